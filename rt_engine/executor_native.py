@@ -1,0 +1,62 @@
+"""The executor: a loop over records that calls kernels through their addresses."""
+
+from rt_engine.layout import BLOCK, RECORD
+from rt_native.lang import (
+    call1,
+    call2,
+    clock_gettime,
+    export,
+    flush_denormals,
+    inline,
+    load_i64,
+    load_u32,
+    restore_float_mode,
+    stack,
+    store_i64,
+)
+from rt_native.memory import offsets
+
+_B, _R = offsets(BLOCK), offsets(RECORD)
+_ARENA, _RECORDS, _COUNT, _TABLE, _STATUS, _NODE, _RUNS = _B.arena, _B.records, _B.count, _B.table, _B.status, _B.node, _B.runs
+_KERNEL, _RECORD_NODE, _SIZE = _R.kernel, _R.node, RECORD.itemsize
+_CLOCK_MONOTONIC = 1
+
+
+@export
+def execute(block):  # type: ignore[no-untyped-def]
+    """Run the program of a block once; gives its status and notes it in the block. Denormals are zero meanwhile."""
+    mode = flush_denormals()
+    arena, table = load_i64(block + _ARENA), load_i64(block + _TABLE)
+    record = load_i64(block + _RECORDS)
+    end = record + load_i64(block + _COUNT) * _SIZE
+    status = 0
+    while record != end:
+        kernel = load_i64(table + 8 * load_u32(record + _KERNEL))
+        status = call2(kernel, arena, record)
+        if status != 0:
+            store_i64(block + _NODE, load_u32(record + _RECORD_NODE))
+            break
+        record += _SIZE
+    store_i64(block + _STATUS, status)
+    store_i64(block + _RUNS, load_i64(block + _RUNS) + 1)
+    restore_float_mode(mode)
+    return status
+
+
+@inline
+def now_ns(timespec):  # type: ignore[no-untyped-def]
+    """CLOCK_MONOTONIC in nanoseconds; `timespec` is the address of 16 bytes to work in."""
+    clock_gettime(_CLOCK_MONOTONIC, timespec)
+    return load_i64(timespec) * 1_000_000_000 + load_i64(timespec + 8)
+
+
+@export
+def measure(execute_address, block, count, times):  # type: ignore[no-untyped-def]
+    """Run a block `count` times and store the nanoseconds of each at `times`; gives the last status."""
+    timespec = stack(16)
+    status = 0
+    for i in range(count):
+        start = now_ns(timespec)
+        status = call1(execute_address, block)
+        store_i64(times + 8 * i, now_ns(timespec) - start)
+    return status

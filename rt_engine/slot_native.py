@@ -1,0 +1,26 @@
+"""The one place where a task changes to a new model version."""
+
+from rt_engine.layout import READER, SLOT
+from rt_native.lang import atomic_exchange, atomic_load, export, inline, load_i64, store_i64
+from rt_native.memory import offsets
+
+_R, _S = offsets(READER), offsets(SLOT)
+_SLOT, _ACTIVE, _NEXT, _TAKEN, _SWITCHES, _ACTIVATION = _R.slot, _R.active, _R.next, _R.taken_ns, _R.switches, _S.activation_ns
+
+
+@inline
+def pick(reader, tick_ns):  # type: ignore[no-untyped-def]
+    """The block to run in the tick that was due at `tick_ns`: the pending version from its activation time on."""
+    if atomic_load(reader + _NEXT) != 0 and tick_ns >= atomic_load(load_i64(reader + _SLOT) + _ACTIVATION):
+        taken = atomic_exchange(reader + _NEXT, 0)
+        if taken != 0:  # zero: the update was withdrawn at this very moment
+            store_i64(reader + _TAKEN, tick_ns)
+            store_i64(reader + _SWITCHES, load_i64(reader + _SWITCHES) + 1)
+            atomic_exchange(reader + _ACTIVE, taken)
+    return load_i64(reader + _ACTIVE)
+
+
+@export
+def slot_pick(reader, tick_ns):  # type: ignore[no-untyped-def]
+    """See `pick`."""
+    return pick(reader, tick_ns)

@@ -1,0 +1,15 @@
+"""Status numbers of the cycle: the same in Python, C and Structured Text. 0 is good; they never change their meaning."""
+
+from enum import IntEnum
+
+
+class Status(IntEnum):
+    """What a kernel, an execution or a cycle ended with."""
+
+    OK = 0
+    INDEX_OUT_OF_RANGE = 1
+    """An index computed at run time points outside of its tensor; the output is not written."""
+    UNKNOWN_KERNEL = 2
+    """A record names a kernel that the library does not have: the program was made for another version."""
+    DIVISION_BY_ZERO = 3
+    """An integer was divided by zero; the quotient is 0."""
