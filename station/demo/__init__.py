@@ -1,0 +1,1 @@
+"""The demo: an unstable machine behind Modbus, and what controls it."""
