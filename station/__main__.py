@@ -1,0 +1,5 @@
+"""`python -m station` is `rt-engine`."""
+
+from station.cli import main
+
+main()

@@ -1,0 +1,240 @@
+"""Relations between the tables of a station file: does this tag exist, who writes it, do registers overlap.
+
+Each check is a generator of findings over a `View`; `CHECKS` is their list.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Final
+
+from station.addresses import BIT_TABLES, LAST_REGISTER, WRITABLE_TABLES, Address, parse_address
+from station.config import AdsLink, InProcessLink, ModbusLink, StationConfig, TagTable
+from station.durations import format_duration
+from station.findings import Finding, Step, unknown
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the checks look at: the entries without wrong values, and the names of those set aside."""
+
+    config: StationConfig
+    broken: frozenset[tuple[str, str]]
+    folder: Path
+
+    def names(self, section: str) -> set[str]:
+        """All declared names of a section, those of broken entries too."""
+        return {*getattr(self.config, section), *(name for where, name in self.broken if where == section)}
+
+    def link_of(self, tag: TagTable) -> str | None:
+        """Name of the tag's link; the only link when the tag names none."""
+        return tag.link or sole_link(self.names("links"))
+
+
+def sole_link(links: set[str]) -> str | None:
+    """The link that a tag without `link` belongs to."""
+    return next(iter(links)) if len(links) == 1 else None
+
+
+def check_relations(config: StationConfig, broken: frozenset[tuple[str, str]], folder: Path) -> list[Finding]:
+    """All findings of all checks."""
+    view = View(config, broken, folder)
+    return [finding for check in CHECKS for finding in check(view)]
+
+
+def _something_to_do(view: View) -> Iterator[Finding]:
+    for section in ("models", "tasks"):
+        if not view.names(section):
+            yield Finding((), f"a station needs at least one [{section}.NAME]")
+
+
+def _files_exist(view: View) -> Iterator[Finding]:
+    for name, model in view.config.models.items():
+        if not (view.folder / model.file).is_file():
+            yield Finding(("models", name, "file"), f"no such file: {view.folder / model.file}")
+    for name, task in view.config.tasks.items():
+        if task.step is None:
+            continue
+        file, _, function = task.step.rpartition(":")
+        if not file or not function.isidentifier():
+            yield Finding(("tasks", name, "step"), f'"{task.step}" must be "file.py:function"')
+        elif not (view.folder / file).is_file():
+            yield Finding(("tasks", name, "step"), f"no such file: {view.folder / file}")
+    for name, link in view.config.links.items():
+        for key in ("ca_file", "cert_file", "key_file"):
+            named: str | None = getattr(link, key, None)
+            if named and not (view.folder / named).is_file():
+                yield Finding(("links", name, key), f"no such file: {view.folder / named}")
+
+
+def _tag_links(view: View) -> Iterator[Finding]:
+    for name, tag in view.config.tags.items():
+        if tag.link is not None and tag.link not in view.names("links"):
+            yield Finding(("tags", name, "link"), unknown("link", tag.link, view.names("links")))
+        elif view.link_of(tag) is None:
+            links = ", ".join(sorted(view.names("links"))) or "none is declared"
+            yield Finding(("tags", name), f'needs the key "link"; allowed: {links}')
+
+
+def _tag_values(view: View) -> Iterator[Finding]:
+    for name, tag in view.config.tags.items():
+        path: tuple[Step, ...] = ("tags", name)
+        if tag.scale == 0 or not math.isfinite(tag.scale):
+            yield Finding((*path, "scale"), f"must be a finite number other than 0, got {tag.scale}")
+        if tag.low > tag.high:
+            yield Finding((*path, "low"), f"low {tag.low:g} is above high {tag.high:g}")
+        elif tag.direction == "out" and not tag.low <= tag.safe <= tag.high:
+            yield Finding((*path, "safe"), f"safe value {tag.safe:g} is outside low {tag.low:g} .. high {tag.high:g}")
+
+
+def _addresses(view: View) -> Iterator[Finding]:
+    for name, tag in view.config.tags.items():
+        link = view.config.links.get(view.link_of(tag) or "")
+        if link is None or isinstance(link, InProcessLink):
+            continue
+        if not tag.address:
+            kind = (
+                "the symbol's name"
+                if isinstance(link, AdsLink)
+                else '"TABLE REGISTER [ORDER]", for example "holding 40"'
+            )
+            yield Finding(("tags", name), f'needs the key "address": {kind}')
+        elif isinstance(link, ModbusLink):
+            yield from (Finding(("tags", name, "address"), message) for message in _modbus_faults(tag))
+
+
+def _modbus_faults(tag: TagTable) -> Iterator[str]:
+    try:
+        address = parse_address(tag.address)
+    except ValueError as error:
+        yield str(error)
+        return
+    if tag.direction == "out" and address.table not in WRITABLE_TABLES:
+        yield f'table "{address.table}" cannot be written; an output is in {" or ".join(WRITABLE_TABLES)}'
+    if address.table in BIT_TABLES and tag.type != "bool":
+        yield f'table "{address.table}" holds bits; type must be "bool", got "{tag.type}"'
+    if address.bit is not None and (tag.type != "bool" or tag.count != 1):
+        yield f'one bit of a register is one value of type "bool", got {tag.count} of "{tag.type}"'
+    if address.last(tag.type, tag.count) > LAST_REGISTER:
+        yield f"{address.text(tag.type, tag.count)} goes beyond {LAST_REGISTER}"
+
+
+def _overlaps(view: View) -> Iterator[Finding]:
+    """Two tags may not share a register; only an input may read back exactly what an output writes."""
+    tables: dict[tuple[str, str], list[tuple[str, TagTable, Address]]] = defaultdict(list)
+    for name, tag in view.config.tags.items():
+        link = view.link_of(tag) or ""
+        address = _modbus_address(tag) if isinstance(view.config.links.get(link), ModbusLink) else None
+        if address is not None:
+            tables[link, address.table].append((name, tag, address))
+    for entries in tables.values():
+        for (name, tag, address), (other_name, other, other_address) in combinations(entries, 2):
+            span, other_span = address.span(tag.type, tag.count), other_address.span(other.type, other.count)
+            shared = span.start < other_span.stop and other_span.start < span.stop
+            read_back = tag.direction != other.direction and span == other_span and tag.type == other.type
+            if shared and not read_back:
+                here, there = other_address.text(other.type, other.count), address.text(tag.type, tag.count)
+                yield Finding(("tags", other_name, "address"), f"{here} overlaps {there} of tag {name}")
+
+
+def _modbus_address(tag: TagTable) -> Address | None:
+    try:
+        return parse_address(tag.address)
+    except ValueError:
+        return None
+
+
+def _task_models(view: View) -> Iterator[Finding]:
+    for name, task in view.config.tasks.items():
+        if task.model not in view.names("models"):
+            yield Finding(("tasks", name, "model"), unknown("model", task.model, view.names("models")))
+
+
+def _task_tags(view: View) -> Iterator[Finding]:
+    for name, task in view.config.tasks.items():
+        for key, entries, direction in (("inputs", task.inputs, "in"), ("outputs", task.outputs, "out")):
+            for index, entry in enumerate(entries):
+                path = ("tasks", name, key, index)
+                tag = view.config.tags.get(entry.tag)
+                if entry.tag not in view.names("tags"):
+                    yield Finding(path, unknown("tag", entry.tag, view.names("tags")))
+                elif tag is not None and tag.direction != direction:
+                    yield Finding(path, f'tag {entry.tag} has direction "{tag.direction}"; {key} need "{direction}"')
+
+
+def _task_outputs(view: View) -> Iterator[Finding]:
+    for name, task in view.config.tasks.items():
+        for index, entry in enumerate(task.outputs):
+            tag = view.config.tags.get(entry.tag)
+            if tag is None or (entry.low, entry.high, entry.safe) == (None, None, None):
+                continue
+            low = tag.low if entry.low is None else entry.low
+            high = tag.high if entry.high is None else entry.high
+            safe = tag.safe if entry.safe is None else entry.safe
+            path = ("tasks", name, "outputs", index)
+            if low > high:
+                yield Finding(path, f"low {low:g} is above high {high:g}")
+            elif not low <= safe <= high:
+                yield Finding(path, f"safe value {safe:g} is outside low {low:g} .. high {high:g}")
+
+
+def _one_writer(view: View) -> Iterator[Finding]:
+    writers: dict[str, str] = {}
+    for name, task in view.config.tasks.items():
+        for index, entry in enumerate(task.outputs):
+            if entry.tag in writers:
+                by = "this task" if writers[entry.tag] == name else f"task {writers[entry.tag]}"
+                message = f"tag {entry.tag} is already written by {by}; an output has one writer"
+                yield Finding(("tasks", name, "outputs", index), message)
+            writers.setdefault(entry.tag, name)
+
+
+def _unused_tags(view: View) -> Iterator[Finding]:
+    used = {entry.tag for task in view.config.tasks.values() for entry in (*task.inputs, *task.outputs)}
+    if any(section == "tasks" for section, _ in view.broken):
+        return
+    for name in view.config.tags:
+        if name not in used:
+            yield Finding(("tags", name), "no task uses this tag", "warning")
+
+
+def _ages(view: View) -> Iterator[Finding]:
+    """A link too slow for the age that a task accepts would make every input bad between two reads."""
+    for name, link in view.config.links.items():
+        if link.timeout_ns < link.cycle_ns:
+            yield Finding(
+                ("links", name, "timeout"),
+                f"{format_duration(link.timeout_ns)} is shorter than the link's cycle {format_duration(link.cycle_ns)}",
+            )
+    for name, task in view.config.tasks.items():
+        max_age = task.guard.max_age_ns
+        tags = [view.config.tags[entry.tag] for entry in task.inputs if entry.tag in view.config.tags]
+        for link_name in sorted({view.link_of(tag) or "" for tag in tags} & set(view.config.links)):
+            cycle = view.config.links[link_name].cycle_ns
+            if max_age is not None and cycle > max_age:
+                message = (
+                    f"link {link_name} is read every {format_duration(cycle)}, slower than the "
+                    f"{format_duration(max_age)} that an input may be old: inputs will be bad between two reads"
+                )
+                yield Finding(("tasks", name, "guard", "max_age"), message, "warning")
+
+
+CHECKS: Final[tuple[Callable[[View], Iterator[Finding]], ...]] = (
+    _something_to_do,
+    _files_exist,
+    _tag_links,
+    _tag_values,
+    _addresses,
+    _overlaps,
+    _task_models,
+    _task_tags,
+    _task_outputs,
+    _one_writer,
+    _unused_tags,
+    _ages,
+)

@@ -1,0 +1,242 @@
+"""What a station file may say: one frozen pydantic model per table of station.toml.
+
+Keys are those of the file; a name that carries a unit in Python has the plain key as its alias (`cycle_ns`, `cycle`).
+What concerns one value is checked here; what concerns several (does this tag exist?) in `station.checks`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from station.durations import PATTERN, parse_duration
+
+MIN_CYCLE_NS: Final = 50_000
+
+TypeName = Literal[
+    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64"
+]
+Order = Literal["ABCD", "CDAB", "BADC", "DCBA"]
+Duration = Annotated[
+    int,
+    BeforeValidator(parse_duration),
+    WithJsonSchema({"type": "string", "pattern": PATTERN, "examples": ["1 ms", "500 us", "2 s"]}),
+]
+Array: Final = Field(strict=False)  # TOML arrays arrive as lists
+Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$")]
+
+
+def _cycle(ns: int) -> int:
+    if ns < MIN_CYCLE_NS:
+        raise ValueError(f"a task's cycle is at least {MIN_CYCLE_NS // 1000} us")
+    return ns
+
+
+def _tag_only(value: object) -> object:
+    """A plain string stands for a table with only the key `tag`."""
+    return {"tag": value} if isinstance(value, str) else value
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True, populate_by_name=False)
+
+
+class StationTable(_Table):
+    """`[station]`: who this station is and where its reports go."""
+
+    name: Name = Field(default="station", description="Names the control socket and the report.")
+    report: str = Field(default="reports", description="Folder of the reports, relative to this file.")
+
+
+class ModelTable(_Table):
+    """`[models.NAME]`: an ONNX file in a slot, where `rt-engine update NAME` can replace it."""
+
+    file: str = Field(description="The ONNX file, relative to this file.")
+    shapes: dict[str, Annotated[tuple[Annotated[int, Field(ge=1)], ...], Array]] = Field(
+        default={},
+        description="Shape of an input whose dimensions the file leaves open; an open batch dimension becomes 1.",
+    )
+
+
+class _Link(_Table):
+    cycle_ns: Duration = Field(default="10 ms", alias="cycle", description="How often the device is read and written.")  # type: ignore[assignment]
+    timeout_ns: Duration = Field(  # type: ignore[assignment]
+        "100 ms",
+        alias="timeout",
+        description="A device silent for so long is lost; an output older than this is sent as its safe value.",
+    )
+
+
+class _ModbusLink(_Link):
+    unit: int = Field(default=1, ge=0, le=255, description="Unit (slave) number of the device.")
+    order: Order = Field(
+        default="ABCD", description="Byte order of values wider than a register, unless a tag's address says otherwise."
+    )
+    fc23: bool = Field(
+        default=False, description="Read and write in one request (function code 23); the device must support it."
+    )
+
+
+class ModbusTcpLink(_ModbusLink):
+    """A Modbus TCP device."""
+
+    type: Literal["modbus-tcp"]
+    host: str = Field(description="Name or address of the device.")
+    port: int = Field(default=502, ge=1, le=65535)
+
+
+class ModbusTlsLink(_ModbusLink):
+    """A Modbus device behind TLS."""
+
+    type: Literal["modbus-tls"]
+    host: str = Field(description="Name or address of the device.")
+    port: int = Field(default=802, ge=1, le=65535)
+    ca_file: str | None = Field(default=None, description="Certificate authority that signed the device's certificate.")
+    cert_file: str | None = Field(default=None, description="Our own certificate.")
+    key_file: str | None = Field(default=None, description="Key of our own certificate.")
+    server_name: str | None = Field(
+        default=None, description="Name in the device's certificate, when it is not `host`."
+    )
+
+
+class ModbusRtuLink(_ModbusLink):
+    """A Modbus device on a serial line."""
+
+    type: Literal["modbus-rtu"]
+    device: str = Field(description="Serial port, for example /dev/ttyUSB0.")
+    baudrate: int = Field(default=19200, ge=300, le=4_000_000)
+    parity: Literal["N", "E", "O"] = "E"
+    stopbits: Literal[1, 2] = 1
+    bytesize: Literal[7, 8] = 8
+
+
+class AdsLink(_Link):
+    """A TwinCAT PLC, over ADS."""
+
+    type: Literal["ads"]
+    ams_net_id: str = Field(
+        pattern=r"^\d{1,3}(\.\d{1,3}){5}$", description="AMS NetId of the PLC, for example 5.12.34.56.1.1."
+    )
+    host: str = Field(description="Name or address of the PLC.")
+    port: int = Field(default=851, ge=1, le=65535, description="AMS port of the PLC's run time.")
+    mode: Literal["notifications", "cyclic"] = Field(
+        default="cyclic", description="Inputs: the PLC notifies of changes, or one sum read per cycle."
+    )
+
+
+class InProcessLink(_Link):
+    """A device inside this process; for tests and dry runs."""
+
+    type: Literal["in-process"]
+
+
+LinkTable = Annotated[
+    ModbusTcpLink | ModbusTlsLink | ModbusRtuLink | AdsLink | InProcessLink, Field(discriminator="type")
+]
+ModbusLink = (ModbusTcpLink, ModbusTlsLink, ModbusRtuLink)
+
+
+class TagTable(_Table):
+    """`[tags.NAME]`: one value, or `count` values in a row, in a device. `value = raw * scale + offset`, in `unit`."""
+
+    link: str | None = Field(
+        default=None, description="The device; may be left out when the station has only one link."
+    )
+    direction: Literal["in", "out"] = Field(
+        default="in", description='Seen from here: "in" is a sensor, "out" an actuator.'
+    )
+    type: TypeName = Field(default="float32", description="The type in the device.")
+    address: str = Field(
+        default="",
+        description='Modbus: "TABLE REGISTER[.BIT] [ORDER]", from 0, like "holding 40 CDAB". ADS: the symbol\'s name.',
+    )
+    unit: str = Field(default="", description="Engineering unit, for people.")
+    scale: float = Field(default=1.0, description="value = raw * scale + offset")
+    offset: float = Field(default=0.0, description="value = raw * scale + offset")
+    low: float = Field(default=float("-inf"), description="Least value, in `unit`; an output is clamped to it.")
+    high: float = Field(default=float("inf"), description="Greatest value, in `unit`; an output is clamped to it.")
+    safe: float = Field(default=0.0, description="What an output becomes when nobody controls it any more, in `unit`.")
+    count: int = Field(default=1, ge=1, le=2000, description="How many values in a row.")
+
+
+class _Entry(_Table):
+    tag: str = Field(description="One of [tags].")
+    tensor: str | None = Field(default=None, description="The model's tensor; left out: the first one not yet full.")
+    index: int | None = Field(
+        default=None, ge=0, description="First element in the tensor, counted flat; left out: the next free one."
+    )
+
+
+class InputTable(_Entry):
+    """One entry of a task's `inputs`: a tag, and where it goes in the model. A plain string is the tag's name."""
+
+    scale: float = Field(default=1.0, description="element = value * scale + offset")
+    offset: float = Field(default=0.0, description="element = value * scale + offset")
+    window: int = Field(default=1, ge=1, description="The last so many samples, oldest first.")
+    stride: int = Field(default=1, ge=1, description="Every so many cycles a sample enters the window.")
+
+
+class OutputTable(_Entry):
+    """One entry of a task's `outputs`: an element of the model, the tag it drives. A plain string is the tag's name."""
+
+    scale: float = Field(default=1.0, description="value = element * scale + offset")
+    offset: float = Field(default=0.0, description="value = element * scale + offset")
+    low: float | None = Field(default=None, description="Least value; left out: the tag's.")
+    high: float | None = Field(default=None, description="Greatest value; left out: the tag's.")
+    max_rate: float = Field(default=float("inf"), gt=0, description="Greatest change, in the tag's unit per second.")
+    safe: float | None = Field(default=None, description="Safe value; left out: the tag's.")
+
+
+class GuardTable(_Table):
+    """`[tasks.NAME.guard]`: what a task does with numbers it should not trust."""
+
+    on_nan: Literal["hold", "safe", "pass"] = Field(default="hold", description="The model gave NaN or infinity.")
+    on_bad_input: Literal["safe", "hold", "run"] = Field(
+        default="safe", description="An input is bad, or older than `max_age`."
+    )
+    max_age_ns: Duration | None = Field(
+        default=None,
+        alias="max_age",
+        description="An input older than this is bad; left out: the longest timeout of its links.",
+    )
+
+
+InputEntry = Annotated[InputTable, BeforeValidator(_tag_only, json_schema_input_type=str | InputTable)]
+OutputEntry = Annotated[OutputTable, BeforeValidator(_tag_only, json_schema_input_type=str | OutputTable)]
+
+
+class TaskTable(_Table):
+    """`[tasks.NAME]`: every `cycle`, tags go into the model and its outputs into tags."""
+
+    model: str = Field(description="One of [models].")
+    cycle_ns: Annotated[Duration, AfterValidator(_cycle)] = Field(
+        alias="cycle", description="Cycle time; at least 50 us."
+    )
+    priority: int = Field(default=80, ge=1, le=99, description="SCHED_FIFO priority.")
+    cpu: int | None = Field(default=None, ge=0, description="Core that the task stays on; left out: any.")
+    overrun: Literal["skip", "hold", "safe"] = Field(
+        default="skip",
+        description="After a missed deadline: skip to the next tick, hold the outputs a cycle, or make them safe.",
+    )
+    watchdog: int = Field(default=10, ge=0, description="Overruns in a row after which the outputs go safe; 0: never.")
+    inputs: Annotated[tuple[InputEntry, ...], Array] = Field(
+        description="Tags in the order of the model's input elements.", min_length=1
+    )
+    outputs: Annotated[tuple[OutputEntry, ...], Array] = Field(
+        default=(), description="Tags in the order of the model's output elements."
+    )
+    guard: GuardTable = GuardTable()
+    step: str | None = Field(
+        default=None, description='Your own compiled function after the model, "file.py:function".'
+    )
+
+
+class StationConfig(_Table):
+    """A whole station file."""
+
+    station: StationTable = StationTable()
+    models: dict[Name, ModelTable] = {}
+    links: dict[Name, LinkTable] = {}
+    tags: dict[Name, TagTable] = {}
+    tasks: dict[Name, TaskTable] = {}

@@ -1,0 +1,35 @@
+"""Times as a station file writes them: `"1 ms"`, `"500 us"`, `"2 s"`."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+NS_PER_UNIT: Final = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "min": 60_000_000_000}
+PATTERN: Final = r"^\s*[0-9]+(\.[0-9]+)?\s*(ns|us|µs|ms|s|min)\s*$"
+
+_FORM: Final = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[a-zµ]+)")
+
+
+def parse_duration(text: object) -> int:
+    """Nanoseconds of `"1.5 ms"`.
+
+    Raises:
+        ValueError: says what is allowed; a bare number is refused, because nobody can see its unit.
+    """
+    match = _FORM.fullmatch(text.strip()) if isinstance(text, str) else None
+    if match is None or match["unit"] not in NS_PER_UNIT:
+        shown = f'"{text}"' if isinstance(text, str) else repr(text)
+        raise ValueError(f'{shown} is no duration; write a number and a unit (ns, us, ms, s, min), for example "1 ms"')
+    ns = round(float(match["number"]) * NS_PER_UNIT[match["unit"]])
+    if ns == 0:
+        raise ValueError("a duration must be greater than zero")
+    return ns
+
+
+def format_duration(ns: float) -> str:
+    """Shortest usual form: 1500000 -> `1.5 ms`."""
+    for unit in ("s", "ms", "us"):
+        if ns >= NS_PER_UNIT[unit]:
+            return f"{ns / NS_PER_UNIT[unit]:.4g} {unit}"
+    return f"{ns:.4g} ns"

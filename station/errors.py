@@ -1,0 +1,59 @@
+"""What can go wrong with a station.
+
+StationError
+├── StationFileError     the station file is wrong; carries every problem, each with its line
+├── AlreadyRunningError  a station of that name already runs for this user
+├── NotRunningError      no station answers on the control socket
+├── RefusedError         the running station refused a request, with its reason
+└── UnsafeSocketError    the control socket's folder could be changed by somebody else
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing to mend in a station file: where it is, what is wrong, what is allowed."""
+
+    file: Path
+    line: int
+    key: str
+    message: str
+    severity: Literal["error", "warning"] = "error"
+
+    def __str__(self) -> str:
+        where = f"{self.key}: " if self.key else ""
+        return f"{self.file}:{self.line}: {self.severity}: {where}{self.message}"
+
+
+class StationError(Exception):
+    """Base of all errors of this package."""
+
+
+class StationFileError(StationError):
+    """The station file cannot be used; `problems` holds all that is wrong with it, in the order of its lines."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(sorted(problems, key=lambda p: p.line))
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class AlreadyRunningError(StationError):
+    """Another process of this user runs a station of the same name."""
+
+
+class NotRunningError(StationError):
+    """Nobody answers on the control socket."""
+
+
+class RefusedError(StationError):
+    """The running station understood the request and refused it."""
+
+
+class UnsafeSocketError(StationError):
+    """The folder of the control socket belongs to, or can be changed by, somebody else."""

@@ -1,0 +1,33 @@
+"""Durations of a station file."""
+
+import pytest
+
+from station.durations import format_duration, parse_duration
+
+
+@pytest.mark.parametrize(
+    ("text", "ns"),
+    [("1 ms", 1_000_000), ("500us", 500_000), ("1.5 ms", 1_500_000), (" 2 s ", 2_000_000_000), ("250 µs", 250_000)],
+)
+def test_parse(text, ns):
+    """A number and a unit become nanoseconds."""
+    assert parse_duration(text) == ns
+
+
+@pytest.mark.parametrize("text", ["1", 1, "ms", "1 hour", "-1 ms", "", None, "1e3 ms"])
+def test_refused(text):
+    """What has no unit, or no meaning, is refused with an example of what is allowed."""
+    with pytest.raises(ValueError, match='for example "1 ms"'):
+        parse_duration(text)
+
+
+def test_zero_is_refused():
+    """No cycle or timeout is zero."""
+    with pytest.raises(ValueError, match="greater than zero"):
+        parse_duration("0 ms")
+
+
+@pytest.mark.parametrize("text", ["1 ms", "1.5 ms", "500 us", "2 s", "40 ns"])
+def test_format_is_the_inverse(text):
+    """Formatting gives back what was written."""
+    assert format_duration(parse_duration(text)) == text

@@ -1,0 +1,196 @@
+"""Reading station files: what is right is read, what is wrong is named, all at once, with its line."""
+
+import pytest
+
+from station.errors import StationFileError
+from station.reading import read_station
+
+GOOD = """\
+[station]
+name = "cell4"
+
+[models.policy]
+file = "policy.onnx"
+
+[links.plant]
+type = "modbus-tcp"
+host = "127.0.0.1"
+cycle = "1 ms"
+timeout = "50 ms"
+
+[tags]
+position = { address = "input 0" }
+speed = { address = "input 2 CDAB", unit = "m/s" }
+force = { address = "holding 0", direction = "out", low = -10, high = 10 }
+
+[tasks.axis]
+model = "policy"
+cycle = "1 ms"
+inputs = ["position", { tag = "speed", scale = 0.1 }]
+outputs = ["force"]
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write a station file beside an (empty) model file."""
+    (tmp_path / "policy.onnx").touch()
+
+    def write(text):
+        path = tmp_path / "station.toml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def problems(path):
+    with pytest.raises(StationFileError) as caught:
+        read_station(path)
+    return [(p.line, p.key, p.message) for p in caught.value.problems if p.severity == "error"]
+
+
+def changed(old, new):
+    assert GOOD.count(old) >= 1
+    return GOOD.replace(old, new)
+
+
+def line_of(text, part):
+    return text[: text.index(part)].count("\n") + 1
+
+
+def test_good_file(write):
+    """A short file is complete: the rest has defaults, and there is nothing to warn of."""
+    file = read_station(write(GOOD))
+    assert file.warnings == ()
+    assert file.config.tasks["axis"].cycle_ns == 1_000_000
+    assert [entry.tag for entry in file.config.tasks["axis"].inputs] == ["position", "speed"]
+    assert file.config.tasks["axis"].inputs[1].scale == 0.1
+    assert file.config.tasks["axis"].guard.on_nan == "hold"
+    assert file.beside("policy.onnx").is_file()
+
+
+CASES = {
+    "typo in a key": ('host = "127', 'hots = "127', 'unknown key "hots"; did you mean "host"?'),
+    "typo in a section": ("[tasks.axis]", "[task.axis]", 'unknown key "task"; did you mean "tasks"?'),
+    "typo in a guard": ('model = "policy"', 'guard = { onnan = "safe" }\nmodel = "policy"', 'did you mean "on_nan"?'),
+    "typo in an input": ("scale = 0.1", "skale = 0.1", 'unknown key "skale"; did you mean "scale"?'),
+    "unknown link type": ('"modbus-tcp"', '"modbus-udp"', "unknown link type 'modbus-udp'; allowed: 'modbus-tcp'"),
+    "no link type": ('type = "modbus-tcp"\n', "", 'needs the key "type"'),
+    "no file": ('file = "policy.onnx"', "", 'needs the key "file"'),
+    "missing file": ('"policy.onnx"', '"policies.onnx"', "no such file"),
+    "unknown tag": ('["position"', '["positon"', 'unknown tag "positon"; did you mean "position"?'),
+    "unknown model": ('model = "policy"', 'model = "polcy"', 'unknown model "polcy"; did you mean "policy"?'),
+    "unknown link": ('{ address = "input 0"', '{ link = "plnt", address = "input 0"', 'unknown link "plnt"'),
+    "cycle too short": ('cycle = "1 ms"\ninputs', 'cycle = "49 us"\ninputs', "at least 50 us"),
+    "cycle without unit": ('cycle = "1 ms"\ninputs', "cycle = 1\ninputs", "is no duration"),
+    "output as input": ('["position"', '["force"', 'tag force has direction "out"; inputs need "in"'),
+    "input as output": (
+        'outputs = ["force"]',
+        'outputs = ["speed"]',
+        'tag speed has direction "in"; outputs need "out"',
+    ),
+    "written twice": ('outputs = ["force"]', 'outputs = ["force", "force"]', "already written by this task"),
+    "bad address": ('"input 0"', '"inptu 0"', 'unknown table "inptu"; did you mean "input"?'),
+    "no address": ('{ address = "input 0" }', "{}", 'needs the key "address"'),
+    "overlap": ('"input 0"', '"input 1"', "input 2..3 overlaps input 1..2 of tag position"),
+    "unwritable table": ('"holding 0"', '"input 40"', 'table "input" cannot be written'),
+    "bit table": ('"input 0"', '"discrete 0"', 'type must be "bool"'),
+    "beyond the end": ('"input 0"', '"input 65535"', "beyond 65535"),
+    "safe out of limits": ("low = -10", "low = 5", "safe value 0 is outside low 5 .. high 10"),
+    "limits crossed": ("low = -10", "low = 50", "low 50 is above high 10"),
+    "scale 0": ("scale = 0.1", "scale = 0.1 }, { tag = 'position', window = 0", "greater than or equal to 1"),
+    "wrong word": ('cycle = "1 ms"\ninputs', 'overrun = "burst"\ncycle = "1 ms"\ninputs', "'skip', 'hold', 'safe'"),
+    "wrong type": ('cycle = "1 ms"\ninputs', 'priority = "80"\ncycle = "1 ms"\ninputs', "valid integer, got '80'"),
+    "priority too high": (
+        'cycle = "1 ms"\ninputs',
+        'priority = 100\ncycle = "1 ms"\ninputs',
+        "less than or equal to 99",
+    ),
+    "bad name": ('name = "cell4"', 'name = "cell 4"', "is no name"),
+    "step without function": ("outputs = [", 'step = "step.py"\noutputs = [', '"file.py:function"'),
+    "step file missing": ("outputs = [", 'step = "step.py:f"\noutputs = [', "no such file"),
+    "timeout below cycle": ('timeout = "50 ms"', 'timeout = "500 us"', "shorter than the link's cycle"),
+    "no tasks": (GOOD[GOOD.index("[tasks.axis]") :], "", "at least one [tasks.NAME]"),
+    "not a table": ("[models.policy]\nfile = ", "[models]\npolicy = ", "must be a table"),
+    "not TOML": ('name = "cell4"', "name = cell4", "not TOML"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_one_fault(case, write):
+    """Each fault gives its own message, what is allowed, and points at a line that was changed (or its table)."""
+    old, new, message = CASES[case]
+    text = changed(old, new)
+    found = problems(write(text))
+    assert [m for _, _, m in found if message in m], found
+    assert len(found) == 1, found
+
+
+def test_lines(write):
+    """A message points at the line of the key, for keys in tables, inline tables and arrays."""
+    text = changed("skale" if "skale" in GOOD else "scale = 0.1", "skale = 0.1").replace('unit = "m/s"', 'unti = "m/s"')
+    lines = [line for line, _, _ in problems(write(text))]
+    assert lines == [line_of(text, "unti"), line_of(text, "skale")]
+
+
+def test_all_errors_at_once(write):
+    """Wrong values do not hide wrong relations: every fault of every kind is named in one run."""
+    text = (
+        GOOD.replace('name = "cell4"', 'name = "cell 4"')
+        .replace('"policy.onnx"', '"none.onnx"')
+        .replace('host = "127', 'hots = "127')
+        .replace('"input 2 CDAB"', '"input 1"')
+        .replace('cycle = "1 ms"\ninputs', 'cycle = "20 us"\ninputs')
+        .replace('["position"', '["positon"')
+    )
+    text += '[tasks.second]\nmodel = "policy"\ncycle = "2 ms"\ninputs = ["position"]\noutputs = ["force"]\n'
+    found = problems(write(text))
+    keys = [key for _, key, _ in found]
+    assert keys == [
+        "station.name",
+        "models.policy.file",
+        "links.plant.hots",
+        "tags.speed.address",
+        "tasks.axis.cycle",
+        "tasks.axis.inputs[0]",
+        "tasks.second.outputs[0]",
+    ]
+    assert "already written by task axis" in found[-1][2]
+    assert [line for line, _, _ in found] == sorted(line for line, _, _ in found)
+
+
+def test_read_back_is_allowed(write):
+    """An input may read exactly the registers that an output writes."""
+    text = changed('position = { address = "input 0" }', 'position = { address = "holding 0" }')
+    assert read_station(write(text)).warnings == ()
+
+
+def test_bits_of_one_register_do_not_overlap(write):
+    """Two bits of one register are two places; the same bit twice is one."""
+    bits = 'position = { address = "holding 9.1", type = "bool" }\nother = { address = "holding 9.2", type = "bool" }'
+    text = changed('position = { address = "input 0" }', bits)
+    assert [w.key for w in read_station(write(text)).warnings] == ["tags.other"]
+    assert "overlaps" in problems(write(text.replace("9.2", "9.1")))[0][2]
+
+
+def test_link_too_slow_for_max_age_is_a_warning(write):
+    """A link slower than the age that a task accepts is worth a warning, not an error."""
+    text = changed('cycle = "1 ms"\ntimeout = "50 ms"', 'cycle = "20 ms"\ntimeout = "50 ms"')
+    file = read_station(write(text + '[tasks.axis.guard]\nmax_age = "10 ms"\n'))
+    assert [(w.severity, w.key) for w in file.warnings] == [("warning", "tasks.axis.guard.max_age")]
+    assert "slower than the 10 ms" in file.warnings[0].message
+
+
+def test_unreadable_files(tmp_path):
+    """A missing file, a folder, and bytes that are no text are errors of the file, not exceptions of Python."""
+    assert "No such file" in problems(tmp_path / "none.toml")[0][2]
+    assert "directory" in problems(tmp_path)[0][2]
+    (tmp_path / "binary.toml").write_bytes(b"a = 1\n\xff\xfe")
+    assert "not UTF-8" in problems(tmp_path / "binary.toml")[0][2]
+
+
+def test_syntax_error_has_its_line(write):
+    """TOML's own complaint is given with the line it means, also at the end of the file."""
+    assert problems(write('[station]\nname = "a"\nname = "b"\n'))[0][0] >= 2
+    assert problems(write("[station]\nx ="))[0][0] == 2
