@@ -79,19 +79,19 @@ def _join(builder: Any, vector: Vector, parts: list[Any]) -> Any:
     return whole
 
 
-def _splat_part(builder: Any, vector: Vector, scalar: Any) -> Any:
+def splat_part(builder: Any, vector: Vector, scalar: Any) -> Any:
     one = builder.insert_element(ir.Constant(vector.part, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0))
     zeros = ir.Constant(ir.VectorType(ir.IntType(32), vector.part.count), [0] * vector.part.count)
     return builder.shuffle_vector(one, ir.Constant(vector.part, ir.Undefined), zeros)
 
 
-def _llvm(builder: Any, name: str, result: Any, args: list[Any]) -> Any:
+def call_llvm(builder: Any, name: str, result: Any, args: list[Any]) -> Any:
     """Call an LLVM intrinsic."""
     function_type = ir.FunctionType(result, [a.type for a in args])
     return builder.call(cgutils.get_or_insert_function(builder.module, function_type, name), args)
 
 
-def _suffix(vector: Vector) -> str:
+def suffix(vector: Vector) -> str:
     return f"v{vector.part.count}{'f' if vector.kind == 'f' else 'i'}{vector.bits if vector.kind != 'm' else 1}"
 
 
@@ -114,7 +114,7 @@ def _define(result: Vector, operands: tuple[Any, ...], one_part: Callable[..., A
 @lower_cast(types.Integer, Vector)
 def _scalar_to_vector(context: Any, builder: Any, fromty: Any, toty: Vector, value: Any) -> Any:
     scalar = context.cast(builder, value, fromty, toty.scalar)
-    return _join(builder, toty, [_splat_part(builder, toty, scalar)] * PARTS)
+    return _join(builder, toty, [splat_part(builder, toty, scalar)] * PARTS)
 
 
 def _vector_of(args: tuple[Any, ...]) -> Vector | None:
@@ -229,7 +229,7 @@ def _store(vector: Vector) -> Any:
     return store
 
 
-def _first_lanes(builder: Any, vector: Vector, count: Any) -> list[Any]:
+def first_lanes(builder: Any, vector: Vector, count: Any) -> list[Any]:
     """Per part, the mask of the lanes below `count`."""
     i32, width = ir.IntType(32), vector.part.count
     lanes = ir.VectorType(i32, width)
@@ -244,12 +244,12 @@ def _load_first(vector: Vector) -> Any:
     @intrinsic
     def load_first(typingctx: Any, address: Any, count: Any) -> Any:
         def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            masks = _first_lanes(builder, vector, args[1])
+            masks = first_lanes(builder, vector, args[1])
             zero = ir.Constant(vector.part, [0.0 if vector.kind == "f" else 0] * vector.part.count)
-            name = f"llvm.masked.load.{_suffix(vector)}.p0"
+            name = f"llvm.masked.load.{suffix(vector)}.p0"
             parts = []
             for mask, p in zip(masks, _part_addresses(builder, vector, args[0]), strict=True):
-                parts.append(_masked(builder, name, vector.part, [p, mask, zero], 0, vector.bits // 8))
+                parts.append(masked(builder, name, vector.part, [p, mask, zero], 0, vector.bits // 8))
             return _join(builder, vector, parts)
 
         return vector(types.int64, types.int64), codegen
@@ -261,11 +261,11 @@ def _store_first(vector: Vector) -> Any:
     @intrinsic
     def store_first(typingctx: Any, address: Any, value: Any, count: Any) -> Any:
         def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            masks = _first_lanes(builder, vector, args[2])
-            name = f"llvm.masked.store.{_suffix(vector)}.p0"
+            masks = first_lanes(builder, vector, args[2])
+            name = f"llvm.masked.store.{suffix(vector)}.p0"
             addresses = _part_addresses(builder, vector, args[0])
             for mask, p, part in zip(masks, addresses, _split(builder, args[1]), strict=True):
-                _masked(builder, name, ir.VoidType(), [part, p, mask], 1, vector.bits // 8)
+                masked(builder, name, ir.VoidType(), [part, p, mask], 1, vector.bits // 8)
             return context.get_dummy_value()
 
         return types.void(types.int64, vector, types.int64), codegen
@@ -273,11 +273,11 @@ def _store_first(vector: Vector) -> Any:
     return store_first
 
 
-def _masked(builder: Any, name: str, result: Any, args: list[Any], pointer: int, alignment: int) -> Any:
+def masked(builder: Any, name: str, result: Any, args: list[Any], pointer: int, alignment: int) -> Any:
     """A masked load or store, in the older form with the alignment as an operand; LLVM upgrades it when it parses."""
     where = pointer + 1
     operands = [*args[:where], ir.Constant(ir.IntType(32), alignment), *args[where:]]
-    return _llvm(builder, name, result, operands)
+    return call_llvm(builder, name, result, operands)
 
 
 load_f32x, load_f64x, load_i32x, load_i64x = (_load(v) for v in (f32x, f64x, i32x, i64x))
@@ -290,7 +290,7 @@ def _splat(vector: Vector) -> Any:
     @intrinsic
     def splat(typingctx: Any, scalar: Any) -> Any:
         def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            return _join(builder, vector, [_splat_part(builder, vector, args[0])] * PARTS)
+            return _join(builder, vector, [splat_part(builder, vector, args[0])] * PARTS)
 
         return vector(vector.scalar), codegen
 
@@ -309,7 +309,7 @@ def fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
     vector = _vector_of((a, b, c))
 
     def one(builder: Any, *parts: Any) -> Any:
-        return _llvm(builder, f"llvm.fma.{_suffix(vector)}", parts[0].type, list(parts))
+        return call_llvm(builder, f"llvm.fma.{suffix(vector)}", parts[0].type, list(parts))
 
     return _define(vector, (vector,) * 3, one) if vector else None
 
@@ -318,7 +318,7 @@ def _math(name: str) -> Any:
     @intrinsic
     def function(typingctx: Any, a: Any) -> Any:
         def one(builder: Any, part: Any) -> Any:
-            return _llvm(builder, f"llvm.{name}.{_suffix(a)}", part.type, [part])
+            return call_llvm(builder, f"llvm.{name}.{suffix(a)}", part.type, [part])
 
         return _define(a, (a,), one) if isinstance(a, Vector) else None
 
@@ -335,7 +335,7 @@ def copysign(typingctx: Any, magnitude: Any, sign: Any) -> Any:
     vector = _vector_of((magnitude, sign))
 
     def one(builder: Any, a: Any, b: Any) -> Any:
-        return _llvm(builder, f"llvm.copysign.{_suffix(vector)}", a.type, [a, b])
+        return call_llvm(builder, f"llvm.copysign.{suffix(vector)}", a.type, [a, b])
 
     return _define(vector, (vector, vector), one) if vector else None
 
@@ -369,7 +369,7 @@ def to_int(typingctx: Any, a: Any) -> Any:
     to = _INTEGER[a]
 
     def one(builder: Any, p: Any) -> Any:
-        return _llvm(builder, f"llvm.fptosi.sat.{_suffix(to)}.{_suffix(a)}", to.part, [p])
+        return call_llvm(builder, f"llvm.fptosi.sat.{suffix(to)}.{suffix(a)}", to.part, [p])
 
     return _define(to, (a,), one)
 
