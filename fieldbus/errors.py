@@ -1,0 +1,72 @@
+"""Errors of the field bus, and whose mistake each is.
+
+FieldbusError
+├── ConfigurationError        ours: what was declared cannot work; raised before anything runs
+│   ├── TagError              a tag contradicts itself (safe value outside its limits, unknown type, ...)
+│   ├── AddressError          an address that the device's protocol does not have, or that two outputs share
+│   └── ChannelError          an unknown tag, a wrong direction, two writers of one output
+├── CodecError                ours or the peer's: bytes and values do not fit together
+│   ├── OutOfRangeError       a value that the device's type cannot hold
+│   └── PayloadError          not as many bytes as the tags need
+└── DeviceError               the peer's, while running: counted and shown by the link, never raised in a task
+    ├── ConnectionLostError   no connection, or it was cut            -> reconnect
+    ├── NoAnswerError         silence, or half an answer, in time     -> reconnect
+    ├── GarbageError          an answer that the protocol forbids     -> reconnect
+    └── RefusedError          a well-formed "no", with the device's code -> keep the connection, ask again
+"""
+
+
+class FieldbusError(Exception):
+    """Base of all errors of `fieldbus`."""
+
+
+class ConfigurationError(FieldbusError, ValueError):
+    """What was declared cannot work."""
+
+
+class TagError(ConfigurationError):
+    """A tag contradicts itself."""
+
+
+class AddressError(ConfigurationError):
+    """An address that the protocol does not have, or that two outputs share."""
+
+
+class ChannelError(ConfigurationError):
+    """A channel names an unknown tag, one of the wrong direction, or an output that has a writer already."""
+
+
+class CodecError(FieldbusError):
+    """Bytes and values do not fit together."""
+
+
+class OutOfRangeError(CodecError):
+    """A value that the device's type cannot hold."""
+
+
+class PayloadError(CodecError):
+    """Not as many bytes as the tags need."""
+
+
+class DeviceError(FieldbusError):
+    """The device, or the way to it, failed."""
+
+
+class ConnectionLostError(DeviceError):
+    """There is no connection, or it was cut."""
+
+
+class NoAnswerError(DeviceError):
+    """The device did not answer in time, or not to the end."""
+
+
+class GarbageError(DeviceError):
+    """The device answered what the protocol forbids."""
+
+
+class RefusedError(DeviceError):
+    """The device understood and said no. `code` is its own number: a Modbus exception code or an ADS error code."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code

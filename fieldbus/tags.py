@@ -1,0 +1,200 @@
+"""Tags: what one value in a device is called, means, and where it lies."""
+
+import math
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from typing import Literal
+
+from fieldbus.errors import AddressError, TagError
+
+
+class Quality(IntEnum):
+    """How far a sample can be trusted. The numbers are the same in native code and in the process image."""
+
+    GOOD = 0
+    STALE = 1
+    """The device missed a beat: these are the last good values, and their age is still within the link's timeout."""
+    BAD = 2
+    """No valid value: never written, connection lost, refused, or too old."""
+
+
+class Order(StrEnum):
+    """Where the bytes of a value lie, A being the most significant of a 32-bit value: the order on the wire.
+
+    | order | 16 bit | 32 bit | 64 bit   | also known as                          |
+    |-------|--------|--------|----------|----------------------------------------|
+    | ABCD  | AB     | ABCD   | ABCDEFGH | big-endian: the Modbus specification   |
+    | CDAB  | AB     | CDAB   | GHEFCDAB | low word first: mbpoll's default float |
+    | BADC  | BA     | BADC   | BADCFEHG | bytes swapped in each word             |
+    | DCBA  | BA     | DCBA   | HGFEDCBA | little-endian: ADS                     |
+    """
+
+    ABCD = "ABCD"
+    CDAB = "CDAB"
+    BADC = "BADC"
+    DCBA = "DCBA"
+
+
+@dataclass(frozen=True, slots=True)
+class NumberType:
+    """A type in the device: its `struct` character, its size, and the range of values that it holds."""
+
+    name: str
+    char: str
+    nbytes: int
+    low: float
+    high: float
+
+    @property
+    def is_float(self) -> bool:
+        """Whether it holds fractions, NaN and inf."""
+        return self.char in "fd"
+
+
+def _integer(name: str, char: str, bits: int, signed: bool) -> NumberType:
+    # The largest float64 that does not round up past the type: exact below 2**53, 1024 less than 2**63 above.
+    low, top = (-(2 ** (bits - 1)), 2 ** (bits - 1)) if signed else (0, 2**bits)
+    high = top - 1 if bits <= 32 else math.nextafter(float(top), 0.0)
+    return NumberType(name, char, bits // 8, float(low), float(high))
+
+
+_FLOAT32_MAX = (2 - 2**-23) * 2.0**127
+_FLOAT64_MAX = math.nextafter(math.inf, 0.0)
+
+TYPES: dict[str, NumberType] = {
+    t.name: t
+    for t in (
+        NumberType("bool", "?", 1, 0.0, 1.0),
+        _integer("int8", "b", 8, True),
+        _integer("int16", "h", 16, True),
+        _integer("int32", "i", 32, True),
+        _integer("int64", "q", 64, True),
+        _integer("uint8", "B", 8, False),
+        _integer("uint16", "H", 16, False),
+        _integer("uint32", "I", 32, False),
+        _integer("uint64", "Q", 64, False),
+        NumberType("float32", "f", 4, -_FLOAT32_MAX, _FLOAT32_MAX),
+        NumberType("float64", "d", 8, -_FLOAT64_MAX, _FLOAT64_MAX),
+    )
+}
+"""Name -> type. Values are float64 in the process image, so 64-bit integers are exact up to 2**53 only."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModbusAddress:
+    """Where a tag lies in a Modbus device.
+
+    `address` counts from 0, as on the wire (register "40001" of a manual is `holding`, 0). `order` is the tag's own, since
+    devices mix them. `bit` (0 = least significant) makes a bool tag one bit of a register; the other bits of a register
+    that is *written* this way are those of other tags, or 0. A bool without `bit` in a register is "not zero", written 1 or 0.
+    """
+
+    table: Literal["coil", "discrete", "holding", "input"]
+    address: int
+    order: Order = Order.ABCD
+    unit: int = 1
+    bit: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.table not in ("coil", "discrete", "holding", "input"):
+            raise AddressError(f"table {self.table!r}: Modbus has 'coil', 'discrete', 'holding' and 'input'")
+        if not 0 <= self.address <= 0xFFFF:
+            raise AddressError(f"{self.table} {self.address}: Modbus addresses go from 0 to 65535, counted from 0")
+        if not 0 <= self.unit <= 255:
+            raise AddressError(f"{self.table} {self.address}: unit {self.unit} is not in 0 to 255")
+        if self.bit is not None and (self.table in ("coil", "discrete") or not 0 <= self.bit <= 15):
+            raise AddressError(
+                f"{self.table} {self.address}: bit {self.bit}: a bit (0 to 15) is part of a register only"
+            )
+        object.__setattr__(self, "order", Order(self.order))
+
+
+@dataclass(frozen=True, slots=True)
+class AdsAddress:
+    """Where a tag lies in an ADS device: a symbol's name, or its index group and offset."""
+
+    symbol: str = ""
+    group: int | None = None
+    offset: int | None = None
+
+    def __post_init__(self) -> None:
+        by_number = self.group is not None and self.offset is not None
+        if bool(self.symbol) == by_number or (self.group is None) != (self.offset is None):
+            raise AddressError(f"{self}: give either a symbol's name, or both index group and index offset")
+
+
+Address = ModbusAddress | AdsAddress
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """One value, or `count` values, in a device: `value = raw * scale + offset`, in engineering units.
+
+    `direction` is seen from the controller: "in" is a sensor, "out" an actuator. An output is clipped to `low`..`high`
+    and, when it is NaN or inf, replaced by `safe`; an input is passed on as it came. Raises `TagError` if the parts
+    contradict each other: what can be sent must fit the device's type.
+    """
+
+    name: str
+    type: str
+    direction: Literal["in", "out"]
+    unit: str = ""
+    scale: float = 1.0
+    offset: float = 0.0
+    low: float = -math.inf
+    high: float = math.inf
+    safe: float = 0.0
+    count: int = 1
+    address: Address | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise TagError("a tag needs a name")
+        if self.type not in TYPES:
+            raise TagError(f"tag {self.name!r}: unknown type {self.type!r}; there are {', '.join(TYPES)}")
+        if self.direction not in ("in", "out"):
+            raise TagError(
+                f"tag {self.name!r}: direction {self.direction!r} is neither 'in' (sensor) nor 'out' (actuator)"
+            )
+        if self.count < 1:
+            raise TagError(f"tag {self.name!r}: count {self.count} is below 1")
+        if not (math.isfinite(self.scale) and self.scale != 0.0 and math.isfinite(self.offset)):
+            raise TagError(
+                f"tag {self.name!r}: scale {self.scale} and offset {self.offset} must be finite, and scale not 0"
+            )
+        if not self.low <= self.high:
+            raise TagError(f"tag {self.name!r}: low {self.low} is not below high {self.high}")
+        if self.direction == "out":
+            self._check_safe()
+
+    def _check_safe(self) -> None:
+        if not (self.low <= self.safe <= self.high and math.isfinite(self.safe)):
+            raise TagError(f"tag {self.name!r}: safe value {self.safe} is outside its limits {self.low} to {self.high}")
+        low, high = self.representable
+        if not low <= self.safe <= high:
+            raise TagError(
+                f"tag {self.name!r}: safe value {self.safe} does not fit {self.type}, which holds {low} to {high} at this scale"
+            )
+
+    @property
+    def number(self) -> NumberType:
+        """The type in the device."""
+        return TYPES[self.type]
+
+    @property
+    def representable(self) -> tuple[float, float]:
+        """Lowest and highest value, in engineering units, that the type in the device can hold."""
+        ends = [_nearest_held(self, raw) for raw in (self.number.low, self.number.high)]
+        return min(ends), max(ends)
+
+    def raw(self, value: float) -> float:
+        """The number in the device, not yet rounded, for a value in engineering units."""
+        return (value - self.offset) / self.scale
+
+
+def _nearest_held(tag: Tag, raw: float) -> float:
+    """The value of `raw`, moved by the few ulps that rounding costs so that its way back does not leave the type's range."""
+    value = raw * tag.scale + tag.offset
+    while not tag.number.low <= tag.raw(value) <= tag.number.high:
+        value = math.nextafter(value, tag.offset)
+    return value
