@@ -68,7 +68,7 @@ class Codec:
         self._rounded = np.array([i for i, t in enumerate(tags) if not t.number.is_float], np.intp)
 
     def decode(self, payload: bytes, values: NDArray[np.float64]) -> None:
-        """Put the payload's values, in engineering units, into `values[cells]`; raises `PayloadError` on a wrong length."""
+        """Put the payload's values into `values[cells]`; raises `PayloadError` on a wrong length."""
         if len(payload) != self.nbytes:
             raise PayloadError(f"expected {self.nbytes} bytes for {self._names()}, got {len(payload)}")
         data = np.frombuffer(payload, np.uint8)
@@ -104,7 +104,8 @@ class Codec:
         low, high = tag.representable
         raise OutOfRangeError(
             f"tag {tag.name!r}: {values[self._cells[i]]:g} is {raw[i]:g} in the device, but {tag.type} "
-            f"at scale {tag.scale:g} and offset {tag.offset:g} holds {low:g} to {high:g}; limit the value first (fieldbus.codec.Limiter)"
+            f"at scale {tag.scale:g} and offset {tag.offset:g} holds {low:g} to {high:g}; "
+            "limit the value first (fieldbus.codec.Limiter)"
         )
 
     def _names(self) -> str:

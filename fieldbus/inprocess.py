@@ -17,7 +17,8 @@ class InProcessLink(Link):
 
     `outputs` maps every output tag to its value (a float, or an array if the tag's count is above 1); the device gives
     the same for every input tag. A `DeviceError` that it raises is taken as it is; any other exception as a refusal.
-    A device that does not return cannot be interrupted: subscribers see their sample's age grow, not its quality change.
+    A device that does not return cannot be interrupted: subscribers see their sample's age grow, not its quality
+    change.
     """
 
     def __init__(

@@ -183,7 +183,7 @@ class Link(ABC):
         self._heard_ns = time.monotonic_ns()
 
     def _cycles(self) -> None:
-        """Exchange every `cycle_s` until stopped or the connection is lost. A late cycle moves the following: no burst."""
+        """Exchange every `cycle_s` until stopped or the connection is lost. A late cycle moves the next: no burst."""
         cycle_ns = round(self.cycle_s * NS)
         due_ns = time.monotonic_ns()
         while not self._stop.is_set():

@@ -84,9 +84,10 @@ TYPES: dict[str, NumberType] = {
 class ModbusAddress:
     """Where a tag lies in a Modbus device.
 
-    `address` counts from 0, as on the wire (register "40001" of a manual is `holding`, 0). `order` is the tag's own, since
-    devices mix them. `bit` (0 = least significant) makes a bool tag one bit of a register; the other bits of a register
-    that is *written* this way are those of other tags, or 0. A bool without `bit` in a register is "not zero", written 1 or 0.
+    `address` counts from 0, as on the wire (register "40001" of a manual is `holding`, 0). `order` is the tag's own,
+    since devices mix them. `bit` (0 = least significant) makes a bool tag one bit of a register; the other bits of a
+    register that is *written* this way are those of other tags, or 0. A bool without `bit` in a register is "not zero",
+    written 1 or 0.
     """
 
     table: Literal["coil", "discrete", "holding", "input"]
@@ -173,7 +174,7 @@ class Tag:
         low, high = self.representable
         if not low <= self.safe <= high:
             raise TagError(
-                f"tag {self.name!r}: safe value {self.safe} does not fit {self.type}, which holds {low} to {high} at this scale"
+                f"tag {self.name!r}: safe value {self.safe} does not fit {self.type}: that holds {low} to {high}"
             )
 
     @property
@@ -193,7 +194,7 @@ class Tag:
 
 
 def _nearest_held(tag: Tag, raw: float) -> float:
-    """The value of `raw`, moved by the few ulps that rounding costs so that its way back does not leave the type's range."""
+    """The value of `raw`, moved by the few ulps that rounding costs, so that its way back stays in the range."""
     value = raw * tag.scale + tag.offset
     while not tag.number.low <= tag.raw(value) <= tag.number.high:
         value = math.nextafter(value, tag.offset)
