@@ -1,0 +1,92 @@
+"""A machine as its own files describe it, below a root folder; and what a probe of it answers."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+Level = Literal["ok", "warn", "bad"]
+
+CPU_FOLDER: Final = "/sys/devices/system/cpu"
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One answer: how good it is, what was found, what it means for a control task, and the command that mends it."""
+
+    name: str
+    level: Level
+    value: str
+    meaning: str
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The files of a machine, and the core that the control task is meant for (None: the best candidate)."""
+
+    root: Path = Path("/")
+    wanted_cpu: int | None = None
+
+    def read(self, path: str) -> str | None:
+        """Stripped text of a file; None when it does not exist or may not be read."""
+        try:
+            return (self.root / path.lstrip("/")).read_text(errors="replace").strip()
+        except OSError:
+            return None
+
+    def glob(self, pattern: str) -> list[Path]:
+        """Existing files, sorted."""
+        return sorted(self.root.glob(pattern.lstrip("/")))
+
+    @property
+    def cores(self) -> list[int]:
+        """Cores that are online."""
+        return parse_cpus(self.read(f"{CPU_FOLDER}/online") or self.read(f"{CPU_FOLDER}/present") or "0")
+
+    @property
+    def isolated(self) -> list[int]:
+        """Cores that the kernel's scheduler leaves alone."""
+        return parse_cpus(self.read(f"{CPU_FOLDER}/isolated") or "")
+
+    @property
+    def task_cpu(self) -> int:
+        """The core to judge: the wanted one, else the first isolated one, else the last."""
+        return self.wanted_cpu if self.wanted_cpu is not None else (self.isolated or self.cores[-1:])[0]
+
+    @property
+    def boot_words(self) -> list[str]:
+        """Words of the kernel's command line."""
+        return (self.read("/proc/cmdline") or "").split()
+
+    @property
+    def cpu_flags(self) -> frozenset[str]:
+        """Features of the first processor, as the kernel names them."""
+        found = re.search(r"^(?:flags|Features)\s*:(.*)$", self.read("/proc/cpuinfo") or "", re.MULTILINE)
+        return frozenset(found[1].split()) if found else frozenset()
+
+    @property
+    def in_container(self) -> bool:
+        """Is this process in a container?"""
+        marks = (self.root / mark for mark in (".dockerenv", "run/.containerenv"))
+        return any(mark.exists() for mark in marks) or bool(
+            re.search(r"docker|kubepods|lxc|containerd", self.read("/proc/1/cgroup") or "")
+        )
+
+    def has_capability(self, bit: int) -> bool:
+        """Does this process hold a capability?"""
+        found = re.search(r"^CapEff:\s*([0-9a-f]+)", self.read("/proc/self/status") or "", re.MULTILINE)
+        return found is not None and bool(int(found[1], 16) >> bit & 1)
+
+    def soft_limit(self, name: str) -> float:
+        """Soft limit of this process by its name in /proc/self/limits; 0 when unknown."""
+        found = re.search(rf"^{name}\s+(\S+)", self.read("/proc/self/limits") or "", re.MULTILINE)
+        return 0.0 if found is None else float("inf") if found[1] == "unlimited" else float(found[1])
+
+
+def parse_cpus(text: str) -> list[int]:
+    """`"0,2-4"` -> `[0, 2, 3, 4]`."""
+    ends = [part.partition("-") for part in text.split(",") if part.strip() and part.strip() != "(null)"]
+    return [cpu for low, _, high in ends for cpu in range(int(low), int(high or low) + 1)]
