@@ -40,9 +40,12 @@ BLOCK = np.dtype(
         ("node", "<i8"),  # where the last run stopped, when its status is not OK
         ("runs", "<i8"),
         ("version", "<i8"),
+        ("tensors", "<i8"),  # table of int64: the address of each input, then of each output, in signature order
+        ("spare", "<i8", 7),
     ]
 )
-"""Execution block: one context of one program, as the cycle sees it."""
+"""Execution block: one context of one program, as the cycle sees it. Whoever runs another version of a model finds that
+version's tensors through the block, so bindings are made once, by position."""
 
 NEVER = (1 << 63) - 1
 
