@@ -42,8 +42,6 @@ class Link(ABC):
     """
 
     lossy = False
-    answer_s: float | None = None
-    """Longest wait for one answer; None: as long as the timeout allows."""
 
     def __init__(
         self,
@@ -194,10 +192,9 @@ class Link(ABC):
 
     def _cycle(self, now_ns: int) -> None:
         final_ns = self._heard_ns + round(self.timeout_s * TOLD_IN_TIME * NS)
-        deadline_ns = final_ns if self.answer_s is None else min(final_ns, now_ns + round(self.answer_s * NS))
         safe, limited = self._out.gather(now_ns)
         try:
-            self._exchange(self._out.values, self._in.incoming, deadline_ns)
+            self._exchange(self._out.values, self._in.incoming, final_ns)
         except RefusedError as error:
             self._degraded(error, Quality.BAD)
         except (NoAnswerError, GarbageError) as error:

@@ -1,0 +1,259 @@
+"""pymodbus' clients, made to keep a deadline and to tell failures apart.
+
+pymodbus frames, checks CRCs, numbers transactions and matches answers. Added here, because a control loop needs it:
+- one absolute deadline per exchange; pymodbus waits up to twice its timeout, in steps of milliseconds on a serial line;
+- the TCP stream is cut into whole frames before pymodbus sees it, so that half a frame or a foreign protocol is noticed
+  (its TLS framer does not reassemble at all, its TCP framer waits for ever on a wrong protocol id);
+- TCP_NODELAY, and a TLS server's name checked against its certificate;
+- bodies are passed as bytes: `fieldbus.codec` does the values.
+"""
+
+import select
+import socket
+import ssl
+import time
+from typing import Any, Protocol
+
+import serial
+from pymodbus import FramerType
+from pymodbus.client import ModbusSerialClient, ModbusTcpClient, ModbusTlsClient
+from pymodbus.exceptions import ConnectionException, ModbusException
+from pymodbus.pdu import ModbusPDU
+
+from fieldbus.errors import ConnectionLostError, GarbageError, NoAnswerError, RefusedError
+
+MBAP_BYTES = 7  # transaction id, protocol id (0), length of what follows, unit id
+LENGTH = slice(4, 6)
+LENGTHS = range(3, 255)  # unit id, function code and 1 to 252 bytes: V1.1b3, 4.1: "PDU = 253 bytes"
+_NS = 1_000_000_000
+
+MEANING = {
+    1: "illegal function",
+    2: "illegal data address",
+    3: "illegal data value",
+    4: "server device failure",
+    5: "acknowledge, still working",
+    6: "server device busy",
+    8: "memory parity error",
+    10: "gateway path unavailable",
+    11: "gateway target device failed to respond",
+}
+"""Exception code -> its name in the MODBUS Application Protocol V1.1b3, section 7."""
+
+
+class RawRequest(ModbusPDU):
+    """A request whose body is bytes already."""
+
+    def __init__(self, unit: int, function: int, body: bytes) -> None:
+        super().__init__(dev_id=unit)
+        self.function_code = function
+        self.body = body
+
+    def encode(self) -> bytes:
+        """The body."""
+        return self.body
+
+
+class RawAnswer(ModbusPDU):
+    """An answer whose body stays bytes."""
+
+    body = b""
+
+    def decode(self, data: bytes) -> None:
+        """Keep the body."""
+        self.body = bytes(data)
+
+
+def _answer(function: int, **rtu_size: int) -> type[RawAnswer]:
+    return type(f"RawAnswer{function}", (RawAnswer,), {"function_code": function, **rtu_size})
+
+
+_ANSWERS = [_answer(f, rtu_byte_count_pos=2) for f in (1, 2, 3, 4, 23)]
+_ANSWERS += [_answer(f, rtu_frame_size=8) for f in (5, 6, 15, 16)]
+
+
+class Client(Protocol):
+    """What a link asks of a connection."""
+
+    def dial(self, deadline_ns: int) -> None:
+        """Connect; raises `ConnectionLostError`."""
+
+    def close(self) -> None:
+        """Drop the connection, if any."""
+
+    def ask(self, unit: int, function: int, body: bytes, deadline_ns: int) -> bytes:
+        """One round trip; gives the answer's body, or raises a `DeviceError`."""
+
+
+class _Asking:
+    """Mixed into a pymodbus client: one round trip with a deadline."""
+
+    deadline_ns = 0
+
+    def accept_raw(self: Any) -> None:
+        for answer in _ANSWERS:
+            self.register(answer)
+
+    def remaining_s(self) -> float:
+        """Time until the deadline; raises `NoAnswerError` when there is none."""
+        left_ns = self.deadline_ns - time.monotonic_ns()
+        if left_ns <= 0:
+            raise NoAnswerError("no answer in time")
+        return left_ns / _NS
+
+    def ask(self: Any, unit: int, function: int, body: bytes, deadline_ns: int) -> bytes:
+        self.deadline_ns = deadline_ns
+        try:
+            answer = self.execute(False, RawRequest(unit, function, body))
+        except ConnectionException as error:
+            raise ConnectionLostError(str(error)) from error
+        except (ModbusException, TimeoutError) as error:
+            if isinstance(error, TimeoutError):
+                raise NoAnswerError("no answer in time") from error
+            raise GarbageError(f"unit {unit} FC {function}: {error}") from error
+        if answer.isError():
+            code = answer.exception_code
+            meaning = MEANING.get(code, "unknown exception code")
+            raise RefusedError(f"unit {unit} FC {function}: exception {code}, {meaning}", code)
+        if answer.function_code != function:
+            raise GarbageError(f"unit {unit}: asked with FC {function}, answered with FC {answer.function_code}")
+        body_back: bytes = answer.body
+        return body_back
+
+
+class TcpClient(_Asking, ModbusTcpClient):
+    """Modbus TCP."""
+
+    def __init__(self, host: str, port: int) -> None:
+        ModbusTcpClient.__init__(self, host, port=port, retries=0)
+        self._start()
+
+    def _start(self) -> None:
+        self._received = bytearray()
+        self.accept_raw()
+
+    def dial(self, deadline_ns: int) -> None:
+        """Connect; raises `ConnectionLostError`."""
+        self.deadline_ns = deadline_ns
+        self.close()
+        self._received.clear()
+        host, port = self.comm_params.host, self.comm_params.port
+        try:
+            sock = socket.create_connection((host, port), timeout=self.remaining_s())
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.socket = self.secure(sock)
+        except OSError as error:
+            raise ConnectionLostError(f"cannot connect to {host}:{port}: {error}") from error
+
+    def close(self) -> None:
+        """Drop the connection, if any."""
+        if self.socket is not None:
+            self.socket.close()
+        self.socket = None
+
+    def secure(self, sock: socket.socket) -> socket.socket:
+        """The socket to talk through."""
+        return sock
+
+    def connect(self) -> bool:
+        """pymodbus asks before each request; only `dial` connects."""
+        return self.socket is not None
+
+    def send(self, request: bytes, addr: tuple[Any, ...] | None = None) -> int:
+        """Send a frame, whole."""
+        assert self.socket
+        try:
+            self.socket.settimeout(self.remaining_s())
+            self.socket.sendall(request)
+        except OSError as error:
+            raise ConnectionLostError(f"sending failed: {error}") from error
+        return len(request)
+
+    def recv(self, size: int | None) -> bytes:
+        """One whole frame, whatever the pieces that it came in."""
+        while True:
+            frame = self._next_frame()
+            if frame:
+                return frame
+            self._receive()
+
+    def _next_frame(self) -> bytes:
+        data = self._received
+        if len(data) < MBAP_BYTES:
+            return b""
+        length = int.from_bytes(data[LENGTH], "big")
+        if data[2:4] != b"\0\0" or length not in LENGTHS:
+            raise GarbageError(f"not a Modbus frame: {bytes(data[:MBAP_BYTES]).hex(' ')}")
+        end = MBAP_BYTES - 1 + length  # the length counts from the unit id on
+        if len(data) < end:
+            return b""
+        frame = bytes(data[:end])
+        del data[:end]
+        return frame
+
+    def _receive(self) -> None:
+        assert self.socket
+        try:
+            self.socket.settimeout(self.remaining_s())
+            more = self.socket.recv(4096)
+        except (TimeoutError, NoAnswerError):
+            got = f"half an answer: {bytes(self._received).hex(' ')}" if self._received else "no answer"
+            raise NoAnswerError(f"{got} in time") from None
+        except OSError as error:
+            raise ConnectionLostError(f"receiving failed: {error}") from error
+        if not more:
+            raise ConnectionLostError("the device closed the connection")
+        self._received += more
+
+
+class TlsClient(TcpClient, ModbusTlsClient):
+    """Modbus TCP security: the same frames in TLS."""
+
+    def __init__(self, host: str, port: int, context: ssl.SSLContext, server_name: str) -> None:
+        ModbusTlsClient.__init__(self, host, port=port, sslctx=context, retries=0)
+        self._context, self._server_name = context, server_name or host
+        self._start()
+
+    def secure(self, sock: socket.socket) -> socket.socket:
+        """Shake hands; the certificate must be valid, and for this server's name."""
+        sock.settimeout(self.remaining_s())
+        return self._context.wrap_socket(sock, server_hostname=self._server_name)
+
+
+class RtuClient(_Asking, ModbusSerialClient):
+    """Modbus RTU on a serial port."""
+
+    def __init__(self, port: str, baudrate: int, parity: str, stopbits: int) -> None:
+        ModbusSerialClient.__init__(
+            self, port, framer=FramerType.RTU, baudrate=baudrate, parity=parity, stopbits=stopbits, retries=0
+        )
+        self.accept_raw()
+
+    def dial(self, deadline_ns: int) -> None:
+        """Open the port; raises `ConnectionLostError`."""
+        self.close()
+        if not ModbusSerialClient.connect(self):
+            raise ConnectionLostError(f"cannot open the serial port {self.comm_params.host}")
+
+    def connect(self) -> bool:
+        """pymodbus asks before each request; only `dial` connects."""
+        return self.socket is not None
+
+    def close(self) -> None:
+        """Close the port, if it is open."""
+        if self.socket is not None:
+            self.socket.close()
+        self.socket = None
+
+    def recv(self, size: int | None) -> bytes:
+        """What has arrived, as soon as anything has."""
+        assert self.socket
+        poll = select.poll()
+        try:
+            poll.register(self.socket.fileno(), select.POLLIN)
+            if not poll.poll(max(1, round(self.remaining_s() * 1000))):
+                raise NoAnswerError("no answer, or only a part of one, in time")
+            data: bytes = self.socket.read(max(1, self.socket.in_waiting))
+        except (OSError, serial.SerialException) as error:
+            raise ConnectionLostError(f"serial port {self.comm_params.host}: {error}") from error
+        return data
