@@ -27,9 +27,8 @@ def parse_duration(text: object) -> int:
     return ns
 
 
-def format_duration(ns: float) -> str:
-    """Shortest usual form: 1500000 -> `1.5 ms`."""
-    for unit in ("s", "ms", "us"):
-        if ns >= NS_PER_UNIT[unit]:
-            return f"{ns / NS_PER_UNIT[unit]:.4g} {unit}"
-    return f"{ns:.4g} ns"
+def format_duration(ns: float, digits: int = 4) -> str:
+    """Shortest usual form, in so many significant digits: 1500000 -> `1.5 ms`."""
+    unit = next((unit for unit in ("s", "ms", "us") if ns >= NS_PER_UNIT[unit]), "ns")
+    number = float(f"{ns / NS_PER_UNIT[unit]:.{digits}g}")
+    return f"{number:g} {unit}"

@@ -1,0 +1,206 @@
+"""The report of a run: one JSON file for programs, one HTML page for people that opens without a network.
+
+A report never stops the control: when its folder cannot be written, the next one is tried, and what happened is said.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import Final, Literal
+
+from station.durations import format_duration
+from station.machine import Fact
+from station.picture import Picture, svg_picture
+from station.snapshot import LinkView, Snapshot, TaskView
+
+TEMPLATE: Final = Path(__file__).with_name("report.html")
+Verdict = tuple[Literal["ok", "warn", "bad"], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened `at_s` seconds after the start: a link's new state, an update, a refusal."""
+
+    at_s: float
+    kind: Literal["link", "update", "station"]
+    subject: str
+    text: str
+    good: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that a run leaves behind. `pictures`: what -> histograms (a task's name, a link's name)."""
+
+    started: datetime
+    snapshot: Snapshot
+    pictures: tuple[tuple[str, tuple[Picture, ...]], ...]
+    events: tuple[Event, ...]
+    facts: tuple[Fact, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The run in one sentence."""
+        cycles = sum(task.cycles for task in self.snapshot.tasks)
+        overruns = sum(task.overruns for task in self.snapshot.tasks)
+        if cycles == 0:
+            return "bad", "No task ran a single cycle"
+        if overruns:
+            return "warn", f"{overruns:,} of {cycles:,} cycles ended after their deadline"
+        return "ok", f"All {cycles:,} cycles met their deadline"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Where a report lies, and the warnings of those folders that could not be written."""
+
+    page: Path | None
+    data: Path | None
+    warnings: tuple[str, ...]
+
+
+def write_report(report: Report, folder: Path) -> Written:
+    """Write both files into `folder`, or into the system's folder for temporary files when that is not possible."""
+    warnings: list[str] = []
+    spare = Path(tempfile.gettempdir()) / "rt-engine-reports"
+    for place in (folder, spare):
+        try:
+            return Written(*_write_into(report, place), tuple(warnings))
+        except OSError as error:
+            warnings.append(f"the report could not be written to {place}: {error.strerror or error}")
+    return Written(None, None, tuple(warnings))
+
+
+def _write_into(report: Report, folder: Path) -> tuple[Path, Path]:
+    """Both files whole, or none: they are written beside their names and then moved."""
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = f"{report.snapshot.station}-{report.started:%Y%m%d-%H%M%S}"
+    paths = folder / f"{stem}.html", folder / f"{stem}.json"
+    drafts = [path.with_name(f".{path.name}.part") for path in paths]
+    try:
+        for draft, text in zip(drafts, (to_html(report), to_json(report)), strict=True):
+            draft.write_text(text, encoding="utf-8")
+        for draft, path in zip(drafts, paths, strict=True):
+            draft.replace(path)
+    finally:
+        for draft in drafts:
+            draft.unlink(missing_ok=True)
+    return paths
+
+
+def to_json(report: Report) -> str:
+    """The report for programs. Times are nanoseconds; a histogram is its non-empty bins."""
+    return json.dumps(
+        {
+            "started": report.started.isoformat(),
+            "verdict": report.verdict[1],
+            "station": report.snapshot.to_json(),
+            "histograms": {name: [asdict(picture) for picture in pictures] for name, pictures in report.pictures},
+            "events": [asdict(event) for event in report.events],
+            "machine": [asdict(fact) for fact in report.facts],
+        },
+        indent=1,
+    )
+
+
+def to_html(report: Report) -> str:
+    """The report for people: one page, no script, nothing fetched."""
+    level, verdict = report.verdict
+    ran = timedelta(seconds=round(report.snapshot.running_s))
+    sections = [
+        _section("Tasks", _table(_TASK_COLUMNS, map(_task_row, report.snapshot.tasks))),
+        *(_pictures(name, pictures) for name, pictures in report.pictures),
+        _section("Links", _table(_LINK_COLUMNS, map(_link_row, report.snapshot.links))),
+        _section("What happened", _table(("at", "what", "", ""), map(_event_row, report.events))),
+        _section("Real-time rights", _rights(report.snapshot.rights)),
+        _section("Machine", _table(("", "found", "what it means, and what mends it"), map(_fact_row, report.facts))),
+    ]
+    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+        title=escape(f"{report.snapshot.station}, {report.started:%Y-%m-%d %H:%M}"),
+        station=escape(report.snapshot.station),
+        when=f"{report.started:%Y-%m-%d %H:%M:%S}, ran {ran}",
+        verdict_level=level,
+        verdict=escape(verdict),
+        sections="\n".join(sections),
+    )
+
+
+_SPREAD: Final = "p50 / p99 / max"
+_TASK_COLUMNS: Final = tuple(
+    f"task|model|>cycle|>cycles|>overruns|>wake-up {_SPREAD}|>execution {_SPREAD}|>page faults".split("|")
+)
+_LINK_COLUMNS: Final = tuple(f"link|device|state|>round trip {_SPREAD}|>reads|>writes|>errors|>lost".split("|"))
+
+
+def _task_row(task: TaskView) -> Sequence[str]:
+    version = f"{escape(task.model)} v{task.model_version}"
+    overruns = f'<span class="{"warn" if task.overruns else "ok"}">{task.overruns:,}</span>'
+    note = f'<br><span class="warn">{escape(task.note)}</span>' if task.note else ""
+    wake_up = spread(task.wake_up.count, task.wake_up.p50_ns, task.wake_up.p99_ns, task.wake_up.max_ns)
+    execution = spread(task.execution.count, task.execution.p50_ns, task.execution.p99_ns, task.execution.max_ns)
+    faults = f"{task.counters['page_faults']:,}" if "page_faults" in task.counters else "-"
+    return (
+        f"<b>{escape(task.name)}</b>{note}", version, format_duration(task.cycle_ns), f"{task.cycles:,}", overruns,
+        wake_up, execution, faults,
+    )  # fmt: skip
+
+
+def _link_row(link: LinkView) -> Sequence[str]:
+    state = f'<span class="{"ok" if link.state in ("up", "stopped") else "bad"}">{escape(link.state)}</span>'
+    error = f'<br><span class="soft">{escape(link.last_error)}</span>' if link.last_error else ""
+    trip = spread(link.round_trip.count, link.round_trip.p50_ns, link.round_trip.p99_ns, link.round_trip.max_ns)
+    return (
+        f"<b>{escape(link.name)}</b>", escape(link.device) + error, state, trip,
+        f"{link.reads:,}", f"{link.writes:,}", f"{link.errors:,}", f"{link.reconnects:,}",
+    )  # fmt: skip
+
+
+def _event_row(event: Event) -> Sequence[str]:
+    mark = '<span class="ok">&#10003;</span>' if event.good else '<span class="bad">&#10007;</span>'
+    return f"{event.at_s:.2f} s", escape(f"{event.kind} {event.subject}"), escape(event.text), mark
+
+
+def _fact_row(fact: Fact) -> Sequence[str]:
+    fix = f"<br><code>{escape(fact.fix)}</code>" if fact.fix else ""
+    return escape(fact.name), f'<span class="{fact.level}">{escape(fact.value)}</span>', escape(fact.meaning) + fix
+
+
+def _rights(rights: Iterable[str]) -> str:
+    lines = "".join(f"<p>{escape(line)}</p>" for line in rights)
+    return f'<div class="card">{lines or "<p>nothing was asked for</p>"}</div>'
+
+
+def _pictures(name: str, pictures: Iterable[Picture]) -> str:
+    cards = "".join(f'<div class="card"><h3>{escape(p.title)}</h3>{svg_picture(p)}</div>' for p in pictures)
+    return _section(name, f'<div class="pair">{cards}</div>')
+
+
+def _section(title: str, body: str) -> str:
+    return f"<section><h2>{escape(title)}</h2>\n{body}</section>"
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A column whose name begins with `>` holds numbers."""
+    numeric = [' class="n"' if column.startswith(">") else "" for column in columns]
+    head = "".join(f"<th{css}>{escape(c.lstrip('>'))}</th>" for c, css in zip(columns, numeric, strict=True))
+    body = "".join(
+        "<tr>" + "".join(f"<td{css}>{cell}</td>" for cell, css in zip(row, numeric, strict=True)) + "</tr>"
+        for row in rows
+    )
+    body = body or f'<tr><td class="none" colspan="{len(columns)}">none</td></tr>'
+    return f'<div class="card wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def spread(count: int, *times_ns: float) -> str:
+    """`30 / 61 / 257 us`: times in one unit; `-` when nothing was counted."""
+    if not count:
+        return "-"
+    unit, divisor = ("ms", 1e6) if max(times_ns) >= 1e6 else ("us", 1e3)
+    return " / ".join(f"{ns / divisor:.3g}" for ns in times_ns) + f" {unit}"

@@ -1,0 +1,92 @@
+"""A station at one moment, as plain values: what the live table shows, the socket sends and the report keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from rt_native.histogram import Histogram
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """A histogram in a few numbers, in nanoseconds; all 0 while `count` is 0."""
+
+    count: int
+    min_ns: float
+    mean_ns: float
+    p50_ns: float
+    p99_ns: float
+    p999_ns: float
+    p9999_ns: float
+    max_ns: float
+
+    @classmethod
+    def of(cls, histogram: Histogram) -> Timing:
+        """The numbers of a histogram that may still be counting."""
+        s = histogram.summary()
+        return cls(s["count"], s["min"], s["mean"], s["p50"], s["p99"], s["p99.9"], s["p99.99"], s["max"])
+
+
+@dataclass(frozen=True, slots=True)
+class TaskView:
+    """One task: what it is and how it runs. `note` says in words what a person should know (outputs safe, watchdog)."""
+
+    name: str
+    model: str
+    model_version: int
+    cycle_ns: int
+    cycles: int
+    overruns: int
+    wake_up: Timing
+    execution: Timing
+    counters: Mapping[str, int]
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkView:
+    """One link: where it goes and how it does."""
+
+    name: str
+    device: str
+    state: str
+    round_trip: Timing
+    reads: int
+    writes: int
+    errors: int
+    reconnects: int
+    safe_writes: int
+    last_error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The whole station. `rights` is what the operating system granted or not, with how to grant it."""
+
+    station: str
+    pid: int
+    running_s: float
+    tasks: tuple[TaskView, ...]
+    links: tuple[LinkView, ...]
+    models: Mapping[str, str]
+    rights: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dictionaries, lists and numbers."""
+        plain: dict[str, Any] = _adapter().dump_python(self, mode="json")
+        return plain
+
+    @classmethod
+    def from_json(cls, data: Any) -> Snapshot:
+        """The inverse of `to_json`; raises `pydantic.ValidationError` on anything else."""
+        return _adapter().validate_python(data)
+
+
+@cache
+def _adapter() -> TypeAdapter[Snapshot]:
+    return TypeAdapter(Snapshot)

@@ -1,0 +1,26 @@
+"""Made-up values of the station's types, for tests that only carry them about."""
+
+from station.snapshot import LinkView, Snapshot, TaskView, Timing
+
+TIMING = Timing(20_000, 1_100.0, 31_000.0, 30_000.0, 61_000.0, 140_000.0, 200_000.0, 257_123.0)
+EMPTY = Timing(0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+
+
+def snapshot() -> Snapshot:
+    """A station with two tasks and two links, one of them lost."""
+    counters = {"page_faults": 0, "bad_inputs": 3}
+    return Snapshot(
+        station="cell",
+        pid=4711,
+        running_s=20.5,
+        tasks=(
+            TaskView("axis_x", "policy", 2, 1_000_000, 20_000, 1, TIMING, TIMING, counters, ""),
+            TaskView("anomaly", "forest", 1, 100_000_000, 0, 0, EMPTY, EMPTY, counters, "outputs safe"),
+        ),
+        links=(
+            LinkView("plant", "modbus-tcp 127.0.0.1:1502", "up", TIMING, 20_000, 20_000, 0, 0, 0, ""),
+            LinkView("plc", "ads 10.0.0.2", "down", EMPTY, 0, 0, 9, 4, 2, "ConnectionLostError: <refused> & gone"),
+        ),
+        models={"policy": "policy_b.onnx", "forest": "forest.onnx"},
+        rights=("SCHED_FIFO not granted: add a line to limits.conf",),
+    )
