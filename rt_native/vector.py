@@ -68,11 +68,13 @@ class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
         super().__init__(dmm, fe_type, ir.ArrayType(fe_type.part, PARTS))
 
 
-def _split(builder: Any, value: Any) -> list[Any]:
+def split(builder: Any, value: Any) -> list[Any]:
+    """The hardware vectors of a virtual one."""
     return [builder.extract_value(value, i) for i in range(PARTS)]
 
 
-def _join(builder: Any, vector: Vector, parts: list[Any]) -> Any:
+def join(builder: Any, vector: Vector, parts: list[Any]) -> Any:
+    """One virtual vector of hardware vectors."""
     whole = ir.Constant(ir.ArrayType(vector.part, PARTS), ir.Undefined)
     for i, part in enumerate(parts):
         whole = builder.insert_value(whole, part, i)
@@ -95,14 +97,14 @@ def suffix(vector: Vector) -> str:
     return f"v{vector.part.count}{'f' if vector.kind == 'f' else 'i'}{vector.bits if vector.kind != 'm' else 1}"
 
 
-def _define(result: Vector, operands: tuple[Any, ...], one_part: Callable[..., Any]) -> Any:
+def define(result: Vector, operands: tuple[Any, ...], one_part: Callable[..., Any]) -> Any:
     """(signature, codegen) of an operation that works part by part: `one_part(builder, *parts)`."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         columns = [
-            _split(builder, a) if isinstance(t, Vector) else [a] * PARTS for a, t in zip(args, operands, strict=True)
+            split(builder, a) if isinstance(t, Vector) else [a] * PARTS for a, t in zip(args, operands, strict=True)
         ]
-        return _join(builder, result, [one_part(builder, *parts) for parts in zip(*columns, strict=True)])
+        return join(builder, result, [one_part(builder, *parts) for parts in zip(*columns, strict=True)])
 
     return result(*operands), codegen
 
@@ -114,7 +116,7 @@ def _define(result: Vector, operands: tuple[Any, ...], one_part: Callable[..., A
 @lower_cast(types.Integer, Vector)
 def _scalar_to_vector(context: Any, builder: Any, fromty: Any, toty: Vector, value: Any) -> Any:
     scalar = context.cast(builder, value, fromty, toty.scalar)
-    return _join(builder, toty, [splat_part(builder, toty, scalar)] * PARTS)
+    return join(builder, toty, [splat_part(builder, toty, scalar)] * PARTS)
 
 
 def _vector_of(args: tuple[Any, ...]) -> Vector | None:
@@ -143,8 +145,8 @@ def _operator(op: Any, kinds: str, result: Callable[[Vector], Vector], emit: Cal
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         vector = sig.args[0]
-        pairs = zip(_split(builder, args[0]), _split(builder, args[1]), strict=True)
-        return _join(builder, sig.return_type, [emit(builder, vector, a, b) for a, b in pairs])
+        pairs = zip(split(builder, args[0]), split(builder, args[1]), strict=True)
+        return join(builder, sig.return_type, [emit(builder, vector, a, b) for a, b in pairs])
 
     lower_builtin(op, Vector, Vector)(lower)
 
@@ -187,12 +189,12 @@ class _Unary(AbstractTemplate):  # type: ignore[misc]
 @lower_builtin(operator.neg, Vector)
 def _neg(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     flip = builder.fneg if sig.args[0].kind == "f" else builder.neg
-    return _join(builder, sig.return_type, [flip(p) for p in _split(builder, args[0])])
+    return join(builder, sig.return_type, [flip(p) for p in split(builder, args[0])])
 
 
 @lower_builtin(operator.invert, Vector)
 def _invert(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-    return _join(builder, sig.return_type, [builder.not_(p) for p in _split(builder, args[0])])
+    return join(builder, sig.return_type, [builder.not_(p) for p in split(builder, args[0])])
 
 
 # --- loads and stores --------------------------------------------------------------------------------------------------
@@ -209,7 +211,7 @@ def _load(vector: Vector) -> Any:
     def load(typingctx: Any, address: Any) -> Any:
         def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
             parts = [builder.load(p, typ=vector.part, align=vector.bits // 8) for p in _part_addresses(builder, vector, args[0])]
-            return _join(builder, vector, parts)
+            return join(builder, vector, parts)
 
         return vector(types.int64), codegen
 
@@ -220,7 +222,7 @@ def _store(vector: Vector) -> Any:
     @intrinsic
     def store(typingctx: Any, address: Any, value: Any) -> Any:
         def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            for part, p in zip(_split(builder, args[1]), _part_addresses(builder, vector, args[0]), strict=True):
+            for part, p in zip(split(builder, args[1]), _part_addresses(builder, vector, args[0]), strict=True):
                 builder.store(part, p, align=vector.bits // 8)
             return context.get_dummy_value()
 
@@ -250,7 +252,7 @@ def _load_first(vector: Vector) -> Any:
             parts = []
             for mask, p in zip(masks, _part_addresses(builder, vector, args[0]), strict=True):
                 parts.append(masked(builder, name, vector.part, [p, mask, zero], 0, vector.bits // 8))
-            return _join(builder, vector, parts)
+            return join(builder, vector, parts)
 
         return vector(types.int64, types.int64), codegen
 
@@ -264,7 +266,7 @@ def _store_first(vector: Vector) -> Any:
             masks = first_lanes(builder, vector, args[2])
             name = f"llvm.masked.store.{suffix(vector)}.p0"
             addresses = _part_addresses(builder, vector, args[0])
-            for mask, p, part in zip(masks, addresses, _split(builder, args[1]), strict=True):
+            for mask, p, part in zip(masks, addresses, split(builder, args[1]), strict=True):
                 masked(builder, name, ir.VoidType(), [part, p, mask], 1, vector.bits // 8)
             return context.get_dummy_value()
 
@@ -290,7 +292,7 @@ def _splat(vector: Vector) -> Any:
     @intrinsic
     def splat(typingctx: Any, scalar: Any) -> Any:
         def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            return _join(builder, vector, [splat_part(builder, vector, args[0])] * PARTS)
+            return join(builder, vector, [splat_part(builder, vector, args[0])] * PARTS)
 
         return vector(vector.scalar), codegen
 
@@ -311,7 +313,7 @@ def fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
     def one(builder: Any, *parts: Any) -> Any:
         return call_llvm(builder, f"llvm.fma.{suffix(vector)}", parts[0].type, list(parts))
 
-    return _define(vector, (vector,) * 3, one) if vector else None
+    return define(vector, (vector,) * 3, one) if vector else None
 
 
 def _math(name: str) -> Any:
@@ -320,7 +322,7 @@ def _math(name: str) -> Any:
         def one(builder: Any, part: Any) -> Any:
             return call_llvm(builder, f"llvm.{name}.{suffix(a)}", part.type, [part])
 
-        return _define(a, (a,), one) if isinstance(a, Vector) else None
+        return define(a, (a,), one) if isinstance(a, Vector) else None
 
     return function
 
@@ -337,7 +339,7 @@ def copysign(typingctx: Any, magnitude: Any, sign: Any) -> Any:
     def one(builder: Any, a: Any, b: Any) -> Any:
         return call_llvm(builder, f"llvm.copysign.{suffix(vector)}", a.type, [a, b])
 
-    return _define(vector, (vector, vector), one) if vector else None
+    return define(vector, (vector, vector), one) if vector else None
 
 
 @intrinsic
@@ -346,21 +348,21 @@ def select(typingctx: Any, mask: Any, a: Any, b: Any) -> Any:
     vector = _vector_of((a, b))
     if vector is None or mask is not _MASK[vector]:
         return None
-    return _define(vector, (mask, vector, vector), lambda builder, m, x, y: builder.select(m, x, y))
+    return define(vector, (mask, vector, vector), lambda builder, m, x, y: builder.select(m, x, y))
 
 
 @intrinsic
 def bits(typingctx: Any, a: Any) -> Any:
     """The bits of a float vector, as integers."""
     to = _INTEGER[a]
-    return _define(to, (a,), lambda builder, p: builder.bitcast(p, to.part))
+    return define(to, (a,), lambda builder, p: builder.bitcast(p, to.part))
 
 
 @intrinsic
 def from_bits(typingctx: Any, a: Any) -> Any:
     """The floats that have these bits."""
     to = _FLOAT[a]
-    return _define(to, (a,), lambda builder, p: builder.bitcast(p, to.part))
+    return define(to, (a,), lambda builder, p: builder.bitcast(p, to.part))
 
 
 @intrinsic
@@ -371,21 +373,21 @@ def to_int(typingctx: Any, a: Any) -> Any:
     def one(builder: Any, p: Any) -> Any:
         return call_llvm(builder, f"llvm.fptosi.sat.{suffix(to)}.{suffix(a)}", to.part, [p])
 
-    return _define(to, (a,), one)
+    return define(to, (a,), one)
 
 
 @intrinsic
 def to_int_fast(typingctx: Any, a: Any) -> Any:
     """Toward zero, to integers of the same width; any value where it does not fit or is NaN."""
     to = _INTEGER[a]
-    return _define(to, (a,), lambda builder, p: builder.fptosi(p, to.part))
+    return define(to, (a,), lambda builder, p: builder.fptosi(p, to.part))
 
 
 @intrinsic
 def to_float(typingctx: Any, a: Any) -> Any:
     """Integers to floats of the same width."""
     to = _FLOAT[a]
-    return _define(to, (a,), lambda builder, p: builder.sitofp(p, to.part))
+    return define(to, (a,), lambda builder, p: builder.sitofp(p, to.part))
 
 
 def _tree(name: str, combine: Callable[[Any, Vector, Any, Any], Any]) -> Any:
@@ -394,7 +396,7 @@ def _tree(name: str, combine: Callable[[Any, Vector, Any, Any], Any]) -> Any:
     @intrinsic
     def reduce_lanes(typingctx: Any, a: Any) -> Any:
         def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            parts = _split(builder, args[0])
+            parts = split(builder, args[0])
             while len(parts) > 1:  # lanes i and i + n/2
                 half = len(parts) // 2
                 parts = [combine(builder, a, parts[i], parts[i + half]) for i in range(half)]
@@ -441,7 +443,7 @@ def _choose(symbol: str) -> Any:
     def choose(typingctx: Any, a: Any, b: Any) -> Any:
         vector = _vector_of((a, b))
         combine = _pick(symbol)
-        return _define(vector, (vector, vector), lambda builder, x, y: combine(builder, vector, x, y)) if vector else None
+        return define(vector, (vector, vector), lambda builder, x, y: combine(builder, vector, x, y)) if vector else None
 
     return choose
 
