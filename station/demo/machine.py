@@ -11,14 +11,15 @@ register  value                     unit         access
  6        x.angular_velocity        rad/s        read
  8        x.reference               m            read     where the position should be
 10        x.reference_velocity      m/s          read
-12        x.force                   N            read     what the motor applies
-14 .. 26  the same of axis y                     read
-28        x.hold (uint16)                        read     0 runs, else the number of the `Hold`
-29        y.hold (uint16)                        read
-30        clock (uint32)            ms           read     the machine's own time
-32        x.force_command           N            write
-34        y.force_command           N            write
-36        anomaly_score                          write    shown on the machine's panel
+12        x.reference_acceleration  m/s^2        read
+14        x.force                   N            read     what the motor applies
+16 .. 30  the same of axis y                     read
+32        x.hold (uint16)                        read     0 runs, else the number of the `Hold`
+33        y.hold (uint16)                        read
+34        clock (uint32)            ms           read     the machine's own time
+36        x.force_command           N            write
+38        y.force_command           N            write
+40        anomaly_score                          write    shown on the machine's panel
 ```
 """
 
@@ -31,12 +32,12 @@ import struct
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from station.demo.physics import NOMINAL, Mechanics, Motion, at_rest, hold, swing
 
 AXES = ("x", "y")
-SENSORS = struct.Struct(">14f2HI")
+SENSORS = struct.Struct(">16f2HI")
 COMMANDS = struct.Struct(">3f")
 SENSOR_REGISTERS = SENSORS.size // 2
 COMMAND_ADDRESS = SENSOR_REGISTERS
@@ -66,31 +67,43 @@ class Hold(enum.IntEnum):
     TRAVEL = 4  # the cart ran out of its rail
 
 
-def sine(time_s: float) -> tuple[float, float]:
-    """Reference (m, m/s) of axis x: 0.12 m at a third of a hertz."""
-    rate = 2.0 * math.pi / 3.0
-    return 0.12 * math.sin(rate * time_s), 0.12 * rate * math.cos(rate * time_s)
+class Reference(NamedTuple):
+    """Where an axis should be: m, m/s, m/s^2."""
+
+    position: float
+    velocity: float
+    acceleration: float
 
 
-def shuttle(time_s: float) -> tuple[float, float]:
-    """Reference (m, m/s) of axis y: to and fro between -0.1 and 0.1 m, 1.2 s per smooth move and 0.4 s of rest."""
-    move_s, half_s, stroke_m = 1.2, 1.6, 0.2
+def sine(time_s: float) -> Reference:
+    """Axis x: 0.12 m to either side, a quarter of a hertz."""
+    rate = 0.5 * math.pi
+    position = 0.12 * math.sin(rate * time_s)
+    return Reference(position, 0.12 * rate * math.cos(rate * time_s), -rate * rate * position)
+
+
+def shuttle(time_s: float) -> Reference:
+    """Axis y: to and fro between -0.1 and 0.1 m, 2 s per smooth move (a quintic) and 0.5 s of rest."""
+    move_s, half_s, stroke_m = 2.0, 2.5, 0.2
     count, time_s = divmod(time_s, half_s)
     way = min(time_s / move_s, 1.0)
-    place = way**3 * (10.0 - 15.0 * way + 6.0 * way * way)
-    speed = 30.0 * way * way * (1.0 - way) ** 2 / move_s
-    sign = 1.0 if count % 2 == 0 else -1.0
-    return sign * stroke_m * (place - 0.5), sign * stroke_m * speed
+    stroke_m = stroke_m if count % 2 == 0 else -stroke_m
+    return Reference(
+        stroke_m * (way**3 * (10.0 - 15.0 * way + 6.0 * way * way) - 0.5),
+        stroke_m * (30.0 * way * way * (1.0 - way) ** 2) / move_s,
+        stroke_m * (60.0 * way * (1.0 - way) * (1.0 - 2.0 * way)) / move_s**2,
+    )
 
 
-REFERENCES: dict[str, Callable[[float], tuple[float, float]]] = {"x": sine, "y": shuttle}
+REFERENCES: dict[str, Callable[[float], Reference]] = {"x": sine, "y": shuttle}
 
 
 @dataclass(frozen=True, slots=True)
 class Push:
-    """A force from outside on the cart, in N, until a time of the machine's clock."""
+    """A force from outside on the cart, in N, between two times of the machine's clock."""
 
     force_n: float = 0.0
+    from_s: float = 0.0
     until_s: float = 0.0
 
 
@@ -131,7 +144,7 @@ class Axis:
     """
 
     def __init__(
-        self, reference: Callable[[float], tuple[float, float]], seed: int, mechanics: Mechanics, noise_n: float
+        self, programme: Callable[[float], Reference], seed: int, mechanics: Mechanics, noise_n: float
     ) -> None:
         self.mechanics = mechanics
         self.motion = Motion(angle=mechanics.cradle_play_rad)
@@ -141,10 +154,10 @@ class Axis:
         self.hold = Hold.COMMUNICATION
         self.push = Push()
         self.tally = Tally()
-        self.programme_s = 0.0  # time of the reference
-        self._reference = reference
-        self.reference, self.reference_velocity = reference(0.0)
-        self.motion = self.motion._replace(position=self.reference)
+        self.programme_s = 0.0  # time of the reference, which stands still while the axis is held
+        self._programme = programme
+        self.reference = programme(0.0)
+        self.motion = self.motion._replace(position=self.reference.position)
         self._random = random.Random(seed)
         self._noise_n = noise_n
         self._rumble_n = 0.0
@@ -163,8 +176,8 @@ class Axis:
             return
         self._drive(time_s, step_s)
         self.programme_s += step_s
-        self.reference, self.reference_velocity = self._reference(self.programme_s)
-        self.tally.add(self.motion.position - self.reference, self.motion.angle, step_s)
+        self.reference = self._programme(self.programme_s)
+        self.tally.add(self.motion.position - self.reference.position, self.motion.angle, step_s)
         self.hold = self._fault(time_s)
         if self.hold:
             name = self.hold.name.lower()
@@ -178,7 +191,7 @@ class Axis:
         self._rumble_n += -self._rumble_n * rumble + self._noise_n * math.sqrt(2.0 * rumble) * self._random.gauss(
             0.0, 1.0
         )
-        outside = self._rumble_n + (self.push.force_n if time_s < self.push.until_s else 0.0)
+        outside = self._rumble_n + (self.push.force_n if self.push.from_s <= time_s < self.push.until_s else 0.0)
         self.motion = swing(self.motion, self.force + outside, step_s, self.mechanics)
 
     def _fault(self, time_s: float) -> Hold:
@@ -197,7 +210,7 @@ class Axis:
         age_s = time_s - self.command_time_s
         return {
             **self.motion._asdict(),
-            "reference": self.reference,
+            "reference": self.reference.position,
             "force": self.force,
             "command": self.command if math.isfinite(self.command) else None,
             "command_age_s": age_s if math.isfinite(age_s) else None,
@@ -245,17 +258,19 @@ class Machine:
             state = [
                 value
                 for axis in self.axes.values()
-                for value in (axis.motion.position, axis.reference, axis.motion.angle, axis.force, float(axis.hold))
+                for value in (
+                    axis.motion.position,
+                    axis.reference.position,
+                    axis.motion.angle,
+                    axis.force,
+                    float(axis.hold),
+                )
             ]
             self.trace.append((self.time_s, *state))
 
     def sensors(self) -> list[int]:
         """The readable registers, from 0."""
-        values = [
-            value
-            for axis in self.axes.values()
-            for value in (*axis.motion, axis.reference, axis.reference_velocity, axis.force)
-        ]
+        values = [value for axis in self.axes.values() for value in (*axis.motion, *axis.reference, axis.force)]
         holds = [axis.hold for axis in self.axes.values()]
         clock_ms = int(self.time_s * 1000.0) & 0xFFFFFFFF
         return list(struct.unpack(f">{SENSOR_REGISTERS}H", SENSORS.pack(*values, *holds, clock_ms)))

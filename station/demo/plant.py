@@ -168,7 +168,8 @@ class Plant:
     async def _push(self, axis: str, newton: str, seconds: str) -> dict[str, Any]:
         if axis not in AXES:
             raise CommandError(f"unknown axis {axis!r}; axes: {', '.join(AXES)}")
-        push = Push(float(newton), self.machine.time_s + float(seconds))
+        time_s = self.machine.time_s
+        push = Push(float(newton), from_s=time_s, until_s=time_s + float(seconds))
         self.machine.axes[axis].push = push
         return {"event": "push", "axis": axis, "force_n": push.force_n, "until_s": push.until_s}
 
