@@ -24,3 +24,9 @@ def pick(reader, tick_ns):  # type: ignore[no-untyped-def]
 def slot_pick(reader, tick_ns):  # type: ignore[no-untyped-def]
     """See `pick`."""
     return pick(reader, tick_ns)
+
+
+@export
+def slot_withdraw(reader):  # type: ignore[no-untyped-def]
+    """Take back the version that is offered to a reader; gives its block, or 0 if it has been taken."""
+    return atomic_exchange(reader + _NEXT, 0)

@@ -1,0 +1,54 @@
+# Everything a newcomer needs. `make demo` and `make test` install what they use; no compiler is needed.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check
+export PIP_QUIET := 1
+
+.PHONY: demo test lint format bench install lock clean help
+
+help:            ## This list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+demo: $(VENV)/run.done  ## Install, compile the kernels once, and run the demo (about 20 s)
+	$(BIN)/rt-engine demo
+
+install: $(VENV)/run.done  ## Install into $(VENV)
+
+test: $(VENV)/test.done  ## Install and run the tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/lint.done  ## Formatting, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(VENV)/lint.done  ## Format in place
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/bench.done  ## Latency against ONNX Runtime, side by side
+	$(BIN)/python benchmarks/latency.py
+
+lock:            ## Renew requirements/*.txt from pyproject.toml (needs uv)
+	uv pip compile pyproject.toml $(LOCK) -o requirements/run.txt
+	for g in test lint bench; do uv pip compile pyproject.toml --group $$g -c requirements/run.txt $(LOCK) -o requirements/$$g.txt; done
+LOCK := --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --no-emit-find-links -q --upgrade
+
+clean:           ## Remove the environment and what tools left
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version)'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run.done: requirements/run.txt pyproject.toml | $(VENV)/bin/python
+	@echo "Installing into $(VENV) ..."
+	$(PIP) install -r requirements/run.txt
+	$(PIP) install --no-deps -e .
+	@touch $@
+
+$(VENV)/%.done: requirements/%.txt $(VENV)/run.done
+	@echo "Installing requirements/$*.txt into $(VENV) ..."
+	$(PIP) install -r $<
+	@touch $@

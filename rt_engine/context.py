@@ -1,0 +1,70 @@
+"""A context: the private memory in which one task runs a shared program."""
+
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_engine.errors import RunError
+from rt_engine.layout import ARENA_HEADER, BLOCK
+from rt_engine.program import Executable, Place
+from rt_native.memory import Block
+
+
+class Context:
+    """An arena for one program, with views of its inputs and outputs. Not to be run by two threads at once.
+
+    Writing `context.inputs["x"][...]` is the whole cost of passing an input; inputs keep their values from run to run.
+    """
+
+    def __init__(self, executable: Executable) -> None:
+        program = executable.program
+        self._executable = executable
+        self._arena = Block(program.arena_nbytes)
+        self._arena.view(ARENA_HEADER)["weights"] = program.weights.address
+        self._block = Block(BLOCK.itemsize)
+        self._fields = self._block.view(BLOCK)
+        self.inputs = MappingProxyType({p.spec.name: self._view(p) for p in program.inputs})
+        """Input name -> writable view."""
+        self.outputs = MappingProxyType({p.spec.name: self._view(p) for p in program.outputs})
+        """Output name -> view of the last result."""
+        self._tensors = Block(8 * max(1, len(self.inputs) + len(self.outputs)))
+        addresses = [self._arena.address + p.offset for p in (*program.inputs, *program.outputs)]
+        self._tensors.view(np.int64, 0, max(len(addresses), 1))[: len(addresses)] = addresses
+        block: dict[str, int] = {
+            "arena": self._arena.address,
+            "records": program.records.ctypes.data,
+            "count": len(program.records),
+            "table": executable.table.address,
+            "tensors": self._tensors.address,
+        }
+        for name, value in block.items():
+            self._fields[name] = value
+        self.block_address = self._block.address
+        """Address of the execution block, for native code."""
+        self._run = executable.execute
+
+    def _view(self, place: Place) -> NDArray[Any]:
+        spec = place.spec
+        count = int(np.prod(spec.shape, dtype=np.int64))
+        return self._arena.view(spec.dtype, place.offset, count).reshape(spec.shape)
+
+    def run(self) -> None:
+        """Run the program once, on the inputs as they are now.
+
+        Raises:
+            RunError: a kernel ended with a status; the outputs are not to be used.
+        """
+        status = self._run(self.block_address)
+        if status:
+            raise RunError(status, self._executable.program.nodes[int(self._fields["node"][0])].name)
+
+    def measure(self, count: int) -> NDArray[np.int64]:
+        """Nanoseconds of each of `count` runs in a row, timed in native code with CLOCK_MONOTONIC."""
+        times = np.zeros(count, np.int64)
+        measure = self._executable.library.function("measure")
+        status = measure(self._executable.execute_address, self.block_address, count, times.ctypes.data)
+        if status:
+            raise RunError(status, self._executable.program.nodes[int(self._fields["node"][0])].name)
+        return times

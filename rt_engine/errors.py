@@ -1,0 +1,83 @@
+"""Errors of the engine.
+
+EngineError
+├── ModelFileError          the file cannot be read as an ONNX model: missing, too large, truncated, unsafe external data
+├── InvalidModelError       it is ONNX, but breaks ONNX's own rules: cycle, wrong types, dangling names
+├── UnsupportedModelError   it is valid, but this engine cannot run it; `.reasons` has every one
+├── ShapeBindingError       a symbolic dimension has no size, or a given shape does not fit
+├── InputError              an array given to `run` has the wrong name, shape or type
+├── InterfaceError          a model for a hot update has other inputs or outputs than the running one
+├── UpdateError             a hot update was not taken in time; the old version runs on
+└── RunError                a kernel ended with a status other than OK
+
+Every message says what, where, what was expected, what came, and what to do.
+"""
+
+from dataclasses import dataclass
+
+from rt_engine.status import Status
+
+
+class EngineError(Exception):
+    """Base of all errors of `rt_engine`."""
+
+
+class ModelFileError(EngineError):
+    """The file cannot be read as an ONNX model."""
+
+
+class InvalidModelError(EngineError):
+    """The model breaks ONNX's own rules."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One thing that stands in the way: which node, which operator, why, and what would help."""
+
+    node: str
+    operator: str
+    why: str
+    help: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.operator} (node '{self.node}'): {self.why}" + (f"; {self.help}" if self.help else "")
+
+
+class UnsupportedModelError(EngineError):
+    """A valid model that this engine cannot run."""
+
+    def __init__(self, source: str, reasons: list[Reason]) -> None:
+        self.source, self.reasons = source, tuple(reasons)
+        super().__init__(f"{source} cannot run:\n" + "\n".join(f"  - {reason}" for reason in reasons))
+
+
+class ShapeBindingError(EngineError):
+    """A symbolic dimension has no size, or a given shape does not fit."""
+
+
+class InputError(EngineError):
+    """An array has the wrong name, shape or type."""
+
+
+class InterfaceError(EngineError):
+    """The inputs or outputs of a new version differ from those of the running one."""
+
+
+class UpdateError(EngineError):
+    """A hot update was not taken in time; the old version runs on."""
+
+
+class RunError(EngineError):
+    """A kernel ended with a status other than OK."""
+
+    def __init__(self, status: int, node: str) -> None:
+        self.status = Status(status)
+        super().__init__(f"node '{node}' ended with status {status} ({self.status.name}): {_MEANING[self.status]}")
+
+
+_MEANING = {
+    Status.OK: "no error",
+    Status.INDEX_OUT_OF_RANGE: "an index computed at run time points outside of its tensor",
+    Status.UNKNOWN_KERNEL: "the program was made for another version of the kernel library",
+    Status.DIVISION_BY_ZERO: "an integer was divided by zero",
+}

@@ -1,0 +1,94 @@
+"""ONNX file or bytes -> checked `onnx_ir.Model`. What is wrong with the file is said here; shapes come later."""
+
+from pathlib import Path
+
+import onnx
+import onnx_ir as ir
+from google.protobuf.message import DecodeError
+
+from rt_engine.errors import InvalidModelError, ModelFileError
+
+MOST_BYTES = (1 << 31) - 1
+"""Protobuf's own limit for one message; larger models keep their weights in external data."""
+
+
+def read(source: str | Path | bytes | onnx.ModelProto) -> ir.Model:
+    """Read and check a model.
+
+    Args:
+        source: path of an .onnx file, its bytes, or a `ModelProto`.
+
+    Raises:
+        ModelFileError: it cannot be read as ONNX.
+        InvalidModelError: it is ONNX but breaks ONNX's rules.
+    """
+    name, folder, proto = _parse(source)
+    _check_external_data(proto, name, folder)
+    try:
+        onnx.checker.check_model(proto)
+    except onnx.checker.ValidationError as error:
+        raise InvalidModelError(f"{name} breaks ONNX's rules: {_first_lines(error)}") from error
+    try:
+        if folder is not None:
+            onnx.load_external_data_for_model(proto, str(folder))
+        return ir.from_proto(proto)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, onnx.checker.ValidationError) as error:
+        raise InvalidModelError(f"{name} cannot be turned into a graph: {_first_lines(error)}") from error
+
+
+def _parse(source: str | Path | bytes | onnx.ModelProto) -> tuple[str, Path | None, onnx.ModelProto]:
+    """(name for messages, folder of external data, parsed model)."""
+    if isinstance(source, onnx.ModelProto):
+        return source.graph.name or "model", None, source
+    folder = None
+    name = "model bytes"
+    if isinstance(source, bytes):
+        data = source
+    else:
+        path = Path(source)
+        name, folder = str(path), path.parent
+        data = _file_bytes(path)
+    proto = onnx.ModelProto()
+    try:
+        proto.ParseFromString(data)
+    except DecodeError as error:
+        raise ModelFileError(f"{name} is not an ONNX model, or is cut short: {error}; export it again") from error
+    if not proto.HasField("graph") or not proto.opset_import:
+        raise ModelFileError(f"{name} is not an ONNX model: it has no graph or no opset; export it again")
+    return name, folder, proto
+
+
+def _file_bytes(path: Path) -> bytes:
+    try:
+        size = path.stat().st_size
+        if size > MOST_BYTES:
+            raise ModelFileError(
+                f"{path} has {size:,} bytes; an ONNX file cannot have more than {MOST_BYTES:,}: export it with external data"
+            )
+        if size == 0:
+            raise ModelFileError(f"{path} is empty; export it again")
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelFileError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _check_external_data(proto: onnx.ModelProto, name: str, folder: Path | None) -> None:
+    """External data must lie in the model's own folder: a model file must not read the rest of the disk."""
+    for tensor in onnx.external_data_helper._get_all_tensors(proto):  # the only walker over all tensors there is
+        if tensor.data_location != onnx.TensorProto.EXTERNAL:
+            continue
+        location = next((e.value for e in tensor.external_data if e.key == "location"), "")
+        if folder is None:
+            raise ModelFileError(f"tensor '{tensor.name}' of {name} is in external data '{location}'; load it from its file")
+        target, home = (folder / location).resolve(), folder.resolve()
+        if not location or Path(location).is_absolute() or not target.is_relative_to(home):
+            raise ModelFileError(
+                f"tensor '{tensor.name}' of {name} points at external data '{location}', outside of the model's folder; "
+                "keep the data beside the model"
+            )
+        if not target.is_file():
+            raise ModelFileError(f"tensor '{tensor.name}' of {name} needs the file {location} beside the model; it is missing")
+
+
+def _first_lines(error: BaseException) -> str:
+    return " ".join(line.strip() for line in str(error).strip().splitlines()[:4])

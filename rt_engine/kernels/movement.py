@@ -1,0 +1,226 @@
+"""Movement of data; nothing is computed, elements are bytes.
+
+    copy_strided_<bytes>    operand  in, out, table      element of 1, 2, 4 or 8 bytes; the table is made by `strides.copy_table`:
+                            size     rank, in first,     int64 [rank, 3] of size, in stride, out stride, in elements;
+                                     out first           `first` is the element where the copy starts
+    copy_blocks             operand  in, out             block i goes from in + in first + i * in stride to out + ...; all in bytes
+                            size     count, block bytes, in stride, out stride, in first, out first
+    gather_blocks           operand  data, index, out    out[o, j] = data[o, index[j]], blocks of bytes; the index is int64, in
+                            size     outer, axis, count, range and not negative (the planner made sure of it)
+                                     block bytes
+    gather_blocks_checked   operand  data, index, out    the same with an index computed at run time: -axis <= index < axis, else
+                            size     outer, axis, count, INDEX_OUT_OF_RANGE, and nothing is read or written. `index type` is
+                                     block bytes,        INT32 or INT64
+                                     index type
+    fill                    operand  out
+                            size     bytes, pattern      eight bytes that are repeated (little endian)
+
+Input and output must not overlap. Nothing outside of them is touched.
+"""
+
+from typing import Any
+
+from rt_engine.kernels.abi import kernel, operand, size
+from rt_engine.kernels.dtypes import DType
+from rt_engine.kernels.transpose import SIDE, make_transpose
+from rt_engine.status import Status
+from rt_native.lang import (
+    copy_bytes,
+    inline,
+    load_i8,
+    load_i16,
+    load_i32,
+    load_i64,
+    stack,
+    store_i8,
+    store_i16,
+    store_i32,
+    store_i64,
+)
+
+_INT32 = int(DType.INT32)
+_OUT_OF_RANGE = int(Status.INDEX_OUT_OF_RANGE)
+_LONG = 1024
+"""From this many bytes on, libc's copy is the fastest."""
+
+
+@inline
+def copy_run(to, source, count):  # type: ignore[no-untyped-def]
+    """Copy `count` bytes by moves of one fixed size; the last one overlaps the one before it."""
+    if count >= _LONG:
+        copy_bytes(to, source, count)
+    elif count >= 64:
+        done = 0
+        while done < count - 64:
+            copy_bytes(to + done, source + done, 64)
+            done += 64
+        copy_bytes(to + count - 64, source + count - 64, 64)
+    elif count >= 32:
+        copy_bytes(to, source, 32)
+        copy_bytes(to + count - 32, source + count - 32, 32)
+    elif count >= 16:
+        copy_bytes(to, source, 16)
+        copy_bytes(to + count - 16, source + count - 16, 16)
+    elif count >= 8:
+        copy_bytes(to, source, 8)
+        copy_bytes(to + count - 8, source + count - 8, 8)
+    elif count >= 4:
+        copy_bytes(to, source, 4)
+        copy_bytes(to + count - 4, source + count - 4, 4)
+    else:
+        for i in range(count):
+            store_i8(to + i, load_i8(source + i))
+
+
+@inline
+def _advance(table, counters, dims):  # type: ignore[no-untyped-def]
+    """Count one further in the outer dimensions; gives how far the input moves, and the output (in elements)."""
+    source_step, target_step = 0, 0
+    for k in range(dims):
+        d = dims - 1 - k
+        extent = load_i64(table + 24 * d)
+        in_stride, out_stride = load_i64(table + 24 * d + 8), load_i64(table + 24 * d + 16)
+        at = load_i64(counters + 8 * d) + 1
+        if at < extent:
+            store_i64(counters + 8 * d, at)
+            return source_step + in_stride, target_step + out_stride
+        store_i64(counters + 8 * d, 0)
+        source_step -= (extent - 1) * in_stride
+        target_step -= (extent - 1) * out_stride
+    return source_step, target_step
+
+
+def _make_copy_strided(nbytes: int, load: Any, store: Any) -> None:
+    transpose, side = make_transpose(nbytes), SIDE[nbytes]
+
+    @inline
+    def scattered(source, target, rows, row_in, row_out, run, run_in, run_out):  # type: ignore[no-untyped-def]
+        for i in range(rows):
+            a, b = source + i * row_in, target + i * row_out
+            for _ in range(run):
+                store(b, load(a))
+                a += run_in
+                b += run_out
+
+    @inline
+    def transposed(source, target, rows, row_out, run, run_in):  # type: ignore[no-untyped-def]
+        """Input rows are neighbours, output runs are: whole blocks, then the two edges."""
+        whole_rows, whole_run = rows - rows % side, run - run % side
+        for i in range(0, whole_rows, side):
+            for j in range(0, whole_run, side):
+                transpose(source + j * run_in + i * nbytes, run_in, target + i * row_out + j * nbytes, row_out)
+        edge = whole_run * nbytes
+        scattered(
+            source + whole_run * run_in, target + edge, whole_rows, nbytes, row_out, run - whole_run, run_in, nbytes
+        )
+        scattered(
+            source + whole_rows * nbytes, target + whole_rows * row_out, rows - whole_rows, nbytes, row_out, run, run_in, nbytes
+        )
+
+    @inline
+    def plane(source, target, rows, row_in, row_out, run, run_in, run_out):  # type: ignore[no-untyped-def]
+        if run_in == nbytes and run_out == nbytes:
+            for i in range(rows):
+                copy_run(target + i * row_out, source + i * row_in, run * nbytes)
+        elif row_in == nbytes and run_out == nbytes:
+            transposed(source, target, rows, row_out, run, run_in)
+        else:
+            scattered(source, target, rows, row_in, row_out, run, run_in, run_out)
+
+    @kernel(f"copy_strided_{nbytes}", __name__)
+    def copy_strided(arena, record):  # type: ignore[no-untyped-def]
+        outer_dims = size(record, 0) - 2
+        source = operand(arena, record, 0) + size(record, 1) * nbytes
+        target = operand(arena, record, 1) + size(record, 2) * nbytes
+        table = operand(arena, record, 2)
+        inner = table + 24 * outer_dims
+        rows, row_in, row_out = load_i64(inner), load_i64(inner + 8) * nbytes, load_i64(inner + 16) * nbytes
+        run, run_in, run_out = load_i64(inner + 24), load_i64(inner + 32) * nbytes, load_i64(inner + 40) * nbytes
+        counters = stack(64)
+        planes = 1
+        for d in range(outer_dims):
+            planes *= load_i64(table + 24 * d)
+            store_i64(counters + 8 * d, 0)
+        for _ in range(planes):
+            plane(source, target, rows, row_in, row_out, run, run_in, run_out)
+            source_step, target_step = _advance(table, counters, outer_dims)
+            source += source_step * nbytes
+            target += target_step * nbytes
+        return 0
+
+
+for _nbytes, _load, _store in (
+    (1, load_i8, store_i8),
+    (2, load_i16, store_i16),
+    (4, load_i32, store_i32),
+    (8, load_i64, store_i64),
+):
+    _make_copy_strided(_nbytes, _load, _store)
+
+
+@kernel("copy_blocks", __name__)
+def copy_blocks(arena, record):  # type: ignore[no-untyped-def]
+    """See the top of this file."""
+    count, nbytes, in_stride, out_stride = size(record, 0), size(record, 1), size(record, 2), size(record, 3)
+    source = operand(arena, record, 0) + size(record, 4)
+    target = operand(arena, record, 1) + size(record, 5)
+    for i in range(count):
+        copy_run(target + i * out_stride, source + i * in_stride, nbytes)
+    return 0
+
+
+@inline
+def _index(address, index_type, i):  # type: ignore[no-untyped-def]
+    if index_type == _INT32:
+        return load_i32(address + 4 * i) + 0  # an int64 like the other
+    return load_i64(address + 8 * i)
+
+
+@inline
+def _gather(data, index, out, outer, axis, count, nbytes, index_type):  # type: ignore[no-untyped-def]
+    for o in range(outer):
+        base = data + o * axis * nbytes
+        for j in range(count):
+            at = _index(index, index_type, j)
+            if at < 0:
+                at += axis
+            copy_run(out, base + at * nbytes, nbytes)
+            out += nbytes
+
+
+@kernel("gather_blocks", __name__)
+def gather_blocks(arena, record):  # type: ignore[no-untyped-def]
+    """See the top of this file."""
+    data, index, out = operand(arena, record, 0), operand(arena, record, 1), operand(arena, record, 2)
+    outer, axis, count, nbytes = size(record, 0), size(record, 1), size(record, 2), size(record, 3)
+    _gather(data, index, out, outer, axis, count, nbytes, 0)
+    return 0
+
+
+@kernel("gather_blocks_checked", __name__)
+def gather_blocks_checked(arena, record):  # type: ignore[no-untyped-def]
+    """See the top of this file."""
+    data, index, out = operand(arena, record, 0), operand(arena, record, 1), operand(arena, record, 2)
+    outer, axis, count, nbytes = size(record, 0), size(record, 1), size(record, 2), size(record, 3)
+    index_type = size(record, 4)
+    for j in range(count):
+        at = _index(index, index_type, j)
+        if at < -axis or at >= axis:
+            return _OUT_OF_RANGE
+    _gather(data, index, out, outer, axis, count, nbytes, index_type)
+    return 0
+
+
+@kernel("fill", __name__)
+def fill(arena, record):  # type: ignore[no-untyped-def]
+    """See the top of this file."""
+    target, nbytes, pattern = operand(arena, record, 0), size(record, 0), size(record, 1)
+    line = stack(64)
+    for i in range(8):
+        store_i64(line + 8 * i, pattern)
+    done = 0
+    while done + 64 <= nbytes:
+        copy_bytes(target + done, line, 64)
+        done += 64
+    copy_run(target + done, line, nbytes - done)
+    return 0

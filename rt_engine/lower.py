@@ -1,0 +1,225 @@
+"""Graph -> kernel calls on buffers: what the plan then lays out in memory.
+
+    onnx_ir graph --operators (rt_engine.ops)--> Builder: calls = [Call(kernel, operands, sizes, params)], buffers
+
+A `Buffer` is a view (type, shape) of a `Storage`, a piece of memory that is an input, an output, a constant or temporary.
+Reshape-like operators give a second buffer on the same storage; nothing moves.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from math import prod
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from rt_engine.errors import Reason, UnsupportedModelError
+from rt_engine.layout import OPERANDS, PARAMS, SIZES
+from rt_engine.ops import find
+from rt_engine.ops.base import Node, Refusal
+
+
+class Kind(Enum):
+    """What a storage is for, which decides how long it lives."""
+
+    TEMPORARY = "temporary"  # from its first write to its last read
+    INPUT = "input"  # always: the caller may write it once and run many times
+    OUTPUT = "output"  # always: the caller reads it until the next run
+    CONSTANT = "constant"  # in the weights of the program
+
+
+@dataclass(eq=False, slots=True)
+class Storage:
+    """A piece of memory. `nbytes` grows to the largest buffer on it."""
+
+    kind: Kind
+    nbytes: int
+    value: NDArray[Any] | None = None
+
+
+@dataclass(eq=False, slots=True)
+class Buffer:
+    """A typed, shaped, contiguous view of a storage."""
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    storage: Storage
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes without padding."""
+        return self.size * self.dtype.itemsize
+
+    @property
+    def value(self) -> NDArray[Any] | None:
+        """The array, if it is known when the model is loaded."""
+        value = self.storage.value
+        return None if value is None else value.reshape(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One kernel call. `writes` of the operands are outputs; the output may take the memory of an input in `inplace`."""
+
+    kernel: str
+    operands: tuple[Buffer | None, ...]
+    writes: tuple[int, ...]
+    inplace: tuple[int, ...]
+    sizes: tuple[int, ...]
+    params: tuple[float, ...]
+    node: int
+    macs: int
+
+
+@dataclass(slots=True)
+class Builder:
+    """Collects calls. Operators use `temporary`, `constant`, `alias` and `call`."""
+
+    calls: list[Call] = field(default_factory=list)
+    nodes: list[tuple[str, str]] = field(default_factory=list)
+    """(name, operator) of each lowered node; calls refer to them by index."""
+
+    def temporary(self, dtype: Any, shape: Sequence[int], name: str = "") -> Buffer:
+        """Memory for a value between two calls of the same operator."""
+        buffer = Buffer(name, np.dtype(dtype), tuple(int(d) for d in shape), Storage(Kind.TEMPORARY, 0))
+        buffer.storage.nbytes = buffer.nbytes
+        return buffer
+
+    def constant(self, value: Any, name: str = "") -> Buffer:
+        """A value known now; it goes into the program's weights if a call uses it."""
+        array = np.asarray(value)  # not ascontiguousarray: it would give a scalar one dimension
+        array = array if array.flags.c_contiguous else array.copy()
+        return Buffer(name, array.dtype, array.shape, Storage(Kind.CONSTANT, array.nbytes, array))
+
+    def alias(self, output: Buffer, source: Buffer) -> None:
+        """`output` is `source` with another shape (same number of bytes): the same memory where that is possible."""
+        assert output.nbytes == source.nbytes, (output, source)
+        shared, own = source.storage, output.storage
+        if own.kind is Kind.OUTPUT and shared.kind is not Kind.TEMPORARY:
+            self.copy(output, source)
+            return
+        if own.kind is Kind.OUTPUT:
+            shared.kind = Kind.OUTPUT
+        output.storage = shared
+
+    def copy(self, output: Buffer, source: Buffer) -> None:
+        """Copy the bytes of `source` to `output`."""
+        self.call("copy_bytes", (source, output), sizes=(output.nbytes,))
+
+    def call(
+        self,
+        kernel: str,
+        operands: Sequence[Buffer | None],
+        sizes: Sequence[int] = (),
+        params: Sequence[float] = (),
+        writes: Sequence[int] | None = None,
+        inplace: Sequence[int] = (),
+        macs: int = 0,
+    ) -> None:
+        """Add a kernel call.
+
+        Args:
+            kernel: name of the kernel.
+            operands: buffers, as the kernel's module documents them; None where one is absent.
+            sizes, params: integers and floats of the record.
+            writes: indices of operands that the kernel writes; by default the last.
+            inplace: indices of operands whose memory the first written one may take.
+            macs: multiply-accumulates, for the report.
+        """
+        assert len(operands) <= OPERANDS and len(sizes) <= SIZES and len(params) <= PARAMS
+        written = tuple(writes) if writes is not None else (len(operands) - 1,)
+        self.calls.append(
+            Call(
+                kernel,
+                tuple(operands),
+                written,
+                tuple(inplace),
+                tuple(int(s) for s in sizes),
+                tuple(float(p) for p in params),
+                len(self.nodes) - 1,
+                int(macs),
+            )
+        )
+
+
+def buffer_of(value: ir.Value, kind: Kind) -> Buffer:
+    """The buffer of a graph value with a static shape."""
+    if value.const_value is not None:
+        array = value.const_value.numpy()
+        return Buffer(value.name or "", array.dtype, array.shape, Storage(Kind.CONSTANT, array.nbytes, array))
+    assert value.dtype is not None and value.shape is not None, value
+    dtype = np.dtype(value.dtype.numpy())
+    shape = tuple(int(d) for d in value.shape)  # type: ignore[arg-type]  # static by now
+    return Buffer(value.name or "", dtype, shape, Storage(kind, prod(shape) * dtype.itemsize))
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """A whole graph as kernel calls."""
+
+    calls: tuple[Call, ...]
+    nodes: tuple[tuple[str, str], ...]
+    inputs: tuple[Buffer, ...]
+    outputs: tuple[Buffer, ...]
+
+
+def lower(graph: ir.Graph, opsets: dict[str, int], source: str) -> Lowered:
+    """Lower every node, in order.
+
+    Raises:
+        UnsupportedModelError: operators that cannot run a node, with all reasons.
+    """
+    build, reasons = Builder(), []
+    inputs = [v for v in graph.inputs if v.const_value is None]
+    buffers: dict[ir.Value, Buffer] = {v: buffer_of(v, Kind.INPUT) for v in inputs}
+    results = set(graph.outputs)
+
+    def of(value: ir.Value) -> Buffer:
+        if value not in buffers:
+            buffers[value] = buffer_of(value, Kind.OUTPUT if value in results else Kind.TEMPORARY)
+        return buffers[value]
+
+    for node in graph:
+        try:
+            lower_node(node, opsets, build, tuple(v and of(v) for v in node.inputs), tuple(of(v) for v in node.outputs))
+        except Refusal as refusal:
+            reasons.append(Reason(node.name or node.op_type, node.op_type, refusal.why, refusal.help))
+    if reasons:
+        raise UnsupportedModelError(source, reasons)
+    outputs = [_own_output(build, of(v)) for v in graph.outputs]
+    return Lowered(tuple(build.calls), tuple(build.nodes), tuple(buffers[v] for v in inputs), tuple(outputs))
+
+
+def lower_node(
+    node: ir.Node,
+    opsets: dict[str, int],
+    build: Builder,
+    inputs: tuple[Buffer | None, ...],
+    outputs: tuple[Buffer | None, ...],
+) -> None:
+    """Lower one node with the operator that serves it."""
+    version = opsets.get(node.domain, 1)
+    operator = find(node.domain, node.op_type, version)
+    if operator is None:
+        raise Refusal(f"no operator for {node.domain or 'ai.onnx'}:{node.op_type} of opset {version}")
+    build.nodes.append((node.name or f"{node.op_type}_{len(build.nodes)}", node.op_type))
+    operator.lower(Node(node, version, inputs, outputs), build)
+
+
+def _own_output(build: Builder, buffer: Buffer) -> Buffer:
+    """An output that is an input or a constant needs memory of its own."""
+    if buffer.storage.kind is Kind.OUTPUT:
+        return buffer
+    build.nodes.append((buffer.name, "Output"))
+    own = Buffer(buffer.name, buffer.dtype, buffer.shape, Storage(Kind.OUTPUT, buffer.nbytes))
+    build.copy(own, buffer)
+    return own

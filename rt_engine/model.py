@@ -1,0 +1,119 @@
+"""A loaded model: what scripts, tests and tasks hold."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import ArrayLike, NDArray
+
+from rt_engine.compiler import compile_model
+from rt_engine.context import Context
+from rt_engine.errors import InputError
+from rt_engine.native import KERNELS
+from rt_engine.program import Executable, NodeCost, Program, TensorSpec
+from rt_native.library import Library
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a model costs, per node and in all. `str()` of it is a table."""
+
+    nodes: tuple[NodeCost, ...]
+    macs: int
+    weight_bytes: int
+    arena_bytes: int
+    arena_lower_bound: int
+
+    def __str__(self) -> str:
+        head = ("node", "operator", "output", "MACs", "weight bytes", "arena bytes", "kernels")
+        rows = [
+            (n.name, n.operator, n.output, f"{n.macs:,}", f"{n.weight_bytes:,}", f"{n.arena_bytes:,}", " ".join(n.kernels) or "-")
+            for n in self.nodes
+        ]
+        rows.append(("total", "", "", f"{self.macs:,}", f"{self.weight_bytes:,}", f"{self.arena_bytes:,}", ""))
+        widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+        lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)]
+        return "\n".join(lines)
+
+
+class Model:
+    """An immutable compiled model, shareable between tasks and threads."""
+
+    def __init__(self, program: Program, name: str = "", library: Library = KERNELS) -> None:
+        self.program, self.name = program, name
+        self._executable = Executable(program, library)
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """Name, shape and type of each input."""
+        return tuple(p.spec for p in self.program.inputs)
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """Name, shape and type of each output."""
+        return tuple(p.spec for p in self.program.outputs)
+
+    def context(self) -> Context:
+        """A private context: one for each task or thread."""
+        return Context(self._executable)
+
+    def run(self, feeds: Mapping[str, ArrayLike]) -> list[NDArray[Any]]:
+        """Run once, in a context of its own; gives copies of the outputs in their order. For scripts and tests.
+
+        Args:
+            feeds: input name -> array of the input's shape; integers and floats are converted where no value can change.
+
+        Raises:
+            InputError: a name is unknown or missing, or a shape or type does not fit.
+            RunError: a kernel ended with a status.
+        """
+        context = self.context()
+        unknown = set(feeds) - set(context.inputs)
+        missing = set(context.inputs) - set(feeds)
+        if unknown or missing:
+            wrong = [f"unknown input '{n}'" for n in sorted(unknown)] + [f"missing input '{n}'" for n in sorted(missing)]
+            raise InputError(f"{', '.join(wrong)}; the model takes {', '.join(map(str, self.inputs)) or 'no inputs'}")
+        for spec in self.inputs:
+            array = np.asarray(feeds[spec.name])
+            if array.shape != spec.shape or not _fits(array, spec.dtype):
+                raise InputError(f"input '{spec.name}' takes {spec.dtype}{list(spec.shape)}, got {array.dtype}{list(array.shape)}")
+            context.inputs[spec.name][...] = array
+        context.run()
+        return [y.copy() for y in context.outputs.values()]
+
+    def report(self) -> Report:
+        """Per node: shape, multiply-accumulates, weight bytes, arena bytes, kernels."""
+        p = self.program
+        return Report(p.nodes, sum(n.macs for n in p.nodes), p.weight_nbytes, p.arena_nbytes, p.arena_lower_bound)
+
+    def __repr__(self) -> str:
+        ends = [", ".join(map(str, specs)) for specs in (self.inputs, self.outputs)]
+        return f"<Model {self.name or '?'}: ({ends[0]}) -> ({ends[1]})>"
+
+
+def _fits(array: NDArray[Any], dtype: np.dtype[Any]) -> bool:
+    """Same type; or Python numbers, which NumPy makes float64 or int64."""
+    return array.dtype == dtype or np.can_cast(array.dtype, dtype, "same_kind")
+
+
+def load(
+    source: str | Path | bytes | onnx.ModelProto,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    *,
+    library: Library = KERNELS,
+) -> Model:
+    """Load an ONNX model and compile it to a program for any machine, bound to this machine's kernels.
+
+    Args:
+        source: path of an .onnx file, its bytes, or a `ModelProto`.
+        shapes: input name -> static shape, for inputs with symbolic dimensions. Unbound first dimensions become 1.
+        library: kernels to run it with; another lane width than the machine's own is for tests.
+
+    Raises:
+        ModelFileError, InvalidModelError, UnsupportedModelError, ShapeBindingError: see `rt_engine.errors`.
+    """
+    name = Path(source).stem if isinstance(source, str | Path) else "model"
+    return Model(compile_model(source, shapes), name, library)

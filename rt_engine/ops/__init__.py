@@ -1,0 +1,32 @@
+"""Operators: one file each, found here by being in this folder.
+
+An operator's file says which ONNX operator and which versions it serves and how it lowers to kernel calls:
+
+    @operator("Relu", since=6)
+    def relu(node: Node, build: Builder) -> None:
+        ...
+
+See `rt_engine.ops.base` for `Node` and `rt_engine.lower` for `Builder`. The kernels that it calls are in `rt_engine.kernels`.
+"""
+
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+
+from rt_engine.ops.base import Operator, registry
+
+
+@cache
+def operators() -> dict[tuple[str, str], list[Operator]]:
+    """(domain, ONNX name) -> its operators, newest version first."""
+    for module in iter_modules(__path__):
+        import_module(f"{__name__}.{module.name}")
+    return registry()
+
+
+def find(domain: str, name: str, version: int) -> Operator | None:
+    """The operator that serves an ONNX operator at an opset version, if there is one."""
+    for candidate in operators().get((domain, name), ()):
+        if candidate.since <= version:
+            return candidate
+    return None

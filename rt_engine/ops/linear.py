@@ -1,0 +1,168 @@
+"""Matrix products: Gemm, MatMul, and the fused linear layer that passes make of them.
+
+https://onnx.ai/onnx/operators/onnx__Gemm.html, https://onnx.ai/onnx/operators/onnx__MatMul.html
+"""
+
+from math import inf, prod
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from rt_engine.lower import Buffer, Builder
+from rt_engine.ops.base import FLOATS, RT_DOMAIN, Node, operator
+from rt_engine.ops.moves import broadcast_to, reshaped, transposed
+
+PANEL_VECTORS = 4
+SUFFIX = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
+
+
+def lanes(dtype: np.dtype[Any]) -> int:
+    """Elements of a virtual vector."""
+    return 64 // dtype.itemsize
+
+
+def packed_columns(columns: int, dtype: np.dtype[Any]) -> int:
+    """Columns after padding to whole vectors."""
+    return -(-columns // lanes(dtype)) * lanes(dtype)
+
+
+def pack(w: NDArray[Any]) -> NDArray[Any]:
+    """[k, n] -> panels of up to 4 vectors, k-major: one layout for every lane width (see `kernels.tile`)."""
+    k, n = w.shape
+    padded = np.zeros((k, packed_columns(n, w.dtype)), w.dtype)
+    padded[:, :n] = w
+    step = PANEL_VECTORS * lanes(w.dtype)
+    return np.concatenate([padded[:, p : p + step].ravel() for p in range(0, padded.shape[1], step)] or [padded.ravel()])
+
+
+def pad_bias(b: NDArray[Any]) -> NDArray[Any]:
+    """A bias, with zeros up to whole vectors."""
+    padded = np.zeros(packed_columns(b.size, b.dtype), b.dtype)
+    padded[: b.size] = b.reshape(-1)
+    return padded
+
+
+def splits(rows: int, columns: int, dtype: np.dtype[Any]) -> int:
+    """Into how many chains k is split: one row alone would leave the multipliers idle. Depends on the shapes alone."""
+    if rows != 1:
+        return 1
+    return {1: 8, 2: 4}.get(packed_columns(columns, dtype) // lanes(dtype), 2)
+
+
+def product(
+    build: Builder,
+    a: Buffer,
+    packed: Buffer,
+    bias: Buffer,
+    out: Buffer,
+    mkn: tuple[int, int, int],
+    batch: tuple[int, int, int, int] = (1, 0, 0, 0),
+    limits: tuple[float, float] = (-inf, inf),
+) -> None:
+    """Call the product kernel: out[m, n] = clip(bias + a[m, k] @ packed[k, n]), `batch` times (count and three strides)."""
+    m, k, n = mkn
+    sizes = (m, k, n, k, splits(m, n, a.dtype), n, *batch)
+    build.call(f"gemm_{SUFFIX[a.dtype]}", (a, packed, bias, out), sizes, limits, macs=m * k * n * batch[0])
+
+
+def _linear_types(node: ir.Node, inputs: list[Any]) -> list[tuple[Any, tuple[int, ...]]]:
+    x, w, _ = inputs
+    return [(x.dtype, (*x.shape[:-1], w.shape[1]))]
+
+
+@operator("Linear", domain=RT_DOMAIN, since=1, infer=_linear_types)
+def linear(node: Node, build: Builder) -> None:
+    """clip(x @ w + b, low, high), weights constant: what `passes.linear` makes."""
+    x, w, b = node.x, node.constant(1, "weights"), node.constant(2, "bias")
+    rows = prod(x.shape[:-1])
+    packed, bias = build.constant(pack(w)), build.constant(pad_bias(b))
+    product(build, x, packed, bias, node.y, (rows, *w.shape), limits=(node.attr("low", -inf), node.attr("high", inf)))
+
+
+def _run_time_product(
+    build: Builder, a: Buffer, b: Buffer, out: Buffer, mkn: tuple[int, int, int], batch: tuple[int, int, int], b_strides: tuple[int, int]
+) -> None:
+    """A product whose right side is packed at run time. `batch`: count, stride of a, stride of b."""
+    (m, k, n), (count, a_stride, b_stride) = mkn, batch
+    size = k * packed_columns(n, a.dtype)
+    repeats = count if b_stride else 1
+    packed = build.temporary(a.dtype, (repeats * size,))
+    sizes = (k, n, *b_strides, repeats, b_stride, size)
+    build.call(f"pack_{SUFFIX[a.dtype]}", (b, packed), sizes)
+    bias = build.constant(np.zeros(packed_columns(n, a.dtype), a.dtype))
+    product(build, a, packed, bias, out, mkn, (count, a_stride, size if b_stride else 0, m * n))
+
+
+@operator("Gemm", since=7)
+def gemm(node: Node, build: Builder) -> None:
+    """alpha * A' @ B' + beta * C, in every form that `passes.linear` did not turn into a Linear."""
+    a, b, c, y = node.x, node.input(1), node.optional(2), node.y
+    node.require_type(a, FLOATS)
+    if node.attr("transA", 0):
+        a = transposed(build, a, (1, 0))
+    (m, k), n, trans_b = a.shape, y.shape[1], node.attr("transB", 0)
+    alpha, beta = float(node.attr("alpha", 1.0)), float(node.attr("beta", 1.0))
+    plain = alpha == 1.0 and (c is None or beta == 0.0)
+    result = y if plain else build.temporary(y.dtype, y.shape)
+    _run_time_product(build, a, b, result, (m, k, n), (1, 0, 0), (1, k) if trans_b else (n, 1))
+    if c is None or beta == 0.0:
+        if alpha != 1.0:
+            _scale(build, result, alpha, y)
+        return
+    if alpha != 1.0:
+        result = _scale(build, result, alpha)
+    addend = broadcast_to(build, c, y.shape)
+    if beta != 1.0:
+        addend = _scale(build, addend, beta)
+    suffix = SUFFIX[y.dtype]
+    build.call(f"add_{suffix}", (result, addend, None, y), flat_sizes(y.size), inplace=(0, 1))
+
+
+def flat_sizes(count: int) -> tuple[int, ...]:
+    """Sizes of a binary elementwise record for two operands of the output's own shape."""
+    return (1, count, 0, 1, 0, 1)
+
+
+def _scale(build: Builder, x: Buffer, factor: float, out: Buffer | None = None) -> Buffer:
+    out = out or build.temporary(x.dtype, x.shape)
+    constant = build.constant(np.full(1, factor, x.dtype))
+    build.call(f"mul_{SUFFIX[x.dtype]}", (x, constant, None, out), (1, x.size, 0, 1, 0, 0), inplace=(0,))
+    return out
+
+
+@operator("MatMul", since=1)
+def matmul(node: Node, build: Builder) -> None:
+    """NumPy's matmul of any ranks, with broadcasting of the leading dimensions."""
+    a, b, y = node.x, node.input(1), node.y
+    a_shape = a.shape if len(a.shape) > 1 else (1, *a.shape)
+    b_shape = b.shape if len(b.shape) > 1 else (*b.shape, 1)
+    (m, k), n = a_shape[-2:], b_shape[-1]
+    batch = np.broadcast_shapes(a_shape[:-2], b_shape[:-2])
+    count = prod(batch)
+    a = _batched(build, a, a_shape, batch)
+    b = _batched(build, b, b_shape, batch)
+    a_stride, b_stride = (m * k if prod(a.shape[:-2]) > 1 else 0), (k * n if prod(b.shape[:-2]) > 1 else 0)
+    if y.dtype in FLOATS:
+        if b_stride == 0 and a_stride:  # one right side for all: one tall product
+            m, count, a_stride = m * count, 1, 0
+        _run_time_product(build, a, b, y, (m, k, n), (count, a_stride, b_stride), (n, 1))
+        return
+    node.require_type(y, tuple(np.dtype(t) for t in ("int32", "int64", "uint32", "uint64")))
+    integer_product(build, a, b, y, (count, m, k, n, a_stride, b_stride))
+
+
+def _batched(build: Builder, x: Buffer, shape: tuple[int, ...], batch: tuple[int, ...]) -> Buffer:
+    """`x` as one matrix, or as one for each of `batch`."""
+    x = reshaped(build, x, shape)
+    if prod(shape[:-2]) in (1, prod(batch)):
+        return x
+    return broadcast_to(build, x, (*batch, *shape[-2:]))
+
+
+def integer_product(build: Builder, a: Buffer, b: Buffer, y: Buffer, sizes: tuple[int, ...]) -> None:
+    """Integer matrix product with wrap-around."""
+    from rt_engine.kernels.dtypes import code
+
+    build.call("matmul_int", (a, b, y), (*sizes, code(y.dtype)), macs=sizes[0] * sizes[1] * sizes[2] * sizes[3])

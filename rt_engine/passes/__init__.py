@@ -1,0 +1,62 @@
+"""Graph passes: a plain tuple, run in order; the graph is verified after each.
+
+A pass is a function `(Context) -> bool` that changes `context.model` in place and says whether it did. Each file states
+what its pass requires and ensures.
+"""
+
+from collections.abc import Callable
+
+import onnx_ir as ir
+
+from rt_engine.errors import Reason, UnsupportedModelError
+from rt_engine.passes.bind import bind_shapes
+from rt_engine.passes.clean import clean, inline_functions
+from rt_engine.passes.linear import fuse_linear
+from rt_engine.passes.patterns import fuse_patterns
+from rt_engine.passes.setting import Setting
+from rt_engine.passes.specialise import specialise
+
+Pass = Callable[[Setting], bool]
+
+PASSES: tuple[tuple[str, Pass], ...] = (
+    ("inline model-local functions", inline_functions),
+    ("bind symbolic dimensions", bind_shapes),
+    ("infer shapes, fold constants", specialise),
+    ("remove identities and dead code", clean),
+    ("fuse activation patterns", fuse_patterns),
+    ("fuse linear layers", fuse_linear),
+    ("remove dead code", clean),
+)
+
+
+def run_passes(model: ir.Model, shapes: dict[str, tuple[int, ...]], source: str) -> None:
+    """Run all passes on `model`, in place.
+
+    Raises:
+        UnsupportedModelError, InvalidModelError, ShapeBindingError: as `rt_engine.load`.
+    """
+    setting = Setting(model, shapes, source)
+    _refuse_subgraphs(model.graph, source)
+    for name, change in PASSES:
+        if change(setting):
+            verify(model.graph, name)
+
+
+def verify(graph: ir.Graph, after: str) -> None:
+    """Our own invariants: every value that a node reads is an input, a constant, or made by an earlier node."""
+    known = set(graph.inputs) | set(graph.initializers.values())
+    for node in graph:
+        missing = [v.name for v in node.inputs if v is not None and v not in known]
+        assert not missing, f"after pass '{after}': node {node.name} reads {missing} before they are made"
+        known.update(node.outputs)
+    assert all(v in known for v in graph.outputs), f"after pass '{after}': an output is made by nobody"
+
+
+def _refuse_subgraphs(graph: ir.Graph, source: str) -> None:
+    reasons = [
+        Reason(n.name or n.op_type, n.op_type, "operators with sub-graphs are not supported yet", "export without control flow")
+        for n in graph
+        if any(a.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS) for a in n.attributes.values())
+    ]
+    if reasons:
+        raise UnsupportedModelError(source, reasons)

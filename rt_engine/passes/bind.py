@@ -1,0 +1,69 @@
+"""Give every graph input a static shape."""
+
+import onnx_ir as ir
+
+from rt_engine.errors import ShapeBindingError
+from rt_engine.passes.setting import Setting
+
+
+def bind_shapes(setting: Setting) -> bool:
+    """Bind symbolic dimensions of the inputs.
+
+    1. An input named in `shapes` takes that shape; fixed dimensions must agree.
+    2. An unbound first dimension becomes 1 (the batch).
+    3. Any other unbound dimension is an error that names it.
+    4. A dimension with a name that case 1 bound elsewhere takes the same size.
+    5. An input that is an initializer too is a constant, as in every runtime: it is no input any more.
+
+    Requires: nothing. Ensures: static shapes on all inputs.
+    """
+    graph = setting.graph
+    for value in list(graph.inputs):
+        if value.name in graph.initializers:
+            graph.inputs.remove(value)
+    names = {v.name: v for v in graph.inputs}
+    for name in setting.shapes:
+        if name not in names:
+            raise ShapeBindingError(f"{setting.source} has no input '{name}'; its inputs are {', '.join(map(repr, names))}")
+    sizes: dict[str, int] = {}
+    for name, shape in setting.shapes.items():
+        _bind_given(names[name], tuple(int(d) for d in shape), sizes, setting.source)
+    for value in graph.inputs:
+        if value.name not in setting.shapes:
+            _bind_rest(value, sizes, setting.source)
+    return True
+
+
+def _bind_given(value: ir.Value, shape: tuple[int, ...], sizes: dict[str, int], source: str) -> None:
+    declared = value.shape
+    if declared is not None and len(declared) != len(shape):
+        raise ShapeBindingError(f"input '{value.name}' of {source} has {len(declared)} dimensions {declared}, got {list(shape)}")
+    for i, size in enumerate(shape):
+        dim = declared[i] if declared is not None else None
+        if size < 0 or (isinstance(dim, int) and dim != size):
+            raise ShapeBindingError(f"dimension {i} of input '{value.name}' of {source} is {dim}, got {size}")
+        if isinstance(dim, ir.SymbolicDim) and dim.value:
+            sizes[str(dim.value)] = size
+    value.shape = ir.Shape(shape)
+
+
+def _bind_rest(value: ir.Value, sizes: dict[str, int], source: str) -> None:
+    if value.shape is None:
+        raise ShapeBindingError(
+            f"input '{value.name}' of {source} has no shape; bind it: rt_engine.load(path, shapes={{'{value.name}': (1, ...)}})"
+        )
+    shape: list[int] = []
+    for i, dim in enumerate(value.shape):
+        if isinstance(dim, int):
+            shape.append(dim)
+        elif dim.value is not None and str(dim.value) in sizes:
+            shape.append(sizes[str(dim.value)])
+        elif i == 0:
+            shape.append(1)
+        else:
+            known = ", ".join(str(d) if isinstance(d, int) else f"<{d.value or '?'}>" for d in value.shape)
+            raise ShapeBindingError(
+                f"dimension {i} ('{dim.value or '?'}') of input '{value.name}' [{known}] of {source} has no size; bind it: "
+                f"rt_engine.load(path, shapes={{'{value.name}': (...)}}) with a number for each dimension"
+            )
+    value.shape = ir.Shape(shape)

@@ -1,0 +1,64 @@
+"""What a pass works on, and the few graph edits that several passes need."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A model, the shapes that the user binds, and the model's name for messages."""
+
+    model: ir.Model
+    shapes: dict[str, tuple[int, ...]]
+    source: str
+
+    @property
+    def graph(self) -> ir.Graph:
+        """The model's graph."""
+        return self.model.graph
+
+    @property
+    def opsets(self) -> dict[str, int]:
+        """Domain -> opset version."""
+        return dict(self.model.opset_imports)
+
+
+def constant(value: ir.Value | None) -> NDArray[Any] | None:
+    """The array of a value that is known when the model is loaded, else None."""
+    if value is None or value.const_value is None:
+        return None
+    return np.asarray(value.const_value.numpy())
+
+
+def only_user(value: ir.Value, graph: ir.Graph) -> ir.Node | None:
+    """The one node that reads `value`, if there is just one and it is not a graph output."""
+    users = {usage.node for usage in value.uses()}
+    return users.pop() if len(users) == 1 and value not in graph.outputs else None
+
+
+def add_constant(graph: ir.Graph, name: str, array: NDArray[Any]) -> ir.Value:
+    """A new initializer with a name that is not taken yet."""
+    unique, number = name, 0
+    while unique in graph.initializers:
+        number += 1
+        unique = f"{name}.{number}"
+    tensor = ir.tensor(np.ascontiguousarray(array).reshape(array.shape), name=unique)
+    value = ir.Value(name=unique, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
+    graph.register_initializer(value)
+    return value
+
+
+def replace(graph: ir.Graph, old: Iterable[ir.Node], new: ir.Node) -> None:
+    """Put `new` where the last of `old` stood; its one output takes over that node's first output."""
+    removed = list(old)
+    last = removed[-1]
+    was, now = last.outputs[0], new.outputs[0]
+    now.name, now.shape, now.type = was.name, was.shape, was.type
+    graph.insert_before(last, new)
+    ir.convenience.replace_all_uses_with(was, now, replace_graph_outputs=True)
+    graph.remove(reversed(removed), safe=True)

@@ -1,0 +1,153 @@
+"""Static shapes for every value, and constants where they can be computed now.
+
+One walk in graph order. A node with constant inputs only is run at once, on our own kernels (the same bits as at run time);
+its outputs become constants. For every other node, ONNX's own shape inference is asked, with the constants at hand, so that
+chains such as Shape -> Gather -> Concat -> Reshape become static by themselves.
+"""
+
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+
+from rt_engine.errors import InvalidModelError, Reason, UnsupportedModelError
+from rt_engine.lower import Builder, Kind, Lowered, buffer_of, lower_node
+from rt_engine.ops import find
+from rt_engine.ops.base import Operator, Refusal
+from rt_engine.passes.setting import Setting, add_constant, constant
+
+_DATA_LIMIT = 4096
+"""Constants with more elements do not matter to shape inference and are not shown to it."""
+
+
+def specialise(setting: Setting) -> bool:
+    """Infer every shape and type; fold constants.
+
+    Requires: static input shapes. Ensures: static shapes and types everywhere, no node with constant inputs only.
+
+    Raises:
+        UnsupportedModelError: operators that are not supported (all of them), or shapes that depend on data.
+        InvalidModelError: types or shapes that do not fit together.
+    """
+    graph, opsets = setting.graph, setting.opsets
+    _refuse_unknown(setting)
+    protos = [onnx.helper.make_opsetid(domain, version) for domain, version in opsets.items()]
+    reasons: list[Reason] = []
+    for node in list(graph):
+        try:
+            _infer(node, opsets, protos, setting.source)
+            if _is_constant(node):
+                _fold(graph, node, opsets)
+        except Refusal as refusal:
+            reasons.append(Reason(node.name or node.op_type, node.op_type, refusal.why, refusal.help))
+            break  # what follows has no shape
+    if reasons:
+        raise UnsupportedModelError(setting.source, reasons)
+    return True
+
+
+def _refuse_unknown(setting: Setting) -> None:
+    """All unsupported operators at once."""
+    reasons = []
+    for node in setting.graph:
+        version = setting.opsets.get(node.domain, 1)
+        if find(node.domain, node.op_type, version) is None:
+            where = node.domain or "ai.onnx"
+            reasons.append(
+                Reason(
+                    node.name or node.op_type,
+                    node.op_type,
+                    f"there is no operator {where}:{node.op_type} of opset {version} here",
+                    "see docs/operators.md for what runs; leave this step out of the exported model, or compute it in a step",
+                )
+            )
+    if reasons:
+        raise UnsupportedModelError(setting.source, reasons)
+
+
+def _is_constant(node: ir.Node) -> bool:
+    return all(v is None or v.const_value is not None for v in node.inputs)
+
+
+def _infer(node: ir.Node, opsets: dict[str, int], protos: list[Any], source: str) -> None:
+    """Set type and static shape of the node's outputs."""
+    version = opsets.get(node.domain, 1)
+    operator = find(node.domain, node.op_type, version)
+    assert operator is not None
+    types = _own_inference(operator, node) if operator.infer else _onnx_inference(node, version, protos, source)
+    for value, (dtype, shape) in zip(node.outputs, types, strict=False):
+        value.dtype = ir.DataType.from_numpy(np.dtype(dtype))
+        value.shape = ir.Shape(shape)
+
+
+def _own_inference(operator: Operator, node: ir.Node) -> list[tuple[Any, tuple[int, ...]]]:
+    assert operator.infer is not None
+    return operator.infer(node, [None if v is None else buffer_of(v, Kind.TEMPORARY) for v in node.inputs])
+
+
+def _onnx_inference(node: ir.Node, version: int, protos: list[Any], source: str) -> list[tuple[Any, tuple[int, ...]]]:
+    schema = onnx.defs.get_schema(node.op_type, version, node.domain)
+    inputs = [v for v in node.inputs if v is not None]
+    types = {str(v.name): _type_proto(v) for v in inputs}
+    data = {}
+    for v in inputs:
+        array = constant(v)
+        if array is not None and array.size <= _DATA_LIMIT:
+            data[str(v.name)] = onnx.numpy_helper.from_array(array, str(v.name))
+    try:
+        found = onnx.shape_inference.infer_node_outputs(schema, ir.to_proto(node), types, data, opset_imports=protos)
+    except (onnx.shape_inference.InferenceError, ValueError, RuntimeError, KeyError) as error:
+        given = ", ".join(f"{v.name}: {v.dtype}{list(v.shape) if v.shape is not None else '?'}" for v in inputs)
+        words = " ".join(str(error).split())
+        raise InvalidModelError(f"{source}: {node.op_type} (node '{node.name}') does not fit its inputs ({given}): {words}") from error
+    result = []
+    for value in node.outputs:
+        proto = found.get(str(value.name))
+        result.append(_static(node, value, proto))
+    return result
+
+
+def _static(node: ir.Node, value: ir.Value, proto: onnx.TypeProto | None) -> tuple[Any, tuple[int, ...]]:
+    if proto is None or not proto.HasField("tensor_type") or not proto.tensor_type.HasField("shape"):
+        if not value.name:
+            return np.float32, ()  # an absent optional output
+        raise Refusal(f"the shape of its output '{value.name}' is not known when the model is loaded", "export with static shapes")
+    dims = proto.tensor_type.shape.dim
+    if any(not d.HasField("dim_value") for d in dims):
+        raise Refusal(
+            f"the shape of its output '{value.name}' depends on data: {[d.dim_value or d.dim_param or '?' for d in dims]}",
+            "a real-time program needs static shapes; export with constant shapes",
+        )
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(proto.tensor_type.elem_type)
+    return dtype, tuple(int(d.dim_value) for d in dims)
+
+
+def _type_proto(value: ir.Value) -> onnx.TypeProto:
+    array = constant(value)
+    if array is not None:
+        dtype, shape = onnx.helper.np_dtype_to_tensor_dtype(array.dtype), list(array.shape)
+    else:
+        assert value.dtype is not None and value.shape is not None
+        dtype, shape = int(value.dtype), [int(d) for d in value.shape]  # type: ignore[arg-type]
+    return onnx.helper.make_tensor_type_proto(dtype, shape)
+
+
+def _fold(graph: ir.Graph, node: ir.Node, opsets: dict[str, int]) -> None:
+    """Run the node now and put constants in its place."""
+    from rt_engine.context import Context
+    from rt_engine.program import Executable, assemble
+
+    build = Builder()
+    inputs = tuple(None if v is None else buffer_of(v, Kind.TEMPORARY) for v in node.inputs)
+    outputs = tuple(buffer_of(v, Kind.OUTPUT) for v in node.outputs)
+    lower_node(node, opsets, build, inputs, outputs)
+    program = assemble(Lowered(tuple(build.calls), tuple(build.nodes), (), outputs))
+    context = Context(Executable(program))
+    context.run()
+    for value, array in zip(node.outputs, context.outputs.values(), strict=True):
+        folded = add_constant(graph, value.name or "folded", array.copy())
+        ir.convenience.replace_all_uses_with(value, folded, replace_graph_outputs=True)
+        if folded.is_graph_output():
+            folded.name = value.name
+    graph.remove(node, safe=True)

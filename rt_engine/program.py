@@ -1,0 +1,187 @@
+"""The Program: records and packed weights, immutable, the same for every machine.
+
+    lowered calls --plan--> arena offsets --assemble--> Program(records, weights, kernel names, tensors)
+
+Records name kernels by their place in `Program.kernels`, and memory by offset; there is no address in a program. What
+belongs to the machine (kernel addresses) is in `Executable`, what belongs to a task (the arena) in `Context`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_engine.kernels.names import KERNEL_PREFIX
+from rt_engine.layout import RECORD
+from rt_engine.lower import Buffer, Kind, Lowered, Storage
+from rt_engine.native import KERNELS
+from rt_engine.plan import plan
+from rt_native.library import Library
+from rt_native.memory import Block, align
+
+ABSENT = -1
+"""Operand of a record that is not there. (Its lowest bit is set; no weight lies there.)"""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """Name, static shape and NumPy type of an input or output."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.dtype}{list(self.shape)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A tensor and its byte offset in the arena."""
+
+    spec: TensorSpec
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeCost:
+    """What one node of the graph costs."""
+
+    name: str
+    operator: str
+    output: str
+    """Type and shape of what it makes."""
+    kernels: tuple[str, ...]
+    macs: int
+    weight_bytes: int
+    arena_bytes: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Program:
+    """An immutable compiled model; any number of contexts run it at once."""
+
+    kernels: tuple[str, ...]
+    records: NDArray[Any]
+    weights: Block
+    inputs: tuple[Place, ...]
+    outputs: tuple[Place, ...]
+    nodes: tuple[NodeCost, ...]
+    arena_nbytes: int
+    arena_lower_bound: int
+
+    @property
+    def weight_nbytes(self) -> int:
+        """Bytes of the packed weights."""
+        return self.weights.nbytes
+
+
+@dataclass(slots=True)
+class _Weights:
+    """Gathers constants, each once, at 64-byte offsets."""
+
+    arrays: list[tuple[int, NDArray[Any]]] = field(default_factory=list)
+    known: dict[tuple[str, bytes], int] = field(default_factory=dict)
+    end: int = 0
+
+    def place(self, value: NDArray[Any]) -> int:
+        key = (value.dtype.str, value.tobytes())
+        if key not in self.known:
+            self.known[key] = self.end
+            self.arrays.append((self.end, value))
+            self.end += align(max(value.nbytes, 1))
+        return self.known[key]
+
+    def block(self) -> Block:
+        block = Block(self.end)
+        for at, value in self.arrays:
+            block.view(np.uint8, at, value.nbytes)[:] = np.frombuffer(value.tobytes(), np.uint8)
+        return block
+
+
+def assemble(lowered: Lowered) -> Program:
+    """Lay out the memory and write the records."""
+    ends = [b.storage for b in (*lowered.inputs, *lowered.outputs)]
+    layout = plan(lowered.calls, ends)
+    weights = _Weights()
+    names = tuple(dict.fromkeys(c.kernel for c in lowered.calls))
+    records = np.zeros(len(lowered.calls), RECORD)
+
+    def where(buffer: Buffer | None) -> int:
+        if buffer is None:
+            return ABSENT
+        if buffer.storage.kind is Kind.CONSTANT:
+            assert buffer.storage.value is not None
+            return weights.place(buffer.storage.value) | 1
+        return layout.offsets[buffer.storage]
+
+    for record, call in zip(records, lowered.calls, strict=True):
+        record["kernel"] = names.index(call.kernel)
+        record["node"] = call.node
+        for column, values in (
+            ("operand", [where(b) for b in call.operands]),
+            ("size", call.sizes),
+            ("param", call.params),
+        ):
+            record[column][: len(values)] = values
+    block = weights.block()
+    block_records = Block(max(records.nbytes, 1))
+    block_records.view(RECORD, 0, len(records))[:] = records
+    frozen = block_records.view(RECORD, 0, len(records))
+    frozen.flags.writeable = False
+    return Program(
+        names,
+        frozen,
+        block,
+        tuple(_place(b, layout.offsets) for b in lowered.inputs),
+        tuple(_place(b, layout.offsets) for b in lowered.outputs),
+        _costs(lowered),
+        layout.nbytes,
+        layout.lower_bound,
+    )
+
+
+def _place(buffer: Buffer, offsets: dict[Storage, int]) -> Place:
+    return Place(TensorSpec(buffer.name, buffer.shape, buffer.dtype), offsets[buffer.storage])
+
+
+def _costs(lowered: Lowered) -> tuple[NodeCost, ...]:
+    costs = []
+    for index, (name, operator) in enumerate(lowered.nodes):
+        calls = [c for c in lowered.calls if c.node == index]
+        buffers = {b for c in calls for b in c.operands if b is not None}
+        constants = {b.storage for b in buffers if b.storage.kind is Kind.CONSTANT}
+        memory = {b.storage for b in buffers if b.storage.kind is not Kind.CONSTANT}
+        written = [c.operands[c.writes[0]] for c in calls if c.writes]
+        last = written[-1] if written else None
+        costs.append(
+            NodeCost(
+                name,
+                operator,
+                f"{last.dtype}{list(last.shape)}" if last is not None else "view",
+                tuple(c.kernel for c in calls),
+                sum(c.macs for c in calls),
+                sum(s.nbytes for s in constants),
+                sum(s.nbytes for s in memory),
+            )
+        )
+    return tuple(costs)
+
+
+class Executable:
+    """A program with the addresses of this machine's kernels."""
+
+    __slots__ = ("execute", "execute_address", "library", "program", "table")
+
+    def __init__(self, program: Program, library: Library = KERNELS) -> None:
+        self.program, self.library = program, library
+        self.table = Block(8 * max(len(program.kernels), 1))
+        self.table.view(np.int64, 0, max(len(program.kernels), 1))[: len(program.kernels)] = _addresses(program.kernels, library)
+        self.execute = library.function("execute")
+        self.execute_address = library.address("execute")
+
+
+def _addresses(kernels: Sequence[str], library: Library) -> list[int]:
+    return [library.address(KERNEL_PREFIX + name) for name in kernels]

@@ -1,0 +1,215 @@
+"""A model slot: the place in which a running model is replaced.
+
+    update(model):  interface checked -> a warmed context for every reader -> offered -> activation time -> all have taken it
+                                                                                                           -> old one freed
+
+A reader is one task's view of the slot. Its task picks the version for each tick with `slot_native.pick`: the pending one
+from the activation time on. A reader whose task does not run takes the new version here and now.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from rt_engine.context import Context
+from rt_engine.errors import InterfaceError, UpdateError
+from rt_engine.layout import NEVER, READER, SLOT
+from rt_engine.model import Model
+from rt_engine.native import KERNELS
+from rt_native.memory import Block
+
+MARGIN_NS = 5_000_000
+"""An update becomes active this long after it is offered, unless the caller says when."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateResult:
+    """How a hot update went."""
+
+    version: int
+    prepared_ns: int
+    """From the call to the contexts being ready."""
+    live_ns: int
+    """From the call to the last task having taken the new version."""
+    activation_ns: int
+    """CLOCK_MONOTONIC from which on a tick takes the new version."""
+    taken_ns: tuple[int, ...]
+    """For each running reader: the tick (its due time, CLOCK_MONOTONIC) that was the first with the new version."""
+
+    @property
+    def same_tick(self) -> bool:
+        """Did all readers take it at the same tick?"""
+        return len(set(self.taken_ns)) <= 1
+
+
+class SlotReader:
+    """One task's view of a slot. The task sets `running` while its thread picks versions."""
+
+    def __init__(self, slot: "ModelSlot", context: Context) -> None:
+        self._block = Block(READER.itemsize)
+        self._fields = self._block.view(READER)
+        self.address = self._block.address
+        self.context = context
+        """The context of the version that is active, as far as Python knows."""
+        self.running = False
+        self._offered: Context | None = None
+        self._fields["slot"] = slot.address
+        self._fields["active"] = context.block_address
+
+    @property
+    def taken_ns(self) -> int:
+        """Due time of the tick that took the newest version; 0 before the first update."""
+        return int(self._fields["taken_ns"][0])
+
+    @property
+    def switches(self) -> int:
+        """How many times the version was changed."""
+        return int(self._fields["switches"][0])
+
+    @property
+    def is_pending(self) -> bool:
+        """Has a version been offered and not been taken yet?"""
+        return bool(self._fields["next"][0])
+
+    def _offer(self, context: Context) -> None:
+        self._offered = context
+        self._fields["next"] = context.block_address
+
+    def _settle(self) -> None:
+        """The offered version has been taken: let the old one go."""
+        assert self._offered is not None
+        self.context, self._offered = self._offered, None
+
+    def _withdraw(self) -> bool:
+        """Take the offer back; False if the task has just taken it."""
+        taken_back = KERNELS.function("slot_withdraw")(self.address) != 0
+        if taken_back:
+            self._offered = None
+        return taken_back
+
+
+class ModelSlot:
+    """Holds the model that several tasks run, and replaces it while they do.
+
+    Args:
+        model: the first version.
+        name: for messages.
+    """
+
+    def __init__(self, model: Model, name: str = "") -> None:
+        self.name = name or model.name
+        self._model, self._version = model, 1
+        self._block = Block(SLOT.itemsize)
+        self._fields = self._block.view(SLOT)
+        self._fields["activation_ns"] = NEVER
+        self.address = self._block.address
+        self._readers: list[SlotReader] = []
+        self._lock = threading.Lock()
+        self._pick = KERNELS.function("slot_pick")
+
+    @property
+    def model(self) -> Model:
+        """The version that is live."""
+        return self._model
+
+    @property
+    def version(self) -> int:
+        """1 for the first model, one more after each update."""
+        return self._version
+
+    @property
+    def readers(self) -> tuple[SlotReader, ...]:
+        """All tasks' views."""
+        return tuple(self._readers)
+
+    def reader(self) -> SlotReader:
+        """A new task's view, with a context of its own."""
+        with self._lock:
+            reader = SlotReader(self, warmed(self._model))
+            self._readers.append(reader)
+            return reader
+
+    def release(self, reader: SlotReader) -> None:
+        """Forget a task that has ended."""
+        with self._lock:
+            self._readers.remove(reader)
+
+    def check(self, model: Model) -> None:
+        """Raise InterfaceError unless `model` can take the place of the running one."""
+        for kind, running, new in (
+            ("inputs", self._model.inputs, model.inputs),
+            ("outputs", self._model.outputs, model.outputs),
+        ):
+            if running != new:
+                raise InterfaceError(
+                    f"slot '{self.name}': the new model's {kind} are ({', '.join(map(str, new))}), the running one's are "
+                    f"({', '.join(map(str, running))}); export it with the same names, shapes and types"
+                )
+
+    def update(
+        self,
+        model: Model,
+        at: int | Callable[[], int] | None = None,
+        timeout_s: float = 5.0,
+    ) -> UpdateResult:
+        """Replace the model while tasks run; returns when every task has taken it.
+
+        Args:
+            model: the new version; the same names, shapes and types of inputs and outputs.
+            at: CLOCK_MONOTONIC nanoseconds from which on a tick takes it, or a function that gives it once all is ready.
+                By default a few milliseconds after the contexts are ready.
+            timeout_s: how long tasks may take after that.
+
+        Raises:
+            InterfaceError: inputs or outputs differ; nothing has changed.
+            UpdateError: a task did not take it in time; those that had not, keep the old version.
+        """
+        begin = time.monotonic_ns()
+        with self._lock:
+            self.check(model)
+            contexts = [warmed(model) for _ in self._readers]
+            ready = time.monotonic_ns()
+            self._fields["activation_ns"] = NEVER
+            for reader, context in zip(self._readers, contexts, strict=True):
+                reader._offer(context)
+            activation = at() if callable(at) else at if at is not None else time.monotonic_ns() + MARGIN_NS
+            self._fields["activation_ns"] = activation
+            running = [r for r in self._readers if r.running]
+            self._wait(max(activation, time.monotonic_ns()) + int(timeout_s * 1e9))
+            live = time.monotonic_ns()
+            self._model, self._version = model, self._version + 1
+            taken = tuple(r.taken_ns for r in running)
+            return UpdateResult(self._version, ready - begin, live - begin, activation, taken)
+
+    def _wait(self, until_ns: int) -> None:
+        pending = list(self._readers)
+        while pending:
+            for reader in list(pending):
+                if reader.is_pending and not reader.running:
+                    self._pick(reader.address, NEVER)
+                if not reader.is_pending:
+                    reader._settle()
+                    pending.remove(reader)
+            if pending and time.monotonic_ns() > until_ns:
+                late = [r for r in pending if r._withdraw()]
+                for reader in set(pending) - set(late):
+                    reader._settle()
+                if late:
+                    raise UpdateError(
+                        f"slot '{self.name}': {len(late)} of {len(self._readers)} tasks did not take the new version in time; "
+                        "they keep the old one. Is a task paused or overrunning?"
+                    )
+                return
+            time.sleep(0.0005)
+
+
+def warmed(model: Model) -> Context:
+    """A context that has run once on zeros, so that its memory is in the caches and no first run is slow."""
+    context = model.context()
+    context._run(context.block_address)
+    for view in context.outputs.values():
+        np.copyto(view, np.zeros((), view.dtype))
+    return context
