@@ -175,6 +175,9 @@ class InputTable(_Entry):
     offset: float = Field(default=0.0, description="element = value * scale + offset")
     window: int = Field(default=1, ge=1, description="The last so many samples, oldest first.")
     stride: int = Field(default=1, ge=1, description="Every so many cycles a sample enters the window.")
+    spacing: int | None = Field(
+        default=None, ge=1, description="Elements from one sample to the next; left out: they lie in a row."
+    )
 
 
 class OutputTable(_Entry):
