@@ -114,7 +114,14 @@ def _make_copy_strided(nbytes: int, load: Any, store: Any) -> None:
             source + whole_run * run_in, target + edge, whole_rows, nbytes, row_out, run - whole_run, run_in, nbytes
         )
         scattered(
-            source + whole_rows * nbytes, target + whole_rows * row_out, rows - whole_rows, nbytes, row_out, run, run_in, nbytes
+            source + whole_rows * nbytes,
+            target + whole_rows * row_out,
+            rows - whole_rows,
+            nbytes,
+            row_out,
+            run,
+            run_in,
+            nbytes,
         )
 
     @inline

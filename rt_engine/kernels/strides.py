@@ -1,12 +1,12 @@
 """Planning of strided copies: the table that `copy_strided_<bytes>` reads. Read at load time; imports no Numba.
 
-    Transpose, Expand, Slice, Split, Concat are all the same: for every index, out[index . out strides] = in[index . in strides].
-    A plan says it with as few dimensions as possible, so that the kernel's inner loops are long:
+Transpose, Expand, Slice, Split, Concat are all the same: for every index, out[index . out strides] = in[index . in strides].
+A plan says it with as few dimensions as possible, so that the kernel's inner loops are long:
 
-    1. dimensions of size 1 go
-    2. dimensions are ordered as the output lies in memory (largest stride first)
-    3. neighbours that are one dimension in both tensors become one
-    4. where the innermost is no run of the input but another dimension is, that one comes second to last: a 2-D transpose
+1. dimensions of size 1 go
+2. dimensions are ordered as the output lies in memory (largest stride first)
+3. neighbours that are one dimension in both tensors become one
+4. where the innermost is no run of the input but another dimension is, that one comes second to last: a 2-D transpose
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """Transposing a square block in registers: rows are loaded, exchanged in log2(n) steps, stored.
 
-    step 1   a0 a1 a2 a3      a0 b0 a2 b2        step 2 does the same with pairs of lanes and rows two apart, ...
-             b0 b1 b2 b3  ->  a1 b1 a3 b3
+step 1   a0 a1 a2 a3      a0 b0 a2 b2        step 2 does the same with pairs of lanes and rows two apart, ...
+         b0 b1 b2 b3  ->  a1 b1 a3 b3
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-SIDE = {1: 8, 2: 8, 4: 8, 8: 4}
+SIDE = {1: 8, 2: 8, 4: 8, 8: 8}
 """Element size in bytes -> rows and columns of a block: what fits in the registers of every machine."""
 
 _I64 = ir.IntType(64)
