@@ -60,11 +60,11 @@ class Codec:
         tags = _tags(plain) + _tags(packed)
         self._tags = tags
         self._cells = np.concatenate([self._plain_cells, self._bit_cells])
-        self._scale = np.array([t.scale for t in tags])
-        self._offset = np.array([t.offset for t in tags])
+        self._scale = np.array([t.scale for t in tags], np.float64)
+        self._offset = np.array([t.offset for t in tags], np.float64)
         self._scaled = bool((self._scale != 1.0).any() or self._offset.any())
-        self._low = np.array([t.number.low for t in tags])
-        self._high = np.array([t.number.high for t in tags])
+        self._low = np.array([t.number.low for t in tags], np.float64)
+        self._high = np.array([t.number.high for t in tags], np.float64)
         self._rounded = np.array([i for i, t in enumerate(tags) if not t.number.is_float], np.intp)
 
     def decode(self, payload: bytes, values: NDArray[np.float64]) -> None:
@@ -123,9 +123,9 @@ class Limiter:
     def __init__(self, tags: Sequence[Tag]) -> None:
         cells = [t for t in tags for _ in range(t.count)]
         held = [t.representable for t in cells]
-        self.safe = np.array([t.safe for t in cells])
-        self._low = np.array([max(t.low, low) for t, (low, _) in zip(cells, held, strict=True)])
-        self._high = np.array([min(t.high, high) for t, (_, high) in zip(cells, held, strict=True)])
+        self.safe = np.array([t.safe for t in cells], np.float64)
+        self._low = np.array([max(t.low, low) for t, (low, _) in zip(cells, held, strict=True)], np.float64)
+        self._high = np.array([min(t.high, high) for t, (_, high) in zip(cells, held, strict=True)], np.float64)
 
     def apply(self, values: NDArray[np.float64]) -> int:
         """Limit `values` in place; gives how many cells were changed."""

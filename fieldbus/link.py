@@ -219,21 +219,20 @@ class Link(ABC):
 
     def _degraded(self, error: DeviceError, quality: Quality) -> None:
         """The connection holds, the exchange failed: say so, and go on."""
-        self._in.publish(quality)
         self._failed(f"{type(error).__name__}: {error}")
         if quality == Quality.BAD:
             self._heard_ns = time.monotonic_ns()  # it answered: a silence from here on has the whole timeout
         if self._state[0] != "degraded":
             self._enter("degraded")
+        self._in.publish(quality)
 
     def _lost(self, reason: str) -> None:
         """The connection is gone: everybody knows at once, then wait a little."""
-        self._in.publish(Quality.BAD)
         self._failed(reason)
-        was_up = self._state[0] in ("up", "degraded")
-        self._reconnects += was_up
-        self._shut()
+        self._reconnects += self._state[0] in ("up", "degraded")
         self._enter("down")
+        self._in.publish(Quality.BAD)
+        self._shut()
         self._stop.wait(self._backoff.next_s())
 
     def _finish(self) -> None:

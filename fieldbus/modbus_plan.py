@@ -147,7 +147,7 @@ def plan_writes(cells: Cells, single: bool = True) -> list[Write]:
 
 
 def pair(writes: Sequence[Write], reads: Sequence[Read]) -> list[Request]:
-    """Writes, then reads, as many as possible joined into FC 23: a write and a read of holding registers of one unit."""
+    """Writes, then reads, where possible joined into FC 23: a write and a read of one unit's holding registers."""
     joined: list[Request] = []
     left = list(reads)
     for write in writes:

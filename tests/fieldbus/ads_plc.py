@@ -1,0 +1,416 @@
+"""A strict stub of a TwinCAT PLC: AMS/TCP on port 48898, with symbols, handles, sum commands, notifications and faults.
+
+    AMS/TCP   reserved u16 = 0, length u32                                         6 bytes
+    AMS       target netid 6, port u16; source netid 6, port u16; command u16,    32 bytes
+              flags u16, length u32, error u32, invoke id u32
+
+Strict means: what TwinCAT refuses is refused with TwinCAT's error code, never guessed at.
+"""
+
+import socket
+import struct
+import threading
+import time
+from dataclasses import dataclass, field
+
+TCP = struct.Struct("<HI")
+AMS = struct.Struct("<6sH6sHHHIII")
+PORT = 48898
+
+DEVICE_INFO, READ, WRITE, STATE, CONTROL, ADD_NOTE, DEL_NOTE, NOTE, READ_WRITE = range(1, 10)
+REQUEST, RESPONSE = 0x0004, 0x0005  # "ADS command", with the response bit
+HANDLE_BY_NAME, VALUE_BY_HANDLE, RELEASE_HANDLE, VERSION, INFO_BY_NAME = 0xF003, 0xF005, 0xF006, 0xF008, 0xF009
+SUM_READ, SUM_WRITE, SUM_READ_WRITE = 0xF080, 0xF081, 0xF082
+DATA = 0x4040  # where the symbols lie
+
+NO_PORT, NO_COMMAND = 6, 8
+NO_GROUP, BAD_OFFSET, NOT_PERMITTED, BAD_SIZE = 0x702, 0x703, 0x704, 0x705
+NO_SYMBOL, OLD_SYMBOL, NO_MODE, NO_NOTE = 0x710, 0x711, 0x713, 0x714
+
+TYPES = {  # IEC type -> (ADS type id, struct format)
+    "BOOL": (33, "?"), "SINT": (16, "b"), "USINT": (17, "B"), "INT": (2, "h"), "UINT": (18, "H"), "DINT": (3, "i"),
+    "UDINT": (19, "I"), "LINT": (20, "q"), "ULINT": (21, "Q"), "REAL": (4, "f"), "LREAL": (5, "d"),
+}  # fmt: skip
+
+
+class AdsError(Exception):
+    def __init__(self, code: int) -> None:
+        super().__init__(hex(code))
+        self.code = code
+
+
+@dataclass
+class Symbol:
+    name: str
+    type: str
+    count: int = 1
+    read_only: bool = False
+    offset: int = 0
+    data: bytes = b""
+
+    def __post_init__(self) -> None:
+        self.data = self.data or bytes(struct.calcsize(self.format))
+
+    @property
+    def format(self) -> str:
+        return f"<{self.count}{TYPES[self.type][1]}"
+
+    def entry(self) -> bytes:
+        """What 0xF009 answers: a fixed part of 30 bytes, then name, type and comment, each with a NUL."""
+        type_name = self.type if self.count == 1 else f"ARRAY [0..{self.count - 1}] OF {self.type}"
+        names = [self.name.encode(), type_name.encode(), b""]
+        length = 30 + sum(len(n) + 1 for n in names)
+        fixed = (length, DATA, self.offset, len(self.data), TYPES[self.type][0], 0, *map(len, names))
+        return struct.pack("<6I3H", *fixed) + b"".join(n + b"\0" for n in names)
+
+
+@dataclass
+class Note:
+    group: int
+    offset: int
+    size: int
+    on_change: bool
+    period_s: float
+    due_s: float = 0.0
+    last: bytes | None = None
+
+
+@dataclass
+class Faults:
+    """What the PLC does wrong at present."""
+
+    silent: bool = False
+    error: int = 0
+    """ADS error code of every read and write."""
+    garbage: bool = False
+    half_frame: bool = False
+
+
+@dataclass
+class Session:
+    """One client's connection."""
+
+    sock: socket.socket
+    peer: tuple[bytes, int] = (b"", 0)
+    notes: dict[int, Note] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class AdsPlc:
+    """The PLC. `symbols` and `values` are what a test looks at; `requests` counts commands by number."""
+
+    def __init__(self, symbols: list[Symbol], host: str = "127.0.0.2", port: int = PORT, ams_port: int = 851) -> None:
+        self.net_id = bytes([*map(int, host.split(".")), 1, 1])
+        self.ams_port = ams_port
+        self.version = 1
+        self.faults = Faults()
+        self.requests: dict[int, int] = {}
+        self._next_handle, self._next_note = 1, 1
+        self.handles: dict[int, str] = {}
+        self.load(symbols)
+        self._sessions: list[Session] = []
+        self._where = (host, port)
+        self._listener: socket.socket | None = None
+        self._run = True
+        threading.Thread(target=self._push_forever, daemon=True).start()
+        self.listen()
+
+    # --- what a test does -------------------------------------------------------------------------------------------
+
+    def load(self, symbols: list[Symbol]) -> None:
+        """Lay out the symbols one after the other, aligned to 8 bytes."""
+        offset = 16
+        for symbol in symbols:
+            symbol.offset = offset
+            offset += -(-len(symbol.data) // 8) * 8
+        self.symbols = {s.name.upper(): s for s in symbols}
+
+    def get(self, name: str) -> object:
+        symbol = self.symbols[name.upper()]
+        values = struct.unpack(symbol.format, symbol.data)
+        return values[0] if symbol.count == 1 else list(values)
+
+    def set(self, name: str, *values: float) -> None:
+        symbol = self.symbols[name.upper()]
+        symbol.data = struct.pack(symbol.format, *values)
+
+    def online_change(self, symbols: list[Symbol]) -> None:
+        """New symbols while running: old handles are invalid, the version differs, connections stay."""
+        self.version += 1
+        self.handles = dict.fromkeys(self.handles, "")
+        self.load(symbols)
+
+    def cut(self) -> None:
+        """Drop every connection."""
+        sessions, self._sessions = self._sessions, []
+        for session in sessions:
+            session.sock.shutdown(socket.SHUT_RDWR)
+            session.sock.close()
+
+    def listen(self) -> None:
+        self._listener = socket.create_server(self._where, reuse_port=False)
+        threading.Thread(target=self._accept_forever, args=(self._listener,), daemon=True).start()
+
+    def deaf(self) -> None:
+        """Stop listening, and drop every connection: the PLC is off."""
+        if self._listener:
+            self._listener.shutdown(socket.SHUT_RDWR)
+            self._listener.close()
+            self._listener = None
+        self.cut()
+
+    def close(self) -> None:
+        self._run = False
+        self.deaf()
+
+    def __enter__(self) -> "AdsPlc":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    # --- sockets ----------------------------------------------------------------------------------------------------
+
+    def _accept_forever(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                sock, _ = listener.accept()
+            except OSError:
+                return
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            session = Session(sock)
+            self._sessions.append(session)
+            threading.Thread(target=self._serve, args=(session,), daemon=True).start()
+
+    def _serve(self, session: Session) -> None:
+        stream = session.sock.makefile("rb")
+        try:
+            while head := stream.read(TCP.size):
+                reserved, length = TCP.unpack(head)
+                assert reserved == 0, f"AMS/TCP command {reserved:#x} is the router's"
+                packet = stream.read(length)
+                if not self.faults.silent:
+                    self._send(session, self.answer(session, packet))
+        except (OSError, ValueError):
+            pass  # the client, or a test, closed the connection
+
+    def _send(self, session: Session, packet: bytes) -> None:
+        frame = TCP.pack(0, len(packet)) + packet
+        if self.faults.garbage:
+            frame = b"HTTP/1.1 400 Bad Request\r\n\r\n" * 3
+        if self.faults.half_frame:
+            frame = frame[: len(frame) // 2]
+        with session.lock:
+            session.sock.sendall(frame)
+
+    # --- AMS --------------------------------------------------------------------------------------------------------
+
+    def answer(self, session: Session, packet: bytes) -> bytes:
+        """One request -> its response."""
+        target, port, source, source_port, command, flags, length, _, invoke = AMS.unpack_from(packet)
+        data = packet[AMS.size :]
+        assert len(data) == length, f"AMS length {length}, but {len(data)} bytes follow"
+        assert flags == REQUEST, f"flags {flags:#x}"
+        session.peer = (source, source_port)
+        self.requests[command] = self.requests.get(command, 0) + 1
+        error, body = 0, b""
+        if target != self.net_id or port != self.ams_port:
+            error = NO_PORT
+        elif command not in self._COMMANDS:
+            error = NO_COMMAND
+        else:
+            body = self._guarded(session, command, data)
+        return AMS.pack(source, source_port, target, port, command, RESPONSE, len(body), error, invoke) + body
+
+    def _guarded(self, session: Session, command: int, data: bytes) -> bytes:
+        try:
+            if self.faults.error and command in (READ, WRITE, READ_WRITE):
+                raise AdsError(self.faults.error)
+            return struct.pack("<I", 0) + self._COMMANDS[command](self, session, data)
+        except AdsError as error:
+            tail = b"\0\0\0\0" if command in (READ, READ_WRITE) else b""
+            return struct.pack("<I", error.code) + tail
+
+    def _device_info(self, session: Session, data: bytes) -> bytes:
+        return struct.pack("<BBH16s", 3, 1, 4024, b"Plc30 App")
+
+    def _state(self, session: Session, data: bytes) -> bytes:
+        return struct.pack("<HH", 5, 0)  # RUN
+
+    def _read(self, session: Session, data: bytes) -> bytes:
+        group, offset, size = struct.unpack("<III", data)
+        got = self.read(group, offset, size)
+        return struct.pack("<I", len(got)) + got
+
+    def _write(self, session: Session, data: bytes) -> bytes:
+        group, offset, size = struct.unpack_from("<III", data)
+        self.write(group, offset, data[12:], size)
+        return b""
+
+    def _read_write(self, session: Session, data: bytes) -> bytes:
+        group, offset, read_size, write_size = struct.unpack_from("<IIII", data)
+        got = self.read_write(group, offset, read_size, data[16:], write_size)
+        return struct.pack("<I", len(got)) + got
+
+    def _add_note(self, session: Session, data: bytes) -> bytes:
+        group, offset, size, mode, _, cycle, _ = struct.unpack("<IIIIII16s", data)
+        if mode not in (3, 4):  # ADSTRANS_SERVERCYCLE, ADSTRANS_SERVERONCHA
+            raise AdsError(NO_MODE)
+        self.read(group, offset, size)
+        number, self._next_note = self._next_note, self._next_note + 1
+        session.notes[number] = Note(group, offset, size, mode == 4, max(cycle * 1e-7, 0.001))
+        return struct.pack("<I", number)
+
+    def _del_note(self, session: Session, data: bytes) -> bytes:
+        if session.notes.pop(struct.unpack("<I", data)[0], None) is None:
+            raise AdsError(NO_NOTE)
+        return b""
+
+    _COMMANDS = {
+        DEVICE_INFO: _device_info, READ: _read, WRITE: _write, STATE: _state, ADD_NOTE: _add_note, DEL_NOTE: _del_note,
+        READ_WRITE: _read_write,
+    }  # fmt: skip
+
+    # --- index groups -----------------------------------------------------------------------------------------------
+
+    def read(self, group: int, offset: int, size: int) -> bytes:
+        if group == VERSION:
+            return bytes([self.version % 256])[:size]
+        symbol, start = self._locate(group, offset)
+        if start + size > len(symbol.data):
+            raise AdsError(BAD_SIZE)
+        return symbol.data[start : start + size]
+
+    def write(self, group: int, offset: int, data: bytes, size: int) -> None:
+        if len(data) != size:
+            raise AdsError(BAD_SIZE)
+        if group == RELEASE_HANDLE:
+            if size != 4 or self.handles.pop(struct.unpack("<I", data)[0], None) is None:
+                raise AdsError(BAD_OFFSET)
+            return
+        symbol, start = self._locate(group, offset)
+        if symbol.read_only:
+            raise AdsError(NOT_PERMITTED)
+        if start + size > len(symbol.data):
+            raise AdsError(BAD_SIZE)
+        symbol.data = symbol.data[:start] + data + symbol.data[start + size :]
+
+    def read_write(self, group: int, offset: int, read_size: int, data: bytes, write_size: int) -> bytes:
+        if len(data) != write_size:
+            raise AdsError(BAD_SIZE)
+        if group == HANDLE_BY_NAME:
+            if read_size != 4:
+                raise AdsError(BAD_SIZE)
+            symbol = self._named(data)
+            number, self._next_handle = self._next_handle, self._next_handle + 1
+            self.handles[number] = symbol.name
+            return struct.pack("<I", number)
+        if group == INFO_BY_NAME:
+            return self._named(data).entry()[:read_size]
+        if group == SUM_READ:
+            return self._sum_read(offset, data)
+        if group == SUM_WRITE:
+            return self._sum_write(offset, data)
+        if group == SUM_READ_WRITE:
+            return self._sum_read_write(offset, data)
+        raise AdsError(NO_GROUP)
+
+    def _sum_read(self, count: int, data: bytes) -> bytes:
+        """n x (group, offset, size) -> n error codes, then the values, zeros in the place of what failed."""
+        if len(data) != 12 * count:
+            raise AdsError(BAD_SIZE)
+        codes, values = b"", b""
+        for group, offset, size in struct.iter_unpack("<III", data):
+            code, got = _attempt(lambda g=group, o=offset, s=size: self.read(g, o, s))
+            codes += struct.pack("<I", code)
+            values += got.ljust(size, b"\0")
+        return codes + values
+
+    def _sum_write(self, count: int, data: bytes) -> bytes:
+        """n x (group, offset, size), then the values -> n error codes."""
+        heads, at, codes = data[: 12 * count], 12 * count, b""
+        for group, offset, size in struct.iter_unpack("<III", heads):
+            part = data[at : at + size]
+            code, _ = _attempt(lambda g=group, o=offset, p=part, s=size: self.write(g, o, p, s))
+            codes += struct.pack("<I", code)
+            at += size
+        if at != len(data):
+            raise AdsError(BAD_SIZE)
+        return codes
+
+    def _sum_read_write(self, count: int, data: bytes) -> bytes:
+        """n x (group, offset, read size, write size), then what is written -> n x (error, length), then what was read."""
+        heads, at, results, values = data[: 16 * count], 16 * count, b"", b""
+        for group, offset, read_size, write_size in struct.iter_unpack("<IIII", heads):
+            part = data[at : at + write_size]
+            work = (group, offset, read_size, part, write_size)
+            code, got = _attempt(lambda w=work: self.read_write(*w))
+            results += struct.pack("<II", code, len(got))
+            values += got
+            at += write_size
+        return results + values
+
+    def _named(self, data: bytes) -> Symbol:
+        symbol = self.symbols.get(data.rstrip(b"\0").decode("latin-1").upper())
+        if symbol is None:
+            raise AdsError(NO_SYMBOL)
+        return symbol
+
+    def _locate(self, group: int, offset: int) -> tuple[Symbol, int]:
+        if group == VALUE_BY_HANDLE:
+            if offset not in self.handles:
+                raise AdsError(BAD_OFFSET)
+            if not self.handles[offset]:
+                raise AdsError(OLD_SYMBOL)
+            return self.symbols[self.handles[offset].upper()], 0
+        if group != DATA:
+            raise AdsError(NO_GROUP)
+        for symbol in self.symbols.values():
+            if symbol.offset <= offset < symbol.offset + len(symbol.data):
+                return symbol, offset - symbol.offset
+        raise AdsError(BAD_OFFSET)
+
+    # --- notifications ----------------------------------------------------------------------------------------------
+
+    def _push_forever(self) -> None:
+        while self._run:
+            time.sleep(0.001)
+            if self.faults.silent:
+                continue
+            for session in list(self._sessions):
+                samples = self._due(session)
+                if samples:
+                    try:
+                        self._send(session, self._notification(session, samples))
+                    except OSError:
+                        session.notes.clear()  # the connection is gone
+
+    def _due(self, session: Session) -> list[tuple[int, bytes]]:
+        now_s = time.monotonic()
+        samples = []
+        for number, note in list(session.notes.items()):
+            if now_s < note.due_s:
+                continue
+            note.due_s = now_s + note.period_s
+            code, value = _attempt(lambda n=note: self.read(n.group, n.offset, n.size))
+            if code == 0 and not (note.on_change and value == note.last):
+                note.last = value
+                samples.append((number, value))
+        return samples
+
+    def _notification(self, session: Session, samples: list[tuple[int, bytes]]) -> bytes:
+        """One stamp (FILETIME: 100 ns since 1601) with all samples that are due."""
+        stamp = (time.time_ns() + 11_644_473_600 * 10**9) // 100
+        body = struct.pack("<QI", stamp, len(samples))
+        body += b"".join(struct.pack("<II", number, len(value)) + value for number, value in samples)
+        body = struct.pack("<II", len(body) + 4, 1) + body
+        net_id, port = session.peer
+        return AMS.pack(net_id, port, self.net_id, self.ams_port, NOTE, REQUEST, len(body), 0, 0) + body
+
+
+def _attempt(work):  # type: ignore[no-untyped-def]
+    """(error code, result) of one item of a sum command."""
+    try:
+        return 0, work() or b""
+    except AdsError as error:
+        return error.code, b""
