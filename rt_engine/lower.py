@@ -113,7 +113,7 @@ class Builder:
 
     def copy(self, output: Buffer, source: Buffer) -> None:
         """Copy the bytes of `source` to `output`."""
-        self.call("copy_bytes", (source, output), sizes=(output.nbytes,))
+        self.call("copy_blocks", (source, output), sizes=(1, output.nbytes, 0, 0, 0, 0))
 
     def call(
         self,

@@ -24,7 +24,8 @@ from rt_native.target import Target, host
 Progress = Callable[[str, int, int], None]
 """Called with (library name, functions done, functions in all)."""
 
-_IMPORT = re.compile(r"^(?:from|import)\s+((?:rt_native|rt_engine|fieldbus|scheduler)[\w.]*)(?:\s+import\s+\(?([^)\n#]*))?", re.M)
+_IMPORT = re.compile(r"^(?:from|import)\s+([\w.]+)(?:\s+import\s+\(?([^)\n#]*))?", re.M)
+_OURS = ("rt_native", "rt_engine", "fieldbus", "scheduler")
 _BUILD_FILES = ("rt_native.build", "rt_native.lang", "rt_native.vector")
 
 
@@ -39,7 +40,8 @@ def cache_folder() -> Path:
 def _source(module: str, folders: tuple[str, ...]) -> Path | None:
     """The file of a module, found by its name alone: importing a native module would import Numba."""
     relative = Path(*module.split("."))
-    for folder in (*folders, str(Path(__file__).parent.parent), *sys.path):
+    ours = module.split(".")[0] in _OURS
+    for folder in (*folders, *([str(Path(__file__).parent.parent)] if ours else [])):
         for candidate in (relative.with_suffix(".py"), relative / "__init__.py"):
             if (Path(folder) / candidate).is_file():
                 return Path(folder) / candidate
@@ -47,7 +49,7 @@ def _source(module: str, folders: tuple[str, ...]) -> Path | None:
 
 
 def reachable_sources(modules: tuple[str, ...], folders: tuple[str, ...] = ()) -> dict[str, Path]:
-    """Module name -> file, for everything in our packages that `modules` import, directly or not."""
+    """Module name -> file, for everything of ours (or in `folders`) that `modules` import, directly or not."""
     found: dict[str, Path] = {}
     pending = [*modules, *_BUILD_FILES]
     while pending:

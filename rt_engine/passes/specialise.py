@@ -67,7 +67,11 @@ def _refuse_unknown(setting: Setting) -> None:
 
 
 def _is_constant(node: ir.Node) -> bool:
-    return all(v is None or v.const_value is not None for v in node.inputs)
+    """Constant inputs only; or it reads nothing but a shape, and shapes are static."""
+    return node.op_type in _READS_SHAPE_ONLY or all(v is None or v.const_value is not None for v in node.inputs)
+
+
+_READS_SHAPE_ONLY = ("Shape", "Size")
 
 
 def _infer(node: ir.Node, opsets: dict[str, int], protos: list[Any], source: str) -> None:

@@ -1,0 +1,1 @@
+"""Latency side by side with what a user would otherwise pick."""

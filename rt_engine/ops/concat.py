@@ -1,0 +1,41 @@
+"""Concat, Split: https://onnx.ai/onnx/operators/onnx__Concat.html, https://onnx.ai/onnx/operators/onnx__Split.html"""
+
+from math import prod
+
+from rt_engine.lower import Buffer, Builder
+from rt_engine.ops.base import Node, operator
+
+
+def _blocks(build: Builder, source: Buffer, target: Buffer, outer: int, layout: tuple[int, int, int, int, int]) -> None:
+    """Copy `outer` blocks; layout: block, source stride, target stride, source first, target first (in bytes)."""
+    if outer and layout[0]:
+        build.call("copy_blocks", (source, target), (outer, *layout))
+
+
+@operator("Concat", since=4)
+def concat(node: Node, build: Builder) -> None:
+    """Inputs side by side along one axis."""
+    axis = node.attr("axis", 0) % len(node.y.shape)
+    outer, item = prod(node.y.shape[:axis]), node.y.dtype.itemsize
+    whole = prod(node.y.shape[axis:]) * item
+    done = 0
+    for x in node.inputs:
+        assert x is not None  # ONNX's checker sees to it
+        block = prod(x.shape[axis:]) * item
+        _blocks(build, x, node.y, outer, (block, block, whole, 0, done))
+        done += block
+
+
+@operator("Split", since=2)
+def split(node: Node, build: Builder) -> None:
+    """Parts of one axis; ONNX's inference has worked out their sizes."""
+    x = node.x
+    axis = node.attr("axis", 0) % len(x.shape)
+    outer, item = prod(x.shape[:axis]), x.dtype.itemsize
+    whole = prod(x.shape[axis:]) * item
+    done = 0
+    for y in node.outputs:
+        assert y is not None
+        block = prod(y.shape[axis:]) * item
+        _blocks(build, x, y, outer, (block, whole, block, done, 0))
+        done += block

@@ -1,0 +1,106 @@
+"""Moving data about: what operators share to reshape, transpose, broadcast and slice their buffers. No operator of its own."""
+
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+
+from rt_engine.kernels.strides import contiguous, copy_table
+from rt_engine.lower import Buffer, Builder
+
+
+def reshaped(build: Builder, x: Buffer, shape: Sequence[int]) -> Buffer:
+    """`x` with another shape, on the same memory."""
+    return Buffer(x.name, x.dtype, tuple(int(d) for d in shape), x.storage)
+
+
+def strided_copy(
+    build: Builder,
+    source: Buffer,
+    target: Buffer,
+    shape: Sequence[int],
+    in_strides: Sequence[int],
+    out_strides: Sequence[int] | None = None,
+    in_first: int = 0,
+    out_first: int = 0,
+) -> None:
+    """Copy a block of `shape` between any strides (in elements) of two tensors of the same type."""
+    if prod(shape) == 0:
+        return
+    table = copy_table(shape, in_strides, out_strides or contiguous(shape))
+    sizes = (len(table), in_first, out_first)
+    build.call(f"copy_strided_{source.dtype.itemsize}", (source, target, build.constant(table)), sizes, writes=(1,))
+
+
+def transposed(build: Builder, x: Buffer, perm: Sequence[int], out: Buffer | None = None) -> Buffer:
+    """`x` with its axes in the order `perm`; a view where no element moves, unless `out` is given."""
+    shape = tuple(x.shape[p] for p in perm)
+    moving = [p for p in perm if x.shape[p] != 1]
+    if moving == sorted(moving):
+        view = reshaped(build, x, shape)
+        if out is not None:
+            build.alias(out, view)
+        return out or view
+    out = out or build.temporary(x.dtype, shape)
+    if x.value is not None and x.nbytes <= SMALL and out.storage.kind.value == "temporary":
+        return build.constant(np.transpose(x.value, perm))
+    strides = contiguous(x.shape)
+    strided_copy(build, x, out, shape, [strides[p] for p in perm])
+    return out
+
+
+SMALL = 1 << 16
+"""Constants of up to this many bytes are rearranged when the model is loaded; larger ones would bloat the weights."""
+
+
+def broadcast_to(build: Builder, x: Buffer, shape: Sequence[int], out: Buffer | None = None) -> Buffer:
+    """`x` expanded to `shape` by ONNX's (NumPy's) rules; itself where it has that shape, unless `out` is given."""
+    shape = tuple(shape)
+    padded = (1,) * (len(shape) - len(x.shape)) + x.shape
+    if padded == shape:
+        view = reshaped(build, x, shape)
+        if out is not None:
+            build.alias(out, view)
+        return out or view
+    if out is None and x.value is not None and prod(shape) * x.dtype.itemsize <= SMALL:
+        return build.constant(np.broadcast_to(x.value, shape).copy())
+    out = out or build.temporary(x.dtype, shape)
+    strides = [0 if size == 1 else stride for size, stride in zip(padded, contiguous(padded), strict=True)]
+    strided_copy(build, x, out, shape, strides)
+    return out
+
+
+def rows_and_inner(operands: Sequence[Buffer], shape: tuple[int, ...], build: Builder) -> tuple[int, int, list[Buffer], list[tuple[int, int]]]:
+    """See operands that broadcast to `shape` as (rows, inner) matrices, which is what elementwise kernels work on.
+
+    Gives rows, inner, the operands (expanded where they vary in more ways than two), and for each of them (row stride,
+    inner stride) in elements; an inner stride is 0 or 1.
+    """
+    groups = _groups(operands, shape)
+    if len(groups) > 2:
+        operands = [o if o.size == 1 else broadcast_to(build, o, shape) for o in operands]
+        groups = _groups(operands, shape)
+    sizes = [size for size, _ in groups]
+    rows, inner = (sizes[0], sizes[1]) if len(sizes) == 2 else (1, prod(sizes))
+    strides = []
+    for i, _ in enumerate(operands):
+        present = [varies[i] for _, varies in groups]
+        if len(present) < 2:
+            strides.append((0, int(bool(present and present[0]))))
+        else:
+            strides.append(((inner if present[1] else 1) if present[0] else 0, int(present[1])))
+    return rows, inner, list(operands), strides
+
+
+def _groups(operands: Sequence[Buffer], shape: tuple[int, ...]) -> list[tuple[int, tuple[bool, ...]]]:
+    """Neighbouring axes along which the same operands vary, merged: (size, which operands vary)."""
+    padded = [(1,) * (len(shape) - len(o.shape)) + o.shape for o in operands]
+    groups: list[tuple[int, tuple[bool, ...]]] = []
+    for axis, size in enumerate(shape):
+        if size == 1:
+            continue
+        varies = tuple(p[axis] != 1 for p in padded)
+        if groups and groups[-1][1] == varies:
+            size *= groups.pop()[0]
+        groups.append((size, varies))
+    return groups

@@ -1,0 +1,76 @@
+"""Reductions along axes, ArgMax, ArgMin: https://onnx.ai/onnx/operators/ (ReduceMean, ReduceSum, ..., ArgMax, ArgMin)."""
+
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+
+from rt_engine.kernels.dtypes import CODE
+from rt_engine.lower import Buffer, Builder
+from rt_engine.ops.base import FLOATS, NUMBERS, Node, operator
+from rt_engine.ops.linear import SUFFIX
+from rt_engine.ops.moves import reshaped, transposed
+
+_KERNEL = {
+    "ReduceSum": "sum",
+    "ReduceMean": "mean",
+    "ReduceMax": "max",
+    "ReduceMin": "min",
+    "ReduceProd": "prod",
+    "ReduceL1": "l1",
+    "ReduceL2": "l2",
+    "ReduceSumSquare": "sum_square",
+    "ReduceLogSum": "log_sum",
+    "ReduceLogSumExp": "log_sum_exp",
+}
+
+
+@operator(*_KERNEL, since=1)
+def reduce(node: Node, build: Builder) -> None:
+    """Reduce over some axes, all by default; axes are an attribute in older opsets and a constant input in newer ones."""
+    x, y = node.x, node.y
+    axes = node.attr("axes")
+    if axes is None and node.optional(1) is not None:
+        axes = [int(a) for a in node.constant(1, "axes")]
+    if not axes and node.attr("noop_with_empty_axes", 0):
+        build.alias(y, reshaped(build, x, y.shape))
+        return
+    rank = len(x.shape)
+    reduced = sorted({a % rank for a in axes}) if axes else list(range(rank))
+    x, outer, length, inner = grouped(build, x, reduced)
+    if x.dtype in FLOATS:
+        build.call(f"reduce_{_KERNEL[node.op_type]}_{SUFFIX[x.dtype]}", (x, y), (outer, length, inner))
+        return
+    node.require_type(x, NUMBERS)
+    node.require(node.op_type not in ("ReduceLogSum", "ReduceLogSumExp", "ReduceL2"), f"is not defined here for {x.dtype}", "cast to float32")
+    build.call("reduce_int", (x, y), (outer, length, inner, INTEGER_OPERATIONS[_KERNEL[node.op_type]], CODE[x.dtype]))
+
+
+INTEGER_OPERATIONS = {"sum": 0, "mean": 1, "max": 2, "min": 3, "prod": 4, "l1": 5, "sum_square": 6}
+
+
+def grouped(build: Builder, x: Buffer, reduced: Sequence[int]) -> tuple[Buffer, int, int, int]:
+    """(x, outer, R, inner): the tensor seen with all reduced axes as one; transposed where they are no neighbours."""
+    moving = [a for a in reduced if x.shape[a] != 1]
+    if moving and [a for a in range(moving[0], moving[-1]) if x.shape[a] != 1 and a not in moving]:
+        kept = [a for a in range(len(x.shape)) if a not in reduced]
+        x = transposed(build, x, [*kept, *reduced])
+        return x, prod(x.shape[: len(kept)]), prod(x.shape[len(kept) :]), 1
+    if not moving:
+        return x, x.size, 1, 1
+    first, last = moving[0], moving[-1]
+    return x, prod(x.shape[:first]), prod(x.shape[first : last + 1]), prod(x.shape[last + 1 :])
+
+
+@operator("ArgMax", "ArgMin", since=1)
+def arg(node: Node, build: Builder) -> None:
+    """Index of the largest or smallest along one axis."""
+    x, y = node.x, node.y
+    axis = node.attr("axis", 0) % len(x.shape)
+    x, outer, length, inner = x, prod(x.shape[:axis]), x.shape[axis], prod(x.shape[axis + 1 :])
+    name, last = node.op_type.lower(), int(node.attr("select_last_index", 0))
+    if x.dtype in FLOATS:
+        build.call(f"{name}_{SUFFIX[x.dtype]}", (x, y), (outer, length, inner, last))
+        return
+    node.require_type(x, NUMBERS)
+    build.call(f"{name}_int", (x, y), (outer, length, inner, last, CODE[np.dtype(x.dtype)]))

@@ -1,0 +1,38 @@
+"""Slice: https://onnx.ai/onnx/operators/onnx__Slice.html (starts, ends, axes and steps must be constant)."""
+
+from rt_engine.kernels.strides import contiguous
+from rt_engine.lower import Builder
+from rt_engine.ops.base import Node, operator
+from rt_engine.ops.moves import strided_copy
+
+
+@operator("Slice", since=10)
+def slice_(node: Node, build: Builder) -> None:
+    """Parts of axes, with steps that may be negative."""
+    starts, ends = ([int(v) for v in node.constant(i, what)] for i, what in ((1, "starts"), (2, "ends")))
+    axes = [int(v) for v in node.constant(3, "axes")] if node.optional(3) else list(range(len(starts)))
+    steps = [int(v) for v in node.constant(4, "steps")] if node.optional(4) else [1] * len(starts)
+    _slice(node, build, starts, ends, axes, steps)
+
+
+@operator("Slice", since=1)
+def slice_with_attributes(node: Node, build: Builder) -> None:
+    """Before opset 10 the limits are attributes."""
+    starts, ends = node.attr("starts"), node.attr("ends")
+    _slice(node, build, starts, ends, node.attr("axes", list(range(len(starts)))), [1] * len(starts))
+
+
+def _slice(node: Node, build: Builder, starts: list[int], ends: list[int], axes: list[int], steps: list[int]) -> None:
+    x, y = node.x, node.y
+    strides, first = list(contiguous(x.shape)), 0
+    in_strides = list(strides)
+    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+        where = range(x.shape[axis])[_clamped(start) : _clamped(end) : step]
+        in_strides[axis] = strides[axis] * step
+        first += strides[axis] * (where.start if len(where) else 0)
+    strided_copy(build, x, y, y.shape, in_strides, in_first=first)
+
+
+def _clamped(limit: int) -> int | None:
+    """ONNX writes "to the very end, backwards" as a number far below zero; Python says None."""
+    return None if limit <= -(1 << 31) else limit

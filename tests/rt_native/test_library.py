@@ -1,0 +1,114 @@
+"""Native libraries: built once, loaded without Numba, rebuilt when a source changes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rt_native.errors import BuildError
+from rt_native.library import Library, reachable_sources
+
+SOURCE = """
+from rt_native.lang import export
+from helper_{tag} import twice
+
+@export
+def answer(x):
+    return twice(x) + {constant}
+"""
+HELPER = """
+from rt_native.lang import inline
+
+@inline
+def twice(x):
+    return 2 * x
+"""
+
+
+@pytest.fixture
+def library(tmp_path, monkeypatch, request):
+    """A library of one module that imports another, in a cache of its own."""
+    monkeypatch.setenv("RT_ENGINE_CACHE", str(tmp_path / "cache"))
+    tag = f"m{abs(hash(request.node.name)) % 10**8}"
+
+    def make(constant=1, helper=HELPER):
+        (tmp_path / f"native_{tag}.py").write_text(SOURCE.format(tag=tag, constant=constant))
+        (tmp_path / f"helper_{tag}.py").write_text(helper)
+        return Library("sample", (f"native_{tag}",), path=(str(tmp_path),))
+
+    return make
+
+
+def test_an_exported_function_computes(library):
+    """Python source becomes a callable."""
+    assert library().function("answer")(20) == 41
+
+
+def test_a_second_start_compiles_nothing(library):
+    """The object is taken from the cache: no build, the same key."""
+    first = library()
+    path = first.build()
+    stamp = path.stat().st_mtime_ns
+    again = library()
+    assert again.is_built()
+    assert again.build(progress=_never) == path
+    assert path.stat().st_mtime_ns == stamp
+
+
+def _never(name, done, total):
+    raise AssertionError("this build should not have happened")
+
+
+def test_one_changed_line_rebuilds(library):
+    """The key is a hash of the source."""
+    before, after = library(constant=1), library(constant=2)
+    assert before.key == after.key  # same files now: the second call rewrote them
+    assert after.function("answer")(1) == 4
+    assert library(constant=3).function("answer")(1) == 5
+
+
+def test_a_changed_helper_rebuilds(library):
+    """What the module imports is part of the key."""
+    before = library().key
+    assert library(helper=HELPER.replace("2 * x", "3 * x")).key != before
+
+
+def test_unknown_name_says_what_there_is(library):
+    """The error lists the exports."""
+    with pytest.raises(KeyError, match="answer"):
+        library().address("question")
+
+
+def test_a_compiler_error_is_reported_with_the_function(library):
+    """BuildError carries the function's name and the compiler's words; nothing is cached."""
+    broken = library(helper=HELPER.replace("2 * x", "x.undefined"))
+    with pytest.raises(BuildError, match="answer"):
+        broken.build()
+    assert not broken.is_built()
+
+
+def test_an_unwritable_cache_says_what_to_do(library, monkeypatch):
+    """The message names the variable that moves the cache."""
+    monkeypatch.setenv("RT_ENGINE_CACHE", "/proc/nowhere")
+    with pytest.raises(BuildError, match="RT_ENGINE_CACHE"):
+        library().build()
+
+
+def test_reachable_sources_follow_imports():
+    """The key of the kernels covers what kernels import."""
+    found = reachable_sources(("rt_engine.kernels.gemm",))
+    assert {"rt_engine.kernels.gemm", "rt_engine.kernels.tile", "rt_engine.kernels.abi", "rt_native.vector", "rt_native.lang"} <= set(found)
+    assert "rt_engine.kernels.reduce" not in found
+
+
+def test_loading_an_engine_imports_no_numba():
+    """A warm start runs a model without Numba in the process."""
+    code = (
+        "import sys, rt_engine; from rt_engine.native import KERNELS; KERNELS.function('execute');"
+        "sys.exit('numba' in sys.modules)"
+    )
+    from rt_engine.native import KERNELS
+
+    KERNELS.build()
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False).returncode == 0
