@@ -1,0 +1,34 @@
+"""Cyclic real-time tasks: an ONNX model between input and output channels, on time.
+
+task = Task(name="axis", model=model, period_s=0.001, inputs=(...), outputs=(...))
+with Scheduler([task]) as scheduler:
+    ...
+    print(scheduler.stats()["axis"].wakeup.p99_ns)
+"""
+
+from scheduler import errors
+from scheduler.rights import Grant
+from scheduler.scheduler import Scheduler
+from scheduler.stats import Latency, TaskStats, Usage
+from scheduler.status import Action, State, TaskStatus
+from scheduler.steps import Step
+from scheduler.task import Guard, Input, Output, Task
+from scheduler.wakeup import measure_wakeup
+
+__all__ = [
+    "Action",
+    "Grant",
+    "Guard",
+    "Input",
+    "Latency",
+    "Output",
+    "Scheduler",
+    "State",
+    "Step",
+    "Task",
+    "TaskStats",
+    "TaskStatus",
+    "Usage",
+    "errors",
+    "measure_wakeup",
+]

@@ -1,0 +1,163 @@
+"""Does a task fit its model and its channels? Every check names the task, the entry, what was expected and what came."""
+
+import math
+from collections.abc import Iterable, Sequence
+from math import prod
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fieldbus.image import Channel
+from fieldbus.tags import Tag
+from scheduler.errors import TaskError
+from scheduler.layout import DTYPES
+from scheduler.task import Input, Output, Task
+
+if TYPE_CHECKING:
+    from rt_engine import Model, TensorSpec
+
+
+def tag_at(channel: Channel, cell: int) -> Tag:
+    """The tag that a cell belongs to."""
+    for tag in reversed(channel.tags):
+        if channel.index(tag.name) <= cell:
+            return tag
+    raise AssertionError("a channel begins at cell 0")
+
+
+def tensor_position(specs: "Sequence[TensorSpec]", name: str, what: str) -> int:
+    """Which of the model's tensors has this name, in a type that a task can convert."""
+    names = [spec.name for spec in specs]
+    if name not in names:
+        raise TaskError(f"{what}: the model has no tensor {name!r}; it has {', '.join(names) or 'none'}")
+    position = names.index(name)
+    dtype = np.dtype(specs[position].dtype)
+    if dtype not in DTYPES:
+        raise TaskError(f"{what}: tensor {name!r} is {dtype}; a task converts {', '.join(map(str, DTYPES))}")
+    return position
+
+
+def check_task(task: Task, model: "Model | None") -> None:
+    """Raise `TaskError` unless every entry fits the model's tensors and its channel's cells."""
+    for number, entry in enumerate(task.inputs):
+        _check_input(entry, model, f"task {task.name!r}, input {number}")
+    _check_no_overlap(task, task.inputs)
+    for number, output in enumerate(task.outputs):
+        _check_output(output, model, task, f"task {task.name!r}, output {number}")
+    _check_coverage(task)
+
+
+def _check_common(entry: Input | Output, what: str) -> None:
+    if entry.count < 1 or entry.cell < 0 or entry.index < 0:
+        raise TaskError(
+            f"{what}: count {entry.count} must be 1 or more, cell {entry.cell} and index {entry.index} 0 or more"
+        )
+    if entry.cell + entry.count > entry.channel.cells:
+        raise TaskError(
+            f"{what}: cells {entry.cell} to {entry.cell + entry.count - 1} of channel {entry.channel.name!r}, "
+            f"which has {entry.channel.cells}"
+        )
+    if not (math.isfinite(entry.scale) and math.isfinite(entry.offset)):
+        raise TaskError(f"{what}: scale {entry.scale} and offset {entry.offset} must be finite")
+
+
+def _check_in_tensor(spec: "TensorSpec", last: int, what: str) -> None:
+    size = prod(spec.shape)
+    if last >= size:
+        raise TaskError(f"{what}: element {last} of tensor {spec.name!r}, which has {size} {list(spec.shape)}")
+
+
+def _check_input(entry: Input, model: "Model | None", what: str) -> None:
+    _check_common(entry, what)
+    if entry.window < 1 or entry.stride < 1 or (entry.spacing is not None and entry.spacing < entry.count):
+        raise TaskError(
+            f"{what}: window {entry.window} and stride {entry.stride} must be 1 or more, spacing {entry.spacing} "
+            f"at least count {entry.count}"
+        )
+    if entry.tensor is None:
+        return
+    if model is None:
+        raise TaskError(
+            f"{what}: tensor {entry.tensor!r}, but the task has no model; use tensor=None for the step's values"
+        )
+    spec = model.inputs[tensor_position(model.inputs, entry.tensor, what)]
+    _check_in_tensor(spec, max(elements_of(entry)), what)
+
+
+def elements_of(entry: Input) -> Iterable[int]:
+    """The elements of its tensor that an input fills."""
+    spacing = entry.spacing or entry.count
+    return [entry.index + t * spacing + i for t in range(entry.window) for i in range(entry.count)]
+
+
+def _check_no_overlap(task: Task, inputs: Iterable[Input]) -> None:
+    filled: set[tuple[str, int]] = set()
+    for number, entry in enumerate(inputs):
+        if entry.tensor is None:
+            continue
+        mine = {(entry.tensor, element) for element in elements_of(entry)}
+        if mine & filled:
+            name, element = min(mine & filled)
+            raise TaskError(f"task {task.name!r}, input {number}: element {element} of tensor {name!r} is filled twice")
+        filled |= mine
+
+
+def _check_output(entry: Output, model: "Model | None", task: Task, what: str) -> None:
+    _check_common(entry, what)
+    if entry.tensor is None and task.step is None:
+        raise TaskError(f"{what}: it has no tensor, and the task has no step that could compute it")
+    if entry.tensor is not None:
+        if model is None:
+            raise TaskError(
+                f"{what}: tensor {entry.tensor!r}, but the task has no model; use tensor=None for the step's values"
+            )
+        spec = model.outputs[tensor_position(model.outputs, entry.tensor, what)]
+        _check_in_tensor(spec, entry.index + entry.count - 1, what)
+    low, high, safe = limits_of(entry)
+    if not low <= safe <= high:
+        raise TaskError(f"{what}: the safe value {safe} is not within low {low} and high {high}")
+    if not entry.max_rate > 0:
+        raise TaskError(f"{what}: max_rate {entry.max_rate} must be above 0")
+
+
+def limits_of(entry: Output) -> tuple[float, float, float]:
+    """(low, high, safe) of an output: its own, else those of its tag."""
+    tag = tag_at(entry.channel, entry.cell)
+    low = tag.low if entry.low is None else entry.low
+    high = tag.high if entry.high is None else entry.high
+    return low, high, tag.safe if entry.safe is None else entry.safe
+
+
+def _check_coverage(task: Task) -> None:
+    """Every cell of an output channel has exactly one driver."""
+    drivers: dict[int, list[int]] = {}
+    channels: dict[int, Channel] = {}
+    for output in task.outputs:
+        channels[id(output.channel)] = output.channel
+        cells = drivers.setdefault(id(output.channel), [0] * output.channel.cells)
+        for cell in range(output.cell, output.cell + output.count):
+            cells[cell] += 1
+    for key, cells in drivers.items():
+        for cell, count in enumerate(cells):
+            if count != 1:
+                tag = tag_at(channels[key], cell)
+                raise TaskError(
+                    f"task {task.name!r}: cell {cell} ({tag.name}) of output channel {channels[key].name!r} is driven by "
+                    f"{count} outputs; each cell needs exactly one"
+                )
+
+
+def check_together(tasks: Sequence[Task]) -> None:
+    """Raise `TaskError` unless names are unique and every channel has one writer and one reader."""
+    names = [task.name for task in tasks]
+    if not tasks or len(set(names)) != len(names):
+        raise TaskError(f"a scheduler needs one or more tasks with different names, got {names}")
+    for kind, entries in (("read", [t.inputs for t in tasks]), ("written", [t.outputs for t in tasks])):
+        owner: dict[int, str] = {}
+        for task, group in zip(tasks, entries, strict=True):
+            for entry in group:
+                other = owner.setdefault(id(entry.channel), task.name)
+                if other != task.name:
+                    raise TaskError(
+                        f"channel {entry.channel.name!r} is {kind} by tasks {other!r} and {task.name!r}; give each its own"
+                    )

@@ -1,0 +1,18 @@
+"""Errors of the scheduler.
+
+SchedulerError
+├── TaskError    a task's description contradicts itself, its model or its channels; raised before anything runs
+└── StepError    a user's own step cannot be found, compiled or called
+"""
+
+
+class SchedulerError(Exception):
+    """Base of all errors of `scheduler`."""
+
+
+class TaskError(SchedulerError, ValueError):
+    """A task's description cannot work."""
+
+
+class StepError(SchedulerError):
+    """A user's own compiled step cannot be used."""

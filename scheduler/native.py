@@ -1,0 +1,13 @@
+"""The scheduler's native library: the cycle, its clock, and the executor of models."""
+
+from rt_native.library import Library
+
+NATIVE = Library(
+    "scheduler",
+    modules=(
+        "scheduler.clock_native",
+        "scheduler.outputs_native",
+        "scheduler.cycle_native",
+        "rt_engine.executor_native",
+    ),
+)

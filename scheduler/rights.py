@@ -1,0 +1,140 @@
+"""What makes a thread real-time, asked for one by one. A machine may refuse: then the tasks run all the same, less evenly,
+and each `Grant` says what is missing and how to get it.
+"""
+
+import ctypes
+import os
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
+_PR_SET_TIMERSLACK = 29
+
+PRIORITY_HOW = (
+    "as root; or 'ulimit -r 99' through /etc/security/limits.d/rt.conf ('@realtime - rtprio 99'); under systemd LimitRTPRIO=99; "
+    "in a container 'docker run --cap-add=SYS_NICE --ulimit rtprio=99'; or 'setcap cap_sys_nice,cap_ipc_lock+ep' on a copy of "
+    "the Python binary"
+)
+MEMORY_HOW = (
+    "as root; or '@realtime - memlock unlimited' in /etc/security/limits.d/rt.conf; under systemd LimitMEMLOCK=infinity; "
+    "in a container 'docker run --ulimit memlock=-1' (--cap-add=IPC_LOCK)"
+)
+LATENCY_HOW = (
+    'as root; or a udev rule: KERNEL=="cpu_dma_latency", GROUP="realtime", MODE="0660"; in a container '
+    "'docker run --device /dev/cpu_dma_latency'; or boot with 'processor.max_cstate=1 idle=poll'"
+)
+THROTTLING_HOW = "sysctl kernel.sched_rt_runtime_us=-1, or keep the tasks of a core below that share"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One thing asked of the system. `why` tells what it is for, or what the system answered; `how_to_grant` what would help."""
+
+    name: str
+    granted: bool
+    why: str
+    how_to_grant: str = ""
+
+    def __str__(self) -> str:
+        if self.granted:
+            return f"{self.name}: granted ({self.why})"
+        return f"{self.name}: NOT granted: {self.why}. To grant it: {self.how_to_grant}"
+
+
+def _attempt(name: str, action: Callable[[], None], why: str, how: str) -> Grant:
+    try:
+        action()
+    except OSError as error:
+        return Grant(name, False, f"{error.strerror or error}; {why}", how)
+    return Grant(name, True, why)
+
+
+def _call(result: int) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def use_fifo(priority: int) -> Grant:
+    """Give the calling thread a SCHED_FIFO priority: nothing of normal priority can delay it."""
+    return _attempt(
+        f"SCHED_FIFO {priority}",
+        lambda: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority)),
+        "the task runs before everything of normal priority",
+        PRIORITY_HOW,
+    )
+
+
+def use_cpu(cpu: int) -> Grant:
+    """Keep the calling thread on one core."""
+    here = sorted(os.sched_getaffinity(0))
+    return _attempt(
+        f"core {cpu}",
+        lambda: os.sched_setaffinity(0, {cpu}),
+        "the task stays on its core, with warm caches",
+        f"choose one of the cores {here}, or widen the cpuset (systemd AllowedCPUs=, docker --cpuset-cpus=)",
+    )
+
+
+def use_exact_timers() -> Grant:
+    """Set the timer slack of the calling thread to 1 ns: without SCHED_FIFO the kernel may delay a wake-up by 50 us else."""
+    return _attempt(
+        "timer slack 1 ns",
+        lambda: _call(_LIBC.prctl(_PR_SET_TIMERSLACK, ctypes.c_ulong(1), 0, 0, 0)),
+        "wake-ups are not put off to save energy",
+        "allow prctl(PR_SET_TIMERSLACK) in the seccomp profile",
+    )
+
+
+def lock_memory() -> Grant:
+    """Keep every page of this process that is, or comes, into memory from being written to disk; for the life of the process.
+
+    Pages are locked when they are first touched (MCL_ONFAULT), so the process does not grow; what a cycle uses is touched
+    before its first tick.
+    """
+    return _attempt(
+        "locked memory",
+        lambda: _call(_LIBC.mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT)),
+        "no cycle waits for a page from disk",
+        MEMORY_HOW,
+    )
+
+
+def throttling() -> Grant:
+    """How much of each second real-time threads may use."""
+    try:
+        runtime, period = (
+            int(Path(f"/proc/sys/kernel/sched_rt_{name}_us").read_text()) for name in ("runtime", "period")
+        )
+    except (OSError, ValueError) as error:
+        return Grant("no RT throttling", True, f"this kernel does not tell: {error}")
+    if runtime < 0:
+        return Grant("no RT throttling", True, "real-time threads may use a core wholly")
+    share = 100 * runtime // period
+    enough = share >= 90
+    return Grant("no RT throttling", enough, f"real-time threads may use {share} % of a core", THROTTLING_HOW)
+
+
+class CpuLatency:
+    """Keeps the cores out of deep sleep states while it is held (/dev/cpu_dma_latency set to 0 us)."""
+
+    def __init__(self, device: str = "/dev/cpu_dma_latency") -> None:
+        self._device, self._handle = device, -1
+
+    def hold(self) -> Grant:
+        """Ask for it."""
+        return _attempt("no deep core sleep", self._open, "cores wake up at once", LATENCY_HOW)
+
+    def _open(self) -> None:
+        self.release()
+        self._handle = os.open(self._device, os.O_WRONLY)
+        os.write(self._handle, struct.pack("i", 0))
+
+    def release(self) -> None:
+        """Let the cores sleep again."""
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1

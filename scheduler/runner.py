@@ -1,0 +1,205 @@
+"""One task on its thread: prepares the thread, enters the native cycle, and reads its counters from outside."""
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scheduler.binding import TaskMemory
+from scheduler.clock import Clock
+from scheduler.layout import Control
+from scheduler.native import NATIVE
+from scheduler.rights import Grant, use_cpu, use_exact_timers, use_fifo
+from scheduler.stats import Latency, TaskStats, Usage
+from scheduler.status import Action, State
+from scheduler.task import Task
+
+if TYPE_CHECKING:
+    from rt_engine import ModelSlot
+
+_SNAPSHOT_TRIES = 1000
+_RESET_PATIENCE_S = 1.0
+
+
+class TaskRunner:
+    """Owns the memory and the thread of one task.
+
+    Raises:
+        TaskError: the task does not fit its model or its channels.
+    """
+
+    def __init__(self, task: Task, slot: "ModelSlot | None", clock: Clock) -> None:
+        self.task, self.slot, self._clock = task, slot, clock
+        self._reader = slot.reader() if slot else None
+        self.memory = TaskMemory(task, slot.model if slot else None, self._reader, clock)
+        self._run, self._prefault = NATIVE.function("task_run"), NATIVE.function("task_prefault_stack")
+        self._revoke = NATIVE.function("task_revoke")
+        self._thread: threading.Thread | None = None
+        self._thread_id = 0
+        self.grants: tuple[Grant, ...] = ()
+
+    # --- from the thread's side ---------------------------------------------------------------------------------------
+
+    def start(self, ready: Callable[[], object]) -> None:
+        """Start the thread; it calls `ready` when it is prepared, and then begins to cycle."""
+        self.memory.clear()
+        self._thread = threading.Thread(target=self._main, args=(ready,), name=f"rt-{self.task.name}", daemon=True)
+        self._thread.start()
+
+    def _main(self, ready: Callable[[], object]) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # signals are for other threads
+        self._thread_id = threading.get_native_id()
+        grants = [use_exact_timers(), use_fifo(self.task.priority)]
+        if self.task.cpu is not None:
+            grants.append(use_cpu(self.task.cpu))
+        self.grants = tuple(grants)
+        self._prefault()
+        ready()
+        self.run_here()
+
+    def run_here(self) -> int:
+        """Cycle in the calling thread until told to stop; gives the number of cycles."""
+        if self._reader:
+            self._reader.running = True
+        try:
+            return self._run(self.memory.address)
+        finally:
+            if self._reader:
+                self._reader.running = False
+
+    # --- from outside -------------------------------------------------------------------------------------------------
+
+    def tell(self, control: Control) -> None:
+        """Set what the task shall do from its next cycle on."""
+        self.memory.task["control"] = control
+
+    def set_epoch(self, epoch_ns: int) -> None:
+        """Where tick 0 of the grid lies."""
+        self.memory.task["epoch_ns"] = epoch_ns
+
+    @property
+    def is_alive(self) -> bool:
+        """Does its thread still run?"""
+        return self._thread is not None and self._thread.is_alive()
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for the thread; True if it has ended."""
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+        return not self.is_alive
+
+    def revoke(self) -> bool:
+        """Take the outputs from a task that hangs, and make them safe; False if it is writing just now, so does not hang."""
+        return self._revoke(self.memory.address, self._clock.now_ns()) != 0
+
+    def release(self) -> None:
+        """Give the model's context back to its slot."""
+        if self._reader and self.slot:
+            self.slot.release(self._reader)
+            self._reader = None
+
+    @property
+    def state(self) -> State:
+        """Where in its life the task is."""
+        return State(int(self.memory.task["state"][0]))
+
+    @property
+    def tick_ns(self) -> int:
+        """The tick of the newest cycle."""
+        return int(self.memory.task["tick_ns"][0])
+
+    def reset_stats(self) -> None:
+        """Start all counters anew. A running task does it itself, at the end of its current cycle; waits for that."""
+        if not self.is_alive:
+            counters = self.memory.stats
+            for name in counters.dtype.names or ():
+                if name not in ("status", "action", "version"):
+                    counters[name] = np.zeros(1, counters.dtype[name])
+            self.memory.wakeup.reset()
+            self.memory.execution.reset()
+            return
+        self.memory.task["reset"] = 1
+        until = time.monotonic() + _RESET_PATIENCE_S + 2 * self.task.period_s
+        while self.memory.task["reset"][0] and self.is_alive and time.monotonic() < until:
+            time.sleep(0.0005)
+
+    def stats(self) -> TaskStats:
+        """All counters, of one moment between two cycles."""
+        s = self._snapshot()
+        return TaskStats(
+            name=self.task.name,
+            state=self.state,
+            status=s["status"],
+            action=Action(s["action"]),
+            last_fault=s["last_fault"],
+            period_ns=self.task.period_ns,
+            first_due_ns=s["first_due_ns"],
+            due_ns=s["due_ns"],
+            cycles=s["cycles"],
+            missed=s["missed"],
+            overruns=s["overruns"],
+            overruns_in_a_row=s["overruns_in_a_row"],
+            watchdog_trips=s["trips"],
+            held=s["held"],
+            safe=s["safe"],
+            bad_inputs=s["bad_inputs"],
+            nan_inputs=s["nan_inputs"],
+            nan_outputs=s["nan_outputs"],
+            filling=s["filling"],
+            failed=s["failed"],
+            clamped=s["clamped"],
+            limited=s["limited"],
+            model_version=s["version"],
+            switches=self._reader.switches if self._reader else 0,
+            switched_ns=self._reader.taken_ns if self._reader else 0,
+            usage=self._usage(s),
+            wakeup=Latency.of(self.memory.wakeup),
+            execution=Latency.of(self.memory.execution),
+        )
+
+    def _snapshot(self) -> dict[str, Any]:
+        """The counters, copied while the cycle was not writing them (a sequence lock)."""
+        stats: NDArray[Any] = self.memory.stats
+        copy = stats.copy()
+        for _ in range(_SNAPSHOT_TRIES):
+            before = int(stats["sequence"][0])
+            copy = stats.copy()
+            if before % 2 == 0 and int(stats["sequence"][0]) == before:
+                break
+        names = copy.dtype.names or ()
+        return {name: copy[name][0].item() for name in names}
+
+    def _usage(self, stats: dict[str, Any]) -> Usage:
+        start = Usage(*stats["usage_start"])
+        if start == Usage():
+            return start
+        if self.state == State.RUNNING:
+            now = read_usage(self._thread_id)
+            if now is not None:
+                return now - start
+        end = Usage(*stats["usage_end"])
+        return end - start if end != Usage() else Usage()
+
+
+def read_usage(thread_id: int) -> Usage | None:
+    """Page faults and context switches of a thread of this process, from /proc; None if it has ended."""
+    folder = Path(f"/proc/self/task/{thread_id}")
+    try:
+        # proc(5): the fields after the name in parentheses begin with the third; minflt is the 10th, majflt the 12th
+        fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        switches = dict(
+            line.split(":\t", 1) for line in (folder / "status").read_text().splitlines() if "ctxt_switches" in line
+        )
+    except OSError:
+        return None
+    return Usage(
+        int(fields[7]),
+        int(fields[9]),
+        int(switches["voluntary_ctxt_switches"]),
+        int(switches["nonvoluntary_ctxt_switches"]),
+    )

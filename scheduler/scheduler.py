@@ -1,0 +1,192 @@
+"""Runs tasks: one thread each, one grid of ticks for all."""
+
+import atexit
+import threading
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rt_native.histogram import Histogram
+from scheduler.checks import check_together
+from scheduler.clock import Clock, system_clock
+from scheduler.deadlines import common_period, tick_at_or_after
+from scheduler.errors import SchedulerError
+from scheduler.layout import Control
+from scheduler.rights import CpuLatency, Grant, lock_memory, throttling
+from scheduler.runner import TaskRunner
+from scheduler.stats import TaskStats
+from scheduler.supervisor import Supervisor
+from scheduler.task import Task
+
+if TYPE_CHECKING:
+    from rt_engine import Model, ModelSlot, UpdateResult
+
+START_DELAY_NS = 5_000_000
+"""From the moment when all threads are ready to tick 0."""
+STACK_BYTES = 1 << 20
+STOP_PATIENCE_S = 1.0
+MAX_COMMON_PERIOD_NS = 1_000_000_000
+UPDATE_MARGIN_S = 0.005
+
+
+class Scheduler:
+    """Cyclic tasks on real-time threads. A context manager: starts on entry, stops (outputs safe) on exit.
+
+    Args:
+        tasks: what to run. Tasks with the same `ModelSlot` share its model.
+        clock: the system's, unless a test brings its own.
+
+    Raises:
+        TaskError: a task does not fit its model or its channels, or two tasks contradict each other.
+    """
+
+    def __init__(self, tasks: Sequence[Task], *, clock: Clock | None = None) -> None:
+        check_together(tasks)
+        self._clock = clock or system_clock()
+        slots: dict[int, ModelSlot] = {}
+        self._runners = {t.name: TaskRunner(t, _slot_of(t, slots), self._clock) for t in tasks}
+        self._supervisor = Supervisor(list(self._runners.values()))
+        self._latency = CpuLatency()
+        self._grants: tuple[Grant, ...] = ()
+        self._epoch_ns = 0
+        self._running = False
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """What it runs."""
+        return tuple(r.task for r in self._runners.values())
+
+    @property
+    def is_running(self) -> bool:
+        """Between `start` and `stop`."""
+        return self._running
+
+    @property
+    def epoch_ns(self) -> int:
+        """Tick 0 of every task, on CLOCK_MONOTONIC; 0 before the first start."""
+        return self._epoch_ns
+
+    # --- life ---------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start every task; returns when all threads are prepared and the first ticks are a few milliseconds away.
+
+        Raises:
+            SchedulerError: it runs already, or a thread of the last run has not ended.
+        """
+        hung = [name for name, runner in self._runners.items() if runner.is_alive]
+        if self._running or hung:
+            raise SchedulerError(f"the scheduler is running already: {', '.join(hung or self._runners)}; stop it first")
+        self._grants = (lock_memory(), self._latency.hold(), throttling())
+        ready = threading.Barrier(len(self._runners) + 1, action=self._begin)
+        previous = threading.stack_size(STACK_BYTES)
+        try:
+            for runner in self._runners.values():
+                runner.start(ready.wait)
+        finally:
+            threading.stack_size(previous)
+        ready.wait()
+        self._running = True
+        atexit.register(self.stop)
+        self._supervisor.start()
+
+    def _begin(self) -> None:
+        self._epoch_ns = self._clock.now_ns() + START_DELAY_NS
+        for runner in self._runners.values():
+            runner.set_epoch(self._epoch_ns)
+
+    def stop(self) -> None:
+        """Stop every task; their outputs are safe when this returns, also those of a task that hangs. Does nothing twice."""
+        if not self._running:
+            return
+        self._running = False
+        atexit.unregister(self.stop)
+        self._supervisor.stop()
+        for runner in self._runners.values():
+            runner.tell(Control.STOP)
+        for runner in self._runners.values():
+            if not runner.join(STOP_PATIENCE_S):
+                runner.revoke()
+        self._latency.release()
+
+    def close(self) -> None:
+        """Stop, and give the contexts back to the model slots; this scheduler is not started again."""
+        self.stop()
+        for runner in self._runners.values():
+            runner.release()
+
+    def __enter__(self) -> "Scheduler":
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    # --- while running ------------------------------------------------------------------------------------------------
+
+    @property
+    def rights(self) -> tuple[Grant, ...]:
+        """What was asked of the system, whether it was granted, and if not, how to grant it."""
+        per_task = {grant: None for runner in self._runners.values() for grant in runner.grants}
+        return (*self._grants, *per_task)
+
+    def stats(self) -> dict[str, TaskStats]:
+        """Task name -> counters."""
+        return {name: runner.stats() for name, runner in self._runners.items()}
+
+    def histograms(self, task: str) -> tuple[Histogram, Histogram]:
+        """(wake-up, execution) of a task: live histograms, in nanoseconds."""
+        memory = self._runners[task].memory
+        return memory.wakeup, memory.execution
+
+    def reset_stats(self, task: str | None = None) -> None:
+        """Start the counters of a task, or of all, anew."""
+        for name, runner in self._runners.items():
+            if task in (None, name):
+                runner.reset_stats()
+
+    def pause(self, task: str) -> None:
+        """Let a task tick on with safe outputs, its model not run."""
+        self._runners[task].tell(Control.PAUSE)
+
+    def resume(self, task: str) -> None:
+        """End a pause."""
+        self._runners[task].tell(Control.RUN)
+
+    # --- model updates ------------------------------------------------------------------------------------------------
+
+    def next_common_tick(self, slot: "ModelSlot | None" = None, margin_s: float = UPDATE_MARGIN_S) -> int:
+        """A time, at least `margin_s` ahead, at which every task of a slot (of all, if None) has a tick. CLOCK_MONOTONIC, ns.
+
+        Where ticks coincide less than once a second, or nothing runs, it is just `margin_s` ahead: then each task changes at
+        its own first tick after that.
+        """
+        soon = self._clock.now_ns() + round(margin_s * 1e9)
+        periods = [r.task.period_ns for r in self._runners.values() if slot is None or r.slot is slot]
+        if not periods:
+            raise SchedulerError(f"no task of this scheduler runs the model slot {slot.name!r}" if slot else "no task")
+        common = common_period(tuple(periods))
+        if not self._running or common > MAX_COMMON_PERIOD_NS:
+            return soon
+        return tick_at_or_after(max(soon, self._epoch_ns), self._epoch_ns, common)
+
+    def update(
+        self, slot: "ModelSlot", model: "Model", *, margin_s: float = UPDATE_MARGIN_S, timeout_s: float = 5.0
+    ) -> "UpdateResult":
+        """Replace the model of a slot in all its tasks at one tick; returns when all have taken it.
+
+        Raises:
+            InterfaceError, UpdateError: see `rt_engine.ModelSlot.update`.
+        """
+        return slot.update(model, at=lambda: self.next_common_tick(slot, margin_s), timeout_s=timeout_s)
+
+
+def _slot_of(task: Task, slots: "dict[int, ModelSlot]") -> "ModelSlot | None":
+    """The task's slot; tasks with the same plain model share one that is made for it."""
+    from rt_engine import Model, ModelSlot
+
+    if isinstance(task.model, Model):
+        return slots.setdefault(id(task.model), ModelSlot(task.model))
+    return task.model

@@ -1,0 +1,102 @@
+"""What a task counts, as frozen values; readable while it runs."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rt_native.histogram import Histogram
+from scheduler.status import Action, State, describe
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """A histogram in numbers: nanoseconds."""
+
+    count: int
+    last_ns: int
+    min_ns: int
+    mean_ns: float
+    p50_ns: float
+    p99_ns: float
+    p99_9_ns: float
+    p99_99_ns: float
+    max_ns: int
+
+    @classmethod
+    def of(cls, histogram: Histogram) -> "Latency":
+        """The numbers of a histogram as it is now."""
+        points = (histogram.percentile(p) for p in (50, 99, 99.9, 99.99))
+        h = histogram
+        return cls(h.count, h.last, h.min, h.mean, *points, h.max)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the kernel counted for the task's thread since its first cycle, or since the last reset."""
+
+    minor_faults: int = 0
+    major_faults: int = 0
+    voluntary_switches: int = 0
+    involuntary_switches: int = 0
+
+    def __sub__(self, other: "Usage") -> "Usage":
+        return Usage(
+            self.minor_faults - other.minor_faults,
+            self.major_faults - other.major_faults,
+            self.voluntary_switches - other.voluntary_switches,
+            self.involuntary_switches - other.involuntary_switches,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStats:
+    """One task at one moment. `cycles + missed` ticks have come since `first_due_ns`; the next is due at `due_ns`."""
+
+    name: str
+    state: State
+    status: int
+    """Why the newest cycle's outputs are what they are: `TaskStatus`, or the model's own status. See `status_text`."""
+    action: Action
+    last_fault: int
+    """The newest status that was not OK; 0 if there was none."""
+    period_ns: int
+    first_due_ns: int
+    due_ns: int
+    cycles: int
+    missed: int
+    """Ticks that no cycle served."""
+    overruns: int
+    """Times that a deadline was missed: each costs one missed tick or more."""
+    overruns_in_a_row: int
+    watchdog_trips: int
+    held: int
+    safe: int
+    bad_inputs: int
+    """Cycles with an input of bad quality, or too old."""
+    nan_inputs: int
+    """Input values that were NaN or infinite."""
+    nan_outputs: int
+    filling: int
+    """Cycles in which a window was not full."""
+    failed: int
+    """Cycles in which the model or the step gave a status other than 0."""
+    clamped: int
+    """Output values outside low..high."""
+    limited: int
+    """Output values that changed faster than `max_rate`."""
+    model_version: int
+    switches: int
+    """Model versions taken while running."""
+    switched_ns: int
+    """The tick of the newest switch; 0 before the first."""
+    usage: Usage
+    wakeup: Latency
+    execution: Latency
+
+    @property
+    def status_text(self) -> str:
+        """The status with its name."""
+        return describe(self.status)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain numbers and names, for JSON."""
+        return {**asdict(self), "state": self.state.name, "action": self.action.name, "status_text": self.status_text}

@@ -1,0 +1,87 @@
+"""A user's own compiled step: `int64 step(inputs, n_in, outputs, n_out, state)`, called in the cycle after the model.
+
+    inputs   float64[n_in]    newest value of each element of the task's inputs, scaled, in their order
+    outputs  float64[n_out]   what the model gave for the task's outputs, scaled, in their order; to be changed in place
+    state    memory that stays from cycle to cycle, zero at the start (`state_bytes`)
+    result   0, or another number: the outputs are made safe for this cycle
+
+It runs on the real-time thread, so it must not allocate, lock, or call into the kernel. The guard comes after it. In C:
+
+    int64_t soften(const double *in, int64_t n_in, double *out, int64_t n_out, void *state) { out[0] *= 0.5; return 0; }
+
+In Python, compiled once by rt_native (arguments are int64: addresses and numbers):
+
+    from rt_native.lang import export, load_f64, store_f64
+
+    @export
+    def soften(inputs, n_in, outputs, n_out, state):
+        store_f64(outputs, 0.5 * load_f64(outputs))
+        return 0
+"""
+
+import ctypes
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rt_native.errors import BuildError
+from rt_native.library import Library
+from scheduler.errors import StepError
+
+ARGUMENTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The address of a step function, and the bytes of state that each task keeps for it."""
+
+    address: int
+    state_bytes: int = 0
+    name: str = "step"
+    _owner: Any = field(default=None, repr=False, compare=False)  # keeps the code loaded
+
+    @classmethod
+    def from_address(cls, address: int, state_bytes: int = 0, name: str = "step", owner: Any = None) -> "Step":
+        """A step that is in memory already; `owner` is kept alive with it."""
+        if address <= 0:
+            raise StepError(f"step {name!r}: {address} is not an address")
+        return cls(address, state_bytes, name, owner)
+
+    @classmethod
+    def from_library(cls, path: str | Path, symbol: str, state_bytes: int = 0) -> "Step":
+        """A function of a shared library.
+
+        Raises:
+            StepError: the library cannot be loaded or has no such symbol.
+        """
+        try:
+            library = ctypes.CDLL(str(path))
+            function = getattr(library, symbol)
+        except (OSError, AttributeError) as error:
+            raise StepError(f"step {symbol!r} of {path}: {error}") from error
+        address = ctypes.cast(function, ctypes.c_void_p).value
+        return cls.from_address(address or 0, state_bytes, f"{Path(path).name}:{symbol}", library)
+
+    @classmethod
+    def compile(cls, where: str, state_bytes: int = 0) -> "Step":
+        """A function `FILE.py:FUNCTION`, written with `rt_native.lang`; compiled once, then taken from the cache.
+
+        Raises:
+            StepError: no such file or function, or it cannot be compiled; the message has the compiler's words.
+        """
+        file, _, symbol = where.rpartition(":")
+        path = Path(file)
+        if not file or not symbol.isidentifier() or not path.is_file():
+            raise StepError(f"step {where!r}: expected 'FILE.py:FUNCTION' with a file that exists")
+        library = Library(f"step-{path.stem}", modules=(path.stem,), path=(str(path.resolve().parent),))
+        try:
+            exports = library.exports
+        except BuildError as error:
+            raise StepError(f"step {where!r} does not compile: {error}") from error
+        if exports.get(symbol) != ARGUMENTS:
+            found = ", ".join(f"{name}({count} arguments)" for name, count in exports.items()) or "nothing"
+            raise StepError(
+                f"step {where!r}: expected an @export with {ARGUMENTS} arguments (inputs, n_in, outputs, n_out, state); "
+                f"{path.name} exports {found}"
+            )
+        return cls.from_address(library.address(symbol), state_bytes, f"{path.name}:{symbol}", library)
