@@ -68,7 +68,8 @@ def polynomial(single: Sequence[float], double: Sequence[float]) -> Any:
             power = part
             while len(terms) > 1:
                 pairs = [
-                    call_llvm(builder, name, part.type, [terms[i + 1], power, terms[i]]) for i in range(0, len(terms) - 1, 2)
+                    call_llvm(builder, name, part.type, [terms[i + 1], power, terms[i]])
+                    for i in range(0, len(terms) - 1, 2)
                 ]
                 terms = pairs + terms[2 * len(pairs) :]
                 power = builder.fmul(power, power)

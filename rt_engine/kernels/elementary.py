@@ -16,7 +16,7 @@ from math import inf, nan
 
 from rt_engine.kernels.approximation import by_type, constant, integer, polynomial
 from rt_native.lang import inline
-from rt_native.vector import absolute, bits, copysign, fma, from_bits, maximum, minimum, select
+from rt_native.vector import absolute, bits, copysign, fma, from_bits, select
 
 # --- of the formats ------------------------------------------------------------------------------------------------------
 
@@ -31,6 +31,7 @@ INFINITY = constant(inf, inf)
 NOT_A_NUMBER = constant(nan, nan)
 ZERO = constant(0.0, 0.0)
 ONE = constant(1.0, 1.0)
+HALF = constant(0.5, 0.5)
 
 # --- exp -------------------------------------------------------------------------------------------------------------------
 
@@ -43,10 +44,19 @@ EXP_LOWEST = constant(-87.33654475055310, -708.3964185322641)
 EXP_HIGHEST = constant(88.72283905206835, 709.782712893384)
 """ln of the largest number: exp is inf above."""
 
-_EXP = polynomial(  # (exp(r) - 1 - r) / r**2 for |r| <= ln(2) / 2; error of exp 2**-28.2, 2**-57.7
+_EXPM1_LOWEST = constant(-20.0, -40.0)
+"""expm1 is -1 below."""
+
+EXP_POLYNOMIAL = polynomial(  # (exp(r) - 1 - r) / r**2 for |r| <= ln(2) / 2; error of exp 2**-28.2, 2**-57.7
     (0.4999999403953552, 0.16666516661643982, 0.04166810214519501, 0.008369200862944126, 0.001383906346745789),
     (0.5000000000000011, 0.16666666666666435, 0.04166666666652579, 0.00833333333347782, 0.0013888888944891048)
-    + (0.00019841269562694523, 2.4801491617100922e-05, 2.7557514074873234e-06, 2.7630850290064064e-07, 2.503028070884197e-08),
+    + (
+        0.00019841269562694523,
+        2.4801491617100922e-05,
+        2.7557514074873234e-06,
+        2.7630850290064064e-07,
+        2.503028070884197e-08,
+    ),
 )
 
 
@@ -69,7 +79,7 @@ def exp_parts(x):
     n = shifted - MAGIC(x)
     r = fma(n, -LN2_HIGH(x), x)
     r = fma(n, -LN2_LOW(x), r)
-    u = fma(r * r, _EXP(r), r)
+    u = fma(r * r, EXP_POLYNOMIAL(r), r)
     return bits(shifted) << FRACTION_BITS(x), u
 
 
@@ -85,13 +95,10 @@ def exp(x):
 @inline
 def expm1(x):
     """exp(x) - 1 for x <= 88 (709 in float64), without cancellation near zero."""
-    n, u = exp_parts(at_least(x, -LOWEST_EXPM1(x)))
+    n, u = exp_parts(at_least(x, _EXPM1_LOWEST(x)))
     power = from_bits(ONE_BITS(x) + n)
     return fma(power, u, power - ONE(x))
 
-
-LOWEST_EXPM1 = constant(20.0, 40.0)
-"""expm1(-LOWEST_EXPM1) is -1."""
 
 # --- log -------------------------------------------------------------------------------------------------------------------
 
@@ -114,14 +121,11 @@ def log_mantissa(f, n):
     """log(1 + f) + n * ln 2, for f of sqrt(1/2) - 1 to sqrt(2) - 1 and an integer n."""
     square = f * f
     tail = fma(square * f, _LOG(f), n * LN2_LOW(f))
-    tail = fma(square, -constant_half(f), tail)
+    tail = fma(square, -HALF(f), tail)
     whole = n * LN2_HIGH(f)
     head = whole + f
     lost = (whole - head) + f
     return head + (tail + lost)
-
-
-constant_half = constant(0.5, 0.5)
 
 
 @inline
@@ -145,19 +149,21 @@ def log(x):
 
 # --- tanh, sigmoid, softplus -------------------------------------------------------------------------------------------------
 
-_TANH = polynomial(  # (tanh(a) - a) / a**3 in a**2 for a < 0.55; error of tanh 2**-29.7
-    (-0.33333316445350647, 0.13332544267177582, -0.0538475476205349, 0.02105071395635605, -0.0062428489327430725), ()
+_TANH = polynomial(  # (tanh(a) - a) / a**3 in a**2 for a < 0.75; error of tanh 2**-29.1
+    (-0.33333316445350647, 0.1333272010087967, -0.0538945347070694)
+    + (0.021457793191075325, -0.007665812503546476, 0.001741756685078144),
+    (),
 )
 
 
 def _tanh_single(x):
-    """1 - 2 / (exp(2a) + 1) from 0.55 on, an odd polynomial below (Cephes tanhf)."""
+    """1 - 2 / (exp(2a) + 1) from 0.75 on, an odd polynomial below (Cephes tanhf)."""
     a = absolute(x)
     n, u = exp_parts(at_most(a + a, 20.0))
     large = 1.0 - 2.0 / (from_bits(bits(u + 1.0) + n) + 1.0)
     square = a * a
     small = fma(a * square, _TANH(square), a)
-    return copysign(select(a >= 0.55, large, small), x)
+    return copysign(select(a >= 0.75, large, small), x)
 
 
 def _tanh_double(x):
@@ -175,7 +181,7 @@ tanh = by_type(_tanh_single, _tanh_double)
 def sigmoid(x):
     """1 / (1 + exp(-x)), with the rounding errors of the exponential and of the sum carried along."""
     one = ONE(x)
-    n, u = exp_parts(at_least(at_most(-x, -EXP_LOWEST(x)), EXP_LOWEST(x) * constant_half(x)))
+    n, u = exp_parts(at_least(at_most(-x, -EXP_LOWEST(x)), EXP_LOWEST(x) * HALF(x)))
     power = from_bits(ONE_BITS(x) + n)
     head = one + u
     lost = (one - head) + u
@@ -188,12 +194,15 @@ def sigmoid(x):
     return select(x < EXP_LOWEST(x), ZERO(x), fma(correction, y, y))
 
 
+_SQRT2_LESS_ONE = constant(0.41421354, 0.4142135623730950)
+
+
 @inline
 def softplus(x):
     """log(1 + exp(x)), as max(x, 0) + log1p(exp(-|x|))."""
     e = exp(-absolute(x))
-    upper = e > constant_half(x)
-    f = select(upper, fma(e, constant_half(x), -constant_half(x)), e)
+    upper = e > _SQRT2_LESS_ONE(x)
+    f = select(upper, fma(e, HALF(x), -HALF(x)), e)
     return at_least(x, ZERO(x)) + log_mantissa(f, select(upper, ONE(x), ZERO(x)))
 
 
