@@ -48,9 +48,8 @@ def check_relations(config: StationConfig, broken: frozenset[tuple[str, str]], f
 
 
 def _something_to_do(view: View) -> Iterator[Finding]:
-    for section in ("models", "tasks"):
-        if not view.names(section):
-            yield Finding((), f"a station needs at least one [{section}.NAME]")
+    if not view.names("tasks"):
+        yield Finding((), "a station needs at least one [tasks.NAME]")
 
 
 def _files_exist(view: View) -> Iterator[Finding]:
@@ -58,18 +57,24 @@ def _files_exist(view: View) -> Iterator[Finding]:
         if not (view.folder / model.file).is_file():
             yield Finding(("models", name, "file"), f"no such file: {view.folder / model.file}")
     for name, task in view.config.tasks.items():
-        if task.step is None:
-            continue
-        file, _, function = task.step.rpartition(":")
-        if not file or not function.isidentifier():
-            yield Finding(("tasks", name, "step"), f'"{task.step}" must be "file.py:function"')
-        elif not (view.folder / file).is_file():
-            yield Finding(("tasks", name, "step"), f"no such file: {view.folder / file}")
+        if task.step is not None:
+            yield from _function(view, ("tasks", name, "step"), task.step)
     for name, link in view.config.links.items():
+        if isinstance(link, InProcessLink) and link.device is not None:
+            yield from _function(view, ("links", name, "device"), link.device)
         for key in ("ca_file", "cert_file", "key_file"):
             named: str | None = getattr(link, key, None)
             if named and not (view.folder / named).is_file():
                 yield Finding(("links", name, key), f"no such file: {view.folder / named}")
+
+
+def _function(view: View, path: tuple[Step, ...], where: str) -> Iterator[Finding]:
+    """Is this "file.py:function", with a file that exists?"""
+    file, _, function = where.rpartition(":")
+    if not file or not function.isidentifier():
+        yield Finding(path, f'"{where}" must be "file.py:function"')
+    elif not (view.folder / file).is_file():
+        yield Finding(path, f"no such file: {view.folder / file}")
 
 
 def _tag_links(view: View) -> Iterator[Finding]:
@@ -151,7 +156,10 @@ def _modbus_address(tag: TagTable) -> Address | None:
 
 def _task_models(view: View) -> Iterator[Finding]:
     for name, task in view.config.tasks.items():
-        if task.model not in view.names("models"):
+        if task.model is None:
+            if task.step is None:
+                yield Finding(("tasks", name), 'needs the key "model", or "step"')
+        elif task.model not in view.names("models"):
             yield Finding(("tasks", name, "model"), unknown("model", task.model, view.names("models")))
 
 
@@ -197,20 +205,27 @@ def _one_writer(view: View) -> Iterator[Finding]:
 def _unused_tags(view: View) -> Iterator[Finding]:
     used = {entry.tag for task in view.config.tasks.values() for entry in (*task.inputs, *task.outputs)}
     if any(section == "tasks" for section, _ in view.broken):
-        return
+        return  # what a task that could not be read uses is not known
     for name in view.config.tags:
         if name not in used:
             yield Finding(("tags", name), "no task uses this tag", "warning")
 
 
+def _unused_links(view: View) -> Iterator[Finding]:
+    used = {view.link_of(tag) for tag in view.config.tags.values()}
+    if any(section == "tags" for section, _ in view.broken):
+        return
+    for name in view.config.links:
+        if name not in used:
+            yield Finding(("links", name), "no tag is on this link; it will not be started", "warning")
+
+
 def _ages(view: View) -> Iterator[Finding]:
     """A link too slow for the age that a task accepts would make every input bad between two reads."""
     for name, link in view.config.links.items():
-        if link.timeout_ns < link.cycle_ns:
-            yield Finding(
-                ("links", name, "timeout"),
-                f"{format_duration(link.timeout_ns)} is shorter than the link's cycle {format_duration(link.cycle_ns)}",
-            )
+        if link.timeout_ns < 2 * link.cycle_ns:
+            timeout, each = format_duration(link.timeout_ns), format_duration(link.cycle_ns)
+            yield Finding(("links", name, "timeout"), f"{timeout} is shorter than two cycles of the link, each {each}")
     for name, task in view.config.tasks.items():
         max_age = task.guard.max_age_ns
         tags = [view.config.tags[entry.tag] for entry in task.inputs if entry.tag in view.config.tags]
@@ -236,5 +251,6 @@ CHECKS: Final[tuple[Callable[[View], Iterator[Finding]], ...]] = (
     _task_outputs,
     _one_writer,
     _unused_tags,
+    _unused_links,
     _ages,
 )

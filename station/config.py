@@ -73,6 +73,8 @@ class _ModbusLink(_Link):
     order: Order = Field(
         default="ABCD", description="Byte order of values wider than a register, unless a tag's address says otherwise."
     )
+    gap: int = Field(default=0, ge=0, le=120, description="Read over holes of at most so many registers.")
+    single_writes: bool = Field(default=True, description="Write a lone register with function code 5 or 6.")
     fc23: bool = Field(
         default=False, description="Read and write in one request (function code 23); the device must support it."
     )
@@ -103,12 +105,15 @@ class ModbusTlsLink(_ModbusLink):
 class ModbusRtuLink(_ModbusLink):
     """A Modbus device on a serial line."""
 
+    cycle_ns: Duration = Field(default="50 ms", alias="cycle", description="How often the device is read and written.")  # type: ignore[assignment]
+    timeout_ns: Duration = Field(default="1 s", alias="timeout", description="A device silent for so long is lost.")  # type: ignore[assignment]
+    answer_ns: Duration = Field(default="100 ms", alias="answer", description="Ask again after so long.")  # type: ignore[assignment]
+
     type: Literal["modbus-rtu"]
     device: str = Field(description="Serial port, for example /dev/ttyUSB0.")
     baudrate: int = Field(default=19200, ge=300, le=4_000_000)
     parity: Literal["N", "E", "O"] = "E"
     stopbits: Literal[1, 2] = 1
-    bytesize: Literal[7, 8] = 8
 
 
 class AdsLink(_Link):
@@ -118,17 +123,22 @@ class AdsLink(_Link):
     ams_net_id: str = Field(
         pattern=r"^\d{1,3}(\.\d{1,3}){5}$", description="AMS NetId of the PLC, for example 5.12.34.56.1.1."
     )
-    host: str = Field(description="Name or address of the PLC.")
+    host: str = Field(default="", description="Name or address of the PLC; left out: the NetId's first four numbers.")
     port: int = Field(default=851, ge=1, le=65535, description="AMS port of the PLC's run time.")
-    mode: Literal["notifications", "cyclic"] = Field(
-        default="cyclic", description="Inputs: the PLC notifies of changes, or one sum read per cycle."
+    mode: Literal["read", "notify"] = Field(
+        default="read", description="Inputs: one sum read per cycle, or the PLC notifies of what changes."
     )
 
 
 class InProcessLink(_Link):
-    """A device inside this process; for tests and dry runs."""
+    """A device that is a Python function, for simulations and dry runs."""
 
     type: Literal["in-process"]
+    device: str | None = Field(
+        default=None,
+        description='"file.py:function", called every cycle with {output tag: value}, gives {input tag: value}; '
+        "left out: every input stays 0.",
+    )
 
 
 LinkTable = Annotated[
@@ -166,6 +176,7 @@ class _Entry(_Table):
     index: int | None = Field(
         default=None, ge=0, description="First element in the tensor, counted flat; left out: the next free one."
     )
+    step_only: bool = Field(default=False, description="Only the task's own step sees it, not the model.")
 
 
 class InputTable(_Entry):
@@ -212,7 +223,9 @@ OutputEntry = Annotated[OutputTable, BeforeValidator(_tag_only, json_schema_inpu
 class TaskTable(_Table):
     """`[tasks.NAME]`: every `cycle`, tags go into the model and its outputs into tags."""
 
-    model: str = Field(description="One of [models].")
+    model: str | None = Field(
+        default=None, description="One of [models]; left out: the step alone computes the outputs."
+    )
     cycle_ns: Annotated[Duration, AfterValidator(_cycle)] = Field(
         alias="cycle", description="Cycle time; at least 50 us."
     )
@@ -233,6 +246,7 @@ class TaskTable(_Table):
     step: str | None = Field(
         default=None, description='Your own compiled function after the model, "file.py:function".'
     )
+    step_state: int = Field(default=0, ge=0, le=2**20, description="Bytes that the step keeps from cycle to cycle.")
 
 
 class StationConfig(_Table):

@@ -51,9 +51,9 @@ def map_inputs(task: str, entries: Sequence[InputTable], counts: Counts, specs: 
     filling = _Filling("input", specs)
     for number, entry in enumerate(entries):
         count = counts.get(entry.tag)
-        if count is not None:
+        if count is not None and not entry.step_only:
             filling.place((*path, number), entry, entry.window, count, entry.spacing or count)
-    if len(filling.places) == len(entries):
+    if all(entry.tag in counts for entry in entries) and not filling.findings:
         filling.findings += [Finding(path, message) for message in filling.gaps()]
     return Layout(tuple(filling.places), tuple(filling.findings))
 
@@ -63,7 +63,7 @@ def map_outputs(task: str, entries: Sequence[OutputTable], counts: Counts, specs
     filling = _Filling("output", specs, shared=True)
     for number, entry in enumerate(entries):
         count = counts.get(entry.tag)
-        if count is not None:
+        if count is not None and not entry.step_only:
             filling.place(("tasks", task, "outputs", number), entry, 1, count, count)
     return Layout(tuple(filling.places), tuple(filling.findings))
 

@@ -9,8 +9,8 @@ from html import escape
 from typing import Final
 
 from rt_native.histogram import Histogram
+from scheduler.stats import Latency
 from station.durations import format_duration
-from station.snapshot import Timing
 
 WIDTH: Final = 460
 HEIGHT: Final = 190
@@ -35,7 +35,7 @@ class Picture:
     """A histogram, copied: its title, its numbers, and its non-empty bins."""
 
     title: str
-    timing: Timing
+    timing: Latency
     bars: tuple[Bar, ...]
 
     @classmethod
@@ -43,13 +43,13 @@ class Picture:
         """Copy a histogram that may still be counting."""
         edges, counts = histogram.bins()
         bars = tuple(Bar(int(edges[i]), int(edges[i + 1]), int(counts[i])) for i in counts.nonzero()[0])
-        return cls(title, Timing.of(histogram), bars)
+        return cls(title, Latency.of(histogram), bars)
 
     @property
     def marks(self) -> tuple[tuple[str, float], ...]:
         """Name and time of what a reader looks for."""
         t = self.timing
-        return ("p50", t.p50_ns), ("p99", t.p99_ns), ("p99.9", t.p999_ns), ("max", t.max_ns)
+        return ("p50", t.p50_ns), ("p99", t.p99_ns), ("p99.9", t.p99_9_ns), ("max", t.max_ns)
 
 
 def octave_bars(bars: Sequence[Bar], per_octave: int) -> list[Bar]:

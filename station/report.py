@@ -21,6 +21,7 @@ from station.picture import Picture, svg_picture
 from station.snapshot import LinkView, Snapshot, TaskView
 
 TEMPLATE: Final = Path(__file__).with_name("report.html")
+EventKind = Literal["link", "update"]
 Verdict = tuple[Literal["ok", "warn", "bad"], str]
 
 
@@ -29,7 +30,7 @@ class Event:
     """Something that happened `at_s` seconds after the start: a link's new state, an update, a refusal."""
 
     at_s: float
-    kind: Literal["link", "update", "station"]
+    kind: EventKind
     subject: str
     text: str
     good: bool
@@ -43,7 +44,8 @@ class Report:
     snapshot: Snapshot
     pictures: tuple[tuple[str, tuple[Picture, ...]], ...]
     events: tuple[Event, ...]
-    facts: tuple[Fact, ...]
+    rights: tuple[Fact, ...]
+    machine: tuple[Fact, ...]
 
     @property
     def verdict(self) -> Verdict:
@@ -104,7 +106,8 @@ def to_json(report: Report) -> str:
             "station": report.snapshot.to_json(),
             "histograms": {name: [asdict(picture) for picture in pictures] for name, pictures in report.pictures},
             "events": [asdict(event) for event in report.events],
-            "machine": [asdict(fact) for fact in report.facts],
+            "rights": [asdict(fact) for fact in report.rights],
+            "machine": [asdict(fact) for fact in report.machine],
         },
         indent=1,
     )
@@ -119,8 +122,8 @@ def to_html(report: Report) -> str:
         *(_pictures(name, pictures) for name, pictures in report.pictures),
         _section("Links", _table(_LINK_COLUMNS, map(_link_row, report.snapshot.links))),
         _section("What happened", _table(("at", "what", "", ""), map(_event_row, report.events))),
-        _section("Real-time rights", _rights(report.snapshot.rights)),
-        _section("Machine", _table(("", "found", "what it means, and what mends it"), map(_fact_row, report.facts))),
+        _section("Real-time rights", _table(_FACT_COLUMNS, map(_fact_row, report.rights))),
+        _section("Machine", _table(_FACT_COLUMNS, map(_fact_row, report.machine))),
     ]
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         title=escape(f"{report.snapshot.station}, {report.started:%Y-%m-%d %H:%M}"),
@@ -132,6 +135,7 @@ def to_html(report: Report) -> str:
     )
 
 
+_FACT_COLUMNS: Final = ("", "found", "what it means, and what mends it")
 _SPREAD: Final = "p50 / p99 / max"
 _TASK_COLUMNS: Final = tuple(
     f"task|model|>cycle|>cycles|>overruns|>wake-up {_SPREAD}|>execution {_SPREAD}|>page faults".split("|")
@@ -170,11 +174,6 @@ def _event_row(event: Event) -> Sequence[str]:
 def _fact_row(fact: Fact) -> Sequence[str]:
     fix = f"<br><code>{escape(fact.fix)}</code>" if fact.fix else ""
     return escape(fact.name), f'<span class="{fact.level}">{escape(fact.value)}</span>', escape(fact.meaning) + fix
-
-
-def _rights(rights: Iterable[str]) -> str:
-    lines = "".join(f"<p>{escape(line)}</p>" for line in rights)
-    return f'<div class="card">{lines or "<p>nothing was asked for</p>"}</div>'
 
 
 def _pictures(name: str, pictures: Iterable[Picture]) -> str:

@@ -9,27 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from rt_native.histogram import Histogram
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """A histogram in a few numbers, in nanoseconds; all 0 while `count` is 0."""
-
-    count: int
-    min_ns: float
-    mean_ns: float
-    p50_ns: float
-    p99_ns: float
-    p999_ns: float
-    p9999_ns: float
-    max_ns: float
-
-    @classmethod
-    def of(cls, histogram: Histogram) -> Timing:
-        """The numbers of a histogram that may still be counting."""
-        s = histogram.summary()
-        return cls(s["count"], s["min"], s["mean"], s["p50"], s["p99"], s["p99.9"], s["p99.99"], s["max"])
+from scheduler.stats import Latency
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +22,8 @@ class TaskView:
     cycle_ns: int
     cycles: int
     overruns: int
-    wake_up: Timing
-    execution: Timing
+    wake_up: Latency
+    execution: Latency
     counters: Mapping[str, int]
     note: str
 
@@ -55,7 +35,7 @@ class LinkView:
     name: str
     device: str
     state: str
-    round_trip: Timing
+    round_trip: Latency
     reads: int
     writes: int
     errors: int
@@ -66,7 +46,7 @@ class LinkView:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The whole station. `rights` is what the operating system granted or not, with how to grant it."""
+    """The whole station. `models`: slot -> file; `rights`: what the system did not grant, and how to get it."""
 
     station: str
     pid: int

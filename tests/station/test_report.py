@@ -36,8 +36,9 @@ def report():
         Event(2.0, "update", "policy", "policy_b.onnx is live", True),
         Event(3.5, "link", "plc", "up -> down: <refused> & gone", False),
     )
+    rights = (Fact("SCHED_FIFO 80", "warn", "not granted", "Operation not permitted", "as root"),)
     facts = (Fact("kernel", "warn", "6.1", "delays", "echo 'x' > /dev/null"), Fact("swap", "ok", "none", "good"))
-    return Report(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), snapshot(), pictures, events, facts)
+    return Report(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), snapshot(), pictures, events, rights, facts)
 
 
 class Page(HTMLParser):
@@ -80,7 +81,7 @@ def test_page_shows_everything(report):
         "policy v2",
         "p99.9",
         "policy_b.onnx is live",
-        "SCHED_FIFO not granted",
+        "SCHED_FIFO 80",
         "nothing was measured",
     ):
         assert part in text

@@ -1,0 +1,142 @@
+"""The running station on a terminal: a table, four times a second; without a terminal, a line every few seconds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from station.durations import format_duration
+from station.report import spread
+from station.snapshot import LinkView, Snapshot, TaskView
+
+REFRESH_S: Final = 0.25
+LINE_EVERY_S: Final = 5.0
+
+
+class View(Protocol):
+    """Something that shows snapshots."""
+
+    def __enter__(self) -> View: ...
+
+    def __exit__(self, *exc_info: object) -> None: ...
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Show the newest snapshot."""
+
+
+class TableView:
+    """Redraws the table in place."""
+
+    def __init__(self, console: Console) -> None:
+        self._live = Live(console=console, auto_refresh=False, transient=False)
+
+    def __enter__(self) -> TableView:
+        self._live.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._live.stop()
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Draw."""
+        self._live.update(draw(snapshot), refresh=True)
+
+
+class LineView:
+    """Prints one line now and then, for logs and pipes."""
+
+    def __init__(self, console: Console, now: Callable[[], float] = time.monotonic) -> None:
+        self._console, self._now, self._due = console, now, now()
+
+    def __enter__(self) -> LineView:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        pass
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Print, when it is time again."""
+        if self._now() >= self._due:
+            self._due = self._now() + LINE_EVERY_S
+            self._console.print(Text(one_line(snapshot)), soft_wrap=True)
+
+
+def view_for(console: Console) -> View:
+    """A table on a terminal, lines elsewhere."""
+    return TableView(console) if console.is_terminal else LineView(console)
+
+
+def draw(snapshot: Snapshot) -> Group:
+    """Tasks, links, and what the system did not grant."""
+    head = Text.assemble((snapshot.station, "bold"), f"  running {snapshot.running_s:.0f} s  process {snapshot.pid}")
+    parts: list[Text | Table] = [head, _tasks(snapshot)]
+    if snapshot.links:
+        parts.append(_links(snapshot))
+    parts += [Text(line, style="yellow") for line in snapshot.rights]
+    return Group(*parts)
+
+
+def _tasks(snapshot: Snapshot) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("task", "model"):
+        table.add_column(name)
+    for name in ("cycle", "cycles", "overruns", "wake-up p50/p99/max", "execution p50/p99/max"):
+        table.add_column(name, justify="right")
+    table.add_column("")
+    for task in snapshot.tasks:
+        table.add_row(
+            Text(task.name, style="bold"),
+            f"{task.model} v{task.model_version}" if task.model else "-",
+            format_duration(task.cycle_ns),
+            f"{task.cycles:,}",
+            Text(f"{task.overruns:,}", style="red" if task.overruns else "green"),
+            *_latencies(task),
+            Text(task.note, style="yellow"),
+        )
+    return table
+
+
+def _links(snapshot: Snapshot) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("link", "device", "state"):
+        table.add_column(name)
+    for name in ("round trip p50/p99/max", "errors"):
+        table.add_column(name, justify="right")
+    table.add_column("")
+    for link in snapshot.links:
+        trip = spread(link.round_trip.count, *_three(link))
+        error = "" if link.state == "up" else link.last_error
+        table.add_row(
+            Text(link.name, style="bold"),
+            link.device,
+            Text(link.state, style="green" if link.state == "up" else "red"),
+            trip,
+            f"{link.errors:,}",
+            Text(error, style="yellow"),
+        )
+    return table
+
+
+def _latencies(task: TaskView) -> list[str]:
+    return [spread(t.count, t.p50_ns, t.p99_ns, t.max_ns) for t in (task.wake_up, task.execution)]
+
+
+def _three(link: LinkView) -> tuple[float, float, float]:
+    return link.round_trip.p50_ns, link.round_trip.p99_ns, link.round_trip.max_ns
+
+
+def one_line(snapshot: Snapshot) -> str:
+    """The station in one line: cycles, overruns and wake-up of each task, state of each link."""
+    tasks = (
+        f"{task.name} {task.cycles:,} cycles, {task.overruns:,} overruns, wake-up {_latencies(task)[0]}"
+        + (f" ({task.note})" if task.note else "")
+        for task in snapshot.tasks
+    )
+    links = (f"{link.name} {link.state}" for link in snapshot.links)
+    return f"{snapshot.running_s:7.1f} s  " + " | ".join((*tasks, *links))

@@ -1,0 +1,270 @@
+"""A station: built from its file, started, watched, updated, stopped with safe outputs, reported.
+
+start   links, then tasks                (a task without good inputs keeps its outputs safe: nothing waits for a device)
+stop    tasks (outputs safe), then links (each writes the safe values to its device, and says whether that was confirmed)
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+import rt_engine
+from fieldbus.link import Link
+from rt_engine.errors import EngineError
+from scheduler.rights import Grant
+from scheduler.scheduler import Scheduler
+from scheduler.stats import Latency, TaskStats
+from scheduler.status import Action
+from station.config import AdsLink, InProcessLink, LinkTable, ModbusRtuLink
+from station.control import Updated
+from station.errors import RefusedError
+from station.findings import unknown
+from station.live import REFRESH_S, View
+from station.machine import Fact, Machine
+from station.parts import build
+from station.picture import Picture
+from station.probes import examine
+from station.reading import StationFile
+from station.report import Event, EventKind, Report
+from station.snapshot import LinkView, Snapshot, TaskView
+
+WATCH_S: Final = 0.05
+MAX_EVENTS: Final = 2000
+NS_PER_MS: Final = 1e6
+
+
+class Station:
+    """Everything that a station file describes, wired. A context manager: runs from entry to exit.
+
+    Raises:
+        StationFileError: a model cannot run, or tags do not fit it.
+        TaskError: a task cannot work.
+    """
+
+    def __init__(self, file: StationFile) -> None:
+        self.file = file
+        self._parts = build(file)
+        self._scheduler = Scheduler(self._parts.tasks)
+        self._model_files = {name: table.file for name, table in file.config.models.items()}
+        self._states = dict.fromkeys(self._parts.links, "stopped")
+        self._events: deque[Event] = deque(maxlen=MAX_EVENTS)
+        self._stop = threading.Event()
+        self._started = datetime.now(UTC)
+        self._begin_s = self._end_s = 0.0
+
+    @property
+    def name(self) -> str:
+        """The station's name."""
+        return self.file.config.station.name
+
+    # --- life ---------------------------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Station:
+        self._started, self._begin_s, self._end_s = datetime.now(UTC), time.monotonic(), 0.0
+        for link in self._parts.links.values():
+            link.start()
+        self._scheduler.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._watch_links()
+        self._scheduler.stop()
+        for name, link in self._parts.links.items():
+            confirmed = link.stop(safe=True)
+            if any(tag.direction == "out" for tag in link.tags):
+                words = "confirmed by the device" if confirmed else "NOT confirmed by the device"
+                self._note(
+                    "link", name, f"safe values written, {words}" if confirmed else f"safe values {words}", confirmed
+                )
+        self._end_s = time.monotonic()
+
+    def run(self, view: View, seconds: float | None = None) -> None:
+        """Watch and show until `request_stop`, a signal, or `seconds` have passed."""
+        until_s = time.monotonic() + seconds if seconds is not None else float("inf")
+        shown_s = 0.0
+        with _stop_on_signals(self._stop), view:
+            while not self._stop.wait(WATCH_S) and time.monotonic() < until_s:
+                self._watch_links()
+                if time.monotonic() - shown_s >= REFRESH_S:
+                    shown_s = time.monotonic()
+                    view.show(self.snapshot())
+            view.show(self.snapshot())
+
+    def request_stop(self) -> None:
+        """Let `run` return soon."""
+        self._stop.set()
+
+    # --- what others ask ----------------------------------------------------------------------------------------------
+
+    def update(self, slot: str, file: Path) -> Updated:
+        """Replace a model while its tasks run; they all take it at one tick. See `station.control.Controlled`."""
+        if slot not in self._parts.slots:
+            raise KeyError(unknown("model", slot, self._parts.slots))
+        begin = time.monotonic_ns()
+        table = self.file.config.models[slot]
+        try:
+            model = rt_engine.load(file, shapes=dict(table.shapes) or None)
+            result = self._scheduler.update(self._parts.slots[slot], model)
+        except EngineError as error:
+            self._note("update", slot, f"{file.name} refused: {error}", good=False)
+            raise RefusedError(f"{file} is refused, the running model goes on: {error}") from error
+        self._model_files[slot] = str(file)
+        tick = "taken by all tasks at the same tick" if result.same_tick else "taken by each task at its own next tick"
+        took_ms = (time.monotonic_ns() - begin) / NS_PER_MS
+        message = f"{file.name} is live as version {result.version}, {tick}, {took_ms:.1f} ms from file to live"
+        self._note("update", slot, message, good=True)
+        return Updated(message, result.version)
+
+    def snapshot(self) -> Snapshot:
+        """The station now."""
+        stats = self._scheduler.stats()
+        now_s = self._end_s or time.monotonic()
+        return Snapshot(
+            station=self.name,
+            pid=os.getpid(),
+            running_s=now_s - self._begin_s if self._begin_s else 0.0,
+            tasks=tuple(_task_view(stats[name], table.model or "") for name, table in self.file.config.tasks.items()),
+            links=tuple(self._link_view(name, link) for name, link in self._parts.links.items()),
+            models=dict(self._model_files),
+            rights=tuple(str(grant) for grant in self._scheduler.rights if not grant.granted),
+        )
+
+    def report(self) -> Report:
+        """What the run leaves behind."""
+        pictures = [(f"Task {name}", self._task_pictures(name)) for name in self.file.config.tasks]
+        trips = tuple(
+            Picture.of(f"{name}, round trip", li.status().round_trip) for name, li in self._parts.links.items()
+        )
+        return Report(
+            started=self._started,
+            snapshot=self.snapshot(),
+            pictures=(*pictures, *([("Round trips of the links", trips)] if trips else [])),
+            events=tuple(self._events),
+            rights=tuple(map(_fact_of, self._scheduler.rights)),
+            machine=tuple(examine(Machine(wanted_cpu=next((t.cpu for t in self._scheduler.tasks), None)))),
+        )
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _task_pictures(self, name: str) -> tuple[Picture, ...]:
+        wake_up, execution = self._scheduler.histograms(name)
+        return Picture.of("wake-up, after the tick", wake_up), Picture.of("execution of a cycle", execution)
+
+    def _link_view(self, name: str, link: Link) -> LinkView:
+        status = link.status()
+        return LinkView(
+            name=name,
+            device=_device(self.file.config.links[name]),
+            state=status.state,
+            round_trip=Latency.of(status.round_trip),
+            reads=status.reads,
+            writes=status.writes,
+            errors=status.errors,
+            reconnects=status.reconnects,
+            safe_writes=status.safe_writes,
+            last_error=status.last_error,
+        )
+
+    def _watch_links(self) -> None:
+        """Note every change of a link's state, except that it tries again and again."""
+        for name, link in self._parts.links.items():
+            status = link.status()
+            before = self._states[name]
+            if status.state in (before, "connecting"):
+                continue
+            self._states[name] = status.state
+            good = status.state == "up"
+            self._note("link", name, f"{before} -> {status.state}" + ("" if good else f": {status.last_error}"), good)
+
+    def _note(self, kind: EventKind, subject: str, text: str, good: bool) -> None:
+        self._events.append(Event(time.monotonic() - self._begin_s, kind, subject, text, good))
+
+
+def _task_view(stats: TaskStats, model: str) -> TaskView:
+    counters = (
+        "missed",
+        "watchdog_trips",
+        "held",
+        "safe",
+        "bad_inputs",
+        "nan_inputs",
+        "nan_outputs",
+        "failed",
+        "clamped",
+        "limited",
+    )
+    note = (
+        ""
+        if stats.action == Action.LIVE or not stats.cycles
+        else f"outputs {stats.action.name.lower()}: {stats.status_text}"
+    )
+    return TaskView(
+        name=stats.name,
+        model=model,
+        model_version=stats.model_version,
+        cycle_ns=stats.period_ns,
+        cycles=stats.cycles,
+        overruns=stats.overruns,
+        wake_up=stats.wakeup,
+        execution=stats.execution,
+        counters={
+            "page_faults": stats.usage.minor_faults + stats.usage.major_faults,
+            "involuntary_switches": stats.usage.involuntary_switches,
+            **{name: getattr(stats, name) for name in counters},
+        },
+        note=note,
+    )
+
+
+def _fact_of(grant: Grant) -> Fact:
+    return Fact(
+        grant.name,
+        "ok" if grant.granted else "warn",
+        "granted" if grant.granted else "not granted",
+        grant.why,
+        "" if grant.granted else grant.how_to_grant,
+    )
+
+
+def _device(table: LinkTable) -> str:
+    """Where a link goes, for people."""
+    match table:
+        case AdsLink():
+            return f"ads {table.ams_net_id}:{table.port}"
+        case ModbusRtuLink():
+            return f"{table.type} {table.device} unit {table.unit}"
+        case InProcessLink():
+            return f"in-process {table.device or 'zeros'}"
+        case _:
+            return f"{table.type} {table.host}:{table.port}"
+
+
+@contextmanager
+def _stop_on_signals(stop: threading.Event) -> Iterator[None]:
+    """SIGINT and SIGTERM set `stop`; a second one does what it did before. Does nothing outside the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def handle(number: int, _: FrameType | None) -> None:
+        stop.set()
+        signal.signal(number, before[signal.Signals(number)])
+
+    for number in before:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
