@@ -219,12 +219,7 @@ TORCH_CASES: tuple[TorchCase, ...] = (
     TorchCase("static_batch_1", lambda: mlp(nn.Tanh(), 6, 10, 2), ((6,),), BOTH, static=1),
     TorchCase("static_batch_7", lambda: mlp(nn.ELU(), 6, 10, 2), ((6,),), BOTH, static=7),
     TorchCase("float64", lambda: mlp(nn.Tanh(), 6, 20, 3), ((6,),), BOTH, dtype=torch.float64),
-    TorchCase(
-        "float64_norm",
-        lambda: nn.Sequential(nn.LayerNorm(6, eps=2.0**-17), nn.GELU()),  # ONNX stores the epsilon in float32
-        ((6,),),
-        BOTH,
-        dtype=torch.float64,
-    ),
+    # no LayerNorm in float64: ONNX computes its mean and deviation in float32 (stash_type), PyTorch does not
+    TorchCase("float64_gelu", lambda: mlp(nn.GELU(), 6, 20, 3), ((6,),), BOTH, dtype=torch.float64),
     TorchCase("large_inputs", lambda: mlp(nn.Tanh(), 5, 17, 3), ((5,),), BOTH, low=-1e3, high=1e3),
 )
