@@ -1,10 +1,12 @@
+# mypy: disable-error-code="no-untyped-def,no-untyped-call"
 """Folding many elements into one, in an order that belongs to the program and not to the machine.
 
-    chains   vectors, some bytes apart:  vector j joins chain j % 4;  chains join as (0+2)+(1+3)
-    row      neighbouring elements:      whole vectors as chains; then the rest, filled up; then the lanes, in their tree
+chains   vectors, some bytes apart:  vector j joins chain j % 4;  chains join as (0+2)+(1+3)
+row      neighbouring elements:      whole vectors as chains; then the rest, filled up; then the lanes, in their tree
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -27,43 +29,43 @@ from rt_native.vector import (
 
 
 @inline
-def add(chain, x, shift):  # type: ignore[no-untyped-def]
+def add(chain, x, shift):
     """chain + x."""
     return chain + x
 
 
 @inline
-def multiply(chain, x, shift):  # type: ignore[no-untyped-def]
+def multiply(chain, x, shift):
     """chain * x."""
     return chain * x
 
 
 @inline
-def add_magnitude(chain, x, shift):  # type: ignore[no-untyped-def]
+def add_magnitude(chain, x, shift):
     """chain + |x|."""
     return chain + absolute(x)
 
 
 @inline
-def add_square(chain, x, shift):  # type: ignore[no-untyped-def]
+def add_square(chain, x, shift):
     """chain + x * x."""
     return fma(x, x, chain)
 
 
 @inline
-def add_exp(chain, x, shift):  # type: ignore[no-untyped-def]
+def add_exp(chain, x, shift):
     """chain + exp(x - shift)."""
     return chain + exp(x - shift)
 
 
 @inline
-def larger(chain, x, shift):  # type: ignore[no-untyped-def]
+def larger(chain, x, shift):
     """The larger; NaN wins."""
     return maximum(chain, x)
 
 
 @inline
-def smaller(chain, x, shift):  # type: ignore[no-untyped-def]
+def smaller(chain, x, shift):
     """The smaller; NaN wins."""
     return minimum(chain, x)
 
@@ -96,28 +98,17 @@ MAX = Fold(-np.inf, -np.inf, larger, larger, max_lanes)
 MIN = Fold(np.inf, np.inf, smaller, smaller, min_lanes)
 
 
+@cache
 def make_chains(of: Element, fold: Fold, partial: bool = False) -> Any:
     """chains(address, stride, count, width, shift) -> vector: fold `count` vectors, `stride` bytes apart, on four chains.
 
     With `partial`, only the first `width` lanes are loaded, and the others mean nothing.
     """
-    step, join = fold.step, fold.join
-    splat, load_vector, load_first_or = of.splat, of.load_vector, of.load_first_or
-    neutral, zero = of.scalar(fold.neutral), of.scalar(0.0)
-
-    if partial:
-
-        @inline
-        def load(address, width):  # type: ignore[no-untyped-def]
-            return load_first_or(address, width, zero)
-    else:
-
-        @inline
-        def load(address, width):  # type: ignore[no-untyped-def]
-            return load_vector(address)
+    step, join, splat, neutral = fold.step, fold.join, of.splat, of.scalar(fold.neutral)
+    load = of.load_first if partial else of.load_vector_of
 
     @inline
-    def chains(address, stride, count, width, shift):  # type: ignore[no-untyped-def]
+    def chains(address, stride, count, width, shift):
         c0 = c1 = c2 = c3 = splat(neutral)
         while count >= 4:
             c0 = step(c0, load(address, width), shift)
@@ -126,17 +117,15 @@ def make_chains(of: Element, fold: Fold, partial: bool = False) -> Any:
             c3 = step(c3, load(address + 3 * stride, width), shift)
             address += 4 * stride
             count -= 4
-        if count > 0:
-            c0 = step(c0, load(address, width), shift)
-        if count > 1:
-            c1 = step(c1, load(address + stride, width), shift)
-        if count > 2:
-            c2 = step(c2, load(address + 2 * stride, width), shift)
+        for _ in range(count):
+            c0, c1, c2, c3 = c1, c2, c3, step(c0, load(address, width), shift)
+            address += stride
         return join(join(c0, c2, shift), join(c1, c3, shift), shift)
 
     return chains
 
 
+@cache
 def make_row(of: Element, fold: Fold) -> Any:
     """row(address, count, shift) -> scalar: fold `count` neighbouring elements."""
     lanes, load_first_or = of.lanes, of.load_first_or
@@ -145,7 +134,7 @@ def make_row(of: Element, fold: Fold) -> Any:
     filler = of.scalar(fold.filler)
 
     @inline
-    def row(address, count, shift):  # type: ignore[no-untyped-def]
+    def row(address, count, shift):
         whole = count // lanes
         total = chains(address, BYTES, whole, lanes, shift)
         rest = count - whole * lanes
@@ -156,12 +145,13 @@ def make_row(of: Element, fold: Fold) -> Any:
     return row
 
 
+@cache
 def make_finite(of: Element) -> Any:
     """finite(x) -> x where it is finite, else 0: what may be subtracted from infinities without making NaN of them."""
     splat, zero = of.splat, of.scalar(0.0)
 
     @inline
-    def finite(x):  # type: ignore[no-untyped-def]
+    def finite(x):
         return select(x - x == splat(zero), x, splat(zero))
 
     return finite

@@ -1,3 +1,4 @@
+# mypy: disable-error-code="no-untyped-def,no-untyped-call"
 """What kernels that exist for float32 and float64 are made from: loads, stores and splats of one element type."""
 
 from typing import Any
@@ -7,7 +8,7 @@ from numba import float32, float64
 from numba.core import types
 from numba.extending import intrinsic
 
-from rt_native.lang import load_f32, load_f64, store_f32, store_f64
+from rt_native.lang import inline, load_f32, load_f64, load_i32, load_i64, store_f32, store_f64
 from rt_native.vector import (
     BYTES,
     PARTS,
@@ -17,14 +18,20 @@ from rt_native.vector import (
     first_lanes,
     load_f32x,
     load_f64x,
+    load_first_f32x,
+    load_first_f64x,
     masked,
     splat_f32x,
     splat_f64x,
+    splat_i32x,
+    splat_i64x,
     splat_part,
     store_f32x,
     store_f64x,
     store_first_f32x,
     store_first_f64x,
+    store_i32x,
+    store_i64x,
     suffix,
 )
 
@@ -51,6 +58,17 @@ def _make_load_first_or(vector: Vector) -> Any:
     return load_first_or
 
 
+def _make_load_vector_of(vector: Vector) -> Any:
+    """load(address, count): a whole vector; `count` is there for a call like that of `load_first`."""
+    load = load_f32x if vector is f32x else load_f64x
+
+    @inline
+    def load_vector_of(address, count):
+        return load(address)
+
+    return load_vector_of
+
+
 @intrinsic
 def first_lane(typingctx: Any, a: Any) -> Any:
     """Lane 0 of a vector, as a scalar."""
@@ -73,9 +91,15 @@ class Element:
         self.store: Any = store_f32 if single else store_f64
         self.load_vector: Any = load_f32x if single else load_f64x
         self.store_vector: Any = store_f32x if single else store_f64x
+        self.load_vector_of: Any = _make_load_vector_of(vector)
+        self.load_first: Any = load_first_f32x if single else load_first_f64x
         self.load_first_or: Any = _make_load_first_or(vector)
         self.store_first: Any = store_first_f32x if single else store_first_f64x
         self.splat: Any = splat_f32x if single else splat_f64x
+        # integers of the same width, for what is found lane by lane
+        self.splat_index: Any = splat_i32x if single else splat_i64x
+        self.store_index: Any = store_i32x if single else store_i64x
+        self.load_index: Any = load_i32 if single else load_i64
 
 
 F32, F64 = Element(f32x), Element(f64x)

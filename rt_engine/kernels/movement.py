@@ -1,3 +1,4 @@
+# mypy: disable-error-code="no-untyped-def,no-untyped-call"
 """Movement of data; nothing is computed, elements are bytes.
 
     copy_strided_<bytes>    operand  in, out, table      element of 1, 2, 4 or 8 bytes; the table is made by `strides.copy_table`:
@@ -45,7 +46,7 @@ _LONG = 1024
 
 
 @inline
-def copy_run(to, source, count):  # type: ignore[no-untyped-def]
+def copy_run(to, source, count):
     """Copy `count` bytes by moves of one fixed size; the last one overlaps the one before it."""
     if count >= _LONG:
         copy_bytes(to, source, count)
@@ -73,7 +74,7 @@ def copy_run(to, source, count):  # type: ignore[no-untyped-def]
 
 
 @inline
-def _advance(table, counters, dims):  # type: ignore[no-untyped-def]
+def _advance(table, counters, dims):
     """Count one further in the outer dimensions; gives how far the input moves, and the output (in elements)."""
     source_step, target_step = 0, 0
     for k in range(dims):
@@ -94,7 +95,7 @@ def _make_copy_strided(nbytes: int, load: Any, store: Any) -> None:
     transpose, side = make_transpose(nbytes), SIDE[nbytes]
 
     @inline
-    def scattered(source, target, rows, row_in, row_out, run, run_in, run_out):  # type: ignore[no-untyped-def]
+    def scattered(source, target, rows, row_in, row_out, run, run_in, run_out):
         for i in range(rows):
             a, b = source + i * row_in, target + i * row_out
             for _ in range(run):
@@ -103,7 +104,7 @@ def _make_copy_strided(nbytes: int, load: Any, store: Any) -> None:
                 b += run_out
 
     @inline
-    def transposed(source, target, rows, row_out, run, run_in):  # type: ignore[no-untyped-def]
+    def transposed(source, target, rows, row_out, run, run_in):
         """Input rows are neighbours, output runs are: whole blocks, then the two edges."""
         whole_rows, whole_run = rows - rows % side, run - run % side
         for i in range(0, whole_rows, side):
@@ -125,7 +126,7 @@ def _make_copy_strided(nbytes: int, load: Any, store: Any) -> None:
         )
 
     @inline
-    def plane(source, target, rows, row_in, row_out, run, run_in, run_out):  # type: ignore[no-untyped-def]
+    def plane(source, target, rows, row_in, row_out, run, run_in, run_out):
         if run_in == nbytes and run_out == nbytes:
             for i in range(rows):
                 copy_run(target + i * row_out, source + i * row_in, run * nbytes)
@@ -135,7 +136,7 @@ def _make_copy_strided(nbytes: int, load: Any, store: Any) -> None:
             scattered(source, target, rows, row_in, row_out, run, run_in, run_out)
 
     @kernel(f"copy_strided_{nbytes}", __name__)
-    def copy_strided(arena, record):  # type: ignore[no-untyped-def]
+    def copy_strided(arena, record):
         outer_dims = size(record, 0) - 2
         source = operand(arena, record, 0) + size(record, 1) * nbytes
         target = operand(arena, record, 1) + size(record, 2) * nbytes
@@ -166,7 +167,7 @@ for _nbytes, _load, _store in (
 
 
 @kernel("copy_blocks", __name__)
-def copy_blocks(arena, record):  # type: ignore[no-untyped-def]
+def copy_blocks(arena, record):
     """See the top of this file."""
     count, nbytes, in_stride, out_stride = size(record, 0), size(record, 1), size(record, 2), size(record, 3)
     source = operand(arena, record, 0) + size(record, 4)
@@ -177,14 +178,14 @@ def copy_blocks(arena, record):  # type: ignore[no-untyped-def]
 
 
 @inline
-def _index(address, index_type, i):  # type: ignore[no-untyped-def]
+def _index(address, index_type, i):
     if index_type == _INT32:
         return load_i32(address + 4 * i) + 0  # an int64 like the other
     return load_i64(address + 8 * i)
 
 
 @inline
-def _gather(data, index, out, outer, axis, count, nbytes, index_type):  # type: ignore[no-untyped-def]
+def _gather(data, index, out, outer, axis, count, nbytes, index_type):
     for o in range(outer):
         base = data + o * axis * nbytes
         for j in range(count):
@@ -196,7 +197,7 @@ def _gather(data, index, out, outer, axis, count, nbytes, index_type):  # type: 
 
 
 @kernel("gather_blocks", __name__)
-def gather_blocks(arena, record):  # type: ignore[no-untyped-def]
+def gather_blocks(arena, record):
     """See the top of this file."""
     data, index, out = operand(arena, record, 0), operand(arena, record, 1), operand(arena, record, 2)
     outer, axis, count, nbytes = size(record, 0), size(record, 1), size(record, 2), size(record, 3)
@@ -205,7 +206,7 @@ def gather_blocks(arena, record):  # type: ignore[no-untyped-def]
 
 
 @kernel("gather_blocks_checked", __name__)
-def gather_blocks_checked(arena, record):  # type: ignore[no-untyped-def]
+def gather_blocks_checked(arena, record):
     """See the top of this file."""
     data, index, out = operand(arena, record, 0), operand(arena, record, 1), operand(arena, record, 2)
     outer, axis, count, nbytes = size(record, 0), size(record, 1), size(record, 2), size(record, 3)
@@ -219,7 +220,7 @@ def gather_blocks_checked(arena, record):  # type: ignore[no-untyped-def]
 
 
 @kernel("fill", __name__)
-def fill(arena, record):  # type: ignore[no-untyped-def]
+def fill(arena, record):
     """See the top of this file."""
     target, nbytes, pattern = operand(arena, record, 0), size(record, 0), size(record, 1)
     line = stack(64)
