@@ -6,8 +6,9 @@ import onnx
 import onnx_ir as ir
 from google.protobuf.message import DecodeError
 
-from rt_engine.errors import InvalidModelError, ModelFileError
+from rt_engine.errors import InvalidModelError, ModelFileError, Reason, UnsupportedModelError
 
+OLDEST_OPSET = 7
 MOST_BYTES = (1 << 31) - 1
 """Protobuf's own limit for one message; larger models keep their weights in external data."""
 
@@ -23,16 +24,17 @@ def read(source: str | Path | bytes | onnx.ModelProto) -> ir.Model:
         InvalidModelError: it is ONNX but breaks ONNX's rules.
     """
     name, folder, proto = _parse(source)
+    _check_opset(proto, name)
     _check_external_data(proto, name, folder)
-    try:
-        onnx.checker.check_model(proto)
-    except onnx.checker.ValidationError as error:
-        raise InvalidModelError(f"{name} breaks ONNX's rules: {_first_lines(error)}") from error
     try:
         if folder is not None:
             onnx.load_external_data_for_model(proto, str(folder))
+        onnx.checker.check_model(proto)
+    except (OSError, ValueError, onnx.checker.ValidationError) as error:
+        raise InvalidModelError(f"{name} breaks ONNX's rules: {_first_lines(error)}") from error
+    try:
         return ir.from_proto(proto)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, onnx.checker.ValidationError) as error:
+    except (ValueError, KeyError, TypeError, RuntimeError) as error:
         raise InvalidModelError(f"{name} cannot be turned into a graph: {_first_lines(error)}") from error
 
 
@@ -70,6 +72,16 @@ def _file_bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ModelFileError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _check_opset(proto: onnx.ModelProto, name: str) -> None:
+    """Opsets from 7 on, up to the newest that the installed `onnx` knows."""
+    newest = onnx.defs.onnx_opset_version()
+    for entry in proto.opset_import:
+        if entry.domain in ("", "ai.onnx") and not OLDEST_OPSET <= entry.version <= newest:
+            why = f"opset {entry.version} is not supported; {OLDEST_OPSET} to {newest} are"
+            help = "export it for one of these, or convert it with onnx.version_converter"
+            raise UnsupportedModelError(name, [Reason("the whole model", "opset", why, help)])
 
 
 def _check_external_data(proto: onnx.ModelProto, name: str, folder: Path | None) -> None:

@@ -101,7 +101,7 @@ def _onnx_inference(node: ir.Node, version: int, protos: list[Any], source: str)
             data[str(v.name)] = onnx.numpy_helper.from_array(array, str(v.name))
     try:
         found = onnx.shape_inference.infer_node_outputs(schema, ir.to_proto(node), types, data, opset_imports=protos)
-    except (onnx.shape_inference.InferenceError, ValueError, RuntimeError, KeyError) as error:
+    except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError, ValueError, RuntimeError, KeyError) as error:
         given = ", ".join(f"{v.name}: {v.dtype}{list(v.shape) if v.shape is not None else '?'}" for v in inputs)
         words = " ".join(str(error).split())
         raise InvalidModelError(f"{source}: {node.op_type} (node '{node.name}') does not fit its inputs ({given}): {words}") from error

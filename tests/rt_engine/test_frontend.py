@@ -1,0 +1,191 @@
+"""Bad model files: a clear error with file, node and reason; nothing crashes."""
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
+
+import rt_engine
+from rt_engine.errors import EngineError, InvalidModelError, ModelFileError, ShapeBindingError, UnsupportedModelError
+
+
+def model(nodes, inputs=(("x", 1, [1, 4]),), outputs=(("y", 1, [1, 4]),), weights=(), opset=17, domain="") -> onnx.ModelProto:
+    """A small model; `weights` are (name, array)."""
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info(*i) for i in inputs],
+        [helper.make_tensor_value_info(*o) for o in outputs],
+        [numpy_helper.from_array(np.asarray(a), n) for n, a in weights],
+    )
+    opsets = [helper.make_opsetid("", opset)] + ([helper.make_opsetid(domain, 1)] if domain else [])
+    return helper.make_model(graph, opset_imports=opsets, ir_version=8)
+
+
+IDENTITY = model([helper.make_node("Identity", ["x"], ["y"])])
+
+
+def test_a_missing_file_is_named():
+    """The path and the system's reason."""
+    with pytest.raises(ModelFileError, match=r"/nowhere/m\.onnx cannot be read"):
+        rt_engine.load("/nowhere/m.onnx")
+
+
+def test_a_folder_is_no_model(tmp_path):
+    """A folder gives an error, not a traceback."""
+    with pytest.raises(ModelFileError, match="cannot be read"):
+        rt_engine.load(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello, this is text", b"\x00" * 1000, b"\xff" * 64])
+def test_what_is_no_onnx_file_is_refused(tmp_path, content):
+    """Empty, text, zeros and garbage."""
+    path = tmp_path / "m.onnx"
+    path.write_bytes(content)
+    with pytest.raises((ModelFileError, InvalidModelError), match=r"m\.onnx"):
+        rt_engine.load(path)
+
+
+def test_two_gigabytes_of_nothing_are_refused_unread(tmp_path):
+    """A sparse file over the limit is refused by its size, at once."""
+    path = tmp_path / "huge.onnx"
+    with path.open("wb") as file:
+        file.truncate(1 << 31)
+    with pytest.raises(ModelFileError, match="external data"):
+        rt_engine.load(path)
+
+
+@given(st.integers(1, len(IDENTITY.SerializeToString()) - 1))
+def test_a_truncated_model_is_an_error_of_ours(length):
+    """Whatever is cut off, it is an EngineError (or what is left is still a model)."""
+    try:
+        rt_engine.load(IDENTITY.SerializeToString()[:length])
+    except EngineError:
+        pass
+
+
+@given(st.data())
+def test_a_damaged_model_is_an_error_of_ours(data):
+    """Flipped bytes give an EngineError or a model, never another exception."""
+    content = bytearray(IDENTITY.SerializeToString())
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        rt_engine.load(bytes(content))
+    except EngineError:
+        pass
+
+
+@pytest.mark.parametrize("location", ["../secret.bin", "/etc/passwd", ""])
+def test_external_data_outside_the_folder_is_refused(tmp_path, location):
+    """A model must not read the rest of the disk."""
+    (tmp_path / "secret.bin").write_bytes(b"\0" * 16)
+    (tmp_path / "models").mkdir()
+    m = model([helper.make_node("Add", ["x", "w"], ["y"])], weights=[("w", np.ones(4, np.float32))])
+    weight = m.graph.initializer[0]
+    weight.ClearField("raw_data")
+    weight.data_location = TensorProto.EXTERNAL
+    weight.external_data.add(key="location", value=location)
+    path = tmp_path / "models" / "m.onnx"
+    path.write_bytes(m.SerializeToString())
+    with pytest.raises(ModelFileError, match="'w'"):
+        rt_engine.load(path)
+
+
+def test_external_data_in_the_folder_is_read(tmp_path):
+    """Weights beside the model are found, from any working directory."""
+    m = model([helper.make_node("MatMul", ["x", "w"], ["y"])], weights=[("w", np.eye(4, dtype=np.float32) * 2)])
+    onnx.save_model(m, tmp_path / "m.onnx", save_as_external_data=True, location="w.bin", size_threshold=0)
+    x = np.arange(4, dtype=np.float32).reshape(1, 4)
+    assert np.array_equal(rt_engine.load(tmp_path / "m.onnx").run({"x": x})[0], 2 * x)
+
+
+def test_missing_external_data_is_named(tmp_path):
+    """The message names the file that is missing."""
+    m = model([helper.make_node("MatMul", ["x", "w"], ["y"])], weights=[("w", np.eye(4, dtype=np.float32))])
+    onnx.save_model(m, tmp_path / "m.onnx", save_as_external_data=True, location="w.bin", size_threshold=0)
+    (tmp_path / "w.bin").unlink()
+    with pytest.raises(ModelFileError, match=r"w\.bin"):
+        rt_engine.load(tmp_path / "m.onnx")
+
+
+def test_a_cycle_is_refused():
+    """ONNX's own rule: nodes are topologically sorted."""
+    nodes = [helper.make_node("Add", ["x", "b"], ["a"]), helper.make_node("Identity", ["a"], ["b"]), helper.make_node("Identity", ["a"], ["y"])]
+    with pytest.raises(InvalidModelError, match="topological"):
+        rt_engine.load(model(nodes))
+
+
+def test_all_unknown_operators_are_named_at_once():
+    """Every node that stands in the way, with its name."""
+    nodes = [
+        helper.make_node("Hardmax", ["x"], ["a"], name="first"),
+        helper.make_node("Det", ["a"], ["b"], name="second"),
+        helper.make_node("Identity", ["b"], ["y"]),
+    ]
+    with pytest.raises(UnsupportedModelError) as caught:
+        rt_engine.load(model(nodes))
+    assert [r.node for r in caught.value.reasons] == ["first", "second"]
+    assert "Hardmax" in str(caught.value)
+    assert "docs/operators.md" in str(caught.value)
+
+
+def test_an_unknown_domain_is_named():
+    """A custom operator is refused with its domain."""
+    nodes = [helper.make_node("Magic", ["x"], ["y"], domain="com.acme", name="n")]
+    with pytest.raises(UnsupportedModelError, match="com.acme:Magic"):
+        rt_engine.load(model(nodes, domain="com.acme"))
+
+
+@pytest.mark.parametrize("opset", [1, 6, 999])
+def test_an_opset_outside_of_the_range_is_refused(opset):
+    """Too old or too new: the range is in the message."""
+    with pytest.raises(UnsupportedModelError, match=f"opset {opset}"):
+        rt_engine.load(model([helper.make_node("Identity", ["x"], ["y"])], opset=opset))
+
+
+def test_wrong_types_are_refused():
+    """float32 + int64 is not ONNX."""
+    nodes = [helper.make_node("MatMul", ["x", "i"], ["y"], name="n")]
+    with pytest.raises(InvalidModelError, match="n"):
+        rt_engine.load(model(nodes, inputs=(("x", 1, [1, 4]), ("i", 7, [4, 4]))))
+
+
+def test_shapes_that_do_not_fit_are_refused_with_node_and_shapes():
+    """The node and what it was given."""
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["y"], name="product")]
+    with pytest.raises(InvalidModelError, match="product"):
+        rt_engine.load(model(nodes, weights=[("w", np.ones((5, 2), np.float32))]))
+
+
+def test_a_dimension_without_a_size_is_named():
+    """The message names the dimension and how to bind it."""
+    m = model([helper.make_node("Identity", ["x"], ["y"])], inputs=(("x", 1, ["batch", "length"]),), outputs=(("y", 1, ["batch", "length"]),))
+    with pytest.raises(ShapeBindingError, match=r"'length'.*shapes=\{'x'"):
+        rt_engine.load(m)
+    assert rt_engine.load(m, shapes={"x": (2, 3)}).inputs[0].shape == (2, 3)
+
+
+@pytest.mark.parametrize("shapes", [{"x": (1, 5)}, {"x": (4,)}, {"z": (1, 4)}, {"x": (1, -4)}])
+def test_a_shape_that_does_not_fit_is_refused(shapes):
+    """Wrong size, wrong rank, unknown input, negative size."""
+    with pytest.raises(ShapeBindingError, match="input"):
+        rt_engine.load(IDENTITY, shapes=shapes)
+
+
+def test_the_batch_is_one_by_default():
+    """An unbound first dimension is 1; a name bound on one input holds for the others."""
+    nodes = [helper.make_node("Identity", ["x"], ["y"]), helper.make_node("Identity", ["z"], ["u"])]
+    m = model(nodes, inputs=(("x", 1, ["n", 4]), ("z", 1, ["n", 2])), outputs=(("y", 1, ["n", 4]), ("u", 1, ["n", 2])))
+    assert [i.shape for i in rt_engine.load(m).inputs] == [(1, 4), (1, 2)]
+    assert [i.shape for i in rt_engine.load(m, shapes={"x": (3, 4)}).inputs] == [(3, 4), (3, 2)]
+
+
+def test_sub_graphs_are_refused():
+    """Control flow is not there yet, and says so."""
+    branch = helper.make_graph([helper.make_node("Identity", ["x"], ["b"])], "b", [], [helper.make_tensor_value_info("b", 1, [1, 4])])
+    nodes = [helper.make_node("If", ["c"], ["y"], then_branch=branch, else_branch=branch, name="if")]
+    with pytest.raises(UnsupportedModelError, match="If"):
+        rt_engine.load(model(nodes, inputs=(("x", 1, [1, 4]), ("c", 9, []))))
