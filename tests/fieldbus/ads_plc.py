@@ -216,7 +216,7 @@ class AdsPlc:
         error, body = 0, b""
         if target != self.net_id or port != self.ams_port:
             error = NO_PORT
-        elif command not in self._COMMANDS:
+        elif command not in COMMANDS:
             error = NO_COMMAND
         else:
             body = self._guarded(session, command, data)
@@ -226,7 +226,7 @@ class AdsPlc:
         try:
             if self.faults.error and command in (READ, WRITE, READ_WRITE):
                 raise AdsError(self.faults.error)
-            return struct.pack("<I", 0) + self._COMMANDS[command](self, session, data)
+            return struct.pack("<I", 0) + COMMANDS[command](self, session, data)
         except AdsError as error:
             tail = b"\0\0\0\0" if command in (READ, READ_WRITE) else b""
             return struct.pack("<I", error.code) + tail
@@ -265,11 +265,6 @@ class AdsPlc:
         if session.notes.pop(struct.unpack("<I", data)[0], None) is None:
             raise AdsError(NO_NOTE)
         return b""
-
-    _COMMANDS = {
-        DEVICE_INFO: _device_info, READ: _read, WRITE: _write, STATE: _state, ADD_NOTE: _add_note, DEL_NOTE: _del_note,
-        READ_WRITE: _read_write,
-    }  # fmt: skip
 
     # --- index groups -----------------------------------------------------------------------------------------------
 
@@ -339,7 +334,7 @@ class AdsPlc:
         return codes
 
     def _sum_read_write(self, count: int, data: bytes) -> bytes:
-        """n x (group, offset, read size, write size), then what is written -> n x (error, length), then what was read."""
+        """n x (group, offset, read size, write size), then the input -> n x (error, length), then the output."""
         heads, at, results, values = data[: 16 * count], 16 * count, b"", b""
         for group, offset, read_size, write_size in struct.iter_unpack("<IIII", heads):
             part = data[at : at + write_size]
@@ -414,3 +409,14 @@ def _attempt(work):  # type: ignore[no-untyped-def]
         return 0, work() or b""
     except AdsError as error:
         return error.code, b""
+
+
+COMMANDS = {
+    DEVICE_INFO: AdsPlc._device_info,
+    READ: AdsPlc._read,
+    WRITE: AdsPlc._write,
+    STATE: AdsPlc._state,
+    ADD_NOTE: AdsPlc._add_note,
+    DEL_NOTE: AdsPlc._del_note,
+    READ_WRITE: AdsPlc._read_write,
+}
