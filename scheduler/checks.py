@@ -1,4 +1,4 @@
-"""Does a task fit its model and its channels? Every check names the task, the entry, what was expected and what came."""
+"""Does a task fit its model and its channels? Complaints say which task and entry, what was expected and what came."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -15,6 +15,8 @@ from scheduler.task import Input, Output, Task
 
 if TYPE_CHECKING:
     from rt_engine import Model, TensorSpec
+
+_NO_MODEL = "{}: tensor {!r}, but the task has no model; use tensor=None for values of the step alone"
 
 
 def tag_at(channel: Channel, cell: int) -> Tag:
@@ -142,9 +144,17 @@ def _check_coverage(task: Task) -> None:
             if count != 1:
                 tag = tag_at(channels[key], cell)
                 raise TaskError(
-                    f"task {task.name!r}: cell {cell} ({tag.name}) of output channel {channels[key].name!r} is driven by "
-                    f"{count} outputs; each cell needs exactly one"
+                    f"task {task.name!r}: cell {cell} ({tag.name}) of output channel {channels[key].name!r} "
+                    f"is driven by {count} outputs; each cell needs exactly one"
                 )
+
+
+def _read_by(task: Task) -> list[Channel]:
+    return [entry.channel for entry in task.inputs]
+
+
+def _written_by(task: Task) -> list[Channel]:
+    return [entry.channel for entry in task.outputs]
 
 
 def check_together(tasks: Sequence[Task]) -> None:
@@ -152,12 +162,12 @@ def check_together(tasks: Sequence[Task]) -> None:
     names = [task.name for task in tasks]
     if not tasks or len(set(names)) != len(names):
         raise TaskError(f"a scheduler needs one or more tasks with different names, got {names}")
-    for kind, entries in (("read", [t.inputs for t in tasks]), ("written", [t.outputs for t in tasks])):
+    for kind, channels_of in (("read", _read_by), ("written", _written_by)):
         owner: dict[int, str] = {}
-        for task, group in zip(tasks, entries, strict=True):
-            for entry in group:
-                other = owner.setdefault(id(entry.channel), task.name)
+        for task in tasks:
+            for channel in channels_of(task):
+                other = owner.setdefault(id(channel), task.name)
                 if other != task.name:
                     raise TaskError(
-                        f"channel {entry.channel.name!r} is {kind} by tasks {other!r} and {task.name!r}; give each its own"
+                        f"channel {channel.name!r} is {kind} by tasks {other!r} and {task.name!r}; give each its own"
                     )

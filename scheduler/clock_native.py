@@ -1,4 +1,4 @@
-"""The system clock of a task: CLOCK_MONOTONIC, and a sleep to an absolute time. A test's clock has the same two functions."""
+"""The system clock of a task: CLOCK_MONOTONIC, and a sleep to an absolute time. A test's clock has the same two."""
 
 from rt_native.lang import clock_gettime, clock_nanosleep, export, load_i64, stack, store_i64
 

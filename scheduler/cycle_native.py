@@ -1,8 +1,8 @@
 """The cycle of a task: one function, entered once by a real-time thread, left when the task is told to stop.
 
-Between two sleeps it makes no system call (the clock is read through the vDSO), takes no lock, allocates nothing, writes no
-log and knows no Python. Page faults and context switches are therefore not counted here: the kernel counts them for
-each thread, Python reads that from /proc while the task runs, and the begin and the end of the thread are noted below.
+Between two sleeps it makes no system call (the clock is read through the vDSO), takes no lock, allocates nothing,
+writes no log and knows no Python. Page faults and context switches are therefore not counted here: the kernel counts
+them for each thread, and Python reads that from /proc while the task runs. Only begin, end and a reset call getrusage.
 """
 
 import scheduler.deadlines as deadlines
@@ -176,9 +176,9 @@ def action_on(task, fault):  # type: ignore[no-untyped-def]
     """The task's policy for a fault; safe where it has none."""
     if fault == _OK:
         return _LIVE
-    if fault == _BAD_INPUT or fault == _FILLING:
+    if fault in (_BAD_INPUT, _FILLING):
         return load_i64(task + _ON_BAD)
-    if fault == _NAN_INPUT or fault == _NAN_OUTPUT:
+    if fault in (_NAN_INPUT, _NAN_OUTPUT):
         return load_i64(task + _ON_NAN)
     if fault == _LATE_CYCLE:
         return load_i64(task + _ON_OVERRUN)

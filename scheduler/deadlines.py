@@ -30,7 +30,7 @@ def tick_served(due_ns: int, woke_ns: int, epoch_ns: int, period_ns: int) -> int
 
 
 def next_due(tick_ns: int, done_ns: int, epoch_ns: int, period_ns: int) -> int:
-    """The tick to wait for after a cycle that served `tick_ns` and ended at `done_ns`: the next, or the first still ahead."""
+    """The tick to wait for after a cycle for `tick_ns` that ended at `done_ns`: the next, or the first still ahead."""
     return max(tick_ns + period_ns, epoch_ns - (epoch_ns - done_ns) // period_ns * period_ns)
 
 
@@ -40,12 +40,12 @@ def missed_ticks(due_ns: int, tick_ns: int, next_ns: int, period_ns: int) -> int
 
 
 def is_late(due_ns: int, tick_ns: int, now_ns: int, period_ns: int) -> bool:
-    """Has a cycle missed a deadline: did it skip a tick when it woke, or is it still at work when the next tick has come?"""
+    """Has a cycle missed a deadline: did it wake a tick too late, or is it still at work at the next tick?"""
     return tick_ns != due_ns or now_ns > tick_ns + period_ns
 
 
 def watchdog_tripped(tripped: int, late_in_a_row: int, on_time_in_a_row: int, limit: int) -> int:
-    """1 while outputs must be safe: from `limit` late cycles in a row until `limit` in a row on time. Limit 0: never."""
+    """1 while outputs must be safe: after `limit` late cycles in a row, until `limit` were on time. Limit 0: never."""
     if limit <= 0:
         return 0
     if tripped:

@@ -33,7 +33,7 @@ def load_element(base, dtype, index):  # type: ignore[no-untyped-def]
         return float(load_f32(base + 4 * index))
     if dtype == FLOAT64:
         return load_f64(base + 8 * index)
-    if dtype == BOOL or dtype == UINT8:
+    if dtype in (BOOL, UINT8):
         return float(load_u8(base + index))
     if dtype == INT8:
         return float(load_i8(base + index))

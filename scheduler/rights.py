@@ -1,5 +1,7 @@
-"""What makes a thread real-time, asked for one by one. A machine may refuse: then the tasks run all the same, less evenly,
-and each `Grant` says what is missing and how to get it.
+"""What makes a thread real-time, asked for one by one.
+
+A machine may refuse: then the tasks run all the same, less evenly, and each `Grant` says what is missing and how to get
+it.
 """
 
 import ctypes
@@ -14,16 +16,17 @@ _MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
 _PR_SET_TIMERSLACK = 29
 
 PRIORITY_HOW = (
-    "as root; or 'ulimit -r 99' through /etc/security/limits.d/rt.conf ('@realtime - rtprio 99'); under systemd LimitRTPRIO=99; "
-    "in a container 'docker run --cap-add=SYS_NICE --ulimit rtprio=99'; or 'setcap cap_sys_nice,cap_ipc_lock+ep' on a copy of "
-    "the Python binary"
+    "run as root; or put '@realtime - rtprio 99' in /etc/security/limits.d/rt.conf, be in that group and log in anew "
+    "('ulimit -r' then says 99); under systemd LimitRTPRIO=99; in a container 'docker run --cap-add=SYS_NICE --ulimit "
+    "rtprio=99'; or 'setcap cap_sys_nice,cap_ipc_lock+ep' on a copy of the Python binary"
 )
 MEMORY_HOW = (
-    "as root; or '@realtime - memlock unlimited' in /etc/security/limits.d/rt.conf; under systemd LimitMEMLOCK=infinity; "
-    "in a container 'docker run --ulimit memlock=-1' (--cap-add=IPC_LOCK)"
+    "run as root; or put '@realtime - memlock unlimited' in /etc/security/limits.d/rt.conf, be in that group and log "
+    "in anew; under systemd LimitMEMLOCK=infinity; in a container 'docker run --ulimit memlock=-1', or with "
+    "--cap-add=IPC_LOCK"
 )
 LATENCY_HOW = (
-    'as root; or a udev rule: KERNEL=="cpu_dma_latency", GROUP="realtime", MODE="0660"; in a container '
+    'run as root; or a udev rule: KERNEL=="cpu_dma_latency", GROUP="realtime", MODE="0660"; in a container '
     "'docker run --device /dev/cpu_dma_latency'; or boot with 'processor.max_cstate=1 idle=poll'"
 )
 THROTTLING_HOW = "sysctl kernel.sched_rt_runtime_us=-1, or keep the tasks of a core below that share"
@@ -31,7 +34,7 @@ THROTTLING_HOW = "sysctl kernel.sched_rt_runtime_us=-1, or keep the tasks of a c
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """One thing asked of the system. `why` tells what it is for, or what the system answered; `how_to_grant` what would help."""
+    """One thing asked of the system: `why` it helps (and what the system answered), and what would make it granted."""
 
     name: str
     granted: bool
@@ -80,7 +83,7 @@ def use_cpu(cpu: int) -> Grant:
 
 
 def use_exact_timers() -> Grant:
-    """Set the timer slack of the calling thread to 1 ns: without SCHED_FIFO the kernel may delay a wake-up by 50 us else."""
+    """Set the timer slack of the calling thread to 1 ns; without SCHED_FIFO the kernel else adds up to 50 us."""
     return _attempt(
         "timer slack 1 ns",
         lambda: _call(_LIBC.prctl(_PR_SET_TIMERSLACK, ctypes.c_ulong(1), 0, 0, 0)),
@@ -90,10 +93,9 @@ def use_exact_timers() -> Grant:
 
 
 def lock_memory() -> Grant:
-    """Keep every page of this process that is, or comes, into memory from being written to disk; for the life of the process.
+    """Keep the pages of this process in memory, for its life: those that are there, and others once they are touched.
 
-    Pages are locked when they are first touched (MCL_ONFAULT), so the process does not grow; what a cycle uses is touched
-    before its first tick.
+    The process does not grow by it (MCL_ONFAULT); what a cycle uses is touched before its first tick.
     """
     return _attempt(
         "locked memory",

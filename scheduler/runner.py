@@ -94,7 +94,7 @@ class TaskRunner:
         return not self.is_alive
 
     def revoke(self) -> bool:
-        """Take the outputs from a task that hangs, and make them safe; False if it is writing just now, so does not hang."""
+        """Take the outputs from a task that hangs and make them safe; False if it writes just now, so does not hang."""
         return self._revoke(self.memory.address, self._clock.now_ns()) != 0
 
     def release(self) -> None:

@@ -96,7 +96,7 @@ class Scheduler:
             runner.set_epoch(self._epoch_ns)
 
     def stop(self) -> None:
-        """Stop every task; their outputs are safe when this returns, also those of a task that hangs. Does nothing twice."""
+        """Stop every task; their outputs are safe when this returns, also those of a task that hangs."""
         if not self._running:
             return
         self._running = False
@@ -158,10 +158,10 @@ class Scheduler:
     # --- model updates ------------------------------------------------------------------------------------------------
 
     def next_common_tick(self, slot: "ModelSlot | None" = None, margin_s: float = UPDATE_MARGIN_S) -> int:
-        """A time, at least `margin_s` ahead, at which every task of a slot (of all, if None) has a tick. CLOCK_MONOTONIC, ns.
+        """When every task of a slot (all tasks, if None) has a tick, at least `margin_s` ahead. CLOCK_MONOTONIC, ns.
 
-        Where ticks coincide less than once a second, or nothing runs, it is just `margin_s` ahead: then each task changes at
-        its own first tick after that.
+        Where ticks coincide less than once a second, or nothing runs, it is just `margin_s` ahead: then each task
+        changes at its own first tick after that.
         """
         soon = self._clock.now_ns() + round(margin_s * 1e9)
         periods = [r.task.period_ns for r in self._runners.values() if slot is None or r.slot is slot]

@@ -81,7 +81,7 @@ class Step:
         if exports.get(symbol) != ARGUMENTS:
             found = ", ".join(f"{name}({count} arguments)" for name, count in exports.items()) or "nothing"
             raise StepError(
-                f"step {where!r}: expected an @export with {ARGUMENTS} arguments (inputs, n_in, outputs, n_out, state); "
-                f"{path.name} exports {found}"
+                f"step {where!r}: expected an @export with {ARGUMENTS} arguments (inputs, n_in, outputs, n_out, "
+                f"state); {path.name} exports {found}"
             )
         return cls.from_address(library.address(symbol), state_bytes, f"{path.name}:{symbol}", library)

@@ -15,9 +15,9 @@ HANG_PERIODS = 20
 class Supervisor:
     """A thread of normal priority that looks at every task 20 times a second.
 
-    A task hangs when no tick has come for `HANG_S`, or `HANG_PERIODS` periods if that is longer: inside its model or its
-    user's step, or because the machine gave its thread no time at all. The time is counted in the supervisor's own looks,
-    so a process that was stopped as a whole and goes on is not taken for one that hangs.
+    A task hangs when no tick has come for `HANG_S`, or `HANG_PERIODS` periods if that is longer: inside its model or
+    its user's step, or because the machine gave its thread no time at all. The time is counted in the supervisor's own
+    looks, so a process that was stopped as a whole and goes on is not taken for one that hangs.
     """
 
     def __init__(self, runners: Sequence[TaskRunner], interval_s: float = INTERVAL_S, hang_s: float = HANG_S) -> None:

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from fieldbus.image import Channel
 from scheduler.errors import TaskError
@@ -21,7 +21,7 @@ OnOverrun = Literal["skip", "hold", "safe"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
-    """`count` cells of an input channel, from `cell` on, into a tensor of the model: `element = value * scale + offset`.
+    """`count` cells of an input channel, from `cell` on, into a tensor: `element = value * scale + offset`.
 
     Args:
         tensor: the model's input; None for a value that only the user's step reads.
@@ -49,8 +49,8 @@ class Input:
 class Output:
     """`count` elements of a tensor of the model, from `index` on, to cells of an output channel.
 
-    `value = element * scale + offset`, then clamped to `low`..`high`, then kept within `max_rate` per second of the last
-    value. Limits and safe value that are None are those of the channel's tags.
+    `value = element * scale + offset`, then clamped to `low`..`high`, then kept within `max_rate` per second of the
+    last value. Limits and safe value that are None are those of the channel's tags.
 
     Args:
         tensor: the model's output; None for a value that the user's step computes (0 before it).
@@ -74,9 +74,10 @@ class Guard:
     """What a task does with numbers that it should not trust. Hold and safe apply to all its outputs together.
 
     Args:
-        on_nan: an input, or an output of the model, is NaN or infinite: hold the last outputs, take the safe values, or pass.
-        on_bad_input: an input has bad quality or is older than `max_age_s`, or a window is not full: safe, hold, or run anyway.
-            With "run" the first sample fills a whole window.
+        on_nan: an input, or an output of the model, is NaN or infinite: hold the last outputs, take the safe values, or
+            let it pass.
+        on_bad_input: an input has bad quality or is older than `max_age_s`, or a window is not full: safe values, hold,
+            or run the model anyway (then the first sample fills a whole window).
         max_age_s: how old an input may be; `math.inf` for any.
     """
 
@@ -94,8 +95,9 @@ class Task:
         model: a `Model`; a `ModelSlot` if it is to be replaced at run time, or shared; None for a step alone.
         period_s: at least 50 us. Ticks of all tasks of a scheduler lie on one grid.
         priority: SCHED_FIFO, 1 to 99. `cpu`: the core it stays on, any if None.
-        overrun: after a missed deadline, skip to the next tick (the late outputs are written), hold the outputs, or make them safe.
-        watchdog: after so many late cycles in a row the outputs are safe, until as many in a row were on time; 0: never.
+        overrun: after a missed deadline, skip to the next tick (the late outputs are written), hold the outputs of the
+            cycle before, or make them safe. Missed ticks are never made up for.
+        watchdog: after so many late cycles in a row outputs are safe, until as many in a row were on time; 0: never.
         step: the user's own compiled function, called after the model.
     """
 
@@ -128,8 +130,8 @@ class Task:
             ("guard.on_bad_input", self.guard.on_bad_input, OnBadInput),
         )
         for what, value, allowed in policies:
-            if value not in allowed.__args__:
-                raise TaskError(f"task {self.name!r}: {what} is {value!r}; it can be {', '.join(allowed.__args__)}")
+            if value not in get_args(allowed):
+                raise TaskError(f"task {self.name!r}: {what} is {value!r}; it can be {', '.join(get_args(allowed))}")
 
     @property
     def period_ns(self) -> int:
