@@ -84,11 +84,12 @@ class SlotReader:
         self.context, self._offered = self._offered, None
 
     def _withdraw(self) -> bool:
-        """Take the offer back; False if the task has just taken it."""
-        taken_back = KERNELS.function("slot_withdraw")(self.address) != 0
-        if taken_back:
-            self._offered = None
-        return taken_back
+        """Take the offer back; False if the task has taken it at this very moment."""
+        if KERNELS.function("slot_withdraw")(self.address) == 0:
+            self._settle()
+            return False
+        self._offered = None
+        return True
 
 
 class ModelSlot:
@@ -165,45 +166,52 @@ class ModelSlot:
 
         Raises:
             InterfaceError: inputs or outputs differ; nothing has changed.
-            UpdateError: a task did not take it in time; those that had not, keep the old version.
+            UpdateError: a task did not take it in time; all run the old version again.
         """
         begin = time.monotonic_ns()
         with self._lock:
             self.check(model)
             contexts = [warmed(model) for _ in self._readers]
             ready = time.monotonic_ns()
-            self._fields["activation_ns"] = NEVER
-            for reader, context in zip(self._readers, contexts, strict=True):
-                reader._offer(context)
-            activation = at() if callable(at) else at if at is not None else time.monotonic_ns() + MARGIN_NS
-            self._fields["activation_ns"] = activation
+            old = [r.context for r in self._readers]
             running = [r for r in self._readers if r.running]
-            self._wait(max(activation, time.monotonic_ns()) + int(timeout_s * 1e9))
+            activation, late = self._switch(list(zip(self._readers, contexts, strict=True)), at, timeout_s)
+            if late:
+                back = [(r, c) for r, c in zip(self._readers, old, strict=True) if r not in late]
+                self._switch(back, None, timeout_s)
+                raise UpdateError(
+                    f"slot '{self.name}': {len(late)} of {len(self._readers)} tasks did not take the new version within "
+                    f"{timeout_s:g} s; all run the old one. Is a task paused or overrunning?"
+                )
             live = time.monotonic_ns()
             self._model, self._version = model, self._version + 1
             taken = tuple(r.taken_ns for r in running)
             return UpdateResult(self._version, ready - begin, live - begin, activation, taken)
 
-    def _wait(self, until_ns: int) -> None:
-        pending = list(self._readers)
-        while pending:
-            for reader in list(pending):
-                if reader.is_pending and not reader.running:
-                    self._pick(reader.address, NEVER)
-                if not reader.is_pending:
-                    reader._settle()
-                    pending.remove(reader)
-            if pending and time.monotonic_ns() > until_ns:
-                late = [r for r in pending if r._withdraw()]
-                for reader in set(pending) - set(late):
-                    reader._settle()
-                if late:
-                    raise UpdateError(
-                        f"slot '{self.name}': {len(late)} of {len(self._readers)} tasks did not take the new version in time; "
-                        "they keep the old one. Is a task paused or overrunning?"
-                    )
-                return
-            time.sleep(0.0005)
+    def _switch(
+        self, offers: list[tuple[SlotReader, Context]], at: int | Callable[[], int] | None, timeout_s: float
+    ) -> tuple[int, list[SlotReader]]:
+        """Offer a context to each reader, activate, wait; gives the activation time and who did not take it."""
+        self._fields["activation_ns"] = NEVER
+        for reader, context in offers:
+            reader._offer(context)
+        activation = at() if callable(at) else at if at is not None else time.monotonic_ns() + MARGIN_NS
+        self._fields["activation_ns"] = activation
+        until = max(activation, time.monotonic_ns()) + int(timeout_s * 1e9)
+        pending = [r for r, _ in offers]
+        while pending and time.monotonic_ns() < until:
+            pending = [r for r in pending if not self._has_taken(r)]
+            if pending:
+                time.sleep(0.0005)
+        return activation, [r for r in pending if not self._has_taken(r) and r._withdraw()]
+
+    def _has_taken(self, reader: SlotReader) -> bool:
+        if reader.is_pending and not reader.running:
+            self._pick(reader.address, NEVER)
+        if reader.is_pending:
+            return False
+        reader._settle()
+        return True
 
 
 def warmed(model: Model) -> Context:

@@ -1,0 +1,80 @@
+"""Memory layout: no two living storages overlap, in-place only where nobody reads later."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rt_engine.layout import ARENA_HEADER
+from rt_engine.lower import Buffer, Builder, Kind, Storage
+from rt_engine.plan import Life, allocate, merge_in_place, plan
+from rt_native.memory import align
+
+
+def buffer(nbytes=64, kind=Kind.TEMPORARY):
+    return Buffer("b", np.dtype(np.uint8), (nbytes,), Storage(kind, nbytes))
+
+
+@given(st.lists(st.tuples(st.integers(0, 500), st.integers(0, 20), st.integers(0, 20)), max_size=30))
+def test_storages_that_live_together_do_not_overlap(spans):
+    """Any two lives that share a moment have bytes of their own, 64-byte aligned, after the header."""
+    lives = [Life(Storage(Kind.TEMPORARY, size), min(a, b), max(a, b)) for size, a, b in spans]
+    offsets, end = allocate(lives)
+    places = [(offsets[x.storage], offsets[x.storage] + align(max(x.storage.nbytes, 1)), x) for x in lives]
+    for i, (start, stop, life) in enumerate(places):
+        assert start % 64 == 0
+        assert align(ARENA_HEADER.itemsize) <= start < stop <= end
+        for other_start, other_stop, other in places[:i]:
+            apart = life.last < other.first or other.last < life.first
+            assert apart or stop <= other_start or other_stop <= start
+
+
+def chain(*calls):
+    build = Builder(nodes=[("n", "op")])
+    for operands, inplace in calls:
+        build.call("k", operands, inplace=inplace)
+    return build.calls
+
+
+def test_an_operation_takes_the_memory_of_an_input_that_dies():
+    """a -> b in place: b is where a was."""
+    x, a, b, y = buffer(kind=Kind.INPUT), buffer(), buffer(), buffer(kind=Kind.OUTPUT)
+    calls = chain(((x, a), ()), ((a, b), (0,)), ((b, y), ()))
+    assert merge_in_place(calls) == {b.storage: a.storage}
+
+
+def test_memory_that_is_read_later_is_not_taken():
+    """a is read again by the third call."""
+    x, a, b, y = buffer(kind=Kind.INPUT), buffer(), buffer(), buffer(kind=Kind.OUTPUT)
+    calls = chain(((x, a), ()), ((a, b), (0,)), ((a, b, y), ()))
+    assert merge_in_place(calls) == {}
+
+
+def test_an_input_of_the_model_is_never_overwritten():
+    """The caller may write an input once and run many times."""
+    x, a, y = buffer(kind=Kind.INPUT), buffer(), buffer(kind=Kind.OUTPUT)
+    assert merge_in_place(chain(((x, a), (0,)), ((a, y), ()))) == {}
+
+
+def test_an_output_lends_its_memory_to_what_becomes_it():
+    """gemm -> tanh in place on the output: one storage for both."""
+    x, a, y = buffer(kind=Kind.INPUT), buffer(), buffer(kind=Kind.OUTPUT)
+    calls = chain(((x, a), ()), ((a, y), (0,)))
+    assert merge_in_place(calls) == {a.storage: y.storage}
+    layout = plan(calls, [x.storage, y.storage])
+    assert layout.offsets[a.storage] == layout.offsets[y.storage]
+
+
+def test_a_smaller_output_may_take_a_larger_input_but_not_the_other_way():
+    """What is written must fit."""
+    x, small, large, y = buffer(kind=Kind.INPUT), buffer(64), buffer(128), buffer(kind=Kind.OUTPUT)
+    assert merge_in_place(chain(((x, small), ()), ((small, large), (0,)), ((large, y), ()))) == {}
+
+
+def test_a_layout_is_never_below_its_lower_bound():
+    """A chain of equal storages needs two of them at a time, and gets no more."""
+    ends = [buffer(kind=Kind.INPUT), buffer(kind=Kind.OUTPUT)]
+    middle = [buffer(1000) for _ in range(6)]
+    steps = [ends[0], *middle, ends[1]]
+    calls = chain(*(((a, b), ()) for a, b in zip(steps, steps[1:], strict=False)))
+    layout = plan(calls, [b.storage for b in ends])
+    assert layout.nbytes == layout.lower_bound

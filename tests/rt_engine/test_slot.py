@@ -1,0 +1,114 @@
+"""Hot update of a slot: checked, coordinated, complete."""
+
+import gc
+import threading
+import time
+import weakref
+
+import numpy as np
+import pytest
+from onnx import helper, numpy_helper
+
+import rt_engine
+from rt_engine.errors import InterfaceError, UpdateError
+from rt_engine.native import KERNELS
+from rt_engine.slot import SlotReader
+
+
+def scale(factor, width=4, name="x"):
+    """y = factor * x."""
+    weights = [numpy_helper.from_array(np.eye(width, dtype=np.float32) * factor, "w")]
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", [name, "w"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info(name, 1, [1, width])],
+        [helper.make_tensor_value_info("y", 1, [1, width])],
+        weights,
+    )
+    return rt_engine.load(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8))
+
+
+class Ticker(threading.Thread):
+    """A task in Python: picks a version for each tick of a common grid and notes which."""
+
+    def __init__(self, reader: SlotReader, period_ns: int) -> None:
+        super().__init__(daemon=True)
+        self.reader, self.period_ns, self.seen, self.stopped = reader, period_ns, {}, False
+        reader.running = True
+
+    def run(self) -> None:
+        pick = KERNELS.function("slot_pick")
+        tick = time.monotonic_ns() // 10_000_000 * 10_000_000
+        while not self.stopped:
+            tick += self.period_ns
+            while time.monotonic_ns() < tick:
+                time.sleep(0.0001)
+            self.seen[tick] = pick(self.reader.address, tick)
+
+
+def test_an_update_without_tasks_is_taken_at_once():
+    """Readers that do not run change here and now."""
+    slot = rt_engine.ModelSlot(scale(1))
+    reader = slot.reader()
+    result = slot.update(scale(2))
+    assert (slot.version, result.version, reader.switches) == (2, 2, 1)
+    reader.context.inputs["x"][...] = 3
+    reader.context.run()
+    assert reader.context.outputs["y"][0, 0] == 6
+
+
+@pytest.mark.parametrize("other", [scale(1, width=5), scale(1, name="z")])
+def test_another_interface_is_refused_and_nothing_changes(other):
+    """The message shows both interfaces."""
+    slot = rt_engine.ModelSlot(scale(1), "policy")
+    reader = slot.reader()
+    with pytest.raises(InterfaceError, match=r"slot 'policy'.*float32\[1, 4\]"):
+        slot.update(other)
+    assert (slot.version, reader.switches, reader.is_pending) == (1, 0, False)
+
+
+def test_all_tasks_change_at_the_activation_time():
+    """Before it every tick runs the old version, from it on the new one; both tasks, whatever their period."""
+    slot = rt_engine.ModelSlot(scale(1))
+    tickers = [Ticker(slot.reader(), period) for period in (1_000_000, 2_000_000)]
+    for t in tickers:
+        t.start()
+    old = [t.reader.context.block_address for t in tickers]
+    result = slot.update(scale(2), at=lambda: (time.monotonic_ns() // 10_000_000 + 3) * 10_000_000)
+    time.sleep(0.01)
+    for t in tickers:
+        t.stopped = True
+        t.join()
+    assert result.same_tick
+    assert set(result.taken_ns) == {result.activation_ns}
+    for t, old_block in zip(tickers, old, strict=True):
+        assert all((block == old_block) == (tick < result.activation_ns) for tick, block in t.seen.items())
+        assert t.seen[result.activation_ns] == t.reader.context.block_address
+
+
+def test_no_update_is_half_applied():
+    """One task ticks, one does not: the update is taken back from both, with an error; the slot stays usable."""
+    slot = rt_engine.ModelSlot(scale(1))
+    ticker, stuck = Ticker(slot.reader(), 1_000_000), slot.reader()
+    ticker.start()
+    stuck.running = True  # says that it runs, but does not
+    before = ticker.reader.context
+    with pytest.raises(UpdateError, match="1 of 2 tasks did not take"):
+        slot.update(scale(2), timeout_s=0.02)
+    ticker.stopped = True
+    ticker.join()
+    assert ticker.reader.context is before
+    assert list(ticker.seen.values())[-1] == before.block_address
+    assert (slot.version, stuck.is_pending) == (1, False)
+    ticker.reader.running = stuck.running = False
+    assert slot.update(scale(3)).version == 2
+
+
+def test_the_old_version_is_freed():
+    """After an update nothing holds the old model or its contexts."""
+    slot = rt_engine.ModelSlot(scale(1))
+    reader = slot.reader()
+    old = weakref.ref(slot.model), weakref.ref(reader.context)
+    slot.update(scale(2))
+    gc.collect()
+    assert [r() for r in old] == [None, None]
