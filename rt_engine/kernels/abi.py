@@ -31,6 +31,12 @@ def operand(arena, record, index):  # type: ignore[no-untyped-def]
 
 
 @inline
+def has_operand(record, index):  # type: ignore[no-untyped-def]
+    """Is there such an operand? An optional one that is absent is -1."""
+    return load_i64(record + _OPERAND + 8 * index) != -1
+
+
+@inline
 def size(record, index):  # type: ignore[no-untyped-def]
     """An integer of the record: a count, a stride, a code."""
     return load_i64(record + _SIZE + 8 * index)

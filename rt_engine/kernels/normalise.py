@@ -1,0 +1,199 @@
+# mypy: disable-error-code="no-untyped-def,no-untyped-call"
+"""Rows that are scaled by their own statistics: softmax, log_softmax, layer norm.
+
+    softmax_<type>       operand  in, out                       out may be in
+    log_softmax_<type>   size     rows, n
+    layer_norm_<type>    operand  in, scale, bias, out, mean, inverse deviation        out may be in
+                         size     rows, n, statistics type      mean, inverse deviation: [rows], -1 where nobody wants them;
+                         param    epsilon                       their type is FLOAT or DOUBLE (the node's stash_type)
+
+Rows are contiguous. Sums are folded in the order of `rt_engine.kernels.fold`, so they belong to n and not to the machine.
+Nothing outside of the tensors is read or written.
+
+softmax      exp(x - max) / sum of it. A row with +inf or NaN, or of -inf alone, becomes NaN, as in PyTorch.
+log_softmax  x - max - log(sum of exp(x - max)), likewise.
+layer norm   d = x - mean; out = d * (1 / sqrt(mean of d * d + epsilon)) * scale + bias, in two passes, in the type of x:
+             64 (32) partial sums make float32 as good as the float32 stage one that stash_type = 1 asks for.
+"""
+
+from typing import Any
+
+from rt_engine.kernels.abi import has_operand, kernel, operand, param, size
+from rt_engine.kernels.dtypes import DType
+from rt_engine.kernels.elementary import exp, log
+from rt_engine.kernels.fold import MAX, SUM, SUM_EXP, Fold, add, make_chains, make_row
+from rt_engine.kernels.lanes import F32, F64, Element, first_lane
+from rt_native.lang import inline, store_f32, store_f64
+from rt_native.vector import BYTES, fma, max_lanes, sqrt, sum_lanes
+
+_DOUBLE = int(DType.DOUBLE)
+
+
+@inline
+def _add_square_deviation(chain, x, shift):
+    d = x - shift
+    return fma(d, d, chain)
+
+
+_SUM_SQUARE_DEVIATION = Fold(0.0, 0.0, _add_square_deviation, add, sum_lanes)
+
+
+def _make_exp_row(of: Element) -> Any:
+    """row(source, target, count, shift) -> scalar: store exp(x - shift) of every x, and sum it in the order of a fold."""
+    lanes, nbytes, splat, load_first_or = of.lanes, of.nbytes, of.splat, of.load_first_or
+    load, store, store_first = of.load_vector, of.store_vector, of.store_first
+    zero, filler = of.scalar(SUM_EXP.neutral), of.scalar(SUM_EXP.filler)
+
+    @inline
+    def exp_row(source, target, count, shift):
+        c0 = c1 = c2 = c3 = splat(zero)
+        at, whole = 0, count // lanes * lanes * nbytes
+        while at + 4 * BYTES <= whole:
+            e0, e1 = exp(load(source + at) - shift), exp(load(source + at + BYTES) - shift)
+            e2, e3 = exp(load(source + at + 2 * BYTES) - shift), exp(load(source + at + 3 * BYTES) - shift)
+            store(target + at, e0)
+            store(target + at + BYTES, e1)
+            store(target + at + 2 * BYTES, e2)
+            store(target + at + 3 * BYTES, e3)
+            c0, c1, c2, c3 = c0 + e0, c1 + e1, c2 + e2, c3 + e3
+            at += 4 * BYTES
+        while at < whole:
+            e0 = exp(load(source + at) - shift)
+            store(target + at, e0)
+            c0, c1, c2, c3 = c1, c2, c3, c0 + e0
+            at += BYTES
+        total, rest = (c0 + c2) + (c1 + c3), count - whole // nbytes
+        if rest:
+            e0 = exp(load_first_or(source + at, rest, filler) - shift)
+            store_first(target + at, e0, rest)
+            total = total + e0
+        return sum_lanes(total)
+
+    return exp_row
+
+
+def _make_softmax(of: Element) -> None:
+    lanes, nbytes, splat, load_first_or = of.lanes, of.nbytes, of.splat, of.load_first_or
+    load, store, store_first, load_first = of.load_vector, of.store_vector, of.store_first, of.load_first
+    max_row, exp_row = make_row(of, MAX), _make_exp_row(of)
+    zero, one, filler = of.scalar(0.0), of.scalar(1.0), of.scalar(SUM_EXP.filler)
+
+    @inline
+    def short_row(source, target, n):
+        """At most one vector: everything stays in registers, with the bits of a long row."""
+        x = load_first_or(source, n, filler)
+        e = exp(x - splat(max_lanes(x)))
+        store_first(target, e * splat(one / sum_lanes(e)), n)
+
+    @inline
+    def long_row(source, target, n):
+        factor = splat(one / exp_row(source, target, n, splat(max_row(source, n, splat(zero)))))
+        at, left = target, n
+        while left >= lanes:
+            store(at, load(at) * factor)
+            at += BYTES
+            left -= lanes
+        if left:
+            store_first(at, load_first(at, left) * factor, left)
+
+    @kernel("softmax_" + of.suffix, __name__)
+    def softmax(arena, record):
+        rows, n = size(record, 0), size(record, 1)
+        source, target = operand(arena, record, 0), operand(arena, record, 1)
+        for _ in range(rows):
+            if n <= lanes:
+                short_row(source, target, n)
+            else:
+                long_row(source, target, n)
+            source += n * nbytes
+            target += n * nbytes
+        return 0
+
+
+def _make_log_softmax(of: Element) -> None:
+    lanes, nbytes, splat, zero = of.lanes, of.nbytes, of.splat, of.scalar(0.0)
+    load, store, store_first, load_first = of.load_vector, of.store_vector, of.store_first, of.load_first
+    max_row, sum_row = make_row(of, MAX), make_row(of, SUM_EXP)
+
+    @kernel("log_softmax_" + of.suffix, __name__)
+    def log_softmax(arena, record):
+        n = size(record, 1)
+        source, target = operand(arena, record, 0), operand(arena, record, 1)
+        for _ in range(size(record, 0)):
+            top = splat(max_row(source, n, splat(zero)))
+            rest = log(splat(sum_row(source, n, top)))
+            left = n
+            while left >= lanes:
+                store(target, load(source) - top - rest)
+                source += BYTES
+                target += BYTES
+                left -= lanes
+            if left:
+                store_first(target, load_first(source, left) - top - rest, left)
+                source += left * nbytes
+                target += left * nbytes
+        return 0
+
+
+@inline
+def _store_statistic(to, kind, row, value):
+    if kind == _DOUBLE:
+        store_f64(to + 8 * row, value)
+    else:
+        store_f32(to + 4 * row, value)
+
+
+def _make_layer_norm(of: Element) -> None:
+    lanes, nbytes, splat, scalar = of.lanes, of.nbytes, of.splat, of.scalar
+    load, store, store_first = of.load_vector, of.store_vector, of.store_first
+    load_first, load_first_or = of.load_first, of.load_first_or
+    sum_row, square_chains, zero, one = (
+        make_row(of, SUM),
+        make_chains(of, _SUM_SQUARE_DEVIATION),
+        scalar(0.0),
+        scalar(1.0),
+    )
+
+    @inline
+    def variance(source, n, mean):
+        whole = n // lanes
+        total = square_chains(source, BYTES, whole, lanes, splat(mean))
+        rest = n - whole * lanes
+        if rest:
+            total = _add_square_deviation(total, load_first_or(source + BYTES * whole, rest, mean), splat(mean))
+        return sum_lanes(total) / scalar(n)
+
+    @inline
+    def scaled(source, target, scale, bias, n, mean, inverse):
+        at, whole = 0, n // lanes * lanes * nbytes
+        while at < whole:
+            x = (load(source + at) - mean) * inverse
+            store(target + at, fma(x, load(scale + at), load(bias + at)))
+            at += BYTES
+        rest = n - whole // nbytes
+        if rest:
+            x = (load_first(source + at, rest) - mean) * inverse
+            store_first(target + at, fma(x, load_first(scale + at, rest), load_first(bias + at, rest)), rest)
+
+    @kernel("layer_norm_" + of.suffix, __name__)
+    def layer_norm(arena, record):
+        n, kind, epsilon = size(record, 1), size(record, 2), scalar(param(record, 0))
+        source, target = operand(arena, record, 0), operand(arena, record, 3)
+        scale, bias = operand(arena, record, 1), operand(arena, record, 2)
+        for row in range(size(record, 0)):
+            mean = sum_row(source, n, splat(zero)) / scalar(n)
+            inverse = first_lane(splat(one) / sqrt(splat(variance(source, n, mean) + epsilon)))
+            scaled(source, target, scale, bias, n, splat(mean), splat(inverse))
+            if has_operand(record, 4):
+                _store_statistic(operand(arena, record, 4), kind, row, mean)
+            if has_operand(record, 5):
+                _store_statistic(operand(arena, record, 5), kind, row, inverse)
+            source += n * nbytes
+            target += n * nbytes
+        return 0
+
+
+for _of in (F32, F64):
+    _make_softmax(_of)
+    _make_log_softmax(_of)
+    _make_layer_norm(_of)
