@@ -21,6 +21,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import math
 import sys
 import threading
 import time
@@ -139,7 +140,8 @@ class Plant:
         self.connected += 1 if connected else -1
 
     async def _status(self) -> dict[str, Any]:
-        return {"connected": self.connected, "cuts": self.cuts, **self.machine.report()}
+        link = {"listening": self._server is not None, "connected": self.connected, "cuts": self.cuts}
+        return {**link, **self.machine.report()}
 
     async def _history(self) -> dict[str, Any]:
         return self.machine.history()
@@ -148,7 +150,7 @@ class Plant:
         return self.machine.mark(name)
 
     async def _cut(self, seconds: str) -> dict[str, Any]:
-        duration_s = float(seconds)
+        duration_s = _number(seconds)
         if self._server is None:
             raise CommandError("the connection is cut already")
         self.close()
@@ -158,10 +160,14 @@ class Plant:
 
     async def _restore(self, after_s: float) -> None:
         await asyncio.sleep(after_s)
-        await self.open()
+        while self._server is None:
+            try:
+                await self.open()
+            except OSError:  # somebody took the port meanwhile: `listening` in the status says so
+                await asyncio.sleep(0.05)
 
     async def _mute(self, seconds: str) -> dict[str, Any]:
-        duration_s = float(seconds)
+        duration_s = _number(seconds)
         self._silent_until_s = time.monotonic() + duration_s
         return {"event": "mute", "duration_s": duration_s, "time_s": self.machine.time_s}
 
@@ -169,9 +175,16 @@ class Plant:
         if axis not in AXES:
             raise CommandError(f"unknown axis {axis!r}; axes: {', '.join(AXES)}")
         time_s = self.machine.time_s
-        push = Push(float(newton), from_s=time_s, until_s=time_s + float(seconds))
+        push = Push(_number(newton), from_s=time_s, until_s=time_s + _number(seconds))
         self.machine.axes[axis].push = push
         return {"event": "push", "axis": axis, "force_n": push.force_n, "until_s": push.until_s}
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is not a finite number")
+    return number
 
 
 def _say(answer: dict[str, Any]) -> None:
