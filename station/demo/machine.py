@@ -1,7 +1,7 @@
 """The demo's machine: two axes with their drives, and the register map that a controller sees.
 
 Time is an argument (`Machine.advance(now_s)`), so tests own it. All values are float32, big endian, high word first
-(ABCD), unless the table says otherwise. Function codes 3, 4, 6, 16 and 23 reach the same registers.
+(ABCD), unless the table says otherwise. Function codes 3, 4, 16 and 23 reach the same registers.
 
 ```
 register  value                     unit         access
