@@ -11,6 +11,7 @@ pymodbus frames, checks CRCs, numbers transactions and matches answers. Added he
 import select
 import socket
 import ssl
+import termios
 import time
 from typing import Any, Protocol
 
@@ -232,8 +233,13 @@ class RtuClient(_Asking, ModbusSerialClient):
     def dial(self, deadline_ns: int) -> None:
         """Open the port; raises `ConnectionLostError`."""
         self.close()
-        if not ModbusSerialClient.connect(self):
-            raise ConnectionLostError(f"cannot open the serial port {self.comm_params.host}")
+        line = self.comm_params
+        try:
+            self.socket = serial.Serial(
+                line.host, line.baudrate, line.bytesize, line.parity, line.stopbits, write_timeout=1.0, exclusive=True
+            )
+        except (OSError, ValueError, termios.error) as error:
+            raise ConnectionLostError(f"cannot open the serial port {line.host}: {error}") from error
 
     def connect(self) -> bool:
         """pymodbus asks before each request; only `dial` connects."""

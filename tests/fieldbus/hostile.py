@@ -1,0 +1,90 @@
+"""A Modbus TCP device that can be told to misbehave. Its registers are zeros; what it was asked is kept."""
+
+import socket
+import struct
+import threading
+import time
+
+MODES = ("good", "garbage", "half", "silence", "exception", "write_exception", "cut", "drip", "short", "other_function")
+
+
+class Hostile:
+    """Serves 127.0.0.1:`port`; `mode` is one of `MODES` and may change at any time. `asked` holds (function, body)."""
+
+    def __init__(self) -> None:
+        self.mode = "good"
+        self.asked: list[tuple[int, bytes]] = []
+        self.connections = 0
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._socks: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def __enter__(self) -> "Hostile":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._listener.close()
+        for sock in self._socks:
+            sock.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                sock, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            self._socks.append(sock)
+            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+
+    def _serve(self, sock: socket.socket) -> None:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        stream = sock.makefile("rb")
+        try:
+            while head := stream.read(7):
+                tid, _, length, unit = struct.unpack(">HHHB", head)
+                pdu = stream.read(length - 1)
+                self.asked.append((pdu[0], pdu[1:]))
+                if not self._answer(sock, tid, unit, pdu[0], pdu[1:]):
+                    break
+        except OSError:
+            pass  # the client closed the connection
+        sock.close()
+
+    def _answer(self, sock: socket.socket, tid: int, unit: int, function: int, body: bytes) -> bool:
+        """Send what the mode says; gives whether the connection stays."""
+        good = _frame(tid, unit, _good_answer(function, body))
+        refused = _frame(tid, unit, bytes([function | 0x80, 2]))
+        writing = function in (5, 6, 15, 16)
+        mode = self.mode
+        if mode == "cut":
+            return False
+        if mode == "drip":  # a byte at a time, for ever
+            while self.mode == "drip":
+                sock.sendall(good[:1])
+                time.sleep(0.005)
+            return False
+        frames = {
+            "garbage": b"\x15\x03\x01\x00\x02\x02\x50" * 4,
+            "half": good[: len(good) // 2],
+            "silence": b"",
+            "exception": refused,
+            "write_exception": refused if writing else good,
+            "short": _frame(tid, unit, good[7:-1]),
+            "other_function": _frame(tid, unit, bytes([4]) + good[8:]),
+        }
+        sock.sendall(frames.get(mode, good))
+        return True
+
+
+def _frame(tid: int, unit: int, pdu: bytes) -> bytes:
+    return struct.pack(">HHHB", tid, 0, len(pdu) + 1, unit) + pdu
+
+
+def _good_answer(function: int, body: bytes) -> bytes:
+    if function in (5, 6, 15, 16):
+        return bytes([function]) + body[:4]
+    count = struct.unpack(">H", body[2:4])[0]
+    nbytes = (count + 7) // 8 if function in (1, 2) else 2 * count
+    return bytes([function, nbytes]) + bytes(nbytes)
