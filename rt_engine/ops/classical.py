@@ -1,0 +1,123 @@
+"""Scalers and linear models of ai.onnx.ml, as scikit-learn's exporter writes them.
+
+https://onnx.ai/onnx/operators/index_ai.onnx.ml.html : Scaler, Normalizer, LinearRegressor, LinearClassifier, ArrayFeatureExtractor
+"""
+
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_engine.lower import Buffer, Builder
+from rt_engine.ops.base import Node, operator
+from rt_engine.ops.convert import converted
+from rt_engine.ops.elementwise import broadcast
+from rt_engine.ops.linear import pack, pad_bias, product
+from rt_engine.ops.unary import unary
+
+ML = "ai.onnx.ml"
+F32 = np.dtype(np.float32)
+
+
+@operator("Scaler", domain=ML, since=1)
+def scaler(node: Node, build: Builder) -> None:
+    """(x - offset) * scale per column; computed and returned in float32, as ONNX says."""
+    x = converted(build, node.x, F32)
+    centred = build.temporary(F32, x.shape)
+    offset, scale = (build.constant(np.asarray(node.attr(name, [default]), F32)) for name, default in (("offset", 0.0), ("scale", 1.0)))
+    broadcast(build, "sub_f32", (x, offset), centred)
+    broadcast(build, "mul_f32", (centred, scale), node.y)
+
+
+@operator("Normalizer", domain=ML, since=1)
+def normalizer(node: Node, build: Builder) -> None:
+    """Each row divided by its norm; a row of zeros stays as it is."""
+    x = converted(build, node.x, F32)
+    norm = str(node.attr("norm", "MAX"))
+    kernel = {"L1": "reduce_l1_f32", "L2": "reduce_l2_f32", "MAX": "reduce_max_f32"}[norm]
+    rows, columns = prod(x.shape[:-1]), x.shape[-1]
+    norms = build.temporary(F32, (rows, 1))
+    build.call(kernel, (x, norms), (rows, columns, 1))
+    if norm != "MAX":
+        is_zero, divisor = build.temporary(np.bool_, (rows, 1)), build.temporary(F32, (rows, 1))
+        broadcast(build, "equal_f32", (norms, build.constant(np.zeros(1, F32))), is_zero)
+        broadcast(build, "where_4", (is_zero, build.constant(np.ones(1, F32)), norms), divisor)
+        norms = divisor
+    broadcast(build, "div_f32", (x, norms), node.y)
+
+
+@operator("LinearRegressor", domain=ML, since=1, infer=lambda node, inputs: [(F32, (prod(inputs[0].shape[:-1]), _targets(node)))])
+def linear_regressor(node: Node, build: Builder) -> None:
+    """x @ coefficients + intercepts, then a transform."""
+    targets = int(node.attr("targets", 1))
+    _linear_model(node, build, targets, node.y)
+
+
+def _targets(node: object) -> int:
+    attribute = node.attributes.get("targets")  # type: ignore[attr-defined]
+    return int(attribute.value) if attribute is not None else 1
+
+
+def _linear_model(node: Node, build: Builder, targets: int, out: Buffer) -> None:
+    x = converted(build, node.x, F32)
+    rows, columns = prod(x.shape[:-1]), x.shape[-1]
+    w = np.asarray(node.attr("coefficients"), F32).reshape(targets, columns).T
+    b = np.asarray(node.attr("intercepts", [0.0] * targets), F32)
+    transform = str(node.attr("post_transform", "NONE"))
+    scores = out if transform == "NONE" else build.temporary(F32, (rows, targets))
+    product(build, x, build.constant(pack(np.ascontiguousarray(w))), build.constant(pad_bias(b)), scores, (rows, columns, targets))
+    _transform(node, build, transform, scores, out)
+
+
+def _transform(node: Node, build: Builder, transform: str, scores: Buffer, out: Buffer) -> None:
+    if transform == "LOGISTIC":
+        unary(build, "sigmoid", scores, out)
+    elif transform == "SOFTMAX":
+        rows = prod(scores.shape[:-1])
+        build.call("softmax_f32", (scores, out), (rows, scores.shape[-1]), inplace=(0,))
+    else:
+        node.require(transform == "NONE", f"post_transform {transform} is not supported", "export with NONE, LOGISTIC or SOFTMAX")
+
+
+def _classes(node: object) -> NDArray[np.int64] | None:
+    attribute = node.attributes.get("classlabels_ints")  # type: ignore[attr-defined]
+    return None if attribute is None else np.asarray(list(attribute.value), np.int64)
+
+
+def _classifier_types(node: object, inputs: list[Buffer]) -> list[tuple[np.dtype, tuple[int, ...]]]:  # type: ignore[type-arg]
+    labels, rows = _classes(node), prod(inputs[0].shape[:-1])
+    intercepts = node.attributes.get("intercepts")  # type: ignore[attr-defined]
+    count = len(labels) if labels is not None else len(list(intercepts.value)) if intercepts is not None else 1
+    return [(np.dtype(np.int64), (rows,)), (F32, (rows, max(count, 2)))]
+
+
+@operator("LinearClassifier", domain=ML, since=1, infer=_classifier_types)
+def linear_classifier(node: Node, build: Builder) -> None:
+    """Scores of a linear model, and the label of the best: both, always."""
+    labels = _classes(node.ir)
+    if labels is None:
+        node.require(False, "labels that are strings are not supported", "train with integer labels")
+        return
+    coefficients = np.asarray(node.attr("coefficients"), F32)
+    targets = coefficients.size // node.x.shape[-1]
+    label, scores = node.y, node.output(1)
+    node.require(targets == len(labels), f"{targets} rows of coefficients for {len(labels)} labels", "export with one row per label")
+    _linear_model(node, build, targets, scores)
+    rows = label.size
+    best = build.temporary(np.int64, (rows,))
+    build.call("argmax_f32", (scores, best), (rows, targets, 1, 0))
+    build.call("gather_blocks_checked", (build.constant(labels), best, label), (1, len(labels), rows, 8, 7))
+
+
+@operator(
+    "ArrayFeatureExtractor",
+    domain=ML,
+    since=1,
+    infer=lambda node, inputs: [(inputs[0].dtype, (*(inputs[0].shape[:-1] or (1,)), inputs[1].size) if len(inputs[0].shape) > 1 else (1, inputs[1].size))],
+)
+def array_feature_extractor(node: Node, build: Builder) -> None:
+    """Columns chosen by an index, which may be computed."""
+    x, index = node.x, node.input(1)
+    sizes = (prod(x.shape[:-1]), x.shape[-1], index.size, x.dtype.itemsize)
+    node.require_type(index, (np.dtype(np.int64),))
+    build.call("gather_blocks_checked", (x, index, node.y), (*sizes, 7))

@@ -1,0 +1,132 @@
+"""Arithmetic, comparisons and selection, element by element, with ONNX's (NumPy's) broadcasting.
+
+https://onnx.ai/onnx/operators/ : Add, Sub, Mul, Div, Pow, Mod, Min, Max, Sum, Mean, PRelu, And, Or, Xor, Not, Equal, Less, ..., Where
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from rt_engine.kernels.dtypes import CODE
+from rt_engine.lower import Buffer, Builder
+from rt_engine.ops.base import BOOL, FLOATS, INTEGERS, NUMBERS, Node, operator
+from rt_engine.ops.convert import converted
+from rt_engine.ops.linear import SUFFIX
+from rt_engine.ops.moves import reshaped, rows_and_inner
+
+_ARITHMETIC = {"Add": "add", "Sub": "sub", "Mul": "mul", "Div": "div", "PRelu": "prelu"}
+_COMPARE = {
+    "Equal": "equal",
+    "Less": "less",
+    "LessOrEqual": "less_or_equal",
+    "Greater": "greater",
+    "GreaterOrEqual": "greater_or_equal",
+}
+_LOGIC = {"And": "and", "Or": "or", "Xor": "xor"}
+_BITS = {"BitwiseAnd": "bit_and", "BitwiseOr": "bit_or", "BitwiseXor": "bit_xor"}
+
+
+def broadcast(build: Builder, kernel: str, operands: Sequence[Buffer], out: Buffer, code: int | None = None) -> None:
+    """Call an elementwise kernel on operands that broadcast to `out`; it may work in place."""
+    if out.size == 0:
+        return
+    rows, inner, operands, strides = rows_and_inner(operands, out.shape, build)
+    whole = [i for i, o in enumerate(operands) if o.size == out.size and o.dtype.itemsize == out.dtype.itemsize]
+    sizes = [rows, inner, *(s for pair in strides for s in pair)]
+    sizes += [0] * (8 - len(sizes)) + ([] if code is None else [code])
+    build.call(kernel, [*operands, *[None] * (3 - len(operands)), out], sizes, writes=(3,), inplace=whole)
+
+
+def binary(node: Node, build: Builder, name: str, a: Buffer, b: Buffer, out: Buffer) -> None:
+    """A kernel of two operands, chosen by their type."""
+    if a.dtype in FLOATS:
+        broadcast(build, f"{name}_{SUFFIX[a.dtype]}", (a, b), out)
+    elif a.dtype == BOOL:
+        broadcast(build, f"{name}_bool", (a, b), out)
+    else:
+        node.require_type(a, NUMBERS)
+        broadcast(build, f"{name}_int", (a, b), out, CODE[a.dtype])
+
+
+@operator(*_ARITHMETIC, since=7)
+def arithmetic(node: Node, build: Builder) -> None:
+    """Two operands of one type; integers wrap around, an integer division by zero is a run-time status."""
+    node.require_type(node.x, FLOATS if node.op_type == "PRelu" else NUMBERS)
+    slope = node.input(1)
+    if node.op_type == "PRelu" and len(slope.shape) == 1 and len(node.x.shape) > 1 and slope.shape[0] != node.x.shape[-1]:
+        slope = reshaped(build, slope, (*slope.shape, *(1,) * (len(node.x.shape) - 2)))  # one per channel, as opset 7 had it
+    binary(node, build, _ARITHMETIC[node.op_type], node.x, slope, node.y)
+
+
+@operator("Pow", since=7)
+def power(node: Node, build: Builder) -> None:
+    """x ** y; the result has the type of x. Squares and roots by their own kernels."""
+    x, exponent = node.x, node.input(1)
+    node.require_type(x, FLOATS + (np.dtype(np.int32), np.dtype(np.int64)))
+    value = exponent.value
+    if x.dtype in FLOATS and value is not None and value.size == 1 and value.item() == 2.0:
+        binary(node, build, "mul", x, x, node.y)
+        return
+    if x.dtype not in FLOATS and exponent.dtype in FLOATS:  # int ** 0.5 is computed in float64
+        wide = build.temporary(np.float64, node.y.shape)
+        binary(node, build, "pow", converted(build, x, np.float64), converted(build, exponent, np.float64), wide)
+        converted(build, wide, x.dtype, node.y)
+        return
+    binary(node, build, "pow", x, converted(build, exponent, x.dtype), node.y)
+
+
+@operator("Mod", since=10)
+def mod(node: Node, build: Builder) -> None:
+    """Remainder: the sign of the divisor, or with fmod = 1 of the dividend."""
+    node.require_type(node.x, NUMBERS)
+    binary(node, build, "fmod" if node.attr("fmod", 0) else "mod", node.x, node.input(1), node.y)
+
+
+@operator("Min", "Max", "Sum", "Mean", since=6)
+def variadic(node: Node, build: Builder) -> None:
+    """Any number of operands, folded from the left."""
+    name = {"Min": "min", "Max": "max", "Sum": "add", "Mean": "add"}[node.op_type]
+    operands = [node.input(i) for i in range(len(node.inputs))]
+    node.require_type(node.x, NUMBERS)
+    total = operands[0]
+    for i, other in enumerate(operands[1:], 2):
+        shape = np.broadcast_shapes(total.shape, other.shape)
+        out = node.y if i == len(operands) and node.op_type != "Mean" else build.temporary(node.y.dtype, shape)
+        binary(node, build, name, total, other, out)
+        total = out
+    if node.op_type == "Mean":
+        binary(node, build, "div", total, build.constant(np.full(1, len(operands), total.dtype)), node.y)
+    elif len(operands) == 1:
+        build.alias(node.y, total)
+
+
+@operator(*_COMPARE, since=7)
+def compare(node: Node, build: Builder) -> None:
+    """Two operands of one type give bool."""
+    node.require(node.x.dtype != BOOL or node.op_type == "Equal", "bool has no order", "cast to int32")
+    binary(node, build, _COMPARE[node.op_type], node.x, node.input(1), node.y)
+
+
+@operator(*_LOGIC, since=7)
+def logic(node: Node, build: Builder) -> None:
+    """Two bool operands."""
+    binary(node, build, _LOGIC[node.op_type], node.x, node.input(1), node.y)
+
+
+@operator(*_BITS, since=18)
+def bitwise(node: Node, build: Builder) -> None:
+    """Two integer operands, bit by bit."""
+    node.require_type(node.x, INTEGERS)
+    binary(node, build, _BITS[node.op_type], node.x, node.input(1), node.y)
+
+
+@operator("BitShift", since=11)
+def shift(node: Node, build: Builder) -> None:
+    """Shift unsigned integers left or right."""
+    binary(node, build, f"shift_{node.attr('direction').lower()}", node.x, node.input(1), node.y)
+
+
+@operator("Where", since=9)
+def where(node: Node, build: Builder) -> None:
+    """Select between two tensors of one type by a bool tensor."""
+    broadcast(build, f"where_{node.y.dtype.itemsize}", (node.x, node.input(1), node.input(2)), node.y)

@@ -1,0 +1,82 @@
+"""Softmax, LogSoftmax, LayerNormalization, BatchNormalization: https://onnx.ai/onnx/operators/"""
+
+from math import prod
+
+import numpy as np
+
+from rt_engine.kernels.dtypes import CODE
+from rt_engine.lower import Buffer, Builder
+from rt_engine.ops.base import FLOATS, Node, operator
+from rt_engine.ops.elementwise import broadcast
+from rt_engine.ops.linear import SUFFIX
+from rt_engine.ops.moves import reshaped, transposed
+
+
+@operator("Softmax", "LogSoftmax", since=13)
+def softmax(node: Node, build: Builder) -> None:
+    """Along one axis, the last by default."""
+    x, y = node.x, node.y
+    node.require_type(x, FLOATS)
+    kernel = {"Softmax": "softmax", "LogSoftmax": "log_softmax"}[node.op_type] + f"_{SUFFIX[x.dtype]}"
+    axis, rank = node.attr("axis", -1), len(x.shape)
+    if y.size == 0:
+        return
+    axis %= max(rank, 1)
+    length = x.shape[axis] if rank else 1
+    if prod(x.shape[axis + 1 :]) == 1:
+        build.call(kernel, (x, y), (x.size // length, length), inplace=(0,))
+        return
+    perm = [*(a for a in range(rank) if a != axis), axis]
+    last = transposed(build, x, perm)
+    result = build.temporary(x.dtype, last.shape)
+    build.call(kernel, (last, result), (x.size // length, length), inplace=(0,))
+    transposed(build, result, [perm.index(a) for a in range(rank)], y)
+
+
+@operator("Softmax", "LogSoftmax", since=1)
+def softmax_of_matrix(node: Node, build: Builder) -> None:
+    """Before opset 13: the tensor is seen as a matrix, split at the axis (1 by default)."""
+    node.require_type(node.x, FLOATS)
+    kernel = {"Softmax": "softmax", "LogSoftmax": "log_softmax"}[node.op_type] + f"_{SUFFIX[node.x.dtype]}"
+    axis = node.attr("axis", 1)
+    length = prod(node.x.shape[axis:] if axis >= 0 else node.x.shape[len(node.x.shape) + axis :])
+    if node.y.size:
+        build.call(kernel, (node.x, node.y), (node.x.size // length, length), inplace=(0,))
+
+
+@operator("LayerNormalization", since=17)
+def layer_normalization(node: Node, build: Builder) -> None:
+    """Over the last axes, with scale and bias; mean and inverse deviation where they are wanted."""
+    x, y = node.x, node.y
+    node.require_type(x, FLOATS)
+    axis = node.attr("axis", -1) % len(x.shape)
+    length = prod(x.shape[axis:])
+    scale = _row(build, node.input(1), length)
+    bias = node.optional(2)
+    shift = build.constant(np.zeros(length, x.dtype)) if bias is None else _row(build, bias, length)
+    mean, deviation = (node.outputs[i] if len(node.outputs) > i else None for i in (1, 2))
+    statistics = next((o.dtype for o in (mean, deviation) if o is not None), np.dtype(np.float32))
+    writes = [3, *(i for i, o in ((4, mean), (5, deviation)) if o is not None)]
+    sizes = (x.size // length, length, CODE[statistics])
+    operands = (x, scale, shift, y, mean, deviation)
+    build.call(f"layer_norm_{SUFFIX[x.dtype]}", operands, sizes, (node.attr("epsilon", 1e-5),), writes=writes, inplace=(0,))
+
+
+def _row(build: Builder, x: Buffer, length: int) -> Buffer:
+    """A scale or bias as one row."""
+    return reshaped(build, x, (length,)) if x.size == length else build.constant(np.broadcast_to(x.value, length).copy())  # type: ignore[arg-type]
+
+
+@operator("BatchNormalization", since=7)
+def batch_normalization(node: Node, build: Builder) -> None:
+    """Inference only: one scale and one shift per channel, computed in float64 when the model is loaded."""
+    x = node.x
+    node.require_type(x, FLOATS)
+    node.require(not node.attr("training_mode", 0), "training mode is not supported", "export the model in evaluation mode")
+    scale, shift, mean, variance = (
+        node.constant(i, what).astype(np.float64) for i, what in enumerate(("scale", "B", "mean", "variance"), 1)
+    )
+    factor = scale / np.sqrt(variance + float(node.attr("epsilon", 1e-5)))
+    shape = (-1, *(1,) * (len(x.shape) - 2))
+    constants = [build.constant(v.astype(x.dtype).reshape(shape)) for v in (factor, shift - mean * factor)]
+    broadcast(build, f"scale_shift_{SUFFIX[x.dtype]}", (x, *constants), node.y)

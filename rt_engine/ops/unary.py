@@ -1,0 +1,142 @@
+"""Functions of one element: https://onnx.ai/onnx/operators/ (Abs ... Tanh, and the activations)."""
+
+from collections.abc import Sequence
+from math import inf
+
+import numpy as np
+
+from rt_engine.kernels.dtypes import CODE
+from rt_engine.lower import Buffer, Builder
+from rt_engine.ops.base import FLOATS, INTEGERS, NUMBERS, RT_DOMAIN, Node, operator
+from rt_engine.ops.elementwise import binary
+from rt_engine.ops.linear import SUFFIX
+
+_PLAIN = {
+    "Sqrt": "sqrt",
+    "Exp": "exp",
+    "Log": "log",
+    "Sin": "sin",
+    "Cos": "cos",
+    "Erf": "erf",
+    "Floor": "floor",
+    "Ceil": "ceil",
+    "Round": "round",
+    "Reciprocal": "reciprocal",
+    "Sigmoid": "sigmoid",
+    "Tanh": "tanh",
+    "Softplus": "softplus",
+    "Softsign": "softsign",
+    "HardSwish": "hardswish",
+    "Mish": "mish",
+}
+_WITH_PARAMETERS: dict[str, tuple[str, tuple[tuple[str, float], ...]]] = {
+    "LeakyRelu": ("leakyrelu", (("alpha", 0.01),)),
+    "Elu": ("elu", (("alpha", 1.0),)),
+    "Selu": ("selu", (("alpha", 1.67326319217681884765625), ("gamma", 1.05070102214813232421875))),
+    "Celu": ("celu", (("alpha", 1.0),)),
+    "HardSigmoid": ("hardsigmoid", (("alpha", 0.2), ("beta", 0.5))),
+    "Swish": ("swish", (("alpha", 1.0),)),
+}
+"""ONNX operator -> kernel, and its attributes with ONNX's defaults, in the order of the record's parameters."""
+_SIGNED = {"Neg": "neg", "Abs": "abs", "Sign": "sign"}
+
+
+def unary(build: Builder, name: str, x: Buffer, y: Buffer, parameters: Sequence[float] = ()) -> None:
+    """Call a float kernel of one operand, in place where it can be."""
+    if y.size:
+        build.call(f"{name}_{SUFFIX[x.dtype]}", (x, None, None, y), (y.size,), parameters, inplace=(0,))
+
+
+@operator(*_PLAIN, since=1)
+def plain(node: Node, build: Builder) -> None:
+    """A function without parameters."""
+    node.require_type(node.x, FLOATS)
+    unary(build, _PLAIN[node.op_type], node.x, node.y)
+
+
+@operator(*_WITH_PARAMETERS, since=1)
+def with_parameters(node: Node, build: Builder) -> None:
+    """A function with attributes."""
+    node.require_type(node.x, FLOATS)
+    kernel, attributes = _WITH_PARAMETERS[node.op_type]
+    unary(build, kernel, node.x, node.y, [float(node.attr(name, default)) for name, default in attributes])
+
+
+def _same(node: object, inputs: Sequence[Buffer]) -> list[tuple[np.dtype, tuple[int, ...]]]:  # type: ignore[type-arg]
+    return [(inputs[0].dtype, inputs[0].shape)]
+
+
+@operator("GeluErf", "Mish", "Silu", domain=RT_DOMAIN, since=1, infer=_same)
+def fused(node: Node, build: Builder) -> None:
+    """Activations that `passes.patterns` found."""
+    name, parameters = {"GeluErf": ("gelu", ()), "Mish": ("mish", ()), "Silu": ("swish", (1.0,))}[node.op_type]
+    node.require_type(node.x, FLOATS)
+    unary(build, name, node.x, node.y, parameters)
+
+
+@operator("Gelu", since=20)
+def gelu(node: Node, build: Builder) -> None:
+    """x * Phi(x), exact or by tanh."""
+    node.require_type(node.x, FLOATS)
+    unary(build, "gelu_tanh" if node.attr("approximate", "none") == "tanh" else "gelu", node.x, node.y)
+
+
+@operator(*_SIGNED, since=6)
+def signed(node: Node, build: Builder) -> None:
+    """Neg, Abs, Sign, also of integers."""
+    name = _SIGNED[node.op_type]
+    if node.x.dtype in FLOATS:
+        unary(build, name, node.x, node.y)
+        return
+    node.require_type(node.x, NUMBERS)
+    _integer(build, name, node.x, node.y)
+
+
+def _integer(build: Builder, name: str, x: Buffer, y: Buffer) -> None:
+    if y.size:
+        build.call(f"{name}_int", (x, None, None, y), (y.size, CODE[x.dtype]), inplace=(0,))
+
+
+@operator("Not", since=1)
+def not_(node: Node, build: Builder) -> None:
+    """Logical not."""
+    if node.y.size:
+        build.call("not_bool", (node.x, None, None, node.y), (node.y.size,), inplace=(0,))
+
+
+@operator("BitwiseNot", since=18)
+def bitwise_not(node: Node, build: Builder) -> None:
+    """All bits flipped."""
+    node.require_type(node.x, INTEGERS)
+    _integer(build, "bit_not", node.x, node.y)
+
+
+@operator("Relu", since=6)
+def relu(node: Node, build: Builder) -> None:
+    """max(x, 0); NaN stays NaN."""
+    if node.x.dtype in FLOATS:
+        unary(build, "relu", node.x, node.y)
+        return
+    node.require_type(node.x, NUMBERS)
+    binary(node, build, "max", node.x, build.constant(np.zeros(1, node.x.dtype)), node.y)
+
+
+@operator("Clip", since=6)
+def clip(node: Node, build: Builder) -> None:
+    """Limit to [min, max]; limits are attributes (opset 6), constants, or computed."""
+    x, y, low, high = node.x, node.y, node.optional(1), node.optional(2)
+    node.require_type(x, NUMBERS)
+    known = all(limit is None or limit.value is not None for limit in (low, high))
+    if x.dtype in FLOATS and known:
+        bottom = float(low.value.item()) if low is not None and low.value is not None else float(node.attr("min", -inf))
+        top = float(high.value.item()) if high is not None and high.value is not None else float(node.attr("max", inf))
+        if bottom <= top:  # ONNX: where they cross, everything is max
+            unary(build, "clip", x, y, (bottom, top))
+            return
+    limits = [("max", limit) for limit in (low,) if limit] + [("min", limit) for limit in (high,) if limit]
+    for i, (name, limit) in enumerate(limits):
+        out = y if i == len(limits) - 1 else build.temporary(x.dtype, x.shape)
+        binary(node, build, name, x, limit, out)
+        x = out
+    if not limits:
+        build.alias(y, x)
