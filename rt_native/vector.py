@@ -284,8 +284,8 @@ def masked(builder: Any, name: str, result: Any, args: list[Any], pointer: int, 
 
 load_f32x, load_f64x, load_i32x, load_i64x = (_load(v) for v in (f32x, f64x, i32x, i64x))
 store_f32x, store_f64x, store_i32x, store_i64x = (_store(v) for v in (f32x, f64x, i32x, i64x))
-load_first_f32x, load_first_f64x = _load_first(f32x), _load_first(f64x)
-store_first_f32x, store_first_f64x = _store_first(f32x), _store_first(f64x)
+load_first_f32x, load_first_f64x, load_first_i32x, load_first_i64x = (_load_first(v) for v in (f32x, f64x, i32x, i64x))
+store_first_f32x, store_first_f64x, store_first_i32x, store_first_i64x = (_store_first(v) for v in (f32x, f64x, i32x, i64x))
 
 
 def _splat(vector: Vector) -> Any:

@@ -1,4 +1,54 @@
-"""Names of kernels, as operators and programs write them. This file is read at run time and imports no Numba."""
+"""Names of kernels, as operators and programs write them. This file is read at run time and imports no Numba.
+
+A kernel's name is `<operation>_<type>`: `relu_f32`, `add_f64`, `less_int`, `where_4`. The layouts of the records are in the modules
+of the kernels: `elementwise`, `booleans`, `integers`.
+"""
 
 KERNEL_PREFIX = "k_"
 """What distinguishes kernels from the library's other exports."""
+
+FLOAT_SUFFIXES = ("f32", "f64")
+
+_NO_PARAMETERS = (
+    "neg abs sqrt exp log sin cos sign relu sigmoid hardswish mish gelu gelu_tanh tanh softplus softsign reciprocal "
+    "floor ceil round erf"
+)
+
+UNARY_FLOAT: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(_NO_PARAMETERS.split(), ()),
+    "leakyrelu": ("alpha",),
+    "elu": ("alpha",),
+    "selu": ("alpha", "gamma"),
+    "celu": ("alpha",),
+    "swish": ("alpha",),
+    "hardsigmoid": ("alpha", "beta"),
+    "clip": ("low", "high"),
+}
+"""Operation -> its parameters, in the order of the record's `param`; suffixes f32, f64."""
+
+BINARY_FLOAT = ("add", "sub", "mul", "div", "pow", "min", "max", "prelu", "fmod", "mod")
+"""Two float tensors give one; suffixes f32, f64. `fmod` has the sign of the dividend (C), `mod` that of the divisor (Python)."""
+
+TERNARY_FLOAT = ("scale_shift",)
+"""x * s + b, rounded once; suffixes f32, f64."""
+
+COMPARE = ("equal", "less", "less_or_equal", "greater", "greater_or_equal")
+"""Two tensors give bool; suffixes f32, f64, int."""
+
+BINARY_BOOL = ("and", "or", "xor", "equal")
+"""Two bool tensors give one; suffix bool."""
+
+UNARY_BOOL = ("not",)
+"""Suffix bool."""
+
+BINARY_INTEGER = (
+    *("add", "sub", "mul", "div", "pow", "min", "max", "fmod", "mod"),
+    *("bit_and", "bit_or", "bit_xor", "shift_left", "shift_right"),
+)
+"""Two integer tensors of one type give one of that type; suffix int."""
+
+UNARY_INTEGER = ("neg", "abs", "sign", "bit_not")
+"""Suffix int."""
+
+WHERE_BYTES = (1, 2, 4, 8)
+"""`where_<bytes>`: select by a bool tensor, between tensors whose elements have that many bytes."""
