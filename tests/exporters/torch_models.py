@@ -92,7 +92,7 @@ class Buffers(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         scaled = (x - self.mean) / self.scale
-        return torch.where(scaled > self.mean, scaled, 0.1 * scaled)[:, self.order]
+        return torch.where(scaled > self.mean, scaled, 0.1 * scaled).index_select(1, self.order)
 
 
 def warmed(module: nn.Module, inputs: int) -> nn.Module:
