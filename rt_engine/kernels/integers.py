@@ -1,0 +1,350 @@
+# mypy: disable-error-code="no-untyped-def,no-untyped-call,call-arg"
+"""Element-wise kernels of integer tensors, all widths, signed and unsigned: scalar code, simple before fast.
+
+    <unary>_int     operand  0: x              3: out
+                    size     0: n                                                         8: type code
+    <binary>_int    operand  0: x   1: y       3: out        out is x's type for `names.BINARY_INTEGER`, bool for `names.COMPARE`
+                    size     0: rows   1: n   2, 3: strides of x   4, 5: strides of y     8: type code (`dtypes.DType`)
+
+Strides are as in `elementwise`. Nothing outside of the tensors is touched; the output may be an input in place.
+
+Everything is computed in 64 bits and cut to the type: results wrap around, as in NumPy.
+
+    div             toward zero (ONNX, C)
+    fmod, mod       with the sign of x (C), of y (Python)
+    pow             y < 0 gives the integer part of the real power: 1, -1 or 0
+    shift_left/right    by 64 or more gives 0
+
+A division by zero gives 0, the other elements are computed, and the kernel's status is DIVISION_BY_ZERO.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from numba.core import types
+from numba.extending import intrinsic
+
+from rt_engine.kernels.abi import kernel, operand, size
+from rt_engine.kernels.dtypes import DType
+from rt_engine.status import Status
+from rt_native.lang import (
+    inline,
+    load_i8,
+    load_i16,
+    load_i32,
+    load_i64,
+    load_u8,
+    load_u16,
+    load_u32,
+    store_i8,
+    store_i16,
+    store_i32,
+    store_i64,
+    store_u8,
+)
+
+_I8, _I16, _I32, _U8, _U16, _U32, _U64 = (
+    int(t) for t in (DType.INT8, DType.INT16, DType.INT32, DType.UINT8, DType.UINT16, DType.UINT32, DType.UINT64)
+)
+_DIVISION_BY_ZERO = int(Status.DIVISION_BY_ZERO)
+_LOWEST = -(1 << 63)
+
+
+def _unsigned(operation: str) -> Any:
+    """Division of 64-bit words taken as unsigned; the divisor is not zero."""
+
+    @intrinsic
+    def divide(typingctx: Any, a: Any, b: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return getattr(builder, operation)(*args)
+
+        return types.int64(types.int64, types.int64), codegen
+
+    return divide
+
+
+_quotient, _remainder = _unsigned("udiv"), _unsigned("urem")
+
+
+@intrinsic
+def _shift_right(typingctx: Any, a: Any, count: Any) -> Any:
+    """A 64-bit word, zeros moved in from the left; `count` is 0 to 63."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.lshr(*args)
+
+    return types.int64(types.int64, types.int64), codegen
+
+
+# --- memory ------------------------------------------------------------------------------------------------------------------
+
+
+@inline
+def _bytes(code):
+    """Bytes of an element of a type."""
+    if code == _I8 or code == _U8:
+        return 1
+    if code == _I16 or code == _U16:
+        return 2
+    if code == _I32 or code == _U32:
+        return 4
+    return 8
+
+
+@inline
+def _load(address, code):
+    """The element at an address, in 64 bits."""
+    if code == _I32:
+        return load_i32(address)
+    if code == _I8:
+        return load_i8(address)
+    if code == _I16:
+        return load_i16(address)
+    if code == _U8:
+        return load_u8(address)
+    if code == _U16:
+        return load_u16(address)
+    if code == _U32:
+        return load_u32(address)
+    return load_i64(address)
+
+
+@inline
+def _store(address, value, code):
+    """Cut a value to the type and store it."""
+    bytes_ = _bytes(code)
+    if bytes_ == 4:
+        store_i32(address, value)
+    elif bytes_ == 1:
+        store_i8(address, value)
+    elif bytes_ == 2:
+        store_i16(address, value)
+    else:
+        store_i64(address, value)
+
+
+# --- operations: functions of (x, y, code); a divisor is never zero here -------------------------------------------------------
+
+BINARY: dict[str, Any] = {}
+COMPARE: dict[str, Any] = {}
+UNARY: dict[str, Any] = {}
+
+
+def _into(table: dict[str, Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        table[function.__name__] = compiled = inline(function)
+        return compiled
+
+    return register
+
+
+_binary, _compare, _unary = (_into(table) for table in (BINARY, COMPARE, UNARY))
+
+
+@inline
+def _order(x, code):
+    """A number that compares, as signed, like x: only uint64 does not fit in 64 signed bits."""
+    return x ^ _LOWEST if code == _U64 else x
+
+
+@inline
+def _magnitude(x, code):
+    """|x|, to be taken as unsigned."""
+    return -x if x < 0 and code != _U64 else x
+
+
+@_binary
+def add(x, y, code):
+    """x + y."""
+    return x + y
+
+
+@_binary
+def sub(x, y, code):
+    """x - y."""
+    return x - y
+
+
+@_binary
+def mul(x, y, code):
+    """x * y."""
+    return x * y
+
+
+@_binary
+def div(x, y, code):
+    """x / y, toward zero."""
+    quotient = _quotient(_magnitude(x, code), _magnitude(y, code))
+    return -quotient if (x ^ y) < 0 and code != _U64 else quotient
+
+
+@_binary
+def fmod(x, y, code):
+    """x modulo y, with the sign of x."""
+    remainder = _remainder(_magnitude(x, code), _magnitude(y, code))
+    return -remainder if x < 0 and code != _U64 else remainder
+
+
+@_binary
+def mod(x, y, code):
+    """x modulo y, with the sign of y."""
+    remainder = fmod(x, y, code)
+    return remainder + y if remainder != 0 and (x ^ y) < 0 and code != _U64 else remainder
+
+
+@_binary
+def pow(x, y, code):
+    """x**y; always 64 squarings."""
+    negative = y < 0 and code != _U64
+    power, square = 1, x
+    for bit in range(64):
+        power = power * square if (y >> bit) & 1 else power
+        square = square * square
+    odd = -1 if y & 1 else 1
+    fraction = 1 if x == 1 else (odd if x == -1 else 0)
+    return fraction if negative else power
+
+
+@_binary
+def min(x, y, code):
+    """The smaller."""
+    return x if _order(x, code) < _order(y, code) else y
+
+
+@_binary
+def max(x, y, code):
+    """The larger."""
+    return x if _order(x, code) > _order(y, code) else y
+
+
+@_binary
+def bit_and(x, y, code):
+    """Bits that both have."""
+    return x & y
+
+
+@_binary
+def bit_or(x, y, code):
+    """Bits that one has."""
+    return x | y
+
+
+@_binary
+def bit_xor(x, y, code):
+    """Bits that only one has."""
+    return x ^ y
+
+
+@_binary
+def shift_left(x, y, code):
+    """x, moved y bits to the left."""
+    return x << (y & 63) if (y & ~63) == 0 else 0
+
+
+@_binary
+def shift_right(x, y, code):
+    """x, moved y bits to the right (unsigned types)."""
+    return _shift_right(x, y & 63) if (y & ~63) == 0 else 0
+
+
+@_compare
+def equal(x, y, code):
+    """x == y."""
+    return x == y
+
+
+@_compare
+def less(x, y, code):
+    """x < y."""
+    return _order(x, code) < _order(y, code)
+
+
+@_compare
+def less_or_equal(x, y, code):
+    """x <= y."""
+    return _order(x, code) <= _order(y, code)
+
+
+@_compare
+def greater(x, y, code):
+    """x > y."""
+    return _order(x, code) > _order(y, code)
+
+
+@_compare
+def greater_or_equal(x, y, code):
+    """x >= y."""
+    return _order(x, code) >= _order(y, code)
+
+
+@_unary
+def neg(x, code):
+    """-x."""
+    return -x
+
+
+@_unary
+def abs(x, code):
+    """|x|; the lowest number stays."""
+    return _magnitude(x, code)
+
+
+@_unary
+def sign(x, code):
+    """-1, 0 or 1."""
+    nonzero = 1 if x != 0 else 0
+    return -1 if x < 0 and code != _U64 else nonzero
+
+
+@_unary
+def bit_not(x, code):
+    """Every bit turned."""
+    return ~x
+
+
+# --- kernels -------------------------------------------------------------------------------------------------------------------
+
+
+def _define_unary(name: str, function: Any) -> None:
+    @kernel(name, __name__)
+    def body(arena, record):
+        x, out = operand(arena, record, 0), operand(arena, record, 3)
+        code = size(record, 8)
+        element = _bytes(code)
+        for i in range(0, size(record, 0) * element, element):
+            _store(out + i, function(_load(x + i, code), code), code)
+        return 0
+
+
+def _define_binary(name: str, function: Any, divides: bool, flag: bool) -> None:
+    @kernel(name, __name__)
+    def body(arena, record):
+        x_row, y_row, out = operand(arena, record, 0), operand(arena, record, 1), operand(arena, record, 3)
+        code = size(record, 8)
+        element = _bytes(code)
+        x_step, y_step = size(record, 3) * element, size(record, 5) * element
+        status = 0
+        for _ in range(size(record, 0)):
+            x, y = x_row, y_row
+            for _ in range(size(record, 1)):
+                a, b = _load(x, code), _load(y, code)
+                zero = divides and b == 0
+                status = _DIVISION_BY_ZERO if zero else status
+                value = function(a, 1 if zero else b, code)
+                if flag:
+                    store_u8(out, value)
+                    out += 1
+                else:
+                    _store(out, 0 if zero else value, code)
+                    out += element
+                x, y = x + x_step, y + y_step
+            x_row, y_row = x_row + size(record, 2) * element, y_row + size(record, 4) * element
+        return status
+
+
+for _name, _function in BINARY.items():
+    _define_binary(f"{_name}_int", _function, _name in ("div", "fmod", "mod"), flag=False)
+for _name, _function in COMPARE.items():
+    _define_binary(f"{_name}_int", _function, False, flag=True)
+for _name, _function in UNARY.items():
+    _define_unary(f"{_name}_int", _function)
