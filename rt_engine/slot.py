@@ -129,7 +129,7 @@ class ModelSlot:
     def reader(self) -> SlotReader:
         """A new task's view, with a context of its own."""
         with self._lock:
-            reader = SlotReader(self, warmed(self._model))
+            reader = SlotReader(self, warmed(self._model, self._version))
             self._readers.append(reader)
             return reader
 
@@ -171,7 +171,7 @@ class ModelSlot:
         begin = time.monotonic_ns()
         with self._lock:
             self.check(model)
-            contexts = [warmed(model) for _ in self._readers]
+            contexts = [warmed(model, self._version + 1) for _ in self._readers]
             ready = time.monotonic_ns()
             old = [r.context for r in self._readers]
             running = [r for r in self._readers if r.running]
@@ -214,9 +214,10 @@ class ModelSlot:
         return True
 
 
-def warmed(model: Model) -> Context:
+def warmed(model: Model, version: int) -> Context:
     """A context that has run once on zeros, so that its memory is in the caches and no first run is slow."""
     context = model.context()
+    context._fields["version"] = version
     context._run(context.block_address)
     for view in context.outputs.values():
         np.copyto(view, np.zeros((), view.dtype))
