@@ -7,6 +7,7 @@
 Strict means: what TwinCAT refuses is refused with TwinCAT's error code, never guessed at.
 """
 
+import contextlib
 import socket
 import struct
 import threading
@@ -144,7 +145,8 @@ class AdsPlc:
         """Drop every connection."""
         sessions, self._sessions = self._sessions, []
         for session in sessions:
-            session.sock.shutdown(socket.SHUT_RDWR)
+            with contextlib.suppress(OSError):  # the client was faster
+                session.sock.shutdown(socket.SHUT_RDWR)
             session.sock.close()
 
     def listen(self) -> None:
