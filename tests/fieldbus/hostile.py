@@ -39,9 +39,9 @@ class Hostile:
             threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
 
     def _serve(self, sock: socket.socket) -> None:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        stream = sock.makefile("rb")
         try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            stream = sock.makefile("rb")
             while head := stream.read(7):
                 tid, _, length, unit = struct.unpack(">HHHB", head)
                 pdu = stream.read(length - 1)

@@ -183,7 +183,8 @@ def test_a_serial_line_carries_values_both_ways(server: str, tmp_path: Path) -> 
     """RTU over a pseudo-terminal pair: what is written comes back, and `stop` leaves the safe value."""
     image = ProcessImage()
     with modbus_peers.serial_pair(tmp_path) as (master, device):
-        link = ModbusLink("line", RTU_TAGS, Rtu(master, parity="N", answer_s=1.0), 0.02, 5.0)
+        line = Rtu(master, parity="N", answer_s=1.0)
+        link = ModbusLink("line", RTU_TAGS, line, 0.02, 5.0)
         inputs, outputs = link.subscribe(image, ["x", "n"], "t"), link.drive(image, ["u", "c"], "t")
         program = modbus_peers.libmodbus_program() if server == "libmodbus" else None
         start = modbus_peers.process(program, "rtu", device) if program else modbus_peers.pymodbus("rtu", device)
@@ -191,8 +192,10 @@ def test_a_serial_line_carries_values_both_ways(server: str, tmp_path: Path) -> 
         with start, link:  # type: ignore[attr-defined]
             wait_for(lambda: outputs.write([0.75, 1.0]) is None and inputs.read().values.tolist() == expected)
             assert link.stop() is True
-            link.start()
-            wait_for(lambda: inputs.read().values[0] == -1.0)
+            check = ModbusLink("check", RTU_TAGS[:1], line)
+            left = check.subscribe(image, ["x"], "t")
+            with check:
+                wait_for(lambda: left.read().values[0] == -1.0)
 
 
 @pytest.mark.peer
