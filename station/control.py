@@ -62,6 +62,26 @@ def socket_path(station: str) -> Path:
     Raises:
         UnsafeSocketError: the folder is not ours alone.
     """
+    return _folder() / f"{station}.sock"
+
+
+def only_socket() -> Path:
+    """The control socket of the only station that this user runs.
+
+    Raises:
+        NotRunningError: none runs, or several do; it names them.
+        UnsafeSocketError: the folder is not ours alone.
+    """
+    found = sorted(_folder().glob("*.sock"))
+    if len(found) != 1:
+        names = ", ".join(path.stem for path in found)
+        raise NotRunningError(
+            f"several stations run: {names}; say which with --station" if found else "no station runs"
+        )
+    return found[0]
+
+
+def _folder() -> Path:
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     folder = Path(runtime) / "rt-engine" if runtime else Path(f"/tmp/rt-engine-{os.getuid()}")
     folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
@@ -71,7 +91,7 @@ def socket_path(station: str) -> Path:
             f"{folder} must be a folder of user {os.getuid()} with mode 0700; it is {stat.filemode(found.st_mode)} "
             f"of user {found.st_uid}: remove it, or set XDG_RUNTIME_DIR to a folder of your own"
         )
-    return folder / f"{station}.sock"
+    return folder
 
 
 class ControlServer:

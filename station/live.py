@@ -11,12 +11,14 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from scheduler.stats import Latency
 from station.durations import format_duration
 from station.report import spread
-from station.snapshot import LinkView, Snapshot, TaskView
+from station.snapshot import Snapshot
 
 REFRESH_S: Final = 0.25
 LINE_EVERY_S: Final = 5.0
+_WHAT: Final = "50/99/max"
 
 
 class View(Protocol):
@@ -86,8 +88,8 @@ def _tasks(snapshot: Snapshot) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("task", "model"):
         table.add_column(name)
-    for name in ("cycle", "cycles", "overruns", "wake-up p50/p99/max", "execution p50/p99/max"):
-        table.add_column(name, justify="right")
+    for name in ("cycle", "cycles", "overruns", f"wake-up {_WHAT}", f"execution {_WHAT}"):
+        table.add_column(name, justify="right", no_wrap=True)
     table.add_column("")
     for task in snapshot.tasks:
         table.add_row(
@@ -96,7 +98,8 @@ def _tasks(snapshot: Snapshot) -> Table:
             format_duration(task.cycle_ns),
             f"{task.cycles:,}",
             Text(f"{task.overruns:,}", style="red" if task.overruns else "green"),
-            *_latencies(task),
+            _spread(task.wake_up),
+            _spread(task.execution),
             Text(task.note, style="yellow"),
         )
     return table
@@ -106,11 +109,11 @@ def _links(snapshot: Snapshot) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("link", "device", "state"):
         table.add_column(name)
-    for name in ("round trip p50/p99/max", "errors"):
-        table.add_column(name, justify="right")
+    for name in (f"round trip {_WHAT}", "errors"):
+        table.add_column(name, justify="right", no_wrap=True)
     table.add_column("")
     for link in snapshot.links:
-        trip = spread(link.round_trip.count, *_three(link))
+        trip = _spread(link.round_trip)
         error = "" if link.state == "up" else link.last_error
         table.add_row(
             Text(link.name, style="bold"),
@@ -123,18 +126,15 @@ def _links(snapshot: Snapshot) -> Table:
     return table
 
 
-def _latencies(task: TaskView) -> list[str]:
-    return [spread(t.count, t.p50_ns, t.p99_ns, t.max_ns) for t in (task.wake_up, task.execution)]
-
-
-def _three(link: LinkView) -> tuple[float, float, float]:
-    return link.round_trip.p50_ns, link.round_trip.p99_ns, link.round_trip.max_ns
+def _spread(timing: Latency) -> str:
+    """Median, 99th percentile and maximum, as narrow as can be."""
+    return spread(timing.count, timing.p50_ns, timing.p99_ns, timing.max_ns).replace(" / ", "/")
 
 
 def one_line(snapshot: Snapshot) -> str:
     """The station in one line: cycles, overruns and wake-up of each task, state of each link."""
     tasks = (
-        f"{task.name} {task.cycles:,} cycles, {task.overruns:,} overruns, wake-up {_latencies(task)[0]}"
+        f"{task.name} {task.cycles:,} cycles, {task.overruns:,} overruns, wake-up {_spread(task.wake_up)}"
         + (f" ({task.note})" if task.note else "")
         for task in snapshot.tasks
     )

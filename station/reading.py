@@ -68,6 +68,18 @@ def read_station(path: Path) -> StationFile:
     return StationFile(path, config, tuple(problems), lines)
 
 
+def read_name(path: Path) -> str:
+    """The name of a station, from its file, whatever else is wrong with the file.
+
+    Raises:
+        StationFileError: the file cannot be read, or is not TOML.
+    """
+    data, _ = _read_toml(path)
+    table = data.get("station")
+    name = table.get("name") if isinstance(table, dict) else None
+    return name if isinstance(name, str) else StationConfig().station.name
+
+
 def _problem(path: Path, lines: Lines, finding: Finding) -> Problem:
     return Problem(path, lines.of(finding.path), dotted(finding.path), finding.message, finding.severity)
 

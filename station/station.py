@@ -1,7 +1,7 @@
 """A station: built from its file, started, watched, updated, stopped with safe outputs, reported.
 
 start   links, then tasks                (a task without good inputs keeps its outputs safe: nothing waits for a device)
-stop    tasks (outputs safe), then links (each writes the safe values to its device, and says whether that was confirmed)
+    stop    tasks (outputs safe), then links (each writes the safe values to its device and says if that was confirmed)
 """
 
 from __future__ import annotations
@@ -41,6 +41,18 @@ from station.snapshot import LinkView, Snapshot, TaskView
 WATCH_S: Final = 0.05
 MAX_EVENTS: Final = 2000
 NS_PER_MS: Final = 1e6
+COUNTERS: Final = (
+    "missed",
+    "watchdog_trips",
+    "held",
+    "safe",
+    "bad_inputs",
+    "nan_inputs",
+    "nan_outputs",
+    "failed",
+    "clamped",
+    "limited",
+)
 
 
 class Station:
@@ -89,19 +101,20 @@ class Station:
         self._end_s = time.monotonic()
 
     def run(self, view: View, seconds: float | None = None) -> None:
-        """Watch and show until `request_stop`, a signal, or `seconds` have passed."""
+        """Watch and show until `request_stop`, or until `seconds` have passed."""
         until_s = time.monotonic() + seconds if seconds is not None else float("inf")
         shown_s = 0.0
-        with _stop_on_signals(self._stop), view:
+        with view:
             while not self._stop.wait(WATCH_S) and time.monotonic() < until_s:
                 self._watch_links()
                 if time.monotonic() - shown_s >= REFRESH_S:
                     shown_s = time.monotonic()
                     view.show(self.snapshot())
             view.show(self.snapshot())
+        self._stop.clear()
 
     def request_stop(self) -> None:
-        """Let `run` return soon."""
+        """Let `run` return soon, or as soon as it begins."""
         self._stop.set()
 
     # --- what others ask ----------------------------------------------------------------------------------------------
@@ -133,7 +146,9 @@ class Station:
             station=self.name,
             pid=os.getpid(),
             running_s=now_s - self._begin_s if self._begin_s else 0.0,
-            tasks=tuple(_task_view(stats[name], table.model or "") for name, table in self.file.config.tasks.items()),
+            tasks=tuple(
+                self._task_view(stats[name], table.model or "") for name, table in self.file.config.tasks.items()
+            ),
             links=tuple(self._link_view(name, link) for name, link in self._parts.links.items()),
             models=dict(self._model_files),
             rights=tuple(str(grant) for grant in self._scheduler.rights if not grant.granted),
@@ -159,6 +174,25 @@ class Station:
     def _task_pictures(self, name: str) -> tuple[Picture, ...]:
         wake_up, execution = self._scheduler.histograms(name)
         return Picture.of("wake-up, after the tick", wake_up), Picture.of("execution of a cycle", execution)
+
+    def _task_view(self, stats: TaskStats, model: str) -> TaskView:
+        silent = stats.action == Action.LIVE or not stats.cycles
+        return TaskView(
+            name=stats.name,
+            model=model,
+            model_version=self._parts.slots[model].version if model else 0,
+            cycle_ns=stats.period_ns,
+            cycles=stats.cycles,
+            overruns=stats.overruns,
+            wake_up=stats.wakeup,
+            execution=stats.execution,
+            counters={
+                "page_faults": stats.usage.minor_faults + stats.usage.major_faults,
+                "involuntary_switches": stats.usage.involuntary_switches,
+                **{name: getattr(stats, name) for name in COUNTERS},
+            },
+            note="" if silent else f"outputs {stats.action.name.lower()}: {stats.status_text}",
+        )
 
     def _link_view(self, name: str, link: Link) -> LinkView:
         status = link.status()
@@ -190,42 +224,6 @@ class Station:
         self._events.append(Event(time.monotonic() - self._begin_s, kind, subject, text, good))
 
 
-def _task_view(stats: TaskStats, model: str) -> TaskView:
-    counters = (
-        "missed",
-        "watchdog_trips",
-        "held",
-        "safe",
-        "bad_inputs",
-        "nan_inputs",
-        "nan_outputs",
-        "failed",
-        "clamped",
-        "limited",
-    )
-    note = (
-        ""
-        if stats.action == Action.LIVE or not stats.cycles
-        else f"outputs {stats.action.name.lower()}: {stats.status_text}"
-    )
-    return TaskView(
-        name=stats.name,
-        model=model,
-        model_version=stats.model_version,
-        cycle_ns=stats.period_ns,
-        cycles=stats.cycles,
-        overruns=stats.overruns,
-        wake_up=stats.wakeup,
-        execution=stats.execution,
-        counters={
-            "page_faults": stats.usage.minor_faults + stats.usage.major_faults,
-            "involuntary_switches": stats.usage.involuntary_switches,
-            **{name: getattr(stats, name) for name in counters},
-        },
-        note=note,
-    )
-
-
 def _fact_of(grant: Grant) -> Fact:
     return Fact(
         grant.name,
@@ -250,15 +248,12 @@ def _device(table: LinkTable) -> str:
 
 
 @contextmanager
-def _stop_on_signals(stop: threading.Event) -> Iterator[None]:
-    """SIGINT and SIGTERM set `stop`; a second one does what it did before. Does nothing outside the main thread."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+def stopped_by_signals(station: Station) -> Iterator[None]:
+    """SIGINT and SIGTERM stop the station in order; a second one does what it did before. For the main thread."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def handle(number: int, _: FrameType | None) -> None:
-        stop.set()
+        station.request_stop()
         signal.signal(number, before[signal.Signals(number)])
 
     for number in before:

@@ -1,0 +1,310 @@
+"""The command line `rt-engine`. Commands import what they need when they run, so that help is instant.
+
+Exit codes: 0 done; 1 it ran and something did not work; 2 wrong command line; 3 the station file or model cannot be
+used; 4 no station answers, or one runs already; 5 the running station refused the update.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from station.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from station.doctor import Diagnosis
+    from station.errors import Problem
+    from station.station import Station
+
+DEFAULT_FILE = "station.toml"
+
+app = typer.Typer(
+    help="Real-time neural networks for machine controllers: ONNX in, a deadline kept every cycle.",
+    epilog="Exit codes: 0 done, 1 something did not work, 2 wrong command line, 3 station file or model cannot be "
+    "used, 4 no station answers (or one runs already), 5 update refused.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+StationFileArgument = Annotated[Path, typer.Argument(metavar="STATION", help="The station file.")]
+StationOption = Annotated[
+    str | None,
+    typer.Option(
+        "--station",
+        "-s",
+        metavar="NAME|FILE",
+        help="Which station: its name or its file; by default station.toml here, else the only one that runs.",
+    ),
+]
+SocketOption = Annotated[Path | None, typer.Option(help="Control socket; by default that of the station's name.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+def main() -> None:
+    """Entry point of `rt-engine`."""
+    app()
+
+
+@app.command()
+def run(
+    station: StationFileArgument = Path("station.toml"),
+    seconds: Annotated[float | None, typer.Option(min=0, help="Stop after so long; by default at Ctrl-C.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Folder of the report; by default as the file says.")] = None,
+    socket: SocketOption = None,
+) -> None:
+    """Run a station: tasks and links, with a live table. Ctrl-C or SIGTERM: outputs safe, report written."""
+    from rich.console import Console
+
+    from station.control import ControlServer, socket_path
+    from station.live import view_for
+    from station.reading import read_station
+    from station.station import Station, stopped_by_signals
+
+    console, errors = Console(), Console(stderr=True)
+    with _explained(errors):
+        file = read_station(station)
+        _print_problems(errors, file.warnings)
+        running = Station(file)
+        with stopped_by_signals(running), ControlServer(running, socket or socket_path(running.name)) as control:
+            console.print(f"control socket {control.path}", style="dim", soft_wrap=True)
+            with running:
+                running.run(view_for(console), seconds)
+    _finish(console, errors, running, report or file.beside(file.config.station.report))
+
+
+def _finish(console: Console, errors: Console, station: Station, folder: Path) -> None:
+    """Write the report, and say in plain words how it went."""
+    from station.report import write_report
+
+    report = station.report()
+    for event in report.events:
+        if event.kind == "link" and "safe values" in event.text:
+            console.print(f"{event.subject}: {event.text}", soft_wrap=True, style="green" if event.good else "red")
+    written = write_report(report, folder)
+    for warning in written.warnings:
+        errors.print(f"warning: {warning}", style="yellow", soft_wrap=True)
+    level, verdict = report.verdict
+    console.print(verdict, style={"ok": "green", "warn": "yellow", "bad": "red"}[level])
+    if written.page:
+        console.print(f"report {written.page}", soft_wrap=True)
+    if level == "bad":
+        raise typer.Exit(ExitCode.FAILED)
+
+
+@app.command()
+def check(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="station.toml or model.onnx")]) -> None:
+    """Check station files and models: every problem with its line; what of a model runs, its size, what is refused."""
+    from rich.console import Console
+
+    console, errors = Console(), Console(stderr=True)
+    failed = False
+    for file in files:
+        try:
+            with _explained(errors):
+                (_check_model if file.suffix == ".onnx" else _check_station)(console, errors, file)
+        except typer.Exit:
+            failed = True
+    if failed:
+        raise typer.Exit(ExitCode.BAD_FILE)
+
+
+def _check_station(console: Console, errors: Console, path: Path) -> None:
+    from station.parts import build
+    from station.reading import read_station
+
+    file = read_station(path)
+    _print_problems(errors, file.warnings)
+    parts = build(file)
+    console.print(
+        f"{path}: good: {len(parts.tasks)} tasks, {len(parts.models)} models, {len(parts.links)} links, "
+        f"{len(file.config.tags)} tags",
+        style="green",
+        soft_wrap=True,
+    )
+    for name, model in parts.models.items():
+        ends = [", ".join(map(str, specs)) or "none" for specs in (model.inputs, model.outputs)]
+        console.print(f"  model {name}: ({ends[0]}) -> ({ends[1]})", soft_wrap=True, highlight=False)
+
+
+def _check_model(console: Console, _: Console, path: Path) -> None:
+    import rt_engine
+
+    model = rt_engine.load(path)
+    console.print(f"{path}: runs", style="green", soft_wrap=True)
+    for kind, specs in (("inputs", model.inputs), ("outputs", model.outputs)):
+        console.print(
+            f"  {kind}: {', '.join(map(str, specs)) or 'none'}", soft_wrap=True, highlight=False, markup=False
+        )
+    console.print(str(model.report()), soft_wrap=True, highlight=False, markup=False)
+
+
+@app.command()
+def status(station: StationOption = None, socket: SocketOption = None, as_json: JsonOption = False) -> None:
+    """Show a running station."""
+    from rich.console import Console
+
+    from station.control import fetch_status
+    from station.live import draw
+
+    console = Console()
+    with _explained(Console(stderr=True)):
+        snapshot = fetch_status(_socket(station, socket))
+    if as_json:
+        print(json.dumps(snapshot.to_json(), indent=1))
+    else:
+        console.print(draw(snapshot))
+
+
+@app.command()
+def update(
+    slot: Annotated[str, typer.Argument(help="Which model: its name in [models].")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="The new model.")],
+    station: StationOption = None,
+    socket: SocketOption = None,
+) -> None:
+    """Replace a model of a running station. No cycle is missed; all tasks take it at the same tick."""
+    from rich.console import Console
+
+    from station.control import request_update
+
+    with _explained(Console(stderr=True)):
+        updated = request_update(_socket(station, socket), slot, model)
+    print(updated.message)
+
+
+@app.command()
+def stop(station: StationOption = None, socket: SocketOption = None) -> None:
+    """Stop a running station: outputs safe, report written."""
+    from rich.console import Console
+
+    from station.control import request_stop
+
+    with _explained(Console(stderr=True)):
+        request_stop(_socket(station, socket))
+    print("stopping")
+
+
+@app.command()
+def doctor(
+    seconds: Annotated[float, typer.Option(min=0, help="How long to measure wake-ups; 0: not at all.")] = 5.0,
+    cpu: Annotated[int | None, typer.Option(min=0, help="The core for the task.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell how ready this machine is for real time, and the command that mends each shortcoming."""
+    from rich.console import Console
+
+    from station.doctor import diagnose
+    from station.machine import Machine
+
+    console = Console()
+    machine = Machine(wanted_cpu=cpu)
+    if cpu is not None and cpu not in machine.cores:
+        raise typer.BadParameter(f"this machine has the cores {machine.cores}", param_hint="--cpu")
+    diagnosis = diagnose(machine, seconds)
+    if as_json:
+        print(json.dumps(diagnosis.as_dict(), indent=1))
+    else:
+        _print_diagnosis(console, diagnosis)
+    if diagnosis.level == "bad":
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _print_diagnosis(console: Console, diagnosis: Diagnosis) -> None:
+    from rich.text import Text
+
+    from station.picture import text_picture
+
+    marks = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "bad": ("✗", "red")}
+    for fact in diagnosis.facts:
+        mark, style = marks[fact.level]
+        line = Text.assemble(
+            (f"{mark} ", style), (f"{fact.name:<20}", "bold"), fact.value, (f"  {fact.meaning}", "dim")
+        )
+        console.print(line, soft_wrap=True)
+        if fact.fix:
+            console.print(Text(f"    $ {fact.fix}", style="cyan"), soft_wrap=True)
+    if diagnosis.wake_up:
+        console.print(Text("\n" + text_picture(diagnosis.wake_up)), soft_wrap=True)
+    console.print(Text("\n" + diagnosis.verdict, style="bold"))
+
+
+@app.command()
+def kernels() -> None:
+    """Build this machine's native libraries now, with a progress bar, and show where they are."""
+    import fieldbus.image
+    import rt_engine.native
+    import scheduler.native
+
+    for library in (rt_engine.native.KERNELS, fieldbus.image.NATIVE, scheduler.native.NATIVE):
+        words = "ready" if library.is_built() else "built"
+        path = library.build()
+        print(f"{library.name:<10} {words}  {path.stat().st_size / 1024:,.0f} KiB  {library.target}  {path}")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of station.toml, for editors."""
+    from station.schema import schema_text
+
+    sys.stdout.write(schema_text())
+
+
+def _socket(station: str | None, socket: Path | None) -> Path:
+    """The control socket meant by the options: given, of a station's file or name, or of the only station there is."""
+    from station.control import only_socket, socket_path
+    from station.reading import read_name
+
+    if socket is not None:
+        return socket
+    if station is None and not Path(DEFAULT_FILE).exists():
+        return only_socket()
+    station = station or DEFAULT_FILE
+    return socket_path(read_name(Path(station)) if station.endswith(".toml") else station)
+
+
+def _print_problems(console: Console, problems: tuple[Problem, ...]) -> None:
+    for problem in problems:
+        style = "red" if problem.severity == "error" else "yellow"
+        console.print(str(problem), style=style, soft_wrap=True, highlight=False, markup=False)
+
+
+@contextmanager
+def _explained(console: Console) -> Iterator[None]:
+    """Errors that a user can mend become a message and an exit code; all others stay tracebacks."""
+    from station.errors import AlreadyRunningError, NotRunningError, RefusedError, StationFileError, UnsafeSocketError
+
+    def give_up(error: Exception, code: ExitCode) -> NoReturn:
+        console.print(str(error), style="red", soft_wrap=True, highlight=False, markup=False)
+        raise typer.Exit(code) from error
+
+    try:
+        yield
+    except StationFileError as error:
+        _print_problems(console, error.problems)
+        raise typer.Exit(ExitCode.BAD_FILE) from error
+    except (AlreadyRunningError, NotRunningError) as error:
+        give_up(error, ExitCode.NOT_RUNNING)
+    except RefusedError as error:
+        give_up(error, ExitCode.REFUSED)
+    except UnsafeSocketError as error:
+        give_up(error, ExitCode.FAILED)
+    except Exception as error:
+        if not _is_about_the_file(error):
+            raise
+        give_up(error, ExitCode.BAD_FILE)
+
+
+def _is_about_the_file(error: Exception) -> bool:
+    """Is it an error of the engine, its compiler or the scheduler about what it was given? Imports none of them."""
+    bases = ("rt_engine.errors.EngineError", "rt_native.errors.NativeError", "scheduler.errors.SchedulerError")
+    return any(f"{kind.__module__}.{kind.__qualname__}" in bases for kind in type(error).__mro__)

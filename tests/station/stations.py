@@ -1,0 +1,62 @@
+"""Small stations on disk, for tests: tiny ONNX models and a device that is a Python function."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+STATION = """\
+[station]
+name = "bench"
+
+[models.mean]
+file = "mean.onnx"
+
+[links.sim]
+type = "in-process"
+device = "device.py:device"
+cycle = "1 ms"
+timeout = "50 ms"
+
+[tags]
+a = {}
+b = {}
+force = { direction = "out", low = -10, high = 10, safe = -1 }
+
+[tasks.axis]
+model = "mean"
+cycle = "1 ms"
+inputs = ["a", "b"]
+outputs = ["force"]
+"""
+
+DEVICE = """\
+received = []
+
+def device(outputs):
+    received.append(outputs["force"])
+    return {"a": 1.0, "b": 3.0}
+"""
+
+
+def gemm(path: Path, inputs: int, gain: float = 1.0) -> Path:
+    """A model whose output is `gain` times the mean of its inputs."""
+    weights = numpy_helper.from_array(np.full((inputs, 1), gain / inputs, np.float32), "w")
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, inputs])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1])
+    graph = helper.make_graph([helper.make_node("Gemm", ["x", "w"], ["y"])], "mean", [x], [y], [weights])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+    return path
+
+
+def write_station(folder: Path, text: str = STATION) -> Path:
+    """A station file with everything that it names beside it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    gemm(folder / "mean.onnx", 2)
+    gemm(folder / "twice.onnx", 2, 2.0)
+    gemm(folder / "wide.onnx", 5)
+    (folder / "device.py").write_text(DEVICE)
+    path = folder / "station.toml"
+    path.write_text(text)
+    return path

@@ -1,0 +1,187 @@
+"""The command line: what each command prints, and its exit code."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from stations import STATION, write_station
+
+from station.control import socket_path
+from station.exit_codes import ExitCode
+
+ROOT = Path(__file__).parents[2]
+HEAVY = ("numba", "torch", "sklearn", "onnxruntime")
+
+
+@pytest.fixture(autouse=True)
+def private_runtime_folder(tmp_path, monkeypatch):
+    """Control sockets of these tests are in a folder of their own."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+
+
+def rt_engine(*words, code=0):
+    """Run a command to its end; its output, both streams."""
+    command = [sys.executable, "-m", "station", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=ROOT)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture
+def running(tmp_path):
+    """A station in a process of its own, which has run some cycles."""
+    path = write_station(tmp_path / "cell")
+    command = [sys.executable, "-m", "station", "run", str(path)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT)
+    until = time.monotonic() + 90
+    while not socket_path("bench").exists():
+        assert time.monotonic() < until
+        assert process.poll() is None, process.stdout.read()
+        time.sleep(0.02)
+    yield process
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def test_help_is_complete_and_light():
+    """Help names every command and the exit codes, and imports nothing that takes time."""
+    code = (
+        "import sys, station.cli\nfrom typer.testing import CliRunner\n"
+        "print(CliRunner().invoke(station.cli.app, ['--help']).output)\nprint(*sys.modules, sep='|')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    text, modules = done.stdout.rsplit("\n", 2)[0], done.stdout.split("|")
+    for command in ("run", "check", "status", "update", "stop", "doctor", "kernels", "schema"):
+        assert re.search(rf"\b{command}\b", text)
+    assert "Exit codes" in text
+    assert not {"numpy", "pydantic", "aiohttp", "onnx", "rt_engine", "numba"} & set(modules)
+
+
+def test_run_imports_no_compiler(tmp_path):
+    """A run from file to report imports neither Numba nor a training library."""
+    path = write_station(tmp_path)
+    code = (
+        "import sys, station.cli\nfrom typer.testing import CliRunner\n"
+        f"r = CliRunner().invoke(station.cli.app, ['run', {str(path)!r}, '--seconds', '0.3'])\n"
+        f"print(r.exit_code, [m for m in {HEAVY!r} if m in sys.modules], r.output)"
+    )
+    rt_engine("kernels")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.startswith("0 []"), done.stdout + done.stderr
+
+
+def test_run_for_a_time(tmp_path):
+    """`run --seconds` runs, says how it went, and writes the report into the folder that the file names."""
+    text = rt_engine("run", write_station(tmp_path), "--seconds", "0.3")
+    assert re.search(r"All [\d,]+ cycles met their deadline|cycles ended after their deadline", text)
+    assert "sim: safe values written, confirmed by the device" in text
+    pages = list((tmp_path / "reports").glob("bench-*.html"))
+    assert len(pages) == 1
+    assert str(pages[0]) in text
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals(running, number, tmp_path):
+    """Ctrl-C and SIGTERM: outputs safe, report written, exit code 0, no socket left behind."""
+    running.send_signal(number)
+    text = running.stdout.read()
+    assert running.wait(30) == 0, text
+    assert "confirmed by the device" in text
+    assert list((tmp_path / "cell" / "reports").glob("*.json"))
+    assert not socket_path("bench").exists()
+
+
+def test_status_update_stop(running, tmp_path):
+    """The other commands reach the running station; a wrong model is refused with the reason, the station goes on."""
+    text = rt_engine("status")
+    assert "axis" in text
+    assert "sim" in text
+    assert "live as version 2" in rt_engine("update", "mean", tmp_path / "cell" / "twice.onnx")
+    refusal = rt_engine("update", "mean", tmp_path / "cell" / "wide.onnx", code=ExitCode.REFUSED)
+    assert "x: float32[1, 5]" in refusal
+    status = json.loads(rt_engine("status", "--json", "--station", "bench"))
+    assert status["tasks"][0]["model_version"] == 2
+    assert "already answers" in rt_engine("run", tmp_path / "cell" / "station.toml", code=ExitCode.NOT_RUNNING)
+    rt_engine("stop", "--station", tmp_path / "cell" / "station.toml")
+    assert running.wait(30) == 0
+
+
+def test_nobody_runs(tmp_path):
+    """Without a station, status, update and stop say so."""
+    for words in (("status",), ("update", "mean", "x.onnx"), ("stop",)):
+        assert "no station" in rt_engine(*words, code=ExitCode.NOT_RUNNING)
+    rt_engine("status", "--socket", tmp_path / "none.sock", code=ExitCode.NOT_RUNNING)
+
+
+def test_check(tmp_path):
+    """`check` of a good file shows its models; of a good model what runs and what it costs."""
+    text = rt_engine("check", write_station(tmp_path), tmp_path / "mean.onnx")
+    assert "good: 1 tasks, 1 models, 1 links, 3 tags" in text
+    assert "model mean: (x: float32[1, 2]) -> (y: float32[1, 1])" in text
+    assert re.search(r"mean\.onnx: runs", text)
+    assert "weight bytes" in text
+
+
+def test_check_finds_faults(tmp_path):
+    """`check` goes on after a bad file, names every problem with its line, and ends with 3."""
+    path = write_station(
+        tmp_path, STATION.replace('["a", "b"]', '["a", "bb"]').replace('"1 ms"\ninputs', '"1 us"\ninputs')
+    )
+    text = rt_engine("check", tmp_path / "device.onnx", path, tmp_path / "twice.onnx", code=ExitCode.BAD_FILE)
+    assert re.search(r"station\.toml:20: error: tasks\.axis\.cycle: a task's cycle is at least 50 us", text)
+    assert re.search(r'station\.toml:21: error: tasks\.axis\.inputs\[1\]: unknown tag "bb"', text)
+    assert "device.onnx" in text
+    assert "twice.onnx: runs" in text
+
+
+def test_run_with_a_bad_file(tmp_path):
+    """A station file with a mistake is not run."""
+    text = rt_engine("run", write_station(tmp_path, "[station]\nnaem = 'x'\n"), code=ExitCode.BAD_FILE)
+    assert 'did you mean "name"?' in text
+    assert "No such file" in rt_engine("run", tmp_path / "none.toml", code=ExitCode.BAD_FILE)
+
+
+def test_report_folder_not_writable(tmp_path):
+    """A report folder that cannot be written is a warning at the end; the run was good all the same."""
+    path = write_station(tmp_path)
+    text = rt_engine("run", path, "--seconds", "0.2", "--report", tmp_path / "mean.onnx" / "reports")
+    assert "warning: the report could not be written to" in text
+    assert "rt-engine-reports" in text
+
+
+def test_doctor():
+    """`doctor` names facts, measures, and gives its verdict; `--json` is for programs."""
+    command = [sys.executable, "-m", "station", "doctor", "--seconds", "0.2"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode in (ExitCode.OK, ExitCode.FAILED)  # this machine may have a bad shortcoming
+    assert "SIMD" in done.stdout
+    assert re.search(r"wake-up of an empty 1 kHz task \(\d+ samples", done.stdout)
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=False, cwd=ROOT)
+    diagnosis = json.loads(done.stdout)
+    assert diagnosis["wake_up"]["timing"]["count"] > 0
+    assert (diagnosis["level"] == "bad") == (done.returncode == ExitCode.FAILED)
+
+
+def test_doctor_refuses_a_core_that_is_not_there():
+    """A core that the machine does not have is a wrong command line."""
+    assert "cores" in rt_engine("doctor", "--cpu", "4000", code=ExitCode.USAGE)
+
+
+def test_kernels():
+    """`kernels` builds what is missing, and shows where all libraries are."""
+    text = rt_engine("kernels")
+    for name in ("kernels", "fieldbus", "scheduler"):
+        assert re.search(rf"^{name} .*\.o$", text, re.MULTILINE)
+    assert rt_engine("kernels").count("ready") == 3
+
+
+def test_module_and_usage():
+    """A wrong command line ends with 2."""
+    rt_engine("rnu", code=ExitCode.USAGE)
+    rt_engine("run", "--seconds", "-1", code=ExitCode.USAGE)

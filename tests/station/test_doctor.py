@@ -1,0 +1,42 @@
+"""The diagnosis: its level, and its words."""
+
+from rt_native.histogram import Histogram
+from station.doctor import Diagnosis, diagnose
+from station.machine import Fact, Machine
+from station.picture import Picture
+
+OK = Fact("swap", "ok", "none", "nothing is paged out")
+WEAK = Fact("turbo", "warn", "on", "varies", "echo 1")
+BAD = Fact("kernel", "bad", "old", "delays", "reboot")
+
+
+def measured(*times_ns):
+    histogram = Histogram()
+    for ns in times_ns:
+        histogram.add(ns)
+    return Picture.of("wake-up", histogram)
+
+
+def test_verdict():
+    """The worst fact decides, and the verdict names what to mend."""
+    assert Diagnosis((OK,), None).verdict == "Ready for real time."
+    assert "because of: turbo" in Diagnosis((OK, WEAK), None).verdict
+    assert Diagnosis((OK, WEAK, BAD), None).verdict == "Not ready for real time: kernel. Mend these first."
+    assert [Diagnosis(facts, None).level for facts in ((OK,), (OK, WEAK), (BAD, OK))] == ["ok", "warn", "bad"]
+
+
+def test_verdict_tells_what_was_measured():
+    """The shortest recommended cycle is five times the worst wake-up, and never under 50 us."""
+    assert "worst 200 us; cycles of 1 ms and longer" in Diagnosis((OK,), measured(10_000, 200_000)).verdict
+    assert "cycles of 50 us and longer" in Diagnosis((OK,), measured(1_000, 1_000)).verdict
+
+
+def test_nothing_measured(tmp_path):
+    """With 0 seconds only files are read."""
+    assert diagnose(Machine(tmp_path), 0).wake_up is None
+
+
+def test_measuring(tmp_path):
+    """Measuring runs an empty task at 1 kHz: about as many wake-ups as milliseconds."""
+    wake_up = diagnose(Machine(tmp_path), 0.3).wake_up
+    assert 30 < wake_up.timing.count <= 320

@@ -1,0 +1,171 @@
+"""A station runs: closed loop, updates, stop, report."""
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+from stations import STATION, write_station
+
+from station.errors import RefusedError
+from station.reading import read_station
+from station.report import to_html, to_json
+from station.station import Station, stopped_by_signals
+
+
+class Recorder:
+    """A view that keeps snapshots, and calls back at each."""
+
+    def __init__(self, on_show=lambda: None):
+        self.snapshots, self._on_show = [], on_show
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        pass
+
+    def show(self, snapshot):
+        self.snapshots.append(snapshot)
+        self._on_show()
+
+
+@pytest.fixture
+def station(tmp_path):
+    return Station(read_station(write_station(tmp_path)))
+
+
+def received(station):
+    """What the device was sent."""
+    return station._parts.links["sim"]._device.__globals__["received"]
+
+
+def wait_for(condition, seconds=20):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it did not happen in time"
+        time.sleep(0.002)
+
+
+def test_closed_loop_then_safe(station):
+    """Inputs reach the model, its output reaches the device; after the end the device has the safe value, confirmed."""
+    with station:
+        wait_for(lambda: received(station)[-1:] == [2.0])  # the mean of 1 and 3
+    assert received(station)[-1] == -1.0
+    (event,) = [e for e in station.report().events if "safe values" in e.text]
+    assert event.text == "safe values written, confirmed by the device"
+    view = station.snapshot().tasks[0]
+    assert view.cycles > 0
+    assert view.wake_up.count == view.cycles
+
+
+def test_update_while_running(station, tmp_path):
+    """A model replaced while running changes the outputs, the version and the events; no task stops."""
+    with station:
+        wait_for(lambda: received(station)[-1:] == [2.0])
+        updated = station.update("mean", tmp_path / "twice.onnx")
+        wait_for(lambda: received(station)[-1:] == [4.0])
+    assert updated.version == 2
+    assert "same tick" in updated.message
+    assert station.snapshot().tasks[0].model_version == 2
+    assert station.snapshot().models["mean"].endswith("twice.onnx")
+    assert [event.good for event in station.report().events if event.kind == "update"] == [True]
+
+
+def test_refused_update(station, tmp_path):
+    """A model of another shape, a file that is no model, and an unknown slot are refused; the old model runs on."""
+    with station:
+        wait_for(lambda: received(station)[-1:] == [2.0])
+        with pytest.raises(RefusedError, match=r"x: float32\[1, 5\]"):
+            station.update("mean", tmp_path / "wide.onnx")
+        with pytest.raises(RefusedError, match="not an ONNX model"):
+            station.update("mean", tmp_path / "device.py")
+        with pytest.raises(KeyError, match='did you mean "mean"'):
+            station.update("meen", tmp_path / "twice.onnx")
+        cycles = station.snapshot().tasks[0].cycles
+        wait_for(lambda: station.snapshot().tasks[0].cycles > cycles)
+        assert received(station)[-1] == 2.0
+        assert station.snapshot().tasks[0].model_version == 1
+    assert [event.good for event in station.report().events if event.kind == "update"] == [False, False]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_the_run(station, number):
+    """SIGINT and SIGTERM end the run in order: outputs safe, handlers as before."""
+    before = signal.getsignal(number)
+    view = Recorder(lambda: os.kill(os.getpid(), number) if len(view.snapshots) == 1 else None)
+    with stopped_by_signals(station), station:
+        station.run(view, seconds=60)
+    assert received(station)[-1] == -1.0
+    assert signal.getsignal(number) is before
+
+
+def test_run_ends_after_its_time_and_on_request(station):
+    """`run` ends after `seconds`, or when asked from another thread."""
+    with station:
+        station.run(Recorder(), seconds=0.2)
+        threading.Timer(0.1, station.request_stop).start()
+        station.run(Recorder(), seconds=60)
+
+
+def test_lost_device(tmp_path):
+    """When the device fails, the task's outputs go safe, the loss and the return are events, and ticks go on."""
+    station = Station(read_station(write_station(tmp_path)))
+    (tmp_path / "device.py").read_text()
+    link = station._parts.links["sim"]
+    works = link._device
+    with station:
+        wait_for(lambda: received(station)[-1:] == [2.0])
+
+        def fails(_):
+            raise RuntimeError("no power")
+
+        link._device = fails
+        wait_for(lambda: "BAD_INPUT" in station.snapshot().tasks[0].note)
+        station._watch_links()
+        link._device = works
+        wait_for(lambda: station.snapshot().tasks[0].note == "")
+        station._watch_links()
+    texts = [e.text for e in station.report().events if e.kind == "link"]
+    assert any("no power" in text for text in texts)
+    assert station.snapshot().tasks[0].counters["bad_inputs"] > 0
+
+
+def test_unreachable_device_keeps_outputs_safe(tmp_path):
+    """A device that is not there does not stop the tasks: they tick with safe outputs, and the link says why."""
+    text = STATION.replace(
+        'type = "in-process"\ndevice = "device.py:device"', 'type = "modbus-tcp"\nhost = "127.0.0.1"\nport = 1'
+    )
+    text = text.replace("a = {}", 'a = { address = "input 0" }').replace("b = {}", 'b = { address = "input 2" }')
+    text = text.replace("{ direction", '{ address = "holding 0", direction')
+    station = Station(read_station(write_station(tmp_path, text)))
+    with station:
+        wait_for(lambda: station.snapshot().tasks[0].cycles > 20 and station.snapshot().links[0].errors > 0)
+        snapshot = station.snapshot()
+    assert snapshot.links[0].state in ("connecting", "down")
+    assert "refused" in snapshot.links[0].last_error.lower()
+    assert snapshot.tasks[0].note == "outputs safe: 102 BAD_INPUT"
+    assert any("NOT confirmed" in event.text for event in station.report().events)
+
+
+def test_report(station):
+    """The report of a run has its tasks, histograms, rights and machine facts, and its counts agree with each other."""
+    with station:
+        station.run(Recorder(), seconds=0.3)
+    report = station.report()
+    (name, (wake_up, execution)), _ = report.pictures
+    assert name == "Task axis"
+    cycles = report.snapshot.tasks[0].cycles
+    assert sum(bar.count for bar in wake_up.bars) == sum(bar.count for bar in execution.bars) == cycles
+    assert {fact.name for fact in report.rights} >= {"locked memory", "SCHED_FIFO 80"}
+    assert "Task axis" in to_html(report)
+    assert '"bench"' in to_json(report)
+
+
+def test_same_station_twice(station):
+    """A station can be run, and run again."""
+    for _ in range(2):
+        with station:
+            wait_for(lambda: received(station)[-1:] == [2.0])
+        assert received(station)[-1] == -1.0
