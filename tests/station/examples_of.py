@@ -1,9 +1,10 @@
 """Made-up values of the station's types, for tests that only carry them about."""
 
-from station.snapshot import LinkView, Snapshot, TaskView, Timing
+from scheduler.stats import Latency
+from station.snapshot import LinkView, Snapshot, TaskView
 
-TIMING = Timing(20_000, 1_100.0, 31_000.0, 30_000.0, 61_000.0, 140_000.0, 200_000.0, 257_123.0)
-EMPTY = Timing(0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+TIMING = Latency(20_000, 30_500, 1_100, 31_000.0, 30_000.0, 61_000.0, 140_000.0, 200_000.0, 257_123)
+EMPTY = Latency(0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0)
 
 
 def snapshot() -> Snapshot:

@@ -14,7 +14,7 @@ def console(terminal=True):
 
 
 def test_table_shows_tasks_and_links():
-    """Every task with cycles, overruns, latencies and model version; every link with state and round trip; the rights."""
+    """Tasks with cycles, overruns, latencies, model version; links with state and round trip; missing rights."""
     out = console()
     out.print(draw(snapshot()))
     text = out.file.getvalue()

@@ -110,7 +110,7 @@ CASES = {
     "bad name": ('name = "cell4"', 'name = "cell 4"', "is no name"),
     "step without function": ("outputs = [", 'step = "step.py"\noutputs = [', '"file.py:function"'),
     "step file missing": ("outputs = [", 'step = "step.py:f"\noutputs = [', "no such file"),
-    "timeout below cycle": ('timeout = "50 ms"', 'timeout = "500 us"', "shorter than the link's cycle"),
+    "timeout below cycle": ('timeout = "50 ms"', 'timeout = "500 us"', "shorter than two cycles of the link"),
     "no tasks": (GOOD[GOOD.index("[tasks.axis]") :], "", "at least one [tasks.NAME]"),
     "not a table": ("[models.policy]\nfile = ", "[models]\npolicy = ", "must be a table"),
     "not TOML": ('name = "cell4"', "name = cell4", "not TOML"),
