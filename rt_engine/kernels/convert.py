@@ -15,7 +15,6 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from rt_engine.kernels.dtypes import SIZE, DType
-from rt_native.vector import call_llvm
 
 COUNT = 16
 """Elements per step."""
@@ -60,7 +59,10 @@ def _splat(element: Any, value: float) -> Any:
 
 def _load(builder: Any, kind: DType, address: Any) -> Any:
     kind_type = _vector(_LLVM[kind])
-    return builder.load(builder.inttoptr(address, kind_type.as_pointer()), typ=kind_type, align=SIZE[kind])
+    value = builder.load(builder.inttoptr(address, kind_type.as_pointer()), typ=kind_type, align=SIZE[kind])
+    if kind is DType.BOOL:  # any byte but 0 is true
+        return builder.zext(builder.icmp_unsigned("!=", value, ir.Constant(kind_type, [0] * COUNT)), kind_type)
+    return value
 
 
 def _store(builder: Any, kind: DType, value: Any, address: Any) -> None:
@@ -89,9 +91,20 @@ def _float_to(builder: Any, value: Any, kind: DType) -> Any:
         return builder.zext(builder.fcmp_unordered("!=", value, zero), _vector(ir.IntType(8)))
     if kind in _FLOATS:
         return _float_to_float(builder, value, kind)
-    to, source = _LLVM[kind], {_F64: "f64", _F32: "f32"}[value.type.element]
-    name = f"llvm.fpto{'s' if kind in _SIGNED else 'u'}i.sat.v{COUNT}i{to.width}.v{COUNT}{source}"
-    return call_llvm(builder, name, _vector(to), [value])
+    return _float_to_int(builder, value, _LLVM[kind], kind in _SIGNED)
+
+
+def _float_to_int(builder: Any, value: Any, to: Any, signed: bool) -> Any:
+    """Toward zero and saturated. Only numbers that fit are converted (LLVM's own saturating conversion is not vectorised)."""
+    low, high = (-(2 ** (to.width - 1)), 2 ** (to.width - 1)) if signed else (0, 2**to.width)
+    number = value.type.element
+    above = builder.fcmp_ordered(">=", value, _splat(number, float(high)))
+    below = builder.fcmp_ordered("<", value, _splat(number, float(low)))
+    outside = builder.or_(builder.or_(above, below), builder.fcmp_unordered("uno", value, value))
+    inside = builder.select(outside, _splat(number, 0.0), value)
+    result = (builder.fptosi if signed else builder.fptoui)(inside, _vector(to))
+    result = builder.select(above, _splat(to, high - 1), result)
+    return builder.select(below, _splat(to, low), result)
 
 
 def _float_to_float(builder: Any, value: Any, kind: DType) -> Any:
@@ -154,14 +167,14 @@ def _direct(builder: Any, value: Any, source: DType, target: DType) -> Any:
 # --- what native code calls ------------------------------------------------------------------------------------------------
 
 
-def _switch(builder: Any, key: Any, cases: dict[int, Callable[[], None]], default: Callable[[], None]) -> None:
+def switch(builder: Any, key: Any, cases: dict[int, Callable[[], None]], default: Callable[[], None]) -> None:
     """Branch on `key`; every case goes on behind the switch."""
     function = builder.function
     behind, otherwise = function.append_basic_block("behind"), function.append_basic_block("otherwise")
-    switch = builder.switch(key, otherwise)
+    table = builder.switch(key, otherwise)
     for value, emit in cases.items():
         block = function.append_basic_block(f"case{value}")
-        switch.add_case(ir.Constant(_I64, value), block)
+        table.add_case(ir.Constant(_I64, value), block)
         builder.position_at_end(block)
         emit()
         builder.branch(behind)
@@ -189,7 +202,7 @@ class _Conversion:
 
     def emit(self) -> None:
         pairs = {int(s) * _KEY + int(t): partial(self.direct, s, t) for s, t in DIRECT}
-        _switch(self.builder, self.key(self.source_kind, self.target_kind), pairs, self.two_steps)
+        switch(self.builder, self.key(self.source_kind, self.target_kind), pairs, self.two_steps)
 
     def place(self, address: Any, i: Any, kind: DType) -> Any:
         return self.builder.add(address, self.builder.mul(i, ir.Constant(_I64, COUNT * SIZE[kind])))
@@ -207,9 +220,9 @@ class _Conversion:
         }
         with cgutils.for_range(builder, self.rounds) as loop:
             widen = {int(kind): partial(self.widen, kind, loop.index) for kind in DType}
-            _switch(builder, self.source_kind, widen, lambda: None)
+            switch(builder, self.source_kind, widen, lambda: None)
             cases = {key: partial(emit, loop.index) for key, emit in narrow.items()}
-            _switch(builder, self.key(self.form(), self.target_kind), cases, lambda: None)
+            switch(builder, self.key(self.form(), self.target_kind), cases, lambda: None)
 
     def form(self) -> Any:
         """Which wide type the source becomes: a key of `_WIDE`."""

@@ -80,7 +80,7 @@ def _shift_right(typingctx: Any, a: Any, count: Any) -> Any:
 
 
 @inline
-def _bytes(code):
+def bytes_of(code):
     """Bytes of an element of a type."""
     if code == _I8 or code == _U8:
         return 1
@@ -92,7 +92,7 @@ def _bytes(code):
 
 
 @inline
-def _load(address, code):
+def load_int(address, code):
     """The element at an address, in 64 bits."""
     if code == _I32:
         return load_i32(address)
@@ -110,9 +110,9 @@ def _load(address, code):
 
 
 @inline
-def _store(address, value, code):
+def store_int(address, value, code):
     """Cut a value to the type and store it."""
-    bytes_ = _bytes(code)
+    bytes_ = bytes_of(code)
     if bytes_ == 4:
         store_i32(address, value)
     elif bytes_ == 1:
@@ -310,9 +310,9 @@ def _define_unary(name: str, function: Any) -> None:
     def body(arena, record):
         x, out = operand(arena, record, 0), operand(arena, record, 3)
         code = size(record, 8)
-        element = _bytes(code)
+        element = bytes_of(code)
         for i in range(0, size(record, 0) * element, element):
-            _store(out + i, function(_load(x + i, code), code), code)
+            store_int(out + i, function(load_int(x + i, code), code), code)
         return 0
 
 
@@ -321,13 +321,13 @@ def _define_binary(name: str, function: Any, divides: bool, flag: bool) -> None:
     def body(arena, record):
         x_row, y_row, out = operand(arena, record, 0), operand(arena, record, 1), operand(arena, record, 3)
         code = size(record, 8)
-        element = _bytes(code)
+        element = bytes_of(code)
         x_step, y_step = size(record, 3) * element, size(record, 5) * element
         status = 0
         for _ in range(size(record, 0)):
             x, y = x_row, y_row
             for _ in range(size(record, 1)):
-                a, b = _load(x, code), _load(y, code)
+                a, b = load_int(x, code), load_int(y, code)
                 zero = divides and b == 0
                 status = _DIVISION_BY_ZERO if zero else status
                 value = function(a, 1 if zero else b, code)
@@ -335,7 +335,7 @@ def _define_binary(name: str, function: Any, divides: bool, flag: bool) -> None:
                     store_u8(out, value)
                     out += 1
                 else:
-                    _store(out, 0 if zero else value, code)
+                    store_int(out, 0 if zero else value, code)
                     out += element
                 x, y = x + x_step, y + y_step
             x_row, y_row = x_row + size(record, 2) * element, y_row + size(record, 4) * element
