@@ -8,7 +8,7 @@ from google.protobuf.message import DecodeError
 
 from rt_engine.errors import InvalidModelError, ModelFileError, Reason, UnsupportedModelError
 
-OLDEST_OPSET = 7
+OLDEST_OPSET = 1
 MOST_BYTES = (1 << 31) - 1
 """Protobuf's own limit for one message; larger models keep their weights in external data."""
 
@@ -75,7 +75,7 @@ def _file_bytes(path: Path) -> bytes:
 
 
 def _check_opset(proto: onnx.ModelProto, name: str) -> None:
-    """Opsets from 7 on, up to the newest that the installed `onnx` knows."""
+    """Opsets up to the newest that the installed `onnx` knows; each operator says from which one on it is supported."""
     newest = onnx.defs.onnx_opset_version()
     for entry in proto.opset_import:
         if entry.domain in ("", "ai.onnx") and not OLDEST_OPSET <= entry.version <= newest:

@@ -65,6 +65,12 @@ def larger(chain, x, shift):
 
 
 @inline
+def larger_number(chain, x, shift):
+    """The larger; NaN is passed over, which takes one instruction."""
+    return select(x > chain, x, chain)
+
+
+@inline
 def smaller(chain, x, shift):
     """The smaller; NaN wins."""
     return minimum(chain, x)
@@ -95,6 +101,8 @@ SUM_SQUARE = Fold(0.0, 0.0, add_square, add, sum_lanes)
 SUM_EXP = Fold(0.0, -np.inf, add_exp, add, sum_lanes)
 PRODUCT = Fold(1.0, 1.0, multiply, multiply, product_lanes)
 MAX = Fold(-np.inf, -np.inf, larger, larger, max_lanes)
+MAX_NUMBER = Fold(-np.inf, -np.inf, larger_number, larger_number, max_lanes)
+"""For what is subtracted before exp: a NaN comes back through exp itself."""
 MIN = Fold(np.inf, np.inf, smaller, smaller, min_lanes)
 
 

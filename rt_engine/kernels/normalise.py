@@ -21,7 +21,7 @@ from typing import Any
 from rt_engine.kernels.abi import has_operand, kernel, operand, param, size
 from rt_engine.kernels.dtypes import DType
 from rt_engine.kernels.elementary import exp, log
-from rt_engine.kernels.fold import MAX, SUM, SUM_EXP, Fold, add, make_chains, make_row
+from rt_engine.kernels.fold import MAX_NUMBER, SUM, SUM_EXP, Fold, add, make_chains, make_row
 from rt_engine.kernels.lanes import F32, F64, Element, first_lane
 from rt_native.lang import inline, store_f32, store_f64
 from rt_native.vector import BYTES, fma, max_lanes, sqrt, sum_lanes
@@ -75,7 +75,7 @@ def _make_exp_row(of: Element) -> Any:
 def _make_softmax(of: Element) -> None:
     lanes, nbytes, splat, load_first_or = of.lanes, of.nbytes, of.splat, of.load_first_or
     load, store, store_first, load_first = of.load_vector, of.store_vector, of.store_first, of.load_first
-    max_row, exp_row = make_row(of, MAX), _make_exp_row(of)
+    max_row, exp_row = make_row(of, MAX_NUMBER), _make_exp_row(of)
     zero, one, filler = of.scalar(0.0), of.scalar(1.0), of.scalar(SUM_EXP.filler)
 
     @inline
@@ -113,7 +113,7 @@ def _make_softmax(of: Element) -> None:
 def _make_log_softmax(of: Element) -> None:
     lanes, nbytes, splat, zero = of.lanes, of.nbytes, of.splat, of.scalar(0.0)
     load, store, store_first, load_first = of.load_vector, of.store_vector, of.store_first, of.load_first
-    max_row, sum_row = make_row(of, MAX), make_row(of, SUM_EXP)
+    max_row, sum_row = make_row(of, MAX_NUMBER), make_row(of, SUM_EXP)
 
     @kernel("log_softmax_" + of.suffix, __name__)
     def log_softmax(arena, record):

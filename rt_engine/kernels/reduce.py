@@ -20,6 +20,7 @@ from rt_engine.kernels.abi import kernel, operand, size
 from rt_engine.kernels.elementary import log
 from rt_engine.kernels.fold import (
     MAX,
+    MAX_NUMBER,
     MIN,
     PRODUCT,
     SUM,
@@ -64,7 +65,7 @@ def logarithm(total, count, shift):
 def _make_shifts(of: Element) -> tuple[Any, Any]:
     """What log_sum_exp subtracts: the largest element, or 0 where that is not finite."""
     splat, zero, finite = of.splat, of.scalar(0.0), make_finite(of)
-    row, chains = make_row(of, MAX), make_chains(of, MAX, partial=True)
+    row, chains = make_row(of, MAX_NUMBER), make_chains(of, MAX_NUMBER, partial=True)
 
     @inline
     def of_row(address, count):

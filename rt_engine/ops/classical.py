@@ -19,7 +19,11 @@ ML = "ai.onnx.ml"
 F32 = np.dtype(np.float32)
 
 
-@operator("Scaler", domain=ML, since=1)
+def _float_of_same_shape(node: object, inputs: list[Buffer]) -> list[tuple[np.dtype, tuple[int, ...]]]:  # type: ignore[type-arg]
+    return [(F32, inputs[0].shape)]
+
+
+@operator("Scaler", domain=ML, since=1, infer=_float_of_same_shape)
 def scaler(node: Node, build: Builder) -> None:
     """(x - offset) * scale per column; computed and returned in float32, as ONNX says."""
     x = converted(build, node.x, F32)
@@ -29,7 +33,7 @@ def scaler(node: Node, build: Builder) -> None:
     broadcast(build, "mul_f32", (centred, scale), node.y)
 
 
-@operator("Normalizer", domain=ML, since=1)
+@operator("Normalizer", domain=ML, since=1, infer=_float_of_same_shape)
 def normalizer(node: Node, build: Builder) -> None:
     """Each row divided by its norm; a row of zeros stays as it is."""
     x = converted(build, node.x, F32)

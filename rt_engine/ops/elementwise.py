@@ -120,12 +120,6 @@ def bitwise(node: Node, build: Builder) -> None:
     binary(node, build, _BITS[node.op_type], node.x, node.input(1), node.y)
 
 
-@operator("BitShift", since=11)
-def shift(node: Node, build: Builder) -> None:
-    """Shift unsigned integers left or right."""
-    binary(node, build, f"shift_{node.attr('direction').lower()}", node.x, node.input(1), node.y)
-
-
 @operator("Where", since=9)
 def where(node: Node, build: Builder) -> None:
     """Select between two tensors of one type by a bool tensor."""

@@ -149,8 +149,9 @@ def matmul(node: Node, build: Builder) -> None:
             m, count, a_stride = m * count, 1, 0
         _run_time_product(build, a, b, y, (m, k, n), (count, a_stride, b_stride), (n, 1))
         return
-    node.require_type(y, tuple(np.dtype(t) for t in ("int32", "int64", "uint32", "uint64")))
-    integer_product(build, a, b, y, (count, m, k, n, a_stride, b_stride))
+    kernel = {"int32": "matmul_i32", "uint32": "matmul_i32", "int64": "matmul_i64", "uint64": "matmul_i64"}.get(y.dtype.name)
+    node.require(kernel is not None, f"type {y.dtype} is not supported here", "cast to float32, float64, int32 or int64")
+    build.call(str(kernel), (a, b, y), (count, m, k, n, a_stride, b_stride, m * n), macs=count * m * k * n)
 
 
 def _batched(build: Builder, x: Buffer, shape: tuple[int, ...], batch: tuple[int, ...]) -> Buffer:
@@ -159,10 +160,3 @@ def _batched(build: Builder, x: Buffer, shape: tuple[int, ...], batch: tuple[int
     if prod(shape[:-2]) in (1, prod(batch)):
         return x
     return broadcast_to(build, x, (*batch, *shape[-2:]))
-
-
-def integer_product(build: Builder, a: Buffer, b: Buffer, y: Buffer, sizes: tuple[int, ...]) -> None:
-    """Integer matrix product with wrap-around."""
-    from rt_engine.kernels.dtypes import code
-
-    build.call("matmul_int", (a, b, y), (*sizes, code(y.dtype)), macs=sizes[0] * sizes[1] * sizes[2] * sizes[3])

@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 from math import prod
 
-import numpy as np
-
 from rt_engine.kernels.dtypes import CODE
 from rt_engine.lower import Buffer, Builder
-from rt_engine.ops.base import FLOATS, NUMBERS, Node, operator
+from rt_engine.ops.base import BOOL, FLOATS, NUMBERS, Node, operator
 from rt_engine.ops.linear import SUFFIX
 from rt_engine.ops.moves import reshaped, transposed
 
@@ -41,12 +39,9 @@ def reduce(node: Node, build: Builder) -> None:
     if x.dtype in FLOATS:
         build.call(f"reduce_{_KERNEL[node.op_type]}_{SUFFIX[x.dtype]}", (x, y), (outer, length, inner))
         return
-    node.require_type(x, NUMBERS)
-    node.require(node.op_type not in ("ReduceLogSum", "ReduceLogSumExp", "ReduceL2"), f"is not defined here for {x.dtype}", "cast to float32")
-    build.call("reduce_int", (x, y), (outer, length, inner, INTEGER_OPERATIONS[_KERNEL[node.op_type]], CODE[x.dtype]))
-
-
-INTEGER_OPERATIONS = {"sum": 0, "mean": 1, "max": 2, "min": 3, "prod": 4, "l1": 5, "sum_square": 6}
+    node.require_type(x, (*NUMBERS, BOOL))
+    node.require(not _KERNEL[node.op_type].startswith("log"), f"a logarithm is not defined for {x.dtype}", "cast to float32")
+    build.call(f"reduce_{_KERNEL[node.op_type]}_int", (x, y), (outer, length, inner, CODE[x.dtype]))
 
 
 def grouped(build: Builder, x: Buffer, reduced: Sequence[int]) -> tuple[Buffer, int, int, int]:
@@ -67,10 +62,10 @@ def arg(node: Node, build: Builder) -> None:
     """Index of the largest or smallest along one axis."""
     x, y = node.x, node.y
     axis = node.attr("axis", 0) % len(x.shape)
-    x, outer, length, inner = x, prod(x.shape[:axis]), x.shape[axis], prod(x.shape[axis + 1 :])
+    outer, length, inner = prod(x.shape[:axis]), x.shape[axis], prod(x.shape[axis + 1 :])
     name, last = node.op_type.lower(), int(node.attr("select_last_index", 0))
     if x.dtype in FLOATS:
         build.call(f"{name}_{SUFFIX[x.dtype]}", (x, y), (outer, length, inner, last))
         return
     node.require_type(x, NUMBERS)
-    build.call(f"{name}_int", (x, y), (outer, length, inner, last, CODE[np.dtype(x.dtype)]))
+    build.call(f"{name}_int", (x, y), (outer, length, inner, last, CODE[x.dtype]))

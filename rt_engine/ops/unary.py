@@ -94,7 +94,7 @@ def signed(node: Node, build: Builder) -> None:
 
 def _integer(build: Builder, name: str, x: Buffer, y: Buffer) -> None:
     if y.size:
-        build.call(f"{name}_int", (x, None, None, y), (y.size, CODE[x.dtype]), inplace=(0,))
+        build.call(f"{name}_int", (x, None, None, y), (y.size, *(0,) * 7, CODE[x.dtype]), inplace=(0,))
 
 
 @operator("Not", since=1)
