@@ -48,6 +48,7 @@ class TaskRunner:
     def start(self, ready: Callable[[], object]) -> None:
         """Start the thread; it calls `ready` when it is prepared, and then begins to cycle."""
         self.memory.clear()
+        self._pick_versions(True)  # before the first tick, so that no update takes the task for one that does not run
         self._thread = threading.Thread(target=self._main, args=(ready,), name=f"rt-{self.task.name}", daemon=True)
         self._thread.start()
 
@@ -64,13 +65,15 @@ class TaskRunner:
 
     def run_here(self) -> int:
         """Cycle in the calling thread until told to stop; gives the number of cycles."""
-        if self._reader:
-            self._reader.running = True
+        self._pick_versions(True)
         try:
             return self._run(self.memory.address)
         finally:
-            if self._reader:
-                self._reader.running = False
+            self._pick_versions(False)
+
+    def _pick_versions(self, running: bool) -> None:
+        if self._reader:
+            self._reader.running = running
 
     # --- from outside -------------------------------------------------------------------------------------------------
 

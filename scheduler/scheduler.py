@@ -74,9 +74,11 @@ class Scheduler:
         Raises:
             SchedulerError: it runs already, or a thread of the last run has not ended.
         """
-        hung = [name for name, runner in self._runners.items() if runner.is_alive]
-        if self._running or hung:
-            raise SchedulerError(f"the scheduler is running already: {', '.join(hung or self._runners)}; stop it first")
+        if self._running:
+            raise SchedulerError("the scheduler is running already; stop it first")
+        for name, runner in self._runners.items():
+            if runner.is_alive:
+                raise SchedulerError(f"the thread of task {name!r} has not ended: it hangs in its model or step")
         self._grants = (lock_memory(), self._latency.hold(), throttling())
         ready = threading.Barrier(len(self._runners) + 1, action=self._begin)
         previous = threading.stack_size(STACK_BYTES)
