@@ -7,6 +7,7 @@ scale     12.5          1.0     3.2767         value = raw * scale + offset
 place     values[cells]                        where the link keeps them
 """
 
+import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,69 +41,93 @@ class Field:
 
 
 class Codec:
-    """Decodes and encodes payloads of `nbytes` bytes that carry `fields`; other bytes are ignored, and sent as 0."""
+    """Decodes and encodes payloads of `nbytes` bytes that carry `fields`; other bytes are ignored, and sent as 0.
+
+    The common case, values one after the other in one order, skips the gathering: a cycle of 1 ms has little time.
+    """
 
     def __init__(self, fields: Sequence[Field], nbytes: int) -> None:
         plain = [f for f in fields if f.bit is None]
         packed = [f for f in fields if f.bit is not None]
         self.nbytes = nbytes
-        self._plain_cells = _cells(plain)
-        gather = [i for f in plain for n in range(f.count) for i in little_endian(f, f.byte + n * f.width)]
-        self._gather = np.array(gather, np.intp)
+        self._tags = tags = _tags(plain) + _tags(packed)
+        self._cells = np.concatenate([_cells(plain), _cells(packed)])
+        self._where = run(self._cells)
+        self._plain_count = len(_tags(plain))
         chars = "".join(_char(f) * f.count for f in plain)
-        self._struct = struct.Struct("<" + chars)
+        gather = [i for f in plain for n in range(f.count) for i in little_endian(f, f.byte + n * f.width)]
+        sign, self._is_direct = _direct(plain, nbytes, gather)
+        self._struct = struct.Struct(sign + chars)
+        self._gather = np.array(gather, np.intp)
         self._integers = [i for i, c in enumerate(chars) if c not in "fd"]
-        self._truths = np.array([i for i, t in enumerate(_tags(plain)) if t.type == "bool"], np.intp)
-        self._bit_cells = _cells(packed)
+        self._truths = {i for i, t in enumerate(_tags(plain)) if t.type == "bool"}
         bits = [f.byte * 8 + (f.bit or 0) + n for f in packed for n in range(f.count)]
         self._bit_bytes = np.array([b // 8 for b in bits], np.intp)
         self._bit_masks = np.array([1 << b % 8 for b in bits], np.uint8)
-        tags = _tags(plain) + _tags(packed)
-        self._tags = tags
-        self._cells = np.concatenate([self._plain_cells, self._bit_cells])
         self._scale = np.array([t.scale for t in tags], np.float64)
         self._offset = np.array([t.offset for t in tags], np.float64)
-        self._scaled = bool((self._scale != 1.0).any() or self._offset.any())
+        self._is_scaled = bool((self._scale != 1.0).any() or self._offset.any())
         self._low = np.array([t.number.low for t in tags], np.float64)
         self._high = np.array([t.number.high for t in tags], np.float64)
-        self._rounded = np.array([i for i, t in enumerate(tags) if not t.number.is_float], np.intp)
 
     def decode(self, payload: bytes, values: NDArray[np.float64]) -> None:
         """Put the payload's values into `values[cells]`; raises `PayloadError` on a wrong length."""
         if len(payload) != self.nbytes:
             raise PayloadError(f"expected {self.nbytes} bytes for {self._names()}, got {len(payload)}")
-        data = np.frombuffer(payload, np.uint8)
-        raw = np.array(self._struct.unpack(data[self._gather].tobytes()), np.float64)
-        if self._truths.size:
-            raw[self._truths] = raw[self._truths] != 0.0
-        if self._bit_cells.size:
-            raw = np.concatenate([raw, (data[self._bit_bytes] & self._bit_masks) != 0])
-        values[self._cells] = raw * self._scale + self._offset if self._scaled else raw
+        numbers: Sequence[float]
+        if self._is_direct:
+            numbers = self._struct.unpack(payload)
+        else:
+            data = np.frombuffer(payload, np.uint8)
+            numbers = self._struct.unpack(data[self._gather].tobytes())
+            if self._bit_bytes.size:
+                numbers += tuple(((data[self._bit_bytes] & self._bit_masks) != 0).tolist())
+        if self._truths:
+            numbers = [float(n != 0) if i in self._truths else n for i, n in enumerate(numbers)]
+        values[self._where] = numbers if not self._is_scaled else np.array(numbers) * self._scale + self._offset
 
     def encode(self, values: NDArray[np.float64]) -> bytes:
         """The payload that carries `values[cells]`, integers rounded to the nearest, halves to even.
 
         Raises `OutOfRangeError` when a value is NaN, inf, or more than its type can hold: nothing wraps around.
         """
-        raw = (values[self._cells] - self._offset) / self._scale
-        raw[self._rounded] = np.rint(raw[self._rounded])
-        bad = ~((raw >= self._low) & (raw <= self._high))  # also true for NaN
-        if bad.any():
-            self._refuse(values, raw, int(np.flatnonzero(bad)[0]))
-        split = self._plain_cells.size
-        numbers = raw[:split].tolist()
-        for i in self._integers:
-            numbers[i] = int(numbers[i])
+        raw = values[self._where]
+        if self._is_scaled:
+            raw = (raw - self._offset) / self._scale
+        numbers = raw.tolist()
+        try:
+            for i in self._integers:
+                numbers[i] = round(numbers[i])
+            packed = self._struct.pack(*numbers[: self._plain_count])
+        except (struct.error, OverflowError, ValueError):  # too much for its type; NaN or inf for an integer
+            raise self._refusal(values, raw) from None
+        if not math.isfinite(sum(numbers)) or any(numbers[i] not in (0, 1) for i in self._truths):
+            self._check(values, raw)
+        if self._is_direct:
+            return packed
         payload = np.zeros(self.nbytes, np.uint8)
-        payload[self._gather] = np.frombuffer(self._struct.pack(*numbers), np.uint8)
-        if self._bit_cells.size:
-            np.bitwise_or.at(payload, self._bit_bytes, np.where(raw[split:] != 0.0, self._bit_masks, np.uint8(0)))
+        payload[self._gather] = np.frombuffer(packed, np.uint8)
+        if self._bit_bytes.size:
+            on = np.rint(raw[self._plain_count :])
+            if not ((on == 0.0) | (on == 1.0)).all():
+                raise self._refusal(values, raw)
+            np.bitwise_or.at(payload, self._bit_bytes, np.where(on != 0.0, self._bit_masks, np.uint8(0)))
         return payload.tobytes()
 
-    def _refuse(self, values: NDArray[np.float64], raw: NDArray[np.float64], i: int) -> None:
+    def _check(self, values: NDArray[np.float64], raw: NDArray[np.float64]) -> None:
+        """Raise if a value is really out of range: the quick test in `encode` also fires on sums that overflow."""
+        if self._bad(raw).any():
+            raise self._refusal(values, raw)
+
+    def _bad(self, raw: NDArray[np.float64]) -> NDArray[np.bool_]:
+        rounded = np.array([r if t.number.is_float else np.rint(r) for r, t in zip(raw, self._tags, strict=True)])
+        return ~((rounded >= self._low) & (rounded <= self._high))  # NaN is bad too
+
+    def _refusal(self, values: NDArray[np.float64], raw: NDArray[np.float64]) -> OutOfRangeError:
+        i = int(np.argmax(self._bad(raw)))
         tag = self._tags[i]
         low, high = tag.representable
-        raise OutOfRangeError(
+        return OutOfRangeError(
             f"tag {tag.name!r}: {values[self._cells[i]]:g} is {raw[i]:g} in the device, but {tag.type} "
             f"at scale {tag.scale:g} and offset {tag.offset:g} holds {low:g} to {high:g}; "
             "limit the value first (fieldbus.codec.Limiter)"
@@ -129,11 +154,31 @@ class Limiter:
 
     def apply(self, values: NDArray[np.float64]) -> int:
         """Limit `values` in place; gives how many cells were changed."""
+        limited = np.minimum(np.maximum(values, self._low), self._high)
+        if (limited == values).all():  # NaN differs from itself
+            return 0
         limited = np.where(np.isfinite(values), values, self.safe).clip(self._low, self._high)
-        changed = int(np.count_nonzero(limited != values))  # NaN differs from everything
-        if changed:
-            values[:] = limited
+        changed = int(np.count_nonzero(limited != values))
+        values[:] = limited
         return changed
+
+
+def run(cells: NDArray[np.intp]) -> slice | NDArray[np.intp]:
+    """The same cells as a slice, which NumPy reaches faster, if they follow each other."""
+    if cells.size and np.array_equal(cells, np.arange(cells[0], cells[0] + cells.size)):
+        return slice(int(cells[0]), int(cells[0]) + cells.size)
+    return cells
+
+
+def _direct(fields: Sequence[Field], nbytes: int, gather: Sequence[int]) -> tuple[str, bool]:
+    """(byte order for `struct`, whether the payload can be packed and unpacked as it is)."""
+    sizes = [_nbytes(f) for f in fields for _ in range(f.count)]
+    starts = [sum(sizes[:i]) for i in range(len(sizes))]
+    big = [i for start, size in zip(starts, sizes, strict=True) for i in reversed(range(start, start + size))]
+    complete = len(gather) == nbytes
+    if complete and gather == big:
+        return ">", True
+    return "<", complete and gather == list(range(nbytes))
 
 
 def little_endian(field: Field, byte: int) -> list[int]:

@@ -76,15 +76,6 @@ class Channel:
         head[_S.quality // 8] = quality
         self._publish(self.address)
 
-    def take(self, values: NDArray[np.float64], cells: NDArray[np.intp], quality: Quality, timestamp_ns: int) -> None:
-        """Publish `values[cells]`: what a link does for each subscriber, with no array made."""
-        back = self._words[_C.back // 8]
-        values.take(cells, out=self._values[back], mode="clip")
-        head = self._heads[back]
-        head[_S.timestamp_ns // 8] = timestamp_ns
-        head[_S.quality // 8] = quality
-        self._publish(self.address)
-
     def read(self) -> Sample:
         """The newest complete write, copied."""
         values, timestamp_ns, counter, quality = self.latest()

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fieldbus.codec import Limiter
+from fieldbus.codec import Limiter, run
 from fieldbus.errors import ChannelError
 from fieldbus.image import Channel
 from fieldbus.tags import Quality, Tag
 
 _BAD = int(Quality.BAD)
+
+Where = slice | NDArray[np.intp]
 
 
 class Cells:
@@ -46,11 +48,11 @@ class Inputs:
         self.values = np.zeros(cells.count)
         self.incoming = np.zeros(cells.count)
         self.timestamp_ns = 0
-        self._subscribers: tuple[tuple[Channel, NDArray[np.intp]], ...] = ()
+        self._subscribers: tuple[tuple[Channel, Where], ...] = ()
 
     def add(self, channel: Channel) -> None:
         """Feed `channel` from now on. Safe while the link runs."""
-        self._subscribers = (*self._subscribers, (channel, self.cells.of(channel.tags)))
+        self._subscribers = (*self._subscribers, (channel, run(self.cells.of(channel.tags))))
 
     def accept(self, timestamp_ns: int) -> None:
         """What came in is complete: it becomes the values."""
@@ -60,7 +62,7 @@ class Inputs:
     def publish(self, quality: Quality) -> None:
         """Write the values to every subscriber, with the time at which they were good."""
         for channel, cells in self._subscribers:
-            channel.take(self.values, cells, quality, self.timestamp_ns)
+            channel.write(self.values[cells], quality, self.timestamp_ns)
 
 
 class Outputs:
@@ -72,7 +74,7 @@ class Outputs:
         self.safe = self._limiter.safe
         self.values = self.safe.copy()
         self._timeout_ns = timeout_ns
-        self._drivers: tuple[tuple[Channel, NDArray[np.intp]], ...] = ()
+        self._drivers: tuple[tuple[Channel, Where], ...] = ()
         self._driven: dict[str, str] = {}
 
     def free(self, tags: Sequence[Tag], writer: str) -> None:
@@ -84,7 +86,7 @@ class Outputs:
     def add(self, channel: Channel) -> None:
         """Take values from `channel` from now on. Safe while the link runs."""
         self._driven.update({tag.name: channel.writer for tag in channel.tags})
-        self._drivers = (*self._drivers, (channel, self.cells.of(channel.tags)))
+        self._drivers = (*self._drivers, (channel, run(self.cells.of(channel.tags))))
 
     def gather(self, now_ns: int) -> tuple[bool, int]:
         """Fill `values`; gives (whether a driver's safe values were taken, how many cells were limited).

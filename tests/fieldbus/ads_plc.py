@@ -8,6 +8,7 @@ Strict means: what TwinCAT refuses is refused with TwinCAT's error code, never g
 """
 
 import contextlib
+import random
 import socket
 import struct
 import threading
@@ -100,8 +101,9 @@ class Session:
 class AdsPlc:
     """The PLC. `symbols` and `values` are what a test looks at; `requests` counts commands by number."""
 
-    def __init__(self, symbols: list[Symbol], host: str = "127.0.0.2", port: int = PORT, ams_port: int = 851) -> None:
-        self.net_id = bytes([*map(int, host.split(".")), 1, 1])
+    def __init__(self, symbols: list[Symbol], ams_port: int = 851) -> None:
+        self.host = own_loopback()
+        self.net_id = bytes([*map(int, self.host.split(".")), 1, 1])
         self.ams_port = ams_port
         self.version = 1
         self.faults = Faults()
@@ -110,7 +112,6 @@ class AdsPlc:
         self.handles: dict[int, str] = {}
         self.load(symbols)
         self._sessions: list[Session] = []
-        self._where = (host, port)
         self._listener: socket.socket | None = None
         self._run = True
         threading.Thread(target=self._push_forever, daemon=True).start()
@@ -150,7 +151,7 @@ class AdsPlc:
             session.sock.close()
 
     def listen(self) -> None:
-        self._listener = socket.create_server(self._where, reuse_port=False)
+        self._listener = socket.create_server((self.host, PORT))
         threading.Thread(target=self._accept_forever, args=(self._listener,), daemon=True).start()
 
     def deaf(self) -> None:
@@ -403,6 +404,17 @@ class AdsPlc:
         body = struct.pack("<II", len(body) + 4, 1) + body
         net_id, port = session.peer
         return AMS.pack(net_id, port, self.net_id, self.ams_port, NOTE, REQUEST, len(body), 0, 0) + body
+
+
+def own_loopback() -> str:
+    """An address of the loopback network whose port 48898 is free: AdsLib connects to no other port."""
+    while True:
+        host = f"127.{random.randint(1, 254)}.{random.randint(0, 254)}.{random.randint(2, 254)}"
+        try:
+            socket.create_server((host, PORT)).close()
+        except OSError:
+            continue
+        return host
 
 
 def _attempt(work):  # type: ignore[no-untyped-def]

@@ -1,6 +1,6 @@
 """The ADS link against a strict stub of a PLC, and pyads' own test server for the happy path.
 
-All of them listen on port 48898, since AdsLib knows no other: the stub on 127.0.0.2, pyads' server on 127.0.0.1.
+All of them listen on port 48898, since AdsLib knows no other, each on a loopback address of its own.
 """
 
 import struct
@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from ads_plc import READ, READ_WRITE, AdsPlc, Symbol
+from ads_plc import READ, READ_WRITE, AdsPlc, Symbol, own_loopback
 from waiting import wait_for
 
 from fieldbus.ads import AdsLink
@@ -16,7 +16,6 @@ from fieldbus.errors import AddressError, ConfigurationError
 from fieldbus.image import Channel, ProcessImage
 from fieldbus.tags import AdsAddress, ModbusAddress, Quality, Tag
 
-NET_ID = "127.0.0.2.1.1"
 TIMEOUT_S = 0.2
 IEC = {
     "bool": "BOOL", "int8": "SINT", "uint8": "USINT", "int16": "INT", "uint16": "UINT", "int32": "DINT",
@@ -43,16 +42,20 @@ def plc() -> Iterator[AdsPlc]:
         yield controller
 
 
-def link_of(mode: str, tags: list[Tag] = TAGS) -> tuple[AdsLink, Channel, Channel]:
+def net_id(plc: AdsPlc) -> str:
+    return f"{plc.host}.1.1"
+
+
+def link_of(plc: AdsPlc, mode: str, tags: list[Tag] = TAGS) -> tuple[AdsLink, Channel, Channel]:
     image = ProcessImage()
-    link = AdsLink("plc", tags, NET_ID, cycle_s=0.005, timeout_s=TIMEOUT_S, mode=mode, backoff_s=(0.01, 0.05))  # type: ignore[arg-type]
+    link = AdsLink("plc", tags, net_id(plc), cycle_s=0.005, timeout_s=TIMEOUT_S, mode=mode, backoff_s=(0.01, 0.05))  # type: ignore[arg-type]
     return link, link.subscribe(image, ["a", "x"], "task"), link.drive(image, ["u"], "task")
 
 
 @MODES
 def test_values_travel_both_ways(plc: AdsPlc, mode: str) -> None:
     """Inputs follow the PLC, outputs reach it, and `stop` leaves the safe value."""
-    link, inputs, outputs = link_of(mode)
+    link, inputs, outputs = link_of(plc, mode)
     with link:
         wait_for(lambda: inputs.read().values.tolist() == [1.0, 2.0, 3.0, 4.0, 1.5])
         plc.set("MAIN.fX", 2.25)
@@ -75,7 +78,7 @@ def test_every_type_arrives(mode: str) -> None:
     with AdsPlc([Symbol(f"GVL.{d}_{n}", t, 2) for d in ("in", "out") for n, t in IEC.items()]) as plc:
         for name, values in ends.items():
             plc.set(f"GVL.in_{name}", *values)
-        link = AdsLink("plc", tags, NET_ID, cycle_s=0.005, timeout_s=5.0, mode=mode)  # type: ignore[arg-type]
+        link = AdsLink("plc", tags, net_id(plc), cycle_s=0.005, timeout_s=5.0, mode=mode)  # type: ignore[arg-type]
         inputs = link.subscribe(image, [f"in-{n}" for n in ends], "t")
         outputs = link.drive(image, [f"out-{n}" for n in ends], "t")
         flat = [
@@ -114,7 +117,7 @@ def _fault(name: str) -> Callable[[AdsPlc], None]:
 )
 def test_every_fault_is_bad_within_the_timeout_and_recovers(plc: AdsPlc, mode: str, fault, mend, error: str) -> None:  # type: ignore[no-untyped-def]
     """BAD no later than the timeout after the last good sample, the reason told, then GOOD and the outputs go on."""
-    link, inputs, outputs = link_of(mode)
+    link, inputs, outputs = link_of(plc, mode)
     with link:
         assert link.wait_up(5.0)
         fault(plc)
@@ -139,7 +142,7 @@ def test_after_a_restart_values_come_from_where_the_symbols_are_now(plc: AdsPlc,
     ]
     plc.load([Symbol("MAIN.fX", "REAL"), Symbol("MAIN.n", "INT")])
     image = ProcessImage()
-    link = AdsLink("plc", tags, NET_ID, cycle_s=0.005, timeout_s=TIMEOUT_S, mode=mode, backoff_s=(0.01, 0.05))  # type: ignore[arg-type]
+    link = AdsLink("plc", tags, net_id(plc), cycle_s=0.005, timeout_s=TIMEOUT_S, mode=mode, backoff_s=(0.01, 0.05))  # type: ignore[arg-type]
     inputs = link.subscribe(image, ["x", "a"], "t")
     with link:
         link.wait_up(5.0)
@@ -156,7 +159,7 @@ def test_a_changed_version_is_seen_where_there_are_no_handles(plc: AdsPlc) -> No
     offset = plc.symbols["MAIN.FX"].offset
     tags = [Tag("x", "float32", "in", address=AdsAddress(group=0x4040, offset=offset))]
     image = ProcessImage()
-    link = AdsLink("plc", tags, NET_ID, cycle_s=0.005, timeout_s=TIMEOUT_S)
+    link = AdsLink("plc", tags, net_id(plc), cycle_s=0.005, timeout_s=TIMEOUT_S)
     inputs = link.subscribe(image, ["x"], "t")
     with link:
         wait_for(lambda: inputs.read().values[0] == 1.5)
@@ -166,7 +169,7 @@ def test_a_changed_version_is_seen_where_there_are_no_handles(plc: AdsPlc) -> No
 
 def test_one_request_per_direction_and_cycle(plc: AdsPlc) -> None:
     """In read mode a cycle is one sum write and one sum read, whatever the number of tags."""
-    link, *_ = link_of("read")
+    link, *_ = link_of(plc, "read")
     with link:
         link.wait_up(5.0)
         cycles, requests = link.status().reads, plc.requests.get(READ_WRITE, 0)
@@ -176,7 +179,7 @@ def test_one_request_per_direction_and_cycle(plc: AdsPlc) -> None:
 
 def test_notifications_cost_no_reads_of_values(plc: AdsPlc) -> None:
     """In notify mode no value is asked for after the start; they are pushed when they change."""
-    link, inputs, _ = link_of("notify")
+    link, inputs, _ = link_of(plc, "notify")
     with link:
         link.wait_up(5.0)
         handles_read = []
@@ -197,7 +200,7 @@ def test_notifications_cost_no_reads_of_values(plc: AdsPlc) -> None:
 )
 def test_a_symbol_that_does_not_fit_is_named(plc: AdsPlc, address: str, type_name: str, error: str) -> None:
     """Missing, or of another size: down, with the symbol in the reason."""
-    link = AdsLink("plc", [Tag("x", type_name, "in", address=AdsAddress(address))], NET_ID)
+    link = AdsLink("plc", [Tag("x", type_name, "in", address=AdsAddress(address))], net_id(plc))
     with link:
         wait_for(lambda: link.status().state == "down")
         assert error in link.status().last_error
@@ -206,7 +209,7 @@ def test_a_symbol_that_does_not_fit_is_named(plc: AdsPlc, address: str, type_nam
 def test_a_read_only_output_is_a_refusal(plc: AdsPlc) -> None:
     """The error names the symbol; inputs are BAD too, since the task's outputs do not arrive."""
     plc.symbols["MAIN.FU"].read_only = True
-    link, inputs, _ = link_of("read")
+    link, inputs, _ = link_of(plc, "read")
     with link:
         wait_for(lambda: link.status().state == "degraded")
         assert "RefusedError: MAIN.fU: ADS error 0x704, reading/writing not permitted" in link.status().last_error
@@ -215,7 +218,7 @@ def test_a_read_only_output_is_a_refusal(plc: AdsPlc) -> None:
 
 def test_a_port_where_no_plc_runs(plc: AdsPlc) -> None:
     """ADS error 6: down, and it says so."""
-    link = AdsLink("plc", TAGS, NET_ID, ams_port=852)
+    link = AdsLink("plc", TAGS, net_id(plc), ams_port=852)
     with link:
         wait_for(lambda: link.status().state == "down")
         assert "ADS error 0x6, Target port not found" in link.status().last_error
@@ -223,8 +226,8 @@ def test_a_port_where_no_plc_runs(plc: AdsPlc) -> None:
 
 def test_one_route_per_controller(plc: AdsPlc) -> None:
     """A second link to the same NetId is refused with the reason, and the first one goes on."""
-    first, inputs, _ = link_of("read")
-    second, *_ = link_of("read")
+    first, inputs, _ = link_of(plc, "read")
+    second, *_ = link_of(plc, "read")
     with first, second:
         wait_for(lambda: "use one link per controller" in first.status().last_error + second.status().last_error)
     assert inputs.cells == 5
@@ -242,7 +245,7 @@ def test_one_route_per_controller(plc: AdsPlc) -> None:
 def test_an_impossible_link_is_refused(arguments: dict[str, object], error: type[Exception], message: str) -> None:
     """Wrong NetId, mode or kind of address: an error before anything runs."""
     with pytest.raises(error, match=message):
-        AdsLink(**{"name": "plc", "tags": TAGS, "ams_net_id": NET_ID, **arguments})  # type: ignore[arg-type]
+        AdsLink(**{"name": "plc", "tags": TAGS, "ams_net_id": "127.0.0.2.1.1", **arguments})  # type: ignore[arg-type]
 
 
 def test_pyads_own_server() -> None:
@@ -253,15 +256,15 @@ def test_pyads_own_server() -> None:
     from pyads import constants
     from pyads.testserver import AdsTestServer, AdvancedHandler, PLCVariable
 
-    handler = AdvancedHandler()
+    handler, host = AdvancedHandler(), own_loopback()
     x = PLCVariable("MAIN.fX", struct.pack("<f", 1.5), constants.ADST_REAL32, "REAL", 0xF005, 1001)
     u = PLCVariable("MAIN.fU", bytes(8), constants.ADST_REAL64, "LREAL", 0xF005, 1002)
     x.handle, u.handle = 1001, 1002
     for variable in (x, u, PLCVariable("version", b"\1", constants.ADST_UINT8, "USINT", 0xF008, 0)):
         handler.add_variable(variable)
     image = ProcessImage()
-    link = AdsLink("plc", [TAGS[0], TAGS[2]], "127.0.0.1.1.1", cycle_s=0.01, timeout_s=1.0)
+    link = AdsLink("plc", [TAGS[0], TAGS[2]], f"{host}.1.1", cycle_s=0.01, timeout_s=1.0)
     inputs, outputs = link.subscribe(image, ["x"], "t"), link.drive(image, ["u"], "t")
-    with AdsTestServer(handler=handler, logging=False), link:
+    with AdsTestServer(handler, host, logging=False), link:
         wait_for(lambda: inputs.read().values[0] == 1.5)
         wait_for(lambda: outputs.write([0.5]) is None and u.value == struct.pack("<d", 0.5))
