@@ -1,12 +1,13 @@
+# mypy: disable-error-code="no-untyped-call"
 """Conversion of 16 elements at a time between any two element types, written in LLVM IR.
 
     16 elements --widen--> 16 x int64, uint64 or float64 --narrow--> 16 elements
 
-`widen` loses nothing; `narrow` rounds, saturates or wraps. So n types need 2 n conversions, not n * n; the pairs that models
-use most (`DIRECT`) go in one step, with the same result.
+`widen` loses nothing; `narrow` rounds, saturates or wraps. So n types need 4 n conversions, not n * n; the pairs that
+models use most (`DIRECT`) go in one step, with the same result.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -69,7 +70,7 @@ def _store(builder: Any, kind: DType, value: Any, address: Any) -> None:
     builder.store(value, builder.inttoptr(address, value.type.as_pointer()), align=SIZE[kind])
 
 
-# --- one conversion of a vector in registers -------------------------------------------------------------------------------
+# --- one conversion of a vector in registers -------------------------------------------------------------------------
 
 
 def _to_wide(builder: Any, kind: DType, value: Any) -> Any:
@@ -95,7 +96,7 @@ def _float_to(builder: Any, value: Any, kind: DType) -> Any:
 
 
 def _float_to_int(builder: Any, value: Any, to: Any, signed: bool) -> Any:
-    """Toward zero and saturated. Only numbers that fit are converted (LLVM's own saturating conversion is not vectorised)."""
+    """Toward zero and saturated. (LLVM's own saturating conversion works element by element.)"""
     low, high = (-(2 ** (to.width - 1)), 2 ** (to.width - 1)) if signed else (0, 2**to.width)
     number = value.type.element
     above = builder.fcmp_ordered(">=", value, _splat(number, float(high)))
@@ -117,7 +118,7 @@ def _float_to_float(builder: Any, value: Any, kind: DType) -> Any:
 
 
 def _to_single_odd(builder: Any, value: Any) -> Any:
-    """float64 to float32 such that a second rounding, to fewer bits, is as good as one: what is lost sets the last bit."""
+    """float64 to float32 such that a second rounding is as good as one: what is lost sets the last bit."""
     if value.type == _vector(_F32):
         return value
     lost = (1 << 29) - 1  # the bits of a float64 mantissa that float32 does not have
@@ -164,10 +165,10 @@ def _direct(builder: Any, value: Any, source: DType, target: DType) -> Any:
     return _float_to(builder, value, target)
 
 
-# --- what native code calls ------------------------------------------------------------------------------------------------
+# --- what native code calls ------------------------------------------------------------------------------------------
 
 
-def switch(builder: Any, key: Any, cases: dict[int, Callable[[], None]], default: Callable[[], None]) -> None:
+def _switch(builder: Any, key: Any, cases: Mapping[int, Callable[[], None]], default: Callable[[], None]) -> None:
     """Branch on `key`; every case goes on behind the switch."""
     function = builder.function
     behind, otherwise = function.append_basic_block("behind"), function.append_basic_block("otherwise")
@@ -202,7 +203,7 @@ class _Conversion:
 
     def emit(self) -> None:
         pairs = {int(s) * _KEY + int(t): partial(self.direct, s, t) for s, t in DIRECT}
-        switch(self.builder, self.key(self.source_kind, self.target_kind), pairs, self.two_steps)
+        _switch(self.builder, self.key(self.source_kind, self.target_kind), pairs, self.two_steps)
 
     def place(self, address: Any, i: Any, kind: DType) -> Any:
         return self.builder.add(address, self.builder.mul(i, ir.Constant(_I64, COUNT * SIZE[kind])))
@@ -220,9 +221,9 @@ class _Conversion:
         }
         with cgutils.for_range(builder, self.rounds) as loop:
             widen = {int(kind): partial(self.widen, kind, loop.index) for kind in DType}
-            switch(builder, self.source_kind, widen, lambda: None)
+            _switch(builder, self.source_kind, widen, lambda: None)
             cases = {key: partial(emit, loop.index) for key, emit in narrow.items()}
-            switch(builder, self.key(self.form(), self.target_kind), cases, lambda: None)
+            _switch(builder, self.key(self.form(), self.target_kind), cases, lambda: None)
 
     def form(self) -> Any:
         """Which wide type the source becomes: a key of `_WIDE`."""
@@ -248,7 +249,7 @@ class _Conversion:
 
 @intrinsic
 def convert(typingctx: Any, source_kind: Any, target_kind: Any, source: Any, target: Any, rounds: Any) -> Any:
-    """Convert `rounds` times 16 elements from one type to another (numbers of `DType`); addresses stand on multiples of their element."""
+    """Convert `rounds` times 16 elements; the kinds are numbers of `DType`."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         _Conversion(builder, args).emit()

@@ -1,4 +1,4 @@
-# mypy: disable-error-code="no-untyped-def,no-untyped-call"
+# mypy: disable-error-code="no-untyped-def,no-untyped-call,call-arg"
 """Folding many elements into one, in an order that belongs to the program and not to the machine.
 
 chains   vectors, some bytes apart:  vector j joins chain j % 4;  chains join as (0+2)+(1+3)
@@ -108,7 +108,7 @@ MIN = Fold(np.inf, np.inf, smaller, smaller, min_lanes)
 
 @cache
 def make_chains(of: Element, fold: Fold, partial: bool = False) -> Any:
-    """chains(address, stride, count, width, shift) -> vector: fold `count` vectors, `stride` bytes apart, on four chains.
+    """chains(address, stride, count, width, shift) -> vector: fold `count` vectors, `stride` bytes apart, on 4 chains.
 
     With `partial`, only the first `width` lanes are loaded, and the others mean nothing.
     """

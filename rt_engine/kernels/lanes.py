@@ -1,4 +1,4 @@
-# mypy: disable-error-code="no-untyped-def,no-untyped-call"
+# mypy: disable-error-code="no-untyped-def,no-untyped-call,call-arg"
 """What kernels that exist for float32 and float64 are made from: loads, stores and splats of one element type."""
 
 from typing import Any
@@ -37,7 +37,7 @@ from rt_native.vector import (
 
 
 def _make_load_first_or(vector: Vector) -> Any:
-    """load_first_or(address, count, rest): the first `count` lanes; the others are `rest`, their memory is not touched."""
+    """load_first_or(address, count, rest): the first `count` lanes; the others are `rest`, nothing is read for them."""
 
     @intrinsic
     def load_first_or(typingctx: Any, address: Any, count: Any, rest: Any) -> Any:

@@ -1,20 +1,23 @@
-# mypy: disable-error-code="no-untyped-def,no-untyped-call"
+# mypy: disable-error-code="no-untyped-def,no-untyped-call,call-arg,var-annotated"
 """Movement of data; nothing is computed, elements are bytes.
 
-    copy_strided_<bytes>    operand  in, out, table      element of 1, 2, 4 or 8 bytes; the table is made by `strides.copy_table`:
-                            size     rank, in first,     int64 [rank, 3] of size, in stride, out stride, in elements;
-                                     out first           `first` is the element where the copy starts
-    copy_blocks             operand  in, out             block i goes from in + in first + i * in stride to out + ...; all in bytes
-                            size     count, block bytes, in stride, out stride, in first, out first
-    gather_blocks           operand  data, index, out    out[o, j] = data[o, index[j]], blocks of bytes; the index is int64, in
-                            size     outer, axis, count, range and not negative (the planner made sure of it)
-                                     block bytes
-    gather_blocks_checked   operand  data, index, out    the same with an index computed at run time: -axis <= index < axis, else
-                            size     outer, axis, count, INDEX_OUT_OF_RANGE, and nothing is read or written. `index type` is
-                                     block bytes,        INT32 or INT64
-                                     index type
-    fill                    operand  out
-                            size     bytes, pattern      eight bytes that are repeated (little endian)
+    copy_strided_<bytes>   operand  in, out, table           elements of 1, 2, 4 or 8 bytes
+                           size     rank, in first, out first
+    copy_blocks            operand  in, out                  block i goes from in + in first + i * in stride
+                           size     count, block bytes, in stride, out stride, in first, out first
+    gather_blocks          operand  data, index, out         out[o, j] = data[o, index[j]], blocks of bytes
+                           size     outer, axis, count, block bytes
+    gather_blocks_checked  operand  data, index, out
+                           size     outer, axis, count, block bytes, index type
+    fill                   operand  out                      `pattern` is eight bytes that are repeated (little endian)
+                           size     bytes, pattern
+
+`table` is made by `strides.copy_table`: int64 [rank, 3] of size, in stride, out stride; these and `first`, where
+the copy starts, count elements. Strides of copy_blocks count bytes.
+
+The index of gather_blocks is int64, in range and not negative (the planner made sure of it). That of
+gather_blocks_checked is INT32 or INT64 and is computed at run time: from -axis to axis - 1, else the status is
+INDEX_OUT_OF_RANGE and nothing is read or written.
 
 Input and output must not overlap. Nothing outside of them is touched.
 """

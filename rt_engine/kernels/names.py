@@ -52,3 +52,25 @@ UNARY_INTEGER = ("neg", "abs", "sign", "bit_not")
 
 WHERE_BYTES = (1, 2, 4, 8)
 """`where_<bytes>`: select by a bool tensor, between tensors whose elements have that many bytes."""
+
+# --- reductions, rows, movement: modules `reduce`, `reduce_integer`, `normalise`, `movement`, `cast` ------------------------
+
+REDUCE_FLOAT = ("sum", "mean", "max", "min", "prod", "l1", "l2", "sum_square", "log_sum", "log_sum_exp")
+"""`reduce_<operation>_<suffix>`: one axis goes; suffixes f32, f64."""
+
+REDUCE_INTEGER = ("sum", "mean", "max", "min", "prod", "l1", "l2", "sum_square")
+"""`reduce_<operation>_int`."""
+
+ARG = ("argmax", "argmin")
+"""Index of the largest, the smallest; suffixes f32, f64, int."""
+
+NORMALISE = ("softmax", "log_softmax", "layer_norm")
+"""Rows scaled by their own statistics; suffixes f32, f64."""
+
+MATMUL_INTEGER = ("matmul_i32", "matmul_i64")
+"""Products of integer matrices, signed and unsigned alike."""
+
+COPY_BYTES = (1, 2, 4, 8)
+"""`copy_strided_<bytes>`: any copy between strided tensors, planned by `strides.copy_table`."""
+
+MOVEMENT = ("copy_blocks", "gather_blocks", "gather_blocks_checked", "fill", "cast")

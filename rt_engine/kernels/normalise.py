@@ -1,19 +1,21 @@
-# mypy: disable-error-code="no-untyped-def,no-untyped-call"
+# mypy: disable-error-code="no-untyped-def,no-untyped-call,call-arg,var-annotated"
 """Rows that are scaled by their own statistics: softmax, log_softmax, layer norm.
 
-    softmax_<type>       operand  in, out                       out may be in
-    log_softmax_<type>   size     rows, n
-    layer_norm_<type>    operand  in, scale, bias, out, mean, inverse deviation        out may be in
-                         size     rows, n, statistics type      mean, inverse deviation: [rows], -1 where nobody wants them;
-                         param    epsilon                       their type is FLOAT or DOUBLE (the node's stash_type)
+    softmax_<type>      operand  in, out
+    log_softmax_<type>  size     rows, n
+    layer_norm_<type>   operand  in, scale, bias, out, mean, inverse deviation
+                        size     rows, n, statistics type
+                        param    epsilon
 
-Rows are contiguous. Sums are folded in the order of `rt_engine.kernels.fold`, so they belong to n and not to the machine.
-Nothing outside of the tensors is read or written.
+Rows are contiguous; the output may be the input. `mean` and `inverse deviation` are [rows] and -1 where nobody
+wants them; `statistics type` says what they are, FLOAT or DOUBLE of `dtypes.DType` (the node's stash_type). Sums
+are folded in the order of `rt_engine.kernels.fold`: it belongs to n and not to the machine. Nothing outside of the
+tensors is read or written.
 
-softmax      exp(x - max) / sum of it. A row with +inf or NaN, or of -inf alone, becomes NaN, as in PyTorch.
-log_softmax  x - max - log(sum of exp(x - max)), likewise.
-layer norm   d = x - mean; out = d * (1 / sqrt(mean of d * d + epsilon)) * scale + bias, in two passes, in the type of x:
-             64 (32) partial sums make float32 as good as the float32 stage one that stash_type = 1 asks for.
+    softmax      exp(x - max) / sum of it. A row with +inf or NaN, or of -inf alone, becomes NaN (PyTorch too).
+    log_softmax  x - max - log(sum of exp(x - max)), likewise.
+    layer norm   d = x - mean; out = d * (1 / sqrt(mean of d * d + epsilon)) * scale + bias; two passes, in x's type
+                 Its 64 (32) partial sums make float32 as good as the float32 that stash_type = 1 asks for.
 """
 
 from typing import Any
@@ -39,7 +41,7 @@ _SUM_SQUARE_DEVIATION = Fold(0.0, 0.0, _add_square_deviation, add, sum_lanes)
 
 
 def _make_exp_row(of: Element) -> Any:
-    """row(source, target, count, shift) -> scalar: store exp(x - shift) of every x, and sum it in the order of a fold."""
+    """row(source, target, count, shift) -> scalar: store exp(x - shift) of every x, and sum it as a fold does."""
     lanes, nbytes, splat, load_first_or = of.lanes, of.nbytes, of.splat, of.load_first_or
     load, store, store_first = of.load_vector, of.store_vector, of.store_first
     zero, filler = of.scalar(SUM_EXP.neutral), of.scalar(SUM_EXP.filler)

@@ -1,4 +1,4 @@
-# mypy: disable-error-code="no-untyped-def,no-untyped-call"
+# mypy: disable-error-code="no-untyped-def,no-untyped-call,call-arg,var-annotated"
 """Reductions of float tensors along one axis: the tensor is seen as [outer, R, inner] and R goes.
 
     reduce_<op>_<type>   operand  in, out        op: sum mean max min prod l1 l2 sum_square log_sum log_sum_exp
@@ -6,11 +6,12 @@
     argmax_<type>        operand  in, out        out is int64
     argmin_<type>        size     outer, R, inner, last      of equals: the first (last = 0) or the last (1)
 
-Several axes that are neighbours are one axis. inner == 1 folds rows, inner > 1 vectors of neighbouring columns; the order is
-in `rt_engine.kernels.fold` and depends on the shape alone. Nothing outside of the tensors is read or written.
+Several axes that are neighbours are one axis. inner == 1 folds rows, inner > 1 vectors of neighbouring columns; the
+order is in `rt_engine.kernels.fold` and depends on the shape alone. Nothing outside of the tensors is read or
+written.
 
-NaN wins in max, min, argmax and argmin, as in NumPy. R == 0 gives the neutral element (sum 0, prod 1, max -inf, min inf,
-log_sum and log_sum_exp -inf, mean NaN), as ONNX says since opset 20; argmax and argmin then write nothing.
+NaN wins in max, min, argmax and argmin, as in NumPy. R == 0 gives the neutral element (sum 0, prod 1, max -inf, min
+inf, log_sum and log_sum_exp -inf, mean NaN), as ONNX says since opset 20; argmax and argmin then write nothing.
 """
 
 from functools import cache

@@ -1,15 +1,15 @@
-# mypy: disable-error-code="no-untyped-def,no-untyped-call"
+# mypy: disable-error-code="no-untyped-def,no-untyped-call,call-arg"
 """Reductions and matrix products of integers: one scalar loop for all types, which models use for shapes and indices.
 
-    reduce_<op>_int     operand  in, out      op: sum mean max min prod l1 l2 sum_square; the tensor is [outer, R, inner], R goes
-                        size     outer, R, inner, type
+    reduce_<op>_int     operand  in, out      op: sum mean max min prod l1 l2 sum_square; the tensor is seen as
+                        size     outer, R, inner, type        [outer, R, inner] and R goes
     argmax_int          operand  in, out      out is int64
     argmin_int          size     outer, R, inner, last, type      of equals: the first (last = 0) or the last (1)
     matmul_i32          operand  a, b, c      c[m, n] = a[m, k] @ b[k, n], for signed and unsigned alike
     matmul_i64          size     batch, m, k, n, a batch stride, b batch stride, c batch stride (elements)
 
-`type` is a number of `dtypes.DType`: any integer, or BOOL. Sums and products are taken modulo 2**64 and stored modulo the
-type's range, as NumPy does for a given dtype. mean is rounded toward zero; l2 is the root in float64, toward zero.
+`type` is a number of `dtypes.DType`: any integer, or BOOL. Sums and products are taken modulo 2**64 and stored modulo
+the type's range, as NumPy does for a given dtype. mean is rounded toward zero; l2 is the root in float64, toward zero.
 R == 0: sum 0, prod 1, mean 0, max the lowest and min the highest number of the type; argmax and argmin write nothing.
 """
 
@@ -55,7 +55,7 @@ def _order(kind):
     return _FLIP if kind == _UINT64 else 0
 
 
-# --- steps and ends --------------------------------------------------------------------------------------------------------
+# --- steps and ends --------------------------------------------------------------------------------------------------
 
 
 @inline

@@ -1,7 +1,7 @@
 """Planning of strided copies: the table that `copy_strided_<bytes>` reads. Read at load time; imports no Numba.
 
-Transpose, Expand, Slice, Split, Concat are all the same: for every index, out[index . out strides] = in[index . in strides].
-A plan says it with as few dimensions as possible, so that the kernel's inner loops are long:
+Transpose, Expand, Slice, Split, Concat are the same: for every index, out[index . out strides] = in[index . in
+strides]. A plan says it with as few dimensions as possible, so that the kernel's inner loops are long:
 
 1. dimensions of size 1 go
 2. dimensions are ordered as the output lies in memory (largest stride first)

@@ -30,9 +30,9 @@ def _exchange(builder: Any, rows: list[Any], step: int) -> list[Any]:
 
 
 def make_transpose(nbytes: int) -> Any:
-    """transpose(source, source_stride, target, target_stride): target[i, j] = source[j, i] for one block of elements of `nbytes`.
+    """transpose(source, source_stride, target, target_stride): target[i, j] = source[j, i] for one block.
 
-    Strides are in bytes, between rows; elements of a row are neighbours.
+    Elements have `nbytes` bytes. Strides are in bytes, between rows; elements of a row are neighbours.
     """
     side = SIDE[nbytes]
     row = ir.VectorType(ir.IntType(8 * nbytes), side)

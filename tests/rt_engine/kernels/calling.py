@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from rt_engine.kernels.names import KERNEL_PREFIX
 from rt_engine.layout import RECORD
 from rt_native.library import Library

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from calling import Call, call
 from numpy.typing import NDArray
+
 from rt_engine.kernels.dtypes import DType
 from rt_engine.kernels.strides import MAX_RANK, contiguous, copy_table
 from rt_engine.status import Status

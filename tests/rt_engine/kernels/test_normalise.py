@@ -9,6 +9,7 @@ from calling import Call, call, libraries, same_bits
 from numpy.typing import NDArray
 
 from rt_engine.kernels.dtypes import DType
+from rt_engine.kernels.names import NORMALISE
 
 Array = NDArray[Any]
 
@@ -71,9 +72,9 @@ def normalised(library: Any, kind: str, x: Array, statistics_type: Any = np.floa
 
 
 def test_every_kernel_is_known_here() -> None:
-    """A kernel without a twin would not be tested."""
+    """A kernel without a twin would not be tested, and one without a name could not be called."""
     names = {name.removeprefix("k_").rsplit("_", 1)[0] for name in LIBRARIES[-1].exports}
-    assert names == {*SOFTMAXES, "layer_norm"}
+    assert names == {*SOFTMAXES, "layer_norm"} == set(NORMALISE)
 
 
 @pytest.mark.parametrize("kind", DTYPES)

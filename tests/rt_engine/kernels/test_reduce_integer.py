@@ -9,6 +9,7 @@ from calling import call
 from numpy.typing import NDArray
 
 from rt_engine.kernels.dtypes import CODE, NUMPY, DType
+from rt_engine.kernels.names import ARG, MATMUL_INTEGER, REDUCE_INTEGER
 from rt_native.library import Library
 
 Array = NDArray[Any]
@@ -61,9 +62,10 @@ def numbers(kind: DType, shape: tuple[int, ...], limits: bool) -> Array:
 
 
 def test_every_kernel_is_known_here() -> None:
-    """A kernel without a twin would not be tested."""
+    """A kernel without a twin would not be tested, and one without a name could not be called."""
     names = {name.removeprefix("k_") for name in LIBRARY.exports}
-    assert names == {f"reduce_{op}_int" for op in TWINS} | {"argmax_int", "argmin_int", "matmul_i32", "matmul_i64"}
+    assert names == {*(f"reduce_{op}_int" for op in REDUCE_INTEGER), *(f"{a}_int" for a in ARG), *MATMUL_INTEGER}
+    assert set(TWINS) == set(REDUCE_INTEGER)
 
 
 @pytest.mark.parametrize(
