@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 NS = 1_000_000_000
 TOLD_IN_TIME = 0.9
 """Share of the timeout after which waiting ends: the rest is for telling the subscribers within the timeout."""
+CONNECT_S = 3.0
+"""Time for an attempt to connect, if the timeout is shorter: looking up many symbols takes longer than an exchange."""
 _SHORT_SLEEP_S = 0.005  # below this, a stop request waits for the sleep to end
 _PR_SET_TIMERSLACK = 29
 
@@ -122,13 +124,17 @@ class Link(ABC):
     def stop(self, safe: bool = True) -> bool:
         """End the thread, after having written the safe values; gives whether the device confirmed them.
 
-        Without a connection, one attempt is made to get one. Waits for an exchange under way: at most three timeouts.
+        Without a connection, one attempt is made to get one. Waits for what is under way: an exchange, or an attempt to
+        connect. A device that never returns (a function of an in-process link) is left behind.
         """
         if self._thread is None:
             return False
         self._safe_at_stop, self._safe_written = safe, False
         self._stop.set()
-        self._thread.join()
+        self._thread.join(CONNECT_S + 4.0 * self.timeout_s)
+        if self._thread.is_alive():
+            self._failed("the device does not return: the link's thread cannot be stopped")
+            return False
         self._thread = None
         return self._safe_written
 
@@ -166,7 +172,7 @@ class Link(ABC):
         while not self._stop.is_set():
             self._enter("connecting")
             try:
-                self._connect()
+                self._connect(max(self.timeout_s, CONNECT_S))
                 self._cycles()
             except DeviceError as error:
                 self._lost(f"{type(error).__name__}: {error}")
@@ -175,8 +181,8 @@ class Link(ABC):
                 self._lost(f"internal error, please report: {error!r}")
         self._finish()
 
-    def _connect(self) -> None:
-        self._open(time.monotonic_ns() + round(self.timeout_s * NS))
+    def _connect(self, limit_s: float) -> None:
+        self._open(time.monotonic_ns() + round(limit_s * NS))
         self._is_open = True
         self._heard_ns = time.monotonic_ns()
 
@@ -237,7 +243,8 @@ class Link(ABC):
 
     def _finish(self) -> None:
         if self._safe_at_stop and self._out.values.size:
-            self._safe_written = self._write_safe() or self._write_safe()  # the second time on a new connection
+            was_open = self._is_open
+            self._safe_written = self._write_safe() or (was_open and self._write_safe())  # then on a new connection
         self._shut()
         self._in.publish(Quality.BAD)
         self._enter("stopped")
@@ -245,7 +252,7 @@ class Link(ABC):
     def _write_safe(self) -> bool:
         try:
             if not self._is_open:
-                self._connect()
+                self._connect(self.timeout_s)
             self._write(self._out.safe, time.monotonic_ns() + round(self.timeout_s * NS))
         except DeviceError as error:
             self._failed(f"safe values not written: {type(error).__name__}: {error}")

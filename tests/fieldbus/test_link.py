@@ -199,6 +199,42 @@ def test_stop_writes_safe_values_even_if_the_link_is_down() -> None:
     assert link.written[-1] == -1.0
 
 
+def test_stop_writes_safe_values_on_a_new_connection_if_the_old_one_is_cut() -> None:
+    """The cut is noticed by the last write itself: it is repeated on a new connection."""
+    link = Scripted(cycle_s=0.5, timeout_s=1.0)
+    link.start()
+    assert link.wait_up(5.0)
+
+    def cut_until_reopened(outputs: NDArray[np.float64], deadline_ns: int) -> None:
+        if link.opened == 1:
+            raise ConnectionLostError("cut")
+        Scripted._write(link, outputs, deadline_ns)
+
+    link._write = cut_until_reopened  # type: ignore[method-assign]
+    assert link.stop() is True
+    assert (link.opened, link.written[-1]) == (2, -1.0)
+
+
+def test_stop_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device function that never returns cannot be stopped: `stop` gives up and says so."""
+    from fieldbus.inprocess import InProcessLink
+
+    monkeypatch.setattr("fieldbus.link.CONNECT_S", 0.02)
+    stuck, release = threading.Event(), threading.Event()
+
+    def device(outputs: object) -> dict[str, float]:
+        stuck.set()
+        release.wait(10.0)
+        return {"x": 1.0}
+
+    link = InProcessLink("sim", TAGS, device, cycle_s=0.001, timeout_s=0.01)
+    link.start()
+    assert stuck.wait(5.0)
+    assert link.stop() is False
+    assert "the device does not return" in link.status().last_error
+    release.set()
+
+
 def test_a_link_can_be_started_again_but_not_twice() -> None:
     """`start` on a running link raises `ConfigurationError`; after `stop` it works again."""
     link = Scripted()
