@@ -39,10 +39,10 @@ LOG2_E = constant(1.4426950408889634, 1.4426950408889634)
 LN2_HIGH = constant(0.693145751953125, 0.6931471803691238)
 """The leading bits of ln 2, so few that n * LN2_HIGH is exact."""
 LN2_LOW = constant(1.428606765330187e-06, 1.9082149292705877e-10)
-EXP_LOWEST = constant(-87.33654475055310, -708.3964185322641)
-"""ln of the smallest normal number: exp is zero below."""
-EXP_HIGHEST = constant(88.72283905206835, 709.782712893384)
-"""ln of the largest number: exp is inf above."""
+EXP_LOWEST = constant(-87.33654022216797, -708.3964185322641)
+"""The smallest number whose exp is not denormal: exp is zero below."""
+EXP_HIGHEST = constant(88.72283172607422, 709.782712893384)
+"""The largest number whose exp is finite: exp is inf above."""
 
 _EXPM1_LOWEST = constant(-20.0, -40.0)
 """expm1 is -1 below."""

@@ -56,7 +56,7 @@ def _special_power(x, y, power):
     half = y * 0.5
     odd = (whole == y) & (round_even(half) != half)
     power = select(odd, copysign(power, x), power)
-    power = select((x < 0.0) & (x > -INFINITY(x)) & (whole != y), NOT_A_NUMBER(x), power)
+    power = select((x <= -SMALLEST(x)) & (x > -INFINITY(x)) & (whole != y), NOT_A_NUMBER(x), power)
     one = (y == 0.0) | (x == 1.0) | ((x == -1.0) & (absolute(y) == INFINITY(y)))
     return select(one, ONE(x), power)
 

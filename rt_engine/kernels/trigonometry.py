@@ -147,8 +147,8 @@ def _double(x, shift, odd):
     sine = g + fma(g * z, _SIN(z), fma(-half, lost, lost))
     near = 1.0 - half
     cosine = near + (((1.0 - near) - half) + fma(z * z, _COS(z), -(g * lost)))
-    tiny = a < 2.0**-28
-    y = _choose(bits(shifted) + shift, select(tiny, a, sine), select(tiny, 1.0, cosine), bits(x) & odd)
+    tiny = a < 2.0**-28  # sin x = x, but for the flushing of denormals
+    y = _choose(bits(shifted) + shift, select(tiny, fma(a, -(2.0**-60), a), sine), select(tiny, 1.0, cosine), bits(x) & odd)
     return select(a < float("inf"), y, x - x)
 
 
