@@ -26,6 +26,7 @@ from fieldbus.modbus import Rtu, Tcp, Tls
 from fieldbus.tags import AdsAddress, ModbusAddress, Order, Tag
 from rt_engine import Model, ModelSlot
 from rt_engine.errors import EngineError
+from scheduler.checks import check_task
 from scheduler.errors import SchedulerError
 from scheduler.steps import Step
 from scheduler.task import Guard, Input, Output, Task
@@ -141,7 +142,7 @@ class _Builder:
 
     def _task(self, name: str, table: TaskTable) -> Task:
         inputs, outputs = self._entries(name, table)
-        return Task(
+        task = Task(
             name=name,
             model=None if table.model is None else self.parts.slots[table.model],
             period_s=table.cycle_ns / NS,
@@ -158,6 +159,8 @@ class _Builder:
             ),
             step=None if table.step is None else Step.compile(str(self._file.beside(table.step)), table.step_state),
         )
+        check_task(task, None if table.model is None else self.parts.models[table.model])
+        return task
 
     def _max_age_ns(self, table: TaskTable) -> float:
         """What the file says, else the longest timeout of the links that feed the task."""

@@ -68,7 +68,7 @@ class Station:
         self._parts = build(file)
         self._scheduler = Scheduler(self._parts.tasks)
         self._model_files = {name: table.file for name, table in file.config.models.items()}
-        self._states = dict.fromkeys(self._parts.links, "stopped")
+        self._seen = {name: link.status() for name, link in self._parts.links.items()}
         self._events: deque[Event] = deque(maxlen=MAX_EVENTS)
         self._stop = threading.Event()
         self._started = datetime.now(UTC)
@@ -210,15 +210,16 @@ class Station:
         )
 
     def _watch_links(self) -> None:
-        """Note every change of a link's state, except that it tries again and again."""
+        """Note changes of a link's state, not each attempt to connect; also what was undone between two looks."""
         for name, link in self._parts.links.items():
-            status = link.status()
-            before = self._states[name]
-            if status.state in (before, "connecting"):
+            status, seen = link.status(), self._seen[name]
+            if status.state == "connecting" or status.since == seen.since:
                 continue
-            self._states[name] = status.state
-            good = status.state == "up"
-            self._note("link", name, f"{before} -> {status.state}" + ("" if good else f": {status.last_error}"), good)
+            self._seen[name] = status
+            change = f"{seen.state} -> {status.state}" if status.state != seen.state else f"{status.state} again"
+            reason = f": {status.last_error}" if status.errors > seen.errors else ""
+            if change != "down again":
+                self._note("link", name, change + reason, good=status.state == "up")
 
     def _note(self, kind: EventKind, subject: str, text: str, good: bool) -> None:
         self._events.append(Event(time.monotonic() - self._begin_s, kind, subject, text, good))

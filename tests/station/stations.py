@@ -1,5 +1,8 @@
-"""Small stations on disk, for tests: tiny ONNX models and a device that is a Python function."""
+"""Small stations on disk, for tests: tiny ONNX models, a device that is a Python function, and how to run them."""
 
+import threading
+import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -60,3 +63,41 @@ def write_station(folder: Path, text: str = STATION) -> Path:
     path = folder / "station.toml"
     path.write_text(text)
     return path
+
+
+class Recorder:
+    """A view that keeps snapshots, and calls back at each."""
+
+    def __init__(self, on_show=lambda: None):
+        self.snapshots, self._on_show = [], on_show
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        pass
+
+    def show(self, snapshot):
+        self.snapshots.append(snapshot)
+        self._on_show()
+
+
+@contextmanager
+def running(station):
+    """The station started, and watched in a thread, as `rt-engine run` does."""
+    with station:
+        watch = threading.Thread(target=station.run, args=(Recorder(),))
+        watch.start()
+        try:
+            yield
+        finally:
+            station.request_stop()
+            watch.join()
+
+
+def wait_for(condition, seconds=20):
+    """Wait until it is so; fail when that takes too long."""
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it did not happen in time"
+        time.sleep(0.003)

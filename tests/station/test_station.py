@@ -3,32 +3,14 @@
 import os
 import signal
 import threading
-import time
 
 import pytest
-from stations import STATION, write_station
+from stations import STATION, Recorder, running, wait_for, write_station
 
-from station.errors import RefusedError
+from station.errors import RefusedError, StationFileError
 from station.reading import read_station
 from station.report import to_html, to_json
 from station.station import Station, stopped_by_signals
-
-
-class Recorder:
-    """A view that keeps snapshots, and calls back at each."""
-
-    def __init__(self, on_show=lambda: None):
-        self.snapshots, self._on_show = [], on_show
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc_info):
-        pass
-
-    def show(self, snapshot):
-        self.snapshots.append(snapshot)
-        self._on_show()
 
 
 @pytest.fixture
@@ -39,13 +21,6 @@ def station(tmp_path):
 def received(station):
     """What the device was sent."""
     return station._parts.links["sim"]._device.__globals__["received"]
-
-
-def wait_for(condition, seconds=20):
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it did not happen in time"
-        time.sleep(0.002)
 
 
 def test_closed_loop_then_safe(station):
@@ -112,10 +87,9 @@ def test_run_ends_after_its_time_and_on_request(station):
 def test_lost_device(tmp_path):
     """When the device fails, the task's outputs go safe, the loss and the return are events, and ticks go on."""
     station = Station(read_station(write_station(tmp_path)))
-    (tmp_path / "device.py").read_text()
     link = station._parts.links["sim"]
     works = link._device
-    with station:
+    with running(station):
         wait_for(lambda: received(station)[-1:] == [2.0])
 
         def fails(_):
@@ -123,10 +97,8 @@ def test_lost_device(tmp_path):
 
         link._device = fails
         wait_for(lambda: "BAD_INPUT" in station.snapshot().tasks[0].note)
-        station._watch_links()
         link._device = works
         wait_for(lambda: station.snapshot().tasks[0].note == "")
-        station._watch_links()
     texts = [e.text for e in station.report().events if e.kind == "link"]
     assert any("no power" in text for text in texts)
     assert station.snapshot().tasks[0].counters["bad_inputs"] > 0
@@ -169,3 +141,41 @@ def test_same_station_twice(station):
         with station:
             wait_for(lambda: received(station)[-1:] == [2.0])
         assert received(station)[-1] == -1.0
+
+
+STEP = """\
+from rt_native.lang import export, load_f64, store_f64
+
+
+@export
+def double(inputs, n_in, outputs, n_out, state):
+    store_f64(outputs, 2.0 * load_f64(outputs) + load_f64(inputs + 8))
+    return 0
+"""
+
+
+def test_own_step_after_the_model(tmp_path):
+    """A step named in the file is compiled and runs after the model, with the task's inputs at hand."""
+    path = write_station(tmp_path, STATION + 'step = "step.py:double"\n')
+    (tmp_path / "step.py").write_text(STEP)
+    station = Station(read_station(path))
+    with station:
+        wait_for(lambda: received(station)[-1:] == [7.0])  # twice the mean of 1 and 3, plus the second input
+
+
+def test_a_step_that_does_not_compile_is_a_problem_of_the_file(tmp_path):
+    """The compiler's words come with the line of the task."""
+    path = write_station(tmp_path, STATION + 'step = "step.py:double"\n')
+    (tmp_path / "step.py").write_text(STEP.replace("double", "other"))
+    with pytest.raises(StationFileError, match=r"station.toml:\d+: error: tasks.axis: step .*expected an @export"):
+        Station(read_station(path))
+
+
+def test_a_task_may_be_a_step_alone(tmp_path):
+    """Without a model, the step computes the outputs from the inputs."""
+    path = write_station(tmp_path, STATION.replace('model = "mean"', 'step = "step.py:double"'))
+    (tmp_path / "step.py").write_text(STEP)
+    station = Station(read_station(path))
+    with station:
+        wait_for(lambda: received(station)[-1:] == [3.0])
+    assert station.snapshot().tasks[0].model_version == 0
