@@ -1,16 +1,22 @@
 """What a Modbus device can do wrong, and what everybody sees of it: BAD within the timeout, and recovery."""
 
+import os
 import socket
 import struct
+import threading
 import time
+import tty
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from hostile import Hostile
+from pymodbus.framer.rtu import FramerRTU
 from waiting import free_port, wait_for
 
 from fieldbus.errors import ConnectionLostError, GarbageError, NoAnswerError, RefusedError
 from fieldbus.image import Channel, ProcessImage
-from fieldbus.modbus import ModbusLink, Tcp
+from fieldbus.modbus import ModbusLink, Rtu, Tcp
 from fieldbus.modbus_client import TcpClient
 from fieldbus.tags import ModbusAddress, Quality, Tag
 
@@ -186,3 +192,68 @@ def test_a_refusal_carries_the_code() -> None:
             client.ask(1, 3, b"\0\0\0\1", deadline())
         assert refused.value.code == 2
         client.close()
+
+
+# --- a serial line: frames get lost ----------------------------------------------------------------------------------
+
+
+class Line:
+    """A device with 7 in every input register behind a pseudoterminal; `mode` as in `Hostile`. Units 1 and 2 answer."""
+
+    def __init__(self) -> None:
+        self.mode = "good"
+        self._end, other = os.openpty()
+        tty.setraw(other)
+        self.port = os.ttyname(other)
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                request = os.read(self._end, 64)
+            except OSError:
+                return
+            if request[0] in (1, 2) and self.mode != "silence":
+                count = request[5]
+                body = bytes([request[0], 4, 2 * count]) + b"\0\7" * count
+                frame = body + FramerRTU.compute_CRC(body).to_bytes(2, "big")
+                frame = {"crc": frame[:-1] + b"\xaa", "half": frame[:4]}.get(self.mode, frame)
+                os.write(self._end, frame)
+
+    def close(self) -> None:
+        os.close(self._end)
+
+
+@contextmanager
+def serial_link(*tags: Tag) -> Iterator[tuple[Line, ModbusLink, Channel]]:
+    """A running link to a `Line`, and a subscriber of all tags."""
+    line = Line()
+    transport = Rtu(line.port, parity="N", answer_s=0.03)
+    link = ModbusLink("line", tags, transport, 0.005, TIMEOUT_S, backoff_s=(0.01, 0.05))
+    channel = link.subscribe(ProcessImage(), [t.name for t in tags], "task")
+    with link:
+        assert link.wait_up(5.0)
+        yield line, link, channel
+    line.close()
+
+
+@pytest.mark.parametrize("mode", ["crc", "half", "silence"])
+def test_a_bad_line_is_stale_then_bad_then_good(mode: str) -> None:
+    """A wrong CRC, half a frame or silence: STALE while younger than the timeout, BAD by then, and recovery."""
+    with serial_link(Tag("n", "uint16", "in", count=3, address=ModbusAddress("input", 0))) as (line, _, channel):
+        assert channel.read().values.tolist() == [7.0, 7.0, 7.0]
+        line.mode = mode
+        wait_for(lambda: channel.read().quality is Quality.STALE)
+        assert channel.read().values.tolist() == [7.0, 7.0, 7.0]
+        wait_for(lambda: channel.read().quality is Quality.BAD)
+        assert (time.monotonic_ns() - channel.read().timestamp_ns) / 1e9 <= TIMEOUT_S + 0.2, "0.2 s for a busy machine"
+        line.mode = "good"
+        wait_for(lambda: channel.read().quality is Quality.GOOD)
+
+
+def test_several_units_share_a_line() -> None:
+    """One link, two units: each is asked for its own registers."""
+    tags = [Tag(f"n{u}", "uint16", "in", address=ModbusAddress("input", 0, unit=u)) for u in (1, 2)]
+    with serial_link(*tags) as (_, link, channel):
+        assert channel.read().values.tolist() == [7.0, 7.0]
+        assert [r.unit for r in link.requests] == [1, 2]
