@@ -2,8 +2,9 @@
 
     python benchmarks/wakeup_vs_cyclictest.py [--pairs 10] [--seconds 5] [--cpu 1] [--json FILE]
 
-Both use SCHED_FIFO 80, locked memory, CLOCK_MONOTONIC with absolute sleeps, and 0 us of /dev/cpu_dma_latency. Each pair runs
-one after the other, the order changing from pair to pair, so that drift of the machine meets both. Times in microseconds.
+Both use SCHED_FIFO 80, locked memory, CLOCK_MONOTONIC with absolute sleeps, and 0 us of /dev/cpu_dma_latency. Each
+pair runs one after the other, the order changing from pair to pair, so that drift of the machine meets both. Times in
+microseconds.
 """
 
 import argparse

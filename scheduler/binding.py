@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fieldbus.image import Channel
 from rt_native.histogram import NBYTES, Histogram
 from rt_native.memory import Block, align
-from scheduler.checks import check_task, limits_of, tensor_position
+from scheduler.checks import limits_of, tensor_position
 from scheduler.clock import Clock
 from scheduler.layout import DTYPES, INPUT, NO_TENSOR, OUTPUT, SINK, SOURCE, STATS, TASK, OnFault, OnOverrun
 from scheduler.native import NATIVE
@@ -25,14 +25,12 @@ _ON_FAULT = {"pass": OnFault.PASS, "run": OnFault.PASS, "hold": OnFault.HOLD, "s
 
 
 class TaskMemory:
-    """The native memory of one task. `address` is what `task_run` takes; `task` and `stats` are views of the structs.
+    """The native memory of one task that fits its model and channels (`scheduler.checks`).
 
-    Raises:
-        TaskError: the task does not fit its model or its channels.
+    `address` is what `task_run` takes; `task` and `stats` are views of the structs.
     """
 
     def __init__(self, task: Task, model: "Model | None", reader: "SlotReader | None", clock: Clock) -> None:
-        check_task(task, model)
         self._parts: list[Block] = []
         self._task, self._model = task, model
         block = self._block(TASK.itemsize)

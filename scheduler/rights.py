@@ -6,6 +6,7 @@ it.
 
 import ctypes
 import os
+import resource
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pathlib import Path
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
 _PR_SET_TIMERSLACK = 29
+_CAP_IPC_LOCK = 14
 
 PRIORITY_HOW = (
     "run as root; or put '@realtime - rtprio 99' in /etc/security/limits.d/rt.conf, be in that group and log in anew "
@@ -95,14 +97,24 @@ def use_exact_timers() -> Grant:
 def lock_memory() -> Grant:
     """Keep the pages of this process in memory, for its life: those that are there, and others once they are touched.
 
-    The process does not grow by it (MCL_ONFAULT); what a cycle uses is touched before its first tick.
+    The process does not grow by it (MCL_ONFAULT); what a cycle uses is touched before its first tick. Under a limit
+    that the process could reach later, only what is there now is locked: else memory asked for later would be refused.
     """
+    flags = _MCL_CURRENT | _MCL_ONFAULT | (_MCL_FUTURE if _may_lock_without_limit() else 0)
     return _attempt(
         "locked memory",
-        lambda: _call(_LIBC.mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT)),
+        lambda: _call(_LIBC.mlockall(flags)),
         "no cycle waits for a page from disk",
         MEMORY_HOW,
     )
+
+
+def _may_lock_without_limit() -> bool:
+    if resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] == resource.RLIM_INFINITY:
+        return True
+    status = Path("/proc/self/status").read_text()
+    effective = next(line for line in status.splitlines() if line.startswith("CapEff:"))
+    return bool(int(effective.split()[1], 16) >> _CAP_IPC_LOCK & 1)
 
 
 def throttling() -> Grant:

@@ -27,11 +27,7 @@ _RESET_PATIENCE_S = 1.0
 
 
 class TaskRunner:
-    """Owns the memory and the thread of one task.
-
-    Raises:
-        TaskError: the task does not fit its model or its channels.
-    """
+    """Owns the memory and the thread of one task."""
 
     def __init__(self, task: Task, slot: "ModelSlot | None", clock: Clock) -> None:
         self.task, self.slot, self._clock = task, slot, clock
@@ -60,7 +56,11 @@ class TaskRunner:
             grants.append(use_cpu(self.task.cpu))
         self.grants = tuple(grants)
         self._prefault()
-        ready()
+        try:
+            ready()
+        except threading.BrokenBarrierError:  # another task's thread could not be had: nothing runs
+            self._pick_versions(False)
+            return
         self.run_here()
 
     def run_here(self) -> int:

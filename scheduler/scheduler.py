@@ -2,12 +2,12 @@
 
 import atexit
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rt_native.histogram import Histogram
-from scheduler.checks import check_together
+from scheduler.checks import check_task, check_together
 from scheduler.clock import Clock, system_clock
 from scheduler.deadlines import common_period, tick_at_or_after
 from scheduler.errors import SchedulerError
@@ -42,6 +42,8 @@ class Scheduler:
 
     def __init__(self, tasks: Sequence[Task], *, clock: Clock | None = None) -> None:
         check_together(tasks)
+        for task in tasks:
+            check_task(task, _model_of(task))
         self._clock = clock or system_clock()
         slots: dict[int, ModelSlot] = {}
         self._runners = {t.name: TaskRunner(t, _slot_of(t, slots), self._clock) for t in tasks}
@@ -81,16 +83,23 @@ class Scheduler:
                 raise SchedulerError(f"the thread of task {name!r} has not ended: it hangs in its model or step")
         self._grants = (lock_memory(), self._latency.hold(), throttling())
         ready = threading.Barrier(len(self._runners) + 1, action=self._begin)
-        previous = threading.stack_size(STACK_BYTES)
         try:
-            for runner in self._runners.values():
-                runner.start(ready.wait)
-        finally:
-            threading.stack_size(previous)
+            self._start_threads(ready.wait)
+        except RuntimeError as error:
+            ready.abort()
+            raise SchedulerError(f"the system gave no thread for a task: {error}; see 'ulimit -u'") from error
         ready.wait()
         self._running = True
         atexit.register(self.stop)
         self._supervisor.start()
+
+    def _start_threads(self, ready: Callable[[], object]) -> None:
+        previous = threading.stack_size(STACK_BYTES)
+        try:
+            for runner in self._runners.values():
+                runner.start(ready)
+        finally:
+            threading.stack_size(previous)
 
     def _begin(self) -> None:
         self._epoch_ns = self._clock.now_ns() + START_DELAY_NS
@@ -183,6 +192,13 @@ class Scheduler:
             InterfaceError, UpdateError: see `rt_engine.ModelSlot.update`.
         """
         return slot.update(model, at=lambda: self.next_common_tick(slot, margin_s), timeout_s=timeout_s)
+
+
+def _model_of(task: Task) -> "Model | None":
+    """The model whose tensors a task names."""
+    from rt_engine import ModelSlot
+
+    return task.model.model if isinstance(task.model, ModelSlot) else task.model
 
 
 def _slot_of(task: Task, slots: "dict[int, ModelSlot]") -> "ModelSlot | None":

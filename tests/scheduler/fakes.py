@@ -1,4 +1,5 @@
-"""A clock that the test moves, a model that is a Python function, and a bench that runs one task with both, cycle by cycle."""
+"""A clock that the test moves, a model that is a Python function, and a bench that runs one task with both, cycle by
+cycle."""
 
 import ctypes
 from collections.abc import Callable, Sequence
@@ -21,13 +22,16 @@ MS = 1_000_000
 PERIOD = 1 * MS
 EPOCH = 1_000 * MS
 
+ANY_AGE = Guard(max_age_s=float("inf"))
+
 _NOW = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)
 _PAIR = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
 _STEP = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 5)
 
 
 class FakeClock:
-    """Time stands still except where the test moves it. Sleeping takes it to the wanted time, plus a scripted latency."""
+    """Time stands still except where the test moves it. Sleeping takes it to the wanted time, plus a scripted
+    latency."""
 
     def __init__(self) -> None:
         self.now_ns = EPOCH - 10 * MS
@@ -187,7 +191,7 @@ def bench(
     stride: int = 1,
     period_ns: int = PERIOD,
     output: dict[str, Any] | None = None,
-    guard: Guard = Guard(max_age_s=float("inf")),
+    guard: Guard = ANY_AGE,
     clock: FakeClock | None = None,
     **task: Any,
 ) -> Bench:

@@ -13,7 +13,8 @@ def negate(inputs, n_in, outputs, n_out, state):
 
 @export
 def touch(inputs, n_in, outputs, n_out, state):
-    """Write to one more page of the area whose address is in state[0], until state[1] pages are touched: one fault each."""
+    """Write to one more page of the area whose address is in state[0], until state[1] pages are touched: one fault
+    each."""
     done = load_i64(state + 16)
     if done < load_i64(state + 8):
         store_i64(load_i64(state) + 4096 * done, 1)

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from fieldbus.image import ProcessImage
@@ -70,7 +72,7 @@ def test_element_filled_twice() -> None:
         check(inputs)
 
 
-@pytest.mark.parametrize("outputs", [FULL[:0] + (Output(tensor="y", channel=Y),), (*FULL, Output(tensor="y", channel=Y))])
+@pytest.mark.parametrize("outputs", [(Output(tensor="y", channel=Y),), (*FULL, Output(tensor="y", channel=Y))])
 def test_every_output_cell_has_one_driver(outputs: tuple[Output, ...]) -> None:
     """A cell that nobody drives, or two outputs do, is refused with its tag's name."""
     with pytest.raises(TaskError, match=r"cell \d \([pq]\) of output channel 'p/q' is driven by [02] outputs"):
@@ -105,7 +107,7 @@ def test_tensor_without_a_model() -> None:
 )
 def test_wrong_task(more: dict[str, object], message: str) -> None:
     """A task that contradicts itself is refused when it is described."""
-    with pytest.raises(TaskError, match=f"task 't': {message}"):
+    with pytest.raises(TaskError, match=re.escape(f"task 't': {message}")):
         Task(name="t", **{"period_s": 0.001, **more})  # type: ignore[arg-type]
 
 
@@ -136,5 +138,5 @@ def test_limits_come_from_the_tag_of_the_cell() -> None:
     tags = [Tag("p", "float64", "out"), Tag("q", "float64", "out", count=2, low=0.0, high=5.0, safe=1.0)]
     y = ProcessImage().channel("y", tags, writer="w", reader="r")
     outputs = (Output(tensor="y", channel=y), Output(tensor="y", channel=y, cell=1, count=2, safe=7.0))
-    with pytest.raises(TaskError, match="output 1: the safe value 7.0 is not within low 0.0 and high 5.0"):
+    with pytest.raises(TaskError, match=r"output 1: the safe value 7\.0 is not within low 0\.0 and high 5\.0"):
         check((), outputs)

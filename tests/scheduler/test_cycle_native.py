@@ -1,14 +1,27 @@
 """The cycle, with time and the model in the test's hands."""
 
+import itertools
 import math
 
 import numpy as np
 import pytest
 
 from fieldbus.tags import Quality
-from scheduler import Action, Guard, State, TaskStatus
+from scheduler import Action, Guard, Input, Output, State, Task, TaskStatus
 from scheduler.layout import Control
-from tests.scheduler.fakes import EPOCH, MS, PERIOD, Bench, FakeClock, FakeModel, bench, channel, spec, step_of
+from tests.scheduler.fakes import (
+    EPOCH,
+    MS,
+    PERIOD,
+    Bench,
+    FakeClock,
+    FakeModel,
+    FakeSlot,
+    bench,
+    channel,
+    spec,
+    step_of,
+)
 
 INF = math.inf
 
@@ -71,10 +84,10 @@ def test_long_sleep_is_cut_so_that_a_stop_is_seen() -> None:
     b.runner.memory.clear()
     assert b.runner.run_here() == 1  # the first tick, at once
     assert len(sleeps) == 3
-    assert all(later - sooner <= 100 * MS for sooner, later in zip(sleeps, sleeps[1:], strict=False))
+    assert all(later - sooner <= 100 * MS for sooner, later in itertools.pairwise(sleeps))
 
 
-# --- overruns -----------------------------------------------------------------------------------------------------------
+# --- overruns -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -82,8 +95,8 @@ def test_long_sleep_is_cut_so_that_a_stop_is_seen() -> None:
     [("skip", 2.0, Quality.GOOD), ("hold", 0.0, Quality.STALE), ("safe", -1.0, Quality.STALE)],
 )
 def test_late_cycle_by_policy(policy: str, published: float, quality: Quality) -> None:
-    """A cycle of 2.5 periods: skip writes its late outputs, hold those before it, safe the safe ones. Two ticks are missed,
-    the next cycle is on the grid and on time."""
+    """A cycle of 2.5 periods: skip writes its late outputs, hold those before it, safe the safe ones. Two ticks are
+    missed, the next cycle is on the grid and on time."""
     clock = FakeClock()
     b = bench(slow(clock, {1: 5 * PERIOD // 2}), clock=clock, overrun=policy)
     ticks = b.run(4, before=lambda k: b.put(k))
@@ -130,13 +143,14 @@ def test_watchdog_off() -> None:
     assert set(b.values()) == {2.0}
 
 
-# --- inputs ---------------------------------------------------------------------------------------------------------------
+# --- inputs ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("policy", "published"), [("safe", -1.0), ("hold", 2.0), ("run", 10.0)])
 @pytest.mark.parametrize("way", ["bad", "old"])
 def test_bad_input_by_policy(policy: str, published: float, way: str) -> None:
-    """An input of bad quality, or too old: safe values, the last outputs, or the model all the same; counted either way."""
+    """An input of bad quality, or too old: safe values, the last outputs, or the model all the same; counted either
+    way."""
     b = bench(guard=Guard(on_bad_input=policy, max_age_s=0.01))  # type: ignore[arg-type]
 
     def before(k: int) -> None:
@@ -179,9 +193,6 @@ def test_nan_input_by_policy(policy: str, published: float | None, wrong: float)
 
 def test_scale_and_offset_of_inputs_and_outputs() -> None:
     """element = value * scale + offset on the way in, value = element * scale + offset on the way out."""
-    from scheduler import Input, Output, Task
-    from tests.scheduler.fakes import FakeSlot
-
     x, y = channel(["a", "b", "c"], "in"), channel(["p", "q"], "out")
     seen = []
 
@@ -223,9 +234,6 @@ def test_scale_and_offset_of_inputs_and_outputs() -> None:
 )
 def test_element_types_both_ways(dtype: str, value: float, element: object) -> None:
     """Values become the tensor's type by rounding to even and saturating, NaN to 0, and come back as float64."""
-    from scheduler import Input, Output, Task
-    from tests.scheduler.fakes import FakeSlot
-
     x, y = channel(["x"], "in"), channel(["y"], "out")
     seen = []
 
@@ -247,11 +255,7 @@ def test_element_types_both_ways(dtype: str, value: float, element: object) -> N
     assert b.values() == [float(element)]  # type: ignore[arg-type]
 
 
-# --- windows --------------------------------------------------------------------------------------------------------------
-
-
-def windows(b: Bench, seen: list[list[float]]) -> list[list[float]]:
-    return [list(map(float, w)) for w in seen]
+# --- windows --------------------------------------------------------------------------------------------------------
 
 
 def recorder(seen: list[list[float]]):  # type: ignore[no-untyped-def]
@@ -263,7 +267,8 @@ def recorder(seen: list[list[float]]):  # type: ignore[no-untyped-def]
 
 
 def test_window_holds_the_last_samples_oldest_first() -> None:
-    """Until the window is full its state is WINDOW_FILLING and outputs are safe; then the model sees the last N samples."""
+    """Until the window is full its state is WINDOW_FILLING and outputs are safe; then the model sees the last N
+    samples."""
     seen: list[list[float]] = []
     b = bench(recorder(seen), window=3)
     ticks = b.run(5, before=lambda k: b.put(k))
@@ -299,9 +304,6 @@ def test_window_starts_anew_after_a_gap() -> None:
 
 def test_windows_of_several_features_interleave_by_spacing() -> None:
     """Two inputs with spacing 2 fill a [window, feature] tensor: row t holds sample t of both."""
-    from scheduler import Input, Output, Task
-    from tests.scheduler.fakes import FakeSlot
-
     x, y = channel(["a", "b"], "in"), channel(["y"], "out")
     seen: list[list[float]] = []
     model = FakeModel([spec("x", 2, 2)], [spec("y", 1, 1)], recorder(seen))
@@ -330,7 +332,7 @@ def test_window_survives_a_model_switch() -> None:
     assert later == [[2, 3], [3, 4]]
 
 
-# --- model, step, guard -----------------------------------------------------------------------------------------------------
+# --- model, step, guard ---------------------------------------------------------------------------------------------
 
 
 def test_new_version_is_taken_at_the_first_tick_of_its_time() -> None:
@@ -446,7 +448,7 @@ def test_safe_is_immediate_and_the_way_back_is_limited() -> None:
     np.testing.assert_allclose(b.values(), [1, 2, 3, 0, 1])
 
 
-# --- told from outside ----------------------------------------------------------------------------------------------------
+# --- told from outside ----------------------------------------------------------------------------------------------
 
 
 def test_pause_ticks_on_with_safe_outputs() -> None:
@@ -517,9 +519,6 @@ def test_revoked_outputs_are_not_written_again() -> None:
 
 def test_several_channels_are_each_read_and_published_once() -> None:
     """Inputs of one channel see one write of it; outputs of one channel go out as one write."""
-    from scheduler import Input, Output, Task
-    from tests.scheduler.fakes import FakeSlot
-
     x, y = channel(["a", "b"], "in"), channel(["p", "q"], "out")
 
     def compute(i, o):  # type: ignore[no-untyped-def]

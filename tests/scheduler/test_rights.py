@@ -85,7 +85,9 @@ def test_cpu_latency_is_held_and_released(tmp_path: Path) -> None:
     open_files = {os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if fd_exists(fd)}
     assert str(device) in open_files
     latency.release()
-    assert str(device) not in {os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if fd_exists(fd)}
+    assert str(device) not in {
+        os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if fd_exists(fd)
+    }
     refused = CpuLatency(str(tmp_path / "none")).hold()
     assert not refused.granted
     assert "/dev/cpu_dma_latency" in refused.how_to_grant

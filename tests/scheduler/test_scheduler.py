@@ -1,6 +1,7 @@
 """Tasks on real threads. What is asserted are counts, never how fast this machine is."""
 
 import ctypes
+import dataclasses
 import gc
 import mmap
 import threading
@@ -16,12 +17,11 @@ import rt_engine
 from fieldbus.image import Channel, ProcessImage
 from fieldbus.tags import Quality, Tag
 from scheduler import Action, Guard, Input, Output, Scheduler, State, Step, Task, TaskStatus, measure_wakeup
-from scheduler.errors import SchedulerError
-from tests.scheduler.fakes import channel, step_of
+from scheduler.errors import SchedulerError, TaskError
+from tests.scheduler.fakes import ANY_AGE, channel, step_of
 from tests.scheduler.models import scale
 
 STEPS = str(Path(__file__).with_name("step_native.py"))
-ANY_AGE = Guard(max_age_s=float("inf"))
 
 
 def task(
@@ -81,8 +81,9 @@ def test_counters_agree_with_the_clock_at_every_moment() -> None:
 
 
 def test_start_stop_start() -> None:
-    """A scheduler starts again with fresh counters; a second start while it runs is refused; a second stop is nothing."""
-    t, x, y = task("t", scale(2))
+    """A scheduler starts again with fresh counters; a second start while it runs is refused; a second stop is
+    nothing."""
+    t, _, y = task("t", scale(2))
     scheduler = Scheduler([t])
     scheduler.start()
     with pytest.raises(SchedulerError, match="running already"):
@@ -113,7 +114,8 @@ def test_pause_and_reset_reach_a_running_task() -> None:
 
 
 def test_a_held_gil_does_not_stop_the_ticks() -> None:
-    """While one Python thread holds the GIL for 300 ms without a break, most of the 300 ticks are executed: none needs it."""
+    """While one Python thread holds the GIL for 300 ms without a break, most of the 300 ticks are executed: none
+    needs it."""
     t, _, _ = task("t", scale(1))
     with Scheduler([t]) as scheduler:
         wait_for(lambda: scheduler.stats()["t"].cycles > 10)
@@ -126,8 +128,9 @@ def test_a_held_gil_does_not_stop_the_ticks() -> None:
 
 @pytest.mark.parametrize("burden", ["gil", "gc"])
 def test_a_busy_interpreter_takes_no_tick(burden: str) -> None:
-    """Under a thread that hogs the GIL, or one that forces garbage collection, every tick is executed or accounted as missed,
-    and no more ticks are missed than the machine itself costs an empty task of the same period, plus one in a hundred."""
+    """Under a thread that hogs the GIL, or one that forces garbage collection, every tick is executed or accounted as
+    missed, and no more ticks are missed than the machine itself costs an empty task of the same period, plus one in a
+    hundred."""
     stop = threading.Event()
     garbage = [[i] for i in range(100_000)]
 
@@ -154,7 +157,7 @@ def test_a_busy_interpreter_takes_no_tick(burden: str) -> None:
     assert s["t"].missed <= s["empty"].missed + 5
 
 
-# --- page faults ----------------------------------------------------------------------------------------------------------
+# --- page faults ----------------------------------------------------------------------------------------------------
 
 
 def test_no_page_fault_over_many_cycles() -> None:
@@ -202,11 +205,12 @@ def test_planted_page_faults_are_counted() -> None:
     assert after - before >= 50
 
 
-# --- model updates ----------------------------------------------------------------------------------------------------------
+# --- model updates --------------------------------------------------------------------------------------------------
 
 
 def test_update_is_taken_by_all_tasks_at_one_common_tick() -> None:
-    """Tasks of 1, 2 and 3 ms change model at one tick that all three have, and publish the new one's values from then on."""
+    """Tasks of 1, 2 and 3 ms change model at one tick that all three have, and publish the new one's values from then
+    on."""
     slot = rt_engine.ModelSlot(scale(1))
     built = [task(n, slot, p) for n, p in (("a", 0.001), ("b", 0.002), ("c", 0.003))]
     with Scheduler([t for t, _, _ in built]) as scheduler:
@@ -224,7 +228,8 @@ def test_update_is_taken_by_all_tasks_at_one_common_tick() -> None:
 
 
 class Lockstep:
-    """A clock for several tasks in threads: time moves to the next tick when all of them sleep. No tick is ever late."""
+    """A clock for several tasks in threads: time moves to the next tick when all of them sleep. No tick is ever
+    late."""
 
     def __init__(self, tasks: int) -> None:
         self.now_ns, self._sleeping, self._tasks = 0, {}, tasks
@@ -272,13 +277,13 @@ def updates(
 
 @pytest.mark.slow
 def test_a_thousand_updates(two_versions: tuple[rt_engine.Model, rt_engine.Model]) -> None:
-    """1,000 updates under two running tasks: each is taken by both at the same tick, the common one it was meant for, save
-    where the machine slept over that tick and counted it as missed; contexts are freed; nothing grows."""
+    """1,000 updates under two running tasks: each is taken by both at the same tick, the common one it was meant for,
+    save where the machine slept over that tick and counted it as missed; contexts are freed; nothing grows."""
     from rt_engine.context import Context
 
     slot = rt_engine.ModelSlot(two_versions[0])
-    a, _, ya = task("a", slot, 0.001)
-    b, _, yb = task("b", slot, 0.002)
+    a, _, _ = task("a", slot, 0.001)
+    b, _, _ = task("b", slot, 0.002)
     scheduler = Scheduler([a, b])
     contexts: weakref.WeakSet[Context] = weakref.WeakSet()
     for reader in slot.readers:
@@ -303,8 +308,9 @@ def test_a_thousand_updates(two_versions: tuple[rt_engine.Model, rt_engine.Model
 
 
 def test_no_tick_mixes_versions_and_none_is_missed() -> None:
-    """200 updates with time in the test's hands, so that the machine cannot be blamed: no tick is missed, every version is
-    taken by both tasks at exactly its common tick, and what they publish for a tick comes from one version."""
+    """200 updates with time in the test's hands, so that the machine cannot be blamed: no tick is missed, every
+    version is taken by both tasks at exactly its common tick, and what they publish for a tick comes from one
+    version."""
     from scheduler.clock import Clock
     from scheduler.layout import Control
     from scheduler.runner import TaskRunner
@@ -347,12 +353,12 @@ def test_no_tick_mixes_versions_and_none_is_missed() -> None:
             assert value == 1 + sum(at <= tick for at in switched)
 
 
-# --- watchdog -----------------------------------------------------------------------------------------------------------------
+# --- watchdog -------------------------------------------------------------------------------------------------------
 
 
 def test_a_task_that_hangs_loses_its_outputs() -> None:
-    """A step that does not return: within about a second the outputs are safe and BAD, the state says HUNG; the other task
-    goes on; and when the step comes back the task ends without writing again."""
+    """A step that does not return: within about a second the outputs are safe and BAD, the state says HUNG; the other
+    task goes on; and when the step comes back the task ends without writing again."""
     release = threading.Event()
     hang = threading.Event()
 
@@ -399,7 +405,7 @@ def test_stopping_a_scheduler_whose_task_hangs_leaves_it_safe() -> None:
     assert scheduler._runners["t"].join(5)
 
 
-# --- the rest -------------------------------------------------------------------------------------------------------------------
+# --- the rest -------------------------------------------------------------------------------------------------------
 
 
 def test_a_plain_model_is_shared_by_its_tasks() -> None:
@@ -410,6 +416,26 @@ def test_a_plain_model_is_shared_by_its_tasks() -> None:
     scheduler = Scheduler([a, b])
     slots = {id(r.slot) for r in scheduler._runners.values()}
     assert len(slots) == 1
+
+
+def test_a_task_that_does_not_fit_leaves_no_reader_behind() -> None:
+    """A scheduler that is refused for its second task has taken nothing from the slot of its first."""
+    slot = rt_engine.ModelSlot(scale(1))
+    good, _, _ = task("good", slot)
+    bad, _, _ = task("bad", scale(1, 2))
+    with pytest.raises(TaskError, match="task 'bad', input 0: the model has no tensor 'q'"):
+        Scheduler([good, dataclasses.replace(bad, inputs=(Input(tensor="q", channel=channel(["q"], "in")),))])
+    assert slot.readers == ()
+
+
+def test_close_gives_the_contexts_back() -> None:
+    """After `close` the slot has no reader of this scheduler."""
+    slot = rt_engine.ModelSlot(scale(1))
+    t, _, _ = task("t", slot)
+    scheduler = Scheduler([t])
+    assert len(slot.readers) == 1
+    scheduler.close()
+    assert slot.readers == ()
 
 
 def test_unknown_slot_is_refused() -> None:

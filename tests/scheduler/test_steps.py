@@ -5,8 +5,8 @@ import pytest
 
 from scheduler import Input, Output, Scheduler, Step, Task
 from scheduler.errors import StepError
-from tests.scheduler.fakes import channel
-from tests.scheduler.test_scheduler import ANY_AGE, wait_for
+from tests.scheduler.fakes import ANY_AGE, channel
+from tests.scheduler.test_scheduler import wait_for
 
 STEPS = str(Path(__file__).with_name("step_native.py"))
 
