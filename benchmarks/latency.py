@@ -42,8 +42,9 @@ def onnx_runtime(model: onnx.ModelProto, x: NDArray[np.float32]) -> tuple[Callab
     session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     binding = session.io_binding()
     y = np.zeros((x.shape[0], session.get_outputs()[0].shape[1]), np.float32)
-    binding.bind_input("x", "cpu", 0, np.float32, x.shape, x.ctypes.data)
-    binding.bind_output("y", "cpu", 0, np.float32, y.shape, y.ctypes.data)
+    values = [ort.OrtValue.ortvalue_from_numpy(array) for array in (x, y)]
+    binding.bind_ortvalue_input("x", values[0])
+    binding.bind_ortvalue_output("y", values[1])
     run, clock = session.run_with_iobinding, time.perf_counter_ns
 
     def measure(count: int) -> NDArray[np.int64]:
@@ -55,7 +56,7 @@ def onnx_runtime(model: onnx.ModelProto, x: NDArray[np.float32]) -> tuple[Callab
         return times
 
     run(binding)
-    return measure, y.copy()
+    return measure, values[1].numpy().copy()
 
 
 def compare(model: onnx.ModelProto, rounds: int, runs: int) -> dict[str, dict[str, float]]:
