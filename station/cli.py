@@ -252,11 +252,13 @@ def kernels() -> None:
 
 
 @app.command()
-def schema() -> None:
-    """Print the JSON schema of station.toml, for editors."""
-    from station.schema import schema_text
+def schema(
+    markdown: Annotated[bool, typer.Option("--markdown", help="Tables for people, as in docs/station.md.")] = False,
+) -> None:
+    """Print the JSON schema of station.toml, for editors; or every key as a table."""
+    from station.schema import reference_text, schema_text
 
-    sys.stdout.write(schema_text())
+    sys.stdout.write(reference_text() if markdown else schema_text())
 
 
 def _socket(station: str | None, socket: Path | None) -> Path:

@@ -85,7 +85,7 @@ class ModbusTcpLink(_ModbusLink):
 
     type: Literal["modbus-tcp"]
     host: str = Field(description="Name or address of the device.")
-    port: int = Field(default=502, ge=1, le=65535)
+    port: int = Field(default=502, ge=1, le=65535, description="TCP port.")
 
 
 class ModbusTlsLink(_ModbusLink):
@@ -93,7 +93,7 @@ class ModbusTlsLink(_ModbusLink):
 
     type: Literal["modbus-tls"]
     host: str = Field(description="Name or address of the device.")
-    port: int = Field(default=802, ge=1, le=65535)
+    port: int = Field(default=802, ge=1, le=65535, description="TCP port.")
     ca_file: str | None = Field(default=None, description="Certificate authority that signed the device's certificate.")
     cert_file: str | None = Field(default=None, description="Our own certificate.")
     key_file: str | None = Field(default=None, description="Key of our own certificate.")
@@ -111,7 +111,7 @@ class ModbusRtuLink(_ModbusLink):
 
     type: Literal["modbus-rtu"]
     device: str = Field(description="Serial port, for example /dev/ttyUSB0.")
-    baudrate: int = Field(default=19200, ge=300, le=4_000_000)
+    baudrate: int = Field(default=19200, ge=300, le=4_000_000, description="Bits per second.")
     parity: Literal["N", "E", "O"] = "E"
     stopbits: Literal[1, 2] = 1
 

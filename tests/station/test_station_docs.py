@@ -1,0 +1,63 @@
+"""docs/station.md says what is so."""
+
+import re
+from pathlib import Path
+
+import pytest
+from stations import gemm
+
+from station.exit_codes import ExitCode
+from station.parts import build
+from station.reading import read_station
+from station.schema import reference_text
+
+PAGE = (Path(__file__).parents[2] / "docs" / "station.md").read_text()
+BLOCKS = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """The files that the examples name."""
+    gemm(tmp_path / "policy.onnx", 2)
+    gemm(tmp_path / "anomaly.onnx", 100)
+    (tmp_path / "plant.py").write_text("def device(outputs):\n    return {}\n")
+    return tmp_path
+
+
+def read(folder, text):
+    (folder / "station.toml").write_text(text)
+    return read_station(folder / "station.toml")
+
+
+def test_the_complete_example_is_good(folder):
+    """The example is a station without an error or a warning, and can be built."""
+    file = read(folder, BLOCKS[0])
+    assert file.warnings == ()
+    parts = build(file)
+    assert [task.name for task in parts.tasks] == ["axis_x", "axis_y", "watch"]
+    assert parts.tasks[0].model is parts.tasks[1].model
+
+
+def test_the_woven_window_fits(folder):
+    """The snippet for models of [samples, features] fills such a model."""
+    example = BLOCKS[0][: BLOCKS[0].index("[tasks.axis_x]")]
+    snippet = BLOCKS[1].replace('"a"', '"x_position"').replace('"b"', '"y_position"')
+    file = read(folder, f'{example}[tasks.watch]\nmodel = "anomaly"\ncycle = "20 ms"\n{snippet}')
+    (task,) = build(file).tasks
+    assert [(entry.index, entry.spacing) for entry in task.inputs] == [(0, 2), (1, 2)]
+
+
+def test_the_dry_run_is_good(folder):
+    """The example runs without a device when its link is replaced by the in-process one."""
+    text = re.sub(r"\[links\.plant\].*?(?=\[tags\])", BLOCKS[2] + 'timeout = "50 ms"\n\n', BLOCKS[0], flags=re.DOTALL)
+    assert type(build(read(folder, text)).links["plant"]).__name__ == "InProcessLink"
+
+
+def test_the_tables_of_keys_are_up_to_date():
+    """The page ends with what `rt-engine schema --markdown` prints."""
+    assert PAGE.endswith(reference_text())
+
+
+def test_the_exit_codes_are_all_there():
+    """Each exit code has its row."""
+    assert [int(code) for code in re.findall(r"^\| (\d) \|", PAGE, re.MULTILINE)] == [int(code) for code in ExitCode]
