@@ -145,7 +145,7 @@ def gelu(x, p, q):
 @_unary
 def gelu_tanh(x, p, q):
     """x * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x**3))) / 2 = x * sigmoid(2 sqrt(2/pi) * ...)."""
-    inner = fma(x * x, 0.07135481627159987, 1.5957691216057308)
+    inner = fma(x * x, 0.07135481627260025, 1.5957691216057308)
     return x * elementary.sigmoid(x * inner)
 
 

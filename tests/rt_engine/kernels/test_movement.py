@@ -9,6 +9,7 @@ from calling import Call, call
 from numpy.typing import NDArray
 
 from rt_engine.kernels.dtypes import DType
+from rt_engine.kernels.names import COPY_BYTES, MOVEMENT
 from rt_engine.kernels.strides import MAX_RANK, contiguous, copy_table
 from rt_engine.status import Status
 from rt_native.library import Library
@@ -31,6 +32,12 @@ def copied(x: NDArray[Any], view: NDArray[Any], out: NDArray[Any], out_view: NDA
     first_out = (out_view.ctypes.data - out.ctypes.data) // n if view.size else 0
     operands = [x, out, table]
     return call(LIBRARY, f"copy_strided_{n}", operands, [len(table), first_in, first_out], weights=[2])[1]
+
+
+def test_every_kernel_has_a_name() -> None:
+    """A kernel without a name could not be called; `cast` has a module of its own."""
+    names = {name.removeprefix("k_") for name in LIBRARY.exports}
+    assert names == {*MOVEMENT, *(f"copy_strided_{n}" for n in COPY_BYTES)} - {"cast"}
 
 
 @pytest.mark.parametrize("nbytes", SIZES)

