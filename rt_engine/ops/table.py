@@ -1,0 +1,28 @@
+"""The table of operators for docs/operators.md: `python -m rt_engine.ops.table > docs/operators.md`."""
+
+from rt_engine.ops import operators
+
+_HEAD = """# Operators
+
+Made by `python -m rt_engine.ops.table`; a test keeps it true. "From opset" is the first version of the operator's set for which
+this engine knows the rules; up to the newest version that the installed `onnx` has. float32 and float64 everywhere, integers and
+bool where ONNX defines them. What is not here is refused when the model is loaded, with the node's name and the reason.
+
+To add one: a function in a file of `rt_engine/ops` (see `rt_engine/ops/unary.py` for the smallest) and, if no kernel does the
+work yet, a kernel in `rt_engine/kernels`.
+"""
+
+
+def table() -> str:
+    """The page, as Markdown."""
+    lines = [_HEAD, "| operator | from opset | what it does | file |", "|---|---|---|---|"]
+    for (domain, name), found in sorted(operators().items()):
+        for operator in sorted(found, key=lambda o: o.since):
+            what = (operator.lower.__doc__ or "").split("\n")[0].replace("|", "\\|")
+            place = operator.lower.__module__.replace(".", "/") + ".py"
+            lines.append(f"| {domain + ':' if domain else ''}{name} | {operator.since} | {what} | `{place}` |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(table(), end="")
