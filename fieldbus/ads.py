@@ -1,7 +1,6 @@
 """The ADS link: symbols of a TwinCAT controller, through pyads."""
 
 import threading
-import time
 from collections.abc import Sequence
 from typing import Literal
 
@@ -10,8 +9,8 @@ from numpy.typing import NDArray
 
 from fieldbus.ads_client import MOST_IN_A_SUM, VERSION, AdsClient, Item, SumRead, check_items, sum_write_head
 from fieldbus.codec import Codec, Field
-from fieldbus.errors import AddressError, ConfigurationError, ConnectionLostError, NoAnswerError
-from fieldbus.link import NS, Link
+from fieldbus.errors import AddressError, ConfigurationError, ConnectionLostError
+from fieldbus.link import Link
 from fieldbus.link_ports import Cells
 from fieldbus.tags import AdsAddress, Order, Tag
 
@@ -64,8 +63,6 @@ class AdsLink(Link):
         if self.mode == "notify":
             for group in self._in_groups:
                 group.subscribe(self._client, self.cycle_s, deadline_ns)
-            for group in self._in_groups:
-                group.wait_complete(deadline_ns)
 
     def _close(self) -> None:
         self._client.close()
@@ -99,20 +96,20 @@ class _Group:
 
     def __init__(self, cells: Cells, tags: Sequence[Tag]) -> None:
         self._tags = tags
-        fields, self._starts = [], []
+        fields: list[Field] = []
+        self._places: list[slice] = []
         nbytes = 0
         for tag in tags:
             size = tag.number.nbytes
             fields.append(Field(tag, cells.first[tag.name], nbytes, size, Order.DCBA, tag.count))
-            self._starts.append(nbytes)
+            self._places.append(slice(nbytes, nbytes + size * tag.count))
             nbytes += size * tag.count
         self._codec = Codec(fields, nbytes)
         self._items: list[Item] = []
         self._sum_read = SumRead([])
         self._write_head = b""
         self._received = bytearray()
-        self._missing: set[str] = set()
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
 
     def locate(self, client: AdsClient, deadline_ns: int) -> None:
         self._items = [_locate(client, tag, deadline_ns) for tag in self._tags]
@@ -130,26 +127,29 @@ class _Group:
         client.sum_write(self._items, self._write_head, self._codec.encode(outputs), deadline_ns)
 
     def subscribe(self, client: AdsClient, cycle_s: float, deadline_ns: int) -> None:
-        received = self._received = bytearray(self._codec.nbytes)  # of this connection: late notes go to the old one
-        missing = self._missing = {item.label for item in self._items}
-        for item, start in zip(self._items, self._starts, strict=True):
+        """Have all changes sent, and the values of now.
 
-            def store(data: bytes, item: Item = item, start: int = start) -> None:
-                with self._changed:
-                    if len(data) == item.nbytes:
-                        received[start : start + item.nbytes] = data
-                        missing.discard(item.label)
-                    self._changed.notify_all()
+        These are read: AdsLib drops a first notification that comes before it knows the handle, and a value that then
+        never changes would never arrive. A value that was notified meanwhile is at least as new, and stays.
+        """
+        received = self._received = bytearray(self._codec.nbytes)  # of this connection: late notes go to the old one
+        missing = set(range(len(self._items)))
+        for i, item in enumerate(self._items):
+
+            def store(data: bytes, i: int = i) -> None:
+                with self._lock:
+                    received[self._places[i]] = data
+                    missing.discard(i)
 
             client.notify(item, cycle_s, store, deadline_ns)
-
-    def wait_complete(self, deadline_ns: int) -> None:
-        with self._changed:
-            if not self._changed.wait_for(lambda: not self._missing, (deadline_ns - time.monotonic_ns()) / NS):
-                raise NoAnswerError(f"no first notification of {', '.join(sorted(self._missing))} in time")
+        codes, values = client.sum_read(self._sum_read, deadline_ns)
+        check_items(self._items, codes[:-1])
+        with self._lock:
+            for i in missing:
+                received[self._places[i]] = values[self._places[i]]
 
     def decode_received(self, inputs: NDArray[np.float64]) -> None:
-        with self._changed:
+        with self._lock:
             data = bytes(self._received)
         self._codec.decode(data, inputs)
 

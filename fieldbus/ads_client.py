@@ -114,13 +114,13 @@ class AdsClient:
         check_items(items, struct.unpack(f"<{len(items)}I", bytes(got)))
 
     def notify(self, item: Item, cycle_s: float, on_value: Callable[[bytes], None], deadline_ns: int) -> None:
-        """Call `on_value`, from AdsLib's thread, with the item's bytes now and whenever they change."""
+        """Call `on_value`, from AdsLib's thread, with the item's bytes whenever they change."""
         milliseconds = cycle_s * 1e3
         how = NotificationAttrib(item.nbytes, constants.ADSTRANS_SERVERONCHA, milliseconds, milliseconds)
 
         def received(note: Any, _: object) -> None:
-            start = ctypes.addressof(note.contents) + _DATA_AT
-            on_value(ctypes.string_at(start, note.contents.cbSampleSize))
+            if note.contents.cbSampleSize == item.nbytes:
+                on_value(ctypes.string_at(ctypes.addressof(note.contents) + _DATA_AT, item.nbytes))
 
         add = pyads_ex.adsSyncAddDeviceNotificationReqEx
         self._call(deadline_ns, item.label, add, (item.group, item.offset), how, received)

@@ -86,6 +86,8 @@ class Faults:
     """ADS error code of every read and write."""
     garbage: bool = False
     half_frame: bool = False
+    no_first_note: bool = False
+    """The first notification of each handle is lost, as when it overtakes the handle in the client."""
 
 
 @dataclass
@@ -392,8 +394,10 @@ class AdsPlc:
             note.due_s = now_s + note.period_s
             code, value = _attempt(lambda n=note: self.read(n.group, n.offset, n.size))
             if code == 0 and not (note.on_change and value == note.last):
+                lost = self.faults.no_first_note and note.last is None
                 note.last = value
-                samples.append((number, value))
+                if not lost:
+                    samples.append((number, value))
         return samples
 
     def _notification(self, session: Session, samples: list[tuple[int, bytes]]) -> bytes:

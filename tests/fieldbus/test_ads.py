@@ -191,6 +191,17 @@ def test_notifications_cost_no_reads_of_values(plc: AdsPlc) -> None:
         assert link.status().errors == 0
 
 
+def test_a_lost_first_notification_costs_nothing(plc: AdsPlc) -> None:
+    """The values of the start are read, so that one that never changes is known; later changes arrive."""
+    plc.faults.no_first_note = True
+    link, inputs, _ = link_of(plc, "notify")
+    with link:
+        wait_for(lambda: inputs.read().values.tolist() == [1.0, 2.0, 3.0, 4.0, 1.5])
+        plc.set("MAIN.fX", 2.5)
+        wait_for(lambda: inputs.read().values.tolist() == [1.0, 2.0, 3.0, 4.0, 2.5])
+        assert link.status().errors == 0
+
+
 @pytest.mark.parametrize(
     ("address", "type_name", "error"),
     [
