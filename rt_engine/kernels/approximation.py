@@ -1,7 +1,7 @@
-"""What elementary functions are built of: constants and polynomials that know the vector's type, widening, small tables.
+"""What elementary functions are built of: constants and polynomials that know the vector's type, widening, tables.
 
-A function is written once for float32 and float64. What differs, a constant or the coefficients of a polynomial, is chosen by
-the type of the vector it is applied to:
+A function is written once for float32 and float64. What differs, a constant or the coefficients of a polynomial, is
+chosen by the type of the vector it is applied to:
 
     LN2 = constant(0.6931472, 0.6931471805599453)        LN2(x) is a vector like x
     EXP = polynomial((1.0, 1.0, 0.5), (1.0, 1.0, 0.5, 0.1666))   EXP(x) = 1 + x + x**2 / 2 (+ x**3 / 6 in float64)
@@ -18,7 +18,7 @@ from numba.extending import intrinsic, overload
 from rt_native.lang import OPTIONS
 from rt_native.vector import Vector, call_llvm, define, f32x, f64x, i32x, i64x, join, m64x, masked, split, suffix
 
-_INLINED = {**OPTIONS, "forceinline": True}
+_INLINED: Any = {**OPTIONS, "forceinline": True}
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 
 
@@ -54,8 +54,8 @@ def integer(single: int, double: int) -> Any:
 def polynomial(single: Sequence[float], double: Sequence[float]) -> Any:
     """A polynomial, lowest coefficient first; `p(x)` is evaluated by Estrin's scheme with fused multiply-add.
 
-    Neighbours are paired, `c[i] + c[i+1] * x`, then the pairs with x**2, and so on: short chains, in an order that depends on
-    the number of coefficients alone.
+    Neighbours are paired, `c[i] + c[i+1] * x`, then the pairs with x**2, and so on: short chains, in an order that
+    depends on the number of coefficients alone.
     """
 
     @intrinsic
@@ -149,7 +149,7 @@ def table(values: Sequence[float]) -> Any:
         name = f"llvm.masked.gather.{suffix(f64x)}.v{f64x.part.count}p0"
 
         def one(builder: Any, part: Any) -> Any:
-            place = cgutils.global_constant(builder.module, "table", content)
+            place = cgutils.global_constant(builder.module, "table", content)  # type: ignore[no-untyped-call]
             place.align = 64
             base = _repeat(builder, builder.ptrtoint(place, _I64), i64x.part)
             eight = ir.Constant(i64x.part, [8] * i64x.part.count)

@@ -1,13 +1,13 @@
-# mypy: disable-error-code="no-untyped-def,no-untyped-call,call-arg"
+# mypy: disable-error-code="no-untyped-def,no-untyped-call,call-arg,var-annotated"
 """Element-wise kernels of float tensors. What they compute is in `functions`, their names in `names`.
 
     <unary>_<type>      operand  0: x              3: out
                         size     0: n
                         param    as `names.UNARY_FLOAT` says
 
-    <binary>_<type>     operand  0: x   1: y       3: out       out is float for `names.BINARY_FLOAT`, bool for `names.COMPARE`
+    <binary>_<type>     operand  0: x   1: y       3: out     float for `names.BINARY_FLOAT`, bool for `names.COMPARE`
     scale_shift_<type>  operand  0: x   1: s  2: b 3: out
-    where_<bytes>       operand  0: condition (bool)  1: where true  2: where false  3: out       elements of 4 or 8 bytes
+    where_<bytes>       operand  0: condition (bool)  1: where true  2: where false  3: out     of 4 or 8 bytes
                         size     0: rows   1: n
                                  2: row stride of operand 0   3: its inner stride, 0 or 1
                                  4, 5: likewise of operand 1       6, 7: likewise of operand 2
@@ -17,11 +17,13 @@ Row strides count elements, 0 repeats a row. Inner stride 0 is one value per row
         n = 20, 16 lanes:   |<----- vector ----->|<-- tail -->|          rows > 1: the tail is masked
                             |<----- vector ----->|<----- vector ----->|  rows == 1: into the padding
 
-With one row (and always in unary kernels) the last vector reaches into the padding of the tensors, which every tensor has up to
-a multiple of 64 bytes: a bool output into its own padding likewise. With several rows nothing outside of the tensors is touched.
-The output may be one of the inputs in place, if that has the output's strides and element size.
+With one row (and always in unary kernels) the last vector reaches into the padding of the tensors, which every tensor
+has up to a multiple of 64 bytes: a bool output into its own padding likewise. With several rows nothing outside of
+the tensors is touched. The output may be one of the inputs in place, if that has the output's strides and element
+size.
 
-An operand with inner stride 0 is repeated into a vector on the stack, and its pointer then stands still: so one loop serves all.
+An operand with inner stride 0 is repeated into a vector on the stack, and its pointer then stands still: so one loop
+serves all.
 """
 
 from collections.abc import Callable

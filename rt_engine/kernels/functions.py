@@ -1,9 +1,9 @@
-# mypy: disable-error-code="no-untyped-def,no-untyped-call,call-arg"
+# mypy: disable-error-code="no-untyped-def,no-untyped-call,call-arg,var-annotated"
 """What element-wise kernels compute: one small function of vectors per operation, float32 and float64 alike.
 
-A unary function takes the vector and two parameters of the record, p and q, whether it needs them or not. NaN gives NaN in all of
-them. Where a formula multiplies an infinite x by a gate that has become zero (swish, mish, gelu and hardswish at -inf), the result
-is NaN, as in PyTorch and ONNX Runtime.
+A unary function takes the vector and two parameters of the record, p and q, whether it needs them or not. NaN gives
+NaN in all of them. Where a formula multiplies an infinite x by a gate that has become zero (swish, mish, gelu and
+hardswish at -inf), the result is NaN, as in PyTorch and ONNX Runtime.
 """
 
 from collections.abc import Callable

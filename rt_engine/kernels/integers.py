@@ -1,9 +1,9 @@
-# mypy: disable-error-code="no-untyped-def,no-untyped-call,call-arg"
+# mypy: disable-error-code="no-untyped-def,no-untyped-call,call-arg,var-annotated"
 """Element-wise kernels of integer tensors, all widths, signed and unsigned: scalar code, simple before fast.
 
     <unary>_int     operand  0: x              3: out
                     size     0: n                                                         8: type code
-    <binary>_int    operand  0: x   1: y       3: out        out is x's type for `names.BINARY_INTEGER`, bool for `names.COMPARE`
+    <binary>_int    operand  0: x   1: y       3: out     x's type for `names.BINARY_INTEGER`, bool for `names.COMPARE`
                     size     0: rows   1: n   2, 3: strides of x   4, 5: strides of y     8: type code (`dtypes.DType`)
 
 Strides are as in `elementwise`. Nothing outside of the tensors is touched; the output may be an input in place.
@@ -76,17 +76,17 @@ def _shift_right(typingctx: Any, a: Any, count: Any) -> Any:
     return types.int64(types.int64, types.int64), codegen
 
 
-# --- memory ------------------------------------------------------------------------------------------------------------------
+# --- memory -----------------------------------------------------------------------------------------------------------
 
 
 @inline
 def bytes_of(code):
     """Bytes of an element of a type."""
-    if code == _I8 or code == _U8:
+    if code in (_I8, _U8):
         return 1
-    if code == _I16 or code == _U16:
+    if code in (_I16, _U16):
         return 2
-    if code == _I32 or code == _U32:
+    if code in (_I32, _U32):
         return 4
     return 8
 
@@ -123,7 +123,7 @@ def store_int(address, value, code):
         store_i64(address, value)
 
 
-# --- operations: functions of (x, y, code); a divisor is never zero here -------------------------------------------------------
+# --- operations: functions of (x, y, code); a divisor is never zero here ----------------------------------------------
 
 BINARY: dict[str, Any] = {}
 COMPARE: dict[str, Any] = {}
@@ -302,7 +302,7 @@ def bit_not(x, code):
     return ~x
 
 
-# --- kernels -------------------------------------------------------------------------------------------------------------------
+# --- kernels ----------------------------------------------------------------------------------------------------------
 
 
 def _define_unary(name: str, function: Any) -> None:

@@ -1,4 +1,4 @@
-"""Masks of vectors and tensors of bool: one byte per element, 0 or 1 when stored, any byte but 0 is true when loaded."""
+"""Masks of vectors and tensors of bool: a byte per element, stored as 0 or 1; any byte but 0 is true."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
 """Names of kernels, as operators and programs write them. This file is read at run time and imports no Numba.
 
-A kernel's name is `<operation>_<type>`: `relu_f32`, `add_f64`, `less_int`, `where_4`. The layouts of the records are in the modules
-of the kernels: `elementwise`, `booleans`, `integers`.
+A kernel's name is `<operation>_<type>`: `relu_f32`, `add_f64`, `less_int`, `where_4`. The layouts of the records are
+in the modules of the kernels: `elementwise`, `booleans`, `integers`.
 """
 
 KERNEL_PREFIX = "k_"
@@ -27,7 +27,7 @@ UNARY_FLOAT: dict[str, tuple[str, ...]] = {
 """Operation -> its parameters, in the order of the record's `param`; suffixes f32, f64."""
 
 BINARY_FLOAT = ("add", "sub", "mul", "div", "pow", "min", "max", "prelu", "fmod", "mod")
-"""Two float tensors give one; suffixes f32, f64. `fmod` has the sign of the dividend (C), `mod` that of the divisor (Python)."""
+"""Two float tensors give one; suffixes f32, f64. `fmod` has the sign of the dividend, `mod` that of the divisor."""
 
 TERNARY_FLOAT = ("scale_shift",)
 """x * s + b, rounded once; suffixes f32, f64."""
@@ -53,7 +53,7 @@ UNARY_INTEGER = ("neg", "abs", "sign", "bit_not")
 WHERE_BYTES = (1, 2, 4, 8)
 """`where_<bytes>`: select by a bool tensor, between tensors whose elements have that many bytes."""
 
-# --- reductions, rows, movement: modules `reduce`, `reduce_integer`, `normalise`, `movement`, `cast` ------------------------
+# --- reductions, rows, movement: modules `reduce`, `reduce_integer`, `normalise`, `movement`, `cast` ------------------
 
 REDUCE_FLOAT = ("sum", "mean", "max", "min", "prod", "l1", "l2", "sum_square", "log_sum", "log_sum_exp")
 """`reduce_<operation>_<suffix>`: one axis goes; suffixes f32, f64."""

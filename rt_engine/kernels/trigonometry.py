@@ -1,19 +1,19 @@
-# mypy: disable-error-code="no-untyped-def,no-untyped-call"
+# mypy: disable-error-code="no-untyped-def,no-untyped-call,call-arg,var-annotated"
 """sin and cos of vectors, exact in the reduction of every argument, however large.
 
-    x --times 1 / (2 pi), modulo 1--> turns --minus the nearest quarter, times 2 pi--> g in [-pi/4, pi/4] --> sin g or cos g
+    x --times 1 / (2 pi), modulo 1--> turns --minus the nearest quarter, times 2 pi--> g --> sin g or cos g, |g| <= pi/4
 
-The product is taken with as many bits of 1 / (2 pi) as the largest argument needs (M. Payne and R. Hanek, 1983), always: the time
-does not depend on x.
+The product is taken with as many bits of 1 / (2 pi) as the largest argument needs (M. Payne and R. Hanek, 1983),
+always: the time does not depend on x.
 
 - float32 works in float64, where x times 29 bits is exact. Seven such products, each modulo 1, cover every exponent.
-- float64 takes 208 bits of 1 / (2 pi), from where they begin to matter for the exponent of x (a table of 352 bytes), and carries
-  the sum in two numbers.
+- float64 takes 208 bits of 1 / (2 pi), from where they begin to matter for the exponent of x (a table of 352 bytes),
+  and carries the sum in two numbers.
 """
 
 from rt_engine.kernels.approximation import by_type, narrow, polynomial, table, widen_high, widen_low
 from rt_native.lang import inline
-from rt_native.vector import absolute, bits, fma, floor, from_bits, round_even, select
+from rt_native.vector import absolute, bits, floor, fma, from_bits, round_even, select
 
 _MAGIC, _MAGIC_BITS = 1.5 * 2.0**52, 0x4338000000000000
 _TWO_PI, _TWO_PI_LOW = 6.283185307179586, 2.4492935982947064e-16
@@ -27,13 +27,26 @@ _COS_SINGLE = polynomial(  # (cos(g) - 1 + g**2 / 2) / g**4 in g**2; error 2**-3
 )
 _SIN = polynomial(  # likewise; error 2**-63.2
     (),
-    (-0.16666666666666666, 0.008333333333333042, -0.00019841269840962473, 2.755731907398492e-06)
-    + (-2.5052070923376028e-08, 1.6054311614328023e-10, -7.389464253065431e-13),
+    (
+        -0.16666666666666666,
+        0.008333333333333042,
+        -0.00019841269840962473,
+        2.755731907398492e-06,
+        -2.5052070923376028e-08,
+        1.6054311614328023e-10,
+        -7.389464253065431e-13,
+    ),
 )
 _COS = polynomial(  # likewise; error 2**-63.9
     (),
-    (0.041666666666666595, -0.0013888888888873338, 2.480158728899748e-05)
-    + (-2.75573142152992e-07, 2.087570511502645e-09, -1.1358732779220816e-11),
+    (
+        0.041666666666666595,
+        -0.0013888888888873338,
+        2.480158728899748e-05,
+        -2.75573142152992e-07,
+        2.087570511502645e-09,
+        -1.1358732779220816e-11,
+    ),
 )
 
 
@@ -50,12 +63,12 @@ def _choose(quadrant, sine, cosine, negative):
     return from_bits(bits(y) ^ (((quadrant & 2) << 62) ^ negative))
 
 
-# --- float32 ---------------------------------------------------------------------------------------------------------------
+# --- float32 ----------------------------------------------------------------------------------------------------------
 
 
 @inline
 def _single(x, shift, odd):
-    """sin(x + shift * pi / 2) of 8 float32 values held in float64; `odd` is -1 for sin, which takes the sign of x, else 0."""
+    """sin(x + shift * pi / 2) of 8 float32 values held in float64; `odd` is the sign bit for sin, an odd function."""
     a = absolute(x)
     # 1 / (2 pi) in pieces of 29 bits
     r0 = _fraction(a * 0.15915494225919247)
@@ -88,7 +101,7 @@ def _cos_single(x):
     return narrow(_single(widen_low(x), 1, 0), _single(widen_high(x), 1, 0))
 
 
-# --- float64 ---------------------------------------------------------------------------------------------------------------
+# --- float64 ----------------------------------------------------------------------------------------------------------
 
 _STEP = 26
 _TURN_DIGITS = (  # of 1 / (2 pi), hexadecimal, after the point
@@ -118,7 +131,7 @@ def _two_sum(a, b):
 
 @inline
 def _double(x, shift, odd):
-    """sin(x + shift * pi / 2); `odd` is -1 for sin, which takes the sign of x, else 0."""
+    """sin(x + shift * pi / 2); `odd` is the sign bit for sin, an odd function."""
     a = absolute(x)
     # Bits of 1 / (2 pi) before `start` make whole turns: leave them out, and scale x by as much.
     exponent = from_bits((bits(a) >> 52) + _MAGIC_BITS) - _MAGIC
@@ -148,7 +161,9 @@ def _double(x, shift, odd):
     near = 1.0 - half
     cosine = near + (((1.0 - near) - half) + fma(z * z, _COS(z), -(g * lost)))
     tiny = a < 2.0**-28  # sin x = x, but for the flushing of denormals
-    y = _choose(bits(shifted) + shift, select(tiny, fma(a, -(2.0**-60), a), sine), select(tiny, 1.0, cosine), bits(x) & odd)
+    y = _choose(
+        bits(shifted) + shift, select(tiny, fma(a, -(2.0**-60), a), sine), select(tiny, 1.0, cosine), bits(x) & odd
+    )
     return select(a < float("inf"), y, x - x)
 
 

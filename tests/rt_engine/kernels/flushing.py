@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from calling import Call
+
 from rt_engine.kernels.names import KERNEL_PREFIX
 from rt_native.library import Library
 

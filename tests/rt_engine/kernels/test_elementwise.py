@@ -1,4 +1,4 @@
-"""Every element-wise kernel against its NumPy twin, and bit for bit over lane widths; the kernels are those that `names` lists."""
+"""Every element-wise kernel that `names` lists, against its NumPy twin, and bit for bit over lane widths."""
 
 import re
 from itertools import product
@@ -9,10 +9,12 @@ import pytest
 import twins
 from calling import Call, call, libraries
 from numpy.typing import NDArray
+from test_elementary import NUMERICS, documented, wide_enough
+
 from rt_engine.kernels import names
 from rt_engine.kernels.dtypes import CODE
+from rt_engine.layout import RECORD
 from rt_engine.status import Status
-from test_elementary import NUMERICS, documented, wide_enough
 
 Array = NDArray[Any]
 
@@ -29,7 +31,23 @@ def floats(dtype: Any, size: int, seed: int = 0) -> Array:
     """Random numbers with everything that is special among them."""
     random = np.random.default_rng(seed)
     limits = np.finfo(dtype)
-    special = [0.0, -0.0, np.inf, -np.inf, np.nan, limits.tiny, limits.max, -limits.max, 1.0, -1.0, 0.5, 2.5, -2.5, 60.0, -60.0]
+    special = [
+        0.0,
+        -0.0,
+        np.inf,
+        -np.inf,
+        np.nan,
+        limits.tiny,
+        limits.max,
+        -limits.max,
+        1.0,
+        -1.0,
+        0.5,
+        2.5,
+        -2.5,
+        60.0,
+        -60.0,
+    ]
     x = random.normal(0, 3, size)
     where = random.random(size) < 0.2
     return np.where(where, random.choice(special, size), x).astype(dtype)
@@ -90,19 +108,13 @@ def test_unary_in_place(operation: str, dtype: Any) -> None:
     x, kernel = floats(dtype, 37), f"{operation}_{twins.SUFFIX[dtype]}"
     apart = call(FLOATS[-1], kernel, [x, None, None, np.zeros_like(x)], [37], params)[3]
     one = Call([x, None, None, np.zeros_like(x)], [37], params)
-    record = one.record.view(_record())[0]
+    record = one.record.view(RECORD)[0]
     record["operand"][3] = record["operand"][0]
     assert one.run(FLOATS[-1], kernel) == 0
     assert same(one.views[0], apart)
 
 
-def _record() -> Any:
-    from rt_engine.layout import RECORD
-
-    return RECORD
-
-
-# --- several operands: rows, strides, broadcasts ------------------------------------------------------------------------
+# --- several operands: rows, strides, broadcasts ----------------------------------------------------------------------
 
 LAYOUTS = [(rows, n) for rows in (1, 3) for n in SIZES]
 
@@ -126,7 +138,9 @@ def spreads(count: int) -> list[tuple[tuple[bool, bool], ...]]:
     return [(a, b, c) for a, b in product(kinds, repeat=2) for c in ((True, True), (False, True))]
 
 
-def check_spread(kernel: str, operands: list[Any], twin: Any, out_dtype: Any, library_list: list[Any], sizes: list[int]) -> None:
+def check_spread(
+    kernel: str, operands: list[Any], twin: Any, out_dtype: Any, library_list: list[Any], sizes: list[int]
+) -> None:
     """Run a kernel over all ways to store its operands, and compare each with the twin bit for bit."""
     rows, n = operands[0].shape
     for combination in spreads(len(operands)):
@@ -159,7 +173,9 @@ def test_binary_float_tails(operation: str, dtype: Any) -> None:
 
     def long_row(x: Array, y: Array) -> Array:
         arrays = [np.ascontiguousarray(v).ravel() for v in (x, y)]
-        return call(FLOATS[-1], kernel, [*arrays, None, np.zeros_like(arrays[0])], [1, x.size, 0, 1, 0, 1])[3].reshape(x.shape)
+        return call(FLOATS[-1], kernel, [*arrays, None, np.zeros_like(arrays[0])], [1, x.size, 0, 1, 0, 1])[3].reshape(
+            x.shape
+        )
 
     for rows, n in LAYOUTS:
         x, y = (floats(dtype, rows * n, seed).reshape(rows, n) for seed in (1, 2))
@@ -187,8 +203,8 @@ def test_scale_shift(dtype: Any) -> None:
         return wide[0] * wide[1] + wide[2]
 
     for rows, n in LAYOUTS:
-        operands = [np.round(floats(dtype, rows * n, seed) * 64).reshape(rows, n) / 64 for seed in (1, 2, 3)]
-        operands = [np.where(np.abs(v) > 1e6, dtype(7), v) for v in operands]
+        operands = [floats(dtype, rows * n, seed).reshape(rows, n) for seed in (1, 2, 3)]
+        operands = [np.round(np.where(np.abs(v) > 1e6, dtype(7), v) * 64) / 64 for v in operands]
         check_spread(f"scale_shift_{twins.SUFFIX[dtype]}", operands, twin, dtype, FLOATS, [])
 
 
@@ -217,7 +233,7 @@ def test_rows_do_not_touch_the_padding(kernel: str) -> None:
     assert not (got[:10] == 77).any()
 
 
-# --- bool and integers ----------------------------------------------------------------------------------------------------
+# --- bool and integers ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("operation", names.BINARY_BOOL)
@@ -288,7 +304,7 @@ def test_division_by_zero(operation: str, dtype: Any) -> None:
     assert one.views[3].tolist() == ([3, 0, 2] if operation == "div" else [1, 0, 0])
 
 
-# --- the registry -----------------------------------------------------------------------------------------------------------
+# --- the registry -----------------------------------------------------------------------------------------------------
 
 
 def test_names_are_the_kernels() -> None:
