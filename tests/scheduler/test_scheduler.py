@@ -9,6 +9,7 @@ import time
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,8 +17,13 @@ import pytest
 import rt_engine
 from fieldbus.image import Channel, ProcessImage
 from fieldbus.tags import Quality, Tag
+from rt_native.library import Library
+from rt_native.memory import Block
 from scheduler import Action, Guard, Input, Output, Scheduler, State, Step, Task, TaskStatus, measure_wakeup
+from scheduler.clock import Clock
 from scheduler.errors import SchedulerError, TaskError
+from scheduler.layout import Control
+from scheduler.runner import TaskRunner
 from tests.scheduler.fakes import ANY_AGE, channel, step_of
 from tests.scheduler.models import scale
 
@@ -186,6 +192,31 @@ def test_no_page_fault_over_many_cycles() -> None:
     assert running.voluntary_switches > 4000
 
 
+def fast_clock() -> tuple[Clock, np.ndarray[Any, Any]]:
+    """A clock without waiting, and its state: now, sleeps left, address of the control word."""
+    native = Library("fast-clock", ("clock_native",), path=(str(Path(__file__).parent),))
+    state = Block(24)
+    return Clock(native.address("fast_now"), native.address("fast_sleep"), state.address, native), state.view(
+        np.int64, 0, 3
+    )
+
+
+def test_a_million_cycles_without_a_page_fault() -> None:
+    """1,000,000 cycles of latch, window, model, step, guard and publish: not one page fault, by the kernel's own
+    count, and every tick executed. (That nothing allocates is read from the object file: `tests/test_proofs.py`.)"""
+    clock, state = fast_clock()
+    built, _, y = task("t", scale(1, 16), step=Step.compile(f"{STEPS}:negate"))
+    built = dataclasses.replace(built, inputs=(dataclasses.replace(built.inputs[0], window=16, stride=3),))
+    runner = TaskRunner(built, rt_engine.ModelSlot(scale(1, 16)), clock)
+    state[:] = 1, 1_000_001, runner.memory.address  # the control word is the first of TASK
+    runner.start(lambda: None)
+    assert runner.join(60)
+    s = runner.stats()
+    assert (s.cycles, s.missed, s.overruns) == (1_000_000, 0, 0)
+    assert y.read().counter == 1_000_001
+    assert (s.usage.minor_faults, s.usage.major_faults) == (0, 0)
+
+
 def test_planted_page_faults_are_counted() -> None:
     """A step that touches a fresh page in each of 50 cycles is seen as 50 page faults: the check above can fail."""
     area = mmap.mmap(-1, 64 * 4096)
@@ -235,8 +266,7 @@ class Lockstep:
         self.now_ns, self._sleeping, self._tasks = 0, {}, tasks
         self._changed = threading.Condition()
 
-    def clock(self, name: str):  # type: ignore[no-untyped-def]
-        from scheduler.clock import Clock
+    def clock(self, name: str) -> Clock:
         from tests.scheduler.fakes import _NOW, _PAIR
 
         functions = (_NOW(lambda state: self.now_ns), _PAIR(lambda state, until: self._sleep(name, until)))
@@ -311,10 +341,6 @@ def test_no_tick_mixes_versions_and_none_is_missed() -> None:
     """200 updates with time in the test's hands, so that the machine cannot be blamed: no tick is missed, every
     version is taken by both tasks at exactly its common tick, and what they publish for a tick comes from one
     version."""
-    from scheduler.clock import Clock
-    from scheduler.layout import Control
-    from scheduler.runner import TaskRunner
-
     lockstep = Lockstep(2)
     published: dict[str, dict[int, float]] = {"a": {}, "b": {}}
     slot = rt_engine.ModelSlot(scale(1))
