@@ -19,7 +19,7 @@ ML = "ai.onnx.ml"
 F32 = np.dtype(np.float32)
 
 
-def _float_of_same_shape(node: object, inputs: list[Buffer]) -> list[tuple[np.dtype, tuple[int, ...]]]:  # type: ignore[type-arg]
+def _float_of_same_shape(node: object, inputs: list[Buffer]) -> list[tuple[np.dtype, tuple[int, ...]]]:
     return [(F32, inputs[0].shape)]
 
 
@@ -88,7 +88,7 @@ def _classes(node: object) -> NDArray[np.int64] | None:
     return None if attribute is None else np.asarray(list(attribute.value), np.int64)
 
 
-def _classifier_types(node: object, inputs: list[Buffer]) -> list[tuple[np.dtype, tuple[int, ...]]]:  # type: ignore[type-arg]
+def _classifier_types(node: object, inputs: list[Buffer]) -> list[tuple[np.dtype, tuple[int, ...]]]:
     labels, rows = _classes(node), prod(inputs[0].shape[:-1])
     intercepts = node.attributes.get("intercepts")  # type: ignore[attr-defined]
     count = len(labels) if labels is not None else len(list(intercepts.value)) if intercepts is not None else 1

@@ -62,7 +62,7 @@ def with_parameters(node: Node, build: Builder) -> None:
     unary(build, kernel, node.x, node.y, [float(node.attr(name, default)) for name, default in attributes])
 
 
-def _same(node: object, inputs: Sequence[Buffer]) -> list[tuple[np.dtype, tuple[int, ...]]]:  # type: ignore[type-arg]
+def _same(node: object, inputs: Sequence[Buffer]) -> list[tuple[np.dtype, tuple[int, ...]]]:
     return [(inputs[0].dtype, inputs[0].shape)]
 
 

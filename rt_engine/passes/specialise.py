@@ -130,11 +130,9 @@ def _static(node: ir.Node, value: ir.Value, proto: onnx.TypeProto | None) -> tup
 def _type_proto(value: ir.Value) -> onnx.TypeProto:
     array = constant(value)
     if array is not None:
-        dtype, shape = onnx.helper.np_dtype_to_tensor_dtype(array.dtype), list(array.shape)
-    else:
-        assert value.dtype is not None and value.shape is not None
-        dtype, shape = int(value.dtype), [int(d) for d in value.shape]  # type: ignore[arg-type]
-    return onnx.helper.make_tensor_type_proto(dtype, shape)
+        return onnx.helper.make_tensor_type_proto(onnx.helper.np_dtype_to_tensor_dtype(array.dtype), list(array.shape))
+    assert value.dtype is not None and value.shape is not None
+    return onnx.helper.make_tensor_type_proto(int(value.dtype), [int(d) for d in value.shape])  # type: ignore[arg-type]
 
 
 def _fold(graph: ir.Graph, node: ir.Node, opsets: dict[str, int]) -> None:
