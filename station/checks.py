@@ -239,6 +239,19 @@ def _ages(view: View) -> Iterator[Finding]:
                 yield Finding(("tasks", name, "guard", "max_age"), message, "warning")
 
 
+def _priorities(view: View) -> Iterator[Finding]:
+    """A shorter cycle needs a higher priority, or the slower task delays the faster one."""
+    for name, task in view.config.tasks.items():
+        for other_name, other in view.config.tasks.items():
+            same_core = task.cpu is None or other.cpu is None or task.cpu == other.cpu
+            if same_core and task.cycle_ns < other.cycle_ns and task.priority < other.priority:
+                message = (
+                    f"priority {task.priority} is below the {other.priority} of the slower task {other_name} "
+                    f"({format_duration(other.cycle_ns)}), which can delay it"
+                )
+                yield Finding(("tasks", name, "priority"), message, "warning")
+
+
 CHECKS: Final[tuple[Callable[[View], Iterator[Finding]], ...]] = (
     _something_to_do,
     _files_exist,
@@ -253,4 +266,5 @@ CHECKS: Final[tuple[Callable[[View], Iterator[Finding]], ...]] = (
     _unused_tags,
     _unused_links,
     _ages,
+    _priorities,
 )

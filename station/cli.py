@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from station.station import Station
 
 DEFAULT_FILE = "station.toml"
+STYLES = {"ok": "green", "warn": "yellow", "bad": "red"}
 
 app = typer.Typer(
     help="Real-time neural networks for machine controllers: ONNX in, a deadline kept every cycle.",
@@ -75,8 +76,12 @@ def run(
         file = read_station(station)
         _print_problems(errors, file.warnings)
         running = Station(file)
-        with stopped_by_signals(running), ControlServer(running, socket or socket_path(running.name)) as control:
-            console.print(f"control socket {control.path}", style="dim", soft_wrap=True)
+        with stopped_by_signals(running), ExitStack() as stack:
+            try:
+                control = stack.enter_context(ControlServer(running, socket or socket_path(running.name)))
+                _say(console, f"control socket {control.path}", "dim")
+            except OSError as error:
+                _say(errors, f"warning: no control socket, so no status and update: {error}", "yellow")
             with running:
                 running.run(view_for(console), seconds)
     _finish(console, errors, running, report or file.beside(file.config.station.report))
@@ -87,18 +92,24 @@ def _finish(console: Console, errors: Console, station: Station, folder: Path) -
     from station.report import write_report
 
     report = station.report()
-    for event in report.events:
-        if event.kind == "link" and "safe values" in event.text:
-            console.print(f"{event.subject}: {event.text}", soft_wrap=True, style="green" if event.good else "red")
     written = write_report(report, folder)
+    for event in report.events:
+        if event.kind == "station" or "safe values" in event.text:
+            _say(console, f"{event.subject}: {event.text}", "green" if event.good else "red")
     for warning in written.warnings:
-        errors.print(f"warning: {warning}", style="yellow", soft_wrap=True)
+        _say(errors, f"warning: {warning}", "yellow")
     level, verdict = report.verdict
-    console.print(verdict, style={"ok": "green", "warn": "yellow", "bad": "red"}[level])
+    _say(console, verdict, STYLES[level])
     if written.page:
-        console.print(f"report {written.page}", soft_wrap=True)
+        _say(console, f"report {written.page}")
     if level == "bad":
         raise typer.Exit(ExitCode.FAILED)
+
+
+def _say(console: Console, text: str, style: str = "") -> None:
+    """Print a line as it is. A screen or log that cannot be written is no reason for a running station to end."""
+    with suppress(OSError):
+        console.print(text, style=style, soft_wrap=True, highlight=False, markup=False)
 
 
 @app.command()
@@ -125,27 +136,21 @@ def _check_station(console: Console, errors: Console, path: Path) -> None:
     file = read_station(path)
     _print_problems(errors, file.warnings)
     parts = build(file)
-    console.print(
-        f"{path}: good: {len(parts.tasks)} tasks, {len(parts.models)} models, {len(parts.links)} links, "
-        f"{len(file.config.tags)} tags",
-        style="green",
-        soft_wrap=True,
-    )
+    counts = (("tasks", parts.tasks), ("models", parts.models), ("links", parts.links), ("tags", file.config.tags))
+    _say(console, f"{path}: good: " + ", ".join(f"{len(things)} {name}" for name, things in counts), "green")
     for name, model in parts.models.items():
         ends = [", ".join(map(str, specs)) or "none" for specs in (model.inputs, model.outputs)]
-        console.print(f"  model {name}: ({ends[0]}) -> ({ends[1]})", soft_wrap=True, highlight=False)
+        _say(console, f"  model {name}: ({ends[0]}) -> ({ends[1]})")
 
 
 def _check_model(console: Console, _: Console, path: Path) -> None:
     import rt_engine
 
     model = rt_engine.load(path)
-    console.print(f"{path}: runs", style="green", soft_wrap=True)
+    _say(console, f"{path}: runs", "green")
     for kind, specs in (("inputs", model.inputs), ("outputs", model.outputs)):
-        console.print(
-            f"  {kind}: {', '.join(map(str, specs)) or 'none'}", soft_wrap=True, highlight=False, markup=False
-        )
-    console.print(str(model.report()), soft_wrap=True, highlight=False, markup=False)
+        _say(console, f"  {kind}: {', '.join(map(str, specs)) or 'none'}")
+    _say(console, str(model.report()))
 
 
 @app.command()
@@ -276,8 +281,7 @@ def _socket(station: str | None, socket: Path | None) -> Path:
 
 def _print_problems(console: Console, problems: tuple[Problem, ...]) -> None:
     for problem in problems:
-        style = "red" if problem.severity == "error" else "yellow"
-        console.print(str(problem), style=style, soft_wrap=True, highlight=False, markup=False)
+        _say(console, str(problem), "red" if problem.severity == "error" else "yellow")
 
 
 @contextmanager
@@ -286,7 +290,7 @@ def _explained(console: Console) -> Iterator[None]:
     from station.errors import AlreadyRunningError, NotRunningError, RefusedError, StationFileError, UnsafeSocketError
 
     def give_up(error: Exception, code: ExitCode) -> NoReturn:
-        console.print(str(error), style="red", soft_wrap=True, highlight=False, markup=False)
+        _say(console, str(error), "red")
         raise typer.Exit(code) from error
 
     try:

@@ -10,7 +10,6 @@ The server runs in a thread with its own event loop, away from the real-time thr
 from __future__ import annotations
 
 import asyncio
-import errno
 import fcntl
 import os
 import socket
@@ -19,6 +18,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
+from urllib.parse import quote
 
 from station.errors import AlreadyRunningError, NotRunningError, RefusedError, UnsafeSocketError
 from station.snapshot import Snapshot
@@ -99,6 +99,7 @@ class ControlServer:
 
     Raises, on entering:
         AlreadyRunningError: a station answers at that path.
+        UnsafeSocketError: something else is there.
         OSError: the socket cannot be made there.
     """
 
@@ -213,7 +214,9 @@ def _clear(path: Path) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(found.st_mode):
-        raise FileExistsError(errno.EEXIST, "is there already, and is not a socket", str(path))
+        raise UnsafeSocketError(
+            f"{path} is there already and is not a socket; remove it, or give another with --socket"
+        )
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:
             probe.connect(str(path))
@@ -239,7 +242,7 @@ def request_update(path: Path, slot: str, file: Path) -> Updated:
         NotRunningError: no station answers at `path`.
         RefusedError: it refused, with its reason.
     """
-    answer = _request(path, "POST", f"/update/{slot}", {"file": str(file.absolute())}, UPDATE_TIMEOUT_S)
+    answer = _request(path, "POST", f"/update/{quote(slot, safe='')}", {"file": str(file.absolute())}, UPDATE_TIMEOUT_S)
     return Updated(answer["message"], answer["version"])
 
 
@@ -261,6 +264,8 @@ def _request(path: Path, method: str, url: str, body: Any, timeout_s: float) -> 
             aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path)), timeout=timeout) as session,
             session.request(method, f"http://station{url}", json=body) as response,
         ):
+            if response.content_type != "application/json":
+                raise RefusedError(f"the station answered {response.status} {response.reason}")
             answer = await response.json()
             if response.status >= 400:
                 raise RefusedError(answer["error"])

@@ -5,7 +5,7 @@ StationError
 ├── AlreadyRunningError  a station of that name already runs for this user
 ├── NotRunningError      no station answers on the control socket
 ├── RefusedError         the running station refused a request, with its reason
-└── UnsafeSocketError    the control socket's folder could be changed by somebody else
+└── UnsafeSocketError    the control socket's place is taken, or could be changed by somebody else
 """
 
 from __future__ import annotations
@@ -56,4 +56,4 @@ class RefusedError(StationError):
 
 
 class UnsafeSocketError(StationError):
-    """The folder of the control socket belongs to, or can be changed by, somebody else."""
+    """Where the control socket belongs is something else, or a folder that somebody else can change."""

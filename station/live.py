@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, Protocol
 
 from rich.console import Console, Group
@@ -43,7 +44,8 @@ class TableView:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._live.stop()
+        with suppress(OSError):  # the terminal is gone: nothing is left to be restored
+            self._live.stop()
 
     def show(self, snapshot: Snapshot) -> None:
         """Draw."""

@@ -13,7 +13,7 @@ import importlib.util
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import rt_engine
 from fieldbus.ads import AdsLink as AdsDevice
@@ -28,7 +28,7 @@ from rt_engine import Model, ModelSlot
 from rt_engine.errors import EngineError
 from scheduler.checks import check_task
 from scheduler.errors import SchedulerError
-from scheduler.steps import Step
+from scheduler.steps import Step as CompiledStep
 from scheduler.task import Guard, Input, Output, Task
 from station import mapping
 from station.addresses import parse_address
@@ -47,10 +47,13 @@ from station.config import (
     TaskTable,
 )
 from station.errors import StationFileError
-from station.findings import Finding
+from station.findings import Finding, Step
 from station.reading import StationFile
 
 NS = 1_000_000_000
+P = ParamSpec("P")
+T = TypeVar("T")
+_Errors = type[Exception] | tuple[type[Exception], ...]
 
 
 @dataclass(slots=True)
@@ -91,34 +94,35 @@ class _Builder:
         if self._findings:
             raise StationFileError([self._file.problem(finding) for finding in self._findings])
 
-    def _attempt(self, path: tuple[str | int, ...], make: Callable[[], Any], *errors: type[Exception]) -> Any:
+    def _attempt(
+        self, path: tuple[Step, ...], errors: _Errors, make: Callable[P, T], *args: P.args, **options: P.kwargs
+    ) -> T | None:
         """What `make` gives; None, and a finding, when it raises one of `errors`."""
         try:
-            return make()
+            return make(*args, **options)
         except errors as error:
             self._findings.append(Finding(path, str(error)))
             return None
 
     def load_models(self) -> None:
         for name, table in self._config.models.items():
-            shapes = dict(table.shapes) or None
-            load = lambda: rt_engine.load(self._file.beside(table.file), shapes=shapes)  # noqa: B023, E731  called at once
-            model = self._attempt(("models", name), load, EngineError)
+            path, shapes = self._file.beside(table.file), dict(table.shapes) or None
+            model = self._attempt(("models", name), EngineError, rt_engine.load, path, shapes)
             if model is not None:
                 self.parts.models[name] = model
                 self.parts.slots[name] = ModelSlot(model, name)
 
     def make_links(self) -> None:
-        only = sole_link(set(self._config.links))
         for name, table in self._config.links.items():
-            tags = []
-            for tag_name, tag in self._config.tags.items():
-                if (tag.link or only) == name:
-                    made = self._attempt(("tags", tag_name), lambda: make_tag(tag_name, tag, table), FieldbusError)  # noqa: B023
-                    tags += [] if made is None else [made]
-            if tags:
-                make = lambda: make_link(name, table, tags, self._file)  # noqa: B023, E731  called at once
-                link = self._attempt(("links", name), make, FieldbusError, OSError)
+            mine = {tag: entry for tag, entry in self._config.tags.items() if self._link_of(tag) == name}
+            made = [
+                self._attempt(("tags", tag), FieldbusError, make_tag, tag, entry, table) for tag, entry in mine.items()
+            ]
+            tags = [tag for tag in made if tag is not None]
+            if not tags:
+                continue
+            link = self._attempt(("links", name), (FieldbusError, OSError), make_link, name, table, tags, self._file)
+            if link is not None:
                 self.parts.links[name] = link
 
     def check_mappings(self) -> None:
@@ -136,7 +140,7 @@ class _Builder:
 
     def make_tasks(self) -> None:
         for name, table in self._config.tasks.items():
-            task = self._attempt(("tasks", name), lambda: self._task(name, table), SchedulerError, FieldbusError)  # noqa: B023
+            task = self._attempt(("tasks", name), (SchedulerError, FieldbusError), self._task, name, table)
             if task is not None:
                 self.parts.tasks.append(task)
 
@@ -157,7 +161,9 @@ class _Builder:
                 on_bad_input=table.guard.on_bad_input,
                 max_age_s=self._max_age_ns(table) / NS,
             ),
-            step=None if table.step is None else Step.compile(str(self._file.beside(table.step)), table.step_state),
+            step=None
+            if table.step is None
+            else CompiledStep.compile(str(self._file.beside(table.step)), table.step_state),
         )
         check_task(task, None if table.model is None else self.parts.models[table.model])
         return task

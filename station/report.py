@@ -21,7 +21,7 @@ from station.picture import Picture, svg_picture
 from station.snapshot import LinkView, Snapshot, TaskView
 
 TEMPLATE: Final = Path(__file__).with_name("report.html")
-EventKind = Literal["link", "update"]
+EventKind = Literal["link", "update", "station"]
 Verdict = tuple[Literal["ok", "warn", "bad"], str]
 
 

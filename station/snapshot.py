@@ -14,7 +14,11 @@ from scheduler.stats import Latency
 
 @dataclass(frozen=True, slots=True)
 class TaskView:
-    """One task: what it is and how it runs. `note` says in words what a person should know (outputs safe, watchdog)."""
+    """One task: what it is and how it runs. `note` says in words what a person should know (outputs safe, watchdog).
+
+    Ticks are CLOCK_MONOTONIC: `first_due_ns` the first, `due_ns` the next, `switched_ns` the first that the newest model
+    version served (0: there was no update). `cycles + counters["missed"]` ticks have come since the first.
+    """
 
     name: str
     model: str
@@ -26,6 +30,9 @@ class TaskView:
     execution: Latency
     counters: Mapping[str, int]
     note: str
+    first_due_ns: int
+    due_ns: int
+    switched_ns: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,7 @@ class Station:
         self._seen = {name: link.status() for name, link in self._parts.links.items()}
         self._events: deque[Event] = deque(maxlen=MAX_EVENTS)
         self._stop = threading.Event()
+        self._view_failed = False
         self._started = datetime.now(UTC)
         self._begin_s = self._end_s = 0.0
 
@@ -109,8 +110,8 @@ class Station:
                 self._watch_links()
                 if time.monotonic() - shown_s >= REFRESH_S:
                     shown_s = time.monotonic()
-                    view.show(self.snapshot())
-            view.show(self.snapshot())
+                    self._show(view)
+            self._show(view)
         self._stop.clear()
 
     def request_stop(self) -> None:
@@ -171,6 +172,15 @@ class Station:
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
+    def _show(self, view: View) -> None:
+        """Show the newest state. A screen or log that cannot be written (disk full) does not stop the control."""
+        try:
+            view.show(self.snapshot())
+        except OSError as error:
+            if not self._view_failed:
+                self._note("station", "output", f"cannot be written, control goes on: {error.strerror}", good=False)
+            self._view_failed = True
+
     def _task_pictures(self, name: str) -> tuple[Picture, ...]:
         wake_up, execution = self._scheduler.histograms(name)
         return Picture.of("wake-up, after the tick", wake_up), Picture.of("execution of a cycle", execution)
@@ -180,7 +190,7 @@ class Station:
         return TaskView(
             name=stats.name,
             model=model,
-            model_version=self._parts.slots[model].version if model else 0,
+            model_version=stats.model_version,
             cycle_ns=stats.period_ns,
             cycles=stats.cycles,
             overruns=stats.overruns,
@@ -192,6 +202,9 @@ class Station:
                 **{name: getattr(stats, name) for name in COUNTERS},
             },
             note="" if silent else f"outputs {stats.action.name.lower()}: {stats.status_text}",
+            first_due_ns=stats.first_due_ns,
+            due_ns=stats.due_ns,
+            switched_ns=stats.switched_ns,
         )
 
     def _link_view(self, name: str, link: Link) -> LinkView:
@@ -250,8 +263,8 @@ def _device(table: LinkTable) -> str:
 
 @contextmanager
 def stopped_by_signals(station: Station) -> Iterator[None]:
-    """SIGINT and SIGTERM stop the station in order; a second one does what it did before. For the main thread."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    """SIGINT, SIGTERM and SIGHUP stop the station in order; a second one does as before. Main thread only."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
 
     def handle(number: int, _: FrameType | None) -> None:
         station.request_stop()

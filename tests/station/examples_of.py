@@ -15,8 +15,8 @@ def snapshot() -> Snapshot:
         pid=4711,
         running_s=20.5,
         tasks=(
-            TaskView("axis_x", "policy", 2, 1_000_000, 20_000, 1, TIMING, TIMING, counters, ""),
-            TaskView("anomaly", "forest", 1, 100_000_000, 0, 0, EMPTY, EMPTY, counters, "outputs safe"),
+            TaskView("axis_x", "policy", 2, 1_000_000, 20_000, 1, TIMING, TIMING, counters, "", 0, 20_000_000_000, 0),
+            TaskView("anomaly", "forest", 1, 100_000_000, 0, 0, EMPTY, EMPTY, counters, "outputs safe", 0, 0, 0),
         ),
         links=(
             LinkView("plant", "modbus-tcp 127.0.0.1:1502", "up", TIMING, 20_000, 20_000, 0, 0, 0, ""),

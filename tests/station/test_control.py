@@ -157,7 +157,7 @@ def test_a_dead_socket_is_replaced(station, path):
 def test_a_file_is_not_replaced(station, path):
     """A file that is no socket is never removed."""
     path.write_text("precious")
-    with pytest.raises(FileExistsError, match="is not a socket"), ControlServer(station, path):
+    with pytest.raises(UnsafeSocketError, match="is not a socket"), ControlServer(station, path):
         pass
     assert path.read_text() == "precious"
 
@@ -186,3 +186,10 @@ def test_a_linked_folder_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     with pytest.raises(UnsafeSocketError):
         socket_path("cell")
+
+
+@pytest.mark.usefixtures("server")
+def test_a_strange_slot_name_is_refused_in_words(path):
+    """A slot with a slash in its name reaches the station as it is."""
+    with pytest.raises(RefusedError, match='no model "a/b"'):
+        request_update(path, "a/b", Path("/x.onnx"))

@@ -194,3 +194,11 @@ def test_syntax_error_has_its_line(write):
     """TOML's own complaint is given with the line it means, also at the end of the file."""
     assert problems(write('[station]\nname = "a"\nname = "b"\n'))[0][0] >= 2
     assert problems(write("[station]\nx ="))[0][0] == 2
+
+
+def test_faster_task_with_lower_priority_is_a_warning(write):
+    """A slow task of higher priority can delay a fast one: worth a warning."""
+    text = GOOD + '[tasks.slow]\nmodel = "policy"\ncycle = "1 s"\npriority = 90\ninputs = ["position"]\n'
+    (warning,) = read_station(write(text)).warnings
+    assert warning.key == "tasks.axis.priority"
+    assert "below the 90 of the slower task slow" in warning.message

@@ -1,5 +1,6 @@
 """A station runs: closed loop, updates, stop, report."""
 
+import errno
 import os
 import signal
 import threading
@@ -179,3 +180,18 @@ def test_a_task_may_be_a_step_alone(tmp_path):
     with station:
         wait_for(lambda: received(station)[-1:] == [3.0])
     assert station.snapshot().tasks[0].model_version == 0
+
+
+def test_a_full_disk_behind_the_output_does_not_stop_the_control(station):
+    """When what is shown cannot be written, the tasks go on to the end, and it is noted once."""
+
+    def full():
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    view = Recorder(full)
+    with station:
+        station.run(view, seconds=0.8)
+    assert len(view.snapshots) >= 2
+    assert received(station)[-1] == -1.0
+    (event,) = [e for e in station.report().events if e.kind == "station"]
+    assert event.text == "cannot be written, control goes on: No space left on device"
