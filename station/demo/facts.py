@@ -1,0 +1,116 @@
+"""What the demo records while it runs, as frozen values: the plant's word, and the station's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from station.snapshot import Snapshot, TaskView
+
+
+@dataclass(frozen=True, slots=True)
+class AxisInterval:
+    """The plant's statistics of one axis over one interval. `holds`: why its brake engaged -> how often."""
+
+    running_s: float
+    tracking_rms_m: float | None
+    max_angle_rad: float
+    holds: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """The plant's statistics between two marks, by the plant's own clock."""
+
+    name: str
+    begin_s: float
+    end_s: float
+    axes: Mapping[str, AxisInterval]
+
+    @property
+    def seconds(self) -> float:
+        """How long it was."""
+        return self.end_s - self.begin_s
+
+    @property
+    def was_cut_off(self) -> bool:
+        """Did the plant's drives hear nothing for longer than they accept, and brake?"""
+        return any("communication" in axis.holds for axis in self.axes.values())
+
+    @classmethod
+    def of(cls, answer: Mapping[str, Any]) -> Interval:
+        """From the plant's answer to `mark`."""
+        axes = {
+            name: AxisInterval(a["running_s"], a["tracking_rms_m"], a["max_angle_rad"], a["holds"])
+            for name, a in answer["axes"].items()
+        }
+        return cls(answer["name"], answer["begin_s"], answer["end_s"], axes)
+
+
+@dataclass(frozen=True, slots=True)
+class PlantView:
+    """The plant now. `holds`: axis -> why its brake is engaged, or "none"; `commands`: axis -> force asked for, in N."""
+
+    time_s: float
+    anomaly_score: float
+    holds: Mapping[str, str]
+    commands: Mapping[str, float]
+    errors_m: Mapping[str, float]
+
+    @property
+    def runs(self) -> bool:
+        """Are all brakes released?"""
+        return all(hold == "none" for hold in self.holds.values())
+
+    @classmethod
+    def of(cls, answer: Mapping[str, Any]) -> PlantView:
+        """From the plant's answer to `status`; a number that the plant does not have is NaN."""
+        axes, score = answer["axes"], answer["anomaly_score"]
+        return cls(
+            time_s=answer["time_s"],
+            anomaly_score=float("nan") if score is None else score,
+            holds={name: axis["hold"] for name, axis in axes.items()},
+            commands={n: float("nan") if a["command"] is None else a["command"] for n, a in axes.items()},
+            errors_m={name: axis["position"] - axis["reference"] for name, axis in axes.items()},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Station and plant, asked at about the same time: between `asked_ns` and `answered_ns`, CLOCK_MONOTONIC."""
+
+    asked_ns: int
+    answered_ns: int
+    station: Snapshot
+    plant: PlantView
+
+    def task(self, name: str) -> TaskView:
+        """One task of the station."""
+        return next(task for task in self.station.tasks if task.name == name)
+
+    @property
+    def missed(self) -> int:
+        """Ticks that no cycle served, of all tasks."""
+        return sum(task.counters["missed"] for task in self.station.tasks)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a command of `rt-engine` said, and its exit code."""
+
+    code: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mute:
+    """The cable was pulled no later than `from_ns` (CLOCK_MONOTONIC), for `seconds`."""
+
+    from_ns: int
+    seconds: float
+
+    @property
+    def until_ns(self) -> int:
+        """When it was plugged in again."""
+        return self.from_ns + round(self.seconds * 1e9)

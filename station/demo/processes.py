@@ -1,0 +1,178 @@
+"""The demo's two processes, plant and station, and how to talk to them; none outlives the demo.
+
+The plant is asked through its standard input, the station only through what every user has: its command line and its
+control socket. Both run in sessions of their own, so that a Ctrl-C on the terminal reaches the demo alone, which then
+ends them in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Final
+
+from station.control import fetch_status
+from station.demo.facts import Answer
+from station.errors import NotRunningError
+from station.snapshot import Snapshot
+
+ANSWER_LIMIT: Final = 2**24  # bytes; two minutes of history are some hundred thousand
+START_S: Final = 30.0
+STOP_S: Final = 10.0
+LONGEST_RUN_S: Final = 300.0
+"""The station ends by itself after so long: it does not run on when the demo was killed."""
+
+
+class DemoError(Exception):
+    """The demo cannot go on; the message says which process failed, and how."""
+
+
+class PlantProcess:
+    """A running plant: `await plant.ask("status")`."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self.port = 0
+
+    async def ask(self, line: str) -> dict[str, Any]:
+        """Send one command line, and give its answer.
+
+        Raises:
+            DemoError: the plant has ended, or does not know the command.
+        """
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the missing answer says it
+            self._process.stdin.write(f"{line}\n".encode())
+        return await self.answer()
+
+    async def answer(self) -> dict[str, Any]:
+        """The next line that the plant says."""
+        assert self._process.stdout is not None
+        line = await self._process.stdout.readline()
+        if not line:
+            raise DemoError(f"the plant process ended with exit code {await self._process.wait()}")
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise DemoError(f"the plant: {answer['error']}")
+        return answer
+
+
+@contextlib.asynccontextmanager
+async def plant_process(port: int = 0) -> AsyncIterator[PlantProcess]:
+    """A plant that listens on `port` (0: any free one) until the context ends."""
+    process = await _spawn("station.demo.plant", "--port", str(port), stdin=PIPE, stdout=PIPE)
+    try:
+        plant = PlantProcess(process)
+        plant.port = int((await asyncio.wait_for(plant.answer(), START_S))["port"])
+        yield plant
+    finally:
+        assert process.stdin is not None
+        process.stdin.close()
+        await _end(process)
+
+
+class StationProcess:
+    """A running station, `rt-engine run FILE`; asked and updated through its control socket."""
+
+    def __init__(self, process: Process, socket: Path, log: Path) -> None:
+        self._process, self.socket, self._log = process, socket, log
+
+    @property
+    def pid(self) -> int:
+        """Its process number."""
+        return self._process.pid
+
+    async def status(self) -> Snapshot:
+        """The station now.
+
+        Raises:
+            DemoError: it has ended; with the last lines that it said.
+        """
+        try:
+            return await asyncio.to_thread(fetch_status, self.socket)
+        except NotRunningError as error:
+            raise DemoError(f"the station does not answer: {error}; it said:\n{self._last_words()}") from error
+
+    async def first_cycle(self) -> Snapshot:
+        """Wait until its first task ticks; gives the first status that shows it.
+
+        Raises:
+            DemoError: it ended, or nothing ticks within half a minute.
+        """
+        until = asyncio.get_running_loop().time() + START_S
+        while asyncio.get_running_loop().time() < until:
+            if self._process.returncode is not None:
+                raise DemoError(f"the station ended with exit code {self._process.returncode}:\n{self._last_words()}")
+            with contextlib.suppress(DemoError):
+                snapshot = await self.status()
+                if any(task.cycles for task in snapshot.tasks):
+                    return snapshot
+            await asyncio.sleep(0.01)
+        raise DemoError(f"no task of the station ran within {START_S:g} s; it said:\n{self._last_words()}")
+
+    async def update(self, slot: str, model: Path) -> Answer:
+        """Run `rt-engine update SLOT MODEL`."""
+        process = await _spawn(
+            "station", "update", slot, str(model), "--socket", str(self.socket), stdout=PIPE, stderr=STDOUT
+        )
+        try:
+            words, _ = await process.communicate()
+        finally:
+            await _end(process)
+        return Answer(process.returncode or 0, words.decode().strip())
+
+    async def stop(self) -> Answer:
+        """End it as SIGTERM does (outputs safe, report written); gives its exit code and all that it said."""
+        await _end(self._process, terminate=True)
+        return Answer(self._process.returncode or 0, self._log.read_text(encoding="utf-8"))
+
+    def memory_bytes(self) -> int | None:
+        """Resident memory; None where the system does not tell."""
+        with contextlib.suppress(OSError):
+            pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+            return pages * os.sysconf("SC_PAGE_SIZE")
+        return None
+
+    def _last_words(self) -> str:
+        return "\n".join(self._log.read_text(encoding="utf-8").splitlines()[-8:])
+
+
+@contextlib.asynccontextmanager
+async def station_process(file: Path, report: Path, socket: Path, log: Path) -> AsyncIterator[StationProcess]:
+    """A station that runs `file` until the context ends; what it prints goes to `log`."""
+    command = ("run", str(file), "--report", str(report), "--socket", str(socket), "--seconds", str(LONGEST_RUN_S))
+    with log.open("wb") as output:
+        process = await _spawn("station", *command, stdout=output.fileno(), stderr=STDOUT)
+    try:
+        yield StationProcess(process, socket, log)
+    finally:
+        await _end(process, terminate=True)
+
+
+async def _spawn(module: str, *arguments: str, stdout: int, stdin: int = DEVNULL, stderr: int | None = None) -> Process:
+    command = (sys.executable, "-m", module, *arguments)
+    return await asyncio.create_subprocess_exec(
+        *command, stdin=stdin, stdout=stdout, stderr=stderr, limit=ANSWER_LIMIT, start_new_session=True
+    )
+
+
+async def _end(process: Process, terminate: bool = False) -> None:
+    """Wait for the process to end; kill it when that takes too long, or at once when we are cancelled meanwhile."""
+    with contextlib.suppress(ProcessLookupError):
+        if terminate and process.returncode is None:
+            process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), STOP_S)
+    except TimeoutError:
+        pass
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
