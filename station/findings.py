@@ -33,8 +33,9 @@ def nearest_name(name: str, allowed: Iterable[str]) -> str | None:
 
 
 def dotted(path: Iterable[Step]) -> str:
-    """`("tasks", "axis", "inputs", 2)` -> `tasks.axis.inputs[2]`."""
+    """`("tasks", "axis", "inputs", 2)` -> `tasks.axis.inputs[2]`; a key with a dot is quoted, as in the file."""
     text = ""
     for step in path:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+        key = f'"{step}"' if isinstance(step, str) and "." in step else step
+        text += f"[{key}]" if isinstance(step, int) else f".{key}" if text else str(key)
     return text

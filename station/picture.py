@@ -13,10 +13,10 @@ from scheduler.stats import Latency
 from station.durations import format_duration
 
 WIDTH: Final = 460
-HEIGHT: Final = 190
+HEIGHT: Final = 200
 LEFT: Final = 44
 RIGHT: Final = 14
-TOP: Final = 34
+TOP: Final = 44
 BOTTOM: Final = 26
 FINE_BINS_PER_BAR: Final = 4
 
@@ -156,12 +156,12 @@ def _count_axis(scale: _Scale) -> list[str]:
 
 def _marks(scale: _Scale, picture: Picture) -> list[str]:
     """A line for each mark; its label moves to the second row when it would cover the one before."""
-    lines, labels, free_from = [], [], [0.0, 0.0, 0.0]
+    lines, labels, free_from = [], [], [0.0] * 4
     for name, ns in picture.marks:
         x, label = scale.x(ns), f"{name} {format_duration(ns, 3)}"
         half = 2.7 * len(label)
         middle = min(max(x, LEFT + half), WIDTH - half - 2)
-        row = next((row for row in range(3) if middle - half >= free_from[row]), 2)
+        row = next((row for row in range(4) if middle - half >= free_from[row]), 3)
         free_from[row] = middle + half + 4
         y = 9 + 10 * row
         lines.append(f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="{y + 2}" y2="{HEIGHT - BOTTOM}"/>')

@@ -16,8 +16,8 @@ from scheduler.stats import Latency
 class TaskView:
     """One task: what it is and how it runs. `note` says in words what a person should know (outputs safe, watchdog).
 
-    Ticks are CLOCK_MONOTONIC: `first_due_ns` the first, `due_ns` the next, `switched_ns` the first that the newest model
-    version served (0: there was no update). `cycles + counters["missed"]` ticks have come since the first.
+    Ticks are CLOCK_MONOTONIC: `first_due_ns` the first, `due_ns` the next, `switched_ns` the first that the newest
+    model version served (0: there was no update). `cycles + counters["missed"]` ticks have come since the first.
     """
 
     name: str

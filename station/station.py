@@ -24,7 +24,7 @@ from rt_engine.errors import EngineError
 from scheduler.rights import Grant
 from scheduler.scheduler import Scheduler
 from scheduler.stats import Latency, TaskStats
-from scheduler.status import Action
+from scheduler.status import Action, TaskStatus
 from station.config import AdsLink, InProcessLink, LinkTable, ModbusRtuLink
 from station.control import Updated
 from station.errors import RefusedError
@@ -186,7 +186,7 @@ class Station:
         return Picture.of("wake-up, after the tick", wake_up), Picture.of("execution of a cycle", execution)
 
     def _task_view(self, stats: TaskStats, model: str) -> TaskView:
-        silent = stats.action == Action.LIVE or not stats.cycles
+        silent = stats.action == Action.LIVE or not stats.cycles or stats.status == TaskStatus.STOPPED
         return TaskView(
             name=stats.name,
             model=model,

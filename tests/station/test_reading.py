@@ -202,3 +202,10 @@ def test_faster_task_with_lower_priority_is_a_warning(write):
     (warning,) = read_station(write(text)).warnings
     assert warning.key == "tasks.axis.priority"
     assert "below the 90 of the slower task slow" in warning.message
+
+
+def test_a_name_with_a_dot_is_shown_quoted(write):
+    """Tags may be named like symbols of a PLC; a message shows the key as the file has it."""
+    text = GOOD.replace('position = { address = "input 0" }', '"x.position" = { address = "input 65535" }')
+    text = text.replace('["position"', '["x.position"')
+    assert problems(write(text))[0][1] == 'tags."x.position".address'
