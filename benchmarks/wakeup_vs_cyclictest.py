@@ -62,9 +62,9 @@ def run_cyclictest(seconds: float, cpu: int | None) -> Histogram:
         if match and int(match[2]):
             for _ in range(int(match[2])):
                 histogram.add(int(match[1]))
-    overflows = re.search(r"# Histogram Overflows: (\d+)", text)
-    for _ in range(int(overflows[1]) if overflows else 0):
-        histogram.add(LONGEST_NS)
+    overflows, longest = (re.search(rf"# {what}: (\d+)", text) for what in ("Histogram Overflows", "Max Latencies"))
+    for _ in range(int(overflows[1]) if overflows else 0):  # beyond its histogram only the longest is known
+        histogram.add(int(longest[1]) if longest else LONGEST_NS)
     return histogram
 
 
