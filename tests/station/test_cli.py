@@ -199,7 +199,7 @@ def test_run_with_a_full_disk_behind_stdout(tmp_path):
     with open("/dev/full", "w") as full:
         subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=120, check=False, cwd=ROOT)
     (report,) = (tmp_path / "reports").glob("*.json")
-    assert json.loads(report.read_text())["station"]["tasks"][0]["cycles"] > 100
+    assert json.loads(report.read_text())["station"]["tasks"][0]["cycles"] > 0
 
 
 def test_run_without_a_place_for_the_socket(tmp_path):
