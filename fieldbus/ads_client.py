@@ -5,6 +5,8 @@ AdsLib (inside pyads) frames, routes and dispatches notifications. What it does 
 - a cut connection shows only in a request that times out: a link asks every cycle;
 - deleting a route while notifications are alive crashes the process, and `pyads.Connection.close` does just that: here
   the port, and with it the notifications, is closed first;
+- a notification whose lengths contradict each other ends the process (an assertion in its RingBuffer.h): nothing can be
+  done about that here, so reading is the default mode of a link;
 - there is one route per AMS NetId in a process: a second link to the same NetId is refused.
 """
 

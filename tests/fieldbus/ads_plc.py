@@ -86,6 +86,7 @@ class Faults:
     """ADS error code of every read and write."""
     garbage: bool = False
     half_frame: bool = False
+    """Half of the next frame, then nothing more on that connection."""
     no_first_note: bool = False
     """The first notification of each handle is lost, as when it overtakes the handle in the client."""
 
@@ -97,6 +98,7 @@ class Session:
     sock: socket.socket
     peer: tuple[bytes, int] = (b"", 0)
     notes: dict[int, Note] = field(default_factory=dict)
+    broken: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -203,10 +205,11 @@ class AdsPlc:
         frame = TCP.pack(0, len(packet)) + packet
         if self.faults.garbage:
             frame = b"HTTP/1.1 400 Bad Request\r\n\r\n" * 3
-        if self.faults.half_frame:
-            frame = frame[: len(frame) // 2]
         with session.lock:
-            session.sock.sendall(frame)
+            if session.broken:
+                return
+            session.broken = self.faults.half_frame
+            session.sock.sendall(frame[: len(frame) // 2] if session.broken else frame)
 
     # --- AMS --------------------------------------------------------------------------------------------------------
 
@@ -261,9 +264,10 @@ class AdsPlc:
         group, offset, size, mode, _, cycle, _ = struct.unpack("<IIIIII16s", data)
         if mode not in (3, 4):  # ADSTRANS_SERVERCYCLE, ADSTRANS_SERVERONCHA
             raise AdsError(NO_MODE)
-        self.read(group, offset, size)
+        value = self.read(group, offset, size)
         number, self._next_note = self._next_note, self._next_note + 1
-        session.notes[number] = Note(group, offset, size, mode == 4, max(cycle * 1e-7, 0.001))
+        known = value if self.faults.no_first_note else None
+        session.notes[number] = Note(group, offset, size, mode == 4, max(cycle * 1e-7, 0.001), last=known)
         return struct.pack("<I", number)
 
     def _del_note(self, session: Session, data: bytes) -> bytes:
@@ -394,10 +398,8 @@ class AdsPlc:
             note.due_s = now_s + note.period_s
             code, value = _attempt(lambda n=note: self.read(n.group, n.offset, n.size))
             if code == 0 and not (note.on_change and value == note.last):
-                lost = self.faults.no_first_note and note.last is None
                 note.last = value
-                if not lost:
-                    samples.append((number, value))
+                samples.append((number, value))
         return samples
 
     def _notification(self, session: Session, samples: list[tuple[int, bytes]]) -> bytes:
