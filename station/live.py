@@ -14,12 +14,11 @@ from rich.text import Text
 
 from scheduler.stats import Latency
 from station.durations import format_duration
-from station.report import spread
 from station.snapshot import Snapshot
 
 REFRESH_S: Final = 0.25
 LINE_EVERY_S: Final = 5.0
-_WHAT: Final = "50/99/max"
+_WHAT: Final = "us\n50/99/max"
 
 
 class View(Protocol):
@@ -57,6 +56,7 @@ class LineView:
 
     def __init__(self, console: Console, now: Callable[[], float] = time.monotonic) -> None:
         self._console, self._now, self._due = console, now, now()
+        self._told = False
 
     def __enter__(self) -> LineView:
         return self
@@ -66,6 +66,9 @@ class LineView:
 
     def show(self, snapshot: Snapshot) -> None:
         """Print, when it is time again."""
+        if snapshot.rights and not self._told:
+            self._told = True
+            self._console.print(Text(_not_granted(snapshot)), soft_wrap=True)
         if self._now() >= self._due:
             self._due = self._now() + LINE_EVERY_S
             self._console.print(Text(one_line(snapshot)), soft_wrap=True)
@@ -82,14 +85,15 @@ def draw(snapshot: Snapshot) -> Group:
     parts: list[Text | Table] = [head, _tasks(snapshot)]
     if snapshot.links:
         parts.append(_links(snapshot))
-    parts += [Text(line, style="yellow") for line in snapshot.rights]
+    if snapshot.rights:
+        parts.append(Text(_not_granted(snapshot), style="yellow"))
     return Group(*parts)
 
 
 def _tasks(snapshot: Snapshot) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("task", "model"):
-        table.add_column(name)
+        table.add_column(name, no_wrap=True)
     for name in ("cycle", "cycles", "overruns", f"wake-up {_WHAT}", f"execution {_WHAT}"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("")
@@ -110,7 +114,7 @@ def _tasks(snapshot: Snapshot) -> Table:
 def _links(snapshot: Snapshot) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("link", "device", "state"):
-        table.add_column(name)
+        table.add_column(name, no_wrap=True)
     for name in (f"round trip {_WHAT}", "errors"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("")
@@ -129,14 +133,20 @@ def _links(snapshot: Snapshot) -> Table:
 
 
 def _spread(timing: Latency) -> str:
-    """Median, 99th percentile and maximum, as narrow as can be."""
-    return spread(timing.count, timing.p50_ns, timing.p99_ns, timing.max_ns).replace(" / ", "/")
+    """Median, 99th percentile and maximum in microseconds, as narrow as can be."""
+    times_us = (ns / 1e3 for ns in (timing.p50_ns, timing.p99_ns, timing.max_ns))
+    return "/".join(f"{us:.0f}" if us >= 100 else f"{us:.3g}" for us in times_us) if timing.count else "-"
+
+
+def _not_granted(snapshot: Snapshot) -> str:
+    names = ", ".join(right.partition(":")[0] for right in snapshot.rights)
+    return f"not granted: {names}; `rt-engine doctor` and the report tell how to get it"
 
 
 def one_line(snapshot: Snapshot) -> str:
     """The station in one line: cycles, overruns and wake-up of each task, state of each link."""
     tasks = (
-        f"{task.name} {task.cycles:,} cycles, {task.overruns:,} overruns, wake-up {_spread(task.wake_up)}"
+        f"{task.name} {task.cycles:,} cycles, {task.overruns:,} overruns, wake-up {_spread(task.wake_up)} us"
         + (f" ({task.note})" if task.note else "")
         for task in snapshot.tasks
     )

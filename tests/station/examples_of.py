@@ -23,5 +23,5 @@ def snapshot() -> Snapshot:
             LinkView("plc", "ads 10.0.0.2", "down", EMPTY, 0, 0, 9, 4, 2, "ConnectionLostError: <refused> & gone"),
         ),
         models={"policy": "policy_b.onnx", "forest": "forest.onnx"},
-        rights=("SCHED_FIFO not granted: add a line to limits.conf",),
+        rights=("SCHED_FIFO 80: NOT granted: add a line to limits.conf",),
     )
