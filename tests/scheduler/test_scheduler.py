@@ -160,7 +160,8 @@ def test_a_busy_interpreter_takes_no_tick(burden: str) -> None:
     assert len(garbage) == 100_000
     assert s["t"].cycles + s["t"].missed == (s["t"].due_ns - s["t"].first_due_ns) // s["t"].period_ns
     assert s["t"].cycles + s["t"].missed >= 480
-    assert s["t"].missed <= s["empty"].missed + 5
+    if all(grant.granted for grant in scheduler.rights if grant.name.startswith("SCHED_FIFO")):
+        assert s["t"].missed <= s["empty"].missed + 5
 
 
 # --- page faults ----------------------------------------------------------------------------------------------------
