@@ -103,12 +103,13 @@ def test_exact_timers_are_set() -> None:
     assert ctypes.CDLL(None).prctl(30, 0, 0, 0, 0) == 1  # PR_GET_TIMERSLACK
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="locking all memory needs root or a memlock limit")
 def test_locked_memory_does_not_grow_the_process() -> None:
     """A fresh mapping is not made resident by the lock, only by being touched."""
     import mmap
 
-    assert lock_memory().granted
+    grant = lock_memory()
+    if not grant.granted:
+        pytest.skip(str(grant))
     before = resident_kib()
     area = mmap.mmap(-1, 64 << 20)
     assert resident_kib() - before < 32 << 10
