@@ -27,13 +27,13 @@ from rt_native.lang import (
 )
 from rt_native.memory import offsets
 from scheduler.inputs_native import add_to, read_inputs
-from scheduler.layout import STATS, TASK, USAGE, Control, OnFault, OnOverrun, Owner
+from scheduler.layout import STATS, TASK, USAGE, Control, OnFault, OnOverrun
 from scheduler.outputs_native import guard, make_safe, not_finite, scatter, write_outputs
 from scheduler.status import Action, State, TaskStatus
 
 _T, _N, _U = offsets(TASK), offsets(STATS), offsets(USAGE)
 _MINOR, _MAJOR, _VOLUNTARY, _INVOLUNTARY = _U.minor_faults, _U.major_faults, _U.voluntary, _U.involuntary
-_CONTROL, _RESET, _OWNER, _STATE = _T.control, _T.reset, _T.owner, _T.state
+_CONTROL, _RESET, _STATE = _T.control, _T.reset, _T.state
 _EPOCH, _PERIOD, _ON_OVERRUN, _WATCHDOG, _ON_NAN, _ON_BAD = (
     _T.epoch_ns, _T.period_ns, _T.on_overrun, _T.watchdog, _T.on_nan, _T.on_bad_input
 )  # fmt: skip
@@ -55,8 +55,8 @@ _COUNTERS, _COUNTERS_SIZE = _N.cycles, _N.status - _N.cycles
 
 _STOP, _PAUSE = int(Control.STOP), int(Control.PAUSE)
 _RUNNING, _STOPPED_STATE = int(State.RUNNING), int(State.STOPPED)
-_LIVE, _HOLD, _SAFE = int(Action.LIVE), int(Action.HOLD), int(Action.SAFE)
-_SKIP, _PASS, _REVOKED = int(OnOverrun.SKIP), int(OnFault.PASS), int(Owner.REVOKED)
+_LIVE, _SAFE = int(Action.LIVE), int(Action.SAFE)
+_SKIP, _PASS = int(OnOverrun.SKIP), int(OnFault.PASS)
 _OK, _PAUSED, _TRIP, _STEP_FAILED, _NAN_OUTPUT, _LATE_CYCLE, _STOPPED = (
     int(TaskStatus[name]) for name in ["OK", "PAUSED", "WATCHDOG", "STEP_FAILED", "NAN_OUTPUT", "OVERRUN", "STOPPED"]
 )

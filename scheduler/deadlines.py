@@ -14,11 +14,6 @@ A task never catches up by running cycles in a burst: what was missed is counted
 from math import lcm
 
 
-def tick_at_or_before(now_ns: int, epoch_ns: int, period_ns: int) -> int:
-    """The last tick that is not after `now_ns`."""
-    return epoch_ns + (now_ns - epoch_ns) // period_ns * period_ns
-
-
 def tick_at_or_after(now_ns: int, epoch_ns: int, period_ns: int) -> int:
     """The first tick that is not before `now_ns`."""
     return epoch_ns - (epoch_ns - now_ns) // period_ns * period_ns

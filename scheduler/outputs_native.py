@@ -21,7 +21,7 @@ from scheduler.status import Action, State, TaskStatus
 _T, _O, _K, _N, _SLOT = offsets(TASK), offsets(OUTPUT), offsets(SINK), offsets(STATS), offsets(SLOT)
 _CONTROL, _OWNER, _STATE, _STATS = _T.control, _T.owner, _T.state, _T.stats
 _OUTPUTS, _OUTPUT_COUNT, _SINKS, _SINK_COUNT = _T.outputs, _T.output_count, _T.sinks, _T.sink_count
-_RAW, _LAST, _RAW_COUNT = _T.raw, _T.last, _T.raw_count
+_RAW, _RAW_COUNT = _T.raw, _T.raw_count
 _SINK, _CELL, _COUNT, _OUT_RAW, _OUT_LAST, _OUTPUT_SIZE = _O.sink, _O.cell, _O.count, _O.raw, _O.last, OUTPUT.itemsize
 _TENSOR, _DTYPE, _FIRST, _SCALE, _OFFSET = _O.tensor, _O.dtype, _O.first, _O.scale, _O.offset
 _LOW, _HIGH, _RATE, _SAFE_VALUE = _O.low, _O.high, _O.max_rate, _O.safe
@@ -36,10 +36,10 @@ _CLAMPED, _LIMITED, _HELD, _SAFE_CYCLES, _STATUS, _ACTION = (
     _N.status,
     _N.action,
 )
-_NONE, _LIVE, _HOLD, _SAFE = NO_TENSOR, int(Action.LIVE), int(Action.HOLD), int(Action.SAFE)
+_NONE, _LIVE, _SAFE = NO_TENSOR, int(Action.LIVE), int(Action.SAFE)
 _TASK_OWNS, _WRITING, _REVOKED = int(Owner.TASK), int(Owner.WRITING), int(Owner.REVOKED)
 _STOP, _HUNG_STATE, _HUNG = int(Control.STOP), int(State.HUNG), int(TaskStatus.HUNG)
-_GOOD, _STALE, _BAD = 0, 1, 2
+_BAD = 2
 
 
 @inline
