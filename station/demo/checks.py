@@ -107,7 +107,7 @@ def _tick_number(task: TaskView) -> int:
 
 
 def no_tick_missed(calm: Sequence[Look], before: Look, after: Look) -> Check:
-    """Around the update no more ticks were missed than in some equally long time without one (on a quiet machine: 0)."""
+    """Around the update no more ticks were missed than in some equally long time without one: 0 on a quiet machine."""
     window_ns = after.answered_ns - before.asked_ns
     missed = after.missed - before.missed
     usual = most_missed(calm, window_ns)
@@ -138,8 +138,8 @@ def refused_with_reason(answer: Answer) -> Check:
     return Check("the wrong model was refused, with the reason", answer.code == ExitCode.REFUSED and named, said)
 
 
-def unharmed(before: Look, after: Look) -> Check:
-    """The refusal changed nothing: same version since the same tick, outputs live, cycles going on."""
+def unharmed(before: Look, after: Look, interval: Interval) -> Check:
+    """The refusal changed nothing: same version since the same tick, outputs live, cycles going on, both axes held."""
     pairs = [(before.task(name), after.task(name)) for name in POLICY_TASKS]
     ok = all(
         (b.model_version, b.switched_ns) == (a.model_version, a.switched_ns) and a.cycles > b.cycles and not a.note
@@ -148,7 +148,7 @@ def unharmed(before: Look, after: Look) -> Check:
     words = "; ".join(
         f"{a.name} ran {a.cycles - b.cycles:,} cycles meanwhile with version {a.model_version}" for b, a in pairs
     )
-    return Check("the running model was unharmed", ok and after.plant.runs, words)
+    return Check("the running model was unharmed", ok and both_axes_held(interval).ok, words)
 
 
 # --- the detector -----------------------------------------------------------------------------------------------------
@@ -239,6 +239,22 @@ def is_whole(look: Look) -> bool:
     """Is every link up, every brake released, and every policy task's output its model's own?"""
     links = all(link.state == "up" for link in look.station.links)
     return links and look.plant.runs and not any(look.task(name).note for name in POLICY_TASKS)
+
+
+# --- a busy computer --------------------------------------------------------------------------------------------------
+
+
+def disturbance(before: Look, after: Look, silence: bool = False) -> str:
+    """Signs that the computer did not run us on time, in words; an act that fails without any has no excuse.
+
+    `silence`: the plant's drives heard nothing for too long, though nobody had pulled the cable.
+    """
+    signs = {
+        f"{after.missed - before.missed} ticks missed": after.missed > before.missed,
+        "the plant's process did not get the processor": after.plant.slipped_s > before.plant.slipped_s,
+        "Modbus fell silent for longer than the plant accepts": silence,
+    }
+    return ", ".join(words for words, found in signs.items() if found)
 
 
 # --- the end ----------------------------------------------------------------------------------------------------------

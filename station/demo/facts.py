@@ -39,20 +39,24 @@ class Interval:
         return any("communication" in axis.holds for axis in self.axes.values())
 
     @classmethod
-    def of(cls, answer: Mapping[str, Any]) -> Interval:
-        """From the plant's answer to `mark`."""
+    def of(cls, name: str, answer: Mapping[str, Any]) -> Interval:
+        """From the plant's answer to the `mark` that ended it."""
         axes = {
             name: AxisInterval(a["running_s"], a["tracking_rms_m"], a["max_angle_rad"], a["holds"])
             for name, a in answer["axes"].items()
         }
-        return cls(answer["name"], answer["begin_s"], answer["end_s"], axes)
+        return cls(name, answer["begin_s"], answer["end_s"], axes)
 
 
 @dataclass(frozen=True, slots=True)
 class PlantView:
-    """The plant now. `holds`: axis -> why its brake is engaged, or "none"; `commands`: axis -> force asked for, in N."""
+    """The plant now, by axis: `holds`, why its brake is engaged, or "none"; `commands`, the force asked for, in N.
+
+    `time_s` is the plant's own clock; `slipped_s` what it lost because the plant's process did not get the processor.
+    """
 
     time_s: float
+    slipped_s: float
     anomaly_score: float
     holds: Mapping[str, str]
     commands: Mapping[str, float]
@@ -69,6 +73,7 @@ class PlantView:
         axes, score = answer["axes"], answer["anomaly_score"]
         return cls(
             time_s=answer["time_s"],
+            slipped_s=answer["slipped_s"],
             anomaly_score=float("nan") if score is None else score,
             holds={name: axis["hold"] for name, axis in axes.items()},
             commands={n: float("nan") if a["command"] is None else a["command"] for n, a in axes.items()},
@@ -105,10 +110,15 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Mute:
-    """The cable was pulled no later than `from_ns` (CLOCK_MONOTONIC), for `seconds`."""
+    """The cable was pulled at `from_ns` (CLOCK_MONOTONIC), for `seconds`."""
 
     from_ns: int
     seconds: float
+
+    @classmethod
+    def of(cls, answer: Mapping[str, Any]) -> Mute:
+        """From the plant's answer to `mute`."""
+        return cls(answer["monotonic_ns"], answer["duration_s"])
 
     @property
     def until_ns(self) -> int:

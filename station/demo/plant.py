@@ -168,8 +168,14 @@ class Plant:
 
     async def _mute(self, seconds: str) -> dict[str, Any]:
         duration_s = _number(seconds)
-        self._silent_until_s = time.monotonic() + duration_s
-        return {"event": "mute", "duration_s": duration_s, "time_s": self.machine.time_s}
+        begin_s = time.monotonic()
+        self._silent_until_s = begin_s + duration_s
+        return {
+            "event": "mute",
+            "duration_s": duration_s,
+            "time_s": self.machine.time_s,
+            "monotonic_ns": round(begin_s * 1e9),
+        }
 
     async def _push(self, axis: str, newton: str, seconds: str) -> dict[str, Any]:
         if axis not in AXES:

@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import sys
+import time
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -39,6 +40,11 @@ class PlantProcess:
     def __init__(self, process: Process) -> None:
         self._process = process
         self.port = 0
+
+    @property
+    def pid(self) -> int:
+        """Its process number."""
+        return self._process.pid
 
     async def ask(self, line: str) -> dict[str, Any]:
         """Send one command line, and give its answer.
@@ -78,10 +84,11 @@ async def plant_process(port: int = 0) -> AsyncIterator[PlantProcess]:
 
 
 class StationProcess:
-    """A running station, `rt-engine run FILE`; asked and updated through its control socket."""
+    """A running station, `rt-engine run FILE`, begun at `begun_ns`; asked and updated through its control socket."""
 
-    def __init__(self, process: Process, socket: Path, log: Path) -> None:
+    def __init__(self, process: Process, socket: Path, log: Path, begun_ns: int) -> None:
         self._process, self.socket, self._log = process, socket, log
+        self.begun_ns = begun_ns
 
     @property
     def pid(self) -> int:
@@ -147,10 +154,11 @@ class StationProcess:
 async def station_process(file: Path, report: Path, socket: Path, log: Path) -> AsyncIterator[StationProcess]:
     """A station that runs `file` until the context ends; what it prints goes to `log`."""
     command = ("run", str(file), "--report", str(report), "--socket", str(socket), "--seconds", str(LONGEST_RUN_S))
+    begun_ns = time.monotonic_ns()
     with log.open("wb") as output:
         process = await _spawn("station", *command, stdout=output.fileno(), stderr=STDOUT)
     try:
-        yield StationProcess(process, socket, log)
+        yield StationProcess(process, socket, log, begun_ns)
     finally:
         await _end(process, terminate=True)
 

@@ -1,0 +1,183 @@
+"""The demo: an unstable machine, held by a neural network over Modbus, its model replaced, its cable pulled; checked.
+
+    plant process  <--Modbus TCP-->  station process  <--control socket-->  this process
+          ^------------------------ standard input ------------------------------'
+
+This process starts the two others, tells the story (`station.demo.story`), and leaves behind, in one folder: the
+station's report (HTML and JSON), the plant's own record as a picture, every claim with its numbers, and the station file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import tempfile
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+
+from station.control import socket_path
+from station.demo import checks
+from station.demo.checks import Check
+from station.demo.facts import Answer, PlantView
+from station.demo.processes import DemoError, PlantProcess, StationProcess, plant_process, station_process
+from station.demo.screen import Screen
+from station.demo.story import Record, Story
+from station.demo.trajectory import trajectory_svg
+from station.exit_codes import ExitCode
+
+HERE: Final = Path(__file__).parent
+DATA: Final = HERE / "data"
+BETTER: Final = DATA / "policy-v2.onnx"
+WRONG: Final = DATA / "policy-v3-bad.onnx"
+EXPECTED_S: Final = 22.0
+STOPPED: Final = 130  # what shells say of a command that Ctrl-C ended
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """`port`: of the plant, 0 for a free one; `report`: folder; `better`: the model of the hot update."""
+
+    port: int = 0
+    report: Path | None = None
+    better: Path = BETTER
+
+
+def run(options: Options = Options(), console: Console | None = None) -> int:
+    """Play the demo; gives the exit code: 0, all that it shows did happen; 1, it did not; 130, it was stopped."""
+    console = console or Console(highlight=False)
+    build_libraries()
+    screen = Screen(console, EXPECTED_S)
+    try:
+        with screen.live():
+            return asyncio.run(_run(options, screen))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        screen.say("\nstopped; both processes have ended", "yellow")
+        return STOPPED
+    except (DemoError, OSError) as error:
+        screen.say(f"\nthe demo cannot go on: {error}", "red")
+        return ExitCode.FAILED
+
+
+def build_libraries() -> None:
+    """Compile the native libraries, once per machine, with a progress bar, before any clock runs."""
+    import fieldbus.image
+    import rt_engine.native
+    import scheduler.native
+
+    for library in (rt_engine.native.KERNELS, fieldbus.image.NATIVE, scheduler.native.NATIVE):
+        library.build()
+
+
+async def _run(options: Options, screen: Screen) -> int:
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    folder = report_folder(options.report)
+    socket = socket_path(f"demo-{os.getpid()}")
+    try:
+        async with AsyncExitStack() as stack:
+            plant = await stack.enter_async_context(plant_process(options.port))
+            screen.say(f"plant   process {plant.pid}, an unstable machine behind Modbus TCP on 127.0.0.1:{plant.port}")
+            file = station_file(folder, plant.port)
+            station = await stack.enter_async_context(station_process(file, folder, socket, folder / "station.log"))
+            story = Story(plant, station, screen, options.better.absolute(), WRONG)
+            await story.play()
+            screen.act("The station ends")
+            await _end(plant, station, story.record, folder, screen)
+    finally:
+        socket.with_suffix(".lock").unlink(missing_ok=True)
+    return _verdict(story.record, folder, screen)
+
+
+def report_folder(wanted: Path | None) -> Path:
+    """The folder for everything that the demo leaves: as wanted, else a new one in ./reports, else a temporary one."""
+    folder = wanted or Path("reports") / f"demo-{datetime.now():%Y%m%d-%H%M%S}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK | os.X_OK):
+            return folder.absolute()
+    except OSError:
+        if wanted:
+            raise
+    return Path(tempfile.mkdtemp(prefix="rt-engine-demo-"))
+
+
+def station_file(folder: Path, port: int) -> Path:
+    """A copy of the demo's station.toml with the plant's real port and absolute paths of the models."""
+    text = (HERE / "station.toml").read_text(encoding="utf-8")
+    for old, new in (("port = 5020\n", f"port = {port}\n"), ('file = "data/', f'file = "{DATA.as_posix()}/')):
+        assert old in text, f"station.toml of the demo must contain {old!r}"
+        text = text.replace(old, new)
+    file = folder / "station.toml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+async def _end(plant: PlantProcess, station: StationProcess, record: Record, folder: Path, screen: Screen) -> None:
+    """Stop the station, check how it ended, and write down what the plant recorded and what was claimed."""
+    last = await station.status()
+    memory_bytes = station.memory_bytes()
+    answer = await station.stop()
+    view = PlantView.of(await plant.ask("status"))
+    closing = [checks.ended_safe(answer, tuple(view.commands.values())), _report_written(answer)]
+    for check in closing:
+        screen.show(check)
+    record.claims += closing
+    tasks = {task.name: task for task in last.tasks}
+    record.numbers |= {
+        "cycles": ", ".join(f"{name} {task.cycles:,}" for name, task in tasks.items()),
+        "overruns": ", ".join(f"{name} {task.overruns:,}" for name, task in tasks.items()),
+        "wake-up p50 / p99": ", ".join(
+            f"{name} {task.wake_up.p50_ns / 1000:.0f} / {task.wake_up.p99_ns / 1000:.0f} us"
+            for name, task in tasks.items()
+        ),
+        "Modbus round trip p50 / p99": ", ".join(
+            f"{link.round_trip.p50_ns / 1e6:.2f} / {link.round_trip.p99_ns / 1e6:.2f} ms" for link in last.links
+        ),
+        "memory of the station process": "unknown" if memory_bytes is None else f"{memory_bytes / 2**20:.0f} MiB",
+    }
+    picture = trajectory_svg(await plant.ask("history"), record.moments)
+    (folder / "trajectory.svg").write_text(picture, encoding="utf-8")
+    (folder / "demo.json").write_text(json.dumps(asdict(record), indent=1), encoding="utf-8")
+
+
+def _report_written(answer: Answer) -> Check:
+    """The station's report lies where it says, and tells of the update, the refusal and the lost link."""
+    claim = "its report tells of the update, the refusal and the lost link"
+    page = report_page(answer)
+    if page is None:
+        return Check(claim, False, f"it wrote none; it said: {answer.text[-300:]}")
+    events = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))["events"]
+    update, link = ([e["good"] for e in events if e["kind"] == kind] for kind in ("update", "link"))
+    told = {"update": True in update, "refusal": False in update, "lost link": False in link, "return": True in link}
+    missing = ", ".join(name for name, found in told.items() if not found)
+    return Check(claim, not missing, f"it does not tell of: {missing}" if missing else f"{len(events)} events")
+
+
+def report_page(answer: Answer) -> Path | None:
+    """The HTML page that a station says it wrote, when it is there."""
+    found = re.findall(r"^report (.+\.html)$", answer.text, re.MULTILINE)
+    return Path(found[-1]) if found and Path(found[-1]).is_file() else None
+
+
+def _verdict(record: Record, folder: Path, screen: Screen) -> int:
+    screen.say("")
+    for name, value in record.numbers.items():
+        screen.say(f"{name}: {value}", "dim")
+    screen.say("")
+    failed = [check.claim for check in record.claims if not check.ok]
+    if failed:
+        screen.say(f"{len(failed)} of {len(record.claims)} claims did NOT come true: {'; '.join(failed)}", "bold red")
+    else:
+        screen.say(f"All {len(record.claims)} claims came true.", "bold green")
+    screen.say(f"report   {next(folder.glob('*.html'), folder)}")
+    screen.say(f"picture  {folder / 'trajectory.svg'}")
+    return ExitCode.FAILED if failed else ExitCode.OK

@@ -1,0 +1,226 @@
+"""The demo's acts, played with a running plant and a running station.
+
+    take off, hold -> better network -> wrong network -> push -> cable pulled
+
+Each act records facts and gives the claims that are checked on them. An act that fails is played again only if the
+computer was seen not to run the processes on time (`station.demo.checks.disturbance`), and both are told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from station.demo import checks
+from station.demo.checks import Check
+from station.demo.facts import Interval, Look, Mute, PlantView
+from station.demo.processes import DemoError, PlantProcess, StationProcess
+from station.demo.screen import Screen
+from station.demo.trajectory import Moment
+from station.exit_codes import ExitCode
+
+SLOT: Final = "policy"
+TIMEOUT_S: Final = 0.1
+"""The link's timeout in the demo's station.toml."""
+
+TRIES: Final = 3
+FIND_TOGETHER_S: Final = 15.0
+SETTLE_S: Final = 1.5
+MEASURE_S: Final = 4.0
+"""One period of axis x's reference."""
+QUIET_S: Final = 0.5
+QUIET_PATIENCE_S: Final = 8.0
+PUSH: Final = "push x 5 0.2"
+PUSH_SEEN_S: Final = 1.2
+CABLE_S: Final = 1.0
+LOOK_S: Final = 0.1
+LOOK_CLOSELY_S: Final = 0.03
+
+
+@dataclass(slots=True)
+class Record:
+    """What the acts leave behind."""
+
+    claims: list[Check] = field(default_factory=list)
+    retold: list[str] = field(default_factory=list)
+    intervals: list[Interval] = field(default_factory=list)
+    moments: list[Moment] = field(default_factory=list)
+    numbers: dict[str, str] = field(default_factory=dict)
+
+    def interval(self, name: str) -> Interval:
+        """The newest interval of that name."""
+        return next(interval for interval in reversed(self.intervals) if interval.name == name)
+
+
+class Story:
+    """The acts; `better` is the model of the hot update, `wrong` the one that must be refused."""
+
+    def __init__(self, plant: PlantProcess, station: StationProcess, screen: Screen, better: Path, wrong: Path) -> None:
+        self.record = Record()
+        self._plant, self._station, self._screen = plant, station, screen
+        self._better, self._wrong = better, wrong
+        self._calm: list[Look] = []
+
+    async def play(self) -> None:
+        """All acts, in order.
+
+        Raises:
+            DemoError: a process ended, or the machine never gets going, so that there is nothing to show.
+        """
+        acts: tuple[tuple[str, Callable[[], Awaitable[list[Check]]]], ...] = (
+            ("A neural network holds two axes of an unstable machine, over Modbus TCP", self._hold),
+            ("A better network takes over while it runs", self._update),
+            ("A network of the wrong shape is refused", self._refuse),
+            ("Somebody bumps into axis x", self._push),
+            ("The cable is pulled for a second", self._pull_cable),
+        )
+        await self._take_off()
+        for title, act in acts:
+            self._screen.act(title)
+            await self._attempt(act)
+
+    async def _attempt(self, act: Callable[[], Awaitable[list[Check]]]) -> None:
+        for left in reversed(range(TRIES)):
+            before, known = await self._look(), len(self.record.intervals)
+            results = await act()
+            after = await self._look()
+            silence = act != self._pull_cable and any(i.was_cut_off for i in self.record.intervals[known:])
+            excuse = checks.disturbance(before, after, silence)
+            failed = [check for check in results if not check.ok]
+            if not (failed and excuse and left):
+                break
+            words = f"not this time: {failed[0].claim}: {failed[0].evidence}; but the computer was busy ({excuse})"
+            self.record.retold.append(words)
+            self._screen.say(f"{words}; once more", "yellow")
+            await self._until_whole(FIND_TOGETHER_S)
+            await self._watch(SETTLE_S)
+        for check in results:
+            self._screen.show(check)
+        self.record.claims += results
+
+    # --- the acts -----------------------------------------------------------------------------------------------------
+
+    async def _take_off(self) -> None:
+        first = await self._station.first_cycle()
+        start_s = (min(task.first_due_ns for task in first.tasks) - self._station.begun_ns) / 1e9
+        self.record.numbers["from `rt-engine run` to its first cycle"] = f"{start_s:.2f} s"
+        self._screen.say(f"station process {self._station.pid}, first cycle {start_s:.2f} s after its start")
+        if first.rights:
+            names = ", ".join(right.partition(":")[0] for right in first.rights)
+            words = f"this system did not grant {names}: it runs all the same, less evenly (see rt-engine doctor)"
+            self._screen.say(words, "yellow")
+        if await self._until_whole(FIND_TOGETHER_S) is None:
+            raise DemoError(f"station and plant did not find together within {FIND_TOGETHER_S:g} s")
+        await self._watch(SETTLE_S)
+        await self._mark("take-off")
+
+    async def _hold(self) -> list[Check]:
+        self._moment("held by the first network", await self._look())
+        self._calm = await self._watch(MEASURE_S)
+        return [checks.both_axes_held(await self._mark("first network"))]
+
+    async def _update(self) -> list[Check]:
+        before = await self._look()
+        self._moment("better network", before)
+        answer = await self._station.update(SLOT, self._better)
+        after = await self._look()
+        accepted = Check("the new network is live", answer.code == ExitCode.OK, answer.text)
+        await self._watch(SETTLE_S / 2)
+        await self._mark("change-over")
+        await self._watch(MEASURE_S)
+        better = await self._mark("better network")
+        return [
+            accepted,
+            checks.taken_at_one_tick(before, after),
+            checks.no_tick_missed(self._calm, before, after),
+            checks.tracks_better(self.record.interval("first network"), better),
+        ]
+
+    async def _refuse(self) -> list[Check]:
+        before = await self._look()
+        self._moment("wrong network", before)
+        answer = await self._station.update(SLOT, self._wrong)
+        after = await self._look()
+        return [
+            checks.refused_with_reason(answer),
+            checks.unharmed(before, after, await self._mark("wrong network")),
+        ]
+
+    async def _push(self) -> list[Check]:
+        quiet = await self._until_quiet()
+        await self._mark("before the push")
+        await self._plant.ask(PUSH)
+        self._moment("push", quiet[-1])
+        after = await self._watch(PUSH_SEEN_S, LOOK_CLOSELY_S)
+        return [checks.push_seen(quiet, after, await self._mark("push"))]
+
+    async def _pull_cable(self) -> list[Check]:
+        await self._mark("before the cut")
+        before = await self._look()
+        mute = Mute.of(await self._plant.ask(f"mute {CABLE_S}"))
+        self._moment("cable pulled", before)
+        during = await self._watch(CABLE_S, LOOK_CLOSELY_S)
+        self._moment("cable back", during[-1])
+        back = await self._until_whole(checks.RECOVERY_S)
+        after = back or await self._look()
+        cut = await self._mark("cut")
+        await self._watch(SETTLE_S)
+        await self._mark("recovery")
+        await self._watch(MEASURE_S / 2)
+        again = await self._mark("after the cut")
+        return [
+            checks.told_in_time(mute, before, during, TIMEOUT_S),
+            checks.safe_values_out(mute, before, after, TIMEOUT_S),
+            checks.braked_once(cut),
+            checks.kept_ticking(before, after),
+            checks.recovered(mute, back),
+            checks.tracks_again(self.record.interval("better network"), again),
+        ]
+
+    # --- looking ------------------------------------------------------------------------------------------------------
+
+    async def _look(self) -> Look:
+        asked_ns = time.monotonic_ns()
+        station, plant = await asyncio.gather(self._station.status(), self._plant.ask("status"))
+        look = Look(asked_ns, time.monotonic_ns(), station, PlantView.of(plant))
+        self._screen.look(look)
+        return look
+
+    async def _watch(self, seconds: float, every_s: float = LOOK_S) -> list[Look]:
+        """Look again and again for so long; gives all looks, one at least."""
+        until_s = time.monotonic() + seconds
+        looks = [await self._look()]
+        while (left_s := until_s - time.monotonic()) > 0:
+            await asyncio.sleep(min(every_s, left_s))
+            looks.append(await self._look())
+        return looks
+
+    async def _until_whole(self, patience_s: float) -> Look | None:
+        """The first look at which station and plant run together; None when that takes too long."""
+        until_s = time.monotonic() + patience_s
+        while not checks.is_whole(look := await self._look()):
+            if time.monotonic() > until_s:
+                return None
+            await asyncio.sleep(LOOK_CLOSELY_S)
+        return look
+
+    async def _until_quiet(self) -> list[Look]:
+        """Looks at a machine at which the detector finds nothing; the newest ones, when it never comes to that."""
+        until_s = time.monotonic() + QUIET_PATIENCE_S
+        looks = await self._watch(QUIET_S)
+        while max(look.plant.anomaly_score for look in looks) >= checks.ALARM_SCORE and time.monotonic() < until_s:
+            looks = await self._watch(QUIET_S)
+        return looks
+
+    async def _mark(self, name: str) -> Interval:
+        """End an interval of the plant's statistics, and give it its name."""
+        interval = Interval.of(name, await self._plant.ask(f"mark after-{len(self.record.intervals)}"))
+        self.record.intervals.append(interval)
+        return interval
+
+    def _moment(self, text: str, look: Look) -> None:
+        self.record.moments.append(Moment(look.plant.time_s, text))
