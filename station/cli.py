@@ -244,6 +244,20 @@ def _print_diagnosis(console: Console, diagnosis: Diagnosis) -> None:
 
 
 @app.command()
+def demo(
+    report: Annotated[
+        Path | None, typer.Option(help="Folder of what it leaves; by default a new one in reports.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port of the simulated machine; 0: a free one.")] = 0,
+) -> None:
+    """Balance an unstable machine over Modbus, replace its network mid-run, pull its cable; check that all went well."""
+    from station.demo.demo import Options
+    from station.demo.demo import run as play
+
+    raise typer.Exit(play(Options(port=port, report=report)))
+
+
+@app.command()
 def kernels() -> None:
     """Build this machine's native libraries now, with a progress bar, and show where they are."""
     import fieldbus.image

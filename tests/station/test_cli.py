@@ -62,7 +62,7 @@ def test_help_is_complete_and_light():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     text, modules = done.stdout.rsplit("\n", 2)[0], done.stdout.split("|")
-    for command in ("run", "check", "status", "update", "stop", "doctor", "kernels", "schema"):
+    for command in ("run", "check", "status", "update", "stop", "doctor", "demo", "kernels", "schema"):
         assert re.search(rf"\b{command}\b", text)
     assert "Exit codes" in text
     assert not {"numpy", "pydantic", "aiohttp", "onnx", "rt_engine", "numba"} & set(modules)
