@@ -25,7 +25,9 @@ from benchmarks.models import MODELS
 from rt_native.target import host
 
 
-def ours(model: onnx.ModelProto, x: NDArray[np.float32]) -> tuple[Callable[[int], NDArray[np.int64]], NDArray[np.float32]]:
+def ours(
+    model: onnx.ModelProto, x: NDArray[np.float32]
+) -> tuple[Callable[[int], NDArray[np.int64]], NDArray[np.float32]]:
     """(function that times n runs, the result)."""
     context = rt_engine.load(model).context()
     context.inputs["x"][...] = x
@@ -33,7 +35,9 @@ def ours(model: onnx.ModelProto, x: NDArray[np.float32]) -> tuple[Callable[[int]
     return context.measure, context.outputs["y"].copy()
 
 
-def onnx_runtime(model: onnx.ModelProto, x: NDArray[np.float32]) -> tuple[Callable[[int], NDArray[np.int64]], NDArray[np.float32]]:
+def onnx_runtime(
+    model: onnx.ModelProto, x: NDArray[np.float32]
+) -> tuple[Callable[[int], NDArray[np.int64]], NDArray[np.float32]]:
     """(function that times n runs, the result)."""
     import onnxruntime as ort
 

@@ -1,5 +1,6 @@
 """The multilayer perceptrons that latency is measured on, with random weights."""
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,7 +23,7 @@ def mlp(widths: Sequence[int], activation: str, batch_norm: bool = False, seed: 
         return name
 
     layers = len(widths) - 1
-    for i, (k, n) in enumerate(zip(widths, widths[1:], strict=False)):
+    for i, (k, n) in enumerate(itertools.pairwise(widths)):
         w = constant(f"w{i}", rng.standard_normal((n, k)) / np.sqrt(k))
         b = constant(f"b{i}", rng.standard_normal(n) * 0.1)
         out = "y" if i == layers - 1 else f"h{i}"

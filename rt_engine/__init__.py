@@ -1,10 +1,10 @@
 """rt_engine: ONNX model -> immutable program -> allocation-free execution on SIMD kernels.
 
-    model = rt_engine.load("model.onnx")
-    ctx = model.context()
-    ctx.inputs["x"][...] = x
-    ctx.run()
-    y = ctx.outputs["y"]
+model = rt_engine.load("model.onnx")
+ctx = model.context()
+ctx.inputs["x"][...] = x
+ctx.run()
+y = ctx.outputs["y"]
 """
 
 from rt_engine import errors

@@ -17,13 +17,21 @@ from rt_native.lang import (
 from rt_native.memory import offsets
 
 _B, _R = offsets(BLOCK), offsets(RECORD)
-_ARENA, _RECORDS, _COUNT, _TABLE, _STATUS, _NODE, _RUNS = _B.arena, _B.records, _B.count, _B.table, _B.status, _B.node, _B.runs
+_ARENA, _RECORDS, _COUNT, _TABLE, _STATUS, _NODE, _RUNS = (
+    _B.arena,
+    _B.records,
+    _B.count,
+    _B.table,
+    _B.status,
+    _B.node,
+    _B.runs,
+)
 _KERNEL, _RECORD_NODE, _SIZE = _R.kernel, _R.node, RECORD.itemsize
 _CLOCK_MONOTONIC = 1
 
 
 @export
-def execute(block):  # type: ignore[no-untyped-def]
+def execute(block):
     """Run the program of a block once; gives its status and notes it in the block. Denormals are zero meanwhile."""
     mode = flush_denormals()
     arena, table = load_i64(block + _ARENA), load_i64(block + _TABLE)
@@ -44,14 +52,14 @@ def execute(block):  # type: ignore[no-untyped-def]
 
 
 @inline
-def now_ns(timespec):  # type: ignore[no-untyped-def]
+def now_ns(timespec):
     """CLOCK_MONOTONIC in nanoseconds; `timespec` is the address of 16 bytes to work in."""
     clock_gettime(_CLOCK_MONOTONIC, timespec)
     return load_i64(timespec) * 1_000_000_000 + load_i64(timespec + 8)
 
 
 @export
-def measure(execute_address, block, count, times):  # type: ignore[no-untyped-def]
+def measure(execute_address, block, count, times):
     """Run a block `count` times and store the nanoseconds of each at `times`; gives the last status."""
     timespec = stack(16)
     status = 0

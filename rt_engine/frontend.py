@@ -91,7 +91,9 @@ def _check_external_data(proto: onnx.ModelProto, name: str, folder: Path | None)
             continue
         location = next((e.value for e in tensor.external_data if e.key == "location"), "")
         if folder is None:
-            raise ModelFileError(f"tensor '{tensor.name}' of {name} is in external data '{location}'; load it from its file")
+            raise ModelFileError(
+                f"tensor '{tensor.name}' of {name} is in external data '{location}'; load it from its file"
+            )
         target, home = (folder / location).resolve(), folder.resolve()
         if not location or Path(location).is_absolute() or not target.is_relative_to(home):
             raise ModelFileError(
@@ -99,7 +101,9 @@ def _check_external_data(proto: onnx.ModelProto, name: str, folder: Path | None)
                 "keep the data beside the model"
             )
         if not target.is_file():
-            raise ModelFileError(f"tensor '{tensor.name}' of {name} needs the file {location} beside the model; it is missing")
+            raise ModelFileError(
+                f"tensor '{tensor.name}' of {name} needs the file {location} beside the model; it is missing"
+            )
 
 
 def _first_lines(error: BaseException) -> str:

@@ -190,7 +190,13 @@ def lower(graph: ir.Graph, opsets: dict[str, int], source: str) -> Lowered:
 
     for node in graph:
         try:
-            lower_node(node, opsets, build, tuple(None if v is None else of(v) for v in node.inputs), tuple(of(v) for v in node.outputs))
+            lower_node(
+                node,
+                opsets,
+                build,
+                tuple(None if v is None else of(v) for v in node.inputs),
+                tuple(of(v) for v in node.outputs),
+            )
         except Refusal as refusal:
             reasons.append(Reason(node.name or node.op_type, node.op_type, refusal.why, refusal.help))
     if reasons:

@@ -30,12 +30,22 @@ class Report:
     def __str__(self) -> str:
         head = ("node", "operator", "output", "MACs", "weight bytes", "arena bytes", "kernels")
         rows = [
-            (n.name, n.operator, n.output, f"{n.macs:,}", f"{n.weight_bytes:,}", f"{n.arena_bytes:,}", " ".join(n.kernels) or "-")
+            (
+                n.name,
+                n.operator,
+                n.output,
+                f"{n.macs:,}",
+                f"{n.weight_bytes:,}",
+                f"{n.arena_bytes:,}",
+                " ".join(n.kernels) or "-",
+            )
             for n in self.nodes
         ]
         rows.append(("total", "", "", f"{self.macs:,}", f"{self.weight_bytes:,}", f"{self.arena_bytes:,}", ""))
         widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
-        lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)]
+        lines = [
+            "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)
+        ]
         return "\n".join(lines)
 
 
@@ -74,12 +84,16 @@ class Model:
         unknown = set(feeds) - set(context.inputs)
         missing = set(context.inputs) - set(feeds)
         if unknown or missing:
-            wrong = [f"unknown input '{n}'" for n in sorted(unknown)] + [f"missing input '{n}'" for n in sorted(missing)]
+            wrong = [f"unknown input '{n}'" for n in sorted(unknown)] + [
+                f"missing input '{n}'" for n in sorted(missing)
+            ]
             raise InputError(f"{', '.join(wrong)}; the model takes {', '.join(map(str, self.inputs)) or 'no inputs'}")
         for spec in self.inputs:
             array = np.asarray(feeds[spec.name])
             if array.shape != spec.shape or not _fits(array, spec.dtype):
-                raise InputError(f"input '{spec.name}' takes {spec.dtype}{list(spec.shape)}, got {array.dtype}{list(array.shape)}")
+                raise InputError(
+                    f"input '{spec.name}' takes {spec.dtype}{list(spec.shape)}, got {array.dtype}{list(array.shape)}"
+                )
             context.inputs[spec.name][...] = array
         context.run()
         return [y.copy() for y in context.outputs.values()]

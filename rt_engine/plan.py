@@ -1,10 +1,10 @@
 """Where each storage lies in the arena: lifetimes, in-place reuse, offsets. Pure; nothing here knows of ONNX or kernels.
 
-    time (calls)  0 1 2 3 4
-    input         # # # # #      inputs and outputs live always
-    a             # #            a temporary lives from its first write to its last read
-    b               # #
-    c                 # #        c may take the bytes of a: their lives do not touch
+time (calls)  0 1 2 3 4
+input         # # # # #      inputs and outputs live always
+a             # #            a temporary lives from its first write to its last read
+b               # #
+c                 # #        c may take the bytes of a: their lives do not touch
 """
 
 from collections.abc import Sequence
@@ -114,7 +114,10 @@ def plan(calls: Sequence[Call], always: Sequence[Storage]) -> Layout:
     merged = merge_in_place(calls)
     lives = lifetimes(calls, merged, always)
     offsets, nbytes = allocate(lives)
-    bound = max((sum(align(x.storage.nbytes) for x in lives if x.first <= i <= x.last) for i in range(len(calls) + 1)), default=0)
+    bound = max(
+        (sum(align(x.storage.nbytes) for x in lives if x.first <= i <= x.last) for i in range(len(calls) + 1)),
+        default=0,
+    )
     for storage in merged:
         offsets[storage] = offsets[_root(merged, storage)]
     return Layout(offsets, nbytes, bound + align(ARENA_HEADER.itemsize))

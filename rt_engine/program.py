@@ -178,7 +178,9 @@ class Executable:
     def __init__(self, program: Program, library: Library = KERNELS) -> None:
         self.program, self.library = program, library
         self.table = Block(8 * max(len(program.kernels), 1))
-        self.table.view(np.int64, 0, max(len(program.kernels), 1))[: len(program.kernels)] = _addresses(program.kernels, library)
+        self.table.view(np.int64, 0, max(len(program.kernels), 1))[: len(program.kernels)] = _addresses(
+            program.kernels, library
+        )
         self.execute = library.function("execute")
         self.execute_address = library.address("execute")
 

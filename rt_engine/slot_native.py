@@ -5,11 +5,18 @@ from rt_native.lang import atomic_exchange, atomic_load, export, inline, load_i6
 from rt_native.memory import offsets
 
 _R, _S = offsets(READER), offsets(SLOT)
-_SLOT, _ACTIVE, _NEXT, _TAKEN, _SWITCHES, _ACTIVATION = _R.slot, _R.active, _R.next, _R.taken_ns, _R.switches, _S.activation_ns
+_SLOT, _ACTIVE, _NEXT, _TAKEN, _SWITCHES, _ACTIVATION = (
+    _R.slot,
+    _R.active,
+    _R.next,
+    _R.taken_ns,
+    _R.switches,
+    _S.activation_ns,
+)
 
 
 @inline
-def pick(reader, tick_ns):  # type: ignore[no-untyped-def]
+def pick(reader, tick_ns):
     """The block to run in the tick that was due at `tick_ns`: the pending version from its activation time on."""
     if atomic_load(reader + _NEXT) != 0 and tick_ns >= atomic_load(load_i64(reader + _SLOT) + _ACTIVATION):
         taken = atomic_exchange(reader + _NEXT, 0)
@@ -21,12 +28,12 @@ def pick(reader, tick_ns):  # type: ignore[no-untyped-def]
 
 
 @export
-def slot_pick(reader, tick_ns):  # type: ignore[no-untyped-def]
+def slot_pick(reader, tick_ns):
     """See `pick`."""
     return pick(reader, tick_ns)
 
 
 @export
-def slot_withdraw(reader):  # type: ignore[no-untyped-def]
+def slot_withdraw(reader):
     """Take back the version that is offered to a reader; gives its block, or 0 if it has been taken."""
     return atomic_exchange(reader + _NEXT, 0)

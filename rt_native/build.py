@@ -26,15 +26,15 @@ def _lower(function: Any, nargs: int) -> tuple[str, str]:
     from numba.core import compiler, types
     from numba.core.registry import cpu_target
 
-    flags = compiler.Flags()
+    flags = compiler.Flags()  # type: ignore[no-untyped-call]
     for name, value in _FLAGS.items():
         setattr(flags, name, value)
     typing_context, target_context = cpu_target.typing_context, cpu_target.target_context
     typing_context.refresh()
     target_context.refresh()
-    result = compiler.compile_extra(
-        typing_context, target_context, function, (types.int64,) * nargs, types.int64, flags, {}
-    )
+    arguments = (types.int64,) * nargs
+    compile_extra: Any = compiler.compile_extra
+    result = compile_extra(typing_context, target_context, function, arguments, types.int64, flags, {})
     return result.library.get_llvm_str(), result.fndesc.mangled_name
 
 

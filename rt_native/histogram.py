@@ -1,8 +1,8 @@
 """A log-linear histogram of nanoseconds in native memory: 32 bins per octave, so every percentile is known to 3 %.
 
-    words   0 count   1 sum   2 min   3 max   4 last   5..7 spare   8... bins
-    bin(ns) = ns                                       below 32
-              32 * (octave - 4) + next five bits       above; octave = position of the highest set bit
+words   0 count   1 sum   2 min   3 max   4 last   5..7 spare   8... bins
+bin(ns) = ns                                       below 32
+          32 * (octave - 4) + next five bits       above; octave = position of the highest set bit
 """
 
 from typing import Any

@@ -8,7 +8,7 @@ _BINS_AT = 8 * HEADER_WORDS
 
 
 @inline
-def add(histogram, ns):  # type: ignore[no-untyped-def]
+def add(histogram, ns):
     """Count `ns` nanoseconds in the histogram at an address."""
     index = max(ns, 0)
     if index >= SUB_BINS:
@@ -30,7 +30,7 @@ def add(histogram, ns):  # type: ignore[no-untyped-def]
 
 
 @export
-def histogram_add(histogram, ns):  # type: ignore[no-untyped-def]
+def histogram_add(histogram, ns):
     """Count `ns` nanoseconds; gives 0."""
     add(histogram, ns)
     return 0

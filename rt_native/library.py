@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import llvmlite.binding as llvm
 
@@ -76,7 +76,7 @@ class Library:
         path: extra folders where modules are found (a user's own step function).
     """
 
-    _all: "list[Library]" = []
+    _all: ClassVar[list["Library"]] = []
 
     def __init__(
         self, name: str, modules: tuple[str, ...], target: Target | None = None, path: tuple[str, ...] = ()
@@ -127,7 +127,9 @@ class Library:
                 if not path.exists():
                     self._compile(path, progress or _terminal_progress())
         except OSError as error:
-            raise BuildError(f"cannot write the kernel cache {path.parent}: {error}; set RT_ENGINE_CACHE to a folder that you may write") from error
+            raise BuildError(
+                f"cannot write the kernel cache {path.parent}: {error}; set RT_ENGINE_CACHE to a folder that you may write"
+            ) from error
         return path
 
     def _compile(self, path: Path, progress: Progress) -> None:
@@ -151,7 +153,9 @@ class Library:
                     progress(self.name, int(match[1]), int(match[2]))
             complaint = process.stderr.read()
         if process.returncode or not path.exists():
-            raise BuildError(f"the native library {self.name!r} could not be compiled for {self.target}:\n{complaint.strip()}")
+            raise BuildError(
+                f"the native library {self.name!r} could not be compiled for {self.target}:\n{complaint.strip()}"
+            )
 
     def _load(self) -> Any:
         with self._lock:
@@ -165,7 +169,9 @@ class Library:
         """Address of an exported function, for other native code."""
         address = int(self._load().get_function_address(name))
         if not address:
-            raise KeyError(f"the native library {self.name!r} has no {name!r}; it has {', '.join(sorted(self._exports))}")
+            raise KeyError(
+                f"the native library {self.name!r} has no {name!r}; it has {', '.join(sorted(self._exports))}"
+            )
         return address
 
     def function(self, name: str) -> Callable[..., int]:
@@ -214,7 +220,8 @@ def _only_one(path: Path) -> Iterator[None]:
 def _terminal_progress() -> Progress:
     """A progress bar on standard error (a line at the start where that is no terminal)."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bar, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
 
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())

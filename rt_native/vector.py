@@ -41,16 +41,22 @@ class Vector(types.Type):
 
     @property
     def scalar(self) -> Any:
-        return {"f": types.float32 if self.bits == 32 else types.float64, "i": types.int32 if self.bits == 32 else types.int64}[self.kind]
+        """Numba's type of one lane."""
+        return {
+            "f": types.float32 if self.bits == 32 else types.float64,
+            "i": types.int32 if self.bits == 32 else types.int64,
+        }[self.kind]
 
     @property
     def element(self) -> Any:
+        """LLVM's type of one lane."""
         if self.kind == "f":
             return ir.FloatType() if self.bits == 32 else ir.DoubleType()
         return ir.IntType(1 if self.kind == "m" else self.bits)
 
     @property
     def part(self) -> Any:
+        """LLVM's type of one hardware vector."""
         return ir.VectorType(self.element, self.lanes // PARTS)
 
 
@@ -82,6 +88,7 @@ def join(builder: Any, vector: Vector, parts: list[Any]) -> Any:
 
 
 def splat_part(builder: Any, vector: Vector, scalar: Any) -> Any:
+    """One hardware vector with the same scalar in every lane."""
     one = builder.insert_element(ir.Constant(vector.part, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0))
     zeros = ir.Constant(ir.VectorType(ir.IntType(32), vector.part.count), [0] * vector.part.count)
     return builder.shuffle_vector(one, ir.Constant(vector.part, ir.Undefined), zeros)
@@ -94,6 +101,7 @@ def call_llvm(builder: Any, name: str, result: Any, args: list[Any]) -> Any:
 
 
 def suffix(vector: Vector) -> str:
+    """How LLVM's intrinsics name a hardware vector."""
     return f"v{vector.part.count}{'f' if vector.kind == 'f' else 'i'}{vector.bits if vector.kind != 'm' else 1}"
 
 
@@ -128,12 +136,27 @@ def _vector_of(args: tuple[Any, ...]) -> Vector | None:
 
 # --- operators ---------------------------------------------------------------------------------------------------------
 
-_COMPARE = {operator.lt: "<", operator.le: "<=", operator.eq: "==", operator.gt: ">", operator.ge: ">=", operator.ne: "!="}
+_COMPARE = {
+    operator.lt: "<",
+    operator.le: "<=",
+    operator.eq: "==",
+    operator.gt: ">",
+    operator.ge: ">=",
+    operator.ne: "!=",
+}
 _ARITHMETIC = {operator.add: "add", operator.sub: "sub", operator.mul: "mul", operator.truediv: "div"}
-_BITWISE = {operator.and_: "and_", operator.or_: "or_", operator.xor: "xor", operator.lshift: "shl", operator.rshift: "ashr"}
+_BITWISE = {
+    operator.and_: "and_",
+    operator.or_: "or_",
+    operator.xor: "xor",
+    operator.lshift: "shl",
+    operator.rshift: "ashr",
+}
 
 
-def _operator(op: Any, kinds: str, result: Callable[[Vector], Vector], emit: Callable[[Any, Vector, Any, Any], Any]) -> None:
+def _operator(
+    op: Any, kinds: str, result: Callable[[Vector], Vector], emit: Callable[[Any, Vector, Any, Any], Any]
+) -> None:
     """Teach Numba `op` on vectors of `kinds`."""
 
     class Template(AbstractTemplate):  # type: ignore[misc]
@@ -210,7 +233,10 @@ def _load(vector: Vector) -> Any:
     @intrinsic
     def load(typingctx: Any, address: Any) -> Any:
         def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            parts = [builder.load(p, typ=vector.part, align=vector.bits // 8) for p in _part_addresses(builder, vector, args[0])]
+            parts = [
+                builder.load(p, typ=vector.part, align=vector.bits // 8)
+                for p in _part_addresses(builder, vector, args[0])
+            ]
             return join(builder, vector, parts)
 
         return vector(types.int64), codegen
@@ -285,7 +311,9 @@ def masked(builder: Any, name: str, result: Any, args: list[Any], pointer: int, 
 load_f32x, load_f64x, load_i32x, load_i64x = (_load(v) for v in (f32x, f64x, i32x, i64x))
 store_f32x, store_f64x, store_i32x, store_i64x = (_store(v) for v in (f32x, f64x, i32x, i64x))
 load_first_f32x, load_first_f64x, load_first_i32x, load_first_i64x = (_load_first(v) for v in (f32x, f64x, i32x, i64x))
-store_first_f32x, store_first_f64x, store_first_i32x, store_first_i64x = (_store_first(v) for v in (f32x, f64x, i32x, i64x))
+store_first_f32x, store_first_f64x, store_first_i32x, store_first_i64x = (
+    _store_first(v) for v in (f32x, f64x, i32x, i64x)
+)
 
 
 def _splat(vector: Vector) -> Any:
@@ -309,11 +337,13 @@ splat_f32x, splat_f64x, splat_i32x, splat_i64x = (_splat(v) for v in (f32x, f64x
 def fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
     """a * b + c, rounded once."""
     vector = _vector_of((a, b, c))
+    if vector is None:
+        return None
 
     def one(builder: Any, *parts: Any) -> Any:
         return call_llvm(builder, f"llvm.fma.{suffix(vector)}", parts[0].type, list(parts))
 
-    return define(vector, (vector,) * 3, one) if vector else None
+    return define(vector, (vector,) * 3, one)
 
 
 def _math(name: str) -> Any:
@@ -335,11 +365,13 @@ round_even = _math("roundeven")
 def copysign(typingctx: Any, magnitude: Any, sign: Any) -> Any:
     """`magnitude` with the sign of `sign`."""
     vector = _vector_of((magnitude, sign))
+    if vector is None:
+        return None
 
     def one(builder: Any, a: Any, b: Any) -> Any:
         return call_llvm(builder, f"llvm.copysign.{suffix(vector)}", a.type, [a, b])
 
-    return define(vector, (vector, vector), one) if vector else None
+    return define(vector, (vector, vector), one)
 
 
 @intrinsic
@@ -406,7 +438,9 @@ def _tree(name: str, combine: Callable[[Any, Vector, Any, Any], Any]) -> Any:
                 undef = ir.Constant(value.type, ir.Undefined)
                 low, high = (
                     builder.shuffle_vector(
-                        value, undef, ir.Constant(ir.VectorType(ir.IntType(32), width), list(range(start, start + width)))
+                        value,
+                        undef,
+                        ir.Constant(ir.VectorType(ir.IntType(32), width), list(range(start, start + width))),
                     )
                     for start in (0, width)
                 )
@@ -443,7 +477,9 @@ def _choose(symbol: str) -> Any:
     def choose(typingctx: Any, a: Any, b: Any) -> Any:
         vector = _vector_of((a, b))
         combine = _pick(symbol)
-        return define(vector, (vector, vector), lambda builder, x, y: combine(builder, vector, x, y)) if vector else None
+        return (
+            define(vector, (vector, vector), lambda builder, x, y: combine(builder, vector, x, y)) if vector else None
+        )
 
     return choose
 

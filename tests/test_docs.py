@@ -47,7 +47,9 @@ def test_python_of_the_readme_runs(tmp_path, monkeypatch):
 def test_commands_of_the_readme_exist():
     """Every `rt-engine COMMAND` and `make TARGET` that the README shows."""
     shown = set(re.findall(r"^rt-engine (\w+)", README, re.M)) | set(re.findall(r"`rt-engine (\w+)`", README))
-    listed = subprocess.run([sys.executable, "-m", "station", "--help"], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    listed = subprocess.run(
+        [sys.executable, "-m", "station", "--help"], capture_output=True, text=True, check=True, cwd=ROOT
+    ).stdout
     assert shown
     assert all(re.search(rf"\b{command}\b", listed) for command in shown)
     targets = set(re.findall(r"make (\w+)", README))

@@ -42,7 +42,7 @@ def test_the_symbol_check_sees_a_planted_allocation(tmp_path, monkeypatch):
     assert undefined(library.build()) - ALLOWED == {"malloc"}
 
 
-PLANTED = '''
+PLANTED = """
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
@@ -68,7 +68,7 @@ def touch(address, count):
     for i in range(count):
         store_i64(address + 4096 * i, 1)
     return 0
-'''
+"""
 
 
 class Mallinfo2(ctypes.Structure):
@@ -76,7 +76,18 @@ class Mallinfo2(ctypes.Structure):
 
     _fields_ = tuple(
         (name, ctypes.c_size_t)
-        for name in ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")
+        for name in (
+            "arena",
+            "ordblks",
+            "smblks",
+            "hblks",
+            "hblkhd",
+            "usmblks",
+            "fsmblks",
+            "uordblks",
+            "fordblks",
+            "keepcost",
+        )
     )
 
 

@@ -22,7 +22,7 @@ def kernel(name: str, module: str) -> Callable[[Callable[..., Any]], Callable[..
 
 
 @inline
-def operand(arena, record, index):  # type: ignore[no-untyped-def]
+def operand(arena, record, index):
     """Address of an operand: in the arena, or (lowest bit set) in the weights, whose address the arena's header holds."""
     where = load_i64(record + _OPERAND + 8 * index)
     if where & 1:
@@ -31,18 +31,18 @@ def operand(arena, record, index):  # type: ignore[no-untyped-def]
 
 
 @inline
-def has_operand(record, index):  # type: ignore[no-untyped-def]
+def has_operand(record, index):
     """Is there such an operand? An optional one that is absent is -1."""
     return load_i64(record + _OPERAND + 8 * index) != -1
 
 
 @inline
-def size(record, index):  # type: ignore[no-untyped-def]
+def size(record, index):
     """An integer of the record: a count, a stride, a code."""
     return load_i64(record + _SIZE + 8 * index)
 
 
 @inline
-def param(record, index):  # type: ignore[no-untyped-def]
+def param(record, index):
     """A float64 of the record: a limit, a slope, an epsilon."""
     return load_f64(record + _PARAM + 8 * index)

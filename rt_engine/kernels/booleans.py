@@ -1,4 +1,3 @@
-# mypy: disable-error-code="no-untyped-def,no-untyped-call,call-arg,var-annotated"
 """Element-wise kernels of bool tensors (one byte, 0 or 1), and where on elements of 1 or 2 bytes.
 
     not_bool        operand  0: x              3: out

@@ -1,4 +1,3 @@
-# mypy: disable-error-code="no-untyped-def,no-untyped-call,call-arg,var-annotated"
 """Conversion of element types.
 
     cast     operand  in, out          types are numbers of `dtypes.DType`: every type to every other

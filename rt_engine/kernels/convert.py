@@ -1,4 +1,3 @@
-# mypy: disable-error-code="no-untyped-call"
 """Conversion of 16 elements at a time between any two element types, written in LLVM IR.
 
     16 elements --widen--> 16 x int64, uint64 or float64 --narrow--> 16 elements

@@ -1,4 +1,3 @@
-# mypy: disable-error-code="no-untyped-def,no-untyped-call,call-arg,var-annotated"
 """Elementary functions of vectors, float32 and float64: exp, expm1, log, tanh, sigmoid, softplus, erf.
 
 Every function is a fixed sequence of additions, multiplications, fused multiply-adds, divisions and selects: no

@@ -1,4 +1,3 @@
-# mypy: disable-error-code="no-untyped-def,no-untyped-call,call-arg,var-annotated"
 """Element-wise kernels of float tensors. What they compute is in `functions`, their names in `names`.
 
     <unary>_<type>      operand  0: x              3: out

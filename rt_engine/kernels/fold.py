@@ -1,4 +1,3 @@
-# mypy: disable-error-code="no-untyped-def,no-untyped-call,call-arg"
 """Folding many elements into one, in an order that belongs to the program and not to the machine.
 
 chains   vectors, some bytes apart:  vector j joins chain j % 4;  chains join as (0+2)+(1+3)

@@ -1,4 +1,3 @@
-# mypy: disable-error-code="no-untyped-def,no-untyped-call,call-arg,var-annotated"
 """What element-wise kernels compute: one small function of vectors per operation, float32 and float64 alike.
 
 A unary function takes the vector and two parameters of the record, p and q, whether it needs them or not. NaN gives

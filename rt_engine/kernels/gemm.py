@@ -37,7 +37,7 @@ def _make(vector: Vector, suffix: str, load: Any, store: Any, cast: Any) -> None
     columns, most_rows = _COLUMNS, _ROWS
 
     @inline
-    def one_row(splits, width, a, b, bs, k, c, bias, low, high):  # type: ignore[no-untyped-def]
+    def one_row(splits, width, a, b, bs, k, c, bias, low, high):
         """One row, `width` vectors wide; whole vectors are stored (tensors are padded)."""
         if splits == 8:
             eight1(a, 0, b, bs, k, c, 0, bias, lanes, low, high)
@@ -58,7 +58,7 @@ def _make(vector: Vector, suffix: str, load: Any, store: Any, cast: Any) -> None
                 two1(a, 0, b + BYTES * v, bs, k, c + BYTES * v, 0, bias + BYTES * v, lanes, low, high)
 
     @inline
-    def tile_rows(rows, width, a, sa, b, bs, k, c, sc, bias, valid, low, high):  # type: ignore[no-untyped-def]
+    def tile_rows(rows, width, a, sa, b, bs, k, c, sc, bias, valid, low, high):
         """`rows` rows, `width` vectors (4, 2 or 1)."""
         if width == 4:
             if rows == 6:
@@ -88,7 +88,7 @@ def _make(vector: Vector, suffix: str, load: Any, store: Any, cast: Any) -> None
             t11(a, sa, b, bs, k, c, sc, bias, valid, low, high)
 
     @inline
-    def many_rows(m, width, a, sa, b, bs, k, c, sc, bias, valid, low, high):  # type: ignore[no-untyped-def]
+    def many_rows(m, width, a, sa, b, bs, k, c, sc, bias, valid, low, high):
         """All rows of one panel."""
         v = 0
         while v < width:
@@ -98,13 +98,25 @@ def _make(vector: Vector, suffix: str, load: Any, store: Any, cast: Any) -> None
             while r < m:
                 rows = 6 if most_rows == 6 and m - r >= 6 else (3 if m - r >= 3 else m - r)
                 tile_rows(
-                    rows, step, a + r * sa, sa, b + at, bs, k, c + r * sc + at, sc, bias + at, valid - v * lanes, low, high
+                    rows,
+                    step,
+                    a + r * sa,
+                    sa,
+                    b + at,
+                    bs,
+                    k,
+                    c + r * sc + at,
+                    sc,
+                    bias + at,
+                    valid - v * lanes,
+                    low,
+                    high,
                 )
                 r += rows
             v += step
 
     @kernel("gemm_" + suffix, __name__)
-    def gemm(arena, record):  # type: ignore[no-untyped-def]
+    def gemm(arena, record):
         m, k, n = size(record, 0), size(record, 1), size(record, 2)
         sa, splits, sc = size(record, 3) * element, size(record, 4), size(record, 5) * element
         low, high = cast(param(record, 0)), cast(param(record, 1))
@@ -121,12 +133,26 @@ def _make(vector: Vector, suffix: str, load: Any, store: Any, cast: Any) -> None
                 if m == 1:
                     one_row(splits, width, a, b + at * k, BYTES * width, k, c + at, bias + at, low, high)
                 else:
-                    many_rows(m, width, a, sa, b + at * k, BYTES * width, k, c + at, sc, bias + at, n - done * lanes, low, high)
+                    many_rows(
+                        m,
+                        width,
+                        a,
+                        sa,
+                        b + at * k,
+                        BYTES * width,
+                        k,
+                        c + at,
+                        sc,
+                        bias + at,
+                        n - done * lanes,
+                        low,
+                        high,
+                    )
                 done += width
         return 0
 
     @kernel("pack_" + suffix, __name__)
-    def pack(arena, record):  # type: ignore[no-untyped-def]
+    def pack(arena, record):
         k, n = size(record, 0), size(record, 1)
         ks, ns = size(record, 2) * element, size(record, 3) * element
         vectors = (n + lanes - 1) // lanes
@@ -149,12 +175,12 @@ def _make(vector: Vector, suffix: str, load: Any, store: Any, cast: Any) -> None
 
 
 @inline
-def _to_f32(x):  # type: ignore[no-untyped-def]
+def _to_f32(x):
     return float32(x)
 
 
 @inline
-def _to_f64(x):  # type: ignore[no-untyped-def]
+def _to_f64(x):
     return x
 
 

@@ -1,4 +1,3 @@
-# mypy: disable-error-code="no-untyped-def,no-untyped-call,call-arg,var-annotated"
 """Element-wise kernels of integer tensors, all widths, signed and unsigned: scalar code, simple before fast.
 
     <unary>_int     operand  0: x              3: out

@@ -1,4 +1,3 @@
-# mypy: disable-error-code="no-untyped-def,no-untyped-call,call-arg"
 """What kernels that exist for float32 and float64 are made from: loads, stores and splats of one element type."""
 
 from typing import Any

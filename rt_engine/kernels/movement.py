@@ -1,4 +1,3 @@
-# mypy: disable-error-code="no-untyped-def,no-untyped-call,call-arg,var-annotated"
 """Movement of data; nothing is computed, elements are bytes.
 
     copy_strided_<bytes>   operand  in, out, table           elements of 1, 2, 4 or 8 bytes

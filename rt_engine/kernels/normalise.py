@@ -1,4 +1,3 @@
-# mypy: disable-error-code="no-untyped-def,no-untyped-call,call-arg,var-annotated"
 """Rows that are scaled by their own statistics: softmax, log_softmax, layer norm.
 
     softmax_<type>      operand  in, out

@@ -1,4 +1,3 @@
-# mypy: disable-error-code="no-untyped-def,no-untyped-call,call-arg,var-annotated"
 """pow of vectors: x**y as IEEE 754 and ONNX say, for negative, zero, infinite and NaN operands too.
 
     |x| --log2 (log)--> times y --exp2 (exp)--> |x|**y --sign, special cases--> x**y

@@ -1,4 +1,3 @@
-# mypy: disable-error-code="no-untyped-def,no-untyped-call,call-arg,var-annotated"
 """Reductions of float tensors along one axis: the tensor is seen as [outer, R, inner] and R goes.
 
     reduce_<op>_<type>   operand  in, out        op: sum mean max min prod l1 l2 sum_square log_sum log_sum_exp

@@ -1,4 +1,3 @@
-# mypy: disable-error-code="no-untyped-def,no-untyped-call,call-arg"
 """Reductions and matrix products of integers: one scalar loop for all types, which models use for shapes and indices.
 
     reduce_<op>_int     operand  in, out      op: sum mean max min prod l1 l2 sum_square; the tensor is seen as

@@ -17,7 +17,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from rt_native.vector import BYTES, PARTS, Vector, first_lanes, call_llvm, masked, splat_part, suffix
+from rt_native.vector import BYTES, PARTS, Vector, call_llvm, first_lanes, masked, splat_part, suffix
 
 _I64 = ir.IntType(64)
 
@@ -98,7 +98,11 @@ class _Emitter:
             for v in range(self.vectors):
                 values = [self.total(r, v, p) for p in range(PARTS)]
                 clipped = [self.clip(value, low, high) for value in values]
-                self.store(builder.add(row, self.constant(BYTES * v)), clipped, builder.sub(valid, self.constant(v * vector.lanes)))
+                self.store(
+                    builder.add(row, self.constant(BYTES * v)),
+                    clipped,
+                    builder.sub(valid, self.constant(v * vector.lanes)),
+                )
 
     def total(self, r: int, v: int, p: int) -> Any:
         chains = [self.builder.load(self.acc[r, v, s, p], typ=self.vector.part) for s in range(self.splits)]
@@ -116,7 +120,8 @@ class _Emitter:
     def store(self, address: Any, values: list[Any], valid: Any) -> None:
         builder, vector, step = self.builder, self.vector, BYTES // PARTS
         pointers = [
-            builder.inttoptr(builder.add(address, self.constant(step * p)), vector.part.as_pointer()) for p in range(PARTS)
+            builder.inttoptr(builder.add(address, self.constant(step * p)), vector.part.as_pointer())
+            for p in range(PARTS)
         ]
         with builder.if_else(builder.icmp_signed(">=", valid, self.constant(vector.lanes))) as (whole, some):
             with whole:

@@ -1,4 +1,3 @@
-# mypy: disable-error-code="no-untyped-def,no-untyped-call,call-arg,var-annotated"
 """sin and cos of vectors, exact in the reduction of every argument, however large.
 
     x --times 1 / (2 pi), modulo 1--> turns --minus the nearest quarter, times 2 pi--> g --> sin g or cos g, |g| <= pi/4

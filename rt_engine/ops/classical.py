@@ -28,7 +28,10 @@ def scaler(node: Node, build: Builder) -> None:
     """(x - offset) * scale per column; computed and returned in float32, as ONNX says."""
     x = converted(build, node.x, F32)
     centred = build.temporary(F32, x.shape)
-    offset, scale = (build.constant(np.asarray(node.attr(name, [default]), F32)) for name, default in (("offset", 0.0), ("scale", 1.0)))
+    offset, scale = (
+        build.constant(np.asarray(node.attr(name, [default]), F32))
+        for name, default in (("offset", 0.0), ("scale", 1.0))
+    )
     broadcast(build, "sub_f32", (x, offset), centred)
     broadcast(build, "mul_f32", (centred, scale), node.y)
 
@@ -50,7 +53,12 @@ def normalizer(node: Node, build: Builder) -> None:
     broadcast(build, "div_f32", (x, norms), node.y)
 
 
-@operator("LinearRegressor", domain=ML, since=1, infer=lambda node, inputs: [(F32, (prod(inputs[0].shape[:-1]), _targets(node)))])
+@operator(
+    "LinearRegressor",
+    domain=ML,
+    since=1,
+    infer=lambda node, inputs: [(F32, (prod(inputs[0].shape[:-1]), _targets(node)))],
+)
 def linear_regressor(node: Node, build: Builder) -> None:
     """x @ coefficients + intercepts, then a transform."""
     targets = int(node.attr("targets", 1))
@@ -69,7 +77,14 @@ def _linear_model(node: Node, build: Builder, targets: int, out: Buffer) -> None
     b = np.asarray(node.attr("intercepts", [0.0] * targets), F32)
     transform = str(node.attr("post_transform", "NONE"))
     scores = out if transform == "NONE" else build.temporary(F32, (rows, targets))
-    product(build, x, build.constant(pack(np.ascontiguousarray(w))), build.constant(pad_bias(b)), scores, (rows, columns, targets))
+    product(
+        build,
+        x,
+        build.constant(pack(np.ascontiguousarray(w))),
+        build.constant(pad_bias(b)),
+        scores,
+        (rows, columns, targets),
+    )
     _transform(node, build, transform, scores, out)
 
 
@@ -80,7 +95,9 @@ def _transform(node: Node, build: Builder, transform: str, scores: Buffer, out: 
         rows = prod(scores.shape[:-1])
         build.call("softmax_f32", (scores, out), (rows, scores.shape[-1]), inplace=(0,))
     else:
-        node.require(transform == "NONE", f"post_transform {transform} is not supported", "export with NONE, LOGISTIC or SOFTMAX")
+        node.require(
+            transform == "NONE", f"post_transform {transform} is not supported", "export with NONE, LOGISTIC or SOFTMAX"
+        )
 
 
 def _classes(node: object) -> NDArray[np.int64] | None:
@@ -105,7 +122,11 @@ def linear_classifier(node: Node, build: Builder) -> None:
     coefficients = np.asarray(node.attr("coefficients"), F32)
     targets = coefficients.size // node.x.shape[-1]
     label, scores = node.y, node.output(1)
-    node.require(targets == len(labels), f"{targets} rows of coefficients for {len(labels)} labels", "export with one row per label")
+    node.require(
+        targets == len(labels),
+        f"{targets} rows of coefficients for {len(labels)} labels",
+        "export with one row per label",
+    )
     _linear_model(node, build, targets, scores)
     rows = label.size
     best = build.temporary(np.int64, (rows,))
@@ -117,7 +138,12 @@ def linear_classifier(node: Node, build: Builder) -> None:
     "ArrayFeatureExtractor",
     domain=ML,
     since=1,
-    infer=lambda node, inputs: [(inputs[0].dtype, (*(inputs[0].shape[:-1] or (1,)), inputs[1].size) if len(inputs[0].shape) > 1 else (1, inputs[1].size))],
+    infer=lambda node, inputs: [
+        (
+            inputs[0].dtype,
+            (*(inputs[0].shape[:-1] or (1,)), inputs[1].size) if len(inputs[0].shape) > 1 else (1, inputs[1].size),
+        )
+    ],
 )
 def array_feature_extractor(node: Node, build: Builder) -> None:
     """Columns chosen by an index, which may be computed."""

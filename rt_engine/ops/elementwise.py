@@ -53,8 +53,15 @@ def arithmetic(node: Node, build: Builder) -> None:
     """Two operands of one type; integers wrap around, an integer division by zero is a run-time status."""
     node.require_type(node.x, FLOATS if node.op_type == "PRelu" else NUMBERS)
     slope = node.input(1)
-    if node.op_type == "PRelu" and len(slope.shape) == 1 and len(node.x.shape) > 1 and slope.shape[0] != node.x.shape[-1]:
-        slope = reshaped(build, slope, (*slope.shape, *(1,) * (len(node.x.shape) - 2)))  # one per channel, as opset 7 had it
+    if (
+        node.op_type == "PRelu"
+        and len(slope.shape) == 1
+        and len(node.x.shape) > 1
+        and slope.shape[0] != node.x.shape[-1]
+    ):
+        slope = reshaped(
+            build, slope, (*slope.shape, *(1,) * (len(node.x.shape) - 2))
+        )  # one per channel, as opset 7 had it
     binary(node, build, _ARITHMETIC[node.op_type], node.x, slope, node.y)
 
 
@@ -62,7 +69,7 @@ def arithmetic(node: Node, build: Builder) -> None:
 def power(node: Node, build: Builder) -> None:
     """x ** y; the result has the type of x. Squares and roots by their own kernels."""
     x, exponent = node.x, node.input(1)
-    node.require_type(x, FLOATS + (np.dtype(np.int32), np.dtype(np.int64)))
+    node.require_type(x, (*FLOATS, np.dtype(np.int32), np.dtype(np.int64)))
     value = exponent.value
     if x.dtype in FLOATS and value is not None and value.size == 1 and value.item() == 2.0:
         binary(node, build, "mul", x, x, node.y)

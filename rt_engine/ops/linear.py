@@ -34,7 +34,9 @@ def pack(w: NDArray[Any]) -> NDArray[Any]:
     padded = np.zeros((k, packed_columns(n, w.dtype)), w.dtype)
     padded[:, :n] = w
     step = PANEL_VECTORS * lanes(w.dtype)
-    return np.concatenate([padded[:, p : p + step].ravel() for p in range(0, padded.shape[1], step)] or [padded.ravel()])
+    return np.concatenate(
+        [padded[:, p : p + step].ravel() for p in range(0, padded.shape[1], step)] or [padded.ravel()]
+    )
 
 
 def pad_bias(b: NDArray[Any]) -> NDArray[Any]:
@@ -82,7 +84,13 @@ def linear(node: Node, build: Builder) -> None:
 
 
 def _run_time_product(
-    build: Builder, a: Buffer, b: Buffer, out: Buffer, mkn: tuple[int, int, int], batch: tuple[int, int, int], b_strides: tuple[int, int]
+    build: Builder,
+    a: Buffer,
+    b: Buffer,
+    out: Buffer,
+    mkn: tuple[int, int, int],
+    batch: tuple[int, int, int],
+    b_strides: tuple[int, int],
 ) -> None:
     """A product whose right side is packed at run time. `batch`: count, stride of a, stride of b."""
     (m, k, n), (count, a_stride, b_stride) = mkn, batch
@@ -149,8 +157,12 @@ def matmul(node: Node, build: Builder) -> None:
             m, count, a_stride = m * count, 1, 0
         _run_time_product(build, a, b, y, (m, k, n), (count, a_stride, b_stride), (n, 1))
         return
-    kernel = {"int32": "matmul_i32", "uint32": "matmul_i32", "int64": "matmul_i64", "uint64": "matmul_i64"}.get(y.dtype.name)
-    node.require(kernel is not None, f"type {y.dtype} is not supported here", "cast to float32, float64, int32 or int64")
+    kernel = {"int32": "matmul_i32", "uint32": "matmul_i32", "int64": "matmul_i64", "uint64": "matmul_i64"}.get(
+        y.dtype.name
+    )
+    node.require(
+        kernel is not None, f"type {y.dtype} is not supported here", "cast to float32, float64, int32 or int64"
+    )
     build.call(str(kernel), (a, b, y), (count, m, k, n, a_stride, b_stride, m * n), macs=count * m * k * n)
 
 

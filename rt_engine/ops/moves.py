@@ -70,7 +70,9 @@ def broadcast_to(build: Builder, x: Buffer, shape: Sequence[int], out: Buffer | 
     return out
 
 
-def rows_and_inner(operands: Sequence[Buffer], shape: tuple[int, ...], build: Builder) -> tuple[int, int, list[Buffer], list[tuple[int, int]]]:
+def rows_and_inner(
+    operands: Sequence[Buffer], shape: tuple[int, ...], build: Builder
+) -> tuple[int, int, list[Buffer], list[tuple[int, int]]]:
     """See operands that broadcast to `shape` as (rows, inner) matrices, which is what elementwise kernels work on.
 
     Gives rows, inner, the operands (expanded where they vary in more ways than two), and for each of them (row stride,

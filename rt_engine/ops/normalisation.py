@@ -9,7 +9,7 @@ from rt_engine.lower import Buffer, Builder
 from rt_engine.ops.base import FLOATS, Node, operator
 from rt_engine.ops.elementwise import broadcast
 from rt_engine.ops.linear import SUFFIX
-from rt_engine.ops.moves import reshaped, transposed
+from rt_engine.ops.moves import broadcast_to, reshaped, transposed
 
 
 @operator("Softmax", "LogSoftmax", since=13)
@@ -59,12 +59,14 @@ def layer_normalization(node: Node, build: Builder) -> None:
     writes = [3, *(i for i, o in ((4, mean), (5, deviation)) if o is not None)]
     sizes = (x.size // length, length, CODE[statistics])
     operands = (x, scale, shift, y, mean, deviation)
-    build.call(f"layer_norm_{SUFFIX[x.dtype]}", operands, sizes, (node.attr("epsilon", 1e-5),), writes=writes, inplace=(0,))
+    build.call(
+        f"layer_norm_{SUFFIX[x.dtype]}", operands, sizes, (node.attr("epsilon", 1e-5),), writes=writes, inplace=(0,)
+    )
 
 
 def _row(build: Builder, x: Buffer, length: int) -> Buffer:
     """A scale or bias as one row."""
-    return reshaped(build, x, (length,)) if x.size == length else build.constant(np.broadcast_to(x.value, length).copy())  # type: ignore[arg-type]
+    return reshaped(build, broadcast_to(build, x, (1, length) if x.size == 1 else x.shape), (length,))
 
 
 @operator("BatchNormalization", since=7)
@@ -72,7 +74,9 @@ def batch_normalization(node: Node, build: Builder) -> None:
     """Inference only: one scale and one shift per channel, computed in float64 when the model is loaded."""
     x = node.x
     node.require_type(x, FLOATS)
-    node.require(not node.attr("training_mode", 0), "training mode is not supported", "export the model in evaluation mode")
+    node.require(
+        not node.attr("training_mode", 0), "training mode is not supported", "export the model in evaluation mode"
+    )
     scale, shift, mean, variance = (
         node.constant(i, what).astype(np.float64) for i, what in enumerate(("scale", "B", "mean", "variance"), 1)
     )

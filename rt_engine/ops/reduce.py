@@ -40,7 +40,9 @@ def reduce(node: Node, build: Builder) -> None:
         build.call(f"reduce_{_KERNEL[node.op_type]}_{SUFFIX[x.dtype]}", (x, y), (outer, length, inner))
         return
     node.require_type(x, (*NUMBERS, BOOL))
-    node.require(not _KERNEL[node.op_type].startswith("log"), f"a logarithm is not defined for {x.dtype}", "cast to float32")
+    node.require(
+        not _KERNEL[node.op_type].startswith("log"), f"a logarithm is not defined for {x.dtype}", "cast to float32"
+    )
     build.call(f"reduce_{_KERNEL[node.op_type]}_int", (x, y), (outer, length, inner, CODE[x.dtype]))
 
 

@@ -21,7 +21,9 @@ def dropout(node: Node, build: Builder) -> None:
     """At inference nothing is dropped; the mask is all true."""
     training = node.optional(2)
     if training is not None:
-        node.require(not node.constant(2, "training_mode").any(), "training mode is not supported", "export for inference")
+        node.require(
+            not node.constant(2, "training_mode").any(), "training mode is not supported", "export for inference"
+        )
     build.alias(node.y, node.x)
     if len(node.outputs) > 1 and node.outputs[1] is not None:
         mask = node.output(1)

@@ -54,7 +54,12 @@ def verify(graph: ir.Graph, after: str) -> None:
 
 def _refuse_subgraphs(graph: ir.Graph, source: str) -> None:
     reasons = [
-        Reason(n.name or n.op_type, n.op_type, "operators with sub-graphs are not supported yet", "export without control flow")
+        Reason(
+            n.name or n.op_type,
+            n.op_type,
+            "operators with sub-graphs are not supported yet",
+            "export without control flow",
+        )
         for n in graph
         if any(a.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS) for a in n.attributes.values())
     ]

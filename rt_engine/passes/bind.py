@@ -24,7 +24,9 @@ def bind_shapes(setting: Setting) -> bool:
     names = {v.name: v for v in graph.inputs}
     for name in setting.shapes:
         if name not in names:
-            raise ShapeBindingError(f"{setting.source} has no input '{name}'; its inputs are {', '.join(map(repr, names))}")
+            raise ShapeBindingError(
+                f"{setting.source} has no input '{name}'; its inputs are {', '.join(map(repr, names))}"
+            )
     sizes: dict[str, int] = {}
     for name, shape in setting.shapes.items():
         _bind_given(names[name], tuple(int(d) for d in shape), sizes, setting.source)
@@ -37,7 +39,9 @@ def bind_shapes(setting: Setting) -> bool:
 def _bind_given(value: ir.Value, shape: tuple[int, ...], sizes: dict[str, int], source: str) -> None:
     declared = value.shape
     if declared is not None and len(declared) != len(shape):
-        raise ShapeBindingError(f"input '{value.name}' of {source} has {len(declared)} dimensions {declared}, got {list(shape)}")
+        raise ShapeBindingError(
+            f"input '{value.name}' of {source} has {len(declared)} dimensions {declared}, got {list(shape)}"
+        )
     for i, size in enumerate(shape):
         dim = declared[i] if declared is not None else None
         if size < 0 or (isinstance(dim, int) and dim != size):

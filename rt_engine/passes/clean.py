@@ -38,7 +38,9 @@ def clean(setting: Setting) -> bool:
 def _is_inference(node: ir.Node) -> bool:
     training = node.inputs[2] if len(node.inputs) > 2 else None
     mask_is_read = len(node.outputs) > 1 and (node.outputs[1].uses() or node.outputs[1].is_graph_output())
-    return not mask_is_read and (training is None or (training.const_value is not None and not training.const_value.numpy().any()))
+    return not mask_is_read and (
+        training is None or (training.const_value is not None and not training.const_value.numpy().any())
+    )
 
 
 def _to_identity(graph: ir.Graph, node: ir.Node) -> None:

@@ -28,14 +28,18 @@ def fuse_linear(setting: Setting) -> bool:
     for node in list(graph):
         while node.op_type == "Linear" and node.domain == RT_DOMAIN and node.graph is graph:
             user = only_user(node.outputs[0], graph)
-            bigger = user and (_with_bias(graph, node, user) or _with_norm(graph, node, user) or _with_limits(graph, node, user))
+            bigger = user and (
+                _with_bias(graph, node, user) or _with_norm(graph, node, user) or _with_limits(graph, node, user)
+            )
             if not bigger:
                 break
             node, changed = bigger, True
     return changed
 
 
-def _linear(x: ir.Value, w: ir.Value, b: ir.Value, name: str | None, low: float = -np.inf, high: float = np.inf) -> ir.Node:
+def _linear(
+    x: ir.Value, w: ir.Value, b: ir.Value, name: str | None, low: float = -np.inf, high: float = np.inf
+) -> ir.Node:
     return ir.node("Linear", [x, w, b], {"low": float(low), "high": float(high)}, domain=RT_DOMAIN, name=name)
 
 
@@ -55,7 +59,11 @@ def _from_gemm(graph: ir.Graph, node: ir.Node) -> bool:
     columns = w.shape[1]
     if bias is not None and bias.shape not in ((), (1,), (columns,), (1, 1), (1, columns)):
         return False
-    row = np.zeros(columns, w.dtype) if bias is None else np.broadcast_to(bias.reshape(-1), columns) * w.dtype.type(_attr(node, "beta", 1.0))
+    row = (
+        np.zeros(columns, w.dtype)
+        if bias is None
+        else np.broadcast_to(bias.reshape(-1), columns) * w.dtype.type(_attr(node, "beta", 1.0))
+    )
     _replace(graph, [node], x, w, row)
     return True
 
@@ -75,7 +83,9 @@ def _attr(node: ir.Node, name: str, default: float) -> Any:
     return default if attribute is None else attribute.value
 
 
-def _replace(graph: ir.Graph, old: list[ir.Node], x: ir.Value, w: NDArray[Any], b: NDArray[Any], **limits: float) -> ir.Node:
+def _replace(
+    graph: ir.Graph, old: list[ir.Node], x: ir.Value, w: NDArray[Any], b: NDArray[Any], **limits: float
+) -> ir.Node:
     name = old[0].name or "linear"
     weights, bias = add_constant(graph, f"{name}.weight", w), add_constant(graph, f"{name}.bias", b)
     node = _linear(x, weights, bias, old[0].name, **limits)
@@ -99,14 +109,24 @@ def _with_bias(graph: ir.Graph, node: ir.Node, add: ir.Node) -> ir.Node | None:
     other = add.inputs[1] if add.inputs[0] is node.outputs[0] else add.inputs[0]
     value, (x, w, b) = constant(other), _parts(node)
     same_shape = add.outputs[0].shape == node.outputs[0].shape
-    if value is None or not same_shape or value.size not in (1, w.shape[1]) or (value.size > 1 and value.shape[-1] != value.size):
+    if (
+        value is None
+        or not same_shape
+        or value.size not in (1, w.shape[1])
+        or (value.size > 1 and value.shape[-1] != value.size)
+    ):
         return None
     return _replace(graph, [node, add], x, w, b + np.broadcast_to(value.reshape(-1), b.shape))
 
 
 def _with_norm(graph: ir.Graph, node: ir.Node, norm: ir.Node) -> ir.Node | None:
     """BatchNormalization over the columns of a 2-D product, in float64, rounded once."""
-    if norm.op_type != "BatchNormalization" or norm.domain or _is_clipped(node) or norm.inputs[0] is not node.outputs[0]:
+    if (
+        norm.op_type != "BatchNormalization"
+        or norm.domain
+        or _is_clipped(node)
+        or norm.inputs[0] is not node.outputs[0]
+    ):
         return None
     shape, statistics = node.outputs[0].shape, [constant(v) for v in norm.inputs[1:5]]
     if shape is None or len(shape) != 2 or any(s is None for s in statistics) or _attr(norm, "training_mode", 0):

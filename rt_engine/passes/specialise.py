@@ -101,10 +101,18 @@ def _onnx_inference(node: ir.Node, version: int, protos: list[Any], source: str)
             data[str(v.name)] = onnx.numpy_helper.from_array(array, str(v.name))
     try:
         found = onnx.shape_inference.infer_node_outputs(schema, ir.to_proto(node), types, data, opset_imports=protos)
-    except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError, ValueError, RuntimeError, KeyError) as error:
+    except (
+        onnx.shape_inference.InferenceError,
+        onnx.checker.ValidationError,
+        ValueError,
+        RuntimeError,
+        KeyError,
+    ) as error:
         given = ", ".join(f"{v.name}: {v.dtype}{list(v.shape) if v.shape is not None else '?'}" for v in inputs)
         words = " ".join(str(error).split())
-        raise InvalidModelError(f"{source}: {node.op_type} (node '{node.name}') does not fit its inputs ({given}): {words}") from error
+        raise InvalidModelError(
+            f"{source}: {node.op_type} (node '{node.name}') does not fit its inputs ({given}): {words}"
+        ) from error
     result = []
     for value in node.outputs:
         proto = found.get(str(value.name))
@@ -116,7 +124,9 @@ def _static(node: ir.Node, value: ir.Value, proto: onnx.TypeProto | None) -> tup
     if proto is None or not proto.HasField("tensor_type") or not proto.tensor_type.HasField("shape"):
         if not value.name:
             return np.float32, ()  # an absent optional output
-        raise Refusal(f"the shape of its output '{value.name}' is not known when the model is loaded", "export with static shapes")
+        raise Refusal(
+            f"the shape of its output '{value.name}' is not known when the model is loaded", "export with static shapes"
+        )
     dims = proto.tensor_type.shape.dim
     if any(not d.HasField("dim_value") for d in dims):
         raise Refusal(

@@ -1,5 +1,7 @@
 """Bad model files: a clear error with file, node and reason; nothing crashes."""
 
+import contextlib
+
 import numpy as np
 import onnx
 import pytest
@@ -11,7 +13,9 @@ import rt_engine
 from rt_engine.errors import EngineError, InvalidModelError, ModelFileError, ShapeBindingError, UnsupportedModelError
 
 
-def model(nodes, inputs=(("x", 1, [1, 4]),), outputs=(("y", 1, [1, 4]),), weights=(), opset=17, domain="") -> onnx.ModelProto:
+def model(
+    nodes, inputs=(("x", 1, [1, 4]),), outputs=(("y", 1, [1, 4]),), weights=(), opset=17, domain=""
+) -> onnx.ModelProto:
     """A small model; `weights` are (name, array)."""
     graph = helper.make_graph(
         nodes,
@@ -60,10 +64,8 @@ def test_two_gigabytes_of_nothing_are_refused_unread(tmp_path):
 @given(st.integers(1, len(IDENTITY.SerializeToString()) - 1))
 def test_a_truncated_model_is_an_error_of_ours(length):
     """Whatever is cut off, it is an EngineError (or what is left is still a model)."""
-    try:
+    with contextlib.suppress(EngineError):
         rt_engine.load(IDENTITY.SerializeToString()[:length])
-    except EngineError:
-        pass
 
 
 @given(st.data())
@@ -72,10 +74,8 @@ def test_a_damaged_model_is_an_error_of_ours(data):
     content = bytearray(IDENTITY.SerializeToString())
     for _ in range(data.draw(st.integers(1, 4))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
-    try:
+    with contextlib.suppress(EngineError):
         rt_engine.load(bytes(content))
-    except EngineError:
-        pass
 
 
 @pytest.mark.parametrize("location", ["../secret.bin", "/etc/passwd", ""])
@@ -113,7 +113,11 @@ def test_missing_external_data_is_named(tmp_path):
 
 def test_a_cycle_is_refused():
     """ONNX's own rule: nodes are topologically sorted."""
-    nodes = [helper.make_node("Add", ["x", "b"], ["a"]), helper.make_node("Identity", ["a"], ["b"]), helper.make_node("Identity", ["a"], ["y"])]
+    nodes = [
+        helper.make_node("Add", ["x", "b"], ["a"]),
+        helper.make_node("Identity", ["a"], ["b"]),
+        helper.make_node("Identity", ["a"], ["y"]),
+    ]
     with pytest.raises(InvalidModelError, match="topological"):
         rt_engine.load(model(nodes))
 
@@ -135,7 +139,7 @@ def test_all_unknown_operators_are_named_at_once():
 def test_an_unknown_domain_is_named():
     """A custom operator is refused with its domain."""
     nodes = [helper.make_node("Magic", ["x"], ["y"], domain="com.acme", name="n")]
-    with pytest.raises(UnsupportedModelError, match="com.acme:Magic"):
+    with pytest.raises(UnsupportedModelError, match=r"com\.acme:Magic"):
         rt_engine.load(model(nodes, domain="com.acme"))
 
 
@@ -168,7 +172,11 @@ def test_shapes_that_do_not_fit_are_refused_with_node_and_shapes():
 
 def test_a_dimension_without_a_size_is_named():
     """The message names the dimension and how to bind it."""
-    m = model([helper.make_node("Identity", ["x"], ["y"])], inputs=(("x", 1, ["batch", "length"]),), outputs=(("y", 1, ["batch", "length"]),))
+    m = model(
+        [helper.make_node("Identity", ["x"], ["y"])],
+        inputs=(("x", 1, ["batch", "length"]),),
+        outputs=(("y", 1, ["batch", "length"]),),
+    )
     with pytest.raises(ShapeBindingError, match=r"'length'.*shapes=\{'x'"):
         rt_engine.load(m)
     assert rt_engine.load(m, shapes={"x": (2, 3)}).inputs[0].shape == (2, 3)
@@ -191,7 +199,9 @@ def test_the_batch_is_one_by_default():
 
 def test_sub_graphs_are_refused():
     """Control flow is not there yet, and says so."""
-    branch = helper.make_graph([helper.make_node("Identity", ["x"], ["b"])], "b", [], [helper.make_tensor_value_info("b", 1, [1, 4])])
+    branch = helper.make_graph(
+        [helper.make_node("Identity", ["x"], ["b"])], "b", [], [helper.make_tensor_value_info("b", 1, [1, 4])]
+    )
     nodes = [helper.make_node("If", ["c"], ["y"], then_branch=branch, else_branch=branch, name="if")]
     with pytest.raises(UnsupportedModelError, match="If"):
         rt_engine.load(model(nodes, inputs=(("x", 1, [1, 4]), ("c", 9, []))))

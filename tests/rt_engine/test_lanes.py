@@ -24,7 +24,23 @@ def libraries():
 
 
 LIBRARIES = libraries()
-UNARY = ("Tanh", "Sigmoid", "Exp", "Sin", "Cos", "Softplus", "Elu", "Mish", "HardSwish", "Abs", "Neg", "Relu", "Erf", "Softsign", "Selu")
+UNARY = (
+    "Tanh",
+    "Sigmoid",
+    "Exp",
+    "Sin",
+    "Cos",
+    "Softplus",
+    "Elu",
+    "Mish",
+    "HardSwish",
+    "Abs",
+    "Neg",
+    "Relu",
+    "Erf",
+    "Softsign",
+    "Selu",
+)
 BINARY = ("Add", "Sub", "Mul", "Max", "Min", "Div")
 REDUCE = ("ReduceSum", "ReduceMean", "ReduceMax", "ReduceL2", "ReduceLogSumExp", "ReduceSumSquare")
 
@@ -49,23 +65,37 @@ def graphs(draw):
         if kind == "linear":
             width = draw(st.integers(1, 70))
             w = rng.standard_normal((shape[1], width)).astype(dtype)
-            nodes.append(helper.make_node("Gemm", [last, constant(w), constant(rng.standard_normal(width).astype(dtype))], [out]))
+            nodes.append(
+                helper.make_node("Gemm", [last, constant(w), constant(rng.standard_normal(width).astype(dtype))], [out])
+            )
             shape = [shape[0], width]
         elif kind == "unary":
             nodes.append(helper.make_node(draw(st.sampled_from(UNARY)), [last], [out]))
         elif kind == "binary":
             other = draw(st.sampled_from([shape, [1, shape[1]], [shape[0], 1], [1]]))
-            nodes.append(helper.make_node(draw(st.sampled_from(BINARY)), [last, constant(rng.standard_normal(other).astype(dtype))], [out]))
+            nodes.append(
+                helper.make_node(
+                    draw(st.sampled_from(BINARY)), [last, constant(rng.standard_normal(other).astype(dtype))], [out]
+                )
+            )
         elif kind == "softmax":
             nodes.append(helper.make_node("Softmax", [last], [out], axis=draw(st.integers(0, 1))))
         elif kind == "layer_norm":
-            nodes.append(helper.make_node("LayerNormalization", [last, constant(rng.standard_normal(shape[1]).astype(dtype))], [out]))
+            nodes.append(
+                helper.make_node(
+                    "LayerNormalization", [last, constant(rng.standard_normal(shape[1]).astype(dtype))], [out]
+                )
+            )
         elif kind == "transpose":
             nodes.append(helper.make_node("Transpose", [last], [out], perm=[1, 0]))
             shape = shape[::-1]
         else:
             axis = draw(st.integers(0, 1))
-            nodes.append(helper.make_node(draw(st.sampled_from(REDUCE)), [last, constant(np.array([axis], np.int64))], [out], keepdims=1))
+            nodes.append(
+                helper.make_node(
+                    draw(st.sampled_from(REDUCE)), [last, constant(np.array([axis], np.int64))], [out], keepdims=1
+                )
+            )
             shape = [1 if a == axis else s for a, s in enumerate(shape)]
         last = out
     graph = helper.make_graph(
@@ -86,7 +116,9 @@ def test_bits_do_not_depend_on_the_lane_width(example):
     """Random graphs give identical bits on every lane width."""
     model, x = example
     x = x.astype(x.dtype)
-    results = {lanes: rt_engine.load(model, library=kernels).run({"x": x})[0].tobytes() for lanes, kernels in LIBRARIES.items()}
+    results = {
+        lanes: rt_engine.load(model, library=kernels).run({"x": x})[0].tobytes() for lanes, kernels in LIBRARIES.items()
+    }
     assert len(set(results.values())) == 1
 
 

@@ -125,7 +125,11 @@ def test_nan_and_inf_travel_as_ieee_says():
     """NaN in gives NaN out; inf saturates tanh to one."""
     weights = [numpy_helper.from_array(np.ones((1, 1), np.float32), "w")]
     graph = helper.make_graph(
-        [helper.make_node("MatMul", ["x", "w"], ["h"]), helper.make_node("Relu", ["h"], ["r"]), helper.make_node("Tanh", ["r"], ["y"])],
+        [
+            helper.make_node("MatMul", ["x", "w"], ["h"]),
+            helper.make_node("Relu", ["h"], ["r"]),
+            helper.make_node("Tanh", ["r"], ["y"]),
+        ],
         "g",
         [helper.make_tensor_value_info("x", 1, [1, 1])],
         [helper.make_tensor_value_info("y", 1, [1, 1])],

@@ -25,7 +25,10 @@ CONSTANT_INPUTS = {
     "Dropout": (1, 2),
     "Clip": (1, 2),
     "BatchNormalization": (1, 2, 3, 4),
-    **{f"Reduce{kind}": (1,) for kind in ("Sum", "Mean", "Max", "Min", "Prod", "L1", "L2", "SumSquare", "LogSum", "LogSumExp")},
+    **{
+        f"Reduce{kind}": (1,)
+        for kind in ("Sum", "Mean", "Max", "Min", "Prod", "L1", "L2", "SumSquare", "LogSum", "LogSumExp")
+    },
 }
 """Inputs that act as shapes, axes or limits: in these tests they are bound as constants."""
 

@@ -1,5 +1,7 @@
 """Memory layout: no two living storages overlap, in-place only where nobody reads later."""
 
+import itertools
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -75,6 +77,6 @@ def test_a_layout_is_never_below_its_lower_bound():
     ends = [buffer(kind=Kind.INPUT), buffer(kind=Kind.OUTPUT)]
     middle = [buffer(1000) for _ in range(6)]
     steps = [ends[0], *middle, ends[1]]
-    calls = chain(*(((a, b), ()) for a, b in zip(steps, steps[1:], strict=False)))
+    calls = chain(*(((a, b), ()) for a, b in itertools.pairwise(steps)))
     layout = plan(calls, [b.storage for b in ends])
     assert layout.nbytes == layout.lower_bound

@@ -98,7 +98,13 @@ def test_an_unwritable_cache_says_what_to_do(library, monkeypatch):
 def test_reachable_sources_follow_imports():
     """The key of the kernels covers what kernels import."""
     found = reachable_sources(("rt_engine.kernels.gemm",))
-    assert {"rt_engine.kernels.gemm", "rt_engine.kernels.tile", "rt_engine.kernels.abi", "rt_native.vector", "rt_native.lang"} <= set(found)
+    assert {
+        "rt_engine.kernels.gemm",
+        "rt_engine.kernels.tile",
+        "rt_engine.kernels.abi",
+        "rt_native.vector",
+        "rt_native.lang",
+    } <= set(found)
     assert "rt_engine.kernels.reduce" not in found
 
 
