@@ -158,9 +158,10 @@ def push_seen(before: Sequence[Look], after: Sequence[Look], interval: Interval)
     """The score on the plant's panel was below the alarm before the push and above it after; no axis fell."""
     quiet = max((look.plant.anomaly_score for look in before), default=math.nan)
     peak = max((look.plant.anomaly_score for look in after), default=math.nan)
-    ok = quiet < ALARM_SCORE <= peak and both_axes_held(interval).ok
-    evidence = f"score {quiet:.1f} before, {peak:.1f} after; the alarm is at {ALARM_SCORE:g}; both axes stayed up"
-    return Check("the anomaly detector saw the push", ok, evidence if ok else evidence.rpartition(";")[0])
+    held = both_axes_held(interval)
+    stayed = "both axes stayed up" if held.ok else f"not held: {held.evidence}"
+    evidence = f"score {quiet:.1f} before, {peak:.1f} after; the alarm is at {ALARM_SCORE:g}; {stayed}"
+    return Check("the anomaly detector saw the push", quiet < ALARM_SCORE <= peak and held.ok, evidence)
 
 
 # --- the cable --------------------------------------------------------------------------------------------------------

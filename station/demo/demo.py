@@ -15,11 +15,12 @@ import os
 import re
 import signal
 import tempfile
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from rich.console import Console
 
@@ -30,7 +31,7 @@ from station.demo.facts import Answer, PlantView
 from station.demo.processes import DemoError, PlantProcess, StationProcess, plant_process, station_process
 from station.demo.screen import Screen
 from station.demo.story import Record, Story
-from station.demo.trajectory import trajectory_svg
+from station.demo.trajectory import Moment, trajectory_svg
 from station.exit_codes import ExitCode
 
 HERE: Final = Path(__file__).parent
@@ -80,12 +81,15 @@ async def _run(options: Options, screen: Screen) -> int:
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    folder = report_folder(options.report)
+    folder, warning = report_folder(options.report)
     socket = socket_path(f"demo-{os.getpid()}")
     try:
         async with AsyncExitStack() as stack:
             plant = await stack.enter_async_context(plant_process(options.port))
-            screen.say(f"plant   process {plant.pid}, an unstable machine behind Modbus TCP on 127.0.0.1:{plant.port}")
+            screen.title("A machine that falls over without control, held by a neural network over Modbus TCP")
+            if warning:
+                screen.say(warning, "yellow")
+            screen.say(f"plant   process {plant.pid}, its Modbus TCP server on 127.0.0.1:{plant.port}")
             file = station_file(folder, plant.port)
             station = await stack.enter_async_context(station_process(file, folder, socket, folder / "station.log"))
             story = Story(plant, station, screen, options.better.absolute(), WRONG)
@@ -97,17 +101,19 @@ async def _run(options: Options, screen: Screen) -> int:
     return _verdict(story.record, folder, screen)
 
 
-def report_folder(wanted: Path | None) -> Path:
-    """The folder for everything that the demo leaves: as wanted, else a new one in ./reports, else a temporary one."""
+def report_folder(wanted: Path | None) -> tuple[Path, str]:
+    """The folder for all that the demo leaves: as wanted, by default a new one in ./reports; and a warning, or "".
+
+    When it cannot be written, the demo goes on with a temporary one, and warns.
+    """
     folder = wanted or Path("reports") / f"demo-{datetime.now():%Y%m%d-%H%M%S}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if os.access(folder, os.W_OK | os.X_OK):
-            return folder.absolute()
-    except OSError:
-        if wanted:
-            raise
-    return Path(tempfile.mkdtemp(prefix="rt-engine-demo-"))
+        with tempfile.TemporaryFile(dir=folder):
+            return folder.absolute(), ""
+    except OSError as error:
+        spare = Path(tempfile.mkdtemp(prefix="rt-engine-demo-"))
+        return spare, f"{folder} cannot be written ({error.strerror}); the report goes to {spare}"
 
 
 def station_file(folder: Path, port: int) -> Path:
@@ -144,6 +150,7 @@ async def _end(plant: PlantProcess, station: StationProcess, record: Record, fol
         ),
         "memory of the station process": "unknown" if memory_bytes is None else f"{memory_bytes / 2**20:.0f} MiB",
     }
+    record.moments.append(Moment(view.time_s, "station ended"))
     picture = trajectory_svg(await plant.ask("history"), record.moments)
     (folder / "trajectory.svg").write_text(picture, encoding="utf-8")
     (folder / "demo.json").write_text(json.dumps(asdict(record), indent=1), encoding="utf-8")
@@ -156,10 +163,25 @@ def _report_written(answer: Answer) -> Check:
     if page is None:
         return Check(claim, False, f"it wrote none; it said: {answer.text[-300:]}")
     events = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))["events"]
-    update, link = ([e["good"] for e in events if e["kind"] == kind] for kind in ("update", "link"))
-    told = {"update": True in update, "refusal": False in update, "lost link": False in link, "return": True in link}
-    missing = ", ".join(name for name, found in told.items() if not found)
-    return Check(claim, not missing, f"it does not tell of: {missing}" if missing else f"{len(events)} events")
+    missing = ", ".join(untold(events))
+    return Check(claim, not missing, f"it does not tell of: {missing}" if missing else f"{len(events)} events in it")
+
+
+def untold(events: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What a report's events should tell and do not: an update, a refusal, a lost link, and its return after that."""
+    story = [(event["kind"], event["good"], event["text"]) for event in events]
+    lost = [
+        place for place, (kind, good, text) in enumerate(story) if kind == "link" and not good and "-> down" in text
+    ]
+    told = {
+        "the update": any(kind == "update" and good for kind, good, _ in story),
+        "the refusal": any(kind == "update" and not good for kind, good, _ in story),
+        "the lost link": bool(lost),
+        "its return": any(
+            kind == "link" and good and "-> up" in text for kind, good, text in story[min(lost, default=0) :]
+        ),
+    }
+    return [name for name, found in told.items() if not found]
 
 
 def report_page(answer: Answer) -> Path | None:

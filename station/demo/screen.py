@@ -43,6 +43,10 @@ class Screen:
             elapsed_s = self._progress.tasks[0].elapsed or 0.0
             self._progress.update(self._bar, completed=min(elapsed_s, self._expected_s), description=one_line(look))
 
+    def title(self, text: str) -> None:
+        """What this is about."""
+        self._print(Text(text, style="bold"), 0)
+
     def act(self, title: str) -> None:
         """Begin a new act."""
         self._acts += 1

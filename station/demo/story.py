@@ -2,15 +2,15 @@
 
     take off, hold -> better network -> wrong network -> push -> cable pulled
 
-Each act records facts and gives the claims that are checked on them. An act that fails is played again only if the
-computer was seen not to run the processes on time (`station.demo.checks.disturbance`), and both are told.
+Each act records facts, and yields the claims checked on them as soon as they are known. An act that fails is played
+again only if the computer was seen not to run the processes on time (`station.demo.checks.disturbance`); both are told.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -39,6 +39,9 @@ PUSH_SEEN_S: Final = 1.2
 CABLE_S: Final = 1.0
 LOOK_S: Final = 0.1
 LOOK_CLOSELY_S: Final = 0.03
+
+
+Act = Callable[[], AsyncIterator[Check]]
 
 
 @dataclass(slots=True)
@@ -71,7 +74,7 @@ class Story:
         Raises:
             DemoError: a process ended, or the machine never gets going, so that there is nothing to show.
         """
-        acts: tuple[tuple[str, Callable[[], Awaitable[list[Check]]]], ...] = (
+        acts: tuple[tuple[str, Act], ...] = (
             ("A neural network holds two axes of an unstable machine, over Modbus TCP", self._hold),
             ("A better network takes over while it runs", self._update),
             ("A network of the wrong shape is refused", self._refuse),
@@ -83,23 +86,22 @@ class Story:
             self._screen.act(title)
             await self._attempt(act)
 
-    async def _attempt(self, act: Callable[[], Awaitable[list[Check]]]) -> None:
+    async def _attempt(self, act: Act) -> None:
         for left in reversed(range(TRIES)):
             before, known = await self._look(), len(self.record.intervals)
-            results = await act()
-            after = await self._look()
+            results = []
+            async for check in act():
+                self._screen.show(check)
+                results.append(check)
+            failed = next((check for check in results if not check.ok), None)
             silence = act != self._pull_cable and any(i.was_cut_off for i in self.record.intervals[known:])
-            excuse = checks.disturbance(before, after, silence)
-            failed = [check for check in results if not check.ok]
+            excuse = failed and checks.disturbance(before, await self._look(), silence)
             if not (failed and excuse and left):
                 break
-            words = f"not this time: {failed[0].claim}: {failed[0].evidence}; but the computer was busy ({excuse})"
-            self.record.retold.append(words)
-            self._screen.say(f"{words}; once more", "yellow")
+            self.record.retold.append(f"{failed.claim}: {failed.evidence}; {excuse}")
+            self._screen.say(f"but this computer was too busy for it ({excuse}): once more", "yellow")
             await self._until_whole(FIND_TOGETHER_S)
             await self._watch(SETTLE_S)
-        for check in results:
-            self._screen.show(check)
         self.record.claims += results
 
     # --- the acts -----------------------------------------------------------------------------------------------------
@@ -118,68 +120,62 @@ class Story:
         await self._watch(SETTLE_S)
         await self._mark("take-off")
 
-    async def _hold(self) -> list[Check]:
+    async def _hold(self) -> AsyncIterator[Check]:
         self._moment("held by the first network", await self._look())
         self._calm = await self._watch(MEASURE_S)
-        return [checks.both_axes_held(await self._mark("first network"))]
+        yield checks.both_axes_held(await self._mark("first network"))
 
-    async def _update(self) -> list[Check]:
+    async def _update(self) -> AsyncIterator[Check]:
         before = await self._look()
-        self._moment("better network", before)
         answer = await self._station.update(SLOT, self._better)
         after = await self._look()
-        accepted = Check("the new network is live", answer.code == ExitCode.OK, answer.text)
+        yield Check("the better network is live", answer.code == ExitCode.OK, answer.text)
+        if answer.code != ExitCode.OK:
+            return
+        self._moment("better network", after, at_ns=after.task(checks.POLICY_TASKS[0]).switched_ns)
+        yield checks.taken_at_one_tick(before, after)
+        yield checks.no_tick_missed(self._calm, before, after)
         await self._watch(SETTLE_S / 2)
         await self._mark("change-over")
         await self._watch(MEASURE_S)
         better = await self._mark("better network")
-        return [
-            accepted,
-            checks.taken_at_one_tick(before, after),
-            checks.no_tick_missed(self._calm, before, after),
-            checks.tracks_better(self.record.interval("first network"), better),
-        ]
+        yield checks.tracks_better(self.record.interval("first network"), better)
 
-    async def _refuse(self) -> list[Check]:
+    async def _refuse(self) -> AsyncIterator[Check]:
         before = await self._look()
-        self._moment("wrong network", before)
         answer = await self._station.update(SLOT, self._wrong)
         after = await self._look()
-        return [
-            checks.refused_with_reason(answer),
-            checks.unharmed(before, after, await self._mark("wrong network")),
-        ]
+        self._moment("wrong network refused", after)
+        yield checks.refused_with_reason(answer)
+        yield checks.unharmed(before, after, await self._mark("wrong network"))
 
-    async def _push(self) -> list[Check]:
+    async def _push(self) -> AsyncIterator[Check]:
         quiet = await self._until_quiet()
         await self._mark("before the push")
         await self._plant.ask(PUSH)
-        self._moment("push", quiet[-1])
+        self._moment("push", await self._look())
         after = await self._watch(PUSH_SEEN_S, LOOK_CLOSELY_S)
-        return [checks.push_seen(quiet, after, await self._mark("push"))]
+        yield checks.push_seen(quiet, after, await self._mark("push"))
 
-    async def _pull_cable(self) -> list[Check]:
+    async def _pull_cable(self) -> AsyncIterator[Check]:
         await self._mark("before the cut")
         before = await self._look()
         mute = Mute.of(await self._plant.ask(f"mute {CABLE_S}"))
         self._moment("cable pulled", before)
         during = await self._watch(CABLE_S, LOOK_CLOSELY_S)
         self._moment("cable back", during[-1])
+        yield checks.told_in_time(mute, before, during, TIMEOUT_S)
         back = await self._until_whole(checks.RECOVERY_S)
         after = back or await self._look()
-        cut = await self._mark("cut")
+        yield checks.safe_values_out(mute, before, after, TIMEOUT_S)
+        yield checks.braked_once(await self._mark("cut"))
+        yield checks.kept_ticking(before, after)
+        yield checks.recovered(mute, back)
         await self._watch(SETTLE_S)
         await self._mark("recovery")
         await self._watch(MEASURE_S / 2)
         again = await self._mark("after the cut")
-        return [
-            checks.told_in_time(mute, before, during, TIMEOUT_S),
-            checks.safe_values_out(mute, before, after, TIMEOUT_S),
-            checks.braked_once(cut),
-            checks.kept_ticking(before, after),
-            checks.recovered(mute, back),
-            checks.tracks_again(self.record.interval("better network"), again),
-        ]
+        yield checks.tracks_again(self.record.interval("better network"), again)
 
     # --- looking ------------------------------------------------------------------------------------------------------
 
@@ -222,5 +218,7 @@ class Story:
         self.record.intervals.append(interval)
         return interval
 
-    def _moment(self, text: str, look: Look) -> None:
-        self.record.moments.append(Moment(look.plant.time_s, text))
+    def _moment(self, text: str, look: Look, at_ns: int | None = None) -> None:
+        """Note what happened at `at_ns` (CLOCK_MONOTONIC), or at the look itself, by the plant's clock."""
+        since_s = 0.0 if at_ns is None else (look.answered_ns - at_ns) / 1e9
+        self.record.moments.append(Moment(look.plant.time_s - since_s, text))
