@@ -12,7 +12,7 @@ from rt_engine.lower import Buffer, Builder
 from rt_engine.ops.base import BOOL, FLOATS, INTEGERS, NUMBERS, Node, operator
 from rt_engine.ops.convert import converted
 from rt_engine.ops.linear import SUFFIX
-from rt_engine.ops.moves import reshaped, rows_and_inner
+from rt_engine.ops.moves import rows_and_inner
 
 _ARITHMETIC = {"Add": "add", "Sub": "sub", "Mul": "mul", "Div": "div", "PRelu": "prelu"}
 _COMPARE = {
@@ -28,6 +28,7 @@ _BITS = {"BitwiseAnd": "bit_and", "BitwiseOr": "bit_or", "BitwiseXor": "bit_xor"
 
 def broadcast(build: Builder, kernel: str, operands: Sequence[Buffer], out: Buffer, code: int | None = None) -> None:
     """Call an elementwise kernel on operands that broadcast to `out`; it may work in place."""
+    assert np.broadcast_shapes(out.shape, *(o.shape for o in operands)) == out.shape, "operators check their operands"
     if out.size == 0:
         return
     rows, inner, operands, strides = rows_and_inner(operands, out.shape, build)
@@ -48,21 +49,20 @@ def binary(node: Node, build: Builder, name: str, a: Buffer, b: Buffer, out: Buf
         broadcast(build, f"{name}_int", (a, b), out, CODE[a.dtype])
 
 
+def _broadcasts(a: tuple[int, ...], b: tuple[int, ...], to: tuple[int, ...]) -> bool:
+    try:
+        return np.broadcast_shapes(a, b) == to
+    except ValueError:
+        return False
+
+
 @operator(*_ARITHMETIC, since=7)
 def arithmetic(node: Node, build: Builder) -> None:
     """Two operands of one type; integers wrap around, an integer division by zero is a run-time status."""
     node.require_type(node.x, FLOATS if node.op_type == "PRelu" else NUMBERS)
-    slope = node.input(1)
-    if (
-        node.op_type == "PRelu"
-        and len(slope.shape) == 1
-        and len(node.x.shape) > 1
-        and slope.shape[0] != node.x.shape[-1]
-    ):
-        slope = reshaped(
-            build, slope, (*slope.shape, *(1,) * (len(node.x.shape) - 2))
-        )  # one per channel, as opset 7 had it
-    binary(node, build, _ARITHMETIC[node.op_type], node.x, slope, node.y)
+    a, b = node.x.shape, node.input(1).shape
+    node.require(_broadcasts(a, b, node.y.shape), f"shapes {list(a)} and {list(b)} do not broadcast to {list(node.y.shape)}")
+    binary(node, build, _ARITHMETIC[node.op_type], node.x, node.input(1), node.y)
 
 
 @operator("Pow", since=7)

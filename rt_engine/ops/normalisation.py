@@ -77,6 +77,7 @@ def batch_normalization(node: Node, build: Builder) -> None:
     node.require(
         not node.attr("training_mode", 0), "training mode is not supported", "export the model in evaluation mode"
     )
+    node.require(bool(node.attr("spatial", 1)), "spatial = 0 is not supported", "export it for opset 9 or newer")
     scale, shift, mean, variance = (
         node.constant(i, what).astype(np.float64) for i, what in enumerate(("scale", "B", "mean", "variance"), 1)
     )
