@@ -249,12 +249,15 @@ def demo(
         Path | None, typer.Option(help="Folder of what it leaves; by default a new one in reports.")
     ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port of the simulated machine; 0: a free one.")] = 0,
+    better: Annotated[
+        Path | None, typer.Option(metavar="MODEL.onnx", help="Network of the hot update; by default one of ours.")
+    ] = None,
 ) -> None:
     """Balance an unstable machine over Modbus, replace its network mid-run, pull its cable; check that all went well."""
-    from station.demo.demo import Options
+    from station.demo.demo import BETTER, Options
     from station.demo.demo import run as play
 
-    raise typer.Exit(play(Options(port=port, report=report)))
+    raise typer.Exit(play(Options(port=port, report=report, better=better or BETTER)))
 
 
 @app.command()
