@@ -24,6 +24,8 @@ ALARM_SCORE: Final = 2.0
 RECOVERY_S: Final = 3.0
 TOLD_LATE_S: Final = 0.02
 """The link's timeout runs from the last good exchange, which we do not see: one of its cycles, and a tick, and air."""
+AROUND_S: Final = 0.1
+AROUND_NS: Final = round(AROUND_S * 1e9)
 TICK_AIR_NS: Final = 20_000_000
 """A tick may be under way while we look."""
 SERVED_SHARE: Final = 0.8
@@ -106,16 +108,22 @@ def _tick_number(task: TaskView) -> int:
     return (task.switched_ns - task.first_due_ns) // task.cycle_ns
 
 
-def no_tick_missed(calm: Sequence[Look], before: Look, after: Look) -> Check:
-    """Around the update no more ticks were missed than in some equally long time without one: 0 on a quiet machine."""
-    window_ns = after.answered_ns - before.asked_ns
-    missed = after.missed - before.missed
-    usual = most_missed(calm, window_ns)
-    evidence = (
-        f"{missed} ticks missed in the {window_ns / 1e9:.1f} s around it; "
-        f"in {window_ns / 1e9:.1f} s without an update, up to {usual}"
-    )
-    return Check("no cycle was missed because of it", missed <= usual, evidence)
+def no_tick_missed(calm: Sequence[Look], looks: Sequence[Look], switched_ns: int) -> Check:
+    """From `AROUND_S` before the switch to as long after it no more ticks were missed than in some equally long time
+    without an update, but with as much other work: 0 on a quiet machine with real-time rights.
+
+    The update's own work, from file to live, takes a few hundredths of a second.
+    """
+    before = [look for look in looks if look.answered_ns <= switched_ns - AROUND_NS]
+    after = [look for look in looks if look.asked_ns >= switched_ns + AROUND_NS]
+    claim = "no cycle was missed because of it"
+    if not before or not after:
+        return Check(claim, False, "nobody looked before and after the switch")
+    window_ns = after[0].answered_ns - before[-1].asked_ns
+    missed, usual = after[0].missed - before[-1].missed, most_missed(calm, window_ns)
+    ms = window_ns // 1_000_000
+    evidence = f"{missed} ticks missed in the {ms} ms around the switch; in {ms} ms without one, up to {usual}"
+    return Check(claim, missed <= usual, evidence)
 
 
 def most_missed(calm: Sequence[Look], window_ns: int) -> int:

@@ -62,7 +62,7 @@ class PlantProcess:
         assert self._process.stdout is not None
         line = await self._process.stdout.readline()
         if not line:
-            raise DemoError(f"the plant process ended with exit code {await self._process.wait()}")
+            raise DemoError(f"the plant process ended with exit code {await self._process.wait()}; it says why above")
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             raise DemoError(f"the plant: {answer['error']}")
@@ -123,16 +123,14 @@ class StationProcess:
             await asyncio.sleep(0.01)
         raise DemoError(f"no task of the station ran within {START_S:g} s; it said:\n{self._last_words()}")
 
-    async def update(self, slot: str, model: Path) -> Answer:
-        """Run `rt-engine update SLOT MODEL`."""
-        process = await _spawn(
-            "station", "update", slot, str(model), "--socket", str(self.socket), stdout=PIPE, stderr=STDOUT
-        )
+    async def command(self, *words: str) -> Answer:
+        """Run a command of `rt-engine` on it, such as `update SLOT MODEL`."""
+        process = await _spawn("station", *words, "--socket", str(self.socket), stdout=PIPE, stderr=STDOUT)
         try:
-            words, _ = await process.communicate()
+            said, _ = await process.communicate()
         finally:
             await _end(process)
-        return Answer(process.returncode or 0, words.decode().strip())
+        return Answer(process.returncode or 0, said.decode().strip())
 
     async def stop(self) -> Answer:
         """End it as SIGTERM does (outputs safe, report written); gives its exit code and all that it said."""

@@ -17,7 +17,7 @@ from typing import Final
 
 from station.demo import checks
 from station.demo.checks import Check
-from station.demo.facts import Interval, Look, Mute, PlantView
+from station.demo.facts import Answer, Interval, Look, Mute, PlantView
 from station.demo.processes import DemoError, PlantProcess, StationProcess
 from station.demo.screen import Screen
 from station.demo.trajectory import Moment
@@ -38,7 +38,7 @@ PUSH: Final = "push x 5 0.2"
 PUSH_SEEN_S: Final = 1.2
 CABLE_S: Final = 1.0
 LOOK_S: Final = 0.1
-LOOK_CLOSELY_S: Final = 0.03
+LOOK_CLOSELY_S: Final = 0.04
 
 
 Act = Callable[[], AsyncIterator[Check]]
@@ -122,20 +122,18 @@ class Story:
 
     async def _hold(self) -> AsyncIterator[Check]:
         self._moment("held by the first network", await self._look())
-        self._calm = await self._watch(MEASURE_S)
+        _, self._calm = await self._watch_command(MEASURE_S, "status")  # the same work as an update, without one
         yield checks.both_axes_held(await self._mark("first network"))
 
     async def _update(self) -> AsyncIterator[Check]:
-        before = await self._look()
-        answer = await self._station.update(SLOT, self._better)
-        after = await self._look()
+        answer, looks = await self._watch_command(SETTLE_S, "update", SLOT, str(self._better))
         yield Check("the better network is live", answer.code == ExitCode.OK, answer.text)
         if answer.code != ExitCode.OK:
             return
-        self._moment("better network", after, at_ns=after.task(checks.POLICY_TASKS[0]).switched_ns)
-        yield checks.taken_at_one_tick(before, after)
-        yield checks.no_tick_missed(self._calm, before, after)
-        await self._watch(SETTLE_S / 2)
+        switched_ns = looks[-1].task(checks.POLICY_TASKS[0]).switched_ns
+        self._moment("better network", looks[-1], at_ns=switched_ns)
+        yield checks.taken_at_one_tick(looks[0], looks[-1])
+        yield checks.no_tick_missed(self._calm, looks, switched_ns)
         await self._mark("change-over")
         await self._watch(MEASURE_S)
         better = await self._mark("better network")
@@ -143,7 +141,7 @@ class Story:
 
     async def _refuse(self) -> AsyncIterator[Check]:
         before = await self._look()
-        answer = await self._station.update(SLOT, self._wrong)
+        answer = await self._station.command("update", SLOT, str(self._wrong))
         after = await self._look()
         self._moment("wrong network refused", after)
         yield checks.refused_with_reason(answer)
@@ -194,6 +192,14 @@ class Story:
             await asyncio.sleep(min(every_s, left_s))
             looks.append(await self._look())
         return looks
+
+    async def _watch_command(self, seconds: float, *words: str) -> tuple[Answer, list[Look]]:
+        """Run a command of `rt-engine`, looking closely meanwhile, and from its start on for so long at least."""
+        command = asyncio.create_task(self._station.command(*words))
+        looks = await self._watch(seconds, LOOK_CLOSELY_S)
+        while not command.done():
+            looks += await self._watch(2 * checks.AROUND_S, LOOK_CLOSELY_S)
+        return await command, looks
 
     async def _until_whole(self, patience_s: float) -> Look | None:
         """The first look at which station and plant run together; None when that takes too long."""

@@ -177,10 +177,18 @@ def test_not_taken_at_one_tick(after: Look) -> None:
     ],
 )
 def test_no_tick_missed(calm: list[int], missed: int, ok: bool) -> None:
-    """Of two equally long windows, that of the update may not miss more ticks than any without one."""
-    looks = [missing(1_000 + 500 * place, count) for place, count in enumerate(calm)]
-    before, after = missing(6_000, calm[-1]), missing(7_000, calm[-1] + missed)
-    assert checks.no_tick_missed(looks, before, after).ok is ok
+    """Of equally long windows (two steps of the looks), that of the switch may miss no more ticks than one without."""
+    looks = [missing(1_000 + 100 * place, count) for place, count in enumerate(calm)]
+    around = [missing(6_000, 0), missing(6_100, 1), missing(6_300, 1 + missed), missing(6_400, 90)]
+    assert checks.no_tick_missed(looks, around, 6_200 * MS).ok is ok
+
+
+def test_no_look_around_the_switch() -> None:
+    """Without a look well before and well after the switch nothing is proven."""
+    looks = [missing(6_000, 0), missing(6_200, 0), missing(6_400, 0)]
+    assert checks.no_tick_missed([], looks, 6_200 * MS).ok
+    assert not checks.no_tick_missed([], looks[1:], 6_200 * MS).ok
+    assert not checks.no_tick_missed([], looks[:-1], 6_200 * MS).ok
 
 
 def test_most_missed_keeps_to_the_window() -> None:
