@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fieldbus.ads_client import MOST_IN_A_SUM, VERSION, AdsClient, Item, SumRead, check_items, sum_write_head
 from fieldbus.codec import Codec, Field
-from fieldbus.errors import AddressError, ConfigurationError, ConnectionLostError
+from fieldbus.errors import AddressError, ConfigurationError, ConnectionLostError, RefusedError
 from fieldbus.link import Link
 from fieldbus.link_ports import Cells
 from fieldbus.tags import AdsAddress, Order, Tag
@@ -78,8 +78,14 @@ class AdsLink(Link):
                 self._check_version(group.read(self._client, inputs, deadline_ns))
 
     def _write(self, outputs: NDArray[np.float64], deadline_ns: int) -> None:
-        for group in self._out_groups:
-            group.write(self._client, outputs, deadline_ns)
+        refused: RefusedError | None = None
+        for group in self._out_groups:  # one that is refused must not keep the others at an old value
+            try:
+                group.write(self._client, outputs, deadline_ns)
+            except RefusedError as error:
+                refused = refused or error
+        if refused:
+            raise refused
 
     def _read_version(self, deadline_ns: int) -> bytes:
         """The symbol version; nothing if the device keeps none (not every ADS device is a PLC)."""

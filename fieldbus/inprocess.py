@@ -46,7 +46,7 @@ class InProcessLink(Link):
             first = self._in.cells.first[name]
             try:
                 inputs[first : first + tag.count] = answer[name]
-            except (KeyError, TypeError, ValueError) as error:
+            except (KeyError, TypeError, ValueError, OverflowError) as error:
                 wanted = "a number" if tag.count == 1 else f"{tag.count} numbers"
                 raise GarbageError(f"the device's answer must hold {wanted} for {name!r}: {error!r}") from None
 
@@ -62,5 +62,5 @@ class InProcessLink(Link):
             return self._device(values)
         except DeviceError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise RefusedError(f"the device raised {error!r}", code=0) from error

@@ -121,6 +121,12 @@ class Link(ABC):
         self._thread = threading.Thread(target=self._run, name=f"link-{self.name}", daemon=True)
         self._thread.start()
 
+    def ask_to_stop(self, safe: bool = True) -> None:
+        """Begin what `stop` ends; returns at once, so that several links can stop at the same time."""
+        if not self._stop.is_set():
+            self._safe_at_stop, self._safe_written = safe, False
+            self._stop.set()
+
     def stop(self, safe: bool = True) -> bool:
         """End the thread, after having written the safe values; gives whether the device confirmed them.
 
@@ -129,8 +135,7 @@ class Link(ABC):
         """
         if self._thread is None:
             return False
-        self._safe_at_stop, self._safe_written = safe, False
-        self._stop.set()
+        self.ask_to_stop(safe)
         self._thread.join(CONNECT_S + 4.0 * self.timeout_s)
         if self._thread.is_alive():
             self._failed("the device does not return: the link's thread cannot be stopped")
@@ -254,7 +259,7 @@ class Link(ABC):
             if not self._is_open:
                 self._connect(self.timeout_s)
             self._write(self._out.safe, time.monotonic_ns() + round(self.timeout_s * NS))
-        except DeviceError as error:
+        except Exception as error:  # also a mistake of ours: the answer is no, and the second attempt is still made
             self._failed(f"safe values not written: {type(error).__name__}: {error}")
             self._shut()
             return False
@@ -262,7 +267,11 @@ class Link(ABC):
 
     def _shut(self) -> None:
         self._is_open = False
-        self._close()
+        try:
+            self._close()
+        except Exception as error:  # the thread goes on: it has safe values to write, and a device to find again
+            log.exception("link %s: unexpected error", self.name)
+            self._failed(f"internal error, please report: {error!r}")
 
     def _failed(self, reason: str) -> None:
         self._errors += 1

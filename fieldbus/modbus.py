@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fieldbus.errors import RefusedError
+from fieldbus.errors import DeviceError, GarbageError, NoAnswerError, RefusedError
 from fieldbus.link import NS, Link
 from fieldbus.modbus_client import Client, RtuClient, TcpClient, TlsClient
 from fieldbus.modbus_plan import READ_WRITE, Request, pair, plan_reads, plan_writes
@@ -114,12 +114,31 @@ class ModbusLink(Link):
         self._client.close()
 
     def _exchange(self, outputs: NDArray[np.float64], inputs: NDArray[np.float64], deadline_ns: int) -> None:
-        for request in self.requests:
-            self._ask(request, outputs, inputs, deadline_ns)
+        self._ask_all(self.requests, outputs, inputs, deadline_ns)
 
     def _write(self, outputs: NDArray[np.float64], deadline_ns: int) -> None:
-        for request in self._write_requests:
-            self._ask(request, outputs, self._no_inputs, deadline_ns)
+        self._ask_all(self._write_requests, outputs, self._no_inputs, deadline_ns)
+
+    def _ask_all(
+        self,
+        requests: Sequence[Request],
+        outputs: NDArray[np.float64],
+        inputs: NDArray[np.float64],
+        deadline_ns: int,
+    ) -> None:
+        """Every request; a refusal is raised after the others: it must not keep other outputs at an old value.
+
+        On a line that loses frames, neither must an answer that did not come.
+        """
+        failed: DeviceError | None = None
+        passing = (RefusedError, NoAnswerError, GarbageError) if self.lossy else (RefusedError,)
+        for request in requests:
+            try:
+                self._ask(request, outputs, inputs, deadline_ns)
+            except passing as error:
+                failed = failed or error
+        if failed:
+            raise failed
 
     def _ask(
         self, request: Request, outputs: NDArray[np.float64], inputs: NDArray[np.float64], deadline_ns: int

@@ -58,6 +58,7 @@ def _integer(name: str, char: str, bits: int, signed: bool) -> NumberType:
     return NumberType(name, char, bits // 8, float(low), float(high))
 
 
+_MOST_ULPS = 64
 _FLOAT32_MAX = (2 - 2**-23) * 2.0**127
 _FLOAT64_MAX = math.nextafter(math.inf, 0.0)
 
@@ -196,6 +197,8 @@ class Tag:
 def _nearest_held(tag: Tag, raw: float) -> float:
     """The value of `raw`, moved by the few ulps that rounding costs, so that its way back stays in the range."""
     value = raw * tag.scale + tag.offset
-    while not tag.number.low <= tag.raw(value) <= tag.number.high:
+    for _ in range(_MOST_ULPS):
+        if tag.number.low <= tag.raw(value) <= tag.number.high:
+            return value
         value = math.nextafter(value, tag.offset)
-    return value
+    raise TagError(f"tag {tag.name!r}: scale {tag.scale:g} and offset {tag.offset:g} are too large for {tag.type}")

@@ -5,7 +5,10 @@ import struct
 import threading
 import time
 
-MODES = ("good", "garbage", "half", "silence", "exception", "write_exception", "cut", "drip", "short", "other_function")
+MODES = (
+    "good", "garbage", "half", "silence", "exception", "write_exception", "refuse_register_0", "cut", "drip", "short",
+    "other_function",
+)  # fmt: skip
 
 
 class Hostile:
@@ -71,6 +74,7 @@ class Hostile:
             "silence": b"",
             "exception": refused,
             "write_exception": refused if writing else good,
+            "refuse_register_0": refused if writing and body[:2] == b"\0\0" else good,
             "short": _frame(tid, unit, good[7:-1]),
             "other_function": _frame(tid, unit, bytes([4]) + good[8:]),
         }

@@ -33,7 +33,9 @@ def test_values_travel_both_ways() -> None:
         ({"x": "one", "v": [1, 2]}, "GarbageError: the device's answer must hold a number for 'x'"),
         ({"x": 1.0, "v": [1, 2, 3]}, "GarbageError: the device's answer must hold 2 numbers for 'v'"),
         (None, "GarbageError: the device's answer must hold a number for 'x'"),
+        ({"x": 10**400, "v": [1, 2]}, "GarbageError: the device's answer must hold a number for 'x'"),
         (ValueError("stuck"), "RefusedError: the device raised ValueError('stuck')"),
+        (SystemExit(3), "RefusedError: the device raised SystemExit(3)"),
         (ConnectionLostError("unplugged"), "ConnectionLostError: unplugged"),
     ],
 )
@@ -42,7 +44,7 @@ def test_a_failing_device_makes_its_subscribers_bad(answer: object, error: str) 
     broken = False
 
     def device(outputs: object) -> object:
-        if broken and isinstance(answer, Exception):
+        if broken and isinstance(answer, BaseException):
             raise answer
         return answer if broken else {"x": 1.0, "v": [1, 2]}
 

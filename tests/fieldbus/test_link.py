@@ -274,3 +274,32 @@ def test_channels_have_the_right_direction_and_one_writer() -> None:
     link.drive(image, ["u"], "one")
     with pytest.raises(ChannelError, match="output 'u' has two writers: 'one' and 'two'"):
         link.drive(image, ["u"], "two")
+
+
+def test_a_mistake_in_closing_does_not_end_the_thread() -> None:
+    """Closing raises something unforeseen: the link still finds the device again, and writes its safe values at stop."""
+
+    class Stubborn(Scripted):
+        def _close(self) -> None:
+            raise RuntimeError("cannot close")
+
+    link = Stubborn()
+    link.start()
+    assert link.wait_up(5.0)
+    link.fault = ConnectionLostError("cut")
+    wait_for(lambda: "cannot close" in link.status().last_error)
+    link.fault = None
+    assert link.wait_up(5.0)
+    assert link.stop() is True
+    assert link.written[-1] == -1.0
+
+
+def test_links_stop_at_the_same_time() -> None:
+    """Asked to stop, a link writes its safe values although nobody waits for it yet."""
+    link = Scripted()
+    link.start()
+    link.wait_up(5.0)
+    link.ask_to_stop()
+    wait_for(lambda: link.status().state == "stopped")
+    assert link.written[-1] == -1.0
+    assert link.stop() is True

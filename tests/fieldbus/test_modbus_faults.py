@@ -114,6 +114,25 @@ def test_stop_ends_with_the_safe_values() -> None:
         assert device.asked[-1] == (6, struct.pack(">HH", 0, 7))
 
 
+def test_a_refused_output_does_not_keep_the_others_from_their_safe_values() -> None:
+    """The device refuses register 0: register 50 still gets its new values, the safe one of a dead task, and at stop."""
+    tags = [*TAGS, Tag("v", "int16", "out", safe=9.0, address=ModbusAddress("holding", 50))]
+    with Hostile() as device:
+        link = ModbusLink("plc", tags, Tcp("127.0.0.1", device.port), 0.005, TIMEOUT_S, backoff_s=(0.01, 0.05))
+        v = link.drive(ProcessImage(), ["v"], "task")
+        link.start()
+        link.wait_up(5.0)
+        device.mode = "refuse_register_0"
+        wait_for(lambda: link.status().state == "degraded")
+        v.write([55.0])
+        wait_for(lambda: (6, struct.pack(">HH", 50, 55)) in device.asked)
+        device.asked.clear()
+        wait_for(lambda: (6, struct.pack(">HH", 50, 9)) in device.asked)  # the task wrote no more: too old
+        v.write([55.0])
+        assert link.stop() is False, "register 0 was not confirmed"
+        assert [body for function, body in device.asked if function == 6][-1] == struct.pack(">HH", 50, 9)
+
+
 def test_a_device_without_function_code_23_is_told_apart() -> None:
     """The error says which option to change."""
     with Hostile() as device:

@@ -71,3 +71,9 @@ def test_both_ends_of_a_type_survive_the_way_back(name: str, scale: float, offse
     low, high = tag.representable
     assert low < high
     assert all(TYPES[name].low <= tag.raw(value) <= TYPES[name].high for value in (low, high))
+
+
+def test_a_scale_beyond_all_numbers_is_refused_at_once() -> None:
+    """Where no value has a way back into the type, it says so; it does not search for one for ever."""
+    with pytest.raises(TagError, match="too large for int64"):
+        Tag("x", "int64", "out", scale=1e308, offset=1e308, safe=1e308)
