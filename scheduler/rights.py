@@ -54,6 +54,8 @@ def _attempt(name: str, action: Callable[[], None], why: str, how: str) -> Grant
         action()
     except OSError as error:
         return Grant(name, False, f"{error.strerror or error}; {why}", how)
+    except (OverflowError, ValueError) as error:  # a number that no system call takes
+        return Grant(name, False, f"{error}; {why}", how)
     return Grant(name, True, why)
 
 
@@ -112,8 +114,11 @@ def lock_memory() -> Grant:
 def _may_lock_without_limit() -> bool:
     if resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] == resource.RLIM_INFINITY:
         return True
-    status = Path("/proc/self/status").read_text()
-    effective = next(line for line in status.splitlines() if line.startswith("CapEff:"))
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:  # no /proc here
+        return False
+    effective = next((line for line in status.splitlines() if line.startswith("CapEff:")), "CapEff: 0")
     return bool(int(effective.split()[1], 16) >> _CAP_IPC_LOCK & 1)
 
 

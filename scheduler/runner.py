@@ -91,10 +91,13 @@ class TaskRunner:
         return self._thread is not None and self._thread.is_alive()
 
     def join(self, timeout_s: float) -> bool:
-        """Wait for the thread; True if it has ended."""
-        if self._thread is not None:
+        """Wait for the thread; True if it has ended, or was never had."""
+        if self._thread is not None and self._thread.is_alive():
             self._thread.join(timeout_s)
-        return not self.is_alive
+        if self.is_alive:
+            return False
+        self._pick_versions(False)
+        return True
 
     def revoke(self) -> bool:
         """Take the outputs from a task that hangs and make them safe; False if it writes just now, so does not hang."""

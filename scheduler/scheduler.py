@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 START_DELAY_NS = 5_000_000
 """From the moment when all threads are ready to tick 0."""
 STACK_BYTES = 1 << 20
+START_PATIENCE_S = 10.0
 STOP_PATIENCE_S = 1.0
 MAX_COMMON_PERIOD_NS = 1_000_000_000
 UPDATE_MARGIN_S = 0.005
@@ -82,22 +83,27 @@ class Scheduler:
             if runner.is_alive:
                 raise SchedulerError(f"the thread of task {name!r} has not ended: it hangs in its model or step")
         self._grants = (lock_memory(), self._latency.hold(), throttling())
-        ready = threading.Barrier(len(self._runners) + 1, action=self._begin)
-        try:
-            self._start_threads(ready.wait)
-        except RuntimeError as error:
-            ready.abort()
-            raise SchedulerError(f"the system gave no thread for a task: {error}; see 'ulimit -u'") from error
-        ready.wait()
+        ready = threading.Barrier(len(self._runners) + 1, action=self._begin, timeout=START_PATIENCE_S)
         self._running = True
         atexit.register(self.stop)
-        self._supervisor.start()
+        try:
+            self._start_threads(ready.wait)
+            ready.wait()
+            self._supervisor.start()
+        except BaseException as error:
+            ready.abort()
+            self.stop()  # what runs already, if anything
+            if isinstance(error, threading.BrokenBarrierError):
+                raise SchedulerError(f"a task's thread was not ready within {START_PATIENCE_S:g} s") from error
+            raise
 
     def _start_threads(self, ready: Callable[[], object]) -> None:
         previous = threading.stack_size(STACK_BYTES)
         try:
             for runner in self._runners.values():
                 runner.start(ready)
+        except RuntimeError as error:
+            raise SchedulerError(f"the system gave no thread for a task: {error}; see 'ulimit -u'") from error
         finally:
             threading.stack_size(previous)
 
@@ -107,18 +113,21 @@ class Scheduler:
             runner.set_epoch(self._epoch_ns)
 
     def stop(self) -> None:
-        """Stop every task; their outputs are safe when this returns, also those of a task that hangs."""
+        """Stop every task; their outputs are safe when this returns, also those of a task that hangs.
+
+        Interrupted (Ctrl-C), it can be called again, and is at the end of the process.
+        """
         if not self._running:
             return
-        self._running = False
-        atexit.unregister(self.stop)
-        self._supervisor.stop()
         for runner in self._runners.values():
             runner.tell(Control.STOP)
+        self._supervisor.stop()
         for runner in self._runners.values():
             if not runner.join(STOP_PATIENCE_S):
                 runner.revoke()
         self._latency.release()
+        self._running = False
+        atexit.unregister(self.stop)
 
     def close(self) -> None:
         """Stop, and give the contexts back to the model slots; this scheduler is not started again."""
@@ -188,10 +197,13 @@ class Scheduler:
     ) -> "UpdateResult":
         """Replace the model of a slot in all its tasks at one tick; returns when all have taken it.
 
+        A task may take `timeout_s` more than its period.
+
         Raises:
             InterfaceError, UpdateError: see `rt_engine.ModelSlot.update`.
         """
-        return slot.update(model, at=lambda: self.next_common_tick(slot, margin_s), timeout_s=timeout_s)
+        longest_s = max((r.task.period_s for r in self._runners.values() if r.slot is slot), default=0.0)
+        return slot.update(model, at=lambda: self.next_common_tick(slot, margin_s), timeout_s=timeout_s + longest_s)
 
 
 def _model_of(task: Task) -> "Model | None":

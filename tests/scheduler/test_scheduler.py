@@ -435,6 +435,52 @@ def test_stopping_a_scheduler_whose_task_hangs_leaves_it_safe() -> None:
 # --- the rest -------------------------------------------------------------------------------------------------------
 
 
+def test_an_interrupted_stop_has_told_the_tasks_and_can_be_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while stopping: the tasks end with safe outputs all the same, and another `stop` does the rest."""
+    t, _, y = task("t", scale(2))
+    scheduler = Scheduler([t])
+    scheduler.start()
+    wait_for(lambda: y.read().values[0] == 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(scheduler._supervisor, "stop", _interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            scheduler.stop()
+    wait_for(lambda: (y.read().values[0], y.read().quality) == (-1, Quality.BAD))
+    assert scheduler.is_running
+    scheduler.stop()
+    assert not scheduler.is_running
+
+
+def _interrupted() -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_thread_that_never_gets_ready_does_not_hang_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its start says so, the other tasks end, and all can be started again."""
+    a, _, _ = task("a", scale(1))
+    b, _, yb = task("b", scale(1))
+    scheduler = Scheduler([a, b])
+    with monkeypatch.context() as patch:
+        patch.setattr("scheduler.scheduler.START_PATIENCE_S", 0.3)
+        patch.setattr(scheduler._runners["a"], "_main", lambda ready: None)
+        with pytest.raises(SchedulerError, match="not ready within"):
+            scheduler.start()
+    assert not any(runner.is_alive for runner in scheduler._runners.values())
+    assert yb.read().counter == 0 or yb.read().quality == Quality.BAD
+    with scheduler:
+        wait_for(lambda: scheduler.stats()["b"].cycles > 0)
+
+
+def test_a_slow_task_has_its_period_to_take_an_update() -> None:
+    """The period is longer than the patience of the update: it waits for that tick."""
+    slot = rt_engine.ModelSlot(scale(2))
+    slow, _, y = task("slow", slot, period_s=0.5)
+    with Scheduler([slow]) as scheduler:
+        wait_for(lambda: y.read().values[0] == 2)
+        assert scheduler.update(slot, scale(3), timeout_s=0.05).version == 2
+        wait_for(lambda: y.read().values[0] == 3)
+
+
 def test_a_plain_model_is_shared_by_its_tasks() -> None:
     """Two tasks with the same model run one program, each in a context of its own."""
     model = scale(3)
