@@ -15,6 +15,7 @@ import os
 import socket
 import stat
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -28,6 +29,7 @@ FOLDER_MODE: Final = 0o700
 BODY_LIMIT: Final = 64 * 1024
 STATUS_TIMEOUT_S: Final = 5.0
 UPDATE_TIMEOUT_S: Final = 120.0
+SHUTDOWN_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +123,9 @@ class ControlServer:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._loop.call_soon_threadsafe(self._done.set)
-        self._thread.join()
+        with suppress(RuntimeError):  # the loop has ended already
+            self._loop.call_soon_threadsafe(self._done.set)
+        self._thread.join(2.0 * SHUTDOWN_S)  # no client keeps a station from its end
         self.path.unlink(missing_ok=True)
         os.close(self._lock)
 
@@ -142,7 +145,7 @@ class ControlServer:
                 web.post("/stop", self._post_stop),
             ]
         )
-        runner = web.AppRunner(app, access_log=None)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
         await runner.setup()
         await web.SockSite(runner, self._socket).start()
         await self._done.wait()

@@ -54,9 +54,15 @@ class Report:
         overruns = sum(task.overruns for task in self.snapshot.tasks)
         if cycles == 0:
             return "bad", "No task ran a single cycle"
+        hung = ", ".join(task.name for task in self.snapshot.tasks if task.is_hung)
+        if hung:
+            return "bad", f"Hung inside a cycle, outputs taken away and made safe: {hung}"
+        level: Literal["ok", "warn"] = "warn" if overruns else "ok"
+        sentence = f"All {cycles:,} cycles met their deadline"
         if overruns:
-            return "warn", f"{overruns:,} of {cycles:,} cycles ended after their deadline"
-        return "ok", f"All {cycles:,} cycles met their deadline"
+            sentence = f"{overruns:,} of {cycles:,} cycles ended after their deadline"
+        silent = ", ".join(link.name for link in self.snapshot.links if link.safe_confirmed is False)
+        return ("warn", f"{sentence}; safe values NOT confirmed by: {silent}") if silent else (level, sentence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +75,16 @@ class Written:
 
 
 def write_report(report: Report, folder: Path) -> Written:
-    """Write both files into `folder`, or into the system's folder for temporary files when that is not possible."""
+    """Write both files into `folder`, or into a new one for temporary files when that is not possible.
+
+    The new one is ours alone: a name that others can foresee could be theirs already, full of links to our files.
+    """
     warnings: list[str] = []
-    spare = Path(tempfile.gettempdir()) / "rt-engine-reports"
+    spare = Path(tempfile.gettempdir())
     for place in (folder, spare):
         try:
-            return Written(*_write_into(report, place), tuple(warnings))
+            mine = place if place is folder else Path(tempfile.mkdtemp(prefix="rt-engine-reports-", dir=spare))
+            return Written(*_write_into(report, mine), tuple(warnings))
         except OSError as error:
             warnings.append(f"the report could not be written to {place}: {error.strerror or error}")
     return Written(None, None, tuple(warnings))

@@ -16,6 +16,8 @@ from scheduler.stats import Latency
 class TaskView:
     """One task: what it is and how it runs. `note` says in words what a person should know (outputs safe, watchdog).
 
+    `is_hung`: it stopped ticking inside a cycle, and its outputs were taken from it.
+
     Ticks are CLOCK_MONOTONIC: `first_due_ns` the first, `due_ns` the next, `switched_ns` the first that the newest
     model version served (0: there was no update). `cycles + counters["missed"]` ticks have come since the first.
     """
@@ -33,11 +35,15 @@ class TaskView:
     first_due_ns: int
     due_ns: int
     switched_ns: int
+    is_hung: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class LinkView:
-    """One link: where it goes and how it does."""
+    """One link: where it goes and how it does.
+
+    `safe_confirmed`: did the device confirm its safe values at the end? None while it runs, or without outputs.
+    """
 
     name: str
     device: str
@@ -49,6 +55,7 @@ class LinkView:
     reconnects: int
     safe_writes: int
     last_error: str
+    safe_confirmed: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

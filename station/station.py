@@ -21,6 +21,7 @@ from typing import Final
 import rt_engine
 from fieldbus.link import Link
 from rt_engine.errors import EngineError
+from scheduler.errors import SchedulerError
 from scheduler.rights import Grant
 from scheduler.scheduler import Scheduler
 from scheduler.stats import Latency, TaskStats
@@ -39,8 +40,10 @@ from station.report import Event, EventKind, Report
 from station.snapshot import LinkView, Snapshot, TaskView
 
 WATCH_S: Final = 0.05
+VIEW_PATIENCE_S: Final = 1.0
 MAX_EVENTS: Final = 2000
 NS_PER_MS: Final = 1e6
+SIGNALLED: Final = 128  # plus the signal's number: how a shell tells of a process that a signal ended
 COUNTERS: Final = (
     "missed",
     "watchdog_trips",
@@ -69,9 +72,10 @@ class Station:
         self._scheduler = Scheduler(self._parts.tasks)
         self._model_files = {name: table.file for name, table in file.config.models.items()}
         self._seen = {name: link.status() for name, link in self._parts.links.items()}
+        self._confirmed: dict[str, bool] = {}
         self._events: deque[Event] = deque(maxlen=MAX_EVENTS)
         self._stop = threading.Event()
-        self._view_failed = False
+        self._view_failed = self._is_stopping = False
         self._started = datetime.now(UTC)
         self._begin_s = self._end_s = 0.0
 
@@ -84,34 +88,63 @@ class Station:
 
     def __enter__(self) -> Station:
         self._started, self._begin_s, self._end_s = datetime.now(UTC), time.monotonic(), 0.0
-        for link in self._parts.links.values():
-            link.start()
-        self._scheduler.start()
+        self._is_stopping = False
+        self._confirmed.clear()
+        try:
+            for link in self._parts.links.values():
+                link.start()
+            self._scheduler.start()
+        except BaseException:
+            self._make_safe()
+            raise
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        self._is_stopping = True  # before anything that could be interrupted
         self._watch_links()
-        self._scheduler.stop()
+        self._make_safe()
+        self._end_s = time.monotonic()
+
+    @property
+    def is_stopping(self) -> bool:
+        """Are outputs being made safe, or have been? That takes a bounded time, and should not be interrupted."""
+        return self._is_stopping
+
+    def _make_safe(self) -> None:
+        """Stop the tasks, then all links at the same time, so that one dead device does not keep the others waiting."""
+        self._is_stopping = True
+        try:
+            self._scheduler.stop()
+        finally:
+            for link in self._parts.links.values():
+                link.ask_to_stop()
+            self._stop_links()
+
+    def _stop_links(self) -> None:
         for name, link in self._parts.links.items():
             confirmed = link.stop(safe=True)
             if any(tag.direction == "out" for tag in link.tags):
+                self._confirmed[name] = confirmed
                 words = "confirmed by the device" if confirmed else "NOT confirmed by the device"
                 self._note(
                     "link", name, f"safe values written, {words}" if confirmed else f"safe values {words}", confirmed
                 )
-        self._end_s = time.monotonic()
 
     def run(self, view: View, seconds: float | None = None) -> None:
-        """Watch and show until `request_stop`, or until `seconds` have passed."""
+        """Watch and show until `request_stop`, or until `seconds` have passed.
+
+        What shows is a thread of its own: a terminal that takes no more text must not keep the station from stopping.
+        """
         until_s = time.monotonic() + seconds if seconds is not None else float("inf")
-        shown_s = 0.0
-        with view:
+        done = threading.Event()
+        shows = threading.Thread(target=self._show_until, args=(view, done), name="view", daemon=True)
+        shows.start()
+        try:
             while not self._stop.wait(WATCH_S) and time.monotonic() < until_s:
                 self._watch_links()
-                if time.monotonic() - shown_s >= REFRESH_S:
-                    shown_s = time.monotonic()
-                    self._show(view)
-            self._show(view)
+        finally:
+            done.set()
+            shows.join(VIEW_PATIENCE_S)
         self._stop.clear()
 
     def request_stop(self) -> None:
@@ -124,12 +157,14 @@ class Station:
         """Replace a model while its tasks run; they all take it at one tick. See `station.control.Controlled`."""
         if slot not in self._parts.slots:
             raise KeyError(unknown("model", slot, self._parts.slots))
+        if self._is_stopping:
+            raise RefusedError("the station is stopping: its tasks have ended")
         begin = time.monotonic_ns()
         table = self.file.config.models[slot]
         try:
             model = rt_engine.load(file, shapes=dict(table.shapes) or None)
             result = self._scheduler.update(self._parts.slots[slot], model)
-        except EngineError as error:
+        except (EngineError, SchedulerError) as error:
             self._note("update", slot, f"{file.name} refused: {error}", good=False)
             raise RefusedError(f"{file} is refused, the running model goes on: {error}") from error
         self._model_files[slot] = str(file)
@@ -172,14 +207,28 @@ class Station:
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
+    def _show_until(self, view: View, done: threading.Event) -> None:
+        """Show the newest state again and again. A screen or log that cannot be written does not stop the control."""
+        try:
+            with view:
+                self._show(view)
+                while not done.wait(REFRESH_S):
+                    self._show(view)
+                self._show(view)
+        except (OSError, ValueError) as error:
+            self._note_view(error)
+
     def _show(self, view: View) -> None:
-        """Show the newest state. A screen or log that cannot be written (disk full) does not stop the control."""
         try:
             view.show(self.snapshot())
-        except OSError as error:
-            if not self._view_failed:
-                self._note("station", "output", f"cannot be written, control goes on: {error.strerror}", good=False)
-            self._view_failed = True
+        except (OSError, ValueError) as error:  # a full disk; a character that the terminal does not have
+            self._note_view(error)
+
+    def _note_view(self, error: OSError | ValueError) -> None:
+        if not self._view_failed:
+            why = getattr(error, "strerror", None) or error
+            self._note("station", "output", f"cannot be written, control goes on: {why}", good=False)
+        self._view_failed = True
 
     def _task_pictures(self, name: str) -> tuple[Picture, ...]:
         wake_up, execution = self._scheduler.histograms(name)
@@ -205,6 +254,7 @@ class Station:
             first_due_ns=stats.first_due_ns,
             due_ns=stats.due_ns,
             switched_ns=stats.switched_ns,
+            is_hung=stats.status == TaskStatus.HUNG,
         )
 
     def _link_view(self, name: str, link: Link) -> LinkView:
@@ -220,6 +270,7 @@ class Station:
             reconnects=status.reconnects,
             safe_writes=status.safe_writes,
             last_error=status.last_error,
+            safe_confirmed=self._confirmed.get(name),
         )
 
     def _watch_links(self) -> None:
@@ -263,12 +314,22 @@ def _device(table: LinkTable) -> str:
 
 @contextmanager
 def stopped_by_signals(station: Station) -> Iterator[None]:
-    """SIGINT, SIGTERM and SIGHUP stop the station in order; a second one does as before. Main thread only."""
+    """SIGINT, SIGTERM and SIGHUP stop the station in order. Main thread only.
+
+    A second one ends at once whatever delays that, by `KeyboardInterrupt` (SIGINT) or `SystemExit`; outputs still go
+    safe. While they do, which takes a bounded time, signals are ignored: nothing may keep a device from its safe values.
+    """
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    asked = False
 
     def handle(number: int, _: FrameType | None) -> None:
+        nonlocal asked
+        if station.is_stopping:
+            return
+        if asked:
+            raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(SIGNALLED + number)
+        asked = True
         station.request_stop()
-        signal.signal(number, before[signal.Signals(number)])
 
     for number in before:
         signal.signal(number, handle)

@@ -5,6 +5,7 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -193,3 +194,19 @@ def test_a_strange_slot_name_is_refused_in_words(path):
     """A slot with a slash in its name reaches the station as it is."""
     with pytest.raises(RefusedError, match='no model "a/b"'):
         request_update(path, "a/b", Path("/x.onnx"))
+
+
+def test_clients_that_keep_their_connection_do_not_keep_the_station_from_its_end(station, path):
+    """Half a request on each of a hundred connections: others are answered, and closing takes seconds at most."""
+    with ControlServer(station, path):
+        slow = []
+        for _ in range(100):
+            client = socket.socket(socket.AF_UNIX)
+            client.connect(str(path))
+            client.sendall(b"POST /update/policy HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+            slow.append(client)
+        assert fetch_status(path).station == "cell"
+        begin = time.monotonic()
+    assert time.monotonic() - begin < 10, "aiohttp's own default is a minute"
+    for client in slow:
+        client.close()

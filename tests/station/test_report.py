@@ -4,6 +4,7 @@ import json
 import re
 import resource
 import tempfile
+from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 
@@ -120,7 +121,8 @@ def test_folder_not_writable(report, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "spare"))
     (tmp_path / "spare").mkdir()
     written = write_report(report, tmp_path / "file" / "reports")
-    assert written.page.parent == tmp_path / "spare" / "rt-engine-reports"
+    assert written.page.parent.parent == tmp_path / "spare"
+    assert written.page.parent.stat().st_mode & 0o077 == 0, "nobody else can have prepared it"
     assert written.page.exists()
     assert "could not be written" in written.warnings[0]
     assert str(tmp_path / "file") in written.warnings[0]
@@ -152,6 +154,23 @@ def test_disk_full(report, tmp_path, monkeypatch):
     assert written.page is None
     assert "File too large" in written.warnings[0]
     assert list((tmp_path / "reports").iterdir()) == []
+
+
+def test_a_hung_task_is_the_verdict(report):
+    """Cycles that met their deadline are no good news when the task then hung."""
+    task, *others = report.snapshot.tasks
+    tasks = (replace(task, is_hung=True), *others)
+    hung = replace(report, snapshot=replace(report.snapshot, tasks=tasks))
+    assert hung.verdict == ("bad", f"Hung inside a cycle, outputs taken away and made safe: {task.name}")
+
+
+def test_safe_values_that_a_device_did_not_confirm_are_in_the_verdict(report):
+    """Nobody reads "all good" when an actuator may still be on."""
+    link, *others = report.snapshot.links
+    links = (replace(link, safe_confirmed=False), *others)
+    level, words = replace(report, snapshot=replace(report.snapshot, links=links)).verdict
+    assert level == "warn"
+    assert words.endswith(f"; safe values NOT confirmed by: {link.name}")
 
 
 def test_spread():

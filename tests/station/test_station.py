@@ -195,3 +195,119 @@ def test_a_full_disk_behind_the_output_does_not_stop_the_control(station):
     assert received(station)[-1] == -1.0
     (event,) = [e for e in station.report().events if e.kind == "station"]
     assert event.text == "cannot be written, control goes on: No space left on device"
+
+
+def test_text_that_the_terminal_does_not_have_does_not_stop_the_control(station):
+    """A screen that refuses a character is no reason for the tasks to end."""
+
+    def refuses():
+        "\u2713".encode("ascii")
+
+    view = Recorder(refuses)
+    with station:
+        station.run(view, seconds=0.6)
+    assert len(view.snapshots) >= 2
+    assert any("cannot be written" in event.text for event in station.report().events)
+
+
+def test_a_terminal_that_blocks_does_not_keep_the_station_from_stopping(station):
+    """What shows hangs for ever: the request to stop is obeyed, outputs go safe."""
+    release = threading.Event()
+    view = Recorder(lambda: release.wait(60))
+    with station:
+        wait_for(lambda: received(station)[-1:] == [2.0])
+        threading.Timer(0.2, station.request_stop).start()
+        station.run(view, seconds=60)
+    assert not release.is_set()
+    assert received(station)[-1] == -1.0
+    release.set()
+
+
+@pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
+def test_a_second_signal_ends_what_delays_the_stop_and_outputs_go_safe(station, number, error):
+    """The main thread is held up: the second signal raises there, and on the way out the safe values are written."""
+
+    def twice():
+        for _ in range(2):
+            os.kill(os.getpid(), number)
+            wait_for(station._stop.is_set)
+
+    def held_up():
+        wait_for(lambda: received(station)[-1:] == [2.0])
+        threading.Thread(target=twice).start()
+        threading.Event().wait(60)
+
+    with stopped_by_signals(station):
+        with pytest.raises(error), station:
+            held_up()
+        assert received(station)[-1] == -1.0
+        os.kill(os.getpid(), number)  # while stopping, and after: ignored
+        assert station.is_stopping
+
+
+def test_a_signal_while_outputs_go_safe_changes_nothing(station, monkeypatch):
+    """Ctrl-C, impatiently, while the safe values are on their way: they still arrive, and are confirmed."""
+    link = station._parts.links["sim"]
+    stop = link.stop
+
+    def interrupted(safe=True):
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGINT)
+        return stop(safe)
+
+    monkeypatch.setattr(link, "stop", interrupted)
+    with stopped_by_signals(station), station:
+        wait_for(lambda: received(station)[-1:] == [2.0])
+    assert received(station)[-1] == -1.0
+    assert station.snapshot().links[0].safe_confirmed is True
+
+
+def test_a_start_that_fails_half_way_leaves_nothing_running(station, monkeypatch):
+    """The tasks cannot start: the links that run already are stopped, with safe values, and the error is told."""
+
+    def fails():
+        raise RuntimeError("no threads left")
+
+    monkeypatch.setattr(station._scheduler, "start", fails)
+    with pytest.raises(RuntimeError, match="no threads left"), station:
+        pass
+    assert station.snapshot().links[0].state == "stopped"
+    assert received(station)[-1] == -1.0
+
+
+def test_a_task_that_hangs_is_the_verdict_of_the_run(tmp_path):
+    """A step that never returns: outputs safe, the verdict names the task, although all its cycles were on time."""
+    path = write_station(tmp_path, STATION + 'step = "hang.py:hang"\nstep_state = 8\n')
+    (tmp_path / "hang.py").write_text(HANG)
+    station = Station(read_station(path))
+    with station:
+        wait_for(lambda: station.snapshot().tasks[0].is_hung)
+        wait_for(lambda: received(station)[-1] == -1.0)
+    assert station.report().verdict[0] == "bad"
+    assert station.report().verdict[1].endswith(": axis")
+
+
+HANG = """\
+from rt_native.lang import clock_gettime, export, load_i64, stack, store_i64
+
+
+@export
+def hang(inputs, n_in, outputs, n_out, state):
+    store_i64(state, load_i64(state) + 1)
+    time = stack(16)
+    clock_gettime(1, time)
+    until = load_i64(time) + 4
+    while load_i64(state) > 100 and load_i64(time) < until:
+        clock_gettime(1, time)
+    return 0
+"""
+
+
+def test_updates_that_nobody_can_take_are_refused(tmp_path):
+    """A model that no task runs, and a station that has stopped: refused with the reason, never said to be live."""
+    text = STATION.replace("[links.sim]", '[models.spare]\nfile = "mean.onnx"\n\n[links.sim]')
+    station = Station(read_station(write_station(tmp_path, text)))
+    with station, pytest.raises(RefusedError, match="no task of this scheduler runs the model slot 'spare'"):
+        station.update("spare", tmp_path / "twice.onnx")
+    with pytest.raises(RefusedError, match="the station is stopping"):
+        station.update("mean", tmp_path / "twice.onnx")
