@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from station.addresses import BIT_TABLES, LAST_REGISTER, WRITABLE_TABLES, Address, parse_address
-from station.config import AdsLink, InProcessLink, ModbusLink, StationConfig, TagTable
+from station.config import AdsLink, InProcessLink, ModbusLink, StationConfig, TagTable, TaskTable
 from station.durations import format_duration
 from station.findings import Finding, Step, unknown
 
@@ -227,6 +227,7 @@ def _ages(view: View) -> Iterator[Finding]:
             timeout, each = format_duration(link.timeout_ns), format_duration(link.cycle_ns)
             yield Finding(("links", name, "timeout"), f"{timeout} is shorter than two cycles of the link, each {each}")
     for name, task in view.config.tasks.items():
+        yield from _output_ages(view, name, task)
         max_age = task.guard.max_age_ns
         tags = [view.config.tags[entry.tag] for entry in task.inputs if entry.tag in view.config.tags]
         for link_name in sorted({view.link_of(tag) or "" for tag in tags} & set(view.config.links)):
@@ -237,6 +238,20 @@ def _ages(view: View) -> Iterator[Finding]:
                     f"{format_duration(max_age)} that an input may be old: inputs will be bad between two reads"
                 )
                 yield Finding(("tasks", name, "guard", "max_age"), message, "warning")
+
+
+def _output_ages(view: View, name: str, task: TaskTable) -> Iterator[Finding]:
+    """An output older than its link's timeout is sent as its safe value: a slow task's would flap between the two."""
+    tags = [view.config.tags[entry.tag] for entry in task.outputs if entry.tag in view.config.tags]
+    for link_name in sorted({view.link_of(tag) or "" for tag in tags} & set(view.config.links)):
+        link = view.config.links[link_name]
+        timeout = link.timeout_ns
+        if 2 * link.cycle_ns <= timeout <= task.cycle_ns:
+            message = (
+                f"{format_duration(task.cycle_ns)} is not shorter than the timeout of link {link_name}, "
+                f"{format_duration(timeout)}: between two cycles the outputs would go to their safe values"
+            )
+            yield Finding(("tasks", name, "cycle"), message)
 
 
 def _priorities(view: View) -> Iterator[Finding]:

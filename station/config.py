@@ -184,8 +184,8 @@ class InputTable(_Entry):
 
     scale: float = Field(default=1.0, description="element = value * scale + offset")
     offset: float = Field(default=0.0, description="element = value * scale + offset")
-    window: int = Field(default=1, ge=1, description="The last so many samples, oldest first.")
-    stride: int = Field(default=1, ge=1, description="Every so many cycles a sample enters the window.")
+    window: int = Field(default=1, ge=1, le=2**20, description="The last so many samples, oldest first.")
+    stride: int = Field(default=1, ge=1, le=2**16, description="Every so many cycles a sample enters the window.")
     spacing: int | None = Field(
         default=None, ge=1, description="Elements from one sample to the next; left out: they lie in a row."
     )
@@ -230,7 +230,7 @@ class TaskTable(_Table):
         alias="cycle", description="Cycle time; at least 50 us."
     )
     priority: int = Field(default=80, ge=1, le=99, description="SCHED_FIFO priority.")
-    cpu: int | None = Field(default=None, ge=0, description="Core that the task stays on; left out: any.")
+    cpu: int | None = Field(default=None, ge=0, le=4095, description="Core that the task stays on; left out: any.")
     overrun: Literal["skip", "hold", "safe"] = Field(
         default="skip",
         description="After a missed deadline: skip to the next tick, hold the outputs a cycle, or make them safe.",

@@ -6,6 +6,7 @@ import re
 from typing import Final
 
 NS_PER_UNIT: Final = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "min": 60_000_000_000}
+MAX_NS: Final = 1440 * NS_PER_UNIT["min"]
 PATTERN: Final = r"^\s*[0-9]+(\.[0-9]+)?\s*(ns|us|µs|ms|s|min)\s*$"
 
 _FORM: Final = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[a-zµ]+)")
@@ -21,7 +22,10 @@ def parse_duration(text: object) -> int:
     if match is None or match["unit"] not in NS_PER_UNIT:
         shown = f'"{text}"' if isinstance(text, str) else repr(text)
         raise ValueError(f'{shown} is no duration; write a number and a unit (ns, us, ms, s, min), for example "1 ms"')
-    ns = round(float(match["number"]) * NS_PER_UNIT[match["unit"]])
+    exact_ns = float(match["number"]) * NS_PER_UNIT[match["unit"]]
+    if exact_ns > MAX_NS:
+        raise ValueError("a duration is at most a day (1440 min)")
+    ns = round(exact_ns)
     if ns == 0:
         raise ValueError("a duration must be greater than zero")
     return ns

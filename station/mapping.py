@@ -90,11 +90,12 @@ class _Filling:
         if tensor not in self._specs:
             return self._fault(path, unknown(f"{self._kind} tensor", tensor, self._specs))
         first = entry.index if entry.index is not None else self._next_free(tensor)
-        elements = [first + sample * spacing + cell for sample in range(window) for cell in range(count)]
+        last = first + (window - 1) * spacing + count - 1
         owners, spec = self._owners[tensor], self._specs[tensor]
-        if max(elements) >= size(spec):
-            span = f"element {first}" if len(elements) == 1 else f"elements {first} to {max(elements)}"
+        if last >= size(spec):
+            span = f"element {first}" if last == first else f"elements {first} to {last}"
             return self._fault(path, f"tag {entry.tag} needs {span} of {spec}, which has {size(spec)}")
+        elements = [first + sample * spacing + cell for sample in range(window) for cell in range(count)]
         taken = [element for element in elements if element in owners]
         if taken and not self._shared:
             return self._fault(path, f"element {taken[0]} of {spec} is already filled by tag {owners[taken[0]]}")

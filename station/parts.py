@@ -302,12 +302,15 @@ def _device(table: InProcessLink, tags: Sequence[Tag], file: StationFile) -> Cal
 
 
 def load_function(source: Path, name: str) -> Callable[[Any], Any]:
-    """A function of a Python file; raises `OSError` when the file does not have it."""
+    """A function of a Python file; raises `OSError` when the file does not have it, or cannot be imported."""
     spec = importlib.util.spec_from_file_location(source.stem, source)
-    assert spec is not None
-    assert spec.loader is not None
+    if spec is None or spec.loader is None:
+        raise OSError(f"{source} is no Python file: its name must end in .py")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:  # whatever the user's file does
+        raise OSError(f"{source} cannot be imported: {error!r}") from error
     found = getattr(module, name, None)
     if not callable(found):
         raise OSError(f'{source} has no function "{name}"')

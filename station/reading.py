@@ -26,6 +26,7 @@ from station.findings import Finding, Step, dotted, nearest_name, unknown
 from station.locate import Lines
 
 _ROUNDS: Final = 5
+_LARGEST_BYTES: Final = 16 << 20
 _STAND_INS: Final[dict[str, Any]] = {"cycle": "1 s", "inputs": ["?"], "type": "in-process", "ams_net_id": "0.0.0.0.0.0"}
 _LINK_TYPES: Final = ("modbus-tcp", "modbus-tls", "modbus-rtu", "ads", "in-process")
 
@@ -86,7 +87,11 @@ def _problem(path: Path, lines: Lines, finding: Finding) -> Problem:
 
 def _read_toml(path: Path) -> tuple[dict[str, Any], Lines]:
     try:
-        text = path.read_bytes().decode("utf-8")
+        with path.open("rb") as file:
+            data = file.read(_LARGEST_BYTES + 1)
+        if len(data) > _LARGEST_BYTES:
+            raise StationFileError([Problem(path, 1, "", f"is larger than {_LARGEST_BYTES >> 20} MiB")])
+        text = data.decode("utf-8")
     except OSError as error:
         raise StationFileError([Problem(path, 1, "", f"cannot be read: {error.strerror}")]) from error
     except UnicodeDecodeError as error:
@@ -97,6 +102,10 @@ def _read_toml(path: Path) -> tuple[dict[str, Any], Lines]:
     except tomllib.TOMLDecodeError as error:
         message, line = _syntax_error(str(error), text)
         raise StationFileError([Problem(path, line, "", f"not TOML: {message}")]) from error
+    except RecursionError as error:
+        raise StationFileError([Problem(path, 1, "", "tables or arrays lie too deep in each other")]) from error
+    except ValueError as error:  # a number with thousands of digits
+        raise StationFileError([Problem(path, 1, "", f"a number cannot be read: {error}")]) from error
 
 
 def _syntax_error(message: str, text: str) -> tuple[str, int]:

@@ -21,6 +21,13 @@ def test_refused(text):
         parse_duration(text)
 
 
+@pytest.mark.parametrize("text", ["1441 min", "9" * 400 + " s"])
+def test_more_than_a_day_is_refused(text):
+    """Times beyond a day, and beyond all numbers, are a mistake."""
+    with pytest.raises(ValueError, match="at most a day"):
+        parse_duration(text)
+
+
 def test_zero_is_refused():
     """No cycle or timeout is zero."""
     with pytest.raises(ValueError, match="greater than zero"):

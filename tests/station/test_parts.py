@@ -1,5 +1,7 @@
 """Station files become the right objects; what does not fit is named with its line."""
 
+import re
+
 import pytest
 from stations import STATION, gemm, write_station
 
@@ -141,3 +143,26 @@ def test_shapes_bind_open_dimensions(tmp_path):
     gemm(tmp_path / "wide.onnx", 5)
     text = STATION.replace('"mean.onnx"', '"wide.onnx"\nshapes = { x = [1, 5] }').replace("b = {}", "b = { count = 4 }")
     assert parts(tmp_path, text).models["mean"].inputs[0].shape == (1, 5)
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "message"),
+    [
+        ("broken.py", "def device(:", "cannot be imported: SyntaxError"),
+        ("ends.py", "raise SystemExit(3)", r"cannot be imported: SystemExit\(3\)"),
+        ("text.txt", "hello", "its name must end in .py"),
+    ],
+)
+def test_a_device_file_that_cannot_be_imported(tmp_path, name, code, message):
+    """Whatever the user's file does when it is imported is a problem at the link's line."""
+    (tmp_path / name).write_text(code)
+    problem = fault(tmp_path, STATION.replace("device.py:", f"{name}:"))
+    assert re.search(message, problem.message)
+    assert problem.key == "links.sim"
+
+
+def test_a_window_longer_than_its_tensor_is_refused_at_once(tmp_path):
+    """Its elements are counted, not listed."""
+    wide = '{ tag = "a", window = 1_000_000, spacing = 1_000_000_000 }'
+    problem = fault(tmp_path, STATION.replace('inputs = ["a", "b"]', f"inputs = [{wide}]"))
+    assert "needs elements 0 to 999999000000000 of x" in problem.message

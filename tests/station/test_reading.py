@@ -111,6 +111,14 @@ CASES = {
     "step without function": ("outputs = [", 'step = "step.py"\noutputs = [', '"file.py:function"'),
     "step file missing": ("outputs = [", 'step = "step.py:f"\noutputs = [', "no such file"),
     "timeout below cycle": ('timeout = "50 ms"', 'timeout = "500 us"', "shorter than two cycles of the link"),
+    "slower than its output may be old": (
+        'cycle = "1 ms"\ninputs',
+        'cycle = "60 ms"\ninputs',
+        "60 ms is not shorter than the timeout of link plant, 50 ms",
+    ),
+    "endless window": ("scale = 0.1", "scale = 0.1, window = 1_000_000_000_000", "less than or equal to 1048576"),
+    "endless duration": ('timeout = "50 ms"', f'timeout = "{"9" * 400} s"', "at most a day"),
+    "no such core": ('cycle = "1 ms"\ninputs', 'cpu = 99_999\ncycle = "1 ms"\ninputs', "less than or equal to 4095"),
     "no tasks": (GOOD[GOOD.index("[tasks.axis]") :], "", "at least one [tasks.NAME]"),
     "not a table": ("[models.policy]\nfile = ", "[models]\npolicy = ", "must be a table"),
     "not TOML": ('name = "cell4"', "name = cell4", "not TOML"),
@@ -125,6 +133,23 @@ def test_one_fault(case, write):
     found = problems(write(text))
     assert [m for _, _, m in found if message in m], found
     assert len(found) == 1, found
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = " + "[" * 5000 + "]" * 5000, "too deep in each other"),
+        ("x = " + "{a=" * 3000 + "1" + "}" * 3000, "too deep in each other"),
+        ("x = " + "1" * 5000, "a number cannot be read"),
+        ("#" * (17 << 20), "larger than 16 MiB"),
+    ],
+    ids=["arrays", "tables", "number", "size"],
+)
+def test_hostile_text(text, message, write):
+    """What Python's own reader of TOML cannot take is a problem of the file too."""
+    ((line, _, said),) = problems(write(text))
+    assert line == 1
+    assert message in said
 
 
 def test_lines(write):
