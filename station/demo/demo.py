@@ -81,7 +81,8 @@ def build_libraries() -> None:
 async def _run(options: Options, screen: Screen) -> int:
     task = asyncio.current_task()
     assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C does
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     folder, warning = report_folder(options.report)
     socket = socket_path(f"demo-{os.getpid()}")
     try:

@@ -37,6 +37,8 @@ QUIET_PATIENCE_S: Final = 8.0
 PUSH: Final = "push x 5 0.2"
 PUSH_SEEN_S: Final = 1.2
 CABLE_S: Final = 1.0
+CUT: Final = "cut"
+"""The interval in which the cable is out: the only one in which silence is meant."""
 LOOK_S: Final = 0.1
 LOOK_CLOSELY_S: Final = 0.04
 
@@ -94,7 +96,7 @@ class Story:
                 self._screen.show(check)
                 results.append(check)
             failed = next((check for check in results if not check.ok), None)
-            silence = act != self._pull_cable and any(i.was_cut_off for i in self.record.intervals[known:])
+            silence = any(i.was_cut_off for i in self.record.intervals[known:] if i.name != CUT)
             excuse = failed and checks.disturbance(before, await self._look(), silence)
             if not (failed and excuse and left):
                 break
@@ -166,7 +168,7 @@ class Story:
         back = await self._until_whole(checks.RECOVERY_S)
         after = back or await self._look()
         yield checks.safe_values_out(mute, before, after, TIMEOUT_S)
-        yield checks.braked_once(await self._mark("cut"))
+        yield checks.braked_once(await self._mark(CUT))
         yield checks.kept_ticking(before, after)
         yield checks.recovered(mute, back)
         await self._watch(SETTLE_S)

@@ -151,10 +151,43 @@ def test_an_update_that_is_none(tmp_path: Path) -> None:
     assert "did NOT come true" in output
 
 
+NO_CUT = """
+import sys
+from pathlib import Path
+from station.demo import demo
+from station.demo.processes import PlantProcess
+
+honest = PlantProcess.ask
+
+async def ask(self, line):
+    if not line.startswith("mute"):
+        return await honest(self, line)
+    return await honest(self, "mute 0") | {"duration_s": 1.0}
+
+PlantProcess.ask = ask
+sys.exit(demo.run(demo.Options(report=Path(sys.argv[1]))))
+"""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_cable_that_is_not_pulled(tmp_path: Path) -> None:
+    """When the cable is only said to be pulled, what should follow from it is missed, claim by claim."""
+    command = [sys.executable, "-c", NO_CUT, str(tmp_path)]
+    environment = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, text=True, capture_output=True, timeout=200)
+    assert done.returncode == 1, done.stdout + done.stderr
+    failed = {c["claim"] for c in json.loads((tmp_path / "demo.json").read_text())["claims"] if not c["ok"]}
+    assert failed >= {
+        "the tasks knew at once that their inputs were bad",
+        "the tasks put out the safe value, 0 N",
+        "the plant braked each axis once",
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_stopped(tmp_path: Path, number: signal.Signals) -> None:
-    """Ctrl-C, or SIGTERM, in the middle: exit code 130, and neither plant nor station is left."""
+    """Ctrl-C, SIGTERM, or a terminal that is closed, in the middle: exit code 130, and neither plant nor station is left."""
     process = start(tmp_path)
     assert process.stdout is not None
     for line in process.stdout:
