@@ -16,8 +16,11 @@ PANEL: Final = 170
 GAP: Final = 26
 LEFT: Final = 56
 RIGHT: Final = 16
-TOP: Final = 76
+TOP: Final = 100
 BOTTOM: Final = 34
+LABEL_ROWS: Final = 4
+LABEL_HEIGHT: Final = 14
+LETTER: Final = 6.4  # width of a letter of a label, about
 STYLE: Final = (
     "text{font:12px system-ui,sans-serif;fill:#444}.title{font-size:15px;fill:#111}.reference{stroke:#d97706;"
     "stroke-width:1.4}.position{stroke:#1d4ed8;stroke-width:1.8}polyline{fill:none;stroke-linejoin:round}"
@@ -67,6 +70,7 @@ def trajectory_svg(history: Mapping[str, Any], moments: Sequence[Moment]) -> str
         f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>',
         f'<text class="title" x="{LEFT}" y="22">Position and reference of both axes, by the plant\'s own record</text>',
         *(part for axis, scale in zip(axes, scales, strict=True) for part in _panel(axis, scale, values)),
+        *_legend(),
         *_moments(scales[0], moments, height - BOTTOM),
         *_seconds(scales[0], height - BOTTOM),
         "</svg>",
@@ -110,14 +114,30 @@ def braked_times(times: Sequence[float], holds: Sequence[float]) -> list[tuple[f
 
 
 def _moments(scale: _Scale, moments: Sequence[Moment], ground: float) -> list[str]:
-    """A dashed line each; the labels take turns in three rows, so that neighbours do not cover each other."""
+    """A dashed line each; its words stand in the first row in which they do not cover those before."""
+    parts, free_from = [], [0.0] * LABEL_ROWS
+    for moment in moments:
+        x, width = scale.x(moment.time_s), LETTER * len(moment.text)
+        left = min(x + 4, WIDTH - width)
+        row = next((row for row in range(LABEL_ROWS) if left >= free_from[row]), LABEL_ROWS - 1)
+        free_from[row] = left + width + LETTER
+        y = 42 + LABEL_HEIGHT * row
+        parts.append(f'<line class="moment" x1="{x:.1f}" x2="{x:.1f}" y1="{y - 8}" y2="{ground}"/>')
+        parts.append(f'<text x="{left:.1f}" y="{y}">{escape(moment.text)}</text>')
+    return parts
+
+
+def _legend() -> list[str]:
+    """Which line is what, in the upper right corner."""
     parts = []
-    for place, moment in enumerate(moments):
-        x, row = scale.x(moment.time_s), 40 + 14 * (place % 3)
-        anchor = "end" if x > WIDTH * 0.85 else "start"
-        parts.append(f'<line class="moment" x1="{x:.1f}" x2="{x:.1f}" y1="{row - 8}" y2="{ground}"/>')
-        shift = -4 if anchor == "end" else 4
-        parts.append(f'<text x="{x + shift:.1f}" y="{row}" text-anchor="{anchor}">{escape(moment.text)}</text>')
+    for place, name in enumerate(("reference", "position", "braked")):
+        x = WIDTH - 250 + 88 * place
+        sample = (
+            f'<rect class="braked" x="{x}" y="12" width="18" height="12"/>'
+            if name == "braked"
+            else f'<path class="{name}" d="M{x} 18h18"/>'
+        )
+        parts.append(f'{sample}<text x="{x + 23}" y="22">{name}</text>')
     return parts
 
 

@@ -29,7 +29,7 @@ def test_lines_brakes_and_moments() -> None:
     svg = trajectory_svg(record, [Moment(0.0, "start"), Moment(0.5, "cut & <back>")])
     lines = elements(svg, "polyline", "position") + elements(svg, "polyline", "reference")
     assert [len((line.get("points") or "").split()) for line in lines] == [len(record["rows"])] * 4
-    assert len(elements(svg, "rect", "braked")) == 2
+    assert len(elements(svg, "rect", "braked")) == 2 + 1  # one is the legend's
     assert len(elements(svg, "line", "moment")) == 2
     assert "cut & <back>" in [text.text for text in ElementTree.fromstring(svg).iter(f"{SVG}text")]
 
@@ -51,3 +51,10 @@ def test_braked_times() -> None:
     """Each stretch with an engaged brake, with the times of its first and last row."""
     assert braked_times([0, 1, 2, 3, 4, 5], [0, 1, 1, 0, 3, 0]) == [(1, 2), (4, 4)]
     assert braked_times([0, 1], [0, 0]) == []
+
+
+def test_words_of_neighbours_do_not_cover_each_other() -> None:
+    """Moments shortly after one another have their words in rows of their own."""
+    svg = trajectory_svg(history(1.0), [Moment(0.1 + 0.01 * place, f"moment {place}") for place in range(4)])
+    texts = [text for text in ElementTree.fromstring(svg).iter(f"{SVG}text") if (text.text or "").startswith("moment")]
+    assert len({text.get("y") for text in texts}) == 4
