@@ -5,6 +5,7 @@ from pathlib import Path
 
 import onnx
 
+from rt_engine.errors import InvalidModelError
 from rt_engine.frontend import read
 from rt_engine.lower import lower
 from rt_engine.passes import run_passes
@@ -17,6 +18,14 @@ def compile_model(
     """Read -> passes -> lower -> plan and assemble. Raises what `rt_engine.load` documents."""
     name = str(source) if isinstance(source, str | Path) else "the model"
     model = read(source)
-    run_passes(model, dict(shapes or {}), name)
-    lowered = lower(model.graph, dict(model.opset_imports), name)
-    return assemble(lowered)
+    outputs = [str(v.name) for v in model.graph.outputs]
+    try:
+        run_passes(model, dict(shapes or {}), name)
+        return assemble(lower(model.graph, dict(model.opset_imports), name, outputs), name)
+    except _NONSENSE as error:
+        what = f"{type(error).__name__}: {error}"
+        raise InvalidModelError(f"{name} contradicts itself where ONNX's checker does not look: {what}") from error
+
+
+_NONSENSE = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, AssertionError, MemoryError)
+"""What code that trusts a checked model runs into when a hostile one got through the check."""

@@ -29,9 +29,9 @@ class Context:
         """Input name -> writable view."""
         self.outputs = MappingProxyType({p.spec.name: self._view(p) for p in program.outputs})
         """Output name -> view of the last result."""
-        self._tensors = Block(8 * max(1, len(self.inputs) + len(self.outputs)))
         addresses = [self._arena.address + p.offset for p in (*program.inputs, *program.outputs)]
-        self._tensors.view(np.int64, 0, max(len(addresses), 1))[: len(addresses)] = addresses
+        self._tensors = Block(8 * len(addresses))
+        self._tensors.view(np.int64, 0, len(addresses))[:] = addresses
         block: dict[str, int] = {
             "arena": self._arena.address,
             "records": program.records.ctypes.data,

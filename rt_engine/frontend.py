@@ -32,6 +32,7 @@ def read(source: str | Path | bytes | onnx.ModelProto) -> ir.Model:
         onnx.checker.check_model(proto)
     except (OSError, ValueError, onnx.checker.ValidationError) as error:
         raise InvalidModelError(f"{name} breaks ONNX's rules: {_first_lines(error)}") from error
+    _check_names_and_data(proto, name)
     try:
         return ir.from_proto(proto)
     except (ValueError, KeyError, TypeError, RuntimeError) as error:
@@ -104,6 +105,23 @@ def _check_external_data(proto: onnx.ModelProto, name: str, folder: Path | None)
             raise ModelFileError(
                 f"tensor '{tensor.name}' of {name} needs the file {location} beside the model; it is missing"
             )
+
+
+def _check_names_and_data(proto: onnx.ModelProto, name: str) -> None:
+    """What ONNX's checker lets pass: an output listed twice, a tensor whose data does not fill its shape."""
+    outputs = [o.name for o in proto.graph.output]
+    twice = sorted({o for o in outputs if outputs.count(o) > 1})
+    if twice:
+        raise InvalidModelError(f"{name} lists the outputs {twice} more than once; give each a name of its own")
+    for tensor in onnx.external_data_helper._get_all_tensors(proto):
+        try:
+            if min(tensor.dims, default=0) < 0:
+                raise ValueError("a dimension is negative")
+            onnx.numpy_helper.to_array(tensor)
+        except (ValueError, TypeError, KeyError) as error:
+            raise InvalidModelError(
+                f"the data of tensor '{tensor.name}' of {name} does not fit its type and shape {list(tensor.dims)}: {error}"
+            ) from error
 
 
 def _first_lines(error: BaseException) -> str:

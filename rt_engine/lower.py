@@ -172,8 +172,8 @@ class Lowered:
     outputs: tuple[Buffer, ...]
 
 
-def lower(graph: ir.Graph, opsets: dict[str, int], source: str) -> Lowered:
-    """Lower every node, in order.
+def lower(graph: ir.Graph, opsets: dict[str, int], source: str, names: Sequence[str]) -> Lowered:
+    """Lower every node, in order; `names` are those of the outputs, whatever passes made of their values.
 
     Raises:
         UnsupportedModelError: operators that cannot run a node, with all reasons.
@@ -201,8 +201,12 @@ def lower(graph: ir.Graph, opsets: dict[str, int], source: str) -> Lowered:
             reasons.append(Reason(node.name or node.op_type, node.op_type, refusal.why, refusal.help))
     if reasons:
         raise UnsupportedModelError(source, reasons)
-    outputs = [_own_output(build, of(v)) for v in graph.outputs]
+    outputs = [_own_output(build, of(v), name) for v, name in zip(graph.outputs, names, strict=True)]
     return Lowered(tuple(build.calls), tuple(build.nodes), tuple(buffers[v] for v in inputs), tuple(outputs))
+
+
+_DOES_NOT_FIT = (ValueError, TypeError, LookupError, ArithmeticError, AssertionError, AttributeError)
+"""What an operator runs into when a model gives it an attribute of a wrong kind or length that ONNX's checker let pass."""
 
 
 def lower_node(
@@ -218,14 +222,17 @@ def lower_node(
     if operator is None:
         raise Refusal(f"no operator for {node.domain or 'ai.onnx'}:{node.op_type} of opset {version}")
     build.nodes.append((node.name or f"{node.op_type}_{len(build.nodes)}", node.op_type))
-    operator.lower(Node(node, version, inputs, outputs), build)
+    try:
+        operator.lower(Node(node, version, inputs, outputs), build)
+    except _DOES_NOT_FIT as error:
+        raise Refusal(f"its inputs and attributes do not fit together: {error}", "export the model again") from error
 
 
-def _own_output(build: Builder, buffer: Buffer) -> Buffer:
+def _own_output(build: Builder, buffer: Buffer, name: str) -> Buffer:
     """An output that is an input or a constant needs memory of its own."""
     if buffer.storage.kind is Kind.OUTPUT:
-        return buffer
-    build.nodes.append((buffer.name, "Output"))
-    own = Buffer(buffer.name, buffer.dtype, buffer.shape, Storage(Kind.OUTPUT, buffer.nbytes))
+        return Buffer(name, buffer.dtype, buffer.shape, buffer.storage)
+    build.nodes.append((name, "Output"))
+    own = Buffer(name, buffer.dtype, buffer.shape, Storage(Kind.OUTPUT, buffer.nbytes))
     build.copy(own, buffer)
     return own

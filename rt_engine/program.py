@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rt_engine.errors import Reason, UnsupportedModelError
 from rt_engine.kernels.names import KERNEL_PREFIX
 from rt_engine.layout import RECORD
 from rt_engine.lower import Buffer, Kind, Lowered, Storage
@@ -101,10 +102,21 @@ class _Weights:
         return block
 
 
-def assemble(lowered: Lowered) -> Program:
-    """Lay out the memory and write the records."""
+MOST_ARENA_BYTES = 1 << 31
+"""A context that needs more memory is refused: no controller has it, a file can ask for it in a few bytes."""
+
+
+def assemble(lowered: Lowered, source: str) -> Program:
+    """Lay out the memory and write the records.
+
+    Raises:
+        UnsupportedModelError: a context would need more than `MOST_ARENA_BYTES`.
+    """
     ends = [b.storage for b in (*lowered.inputs, *lowered.outputs)]
     layout = plan(lowered.calls, ends)
+    if layout.nbytes > MOST_ARENA_BYTES:
+        why = f"a context needs {layout.nbytes:,} bytes, the most is {MOST_ARENA_BYTES:,}"
+        raise UnsupportedModelError(source, [Reason("the whole model", "memory", why, "check its shapes")])
     weights = _Weights()
     names = tuple(dict.fromkeys(c.kernel for c in lowered.calls))
     records = np.zeros(len(lowered.calls), RECORD)

@@ -7,6 +7,9 @@
                     size     k, n, k stride, n stride, batch, b batch stride, packed batch stride
 
 Strides are in elements. A batch repeats the product over matrices one stride apart.
+
+One row alone is stored in whole vectors, into the padding of `c`. With several rows or matrices nothing outside of `c` is
+written.
 """
 
 from typing import Any
@@ -130,7 +133,7 @@ def _make(vector: Vector, suffix: str, load: Any, store: Any, cast: Any) -> None
             while done < vectors:
                 width = min(PANEL, vectors - done)
                 at = BYTES * done
-                if m == 1:
+                if m == 1 and size(record, 6) == 1:
                     one_row(splits, width, a, b + at * k, BYTES * width, k, c + at, bias + at, low, high)
                 else:
                     many_rows(

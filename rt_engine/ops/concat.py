@@ -8,6 +8,10 @@ from rt_engine.ops.base import Node, operator
 
 def _blocks(build: Builder, source: Buffer, target: Buffer, outer: int, layout: tuple[int, int, int, int, int]) -> None:
     """Copy `outer` blocks; layout: block, source stride, target stride, source first, target first (in bytes)."""
+    block, strides, firsts = layout[0], layout[1:3], layout[3:]
+    for tensor, stride, first in zip((source, target), strides, firsts, strict=True):
+        if block < 0 or (outer and first + (outer - 1) * stride + block > tensor.nbytes):
+            raise ValueError(f"its parts do not add up to shape {list((target if tensor is target else source).shape)}")
     if outer and layout[0]:
         build.call("copy_blocks", (source, target), (outer, *layout))
 

@@ -27,8 +27,14 @@ _BITS = {"BitwiseAnd": "bit_and", "BitwiseOr": "bit_or", "BitwiseXor": "bit_xor"
 
 
 def broadcast(build: Builder, kernel: str, operands: Sequence[Buffer], out: Buffer, code: int | None = None) -> None:
-    """Call an elementwise kernel on operands that broadcast to `out`; it may work in place."""
-    assert np.broadcast_shapes(out.shape, *(o.shape for o in operands)) == out.shape, "operators check their operands"
+    """Call an elementwise kernel on operands that broadcast to `out`; it may work in place.
+
+    Raises:
+        ValueError: they do not broadcast to the shape of `out`.
+    """
+    shapes = [o.shape for o in operands]
+    if np.broadcast_shapes(out.shape, *shapes) != out.shape:
+        raise ValueError(f"shapes {', '.join(str(list(s)) for s in shapes)} do not broadcast to {list(out.shape)}")
     if out.size == 0:
         return
     rows, inner, operands, strides = rows_and_inner(operands, out.shape, build)
@@ -56,12 +62,20 @@ def _broadcasts(a: tuple[int, ...], b: tuple[int, ...], to: tuple[int, ...]) -> 
         return False
 
 
+def _bool_of_both(node: object, inputs: list[Buffer]) -> list[tuple[np.dtype, tuple[int, ...]]]:
+    if inputs[0].dtype != inputs[1].dtype:
+        raise ValueError(f"the operands have two types, {inputs[0].dtype} and {inputs[1].dtype}")
+    return [(BOOL, np.broadcast_shapes(inputs[0].shape, inputs[1].shape))]
+
+
 @operator(*_ARITHMETIC, since=7)
 def arithmetic(node: Node, build: Builder) -> None:
     """Two operands of one type; integers wrap around, an integer division by zero is a run-time status."""
     node.require_type(node.x, FLOATS if node.op_type == "PRelu" else NUMBERS)
     a, b = node.x.shape, node.input(1).shape
-    node.require(_broadcasts(a, b, node.y.shape), f"shapes {list(a)} and {list(b)} do not broadcast to {list(node.y.shape)}")
+    node.require(
+        _broadcasts(a, b, node.y.shape), f"shapes {list(a)} and {list(b)} do not broadcast to {list(node.y.shape)}"
+    )
     binary(node, build, _ARITHMETIC[node.op_type], node.x, node.input(1), node.y)
 
 
@@ -102,12 +116,14 @@ def variadic(node: Node, build: Builder) -> None:
         binary(node, build, name, total, other, out)
         total = out
     if node.op_type == "Mean":
-        binary(node, build, "div", total, build.constant(np.full(1, len(operands), total.dtype)), node.y)
+        binary(node, build, "div", total, build.constant(np.full((), len(operands), total.dtype)), node.y)
     elif len(operands) == 1:
         build.alias(node.y, total)
 
 
-@operator(*_COMPARE, since=7)
+@operator("LessOrEqual", "GreaterOrEqual", since=12, infer=_bool_of_both)  # ONNX has no inference for them before 16
+@operator("Equal", "Less", "Greater", since=7)
+@operator("LessOrEqual", "GreaterOrEqual", since=16)
 def compare(node: Node, build: Builder) -> None:
     """Two operands of one type give bool."""
     node.require(node.x.dtype != BOOL or node.op_type == "Equal", "bool has no order", "cast to int32")

@@ -10,7 +10,13 @@ from rt_engine.lower import Buffer, Builder
 
 
 def reshaped(build: Builder, x: Buffer, shape: Sequence[int]) -> Buffer:
-    """`x` with another shape, on the same memory."""
+    """`x` with another shape, on the same memory.
+
+    Raises:
+        ValueError: the shape has another number of elements.
+    """
+    if prod(shape) != x.size:
+        raise ValueError(f"shape {list(x.shape)} cannot be seen as {list(shape)}: another number of elements")
     return Buffer(x.name, x.dtype, tuple(int(d) for d in shape), x.storage)
 
 
@@ -27,13 +33,26 @@ def strided_copy(
     """Copy a block of `shape` between any strides (in elements) of two tensors of the same type."""
     if prod(shape) == 0:
         return
-    table = copy_table(shape, in_strides, out_strides or contiguous(shape))
+    out_strides = out_strides or contiguous(shape)
+    for tensor, strides, first in ((source, in_strides, in_first), (target, out_strides, out_first)):
+        _check_reach(tensor, shape, strides, first)
+    table = copy_table(shape, in_strides, out_strides)
     sizes = (len(table), in_first, out_first)
     build.call(f"copy_strided_{source.dtype.itemsize}", (source, target, build.constant(table)), sizes, writes=(1,))
 
 
+def _check_reach(tensor: Buffer, shape: Sequence[int], strides: Sequence[int], first: int) -> None:
+    """Raise ValueError if a block of `shape` at `first` reaches outside of the tensor."""
+    steps = [(size - 1) * stride for size, stride in zip(shape, strides, strict=True)]
+    low, high = first + sum(s for s in steps if s < 0), first + sum(s for s in steps if s > 0)
+    if low < 0 or high >= tensor.size:
+        raise ValueError(f"elements {low} to {high} of a tensor with {tensor.size} elements are asked for")
+
+
 def transposed(build: Builder, x: Buffer, perm: Sequence[int], out: Buffer | None = None) -> Buffer:
     """`x` with its axes in the order `perm`; a view where no element moves, unless `out` is given."""
+    if sorted(perm) != list(range(len(x.shape))):
+        raise ValueError(f"{list(perm)} is no order of {len(x.shape)} axes")
     shape = tuple(x.shape[p] for p in perm)
     moving = [p for p in perm if x.shape[p] != 1]
     if moving == sorted(moving):
@@ -54,8 +73,14 @@ SMALL = 1 << 16
 
 
 def broadcast_to(build: Builder, x: Buffer, shape: Sequence[int], out: Buffer | None = None) -> Buffer:
-    """`x` expanded to `shape` by ONNX's (NumPy's) rules; itself where it has that shape, unless `out` is given."""
+    """`x` expanded to `shape` by ONNX's (NumPy's) rules; itself where it has that shape, unless `out` is given.
+
+    Raises:
+        ValueError: it does not broadcast to that shape.
+    """
     shape = tuple(shape)
+    if np.broadcast_shapes(x.shape, shape) != shape:
+        raise ValueError(f"shape {list(x.shape)} does not broadcast to {list(shape)}")
     padded = (1,) * (len(shape) - len(x.shape)) + x.shape
     if padded == shape:
         view = reshaped(build, x, shape)

@@ -38,7 +38,8 @@ def softmax_of_matrix(node: Node, build: Builder) -> None:
     """Before opset 13: the tensor is seen as a matrix, split at the axis (1 by default)."""
     node.require_type(node.x, FLOATS)
     kernel = {"Softmax": "softmax", "LogSoftmax": "log_softmax"}[node.op_type] + f"_{SUFFIX[node.x.dtype]}"
-    axis = node.attr("axis", 1)
+    axis, rank = node.attr("axis", 1), len(node.x.shape)
+    node.require(-rank <= axis < max(rank, 1), f"axis {axis} of a tensor with {rank} dimensions", "correct the axis")
     length = prod(node.x.shape[axis:] if axis >= 0 else node.x.shape[len(node.x.shape) + axis :])
     if node.y.size:
         build.call(kernel, (node.x, node.y), (node.x.size // length, length), inplace=(0,))
@@ -49,11 +50,15 @@ def layer_normalization(node: Node, build: Builder) -> None:
     """Over the last axes, with scale and bias; mean and inverse deviation where they are wanted."""
     x, y = node.x, node.y
     node.require_type(x, FLOATS)
-    axis = node.attr("axis", -1) % len(x.shape)
-    length = prod(x.shape[axis:])
-    scale = _row(build, node.input(1), length)
+    axis, rank = node.attr("axis", -1), len(x.shape)
+    node.require(-rank <= axis < rank, f"axis {axis} of a tensor with {rank} dimensions", "correct the axis")
+    row = x.shape[axis % rank :]
+    length = prod(row)
+    if not x.size:
+        return
+    scale = _row(build, node.input(1), row)
     bias = node.optional(2)
-    shift = build.constant(np.zeros(length, x.dtype)) if bias is None else _row(build, bias, length)
+    shift = build.constant(np.zeros(length, x.dtype)) if bias is None else _row(build, bias, row)
     mean, deviation = (node.outputs[i] if len(node.outputs) > i else None for i in (1, 2))
     statistics = next((o.dtype for o in (mean, deviation) if o is not None), np.dtype(np.float32))
     writes = [3, *(i for i, o in ((4, mean), (5, deviation)) if o is not None)]
@@ -64,9 +69,9 @@ def layer_normalization(node: Node, build: Builder) -> None:
     )
 
 
-def _row(build: Builder, x: Buffer, length: int) -> Buffer:
-    """A scale or bias as one row."""
-    return reshaped(build, broadcast_to(build, x, (1, length) if x.size == 1 else x.shape), (length,))
+def _row(build: Builder, x: Buffer, row: tuple[int, ...]) -> Buffer:
+    """A scale or bias as one row; it broadcasts to the normalised axes."""
+    return reshaped(build, broadcast_to(build, x, row), (prod(row),))
 
 
 @operator("BatchNormalization", since=7)

@@ -36,6 +36,9 @@ def reduce(node: Node, build: Builder) -> None:
     rank = len(x.shape)
     reduced = sorted({a % rank for a in axes}) if axes else list(range(rank))
     x, outer, length, inner = grouped(build, x, reduced)
+    node.require(
+        outer * inner == y.size, f"its axes {axes} do not fit a tensor with {rank} dimensions", "correct the axes"
+    )
     if x.dtype in FLOATS:
         build.call(f"reduce_{_KERNEL[node.op_type]}_{SUFFIX[x.dtype]}", (x, y), (outer, length, inner))
         return
@@ -63,7 +66,8 @@ def grouped(build: Builder, x: Buffer, reduced: Sequence[int]) -> tuple[Buffer, 
 def arg(node: Node, build: Builder) -> None:
     """Index of the largest or smallest along one axis."""
     x, y = node.x, node.y
-    axis = node.attr("axis", 0) % len(x.shape)
+    axis = node.attr("axis", 0) % max(len(x.shape), 1)
+    node.require(bool(x.shape) and x.shape[axis] > 0, "there is no largest or smallest of nothing", "correct the axis")
     outer, length, inner = prod(x.shape[:axis]), x.shape[axis], prod(x.shape[axis + 1 :])
     name, last = node.op_type.lower(), int(node.attr("select_last_index", 0))
     if x.dtype in FLOATS:

@@ -27,12 +27,15 @@ def _slice(node: Node, build: Builder, starts: list[int], ends: list[int], axes:
     strides, first = list(contiguous(x.shape)), 0
     in_strides = list(strides)
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        where = range(x.shape[axis])[_clamped(start) : _clamped(end) : step]
+        where = _range(x.shape[axis], start, end, step)
+        node.require(
+            len(where) == y.shape[axis], f"its limits on axis {axis} are read in two ways", "give each axis once"
+        )
         in_strides[axis] = strides[axis] * step
         first += strides[axis] * (where.start if len(where) else 0)
     strided_copy(build, x, y, y.shape, in_strides, in_first=first)
 
 
-def _clamped(limit: int) -> int | None:
-    """ONNX writes "to the very end, backwards" as a number far below zero; Python says None."""
-    return None if limit <= -(1 << 31) else limit
+def _range(length: int, start: int, end: int, step: int) -> range:
+    """The indices of a slice. Backwards, ONNX lets a start before the first element be the first; Python has none then."""
+    return range(length)[max(start, -length) if step < 0 else start : end : step]

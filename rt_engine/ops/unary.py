@@ -10,6 +10,7 @@ from rt_engine.lower import Buffer, Builder
 from rt_engine.ops.base import FLOATS, INTEGERS, NUMBERS, RT_DOMAIN, Node, operator
 from rt_engine.ops.elementwise import binary
 from rt_engine.ops.linear import SUFFIX
+from rt_engine.ops.moves import reshaped
 
 _PLAIN = {
     "Sqrt": "sqrt",
@@ -118,7 +119,7 @@ def relu(node: Node, build: Builder) -> None:
         unary(build, "relu", node.x, node.y)
         return
     node.require_type(node.x, NUMBERS)
-    binary(node, build, "max", node.x, build.constant(np.zeros(1, node.x.dtype)), node.y)
+    binary(node, build, "max", node.x, build.constant(np.zeros((), node.x.dtype)), node.y)
 
 
 @operator("Clip", since=6)
@@ -126,14 +127,15 @@ def clip(node: Node, build: Builder) -> None:
     """Limit to [min, max]; limits are attributes (opset 6), constants, or computed."""
     x, y, low, high = node.x, node.y, node.optional(1), node.optional(2)
     node.require_type(x, NUMBERS)
+    for limit in (low, high):
+        node.require(limit is None or limit.size == 1, "a limit is not one number", "use Min and Max")
     known = all(limit is None or limit.value is not None for limit in (low, high))
     if x.dtype in FLOATS and known:
         bottom = float(low.value.item()) if low is not None and low.value is not None else float(node.attr("min", -inf))
         top = float(high.value.item()) if high is not None and high.value is not None else float(node.attr("max", inf))
-        if bottom <= top:  # ONNX: where they cross, everything is max
-            unary(build, "clip", x, y, (bottom, top))
-            return
-    limits = [("max", limit) for limit in (low,) if limit] + [("min", limit) for limit in (high,) if limit]
+        unary(build, "clip", x, y, (bottom, top))  # ONNX: where they cross, everything is max; so does the kernel
+        return
+    limits = [(name, reshaped(build, v, ())) for name, v in (("max", low), ("min", high)) if v is not None]
     for i, (name, limit) in enumerate(limits):
         out = y if i == len(limits) - 1 else build.temporary(x.dtype, x.shape)
         binary(node, build, name, x, limit, out)

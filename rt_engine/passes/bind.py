@@ -59,6 +59,8 @@ def _bind_rest(value: ir.Value, sizes: dict[str, int], source: str) -> None:
     shape: list[int] = []
     for i, dim in enumerate(value.shape):
         if isinstance(dim, int):
+            if dim < 0:
+                raise ShapeBindingError(f"dimension {i} of input '{value.name}' of {source} is {dim}; export it again")
             shape.append(dim)
         elif dim.value is not None and str(dim.value) in sizes:
             shape.append(sizes[str(dim.value)])

@@ -146,7 +146,9 @@ def _with_limits(graph: ir.Graph, node: ir.Node, user: ir.Node) -> ir.Node | Non
         limits = [constant(v) if v is not None else None for v in user.inputs[1:3]]
         if any(v is not None and constant(v) is None for v in user.inputs[1:3]):
             return None
-        values = [None if a is None else float(a) for a in limits] + [None, None]
+        if any(a is not None and a.size != 1 for a in limits):
+            return None
+        values = [None if a is None else float(a.item()) for a in limits] + [None, None]
         low = values[0] if values[0] is not None else float(_attr(user, "min", -np.inf))
         high = values[1] if values[1] is not None else float(_attr(user, "max", np.inf))
         if not low <= high:

@@ -20,6 +20,9 @@ from rt_engine.passes.setting import Setting, add_constant, constant
 _DATA_LIMIT = 4096
 """Constants with more elements do not matter to shape inference and are not shown to it."""
 
+MOST_FOLDED_BYTES = 1 << 29
+"""Constants that are computed at load are refused beyond this: a file of a few bytes can ask for any amount."""
+
 
 def specialise(setting: Setting) -> bool:
     """Infer every shape and type; fold constants.
@@ -34,10 +37,16 @@ def specialise(setting: Setting) -> bool:
     _refuse_unknown(setting)
     protos = [onnx.helper.make_opsetid(domain, version) for domain, version in opsets.items()]
     reasons: list[Reason] = []
+    folded = 0
     for node in list(graph):
         try:
             _infer(node, opsets, protos, setting.source)
             if _is_constant(node):
+                folded += sum(buffer_of(v, Kind.OUTPUT).nbytes for v in node.outputs)
+                if folded > MOST_FOLDED_BYTES:
+                    raise Refusal(
+                        f"constants of {folded:,} bytes; the most is {MOST_FOLDED_BYTES:,}", "check its shape"
+                    )
                 _fold(graph, node, opsets)
         except Refusal as refusal:
             reasons.append(Reason(node.name or node.op_type, node.op_type, refusal.why, refusal.help))
@@ -134,7 +143,10 @@ def _static(node: ir.Node, value: ir.Value, proto: onnx.TypeProto | None) -> tup
             "a real-time program needs static shapes; export with constant shapes",
         )
     dtype = onnx.helper.tensor_dtype_to_np_dtype(proto.tensor_type.elem_type)
-    return dtype, tuple(int(d.dim_value) for d in dims)
+    shape = tuple(int(d.dim_value) for d in dims)
+    if any(size < 0 for size in shape):
+        raise Refusal(f"the shape of its output '{value.name}' is {list(shape)}", "export it again")
+    return dtype, shape
 
 
 def _type_proto(value: ir.Value) -> onnx.TypeProto:
@@ -154,7 +166,7 @@ def _fold(graph: ir.Graph, node: ir.Node, opsets: dict[str, int]) -> None:
     inputs = tuple(None if v is None else buffer_of(v, Kind.TEMPORARY) for v in node.inputs)
     outputs = tuple(buffer_of(v, Kind.OUTPUT) for v in node.outputs)
     lower_node(node, opsets, build, inputs, outputs)
-    program = assemble(Lowered(tuple(build.calls), tuple(build.nodes), (), outputs))
+    program = assemble(Lowered(tuple(build.calls), tuple(build.nodes), (), outputs), node.op_type)
     context = Context(Executable(program))
     context.run()
     for value, array in zip(node.outputs, context.outputs.values(), strict=True):
