@@ -286,14 +286,18 @@ def schema(
 def _socket(station: str | None, socket: Path | None) -> Path:
     """The control socket meant by the options: given, of a station's file or name, or of the only station there is."""
     from station.control import only_socket, socket_path
+    from station.errors import NotRunningError
     from station.reading import read_name
 
     if socket is not None:
         return socket
-    if station is None and not Path(DEFAULT_FILE).exists():
-        return only_socket()
-    station = station or DEFAULT_FILE
-    return socket_path(read_name(Path(station)) if station.endswith(".toml") else station)
+    try:
+        if station is None and not Path(DEFAULT_FILE).exists():
+            return only_socket()
+        station = station or DEFAULT_FILE
+        return socket_path(read_name(Path(station)) if station.endswith(".toml") else station)
+    except OSError as error:  # no folder for sockets can be made, so no station has one there
+        raise NotRunningError(f"no station runs: {error}; is XDG_RUNTIME_DIR right?") from error
 
 
 def _print_problems(console: Console, problems: tuple[Problem, ...]) -> None:

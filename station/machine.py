@@ -44,7 +44,7 @@ class Machine:
     @property
     def cores(self) -> list[int]:
         """Cores that are online."""
-        return parse_cpus(self.read(f"{CPU_FOLDER}/online") or self.read(f"{CPU_FOLDER}/present") or "0")
+        return parse_cpus(self.read(f"{CPU_FOLDER}/online") or self.read(f"{CPU_FOLDER}/present") or "0") or [0]
 
     @property
     def isolated(self) -> list[int]:
@@ -87,6 +87,6 @@ class Machine:
 
 
 def parse_cpus(text: str) -> list[int]:
-    """`"0,2-4"` -> `[0, 2, 3, 4]`."""
-    ends = [part.partition("-") for part in text.split(",") if part.strip() and part.strip() != "(null)"]
-    return [cpu for low, _, high in ends for cpu in range(int(low), int(high or low) + 1)]
+    """`"0,2-4"` -> `[0, 2, 3, 4]`; what is no number or range is left out."""
+    ends = re.findall(r"(?:^|,)\s*(\d{1,5})(?:-(\d{1,5}))?(?=\s*(?:,|$))", text)
+    return [cpu for low, high in ends for cpu in range(int(low), int(high or low) + 1)]

@@ -351,5 +351,13 @@ PROBES: Final[tuple[Callable[[Machine], Iterator[Fact]], ...]] = (
 
 
 def examine(machine: Machine) -> list[Fact]:
-    """All facts of all probes."""
-    return [fact for probe in PROBES for fact in probe(machine)]
+    """All facts of all probes. A machine whose files a probe cannot make sense of is a fact too."""
+    return [fact for probe in PROBES for fact in _facts(probe, machine)]
+
+
+def _facts(probe: Callable[[Machine], Iterator[Fact]], machine: Machine) -> list[Fact]:
+    try:
+        return list(probe(machine))
+    except (ValueError, LookupError) as error:
+        name = probe.__name__.replace("_", " ")
+        return [Fact(name, "warn", "not understood", f"this system describes itself in an unknown way: {error}")]

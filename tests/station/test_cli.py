@@ -207,3 +207,9 @@ def test_run_without_a_place_for_the_socket(tmp_path):
     text = rt_engine("run", write_station(tmp_path), "--seconds", "0.2", "--socket", tmp_path / "none" / "x.sock")
     assert "warning: no control socket" in text
     assert "confirmed by the device" in text
+
+
+def test_no_place_for_any_socket(monkeypatch):
+    """Where no folder for sockets can be made, `status` says that no station runs, with the reason."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/proc")
+    assert "no station runs" in rt_engine("status", "--station", "bench", code=ExitCode.NOT_RUNNING)

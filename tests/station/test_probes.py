@@ -135,6 +135,24 @@ def test_a_machine_that_shows_nothing(tmp_path):
     assert all(fact.meaning for fact in probes.examine(Machine(tmp_path)))
 
 
+@pytest.mark.parametrize("text", ["", "x", "-1", "max max", "0-", ",,,", "9" * 50, "a:b:c\n1 2", "CPU0\n 0: 1 x\n"])
+def test_a_machine_that_talks_nonsense(tmp_path, text):
+    """Files with an unknown content make no probe fail: a report is written on every machine."""
+    for path in NONSENSE:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    assert all(fact.meaning for fact in probes.examine(Machine(tmp_path)))
+    assert Machine(tmp_path).cores == [0]
+
+
+NONSENSE = (
+    "proc/cmdline", "proc/cpuinfo", "proc/interrupts", "proc/self/limits", "proc/self/status", "proc/self/timerslack_ns",
+    "proc/swaps", "proc/sys/kernel/sched_rt_period_us", "proc/sys/kernel/sched_rt_runtime_us", "proc/version",
+    "sys/devices/system/clocksource/clocksource0/current_clocksource", "sys/devices/system/cpu/isolated",
+    "sys/devices/system/cpu/online", "sys/kernel/realtime",
+)  # fmt: skip
+
+
 def test_this_machine():
     """The probes run on the machine that the tests run on."""
     assert {"kernel", "SIMD"} <= {fact.name for fact in probes.examine(Machine())}
