@@ -70,7 +70,10 @@ def not_finite(task):  # type: ignore[no-untyped-def]
 
 @inline
 def limit(task, elapsed_ns):  # type: ignore[no-untyped-def]
-    """`raw` -> `last`, within low and high, and no further from the last value than `max_rate` allows. NaN passes."""
+    """`raw` -> `last`, within low and high, and no further from the last value than `max_rate` allows.
+
+    NaN passes; links send it as the safe value, so from there on the rate counts.
+    """
     stats = load_i64(task + _STATS)
     entry = load_i64(task + _OUTPUTS)
     for _ in range(load_i64(task + _OUTPUT_COUNT)):
@@ -82,6 +85,7 @@ def limit(task, elapsed_ns):  # type: ignore[no-untyped-def]
         )
         for i in range(load_i64(entry + _COUNT)):
             value, before = load_f64(raw + 8 * i), load_f64(last + 8 * i)
+            before = before if before == before else load_f64(entry + _SAFE_VALUE)
             if value < low or value > high:
                 value = low if value < low else high
                 add_to(stats + _CLAMPED, 1)

@@ -199,7 +199,10 @@ class OutputTable(_Entry):
     low: float | None = Field(default=None, description="Least value; left out: the tag's.")
     high: float | None = Field(default=None, description="Greatest value; left out: the tag's.")
     max_rate: float = Field(default=float("inf"), gt=0, description="Greatest change, in the tag's unit per second.")
-    safe: float | None = Field(default=None, description="Safe value; left out: the tag's.")
+    safe: float | None = Field(
+        default=None,
+        description="Safe value while the task ticks; left out: the tag's, which applies when the task has ended or hangs.",
+    )
 
 
 class GuardTable(_Table):

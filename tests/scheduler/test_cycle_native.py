@@ -448,6 +448,13 @@ def test_safe_is_immediate_and_the_way_back_is_limited() -> None:
     np.testing.assert_allclose(b.values(), [1, 2, 3, 0, 1])
 
 
+def test_the_way_back_from_a_nan_that_passed_is_limited() -> None:
+    """A link sends NaN as the safe value: from there on the rate applies, so the actuator does not jump."""
+    b = bench(output={"max_rate": 1000.0, "safe": 0.0}, guard=Guard(on_nan="pass"))
+    b.run(4, before=lambda k: b.put([10, math.nan, 10, 10][k]))
+    np.testing.assert_allclose(b.values(), [1, math.nan, 1, 2])
+
+
 # --- told from outside ----------------------------------------------------------------------------------------------
 
 
