@@ -2,8 +2,8 @@
 
 import onnx_ir as ir
 
-from rt_engine.errors import ShapeBindingError
-from rt_engine.passes.setting import Setting
+from rt_engine.errors import Reason, ShapeBindingError, UnsupportedModelError
+from rt_engine.passes.setting import Setting, is_absurd
 
 
 def bind_shapes(setting: Setting) -> bool:
@@ -33,7 +33,20 @@ def bind_shapes(setting: Setting) -> bool:
     for value in graph.inputs:
         if value.name not in setting.shapes:
             _bind_rest(value, sizes, setting.source)
+    for value in graph.inputs:
+        _check(value, setting.source)
     return True
+
+
+def _check(value: ir.Value, source: str) -> None:
+    """Numbers, and no more of them than a machine can hold."""
+    if value.dtype in (None, ir.DataType.STRING, ir.DataType.UNDEFINED):
+        why = f"the type of input '{value.name}' is {value.dtype}"
+        raise UnsupportedModelError(source, [Reason("the whole model", "input", why, "feed numbers or bool")])
+    if value.shape is not None and is_absurd(int(d) for d in value.shape):  # type: ignore[arg-type]  # static by now
+        raise ShapeBindingError(
+            f"input '{value.name}' of {source} has the shape {value.shape}, more than memory can hold"
+        )
 
 
 def _bind_given(value: ir.Value, shape: tuple[int, ...], sizes: dict[str, int], source: str) -> None:

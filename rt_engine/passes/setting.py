@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,11 @@ class Setting:
     def opsets(self) -> dict[str, int]:
         """Domain -> opset version."""
         return dict(self.model.opset_imports)
+
+
+def is_absurd(shape: Iterable[int]) -> bool:
+    """More elements than any machine has, even where another dimension is zero: NumPy cannot even make a view of it."""
+    return prod(max(size, 1) for size in shape) > 1 << 40
 
 
 def constant(value: ir.Value | None) -> NDArray[Any] | None:

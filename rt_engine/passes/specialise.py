@@ -15,7 +15,7 @@ from rt_engine.errors import InvalidModelError, Reason, UnsupportedModelError
 from rt_engine.lower import Builder, Kind, Lowered, buffer_of, lower_node
 from rt_engine.ops import find
 from rt_engine.ops.base import Operator, Refusal
-from rt_engine.passes.setting import Setting, add_constant, constant
+from rt_engine.passes.setting import Setting, add_constant, constant, is_absurd
 
 _DATA_LIMIT = 4096
 """Constants with more elements do not matter to shape inference and are not shown to it."""
@@ -144,7 +144,9 @@ def _static(node: ir.Node, value: ir.Value, proto: onnx.TypeProto | None) -> tup
         )
     dtype = onnx.helper.tensor_dtype_to_np_dtype(proto.tensor_type.elem_type)
     shape = tuple(int(d.dim_value) for d in dims)
-    if any(size < 0 for size in shape):
+    if dtype.hasobject:
+        raise Refusal("strings are not supported", "leave them out of the exported model")
+    if any(size < 0 for size in shape) or is_absurd(shape):
         raise Refusal(f"the shape of its output '{value.name}' is {list(shape)}", "export it again")
     return dtype, shape
 
