@@ -3,7 +3,6 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check
-export PIP_QUIET := 1
 
 .PHONY: demo test lint format bench install lock clean help
 
@@ -39,16 +38,18 @@ clean:           ## Remove the environment and what tools left
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks
 
 $(VENV)/bin/python:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version)'
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version)'
+	@echo "Making the virtual environment $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/run.done: requirements/run.txt pyproject.toml | $(VENV)/bin/python
 	@echo "Installing into $(VENV) ..."
-	$(PIP) install -r requirements/run.txt
-	$(PIP) install --no-deps -e .
+	@$(PIP) install -r requirements/run.txt
+	@$(PIP) install --quiet --no-deps -e .
 	@touch $@
+	@echo "Installed. To use the command rt-engine in this shell: . $(BIN)/activate"
 
 $(VENV)/%.done: requirements/%.txt $(VENV)/run.done
 	@echo "Installing requirements/$*.txt into $(VENV) ..."
-	$(PIP) install -r $<
+	@$(PIP) install -r $<
 	@touch $@

@@ -1,15 +1,27 @@
 """A context: the private memory in which one task runs a shared program."""
 
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from rt_engine.errors import RunError
+from rt_engine.errors import InputError, RunError
 from rt_engine.layout import ARENA_HEADER, BLOCK
 from rt_engine.program import Executable, Place
 from rt_native.memory import Block
+
+
+class Tensors(dict[str, NDArray[Any]]):
+    """Name -> view in the arena. Assigning to a name copies into its view; names cannot be added or removed."""
+
+    def __missing__(self, name: str) -> NDArray[Any]:
+        raise InputError(f"there is no tensor '{name}' here; there is {', '.join(map(repr, self)) or 'none'}")
+
+    def __setitem__(self, name: str, value: ArrayLike) -> None:
+        self[name][...] = value
+
+    def __delitem__(self, name: str) -> None:
+        raise TypeError("a context's tensors cannot be removed")
 
 
 class Context:
@@ -25,9 +37,9 @@ class Context:
         self._arena.view(ARENA_HEADER)["weights"] = program.weights.address
         self._block = Block(BLOCK.itemsize)
         self._fields = self._block.view(BLOCK)
-        self.inputs = MappingProxyType({p.spec.name: self._view(p) for p in program.inputs})
+        self.inputs = Tensors({p.spec.name: self._view(p) for p in program.inputs})
         """Input name -> writable view."""
-        self.outputs = MappingProxyType({p.spec.name: self._view(p) for p in program.outputs})
+        self.outputs = Tensors({p.spec.name: self._view(p) for p in program.outputs})
         """Output name -> view of the last result."""
         addresses = [self._arena.address + p.offset for p in (*program.inputs, *program.outputs)]
         self._tensors = Block(8 * len(addresses))
@@ -59,6 +71,10 @@ class Context:
         status = self._run(self.block_address)
         if status:
             raise RunError(status, self._executable.program.nodes[int(self._fields["node"][0])].name)
+
+    def __repr__(self) -> str:
+        ends = [", ".join(f"{n}: {v.dtype}{list(v.shape)}" for n, v in t.items()) for t in (self.inputs, self.outputs)]
+        return f"<Context ({ends[0]}) -> ({ends[1]})>"
 
     def measure(self, count: int) -> NDArray[np.int64]:
         """Nanoseconds of each of `count` runs in a row, timed in native code with CLOCK_MONOTONIC."""

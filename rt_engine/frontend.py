@@ -25,6 +25,7 @@ def read(source: str | Path | bytes | onnx.ModelProto) -> ir.Model:
     """
     name, folder, proto = _parse(source)
     _check_opset(proto, name)
+    _check_types(proto, name)
     _check_external_data(proto, name, folder)
     try:
         if folder is not None:
@@ -83,6 +84,24 @@ def _check_opset(proto: onnx.ModelProto, name: str) -> None:
             why = f"opset {entry.version} is not supported; {OLDEST_OPSET} to {newest} are"
             help = "export it for one of these, or convert it with onnx.version_converter"
             raise UnsupportedModelError(name, [Reason("the whole model", "opset", why, help)])
+
+
+def _check_types(proto: onnx.ModelProto, name: str) -> None:
+    """Every input and output is a tensor of numbers; sequences and maps have no place in a real-time program."""
+    made_by = {output: node for node in proto.graph.node for output in node.output}
+    reasons = []
+    for value in (*proto.graph.input, *proto.graph.output):
+        kind = value.type.WhichOneof("value")
+        if kind in (None, "tensor_type"):
+            continue
+        node = made_by.get(value.name)
+        operator = node.op_type if node is not None else "input"
+        help = "export the scores as a plain tensor"
+        if operator == "ZipMap":
+            help += ": skl2onnx.to_onnx(..., options={'zipmap': False})"
+        reasons.append(Reason(value.name, operator, f"it is a {str(kind).removesuffix('_type')}, not a tensor", help))
+    if reasons:
+        raise UnsupportedModelError(name, reasons)
 
 
 def _check_external_data(proto: onnx.ModelProto, name: str, folder: Path | None) -> None:

@@ -6,10 +6,12 @@
 Prints one line per compiled function (`done/total name`) for the progress bar of who started it.
 """
 
+import hashlib
 import json
 import multiprocessing
 import os
 import sys
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -110,19 +112,30 @@ def build(modules: list[str], target: Target, output: Path) -> None:
     exports = [e for m in modules for e in EXPORTS.get(m, ())]
     _STATE.update(exports=exports, target=target)
     whole: Any = None
-    with multiprocessing.get_context("fork").Pool(min(os.cpu_count() or 1, 4)) as pool:
-        for done, (name, result) in enumerate(pool.imap_unordered(_worker, range(len(exports))), 1):
+    # An executor, not a Pool: a worker that is killed (out of memory) ends the build instead of hanging it.
+    fork = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(min(os.cpu_count() or 1, 4), mp_context=fork) as pool:
+        jobs = [pool.submit(_worker, index) for index in range(len(exports))]
+        for done, job in enumerate(as_completed(jobs), 1):
+            name, result = job.result()
             if isinstance(result, str):
                 raise SystemExit(result)
             part = llvm.parse_bitcode(result)
             whole = part if whole is None else _linked(whole, part)
-            print(f"{done}/{len(exports)} {name}", flush=True)
-    # Written whole, then renamed: who reads never sees half a file.
-    partial = output.with_suffix(f".{os.getpid()}")
-    partial.write_bytes(_machine(target).emit_object(whole))
-    manifest = {e.name: e.nargs for e in exports}
-    output.with_suffix(".json").write_text(json.dumps({"exports": manifest, "lanes": target.lanes, "cpu": target.cpu}))
-    partial.replace(output)
+            print(f"{done}/{len(exports) + 1} {name}", flush=True)
+    data = _machine(target).emit_object(whole)
+    manifest = {
+        "exports": {e.name: e.nargs for e in exports},
+        "lanes": target.lanes,
+        "cpu": target.cpu,
+        "sha256": hashlib.sha256(data).hexdigest(),
+    }
+    for path, content in ((output, data), (output.with_suffix(".json"), json.dumps(manifest).encode())):
+        # Written whole, then renamed: who reads never sees half a file.
+        partial = output.with_suffix(f".{os.getpid()}")
+        partial.write_bytes(content)
+        partial.replace(path)
+    print(f"{len(exports) + 1}/{len(exports) + 1} object file", flush=True)
 
 
 def _linked(whole: Any, part: Any) -> Any:

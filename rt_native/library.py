@@ -109,8 +109,8 @@ class Library:
         return cache_folder() / f"{self.name}-{self.key}.o"
 
     def is_built(self) -> bool:
-        """Is the object for this source and machine in the cache?"""
-        return self.object_path.exists()
+        """Is the object for this source and machine in the cache? No, if the cache cannot be read."""
+        return os.access(self.object_path, os.R_OK)
 
     def build(self, progress: Progress | None = None) -> Path:
         """Build the object if it is not there; gives its path.
@@ -119,12 +119,12 @@ class Library:
             BuildError: the compiler failed, or the cache folder cannot be written.
         """
         path = self.object_path
-        if path.exists():
+        if self.is_built():
             return path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with _only_one(path.with_suffix(".lock")):
-                if not path.exists():
+                if not self.is_built():
                     self._compile(path, progress or _terminal_progress())
         except OSError as error:
             raise BuildError(
@@ -141,20 +141,22 @@ class Library:
         }
         command = [sys.executable, "-m", "rt_native.build"]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([p for p in sys.path if p])}
+        complaint = []
         with subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
         ) as process:
-            assert process.stdin and process.stdout and process.stderr
+            assert process.stdin and process.stdout
             process.stdin.write(json.dumps(job))
             process.stdin.close()
             for line in process.stdout:
                 match = re.match(r"(\d+)/(\d+) ", line)
                 if match:
                     progress(self.name, int(match[1]), int(match[2]))
-            complaint = process.stderr.read()
+                else:
+                    complaint.append(line)
         if process.returncode or not path.exists():
             raise BuildError(
-                f"the native library {self.name!r} could not be compiled for {self.target}:\n{complaint.strip()}"
+                f"the native library {self.name!r} could not be compiled for {self.target}:\n{''.join(complaint).strip()}"
             )
 
     def _load(self) -> Any:

@@ -205,3 +205,18 @@ def test_sub_graphs_are_refused():
     nodes = [helper.make_node("If", ["c"], ["y"], then_branch=branch, else_branch=branch, name="if")]
     with pytest.raises(UnsupportedModelError, match="If"):
         rt_engine.load(model(nodes, inputs=(("x", 1, [1, 4]), ("c", 9, []))))
+
+
+def test_a_map_is_no_output():
+    """scikit-learn's default export ends in ZipMap, a sequence of maps: refused, with the option that helps."""
+    graph = helper.make_graph(
+        [helper.make_node("ZipMap", ["x"], ["y"], domain="ai.onnx.ml", classlabels_int64s=[0, 1, 2, 3])],
+        "g",
+        [helper.make_tensor_value_info("x", 1, [1, 4])],
+        [],
+    )
+    kind = helper.make_map_type_proto(TensorProto.INT64, helper.make_tensor_type_proto(TensorProto.FLOAT, []))
+    graph.output.append(helper.make_value_info("y", helper.make_sequence_type_proto(kind)))
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 1)]
+    with pytest.raises(UnsupportedModelError, match="zipmap"):
+        rt_engine.load(helper.make_model(graph, opset_imports=opsets, ir_version=8))

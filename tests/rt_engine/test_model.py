@@ -39,6 +39,20 @@ def test_context_is_the_same_bits_as_run():
         assert context.outputs["y"].tobytes() == MODEL.run({"x": X})[0].tobytes()
 
 
+def test_a_wrong_name_lists_the_right_ones():
+    """Of a context's inputs and outputs; and assigning to a name copies into its view."""
+    context = MODEL.context()
+    view = context.inputs["x"]
+    with pytest.raises(InputError, match="'obs' here; there is 'x'"):
+        context.inputs["obs"]
+    with pytest.raises(InputError, match="'z' here; there is 'x'"):
+        context.inputs["z"] = X
+    context.inputs["x"] = X
+    assert context.inputs["x"] is view
+    assert np.array_equal(view, X)
+    assert repr(context) == "<Context (x: float32[1, 16]) -> (y: float32[1, 4])>"
+
+
 def test_inputs_keep_their_values():
     """Nothing in a program overwrites an input."""
     context = MODEL.context()
