@@ -252,7 +252,8 @@ class Link(ABC):
             self._safe_written = self._write_safe() or (was_open and self._write_safe())  # then on a new connection
         self._shut()
         self._in.publish(Quality.BAD)
-        self._enter("stopped")
+        if self._state[0] != "stopped":  # it is, when it was stopped before its thread began
+            self._enter("stopped")
 
     def _write_safe(self) -> bool:
         try:

@@ -164,7 +164,12 @@ class Station:
         try:
             model = rt_engine.load(file, shapes=dict(table.shapes) or None)
             result = self._scheduler.update(self._parts.slots[slot], model)
-        except (EngineError, SchedulerError) as error:
+        except (
+            EngineError,
+            SchedulerError,
+            OSError,
+            ValueError,
+        ) as error:  # the last two: a path that no file can have
             self._note("update", slot, f"{file.name} refused: {error}", good=False)
             raise RefusedError(f"{file} is refused, the running model goes on: {error}") from error
         self._model_files[slot] = str(file)

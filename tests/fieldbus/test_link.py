@@ -303,3 +303,15 @@ def test_links_stop_at_the_same_time() -> None:
     wait_for(lambda: link.status().state == "stopped")
     assert link.written[-1] == -1.0
     assert link.stop() is True
+
+
+def test_a_stop_before_the_thread_began_writes_the_safe_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Started and stopped at once: the device still hears the safe values, and the thread ends in order."""
+    link = Scripted()
+    monkeypatch.setattr(link._stop, "clear", lambda: None)
+    link._safe_at_stop = True
+    link._stop.set()
+    link.start()
+    wait_for(lambda: link.written == [-1.0])
+    assert link.stop() is True
+    assert link.status().state == "stopped"

@@ -57,13 +57,15 @@ def test_refused_update(station, tmp_path):
             station.update("mean", tmp_path / "wide.onnx")
         with pytest.raises(RefusedError, match="not an ONNX model"):
             station.update("mean", tmp_path / "device.py")
+        with pytest.raises(RefusedError, match="null byte"):
+            station.update("mean", tmp_path / "a\0b.onnx")
         with pytest.raises(KeyError, match='did you mean "mean"'):
             station.update("meen", tmp_path / "twice.onnx")
         cycles = station.snapshot().tasks[0].cycles
         wait_for(lambda: station.snapshot().tasks[0].cycles > cycles)
         assert received(station)[-1] == 2.0
         assert station.snapshot().tasks[0].model_version == 1
-    assert [event.good for event in station.report().events if event.kind == "update"] == [False, False]
+    assert [event.good for event in station.report().events if event.kind == "update"] == [False, False, False]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
