@@ -162,10 +162,20 @@ class Library:
     def _load(self) -> Any:
         with self._lock:
             if self._engine is None:
-                path = self.build()
-                self._exports = json.loads(path.with_suffix(".json").read_text())["exports"]
-                self._engine = _engine(path)
+                self._exports, data = self._whole_object()
+                self._engine = _engine(data)
         return self._engine
+
+    def _whole_object(self) -> tuple[dict[str, int], bytes]:
+        """Exports and object; built again where the files of the cache are damaged."""
+        path = self.build()
+        if (stored := _stored(path)) is None:
+            for damaged in (path, path.with_suffix(".json")):
+                damaged.unlink(missing_ok=True)
+            stored = _stored(self.build())
+        if stored is None:
+            raise BuildError(f"{path} was changed while it was loaded; start again")
+        return stored
 
     def address(self, name: str) -> int:
         """Address of an exported function, for other native code."""
@@ -197,7 +207,16 @@ def build_all(progress: Progress | None = None) -> list[Path]:
     return [library.build(progress) for library in list(Library._all)]
 
 
-def _engine(path: Path) -> Any:
+def _stored(path: Path) -> tuple[dict[str, int], bytes] | None:
+    """(exports, object) from the cache; None where they are missing or not what was written: LLVM would crash on them."""
+    try:
+        manifest, data = json.loads(path.with_suffix(".json").read_bytes()), path.read_bytes()
+        return (manifest["exports"], data) if manifest["sha256"] == hashlib.sha256(data).hexdigest() else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _engine(data: bytes) -> Any:
     """An execution engine that holds the object; symbols of libc are found in the process."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
@@ -206,7 +225,7 @@ def _engine(path: Path) -> Any:
     module.triple = llvm.get_process_triple()
     machine = llvm.Target.from_triple(module.triple).create_target_machine()
     engine = llvm.create_mcjit_compiler(module, machine)
-    engine.add_object_file(llvm.ObjectFileRef.from_data(path.read_bytes()))
+    engine.add_object_file(llvm.ObjectFileRef.from_data(data))
     engine.finalize_object()
     return engine
 

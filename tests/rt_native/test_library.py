@@ -74,6 +74,18 @@ def test_a_changed_helper_rebuilds(library):
     assert library(helper=HELPER.replace("2 * x", "3 * x")).key != before
 
 
+@pytest.mark.parametrize("suffix", [".o", ".json"])
+@pytest.mark.parametrize("damage", [None, b"", b"[]", b"\x7fELF half a file"])
+def test_a_damaged_cache_is_built_again(library, suffix, damage):
+    """A file of the cache that is missing, cut or overwritten is built again; LLVM never sees it."""
+    broken = library().build().with_suffix(suffix)
+    if damage is None:
+        broken.unlink()
+    else:
+        broken.write_bytes(damage)
+    assert library().function("answer")(20) == 41
+
+
 def test_unknown_name_says_what_there_is(library):
     """The error lists the exports."""
     with pytest.raises(KeyError, match="answer"):
