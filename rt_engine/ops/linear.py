@@ -63,8 +63,17 @@ def product(
     batch: tuple[int, int, int, int] = (1, 0, 0, 0),
     limits: tuple[float, float] = (-inf, inf),
 ) -> None:
-    """Call the product kernel: out[m, n] = clip(bias + a[m, k] @ packed[k, n]), `batch` times (count and three strides)."""
+    """Call the product kernel: out[m, n] = clip(bias + a[m, k] @ packed[k, n]), `batch` times (count and three strides).
+
+    Raises:
+        ValueError: an operand has another number of elements.
+    """
     m, k, n = mkn
+    count, a_stride, packed_stride, _ = batch
+    columns = packed_columns(n, a.dtype)
+    wanted = ((count if a_stride else 1) * m * k, (count if packed_stride else 1) * k * columns, columns, count * m * n)
+    if any(o.size != size for o, size in zip((a, packed, bias, out), wanted, strict=True)):
+        raise ValueError(f"[{m}, {k}] @ [{k}, {n}], {count} times, does not give {list(out.shape)} of {list(a.shape)}")
     sizes = (m, k, n, k, splits(m, n, a.dtype), n, *batch)
     build.call(f"gemm_{SUFFIX[a.dtype]}", (a, packed, bias, out), sizes, limits, macs=m * k * n * batch[0])
 
@@ -96,6 +105,8 @@ def _run_time_product(
     (m, k, n), (count, a_stride, b_stride) = mkn, batch
     size = k * packed_columns(n, a.dtype)
     repeats = count if b_stride else 1
+    if b.size != repeats * k * n:
+        raise ValueError(f"a right side of shape {list(b.shape)} is not {repeats} times [{k}, {n}]")
     packed = build.temporary(a.dtype, (repeats * size,))
     sizes = (k, n, *b_strides, repeats, b_stride, size)
     build.call(f"pack_{SUFFIX[a.dtype]}", (b, packed), sizes)

@@ -69,6 +69,7 @@ def arg(node: Node, build: Builder) -> None:
     axis = node.attr("axis", 0) % max(len(x.shape), 1)
     node.require(bool(x.shape) and x.shape[axis] > 0, "there is no largest or smallest of nothing", "correct the axis")
     outer, length, inner = prod(x.shape[:axis]), x.shape[axis], prod(x.shape[axis + 1 :])
+    node.require(outer * inner == y.size, f"axis {axis} does not give {list(y.shape)}", "correct the axis")
     name, last = node.op_type.lower(), int(node.attr("select_last_index", 0))
     if x.dtype in FLOATS:
         build.call(f"{name}_{SUFFIX[x.dtype]}", (x, y), (outer, length, inner, last))

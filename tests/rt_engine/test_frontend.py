@@ -220,3 +220,103 @@ def test_a_map_is_no_output():
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 1)]
     with pytest.raises(UnsupportedModelError, match="zipmap"):
         rt_engine.load(helper.make_model(graph, opset_imports=opsets, ir_version=8))
+
+
+def _one(operator, constants=(), output=(4, 4), opset=13, shape=(4, 4), **attributes):
+    """A model of one node on x, with constants as further inputs."""
+    names = [f"c{i}" for i in range(len(constants))]
+    graph = helper.make_graph(
+        [helper.make_node(operator, ["x", *names], ["y"], **attributes)],
+        "one",
+        [helper.make_tensor_value_info("x", 1, shape)],
+        [helper.make_tensor_value_info("y", 1, output)],
+        [numpy_helper.from_array(np.asarray(c), n) for n, c in zip(names, constants, strict=True)],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+
+
+_W, _LONG = np.ones((4, 4), np.float32), np.int64
+_MISFITS = {
+    "bias of another width": _one("Gemm", (_W, np.ones(3, np.float32))),
+    "bias of rank 3": _one("Gemm", (_W, np.ones((2, 4, 4), np.float32))),
+    "transA that is no integer": _one(
+        "Gemm", (np.ones((33, 8), np.float32),), (0, 33), shape=(0, 8), transA=1.5, transB=1
+    ),
+    "scale of another width": _one("LayerNormalization", (np.ones(3, np.float32),), opset=17),
+    "axis that is not there": _one("LayerNormalization", (np.ones(4, np.float32),), opset=17, axis=5),
+    "reshape to more elements": _one("Reshape", (np.array([8, 4], _LONG),), output=(8, 4)),
+    "reshape to 16 TiB": _one("Reshape", (np.array([1 << 40, 4], _LONG),), output=(8, 4)),
+    "parts beyond the end": _one("Split", (np.array([7, -3], _LONG),), output=(7, 4)),
+    "limit that is a list": _one("Clip", (np.ones(4, np.float32),)),
+    "axis twice": _one("Transpose", perm=[0]),
+    "largest of nothing": _one("ArgMax", output=(1, 4), shape=(0, 4)),
+}
+
+
+@pytest.mark.parametrize("what", _MISFITS)
+def test_parts_that_do_not_fit_are_refused(what):
+    """ONNX's checker lets these pass; a kernel would read or write outside of its tensors."""
+    with pytest.raises(EngineError):
+        rt_engine.load(_MISFITS[what])
+
+
+def test_a_few_bytes_cannot_ask_for_all_memory():
+    """A constant, an arena and an input beyond any machine are refused before they are allocated."""
+    huge = numpy_helper.from_array(np.array([1 << 40], np.int64), "c0")
+    for m in (_one("Expand", (np.array([1 << 30, 4, 4], _LONG),)), _one("Identity", shape=(0, 1 << 62))):
+        with pytest.raises(EngineError):
+            rt_engine.load(m)
+    graph = helper.make_graph(
+        [helper.make_node("ConstantOfShape", ["c0"], ["y"])],
+        "g",
+        [],
+        [helper.make_tensor_value_info("y", 1, [1 << 40])],
+        [huge],
+    )
+    with pytest.raises(EngineError):
+        rt_engine.load(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8))
+
+
+def test_a_tensor_that_does_not_fill_its_shape_is_refused():
+    """Raw data cut short, or a negative dimension."""
+    for change in (lambda t: setattr(t, "raw_data", t.raw_data[:5]), lambda t: t.dims.__setitem__(0, -4)):
+        m = _one("MatMul", (_W,))
+        change(m.graph.initializer[0])
+        with pytest.raises(InvalidModelError):
+            rt_engine.load(m)
+
+
+def test_outputs_keep_their_names():
+    """An output behind an Identity of another output is there under its own name."""
+    graph = helper.make_graph(
+        [helper.make_node("Abs", ["x"], ["a"]), helper.make_node("Identity", ["a"], ["b"])],
+        "g",
+        [helper.make_tensor_value_info("x", 1, [2])],
+        [helper.make_tensor_value_info(n, 1, [2]) for n in ("a", "b")],
+    )
+    loaded = rt_engine.load(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8))
+    assert [o.name for o in loaded.outputs] == ["a", "b"]
+    assert [y.tolist() for y in loaded.run({"x": np.array([-1, 2], np.float32)})] == [[1, 2], [1, 2]]
+
+
+def test_crossed_limits_of_an_old_clip_give_max():
+    """Opset 6 to 10: where min > max everything is max, as in newer opsets."""
+    y = rt_engine.load(_one("Clip", opset=9, min=2.0, max=-1.0)).run({"x": _W})[0]
+    assert np.array_equal(y, -_W)
+
+
+def test_a_scale_broadcasts_to_the_normalised_axes():
+    """LayerNormalization over two axes with a scale for the last: the same as the scale repeated."""
+    x, scale = np.arange(16, dtype=np.float32).reshape(4, 4), np.array([1, 2, 3, 4], np.float32)
+    short, whole = (
+        rt_engine.load(_one("LayerNormalization", (s,), opset=17, axis=0)).run({"x": x})[0]
+        for s in (scale, np.tile(scale, (4, 1)))
+    )
+    assert np.array_equal(short, whole)
+
+
+def test_a_backward_slice_from_before_the_start():
+    """The start is clamped to the first element, which is the whole result."""
+    constants = [np.array([v], np.int64) for v in (-(2**63), -(2**63), 0, -1)]
+    x = np.arange(16, dtype=np.float32).reshape(4, 4)
+    assert np.array_equal(rt_engine.load(_one("Slice", constants, output=(1, 4))).run({"x": x})[0], x[:1])
