@@ -98,11 +98,11 @@ def _finish(console: Console, errors: Console, station: Station, folder: Path) -
             _say(console, f"{event.subject}: {event.text}", "green" if event.good else "red")
     for warning in written.warnings:
         _say(errors, f"warning: {warning}", "yellow")
-    level, verdict = report.verdict
-    _say(console, verdict, STYLES[level])
+    for remark in report.remarks:
+        _say(console, remark.text, STYLES[remark.level])
     if written.page:
         _say(console, f"report {written.page}")
-    if level == "bad":
+    if report.level == "bad":
         raise typer.Exit(ExitCode.FAILED)
 
 

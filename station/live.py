@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Final, Protocol
 
@@ -80,54 +80,64 @@ def view_for(console: Console) -> View:
 
 
 def draw(snapshot: Snapshot) -> Group:
-    """Tasks, links, and what the system did not grant."""
+    """Tasks, links, what is wrong with them, each on a line of its own, and what the system did not grant."""
     head = Text.assemble((snapshot.station, "bold"), f"  running {snapshot.running_s:.0f} s  process {snapshot.pid}")
     parts: list[Text | Table] = [head, _tasks(snapshot)]
     if snapshot.links:
         parts.append(_links(snapshot))
+    parts += [Text(f"{name}: {text}", style="yellow") for name, text in _notes(snapshot)]
     if snapshot.rights:
         parts.append(Text(_not_granted(snapshot), style="yellow"))
     return Group(*parts)
 
 
-def _tasks(snapshot: Snapshot) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("task", "model"):
-        table.add_column(name, no_wrap=True)
-    for name in ("cycle", "cycles", "overruns", f"wake-up {_WHAT}", f"execution {_WHAT}"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("")
+def _notes(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     for task in snapshot.tasks:
+        if task.note:
+            yield task.name, task.note
+    for link in snapshot.links:
+        if link.state != "up" and link.last_error:
+            yield link.name, link.last_error
+
+
+def _table(words: Sequence[str], numbers: Sequence[str]) -> Table:
+    """On a narrow terminal words fold, numbers do not."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in words:
+        table.add_column(name, overflow="fold")
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _tasks(snapshot: Snapshot) -> Table:
+    numbers = ("cycle", "cycles", "over-\nruns", "missed", "safe,\nheld", f"wake-up {_WHAT}", f"run {_WHAT}")
+    table = _table(("task", "model"), numbers)
+    for task in snapshot.tasks:
+        missed, unlive = task.counters.get("missed", 0), task.unlive
         table.add_row(
             Text(task.name, style="bold"),
             f"{task.model} v{task.model_version}" if task.model else "-",
             format_duration(task.cycle_ns),
             f"{task.cycles:,}",
             Text(f"{task.overruns:,}", style="red" if task.overruns else "green"),
+            Text(f"{missed:,}", style="red" if missed else "green"),
+            Text(f"{unlive:,}", style="yellow" if unlive > task.starting else "green"),
             _spread(task.wake_up),
             _spread(task.execution),
-            Text(task.note, style="yellow"),
         )
     return table
 
 
 def _links(snapshot: Snapshot) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("link", "device", "state"):
-        table.add_column(name, no_wrap=True)
-    for name in (f"round trip {_WHAT}", "errors"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("")
+    table = _table(("link", "device", "state"), (f"round trip {_WHAT}", "errors"))
     for link in snapshot.links:
-        trip = _spread(link.round_trip)
-        error = "" if link.state == "up" else link.last_error
         table.add_row(
             Text(link.name, style="bold"),
             link.device,
             Text(link.state, style="green" if link.state == "up" else "red"),
-            trip,
+            _spread(link.round_trip),
             f"{link.errors:,}",
-            Text(error, style="yellow"),
         )
     return table
 
@@ -135,7 +145,7 @@ def _links(snapshot: Snapshot) -> Table:
 def _spread(timing: Latency) -> str:
     """Median, 99th percentile and maximum in microseconds, as narrow as can be."""
     times_us = (ns / 1e3 for ns in (timing.p50_ns, timing.p99_ns, timing.max_ns))
-    return "/".join(f"{us:.0f}" if us >= 100 else f"{us:.3g}" for us in times_us) if timing.count else "-"
+    return "/".join(f"{us:.0f}" if us >= 10 else f"{us:.2g}" for us in times_us) if timing.count else "-"
 
 
 def _not_granted(snapshot: Snapshot) -> str:
@@ -144,10 +154,10 @@ def _not_granted(snapshot: Snapshot) -> str:
 
 
 def one_line(snapshot: Snapshot) -> str:
-    """The station in one line: cycles, overruns and wake-up of each task, state of each link."""
+    """The station in one line: cycles, overruns, missed ticks and wake-up of each task, state of each link."""
     tasks = (
-        f"{task.name} {task.cycles:,} cycles, {task.overruns:,} overruns, wake-up {_spread(task.wake_up)} us"
-        + (f" ({task.note})" if task.note else "")
+        f"{task.name} {task.cycles:,} cycles, {task.overruns:,} overruns, {task.counters.get('missed', 0):,} missed, "
+        f"wake-up {_spread(task.wake_up)} us" + (f" ({task.note})" if task.note else "")
         for task in snapshot.tasks
     )
     links = (f"{link.name} {link.state}" for link in snapshot.links)

@@ -16,13 +16,14 @@ from string import Template
 from typing import Final, Literal
 
 from station.durations import format_duration
-from station.machine import Fact
+from station.machine import Fact, Level
 from station.picture import Picture, svg_picture
 from station.snapshot import LinkView, Snapshot, TaskView
+from station.verdict import Remark, judge
+from station.words import reasons
 
 TEMPLATE: Final = Path(__file__).with_name("report.html")
 EventKind = Literal["link", "update", "station"]
-Verdict = tuple[Literal["ok", "warn", "bad"], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +49,14 @@ class Report:
     machine: tuple[Fact, ...]
 
     @property
-    def verdict(self) -> Verdict:
-        """The run in one sentence."""
-        cycles = sum(task.cycles for task in self.snapshot.tasks)
-        overruns = sum(task.overruns for task in self.snapshot.tasks)
-        if cycles == 0:
-            return "bad", "No task ran a single cycle"
-        hung = ", ".join(task.name for task in self.snapshot.tasks if task.is_hung)
-        if hung:
-            return "bad", f"Hung inside a cycle, outputs taken away and made safe: {hung}"
-        level: Literal["ok", "warn"] = "warn" if overruns else "ok"
-        sentence = f"All {cycles:,} cycles met their deadline"
-        if overruns:
-            sentence = f"{overruns:,} of {cycles:,} cycles ended after their deadline"
-        silent = ", ".join(link.name for link in self.snapshot.links if link.safe_confirmed is False)
-        return ("warn", f"{sentence}; safe values NOT confirmed by: {silent}") if silent else (level, sentence)
+    def remarks(self) -> tuple[Remark, ...]:
+        """How it went, the worst first; see `station.verdict`."""
+        return judge(self.snapshot)
+
+    @property
+    def level(self) -> Level:
+        """The worst of all remarks."""
+        return self.remarks[0].level
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +106,8 @@ def to_json(report: Report) -> str:
     return json.dumps(
         {
             "started": report.started.isoformat(),
-            "verdict": report.verdict[1],
+            "level": report.level,
+            "verdict": [asdict(remark) for remark in report.remarks],
             "station": report.snapshot.to_json(),
             "histograms": {name: [asdict(picture) for picture in pictures] for name, pictures in report.pictures},
             "events": [asdict(event) for event in report.events],
@@ -125,7 +120,6 @@ def to_json(report: Report) -> str:
 
 def to_html(report: Report) -> str:
     """The report for people: one page, no script, nothing fetched."""
-    level, verdict = report.verdict
     ran = timedelta(seconds=round(report.snapshot.running_s))
     sections = [
         _section("Tasks", _table(_TASK_COLUMNS, map(_task_row, report.snapshot.tasks))),
@@ -139,8 +133,7 @@ def to_html(report: Report) -> str:
         title=escape(f"{report.snapshot.station}, {report.started:%Y-%m-%d %H:%M}"),
         station=escape(report.snapshot.station),
         when=f"{report.started:%Y-%m-%d %H:%M:%S}, ran {ran}",
-        verdict_level=level,
-        verdict=escape(verdict),
+        verdict="\n".join(f'<div class="verdict {r.level}">{escape(r.text)}</div>' for r in report.remarks),
         sections="\n".join(sections),
     )
 
@@ -148,32 +141,43 @@ def to_html(report: Report) -> str:
 _FACT_COLUMNS: Final = ("", "found", "what it means, and what mends it")
 _SPREAD: Final = "p50 / p99 / max"
 _TASK_COLUMNS: Final = tuple(
-    f"task|model|>cycle|>cycles|>overruns|>wake-up {_SPREAD}|>execution {_SPREAD}|>page faults".split("|")
+    f"task|model|>cycle|>cycles|>overruns|>missed|>safe, held|>wake-up {_SPREAD}|>execution {_SPREAD}|>page faults".split(
+        "|"
+    )
 )
 _LINK_COLUMNS: Final = tuple(f"link|device|state|>round trip {_SPREAD}|>reads|>writes|>errors|>lost".split("|"))
 
 
 def _task_row(task: TaskView) -> Sequence[str]:
     version = f"{escape(task.model)} v{task.model_version}"
-    overruns = f'<span class="{"warn" if task.overruns else "ok"}">{task.overruns:,}</span>'
+    missed, unlive = task.counters.get("missed", 0), task.unlive
+    overruns, misses = (f'<span class="{"warn" if n else "ok"}">{n:,}</span>' for n in (task.overruns, missed))
+    level = "bad" if task.never_live else "warn" if unlive > task.starting else "ok"
+    safe = f'<span class="{level}">{unlive:,}</span>' + (f"<br>{escape(reasons(task))}" if unlive else "")
     note = f'<br><span class="warn">{escape(task.note)}</span>' if task.note else ""
     wake_up = spread(task.wake_up.count, task.wake_up.p50_ns, task.wake_up.p99_ns, task.wake_up.max_ns)
     execution = spread(task.execution.count, task.execution.p50_ns, task.execution.p99_ns, task.execution.max_ns)
     faults = f"{task.counters['page_faults']:,}" if "page_faults" in task.counters else "-"
     return (
         f"<b>{escape(task.name)}</b>{note}", version, format_duration(task.cycle_ns), f"{task.cycles:,}", overruns,
-        wake_up, execution, faults,
+        misses, safe, wake_up, execution, faults,
     )  # fmt: skip
 
 
 def _link_row(link: LinkView) -> Sequence[str]:
-    state = f'<span class="{"ok" if link.state in ("up", "stopped") else "bad"}">{escape(link.state)}</span>'
+    state = f'<span class="{_link_level(link)}">{"never up" if link.never_up else escape(link.state)}</span>'
     error = f'<br><span class="soft">{escape(link.last_error)}</span>' if link.last_error else ""
     trip = spread(link.round_trip.count, link.round_trip.p50_ns, link.round_trip.p99_ns, link.round_trip.max_ns)
     return (
         f"<b>{escape(link.name)}</b>", escape(link.device) + error, state, trip,
         f"{link.reads:,}", f"{link.writes:,}", f"{link.errors:,}", f"{link.reconnects:,}",
     )  # fmt: skip
+
+
+def _link_level(link: LinkView) -> Level:
+    if link.never_up or link.state not in ("up", "stopped"):
+        return "bad"
+    return "warn" if link.reconnects else "ok"
 
 
 def _event_row(event: Event) -> Sequence[str]:
@@ -208,8 +212,9 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def spread(count: int, *times_ns: float) -> str:
-    """`30 / 61 / 257 us`: times in one unit; `-` when nothing was counted."""
+    """`30 / 61 / 257 us`: times, each with its unit where they differ; `-` when nothing was counted."""
     if not count:
         return "-"
-    unit, divisor = ("ms", 1e6) if max(times_ns) >= 1e6 else ("us", 1e3)
-    return " / ".join(f"{ns / divisor:.3g}" for ns in times_ns) + f" {unit}"
+    times = [format_duration(ns, 3) for ns in times_ns]
+    units = {text.split()[1] for text in times}
+    return " / ".join(times) if len(units) > 1 else " / ".join(text.split()[0] for text in times) + f" {units.pop()}"

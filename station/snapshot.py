@@ -14,9 +14,10 @@ from scheduler.stats import Latency
 
 @dataclass(frozen=True, slots=True)
 class TaskView:
-    """One task: what it is and how it runs. `note` says in words what a person should know (outputs safe, watchdog).
+    """One task: what it is and how it runs. `note` says in words what a person should know (outputs safe, inputs bad).
 
-    `is_hung`: it stopped ticking inside a cycle, and its outputs were taken from it.
+    `is_hung`: it stopped ticking inside a cycle, and its outputs were taken from it. `starting`: of the cycles with safe
+    or held outputs, those before they were first live (0 as long as they never were).
 
     Ticks are CLOCK_MONOTONIC: `first_due_ns` the first, `due_ns` the next, `switched_ns` the first that the newest
     model version served (0: there was no update). `cycles + counters["missed"]` ticks have come since the first.
@@ -36,6 +37,17 @@ class TaskView:
     due_ns: int
     switched_ns: int
     is_hung: bool = False
+    starting: int = 0
+
+    @property
+    def unlive(self) -> int:
+        """Cycles whose outputs were not the model's own, but safe or held."""
+        return self.counters.get("safe", 0) + self.counters.get("held", 0)
+
+    @property
+    def never_live(self) -> bool:
+        """Did no cycle give the model's own outputs?"""
+        return self.unlive >= self.cycles > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +68,11 @@ class LinkView:
     safe_writes: int
     last_error: str
     safe_confirmed: bool | None = None
+
+    @property
+    def never_up(self) -> bool:
+        """Was there not one good exchange?"""
+        return not self.reads and not self.writes
 
 
 @dataclass(frozen=True, slots=True)

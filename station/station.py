@@ -38,6 +38,7 @@ from station.probes import examine
 from station.reading import StationFile
 from station.report import Event, EventKind, Report
 from station.snapshot import LinkView, Snapshot, TaskView
+from station.words import note
 
 WATCH_S: Final = 0.05
 VIEW_PATIENCE_S: Final = 1.0
@@ -54,6 +55,7 @@ COUNTERS: Final = (
     "nan_outputs",
     "failed",
     "clamped",
+    "filling",
     "limited",
 )
 
@@ -73,6 +75,7 @@ class Station:
         self._model_files = {name: table.file for name, table in file.config.models.items()}
         self._seen = {name: link.status() for name, link in self._parts.links.items()}
         self._confirmed: dict[str, bool] = {}
+        self._starting: dict[str, int] = {}
         self._events: deque[Event] = deque(maxlen=MAX_EVENTS)
         self._stop = threading.Event()
         self._view_failed = self._is_stopping = False
@@ -90,6 +93,7 @@ class Station:
         self._started, self._begin_s, self._end_s = datetime.now(UTC), time.monotonic(), 0.0
         self._is_stopping = False
         self._confirmed.clear()
+        self._starting.clear()
         try:
             for link in self._parts.links.values():
                 link.start()
@@ -101,7 +105,7 @@ class Station:
 
     def __exit__(self, *exc_info: object) -> None:
         self._is_stopping = True  # before anything that could be interrupted
-        self._watch_links()
+        self._watch()
         self._make_safe()
         self._end_s = time.monotonic()
 
@@ -141,7 +145,7 @@ class Station:
         shows.start()
         try:
             while not self._stop.wait(WATCH_S) and time.monotonic() < until_s:
-                self._watch_links()
+                self._watch()
         finally:
             done.set()
             shows.join(VIEW_PATIENCE_S)
@@ -255,11 +259,12 @@ class Station:
                 "involuntary_switches": stats.usage.involuntary_switches,
                 **{name: getattr(stats, name) for name in COUNTERS},
             },
-            note="" if silent else f"outputs {stats.action.name.lower()}: {stats.status_text}",
+            note="" if silent else note(stats.action, stats.status),
             first_due_ns=stats.first_due_ns,
             due_ns=stats.due_ns,
             switched_ns=stats.switched_ns,
             is_hung=stats.status == TaskStatus.HUNG,
+            starting=self._starting.get(stats.name, 0),
         )
 
     def _link_view(self, name: str, link: Link) -> LinkView:
@@ -277,6 +282,19 @@ class Station:
             last_error=status.last_error,
             safe_confirmed=self._confirmed.get(name),
         )
+
+    def _watch(self) -> None:
+        self._watch_links()
+        self._watch_tasks()
+
+    def _watch_tasks(self) -> None:
+        """Note for each task how many cycles it took until its outputs were live."""
+        if len(self._starting) == len(self._scheduler.tasks):
+            return
+        for name, stats in self._scheduler.stats().items():
+            waited = stats.safe + stats.held
+            if name not in self._starting and stats.cycles > waited:
+                self._starting[name] = waited
 
     def _watch_links(self) -> None:
         """Note changes of a link's state, not each attempt to connect; also what was undone between two looks."""

@@ -9,14 +9,17 @@ EMPTY = Latency(0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0)
 
 def snapshot() -> Snapshot:
     """A station with two tasks and two links, one of them lost."""
-    counters = {"page_faults": 0, "bad_inputs": 3}
+    counters = {"page_faults": 0, "bad_inputs": 3, "safe": 3}
+    missed = {**counters, "missed": 2}
     return Snapshot(
         station="cell",
         pid=4711,
         running_s=20.5,
         tasks=(
-            TaskView("axis_x", "policy", 2, 1_000_000, 20_000, 1, TIMING, TIMING, counters, "", 0, 20_000_000_000, 0),
-            TaskView("anomaly", "forest", 1, 100_000_000, 0, 0, EMPTY, EMPTY, counters, "outputs safe", 0, 0, 0),
+            TaskView("axis_x", "policy", 2, 1_000_000, 20_000, 1, TIMING, TIMING, missed, "", 0, 20_000_000_000, 0),
+            TaskView(
+                "anomaly", "forest", 1, 100_000_000, 0, 0, EMPTY, EMPTY, counters, "outputs safe, inputs bad", 0, 0, 0
+            ),
         ),
         links=(
             LinkView("plant", "modbus-tcp 127.0.0.1:1502", "up", TIMING, 20_000, 20_000, 0, 0, 0, ""),

@@ -84,7 +84,7 @@ def test_run_imports_no_compiler(tmp_path):
 def test_run_for_a_time(tmp_path):
     """`run --seconds` runs, says how it went, and writes the report into the folder that the file names."""
     text = rt_engine("run", write_station(tmp_path), "--seconds", "0.3")
-    assert re.search(r"All [\d,]+ cycles met their deadline|cycles ended after their deadline", text)
+    assert re.search(r"All [\d,]+ cycles met their deadline|ticks did not run", text)
     assert "sim: safe values written, confirmed by the device" in text
     pages = list((tmp_path / "reports").glob("bench-*.html"))
     assert len(pages) == 1
@@ -213,3 +213,16 @@ def test_no_place_for_any_socket(monkeypatch):
     """Where no folder for sockets can be made, `status` says that no station runs, with the reason."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/proc")
     assert "no station runs" in rt_engine("status", "--station", "bench", code=ExitCode.NOT_RUNNING)
+
+
+def test_a_run_in_which_nothing_worked_is_no_success(tmp_path):
+    """A device that always fails: the exit code is 1, and the terminal and the report say what was safe, and why."""
+    path = write_station(tmp_path)
+    (tmp_path / "device.py").write_text("def device(outputs):\n    return 1 / 0\n")
+    text = rt_engine("run", path, "--seconds", "0.5", code=ExitCode.FAILED)
+    assert re.search(r"axis: outputs were safe in all \d+ cycles: inputs bad", text)
+    assert "sim was never up" in text
+    assert "Safe values NOT confirmed by: sim" in text
+    (page,) = (tmp_path / "reports").glob("*.html")
+    assert '<span class="bad">never up</span>' in page.read_text()
+    assert page.read_text().count('<div class="verdict bad">') == 3

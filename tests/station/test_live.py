@@ -46,8 +46,8 @@ def test_lines_come_seldom():
 def test_one_line():
     """A line names every task and link, and what is wrong."""
     line = one_line(snapshot())
-    assert "axis_x 20,000 cycles, 1 overruns, wake-up 30/61/257 us" in line
-    assert "anomaly 0 cycles, 0 overruns, wake-up - us (outputs safe)" in line
+    assert "axis_x 20,000 cycles, 1 overruns, 2 missed, wake-up 30/61/257 us" in line
+    assert "anomaly 0 cycles, 0 overruns, 0 missed, wake-up - us (outputs safe, inputs bad)" in line
     assert line.endswith("plant up | plc down")
 
 
@@ -58,3 +58,14 @@ def test_drawing_is_cheap():
         for _ in range(20):
             view.show(snapshot())
         assert (time.process_time() - begin) / 20 < 0.1
+
+
+def test_notes_are_whole_lines_on_a_narrow_terminal():
+    """At 80 columns what is wrong stands in words below the tables, in one piece, and no number is cut off."""
+    out = Console(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
+    out.print(draw(snapshot()))
+    lines = [line.rstrip() for line in out.file.getvalue().splitlines()]
+    assert "anomaly: outputs safe, inputs bad" in lines
+    assert "plc: ConnectionLostError: <refused> & gone" in lines
+    assert any(line.startswith("axis_x") and line.endswith("30/61/257  30/61/257") for line in lines)
+    assert "…" not in out.file.getvalue()

@@ -99,7 +99,7 @@ def test_lost_device(tmp_path):
             raise RuntimeError("no power")
 
         link._device = fails
-        wait_for(lambda: "BAD_INPUT" in station.snapshot().tasks[0].note)
+        wait_for(lambda: "inputs bad" in station.snapshot().tasks[0].note)
         link._device = works
         wait_for(lambda: station.snapshot().tasks[0].note == "")
     texts = [e.text for e in station.report().events if e.kind == "link"]
@@ -120,7 +120,7 @@ def test_unreachable_device_keeps_outputs_safe(tmp_path):
         snapshot = station.snapshot()
     assert snapshot.links[0].state in ("connecting", "down")
     assert "refused" in snapshot.links[0].last_error.lower()
-    assert snapshot.tasks[0].note == "outputs safe: 102 BAD_INPUT"
+    assert snapshot.tasks[0].note == "outputs safe, inputs bad"
     assert any("NOT confirmed" in event.text for event in station.report().events)
 
 
@@ -285,8 +285,8 @@ def test_a_task_that_hangs_is_the_verdict_of_the_run(tmp_path):
     with station:
         wait_for(lambda: station.snapshot().tasks[0].is_hung)
         wait_for(lambda: received(station)[-1] == -1.0)
-    assert station.report().verdict[0] == "bad"
-    assert station.report().verdict[1].endswith(": axis")
+    assert station.report().level == "bad"
+    assert station.report().remarks[0].text.endswith("made safe: axis")
 
 
 HANG = """\
