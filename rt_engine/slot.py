@@ -75,6 +75,8 @@ class SlotReader:
         return bool(self._fields["next"][0])
 
     def _offer(self, context: Context) -> None:
+        if self._offered is not None:  # an update was interrupted; its context may be the one that runs
+            self._withdraw()
         self._offered = context
         self._fields["next"] = context.block_address
 

@@ -239,8 +239,8 @@ _W, _LONG = np.ones((4, 4), np.float32), np.int64
 _MISFITS = {
     "bias of another width": _one("Gemm", (_W, np.ones(3, np.float32))),
     "bias of rank 3": _one("Gemm", (_W, np.ones((2, 4, 4), np.float32))),
-    "transA that is no integer": _one(
-        "Gemm", (np.ones((33, 8), np.float32),), (0, 33), shape=(0, 8), transA=1.5, transB=1
+    "transA that is read in two ways": _one(
+        "Gemm", (np.ones((33, 8), np.float32),), (0, 33), shape=(0, 8), transA=1 << 62, transB=1
     ),
     "scale of another width": _one("LayerNormalization", (np.ones(3, np.float32),), opset=17),
     "axis that is not there": _one("LayerNormalization", (np.ones(4, np.float32),), opset=17, axis=5),

@@ -112,3 +112,33 @@ def test_the_old_version_is_freed():
     slot.update(scale(2))
     gc.collect()
     assert [r() for r in old] == [None, None]
+
+
+def test_an_interrupted_update_leaves_the_running_context_alive(monkeypatch):
+    """Ctrl-C while an update waits, the task takes the version after that: the next update must not free what it runs."""
+    slot = rt_engine.ModelSlot(scale(1))
+    reader = slot.reader()
+    reader.running = True
+    with monkeypatch.context() as patch:
+        patch.setattr("rt_engine.slot.time.sleep", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            slot.update(scale(2), at=0)
+    block = KERNELS.function("slot_pick")(reader.address, 1)
+    reader.running = False
+    contexts = []
+    offer = SlotReader._offer
+
+    def spy(self, context):
+        offer(self, context)
+        contexts.append(self.context.block_address)
+
+    monkeypatch.setattr(SlotReader, "_offer", spy)
+    slot.update(scale(3))
+    assert contexts == [block]
+    reader.context.inputs["x"][...] = 1
+    reader.context.run()
+    assert reader.context.outputs["y"][0, 0] == 3
+
+
+def _interrupt(seconds):
+    raise KeyboardInterrupt
