@@ -66,13 +66,13 @@ def run(
     """Run a station: tasks and links, with a live table. Ctrl-C or SIGTERM: outputs safe, report written."""
     from rich.console import Console
 
-    from station.control import ControlServer, socket_path
-    from station.live import view_for
-    from station.reading import read_station
-    from station.station import Station, stopped_by_signals
-
     console, errors = Console(), Console(stderr=True)
     with _explained(errors):
+        from station.control import ControlServer, socket_path
+        from station.live import view_for
+        from station.reading import read_station
+        from station.station import Station, stopped_by_signals
+
         file = read_station(station)
         _print_problems(errors, file.warnings)
         running = Station(file)
@@ -118,15 +118,15 @@ def check(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="s
     from rich.console import Console
 
     console, errors = Console(), Console(stderr=True)
-    failed = False
+    codes: set[int] = set()
     for file in files:
         try:
             with _explained(errors):
                 (_check_model if file.suffix == ".onnx" else _check_station)(console, errors, file)
-        except typer.Exit:
-            failed = True
-    if failed:
-        raise typer.Exit(ExitCode.BAD_FILE)
+        except typer.Exit as failed:
+            codes.add(failed.exit_code)
+    if codes:
+        raise typer.Exit(min(codes))
 
 
 def _check_station(console: Console, errors: Console, path: Path) -> None:
@@ -158,11 +158,11 @@ def status(station: StationOption = None, socket: SocketOption = None, as_json: 
     """Show a running station."""
     from rich.console import Console
 
-    from station.control import fetch_status
-    from station.live import draw
-
     console = Console()
     with _explained(Console(stderr=True)):
+        from station.control import fetch_status
+        from station.live import draw
+
         snapshot = fetch_status(_socket(station, socket))
     if as_json:
         print(json.dumps(snapshot.to_json(), indent=1))
@@ -172,7 +172,7 @@ def status(station: StationOption = None, socket: SocketOption = None, as_json: 
 
 @app.command()
 def update(
-    slot: Annotated[str, typer.Argument(help="Which model: its name in [models].")],
+    slot: Annotated[str, typer.Argument(help="Which model: its name in the station file.")],
     model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="The new model.")],
     station: StationOption = None,
     socket: SocketOption = None,
@@ -180,9 +180,9 @@ def update(
     """Replace a model of a running station. No cycle is missed; all tasks take it at the same tick."""
     from rich.console import Console
 
-    from station.control import request_update
-
     with _explained(Console(stderr=True)):
+        from station.control import request_update
+
         updated = request_update(_socket(station, socket), slot, model)
     print(updated.message)
 
@@ -192,9 +192,9 @@ def stop(station: StationOption = None, socket: SocketOption = None) -> None:
     """Stop a running station: outputs safe, report written."""
     from rich.console import Console
 
-    from station.control import request_stop
-
     with _explained(Console(stderr=True)):
+        from station.control import request_stop
+
         request_stop(_socket(station, socket))
     print("stopping")
 
@@ -208,14 +208,16 @@ def doctor(
     """Tell how ready this machine is for real time, and the command that mends each shortcoming."""
     from rich.console import Console
 
-    from station.doctor import diagnose
     from station.machine import Machine
 
     console = Console()
     machine = Machine(wanted_cpu=cpu)
     if cpu is not None and cpu not in machine.cores:
         raise typer.BadParameter(f"this machine has the cores {machine.cores}", param_hint="--cpu")
-    diagnosis = diagnose(machine, seconds)
+    with _explained(Console(stderr=True)):
+        from station.doctor import diagnose
+
+        diagnosis = diagnose(machine, seconds)
     if as_json:
         print(json.dumps(diagnosis.as_dict(), indent=1))
     else:
@@ -254,23 +256,29 @@ def demo(
     ] = None,
 ) -> None:
     """Balance an unstable machine over Modbus, replace its network mid-run, pull its cable; check that all went well."""
-    from station.demo.demo import BETTER, Options
-    from station.demo.demo import run as play
+    from rich.console import Console
 
-    raise typer.Exit(play(Options(port=port, report=report, better=better or BETTER)))
+    with _explained(Console(stderr=True)):
+        from station.demo.demo import BETTER, Options
+        from station.demo.demo import run as play
+
+        raise typer.Exit(play(Options(port=port, report=report, better=better or BETTER)))
 
 
 @app.command()
 def kernels() -> None:
     """Build this machine's native libraries now, with a progress bar, and show where they are."""
-    import fieldbus.image
-    import rt_engine.native
-    import scheduler.native
+    from rich.console import Console
 
-    for library in (rt_engine.native.KERNELS, fieldbus.image.NATIVE, scheduler.native.NATIVE):
-        words = "ready" if library.is_built() else "built"
-        path = library.build()
-        print(f"{library.name:<10} {words}  {path.stat().st_size / 1024:,.0f} KiB  {library.target}  {path}")
+    with _explained(Console(stderr=True)):
+        import fieldbus.image
+        import rt_engine.native
+        import scheduler.native
+
+        for library in (rt_engine.native.KERNELS, fieldbus.image.NATIVE, scheduler.native.NATIVE):
+            words = "ready" if library.is_built() else "built"
+            path = library.build()
+            print(f"{library.name:<10} {words}  {path.stat().st_size / 1024:,.0f} KiB  {library.target}  {path}")
 
 
 @app.command()
@@ -326,12 +334,13 @@ def _explained(console: Console) -> Iterator[None]:
     except UnsafeSocketError as error:
         give_up(error, ExitCode.FAILED)
     except Exception as error:
-        if not _is_about_the_file(error):
-            raise
-        give_up(error, ExitCode.BAD_FILE)
+        if _is_one_of(error, "rt_engine.errors.EngineError", "scheduler.errors.SchedulerError"):
+            give_up(error, ExitCode.BAD_FILE)
+        if _is_one_of(error, "rt_native.errors.NativeError"):
+            give_up(error, ExitCode.FAILED)
+        raise
 
 
-def _is_about_the_file(error: Exception) -> bool:
-    """Is it an error of the engine, its compiler or the scheduler about what it was given? Imports none of them."""
-    bases = ("rt_engine.errors.EngineError", "rt_native.errors.NativeError", "scheduler.errors.SchedulerError")
+def _is_one_of(error: Exception, *bases: str) -> bool:
+    """Is it an error of the engine, the scheduler or the native toolchain? Imports none of them."""
     return any(f"{kind.__module__}.{kind.__qualname__}" in bases for kind in type(error).__mro__)

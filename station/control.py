@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import quote
 
-from station.errors import AlreadyRunningError, NotRunningError, RefusedError, UnsafeSocketError
+from station.errors import AlreadyRunningError, NotRunningError, RefusedError, UnsafeFolderError, UnsafeSocketError
+from station.folders import own_folder, temporary
 from station.snapshot import Snapshot
 
 SOCKET_MODE: Final = 0o600
-FOLDER_MODE: Final = 0o700
 BODY_LIMIT: Final = 64 * 1024
 STATUS_TIMEOUT_S: Final = 5.0
 UPDATE_TIMEOUT_S: Final = 120.0
@@ -74,26 +74,34 @@ def only_socket() -> Path:
         NotRunningError: none runs, or several do; it names them.
         UnsafeSocketError: the folder is not ours alone.
     """
-    found = sorted(_folder().glob("*.sock"))
-    if len(found) != 1:
-        names = ", ".join(path.stem for path in found)
-        raise NotRunningError(
-            f"several stations run: {names}; say which with --station" if found else "no station runs"
-        )
-    return found[0]
+    names = running_stations(_folder())
+    if not names:
+        raise NotRunningError("no station runs (start one: rt-engine run station.toml)")
+    if len(names) > 1:
+        raise NotRunningError(f"several stations run: {', '.join(names)}; say which with --station")
+    return _folder() / f"{names[0]}.sock"
+
+
+def running_stations(folder: Path) -> list[str]:
+    """Names of the stations that answer on a socket of this folder; what a killed one left behind is none."""
+    return [path.stem for path in sorted(folder.glob("*.sock")) if _answers(path)]
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
 
 
 def _folder() -> Path:
     runtime = os.environ.get("XDG_RUNTIME_DIR")
-    folder = Path(runtime) / "rt-engine" if runtime else Path(f"/tmp/rt-engine-{os.getuid()}")
-    folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise UnsafeSocketError(
-            f"{folder} must be a folder of user {os.getuid()} with mode 0700; it is {stat.filemode(found.st_mode)} "
-            f"of user {found.st_uid}: remove it, or set XDG_RUNTIME_DIR to a folder of your own"
-        )
-    return folder
+    try:
+        return own_folder(Path(runtime) / "rt-engine" if runtime else temporary("/tmp"))
+    except UnsafeFolderError as error:
+        raise UnsafeSocketError(f"{error}: remove it, or set XDG_RUNTIME_DIR to a folder of your own") from error
 
 
 class ControlServer:
@@ -181,7 +189,11 @@ class ControlServer:
 
 
 def _lock(path: Path) -> int:
-    """Hold `path`.lock while the station runs, so that of two that start at once only one goes on."""
+    """Hold `path`.lock while the station runs, so that of two that start at once only one goes on.
+
+    The file stays: were it removed at the end, one that waits for the removed file and one that makes it anew would both
+    hold "the" lock. It is empty, and there is one for each name.
+    """
     lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, SOCKET_MODE)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -220,13 +232,9 @@ def _clear(path: Path) -> None:
         raise UnsafeSocketError(
             f"{path} is there already and is not a socket; remove it, or give another with --socket"
         )
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        try:
-            probe.connect(str(path))
-        except OSError:
-            path.unlink()
-            return
-    raise AlreadyRunningError(_running_already(path))
+    if _answers(path):
+        raise AlreadyRunningError(_running_already(path))
+    path.unlink()
 
 
 def fetch_status(path: Path) -> Snapshot:
@@ -279,4 +287,13 @@ def _request(path: Path, method: str, url: str, body: Any, timeout_s: float) -> 
     except TimeoutError as error:
         raise NotRunningError(f"the station at {path} did not answer within {timeout_s:g} s") from error
     except (aiohttp.ClientConnectionError, OSError) as error:
-        raise NotRunningError(f"no station answers at {path}: {error}") from error
+        raise NotRunningError(_not_running(path, error)) from error
+
+
+def _not_running(path: Path, error: Exception) -> str:
+    """Which station does not run, how to start it, and which do."""
+    if isinstance(error, PermissionError) or isinstance(getattr(error, "os_error", None), PermissionError):
+        return f"the control socket {path} is another user's: only the user who runs a station can talk to it"
+    others = running_stations(path.parent)
+    running = f"; running: {', '.join(others)}" if others else "; no other station runs"
+    return f"station '{path.stem}' is not running (start it: rt-engine run station.toml){running}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from html import escape
@@ -16,6 +16,8 @@ from string import Template
 from typing import Final, Literal
 
 from station.durations import format_duration
+from station.errors import UnsafeFolderError
+from station.folders import own_folder, temporary
 from station.machine import Fact, Level
 from station.picture import Picture, svg_picture
 from station.snapshot import LinkView, Snapshot, TaskView
@@ -69,19 +71,28 @@ class Written:
 
 
 def write_report(report: Report, folder: Path) -> Written:
-    """Write both files into `folder`, or into a new one for temporary files when that is not possible.
+    """Write both files into `folder`, or below the system's folder for temporary files when that is not possible.
 
-    The new one is ours alone: a name that others can foresee could be theirs already, full of links to our files.
+    There, in a folder of this user: a name that others can foresee could be theirs already, full of links to our files.
+    When it is, in a new one.
     """
     warnings: list[str] = []
-    spare = Path(tempfile.gettempdir())
-    for place in (folder, spare):
+    places: tuple[Callable[[], Path], ...] = (lambda: folder, _spare_folder, _new_folder)
+    for place in places:
         try:
-            mine = place if place is folder else Path(tempfile.mkdtemp(prefix="rt-engine-reports-", dir=spare))
-            return Written(*_write_into(report, mine), tuple(warnings))
-        except OSError as error:
-            warnings.append(f"the report could not be written to {place}: {error.strerror or error}")
+            return Written(*_write_into(report, place()), tuple(warnings))
+        except (OSError, UnsafeFolderError) as error:
+            where = getattr(error, "filename", None) or folder
+            warnings.append(f"the report could not be written to {where}: {getattr(error, 'strerror', None) or error}")
     return Written(None, None, tuple(warnings))
+
+
+def _spare_folder() -> Path:
+    return own_folder(own_folder(temporary(tempfile.gettempdir())) / "reports")
+
+
+def _new_folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix="rt-engine-reports-"))
 
 
 def _write_into(report: Report, folder: Path) -> tuple[Path, Path]:

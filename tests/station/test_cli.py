@@ -1,6 +1,7 @@
 """The command line: what each command prints, and its exit code."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 from stations import STATION, wait_for, write_station
 
 from station.control import fetch_status, socket_path
@@ -112,6 +114,8 @@ def test_status_update_stop(running, tmp_path):
     assert "x: float32[1, 5]" in refusal
     status = json.loads(rt_engine("status", "--json", "--station", "bench"))
     assert status["tasks"][0]["model_version"] == 2
+    text = rt_engine("status", "--station", "mine", code=ExitCode.NOT_RUNNING)
+    assert text == "station 'mine' is not running (start it: rt-engine run station.toml); running: bench\n"
     assert "already answers" in rt_engine("run", tmp_path / "cell" / "station.toml", code=ExitCode.NOT_RUNNING)
     rt_engine("stop", "--station", tmp_path / "cell" / "station.toml")
     assert running.wait(30) == 0
@@ -121,7 +125,8 @@ def test_nobody_runs(tmp_path):
     """Without a station, status, update and stop say so."""
     for words in (("status",), ("update", "mean", "x.onnx"), ("stop",)):
         assert "no station" in rt_engine(*words, code=ExitCode.NOT_RUNNING)
-    rt_engine("status", "--socket", tmp_path / "none.sock", code=ExitCode.NOT_RUNNING)
+    text = rt_engine("status", "--socket", tmp_path / "none.sock", code=ExitCode.NOT_RUNNING)
+    assert text == "station 'none' is not running (start it: rt-engine run station.toml); no other station runs\n"
 
 
 def test_check(tmp_path):
@@ -157,7 +162,7 @@ def test_report_folder_not_writable(tmp_path):
     path = write_station(tmp_path)
     text = rt_engine("run", path, "--seconds", "0.2", "--report", tmp_path / "mean.onnx" / "reports")
     assert "warning: the report could not be written to" in text
-    assert "rt-engine-reports" in text
+    assert re.search(r"^report .*rt-engine-\d+/reports/bench-.*html$", text, re.MULTILINE)
 
 
 def test_doctor():
@@ -226,3 +231,30 @@ def test_a_run_in_which_nothing_worked_is_no_success(tmp_path):
     (page,) = (tmp_path / "reports").glob("*.html")
     assert '<span class="bad">never up</span>' in page.read_text()
     assert page.read_text().count('<div class="verdict bad">') == 3
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("run", "station.toml"), ("check", "station.toml"), ("check", "mean.onnx"), ("demo",), ("kernels",), ("doctor",)],
+)
+def test_a_kernel_cache_that_cannot_be_written(words, tmp_path, monkeypatch):
+    """Every command that needs kernels says in one sentence that it cannot build them, and ends with 1."""
+    write_station(tmp_path)
+    monkeypatch.setenv("RT_ENGINE_CACHE", "/proc/rt-engine")
+    monkeypatch.chdir(tmp_path)
+    command = [sys.executable, "-m", "station", *words]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment)
+    assert done.returncode == ExitCode.FAILED, done.stdout + done.stderr
+    assert done.stderr.startswith("cannot write the kernel cache /proc/rt-engine")
+    assert done.stderr.count("\n") == 1
+
+
+def test_no_help_text_is_lost():
+    """Words in brackets are markup to what prints help: no help text has any."""
+    import station.cli
+
+    for command in typer.main.get_command(station.cli.app).commands.values():
+        assert "[" not in (command.help or "")
+        for parameter in command.params:
+            assert "[" not in (getattr(parameter, "help", "") or ""), (command.name, parameter.name)

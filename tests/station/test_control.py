@@ -165,7 +165,7 @@ def test_a_file_is_not_replaced(station, path):
 
 def test_nobody_there(path):
     """Without a station, the client says so."""
-    with pytest.raises(NotRunningError, match="no station answers"):
+    with pytest.raises(NotRunningError, match="station 'cell' is not running"):
         fetch_status(path)
 
 

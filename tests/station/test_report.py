@@ -1,6 +1,7 @@
 """Reports: what they hold, and that writing them never raises."""
 
 import json
+import os
 import re
 import resource
 import tempfile
@@ -122,11 +123,25 @@ def test_folder_not_writable(report, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "spare"))
     (tmp_path / "spare").mkdir()
     written = write_report(report, tmp_path / "file" / "reports")
-    assert written.page.parent.parent == tmp_path / "spare"
-    assert written.page.parent.stat().st_mode & 0o077 == 0, "nobody else can have prepared it"
+    assert written.page.parent == tmp_path / "spare" / f"rt-engine-{os.getuid()}" / "reports"
+    assert written.page.parent.stat().st_mode & 0o077 == 0
+    assert written.page.parent.parent.stat().st_mode & 0o077 == 0
     assert written.page.exists()
     assert "could not be written" in written.warnings[0]
     assert str(tmp_path / "file") in written.warnings[0]
+
+
+def test_a_prepared_spare_folder_is_not_used(report, tmp_path, monkeypatch):
+    """Somebody else's folder under our name, or one that others may write: the report goes to a new one."""
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "spare"))
+    prepared = tmp_path / "spare" / f"rt-engine-{os.getuid()}"
+    prepared.mkdir(parents=True)
+    prepared.chmod(0o777)
+    written = write_report(report, tmp_path / "file")
+    assert prepared not in written.page.parents
+    assert written.page.parent.stat().st_mode & 0o077 == 0
+    assert f"{prepared} must be a folder of user" in written.warnings[1]
 
 
 def test_nowhere_to_write(report, tmp_path, monkeypatch):
@@ -135,7 +150,7 @@ def test_nowhere_to_write(report, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "file"))
     written = write_report(report, tmp_path / "file")
     assert (written.page, written.data) == (None, None)
-    assert len(written.warnings) == 2
+    assert len(written.warnings) == 3
 
 
 def test_disk_full(report, tmp_path, monkeypatch):
