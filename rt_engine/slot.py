@@ -168,7 +168,7 @@ class ModelSlot:
 
         Raises:
             InterfaceError: inputs or outputs differ; nothing has changed.
-            UpdateError: a task did not take it in time; all run the old version again.
+            UpdateError: a task did not take it in time; it was taken back from the others (or the message says from whom not).
         """
         begin = time.monotonic_ns()
         with self._lock:
@@ -180,10 +180,15 @@ class ModelSlot:
             activation, late = self._switch(list(zip(self._readers, contexts, strict=True)), at, timeout_s)
             if late:
                 back = [(r, c) for r, c in zip(self._readers, old, strict=True) if r not in late]
-                self._switch(back, None, timeout_s)
+                _, stuck = self._switch(back, None, timeout_s)
+                now = (
+                    f"{len(stuck)} of the others still run the new one: update again"
+                    if stuck
+                    else "all run the old one"
+                )
                 raise UpdateError(
                     f"slot '{self.name}': {len(late)} of {len(self._readers)} tasks did not take the new version within "
-                    f"{timeout_s:g} s; all run the old one. Is a task paused or overrunning?"
+                    f"{timeout_s:g} s; {now}. Is a task hung, or overrunning?"
                 )
             live = time.monotonic_ns()
             self._model, self._version = model, self._version + 1

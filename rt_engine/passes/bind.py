@@ -3,6 +3,7 @@
 import onnx_ir as ir
 
 from rt_engine.errors import Reason, ShapeBindingError, UnsupportedModelError
+from rt_engine.kernels.dtypes import CODE
 from rt_engine.passes.setting import Setting, is_absurd
 
 
@@ -38,9 +39,12 @@ def bind_shapes(setting: Setting) -> bool:
     return True
 
 
+_NUMBERS = {ir.DataType.from_numpy(dtype) for dtype in CODE}
+
+
 def _check(value: ir.Value, source: str) -> None:
     """Numbers, and no more of them than a machine can hold."""
-    if value.dtype in (None, ir.DataType.STRING, ir.DataType.UNDEFINED):
+    if value.dtype not in _NUMBERS:
         why = f"the type of input '{value.name}' is {value.dtype}"
         raise UnsupportedModelError(source, [Reason("the whole model", "input", why, "feed numbers or bool")])
     if value.shape is not None and is_absurd(int(d) for d in value.shape):  # type: ignore[arg-type]  # static by now

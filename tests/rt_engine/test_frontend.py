@@ -207,6 +207,15 @@ def test_sub_graphs_are_refused():
         rt_engine.load(model(nodes, inputs=(("x", 1, [1, 4]), ("c", 9, []))))
 
 
+@pytest.mark.parametrize("kind", [TensorProto.COMPLEX64, TensorProto.COMPLEX128, TensorProto.STRING])
+def test_only_numbers_are_fed(kind):
+    """Complex numbers and strings have no kernels: refused by name."""
+    with pytest.raises(UnsupportedModelError, match="type of input 'x'"):
+        rt_engine.load(
+            model([helper.make_node("Identity", ["x"], ["y"])], inputs=(("x", kind, [1]),), outputs=(("y", kind, [1]),))
+        )
+
+
 def test_a_map_is_no_output():
     """scikit-learn's default export ends in ZipMap, a sequence of maps: refused, with the option that helps."""
     graph = helper.make_graph(
