@@ -17,26 +17,30 @@ _MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
 _PR_SET_TIMERSLACK = 29
 _CAP_IPC_LOCK = 14
 
+LIMITS_COMMAND = r"""printf '%s\n' "$USER - rtprio 99" "$USER - memlock unlimited" | sudo tee /etc/security/limits.d/rt-engine.conf"""
+"""Gives a user both rights, from the next login on."""
+CONTAINER_OPTIONS = "--cap-add=SYS_NICE --ulimit rtprio=99 --cap-add=IPC_LOCK --ulimit memlock=-1"
+"""Gives a container both rights (docker run, podman run)."""
 PRIORITY_HOW = (
-    "run as root; or put '@realtime - rtprio 99' in /etc/security/limits.d/rt.conf, be in that group and log in anew "
-    "('ulimit -r' then says 99); under systemd LimitRTPRIO=99; in a container 'docker run --cap-add=SYS_NICE --ulimit "
-    "rtprio=99'; or 'setcap cap_sys_nice,cap_ipc_lock+ep' on a copy of the Python binary"
+    f"{LIMITS_COMMAND} and log in again ('ulimit -r' must print 99); under systemd LimitRTPRIO=99; "
+    f"in a container 'docker run {CONTAINER_OPTIONS}'"
 )
 MEMORY_HOW = (
-    "run as root; or put '@realtime - memlock unlimited' in /etc/security/limits.d/rt.conf, be in that group and log "
-    "in anew; under systemd LimitMEMLOCK=infinity; in a container 'docker run --ulimit memlock=-1', or with "
-    "--cap-add=IPC_LOCK"
+    f"{LIMITS_COMMAND} and log in again ('ulimit -l' must print unlimited); under systemd LimitMEMLOCK=infinity; "
+    f"in a container 'docker run {CONTAINER_OPTIONS}'"
 )
 LATENCY_HOW = (
-    'run as root; or a udev rule: KERNEL=="cpu_dma_latency", GROUP="realtime", MODE="0660"; in a container '
+    'run as root; or a udev rule: KERNEL=="cpu_dma_latency", OWNER="YOUR-NAME"; in a container '
     "'docker run --device /dev/cpu_dma_latency'; or boot with 'processor.max_cstate=1 idle=poll'"
 )
+ENOUGH_PERCENT = 90
+"""Of each second for real-time threads: no task that leaves its core any air notices."""
 THROTTLING_HOW = "sysctl kernel.sched_rt_runtime_us=-1, or keep the tasks of a core below that share"
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """One thing asked of the system: `why` it helps (and what the system answered), and what would make it granted."""
+    """One thing asked of the system: what it is good for (refused: the answer, and what is so), what would grant it."""
 
     name: str
     granted: bool
@@ -49,13 +53,13 @@ class Grant:
         return f"{self.name}: NOT granted: {self.why}. To grant it: {self.how_to_grant}"
 
 
-def _attempt(name: str, action: Callable[[], None], why: str, how: str) -> Grant:
+def _attempt(name: str, action: Callable[[], None], why: str, without: str, how: str) -> Grant:
     try:
         action()
     except OSError as error:
-        return Grant(name, False, f"{error.strerror or error}; {why}", how)
+        return Grant(name, False, f"{error.strerror or error}; {without}", how)
     except (OverflowError, ValueError) as error:  # a number that no system call takes
-        return Grant(name, False, f"{error}; {why}", how)
+        return Grant(name, False, f"{error}; {without}", how)
     return Grant(name, True, why)
 
 
@@ -71,6 +75,7 @@ def use_fifo(priority: int) -> Grant:
         f"SCHED_FIFO {priority}",
         lambda: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority)),
         "the task runs before everything of normal priority",
+        "every other program may delay the task",
         PRIORITY_HOW,
     )
 
@@ -82,6 +87,7 @@ def use_cpu(cpu: int) -> Grant:
         f"core {cpu}",
         lambda: os.sched_setaffinity(0, {cpu}),
         "the task stays on its core, with warm caches",
+        "the system moves the task from core to core",
         f"choose one of the cores {here}, or widen the cpuset (systemd AllowedCPUs=, docker --cpuset-cpus=)",
     )
 
@@ -92,6 +98,7 @@ def use_exact_timers() -> Grant:
         "timer slack 1 ns",
         lambda: _call(_LIBC.prctl(_PR_SET_TIMERSLACK, ctypes.c_ulong(1), 0, 0, 0)),
         "wake-ups are not put off to save energy",
+        "each wake-up may be put off by 50 us to save energy",
         "allow prctl(PR_SET_TIMERSLACK) in the seccomp profile",
     )
 
@@ -107,6 +114,7 @@ def lock_memory() -> Grant:
         "locked memory",
         lambda: _call(_LIBC.mlockall(flags)),
         "no cycle waits for a page from disk",
+        "a cycle may wait milliseconds for a page from disk",
         MEMORY_HOW,
     )
 
@@ -122,6 +130,11 @@ def _may_lock_without_limit() -> bool:
     return bool(int(effective.split()[1], 16) >> _CAP_IPC_LOCK & 1)
 
 
+def throttled(percent: float) -> str:
+    """What a share of each second for real-time threads means."""
+    return f"real-time threads may use {percent:g} % of each second; one that wants more is stopped for the rest of it"
+
+
 def throttling() -> Grant:
     """How much of each second real-time threads may use."""
     try:
@@ -131,10 +144,12 @@ def throttling() -> Grant:
     except (OSError, ValueError) as error:
         return Grant("no RT throttling", True, f"this kernel does not tell: {error}")
     if runtime < 0:
-        return Grant("no RT throttling", True, "real-time threads may use a core wholly")
+        return Grant("no RT throttling", True, "the kernel never stops a real-time thread")
     share = 100 * runtime // period
-    enough = share >= 90
-    return Grant("no RT throttling", enough, f"real-time threads may use {share} % of a core", THROTTLING_HOW)
+    return Grant("no RT throttling", share >= ENOUGH_PERCENT, throttled(share), THROTTLING_HOW)
+
+
+_DEEP_SLEEP = 'a core that sleeps deeply wakes late; doctor\'s "idle states" says how late'
 
 
 class CpuLatency:
@@ -145,7 +160,7 @@ class CpuLatency:
 
     def hold(self) -> Grant:
         """Ask for it."""
-        return _attempt("no deep core sleep", self._open, "cores wake up at once", LATENCY_HOW)
+        return _attempt("no deep core sleep", self._open, "cores wake up at once", _DEEP_SLEEP, LATENCY_HOW)
 
     def _open(self) -> None:
         self.release()

@@ -239,7 +239,7 @@ def _print_diagnosis(console: Console, diagnosis: Diagnosis) -> None:
         )
         console.print(line, soft_wrap=True)
         if fact.fix:
-            console.print(Text(f"    $ {fact.fix}", style="cyan"), soft_wrap=True)
+            console.print(Text(f"    {fact.fix}", style="cyan"), soft_wrap=True)
     if diagnosis.wake_up:
         console.print(Text("\n" + text_picture(diagnosis.wake_up)), soft_wrap=True)
     console.print(Text("\n" + diagnosis.verdict, style="bold"))

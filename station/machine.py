@@ -37,6 +37,20 @@ class Machine:
         except OSError:
             return None
 
+    def exists(self, path: str) -> bool:
+        """Is there such a file? No, if we may not look."""
+        try:
+            return (self.root / path.lstrip("/")).exists()
+        except OSError:
+            return False
+
+    def is_writable(self, path: str) -> bool:
+        """May its owner write the file?"""
+        try:
+            return bool((self.root / path.lstrip("/")).stat().st_mode & 0o200)
+        except OSError:
+            return False
+
     def glob(self, pattern: str) -> list[Path]:
         """Existing files, sorted."""
         return sorted(self.root.glob(pattern.lstrip("/")))
@@ -70,8 +84,7 @@ class Machine:
     @property
     def in_container(self) -> bool:
         """Is this process in a container?"""
-        marks = (self.root / mark for mark in (".dockerenv", "run/.containerenv"))
-        return any(mark.exists() for mark in marks) or bool(
+        return any(map(self.exists, ("/.dockerenv", "/run/.containerenv"))) or bool(
             re.search(r"docker|kubepods|lxc|containerd", self.read("/proc/1/cgroup") or "")
         )
 

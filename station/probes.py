@@ -8,20 +8,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Final
 
+from scheduler.rights import ENOUGH_PERCENT, throttled
 from station.machine import CPU_FOLDER, Fact, Level, Machine, parse_cpus
+from station.rights import rights_fix
 
 CAP_IPC_LOCK: Final = 14
 CAP_SYS_NICE: Final = 23
-LIMITS_FILE: Final = "/etc/security/limits.d/99-realtime.conf"
+PREEMPT_SWITCH: Final = "/sys/kernel/debug/sched/preempt"
+ON_HOST: Final = "on the host: "
+GRUB: Final = "/etc/default/grub"
+RESTART: Final = "   # then restart the computer"
 
 
 def kernel(m: Machine) -> Iterator[Fact]:
     """Can the kernel itself be interrupted for a control task?"""
     version = m.read("/proc/version") or "unknown"
     release = version.split()[2] if len(version.split()) > 2 else version
-    setting = re.search(r"\((\w+)\)", m.read("/sys/kernel/debug/sched/preempt") or "")
+    setting = re.search(r"\((\w+)\)", m.read(PREEMPT_SWITCH) or "")
     mode = setting[1] if setting else next((w.split("=")[1] for w in m.boot_words if w.startswith("preempt=")), None)
     if m.read("/sys/kernel/realtime") == "1" or "PREEMPT_RT" in version:
         yield Fact("kernel", "ok", f"{release}, PREEMPT_RT", "almost all of the kernel gives way to a control task")
@@ -31,17 +37,27 @@ def kernel(m: Machine) -> Iterator[Fact]:
     elif "PREEMPT_DYNAMIC" in version:
         found = f"preemption {mode}" if mode else "PREEMPT_DYNAMIC (mode not visible)"
         meaning = "unless the mode is full, a system call of any program can delay a control task"
-        fix = f"echo full | sudo tee /sys/kernel/debug/sched/preempt   # until reboot; better: {_rt_kernel(m)}"
+        until = f"echo full | sudo tee {PREEMPT_SWITCH}   # until the next start; better: {_rt_kernel(m)}"
+        fix = until if m.exists(PREEMPT_SWITCH) else _rt_kernel(m)
         yield Fact("kernel", "warn", f"{release}, {found}", meaning, fix)
     else:
         yield Fact("kernel", "bad", release, "a system call of any program delays a control task by ms", _rt_kernel(m))
 
 
 def _rt_kernel(m: Machine) -> str:
-    system = m.read("/etc/os-release") or ""
+    system = "" if m.in_container else m.read("/etc/os-release") or ""  # a container's system is not its kernel's
     if re.search(r"^ID=ubuntu", system, re.MULTILINE):
-        return "sudo pro attach && sudo pro enable realtime-kernel && sudo reboot"
-    return "sudo apt-get install linux-image-rt-$(dpkg --print-architecture) && sudo reboot"
+        return f"sudo pro attach && sudo pro enable realtime-kernel{RESTART}"
+    if re.search(r"^ID(_LIKE)?=.*debian", system, re.MULTILINE):
+        return f"sudo apt-get install linux-image-rt-$(dpkg --print-architecture){RESTART}"
+    return "install a kernel with PREEMPT_RT, and start the computer with it"
+
+
+def _boot_with(m: Machine, words: str) -> str:
+    """How to give the kernel parameters."""
+    if m.exists(GRUB) and not m.in_container:
+        return f"""sudo sed -i 's/^GRUB_CMDLINE_LINUX="/&{words} /' {GRUB} && sudo update-grub{RESTART}"""
+    return f"start the computer with the kernel parameters {words}"
 
 
 def isolation(m: Machine) -> Iterator[Fact]:
@@ -50,8 +66,7 @@ def isolation(m: Machine) -> Iterator[Fact]:
         yield Fact("isolated cores", "warn", "one core only", "everything else shares the core of the control task")
         return
     cpu = m.task_cpu
-    words = f"isolcpus={cpu} nohz_full={cpu} rcu_nocbs={cpu}"
-    fix = f"""sudo sed -i 's/^GRUB_CMDLINE_LINUX="/&{words} /' /etc/default/grub && sudo update-grub && sudo reboot"""
+    fix = _boot_with(m, f"isolcpus={cpu} nohz_full={cpu} rcu_nocbs={cpu}")
     if cpu not in m.isolated:
         shown = ",".join(map(str, m.isolated)) or "none"
         yield Fact("isolated cores", "warn", shown, f"other programs may run on core {cpu} of the control task", fix)
@@ -117,19 +132,6 @@ def idle_states(m: Machine) -> Iterator[Fact]:
         yield Fact("idle states", "ok", f"at most {worst_us} us", "the core wakes at once")
 
 
-def timer_slack(m: Machine) -> Iterator[Fact]:
-    """May the kernel delay a sleeper to wake several at once?"""
-    found = m.read("/proc/self/timerslack_ns")
-    if found is None or not found.isdigit():
-        return
-    if may_be_realtime(m):
-        meaning = "does not apply: real-time threads have no slack"
-        yield Fact("timer slack", "ok", f"{int(found) / 1000:g} us", meaning)
-    elif int(found) > 1000:
-        meaning = "without real-time priority each wake-up may be that much late"
-        yield Fact("timer slack", "warn", f"{int(found) / 1000:g} us", meaning, _priority_fix(m))
-
-
 def throttling(m: Machine) -> Iterator[Fact]:
     """Does the kernel stop real-time threads that use much of a second?"""
     runtime, period = (m.read(f"/proc/sys/kernel/sched_rt_{name}_us") for name in ("runtime", "period"))
@@ -139,9 +141,11 @@ def throttling(m: Machine) -> Iterator[Fact]:
         yield Fact("RT throttling", "ok", "off", "the kernel never stops a real-time thread")
     else:
         share = 100 * int(runtime) / max(int(period), 1)
-        meaning = f"real-time threads that use more than {share:g} % of a second are stopped for the rest of it"
+        if share >= ENOUGH_PERCENT:
+            yield Fact("RT throttling", "ok", f"{share:g} %", throttled(share))
+            return
         fix = "echo kernel.sched_rt_runtime_us=-1 | sudo tee /etc/sysctl.d/99-realtime.conf && sudo sysctl --system"
-        yield Fact("RT throttling", "warn", f"{share:g} %", meaning, fix)
+        yield Fact("RT throttling", "warn", f"{share:g} %", throttled(share), fix)
 
 
 def may_be_realtime(m: Machine, priority: int = 80) -> bool:
@@ -159,14 +163,7 @@ def priority(m: Machine) -> Iterator[Fact]:
     else:
         limit = m.soft_limit("Max realtime priority")
         meaning = "tasks wait behind every other program on their core"
-        yield Fact("real-time priority", "bad", f"not granted (limit {limit:g})", meaning, _priority_fix(m))
-
-
-def _priority_fix(m: Machine) -> str:
-    if m.in_container:
-        return "docker run --cap-add SYS_NICE --cap-add IPC_LOCK --ulimit rtprio=95 --ulimit memlock=-1 ..."
-    lines = r"'%s - rtprio 95\n%s - memlock unlimited\n'"
-    return f"printf {lines} $USER $USER | sudo tee {LIMITS_FILE}   # then log in again"
+        yield Fact("real-time priority", "bad", f"not granted (limit {limit:g})", meaning, rights_fix(m))
 
 
 def locked_memory(m: Machine) -> Iterator[Fact]:
@@ -176,7 +173,7 @@ def locked_memory(m: Machine) -> Iterator[Fact]:
         yield Fact("locked memory", "ok", "unlimited", "no page of a task is ever fetched from disk")
     else:
         meaning = "memory beyond the limit cannot be locked: a page fault may cost milliseconds"
-        yield Fact("locked memory", "bad", f"{limit / 2**20:g} MiB", meaning, _priority_fix(m))
+        yield Fact("locked memory", "bad", f"{limit / 2**20:g} MiB", meaning, rights_fix(m))
 
 
 def hypervisor(m: Machine) -> Iterator[Fact]:
@@ -184,7 +181,9 @@ def hypervisor(m: Machine) -> Iterator[Fact]:
     names = (m.read(path) for path in ("/sys/hypervisor/type", "/sys/class/dmi/id/sys_vendor"))
     if "hypervisor" in m.cpu_flags:
         meaning = "the host may take the core away at any time, for milliseconds; nothing in here can forbid it"
-        fix = f"virsh vcpupin GUEST {m.task_cpu} HOSTCORE   # on the host, on an isolated core; or run without one"
+        fix = (
+            f"virsh vcpupin GUEST {m.task_cpu} HOSTCORE   # on the host of the VM, an isolated core; or run without one"
+        )
         yield Fact("hypervisor", "warn", next(filter(None, names), "yes, unnamed"), meaning, fix)
     elif "flags" in (m.read("/proc/cpuinfo") or ""):
         yield Fact("hypervisor", "ok", "none", "the kernel owns the cores")
@@ -245,9 +244,13 @@ def interrupts(m: Machine) -> Iterator[Fact]:
     top = sorted(here, key=lambda entry: -entry[2])[:3]
     shown = ", ".join(f"{name} ({count})" for _, name, count in top)
     others = ",".join(str(core) for core in m.cores if core != cpu)
-    numbers = " ".join(number for number, _, _ in here)
-    fix = f"for i in {numbers}; do echo {others} | sudo tee /proc/irq/$i/smp_affinity_list; done"
-    yield Fact("interrupts", "warn", f"core {cpu}: {shown}", "each costs the task some us", fix)
+    numbers = " ".join(number for number, _, _ in top if m.is_writable(f"/proc/irq/{number}/smp_affinity_list"))
+    if numbers:
+        fix = f"for i in {numbers}; do echo {others} | sudo tee /proc/irq/$i/smp_affinity_list; done"
+        yield Fact("interrupts", "warn", f"core {cpu}: {shown}", "each costs the task some us", fix)
+    else:
+        meaning = "each costs the task some us; the kernel does not let them be moved"
+        yield Fact("interrupts", "warn", f"core {cpu}: {shown}", meaning)
 
 
 def _device_interrupts(m: Machine) -> Iterator[tuple[str, str, int]]:
@@ -285,7 +288,7 @@ def clock_source(m: Machine) -> Iterator[Fact]:
         to = (
             f"echo tsc | sudo tee {folder}/current_clocksource"
             if "tsc" in available.split()
-            else "boot with tsc=reliable"
+            else _boot_with(m, "tsc=reliable")
         )
         yield Fact("clock source", "bad", found, "every look at the clock is a system call of about 1 us", to)
     else:
@@ -339,7 +342,6 @@ PROBES: Final[tuple[Callable[[Machine], Iterator[Fact]], ...]] = (
     turbo,
     idle_states,
     sibling_threads,
-    timer_slack,
     throttling,
     container,
     hypervisor,
@@ -357,7 +359,14 @@ def examine(machine: Machine) -> list[Fact]:
 
 def _facts(probe: Callable[[Machine], Iterator[Fact]], machine: Machine) -> list[Fact]:
     try:
-        return list(probe(machine))
+        return [_where_it_works(fact, machine) for fact in probe(machine)]
     except (ValueError, LookupError) as error:
         name = probe.__name__.replace("_", " ")
         return [Fact(name, "warn", "not understood", f"this system describes itself in an unknown way: {error}")]
+
+
+def _where_it_works(fact: Fact, m: Machine) -> Fact:
+    """In a container nothing of the system can be changed: only its host can."""
+    if not fact.fix or not m.in_container or fact.fix.startswith("docker"):
+        return fact
+    return replace(fact, fix=f"{ON_HOST}{fact.fix}")

@@ -137,8 +137,12 @@ def to_html(report: Report) -> str:
         *(_pictures(name, pictures) for name, pictures in report.pictures),
         _section("Links", _table(_LINK_COLUMNS, map(_link_row, report.snapshot.links))),
         _section("What happened", _table(("at", "what", "", ""), map(_event_row, report.events))),
-        _section("Real-time rights", _table(_FACT_COLUMNS, map(_fact_row, report.rights))),
-        _section("Machine", _table(_FACT_COLUMNS, map(_fact_row, report.machine))),
+        _section(
+            "Rights: what this process asked for its own threads", _table(_FACT_COLUMNS, map(_fact_row, report.rights))
+        ),
+        _section(
+            "Machine: what the system is, whoever runs on it", _table(_FACT_COLUMNS, map(_fact_row, report.machine))
+        ),
     ]
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         title=escape(f"{report.snapshot.station}, {report.started:%Y-%m-%d %H:%M}"),

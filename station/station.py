@@ -22,7 +22,6 @@ import rt_engine
 from fieldbus.link import Link
 from rt_engine.errors import EngineError
 from scheduler.errors import SchedulerError
-from scheduler.rights import Grant
 from scheduler.scheduler import Scheduler
 from scheduler.stats import Latency, TaskStats
 from scheduler.status import Action, TaskStatus
@@ -31,12 +30,13 @@ from station.control import Updated
 from station.errors import RefusedError
 from station.findings import unknown
 from station.live import REFRESH_S, View
-from station.machine import Fact, Machine
+from station.machine import Machine
 from station.parts import build
 from station.picture import Picture
 from station.probes import examine
 from station.reading import StationFile
 from station.report import Event, EventKind, Report
+from station.rights import facts_of, merged
 from station.snapshot import LinkView, Snapshot, TaskView
 from station.words import note
 
@@ -196,7 +196,7 @@ class Station:
             ),
             links=tuple(self._link_view(name, link) for name, link in self._parts.links.items()),
             models=dict(self._model_files),
-            rights=tuple(str(grant) for grant in self._scheduler.rights if not grant.granted),
+            rights=tuple(str(grant) for grant in merged(self._scheduler.rights) if not grant.granted),
         )
 
     def report(self) -> Report:
@@ -205,13 +205,14 @@ class Station:
         trips = tuple(
             Picture.of(f"{name}, round trip", li.status().round_trip) for name, li in self._parts.links.items()
         )
+        machine = Machine(wanted_cpu=next((t.cpu for t in self._scheduler.tasks), None))
         return Report(
             started=self._started,
             snapshot=self.snapshot(),
             pictures=(*pictures, *([("Round trips of the links", trips)] if trips else [])),
             events=tuple(self._events),
-            rights=tuple(map(_fact_of, self._scheduler.rights)),
-            machine=tuple(examine(Machine(wanted_cpu=next((t.cpu for t in self._scheduler.tasks), None)))),
+            rights=facts_of(self._scheduler.rights, machine),
+            machine=tuple(examine(machine)),
         )
 
     # --- inside -------------------------------------------------------------------------------------------------------
@@ -310,16 +311,6 @@ class Station:
 
     def _note(self, kind: EventKind, subject: str, text: str, good: bool) -> None:
         self._events.append(Event(time.monotonic() - self._begin_s, kind, subject, text, good))
-
-
-def _fact_of(grant: Grant) -> Fact:
-    return Fact(
-        grant.name,
-        "ok" if grant.granted else "warn",
-        "granted" if grant.granted else "not granted",
-        grant.why,
-        "" if grant.granted else grant.how_to_grant,
-    )
 
 
 def _device(table: LinkTable) -> str:

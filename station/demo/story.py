@@ -22,6 +22,8 @@ from station.demo.processes import DemoError, PlantProcess, StationProcess
 from station.demo.screen import Screen
 from station.demo.trajectory import Moment
 from station.exit_codes import ExitCode
+from station.machine import Machine
+from station.rights import rights_fix
 
 SLOT: Final = "policy"
 TIMEOUT_S: Final = 0.1
@@ -115,8 +117,8 @@ class Story:
         self._screen.say(f"station process {self._station.pid}, first cycle {start_s:.2f} s after its start")
         if first.rights:
             names = ", ".join(right.partition(":")[0] for right in first.rights)
-            words = f"this system did not grant {names}: it runs all the same, less evenly (see rt-engine doctor)"
-            self._screen.say(words, "yellow")
+            words = f"this system did not grant {names}: it runs all the same, less evenly; rt-engine doctor tells all. To get"
+            self._screen.say(f"{words} priority and locked memory: {rights_fix(Machine())}", "yellow")
         if await self._until_whole(FIND_TOGETHER_S) is None:
             raise DemoError(f"station and plant did not find together within {FIND_TOGETHER_S:g} s")
         await self._watch(SETTLE_S)

@@ -1,9 +1,11 @@
 """Probes of a machine, on fake /proc and /sys trees."""
 
 import shlex
+from pathlib import Path
 
 import pytest
 
+from scheduler.rights import LIMITS_COMMAND, MEMORY_HOW, PRIORITY_HOW
 from station import probes
 from station.machine import Machine, parse_cpus
 
@@ -22,7 +24,6 @@ FIELD = {
     "/sys/devices/system/cpu/cpu3/cpuidle/state1/latency": "133\n",
     "/sys/devices/system/cpu/cpu3/cpuidle/state1/disable": "1\n",
     "/sys/devices/system/cpu/cpu3/topology/thread_siblings_list": "3\n",
-    "/proc/self/timerslack_ns": "50000\n",
     "/proc/sys/kernel/sched_rt_runtime_us": "-1\n",
     "/proc/sys/kernel/sched_rt_period_us": "1000000\n",
     "/proc/self/limits": "Limit                     Soft Limit           Hard Limit           Units\n"
@@ -44,6 +45,7 @@ FIELD = {
     "/sys/kernel/mm/transparent_hugepage/enabled": "always [madvise] never\n",
     "/proc/swaps": "Filename Type Size Used Priority\n",
     "/etc/os-release": "ID=debian\n",
+    "/etc/default/grub": 'GRUB_CMDLINE_LINUX=""\n',
 }
 """A machine without a shortcoming."""
 
@@ -67,7 +69,7 @@ def test_a_ready_machine_has_only_good_facts(machine):
     """On a machine prepared for real time every probe that has an answer says ok."""
     facts = probes.examine(machine())
     assert {fact.level for fact in facts} == {"ok"}, [fact for fact in facts if fact.level != "ok"]
-    assert len(facts) == 17
+    assert len(facts) == 16
     assert all(fact.meaning and not fact.fix for fact in facts)
 
 
@@ -81,7 +83,7 @@ CASES = [
     ("/sys/devices/system/cpu/intel_pstate/no_turbo", "0", "turbo", "warn", "echo 1"),
     ("/sys/devices/system/cpu/cpu3/cpuidle/state1/disable", "0", "idle states", "bad", "cpuidle"),
     ("/sys/devices/system/cpu/cpu3/topology/thread_siblings_list", "1,3", "hyper-threads", "warn", "cpu1/online"),
-    ("/proc/sys/kernel/sched_rt_runtime_us", "950000", "RT throttling", "warn", "sched_rt_runtime_us=-1"),
+    ("/proc/sys/kernel/sched_rt_runtime_us", "500000", "RT throttling", "warn", "sched_rt_runtime_us=-1"),
     ("/sys/fs/cgroup/user.slice/cpu.max", "150000 100000", "CPU quota", "bad", "CPUQuota="),
     ("/sys/fs/cgroup/cpu/cpu.rt_runtime_us", "0", "CPU quota", "bad", "cpu.rt_runtime_us"),
     ("/proc/cpuinfo", "flags : avx2 fma hypervisor", "hypervisor", "warn", "vcpupin"),
@@ -110,10 +112,63 @@ def test_no_rights(machine):
     facts = {fact.name: fact for fact in probes.examine(machine(changes))}
     assert facts["real-time priority"].level == facts["locked memory"].level == "bad"
     assert facts["locked memory"].value == "8 MiB"
-    assert facts["timer slack"].level == "warn"
     assert "limits.d" in facts["real-time priority"].fix
     contained = {fact.name: fact for fact in probes.examine(machine({**changes, "/.dockerenv": ""}))}
-    assert "--cap-add SYS_NICE" in contained["real-time priority"].fix
+    assert contained["real-time priority"].fix.startswith("docker run --cap-add=SYS_NICE")
+
+
+def test_one_recipe_for_rights(machine):
+    """The README, doctor, the report and the tasks' own words have the same command."""
+    command = probes.rights_fix(machine()).partition("   #")[0]
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    assert command == LIMITS_COMMAND
+    assert command in readme
+    assert command in PRIORITY_HOW
+    assert command in MEMORY_HOW
+
+
+def test_in_a_container_the_system_is_changed_on_the_host(machine):
+    """No command is shown as if it worked in the container; its files say nothing about the host's boot loader."""
+    changes = {path: text for path, text, *_ in CASES if path != "/proc/cpuinfo"}
+    facts = probes.examine(machine({**changes, "/.dockerenv": ""}))
+    fixes = [fact.fix for fact in facts if fact.fix]
+    assert len(fixes) > 8
+    assert all(fix.startswith(("on the host: ", "docker ")) for fix in fixes)
+    assert not any(word in fix for fix in fixes for word in ("grub", "apt-get"))
+
+
+def test_restarting_is_never_part_of_a_command(machine):
+    """Nobody who copies a line loses the machine: it is said after the command, as a comment."""
+    for path, text, *_ in CASES:
+        for fact in probes.examine(machine({path: text})):
+            assert "reboot" not in fact.fix
+            assert "restart" not in " ".join(shlex.split(fact.fix, comments=True))
+
+
+def test_without_grub_the_kernel_parameters_are_named(machine):
+    """No /etc/default/grub: no command that edits it."""
+    facts = probes.examine(machine({"/sys/devices/system/cpu/isolated": "\n", "/etc/default/grub": None}))
+    fact = next(fact for fact in facts if fact.name == "isolated cores")
+    assert fact.fix == "start the computer with the kernel parameters isolcpus=3 nohz_full=3 rcu_nocbs=3"
+
+
+def test_only_interrupts_that_can_be_moved_are_in_the_command(machine, tmp_path):
+    """What is named and may be moved is in the command; when nothing may be, there is no command."""
+    changes = {"/proc/irq/30/smp_affinity_list": "0-3", "/proc/irq/8/smp_affinity_list": "0-3"}
+    made = machine(changes, cpu=0)
+    fact = next(probes.interrupts(made))
+    assert fact.fix.startswith("for i in 30 8; do")
+    (tmp_path / "proc/irq/30/smp_affinity_list").chmod(0o444)
+    assert next(probes.interrupts(made)).fix.startswith("for i in 8; do")
+    (tmp_path / "proc/irq/8/smp_affinity_list").chmod(0o444)
+    assert next(probes.interrupts(made)).fix == ""
+
+
+def test_the_kernels_usual_throttling_is_no_shortcoming(machine):
+    """95 % of each second is enough: no task that leaves its core any air notices."""
+    fact = next(probes.throttling(machine({"/proc/sys/kernel/sched_rt_runtime_us": "950000"})))
+    assert (fact.level, fact.fix) == ("ok", "")
+    assert "95 %" in fact.meaning
 
 
 def test_capabilities_are_rights(machine):
@@ -146,7 +201,7 @@ def test_a_machine_that_talks_nonsense(tmp_path, text):
 
 
 NONSENSE = (
-    "proc/cmdline", "proc/cpuinfo", "proc/interrupts", "proc/self/limits", "proc/self/status", "proc/self/timerslack_ns",
+    "proc/cmdline", "proc/cpuinfo", "proc/interrupts", "proc/self/limits", "proc/self/status",
     "proc/swaps", "proc/sys/kernel/sched_rt_period_us", "proc/sys/kernel/sched_rt_runtime_us", "proc/version",
     "sys/devices/system/clocksource/clocksource0/current_clocksource", "sys/devices/system/cpu/isolated",
     "sys/devices/system/cpu/online", "sys/kernel/realtime",
