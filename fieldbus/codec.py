@@ -73,7 +73,7 @@ class Codec:
     def decode(self, payload: bytes, values: NDArray[np.float64]) -> None:
         """Put the payload's values into `values[cells]`; raises `PayloadError` on a wrong length."""
         if len(payload) != self.nbytes:
-            raise PayloadError(f"expected {self.nbytes} bytes for {self._names()}, got {len(payload)}")
+            raise PayloadError(f"expected {self.nbytes} bytes for {self.names()}, got {len(payload)}")
         numbers: Sequence[float]
         if self._is_direct:
             numbers = self._struct.unpack(payload)
@@ -133,7 +133,8 @@ class Codec:
             "limit the value first (fieldbus.codec.Limiter)"
         )
 
-    def _names(self) -> str:
+    def names(self) -> str:
+        """The tags, in the order of the payload."""
         return ", ".join(dict.fromkeys(t.name for t in self._tags))
 
 

@@ -1,6 +1,7 @@
 """A device that is a Python function: the link for tests, examples and simulations."""
 
 from collections.abc import Callable, Mapping, Sequence
+from traceback import extract_tb
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -47,6 +48,9 @@ class InProcessLink(Link):
             try:
                 inputs[first : first + tag.count] = answer[name]
             except (KeyError, TypeError, ValueError, OverflowError) as error:
+                if isinstance(answer, Mapping) and name not in answer:
+                    gave = ", ".join(map(str, answer)) or "nothing"
+                    raise GarbageError(f"the device's answer lacks {name!r}; it gave {gave}") from None
                 wanted = "a number" if tag.count == 1 else f"{tag.count} numbers"
                 raise GarbageError(f"the device's answer must hold {wanted} for {name!r}: {error!r}") from None
 
@@ -63,4 +67,10 @@ class InProcessLink(Link):
         except DeviceError:
             raise
         except (Exception, SystemExit) as error:
-            raise RefusedError(f"the device raised {error!r}", code=0) from error
+            raise RefusedError(f"the device raised {error!r}{self._place(error)}", code=0) from error
+
+    def _place(self, error: BaseException) -> str:
+        """Where in the device's own file it went wrong; nothing when it did not come so far."""
+        code = getattr(self._device, "__code__", None)
+        lines = [f.lineno for f in extract_tb(error.__traceback__) if code and f.filename == code.co_filename]
+        return f" at {code.co_filename}:{lines[-1]}" if code and lines else ""

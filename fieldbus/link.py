@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fieldbus.errors import ConfigurationError, DeviceError, GarbageError, NoAnswerError, RefusedError
 from fieldbus.image import Channel, ProcessImage
+from fieldbus.link_log import ChangeLog
 from fieldbus.link_ports import Cells, Inputs, Outputs
 from fieldbus.link_state import NEXT, Backoff, LinkStatus, State
 from fieldbus.tags import Quality, Tag
@@ -66,6 +67,7 @@ class Link(ABC):
         self._out = Outputs(Cells(name, [t for t in tags if t.direction == "out"]), round(timeout_s * NS))
         self._backoff = Backoff(*backoff_s)
         self._round_trip = Histogram()
+        self._changes = ChangeLog()
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
         self._up = threading.Event()
@@ -280,9 +282,9 @@ class Link(ABC):
 
     def _enter(self, state: State) -> None:
         assert state in NEXT[self._state[0]], f"{self._state[0]} -> {state}"
-        level = logging.WARNING if state in ("down", "degraded") else logging.INFO
-        why = f": {self._last_error}" if level == logging.WARNING else ""
-        log.log(level, "link %s: %s -> %s%s", self.name, self._state[0], state, why)
+        line = self._changes.change(state, self._last_error, time.monotonic())
+        if line:
+            log.log(line[0], "link %s: %s", self.name, line[1])
         self._state = (state, datetime.now(UTC))
         (self._up.set if state == "up" else self._up.clear)()
 

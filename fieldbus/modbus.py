@@ -149,7 +149,7 @@ class ModbusLink(Link):
             answer = self._client.ask(request.unit, request.function, body, deadline_ns)
         except RefusedError as error:
             if request.function == READ_WRITE and error.code == _ILLEGAL_FUNCTION:
-                message = f"{error}; the device lacks function code 23: set read_write to false"
+                message = f"{request}: {error}; the device lacks function code 23: set read_write to false"
                 raise RefusedError(message, error.code) from error
-            raise
+            raise RefusedError(f"{request}: {error}", error.code) from error
         request.accept(body, answer, inputs)

@@ -115,7 +115,7 @@ class _Asking:
         if answer.isError():
             code = answer.exception_code
             meaning = MEANING.get(code, "unknown exception code")
-            raise RefusedError(f"unit {unit} FC {function}: exception {code}, {meaning}", code)
+            raise RefusedError(f"exception {code}, {meaning}", code)
         if answer.function_code != function:
             raise GarbageError(f"unit {unit}: asked with FC {function}, answered with FC {answer.function_code}")
         body_back: bytes = answer.body

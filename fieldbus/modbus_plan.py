@@ -26,6 +26,8 @@ READ_LIMIT = {"coil": 2000, "discrete": 2000, "holding": 125, "input": 125}
 WRITE_ONE = {"coil": 5, "holding": 6}
 WRITE_MANY = {"coil": 15, "holding": 16}
 WRITE_LIMIT = {"coil": 1968, "holding": 123}
+TABLE_OF = {code: name for codes in (READ_FUNCTION, WRITE_ONE, WRITE_MANY) for name, code in codes.items()}
+SHOWN_TAGS = 5
 READ_WRITE = 23
 READ_WRITE_LIMIT = 121  # registers written in a request of FC 23, of which 125 may be read
 COIL_ON = b"\xff\x00"  # V1.1b3, 6.5: "0xFF00 requests the output to be ON, 0x0000 OFF"
@@ -59,7 +61,7 @@ class Read:
             raise GarbageError(f"{self}: {error}") from None
 
     def __str__(self) -> str:
-        return f"unit {self.unit} FC {self.function}, {self.count} from {self.address}"
+        return f"unit {self.unit} FC {self.function}, {_where(self)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ class Write:
             raise GarbageError(f"{self}: expected the echo {request[:4].hex()}, got {answer.hex()}")
 
     def __str__(self) -> str:
-        return f"unit {self.unit} FC {self.function}, {self.count} to {self.address}"
+        return f"unit {self.unit} FC {self.function}, {_where(self)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +116,19 @@ class ReadWrite:
         self.read.accept(request, answer, inputs)
 
     def __str__(self) -> str:
-        return f"unit {self.unit} FC 23, {self.write.count} to {self.write.address}, {self.read.count} from " + str(
-            self.read.address
-        )
+        return f"unit {self.unit} FC 23, write {_where(self.write)}, read {_where(self.read)}"
 
 
 Request = Read | Write | ReadWrite
+
+
+def _where(part: Read | Write) -> str:
+    """`input 500..501 (x_ra)`: the table, its registers or bits, and the tags in them."""
+    last = part.address + part.count - 1
+    numbers = f"{part.address}" if part.count == 1 else f"{part.address}..{last}"
+    names = part.codec.names().split(", ")
+    more = f" and {len(names) - SHOWN_TAGS} more" if len(names) > SHOWN_TAGS else ""
+    return f"{TABLE_OF[part.function]} {numbers} ({', '.join(names[:SHOWN_TAGS])}{more})"
 
 
 def plan_reads(cells: Cells, gap: int = 0) -> list[Read]:

@@ -29,12 +29,13 @@ def test_values_travel_both_ways() -> None:
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
-        ({"x": 1.0}, "GarbageError: the device's answer must hold 2 numbers for 'v'"),
+        ({"x": 1.0}, "GarbageError: the device's answer lacks 'v'; it gave x"),
         ({"x": "one", "v": [1, 2]}, "GarbageError: the device's answer must hold a number for 'x'"),
         ({"x": 1.0, "v": [1, 2, 3]}, "GarbageError: the device's answer must hold 2 numbers for 'v'"),
         (None, "GarbageError: the device's answer must hold a number for 'x'"),
         ({"x": 10**400, "v": [1, 2]}, "GarbageError: the device's answer must hold a number for 'x'"),
-        (ValueError("stuck"), "RefusedError: the device raised ValueError('stuck')"),
+        (ValueError("stuck"), f"RefusedError: the device raised ValueError('stuck') at {__file__}:"),
+        ({}, "GarbageError: the device's answer lacks 'x'; it gave nothing"),
         (SystemExit(3), "RefusedError: the device raised SystemExit(3)"),
         (ConnectionLostError("unplugged"), "ConnectionLostError: unplugged"),
     ],

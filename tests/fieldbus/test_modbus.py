@@ -145,7 +145,9 @@ def test_an_address_that_the_device_lacks_is_a_refusal(port: int) -> None:
     link = ModbusLink("r", [Tag("x", "int16", "in", address=ModbusAddress("holding", 5000))], Tcp("127.0.0.1", port))
     with link:
         wait_for(lambda: link.status().state == "degraded")
-        assert "RefusedError: unit 1 FC 3: exception 2, illegal data address" in link.status().last_error
+        assert (
+            "RefusedError: unit 1 FC 3, holding 5000 (x): exception 2, illegal data address" in link.status().last_error
+        )
         assert link.status().reconnects == 0
 
 

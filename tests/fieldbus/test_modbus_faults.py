@@ -47,9 +47,9 @@ def deadline(seconds: float = TIMEOUT_S) -> int:
         ("garbage", "GarbageError: not a Modbus frame: 15 03 01 00 02 02 50"),
         ("half", "NoAnswerError: half an answer: "),
         ("silence", "NoAnswerError: no answer in time"),
-        ("exception", "RefusedError: unit 1 FC 6: exception 2, illegal data address"),
-        ("write_exception", "RefusedError: unit 1 FC 6: exception 2, illegal data address"),
-        ("short", "GarbageError: unit 1 FC 6, 1 to 0: expected the echo"),
+        ("exception", "RefusedError: unit 1 FC 6, holding 0 (u): exception 2, illegal data address"),
+        ("write_exception", "RefusedError: unit 1 FC 6, holding 0 (u): exception 2, illegal data address"),
+        ("short", "GarbageError: unit 1 FC 6, holding 0 (u): expected the echo"),
         ("other_function", "GarbageError: unit 1: asked with FC 6, answered with FC 4"),
         ("drip", "Error: "),
     ],
@@ -153,7 +153,7 @@ class _Refusing:
         self.dial, self.close = client.dial, client.close
 
     def ask(self, unit: int, function: int, body: bytes, deadline_ns: int) -> bytes:
-        raise RefusedError(f"unit {unit} FC {function}: exception 1, illegal function", 1)
+        raise RefusedError("exception 1, illegal function", 1)
 
 
 def test_nobody_listens() -> None:

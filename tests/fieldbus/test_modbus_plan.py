@@ -110,7 +110,7 @@ def test_a_read_asks_for_its_block() -> None:
 def test_an_answer_of_the_wrong_length_is_garbage(answer: str) -> None:
     """Byte count and data must be what was asked for, or `GarbageError` says which request it was."""
     (request,) = reads_of(tag("f", "float32", At("holding", 5)))
-    with pytest.raises(GarbageError, match="unit 1 FC 3, 2 from 5"):
+    with pytest.raises(GarbageError, match=r"unit 1 FC 3, holding 5\.\.6 \("):
         request.accept(b"", bytes.fromhex(answer), np.zeros(1))
 
 
@@ -190,3 +190,11 @@ def test_an_output_that_cannot_be_written_is_refused(tags: list[Tag], message: s
     """Read-only tables and shared addresses raise `AddressError`."""
     with pytest.raises(AddressError, match=message):
         writes_of(*tags)
+
+
+def test_a_request_in_words() -> None:
+    """Table, registers and tags: what a person needs who looks for a wrong address; of many tags the first ones."""
+    (one,) = reads_of(tag("x_ra", "float32", At("input", 500)))
+    assert str(one) == "unit 1 FC 4, input 500..501 (x_ra)"
+    (many,) = reads_of(*(tag(f"t{n}", "int16", At("holding", n)) for n in range(8)))
+    assert str(many) == "unit 1 FC 3, holding 0..7 (t0, t1, t2, t3, t4 and 3 more)"
