@@ -19,7 +19,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing to mend in a station file: where it is, what is wrong, what is allowed."""
+    """One thing to mend in a station file: where it is (line 0: the file itself), what is wrong, what is allowed."""
 
     file: Path
     line: int
@@ -29,7 +29,8 @@ class Problem:
 
     def __str__(self) -> str:
         where = f"{self.key}: " if self.key else ""
-        return f"{self.file}:{self.line}: {self.severity}: {where}{self.message}"
+        line = f":{self.line}" if self.line else ""
+        return f"{self.file}{line}: {self.severity}: {where}{self.message}"
 
 
 class StationError(Exception):

@@ -13,12 +13,16 @@ from scheduler.stats import Latency
 from station.durations import format_duration
 
 WIDTH: Final = 460
-HEIGHT: Final = 200
+HEIGHT: Final = 210
 LEFT: Final = 44
 RIGHT: Final = 14
-TOP: Final = 44
+TOP: Final = 54
 BOTTOM: Final = 26
 FINE_BINS_PER_BAR: Final = 4
+LETTER: Final = 6.0
+"""Width of a letter of a label, at most."""
+ROW: Final = 12
+"""Height of a row of labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,15 +159,15 @@ def _count_axis(scale: _Scale) -> list[str]:
 
 
 def _marks(scale: _Scale, picture: Picture) -> list[str]:
-    """A line for each mark; its label moves to the second row when it would cover the one before."""
+    """A line for each mark; its label moves to the next row when it would cover one before."""
     lines, labels, free_from = [], [], [0.0] * 4
     for name, ns in picture.marks:
         x, label = scale.x(ns), f"{name} {format_duration(ns, 3)}"
-        half = 2.7 * len(label)
+        half = LETTER / 2 * len(label)
         middle = min(max(x, LEFT + half), WIDTH - half - 2)
         row = next((row for row in range(4) if middle - half >= free_from[row]), 3)
         free_from[row] = middle + half + 4
-        y = 9 + 10 * row
+        y = 10 + ROW * row
         lines.append(f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="{y + 2}" y2="{HEIGHT - BOTTOM}"/>')
         labels.append(f'<text class="label mark-label" x="{middle:.1f}" y="{y}">{label}</text>')
     return lines + labels

@@ -90,12 +90,12 @@ def _read_toml(path: Path) -> tuple[dict[str, Any], Lines]:
         with path.open("rb") as file:
             data = file.read(_LARGEST_BYTES + 1)
         if len(data) > _LARGEST_BYTES:
-            raise StationFileError([Problem(path, 1, "", f"is larger than {_LARGEST_BYTES >> 20} MiB")])
+            raise StationFileError([Problem(path, 0, "", f"is larger than {_LARGEST_BYTES >> 20} MiB")])
         text = data.decode("utf-8")
     except OSError as error:
-        raise StationFileError([Problem(path, 1, "", f"cannot be read: {error.strerror}")]) from error
+        raise StationFileError([Problem(path, 0, "", f"cannot be read: {error.strerror}")]) from error
     except UnicodeDecodeError as error:
-        raise StationFileError([Problem(path, 1, "", f"is not UTF-8 text (byte {error.start})")]) from error
+        raise StationFileError([Problem(path, 0, "", f"is not UTF-8 text (byte {error.start})")]) from error
     text = text.replace("\r\n", "\n")
     try:
         return tomllib.loads(text), Lines(text)
@@ -103,16 +103,22 @@ def _read_toml(path: Path) -> tuple[dict[str, Any], Lines]:
         message, line = _syntax_error(str(error), text)
         raise StationFileError([Problem(path, line, "", f"not TOML: {message}")]) from error
     except RecursionError as error:
-        raise StationFileError([Problem(path, 1, "", "tables or arrays lie too deep in each other")]) from error
+        raise StationFileError([Problem(path, 0, "", "tables or arrays lie too deep in each other")]) from error
     except ValueError as error:  # a number with thousands of digits
-        raise StationFileError([Problem(path, 1, "", f"a number cannot be read: {error}")]) from error
+        raise StationFileError([Problem(path, 0, "", f"a number cannot be read: {error}")]) from error
 
 
 def _syntax_error(message: str, text: str) -> tuple[str, int]:
-    place = re.search(r" \(at line (\d+), column \d+\)$", message)
+    """The reader's message with the column, and the line; a bare word is the mistake that everybody makes."""
+    place = re.search(r" \(at line (\d+), column (\d+)\)$", message)
     if place is None:
         return message, text.count("\n") + 1
-    return message[: place.start()], int(place[1])
+    number, column = int(place[1]), int(place[2])
+    line = text.split("\n")[number - 1]
+    word = re.match(r"[^\W\d][^#\],}\"']*", line[column - 1 :])
+    is_value = word is not None and re.search(r"[=\[,]\s*$", line[: column - 1])
+    hint = f'; text needs quotes: "{word[0].strip()}"' if word and is_value else ""
+    return f"{message[: place.start()]} at column {column}{hint}", number
 
 
 def _validate(data: dict[str, Any]) -> tuple[StationConfig, frozenset[tuple[str, str]], list[Finding]]:

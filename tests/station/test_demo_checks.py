@@ -183,6 +183,16 @@ def test_no_tick_missed(calm: list[int], missed: int, ok: bool) -> None:
     assert checks.no_tick_missed(looks, around, 6_200 * MS).ok is ok
 
 
+def test_missed_ticks_are_not_called_none() -> None:
+    """Some missed, but not more than usual: the claim says just that; none missed: it says so."""
+    calm = [missing(1_000, 0), missing(1_100, 3), missing(1_200, 3), missing(1_300, 3), missing(1_400, 3)]
+    around = [missing(6_000, 0), missing(6_100, 1), missing(6_300, 3), missing(6_400, 3)]
+    check = checks.no_tick_missed(calm, around, 6_200 * MS)
+    assert check.claim == "no more ticks were missed around the update (2) than without one (up to 3)"
+    still = [missing(6_000, 0), missing(6_100, 1), missing(6_300, 1)]
+    assert checks.no_tick_missed(calm, still, 6_200 * MS).evidence.startswith("not one tick was missed")
+
+
 def test_no_look_around_the_switch() -> None:
     """Without a look well before and well after the switch nothing is proven."""
     looks = [missing(6_000, 0), missing(6_200, 0), missing(6_400, 0)]

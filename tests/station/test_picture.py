@@ -4,8 +4,10 @@ import itertools
 import re
 from xml.etree import ElementTree
 
+import pytest
+
 from rt_native.histogram import Histogram
-from station.picture import Bar, Picture, octave_bars, svg_picture, text_picture
+from station.picture import LETTER, ROW, Bar, Picture, octave_bars, svg_picture, text_picture
 
 
 def picture(*times_ns):
@@ -40,6 +42,18 @@ def test_svg_is_well_formed_and_inside_its_frame():
             assert 0 <= float(text.attrib["x"]) <= width
         labels = [text.text for text in root.iter("text") if "mark-label" in text.attrib["class"]]
         assert [label.split()[0] for label in labels] == ["p50", "p99", "p99.9", "max"]
+
+
+@pytest.mark.parametrize(
+    "times", [[30_000] * 100, [30_000] * 2_000 + [31_000] * 30 + [32_500, 33_000], [9_900_000, 10_000_000]]
+)
+def test_labels_of_close_marks_do_not_cover_each_other(times):
+    """However close p50, p99, p99.9 and max are, their labels have rows of their own."""
+    root = ElementTree.fromstring(svg_picture(picture(*times)))
+    labels = [text for text in root.iter("text") if "mark-label" in text.attrib["class"]]
+    boxes = [(float(t.attrib["x"]), LETTER / 2 * len(t.text), float(t.attrib["y"])) for t in labels]
+    for (x, half, y), (x2, half2, y2) in itertools.combinations(boxes, 2):
+        assert abs(x - x2) >= half + half2 or abs(y - y2) >= ROW
 
 
 def test_one_outlier_is_seen():

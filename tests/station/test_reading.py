@@ -148,7 +148,7 @@ def test_one_fault(case, write):
 def test_hostile_text(text, message, write):
     """What Python's own reader of TOML cannot take is a problem of the file too."""
     ((line, _, said),) = problems(write(text))
-    assert line == 1
+    assert line == 0
     assert message in said
 
 
@@ -234,3 +234,31 @@ def test_a_name_with_a_dot_is_shown_quoted(write):
     text = GOOD.replace('position = { address = "input 0" }', '"x.position" = { address = "input 65535" }')
     text = text.replace('["position"', '["x.position"')
     assert problems(write(text))[0][1] == 'tags."x.position".address'
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[station]\nname = mine\n", ':2: error: not TOML: Invalid value at column 8; text needs quotes: "mine"'),
+        (
+            "[tasks.a]\ninputs = [one, two]\n",
+            ':2: error: not TOML: Invalid value at column 11; text needs quotes: "one"',
+        ),
+        ("[station]\nname = \n", ":2: error: not TOML: Invalid value at column 8"),
+        ("[station\n", ":1: error: not TOML: Expected ']' at the end of a table declaration at column 9"),
+    ],
+)
+def test_a_mistake_of_syntax_has_its_column(text, message, tmp_path):
+    """Line and column; where text stands without quotes, that it needs them."""
+    path = tmp_path / "station.toml"
+    path.write_text(text)
+    with pytest.raises(StationFileError) as caught:
+        read_station(path)
+    assert str(caught.value) == f"{path}{message}"
+
+
+def test_a_file_that_cannot_be_read_has_no_line(tmp_path):
+    """Nobody looks for line 1 of a file that is not there."""
+    with pytest.raises(StationFileError) as caught:
+        read_station(tmp_path / "none.toml")
+    assert str(caught.value) == f"{tmp_path / 'none.toml'}: error: cannot be read: No such file or directory"

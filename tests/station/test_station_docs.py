@@ -1,11 +1,14 @@
 """docs/station.md says what is so."""
 
 import re
+from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
+import typer
 from stations import gemm
 
+from station.cli import app
 from station.exit_codes import ExitCode
 from station.parts import build
 from station.reading import read_station
@@ -61,3 +64,25 @@ def test_the_tables_of_keys_are_up_to_date():
 def test_the_exit_codes_are_all_there():
     """Each exit code has its row."""
     assert [int(code) for code in re.findall(r"^\| (\d) \|", PAGE, re.MULTILINE)] == [int(code) for code in ExitCode]
+
+
+def test_the_unit_for_systemd(folder):
+    """It parses, grants both rights, and its command is one that there is, with exit codes that mean what it says."""
+    unit = ConfigParser(strict=True)
+    unit.optionxform = str
+    unit.read_string(re.search(r"```ini\n(.*?)```", PAGE, re.DOTALL)[1])
+    service = unit["Service"]
+    assert (service["LimitRTPRIO"], service["LimitMEMLOCK"]) == ("99", "infinity")
+    assert (service["KillSignal"], service["Restart"]) == ("SIGTERM", "on-failure")
+    assert service["RestartPreventExitStatus"].split() == [str(int(c)) for c in (ExitCode.USAGE, ExitCode.BAD_FILE)]
+    program, command, _ = service["ExecStart"].split()
+    assert Path(program).name == "rt-engine"
+    assert command in typer.main.get_command(app).commands
+    assert unit["Install"]["WantedBy"] == "multi-user.target"
+
+
+def test_a_device_in_python_needs_every_input_and_no_address(folder):
+    """What the page says of a dry run: tags without addresses are good."""
+    text = re.sub(r"\[links\.plant\].*?(?=\[tags\])", BLOCKS[2] + 'timeout = "50 ms"\n\n', BLOCKS[0], flags=re.DOTALL)
+    text = re.sub(r'address = "[^"]*",? ?', "", text)
+    assert read(folder, text).warnings == ()
