@@ -17,106 +17,76 @@ from typing import Any
 from numba import float32
 
 from rt_engine.kernels.abi import kernel, operand, param, size
-from rt_engine.kernels.tile import make_tile
+from rt_engine.kernels.tile import make_tiles
 from rt_native.lang import inline, load_f32, load_f64, store_f32, store_f64
 from rt_native.vector import BYTES, LANES, Vector, f32x, f64x
 
 PANEL = 4
 """Vectors in a full panel of packed weights."""
 
-# Registers decide how much of a panel is worked on at once; the result does not depend on it.
-_COLUMNS = {16: 4, 8: 2, 4: 2}[LANES]
-_ROWS = {16: 6, 8: 3, 4: 3}[LANES]
+# Registers decide how much is worked on at once; the result does not depend on it.
+_ROWS, _COLUMNS = {16: (6, 4), 8: (3, 2), 4: (3, 2)}[LANES]
+_ROW_TILES = [(1, v, splits) for v, splits in ((4, 2), (2, 2), (1, 2), (2, 4), (1, 4), (1, 8)) if v <= _COLUMNS]
+_TILES = [(rows, vectors, 1) for rows in (6, 3, 2, 1) if rows <= _ROWS for vectors in (4, 2, 1) if vectors <= _COLUMNS]
+_TILES += _ROW_TILES
+
+
+@inline
+def _widest(left, splits):
+    """Vectors of the widest tile that fits."""
+    if _COLUMNS == 4 and left >= 4 and splits <= 2:
+        return 4
+    return 2 if left >= 2 and splits <= 4 else 1
+
+
+@inline
+def _tallest(left):
+    """Rows of the tallest tile that fits."""
+    return _ROWS if left >= _ROWS else (3 if left >= 3 else left)
 
 
 def _make(vector: Vector, suffix: str, load: Any, store: Any, cast: Any) -> None:
-    element = vector.bits // 8
-    lanes = vector.lanes
-    tiles = {(r, v): make_tile(vector, r, v, 1) for r in (1, 2, 3, 6) for v in (1, 2, 4)}
-    t62, t61, t32, t31, t22, t21, t12, t11 = (tiles[r, v] for r in (6, 3, 2, 1) for v in (2, 1))
-    t64, t34, t24, t14 = (tiles[r, 4] for r in (6, 3, 2, 1))
-    two4, two2, two1 = (make_tile(vector, 1, v, 2) for v in (4, 2, 1))
-    four2, four1, eight1 = make_tile(vector, 1, 2, 4), make_tile(vector, 1, 1, 4), make_tile(vector, 1, 1, 8)
-    columns, most_rows = _COLUMNS, _ROWS
+    element, lanes = vector.bits // 8, vector.lanes
+    tile, row_tile = make_tiles(vector, _TILES), make_tiles(vector, _ROW_TILES, whole=True)
 
     @inline
-    def one_row(splits, width, a, b, bs, k, c, bias, low, high):
-        """One row, `width` vectors wide; whole vectors are stored (tensors are padded)."""
-        if splits == 8:
-            eight1(a, 0, b, bs, k, c, 0, bias, lanes, low, high)
-        elif splits == 4:
-            if columns >= 2 and width == 2:
-                four2(a, 0, b, bs, k, c, 0, bias, 2 * lanes, low, high)
-            else:
-                for v in range(width):
-                    four1(a, 0, b + BYTES * v, bs, k, c + BYTES * v, 0, bias + BYTES * v, lanes, low, high)
-        elif columns == 4 and width == 4:
-            two4(a, 0, b, bs, k, c, 0, bias, 4 * lanes, low, high)
-        else:
-            v = 0
-            while v + 2 <= width:
-                two2(a, 0, b + BYTES * v, bs, k, c + BYTES * v, 0, bias + BYTES * v, 2 * lanes, low, high)
-                v += 2
-            if v < width:
-                two1(a, 0, b + BYTES * v, bs, k, c + BYTES * v, 0, bias + BYTES * v, lanes, low, high)
+    def row_panel(width, splits, a, b, k, c, bias, low, high):
+        """One panel of weights, `width` vectors wide, for the only row: whole vectors are stored."""
+        done = 0
+        while done < width:
+            vectors, at = _widest(width - done, splits), BYTES * done
+            row_tile(1, vectors, splits, a, 0, b + at, BYTES * width, k, c + at, 0, bias + at, 0, low, high)
+            done += vectors
 
     @inline
-    def tile_rows(rows, width, a, sa, b, bs, k, c, sc, bias, valid, low, high):
-        """`rows` rows, `width` vectors (4, 2 or 1)."""
-        if width == 4:
-            if rows == 6:
-                t64(a, sa, b, bs, k, c, sc, bias, valid, low, high)
-            elif rows == 3:
-                t34(a, sa, b, bs, k, c, sc, bias, valid, low, high)
-            elif rows == 2:
-                t24(a, sa, b, bs, k, c, sc, bias, valid, low, high)
-            else:
-                t14(a, sa, b, bs, k, c, sc, bias, valid, low, high)
-        elif width == 2:
-            if rows == 6:
-                t62(a, sa, b, bs, k, c, sc, bias, valid, low, high)
-            elif rows == 3:
-                t32(a, sa, b, bs, k, c, sc, bias, valid, low, high)
-            elif rows == 2:
-                t22(a, sa, b, bs, k, c, sc, bias, valid, low, high)
-            else:
-                t12(a, sa, b, bs, k, c, sc, bias, valid, low, high)
-        elif rows == 6:
-            t61(a, sa, b, bs, k, c, sc, bias, valid, low, high)
-        elif rows == 3:
-            t31(a, sa, b, bs, k, c, sc, bias, valid, low, high)
-        elif rows == 2:
-            t21(a, sa, b, bs, k, c, sc, bias, valid, low, high)
-        else:
-            t11(a, sa, b, bs, k, c, sc, bias, valid, low, high)
-
-    @inline
-    def many_rows(m, width, a, sa, b, bs, k, c, sc, bias, valid, low, high):
-        """All rows of one panel."""
-        v = 0
-        while v < width:
-            step = 4 if columns == 4 and width - v >= 4 else (2 if width - v >= 2 else 1)
-            at = BYTES * v
-            r = 0
-            while r < m:
-                rows = 6 if most_rows == 6 and m - r >= 6 else (3 if m - r >= 3 else m - r)
-                tile_rows(
+    def panel(m, width, splits, a, sa, b, k, c, sc, bias, valid, low, high):
+        """One panel of weights, `width` vectors wide, for all rows."""
+        stride = BYTES * width
+        done = 0
+        while done < width:
+            vectors = _widest(width - done, splits)
+            at, left = BYTES * done, valid - done * lanes
+            row = 0
+            while row < m:
+                rows = _tallest(m - row)
+                tile(
                     rows,
-                    step,
-                    a + r * sa,
+                    vectors,
+                    splits,
+                    a + row * sa,
                     sa,
                     b + at,
-                    bs,
+                    stride,
                     k,
-                    c + r * sc + at,
+                    c + row * sc + at,
                     sc,
                     bias + at,
-                    valid - v * lanes,
+                    left,
                     low,
                     high,
                 )
-                r += rows
-            v += step
+                row += rows
+            done += vectors
 
     @kernel("gemm_" + suffix, __name__)
     def gemm(arena, record):
@@ -125,32 +95,18 @@ def _make(vector: Vector, suffix: str, load: Any, store: Any, cast: Any) -> None
         low, high = cast(param(record, 0)), cast(param(record, 1))
         bias = operand(arena, record, 2)
         vectors = (n + lanes - 1) // lanes
+        alone = m == 1 and size(record, 6) == 1
         for i in range(size(record, 6)):
             a = operand(arena, record, 0) + i * size(record, 7) * element
             b = operand(arena, record, 1) + i * size(record, 8) * element
             c = operand(arena, record, 3) + i * size(record, 9) * element
             done = 0
             while done < vectors:
-                width = min(PANEL, vectors - done)
-                at = BYTES * done
-                if m == 1 and size(record, 6) == 1:
-                    one_row(splits, width, a, b + at * k, BYTES * width, k, c + at, bias + at, low, high)
+                width, at = min(PANEL, vectors - done), BYTES * done
+                if alone:
+                    row_panel(width, splits, a, b + at * k, k, c + at, bias + at, low, high)
                 else:
-                    many_rows(
-                        m,
-                        width,
-                        a,
-                        sa,
-                        b + at * k,
-                        BYTES * width,
-                        k,
-                        c + at,
-                        sc,
-                        bias + at,
-                        n - done * lanes,
-                        low,
-                        high,
-                    )
+                    panel(m, width, splits, a, sa, b + at * k, k, c + at, sc, bias + at, n - done * lanes, low, high)
                 done += width
         return 0
 

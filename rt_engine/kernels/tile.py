@@ -11,6 +11,7 @@ the multipliers idle) there are S chains, chain s over k = s, s + S, s + 2S, ...
 takes chain i + S/2, then i + S/4, and so on. The order depends on the shapes alone, never on the machine.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from llvmlite import ir
@@ -90,7 +91,7 @@ class _Emitter:
                 self.step(a_at, a_stride, b_at, s)
 
     def finish(self, c: Any, c_stride: Any, valid: Any, low: Any, high: Any) -> None:
-        """Add the chains, clip, store the first `valid` columns."""
+        """Add the chains, clip, store the first `valid` columns (all, where it is None)."""
         builder, vector = self.builder, self.vector
         low, high = (splat_part(builder, vector, x) for x in (low, high))
         for r in range(self.rows):
@@ -98,11 +99,8 @@ class _Emitter:
             for v in range(self.vectors):
                 values = [self.total(r, v, p) for p in range(PARTS)]
                 clipped = [self.clip(value, low, high) for value in values]
-                self.store(
-                    builder.add(row, self.constant(BYTES * v)),
-                    clipped,
-                    builder.sub(valid, self.constant(v * vector.lanes)),
-                )
+                left = None if valid is None else builder.sub(valid, self.constant(v * vector.lanes))
+                self.store(builder.add(row, self.constant(BYTES * v)), clipped, left)
 
     def total(self, r: int, v: int, p: int) -> Any:
         chains = [self.builder.load(self.acc[r, v, s, p], typ=self.vector.part) for s in range(self.splits)]
@@ -118,11 +116,16 @@ class _Emitter:
         return builder.select(builder.fcmp_ordered(">", value, high), high, value)
 
     def store(self, address: Any, values: list[Any], valid: Any) -> None:
+        """The first `valid` lanes; all of them where `valid` is None."""
         builder, vector, step = self.builder, self.vector, BYTES // PARTS
         pointers = [
             builder.inttoptr(builder.add(address, self.constant(step * p)), vector.part.as_pointer())
             for p in range(PARTS)
         ]
+        if valid is None:
+            for value, pointer in zip(values, pointers, strict=True):
+                builder.store(value, pointer, align=self.element_bytes)
+            return
         with builder.if_else(builder.icmp_signed(">=", valid, self.constant(vector.lanes))) as (whole, some):
             with whole:
                 for value, pointer in zip(values, pointers, strict=True):
@@ -134,25 +137,36 @@ class _Emitter:
                     masked(builder, name, ir.VoidType(), [value, pointer, mask], 1, self.element_bytes)
 
 
-def make_tile(vector: Vector, rows: int, vectors: int, splits: int) -> Any:
+def make_tiles(vector: Vector, shapes: Sequence[tuple[int, int, int]], whole: bool = False) -> Any:
     """A native function that computes one tile: c[r, :valid] = clip(bias + a[r, :] @ b).
 
-    Arguments: a, a_stride, b, b_stride, k, c, c_stride, bias (addresses; strides in bytes), valid (columns), low, high.
+    Arguments: rows, vectors, splits (one of `shapes`), a, a_stride, b, b_stride, k, c, c_stride, bias (addresses; strides
+    in bytes), valid (columns), low, high. Each shape is code of its own; a switch leads to it. With `whole`, all columns of
+    a tile are stored, whatever `valid` says.
     """
 
     @intrinsic
     def tile(
-        typingctx: Any, a: Any, a_stride: Any, b: Any, b_stride: Any, k: Any, c: Any, c_stride: Any, bias: Any,
-        valid: Any, low: Any, high: Any,
+        typingctx: Any, rows: Any, vectors: Any, splits: Any, a: Any, a_stride: Any, b: Any, b_stride: Any, k: Any,
+        c: Any, c_stride: Any, bias: Any, valid: Any, low: Any, high: Any,
     ) -> Any:  # fmt: skip
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            emitter = _Emitter(builder, vector, rows, vectors, splits)
-            a, a_stride, b, b_stride, k, c, c_stride, bias, valid, low, high = args
-            emitter.start(bias)
-            emitter.run(a, a_stride, b, b_stride, k)
-            emitter.finish(c, c_stride, valid, low, high)
+            rows, vectors, splits, a, a_stride, b, b_stride, k, c, c_stride, bias, valid, low, high = args
+            key = builder.add(builder.shl(rows, _I64(8)), builder.add(builder.shl(vectors, _I64(4)), splits))
+            end = builder.append_basic_block("tile.end")
+            switch = builder.switch(key, end)
+            for shape in shapes:
+                block = builder.append_basic_block(f"tile.{'x'.join(map(str, shape))}")
+                switch.add_case(_I64((shape[0] << 8) + (shape[1] << 4) + shape[2]), block)
+                builder.position_at_end(block)
+                emitter = _Emitter(builder, vector, *shape)
+                emitter.start(bias)
+                emitter.run(a, a_stride, b, b_stride, k)
+                emitter.finish(c, c_stride, None if whole else valid, low, high)
+                builder.branch(end)
+            builder.position_at_end(end)
             return context.get_dummy_value()
 
-        return types.void(*([types.int64] * 9), vector.scalar, vector.scalar), codegen
+        return types.void(*([types.int64] * 12), vector.scalar, vector.scalar), codegen
 
     return tile
