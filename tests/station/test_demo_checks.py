@@ -34,7 +34,7 @@ def task(name: str, at_ns: int, missed: int = 0, bad: int = 0, **changes: Any) -
         wake_up=TIMING,
         execution=TIMING,
         counters={"missed": missed, "bad_inputs": bad, "safe": bad},
-        note="outputs safe: 102 BAD_INPUT" if bad else "",
+        note="outputs safe, inputs bad" if bad else "",
         first_due_ns=0,
         due_ns=ticks * cycle_ns,
         switched_ns=0,

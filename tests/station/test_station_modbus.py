@@ -79,7 +79,7 @@ def test_loop_cut_and_return(device, tmp_path):
     with running(station):
         wait_for(lambda: device.force == 2.0 and (True, "stopped -> up") in events(station))
         device.off()
-        wait_for(lambda: "BAD_INPUT" in station.snapshot().tasks[0].note)
+        wait_for(lambda: "inputs bad" in station.snapshot().tasks[0].note)
         cycles = station.snapshot().tasks[0].cycles
         wait_for(lambda: station.snapshot().tasks[0].cycles > cycles + 20)
         wait_for(lambda: (False, "up -> down") in events(station))
