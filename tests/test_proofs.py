@@ -1,6 +1,7 @@
 """What real time rests on: no Python, no allocation, no page fault in compiled code."""
 
 import ctypes
+import mmap
 import resource
 
 import numpy as np
@@ -141,7 +142,9 @@ def test_the_counters_see_a_planted_allocation_and_fault(tmp_path, monkeypatch):
     measure, execute = KERNELS.function("measure"), KERNELS.address("execute")
     heap, _ = grown(lambda: measure(execute, context.block_address, count, times.ctypes.data))
     assert heap >= 64 * count
-    fresh = np.empty(4096 * 200, np.uint8)  # the system gives such memory untouched
+    LIBC.munlockall()  # an earlier test's tasks may have locked all memory to come
+    fresh = mmap.mmap(-1, 4096 * 200)  # the system gives such memory untouched
+    touch, address = library.function("touch"), ctypes.addressof(ctypes.c_char.from_buffer(fresh))
     before = page_faults()
-    library.function("touch")(fresh.ctypes.data, 199)
+    touch(address, 199)
     assert page_faults() - before >= 100
