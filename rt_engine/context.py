@@ -68,7 +68,9 @@ class Context:
         Raises:
             RunError: a kernel ended with a status; the outputs are not to be used.
         """
-        status = self._run(self.block_address)
+        self._end(self._run(self.block_address))
+
+    def _end(self, status: int) -> None:
         if status:
             raise RunError(status, self._executable.program.nodes[int(self._fields["node"][0])].name)
 
@@ -80,7 +82,5 @@ class Context:
         """Nanoseconds of each of `count` runs in a row, timed in native code with CLOCK_MONOTONIC."""
         times = np.zeros(count, np.int64)
         measure = self._executable.library.function("measure")
-        status = measure(self._executable.execute_address, self.block_address, count, times.ctypes.data)
-        if status:
-            raise RunError(status, self._executable.program.nodes[int(self._fields["node"][0])].name)
+        self._end(measure(self._executable.execute_address, self.block_address, count, times.ctypes.data))
         return times

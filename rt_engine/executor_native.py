@@ -4,12 +4,11 @@ from rt_engine.layout import BLOCK, RECORD
 from rt_native.lang import (
     call1,
     call2,
-    clock_gettime,
     export,
     flush_denormals,
-    inline,
     load_i64,
     load_u32,
+    now_ns,
     restore_float_mode,
     stack,
     store_i64,
@@ -27,7 +26,6 @@ _ARENA, _RECORDS, _COUNT, _TABLE, _STATUS, _NODE, _RUNS = (
     _B.runs,
 )
 _KERNEL, _RECORD_NODE, _SIZE = _R.kernel, _R.node, RECORD.itemsize
-_CLOCK_MONOTONIC = 1
 
 
 @export
@@ -49,13 +47,6 @@ def execute(block):
     store_i64(block + _RUNS, load_i64(block + _RUNS) + 1)
     restore_float_mode(mode)
     return status
-
-
-@inline
-def now_ns(timespec):
-    """CLOCK_MONOTONIC in nanoseconds; `timespec` is the address of 16 bytes to work in."""
-    clock_gettime(_CLOCK_MONOTONIC, timespec)
-    return load_i64(timespec) * 1_000_000_000 + load_i64(timespec + 8)
 
 
 @export

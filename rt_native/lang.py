@@ -94,9 +94,9 @@ load_u8, store_u8 = _loader(types.uint8, _I8, 1), _storer(types.uint8, _I8, 1)
 load_i16, store_i16 = _loader(types.int16, _I16, 2), _storer(types.int16, _I16, 2)
 load_u16, store_u16 = _loader(types.uint16, _I16, 2), _storer(types.uint16, _I16, 2)
 load_i32, store_i32 = _loader(types.int32, _I32, 4), _storer(types.int32, _I32, 4)
-load_u32, store_u32 = _loader(types.uint32, _I32, 4), _storer(types.uint32, _I32, 4)
+load_u32 = _loader(types.uint32, _I32, 4)
 load_i64, store_i64 = _loader(types.int64, _I64, 8), _storer(types.int64, _I64, 8)
-load_u64, store_u64 = _loader(types.uint64, _I64, 8), _storer(types.uint64, _I64, 8)
+load_u64 = _loader(types.uint64, _I64, 8)
 load_f32, store_f32 = _loader(types.float32, ir.FloatType(), 4), _storer(types.float32, ir.FloatType(), 4)
 load_f64, store_f64 = _loader(types.float64, ir.DoubleType(), 8), _storer(types.float64, ir.DoubleType(), 8)
 
@@ -165,21 +165,14 @@ def atomic_store(typingctx: Any, address: Any, value: Any) -> Any:
     return types.void(types.int64, types.int64), codegen
 
 
-def _read_modify_write(operation: str) -> Any:
-    @intrinsic
-    def rmw(typingctx: Any, address: Any, value: Any) -> Any:
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            return builder.atomic_rmw(operation, _pointer(builder, args[0], _I64), args[1], "seq_cst")
+@intrinsic
+def atomic_exchange(typingctx: Any, address: Any, value: Any) -> Any:
+    """Set the word at `address` and return what it was."""
 
-        return types.int64(types.int64, types.int64), codegen
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.atomic_rmw("xchg", _pointer(builder, args[0], _I64), args[1], "seq_cst")
 
-    return rmw
-
-
-atomic_exchange = _read_modify_write("xchg")
-"""Set the word at an address and return what it was."""
-atomic_add = _read_modify_write("add")
-"""Add to the word at an address and return what it was."""
+    return types.int64(types.int64, types.int64), codegen
 
 
 # --- calls -------------------------------------------------------------------------------------------------------------
@@ -213,6 +206,9 @@ def call5(typingctx: Any, function: Any, a: Any, b: Any, c: Any, d: Any, e: Any)
     return _indirect(5)
 
 
+CLOCK_MONOTONIC = 1
+
+
 def _libc(name: str, parameters: str) -> Any:
     """A libc function: `i` is a 32-bit int, `p` a pointer or a 64-bit integer; gives its 32-bit result as int64."""
     llvm_types = [_I32 if p == "i" else _I64 for p in parameters]
@@ -229,6 +225,13 @@ def _libc(name: str, parameters: str) -> Any:
 def clock_gettime(typingctx: Any, clock: Any, timespec: Any) -> Any:
     """clock_gettime(2): `timespec` is the address of 16 bytes."""
     return _libc("clock_gettime", "ip")
+
+
+@inline
+def now_ns(timespec):
+    """CLOCK_MONOTONIC in nanoseconds; `timespec` is the address of 16 bytes to work in."""
+    clock_gettime(CLOCK_MONOTONIC, timespec)
+    return load_i64(timespec) * 1_000_000_000 + load_i64(timespec + 8)
 
 
 @intrinsic

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import llvmlite.binding as llvm
 
@@ -76,8 +76,6 @@ class Library:
         path: extra folders where modules are found (a user's own step function).
     """
 
-    _all: ClassVar[list["Library"]] = []
-
     def __init__(
         self, name: str, modules: tuple[str, ...], target: Target | None = None, path: tuple[str, ...] = ()
     ) -> None:
@@ -86,7 +84,6 @@ class Library:
         self._engine: Any = None
         self._exports: dict[str, int] = {}
         self._functions: dict[str, Any] = {}
-        Library._all.append(self)
 
     @property
     def target(self) -> Target:
@@ -110,7 +107,7 @@ class Library:
 
     def is_built(self) -> bool:
         """Is the object for this source and machine in the cache? No, if the cache cannot be read."""
-        return os.access(self.object_path, os.R_OK)
+        return _is_readable(self.object_path)
 
     def build(self, progress: Progress | None = None) -> Path:
         """Build the object if it is not there; gives its path.
@@ -118,13 +115,13 @@ class Library:
         Raises:
             BuildError: the compiler failed, or the cache folder cannot be written.
         """
-        path = self.object_path
-        if self.is_built():
+        path = self.object_path  # once: its name is a hash of all sources
+        if _is_readable(path):
             return path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with _only_one(path.with_suffix(".lock")):
-                if not self.is_built():
+                if not _is_readable(path):
                     self._compile(path, progress or _terminal_progress())
         except OSError as error:
             raise BuildError(
@@ -202,9 +199,8 @@ class Library:
         return dict(self._exports)
 
 
-def build_all(progress: Progress | None = None) -> list[Path]:
-    """Build every declared library of this process; gives the paths of the objects."""
-    return [library.build(progress) for library in list(Library._all)]
+def _is_readable(path: Path) -> bool:
+    return os.access(path, os.R_OK)
 
 
 def _stored(path: Path) -> tuple[dict[str, int], bytes] | None:

@@ -397,31 +397,6 @@ def from_bits(typingctx: Any, a: Any) -> Any:
     return define(to, (a,), lambda builder, p: builder.bitcast(p, to.part))
 
 
-@intrinsic
-def to_int(typingctx: Any, a: Any) -> Any:
-    """Toward zero, to integers of the same width; saturates, NaN gives 0."""
-    to = _INTEGER[a]
-
-    def one(builder: Any, p: Any) -> Any:
-        return call_llvm(builder, f"llvm.fptosi.sat.{suffix(to)}.{suffix(a)}", to.part, [p])
-
-    return define(to, (a,), one)
-
-
-@intrinsic
-def to_int_fast(typingctx: Any, a: Any) -> Any:
-    """Toward zero, to integers of the same width; any value where it does not fit or is NaN."""
-    to = _INTEGER[a]
-    return define(to, (a,), lambda builder, p: builder.fptosi(p, to.part))
-
-
-@intrinsic
-def to_float(typingctx: Any, a: Any) -> Any:
-    """Integers to floats of the same width."""
-    to = _FLOAT[a]
-    return define(to, (a,), lambda builder, p: builder.sitofp(p, to.part))
-
-
 def _tree(name: str, combine: Callable[[Any, Vector, Any, Any], Any]) -> Any:
     """Reduce a vector to a scalar in one fixed tree: halves are combined until one lane is left."""
 

@@ -1,8 +1,7 @@
 """The system clock of a task: CLOCK_MONOTONIC, and a sleep to an absolute time. A test's clock has the same two."""
 
-from rt_native.lang import clock_gettime, clock_nanosleep, export, load_i64, stack, store_i64
+from rt_native.lang import CLOCK_MONOTONIC, clock_nanosleep, export, now_ns, stack, store_i64
 
-_MONOTONIC = 1
 _ABSOLUTE = 1  # TIMER_ABSTIME
 _INTERRUPTED = 4  # EINTR
 _SECOND = 1_000_000_000
@@ -11,9 +10,7 @@ _SECOND = 1_000_000_000
 @export
 def clock_now(clock):  # type: ignore[no-untyped-def]
     """The time in nanoseconds."""
-    timespec = stack(16)
-    clock_gettime(_MONOTONIC, timespec)
-    return load_i64(timespec) * _SECOND + load_i64(timespec + 8)
+    return now_ns(stack(16))
 
 
 @export
@@ -22,7 +19,7 @@ def clock_sleep(clock, until_ns):  # type: ignore[no-untyped-def]
     timespec = stack(16)
     store_i64(timespec, until_ns // _SECOND)
     store_i64(timespec + 8, until_ns % _SECOND)
-    status = clock_nanosleep(_MONOTONIC, _ABSOLUTE, timespec, 0)
+    status = clock_nanosleep(CLOCK_MONOTONIC, _ABSOLUTE, timespec, 0)
     while status == _INTERRUPTED:
-        status = clock_nanosleep(_MONOTONIC, _ABSOLUTE, timespec, 0)
+        status = clock_nanosleep(CLOCK_MONOTONIC, _ABSOLUTE, timespec, 0)
     return status

@@ -7,7 +7,7 @@ from onnx_ir.passes.common import (
     RemoveUnusedNodesPass,
 )
 
-from rt_engine.passes.setting import Setting
+from rt_engine.passes.setting import Setting, replace
 
 
 def inline_functions(setting: Setting) -> bool:
@@ -30,7 +30,7 @@ def clean(setting: Setting) -> bool:
     """
     for node in list(setting.graph):
         if node.op_type == "Dropout" and node.domain == "" and _is_inference(node):
-            _to_identity(setting.graph, node)
+            replace(setting.graph, [node], ir.node("Identity", [node.inputs[0]], name=node.name))
     changed = IdentityEliminationPass()(setting.model).modified
     return RemoveUnusedNodesPass()(setting.model).modified or changed
 
@@ -41,12 +41,3 @@ def _is_inference(node: ir.Node) -> bool:
     return not mask_is_read and (
         training is None or (training.const_value is not None and not training.const_value.numpy().any())
     )
-
-
-def _to_identity(graph: ir.Graph, node: ir.Node) -> None:
-    identity = ir.node("Identity", [node.inputs[0]], name=node.name)
-    was, now = node.outputs[0], identity.outputs[0]
-    now.name, now.shape, now.type = was.name, was.shape, was.type
-    graph.insert_before(node, identity)
-    ir.convenience.replace_all_uses_with(was, now, replace_graph_outputs=True)
-    graph.remove(node, safe=True)

@@ -143,8 +143,8 @@ def _with_limits(graph: ir.Graph, node: ir.Node, user: ir.Node) -> ir.Node | Non
     if user.op_type == "Relu":
         low, high = 0.0, np.inf
     elif user.op_type == "Clip":
-        limits = [constant(v) if v is not None else None for v in user.inputs[1:3]]
-        if any(v is not None and constant(v) is None for v in user.inputs[1:3]):
+        limits = [constant(v) for v in user.inputs[1:3]]
+        if any(v is not None and a is None for v, a in zip(user.inputs[1:3], limits, strict=True)):
             return None
         if any(a is not None and a.size != 1 for a in limits):
             return None
