@@ -1,9 +1,9 @@
-"""Compile native modules to one object file: run as `python -m rt_native.build`, in a process of its own.
+"""Compile native modules to object files, one per module: run as `python -m rt_native.build`, in a process of its own.
 
-    Python function --Numba--> LLVM IR --(+ a two-line wrapper `int64 f(int64, ...)`)--> optimised bitcode   two workers
-    all bitcode     --link, internalise, emit--> object file                                                here
+    Python function     --Numba--> LLVM IR --(+ a two-line wrapper `int64 f(int64, ...)`)--> optimised bitcode
+    bitcode of a module --link, emit--> object file
 
-Prints one line per compiled function (`done/total name`) for the progress bar of who started it.
+Both steps run in worker processes. Prints one line per step (`done/total name`) for the progress bar of who started it.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ import json
 import multiprocessing
 import os
 import sys
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -92,40 +92,71 @@ def _compile(export: Any, target: Target) -> bytes:
     return bitcode
 
 
+def _emit(name: str, parts: list[bytes], target: Target) -> bytes:
+    """The object file of a module, from the bitcode of its functions."""
+    whole = llvm.parse_assembly("")
+    whole.name, whole.triple = name, target.triple
+    for part in parts:
+        whole.link_in(llvm.parse_bitcode(part))
+    data: bytes = _machine(target).emit_object(whole)
+    return data
+
+
 _STATE: dict[str, Any] = {}
 
 
-def _worker(index: int) -> tuple[str, bytes | str]:
-    export = _STATE["exports"][index]
+def _worker(module: str, index: int) -> bytes | str:
+    """Bitcode of one export, or what went wrong: every failure is the builder's to report, with the function's name."""
+    export = _STATE["exports"][module][index]
     try:
-        return export.name, _compile(export, _STATE["target"])
-    except Exception as error:  # every failure is the builder's to report, with the function's name
-        return export.name, f"{export.name}: {type(error).__name__}: {error}"
+        return _compile(export, _STATE["target"])
+    except Exception as error:
+        return f"{export.name}: {type(error).__name__}: {error}"
 
 
-def build(modules: list[str], target: Target, output: Path) -> None:
-    """Compile `modules` for `target`, write the object to `output` and its exports to `output.json`."""
+def build(outputs: dict[str, Path], target: Target) -> None:
+    """Compile each module of `outputs` for `target` to the object file beside it, with a manifest in `.json`."""
     from rt_native.lang import EXPORTS
 
-    for name in modules:
+    for name in outputs:
         import_module(name)
-    exports = [e for m in modules for e in EXPORTS.get(m, ())]
+    exports = {module: EXPORTS.get(module, []) for module in outputs}
     _STATE.update(exports=exports, target=target)
-    whole: Any = None
     # An executor, not a Pool: a worker that is killed (out of memory) ends the build instead of hanging it.
     fork = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(min(os.cpu_count() or 1, 4), mp_context=fork) as pool:
-        jobs = [pool.submit(_worker, index) for index in range(len(exports))]
-        for done, job in enumerate(as_completed(jobs), 1):
-            name, result = job.result()
-            if isinstance(result, str):
-                raise SystemExit(result)
-            part = llvm.parse_bitcode(result)
-            whole = part if whole is None else _linked(whole, part)
-            print(f"{done}/{len(exports) + 1} {name}", flush=True)
-    data = _machine(target).emit_object(whole)
+        parts: dict[str, list[bytes]] = {module: [] for module in outputs}
+        jobs: dict[Future[Any], tuple[str, int | None]] = {}
+
+        def submit_emit(module: str) -> None:
+            jobs[pool.submit(_emit, module, parts.pop(module), target)] = (module, None)
+
+        for module, functions in exports.items():
+            for index in range(len(functions)):
+                jobs[pool.submit(_worker, module, index)] = (module, index)
+            if not functions:
+                submit_emit(module)
+        done, total = 0, len(outputs) + sum(map(len, exports.values()))
+        while jobs:
+            for job in wait(jobs, return_when=FIRST_COMPLETED).done:
+                module, part = jobs.pop(job)
+                result = job.result()
+                if isinstance(result, str):
+                    pool.shutdown(cancel_futures=True)
+                    raise SystemExit(result)
+                if part is None:
+                    _write(outputs[module], result, {e.name: e.nargs for e in exports[module]}, target)
+                else:
+                    parts[module].append(result)
+                    if len(parts[module]) == len(exports[module]):
+                        submit_emit(module)
+                done += 1
+                print(f"{done}/{total} {module}", flush=True)
+
+
+def _write(output: Path, data: bytes, exports: dict[str, int], target: Target) -> None:
     manifest = {
-        "exports": {e.name: e.nargs for e in exports},
+        "exports": exports,
         "lanes": target.lanes,
         "cpu": target.cpu,
         "sha256": hashlib.sha256(data).hexdigest(),
@@ -135,16 +166,10 @@ def build(modules: list[str], target: Target, output: Path) -> None:
         partial = output.with_suffix(f".{os.getpid()}")
         partial.write_bytes(content)
         partial.replace(path)
-    print(f"{len(exports) + 1}/{len(exports) + 1} object file", flush=True)
-
-
-def _linked(whole: Any, part: Any) -> Any:
-    whole.link_in(part)
-    return whole
 
 
 def main() -> None:
-    """Read the job from standard input (JSON: modules, target, output)."""
+    """Read the job from standard input (JSON: outputs, target, path)."""
     job = json.load(sys.stdin)
     target = Target(**job["target"])
     os.environ["RT_NATIVE_LANES"] = str(target.lanes)
@@ -152,7 +177,7 @@ def main() -> None:
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
     sys.path[:0] = [p for p in job["path"] if p not in sys.path]
-    build(job["modules"], target, Path(job["output"]))
+    build({module: Path(output) for module, output in job["outputs"].items()}, target)
 
 
 if __name__ == "__main__":

@@ -48,20 +48,46 @@ def _source(module: str, folders: tuple[str, ...]) -> Path | None:
     return None
 
 
-def reachable_sources(modules: tuple[str, ...], folders: tuple[str, ...] = ()) -> dict[str, Path]:
-    """Module name -> file, for everything of ours (or in `folders`) that `modules` import, directly or not."""
-    found: dict[str, Path] = {}
-    pending = [*modules, *_BUILD_FILES]
-    while pending:
-        name = pending.pop()
-        path = None if name in found else _source(name, folders)
-        if path is None:
-            continue
-        found[name] = path
-        for package, names in _IMPORT.findall(path.read_text()):
-            pending.append(package)
-            pending += [f"{package}.{n.strip().split(' ')[0]}" for n in names.split(",") if n.strip()]
-    return found
+class _Sources:
+    """What native modules are made of; each file is read once."""
+
+    def __init__(self, folders: tuple[str, ...]) -> None:
+        self.folders = folders
+        self._files: dict[str, tuple[Path, bytes, frozenset[str]] | None] = {}
+
+    def file(self, module: str) -> tuple[Path, bytes, frozenset[str]] | None:
+        """(path, hash, modules that it imports); None for a module that is not ours."""
+        if module not in self._files:
+            path = _source(module, self.folders)
+            self._files[module] = None if path is None else (path, *_digest_and_imports(path))
+        return self._files[module]
+
+    def reachable(self, module: str) -> dict[str, tuple[Path, bytes]]:
+        """Module name -> (path, hash), for everything of ours that `module` imports, directly or not."""
+        found: dict[str, tuple[Path, bytes]] = {}
+        seen: set[str] = set()
+        pending = {module, *_BUILD_FILES}
+        while pending:
+            name = pending.pop()
+            seen.add(name)
+            if file := self.file(name):
+                found[name] = file[:2]
+                pending |= file[2] - seen
+        return found
+
+
+def _digest_and_imports(path: Path) -> tuple[bytes, frozenset[str]]:
+    text = path.read_text()
+    imports = set()
+    for package, names in _IMPORT.findall(text):
+        imports.add(package)
+        imports |= {f"{package}.{n.strip().split(' ')[0]}" for n in names.split(",") if n.strip()}
+    return hashlib.sha256(text.encode()).digest(), frozenset(imports)
+
+
+def reachable_sources(module: str, folders: tuple[str, ...] = ()) -> dict[str, Path]:
+    """Module name -> file, for everything of ours (or in `folders`) that `module` imports, directly or not."""
+    return {name: path for name, (path, _) in _Sources(folders).reachable(module).items()}
 
 
 class Library:
@@ -90,50 +116,47 @@ class Library:
         """The machine that this library is for."""
         return self._target or host()
 
-    @property
-    def key(self) -> str:
-        """A hash of all that decides what the object contains."""
-        digest = hashlib.sha256()
-        for module, path in sorted(reachable_sources(self.modules, self._path).items()):
-            digest.update(module.encode() + b"\0" + path.read_bytes() + b"\0")
-        facts = [self.modules, asdict(self.target), version("numba"), version("llvmlite"), sys.version_info[:2]]
-        digest.update(json.dumps(facts).encode())
-        return digest.hexdigest()[:20]
-
-    @property
-    def object_path(self) -> Path:
-        """Where the object is, or will be."""
-        return cache_folder() / f"{self.name}-{self.key}.o"
+    def objects(self) -> dict[str, Path]:
+        """Module -> its object file, there or not: the name has a hash of all that decides what the object contains."""
+        sources = _Sources(self._path)
+        facts = [asdict(self.target), version("numba"), version("llvmlite"), sys.version_info[:2]]
+        folder, found = cache_folder(), {}
+        for module in self.modules:
+            digest = hashlib.sha256(json.dumps([module, *facts]).encode())
+            for name, (_, content) in sorted(sources.reachable(module).items()):
+                digest.update(name.encode() + b"\0" + content)
+            found[module] = folder / f"{module.rpartition('.')[2]}-{digest.hexdigest()[:20]}.o"
+        return found
 
     def is_built(self) -> bool:
-        """Is the object for this source and machine in the cache? No, if the cache cannot be read."""
-        return _is_readable(self.object_path)
+        """Are the objects for these sources and this machine in the cache? No, if the cache cannot be read."""
+        return all(map(_is_readable, self.objects().values()))
 
-    def build(self, progress: Progress | None = None) -> Path:
-        """Build the object if it is not there; gives its path.
+    def build(self, progress: Progress | None = None) -> dict[str, Path]:
+        """Build the objects that are not there; gives all: module -> object file.
 
         Raises:
             BuildError: the compiler failed, or the cache folder cannot be written.
         """
-        path = self.object_path  # once: its name is a hash of all sources
-        if _is_readable(path):
-            return path
+        objects = self.objects()  # once: their names are hashes of all sources
+        if all(map(_is_readable, objects.values())):
+            return objects
+        folder = cache_folder()
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with _only_one(path.with_suffix(".lock")):
-                if not _is_readable(path):
-                    self._compile(path, progress or _terminal_progress())
+            folder.mkdir(parents=True, exist_ok=True)
+            with _only_one(folder / f"{self.name}-{self.target.lanes}.lock"):
+                if missing := {m: path for m, path in objects.items() if not _is_readable(path)}:
+                    self._compile(missing, progress or _terminal_progress())
         except OSError as error:
             raise BuildError(
-                f"cannot write the kernel cache {path.parent}: {error}; set RT_ENGINE_CACHE to a folder that you may write"
+                f"cannot write the kernel cache {folder}: {error}; set RT_ENGINE_CACHE to a folder that you may write"
             ) from error
-        return path
+        return objects
 
-    def _compile(self, path: Path, progress: Progress) -> None:
+    def _compile(self, outputs: dict[str, Path], progress: Progress) -> None:
         job = {
-            "modules": self.modules,
+            "outputs": {module: str(path) for module, path in outputs.items()},
             "target": asdict(self.target),
-            "output": str(path),
             "path": [*self._path, str(Path(__file__).parent.parent)],
         }
         command = [sys.executable, "-m", "rt_native.build"]
@@ -151,7 +174,7 @@ class Library:
                     progress(self.name, int(match[1]), int(match[2]))
                 else:
                     complaint.append(line)
-        if process.returncode or not path.exists():
+        if process.returncode or not all(path.exists() for path in outputs.values()):
             raise BuildError(
                 f"the native library {self.name!r} could not be compiled for {self.target}:\n{''.join(complaint).strip()}"
             )
@@ -159,20 +182,24 @@ class Library:
     def _load(self) -> Any:
         with self._lock:
             if self._engine is None:
-                self._exports, data = self._whole_object()
-                self._engine = _engine(data)
+                stored = self._stored_objects()
+                self._exports = {name: nargs for exports, _ in stored for name, nargs in exports.items()}
+                self._engine = _engine([data for _, data in stored])
         return self._engine
 
-    def _whole_object(self) -> tuple[dict[str, int], bytes]:
-        """Exports and object; built again where the files of the cache are damaged."""
-        path = self.build()
-        if (stored := _stored(path)) is None:
-            for damaged in (path, path.with_suffix(".json")):
-                damaged.unlink(missing_ok=True)
-            stored = _stored(self.build())
-        if stored is None:
-            raise BuildError(f"{path} was changed while it was loaded; start again")
-        return stored
+    def _stored_objects(self) -> list[tuple[dict[str, int], bytes]]:
+        """Exports and object of each module; built again where files of the cache are damaged."""
+        stored = {path: _stored(path) for path in self.build().values()}
+        if damaged := [path for path, content in stored.items() if content is None]:
+            for path in damaged:
+                path.unlink(missing_ok=True)
+                path.with_suffix(".json").unlink(missing_ok=True)
+            self.build()
+            stored.update({path: _stored(path) for path in damaged})
+        whole = [content for content in stored.values() if content is not None]
+        if len(whole) < len(stored):
+            raise BuildError(f"{cache_folder()} was changed while it was loaded; start again")
+        return whole
 
     def address(self, name: str) -> int:
         """Address of an exported function, for other native code."""
@@ -212,8 +239,8 @@ def _stored(path: Path) -> tuple[dict[str, int], bytes] | None:
         return None
 
 
-def _engine(data: bytes) -> Any:
-    """An execution engine that holds the object; symbols of libc are found in the process."""
+def _engine(objects: list[bytes]) -> Any:
+    """An execution engine that holds the objects; symbols of libc are found in the process."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     llvm.load_library_permanently("")  # symbols of this process
@@ -221,7 +248,8 @@ def _engine(data: bytes) -> Any:
     module.triple = llvm.get_process_triple()
     machine = llvm.Target.from_triple(module.triple).create_target_machine()
     engine = llvm.create_mcjit_compiler(module, machine)
-    engine.add_object_file(llvm.ObjectFileRef.from_data(data))
+    for data in objects:
+        engine.add_object_file(llvm.ObjectFileRef.from_data(data))
     engine.finalize_object()
     return engine
 

@@ -274,11 +274,14 @@ def kernels() -> None:
         import fieldbus.image
         import rt_engine.native
         import scheduler.native
+        from rt_native.library import cache_folder
 
         for library in (rt_engine.native.KERNELS, fieldbus.image.NATIVE, scheduler.native.NATIVE):
             words = "ready" if library.is_built() else "built"
-            path = library.build()
-            print(f"{library.name:<10} {words}  {path.stat().st_size / 1024:,.0f} KiB  {library.target}  {path}")
+            paths = library.build().values()
+            size = sum(path.stat().st_size for path in paths) / 1024
+            print(f"{library.name:<10} {words}  {size:,.0f} KiB in {len(paths)} files  {library.target}")
+        print(f"in {cache_folder()}")
 
 
 @app.command()
