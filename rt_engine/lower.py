@@ -16,10 +16,11 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from rt_engine.element_types import CODES, HALVES, KNOWN, NARROW
 from rt_engine.errors import Reason, UnsupportedModelError
 from rt_engine.layout import OPERANDS, PARAMS, SIZES
 from rt_engine.ops import find
-from rt_engine.ops.base import Node, Refusal
+from rt_engine.ops.base import Node, Operator, Refusal
 
 
 class Kind(Enum):
@@ -223,9 +224,43 @@ def lower_node(
         raise Refusal(f"no operator for {node.domain or 'ai.onnx'}:{node.op_type} of opset {version}")
     build.nodes.append((node.name or f"{node.op_type}_{len(build.nodes)}", node.op_type))
     try:
-        operator.lower(Node(node, version, inputs, outputs), build)
+        if operator.any_type:
+            operator.lower(Node(node, version, inputs, outputs), build)
+        else:
+            _lower_in_float32(operator, node, version, build, inputs, outputs)
     except _DOES_NOT_FIT as error:
         raise Refusal(f"its inputs and attributes do not fit together: {error}", "export the model again") from error
+
+
+Buffers = tuple[Buffer | None, ...]
+
+
+def _lower_in_float32(
+    operator: Operator, node: ir.Node, version: int, build: Builder, inputs: Buffers, outputs: Buffers
+) -> None:
+    """float16 and bfloat16 are storage: operands are widened, results rounded once, to nearest even."""
+    for buffer in (*inputs, *outputs):
+        if buffer is not None and (buffer.dtype in NARROW or buffer.dtype not in KNOWN):
+            raise Refusal(f"type {buffer.dtype} is not supported here", "dequantise or cast it to float32 before")
+    results = tuple(
+        build.temporary(np.float32, y.shape, y.name) if y is not None and y.dtype in HALVES else y for y in outputs
+    )
+    operator.lower(Node(node, version, tuple(_widened(build, x) for x in inputs), results), build)
+    for result, y in zip(results, outputs, strict=True):
+        if result is not None and y is not None and result is not y and y.size:
+            build.call("cast", (result, y), (y.size, CODES[result.dtype], CODES[y.dtype]))
+
+
+def _widened(build: Builder, x: Buffer | None) -> Buffer | None:
+    """A half float as float32; constants now, all others at run time."""
+    if x is None or x.dtype not in HALVES:
+        return x
+    if x.value is not None:
+        return build.constant(x.value.astype(np.float32), x.name)
+    wide = build.temporary(np.float32, x.shape, x.name)
+    if x.size:
+        build.call("cast", (x, wide), (x.size, CODES[x.dtype], CODES[wide.dtype]))
+    return wide
 
 
 def _own_output(build: Builder, buffer: Buffer, name: str) -> Buffer:

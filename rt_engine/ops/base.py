@@ -123,6 +123,9 @@ class Operator:
     lower: Lower
     infer: Infer | None = None
     """For operators that are not ONNX's own: (dtype, shape) of each output from those of the inputs."""
+    any_type: bool = False
+    """It lowers every element type itself, for instance because it only moves elements. Other operators get float16 and
+    bfloat16 as float32, and their results are rounded."""
 
 
 _REGISTRY: dict[tuple[str, str], list[Operator]] = {}
@@ -133,12 +136,14 @@ def registry() -> dict[tuple[str, str], list[Operator]]:
     return {key: sorted(found, key=lambda o: -o.since) for key, found in _REGISTRY.items()}
 
 
-def operator(*names: str, since: int = 7, domain: str = "", infer: Infer | None = None) -> Callable[[Lower], Lower]:
-    """Register a function as the lowering of ONNX operators, from opset version `since` on."""
+def operator(
+    *names: str, since: int = 7, domain: str = "", infer: Infer | None = None, any_type: bool = False
+) -> Callable[[Lower], Lower]:
+    """Register a function as the lowering of ONNX operators, from opset version `since` on; see `Operator`."""
 
     def register(lower: Lower) -> Lower:
         for name in names:
-            _REGISTRY.setdefault((domain, name), []).append(Operator(domain, name, since, lower, infer))
+            _REGISTRY.setdefault((domain, name), []).append(Operator(domain, name, since, lower, infer, any_type))
         return lower
 
     return register

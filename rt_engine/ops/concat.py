@@ -16,7 +16,7 @@ def _blocks(build: Builder, source: Buffer, target: Buffer, outer: int, layout: 
         build.call("copy_blocks", (source, target), (outer, *layout))
 
 
-@operator("Concat", since=4)
+@operator("Concat", since=4, any_type=True)
 def concat(node: Node, build: Builder) -> None:
     """Inputs side by side along one axis."""
     axis = node.attr("axis", 0) % len(node.y.shape)
@@ -30,7 +30,7 @@ def concat(node: Node, build: Builder) -> None:
         done += block
 
 
-@operator("Split", since=2)
+@operator("Split", since=2, any_type=True)
 def split(node: Node, build: Builder) -> None:
     """Parts of one axis; ONNX's inference has worked out their sizes."""
     x = node.x

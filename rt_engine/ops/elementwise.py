@@ -143,7 +143,7 @@ def bitwise(node: Node, build: Builder) -> None:
     binary(node, build, _BITS[node.op_type], node.x, node.input(1), node.y)
 
 
-@operator("Where", since=9)
+@operator("Where", since=9, any_type=True)
 def where(node: Node, build: Builder) -> None:
     """Select between two tensors of one type by a bool tensor."""
     broadcast(build, f"where_{node.y.dtype.itemsize}", (node.x, node.input(1), node.input(2)), node.y)

@@ -9,7 +9,7 @@ from rt_engine.lower import Builder
 from rt_engine.ops.base import Node, operator
 
 
-@operator("Gather", since=1)
+@operator("Gather", since=1, any_type=True)
 def gather(node: Node, build: Builder) -> None:
     """Slices of one axis, chosen by an index. A constant index is checked now, any other at run time."""
     data, index, y = node.x, node.input(1), node.y

@@ -6,7 +6,7 @@ from rt_engine.ops.base import Node, operator
 from rt_engine.ops.moves import strided_copy
 
 
-@operator("Slice", since=10)
+@operator("Slice", since=10, any_type=True)
 def slice_(node: Node, build: Builder) -> None:
     """Parts of axes, with steps that may be negative."""
     starts, ends = ([int(v) for v in node.constant(i, what)] for i, what in ((1, "starts"), (2, "ends")))
@@ -15,7 +15,7 @@ def slice_(node: Node, build: Builder) -> None:
     _slice(node, build, starts, ends, axes, steps)
 
 
-@operator("Slice", since=1)
+@operator("Slice", since=1, any_type=True)
 def slice_with_attributes(node: Node, build: Builder) -> None:
     """Before opset 10 the limits are attributes."""
     starts, ends = node.attr("starts"), node.attr("ends")

@@ -10,7 +10,7 @@ from rt_engine.ops.base import Node, operator
 from rt_engine.ops.moves import reshaped
 
 
-@operator("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", since=1)
+@operator("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", since=1, any_type=True)
 def view(node: Node, build: Builder) -> None:
     """The same elements in the same order; ONNX's inference has worked out the shape."""
     build.alias(node.y, reshaped(build, node.x, node.y.shape))

@@ -15,6 +15,7 @@ from rt_engine.passes.linear import fuse_linear
 from rt_engine.passes.patterns import fuse_patterns
 from rt_engine.passes.setting import Setting
 from rt_engine.passes.specialise import specialise
+from rt_engine.passes.storage import widen_halves
 
 Pass = Callable[[Setting], bool]
 
@@ -23,6 +24,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("bind symbolic dimensions", bind_shapes),
     ("infer shapes, fold constants", specialise),
     ("remove identities and dead code", clean),
+    ("compute half floats in float32", widen_halves),
     ("fuse activation patterns", fuse_patterns),
     ("fuse linear layers", fuse_linear),
     ("remove dead code", clean),

@@ -2,8 +2,8 @@
 
 import onnx_ir as ir
 
+from rt_engine.element_types import KNOWN
 from rt_engine.errors import Reason, ShapeBindingError, UnsupportedModelError
-from rt_engine.kernels.dtypes import CODE
 from rt_engine.passes.setting import Setting, is_absurd
 
 
@@ -39,7 +39,7 @@ def bind_shapes(setting: Setting) -> bool:
     return True
 
 
-_NUMBERS = {ir.DataType.from_numpy(dtype) for dtype in CODE}
+_NUMBERS = {ir.DataType.from_numpy(dtype) for dtype in KNOWN}
 
 
 def _check(value: ir.Value, source: str) -> None:

@@ -32,22 +32,8 @@ CONSTANT_INPUTS = {
 }
 """Inputs that act as shapes, axes or limits: in these tests they are bound as constants."""
 
-_HALF = "float16 and bfloat16 come with the quantised models"
 _TRAINING = "training is not what a controller does"
 EXCLUDED: dict[str, str] = {
-    "test_attention_4d_fp16_expanded": _HALF,
-    "test_attention_4d_gqa_with_past_and_present_fp16_expanded": _HALF,
-    "test_celu_float16": _HALF,
-    "test_celu_float16_expanded": _HALF,
-    "test_celu_bfloat16": _HALF,
-    "test_celu_bfloat16_expanded": _HALF,
-    "test_flexattention_fp16_expanded_ver26": _HALF,
-    "test_max_float16": _HALF,
-    "test_min_float16": _HALF,
-    "test_mod_mixed_sign_float16": _HALF,
-    "test_mod_float16_mixed_sign_fmod_0": _HALF,
-    "test_mod_float_edge_cases_fmod_0_float16": _HALF,
-    "test_swiglu_float16_expanded": _HALF,
     "test_batchnorm_example_training_mode": _TRAINING,
     "test_batchnorm_epsilon_training_mode": _TRAINING,
 }
@@ -60,6 +46,9 @@ def cases() -> dict[str, Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # ONNX divides by zero to make its cases
         loaded = loader.load_model_tests(kind="node")
+    for case in loaded:
+        for tensors in case.data_sets[0]:
+            tensors[:] = [numpy_helper.to_array(v) if isinstance(v, onnx.TensorProto) else v for v in tensors]
     return {
         case.name: case
         for case in loaded
