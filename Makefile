@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: demo test lint format bench install lock clean help
+.PHONY: demo test lint format bench conformance install lock clean help
 
 help:            ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -28,6 +28,9 @@ format: $(VENV)/lint.done  ## Format in place
 
 bench: $(VENV)/bench.done  ## Latency against ONNX Runtime, side by side
 	$(BIN)/python benchmarks/latency.py
+
+conformance: $(VENV)/test.done  ## ONNX's backend suite: what we pass, what ONNX Runtime passes
+	$(BIN)/python -m tests.conformance.count
 
 lock:            ## Renew requirements/*.txt from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml $(LOCK) -o requirements/run.txt
