@@ -43,12 +43,30 @@ class Reason:
         return f"{self.operator} (node '{self.node}'): {self.why}" + (f"; {self.help}" if self.help else "")
 
 
+def _grouped(reasons: list[Reason]) -> list[str]:
+    """A line for each reason; nodes that share all the rest share a line."""
+    nodes: dict[tuple[str, str, str], list[str]] = {}
+    for r in reasons:
+        nodes.setdefault((r.operator, r.why, r.help), []).append(r.node)
+    lines = []
+    for (operator, why, help), names in nodes.items():
+        shown = ", ".join(f"'{name}'" for name in names[:_SHOWN])
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        lines.append(
+            f"{operator} (node{'s' if len(names) > 1 else ''} {shown}{more}): {why}" + (f"; {help}" if help else "")
+        )
+    return lines
+
+
+_SHOWN = 5
+
+
 class UnsupportedModelError(EngineError):
     """A valid model that this engine cannot run."""
 
     def __init__(self, source: str, reasons: list[Reason]) -> None:
         self.source, self.reasons = source, tuple(reasons)
-        super().__init__(f"{source} cannot run:\n" + "\n".join(f"  - {reason}" for reason in reasons))
+        super().__init__(f"{source} cannot run:\n" + "\n".join(f"  - {line}" for line in _grouped(reasons)))
 
 
 class ShapeBindingError(EngineError):

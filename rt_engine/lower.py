@@ -199,11 +199,16 @@ def lower(graph: ir.Graph, opsets: dict[str, int], source: str, names: Sequence[
                 tuple(of(v) for v in node.outputs),
             )
         except Refusal as refusal:
-            reasons.append(Reason(node.name or node.op_type, node.op_type, refusal.why, refusal.help))
+            reasons.append(reason_of(node, refusal))
     if reasons:
         raise UnsupportedModelError(source, reasons)
     outputs = [_own_output(build, of(v), name) for v, name in zip(graph.outputs, names, strict=True)]
     return Lowered(tuple(build.calls), tuple(build.nodes), tuple(buffers[v] for v in inputs), tuple(outputs))
+
+
+def reason_of(node: ir.Node, refusal: Refusal) -> Reason:
+    """A refusal, as what a user reads."""
+    return Reason(node.name or node.op_type, node.op_type, refusal.why, refusal.help)
 
 
 _DOES_NOT_FIT = (ValueError, TypeError, LookupError, ArithmeticError, AssertionError, AttributeError)

@@ -8,13 +8,13 @@ from collections.abc import Callable
 
 import onnx_ir as ir
 
-from rt_engine.errors import Reason, UnsupportedModelError
+from rt_engine.errors import Reason, ShapeBindingError, UnsupportedModelError
 from rt_engine.passes.bind import bind_shapes
 from rt_engine.passes.clean import clean, inline_functions
 from rt_engine.passes.linear import fuse_linear
 from rt_engine.passes.patterns import fuse_patterns
 from rt_engine.passes.setting import Setting
-from rt_engine.passes.specialise import specialise
+from rt_engine.passes.specialise import specialise, unknown_operators
 from rt_engine.passes.storage import widen_halves
 
 Pass = Callable[[Setting], bool]
@@ -40,8 +40,21 @@ def run_passes(model: ir.Model, shapes: dict[str, tuple[int, ...]], source: str)
     setting = Setting(model, shapes, source)
     _refuse_subgraphs(model.graph, source)
     for name, change in PASSES:
-        if change(setting):
+        try:
+            changed = change(setting)
+        except ShapeBindingError as error:
+            _refuse_unknown(setting, error)
+            raise
+        if changed:
             verify(model.graph, name)
+
+
+def _refuse_unknown(setting: Setting, error: ShapeBindingError) -> None:
+    """Where shapes are open and operators are unknown, say both: binding the shapes alone would not help."""
+    reasons = [reason for _, reason in unknown_operators(setting)]
+    if reasons:
+        reasons.append(Reason("the whole model", "input", str(error)))
+        raise UnsupportedModelError(setting.source, reasons) from error
 
 
 def verify(graph: ir.Graph, after: str) -> None:

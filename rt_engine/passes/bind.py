@@ -12,7 +12,7 @@ def bind_shapes(setting: Setting) -> bool:
 
     1. An input named in `shapes` takes that shape; fixed dimensions must agree.
     2. An unbound first dimension becomes 1 (the batch).
-    3. Any other unbound dimension is an error that names it.
+    3. Any other unbound dimension is an error; one error names all of them.
     4. A dimension with a name that case 1 bound elsewhere takes the same size.
     5. An input that is an initializer too is a constant, as in every runtime: it is no input any more.
 
@@ -31,9 +31,12 @@ def bind_shapes(setting: Setting) -> bool:
     sizes: dict[str, int] = {}
     for name, shape in setting.shapes.items():
         _bind_given(names[name], tuple(int(d) for d in shape), sizes, setting.source)
+    open_: list[str] = []
     for value in graph.inputs:
         if value.name not in setting.shapes:
-            _bind_rest(value, sizes, setting.source)
+            open_ += _bind_rest(value, sizes, setting.source)
+    if open_:
+        raise ShapeBindingError(_how_to_bind(open_, graph, setting.source))
     for value in graph.inputs:
         _check(value, setting.source)
     return True
@@ -68,12 +71,12 @@ def _bind_given(value: ir.Value, shape: tuple[int, ...], sizes: dict[str, int], 
     value.shape = ir.Shape(shape)
 
 
-def _bind_rest(value: ir.Value, sizes: dict[str, int], source: str) -> None:
+def _bind_rest(value: ir.Value, sizes: dict[str, int], source: str) -> list[str]:
+    """Bind what is known without the user; say what is not."""
     if value.shape is None:
-        raise ShapeBindingError(
-            f"input '{value.name}' of {source} has no shape; bind it: rt_engine.load(path, shapes={{'{value.name}': (1, ...)}})"
-        )
+        return [f"input '{value.name}' has no shape"]
     shape: list[int] = []
+    unbound: list[str] = []
     for i, dim in enumerate(value.shape):
         if isinstance(dim, int):
             if dim < 0:
@@ -84,9 +87,25 @@ def _bind_rest(value: ir.Value, sizes: dict[str, int], source: str) -> None:
         elif i == 0:
             shape.append(1)
         else:
-            known = ", ".join(str(d) if isinstance(d, int) else f"<{d.value or '?'}>" for d in value.shape)
-            raise ShapeBindingError(
-                f"dimension {i} ('{dim.value or '?'}') of input '{value.name}' [{known}] of {source} has no size; bind it: "
-                f"rt_engine.load(path, shapes={{'{value.name}': (...)}}) with a number for each dimension"
-            )
+            unbound.append(f"dimension {i} ('{dim.value or '?'}')")
+    if unbound:
+        known = ", ".join(str(d) if isinstance(d, int) else f"<{d.value or '?'}>" for d in value.shape)
+        return [f"{' and '.join(unbound)} of input '{value.name}' [{known}]"]
     value.shape = ir.Shape(shape)
+    return []
+
+
+def _how_to_bind(unbound: list[str], graph: ir.Graph, source: str) -> str:
+    """What has no size, and a call that would bind it, with gaps to fill in."""
+    gaps = {
+        str(v.name): "(1, ...)"
+        if v.shape is None
+        else f"({', '.join(str(d) if isinstance(d, int) else str(d.value or '?') for d in v.shape)})"
+        for v in graph.inputs
+        if v.shape is None or not all(isinstance(d, int) for d in v.shape)
+    }
+    shapes = ", ".join(f"'{name}': {shape}" for name, shape in gaps.items())
+    return (
+        f"{source} has sizes that are not known: {'; '.join(unbound)}; bind them with numbers: "
+        f"rt_engine.load(path, shapes={{{shapes}}})"
+    )

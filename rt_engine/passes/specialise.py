@@ -12,8 +12,9 @@ import onnx
 import onnx_ir as ir
 
 from rt_engine.errors import InvalidModelError, Reason, UnsupportedModelError
-from rt_engine.lower import Builder, Kind, Lowered, buffer_of, lower_node
+from rt_engine.lower import Builder, Kind, Lowered, buffer_of, lower_node, reason_of
 from rt_engine.ops import find
+from rt_engine.ops.advice import advice
 from rt_engine.ops.base import Operator, Refusal
 from rt_engine.passes.setting import Setting, add_constant, constant, is_absurd
 
@@ -34,14 +35,17 @@ def specialise(setting: Setting) -> bool:
         InvalidModelError: types or shapes that do not fit together.
     """
     graph, opsets = setting.graph, setting.opsets
-    _refuse_unknown(setting)
     protos = [onnx.helper.make_opsetid(domain, version) for domain, version in opsets.items()]
-    reasons: list[Reason] = []
+    reasons = {id(node): reason for node, reason in unknown_operators(setting)}
+    shapeless: set[ir.Value | None] = set()
     folded = 0
     for node in list(graph):
+        if not shapeless.isdisjoint(node.inputs):
+            shapeless.update(node.outputs)
+            continue
         try:
             _infer(node, opsets, protos, setting.source)
-            if _is_constant(node):
+            if id(node) not in reasons and _is_constant(node):
                 folded += sum(buffer_of(v, Kind.OUTPUT).nbytes for v in node.outputs)
                 if folded > MOST_FOLDED_BYTES:
                     raise Refusal(
@@ -49,30 +53,46 @@ def specialise(setting: Setting) -> bool:
                     )
                 _fold(graph, node, opsets)
         except Refusal as refusal:
-            reasons.append(Reason(node.name or node.op_type, node.op_type, refusal.why, refusal.help))
-            break  # what follows has no shape
+            reasons.setdefault(id(node), reason_of(node, refusal))
+            shapeless.update(node.outputs)
+        except InvalidModelError:
+            if not reasons:
+                raise
+            shapeless.update(node.outputs)
     if reasons:
-        raise UnsupportedModelError(setting.source, reasons)
+        raise UnsupportedModelError(setting.source, _all_reasons(setting, reasons, shapeless))
     return True
 
 
-def _refuse_unknown(setting: Setting) -> None:
-    """All unsupported operators at once."""
-    reasons = []
+def unknown_operators(setting: Setting) -> list[tuple[ir.Node, Reason]]:
+    """Every node whose operator is not here."""
+    found = []
     for node in setting.graph:
         version = setting.opsets.get(node.domain, 1)
         if find(node.domain, node.op_type, version) is None:
             where = node.domain or "ai.onnx"
-            reasons.append(
-                Reason(
-                    node.name or node.op_type,
-                    node.op_type,
-                    f"there is no operator {where}:{node.op_type} of opset {version} here",
-                    "see docs/operators.md for what runs; leave this step out of the exported model, or compute it in a step",
-                )
+            refusal = Refusal(
+                f"there is no operator {where}:{node.op_type} of opset {version} here",
+                advice(node.domain, node.op_type, version),
             )
-    if reasons:
-        raise UnsupportedModelError(setting.source, reasons)
+            found.append((node, reason_of(node, refusal)))
+    return found
+
+
+def _all_reasons(setting: Setting, reasons: dict[int, Reason], shapeless: set[ir.Value | None]) -> list[Reason]:
+    """The reasons so far, and those of every other node whose shapes are known: a user wants to see all at once."""
+    found = []
+    for node in setting.graph:
+        if id(node) in reasons:
+            found.append(reasons[id(node)])
+        elif shapeless.isdisjoint((*node.inputs, *node.outputs)):
+            inputs = tuple(None if v is None else buffer_of(v, Kind.TEMPORARY) for v in node.inputs)
+            outputs = tuple(buffer_of(v, Kind.TEMPORARY) for v in node.outputs)
+            try:
+                lower_node(node, setting.opsets, Builder(), inputs, outputs)
+            except Refusal as refusal:
+                found.append(reason_of(node, refusal))
+    return found
 
 
 def _is_constant(node: ir.Node) -> bool:
@@ -87,8 +107,10 @@ def _infer(node: ir.Node, opsets: dict[str, int], protos: list[Any], source: str
     """Set type and static shape of the node's outputs."""
     version = opsets.get(node.domain, 1)
     operator = find(node.domain, node.op_type, version)
-    assert operator is not None
-    types = _own_inference(operator, node) if operator.infer else _onnx_inference(node, version, protos, source)
+    if operator is not None and operator.infer is not None:
+        types = _own_inference(operator, node)
+    else:
+        types = _onnx_inference(node, version, protos, source)
     for value, (dtype, shape) in zip(node.outputs, types, strict=False):
         value.dtype = ir.DataType.from_numpy(np.dtype(dtype))
         value.shape = ir.Shape(shape)
@@ -100,7 +122,10 @@ def _own_inference(operator: Operator, node: ir.Node) -> list[tuple[Any, tuple[i
 
 
 def _onnx_inference(node: ir.Node, version: int, protos: list[Any], source: str) -> list[tuple[Any, tuple[int, ...]]]:
-    schema = onnx.defs.get_schema(node.op_type, version, node.domain)
+    try:
+        schema = onnx.defs.get_schema(node.op_type, version, node.domain)
+    except onnx.defs.SchemaError as error:
+        raise Refusal(f"ONNX does not know {node.domain or 'ai.onnx'}:{node.op_type} of opset {version}") from error
     inputs = [v for v in node.inputs if v is not None]
     types = {str(v.name): _type_proto(v) for v in inputs}
     data = {}

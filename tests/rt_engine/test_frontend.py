@@ -125,15 +125,47 @@ def test_a_cycle_is_refused():
 def test_all_unknown_operators_are_named_at_once():
     """Every node that stands in the way, with its name."""
     nodes = [
-        helper.make_node("Hardmax", ["x"], ["a"], name="first"),
-        helper.make_node("Det", ["a"], ["b"], name="second"),
+        helper.make_node("Magic", ["x"], ["a"], domain="com.acme", name="first"),
+        helper.make_node("Trick", ["a"], ["b"], domain="com.acme", name="second"),
         helper.make_node("Identity", ["b"], ["y"]),
     ]
     with pytest.raises(UnsupportedModelError) as caught:
-        rt_engine.load(model(nodes))
+        rt_engine.load(model(nodes, domain="com.acme"))
     assert [r.node for r in caught.value.reasons] == ["first", "second"]
-    assert "Hardmax" in str(caught.value)
-    assert "docs/operators.md" in str(caught.value)
+    assert "com.acme:Trick" in str(caught.value)
+
+
+def test_all_reasons_are_given_at_once():
+    """Unknown operators, shapes that depend on data or inputs, and nodes that cannot be lowered, in the graph's order."""
+    nodes = [
+        helper.make_node("RegexFullMatch", ["x"], ["a"], name="unknown", pattern="a"),
+        helper.make_node("Reshape", ["x", "n"], ["b"], name="shape"),
+        helper.make_node("Tanh", ["b"], ["c"], name="behind"),
+        helper.make_node("Gather", ["x", "w"], ["d"], axis=1, name="index"),
+        helper.make_node("Identity", ["c"], ["y"]),
+    ]
+    inputs = (("x", 1, [1, 4]), ("n", 7, [1]))
+    with pytest.raises(UnsupportedModelError) as caught:
+        rt_engine.load(model(nodes, inputs, weights=[("w", np.array([9]))], opset=20))
+    assert [r.node for r in caught.value.reasons] == ["unknown", "shape", "index"]
+    assert all(r.help for r in caught.value.reasons)
+
+
+def test_nodes_with_one_reason_share_a_line():
+    """A model of many unknown nodes stays readable; `reasons` has them all."""
+    nodes = [helper.make_node("Magic", ["x"], [f"y{i}"], domain="com.acme", name=f"n{i}") for i in range(40)]
+    with pytest.raises(UnsupportedModelError, match="'n4' and 35 more") as caught:
+        rt_engine.load(model(nodes, outputs=[("y0", 1, [1, 4])], domain="com.acme"))
+    assert len(caught.value.reasons) == 40
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_open_shapes_and_unknown_operators_are_one_error():
+    """Binding the shapes alone would not help."""
+    nodes = [helper.make_node("Magic", ["x"], ["y"], domain="com.acme")]
+    with pytest.raises(UnsupportedModelError, match="'length'.*shapes") as caught:
+        rt_engine.load(model(nodes, inputs=(("x", 1, [1, "length"]),), domain="com.acme"))
+    assert [r.operator for r in caught.value.reasons] == ["Magic", "input"]
 
 
 def test_an_unknown_domain_is_named():

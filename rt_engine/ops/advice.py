@@ -1,0 +1,64 @@
+"""What to do about an operator that is not here: the nearest thing that works. No operator of its own."""
+
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+
+import onnx
+
+from rt_engine.ops import operators
+
+_BEFORE = "do it before the model, or in a step; the model takes numbers"
+_STATIC = "shapes must be static: give a mask, or the best k by TopK with a constant k, in its place"
+_ADVICE = {
+    "Adagrad": "export for inference",
+    "Adam": "export for inference",
+    "Bernoulli": "feed the random numbers as an input",
+    "Compress": _STATIC,
+    "ConcatFromSequence": "export with tensors: Concat",
+    "CategoryMapper": _BEFORE,
+    "DictVectorizer": _BEFORE,
+    "Gradient": "export for inference",
+    "ImageDecoder": "decode the image before the model",
+    "Momentum": "export for inference",
+    "Multinomial": "feed the random numbers as an input",
+    "NonMaxSuppression": "leave it out, and choose boxes in a step; or take the best k by TopK with a constant k",
+    "NonZero": _STATIC,
+    "Optional*": "export without optional values",
+    "Random*": "feed the random numbers as an input",
+    "RegexFullMatch": _BEFORE,
+    "Sequence*": "export with tensors: Concat, Split, Gather",
+    "SplitToSequence": "export with tensors: Split",
+    "String*": _BEFORE,
+    "TfIdfVectorizer": _BEFORE,
+    "Tokenizer": _BEFORE,
+    "Unique": _STATIC,
+    "ZipMap": "export without it: skl2onnx.to_onnx(..., options={'zipmap': False})",
+}
+"""ONNX name (or pattern) -> what helps."""
+
+
+def advice(domain: str, name: str, version: int) -> str:
+    """What helps where there is no operator `domain:name` of opset `version`."""
+    for pattern, help in _ADVICE.items():
+        if fnmatchcase(name, pattern):
+            return help
+    served = operators()
+    if (domain, name) in served:
+        oldest = min(operator.since for operator in served[domain, name])
+        return (
+            f"it runs from opset {oldest} on: export again, or onnx.version_converter.convert_version(model, {oldest})"
+        )
+    if (elsewhere := next((d for d, n in served if n == name), None)) is not None:
+        return f"{name} runs in domain '{elsewhere or 'ai.onnx'}'; export without what one runtime's optimiser adds"
+    if not _is_onnx(domain):
+        return "export with ONNX's own operators, without what one runtime's optimiser adds"
+    near = get_close_matches(name, {n for d, n in served if d == domain}, n=1, cutoff=0.8)
+    near_words = f"the nearest operator here is {near[0]}; " if near else ""
+    return (
+        near_words
+        + "leave this step out of the exported model, or compute it in a step; docs/operators.md lists what runs"
+    )
+
+
+def _is_onnx(domain: str) -> bool:
+    return domain in {schema.domain for schema in onnx.defs.get_all_schemas()}
