@@ -144,16 +144,10 @@ def _store_statistic(to, kind, row, value):
         store_f32(to + 4 * row, value)
 
 
-def _make_layer_norm(of: Element) -> None:
-    lanes, nbytes, splat, scalar = of.lanes, of.nbytes, of.splat, of.scalar
-    load, store, store_first = of.load_vector, of.store_vector, of.store_first
-    load_first, load_first_or = of.load_first, of.load_first_or
-    sum_row, square_chains, zero, one = (
-        make_row(of, SUM),
-        make_chains(of, _SUM_SQUARE_DEVIATION),
-        scalar(0.0),
-        scalar(1.0),
-    )
+def make_variance(of: Element) -> Any:
+    """variance(source, n, mean) -> scalar: the mean of the squared deviations of `n` neighbouring elements."""
+    lanes, splat, scalar, load_first_or = of.lanes, of.splat, of.scalar, of.load_first_or
+    square_chains = make_chains(of, _SUM_SQUARE_DEVIATION)
 
     @inline
     def variance(source, n, mean):
@@ -163,6 +157,14 @@ def _make_layer_norm(of: Element) -> None:
         if rest:
             total = _add_square_deviation(total, load_first_or(source + BYTES * whole, rest, mean), splat(mean))
         return sum_lanes(total) / scalar(n)
+
+    return variance
+
+
+def _make_layer_norm(of: Element) -> None:
+    lanes, nbytes, splat, scalar = of.lanes, of.nbytes, of.splat, of.scalar
+    load, store, store_first, load_first = of.load_vector, of.store_vector, of.store_first, of.load_first
+    sum_row, variance, zero, one = make_row(of, SUM), make_variance(of), scalar(0.0), scalar(1.0)
 
     @inline
     def scaled(source, target, scale, bias, n, mean, inverse):

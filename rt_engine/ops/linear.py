@@ -92,7 +92,7 @@ def linear(node: Node, build: Builder) -> None:
     product(build, x, packed, bias, node.y, (rows, *w.shape), limits=(node.attr("low", -inf), node.attr("high", inf)))
 
 
-def _run_time_product(
+def run_time_product(
     build: Builder,
     a: Buffer,
     b: Buffer,
@@ -125,7 +125,7 @@ def gemm(node: Node, build: Builder) -> None:
     alpha, beta = float(node.attr("alpha", 1.0)), float(node.attr("beta", 1.0))
     plain = alpha == 1.0 and (c is None or beta == 0.0)
     result = y if plain else build.temporary(y.dtype, y.shape)
-    _run_time_product(build, a, b, result, (m, k, n), (1, 0, 0), (1, k) if trans_b else (n, 1))
+    run_time_product(build, a, b, result, (m, k, n), (1, 0, 0), (1, k) if trans_b else (n, 1))
     if c is None or beta == 0.0:
         if alpha != 1.0:
             _scale(build, result, alpha, y)
@@ -166,7 +166,7 @@ def matmul(node: Node, build: Builder) -> None:
     if y.dtype in FLOATS:
         if b_stride == 0 and a_stride:  # one right side for all: one tall product
             m, count, a_stride = m * count, 1, 0
-        _run_time_product(build, a, b, y, (m, k, n), (count, a_stride, b_stride), (n, 1))
+        run_time_product(build, a, b, y, (m, k, n), (count, a_stride, b_stride), (n, 1))
         return
     kernel = {"int32": "matmul_i32", "uint32": "matmul_i32", "int64": "matmul_i64", "uint64": "matmul_i64"}.get(
         y.dtype.name

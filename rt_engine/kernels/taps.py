@@ -1,0 +1,142 @@
+"""Sums of weighted taps along one axis: the tensor is seen as [outer, n, inner] and becomes [outer, m, inner].
+
+    taps_<type>   operand  in, index, weight, out
+                  size     outer, n, inner, m, taps, padded m
+                  param    outside
+
+    out[o, j, i] = weight[0, j] * in[o, index[0, j], i] + weight[1, j] * in[o, index[1, j], i] + ...     in this order
+
+`index` and `weight` are [taps, padded m], made when the model is loaded; padded m is m up to whole vectors. Indices are
+int32 for float32 and int64 for float64, below n; a negative one reads `outside` in place of an element. Resampling,
+sums over windows and the overlapping sums of a transposed convolution are all this.
+
+inner == 1 gathers vectors of outputs; else vectors of neighbouring columns. Nothing outside of the tensors is touched.
+"""
+
+from typing import Any
+
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+
+from rt_engine.kernels.abi import kernel, operand, param, size
+from rt_engine.kernels.lanes import F32, F64, Element
+from rt_native.lang import inline
+from rt_native.vector import (
+    BYTES,
+    Vector,
+    fma,
+    i32x,
+    i64x,
+    join,
+    load_i32x,
+    load_i64x,
+    masked,
+    splat_part,
+    split,
+    suffix,
+)
+
+_I64 = ir.IntType(64)
+
+
+def make_gather(vector: Vector) -> Any:
+    """gather(address, index, outside): the elements at the lanes of an integer vector; `outside` where one is negative."""
+    indices, nbytes = (i32x, 4) if vector.bits == 32 else (i64x, 8)
+
+    @intrinsic
+    def gather(typingctx: Any, address: Any, index: Any, outside: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            count = vector.part.count
+            wide = ir.VectorType(_I64, count)
+            base = _repeat(builder, args[0], wide)
+            fill = splat_part(builder, vector, args[2])
+            name = f"llvm.masked.gather.{suffix(vector)}.v{count}p0"
+            parts = []
+            for part in split(builder, args[1]):
+                inside = builder.icmp_signed(">=", part, ir.Constant(part.type, [0] * count))
+                place = builder.sext(part, wide) if part.type != wide else part
+                place = builder.add(base, builder.mul(place, ir.Constant(wide, [nbytes] * count)))
+                pointers = builder.inttoptr(place, ir.VectorType(ir.PointerType(), count))
+                parts.append(masked(builder, name, vector.part, [pointers, inside, fill], 0, nbytes))
+            return join(builder, vector, parts)
+
+        return vector(types.int64, indices, vector.scalar), codegen
+
+    return gather
+
+
+def _repeat(builder: Any, scalar: Any, part: Any) -> Any:
+    undefined = ir.Constant(part, ir.Undefined)
+    one = builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(
+        one, undefined, ir.Constant(ir.VectorType(ir.IntType(32), part.count), [0] * part.count)
+    )
+
+
+def _make(of: Element) -> None:
+    lanes, nbytes, splat, scalar = of.lanes, of.nbytes, of.splat, of.scalar
+    load, load_vector, load_first, load_index = of.load, of.load_vector, of.load_first, of.load_index
+    store_vector, store_first = of.store_vector, of.store_first
+    load_indices = load_i32x if nbytes == 4 else load_i64x
+    gather = make_gather(of.vector)
+
+    @inline
+    def along_row(source, target, m, taps, step, index, weight, outside):
+        for j in range(0, m, lanes):
+            at = j * nbytes
+            total = gather(source, load_indices(index + at), outside) * load_vector(weight + at)
+            for _ in range(1, taps):
+                at += step
+                total = fma(gather(source, load_indices(index + at), outside), load_vector(weight + at), total)
+            if j + lanes <= m:
+                store_vector(target + j * nbytes, total)
+            else:
+                store_first(target + j * nbytes, total, m - j)
+
+    @inline
+    def element(source, stride, at, column, width, outside):
+        if at < 0:
+            return splat(outside)
+        place = source + at * stride + column
+        if width < lanes:
+            return load_first(place, width)
+        return load_vector(place)
+
+    @inline
+    def column_sum(source, stride, column, width, taps, step, index, weight, outside):
+        total = element(source, stride, load_index(index) + 0, column, width, outside) * splat(load(weight))
+        for t in range(1, taps):
+            at = t * step
+            x = element(source, stride, load_index(index + at) + 0, column, width, outside)
+            total = fma(x, splat(load(weight + at)), total)
+        return total
+
+    @kernel("taps_" + of.suffix, __name__)
+    def taps(arena, record):
+        source, target = operand(arena, record, 0), operand(arena, record, 3)
+        index, weight = operand(arena, record, 1), operand(arena, record, 2)
+        outer, n, inner, m = size(record, 0), size(record, 1), size(record, 2), size(record, 3)
+        count, step, outside = size(record, 4), size(record, 5) * nbytes, scalar(param(record, 0))
+        stride, whole = inner * nbytes, inner // lanes * lanes * nbytes
+        rest = inner - inner // lanes * lanes
+        for _ in range(outer):
+            if inner == 1:
+                along_row(source, target, m, count, step, index, weight, outside)
+                target += m * nbytes
+            else:
+                for j in range(m):
+                    at = j * nbytes
+                    for column in range(0, whole, BYTES):
+                        total = column_sum(source, stride, column, lanes, count, step, index + at, weight + at, outside)
+                        store_vector(target + column, total)
+                    if rest:
+                        total = column_sum(source, stride, whole, rest, count, step, index + at, weight + at, outside)
+                        store_first(target + whole, total, rest)
+                    target += stride
+            source += n * stride
+        return 0
+
+
+for _of in (F32, F64):
+    _make(_of)
