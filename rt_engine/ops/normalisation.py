@@ -6,7 +6,7 @@ import numpy as np
 
 from rt_engine.kernels.dtypes import CODE
 from rt_engine.lower import Buffer, Builder
-from rt_engine.ops.base import FLOATS, Node, operator
+from rt_engine.ops.base import FLOATS, RT_DOMAIN, Node, operator
 from rt_engine.ops.elementwise import broadcast
 from rt_engine.ops.linear import SUFFIX
 from rt_engine.ops.moves import broadcast_to, reshaped, transposed
@@ -90,3 +90,14 @@ def batch_normalization(node: Node, build: Builder) -> None:
     shape = (-1, *(1,) * (len(x.shape) - 2))
     constants = [build.constant(v.astype(x.dtype).reshape(shape)) for v in (factor, shift - mean * factor)]
     broadcast(build, f"scale_shift_{SUFFIX[x.dtype]}", (x, *constants), node.y)
+
+
+def _same_types(node: object, inputs: list[Buffer]) -> list[tuple[np.dtype, tuple[int, ...]]]:
+    return [(inputs[0].dtype, inputs[0].shape)]
+
+
+@operator("ScaleShift", domain=RT_DOMAIN, since=1, infer=_same_types)
+def scale_shift(node: Node, build: Builder) -> None:
+    """x * scale + shift, rounded once; both broadcast to x. What `passes.layout` makes of a BatchNormalization."""
+    operands = (node.x, node.input(1), node.input(2))
+    broadcast(build, f"scale_shift_{SUFFIX[node.x.dtype]}", operands, node.y)

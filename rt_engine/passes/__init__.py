@@ -11,6 +11,8 @@ import onnx_ir as ir
 from rt_engine.errors import Reason, ShapeBindingError, UnsupportedModelError
 from rt_engine.passes.bind import bind_shapes
 from rt_engine.passes.clean import clean, inline_functions
+from rt_engine.passes.convolution import fuse_convolutions
+from rt_engine.passes.layout import channels_last
 from rt_engine.passes.linear import fuse_linear
 from rt_engine.passes.patterns import fuse_patterns
 from rt_engine.passes.setting import Setting
@@ -26,6 +28,8 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("remove identities and dead code", clean),
     ("compute half floats in float32", widen_halves),
     ("fuse activation patterns", fuse_patterns),
+    ("channels last", channels_last),
+    ("fuse convolutions", fuse_convolutions),
     ("fuse linear layers", fuse_linear),
     ("remove dead code", clean),
 )

@@ -140,20 +140,25 @@ def _with_norm(graph: ir.Graph, node: ir.Node, norm: ir.Node) -> ir.Node | None:
 def _with_limits(graph: ir.Graph, node: ir.Node, user: ir.Node) -> ir.Node | None:
     if user.domain or user.inputs[0] is not node.outputs[0] or _is_clipped(node):
         return None
-    if user.op_type == "Relu":
-        low, high = 0.0, np.inf
-    elif user.op_type == "Clip":
-        limits = [constant(v) for v in user.inputs[1:3]]
-        if any(v is not None and a is None for v, a in zip(user.inputs[1:3], limits, strict=True)):
-            return None
-        if any(a is not None and a.size != 1 for a in limits):
-            return None
-        values = [None if a is None else float(a.item()) for a in limits] + [None, None]
-        low = values[0] if values[0] is not None else float(_attr(user, "min", -np.inf))
-        high = values[1] if values[1] is not None else float(_attr(user, "max", np.inf))
-        if not low <= high:
-            return None
-    else:
+    limits = limits_of(user)
+    if limits is None:
         return None
     x, w, b = _parts(node)
-    return _replace(graph, [node, user], x, w, b, low=low, high=high)
+    return _replace(graph, [node, user], x, w, b, low=limits[0], high=limits[1])
+
+
+def limits_of(user: ir.Node) -> tuple[float, float] | None:
+    """(low, high) of a Relu, or of a Clip with constant limits that do not cross."""
+    if user.op_type == "Relu":
+        return 0.0, np.inf
+    if user.op_type != "Clip":
+        return None
+    limits = [constant(v) for v in user.inputs[1:3]]
+    if any(v is not None and a is None for v, a in zip(user.inputs[1:3], limits, strict=True)):
+        return None
+    if any(a is not None and a.size != 1 for a in limits):
+        return None
+    values = [None if a is None else float(a.item()) for a in limits] + [None, None]
+    low = values[0] if values[0] is not None else float(_attr(user, "min", -np.inf))
+    high = values[1] if values[1] is not None else float(_attr(user, "max", np.inf))
+    return (low, high) if low <= high else None

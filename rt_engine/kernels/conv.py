@@ -1,0 +1,183 @@
+"""Convolutions, channels last: x [image, pixel, channel] -> out [image, pixel, channel].
+
+    conv_<type>        operand  x, packed w, bias, out, table, addend or absent
+                       size     0 images  1 input pixels  2 output pixels  3 taps  4 run  5 columns  6 groups
+                                7 input channels  8 output channels  9 longest cut of taps * run
+    depthwise_<type>   operand  as above; w is [taps, channels up to whole half vectors]
+                       size     0 images  1 input pixels  2 output pixels  3 taps  7 channels  8 channels
+    both               param    low, high      out = clip(bias + addend + sum over taps and channels)
+
+`run` is how many neighbouring elements lie under one tap: the channels of a group, or several pixels' where the input has
+padding of its own. `columns` are the output channels of a group. `table` is int32 [output pixels, taps], byte offsets in
+an image, -1 for padding; behind it, from the next multiple of 64 on, lie zeros: as many elements as the longest of a run,
+a panel and the channels. The addend has the shape of `out` and may be `out`.
+
+Packed weights, a block per group: panels of up to 8 half vectors, [taps * run, halves * 32 bytes] each. The bias has
+zeros up to whole half vectors in every group.
+"""
+
+from math import inf
+from typing import Any
+
+from numba import float32
+
+from rt_engine.kernels.abi import has_operand, kernel, operand, param, size
+from rt_engine.kernels.window_tile import HALF, make_window_tiles
+from rt_native.lang import inline
+from rt_native.vector import LANES, Vector, f32x, f64x
+
+PANEL = 8
+"""Half vectors in a full panel of packed weights."""
+
+# Registers decide how much is worked on at once; the result does not depend on it.
+_TALL, _WIDE, _NARROW = {16: (8, 6, 4), 8: (6, 6, 2), 4: (4, 4, 2)}[LANES]
+_WIDTHS = {16: (8, 6, 4, 3, 2, 1), 8: (2, 1), 4: (2, 1)}[LANES]
+_SHAPES = [(rows, h) for h in _WIDTHS for rows in dict.fromkeys((_TALL if h <= _NARROW else _WIDE, 4, 2, 1))]
+_SMALL = [(rows, h) for rows in (2, 1) for h in (2, 1)]
+
+
+def _chooser(widest: int) -> Any:
+    def plain(left):
+        return 2 if left >= 2 else 1
+
+    def full(left):
+        if left >= 8:
+            return 8
+        if left >= 6:
+            return 6
+        if left >= 4:
+            return 4
+        return left
+
+    return inline(full if widest == 8 else plain)
+
+
+def _tallest(tall: int, wide: int, narrow: int) -> Any:
+    @inline
+    def tallest(left, halves):
+        most = tall if halves <= narrow else wide
+        if left >= most:
+            return most
+        if left >= 4 and most > 4:
+            return 4
+        return 2 if left >= 2 else 1
+
+    return tallest
+
+
+def _make(vector: Vector, suffix: str, shapes: list[tuple[int, int]], cast: Any) -> None:
+    element = vector.bits // 8
+    lanes = HALF // element
+    tile, channel_tile = make_window_tiles(vector, shapes, "product"), make_window_tiles(vector, shapes, "channels")
+    limited = len(shapes) == len(_SMALL)
+    widest = _chooser(2 if limited else _WIDTHS[0])
+    tallest = _tallest(2, 2, 2) if limited else _tallest(_TALL, _WIDE, _NARROW)
+
+    @inline
+    def panel(x, zero, table, stride, pixels, taps, run, w, width, bias, addend, out, out_stride, valid, low, high):
+        """`width` half vectors of columns, for all pixels."""
+        done = 0
+        while done < width:
+            halves = widest(width - done)
+            at = HALF * done
+            row = 0
+            while row < pixels:
+                rows = tallest(pixels - row, halves)
+                z = addend
+                if addend != 0:
+                    z = addend + row * out_stride + at
+                tile(rows, halves, x, zero, table + row * stride, stride, taps, run, w + at, HALF * width, bias + at,
+                     z, out_stride, out + row * out_stride + at, out_stride, valid - done * lanes, low, high)  # fmt: skip
+                row += rows
+            done += halves
+
+    @inline
+    def cuts(x, zero, table, pixels, taps, run, most, w, width, bias, addend, out, out_stride, valid, low, high):
+        """A panel, its sum over taps and channels cut so that a piece of its weights stays in the first-level cache."""
+        step = run if run <= most else most
+        some = max(most // max(run, 1), 1) if run <= most else 1
+        tap, first = 0, 0
+        while tap < taps:
+            count, length = min(some, taps - tap), min(step, run - first)
+            last = tap + count >= taps and first + length >= run
+            begins = tap == 0 and first == 0
+            panel(
+                x + first * element, zero, table + 4 * tap, 4 * taps, pixels, count, length,
+                w + (tap * run + first) * HALF * width, width, bias if begins else zero, addend if begins else out,
+                out, out_stride, valid, low if last else cast(-inf), high if last else cast(inf),
+            )  # fmt: skip
+            first += length
+            if first >= run:
+                tap, first = tap + count, 0
+
+    @kernel("conv_" + suffix, __name__)
+    def conv(arena, record):
+        pixels, taps, run, columns = size(record, 2), size(record, 3), size(record, 4), size(record, 5)
+        in_stride, out_stride = size(record, 7) * element, size(record, 8) * element
+        low, high = cast(param(record, 0)), cast(param(record, 1))
+        table = operand(arena, record, 4)
+        zero = table + (pixels * taps * 4 + 63) // 64 * 64
+        halves = (columns + lanes - 1) // lanes
+        for image in range(size(record, 0)):
+            w, bias = operand(arena, record, 1), operand(arena, record, 2)
+            for group in range(size(record, 6)):
+                x = operand(arena, record, 0) + image * size(record, 1) * in_stride + group * run * element
+                at = image * pixels * out_stride + group * columns * element
+                out, addend = operand(arena, record, 3) + at, 0
+                if has_operand(record, 5):
+                    addend = operand(arena, record, 5) + at
+                done = 0
+                while done < halves:
+                    width, shift = min(PANEL, halves - done), HALF * done
+                    z = addend
+                    if addend != 0:
+                        z = addend + shift
+                    cuts(x, zero, table, pixels, taps, run, size(record, 9), w, width, bias + shift, z, out + shift,
+                         out_stride, columns - done * lanes, low, high)  # fmt: skip
+                    w += taps * run * HALF * width
+                    done += width
+                bias += HALF * halves
+        return 0
+
+    @kernel("depthwise_" + suffix, __name__)
+    def depthwise(arena, record):
+        pixels, taps, channels = size(record, 2), size(record, 3), size(record, 7)
+        stride = channels * element
+        low, high = cast(param(record, 0)), cast(param(record, 1))
+        table, w, bias = operand(arena, record, 4), operand(arena, record, 1), operand(arena, record, 2)
+        zero = table + (pixels * taps * 4 + 63) // 64 * 64
+        total = (channels + lanes - 1) // lanes
+        for image in range(size(record, 0)):
+            x = operand(arena, record, 0) + image * size(record, 1) * stride
+            out, addend = operand(arena, record, 3) + image * pixels * stride, 0
+            if has_operand(record, 5):
+                addend = operand(arena, record, 5) + image * pixels * stride
+            done = 0
+            while done < total:
+                halves, at = widest(total - done), HALF * done
+                row = 0
+                while row < pixels:
+                    rows = tallest(pixels - row, halves)
+                    z = addend
+                    if addend != 0:
+                        z = addend + row * stride + at
+                    channel_tile(rows, halves, x + at, zero, table + row * taps * 4, 4 * taps, taps, 0, w + at,
+                                 HALF * total, bias + at, z, stride, out + row * stride + at, stride,
+                                 channels - done * lanes, low, high)  # fmt: skip
+                    row += rows
+                done += halves
+        return 0
+
+
+@inline
+def _to_f32(x):
+    return float32(x)
+
+
+@inline
+def _to_f64(x):
+    return x
+
+
+_make(f32x, "f32", _SHAPES, _to_f32)
+_make(f64x, "f64", _SMALL, _to_f64)

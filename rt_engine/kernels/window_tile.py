@@ -1,0 +1,225 @@
+"""Tiles of convolutions: `rows` output pixels x `halves` half vectors of channels, in registers while taps and channels run.
+
+    table     int32 [pixels, taps]: byte offset of the input pixel under each tap, -1 where the tap lies in the padding
+    product   for tap, for c in run:   acc[row][v] = fma(splat(x[table[row, tap] + c]), w[tap, c, v], acc[row][v])
+    channels  for tap:                 acc[row][v] = fma(x[table[row, tap] + v], w[tap, v], acc[row][v])
+
+A half vector is 32 bytes, what every machine has in one register or two; a tile of 3 halves is a whole and a half one.
+Padding reads a row of zeros, so every output is the same chain of taps and channels in rising order, starting at
+bias + addend. A chain may be cut and go on from the stored sum: the bits are the same.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+from rt_native.vector import LANES, Vector, call_llvm
+
+HALF = 32
+"""Bytes of a half vector."""
+
+_I32, _I64 = ir.IntType(32), ir.IntType(64)
+
+
+class _Piece:
+    """One register of a row: `lanes` elements from byte `at` on."""
+
+    def __init__(self, element: Any, at: int, lanes: int) -> None:
+        self.at, self.lanes = at, lanes
+        self.type = ir.VectorType(element, lanes)
+        self.suffix = f"v{lanes}f{32 if isinstance(element, ir.FloatType) else 64}"
+
+
+def _pieces(vector: Vector, halves: int) -> list[_Piece]:
+    size = vector.bits // 8
+    register = LANES * 4
+    pieces, at = [], 0
+    while at < halves * HALF:
+        width = min(register, HALF) if halves * HALF - at < register else register
+        pieces.append(_Piece(vector.element, at, width // size))
+        at += width
+    return pieces
+
+
+class _Tile:
+    """Emits one tile; see `make_window_tiles` for the arguments."""
+
+    def __init__(self, builder: Any, vector: Vector, rows: int, halves: int, args: dict[str, Any]) -> None:
+        self.builder, self.vector, self.rows, self.args = builder, vector, rows, args
+        self.element_bytes = vector.bits // 8
+        self.pieces = _pieces(vector, halves)
+        self.width = halves * HALF // self.element_bytes
+
+    def number(self, value: int) -> Any:
+        return ir.Constant(_I64, value)
+
+    def row(self, name: str, r: int) -> Any:
+        """Address of row `r` of an operand with a row stride."""
+        return self.builder.add(self.args[name], self.builder.mul(self.args[name + "_stride"], self.number(r)))
+
+    def pointer(self, address: Any, piece: _Piece) -> Any:
+        return self.builder.inttoptr(self.builder.add(address, self.number(piece.at)), piece.type.as_pointer())
+
+    def load(self, address: Any, piece: _Piece) -> Any:
+        return self.builder.load(self.pointer(address, piece), typ=piece.type, align=self.element_bytes)
+
+    def splat(self, scalar: Any, piece: _Piece) -> Any:
+        undefined = ir.Constant(piece.type, ir.Undefined)
+        one = self.builder.insert_element(undefined, scalar, ir.Constant(_I32, 0))
+        lanes = ir.Constant(ir.VectorType(_I32, piece.lanes), [0] * piece.lanes)
+        return self.builder.shuffle_vector(one, undefined, lanes)
+
+    def mask(self, piece: _Piece) -> Any:
+        """The lanes of a piece that are valid columns."""
+        lanes = ir.VectorType(_I32, piece.lanes)
+        undefined = ir.Constant(lanes, ir.Undefined)
+        first = piece.at // self.element_bytes
+        left = self.builder.trunc(self.builder.sub(self.args["valid"], self.number(first)), _I32)
+        one = self.builder.insert_element(undefined, left, ir.Constant(_I32, 0))
+        limit = self.builder.shuffle_vector(one, undefined, ir.Constant(lanes, [0] * piece.lanes))
+        return self.builder.icmp_signed("<", ir.Constant(lanes, list(range(piece.lanes))), limit)
+
+    def masked(self, kind: str, piece: _Piece, result: Any, values: list[Any]) -> Any:
+        return call_llvm(self.builder, f"llvm.masked.{kind}.{piece.suffix}.p0", result, values)
+
+    def each(self) -> list[tuple[int, int, _Piece]]:
+        return [(r, i, piece) for r in range(self.rows) for i, piece in enumerate(self.pieces)]
+
+    def whole(self) -> Any:
+        """Are all columns of the tile valid?"""
+        return self.builder.icmp_signed(">=", self.args["valid"], self.number(self.width))
+
+    def start(self) -> None:
+        """Every chain starts at bias + addend."""
+        builder = self.builder
+        columns = [self.load(self.args["bias"], piece) for piece in self.pieces]
+        self.acc = {(r, i): cgutils.alloca_once_value(builder, columns[i]) for r, i, _ in self.each()}
+        with (
+            builder.if_then(builder.icmp_signed("!=", self.args["addend"], self.number(0))),
+            builder.if_else(self.whole()) as (whole, some),
+        ):
+            with whole:
+                for r, i, piece in self.each():
+                    self.add(r, i, piece, self.load(self.row("addend", r), piece))
+            with some:
+                masks = [self.mask(piece) for piece in self.pieces]
+                align = ir.Constant(_I32, self.element_bytes)
+                for r, i, piece in self.each():
+                    zero = ir.Constant(piece.type, [0.0] * piece.lanes)
+                    place = self.pointer(self.row("addend", r), piece)
+                    value = self.masked("load", piece, piece.type, [place, align, masks[i], zero])
+                    self.add(r, i, piece, value)
+
+    def add(self, r: int, i: int, piece: _Piece, value: Any) -> None:
+        cell = self.acc[r, i]
+        self.builder.store(self.builder.fadd(self.builder.load(cell, typ=piece.type), value), cell)
+
+    def fma(self, r: int, i: int, piece: _Piece, a: Any, b: Any) -> None:
+        cell = self.acc[r, i]
+        value = self.builder.load(cell, typ=piece.type)
+        self.builder.store(call_llvm(self.builder, f"llvm.fma.{piece.suffix}", piece.type, [a, b, value]), cell)
+
+    def inputs(self, tap: Any) -> list[Any]:
+        """Where each row reads under a tap."""
+        builder, places = self.builder, []
+        for r in range(self.rows):
+            entry = builder.add(self.row("table", r), builder.shl(tap, self.number(2)))
+            offset = builder.load(builder.inttoptr(entry, _I32.as_pointer()), typ=_I32, align=4)
+            inside = builder.icmp_signed(">=", offset, ir.Constant(_I32, 0))
+            address = builder.add(self.args["x"], builder.sext(offset, _I64))
+            places.append(builder.select(inside, address, self.args["zero"]))
+        return places
+
+    def product(self) -> None:
+        """Channels are summed over."""
+        builder, size = self.builder, self.element_bytes
+        b = cgutils.alloca_once_value(builder, self.args["w"])
+        with cgutils.for_range(builder, self.args["taps"], intp=_I64) as taps:
+            places = self.inputs(taps.index)
+            first = builder.load(b, typ=_I64)
+            with cgutils.for_range(builder, self.args["run"], intp=_I64) as run:
+                at = builder.add(first, builder.mul(run.index, self.args["w_stride"]))
+                columns = [self.load(at, piece) for piece in self.pieces]
+                for r in range(self.rows):
+                    place = builder.add(places[r], builder.mul(run.index, self.number(size)))
+                    scalar = builder.load(
+                        builder.inttoptr(place, self.vector.element.as_pointer()), typ=self.vector.element, align=size
+                    )
+                    for i, piece in enumerate(self.pieces):
+                        self.fma(r, i, piece, self.splat(scalar, piece), columns[i])
+            builder.store(builder.add(first, builder.mul(self.args["run"], self.args["w_stride"])), b)
+
+    def channels(self) -> None:
+        """Every channel for itself."""
+        builder = self.builder
+        with cgutils.for_range(builder, self.args["taps"], intp=_I64) as taps:
+            places = self.inputs(taps.index)
+            at = builder.add(self.args["w"], builder.mul(taps.index, self.args["w_stride"]))
+            columns = [self.load(at, piece) for piece in self.pieces]
+            for r, i, piece in self.each():
+                self.fma(r, i, piece, self.load(places[r], piece), columns[i])
+
+    def finish(self) -> None:
+        """Clip (NaN passes) and store."""
+        builder = self.builder
+        low, high = ([self.splat(self.args[name], piece) for piece in self.pieces] for name in ("low", "high"))
+        values = {}
+        for r, i, piece in self.each():
+            value = builder.load(self.acc[r, i], typ=piece.type)
+            value = builder.select(builder.fcmp_ordered("<", value, low[i]), low[i], value)
+            values[r, i] = builder.select(builder.fcmp_ordered(">", value, high[i]), high[i], value)
+        with builder.if_else(self.whole()) as (whole, some):
+            with whole:
+                for r, i, piece in self.each():
+                    builder.store(values[r, i], self.pointer(self.row("out", r), piece), align=self.element_bytes)
+            with some:
+                masks = [self.mask(piece) for piece in self.pieces]
+                align = ir.Constant(_I32, self.element_bytes)
+                for r, i, piece in self.each():
+                    place = self.pointer(self.row("out", r), piece)
+                    self.masked("store", piece, ir.VoidType(), [values[r, i], place, align, masks[i]])
+
+
+_ARGUMENTS = (
+    *("rows", "halves", "x", "zero", "table", "table_stride", "taps", "run", "w", "w_stride"),
+    *("bias", "addend", "addend_stride", "out", "out_stride", "valid", "low", "high"),
+)
+
+
+def make_window_tiles(vector: Vector, shapes: Sequence[tuple[int, int]], kind: str) -> Any:
+    """A native function that computes one tile; `kind` is "product" or "channels".
+
+    Arguments: rows, halves (one of `shapes`); x, zero (addresses: image, row of zeros); table, its row stride; taps, run
+    (counts); w, its stride from one channel (product) or tap (channels) to the next; bias; addend (0: none), row stride;
+    out, row stride; valid (columns), low, high. Strides are in bytes. Each shape is code of its own; a switch leads to it.
+    """
+
+    @intrinsic
+    def tile(
+        typingctx: Any, rows: Any, halves: Any, x: Any, zero: Any, table: Any, table_stride: Any, taps: Any, run: Any,
+        w: Any, w_stride: Any, bias: Any, addend: Any, addend_stride: Any, out: Any, out_stride: Any, valid: Any,
+        low: Any, high: Any,
+    ) -> Any:  # fmt: skip
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            named = dict(zip(_ARGUMENTS, args, strict=True))
+            key = builder.add(builder.shl(named["rows"], _I64(8)), named["halves"])
+            end = builder.append_basic_block("tile.end")
+            switch = builder.switch(key, end)
+            for shape in shapes:
+                block = builder.append_basic_block(f"tile.{'x'.join(map(str, shape))}")
+                switch.add_case(_I64((shape[0] << 8) + shape[1]), block)
+                builder.position_at_end(block)
+                emitter = _Tile(builder, vector, *shape, named)
+                emitter.start()
+                getattr(emitter, kind)()
+                emitter.finish()
+                builder.branch(end)
+            builder.position_at_end(end)
+            return context.get_dummy_value()
+
+        return types.void(*([types.int64] * 16), vector.scalar, vector.scalar), codegen
+
+    return tile
