@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -113,44 +113,97 @@ def _say(console: Console, text: str, style: str = "") -> None:
 
 
 @app.command()
-def check(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="station.toml or model.onnx")]) -> None:
+def check(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="station.toml or model.onnx")],
+    shape: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="INPUT=SIZES", help="Shape of a model's input, where the file leaves it open: x=1,3,224,224"
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
     """Check station files and models: every problem with its line; what of a model runs, its size, what is refused."""
     from rich.console import Console
 
+    from station.checking import MODEL_SUFFIX, parse_shapes
+
     console, errors = Console(), Console(stderr=True)
+    try:
+        shapes = parse_shapes(shape or [])
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--shape") from error
+    found: list[dict[str, Any]] = []
     codes: set[int] = set()
     for file in files:
         try:
             with _explained(errors):
-                (_check_model if file.suffix == ".onnx" else _check_station)(console, errors, file)
+                if file.suffix == MODEL_SUFFIX:
+                    found.append(_check_model(None if as_json else console, errors, file, shapes))
+                else:
+                    found.append(_check_station(None if as_json else console, errors, file))
         except typer.Exit as failed:
             codes.add(failed.exit_code)
+    if as_json:
+        print(json.dumps(found, indent=1, default=str))
+    if not all(result["runs"] for result in found):
+        codes.add(ExitCode.BAD_FILE)
     if codes:
         raise typer.Exit(min(codes))
 
 
-def _check_station(console: Console, errors: Console, path: Path) -> None:
+def _check_station(console: Console | None, errors: Console, path: Path) -> dict[str, Any]:
+    """Build all parts of a station; print what they are, or on no console give it for JSON."""
+    from dataclasses import asdict
+
+    from station.errors import StationFileError
     from station.parts import build
     from station.reading import read_station
 
-    file = read_station(path)
-    _print_problems(errors, file.warnings)
-    parts = build(file)
+    try:
+        file = read_station(path)
+        parts = build(file)
+    except StationFileError as error:
+        if console is not None:
+            raise
+        return {"file": str(path), "runs": False, "problems": [asdict(problem) for problem in error.problems]}
+    if console is not None:
+        _print_problems(errors, file.warnings)
     counts = (("tasks", parts.tasks), ("models", parts.models), ("links", parts.links), ("tags", file.config.tags))
-    _say(console, f"{path}: good: " + ", ".join(f"{len(things)} {name}" for name, things in counts), "green")
-    for name, model in parts.models.items():
-        ends = [", ".join(map(str, specs)) or "none" for specs in (model.inputs, model.outputs)]
-        _say(console, f"  model {name}: ({ends[0]}) -> ({ends[1]})")
+    models = {
+        name: [", ".join(map(str, specs)) or "none" for specs in (model.inputs, model.outputs)]
+        for name, model in parts.models.items()
+    }
+    if console is not None:
+        _say(console, f"{path}: good: " + ", ".join(f"{len(things)} {name}" for name, things in counts), "green")
+        for name, ends in models.items():
+            _say(console, f"  model {name}: ({ends[0]}) -> ({ends[1]})")
+    return {
+        "file": str(path),
+        "runs": True,
+        "problems": [asdict(problem) for problem in file.warnings],
+        **{name: len(things) for name, things in counts},
+        "signatures": models,
+    }
 
 
-def _check_model(console: Console, _: Console, path: Path) -> None:
-    import rt_engine
+def _check_model(
+    console: Console | None, errors: Console, path: Path, shapes: dict[str, tuple[int, ...]]
+) -> dict[str, Any]:
+    """Load a model; print what it is or what is refused, or on no console give it for JSON."""
+    from station.checking import check_model
 
-    model = rt_engine.load(path)
-    _say(console, f"{path}: runs", "green")
-    for kind, specs in (("inputs", model.inputs), ("outputs", model.outputs)):
-        _say(console, f"  {kind}: {', '.join(map(str, specs)) or 'none'}")
-    _say(console, str(model.report()))
+    result = check_model(path, shapes)
+    if console is not None and result.runs:
+        _say(console, f"{path}: runs", "green")
+        for line in result.lines():
+            _say(console, line)
+    elif console is not None and result.reasons:
+        _say(errors, f"{path}: {len(result.reasons)} of its parts cannot run here", "red")
+        errors.print(result.table())
+    elif console is not None:
+        _say(errors, result.error, "red")
+    return result.to_json()
 
 
 @app.command()

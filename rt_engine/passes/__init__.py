@@ -46,19 +46,20 @@ def run_passes(model: ir.Model, shapes: dict[str, tuple[int, ...]], source: str)
     for name, change in PASSES:
         try:
             changed = change(setting)
-        except ShapeBindingError as error:
-            _refuse_unknown(setting, error)
+        except (ShapeBindingError, UnsupportedModelError) as error:
+            if change is bind_shapes:
+                _refuse_unknown_too(setting, error)
             raise
         if changed:
             verify(model.graph, name)
 
 
-def _refuse_unknown(setting: Setting, error: ShapeBindingError) -> None:
-    """Where shapes are open and operators are unknown, say both: binding the shapes alone would not help."""
-    reasons = [reason for _, reason in unknown_operators(setting)]
-    if reasons:
-        reasons.append(Reason("the whole model", "input", str(error)))
-        raise UnsupportedModelError(setting.source, reasons) from error
+def _refuse_unknown_too(setting: Setting, error: ShapeBindingError | UnsupportedModelError) -> None:
+    """Where inputs cannot be bound and operators are unknown, say both: mending the inputs alone would not help."""
+    found = [reason for _, reason in unknown_operators(setting)]
+    if found:
+        inputs = getattr(error, "reasons", (Reason("the whole model", "input", str(error)),))
+        raise UnsupportedModelError(setting.source, [*inputs, *found]) from error
 
 
 def verify(graph: ir.Graph, after: str) -> None:

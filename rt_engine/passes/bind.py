@@ -37,23 +37,27 @@ def bind_shapes(setting: Setting) -> bool:
             open_ += _bind_rest(value, sizes, setting.source)
     if open_:
         raise ShapeBindingError(_how_to_bind(open_, graph, setting.source))
+    reasons = [reason for value in graph.inputs for reason in _strange(value)]
+    if reasons:
+        raise UnsupportedModelError(setting.source, reasons)
     for value in graph.inputs:
-        _check(value, setting.source)
+        if is_absurd(int(d) for d in value.shape or ()):  # type: ignore[arg-type]  # static by now
+            raise ShapeBindingError(
+                f"input '{value.name}' of {setting.source} has the shape {value.shape}, more than memory can hold"
+            )
     return True
 
 
 _NUMBERS = {ir.DataType.from_numpy(dtype) for dtype in KNOWN}
 
 
-def _check(value: ir.Value, source: str) -> None:
-    """Numbers, and no more of them than a machine can hold."""
-    if value.dtype not in _NUMBERS:
-        why = f"the type of input '{value.name}' is {value.dtype}"
-        raise UnsupportedModelError(source, [Reason("the whole model", "input", why, "feed numbers or bool")])
-    if value.shape is not None and is_absurd(int(d) for d in value.shape):  # type: ignore[arg-type]  # static by now
-        raise ShapeBindingError(
-            f"input '{value.name}' of {source} has the shape {value.shape}, more than memory can hold"
-        )
+def _strange(value: ir.Value) -> list[Reason]:
+    """Only numbers are fed."""
+    if value.dtype in _NUMBERS:
+        return []
+    return [
+        Reason(str(value.name), "input", f"the type of input '{value.name}' is {value.dtype}", "feed numbers or bool")
+    ]
 
 
 def _bind_given(value: ir.Value, shape: tuple[int, ...], sizes: dict[str, int], source: str) -> None:

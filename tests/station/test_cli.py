@@ -8,8 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import onnx
 import pytest
 import typer
+from onnx import helper
 from stations import STATION, wait_for, write_station
 
 from station.control import fetch_status, socket_path
@@ -135,7 +137,39 @@ def test_check(tmp_path):
     assert "good: 1 tasks, 1 models, 1 links, 3 tags" in text
     assert "model mean: (x: float32[1, 2]) -> (y: float32[1, 1])" in text
     assert re.search(r"mean\.onnx: runs", text)
+    assert "opset ai.onnx" in text
     assert "weight bytes" in text
+
+
+def test_check_of_a_model_that_is_refused(tmp_path):
+    """`check` names every node that is refused and what helps, also as JSON; open shapes are bound by --shape."""
+    nodes = [
+        helper.make_node("RegexFullMatch", ["s"], ["a"], name="match", pattern="x"),
+        helper.make_node("NonMaxSuppression", ["b", "c"], ["d"], name="boxes"),
+        helper.make_node("Identity", ["x"], ["y"]),
+    ]
+    inputs = [("s", 8, [1]), ("b", 1, [1, 5, 4]), ("c", 1, [1, 1, 5]), ("x", 1, [1, "length"])]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info(*i) for i in inputs],
+        [helper.make_tensor_value_info("y", 1, [1, "length"])],
+    )
+    opsets = [helper.make_opsetid("", 20)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=10), tmp_path / "bad.onnx")
+    text = rt_engine("check", tmp_path / "bad.onnx", code=ExitCode.BAD_FILE)
+    for word in ("RegexFullMatch", "match", "NonMaxSuppression", "boxes", "length"):
+        assert word in text
+    (found,) = json.loads(rt_engine("check", tmp_path / "bad.onnx", "--json", code=ExitCode.BAD_FILE))
+    assert not found["runs"]
+    assert {r["operator"] for r in found["reasons"]} >= {"RegexFullMatch", "NonMaxSuppression"}
+    del graph.node[:2], graph.input[:3]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=10), tmp_path / "open.onnx")
+    assert "length" in rt_engine("check", tmp_path / "open.onnx", code=ExitCode.BAD_FILE)
+    assert "x: float32[1, 7]" in rt_engine("check", tmp_path / "open.onnx", "--shape", "x=1,7")
+    (found,) = json.loads(rt_engine("check", tmp_path / "open.onnx", "--shape", "x=1,7", "--json"))
+    assert found["runs"] and found["operators"] == {"Identity": 1} and found["inputs"] == ["x: float32[1, 7]"]
+    assert "is no shape" in rt_engine("check", tmp_path / "open.onnx", "--shape", "seven", code=ExitCode.USAGE)
 
 
 def test_check_finds_faults(tmp_path):
