@@ -5,7 +5,7 @@ from pathlib import Path
 from rt_native.library import Library
 from rt_native.target import Target
 
-_NOT_NATIVE = {"__init__", "names", "dtypes"}
+_NOT_NATIVE = {"__init__", "names", "dtypes", "modes"}
 
 
 def modules() -> tuple[str, ...]:

@@ -173,6 +173,7 @@ def main() -> None:
     job = json.load(sys.stdin)
     target = Target(**job["target"])
     os.environ["RT_NATIVE_LANES"] = str(target.lanes)
+    os.environ["RT_NATIVE_FEATURES"] = target.features
     os.environ["NUMBA_OPT"] = "0"  # optimised here, once, for the target
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()

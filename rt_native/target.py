@@ -44,5 +44,6 @@ def host(lanes: int | None = None) -> Target:
     if lanes not in LANE_WIDTHS or lanes > widest:
         raise UnsupportedCpu(f"{lanes} lanes asked for; this processor has {[w for w in LANE_WIDTHS if w <= widest]}")
     if x86 and lanes < 16:
-        return Target(triple, "x86-64-v3", "", lanes)
+        own = lanes == widest and features.get("avxvnni")
+        return Target(triple, "x86-64-v3", "+avxvnni" if own else "", lanes)
     return Target(triple, llvm.get_host_cpu_name(), features.flatten(), lanes)

@@ -1,0 +1,55 @@
+"""Arithmetic of quantised tensors that is done when a model is loaded: packing, zero points, scales.
+
+    real = scale * (q - zero point)
+
+    sum over k of (x - zx) * w  =  [sum of x * w]  -  zx * [sum of w]            the kernel     the bias
+
+Weights are signed bytes without a zero point of their own: it is subtracted here, where the result still fits a byte.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+PANEL_VECTORS, LANES = 4, 16
+
+
+def padded(values: NDArray[Any], columns: int | None = None) -> NDArray[Any]:
+    """A row with zeros up to whole vectors of 16; one number is first repeated `columns` times."""
+    row = np.broadcast_to(values.reshape(-1), columns or values.size)
+    out = np.zeros(-(-row.size // LANES) * LANES, values.dtype)
+    out[: row.size] = row
+    return out
+
+
+def pack_bytes(w: NDArray[np.int8]) -> NDArray[np.int8]:
+    """[k, n] -> panels of up to 4 vectors of 16 columns, four k of a column side by side (see `kernels.qtile`)."""
+    k, n = w.shape
+    quads, columns = -(-k // 4), -(-n // LANES) * LANES
+    whole = np.zeros((4 * quads, columns), np.int8)
+    whole[:k, :n] = w
+    by_quad = whole.reshape(quads, 4, columns).transpose(0, 2, 1)
+    step = PANEL_VECTORS * LANES
+    parts = [by_quad[:, p : p + step].ravel() for p in range(0, columns, step)]
+    return np.concatenate(parts) if parts else np.zeros(0, np.int8)
+
+
+def signed_weights(w: NDArray[Any], zero: NDArray[Any] | None) -> NDArray[np.int8] | None:
+    """Weights less their zero point, as signed bytes; None where they do not fit. `zero` broadcasts to `w`."""
+    wide = w.astype(np.int32) - (0 if zero is None else zero.astype(np.int32))
+    fits = wide.size == 0 or (wide.min() >= -128 and wide.max() <= 127)
+    return wide.astype(np.int8) if fits else None
+
+
+def bias_with_zero_point(bias: NDArray[Any] | None, w: NDArray[np.int8], zero: int) -> NDArray[np.int32]:
+    """[n]: bias - zero * column sums of w [k, n], wrapping around like the kernel's sums."""
+    sums = w.astype(np.int64).sum(0)
+    total = (0 if bias is None else bias.astype(np.int64).reshape(-1)) - zero * sums
+    return (total & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
+
+
+def multiplier(x_scale: Any, w_scale: Any, y_scale: Any) -> NDArray[np.float32]:
+    """s_x * s_w / s_y in float32, in this order: as ONNX's reference and ONNX Runtime do."""
+    x, w, y = (np.asarray(s, np.float32) for s in (x_scale, w_scale, y_scale))
+    return np.asarray(x * w / y, np.float32).reshape(-1)

@@ -1,0 +1,59 @@
+"""Sums of four products of bytes, with the instruction that the machine has; every way gives the same exact integers.
+
+    acc[i] + a[4i] * w[4i] + ... + a[4i + 3] * w[4i + 3]        a: unsigned bytes, w: signed bytes, acc: int32 (wraps around)
+
+    machine                  instructions per hardware vector
+    AVX-512 VNNI, AVX-VNNI   vpdpbusd
+    AVX2, AVX-512 BW         bytes to 16 bits (even and odd ones apart), two vpmaddwd, two additions
+    others                   shifts and 32-bit products
+
+vpmaddubsw is not used: it saturates. The widened form costs more instructions, and is as exact as the others.
+"""
+
+import os
+from typing import Any
+
+from llvmlite import ir
+
+from rt_native.vector import call_llvm
+
+FEATURES = frozenset(f[1:] for f in os.environ.get("RT_NATIVE_FEATURES", "").split(",") if f.startswith("+"))
+"""What the compiler may use, by LLVM's names; the build sets it for the whole process."""
+
+_I8, _I16, _I32 = ir.IntType(8), ir.IntType(16), ir.IntType(32)
+
+
+def dot_part(builder: Any, acc: Any, a: Any, w: Any) -> Any:
+    """One hardware vector of the sum; all three are vectors of int32, `a` and `w` four bytes in each."""
+    bits = 32 * acc.type.count
+    x86 = builder.module.triple.startswith("x86_64")
+    if x86 and ({"avx512vnni", "avx512vl"} <= FEATURES or ("avxvnni" in FEATURES and bits <= 256)):
+        return call_llvm(builder, f"llvm.x86.avx512.vpdpbusd.{bits}", acc.type, [acc, a, w])
+    if x86:
+        return _widened(builder, acc, a, w)
+    return _plain(builder, acc, a, w)
+
+
+def _splat(vector: Any, value: int) -> Any:
+    return ir.Constant(vector, [value] * vector.count)
+
+
+def _widened(builder: Any, acc: Any, a: Any, w: Any) -> Any:
+    halves = ir.VectorType(_I16, 2 * acc.type.count)
+    name = {8: "llvm.x86.sse2.pmadd.wd", 16: "llvm.x86.avx2.pmadd.wd", 32: "llvm.x86.avx512.pmaddw.d.512"}[halves.count]
+    a, w = builder.bitcast(a, halves), builder.bitcast(w, halves)
+    eight = _splat(halves, 8)
+    even = builder.and_(a, _splat(halves, 0xFF)), builder.ashr(builder.shl(w, eight), eight)
+    odd = builder.lshr(a, eight), builder.ashr(w, eight)
+    for pair in (even, odd):
+        acc = builder.add(acc, call_llvm(builder, name, acc.type, list(pair)))
+    return acc
+
+
+def _plain(builder: Any, acc: Any, a: Any, w: Any) -> Any:
+    top = _splat(acc.type, 24)
+    for byte in range(4):
+        factor = builder.and_(builder.lshr(a, _splat(acc.type, 8 * byte)), _splat(acc.type, 0xFF))
+        weight = builder.ashr(builder.shl(w, _splat(acc.type, 24 - 8 * byte)), top)
+        acc = builder.add(acc, builder.mul(factor, weight))
+    return acc
