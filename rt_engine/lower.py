@@ -196,7 +196,7 @@ def lower(graph: ir.Graph, opsets: dict[str, int], source: str, names: Sequence[
                 opsets,
                 build,
                 tuple(None if v is None else of(v) for v in node.inputs),
-                tuple(of(v) for v in node.outputs),
+                tuple(None if is_absent(v) else of(v) for v in node.outputs),
             )
         except Refusal as refusal:
             reasons.append(reason_of(node, refusal))
@@ -204,6 +204,11 @@ def lower(graph: ir.Graph, opsets: dict[str, int], source: str, names: Sequence[
         raise UnsupportedModelError(source, reasons)
     outputs = [_own_output(build, of(v), name) for v, name in zip(graph.outputs, names, strict=True)]
     return Lowered(tuple(build.calls), tuple(build.nodes), tuple(buffers[v] for v in inputs), tuple(outputs))
+
+
+def is_absent(output: ir.Value) -> bool:
+    """An optional output that the model leaves out: its name is empty."""
+    return output.name == ""
 
 
 def reason_of(node: ir.Node, refusal: Refusal) -> Reason:

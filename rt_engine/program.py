@@ -8,6 +8,7 @@ belongs to the machine (kernel addresses) is in `Executable`, what belongs to a 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -84,11 +85,11 @@ class _Weights:
     """Gathers constants, each once, at 64-byte offsets."""
 
     arrays: list[tuple[int, NDArray[Any]]] = field(default_factory=list)
-    known: dict[tuple[str, bytes], int] = field(default_factory=dict)
+    known: dict[tuple[int, bytes], int] = field(default_factory=dict)
     end: int = 0
 
     def place(self, value: NDArray[Any]) -> int:
-        key = (value.dtype.str, value.tobytes())
+        key = (value.nbytes, blake2b(_bytes(value)).digest())
         if key not in self.known:
             self.known[key] = self.end
             self.arrays.append((self.end, value))
@@ -98,8 +99,13 @@ class _Weights:
     def block(self) -> Block:
         block = Block(self.end)
         for at, value in self.arrays:
-            block.view(np.uint8, at, value.nbytes)[:] = np.frombuffer(value.tobytes(), np.uint8)
+            block.view(np.uint8, at, value.nbytes)[:] = _bytes(value)
         return block
+
+
+def _bytes(value: NDArray[Any]) -> NDArray[np.uint8]:
+    """The bytes of an array, without a copy if it is contiguous."""
+    return np.ascontiguousarray(value).reshape(-1).view(np.uint8)
 
 
 MOST_ARENA_BYTES = 1 << 31

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from rt_engine.errors import InvalidModelError, Reason, UnsupportedModelError
-from rt_engine.lower import Builder, Kind, Lowered, buffer_of, lower_node, reason_of
+from rt_engine.lower import Buffer, Builder, Kind, Lowered, buffer_of, is_absent, lower_node, reason_of
 from rt_engine.ops import find
 from rt_engine.ops.advice import advice
 from rt_engine.ops.base import Operator, Refusal
@@ -21,7 +22,7 @@ from rt_engine.passes.setting import Setting, add_constant, constant, is_absurd
 _DATA_LIMIT = 4096
 """Constants with more elements do not matter to shape inference and are not shown to it."""
 
-MOST_FOLDED_BYTES = 1 << 29
+MOST_FOLDED_BYTES = 1 << 30
 """Constants that are computed at load are refused beyond this: a file of a few bytes can ask for any amount."""
 
 
@@ -87,7 +88,7 @@ def _all_reasons(setting: Setting, reasons: dict[int, Reason], shapeless: set[ir
             found.append(reasons[id(node)])
         elif shapeless.isdisjoint((*node.inputs, *node.outputs)):
             inputs = tuple(None if v is None else buffer_of(v, Kind.TEMPORARY) for v in node.inputs)
-            outputs = tuple(buffer_of(v, Kind.TEMPORARY) for v in node.outputs)
+            outputs = tuple(None if is_absent(v) else buffer_of(v, Kind.TEMPORARY) for v in node.outputs)
             try:
                 lower_node(node, setting.opsets, Builder(), inputs, outputs)
             except Refusal as refusal:
@@ -156,8 +157,9 @@ def _onnx_inference(node: ir.Node, version: int, protos: list[Any], source: str)
 
 def _static(node: ir.Node, value: ir.Value, proto: onnx.TypeProto | None) -> tuple[Any, tuple[int, ...]]:
     if proto is None or not proto.HasField("tensor_type") or not proto.tensor_type.HasField("shape"):
-        if not value.name:
-            return np.float32, ()  # an absent optional output
+        if not value.uses() and not value.is_graph_output():
+            value.name = ""  # an optional output that nobody reads is absent
+            return np.float32, ()
         raise Refusal(
             f"the shape of its output '{value.name}' is not known when the model is loaded", "export with static shapes"
         )
@@ -186,19 +188,27 @@ def _type_proto(value: ir.Value) -> onnx.TypeProto:
 
 def _fold(graph: ir.Graph, node: ir.Node, opsets: dict[str, int]) -> None:
     """Run the node now and put constants in its place."""
-    from rt_engine.context import Context
-    from rt_engine.program import Executable, assemble
-
     build = Builder()
     inputs = tuple(None if v is None else buffer_of(v, Kind.TEMPORARY) for v in node.inputs)
-    outputs = tuple(buffer_of(v, Kind.OUTPUT) for v in node.outputs)
-    lower_node(node, opsets, build, inputs, outputs)
-    program = assemble(Lowered(tuple(build.calls), tuple(build.nodes), (), outputs), node.op_type)
-    context = Context(Executable(program))
-    context.run()
-    for value, array in zip(node.outputs, context.outputs.values(), strict=True):
-        folded = add_constant(graph, value.name or "folded", array.copy())
+    values = [v for v in node.outputs if not is_absent(v)]
+    outputs = {v: buffer_of(v, Kind.OUTPUT) for v in values}
+    lower_node(node, opsets, build, inputs, tuple(outputs.get(v) for v in node.outputs))
+    for value, array in zip(values, _run(build, tuple(outputs.values()), node.op_type), strict=True):
+        folded = add_constant(graph, value.name or "folded", array)
         ir.convenience.replace_all_uses_with(value, folded, replace_graph_outputs=True)
         if folded.is_graph_output():
             folded.name = value.name
     graph.remove(node, safe=True)
+
+
+def _run(build: Builder, outputs: tuple[Buffer, ...], operator: str) -> list[NDArray[Any]]:
+    """The outputs of calls that have no inputs; what is only a copy of a constant is that constant."""
+    from rt_engine.context import Context
+    from rt_engine.program import Executable, assemble
+
+    (source, *_) = build.calls[0].operands if len(build.calls) == 1 else (None,)
+    if source is not None and source.value is not None and build.calls[0].kernel == "copy_blocks":
+        return [source.value.reshape(outputs[0].shape)]
+    context = Context(Executable(assemble(Lowered(tuple(build.calls), tuple(build.nodes), (), outputs), operator)))
+    context.run()
+    return [array.copy() for array in context.outputs.values()]
