@@ -4,6 +4,7 @@
 bias, and perhaps an addend of the shape of the output. Conv itself remains where weights are computed at run time.
 """
 
+from collections.abc import Callable
 from math import inf, prod
 from typing import Any
 
@@ -16,6 +17,7 @@ from rt_engine.ops.base import FLOATS, RT_DOMAIN, Node, Refusal, operator
 from rt_engine.ops.linear import SUFFIX
 from rt_engine.ops.moves import strided_copy, transposed
 from rt_engine.ops.window import Window, window_of
+from rt_engine.ops.winograd import pays, winograd
 
 HALF, PANEL = 32, 8
 """Bytes of a half vector; half vectors in a panel (`kernels.conv`)."""
@@ -92,6 +94,9 @@ def convolve(
     if group > 1 and group == channels == outputs:
         _depthwise(build, x, w, bias, addend, y, window, limits)
         return
+    if group == 1 and x.shape[0] == 1 and pays(window, channels, outputs, x.dtype):
+        winograd(build, x, w, bias, addend, y, window, limits)
+        return
     run = channels // group
     if group == 1:
         x, window, run = _merged(build, x, window)
@@ -106,6 +111,25 @@ def convolve(
     operands = (x, packed, build.constant(biases), y, table, addend)
     macs = x.shape[0] * window.outputs * w.size // group * group
     build.call(f"conv_{SUFFIX[x.dtype]}", operands, sizes, limits, writes=(3,), inplace=(5,), macs=macs)
+
+
+def grouped_product(build: Builder, w: NDArray[Any]) -> Callable[[Buffer, Buffer], None]:
+    """A function that calls y[row, g] = x[row, g] @ w[g] for all groups; w is [groups, k, n], x [1, rows, groups * k]."""
+    group, k, n = w.shape
+    packed = build.constant(np.concatenate([pack_panels(w[g]) for g in range(group)]))
+    bias = build.constant(np.zeros(group * to_halves(n, w.dtype), w.dtype))
+
+    def product(x: Buffer, y: Buffer) -> None:
+        rows = x.shape[1]
+        window = Window((rows,), (1,), (1,), (1,), (0,), (rows,))
+        table = build.constant(offset_table(window, group * k, x.dtype, max(k, 64)))
+        sizes = (1, rows, rows, 1, k, n, group, group * k, group * n, CUT)
+        build.call(
+            f"conv_{SUFFIX[x.dtype]}", (x, packed, bias, y, table, None), sizes, (-inf, inf), writes=(3,),
+            macs=rows * w.size,
+        )  # fmt: skip
+
+    return product
 
 
 FEW = 8
