@@ -150,9 +150,7 @@ def winograd_out(arena, record):
             shifted = addend
             if addend != 0:
                 shifted = addend + whole
-            _some_backward(
-                m + whole, step, bias + whole, out + whole, shifted, places, low, high, (step - whole) // 4
-            )
+            _some_backward(m + whole, step, bias + whole, out + whole, shifted, places, low, high, (step - whole) // 4)
         m += 16 * step
         places += 16
     return 0

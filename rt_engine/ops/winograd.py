@@ -20,7 +20,7 @@ TRANSFORM = 45
 """Cycles to transform 16 channels of a tile in one direction, against one cycle per 16 multiply-accumulates."""
 GAIN = 0.85
 """Least gain: work by tiles over work by pixels, below which it is done."""
-MOST_WEIGHTS = 1 << 20
+MOST_WEIGHTS = 1 << 17
 """Input times output channels beyond which the larger weights cost more than the products save."""
 BLOCK_BYTES, LEAST_BLOCK = 1 << 16, 24
 """Bytes of v and m together, and least tiles, of a block."""
@@ -89,5 +89,3 @@ def winograd(
 def _places(window: Window, tiles: Window) -> NDArray[np.int64]:
     """[tiles, 4]: the output pixel that each of a tile's four results is, -1 for none."""
     return Window(window.out, (2, 2), (2, 2), (1, 1), (0, 0), tiles.out).table()
-
-
