@@ -26,8 +26,8 @@ format: $(VENV)/lint.done  ## Format in place
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/bench.done  ## Latency against ONNX Runtime, side by side
-	$(BIN)/python benchmarks/latency.py
+bench: $(VENV)/bench.done  ## The whole zoo against ONNX Runtime and OpenVINO (a few minutes)
+	$(BIN)/python -m benchmarks
 
 conformance: $(VENV)/test.done  ## ONNX's backend suite: what we pass, what ONNX Runtime passes
 	$(BIN)/python -m tests.conformance.count

@@ -1,4 +1,4 @@
-"""The multilayer perceptrons that latency is measured on, with random weights."""
+"""Perceptrons with random weights, made without any framework: what tests run. What speed is measured on is in `zoo`."""
 
 import itertools
 from collections.abc import Sequence
@@ -50,15 +50,3 @@ def mlp(widths: Sequence[int], activation: str, batch_norm: bool = False, seed: 
         [numpy_helper.from_array(value, name) for name, value in weights.items()],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-
-
-MODELS: dict[str, tuple[onnx.ModelProto, float]] = {
-    "MLP 4-16-16-1 (tanh)": (mlp([4, 16, 16, 1], "Tanh"), 10.0),
-    "MLP 16-64-64-4 (relu)": (mlp([16, 64, 64, 4], "Relu"), 10.0),
-    "MLP 32-256-256-8 (tanh)": (mlp([32, 256, 256, 8], "Tanh"), 2.0),
-    "autoencoder 640-128x4-8-128x4-640 (relu, BN)": (
-        mlp([640, 128, 128, 128, 128, 8, 128, 128, 128, 128, 640], "Relu", batch_norm=True),
-        2.0,
-    ),
-}
-"""Name -> (model, how many times faster than ONNX Runtime we mean to be, in the median)."""

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from station.exit_codes import ExitCode
+from station.explaining import explained, print_problems, say
+from station.model_commands import bench
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from station.doctor import Diagnosis
-    from station.errors import Problem
     from station.station import Station
 
 DEFAULT_FILE = "station.toml"
@@ -67,21 +67,21 @@ def run(
     from rich.console import Console
 
     console, errors = Console(), Console(stderr=True)
-    with _explained(errors):
+    with explained(errors):
         from station.control import ControlServer, socket_path
         from station.live import view_for
         from station.reading import read_station
         from station.station import Station, stopped_by_signals
 
         file = read_station(station)
-        _print_problems(errors, file.warnings)
+        print_problems(errors, file.warnings)
         running = Station(file)
         with stopped_by_signals(running), ExitStack() as stack:
             try:
                 control = stack.enter_context(ControlServer(running, socket or socket_path(running.name)))
-                _say(console, f"control socket {control.path}", "dim")
+                say(console, f"control socket {control.path}", "dim")
             except OSError as error:
-                _say(errors, f"warning: no control socket, so no status and update: {error}", "yellow")
+                say(errors, f"warning: no control socket, so no status and update: {error}", "yellow")
             with running:
                 running.run(view_for(console), seconds)
     _finish(console, errors, running, report or file.beside(file.config.station.report))
@@ -95,21 +95,15 @@ def _finish(console: Console, errors: Console, station: Station, folder: Path) -
     written = write_report(report, folder)
     for event in report.events:
         if event.kind == "station" or "safe values" in event.text:
-            _say(console, f"{event.subject}: {event.text}", "green" if event.good else "red")
+            say(console, f"{event.subject}: {event.text}", "green" if event.good else "red")
     for warning in written.warnings:
-        _say(errors, f"warning: {warning}", "yellow")
+        say(errors, f"warning: {warning}", "yellow")
     for remark in report.remarks:
-        _say(console, remark.text, STYLES[remark.level])
+        say(console, remark.text, STYLES[remark.level])
     if written.page:
-        _say(console, f"report {written.page}")
+        say(console, f"report {written.page}")
     if report.level == "bad":
         raise typer.Exit(ExitCode.FAILED)
-
-
-def _say(console: Console, text: str, style: str = "") -> None:
-    """Print a line as it is. A screen or log that cannot be written is no reason for a running station to end."""
-    with suppress(OSError):
-        console.print(text, style=style, soft_wrap=True, highlight=False, markup=False)
 
 
 @app.command()
@@ -137,7 +131,7 @@ def check(
     codes: set[int] = set()
     for file in files:
         try:
-            with _explained(errors):
+            with explained(errors):
                 if file.suffix == MODEL_SUFFIX:
                     found.append(_check_model(None if as_json else console, errors, file, shapes))
                 else:
@@ -168,16 +162,16 @@ def _check_station(console: Console | None, errors: Console, path: Path) -> dict
             raise
         return {"file": str(path), "runs": False, "problems": [asdict(problem) for problem in error.problems]}
     if console is not None:
-        _print_problems(errors, file.warnings)
+        print_problems(errors, file.warnings)
     counts = (("tasks", parts.tasks), ("models", parts.models), ("links", parts.links), ("tags", file.config.tags))
     models = {
         name: [", ".join(map(str, specs)) or "none" for specs in (model.inputs, model.outputs)]
         for name, model in parts.models.items()
     }
     if console is not None:
-        _say(console, f"{path}: good: " + ", ".join(f"{len(things)} {name}" for name, things in counts), "green")
+        say(console, f"{path}: good: " + ", ".join(f"{len(things)} {name}" for name, things in counts), "green")
         for name, ends in models.items():
-            _say(console, f"  model {name}: ({ends[0]}) -> ({ends[1]})")
+            say(console, f"  model {name}: ({ends[0]}) -> ({ends[1]})")
     return {
         "file": str(path),
         "runs": True,
@@ -195,14 +189,14 @@ def _check_model(
 
     result = check_model(path, shapes)
     if console is not None and result.runs:
-        _say(console, f"{path}: runs", "green")
+        say(console, f"{path}: runs", "green")
         for line in result.lines():
-            _say(console, line)
+            say(console, line)
     elif console is not None and result.reasons:
-        _say(errors, f"{path}: {len(result.reasons)} of its parts cannot run here", "red")
+        say(errors, f"{path}: {len(result.reasons)} of its parts cannot run here", "red")
         errors.print(result.table())
     elif console is not None:
-        _say(errors, result.error, "red")
+        say(errors, result.error, "red")
     return result.to_json()
 
 
@@ -212,7 +206,7 @@ def status(station: StationOption = None, socket: SocketOption = None, as_json: 
     from rich.console import Console
 
     console = Console()
-    with _explained(Console(stderr=True)):
+    with explained(Console(stderr=True)):
         from station.control import fetch_status
         from station.live import draw
 
@@ -233,7 +227,7 @@ def update(
     """Replace a model of a running station. No cycle is missed; all tasks take it at the same tick."""
     from rich.console import Console
 
-    with _explained(Console(stderr=True)):
+    with explained(Console(stderr=True)):
         from station.control import request_update
 
         updated = request_update(_socket(station, socket), slot, model)
@@ -245,7 +239,7 @@ def stop(station: StationOption = None, socket: SocketOption = None) -> None:
     """Stop a running station: outputs safe, report written."""
     from rich.console import Console
 
-    with _explained(Console(stderr=True)):
+    with explained(Console(stderr=True)):
         from station.control import request_stop
 
         request_stop(_socket(station, socket))
@@ -267,7 +261,7 @@ def doctor(
     machine = Machine(wanted_cpu=cpu)
     if cpu is not None and cpu not in machine.cores:
         raise typer.BadParameter(f"this machine has the cores {machine.cores}", param_hint="--cpu")
-    with _explained(Console(stderr=True)):
+    with explained(Console(stderr=True)):
         from station.doctor import diagnose
 
         diagnosis = diagnose(machine, seconds)
@@ -311,11 +305,14 @@ def demo(
     """Balance an unstable machine over Modbus, replace its network mid-run, pull its cable; check that all went well."""
     from rich.console import Console
 
-    with _explained(Console(stderr=True)):
+    with explained(Console(stderr=True)):
         from station.demo.demo import BETTER, Options
         from station.demo.demo import run as play
 
         raise typer.Exit(play(Options(port=port, report=report, better=better or BETTER)))
+
+
+app.command()(bench)
 
 
 @app.command()
@@ -323,7 +320,7 @@ def kernels() -> None:
     """Build this machine's native libraries now, with a progress bar, and show where they are."""
     from rich.console import Console
 
-    with _explained(Console(stderr=True)):
+    with explained(Console(stderr=True)):
         import fieldbus.image
         import rt_engine.native
         import scheduler.native
@@ -362,41 +359,3 @@ def _socket(station: str | None, socket: Path | None) -> Path:
         return socket_path(read_name(Path(station)) if station.endswith(".toml") else station)
     except OSError as error:  # no folder for sockets can be made, so no station has one there
         raise NotRunningError(f"no station runs: {error}; is XDG_RUNTIME_DIR right?") from error
-
-
-def _print_problems(console: Console, problems: tuple[Problem, ...]) -> None:
-    for problem in problems:
-        _say(console, str(problem), "red" if problem.severity == "error" else "yellow")
-
-
-@contextmanager
-def _explained(console: Console) -> Iterator[None]:
-    """Errors that a user can mend become a message and an exit code; all others stay tracebacks."""
-    from station.errors import AlreadyRunningError, NotRunningError, RefusedError, StationFileError, UnsafeSocketError
-
-    def give_up(error: Exception, code: ExitCode) -> NoReturn:
-        _say(console, str(error), "red")
-        raise typer.Exit(code) from error
-
-    try:
-        yield
-    except StationFileError as error:
-        _print_problems(console, error.problems)
-        raise typer.Exit(ExitCode.BAD_FILE) from error
-    except (AlreadyRunningError, NotRunningError) as error:
-        give_up(error, ExitCode.NOT_RUNNING)
-    except RefusedError as error:
-        give_up(error, ExitCode.REFUSED)
-    except UnsafeSocketError as error:
-        give_up(error, ExitCode.FAILED)
-    except Exception as error:
-        if _is_one_of(error, "rt_engine.errors.EngineError", "scheduler.errors.SchedulerError"):
-            give_up(error, ExitCode.BAD_FILE)
-        if _is_one_of(error, "rt_native.errors.NativeError"):
-            give_up(error, ExitCode.FAILED)
-        raise
-
-
-def _is_one_of(error: Exception, *bases: str) -> bool:
-    """Is it an error of the engine, the scheduler or the native toolchain? Imports none of them."""
-    return any(f"{kind.__module__}.{kind.__qualname__}" in bases for kind in type(error).__mro__)

@@ -5,57 +5,23 @@ integer kernel may differ by a few quantisation steps, where a value lies on the
 """
 
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import onnx
 
-from benchmarks.zoo import Arrays, Export, entry, model
+from benchmarks.zoo import Export, entry, model
+from rt_engine.measure.examples import quantised, unoptimised_outputs
 
 TOOLS = ("onnxruntime", "torch", "onnxscript")
 
 
-class _Calibration:
-    """Sixteen random inputs like the example."""
-
-    def __init__(self, example: Arrays) -> None:
-        rng = np.random.default_rng(1)
-        self.feeds: Iterator[Arrays] = iter(
-            [{k: rng.standard_normal(v.shape).astype(v.dtype) for k, v in example.items()} for _ in range(16)]
-            + [example]
-        )
-
-    def get_next(self) -> Arrays | None:
-        """The next input, or None at the end."""
-        return next(self.feeds, None)
-
-
 def _quantised(name: str) -> Export:
-    import onnxruntime as ort
-    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
     made = entry(name).get()
     with tempfile.TemporaryDirectory() as folder:
-        ready, result = Path(folder) / "ready.onnx", Path(folder) / "int8.onnx"
-        quant_pre_process(made.path, ready)
-        quantize_static(
-            ready,
-            result,
-            _Calibration(made.inputs),
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            activation_type=QuantType.QInt8,
-            weight_type=QuantType.QInt8,
-        )
-        proto = onnx.load(result)
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 3
-    session = ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    names = [o.name for o in session.get_outputs()]
-    return proto, made.inputs, dict(zip(names, session.run(names, made.inputs), strict=True))
+        path = quantised(made.path, made.inputs, Path(folder))
+        outputs = unoptimised_outputs(path, made.inputs)
+        assert outputs is not None
+        return onnx.load(path), made.inputs, dict(outputs)
 
 
 @model("autoencoder-int8", "autoencoder int8 (QDQ, per channel)", tolerance=0.05, tools=TOOLS)

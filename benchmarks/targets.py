@@ -1,0 +1,30 @@
+"""How many times faster than the better of ONNX Runtime and OpenVINO we mean to be, in the median, in the same run."""
+
+TARGETS: dict[str, float] = {
+    "mlp-4-16-16-1": 10,
+    "mlp-16-64-64-4": 10,
+    "mlp-32-256-256-8": 2,
+    "autoencoder": 2,
+    "vibration-cnn": 2.5,
+    "ds-cnn": 1.3,
+    "resnet-8": 1.2,
+    "mobilenet": 1.3,
+    "esc-50": 1.3,
+    "speech-denoiser": 1.3,
+    "resnet-50": 1.0,
+    "transformer": 1.5,
+    "random-forest": 5,
+    "gradient-boosting": 5,
+    "lightgbm": 5,
+    "xgboost": 5,
+    "rbf-svm": 8,
+    "pca-kmeans": 8,
+    "autoencoder-int8": 4,
+    "ds-cnn-int8": 2,
+    "resnet-8-int8": 1.3,
+    "mobilenet-int8": 1.5,
+    "lstm-step": 6,
+    "lstm-2x64": 1.4,
+    "gru-bidirectional": 3,
+}
+"""Name in the zoo -> target."""

@@ -1,0 +1,116 @@
+"""Example inputs for a model file, a copy of it with static shapes, and its int8 version: what a comparison begins with."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from rt_engine.errors import InputError
+from rt_engine.measure.peers import Arrays, MissingPeerError
+
+
+def static_copy(path: Path, folder: Path) -> Path:
+    """The model itself, or a copy in `folder` in which symbolic dimensions of inputs are 1: all engines run the same shapes."""
+    proto = onnx.load(path, load_external_data=False)
+    symbolic = [d for v in _inputs(proto) for d in v.type.tensor_type.shape.dim if d.dim_value < 1]
+    if not symbolic:
+        return path
+    for dim in symbolic:
+        dim.dim_value = 1
+    onnx.load_external_data_for_model(proto, str(path.parent))
+    copy = folder / path.name
+    onnx.save(proto, copy)
+    return copy
+
+
+def example_inputs(path: Path, data: Path | None = None, seed: int = 0) -> Arrays:
+    """Inputs of a model with static shapes: from an .npz file, else normal floats, small integers, random bits.
+
+    Raises:
+        InputError: the file lacks an input of the model.
+    """
+    values = _inputs(onnx.load(path, load_external_data=False))
+    if data is not None:
+        stored = np.load(data)
+        missing = [v.name for v in values if v.name not in stored.files]
+        if missing:
+            raise InputError(f"{data} has no array {', '.join(map(repr, missing))}; it has {', '.join(stored.files)}")
+        return {v.name: stored[v.name] for v in values}
+    rng = np.random.default_rng(seed)
+    made = {}
+    for value in values:
+        kind = value.type.tensor_type
+        shape, dtype = [d.dim_value for d in kind.shape.dim], onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
+        if dtype.kind == "b":
+            made[value.name] = np.asarray(rng.random(shape) < 0.5)
+        elif dtype.kind in "iu":
+            made[value.name] = rng.integers(0, 2, shape).astype(dtype)
+        else:
+            made[value.name] = rng.standard_normal(shape).astype(dtype)
+    return made
+
+
+def _inputs(proto: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
+    constants = {i.name for i in proto.graph.initializer}
+    return [v for v in proto.graph.input if v.name not in constants]
+
+
+class _Calibration:
+    """Feeds for calibration, one after the other."""
+
+    def __init__(self, feeds: Sequence[Arrays]) -> None:
+        self._feeds: Iterator[Arrays] = iter(feeds)
+
+    def get_next(self) -> Arrays | None:
+        """The next input, or None at the end."""
+        return next(self._feeds, None)
+
+
+def quantised(path: Path, example: Arrays, folder: Path, samples: int = 16) -> Path:
+    """An int8 version of a model in QDQ form: per channel, activations calibrated on random inputs and the example.
+
+    Raises:
+        MissingPeerError: onnxruntime, whose quantiser makes it, is not installed.
+    """
+    try:
+        from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+        from onnxruntime.quantization.shape_inference import quant_pre_process
+    except ImportError as error:
+        raise MissingPeerError(
+            "the int8 version is made by onnxruntime's quantiser: pip install onnxruntime"
+        ) from error
+    rng = np.random.default_rng(1)
+    feeds = [
+        {k: rng.standard_normal(v.shape).astype(v.dtype) if v.dtype.kind == "f" else v for k, v in example.items()}
+        for _ in range(samples)
+    ]
+    ready, result = folder / "ready.onnx", folder / f"{path.stem}-int8.onnx"
+    quant_pre_process(path, ready)
+    quantize_static(
+        ready,
+        result,
+        _Calibration([*feeds, example]),
+        quant_format=QuantFormat.QDQ,
+        per_channel=True,
+        activation_type=QuantType.QInt8,
+        weight_type=QuantType.QInt8,
+    )
+    return result
+
+
+def unoptimised_outputs(path: Path, inputs: Arrays) -> Arrays | None:
+    """What ONNX Runtime computes with each operator as it stands in the file; None where it is not installed or refuses."""
+    try:
+        import onnxruntime as ort
+    except ImportError:
+        return None
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    try:
+        session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        names = [o.name for o in session.get_outputs()]
+        return dict(zip(names, session.run(names, dict(inputs)), strict=True))
+    except Exception:  # its exceptions have no common base
+        return None

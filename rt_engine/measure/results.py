@@ -1,0 +1,215 @@
+"""Comparisons as a table, as JSON, as a plot."""
+
+import importlib.util
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from rt_engine.errors import EngineError
+from rt_engine.measure.compare import Comparison
+from rt_engine.measure.machine import Machine
+from rt_engine.measure.peers import OURS
+
+
+class PlotError(EngineError):
+    """A plot cannot be written in that format."""
+
+
+def _us(ns: float | None) -> str:
+    if ns is None or math.isnan(ns):
+        return "-"
+    us = ns / 1000
+    return f"{us:.2f}" if us < 100 else f"{us:,.0f}"
+
+
+def _times(value: float | None) -> str:
+    return "-" if value is None or math.isnan(value) else f"{value:.2f}x" if value < 10 else f"{value:.1f}x"
+
+
+def table(comparisons: Sequence[Comparison], facts: Machine) -> Table:
+    """One row per model: our percentiles, the peers' medians, the ratio against the better one, warm and cold."""
+    peers = list(dict.fromkeys(n for c in comparisons for n in (*c.timings, *c.refused) if n != OURS.name))
+    made = Table(title="Microseconds, one thread", caption=str(facts), caption_justify="left", title_justify="left")
+    made.add_column("model", overflow="fold")
+    for column in (
+        "p50",
+        "p99",
+        "p99.9",
+        "cold",
+        *(f"{p} p50" for p in peers),
+        "ratio",
+        "target",
+        "cold ratio",
+        "of peak",
+        "error",
+    ):
+        made.add_column(column, justify="right")
+    for c in comparisons:
+        ours, ratio = c.timings.get(OURS.name), c.ratio()
+        if ours is None:
+            mine = ["[red]refused[/]", "", "", ""] if OURS.name in c.refused else ["-"] * 4
+        else:
+            mine = [_us(ours.p50), _us(ours.p99), _us(ours.p999), _us(ours.cold)]
+        met = ratio is not None and c.target is not None and ratio >= c.target
+        style = "green" if met or c.target is None else "red"
+        error = (
+            "" if ours is None else f"[red]{ours.error:.1e} wrong[/]" if OURS.name in c.wrong else f"{ours.error:.1e}"
+        )
+        made.add_row(
+            c.title,
+            *mine,
+            *(_peer(c, p) for p in peers),
+            f"[{style}]{_times(ratio)}[/]",
+            _times(c.target),
+            _times(c.ratio(cold=True)),
+            "-" if c.of_peak is None else f"{c.of_peak:.0%}",
+            error,
+        )
+    return made
+
+
+def _peer(comparison: Comparison, peer: str) -> str:
+    if peer in comparison.refused:
+        return "[dim]refused[/]"
+    timing = comparison.timings.get(peer)
+    return "-" if timing is None else _us(timing.p50) + (" [red]wrong[/]" if peer in comparison.wrong else "")
+
+
+def notes(comparisons: Sequence[Comparison]) -> list[str]:
+    """What was refused, and what is wrong, in sentences."""
+    lines = [
+        f"{c.title}: refused by {OURS.name}: {c.refused[OURS.name]}" for c in comparisons if OURS.name in c.refused
+    ]
+    for c in comparisons:
+        lines += [
+            f"{c.title}: {engine} differs from what is expected by {error:.1e}" for engine, error in c.wrong.items()
+        ]
+    return lines
+
+
+def as_dict(comparisons: Sequence[Comparison], facts: Machine) -> dict[str, Any]:
+    """Everything, for JSON; times in nanoseconds."""
+    return {
+        "machine": facts.as_dict(),
+        "method": {
+            "threads": 1,
+            "p50": "median of the medians of interleaved rounds, nanoseconds",
+            "ratio": "median of the rounds' ratios, against the better peer whose result is right",
+            "cold": "median; before each run every line of a buffer of 1.5 times L2 and L3 is written",
+        },
+        "models": [
+            {
+                **asdict(c),
+                "better_peer": c.better_peer,
+                "ratio": c.ratio(),
+                "cold_ratio": c.ratio(cold=True),
+                "of_peak": c.of_peak,
+            }
+            for c in comparisons
+        ],
+    }
+
+
+def write_json(path: Path, comparisons: Sequence[Comparison], facts: Machine) -> None:
+    """Write `as_dict`; NaN becomes null."""
+
+    def clean(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: clean(v) for k, v in value.items()}
+        if isinstance(value, list | tuple):
+            return [clean(v) for v in value]
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    path.write_text(json.dumps(clean(as_dict(comparisons, facts)), indent=1) + "\n")
+
+
+def check_plot(path: Path) -> None:
+    """See now whether a plot can be written later.
+
+    Raises:
+        PlotError: another ending, or matplotlib is missing.
+    """
+    if path.suffix not in (".svg", ".html", ".png"):
+        raise PlotError(f"a plot is .svg, .html or .png, not '{path.suffix}': {path}")
+    if path.suffix == ".png" and importlib.util.find_spec("matplotlib") is None:
+        raise PlotError("a .png needs matplotlib: pip install matplotlib; .svg and .html need nothing")
+
+
+def write_plot(path: Path, comparisons: Sequence[Comparison], facts: Machine) -> None:
+    """The ratios as bars, with the targets: .svg, .html (self-contained), or .png (needs matplotlib).
+
+    Raises:
+        PlotError: another ending, or matplotlib is missing.
+    """
+    check_plot(path)
+    if path.suffix == ".svg":
+        path.write_text(svg(comparisons))
+    elif path.suffix == ".html":
+        path.write_text(_page(svg(comparisons), facts, notes(comparisons)))
+    else:
+        _write_png(path, comparisons)
+
+
+def _page(picture: str, facts: Machine, remarks: list[str]) -> str:
+    remarks_html = "".join(f"<li>{escape(line)}</li>" for line in remarks)
+    return (
+        "<!doctype html><meta charset='utf-8'><title>rt-engine bench</title>"
+        "<style>body{font:14px system-ui,sans-serif;max-width:60rem;margin:2rem auto;color:#222}</style>"
+        f"<h1>Against the better of ONNX Runtime and OpenVINO</h1>{picture}<p>{escape(str(facts))}</p><ul>{remarks_html}</ul>\n"
+    )
+
+
+_ROW, _LEFT, _WIDTH = 24, 330, 900
+
+
+def svg(comparisons: Sequence[Comparison]) -> str:
+    """Bars on a logarithmic axis: how many times faster than the better peer; a mark where the target is."""
+    most = max([2.0, *(x for c in comparisons for x in (c.ratio(), c.target) if x)])
+    low = 0.25
+
+    def at(ratio: float) -> float:
+        return _LEFT + (_WIDTH - _LEFT - 60) * math.log(max(ratio, low) / low) / math.log(most / low)
+
+    height = _ROW * len(comparisons) + 40
+    parts = [
+        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {_WIDTH} {height}' font-family='system-ui,sans-serif' font-size='12'>"
+    ]
+    for tick in (x for x in (0.25, 0.5, 1, 2, 5, 10, 20, 50, 100) if x <= most):
+        parts.append(f"<line x1='{at(tick):.1f}' x2='{at(tick):.1f}' y1='10' y2='{height - 24}' stroke='#ddd'/>")
+        parts.append(f"<text x='{at(tick):.1f}' y='{height - 8}' text-anchor='middle' fill='#666'>{tick:g}x</text>")
+    for i, c in enumerate(comparisons):
+        y, ratio = 14 + _ROW * i, c.ratio()
+        parts.append(f"<text x='{_LEFT - 8}' y='{y + 13}' text-anchor='end'>{escape(c.title)}</text>")
+        if ratio is None:
+            words = "refused" if OURS.name in c.refused else "no peer runs it"
+            parts.append(f"<text x='{_LEFT + 6}' y='{y + 13}' fill='#999'>{words}</text>")
+        else:
+            colour = "#2a7" if c.target is None or ratio >= c.target else "#c53"
+            wide = max(at(ratio) - _LEFT, 1)
+            parts.append(f"<rect x='{_LEFT}' y='{y}' width='{wide:.1f}' height='{_ROW - 7}' fill='{colour}'/>")
+            parts.append(f"<text x='{at(ratio) + 5:.1f}' y='{y + 13}'>{_times(ratio)}</text>")
+        if c.target is not None:
+            x = at(c.target)
+            parts.append(
+                f"<line x1='{x:.1f}' x2='{x:.1f}' y1='{y - 2}' y2='{y + _ROW - 5}' stroke='#000' stroke-width='2'/>"
+            )
+    return "".join(parts) + "</svg>\n"
+
+
+def _write_png(path: Path, comparisons: Sequence[Comparison]) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 0.3 * len(comparisons) + 1), layout="constrained")
+    axes = figure.add_subplot()
+    rows = range(len(comparisons))
+    axes.barh(list(rows), [c.ratio() or 0.0 for c in comparisons], tick_label=[c.title for c in comparisons])
+    axes.plot([c.target or math.nan for c in comparisons], list(rows), "k|", markersize=10)
+    axes.set(xscale="log", xlabel="times faster than the better peer (mark: target)")
+    axes.invert_yaxis()
+    figure.savefig(path, dpi=150)

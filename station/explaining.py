@@ -1,0 +1,61 @@
+"""How a command tells a user what happened: lines, problems of a station file, errors with an exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, NoReturn
+
+import typer
+
+from station.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from station.errors import Problem
+
+
+def say(console: Console, text: str, style: str = "") -> None:
+    """Print a line as it is. A screen or log that cannot be written is no reason for a running station to end."""
+    with suppress(OSError):
+        console.print(text, style=style, soft_wrap=True, highlight=False, markup=False)
+
+
+def print_problems(console: Console, problems: tuple[Problem, ...]) -> None:
+    """Print what is wrong with a station file."""
+    for problem in problems:
+        say(console, str(problem), "red" if problem.severity == "error" else "yellow")
+
+
+@contextmanager
+def explained(console: Console) -> Iterator[None]:
+    """Errors that a user can mend become a message and an exit code; all others stay tracebacks."""
+    from station.errors import AlreadyRunningError, NotRunningError, RefusedError, StationFileError, UnsafeSocketError
+
+    def give_up(error: Exception, code: ExitCode) -> NoReturn:
+        say(console, str(error), "red")
+        raise typer.Exit(code) from error
+
+    try:
+        yield
+    except StationFileError as error:
+        print_problems(console, error.problems)
+        raise typer.Exit(ExitCode.BAD_FILE) from error
+    except (AlreadyRunningError, NotRunningError) as error:
+        give_up(error, ExitCode.NOT_RUNNING)
+    except RefusedError as error:
+        give_up(error, ExitCode.REFUSED)
+    except UnsafeSocketError as error:
+        give_up(error, ExitCode.FAILED)
+    except Exception as error:
+        if _is_one_of(error, "rt_engine.errors.EngineError", "scheduler.errors.SchedulerError"):
+            give_up(error, ExitCode.BAD_FILE)
+        if _is_one_of(error, "rt_native.errors.NativeError"):
+            give_up(error, ExitCode.FAILED)
+        raise
+
+
+def _is_one_of(error: Exception, *bases: str) -> bool:
+    """Is it an error of the engine, the scheduler or the native toolchain? Imports none of them."""
+    return any(f"{kind.__module__}.{kind.__qualname__}" in bases for kind in type(error).__mro__)

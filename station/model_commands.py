@@ -1,0 +1,93 @@
+"""Commands about a model's speed and exactness: `bench`, `inspect`. They import what they need when they run."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from station.exit_codes import ExitCode
+from station.explaining import explained, say
+
+if TYPE_CHECKING:
+    from rt_engine.measure.compare import Comparison
+
+ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="The model.")]
+DataOption = Annotated[
+    Path | None, typer.Option("--input", metavar="DATA.npz", help="Arrays by input name; by default random ones.")
+]
+
+
+def bench(
+    model: ModelArgument,
+    vs: Annotated[
+        str | None,
+        typer.Option(
+            help="Peers, with commas: onnxruntime, openvino, openvino-bf16; by default the first two, if installed."
+        ),
+    ] = None,
+    int8: Annotated[bool, typer.Option("--int8", help="Also its int8 version (QDQ, per channel).")] = False,
+    data: DataOption = None,
+    seconds: Annotated[float, typer.Option(min=0.1, help="For the warm rounds of each version.")] = 3.0,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all figures as JSON.")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a plot: .svg, .html or .png.")] = None,
+) -> None:
+    """Time a model against ONNX Runtime and OpenVINO: one thread, bound memory, in turns, results compared first."""
+    from rich.console import Console
+
+    console, errors = Console(), Console(stderr=True)
+    with explained(errors):
+        from rt_engine.measure import results
+        from rt_engine.measure.machine import machine
+        from rt_engine.measure.peers import peers
+
+        if plot is not None:
+            results.check_plot(plot)
+        engines = peers(vs)
+        if vs is None and not engines:
+            say(errors, "no peer is installed; to compare: pip install onnxruntime openvino", "yellow")
+        found = _compared(errors, model, data, engines, int8, seconds)
+        facts = machine()
+        console.print(results.table(found, facts))
+        for line in results.notes(found):
+            say(console, line, "yellow")
+        if json is not None:
+            results.write_json(json, found, facts)
+        if plot is not None:
+            results.write_plot(plot, found, facts)
+        if any("rt_engine" in (c.wrong | c.refused) for c in found):
+            raise typer.Exit(ExitCode.FAILED)
+
+
+def _compared(errors: Any, path: Path, data: Path | None, engines: Any, int8: bool, seconds: float) -> list[Comparison]:
+    """The comparison of the model, and of its int8 version where asked, with a progress bar."""
+    from rich.progress import Progress
+
+    from rt_engine.frontend import read
+    from rt_engine.measure import examples
+    from rt_engine.measure.compare import compare, steps
+    from rt_engine.measure.peers import OURS
+
+    read(path)  # says what is wrong with the file before anybody else meets it
+    with tempfile.TemporaryDirectory() as folder, Progress(console=errors, transient=True) as bar:
+        path = examples.static_copy(path, Path(folder))
+        inputs = examples.example_inputs(path, data)
+        versions = [(path, path.stem, 1e-4)]
+        if int8:
+            versions.append((examples.quantised(path, inputs, Path(folder)), f"{path.stem} int8", 0.05))
+        task = bar.add_task("measuring", total=len(versions) * steps(len(engines) + 1))
+        return [
+            compare(
+                file,
+                inputs,
+                examples.unoptimised_outputs(file, inputs),
+                (OURS, *engines),
+                title=title,
+                tolerance=tolerance,
+                seconds=seconds,
+                step=lambda what, title=title: bar.update(task, advance=1, description=f"{title}: {what}"),  # type: ignore[misc]
+            )
+            for file, title, tolerance in versions
+        ]
