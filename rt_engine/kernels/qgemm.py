@@ -24,10 +24,16 @@ PANEL = 4
 
 # Registers decide how much is worked on at once; the result does not depend on it.
 _ROWS, _COLUMNS = {16: (6, 4), 8: (3, 2), 4: (3, 2)}[LANES]
-_TILES = [(rows, vectors, 1) for rows in (6, 3, 2) if rows <= _ROWS for vectors in (4, 2, 1) if vectors <= _COLUMNS]
-_TILES += [(1, v, s) for v, s in ((4, 2), (2, 4), (1, 8)) if v <= _COLUMNS]
 
-_qtile = make_qtiles(_TILES, False)
+
+def tiles(splits: int) -> list[tuple[int, int, int]]:
+    """Every shape of a tile that `widest` and `tallest` ask for; one row is split into up to so many times 4 chains."""
+    wide = [v for v in (4, 2, 1) if v <= _COLUMNS]
+    tall = [(rows, v, 1) for rows in (6, 3, 2) if rows <= _ROWS for v in wide]
+    return tall + [(1, v, splits * 4 // v if splits > 1 else 1) for v in wide]
+
+
+_qtile = make_qtiles(tiles(2), False)
 
 
 @inline
