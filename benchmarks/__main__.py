@@ -32,6 +32,7 @@ def measure(chosen: Entry, engines: tuple[Engine, ...], seconds: float, bar: Pro
             made.inputs,
             made.outputs,
             engines,
+            name=chosen.name,
             title=chosen.title,
             target=TARGETS.get(chosen.name),
             tolerance=made.tolerance,
@@ -62,7 +63,7 @@ def main() -> None:
         for one in chosen:
             found.append(measure(one, engines, arguments.seconds, bar))
             bar.advance(whole)
-    console, facts = Console(), machine()
+    console, facts = results.wide_console(), machine()
     console.print(results.table(found, facts))
     for line in results.notes(found):
         console.print(line, style="yellow", soft_wrap=True, markup=False, highlight=False)

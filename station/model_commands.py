@@ -37,7 +37,7 @@ def bench(
     """Time a model against ONNX Runtime and OpenVINO: one thread, bound memory, in turns, results compared first."""
     from rich.console import Console
 
-    console, errors = Console(), Console(stderr=True)
+    errors = Console(stderr=True)
     with explained(errors):
         from rt_engine.measure import results
         from rt_engine.measure.machine import machine
@@ -49,7 +49,7 @@ def bench(
         if vs is None and not engines:
             say(errors, "no peer is installed; to compare: pip install onnxruntime openvino", "yellow")
         found = _compared(errors, model, data, engines, int8, seconds)
-        facts = machine()
+        console, facts = results.wide_console(), machine()
         console.print(results.table(found, facts))
         for line in results.notes(found):
             say(console, line, "yellow")

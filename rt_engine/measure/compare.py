@@ -114,6 +114,7 @@ def compare(
     expected: Arrays | None,
     engines: Sequence[Engine],
     *,
+    name: str = "",
     title: str = "",
     target: float | None = None,
     tolerance: float = 1e-4,
@@ -156,7 +157,7 @@ def compare(
     }
     ours = runners.get(OURS.name)
     work = work_of(ours.model) if isinstance(ours, OurRunner) else None
-    return Comparison(path.stem, title or path.stem, target, timings, refused, wrong, work)
+    return Comparison(name or title or path.stem, title or path.stem, target, timings, refused, wrong, work)
 
 
 def _warm(runners: Mapping[str, Runner], seconds: float, step: Step) -> dict[str, list[Times]]:

@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 
 from rt_engine.errors import EngineError
@@ -19,6 +20,12 @@ from rt_engine.measure.peers import OURS
 
 class PlotError(EngineError):
     """A plot cannot be written in that format."""
+
+
+def wide_console() -> Console:
+    """The terminal; where there is none (a log, a pipe), lines of 140 characters."""
+    console = Console()
+    return console if console.is_terminal else Console(width=140)
 
 
 def _us(ns: float | None) -> str:
@@ -36,20 +43,10 @@ def table(comparisons: Sequence[Comparison], facts: Machine) -> Table:
     """One row per model: our percentiles, the peers' medians, the ratio against the better one, warm and cold."""
     peers = list(dict.fromkeys(n for c in comparisons for n in (*c.timings, *c.refused) if n != OURS.name))
     made = Table(title="Microseconds, one thread", caption=str(facts), caption_justify="left", title_justify="left")
-    made.add_column("model", overflow="fold")
-    for column in (
-        "p50",
-        "p99",
-        "p99.9",
-        "cold",
-        *(f"{p} p50" for p in peers),
-        "ratio",
-        "target",
-        "cold ratio",
-        "of peak",
-        "error",
-    ):
-        made.add_column(column, justify="right")
+    made.add_column("model", no_wrap=True)
+    peer_columns = (f"{p}\np50" for p in peers)
+    for column in ("p50", "p99", "p99.9", "cold", *peer_columns, "ratio", "target", "cold\nratio", "of\npeak", "error"):
+        made.add_column(column, justify="right", no_wrap=True)
     for c in comparisons:
         ours, ratio = c.timings.get(OURS.name), c.ratio()
         if ours is None:
@@ -59,10 +56,10 @@ def table(comparisons: Sequence[Comparison], facts: Machine) -> Table:
         met = ratio is not None and c.target is not None and ratio >= c.target
         style = "green" if met or c.target is None else "red"
         error = (
-            "" if ours is None else f"[red]{ours.error:.1e} wrong[/]" if OURS.name in c.wrong else f"{ours.error:.1e}"
+            "" if ours is None else f"[red]{ours.error:.0e} wrong[/]" if OURS.name in c.wrong else f"{ours.error:.0e}"
         )
         made.add_row(
-            c.title,
+            c.name,
             *mine,
             *(_peer(c, p) for p in peers),
             f"[{style}]{_times(ratio)}[/]",
