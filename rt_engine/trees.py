@@ -1,0 +1,335 @@
+"""Ensembles of trees as the kernels walk them (`kernels.trees`): checked and packed when the model is loaded. Pure NumPy.
+
+    attributes -> Ensemble (branches as ONNX says them) -> cuts (one comparison of integers each) -> Packed (groups of 8 trees)
+
+A reference is the number of a node, or for a leaf -1 minus its number. A cut sends keys above its threshold to `high`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+
+MODES = ("BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ", "BRANCH_MEMBER")
+LEQ, LT, GTE, GT, EQ, NEQ, MEMBER = range(7)
+"""Numbers of the modes, as the operator TreeEnsemble has them."""
+GROUP = 8
+"""Trees that are walked at once."""
+DEEPEST = 4096
+"""Branches on a path; a tree that is deeper is refused, as is a loop."""
+MOST_LEAF_BYTES = 1 << 29
+_ROOM_BEHIND = 64
+
+
+class BadTrees(ValueError):
+    """The trees contradict themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ensemble:
+    """Trees as ONNX describes them. All arrays but `roots` and `leaves` have one entry per branch."""
+
+    feature: Ints
+    mode: Ints
+    split: NDArray[Any]
+    """Thresholds; their type is the type that the file compares in."""
+    members: dict[int, NDArray[Any]]
+    """Branch of mode MEMBER -> the values that go to its true side."""
+    missing: NDArray[np.bool_]
+    """Does NaN go to the true side, whatever the mode says?"""
+    true: Ints
+    false: Ints
+    roots: Ints
+    leaves: NDArray[Any]
+    """[leaf, target]: the weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """The operands of a record: see `kernels.trees`."""
+
+    nodes: NDArray[Any]
+    groups: Ints
+    leaves: NDArray[Any]
+    copies: int
+    form: str
+    """Which of the formats of `kernels.trees`."""
+    inside: bool
+    """Is the only target's weight in the leaf's threshold, and no row in `leaves`?"""
+    steps: int
+    """Branches that are decided for one row."""
+
+
+def keys_of(values: NDArray[Any]) -> NDArray[np.uint64]:
+    """Unsigned integers in the order of the values (float32 or float64); -0 is 0."""
+    bits = 8 * values.dtype.itemsize
+    raw = (values + values.dtype.type(0)).view(f"u{values.dtype.itemsize}").astype(np.uint64)
+    sign = np.uint64(1 << (bits - 1))
+    keys: NDArray[np.uint64] = np.where(raw & sign, ~raw & np.uint64((1 << bits) - 1), raw | sign)
+    return keys
+
+
+@dataclass(frozen=True, slots=True)
+class _Cuts:
+    feature: Ints
+    threshold: NDArray[np.uint64]
+    low: Ints
+    high: Ints
+    missing_is_low: NDArray[np.bool_]
+
+
+def _cuts(e: Ensemble) -> _Cuts:
+    """Every branch as one comparison with a key; a test for equality or membership becomes a small tree of them."""
+    keys = keys_of(e.split)
+    below = np.isin(e.mode, (LT, GTE))
+    true_is_low = np.isin(e.mode, (LEQ, LT))
+    missing_is_true = e.missing | (e.mode == NEQ)
+    cuts = _Cuts(
+        e.feature.copy(),
+        keys - below.astype(np.uint64),
+        np.where(true_is_low, e.true, e.false),
+        np.where(true_is_low, e.false, e.true),
+        missing_is_true == true_is_low,
+    )
+    sets = np.flatnonzero(e.mode >= EQ)
+    return _with_sets(cuts, e, sets, missing_is_true) if sets.size else cuts
+
+
+def _with_sets(cuts: _Cuts, e: Ensemble, sets: Ints, missing_is_true: NDArray[np.bool_]) -> _Cuts:
+    """Replace tests for membership: the keys of the members cut the numbers into regions that are in or out by turns."""
+    columns: list[list[Any]] = [
+        list(c) for c in (cuts.feature, cuts.threshold, cuts.low, cuts.high, cuts.missing_is_low)
+    ]
+    for branch in map(int, sets):
+        inside, outside = int(e.true[branch]), int(e.false[branch])
+        if e.mode[branch] == NEQ:
+            inside, outside = outside, inside
+        members = keys_of(e.members[branch] if e.mode[branch] == MEMBER else e.split[branch : branch + 1])
+        at, regions = _regions([int(k) for k in np.unique(members)], inside, outside)
+        missing = int(e.true[branch] if missing_is_true[branch] else e.false[branch])
+        low = missing != outside
+        if low:
+            at, regions = [0, *at], [missing, *regions]
+        _search(columns, branch, at, regions, int(e.feature[branch]), low)
+    types = (np.int64, np.uint64, np.int64, np.int64, np.bool_)
+    return _Cuts(*(np.array(c, t) for c, t in zip(columns, types, strict=True)))
+
+
+def _regions(keys: Sequence[int], inside: int, outside: int) -> tuple[list[int], list[int]]:
+    """(cuts, what lies between them): one more region than cuts."""
+    at: list[int] = []
+    regions = [outside]
+    for key in keys:
+        if at and at[-1] == key - 1:  # neighbours
+            at[-1] = key
+            continue
+        at += [key - 1, key]
+        regions += [inside, outside]
+    return at, regions
+
+
+def _search(columns: list[list[Any]], where: int, at: list[int], regions: list[int], feature: int, low: bool) -> None:
+    """Put a balanced search over the regions in the place of branch `where`, with new branches at the end."""
+    middle = len(at) // 2
+
+    def side(cuts: list[int], parts: list[int]) -> int:
+        if not cuts:
+            return parts[0]
+        for column in columns:
+            column.append(0)
+        place = len(columns[0]) - 1
+        _search(columns, place, cuts, parts, feature, low)
+        return place
+
+    row = (
+        feature,
+        at[middle],
+        side(at[:middle], regions[: middle + 1]),
+        side(at[middle + 1 :], regions[middle + 1 :]),
+        low,
+    )
+    for column, value in zip(columns, row, strict=True):
+        column[where] = value
+
+
+def _levels(low: Ints, high: Ints) -> Ints:
+    """Of every branch, how many branches lie above it on the longest path.
+
+    Raises:
+        BadTrees: a loop, or a path longer than `DEEPEST`.
+    """
+    count = len(low)
+    level = np.full(count, -1, np.int64)
+    both = np.concatenate([low, high])
+    above = np.bincount(both[both >= 0], minlength=count)
+    front = np.flatnonzero(above == 0)
+    for depth in range(DEEPEST):
+        if not front.size:
+            break
+        level[front] = depth
+        children = np.concatenate([low[front], high[front]])
+        children = children[children >= 0]
+        np.subtract.at(above, children, 1)
+        children = np.unique(children)
+        front = children[above[children] == 0]
+    if (level < 0).any():
+        raise BadTrees(f"its branches form a loop, or a path of more than {DEEPEST:,} branches")
+    return level
+
+
+def _trees(low: Ints, high: Ints, level: Ints, roots: Ints) -> Ints:
+    """The tree of every branch; -1 where no tree reaches it."""
+    tree = np.full(len(low), -1, np.int64)
+    is_branch = roots >= 0
+    if len(np.unique(roots[is_branch])) < is_branch.sum():
+        raise BadTrees("two trees have the same root")
+    tree[roots[is_branch]] = np.flatnonzero(is_branch)
+    order = np.argsort(level, kind="stable")
+    for front in np.split(order, np.flatnonzero(np.diff(level[order])) + 1) if len(order) else ():
+        front = front[tree[front] >= 0]
+        for children in (low[front], high[front]):
+            inner = children >= 0
+            tree[children[inner]] = tree[front[inner]]
+    reached = tree >= 0
+    for children in (low, high):
+        inner = reached & (children >= 0)
+        if (tree[children[inner]] != tree[inner]).any():
+            raise BadTrees("two trees share a branch")
+    return tree
+
+
+def _check(e: Ensemble, features: int) -> None:
+    branches = len(e.feature)
+    if branches and (e.feature.min() < 0 or e.feature.max() >= features):
+        wrong = e.feature[(e.feature < 0) | (e.feature >= features)][0]
+        raise BadTrees(f"it branches on feature {wrong} of {features}")
+    for name, refs in (("true", e.true), ("false", e.false), ("root", e.roots)):
+        if refs.size and (refs.max() >= branches or refs.min() < -len(e.leaves)):
+            raise BadTrees(f"a {name} reference points at a node that is not there")
+    if np.isnan(e.split[e.mode != MEMBER]).any():
+        raise BadTrees("a threshold is NaN")
+    if e.mode.size and not (e.mode.min() >= 0 and e.mode.max() <= MEMBER):
+        raise BadTrees("a branch has a mode that ONNX does not know")
+
+
+def pack(e: Ensemble, features: int, base: NDArray[Any], neutral: float) -> Packed:
+    """Lay the trees out in groups of eight, level by level.
+
+    Args:
+        e: the trees.
+        features: columns of the input.
+        base: what every target gets at the end.
+        neutral: the weight that changes no target: of trees that only fill a group up.
+
+    Raises:
+        BadTrees: indices out of range, a loop, NaN as a threshold.
+    """
+    _check(e, features)
+    cuts = _cuts(e)
+    level = _levels(cuts.low, cuts.high)
+    tree = _trees(cuts.low, cuts.high, level, e.roots)
+    targets = e.leaves.shape[1]
+    if (len(e.leaves) + 2) * targets * e.leaves.itemsize > MOST_LEAF_BYTES:
+        raise BadTrees(f"{len(e.leaves):,} leaves of {targets:,} targets are more than {MOST_LEAF_BYTES:,} bytes")
+    groups = max(-(-len(e.roots) // GROUP), 1)
+    roots = np.full(groups * GROUP, -len(e.leaves) - 1, np.int64)  # trees that only fill the last group up
+    roots[: len(e.roots)] = e.roots
+
+    branch = np.flatnonzero(tree >= 0)
+    group = np.full(len(tree), -1, np.int64)
+    group[branch] = tree[branch] // GROUP
+    steps = np.zeros(groups, np.int64)
+    np.maximum.at(steps, group[branch], level[branch] + 1)
+    pair, slots = _layout(cuts, level, group, steps)
+    copies = 2 if cuts.missing_is_low[branch].any() else 1
+    zero = features * copies
+    if e.split.dtype == np.float64:
+        form = "f64"
+    else:
+        form = "f32_big" if zero >= _MOST_NARROW or slots.max() > _MOST_NARROW else "f32"
+
+    starts = np.cumsum(slots) - slots
+    refs = np.full(slots.sum(), -len(e.leaves) - 1, np.int64)
+    refs[(starts[:, None] + np.arange(GROUP)).ravel()] = roots
+    refs[starts[group[branch]] + pair[branch]] = cuts.low[branch]
+    refs[starts[group[branch]] + pair[branch] + 1] = cuts.high[branch]
+    nodes = np.zeros(len(refs), _NODES[form])
+    inner = refs >= 0
+    at = refs[inner]
+    nodes["threshold"][inner] = cuts.threshold[at]
+    nodes["feature"][inner] = cuts.feature[at] + features * cuts.missing_is_low[at]
+    nodes["child"][inner] = pair[at]
+    nodes["feature"][~inner] = zero
+    nodes["child"][~inner] = (np.arange(len(refs)) - np.repeat(starts, slots))[~inner]
+    weights = np.concatenate([e.leaves, np.full((1, targets), neutral, e.leaves.dtype)])
+    inside = targets == 1 and neutral == 0
+    nodes["threshold"][~inner] = (
+        weights[-1 - refs[~inner], 0].view(f"u{weights.itemsize}") if inside else -refs[~inner] * targets
+    )
+    rows = base.reshape(1, -1) if inside else np.concatenate([base.reshape(1, -1), weights])
+    rows = np.concatenate([rows.ravel(), np.zeros(_ROOM_BEHIND // rows.itemsize)]).astype(e.leaves.dtype)
+    table = np.stack([starts * nodes.itemsize, steps], axis=1)
+    return Packed(nodes, table, rows, copies, form, inside, int(steps.sum()) * GROUP)
+
+
+def _layout(cuts: _Cuts, level: Ints, group: Ints, steps: Ints) -> tuple[Ints, Ints]:
+    """(place of every branch's two children in its group, places in each group).
+
+    A path touches few cache lines when two levels lie together: the children of a branch at every other level, and theirs,
+    are one block of 2, 4 or 6 places, so that the deepest leaves are in a block with their parents. Eight places are a line:
+
+        roots | 6 2 | 6 2 | ... | 4 4 | ... | 2 2 2 2 | ...
+    """
+    owner = np.arange(len(level))  # the branch in whose block the children of a branch lie
+    order = np.zeros(len(level), np.int64)  # 0 the first pair of a block, 1 and 2 those below
+    begins = (level + steps[group]) % 2 == 0
+    for number, children in ((1, cuts.low), (2, cuts.high)):
+        parents = np.flatnonzero(begins & (children >= 0))
+        below = children[parents]
+        fits = ~begins[below] & (order[below] == 0)
+        owner[below[fits]] = parents[fits]
+        order[below[fits]] = number
+    members = np.bincount(owner, minlength=len(level))  # a child with two parents has the last one
+    rank = np.zeros(len(level), np.int64)
+    by_block = np.lexsort((order, owner))
+    rank[by_block] = np.arange(len(level)) - np.repeat(np.cumsum(members) - members, members)
+    start = np.zeros(len(level), np.int64)
+    slots = np.full(len(steps), GROUP, np.int64)
+    for g, blocks in enumerate(_blocks_by_group(level, group, owner, len(steps))):
+        pairs = members[blocks]
+        free: list[Ints] = []  # places where blocks of one pair fit
+        end = GROUP
+        for size, per_line in ((3, 1), (2, 2)):
+            chosen = blocks[pairs == size]
+            start[chosen] = end + np.arange(len(chosen)) * (GROUP // per_line)
+            lines = -(-len(chosen) // per_line)
+            if size == 3:
+                free.append(end + GROUP * np.arange(lines) + 6)
+            elif len(chosen) % 2:
+                free.append(end + GROUP * lines - np.array([4, 2]))
+            end += GROUP * lines
+        single = blocks[pairs == 1]
+        holes = np.concatenate(free)[: len(single)]
+        rest = len(single) - len(holes)
+        start[single] = np.concatenate([holes, end + 2 * np.arange(rest)])
+        slots[g] = end + GROUP * -(-rest // 4)
+    return start[owner] + 2 * rank, slots
+
+
+def _blocks_by_group(level: Ints, group: Ints, owner: Ints, groups: int) -> list[Ints]:
+    """The branches that begin a block, of each group, those near the roots first."""
+    first = np.flatnonzero((owner == np.arange(len(owner))) & (group >= 0))
+    first = first[np.lexsort((level[first], group[first]))]
+    return np.split(first, np.searchsorted(group[first], np.arange(1, groups)))
+
+
+_MOST_NARROW = 1 << 16
+_NODES = {
+    "f32": np.dtype([("threshold", "<u4"), ("feature", "<u2"), ("child", "<u2")]),
+    "f32_big": np.dtype([("threshold", "<u4"), ("spare", "<u4"), ("feature", "<u4"), ("child", "<u4")]),
+    "f64": np.dtype([("threshold", "<u8"), ("feature", "<u4"), ("child", "<u4")]),
+}
