@@ -46,7 +46,8 @@ def bias_with_zero_point(bias: NDArray[Any] | None, w: NDArray[np.int8], zero: i
     """[n]: bias - zero * column sums of w [k, n], wrapping around like the kernel's sums."""
     sums = w.astype(np.int64).sum(0)
     total = (0 if bias is None else bias.astype(np.int64).reshape(-1)) - zero * sums
-    return (total & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
+    wrapped: NDArray[np.int32] = (total & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
+    return wrapped
 
 
 def multiplier(x_scale: Any, w_scale: Any, y_scale: Any) -> NDArray[np.float32]:

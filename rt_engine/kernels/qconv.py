@@ -59,7 +59,10 @@ def qconv(arena, record):
                 row = 0
                 while row < pixels:
                     rows = tallest(pixels - row)
-                    _qtile(rows, width, 1, x, table + 4 * row, table + 4 * pixels, w, BYTES * panel, k, bias + BYTES * first, sums)  # fmt: skip
+                    _qtile(
+                        rows, width, 1, x, table + 4 * row, table + 4 * pixels, w, BYTES * panel, k,
+                        bias + BYTES * first, sums,
+                    )  # fmt: skip
                     to = out + row * stride + 16 * first * item
                     left = columns - 16 * first
                     store_tile(mode, sums, rows, width, scale + BYTES * first, to, stride, left, item, zero, low, high)

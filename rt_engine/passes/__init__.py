@@ -15,8 +15,9 @@ from rt_engine.passes.convolution import fuse_convolutions
 from rt_engine.passes.layout import channels_last
 from rt_engine.passes.linear import fuse_linear
 from rt_engine.passes.patterns import fuse_patterns
+from rt_engine.passes.quantised import fuse_quantised
 from rt_engine.passes.setting import Setting
-from rt_engine.passes.specialise import specialise, unknown_operators
+from rt_engine.passes.specialise import fold_rest, specialise, unknown_operators
 from rt_engine.passes.storage import widen_halves
 
 Pass = Callable[[Setting], bool]
@@ -26,6 +27,9 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("bind symbolic dimensions", bind_shapes),
     ("infer shapes, fold constants", specialise),
     ("remove identities and dead code", clean),
+    ("fuse integer operators", fuse_quantised),
+    ("fold dequantised constants", fold_rest),
+    ("remove dead code", clean),
     ("compute half floats in float32", widen_halves),
     ("fuse activation patterns", fuse_patterns),
     ("channels last", channels_last),

@@ -50,7 +50,7 @@ AGNOSTIC = {
         "Floor",
         "Ceil",
     ),
-    *("Round", "Not", "Cast", "Sin", "Cos", "Silu", "GeluErf"),
+    *("Round", "Not", "Cast", "Sin", "Cos", "Silu", "GeluErf", "QAdd", "FlipSign"),
     *("Add", "Sub", "Mul", "Div", "Pow", "Min", "Max", "Sum", "Mean", "PRelu", "Where"),
     *("Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "And", "Or"),
 }
@@ -155,7 +155,7 @@ def channels_last(setting: Setting) -> bool:
     Requires: static shapes. Ensures: nothing that later passes need.
     """
     graph = setting.graph
-    if not any(n.op_type in ANCHORS and n.domain == "" for n in graph):
+    if not any(n.op_type in ANCHORS and n.domain in ("", RT_DOMAIN) for n in graph):
         return False
     walk = _Walk(graph)
     for node in list(graph):
@@ -174,7 +174,7 @@ def channels_last(setting: Setting) -> bool:
     return walk.changed
 
 
-ANCHORS = {"Conv", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"}
+ANCHORS = {"Conv", "QConv", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"}
 """Operators for whose sake the layout is changed; a graph with none of them stays as it is."""
 
 
@@ -262,6 +262,32 @@ def _conv(walk: _Walk, node: ir.Node) -> bool:
 
 def _spatial(node: ir.Node) -> ir.Attr:
     return ir.AttrInt64s("out", list(shape_of(node.outputs[0])[2:]))
+
+
+FEW = 4
+"""Up to this many channels, an integer convolution reads ONNX's layout as it stands: nothing is transposed."""
+
+
+@carries("QConv")
+def _qconv(walk: _Walk, node: ir.Node) -> bool:
+    """An integer convolution; its weights are channels last already."""
+    x, w = node.inputs[0], constant(node.inputs[1])
+    if x is None or w is None or node.attributes["layout"].as_string() != "first":
+        return False
+    planar = x not in walk.last and w.shape[-2] <= FEW and node.attributes.get_int("group", 1) == 1
+    attributes = {**attributes_of(node), "layout": ir.AttrString("layout", "planar" if planar else "last")}
+    walk.put(node, "QConv", [x if planar else walk.twin(x, node), *node.inputs[1:]], attributes)
+    return True
+
+
+@carries("QuantizeLinear", "DequantizeLinear")
+def _per_tensor(walk: _Walk, node: ir.Node) -> bool:
+    """One scale for all."""
+    x, scale = node.inputs[0], node.inputs[1]
+    if x is None or x not in walk.last or scale is None or np.prod(shape_of(scale)) != 1:
+        return False
+    walk.put(node, node.op_type, [walk.last[x], *node.inputs[1:]], attributes_of(node))
+    return True
 
 
 @carries("MaxPool", "AveragePool")
@@ -448,7 +474,8 @@ def _as_shape(walk: _Walk, node: ir.Node, source: ir.Value) -> None:
 
 def _reorders(user: ir.Node, x: ir.Value) -> bool:
     """Can the rows of this product's weights be put in another order?"""
-    if user.domain or user.op_type not in ("Gemm", "MatMul") or user.inputs[0] is not x or user.inputs[1] is x:
+    known = (("", "Gemm"), ("", "MatMul"), (RT_DOMAIN, "QLinear"))
+    if (user.domain, user.op_type) not in known or user.inputs[0] is not x or user.inputs[1] is x:
         return False
     w = constant(user.inputs[1])
     return w is not None and w.ndim == 2 and not user.attributes.get_int("transA", 0)

@@ -26,8 +26,19 @@ MOST_FOLDED_BYTES = 1 << 30
 """Constants that are computed at load are refused beyond this: a file of a few bytes can ask for any amount."""
 
 
-def specialise(setting: Setting) -> bool:
-    """Infer every shape and type; fold constants.
+def fold_rest(setting: Setting) -> bool:
+    """Fold the dequantised constants that no integer operator took, and what follows from them."""
+    if not any(n.op_type in _KEPT and _is_constant(n) for n in setting.graph):
+        return False
+    return specialise(setting, kept=())
+
+
+_KEPT = ("DequantizeLinear",)
+"""Operators on constants that a pass wants to see: integer weights stay integers."""
+
+
+def specialise(setting: Setting, kept: tuple[str, ...] = _KEPT) -> bool:
+    """Infer every shape and type; fold constants, but for those that `kept` operators make.
 
     Requires: static input shapes. Ensures: static shapes and types everywhere, no node with constant inputs only.
 
@@ -46,7 +57,7 @@ def specialise(setting: Setting) -> bool:
             continue
         try:
             _infer(node, opsets, protos, setting.source)
-            if id(node) not in reasons and _is_constant(node):
+            if id(node) not in reasons and node.op_type not in kept and _is_constant(node):
                 folded += sum(buffer_of(v, Kind.OUTPUT).nbytes for v in node.outputs)
                 if folded > MOST_FOLDED_BYTES:
                     raise Refusal(

@@ -1,0 +1,241 @@
+"""Integer operators that `passes.quantised` makes of quantised models: products, convolutions, sums.
+
+    QLinear   x [..., k] uint8, w [k, n] int8, bias [n] int32, scale [n] float32       -> [..., n]
+    QConv     x uint8, w [taps..., channels / group, m] int8, bias [m], scale [m]      -> as `layout` says
+    QAdd      a, b uint8                                                               -> their shape
+
+    sum = bias + sum over k of (x - zero_x) * w         exact int32
+    mode QUANTISED: clip(round(sum * scale), low, high) + zero_y    RAW: sum    REAL: clip(sum * scale, low, high)
+
+`layout` of QConv: "first" is ONNX's; "last" has the channels last, in and out; "planar" takes ONNX's and gives channels last.
+"""
+
+from math import prod
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from rt_engine.kernels.dtypes import NUMPY, DType
+from rt_engine.kernels.modes import Mode
+from rt_engine.lower import Buffer, Builder, Kind
+from rt_engine.ops.base import RT_DOMAIN, Node, Refusal, operator
+from rt_engine.ops.moves import reshaped, strided_copy, transposed
+from rt_engine.ops.window import Window, window_of
+from rt_engine.quantisation import bias_with_zero_point, pack_bytes, padded
+
+U8 = np.dtype(np.uint8)
+SLACK = 64
+"""Bytes behind an input that a convolution may read."""
+
+
+def _type(node: ir.Node) -> np.dtype[Any]:
+    """What the mode makes of sums."""
+    mode = Mode(node.attributes["mode"].as_int())
+    if mode is Mode.QUANTISED:
+        return NUMPY[DType(node.attributes["type"].as_int())]
+    return np.dtype(np.int32 if mode is Mode.RAW else np.float32)
+
+
+def _qlinear_types(node: ir.Node, inputs: list[Any]) -> list[tuple[Any, tuple[int, ...]]]:
+    return [(_type(node), (*inputs[0].shape[:-1], inputs[1].shape[1]))]
+
+
+def _arguments(node: Node) -> tuple[int, int, tuple[float, float]]:
+    """(mode, zero point of the output, limits)."""
+    return node.attr("mode"), node.attr("zero_y", 0), (node.attr("low", -np.inf), node.attr("high", np.inf))
+
+
+@operator("QLinear", domain=RT_DOMAIN, since=1, infer=_qlinear_types)
+def qlinear(node: Node, build: Builder) -> None:
+    """An integer product with constant weights."""
+    x, w = node.x, node.constant(1, "weights")
+    rows, (k, n) = prod(x.shape[:-1]), w.shape
+    node.require(x.dtype == U8 and x.shape[-1] == k, f"x is {x.dtype}{list(x.shape)} for {k} rows of weights")
+    _product(build, x, (rows, k, n), w, node.constant(2, "bias"), node.constant(3, "scale"), node)
+
+
+def _product(
+    build: Builder, x: Buffer, mkn: tuple[int, int, int], w: NDArray[Any], bias: Any, scale: Any, node: Node,
+    y: Buffer | None = None,
+) -> None:  # fmt: skip
+    (m, k, n), y = mkn, y or node.y
+    mode, zero, limits = _arguments(node)
+    if not y.size:
+        return
+    row = padded(bias_with_zero_point(bias, w, node.attr("zero_x", 0)))
+    operands = (x, build.constant(pack_bytes(w)), build.constant(row), y, build.constant(padded(scale, n)))
+    build.call("qgemm", operands, (m, k, n, k, n, mode, zero), limits, writes=(3,), macs=m * k * n)
+
+
+def _qconv_types(node: ir.Node, inputs: list[Any]) -> list[tuple[Any, tuple[int, ...]]]:
+    out, images, outputs = node.attributes["out"].as_ints(), inputs[0].shape[0], inputs[1].shape[-1]
+    first = node.attributes["layout"].as_string() == "first"
+    return [(_type(node), (images, outputs, *out) if first else (images, *out, outputs))]
+
+
+@operator("QConv", domain=RT_DOMAIN, since=1, infer=_qconv_types)
+def qconv(node: Node, build: Builder) -> None:
+    """An integer convolution with constant weights."""
+    x, y, w, layout = node.x, node.y, node.constant(1, "weights"), node.attr("layout")
+    node.require(x.dtype == U8, f"x is {x.dtype}")
+    rank = len(x.shape) - 2
+    out = list(node.attr("out"))
+    planar = layout == "planar"
+    target = y
+    if layout == "first":
+        x = transposed(build, x, [0, *range(2, rank + 2), 1])
+        target = build.temporary(y.dtype, (y.shape[0], *y.shape[2:], y.shape[1]))
+    size = x.shape[2:] if planar else x.shape[1:-1]
+    window = window_of(node.ir, size, out, w.shape[:-2])
+    group, channels = node.attr("group", 1), x.shape[1] if planar else x.shape[-1]
+    if w.shape[-2] * group != channels or w.shape[-1] % group or (planar and group > 1):
+        raise Refusal(f"{channels} channels, weights {list(w.shape)} in {group} groups do not fit", "export it again")
+    if target.size:
+        _convolve(build, node, x, w, target, window, planar)
+    if layout == "first":
+        transposed(build, target, [0, rank + 1, *range(1, rank + 1)], y)
+
+
+def _convolve(build: Builder, node: Node, x: Buffer, w: NDArray[Any], y: Buffer, window: Window, planar: bool) -> None:
+    bias, scale = node.constant(2, "bias"), padded_scale(node, w.shape[-1])
+    group, zero = node.attr("group", 1), node.attr("zero_x", 0)
+    simple = window.taps == 1 and set(window.strides) == {1} and not window.pads()
+    if simple and group == 1 and not planar:
+        rows = prod(x.shape[:-1])
+        _product(build, x, (rows, x.shape[-1], w.shape[-1]), w.reshape(-1, w.shape[-1]), bias, scale, node, y)
+        return
+    whole, x = _with_padding(build, x, window, planar, zero)
+    channels = x.shape[-1]
+    steps = [prod(whole[a + 1 :]) * (1 if planar else channels) for a in range(len(whole))]
+    starts = _offsets(window.out, [s * step for s, step in zip(window.strides, steps, strict=True)])
+    if group > 1 and group == channels == w.shape[-1]:
+        _depthwise(build, node, x, w, y, window, starts, steps)
+        return
+    runs, weights = _runs(window, w, steps, prod(whole), planar, group)
+    length = weights.shape[1]
+    quads = (np.array(runs)[:, None] + np.arange(0, length, 4)).ravel()
+    table = build.constant(np.concatenate([starts, quads]).astype(np.int32))
+    columns, mode_zero_limits = w.shape[-1] // group, _arguments(node)
+    mode, zero_y, limits = mode_zero_limits
+    flat = weights.reshape(-1, w.shape[-1])
+    for g in range(group):
+        part = np.ascontiguousarray(flat[:, g * columns : (g + 1) * columns])
+        own = slice(g * columns, (g + 1) * columns)
+        row = padded(bias_with_zero_point(bias[own], part, zero))
+        operands = (
+            x,
+            build.constant(pack_bytes(part)),
+            build.constant(row),
+            y,
+            build.constant(padded(scale[own])),
+            table,
+        )
+        first = g * w.shape[-2]
+        images, image = y.shape[0], x.size // y.shape[0]
+        sizes = (window.outputs, len(flat), columns, w.shape[-1], mode, zero_y, first, g * columns, images, image)
+        macs = images * window.outputs * w.size // group
+        build.call("qconv", operands, sizes, limits, writes=(3,), macs=macs)
+
+
+def padded_scale(node: Node, columns: int) -> NDArray[np.float32]:
+    """One scale per output channel."""
+    return np.broadcast_to(node.constant(3, "scale").astype(np.float32).reshape(-1), columns)
+
+
+def _offsets(sizes: tuple[int, ...], steps: list[int]) -> NDArray[np.int64]:
+    """Offset of every element of a block with these sizes and steps."""
+    total = np.zeros(1, np.int64)
+    for size, step in zip(sizes, steps, strict=True):
+        total = (total[:, None] + np.arange(size, dtype=np.int64) * step).ravel()
+    if total.size > 1 << 26 or total.max(initial=0) > np.iinfo(np.int32).max:
+        raise Refusal(f"a block of {total.size:,} windows or taps", "check its shape")
+    return total
+
+
+def _with_padding(build: Builder, x: Buffer, window: Window, planar: bool, zero: int) -> tuple[tuple[int, ...], Buffer]:
+    """(spatial sizes, input) with the padding, of zero points, in memory; and room to read behind the end."""
+    rank = len(window.size)
+    reach = [window.begin[a] + int(window.positions(a).max(initial=0)) + 1 for a in range(rank)]
+    whole = tuple(max(r, b + s) for r, b, s in zip(reach, window.begin, window.size, strict=True))
+    if whole == window.size:
+        if x.storage.kind is Kind.CONSTANT:
+            copy = build.temporary(U8, x.shape)
+            build.copy(copy, x)
+            x = copy
+        x.storage.nbytes = max(x.storage.nbytes, x.nbytes + SLACK)
+        return whole, x
+    channels = 1 if planar else x.shape[-1]
+    planes = prod(x.shape[:2]) if planar else x.shape[0]
+    shape = (*x.shape[:2], *whole) if planar else (x.shape[0], *whole, channels)
+    out = build.temporary(U8, shape)
+    out.storage.nbytes += SLACK
+    build.call("fill", (out,), (out.nbytes, zero * 0x0101010101010101 - (1 << 64 if zero > 127 else 0)))
+    inside = [prod(window.size[a + 1 :]) * channels for a in range(rank)]
+    steps = [prod(whole[a + 1 :]) * channels for a in range(rank)]
+    first = sum(b * s for b, s in zip(window.begin, steps, strict=True))
+    block = (planes, *window.size[:-1], window.size[-1] * channels)
+    sources, targets = (prod(window.size) * channels, *inside[:-1], 1), (prod(whole) * channels, *steps[:-1], 1)
+    strided_copy(build, x, out, block, sources, targets, 0, first)
+    return whole, out
+
+
+def _runs(
+    window: Window, w: NDArray[Any], steps: list[int], plane: int, planar: bool, group: int
+) -> tuple[list[int], NDArray[np.int8]]:
+    """Bytes under a window that are neighbours: (offset of each run, weights [runs, bytes up to whole quads, m])."""
+    rank, channels, outputs = len(window.kernel), w.shape[-2], w.shape[-1]
+    dilated = [d * s for d, s in zip(window.dilations, steps, strict=True)]
+    merge = window.dilations[-1] == 1 and group == 1
+    taps = window.kernel[:-1] if merge else window.kernel
+    if planar:
+        w = np.moveaxis(w, -2, 0)
+        offsets = _offsets((channels, *taps), [plane, *dilated[: len(taps)]])
+        length = window.kernel[-1] if merge else 1
+    else:
+        offsets = _offsets(taps, dilated[: len(taps)])
+        length = channels * (window.kernel[-1] if merge else 1)
+    assert rank == len(dilated)
+    runs = np.zeros((len(offsets), -(-length // 4) * 4, outputs), np.int8)
+    runs[:, :length] = w.reshape(len(offsets), length, outputs)
+    return [int(o) for o in offsets], runs
+
+
+def _depthwise(
+    build: Builder, node: Node, x: Buffer, w: NDArray[Any], y: Buffer, window: Window, starts: Any, steps: list[int]
+) -> None:
+    """Every channel for itself."""
+    channels, (mode, zero_y, limits) = w.shape[-1], _arguments(node)
+    flat = w.reshape(-1, channels)
+    count = -(-len(flat) // 4)
+    wide = -(-channels // 16) * 16
+    quads = np.zeros((4 * count, wide), np.int8)
+    quads[: len(flat), :channels] = flat
+    packed = np.ascontiguousarray(quads.reshape(count, 4, wide).transpose(0, 2, 1))
+    dilated = [d * s for d, s in zip(window.dilations, steps, strict=True)]
+    taps = np.zeros(4 * count, np.int64)
+    taps[: len(flat)] = _offsets(window.kernel, dilated)
+    table = build.constant(np.concatenate([starts, taps]).astype(np.int32))
+    row = padded(bias_with_zero_point(node.constant(2, "bias"), flat, node.attr("zero_x", 0)))
+    scale = build.constant(padded(padded_scale(node, channels)))
+    operands = (x, build.constant(packed), build.constant(row), y, scale, table)
+    images = y.shape[0]
+    sizes = (window.outputs, count, channels, 0, mode, zero_y, 0, 0, images, x.size // images)
+    build.call("qdepthwise", operands, sizes, limits, writes=(3,), macs=images * window.outputs * w.size)
+
+
+def _qadd_types(node: ir.Node, inputs: list[Any]) -> list[tuple[Any, tuple[int, ...]]]:
+    return [(NUMPY[DType(node.attributes["type"].as_int())], inputs[0].shape)]
+
+
+@operator("QAdd", domain=RT_DOMAIN, since=1, infer=_qadd_types)
+def qadd(node: Node, build: Builder) -> None:
+    """The sum of two quantised tensors, quantised again: every bit as DequantizeLinear, Add, QuantizeLinear."""
+    a, b, y = node.x, node.input(1), node.y
+    node.require(a.dtype == b.dtype == U8 and a.shape == b.shape == y.shape, "its operands are not alike")
+    zeros, scales = node.attr("zeros"), node.attr("scales")
+    params = (*scales, node.attr("low"), node.attr("high"))
+    if y.size:
+        b = reshaped(build, b, a.shape)
+        build.call("qadd", (a, b, y), (y.size, *zeros), params, inplace=(0, 1))
