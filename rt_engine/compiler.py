@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import onnx
+from numpy.typing import ArrayLike
 
 from rt_engine.errors import InvalidModelError
 from rt_engine.frontend import read
@@ -13,7 +14,10 @@ from rt_engine.program import Program, assemble
 
 
 def compile_model(
-    source: str | Path | bytes | onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]] | None = None
+    source: str | Path | bytes | onnx.ModelProto,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    state: Mapping[str, str] | None = None,
+    initial: Mapping[str, ArrayLike] | None = None,
 ) -> Program:
     """Read -> passes -> lower -> plan and assemble. Raises what `rt_engine.load` documents."""
     name = str(source) if isinstance(source, str | Path) else "the model"
@@ -21,7 +25,8 @@ def compile_model(
     outputs = [str(v.name) for v in model.graph.outputs]
     try:
         run_passes(model, dict(shapes or {}), name)
-        return assemble(lower(model.graph, dict(model.opset_imports), name, outputs), name)
+        lowered = lower(model.graph, dict(model.opset_imports), name, outputs, state)
+        return assemble(lowered, name, initial)
     except _NONSENSE as error:
         what = f"{type(error).__name__}: {error}"
         raise InvalidModelError(f"{name} contradicts itself where ONNX's checker does not look: {what}") from error

@@ -1,5 +1,6 @@
 """A context: the private memory in which one task runs a shared program."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from rt_engine.errors import InputError, RunError
 from rt_engine.layout import ARENA_HEADER, BLOCK
-from rt_engine.program import Executable, Place
+from rt_engine.program import Executable, Place, TensorSpec
+from rt_engine.state import from_bytes, initial_values
 from rt_native.memory import Block
 
 
@@ -41,6 +43,9 @@ class Context:
         """Input name -> writable view."""
         self.outputs = Tensors({p.spec.name: self._view(p) for p in program.outputs})
         """Output name -> view of the last result."""
+        self.state = Tensors({p.spec.name: self._view(p) for p in program.state})
+        """State name (that of the input) -> view of what the next run starts from."""
+        self.reset()
         addresses = [self._arena.address + p.offset for p in (*program.inputs, *program.outputs)]
         self._tensors = Block(8 * len(addresses))
         self._tensors.view(np.int64, 0, len(addresses))[:] = addresses
@@ -69,6 +74,30 @@ class Context:
             RunError: a kernel ended with a status; the outputs are not to be used.
         """
         self._end(self._run(self.block_address))
+
+    @property
+    def state_specs(self) -> tuple[TensorSpec, ...]:
+        """Name, shape and type of every state."""
+        return tuple(place.spec for place in self._executable.program.state)
+
+    def reset(self) -> None:
+        """Put every state back to its initial value."""
+        for view, initial in zip(self.state.values(), self._executable.program.initial, strict=True):
+            view[...] = initial
+
+    def save(self) -> dict[str, NDArray[Any]]:
+        """A copy of every state; `rt_engine.state.to_bytes` makes bytes of it."""
+        return {name: view.copy() for name, view in self.state.items()}
+
+    def restore(self, saved: Mapping[str, ArrayLike] | bytes) -> None:
+        """Go on from a saved state (arrays, or the bytes of them); states that are not named start at zero.
+
+        Raises:
+            InputError: a name is unknown, or a shape or type does not fit; nothing is changed.
+        """
+        arrays = from_bytes(saved) if isinstance(saved, bytes) else saved
+        for name, value in initial_values(self.state_specs, arrays).items():
+            self.state[name] = value
 
     def _end(self, status: int) -> None:
         if status:

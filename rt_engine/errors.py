@@ -5,6 +5,7 @@ EngineError
 ├── InvalidModelError       it is ONNX, but breaks ONNX's own rules: cycle, wrong types, dangling names
 ├── UnsupportedModelError   it is valid, but this engine cannot run it; `.reasons` has every one
 ├── ShapeBindingError       a symbolic dimension has no size, or a given shape does not fit
+├── StateError              a pair of output and input cannot be a state: unknown name, other shape or type
 ├── InputError              an array given to `run` has the wrong name, shape or type
 ├── InterfaceError          a model for a hot update has other inputs or outputs than the running one
 ├── UpdateError             a hot update was not taken in time; the old version runs on
@@ -71,6 +72,10 @@ class UnsupportedModelError(EngineError):
 
 class ShapeBindingError(EngineError):
     """A symbolic dimension has no size, or a given shape does not fit."""
+
+
+class StateError(EngineError):
+    """A pair of output and input cannot be a state."""
 
 
 class InputError(EngineError):

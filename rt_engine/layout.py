@@ -59,7 +59,8 @@ READER = np.dtype(
         ("next", "<i8"),  # block that waits for its time, or 0
         ("taken_ns", "<i8"),  # tick time of the last switch
         ("switches", "<i8"),
-        ("spare", "<i8", 3),
+        ("carry", "<i8"),  # what the switch copies: count, then (from, to, bytes) each; or 0
+        ("spare", "<i8", 2),
     ]
 )
 """One task's view of a model slot."""

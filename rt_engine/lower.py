@@ -6,7 +6,7 @@ A `Buffer` is a view (type, shape) of a `Storage`, a piece of memory that is an 
 Reshape-like operators give a second buffer on the same storage; nothing moves.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from math import prod
@@ -21,6 +21,7 @@ from rt_engine.errors import Reason, UnsupportedModelError
 from rt_engine.layout import OPERANDS, PARAMS, SIZES
 from rt_engine.ops import find
 from rt_engine.ops.base import Node, Operator, Refusal
+from rt_engine.state import pair_state
 
 
 class Kind(Enum):
@@ -79,6 +80,8 @@ class Call:
     params: tuple[float, ...]
     node: int
     macs: int
+    jump: int = -1
+    """For control flow: the call that the first size becomes the record of (`rt_engine.kernels.control`)."""
 
 
 @dataclass(slots=True)
@@ -88,6 +91,8 @@ class Builder:
     calls: list[Call] = field(default_factory=list)
     nodes: list[tuple[str, str]] = field(default_factory=list)
     """(name, operator) of each lowered node; calls refer to them by index."""
+    loops: list[tuple[int, int]] = field(default_factory=list)
+    """First and last call of every range that is repeated."""
 
     def temporary(self, dtype: Any, shape: Sequence[int], name: str = "") -> Buffer:
         """Memory for a value between two calls of the same operator."""
@@ -114,7 +119,8 @@ class Builder:
 
     def copy(self, output: Buffer, source: Buffer) -> None:
         """Copy the bytes of `source` to `output`."""
-        self.call("copy_blocks", (source, output), sizes=(1, output.nbytes, 0, 0, 0, 0))
+        if output.nbytes:
+            self.call("copy_blocks", (source, output), sizes=(1, output.nbytes, 0, 0, 0, 0), inplace=(0,))
 
     def call(
         self,
@@ -171,10 +177,22 @@ class Lowered:
     nodes: tuple[tuple[str, str], ...]
     inputs: tuple[Buffer, ...]
     outputs: tuple[Buffer, ...]
+    loops: tuple[tuple[int, int], ...] = ()
+    """First and last call of every range that is repeated."""
+    state: tuple[tuple[Buffer, Buffer], ...] = ()
+    """(input, output) that is carried from run to run; the last calls copy them, one each."""
 
 
-def lower(graph: ir.Graph, opsets: dict[str, int], source: str, names: Sequence[str]) -> Lowered:
+def lower(
+    graph: ir.Graph,
+    opsets: dict[str, int],
+    source: str,
+    names: Sequence[str],
+    state: Mapping[str, str] | None = None,
+) -> Lowered:
     """Lower every node, in order; `names` are those of the outputs, whatever passes made of their values.
+
+    `state` pairs outputs with the inputs that they become in the next run (`rt_engine.state`).
 
     Raises:
         UnsupportedModelError: operators that cannot run a node, with all reasons.
@@ -203,7 +221,13 @@ def lower(graph: ir.Graph, opsets: dict[str, int], source: str, names: Sequence[
     if reasons:
         raise UnsupportedModelError(source, reasons)
     outputs = [_own_output(build, of(v), name) for v, name in zip(graph.outputs, names, strict=True)]
-    return Lowered(tuple(build.calls), tuple(build.nodes), tuple(buffers[v] for v in inputs), tuple(outputs))
+    pairs = pair_state(dict(state or {}), [buffers[v] for v in inputs], outputs, source)
+    for start, end in pairs:
+        build.nodes.append((f"{end.name} -> {start.name}", "State"))
+        build.copy(start, end)
+    carried = {start for start, _ in pairs}
+    free = tuple(b for b in (buffers[v] for v in inputs) if b not in carried)
+    return Lowered(tuple(build.calls), tuple(build.nodes), free, tuple(outputs), tuple(build.loops), pairs)
 
 
 def is_absent(output: ir.Value) -> bool:

@@ -66,6 +66,11 @@ class Model:
         """Name, shape and type of each output."""
         return tuple(p.spec for p in self.program.outputs)
 
+    @property
+    def state(self) -> tuple[TensorSpec, ...]:
+        """Name, shape and type of each input that a context carries from run to run."""
+        return tuple(p.spec for p in self.program.state)
+
     def context(self) -> Context:
         """A private context: one for each task or thread."""
         return Context(self._executable)
@@ -75,13 +80,14 @@ class Model:
 
         Args:
             feeds: input name -> array of the input's shape; integers and floats are converted where no value can change.
+                A state may be fed too, else it is at its initial value.
 
         Raises:
             InputError: a name is unknown or missing, or a shape or type does not fit.
             RunError: a kernel ended with a status.
         """
         context = self.context()
-        unknown = set(feeds) - set(context.inputs)
+        unknown = set(feeds) - set(context.inputs) - set(context.state)
         missing = set(context.inputs) - set(feeds)
         if unknown or missing:
             wrong = [f"unknown input '{n}'" for n in sorted(unknown)] + [
@@ -95,6 +101,7 @@ class Model:
                     f"input '{spec.name}' takes {spec.dtype}{list(spec.shape)}, got {array.dtype}{list(array.shape)}"
                 )
             context.inputs[spec.name][...] = array
+        context.restore(context.save() | {name: feeds[name] for name in context.state if name in feeds})
         context.run()
         return [y.copy() for y in context.outputs.values()]
 
@@ -117,6 +124,8 @@ def load(
     source: str | Path | bytes | onnx.ModelProto,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     *,
+    state: Mapping[str, str] | None = None,
+    initial: Mapping[str, ArrayLike] | None = None,
     library: Library = KERNELS,
 ) -> Model:
     """Load an ONNX model and compile it to a program for any machine, bound to this machine's kernels.
@@ -124,10 +133,13 @@ def load(
     Args:
         source: path of an .onnx file, its bytes, or a `ModelProto`.
         shapes: input name -> static shape, for inputs with symbolic dimensions. Unbound first dimensions become 1.
+        state: output name -> name of the input that it is in the next run. The input is no input of the caller's any more
+            but a state of each context (`Context.state`).
+        initial: state (input name) -> the array it starts at; by default zeros.
         library: kernels to run it with; another lane width than the machine's own is for tests.
 
     Raises:
-        ModelFileError, InvalidModelError, UnsupportedModelError, ShapeBindingError: see `rt_engine.errors`.
+        ModelFileError, InvalidModelError, UnsupportedModelError, ShapeBindingError, StateError, InputError: see `rt_engine.errors`.
     """
     name = Path(source).stem if isinstance(source, str | Path) else "model"
-    return Model(compile_model(source, shapes), name, library)
+    return Model(compile_model(source, shapes, state, initial), name, library)

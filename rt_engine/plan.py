@@ -33,14 +33,35 @@ class Layout:
     lower_bound: int
 
 
-def merge_in_place(calls: Sequence[Call]) -> dict[Storage, Storage]:
-    """Storage -> the storage whose memory it takes, where a call may overwrite an input that nobody reads later."""
-    last_use = {b.storage: i for i, call in enumerate(calls) for b in call.operands if b is not None}
-    first_use: dict[Storage, int] = {}
+Loops = Sequence[tuple[int, int]]
+"""First and last call of every range of calls that is repeated."""
+
+
+def extended(first: int, last: int, loops: Loops) -> tuple[int, int]:
+    """A life, with every loop that it crosses the border of: what enters a loop is read, what leaves it kept, each time."""
+    for _ in range(len(loops) + 1):  # a longer life may cross further borders
+        for begin, end in loops:
+            if first < begin <= last <= end:
+                last = end
+            if begin < first <= end < last:
+                first = begin
+    return first, last
+
+
+def uses(calls: Sequence[Call], loops: Loops = ()) -> dict[Storage, tuple[int, int]]:
+    """Storage -> the first and the last call that use it, with the loops that they stand in."""
+    spans: dict[Storage, tuple[int, int]] = {}
     for i, call in enumerate(calls):
         for b in call.operands:
             if b is not None:
-                first_use.setdefault(b.storage, i)
+                spans[b.storage] = (spans.get(b.storage, (i, i))[0], i)
+    return {storage: extended(*span, loops) for storage, span in spans.items()} if loops else spans
+
+
+def merge_in_place(calls: Sequence[Call], loops: Loops = ()) -> dict[Storage, Storage]:
+    """Storage -> the storage whose memory it takes, where a call may overwrite an input that nobody reads later."""
+    used = uses(calls, loops)
+    first_use, last_use = ({s: span[i] for s, span in used.items()} for i in (0, 1))
     merged: dict[Storage, Storage] = {}
     for i, call in enumerate(calls):
         if not call.inplace:
@@ -76,7 +97,41 @@ def _root(merged: dict[Storage, Storage], storage: Storage) -> Storage:
     return storage
 
 
-def lifetimes(calls: Sequence[Call], merged: dict[Storage, Storage], always: Sequence[Storage]) -> list[Life]:
+def share_state(
+    calls: Sequence[Call], merged: dict[Storage, Storage], pairs: Sequence[tuple[Storage, Storage]], loops: Loops
+) -> None:
+    """Give a state's input the memory of its output where nothing reads the one after the other is first written.
+
+    The last calls, one for each pair, copy the outputs to the inputs; where memory is shared they move nothing.
+    """
+    body = calls[: len(calls) - len(pairs)]
+    used = uses(body, loops)
+    begins: dict[Storage, int] = {}
+    for storage, (first, _) in used.items():
+        root = _root(merged, storage)
+        begins[root] = min(first, begins.get(root, first))
+    taken: set[Storage] = set()
+    for start, end in pairs:
+        root, (_, last) = _root(merged, end), used.get(start, (-1, -1))
+        begin = begins.get(root, len(calls))
+        fits = root not in taken and start.nbytes == root.nbytes
+        if fits and (last < begin or (last == begin and _may_overwrite(calls[last], start, root, merged))):
+            merged[start] = root
+            taken.add(root)
+
+
+def _may_overwrite(call: Call, source: Storage, root: Storage, merged: dict[Storage, Storage]) -> bool:
+    """May the call write `root` in place of `source`?"""
+    target = _operand(call, call.writes[0])
+    indices = {i for i, b in enumerate(call.operands) if b is not None and b.storage is source}
+    others = [b.storage for i, b in enumerate(call.operands) if b is not None and i not in (*indices, call.writes[0])]
+    alone = all(_root(merged, s) is not root for s in others)
+    return target is not None and _root(merged, target) is root and indices <= set(call.inplace) and alone
+
+
+def lifetimes(
+    calls: Sequence[Call], merged: dict[Storage, Storage], always: Sequence[Storage], loops: Loops = ()
+) -> list[Life]:
     """The life of every root storage that is not a constant."""
     spans: dict[Storage, tuple[int, int]] = {_root(merged, s): (0, len(calls)) for s in always}
     for i, call in enumerate(calls):
@@ -86,7 +141,7 @@ def lifetimes(calls: Sequence[Call], merged: dict[Storage, Storage], always: Seq
             root = _root(merged, buffer.storage)
             first, last = spans.get(root, (i, i))
             spans[root] = (min(first, i), max(last, i))
-    return [Life(storage, *span) for storage, span in spans.items()]
+    return [Life(storage, *extended(*span, loops)) for storage, span in spans.items()]
 
 
 def allocate(lives: Sequence[Life]) -> tuple[dict[Storage, int], int]:
@@ -109,10 +164,19 @@ def allocate(lives: Sequence[Life]) -> tuple[dict[Storage, int], int]:
     return offsets, end
 
 
-def plan(calls: Sequence[Call], always: Sequence[Storage]) -> Layout:
-    """Lay out the arena for `calls`; the storages of `always` (inputs, outputs) live from start to end."""
-    merged = merge_in_place(calls)
-    lives = lifetimes(calls, merged, always)
+def plan(
+    calls: Sequence[Call],
+    always: Sequence[Storage],
+    loops: Loops = (),
+    state: Sequence[tuple[Storage, Storage]] = (),
+) -> Layout:
+    """Lay out the arena for `calls`; the storages of `always` (inputs, outputs) live from start to end.
+
+    `state` are (input, output) that are carried from run to run.
+    """
+    merged = merge_in_place(calls, loops)
+    share_state(calls, merged, state, loops)
+    lives = lifetimes(calls, merged, always, loops)
     offsets, nbytes = allocate(lives)
     bound = max(
         (sum(align(x.storage.nbytes) for x in lives if x.first <= i <= x.last) for i in range(len(calls) + 1)),

@@ -6,20 +6,21 @@ Records name kernels by their place in `Program.kernels`, and memory by offset; 
 belongs to the machine (kernel addresses) is in `Executable`, what belongs to a task (the arena) in `Context`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from rt_engine.errors import Reason, UnsupportedModelError
 from rt_engine.kernels.names import KERNEL_PREFIX
 from rt_engine.layout import RECORD
-from rt_engine.lower import Buffer, Kind, Lowered, Storage
+from rt_engine.lower import Buffer, Call, Kind, Lowered, Storage
 from rt_engine.native import KERNELS
 from rt_engine.plan import plan
+from rt_engine.state import initial_values
 from rt_native.library import Library
 from rt_native.memory import Block, align
 
@@ -73,6 +74,10 @@ class Program:
     nodes: tuple[NodeCost, ...]
     arena_nbytes: int
     arena_lower_bound: int
+    state: tuple[Place, ...] = ()
+    """Inputs that outputs are carried to from run to run."""
+    initial: tuple[NDArray[Any], ...] = ()
+    """What each state starts at."""
 
     @property
     def weight_nbytes(self) -> int:
@@ -112,20 +117,23 @@ MOST_ARENA_BYTES = 1 << 31
 """A context that needs more memory is refused: no controller has it, a file can ask for it in a few bytes."""
 
 
-def assemble(lowered: Lowered, source: str) -> Program:
+def assemble(lowered: Lowered, source: str, initial: Mapping[str, ArrayLike] | None = None) -> Program:
     """Lay out the memory and write the records.
 
     Raises:
         UnsupportedModelError: a context would need more than `MOST_ARENA_BYTES`.
+        InputError: an initial value does not fit its state.
     """
-    ends = [b.storage for b in (*lowered.inputs, *lowered.outputs)]
-    layout = plan(lowered.calls, ends)
+    pairs = [(start.storage, end.storage) for start, end in lowered.state]
+    ends = [b.storage for b in (*lowered.inputs, *(start for start, _ in lowered.state), *lowered.outputs)]
+    layout = plan(lowered.calls, ends, lowered.loops, pairs)
     if layout.nbytes > MOST_ARENA_BYTES:
         why = f"a context needs {layout.nbytes:,} bytes, the most is {MOST_ARENA_BYTES:,}"
         raise UnsupportedModelError(source, [Reason("the whole model", "memory", why, "check its shapes")])
     weights = _Weights()
-    names = tuple(dict.fromkeys(c.kernel for c in lowered.calls))
-    records = np.zeros(len(lowered.calls), RECORD)
+    calls, places = _effective(lowered.calls, layout.offsets)
+    names = tuple(dict.fromkeys(c.kernel for c in calls))
+    records = np.zeros(len(calls), RECORD)
 
     def where(buffer: Buffer | None) -> int:
         if buffer is None:
@@ -135,7 +143,7 @@ def assemble(lowered: Lowered, source: str) -> Program:
             return weights.place(buffer.storage.value) | 1
         return layout.offsets[buffer.storage]
 
-    for record, call in zip(records, lowered.calls, strict=True):
+    for record, call in zip(records, calls, strict=True):
         record["kernel"] = names.index(call.kernel)
         record["node"] = call.node
         for column, values in (
@@ -144,11 +152,14 @@ def assemble(lowered: Lowered, source: str) -> Program:
             ("param", call.params),
         ):
             record[column][: len(values)] = values
+        if call.jump >= 0:
+            record["size"][0] = places[call.jump]
     block = weights.block()
     block_records = Block(max(records.nbytes, 1))
     block_records.view(RECORD, 0, len(records))[:] = records
     frozen = block_records.view(RECORD, 0, len(records))
     frozen.flags.writeable = False
+    state = tuple(_place(start, layout.offsets) for start, _ in lowered.state)
     return Program(
         names,
         frozen,
@@ -158,7 +169,23 @@ def assemble(lowered: Lowered, source: str) -> Program:
         _costs(lowered),
         layout.nbytes,
         layout.lower_bound,
+        state,
+        tuple(initial_values([place.spec for place in state], initial).values()),
     )
+
+
+def _effective(calls: Sequence[Call], offsets: dict[Storage, int]) -> tuple[list[Call], list[int]]:
+    """Calls without the copies of memory to itself, and for each place in `calls` (the end too) what it is now."""
+    kept, places = [], []
+    for call in calls:
+        places.append(len(kept))
+        if call.kernel == "copy_blocks":
+            whole = call.sizes[0] == 1 and not any(call.sizes[2:])
+            source, target = (b.storage for b in call.operands if b is not None)
+            if whole and source in offsets and offsets[source] == offsets[target]:
+                continue
+        kept.append(call)
+    return kept, [*places, len(kept)]
 
 
 def _place(buffer: Buffer, offsets: dict[Storage, int]) -> Place:

@@ -38,6 +38,8 @@ class UpdateResult:
     """CLOCK_MONOTONIC from which on a tick takes the new version."""
     taken_ns: tuple[int, ...]
     """For each running reader: the tick (its due time, CLOCK_MONOTONIC) that was the first with the new version."""
+    state: str = "none"
+    """What became of the state: `carried` over at that tick, `reset` as names, shapes or types differ, or there is `none`."""
 
     @property
     def same_tick(self) -> bool:
@@ -56,6 +58,7 @@ class SlotReader:
         """The context of the version that is active, as far as Python knows."""
         self.running = False
         self._offered: Context | None = None
+        self._carry = Block(8)
         self._fields["slot"] = slot.address
         self._fields["active"] = context.block_address
 
@@ -78,6 +81,8 @@ class SlotReader:
         if self._offered is not None:  # an update was interrupted; its context may be the one that runs
             self._withdraw()
         self._offered = context
+        self._carry = carry_list(self.context, context)
+        self._fields["carry"] = self._carry.address
         self._fields["next"] = context.block_address
 
     def _settle(self) -> None:
@@ -177,6 +182,7 @@ class ModelSlot:
             ready = time.monotonic_ns()
             old = [r.context for r in self._readers]
             running = [r for r in self._readers if r.running]
+            fate = "none" if not self._model.state else "carried" if self._model.state == model.state else "reset"
             activation, late = self._switch(list(zip(self._readers, contexts, strict=True)), at, timeout_s)
             if late:
                 back = [(r, c) for r, c in zip(self._readers, old, strict=True) if r not in late]
@@ -193,7 +199,7 @@ class ModelSlot:
             live = time.monotonic_ns()
             self._model, self._version = model, self._version + 1
             taken = tuple(r.taken_ns for r in running)
-            return UpdateResult(self._version, ready - begin, live - begin, activation, taken)
+            return UpdateResult(self._version, ready - begin, live - begin, activation, taken, fate)
 
     def _switch(
         self, offers: list[tuple[SlotReader, Context]], at: int | Callable[[], int] | None, timeout_s: float
@@ -228,4 +234,18 @@ def warmed(model: Model, version: int) -> Context:
     context._run(context.block_address)
     for view in context.outputs.values():
         np.copyto(view, np.zeros((), view.dtype))
+    context.reset()
     return context
+
+
+def carry_list(old: Context, new: Context) -> Block:
+    """What a switch copies, if both have the same states: count, then (from, to, bytes) of each."""
+    states = (
+        list(zip(old.state.values(), new.state.values(), strict=True)) if old.state_specs == new.state_specs else []
+    )
+    block = Block(8 + 24 * len(states))
+    numbers = block.view(np.int64, 0, 1 + 3 * len(states))
+    numbers[0] = len(states)
+    for i, (source, target) in enumerate(states):
+        numbers[1 + 3 * i : 4 + 3 * i] = source.ctypes.data, target.ctypes.data, source.nbytes
+    return block

@@ -8,7 +8,6 @@ one line (two in float64) with clip, and alpha and beta of f, g and h.
     GRU without `linear before reset`: weights are those of z and r, [block][k][2][lane], then those of n, [block][k][lane]
 """
 
-
 from rt_engine.kernels import elementary
 from rt_engine.kernels.abi import operand, size
 from rt_engine.kernels.elementary import at_least, at_most
