@@ -59,13 +59,16 @@ def qconv(arena, record):
                 row = 0
                 while row < pixels:
                     rows = tallest(pixels - row)
-                    _qtile(
-                        rows, width, 1, x, table + 4 * row, table + 4 * pixels, w, BYTES * panel, k,
-                        bias + BYTES * first, sums,
-                    )  # fmt: skip
                     to = out + row * stride + 16 * first * item
                     left = columns - 16 * first
-                    store_tile(mode, sums, rows, width, scale + BYTES * first, to, stride, left, item, zero, low, high)
+                    direct = int(mode == QUANTISED and left >= 16 * width)
+                    scales = scale + BYTES * first
+                    _qtile(
+                        rows, width, 1, x, table + 4 * row, table + 4 * pixels, w, BYTES * panel, k,
+                        bias + BYTES * first, sums, direct, to, stride, scales, zero, low, high,
+                    )  # fmt: skip
+                    if direct == 0:
+                        store_tile(mode, sums, rows, width, scales, to, stride, left, item, zero, low, high)
                     row += rows
                 inside += width
             done += panel

@@ -80,12 +80,16 @@ def qgemm(arena, record):
             while row < m:
                 rows = tallest(m - row)
                 at = b + BYTES * (done * quads + inside)
-                _qtile(
-                    rows, width, chains(rows, width), a + row * sa, sa, 0, at, BYTES * panel, k, bias + BYTES * first, sums
-                )  # fmt: skip
                 to = c + row * sc + 16 * first * item
                 left = n - 16 * first
-                store_tile(mode, sums, rows, width, scale + BYTES * first, to, sc, left, item, zero, low, high)
+                direct = int(mode == QUANTISED and left >= 16 * width)
+                scales = scale + BYTES * first
+                _qtile(
+                    rows, width, chains(rows, width), a + row * sa, sa, 0, at, BYTES * panel, k, bias + BYTES * first,
+                    sums, direct, to, sc, scales, zero, low, high,
+                )  # fmt: skip
+                if direct == 0:
+                    store_tile(mode, sums, rows, width, scales, to, sc, left, item, zero, low, high)
                 row += rows
             inside += width
         done += panel

@@ -17,8 +17,9 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from rt_engine.kernels.requantise import clamped_part, nearest_part
 from rt_native.dot import dot_part
-from rt_native.vector import BYTES, PARTS, i32x, splat_part
+from rt_native.vector import BYTES, PARTS, f32x, i32x, splat_part
 
 _I8, _I32, _I64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 
@@ -107,34 +108,55 @@ class _Emitter:
                 quads = self.last_quads(rows, builder.shl(whole, _I64(2)), rest)
                 self.step(quads, builder.add(b, builder.mul(whole, b_stride)), 0)
 
-    def finish(self, out: Any) -> None:
-        """Add the chains; the sums go to `out`, [rows, vectors, 16] int32."""
+    def total(self, r: int, v: int, p: int) -> Any:
+        """The sum of the chains."""
+        total = self.builder.load(self.acc[r, v, 0, p], typ=i32x.part)
+        for s in range(1, self.splits):
+            total = self.builder.add(total, self.builder.load(self.acc[r, v, s, p], typ=i32x.part))
+        return total
+
+    def keep(self, out: Any) -> None:
+        """The sums go to `out`, [rows, vectors, 16] int32."""
         builder, step = self.builder, BYTES // PARTS
         for r in range(self.rows):
             for v in range(self.vectors):
                 for p in range(PARTS):
-                    total = builder.load(self.acc[r, v, 0, p], typ=i32x.part)
-                    for s in range(1, self.splits):
-                        total = builder.add(total, builder.load(self.acc[r, v, s, p], typ=i32x.part))
                     at = builder.add(out, _I64((r * self.vectors + v) * BYTES + step * p))
-                    builder.store(total, builder.inttoptr(at, i32x.part.as_pointer()), align=4)
+                    builder.store(self.total(r, v, p), builder.inttoptr(at, i32x.part.as_pointer()), align=4)
+
+    def quantise(self, c: Any, c_stride: Any, scale: Any, zero: Any, low: Any, high: Any) -> None:
+        """The sums go to `c` as bytes, all columns: what `requantise.requantised` does, in registers."""
+        builder, width = self.builder, i32x.part.count
+        low, high = (splat_part(builder, f32x, limit) for limit in (low, high))
+        shift, bytes_type = splat_part(builder, i32x, zero), ir.VectorType(_I8, width)
+        for v in range(self.vectors):
+            for p in range(PARTS):
+                at = builder.add(scale, _I64(BYTES * v + BYTES // PARTS * p))
+                factor = builder.load(builder.inttoptr(at, f32x.part.as_pointer()), typ=f32x.part, align=4)
+                for r in range(self.rows):
+                    real = builder.fmul(builder.sitofp(self.total(r, v, p), f32x.part), factor)
+                    whole = builder.add(nearest_part(builder, clamped_part(builder, real, low, high)), shift)
+                    to = builder.add(builder.add(c, builder.mul(c_stride, _I64(r))), _I64(16 * v + width * p))
+                    value = builder.trunc(whole, bytes_type)
+                    builder.store(value, builder.inttoptr(to, bytes_type.as_pointer()), align=1)
 
 
 def make_qtiles(shapes: Sequence[tuple[int, int, int]], by_table: bool) -> Any:
-    """A native function that computes one tile of int32 sums: out[r, :] = bias + a[r, :] @ b.
+    """A native function that computes one tile of int32 sums: bias + a[r, :] @ b.
 
     Arguments: rows, vectors, splits (one of `shapes`), a, then a row stride in bytes or, with `by_table`, the address of
     the rows' byte offsets (int32); the table of the quads' offsets (not read otherwise), b, its stride from quad to quad,
-    k in bytes, bias, out.
+    k in bytes, bias; then where the sums go: with `direct` quantised to `c`, all columns of the tile (its row stride, scales,
+    zero point, limits), else to `out` as they are.
     """
 
     @intrinsic
     def qtile(
         typingctx: Any, rows: Any, vectors: Any, splits: Any, a: Any, places: Any, table: Any, b: Any, b_stride: Any,
-        k: Any, bias: Any, out: Any,
+        k: Any, bias: Any, out: Any, direct: Any, c: Any, c_stride: Any, scale: Any, zero: Any, low: Any, high: Any,
     ) -> Any:  # fmt: skip
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            rows, vectors, splits, a, places, table, b, b_stride, k, bias, out = args
+            rows, vectors, splits, a, places, table, b, b_stride, k, bias, out, direct, *target = args
 
             def row(r: int) -> Any:
                 if not by_table:
@@ -152,11 +174,16 @@ def make_qtiles(shapes: Sequence[tuple[int, int, int]], by_table: bool) -> Any:
                 emitter = _Emitter(builder, *shape)
                 emitter.start(bias)
                 emitter.run([row(r) for r in range(shape[0])], table if by_table else None, b, b_stride, k)
-                emitter.finish(out)
+                with builder.if_else(builder.icmp_signed("!=", direct, _I64(0))) as (quantised, kept):
+                    with quantised:
+                        emitter.quantise(*target)
+                    with kept:
+                        emitter.keep(out)
                 builder.branch(end)
             builder.position_at_end(end)
             return context.get_dummy_value()
 
-        return types.void(*([types.int64] * 11)), codegen
+        floats = (types.float32, types.float32)
+        return types.void(*([types.int64] * 15), types.int32, *floats), codegen
 
     return qtile

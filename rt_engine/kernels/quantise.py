@@ -12,19 +12,19 @@ The strides are those of `elementwise`. Where x / scale is NaN, out is `low`. No
 from numba import float32
 
 from rt_engine.kernels.abi import kernel, operand, param, size
-from rt_engine.kernels.requantise import store_first_low8, store_first_low16, to_float, to_integer
+from rt_engine.kernels.requantise import store_first_low8, store_first_low16, nearest, to_float
 from rt_native.lang import inline, load_f32, load_i32
-from rt_native.vector import load_first_f32x, load_first_i32x, round_even, select, splat_f32x, splat_i32x
+from rt_native.vector import load_first_f32x, load_first_i32x, select, splat_f32x, splat_i32x
 
 
 @inline
 def _one(x, scale, zero, low, high):
     """Limits less the zero point are exact in float32: both are below 2^17."""
-    value = round_even(x / scale)
+    value = x / scale
     shift = to_float(zero)
     bottom, top = low - shift, high - shift
     value = select(value >= bottom, value, bottom)
-    return to_integer(select(value <= top, value, top)) + zero
+    return nearest(select(value <= top, value, top)) + zero
 
 
 @kernel("quantise", __name__)

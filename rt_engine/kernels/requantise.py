@@ -4,7 +4,8 @@
     mode QUANTISED clip(round(float32(sum) * scale), low, high) + zero point                 uint8, int8
     mode REAL      clip(float32(sum) * scale, low, high)                                     float32
 
-`float32(sum)` is rounded to nearest even (exact up to 2^24), so is the product; `round` is to nearest even. The scale is
+`float32(sum)` is rounded to nearest even (exact up to 2^24), so is the product; `round` is to nearest even (and the limits
+are whole numbers, so that it makes no difference which of round and clip comes first). The scale is
 s_x * s_w / s_y in float32, one per column: the formula of ONNX's QLinearMatMul and QLinearConv. `low` and `high` are the
 limits of the type or of an activation, less the zero point. NaN does not occur.
 """
@@ -19,6 +20,7 @@ from rt_engine.kernels.modes import QUANTISED, REAL
 from rt_native.lang import inline
 from rt_native.vector import (
     PARTS,
+    call_llvm,
     define,
     f32x,
     first_lanes,
@@ -26,9 +28,7 @@ from rt_native.vector import (
     load_f32x,
     load_i32x,
     masked,
-    maximum,
-    minimum,
-    round_even,
+    splat_f32x,
     split,
     store_f32x,
     store_first_f32x,
@@ -43,10 +43,28 @@ def to_float(typingctx: Any, a: Any) -> Any:
     return define(f32x, (i32x,), lambda builder, p: builder.sitofp(p, f32x.part))
 
 
+def clamped_part(builder: Any, value: Any, low: Any, high: Any) -> Any:
+    """One hardware vector within limits; there is no NaN."""
+    value = builder.select(builder.fcmp_ordered(">", value, low), value, low)
+    return builder.select(builder.fcmp_ordered("<", value, high), value, high)
+
+
+def nearest_part(builder: Any, value: Any) -> Any:
+    """One hardware vector of float32, within int32, rounded to nearest even."""
+    count = value.type.count
+    return call_llvm(builder, f"llvm.lrint.v{count}i32.v{count}f32", ir.VectorType(ir.IntType(32), count), [value])
+
+
 @intrinsic
-def to_integer(typingctx: Any, a: Any) -> Any:
-    """Whole float32 lanes as int32."""
-    return define(i32x, (f32x,), lambda builder, p: builder.fptosi(p, i32x.part))
+def clamped(typingctx: Any, value: Any, low: Any, high: Any) -> Any:
+    """A float32 vector within limits; there is no NaN."""
+    return define(f32x, (f32x, f32x, f32x), clamped_part)
+
+
+@intrinsic
+def nearest(typingctx: Any, a: Any) -> Any:
+    """float32 lanes within int32, rounded to nearest even."""
+    return define(i32x, (f32x,), nearest_part)
 
 
 def _narrow(bits: int, first: bool) -> Any:
@@ -112,8 +130,7 @@ load_u8x, load_s8x = _wide(False), _wide(True)
 @inline
 def requantised(total, scale, zero, low, high):
     """One vector of sums as quantised numbers, still 32 bits wide."""
-    value = round_even(to_float(total) * scale)
-    return to_integer(minimum(maximum(value, low), high)) + zero
+    return nearest(clamped(to_float(total) * scale, splat_f32x(low), splat_f32x(high))) + zero
 
 
 @inline
@@ -126,7 +143,7 @@ def store_sums(mode, total, scale, at, left, zero, low, high):
         else:
             store_first_low8(at, value, left)
     elif mode == REAL:
-        real = minimum(maximum(to_float(total) * load_f32x(scale), low), high)
+        real = clamped(to_float(total) * load_f32x(scale), splat_f32x(low), splat_f32x(high))
         if left >= 16:
             store_f32x(at, real)
         else:

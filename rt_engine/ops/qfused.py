@@ -235,7 +235,7 @@ def qadd(node: Node, build: Builder) -> None:
     a, b, y = node.x, node.input(1), node.y
     node.require(a.dtype == b.dtype == U8 and a.shape == b.shape == y.shape, "its operands are not alike")
     zeros, scales = node.attr("zeros"), node.attr("scales")
-    params = (*scales, node.attr("low"), node.attr("high"))
+    params = (*scales, node.attr("low"), node.attr("high"), np.float32(1.0 / np.float64(np.float32(scales[2]))))
     if y.size:
         b = reshaped(build, b, a.shape)
         build.call("qadd", (a, b, y), (y.size, *zeros), params, inplace=(0, 1))
