@@ -6,16 +6,15 @@ https://onnx.ai/onnx/operators/index_ai.onnx.ml.html : Scaler, Normalizer, Linea
 from math import prod
 
 import numpy as np
-from numpy.typing import NDArray
+import onnx_ir as ir
 
 from rt_engine.lower import Buffer, Builder
 from rt_engine.ops.base import Node, operator
 from rt_engine.ops.convert import converted
 from rt_engine.ops.elementwise import broadcast
 from rt_engine.ops.linear import pack, pad_bias, product
-from rt_engine.ops.unary import unary
+from rt_engine.ops.scores import ML, classes_of, label, post_transform
 
-ML = "ai.onnx.ml"
 F32 = np.dtype(np.float32)
 
 
@@ -62,7 +61,7 @@ def normalizer(node: Node, build: Builder) -> None:
 def linear_regressor(node: Node, build: Builder) -> None:
     """x @ coefficients + intercepts, then a transform."""
     targets = int(node.attr("targets", 1))
-    _linear_model(node, build, targets, node.y)
+    _linear_model(node, build, targets, node.y, str(node.attr("post_transform", "NONE")))
 
 
 def _targets(node: object) -> int:
@@ -70,12 +69,11 @@ def _targets(node: object) -> int:
     return int(attribute.value) if attribute is not None else 1
 
 
-def _linear_model(node: Node, build: Builder, targets: int, out: Buffer) -> None:
+def _linear_model(node: Node, build: Builder, targets: int, out: Buffer, transform: str) -> None:
     x = converted(build, node.x, F32)
     rows, columns = prod(x.shape[:-1]), x.shape[-1]
     w = np.asarray(node.attr("coefficients"), F32).reshape(targets, columns).T
     b = np.asarray(node.attr("intercepts", [0.0] * targets), F32)
-    transform = str(node.attr("post_transform", "NONE"))
     scores = out if transform == "NONE" else build.temporary(F32, (rows, targets))
     product(
         build,
@@ -85,53 +83,41 @@ def _linear_model(node: Node, build: Builder, targets: int, out: Buffer) -> None
         scores,
         (rows, columns, targets),
     )
-    _transform(node, build, transform, scores, out)
+    if scores is not out:
+        post_transform(node, build, transform, scores, out)
 
 
-def _transform(node: Node, build: Builder, transform: str, scores: Buffer, out: Buffer) -> None:
-    if transform == "LOGISTIC":
-        unary(build, "sigmoid", scores, out)
-    elif transform == "SOFTMAX":
-        rows = prod(scores.shape[:-1])
-        build.call("softmax_f32", (scores, out), (rows, scores.shape[-1]), inplace=(0,))
-    else:
-        node.require(
-            transform == "NONE", f"post_transform {transform} is not supported", "export with NONE, LOGISTIC or SOFTMAX"
-        )
-
-
-def _classes(node: object) -> NDArray[np.int64] | None:
-    attribute = node.attributes.get("classlabels_ints")  # type: ignore[attr-defined]
-    return None if attribute is None else np.asarray(list(attribute.value), np.int64)
-
-
-def _classifier_types(node: object, inputs: list[Buffer]) -> list[tuple[np.dtype, tuple[int, ...]]]:
-    labels, rows = _classes(node), prod(inputs[0].shape[:-1])
-    intercepts = node.attributes.get("intercepts")  # type: ignore[attr-defined]
-    count = len(labels) if labels is not None else len(list(intercepts.value)) if intercepts is not None else 1
-    return [(np.dtype(np.int64), (rows,)), (F32, (rows, max(count, 2)))]
+def _classifier_types(node: ir.Node, inputs: list[Buffer]) -> list[tuple[np.dtype, tuple[int, ...]]]:
+    classes, rows = len(classes_of(node)), prod(inputs[0].shape[:-1])
+    return [(np.dtype(np.int64), (rows,)), (F32, (rows, max(classes, 2)))]
 
 
 @operator("LinearClassifier", domain=ML, since=1, infer=_classifier_types)
 def linear_classifier(node: Node, build: Builder) -> None:
-    """Scores of a linear model, and the label of the best: both, always."""
-    labels = _classes(node.ir)
-    if labels is None:
-        node.require(False, "labels that are strings are not supported", "train with integer labels")
-        return
-    coefficients = np.asarray(node.attr("coefficients"), F32)
-    targets = coefficients.size // node.x.shape[-1]
-    label, scores = node.y, node.output(1)
+    """Scores of a linear model, and the label of the best: both, always.
+
+    One score s for two classes is of the second: the label is the second where s > 0, the scores are (1 - s, s), or after
+    LOGISTIC the logistic function of (-s, s).
+    """
+    classes, coefficients = classes_of(node.ir), np.asarray(node.attr("coefficients"), F32)
+    targets, scores = coefficients.size // node.x.shape[-1], node.output(1)
+    transform = str(node.attr("post_transform", "NONE"))
+    alone = targets == 1 and len(classes) == 2
     node.require(
-        targets == len(labels),
-        f"{targets} rows of coefficients for {len(labels)} labels",
+        alone or (targets == len(classes) and targets > 1),
+        f"{targets} rows of coefficients for {len(classes)} labels",
         "export with one row per label",
     )
-    _linear_model(node, build, targets, scores)
-    rows = label.size
-    best = build.temporary(np.int64, (rows,))
-    build.call("argmax_f32", (scores, best), (rows, targets, 1, 0))
-    build.call("gather_blocks_checked", (build.constant(labels), best, label), (1, len(labels), rows, 8, 7))
+    raw = build.temporary(F32, (prod(node.x.shape[:-1]), targets))
+    _linear_model(node, build, targets, raw, "NONE")
+    if not alone:
+        label(build, raw, classes, node.y)
+        post_transform(node, build, transform, raw, scores)
+        return
+    node.require(transform != "PROBIT", "PROBIT of one score for two classes has no meaning", "export with LOGISTIC")
+    pair = build.temporary(F32, scores.shape)
+    label(build, raw, classes, node.y, 0.0, pair, "opposite" if transform == "LOGISTIC" else "complement")
+    post_transform(node, build, transform if transform == "LOGISTIC" else "NONE", pair, scores)
 
 
 @operator(
