@@ -176,7 +176,8 @@ def assemble(lowered: Lowered, source: str, initial: Mapping[str, ArrayLike] | N
 
 def _effective(calls: Sequence[Call], offsets: dict[Storage, int]) -> tuple[list[Call], list[int]]:
     """Calls without the copies of memory to itself, and for each place in `calls` (the end too) what it is now."""
-    kept, places = [], []
+    kept: list[Call] = []
+    places: list[int] = []
     for call in calls:
         places.append(len(kept))
         if call.kernel == "copy_blocks":

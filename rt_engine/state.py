@@ -27,7 +27,7 @@ def pair_state(
         StateError: a name is unknown or used twice, or a pair differs in shape or type.
     """
     starts, ends = {b.name: b for b in inputs}, {b.name: b for b in outputs}
-    pairs = []
+    pairs: list[tuple[Buffer, Buffer]] = []
     for output, name in state.items():
         for kind, wanted, there in (("output", output, ends), ("input", name, starts)):
             if wanted not in there:

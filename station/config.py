@@ -57,6 +57,10 @@ class ModelTable(_Table):
         default={},
         description="Shape of an input whose dimensions the file leaves open; an open batch dimension becomes 1.",
     )
+    state: dict[str, str] = Field(
+        default={},
+        description='Outputs that are inputs of the next cycle: `{ h_out = "h_in" }`. They start at zero; an update carries them over.',
+    )
 
 
 class _Link(_Table):

@@ -107,7 +107,8 @@ class _Builder:
     def load_models(self) -> None:
         for name, table in self._config.models.items():
             path, shapes = self._file.beside(table.file), dict(table.shapes) or None
-            model = self._attempt(("models", name), EngineError, rt_engine.load, path, shapes)
+            state = dict(table.state)
+            model = self._attempt(("models", name), EngineError, rt_engine.load, path, shapes, state=state)
             if model is not None:
                 self.parts.models[name] = model
                 self.parts.slots[name] = ModelSlot(model, name)

@@ -166,7 +166,7 @@ class Station:
         begin = time.monotonic_ns()
         table = self.file.config.models[slot]
         try:
-            model = rt_engine.load(file, shapes=dict(table.shapes) or None)
+            model = rt_engine.load(file, shapes=dict(table.shapes) or None, state=dict(table.state))
             result = self._scheduler.update(self._parts.slots[slot], model)
         except (
             EngineError,
@@ -180,6 +180,8 @@ class Station:
         tick = "taken by all tasks at the same tick" if result.same_tick else "taken by each task at its own next tick"
         took_ms = (time.monotonic_ns() - begin) / NS_PER_MS
         message = f"{file.name} is live as version {result.version}, {tick}, {took_ms:.1f} ms from file to live"
+        if result.state != "none":
+            message += f"; its state was {'carried over' if result.state == 'carried' else 'reset'}"
         self._note("update", slot, message, good=True)
         return Updated(message, result.version)
 

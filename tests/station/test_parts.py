@@ -109,6 +109,7 @@ mode = "notify"
         ("device.py:device", "device.py:devise", "links.sim", 'has no function "devise"'),
         ('"mean.onnx"', '"device.py"', "models.mean", "is not an ONNX model"),
         ("[links.sim]", "shapes = { x = [1, 3] }\n[links.sim]", "models.mean", "x"),
+        ("[links.sim]", 'state = { y = "h" }\n[links.sim]', "models.mean", "has no input 'h' for a state"),
         ("safe = -1", "safe = 0.5, type = 'int8', scale = 0.001", "tags.force", "does not fit int8"),
     ],
 )  # fmt: skip
