@@ -7,8 +7,9 @@ b               # #
 c                 # #        c may take the bytes of a: their lives do not touch
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from rt_engine.layout import ARENA_HEADER
 from rt_engine.lower import Call, Kind, Storage
@@ -31,6 +32,8 @@ class Layout:
     offsets: dict[Storage, int]
     nbytes: int
     lower_bound: int
+    bare_bound: int
+    """The lower bound without header and without rounding to whole cache lines."""
 
 
 Loops = Sequence[tuple[int, int]]
@@ -178,10 +181,17 @@ def plan(
     share_state(calls, merged, state, loops)
     lives = lifetimes(calls, merged, always, loops)
     offsets, nbytes = allocate(lives)
-    bound = max(
-        (sum(align(x.storage.nbytes) for x in lives if x.first <= i <= x.last) for i in range(len(calls) + 1)),
-        default=0,
-    )
+    bound, bare = busiest(lives, align), busiest(lives, int)
     for storage in merged:
         offsets[storage] = offsets[_root(merged, storage)]
-    return Layout(offsets, nbytes, bound + align(ARENA_HEADER.itemsize))
+    return Layout(offsets, nbytes, bound + align(ARENA_HEADER.itemsize), bare)
+
+
+def busiest(lives: Sequence[Life], size: Callable[[int], int]) -> int:
+    """The most bytes that are alive at one moment; `size` rounds those of a storage."""
+    change: dict[int, int] = {}
+    for life in lives:
+        nbytes = size(life.storage.nbytes)
+        change[life.first] = change.get(life.first, 0) + nbytes
+        change[life.last + 1] = change.get(life.last + 1, 0) - nbytes
+    return max(accumulate(change[moment] for moment in sorted(change)), default=0)

@@ -60,6 +60,8 @@ class NodeCost:
     macs: int
     weight_bytes: int
     arena_bytes: int
+    sources: tuple[int, ...] = ()
+    """Nodes whose results it reads."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,6 +80,10 @@ class Program:
     """Inputs that outputs are carried to from run to run."""
     initial: tuple[NDArray[Any], ...] = ()
     """What each state starts at."""
+    arena_bare_bound: int = 0
+    """The lower bound without any padding: what the tensors alone need at the busiest moment."""
+    results: tuple[Place | None, ...] = ()
+    """What each record writes first, for profiles."""
 
     @property
     def weight_nbytes(self) -> int:
@@ -171,6 +177,8 @@ def assemble(lowered: Lowered, source: str, initial: Mapping[str, ArrayLike] | N
         layout.lower_bound,
         state,
         tuple(initial_values([place.spec for place in state], initial).values()),
+        layout.bare_bound,
+        tuple(_place(b, layout.offsets) if b is not None else None for b in map(_written, calls)),
     )
 
 
@@ -189,19 +197,31 @@ def _effective(calls: Sequence[Call], offsets: dict[Storage, int]) -> tuple[list
     return kept, [*places, len(kept)]
 
 
+def _written(call: Call) -> Buffer | None:
+    """The first operand that a call writes, if it lies in the arena."""
+    buffer = call.operands[call.writes[0]] if call.writes else None
+    return None if buffer is None or buffer.storage.kind is Kind.CONSTANT else buffer
+
+
 def _place(buffer: Buffer, offsets: dict[Storage, int]) -> Place:
     return Place(TensorSpec(buffer.name, buffer.shape, buffer.dtype), offsets[buffer.storage])
 
 
 def _costs(lowered: Lowered) -> tuple[NodeCost, ...]:
     costs = []
+    made_by: dict[Storage, int] = {}
+    of_node: dict[int, list[Call]] = {}
+    for call in lowered.calls:
+        of_node.setdefault(call.node, []).append(call)
     for index, (name, operator) in enumerate(lowered.nodes):
-        calls = [c for c in lowered.calls if c.node == index]
+        calls = of_node.get(index, [])
         buffers = {b for c in calls for b in c.operands if b is not None}
         constants = {b.storage for b in buffers if b.storage.kind is Kind.CONSTANT}
         memory = {b.storage for b in buffers if b.storage.kind is not Kind.CONSTANT}
         written = [c.operands[c.writes[0]] for c in calls if c.writes]
         last = written[-1] if written else None
+        sources = {made_by[s] for s in memory if s in made_by}
+        made_by.update({b.storage: index for b in written if b is not None})
         costs.append(
             NodeCost(
                 name,
@@ -211,6 +231,7 @@ def _costs(lowered: Lowered) -> tuple[NodeCost, ...]:
                 sum(c.macs for c in calls),
                 sum(s.nbytes for s in constants),
                 sum(s.nbytes for s in memory),
+                tuple(sorted(sources)),
             )
         )
     return tuple(costs)

@@ -16,7 +16,7 @@ import typer
 
 from station.exit_codes import ExitCode
 from station.explaining import explained, print_problems, say
-from station.model_commands import bench
+from station.model_commands import bench, inspect
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -313,6 +313,7 @@ def demo(
 
 
 app.command()(bench)
+app.command()(inspect)
 
 
 @app.command()

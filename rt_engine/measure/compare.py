@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rt_engine.measure.inspect import is_int8
 from rt_engine.measure.machine import Sweeper, machine
 from rt_engine.measure.peers import OURS, Arrays, Engine, OurRunner, RefusedError, Runner, Times
 from rt_engine.model import Model
@@ -103,7 +104,8 @@ def difference(results: Arrays, expected: Arrays) -> float:
             return float("inf")
         a, b = np.asarray(got, np.float64).ravel(), np.asarray(wanted, np.float64).ravel()
         scale = max(float(np.abs(b[np.isfinite(b)]).max(initial=0.0)), 1e-30)
-        apart = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.abs(a - b))
+        with np.errstate(invalid="ignore"):  # inf - inf
+            apart = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.abs(a - b))
         worst = max(worst, float(np.nan_to_num(apart, nan=np.inf).max(initial=0.0)) / scale)
     return worst
 
@@ -189,6 +191,5 @@ def _cold(runners: Mapping[str, Runner], step: Step) -> dict[str, float]:
 def work_of(model: Model) -> Work:
     """The work of a loaded model."""
     report = model.report()
-    kernels = {k for n in report.nodes if n.macs for k in n.kernels}
-    int8 = bool(kernels) and any("i8" in k or "u8" in k or "int8" in k for k in kernels)
+    int8 = any(is_int8(n.kernels) for n in report.nodes if n.macs)
     return Work(report.macs, report.weight_bytes, report.arena_bytes, report.arena_lower_bound, int8)

@@ -32,7 +32,10 @@ def example_inputs(path: Path, data: Path | None = None, seed: int = 0) -> Array
     """
     values = _inputs(onnx.load(path, load_external_data=False))
     if data is not None:
-        stored = np.load(data)
+        try:
+            stored = np.load(data)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{data} cannot be read as .npz: {error}; write it with numpy.savez") from error
         missing = [v.name for v in values if v.name not in stored.files]
         if missing:
             raise InputError(f"{data} has no array {', '.join(map(repr, missing))}; it has {', '.join(stored.files)}")

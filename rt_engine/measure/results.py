@@ -113,8 +113,8 @@ def as_dict(comparisons: Sequence[Comparison], facts: Machine) -> dict[str, Any]
     }
 
 
-def write_json(path: Path, comparisons: Sequence[Comparison], facts: Machine) -> None:
-    """Write `as_dict`; NaN becomes null."""
+def json_text(value: Any) -> str:
+    """JSON of plain values; NaN and infinities become null."""
 
     def clean(value: Any) -> Any:
         if isinstance(value, dict):
@@ -123,7 +123,12 @@ def write_json(path: Path, comparisons: Sequence[Comparison], facts: Machine) ->
             return [clean(v) for v in value]
         return None if isinstance(value, float) and not math.isfinite(value) else value
 
-    path.write_text(json.dumps(clean(as_dict(comparisons, facts)), indent=1) + "\n")
+    return json.dumps(clean(value), indent=1) + "\n"
+
+
+def write_json(path: Path, comparisons: Sequence[Comparison], facts: Machine) -> None:
+    """Write `as_dict`."""
+    path.write_text(json_text(as_dict(comparisons, facts)))
 
 
 def check_plot(path: Path) -> None:

@@ -1,23 +1,14 @@
 """Runs of a program that are timed in native code: with cold caches, and record by record."""
 
-from rt_engine.layout import BLOCK, RECORD
-from rt_native.lang import (
-    call1,
-    call2,
-    export,
-    flush_denormals,
-    load_i64,
-    load_u32,
-    now_ns,
-    restore_float_mode,
-    stack,
-    store_i64,
-)
+from rt_engine.layout import ARENA_HEADER, RECORD
+from rt_engine.measure.layout import PROFILE, PROFILE_WORD
+from rt_native.lang import call1, call2, export, load_i64, load_u32, now_ns, stack, store_i64
 from rt_native.memory import offsets
 
-_B, _R = offsets(BLOCK), offsets(RECORD)
-_ARENA, _RECORDS, _COUNT, _TABLE = _B.arena, _B.records, _B.count, _B.table
+_P, _R = offsets(PROFILE), offsets(RECORD)
+_REAL, _FIRST, _TIMES, _COUNTS, _TIMESPEC = _P.table, _P.records, _P.times, _P.counts, _P.timespec
 _KERNEL, _SIZE = _R.kernel, RECORD.itemsize
+_PROFILE = offsets(ARENA_HEADER).spare + 8 * PROFILE_WORD
 _LINE = 64
 
 
@@ -36,28 +27,17 @@ def measure_cold(execute_address, block, count, times, buffer, nbytes):
 
 
 @export
-def profile(block, count, times):
-    """Run a block `count` times; `times[run, record]` is when the record ended, `times[run, 0]` when the run began.
-
-    The loop over records is the executor's own, with a look at the clock after each.
-    """
-    timespec = stack(16)
-    mode = flush_denormals()
-    arena, table = load_i64(block + _ARENA), load_i64(block + _TABLE)
-    first = load_i64(block + _RECORDS)
-    end = first + load_i64(block + _COUNT) * _SIZE
-    status = 0
-    for _ in range(count):
-        record = first
-        now_ns(timespec)
-        store_i64(times, now_ns(timespec))
-        times += 8
-        while record != end:
-            status = call2(load_i64(table + 8 * load_u32(record + _KERNEL)), arena, record)
-            store_i64(times, now_ns(timespec))
-            times += 8
-            record += _SIZE
-    restore_float_mode(mode)
+def timed_kernel(arena, record):
+    """Stands in for every kernel of a program that is profiled: calls the real one, and notes how long it took."""
+    profile = load_i64(arena + _PROFILE)
+    timespec = profile + _TIMESPEC
+    at = 8 * ((record - load_i64(profile + _FIRST)) // _SIZE)
+    times, counts = load_i64(profile + _TIMES) + at, load_i64(profile + _COUNTS) + at
+    kernel = load_i64(load_i64(profile + _REAL) + 8 * load_u32(record + _KERNEL))
+    start = now_ns(timespec)
+    status = call2(kernel, arena, record)
+    store_i64(times, load_i64(times) + now_ns(timespec) - start)
+    store_i64(counts, load_i64(counts) + 1)
     return status
 
 
@@ -71,13 +51,3 @@ def clock_cost(count, times):
         store_i64(times + 8 * i, now - before)
         before = now
     return 0
-
-
-@export
-def run_until(block, record_count, execute_address):
-    """Run only the first `record_count` records of a block; gives the status."""
-    kept = load_i64(block + _COUNT)
-    store_i64(block + _COUNT, record_count)
-    status = call1(execute_address, block)
-    store_i64(block + _COUNT, kept)
-    return status

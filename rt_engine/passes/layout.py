@@ -59,6 +59,10 @@ _LIMITS = {"Clip": 1, "Cast": 1}
 """Operator -> how many inputs are tensors; the rest are numbers."""
 
 
+TWIN = ".last"
+"""Ends the name of a channels-last twin, so that whoever profiles a program finds the value in the model's file."""
+
+
 @dataclass(slots=True)
 class _Walk:
     """The graph while it is walked through."""
@@ -91,6 +95,7 @@ class _Walk:
                 self.last[value] = add_constant(self.graph, f"{value.name}.last", np.transpose(array, perm))
             else:
                 self.last[value] = self.insert(before, "Transpose", [value], {"perm": perm}, twisted, value.dtype)
+                self.last[value].name = f"{value.name}{TWIN}"
         return self.last[value]
 
     def put(self, node: ir.Node, op_type: str, inputs: Sequence[ir.Value | None], attributes: dict[str, Any],
@@ -104,6 +109,7 @@ class _Walk:
 
     def settle(self, node: ir.Node, twin: ir.Value) -> None:
         """`twin` is the channels-last form of what `node` makes; nobody has to run `node`."""
+        twin.name = f"{node.outputs[0].name}{TWIN}"
         self.last[node.outputs[0]] = twin
         self.plain.add(node.outputs[0])
         self.done.append(node)

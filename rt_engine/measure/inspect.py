@@ -1,0 +1,216 @@
+"""A model under the magnifying glass: per operator what it does, what it takes, how near the machine's peak, how exact."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from rt_engine.measure.exactness import record_errors
+from rt_engine.measure.machine import Machine, machine
+from rt_engine.measure.peers import Arrays
+from rt_engine.measure.profile import record_times
+from rt_engine.model import Model
+
+Step = Callable[[str], None]
+STEPS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorRow:
+    """One operator of the program."""
+
+    name: str
+    operator: str
+    kernels: tuple[str, ...]
+    inputs: tuple[int, ...]
+    """Rows whose results it reads."""
+    output: str
+    macs: int
+    weight_bytes: int
+    arena_bytes: int
+    ns: float
+    share: float
+    """Of the time of all operators."""
+    cycles_per_mac: float | None
+    of_peak: float | None
+    """The least time at the machine's measured peaks, divided by the measured one; None where nothing can be said."""
+    error: float | None
+    """Greatest difference from float64, as a share of the greatest value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """All operators, and the model as a whole."""
+
+    model: str
+    rows: tuple[OperatorRow, ...]
+    p50_ns: float
+    """Of whole runs, without the clock in between."""
+    macs: int
+    weight_bytes: int
+    arena_bytes: int
+    arena_lower_bound: int
+    arena_bare_bound: int
+    ends_bytes: int
+    """Of inputs and outputs, which are part of the arena."""
+    machine: Machine
+
+    @property
+    def padding_bytes(self) -> int:
+        """What whole cache lines and the header cost: the lower bound with them, less the one without."""
+        return self.arena_lower_bound - self.arena_bare_bound
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            **asdict(self),
+            "padding_bytes": self.padding_bytes,
+            "total_bytes": self.weight_bytes + self.arena_bytes,
+        }
+
+
+def inspect(
+    model: Model, path: Path, inputs: Arrays, seconds: float = 1.0, errors: bool = True, step: Step = lambda what: None
+) -> Inspection:
+    """Measure a loaded model on given inputs.
+
+    Args:
+        path: the model's file, for the float64 reference.
+        errors: also compare every value with float64.
+    """
+    program, facts = model.program, machine()
+    context = model.context()
+    for name, value in inputs.items():
+        context.inputs[name] = value
+    context.run()
+    step("timing every operator")
+    times = record_times(context, seconds)
+    step("timing whole runs")
+    one = max(float(np.median(context.measure(5))), 100.0)
+    p50 = float(np.median(context.measure(int(np.clip(seconds * 1e9 / one, 20, 5000)))))
+    step("comparing with float64")
+    differences = record_errors(model, path, inputs) if errors else [None] * len(times)
+    of_node = program.records["node"]
+    rows = []
+    for index, node in enumerate(program.nodes):
+        mine = np.flatnonzero(of_node == index)
+        ns = float(times[mine].sum())
+        found = [differences[i] for i in mine]
+        known = [e for e in found if e is not None]
+        least = facts.least_ns(node.macs, node.weight_bytes + node.arena_bytes, is_int8(node.kernels))
+        rows.append(
+            OperatorRow(
+                node.name,
+                node.operator,
+                node.kernels,
+                node.sources,
+                node.output,
+                node.macs,
+                node.weight_bytes,
+                node.arena_bytes,
+                ns,
+                ns / max(float(times.sum()), 1.0),
+                ns * facts.ghz / node.macs if node.macs else None,
+                min(least / ns, 1.0) if ns > 0 and len(mine) else None,
+                known[-1] if known else None,
+            )
+        )
+    ends = sum(int(np.prod(s.shape)) * s.dtype.itemsize for s in (*model.inputs, *model.outputs))
+    return Inspection(
+        model.name,
+        tuple(rows),
+        p50,
+        sum(n.macs for n in program.nodes),
+        program.weight_nbytes,
+        program.arena_nbytes,
+        program.arena_lower_bound,
+        program.arena_bare_bound,
+        ends,
+        facts,
+    )
+
+
+def is_int8(kernels: Sequence[str]) -> bool:
+    """Are multiply-accumulates made on bytes?"""
+    return any(k.startswith(("qconv", "qgemm", "qdepthwise", "qdw")) for k in kernels)
+
+
+COLUMNS = (
+    "operator",
+    "name",
+    "kernel",
+    "output",
+    "MACs",
+    "weights",
+    "arena",
+    "us",
+    "share",
+    "cyc/MAC",
+    "of peak",
+    "error",
+)
+
+
+def cells(row: OperatorRow) -> tuple[str, ...]:
+    """A row as text, in the order of `COLUMNS`."""
+    return (
+        row.operator,
+        row.name,
+        " ".join(_counted(row.kernels)) or "-",
+        row.output,
+        f"{row.macs:,}" if row.macs else "-",
+        f"{row.weight_bytes:,}" if row.weight_bytes else "-",
+        f"{row.arena_bytes:,}",
+        f"{row.ns / 1000:.2f}",
+        f"{row.share:.1%}",
+        "-" if row.cycles_per_mac is None else f"{row.cycles_per_mac:.3f}",
+        "-" if row.of_peak is None else f"{row.of_peak:.0%}",
+        "-" if row.error is None else f"{row.error:.1e}",
+    )
+
+
+def _counted(kernels: Sequence[str]) -> list[str]:
+    counts = {k: kernels.count(k) for k in dict.fromkeys(kernels)}
+    return [k if n == 1 else f"{n}x{k}" for k, n in counts.items()]
+
+
+def table(found: Inspection) -> Table:
+    """One line per operator, and the totals."""
+    made = Table(
+        title=found.model, title_justify="left", show_footer=True, caption=summary(found), caption_justify="left"
+    )
+    total = sum(r.ns for r in found.rows)
+    footers = (
+        "total",
+        "",
+        "",
+        "",
+        f"{found.macs:,}",
+        f"{found.weight_bytes:,}",
+        f"{found.arena_bytes:,}",
+        f"{total / 1000:.2f}",
+    )
+    for i, column in enumerate(COLUMNS):
+        right = i >= COLUMNS.index("MACs")
+        footer = footers[i] if i < len(footers) else ""
+        made.add_column(column, footer, justify="right" if right else "left", no_wrap=right, overflow="fold")
+    worst = max((r.error for r in found.rows if r.error is not None), default=None)
+    for row in found.rows:
+        heavy = row.share >= 0.2
+        inexact = row.error is not None and worst is not None and row.error == worst
+        made.add_row(*cells(row), style="bold" if heavy else "yellow" if inexact else "")
+    return made
+
+
+def summary(found: Inspection) -> str:
+    """The model as a whole, in words."""
+    over = found.arena_bytes - found.arena_lower_bound
+    near = "which is the lower bound" if over <= 0 else f"{over:,} over the lower bound"
+    return (
+        f"whole run {found.p50_ns / 1000:.2f} us (median); memory {found.weight_bytes + found.arena_bytes:,} bytes: weights "
+        f"{found.weight_bytes:,}, arena {found.arena_bytes:,} ({near} of {found.arena_lower_bound:,} for this order; inputs and "
+        f"outputs {found.ends_bytes:,}; whole cache lines and the header cost {found.padding_bytes:,}).\n{found.machine}"
+    )

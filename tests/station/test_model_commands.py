@@ -1,0 +1,67 @@
+"""`rt-engine bench` and `rt-engine inspect` on a tiny model."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from benchmarks.models import mlp
+from station.cli import app
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A perceptron's file."""
+    path = tmp_path / "policy.onnx"
+    path.write_bytes(mlp([3, 8, 2], "Tanh").SerializeToString())
+    return path
+
+
+def command(*arguments):
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+def test_bench_measures_and_writes(model, tmp_path):
+    """A table with the ratio, JSON and a plot."""
+    pytest.importorskip("onnxruntime")
+    files = tmp_path / "b.json", tmp_path / "b.svg"
+    result = command("bench", model, "--vs", "onnxruntime", "--seconds", "0.1", "--json", files[0], "--plot", files[1])
+    assert result.exit_code == 0, result.output
+    assert "onnxruntime" in result.output
+    found = json.loads(files[0].read_text())
+    assert found["models"][0]["timings"]["rt_engine"]["p50"] > 0
+    assert found["machine"]["gflops"] > 0
+    assert files[1].read_text().startswith("<svg")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--vs", "tensorflow"), "there is no peer 'tensorflow'"),
+        (("--plot", "x.gif"), "a plot is .svg, .html or .png"),
+        (("--input", "nowhere.npz"), "nowhere.npz"),
+    ],
+)
+def test_a_mistake_is_explained(model, options, message):
+    """One line with what helps, exit code 3, no traceback."""
+    result = command("bench", model, *options)
+    assert result.exit_code == 3
+    assert message in result.output.replace("\n", " ")
+
+
+def test_inspect_shows_every_operator(model, tmp_path):
+    """A table, a page, JSON with an error for each operator."""
+    files = tmp_path / "i.json", tmp_path / "i.html"
+    result = command("inspect", model, "--seconds", "0.02", "--json", files[0], "--html", files[1])
+    assert result.exit_code == 0, result.output
+    assert "lower bound" in result.output.replace("\n", " ")
+    rows = json.loads(files[0].read_text())["rows"]
+    assert [r["operator"] for r in rows] == ["Linear", "Tanh", "Linear"]
+    assert all(r["error"] < 1e-5 for r in rows)
+    assert "<svg" in files[1].read_text()
+
+
+def test_inspect_of_no_model_is_explained(tmp_path):
+    """A file that is not ONNX."""
+    (tmp_path / "m.onnx").write_bytes(b"no")
+    assert command("inspect", tmp_path / "m.onnx").exit_code == 3
