@@ -12,7 +12,7 @@ Everything is computed in 64 bits and cut to the type: results wrap around, as i
     div             toward zero (ONNX, C)
     fmod, mod       with the sign of x (C), of y (Python)
     pow             y < 0 gives the integer part of the real power: 1, -1 or 0
-    shift_left/right    by 64 or more gives 0
+    shift_left/right    by 64 or more, or less than 0, moves every bit out
 
 A division by zero gives 0, the other elements are computed, and the kernel's status is DIVISION_BY_ZERO.
 """
@@ -242,8 +242,11 @@ def shift_left(x, y, code):
 
 @_binary
 def shift_right(x, y, code):
-    """x, moved y bits to the right (unsigned types)."""
-    return _shift_right(x, y & 63) if (y & ~63) == 0 else 0
+    """x, moved y bits to the right; the sign of signed types moves in."""
+    within = (y & ~63) == 0
+    if code in (_U8, _U16, _U32, _U64):
+        return _shift_right(x, y & 63) if within else 0
+    return x >> (y & 63 if within else 63)
 
 
 @_compare

@@ -12,7 +12,7 @@ from rt_engine.lower import Buffer, Builder
 from rt_engine.ops.base import BOOL, FLOATS, INTEGERS, NUMBERS, Node, operator
 from rt_engine.ops.convert import converted
 from rt_engine.ops.linear import SUFFIX
-from rt_engine.ops.moves import rows_and_inner
+from rt_engine.ops.moves import reshaped, rows_and_inner
 
 _ARITHMETIC = {"Add": "add", "Sub": "sub", "Mul": "mul", "Div": "div", "PRelu": "prelu"}
 _COMPARE = {
@@ -77,6 +77,23 @@ def arithmetic(node: Node, build: Builder) -> None:
         _broadcasts(a, b, node.y.shape), f"shapes {list(a)} and {list(b)} do not broadcast to {list(node.y.shape)}"
     )
     binary(node, build, _ARITHMETIC[node.op_type], node.x, node.input(1), node.y)
+
+
+@operator("Add", "Sub", "Mul", "Div", "Pow", "PRelu", "And", "Or", "Xor", "Equal", "Less", "Greater", since=1)
+def limited_broadcast(node: Node, build: Builder) -> None:
+    """Before opset 7: with `broadcast`, the axes of the second operand stand at `axis` of the first; PRelu: at axis 1."""
+    x, other = node.x, node.input(1)
+    node.require_type(x, (*NUMBERS, BOOL))
+    if node.op_type == "PRelu":
+        axis = 1 if other.size > 1 else len(x.shape) - len(other.shape)
+    else:
+        axis = node.attr("axis", len(x.shape) - len(other.shape))
+        node.require(bool(node.attr("broadcast", 0)) or other.shape == x.shape, "the shapes differ, without broadcast")
+    behind = len(x.shape) - axis - len(other.shape)
+    node.require(behind >= 0, f"axis {axis} does not fit the shapes", "correct the axis")
+    other = reshaped(build, other, (*other.shape, *(1,) * behind))
+    name = {**_ARITHMETIC, **_COMPARE, **_LOGIC, "Pow": "pow"}[node.op_type]
+    binary(node, build, name, x, other, node.y)
 
 
 @operator("Pow", since=7)

@@ -114,7 +114,7 @@ def run_time_product(
     product(build, a, packed, bias, out, mkn, (count, a_stride, size if b_stride else 0, m * n))
 
 
-@operator("Gemm", since=7)
+@operator("Gemm", since=1)
 def gemm(node: Node, build: Builder) -> None:
     """alpha * A' @ B' + beta * C, in every form that `passes.linear` did not turn into a Linear."""
     a, b, c, y = node.x, node.input(1), node.optional(2), node.y

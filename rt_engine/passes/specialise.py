@@ -2,9 +2,11 @@
 
 One walk in graph order. A node with constant inputs only is run at once, on our own kernels (the same bits as at run time);
 its outputs become constants. For every other node, ONNX's own shape inference is asked, with the constants at hand, so that
-chains such as Shape -> Gather -> Concat -> Reshape become static by themselves.
+chains such as Shape -> Gather -> Concat -> Reshape become static by themselves. An operator that has no lowering here, but that
+ONNX defines by others, is replaced by its definition.
 """
 
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from rt_engine.ops import find
 from rt_engine.ops.advice import advice
 from rt_engine.ops.base import Operator, Refusal
 from rt_engine.passes.setting import Setting, add_constant, constant, is_absurd
+from rt_engine.passes.standard_functions import expand, has_definition
 
 _DATA_LIMIT = 4096
 """Constants with more elements do not matter to shape inference and are not shown to it."""
@@ -51,10 +54,21 @@ def specialise(setting: Setting, kept: tuple[str, ...] = _KEPT) -> bool:
     reasons = {id(node): reason for node, reason in unknown_operators(setting)}
     shapeless: set[ir.Value | None] = set()
     folded = 0
-    for node in list(graph):
+    waiting = deque(graph)
+    while waiting:
+        node = waiting.popleft()
         if not shapeless.isdisjoint(node.inputs):
             shapeless.update(node.outputs)
             continue
+        version = opsets.get(node.domain, 1)
+        if find(node.domain, node.op_type, version) is None and has_definition(node, version):
+            types = [None if v is None else _type_proto(v) for v in node.inputs]
+            nodes = expand(graph, node, version, types)
+            waiting.extendleft(reversed(nodes))
+            if nodes:
+                reasons.update((id(n), r) for n in nodes if (r := _unknown(n, opsets)) is not None)
+                continue
+            reasons[id(node)] = reason_of(node, _no_operator(node, version))
         try:
             _infer(node, opsets, protos, setting.source)
             if id(node) not in reasons and node.op_type not in kept and _is_constant(node):
@@ -78,17 +92,22 @@ def specialise(setting: Setting, kept: tuple[str, ...] = _KEPT) -> bool:
 
 def unknown_operators(setting: Setting) -> list[tuple[ir.Node, Reason]]:
     """Every node whose operator is not here."""
-    found = []
-    for node in setting.graph:
-        version = setting.opsets.get(node.domain, 1)
-        if find(node.domain, node.op_type, version) is None:
-            where = node.domain or "ai.onnx"
-            refusal = Refusal(
-                f"there is no operator {where}:{node.op_type} of opset {version} here",
-                advice(node.domain, node.op_type, version),
-            )
-            found.append((node, reason_of(node, refusal)))
-    return found
+    found = [(node, _unknown(node, setting.opsets)) for node in setting.graph]
+    return [(node, reason) for node, reason in found if reason is not None]
+
+
+def _unknown(node: ir.Node, opsets: dict[str, int]) -> Reason | None:
+    version = opsets.get(node.domain, 1)
+    if find(node.domain, node.op_type, version) is not None or has_definition(node, version):
+        return None
+    return reason_of(node, _no_operator(node, version))
+
+
+def _no_operator(node: ir.Node, version: int) -> Refusal:
+    return Refusal(
+        f"there is no operator {node.domain or 'ai.onnx'}:{node.op_type} of opset {version} here",
+        advice(node.domain, node.op_type, version),
+    )
 
 
 def _all_reasons(setting: Setting, reasons: dict[int, Reason], shapeless: set[ir.Value | None]) -> list[Reason]:

@@ -1,0 +1,100 @@
+"""The k largest or smallest along an axis.
+
+    topk    operand  x, values, indices, keys, places      x is [outer, n, inner]; values and indices [outer, k, inner]
+            size     outer, n, inner, k, type code, largest
+
+`keys` and `places` are int64 [n] to work in. Results are sorted, the best first; of equals, that with the lower index.
+NaN is larger than every number; -0 equals 0. indices are int64.
+
+Each element becomes an int64 key whose order is that of the elements; the keys form a heap, from which k are taken.
+"""
+
+from rt_engine.kernels.abi import kernel, operand, size
+from rt_engine.kernels.dtypes import DType
+from rt_engine.kernels.integers import bytes_of, load_int, store_int
+from rt_native.lang import inline, load_i32, load_i64, store_i32, store_i64
+
+_FLOAT, _DOUBLE, _UINT64 = int(DType.FLOAT), int(DType.DOUBLE), int(DType.UINT64)
+_LOWEST, _HIGHEST = -(1 << 63), (1 << 63) - 1
+_INFINITY_32, _INFINITY_64 = 0x7F800000, 0x7FF0000000000000
+
+
+@inline
+def _float_key(bits, rest, infinity):
+    """Order of a float's bits; `rest` masks what is not the sign."""
+    magnitude = bits & rest
+    if magnitude > infinity:
+        return _HIGHEST
+    return -magnitude if bits < 0 else magnitude
+
+
+@inline
+def _key(address, code):
+    if code == _FLOAT:
+        return _float_key(load_i32(address) + 0, 0x7FFFFFFF, _INFINITY_32)
+    if code == _DOUBLE:
+        return _float_key(load_i64(address), _HIGHEST, _INFINITY_64)
+    value = load_int(address, code)
+    return value ^ _LOWEST if code == _UINT64 else value + 0
+
+
+@inline
+def _better(keys, places, i, j):
+    a, b = load_i64(keys + 8 * i), load_i64(keys + 8 * j)
+    return a > b or (a == b and load_i64(places + 8 * i) < load_i64(places + 8 * j))
+
+
+@inline
+def _swap(array, i, j):
+    a, b = load_i64(array + 8 * i), load_i64(array + 8 * j)
+    store_i64(array + 8 * i, b)
+    store_i64(array + 8 * j, a)
+
+
+@inline
+def _sift(keys, places, at, count):
+    """Move the element at `at` down to where the heap is in order again."""
+    while 2 * at + 1 < count:
+        child = 2 * at + 1
+        if child + 1 < count and _better(keys, places, child + 1, child):
+            child += 1
+        if not _better(keys, places, child, at):
+            return
+        _swap(keys, at, child)
+        _swap(places, at, child)
+        at = child
+
+
+@kernel("topk", __name__)
+def topk(arena, record):
+    """See the top of this file."""
+    x, values, indices = operand(arena, record, 0), operand(arena, record, 1), operand(arena, record, 2)
+    keys, places = operand(arena, record, 3), operand(arena, record, 4)
+    outer, n, inner, k = size(record, 0), size(record, 1), size(record, 2), size(record, 3)
+    code, largest = size(record, 4), size(record, 5)
+    element = 4 if code == _FLOAT else (8 if code == _DOUBLE else bytes_of(code))
+    for o in range(outer):
+        for i in range(inner):
+            source = x + (o * n * inner + i) * element
+            for j in range(n):
+                key = _key(source + j * inner * element, code)
+                store_i64(keys + 8 * j, key if largest else ~key)
+                store_i64(places + 8 * j, j)
+            for j in range(n // 2):
+                _sift(keys, places, n // 2 - 1 - j, n)
+            left = n
+            for j in range(k):
+                best, to = load_i64(places), o * k * inner + j * inner + i
+                store_i64(indices + 8 * to, best)
+                at = source + best * inner * element
+                if element == 4:
+                    store_i32(values + 4 * to, load_i32(at))
+                elif element == 8:
+                    store_i64(values + 8 * to, load_i64(at))
+                else:
+                    store_int(values + element * to, load_int(at, code), code)
+                left -= 1
+                _swap(keys, 0, left)
+                _swap(places, 0, left)
+                _sift(keys, places, 0, left)
+    return 0
