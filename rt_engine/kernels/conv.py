@@ -1,16 +1,16 @@
 """Convolutions, channels last: x [image, pixel, channel] -> out [image, pixel, channel].
 
     conv_<type>        operand  x, packed w, bias, out, table, addend or absent
-                       size     0 images  1 input pixels  2 output pixels  3 taps  4 run  5 columns  6 groups
-                                7 input channels  8 output channels  9 longest cut of taps * run
-    depthwise_<type>   operand  as above; w is [taps, channels up to whole half vectors]
-                       size     0 images  1 input pixels  2 output pixels  3 taps  7 channels  8 channels
-    both               param    low, high      out = clip(bias + addend + sum over taps and channels)
+                       size     0 images  1 pixels of an image  2 output pixels  3 taps  4 run  5 columns  6 groups
+                                7 input channels  8 output channels  9 zeros
+    dot_<type>         as conv, for few columns and one group; w is [columns, taps, run], run in whole half vectors
+    depthwise_<type>   w is [taps, channels up to whole half vectors]; run, columns and groups are not used
+    all                param    low, high      out = clip(bias + addend + sum over taps and channels)
 
 `run` is how many neighbouring elements lie under one tap: the channels of a group, or several pixels' where the input has
 padding of its own. `columns` are the output channels of a group. `table` is int32 [output pixels, taps], byte offsets in
-an image, -1 for padding; behind it, from the next multiple of 64 on, lie zeros: as many elements as the longest of a run,
-a panel and the channels. The addend has the shape of `out` and may be `out`.
+an image; behind it, from the next multiple of 64 on, lie 256 bytes of zeros. Taps in the padding point at the last `zeros`
+elements of an image, which belong to no pixel and are set to zero here. The addend has the shape of `out` and may be `out`.
 
 Packed weights, a block per group: panels of up to 8 half vectors, [taps * run, halves * 32 bytes] each. The bias has
 zeros up to whole half vectors in every group.
@@ -23,16 +23,19 @@ from numba import float32
 
 from rt_engine.kernels.abi import has_operand, kernel, operand, param, size
 from rt_engine.kernels.window_tile import HALF, make_window_tiles
-from rt_native.lang import inline
+from rt_native.lang import fill_bytes, inline
 from rt_native.vector import LANES, Vector, f32x, f64x
 
 PANEL = 8
 """Half vectors in a full panel of packed weights."""
+CUT = 128
+"""Longest piece of a sum over taps and channels: such a piece of a panel, 32 KB, is worked through for all pixels."""
 
 # Registers decide how much is worked on at once; the result does not depend on it.
 _TALL, _WIDE, _NARROW = {16: (8, 6, 4), 8: (6, 6, 2), 4: (4, 4, 2)}[LANES]
 _WIDTHS = {16: (8, 6, 4, 3, 2, 1), 8: (2, 1), 4: (2, 1)}[LANES]
 _SHAPES = [(rows, h) for h in _WIDTHS for rows in dict.fromkeys((_TALL if h <= _NARROW else _WIDE, 4, 2, 1))]
+_DOTS = [(rows, h) for rows in (8, 4, 1) for h in (2, 1)]
 _SMALL = [(rows, h) for rows in (2, 1) for h in (2, 1)]
 
 
@@ -69,12 +72,19 @@ def _make(vector: Vector, suffix: str, shapes: list[tuple[int, int]], cast: Any)
     element = vector.bits // 8
     lanes = HALF // element
     tile, channel_tile = make_window_tiles(vector, shapes, "product"), make_window_tiles(vector, shapes, "channels")
+    dot_tile = make_window_tiles(vector, _DOTS, "dot")
     limited = len(shapes) == len(_SMALL)
     widest = _chooser(2 if limited else _WIDTHS[0])
     tallest = _tallest(2, 2, 2) if limited else _tallest(_TALL, _WIDE, _NARROW)
 
     @inline
-    def panel(x, zero, table, stride, pixels, taps, run, w, width, bias, addend, out, out_stride, valid, low, high):
+    def clear(record, end):
+        """Set what taps in the padding read."""
+        nbytes = size(record, 9) * element
+        fill_bytes(end - nbytes, 0, nbytes)
+
+    @inline
+    def panel(x, table, stride, pixels, taps, run, w, width, bias, addend, out, out_stride, valid, low, high):
         """`width` half vectors of columns, for all pixels."""
         done = 0
         while done < width:
@@ -86,23 +96,23 @@ def _make(vector: Vector, suffix: str, shapes: list[tuple[int, int]], cast: Any)
                 z = addend
                 if addend != 0:
                     z = addend + row * out_stride + at
-                tile(rows, halves, x, zero, table + row * stride, stride, taps, run, w + at, HALF * width, bias + at,
+                tile(rows, halves, x, table + row * stride, stride, taps, run, w + at, HALF * width, bias + at,
                      z, out_stride, out + row * out_stride + at, out_stride, valid - done * lanes, low, high)  # fmt: skip
                 row += rows
             done += halves
 
     @inline
-    def cuts(x, zero, table, pixels, taps, run, most, w, width, bias, addend, out, out_stride, valid, low, high):
+    def cuts(x, zero, table, pixels, taps, run, w, width, bias, addend, out, out_stride, valid, low, high):
         """A panel, its sum over taps and channels cut so that a piece of its weights stays in the first-level cache."""
-        step = run if run <= most else most
-        some = max(most // max(run, 1), 1) if run <= most else 1
+        step = min(run, CUT)
+        some = max(CUT // max(run, 1), 1)
         tap, first = 0, 0
         while tap < taps:
             count, length = min(some, taps - tap), min(step, run - first)
             last = tap + count >= taps and first + length >= run
             begins = tap == 0 and first == 0
             panel(
-                x + first * element, zero, table + 4 * tap, 4 * taps, pixels, count, length,
+                x + first * element, table + 4 * tap, 4 * taps, pixels, count, length,
                 w + (tap * run + first) * HALF * width, width, bias if begins else zero, addend if begins else out,
                 out, out_stride, valid, low if last else cast(-inf), high if last else cast(inf),
             )  # fmt: skip
@@ -119,6 +129,7 @@ def _make(vector: Vector, suffix: str, shapes: list[tuple[int, int]], cast: Any)
         zero = table + (pixels * taps * 4 + 63) // 64 * 64
         halves = (columns + lanes - 1) // lanes
         for image in range(size(record, 0)):
+            clear(record, operand(arena, record, 0) + (image + 1) * size(record, 1) * in_stride)
             w, bias = operand(arena, record, 1), operand(arena, record, 2)
             for group in range(size(record, 6)):
                 x = operand(arena, record, 0) + image * size(record, 1) * in_stride + group * run * element
@@ -132,7 +143,7 @@ def _make(vector: Vector, suffix: str, shapes: list[tuple[int, int]], cast: Any)
                     z = addend
                     if addend != 0:
                         z = addend + shift
-                    cuts(x, zero, table, pixels, taps, run, size(record, 9), w, width, bias + shift, z, out + shift,
+                    cuts(x, zero, table, pixels, taps, run, w, width, bias + shift, z, out + shift,
                          out_stride, columns - done * lanes, low, high)  # fmt: skip
                     w += taps * run * HALF * width
                     done += width
@@ -145,10 +156,10 @@ def _make(vector: Vector, suffix: str, shapes: list[tuple[int, int]], cast: Any)
         stride = channels * element
         low, high = cast(param(record, 0)), cast(param(record, 1))
         table, w, bias = operand(arena, record, 4), operand(arena, record, 1), operand(arena, record, 2)
-        zero = table + (pixels * taps * 4 + 63) // 64 * 64
         total = (channels + lanes - 1) // lanes
         for image in range(size(record, 0)):
             x = operand(arena, record, 0) + image * size(record, 1) * stride
+            clear(record, x + size(record, 1) * stride)
             out, addend = operand(arena, record, 3) + image * pixels * stride, 0
             if has_operand(record, 5):
                 addend = operand(arena, record, 5) + image * pixels * stride
@@ -161,11 +172,35 @@ def _make(vector: Vector, suffix: str, shapes: list[tuple[int, int]], cast: Any)
                     z = addend
                     if addend != 0:
                         z = addend + row * stride + at
-                    channel_tile(rows, halves, x + at, zero, table + row * taps * 4, 4 * taps, taps, 0, w + at,
+                    channel_tile(rows, halves, x + at, table + row * taps * 4, 4 * taps, taps, 0, w + at,
                                  HALF * total, bias + at, z, stride, out + row * stride + at, stride,
                                  channels - done * lanes, low, high)  # fmt: skip
                     row += rows
                 done += halves
+        return 0
+
+    @kernel("dot_" + suffix, __name__)
+    def dot(arena, record):
+        pixels, taps, run, columns = size(record, 2), size(record, 3), size(record, 4), size(record, 5)
+        in_stride, out_stride = size(record, 7) * element, columns * element
+        low, high = cast(param(record, 0)), cast(param(record, 1))
+        table = operand(arena, record, 4)
+        halves = 2 if run % (2 * lanes) == 0 else 1
+        for image in range(size(record, 0)):
+            x = operand(arena, record, 0) + image * size(record, 1) * in_stride
+            clear(record, x + size(record, 1) * in_stride)
+            for column in range(columns):
+                at = image * pixels * out_stride + column * element
+                w = operand(arena, record, 1) + column * taps * run * element
+                addend, row = 0, 0
+                while row < pixels:
+                    rows = 8 if pixels - row >= 8 else (4 if pixels - row >= 4 else 1)
+                    if has_operand(record, 5):
+                        addend = operand(arena, record, 5) + at + row * out_stride
+                    dot_tile(rows, halves, x, table + row * taps * 4, 4 * taps, taps, run // (halves * lanes), w, 0,
+                             operand(arena, record, 2) + column * element, addend, out_stride,
+                             operand(arena, record, 3) + at + row * out_stride, out_stride, 1, low, high)  # fmt: skip
+                    row += rows
         return 0
 
 

@@ -1,12 +1,14 @@
-"""Tiles of convolutions: `rows` output pixels x `halves` half vectors of channels, in registers while taps and channels run.
+"""Tiles of convolutions: `rows` output pixels x `halves` half vectors, in registers while taps and channels run.
 
-    table     int32 [pixels, taps]: byte offset of the input pixel under each tap, -1 where the tap lies in the padding
+    table     int32 [pixels, taps]: byte offset of the input pixel under each tap; padding is a pixel of zeros
     product   for tap, for c in run:   acc[row][v] = fma(splat(x[table[row, tap] + c]), w[tap, c, v], acc[row][v])
     channels  for tap:                 acc[row][v] = fma(x[table[row, tap] + v], w[tap, v], acc[row][v])
+    dot       for tap, for j in run:   acc[row][v] = fma(x[table[row, tap] + j, v], w[tap, j, v], acc[row][v])
 
 A half vector is 32 bytes, what every machine has in one register or two; a tile of 3 halves is a whole and a half one.
-Padding reads a row of zeros, so every output is the same chain of taps and channels in rising order, starting at
-bias + addend. A chain may be cut and go on from the stored sum: the bits are the same.
+The chains of product and channels start at bias + addend and run over taps and channels in rising order. A chain may be cut
+and go on from the stored sum: the bits are the same. Those of dot start at zero; at the end lane i takes lane i + n/2 until
+one is left, then come bias and addend.
 """
 
 from collections.abc import Sequence
@@ -128,9 +130,7 @@ class _Tile:
         for r in range(self.rows):
             entry = builder.add(self.row("table", r), builder.shl(tap, self.number(2)))
             offset = builder.load(builder.inttoptr(entry, _I32.as_pointer()), typ=_I32, align=4)
-            inside = builder.icmp_signed(">=", offset, ir.Constant(_I32, 0))
-            address = builder.add(self.args["x"], builder.sext(offset, _I64))
-            places.append(builder.select(inside, address, self.args["zero"]))
+            places.append(builder.add(self.args["x"], builder.sext(offset, _I64)))
         return places
 
     def product(self) -> None:
@@ -162,6 +162,60 @@ class _Tile:
             for r, i, piece in self.each():
                 self.fma(r, i, piece, self.load(places[r], piece), columns[i])
 
+    def dot(self) -> None:
+        """One output per row: steps of whole tiles' width along a run, then the sum over lanes."""
+        builder, step = self.builder, self.number(self.width * self.element_bytes)
+        w = cgutils.alloca_once_value(builder, self.args["w"])
+        with cgutils.for_range(builder, self.args["taps"], intp=_I64) as taps:
+            places = self.inputs(taps.index)
+            with cgutils.for_range(builder, self.args["run"], intp=_I64) as run:
+                at = builder.load(w, typ=_I64)
+                columns = [self.load(at, piece) for piece in self.pieces]
+                shift = builder.mul(run.index, step)
+                for r, i, piece in self.each():
+                    self.fma(r, i, piece, self.load(builder.add(places[r], shift), piece), columns[i])
+                builder.store(builder.add(at, step), w)
+
+    def zero(self) -> None:
+        """Every chain starts at zero."""
+        self.acc = {
+            (r, i): cgutils.alloca_once_value(self.builder, ir.Constant(piece.type, [0.0] * piece.lanes))
+            for r, i, piece in self.each()
+        }
+
+    def total(self, r: int) -> Any:
+        """The sum over the lanes of a row."""
+        builder, parts = self.builder, self.lanes_of(r)
+        while len(parts) > 1:
+            half = len(parts) // 2
+            parts = [builder.fadd(parts[i], parts[i + half]) for i in range(half)]
+        return parts[0]
+
+    def lanes_of(self, r: int) -> list[Any]:
+        """Every lane of a row, as scalars."""
+        builder = self.builder
+        values = [(builder.load(self.acc[r, i], typ=piece.type), piece) for i, piece in enumerate(self.pieces)]
+        return [builder.extract_element(v, ir.Constant(_I32, k)) for v, piece in values for k in range(piece.lanes)]
+
+    def finish_dot(self) -> None:
+        """Bias, addend, clip, store one element per row."""
+        builder, element = self.builder, self.vector.element
+
+        def pointer(address: Any) -> Any:
+            return builder.inttoptr(address, element.as_pointer())
+
+        bias = builder.load(pointer(self.args["bias"]), typ=element, align=self.element_bytes)
+        low, high = self.args["low"], self.args["high"]
+        for r in range(self.rows):
+            cell = cgutils.alloca_once_value(builder, builder.fadd(self.total(r), bias))
+            with builder.if_then(builder.icmp_signed("!=", self.args["addend"], self.number(0))):
+                more = builder.load(pointer(self.row("addend", r)), typ=element, align=self.element_bytes)
+                builder.store(builder.fadd(builder.load(cell, typ=element), more), cell)
+            value = builder.load(cell, typ=element)
+            value = builder.select(builder.fcmp_ordered("<", value, low), low, value)
+            value = builder.select(builder.fcmp_ordered(">", value, high), high, value)
+            builder.store(value, pointer(self.row("out", r)), align=self.element_bytes)
+
     def finish(self) -> None:
         """Clip (NaN passes) and store."""
         builder = self.builder
@@ -184,22 +238,22 @@ class _Tile:
 
 
 _ARGUMENTS = (
-    *("rows", "halves", "x", "zero", "table", "table_stride", "taps", "run", "w", "w_stride"),
+    *("rows", "halves", "x", "table", "table_stride", "taps", "run", "w", "w_stride"),
     *("bias", "addend", "addend_stride", "out", "out_stride", "valid", "low", "high"),
 )
 
 
 def make_window_tiles(vector: Vector, shapes: Sequence[tuple[int, int]], kind: str) -> Any:
-    """A native function that computes one tile; `kind` is "product" or "channels".
+    """A native function that computes one tile; `kind` is "product", "channels" or "dot".
 
-    Arguments: rows, halves (one of `shapes`); x, zero (addresses: image, row of zeros); table, its row stride; taps, run
-    (counts); w, its stride from one channel (product) or tap (channels) to the next; bias; addend (0: none), row stride;
+    Arguments: rows, halves (one of `shapes`); x (address of an image); table, its row stride; taps, run
+    (counts); w, its stride from one channel (product) or tap (channels) to the next, or from step to step (dot); bias; addend (0: none), row stride;
     out, row stride; valid (columns), low, high. Strides are in bytes. Each shape is code of its own; a switch leads to it.
     """
 
     @intrinsic
     def tile(
-        typingctx: Any, rows: Any, halves: Any, x: Any, zero: Any, table: Any, table_stride: Any, taps: Any, run: Any,
+        typingctx: Any, rows: Any, halves: Any, x: Any, table: Any, table_stride: Any, taps: Any, run: Any,
         w: Any, w_stride: Any, bias: Any, addend: Any, addend_stride: Any, out: Any, out_stride: Any, valid: Any,
         low: Any, high: Any,
     ) -> Any:  # fmt: skip
@@ -213,13 +267,13 @@ def make_window_tiles(vector: Vector, shapes: Sequence[tuple[int, int]], kind: s
                 switch.add_case(_I64((shape[0] << 8) + shape[1]), block)
                 builder.position_at_end(block)
                 emitter = _Tile(builder, vector, *shape, named)
-                emitter.start()
+                emitter.zero() if kind == "dot" else emitter.start()
                 getattr(emitter, kind)()
-                emitter.finish()
+                emitter.finish_dot() if kind == "dot" else emitter.finish()
                 builder.branch(end)
             builder.position_at_end(end)
             return context.get_dummy_value()
 
-        return types.void(*([types.int64] * 16), vector.scalar, vector.scalar), codegen
+        return types.void(*([types.int64] * 15), vector.scalar, vector.scalar), codegen
 
     return tile

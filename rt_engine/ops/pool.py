@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rt_engine.lower import Buffer, Builder
 from rt_engine.ops.base import FLOATS, RT_DOMAIN, Node, operator
-from rt_engine.ops.conv import offset_table
+from rt_engine.ops.convolve import offset_table
 from rt_engine.ops.convert import converted
 from rt_engine.ops.linear import SUFFIX
 from rt_engine.ops.moves import reshaped, transposed
@@ -29,7 +29,7 @@ def pool(build: Builder, x: Buffer, y: Buffer, window: Window, counts: NDArray[A
         return
     average = counts is not None
     divisors = build.constant(np.ones(1, x.dtype) if counts is None else counts.astype(x.dtype))
-    table = build.constant(offset_table(window, x.shape[-1], x.dtype, 0))
+    table = build.constant(offset_table(window, x.shape[-1], x.dtype))
     sizes = (x.shape[0], window.pixels, window.outputs, window.taps, x.shape[-1], int(average))
     build.call(f"pool_{SUFFIX[x.dtype]}", (x, y, table, divisors), sizes, writes=(1,))
 
@@ -105,7 +105,7 @@ def _with_index(build: Builder, x: Buffer, y: Buffer, index: Buffer, window: Win
     if column_major:
         order = order.reshape(window.size[::-1]).transpose().ravel()
     places = build.constant(np.where(rows < 0, 0, order[rows]).astype(np.int32))
-    table = build.constant(offset_table(window, x.shape[-1], x.dtype, 0))
+    table = build.constant(offset_table(window, x.shape[-1], x.dtype))
     sizes = (x.shape[0], window.pixels, window.outputs, window.taps, x.shape[-1])
     build.call(f"max_index_{SUFFIX[x.dtype]}", (x, y, index, table, places), sizes, writes=(1, 2))
 

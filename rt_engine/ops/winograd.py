@@ -60,7 +60,7 @@ def winograd(
     limits: tuple[float, float],
 ) -> None:
     """The convolution; x, y and the addend hold one image each."""
-    from rt_engine.ops.conv import grouped_product
+    from rt_engine.ops.convolve import grouped_product
 
     channels, outputs = x.shape[-1], y.shape[-1]
     tiles = tiles_of(window)

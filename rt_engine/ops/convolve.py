@@ -1,0 +1,286 @@
+"""A convolution, channels last, as kernel calls: which kernel its shape wants, packed weights, tables. No operator of its own.
+
+    x [N, ..., C], w [taps..., C / group, M] --simplified--> fewer axes --> depthwise | winograd | dot | product
+
+Taps in the padding read a pixel of zeros that lies behind the image: `_with_zeros` gives it room.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import inf, prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_engine.lower import Buffer, Builder, Kind
+from rt_engine.ops.base import Refusal
+from rt_engine.ops.linear import SUFFIX
+from rt_engine.ops.moves import reshaped, strided_copy, transposed
+from rt_engine.ops.window import Window
+from rt_engine.ops.winograd import pays, winograd
+
+HALF, PANEL = 32, 8
+"""Bytes of a half vector; half vectors in a panel (`kernels.conv`)."""
+FEW = 8
+"""Up to this many channels, a whole row of the kernel is read as one run."""
+FEW_OUTPUTS = 3
+"""Up to this many output channels, each is a dot product by itself."""
+
+
+def half_lanes(dtype: np.dtype[Any]) -> int:
+    """Elements of a half vector."""
+    return HALF // dtype.itemsize
+
+
+def to_halves(columns: int, dtype: np.dtype[Any]) -> int:
+    """Columns after padding to whole half vectors."""
+    return -(-columns // half_lanes(dtype)) * half_lanes(dtype)
+
+
+def pack_panels(w: NDArray[Any]) -> NDArray[Any]:
+    """[k, n] -> panels of up to 8 half vectors, k-major: one layout for every lane width."""
+    k, n = w.shape
+    padded = np.zeros((k, to_halves(n, w.dtype)), w.dtype)
+    padded[:, :n] = w
+    step = PANEL * half_lanes(w.dtype)
+    return np.concatenate([padded[:, p : p + step].ravel() for p in range(0, max(padded.shape[1], 1), step)])
+
+
+def offset_table(window: Window, channels: int, dtype: np.dtype[Any], padding: int = -1) -> NDArray[np.int32]:
+    """[outputs, taps]: byte offsets of the input pixels in an image, `padding` for padding; 256 bytes of zeros behind it.
+
+    Raises:
+        Refusal: an image of more than 2 GB.
+    """
+    pixel = channels * dtype.itemsize
+    if (window.pixels + 1) * pixel > np.iinfo(np.int32).max:
+        raise Refusal(f"an image of {window.pixels} pixels with {channels} channels", "check its shape")
+    table = window.table()
+    offsets = np.where(table < 0, padding, table * pixel).astype(np.int32).ravel()
+    whole = np.zeros(-(-offsets.size // 16) * 16 + 64, np.int32)
+    whole[: offsets.size] = offsets
+    return whole
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """What is computed: clip(conv(x, w) + bias + addend, low, high); w is [taps..., C / group, M]."""
+
+    w: NDArray[Any]
+    bias: NDArray[Any]
+    window: Window
+    group: int = 1
+    addend: Buffer | None = None
+    limits: tuple[float, float] = (-inf, inf)
+
+
+def convolve(build: Builder, x: Buffer, y: Buffer, layer: Layer, channels_first: bool = False) -> None:
+    """Call the kernels of a convolution.
+
+    Args:
+        x: [N, ..., C]; with `channels_first` [N, C, ...].
+        y: [N, ..., M].
+
+    Raises:
+        Refusal: shapes that do not fit.
+    """
+    w, group, channels = layer.w, layer.group, x.shape[1 if channels_first else -1]
+    if not y.size or not channels:
+        raise Refusal("it has no channels or no output", "check its shape")
+    if channels % group or w.shape[-1] % group or w.shape[-2] * group != channels or w.shape[-1] != y.shape[-1]:
+        raise Refusal(f"{channels} channels, weights {list(w.shape)} in {group} groups do not fit", "export it again")
+    if layer.bias.shape != (w.shape[-1],):
+        raise Refusal(f"a bias of shape {list(layer.bias.shape)} for {w.shape[-1]} outputs", "export it again")
+    if _is_one_run(layer, channels):
+        source, layer = _one_run(build, x, layer, channels_first)
+        _product(build, source, y, layer)
+        return
+    if channels_first:
+        x = transposed(build, x, [0, *range(2, len(x.shape)), 1])
+    x, layer = _simplified(x, layer)
+    if group > 1 and group == x.shape[-1] == y.shape[-1]:
+        _depthwise(build, x, y, layer)
+    elif group == 1 and x.shape[0] == 1 and pays(layer.window, x.shape[-1], y.shape[-1], x.dtype):
+        winograd(build, x, w, layer.bias, layer.addend, y, layer.window, layer.limits)
+    elif group == 1 and y.shape[-1] <= FEW_OUTPUTS and x.shape[-1] % half_lanes(x.dtype) == 0:
+        _dot(build, x, y, layer)
+    else:
+        _product(build, x, y, layer)
+
+
+def _simplified(x: Buffer, layer: Layer) -> tuple[Buffer, Layer]:
+    """Fewer axes: one that a window covers whole becomes channels, one of a single pixel goes."""
+    window, channels = layer.window, x.shape[-1]
+    sizes = list(window.size)
+    while len(sizes) > 1 and layer.group == 1 and _covers(window, len(sizes) - 1):
+        channels *= sizes.pop()
+        window = _without(window, len(sizes))
+    for axis in reversed(range(len(sizes))):
+        if len(window.size) > 1 and _covers(window, axis) and window.size[axis] == 1:
+            window = _without(window, axis)
+    x = reshaped(_no_constant, x, (x.shape[0], *window.size, channels))
+    w = layer.w.reshape(*window.kernel, channels // layer.group, layer.w.shape[-1])
+    return x, replace(layer, window=window, w=w)
+
+
+_no_constant: Any = None
+"""`reshaped` makes views; it needs no builder."""
+
+
+def _covers(window: Window, axis: int) -> bool:
+    covered = window.kernel[axis] == window.size[axis] and window.out[axis] == 1 and window.begin[axis] == 0
+    return covered and (window.dilations[axis] == 1 or window.kernel[axis] == 1)
+
+
+def _without(window: Window, axis: int) -> Window:
+    def cut(values: tuple[int, ...]) -> tuple[int, ...]:
+        return values[:axis] + values[axis + 1 :]
+
+    return Window(*(cut(getattr(window, name)) for name in Window.__dataclass_fields__))
+
+
+def _is_one_run(layer: Layer, channels: int) -> bool:
+    """Few channels: is a row of the kernel read as one run?"""
+    window = layer.window
+    few = channels <= FEW and layer.group == 1 and window.kernel[-1] > 1 and window.dilations[-1] == 1
+    return few and not (_covers(window, len(window.size) - 1) and len(window.size) > 1)
+
+
+def _one_run(build: Builder, x: Buffer, layer: Layer, channels_first: bool) -> tuple[Buffer, Layer]:
+    """The taps of the last axis as one; padding along that axis is copied into the input."""
+    window, last = layer.window, len(layer.window.size) - 1
+    channels, size = x.shape[1 if channels_first else -1], window.size[last]
+    before, after = window.begin[last], max(int(window.positions(last).max(initial=0)) + 1 - size, 0)
+    wide = size + before + after
+    if before or after or channels_first:
+        x = _padded(build, x, before, wide, channels_first)
+    rest = slice(0, last)
+    merged = replace(
+        window, size=(*window.size[rest], wide), kernel=(*window.kernel[rest], 1), begin=(*window.begin[rest], 0)
+    )
+    run = window.kernel[last] * channels
+    return x, replace(layer, window=merged, w=layer.w.reshape(*merged.kernel, run, layer.w.shape[-1]))
+
+
+def _padded(build: Builder, x: Buffer, before: int, wide: int, channels_first: bool) -> Buffer:
+    """`x`, channels last, with zeros around its second to last axis, which becomes `wide`."""
+    if channels_first:
+        images, channels, size = x.shape[0], x.shape[1], x.shape[-1]
+        rows = prod(x.shape[2:-1])
+        lines = x.shape[2:-1]
+    else:
+        images, channels, size = x.shape[0], x.shape[-1], x.shape[-2]
+        rows = prod(x.shape[1:-2])
+        lines = x.shape[1:-2]
+    out = build.temporary(x.dtype, (images, *lines, wide, channels))
+    if wide > size:
+        build.call("fill", (out,), (out.nbytes, 0))
+    shape = (images, rows, size, channels)
+    plane = rows * size
+    strides = (plane * channels, size, 1, plane) if channels_first else (plane * channels, size * channels, channels, 1)
+    to = (rows * wide * channels, wide * channels, channels, 1)
+    strided_copy(build, x, out, shape, strides, to, out_first=before * channels)
+    return out
+
+
+def _with_zeros(build: Builder, x: Buffer, window: Window, least: int) -> tuple[Buffer, int, int]:
+    """(x, pixels of an image, zeros behind it): room for `least` elements that taps in the padding read."""
+    channels = x.shape[-1]
+    if not window.pads():
+        return x, window.pixels, 0
+    extra = -(-least // channels)
+    pixels = window.pixels + extra
+    if x.shape[0] > 1 or x.storage.kind is Kind.CONSTANT:
+        image = window.pixels * channels
+        wide = build.temporary(x.dtype, (x.shape[0], pixels, channels))
+        strided_copy(build, x, wide, (x.shape[0], image), (image, 1), (pixels * channels, 1))
+        return wide, pixels, extra * channels
+    x.storage.nbytes = max(x.storage.nbytes, pixels * channels * x.dtype.itemsize)
+    return x, pixels, extra * channels
+
+
+def _call(build: Builder, name: str, x: Buffer, y: Buffer, layer: Layer, constants: tuple[Any, Any], run: int) -> None:
+    """One call of a kernel of `kernels.conv`; `constants` are its weights and its bias, arrays or buffers."""
+    window, channels, outputs = layer.window, x.shape[-1], y.shape[-1]
+    least = to_halves(max(run, channels), x.dtype)
+    x, pixels, zeros = _with_zeros(build, x, window, least)
+    behind = (pixels * channels - zeros) * x.dtype.itemsize
+    table = build.constant(offset_table(window, channels, x.dtype, behind))
+    w, bias = (c if isinstance(c, Buffer) else build.constant(c) for c in constants)
+    sizes = (x.shape[0], pixels, window.outputs, window.taps, run, outputs // layer.group, layer.group)
+    macs = x.shape[0] * window.outputs * window.taps * run * outputs
+    build.call(
+        f"{name}_{SUFFIX[x.dtype]}", (x, w, bias, y, table, layer.addend), (*sizes, channels, outputs, zeros),
+        layer.limits, writes=(3,), inplace=(5,), macs=macs,
+    )  # fmt: skip
+
+
+def _product(build: Builder, x: Buffer, y: Buffer, layer: Layer) -> None:
+    """Sums over taps and channels, by groups."""
+    w, group = layer.w, layer.group
+    run, outputs = w.shape[-2], w.shape[-1]
+    columns = outputs // group
+    blocks = w.reshape(layer.window.taps * run, group, columns)
+    packed = np.concatenate([pack_panels(blocks[:, g]) for g in range(group)])
+    biases = np.zeros((group, to_halves(columns, w.dtype)), w.dtype)
+    biases[:, :columns] = layer.bias.reshape(group, columns)
+    _call(build, "conv", x, y, layer, (packed, biases), run)
+
+
+def _dot(build: Builder, x: Buffer, y: Buffer, layer: Layer) -> None:
+    """Very few outputs: vectors along the channels."""
+    w = np.ascontiguousarray(layer.w.reshape(-1, layer.w.shape[-1]).T)
+    _call(build, "dot", x, y, layer, (w, layer.bias), x.shape[-1])
+
+
+def _depthwise(build: Builder, x: Buffer, y: Buffer, layer: Layer) -> None:
+    """Every channel for itself."""
+    channels, taps = x.shape[-1], layer.window.taps
+    padded = to_halves(channels, x.dtype)
+    weights, biases = np.zeros((taps, padded), x.dtype), np.zeros(padded, x.dtype)
+    weights[:, :channels], biases[:channels] = layer.w.reshape(taps, channels), layer.bias
+    if padded != channels:  # the last vector of the last pixel is read whole
+        x.storage.nbytes = max(x.storage.nbytes, x.nbytes + HALF)
+    _call(build, "depthwise", x, y, layer, (weights, biases), 1)
+
+
+def grouped_product(build: Builder, w: NDArray[Any]) -> Callable[[Buffer, Buffer], None]:
+    """A function that calls y[row, g] = x[row, g] @ w[g] for all groups; w is [groups, k, n], x [1, rows, groups * k]."""
+    group, k, n = w.shape
+    packed = build.constant(np.concatenate([pack_panels(w[g]) for g in range(group)]))
+    bias = build.constant(np.zeros(group * to_halves(n, w.dtype), w.dtype))
+
+    def product(x: Buffer, y: Buffer) -> None:
+        rows = (x.shape[1],)
+        window = Window(rows, (1,), (1,), (1,), (0,), rows)
+        _call(build, "conv", x, y, Layer(w, w[0, 0], window, group), (packed, bias), k)
+
+    return product
+
+
+def convolve_packed_now(
+    build: Builder, x: Buffer, w: Buffer, bias: Buffer | None, y: Buffer, window: Window, group: int
+) -> None:
+    """Weights, in ONNX's layout, that are computed at run time: packed then, a group at a time."""
+    channels, outputs = x.shape[-1], y.shape[-1]
+    run, columns = channels // group, outputs // group
+    if channels % group or outputs % group or w.shape[1] != run or w.shape[0] != outputs:
+        raise Refusal(f"{channels} channels, weights {list(w.shape)} in {group} groups do not fit", "export it again")
+    taps, padded, lanes = window.taps, to_halves(columns, w.dtype), half_lanes(w.dtype)
+    rows = taps * run
+    packed, biases = build.temporary(w.dtype, (group * rows * padded,)), build.temporary(w.dtype, (group * padded,))
+    for buffer in (packed, biases):
+        build.call("fill", (buffer,), (buffer.nbytes, 0))
+    for g in range(group):
+        for first in range(0, columns, PANEL * lanes):
+            some = min(PANEL * lanes, columns - first)
+            wide = to_halves(some, w.dtype)
+            strided_copy(
+                build, w, packed, (taps, run, some), (1, taps, run * taps), (run * wide, wide, 1),
+                (g * columns + first) * run * taps, g * rows * padded + first * rows,
+            )  # fmt: skip
+    if bias is not None:
+        strided_copy(build, bias, biases, (group, columns), (columns, 1), (padded, 1))
+    none = np.zeros(0, w.dtype)
+    _call(build, "conv", x, y, Layer(none, none, window, group), (packed, biases), run)
