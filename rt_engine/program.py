@@ -100,7 +100,7 @@ class _Weights:
     end: int = 0
 
     def place(self, value: NDArray[Any]) -> int:
-        key = (value.nbytes, blake2b(_bytes(value)).digest())
+        key = (value.nbytes, blake2b(_bytes(value).data).digest())
         if key not in self.known:
             self.known[key] = self.end
             self.arrays.append((self.end, value))

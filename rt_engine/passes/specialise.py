@@ -19,6 +19,7 @@ from rt_engine.lower import Buffer, Builder, Kind, Lowered, buffer_of, is_absent
 from rt_engine.ops import find
 from rt_engine.ops.advice import advice
 from rt_engine.ops.base import Operator, Refusal
+from rt_engine.passes.rules import check_rules
 from rt_engine.passes.setting import Setting, add_constant, constant, is_absurd
 from rt_engine.passes.standard_functions import expand, has_definition
 
@@ -70,6 +71,7 @@ def specialise(setting: Setting, kept: tuple[str, ...] = _KEPT) -> bool:
                 continue
             reasons[id(node)] = reason_of(node, _no_operator(node, version))
         try:
+            check_rules(node)
             _infer(node, opsets, protos, setting.source)
             if id(node) not in reasons and node.op_type not in kept and _is_constant(node):
                 folded += sum(buffer_of(v, Kind.OUTPUT).nbytes for v in node.outputs)

@@ -14,7 +14,26 @@ from rt_engine.ops import operators
 from tests.conformance.suite import cases, excluded
 
 GOLDEN = Path(__file__).parents[1] / "exporters" / "golden"
-INTEGERS = (-1, 0, 1, 2, 3, 5, 7, 64, 1000, 1 << 20, 1 << 31, 1 << 40, 1 << 62, (1 << 63) - 1, -2, -7, -(1 << 31), -(1 << 63))
+INTEGERS = (
+    -1,
+    0,
+    1,
+    2,
+    3,
+    5,
+    7,
+    64,
+    1000,
+    1 << 20,
+    1 << 31,
+    1 << 40,
+    1 << 62,
+    (1 << 63) - 1,
+    -2,
+    -7,
+    -(1 << 31),
+    -(1 << 63),
+)
 FLOATS = (float("nan"), float("inf"), float("-inf"), 0.0, -0.0, -1.0, 1e-45, 1e38, -1e38, 0.5, 3.0)
 NAMES = ("", "x", "no such name", "a" * 300)
 
@@ -190,7 +209,9 @@ def _change_tensor(tensor: TensorProto, rng: Rng) -> None:
         tensor.data_type = int(rng.integers(0, 26))
     elif kind == 3 and tensor.dims:
         array = numpy_helper.to_array(tensor)
-        tensor.CopyFrom(numpy_helper.from_array(np.resize(array, [int(rng.integers(0, 9)) for _ in array.shape]), tensor.name))
+        tensor.CopyFrom(
+            numpy_helper.from_array(np.resize(array, [int(rng.integers(0, 9)) for _ in array.shape]), tensor.name)
+        )
     else:
         _change_values(tensor, rng, kind)
 
