@@ -24,7 +24,26 @@ def check_rules(node: ir.Node) -> None:
     Raises:
         Refusal: says which.
     """
-    for rule in def _rank(node: ir.Node) -> int:
+    for rule in _RULES:
+        rule(node)
+
+
+def _auto_pad_is_a_word(node: ir.Node) -> None:
+    attribute = node.attributes.get("auto_pad")
+    if attribute is not None and attribute.value not in _AUTO_PAD:
+        raise Refusal(f"auto_pad is '{attribute.value}'", f"one of {', '.join(_AUTO_PAD[1:])}")
+
+
+def _kernel_is_that_of_the_weights(node: ir.Node) -> None:
+    attribute, index = node.attributes.get("kernel_shape"), _WEIGHTS.get(node.op_type)
+    if attribute is None or index is None or index >= len(node.inputs):
+        return
+    weights = node.inputs[index]
+    if weights is not None and weights.shape is not None and list(attribute.value) != list(weights.shape)[2:]:
+        raise Refusal(f"kernel_shape is {list(attribute.value)}, the weights are {weights.shape}", "export it again")
+
+
+def _rank(node: ir.Node) -> int:
     value = node.inputs[0] if node.inputs else None
     return _MOST_AXES if value is None or value.shape is None else len(value.shape)
 
@@ -43,7 +62,9 @@ def _axis_is_there(node: ir.Node) -> None:
 
 def _batches_are_there(node: ir.Node) -> None:
     attribute = node.attributes.get("batch_dims")
-    if attribute is not None and not (attribute.type == ir.AttributeType.INT and 0 <= attribute.as_int() <= _rank(node)):
+    if attribute is not None and not (
+        attribute.type == ir.AttributeType.INT and 0 <= attribute.as_int() <= _rank(node)
+    ):
         raise Refusal(f"batch_dims is {attribute.value}, its input has {_rank(node)} axes", "correct it")
 
 
