@@ -35,6 +35,8 @@ CUT = 128
 _TALL, _WIDE, _NARROW = {16: (8, 6, 4), 8: (6, 6, 2), 4: (4, 4, 2)}[LANES]
 _WIDTHS = {16: (8, 6, 4, 3, 2, 1), 8: (2, 1), 4: (2, 1)}[LANES]
 _SHAPES = [(rows, h) for h in _WIDTHS for rows in dict.fromkeys((_TALL if h <= _NARROW else _WIDE, 4, 2, 1))]
+_CHANNELS = _SHAPES + [(12, h) for h in (1, 2) if LANES == 16]
+"""Depthwise tiles need fewer addresses in registers, so they can be taller."""
 _DOTS = [(rows, h) for rows in (8, 4, 1) for h in (2, 1)]
 _SMALL = [(rows, h) for rows in (2, 1) for h in (2, 1)]
 
@@ -68,11 +70,16 @@ def _tallest(tall: int, wide: int, narrow: int) -> Any:
     return tallest
 
 
-def _make(vector: Vector, suffix: str, shapes: list[tuple[int, int]], cast: Any) -> None:
+def _make(vector: Vector, suffix: str, shapes: list[tuple[int, int]], channel_shapes: list[tuple[int, int]],
+          cast: Any) -> None:  # fmt: skip
     element = vector.bits // 8
     lanes = HALF // element
-    tile, channel_tile = make_window_tiles(vector, shapes, "product"), make_window_tiles(vector, shapes, "channels")
+    tile, channel_tile = (
+        make_window_tiles(vector, shapes, "product"),
+        make_window_tiles(vector, channel_shapes, "channels"),
+    )
     dot_tile = make_window_tiles(vector, _DOTS, "dot")
+    tallest_channels = max(rows for rows, _ in channel_shapes)
     limited = len(shapes) == len(_SMALL)
     widest = _chooser(2 if limited else _WIDTHS[0])
     tallest = _tallest(2, 2, 2) if limited else _tallest(_TALL, _WIDE, _NARROW)
@@ -169,6 +176,8 @@ def _make(vector: Vector, suffix: str, shapes: list[tuple[int, int]], cast: Any)
                 row = 0
                 while row < pixels:
                     rows = tallest(pixels - row, halves)
+                    if tallest_channels == 12 and halves <= 2 and pixels - row >= 12:
+                        rows = 12
                     z = addend
                     if addend != 0:
                         z = addend + row * stride + at
@@ -214,5 +223,5 @@ def _to_f64(x):
     return x
 
 
-_make(f32x, "f32", _SHAPES, _to_f32)
-_make(f64x, "f64", _SMALL, _to_f64)
+_make(f32x, "f32", _SHAPES, _CHANNELS, _to_f32)
+_make(f64x, "f64", _SMALL, _SMALL, _to_f64)

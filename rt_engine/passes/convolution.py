@@ -7,6 +7,8 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from rt_engine.ops.base import RT_DOMAIN
+from rt_engine.ops.convolve import FEW
+from rt_engine.passes.layout import to_last
 from rt_engine.passes.linear import limits_of
 from rt_engine.passes.setting import Setting, add_constant, constant, only_user, replace
 
@@ -17,14 +19,15 @@ def fuse_convolutions(setting: Setting) -> bool:
     1. Pad with zeros of the spatial axes, before it -> its own padding.
     2. ScaleShift (BatchNormalization), Mul, Add or Sub of a constant with one number per channel, after it -> weights, bias.
     3. Add of another tensor of the same shape, after it -> the addend.
-    4. Relu, or Clip with constant limits, after it -> the limits.
+    4. Transpose to channels last of what has few channels, before it -> the attribute `channels_first`.
+    5. Relu, or Clip with constant limits, after it -> the limits.
 
     Requires: channels last. Ensures: nothing that later passes need.
     """
     graph, changed = setting.graph, False
     for node in list(graph):
         while _is_conv(node) and node.graph is graph:
-            bigger = _with_pad(graph, node)
+            bigger = _with_pad(graph, node) or _with_transpose(graph, node)
             user = only_user(node.outputs[0], graph)
             if bigger is None and user is not None and not _is_clipped(node):
                 bigger = _with_factor(graph, node, user) or _with_addend(graph, node, user)
@@ -126,3 +129,17 @@ def _with_pad(graph: ir.Graph, node: ir.Node) -> ir.Node | None:
         spatial = spatial + np.array(given.as_ints())
     total = [int(p) for p in spatial]
     return _again(graph, [node], node, [pad.inputs[0], *node.inputs[1:]], pads=total, auto_pad="NOTSET")
+
+
+def _with_transpose(graph: ir.Graph, node: ir.Node) -> ir.Node | None:
+    """The first layer of a network reads few channels; it copies them anyway."""
+    turn = node.inputs[0].producer() if node.inputs[0] is not None else None
+    if turn is None or turn.op_type != "Transpose" or turn.domain or "channels_first" in node.attributes:
+        return None
+    x = turn.inputs[0]
+    if x is None or x.shape is None or only_user(turn.outputs[0], graph) is not node:
+        return None
+    rank = len(x.shape)
+    if list(turn.attributes.get_ints("perm", ())) != to_last(rank) or int(x.shape[1]) > FEW:  # type: ignore[arg-type]
+        return None
+    return _again(graph, [node], node, [x, *node.inputs[1:]], channels_first=1)
