@@ -1,13 +1,14 @@
 """From ONNX to a Program, in five steps."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
 from numpy.typing import ArrayLike
 
 from rt_engine.errors import InvalidModelError
-from rt_engine.frontend import read
+from rt_engine.frontend import NAMING, read
 from rt_engine.lower import lower
 from rt_engine.passes import run_passes
 from rt_engine.program import Program, assemble
@@ -26,7 +27,7 @@ def compile_model(
     try:
         run_passes(model, dict(shapes or {}), name)
         lowered = lower(model.graph, dict(model.opset_imports), name, outputs, state)
-        return assemble(lowered, name, initial)
+        return replace(assemble(lowered, name, initial), naming=model.meta[NAMING])
     except _NONSENSE as error:
         what = f"{type(error).__name__}: {error}"
         raise InvalidModelError(f"{name} contradicts itself where ONNX's checker does not look: {what}") from error

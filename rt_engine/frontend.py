@@ -6,8 +6,11 @@ import onnx
 import onnx_ir as ir
 from google.protobuf.message import DecodeError
 
+from rt_engine.class_names import with_numbers
 from rt_engine.errors import InvalidModelError, ModelFileError, Reason, UnsupportedModelError
 
+NAMING = "rt_engine.naming"
+"""Under this key a model that was read keeps its `class_names.Naming`."""
 OLDEST_OPSET = 1
 MOST_BYTES = (1 << 31) - 1
 """Protobuf's own limit for one message; larger models keep their weights in external data."""
@@ -25,6 +28,7 @@ def read(source: str | Path | bytes | onnx.ModelProto) -> ir.Model:
     """
     name, folder, proto = _parse(source)
     _check_opset(proto, name)
+    proto, naming = with_numbers(proto)
     _check_types(proto, name)
     _check_external_data(proto, name, folder)
     try:
@@ -35,9 +39,11 @@ def read(source: str | Path | bytes | onnx.ModelProto) -> ir.Model:
         raise InvalidModelError(f"{name} breaks ONNX's rules: {_first_lines(error)}") from error
     _check_names_and_data(proto, name)
     try:
-        return ir.from_proto(proto)
+        model = ir.from_proto(proto)
     except (ValueError, KeyError, TypeError, RuntimeError) as error:
         raise InvalidModelError(f"{name} cannot be turned into a graph: {_first_lines(error)}") from error
+    model.meta[NAMING] = naming
+    return model
 
 
 def _parse(source: str | Path | bytes | onnx.ModelProto) -> tuple[str, Path | None, onnx.ModelProto]:
@@ -97,8 +103,6 @@ def _check_types(proto: onnx.ModelProto, name: str) -> None:
         node = made_by.get(value.name)
         operator = node.op_type if node is not None else "input"
         help = "export the scores as a plain tensor"
-        if operator == "ZipMap":
-            help += ": skl2onnx.to_onnx(..., options={'zipmap': False})"
         reasons.append(Reason(value.name, operator, f"it is a {str(kind).removesuffix('_type')}, not a tensor", help))
     if reasons:
         raise UnsupportedModelError(name, reasons)

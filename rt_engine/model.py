@@ -26,6 +26,8 @@ class Report:
     weight_bytes: int
     arena_bytes: int
     arena_lower_bound: int
+    notes: tuple[str, ...] = ()
+    """What the outputs mean, where it is not what the file says."""
 
     def __str__(self) -> str:
         head = ("node", "operator", "output", "MACs", "weight bytes", "arena bytes", "kernels")
@@ -46,7 +48,7 @@ class Report:
         lines = [
             "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)
         ]
-        return "\n".join(lines)
+        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
 
 class Model:
@@ -70,6 +72,19 @@ class Model:
     def state(self) -> tuple[TensorSpec, ...]:
         """Name, shape and type of each input that a context carries from run to run."""
         return tuple(p.spec for p in self.program.state)
+
+    @property
+    def classes(self) -> Mapping[str, tuple[Any, ...]]:
+        """Output name -> its classes: for a label that is an index, the names; for scores, what the columns stand for.
+
+        Only outputs whose form in the file was strings, or a list of dictionaries (ZipMap), are here.
+        """
+        return dict(self.program.naming.classes)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the outputs mean, where it is not what the file says, in words."""
+        return tuple(self.program.naming.notes)
 
     def context(self) -> Context:
         """A private context: one for each task or thread."""
@@ -108,7 +123,9 @@ class Model:
     def report(self) -> Report:
         """Per node: shape, multiply-accumulates, weight bytes, arena bytes, kernels."""
         p = self.program
-        return Report(p.nodes, sum(n.macs for n in p.nodes), p.weight_nbytes, p.arena_nbytes, p.arena_lower_bound)
+        return Report(
+            p.nodes, sum(n.macs for n in p.nodes), p.weight_nbytes, p.arena_nbytes, p.arena_lower_bound, self.notes
+        )
 
     def __repr__(self) -> str:
         ends = [", ".join(map(str, specs)) for specs in (self.inputs, self.outputs)]

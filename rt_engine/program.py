@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rt_engine.class_names import Naming
 from rt_engine.errors import Reason, UnsupportedModelError
 from rt_engine.kernels.names import KERNEL_PREFIX
 from rt_engine.layout import RECORD
@@ -84,6 +85,8 @@ class Program:
     """The lower bound without any padding: what the tensors alone need at the busiest moment."""
     results: tuple[Place | None, ...] = ()
     """What each record writes first, for profiles."""
+    naming: Naming = field(default_factory=Naming)
+    """What outputs mean that are indices or scores of named classes."""
 
     @property
     def weight_nbytes(self) -> int:

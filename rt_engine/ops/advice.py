@@ -32,7 +32,6 @@ _ADVICE = {
     "TfIdfVectorizer": _BEFORE,
     "Tokenizer": _BEFORE,
     "Unique": _STATIC,
-    "ZipMap": "export without it: skl2onnx.to_onnx(..., options={'zipmap': False})",
 }
 """ONNX name (or pattern) -> what helps."""
 
