@@ -8,6 +8,7 @@ from google.protobuf.message import DecodeError
 
 from rt_engine.class_names import with_numbers
 from rt_engine.errors import InvalidModelError, ModelFileError, Reason, UnsupportedModelError
+from rt_engine.ops.advice import advice
 
 NAMING = "rt_engine.naming"
 """Under this key a model that was read keeps its `class_names.Naming`."""
@@ -30,6 +31,7 @@ def read(source: str | Path | bytes | onnx.ModelProto) -> ir.Model:
     _check_opset(proto, name)
     proto, naming = with_numbers(proto)
     _check_types(proto, name)
+    _check_operators(proto, name)
     _check_external_data(proto, name, folder)
     try:
         if folder is not None:
@@ -106,6 +108,30 @@ def _check_types(proto: onnx.ModelProto, name: str) -> None:
         reasons.append(Reason(value.name, operator, f"it is a {str(kind).removesuffix('_type')}, not a tensor", help))
     if reasons:
         raise UnsupportedModelError(name, reasons)
+
+
+def _check_operators(proto: onnx.ModelProto, name: str) -> None:
+    """Every operator that ONNX does not know, at once; its checker names the first, and not what helps."""
+    versions = {entry.domain: entry.version for entry in proto.opset_import}
+    known = {schema.domain for schema in onnx.defs.get_all_schemas()}
+    functions = {(function.domain, function.name) for function in proto.functions}
+    reasons = []
+    for node in proto.graph.node:
+        if not (isinstance(node.domain, str) and isinstance(node.op_type, str)):
+            continue  # no text: the checker's to say
+        domain = "" if node.domain == "ai.onnx" else node.domain
+        version = versions.get(domain, versions.get(node.domain, 1))
+        if domain not in known or (node.domain, node.op_type) in functions:
+            continue
+        if version < 1 or not onnx.defs.has(node.op_type, min(version, _NEWEST), domain):
+            why = f"ONNX has no operator {domain or 'ai.onnx'}:{node.op_type} of opset {version}"
+            help = advice(domain, node.op_type, version)
+            reasons.append(Reason(node.name or node.op_type, node.op_type, why, help))
+    if reasons:
+        raise UnsupportedModelError(name, reasons)
+
+
+_NEWEST = (1 << 31) - 1
 
 
 def _check_external_data(proto: onnx.ModelProto, name: str, folder: Path | None) -> None:

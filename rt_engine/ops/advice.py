@@ -43,7 +43,7 @@ def advice(domain: str, name: str, version: int) -> str:
             return help
     served = operators()
     if (domain, name) in served:
-        oldest = min(operator.since for operator in served[domain, name])
+        oldest = max(min(operator.since for operator in served[domain, name]), _since(domain, name))
         return (
             f"it runs from opset {oldest} on: export again, or onnx.version_converter.convert_version(model, {oldest})"
         )
@@ -51,11 +51,19 @@ def advice(domain: str, name: str, version: int) -> str:
         return f"{name} runs in domain '{elsewhere or 'ai.onnx'}'; export without what one runtime's optimiser adds"
     if not _is_onnx(domain):
         return "export with ONNX's own operators, without what one runtime's optimiser adds"
-    near = get_close_matches(name, {n for d, n in served if d == domain}, n=1, cutoff=0.8)
+    near = get_close_matches(name, {n for d, n in served if d == domain}, n=1, cutoff=0.7)
     near_words = f"the nearest operator here is {near[0]}; " if near else ""
     return (
         near_words
         + "leave this step out of the exported model, or compute it in a step; docs/operators.md lists what runs"
+    )
+
+
+def _since(domain: str, name: str) -> int:
+    """The opset that an operator came with."""
+    return min(
+        (s.since_version for s in onnx.defs.get_all_schemas_with_history() if (s.domain, s.name) == (domain, name)),
+        default=1,
     )
 
 

@@ -168,6 +168,13 @@ def test_open_shapes_and_unknown_operators_are_one_error():
     assert [r.operator for r in caught.value.reasons] == ["input", "Magic"]
 
 
+def test_a_name_that_onnx_does_not_know_gets_the_nearest_one():
+    """Every such node at once."""
+    nodes = [helper.make_node("Softmaxx", ["x"], ["a"]), helper.make_node("Tahn", ["a"], ["y"])]
+    with pytest.raises(UnsupportedModelError, match=r"nearest operator here is Softmax;(.|\n)*here is Tanh;"):
+        rt_engine.load(model(nodes))
+
+
 def test_an_unknown_domain_is_named():
     """A custom operator is refused with its domain."""
     nodes = [helper.make_node("Magic", ["x"], ["y"], domain="com.acme", name="n")]
@@ -183,8 +190,8 @@ def test_an_opset_outside_of_the_range_is_refused(opset):
 
 
 def test_an_operator_of_an_older_opset_is_refused():
-    """LayerNormalization came with opset 17."""
-    with pytest.raises(UnsupportedModelError, match="LayerNormalization of opset 6"):
+    """LayerNormalization came with opset 17, and the message says so."""
+    with pytest.raises(UnsupportedModelError, match=r"LayerNormalization of opset 6; it runs from opset 17 on"):
         rt_engine.load(model([helper.make_node("LayerNormalization", ["x", "x"], ["y"])], opset=6))
 
 
