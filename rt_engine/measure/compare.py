@@ -85,14 +85,14 @@ class Comparison:
         if ours is None or peer is None:
             return None
         if cold:
-            return self.timings[peer].cold / ours.cold
+            return min(t.cold for n, t in self.timings.items() if n != OURS.name and n not in self.wrong) / ours.cold
         return float(np.median(np.divide(self.timings[peer].rounds, ours.rounds)))
 
     @property
     def of_peak(self) -> float | None:
-        """The least time on this machine divided by ours."""
+        """The least time on this machine divided by ours; None where nothing is multiplied (trees read part of their tables)."""
         ours = self.timings.get(OURS.name)
-        return None if ours is None or self.work is None else self.work.least_ns / ours.p50
+        return None if ours is None or self.work is None or not self.work.macs else self.work.least_ns / ours.p50
 
 
 def difference(results: Arrays, expected: Arrays) -> float:
