@@ -17,6 +17,7 @@ import typer
 from station.exit_codes import ExitCode
 from station.explaining import explained, print_problems, say
 from station.model_commands import bench, inspect
+from station.quantise_command import quantize
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -314,6 +315,7 @@ def demo(
 
 app.command()(bench)
 app.command()(inspect)
+app.command()(quantize)
 
 
 @app.command()

@@ -12,7 +12,7 @@ The strides are those of `elementwise`. Where x / scale is NaN, out is `low`. No
 from numba import float32
 
 from rt_engine.kernels.abi import kernel, operand, param, size
-from rt_engine.kernels.requantise import store_first_low8, store_first_low16, nearest, to_float
+from rt_engine.kernels.requantise import nearest, store_first_low8, store_first_low16, to_float
 from rt_native.lang import inline, load_f32, load_i32
 from rt_native.vector import load_first_f32x, load_first_i32x, select, splat_f32x, splat_i32x
 

@@ -1,0 +1,199 @@
+"""Quantised models on integer kernels: against the float computation that the file describes, and ONNX Runtime."""
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto as T
+from onnx import helper, numpy_helper
+
+import rt_engine
+
+onnxruntime = pytest.importorskip("onnxruntime")
+
+
+class Graph:
+    """Builds a QDQ model, node by node."""
+
+    def __init__(self, seed=0):
+        self.nodes, self.constants, self.count = [], [], 0
+        self.rng = np.random.default_rng(seed)
+
+    def constant(self, array):
+        self.count += 1
+        self.constants.append(numpy_helper.from_array(np.asarray(array), f"c{self.count}"))
+        return f"c{self.count}"
+
+    def node(self, op_type, *inputs, **attributes):
+        self.count += 1
+        self.nodes.append(helper.make_node(op_type, inputs, [f"v{self.count}"], name=f"n{self.count}", **attributes))
+        return f"v{self.count}"
+
+    def qdq(self, x, scale, zero):
+        names = self.constant(np.float32(scale)), self.constant(zero)
+        return self.node("DequantizeLinear", self.node("QuantizeLinear", x, *names), *names)
+
+    def weights(self, shape, axis, dtype=np.int8, per_channel=True, zero=0):
+        """DequantizeLinear of constant weights; gives its name and the scales."""
+        info = np.iinfo(dtype)
+        values = self.rng.integers(max(info.min, -127), info.max + 1, shape).astype(dtype)
+        scale = self.rng.uniform(1e-3, 4e-3, shape[axis] if per_channel else ()).astype(np.float32)
+        zeros = np.full(scale.shape, zero, dtype)
+        extra = {"axis": axis} if per_channel else {}
+        name = self.node("DequantizeLinear", *map(self.constant, (values, scale, zeros)), **extra)
+        return name, scale
+
+    def bias(self, count, scale):
+        values = self.rng.integers(-3000, 3000, count).astype(np.int32)
+        scale = np.broadcast_to(scale, count).astype(np.float32)
+        return self.node("DequantizeLinear", *map(self.constant, (values, scale, np.zeros(count, np.int32))), axis=0)
+
+    def model(self, shape, y, out_shape, x="x"):
+        ends = [helper.make_tensor_value_info(n, T.FLOAT, s) for n, s in ((x, shape), (y, out_shape))]
+        graph = helper.make_graph(self.nodes, "g", ends[:1], ends[1:], self.constants)
+        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def unfused(model, x):
+    """Every Q and DQ as it stands in the file."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return session.run(None, {"x": x})[0]
+
+
+def check(model, x, step, kernels=(), exact=0.99):
+    """At most one quantisation step away, and nearly everywhere none."""
+    onnx.checker.check_model(model, full_check=True)
+    loaded = rt_engine.load(model)
+    got, expected = loaded.run({"x": x})[0], unfused(model, x)
+    away = np.abs(got - expected) / step
+    assert away.max(initial=0) < 1.001
+    assert (away < 0.001).mean() >= exact
+    for kernel in kernels:
+        assert kernel in loaded.program.kernels
+    assert not any(name.startswith(("gemm", "conv", "depthwise")) for name in loaded.program.kernels)
+    return loaded
+
+
+KINDS = [(np.int8, -7), (np.uint8, 131), (np.int8, 0)]
+
+
+@pytest.mark.parametrize(("dtype", "zero"), KINDS)
+@pytest.mark.parametrize("per_channel", [True, False])
+@pytest.mark.parametrize("form", ["gemm", "gemm-relu", "matmul", "matmul-add"])
+def test_products(dtype, zero, per_channel, form):
+    """Gemm, MatMul, with a bias and an activation, become one qgemm."""
+    g = Graph(3)
+    x = g.qdq("x", 0.02, dtype(zero))
+    flipped = form.startswith("gemm")
+    w, scale = g.weights((37, 50) if flipped else (50, 37), 0 if flipped else 1, per_channel=per_channel)
+    if flipped:
+        y = g.node("Gemm", x, w, g.bias(37, 0.02 * scale), transB=1)
+    else:
+        y = g.node("MatMul", x, w)
+        y = g.node("Add", y, g.constant(g.rng.standard_normal(37).astype(np.float32))) if form == "matmul-add" else y
+    y = g.node("Relu", y) if form == "gemm-relu" else y
+    y = g.qdq(y, 0.05, dtype(zero))
+    model = g.model((5, 50), y, (5, 37))
+    loaded = check(model, g.rng.standard_normal((5, 50)).astype(np.float32), 0.05, ("qgemm",))
+    assert loaded.program.weight_nbytes < 37 * 64 + 4 * 64 * 4 + 2000
+
+
+CONVS = [
+    (8, 12, (3, 3), {"pads": [1, 1, 1, 1]}),
+    (3, 16, (3, 3), {"pads": [0, 0, 1, 1], "strides": [2, 2]}),
+    (1, 10, (5, 4), {"pads": [2, 1, 2, 1]}),
+    (16, 17, (1, 1), {}),
+    (16, 8, (1, 1), {"strides": [2, 2]}),
+    (5, 7, (3, 2), {"dilations": [2, 2]}),
+    (12, 12, (3, 3), {"group": 12, "pads": [1, 1, 1, 1]}),
+    (40, 40, (3, 3), {"group": 40, "strides": [2, 1], "pads": [1, 1, 1, 1]}),
+    (70, 70, (2, 3), {"group": 70}),
+    (8, 12, (3, 3), {"group": 4, "pads": [1, 1, 1, 1]}),
+]
+
+
+@pytest.mark.parametrize("case", CONVS, ids=str)
+@pytest.mark.parametrize(("dtype", "zero"), KINDS[:2])
+def test_convolutions(case, dtype, zero):
+    """Dense, grouped, depthwise; strides, dilations and padding, which is the zero point."""
+    channels, outputs, kernel, attributes = case
+    g = Graph(5)
+    x = g.qdq("x", 0.02, dtype(zero))
+    group = attributes.get("group", 1)
+    w, scale = g.weights((outputs, channels // group, *kernel), 0)
+    y = g.node("Conv", x, w, g.bias(outputs, 0.02 * scale), **attributes)
+    y = g.qdq(g.node("Relu", y), 0.02, dtype(np.iinfo(dtype).min))
+    shape = (2, channels, 9, 11)
+    model = g.model(shape, y, None)
+    model = onnx.shape_inference.infer_shapes(model)
+    check(model, g.rng.standard_normal(shape).astype(np.float32), 0.02, exact=0.995)
+
+
+def test_residual_network():
+    """Convolution, MaxPool, a sum, an average, a product: integers from the first to the last."""
+    g = Graph(7)
+    x = g.qdq("x", 0.02, np.int8(3))
+    w, s = g.weights((16, 3, 3, 3), 0)
+    a = g.qdq(g.node("Relu", g.node("Conv", x, w, g.bias(16, 0.02 * s), pads=[1, 1, 1, 1])), 0.01, np.int8(-128))
+    a = g.qdq(g.node("MaxPool", a, kernel_shape=[2, 2], strides=[2, 2]), 0.01, np.int8(-128))
+    w, s = g.weights((16, 16, 3, 3), 0)
+    b = g.qdq(g.node("Conv", a, w, g.bias(16, 0.01 * s), pads=[1, 1, 1, 1]), 0.03, np.int8(5))
+    c = g.qdq(g.node("Relu", g.node("Add", a, b)), 0.02, np.int8(-128))
+    d = g.node("Flatten", g.node("GlobalAveragePool", c))
+    d = g.qdq(d, 0.01, np.int8(-128))
+    w, s = g.weights((10, 16), 0)
+    y = g.qdq(g.node("Gemm", d, w, g.bias(10, 0.01 * s), transB=1), 0.01, np.int8(0))
+    model = g.model((1, 3, 12, 12), y, (1, 10))
+    check(model, g.rng.standard_normal((1, 3, 12, 12)).astype(np.float32), 0.01, ("qconv", "qadd", "qgemm"), 0.8)
+
+
+def test_a_sum_has_the_bits_of_its_parts():
+    """DQ, Add, Q one after the other give the very same numbers."""
+    g = Graph(9)
+    a = g.qdq("x", 0.013, np.uint8(100))
+    b = g.qdq(g.node("Mul", "x", g.constant(np.float32(1.7))), 0.021, np.int8(11))
+    y = g.qdq(g.node("Add", a, b), 0.0317, np.int8(-9))
+    model = g.model((1, 7777), y, (1, 7777))
+    x = g.rng.standard_normal((1, 7777)).astype(np.float32)
+    assert (rt_engine.load(model).run({"x": x})[0] == unfused(model, x)).all()
+
+
+def test_weights_with_a_wide_zero_point_stay_exact():
+    """uint8 weights whose difference to the zero point fits a byte are fused; others are computed as the file says."""
+    for zero in (128, 3):
+        g = Graph(11)
+        x = g.qdq("x", 0.02, np.uint8(120))
+        w, _ = g.weights((20, 9), 1, np.uint8, per_channel=False, zero=zero)
+        y = g.qdq(g.node("MatMul", x, w), 0.05, np.uint8(90))
+        model = g.model((4, 20), y, (4, 9))
+        values = g.rng.standard_normal((4, 20)).astype(np.float32)
+        loaded = rt_engine.load(model)
+        assert ("qgemm" in loaded.program.kernels) == (zero == 128)
+        assert np.abs(loaded.run({"x": values})[0] - unfused(model, values)).max() < 0.0501
+
+
+@pytest.mark.parametrize("constant_weights", [True, False])
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8])
+def test_qlinear_operators(constant_weights, dtype):
+    """QLinearConv and QLinearMatMul give ONNX Runtime's integers, with weights known at load or fed."""
+    rng, info = np.random.default_rng(2), np.iinfo(dtype)
+    x = rng.integers(info.min, info.max + 1, (1, 6, 7, 8)).astype(dtype)
+    w = rng.integers(-127, 128, (5, 6, 3, 3)).astype(np.int8)
+    names = ["x", "sx", "zx", "w", "sw", "zw", "sy", "zy", "b"]
+    values = [
+        x, np.float32(0.02), dtype(9), w, rng.uniform(1e-3, 3e-3, 5).astype(np.float32), np.zeros(5, np.int8),
+        np.float32(0.4), dtype(30), rng.integers(-999, 999, 5).astype(np.int32),
+    ]  # fmt: skip
+    fed = {"x": x} if constant_weights else {"x": x, "w": w}
+    node = helper.make_node("QLinearConv", names, ["y"], pads=[1, 0, 1, 2], strides=[1, 2])
+    inputs = [
+        helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(v.dtype), v.shape) for n, v in fed.items()
+    ]
+    output = helper.make_tensor_value_info("y", helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), (1, 5, 7, 4))
+    constants = [numpy_helper.from_array(np.asarray(v), n) for n, v in zip(names, values, strict=True) if n not in fed]
+    graph = helper.make_graph([node], "g", inputs, [output], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    (ours,) = rt_engine.load(model).run(fed)
+    theirs = onnxruntime.InferenceSession(model.SerializeToString()).run(None, fed)[0]
+    assert ours.dtype == theirs.dtype and (ours == theirs).all()
