@@ -112,7 +112,7 @@ def _axis_taps(taps, at, x, length, mode, padding, corners):
     low, high = -0.5, length - 0.5
     if corners:
         low, high = 0.0, length - 1.0
-    if x < low or x > high:
+    if mode != CUBIC and (x < low or x > high):  # cubic taps find their elements one by one, as in PyTorch
         if padding == BORDER:
             x = 0.0 if x < 0.0 else length - 1.0
         elif padding == REFLECTION:
