@@ -26,7 +26,7 @@ CASES = [
 def test_there_are_golden_files() -> None:
     """Both frameworks are there, so that an empty folder does not pass."""
     names = {path.name.partition("_")[0] for path in GOLDEN.glob("*.npz")}
-    assert names == {"torch", "sklearn"}
+    assert names == {"torch", "sklearn", "lightgbm", "xgboost"}
     assert {path.stem for path in GOLDEN.glob("*.npz")} == {path.stem for path in GOLDEN.glob("*.onnx")}
 
 
