@@ -1,6 +1,5 @@
 """The inner loop of `benchmarks.instructions`: step a stopped process, one machine instruction at a time."""
 
-from numba.core import types
 from numba.extending import intrinsic
 
 from rt_native.lang import _libc, export, load_i32, stack
