@@ -144,7 +144,10 @@ def _check_external_data(proto: onnx.ModelProto, name: str, folder: Path | None)
             raise ModelFileError(
                 f"tensor '{tensor.name}' of {name} is in external data '{location}'; load it from its file"
             )
-        target, home = (folder / location).resolve(), folder.resolve()
+        try:
+            target, home = (folder / location).resolve(), folder.resolve()
+        except (OSError, RuntimeError, ValueError) as error:  # links in a circle, or no path at all
+            raise ModelFileError(f"external data '{location}' of {name} cannot be found: {error}") from error
         if not location or Path(location).is_absolute() or not target.is_relative_to(home):
             raise ModelFileError(
                 f"tensor '{tensor.name}' of {name} points at external data '{location}', outside of the model's folder; "

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 from unittest import mock
 
@@ -21,8 +22,8 @@ def guarded() -> Iterator[Spans]:
     found: Spans = []
     lines = GUARD // align(1)
 
-    def spread(calls: Any, always: Any) -> plan.Layout:
-        layout = plan.plan(calls, always)
+    def spread(*calls_and_ends: Any) -> plan.Layout:
+        layout = plan.plan(*calls_and_ends)
         order = sorted(set(layout.offsets.values()))
         size = {at: max(align(max(s.nbytes, 1)) for s, o in layout.offsets.items() if o == at) for at in order}
         moved, end = {}, align(1)  # no memory is shared over time here: tensors lie one behind the other
@@ -30,7 +31,7 @@ def guarded() -> Iterator[Spans]:
             moved[at] = end
             end += size[at] + lines * align(1)
         found[:] = [(moved[at], moved[at] + size[at]) for at in order]
-        return plan.Layout({s: moved[o] for s, o in layout.offsets.items()}, end, layout.lower_bound)
+        return replace(layout, offsets={s: moved[o] for s, o in layout.offsets.items()}, nbytes=end)
 
     with mock.patch.object(program, "plan", spread):
         yield found

@@ -37,7 +37,8 @@ def load_and_run(data: bytes) -> str:
         try:
             model = rt_engine.load(data)
         except EngineError as error:
-            return type(error).__name__
+            net = ", by the last net" if "contradicts itself" in str(error) else ""
+            return f"{type(error).__name__}{net}"
         layout = list(spans)
     program = model.program
     if program.arena_nbytes > MOST_RUN_BYTES or sum(n.macs for n in program.nodes) > MOST_RUN_MACS:

@@ -12,11 +12,8 @@ import pytest
 from onnx import ModelProto, helper, numpy_helper
 
 import rt_engine
-from rt_engine import plan, program
-from rt_native.memory import align
+from tests.fuzz.guards import BYTE, fill, guarded
 
-GUARD = 64
-GUARD_BYTE = 0xA5
 FLOATS = (np.float32, np.float64)
 UNARY = ("Tanh", "Sigmoid", "Relu", "Abs", "Neg", "Identity")
 UNARY_FLOAT32 = ("Erf", "Softplus", "Softsign", "HardSigmoid", "LeakyRelu", "Elu")
@@ -175,24 +172,10 @@ def random_graph(seed: int) -> Graph:
 
 
 @pytest.fixture
-def spans(monkeypatch):
+def spans():
     """Leaves guard bytes behind every tensor of an arena; gives the (start, stop) of the last plan's tensors."""
-    found: list[tuple[int, int]] = []
-    guard_lines = GUARD // align(1)
-
-    def guarded(calls, always):
-        layout = plan.plan(calls, always)
-        order = sorted(set(layout.offsets.values()))
-        size = {at: max(align(max(s.nbytes, 1)) for s, o in layout.offsets.items() if o == at) for at in order}
-        moved, end = {}, align(1)  # no memory is shared over time here: tensors lie one behind the other
-        for at in order:
-            moved[at] = end
-            end += size[at] + guard_lines * align(1)
-        found[:] = [(moved[at], moved[at] + size[at]) for at in order]
-        return plan.Layout({s: moved[o] for s, o in layout.offsets.items()}, end, layout.lower_bound)
-
-    monkeypatch.setattr(program, "plan", guarded)
-    return found
+    with guarded() as found:
+        yield found
 
 
 def compare(model: ModelProto, outputs: list[str], g: Graph, spans: list[tuple[int, int]] | None) -> None:
@@ -204,10 +187,7 @@ def compare(model: ModelProto, outputs: list[str], g: Graph, spans: list[tuple[i
     context = loaded.context()
     assert [o.name for o in loaded.outputs] == outputs
     arena = context._arena.view(np.uint8, 0, loaded.program.arena_nbytes)
-    guards = np.ones(arena.size, bool)
-    for start, stop in [(0, 64), *(spans or [(64, arena.size)])]:
-        guards[start:stop] = False
-    arena[guards] = GUARD_BYTE
+    guards = fill(arena, spans or [(64, arena.size)])
     for _ in range(2):
         feeds = {name: g.array(shape) for name, shape in g.inputs.items()}
         for name, value in feeds.items():
@@ -218,7 +198,7 @@ def compare(model: ModelProto, outputs: list[str], g: Graph, spans: list[tuple[i
         for name, expected in zip(outputs, session.run(outputs, feeds), strict=True):
             scale = 1 + np.abs(expected).max(initial=0)
             np.testing.assert_allclose(context.outputs[name], expected, rtol=0, atol=1e-4 * scale)
-        assert np.all(arena[guards] == GUARD_BYTE)
+        assert np.all(arena[guards] == BYTE)
 
 
 @pytest.mark.parametrize("first", range(0, 300, 50))
