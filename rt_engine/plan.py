@@ -7,7 +7,8 @@ b               # #
 c                 # #        c may take the bytes of a: their lives do not touch
 """
 
-from collections.abc import Callable, Sequence
+from bisect import insort
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -148,20 +149,74 @@ def lifetimes(
 
 
 def allocate(lives: Sequence[Life]) -> tuple[dict[Storage, int], int]:
-    """Offsets by first fit, largest first; (offsets, bytes used). Sizes are rounded up to whole cache lines."""
-    placed: list[tuple[int, int, Life]] = []
+    """(offsets, bytes used) of the best of several layouts. Sizes are rounded up to whole cache lines.
+
+    Each layout places the storages one after the other, each in the lowest gap that has room for it. They differ in the order: by
+    size, by time, by what is alive at the busiest moments, and then by changes to the best order so far: what lies highest goes
+    first. The search ends where the lower bound is reached.
+    """
+    bound = busiest(lives, _rounded) + align(ARENA_HEADER.itemsize)
+    best: tuple[dict[Storage, int], int] | None = None
+    for order in _orders(lives):
+        best = _better(best, _place_in(order))
+        if best[1] <= bound:
+            return best
+    assert best is not None
+    order, changes = list(lives), 0
+    order.sort(key=lambda x: (-x.storage.nbytes, x.first))
+    while changes < MOST_CHANGES and len(lives) * changes < MOST_PLACED:
+        offsets, end = _place_in(order)
+        best = _better(best, (offsets, end))
+        if best[1] <= bound:
+            break
+        highest = max(order, key=lambda x: offsets[x.storage] + _rounded(x.storage.nbytes))
+        at = order.index(highest)
+        order.insert(at * (changes % 3) // 3, order.pop(at))
+        changes += 1
+    return best
+
+
+MOST_CHANGES, MOST_PLACED = 300, 30_000
+"""How long the search goes on: changes to the order, and storages placed in all."""
+
+
+def _better(
+    best: tuple[dict[Storage, int], int] | None, found: tuple[dict[Storage, int], int]
+) -> tuple[dict[Storage, int], int]:
+    return found if best is None or found[1] < best[1] else best
+
+
+def _rounded(nbytes: int) -> int:
+    return align(max(nbytes, 1))
+
+
+def _orders(lives: Sequence[Life]) -> Iterator[list[Life]]:
+    """Orders that are known to do well."""
+    yield sorted(lives, key=lambda x: (-x.storage.nbytes, x.first))
+    yield sorted(lives, key=lambda x: (x.first - x.last, -x.storage.nbytes, x.first))
+    yield sorted(lives, key=lambda x: (x.first, -x.storage.nbytes))
+    yield sorted(lives, key=lambda x: (-x.last, -x.storage.nbytes))
+    alive = alive_bytes(lives)
+    for moment in sorted(alive, key=lambda m: -alive[m])[:4]:  # from a busy moment outwards
+        distance = {x.storage: max(x.first - moment, moment - x.last, 0) for x in lives}
+        yield sorted(lives, key=lambda x, far=distance: (far[x.storage], -x.storage.nbytes))  # type: ignore[misc]
+        yield sorted(lives, key=lambda x, far=distance: (far[x.storage], x.last - x.first, -x.storage.nbytes))  # type: ignore[misc]
+
+
+def _place_in(order: Sequence[Life]) -> tuple[dict[Storage, int], int]:
+    """Offsets, each the lowest gap among those placed before, and the bytes used."""
+    placed: list[tuple[int, int, int, int]] = []  # (start, end, first, last), by start
     offsets: dict[Storage, int] = {}
-    end = align(ARENA_HEADER.itemsize)
-    for life in sorted(lives, key=lambda item: (-item.storage.nbytes, item.first)):
-        size = align(max(life.storage.nbytes, 1))
-        at = align(ARENA_HEADER.itemsize)
-        for start, stop, other in sorted(placed, key=lambda p: p[0]):
-            if other.last < life.first or life.last < other.first:
+    lowest = end = align(ARENA_HEADER.itemsize)
+    for life in order:
+        size, first, last, at = _rounded(life.storage.nbytes), life.first, life.last, lowest
+        for start, stop, begins, ends in placed:
+            if ends < first or last < begins:
                 continue  # never alive at the same time
             if at + size <= start:
                 break
             at = max(at, stop)
-        placed.append((at, at + size, life))
+        insort(placed, (at, at + size, first, last))
         offsets[life.storage] = at
         end = max(end, at + size)
     return offsets, end
@@ -181,7 +236,7 @@ def plan(
     share_state(calls, merged, state, loops)
     lives = lifetimes(calls, merged, always, loops)
     offsets, nbytes = allocate(lives)
-    bound, bare = busiest(lives, align), busiest(lives, int)
+    bound, bare = busiest(lives, _rounded), busiest(lives, int)
     for storage in merged:
         offsets[storage] = offsets[_root(merged, storage)]
     return Layout(offsets, nbytes, bound + align(ARENA_HEADER.itemsize), bare)
@@ -189,9 +244,15 @@ def plan(
 
 def busiest(lives: Sequence[Life], size: Callable[[int], int]) -> int:
     """The most bytes that are alive at one moment; `size` rounds those of a storage."""
+    return max(alive_bytes(lives, size).values(), default=0)
+
+
+def alive_bytes(lives: Sequence[Life], size: Callable[[int], int] = _rounded) -> dict[int, int]:
+    """Moment -> bytes alive from it on, for the moments at which that changes."""
     change: dict[int, int] = {}
     for life in lives:
         nbytes = size(life.storage.nbytes)
         change[life.first] = change.get(life.first, 0) + nbytes
         change[life.last + 1] = change.get(life.last + 1, 0) - nbytes
-    return max(accumulate(change[moment] for moment in sorted(change)), default=0)
+    moments = sorted(change)
+    return dict(zip(moments, accumulate(change[m] for m in moments), strict=True))
