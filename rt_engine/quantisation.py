@@ -54,3 +54,27 @@ def multiplier(x_scale: Any, w_scale: Any, y_scale: Any) -> NDArray[np.float32]:
     """s_x * s_w / s_y in float32, in this order: as ONNX's reference and ONNX Runtime do."""
     x, w, y = (np.asarray(s, np.float32) for s in (x_scale, w_scale, y_scale))
     return np.asarray(x * w / y, np.float32).reshape(-1)
+
+
+def blocks(channels: int) -> list[int]:
+    """Groups of 16 channels in each block of a depthwise convolution: 4, then 2 and 1 for what is left."""
+    left, found = -(-channels // LANES), []
+    while left > 0:
+        found.append(4 if left >= 4 else 2 if left >= 2 else 1)
+        left -= found[-1]
+    return found
+
+
+def by_blocks(rows: NDArray[Any]) -> NDArray[Any]:
+    """[..., channels, t] -> flat, as `kernels.qdepthwise` reads it: [block][...][j][16 channels each: 4 of them][t]."""
+    channels, last = rows.shape[-2:]
+    lead = rows.shape[:-2]
+    found, first = [], 0
+    for groups in blocks(channels):
+        part = rows[..., first : first + LANES * groups, :]
+        whole = np.zeros((*lead, LANES * groups, last), rows.dtype)
+        whole[..., : part.shape[-2], :] = part
+        turned = np.moveaxis(whole.reshape(*lead, groups, 4, 4, last), -4, -3)  # [..., j, group, 4 channels, t]
+        found.append(np.ascontiguousarray(turned).ravel())
+        first += LANES * groups
+    return np.concatenate(found)

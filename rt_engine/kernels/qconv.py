@@ -3,33 +3,24 @@
     qconv       operand  x (uint8), packed w, bias (int32), out, scale (float32), table (int32)
                 size     0 output pixels  1 k in bytes  2 columns  3 output channels  4 mode  5 zero point of out
                          6 first byte of x  7 first column of out  8 images  9 bytes of an image of x
-    qdepthwise  operand  as above
-                size     0 output pixels  1 quads of taps  2 channels  3 -  4 mode  5 zero point of out
-                         6 -  7 -  8 images  9 bytes of an image of x
-    both        param    low, high
+                param    low, high
 
-The table has the byte offset of each output pixel's window in an image, then (qconv) that of each quad of k or
-(qdepthwise) of each tap in the window. A quad is four neighbouring bytes; where less than four belong together the weights
-of the rest are zero. Depthwise weights are [quads, channels up to 16s, 4 taps]; taps that fill up a quad have the weight 0.
+The table has the byte offset of each output pixel's window in an image, then that of each quad of k. A quad is four
+neighbouring bytes; where less than four belong together the weights of the rest are zero.
 
 `x` is read up to 64 bytes behind its end, where memory must be. Nothing outside of `out` is written. See `requantise` for
 the modes, `qtile` for the packing.
 """
 
-from typing import Any
-
-from llvmlite import ir
 from numba import float32, int32
-from numba.extending import intrinsic
 
 from rt_engine.kernels.abi import kernel, operand, param, size
 from rt_engine.kernels.modes import QUANTISED
 from rt_engine.kernels.qgemm import PANEL, tallest, tiles, widest
 from rt_engine.kernels.qtile import make_qtiles
-from rt_engine.kernels.requantise import load_u8x, store_sums, store_tile
-from rt_native.dot import dot_part
-from rt_native.lang import load_i32, stack
-from rt_native.vector import BYTES, PARTS, i32x, join, load_i32x, split
+from rt_engine.kernels.requantise import store_tile
+from rt_native.lang import stack
+from rt_native.vector import BYTES
 
 _qtile = make_qtiles(tiles(1), True)
 
@@ -72,57 +63,4 @@ def qconv(arena, record):
                     row += rows
                 inside += width
             done += panel
-    return 0
-
-
-@intrinsic
-def _dot(typingctx: Any, acc: Any, a: Any, b: Any, c: Any, d: Any, w: Any) -> Any:
-    """acc + a * w[0] + b * w[1] + c * w[2] + d * w[3]: a to d are bytes in int32 lanes, w has four in each lane."""
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        acc, a, b, c, d, w = (split(builder, value) for value in args)
-        parts = []
-        for i in range(PARTS):
-            quad = a[i]
-            for byte, tap in enumerate((b[i], c[i], d[i]), 1):
-                places = ir.Constant(tap.type, [8 * byte] * tap.type.count)
-                quad = builder.or_(quad, builder.shl(tap, places))
-            parts.append(dot_part(builder, acc[i], quad, w[i]))
-        return join(builder, i32x, parts)
-
-    return i32x(i32x, i32x, i32x, i32x, i32x, i32x), codegen
-
-
-@kernel("qdepthwise", __name__)
-def qdepthwise(arena, record):
-    """See the top of this file."""
-    pixels, quads, channels = size(record, 0), size(record, 1), size(record, 2)
-    mode, zero = size(record, 4), int32(size(record, 5))
-    item = 1 if mode == QUANTISED else 4
-    low, high = float32(param(record, 0)), float32(param(record, 1))
-    bias, scale, table = operand(arena, record, 2), operand(arena, record, 4), operand(arena, record, 5)
-    weights, taps = operand(arena, record, 1), table + 4 * pixels
-    vectors = (channels + 15) // 16
-    for image in range(size(record, 8)):
-        x = operand(arena, record, 0) + image * size(record, 9)
-        out = operand(arena, record, 3) + image * pixels * channels * item
-        for pixel in range(pixels):
-            at = x + load_i32(table + 4 * pixel)
-            for v in range(vectors):
-                total, w, tap = load_i32x(bias + BYTES * v), weights + BYTES * v, taps
-                for _ in range(quads):
-                    total = _dot(
-                        total,
-                        load_u8x(at + load_i32(tap)),
-                        load_u8x(at + load_i32(tap + 4)),
-                        load_u8x(at + load_i32(tap + 8)),
-                        load_u8x(at + load_i32(tap + 12)),
-                        load_i32x(w),
-                    )
-                    w += BYTES * vectors
-                    tap += 16
-                to, left = out + 16 * v * item, channels - 16 * v
-                store_sums(mode, total, scale + BYTES * v, to, left, zero, low, high)
-                at += 16
-            out += channels * item
     return 0

@@ -23,7 +23,7 @@ from rt_engine.lower import Buffer, Builder, Kind
 from rt_engine.ops.base import RT_DOMAIN, Node, Refusal, operator
 from rt_engine.ops.moves import reshaped, strided_copy, transposed
 from rt_engine.ops.window import Window, window_of
-from rt_engine.quantisation import bias_with_zero_point, pack_bytes, padded
+from rt_engine.quantisation import bias_with_zero_point, by_blocks, pack_bytes, padded
 
 U8 = np.dtype(np.uint8)
 SLACK = 64
@@ -205,24 +205,27 @@ def _runs(
 def _depthwise(
     build: Builder, node: Node, x: Buffer, w: NDArray[Any], y: Buffer, window: Window, starts: Any, steps: list[int]
 ) -> None:
-    """Every channel for itself."""
+    """Every channel for itself. Neighbouring pixels of a row are seen as more channels, where the stride is 1."""
     channels, (mode, zero_y, limits) = w.shape[-1], _arguments(node)
+    node.require(mode == Mode.QUANTISED, "a depthwise convolution without QuantizeLinear behind it")
     flat = w.reshape(-1, channels)
-    count = -(-len(flat) // 4)
-    wide = -(-channels // 16) * 16
-    quads = np.zeros((4 * count, wide), np.int8)
-    quads[: len(flat), :channels] = flat
-    packed = np.ascontiguousarray(quads.reshape(count, 4, wide).transpose(0, 2, 1))
-    dilated = [d * s for d, s in zip(window.dilations, steps, strict=True)]
-    taps = np.zeros(4 * count, np.int64)
-    taps[: len(flat)] = _offsets(window.kernel, dilated)
-    table = build.constant(np.concatenate([starts, taps]).astype(np.int32))
-    row = padded(bias_with_zero_point(node.constant(2, "bias"), flat, node.attr("zero_x", 0)))
-    scale = build.constant(padded(padded_scale(node, channels)))
-    operands = (x, build.constant(packed), build.constant(row), y, scale, table)
+    count, pixels = -(-len(flat) // 4), window.outputs
+    taps, quads = np.zeros(4 * count, np.int64), np.zeros((4 * count, channels), np.int8)
+    taps[: len(flat)] = _offsets(window.kernel, [d * s for d, s in zip(window.dilations, steps, strict=True)])
+    quads[: len(flat)] = flat
+    row = bias_with_zero_point(node.constant(2, "bias"), flat, node.attr("zero_x", 0))
+    scale = padded_scale(node, channels)
+    times = 1
+    while window.strides[-1] == 1 and window.out[-1] % (2 * times) == 0 and 2 * times * channels <= 64:
+        times *= 2
+    wide = np.tile(quads, (1, times)).reshape(count, 4, -1).transpose(0, 2, 1)
+    constants = (wide, np.tile(row, times)[:, None], np.tile(scale, times)[:, None])
+    weights, biases, scales = (build.constant(by_blocks(v)) for v in constants)
+    table = build.constant(np.concatenate([starts[::times], taps]).astype(np.int32))
     images = y.shape[0]
-    sizes = (window.outputs, count, channels, 0, mode, zero_y, 0, 0, images, x.size // images)
-    build.call("qdepthwise", operands, sizes, limits, writes=(3,), macs=images * window.outputs * w.size)
+    sizes = (pixels // times, count, times * channels, zero_y, images, x.size // images)
+    macs = images * pixels * w.size
+    build.call("qdepthwise", (x, weights, biases, y, scales, table), sizes, limits, writes=(3,), macs=macs)
 
 
 def _qadd_types(node: ir.Node, inputs: list[Any]) -> list[tuple[Any, tuple[int, ...]]]:

@@ -319,7 +319,10 @@ def _conv(graph: ir.Graph, node: ir.Node) -> None:
     bias = _bias(node.inputs[2] if len(node.inputs) > 2 else None, scale, w.shape[0])
     if bias is None or w.ndim < 3:
         return
-    _make_conv(graph, node, _tail(graph, node), x, w, bias, scale, dict(node.attributes))
+    tail = _tail(graph, node)
+    if tail.made is None and 1 < node.attributes.get_int("group", 1) == w.shape[0]:
+        return  # the depthwise kernel quantises
+    _make_conv(graph, node, tail, x, w, bias, scale, dict(node.attributes))
 
 
 def _make_conv(graph: ir.Graph, node: ir.Node, tail: _Tail, x: Quantity, w: NDArray[np.int8], bias: NDArray[np.int32],
