@@ -26,7 +26,7 @@ format: $(VENV)/lint.done  ## Format in place
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/bench.done  ## The whole zoo against ONNX Runtime and OpenVINO (a few minutes)
+bench: $(VENV)/bench.done $(VENV)/torch.done  ## The whole zoo against ONNX Runtime and OpenVINO (a few minutes)
 	$(BIN)/python -m benchmarks
 
 conformance: $(VENV)/test.done  ## ONNX's backend suite: what we pass, what ONNX Runtime passes
@@ -51,6 +51,12 @@ $(VENV)/run.done: requirements/run.txt pyproject.toml | $(VENV)/bin/python
 	@$(PIP) install --quiet --no-deps -e .
 	@touch $@
 	@echo "Installed. To use the command rt-engine in this shell: . $(BIN)/activate"
+
+# PyTorch makes the networks of the zoo. Not locked: on Linux its usual package brings gigabytes for graphics cards.
+$(VENV)/torch.done: $(VENV)/run.done
+	@echo "Installing PyTorch for the processor alone ..."
+	@$(PIP) install torch onnxscript --extra-index-url https://download.pytorch.org/whl/cpu
+	@touch $@
 
 $(VENV)/%.done: requirements/%.txt $(VENV)/run.done
 	@echo "Installing requirements/$*.txt into $(VENV) ..."
