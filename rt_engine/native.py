@@ -5,7 +5,7 @@ from pathlib import Path
 from rt_native.library import Library
 from rt_native.target import Target
 
-_NOT_NATIVE = {"__init__", "names", "dtypes", "modes"}
+_NOT_NATIVE = {"__init__", "names", "dtypes", "modes", "attention_table"}
 
 
 def modules() -> tuple[str, ...]:

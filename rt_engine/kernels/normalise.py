@@ -39,7 +39,7 @@ def _add_square_deviation(chain, x, shift):
 _SUM_SQUARE_DEVIATION = Fold(0.0, 0.0, _add_square_deviation, add, sum_lanes)
 
 
-def _make_exp_row(of: Element) -> Any:
+def make_exp_row(of: Element) -> Any:
     """row(source, target, count, shift) -> scalar: store exp(x - shift) of every x, and sum it as a fold does."""
     lanes, nbytes, splat, load_first_or = of.lanes, of.nbytes, of.splat, of.load_first_or
     load, store, store_first = of.load_vector, of.store_vector, of.store_first
@@ -76,7 +76,7 @@ def _make_exp_row(of: Element) -> Any:
 def _make_softmax(of: Element) -> None:
     lanes, nbytes, splat, load_first_or = of.lanes, of.nbytes, of.splat, of.load_first_or
     load, store, store_first, load_first = of.load_vector, of.store_vector, of.store_first, of.load_first
-    max_row, exp_row = make_row(of, MAX_NUMBER), _make_exp_row(of)
+    max_row, exp_row = make_row(of, MAX_NUMBER), make_exp_row(of)
     zero, one, filler = of.scalar(0.0), of.scalar(1.0), of.scalar(SUM_EXP.filler)
 
     @inline

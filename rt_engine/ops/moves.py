@@ -35,13 +35,13 @@ def strided_copy(
         return
     out_strides = out_strides or contiguous(shape)
     for tensor, strides, first in ((source, in_strides, in_first), (target, out_strides, out_first)):
-        _check_reach(tensor, shape, strides, first)
+        check_reach(tensor, shape, strides, first)
     table = copy_table(shape, in_strides, out_strides)
     sizes = (len(table), in_first, out_first)
     build.call(f"copy_strided_{source.dtype.itemsize}", (source, target, build.constant(table)), sizes, writes=(1,))
 
 
-def _check_reach(tensor: Buffer, shape: Sequence[int], strides: Sequence[int], first: int) -> None:
+def check_reach(tensor: Buffer, shape: Sequence[int], strides: Sequence[int], first: int = 0) -> None:
     """Raise ValueError if a block of `shape` at `first` reaches outside of the tensor."""
     steps = [(size - 1) * stride for size, stride in zip(shape, strides, strict=True)]
     low, high = first + sum(s for s in steps if s < 0), first + sum(s for s in steps if s > 0)

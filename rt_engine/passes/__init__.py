@@ -9,6 +9,7 @@ from collections.abc import Callable
 import onnx_ir as ir
 
 from rt_engine.errors import Reason, ShapeBindingError, UnsupportedModelError
+from rt_engine.passes.attention import fuse_attention
 from rt_engine.passes.bind import bind_shapes
 from rt_engine.passes.clean import clean, inline_functions
 from rt_engine.passes.convolution import fuse_convolutions
@@ -32,6 +33,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("remove dead code", clean),
     ("compute half floats in float32", widen_halves),
     ("fuse activation patterns", fuse_patterns),
+    ("fuse attention", fuse_attention),
     ("channels last", channels_last),
     ("fuse convolutions", fuse_convolutions),
     ("fuse linear layers", fuse_linear),

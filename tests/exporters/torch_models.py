@@ -81,6 +81,47 @@ class Attention(nn.Module):
         return torch.matmul(torch.softmax(scores, dim=-1), self.value(x))
 
 
+class Rotary(nn.Module):
+    """Causal attention of heads that share keys and values, with rotated queries and keys, after an RMSNorm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.RMSNorm(24)
+        self.query, self.pair = nn.Linear(24, 24), nn.Linear(24, 24)
+        angle = torch.outer(torch.arange(5.0), 10000.0 ** (-torch.arange(0.0, 6.0, 2.0) / 6))
+        self.register_buffer("cos", torch.cat((angle, angle), dim=-1).cos())
+        self.register_buffer("sin", torch.cat((angle, angle), dim=-1).sin())
+
+    def rotate(self, x: Tensor) -> Tensor:
+        low, high = x.chunk(2, dim=-1)
+        return x * self.cos + torch.cat((-high, low), dim=-1) * self.sin
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(x)
+        q = self.query(x).unflatten(-1, (4, 6)).transpose(1, 2)
+        k, v = self.pair(x).unflatten(-1, (4, 6)).transpose(1, 2).split(2, dim=1)
+        k, v = (t.repeat_interleave(2, dim=1) for t in (self.rotate(k), v))
+        y = nn.functional.scaled_dot_product_attention(self.rotate(q), k, v, is_causal=True)
+        return y.transpose(1, 2).flatten(2)
+
+
+class MultiHead(nn.Module):
+    """nn.MultiheadAttention of two sequences, with the weights that it gives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(12, 3, batch_first=True)
+
+    def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.attention(x, y, y))
+
+
+def encoder(norm_first: bool, heads: int = 2) -> nn.Module:
+    """nn.TransformerEncoder of two layers."""
+    layer = nn.TransformerEncoderLayer(16, heads, 24, dropout=0.0, batch_first=True, norm_first=norm_first)
+    return nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+
+
 class Buffers(nn.Module):
     """Scaling with constants, and a constant as an operand of Where and Gather."""
 
@@ -183,6 +224,33 @@ FUNCTIONS: dict[str, tuple[Callable[..., Tensor | tuple[Tensor, ...]], tuple[tup
     "softmax": (lambda x: (x.softmax(-1), x.log_softmax(-1), x.softmax(1), nn.functional.softmin(x, 2)), ((4, 5),)),
     "cast": (lambda x: (x.to(torch.int64), x.double() * 2, (x > 0).to(torch.int32), x.int().float() / 3), ((6,),)),
     "normalise": (lambda x: nn.functional.normalize(x, dim=1) * (x - x.mean(1, keepdim=True)), ((8,),)),
+    "einsum": (
+        lambda a, b: (
+            torch.einsum("bij,bkj->bik", a, b),
+            torch.einsum("bij,bkj->kb", a, b),
+            torch.einsum("...ij->...j", a),
+        ),
+        ((3, 4), (5, 4)),
+    ),
+    "attention": (
+        lambda q, k, m: nn.functional.scaled_dot_product_attention(q, k, k, attn_mask=m, scale=0.3),
+        ((2, 5, 8), (2, 11, 8), (1, 5, 11)),
+    ),
+    "order": (lambda x: (*x.topk(3, dim=1), x.cumsum(1), x.sort(dim=2, descending=True)[0]), ((5, 4),)),
+    "scatter": (
+        lambda x: (
+            x.gather(1, x.argsort(1)),
+            torch.zeros_like(x).scatter(1, x.argmax(1, keepdim=True), 1.5),
+            torch.zeros_like(x).scatter_add(1, (x > 0).long(), x),
+        ),
+        ((6,),),
+    ),
+    "triangles": (lambda x: (x.triu(1), x.tril(-1), x.repeat(1, 2, 3), x.masked_fill(x > 0, -1.0)), ((4, 5),)),
+    "one_hot": (lambda x: (nn.functional.one_hot((x > 0).long(), 3), torch.roll(x, 2, 1), x.flip(1)), ((5,),)),
+    "circular": (
+        lambda x: (x.tan(), x.atan(), (x / 3).asin(), (x / 3).acos()),
+        ((33,),),
+    ),
     "ones_like": (lambda x: torch.ones_like(x) + torch.zeros(x.shape[0], 4) + x.new_full((4,), 0.5), ((4,),)),
 }
 
@@ -212,6 +280,17 @@ TORCH_CASES: tuple[TorchCase, ...] = (
     TorchCase("residual", Residual, ((24,),), {"dynamo": 20, "script": 17}),
     TorchCase("dropout", lambda: nn.Sequential(nn.Linear(6, 8), nn.Dropout(0.5), nn.Linear(8, 2)), ((6,),), BOTH),
     TorchCase("attention", Attention, ((6, 8),), BOTH),
+    TorchCase("encoder", lambda: encoder(False), ((9, 16),), {"dynamo": 18, "script": 17}, static=1),
+    TorchCase("encoder_norm_first", lambda: encoder(True, 4), ((21, 16),), {"dynamo": 23, "script": 14}, static=2),
+    TorchCase("multihead", MultiHead, ((4, 12), (37, 12)), {"dynamo": 18, "script": 17}, static=2),
+    TorchCase(
+        "hyperbolic",
+        lambda: Apply(lambda x: (x.sinh(), x.cosh(), x.asinh(), (x / 4).atanh())),
+        ((33,),),
+        {"dynamo": 18},
+    ),
+    TorchCase("rotary", Rotary, ((5, 24),), {"dynamo": 18}, static=2),
+    TorchCase("rotary_opset23", Rotary, ((5, 24),), {"dynamo": 23}, static=1),
     TorchCase("buffers", Buffers, ((6,),), BOTH),
     TorchCase("two_inputs", TwoInputs, ((6,), (3,)), BOTH),
     TorchCase("gelu_opset20", lambda: mlp(nn.GELU(), 5, 17, 3), ((5,),), {"dynamo": 20, "script": 20}),

@@ -1,0 +1,158 @@
+"""Scaled dot-product attention, head by head, without ever having the scores of more than a few rows.
+
+    attention_f32    operand  q, work, v, mask, out, table      out = softmax(q @ k' * scale + mask) @ v
+                     param    scale
+
+    work     k transposed and padded: [batch, heads, depth, keys up to whole vectors]; behind it, scores of a few rows
+    mask     is added to the scores, or -1
+    table    int64: `TABLE` fields (`attention_table`), then 32 zeros
+
+q, v, mask and out are read and written where they lie: strides (batch, head, row) and q's and v's first element are in the
+table; elements of a row are neighbours. Rows of v are read in whole vectors.
+
+A few rows of q make scores, the scores make weights (exp(x - max) / sum), the weights take their sum of rows of v; then the
+next rows. Sums over depth and keys are chains in rising order; that of exp is a `fold` row, or for up to two vectors their sum
+and then the tree. A row whose scores are all -inf, or have NaN or +inf, becomes NaN.
+"""
+
+from rt_engine.kernels.abi import has_operand, kernel, operand, param
+from rt_engine.kernels.attention_table import TABLE
+from rt_engine.kernels.elementary import exp
+from rt_engine.kernels.fold import SUM_EXP
+from rt_engine.kernels.lanes import F32
+from rt_engine.kernels.normalise import make_exp_row
+from rt_engine.kernels.tile import make_tiles
+from rt_native.lang import inline, load_i64
+from rt_native.vector import BYTES, LANES, f32x, max_lanes, select, sum_lanes
+
+_ROWS, _COLUMNS = {16: (6, 4), 8: (3, 2), 4: (3, 2)}[LANES]
+_SHAPES = [(rows, vectors, 1) for rows in (6, 3, 2, 1) if rows <= _ROWS for vectors in (4, 2, 1) if vectors <= _COLUMNS]
+_tile = make_tiles(f32x, _SHAPES)
+_load, _load_first_or, _splat = F32.load_vector, F32.load_first_or, F32.splat
+_store, _store_first, _lanes, _scalar = F32.store_vector, F32.store_first, F32.lanes, F32.scalar
+_exp_row = make_exp_row(F32)
+_FILLER, _ONE = F32.scalar(SUM_EXP.filler), F32.scalar(1.0)
+_LOW, _HIGH = F32.scalar(float("-inf")), F32.scalar(float("inf"))
+_FIELD = {name: 8 * i for i, name in enumerate(TABLE)}
+_BATCH, _HEADS, _QUERIES, _KEYS = (_FIELD[n] for n in ("batch", "heads", "queries", "keys"))
+_DEPTH, _WIDTH = _FIELD["depth"], _FIELD["width"]
+_Q, _V, _MASK, _OUT = (_FIELD[n] for n in ("q first", "v first", "mask batch", "out batch"))
+_ZEROS = 8 * len(TABLE)
+
+
+@inline
+def _rows_of_product(rows, vectors, a, a_stride, b, b_stride, k, c, c_stride, zeros, valid):
+    """c = a @ b for a few rows, all columns."""
+    done = 0
+    while done < vectors:
+        wide = 2 if vectors - done >= 2 else 1
+        if _COLUMNS == 4 and vectors - done >= 4:
+            wide = 4
+        at, left = BYTES * done, valid - done * _lanes
+        _tile(rows, wide, 1, a, a_stride, b + at, b_stride, k, c + at, c_stride, zeros, left, _LOW, _HIGH)
+        done += wide
+
+
+@inline
+def _short_row(row, n, scale, mask):
+    """Weights of at most two vectors of scores, in registers."""
+    first, rest = min(n, _lanes), n - _lanes
+    x = _load_first_or(row, first, _FILLER) * scale
+    y = _splat(_FILLER)
+    if mask:
+        x = x + _load_first_or(mask, first, _FILLER)
+    if rest > 0:
+        y = _load_first_or(row + BYTES, rest, _FILLER) * scale
+        if mask:
+            y = y + _load_first_or(mask + BYTES, rest, _FILLER)
+    top = _splat(max_lanes(select(y > x, y, x)))
+    x, y = exp(x - top), exp(y - top)
+    factor = _splat(_ONE / sum_lanes(x + y))
+    _store(row, x * factor)
+    if rest > 0:
+        _store(row + BYTES, y * factor)
+
+
+@inline
+def _long_row(row, n, scale, mask):
+    top = _splat(_FILLER)
+    whole, rest = n // _lanes * BYTES, n % _lanes
+    for at in range(0, whole, BYTES):
+        x = _load(row + at) * scale
+        if mask:
+            x = x + _load(mask + at)
+        _store(row + at, x)
+        top = select(x > top, x, top)
+    if rest:
+        x = _load_first_or(row + whole, rest, _FILLER) * scale
+        if mask:
+            x = x + _load_first_or(mask + whole, rest, _FILLER)
+        _store_first(row + whole, x, rest)
+        top = select(x > top, x, top)
+    factor = _splat(_ONE / _exp_row(row, row, n, _splat(max_lanes(top))))
+    for at in range(0, n * 4, BYTES):
+        _store(row + at, _load(row + at) * factor)
+
+
+@inline
+def _head(q, q_row, keys, v, v_row, mask, mask_row, out, out_row, scores, table, scale):
+    queries, n, depth, width = (
+        load_i64(table + _QUERIES),
+        load_i64(table + _KEYS),
+        load_i64(table + _DEPTH),
+        load_i64(table + _WIDTH),
+    )
+    vectors, zeros = (n + _lanes - 1) // _lanes, table + _ZEROS
+    line = vectors * BYTES
+    row = 0
+    while row < queries:
+        left = queries - row
+        rows = _ROWS if left >= _ROWS else (3 if left >= 3 else left)
+        _rows_of_product(rows, vectors, q, q_row, keys, line, depth, scores, line, zeros, vectors * _lanes)
+        for r in range(rows):
+            if n <= 2 * _lanes:
+                _short_row(scores + r * line, n, scale, mask)
+            else:
+                _long_row(scores + r * line, n, scale, mask)
+            mask += mask_row
+        wide = (width + _lanes - 1) // _lanes
+        _rows_of_product(rows, wide, scores, line, v, v_row, n, out, out_row, zeros, width)
+        q, out = q + rows * q_row, out + rows * out_row
+        row += rows
+
+
+@inline
+def _stride(table, field, number):
+    """A stride of the table, in bytes."""
+    return load_i64(table + field + 8 * number) * 4
+
+
+@kernel("attention_f32", __name__)
+def attention(arena, record):
+    """See the top of this file."""
+    q, keys, v = operand(arena, record, 0), operand(arena, record, 1), operand(arena, record, 2)
+    out, table = operand(arena, record, 4), operand(arena, record, 5)
+    mask = operand(arena, record, 3) if has_operand(record, 3) else 0
+    batch, heads = load_i64(table + _BATCH), load_i64(table + _HEADS)
+    vectors = (load_i64(table + _KEYS) + _lanes - 1) // _lanes
+    key_bytes = load_i64(table + _DEPTH) * vectors * BYTES
+    scores, scale = keys + batch * heads * key_bytes, _scalar(param(record, 0))
+    q, v = q + _stride(table, _Q, 0), v + _stride(table, _V, 0)
+    for b in range(batch):
+        for h in range(heads):
+            _head(
+                q + b * _stride(table, _Q, 1) + h * _stride(table, _Q, 2),
+                _stride(table, _Q, 3),
+                keys,
+                v + b * _stride(table, _V, 1) + h * _stride(table, _V, 2),
+                _stride(table, _V, 3),
+                mask + b * _stride(table, _MASK, 0) + h * _stride(table, _MASK, 1),
+                _stride(table, _MASK, 2),
+                out + b * _stride(table, _OUT, 0) + h * _stride(table, _OUT, 1),
+                _stride(table, _OUT, 2),
+                scores,
+                table,
+                scale,
+            )
+            keys += key_bytes
+    return 0
