@@ -246,8 +246,8 @@ _ARGUMENTS = (
 def make_window_tiles(vector: Vector, shapes: Sequence[tuple[int, int]], kind: str) -> Any:
     """A native function that computes one tile; `kind` is "product", "channels" or "dot".
 
-    Arguments: rows, halves (one of `shapes`); x (address of an image); table, its row stride; taps, run
-    (counts); w, its stride from one channel (product) or tap (channels) to the next, or from step to step (dot); bias; addend (0: none), row stride;
+    Arguments: rows, halves (one of `shapes`); x (address of an image); table, its row stride; taps, run (counts; steps of a
+    run for dot); w, its stride from one channel (product) or tap (channels) to the next; bias; addend (0: none), row stride;
     out, row stride; valid (columns), low, high. Strides are in bytes. Each shape is code of its own; a switch leads to it.
     """
 

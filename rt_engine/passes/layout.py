@@ -105,11 +105,12 @@ class _Walk:
         shape = shape_of(value)
         twisted = [shape[p] for p in to_last(len(shape))]
         where = node.domain if domain is None else domain
-        self.settle(node, self.insert(node, op_type, inputs, attributes, twisted, value.dtype, where, node.name))
+        twin = self.insert(node, op_type, inputs, attributes, twisted, value.dtype, where, node.name)
+        twin.name = f"{value.name}{TWIN}"
+        self.settle(node, twin)
 
     def settle(self, node: ir.Node, twin: ir.Value) -> None:
         """`twin` is the channels-last form of what `node` makes; nobody has to run `node`."""
-        twin.name = f"{node.outputs[0].name}{TWIN}"
         self.last[node.outputs[0]] = twin
         self.plain.add(node.outputs[0])
         self.done.append(node)
@@ -368,7 +369,8 @@ def _take_over(walk: _Walk, node: ir.Node, now: ir.Value) -> None:
     """`now` is what `node` makes, in ONNX's layout."""
     was = node.outputs[0]
     ir.convenience.replace_all_uses_with(was, now, replace_graph_outputs=True)
-    now.name = was.name
+    if now.producer() is not None:
+        now.name = was.name
     walk.graph.remove(node, safe=True)
     walk.changed = True
 
@@ -392,13 +394,14 @@ def _pad(walk: _Walk, node: ir.Node) -> bool:
     """Constant pads of all axes."""
     x = node.inputs[0]
     pads = constant(node.inputs[1]) if len(node.inputs) > 1 else None
-    if x is None or x not in walk.last or pads is None or len(node.inputs) > 3:
+    if x is None or pads is None or len(node.inputs) > 3:
         return False
     rank = len(shape_of(x))
-    if pads.size != 2 * rank:
+    before_anchor = all(usage.node.op_type in ANCHORS for usage in node.outputs[0].uses())
+    if pads.size != 2 * rank or rank < 3 or not (x in walk.last or before_anchor):
         return False
     moved = pads.reshape(2, rank)[:, to_last(rank)].ravel()
-    inputs = [walk.last[x], add_constant(walk.graph, f"{node.name}.pads", moved), *node.inputs[2:]]
+    inputs = [walk.twin(x, node), add_constant(walk.graph, f"{node.name}.pads", moved), *node.inputs[2:]]
     walk.put(node, "Pad", inputs, attributes_of(node))
     return True
 

@@ -1,0 +1,273 @@
+"""Convolutions and poolings: random geometry against a naive twin, what the layout pass leaves, lanes, borders, refusals."""
+
+import numpy as np
+import onnx
+import onnx.reference
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import rt_engine
+from rt_engine.compiler import compile_model
+from rt_engine.errors import EngineError
+from rt_engine.native import library
+from rt_engine.ops.window import Window
+from rt_native.errors import UnsupportedCpu
+from rt_native.target import LANE_WIDTHS, host
+
+
+def model_of(nodes, x, constants, shape, outputs=("y",), inputs=()):
+    """A model with input x (and others), float32 or float64, opset 18."""
+    kind = helper.np_dtype_to_tensor_dtype(x.dtype)
+    values = [helper.make_tensor_value_info("x", kind, x.shape)]
+    values += [helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape) for n, a in inputs]
+    made = [helper.make_tensor_value_info(n, kind, [f"{n}{i}" for i in range(len(shape))]) for n in outputs]
+    weights = [numpy_helper.from_array(v, n) for n, v in constants.items()]
+    graph = helper.make_graph(nodes, "g", values, made, weights)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+
+
+def convolved(x, w, b, strides, dilations, pads, group):
+    """The twin: a convolution of any rank in float64, straight from its definition."""
+    rank = x.ndim - 2
+    x = np.pad(x.astype(np.float64), [(0, 0), (0, 0), *zip(pads[:rank], pads[rank:], strict=True)])
+    reach = [(k - 1) * d + 1 for k, d in zip(w.shape[2:], dilations, strict=True)]
+    out = [(n - r) // s + 1 for n, r, s in zip(x.shape[2:], reach, strides, strict=True)]
+    columns = w.shape[0] // group
+    y = np.zeros((x.shape[0], w.shape[0], *out))
+    for g in range(group):
+        part = x[:, g * w.shape[1] : (g + 1) * w.shape[1]]
+        rows = slice(g * columns, (g + 1) * columns)
+        for tap in np.ndindex(*w.shape[2:]):
+            at = tuple(
+                slice(t * d, t * d + (o - 1) * s + 1, s)
+                for t, d, o, s in zip(tap, dilations, out, strides, strict=True)
+            )
+            y[:, rows] += np.einsum(
+                "nc...,mc->nm...", part[(slice(None), slice(None), *at)], w[(rows, slice(None), *tap)]
+            )
+    return y + b.reshape(1, -1, *[1] * rank)
+
+
+def random_layer(rng):
+    """(x, w, b, attributes) of a convolution of any kind."""
+    rank = int(rng.choice([1, 2, 2, 3]))
+    kind = rng.choice(["any", "depthwise", "deep", "few outputs", "3x3"])
+    group, inputs, columns = int(rng.integers(1, 4)), int(rng.integers(1, 12)), int(rng.integers(1, 40))
+    if kind == "depthwise":
+        group, inputs, columns = int(rng.integers(2, 90)), 1, 1
+    elif kind == "deep":
+        group, inputs, columns = 1, int(rng.integers(60, 300)), int(rng.integers(1, 150))
+    elif kind == "few outputs":
+        group, inputs, columns = 1, 8 * int(rng.integers(1, 5)), int(rng.integers(1, 4))
+    kernel = [int(k) for k in rng.integers(1, 5, rank)]
+    strides, dilations = ([int(v) for v in rng.integers(1, 3, rank)] for _ in range(2))
+    pads = [int(p) for p in rng.integers(0, 3, 2 * rank)]
+    if kind == "3x3":
+        rank, group, inputs, columns = 2, 1, int(8 * rng.integers(2, 5)), int(8 * rng.integers(1, 9))
+        kernel, strides, dilations, pads = [3, 3], [1, 1], [1, 1], [int(p) for p in rng.integers(0, 2, 4)]
+    size = [int(rng.integers((k - 1) * d + 1, 17)) for k, d in zip(kernel, dilations, strict=True)]
+    w = rng.standard_normal((group * columns, inputs, *kernel))
+    x = rng.standard_normal((int(rng.integers(1, 3)), group * inputs, *size))
+    attributes = {"strides": strides, "dilations": dilations, "pads": pads, "group": group}
+    return x, w, rng.standard_normal(group * columns), attributes
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_convolution_equals_its_twin(seed):
+    """Any rank, groups, strides, dilations, paddings; constant or computed weights; float32 and float64."""
+    rng = np.random.default_rng(seed)
+    dtype = np.float64 if seed % 7 == 0 else np.float32
+    x, w, b, attributes = random_layer(rng)
+    x, w, b = (a.astype(dtype) for a in (x, w, b))
+    expected = convolved(x, w, b, **attributes)
+    node = helper.make_node("Conv", ["x", "w", "b"], ["y"], **attributes)
+    if seed % 5 == 0:
+        model = model_of([node], x, {}, expected.shape, inputs=(("w", w), ("b", b)))
+        got = rt_engine.load(model).run({"x": x, "w": w, "b": b})[0]
+    else:
+        got = rt_engine.load(model_of([node], x, {"w": w, "b": b}, expected.shape)).run({"x": x})[0]
+    scale = np.abs(expected).max() + 1
+    np.testing.assert_allclose(got, expected, rtol=0, atol=scale * (1e-12 if dtype == np.float64 else 1e-5))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_everything_around_a_convolution_becomes_part_of_it(seed):
+    """Pad, BatchNormalization, Mul, Add of a constant, residual Add, Relu or Clip: one node is left, and the numbers agree."""
+    rng = np.random.default_rng(seed)
+    channels = int(rng.choice([5, 16, 24]))
+    x = rng.standard_normal((1, channels, 9, 7)).astype(np.float32)
+    w = (rng.standard_normal((channels, channels, 3, 3)) / 10).astype(np.float32)
+    rows = {n: rng.uniform(0.5, 1.5, channels).astype(np.float32) for n in ("scale", "shift", "mean", "var")}
+    column = rng.standard_normal((1, channels, 1, 1)).astype(np.float32)
+    end = helper.make_node("Relu", ["r"], ["y"])
+    if seed % 2:
+        end = helper.make_node("Clip", ["r", "low", "high"], ["y"])
+    nodes = [
+        helper.make_node("Relu", ["x"], ["x1"]),
+        helper.make_node("Pad", ["x1", "pads"], ["p"]),
+        helper.make_node("Conv", ["p", "w"], ["c"]),
+        helper.make_node("BatchNormalization", ["c", *rows], ["n"]),
+        helper.make_node("Mul", ["column", "n"], ["m"]),
+        helper.make_node("Sub", ["m", "column"], ["a"]),
+        helper.make_node("Add", ["x1", "a"], ["r"]),
+        end,
+    ]
+    limits = {"low": np.float32(-0.2), "high": np.float32(0.9)}
+    constants = {"w": w, "column": column, "pads": np.array([0, 0, 1, 1, 0, 0, 1, 1]), **rows, **limits}
+    model = model_of(nodes, x, constants, x.shape)
+    program = compile_model(model)
+    assert [n.operator for n in program.nodes] == ["Relu", "Transpose", "ConvLast", "Transpose"]
+    expected = onnx.reference.ReferenceEvaluator(model).run(None, {"x": x})[0]
+    np.testing.assert_allclose(rt_engine.load(model).run({"x": x})[0], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_layout_is_carried_through_a_network():
+    """Concat, Pad, poolings, reductions, element-wise operators and Flatten follow; one Transpose is left, at the start."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((1, 9, 12, 10)).astype(np.float32)
+    constants = {
+        "w1": rng.standard_normal((16, 9, 3, 3)).astype(np.float32),
+        "w2": rng.standard_normal((8, 16, 1, 1)).astype(np.float32),
+        "slope": rng.standard_normal((16, 1, 1)).astype(np.float32),
+        "fc": rng.standard_normal((24 * 6 * 5, 7)).astype(np.float32),
+        "axes": np.array([2, 3]),
+    }
+    nodes = [
+        helper.make_node("Conv", ["x", "w1"], ["a"], pads=[1, 1, 1, 1]),
+        helper.make_node("PRelu", ["a", "slope"], ["b"]),
+        helper.make_node("MaxPool", ["b"], ["c"], kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("Conv", ["c", "w2"], ["d"]),
+        helper.make_node("ReduceMean", ["c", "axes"], ["e"]),
+        helper.make_node("Sigmoid", ["e"], ["f"]),
+        helper.make_node("Mul", ["c", "f"], ["g"]),
+        helper.make_node("Concat", ["g", "d"], ["h"], axis=1),
+        helper.make_node("AveragePool", ["h"], ["i"], kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+        helper.make_node("Flatten", ["i"], ["j"]),
+        helper.make_node("MatMul", ["j", "fc"], ["y"]),
+    ]
+    model = model_of(nodes, x, constants, (1, 7))
+    program = compile_model(model)
+    assert [n.operator for n in program.nodes].count("Transpose") == 1
+    expected = onnx.reference.ReferenceEvaluator(model).run(None, {"x": x})[0]
+    np.testing.assert_allclose(rt_engine.load(model).run({"x": x})[0], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_values_that_are_outputs_or_are_reshaped_keep_onnx_layout():
+    """A value that is a graph output, and one that an operator without a layout rule reads, are turned back."""
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((2, 4, 6, 5)).astype(np.float32)
+    w = rng.standard_normal((3, 4, 3, 3)).astype(np.float32)
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"]),
+        helper.make_node("Relu", ["c"], ["r"]),
+        helper.make_node("Reshape", ["r", "shape"], ["s"]),
+        helper.make_node("Transpose", ["s"], ["t"], perm=[0, 2, 1]),
+        helper.make_node("Transpose", ["r"], ["y"], perm=[0, 2, 3, 1]),
+    ]
+    model = model_of(nodes, x, {"w": w, "shape": np.array([2, 3, 12])}, (1, 1, 1, 1), outputs=("y", "r"))
+    model.graph.output.append(helper.make_tensor_value_info("t", TensorProto.FLOAT, ["a", "b", "c"]))
+    expected = onnx.reference.ReferenceEvaluator(model).run(None, {"x": x})
+    for got, want in zip(rt_engine.load(model).run({"x": x}), expected, strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
+
+
+def test_an_image_that_exporters_feed_channels_last_is_not_moved():
+    """NHWC input, Transpose, Conv, Transpose: what TensorFlow's exporter writes needs no Transpose at all."""
+    rng = np.random.default_rng(2)
+    x = rng.standard_normal((1, 8, 8, 12)).astype(np.float32)
+    nodes = [
+        helper.make_node("Transpose", ["x"], ["a"], perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["a", "w"], ["b"]),
+        helper.make_node("Transpose", ["b"], ["y"], perm=[0, 2, 3, 1]),
+    ]
+    model = model_of(nodes, x, {"w": rng.standard_normal((16, 12, 3, 3)).astype(np.float32)}, (1, 6, 6, 16))
+    assert [n.operator for n in compile_model(model).nodes] == ["ConvLast"]
+    expected = onnx.reference.ReferenceEvaluator(model).run(None, {"x": x})[0]
+    np.testing.assert_allclose(rt_engine.load(model).run({"x": x})[0], expected, rtol=1e-4, atol=1e-4)
+
+
+def libraries():
+    """A kernel library for every lane width that this processor has."""
+    found = []
+    for lanes in LANE_WIDTHS:
+        try:
+            found.append(library(host(lanes)))
+        except UnsupportedCpu:
+            continue
+    return found
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_bits_do_not_depend_on_the_lane_width(seed):
+    """Product, depthwise, dot and Winograd kernels give identical bits on every lane width."""
+    x, w, b, attributes = random_layer(np.random.default_rng(100 + seed))
+    x, w, b = (a.astype(np.float32) for a in (x, w, b))
+    shape = convolved(x, w, b, **attributes).shape
+    model = model_of([helper.make_node("Conv", ["x", "w", "b"], ["y"], **attributes)], x, {"w": w, "b": b}, shape)
+    results = {rt_engine.load(model, library=kernels).run({"x": x})[0].tobytes() for kernels in libraries()}
+    assert len(results) == 1
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("shape", [(5, 5, 3, 3), (16, 16, 3, 3), (8, 1, 3, 3), (6, 1, 3, 3)])
+def test_nan_and_inf_reach_their_windows_only(value, shape):
+    """One bad pixel spoils the outputs that see it (by tiles of 2x2: their tile), no others, run after run."""
+    rng = np.random.default_rng(3)
+    outputs, inputs = shape[:2]
+    group = outputs if inputs == 1 else 1
+    x = rng.standard_normal((1, inputs * group, 14, 14)).astype(np.float32)
+    w = rng.standard_normal(shape).astype(np.float32)
+    node = helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1], group=group)
+    model = rt_engine.load(model_of([node], x, {"w": w}, x.shape))
+    clean = model.run({"x": x})[0]
+    assert np.isfinite(clean).all()
+    bad = x.copy()
+    bad[0, -1, 13, 13] = value
+    spoiled = model.run({"x": bad})[0]
+    assert not np.isfinite(spoiled[0, -1, 13, 13])
+    assert np.array_equal(spoiled[:, :, :10, :10], clean[:, :, :10, :10])
+    assert np.array_equal(model.run({"x": x})[0], clean)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 8, 16, 21, 64])
+@pytest.mark.parametrize("operator", ["MaxPool", "AveragePool"])
+def test_pooling_equals_the_reference(channels, operator):
+    """Tails of vectors, padding, ceil_mode; NaN wins in a maximum."""
+    rng = np.random.default_rng(channels)
+    x = rng.standard_normal((2, channels, 11, 9)).astype(np.float32)
+    attributes = {"kernel_shape": [3, 2], "strides": [2, 2], "pads": [1, 0, 1, 1], "ceil_mode": 1}
+    model = model_of([helper.make_node(operator, ["x"], ["y"], **attributes)], x, {}, x.shape)
+    expected = onnx.reference.ReferenceEvaluator(model).run(None, {"x": x})[0]
+    loaded = rt_engine.load(model)
+    np.testing.assert_allclose(loaded.run({"x": x})[0], expected, rtol=1e-6, atol=1e-6)
+    x[0, 0, 5, 3] = np.nan
+    assert np.isnan(loaded.run({"x": x})[0][0, 0]).any()
+    assert not np.isnan(loaded.run({"x": x})[0][1]).any()
+
+
+def test_window_table():
+    """Taps in the padding are -1; strides and dilations are in the table."""
+    window = Window(size=(4,), kernel=(2,), strides=(2,), dilations=(3,), begin=(1,), out=(2,))
+    assert window.table().tolist() == [[-1, 2], [1, -1]]
+    assert window.pads()
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"strides": [0, 1]},
+        {"pads": [-1, 0, 0, 0]},
+        {"pads": [1, 1]},
+        {"dilations": [1]},
+        {"group": 3},
+        {"group": 0},
+        {"kernel_shape": [5, 5]},
+        {"pads": [1 << 40, 0, 0, 0]},
+    ],
+)
+def test_attributes_that_do_not_fit_are_refused(attributes):
+    """At load, with one of our errors."""
+    x, w = np.zeros((1, 4, 6, 6), np.float32), np.zeros((4, 4, 3, 3), np.float32)
+    model = model_of([helper.make_node("Conv", ["x", "w"], ["y"], **attributes)], x, {"w": w}, (1, 4, 4, 4))
+    with pytest.raises(EngineError):
+        rt_engine.load(model)
