@@ -7,6 +7,7 @@ import numpy as np
 from rt_engine.kernels.dtypes import CODE
 from rt_engine.lower import Buffer, Builder
 from rt_engine.ops.base import FLOATS, RT_DOMAIN, Node, operator
+from rt_engine.ops.convert import converted
 from rt_engine.ops.elementwise import broadcast
 from rt_engine.ops.linear import SUFFIX
 from rt_engine.ops.moves import broadcast_to, reshaped, transposed
@@ -74,22 +75,48 @@ def _row(build: Builder, x: Buffer, row: tuple[int, ...]) -> Buffer:
     return reshaped(build, broadcast_to(build, x, row), (prod(row),))
 
 
-@operator("BatchNormalization", since=7)
+@operator("BatchNormalization", since=1)
 def batch_normalization(node: Node, build: Builder) -> None:
-    """Inference only: one scale and one shift per channel, computed in float64 when the model is loaded."""
+    """Inference only: one scale and one shift per channel, computed in float64 when the model is loaded if they are known."""
     x = node.x
     node.require_type(x, FLOATS)
     node.require(
         not node.attr("training_mode", 0), "training mode is not supported", "export the model in evaluation mode"
     )
     node.require(bool(node.attr("spatial", 1)), "spatial = 0 is not supported", "export it for opset 9 or newer")
-    scale, shift, mean, variance = (
-        node.constant(i, what).astype(np.float64) for i, what in enumerate(("scale", "B", "mean", "variance"), 1)
+    node.require(len(x.shape) > 1, f"its input has {len(x.shape)} axes, none of channels", "export it again")
+    statistics = [node.input(i) for i in range(1, 5)]
+    node.require(
+        all(v.shape == x.shape[1:2] for v in statistics),
+        f"its statistics have the shapes {[list(v.shape) for v in statistics]} for {x.shape[1]} channels",
+        "export it again",
     )
-    factor = scale / np.sqrt(variance + float(node.attr("epsilon", 1e-5)))
+    epsilon = float(node.attr("epsilon", 1e-5))
     shape = (-1, *(1,) * (len(x.shape) - 2))
-    constants = [build.constant(v.astype(x.dtype).reshape(shape)) for v in (factor, shift - mean * factor)]
-    broadcast(build, f"scale_shift_{SUFFIX[x.dtype]}", (x, *constants), node.y)
+    if all(v.value is not None for v in statistics):
+        scale, shift, mean, variance = (np.asarray(v.value, np.float64) for v in statistics)
+        factor = scale / np.sqrt(variance + epsilon)
+        terms = [build.constant(v.astype(x.dtype).reshape(shape)) for v in (factor, shift - mean * factor)]
+    else:
+        terms = [
+            reshaped(build, v, (v.size, *shape[1:])) for v in _factor_and_shift(build, statistics, epsilon, x.dtype)
+        ]
+    broadcast(build, f"scale_shift_{SUFFIX[x.dtype]}", (x, *terms), node.y)
+
+
+def _factor_and_shift(
+    build: Builder, statistics: list[Buffer], epsilon: float, dtype: np.dtype
+) -> tuple[Buffer, Buffer]:
+    """scale / sqrt(variance + epsilon), and shift - mean * that, at run time."""
+    scale, shift, mean, variance = (converted(build, v, dtype) for v in statistics)
+    suffix, row = SUFFIX[dtype], scale.shape
+    factor, moved = (build.temporary(dtype, row) for _ in range(2))
+    broadcast(build, f"add_{suffix}", (variance, build.constant(np.full((), epsilon, dtype))), factor)
+    build.call(f"sqrt_{suffix}", (factor, None, None, factor), (factor.size,), inplace=(0,))
+    broadcast(build, f"div_{suffix}", (scale, factor), factor)
+    broadcast(build, f"mul_{suffix}", (mean, factor), moved)
+    broadcast(build, f"sub_{suffix}", (shift, moved), moved)
+    return factor, moved
 
 
 def _same_types(node: object, inputs: list[Buffer]) -> list[tuple[np.dtype, tuple[int, ...]]]:

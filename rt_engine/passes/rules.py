@@ -10,7 +10,7 @@ _AUTO_PAD = ("", "NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
 _WEIGHTS = {"Conv": 1, "ConvTranspose": 1, "ConvInteger": 1, "QLinearConv": 3}
 
 
-def check_rules(node: ir.Node) -> None:
+def check_rules(node: ir.Node, version: int) -> None:
     """Refuse a node that breaks one.
 
     1. `auto_pad` is one of its four words.
@@ -18,6 +18,7 @@ def check_rules(node: ir.Node) -> None:
     3. `axis` is one of the first input's, or at its end.
     4. `batch_dims` of GatherND is neither negative nor more than the axes.
     5. `num_outputs` of Split is the number of its outputs.
+    6. BatchNormalization before opset 7 is for training unless `is_test` says otherwise; that is not supported.
 
     Where 3 to 5 are broken, ONNX's shape inference reads outside of its memory.
 
@@ -26,6 +27,8 @@ def check_rules(node: ir.Node) -> None:
     """
     for rule in _RULES:
         rule(node)
+    if node.op_type == "BatchNormalization" and version < 7 and not node.attributes.get_int("is_test", 0):
+        raise Refusal("is_test is 0: training mode is not supported", "export the model in evaluation mode")
 
 
 def _auto_pad_is_a_word(node: ir.Node) -> None:

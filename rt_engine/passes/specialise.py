@@ -71,7 +71,7 @@ def specialise(setting: Setting, kept: tuple[str, ...] = _KEPT) -> bool:
                 continue
             reasons[id(node)] = reason_of(node, _no_operator(node, version))
         try:
-            check_rules(node)
+            check_rules(node, version)
             _infer(node, opsets, protos, setting.source)
             if id(node) not in reasons and node.op_type not in kept and _is_constant(node):
                 folded += sum(buffer_of(v, Kind.OUTPUT).nbytes for v in node.outputs)
