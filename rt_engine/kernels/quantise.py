@@ -4,7 +4,10 @@
                size     rows, n, row stride and inner stride (0 or 1) of scale and zero point, bytes of an element (1 or 2)
                param    low, high
 
-    out = clip(round(x / scale) + zero point, low, high)        a true division, rounded to nearest even
+    out = clip(round(x / scale) + zero point, low, high)        a true quotient, rounded to nearest even
+
+With one scale for a row the quotient is a product with the rounded reciprocal and two corrections, which is the correctly
+rounded one (P. W. Markstein, Computation of elementary functions on the IBM RISC System/6000 processor, 1990).
 
 The strides are those of `elementwise`. Where x / scale is NaN, out is `low`. Nothing outside of `out` is written.
 """
@@ -12,15 +15,23 @@ The strides are those of `elementwise`. Where x / scale is NaN, out is `low`. No
 from numba import float32
 
 from rt_engine.kernels.abi import kernel, operand, param, size
-from rt_engine.kernels.requantise import nearest, store_first_low8, store_first_low16, to_float
+from rt_engine.kernels.requantise import nearest, store_first_low8, store_first_low16, store_low8, to_float
 from rt_native.lang import inline, load_f32, load_i32
-from rt_native.vector import load_first_f32x, load_first_i32x, select, splat_f32x, splat_i32x
+from rt_native.vector import absolute, fma, load_f32x, load_first_f32x, load_first_i32x, select, splat_f32x, splat_i32x
 
 
 @inline
-def _one(x, scale, zero, low, high):
+def _divided(x, scale, inverse):
+    """x / scale, correctly rounded, for quotients that are not far outside of every limit; `inverse` is 1 / scale."""
+    rough = x * inverse
+    value = fma(fma(-rough, scale, x), inverse, rough)
+    value = fma(fma(-value, scale, x), inverse, value)
+    return select(absolute(rough) < 1e7, value, rough)
+
+
+@inline
+def _one(value, zero, low, high):
     """Limits less the zero point are exact in float32: both are below 2^17."""
-    value = x / scale
     shift = to_float(zero)
     bottom, top = low - shift, high - shift
     value = select(value >= bottom, value, bottom)
@@ -42,12 +53,21 @@ def quantise(arena, record):
     low, high = splat_f32x(float32(param(record, 0))), splat_f32x(float32(param(record, 1)))
     for _ in range(rows):
         scale, zero = splat_f32x(load_f32(scales)), splat_i32x(load_i32(zeros))
+        inverse = 1.0 / scale
         done = 0
+        if inner == 0 and item == 1:
+            while done + 16 <= n:
+                value = _divided(load_f32x(x + 4 * done), scale, inverse)
+                store_low8(out + done, _one(value, zero, low, high))
+                done += 16
         while done < n:
             left = min(n - done, 16)
             if inner:
                 scale, zero = load_first_f32x(scales + 4 * done, left), load_first_i32x(zeros + 4 * done, left)
-            value = _one(load_first_f32x(x + 4 * done, left), scale, zero, low, high)
+                value = load_first_f32x(x + 4 * done, left) / scale
+            else:
+                value = _divided(load_first_f32x(x + 4 * done, left), scale, inverse)
+            value = _one(value, zero, low, high)
             if item == 1:
                 store_first_low8(out + done, value, left)
             else:

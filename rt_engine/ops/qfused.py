@@ -106,6 +106,8 @@ def _convolve(build: Builder, node: Node, x: Buffer, w: NDArray[Any], y: Buffer,
         rows = prod(x.shape[:-1])
         _product(build, x, (rows, x.shape[-1], w.shape[-1]), w.reshape(-1, w.shape[-1]), bias, scale, node, y)
         return
+    macs = y.shape[0] * window.outputs * w.size // group
+    window, w, bias, scale = _folded(window, w, bias, scale, group)
     whole, x = _with_padding(build, x, window, planar, zero)
     channels = x.shape[-1]
     steps = [prod(whole[a + 1 :]) * (1 if planar else channels) for a in range(len(whole))]
@@ -135,8 +137,33 @@ def _convolve(build: Builder, node: Node, x: Buffer, w: NDArray[Any], y: Buffer,
         first = g * w.shape[-2]
         images, image = y.shape[0], x.size // y.shape[0]
         sizes = (window.outputs, len(flat), columns, w.shape[-1], mode, zero_y, first, g * columns, images, image)
-        macs = images * window.outputs * w.size // group
         build.call("qconv", operands, sizes, limits, writes=(3,), macs=macs)
+
+
+def _folded(
+    window: Window, w: NDArray[Any], bias: NDArray[Any], scale: NDArray[Any], group: int
+) -> tuple[Window, NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Few output channels leave lanes idle: neighbouring pixels of a row are seen as one, with more channels.
+
+    Its window reaches over theirs; the weights of each are zero where the window of another lies. The output is the same
+    memory, and so are the sums.
+    """
+    times, step = 1, window.strides[-1]
+    while (
+        group == 1 and window.dilations[-1] == 1 and window.out[-1] % (2 * times) == 0 and 2 * times * w.shape[-1] <= 16
+    ):
+        times *= 2
+    if times == 1 or window.kernel[-1] == 1:
+        return window, w, bias, scale
+    width, outputs = window.kernel[-1], w.shape[-1]
+    wide = np.zeros((*w.shape[:-3], width + (times - 1) * step, w.shape[-2], times * outputs), w.dtype)
+    for t in range(times):
+        wide[..., t * step : t * step + width, :, t * outputs : (t + 1) * outputs] = w
+    merged = Window(
+        window.size, (*window.kernel[:-1], wide.shape[-3]), (*window.strides[:-1], step * times), window.dilations,
+        window.begin, (*window.out[:-1], window.out[-1] // times),
+    )  # fmt: skip
+    return merged, wide, np.tile(bias, times), np.tile(scale, times)
 
 
 def padded_scale(node: Node, columns: int) -> NDArray[np.float32]:

@@ -11,6 +11,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from rt_engine.element_types import INTEGER_LIMITS
 from rt_engine.kernels.dtypes import CODE
 from rt_engine.kernels.modes import Mode
 from rt_engine.ops.base import RT_DOMAIN
@@ -281,7 +282,7 @@ def _weights(value: ir.Value | None, columns_axis: int) -> tuple[NDArray[np.int8
         return None if found is None else (np.ascontiguousarray(found[0].transpose(order)), found[1])
     w = dequantised(value)
     array = None if w is None else constant(w.value)
-    if w is None or array is None or array.dtype.kind not in "iuV" or array.dtype.itemsize > 1:
+    if w is None or array is None or (array.dtype not in _BYTES and array.dtype not in INTEGER_LIMITS):
         return None
     axis, zero = w.axis % max(array.ndim, 1), w.zero
     if w.scale.size > 1 and (axis != columns_axis % array.ndim or w.scale.size != array.shape[axis]):
