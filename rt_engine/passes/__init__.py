@@ -20,6 +20,7 @@ from rt_engine.passes.quantised import fuse_quantised
 from rt_engine.passes.setting import Setting
 from rt_engine.passes.specialise import fold_rest, specialise, unknown_operators
 from rt_engine.passes.storage import widen_halves
+from rt_engine.passes.transposed import fuse_into_phases
 
 Pass = Callable[[Setting], bool]
 
@@ -35,6 +36,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("fuse activation patterns", fuse_patterns),
     ("fuse attention", fuse_attention),
     ("channels last", channels_last),
+    ("fuse into transposed convolutions", fuse_into_phases),
     ("fuse convolutions", fuse_convolutions),
     ("fuse linear layers", fuse_linear),
     ("remove dead code", clean),

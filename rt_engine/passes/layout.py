@@ -181,7 +181,7 @@ def channels_last(setting: Setting) -> bool:
     return walk.changed
 
 
-ANCHORS = {"Conv", "QConv", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"}
+ANCHORS = {"Conv", "ConvTranspose", "QConv", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"}
 """Operators for whose sake the layout is changed; a graph with none of them stays as it is."""
 
 
