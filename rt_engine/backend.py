@@ -40,7 +40,7 @@ CONSTANT_INPUTS: dict[str, dict[int, str]] = {
     "Expand": {1: _SHAPE},
     "HammingWindow": {0: _COUNT},
     "HannWindow": {0: _COUNT},
-    "Loop": {0: "the trip count decides the shape of what is collected"},
+    "Loop": dict.fromkeys((0, 1), "how often it runs decides the shape of what is collected"),
     "MaxUnpool": {2: _SHAPE},
     "MelWeightMatrix": {
         0: _COUNT,

@@ -1,6 +1,6 @@
-"""The executor: a loop over records that calls kernels through their addresses."""
+"""The executor: a loop over records that calls kernels through their addresses. A kernel's status may be a jump."""
 
-from rt_engine.layout import BLOCK, RECORD
+from rt_engine.layout import BLOCK, JUMP, RECORD
 from rt_native.lang import (
     call1,
     call2,
@@ -25,6 +25,7 @@ _ARENA, _RECORDS, _COUNT, _TABLE, _STATUS, _NODE, _RUNS = (
     _B.node,
     _B.runs,
 )
+_JUMP = JUMP
 _KERNEL, _RECORD_NODE, _SIZE = _R.kernel, _R.node, RECORD.itemsize
 
 
@@ -33,16 +34,20 @@ def execute(block):
     """Run the program of a block once; gives its status and notes it in the block. Denormals are zero meanwhile."""
     mode = flush_denormals()
     arena, table = load_i64(block + _ARENA), load_i64(block + _TABLE)
-    record = load_i64(block + _RECORDS)
-    end = record + load_i64(block + _COUNT) * _SIZE
+    first = load_i64(block + _RECORDS)
+    record, end = first, first + load_i64(block + _COUNT) * _SIZE
     status = 0
     while record != end:
         kernel = load_i64(table + 8 * load_u32(record + _KERNEL))
         status = call2(kernel, arena, record)
         if status != 0:
-            store_i64(block + _NODE, load_u32(record + _RECORD_NODE))
-            break
-        record += _SIZE
+            if status < _JUMP:
+                store_i64(block + _NODE, load_u32(record + _RECORD_NODE))
+                break
+            record = first + (status - _JUMP) * _SIZE
+            status = 0
+        else:
+            record += _SIZE
     store_i64(block + _STATUS, status)
     store_i64(block + _RUNS, load_i64(block + _RUNS) + 1)
     restore_float_mode(mode)

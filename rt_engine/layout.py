@@ -28,6 +28,9 @@ RECORD = np.dtype(
     ]
 )
 
+JUMP = 1 << 32
+"""A kernel that gives JUMP + i in place of a status lets the executor go on at record i (`rt_engine.kernels.control`)."""
+
 ARENA_HEADER = np.dtype([("weights", "<i8"), ("spare", "<i8", 7)])
 
 BLOCK = np.dtype(

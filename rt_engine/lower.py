@@ -7,7 +7,7 @@ Reshape-like operators give a second buffer on the same storage; nothing moves.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from math import prod
 from typing import Any
@@ -93,6 +93,8 @@ class Builder:
     """(name, operator) of each lowered node; calls refer to them by index."""
     loops: list[tuple[int, int]] = field(default_factory=list)
     """First and last call of every range that is repeated."""
+    opsets: dict[str, int] = field(default_factory=dict)
+    """Domain -> opset version, for bodies of control flow."""
 
     def temporary(self, dtype: Any, shape: Sequence[int], name: str = "") -> Buffer:
         """Memory for a value between two calls of the same operator."""
@@ -122,6 +124,21 @@ class Builder:
         if output.nbytes:
             self.call("copy_blocks", (source, output), sizes=(1, output.nbytes, 0, 0, 0, 0), inplace=(0,))
 
+    def body(self, graph: ir.Graph, arguments: Sequence[Buffer]) -> list[Buffer]:
+        """Lower a body of control flow on these arguments; gives its results.
+
+        Raises:
+            Refusal: of a node in it.
+        """
+        buffers = dict(zip(graph.inputs, arguments, strict=True))
+        for node, refusal in lower_graph(graph, self, buffers):
+            raise Refusal(f"in its body, {reason_of(node, refusal)}")
+        return [_buffer(buffers, v, Kind.TEMPORARY) for v in graph.outputs]
+
+    def jump_from(self, call: int) -> None:
+        """Let call number `call` jump to the next call."""
+        self.calls[call] = replace(self.calls[call], jump=len(self.calls))
+
     def call(
         self,
         kernel: str,
@@ -131,6 +148,7 @@ class Builder:
         writes: Sequence[int] | None = None,
         inplace: Sequence[int] = (),
         macs: int = 0,
+        jump: int = -1,
     ) -> None:
         """Add a kernel call.
 
@@ -141,6 +159,7 @@ class Builder:
             writes: indices of operands that the kernel writes; by default the last.
             inplace: indices of operands whose memory the first written one may take.
             macs: multiply-accumulates, for the report.
+            jump: for control flow, the call that the first size becomes the record of.
         """
         assert len(operands) <= OPERANDS and len(sizes) <= SIZES and len(params) <= PARAMS
         written = tuple(writes) if writes is not None else (len(operands) - 1,)
@@ -154,6 +173,7 @@ class Builder:
                 tuple(float(p) for p in params),
                 len(self.nodes) - 1,
                 int(macs),
+                jump,
             )
         )
 
@@ -197,30 +217,15 @@ def lower(
     Raises:
         UnsupportedModelError: operators that cannot run a node, with all reasons.
     """
-    build, reasons = Builder(), []
+    build = Builder(opsets=opsets)
     inputs = [v for v in graph.inputs if v.const_value is None]
     buffers: dict[ir.Value, Buffer] = {v: buffer_of(v, Kind.INPUT) for v in inputs}
-    results = set(graph.outputs)
-
-    def of(value: ir.Value) -> Buffer:
-        if value not in buffers:
-            buffers[value] = buffer_of(value, Kind.OUTPUT if value in results else Kind.TEMPORARY)
-        return buffers[value]
-
-    for node in graph:
-        try:
-            lower_node(
-                node,
-                opsets,
-                build,
-                tuple(None if v is None else of(v) for v in node.inputs),
-                tuple(None if is_absent(v) else of(v) for v in node.outputs),
-            )
-        except Refusal as refusal:
-            reasons.append(reason_of(node, refusal))
+    reasons = [reason_of(*refused) for refused in lower_graph(graph, build, buffers, Kind.OUTPUT)]
     if reasons:
         raise UnsupportedModelError(source, reasons)
-    outputs = [_own_output(build, of(v), name) for v, name in zip(graph.outputs, names, strict=True)]
+    outputs = [
+        _own_output(build, _buffer(buffers, v, Kind.OUTPUT), name) for v, name in zip(graph.outputs, names, strict=True)
+    ]
     pairs = pair_state(dict(state or {}), [buffers[v] for v in inputs], outputs, source)
     for start, end in pairs:
         build.nodes.append((f"{end.name} -> {start.name}", "State"))
@@ -228,6 +233,31 @@ def lower(
     carried = {start for start, _ in pairs}
     free = tuple(b for b in (buffers[v] for v in inputs) if b not in carried)
     return Lowered(tuple(build.calls), tuple(build.nodes), free, tuple(outputs), tuple(build.loops), pairs)
+
+
+def lower_graph(
+    graph: ir.Graph, build: Builder, buffers: dict[ir.Value, Buffer], results: Kind = Kind.TEMPORARY
+) -> list[tuple[ir.Node, Refusal]]:
+    """Lower every node, in order, with the buffers that are known; gives what was refused."""
+    ends, refused = set(graph.outputs), []
+
+    def of(value: ir.Value) -> Buffer:
+        return _buffer(buffers, value, results if value in ends else Kind.TEMPORARY)
+
+    for node in graph:
+        inputs = tuple(None if v is None else of(v) for v in node.inputs)
+        outputs = tuple(None if is_absent(v) else of(v) for v in node.outputs)
+        try:
+            lower_node(node, build.opsets, build, inputs, outputs)
+        except Refusal as refusal:
+            refused.append((node, refusal))
+    return refused
+
+
+def _buffer(buffers: dict[ir.Value, Buffer], value: ir.Value, kind: Kind) -> Buffer:
+    if value not in buffers:
+        buffers[value] = buffer_of(value, kind)
+    return buffers[value]
 
 
 def is_absent(output: ir.Value) -> bool:

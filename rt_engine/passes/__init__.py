@@ -12,6 +12,7 @@ from rt_engine.errors import Reason, ShapeBindingError, UnsupportedModelError
 from rt_engine.passes.attention import fuse_attention
 from rt_engine.passes.bind import bind_shapes
 from rt_engine.passes.clean import clean, inline_functions
+from rt_engine.passes.control import close_subgraphs, scopes
 from rt_engine.passes.convolution import fuse_convolutions
 from rt_engine.passes.layout import channels_last
 from rt_engine.passes.linear import fuse_linear
@@ -26,6 +27,7 @@ Pass = Callable[[Setting], bool]
 
 PASSES: tuple[tuple[str, Pass], ...] = (
     ("inline model-local functions", inline_functions),
+    ("close the bodies of control flow", close_subgraphs),
     ("bind symbolic dimensions", bind_shapes),
     ("infer shapes, fold constants", specialise),
     ("remove identities and dead code", clean),
@@ -43,6 +45,10 @@ PASSES: tuple[tuple[str, Pass], ...] = (
 )
 
 
+_WHOLE: tuple[Pass, ...] = (inline_functions, close_subgraphs, bind_shapes, specialise)
+"""Passes that see to bodies themselves; all others are run on the model's graph and then on each body."""
+
+
 def run_passes(model: ir.Model, shapes: dict[str, tuple[int, ...]], source: str) -> None:
     """Run all passes on `model`, in place.
 
@@ -50,16 +56,17 @@ def run_passes(model: ir.Model, shapes: dict[str, tuple[int, ...]], source: str)
         UnsupportedModelError, InvalidModelError, ShapeBindingError: as `rt_engine.load`.
     """
     setting = Setting(model, shapes, source)
-    _refuse_subgraphs(model.graph, source)
     for name, change in PASSES:
         try:
-            changed = change(setting)
+            bodies = [] if change in _WHOLE else list(scopes(model.graph))[1:]
+            changed = any([change(setting), *(change(setting.within(body)) for body in bodies)])
         except (ShapeBindingError, UnsupportedModelError) as error:
             if change is bind_shapes:
                 _refuse_unknown_too(setting, error)
             raise
         if changed:
-            verify(model.graph, name)
+            for graph in scopes(model.graph):
+                verify(graph, name)
 
 
 def _refuse_unknown_too(setting: Setting, error: ShapeBindingError | UnsupportedModelError) -> None:
@@ -79,17 +86,3 @@ def verify(graph: ir.Graph, after: str) -> None:
         known.update(node.outputs)
     assert all(v in known for v in graph.outputs), f"after pass '{after}': an output is made by nobody"
 
-
-def _refuse_subgraphs(graph: ir.Graph, source: str) -> None:
-    reasons = [
-        Reason(
-            n.name or n.op_type,
-            n.op_type,
-            "operators with sub-graphs are not supported yet",
-            "export without control flow",
-        )
-        for n in graph
-        if any(a.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS) for a in n.attributes.values())
-    ]
-    if reasons:
-        raise UnsupportedModelError(source, reasons)

@@ -17,11 +17,17 @@ class Setting:
     model: ir.Model
     shapes: dict[str, tuple[int, ...]]
     source: str
+    scope: ir.Graph | None = None
+    """The body of a control-flow operator that is worked on; None for the model's own graph."""
 
     @property
     def graph(self) -> ir.Graph:
-        """The model's graph."""
-        return self.model.graph
+        """The graph that is worked on."""
+        return self.model.graph if self.scope is None else self.scope
+
+    def within(self, body: ir.Graph) -> "Setting":
+        """The same for a body."""
+        return Setting(self.model, self.shapes, self.source, body)
 
     @property
     def opsets(self) -> dict[str, int]:

@@ -19,6 +19,7 @@ from rt_engine.lower import Buffer, Builder, Kind, Lowered, buffer_of, is_absent
 from rt_engine.ops import find
 from rt_engine.ops.advice import advice
 from rt_engine.ops.base import Operator, Refusal
+from rt_engine.passes.control import close_node, is_control, resolve
 from rt_engine.passes.rules import check_rules
 from rt_engine.passes.setting import Setting, add_constant, constant, is_absurd
 from rt_engine.passes.standard_functions import expand, has_definition
@@ -67,12 +68,20 @@ def specialise(setting: Setting, kept: tuple[str, ...] = _KEPT) -> bool:
             nodes = expand(graph, node, version, types)
             waiting.extendleft(reversed(nodes))
             if nodes:
+                for made in nodes:
+                    close_node(made, opsets)
                 reasons.update((id(n), r) for n in nodes if (r := _unknown(n, opsets)) is not None)
                 continue
             reasons[id(node)] = reason_of(node, _no_operator(node, version))
         try:
-            check_rules(node, version)
-            _infer(node, opsets, protos, setting.source)
+            if is_control(node):
+                instead = resolve(setting, node)
+                if instead is not None:
+                    waiting.extendleft(reversed(instead))
+                    continue
+            else:
+                check_rules(node, version)
+                _infer(node, opsets, protos, setting.source)
             if id(node) not in reasons and node.op_type not in kept and _is_constant(node):
                 folded += sum(buffer_of(v, Kind.OUTPUT).nbytes for v in node.outputs)
                 if folded > MOST_FOLDED_BYTES:
@@ -122,7 +131,7 @@ def _all_reasons(setting: Setting, reasons: dict[int, Reason], shapeless: set[ir
             inputs = tuple(None if v is None else buffer_of(v, Kind.TEMPORARY) for v in node.inputs)
             outputs = tuple(None if is_absent(v) else buffer_of(v, Kind.TEMPORARY) for v in node.outputs)
             try:
-                lower_node(node, setting.opsets, Builder(), inputs, outputs)
+                lower_node(node, setting.opsets, Builder(opsets=setting.opsets), inputs, outputs)
             except Refusal as refusal:
                 found.append(reason_of(node, refusal))
     return found
@@ -220,7 +229,7 @@ def _type_proto(value: ir.Value) -> onnx.TypeProto:
 
 def _fold(graph: ir.Graph, node: ir.Node, opsets: dict[str, int]) -> None:
     """Run the node now and put constants in its place."""
-    build = Builder()
+    build = Builder(opsets=opsets)
     inputs = tuple(None if v is None else buffer_of(v, Kind.TEMPORARY) for v in node.inputs)
     values = [v for v in node.outputs if not is_absent(v)]
     outputs = {v: buffer_of(v, Kind.OUTPUT) for v in values}
@@ -241,6 +250,7 @@ def _run(build: Builder, outputs: tuple[Buffer, ...], operator: str) -> list[NDA
     (source, *_) = build.calls[0].operands if len(build.calls) == 1 else (None,)
     if source is not None and source.value is not None and build.calls[0].kernel == "copy_blocks":
         return [source.value.reshape(outputs[0].shape)]
-    context = Context(Executable(assemble(Lowered(tuple(build.calls), tuple(build.nodes), (), outputs), operator)))
+    lowered = Lowered(tuple(build.calls), tuple(build.nodes), (), outputs, tuple(build.loops))
+    context = Context(Executable(assemble(lowered, operator)))
     context.run()
     return [array.copy() for array in context.outputs.values()]

@@ -236,16 +236,6 @@ def test_the_batch_is_one_by_default():
     assert [i.shape for i in rt_engine.load(m, shapes={"x": (3, 4)}).inputs] == [(3, 4), (3, 2)]
 
 
-def test_sub_graphs_are_refused():
-    """Control flow is not there yet, and says so."""
-    branch = helper.make_graph(
-        [helper.make_node("Identity", ["x"], ["b"])], "b", [], [helper.make_tensor_value_info("b", 1, [1, 4])]
-    )
-    nodes = [helper.make_node("If", ["c"], ["y"], then_branch=branch, else_branch=branch, name="if")]
-    with pytest.raises(UnsupportedModelError, match="If"):
-        rt_engine.load(model(nodes, inputs=(("x", 1, [1, 4]), ("c", 9, []))))
-
-
 @pytest.mark.parametrize("kind", [TensorProto.COMPLEX64, TensorProto.COMPLEX128, TensorProto.STRING])
 def test_only_numbers_are_fed(kind):
     """Complex numbers and strings have no kernels: refused by name."""

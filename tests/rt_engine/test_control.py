@@ -1,0 +1,261 @@
+"""If, Loop and Scan: against ONNX's reference evaluator and ONNX Runtime, folded, unrolled, and at run time."""
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import parser
+
+import rt_engine
+from rt_engine.errors import UnsupportedModelError
+from tests.rt_engine.test_lanes import LIBRARIES
+
+HEAD = '<ir_version: 9, opset_import: ["" : 18]>\n'
+
+
+def model(text, **constants):
+    """A model in ONNX's text form, with arrays as initializers."""
+    proto = parser.parse_model(HEAD + text)
+    proto.graph.initializer.extend(onnx.numpy_helper.from_array(np.asarray(v), k) for k, v in constants.items())
+    onnx.checker.check_model(proto)
+    return proto
+
+
+def check(proto, feeds, loaded=None):
+    """Our outputs are ONNX Runtime's; gives the loaded model."""
+    loaded = loaded or rt_engine.load(proto)
+    expected = onnxruntime.InferenceSession(proto.SerializeToString()).run(None, feeds)
+    for _ in range(2):  # a second run sees nothing of the first
+        for ours, theirs in zip(loaded.run(feeds), expected, strict=True):
+            assert ours.shape == theirs.shape and ours.dtype == theirs.dtype
+            np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+    return loaded
+
+
+def kernels(loaded):
+    return [name for node in loaded.program.nodes for name in node.kernels]
+
+
+X = np.random.default_rng(0).standard_normal((3, 4)).astype(np.float32)
+W = np.random.default_rng(1).standard_normal((4, 4)).astype(np.float32)
+
+IF = """g (float[3, 4] x, bool c) => (float[3, 4] y, float[3, 4] z)
+{
+    a = Relu(x)
+    y, u = If (c) <
+        then_branch = t () => (float[3, 4] t1, float[3, 4] t2) { t1 = MatMul(a, w)  t2 = Neg(a) },
+        else_branch = e () => (float[3, 4] e1, float[3, 4] e2) { e0 = Sigmoid(x)  e1 = Add(e0, a)  e2 = Identity(x) }
+    >
+    z = Add(u, a)
+}"""
+
+
+@pytest.mark.parametrize("condition", [True, False])
+def test_if_at_run_time(condition):
+    """Both branches see outer values and constants; one program serves both conditions."""
+    loaded = check(model(IF, w=W), {"x": X, "c": np.array(condition)})
+    assert "jump" in kernels(loaded)
+    context = loaded.context()
+    context.inputs["x"] = X
+    for value in (condition, not condition, condition):
+        context.inputs["c"] = value
+        context.run()
+        np.testing.assert_allclose(context.outputs["z"], (-np.maximum(X, 0) if value else X) + np.maximum(X, 0))
+
+
+@pytest.mark.parametrize("condition", [True, False])
+def test_if_with_a_constant_condition_is_folded(condition):
+    """The branch stands in its place; passes see through it."""
+    text = IF.replace(", bool c) =>", ") =>")
+    proto = model(text, w=W, c=np.array(condition))
+    loaded = check(proto, {"x": X})
+    assert "jump" not in kernels(loaded)
+
+
+def test_if_with_other_shapes_is_refused():
+    """Shapes that depend on a run-time condition have no place in a program."""
+    text = """g (float[3, 4] x, bool c) => (float[n, 4] y)
+    {
+        y = If (c) <
+            then_branch = t () => (float[3, 4] t1) { t1 = Neg(x) },
+            else_branch = e () => (float[6, 4] e1) { e1 = Concat <axis = 0> (x, x) }
+        >
+    }"""
+    with pytest.raises(UnsupportedModelError, match="both branches"):
+        rt_engine.load(model(text))
+
+
+LOOP = """g (float[3, 4] x) => (float[3, 4] last, float[n, 3, 4] all)
+{
+    a = Tanh(x)
+    last, all = Loop (trips, on, x) <
+        body = b (int64 i, bool go, float[3, 4] h) => (bool go2, float[3, 4] h2, float[3, 4] out)
+        {
+            go2 = Identity(go)
+            m = MatMul(h, w)
+            s = Add(m, a)
+            f = Cast <to = 1> (i)
+            k = Mul(f, tenth)
+            h1 = Add(s, k)
+            h2 = Tanh(h1)
+            out = Sub(h2, h)
+        }
+    >
+}"""
+
+
+@pytest.mark.parametrize("trips", [1, 2, 7, 100])
+def test_loop(trips):
+    """Carried values, the iteration's number, captured values and constants, collected results; Linear is fused inside."""
+    proto = model(LOOP, w=W, trips=np.array(trips), on=np.array(True), tenth=np.array(0.1, np.float32))
+    loaded = check(proto, {"x": X})
+    assert kernels(loaded).count("loop") == 1
+    assert not any(name.startswith("pack") for name in kernels(loaded))
+
+
+def test_loop_that_runs_not_once():
+    """No iteration: what is carried passes, what is collected is empty."""
+    for constants in ({"trips": np.array(0), "on": np.array(True)}, {"trips": np.array(5), "on": np.array(False)}):
+        proto = model(LOOP, w=W, tenth=np.array(0.1, np.float32), **constants)
+        last, everything = rt_engine.load(proto).run({"x": X})
+        np.testing.assert_array_equal(last, X)
+        assert everything.shape == (0, 3, 4)
+
+
+CONDITIONAL = """g (float[3, 4] x, float limit, bool on) => (float[3, 4] last, int64 count)
+{
+    zero = Constant <value = int64 {0}> ()
+    one = Constant <value = int64 {1}> ()
+    last, count = Loop (trips, on, x, zero) <
+        body = b (int64 i, bool go, float[3, 4] h, int64 n) => (bool more, float[3, 4] h2, int64 n2)
+        {
+            two = Constant <value = float {2.0}> ()
+            h2 = Mul(h, two)
+            n2 = Add(n, one)
+            size = ReduceMax <keepdims = 0> (h2)
+            more = Less(size, limit)
+        }
+    >
+}"""
+
+
+def test_loop_with_a_condition_at_run_time():
+    """It ends when the condition says so, at the latest after the fixed number of iterations."""
+    proto = model(CONDITIONAL, trips=np.array(20))
+    loaded = rt_engine.load(proto)
+    x = np.abs(X) + 0.5
+    for limit, on in ((50.0, True), (0.0, True), (1e30, True), (50.0, False)):
+        check(proto, {"x": x, "limit": np.array(limit, np.float32), "on": np.array(on)}, loaded)
+
+
+def test_swapped_values():
+    """What one carried value becomes is another's old value."""
+    text = """g (float[4] x, float[4] y) => (float[4] a, float[4] b, float[n, 4] c)
+    {
+        a, b, c = Loop (trips, , x, y) <
+            body = l (int64 i, bool go, float[4] p, float[4] q) => (bool go2, float[4] q1, float[4] p1, float[4] p2)
+            { go2 = Constant <value = bool {1}> ()  q1 = Identity(q)  p1 = Identity(p)  p2 = Identity(p) }
+        >
+    }"""
+    for trips in (1, 4, 5):
+        check(model(text, trips=np.array(trips)), {"x": X[0], "y": X[1]})
+
+
+def test_a_body_that_changes_its_shapes_is_unrolled():
+    """A value that grows by iteration: one copy of the body for each."""
+    text = """g (float[1, 4] x) => (float[n, 4] y)
+    {
+        y = Loop (trips, on, x) <
+            body = b (int64 i, bool go, float[m, 4] h) => (bool go2, float[k, 4] h2)
+            { go2 = Identity(go)  t = Neg(x)  h2 = Concat <axis = 0> (h, t) }
+        >
+    }"""
+    loaded = check(model(text, trips=np.array(5), on=np.array(True)), {"x": X[:1]})
+    assert "loop" not in kernels(loaded) and loaded.outputs[0].shape == (6, 4)
+
+
+@pytest.mark.parametrize("constants", [{}, {"trips": np.array(1 << 62)}])
+def test_a_loop_without_a_bound_is_refused(constants):
+    """A cycle needs a bound."""
+    text = CONDITIONAL if constants else CONDITIONAL.replace("g (float", "g (int64 trips, float")
+    with pytest.raises(UnsupportedModelError, match=r"needs a bound|the most is"):
+        rt_engine.load(model(text, **constants))
+
+
+def test_collecting_by_a_condition_is_refused():
+    """The shape of what is collected would depend on data."""
+    text = LOOP.replace("g (float[3, 4] x)", "g (float[3, 4] x, bool on)")
+    with pytest.raises(UnsupportedModelError, match="depends on data"):
+        rt_engine.load(model(text, w=W, trips=np.array(3), tenth=np.array(0.1, np.float32)))
+
+
+def test_nested():
+    """A loop in a loop, an If in it that sees values of all levels."""
+    text = """g (float[4] x, float[4] y) => (float[4] z)
+    {
+        z = Loop (three, , x) <
+            body = outer (int64 i, bool go, float[4] a) => (bool go2, float[4] a2)
+            {
+                go2 = Constant <value = bool {1}> ()
+                s = Tanh(y)
+                a2 = Loop (four, , a) <
+                    body = inner (int64 j, bool go3, float[4] b) => (bool go4, float[4] b2)
+                    {
+                        go4 = Constant <value = bool {1}> ()
+                        k = Add(i, j)
+                        c = Less(k, three)
+                        b2 = If (c) <
+                            then_branch = t () => (float[4] b3) { u = Add(b, s)  b3 = Mul(u, y) },
+                            else_branch = e () => (float[4] b4) { b4 = Sub(b, a) }
+                        >
+                    }
+                >
+            }
+        >
+    }"""
+    check(model(text, three=np.array(3), four=np.array(4)), {"x": X[0], "y": X[1]})
+
+
+SCAN = """g (float[4] h, float[5, 3, 4] x, float[3, 5, 4] y) => (float[4] last, float[s1, s2] up, float[s3, s4] down)
+{
+    last, up, down = Scan <num_scan_inputs = 2, scan_input_axes = [0, 1], scan_input_directions = [DIR],
+                           scan_output_axes = [0, 1], scan_output_directions = [0, 1],
+        body = b (float[4] a, float[3, 4] p, float[3, 4] q) => (float[4] a2, float[4] o1, float[4] o2)
+        {
+            d = Sub(p, q)
+            r = ReduceSum <keepdims = 0> (d, first)
+            t = Add(a, r)
+            a2 = Tanh(t)
+            o1 = Identity(a)
+            o2 = MatMul(a2, w)
+        }
+    > (h, x, y)
+}"""
+
+
+@pytest.mark.parametrize("directions", ["0, 0", "1, 0", "0, 1"])
+def test_scan(directions):
+    """Slices along any axis, either way; results too."""
+    proto = model(SCAN.replace("DIR", directions), w=W, first=np.array([0]))
+    rng = np.random.default_rng(3)
+    feeds = {
+        "h": X[0],
+        "x": rng.standard_normal((5, 3, 4)).astype(np.float32),
+        "y": rng.standard_normal((3, 5, 4)).astype(np.float32),
+    }
+    check(proto, feeds)
+
+
+def test_a_loop_on_constants_is_folded():
+    """Nothing is left of it but its result."""
+    text = LOOP.replace("g (float[3, 4] x) =>", "g () =>")
+    proto = model(text, x=X, w=W, trips=np.array(6), on=np.array(True), tenth=np.array(0.1, np.float32))
+    assert "loop" not in kernels(check(proto, {}))
+
+
+@pytest.mark.skipif(len(LIBRARIES) < 2, reason="this processor has one lane width only")
+def test_bits_do_not_depend_on_the_lane_width():
+    """The same bits for 4, 8 and 16 lanes."""
+    proto = model(LOOP, w=W, trips=np.array(9), on=np.array(True), tenth=np.array(0.1, np.float32))
+    results = {rt_engine.load(proto, library=k).run({"x": X})[1].tobytes() for k in LIBRARIES.values()}
+    assert len(results) == 1
