@@ -49,6 +49,13 @@ def along(build: Builder, node: Node, v: Buffer, shape: Sequence[int], axis: int
     return out
 
 
+def known_as(build: Builder, v: Buffer, dtype: Any) -> Buffer:
+    """A scale or zero point in another type that holds its values; constants now, others at run time."""
+    if v.value is not None and v.dtype != dtype:
+        return build.constant(v.value.astype(dtype), v.name)
+    return converted(build, v, dtype)
+
+
 def is_zero(v: Buffer | None) -> bool:
     """Is there no zero point, or one that is known to be zero?"""
     return v is None or (v.value is not None and not v.value.astype(np.float32).any())
@@ -82,7 +89,7 @@ def quantize_linear(node: Node, build: Builder) -> None:
     """clip(round(x / scale) + zero point), ties to even; per tensor, per axis or blocked; also to float8 and float4."""
     x, y, zero = node.x, node.y, node.optional(2)
     axis, block = int(node.attr("axis", 1)), int(node.attr("block_size", 0))
-    scale, x = converted(build, node.input(1), F32), converted(build, x, F32)
+    scale, x = known_as(build, node.input(1), F32), converted(build, x, F32)
     scale = along(build, node, scale, x.shape, axis, block)
     if y.dtype in NARROW and y.dtype not in INTEGER_LIMITS:
         quotient = build.temporary(F32, x.shape)
@@ -95,7 +102,7 @@ def quantize_linear(node: Node, build: Builder) -> None:
         return
     node.require(y.dtype in _LIMITS, f"type {y.dtype} is not supported here", "quantise to 8 or 16 bits")
     if zero is not None:
-        zero = along(build, node, converted(build, zero, I32), x.shape, axis, block)
+        zero = along(build, node, known_as(build, zero, I32), x.shape, axis, block)
     quantised(build, x, scale, zero, y)
 
 
@@ -105,9 +112,9 @@ def dequantize_linear(node: Node, build: Builder) -> None:
     x, y, zero = node.x, node.y, node.optional(2)
     axis, block = int(node.attr("axis", 1)), int(node.attr("block_size", 0))
     wide = decoded(build, x) if x.dtype in NARROW else converted(build, x, F32)
-    scale = along(build, node, converted(build, node.input(1), F32), x.shape, axis, block)
+    scale = along(build, node, known_as(build, node.input(1), F32), x.shape, axis, block)
     if zero is not None and not is_zero(zero):
-        zero = along(build, node, converted(build, zero, F32), x.shape, axis, block)
+        zero = along(build, node, known_as(build, zero, F32), x.shape, axis, block)
         centred = build.temporary(F32, x.shape)
         broadcast(build, "sub_f32", (wide, zero), centred)
         wide = centred
@@ -169,5 +176,5 @@ def less_zero(build: Builder, x: Buffer, zero: Buffer | None) -> Buffer:
         return wide
     assert zero is not None
     out = build.temporary(I32, x.shape)
-    broadcast(build, "sub_int", (wide, converted(build, zero, I32)), out, CODE[I32])
+    broadcast(build, "sub_int", (wide, known_as(build, zero, I32)), out, CODE[I32])
     return out

@@ -7,6 +7,8 @@ from onnx import TensorProto as T
 from onnx import helper, numpy_helper
 
 import rt_engine
+from rt_native.library import Library
+from rt_native.target import LANE_WIDTHS, host
 
 onnxruntime = pytest.importorskip("onnxruntime")
 
@@ -199,3 +201,45 @@ def test_qlinear_operators(constant_weights, dtype):
     (ours,) = rt_engine.load(model).run(fed)
     theirs = onnxruntime.InferenceSession(model.SerializeToString()).run(None, fed)[0]
     assert ours.dtype == theirs.dtype and (ours == theirs).all()
+
+
+def bytes_model(rng):
+    """uint8 in and out: convolutions dense, with few channels and depthwise, then a product."""
+    values, nodes, x = {}, [], "x"
+
+    def layer(op_type, x, w, name, **attributes):
+        given = {
+            f"{name}sx": np.float32(0.02), f"{name}zx": np.uint8(120), f"{name}w": w,
+            f"{name}sw": np.float32(0.01), f"{name}zw": np.int8(0), f"{name}sy": np.float32(0.05), f"{name}zy": np.uint8(99),
+        }  # fmt: skip
+        values.update(given)
+        nodes.append(helper.make_node(op_type, [x, *given], [f"{name}y"], **attributes))
+        return f"{name}y"
+
+    def w(*shape):
+        return rng.integers(-127, 128, shape).astype(np.int8)
+
+    x = layer("QLinearConv", x, w(8, 3, 3, 3), "a", pads=[1, 1, 1, 1], strides=[1, 2])
+    x = layer("QLinearConv", x, w(8, 1, 3, 3), "b", pads=[1, 1, 1, 1], group=8)
+    x = layer("QLinearConv", x, w(100, 8, 2, 3), "c")
+    x = layer("QLinearConv", x, w(100, 1, 3, 2), "d", group=100, strides=[2, 2])
+    x = layer("QLinearConv", x, w(37, 100, 1, 1), "e")
+    nodes.append(helper.make_node("Flatten", [x], ["f"]))
+    x = layer("QLinearMatMul", "f", w(37 * 4 * 3, 21), "g")
+    ends = [helper.make_tensor_value_info(n, T.UINT8, s) for n, s in (("x", (1, 3, 11, 16)), (x, (1, 21)))]
+    constants = [numpy_helper.from_array(np.asarray(v), n) for n, v in values.items()]
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], constants)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+
+
+@pytest.mark.parametrize("lanes", [w for w in LANE_WIDTHS if w <= host().lanes])
+def test_the_same_integers_on_every_lane_width(lanes):
+    """VNNI, vpmaddwd on 8 and on 4 lanes: ONNX Runtime's integers, all of them."""
+    names = ("movement", "qgemm", "qconv", "qdepthwise", "quantise")
+    modules = (*(f"rt_engine.kernels.{name}" for name in names), "rt_engine.executor_native")
+    rng = np.random.default_rng(4)
+    model, x = bytes_model(rng), rng.integers(0, 256, (1, 3, 11, 16)).astype(np.uint8)
+    ours = rt_engine.load(model, library=Library(f"test-quantised-{lanes}", modules, host(lanes)))
+    assert {"qconv", "qdepthwise", "qgemm"} <= set(ours.program.kernels)
+    theirs = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": x})[0]
+    assert (ours.run({"x": x})[0] == theirs).all()
