@@ -235,15 +235,15 @@ def pack(e: Ensemble, features: int, base: NDArray[Any], neutral: float) -> Pack
     targets = e.leaves.shape[1]
     if (len(e.leaves) + 2) * targets * e.leaves.itemsize > MOST_LEAF_BYTES:
         raise BadTrees(f"{len(e.leaves):,} leaves of {targets:,} targets are more than {MOST_LEAF_BYTES:,} bytes")
-    groups = max(-(-len(e.roots) // GROUP), 1)
-    roots = np.full(groups * GROUP, -len(e.leaves) - 1, np.int64)  # trees that only fill the last group up
-    roots[: len(e.roots)] = e.roots
-
     branch = np.flatnonzero(tree >= 0)
+    depths = np.zeros(max(-(-len(e.roots) // GROUP), 1) * GROUP, np.int64)
+    np.maximum.at(depths, tree[branch], level[branch] + 1)
+    order, steps = _order(depths)
+    roots = np.full(len(order), -len(e.leaves) - 1, np.int64)  # trees that only fill the last group up
+    roots[: len(e.roots)] = e.roots
+    roots = roots[order]
     group = np.full(len(tree), -1, np.int64)
-    group[branch] = tree[branch] // GROUP
-    steps = np.zeros(groups, np.int64)
-    np.maximum.at(steps, group[branch], level[branch] + 1)
+    group[branch] = np.argsort(order)[tree[branch]] // GROUP
     pair, slots = _layout(cuts, level, group, steps)
     copies = 2 if cuts.missing_is_low[branch].any() else 1
     zero = features * copies
@@ -274,6 +274,18 @@ def pack(e: Ensemble, features: int, base: NDArray[Any], neutral: float) -> Pack
     rows = np.concatenate([rows.ravel(), np.zeros(_ROOM_BEHIND // rows.itemsize)]).astype(e.leaves.dtype)
     table = np.stack([starts * nodes.itemsize, steps], axis=1)
     return Packed(nodes, table, rows, copies, form, inside, int(steps.sum()) * GROUP)
+
+
+def _order(depths: Ints) -> tuple[Ints, Ints]:
+    """(the trees in the order in which they are walked and summed, steps of each group).
+
+    That is the model's order, unless sorting by depth saves more than an eighth of the steps: a group walks as far as its
+    deepest tree.
+    """
+    usual = depths.reshape(-1, GROUP).max(axis=1)
+    order = np.argsort(depths, kind="stable")
+    steps = depths[order].reshape(-1, GROUP).max(axis=1)
+    return (order, steps) if steps.sum() < 0.875 * usual.sum() else (np.arange(len(depths)), usual)
 
 
 def _layout(cuts: _Cuts, level: Ints, group: Ints, steps: Ints) -> tuple[Ints, Ints]:

@@ -87,22 +87,28 @@ def _places(node: Node, tree: NDArray[np.int64], number: NDArray[np.int64]) -> A
     Raises:
         Refusal: there is no such node, or it is there twice.
     """
-    known = np.stack([tree, number], axis=1)
-    order = np.lexsort((number, tree))
-    ids, start = np.unique(known[order], axis=0, return_index=True)
-    node.require(len(ids) == len(tree), "two nodes have the same number in one tree", "export the model again")
-    index = {(int(t), int(n)): int(order[i]) for (t, n), i in zip(ids, start, strict=True)}
+    trees, numbers = np.unique(tree), np.unique(number)
 
-    def find(trees: NDArray[np.int64], numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-        found = np.array([index.get(key, -1) for key in zip(trees.tolist(), numbers.tolist(), strict=True)], np.int64)
-        if (found < 0).any():
-            lost = int(np.flatnonzero(found < 0)[0])
-            node.require(
-                False,
-                f"tree {trees[lost]} refers to its node {numbers[lost]}, which is not there",
-                "export the model again",
-            )
-        return found
+    def code(t: NDArray[np.int64], n: NDArray[np.int64]) -> NDArray[np.int64]:
+        """One number for both; -1 where one of them is nowhere."""
+        i, j = (
+            np.minimum(np.searchsorted(known, wanted), len(known) - 1) for known, wanted in ((trees, t), (numbers, n))
+        )
+        return np.where((trees[i] == t) & (numbers[j] == n), i * len(numbers) + j, -1)
+
+    codes = code(tree, number)
+    order = np.argsort(codes)
+    ordered = codes[order]
+    node.require(bool((np.diff(ordered) > 0).all()), "two nodes have the same number in one tree", "export it again")
+
+    def find(t: NDArray[np.int64], n: NDArray[np.int64]) -> NDArray[np.int64]:
+        wanted = code(t, n)
+        at = np.minimum(np.searchsorted(ordered, wanted), len(ordered) - 1)
+        lost = np.flatnonzero(ordered[at] != wanted)
+        if lost.size:
+            where = f"tree {t[lost[0]]} refers to its node {n[lost[0]]}, which is not there"
+            node.require(False, where, "export the model again")
+        return order[at]
 
     return find
 

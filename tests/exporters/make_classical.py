@@ -15,7 +15,7 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 from classical_models import CLASSICAL_CASES, ClassicalCase
-from make_golden import BATCHES, GOLDEN, save
+from make_golden import BATCHES, save
 from onnx import helper
 from onnxmltools import convert_lightgbm, convert_xgboost
 from onnxmltools.convert.common.data_types import FloatTensorType as BoostedInput
