@@ -20,6 +20,8 @@ MOST_TRIPS = 1_000_000
 """A loop with more iterations has no bound that a cycle could keep."""
 MOST_UNROLLED = 20_000
 """Nodes that unrolling may make."""
+MOST_PEELED = 2_000
+"""Nodes that a loop without a number of iterations may become."""
 _numbers = count()
 
 
@@ -118,7 +120,8 @@ def resolve(setting: Setting, node: ir.Node) -> list[ir.Node] | None:
     3. If -> both branches are specialised, and must give the same shapes.
     4. Loop whose body keeps its shapes -> the body is specialised, once for all iterations.
     5. Loop whose body does not, with a constant number of iterations -> all iterations, one after the other.
-    6. Scan -> as 4.
+    6. Loop without a number of iterations, whose condition depends on constants alone -> one iteration, and the rest of it.
+    7. Scan -> as 4.
 
     Raises:
         Refusal: no static shape, or no bound.
@@ -226,6 +229,9 @@ def _if(setting: Setting, node: ir.Node) -> list[ir.Node] | None:
 
 def _loop(setting: Setting, node: ir.Node) -> list[ir.Node] | None:
     body, captured = node.attributes["body"].as_graph(), _number(node, "captured")
+    start = constant(node.inputs[1]) if len(node.inputs) > 1 else None
+    if node.inputs[0] is None and start is not None and start.all() and len(body.outputs) == len(body.inputs) - 1 - captured:
+        return _peeled(setting.graph, node, body)
     trips = _trips(node)
     carried = len(body.inputs) - 2 - captured
     if carried < 0 or len(body.outputs) != len(node.outputs) + 1 or len(node.outputs) < carried:
@@ -453,6 +459,24 @@ def _unrolled(graph: ir.Graph, node: ir.Node, body: ir.Graph, trips: int, carrie
         made += (nodes := _stacked(graph, node, found, opset))
         values.append(nodes[-1].outputs[0])
     return _replaced(graph, node, made, [v for v in values if v is not None])
+
+
+def _peeled(graph: ir.Graph, node: ir.Node, body: ir.Graph) -> list[ir.Node]:
+    """One iteration, then the loop again, with the condition that the iteration gave: it may have become a constant."""
+    done = _number(node, "peeled") + len(list(body)) + 1
+    if done > MOST_PEELED:
+        raise Refusal(
+            "it has no number of iterations, and its condition holds for very many",
+            "export with a constant trip count; a condition may still end the loop earlier",
+        )
+    carried = len(body.outputs) - 1
+    values, outer = list(node.inputs[2 : 2 + carried]), list(node.inputs[2 + carried :])
+    number = add_constant(graph, f"{node.name}.number", np.array(_number(node, "iterations"), np.int64))
+    nodes, results = _inlined(graph, node, body.clone(), [number, node.inputs[1], *values, *outer])
+    for i, result in enumerate(results):
+        node.replace_input_with(1 + i, result)
+    _note(node, peeled=done, iterations=_number(node, "iterations") + 1)
+    return [*nodes, node]
 
 
 def _stacked(graph: ir.Graph, node: ir.Node, values: list[ir.Value], opset: int) -> list[ir.Node]:

@@ -259,3 +259,20 @@ def test_bits_do_not_depend_on_the_lane_width():
     proto = model(LOOP, w=W, trips=np.array(9), on=np.array(True), tenth=np.array(0.1, np.float32))
     results = {rt_engine.load(proto, library=k).run({"x": X})[1].tobytes() for k in LIBRARIES.values()}
     assert len(results) == 1
+
+
+def test_a_while_loop_on_constants_is_unrolled():
+    """No trip count, as PyTorch's while_loop exports: the condition is known at load, iteration by iteration."""
+    text = """g (float[4] x) => (int64 n, float[4] y)
+    {
+        n, y = Loop (, on, zero, x) <
+            body = b (int64 i, bool go, int64 k, float[4] h) => (bool more, int64 k2, float[4] h2)
+            { k2 = Add(k, two)  more = Less(k2, seven)  s = Tanh(h)  h2 = Add(s, s) }
+        >
+    }"""
+    numbers = {"on": np.array(True), "zero": np.array(0), "two": np.array(2), "seven": np.array(7)}
+    loaded = check(model(text, **numbers), {"x": X[0]})
+    assert kernels(loaded).count("tanh_f32") == 4
+    endless = model(text, **(numbers | {"two": np.array(0)}))
+    with pytest.raises(UnsupportedModelError, match="very many"):
+        rt_engine.load(endless)
