@@ -23,7 +23,7 @@ SECONDS = 30
 """A mutant that takes longer ends the process."""
 MEMORY = 6 << 30
 """Bytes of address space beyond what the process has at its start."""
-MOST_RUN_BYTES, MOST_RUN_MACS = 1 << 28, 1 << 30
+MOST_RUN_BYTES, MOST_RUN_MACS = 1 << 26, 1 << 28
 """Larger mutants are loaded and not run."""
 
 

@@ -1,0 +1,69 @@
+"""Every case of ONNX's suite on every lane width: the same bits, and no kernel writes outside of its tensors."""
+
+import warnings
+
+import numpy as np
+import onnx
+import pytest
+
+import rt_engine
+from rt_engine.backend import bind, constant_inputs
+from rt_engine.errors import EngineError
+from rt_engine.native import library
+from rt_native.errors import UnsupportedCpu
+from rt_native.target import LANE_WIDTHS, host
+from tests.conformance.suite import cases, excluded
+from tests.fuzz.guards import BYTE, fill, guarded
+
+CHUNKS = 8
+
+
+def libraries():
+    """A kernel library for every lane width that this processor has."""
+    found = {}
+    for lanes in LANE_WIDTHS:
+        try:
+            found[lanes] = library(host(lanes))
+        except UnsupportedCpu:
+            continue
+    return found
+
+
+def run(model: onnx.ModelProto, feeds, kernels) -> list[bytes]:
+    """The bytes of every output, with guard bytes behind every tensor."""
+    with guarded() as spans:
+        loaded = rt_engine.load(model, {name: value.shape for name, value in feeds.items()}, library=kernels)
+        layout = list(spans)
+    context = loaded.context()
+    arena = context._arena.view(np.uint8, 0, loaded.program.arena_nbytes)
+    guards = fill(arena, layout)
+    for name, value in feeds.items():
+        context.inputs[name][...] = value
+    context.run()
+    assert np.all(arena[guards] == BYTE), "a kernel wrote outside of its tensors"
+    return [value.tobytes() for value in context.outputs.values()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_every_lane_width_gives_the_same_bits(chunk):
+    """Cases that are refused are left out; `test_suite` sees to those."""
+    differ, count = [], 0
+    for case in list(cases().values())[chunk::CHUNKS]:
+        if excluded(case.name) or not case.numeric:
+            continue
+        names = [v.name for v in case.model.graph.input if v.name not in {t.name for t in case.model.graph.initializer}]
+        feeds = dict(zip(names, case.data[0][0], strict=True))
+        constants = {name: feeds.pop(name) for name in constant_inputs(case.model) & set(feeds)}
+        model = bind(case.model, constants)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                found = {lanes: run(model, feeds, kernels) for lanes, kernels in libraries().items()}
+            except EngineError:
+                continue
+        count += 1
+        if any(outputs != next(iter(found.values())) for outputs in found.values()):
+            differ.append(case.name)
+    assert not differ
+    assert count > 100
