@@ -1,12 +1,14 @@
-"""Winograd's F(2x2, 3x3): a 3x3 convolution of 2x2 output pixels in 16 products per channel instead of 36.
+"""Winograd's convolutions: 3x3 by tiles of 2x2 outputs (F(2x2, 3x3)), lines of 3 or 5 taps by 4 or 2 (F(4, 3), F(2, 5)).
 
-    winograd_in    operand  x, v, table          table: int32 [tiles, 16], byte offset of each pixel of a 4x4 patch in an image,
-                   size     tiles, channels             -1 for padding
-    winograd_out   operand  m, bias, out, places, addend or absent
-                   size     tiles, channels      places: int32 [tiles, 4], byte offset of each output pixel, -1 for none
-                   param    low, high
+    winograd_in        operand  x, v, table      table: int32 [tiles, 16], byte offset of each pixel of a 4x4 patch in an
+                       size     tiles, channels         image, -1 for padding
+    winograd_line_in   likewise, table [tiles, 6]: 6 pixels in a line
+    winograd_out       operand  m, bias, out, places, addend or absent
+                       size     tiles, channels  places: int32 [tiles, 4], byte offset of each output pixel, -1 for none
+                       param    low, high
+    winograd_line_out  likewise; size 2: outputs of a tile, 4 or 2
 
-v and m are [tiles, 16, channels], float32; between the two lie 16 products of matrices, one per position:
+v and m are [tiles, 16 or 6, channels], float32; between the two lie 16 or 6 products of matrices, one per position:
 
     v = B' patch B       m[position] = v[position] @ u[position]       out = clip(A' m A + bias + addend)
 
@@ -14,6 +16,15 @@ v and m are [tiles, 16, channels], float32; between the two lie 16 products of m
          0  1  1  0           0  1 -1 -1         arXiv:1509.09308)
          0 -1  1  0
          0  1  0 -1
+
+    lines, from the points 0, 1, -1, 2, -2 and infinity:
+
+    B' = 4  0 -5  0  1  0      A' = 1  1  1  1  1  0      of 2 outputs  1  1  1  1  1  0
+         0 -4 -4  1  1  0           0  1 -1  2 -2  0                    0  1 -1  2 -2  1
+         0  4 -4 -1  1  0           0  1  1  4  4  0
+         0 -2 -1  2  1  0           0  1 -1  8 -8  1
+         0  2 -1 -2  1  0
+         0  4  0 -5  0  1
 """
 
 from typing import Any
@@ -25,6 +36,7 @@ from rt_native.lang import inline, load_i32
 from rt_native.vector import (
     BYTES,
     f32x,
+    fma,
     load_f32x,
     load_first_f32x,
     select,
@@ -36,8 +48,8 @@ from rt_native.vector import (
 _LANES = f32x.lanes
 
 
-def _make(load: Any, store: Any) -> tuple[Any, Any]:
-    """(forward, backward) for vectors of `left` channels; `load` and `store` take it as their last argument."""
+def _make(load: Any, store: Any) -> tuple[Any, Any, Any, Any]:
+    """(forward, backward, and both of lines) for vectors of `left` channels; `load` and `store` take it as their last argument."""
 
     @inline
     def pixel(x, table, k, left):
@@ -86,7 +98,7 @@ def _make(load: Any, store: Any) -> tuple[Any, Any]:
             store(out + offset, select(value > high, high, value), left)
 
     @inline
-    def backward(m, step, bias, out, addend, places, low, high, left):
+    def backward(m, step, bias, out, addend, places, low, high, outputs, left):
         a, b = half(m, step, left), half(m + step, step, left)
         c, d = half(m + 2 * step, step, left), half(m + 3 * step, step, left)
         start = load_f32x(bias)
@@ -95,7 +107,38 @@ def _make(load: Any, store: Any) -> tuple[Any, Any]:
         finish(start + (a[1] + b[1] + c[1]), out, addend, load_i32(places + 8), low, high, left)
         finish(start + (b[1] - c[1] - d[1]), out, addend, load_i32(places + 12), low, high, left)
 
-    return forward, backward
+    @inline
+    def line_forward(x, table, v, step, left):
+        a, b, c = pixel(x, table, 0, left), pixel(x, table, 1, left), pixel(x, table, 2, left)
+        d, e, f = pixel(x, table, 3, left), pixel(x, table, 4, left), pixel(x, table, 5, left)
+        store(v, fma(c, splat_f32x(float32(-5.0)), fma(a, splat_f32x(float32(4.0)), e)), left)
+        even, odd = fma(c, splat_f32x(float32(-4.0)), e), fma(b, splat_f32x(float32(-4.0)), d)
+        store(v + step, even + odd, left)
+        store(v + 2 * step, even - odd, left)
+        even, odd = e - c, (d - b) * splat_f32x(float32(2.0))
+        store(v + 3 * step, even + odd, left)
+        store(v + 4 * step, even - odd, left)
+        store(v + 5 * step, fma(d, splat_f32x(float32(-5.0)), fma(b, splat_f32x(float32(4.0)), f)), left)
+
+    @inline
+    def line_backward(m, step, bias, out, addend, places, low, high, outputs, left):
+        start, last = load_f32x(bias), load(m + 5 * step, left)
+        b, c = load(m + step, left), load(m + 2 * step, left)
+        d, e = load(m + 3 * step, left), load(m + 4 * step, left)
+        ones, twos = b + c, d + e
+        odd_ones, odd_twos = b - c, d - e
+        second = fma(odd_twos, splat_f32x(float32(2.0)), odd_ones)
+        if outputs == 2:
+            second = second + last
+        finish(start + (load(m, left) + ones + twos), out, addend, load_i32(places), low, high, left)
+        finish(start + second, out, addend, load_i32(places + 4), low, high, left)
+        if outputs == 4:
+            third = fma(twos, splat_f32x(float32(4.0)), ones)
+            fourth = fma(odd_twos, splat_f32x(float32(8.0)), odd_ones) + last
+            finish(start + third, out, addend, load_i32(places + 8), low, high, left)
+            finish(start + fourth, out, addend, load_i32(places + 12), low, high, left)
+
+    return forward, backward, line_forward, line_backward
 
 
 @inline
@@ -108,49 +151,55 @@ def _store_whole(address, value, left):
     store_f32x(address, value)
 
 
-_forward, _backward = _make(_load_whole, _store_whole)
-_some_forward, _some_backward = _make(load_first_f32x, store_first_f32x)
+_forward, _backward, _line_forward, _line_backward = _make(_load_whole, _store_whole)
+_some_forward, _some_backward, _some_line_forward, _some_line_backward = _make(load_first_f32x, store_first_f32x)
 
 
-@kernel("winograd_in", __name__)
-def winograd_in(arena, record):
-    """See the top of this file."""
-    tiles, channels = size(record, 0), size(record, 1)
-    x, v, table = operand(arena, record, 0), operand(arena, record, 1), operand(arena, record, 2)
-    step = 4 * channels
-    whole = channels // _LANES * BYTES
-    for _ in range(tiles):
-        for at in range(0, whole, BYTES):
-            _forward(x + at, table, v + at, step, _LANES)
-        if whole < step:
-            _some_forward(x + whole, table, v + whole, step, (step - whole) // 4)
-        v += 16 * step
-        table += 64
-    return 0
+def _define_in(name: str, positions: int, whole_vector: Any, some_lanes: Any) -> None:
+    @kernel(name, __name__)
+    def transform(arena, record):
+        tiles, channels = size(record, 0), size(record, 1)
+        x, v, table = operand(arena, record, 0), operand(arena, record, 1), operand(arena, record, 2)
+        step = 4 * channels
+        whole = channels // _LANES * BYTES
+        for _ in range(tiles):
+            for at in range(0, whole, BYTES):
+                whole_vector(x + at, table, v + at, step, _LANES)
+            if whole < step:
+                some_lanes(x + whole, table, v + whole, step, (step - whole) // 4)
+            v += positions * step
+            table += positions * 4
+        return 0
 
 
-@kernel("winograd_out", __name__)
-def winograd_out(arena, record):
-    """See the top of this file."""
-    tiles, channels = size(record, 0), size(record, 1)
-    m, bias, out = operand(arena, record, 0), operand(arena, record, 1), operand(arena, record, 2)
-    places, addend = operand(arena, record, 3), 0
-    if has_operand(record, 4):
-        addend = operand(arena, record, 4)
-    low, high = splat_f32x(float32(param(record, 0))), splat_f32x(float32(param(record, 1)))
-    step = 4 * channels
-    whole = channels // _LANES * BYTES
-    for _ in range(tiles):
-        for at in range(0, whole, BYTES):
-            shifted = addend
-            if addend != 0:
-                shifted = addend + at
-            _backward(m + at, step, bias + at, out + at, shifted, places, low, high, _LANES)
-        if whole < step:
-            shifted = addend
-            if addend != 0:
-                shifted = addend + whole
-            _some_backward(m + whole, step, bias + whole, out + whole, shifted, places, low, high, (step - whole) // 4)
-        m += 16 * step
-        places += 16
-    return 0
+def _define_out(name: str, positions: int, whole_vector: Any, some_lanes: Any) -> None:
+    @kernel(name, __name__)
+    def transform(arena, record):
+        tiles, channels, outputs = size(record, 0), size(record, 1), size(record, 2)
+        m, bias, out = operand(arena, record, 0), operand(arena, record, 1), operand(arena, record, 2)
+        places, addend = operand(arena, record, 3), 0
+        if has_operand(record, 4):
+            addend = operand(arena, record, 4)
+        low, high = splat_f32x(float32(param(record, 0))), splat_f32x(float32(param(record, 1)))
+        step = 4 * channels
+        whole = channels // _LANES * BYTES
+        for _ in range(tiles):
+            for at in range(0, whole, BYTES):
+                z = addend
+                if addend != 0:
+                    z = addend + at
+                whole_vector(m + at, step, bias + at, out + at, z, places, low, high, outputs, _LANES)
+            if whole < step:
+                z, left = addend, (step - whole) // 4
+                if addend != 0:
+                    z = addend + whole
+                some_lanes(m + whole, step, bias + whole, out + whole, z, places, low, high, outputs, left)
+            m += positions * step
+            places += 16
+        return 0
+
+
+_define_in("winograd_in", 16, _forward, _some_forward)
+_define_out("winograd_out", 16, _backward, _some_backward)
+_define_in("winograd_line_in", 6, _line_forward, _some_line_forward)
+_define_out("winograd_line_out", 6, _line_backward, _some_line_backward)

@@ -102,7 +102,7 @@ def convolve(build: Builder, x: Buffer, y: Buffer, layer: Layer, channels_first:
     if group > 1 and group == x.shape[-1] == y.shape[-1]:
         _depthwise(build, x, y, layer)
     elif group == 1 and x.shape[0] == 1 and pays(layer.window, x.shape[-1], y.shape[-1], x.dtype):
-        winograd(build, x, w, layer.bias, layer.addend, y, layer.window, layer.limits)
+        winograd(build, x, layer.w, layer.bias, layer.addend, y, layer.window, layer.limits)
     elif group == 1 and y.shape[-1] <= FEW_OUTPUTS and x.shape[-1] % half_lanes(x.dtype) == 0:
         _dot(build, x, y, layer)
     else:

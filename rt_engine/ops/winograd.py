@@ -1,12 +1,14 @@
-"""3x3 convolutions with stride 1 by Winograd's F(2x2, 3x3), where it pays; no operator of its own.
+"""Convolutions with stride 1 by Winograd's algorithms, where it pays: 3x3, and lines of 3 or 5 taps; no operator of its own.
 
-    x --winograd_in--> v [tiles, 16, C] --16 products, as groups of a 1x1 convolution--> m [tiles, 16, M] --winograd_out--> y
+    x --in--> v [tiles, P, C] --P products, as groups of a 1x1 convolution--> m [tiles, P, M] --out--> y
 
 Tiles are worked on in blocks that stay in the cache, so v and m are small. The choice depends on the shapes alone, so a program
-is the same on every machine. Rounding errors are a few times those of the direct sum, as for any order of summation.
+is the same on every machine. Rounding errors are a few times those of the direct sum.
 """
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -15,10 +17,48 @@ from numpy.typing import NDArray
 from rt_engine.lower import Buffer, Builder
 from rt_engine.ops.window import Window
 
-_G = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
+_SQUARE = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
+_POINTS = ((0, 1 / 4), (1, -1 / 6), (-1, -1 / 6), (2, 1 / 24), (-2, 1 / 24))
+"""Points of a line and the factors of their rows; the sixth point is infinity."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """One of the algorithms, for the axes of a window."""
+
+    kernel: str
+    patch: tuple[int, ...]
+    """Input pixels of a tile."""
+    step: tuple[int, ...]
+    """Output pixels of a tile."""
+
+    def tiles(self, window: Window) -> Window:
+        """The patches that give all outputs."""
+        out = tuple(-(-size // step) for size, step in zip(window.out, self.step, strict=True))
+        return replace(window, kernel=self.patch, strides=self.step, out=out)
+
+    @property
+    def positions(self) -> int:
+        """Products per tile."""
+        return prod(self.patch)
+
+
+def scheme_of(window: Window) -> Scheme | None:
+    """The algorithm for a window, if there is one."""
+    if any(s != 1 for s in window.strides) or any(d != 1 for d in window.dilations):
+        return None
+    if window.kernel == (3, 3):
+        return Scheme("winograd", (4, 4), (2, 2))
+    if window.taps in (3, 5) and window.taps in window.kernel:
+        step = 7 - window.taps
+        patch, steps = (tuple(n if k > 1 else 1 for k in window.kernel) for n in (6, step))
+        return Scheme("winograd_line", patch, steps)
+    return None
+
+
 TRANSFORM = 45
 """Cycles to transform 16 channels of a tile in one direction, against one cycle per 16 multiply-accumulates."""
-GAIN = 0.85
+GAIN = 0.78
 """Least gain: work by tiles over work by pixels, below which it is done."""
 MOST_WEIGHTS = 1 << 17
 """Input times output channels beyond which the larger weights cost more than the products save."""
@@ -26,27 +66,27 @@ BLOCK_BYTES, LEAST_BLOCK = 1 << 16, 24
 """Bytes of v and m together, and least tiles, of a block."""
 
 
-def tiles_of(window: Window) -> Window:
-    """The 4x4 patches of which each gives 2x2 output pixels."""
-    out = tuple(-(-size // 2) for size in window.out)
-    return replace(window, kernel=(4, 4), strides=(2, 2), out=out)
-
-
 def pays(window: Window, channels: int, outputs: int, dtype: np.dtype[Any]) -> bool:
-    """Is F(2x2, 3x3) possible here, and faster?"""
-    if window.kernel != (3, 3) or window.strides != (1, 1) or window.dilations != (1, 1) or dtype != np.float32:
+    """Is there an algorithm for this window, and is it faster?"""
+    scheme = scheme_of(window)
+    if scheme is None or dtype != np.float32 or channels < 16 or channels * outputs > MOST_WEIGHTS:
         return False
-    if channels % 8 or outputs % 8 or channels < 16 or channels * outputs > MOST_WEIGHTS:
-        return False
-    tiles, vectors = tiles_of(window).outputs, -(-outputs // 8) / 2
-    direct = window.outputs * 9 * channels * vectors
-    return tiles * (16 * channels * vectors + TRANSFORM * (-(-channels // 16) + -(-outputs // 16))) < GAIN * direct
+    tiles, vectors = scheme.tiles(window).outputs, -(-outputs // 8) / 2
+    direct = window.outputs * window.taps * channels * vectors
+    transforms = TRANSFORM * scheme.positions / 16 * (-(-channels // 16) + -(-outputs // 16))
+    return tiles * (scheme.positions * channels * vectors + transforms) < GAIN * direct
 
 
 def transformed(w: NDArray[Any]) -> NDArray[Any]:
-    """Weights [3, 3, C, M] -> [16, C, M], in float64, rounded once."""
-    u: NDArray[Any] = np.einsum("ai,bj,ijcm->abcm", _G, _G, w.astype(np.float64))
-    return u.reshape(16, *w.shape[2:]).astype(w.dtype)
+    """Weights [taps..., C, M] -> [positions, C, M], in float64, rounded once."""
+    if w.shape[:-2] == (3, 3):
+        u: NDArray[Any] = np.einsum("ai,bj,ijcm->abcm", _SQUARE, _SQUARE, w.astype(np.float64))
+        return u.reshape(16, *w.shape[2:]).astype(w.dtype)
+    line = w.reshape(-1, *w.shape[-2:]).astype(np.float64)
+    rows = [[factor * point**i for i in range(len(line))] for point, factor in _POINTS]
+    rows.append([0.0] * (len(line) - 1) + [1.0])
+    u = np.einsum("ai,icm->acm", np.array(rows), line)
+    return u.astype(w.dtype)
 
 
 def winograd(
@@ -62,30 +102,36 @@ def winograd(
     """The convolution; x, y and the addend hold one image each."""
     from rt_engine.ops.convolve import grouped_product
 
-    channels, outputs = x.shape[-1], y.shape[-1]
-    tiles = tiles_of(window)
-    patches = tiles.table()
-    patches = np.where(patches < 0, -1, patches * (4 * channels)).astype(np.int32)
-    places = np.where((at := _places(window, tiles)) < 0, -1, at * (4 * outputs)).astype(np.int32)
+    channels, outputs, scheme = x.shape[-1], y.shape[-1], scheme_of(window)
+    assert scheme is not None
+    tiles = scheme.tiles(window)
+    patches = _offsets(tiles.table(), channels, scheme.positions)
+    places = _offsets(_places(window, tiles, scheme.step), outputs, 4)
     u = transformed(w)
     wide = np.zeros(-(-outputs // 16) * 16, w.dtype)
     wide[:outputs] = bias
-    row = build.constant(wide)
-    count = tiles.outputs
-    most = max(BLOCK_BYTES // (64 * (channels + outputs)), LEAST_BLOCK)
+    row, count, per_tile = build.constant(wide), tiles.outputs, prod(scheme.step)
+    most = max(BLOCK_BYTES // (4 * scheme.positions * (channels + outputs)), LEAST_BLOCK)
     step = -(-count // -(-count // most))
-    product = None
+    product = grouped_product(build, u)
     for first in range(0, count, step):
         some = min(step, count - first)
         part = slice(first, first + some)
-        v, m = (build.temporary(x.dtype, (1, some, 16 * n)) for n in (channels, outputs))
-        build.call("winograd_in", (x, v, build.constant(patches[part])), (some, channels), writes=(1,))
-        product = product or grouped_product(build, u)
+        v, m = (build.temporary(x.dtype, (1, some, scheme.positions * n)) for n in (channels, outputs))
+        build.call(f"{scheme.kernel}_in", (x, v, build.constant(patches[part])), (some, channels), writes=(1,))
         product(v, m)
-        operands = (m, row, y, build.constant(places[part]), addend)
-        build.call("winograd_out", operands, (some, outputs), limits, writes=(2,), inplace=(4,))
+        operands, sizes = (m, row, y, build.constant(places[part]), addend), (some, outputs, per_tile)
+        build.call(f"{scheme.kernel}_out", operands, sizes, limits, writes=(2,), inplace=(4,))
 
 
-def _places(window: Window, tiles: Window) -> NDArray[np.int64]:
-    """[tiles, 4]: the output pixel that each of a tile's four results is, -1 for none."""
-    return Window(window.out, (2, 2), (2, 2), (1, 1), (0, 0), tiles.out).table()
+def _offsets(table: NDArray[np.int64], channels: int, columns: int) -> NDArray[np.int32]:
+    """Byte offsets of pixels, -1 for none, with as many columns as the kernel reads."""
+    wide = np.full((table.shape[0], columns), -1, np.int32)
+    wide[:, : table.shape[1]] = np.where(table < 0, -1, table * (4 * channels))
+    return wide
+
+
+def _places(window: Window, tiles: Window, step: Sequence[int]) -> NDArray[np.int64]:
+    """[tiles, outputs]: the output pixel that each of a tile's results is, -1 for none."""
+    ones, zeros = (1,) * len(step), (0,) * len(step)
+    return Window(window.out, tuple(step), tuple(step), ones, zeros, tiles.out).table()

@@ -51,7 +51,7 @@ def convolved(x, w, b, strides, dilations, pads, group):
 def random_layer(rng):
     """(x, w, b, attributes) of a convolution of any kind."""
     rank = int(rng.choice([1, 2, 2, 3]))
-    kind = rng.choice(["any", "depthwise", "deep", "few outputs", "3x3"])
+    kind = rng.choice(["any", "depthwise", "deep", "few outputs", "3x3", "line"])
     group, inputs, columns = int(rng.integers(1, 4)), int(rng.integers(1, 12)), int(rng.integers(1, 40))
     if kind == "depthwise":
         group, inputs, columns = int(rng.integers(2, 90)), 1, 1
@@ -65,6 +65,10 @@ def random_layer(rng):
     if kind == "3x3":
         rank, group, inputs, columns = 2, 1, int(8 * rng.integers(2, 5)), int(8 * rng.integers(1, 9))
         kernel, strides, dilations, pads = [3, 3], [1, 1], [1, 1], [int(p) for p in rng.integers(0, 2, 4)]
+    elif kind == "line":
+        group, inputs, columns = 1, int(16 * rng.integers(1, 4)), int(rng.integers(16, 80))
+        kernel, strides, dilations, pads = [int(rng.choice([3, 5]))], [1], [1], [int(p) for p in rng.integers(0, 3, 2)]
+        rank = 1
     size = [int(rng.integers((k - 1) * d + 1, 17)) for k, d in zip(kernel, dilations, strict=True)]
     w = rng.standard_normal((group * columns, inputs, *kernel))
     x = rng.standard_normal((int(rng.integers(1, 3)), group * inputs, *size))
