@@ -11,10 +11,11 @@ from sklearn.base import BaseEstimator
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.compose import ColumnTransformer
-from sklearn.decomposition import PCA, IncrementalPCA
+from sklearn.decomposition import PCA, IncrementalPCA, KernelPCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis
 from sklearn.ensemble import (
     AdaBoostClassifier,
+    AdaBoostRegressor,
     BaggingRegressor,
     ExtraTreesClassifier,
     ExtraTreesRegressor,
@@ -30,10 +31,13 @@ from sklearn.ensemble import (
     VotingClassifier,
     VotingRegressor,
 )
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, WhiteKernel
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.mixture import GaussianMixture
 from sklearn.naive_bayes import BernoulliNB, GaussianNB, MultinomialNB
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor, LocalOutlierFactor
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import (
     Binarizer,
@@ -43,6 +47,7 @@ from sklearn.preprocessing import (
     OneHotEncoder,
     OrdinalEncoder,
     PolynomialFeatures,
+    QuantileTransformer,
     RobustScaler,
     StandardScaler,
 )
@@ -176,6 +181,26 @@ def _machines() -> list[ClassicalCase]:
     ]
 
 
+def _neighbours() -> list[ClassicalCase]:
+    """Distances to what was learnt: by Scan, or by CDist of com.microsoft."""
+    cdist = {"optim": "cdist"}
+    return [
+        ClassicalCase("knn", lambda: scaled(KNeighborsClassifier(3)), "classes"),
+        ClassicalCase("knn_names", lambda: scaled(KNeighborsClassifier(3)), "names"),
+        ClassicalCase("knn_float64", lambda: scaled(KNeighborsClassifier(3)), "binary", dtype=np.float64),
+        ClassicalCase("knn_cdist", lambda: KNeighborsClassifier(3), "binary", options=cdist | {"zipmap": False}),
+        ClassicalCase("knn_regressor", lambda: scaled(KNeighborsRegressor(4)), "regression"),
+        ClassicalCase("knn_regressor_cdist", lambda: KNeighborsRegressor(3), "outputs", options=cdist),
+        ClassicalCase("outlier_factor", lambda: scaled(LocalOutlierFactor(5, novelty=True)), "none"),
+        ClassicalCase("kernel_pca", lambda: scaled(KernelPCA(2, kernel="rbf", **SEED)), "none"),
+        ClassicalCase(
+            "gaussian_process", lambda: scaled(GaussianProcessRegressor(RBF() + WhiteKernel())), "regression"
+        ),
+        ClassicalCase("adaboost_regressor", lambda: AdaBoostRegressor(n_estimators=4, **SEED), "regression"),
+        ClassicalCase("quantiles", lambda: QuantileTransformer(n_quantiles=12), "none"),
+    ]
+
+
 def _others() -> list[ClassicalCase]:
     """Clusters, densities, discriminants, and estimators made of estimators."""
     classifiers = {
@@ -222,4 +247,4 @@ def _others() -> list[ClassicalCase]:
     ]
 
 
-CLASSICAL_CASES = (*_forests(), *_boosted(), *_machines(), *_others())
+CLASSICAL_CASES = (*_forests(), *_boosted(), *_machines(), *_neighbours(), *_others())
