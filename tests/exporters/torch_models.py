@@ -122,6 +122,25 @@ def encoder(norm_first: bool, heads: int = 2) -> nn.Module:
     return nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
 
 
+class Recurrent(nn.Module):
+    """The outputs of a recurrent network over a window, and its last states."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        y, state = self.network(x)
+        return (y, *state) if isinstance(state, tuple) else (y, state)
+
+
+class Choice(nn.Module):
+    """torch.cond: one of two functions of the input, by its sum."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cond(x.sum() > 0, lambda x: x * 2, lambda x: torch.tanh(x) - 1, (x,))
+
+
 class Buffers(nn.Module):
     """Scaling with constants, and a constant as an operand of Where and Gather."""
 
@@ -291,6 +310,26 @@ TORCH_CASES: tuple[TorchCase, ...] = (
     ),
     TorchCase("rotary", Rotary, ((5, 24),), {"dynamo": 18}, static=2),
     TorchCase("rotary_opset23", Rotary, ((5, 24),), {"dynamo": 23}, static=1),
+    TorchCase(
+        "lstm", lambda: Recurrent(nn.LSTM(5, 13, num_layers=2, batch_first=True)), ((7, 5),), BOTH, static=1, high=1.0
+    ),
+    TorchCase(
+        "lstm_bidirectional",
+        lambda: Recurrent(nn.LSTM(5, 16, bidirectional=True, batch_first=True)),
+        ((7, 5),),
+        BOTH,
+        static=3,
+    ),
+    TorchCase(
+        "gru",
+        lambda: Recurrent(nn.GRU(5, 17, num_layers=2, bidirectional=True, batch_first=True)),
+        ((7, 5),),
+        BOTH,
+        static=2,
+    ),
+    TorchCase("rnn", lambda: Recurrent(nn.RNN(5, 9, batch_first=True)), ((7, 5),), BOTH, static=1),
+    TorchCase("rnn_relu", lambda: Recurrent(nn.RNN(5, 9, nonlinearity="relu", bias=False)), ((7, 5),), BOTH, static=2),
+    TorchCase("cond", Choice, ((6,),), {"dynamo": 18}, static=1),
     TorchCase("buffers", Buffers, ((6,),), BOTH),
     TorchCase("two_inputs", TwoInputs, ((6,), (3,)), BOTH),
     TorchCase("gelu_opset20", lambda: mlp(nn.GELU(), 5, 17, 3), ((5,),), {"dynamo": 20, "script": 20}),
