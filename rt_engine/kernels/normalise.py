@@ -3,7 +3,7 @@
     softmax_<type>      operand  in, out
     log_softmax_<type>  size     rows, n
     layer_norm_<type>   operand  in, scale, bias, out, mean, inverse deviation
-                        size     rows, n, statistics type
+                        size     rows, n, statistics type, about zero
                         param    epsilon
 
 Rows are contiguous; the output may be the input. `mean` and `inverse deviation` are [rows] and -1 where nobody
@@ -13,7 +13,7 @@ tensors is read or written.
 
     softmax      exp(x - max) / sum of it. A row with +inf or NaN, or of -inf alone, becomes NaN (PyTorch too).
     log_softmax  x - max - log(sum of exp(x - max)), likewise.
-    layer norm   d = x - mean; out = d * (1 / sqrt(mean of d * d + epsilon)) * scale + bias; two passes, in x's type
+    layer norm   d = x - mean, or x itself with `about zero` (root mean square); out = d * (1 / sqrt(mean of d * d + epsilon)) * scale + bias; two passes, in x's type
                  Its 64 (32) partial sums make float32 as good as the float32 that stash_type = 1 asks for.
 """
 
@@ -184,7 +184,7 @@ def _make_layer_norm(of: Element) -> None:
         source, target = operand(arena, record, 0), operand(arena, record, 3)
         scale, bias = operand(arena, record, 1), operand(arena, record, 2)
         for row in range(size(record, 0)):
-            mean = sum_row(source, n, splat(zero)) / scalar(n)
+            mean = zero if size(record, 3) else sum_row(source, n, splat(zero)) / scalar(n)
             inverse = first_lane(splat(one) / sqrt(splat(variance(source, n, mean) + epsilon)))
             scaled(source, target, scale, bias, n, splat(mean), splat(inverse))
             if has_operand(record, 4):

@@ -11,8 +11,10 @@ contracted  in both, and wanted by nobody
 
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 
 from rt_engine.kernels.dtypes import CODE
 from rt_engine.kernels.strides import contiguous
@@ -63,17 +65,31 @@ def parse(equation: str, ranks: list[int]) -> tuple[list[str], str]:
     return parsed, result
 
 
-@operator("Einsum", since=12)
+def _sizes(labels: list[str], shapes: list[tuple[int, ...]]) -> dict[str, int]:
+    """Size of each label; 1 goes with every size."""
+    sizes: dict[str, int] = {}
+    for names, shape in zip(labels, shapes, strict=True):
+        for name, n in zip(names, shape, strict=True):
+            if n != 1 and sizes.get(name, 1) not in (1, n):
+                raise Refusal(f"label {name!r} is {sizes[name]} and {n}")
+            sizes[name] = n if n != 1 else sizes.get(name, 1)
+    return sizes
+
+
+def _types(node: ir.Node, inputs: list[Any]) -> list[tuple[Any, tuple[int, ...]]]:
+    shapes = [x.shape for x in inputs]
+    labels, result = parse(node.attributes["equation"].as_string(), [len(s) for s in shapes])
+    sizes = _sizes(labels, shapes)
+    return [(inputs[0].dtype, tuple(sizes[c] for c in result))]
+
+
+@operator("Einsum", since=12, infer=_types)
 def einsum(node: Node, build: Builder) -> None:
     """Any equation, with ellipses, repeated labels and any number of operands."""
     operands = [node.input(i) for i in range(len(node.inputs))]
     node.require_type(node.x, NUMBERS)
     labels, result = parse(str(node.attr("equation")), [len(o.shape) for o in operands])
-    sizes: dict[str, int] = {}
-    for x, names in zip(operands, labels, strict=True):
-        for name, n in zip(names, x.shape, strict=True):
-            node.require(sizes.get(name, 1) in (1, n) or n == 1, f"label {name!r} is {sizes.get(name)} and {n}")
-            sizes[name] = n if n != 1 else sizes.get(name, 1)
+    sizes = _sizes(labels, [o.shape for o in operands])
     if not node.y.size:
         return
     if not all(o.size for o in operands):

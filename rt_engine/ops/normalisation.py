@@ -46,9 +46,14 @@ def softmax_of_matrix(node: Node, build: Builder) -> None:
         build.call(kernel, (node.x, node.y), (node.x.size // length, length), inplace=(0,))
 
 
+@operator("RMSNormalization", since=23)
 @operator("LayerNormalization", since=17)
+@operator("LayerNormalization", "RMSNormalization", domain=RT_DOMAIN, since=1, infer=lambda n, x: _same_types(n, x))
 def layer_normalization(node: Node, build: Builder) -> None:
-    """Over the last axes, with scale and bias; mean and inverse deviation where they are wanted."""
+    """Over the last axes, with scale and bias; mean and inverse deviation where they are wanted.
+
+    RMSNormalization divides by the root of the mean of the squares, and has no bias.
+    """
     x, y = node.x, node.y
     node.require_type(x, FLOATS)
     axis, rank = node.attr("axis", -1), len(x.shape)
@@ -63,7 +68,7 @@ def layer_normalization(node: Node, build: Builder) -> None:
     mean, deviation = (node.outputs[i] if len(node.outputs) > i else None for i in (1, 2))
     statistics = next((o.dtype for o in (mean, deviation) if o is not None), np.dtype(np.float32))
     writes = [3, *(i for i, o in ((4, mean), (5, deviation)) if o is not None)]
-    sizes = (x.size // length, length, CODE[statistics])
+    sizes = (x.size // length, length, CODE[statistics], int(node.op_type == "RMSNormalization"))
     operands = (x, scale, shift, y, mean, deviation)
     build.call(
         f"layer_norm_{SUFFIX[x.dtype]}", operands, sizes, (node.attr("epsilon", 1e-5),), writes=writes, inplace=(0,)

@@ -16,6 +16,7 @@ from rt_engine.passes.control import close_subgraphs, scopes
 from rt_engine.passes.convolution import fuse_convolutions
 from rt_engine.passes.layout import channels_last
 from rt_engine.passes.linear import fuse_linear
+from rt_engine.passes.norms import fuse_norms
 from rt_engine.passes.patterns import fuse_patterns
 from rt_engine.passes.quantised import fuse_quantised
 from rt_engine.passes.setting import Setting
@@ -36,6 +37,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("remove dead code", clean),
     ("compute half floats in float32", widen_halves),
     ("fuse activation patterns", fuse_patterns),
+    ("fuse normalisation", fuse_norms),
     ("fuse attention", fuse_attention),
     ("channels last", channels_last),
     ("fuse into transposed convolutions", fuse_into_phases),

@@ -187,7 +187,8 @@ def _scores(graph: ir.Graph, value: ir.Value | None) -> Scores | None:
             if found is None or found.mask is not None or other is None or x is None:
                 continue
             if _fits(_shape(other), _shape(x)):
-                return Scores(found.product, found.factor, other)
+                mask = constant(other)
+                return Scores(found.product, found.factor, other if mask is None or mask.any() else None)
     return None
 
 

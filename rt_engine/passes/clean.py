@@ -7,7 +7,7 @@ from onnx_ir.passes.common import (
     RemoveUnusedNodesPass,
 )
 
-from rt_engine.passes.setting import Setting, replace
+from rt_engine.passes.setting import Setting, constant, replace
 
 
 def inline_functions(setting: Setting) -> bool:
@@ -23,16 +23,33 @@ def clean(setting: Setting) -> bool:
     """Remove what computes nothing.
 
     1. Dropout whose mask nobody reads is an Identity (inference; training mode is refused by the operator).
-    2. Identity goes (onnx-ir's pass).
-    3. Nodes whose outputs nobody reads go (onnx-ir's pass).
+    2. Cast and CastLike to the type that the tensor has are Identities; so is Where whose constant condition is all one value.
+    3. Identity goes (onnx-ir's pass).
+    4. Nodes whose outputs nobody reads go (onnx-ir's pass).
 
     Requires: nothing. Ensures: no dead node.
     """
     for node in list(setting.graph):
         if node.op_type == "Dropout" and node.domain == "" and _is_inference(node):
             replace(setting.graph, [node], ir.node("Identity", [node.inputs[0]], name=node.name))
+        elif node.domain == "" and (kept := _kept_input(node)) is not None:
+            replace(setting.graph, [node], ir.node("Identity", [kept], name=node.name))
     changed = IdentityEliminationPass()(setting.model).modified
     return RemoveUnusedNodesPass()(setting.model).modified or changed
+
+
+def _kept_input(node: ir.Node) -> ir.Value | None:
+    """The input that the node's output equals, if it does."""
+    out, kept = node.outputs[0], None
+    if node.op_type in ("Cast", "CastLike"):
+        kept = node.inputs[0]
+    elif node.op_type == "Where":
+        condition = constant(node.inputs[0])
+        if condition is not None and condition.size and condition.all() == condition.any():
+            kept = node.inputs[1] if condition.any() else node.inputs[2]
+    if kept is None or kept.dtype is None or kept.dtype != out.dtype or kept.shape != out.shape:
+        return None
+    return kept
 
 
 def _is_inference(node: ir.Node) -> bool:

@@ -138,7 +138,9 @@ def _all_reasons(setting: Setting, reasons: dict[int, Reason], shapeless: set[ir
 
 
 def _is_constant(node: ir.Node) -> bool:
-    """Constant inputs only; or it reads nothing but a shape, and shapes are static."""
+    """Constant inputs only; or of the others nothing but type and shape, which are static, is read."""
+    if node.op_type == "CastLike":
+        return node.inputs[0] is not None and node.inputs[0].const_value is not None
     return node.op_type in _READS_SHAPE_ONLY or all(v is None or v.const_value is not None for v in node.inputs)
 
 
