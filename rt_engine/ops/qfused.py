@@ -3,6 +3,8 @@
     QLinear   x [..., k] uint8, w [k, n] int8, bias [n] int32, scale [n] float32       -> [..., n]
     QConv     x uint8, w [taps..., channels / group, m] int8, bias [m], scale [m]      -> as `layout` says
     QAdd      a, b uint8                                                               -> their shape
+    QMaxPool  x uint8, channels last                                                   -> channels last
+    Lookup    x uint8 or int8, table [256]                                             -> its shape
 
     sum = bias + sum over k of (x - zero_x) * w         exact int32
     mode QUANTISED: clip(round(sum * scale), low, high) + zero_y    RAW: sum    REAL: clip(sum * scale, low, high)
@@ -269,3 +271,34 @@ def qadd(node: Node, build: Builder) -> None:
     if y.size:
         b = reshaped(build, b, a.shape)
         build.call("qadd", (a, b, y), (y.size, *zeros), params, inplace=(0, 1))
+
+
+def _pool_types(node: ir.Node, inputs: list[Any]) -> list[tuple[Any, tuple[int, ...]]]:
+    return [(U8, (inputs[0].shape[0], *node.attributes["out"].as_ints(), inputs[0].shape[-1]))]
+
+
+@operator("QMaxPool", domain=RT_DOMAIN, since=1, infer=_pool_types)
+def qmax_pool(node: Node, build: Builder) -> None:
+    """The largest under a window, channels last."""
+    x, y = node.x, node.y
+    node.require(x.dtype == U8, f"x is {x.dtype}")
+    window = window_of(node.ir, x.shape[1:-1], y.shape[1:-1], node.attr("kernel_shape"))
+    if not y.size:
+        return
+    whole, x = _with_padding(build, x, window, False, 0)
+    channels = x.shape[-1]
+    steps = [prod(whole[a + 1 :]) * channels for a in range(len(whole))]
+    starts = _offsets(window.out, [s * step for s, step in zip(window.strides, steps, strict=True)])
+    taps = _offsets(window.kernel, [d * s for d, s in zip(window.dilations, steps, strict=True)])
+    table = build.constant(np.concatenate([starts, taps]).astype(np.int32))
+    sizes = (window.outputs, window.taps, channels, y.shape[0], x.size // y.shape[0])
+    build.call("qmax_pool", (x, y, table), sizes, writes=(1,))
+
+
+@operator("Lookup", domain=RT_DOMAIN, since=1, infer=lambda node, inputs: [(inputs[1].dtype, inputs[0].shape)])
+def lookup(node: Node, build: Builder) -> None:
+    """A function of one byte, by a table that was made at load."""
+    table = node.constant(1, "table")
+    node.require(table.shape == (256,) and table.itemsize == 1 and node.x.dtype.itemsize == 1, "it is not of bytes")
+    if node.y.size:
+        build.call("lookup_1", (node.x, build.constant(table), node.y), (node.y.size,), inplace=(0,))

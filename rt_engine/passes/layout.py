@@ -50,12 +50,12 @@ AGNOSTIC = {
         "Floor",
         "Ceil",
     ),
-    *("Round", "Not", "Cast", "Sin", "Cos", "Silu", "GeluErf", "QAdd", "FlipSign"),
+    *("Round", "Not", "Cast", "Sin", "Cos", "Silu", "GeluErf", "QAdd", "FlipSign", "Lookup"),
     *("Add", "Sub", "Mul", "Div", "Pow", "Min", "Max", "Sum", "Mean", "PRelu", "Where"),
     *("Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "And", "Or"),
 }
 """Operators that work element by element, with broadcasting: the layout does not matter."""
-_LIMITS = {"Clip": 1, "Cast": 1}
+_LIMITS = {"Clip": 1, "Cast": 1, "Lookup": 1}
 """Operator -> how many inputs are tensors; the rest are numbers."""
 
 
@@ -300,7 +300,12 @@ def _per_tensor(walk: _Walk, node: ir.Node) -> bool:
 @carries("MaxPool", "AveragePool")
 def _pool(walk: _Walk, node: ir.Node) -> bool:
     x = node.inputs[0]
-    if x is None or not is_float(x) or len(shape_of(x)) < 3:
+    if x is None or len(shape_of(x)) < 3:
+        return False
+    if node.op_type == "MaxPool" and x.dtype == ir.DataType.UINT8:
+        walk.put(node, "QMaxPool", [walk.twin(x, node)], {**attributes_of(node), "out": _spatial(node)}, RT_DOMAIN)
+        return True
+    if not is_float(x):
         return False
     attributes = {**attributes_of(node), "out": _spatial(node), "kind": ir.AttrString("kind", node.op_type)}
     walk.put(node, "PoolLast", [walk.twin(x, node)], attributes, RT_DOMAIN)

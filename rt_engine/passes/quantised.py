@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 
@@ -19,7 +20,7 @@ from rt_engine.passes.linear import limits_of
 from rt_engine.passes.setting import Setting, add_constant, constant, only_user
 from rt_engine.quantisation import multiplier, signed_weights
 
-MOVERS = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "MaxPool", "Identity")
+MOVERS = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "MaxPool", "Identity", "Slice", "Gather", "Expand")
 """Operators that a per-tensor scale and zero point pass through: they move elements, or pick the largest."""
 _BYTES = (np.dtype(np.int8), np.dtype(np.uint8))
 
@@ -71,8 +72,10 @@ def fuse_quantised(setting: Setting) -> bool:
     4. Add of two quantised tensors, Relu or Clip, QuantizeLinear -> QAdd.
     5. GlobalAveragePool, ReduceMean of the spatial axes, AveragePool without padding, QuantizeLinear -> QConv, depthwise.
     6. QLinearConv, QLinearMatMul with constant weights, scales and zero points -> QConv, QLinear.
+    7. A function of one element (Sigmoid, Tanh, ...), QuantizeLinear -> Lookup in a table of its 256 results.
+    8. Concat of tensors with the scale and zero point of the QuantizeLinear behind it: of the quantised ones.
 
-    4 gives the bits of the unfused operators. 3, 5 and 6 differ from the float32 computation by at most one quantisation step,
+    4, 7 and 8 give the bits of the unfused operators. 3, 5 and 6 differ from the float32 computation by at most one quantisation step,
     where its rounding errors or ours (one multiplication in float32) cross the border between two.
 
     Requires: shapes and types; DequantizeLinear of constants not folded. Ensures: nothing that later passes need.
@@ -88,6 +91,8 @@ def fuse_quantised(setting: Setting) -> bool:
     for node in list(graph):
         if node.graph is graph and not node.domain and node.op_type in _FUSE:
             _FUSE[node.op_type](graph, node)
+        elif node.graph is graph and not node.domain and node.op_type in FUNCTIONS:
+            _lookup(setting, node)
     return True
 
 
@@ -487,8 +492,81 @@ def _qlinear(graph: ir.Graph, node: ir.Node) -> None:
     _finish(graph, node, tail, "QLinear", inputs, sums, {"zero_x": shift})
 
 
+# --- 7, 8: functions of one element, and parts side by side --------------------------------------------------------------
+
+
+FUNCTIONS = {
+    *(
+        "Sigmoid",
+        "Tanh",
+        "HardSigmoid",
+        "HardSwish",
+        "LeakyRelu",
+        "Elu",
+        "Selu",
+        "Celu",
+        "Softplus",
+        "Softsign",
+        "Relu",
+    ),
+    *("Clip", "Gelu", "Mish", "Swish", "Exp", "Log", "Sqrt", "Erf", "Abs", "Neg", "Reciprocal", "Sin", "Cos"),
+    *("Round", "Floor", "Ceil"),
+}
+"""Operators whose result is a function of one element and of constants."""
+
+
+def _lookup(setting: Setting, node: ir.Node) -> None:
+    graph, x = setting.graph, dequantised(node.inputs[0])
+    user = only_user(node.outputs[0], graph)
+    made = quantity(user, "QuantizeLinear")
+    if x is None or made is None or user is None or not (x.per_tensor and made.per_tensor):
+        return
+    if constant(x.value) is not None or any(v is not None and constant(v) is None for v in node.inputs[1:]):
+        return
+    table = add_constant(graph, f"{node.name}.table", _table(setting, node, x, made))
+    new = ir.node("Lookup", [x.value, table], domain=RT_DOMAIN, name=node.name)
+    _typed(new.outputs[0], made.value.dtype, made.value.shape, f"{made.value.name}.fused")
+    _put(graph, user, [new], made.value, new.outputs[0])
+
+
+def _table(setting: Setting, node: ir.Node, x: Quantity, made: Quantity) -> NDArray[Any]:
+    """What DequantizeLinear, the function and QuantizeLinear make of each byte: run now, on our own kernels."""
+    from rt_engine.model import load
+
+    values = np.arange(256, dtype=np.uint8).view(x.dtype).astype(np.float32)
+    real = (values - np.float32(x.shift)) * x.step
+    proto = ir.to_proto(node)
+    proto.input[0], proto.output[0] = "x", "f"
+    constants = {"scale": made.step, "zero": np.array(made.shift, made.dtype)}
+    for index, value in enumerate(node.inputs[1:], 1):
+        array = constant(value)
+        if array is not None:
+            proto.input[index] = f"c{index}"
+            constants[f"c{index}"] = array
+    quantise = onnx.helper.make_node("QuantizeLinear", ["f", "scale", "zero"], ["y"])
+    types = (("x", np.dtype(np.float32)), ("y", made.dtype))
+    ends = [onnx.helper.make_tensor_value_info(n, onnx.helper.np_dtype_to_tensor_dtype(t), [256]) for n, t in types]
+    stored = [onnx.numpy_helper.from_array(np.asarray(v), n) for n, v in constants.items()]
+    graph = onnx.helper.make_graph([proto, quantise], "table", ends[:1], ends[1:], stored)
+    opset = onnx.helper.make_opsetid("", setting.opsets.get("", 18))
+    model = onnx.helper.make_model(graph, opset_imports=[opset], ir_version=8)
+    return load(model).run({"x": real})[0]
+
+
+def _concat(graph: ir.Graph, node: ir.Node) -> None:
+    parts, user = [dequantised(v) for v in node.inputs], only_user(node.outputs[0], graph)
+    made = quantity(user, "QuantizeLinear")
+    if made is None or user is None or any(p is None or not p.same(made) for p in parts):
+        return
+    inputs = [p.value for p in parts if p is not None]
+    new = ir.node("Concat", inputs, dict(node.attributes), name=node.name)
+    _typed(new.outputs[0], made.value.dtype, made.value.shape, f"{made.value.name}.fused")
+    _put(graph, user, [new], made.value, new.outputs[0])
+
+
 _FUSE = {
     "Conv": _conv,
+    "Concat": _concat,
     "Gemm": _product,
     "MatMul": _product,
     "Add": _add,

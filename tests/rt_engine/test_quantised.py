@@ -163,6 +163,37 @@ def test_a_sum_has_the_bits_of_its_parts():
     assert (rt_engine.load(model).run({"x": x})[0] == unfused(model, x)).all()
 
 
+@pytest.mark.parametrize("function", ["Sigmoid", "Tanh", "HardSwish", "LeakyRelu", "Clip", "Relu"])
+@pytest.mark.parametrize(("dtype", "zero"), KINDS[:2])
+def test_functions_are_tables(function, dtype, zero):
+    """A function between DQ and Q is looked up, and gives the bits of the float computation."""
+    g = Graph(13)
+    x = g.qdq("x", 0.03, dtype(zero))
+    limits = (g.constant(np.float32(-0.7)), g.constant(np.float32(2.1))) if function == "Clip" else ()
+    y = g.qdq(g.node(function, x, *limits), 0.011, dtype(zero))
+    model = g.model((3, 300), y, (3, 300))
+    values = (3 * g.rng.standard_normal((3, 300))).astype(np.float32)
+    loaded = rt_engine.load(model)
+    assert "lookup_1" in loaded.program.kernels
+    away = np.abs(loaded.run({"x": values})[0] - unfused(model, values))
+    assert (away < 1e-6).mean() > 0.98 and away.max() < 0.0111
+
+
+def test_parts_and_pools_stay_bytes():
+    """Concat with one scale, Slice and MaxPool with padding move bytes."""
+    g = Graph(17)
+    x = g.qdq("x", 0.02, np.int8(3))
+    w, s = g.weights((9, 3, 3, 3), 0)
+    a = g.qdq(g.node("Conv", x, w, g.bias(9, 0.02 * s), pads=[1, 1, 1, 1]), 0.03, np.int8(4))
+    b = g.qdq(g.node("MaxPool", a, kernel_shape=[3, 2], strides=[1, 1], pads=[1, 0, 1, 1]), 0.03, np.int8(4))
+    y = g.qdq(g.node("Concat", a, b, axis=1), 0.03, np.int8(4))
+    ends = [g.constant(np.array([v])) for v in (2, 16, 1)]
+    y = g.qdq(g.node("Slice", y, *ends), 0.03, np.int8(4))
+    model = onnx.shape_inference.infer_shapes(g.model((1, 3, 8, 9), y, None))
+    loaded = check(model, g.rng.standard_normal((1, 3, 8, 9)).astype(np.float32), 0.03, ("qconv", "qmax_pool"))
+    assert "pool_f32" not in loaded.program.kernels
+
+
 def test_weights_with_a_wide_zero_point_stay_exact():
     """uint8 weights whose difference to the zero point fits a byte are fused; others are computed as the file says."""
     for zero in (128, 3):
