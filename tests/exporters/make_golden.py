@@ -48,10 +48,19 @@ def export_torch(case: TorchCase, exporter: Exporter, module: torch.nn.Module, p
         axes = None if case.static else {name: {0: "batch"} for name in names}
         torch.onnx.export(module, example, path, dynamo=False, dynamic_axes=axes, **common)
         model = onnx.load(path)
-    for part in (model, model.graph, *model.graph.node, *model.graph.value_info):
+    model.ClearField("metadata_props")
+    model.ClearField("doc_string")
+    without_notes(model.graph)
+    return model
+
+
+def without_notes(graph: onnx.GraphProto) -> None:
+    """Take the notes off a graph and its sub-graphs."""
+    for part in (graph, *graph.node, *graph.value_info, *graph.input, *graph.output):
         part.ClearField("metadata_props")
         part.ClearField("doc_string")
-    return model
+    for attribute in (a for node in graph.node for a in node.attribute if a.HasField("g")):
+        without_notes(attribute.g)
 
 
 def run_torch(case: TorchCase, module: torch.nn.Module, batch: int) -> tuple[list[Any], list[Any]]:
