@@ -13,13 +13,15 @@ import numpy as np
 import onnx_ir as ir
 
 from rt_engine.kernels.dtypes import CODE
+from rt_engine.kernels.modes import Mode
 from rt_engine.lower import Buffer, Builder
 from rt_engine.ops.base import Node, Refusal, operator
 from rt_engine.ops.convert import converted
 from rt_engine.ops.elementwise import broadcast
 from rt_engine.ops.moves import broadcast_to, reshaped, strided_copy
-from rt_engine.ops.quantise import F32, I32, is_zero, less_zero, quantised
+from rt_engine.ops.quantise import F32, I32, flipped, is_zero, known_as, less_zero, quantised
 from rt_engine.ops.window import Window, window_of
+from rt_engine.quantisation import bias_with_zero_point, pack_bytes, padded, signed_weights
 
 
 def integer_product(build: Builder, a: Buffer, b: Buffer, y: Buffer) -> None:
@@ -52,9 +54,38 @@ def _matmul(build: Builder, a: Buffer, za: Buffer | None, b: Buffer, zb: Buffer 
     integer_product(build, left, right, y)
 
 
+def _constant_weights(build: Builder, a: Buffer, za: Buffer | None, b: Buffer, zb: Buffer | None, y: Buffer) -> bool:
+    """The fast product, where `b` and its zero point are known and `a` has one zero point, known or not.
+
+    a @ b by the kernel, less za * (column sums of b); a dynamically quantised model computes za with every input.
+    """
+    if b.value is None or len(b.shape) != 2 or not (za is None or za.size == 1) or not y.size or not a.shape:
+        return False
+    if zb is not None and (zb.value is None or zb.size not in (1, b.shape[1])):
+        return False
+    w = signed_weights(b.value, None if zb is None or zb.value is None else zb.value.reshape(-1))
+    if w is None:
+        return False
+    unsigned = a if a.dtype == np.uint8 else flipped(build, a)
+    rows, (k, n) = prod(a.shape[:-1]), w.shape
+    moved = 0 if a.dtype == np.uint8 else 128
+    bias, ones = padded(bias_with_zero_point(None, w, moved)), padded(np.ones(n, np.float32))
+    known = is_zero(za)
+    total = y if known else build.temporary(I32, (rows, n))
+    operands = (unsigned, build.constant(pack_bytes(w)), build.constant(bias), total, build.constant(ones))
+    build.call("qgemm", operands, (rows, k, n, k, n, Mode.RAW, 0), writes=(3,), macs=rows * k * n)
+    if not known and za is not None:
+        sums, share = build.constant(w.astype(np.int32).sum(0, dtype=np.int32)), build.temporary(I32, (n,))
+        broadcast(build, "mul_int", (sums, reshaped(build, known_as(build, za, I32), ())), share, CODE[I32])
+        broadcast(build, "sub_int", (total, share), reshaped(build, y, (rows, n)), CODE[I32])
+    return True
+
+
 @operator("MatMulInteger", since=10)
 def matmul_integer(node: Node, build: Builder) -> None:
     """(a - za) @ (b - zb) as int32."""
+    if _constant_weights(build, node.x, node.optional(2), node.input(1), node.optional(3), node.y):
+        return
     _matmul(build, node.x, node.optional(2), node.input(1), node.optional(3), node.y)
 
 

@@ -234,6 +234,29 @@ def test_qlinear_operators(constant_weights, dtype):
     assert ours.dtype == theirs.dtype and (ours == theirs).all()
 
 
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8])
+@pytest.mark.parametrize("zero", [None, "known", "fed"])
+def test_integer_products_with_constant_weights(dtype, zero):
+    """MatMulInteger gives NumPy's integers; the zero point may be computed, as in dynamically quantised models."""
+    rng, info = np.random.default_rng(6), np.iinfo(dtype)
+    a, za = rng.integers(info.min, info.max + 1, (2, 3, 45)).astype(dtype), np.array(17, dtype)
+    b, zb = rng.integers(100, 160, (45, 19)).astype(np.uint8), np.full(19, 128, np.uint8)
+    feeds = {"a": a, **({"za": za} if zero == "fed" else {})}
+    constants = {"b": b, "zb": zb, **({"za": za} if zero == "known" else {})}
+    node = helper.make_node("MatMulInteger", ["a", "b", "za" if zero else "", "zb"], ["y"])
+    types = helper.np_dtype_to_tensor_dtype
+    inputs = [helper.make_tensor_value_info(n, types(v.dtype), v.shape) for n, v in feeds.items()]
+    output = helper.make_tensor_value_info("y", T.INT32, (2, 3, 19))
+    graph = helper.make_graph(
+        [node], "g", inputs, [output], [numpy_helper.from_array(v, n) for n, v in constants.items()]
+    )
+    loaded = rt_engine.load(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8))
+    (y,) = loaded.run(feeds)
+    wide = a.astype(np.int64) - (17 if zero else 0)
+    assert "qgemm" in loaded.program.kernels
+    assert (y == wide @ (b.astype(np.int64) - 128)).all()
+
+
 def bytes_model(rng):
     """uint8 in and out: convolutions dense, with few channels and depthwise, then a product."""
     values, nodes, x = {}, [], "x"
