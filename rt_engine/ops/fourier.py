@@ -31,7 +31,7 @@ from rt_engine.ops.base import FLOATS, Node, Refusal, operator
 from rt_engine.ops.linear import SUFFIX
 from rt_engine.ops.moves import broadcast_to, reshaped, transposed
 
-MOST_POINTS = 1 << 22
+MOST_POINTS = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from rt_engine.kernels.strides import contiguous
 from rt_engine.lower import Buffer, Builder
 from rt_engine.ops.base import Node, operator
 from rt_engine.ops.moves import broadcast_to, reshaped, strided_copy
+from rt_engine.ops.tapping import check_table
 
 _MOST_RUNS = 64
 """Runs of a padded axis that are copied one by one; where there are more, elements are gathered."""
@@ -43,6 +44,7 @@ def pad(node: Node, build: Builder) -> None:
         node.require(
             size > 0 or node.y.shape[axis] == 0, f"axis {axis} has no element to repeat", "use mode 'constant'"
         )
+        check_table(node.y.shape[axis])
         sources.append(_sources(mode, size, before[axis], after[axis]))
         node.require(len(sources[-1]) == node.y.shape[axis], f"its pads do not give {list(node.y.shape)}")
     _padded_like(build, x, node.y, sources)

@@ -125,6 +125,7 @@ def _resampled(build: Builder, x: Buffer, y: Buffer, axes: list[_Axis], filter: 
     for axis, shape in enumerate(axes):
         if min(shape.size, shape.wanted) < 1 or not 0 < shape.scale < 1e9:
             raise Refusal(f"axis {axis} is resized from {shape.size} to {shape.wanted} by {shape.scale}", "correct it")
+        check_table(shape.wanted)
         index, weight = _tables(shape, filter)
         if not _changes_nothing(shape, index, weight):
             steps.append((shape.wanted / shape.size, -axis, index, weight))

@@ -10,7 +10,7 @@ from rt_engine.lower import Buffer, Builder
 from rt_engine.ops.base import Refusal
 from rt_engine.ops.linear import SUFFIX, lanes
 
-MOST_TABLE = 1 << 26
+MOST_TABLE = 1 << 24
 """Elements of a table beyond which a node is refused: a few bytes of a file can ask for any amount."""
 
 

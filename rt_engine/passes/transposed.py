@@ -17,6 +17,9 @@ from rt_engine.passes.layout import attributes_of, carries, is_float, shape_of, 
 from rt_engine.passes.linear import limits_of
 from rt_engine.passes.setting import Setting, add_constant, constant, only_user, replace
 
+_MOST_PHASES, _MOST_TAPS = 64, 4096
+"""Per axis, and in all, beyond which a transposed convolution stays as it is."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Axis:
@@ -83,6 +86,8 @@ def _conv_transpose(walk: Walk, node: ir.Node) -> bool:
         return False  # its own lowering says why
     group, space = node.attributes.get_int("group", 1), shape_of(y)[2:]
     if not prod(shape_of(y)) or not prod(shape_of(x)) or (len(space) > 2 and group > 1):
+        return False
+    if max(at.strides) > _MOST_PHASES or prod(at.block) > _MOST_TAPS:
         return False
     axes = [_axis(at, a, space[a]) for a in range(len(space))]
     strides = [a.stride for a in axes]
