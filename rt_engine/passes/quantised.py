@@ -173,7 +173,7 @@ def _lift(graph: ir.Graph, node: ir.Node) -> bool:
     """Mover -> Q: Q first."""
     made = quantity(node, "QuantizeLinear")
     mover = node.inputs[0].producer() if node.inputs and node.inputs[0] is not None else None
-    if made is None or not made.per_tensor or mover is None or not _is_mover(mover):
+    if made is None or not made.per_tensor or mover is None or mover.graph is not graph or not _is_mover(mover):
         return False
     source = mover.inputs[0]
     if source is None or only_user(mover.outputs[0], graph) is not node:

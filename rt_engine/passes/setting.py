@@ -48,9 +48,12 @@ def constant(value: ir.Value | None) -> NDArray[Any] | None:
 
 
 def only_user(value: ir.Value, graph: ir.Graph) -> ir.Node | None:
-    """The one node that reads `value`, if there is just one and it is not a graph output."""
+    """The one node that reads `value`, if there is just one, in this graph, and it is not a graph output."""
     users = {usage.node for usage in value.uses()}
-    return users.pop() if len(users) == 1 and value not in graph.outputs else None
+    if len(users) != 1 or value in graph.outputs:
+        return None
+    user = users.pop()
+    return user if user.graph is graph else None
 
 
 def add_constant(graph: ir.Graph, name: str, array: NDArray[Any]) -> ir.Value:

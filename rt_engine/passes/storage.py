@@ -5,7 +5,7 @@ import onnx_ir as ir
 
 from rt_engine.element_types import FLOAT16, HALVES
 from rt_engine.ops import find
-from rt_engine.passes.setting import Setting, add_constant, constant
+from rt_engine.passes.setting import Setting, add_constant, constant, only_user
 
 
 def widen_halves(setting: Setting) -> bool:
@@ -15,6 +15,7 @@ def widen_halves(setting: Setting) -> bool:
     2. Any other operand is cast to float32, once for all its readers.
     3. A half float result is computed in float32 and cast back: rounded to nearest even, as if the operator had done it.
     4. A Cast back to the type that a value was cast from without loss goes.
+    5. A Relu behind a rounding goes before it (Relu(round(x)) is round(Relu(x))), so that it becomes part of what is there.
 
     Operators that only move elements keep the half type, and their constants its size. Two roundings in a row are never made
     one: every result has the bits that ONNX's operator by operator evaluation gives it.
@@ -31,6 +32,9 @@ def widen_halves(setting: Setting) -> bool:
             continue
         for index, value in enumerate(node.inputs):
             if value is not None and _is_half(value):
+                before = _unrounded(graph, node, value)
+                if before is not None:
+                    wide[value] = before
                 if value not in wide:
                     wide[value] = _widened(graph, value, node)
                 node.replace_input_with(index, wide[value])
@@ -58,6 +62,16 @@ def _widened(graph: ir.Graph, value: ir.Value, reader: ir.Node) -> ir.Value:
     node = _cast(value, ir.DataType.FLOAT, name)
     graph.insert_before(reader, node)
     return node.outputs[0]
+
+
+def _unrounded(graph: ir.Graph, node: ir.Node, value: ir.Value) -> ir.Value | None:
+    """What was rounded to `value`, where `node` is a Relu and nobody else reads it."""
+    producer = value.producer()
+    if node.op_type != "Relu" or node.domain or producer is None or producer.op_type != "Cast" or producer.domain:
+        return None
+    source = producer.inputs[0]
+    single = source is not None and source.dtype == ir.DataType.FLOAT and only_user(value, graph) is node
+    return source if single else None
 
 
 def _rounded(graph: ir.Graph, node: ir.Node, value: ir.Value) -> None:
