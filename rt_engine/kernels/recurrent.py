@@ -28,12 +28,12 @@ from math import inf
 from typing import Any
 
 from rt_engine.kernels.abi import has_operand, kernel, operand, size
-from rt_engine.kernels.elementary import sigmoid, tanh
+from rt_engine.kernels.elementary import ONE_BITS, at_least, at_most, exp_parts
 from rt_engine.kernels.lanes import F32, Element
 from rt_engine.kernels.tile import make_tiles
 from rt_engine.status import Status
 from rt_native.lang import fill_bytes, inline, load_i32, stack
-from rt_native.vector import BYTES, LANES, fma
+from rt_native.vector import BYTES, LANES, bits, fma, from_bits
 
 READ_H, READ_C = 1, 2
 WORK = 8
@@ -186,15 +186,32 @@ def _make_default(name: str, of: Element, vectors: int, cell: Any) -> None:
     make_cell(name, __name__, of, slots, step)
 
 
+@inline
+def _sigmoid_part(x):
+    """1 + exp(-x), whose reciprocal is the sigmoid: within 2 ulp; 4e-18 stands for everything below."""
+    n, u = exp_parts(at_least(at_most(-x, 40.0), -40.0))
+    return from_bits(bits(u + 1.0) + n) + 1.0
+
+
+@inline
+def _tanh_part(x):
+    """t = exp(-2x) - 1, without cancellation: -t / (t + 2) is the hyperbolic tangent, within 3 ulp."""
+    n, u = exp_parts(at_least(at_most(x * -2.0, 40.0), -40.0))
+    power = from_bits(ONE_BITS(x) + n)
+    return fma(power, u, power - 1.0)
+
+
 def _make_lstm(of: Element) -> None:
     load, store = of.load_vector, of.store_vector
 
     @inline
     def lstm(sums, gates, h, c):
-        entered = sigmoid(load(sums)) * tanh(load(sums + 3 * BYTES))
-        kept = fma(sigmoid(load(sums + 2 * BYTES)), load(c), entered)
+        t = _tanh_part(load(sums + 3 * BYTES))
+        entered = -t / (_sigmoid_part(load(sums)) * (t + 2.0))
+        kept = fma(1.0 / _sigmoid_part(load(sums + 2 * BYTES)), load(c), entered)
         store(c, kept)
-        return sigmoid(load(sums + BYTES)) * tanh(kept)
+        t = _tanh_part(kept)
+        return -t / (_sigmoid_part(load(sums + BYTES)) * (t + 2.0))
 
     _make_default("lstm_" + of.suffix, of, 4, lstm)
 
@@ -204,9 +221,10 @@ def _make_gru(of: Element) -> None:
 
     @inline
     def gru(sums, gates, h, c):
-        update, reset = sigmoid(load(sums)), sigmoid(load(sums + BYTES))
-        new = tanh(fma(reset, load(sums + 2 * BYTES), load(gates + 3 * BYTES)))
-        return fma(update, load(h) - new, new)
+        reset = 1.0 / _sigmoid_part(load(sums + BYTES))
+        t = _tanh_part(fma(reset, load(sums + 2 * BYTES), load(gates + 3 * BYTES)))
+        new = -t / (t + 2.0)
+        return fma(1.0 / _sigmoid_part(load(sums)), load(h) - new, new)
 
     _make_default("gru_" + of.suffix, of, 3, gru)
 
