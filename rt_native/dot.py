@@ -5,6 +5,8 @@
     machine                  instructions per hardware vector
     AVX-512 VNNI, AVX-VNNI   vpdpbusd
     AVX2, AVX-512 BW         bytes to 16 bits (even and odd ones apart), two vpmaddwd, two additions
+    Arm with i8mm            usdot
+    Arm with dotprod         sdot of a - 128, plus 128 times the sum of w (another sdot)
     others                   shifts and 32-bit products
 
 vpmaddubsw is not used: it saturates. The widened form costs more instructions, and is as exact as the others.
@@ -31,7 +33,21 @@ def dot_part(builder: Any, acc: Any, a: Any, w: Any) -> Any:
         return call_llvm(builder, f"llvm.x86.avx512.vpdpbusd.{bits}", acc.type, [acc, a, w])
     if x86:
         return _widened(builder, acc, a, w)
+    if builder.module.triple.startswith(("aarch64", "arm64")) and bits == 128:
+        if "i8mm" in FEATURES:
+            return _arm(builder, "usdot", acc, a, w)
+        if "dotprod" in FEATURES:
+            top, one = _splat(acc.type, 0x80808080), _splat(acc.type, 0x01010101)
+            sums = _arm(builder, "sdot", _splat(acc.type, 0), one, w)
+            total = _arm(builder, "sdot", acc, builder.xor(a, top), w)
+            return builder.add(total, builder.shl(sums, _splat(acc.type, 7)))
     return _plain(builder, acc, a, w)
+
+
+def _arm(builder: Any, name: str, acc: Any, a: Any, w: Any) -> Any:
+    lanes = ir.VectorType(_I8, 16)
+    operands = [acc, builder.bitcast(a, lanes), builder.bitcast(w, lanes)]
+    return call_llvm(builder, f"llvm.aarch64.neon.{name}.v4i32.v16i8", acc.type, operands)
 
 
 def _splat(vector: Any, value: int) -> Any:

@@ -114,7 +114,7 @@ def layer_table(result: Quantized) -> Table:
     """Every quantised layer with its signal-to-noise ratio; the worst is marked."""
     from rich.table import Table
 
-    table = Table(title=f"Layers, on {result.samples} calibration samples", title_justify="left")
+    table = Table(title=f"Layers, {result.samples} samples", title_justify="left")
     for column in ("layer", "operator"):
         table.add_column(column, overflow="fold")
     table.add_column("SQNR dB", justify="right")

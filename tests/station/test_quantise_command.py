@@ -1,0 +1,55 @@
+"""The command `quantize`: writes a model, prints what it costs; bad data is an exit code and a message."""
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto as T
+from onnx import helper, numpy_helper
+from typer.testing import CliRunner
+
+from station.cli import app
+from station.exit_codes import ExitCode
+
+
+@pytest.fixture
+def files(tmp_path):
+    """(model, calibration data) of a layer with a Relu."""
+    rng = np.random.default_rng(0)
+    w = numpy_helper.from_array(rng.standard_normal((12, 6)).astype(np.float32), "w")
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["p"], name="first"), helper.make_node("Relu", ["p"], ["y"])]
+    ends = [helper.make_tensor_value_info(n, T.FLOAT, s) for n, s in (("x", (1, 12)), ("y", (1, 6)))]
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], [w])
+    model, data = tmp_path / "model.onnx", tmp_path / "data.npz"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), model)
+    np.savez(data, x=rng.standard_normal((20, 12)).astype(np.float32))
+    return model, data
+
+
+def test_it_writes_a_model_and_says_what_it_costs(files):
+    """By default beside the model; every layer with its noise, every output with its error."""
+    model, data = files
+    result = CliRunner().invoke(app, ["quantize", str(model), "--calibrate", str(data)])
+    assert result.exit_code == 0, result.output
+    written = model.with_name("model-int8.onnx")
+    assert any(n.op_type == "QuantizeLinear" for n in onnx.load(written).graph.node)
+    assert "first" in result.output and "SQNR" in result.output and "20 samples" in result.output
+
+
+@pytest.mark.parametrize("options", [["--per-tensor"], ["--type", "uint8"], ["--method", "percentile"]])
+def test_options(files, options, tmp_path):
+    """Each option gives a model that runs."""
+    model, data = files
+    out = tmp_path / "q.onnx"
+    result = CliRunner().invoke(app, ["quantize", str(model), "--calibrate", str(data), "-o", str(out), *options])
+    assert result.exit_code == 0 and out.exists(), result.output
+
+
+def test_data_that_does_not_fit_is_an_error(files, tmp_path):
+    """The message names the inputs; nothing is written."""
+    model, _ = files
+    bad = tmp_path / "bad.npz"
+    np.savez(bad, z=np.zeros((3, 12), np.float32))
+    result = CliRunner().invoke(app, ["quantize", str(model), "--calibrate", str(bad)])
+    assert result.exit_code == ExitCode.BAD_FILE
+    assert "missing input 'x'" in result.output
+    assert not model.with_name("model-int8.onnx").exists()
