@@ -82,6 +82,8 @@ class Call:
     macs: int
     jump: int = -1
     """For control flow: the call that the first size becomes the record of (`rt_engine.kernels.control`)."""
+    overlap: tuple[int, int] | None = None
+    """(operand, bytes): the first written operand may lie over that operand if it begins at least so many bytes before it."""
 
 
 @dataclass(slots=True)
@@ -149,6 +151,7 @@ class Builder:
         inplace: Sequence[int] = (),
         macs: int = 0,
         jump: int = -1,
+        overlap: tuple[int, int] | None = None,
     ) -> None:
         """Add a kernel call.
 
@@ -160,6 +163,8 @@ class Builder:
             inplace: indices of operands whose memory the first written one may take.
             macs: multiply-accumulates, for the report.
             jump: for control flow, the call that the first size becomes the record of.
+            overlap: (operand, bytes): the first written operand may lie over that one, which is read for the last time here,
+                if it begins at least so many bytes before it.
         """
         assert len(operands) <= OPERANDS and len(sizes) <= SIZES and len(params) <= PARAMS
         written = tuple(writes) if writes is not None else (len(operands) - 1,)
@@ -174,6 +179,7 @@ class Builder:
                 len(self.nodes) - 1,
                 int(macs),
                 jump,
+                overlap=overlap,
             )
         )
 

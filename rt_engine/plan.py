@@ -133,6 +133,37 @@ def _may_overwrite(call: Call, source: Storage, root: Storage, merged: dict[Stor
     return target is not None and _root(merged, target) is root and indices <= set(call.inplace) and alone
 
 
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """`target` may lie over `source`, which ends where it begins, if it begins at least `ahead` bytes before it."""
+
+    source: Life
+    target: Life
+    ahead: int
+
+    @property
+    def saved(self) -> int:
+        """Bytes that the two need less than one after the other."""
+        source, target = (_rounded(x.storage.nbytes) for x in (self.source, self.target))
+        return max(source + target - max(target, max(align(self.ahead), 0) + source), 0)
+
+
+def overlaps(calls: Sequence[Call], merged: dict[Storage, Storage], lives: Sequence[Life]) -> tuple[Overlap, ...]:
+    """Pairs of temporaries that a call lets overlap."""
+    life_of = {life.storage: life for life in lives}
+    found = []
+    for i, call in enumerate(calls):
+        ends = None if call.overlap is None else (_operand(call, call.overlap[0]), _operand(call, call.writes[0]))
+        if call.overlap is None or ends is None or None in ends:
+            continue
+        source, target = (life_of.get(_root(merged, s)) for s in ends if s is not None)
+        if source is None or target is None or source is target or source.last != i or target.first != i:
+            continue
+        if source.storage.kind is target.storage.kind is Kind.TEMPORARY:
+            found.append(Overlap(source, target, call.overlap[1]))
+    return tuple(found)
+
+
 def lifetimes(
     calls: Sequence[Call], merged: dict[Storage, Storage], always: Sequence[Storage], loops: Loops = ()
 ) -> list[Life]:
@@ -148,24 +179,28 @@ def lifetimes(
     return [Life(storage, *extended(*span, loops)) for storage, span in spans.items()]
 
 
-def allocate(lives: Sequence[Life]) -> tuple[dict[Storage, int], int]:
+def _rounded(nbytes: int) -> int:
+    return align(max(nbytes, 1))
+
+
+def allocate(lives: Sequence[Life], pairs: Sequence[Overlap] = ()) -> tuple[dict[Storage, int], int]:
     """(offsets, bytes used) of the best of several layouts. Sizes are rounded up to whole cache lines.
 
     Each layout places the storages one after the other, each in the lowest gap that has room for it. They differ in the order: by
     size, by time, by what is alive at the busiest moments, and then by changes to the best order so far: what lies highest goes
     first. The search ends where the lower bound is reached.
     """
-    bound = busiest(lives, _rounded) + align(ARENA_HEADER.itemsize)
+    bound = busiest(lives, pairs) + align(ARENA_HEADER.itemsize)
     best: tuple[dict[Storage, int], int] | None = None
-    for order in _orders(lives):
-        best = _better(best, _place_in(order))
+    for order in _orders(lives, pairs):
+        best = _better(best, _place_in(order, pairs))
         if best[1] <= bound:
             return best
     assert best is not None
     order, changes = list(lives), 0
     order.sort(key=lambda x: (-x.storage.nbytes, x.first))
     while changes < MOST_CHANGES and len(lives) * changes < MOST_PLACED:
-        offsets, end = _place_in(order)
+        offsets, end = _place_in(order, pairs)
         best = _better(best, (offsets, end))
         if best[1] <= bound:
             break
@@ -186,31 +221,34 @@ def _better(
     return found if best is None or found[1] < best[1] else best
 
 
-def _rounded(nbytes: int) -> int:
-    return align(max(nbytes, 1))
-
-
-def _orders(lives: Sequence[Life]) -> Iterator[list[Life]]:
+def _orders(lives: Sequence[Life], pairs: Sequence[Overlap]) -> Iterator[list[Life]]:
     """Orders that are known to do well."""
     yield sorted(lives, key=lambda x: (-x.storage.nbytes, x.first))
     yield sorted(lives, key=lambda x: (x.first - x.last, -x.storage.nbytes, x.first))
     yield sorted(lives, key=lambda x: (x.first, -x.storage.nbytes))
     yield sorted(lives, key=lambda x: (-x.last, -x.storage.nbytes))
-    alive = alive_bytes(lives)
+    alive = alive_bytes(lives, pairs)
     for moment in sorted(alive, key=lambda m: -alive[m])[:4]:  # from a busy moment outwards
         distance = {x.storage: max(x.first - moment, moment - x.last, 0) for x in lives}
         yield sorted(lives, key=lambda x, far=distance: (far[x.storage], -x.storage.nbytes))  # type: ignore[misc]
         yield sorted(lives, key=lambda x, far=distance: (far[x.storage], x.last - x.first, -x.storage.nbytes))  # type: ignore[misc]
 
 
-def _place_in(order: Sequence[Life]) -> tuple[dict[Storage, int], int]:
+def _place_in(order: Sequence[Life], pairs: Sequence[Overlap]) -> tuple[dict[Storage, int], int]:
     """Offsets, each the lowest gap among those placed before, and the bytes used."""
     placed: list[tuple[int, int, int, int]] = []  # (start, end, first, last), by start
     offsets: dict[Storage, int] = {}
     lowest = end = align(ARENA_HEADER.itemsize)
+    related: dict[Storage, list[Overlap]] = {}
+    for pair in pairs:
+        related.setdefault(pair.source.storage, []).append(pair)
+        related.setdefault(pair.target.storage, []).append(pair)
     for life in order:
         size, first, last, at = _rounded(life.storage.nbytes), life.first, life.last, lowest
-        for start, stop, begins, ends in placed:
+        obstacles = placed
+        if life.storage in related:
+            obstacles = _with_overlaps(placed, life, size, related[life.storage], offsets)
+        for start, stop, begins, ends in obstacles:
             if ends < first or last < begins:
                 continue  # never alive at the same time
             if at + size <= start:
@@ -220,6 +258,32 @@ def _place_in(order: Sequence[Life]) -> tuple[dict[Storage, int], int]:
         offsets[life.storage] = at
         end = max(end, at + size)
     return offsets, end
+
+
+def _with_overlaps(
+    placed: Sequence[tuple[int, int, int, int]],
+    life: Life,
+    size: int,
+    pairs: Sequence[Overlap],
+    offsets: dict[Storage, int],
+) -> list[tuple[int, int, int, int]]:
+    """What stands in the way of `life`: of its partners only what it must not touch."""
+    obstacles = list(placed)
+    for pair in pairs:
+        partner = pair.target if life is pair.source else pair.source
+        if partner.storage not in offsets:
+            continue
+        start, ahead = offsets[partner.storage], align(pair.ahead)
+        stop = start + _rounded(partner.storage.nbytes)
+        obstacles.remove((start, stop, partner.first, partner.last))
+        if life is pair.source:  # it may begin `ahead` after its target
+            stop = min(stop, start + ahead)
+        else:  # it may begin `ahead` before its source
+            start = max(start, start - ahead + size)
+        if start < stop:
+            obstacles.append((start, stop, partner.first, partner.last))
+    obstacles.sort()
+    return obstacles
 
 
 def plan(
@@ -235,24 +299,30 @@ def plan(
     merged = merge_in_place(calls, loops)
     share_state(calls, merged, state, loops)
     lives = lifetimes(calls, merged, always, loops)
-    offsets, nbytes = allocate(lives)
-    bound, bare = busiest(lives, _rounded), busiest(lives, int)
+    pairs = overlaps(calls, merged, lives)
+    offsets, nbytes = allocate(lives, pairs)
+    bound, bare = busiest(lives, pairs), busiest(lives, pairs, int)
     for storage in merged:
         offsets[storage] = offsets[_root(merged, storage)]
     return Layout(offsets, nbytes, bound + align(ARENA_HEADER.itemsize), bare)
 
 
-def busiest(lives: Sequence[Life], size: Callable[[int], int]) -> int:
-    """The most bytes that are alive at one moment; `size` rounds those of a storage."""
-    return max(alive_bytes(lives, size).values(), default=0)
+def busiest(lives: Sequence[Life], pairs: Sequence[Overlap] = (), size: Callable[[int], int] = _rounded) -> int:
+    """The most bytes that are needed at one moment; `size` rounds those of a storage."""
+    return max(alive_bytes(lives, pairs, size).values(), default=0)
 
 
-def alive_bytes(lives: Sequence[Life], size: Callable[[int], int] = _rounded) -> dict[int, int]:
-    """Moment -> bytes alive from it on, for the moments at which that changes."""
+def alive_bytes(
+    lives: Sequence[Life], pairs: Sequence[Overlap] = (), size: Callable[[int], int] = _rounded
+) -> dict[int, int]:
+    """Moment -> bytes that what is alive from it on needs, for the moments at which that changes."""
     change: dict[int, int] = {}
     for life in lives:
         nbytes = size(life.storage.nbytes)
         change[life.first] = change.get(life.first, 0) + nbytes
         change[life.last + 1] = change.get(life.last + 1, 0) - nbytes
     moments = sorted(change)
-    return dict(zip(moments, accumulate(change[m] for m in moments), strict=True))
+    alive = dict(zip(moments, accumulate(change[m] for m in moments), strict=True))
+    for pair in pairs:
+        alive[pair.target.first] -= pair.saved
+    return alive

@@ -31,6 +31,9 @@ PANEL = 8
 CUT = 128
 """Longest piece of a sum over taps and channels: such a piece of a panel, 32 KB, is worked through for all pixels."""
 
+NARROW = 4
+"""Panels of up to so many half vectors are worked through pixel by pixel, in pieces that are as much longer."""
+
 # Registers decide how much is worked on at once; the result does not depend on it.
 _TALL, _WIDE, _NARROW = {16: (8, 6, 4), 8: (6, 6, 2), 4: (4, 4, 2)}[LANES]
 _WIDTHS = {16: (8, 6, 4, 3, 2, 1), 8: (2, 1), 4: (2, 1)}[LANES]
@@ -93,6 +96,22 @@ def _make(vector: Vector, suffix: str, shapes: list[tuple[int, int]], channel_sh
     @inline
     def panel(x, table, stride, pixels, taps, run, w, width, bias, addend, out, out_stride, valid, low, high):
         """`width` half vectors of columns, for all pixels."""
+        if width <= NARROW:  # pixel after pixel: the output may lie where the input was (`overlap_bytes`)
+            row = 0
+            while row < pixels:
+                rows = tallest(pixels - row, widest(width))
+                done = 0
+                while done < width:
+                    halves = widest(width - done)
+                    at = HALF * done
+                    z = addend
+                    if addend != 0:
+                        z = addend + row * out_stride + at
+                    tile(rows, halves, x, table + row * stride, stride, taps, run, w + at, HALF * width, bias + at,
+                         z, out_stride, out + row * out_stride + at, out_stride, valid - done * lanes, low, high)  # fmt: skip
+                    done += halves
+                row += rows
+            return
         done = 0
         while done < width:
             halves = widest(width - done)
@@ -111,8 +130,9 @@ def _make(vector: Vector, suffix: str, shapes: list[tuple[int, int]], channel_sh
     @inline
     def cuts(x, zero, table, pixels, taps, run, w, width, bias, addend, out, out_stride, valid, low, high):
         """A panel, its sum over taps and channels cut so that a piece of its weights stays in the first-level cache."""
-        step = min(run, CUT)
-        some = max(CUT // max(run, 1), 1)
+        most = CUT if width > NARROW else CUT * NARROW // width
+        step = min(run, most)
+        some = max(most // max(run, 1), 1)
         tap, first = 0, 0
         while tap < taps:
             count, length = min(some, taps - tap), min(step, run - first)

@@ -206,14 +206,38 @@ def _call(build: Builder, name: str, x: Buffer, y: Buffer, layer: Layer, constan
     least = to_halves(max(run, channels), x.dtype)
     x, pixels, zeros = _with_zeros(build, x, window, least)
     behind = (pixels * channels - zeros) * x.dtype.itemsize
-    table = build.constant(offset_table(window, channels, x.dtype, behind))
+    offsets = offset_table(window, channels, x.dtype, behind)
+    table = build.constant(offsets)
     w, bias = (c if isinstance(c, Buffer) else build.constant(c) for c in constants)
     sizes = (x.shape[0], pixels, window.outputs, window.taps, run, outputs // layer.group, layer.group)
     macs = x.shape[0] * window.outputs * window.taps * run * outputs
     build.call(
         f"{name}_{SUFFIX[x.dtype]}", (x, w, bias, y, table, layer.addend), (*sizes, channels, outputs, zeros),
         layer.limits, writes=(3,), inplace=(5,), macs=macs,
+        overlap=overlap_bytes(x, y, layer, offsets, run) if name == "conv" else None,
     )  # fmt: skip
+
+
+CUT, NARROW, TALLEST = 128, 4, 8
+"""As in `kernels.conv`: pieces of a sum, half vectors of a narrow panel; and no tile has more output pixels than that."""
+
+
+def overlap_bytes(x: Buffer, y: Buffer, layer: Layer, offsets: NDArray[np.int32], run: int) -> tuple[int, int] | None:
+    """(0, how far x must lie behind y) where the output may lie over the input: x that is overwritten is not read again.
+
+    That holds where the kernel goes over the pixels once, in rising order: one image, one group, one narrow panel whose sum
+    is not cut. A tile that begins at pixel r has written y up to pixel r + TALLEST, and x is still read from the lowest
+    offset of r and all later pixels on.
+    """
+    window, halves = layer.window, to_halves(y.shape[-1], x.dtype) // half_lanes(x.dtype)
+    most = CUT * NARROW // max(halves, 1)
+    whole = run <= most and window.taps <= most // run
+    if x.shape[0] != 1 or layer.group != 1 or layer.addend is not None or halves > NARROW or not whole:
+        return None
+    table = offsets[: window.outputs * window.taps].reshape(window.outputs, window.taps)
+    lowest = np.minimum.accumulate(table.min(1)[::-1])[::-1].astype(np.int64)
+    written = np.minimum(np.arange(window.outputs) + TALLEST, window.outputs) * (y.shape[-1] * y.dtype.itemsize)
+    return 0, int((written - lowest).max())
 
 
 def _product(build: Builder, x: Buffer, y: Buffer, layer: Layer) -> None:

@@ -86,11 +86,11 @@ def test_a_layout_is_never_below_its_lower_bound():
 def test_a_chain_of_any_sizes_reaches_its_lower_bound(sizes):
     """Two neighbours at a time: no layout needs more than the largest pair."""
     lives = [Life(Storage(Kind.TEMPORARY, size), i, i + 1) for i, size in enumerate(sizes)]
-    assert allocate(lives)[1] == busiest(lives, align) + align(ARENA_HEADER.itemsize)
+    assert allocate(lives)[1] == busiest(lives) + align(ARENA_HEADER.itemsize)
 
 
 def test_the_search_beats_placing_by_size():
     """Long lives among short ones, where largest first leaves gaps."""
     spans = [(480, 0, 3), (256, 2, 6), (384, 4, 8), (256, 5, 9), (128, 0, 9), (448, 7, 9), (320, 1, 2)]
     lives = [Life(Storage(Kind.TEMPORARY, size), a, b) for size, a, b in spans]
-    assert allocate(lives)[1] == busiest(lives, align) + align(ARENA_HEADER.itemsize)
+    assert allocate(lives)[1] == busiest(lives) + align(ARENA_HEADER.itemsize)
