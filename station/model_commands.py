@@ -76,7 +76,7 @@ def _compared(errors: Any, path: Path, data: Path | None, engines: Any, int8: bo
         inputs = examples.example_inputs(path, data)
         versions = [(path, path.stem, 1e-4)]
         if int8:
-            versions.append((examples.quantised(path, inputs, Path(folder)), f"{path.stem} int8", 0.05))
+            versions.append((examples.quantised_here(path, inputs, Path(folder)), f"{path.stem} int8", 0.05))
         task = bar.add_task("measuring", total=len(versions) * steps(len(engines) + 1))
         return [
             compare(

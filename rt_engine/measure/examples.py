@@ -8,6 +8,7 @@ import onnx
 
 from rt_engine.errors import InputError
 from rt_engine.measure.peers import Arrays, MissingPeerError
+from rt_engine.quantizer import quantize
 
 
 def static_copy(path: Path, folder: Path) -> Path:
@@ -99,6 +100,20 @@ def quantised(path: Path, example: Arrays, folder: Path, samples: int = 16) -> P
         activation_type=QuantType.QInt8,
         weight_type=QuantType.QInt8,
     )
+    return result
+
+
+def quantised_here(path: Path, example: Arrays, folder: Path, samples: int = 16) -> Path:
+    """As `quantised`, by this engine's own quantiser."""
+    rng = np.random.default_rng(1)
+    data = {
+        k: np.stack(
+            [v, *(rng.standard_normal(v.shape).astype(v.dtype) if v.dtype.kind == "f" else v for _ in range(samples))]
+        )
+        for k, v in example.items()
+    }
+    result = folder / f"{path.stem}-int8.onnx"
+    quantize(path, data).save(result)
     return result
 
 
