@@ -1,4 +1,4 @@
-"""Random ensembles of trees as ONNX models, and inputs that stand exactly on their thresholds."""
+"""Random ensembles of trees as ONNX models, inputs that stand exactly on their thresholds, kernels of every lane width."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
+from rt_native.errors import UnsupportedCpu
+from rt_native.library import Library
+from rt_native.target import LANE_WIDTHS, host
 
 MODES = ("BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ")
 TYPES = {np.float32: TensorProto.FLOAT, np.float64: TensorProto.DOUBLE}
@@ -102,3 +106,15 @@ def on_thresholds(rng: np.random.Generator, values: Array, rows: int, features: 
     special = [0.0, -0.0, np.inf, -np.inf, 1e30, *([np.nan] if nan else [])]
     pool = np.concatenate([values, np.nextafter(values, np.inf), np.nextafter(values, -np.inf), special])
     return pool[rng.integers(len(pool), size=(rows, features))].astype(dtype)
+
+
+def every_width(*kernels: str) -> list[Library]:
+    """Libraries of some modules of kernels, for every lane width that this processor has."""
+    modules = (*(f"rt_engine.kernels.{name}" for name in kernels), "rt_engine.executor_native")
+    found = []
+    for lanes in LANE_WIDTHS:
+        try:
+            found.append(Library("kernels", modules, host(lanes)))
+        except UnsupportedCpu:
+            continue
+    return found

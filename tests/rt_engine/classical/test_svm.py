@@ -9,6 +9,7 @@ from onnx import TensorProto, helper
 
 import rt_engine
 from rt_engine.errors import UnsupportedModelError
+from tests.rt_engine.classical.forests import every_width
 
 onnxruntime.set_default_logger_severity(4)
 FEATURES = 5
@@ -88,6 +89,17 @@ def test_regressors(kernel, one_class, count):
     model = model_of("SVMRegressor", [("y", TensorProto.FLOAT, ["batch", 1])], **attributes)
     (ours,), (theirs,) = run_both(model, inputs())
     np.testing.assert_allclose(ours, theirs, rtol=2e-4, atol=2e-5 * np.abs(theirs).max())
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_bits_do_not_depend_on_the_lane_width(kernel):
+    """Sums over features and vectors have one order; the functions are our own."""
+    x, model = inputs(), classifier(kernel, [30, 41, 17], True)
+    results = {
+        tuple(y.tobytes() for y in rt_engine.load(model, shapes={"x": x.shape}, library=kernels).run({"x": x}))
+        for kernels in every_width("svm")
+    }
+    assert len(results) == 1
 
 
 def test_probabilities_sum_to_one_for_extreme_decisions():

@@ -10,10 +10,14 @@ from onnx import TensorProto, helper, numpy_helper
 import rt_engine
 from rt_engine import trees
 from rt_engine.errors import InvalidModelError, UnsupportedModelError
-from rt_engine.native import library
-from rt_native.errors import UnsupportedCpu
-from rt_native.target import LANE_WIDTHS, host
-from tests.rt_engine.classical.forests import MODES, ensemble_model, leaf_weights, on_thresholds, random_nodes
+from tests.rt_engine.classical.forests import (
+    MODES,
+    ensemble_model,
+    every_width,
+    leaf_weights,
+    on_thresholds,
+    random_nodes,
+)
 
 onnxruntime.set_default_logger_severity(4)
 VALUES = np.array([-1.5, -0.1, 0.0, 0.1, 0.7, 3.0])
@@ -123,13 +127,8 @@ def test_bits_do_not_depend_on_the_lane_width():
     nodes = random_nodes(rng, 30, 4, 20, MODES[:1], VALUES.astype(np.float32), True)
     model = ensemble_model("target", nodes, leaf_weights(rng, nodes, list(range(7)), -1), 20, 7, n_targets=7)
     x = on_thresholds(rng, VALUES.astype(np.float32), 20, 20, np.float32, nan=True)
-    results = set()
-    for lanes in LANE_WIDTHS:
-        try:
-            kernels = library(host(lanes))
-        except UnsupportedCpu:
-            continue
-        results.add(rt_engine.load(model, shapes={"x": x.shape}, library=kernels).run({"x": x})[0].tobytes())
+    feeds, shapes = {"x": x}, {"x": x.shape}
+    results = {rt_engine.load(model, shapes=shapes, library=k).run(feeds)[0].tobytes() for k in every_width("trees")}
     assert len(results) == 1
 
 
