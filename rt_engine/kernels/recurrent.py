@@ -6,6 +6,7 @@
 
         operand  0: input gates and work   1: recurrent weights   2: h   3: c   4: Y   5: sequence lengths (int32)
         size     0: steps  1: batch  2: hidden  3: directions  4: direction  5: reverse  6: layout  7: flags  8: activations
+                 9: how many steps are done, from the first one of the direction on; what they do not reach stays unwritten
 
 `h` and `c` are states: read where a flag says so (else the start is zero), and written at the end. 3, 4 and 5 are -1
 where absent. Lengths are computed at run time: outside of 0 to steps the status is INDEX_OUT_OF_RANGE, nothing is written.
@@ -147,7 +148,7 @@ def make_cell(name: str, module: str, of: Element, slots: Any, step: Any) -> Non
             if has_c:
                 start(c, state_at(arena, record, 3, row), hidden, blocks, flags & READ_C)
             steps = length_of(arena, record, row)
-            for number in range(steps):
+            for number in range(min(steps, size(record, 9))):
                 time = steps - 1 - number if size(record, 5) else number
                 place = row * times + time if size(record, 6) else time * batch + row
                 step(arena, record, gates + place * row_bytes, h, new_h, c, scratch, number)

@@ -17,6 +17,7 @@ from rt_engine.lower import Buffer, Builder
 from rt_engine.ops.base import FLOATS, Node, operator
 from rt_engine.ops.linear import PANEL_VECTORS, SUFFIX, flat_sizes, lanes, pack, packed_columns, product
 from rt_engine.ops.moves import reshaped, strided_copy
+from rt_engine.ops.steps_read import steps_read
 
 _WORK = 8
 """Vectors of work per block, after the input gates."""
@@ -95,6 +96,9 @@ def recurrent(node: Node, build: Builder) -> None:
     if lengths is not None and lengths.value is not None and bool((lengths.value == cell.steps).all()):
         lengths = None
     flags = CELL_FLAGS["read_h"] * read_h | CELL_FLAGS["read_c"] * read_c
+    done = _steps_done(node, cell, lengths)
+    if y is not None and min(done) < cell.steps:
+        y = Buffer("", y.dtype, y.shape, y.storage)  # not what the model calls it: parts of it are never written
     for direction in range(cell.directions):
         work = _input_gates(build, cell, node.x, w, bias, direction)
         fast = cell.is_default(direction, peepholes is not None)
@@ -106,10 +110,21 @@ def recurrent(node: Node, build: Builder) -> None:
             name = "cell"
             sizes[-1] |= _flags(cell, peepholes is not None)
             sizes.append(sum(a[0] << (8 * i) for i, a in enumerate(cell.activations[direction])))
-        macs = cell.steps * cell.batch * cell.hidden * cell.hidden * cell.gates
+        sizes += [0] * (9 - len(sizes)) + [done[reverse]]
+        macs = done[reverse] * cell.batch * cell.hidden * cell.hidden * cell.gates
         operands = (work, weights, h, c, y, lengths)
         writes = tuple(i for i in (0, 2, 3, 4) if operands[i] is not None)
         build.call(f"{name}_{SUFFIX[cell.dtype]}", operands, sizes, writes=writes, macs=macs)
+
+
+def _steps_done(node: Node, cell: Cell, lengths: Buffer | None) -> tuple[int, int]:
+    """How many steps must be done forwards, and backwards: up to the last one that anybody reads."""
+    outputs = node.ir.outputs
+    read = [v for v in outputs[1:] if v.name and (v.uses() or v.is_graph_output())]
+    if lengths is not None or read or _wanted(node, 0) is None:
+        return cell.steps, cell.steps
+    first, last = steps_read(outputs[0], cell.layout)
+    return last + 1, cell.steps - first
 
 
 def _flags(cell: Cell, peepholes: bool) -> int:
