@@ -25,7 +25,7 @@ from typing import Any
 
 from rt_engine.kernels.abi import kernel, operand, size
 from rt_engine.kernels.dtypes import DType
-from rt_engine.kernels.transpose import SIDE, make_transpose
+from rt_engine.kernels.transpose import FEW, SIDE, make_transpose, transpose_few
 from rt_engine.status import Status
 from rt_native.lang import (
     copy_bytes,
@@ -108,6 +108,15 @@ def _make_copy_strided(nbytes: int, load: Any, store: Any) -> None:
     @inline
     def transposed(source, target, rows, row_out, run, run_in):
         """Input rows are neighbours, output runs are: whole blocks, then the two edges."""
+        if nbytes == 4 and 1 < run <= FEW:
+            done = 0
+            while done + 8 <= rows:
+                transpose_few(source + done * nbytes, run_in, target + done * row_out, row_out, run)
+                done += 8
+            scattered(
+                source + done * nbytes, target + done * row_out, rows - done, nbytes, row_out, run, run_in, nbytes
+            )
+            return
         whole_rows, whole_run = rows - rows % side, run - run % side
         for i in range(0, whole_rows, side):
             for j in range(0, whole_run, side):

@@ -10,6 +10,8 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
+from rt_native.vector import masked
+
 SIDE = {1: 8, 2: 8, 4: 8, 8: 8}
 """Element size in bytes -> rows and columns of a block: what fits in the registers of every machine."""
 
@@ -56,3 +58,42 @@ def make_transpose(nbytes: int) -> Any:
         return types.void(*[types.int64] * 4), codegen
 
     return transpose
+
+
+FEW = 4
+"""Longest output run of `transpose_few`."""
+
+
+@intrinsic
+def transpose_few(typingctx: Any, source: Any, source_stride: Any, target: Any, target_stride: Any, run: Any) -> Any:
+    """target[i, j] = source[j, i] for 8 rows i of up to `FEW` elements j of 4 bytes: a picture's channels, interleaved.
+
+    Arguments as those of `make_transpose`; nothing beyond `run` elements of a row is written.
+    """
+    i32, i64 = ir.IntType(32), _I64
+    row, some = ir.VectorType(i32, 8), ir.VectorType(i32, FEW)
+
+    def lanes(numbers: list[int]) -> Any:
+        return ir.Constant(ir.VectorType(i32, len(numbers)), numbers)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        source, source_stride, target, target_stride, run = args
+        rows, last = [], builder.sub(run, ir.Constant(i64, 1))
+        for j in range(FEW):  # rows beyond the run repeat its last one
+            number = ir.Constant(i64, j)
+            number = builder.select(builder.icmp_signed("<", number, last), number, last)
+            place = builder.add(source, builder.mul(source_stride, number))
+            rows.append(builder.load(builder.inttoptr(place, row.as_pointer()), typ=row, align=4))
+        zipped = lanes([lane + 8 * k for lane in range(8) for k in range(2)])
+        low, high = builder.shuffle_vector(rows[0], rows[1], zipped), builder.shuffle_vector(rows[2], rows[3], zipped)
+        limit = builder.insert_element(ir.Constant(some, ir.Undefined), builder.trunc(run, i32), ir.Constant(i32, 0))
+        limit = builder.shuffle_vector(limit, ir.Constant(some, ir.Undefined), lanes([0] * FEW))
+        mask = builder.icmp_signed("<", lanes(list(range(FEW))), limit)
+        for i in range(8):
+            value = builder.shuffle_vector(low, high, lanes([2 * i, 2 * i + 1, 16 + 2 * i, 17 + 2 * i]))
+            place = builder.add(target, builder.mul(target_stride, ir.Constant(i64, i)))
+            pointer = builder.inttoptr(place, some.as_pointer())
+            masked(builder, "llvm.masked.store.v4i32.p0", ir.VoidType(), [value, pointer, mask], 1, 4)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 5), codegen
