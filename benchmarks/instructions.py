@@ -21,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
 import rt_engine
 from benchmarks.zoo import entries, entry
@@ -143,7 +142,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     chosen = [entry(name) for name in arguments.models] or entries()
-    table = Table("model", "instructions", "by input", title="Machine instructions of one run", title_justify="left")
+    console = Console()
+    console.print("Machine instructions of one run")
     found: dict[str, Any] = {}
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("stepping", total=len(chosen))
@@ -152,13 +152,12 @@ def main() -> None:
             try:
                 context = rt_engine.load(one.get().path).context()
                 found[one.name] = count(context, tuple(INPUTS) if arguments.all_inputs else FEW, arguments.most)
-                table.add_row(one.name, *described(found[one.name]))
+                words = " ".join(described(found[one.name]))
             except (EngineError, RuntimeError) as error:
                 found[one.name] = str(error)
                 words = "refused" if isinstance(error, EngineError) else str(error)
-                table.add_row(one.name, "-", words)
+            console.print(f"{one.name:<18} {words}", highlight=False, soft_wrap=True)
             bar.advance(task)
-    Console().print(table)
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=1) + "\n")
 
@@ -166,7 +165,7 @@ def main() -> None:
 def described(counts: dict[str, int]) -> tuple[str, str]:
     """The count and "all inputs"; or the range, and every input's distance from that of zeros."""
     if len(set(counts.values())) == 1:
-        return f"{counts['zeros']:,}", "the same for all inputs"
+        return f"{counts['zeros']:>9,}", "the same for all inputs"
     far = ", ".join(f"{name} {n - counts['zeros']:+,}" for name, n in counts.items() if n != counts["zeros"])
     return f"{min(counts.values()):,} to {max(counts.values()):,}", far
 
