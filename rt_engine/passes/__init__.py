@@ -87,4 +87,3 @@ def verify(graph: ir.Graph, after: str) -> None:
         assert not missing, f"after pass '{after}': node {node.name} reads {missing} before they are made"
         known.update(node.outputs)
     assert all(v in known for v in graph.outputs), f"after pass '{after}': an output is made by nobody"
-

@@ -45,11 +45,8 @@ class View:
         """First element, and strides as seen with a shape of four axes."""
         padded = self.array.reshape((1,) * (4 - self.array.ndim) + self.array.shape)
         whole = np.broadcast_to(padded, shape)
-        return [
-            self.first,
-            *(0 if n == 1 else s for n, s in zip(shape[:3], whole.strides[:3], strict=True)),
-            whole.strides[3],
-        ]
+        strides = [0 if n == 1 else s for n, s in zip(shape[:3], whole.strides[:3], strict=True)]
+        return [self.first, *strides, 1 if shape[3] == 1 else whole.strides[3]]
 
 
 def _shape(value: ir.Value) -> tuple[int, ...]:

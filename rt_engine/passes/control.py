@@ -14,6 +14,7 @@ from rt_engine.errors import InvalidModelError, Reason, UnsupportedModelError
 from rt_engine.ops.base import RT_DOMAIN, Refusal
 from rt_engine.ops.control import bodies
 from rt_engine.passes.setting import Setting, add_constant, constant
+from rt_engine.passes.standard_functions import has_definition
 
 CONTROL = ("If", "Loop", "Scan")
 MOST_TRIPS = 1_000_000
@@ -72,6 +73,8 @@ def close_node(node: ir.Node, opsets: dict[str, int]) -> bool:
     inner = bodies(node)
     if not inner or is_control(node):
         return False
+    if has_definition(node, opsets.get(node.domain, 1)):
+        return False  # its definition takes the bodies
     if node.domain or node.op_type not in CONTROL:
         raise Refusal("sub-graphs are not supported here", "use If, Loop or Scan, or none")
     for body in inner:
@@ -230,7 +233,12 @@ def _if(setting: Setting, node: ir.Node) -> list[ir.Node] | None:
 def _loop(setting: Setting, node: ir.Node) -> list[ir.Node] | None:
     body, captured = node.attributes["body"].as_graph(), _number(node, "captured")
     start = constant(node.inputs[1]) if len(node.inputs) > 1 else None
-    if node.inputs[0] is None and start is not None and start.all() and len(body.outputs) == len(body.inputs) - 1 - captured:
+    if (
+        node.inputs[0] is None
+        and start is not None
+        and start.all()
+        and len(body.outputs) == len(body.inputs) - 1 - captured
+    ):
         return _peeled(setting.graph, node, body)
     trips = _trips(node)
     carried = len(body.inputs) - 2 - captured

@@ -22,10 +22,6 @@ def _schema(node: ir.Node, version: int) -> Any:
         return None
 
 
-def _has_graph(node: onnx.NodeProto) -> bool:
-    return any(a.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS) for a in node.attribute)
-
-
 def _newest(versions: list[int], version: int) -> int | None:
     return max((v for v in versions if v <= version), default=None)
 
@@ -47,62 +43,57 @@ def _function(schema: Any, node: ir.Node, version: int, types: list[Any]) -> onn
     return function if function.node else None
 
 
-class _Copy:
-    """The body of a function, with the node's inputs and attributes in place of its parameters."""
-
-    def __init__(self, node: ir.Node, function: onnx.FunctionProto) -> None:
-        self.node, self.function = node, function
-        self.prefix = node.name or (node.outputs[0].name or node.op_type)
-        inputs = [*node.inputs, *[None] * (len(function.input) - len(node.inputs))]
-        self.values: dict[str, ir.Value | None] = {"": None, **dict(zip(function.input, inputs, strict=False))}
-        self.attributes = {a.name: ir.serde.deserialize_attribute(a) for a in function.attribute_proto}
-        self.attributes.update(node.attributes)
-
-    def nodes(self) -> list[ir.Node]:
-        """The copied nodes, in order; the node's own outputs are renamed, not yet replaced."""
-        copies = []
-        for number, proto in enumerate(self.function.node):
-            inputs = [self.values[name] for name in proto.input]
-            attributes = [a for a in (self._attribute(a) for a in proto.attribute) if a is not None]
-            copy = ir.Node(
-                proto.domain,
-                proto.op_type,
-                inputs,
-                attributes,
-                num_outputs=len(proto.output),
-                name=f"{self.prefix}/{proto.op_type}_{number}",
-            )
-            for name, value in zip(proto.output, copy.outputs, strict=True):
-                value.name = f"{self.prefix}/{name}" if name else ""
-                if name:
-                    self.values[name] = value
-            copies.append(copy)
-        return copies
-
-    def results(self) -> list[ir.Value | None]:
-        """What takes the place of each output of the node."""
-        return [self.values.get(name) for name in self.function.output]
-
-    def _attribute(self, proto: onnx.AttributeProto) -> ir.Attr | None:
-        if not proto.ref_attr_name:
-            return ir.serde.deserialize_attribute(proto)
-        given = self.attributes.get(proto.ref_attr_name)
-        return None if given is None else ir.Attr(proto.name, given.type, given.value)
-
-
 def expand(graph: ir.Graph, node: ir.Node, version: int, types: list[Any]) -> list[ir.Node]:
-    """Replace `node` by its definition, in the graph; gives the new nodes, none where there is no definition."""
+    """Replace `node` by its definition, in the graph; gives the new nodes, none where there is no definition.
+
+    Args:
+        graph: has the node.
+        node: what is defined.
+        version: opset of its domain.
+        types: onnx.TypeProto of each input, None where it is absent.
+    """
     schema = _schema(node, version)
-    function = None if schema is None else _function(schema, node, version, types)
-    if function is None or any(_has_graph(n) for n in function.node) or len(graph) > MOST_NODES:
+    proto = None if schema is None else _function(schema, node, version, types)
+    if proto is None or len(graph) > MOST_NODES:
         return []
-    copy = _Copy(node, function)
-    nodes = copy.nodes()
+    known = {*proto.input, *(name for body in proto.node for name in body.output)}
+    outputs = list(proto.output)  # of optional ones, the body makes those that are wanted
+    proto.output[:] = [name for name in outputs if name in known]
+    function = ir.serde.deserialize_function(proto)
+    inputs = {
+        parameter: node.inputs[i] if i < len(node.inputs) else None for i, parameter in enumerate(function.inputs)
+    }
+    made_here = dict(zip(proto.output, (inputs.get(v, v) for v in function.outputs), strict=True))
+    results = [made_here.get(name) for name in outputs]
+    for parameter, value in inputs.items():
+        for use in list(parameter.uses()):
+            use.node.replace_input_with(use.idx, value)
+    attributes = {a.name: ir.serde.deserialize_attribute(a) for a in proto.attribute_proto} | dict(node.attributes)
+    for inside in ir.traversal.RecursiveGraphIterator(function.graph):
+        _resolve_attributes(inside, attributes)
+    nodes = list(function)
+    function.graph.outputs.clear()
+    function.graph.remove(nodes)
+    prefix = node.name or node.outputs[0].name or node.op_type
+    for number, made in enumerate(nodes):
+        made.name = f"{prefix}/{made.op_type}_{number}"
+        for value in made.outputs:
+            value.name = f"{prefix}/{value.name}" if value.name else ""
     graph.insert_before(node, nodes)
-    for was, now in zip(node.outputs, copy.results(), strict=False):
+    for was, now in zip(node.outputs, results, strict=False):
         if now is not None and was.name:
             name = was.name
             ir.convenience.replace_all_uses_with(was, now, replace_graph_outputs=True)
             now.name = name
     graph.remove(node, safe=True)
     return nodes
+
+
+def _resolve_attributes(node: ir.Node, given: dict[str, ir.Attr]) -> None:
+    """Attributes that refer to the function's take their values, or go where it has none."""
+    for name, attribute in list(node.attributes.items()):
+        if attribute.is_ref():
+            value = given.get(str(attribute.ref_attr_name))
+            del node.attributes[name]
+            if value is not None:
+                node.attributes[name] = ir.Attr(name, value.type, value.value)
