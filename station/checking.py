@@ -32,6 +32,8 @@ class ModelCheck:
     macs: int = 0
     weight_bytes: int = 0
     arena_bytes: int = 0
+    notes: tuple[str, ...] = ()
+    """What outputs mean, where it is not what the file says."""
     error: str = ""
     reasons: tuple[Reason, ...] = ()
     """Every node that is refused, if the model is valid and this engine cannot run it."""
@@ -49,6 +51,7 @@ class ModelCheck:
             f"  outputs: {', '.join(self.outputs) or 'none'}",
             f"  opset {opsets}; {operators}",
             f"  {self.macs:,} multiply-accumulates, {self.weight_bytes:,} weight bytes, {self.arena_bytes:,} arena bytes",
+            *(f"  note: {note}" for note in self.notes),
         ]
 
     def table(self) -> Table:
@@ -89,6 +92,7 @@ def _good(path: Path, model: Model) -> ModelCheck:
         report.macs,
         report.weight_bytes,
         report.arena_bytes,
+        model.notes,
     )
 
 

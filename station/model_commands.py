@@ -127,6 +127,8 @@ def inspect(
                 lambda what: bar.update(task, advance=1, description=f"{loaded.name}: {what}"),
             )
         wide_console().print(inspection.table(found))
+        for note in loaded.notes:
+            wide_console().print(f"note: {note}", markup=False)
         if json is not None:
             json.write_text(json_text(found.as_dict()))
         if html is not None:
