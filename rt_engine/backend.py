@@ -73,10 +73,11 @@ _SHAPE_READERS = ("Shape", "Size")
 
 def constant_inputs(model: onnx.ModelProto) -> set[str]:
     """Names of the graph inputs that are bound as constants: those that decide a shape, directly or through other nodes."""
-    makers = {name: node for node in model.graph.node for name in node.output if name}
+    nodes = _all_nodes(model.graph)
+    makers = {name: node for node in nodes for name in node.output if name}
     waiting = [
         node.input[index]
-        for node in model.graph.node
+        for node in nodes
         for index in CONSTANT_INPUTS.get(node.op_type, ())
         if index < len(node.input)
     ]
@@ -88,8 +89,15 @@ def constant_inputs(model: onnx.ModelProto) -> set[str]:
         seen.add(name)
         maker = makers.get(name)
         if maker is not None and maker.op_type not in _SHAPE_READERS:
-            waiting.extend(maker.input)
+            waiting.extend(maker.input[:1] if maker.op_type == "CastLike" else maker.input)
+            waiting.extend(v.name for a in maker.attribute if a.type == onnx.AttributeProto.GRAPH for v in a.g.output)
     return seen & {value.name for value in model.graph.input}
+
+
+def _all_nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    """The nodes of a graph and of all graphs in it."""
+    inner = [a.g for node in graph.node for a in node.attribute if a.type == onnx.AttributeProto.GRAPH]
+    return [*graph.node, *(node for sub in inner for node in _all_nodes(sub))]
 
 
 def bind(model: onnx.ModelProto, constants: Mapping[str, NDArray[Any]]) -> onnx.ModelProto:

@@ -7,6 +7,7 @@ import onnx_ir as ir
 from google.protobuf.message import DecodeError
 
 from rt_engine.class_names import with_numbers
+from rt_engine.definitions import define
 from rt_engine.errors import InvalidModelError, ModelFileError, Reason, UnsupportedModelError
 from rt_engine.ops.advice import advice
 
@@ -41,7 +42,7 @@ def read(source: str | Path | bytes | onnx.ModelProto) -> ir.Model:
         raise InvalidModelError(f"{name} breaks ONNX's rules: {_first_lines(error)}") from error
     _check_names_and_data(proto, name)
     try:
-        model = ir.from_proto(proto)
+        model = ir.from_proto(define(proto))
     except (ValueError, KeyError, TypeError, RuntimeError) as error:
         raise InvalidModelError(f"{name} cannot be turned into a graph: {_first_lines(error)}") from error
     model.meta[NAMING] = naming

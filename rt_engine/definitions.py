@@ -1,0 +1,74 @@
+"""Operators that ONNX defines by a function with sub-graphs are replaced by that function, when the model is read.
+
+Those without sub-graphs are taken care of node by node, where shapes are known: `rt_engine.passes.standard_functions`.
+"""
+
+from typing import Any
+
+import onnx
+import onnx.inliner
+
+from rt_engine.ops import find
+
+DOMAIN = "rt_engine.definitions"
+MOST = 1000
+"""Definitions of one model; a hostile one asks for more."""
+
+
+def define(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with definitions in place of such operators: itself where there is none."""
+    versions = {entry.domain: entry.version for entry in proto.opset_import}
+    wanted = [n for n in proto.graph.node if _is_defined(n, versions.get(n.domain, 1))][:MOST]
+    if not wanted:
+        return proto
+    types, count = _types(proto), len(proto.functions)
+    for number, node in enumerate(wanted):
+        function = _function(node, versions.get(node.domain, 1), [types.get(name) for name in node.input])
+        if function is None or not any(_has_graph(inner) for inner in function.node):
+            continue
+        function.domain, function.name = DOMAIN, f"{node.op_type}_{number}"
+        proto.functions.append(function)
+        node.domain, node.op_type = function.domain, function.name
+        kept = [a for a in node.attribute if a.name in {*function.attribute, *(d.name for d in function.attribute_proto)}]
+        del node.attribute[:]
+        node.attribute.extend(kept)
+    if len(proto.functions) == count:
+        return proto
+    if all(entry.domain != DOMAIN for entry in proto.opset_import):
+        proto.opset_import.append(onnx.helper.make_opsetid(DOMAIN, 1))
+    return onnx.inliner.inline_local_functions(proto)  # type: ignore[no-any-return]
+
+
+def _is_defined(node: onnx.NodeProto, version: int) -> bool:
+    if find(node.domain, node.op_type, version) is not None or not onnx.defs.has(node.op_type, version, node.domain):
+        return False
+    schema = onnx.defs.get_schema(node.op_type, version, node.domain)
+    return bool(schema.has_function or schema.has_context_dependent_function)
+
+
+def _types(proto: onnx.ModelProto) -> dict[str, onnx.TypeProto]:
+    graph = onnx.shape_inference.infer_shapes(proto).graph
+    found = {v.name: v.type for v in (*graph.value_info, *graph.output, *graph.input)}
+    for tensor in graph.initializer:
+        found[tensor.name] = onnx.helper.make_tensor_type_proto(tensor.data_type, tensor.dims)
+    return found
+
+
+def _function(node: onnx.NodeProto, version: int, types: list[onnx.TypeProto | None]) -> onnx.FunctionProto | None:
+    schema = onnx.defs.get_schema(node.op_type, version, node.domain)
+    function = onnx.FunctionProto()
+    chosen = max((v for v in schema.context_dependent_function_opset_versions if v <= version), default=None)
+    if chosen is not None:
+        given = [(onnx.TypeProto() if t is None else t).SerializeToString() for t in types]
+        body: Any = schema.get_context_dependent_function_with_opset_version(chosen, node.SerializeToString(), given)
+    else:
+        chosen = max((v for v in schema.function_opset_versions if v <= version), default=None)
+        if chosen is None:
+            return None
+        body = schema.get_function_with_opset_version(chosen)
+    function.ParseFromString(body)
+    return function if function.node else None
+
+
+def _has_graph(node: onnx.NodeProto) -> bool:
+    return any(a.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS) for a in node.attribute)
