@@ -29,7 +29,9 @@ def define(proto: onnx.ModelProto) -> onnx.ModelProto:
         function.domain, function.name = DOMAIN, f"{node.op_type}_{number}"
         proto.functions.append(function)
         node.domain, node.op_type = function.domain, function.name
-        kept = [a for a in node.attribute if a.name in {*function.attribute, *(d.name for d in function.attribute_proto)}]
+        kept = [
+            a for a in node.attribute if a.name in {*function.attribute, *(d.name for d in function.attribute_proto)}
+        ]
         del node.attribute[:]
         node.attribute.extend(kept)
     if len(proto.functions) == count:

@@ -60,9 +60,9 @@ def transposed(build: Builder, x: Buffer, perm: Sequence[int], out: Buffer | Non
         if out is not None:
             build.alias(out, view)
         return out or view
-    out = out or build.temporary(x.dtype, shape)
-    if x.value is not None and x.nbytes <= SMALL and out.storage.kind.value == "temporary":
+    if out is None and x.value is not None and x.nbytes <= SMALL:
         return build.constant(np.transpose(x.value, perm))
+    out = out or build.temporary(x.dtype, shape)
     strides = contiguous(x.shape)
     strided_copy(build, x, out, shape, [strides[p] for p in perm])
     return out

@@ -182,3 +182,24 @@ def test_the_operator_page_is_true():
     """docs/operators.md is what the registry says (renew it: python -m rt_engine.ops.table > docs/operators.md)."""
     page = Path(__file__).parents[2] / "docs" / "operators.md"
     assert page.read_text() == table()
+
+
+def test_a_constant_behind_a_cast_that_does_nothing_is_transposed():
+    """CastLike of a constant to the type of an input is that constant at run time: its Transpose is written all the same."""
+    nodes = [
+        helper.make_node("CastLike", ["c", "x"], ["a"]),
+        helper.make_node("Transpose", ["a"], ["b"], perm=[1, 0]),
+        helper.make_node("Add", ["b", "x"], ["s"]),
+        helper.make_node("Transpose", ["s"], ["y"], perm=[1, 0]),
+    ]
+    c = np.arange(6, dtype=np.float32).reshape(2, 3)
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", 1, [3, 2])],
+        [helper.make_tensor_value_info("y", 1, [2, 3])],
+        [numpy_helper.from_array(c, "c")],
+    )
+    model = rt_engine.load(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9))
+    x = np.ones((3, 2), np.float32)
+    assert np.array_equal(model.run({"x": x})[0], c + 1)
