@@ -10,15 +10,20 @@ x is [items, channels, d0, d1, d2] (the first sizes are 1 where the rank is less
     CORNERS   from -1 to 1 between the centres of the outermost elements, last axis first (align_corners = 1)
     ELEMENTS  counted in elements, first axis first
 
-and has one (NEAREST), two (LINEAR) or four (CUBIC) taps per axis, whose products are added in the order of memory. What
-lies outside of x counts nothing (ZEROS), is the element at the border (BORDER), or is mirrored there (REFLECTION). A
-position that is NaN lies far outside. Nothing outside of the tensors is read, whatever the positions are.
+and has one (NEAREST), two (LINEAR) or four (CUBIC) taps per axis, whose products are added in the order of memory, a vector
+of points at a time. What lies outside of x counts nothing (ZEROS), is the element at the border (BORDER), or is mirrored
+there (REFLECTION). A position that is NaN lies far outside. Nothing outside of the tensors is read, whatever the positions
+are.
 """
+
+from numba import int32, int64
 
 from rt_engine.kernels.abi import kernel, operand, size
 from rt_engine.kernels.lanes import F32, F64, Element
 from rt_engine.kernels.sample_modes import BORDER, CORNERS, CUBIC, ELEMENTS, NEAREST, REFLECTION, ZEROS
-from rt_native.lang import inline, load_f64, load_i64, stack, store_f64, store_i64
+from rt_engine.kernels.taps import make_gather
+from rt_native.lang import fill_bytes, inline, load_f64, load_i64, stack, store_f64, store_i32, store_i64
+from rt_native.vector import BYTES, fma, load_i32x, load_i64x
 
 _FAR = 1.0e9
 _CUBIC = -0.75
@@ -137,8 +142,12 @@ def _axis_taps(taps, at, x, length, mode, padding, corners):
 
 
 def _make(of: Element) -> None:
-    nbytes, scalar, load, store = of.nbytes, of.scalar, of.load, of.store
-    one, two = of.scalar(1.0), of.scalar(2.0)
+    lanes, nbytes, scalar, splat, load, store = of.lanes, of.nbytes, of.scalar, of.splat, of.load, of.store
+    load_vector, store_first, gather = of.load_vector, of.store_first, make_gather(of.vector)
+    load_indices, store_index, index_type = (
+        (load_i32x, store_i32, int32) if nbytes == 4 else (load_i64x, store_i64, int64)
+    )
+    zero, one, two = of.scalar(0.0), of.scalar(1.0), of.scalar(2.0)
 
     @inline
     def coordinate(position, axis, rank, length, how):
@@ -151,20 +160,19 @@ def _make(of: Element) -> None:
         return bounded(((n + one) * scalar(length) - one) / two)
 
     @inline
-    def products(taps, counts, d1, d2, list_):
-        """All combinations of taps that read an element: (offset, weight) each; gives how many."""
-        found = 0
+    def products(taps, counts, d1, d2, index, weight):
+        """All combinations of the taps of one point, as one lane of the tables: element (-1: none) and weight."""
         for i in range(load_i64(counts)):
             a, u = load_i64(taps + 16 * i), load_f64(taps + 16 * i + 8)
             for j in range(load_i64(counts + 8)):
                 b, v = load_i64(taps + 64 + 16 * j), load_f64(taps + 64 + 16 * j + 8)
                 for k in range(load_i64(counts + 16)):
                     c, w = load_i64(taps + 128 + 16 * k), load_f64(taps + 128 + 16 * k + 8)
-                    if a >= 0 and b >= 0 and c >= 0:
-                        store_i64(list_ + 16 * found, ((a * d1 + b) * d2 + c) * nbytes)
-                        store_f64(list_ + 16 * found + 8, u * v * w)
-                        found += 1
-        return found
+                    at = (a * d1 + b) * d2 + c
+                    store_index(index, index_type(-1 if a < 0 or b < 0 or c < 0 else at))
+                    store(weight, scalar(u * v * w))
+                    index += BYTES
+                    weight += BYTES
 
     @kernel("sample_" + of.suffix, __name__)
     def sample(arena, record):
@@ -173,29 +181,34 @@ def _make(of: Element) -> None:
         mode, padding, how = size(record, 7), size(record, 8), size(record, 9)
         x, position, out = operand(arena, record, 0), operand(arena, record, 1), operand(arena, record, 2)
         image, plane = d0 * d1 * d2 * nbytes, points * nbytes
-        taps, counts, list_ = stack(192), stack(64), stack(1024)
+        taps, counts, index, weight = stack(192), stack(64), stack(4096), stack(4096)
+        fill_bytes(index, 255, 4096)  # lanes that are not used read nothing
+        fill_bytes(weight, 0, 4096)
         for axis in range(3 - rank):
             store_i64(taps + 64 * axis, 0)
             store_f64(taps + 64 * axis + 8, 1.0)
             store_i64(counts + 8 * axis, 1)
         for _ in range(size(record, 0)):
-            for point in range(points):
-                for axis in range(rank):
-                    at = axis + 3 - rank
-                    length = d2 if at == 2 else (d1 if at == 1 else d0)
-                    where = coordinate(position, axis, rank, length, how) + 0.0
-                    count = _axis_taps(taps, 64 * at, where, length, mode, padding, how == CORNERS)
-                    store_i64(counts + 8 * at, count)
-                found = products(taps, counts, d1, d2, list_)
-                source, target = x, out + point * nbytes
+            for first in range(0, points, lanes):
+                some = min(points - first, lanes)
+                for lane in range(some):
+                    for axis in range(rank):
+                        at = axis + 3 - rank
+                        length = d2 if at == 2 else (d1 if at == 1 else d0)
+                        where = coordinate(position, axis, rank, length, how) + 0.0
+                        count = _axis_taps(taps, 64 * at, where, length, mode, padding, how == CORNERS)
+                        store_i64(counts + 8 * at, count)
+                    products(taps, counts, d1, d2, index + lane * nbytes, weight + lane * nbytes)
+                    position += rank * nbytes
+                every = load_i64(counts) * load_i64(counts + 8) * load_i64(counts + 16) * BYTES
+                source, target = x, out + first * nbytes
                 for _ in range(channels):
-                    total = 0.0
-                    for i in range(found):
-                        total += load(source + load_i64(list_ + 16 * i)) * load_f64(list_ + 16 * i + 8)
-                    store(target, total)
+                    total = splat(zero)
+                    for at in range(0, every, BYTES):
+                        total = fma(gather(source, load_indices(index + at), zero), load_vector(weight + at), total)
+                    store_first(target, total, some)
                     source += image
                     target += plane
-                position += rank * nbytes
             x += channels * image
             out += channels * plane
         return 0

@@ -40,8 +40,8 @@ def sampled(
     points = out.shape[-1]
     if positions.size != items * points * rank or out.size != items * channels * points or len(space) != rank:
         raise ValueError(f"{list(positions.shape)} are not the positions of {list(out.shape)} in {list(x.shape)}")
-    if prod(space) == 0:
-        raise ValueError("there is nothing to sample")
+    if not 0 < prod(space) < 1 << 31:
+        raise ValueError(f"{prod(space)} elements to sample")
     sizes = (items, channels, rank, *(1,) * (3 - rank), *space, points, mode, padding, how)
     taps = (1, 2, 4)[mode] ** rank
     if out.size:
