@@ -116,7 +116,8 @@ def share_state(
         begins[root] = min(first, begins.get(root, first))
     taken: set[Storage] = set()
     for start, end in pairs:
-        root, (_, last) = _root(merged, end), used.get(start, (-1, -1))
+        root = _root(merged, end)
+        _, last = extended(-1, used.get(start, (-1, -1))[1], loops)  # it is there before the first call
         begin = begins.get(root, len(calls))
         fits = root not in taken and start.nbytes == root.nbytes
         if fits and (last < begin or (last == begin and _may_overwrite(calls[last], start, root, merged))):

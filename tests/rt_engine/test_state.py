@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper, parser
 
 import rt_engine
 from rt_engine import ModelSlot
@@ -180,3 +180,25 @@ def test_a_hot_update_with_another_state_resets_it():
     assert result.state == "reset"
     np.testing.assert_array_equal(reader.context.state["earlier"], [0, 0, 0])
     assert ModelSlot(rt_engine.load(counter())).update(rt_engine.load(counter())).state == "none"
+
+
+def test_a_state_that_a_loop_reads_is_not_overwritten_in_it():
+    """Every iteration reads the whole old state and writes a row of the new one."""
+    text = """<ir_version: 9, opset_import: ["" : 18]>
+    g (float[4] x, float[5, 4] h) => (float[5, 4] new)
+    {
+        new = Loop (trips, on) <
+            body = b (int64 i, bool go) => (bool go2, float[4] row)
+            { go2 = Constant <value = bool {1}> ()  s = ReduceSum <keepdims = 0> (h, first)  row = Add(s, x) }
+        >
+    }"""
+    proto = parser.parse_model(text)
+    for name, value in {"trips": np.array(5), "on": np.array(True), "first": np.array([0])}.items():
+        proto.graph.initializer.append(numpy_helper.from_array(value, name))
+    context = rt_engine.load(proto, state={"new": "h"}).context()
+    context.inputs["x"] = x = np.arange(4)
+    expected = np.zeros((5, 4))
+    for _ in range(3):
+        context.run()
+        expected = np.broadcast_to(expected.sum(axis=0) + x, (5, 4))
+        np.testing.assert_array_equal(context.outputs["new"], expected)
