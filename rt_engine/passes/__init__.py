@@ -16,6 +16,7 @@ from rt_engine.passes.control import close_subgraphs, scopes
 from rt_engine.passes.convolution import fuse_convolutions
 from rt_engine.passes.layout import channels_last
 from rt_engine.passes.linear import fuse_linear
+from rt_engine.passes.microsoft import standard_quantised
 from rt_engine.passes.norms import fuse_norms
 from rt_engine.passes.patterns import fuse_patterns
 from rt_engine.passes.quantised import fuse_quantised
@@ -29,6 +30,7 @@ Pass = Callable[[Setting], bool]
 PASSES: tuple[tuple[str, Pass], ...] = (
     ("inline model-local functions", inline_functions),
     ("close the bodies of control flow", close_subgraphs),
+    ("standard forms of quantised operators", standard_quantised),
     ("bind symbolic dimensions", bind_shapes),
     ("infer shapes, fold constants", specialise),
     ("remove identities and dead code", clean),

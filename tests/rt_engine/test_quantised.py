@@ -234,6 +234,48 @@ def test_qlinear_operators(constant_weights, dtype):
     assert ours.dtype == theirs.dtype and (ours == theirs).all()
 
 
+def test_operator_format_of_onnx_runtime():
+    """QLinearAdd, QLinearMul, QLinearConcat, QLinearSigmoid, QLinearGlobalAveragePool, QGemm become standard ones."""
+    rng = np.random.default_rng(8)
+    constants, nodes = {}, []
+
+    def known(name, value):
+        constants[name] = np.asarray(value)
+        return name
+
+    def params(name, scale, zero, dtype=np.uint8):
+        return [known(f"{name}.s", np.float32(scale)), known(f"{name}.z", dtype(zero))]
+
+    def add(op_type, inputs, name, **attributes):
+        nodes.append(helper.make_node(op_type, inputs, [name], name=name, domain="com.microsoft", **attributes))
+        return name
+
+    x = params("x", 0.02, 128)
+    add("QLinearAdd", ["x", *x, "x", *x, *params("a", 0.04, 120)], "a")
+    add("QLinearMul", ["a", *params("a", 0.04, 120), "x", *x, *params("m", 0.1, 100)], "m")
+    add("QLinearSigmoid", ["m", *params("m", 0.1, 100), *params("i", 1 / 256, 0)], "i")
+    add(
+        "QLinearConcat",
+        [*params("c", 0.03, 90), "a", *params("a", 0.04, 120), "i", *params("i", 1 / 256, 0)],
+        "c",
+        axis=1,
+    )
+    add("QLinearGlobalAveragePool", ["c", *params("c", 0.03, 90), *params("g", 0.02, 100)], "g", channels_last=0)
+    nodes.append(helper.make_node("Flatten", ["g"], ["f"]))
+    w = [known("w", rng.integers(-127, 128, (5, 8)).astype(np.int8)), *params("w", 0.01, 0, np.int8)]
+    bias = known("b", rng.integers(-500, 500, 5).astype(np.int32))
+    add("QGemm", ["f", *params("g", 0.02, 100), *w, bias, *params("y", 0.02, 110)], "y", transB=1)
+    ends = [helper.make_tensor_value_info(n, T.UINT8, s) for n, s in (("x", (1, 4, 6, 6)), ("y", (1, 5)))]
+    tensors = [numpy_helper.from_array(v, n) for n, v in constants.items()]
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], tensors)
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    values = rng.integers(0, 256, (1, 4, 6, 6)).astype(np.uint8)
+    (ours,) = rt_engine.load(model).run({"x": values})
+    theirs = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": values})[0]
+    assert ours.dtype == theirs.dtype and np.abs(ours.astype(int) - theirs.astype(int)).max() <= 1
+
+
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8])
 @pytest.mark.parametrize("zero", [None, "known", "fed"])
 def test_integer_products_with_constant_weights(dtype, zero):
