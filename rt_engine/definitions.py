@@ -24,7 +24,7 @@ def define(proto: onnx.ModelProto) -> onnx.ModelProto:
     types, count = _types(proto), len(proto.functions)
     for number, node in enumerate(wanted):
         function = _function(node, versions.get(node.domain, 1), [types.get(name) for name in node.input])
-        if function is None or not any(_has_graph(inner) for inner in function.node):
+        if function is None or not any(_has_graph(inner) for inner in (node, *function.node)):
             continue
         function.domain, function.name = DOMAIN, f"{node.op_type}_{number}"
         proto.functions.append(function)
@@ -38,13 +38,13 @@ def define(proto: onnx.ModelProto) -> onnx.ModelProto:
         return proto
     if all(entry.domain != DOMAIN for entry in proto.opset_import):
         proto.opset_import.append(onnx.helper.make_opsetid(DOMAIN, 1))
-    return onnx.inliner.inline_local_functions(proto)  # type: ignore[no-any-return]
+    return onnx.inliner.inline_local_functions(proto)
 
 
 def _is_defined(node: onnx.NodeProto, version: int) -> bool:
     if find(node.domain, node.op_type, version) is not None or not onnx.defs.has(node.op_type, version, node.domain):
         return False
-    schema = onnx.defs.get_schema(node.op_type, version, node.domain)
+    schema: Any = onnx.defs.get_schema(node.op_type, version, node.domain)
     return bool(schema.has_function or schema.has_context_dependent_function)
 
 
@@ -57,7 +57,7 @@ def _types(proto: onnx.ModelProto) -> dict[str, onnx.TypeProto]:
 
 
 def _function(node: onnx.NodeProto, version: int, types: list[onnx.TypeProto | None]) -> onnx.FunctionProto | None:
-    schema = onnx.defs.get_schema(node.op_type, version, node.domain)
+    schema: Any = onnx.defs.get_schema(node.op_type, version, node.domain)
     function = onnx.FunctionProto()
     chosen = max((v for v in schema.context_dependent_function_opset_versions if v <= version), default=None)
     if chosen is not None:

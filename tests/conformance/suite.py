@@ -16,7 +16,6 @@ from onnx.backend.test import loader
 
 KINDS = ("node", "simple", "pytorch-converted", "pytorch-operator")
 EXCLUDED = Path(__file__).with_name("excluded.txt")
-PENDING = Path(__file__).with_name("pending.txt")
 
 Data = tuple[list[Any], list[Any]]
 Prepare = Callable[[onnx.ModelProto], Callable[[list[Any]], Sequence[Any]]]
@@ -131,12 +130,6 @@ def exclusions() -> dict[str, str]:
 def excluded(name: str) -> str | None:
     """Why a case is not run here, if it is not."""
     return next((reason for pattern, reason in exclusions().items() if fnmatchcase(name, pattern)), None)
-
-
-@cache
-def pending() -> frozenset[str]:
-    """Cases of operators that are still being written: they may fail."""
-    return frozenset(PENDING.read_text().split()) if PENDING.exists() else frozenset()
 
 
 def ours(model: onnx.ModelProto) -> Callable[[list[Any]], Sequence[Any]]:
