@@ -232,10 +232,12 @@ def _state(
     """A state that the kernel reads and writes: (the output or memory in its place, is there a given start)."""
     state = out or build.temporary(cell.dtype, shape)
     start = node.optional(index)
-    if start is None or (start.value is not None and not start.value.any()):
+    if start is None:
         return state, False
     node.require(start.shape == shape, f"an initial state has the shape {list(start.shape)}, not {list(shape)}")
     node.require_type(start, (cell.dtype,))
+    if start.value is not None and not start.value.any():
+        return state, False
     build.copy(state, start)
     return state, True
 
