@@ -4,6 +4,7 @@ One table, JSON and a plot in reports/bench; a few minutes. With names, only tho
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -14,7 +15,7 @@ from benchmarks.zoo import Entry, entries, entry
 from rt_engine.measure import results
 from rt_engine.measure.compare import Comparison, compare, steps
 from rt_engine.measure.machine import machine
-from rt_engine.measure.peers import OURS, Engine, peers
+from rt_engine.measure.peers import OURS, Engine, OurRunner, peers
 
 
 def measure(chosen: Entry, engines: tuple[Engine, ...], seconds: float, bar: Progress | None = None) -> Comparison:
@@ -25,6 +26,9 @@ def measure(chosen: Entry, engines: tuple[Engine, ...], seconds: float, bar: Pro
         if bar is not None and task is not None:
             bar.update(task, advance=1, description=f"{chosen.name}: {what}")
 
+    if chosen.state:
+        ours = replace(OURS, make=lambda path, inputs: OurRunner(path, inputs, dict(chosen.state)))
+        engines = (ours, *engines[1:])
     try:
         made = chosen.get()
         return compare(

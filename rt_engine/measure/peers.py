@@ -47,11 +47,11 @@ class Runner(Protocol):
 
 
 class OurRunner:
-    """This engine."""
+    """This engine. `state`: output -> input that it is in the next run; the peers, which have no state, are given it anew."""
 
-    def __init__(self, path: Path, inputs: Arrays) -> None:
+    def __init__(self, path: Path, inputs: Arrays, state: Mapping[str, str] | None = None) -> None:
         try:
-            self.model = rt_engine.load(path)
+            self.model = rt_engine.load(path, state=state)
         except EngineError as error:
             raise RefusedError(_short(error).replace(f"{path} cannot run: - ", "")) from error
         self.context = self.model.context()
@@ -62,7 +62,7 @@ class OurRunner:
 
     def _fill(self) -> None:
         for name, value in self._inputs.items():
-            self.context.inputs[name] = value
+            (self.context.state if name in self.context.state else self.context.inputs)[name] = value
 
     def result(self) -> dict[str, NDArray[Any]]:
         """See `Runner`."""
