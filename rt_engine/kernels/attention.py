@@ -54,17 +54,23 @@ def _rows_of_product(rows, vectors, a, a_stride, b, b_stride, k, c, c_stride, ze
 
 
 @inline
+def _vector(address, count):
+    """The first `count` elements; whole vectors are loaded plainly, which follows a store without delay."""
+    return _load(address) if count >= _lanes else _load_first_or(address, count, _FILLER)
+
+
+@inline
 def _short_row(row, n, scale, mask):
     """Weights of at most two vectors of scores, in registers."""
-    first, rest = min(n, _lanes), n - _lanes
-    x = _load_first_or(row, first, _FILLER) * scale
+    rest = n - _lanes
+    x = _vector(row, n) * scale
     y = _splat(_FILLER)
     if mask:
-        x = x + _load_first_or(mask, first, _FILLER)
+        x = x + _vector(mask, n)
     if rest > 0:
-        y = _load_first_or(row + BYTES, rest, _FILLER) * scale
+        y = _vector(row + BYTES, rest) * scale
         if mask:
-            y = y + _load_first_or(mask + BYTES, rest, _FILLER)
+            y = y + _vector(mask + BYTES, rest)
     top = _splat(max_lanes(select(y > x, y, x)))
     x, y = exp(x - top), exp(y - top)
     factor = _splat(_ONE / sum_lanes(x + y))
