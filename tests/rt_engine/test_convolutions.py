@@ -9,9 +9,9 @@ from onnx import TensorProto, helper, numpy_helper
 import rt_engine
 from rt_engine.compiler import compile_model
 from rt_engine.errors import EngineError
-from rt_engine.native import library
 from rt_engine.ops.window import Window
 from rt_native.errors import UnsupportedCpu
+from rt_native.library import Library
 from rt_native.target import LANE_WIDTHS, host
 
 
@@ -190,12 +190,19 @@ def test_an_image_that_exporters_feed_channels_last_is_not_moved():
     np.testing.assert_allclose(rt_engine.load(model).run({"x": x})[0], expected, rtol=1e-4, atol=1e-4)
 
 
+MODULES = (
+    *(f"rt_engine.kernels.{name}" for name in ("conv", "winograd", "movement")),
+    *("rt_engine.executor_native", "rt_engine.slot_native"),
+)
+"""What convolutions need; a whole library for each width would take long to compile."""
+
+
 def libraries():
     """A kernel library for every lane width that this processor has."""
     found = []
     for lanes in LANE_WIDTHS:
         try:
-            found.append(library(host(lanes)))
+            found.append(Library("kernels", MODULES, host(lanes)))
         except UnsupportedCpu:
             continue
     return found
