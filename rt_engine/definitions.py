@@ -7,8 +7,11 @@ from typing import Any
 
 import onnx
 import onnx.inliner
+import onnx_ir as ir
 
 from rt_engine.ops import find
+from rt_engine.ops.base import Refusal
+from rt_engine.passes.rules import check_rules
 
 DOMAIN = "rt_engine.definitions"
 MOST = 1000
@@ -19,7 +22,7 @@ def define(proto: onnx.ModelProto) -> onnx.ModelProto:
     """The model with definitions in place of such operators: itself where there is none."""
     versions = {entry.domain: entry.version for entry in proto.opset_import}
     wanted = [n for n in proto.graph.node if _is_defined(n, versions.get(n.domain, 1))][:MOST]
-    if not wanted:
+    if not wanted or not _keeps_rules(proto, versions):
         return proto
     types, count = _types(proto), len(proto.functions)
     for number, node in enumerate(wanted):
@@ -39,6 +42,16 @@ def define(proto: onnx.ModelProto) -> onnx.ModelProto:
     if all(entry.domain != DOMAIN for entry in proto.opset_import):
         proto.opset_import.append(onnx.helper.make_opsetid(DOMAIN, 1))
     return onnx.inliner.inline_local_functions(proto)
+
+
+def _keeps_rules(proto: onnx.ModelProto, versions: dict[str, int]) -> bool:
+    """Shape inference of a whole model that breaks these rules can crash; such a model is refused later, with the reason."""
+    try:
+        for node in ir.from_proto(proto).graph:
+            check_rules(node, versions.get(node.domain, 1))
+    except Refusal:
+        return False
+    return True
 
 
 def _is_defined(node: onnx.NodeProto, version: int) -> bool:
