@@ -42,7 +42,9 @@ def tf_idf_vectorizer(node: Node, build: Builder) -> None:
     table = np.array([(*grams[i], columns[i]) for i in used], np.int64).reshape(-1, 3)
     n = x.shape[-1] if x.shape else 1
     rows = x.size // max(n, 1)
-    sizes = (rows, n, width, len(used), int(node.attr("max_skip_count", 0)), CODE[x.dtype], int(mode != "IDF"))
+    skips = int(node.attr("max_skip_count", 0))
+    node.require(skips >= 0, f"max_skip_count = {skips}", "correct it")
+    sizes = (rows, n, width, len(used), min(skips, n), CODE[x.dtype], int(mode != "IDF"))
     operands = [build.constant(v) for v in (table, pool, weights[used])]
     if y.size:
         build.call("ngrams", (x, *operands, y), sizes)
