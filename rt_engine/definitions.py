@@ -1,8 +1,9 @@
-"""Operators that ONNX defines by a function with sub-graphs are replaced by that function, when the model is read.
+"""ONNX defines many operators by others ("functions"). Those with sub-graphs are put in place here, when the model is read.
 
 Those without sub-graphs are taken care of node by node, where shapes are known: `rt_engine.passes.standard_functions`.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import onnx
@@ -26,7 +27,7 @@ def define(proto: onnx.ModelProto) -> onnx.ModelProto:
         return proto
     types, count = _types(proto), len(proto.functions)
     for number, node in enumerate(wanted):
-        function = _function(node, versions.get(node.domain, 1), [types.get(name) for name in node.input])
+        function = definition(node, versions.get(node.domain, 1), [types.get(name) for name in node.input])
         if function is None or not any(_has_graph(inner) for inner in (node, *function.node)):
             continue
         function.domain, function.name = DOMAIN, f"{node.op_type}_{number}"
@@ -55,9 +56,14 @@ def _keeps_rules(proto: onnx.ModelProto, versions: dict[str, int]) -> bool:
 
 
 def _is_defined(node: onnx.NodeProto, version: int) -> bool:
-    if find(node.domain, node.op_type, version) is not None or not onnx.defs.has(node.op_type, version, node.domain):
+    return find(node.domain, node.op_type, version) is None and has_definition(node.domain, node.op_type, version)
+
+
+def has_definition(domain: str, op_type: str, version: int) -> bool:
+    """Does ONNX define this operator by others?"""
+    if not onnx.defs.has(op_type, version, domain):
         return False
-    schema: Any = onnx.defs.get_schema(node.op_type, version, node.domain)
+    schema: Any = onnx.defs.get_schema(op_type, version, domain)
     return bool(schema.has_function or schema.has_context_dependent_function)
 
 
@@ -69,20 +75,27 @@ def _types(proto: onnx.ModelProto) -> dict[str, onnx.TypeProto]:
     return found
 
 
-def _function(node: onnx.NodeProto, version: int, types: list[onnx.TypeProto | None]) -> onnx.FunctionProto | None:
+def definition(node: onnx.NodeProto, version: int, types: Sequence[onnx.TypeProto | None]) -> onnx.FunctionProto | None:
+    """The function that defines a node, for inputs of these types (None where one is absent); None where there is none."""
+    if not has_definition(node.domain, node.op_type, version):
+        return None
     schema: Any = onnx.defs.get_schema(node.op_type, version, node.domain)
     function = onnx.FunctionProto()
-    chosen = max((v for v in schema.context_dependent_function_opset_versions if v <= version), default=None)
+    chosen = _newest(schema.context_dependent_function_opset_versions, version)
     if chosen is not None:
         given = [(onnx.TypeProto() if t is None else t).SerializeToString() for t in types]
         body: Any = schema.get_context_dependent_function_with_opset_version(chosen, node.SerializeToString(), given)
     else:
-        chosen = max((v for v in schema.function_opset_versions if v <= version), default=None)
+        chosen = _newest(schema.function_opset_versions, version)
         if chosen is None:
             return None
         body = schema.get_function_with_opset_version(chosen)
     function.ParseFromString(body)
     return function if function.node else None
+
+
+def _newest(versions: list[int], version: int) -> int | None:
+    return max((v for v in versions if v <= version), default=None)
 
 
 def _has_graph(node: onnx.NodeProto) -> bool:

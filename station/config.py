@@ -59,7 +59,7 @@ class ModelTable(_Table):
     )
     state: dict[str, str] = Field(
         default={},
-        description='Outputs that are inputs of the next cycle: `{ h_out = "h_in" }`. They start at zero; an update carries them over.',
+        description='Outputs that are inputs of the next cycle: `{ h_out = "h_in" }`. They start at zero; updates keep them.',
     )
 
 

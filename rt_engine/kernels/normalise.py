@@ -13,7 +13,8 @@ tensors is read or written.
 
     softmax      exp(x - max) / sum of it. A row with +inf or NaN, or of -inf alone, becomes NaN (PyTorch too).
     log_softmax  x - max - log(sum of exp(x - max)), likewise.
-    layer norm   d = x - mean, or x itself with `about zero` (root mean square); out = d * (1 / sqrt(mean of d * d + epsilon)) * scale + bias; two passes, in x's type
+    layer norm   d = x - mean, or x itself with `about zero` (root mean square);
+                 out = d * (1 / sqrt(mean of d * d + epsilon)) * scale + bias; two passes, in x's type.
                  Its 64 (32) partial sums make float32 as good as the float32 that stash_type = 1 asks for.
 """
 

@@ -10,11 +10,11 @@ from itertools import count
 import numpy as np
 import onnx_ir as ir
 
+from rt_engine.definitions import has_definition
 from rt_engine.errors import InvalidModelError, Reason, UnsupportedModelError
 from rt_engine.ops.base import RT_DOMAIN, Refusal
 from rt_engine.ops.control import bodies
 from rt_engine.passes.setting import Setting, add_constant, constant
-from rt_engine.passes.standard_functions import has_definition
 
 CONTROL = ("If", "Loop", "Scan")
 MOST_TRIPS = 1_000_000
@@ -73,7 +73,7 @@ def close_node(node: ir.Node, opsets: dict[str, int]) -> bool:
     inner = bodies(node)
     if not inner or is_control(node):
         return False
-    if has_definition(node, opsets.get(node.domain, 1)):
+    if has_definition(node.domain, node.op_type, opsets.get(node.domain, 1)):
         return False  # its definition takes the bodies
     if node.domain or node.op_type not in CONTROL:
         raise Refusal("sub-graphs are not supported here", "use If, Loop or Scan, or none")

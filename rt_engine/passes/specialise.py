@@ -14,6 +14,7 @@ import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from rt_engine.definitions import has_definition
 from rt_engine.errors import InvalidModelError, Reason, UnsupportedModelError
 from rt_engine.lower import Buffer, Builder, Kind, Lowered, buffer_of, is_absent, lower_node, reason_of
 from rt_engine.ops import find
@@ -22,7 +23,7 @@ from rt_engine.ops.base import Operator, Refusal
 from rt_engine.passes.control import close_node, is_control, resolve
 from rt_engine.passes.rules import check_rules
 from rt_engine.passes.setting import Setting, add_constant, constant, is_absurd
-from rt_engine.passes.standard_functions import expand, has_definition
+from rt_engine.passes.standard_functions import expand
 
 _DATA_LIMIT = 4096
 """Constants with more elements do not matter to shape inference and are not shown to it."""
@@ -63,7 +64,7 @@ def specialise(setting: Setting, kept: tuple[str, ...] = _KEPT) -> bool:
             shapeless.update(node.outputs)
             continue
         version = opsets.get(node.domain, 1)
-        if find(node.domain, node.op_type, version) is None and has_definition(node, version):
+        if find(node.domain, node.op_type, version) is None and has_definition(node.domain, node.op_type, version):
             types = [None if v is None else _type_proto(v) for v in node.inputs]
             nodes = expand(graph, node, version, types)
             waiting.extendleft(reversed(nodes))
@@ -109,7 +110,7 @@ def unknown_operators(setting: Setting) -> list[tuple[ir.Node, Reason]]:
 
 def _unknown(node: ir.Node, opsets: dict[str, int]) -> Reason | None:
     version = opsets.get(node.domain, 1)
-    if find(node.domain, node.op_type, version) is not None or has_definition(node, version):
+    if find(node.domain, node.op_type, version) is not None or has_definition(node.domain, node.op_type, version):
         return None
     return reason_of(node, _no_operator(node, version))
 

@@ -1,46 +1,13 @@
-"""ONNX defines many operators by others ("functions"): one without a lowering of its own is replaced by its definition."""
+"""An operator without a lowering of its own is replaced by ONNX's definition of it."""
 
 from typing import Any
 
-import onnx
 import onnx_ir as ir
+
+from rt_engine.definitions import definition
 
 MOST_NODES = 1 << 17
 """A graph is not expanded beyond this many nodes: a hostile file could ask for any number."""
-
-
-def has_definition(node: ir.Node, version: int) -> bool:
-    """Does ONNX define this operator by others?"""
-    schema = _schema(node, version)
-    return schema is not None and bool(schema.has_function or schema.has_context_dependent_function)
-
-
-def _schema(node: ir.Node, version: int) -> Any:
-    try:
-        return onnx.defs.get_schema(node.op_type, version, node.domain)
-    except onnx.defs.SchemaError:
-        return None
-
-
-def _newest(versions: list[int], version: int) -> int | None:
-    return max((v for v in versions if v <= version), default=None)
-
-
-def _function(schema: Any, node: ir.Node, version: int, types: list[Any]) -> onnx.FunctionProto | None:
-    function = onnx.FunctionProto()
-    chosen = _newest(schema.context_dependent_function_opset_versions, version)
-    if chosen is not None:
-        inputs = [(onnx.TypeProto() if t is None else t).SerializeToString() for t in types]
-        body = schema.get_context_dependent_function_with_opset_version(
-            chosen, ir.to_proto(node).SerializeToString(), inputs
-        )
-    else:
-        chosen = _newest(schema.function_opset_versions, version)
-        if chosen is None:
-            return None
-        body = schema.get_function_with_opset_version(chosen)
-    function.ParseFromString(body)
-    return function if function.node else None
 
 
 def expand(graph: ir.Graph, node: ir.Node, version: int, types: list[Any]) -> list[ir.Node]:
@@ -52,8 +19,7 @@ def expand(graph: ir.Graph, node: ir.Node, version: int, types: list[Any]) -> li
         version: opset of its domain.
         types: onnx.TypeProto of each input, None where it is absent.
     """
-    schema = _schema(node, version)
-    proto = None if schema is None else _function(schema, node, version, types)
+    proto = definition(ir.to_proto(node), version, types)
     if proto is None or len(graph) > MOST_NODES:
         return []
     known = {*proto.input, *(name for body in proto.node for name in body.output)}
