@@ -12,7 +12,7 @@ import onnx_ir as ir
 
 from rt_engine.ops import find
 from rt_engine.ops.base import Refusal
-from rt_engine.passes.rules import check_rules
+from rt_engine.rules import check_rules
 
 DOMAIN = "rt_engine.definitions"
 MOST = 1000

@@ -21,9 +21,9 @@ from rt_engine.ops import find
 from rt_engine.ops.advice import advice
 from rt_engine.ops.base import Operator, Refusal
 from rt_engine.passes.control import close_node, is_control, resolve
-from rt_engine.passes.rules import check_rules
 from rt_engine.passes.setting import Setting, add_constant, constant, is_absurd
 from rt_engine.passes.standard_functions import expand
+from rt_engine.rules import check_rules
 
 _DATA_LIMIT = 4096
 """Constants with more elements do not matter to shape inference and are not shown to it."""
