@@ -166,7 +166,13 @@ def _own_inference(operator: Operator, node: ir.Node) -> list[tuple[Any, tuple[i
     return operator.infer(node, [None if v is None else buffer_of(v, Kind.TEMPORARY) for v in node.inputs])
 
 
+_POOLS, _CEIL_MODE_MENDED = ("MaxPool", "AveragePool", "LpPool"), 22
+"""A window that would begin in the padding behind the input is left out; ONNX's inference before this opset counts it."""
+
+
 def _onnx_inference(node: ir.Node, version: int, protos: list[Any], source: str) -> list[tuple[Any, tuple[int, ...]]]:
+    if node.op_type in _POOLS and node.attributes.get_int("ceil_mode", 0):
+        version = max(version, _CEIL_MODE_MENDED)
     try:
         schema = onnx.defs.get_schema(node.op_type, version, node.domain)
     except onnx.defs.SchemaError as error:

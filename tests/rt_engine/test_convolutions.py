@@ -256,6 +256,19 @@ def test_pooling_equals_the_reference(channels, operator):
     assert not np.isnan(loaded.run({"x": x})[0][1]).any()
 
 
+@pytest.mark.parametrize("opset", [11, 18, 22])
+@pytest.mark.parametrize("operator", ["MaxPool", "AveragePool"])
+def test_a_window_that_begins_behind_the_input_is_left_out(operator, opset):
+    """With `ceil_mode`, in every opset: the fifth window of two would begin at pixel 7 of 7."""
+    x = np.arange(49, dtype=np.float32).reshape(1, 1, 7, 7)
+    attributes = {"kernel_shape": [2, 2], "strides": [2, 2], "pads": [1, 1, 1, 1], "ceil_mode": 1}
+    model = model_of([helper.make_node(operator, ["x"], ["y"], **attributes)], x, {}, x.shape)
+    model.opset_import[0].version = opset
+    y = rt_engine.load(model).run({"x": x})[0]
+    assert y.shape == (1, 1, 4, 4)
+    np.testing.assert_allclose(y, onnx.reference.ReferenceEvaluator(model).run(None, {"x": x})[0], rtol=1e-6)
+
+
 def test_window_table():
     """Taps in the padding are -1; strides and dilations are in the table."""
     window = Window(size=(4,), kernel=(2,), strides=(2,), dilations=(3,), begin=(1,), out=(2,))
