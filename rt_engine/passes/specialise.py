@@ -171,7 +171,7 @@ _POOLS, _CEIL_MODE_MENDED = ("MaxPool", "AveragePool", "LpPool"), 22
 
 
 def _onnx_inference(node: ir.Node, version: int, protos: list[Any], source: str) -> list[tuple[Any, tuple[int, ...]]]:
-    if node.op_type in _POOLS and node.attributes.get_int("ceil_mode", 0):
+    if node.op_type in _POOLS and node.attributes.get_int("ceil_mode", 0) != 0:
         version = max(version, _CEIL_MODE_MENDED)
     try:
         schema = onnx.defs.get_schema(node.op_type, version, node.domain)
