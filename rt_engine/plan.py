@@ -77,6 +77,8 @@ def merge_in_place(calls: Sequence[Call], loops: Loops = ()) -> dict[Storage, St
             source = _operand(call, index)
             if source is None or source.kind is not Kind.TEMPORARY or last_use[source] != i or source is target:
                 continue
+            if not _places(call, source) <= set(call.inplace):
+                continue  # it is also read where it may not change: x + conv(x)
             root = _root(merged, source)
             if target.nbytes > root.nbytes or root.kind is not Kind.TEMPORARY:
                 continue
@@ -93,6 +95,11 @@ def merge_in_place(calls: Sequence[Call], loops: Loops = ()) -> dict[Storage, St
 def _operand(call: Call, index: int) -> Storage | None:
     buffer = call.operands[index]
     return None if buffer is None else buffer.storage
+
+
+def _places(call: Call, storage: Storage) -> set[int]:
+    """The operands that lie in this storage."""
+    return {i for i, b in enumerate(call.operands) if b is not None and b.storage is storage}
 
 
 def _root(merged: dict[Storage, Storage], storage: Storage) -> Storage:
@@ -128,7 +135,7 @@ def share_state(
 def _may_overwrite(call: Call, source: Storage, root: Storage, merged: dict[Storage, Storage]) -> bool:
     """May the call write `root` in place of `source`?"""
     target = _operand(call, call.writes[0])
-    indices = {i for i, b in enumerate(call.operands) if b is not None and b.storage is source}
+    indices = _places(call, source)
     others = [b.storage for i, b in enumerate(call.operands) if b is not None and i not in (*indices, call.writes[0])]
     alone = all(_root(merged, s) is not root for s in others)
     return target is not None and _root(merged, target) is root and indices <= set(call.inplace) and alone

@@ -256,6 +256,24 @@ def test_pooling_equals_the_reference(channels, operator):
     assert not np.isnan(loaded.run({"x": x})[0][1]).any()
 
 
+@pytest.mark.parametrize("taps", [1, 3])
+def test_the_addend_may_be_what_the_convolution_reads(taps):
+    """Sigmoid, then x + conv(x): the sum is not written over x while windows still read it."""
+    rng = np.random.default_rng(taps)
+    x = rng.standard_normal((1, 24, 3, 5)).astype(np.float32)
+    w = rng.standard_normal((24, 24, taps, taps)).astype(np.float32)
+    pads = [taps // 2] * 4
+    nodes = [
+        helper.make_node("Sigmoid", ["x"], ["a"]),
+        helper.make_node("Conv", ["a", "w"], ["c"], pads=pads),
+        helper.make_node("Add", ["a", "c"], ["y"]),
+    ]
+    a = 1 / (1 + np.exp(-x.astype(np.float64)))
+    expected = a + convolved(a, w, np.zeros(24), [1, 1], [1, 1], pads, 1)
+    got = rt_engine.load(model_of(nodes, x, {"w": w}, x.shape)).run({"x": x})[0]
+    np.testing.assert_allclose(got, expected, atol=1e-4)
+
+
 @pytest.mark.parametrize("opset", [11, 18, 22])
 @pytest.mark.parametrize("operator", ["MaxPool", "AveragePool"])
 def test_a_window_that_begins_behind_the_input_is_left_out(operator, opset):

@@ -51,6 +51,13 @@ def test_memory_that_is_read_later_is_not_taken():
     assert merge_in_place(calls) == {}
 
 
+def test_memory_that_the_same_call_reads_otherwise_is_not_taken():
+    """x + conv(x): the sum may take the place of x only if the convolution does not read x."""
+    x, a, b, y = buffer(kind=Kind.INPUT), buffer(), buffer(), buffer(kind=Kind.OUTPUT)
+    assert merge_in_place(chain(((x, a), ()), ((a, a, b), (1,)), ((b, y), ()))) == {}
+    assert merge_in_place(chain(((x, a), ()), ((a, a, b), (0, 1)), ((b, y), ()))) == {b.storage: a.storage}
+
+
 def test_an_input_of_the_model_is_never_overwritten():
     """The caller may write an input once and run many times."""
     x, a, y = buffer(kind=Kind.INPUT), buffer(), buffer(kind=Kind.OUTPUT)
