@@ -275,7 +275,10 @@ def _with_overlaps(
     pairs: Sequence[Overlap],
     offsets: dict[Storage, int],
 ) -> list[tuple[int, int, int, int]]:
-    """What stands in the way of `life`: of its partners only what it must not touch."""
+    """What stands in the way of `life`: of its partners only what it must not touch.
+
+    It must end before such an obstacle begins, or begin behind its end, which may lie before its beginning.
+    """
     obstacles = list(placed)
     for pair in pairs:
         partner = pair.target if life is pair.source else pair.source
@@ -288,8 +291,7 @@ def _with_overlaps(
             stop = min(stop, start + ahead)
         else:  # it may begin `ahead` before its source
             start = max(start, start - ahead + size)
-        if start < stop:
-            obstacles.append((start, stop, partner.first, partner.last))
+        obstacles.append((start, stop, partner.first, partner.last))
     obstacles.sort()
     return obstacles
 

@@ -132,13 +132,15 @@ def _to_unsigned(graph: ir.Graph, node: ir.Node) -> None:
         return
     zero = add_constant(graph, f"{made.value.name}.zero", np.array(made.shift + 128, np.uint8))
     for user in (node, *readers):
+        user.resize_inputs(3)  # a zero point of 0 may be left out
         user.replace_input_with(2, zero)
     node.attributes.pop("output_dtype", None)
     made.value.type = ir.TensorType(ir.DataType.UINT8)
 
 
 def _is_mover(node: ir.Node) -> bool:
-    return node.op_type in MOVERS and not node.domain and sum(bool(v.name and v.uses()) for v in node.outputs) <= 1
+    others = node.outputs[1:]  # the indices of MaxPool
+    return node.op_type in MOVERS and not node.domain and not any(v.uses() or v.is_graph_output() for v in others)
 
 
 def _typed(value: ir.Value, dtype: Any, shape: Any, name: str) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from rt_engine.layout import ARENA_HEADER
 from rt_engine.lower import Buffer, Builder, Kind, Storage
-from rt_engine.plan import Life, allocate, busiest, merge_in_place, plan
+from rt_engine.plan import Life, Overlap, allocate, busiest, merge_in_place, plan
 from rt_native.memory import align
 
 
@@ -28,6 +28,18 @@ def test_storages_that_live_together_do_not_overlap(spans):
         for other_start, other_stop, other in places[:i]:
             apart = life.last < other.first or other.last < life.first
             assert apart or stop <= other_start or other_stop <= start
+
+
+@given(st.lists(st.tuples(st.integers(1, 900), st.integers(-600, 1500)), min_size=2, max_size=8))
+def test_what_may_overlap_does_so_only_as_allowed(chain):
+    """Each storage is made from the one before it: it begins at least `ahead` before that, or their bytes are apart."""
+    lives = [Life(Storage(Kind.TEMPORARY, size), i, i + 1) for i, (size, _) in enumerate(chain)]
+    pairs = [Overlap(a, b, ahead) for (a, b), (_, ahead) in zip(itertools.pairwise(lives), chain, strict=False)]
+    offsets, _ = allocate(lives, pairs)
+    for pair in pairs:
+        source, target = offsets[pair.source.storage], offsets[pair.target.storage]
+        apart = source + pair.source.storage.nbytes <= target or target + pair.target.storage.nbytes <= source
+        assert apart or target + pair.ahead <= source
 
 
 def chain(*calls):

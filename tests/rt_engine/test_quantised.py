@@ -339,3 +339,20 @@ def test_the_same_integers_on_every_lane_width(lanes):
     assert {"qconv", "qdepthwise", "qgemm"} <= set(ours.program.kernels)
     theirs = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": x})[0]
     assert (ours.run({"x": x})[0] == theirs).all()
+
+
+def test_a_zero_point_may_be_left_out_and_indices_of_a_pool_be_read():
+    """QuantizeLinear with `output_dtype` int8, DequantizeLinear without zero point; MaxPool with both outputs."""
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "scale"], ["q"], output_dtype=T.INT8),
+        helper.make_node("DequantizeLinear", ["q", "scale"], ["d"]),
+        helper.make_node("MaxPool", ["d"], ["y", "i"], kernel_shape=[2, 2], strides=[2, 2]),
+    ]
+    ends = [helper.make_tensor_value_info(n, t, [1, 2, s, s]) for n, t, s in (("x", 1, 6), ("y", 1, 3), ("i", 7, 3))]
+    scale = numpy_helper.from_array(np.float32(0.05), "scale")
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], [scale])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    x = np.random.default_rng(0).standard_normal((1, 2, 6, 6)).astype(np.float32)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    for ours, theirs in zip(rt_engine.load(model).run({"x": x}), session.run(None, {"x": x}), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
