@@ -17,7 +17,7 @@ _LARGEST = 1 << 28
 def fuse_attention(setting: Setting) -> bool:
     """Recognise attention: Softmax(scale * (q @ k') + mask) @ v, all float32, up to four dimensions.
 
-    1. The scale may be a Mul or Div of the scores, of q, of k, or of several.
+    1. The scale may be a Mul or Div of the scores, of q, of k, or of several; it is more than 0.
     2. A mask that is added to the scores is kept as an operand.
     3. q, k and v are followed back through Transpose, Reshape, Squeeze, Unsqueeze, Expand, Slice, Split, Gather of one index,
        and Mul of a number, to the tensor that they are a strided view of.
@@ -232,6 +232,8 @@ def _fuse(graph: ir.Graph, last: ir.Node) -> bool:
     fields = {name: view.fields(shapes[name]) for name, view in views.items()}
     fields["k"] = [*fields["k"][:3], fields["k"][4], fields["k"][3]]  # of (batch, head, key, depth)
     factor = scores.factor * float(np.prod([view.factor for name, view in views.items() if name != "v"]))
+    if not 0 < np.float32(factor) < np.inf:
+        return False  # the kernel fills rows up with -inf before it scales them
     if views["v"].factor != 1.0:
         views["v"] = _plain(v)
         fields["v"] = views["v"].fields(shapes["v"])
