@@ -44,12 +44,10 @@ def normalizer(node: Node, build: Builder) -> None:
     rows, columns = prod(x.shape[:-1]), x.shape[-1]
     norms = build.temporary(F32, (rows, 1))
     build.call(kernel, (x, norms), (rows, columns, 1))
-    if norm != "MAX":
-        is_zero, divisor = build.temporary(np.bool_, (rows, 1)), build.temporary(F32, (rows, 1))
-        broadcast(build, "equal_f32", (norms, build.constant(np.zeros(1, F32))), is_zero)
-        broadcast(build, "where_4", (is_zero, build.constant(np.ones(1, F32)), norms), divisor)
-        norms = divisor
-    broadcast(build, "div_f32", (x, norms), node.y)
+    is_zero, divisor = build.temporary(np.bool_, (rows, 1)), build.temporary(F32, (rows, 1))
+    broadcast(build, "equal_f32", (norms, build.constant(np.zeros(1, F32))), is_zero)
+    broadcast(build, "where_4", (is_zero, build.constant(np.ones(1, F32)), norms), divisor)
+    broadcast(build, "div_f32", (x, divisor), node.y)
 
 
 @operator(
