@@ -38,7 +38,10 @@ class RangeMethod(StrEnum):
 def quantize(
     model: ModelArgument,
     calibrate: Annotated[
-        Path, typer.Option(metavar="DATA.npz", help="Typical inputs: an array [samples, ...] for each input's name.")
+        Path,
+        typer.Option(
+            metavar="DATA.npz", help="Typical inputs: an array for each input's name, samples along its first axis."
+        ),
     ],
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="By default MODEL-int8.onnx, beside it.")

@@ -12,7 +12,7 @@ Everything is computed in 64 bits and cut to the type: results wrap around, as i
     div             toward zero (ONNX, C)
     fmod, mod       with the sign of x (C), of y (Python)
     pow             y < 0 gives the integer part of the real power: 1, -1 or 0
-    shift_left/right    by 64 or more, or less than 0, moves every bit out
+    shift_left/right    by 64 or more, or less than 0, moves every bit out; the sign of signed types moves in from the left
 
 A division by zero gives 0, the other elements are computed, and the kernel's status is DIVISION_BY_ZERO.
 """

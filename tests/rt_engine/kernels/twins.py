@@ -164,7 +164,7 @@ BINARY_INTEGER: dict[str, Callable[[Array, Array], Array]] = {
     "bit_or": np.bitwise_or,
     "bit_xor": np.bitwise_xor,
     "shift_left": lambda x, y: _each(lambda a, b: a << b if 0 <= b < 64 else 0, x, y),
-    "shift_right": lambda x, y: _each(lambda a, b: (a % (1 << 64)) >> b if 0 <= b < 64 else 0, x, y),
+    "shift_right": lambda x, y: _each(lambda a, b: a >> (b if 0 <= b < 64 else 64), x, y),
 }
 UNARY_INTEGER: dict[str, Callable[[Array], Array]] = {
     "neg": np.negative,
