@@ -32,7 +32,7 @@ def read_samples(data: str | Path | Mapping[str, Any], inputs: Sequence[TensorSp
         InputError: the file cannot be read, a name is unknown or missing, a shape or type does not fit, or the inputs have
             different numbers of samples.
     """
-    arrays = _arrays(data)
+    arrays = read_arrays(data) if isinstance(data, str | Path) else data
     names = [spec.name for spec in inputs]
     unknown, missing = sorted(set(arrays) - set(names)), sorted(set(names) - set(arrays))
     if unknown or missing:
@@ -40,6 +40,8 @@ def read_samples(data: str | Path | Mapping[str, Any], inputs: Sequence[TensorSp
         takes = ", ".join(map(str, inputs))
         raise InputError(f"calibration data: {wrong}; the model takes {takes}; name the arrays like the inputs")
     columns = {spec.name: _samples(np.asarray(arrays[spec.name]), spec) for spec in inputs}
+    for spec in inputs:
+        _check_finite(columns[spec.name], spec)
     counts = {name: len(column) for name, column in columns.items()}
     if len(set(counts.values())) != 1 or not min(counts.values()):
         listed = ", ".join(f"'{name}' has {count}" for name, count in counts.items())
@@ -47,16 +49,24 @@ def read_samples(data: str | Path | Mapping[str, Any], inputs: Sequence[TensorSp
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def _arrays(data: str | Path | Mapping[str, Any]) -> Mapping[str, Any]:
-    if not isinstance(data, str | Path):
-        return data
+def read_arrays(path: str | Path) -> dict[str, NDArray[Any]]:
+    """All arrays of an .npz file, by name.
+
+    Raises:
+        InputError: it cannot be read, is cut short, or has other things in it than arrays of numbers.
+    """
+    help = "write it with numpy.savez(file, <input name>=<array>)"
     try:
-        with np.load(data, allow_pickle=False) as stored:
+        stored = np.load(path, allow_pickle=False)
+        if isinstance(stored, np.ndarray):
+            raise ValueError("it is one array without a name")
+        with stored:
             return {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, AttributeError) as error:
-        raise InputError(
-            f"{data} cannot be read as calibration data: {error}; write it with numpy.savez(file, <input name>=<array>)"
-        ) from error
+    except Exception as error:  # zipfile, NumPy and zlib each have their own
+        why = (error.strerror if isinstance(error, OSError) else "") or str(error)
+        if "allow_pickle" in why:
+            why = "it has Python objects in it, or is no .npz file"
+        raise InputError(f"{path} cannot be read as .npz: {why}; {help}") from error
 
 
 def _samples(array: NDArray[Any], spec: TensorSpec) -> NDArray[Any]:
@@ -72,6 +82,17 @@ def _samples(array: NDArray[Any], spec: TensorSpec) -> NDArray[Any]:
     raise InputError(
         f"calibration data: input '{spec.name}' takes {list(shape)}, or [samples, ...] of that; got {list(array.shape)}"
     )
+
+
+def _check_finite(array: NDArray[Any], spec: TensorSpec) -> None:
+    """Ranges and errors mean nothing where a sample is NaN, infinite, or too large for the input's type."""
+    with np.errstate(over="ignore"):
+        wrong = np.count_nonzero(~np.isfinite(array.astype(spec.dtype, copy=False)))
+    if wrong:
+        raise InputError(
+            f"calibration data: {wrong:,} of {array.size:,} elements of input '{spec.name}' are NaN or infinite as "
+            f"{spec.dtype}; leave these samples out"
+        )
 
 
 @dataclass(slots=True)

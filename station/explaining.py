@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NoReturn
 
@@ -11,6 +12,8 @@ import typer
 from station.exit_codes import ExitCode
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
 
     from station.errors import Problem
@@ -26,6 +29,28 @@ def print_problems(console: Console, problems: tuple[Problem, ...]) -> None:
     """Print what is wrong with a station file."""
     for problem in problems:
         say(console, str(problem), "red" if problem.severity == "error" else "yellow")
+
+
+def check_outputs(*inputs: Path | None, files: Mapping[str, Path | None]) -> None:
+    """See before the work begins whether files can be written: option -> file. None may be a file that is read.
+
+    Raises:
+        typer.BadParameter: one cannot; with what stands in the way.
+    """
+    for option, path in files.items():
+        if path is None:
+            continue
+        if path.is_dir():
+            why = "it is a folder; name a file in it"
+        elif not path.parent.is_dir():
+            why = f"there is no folder {path.parent}; make it first"
+        elif not os.access(path if path.exists() else path.parent, os.W_OK):
+            why = "it may not be written; choose another place"
+        elif path.exists() and any(p is not None and p.exists() and p.samefile(path) for p in inputs):
+            why = "it is read by this command; choose another name"
+        else:
+            continue
+        raise typer.BadParameter(f"{path}: {why}", param_hint=option)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from station.exit_codes import ExitCode
-from station.explaining import explained, say
+from station.explaining import check_outputs, explained, say
 
 if TYPE_CHECKING:
     from rt_engine.measure.compare import Comparison
@@ -38,6 +38,7 @@ def bench(
     from rich.console import Console
 
     errors = Console(stderr=True)
+    check_outputs(model, data, files={"--json": json, "--plot": plot})
     with explained(errors):
         from rt_engine.measure import results
         from rt_engine.measure.machine import machine
@@ -106,6 +107,7 @@ def inspect(
     from rich.progress import Progress
 
     errors = Console(stderr=True)
+    check_outputs(model, data, files={"--json": json, "--html": html})
     with explained(errors), tempfile.TemporaryDirectory() as folder:
         import rt_engine
         from rt_engine.measure import examples

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from station.explaining import explained, say
+from station.explaining import check_outputs, explained, say
 from station.model_commands import ModelArgument
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ def quantize(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--shape") from error
     target = output or model.with_name(f"{model.stem}-int8.onnx")
+    check_outputs(model, calibrate, files={"--output": target})
     with explained(errors):
         import rt_engine
 
@@ -115,6 +116,7 @@ class _Bar:
 
 def layer_table(result: Quantized) -> Table:
     """Every quantised layer with its signal-to-noise ratio; the worst is marked."""
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(title=f"Layers, {result.samples} samples", title_justify="left")
@@ -124,12 +126,13 @@ def layer_table(result: Quantized) -> Table:
     worst = min((layer.sqnr_db for layer in result.layers), default=0.0)
     for layer in result.layers:
         style = "yellow" if layer.sqnr_db == worst and len(result.layers) > 1 else ""
-        table.add_row(layer.name, layer.operator, f"{layer.sqnr_db:.1f}", style=style)
+        table.add_row(escape(layer.name), layer.operator, f"{layer.sqnr_db:.1f}", style=style)
     return table
 
 
 def output_table(result: Quantized) -> Table:
     """Every output with its largest and mean error."""
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(title="Outputs, against float32", title_justify="left")
@@ -138,5 +141,5 @@ def output_table(result: Quantized) -> Table:
         table.add_column(column, justify="right")
     for out in result.outputs:
         share = f"{out.largest / out.span:.2%}" if out.span else "-"
-        table.add_row(out.name, f"{out.largest:.3g}", f"{out.mean:.3g}", f"{out.span:.3g}", share)
+        table.add_row(escape(out.name), f"{out.largest:.3g}", f"{out.mean:.3g}", f"{out.span:.3g}", share)
     return table

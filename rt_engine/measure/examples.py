@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 
+from rt_engine.calibration import read_arrays
 from rt_engine.errors import InputError
 from rt_engine.measure.peers import Arrays, MissingPeerError
 from rt_engine.quantizer import quantize
@@ -29,18 +32,15 @@ def example_inputs(path: Path, data: Path | None = None, seed: int = 0) -> Array
     """Inputs of a model with static shapes: from an .npz file, else normal floats, small integers, random bits.
 
     Raises:
-        InputError: the file lacks an input of the model.
+        InputError: the file lacks an input of the model, or has it in another shape or type.
     """
     values = _inputs(onnx.load(path, load_external_data=False))
     if data is not None:
-        try:
-            stored = np.load(data)
-        except (OSError, ValueError) as error:
-            raise InputError(f"{data} cannot be read as .npz: {error}; write it with numpy.savez") from error
-        missing = [v.name for v in values if v.name not in stored.files]
+        stored = read_arrays(data)
+        missing = [v.name for v in values if v.name not in stored]
         if missing:
-            raise InputError(f"{data} has no array {', '.join(map(repr, missing))}; it has {', '.join(stored.files)}")
-        return {v.name: stored[v.name] for v in values}
+            raise InputError(f"{data} has no array {', '.join(map(repr, missing))}; it has {', '.join(stored)}")
+        return {v.name: _fitting(stored[v.name], v, data) for v in values}
     rng = np.random.default_rng(seed)
     made = {}
     for value in values:
@@ -53,6 +53,18 @@ def example_inputs(path: Path, data: Path | None = None, seed: int = 0) -> Array
         else:
             made[value.name] = rng.standard_normal(shape).astype(dtype)
     return made
+
+
+def _fitting(array: NDArray[Any], value: onnx.ValueInfoProto, data: Path) -> NDArray[Any]:
+    kind = value.type.tensor_type
+    shape, dtype = [d.dim_value for d in kind.shape.dim], onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
+    if list(array.shape) != shape or not np.can_cast(array.dtype, dtype, "same_kind"):
+        raise InputError(
+            f"input '{value.name}' takes {dtype}{shape}, {data} has {array.dtype}{list(array.shape)}; "
+            "give one example of that shape and type"
+        )
+    with np.errstate(over="ignore"):
+        return array.astype(dtype)
 
 
 def _inputs(proto: onnx.ModelProto) -> list[onnx.ValueInfoProto]:

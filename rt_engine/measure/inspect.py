@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.markup import escape
 from rich.table import Table
 
 from rt_engine.measure.exactness import record_errors
@@ -180,7 +181,11 @@ def _counted(kernels: Sequence[str]) -> list[str]:
 def table(found: Inspection) -> Table:
     """One line per operator, and the totals."""
     made = Table(
-        title=found.model, title_justify="left", show_footer=True, caption=summary(found), caption_justify="left"
+        title=escape(found.model),
+        title_justify="left",
+        show_footer=True,
+        caption=summary(found),
+        caption_justify="left",
     )
     total = sum(r.ns for r in found.rows)
     footers = (
@@ -201,7 +206,7 @@ def table(found: Inspection) -> Table:
     for row in found.rows:
         heavy = row.share >= 0.2
         inexact = row.error is not None and worst is not None and row.error == worst
-        made.add_row(*cells(row), style="bold" if heavy else "yellow" if inexact else "")
+        made.add_row(*map(escape, cells(row)), style="bold" if heavy else "yellow" if inexact else "")
     return made
 
 

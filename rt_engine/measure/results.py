@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from rich import markup
 from rich.console import Console
 from rich.table import Table
 
@@ -59,7 +60,7 @@ def table(comparisons: Sequence[Comparison], facts: Machine) -> Table:
             "" if ours is None else f"[red]{ours.error:.0e} wrong[/]" if OURS.name in c.wrong else f"{ours.error:.0e}"
         )
         made.add_row(
-            c.name,
+            markup.escape(c.name),
             *mine,
             *(_peer(c, p) for p in peers),
             f"[{style}]{_times(ratio)}[/]",

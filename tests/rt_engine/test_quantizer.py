@@ -87,6 +87,8 @@ def test_progress_is_told():
         ({"x": DATA[:, :, :7]}, r"takes \[1, 3, 8, 8\], or \[samples"),
         ({"x": DATA[:0]}, "at least one"),
         ({"x": DATA.astype(np.complex64)}, "takes float32"),
+        ({"x": DATA * np.nan}, "are NaN or infinite"),
+        ({"x": np.full(DATA.shape, 1e300)}, "NaN or infinite as float32"),
         ("nowhere.npz", "cannot be read"),
     ],
 )
@@ -103,3 +105,21 @@ def test_a_model_without_products_is_refused():
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     with pytest.raises(UnsupportedModelError, match="no Conv, Gemm or MatMul"):
         rt_engine.quantize(model, {"x": np.ones((4, 1, 3), np.float32)})
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04 cut short"])
+def test_a_file_that_is_no_npz_is_refused(content, tmp_path):
+    """Whatever NumPy and zipfile raise, it is one error."""
+    path = tmp_path / "data.npz"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"cannot be read as \.npz"):
+        rt_engine.quantize(network(), path)
+
+
+@pytest.mark.parametrize("array", [np.ones(3), np.array([None])])
+def test_an_array_without_a_name_or_of_objects_is_refused(array, tmp_path):
+    """An .npy file is no .npz file; nothing is unpickled."""
+    path = tmp_path / "data.npy"
+    np.save(path, array)
+    with pytest.raises(InputError, match=r"cannot be read as \.npz"):
+        rt_engine.quantize(network(), path)

@@ -2,6 +2,8 @@
 
 import json
 
+import numpy as np
+import onnx
 import pytest
 from typer.testing import CliRunner
 
@@ -65,3 +67,29 @@ def test_inspect_of_no_model_is_explained(tmp_path):
     """A file that is not ONNX."""
     (tmp_path / "m.onnx").write_bytes(b"no")
     assert command("inspect", tmp_path / "m.onnx").exit_code == 3
+
+
+@pytest.mark.parametrize(("verb", "option"), [("inspect", "--html"), ("inspect", "--json"), ("bench", "--plot")])
+def test_a_file_that_cannot_be_written_is_told_before_measuring(model, tmp_path, verb, option):
+    """No work is lost, and no traceback comes."""
+    for path, why in ((tmp_path / "no" / "a.svg", "there is no folder"), (tmp_path, "it is a folder")):
+        result = command(verb, model, option, path)
+        assert result.exit_code == 2 and why in result.output
+
+
+def test_example_data_of_another_shape_or_type_is_refused(model, tmp_path):
+    """What the model takes, and what came."""
+    name, shape = "x", (1, 3)
+    for array in (np.ones((2, 3), np.float32), np.full(shape, "a")):
+        np.savez(tmp_path / "data.npz", **{name: array})
+        result = command("inspect", model, "--input", tmp_path / "data.npz")
+        assert result.exit_code == 3 and "takes float32[1, 3]" in result.output
+
+
+def test_inspect_prints_names_that_look_like_markup(model):
+    """A node may be called anything."""
+    proto = onnx.load(model)
+    proto.graph.node[0].name = "[/bold]"
+    onnx.save(proto, model)
+    result = command("inspect", model, "--seconds", "0.01", "--no-errors")
+    assert result.exit_code == 0, result.output

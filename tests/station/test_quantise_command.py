@@ -53,3 +53,21 @@ def test_data_that_does_not_fit_is_an_error(files, tmp_path):
     assert result.exit_code == ExitCode.BAD_FILE
     assert "missing input 'x'" in result.output
     assert not model.with_name("model-int8.onnx").exists()
+
+
+def test_the_input_is_not_written_over(files):
+    """Neither the model nor the data."""
+    for path in files:
+        before = path.read_bytes()
+        result = CliRunner().invoke(app, ["quantize", str(files[0]), "--calibrate", str(files[1]), "-o", str(path)])
+        assert result.exit_code == ExitCode.USAGE and "is read by this command" in result.output
+        assert path.read_bytes() == before
+
+
+def test_names_that_look_like_markup_are_printed(files):
+    """A node may be called anything."""
+    model = onnx.load(files[0])
+    model.graph.node[0].name = "[/bold]"
+    onnx.save(model, files[0])
+    result = CliRunner().invoke(app, ["quantize", str(files[0]), "--calibrate", str(files[1])])
+    assert result.exit_code == 0 and "[/bold]" in result.output
