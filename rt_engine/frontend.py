@@ -81,8 +81,9 @@ def _file_bytes(path: Path) -> bytes:
         if size == 0:
             raise ModelFileError(f"{path} is empty; export it again")
         return path.read_bytes()
-    except OSError as error:
-        raise ModelFileError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:  # a ValueError: a null byte in the path
+        why = (error.strerror if isinstance(error, OSError) else "") or str(error)
+        raise ModelFileError(f"{path} cannot be read: {why}") from error
 
 
 def _check_opset(proto: onnx.ModelProto, name: str) -> None:

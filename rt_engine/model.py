@@ -115,6 +115,11 @@ class Model:
                 raise InputError(
                     f"input '{spec.name}' takes {spec.dtype}{list(spec.shape)}, got {array.dtype}{list(array.shape)}"
                 )
+            if array.dtype.kind in "iu" and spec.dtype.kind in "iu" and (array != array.astype(spec.dtype)).any():
+                raise InputError(
+                    f"input '{spec.name}' takes {spec.dtype}, got numbers from {array.min()} to {array.max()}, which it "
+                    f"cannot hold; scale or clip them"
+                )
             context.inputs[spec.name][...] = array
         context.restore(context.save() | {name: feeds[name] for name in context.state if name in feeds})
         context.run()

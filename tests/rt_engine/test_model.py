@@ -203,3 +203,19 @@ def test_a_constant_behind_a_cast_that_does_nothing_is_transposed():
     model = rt_engine.load(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9))
     x = np.ones((3, 2), np.float32)
     assert np.array_equal(model.run({"x": x})[0], c + 1)
+
+
+def test_integers_that_do_not_fit_are_refused():
+    """They are converted where no value changes, never wrapped around."""
+    ends = [helper.make_tensor_value_info(n, 6, (2,)) for n in "xy"]
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", ends[:1], ends[1:])
+    model = rt_engine.load(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8))
+    assert model.run({"x": np.array([-1, 2], np.int64)})[0].tolist() == [-1, 2]
+    with pytest.raises(InputError, match="cannot hold"):
+        model.run({"x": np.array([1, 1 << 40])})
+
+
+def test_a_path_that_no_system_has_is_refused():
+    """A null byte is told as any other path that cannot be read."""
+    with pytest.raises(rt_engine.errors.ModelFileError, match="cannot be read"):
+        rt_engine.load("no\0file.onnx")
