@@ -19,10 +19,16 @@ if TYPE_CHECKING:
     from station.errors import Problem
 
 
+_STEERING = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+
+
 def say(console: Console, text: str, style: str = "") -> None:
-    """Print a line as it is. A screen or log that cannot be written is no reason for a running station to end."""
+    """Print a line as it is, without what would steer a terminal (names come from files).
+
+    A screen or log that cannot be written is no reason for a running station to end.
+    """
     with suppress(OSError):
-        console.print(text, style=style, soft_wrap=True, highlight=False, markup=False)
+        console.print(text.translate(_STEERING), style=style, soft_wrap=True, highlight=False, markup=False)
 
 
 def print_problems(console: Console, problems: tuple[Problem, ...]) -> None:

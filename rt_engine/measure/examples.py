@@ -32,7 +32,7 @@ def example_inputs(path: Path, data: Path | None = None, seed: int = 0) -> Array
     """Inputs of a model with static shapes: from an .npz file, else normal floats, small integers, random bits.
 
     Raises:
-        InputError: the file lacks an input of the model, or has it in another shape or type.
+        InputError: the file lacks an input of the model, or has it in another shape or type; an input takes strings.
     """
     values = _inputs(onnx.load(path, load_external_data=False))
     if data is not None:
@@ -46,6 +46,8 @@ def example_inputs(path: Path, data: Path | None = None, seed: int = 0) -> Array
     for value in values:
         kind = value.type.tensor_type
         shape, dtype = [d.dim_value for d in kind.shape.dim], onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
+        if dtype.kind in "OSU":
+            raise InputError(f"input '{value.name}' of {path} takes strings; a program carries numbers: feed those")
         if dtype.kind == "b":
             made[value.name] = np.asarray(rng.random(shape) < 0.5)
         elif dtype.kind in "iu":

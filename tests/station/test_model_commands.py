@@ -93,3 +93,14 @@ def test_inspect_prints_names_that_look_like_markup(model):
     onnx.save(proto, model)
     result = command("inspect", model, "--seconds", "0.01", "--no-errors")
     assert result.exit_code == 0, result.output
+
+
+def test_what_cannot_be_timed_is_one_sentence_without_control_codes(tmp_path):
+    """Strings as inputs; a name that would clear the screen."""
+    ends = [onnx.helper.make_tensor_value_info(n, onnx.TensorProto.STRING, (1, 4)) for n in ("x\x1b[2J", "y")]
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["x\x1b[2J"], ["y"])], "g", ends[:1], ends[1:])
+    opsets = [onnx.helper.make_opsetid("", 17)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8), tmp_path / "text.onnx")
+    result = command("bench", tmp_path / "text.onnx", "--seconds", "0.1")
+    assert result.exit_code == 3 and "takes strings" in result.output
+    assert "\x1b[2J" not in result.output and "\\x1b[2J" in result.output
