@@ -126,6 +126,9 @@ class OnnxRuntime(_PythonRunner):
             first = session.run(None, dict(inputs))
         except Exception as error:  # its exceptions have no common base
             raise RefusedError(_short(error)) from error
+        for name, value in zip(self.names, first, strict=True):
+            if not isinstance(value, np.ndarray) or value.dtype == object:
+                raise RefusedError(f"output {name!r} is no tensor of numbers: cannot be bound (ZipMap? zipmap=False)")
         binding = session.io_binding()
         self._inputs = {name: ort.OrtValue.ortvalue_from_numpy(np.array(value)) for name, value in inputs.items()}
         self._outputs = [ort.OrtValue.ortvalue_from_numpy(np.array(y)) for y in first]
