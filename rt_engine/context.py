@@ -22,8 +22,19 @@ class Tensors(dict[str, NDArray[Any]]):
     def __setitem__(self, name: str, value: ArrayLike) -> None:
         self[name][...] = value
 
-    def __delitem__(self, name: str) -> None:
-        raise TypeError("a context's tensors cannot be removed")
+    def update(self, *others: Any, **named: Any) -> None:
+        """Copy several values into their views."""
+        for name, value in dict(*others, **named).items():
+            self[name] = value
+
+    def __ior__(self, others: Any) -> "Tensors":  # type: ignore[override,misc]
+        self.update(others)
+        return self
+
+    def _fixed(self, *_: Any, **__: Any) -> Any:
+        raise TypeError("a context's tensors cannot be added or removed")
+
+    __delitem__ = pop = popitem = clear = setdefault = _fixed
 
 
 class Context:
@@ -108,7 +119,14 @@ class Context:
         return f"<Context ({ends[0]}) -> ({ends[1]})>"
 
     def measure(self, count: int) -> NDArray[np.int64]:
-        """Nanoseconds of each of `count` runs in a row, timed in native code with CLOCK_MONOTONIC."""
+        """Nanoseconds of each of `count` runs in a row, timed in native code with CLOCK_MONOTONIC.
+
+        Raises:
+            InputError: a negative count.
+            RunError: a kernel ended with a status.
+        """
+        if count < 0:
+            raise InputError(f"{count} runs cannot be measured; ask for 0 or more")
         times = np.zeros(count, np.int64)
         measure = self._executable.library.function("measure")
         self._end(measure(self._executable.execute_address, self.block_address, count, times.ctypes.data))

@@ -94,7 +94,8 @@ class Model:
         """Run once, in a context of its own; gives copies of the outputs in their order. For scripts and tests.
 
         Args:
-            feeds: input name -> array of the input's shape; integers and floats are converted where no value can change.
+            feeds: input name -> array of the input's shape; floats are rounded to its type, integers are converted
+                where no value changes.
                 A state may be fed too, else it is at its initial value.
 
         Raises:

@@ -53,6 +53,25 @@ def test_a_wrong_name_lists_the_right_ones():
     assert repr(context) == "<Context (x: float32[1, 16]) -> (y: float32[1, 4])>"
 
 
+def test_views_stay_the_same_whatever_a_dictionary_can_do():
+    """A view that was replaced or removed would be written in vain."""
+    context = MODEL.context()
+    view = context.inputs["x"]
+    context.inputs.update(x=X)
+    context.inputs |= {"x": 2 * X}
+    assert context.inputs["x"] is view
+    assert np.array_equal(view, 2 * X)
+    for change in (lambda t: t.pop("x"), lambda t: t.popitem(), lambda t: t.clear(), lambda t: t.setdefault("z", X)):
+        with pytest.raises(TypeError, match="cannot be added or removed"):
+            change(context.inputs)
+
+
+def test_a_negative_count_is_not_measured():
+    """It is refused in words."""
+    with pytest.raises(InputError, match="-1 runs"):
+        MODEL.context().measure(-1)
+
+
 def test_inputs_keep_their_values():
     """Nothing in a program overwrites an input."""
     context = MODEL.context()
