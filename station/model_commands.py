@@ -73,11 +73,12 @@ def _compared(errors: Any, path: Path, data: Path | None, engines: Any, int8: bo
 
     read(path)  # says what is wrong with the file before anybody else meets it
     with tempfile.TemporaryDirectory() as folder, Progress(console=errors, transient=True) as bar:
-        path = examples.static_copy(path, Path(folder))
+        title = path.stem
+        path = examples.tensor_copy(examples.static_copy(path, Path(folder)), Path(folder))
         inputs = examples.example_inputs(path, data)
-        versions = [(path, path.stem, 1e-4)]
+        versions = [(path, title, 1e-4)]
         if int8:
-            versions.append((examples.quantised_here(path, inputs, Path(folder)), f"{path.stem} int8", 0.05))
+            versions.append((examples.quantised_here(path, inputs, Path(folder)), f"{title} int8", 0.05))
         task = bar.add_task("measuring", total=len(versions) * steps(len(engines) + 1))
         return [
             compare(

@@ -128,7 +128,7 @@ class OnnxRuntime(_PythonRunner):
             raise RefusedError(_short(error)) from error
         for name, value in zip(self.names, first, strict=True):
             if not isinstance(value, np.ndarray) or value.dtype == object:
-                raise RefusedError(f"output {name!r} is no tensor of numbers: cannot be bound (ZipMap? zipmap=False)")
+                raise RefusedError(f"output {name!r} is no tensor of numbers: it cannot be bound")
         binding = session.io_binding()
         self._inputs = {name: ort.OrtValue.ortvalue_from_numpy(np.array(value)) for name, value in inputs.items()}
         self._outputs = [ort.OrtValue.ortvalue_from_numpy(np.array(y)) for y in first]

@@ -1,4 +1,4 @@
-"""A classifier that ends in a ZipMap is refused by name in ONNX Runtime, whose binding takes tensors only."""
+"""A classifier that ends in a ZipMap: ONNX Runtime's binding takes tensors only."""
 
 from pathlib import Path
 
@@ -7,10 +7,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from rt_engine.measure.examples import tensor_copy
 from rt_engine.measure.peers import OnnxRuntime, RefusedError
 
 
-def test_zipmap_is_refused(tmp_path: Path) -> None:
+def test_zipmap_is_measured_as_a_tensor(tmp_path: Path) -> None:
+    """As it stands it is refused by name; in the copy it passes its tensor on."""
     pytest.importorskip("onnxruntime")
     node = helper.make_node("ZipMap", ["x"], ["y"], domain="ai.onnx.ml", classlabels_int64s=[0, 1])
     x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 2])
@@ -23,3 +25,7 @@ def test_zipmap_is_refused(tmp_path: Path) -> None:
     onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), path)
     with pytest.raises(RefusedError, match="'y'"):
         OnnxRuntime(path, {"x": np.zeros((1, 2), np.float32)})
+    copy = tensor_copy(path, tmp_path)
+    x = np.array([[0.25, 0.75]], np.float32)
+    assert np.array_equal(OnnxRuntime(copy, {"x": x}).result()["y"], x)
+    assert tensor_copy(copy, tmp_path) == copy
