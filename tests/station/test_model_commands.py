@@ -74,7 +74,8 @@ def test_a_file_that_cannot_be_written_is_told_before_measuring(model, tmp_path,
     """No work is lost, and no traceback comes."""
     for path, why in ((tmp_path / "no" / "a.svg", "there is no folder"), (tmp_path, "it is a folder")):
         result = command(verb, model, option, path)
-        assert result.exit_code == 2 and why in result.output
+        text = " ".join(result.output.replace("│", " ").split())  # the box breaks lines where the path ends
+        assert result.exit_code == 2 and why in text
 
 
 def test_example_data_of_another_shape_or_type_is_refused(model, tmp_path):
