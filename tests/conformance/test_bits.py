@@ -1,7 +1,6 @@
 """Every case of ONNX's suite on every lane width: the same bits, and no kernel writes outside of its tensors."""
 
 import warnings
-from functools import cache
 
 import numpy as np
 import pytest
@@ -10,25 +9,11 @@ import rt_engine
 from rt_engine.backend import bind, constant_inputs
 from rt_engine.errors import EngineError
 from rt_engine.model import Model
-from rt_engine.native import library
-from rt_native.errors import UnsupportedCpu
-from rt_native.target import LANE_WIDTHS, host
 from tests.conformance.suite import cases, excluded
 from tests.fuzz.guards import BYTE, fill, guarded
+from tests.rt_engine.test_lanes import LIBRARIES
 
 CHUNKS = 8
-
-
-@cache
-def libraries():
-    """A kernel library for every lane width that this processor has."""
-    found = {}
-    for lanes in LANE_WIDTHS:
-        try:
-            found[lanes] = library(host(lanes))
-        except UnsupportedCpu:
-            continue
-    return found
 
 
 def outputs(program, feeds, guards, kernels) -> list[bytes]:
@@ -60,7 +45,7 @@ def test_every_lane_width_gives_the_same_bits(chunk):
             try:
                 with guarded() as spans:
                     program = rt_engine.load(model, {name: value.shape for name, value in feeds.items()}).program
-                found = [outputs(program, feeds, spans, kernels) for kernels in libraries().values()]
+                found = [outputs(program, feeds, spans, kernels) for kernels in LIBRARIES.values()]
             except EngineError:
                 continue
         count += 1
