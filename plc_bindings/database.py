@@ -1,0 +1,166 @@
+"""The tag database: everything that a server shows, as named symbols in areas. What the PLC sees, whatever the protocol.
+
+Database  --areas-->   Area       a block of bytes that is read and written as a whole: one consistent group
+          --symbols--> Symbol     a name, a type, its place in an area
+Session   one client's requests: begin(), read(), write(), commit(). Within a request each area is read once, so no
+          request sees half of a cycle; all that it writes to an area is published at once.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from plc_bindings.types import Struct, Type, find, leaves
+
+
+class Area(ABC):
+    """A consistent group of values. Called from the servers' thread only.
+
+    `type` says what its bytes are. `can_write` says whether its symbols may be named writable at all.
+    """
+
+    def __init__(self, name: str, type_: Struct, can_write: bool = False) -> None:
+        self.name, self.type, self.can_write = name, type_, can_write
+        self.size = type_.size
+
+    @abstractmethod
+    def read(self) -> bytes:
+        """All bytes as they are now."""
+
+    def write(self, data: bytes, changed: Sequence[tuple[int, int]]) -> None:
+        """Publish new bytes at once; `changed` are the (offset, length) that a client wrote."""
+        raise NotImplementedError(f"area {self.name} is read-only")
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """A named value: `name` is unique without regard to case."""
+
+    name: str
+    type: Type
+    area: int
+    offset: int
+    unit: str = ""
+    comment: str = ""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.type.size
+
+
+class Database:
+    """All areas and symbols of a station. Immutable while servers run, but for `version`.
+
+    Args:
+        areas: in the order of their numbers.
+        symbols: those at the top: their elements are found by path.
+    """
+
+    def __init__(self, areas: Iterable[Area], symbols: Iterable[Symbol]) -> None:
+        self.areas = tuple(areas)
+        self.symbols = tuple(symbols)
+        self.version = 1
+        """Changes when the symbols do (1 to 255, around)."""
+        self._by_name = {symbol.name.lower(): symbol for symbol in self.symbols}
+        if len(self._by_name) != len(self.symbols):
+            raise ValueError("two symbols differ only in case")
+
+    def find(self, name: str) -> Symbol | None:
+        """A symbol, or an element of one (`Tasks.axis.WakeUp.P99`, `Models.policy.In.x[3]`), by its name in any case."""
+        plain = name.lower()
+        found = self._by_name.get(plain)
+        if found is not None:
+            return found
+        end = len(plain)
+        while (end := max(plain.rfind(".", 0, end), plain.rfind("[", 0, end))) > 0:
+            top = self._by_name.get(plain[:end])
+            if top is not None:
+                place = find(top.type, plain[end:])
+                if place is None:
+                    return None
+                return Symbol(top.name + name[end:], place[0], top.area, top.offset + place[1], top.unit, top.comment)
+        return None
+
+    def writable(self, patterns: Sequence[str]) -> Writable:
+        """What a server whose file names these patterns (`Tags.*`, `Tasks.axis.Reset`) writable lets clients write."""
+        masks = [bytearray(area.size) for area in self.areas]
+        lowered = [pattern.lower() for pattern in patterns]
+        for symbol in self.symbols:
+            if not self.areas[symbol.area].can_write:
+                continue
+            for leaf in leaves(symbol.type):
+                name = f"{symbol.name}.{leaf.path}" if leaf.path else symbol.name
+                if any(fnmatchcase(name.lower(), pattern) for pattern in lowered):
+                    at = symbol.offset + leaf.offset
+                    masks[symbol.area][at : at + leaf.type.size] = b"\1" * leaf.type.size
+        return Writable(tuple(bytes(mask) for mask in masks))
+
+
+@dataclass(frozen=True, slots=True)
+class Writable:
+    """One byte for each byte of each area: 1 where a client may write."""
+
+    masks: tuple[bytes, ...]
+
+    def allows(self, area: int, offset: int, length: int) -> bool:
+        """May these bytes be written, all of them?"""
+        return self.masks[area].count(1, offset, offset + length) == length
+
+
+class NotAllowedError(Exception):
+    """A client may not do that."""
+
+
+class Session:
+    """One client's view of the database, for as long as it is connected. Servers' thread only.
+
+    begin(), then reads and writes, then commit(): one request. Reads after a write in the same request see it.
+    """
+
+    __slots__ = ("_changed", "_refused", "_snapshots", "_writable", "database")
+
+    def __init__(
+        self, database: Database, writable: Writable, refused: Callable[[str], None] = lambda what: None
+    ) -> None:
+        self.database, self._writable, self._refused = database, writable, refused
+        self._snapshots: dict[int, bytes | bytearray] = {}
+        self._changed: dict[int, list[tuple[int, int]]] = {}
+
+    def begin(self) -> None:
+        """A new request: forget what the last one saw."""
+        self._snapshots.clear()
+        self._changed.clear()
+
+    def read(self, area: int, offset: int, length: int) -> bytes:
+        """Bytes of an area; raises `IndexError` beyond its end."""
+        data = self._snapshots.get(area)
+        if data is None:
+            data = self._snapshots[area] = self.database.areas[area].read()
+        if offset + length > len(data):
+            raise IndexError(offset)
+        return bytes(data[offset : offset + length])
+
+    def write(self, area: int, offset: int, data: bytes) -> None:
+        """Stage bytes; raises `IndexError` beyond the area's end, `NotAllowedError` (and says so to `refused`)."""
+        if not 0 <= area < len(self.database.areas) or offset + len(data) > self.database.areas[area].size:
+            raise IndexError(offset)
+        if not self._writable.allows(area, offset, len(data)):
+            self._refused(f"write of {len(data)} bytes at {self.database.areas[area].name} + {offset}")
+            raise NotAllowedError
+        snapshot = self._snapshots.get(area)
+        if not isinstance(snapshot, bytearray):
+            snapshot = self._snapshots[area] = bytearray(
+                self.database.areas[area].read() if snapshot is None else snapshot
+            )
+        snapshot[offset : offset + len(data)] = data
+        self._changed.setdefault(area, []).append((offset, len(data)))
+
+    def commit(self) -> None:
+        """Publish what was staged: each area at once."""
+        for area, changed in self._changed.items():
+            self.database.areas[area].write(bytes(self._snapshots[area]), changed)
+        self._changed.clear()

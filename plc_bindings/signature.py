@@ -1,0 +1,54 @@
+"""A model's inputs and outputs as a PLC packs them: tensors in the order of the signature, elements in C order, no gaps."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from plc_bindings.errors import UnpackableError
+from plc_bindings.types import SCALARS, Array, Field, Struct, identifier
+from rt_engine import Model, TensorSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Both ends of a model, as structures."""
+
+    inputs: Struct
+    outputs: Struct
+    hash: int
+    """CRC-32 of names, types and shapes: what a generated block compares with the running model."""
+
+
+def signature(name: str, model: Model) -> Signature:
+    """How a PLC sees a model called `name`.
+
+    Raises:
+        UnpackableError: a tensor has a type that no PLC has.
+    """
+    lines = [f"{kind} {spec}" for kind, specs in (("in", model.inputs), ("out", model.outputs)) for spec in specs]
+    return Signature(
+        _struct(f"ST_{identifier(name)}_In", model.inputs),
+        _struct(f"ST_{identifier(name)}_Out", model.outputs),
+        zlib.crc32("\n".join(lines).encode()),
+    )
+
+
+def _struct(name: str, specs: Sequence[TensorSpec]) -> Struct:
+    return Struct(name, tuple(_field(spec) for spec in specs))
+
+
+def _field(spec: TensorSpec) -> Field:
+    scalar = SCALARS.get(spec.dtype.name)
+    if scalar is None:
+        raise UnpackableError(
+            f"tensor '{spec.name}' is {spec.dtype.name}, which no PLC has; export the model with float32 at its ends"
+        )
+    count = math.prod(spec.shape)
+    return Field(
+        identifier(spec.name),
+        scalar if not spec.shape or count == 1 else Array(scalar, count),
+        comment=f"{spec.name}: {spec.dtype}{list(spec.shape)}",
+    )

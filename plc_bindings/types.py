@@ -1,0 +1,177 @@
+"""Data types as a PLC sees them (IEC 61131-3): scalars, strings, arrays, structures; packed without gaps, low byte first.
+
+Struct("ST_RtTask")      CycleCount : ULINT      offset 0, 8 bytes
+                         WakeUp     : ST_RtLatency        8
+                         ...
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """One number. `char` is its code in `struct` and NumPy (little-endian)."""
+
+    name: str
+    char: str
+    size: int
+
+
+@dataclass(frozen=True)
+class String:
+    """STRING(length): `length` bytes of UTF-8 and a NUL."""
+
+    length: int
+
+    @property
+    def name(self) -> str:
+        """As IEC 61131-3 writes it."""
+        return f"STRING({self.length})"
+
+    @property
+    def size(self) -> int:
+        """Bytes, with the NUL."""
+        return self.length + 1
+
+
+@dataclass(frozen=True)
+class Array:
+    """`count` elements in a row, [0..count-1]."""
+
+    element: Type
+    count: int
+
+    @property
+    def name(self) -> str:
+        """As IEC 61131-3 writes it."""
+        return f"ARRAY [0..{self.count - 1}] OF {self.element.name}"
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.element.size * self.count
+
+
+@dataclass(frozen=True)
+class Field:
+    """One element of a structure. `name` is an IEC identifier."""
+
+    name: str
+    type: Type
+    unit: str = ""
+    comment: str = ""
+
+
+@dataclass(frozen=True)
+class Struct:
+    """Fields in a row, without gaps."""
+
+    name: str
+    fields: tuple[Field, ...]
+
+    @cached_property
+    def size(self) -> int:
+        """Bytes."""
+        return sum(field.type.size for field in self.fields)
+
+    @cached_property
+    def offsets(self) -> dict[str, int]:
+        """Field name -> byte offset."""
+        offsets, at = {}, 0
+        for field in self.fields:
+            offsets[field.name] = at
+            at += field.type.size
+        return offsets
+
+
+Type = Scalar | String | Array | Struct
+
+BOOL = Scalar("BOOL", "?", 1)
+SINT = Scalar("SINT", "b", 1)
+USINT = Scalar("USINT", "B", 1)
+INT = Scalar("INT", "h", 2)
+UINT = Scalar("UINT", "H", 2)
+DINT = Scalar("DINT", "i", 4)
+UDINT = Scalar("UDINT", "I", 4)
+LINT = Scalar("LINT", "q", 8)
+ULINT = Scalar("ULINT", "Q", 8)
+REAL = Scalar("REAL", "f", 4)
+LREAL = Scalar("LREAL", "d", 8)
+
+SCALARS: dict[str, Scalar] = {
+    "bool": BOOL,
+    "int8": SINT,
+    "uint8": USINT,
+    "int16": INT,
+    "uint16": UINT,
+    "int32": DINT,
+    "uint32": UDINT,
+    "int64": LINT,
+    "uint64": ULINT,
+    "float32": REAL,
+    "float64": LREAL,
+}
+"""NumPy's name -> the type; what is not here (float16, int4, ...) no PLC has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A scalar, a string, or an array of scalars within a type: its path below the symbol, and its byte offset."""
+
+    path: str
+    type: Scalar | String | Array
+    offset: int
+    unit: str = ""
+    comment: str = ""
+
+
+def leaves(type_: Type, path: str = "", offset: int = 0, unit: str = "", comment: str = "") -> Iterator[Leaf]:
+    """All leaves in the order of their bytes; arrays of structures are opened, arrays of scalars are one leaf."""
+    if isinstance(type_, Struct):
+        for field in type_.fields:
+            below = f"{path}.{field.name}" if path else field.name
+            yield from leaves(field.type, below, offset + type_.offsets[field.name], field.unit, field.comment)
+    elif isinstance(type_, Array) and not isinstance(type_.element, Scalar):
+        for i in range(type_.count):
+            yield from leaves(type_.element, f"{path}[{i}]", offset + i * type_.element.size, unit, comment)
+    else:
+        yield Leaf(path, type_, offset, unit, comment)
+
+
+_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d{1,9})\]")
+
+
+def find(type_: Type, path: str) -> tuple[Type, int] | None:
+    """(type, byte offset) of a path within a type, such as `.WakeUp.P99` or `[3]`; case does not matter. None: no such."""
+    offset = at = 0
+    while at < len(path):
+        step = _STEP.match(path, at)
+        if step is None:
+            return None
+        at = step.end()
+        if step[1] is not None:
+            if not isinstance(type_, Struct):
+                return None
+            field = next((f for f in type_.fields if f.name.lower() == step[1].lower()), None)
+            if field is None:
+                return None
+            offset += type_.offsets[field.name]
+            type_ = field.type
+        else:
+            index = int(step[2])
+            if not isinstance(type_, Array) or index >= type_.count:
+                return None
+            offset += index * type_.element.size
+            type_ = type_.element
+    return type_, offset
+
+
+def identifier(name: str) -> str:
+    """A name as IEC 61131-3 allows it: letters, digits and single underscores, not beginning with a digit."""
+    plain = re.sub(r"_+", "_", re.sub(r"[^A-Za-z0-9_]", "_", name)).rstrip("_")
+    return plain if re.match(r"[A-Za-z_]", plain) else f"_{plain}"
