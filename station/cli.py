@@ -16,6 +16,7 @@ import typer
 
 from station.exit_codes import ExitCode
 from station.explaining import explained, print_problems, say
+from station.export_commands import export
 from station.model_commands import bench, inspect
 from station.quantise_command import quantize
 
@@ -316,6 +317,7 @@ def demo(
 app.command()(bench)
 app.command()(inspect)
 app.command()(quantize)
+app.add_typer(export, name="export")
 
 
 @app.command()

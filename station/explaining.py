@@ -80,7 +80,9 @@ def explained(console: Console) -> Iterator[None]:
     except UnsafeSocketError as error:
         give_up(error, ExitCode.FAILED)
     except Exception as error:
-        if _is_one_of(error, "rt_engine.errors.EngineError", "scheduler.errors.SchedulerError"):
+        if _is_one_of(
+            error, "rt_engine.errors.EngineError", "scheduler.errors.SchedulerError", "plc_bindings.errors.BindingError"
+        ):
             give_up(error, ExitCode.BAD_FILE)
         if _is_one_of(error, "rt_native.errors.NativeError"):
             give_up(error, ExitCode.FAILED)

@@ -1,0 +1,41 @@
+"""The commands `export ...`: what other programs take over, as files. They import what they need when they run."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from station.explaining import explained
+
+export = typer.Typer(help="Write files for PLC and C++ programs.", no_args_is_help=True)
+
+OutputOption = Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder; made if it is not there.")]
+
+
+class Flavour(StrEnum):
+    """Which Structured Text."""
+
+    twincat = "twincat"
+    portable = "portable"
+
+
+@export.command("st")
+def structured_text(
+    source: Annotated[Path, typer.Argument(metavar="STATION", help="The station file.")],
+    output: OutputOption,
+    flavour: Annotated[
+        Flavour, typer.Option(help="twincat: over ADS. portable: over Modbus, for any IEC 61131-3 compiler.")
+    ] = Flavour.portable,
+) -> None:
+    """Structured Text for a PLC: blocks that call the models of a station."""
+    from rich.console import Console
+
+    with explained(Console(stderr=True)):
+        from station.parts import build
+        from station.reading import read_station
+
+        build(read_station(source))
+        raise typer.BadParameter(f"nothing writes the {flavour} flavour to {output} yet", param_hint="--flavour")
