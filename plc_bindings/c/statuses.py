@@ -1,0 +1,58 @@
+"""Writes `rt_status.h`, the status numbers for C, from the enumerations of `plc_bindings.status`.
+
+python -m plc_bindings.c.statuses        renews the file
+
+class LibraryStatus(IntEnum):               RTE_DAMAGED = 303, /**< The checksum is wrong, ... */
+    DAMAGED = 303                    -->    ...
+    \"""The checksum is wrong, ...\"""        #define RTE_STATUSES(X) ... X(303, "DAMAGED") ...
+"""
+
+import ast
+import inspect
+from enum import IntEnum
+
+from plc_bindings.c import FOLDER
+from plc_bindings.status import KINDS, LibraryStatus
+from rt_engine.status import Status
+
+FILE = FOLDER / "rt_status.h"
+
+_HEAD = """/**
+ * @file rt_status.h
+ * Status numbers: the same in Python, over ADS and Modbus, in C and in Structured Text. They never change their meaning.
+ * Made by `python -m plc_bindings.c.statuses`; not to be edited.
+ */
+#ifndef RT_STATUS_H
+#define RT_STATUS_H
+
+/** What the functions of this interface end with. */
+enum {
+"""
+
+
+def meanings(kind: type[IntEnum]) -> dict[str, str]:
+    """Member -> the string below it in the source, in one line."""
+    body = ast.parse(inspect.getsource(kind)).body[0]
+    assert isinstance(body, ast.ClassDef)
+    found = {}
+    for statement, after in zip(body.body, body.body[1:], strict=False):
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            text = after.value.value if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) else ""
+            found[statement.targets[0].id] = " ".join(str(text).split())
+    return found
+
+
+def header() -> str:
+    """The text of `rt_status.h`."""
+    lines = ["    RTE_OK = 0,"]
+    for kind in (Status, LibraryStatus):
+        what = meanings(kind)
+        lines += [f"    RTE_{m.name} = {m.value}, /**< {what[m.name]} */" for m in kind if m.value]
+    names = {m.value: m.name for kind in KINDS for m in kind}
+    table = " \\\n".join(f'    X({number}, "{name}")' for number, name in sorted(names.items()))
+    every = f"/** Every status, also those of tasks and of calls over a network: X(number, name). */\n#define RTE_STATUSES(X) \\\n{table}"
+    return f"{_HEAD}{chr(10).join(lines)}\n}};\n\n{every}\n\n#endif\n"
+
+
+if __name__ == "__main__":
+    FILE.write_text(header())
