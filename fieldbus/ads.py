@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from fieldbus.ads_client import MOST_IN_A_SUM, VERSION, AdsClient, Item, SumRead, check_items, sum_write_head
 from fieldbus.codec import Codec, Field
+from fieldbus.cyclic import CyclicLink
 from fieldbus.errors import AddressError, ConfigurationError, ConnectionLostError, RefusedError
-from fieldbus.link import Link
 from fieldbus.link_ports import Cells
 from fieldbus.tags import AdsAddress, Order, Tag
 
 
-class AdsLink(Link):
+class AdsLink(CyclicLink):
     """Moves tags with an `AdsAddress` to and from AMS port `ams_port` of the controller `ams_net_id` at `host`.
 
     Outputs are one sum write per cycle. Inputs, by `mode`:

@@ -6,14 +6,14 @@ from traceback import extract_tb
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fieldbus.cyclic import CyclicLink
 from fieldbus.errors import DeviceError, GarbageError, RefusedError
-from fieldbus.link import Link
 from fieldbus.tags import Tag
 
 Values = Mapping[str, float | NDArray[np.float64]]
 
 
-class InProcessLink(Link):
+class InProcessLink(CyclicLink):
     """Calls `device(outputs) -> inputs` every cycle, in the link's thread.
 
     `outputs` maps every output tag to its value (a float, or an array if the tag's count is above 1); the device gives

@@ -76,6 +76,7 @@ class Outputs:
         self._timeout_ns = timeout_ns
         self._drivers: tuple[tuple[Channel, Where], ...] = ()
         self._driven: dict[str, str] = {}
+        self._observers: tuple[Channel, ...] = ()
 
     def free(self, tags: Sequence[Tag], writer: str) -> None:
         """Raises `ChannelError` if one of `tags` has a writer already."""
@@ -87,6 +88,15 @@ class Outputs:
         """Take values from `channel` from now on. Safe while the link runs."""
         self._driven.update({tag.name: channel.writer for tag in channel.tags})
         self._drivers = (*self._drivers, (channel, run(self.cells.of(channel.tags))))
+
+    def observe(self, channel: Channel) -> None:
+        """Show all values on `channel`, whenever they were sent. Safe while the link runs."""
+        self._observers = (*self._observers, channel)
+
+    def publish(self, timestamp_ns: int) -> None:
+        """Tell observers what was sent."""
+        for channel in self._observers:
+            channel.write(self.values, Quality.GOOD, timestamp_ns)
 
     def gather(self, now_ns: int) -> tuple[bool, int]:
         """Fill `values`; gives (whether a driver's safe values were taken, how many cells were limited).

@@ -47,6 +47,8 @@ class LinkStatus:
     last_error: str
     safe_writes: int
     limited: int
+    timeouts: int = 0
+    """Times that a PLC stopped writing (`fieldbus.plc`)."""
 
 
 class Backoff:

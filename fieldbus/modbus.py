@@ -9,8 +9,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fieldbus.cyclic import CyclicLink
 from fieldbus.errors import DeviceError, GarbageError, NoAnswerError, RefusedError
-from fieldbus.link import NS, Link
+from fieldbus.link import NS
 from fieldbus.modbus_client import Client, RtuClient, TcpClient, TlsClient
 from fieldbus.modbus_plan import READ_WRITE, Request, pair, plan_reads, plan_writes
 from fieldbus.tags import Tag
@@ -70,7 +71,7 @@ class Rtu:
         return RtuClient(self.device, self.baudrate, self.parity, self.stopbits)
 
 
-class ModbusLink(Link):
+class ModbusLink(CyclicLink):
     """Moves tags with a `ModbusAddress`, in as few requests as the protocol's limits allow.
 
     Args:

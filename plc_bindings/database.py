@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from plc_bindings.errors import NameClashError
 from plc_bindings.types import Struct, Type, find, leaves
 
 
@@ -58,16 +59,23 @@ class Database:
     Args:
         areas: in the order of their numbers.
         symbols: those at the top: their elements are found by path.
+        types: structures that clients want to know beside those of symbols: what predict calls take and give.
+
+    Raises:
+        NameClashError: two symbols have the same name, since clients do not tell case, or `-` from `_`.
     """
 
-    def __init__(self, areas: Iterable[Area], symbols: Iterable[Symbol]) -> None:
+    def __init__(self, areas: Iterable[Area], symbols: Iterable[Symbol], types: Iterable[Struct] = ()) -> None:
         self.areas = tuple(areas)
         self.symbols = tuple(symbols)
+        self.types = tuple(types)
         self.version = 1
         """Changes when the symbols do (1 to 255, around)."""
-        self._by_name = {symbol.name.lower(): symbol for symbol in self.symbols}
-        if len(self._by_name) != len(self.symbols):
-            raise ValueError("two symbols differ only in case")
+        self._by_name: dict[str, Symbol] = {}
+        for symbol in self.symbols:
+            if symbol.name.lower() in self._by_name:
+                raise NameClashError(symbol.name)
+            self._by_name[symbol.name.lower()] = symbol
 
     def find(self, name: str) -> Symbol | None:
         """A symbol, or an element of one (`Tasks.axis.WakeUp.P99`, `Models.policy.In.x[3]`), by its name in any case."""

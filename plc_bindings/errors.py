@@ -7,3 +7,10 @@ class BindingError(Exception):
 
 class UnpackableError(BindingError):
     """A model has an input or output that no PLC type can carry."""
+
+
+class NameClashError(BindingError):
+    """Two things of a station have names that a PLC does not tell apart: they differ in case, or in `-` and `_`."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is there twice: to a PLC names are the same that differ only in case, or in - and _")

@@ -5,6 +5,7 @@ bin(ns) = ns                                       below 32
           32 * (octave - 4) + next five bits       above; octave = position of the highest set bit
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,9 @@ def edges_ns() -> NDArray[np.int64]:
     low = np.arange(SUB_BINS, dtype=np.int64)
     rows = [(SUB_BINS + low) << octave for octave in range(OCTAVES - 5 + 1)]
     return np.concatenate([low, *rows])[: BINS + 1]
+
+
+_EDGES = edges_ns()
 
 
 class Histogram:
@@ -84,13 +88,17 @@ class Histogram:
 
     def percentile(self, percent: float) -> float:
         """The time in nanoseconds that `percent` of all were at or below (upper edge of its bin, at most the maximum)."""
-        counts = self._bins.copy()
-        total = int(counts.sum())
+        return self.percentiles(percent)[0]
+
+    def percentiles(self, *percents: float) -> tuple[float, ...]:
+        """Several at once, of one moment."""
+        sums = np.cumsum(self._bins)
+        total = int(sums[-1])
         if total == 0:
-            return 0.0
-        rank = max(1, int(np.ceil(total * percent / 100.0)))
-        index = int(np.searchsorted(np.cumsum(counts), rank))
-        return float(min(max(edges_ns()[index + 1], self.min), self.max))
+            return (0.0,) * len(percents)
+        ranks = [max(1, math.ceil(total * percent / 100.0)) for percent in percents]
+        low, high = self.min, self.max
+        return tuple(float(min(max(int(_EDGES[i + 1]), low), high)) for i in np.searchsorted(sums, ranks))
 
     def bins(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """(edges in nanoseconds, counts); one edge more than counts."""
@@ -103,5 +111,6 @@ class Histogram:
 
     def summary(self) -> dict[str, Any]:
         """Count, min, mean, p50, p99, p99.9, p99.99 and max, in nanoseconds, as plain numbers."""
-        points = {f"p{p:g}": self.percentile(p) for p in (50, 99, 99.9, 99.99)}
+        wanted = (50, 99, 99.9, 99.99)
+        points = {f"p{p:g}": ns for p, ns in zip(wanted, self.percentiles(*wanted), strict=True)}
         return {"count": self.count, "min": self.min, "mean": self.mean, **points, "max": self.max}

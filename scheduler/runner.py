@@ -119,8 +119,8 @@ class TaskRunner:
         """The tick of the newest cycle."""
         return int(self.memory.task["tick_ns"][0])
 
-    def reset_stats(self) -> None:
-        """Start all counters anew. A running task does it itself, at the end of its current cycle; waits for that."""
+    def reset_stats(self, wait: bool = True) -> None:
+        """Start all counters anew. A running task does it itself, at the end of its current cycle."""
         if not self.is_alive:
             counters = self.memory.stats
             for name in counters.dtype.names or ():
@@ -130,13 +130,15 @@ class TaskRunner:
             self.memory.execution.reset()
             return
         self.memory.task["reset"] = 1
+        if not wait:
+            return
         until = time.monotonic() + _RESET_PATIENCE_S + 2 * self.task.period_s
         while self.memory.task["reset"][0] and self.is_alive and time.monotonic() < until:
             time.sleep(0.0005)
 
     def stats(self) -> TaskStats:
         """All counters, of one moment between two cycles."""
-        s = self._snapshot()
+        s = self.counters()
         return TaskStats(
             name=self.task.name,
             state=self.state,
@@ -168,8 +170,11 @@ class TaskRunner:
             execution=Latency.of(self.memory.execution),
         )
 
-    def _snapshot(self) -> dict[str, Any]:
-        """The counters, copied while the cycle was not writing them (a sequence lock)."""
+    def counters(self) -> dict[str, Any]:
+        """The counters alone (`scheduler.layout.STATS`), of one moment between two cycles: no system call, no histogram.
+
+        Copied while the cycle was not writing them (a sequence lock).
+        """
         stats: NDArray[Any] = self.memory.stats
         copy = stats.copy()
         for _ in range(_SNAPSHOT_TRIES):
@@ -177,8 +182,7 @@ class TaskRunner:
             copy = stats.copy()
             if before % 2 == 0 and int(stats["sequence"][0]) == before:
                 break
-        names = copy.dtype.names or ()
-        return {name: copy[name][0].item() for name in names}
+        return dict(zip(copy.dtype.names or (), copy[0].item(), strict=True))
 
     def _usage(self, stats: dict[str, Any]) -> Usage:
         start = Usage(*stats["usage_start"])

@@ -4,7 +4,7 @@ import atexit
 import threading
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rt_native.histogram import Histogram
 from scheduler.checks import check_task, check_together
@@ -15,6 +15,7 @@ from scheduler.layout import Control
 from scheduler.rights import CpuLatency, Grant, lock_memory, throttling
 from scheduler.runner import TaskRunner
 from scheduler.stats import TaskStats
+from scheduler.status import State
 from scheduler.supervisor import Supervisor
 from scheduler.task import Task
 
@@ -156,16 +157,24 @@ class Scheduler:
         """Task name -> counters."""
         return {name: runner.stats() for name, runner in self._runners.items()}
 
+    def counters(self, task: str) -> dict[str, Any]:
+        """The native counters of one task (`scheduler.layout.STATS`), of one moment; cheaper than `stats`."""
+        return self._runners[task].counters()
+
+    def state(self, task: str) -> State:
+        """Where in its life a task is."""
+        return self._runners[task].state
+
     def histograms(self, task: str) -> tuple[Histogram, Histogram]:
         """(wake-up, execution) of a task: live histograms, in nanoseconds."""
         memory = self._runners[task].memory
         return memory.wakeup, memory.execution
 
-    def reset_stats(self, task: str | None = None) -> None:
-        """Start the counters of a task, or of all, anew."""
+    def reset_stats(self, task: str | None = None, wait: bool = True) -> None:
+        """Start the counters of a task, or of all, anew; a running task does so at the end of its current cycle."""
         for name, runner in self._runners.items():
             if task in (None, name):
-                runner.reset_stats()
+                runner.reset_stats(wait)
 
     def pause(self, task: str) -> None:
         """Let a task tick on with safe outputs, its model not run."""

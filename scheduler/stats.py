@@ -24,7 +24,7 @@ class Latency:
     @classmethod
     def of(cls, histogram: Histogram) -> "Latency":
         """The numbers of a histogram as it is now."""
-        p50, p99, p99_9, p99_99 = (histogram.percentile(p) for p in (50, 99, 99.9, 99.99))
+        p50, p99, p99_9, p99_99 = histogram.percentiles(50, 99, 99.9, 99.99)
         h = histogram
         return cls(h.count, h.last, h.min, h.mean, p50, p99, p99_9, p99_99, h.max)
 

@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from waiting import wait_for
 
+from fieldbus.cyclic import CyclicLink
 from fieldbus.errors import (
     ChannelError,
     ConfigurationError,
@@ -18,14 +19,13 @@ from fieldbus.errors import (
     RefusedError,
 )
 from fieldbus.image import ProcessImage
-from fieldbus.link import Link
 from fieldbus.tags import Quality, Tag
 
 TAGS = [Tag("x", "float64", "in"), Tag("u", "float64", "out", safe=-1.0)]
 TIMEOUT_S = 0.2
 
 
-class Scripted(Link):
+class Scripted(CyclicLink):
     """Answers x = number of the exchange, unless `fault` is to be raised; keeps all that was written."""
 
     def __init__(self, cycle_s: float = 0.002, timeout_s: float = TIMEOUT_S, lossy: bool = False) -> None:
