@@ -14,3 +14,7 @@ class NameClashError(BindingError):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"{name} is there twice: to a PLC names are the same that differ only in case, or in - and _")
+
+
+class ServerError(BindingError):
+    """A server cannot listen."""

@@ -160,8 +160,8 @@ def _written_by(task: Task) -> list[Channel]:
 def check_together(tasks: Sequence[Task]) -> None:
     """Raise `TaskError` unless names are unique and every channel has one writer and one reader."""
     names = [task.name for task in tasks]
-    if not tasks or len(set(names)) != len(names):
-        raise TaskError(f"a scheduler needs one or more tasks with different names, got {names}")
+    if len(set(names)) != len(names):
+        raise TaskError(f"tasks need different names, got {names}")
     for kind, channels_of in (("read", _read_by), ("written", _written_by)):
         owner: dict[int, str] = {}
         for task in tasks:

@@ -8,37 +8,16 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Final
 
 from station.addresses import BIT_TABLES, LAST_REGISTER, WRITABLE_TABLES, Address, parse_address
-from station.config import AdsLink, InProcessLink, ModbusLink, StationConfig, TagTable, TaskTable
+from station.config import AdsLink, InProcessLink, ModbusLink, PlcLink, StationConfig, TagTable, TaskTable
 from station.durations import format_duration
 from station.findings import Finding, Step, unknown
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """What the checks look at: the entries without wrong values, and the names of those set aside."""
-
-    config: StationConfig
-    broken: frozenset[tuple[str, str]]
-    folder: Path
-
-    def names(self, section: str) -> set[str]:
-        """All declared names of a section, those of broken entries too."""
-        return {*getattr(self.config, section), *(name for where, name in self.broken if where == section)}
-
-    def link_of(self, tag: TagTable) -> str | None:
-        """Name of the tag's link; the only link when the tag names none."""
-        return tag.link or sole_link(self.names("links"))
-
-
-def sole_link(links: set[str]) -> str | None:
-    """The link that a tag without `link` belongs to."""
-    return next(iter(links)) if len(links) == 1 else None
+from station.server_checks import SERVER_CHECKS
+from station.view import View
 
 
 def check_relations(config: StationConfig, broken: frozenset[tuple[str, str]], folder: Path) -> list[Finding]:
@@ -48,8 +27,10 @@ def check_relations(config: StationConfig, broken: frozenset[tuple[str, str]], f
 
 
 def _something_to_do(view: View) -> Iterator[Finding]:
-    if not view.names("tasks"):
-        yield Finding((), "a station needs at least one [tasks.NAME]")
+    if not view.names("tasks") and not (view.names("servers") and view.names("models")):
+        yield Finding(
+            (), "a station needs at least one [tasks.NAME], or a [servers.NAME] whose clients call its models"
+        )
 
 
 def _files_exist(view: View) -> Iterator[Finding]:
@@ -62,10 +43,16 @@ def _files_exist(view: View) -> Iterator[Finding]:
     for name, link in view.config.links.items():
         if isinstance(link, InProcessLink) and link.device is not None:
             yield from _function(view, ("links", name, "device"), link.device)
-        for key in ("ca_file", "cert_file", "key_file"):
-            named: str | None = getattr(link, key, None)
-            if named and not (view.folder / named).is_file():
-                yield Finding(("links", name, key), f"no such file: {view.folder / named}")
+        yield from _certificates(view, ("links", name), link)
+    for name, server in view.config.servers.items():
+        yield from _certificates(view, ("servers", name), server)
+
+
+def _certificates(view: View, path: tuple[Step, ...], table: object) -> Iterator[Finding]:
+    for key in ("ca_file", "cert_file", "key_file"):
+        named: str | None = getattr(table, key, None)
+        if named and not (view.folder / named).is_file():
+            yield Finding((*path, key), f"no such file: {view.folder / named}")
 
 
 def _function(view: View, path: tuple[Step, ...], where: str) -> Iterator[Finding]:
@@ -100,7 +87,10 @@ def _tag_values(view: View) -> Iterator[Finding]:
 def _addresses(view: View) -> Iterator[Finding]:
     for name, tag in view.config.tags.items():
         link = view.config.links.get(view.link_of(tag) or "")
-        if link is None or isinstance(link, InProcessLink):
+        if isinstance(link, PlcLink) and tag.address:
+            words = "a tag of a plc link has no address of its own: `rt-engine symbols` lists where clients find it"
+            yield Finding(("tags", name, "address"), words)
+        if link is None or isinstance(link, InProcessLink | PlcLink):
             continue
         if not tag.address:
             kind = (
@@ -206,6 +196,8 @@ def _unused_tags(view: View) -> Iterator[Finding]:
     used = {entry.tag for task in view.config.tasks.values() for entry in (*task.inputs, *task.outputs)}
     if any(section == "tasks" for section, _ in view.broken):
         return  # what a task that could not be read uses is not known
+    if view.names("servers"):
+        return  # their clients see it
     for name in view.config.tags:
         if name not in used:
             yield Finding(("tags", name), "no task uses this tag", "warning")
@@ -282,4 +274,5 @@ CHECKS: Final[tuple[Callable[[View], Iterator[Finding]], ...]] = (
     _unused_links,
     _ages,
     _priorities,
+    *SERVER_CHECKS,
 )

@@ -47,6 +47,14 @@ class StationTable(_Table):
 
     name: Name = Field(default="station", description="Names the control socket and the report.")
     report: str = Field(default="reports", description="Folder of the reports, relative to this file.")
+    audit: str = Field(
+        default="audit.jsonl",
+        description="File that keeps what clients of the servers changed, or were refused; relative to this file.",
+    )
+    keys: Annotated[tuple[str, ...], Array] = Field(
+        default=(),
+        description="Public keys (`rt-engine keygen`) whose signature a model that comes over ADS must have.",
+    )
 
 
 class ModelTable(_Table):
@@ -60,6 +68,9 @@ class ModelTable(_Table):
     state: dict[str, str] = Field(
         default={},
         description='Outputs that are inputs of the next cycle: `{ h_out = "h_in" }`. They start at zero; updates keep them.',
+    )
+    remote_update: bool = Field(
+        default=False, description="ADS clients may replace it by a file that is signed with one of [station] keys."
     )
 
 
@@ -145,10 +156,103 @@ class InProcessLink(_Link):
     )
 
 
+class PlcLink(_Table):
+    """Tags that PLC clients write and read, through the servers. They need no address: `rt-engine symbols` lists them."""
+
+    type: Literal["plc"]
+    timeout_ns: Duration = Field(  # type: ignore[assignment]
+        "100 ms",
+        alias="timeout",
+        description="When no client has written any input for so long, all are bad; an output older than this is safe.",
+    )
+
+    @property
+    def cycle_ns(self) -> int:
+        """Clients write when they like."""
+        return 0
+
+
 LinkTable = Annotated[
-    ModbusTcpLink | ModbusTlsLink | ModbusRtuLink | AdsLink | InProcessLink, Field(discriminator="type")
+    ModbusTcpLink | ModbusTlsLink | ModbusRtuLink | AdsLink | InProcessLink | PlcLink, Field(discriminator="type")
 ]
 ModbusLink = (ModbusTcpLink, ModbusTlsLink, ModbusRtuLink)
+
+
+class _Server(_Table):
+    writable: Annotated[tuple[str, ...], Array] = Field(
+        default=(),
+        description='What clients may write: names as `rt-engine symbols` lists them, `*` for any part: "Tags.*", '
+        '"Tasks.axis.Reset". Nothing by default.',
+    )
+    requests_per_second: int = Field(default=5000, ge=1, le=1_000_000, description="Of one client, at most.")
+
+
+class _NetworkServer(_Server):
+    host: str = Field(default="127.0.0.1", description="Address to listen at; by default this computer alone.")
+    allow: Annotated[tuple[str, ...], Array] = Field(
+        default=(),
+        description='Who may connect, "192.168.10.5" or "192.168.10.0/24". Required unless `host` is this computer.',
+    )
+    connections: int = Field(default=32, ge=1, le=1000, description="At the same time, at most.")
+
+
+class AdsServerTable(_NetworkServer):
+    """An ADS server, for TwinCAT and everything else that speaks ADS."""
+
+    type: Literal["ads"]
+    port: int = Field(default=48898, ge=0, le=65535, description="TCP port; AdsLib's clients know no other than 48898.")
+    ams_net_id: str = Field(
+        default="",
+        pattern=r"^(\d{1,3}(\.\d{1,3}){5})?$",
+        description="AMS NetId of this server; left out: `host` and .1.1.",
+    )
+    ams_port: int = Field(default=851, ge=1, le=65535, description="AMS port of the symbols, as of a PLC's run time.")
+    allow_net_ids: Annotated[tuple[str, ...], Array] = Field(
+        default=(), description="AMS NetIds of those who may ask; left out: any from an allowed address."
+    )
+    handles: int = Field(default=10_000, ge=1, le=1_000_000, description="Of one client, at most.")
+    notifications: int = Field(default=500, ge=0, le=100_000, description="Of one client, at most.")
+
+
+class _ModbusServer(_Server):
+    unit: int = Field(default=1, ge=1, le=247, description="Unit (slave) number of this server.")
+    order: Order = Field(default="ABCD", description="Byte order of values wider than a register.")
+
+
+class ModbusTcpServer(_NetworkServer, _ModbusServer):
+    """A Modbus TCP server."""
+
+    type: Literal["modbus-tcp"]
+    port: int = Field(default=502, ge=0, le=65535, description="TCP port; below 1024 it needs a right.")
+
+
+class ModbusTlsServer(_NetworkServer, _ModbusServer):
+    """A Modbus server behind TLS; clients must have a certificate."""
+
+    type: Literal["modbus-tls"]
+    port: int = Field(default=802, ge=0, le=65535, description="TCP port; below 1024 it needs a right.")
+    cert_file: str = Field(description="Certificate of this server.")
+    key_file: str = Field(description="Its key.")
+    ca_file: str = Field(description="Certificate authority that signs the clients' certificates.")
+    allow_certificates: Annotated[tuple[str, ...], Array] = Field(
+        default=(),
+        description="SHA-256 fingerprints or common names of the clients' certificates; left out: any that `ca_file` signed.",
+    )
+
+
+class ModbusRtuServer(_ModbusServer):
+    """A Modbus server on a serial line."""
+
+    type: Literal["modbus-rtu"]
+    device: str = Field(description="Serial port, for example /dev/ttyUSB0.")
+    baudrate: int = Field(default=19200, ge=300, le=4_000_000, description="Bits per second.")
+    parity: Literal["N", "E", "O"] = "E"
+    stopbits: Literal[1, 2] = 1
+
+
+ServerTable = Annotated[
+    AdsServerTable | ModbusTcpServer | ModbusTlsServer | ModbusRtuServer, Field(discriminator="type")
+]
 
 
 class TagTable(_Table):
@@ -263,4 +367,5 @@ class StationConfig(_Table):
     models: dict[Name, ModelTable] = {}
     links: dict[Name, LinkTable] = {}
     tags: dict[Name, TagTable] = {}
+    servers: dict[Name, ServerTable] = {}
     tasks: dict[Name, TaskTable] = {}

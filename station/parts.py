@@ -23,6 +23,7 @@ from fieldbus.inprocess import InProcessLink as InProcessDevice
 from fieldbus.link import Link
 from fieldbus.modbus import ModbusLink as ModbusDevice
 from fieldbus.modbus import Rtu, Tcp, Tls
+from fieldbus.plc import PlcLink as PlcDevice
 from fieldbus.tags import AdsAddress, ModbusAddress, Order, Tag
 from rt_engine import Model, ModelSlot
 from rt_engine.errors import EngineError
@@ -32,7 +33,6 @@ from scheduler.steps import Step as CompiledStep
 from scheduler.task import Guard, Input, Output, Task
 from station import mapping
 from station.addresses import parse_address
-from station.checks import sole_link
 from station.config import (
     AdsLink,
     InProcessLink,
@@ -43,12 +43,14 @@ from station.config import (
     ModbusTcpLink,
     ModbusTlsLink,
     OutputTable,
+    PlcLink,
     TagTable,
     TaskTable,
 )
 from station.errors import StationFileError
 from station.findings import Finding, Step
 from station.reading import StationFile
+from station.view import sole_link
 
 NS = 1_000_000_000
 P = ParamSpec("P")
@@ -264,6 +266,8 @@ def make_tag(name: str, table: TagTable, link: LinkTable) -> Tag:
 def make_link(name: str, table: LinkTable, tags: Sequence[Tag], file: StationFile) -> Link:
     """The link to a device, not started; raises `FieldbusError`, or `OSError` for a file that cannot be read."""
     cycle_s, timeout_s = table.cycle_ns / NS, table.timeout_ns / NS
+    if isinstance(table, PlcLink):
+        return PlcDevice(name, tags, timeout_s)
     if isinstance(table, AdsLink):
         return AdsDevice(name, tags, table.ams_net_id, table.port, table.host, cycle_s, timeout_s, mode=table.mode)
     if isinstance(table, InProcessLink):

@@ -28,7 +28,7 @@ from station.locate import Lines
 _ROUNDS: Final = 5
 _LARGEST_BYTES: Final = 16 << 20
 _STAND_INS: Final[dict[str, Any]] = {"cycle": "1 s", "inputs": ["?"], "type": "in-process", "ams_net_id": "0.0.0.0.0.0"}
-_LINK_TYPES: Final = ("modbus-tcp", "modbus-tls", "modbus-rtu", "ads", "in-process")
+_TYPES: Final = ("modbus-tcp", "modbus-tls", "modbus-rtu", "ads", "in-process", "plc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ def _mend(data: dict[str, Any], errors: Iterable[ErrorDetails]) -> set[tuple[str
         for step in above:
             table = table[step]
         if error["type"] == "missing":
-            table.setdefault(key, _STAND_INS.get(str(key), "?"))
+            table.setdefault(key, _stand_in(above, str(key)))
         elif isinstance(table, list):
             table[int(key)] = _STAND_INS["inputs"][0]
         elif isinstance(table, dict) and key in table:
@@ -162,6 +162,11 @@ def _mend(data: dict[str, Any], errors: Iterable[ErrorDetails]) -> set[tuple[str
             if len(above) == 1:
                 left_out.add((str(above[0]), str(key)))
     return left_out
+
+
+def _stand_in(above: list[Step], key: str) -> Any:
+    """A value with which the rest of a table can be read."""
+    return "modbus-tcp" if key == "type" and above[:1] == ["servers"] else _STAND_INS.get(key, "?")
 
 
 def _translate(errors: Iterable[ErrorDetails], data: dict[str, Any]) -> Iterable[Finding]:
@@ -184,7 +189,7 @@ def _steps_in(loc: Iterable[Step], data: Any) -> tuple[Step, ...]:
         if _has(data, step):
             path.append(step)
             data = data[step]
-        elif step not in (*_LINK_TYPES, "[key]"):
+        elif step not in (*_TYPES, "[key]"):
             path.append(step)
             break
     return tuple(path)
@@ -219,12 +224,20 @@ def _choice(error: ErrorDetails) -> str:
     return f"{error['input']!r} is not allowed; allowed: {error['ctx']['expected']}".replace(" or ", ", ")
 
 
-def _link_type(error: ErrorDetails) -> str:
-    return f"unknown link type '{error['ctx']['tag']}'; allowed: {error['ctx']['expected_tags']}"
+def _type(error: ErrorDetails) -> str:
+    return f"unknown {_kind(error)} type '{error['ctx']['tag']}'; allowed: {error['ctx']['expected_tags']}"
 
 
-def _no_link_type(_: ErrorDetails) -> str:
-    return 'needs the key "type": modbus-tcp, modbus-tls, modbus-rtu, ads or in-process'
+def _no_type(error: ErrorDetails) -> str:
+    model = _plain(StationConfig.model_fields[str(error["loc"][0])].annotation)
+    members = get_args(_plain(get_args(model)[1]))
+    kinds = [get_args(_plain(member).model_fields["type"].annotation)[0] for member in members]
+    return f'needs the key "type": {", ".join(kinds[:-1])} or {kinds[-1]}'
+
+
+def _kind(error: ErrorDetails) -> str:
+    """`link` or `server`."""
+    return str(error["loc"][0]).removesuffix("s")
 
 
 def _pattern(error: ErrorDetails) -> str:
@@ -273,8 +286,8 @@ _MESSAGES: Final[Mapping[str, Callable[[ErrorDetails], str]]] = {
     "missing": _missing,
     "value_error": _value,
     "literal_error": _choice,
-    "union_tag_invalid": _link_type,
-    "union_tag_not_found": _no_link_type,
+    "union_tag_invalid": _type,
+    "union_tag_not_found": _no_type,
     "string_pattern_mismatch": _pattern,
     "dict_type": _table,
     "model_type": _table,

@@ -46,8 +46,12 @@ def reference_text() -> str:
 
 _TABLES: Final = (
     ("[models.NAME]", ("ModelTable",)),
-    ("[links.NAME], type TYPE", ("ModbusTcpLink", "ModbusTlsLink", "ModbusRtuLink", "AdsLink", "InProcessLink")),
+    (
+        "[links.NAME], type TYPE",
+        ("ModbusTcpLink", "ModbusTlsLink", "ModbusRtuLink", "AdsLink", "InProcessLink", "PlcLink"),
+    ),
     ("[tags.NAME]", ("TagTable",)),
+    ("[servers.NAME], type TYPE", ("AdsServerTable", "ModbusTcpServer", "ModbusTlsServer", "ModbusRtuServer")),
     ("[tasks.NAME]", ("TaskTable",)),
     ("An entry of inputs", ("InputTable",)),
     ("An entry of outputs", ("OutputTable",)),

@@ -25,7 +25,7 @@ from scheduler.errors import SchedulerError
 from scheduler.scheduler import Scheduler
 from scheduler.stats import Latency, TaskStats
 from scheduler.status import Action, TaskStatus
-from station.config import AdsLink, InProcessLink, LinkTable, ModbusRtuLink
+from station.config import AdsLink, InProcessLink, LinkTable, ModbusRtuLink, PlcLink
 from station.control import Updated
 from station.errors import RefusedError
 from station.findings import unknown
@@ -324,6 +324,8 @@ def _device(table: LinkTable) -> str:
             return f"{table.type} {table.device} unit {table.unit}"
         case InProcessLink():
             return f"in-process {table.device or 'zeros'}"
+        case PlcLink():
+            return "called by PLC clients"
         case _:
             return f"{table.type} {table.host}:{table.port}"
 

@@ -1,0 +1,117 @@
+"""All servers of a station in one event loop in one thread, away from the real-time threads.
+
+So areas and sessions need no locks, and a request is one moment for whoever looks at it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
+
+from fieldbus.plc import PlcLink
+from plc_bindings.errors import ServerError
+
+START_S: Final = 10.0
+STOP_S: Final = 2.0
+_LEAST_POLL_S: Final = 0.001
+_POLLS: Final = 4
+"""How often silence is looked for within a communication timeout."""
+
+
+class Server(Protocol):
+    """A server of some protocol."""
+
+    async def start(self) -> None:
+        """Listen; raises `OSError` when that cannot be had."""
+
+    async def stop(self) -> None:
+        """Close every connection."""
+
+
+class Serving:
+    """Runs servers from `start` to `stop`, and tells PLC links the time.
+
+    Args:
+        servers: their names in the station's file, for messages.
+        links: those that the servers' clients write and read.
+    """
+
+    def __init__(self, servers: Mapping[str, Server], links: Sequence[PlcLink] = ()) -> None:
+        self._servers, self._links = dict(servers), tuple(links)
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ready = threading.Event()
+        self._failed: ServerError | None = None
+
+    def start(self) -> None:
+        """Start all servers; returns when they listen.
+
+        Raises:
+            ServerError: one cannot listen; none does then.
+        """
+        if not self._servers:
+            return
+        self._ready.clear()
+        self._failed = None
+        self._thread = threading.Thread(target=self._main, name="plc-servers", daemon=True)
+        self._thread.start()
+        if not self._ready.wait(START_S):
+            raise ServerError(f"the servers did not start within {START_S:g} s")
+        if self._failed is not None:
+            self._thread.join(STOP_S)
+            self._thread = None
+            raise self._failed
+
+    def stop(self) -> None:
+        """Close all connections and end the thread. Takes a bounded time whatever clients do."""
+        if self._thread is None:
+            return
+        loop, done = self._loop, self._done
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(done.set)
+        self._thread.join(STOP_S * 2)
+        self._thread = None
+
+    def _main(self) -> None:
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        self._loop, self._done = asyncio.get_running_loop(), asyncio.Event()
+        started: list[Server] = []
+        try:
+            for name, server in self._servers.items():
+                try:
+                    await server.start()
+                except OSError as error:
+                    raise ServerError(f"server {name} cannot listen: {error.strerror or error}") from error
+                started.append(server)
+        except ServerError as error:
+            self._failed = error
+            await _stop(started)
+            self._ready.set()
+            return
+        polls = [asyncio.create_task(_poll(link)) for link in self._links]
+        self._ready.set()
+        await self._done.wait()
+        for poll in polls:
+            poll.cancel()
+        await _stop(started)
+
+
+async def _stop(servers: Sequence[Server]) -> None:
+    for server in servers:
+        try:
+            await asyncio.wait_for(server.stop(), STOP_S)
+        except TimeoutError:
+            continue
+
+
+async def _poll(link: PlcLink) -> None:
+    """Look often enough whether the link's clients still write."""
+    every_s = max(link.timeout_s / _POLLS, _LEAST_POLL_S)
+    while True:
+        await asyncio.sleep(every_s)
+        link.poll(time.monotonic_ns())

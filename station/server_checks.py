@@ -1,0 +1,79 @@
+"""Relations between [servers] and the rest of a station file: who may come, who may write, what nobody can reach."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
+from typing import Final
+
+from plc_bindings.types import identifier
+from station.config import AdsServerTable, ModbusRtuServer, ModbusTlsServer, PlcLink
+from station.findings import Finding
+from station.view import View
+
+
+def _addresses(view: View) -> Iterator[Finding]:
+    """A server that other computers reach says who may come."""
+    taken: dict[tuple[str, int], str] = {}
+    for name, server in view.config.servers.items():
+        if isinstance(server, ModbusRtuServer):
+            continue
+        path = ("servers", name)
+        try:
+            address = ipaddress.ip_address(server.host)
+        except ValueError:
+            yield Finding((*path, "host"), f'"{server.host}" is no IP address; this computer alone: "127.0.0.1"')
+            continue
+        for index, network in enumerate(server.allow):
+            try:
+                ipaddress.ip_network(network)
+            except ValueError as error:
+                yield Finding((*path, "allow", index), f'{error}; write "192.168.10.5" or "192.168.10.0/24"')
+        if not address.is_loopback and not server.allow:
+            message = f'{server.host} is reached by other computers: say which may connect, allow = ["192.168.10.5"]'
+            yield Finding(path, message)
+        other = taken.setdefault((server.host, server.port), name)
+        if other != name and server.port:
+            yield Finding((*path, "port"), f"server {other} listens at {server.host}:{server.port} already")
+
+
+def _writable(view: View) -> Iterator[Finding]:
+    """Inputs that PLC clients are to write, but may not."""
+    patterns = [pattern.lower() for server in view.config.servers.values() for pattern in server.writable]
+    for name, tag in view.config.tags.items():
+        link = view.config.links.get(view.link_of(tag) or "")
+        if not isinstance(link, PlcLink) or tag.direction != "in":
+            continue
+        symbol = f"tags.{identifier(name)}".lower()
+        if not view.names("servers"):
+            yield Finding(("tags", name), "nobody can write it: a plc link needs a [servers.NAME]")
+        elif not any(fnmatchcase(symbol, pattern) for pattern in patterns):
+            message = f'nobody may write it: no server names it, writable = ["Tags.{identifier(name)}"]'
+            yield Finding(("tags", name), message, "warning")
+
+
+def _remote_updates(view: View) -> Iterator[Finding]:
+    updates = [name for name, model in view.config.models.items() if model.remote_update]
+    for name in updates:
+        path = ("models", name, "remote_update")
+        if not view.config.station.keys:
+            yield Finding(path, "needs a key that signs such files: keys = [...] in [station]; see `rt-engine keygen`")
+        if not any(isinstance(server, AdsServerTable) for server in view.config.servers.values()):
+            yield Finding(path, 'needs a server of type "ads"')
+
+
+def _clients_of_tls(view: View) -> Iterator[Finding]:
+    for name, server in view.config.servers.items():
+        if isinstance(server, ModbusTlsServer) and server.cert_file == server.ca_file:
+            yield Finding(
+                ("servers", name, "ca_file"), "is the server's own certificate: nobody could be told apart", "warning"
+            )
+
+
+SERVER_CHECKS: Final[tuple[Callable[[View], Iterator[Finding]], ...]] = (
+    _addresses,
+    _writable,
+    _remote_updates,
+    _clients_of_tls,
+)
