@@ -1,0 +1,81 @@
+"""Links that PLC clients call: quality, communication timeout, counters, safe values."""
+
+import time
+
+import numpy as np
+import pytest
+
+from fieldbus.image import ProcessImage
+from fieldbus.plc import PlcLink
+from fieldbus.tags import Quality, Tag
+
+TAGS = [
+    Tag("level", "float32", "in"),
+    Tag("flow", "int16", "in", scale=0.1),
+    Tag("valve", "float32", "out", low=0, high=100, safe=5),
+]
+SECOND = 1_000_000_000
+
+
+@pytest.fixture
+def link():
+    link = PlcLink("plc", TAGS, timeout_s=0.05)
+    yield link
+    link.stop(safe=False)
+
+
+def test_inputs_are_good_once_all_have_been_written(link):
+    channel = link.subscribe(ProcessImage(), ["level", "flow"], "task")
+    link.start()
+    assert channel.read().quality == Quality.BAD
+    link.write(np.array([1.0, 0.0]), ["level"])
+    assert (channel.read().quality, link.status().state) == (Quality.BAD, "connecting")
+    link.write(np.array([1.0, 2.0]), ["flow"])
+    sample = channel.read()
+    assert (sample.quality, sample.values.tolist(), link.status().state) == (Quality.GOOD, [1.0, 2.0], "up")
+
+
+def test_a_client_that_stops_writing_is_noticed_and_has_to_write_everything_again(link):
+    channel = link.subscribe(ProcessImage(), ["level", "flow"], "task")
+    link.start()
+    link.write(np.array([1.0, 2.0]), ["level", "flow"])
+    link.poll(time.monotonic_ns())
+    assert channel.read().quality == Quality.GOOD
+    link.poll(time.monotonic_ns() + SECOND)
+    assert (channel.read().quality, link.status().timeouts, link.status().state) == (Quality.BAD, 1, "connecting")
+    assert "no client has written for 50 ms" in link.status().last_error
+    link.poll(time.monotonic_ns() + 2 * SECOND)
+    assert link.status().timeouts == 1
+    link.write(np.array([3.0, 2.0]), ["level"])
+    assert channel.read().quality == Quality.BAD
+    link.write(np.array([3.0, 4.0]), ["flow"])
+    assert channel.read().quality == Quality.GOOD
+    link.reset_counters()
+    assert (link.status().timeouts, link.status().reads) == (0, 0)
+
+
+def test_outputs_are_what_a_task_drives_and_safe_when_it_does_not(link):
+    channel = link.drive(ProcessImage(), ["valve"], "task")
+    link.start()
+    assert link.outputs().tolist() == [5.0]
+    channel.write([150.0])
+    assert link.outputs().tolist() == [100.0]
+    channel.write([20.0], Quality.BAD)
+    assert link.outputs().tolist() == [5.0]
+    channel.write([20.0], timestamp_ns=time.monotonic_ns() - SECOND)
+    assert link.outputs().tolist() == [5.0]
+    status = link.status()
+    assert (status.writes, status.safe_writes, status.limited) == (4, 3, 1)
+
+
+def test_a_read_after_the_end_confirms_the_safe_values(link):
+    link.start()
+    link.outputs()
+    link.ask_to_stop()
+    assert not link.stop()
+    link.start()
+    link.ask_to_stop()
+    link.outputs()
+    assert link.stop()
+    assert not link.write(np.array([1.0, 2.0]), ["level", "flow"])
+    assert link.status().state == "stopped"
