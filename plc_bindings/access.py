@@ -1,0 +1,159 @@
+"""Who may connect, how much one client may ask, and what it may write. Closed unless the station says otherwise.
+
+Access     what one server allows: networks, AMS NetIds, certificates, writable names, limits
+  admit()  -> Client    one connection, with its rate; or None, and a line in the audit log
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+Record = Callable[[str, str, str], None]
+"""(who, what, outcome) for the audit log."""
+
+LOOPBACK: Final = ("127.0.0.0/8", "::1/128")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one server, or one client, may have at most."""
+
+    connections: int = 32
+    connections_per_address: int = 32
+    handles: int = 10_000
+    """Of one client."""
+    notifications: int = 500
+    """Of one client."""
+    frame_bytes: int = 1 << 20
+    """Of one request or answer."""
+    requests_per_second: int = 5000
+    """Of one client; for a moment, as many as in one second."""
+    batch: int = 256
+    """Sets of inputs in one predict call."""
+    unsent_bytes: int = 4 << 20
+    """Answers and notifications that a client does not fetch; then it is disconnected."""
+
+
+def nothing(who: str, what: str, outcome: str) -> None:
+    """An audit log that keeps nothing."""
+
+
+@dataclass(slots=True, eq=False)
+class Client:
+    """One connection. `name` is for the audit log."""
+
+    name: str
+    address: str
+    _rate: float
+    _tokens: float
+    _then: float = field(default_factory=time.monotonic)
+
+    def may_ask(self) -> bool:
+        """Count one request; False when there were too many (a token bucket that holds one second's worth)."""
+        now = time.monotonic()
+        tokens = self._tokens + (now - self._then) * self._rate
+        if tokens > self._rate:
+            tokens = self._rate
+        self._then = now
+        if tokens < 1.0:
+            self._tokens = tokens
+            return False
+        self._tokens = tokens - 1.0
+        return True
+
+
+class Access:
+    """What one server allows. Servers' thread only.
+
+    Args:
+        networks: addresses and networks of those who may connect; by default this computer alone.
+        net_ids: AMS NetIds of those who may ask; empty: any from an allowed address.
+        certificates: SHA-256 fingerprints (hex) or common names of clients' certificates; empty: any that the server's
+            certificate authority signed.
+        writable: patterns of symbols that clients may write.
+        limits: how much.
+        audit: where refusals go.
+
+    Raises:
+        ValueError: an entry of `networks` is none; the message says which.
+    """
+
+    def __init__(
+        self,
+        networks: Sequence[str] = (),
+        net_ids: Sequence[str] = (),
+        certificates: Sequence[str] = (),
+        writable: Sequence[str] = (),
+        limits: Limits | None = None,
+        audit: Record = nothing,
+    ) -> None:
+        self._networks = tuple(ipaddress.ip_network(network) for network in networks or LOOPBACK)
+        self._net_ids = frozenset(net_ids)
+        self._certificates = frozenset(entry.replace(":", "").lower() for entry in certificates)
+        self.writable = tuple(writable)
+        self.limits = limits or Limits()
+        self.audit = audit
+        self._clients: set[Client] = set()
+        self._by_address: Counter[str] = Counter()
+
+    @property
+    def clients(self) -> int:
+        """How many are connected."""
+        return len(self._clients)
+
+    def admit(self, address: str, certificate: tuple[str, str] | None = None) -> Client | None:
+        """Let a connection in, or not.
+
+        Args:
+            address: IP address of the client; "" for a serial line, which is always let in.
+            certificate: (SHA-256 fingerprint in hex, common name) of a client that has one.
+        """
+        why = self._objection(address, certificate)
+        name = address + (f" {certificate[1]}" if certificate else "")
+        if why:
+            self.audit(name, "connect", why)
+            return None
+        rate = float(self.limits.requests_per_second)
+        client = Client(name or "serial line", address, rate, rate)
+        self._clients.add(client)
+        self._by_address[address] += 1
+        return client
+
+    def release(self, client: Client) -> None:
+        """A connection has ended."""
+        if client in self._clients:
+            self._clients.remove(client)
+            self._by_address[client.address] -= 1
+            if not self._by_address[client.address]:
+                del self._by_address[client.address]
+
+    def allows_net_id(self, client: Client, net_id: str) -> bool:
+        """May a client with this AMS NetId ask? A refusal is noted."""
+        if not self._net_ids or net_id in self._net_ids:
+            return True
+        self.audit(f"{client.name} {net_id}", "ask", "refused: AMS NetId not allowed")
+        return False
+
+    def _objection(self, address: str, certificate: tuple[str, str] | None) -> str:
+        if address:
+            try:
+                ip = ipaddress.ip_address(address.partition("%")[0])
+            except ValueError:
+                return "refused: no IP address"
+            mapped = getattr(ip, "ipv4_mapped", None)
+            if not any((mapped or ip) in network for network in self._networks):
+                return "refused: address not allowed"
+        if self._certificates:
+            names = () if certificate is None else (certificate[0].replace(":", "").lower(), certificate[1].lower())
+            if not self._certificates.intersection(names):
+                return "refused: certificate not allowed"
+        if len(self._clients) >= self.limits.connections:
+            return "refused: too many connections"
+        if self._by_address[address] >= self.limits.connections_per_address:
+            return "refused: too many connections from this address"
+        return ""

@@ -1,0 +1,71 @@
+"""What PLC clients see of a station, as rows: `rt-engine symbols`."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass, fields
+
+from plc_bindings.database import Database, Writable
+from plc_bindings.numbers import AREA
+from plc_bindings.types import leaves
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One named value. Empty: the station has no server of that kind."""
+
+    symbol: str
+    type: str
+    unit: str
+    access: str
+    ads_group: str
+    ads_offset: str
+    bytes: int
+    register: str
+    coil: str
+    comment: str
+
+
+HEADINGS = tuple(field.name for field in fields(Row))
+
+
+def rows(database: Database, writable: Sequence[Writable], registers: dict[str, tuple[str, str]]) -> list[Row]:
+    """One row for each scalar, string and array of scalars.
+
+    Args:
+        database: all symbols.
+        writable: what each server lets clients write.
+        registers: name -> (registers, coils) of the Modbus map.
+    """
+    found = []
+    for symbol in database.symbols:
+        for leaf in leaves(symbol.type, "", symbol.offset, symbol.unit, symbol.comment):
+            name = f"{symbol.name}.{leaf.path}" if leaf.path else symbol.name
+            may = any(one.allows(symbol.area, leaf.offset, leaf.type.size) for one in writable)
+            register, coil = registers.get(name, ("", ""))
+            found.append(
+                Row(
+                    name,
+                    leaf.type.name,
+                    leaf.unit,
+                    "write" if may else "read",
+                    f"0x{AREA + symbol.area:08X}",
+                    str(leaf.offset),
+                    leaf.type.size,
+                    register,
+                    coil,
+                    leaf.comment,
+                )
+            )
+    return found
+
+
+def to_csv(found: Iterable[Row]) -> str:
+    """The rows with a heading, as RFC 4180 says."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(HEADINGS)
+    writer.writerows(astuple(row) for row in found)
+    return text.getvalue()
