@@ -18,3 +18,7 @@ class NameClashError(BindingError):
 
 class ServerError(BindingError):
     """A server cannot listen."""
+
+
+class ExportError(BindingError):
+    """A station cannot be called in the way that blocks were asked for."""

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from station.explaining import explained
+from station.explaining import explained, say
 
 export = typer.Typer(help="Write files for PLC and C++ programs.", no_args_is_help=True)
 
@@ -22,6 +22,12 @@ class Flavour(StrEnum):
     portable = "portable"
 
 
+ServerOption = Annotated[
+    str | None,
+    typer.Option("--server", metavar="NAME", help="Which [servers.NAME] the blocks call, if there are several."),
+]
+
+
 @export.command("st")
 def structured_text(
     source: Annotated[Path, typer.Argument(metavar="STATION", help="The station file.")],
@@ -29,13 +35,14 @@ def structured_text(
     flavour: Annotated[
         Flavour, typer.Option(help="twincat: over ADS. portable: over Modbus, for any IEC 61131-3 compiler.")
     ] = Flavour.portable,
+    server: ServerOption = None,
 ) -> None:
     """Structured Text for a PLC: blocks that call the models of a station."""
     from rich.console import Console
 
     with explained(Console(stderr=True)):
-        from station.parts import build
-        from station.reading import read_station
+        from plc_bindings.st.write import write
+        from station.exporting import structured_text_files
 
-        build(read_station(source))
-        raise typer.BadParameter(f"nothing writes the {flavour} flavour to {output} yet", param_hint="--flavour")
+        for path in write(structured_text_files(source, flavour.value, server), output):
+            say(Console(), str(path))

@@ -1,0 +1,121 @@
+"""What is exported: the models of a station, and how a PLC reaches them. All names are checked here.
+
+station --project--> Project --twincat | portable--> units of Structured Text --write--> files
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from plc_bindings.errors import UnpackableError
+from plc_bindings.signature import Signature, signature
+from plc_bindings.st.names import check_distinct, usable
+from plc_bindings.types import Struct
+from rt_engine import Model
+
+Order = Literal["ABCD", "CDAB", "BADC", "DCBA"]
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A model: its name in the station, its name in Structured Text, its ends with fields renamed where they must be."""
+
+    name: str
+    identifier: str
+    signature: Signature
+
+    @property
+    def title(self) -> str:
+        """One line for comments."""
+        return f"Calls the model '{self.name}'."
+
+
+@dataclass(frozen=True, slots=True)
+class Ads:
+    """Where a station's ADS server is: its AMS NetId (empty: this computer) and AMS port."""
+
+    net_id: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Registers:
+    """Where a model is among a Modbus server's registers."""
+
+    hash: int
+    inputs: int
+    result: int
+    """Status, version, outputs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Modbus:
+    """How a station's Modbus server is asked. `registers`: model name -> where it is."""
+
+    unit: int
+    order: Order
+    registers: Mapping[str, Registers]
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """All that is exported."""
+
+    name: str
+    models: tuple[Exported, ...]
+
+
+def project(name: str, models: Mapping[str, Model]) -> Project:
+    """The models of a station called `name`.
+
+    Raises:
+        UnpackableError: no PLC has the type of a tensor, a model has nothing to give or to take, names clash.
+    """
+    exported = tuple(_exported(given, model) for given, model in models.items())
+    if not exported:
+        raise UnpackableError(f"station '{name}' has no models to call; add [models.NAME] to its file")
+    check_distinct(((m.identifier, f"model '{m.name}'") for m in exported), f"station '{name}'")
+    return Project(name, exported)
+
+
+def _exported(name: str, model: Model) -> Exported:
+    what = f"model '{name}'"
+    found = signature(name, model)
+    plain = usable(name, what)
+    ends = {
+        end: _renamed(struct, f"ST_{plain}_{end}", [spec.name for spec in specs], what)
+        for end, struct, specs in (("In", found.inputs, model.inputs), ("Out", found.outputs, model.outputs))
+    }
+    return Exported(name, plain, Signature(ends["In"], ends["Out"], found.hash))
+
+
+def _renamed(struct: Struct, name: str, tensors: Sequence[str], what: str) -> Struct:
+    if not struct.fields or not struct.size:
+        raise UnpackableError(f"{what} has no values at one end ({name}); there is nothing for a PLC to call")
+    fields = tuple(
+        replace(field, name=usable(tensor, f"{what}, tensor '{tensor}'"), comment=comment(field.comment))
+        for field, tensor in zip(struct.fields, tensors, strict=True)
+    )
+    check_distinct(((f.name, f"tensor '{t}'") for f, t in zip(fields, tensors, strict=True)), what)
+    return Struct(name, fields)
+
+
+def comment(text: str) -> str:
+    """A text that may stand in a comment of any compiler: ASCII, without what begins or ends a comment."""
+    plain = text.encode("ascii", "replace").decode()
+    return "".join(c if c.isprintable() else "?" for c in plain).replace("*", "x").replace("{", "(").replace("}", ")")
+
+
+def string(text: str, most: int, what: str) -> str:
+    """A text as a literal.
+
+    Raises:
+        UnpackableError: it is longer than `most` bytes, or has characters that a literal of every compiler cannot hold.
+    """
+    if len(text) > most or not text.isascii() or not text.isprintable() or "'" in text or "$" in text:
+        raise UnpackableError(
+            f"{what}: '{text}' cannot be a text of Structured Text (ASCII, at most {most}); rename it"
+        )
+    return text

@@ -1,0 +1,100 @@
+"""Structured Text for TwinCAT: blocks that call a station over ADS (`ADSRDWRTEX` of Tc2_System).
+
+GVL_RtEngine     index groups, sizes of the buffers, where the station is
+E_RtStatus       why a call failed
+ST_<model>_In    a model's inputs; ST_<model>_Out its outputs; packed as they travel
+FB_RtPredict     calls any model
+FB_<model>       calls one model: structures in and out, checked against the running model's interface
+PRG_RtExample    a program that uses them
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from string import Template
+
+from plc_bindings import numbers
+from plc_bindings.st.names import check_distinct
+from plc_bindings.st.project import Ads, Exported, Project, string
+from plc_bindings.st.statuses import STATUSES
+from plc_bindings.st.units import Unit, unit
+from plc_bindings.types import Struct
+
+NAME_LONGEST = numbers.NAME_BYTES - 1
+TEXT_BYTES = 256
+"""Of an attribute."""
+
+
+def units(project: Project, ads: Ads) -> tuple[Unit, ...]:
+    """All units, those first that others need.
+
+    Raises:
+        UnpackableError: a name cannot be used.
+    """
+    found = [_globals(project, ads), _statuses(), unit(_library("ST_RtPredictionParameters"))]
+    for model in project.models:
+        found += [_structure(model.signature.inputs), _structure(model.signature.outputs)]
+    found.append(unit(_library("FB_RtPredict")))
+    found += [_block(model) for model in project.models]
+    found.append(_example(project))
+    check_distinct(((u.name, f"{u.kind} {u.name} ({i})") for i, u in enumerate(found)), f"station '{project.name}'")
+    return tuple(found)
+
+
+def _library(file: str, **values: object) -> str:
+    text = (files(__package__) / "library" / "twincat" / f"{file}.st").read_text()
+    return Template(text).substitute(values)
+
+
+def _globals(project: Project, ads: Ads) -> Unit:
+    ends = [(m.signature.inputs.size, m.signature.outputs.size) for m in project.models]
+    request = max(numbers.NAME_BYTES + max(taken for taken, _ in ends), TEXT_BYTES)
+    response = max(numbers.RESULT_HEADER + max(given for _, given in ends), 4 + TEXT_BYTES)
+    text = _library(
+        "GVL_RtEngine",
+        station=project.name,
+        predict=_hex(numbers.PREDICT),
+        predict_ref=_hex(numbers.PREDICT_REF),
+        lookup=_hex(numbers.LOOKUP),
+        attribute=_hex(numbers.ATTRIBUTE),
+        name_bytes=numbers.NAME_BYTES,
+        request=request - 1,
+        response=response - 1,
+        net_id=string(ads.net_id, 23, "AMS NetId"),
+        port=ads.port,
+    )
+    return unit(text, "GVL_RtEngine")
+
+
+def _hex(number: int) -> str:
+    return f"16#{number:08X}"
+
+
+def _statuses() -> Unit:
+    last = len(STATUSES) - 1
+    lines = [
+        f"    {name} := {number}{',' if i < last else ''} (* {text} *)"
+        for i, (name, number, text) in enumerate(STATUSES)
+    ]
+    head = "(* Why a call failed. The same numbers everywhere in rt-engine. *)\n{attribute 'qualified_only'}\n"
+    return unit(head + "TYPE E_RtStatus :\n(\n" + "\n".join(lines) + "\n);\nEND_TYPE\n")
+
+
+def _structure(struct: Struct) -> Unit:
+    lines = [f"    {f.name} : {f.type.name}; (* {f.comment} *)" for f in struct.fields]
+    text = "\n".join(lines)
+    return unit(f"{{attribute 'pack_mode' := '1'}}\nTYPE {struct.name} :\nSTRUCT\n{text}\nEND_STRUCT\nEND_TYPE\n")
+
+
+def _block(model: Exported) -> Unit:
+    name = string(model.name, NAME_LONGEST, "model")
+    text = _library(
+        "FB_Model", comment=model.title, name=model.identifier, model=name, signature=_hex(model.signature.hash)
+    )
+    return unit(text)
+
+
+def _example(project: Project) -> Unit:
+    model = project.models[0]
+    first = model.signature.outputs.fields[0].name
+    return unit(_library("PRG_RtExample", name=model.identifier, output=first))
