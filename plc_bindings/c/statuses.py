@@ -29,6 +29,11 @@ _HEAD = """/**
 enum {
 """
 
+_MIDDLE = """};
+
+/** Every status, also those of tasks and of calls over a network: X(number, name). */
+#define RTE_STATUSES(X) \\"""
+
 
 def meanings(kind: type[IntEnum]) -> dict[str, str]:
     """Member -> the string below it in the source, in one line."""
@@ -50,8 +55,7 @@ def header() -> str:
         lines += [f"    RTE_{m.name} = {m.value}, /**< {what[m.name]} */" for m in kind if m.value]
     names = {m.value: m.name for kind in KINDS for m in kind}
     table = " \\\n".join(f'    X({number}, "{name}")' for number, name in sorted(names.items()))
-    every = f"/** Every status, also those of tasks and of calls over a network: X(number, name). */\n#define RTE_STATUSES(X) \\\n{table}"
-    return f"{_HEAD}{chr(10).join(lines)}\n}};\n\n{every}\n\n#endif\n"
+    return "\n".join([_HEAD.rstrip(), *lines, _MIDDLE, table, "", "#endif", ""])
 
 
 if __name__ == "__main__":

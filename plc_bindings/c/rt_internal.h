@@ -1,0 +1,89 @@
+/**
+ * @file rt_internal.h
+ * What the files of the library share. Not for users.
+ *
+ *     rte_model      bytes of the file | tensors, names of nodes, table of kernel addresses
+ *     rte_context    block (what `execute` gets) | tensors' addresses | arena: header, inputs, outputs, states, the rest
+ *
+ * The layouts that native code reads are those of rt_engine/layout.py; a test compares them.
+ */
+#ifndef RT_INTERNAL_H
+#define RT_INTERNAL_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "rt_engine.h"
+#include "rt_kernels.h"
+
+enum { RTE_LINE = 64, RTE_OPERANDS = 6, RTE_SIZES = 10, RTE_PARAMS = 6 };
+
+/** One kernel call: `RECORD`. */
+typedef struct rte_record {
+    uint32_t kernel;
+    uint32_t node;
+    uint64_t spare;
+    int64_t operand[RTE_OPERANDS];
+    int64_t size[RTE_SIZES];
+    double param[RTE_PARAMS];
+} rte_record;
+
+/** One context of one program, as `execute` sees it: `BLOCK`. */
+typedef struct rte_block {
+    int64_t arena, records, count, table, status, node, runs, version, tensors, spare[7];
+} rte_block;
+
+/** Shared by all readers of a slot: `SLOT`. */
+typedef struct rte_native_slot {
+    _Atomic int64_t activation_ns;
+    int64_t spare[7];
+} rte_native_slot;
+
+/** One thread's view of a slot: `READER`. */
+typedef struct rte_native_reader {
+    int64_t slot;
+    _Atomic int64_t active, next;
+    int64_t taken_ns, switches, carry, spare[2];
+} rte_native_reader;
+
+/** Tensors of one kind, and where each lies in an arena. */
+typedef struct rte_ends {
+    size_t count;
+    rte_tensor *tensors;
+    const int64_t **initial; /**< of states: where their first values are; else NULL */
+    int64_t *offset;
+} rte_ends;
+
+struct rte_model {
+    atomic_size_t *shares; /**< apart, so that a const model can be shared */
+    void *file;
+    int64_t *table; /**< addresses of the kernels */
+    const rte_record *records;
+    const unsigned char *weights;
+    const char *const *nodes;
+    size_t kernel_count, record_count, weights_size, node_count, arena_size, state_bytes;
+    rte_ends inputs, outputs, states;
+};
+
+struct rte_context {
+    rte_block block; /**< first: the address of a context is that of its block */
+    const rte_model *model;
+    unsigned char *arena;
+};
+
+/** Note what was wrong, for `rte_error_text`; gives `status`. */
+rte_status rte_fail(rte_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/** Zeroed memory on a multiple of RTE_LINE, every page touched; NULL if there is none. */
+void *rte_memory(size_t bytes);
+
+/** One more share of a model. */
+const rte_model *rte_share(const rte_model *model);
+
+/** One share less; the last one frees it. */
+void rte_release(const rte_model *model);
+
+/** Do two kinds of tensors have the same names, shapes and types? */
+bool rte_same(const rte_ends *a, const rte_ends *b);
+
+#endif
