@@ -1,0 +1,195 @@
+/* Statuses, models' ends, contexts: what is used once a model is loaded. */
+#include "rt_engine.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "rt_internal.h"
+
+#define RTE_VERSION_TEXT "0.1.0"
+
+_Static_assert(sizeof(rte_record) == 192 && sizeof(rte_block) == 128, "layouts of rt_engine/layout.py");
+_Static_assert(sizeof(rte_native_slot) == 64 && sizeof(rte_native_reader) == 64, "layouts of rt_engine/layout.py");
+_Static_assert(sizeof(void *) == 8, "addresses are 64-bit numbers");
+
+/* --- the library ------------------------------------------------------------------------------------------------------- */
+
+static _Thread_local char error_text[256];
+
+rte_status rte_fail(rte_status status, const char *format, ...) {
+    va_list values;
+    va_start(values, format);
+    vsnprintf(error_text, sizeof error_text, format, values);
+    va_end(values);
+    return status;
+}
+
+const char *rte_error_text(void) {
+    return error_text;
+}
+
+const char *rte_status_text(rte_status status) {
+    switch (status) {
+#define CASE(number, name)                                                                                                  \
+    case number:                                                                                                            \
+        return name;
+        RTE_STATUSES(CASE)
+#undef CASE
+    default:
+        return "unknown";
+    }
+}
+
+const char *rte_version(void) {
+    return RTE_VERSION_TEXT;
+}
+
+const char *rte_level(void) {
+    return rte_kernel_level;
+}
+
+void *rte_memory(size_t bytes) {
+    if (bytes > SIZE_MAX - RTE_LINE)
+        return NULL;
+    size_t whole = (bytes + RTE_LINE - 1) / RTE_LINE * RTE_LINE;
+    void *memory = aligned_alloc(RTE_LINE, whole ? whole : RTE_LINE);
+    return memory ? memset(memory, 0, whole ? whole : RTE_LINE) : NULL;
+}
+
+/* --- models ------------------------------------------------------------------------------------------------------------ */
+
+const rte_model *rte_share(const rte_model *model) {
+    atomic_fetch_add(model->shares, 1);
+    return model;
+}
+
+void rte_free(rte_model *model) {
+    if (model)
+        rte_release(model);
+}
+
+static const rte_tensor *ends(const rte_ends *these, size_t *count) {
+    if (count)
+        *count = these ? these->count : 0;
+    return these ? these->tensors : NULL;
+}
+
+const rte_tensor *rte_inputs(const rte_model *model, size_t *count) {
+    return ends(model ? &model->inputs : NULL, count);
+}
+
+const rte_tensor *rte_outputs(const rte_model *model, size_t *count) {
+    return ends(model ? &model->outputs : NULL, count);
+}
+
+const rte_tensor *rte_states(const rte_model *model, size_t *count) {
+    return ends(model ? &model->states : NULL, count);
+}
+
+int rte_find(const rte_tensor *tensors, size_t count, const char *name) {
+    for (size_t i = 0; tensors && name && i < count; i++)
+        if (strcmp(tensors[i].name, name) == 0)
+            return (int)i;
+    return -1;
+}
+
+bool rte_same(const rte_ends *a, const rte_ends *b) {
+    if (a->count != b->count)
+        return false;
+    for (size_t i = 0; i < a->count; i++) {
+        const rte_tensor *x = &a->tensors[i], *y = &b->tensors[i];
+        if (strcmp(x->name, y->name) != 0 || x->dtype != y->dtype || x->rank != y->rank ||
+            memcmp(x->shape, y->shape, x->rank * sizeof *x->shape) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* --- contexts ---------------------------------------------------------------------------------------------------------- */
+
+rte_status rte_context_new(const rte_model *model, rte_context **context) {
+    if (!model || !context)
+        return rte_fail(RTE_BAD_ARGUMENT, "rte_context_new: a null pointer");
+    size_t before = (sizeof(rte_context) + RTE_LINE - 1) / RTE_LINE * RTE_LINE;
+    rte_context *made = rte_memory(before + model->arena_size); /* the arena's size was checked at load */
+    if (!made)
+        return rte_fail(RTE_NO_MEMORY, "no memory for a context of %zu bytes", model->arena_size);
+    made->model = rte_share(model);
+    made->arena = (unsigned char *)made + before;
+    int64_t weights = (int64_t)model->weights;
+    memcpy(made->arena, &weights, sizeof weights); /* the arena's header */
+    made->block.arena = (int64_t)made->arena;
+    made->block.records = (int64_t)model->records;
+    made->block.count = (int64_t)model->record_count;
+    made->block.table = (int64_t)model->table;
+    rte_reset(made);
+    *context = made;
+    return RTE_OK;
+}
+
+void rte_context_free(rte_context *context) {
+    if (!context)
+        return;
+    rte_release(context->model);
+    free(context);
+}
+
+static unsigned char *memory_of(const rte_context *context, const rte_ends *these, size_t index) {
+    return index < these->count ? context->arena + these->offset[index] : NULL;
+}
+
+void *rte_input(rte_context *context, size_t index) {
+    return context ? memory_of(context, &context->model->inputs, index) : NULL;
+}
+
+const void *rte_output(const rte_context *context, size_t index) {
+    return context ? memory_of(context, &context->model->outputs, index) : NULL;
+}
+
+void *rte_state(rte_context *context, size_t index) {
+    return context ? memory_of(context, &context->model->states, index) : NULL;
+}
+
+rte_status rte_run(rte_context *context) {
+    return context ? (rte_status)execute((int64_t)&context->block) : RTE_BAD_ARGUMENT;
+}
+
+const char *rte_failed_node(const rte_context *context) {
+    return context && context->block.status ? context->model->nodes[context->block.node] : "";
+}
+
+void rte_reset(rte_context *context) {
+    const rte_ends *states = &context->model->states;
+    for (size_t i = 0; i < states->count; i++)
+        memcpy(context->arena + states->offset[i], states->initial[i], states->tensors[i].bytes);
+}
+
+size_t rte_state_bytes(const rte_model *model) {
+    return model ? model->state_bytes : 0;
+}
+
+rte_status rte_state_save(const rte_context *context, void *to, size_t size) {
+    if (!context || size != context->model->state_bytes || (size && !to))
+        return RTE_BAD_ARGUMENT;
+    const rte_ends *states = &context->model->states;
+    unsigned char *next = to;
+    for (size_t i = 0; i < states->count; next += states->tensors[i++].bytes)
+        memcpy(next, context->arena + states->offset[i], states->tensors[i].bytes);
+    return RTE_OK;
+}
+
+rte_status rte_state_restore(rte_context *context, const void *from, size_t size) {
+    if (!context || size != context->model->state_bytes || (size && !from))
+        return RTE_BAD_ARGUMENT;
+    const rte_ends *states = &context->model->states;
+    const unsigned char *next = from;
+    for (size_t i = 0; i < states->count; next += states->tensors[i++].bytes)
+        memcpy(context->arena + states->offset[i], next, states->tensors[i].bytes);
+    return RTE_OK;
+}
+
+uint64_t rte_context_version(const rte_context *context) {
+    return context ? (uint64_t)context->block.version : 0;
+}

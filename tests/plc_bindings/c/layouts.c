@@ -1,0 +1,37 @@
+/* Prints where the C structures have their fields: structure, field, offset. */
+#include <stdio.h>
+
+#include "rt_internal.h"
+
+#define FIELD(structure, field) printf(#structure " " #field " %zu\n", offsetof(structure, field))
+
+int main(void) {
+    FIELD(rte_record, kernel);
+    FIELD(rte_record, node);
+    FIELD(rte_record, operand);
+    FIELD(rte_record, size);
+    FIELD(rte_record, param);
+    FIELD(rte_block, arena);
+    FIELD(rte_block, records);
+    FIELD(rte_block, count);
+    FIELD(rte_block, table);
+    FIELD(rte_block, status);
+    FIELD(rte_block, node);
+    FIELD(rte_block, runs);
+    FIELD(rte_block, version);
+    FIELD(rte_block, tensors);
+    FIELD(rte_native_slot, activation_ns);
+    FIELD(rte_native_reader, slot);
+    FIELD(rte_native_reader, active);
+    FIELD(rte_native_reader, next);
+    FIELD(rte_native_reader, taken_ns);
+    FIELD(rte_native_reader, switches);
+    FIELD(rte_native_reader, carry);
+    printf("rte_record size %zu\n", sizeof(rte_record));
+    printf("rte_block size %zu\n", sizeof(rte_block));
+    printf("rte_native_slot size %zu\n", sizeof(rte_native_slot));
+    printf("rte_native_reader size %zu\n", sizeof(rte_native_reader));
+    for (int i = -1; i < 400; i++)
+        printf("status %d %s\n", i, rte_status_text(i));
+    return 0;
+}
