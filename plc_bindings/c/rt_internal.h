@@ -50,7 +50,7 @@ typedef struct rte_native_reader {
 typedef struct rte_ends {
     size_t count;
     rte_tensor *tensors;
-    const int64_t **initial; /**< of states: where their first values are; else NULL */
+    const unsigned char **initial; /**< of states: where their first values are; else NULL */
     int64_t *offset;
 } rte_ends;
 
@@ -60,8 +60,8 @@ struct rte_model {
     int64_t *table; /**< addresses of the kernels */
     const rte_record *records;
     const unsigned char *weights;
-    const char *const *nodes;
-    size_t kernel_count, record_count, weights_size, node_count, arena_size, state_bytes;
+    const char **nodes; /**< their names */
+    size_t record_count, arena_size, state_bytes;
     rte_ends inputs, outputs, states;
 };
 

@@ -8,6 +8,7 @@
  * `updating` is held throughout an update, and while readers come and go. `state` guards the readers' list and who runs; it is
  * held for moments only, and never by a thread that picks.
  */
+#define _POSIX_C_SOURCE 200809L
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
