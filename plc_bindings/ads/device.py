@@ -1,0 +1,80 @@
+"""What all connections of an ADS server share: who it is, the database, the models, the tables that clients upload."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from plc_bindings.access import Access
+from plc_bindings.ads.frames import net_id
+from plc_bindings.ads.tables import Tables
+from plc_bindings.database import Database
+from plc_bindings.predict import Models
+
+SLOW_S: Final = 0.001
+"""A model that takes longer runs in a thread, so that other clients do not wait for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdsOptions:
+    """Where an ADS server is found."""
+
+    host: str = "127.0.0.1"
+    port: int = 48898
+    net_id: str = ""
+    """Its AMS NetId; empty: the host's address and .1.1."""
+    ams_port: int = 851
+    name: str = "rt-engine"
+    version: tuple[int, int, int] = (0, 1, 0)
+
+
+class Uploads(Protocol):
+    """Model updates that come over ADS, for one connection: signed files, in pieces."""
+
+    def begin(self, model: str, size: int, signature: bytes) -> int:
+        """Begin an upload; gives a status."""
+
+    def data(self, offset: int, data: bytes) -> int:
+        """Take a part of the file; gives a status."""
+
+    def activate(self, model: str) -> tuple[int, int, str]:
+        """Check the signature, load, and replace the model; (status, version, message). Takes long: in a thread."""
+
+    def abort(self) -> None:
+        """Forget what was uploaded."""
+
+
+@dataclass(slots=True)
+class Device:
+    """Shared by all sessions of a server. Servers' thread only."""
+
+    database: Database
+    models: Models
+    options: AdsOptions
+    access: Access
+    attributes: Callable[[str], Mapping[str, str]] = lambda model: {}
+    uploads: Callable[[str], Uploads] | None = None
+    net_id: bytes = field(init=False)
+    tables: Tables = field(init=False)
+    name: bytes = field(init=False)
+    _runs: dict[int, tuple[int, float]] = field(init=False, default_factory=dict)
+    """Model number -> (version, how long its first run took)."""
+
+    def __post_init__(self) -> None:
+        self.net_id = net_id(self.options.net_id or f"{self.options.host}.1.1")
+        self.tables = Tables(self.database)
+        self.name = struct.pack("<BBH16s", *self.options.version, self.options.name.encode()[:15])
+
+    def is_slow(self, model: int, count: int) -> bool:
+        """Would a call with so many sets of inputs keep other clients waiting? Yes, when nobody has called it yet."""
+        served = self.models.find(model)
+        if served is None:
+            return False
+        version, seconds = self._runs.get(model, (0, 0.0))
+        return version != served.slot.version or seconds * count > SLOW_S
+
+    def note_run(self, model: int, version: int, seconds: float) -> None:
+        """A call of one set of inputs took so long. Any thread."""
+        self._runs[model] = (version, seconds)
