@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from plc_bindings.st import twincat
+from plc_bindings.st import portable, twincat
 from plc_bindings.st.plcopen import plcopen_xml
-from plc_bindings.st.project import Ads, Project
+from plc_bindings.st.project import Ads, Modbus, Project
 from plc_bindings.st.twincat_files import twincat_file
 
 
@@ -16,6 +16,18 @@ def twincat_files(project: Project, ads: Ads) -> dict[str, str]:
     units = twincat.units(project, ads)
     return dict(twincat_file(unit, project.name) for unit in units) | {
         f"{project.name}.xml": plcopen_xml(units, project.name)
+    }
+
+
+def portable_files(project: Project, modbus: Modbus) -> dict[str, str]:
+    """File name -> text: all blocks in one plain file, the example in another, and all in one PLCopen XML."""
+    units = portable.units(project, modbus)
+    library = [unit for unit in units if unit.name not in portable.EXAMPLES]
+    example = [unit for unit in units if unit.name in portable.EXAMPLES]
+    return {
+        f"{project.name}.st": "\n".join(unit.text for unit in library),
+        f"{project.name}_example.st": "\n".join(unit.text for unit in example),
+        f"{project.name}.xml": plcopen_xml(units, project.name),
     }
 
 

@@ -1,0 +1,137 @@
+"""Structured Text for any IEC 61131-3 compiler: blocks that call a station over Modbus TCP.
+
+ST_RtStatus      why a call failed, as constants
+ST_<model>_In    a model's inputs; ST_<model>_Out its outputs
+ST_RtConnection  what blocks and transport share
+RT_...           functions: numbers to bits and back
+FB_RtPredict     calls any model, by registers
+FB_<model>       calls one model: structures in and out, checked against the running model's interface
+FB_RtTransport   bytes from and to a socket: the user's, for their PLC
+PRG_RtExample    a program that uses them
+
+It keeps to what matiec and STruC++ compile: every array has a named type; no pointers, methods, enumerations with numbers
+or pragmas; every END has its semicolon; every number with an exponent has a point.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from importlib.resources import files
+from string import Template
+from typing import Final
+
+from plc_bindings.st import registers
+from plc_bindings.st.names import check_distinct
+from plc_bindings.st.project import Exported, Modbus, Project
+from plc_bindings.st.statuses import STATUSES
+from plc_bindings.st.units import Unit, unit
+from plc_bindings.types import Array, Struct, Type
+
+HEADER_REGISTERS: Final = 4
+"""Status and version, in front of the outputs."""
+_FUNCTIONS: Final = (
+    "RT_SwapBytes",
+    *(
+        f"RT_{name}"
+        for type_ in ("Int", "Dint", "Lint", "Real", "Lreal")
+        for name in (f"{type_}ToBits", f"BitsTo{type_}")
+    ),
+)
+_USED: Final = re.compile(r"\bRT_\w+(?=\()")
+EXAMPLES: Final = ("FB_RtTransport", "PRG_RtExample")
+
+
+def units(project: Project, modbus: Modbus) -> tuple[Unit, ...]:
+    """All units, those first that others need.
+
+    Raises:
+        UnpackableError: a name cannot be used.
+    """
+    structures = [struct for model in project.models for struct in (model.signature.inputs, model.signature.outputs)]
+    blocks = [_block(model, modbus) for model in project.models]
+    used = {name for block in blocks for name in _USED.findall(block.body)}
+    found = [
+        _statuses(),
+        *_arrays(structures),
+        *(_structure(struct) for struct in structures),
+        unit(_library("RT_FRAME")),
+        _registers(project),
+        unit(_library("ST_RtConnection")),
+        *(unit(_library(name)) for name in _FUNCTIONS if name in used),
+        unit(_library("FB_RtPredict", **{name: number for name, number, _ in STATUSES})),
+        *blocks,
+        unit(_library("FB_RtTransport", port=modbus.port)),
+        unit(_library("PRG_RtExample", name=project.models[0].identifier)),
+    ]
+    check_distinct(((u.name, f"{u.kind} {u.name} ({i})") for i, u in enumerate(found)), f"station '{project.name}'")
+    return tuple(found)
+
+
+def _library(file: str, **values: object) -> str:
+    text = (files(__package__) / "library" / "portable" / f"{file}.st").read_text()
+    return Template(text).substitute(values)
+
+
+def _statuses() -> Unit:
+    lines = "".join(f"    {name} : UDINT := {number}; (* {text} *)\n" for name, number, text in STATUSES)
+    head = "(* Why a call failed. The same numbers everywhere in rt-engine. Declare one, and compare with its elements. *)\n"
+    return unit(f"{head}TYPE ST_RtStatus :\nSTRUCT\n{lines}END_STRUCT;\nEND_TYPE\n")
+
+
+def _type_name(type_: Type) -> str:
+    return f"RT_{type_.element.name}_{type_.count}" if isinstance(type_, Array) else type_.name
+
+
+def _arrays(structures: list[Struct]) -> Iterator[Unit]:
+    types = {_type_name(f.type): f.type.name for s in structures for f in s.fields if isinstance(f.type, Array)}
+    for name, type_ in sorted(types.items()):
+        yield unit(f"TYPE {name} : {type_};\nEND_TYPE\n")
+
+
+def _structure(struct: Struct) -> Unit:
+    lines = "".join(f"    {f.name} : {_type_name(f.type)}; (* {f.comment} *)\n" for f in struct.fields)
+    return unit(f"TYPE {struct.name} :\nSTRUCT\n{lines}END_STRUCT;\nEND_TYPE\n")
+
+
+def _registers(project: Project) -> Unit:
+    most = max(
+        max(registers.count(m.signature.inputs), HEADER_REGISTERS + registers.count(m.signature.outputs))
+        for m in project.models
+    )
+    head = "(* The registers of a model: its inputs, or its result. *)"
+    return unit(f"{head}\nTYPE RT_REGISTERS : ARRAY [0..{most - 1}] OF UINT;\nEND_TYPE\n")
+
+
+def _block(model: Exported, modbus: Modbus) -> Unit:
+    signature, order, at = model.signature, modbus.order, modbus.registers[model.name]
+    inputs, outputs = registers.count(signature.inputs), registers.count(signature.outputs)
+    hash0, hash1 = registers.words(signature.hash, 2, order)
+    pack = registers.pack(signature.inputs, order)
+    unpack = registers.unpack(signature.outputs, order, HEADER_REGISTERS)
+    text = _library(
+        "FB_Model",
+        comment=model.title,
+        name=model.identifier,
+        variables=_variables("\n".join(pack + unpack)),
+        unit=modbus.unit,
+        hash_at=at.hash,
+        hash0=hash0,
+        hash1=hash1,
+        inputs_at=at.inputs,
+        inputs=inputs,
+        result_at=at.result,
+        result=HEADER_REGISTERS + outputs,
+        status=registers.joined(["aRegisters[0]", "aRegisters[1]"], order),
+        version=registers.joined(["aRegisters[2]", "aRegisters[3]"], order),
+        pack="".join(f"        {line}\n" for line in pack),
+        unpack="".join(f"        {line}\n" for line in unpack),
+    )
+    return unit(text)
+
+
+def _variables(text: str) -> str:
+    found = [(name, kind) for kind, name in registers.VARIABLES.items() if re.search(rf"\b{name}\b", text)]
+    if "FOR i " in text:
+        found.append(("i", "UDINT"))
+    return "".join(f"    {name} : {kind};\n" for name, kind in found)
