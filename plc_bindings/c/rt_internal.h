@@ -16,6 +16,8 @@
 #include "rt_engine.h"
 #include "rt_kernels.h"
 
+#pragma GCC visibility push(hidden)
+
 enum { RTE_LINE = 64, RTE_OPERANDS = 6, RTE_SIZES = 10, RTE_PARAMS = 6 };
 
 /** One kernel call: `RECORD`. */
@@ -85,5 +87,7 @@ void rte_release(const rte_model *model);
 
 /** Do two kinds of tensors have the same names, shapes and types? */
 bool rte_same(const rte_ends *a, const rte_ends *b);
+
+#pragma GCC visibility pop
 
 #endif

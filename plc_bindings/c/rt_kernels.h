@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#pragma GCC visibility push(hidden)
+
 /** A kernel, under the name that programs have for it. */
 typedef struct rte_kernel {
     const char *name;
@@ -28,5 +30,7 @@ extern const char *const rte_kernel_features[]; /**< instructions that they may 
 int64_t execute(int64_t block);
 int64_t slot_pick(int64_t reader, int64_t tick_ns);
 int64_t slot_withdraw(int64_t reader);
+
+#pragma GCC visibility pop
 
 #endif

@@ -1,0 +1,155 @@
+"""The C library: the same bits as Python, and nothing but computing in a run."""
+
+import itertools
+
+import pytest
+
+from plc_bindings.c import FOLDER
+from plc_bindings.c.statuses import FILE, header
+from plc_bindings.status import KINDS
+from rt_engine.layout import BLOCK, READER, RECORD, SLOT
+from tests.plc_bindings.c.models import MODELS, cycles
+from tests.plc_bindings.c.toolchain import SANITIZE, STRICT, Toolchain, needs, run, v3
+from tests.plc_bindings.c.writer import rtp
+
+pytestmark = needs("gcc", "g++")
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """The library for x86-64-v3."""
+    return Toolchain(tmp_path_factory.mktemp("plain"), v3())
+
+
+@pytest.fixture(scope="module")
+def checked(tmp_path_factory):
+    """The library with the address and undefined-behaviour sanitizers."""
+    return Toolchain(tmp_path_factory.mktemp("checked"), v3(), SANITIZE)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Kind of model -> (model, its file)."""
+    folder = tmp_path_factory.mktemp("models")
+    found = {}
+    for kind, make in MODELS.items():
+        model = make()
+        (folder / f"{kind}.rtp").write_bytes(rtp(model.program))
+        found[kind] = model, folder / f"{kind}.rtp"
+    return found
+
+
+def test_statuses_are_pythons(plain):
+    """The header is what the enumerations make of it; every number has its name in C, every other number none."""
+    assert FILE.read_text() == header()
+    names = {m.value: m.name for kind in KINDS for m in kind}
+    lines = [line.split() for line in run(plain.program("layouts.c")).stdout.splitlines()]
+    told = {int(number): name for word, number, name in lines if word == "status"}
+    assert told == {number: names.get(number, "unknown") for number in range(-1, 400)}
+
+
+def test_layouts_are_pythons(plain):
+    """Records, blocks, slots and readers have their fields where native code looks for them."""
+    of = {"rte_record": RECORD, "rte_block": BLOCK, "rte_native_slot": SLOT, "rte_native_reader": READER}
+    told = {tuple(line.split()[:2]): int(line.split()[-1]) for line in _layout_lines(plain)}
+    expected = {
+        (name, field): place[1]
+        for name, dtype in of.items()
+        for field, place in dtype.fields.items()
+        if field != "spare"
+    }
+    assert told == expected | {(name, "size"): dtype.itemsize for name, dtype in of.items()}
+
+
+def _layout_lines(plain):
+    return [line for line in run(plain.program("layouts.c")).stdout.splitlines() if not line.startswith("status")]
+
+
+def _runs(program, files, kind, folder, count=8):
+    """Run a model in C on some inputs; its outputs are Python's."""
+    model, file = files[kind]
+    inputs, expected = cycles(model, count)
+    (folder / "in").write_bytes(inputs)
+    done = run(*program, file, folder / "in", folder / "out", count)
+    ends = [("in", s) for s in model.inputs] + [("out", s) for s in model.outputs]
+    assert [line.split()[:2] for line in done.stdout.splitlines()] == [[end, s.name] for end, s in ends]
+    assert (folder / "out").read_bytes() == expected
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_the_same_bits_as_python(plain, files, kind, tmp_path):
+    """Every output of eight runs in a row; the C library with 8 lanes, Python with this machine's."""
+    _runs([plain.program("run_model.c")], files, kind, tmp_path)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_sanitizers_find_nothing(checked, files, kind, tmp_path):
+    """No invalid access, no undefined behaviour, no leak."""
+    _runs([checked.program("run_model.c")], files, kind, tmp_path)
+
+
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=needs("valgrind")) for kind in MODELS])
+def test_valgrind_finds_nothing(plain, files, kind, tmp_path):
+    """Inside of the kernels too: no invalid access, no value that was never written, no leak."""
+    grind = ("valgrind", "-q", "--error-exitcode=9", "--leak-check=full", "--errors-for-leak-kinds=all")
+    _runs([*grind, plain.program("run_model.c")], files, kind, tmp_path, 2)
+
+
+def test_two_threads_share_a_model(plain, checked, files):
+    """Each gets the bits that a context of its own gets, whatever the other does."""
+    for tools, runs in ((plain, 20_000), (checked, 500)):
+        assert run(tools.program("threads.c"), files["mlp"][1], runs).stdout == "0 wrong\n"
+
+
+@pytest.mark.parametrize("kind", ["mlp", "lstm"])
+def test_a_run_does_nothing_but_compute(plain, files, kind):
+    """No allocation, and the kernel would kill the process at a system call."""
+    wrap = [f"-Wl,--wrap={name}" for name in ("malloc", "calloc", "realloc", "aligned_alloc")]
+    program = plain.program("real_time.c", *wrap)
+    assert run(program, files[kind][1], 10_000).stdout == "clean\n"
+    for spoil, words in (("malloc", "ended with 1:\nallocated"), ("call", "ended with -9")):
+        with pytest.raises(AssertionError, match=words):
+            run(program, files[kind][1], 10, spoil)
+
+
+def test_another_processor_is_refused(tmp_path, files):
+    """A library that needs what no processor has loads nothing."""
+    tools = Toolchain(tmp_path / "other", v3(), features=("avx2", "avx1024"))
+    assert run(tools.program("hostile.c"), files["mlp"][1]).stdout.startswith(
+        "305 OTHER_PROCESSOR the library was built for"
+    )
+
+
+def test_features_are_recognised(tmp_path, files):
+    """Those of the level that the tests' own kernels were built for are there."""
+    tools = Toolchain(
+        tmp_path / "own", v3(), features=("avx2", "fma", "bmi", "bmi2", "f16c", "lzcnt", "movbe", "popcnt")
+    )
+    assert run(tools.program("hostile.c"), files["mlp"][1]).stdout.startswith("0 OK")
+
+
+def test_the_library_shows_only_its_interface(plain):
+    """Every symbol begins with rte_, and it needs libc alone."""
+    shared = plain.shared()
+    shown = [line.split()[-1] for line in run("nm", "-D", "--defined-only", shared).stdout.splitlines()]
+    declared = {word for word in _words((FOLDER / "rt_engine.h").read_text()) if word.startswith("rte_")}
+    assert shown and set(shown) <= declared and "rte_load" in shown
+    assert not [line for line in run("nm", "-D", shared).stdout.splitlines() if "Py" in line or "NRT_" in line]
+    needed = [
+        line.split("[")[1].rstrip("]") for line in run("readelf", "-d", shared).stdout.splitlines() if "NEEDED" in line
+    ]
+    assert all(name.startswith(("libc.", "libpthread.", "ld-linux")) for name in needed)
+
+
+def _words(text):
+    return ["".join(group) for is_word, group in itertools.groupby(text, lambda c: c.isalnum() or c == "_") if is_word]
+
+
+@pytest.mark.parametrize(
+    "compiler", [("gcc", "-std=c11", "-xc"), ("g++", "-std=c++11", "-xc++"), ("g++", "-std=c++20", "-xc++")]
+)
+def test_the_header_stands_alone(compiler, tmp_path):
+    """In C and in C++, without a warning."""
+    source = tmp_path / "alone"
+    source.write_text('#include "rt_engine.h"\nint main(void) { return rte_version() == 0; }\n')
+    run(*compiler, *STRICT, "-fsyntax-only", source)
