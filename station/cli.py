@@ -19,6 +19,7 @@ from station.explaining import explained, print_problems, say
 from station.export_commands import export
 from station.model_commands import bench, inspect
 from station.quantise_command import quantize
+from station.symbols_command import symbols
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -317,6 +318,7 @@ def demo(
 app.command()(bench)
 app.command()(inspect)
 app.command()(quantize)
+app.command()(symbols)
 app.add_typer(export, name="export")
 
 

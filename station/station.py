@@ -1,7 +1,8 @@
 """A station: built from its file, started, watched, updated, stopped with safe outputs, reported.
 
-start   links, then tasks                (a task without good inputs keeps its outputs safe: nothing waits for a device)
-    stop    tasks (outputs safe), then links (each writes the safe values to its device and says if that was confirmed)
+start   links, then servers, then tasks  (a task without good inputs keeps its outputs safe: nothing waits for a device)
+    stop    tasks (outputs safe), then links (each writes the safe values to its device and says if that was confirmed),
+            then servers                     (so PLC clients still read the safe values)
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Final
 
 import rt_engine
 from fieldbus.link import Link
+from rt_engine import Model, UpdateResult
 from rt_engine.errors import EngineError
 from scheduler.errors import SchedulerError
 from scheduler.scheduler import Scheduler
@@ -37,6 +39,7 @@ from station.probes import examine
 from station.reading import StationFile
 from station.report import Event, EventKind, Report
 from station.rights import facts_of, merged
+from station.serving import plc_side
 from station.snapshot import LinkView, Snapshot, TaskView
 from station.words import note
 
@@ -72,6 +75,7 @@ class Station:
         self.file = file
         self._parts = build(file)
         self._scheduler = Scheduler(self._parts.tasks)
+        self._plc = plc_side(file, self._parts, self._scheduler) if file.config.servers else None
         self._model_files = {name: table.file for name, table in file.config.models.items()}
         self._seen = {name: link.status() for name, link in self._parts.links.items()}
         self._confirmed: dict[str, bool] = {}
@@ -97,6 +101,8 @@ class Station:
         try:
             for link in self._parts.links.values():
                 link.start()
+            if self._plc is not None:
+                self._plc.start()
             self._scheduler.start()
         except BaseException:
             self._make_safe()
@@ -122,7 +128,11 @@ class Station:
         finally:
             for link in self._parts.links.values():
                 link.ask_to_stop()
-            self._stop_links()
+            try:
+                self._stop_links()
+            finally:
+                if self._plc is not None:
+                    self._plc.stop()
 
     def _stop_links(self) -> None:
         for name, link in self._parts.links.items():
@@ -167,7 +177,7 @@ class Station:
         table = self.file.config.models[slot]
         try:
             model = rt_engine.load(file, shapes=dict(table.shapes) or None, state=dict(table.state))
-            result = self._scheduler.update(self._parts.slots[slot], model)
+            result = self._replace(slot, model)
         except (
             EngineError,
             SchedulerError,
@@ -175,7 +185,11 @@ class Station:
             ValueError,
         ) as error:  # the last two: a path that no file can have
             self._note("update", slot, f"{file.name} refused: {error}", good=False)
+            if self._plc is not None:
+                self._plc.note_refused(slot, file.name, str(error))
             raise RefusedError(f"{file} is refused, the running model goes on: {error}") from error
+        if self._plc is not None:
+            self._plc.note_update(slot, file)
         self._model_files[slot] = str(file)
         tick = "taken by all tasks at the same tick" if result.same_tick else "taken by each task at its own next tick"
         took_ms = (time.monotonic_ns() - begin) / NS_PER_MS
@@ -184,6 +198,13 @@ class Station:
             message += f"; its state was {'carried over' if result.state == 'carried' else 'reset'}"
         self._note("update", slot, message, good=True)
         return Updated(message, result.version)
+
+    def _replace(self, slot: str, model: Model) -> UpdateResult:
+        """In all tasks that run it, and for all clients that call it."""
+        is_called_only = all(table.model != slot for table in self.file.config.tasks.values())
+        if is_called_only and self._plc is not None:
+            return self._parts.slots[slot].update(model)
+        return self._scheduler.update(self._parts.slots[slot], model)
 
     def snapshot(self) -> Snapshot:
         """The station now."""

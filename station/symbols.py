@@ -6,10 +6,15 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
+from pathlib import Path
 
 from plc_bindings.database import Database, Writable
 from plc_bindings.numbers import AREA
 from plc_bindings.types import leaves
+from scheduler.scheduler import Scheduler
+from station.parts import build
+from station.reading import read_station
+from station.serving import plc_side
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,28 @@ def rows(database: Database, writable: Sequence[Writable], registers: dict[str, 
                 )
             )
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The rows, and what a person should know about them."""
+
+    rows: list[Row]
+    remarks: tuple[str, ...]
+
+
+def of_station(path: Path) -> Listed:
+    """What clients of a station's servers see.
+
+    Raises:
+        StationFileError: the file cannot be used.
+    """
+    file = read_station(path)
+    parts = build(file)
+    side = plc_side(file, parts, Scheduler(parts.tasks))
+    writable = [side.database.writable(table.writable) for table in file.config.servers.values()]
+    remarks = () if writable else ("no client can reach these: the station has no [servers.NAME]",)
+    return Listed(rows(side.database, writable, {}), remarks)
 
 
 def to_csv(found: Iterable[Row]) -> str:

@@ -1,0 +1,136 @@
+"""[servers] of a station file -> servers on a database of all that the station has."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from fieldbus.plc import PlcLink
+from plc_bindings.access import Access, Limits
+from plc_bindings.ads.device import AdsOptions
+from plc_bindings.ads.server import AdsServer
+from plc_bindings.areas import ModelFile, Shown, database
+from plc_bindings.audit import AuditLog
+from plc_bindings.database import Database
+from plc_bindings.errors import NameClashError, UnpackableError
+from plc_bindings.predict import Models
+from plc_bindings.serving import Server, Serving
+from plc_bindings.status import CallStatus
+from scheduler.scheduler import Scheduler
+from station.config import AdsServerTable, ModbusTlsServer, ServerTable
+from station.errors import StationFileError
+from station.findings import Finding
+from station.parts import Parts
+from station.reading import StationFile
+
+VERSION: Final = (0, 1, 0)
+
+
+@dataclass(slots=True)
+class PlcSide:
+    """What PLC clients meet: the database, the models that they call, the servers, the audit log."""
+
+    database: Database
+    models: Models
+    files: dict[str, ModelFile]
+    audit: AuditLog
+    servers: Mapping[str, Server]
+    serving: Serving
+
+    def start(self) -> None:
+        """Start the servers.
+
+        Raises:
+            ServerError: one cannot listen; none does then.
+        """
+        self.audit.start()
+        try:
+            self.serving.start()
+        except BaseException:
+            self.audit.stop()
+            raise
+
+    def stop(self) -> None:
+        """Close all connections; write the rest of the audit log."""
+        self.serving.stop()
+        self.audit.stop()
+
+    def note_update(self, slot: str, file: Path, who: str = "control socket") -> None:
+        """A model was replaced."""
+        known, fresh = self.files[slot], model_file(file)
+        known.file, known.hash, known.status = fresh.file, fresh.hash, CallStatus.OK
+        self.audit.record(who, f"model {slot}", f"replaced by {fresh.file}, SHA-256 {fresh.hash}")
+
+    def note_refused(self, slot: str, file: str, why: str, who: str = "control socket") -> None:
+        """A model was not replaced."""
+        self.files[slot].refused += 1
+        self.files[slot].status = CallStatus.REFUSED
+        self.audit.record(who, f"model {slot}", f"{file} refused: {why}")
+
+
+def plc_side(file: StationFile, parts: Parts, scheduler: Scheduler) -> PlcSide:
+    """Everything between a station and PLC clients, not started.
+
+    Raises:
+        StationFileError: a model has a type that no PLC has; two names are the same to a PLC.
+    """
+    files = {name: model_file(file.beside(table.file)) for name, table in file.config.models.items()}
+    try:
+        models = Models(parts.slots)
+        shown = Shown(
+            file.config.station.name,
+            ".".join(map(str, VERSION)),
+            parts.links,
+            models,
+            files,
+            scheduler,
+            parts.image,
+            tuple(file.config.tags),
+        )
+        data = database(shown)
+    except (UnpackableError, NameClashError) as error:
+        raise StationFileError([file.problem(Finding(("servers",), str(error)))]) from error
+    audit = AuditLog(file.beside(file.config.station.audit))
+    servers = {
+        name: make_server(table, file, data, models, parts, audit) for name, table in file.config.servers.items()
+    }
+    links = [link for link in parts.links.values() if isinstance(link, PlcLink)]
+    return PlcSide(data, models, files, audit, servers, Serving(servers, links))
+
+
+def model_file(path: Path) -> ModelFile:
+    """Name and SHA-256 of a model's file."""
+    with path.open("rb") as data:
+        return ModelFile(path.name, hashlib.file_digest(data, "sha256").hexdigest())
+
+
+def make_server(
+    table: ServerTable, file: StationFile, data: Database, models: Models, parts: Parts, audit: AuditLog
+) -> Server:
+    """The server that a table describes."""
+    access = make_access(table, audit)
+    if isinstance(table, AdsServerTable):
+        options = AdsOptions(
+            table.host, table.port, table.ams_net_id, table.ams_port, file.config.station.name, VERSION
+        )
+        return AdsServer(data, models, options, access)
+    raise NotImplementedError(table.type)
+
+
+def make_access(table: ServerTable, audit: AuditLog) -> Access:
+    """Who may come, and how much."""
+    limits = Limits(requests_per_second=table.requests_per_second)
+    if isinstance(table, AdsServerTable):
+        limits = Limits(
+            connections=table.connections,
+            connections_per_address=table.connections,
+            handles=table.handles,
+            notifications=table.notifications,
+            requests_per_second=table.requests_per_second,
+        )
+        return Access(table.allow, table.allow_net_ids, (), table.writable, limits, audit.record)
+    certificates = table.allow_certificates if isinstance(table, ModbusTlsServer) else ()
+    return Access(getattr(table, "allow", ()), (), certificates, table.writable, limits, audit.record)
