@@ -23,6 +23,9 @@ rte_status rte_fail(rte_status status, const char *format, ...) {
     va_start(values, format);
     vsnprintf(error_text, sizeof error_text, format, values);
     va_end(values);
+    for (char *c = error_text; *c; c++) /* names come from files: nothing that a terminal would obey */
+        if (*c < ' ' || *c > '~')
+            *c = '?';
     return status;
 }
 

@@ -88,7 +88,7 @@ RTE_API rte_status rte_cpu_check(void);
 /** Name of a status, as "DAMAGED"; "unknown" for a number that is none. Never NULL; a constant. */
 RTE_API const char *rte_status_text(rte_status status);
 
-/** What the last function that failed in this thread found, in one sentence; "" before. Valid until the next failure. */
+/** What the last function that failed in this thread found, in one sentence of printable ASCII; "" before the first failure. */
 RTE_API const char *rte_error_text(void);
 
 /* --- models ------------------------------------------------------------------------------------------------------------ */

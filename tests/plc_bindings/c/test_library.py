@@ -9,34 +9,9 @@ from plc_bindings.c.statuses import FILE, header
 from plc_bindings.status import KINDS
 from rt_engine.layout import BLOCK, READER, RECORD, SLOT
 from tests.plc_bindings.c.models import MODELS, cycles
-from tests.plc_bindings.c.toolchain import SANITIZE, STRICT, Toolchain, needs, run, v3
-from tests.plc_bindings.c.writer import rtp
+from tests.plc_bindings.c.toolchain import STRICT, Toolchain, needs, run, v3
 
 pytestmark = needs("gcc", "g++")
-
-
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory):
-    """The library for x86-64-v3."""
-    return Toolchain(tmp_path_factory.mktemp("plain"), v3())
-
-
-@pytest.fixture(scope="module")
-def checked(tmp_path_factory):
-    """The library with the address and undefined-behaviour sanitizers."""
-    return Toolchain(tmp_path_factory.mktemp("checked"), v3(), SANITIZE)
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    """Kind of model -> (model, its file)."""
-    folder = tmp_path_factory.mktemp("models")
-    found = {}
-    for kind, make in MODELS.items():
-        model = make()
-        (folder / f"{kind}.rtp").write_bytes(rtp(model.program))
-        found[kind] = model, folder / f"{kind}.rtp"
-    return found
 
 
 def test_statuses_are_pythons(plain):

@@ -1,0 +1,43 @@
+"""Hot update in C: coordinated, complete, or not at all."""
+
+import pytest
+
+from tests.plc_bindings.c.models import lstm, policy
+from tests.plc_bindings.c.toolchain import needs, run
+from tests.plc_bindings.c.writer import rtp
+
+pytestmark = needs("gcc", "g++")
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    """Name -> (a model's file, another's)."""
+    folder = tmp_path_factory.mktemp("pairs")
+    models = {"mlp": policy(0), "other": policy(1), "lstm": lstm(), "wider": lstm(hidden=12)}
+    for name, model in models.items():
+        (folder / f"{name}.rtp").write_bytes(rtp(model.program))
+    file = {name: folder / f"{name}.rtp" for name in models}
+    return {"policies": (file["mlp"], file["other"]), "states": (file["lstm"], file["lstm"]),
+            "strangers": (file["mlp"], file["lstm"])}  # fmt: skip
+
+
+CASES = {
+    "same_tick": "policies",
+    "late": "policies",
+    "activation": "policies",
+    "idle": "policies",
+    "state": "states",
+    "refused": "strangers",
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_updates(plain, pairs, case):
+    """What each case of slot.c says."""
+    assert run(plain.program("slot.c"), case, *pairs[CASES[case]]).stdout == "good\n"
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_updates_under_sanitizers(checked, pairs, case):
+    """Nothing that was freed is used, and nothing is left behind."""
+    assert run(checked.program("slot.c"), case, *pairs[CASES[case]]).stdout == "good\n"
