@@ -98,6 +98,8 @@ class Access:
         self.writable = tuple(writable)
         self.limits = limits or Limits()
         self.audit = audit
+        self.refused = 0
+        """Connections that were turned away."""
         self._clients: set[Client] = set()
         self._by_address: Counter[str] = Counter()
 
@@ -116,6 +118,7 @@ class Access:
         why = self._objection(address, certificate)
         name = address + (f" {certificate[1]}" if certificate else "")
         if why:
+            self.refused += 1
             self.audit(name, "connect", why)
             return None
         rate = float(self.limits.requests_per_second)

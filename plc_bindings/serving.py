@@ -9,6 +9,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from fieldbus.plc import PlcLink
@@ -21,8 +22,23 @@ _POLLS: Final = 4
 """How often silence is looked for within a communication timeout."""
 
 
+@dataclass(frozen=True, slots=True)
+class ServerStatus:
+    """A server at one moment. Counters count from its start."""
+
+    address: str
+    """Protocol and place, for people: `ads 127.0.0.1:48898`."""
+    clients: int
+    requests: int
+    refused: int
+    """Connections that were turned away."""
+
+
 class Server(Protocol):
     """A server of some protocol."""
+
+    def status(self) -> ServerStatus:
+        """How it does. Any thread."""
 
     async def start(self) -> None:
         """Listen; raises `OSError` when that cannot be had."""

@@ -85,6 +85,8 @@ def draw(snapshot: Snapshot) -> Group:
     parts: list[Text | Table] = [head, _tasks(snapshot)]
     if snapshot.links:
         parts.append(_links(snapshot))
+    if snapshot.servers:
+        parts.append(_servers(snapshot))
     parts += [Text(f"{name}: {text}", style="yellow") for name, text in _notes(snapshot)]
     if snapshot.rights:
         parts.append(Text(_not_granted(snapshot), style="yellow"))
@@ -142,6 +144,16 @@ def _links(snapshot: Snapshot) -> Table:
     return table
 
 
+def _servers(snapshot: Snapshot) -> Table:
+    table = _table(("server", "address"), ("clients", "requests", "refused"))
+    for server in snapshot.servers:
+        refused = Text(f"{server.refused:,}", style="yellow" if server.refused else "green")
+        table.add_row(
+            Text(server.name, style="bold"), server.address, str(server.clients), f"{server.requests:,}", refused
+        )
+    return table
+
+
 def _spread(timing: Latency) -> str:
     """Median, 99th percentile and maximum in microseconds, as narrow as can be."""
     times_us = (ns / 1e3 for ns in (timing.p50_ns, timing.p99_ns, timing.max_ns))
@@ -161,4 +173,5 @@ def one_line(snapshot: Snapshot) -> str:
         for task in snapshot.tasks
     )
     links = (f"{link.name} {link.state}" for link in snapshot.links)
-    return f"{snapshot.running_s:7.1f} s  " + " | ".join((*tasks, *links))
+    servers = (f"{server.name} {server.clients} clients, {server.requests:,} requests" for server in snapshot.servers)
+    return f"{snapshot.running_s:7.1f} s  " + " | ".join((*tasks, *links, *servers))

@@ -20,7 +20,7 @@ from station.errors import UnsafeFolderError
 from station.folders import own_folder, temporary
 from station.machine import Fact, Level
 from station.picture import Picture, svg_picture
-from station.snapshot import LinkView, Snapshot, TaskView
+from station.snapshot import LinkView, ServerView, Snapshot, TaskView
 from station.verdict import Remark, judge
 from station.words import reasons
 
@@ -131,11 +131,12 @@ def to_json(report: Report) -> str:
 
 def to_html(report: Report) -> str:
     """The report for people: one page, no script, nothing fetched."""
-    ran = timedelta(seconds=round(report.snapshot.running_s))
+    ran, servers = timedelta(seconds=round(report.snapshot.running_s)), report.snapshot.servers
     sections = [
         _section("Tasks", _table(_TASK_COLUMNS, map(_task_row, report.snapshot.tasks))),
         *(_pictures(name, pictures) for name, pictures in report.pictures),
         _section("Links", _table(_LINK_COLUMNS, map(_link_row, report.snapshot.links))),
+        *([_section("Servers", _table(_SERVER_COLUMNS, map(_server_row, servers)))] if servers else []),
         _section("What happened", _table(("at", "what", "", ""), map(_event_row, report.events))),
         _section(
             "Rights: what this process asked for its own threads", _table(_FACT_COLUMNS, map(_fact_row, report.rights))
@@ -162,6 +163,8 @@ _TASK_COLUMNS: Final = tuple(
 )
 _LINK_COLUMNS: Final = tuple(f"link|device|state|>round trip {_SPREAD}|>reads|>writes|>errors|>lost".split("|"))
 
+_SERVER_COLUMNS: Final = ("server", "address", ">clients", ">requests", ">refused")
+
 
 def _task_row(task: TaskView) -> Sequence[str]:
     version = f"{escape(task.model)} v{task.model_version}"
@@ -187,6 +190,12 @@ def _link_row(link: LinkView) -> Sequence[str]:
         f"<b>{escape(link.name)}</b>", escape(link.device) + error, state, trip,
         f"{link.reads:,}", f"{link.writes:,}", f"{link.errors:,}", f"{link.reconnects:,}",
     )  # fmt: skip
+
+
+def _server_row(server: ServerView) -> Sequence[str]:
+    refused = f'<span class="{"warn" if server.refused else "ok"}">{server.refused:,}</span>'
+    name, address = escape(server.name), escape(server.address)
+    return f"<b>{name}</b>", address, f"{server.clients:,}", f"{server.requests:,}", refused
 
 
 def _link_level(link: LinkView) -> Level:

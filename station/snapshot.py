@@ -68,11 +68,24 @@ class LinkView:
     safe_writes: int
     last_error: str
     safe_confirmed: bool | None = None
+    timeouts: int = 0
+    """Times that PLC clients stopped writing."""
 
     @property
     def never_up(self) -> bool:
         """Was there not one good exchange?"""
         return not self.reads and not self.writes
+
+
+@dataclass(frozen=True, slots=True)
+class ServerView:
+    """One server: where it listens, and how much its clients ask. `refused`: connections that were turned away."""
+
+    name: str
+    address: str
+    clients: int
+    requests: int
+    refused: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +99,7 @@ class Snapshot:
     links: tuple[LinkView, ...]
     models: Mapping[str, str]
     rights: tuple[str, ...]
+    servers: tuple[ServerView, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain dictionaries, lists and numbers."""

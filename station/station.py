@@ -40,7 +40,7 @@ from station.reading import StationFile
 from station.report import Event, EventKind, Report
 from station.rights import facts_of, merged
 from station.serving import plc_side
-from station.snapshot import LinkView, Snapshot, TaskView
+from station.snapshot import LinkView, ServerView, Snapshot, TaskView
 from station.words import note
 
 WATCH_S: Final = 0.05
@@ -220,6 +220,7 @@ class Station:
             links=tuple(self._link_view(name, link) for name, link in self._parts.links.items()),
             models=dict(self._model_files),
             rights=tuple(str(grant) for grant in merged(self._scheduler.rights) if not grant.granted),
+            servers=self._server_views(),
         )
 
     def report(self) -> Report:
@@ -305,7 +306,13 @@ class Station:
             safe_writes=status.safe_writes,
             last_error=status.last_error,
             safe_confirmed=self._confirmed.get(name),
+            timeouts=status.timeouts,
         )
+
+    def _server_views(self) -> tuple[ServerView, ...]:
+        servers = self._plc.servers if self._plc is not None else {}
+        status = {name: server.status() for name, server in servers.items()}
+        return tuple(ServerView(name, s.address, s.clients, s.requests, s.refused) for name, s in status.items())
 
     def _watch(self) -> None:
         self._watch_links()

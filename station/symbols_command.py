@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from station.symbols import Row
 
-NARROW = 110
+PIPE_WIDTH = 250
 
 
 def symbols(
@@ -26,6 +26,8 @@ def symbols(
     from rich.console import Console
 
     console, errors = Console(), Console(stderr=True)
+    if not console.is_terminal:
+        console = Console(width=PIPE_WIDTH)
     check_outputs(station, files={"--csv": csv})
     with explained(errors):
         from fnmatch import fnmatchcase
@@ -44,19 +46,16 @@ def symbols(
 
 
 def _print(console: Console, found: list[Row]) -> None:
-    from rich import box
     from rich.table import Table
     from rich.text import Text
 
     has_registers = any(row.register or row.coil for row in found)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
-    for heading in ("symbol", "type", "unit", "access", "ADS group", "offset"):
-        table.add_column(heading, overflow="fold", justify="right" if heading == "offset" else "left")
-    if has_registers:
-        table.add_column("register", justify="right")
-        table.add_column("coil", justify="right")
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for heading in ("symbol", "type", "unit", "access", "ADS group, offset", "register", "coil"):
+        if has_registers or heading not in ("register", "coil"):
+            table.add_column(heading, overflow="fold", no_wrap=not console.is_terminal)
     for row in found:
-        cells = [row.symbol, row.type, row.unit, row.access, row.ads_group, row.ads_offset]
+        cells = [row.symbol, row.type, row.unit, row.access, f"{row.ads_group} {row.ads_offset:>4}"]
         cells += [row.register, row.coil] if has_registers else []
         table.add_row(*map(Text, cells), style="bold" if row.access == "write" else "")
     console.print(table)

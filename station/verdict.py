@@ -34,7 +34,10 @@ def _deadlines(snapshot: Snapshot) -> Iterator[Remark]:
     cycles = sum(task.cycles for task in snapshot.tasks)
     missed = sum(task.counters.get("missed", 0) for task in snapshot.tasks)
     overruns = sum(task.overruns for task in snapshot.tasks)
-    if not cycles:
+    if not cycles and not snapshot.tasks:
+        asked = sum(server.requests for server in snapshot.servers)
+        yield Remark("ok" if asked else "warn", f"No tasks; the servers answered {asked:,} requests")
+    elif not cycles:
         yield Remark("bad", "No task ran a single cycle")
     elif missed or overruns:
         text = f"{missed:,} of {cycles + missed:,} ticks did not run; {overruns:,} overruns"
@@ -66,6 +69,9 @@ def _links(snapshot: Snapshot) -> Iterator[Remark]:
         why = f": {link.last_error}" if link.last_error else ""
         if link.never_up:
             yield Remark("bad", f"{link.name} was never up{why}")
+        elif link.timeouts:
+            times = "once" if link.timeouts == 1 else f"{link.timeouts:,} times"
+            yield Remark("warn", f"{link.name}: PLC clients stopped writing {times}{why}")
         elif link.reconnects:
             times = "once" if link.reconnects == 1 else f"{link.reconnects:,} times"
             yield Remark("warn", f"{link.name} was lost {times}{why}")

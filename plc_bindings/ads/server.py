@@ -15,6 +15,7 @@ from plc_bindings.ads.device import AdsOptions, Device
 from plc_bindings.ads.session import AdsSession
 from plc_bindings.database import Database
 from plc_bindings.predict import Models
+from plc_bindings.serving import ServerStatus
 
 _HIGH_WATER: Final = 256 * 1024
 """Unsent bytes from which on a client's requests wait, and its notifications are left out."""
@@ -58,6 +59,11 @@ class AdsServer:
         self._workers: ThreadPoolExecutor | None = None
         self.address: tuple[str, int] = (self.options.host, self.options.port)
         self.requests = 0
+
+    def status(self) -> ServerStatus:
+        """How it does."""
+        host, port = self.address
+        return ServerStatus(f"ads {host}:{port}", self.access.clients, self.requests, self.access.refused)
 
     async def start(self) -> None:
         """Listen; raises `OSError`."""
