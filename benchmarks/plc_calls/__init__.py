@@ -1,0 +1,1 @@
+"""Round trips of PLC calls beside those of plain C servers."""

@@ -1,0 +1,44 @@
+"""Packages from npm, installed once into the cache, at versions that are named here; scripts run with them."""
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rt_native.library import cache_folder
+
+PACKAGES = ("ads-client@2.1.0", "node-ads@1.5.1", "modbus-serial@8.0.25", "jsmodbus@5.0.0")
+HERE = Path(__file__).parent
+
+
+def modules() -> Path:
+    """The folder node_modules with all of `PACKAGES`; without npm or without the registry the test is skipped."""
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        pytest.skip("needs Node.js: apt-get install nodejs npm")
+    folder = cache_folder() / "npm" / "-".join(PACKAGES).replace("@", "_")
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:  # test runs beside each other
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "installed").exists():
+            # modbus-serial's serial ports are compiled or downloaded by a script; TCP needs none of it.
+            command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder)]
+            done = subprocess.run([*command, *PACKAGES], capture_output=True, text=True, check=False, timeout=240)
+            if done.returncode:
+                pytest.skip(f"needs npm's packages {', '.join(PACKAGES)}: {done.stderr.strip().splitlines()[-1:]}")
+            (folder / "installed").touch()
+    return folder / "node_modules"
+
+
+def run(script: str, *arguments: str) -> dict[str, Any]:
+    """{feature: what came of it}, as the script prints it."""
+    environment = {**os.environ, "NODE_PATH": str(modules())}
+    command = ["node", str(HERE / script), *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=90)
+    assert done.returncode == 0 and done.stdout, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
