@@ -5,27 +5,17 @@ dictionaries from class to score (ZipMap) becomes the tensor of the scores. The 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx import AttributeProto, NodeProto, TensorProto, helper, numpy_helper
 
+from rt_engine.naming import Naming
+
 ML = "ai.onnx.ml"
 _INDICES = {"TreeEnsembleClassifier": "classlabels_int64s"}
 _SAME_VALUES = ("Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Cast")
-
-
-@dataclass(slots=True)
-class Naming:
-    """What the outputs of a model mean, where their numbers do not say it.
-
-    `classes` has, for an output that is an index, the names that it points into; for scores, what the columns stand for.
-    """
-
-    classes: dict[str, tuple[Any, ...]] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
 
 
 def with_numbers(proto: onnx.ModelProto) -> tuple[onnx.ModelProto, Naming]:

@@ -7,11 +7,12 @@ from pathlib import Path
 import onnx
 from numpy.typing import ArrayLike
 
+from rt_engine.assemble import assemble
 from rt_engine.errors import InvalidModelError
 from rt_engine.frontend import NAMING, read
 from rt_engine.lower import lower
 from rt_engine.passes import run_passes
-from rt_engine.program import Program, assemble
+from rt_engine.program import Program
 
 
 def compile_model(
@@ -27,7 +28,7 @@ def compile_model(
     try:
         run_passes(model, dict(shapes or {}), name)
         lowered = lower(model.graph, dict(model.opset_imports), name, outputs, state)
-        return replace(assemble(lowered, name, initial), naming=model.meta[NAMING])
+        return replace(assemble(lowered, name, initial), naming=model.meta[NAMING], metadata=dict(model.metadata_props))
     except _NONSENSE as error:
         what = f"{type(error).__name__}: {error}"
         raise InvalidModelError(f"{name} contradicts itself where ONNX's checker does not look: {what}") from error

@@ -3,18 +3,19 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnx
 from numpy.typing import ArrayLike, NDArray
 
-from rt_engine.compiler import compile_model
 from rt_engine.context import Context
 from rt_engine.errors import InputError
 from rt_engine.native import KERNELS
 from rt_engine.program import Executable, NodeCost, Program, TensorSpec
 from rt_native.library import Library
+
+if TYPE_CHECKING:
+    import onnx
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,11 @@ class Model:
         return dict(self.program.naming.classes)
 
     @property
+    def metadata(self) -> Mapping[str, str]:
+        """What the model's author wrote into it, by key (ONNX: `metadata_props`)."""
+        return dict(self.program.metadata)
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What the outputs mean, where it is not what the file says, in words."""
         return tuple(self.program.naming.notes)
@@ -144,7 +150,7 @@ def _fits(array: NDArray[Any], dtype: np.dtype[Any]) -> bool:
 
 
 def load(
-    source: str | Path | bytes | onnx.ModelProto,
+    source: "str | Path | bytes | onnx.ModelProto",
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     *,
     state: Mapping[str, str] | None = None,
@@ -164,5 +170,7 @@ def load(
     Raises:
         ModelFileError, InvalidModelError, UnsupportedModelError, ShapeBindingError, StateError, InputError: see `rt_engine.errors`.
     """
+    from rt_engine.compiler import compile_model
+
     name = Path(source).stem if isinstance(source, str | Path) else "model"
     return Model(compile_model(source, shapes, state, initial), name, library)

@@ -253,8 +253,9 @@ def _fold(graph: ir.Graph, node: ir.Node, opsets: dict[str, int]) -> None:
 
 def _run(build: Builder, outputs: tuple[Buffer, ...], operator: str) -> list[NDArray[Any]]:
     """The outputs of calls that have no inputs; what is only a copy of a constant is that constant."""
+    from rt_engine.assemble import assemble
     from rt_engine.context import Context
-    from rt_engine.program import Executable, assemble
+    from rt_engine.program import Executable
 
     (source, *_) = build.calls[0].operands if len(build.calls) == 1 else (None,)
     if source is not None and source.value is not None and build.calls[0].kernel == "copy_blocks":
