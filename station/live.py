@@ -82,7 +82,9 @@ def view_for(console: Console) -> View:
 def draw(snapshot: Snapshot) -> Group:
     """Tasks, links, what is wrong with them, each on a line of its own, and what the system did not grant."""
     head = Text.assemble((snapshot.station, "bold"), f"  running {snapshot.running_s:.0f} s  process {snapshot.pid}")
-    parts: list[Text | Table] = [head, _tasks(snapshot)]
+    parts: list[Text | Table] = [head]
+    if snapshot.tasks:
+        parts.append(_tasks(snapshot))
     if snapshot.links:
         parts.append(_links(snapshot))
     if snapshot.servers:

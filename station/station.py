@@ -192,6 +192,8 @@ class Station:
             self._plc.note_update(slot, file)
         self._model_files[slot] = str(file)
         tick = "taken by all tasks at the same tick" if result.same_tick else "taken by each task at its own next tick"
+        if not result.taken_ns:
+            tick = "taken by the next call of each client"
         took_ms = (time.monotonic_ns() - begin) / NS_PER_MS
         message = f"{file.name} is live as version {result.version}, {tick}, {took_ms:.1f} ms from file to live"
         if result.state != "none":

@@ -1,0 +1,176 @@
+"""A station with servers: what is wrong with its file, what clients see, calls, tags of a plc link, updates, audit."""
+
+import json
+import random
+import socket
+import struct
+from ctypes import c_ubyte
+
+import pyads
+import pytest
+from stations import wait_for, write_station
+from typer.testing import CliRunner
+
+from plc_bindings.errors import ServerError
+from plc_bindings.numbers import PREDICT
+from station.cli import app
+from station.errors import RefusedError, StationFileError
+from station.reading import read_station
+from station.station import Station
+
+CALLED = """\
+[station]
+name = "calls"
+
+[models.mean]
+file = "mean.onnx"
+
+[servers.ads]
+type = "ads"
+host = "HOST"
+"""
+TAGS = (
+    CALLED
+    + """\
+writable = ["Tags.*"]
+
+[links.plc]
+type = "plc"
+timeout = "300 ms"
+
+[tags]
+a = {}
+b = {}
+force = { direction = "out", low = -10, high = 10, safe = -1 }
+
+[tasks.axis]
+model = "mean"
+cycle = "1 ms"
+inputs = ["a", "b"]
+outputs = ["force"]
+"""
+)
+
+
+@pytest.fixture
+def host():
+    """A loopback address whose port 48898 is free: AdsLib knows no other port."""
+    while True:
+        address = f"127.{random.randint(1, 254)}.{random.randint(0, 254)}.{random.randint(2, 254)}"
+        try:
+            socket.create_server((address, 48898)).close()
+        except OSError:
+            continue
+        return address
+
+
+@pytest.fixture
+def start(tmp_path, host):
+    """Make a station of a text."""
+
+    def start(text):
+        return Station(read_station(write_station(tmp_path, text.replace("HOST", host))))
+
+    return start
+
+
+@pytest.fixture
+def plc(host):
+    """A PLC program's connection, opened when the station runs."""
+    connection = pyads.Connection(f"{host}.1.1", 851, host)
+    yield connection
+    connection.close()
+
+
+def call(plc, *values):
+    """Predict by one ReadWrite: (status, version, outputs)."""
+    data = struct.pack(f"<{len(values)}f", *values)
+    answer = bytes(
+        plc.read_write(PREDICT, 1, c_ubyte * 12, (c_ubyte * len(data)).from_buffer_copy(data), c_ubyte * len(data))
+    )
+    return struct.unpack("<IIf", answer)
+
+
+def test_a_station_without_tasks_answers_calls_through_an_update(start, plc, tmp_path):
+    station = start(CALLED)
+    with station:
+        plc.open()
+        assert call(plc, 1.0, 3.0) == (0, 1, 2.0)
+        station.update("mean", tmp_path / "twice.onnx")
+        assert call(plc, 1.0, 3.0) == (0, 2, 4.0)
+        with pytest.raises(RefusedError):
+            station.update("mean", tmp_path / "wide.onnx")
+        assert plc.read_by_name("Models.mean.Refused", pyads.PLCTYPE_UDINT) == 1
+        assert plc.read_by_name("Models.mean.File") == "twice.onnx"
+    assert station.report().level == "ok"
+    assert station.snapshot().servers[0].requests >= 3
+    entries = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
+    assert [entry["what"] for entry in entries] == ["model mean", "model mean"]
+    assert "replaced by twice.onnx" in entries[0]["outcome"]
+    assert "wide.onnx refused" in entries[1]["outcome"]
+
+
+def test_tags_of_a_plc_link_go_through_the_task_until_the_plc_falls_silent(start, plc):
+    station = start(TAGS)
+    with station:
+        plc.open()
+
+        def write_and_read():
+            plc.write_list_by_name({"Tags.a": 1.0, "Tags.b": 3.0})
+            return plc.read_by_name("Tags.force") == 2.0
+
+        wait_for(write_and_read)
+        wait_for(lambda: plc.read_by_name("Tags.force") == -1.0)
+        wait_for(lambda: plc.read_by_name("Links.plc.Timeouts", pyads.PLCTYPE_ULINT) == 1)
+        wait_for(write_and_read)
+        with pytest.raises(pyads.ADSError, match="not permitted"):
+            plc.write_by_name("Tags.force", 1.0, pyads.PLCTYPE_REAL)
+    assert station.report().level != "ok"
+    assert any("PLC clients stopped writing" in remark.text for remark in station.report().remarks)
+
+
+def test_a_port_that_is_taken_is_said_and_nothing_runs(start, host):
+    station = start(CALLED)
+    with socket.create_server((host, 48898)), pytest.raises(ServerError, match="ads cannot listen"), station:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (('"HOST"', '"0.0.0.0"'), "reached by other computers: say which may connect"),
+        (('"HOST"', '"plc.example"'), "is no IP address"),
+        (('type = "ads"', 'type = "adds"'), "unknown server type 'adds'; allowed: 'ads', 'modbus-tcp'"),
+        (('type = "ads"', ""), 'needs the key "type": ads, modbus-tcp, modbus-tls or modbus-rtu'),
+        (('writable = ["Tags.*"]', 'allow = ["192.168.1.1/24"]'), "has host bits set"),
+        (('writable = ["Tags.*"]', ""), "nobody may write it: no server names it"),
+        (("a = {}", 'a = { address = "holding 1" }'), "has no address of its own"),
+        (('file = "mean.onnx"', 'file = "mean.onnx"\nremote_update = true'), "needs a key that signs such files"),
+        (("force =", "A = {}\nforce ="), "Tags.A is there twice"),
+    ],
+)
+def test_what_is_wrong_is_named(start, tmp_path, change, message):
+    text = TAGS.replace(*change)
+    try:
+        file = read_station(write_station(tmp_path, text.replace("HOST", "127.0.0.1")))
+        Station(file)
+        found = file.warnings
+    except StationFileError as error:
+        found = error.problems
+    assert any(message in str(problem) for problem in found), [str(problem) for problem in found]
+
+
+def test_symbols_are_listed(tmp_path, host):
+    path = write_station(tmp_path, TAGS.replace("HOST", host))
+    shown = CliRunner().invoke(app, ["symbols", str(path), "--name", "tags.*"])
+    assert shown.exit_code == 0
+    rows = [line.split() for line in shown.stdout.splitlines() if line.startswith("Tags.")]
+    assert [(row[0], row[1], row[2]) for row in rows] == [
+        ("Tags.a", "REAL", "write"),
+        ("Tags.b", "REAL", "write"),
+        ("Tags.force", "REAL", "read"),
+    ]
+    csv = tmp_path / "map.csv"
+    assert CliRunner().invoke(app, ["symbols", str(path), "--csv", str(csv)]).exit_code == 0
+    assert csv.read_text().count("\n") > 50
+    assert CliRunner().invoke(app, ["symbols", str(path), "--csv", str(path)]).exit_code == 2
