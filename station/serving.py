@@ -116,7 +116,7 @@ def make_server(
         options = AdsOptions(
             table.host, table.port, table.ams_net_id, table.ams_port, file.config.station.name, VERSION
         )
-        return AdsServer(data, models, options, access)
+        return AdsServer(data, models, options, access, attributes=lambda name: parts.slots[name].model.metadata)
     raise NotImplementedError(table.type)
 
 
