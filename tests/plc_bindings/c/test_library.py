@@ -1,6 +1,7 @@
 """The C library: the same bits as Python, and nothing but computing in a run."""
 
 import itertools
+import re
 
 import pytest
 
@@ -9,7 +10,7 @@ from plc_bindings.c.statuses import FILE, header
 from plc_bindings.status import KINDS
 from rt_engine.layout import BLOCK, READER, RECORD, SLOT
 from tests.plc_bindings.c.models import MODELS, cycles
-from tests.plc_bindings.c.toolchain import STRICT, Toolchain, needs, run, v3
+from tests.plc_bindings.c.toolchain import STRICT, Toolchain, compile_c, needs, run, v3
 
 pytestmark = needs("gcc", "g++")
 
@@ -128,3 +129,12 @@ def test_the_header_stands_alone(compiler, tmp_path):
     source = tmp_path / "alone"
     source.write_text('#include "rt_engine.h"\nint main(void) { return rte_version() == 0; }\n')
     run(*compiler, *STRICT, "-fsyntax-only", source)
+
+
+def test_the_pages_code_compiles(tmp_path):
+    """Every block of C in docs/c.md."""
+    blocks = re.findall(r"```c\n(.*?)```", (FOLDER.parents[1] / "docs" / "c.md").read_text(), re.S)
+    assert len(blocks) == 2
+    for block in blocks:
+        (tmp_path / "block.c").write_text("#define _POSIX_C_SOURCE 200809L\n" + block)
+        compile_c(tmp_path / "block.c", tmp_path / "block.o")
