@@ -1,0 +1,70 @@
+"""One connection's predict block: inputs that are its own, and the outputs of the newest call.
+
+write inputs   ->   stale
+read result    ->   stale and all inputs written: run the model; else the result as it is
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+from typing import Final
+
+from plc_bindings.modbus.plan import Layout
+from plc_bindings.predict import Predictor
+from plc_bindings.status import CallStatus
+
+SLOW_S: Final = 0.001
+"""A model whose newest call took longer is called in a thread of its own."""
+_HEADER: Final = struct.Struct("<II")
+
+
+class PredictBlock:
+    """Inputs and result of one model for one connection, as registers."""
+
+    def __init__(self, layout: Layout, predictor: Predictor) -> None:
+        self.layout, self._predictor = layout, predictor
+        self.inputs = bytearray(layout.inputs.wire_size)
+        self._unwritten: bytearray | None = bytearray(b"\1" * len(self.inputs))
+        self._served = layout.block.served
+        self._size = layout.result.size
+        self.is_stale = False
+        self._was_called = False
+        self.result = b""
+        self._show(_HEADER.pack(CallStatus.WRONG_SIZE, self._served.slot.version))
+
+    @property
+    def is_slow(self) -> bool:
+        """Will the next call keep others waiting? The first one makes a context."""
+        return not self._was_called or self.layout.seconds > SLOW_S
+
+    def write(self, start: int, data: bytes) -> None:
+        """Take inputs from byte `start` on."""
+        stop = start + len(data)
+        self.inputs[start:stop] = data
+        unwritten = self._unwritten
+        if unwritten is None:
+            self.is_stale = True
+            return
+        unwritten[start:stop] = bytes(len(data))
+        if not any(unwritten):
+            self._unwritten = None
+            self.is_stale = True
+
+    def run(self) -> None:
+        """Call the model. In any thread, but in one at a time."""
+        begun = time.perf_counter()
+        self.is_stale = False
+        try:
+            answer = self._predictor.call(self._served.number, self.layout.inputs.to_memory(self.inputs))
+        except Exception:
+            answer = _HEADER.pack(CallStatus.INTERNAL, self._served.slot.version)
+        self._show(answer)
+        if self._was_called:
+            self.layout.seconds = time.perf_counter() - begun
+        self._was_called = True
+
+    def _show(self, answer: bytes) -> None:
+        """The answer as registers. Without outputs, because of its status, they are 0."""
+        missing = self._size - len(answer)
+        self.result = self.layout.result.to_wire(answer + bytes(missing) if missing else answer)

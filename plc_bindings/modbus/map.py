@@ -1,0 +1,193 @@
+"""The register map: where every value of a station is. The same station gives the same map.
+
+    registers                                          coils
+        0   tags, in the order of the station's file       0   BOOLs among the tags
+    10000   predict blocks, each at a multiple of 100  10000   all other BOOLs
+    40000   the server, models, tasks, links: each at a multiple of 100
+
+Holding and input registers are the same; so are coils and discrete inputs. So a value has one address, whatever the
+function code. A tag that is added at the end of the file, or a model after the others, moves nothing.
+
+    a value of 8 or 16 bits   1 register; BOOL is 0 or 1, SINT keeps its sign
+    32 bits, 64 bits          2, 4 registers, in the server's byte order
+    STRING(n)                 (n + 2) // 2 registers, two characters each, the first in the high byte
+    arrays                    element after element
+
+    predict block             inputs | UDINT status | UDINT version | outputs
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from plc_bindings.database import Database, Symbol, Writable
+from plc_bindings.errors import BindingError
+from plc_bindings.predict import Models, Served
+from plc_bindings.types import BOOL, UDINT, Array, Field, Scalar, String, Struct, identifier, leaves
+
+PREDICT: Final = 10_000
+STATUS: Final = 40_000
+STATUS_COILS: Final = 10_000
+ALIGNMENT: Final = 100
+ADDRESSES: Final = 65_536
+
+
+class MapError(BindingError):
+    """A station has more values than Modbus has addresses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One leaf of an area: its first register, its first coil if it is a BOOL, its bytes in the area."""
+
+    name: str
+    type: Scalar | String | Array
+    area: int
+    offset: int
+    register: int
+    coil: int | None
+    unit: str = ""
+
+    @property
+    def count(self) -> int:
+        """Registers."""
+        return registers(self.type)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A model's predict block. `inputs` and `result` are first registers, `end` is behind the last."""
+
+    served: Served
+    inputs: int
+    result: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the exported map. `coil` is None for what is no BOOL."""
+
+    name: str
+    register: int
+    count: int
+    coil: int | None
+    type: str
+    access: str
+    unit: str = ""
+
+
+def registers(type_: Scalar | String | Array | Struct) -> int:
+    """How many registers a value takes."""
+    match type_:
+        case Scalar():
+            return max(1, type_.size // 2)
+        case String():
+            return (type_.size + 1) // 2
+        case Array():
+            return type_.count * registers(type_.element)
+        case Struct():
+            return sum(registers(field.type) for field in type_.fields)
+
+
+class RegisterMap:
+    """Addresses of all symbols, and a predict block for each model.
+
+    `left_out` says which models have none, and why: they are too large, or take nothing.
+
+    Raises:
+        MapError: tags or other values do not fit.
+    """
+
+    def __init__(self, database: Database, models: Models) -> None:
+        self.database = database
+        tags = [symbol for symbol in database.symbols if symbol.name.startswith("Tags.")]
+        others = [symbol for symbol in database.symbols if not symbol.name.startswith("Tags.")]
+        self.places = (
+            *_places(tags, 0, PREDICT, 1, 0, STATUS_COILS, "tags"),
+            *_places(others, STATUS, ADDRESSES, ALIGNMENT, STATUS_COILS, ADDRESSES, "other values"),
+        )
+        self.blocks, self.left_out = _blocks(models)
+
+    def block(self, model: str) -> Block | None:
+        """A model's predict block."""
+        return next((block for block in self.blocks if block.served.name == model), None)
+
+    def rows(self, writable: Writable | None = None) -> list[Row]:
+        """The map, in the order of the registers; without `writable` no symbol is."""
+        found = [self._row(place, writable) for place in self.places]
+        found += [row for block in self.blocks for row in _block_rows(block)]
+        return sorted(found, key=lambda row: row.register)
+
+    def columns(self) -> dict[str, tuple[str, str]]:
+        """Name -> (registers, coils) as text: `("40000-40003", "")`."""
+        found = {}
+        for place in self.places:
+            coils = place.type.count if isinstance(place.type, Array) else 1
+            coil = "" if place.coil is None else _span(place.coil, coils)
+            found[place.name] = (_span(place.register, place.count), coil)
+        return found
+
+    def _row(self, place: Place, writable: Writable | None) -> Row:
+        may = writable is not None and writable.allows(place.area, place.offset, place.type.size)
+        access = "write" if may else "read"
+        return Row(place.name, place.register, place.count, place.coil, place.type.name, access, place.unit)
+
+
+def is_bool(type_: Scalar | String | Array) -> bool:
+    """Has it coils?"""
+    return type_ == BOOL or (isinstance(type_, Array) and type_.element == BOOL)
+
+
+def _places(
+    symbols: Sequence[Symbol], register: int, end: int, alignment: int, coil: int, coil_end: int, what: str
+) -> Iterator[Place]:
+    for symbol in symbols:
+        register = -(-register // alignment) * alignment
+        for leaf in leaves(symbol.type, "", symbol.offset, symbol.unit):
+            name = f"{symbol.name}.{leaf.path}" if leaf.path else symbol.name
+            has_coils = is_bool(leaf.type)
+            yield Place(name, leaf.type, symbol.area, leaf.offset, register, coil if has_coils else None, leaf.unit)
+            register += registers(leaf.type)
+            coil += registers(leaf.type) if has_coils else 0
+        if register > end or coil > coil_end:
+            raise MapError(
+                f"{what} need more than {end - 1} as register or {coil_end - 1} as coil, from {symbol.name} on; "
+                "move some of them to another station, or serve them over ADS alone"
+            )
+
+
+def _blocks(models: Models) -> tuple[tuple[Block, ...], tuple[str, ...]]:
+    blocks, left_out, at = [], [], PREDICT
+    for served in models.all:
+        ends = served.signature
+        result = at + registers(ends.inputs)
+        end = result + 2 * registers(UDINT) + registers(ends.outputs)
+        if not ends.inputs.size:
+            left_out.append(f"model '{served.name}' takes no inputs: there is nothing to write that would start it")
+        elif end > STATUS:
+            left_out.append(
+                f"model '{served.name}' needs {end - at} registers and only {STATUS - at} are left: call it over ADS"
+            )
+        else:
+            blocks.append(Block(served, at, result, end))
+            at = -(-end // ALIGNMENT) * ALIGNMENT
+    return tuple(blocks), tuple(left_out)
+
+
+def _block_rows(block: Block) -> Iterator[Row]:
+    name = f"Models.{identifier(block.served.name)}.Predict"
+    header = Struct("", (Field("Status", UDINT), Field("Version", UDINT)))
+    ends = block.served.signature
+    parts = (("In", ends.inputs, "write"), ("", header, "read"), ("Out", ends.outputs, "read"))
+    at = block.inputs
+    for part, struct, access in parts:
+        for leaf in leaves(struct, part):
+            yield Row(f"{name}.{leaf.path}", at, registers(leaf.type), None, leaf.type.name, access)
+            at += registers(leaf.type)
+
+
+def _span(first: int, count: int) -> str:
+    return str(first) if count == 1 else f"{first}-{first + count - 1}"

@@ -1,0 +1,198 @@
+"""One client's requests: request PDU in, answer PDU out. No sockets, no frames, never an error.
+
+    answer(pdu)  ->  bytes    the answer
+                     Job      a slow model: job.run() in a thread, then job.finish() for the answer
+
+A request is one moment: each area is read once, everything that is written to an area is published at once. Writes come
+before reads; a request that is refused writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from plc_bindings.database import NotAllowedError
+from plc_bindings.database import Session as Values
+from plc_bindings.modbus import pdu as p
+from plc_bindings.modbus.blocks import PredictBlock
+from plc_bindings.modbus.pdu import Code, Refused, exception
+from plc_bindings.modbus.plan import Inputs, Layout, Planner, ReadPlan, Result, WritePlan, read_coils, write_coils
+from plc_bindings.predict import Predictor
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Models that take long. `run` touches nothing but them; `finish` gives the answer, in the servers' thread."""
+
+    run: Callable[[], None]
+    finish: Callable[[], bytes]
+
+
+class Session:
+    """What one connection knows.
+
+    Args:
+        planner: of the server.
+        values: this connection's session of the database.
+        predictor: this connection's calls.
+        objects: what function code 43/14 tells.
+        refused: is told of writes that are refused.
+    """
+
+    def __init__(
+        self,
+        planner: Planner,
+        values: Values,
+        predictor: Predictor,
+        objects: Sequence[bytes],
+        refused: Callable[[str], None] = lambda what: None,
+    ) -> None:
+        self._planner, self._values, self._predictor = planner, values, predictor
+        self._objects, self._refused = objects, refused
+        self._blocks: dict[int, PredictBlock] = {}
+        self._exchanges: dict[bytes, tuple[ReadPlan, WritePlan]] = {}
+        self._functions: dict[int, Callable[[bytes], bytes | Job]] = {
+            p.READ_COILS: self._read_coils,
+            p.READ_DISCRETE_INPUTS: self._read_coils,
+            p.READ_HOLDING_REGISTERS: self._read_registers,
+            p.READ_INPUT_REGISTERS: self._read_registers,
+            p.WRITE_COIL: self._write_coil,
+            p.WRITE_REGISTER: self._write_register,
+            p.WRITE_COILS: self._write_coils,
+            p.WRITE_REGISTERS: self._write_registers,
+            p.MASK_REGISTER: self._mask_register,
+            p.READ_WRITE_REGISTERS: self._read_write,
+            p.ENCAPSULATED: self._identification,
+        }
+
+    def answer(self, pdu: bytes) -> bytes | Job:
+        """The answer to a request; never raises."""
+        if not pdu:
+            return exception(0, Code.ILLEGAL_FUNCTION)
+        function = self._functions.get(pdu[0])
+        if function is None:
+            return exception(pdu[0], Code.ILLEGAL_FUNCTION)
+        return self._guarded(pdu[0], lambda: function(pdu))
+
+    def _guarded(self, number: int, function: Callable[[], bytes | Job]) -> bytes | Job:
+        try:
+            self._values.begin()
+            return function()
+        except Refused as refused:
+            if refused.why:
+                self._refused(refused.why)
+            return exception(number, refused.code)
+        except NotAllowedError:
+            return exception(number, Code.ILLEGAL_ADDRESS)
+        except Exception as error:
+            self._refused(f"function code {number} failed: {error!r}")
+            return exception(number, Code.DEVICE_FAILURE)
+
+    def _read_coils(self, pdu: bytes) -> bytes:
+        address, quantity = p.read_range(pdu, p.READ_BITS)
+        bits = read_coils(self._values, self._planner.coils(address, quantity, to_write=False))
+        return bytes((pdu[0], len(bits))) + bits
+
+    def _read_registers(self, pdu: bytes) -> bytes | Job:
+        return self._read(pdu[0], self._planner.read(*p.read_range(pdu, p.READ_REGISTERS)))
+
+    def _write_coil(self, pdu: bytes) -> bytes:
+        address, value = p.coil(pdu)
+        self._put_coils(address, 1, bytes((value,)))
+        return pdu
+
+    def _write_coils(self, pdu: bytes) -> bytes:
+        address, quantity, data = p.write_range(pdu, p.WRITE_BITS, 8)
+        self._put_coils(address, quantity, data)
+        return pdu[:5]
+
+    def _put_coils(self, address: int, quantity: int, data: bytes) -> None:
+        segments = self._planner.coils(address, quantity, to_write=True)
+        write_coils(self._values, segments, data)
+        self._values.commit()
+
+    def _write_register(self, pdu: bytes) -> bytes:
+        address, data = p.single(pdu)
+        self._write(self._planner.write(address, 1), data)
+        return pdu
+
+    def _write_registers(self, pdu: bytes) -> bytes:
+        address, quantity, data = p.write_range(pdu, p.WRITE_MOST, 0)
+        self._write(self._planner.write(address, quantity), data)
+        return pdu[:5]
+
+    def _mask_register(self, pdu: bytes) -> bytes:
+        """6.16: result = (current AND and-mask) OR (or-mask AND NOT and-mask)."""
+        address, keep, put = p.mask(pdu)
+        plan = self._planner.write(address, 1)
+        now = int.from_bytes(self._pieces(self._planner.read(address, 1)), "big")
+        self._write(plan, (now & keep | put & ~keep).to_bytes(2, "big"))
+        return pdu
+
+    def _read_write(self, pdu: bytes) -> bytes | Job:
+        plans = self._exchanges.get(pdu[:10])
+        if plans is None or len(pdu) != 10 + pdu[9]:
+            read, write = p.read_write_range(pdu)
+            if len(self._exchanges) >= 64:
+                self._exchanges.clear()
+            plans = self._exchanges[pdu[:10]] = (self._planner.read(*read), self._planner.write(*write))
+        self._write(plans[1], pdu[10:])
+        self._values.begin()
+        return self._read(p.READ_WRITE_REGISTERS, plans[0])
+
+    def _identification(self, pdu: bytes) -> bytes:
+        return p.identification(pdu, self._objects)
+
+    def _write(self, plan: WritePlan, data: bytes) -> None:
+        """All or nothing: every value is checked before the first is staged."""
+        decoded = [(piece, piece.decode(data[start:stop])) for start, stop, piece in plan.pieces]
+        for piece, part in decoded:
+            if isinstance(piece, Inputs):
+                self._block(piece.layout).write(piece.start, part)
+            else:
+                piece.write(self._values, part)
+        self._values.commit()
+
+    def _read(self, function: int, plan: ReadPlan) -> bytes | Job:
+        slow = []
+        for layout in plan.results:
+            block = self._block(layout)
+            if block.is_stale:
+                if block.is_slow:
+                    slow.append(block)
+                else:
+                    block.run()
+        if slow:
+            return self._job(function, plan, slow)
+        data = self._pieces(plan)
+        return bytes((function, len(data))) + data
+
+    def _job(self, function: int, plan: ReadPlan, blocks: Sequence[PredictBlock]) -> Job:
+        def run() -> None:
+            for block in blocks:
+                block.run()
+
+        def finish() -> bytes:
+            answer = self._guarded(function, lambda: self._read(function, plan))
+            assert isinstance(answer, bytes)
+            return answer
+
+        return Job(run, finish)
+
+    def _pieces(self, plan: ReadPlan) -> bytes:
+        parts = []
+        for piece in plan.pieces:
+            if isinstance(piece, Result):
+                parts.append(self._block(piece.layout).result[piece.start : piece.stop])
+            elif isinstance(piece, Inputs):
+                parts.append(bytes(self._block(piece.layout).inputs[piece.start : piece.stop]))
+            else:
+                parts.append(piece.read(self._values))
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _block(self, layout: Layout) -> PredictBlock:
+        block = self._blocks.get(layout.index)
+        if block is None:
+            block = self._blocks[layout.index] = PredictBlock(layout, self._predictor)
+        return block
