@@ -22,3 +22,7 @@ class ServerError(BindingError):
 
 class ExportError(BindingError):
     """A station cannot be called in the way that blocks were asked for."""
+
+
+class SigningError(BindingError):
+    """A key or signature cannot be made or used."""

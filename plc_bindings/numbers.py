@@ -15,9 +15,9 @@ ATTRIBUTE: Final = 0x5254_0004
 
 # --- model update -----------------------------------------------------------------------------------------------------
 UPLOAD_BEGIN: Final = 0x5254_0010
-"""Write. Offset: the model's number. Data: UDINT bytes of the file, then the Ed25519 signature (64 bytes)."""
+"""Write. Offset: the model's number. Data: UDINT bytes of the file, then the content of its .sig file (72 bytes)."""
 UPLOAD_DATA: Final = 0x5254_0011
-"""Write. Offset: where in the file. Data: a part of it."""
+"""Write. Offset: where in the file. Data: the next part of it, or the newest part once more."""
 UPLOAD_ACTIVATE: Final = 0x5254_0012
 """ReadWrite. Offset: the model's number. Read: UDINT status, UDINT version, STRING message."""
 UPLOAD_ABORT: Final = 0x5254_0013
@@ -28,5 +28,7 @@ AREA: Final = 0x5254_1000
 """First of the areas: area i of the database is group AREA + i, offsets count bytes."""
 
 NAME_BYTES: Final = 64
+SIGNATURE_BYTES: Final = 72
+"""Of a .sig file: serial number (8), Ed25519 signature (64); see `plc_bindings.signing`."""
 RESULT_HEADER: Final = 8
 """UDINT status, UDINT version of the model that computed."""

@@ -19,6 +19,7 @@ from station.explaining import explained, print_problems, say
 from station.export_commands import export
 from station.model_commands import bench, inspect
 from station.quantise_command import quantize
+from station.signing_commands import keygen, sign
 from station.symbols_command import symbols
 
 if TYPE_CHECKING:
@@ -318,6 +319,8 @@ def demo(
 app.command()(bench)
 app.command()(inspect)
 app.command()(quantize)
+app.command()(keygen)
+app.command()(sign)
 app.command()(symbols)
 app.add_typer(export, name="export")
 

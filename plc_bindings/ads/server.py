@@ -122,6 +122,8 @@ class _Connection(asyncio.Protocol):
         for timer in (self._timer, self._stuck):
             if timer is not None:
                 timer.cancel()
+        if self._session is not None:
+            self._session.close()
         self._session = None
         self._server._connections.discard(self)
         if self._client is not None:

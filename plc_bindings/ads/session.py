@@ -29,6 +29,7 @@ from plc_bindings.numbers import (
     NAME_BYTES,
     PREDICT,
     PREDICT_REF,
+    SIGNATURE_BYTES,
     UPLOAD_ABORT,
     UPLOAD_ACTIVATE,
     UPLOAD_BEGIN,
@@ -43,7 +44,6 @@ _SYSTEM_STATE: Final = struct.pack("<HHHBBHBBH2x", RUN, 0, 0, 3, 1, 4024, 0, 0, 
 _FIRST_PORT: Final = 32768
 _MOST_SUM: Final = 500
 """Items of a sum command, as TwinCAT allows."""
-_SIGNATURE_BYTES: Final = 64
 
 Place = tuple[int, int, int]
 """(area, offset, size)."""
@@ -114,6 +114,11 @@ class AdsSession:
                 head = (peer, peer_port, target, port, Command.NOTIFICATION, REQUEST, size, 0, 0)
                 packets.append(frames.HEAD.pack(0, frames.AMS.size + size, *head) + data)
         return b"".join(packets)
+
+    def close(self) -> None:
+        """The connection has ended."""
+        if self._uploads is not None:
+            self._uploads.abort()
 
     # --- packets ------------------------------------------------------------------------------------------------------
 
@@ -516,7 +521,7 @@ class AdsSession:
         status = 0
         if group == UPLOAD_BEGIN:
             served = self._device.models.find(offset)
-            if served is None or len(data) != 4 + _SIGNATURE_BYTES:
+            if served is None or len(data) != 4 + SIGNATURE_BYTES:
                 raise AdsError(Error.BAD_DATA)
             status = self._uploads.begin(served.name, frames.RESULT.unpack_from(data)[0], data[4:])
         elif group == UPLOAD_DATA:
@@ -524,7 +529,7 @@ class AdsSession:
         else:
             self._uploads.abort()
         if status:
-            raise AdsError(Error.NOT_PERMITTED if status == CallStatus.NOT_ALLOWED else Error.BAD_DATA)
+            raise AdsError(_UPLOAD_ERRORS.get(status, Error.BAD_DATA))
 
     def _activate(self, number: int, size: int, data: bytes) -> bytes:
         served, uploads = self._device.models.find(number), self._uploads
@@ -553,6 +558,8 @@ def _read_answer(got: bytes) -> bytes:
 
 Handler = Callable[[AdsSession, bytes], bytes]
 
+_UPLOAD_ERRORS: Final[dict[int, Error]] = {CallStatus.NOT_ALLOWED: Error.NOT_PERMITTED, CallStatus.BUSY: Error.BUSY}
+"""Status of an upload's request -> ADS error; all others: bad data."""
 _LEAST: Final = {
     frames.AMS_COMMAND: frames.AMS.size,
     frames.PORT_CLOSE: 0,
