@@ -31,6 +31,7 @@ int main(void) {
     printf("rte_block size %zu\n", sizeof(rte_block));
     printf("rte_native_slot size %zu\n", sizeof(rte_native_slot));
     printf("rte_native_reader size %zu\n", sizeof(rte_native_reader));
+    printf("version %s\n", rte_version());
     for (int i = -1; i < 400; i++)
         printf("status %d %s\n", i, rte_status_text(i));
     return 0;

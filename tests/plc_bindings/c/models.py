@@ -19,22 +19,22 @@ def policy(seed: int = 0) -> Model:
     return rt_engine.load(mlp((16, 64, 64, 4), "Tanh", seed=seed))
 
 
-def lstm(hidden: int = 8, seed: int = 0) -> Model:
-    """One step of an LSTM per run, with its states in the context."""
-    rng = np.random.default_rng(seed)
+def lstm(hidden: int = 8, state: str = "h") -> Model:
+    """One step of an LSTM per run, with its states in the context; `state` is the name of the first."""
+    rng = np.random.default_rng(0)
     arrays = {"w": rng.standard_normal((1, 4 * hidden, 4)), "r": rng.standard_normal((1, 4 * hidden, hidden)) / 4}
-    inputs = {"x": (1, 1, 4), "h": (1, 1, hidden), "c": (1, 1, hidden)}
+    inputs = {"x": (1, 1, 4), state: (1, 1, hidden), "c": (1, 1, hidden)}
     outputs = {"y": (1, 1, 1, hidden), "h2": (1, 1, hidden), "c2": (1, 1, hidden)}
     graph = helper.make_graph(
-        [helper.make_node("LSTM", ["x", "w", "r", "", "", "h", "c"], [*outputs], hidden_size=hidden)],
+        [helper.make_node("LSTM", ["x", "w", "r", "", "", state, "c"], [*outputs], hidden_size=hidden)],
         "g",
         [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in inputs.items()],
         [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in outputs.items()],
         [numpy_helper.from_array(a.astype(np.float32), n) for n, a in arrays.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    start = {"h": np.full((1, 1, hidden), 0.25, np.float32)}
-    return rt_engine.load(model, state={"h2": "h", "c2": "c"}, initial=start)
+    start = {state: np.full((1, 1, hidden), 0.25, np.float32)}
+    return rt_engine.load(model, state={"h2": state, "c2": "c"}, initial=start)
 
 
 def _quantised() -> Model:

@@ -210,6 +210,40 @@ static void state(void) {
     rte_context_free(alone);
 }
 
+/** States go over while threads run, again and again: at the end they are those of as many runs of one context. */
+static void carried(void) {
+    rte_update update;
+    size_t bytes = rte_state_bytes(old_model);
+    char one[1024], other[1024];
+    EXPECT(bytes && bytes <= sizeof one);
+    start(THREADS);
+    for (int i = 0; i < 8; i++)
+        EXPECT(rte_slot_update(slot, new_model, 0, 2000000000, &update) == RTE_OK && update.state == RTE_STATE_CARRIED);
+    stop(THREADS);
+    for (int k = 0; k < THREADS; k++) {
+        rte_context *alone, *context = rte_slot_pick(tasks[k].reader, 0);
+        EXPECT(rte_context_new(old_model, &alone) == RTE_OK);
+        write_inputs(old_model, alone);
+        for (int i = 0; i < tasks[k].count; i++)
+            EXPECT(rte_run(alone) == RTE_OK);
+        EXPECT(rte_state_save(alone, one, bytes) == RTE_OK && rte_state_save(context, other, bytes) == RTE_OK);
+        EXPECT(memcmp(one, other, bytes) == 0 && rte_context_version(context) == 9);
+        rte_context_free(alone);
+    }
+}
+
+/** States of another shape start anew. */
+static void anew(void) {
+    rte_update update;
+    rte_reader *reader;
+    EXPECT(rte_slot_reader_new(slot, &reader) == RTE_OK);
+    rte_context *context = rte_slot_pick(reader, 0);
+    float first_value = *(float *)rte_state(context, 0);
+    *(float *)rte_state(context, 0) = 7;
+    EXPECT(rte_slot_update(slot, new_model, 0, 0, &update) == RTE_OK && update.state == RTE_STATE_RESET);
+    EXPECT(*(float *)rte_state(rte_slot_pick(reader, 0), 0) == first_value);
+}
+
 /** Another interface is refused, and so is nonsense; nothing changes. */
 static void refused(void) {
     rte_update update;
@@ -232,7 +266,8 @@ int main(int argc, char **argv) {
         const char *name;
         void (*run)(void);
     } cases[] = {{"same_tick", same_tick}, {"late", late},   {"activation", activation},
-                 {"idle", idle},           {"state", state}, {"refused", refused}};
+                 {"idle", idle},           {"state", state}, {"carried", carried},
+                 {"anew", anew},           {"refused", refused}};
     EXPECT(argc == 4 && rte_load(argv[2], &old_model) == RTE_OK && rte_load(argv[3], &new_model) == RTE_OK);
     EXPECT(rte_slot_new(old_model, &slot) == RTE_OK);
     learn(old_model, 1);

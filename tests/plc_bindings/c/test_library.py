@@ -2,15 +2,19 @@
 
 import itertools
 import re
+import tomllib
 
 import pytest
 
+import rt_engine
 from plc_bindings.c import FOLDER
 from plc_bindings.c.statuses import FILE, header
 from plc_bindings.status import KINDS
+from rt_engine.kernels.dtypes import DType
 from rt_engine.layout import BLOCK, READER, RECORD, SLOT
-from tests.plc_bindings.c.models import MODELS, cycles
+from tests.plc_bindings.c.models import GOLDEN, MODELS, cycles
 from tests.plc_bindings.c.toolchain import STRICT, Toolchain, compile_c, needs, run, v3
+from tests.plc_bindings.c.writer import rtp
 
 pytestmark = needs("gcc", "g++")
 
@@ -20,7 +24,7 @@ def test_statuses_are_pythons(plain):
     assert FILE.read_text() == header()
     names = {m.value: m.name for kind in KINDS for m in kind}
     lines = [line.split() for line in run(plain.program("layouts.c")).stdout.splitlines()]
-    told = {int(number): name for word, number, name in lines if word == "status"}
+    told = {int(line[1]): line[2] for line in lines if line[0] == "status"}
     assert told == {number: names.get(number, "unknown") for number in range(-1, 400)}
 
 
@@ -38,7 +42,20 @@ def test_layouts_are_pythons(plain):
 
 
 def _layout_lines(plain):
-    return [line for line in run(plain.program("layouts.c")).stdout.splitlines() if not line.startswith("status")]
+    return [line for line in run(plain.program("layouts.c")).stdout.splitlines() if line.startswith("rte_")]
+
+
+def test_the_version_is_the_projects(plain):
+    """That of the package which the sources came with."""
+    project = tomllib.loads((FOLDER.parents[1] / "pyproject.toml").read_text())["project"]
+    assert f"version {project['version']}" in run(plain.program("layouts.c")).stdout.splitlines()
+
+
+def test_element_types_are_pythons():
+    """Each has ONNX's number."""
+    told = dict(re.findall(r"RTE_(\w+) = (\d+)", (FOLDER / "rt_engine.h").read_text().split("rte_dtype;")[0]))
+    names = {"FLOAT": "FLOAT32", "DOUBLE": "FLOAT64"}
+    assert {name: int(number) for name, number in told.items()} == {names.get(d.name, d.name): d.value for d in DType}
 
 
 def _runs(program, files, kind, folder, count=8):
@@ -56,6 +73,17 @@ def _runs(program, files, kind, folder, count=8):
 def test_the_same_bits_as_python(plain, files, kind, tmp_path):
     """Every output of eight runs in a row; the C library with 8 lanes, Python with this machine's."""
     _runs([plain.program("run_model.c")], files, kind, tmp_path)
+
+
+def test_every_exported_model_has_the_same_bits(plain, tmp_path):
+    """PyTorch's, scikit-learn's, LightGBM's, XGBoost's: all that the exporters' tests have."""
+    program = plain.program("run_model.c")
+    exported = sorted(GOLDEN.glob("*.onnx"))
+    assert len(exported) > 200
+    for path in exported:
+        model = rt_engine.load(path)
+        (tmp_path / "model.rtp").write_bytes(rtp(model.program))
+        _runs([program], {path.name: (model, tmp_path / "model.rtp")}, path.name, tmp_path, 2)
 
 
 @pytest.mark.parametrize("kind", MODELS)

@@ -13,12 +13,12 @@ pytestmark = needs("gcc", "g++")
 def pairs(tmp_path_factory):
     """Name -> (a model's file, another's)."""
     folder = tmp_path_factory.mktemp("pairs")
-    models = {"mlp": policy(0), "other": policy(1), "lstm": lstm(), "wider": lstm(hidden=12)}
+    models = {"mlp": policy(0), "other": policy(1), "lstm": lstm(), "renamed": lstm(state="s")}
     for name, model in models.items():
         (folder / f"{name}.rtp").write_bytes(rtp(model.program))
     file = {name: folder / f"{name}.rtp" for name in models}
     return {"policies": (file["mlp"], file["other"]), "states": (file["lstm"], file["lstm"]),
-            "strangers": (file["mlp"], file["lstm"])}  # fmt: skip
+            "renamed states": (file["lstm"], file["renamed"]), "strangers": (file["mlp"], file["lstm"])}  # fmt: skip
 
 
 CASES = {
@@ -27,6 +27,8 @@ CASES = {
     "activation": "policies",
     "idle": "policies",
     "state": "states",
+    "carried": "states",
+    "anew": "renamed states",
     "refused": "strangers",
 }
 
