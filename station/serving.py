@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from fieldbus.plc import PlcLink
+from fieldbus.tags import Order
 from plc_bindings.access import Access, Limits
 from plc_bindings.ads.device import AdsOptions
 from plc_bindings.ads.server import AdsServer
@@ -16,11 +17,14 @@ from plc_bindings.areas import ModelFile, Shown, database
 from plc_bindings.audit import AuditLog
 from plc_bindings.database import Database
 from plc_bindings.errors import NameClashError, UnpackableError
+from plc_bindings.modbus.map import MapError
+from plc_bindings.modbus.options import ModbusOptions, Rtu, Tcp, Tls
+from plc_bindings.modbus.server import ModbusServer
 from plc_bindings.predict import Models
 from plc_bindings.serving import Server, Serving
 from plc_bindings.status import CallStatus
 from scheduler.scheduler import Scheduler
-from station.config import AdsServerTable, ModbusTlsServer, ServerTable
+from station.config import AdsServerTable, ModbusRtuServer, ModbusTcpServer, ModbusTlsServer, ServerTable
 from station.errors import StationFileError
 from station.findings import Finding
 from station.parts import Parts
@@ -94,9 +98,12 @@ def plc_side(file: StationFile, parts: Parts, scheduler: Scheduler) -> PlcSide:
     except (UnpackableError, NameClashError) as error:
         raise StationFileError([file.problem(Finding(("servers",), str(error)))]) from error
     audit = AuditLog(file.beside(file.config.station.audit))
-    servers = {
-        name: make_server(table, file, data, models, parts, audit) for name, table in file.config.servers.items()
-    }
+    servers: dict[str, Server] = {}
+    for name, table in file.config.servers.items():
+        try:
+            servers[name] = make_server(table, file, data, models, parts, audit)
+        except MapError as error:
+            raise StationFileError([file.problem(Finding(("servers", name), str(error)))]) from error
     links = [link for link in parts.links.values() if isinstance(link, PlcLink)]
     return PlcSide(data, models, files, audit, servers, Serving(servers, links))
 
@@ -117,7 +124,21 @@ def make_server(
             table.host, table.port, table.ams_net_id, table.ams_port, file.config.station.name, VERSION
         )
         return AdsServer(data, models, options, access, attributes=lambda name: parts.slots[name].model.metadata)
-    raise NotImplementedError(table.type)
+    return ModbusServer(data, models, modbus_options(table, file), access)
+
+
+def modbus_options(table: ModbusTcpServer | ModbusTlsServer | ModbusRtuServer, file: StationFile) -> ModbusOptions:
+    """How a Modbus server listens."""
+    transport: Tcp | Tls | Rtu
+    match table:
+        case ModbusTcpServer():
+            transport = Tcp(table.host, table.port)
+        case ModbusTlsServer():
+            cert, key, ca = (str(file.beside(name)) for name in (table.cert_file, table.key_file, table.ca_file))
+            transport = Tls(cert, key, ca, table.host, table.port)
+        case ModbusRtuServer():
+            transport = Rtu(table.device, table.baudrate, table.parity, table.stopbits)
+    return ModbusOptions(transport, table.unit, Order(table.order))
 
 
 def make_access(table: ServerTable, audit: AuditLog) -> Access:

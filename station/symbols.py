@@ -9,9 +9,12 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from plc_bindings.database import Database, Writable
-from plc_bindings.numbers import AREA
+from plc_bindings.modbus.map import Block, RegisterMap, block_rows
+from plc_bindings.modbus.map import Row as MapRow
+from plc_bindings.numbers import AREA, PREDICT
 from plc_bindings.types import leaves
 from scheduler.scheduler import Scheduler
+from station.config import AdsServerTable
 from station.parts import build
 from station.reading import read_station
 from station.serving import plc_side
@@ -84,9 +87,25 @@ def of_station(path: Path) -> Listed:
     file = read_station(path)
     parts = build(file)
     side = plc_side(file, parts, Scheduler(parts.tasks))
-    writable = [side.database.writable(table.writable) for table in file.config.servers.values()]
-    remarks = () if writable else ("no client can reach these: the station has no [servers.NAME]",)
-    return Listed(rows(side.database, writable, {}), remarks)
+    tables = file.config.servers.values()
+    writable = [side.database.writable(table.writable) for table in tables]
+    remarks = [] if writable else ["no client can reach these: the station has no [servers.NAME]"]
+    registers: dict[str, tuple[str, str]] = {}
+    calls: list[Row] = []
+    if any(not isinstance(table, AdsServerTable) for table in tables):
+        registers_of = RegisterMap(side.database, side.models)
+        registers = registers_of.columns()
+        calls = [_call(block, row) for block in registers_of.blocks for row in block_rows(block)]
+        remarks += registers_of.left_out
+    return Listed([*rows(side.database, writable, registers), *calls], tuple(remarks))
+
+
+def _call(block: Block, row: MapRow) -> Row:
+    """A value of a predict block: over Modbus a register, over ADS a part of one ReadWrite."""
+    last = row.register + row.count - 1
+    place = str(row.register) if row.count == 1 else f"{row.register}-{last}"
+    number = str(block.served.number)
+    return Row(row.name, row.type, row.unit, "call", f"0x{PREDICT:08X}", number, 0, place, "", "")
 
 
 def to_csv(found: Iterable[Row]) -> str:

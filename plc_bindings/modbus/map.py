@@ -118,7 +118,7 @@ class RegisterMap:
     def rows(self, writable: Writable | None = None) -> list[Row]:
         """The map, in the order of the registers; without `writable` no symbol is."""
         found = [self._row(place, writable) for place in self.places]
-        found += [row for block in self.blocks for row in _block_rows(block)]
+        found += [row for block in self.blocks for row in block_rows(block)]
         return sorted(found, key=lambda row: row.register)
 
     def columns(self) -> dict[str, tuple[str, str]]:
@@ -177,7 +177,8 @@ def _blocks(models: Models) -> tuple[tuple[Block, ...], tuple[str, ...]]:
     return tuple(blocks), tuple(left_out)
 
 
-def _block_rows(block: Block) -> Iterator[Row]:
+def block_rows(block: Block) -> Iterator[Row]:
+    """The values of a predict block, in the order of their registers."""
     name = f"Models.{identifier(block.served.name)}.Predict"
     header = Struct("", (Field("Status", UDINT), Field("Version", UDINT)))
     ends = block.served.signature

@@ -25,6 +25,7 @@ from plc_bindings.modbus.pdu import Code, exception
 from plc_bindings.modbus.plan import Planner
 from plc_bindings.modbus.session import Job, Session
 from plc_bindings.predict import Models, Predictor
+from plc_bindings.serving import ServerStatus
 
 TURN: Final = 16
 """Requests of one connection that are answered before others have their turn."""
@@ -58,6 +59,7 @@ class ModbusServer:
         self._planner = Planner(self.map, self._writable, self.options.order)
         self._objects = self.options.identity.objects()
         self._connections: set[_Connection] = set()
+        self.requests = 0
         self._server: asyncio.Server | None = None
         self._sweep: asyncio.TimerHandle | None = None
         self.pool: ThreadPoolExecutor | None = None
@@ -90,6 +92,12 @@ class ModbusServer:
         if self.pool is not None:
             self.pool.shutdown(wait=False, cancel_futures=True)
         await asyncio.sleep(0)
+
+    def status(self) -> ServerStatus:
+        """How it does."""
+        place = self.address if isinstance(self.address, str) else "{}:{}".format(*self.address)
+        kind = f"modbus-{type(self.options.transport).__name__.lower()}"
+        return ServerStatus(f"{kind} {place}", self.access.clients, self.requests, self.access.refused)
 
     def session(self, client: Client) -> Session:
         """What a new connection knows."""
@@ -246,6 +254,7 @@ class _Connection(asyncio.Protocol):
 
     def _send(self, answers: list[bytes]) -> None:
         if answers:
+            self._server.requests += len(answers)
             self._transport.write(answers[0] if len(answers) == 1 else b"".join(answers))
 
     def _go_on(self) -> None:
