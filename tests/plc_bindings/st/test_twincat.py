@@ -1,0 +1,413 @@
+"""Blocks for TwinCAT: what is written parses, and executed against our ADS server they do what they say."""
+
+import re
+import struct
+import xml.etree.ElementTree as ET
+
+import blark.parse
+import numpy as np
+import pytest
+
+import rt_engine
+from plc_bindings import numbers
+from plc_bindings.access import Access
+from plc_bindings.ads import frames
+from plc_bindings.ads.device import AdsOptions, Device
+from plc_bindings.ads.session import AdsSession
+from plc_bindings.database import Area, Database
+from plc_bindings.predict import Models
+from plc_bindings.st import twincat
+from plc_bindings.st.project import project
+from plc_bindings.st.statuses import STATUSES
+from plc_bindings.st.write import twincat_files, write
+from plc_bindings.status import CallStatus
+from plc_bindings.types import Struct
+from rt_engine import ModelSlot
+from scheduler.status import TaskStatus
+from tests.plc_bindings.st.exported import ADS, POLICY, kinds, square_root, wide
+from tests.plc_bindings.st.machine import Machine, cells, raw, store, syntax_errors
+
+X = np.linspace(-0.5, 0.5, 7, dtype=np.float32)
+
+
+class Nothing(Area):
+    def read(self):
+        return b""
+
+
+class Ads:
+    """ADSRDWRTEX with a session of our server behind it, which answers `delay` calls later; `broken`: an ADS error."""
+
+    def __init__(self, models, attributes=None):
+        access = Access()
+        device = Device(
+            Database([Nothing("Nothing", Struct("", ()))], []),
+            models,
+            AdsOptions(net_id=ADS.net_id, ams_port=ADS.port),
+            access,
+            lambda model: attributes or {},
+        )
+        self.session = AdsSession(device, access.admit("127.0.0.1"), device.database.writable(()))
+        self.delay, self.broken = 1, 0
+        self.requests = []
+        self._running = {}
+
+    def __call__(self, block):
+        edge = block["WRTRD"] and not block["bLast"]
+        block["bLast"] = block["WRTRD"]
+        if edge and not block["BUSY"]:
+            block["BUSY"] = True
+            data = raw(block["SRCADDR"])[: block["WRITELEN"]]
+            self.requests.append((block["IDXGRP"], block["IDXOFFS"], data))
+            self._running[id(block)] = (self.delay, block["DESTADDR"], self._answer(block, data))
+        elif block["BUSY"]:
+            left, target, (error, data) = self._running[id(block)]
+            if left > 1:
+                self._running[id(block)] = (left - 1, target, (error, data))
+                return
+            store(target, data)
+            block["BUSY"], block["ERR"], block["ERRID"], block["COUNT_R"] = False, error != 0, error, len(data)
+
+    def _answer(self, block, data):
+        if self.broken:
+            return self.broken, b""
+        body = frames.READ_WRITE.pack(block["IDXGRP"], block["IDXOFFS"], block["READLEN"], len(data)) + data
+        ends = (frames.net_id(block["NETID"]), block["PORT"], bytes(6), 32000)
+        head = frames.HEAD.pack(0, 32 + len(body), *ends, 9, 4, len(body), 0, 1)
+        got = self.session.feed(head + body)
+        if not got and self.session.job is not None:
+            got = self.session.resume(self.session.job())
+        error, size = struct.unpack_from("<II", got, 38)
+        return error, got[46 : 46 + size]
+
+
+LIBRARY = """FUNCTION_BLOCK ADSRDWRTEX
+VAR_INPUT
+    NETID : STRING(23);
+    PORT : UINT;
+    IDXGRP : UDINT;
+    IDXOFFS : UDINT;
+    WRITELEN : UDINT;
+    READLEN : UDINT;
+    SRCADDR : PVOID;
+    DESTADDR : PVOID;
+    WRTRD : BOOL;
+    TMOUT : TIME;
+END_VAR
+VAR_OUTPUT
+    BUSY : BOOL;
+    ERR : BOOL;
+    ERRID : UDINT;
+    COUNT_R : UDINT;
+END_VAR
+VAR
+    bLast : BOOL;
+END_VAR
+END_FUNCTION_BLOCK
+"""
+
+
+class Plc:
+    """A PLC with exported blocks, and a station's ADS server."""
+
+    def __init__(self, models, served=None, attributes=None):
+        from plc_bindings.st.units import unit
+
+        self.slots = {name: ModelSlot(model, name) for name, model in (served or models).items()}
+        self.ads = Ads(Models(self.slots), attributes)
+        units = twincat.units(project("cell", models), ADS)
+        self.machine = Machine([*units, unit(LIBRARY)], {"ADSRDWRTEX": self.ads})
+
+    def cycles(self, block, most=20, **inputs):
+        """Call until the block is no longer busy; how many calls that took."""
+        for i in range(1, most + 1):
+            self.machine.call(block, **inputs)
+            if not block["bBusy"]:
+                return i
+        raise AssertionError("still busy")
+
+
+@pytest.fixture(scope="module")
+def policy():
+    return rt_engine.load(POLICY)
+
+
+@pytest.fixture
+def plc(policy):
+    return Plc({"policy": policy})
+
+
+def fill(array, values):
+    for i, value in enumerate(values):
+        array[i] = value
+
+
+def test_a_rising_edge_runs_the_model_once(plc, policy):
+    """Configure, then predict: the outputs are ours to the bit; no further call without another edge."""
+    block = plc.machine.instance("FB_policy")
+    name = policy.inputs[0].name
+    fill(block["stIn"][name], X)
+    assert plc.cycles(block, bExecute=True) == 3
+    assert block["bValid"] and not block["bError"] and block["hrErrorCode"] == 0 and block["nVersion"] == 1
+    assert raw(cells(block.fields["stout"])) == policy.run({name: X.reshape(1, 7)})[0].tobytes()
+    assert [group for group, _, _ in plc.ads.requests] == [numbers.LOOKUP, numbers.PREDICT]
+    assert plc.ads.requests[1] == (numbers.PREDICT, 1, X.tobytes())
+    for _ in range(5):
+        plc.machine.call(block, bExecute=True)
+    assert len(plc.ads.requests) == 2 and block["nAge"] == 5
+    plc.machine.call(block, bExecute=False)
+    plc.cycles(block, bExecute=True)
+    assert len(plc.ads.requests) == 3
+
+
+def test_cyclic_calls_follow_each_other_and_keep_the_last_result(plc, policy):
+    """One result each cycle once it runs; a hot update shows in nVersion; stOut is never half of a result."""
+    block = plc.machine.instance("FB_policy")
+    for i in range(12):
+        fill(block["stIn"][policy.inputs[0].name], X * i)
+        plc.machine.call(block, bExecute=True, bCyclic=True)
+    assert block["bValid"] and block["nAge"] == 0
+    assert len(plc.ads.requests) >= 10
+    plc.slots["policy"].update(rt_engine.load(POLICY.with_name("policy-v2.onnx")))
+    for _ in range(4):
+        plc.machine.call(block, bExecute=True, bCyclic=True)
+    assert block["nVersion"] == 2 and block["bValid"]
+
+
+def test_every_type_travels(tmp_path):
+    """Scalars and arrays of every type that a PLC has come back as they were sent."""
+    model = kinds(tmp_path)
+    plc = Plc({"kinds": model})
+    block = plc.machine.instance("FB_kinds")
+    data = bytes(np.random.default_rng(1).integers(0, 2, len(raw(cells(block.fields["stin"]))), dtype=np.uint8))
+    store(cells(block.fields["stin"]), data)
+    plc.cycles(block, bExecute=True)
+    assert block["bValid"], block["hrErrorCode"]
+    assert raw(cells(block.fields["stout"])) == data
+
+
+def test_another_interface_is_refused_at_configure(tmp_path, policy):
+    """The station runs another model under the name: no input is sent, and the block says so."""
+    plc = Plc({"policy": policy}, served={"policy": wide(tmp_path)})
+    block = plc.machine.instance("FB_policy")
+    plc.cycles(block, bExecute=True)
+    assert block["bError"] and not block["bValid"] and block["hrErrorCode"] == CallStatus.OTHER_INTERFACE
+    assert [group for group, _, _ in plc.ads.requests] == [numbers.LOOKUP]
+
+
+def test_an_unknown_model_is_refused_at_configure(policy):
+    plc = Plc({"policy": policy}, served={"other": policy})
+    block = plc.machine.instance("FB_policy")
+    plc.cycles(block, bExecute=True)
+    assert block["bError"] and block["hrErrorCode"] == CallStatus.UNKNOWN_MODEL
+
+
+def test_nan_is_an_error_and_the_old_result_stays(tmp_path):
+    """Status 106 comes with outputs; stOut keeps the last good ones."""
+    plc = Plc({"root": square_root(tmp_path)})
+    block = plc.machine.instance("FB_root")
+    fill(block["stIn"]["x"], (4.0, 9.0))
+    plc.cycles(block, bExecute=True)
+    fill(block["stIn"]["x"], (-1.0, 16.0))
+    plc.machine.call(block, bExecute=False)
+    plc.cycles(block, bExecute=True)
+    assert block["bError"] and not block["bValid"] and block["hrErrorCode"] == TaskStatus.NAN_OUTPUT
+    assert [block["stOut"]["y"][i] for i in range(2)] == [2.0, 3.0]
+
+
+def test_a_broken_connection_is_told_and_mended(plc):
+    """The ADS error number is shown; in cyclic mode calls go on, with a new Configure, until one is good."""
+    block = plc.machine.instance("FB_policy")
+    plc.ads.broken = 0x745
+    for _ in range(5):
+        plc.machine.call(block, bExecute=True, bCyclic=True)
+    assert block["bError"] and block["hrErrorCode"] == CallStatus.CONNECTION and not block["bValid"]
+    assert block["fbPredict"]["nAdsError"] == 0x745
+    plc.ads.broken = 0
+    for _ in range(5):
+        plc.machine.call(block, bExecute=True, bCyclic=True)
+    assert block["bValid"] and not block["bError"]
+
+
+def test_a_late_answer_is_a_timeout_and_does_not_become_the_next_result(plc, policy):
+    """After so many cycles the call fails; the next call waits until ADSRDWRTEX is free, and gets its own answer."""
+    block = plc.machine.instance("FB_policy")
+    plc.cycles(block, bExecute=True)
+    plc.machine.call(block, bExecute=False)
+    plc.ads.delay = 8
+    assert plc.cycles(block, bExecute=True, nTimeout=5) == 5
+    assert block["bError"] and block["hrErrorCode"] == CallStatus.TIMEOUT
+    plc.machine.call(block, bExecute=False)
+    plc.ads.delay = 1
+    name = policy.inputs[0].name
+    fill(block["stIn"][name], X)
+    plc.cycles(block, bExecute=True, nTimeout=20)
+    assert block["bValid"]
+    assert raw(cells(block.fields["stout"])) == policy.run({name: X.reshape(1, 7)})[0].tobytes()
+
+
+def test_reset_forgets_the_call_and_the_error(plc):
+    block = plc.machine.instance("FB_policy")
+    plc.ads.broken = 0x745
+    plc.cycles(block, bExecute=True)
+    assert block["bError"]
+    plc.ads.broken = 0
+    plc.machine.call(block, bExecute=True, bReset=True)
+    assert not block["bError"] and not block["bBusy"] and block["hrErrorCode"] == 0
+    plc.cycles(block, bExecute=True, bReset=False)
+    assert block["bValid"]
+
+
+def predict(plc, block, data, size, method="Predict", **more):
+    """A call of FB_RtPredict until it gives TRUE."""
+    from tests.plc_bindings.st.machine import Array, Cell
+
+    source = Array(0, [Cell("BYTE", b) for b in data])
+    target = Array(0, [Cell("BYTE") for _ in range(size)])
+    for _ in range(20):
+        if plc.machine.method(
+            block,
+            method,
+            pDataIn=cells(source),
+            nDataInSize=len(data),
+            pDataOut=cells(target),
+            nDataOutSize=size,
+            **more,
+        ):
+            return raw(cells(target))
+    raise AssertionError("no answer")
+
+
+def configured(plc, model="policy"):
+    block = plc.machine.instance("FB_RtPredict")
+    block["stPredictionParameter"]["sModel"] = model
+    while not plc.machine.method(block, "Configure"):
+        pass
+    return block
+
+
+def test_predict_before_configure_is_refused(plc):
+    block = plc.machine.instance("FB_RtPredict")
+    predict(plc, block, X.tobytes(), 4)
+    assert block["bError"] and block["hrErrorCode"] == CallStatus.NOT_CONFIGURED and not block["bBusy"]
+    assert plc.ads.requests == []
+
+
+def test_predict_ref_calls_any_model_by_name(plc, policy):
+    """Without Configure; an unknown name is told."""
+    block = plc.machine.instance("FB_RtPredict")
+    got = predict(plc, block, X.tobytes(), 4, "PredictRef", sEngineRef="policy")
+    assert got == policy.run({policy.inputs[0].name: X.reshape(1, 7)})[0].tobytes()
+    assert plc.ads.requests == [(numbers.PREDICT_REF, 0, b"policy".ljust(64, b"\0") + X.tobytes())]
+    predict(plc, block, X.tobytes(), 4, "PredictRef", sEngineRef="nobody")
+    assert block["bError"] and block["hrErrorCode"] == CallStatus.UNKNOWN_MODEL
+
+
+@pytest.mark.parametrize(("sent", "wanted"), [(24, 4), (28, 8), (2000, 4), (28, 2000)])
+def test_sizes_that_do_not_fit_are_refused(plc, sent, wanted):
+    """Too few bytes for a set of inputs, outputs of another size than asked for, more than the buffers hold."""
+    block = configured(plc)
+    got = predict(plc, block, bytes(sent), wanted)
+    assert block["bError"] and block["hrErrorCode"] == CallStatus.WRONG_SIZE
+    assert got == bytes(wanted)
+
+
+def test_attributes_of_the_model_file(policy):
+    plc = Plc({"policy": policy}, attributes={"trained": "2026-03-01"})
+    block = configured(plc)
+    text = plc.machine.make("T_MaxString")
+    arguments = {"sCustomAttributeName": "trained", "sDstAttributeStringBuffer": text}
+    while not plc.machine.method(block, "GetCustomAttribute_str", **arguments):
+        pass
+    assert text.value == "2026-03-01" and not block["bError"]
+    arguments["sCustomAttributeName"] = "nobody"
+    while not plc.machine.method(block, "GetCustomAttribute_str", **arguments):
+        pass
+    assert block["bError"] and block["hrErrorCode"] == CallStatus.UNKNOWN_ATTRIBUTE
+
+
+def test_one_request_at_a_time(plc):
+    """Another method meanwhile is refused with BUSY, and the first request still ends well."""
+    block = configured(plc)
+    target = plc.machine.make("ARRAY [0..3] OF BYTE")
+    source = plc.machine.make("ARRAY [0..27] OF BYTE")
+    arguments = {"pDataIn": cells(source), "nDataInSize": 28, "pDataOut": cells(target), "nDataOutSize": 4}
+    assert not plc.machine.method(block, "Predict", **arguments)
+    assert plc.machine.method(block, "Configure")
+    assert block["bError"] and block["hrErrorCode"] == CallStatus.BUSY
+    assert plc.machine.method(block, "Predict", **arguments)
+    assert not block["bError"] and block["hrErrorCode"] == 0 and block["bConfigured"]
+
+
+def test_engine_options_are_refused(plc):
+    """The station chooses instructions; to say otherwise is an error, not ignored."""
+    block = configured(plc)
+    assert plc.machine.method(block, "SetActiveEngineOptions", sEngineOptions="")
+    assert not plc.machine.method(block, "SetActiveEngineOptions", sEngineOptions='{"allow_AVX":"false"}')
+    assert block["bError"] and block["hrErrorCode"] == CallStatus.NOT_ALLOWED
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def units(policy, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    return twincat.units(project("cell", {"policy": policy, "kinds": kinds(folder)}), ADS)
+
+
+def test_all_units_parse_as_the_standard_says(units):
+    """Where TwinCAT leaves out the semicolon behind an END, one is put there first."""
+    for unit in units:
+        text = re.sub(r"^( *END_(?:STRUCT|IF|FOR))$", r"\1;", unit.text, flags=re.M)
+        assert syntax_errors(text) == [], unit.name
+    assert syntax_errors(units[0].text.replace("UDINT", "12", 1))
+
+
+def test_blark_reads_all_files(policy, tmp_path):
+    """A parser of TwinCAT's own dialect and file formats."""
+    write({n: t for n, t in twincat_files(project("cell", {"policy": policy}), ADS).items() if ".Tc" in n}, tmp_path)
+    paths = sorted(tmp_path.iterdir())
+    assert {path.suffix for path in paths} == {".TcPOU", ".TcDUT", ".TcGVL"}
+    for path in paths:
+        for result in blark.parse.parse(path):
+            assert result.exception is None, f"{path.name}: {result.exception}"
+
+
+def test_enumerators_that_blocks_name_exist(units):
+    """Every `E_RtStatus.X` and `GVL_RtEngine.X` is declared."""
+    known = {u.name: {v.name for v in u.sections[0].variables} for u in units if u.kind in ("ENUM", "VAR_GLOBAL")}
+    used = [m for unit in units for m in re.findall(r"\b(E_RtStatus|GVL_RtEngine)\.(\w+)", unit.text)]
+    assert len(used) > 30
+    assert [(owner, name) for owner, name in used if name not in known[owner]] == []
+
+
+def test_files_hold_all_that_units_hold(units, policy):
+    """Declaration, body and methods, each in its element; ids differ; the same station gives the same bytes."""
+    of = project("cell", {"policy": policy})
+    files = twincat_files(of, ADS)
+    root = ET.fromstring(files["FB_RtPredict.TcPOU"])
+    block = next(u for u in units if u.name == "FB_RtPredict")
+    assert root.find("POU/Declaration").text == block.declaration
+    methods = root.findall("POU/Method")
+    assert [m.get("Name") for m in methods] == [m.name for m in block.methods]
+    assert [m.find("Implementation/ST").text for m in methods] == [m.body for m in block.methods]
+    assert len(re.findall(r"^METHOD", block.text, re.M)) == len(methods) == 11
+    ids = re.findall(r'Id="({.{36}})"', "".join(files.values()))
+    assert len(ids) == len(set(ids)) > len(files)
+    assert twincat_files(project("cell", {"policy": rt_engine.load(POLICY)}), ADS) == files
+
+
+def test_structures_are_packed_and_commented(units):
+    text = next(u.text for u in units if u.name == "ST_policy_In")
+    assert text.startswith("{attribute 'pack_mode' := '1'}\nTYPE ST_policy_In :\nSTRUCT\n")
+    assert "ARRAY [0..6] OF REAL; (* observation: float32[1, 7] *)" in text
+
+
+def test_statuses_are_those_of_the_engine(units):
+    """Names are unique without regard to case, numbers are those of Python."""
+    enum = next(u for u in units if u.name == "E_RtStatus")
+    shown = {v.name: int(v.initial) for v in enum.sections[0].variables}
+    assert shown == {name: number for name, number, _ in STATUSES}
+    assert shown["TIMEOUT"] == CallStatus.TIMEOUT and shown["LIBRARY_OTHER_INTERFACE"] == 307
+    assert len({name.lower() for name in shown}) == len(shown) == len(set(shown.values()))
