@@ -77,6 +77,11 @@ class SlotReader:
         """Has a version been offered and not been taken yet?"""
         return bool(self._fields["next"][0])
 
+    @property
+    def _has_offered(self) -> bool:
+        """Does the task run the offered version? It does only when the states are copied, a moment after it was taken."""
+        return self._offered is not None and int(self._fields["active"][0]) == self._offered.block_address
+
     def _offer(self, context: Context) -> None:
         if self._offered is not None:  # an update was interrupted; its context may be the one that runs
             self._withdraw()
@@ -93,8 +98,13 @@ class SlotReader:
     def _withdraw(self) -> bool:
         """Take the offer back; False if the task has taken it at this very moment."""
         if KERNELS.function("slot_withdraw")(self.address) == 0:
-            self._settle()
-            return False
+            for _ in range(
+                10_000
+            ):  # it copies its states; a second passes only if the offer was interrupted before it was made
+                if self._has_offered:
+                    self._settle()
+                    return False
+                time.sleep(0.0001)
         self._offered = None
         return True
 
@@ -221,7 +231,7 @@ class ModelSlot:
     def _has_taken(self, reader: SlotReader) -> bool:
         if reader.is_pending and not reader.running:
             self._pick(reader.address, NEVER)
-        if reader.is_pending:
+        if not reader._has_offered:
             return False
         reader._settle()
         return True

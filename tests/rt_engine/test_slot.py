@@ -114,6 +114,20 @@ def test_the_old_version_is_freed():
     assert [r() for r in old] == [None, None]
 
 
+def test_a_version_counts_as_taken_when_its_states_are_copied(monkeypatch):
+    """Inside of `pick` nothing is offered any more and the old version is still read: it must not be freed yet."""
+    slot = rt_engine.ModelSlot(scale(1))
+    reader = slot.reader()
+    reader.running = True
+    new = scale(2).context()
+    reader._offer(new)
+    reader._fields["next"] = 0  # as `pick` has it while it copies
+    assert not slot._has_taken(reader)
+    monkeypatch.setattr("rt_engine.slot.time.sleep", lambda _: reader._fields.__setitem__("active", new.block_address))
+    assert not reader._withdraw()
+    assert reader.context is new
+
+
 def test_an_interrupted_update_leaves_the_running_context_alive(monkeypatch):
     """Ctrl-C while an update waits, the task takes the version after that: the next update must not free what it runs."""
     slot = rt_engine.ModelSlot(scale(1))
