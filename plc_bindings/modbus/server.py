@@ -9,6 +9,7 @@ their turn; a slow model is called in a thread. A client that does not fetch its
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import socket
 import ssl
@@ -23,6 +24,7 @@ from plc_bindings.modbus.map import RegisterMap
 from plc_bindings.modbus.options import ModbusOptions, Rtu, Tcp, Tls
 from plc_bindings.modbus.pdu import Code, exception
 from plc_bindings.modbus.plan import Planner
+from plc_bindings.modbus.serial_line import SerialLine
 from plc_bindings.modbus.session import Job, Session
 from plc_bindings.predict import Models, Predictor
 from plc_bindings.serving import ServerStatus
@@ -61,19 +63,21 @@ class ModbusServer:
         self._connections: set[_Connection] = set()
         self.requests = 0
         self._server: asyncio.Server | None = None
+        self._line: SerialLine | None = None
         self._sweep: asyncio.TimerHandle | None = None
         self.pool: ThreadPoolExecutor | None = None
 
     async def start(self) -> None:
         """Listen; raises `OSError` when that cannot be had."""
         transport = self.options.transport
-        if isinstance(transport, Rtu):
-            raise NotImplementedError("serial line")
         loop = asyncio.get_running_loop()
+        self.pool = ThreadPoolExecutor(WORKERS, "modbus-model")
+        if isinstance(transport, Rtu):
+            self._open(transport, self.pool)
+            return
         tls: dict[str, Any] = {}
         if isinstance(transport, Tls):
             tls = {"ssl": tls_context(transport), "ssl_handshake_timeout": HANDSHAKE_S}
-        self.pool = ThreadPoolExecutor(WORKERS, "modbus-model")
         self._server = await loop.create_server(
             lambda: _Connection(self, loop), transport.host, transport.port, reuse_address=True, **tls
         )
@@ -87,6 +91,8 @@ class ModbusServer:
             self._sweep.cancel()
         if self._server is not None:
             self._server.close()
+        if self._line is not None:
+            self._line.close()
         for connection in tuple(self._connections):
             connection.end()
         if self.pool is not None:
@@ -117,6 +123,15 @@ class ModbusServer:
         """A connection has ended."""
         self._connections.discard(connection)
         self.access.release(client)
+
+    def _open(self, transport: Rtu, pool: ThreadPoolExecutor) -> None:
+        client = self.access.admit("")
+        if client is None:
+            raise OSError(f"{transport.device}: a serial line has no certificates, and may have one server only")
+        note = functools.partial(self.access.audit, client.name)
+        self._line = SerialLine(transport, self.options.unit, self.session(client), pool, note)
+        self._line.open()
+        self.address = transport.device
 
     def _look_around(self, loop: asyncio.AbstractEventLoop) -> None:
         for connection in tuple(self._connections):
