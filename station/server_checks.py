@@ -54,6 +54,8 @@ def _writable(view: View) -> Iterator[Finding]:
 
 
 def _remote_updates(view: View) -> Iterator[Finding]:
+    if view.config.station.keys:
+        yield from _keys(view.config.station.keys)
     updates = [name for name, model in view.config.models.items() if model.remote_update]
     for name in updates:
         path = ("models", name, "remote_update")
@@ -61,6 +63,16 @@ def _remote_updates(view: View) -> Iterator[Finding]:
             yield Finding(path, "needs a key that signs such files: keys = [...] in [station]; see `rt-engine keygen`")
         if not any(isinstance(server, AdsServerTable) for server in view.config.servers.values()):
             yield Finding(path, 'needs a server of type "ads"')
+
+
+def _keys(texts: tuple[str, ...]) -> Iterator[Finding]:
+    from plc_bindings.signing import PublicKey, SigningError
+
+    for index, text in enumerate(texts):
+        try:
+            PublicKey.parse(text)
+        except SigningError as error:
+            yield Finding(("station", "keys", index), str(error))
 
 
 def _clients_of_tls(view: View) -> Iterator[Finding]:

@@ -22,7 +22,9 @@ from plc_bindings.modbus.options import ModbusOptions, Rtu, Tcp, Tls
 from plc_bindings.modbus.server import ModbusServer
 from plc_bindings.predict import Models
 from plc_bindings.serving import Server, Serving
+from plc_bindings.signing import PublicKey
 from plc_bindings.status import CallStatus
+from plc_bindings.updates import Replace, Updates
 from scheduler.scheduler import Scheduler
 from station.config import AdsServerTable, ModbusRtuServer, ModbusTcpServer, ModbusTlsServer, ServerTable
 from station.errors import StationFileError
@@ -75,8 +77,8 @@ class PlcSide:
         self.audit.record(who, f"model {slot}", f"{file} refused: {why}")
 
 
-def plc_side(file: StationFile, parts: Parts, scheduler: Scheduler) -> PlcSide:
-    """Everything between a station and PLC clients, not started.
+def plc_side(file: StationFile, parts: Parts, scheduler: Scheduler, replace: Replace) -> PlcSide:
+    """Everything between a station and PLC clients, not started. `replace` takes a model that a client uploaded.
 
     Raises:
         StationFileError: a model has a type that no PLC has; two names are the same to a PLC.
@@ -98,10 +100,11 @@ def plc_side(file: StationFile, parts: Parts, scheduler: Scheduler) -> PlcSide:
     except (UnpackableError, NameClashError) as error:
         raise StationFileError([file.problem(Finding(("servers",), str(error)))]) from error
     audit = AuditLog(file.beside(file.config.station.audit))
+    maker = _Maker(file, data, models, parts, audit, uploads_of(file, replace, audit))
     servers: dict[str, Server] = {}
     for name, table in file.config.servers.items():
         try:
-            servers[name] = make_server(table, file, data, models, parts, audit)
+            servers[name] = maker.server(table)
         except MapError as error:
             raise StationFileError([file.problem(Finding(("servers", name), str(error)))]) from error
     links = [link for link in parts.links.values() if isinstance(link, PlcLink)]
@@ -114,17 +117,44 @@ def model_file(path: Path) -> ModelFile:
         return ModelFile(path.name, hashlib.file_digest(data, "sha256").hexdigest())
 
 
-def make_server(
-    table: ServerTable, file: StationFile, data: Database, models: Models, parts: Parts, audit: AuditLog
-) -> Server:
-    """The server that a table describes."""
-    access = make_access(table, audit)
-    if isinstance(table, AdsServerTable):
-        options = AdsOptions(
-            table.host, table.port, table.ams_net_id, table.ams_port, file.config.station.name, VERSION
+def uploads_of(file: StationFile, replace: Replace, audit: AuditLog) -> Updates | None:
+    """What takes model files that clients upload; None when no model may be replaced so."""
+    slots = [name for name, table in file.config.models.items() if table.remote_update]
+    if not slots:
+        return None
+    keys = [PublicKey.parse(text) for text in file.config.station.keys]
+    serials = file.beside(f"{file.config.station.name}.serials.json")
+    return Updates(keys, slots, replace, serials, audit.record)
+
+
+@dataclass(frozen=True, slots=True)
+class _Maker:
+    """Makes servers of tables."""
+
+    file: StationFile
+    database: Database
+    models: Models
+    parts: Parts
+    audit: AuditLog
+    uploads: Updates | None
+
+    def server(self, table: ServerTable) -> Server:
+        """The server that a table describes; raises `MapError`."""
+        access = make_access(table, self.audit)
+        if not isinstance(table, AdsServerTable):
+            return ModbusServer(self.database, self.models, modbus_options(table, self.file), access)
+        name = self.file.config.station.name
+        return AdsServer(
+            self.database,
+            self.models,
+            AdsOptions(table.host, table.port, table.ams_net_id, table.ams_port, name, VERSION),
+            access,
+            attributes=self._attributes,
+            uploads=self.uploads.client if self.uploads is not None else None,
         )
-        return AdsServer(data, models, options, access, attributes=lambda name: parts.slots[name].model.metadata)
-    return ModbusServer(data, models, modbus_options(table, file), access)
+
+    def _attributes(self, model: str) -> Mapping[str, str]:
+        return self.parts.slots[model].model.metadata
 
 
 def modbus_options(table: ModbusTcpServer | ModbusTlsServer | ModbusRtuServer, file: StationFile) -> ModbusOptions:

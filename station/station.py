@@ -75,7 +75,7 @@ class Station:
         self.file = file
         self._parts = build(file)
         self._scheduler = Scheduler(self._parts.tasks)
-        self._plc = plc_side(file, self._parts, self._scheduler) if file.config.servers else None
+        self._plc = plc_side(file, self._parts, self._scheduler, self._replaced) if file.config.servers else None
         self._model_files = {name: table.file for name, table in file.config.models.items()}
         self._seen = {name: link.status() for name, link in self._parts.links.items()}
         self._confirmed: dict[str, bool] = {}
@@ -167,8 +167,11 @@ class Station:
 
     # --- what others ask ----------------------------------------------------------------------------------------------
 
-    def update(self, slot: str, file: Path) -> Updated:
-        """Replace a model while its tasks run; they all take it at one tick. See `station.control.Controlled`."""
+    def update(self, slot: str, file: Path, who: str = "control socket") -> Updated:
+        """Replace a model while its tasks run; they all take it at one tick. See `station.control.Controlled`.
+
+        `who` is for the audit log.
+        """
         if slot not in self._parts.slots:
             raise KeyError(unknown("model", slot, self._parts.slots))
         if self._is_stopping:
@@ -186,10 +189,10 @@ class Station:
         ) as error:  # the last two: a path that no file can have
             self._note("update", slot, f"{file.name} refused: {error}", good=False)
             if self._plc is not None:
-                self._plc.note_refused(slot, file.name, str(error))
+                self._plc.note_refused(slot, file.name, str(error), who)
             raise RefusedError(f"{file} is refused, the running model goes on: {error}") from error
         if self._plc is not None:
-            self._plc.note_update(slot, file)
+            self._plc.note_update(slot, file, who)
         self._model_files[slot] = str(file)
         tick = "taken by all tasks at the same tick" if result.same_tick else "taken by each task at its own next tick"
         if not result.taken_ns:
@@ -200,6 +203,10 @@ class Station:
             message += f"; its state was {'carried over' if result.state == 'carried' else 'reset'}"
         self._note("update", slot, message, good=True)
         return Updated(message, result.version)
+
+    def _replaced(self, slot: str, file: Path, who: str) -> int:
+        """What a client uploaded takes the place of a model; gives the version."""
+        return self.update(slot, file, who).version
 
     def _replace(self, slot: str, model: Model) -> UpdateResult:
         """In all tasks that run it, and for all clients that call it."""

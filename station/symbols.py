@@ -86,7 +86,7 @@ def of_station(path: Path) -> Listed:
     """
     file = read_station(path)
     parts = build(file)
-    side = plc_side(file, parts, Scheduler(parts.tasks))
+    side = plc_side(file, parts, Scheduler(parts.tasks), _never)
     tables = file.config.servers.values()
     writable = [side.database.writable(table.writable) for table in tables]
     remarks = [] if writable else ["no client can reach these: the station has no [servers.NAME]"]
@@ -98,6 +98,10 @@ def of_station(path: Path) -> Listed:
         calls = [_call(block, row) for block in registers_of.blocks for row in block_rows(block)]
         remarks += registers_of.left_out
     return Listed([*rows(side.database, writable, registers), *calls], tuple(remarks))
+
+
+def _never(slot: str, file: Path, who: str) -> int:
+    raise AssertionError("nothing runs: no client can upload")
 
 
 def _call(block: Block, row: MapRow) -> Row:

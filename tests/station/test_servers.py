@@ -12,7 +12,9 @@ from stations import wait_for, write_station
 from typer.testing import CliRunner
 
 from plc_bindings.errors import ServerError
-from plc_bindings.numbers import PREDICT
+from plc_bindings.numbers import PREDICT, UPLOAD_ACTIVATE, UPLOAD_BEGIN, UPLOAD_DATA
+from plc_bindings.signing import generate, load_private, sign
+from plc_bindings.status import CallStatus
 from station.cli import app
 from station.errors import RefusedError, StationFileError
 from station.reading import read_station
@@ -147,6 +149,42 @@ def test_a_task_never_sees_half_of_a_sum_write_nor_a_client_half_of_a_cycle(star
             plc.write_list_by_name({"Tags.a": k / 100, "Tags.b": k / 100})
             twin, force = plc.read_list_by_name(["Tags.twin", "Tags.force"]).values()
             assert twin == force
+
+
+def upload(plc, file, signature):
+    """Send a file to model 1 and activate it: (status, version, message)."""
+    data = file.read_bytes()
+    begin = struct.pack("<I", len(data)) + signature
+    plc.write(UPLOAD_BEGIN, 1, (c_ubyte * len(begin)).from_buffer_copy(begin), c_ubyte * len(begin))
+    for at in range(0, len(data), 64):
+        part = data[at : at + 64]
+        plc.write(UPLOAD_DATA, at, (c_ubyte * len(part)).from_buffer_copy(part), c_ubyte * len(part))
+    answer = bytes(
+        plc.read_write(UPLOAD_ACTIVATE, 1, c_ubyte * 264, None, None, return_ctypes=True, check_length=False)
+    )
+    return (*struct.unpack_from("<II", answer), answer[8:].split(b"\0")[0].decode())
+
+
+def test_a_signed_model_that_comes_over_ads_goes_live_and_any_other_changes_nothing(start, plc, tmp_path):
+    """Signed with the station's key: live. With another, or for another slot: refused, the old one answers on."""
+    key = generate(tmp_path / "key.pem").text
+    generate(tmp_path / "other.pem")
+    text = CALLED.replace('name = "calls"', f'name = "calls"\nkeys = ["{key}"]')
+    station = start(text.replace('file = "mean.onnx"', 'file = "mean.onnx"\nremote_update = true'))
+    twice = tmp_path / "twice.onnx"
+    ours, other = (load_private(tmp_path / name) for name in ("key.pem", "other.pem"))
+    with station:
+        plc.open()
+        status, version, message = upload(plc, twice, sign(other, "mean", twice.read_bytes()))
+        assert (status, version) == (CallStatus.BAD_SIGNATURE, 0)
+        assert "nothing was changed" in message
+        assert upload(plc, twice, sign(ours, "spare", twice.read_bytes()))[0] == CallStatus.BAD_SIGNATURE
+        wide = tmp_path / "wide.onnx"
+        assert upload(plc, wide, sign(ours, "mean", wide.read_bytes()))[0] == CallStatus.REFUSED
+        assert call(plc, 1.0, 3.0) == (0, 1, 2.0)
+        assert upload(plc, twice, sign(ours, "mean", twice.read_bytes()))[:2] == (0, 2)
+        assert call(plc, 1.0, 3.0) == (0, 2, 4.0)
+    assert "signed by ed25519:" in (tmp_path / "audit.jsonl").read_text()
 
 
 def test_a_port_that_is_taken_is_said_and_nothing_runs(start, host):
