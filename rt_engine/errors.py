@@ -2,6 +2,7 @@
 
 EngineError
 ├── ModelFileError          the file cannot be read as an ONNX model: missing, too large, truncated, unsafe external data
+│   └── ProgramFileError    a compiled program (.rtp) is damaged, or was made for another version
 ├── InvalidModelError       it is ONNX, but breaks ONNX's own rules: cycle, wrong types, dangling names
 ├── UnsupportedModelError   it is valid, but this engine cannot run it; `.reasons` has every one
 ├── ShapeBindingError       a symbolic dimension has no size, or a given shape does not fit
@@ -25,6 +26,10 @@ class EngineError(Exception):
 
 class ModelFileError(EngineError):
     """The file cannot be read as an ONNX model."""
+
+
+class ProgramFileError(ModelFileError):
+    """A compiled program (.rtp) is damaged, was made for another version, or cannot be written."""
 
 
 class InvalidModelError(EngineError):

@@ -1,7 +1,7 @@
 """A loaded model: what scripts, tests and tasks hold."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,9 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rt_engine.context import Context
-from rt_engine.errors import InputError
+from rt_engine.errors import InputError, ProgramFileError, ShapeBindingError, StateError
+from rt_engine.kernels.names import KERNEL_PREFIX
 from rt_engine.native import KERNELS
 from rt_engine.program import Executable, NodeCost, Program, TensorSpec
+from rt_engine.program_file import is_program, read
+from rt_engine.state import initial_values
 from rt_native.library import Library
 
 if TYPE_CHECKING:
@@ -157,20 +160,62 @@ def load(
     initial: Mapping[str, ArrayLike] | None = None,
     library: Library = KERNELS,
 ) -> Model:
-    """Load an ONNX model and compile it to a program for any machine, bound to this machine's kernels.
+    """Load an ONNX model and compile it to a program for any machine, or a compiled program, bound to this machine's kernels.
 
     Args:
-        source: path of an .onnx file, its bytes, or a `ModelProto`.
+        source: path of an .onnx or .rtp file, its bytes, or a `ModelProto`.
         shapes: input name -> static shape, for inputs with symbolic dimensions. Unbound first dimensions become 1.
         state: output name -> name of the input that it is in the next run. The input is no input of the caller's any more
             but a state of each context (`Context.state`).
-        initial: state (input name) -> the array it starts at; by default zeros.
+        initial: state (input name) -> the array it starts at; by default zeros, or what the compiled program says.
         library: kernels to run it with; another lane width than the machine's own is for tests.
+
+    A compiled program has its shapes and states; they may be given again, but not be others.
 
     Raises:
         ModelFileError, InvalidModelError, UnsupportedModelError, ShapeBindingError, StateError, InputError: see `rt_engine.errors`.
     """
+    name = Path(source).stem if isinstance(source, str | Path) else "model"
+    if isinstance(source, str | Path | bytes) and is_program(source):
+        program = read(source)
+        title = str(source) if isinstance(source, str | Path) else "the program"
+        _check_kernels(program, title, library)
+        _check_bound(program, title, shapes or {}, state or {})
+        if initial:
+            specs = [place.spec for place in program.state]
+            given = {spec.name: value for spec, value in zip(specs, program.initial, strict=True)} | dict(initial)
+            program = replace(program, initial=tuple(initial_values(specs, given).values()))
+        return Model(program, name, library)
     from rt_engine.compiler import compile_model
 
-    name = Path(source).stem if isinstance(source, str | Path) else "model"
     return Model(compile_model(source, shapes, state, initial), name, library)
+
+
+def _check_kernels(program: Program, title: str, library: Library) -> None:
+    """Raise ProgramFileError for kernels that the library does not have."""
+    exports = library.exports
+    missing = [name for name in program.kernels if exports.get(KERNEL_PREFIX + name) != 2]
+    if missing:
+        raise ProgramFileError(
+            f"{title} needs kernels that this version does not have: {', '.join(map(repr, missing[:5]))}; compile the model again "
+            f"with `rt-engine compile`, or run it with the version that compiled it"
+        )
+
+
+def _check_bound(program: Program, title: str, shapes: Mapping[str, tuple[int, ...]], state: Mapping[str, str]) -> None:
+    """Raise unless the shapes and states that are asked for are those that the program was compiled with."""
+    compiled = {place.spec.name: place.spec.shape for place in (*program.inputs, *program.state)}
+    for name, shape in shapes.items():
+        if compiled.get(name) != tuple(shape):
+            there = f"{list(compiled[name])}" if name in compiled else "no such input"
+            raise ShapeBindingError(
+                f"input '{name}' is to have the shape {list(shape)}; {title} was compiled with {there}: compile it with "
+                f"--shape {name}={','.join(map(str, shape))}"
+            )
+    states = {place.spec.name for place in program.state}
+    outputs = {place.spec.name for place in program.outputs}
+    if state and not (set(state.values()) == states and set(state) <= outputs):
+        wanted = " ".join(f"--state {output}={name}" for output, name in state.items())
+        raise StateError(
+            f"{title} was compiled with the states {', '.join(sorted(states)) or 'none'}; compile it with {wanted}"
+        )
