@@ -66,7 +66,8 @@ def _remote_updates(view: View) -> Iterator[Finding]:
 
 
 def _keys(texts: tuple[str, ...]) -> Iterator[Finding]:
-    from plc_bindings.signing import PublicKey, SigningError
+    from plc_bindings.errors import SigningError
+    from plc_bindings.signing import PublicKey
 
     for index, text in enumerate(texts):
         try:
