@@ -2,14 +2,17 @@
  * real_time MODEL.rtp RUNS [spoil]: runs in a process that may do nothing but compute.
  *
  * malloc, calloc, realloc and aligned_alloc are counted (-Wl,--wrap), and in strict seccomp mode the kernel kills the process at
- * any system call but read, write and exit. `spoil` breaks the rule on purpose: `malloc` or `call`.
+ * any system call but read, write and exit. Page faults are counted before that, from the second run on. `spoil` breaks a rule on
+ * purpose: `malloc`, `call` or `fault`.
  */
 #define _GNU_SOURCE
 #include <linux/seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -27,6 +30,12 @@ WRAP(void *, malloc, (size_t a), (a))
 WRAP(void *, calloc, (size_t a, size_t b), (a, b))
 WRAP(void *, realloc, (void *a, size_t b), (a, b))
 WRAP(void *, aligned_alloc, (size_t a, size_t b), (a, b))
+
+static long faults(void) {
+    struct rusage usage;
+    getrusage(RUSAGE_THREAD, &usage);
+    return usage.ru_minflt + usage.ru_majflt;
+}
 
 static void say(const char *text) {
     if (write(1, text, strlen(text)) < 0)
@@ -49,6 +58,14 @@ int main(int argc, char **argv) {
     size_t bytes = rte_state_bytes(model);
     unsigned char states[4096];
     void *volatile spoiled = NULL; /* volatile: no compiler leaves the call out */
+    wrong += rte_run(context) != RTE_OK;
+    long faulted = faults();
+    for (long run = 0; run < runs; run++) {
+        wrong += rte_run(context) != RTE_OK || rte_run(rte_slot_pick(reader, run)) != RTE_OK;
+        if (strcmp(spoil, "fault") == 0)
+            *(volatile char *)mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) = 1;
+    }
+    faulted = faults() - faulted;
     if (bytes > sizeof states || prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT))
         return 2;
     for (long run = 0; run < runs; run++) {
@@ -63,6 +80,6 @@ int main(int argc, char **argv) {
             getppid();
     }
     free(spoiled);
-    say(allocations != before ? "allocated\n" : wrong ? "wrong\n" : "clean\n");
-    syscall(SYS_exit, allocations != before || wrong);
+    say(allocations != before ? "allocated\n" : faulted ? "faulted\n" : wrong ? "wrong\n" : "clean\n");
+    syscall(SYS_exit, allocations != before || faulted || wrong);
 }

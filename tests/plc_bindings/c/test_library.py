@@ -9,9 +9,11 @@ import pytest
 import rt_engine
 from plc_bindings.c import FOLDER
 from plc_bindings.c.statuses import FILE, header
+from plc_bindings.c.table import LEVELS, known_features, required
 from plc_bindings.status import KINDS
 from rt_engine.kernels.dtypes import DType
 from rt_engine.layout import BLOCK, READER, RECORD, SLOT
+from rt_native.target import host
 from tests.plc_bindings.c.models import GOLDEN, MODELS, cycles
 from tests.plc_bindings.c.toolchain import STRICT, Toolchain, compile_c, needs, run, v3
 from tests.plc_bindings.c.writer import rtp
@@ -107,11 +109,15 @@ def test_two_threads_share_a_model(plain, checked, files):
 
 @pytest.mark.parametrize("kind", ["mlp", "lstm"])
 def test_a_run_does_nothing_but_compute(plain, files, kind):
-    """No allocation, and the kernel would kill the process at a system call."""
+    """No allocation, no page fault, and the kernel would kill the process at a system call."""
     wrap = [f"-Wl,--wrap={name}" for name in ("malloc", "calloc", "realloc", "aligned_alloc")]
     program = plain.program("real_time.c", *wrap)
     assert run(program, files[kind][1], 10_000).stdout == "clean\n"
-    for spoil, words in (("malloc", "ended with 1:\nallocated"), ("call", "ended with -9")):
+    for spoil, words in (
+        ("malloc", "ended with 1:\nallocated"),
+        ("fault", "ended with 1:\nfaulted"),
+        ("call", "ended with -9"),
+    ):
         with pytest.raises(AssertionError, match=words):
             run(program, files[kind][1], 10, spoil)
 
@@ -124,12 +130,22 @@ def test_another_processor_is_refused(tmp_path, files):
     )
 
 
-def test_features_are_recognised(tmp_path, files):
-    """Those of the level that the tests' own kernels were built for are there."""
-    tools = Toolchain(
-        tmp_path / "own", v3(), features=("avx2", "fma", "bmi", "bmi2", "f16c", "lzcnt", "movbe", "popcnt")
-    )
+@pytest.mark.parametrize("target", [v3().target, host()], ids=str)
+def test_this_processor_is_recognised(tmp_path, files, target):
+    """It has what its own level needs, and all that LLVM says of it: asked by CPUID, not through LLVM."""
+    needed = required(target)
+    assert {"avx2", "fma"} <= set(needed) or "x86_64" not in target.triple
+    tools = Toolchain(tmp_path / "own", v3(), features=needed)
     assert run(tools.program("hostile.c"), files["mlp"][1]).stdout.startswith("0 OK")
+
+
+def test_every_level_can_be_asked_for():
+    """The C file knows all features of every level, and every vector extension that LLVM names on this machine."""
+    assert {feature for features in LEVELS.values() for feature in features} <= known_features()
+    vectors = [
+        name for name in re.findall(r"\+([\w.-]+)", host().features) if re.match("avx|fma|f16c|sse4|gfni|bmi", name)
+    ]
+    assert set(vectors) <= known_features()
 
 
 def test_the_library_shows_only_its_interface(plain):

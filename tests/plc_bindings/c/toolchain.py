@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from plc_bindings.c import FOLDER
-from rt_engine.kernels.names import KERNEL_PREFIX
+from plc_bindings.c.table import kernel_table, required
 from rt_engine.native import library
 from rt_native.library import Library
 from rt_native.target import host
@@ -37,20 +37,6 @@ def objects(kernels: Library) -> tuple[Path, ...]:
     return tuple(kernels.build().values())
 
 
-def table(kernels: Library, level: str = "test", features: tuple[str, ...] = ()) -> str:
-    """The C file that tells the library about its kernels."""
-    names = sorted(n.removeprefix(KERNEL_PREFIX) for n in kernels.exports if n.startswith(KERNEL_PREFIX))
-    declared = "\n".join(f"int64_t {KERNEL_PREFIX}{n}(int64_t, int64_t);" for n in names)
-    entries = "\n".join(f'    {{"{n}", {KERNEL_PREFIX}{n}}},' for n in names)
-    needed = "".join(f'"{f}", ' for f in features)
-    return (
-        f'#include "rt_kernels.h"\n{declared}\nconst rte_kernel rte_kernels[] = {{\n{entries}\n}};\n'
-        f"const size_t rte_kernel_count = {len(names)};\n"
-        f'const char *const rte_kernel_level = "{level}";\n'
-        f"const char *const rte_kernel_features[] = {{{needed}NULL}};\n"
-    )
-
-
 def run(*command: object, **options: object) -> subprocess.CompletedProcess[str]:
     """Run a program; its output is in the failure's message."""
     done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=240, **options)  # type: ignore[call-overload]
@@ -70,12 +56,13 @@ class Toolchain:
     """The library's objects in a folder, compiled with some flags; programs are linked with them."""
 
     def __init__(
-        self, folder: Path, kernels: Library, flags: tuple[str, ...] = (), features: tuple[str, ...] = ()
+        self, folder: Path, kernels: Library, flags: tuple[str, ...] = (), features: tuple[str, ...] | None = None
     ) -> None:
         folder.mkdir(exist_ok=True)
         self.folder, self.flags = folder, flags
         listed = folder / "kernels.c"
-        listed.write_text(table(kernels, features=features))
+        needed = required(kernels.target) if features is None else features
+        listed.write_text(kernel_table(kernels.exports, kernels.target.cpu, needed))
         parts = [compile_c(s, folder / f"{s.stem}.o", "-fPIC", *flags) for s in (*LIBRARY, listed)]
         self.objects = (*parts, *objects(kernels))
 
