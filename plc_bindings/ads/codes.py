@@ -1,7 +1,11 @@
 """Numbers of ADS: commands, index groups, error codes. After Beckhoff's AdsDef.h."""
 
+import logging
+import struct
 from enum import IntEnum
 from typing import Final
+
+from plc_bindings.database import NotAllowedError
 
 
 class Command(IntEnum):
@@ -53,6 +57,7 @@ class Error(IntEnum):
     NO_COMMAND = 0x008
     BAD_LENGTH = 0x00E
     NO_ACCESS = 0x01C
+    INTERNAL = 0x700
     NO_SERVICE = 0x701
     NO_GROUP = 0x702
     BAD_OFFSET = 0x703
@@ -70,6 +75,8 @@ class Error(IntEnum):
 
 RUN: Final = 5
 """ADSSTATE_RUN."""
+STATE: Final = struct.pack("<HH", RUN, 0)
+"""ADS state and device state."""
 SYSTEM_PORT: Final = 10000
 REQUEST: Final = 0x0004
 RESPONSE: Final = 0x0005
@@ -81,3 +88,17 @@ class AdsError(Exception):
     def __init__(self, code: Error) -> None:
         super().__init__(f"{code.name} (0x{code:X})")
         self.code = code
+
+
+def code_of(error: Exception) -> int:
+    """The error code that a request ends with which raised this. What nobody foresaw is logged."""
+    if isinstance(error, AdsError):
+        return error.code
+    if isinstance(error, NotAllowedError):
+        return Error.NOT_PERMITTED
+    if isinstance(error, IndexError):
+        return Error.BAD_OFFSET
+    if isinstance(error, struct.error):
+        return Error.BAD_SIZE
+    logging.getLogger(__name__).error("an ADS request failed", exc_info=error)
+    return Error.INTERNAL

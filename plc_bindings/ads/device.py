@@ -59,6 +59,8 @@ class Device:
     net_id: bytes = field(init=False)
     tables: Tables = field(init=False)
     name: bytes = field(init=False)
+    requests: int = 0
+    """Answered so far."""
     _runs: dict[int, tuple[int, float]] = field(init=False, default_factory=dict)
     """Model number -> (version, how long its first run took)."""
 
@@ -67,13 +69,10 @@ class Device:
         self.tables = Tables(self.database)
         self.name = struct.pack("<BBH16s", *self.options.version, self.options.name.encode()[:15])
 
-    def is_slow(self, model: int, count: int) -> bool:
+    def is_slow(self, model: int, version: int, count: int) -> bool:
         """Would a call with so many sets of inputs keep other clients waiting? Yes, when nobody has called it yet."""
-        served = self.models.find(model)
-        if served is None:
-            return False
-        version, seconds = self._runs.get(model, (0, 0.0))
-        return version != served.slot.version or seconds * count > SLOW_S
+        known, seconds = self._runs.get(model, (0, 0.0))
+        return known != version or seconds * count > SLOW_S
 
     def note_run(self, model: int, version: int, seconds: float) -> None:
         """A call of one set of inputs took so long. Any thread."""

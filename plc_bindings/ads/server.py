@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import struct
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Final, cast
 
 from plc_bindings.access import Access, Client
+from plc_bindings.ads.calls import Job
 from plc_bindings.ads.device import AdsOptions, Device
 from plc_bindings.ads.session import AdsSession
 from plc_bindings.database import Database
@@ -21,6 +21,7 @@ _HIGH_WATER: Final = 256 * 1024
 """Unsent bytes from which on a client's requests wait, and its notifications are left out."""
 _PATIENCE_S: Final = 10.0
 """A client that fetches nothing for so long is disconnected."""
+_KEEPALIVE_S: Final = 10
 _WORKERS: Final = 2
 _NEVER: Final = float("inf")
 
@@ -55,33 +56,39 @@ class AdsServer:
         self._device.uploads = uploads
         self._writable = database.writable(self.access.writable)
         self._server: asyncio.Server | None = None
-        self._connections: set[_Connection] = set()
+        self.connections: set[_Connection] = set()
         self._workers: ThreadPoolExecutor | None = None
         self.address: tuple[str, int] = (self.options.host, self.options.port)
-        self.requests = 0
 
     def status(self) -> ServerStatus:
         """How it does."""
         host, port = self.address
-        return ServerStatus(f"ads {host}:{port}", self.access.clients, self.requests, self.access.refused)
+        return ServerStatus(f"ads {host}:{port}", self.access.clients, self._device.requests, self.access.refused)
 
     async def start(self) -> None:
         """Listen; raises `OSError`."""
-        loop = asyncio.get_running_loop()
+        loop, options = asyncio.get_running_loop(), self.options
+        self._server = await loop.create_server(lambda: _Connection(self), options.host, options.port, backlog=64)
         self._workers = ThreadPoolExecutor(_WORKERS, thread_name_prefix="ads-call")
-        self._server = await loop.create_server(
-            lambda: _Connection(self), self.options.host, self.options.port, backlog=64
-        )
         self.address = self._server.sockets[0].getsockname()[:2]
 
     async def stop(self) -> None:
         """Close every connection."""
         if self._server is not None:
             self._server.close()
-        for connection in list(self._connections):
+        for connection in list(self.connections):
             connection.abort()
         if self._workers is not None:
             self._workers.shutdown(wait=False, cancel_futures=True)
+
+    def session(self, client: Client) -> AdsSession:
+        """What answers a new client."""
+        return AdsSession(self._device, client, self._writable)
+
+    def run(self, job: Job) -> Future[bytes]:
+        """Run what takes long in a thread."""
+        assert self._workers is not None
+        return self._workers.submit(job)
 
 
 class _Connection(asyncio.Protocol):
@@ -104,19 +111,14 @@ class _Connection(asyncio.Protocol):
         if self._client is None:
             self._transport.abort()
             return
-        sock: socket.socket = self._transport.get_extra_info("socket")
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        _watch(self._transport.get_extra_info("socket"))
         self._transport.set_write_buffer_limits(high=_HIGH_WATER)
-        self._session = AdsSession(self._server._device, self._client, self._server._writable)
-        self._server._connections.add(self)
+        self._session = self._server.session(self._client)
+        self._server.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
-        session = self._session
-        if session is None:
-            return
-        answer = session.feed(data)
-        self._server.requests += 1
-        self._send(answer)
+        if self._session is not None:
+            self._send(self._session, self._session.feed(data))
 
     def connection_lost(self, exc: Exception | None) -> None:
         for timer in (self._timer, self._stuck):
@@ -124,8 +126,8 @@ class _Connection(asyncio.Protocol):
                 timer.cancel()
         if self._session is not None:
             self._session.close()
-        self._session = None
-        self._server._connections.discard(self)
+            self._session = None
+        self._server.connections.discard(self)
         if self._client is not None:
             self._server.access.release(self._client)
 
@@ -138,8 +140,7 @@ class _Connection(asyncio.Protocol):
         self._is_paused = False
         if self._stuck is not None:
             self._stuck.cancel()
-        if self._session is not None and self._session.job is None:
-            self._transport.resume_reading()
+        self._go_on()
         self._plan()
 
     def abort(self) -> None:
@@ -151,35 +152,45 @@ class _Connection(asyncio.Protocol):
             self._server.access.audit(self._client.name, "answers are not fetched", "disconnected")
         self._transport.abort()
 
-    def _send(self, packets: bytes) -> None:
-        session = self._session
-        assert session is not None
+    def _send(self, session: AdsSession, packets: bytes) -> None:
         if packets:
             self._transport.write(packets)
         if session.is_closed:
             self._transport.close()
         elif session.job is not None:
-            self._run_job(session)
+            self._run_job(session.job)
+        elif session.has_more:
+            self._transport.pause_reading()
+            self._loop.call_soon(self._go_on)
         elif session.next_due < self._planned:
             self._plan()
 
-    def _run_job(self, session: AdsSession) -> None:
-        assert session.job is not None and self._server._workers is not None
+    def _go_on(self) -> None:
+        """Take up what waits, then what comes: unless a job runs, or answers are not fetched."""
+        session = self._session
+        if session is None or self._is_paused or session.job is not None:
+            return
+        if session.has_more:
+            self._send(session, session.feed(b""))
+        if not (self._is_paused or session.has_more or session.job is not None):
+            self._transport.resume_reading()
+
+    def _run_job(self, job: Job) -> None:
         self._transport.pause_reading()
-        future = self._server._workers.submit(session.job)
-        future.add_done_callback(self._job_done)
+        self._server.run(job).add_done_callback(self._job_done)
 
     def _job_done(self, future: Future[bytes]) -> None:
         with suppress(RuntimeError):  # the loop has ended
             self._loop.call_soon_threadsafe(self._finish_job, future)
 
     def _finish_job(self, future: Future[bytes]) -> None:
-        if self._session is None or future.cancelled():
+        session = self._session
+        if session is None or future.cancelled():
             return
-        if not self._is_paused:
-            self._transport.resume_reading()
-        failed = future.exception()
-        self._send(self._session.resume(struct.pack("<II", 0x701, 0) if failed else future.result()))
+        error = future.exception()
+        assert error is None or isinstance(error, Exception)
+        self._send(session, session.resume(error or future.result()))
+        self._go_on()
 
     def _plan(self) -> None:
         """Come back when the next notification is due."""
@@ -198,4 +209,15 @@ class _Connection(asyncio.Protocol):
         packets = self._session.tick(time.monotonic())
         if packets:
             self._transport.write(packets)
+        if self._session.is_closed:
+            self._transport.close()
         self._plan()
+
+
+def _watch(sock: socket.socket) -> None:
+    """Find out when a client has vanished, though it said no word."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_S)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _KEEPALIVE_S)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 3000 * _KEEPALIVE_S)

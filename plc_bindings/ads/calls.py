@@ -1,0 +1,150 @@
+"""One client's calls of models: predict, lookup, attributes, and updates.
+
+An answer is bytes, or a job: what takes long, to be run in a thread, so that no other client waits for it.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Callable
+from typing import Final
+
+from plc_bindings.access import Client
+from plc_bindings.ads.codes import AdsError, Error
+from plc_bindings.ads.device import Device
+from plc_bindings.ads.values import text
+from plc_bindings.numbers import (
+    ATTRIBUTE,
+    LOOKUP,
+    NAME_BYTES,
+    PREDICT,
+    PREDICT_REF,
+    RESULT_HEADER,
+    SIGNATURE_BYTES,
+    UPLOAD_ABORT,
+    UPLOAD_ACTIVATE,
+    UPLOAD_BEGIN,
+    UPLOAD_DATA,
+)
+from plc_bindings.predict import Predictor
+from plc_bindings.status import CallStatus
+
+Job = Callable[[], bytes]
+Answer = bytes | Job
+
+UPLOADS: Final = frozenset((UPLOAD_BEGIN, UPLOAD_DATA, UPLOAD_ABORT))
+"""Groups of Write; those of ReadWrite are in `CALLS`."""
+_UPLOAD_ERRORS: Final[dict[int, Error]] = {CallStatus.NOT_ALLOWED: Error.NOT_PERMITTED, CallStatus.BUSY: Error.BUSY}
+"""Status of an upload's request -> ADS error; all others: bad data."""
+_WORD: Final = struct.Struct("<I")
+_RESULT: Final = struct.Struct("<II")
+
+
+class Calls:
+    """Those of one client. One call at a time: no other while a job runs."""
+
+    def __init__(self, device: Device, client: Client) -> None:
+        self._device, self._client = device, client
+        self._limits = device.access.limits
+        self._predictor = Predictor(device.models, self._limits.batch)
+        self._uploads = device.uploads(client.name) if device.uploads is not None else None
+
+    def close(self) -> None:
+        """The client is gone."""
+        if self._uploads is not None:
+            self._uploads.abort()
+
+    def predict(self, number: int, size: int, data: bytes) -> Answer:
+        """Inputs -> status, version, outputs. Nothing is computed for a client that asks for fewer bytes than it gets."""
+        device = self._device
+        served = device.models.find(number)
+        if served is None:
+            return self._predictor.call(number, data)[:size]
+        ends = served.signature
+        count = len(data) // ends.inputs.size if ends.inputs.size else 1
+        answer = RESULT_HEADER + count * ends.outputs.size
+        if answer > self._limits.frame_bytes:
+            return _RESULT.pack(CallStatus.TOO_MANY, served.slot.version)[:size]
+        if answer > size:
+            raise AdsError(Error.BAD_SIZE)
+        version = served.slot.version
+
+        def work() -> bytes:
+            begin = time.perf_counter()
+            got = self._predictor.call(number, data)
+            device.note_run(number, version, (time.perf_counter() - begin) / max(count, 1))
+            return got
+
+        return work if device.is_slow(number, version, count) else work()
+
+    def predict_ref(self, _: int, size: int, data: bytes) -> Answer:
+        """The same; the model's name comes before the inputs."""
+        served = self._device.models.find(text(data[:NAME_BYTES]))
+        return self.predict(served.number if served else 0, size, data[NAME_BYTES:])
+
+    def lookup(self, _: int, size: int, data: bytes) -> Answer:
+        """What a model's number and ends are."""
+        served = self._device.models.find(text(data))
+        if served is None:
+            return struct.pack("<6I", CallStatus.UNKNOWN_MODEL, 0, 0, 0, 0, 0)[:size]
+        ends = served.signature
+        numbers = (0, served.number, ends.hash, served.slot.version, ends.inputs.size, ends.outputs.size)
+        return struct.pack("<6I", *numbers)[:size]
+
+    def attribute(self, number: int, size: int, data: bytes) -> Answer:
+        """A custom attribute of a model."""
+        served = self._device.models.find(number)
+        if served is None:
+            return _WORD.pack(CallStatus.UNKNOWN_MODEL)[:size]
+        value = self._device.attributes(served.name).get(text(data))
+        if value is None:
+            return _WORD.pack(CallStatus.UNKNOWN_ATTRIBUTE)[:size]
+        return (_WORD.pack(0) + value.encode())[: max(size - 1, 0)] + b"\0"
+
+    def upload(self, group: int, offset: int, data: bytes) -> None:
+        """Begin an upload, take a part of it, or forget it."""
+        if self._uploads is None:
+            raise self._not_enabled()
+        status = 0
+        if group == UPLOAD_BEGIN:
+            served = self._device.models.find(offset)
+            if served is None or len(data) != _WORD.size + SIGNATURE_BYTES:
+                raise AdsError(Error.BAD_DATA)
+            status = self._uploads.begin(served.name, _WORD.unpack_from(data)[0], data[_WORD.size :])
+        elif group == UPLOAD_DATA:
+            status = self._uploads.data(offset, data)
+        else:
+            self._uploads.abort()
+        if status:
+            raise AdsError(_UPLOAD_ERRORS.get(status, Error.BAD_DATA))
+
+    def activate(self, number: int, size: int, _: bytes) -> Answer:
+        """Replace a model by what was uploaded."""
+        served, uploads = self._device.models.find(number), self._uploads
+        if uploads is None:
+            raise self._not_enabled()
+        if served is None:
+            return _RESULT.pack(CallStatus.UNKNOWN_MODEL, 0)[:size]
+        name = served.name
+
+        def work() -> bytes:
+            status, version, message = uploads.activate(name)
+            return (_RESULT.pack(status, version) + message.encode())[: max(size - 1, 0)] + b"\0"
+
+        return work
+
+    def _not_enabled(self) -> AdsError:
+        self._device.access.audit(self._client.name, "model upload", "refused: not enabled")
+        return AdsError(Error.NO_SERVICE)
+
+
+CALLS: Final[dict[int, Callable[[Calls, int, int, bytes], Answer]]] = {
+    PREDICT: Calls.predict,
+    PREDICT_REF: Calls.predict_ref,
+    LOOKUP: Calls.lookup,
+    ATTRIBUTE: Calls.attribute,
+    UPLOAD_ACTIVATE: Calls.activate,
+}
+NOT_IN_SUMS: Final = frozenset((PREDICT, PREDICT_REF, UPLOAD_ACTIVATE))
+"""What may take long."""
