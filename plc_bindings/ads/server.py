@@ -22,7 +22,7 @@ _HIGH_WATER: Final = 256 * 1024
 _PATIENCE_S: Final = 10.0
 """A client that fetches nothing for so long is disconnected."""
 _KEEPALIVE_S: Final = 10
-_WORKERS: Final = 2
+_WORKERS: Final = 4
 _NEVER: Final = float("inf")
 
 
