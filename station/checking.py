@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rt_engine import Model
     from rt_engine.errors import Reason
 
-MODEL_SUFFIX = ".onnx"
+MODEL_SUFFIXES = (".onnx", ".rtp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class ModelCheck:
         return [
             f"  inputs: {', '.join(self.inputs) or 'none'}",
             f"  outputs: {', '.join(self.outputs) or 'none'}",
-            f"  opset {opsets}; {operators}",
+            f"  opset {opsets}; {operators}" if opsets else f"  compiled; {operators}",
             f"  {self.macs:,} multiply-accumulates, {self.weight_bytes:,} weight bytes, {self.arena_bytes:,} arena bytes",
             *(f"  note: {note}" for note in self.notes),
         ]
@@ -78,22 +78,33 @@ def check_model(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> ModelCheck
 
 
 def _good(path: Path, model: Model) -> ModelCheck:
-    import onnx
-
-    proto = onnx.load(path, load_external_data=False)
+    opsets, operators = _contents(path, model)
     report = model.report()
     return ModelCheck(
         str(path),
         True,
         tuple(map(str, model.inputs)),
         tuple(map(str, model.outputs)),
-        {entry.domain: entry.version for entry in proto.opset_import},
-        dict(Counter(node.op_type for node in proto.graph.node).most_common()),
+        opsets,
+        operators,
         report.macs,
         report.weight_bytes,
         report.arena_bytes,
         model.notes,
     )
+
+
+def _contents(path: Path, model: Model) -> tuple[dict[str, int], dict[str, int]]:
+    """(opsets, how often each operator occurs) in an ONNX file; of a compiled program, which has no opset, in the program."""
+    from rt_engine.program_file import is_program
+
+    if is_program(path):
+        return {}, dict(Counter(node.operator for node in model.program.nodes).most_common())
+    import onnx
+
+    proto = onnx.load(path, load_external_data=False)
+    opsets = {entry.domain: entry.version for entry in proto.opset_import}
+    return opsets, dict(Counter(node.op_type for node in proto.graph.node).most_common())
 
 
 _SHAPE = re.compile(r"(?P<name>.+)=(?P<sizes>\d+([,x]\d+)*)?")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from station.compile_command import compile
 from station.exit_codes import ExitCode
 from station.explaining import explained, print_problems, say
 from station.export_commands import export
@@ -112,7 +113,7 @@ def _finish(console: Console, errors: Console, station: Station, folder: Path) -
 
 @app.command()
 def check(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="station.toml or model.onnx")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="station.toml, model.onnx or model.rtp")],
     shape: Annotated[
         list[str] | None,
         typer.Option(
@@ -124,7 +125,7 @@ def check(
     """Check station files and models: every problem with its line; what of a model runs, its size, what is refused."""
     from rich.console import Console
 
-    from station.checking import MODEL_SUFFIX, parse_shapes
+    from station.checking import MODEL_SUFFIXES, parse_shapes
 
     console, errors = Console(), Console(stderr=True)
     try:
@@ -136,7 +137,7 @@ def check(
     for file in files:
         try:
             with explained(errors):
-                if file.suffix == MODEL_SUFFIX:
+                if file.suffix in MODEL_SUFFIXES:
                     found.append(_check_model(None if as_json else console, errors, file, shapes))
                 else:
                     found.append(_check_station(None if as_json else console, errors, file))
@@ -224,7 +225,7 @@ def status(station: StationOption = None, socket: SocketOption = None, as_json: 
 @app.command()
 def update(
     slot: Annotated[str, typer.Argument(help="Which model: its name in the station file.")],
-    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="The new model.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The new model, .onnx or .rtp.")],
     station: StationOption = None,
     socket: SocketOption = None,
 ) -> None:
@@ -317,6 +318,7 @@ def demo(
 
 
 app.command()(bench)
+app.command()(compile)
 app.command()(inspect)
 app.command()(quantize)
 app.command()(keygen)
