@@ -103,13 +103,15 @@ class ReadPlan:
 
     pieces: tuple[Values | Inputs | Result, ...]
     results: tuple[Layout, ...]
+    has_values: bool
 
 
 @dataclass(frozen=True, slots=True)
 class WritePlan:
-    """Registers to write: (first byte, byte behind the last, piece)."""
+    """Registers to write: (first byte, byte behind the last, piece). `plain`: inputs of a model, with nothing to check."""
 
     pieces: tuple[tuple[int, int, Values | Inputs], ...]
+    plain: Inputs | None
 
 
 class Planner:
@@ -137,15 +139,17 @@ class Planner:
         found = self._reads.get((address, quantity))
         if found is None:
             pieces = tuple(self._pieces(address, address + quantity))
-            results = {p.layout.index: p.layout for p in pieces if isinstance(p, Result)}
-            found = _keep(self._reads, (address, quantity), ReadPlan(pieces, tuple(results.values())))
+            results = tuple({p.layout.index: p.layout for p in pieces if isinstance(p, Result)}.values())
+            has_values = any(isinstance(p, Values) for p in pieces)
+            found = _keep(self._reads, (address, quantity), ReadPlan(pieces, results, has_values))
         return found
 
     def write(self, address: int, quantity: int) -> WritePlan:
         """Registers to write; raises `Refused` when one does not exist, is read-only, or is a part of a value."""
         found = self._writes.get((address, quantity))
         if found is None:
-            at, pieces = 0, []
+            at = 0
+            pieces: list[tuple[int, int, Values | Inputs]] = []
             for piece in self._pieces(address, address + quantity):
                 if isinstance(piece, Result):
                     raise Refused(Code.ILLEGAL_ADDRESS, f"write of the result of {piece.layout.block.served.name}")
@@ -154,7 +158,10 @@ class Planner:
                 size = piece.stop - piece.start
                 pieces.append((at, at + size, piece))
                 at += size
-            found = _keep(self._writes, (address, quantity), WritePlan(tuple(pieces)))
+            first = pieces[0][2]
+            is_plain = len(pieces) == 1 and isinstance(first, Inputs) and not first.checks
+            plan = WritePlan(tuple(pieces), first if is_plain and isinstance(first, Inputs) else None)
+            found = _keep(self._writes, (address, quantity), plan)
         return found
 
     def coils(self, address: int, quantity: int, to_write: bool) -> tuple[Segment, ...]:

@@ -73,24 +73,24 @@ class Session:
         function = self._functions.get(pdu[0])
         if function is None:
             return exception(pdu[0], Code.ILLEGAL_FUNCTION)
-        return self._guarded(pdu[0], lambda: function(pdu))
-
-    def _guarded(self, number: int, function: Callable[[], bytes | Job]) -> bytes | Job:
         try:
-            self._values.begin()
-            return function()
-        except Refused as refused:
-            if refused.why:
-                self._refused(refused.why)
-            return exception(number, refused.code)
-        except NotAllowedError:
-            return exception(number, Code.ILLEGAL_ADDRESS)
+            return function(pdu)
         except Exception as error:
-            self._refused(f"function code {number} failed: {error!r}")
-            return exception(number, Code.DEVICE_FAILURE)
+            return self._refusal(pdu[0], error)
+
+    def _refusal(self, function: int, error: Exception) -> bytes:
+        if isinstance(error, Refused):
+            if error.why:
+                self._refused(error.why)
+            return exception(function, error.code)
+        if isinstance(error, NotAllowedError):
+            return exception(function, Code.ILLEGAL_ADDRESS)
+        self._refused(f"function code {function} failed: {error!r}")
+        return exception(function, Code.DEVICE_FAILURE)
 
     def _read_coils(self, pdu: bytes) -> bytes:
         address, quantity = p.read_range(pdu, p.READ_BITS)
+        self._values.begin()
         bits = read_coils(self._values, self._planner.coils(address, quantity, to_write=False))
         return bytes((pdu[0], len(bits))) + bits
 
@@ -109,6 +109,7 @@ class Session:
 
     def _put_coils(self, address: int, quantity: int, data: bytes) -> None:
         segments = self._planner.coils(address, quantity, to_write=True)
+        self._values.begin()
         write_coils(self._values, segments, data)
         self._values.commit()
 
@@ -138,7 +139,6 @@ class Session:
                 self._exchanges.clear()
             plans = self._exchanges[pdu[:10]] = (self._planner.read(*read), self._planner.write(*write))
         self._write(plans[1], pdu[10:])
-        self._values.begin()
         return self._read(p.READ_WRITE_REGISTERS, plans[0])
 
     def _identification(self, pdu: bytes) -> bytes:
@@ -146,7 +146,11 @@ class Session:
 
     def _write(self, plan: WritePlan, data: bytes) -> None:
         """All or nothing: every value is checked before the first is staged."""
+        if plan.plain is not None:
+            self._block(plan.plain.layout).write(plan.plain.start, data)
+            return
         decoded = [(piece, piece.decode(data[start:stop])) for start, stop, piece in plan.pieces]
+        self._values.begin()
         for piece, part in decoded:
             if isinstance(piece, Inputs):
                 self._block(piece.layout).write(piece.start, part)
@@ -155,32 +159,32 @@ class Session:
         self._values.commit()
 
     def _read(self, function: int, plan: ReadPlan) -> bytes | Job:
-        slow = []
-        for layout in plan.results:
-            block = self._block(layout)
-            if block.is_stale:
-                if block.is_slow:
-                    slow.append(block)
-                else:
-                    block.run()
-        if slow:
-            return self._job(function, plan, slow)
+        stale = [block for layout in plan.results if (block := self._block(layout)).is_stale]
+        for block in stale:
+            if block.is_slow:
+                return self._job(function, plan, stale)
+            block.run()
         data = self._pieces(plan)
         return bytes((function, len(data))) + data
 
     def _job(self, function: int, plan: ReadPlan, blocks: Sequence[PredictBlock]) -> Job:
         def run() -> None:
             for block in blocks:
-                block.run()
+                if block.is_stale:
+                    block.run()
 
         def finish() -> bytes:
-            answer = self._guarded(function, lambda: self._read(function, plan))
-            assert isinstance(answer, bytes)
-            return answer
+            try:
+                data = self._pieces(plan)
+                return bytes((function, len(data))) + data
+            except Exception as error:
+                return self._refusal(function, error)
 
         return Job(run, finish)
 
     def _pieces(self, plan: ReadPlan) -> bytes:
+        if plan.has_values:
+            self._values.begin()
         parts = []
         for piece in plan.pieces:
             if isinstance(piece, Result):
