@@ -36,6 +36,9 @@ def structured_text(
         Flavour, typer.Option(help="twincat: over ADS. portable: over Modbus, for any IEC 61131-3 compiler.")
     ] = Flavour.portable,
     server: ServerOption = None,
+    model: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only this model; may be given several times.")
+    ] = None,
 ) -> None:
     """Structured Text for a PLC: blocks that call the models of a station."""
     from rich.console import Console
@@ -44,5 +47,5 @@ def structured_text(
         from plc_bindings.st.write import write
         from station.exporting import structured_text_files
 
-        for path in write(structured_text_files(source, flavour.value, server), output):
+        for path in write(structured_text_files(source, flavour.value, server, model or ()), output):
             say(Console(), str(path))

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Literal
 
 from plc_bindings.errors import ExportError
-from plc_bindings.st.project import Ads, project
-from plc_bindings.st.write import twincat_files
-from station.config import AdsServerTable, ServerTable
+from plc_bindings.modbus.map import RegisterMap
+from plc_bindings.st.project import Ads, Modbus, Registers, project
+from plc_bindings.st.write import portable_files, twincat_files
+from plc_bindings.types import identifier
+from scheduler.scheduler import Scheduler
+from station.config import AdsServerTable, ModbusTcpServer, ModbusTlsServer, ServerTable
 from station.parts import build
 from station.reading import StationFile, read_station
+from station.serving import plc_side
 
-_KINDS: Final = {"twincat": ("ads",), "portable": ("modbus-tcp", "modbus-tls", "modbus-rtu")}
+_KINDS: Final = {"twincat": ("ads",), "portable": ("modbus-tcp", "modbus-tls")}
 """Flavour -> types of servers that its blocks call."""
 
 
-def structured_text_files(source: Path, flavour: Literal["twincat", "portable"], server: str | None) -> dict[str, str]:
+def structured_text_files(
+    source: Path, flavour: Literal["twincat", "portable"], server: str | None = None, only: Sequence[str] = ()
+) -> dict[str, str]:
     """File name -> text: blocks that call the models of the station file `source`.
+
+    Args:
+        source: the station file.
+        flavour: for which PLCs.
+        server: which of several servers the blocks call.
+        only: these models; none: all of them.
 
     Raises:
         StationFileError: the file cannot be used.
@@ -25,10 +38,17 @@ def structured_text_files(source: Path, flavour: Literal["twincat", "portable"],
     """
     file = read_station(source)
     table = _server(file, flavour, server)
-    found = project(file.config.station.name, build(file).models)
+    parts = build(file)
+    unknown = sorted(set(only) - set(parts.models))
+    if unknown:
+        raise ExportError(f"there is no model {', '.join(unknown)}; the station has {', '.join(parts.models)}")
+    chosen = {name: model for name, model in parts.models.items() if name in only or not only}
+    found = project(file.config.station.name, chosen)
     if isinstance(table, AdsServerTable):
         return twincat_files(found, _ads(table))
-    raise ExportError("the portable flavour is not there yet")
+    assert isinstance(table, ModbusTcpServer | ModbusTlsServer)
+    side = plc_side(file, parts, Scheduler(parts.tasks))
+    return portable_files(found, _modbus(table, RegisterMap(side.database, side.models), set(chosen)))
 
 
 def _server(file: StationFile, flavour: str, name: str | None) -> ServerTable:
@@ -50,3 +70,16 @@ def _server(file: StationFile, flavour: str, name: str | None) -> ServerTable:
 def _ads(table: AdsServerTable) -> Ads:
     net_id = table.ams_net_id or ("" if table.host in ("0.0.0.0", "::") else f"{table.host}.1.1")
     return Ads(net_id, table.ams_port)
+
+
+def _modbus(table: ModbusTcpServer | ModbusTlsServer, registers: RegisterMap, models: set[str]) -> Modbus:
+    blocks = {block.served.name: block for block in registers.blocks}
+    if models - set(blocks):
+        why = "; ".join(registers.left_out)
+        raise ExportError(f"not every model can be called over Modbus: {why}. Choose the others with --model")
+    hashes = {place.name: place.register for place in registers.places}
+    places = {
+        name: Registers(hashes[f"Models.{identifier(name)}.SignatureHash"], block.inputs, block.result)
+        for name, block in blocks.items()
+    }
+    return Modbus(table.port, table.unit, table.order, places)

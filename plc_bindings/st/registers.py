@@ -3,7 +3,8 @@
     REAL    bits := RT_RealToBits(stIn.x[i])     aRegisters[2 * i] := high word, aRegisters[2 * i + 1] := low word
 
 Compilers of the portable kind have neither pointers nor unions: what has a sign or a point becomes its bits by arithmetic.
-A value of up to 16 bits has a register of its own; of 32 bits two; of 64 bits four, in the order that the server says.
+A value of up to 16 bits has a register of its own; of 32 bits two; of 64 bits four, in the order that the server says
+(`fieldbus.tags.Order`).
 """
 
 from __future__ import annotations
@@ -46,6 +47,9 @@ CARRIERS: Final = {
 VARIABLES: Final = {"UINT": "nWord", "UDINT": "nBits", "ULINT": "nWide"}
 """The variable of a block that holds a number of bits on its way."""
 
+_LOW_FIRST: Final = ("CDAB", "DCBA")
+_SWAPPED: Final = ("BADC", "DCBA")
+
 
 def carrier(type_: Type) -> Carrier:
     """That of a scalar, or of an array's elements."""
@@ -64,20 +68,20 @@ def _length(type_: Type) -> int:
 def words(number: int, size: int, order: Order) -> list[int]:
     """The registers of an unsigned number: `words(16#11223344, 2, "CDAB")` is `[16#3344, 16#1122]`."""
     parts = [number >> 16 * (size - 1 - i) & 0xFFFF for i in range(size)]
-    if order in ("CDAB", "DCBA"):
+    if order in _LOW_FIRST:
         parts.reverse()
-    if order in ("BADC", "DCBA") and size > 1:
+    if order in _SWAPPED:
         parts = [(part & 0xFF) << 8 | part >> 8 for part in parts]
     return parts
 
 
 def joined(at: list[str], order: Order) -> str:
     """The unsigned number in the registers `at` (expressions, first to last)."""
-    if len(at) == 1:
-        return at[0]
+    parts = [_swapped(part, order) for part in at]
+    if len(parts) == 1:
+        return parts[0]
     bits = {2: "UDINT", 4: "ULINT"}[len(at)]
-    parts = [f"RT_SwapBytes({part})" if order in ("BADC", "DCBA") else part for part in at]
-    if order in ("CDAB", "DCBA"):
+    if order in _LOW_FIRST:
         parts.reverse()
     terms = [
         f"UINT_TO_{bits}({part})" + (f" * {65536**power}" if power else "")
@@ -89,15 +93,19 @@ def joined(at: list[str], order: Order) -> str:
 def split(bits: str, size: int, order: Order) -> list[str]:
     """The registers of the unsigned number in the variable `bits`, as expressions."""
     if size == 1:
-        return [bits]
+        return [_swapped(bits, order)]
     kind = {2: "UDINT", 4: "ULINT"}[size]
     parts = [
         f"{kind}_TO_UINT(({bits} / {65536**power}) MOD 65536)" if power else f"{kind}_TO_UINT({bits} MOD 65536)"
         for power in reversed(range(size))
     ]
-    if order in ("CDAB", "DCBA"):
+    if order in _LOW_FIRST:
         parts.reverse()
-    return [f"RT_SwapBytes({part})" if order in ("BADC", "DCBA") else part for part in parts]
+    return [_swapped(part, order) for part in parts]
+
+
+def _swapped(register: str, order: Order) -> str:
+    return f"RT_SwapBytes({register})" if order in _SWAPPED else register
 
 
 def pack(struct: Struct, order: Order) -> list[str]:

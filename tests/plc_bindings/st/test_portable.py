@@ -1,0 +1,532 @@
+"""Portable blocks: executed call by call against our Modbus server; what compilers of this kind refuse is not in them."""
+
+import asyncio
+import re
+import select
+import socket
+import struct
+import threading
+
+import numpy as np
+import pytest
+
+import rt_engine
+from fieldbus.tags import Order
+from plc_bindings.database import Area, Database, Symbol
+from plc_bindings.modbus.options import ModbusOptions, Tcp
+from plc_bindings.modbus.server import ModbusServer
+from plc_bindings.predict import Models
+from plc_bindings.st import portable
+from plc_bindings.st.names import KEYWORDS
+from plc_bindings.st.project import Modbus, Registers, project
+from plc_bindings.st.statuses import STATUSES
+from plc_bindings.st.units import unit
+from plc_bindings.st.write import portable_files
+from plc_bindings.status import CallStatus
+from plc_bindings.types import UDINT, Field, Struct
+from rt_engine import ModelSlot
+from scheduler.status import TaskStatus
+from tests.plc_bindings.st.exported import POLICY, kinds, modbus, square_root, wide
+from tests.plc_bindings.st.machine import Machine, cells, copy, raw, store, syntax_errors
+
+X = np.linspace(-0.5, 0.5, 7, dtype=np.float32)
+ORDERS = ("ABCD", "CDAB", "BADC", "DCBA")
+
+
+class Hash(Area):
+    """A model's hash, where the block compares it."""
+
+    def __init__(self, served):
+        super().__init__(served.name, Struct("ST_Model", (Field("SignatureHash", UDINT),)))
+        self.served = served
+
+    def read(self):
+        return struct.pack("<I", self.served.signature.hash)
+
+
+class Station:
+    """Models behind a Modbus server on a free port of this computer."""
+
+    def __init__(self, models, order="ABCD"):
+        self.slots = {name: ModelSlot(model, name) for name, model in models.items()}
+        served = Models(self.slots)
+        areas = [Hash(one) for one in served.all]
+        symbols = [Symbol(f"Models.{area.name}", area.type, i, 0) for i, area in enumerate(areas)]
+        options = ModbusOptions(Tcp("127.0.0.1", 0), order=Order(order))
+        self.server = ModbusServer(Database(areas, symbols), served, options)
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self.thread.start()
+        self._do(self.server.start())
+        places = {place.name: place.register for place in self.server.map.places}
+        self.modbus = Modbus(
+            502,
+            1,
+            order,
+            {
+                b.served.name: Registers(places[f"Models.{b.served.name}.SignatureHash"], b.inputs, b.result)
+                for b in self.server.map.blocks
+            },
+        )
+
+    def _do(self, what):
+        asyncio.run_coroutine_threadsafe(what, self.loop).result(10)
+
+    def close(self):
+        self._do(self.server.stop())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(10)
+        self.loop.close()
+
+
+class Transport:
+    """What a user's FB_RtTransport does, with a socket; `most` bytes a cycle; `mute`: nothing comes back."""
+
+    def __init__(self, address):
+        self.address, self.socket, self.most, self.mute = address, None, 260, False
+        self.sent = []
+
+    def cycle(self, connection):
+        if connection["bReopen"] or self.socket is None:
+            self.close()
+            self.socket = socket.create_connection(self.address)
+            connection["bReopen"], connection["bSend"], connection["nResponse"] = False, False, 0
+        connection["bOpen"] = True
+        asked = connection["bSend"]
+        if asked:
+            frame = raw(cells(connection["aRequest"]))[: connection["nRequest"]]
+            self.sent.append(frame)
+            self.socket.sendall(frame)
+            connection["bSend"] = False
+        if not self.mute and select.select([self.socket], [], [], 2.0 if asked else 0.01)[0]:
+            data = self.socket.recv(min(self.most, 260 - connection["nResponse"]))
+            for i, byte in enumerate(data):
+                connection["aResponse"][connection["nResponse"] + i] = byte
+            connection["nResponse"] += len(data)
+
+    def close(self):
+        if self.socket is not None:
+            self.socket.close()
+            self.socket = None
+
+
+class Plc:
+    """A PLC with the blocks of these models, connected to a station that serves `served`."""
+
+    def __init__(self, models, order="ABCD", served=None, at=None):
+        self.station = Station(served or models, order)
+        self.machine = Machine(portable.units(project("cell", models), at or self.station.modbus))
+        self.connection = self.machine.instance("ST_RtConnection")
+        self.transport = Transport(self.station.server.address)
+
+    def cycle(self, block, **inputs):
+        """Transport, then the block: as the example program does."""
+        self.transport.cycle(self.connection)
+        self.machine.call(block, stConnection=self.connection, **inputs)
+
+    def cycles(self, block, most=40, **inputs):
+        """Until the block is no longer busy; how many that took."""
+        for i in range(1, most + 1):
+            self.cycle(block, **inputs)
+            if not block["bBusy"]:
+                return i
+        raise AssertionError("still busy")
+
+    def functions(self):
+        """Function codes that were sent."""
+        return [frame[7] for frame in self.transport.sent]
+
+    def close(self):
+        self.transport.close()
+        self.station.close()
+
+
+@pytest.fixture
+def plcs():
+    """Makes PLCs; closes them at the end."""
+    made = []
+
+    def make(*args, **options):
+        made.append(Plc(*args, **options))
+        return made[-1]
+
+    yield make
+    for plc in made:
+        plc.close()
+
+
+@pytest.fixture(scope="module")
+def policy():
+    return rt_engine.load(POLICY)
+
+
+@pytest.fixture(scope="module")
+def all_kinds(tmp_path_factory):
+    return kinds(tmp_path_factory.mktemp("kinds"))
+
+
+def fill(array, values):
+    for i, value in enumerate(values):
+        array[i] = value
+
+
+def test_a_rising_edge_runs_the_model_once(plcs, policy):
+    """Hash compared, then one message writes inputs and reads the result: outputs are ours to the bit."""
+    plc = plcs({"policy": policy})
+    block = plc.machine.instance("FB_policy")
+    fill(block["stIn"]["observation"], X)
+    plc.cycles(block, bExecute=True)
+    assert block["bValid"] and not block["bError"] and block["hrErrorCode"] == 0 and block["nVersion"] == 1
+    assert raw(cells(block.fields["stout"])) == policy.run({"observation": X.reshape(1, 7)})[0].tobytes()
+    assert plc.functions() == [3, 23]
+    assert plc.transport.sent[1][17:] == X.astype(">f4").tobytes()
+    for _ in range(3):
+        plc.cycle(block, bExecute=True)
+    plc.cycle(block, bExecute=False)
+    assert plc.functions() == [3, 23]
+    plc.cycles(block, bExecute=True)
+    assert plc.functions() == [3, 23, 23]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_every_type_travels_in_every_order(plcs, all_kinds, order):
+    """Scalars and arrays of all types come back as they were sent, whatever the server's order of bytes."""
+    plc = plcs({"kinds": all_kinds}, order)
+    block = plc.machine.instance("FB_kinds")
+    rng = np.random.default_rng(3)
+    for cell in cells(block.fields["stin"]):
+        if cell.type == "BOOL":
+            cell.set(bool(rng.integers(2)))
+        elif "REAL" in cell.type:
+            cell.set(np.float32(rng.normal()) * 10.0 ** int(rng.integers(-30, 30)))
+        else:
+            cell.load(rng.bytes(8)[: len(cell.bytes())])
+    plc.cycles(block, bExecute=True)
+    assert block["bValid"], block["hrErrorCode"]
+    assert raw(cells(block.fields["stout"])) == raw(cells(block.fields["stin"]))
+
+
+def test_a_wide_model_takes_several_messages(plcs, tmp_path):
+    """400 input registers: three writes, then write and read, then reads; nothing is lost at the seams."""
+    plc = plcs({"wide": wide(tmp_path)})
+    block = plc.machine.instance("FB_wide")
+    values = np.arange(200, dtype=np.float32) + 0.25
+    fill(block["stIn"]["x"], values)
+    plc.cycles(block, bExecute=True)
+    assert block["bValid"]
+    assert [block["stOut"]["y"][i] for i in range(200)] == list(-values)
+    assert plc.functions() == [3, 16, 16, 16, 23, 3, 3, 3]
+    assert max(map(len, plc.transport.sent)) <= 260
+
+
+def test_answers_in_pieces_are_put_together(plcs, policy):
+    """Three bytes a cycle."""
+    plc = plcs({"policy": policy})
+    plc.transport.most = 3
+    block = plc.machine.instance("FB_policy")
+    fill(block["stIn"]["observation"], X)
+    assert plc.cycles(block, bExecute=True) > 10
+    assert block["bValid"]
+    assert raw(cells(block.fields["stout"])) == policy.run({"observation": X.reshape(1, 7)})[0].tobytes()
+
+
+def test_cyclic_calls_and_a_hot_update(plcs, policy):
+    """A result in every cycle but the first two; the new version shows."""
+    plc = plcs({"policy": policy})
+    block = plc.machine.instance("FB_policy")
+    for _ in range(8):
+        plc.cycle(block, bExecute=True, bCyclic=True)
+    assert block["bValid"] and block["nAge"] == 0 and len(plc.transport.sent) >= 6
+    plc.station.slots["policy"].update(rt_engine.load(POLICY.with_name("policy-v2.onnx")))
+    for _ in range(4):
+        plc.cycle(block, bExecute=True, bCyclic=True)
+    assert block["nVersion"] == 2
+
+
+def test_two_models_share_a_connection(plcs, policy, tmp_path):
+    """They take turns; each gets its own result."""
+    plc = plcs({"policy": policy, "root": square_root(tmp_path)})
+    first, second = plc.machine.instance("FB_policy"), plc.machine.instance("FB_root")
+    fill(second["stIn"]["x"], (4.0, 9.0))
+    fill(first["stIn"]["observation"], X)
+    for _ in range(30):
+        plc.transport.cycle(plc.connection)
+        for block in (first, second):
+            plc.machine.call(block, stConnection=plc.connection, bExecute=True, bCyclic=True)
+    assert first["bValid"] and second["bValid"]
+    assert [second["stOut"]["y"][i] for i in range(2)] == [2.0, 3.0]
+    assert raw(cells(first.fields["stout"])) == policy.run({"observation": X.reshape(1, 7)})[0].tobytes()
+
+
+def test_another_interface_is_refused_before_anything_is_written(plcs, policy, tmp_path):
+    """The station's model of that name has other ends: its hash differs."""
+    other = project("cell", {"policy": policy})
+    plc = plcs({"policy": policy}, served={"policy": wide(tmp_path)})
+    assert other.models[0].signature.hash != plc.station.slots["policy"].model
+    block = plc.machine.instance("FB_policy")
+    plc.cycles(block, bExecute=True)
+    assert block["bError"] and not block["bValid"] and block["hrErrorCode"] == CallStatus.OTHER_INTERFACE
+    assert plc.functions() == [3]
+
+
+def test_registers_that_are_not_there_are_another_interface(plcs, policy):
+    """Modbus exception 2."""
+    plc = plcs({"policy": policy}, at=modbus(project("cell", {"policy": policy})))
+    wrong = plc.machine.instance("FB_policy")
+    at = plc.station.modbus.registers["policy"]
+    body = plc.machine.units["fb_policy"].body
+    assert f"nHashAt := {40000}" in body and at.hash == 40000
+    machine = Machine(
+        portable.units(
+            project("cell", {"policy": policy}),
+            Modbus(502, 1, "ABCD", {"policy": Registers(39000, at.inputs, at.result)}),
+        )
+    )
+    plc.machine, block = machine, machine.instance("FB_policy")
+    plc.cycles(block, bExecute=True)
+    assert block["hrErrorCode"] == CallStatus.OTHER_INTERFACE and block["fbPredict"]["nException"] == 2
+    assert not wrong["bBusy"]
+
+
+def test_nan_is_an_error_and_the_old_result_stays(plcs, tmp_path):
+    plc = plcs({"root": square_root(tmp_path)})
+    block = plc.machine.instance("FB_root")
+    fill(block["stIn"]["x"], (4.0, 9.0))
+    plc.cycles(block, bExecute=True)
+    plc.cycle(block, bExecute=False)
+    fill(block["stIn"]["x"], (-1.0, 16.0))
+    plc.cycles(block, bExecute=True)
+    assert block["bError"] and block["hrErrorCode"] == TaskStatus.NAN_OUTPUT
+    assert [block["stOut"]["y"][i] for i in range(2)] == [2.0, 3.0]
+
+
+def test_silence_is_a_timeout_then_a_new_connection(plcs, policy):
+    """The block asks the transport to connect anew; the next call compares the interface again, and is good."""
+    plc = plcs({"policy": policy})
+    block = plc.machine.instance("FB_policy")
+    plc.cycles(block, bExecute=True)
+    plc.cycle(block, bExecute=False)
+    plc.transport.mute = True
+    assert plc.cycles(block, bExecute=True, nTimeout=6) <= 7
+    assert block["bError"] and block["hrErrorCode"] == CallStatus.TIMEOUT and not block["bValid"]
+    assert plc.connection["bReopen"]
+    plc.transport.mute = False
+    plc.cycle(block, bExecute=False)
+    plc.cycles(block, bExecute=True, nTimeout=40)
+    assert block["bValid"] and plc.functions()[-2:] == [3, 23]
+
+
+def test_without_a_connection_the_call_fails(plcs, policy):
+    """Never open: CONNECTION after the timeout. Lost during a call: CONNECTION at once."""
+    plc = plcs({"policy": policy})
+    block = plc.machine.instance("FB_policy")
+    for _ in range(6):
+        plc.machine.call(block, stConnection=plc.connection, bExecute=True, nTimeout=5)
+    assert block["bError"] and block["hrErrorCode"] == CallStatus.CONNECTION
+    plc.cycle(block, bExecute=False, nTimeout=40)
+    plc.cycle(block, bExecute=True)
+    assert block["bBusy"]
+    plc.connection["bOpen"] = False
+    plc.machine.call(block, stConnection=plc.connection)
+    assert block["hrErrorCode"] == CallStatus.CONNECTION and plc.connection["bReopen"]
+
+
+def test_an_answer_to_an_older_request_is_dropped(plcs, policy):
+    """A frame with another transaction number in front of the right one changes nothing."""
+    plc = plcs({"policy": policy})
+    block = plc.machine.instance("FB_policy")
+    plc.cycle(block, bExecute=True)
+    stale = struct.pack(">HHHBBB4s", 999, 0, 7, 1, 3, 4, b"abcd")
+    store(cells(plc.connection["aResponse"]), stale)
+    plc.connection["nResponse"] = len(stale)
+    plc.cycles(block)
+    assert block["bValid"] and plc.functions() == [3, 23]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        struct.pack(">HHHBBB", 1, 0, 900, 1, 3, 4),
+        struct.pack(">HHHBBB4s", 1, 0, 7, 1, 4, 4, b"abcd"),
+        struct.pack(">HHHBBB4s", 1, 0, 7, 1, 3, 6, b"abcd"),
+        struct.pack(">HHHBBB2s", 1, 0, 5, 1, 3, 4, b"ab"),
+    ],
+    ids=["length", "function code", "count of bytes", "too short"],
+)
+def test_a_broken_answer_is_no_result(policy, answer):
+    """Whatever comes back, the call ends with CONNECTION and the connection is opened anew."""
+    of = project("cell", {"policy": policy})
+    machine = Machine(portable.units(of, modbus(of)))
+    connection, block = machine.instance("ST_RtConnection"), machine.instance("FB_policy")
+    connection["bOpen"] = True
+    machine.call(block, stConnection=connection, bExecute=True)
+    store(cells(connection["aResponse"]), answer.ljust(20, b"\0"))
+    connection["nResponse"] = 20
+    machine.call(block, stConnection=connection)
+    assert block["bError"] and block["hrErrorCode"] == CallStatus.CONNECTION
+    assert connection["bReopen"] and not connection["bTaken"]
+
+
+@pytest.mark.parametrize(("code", "status"), [(1, 204), (2, 203), (3, 203), (4, 299), (6, 205), (10, 204)])
+def test_exceptions_become_statuses(policy, code, status):
+    of = project("cell", {"policy": policy})
+    machine = Machine(portable.units(of, modbus(of)))
+    connection, block = machine.instance("ST_RtConnection"), machine.instance("FB_policy")
+    connection["bOpen"] = True
+    machine.call(block, stConnection=connection, bExecute=True)
+    store(cells(connection["aResponse"]), struct.pack(">HHHBBB", 1, 0, 3, 1, 0x83, code))
+    connection["nResponse"] = 9
+    machine.call(block, stConnection=connection)
+    assert block["hrErrorCode"] == status and block["fbPredict"]["nException"] == code
+    assert not connection["bReopen"] or status == CallStatus.CONNECTION
+
+
+def test_reset_gives_the_connection_back(plcs, policy):
+    plc = plcs({"policy": policy})
+    block = plc.machine.instance("FB_policy")
+    plc.cycle(block, bExecute=True)
+    assert plc.connection["bTaken"]
+    plc.cycle(block, bExecute=True, bReset=True)
+    assert not plc.connection["bTaken"] and not block["bBusy"]
+    plc.cycles(block, bExecute=True, bReset=False)
+    assert block["bValid"]
+
+
+def test_the_example_program_runs(plcs, policy):
+    """PRG_RtExample, with a transport in the place of the user's."""
+    plc = plcs({"policy": policy})
+    plc.machine.natives["FB_RtTransport"] = lambda block: plc.transport.cycle(block.fields["stconnection"])
+    program = plc.machine.instance("PRG_RtExample")
+    fill(program["stIn"]["observation"], X)
+    for _ in range(6):
+        plc.machine.call(program)
+    assert program["bUsable"] and program["nFailed"] == 0
+    assert raw(cells(program.fields["stout"])) == policy.run({"observation": X.reshape(1, 7)})[0].tobytes()
+    block = program["fbModel"]
+    copied = plc.machine.instance("ST_policy_Out")
+    copy(copied, block["stOut"])
+    assert raw(cells(copied)) == raw(cells(program.fields["stout"]))
+
+
+# --- numbers and bits -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def functions():
+    return Machine([unit(portable._library(name)) for name in portable._FUNCTIONS])
+
+
+def test_reals_and_their_bits(functions):
+    """All kinds of float32: as IEEE 754 has them; below the smallest normal number it is 0; NaN and infinity."""
+    rng = np.random.default_rng(0)
+    values = rng.integers(0, 2**32, 200, dtype=np.uint64).astype(np.uint32)
+    edges = [0x00800000, 0x7F7FFFFF, 0xFF7FFFFF, 0x3F800000, 0x3F7FFFFF, 0x40000000, 0x34000001, 0x80800000]
+    for bits in [*map(int, values), *edges]:
+        value = np.uint32(bits).view(np.float32)
+        if not np.isfinite(value) or abs(value) < np.finfo(np.float32).smallest_normal:
+            continue
+        assert functions.function("RT_RealToBits", value) == bits
+        assert functions.function("RT_BitsToReal", bits) == value
+    assert functions.function("RT_RealToBits", np.float32(0)) == 0
+    assert functions.function("RT_RealToBits", np.float32(1e-40)) == 0
+    assert functions.function("RT_RealToBits", np.float32(np.inf)) == 0x7F800000
+    assert functions.function("RT_RealToBits", np.float32(-np.inf)) == 0xFF800000
+    assert functions.function("RT_RealToBits", np.float32(np.nan)) == 0x7FC00000
+    assert functions.function("RT_BitsToReal", 0x7F800000) == functions.function("RT_BitsToReal", 0x7FC00000) == 0
+
+
+def test_lreals_and_their_bits(functions):
+    rng = np.random.default_rng(0)
+    for bits in [*map(int, rng.integers(0, 2**63, 100, dtype=np.uint64)), 1 << 52, (0x7FF << 52) - 1, 0xBFF << 52]:
+        value = float(np.uint64(bits).view(np.float64))
+        if np.isfinite(value) and abs(value) >= np.finfo(np.float64).smallest_normal:
+            assert functions.function("RT_LrealToBits", value) == bits
+            assert functions.function("RT_BitsToLreal", bits) == value
+
+
+@pytest.mark.parametrize(("name", "size"), [("Int", 16), ("Dint", 32), ("Lint", 64)])
+def test_integers_and_their_bits(functions, name, size):
+    for value in (0, 1, -1, 2 ** (size - 1) - 1, -(2 ** (size - 1)), 4711, -4711):
+        assert functions.function(f"RT_{name}ToBits", value) == value % 2**size
+        assert functions.function(f"RT_BitsTo{name}", value % 2**size) == value
+
+
+# --- the text ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=ORDERS)
+def texts(request, policy, all_kinds):
+    of = project("cell", {"policy": policy, "kinds": all_kinds})
+    return portable_files(of, modbus(of, request.param))
+
+
+def test_everything_parses(texts):
+    """By the standard's grammar, without any mending."""
+    for name, text in texts.items():
+        if name.endswith(".st"):
+            assert syntax_errors(text) == [], name
+            assert syntax_errors(text.replace("THEN", "DO", 1)) or "THEN" not in text
+
+
+BANNED = {
+    "a pragma": r"\{",
+    "a comment with slashes": r"//",
+    "a pointer": r"\b(POINTER|REFERENCE|ADR|SIZEOF|PVOID)\b|\^",
+    "an exponent without a point": r"(?<![\w.])\d+[eE][+-]?\d",
+    "a small exponent": r"\d[eE][+-]?\d",
+    "END without semicolon": r"END_(IF|FOR|CASE|WHILE|STRUCT)\b(?!;)",
+    "a method": r"\b(METHOD|THIS|SUPER)\b",
+    "an array without a name": r":\s*ARRAY(?! \[\d+\.\.\d+\] OF \w+;\nEND_TYPE)",
+    "a tab": r"\t",
+    "a nested comment": r"\(\*(?:(?!\*\)).)*\(\*",
+    "a letter that is not ASCII": r"[^\x00-\x7F]",
+    "an initialiser with repetition": r"\[\s*\d+\(",
+    "a function called as a statement": r"^\s*RT_\w+\(",
+}
+SHOWN = {
+    "a pragma": "{attribute 'x'}",
+    "a comment with slashes": "// no",
+    "a pointer": "p : POINTER TO BYTE;",
+    "an exponent without a point": "x := 1E-5;",
+    "a small exponent": "x := 1.0e-5;",
+    "END without semicolon": "END_IF\n",
+    "a method": "METHOD Go : BOOL",
+    "an array without a name": "a : ARRAY [0..3] OF REAL;\n",
+    "a tab": "\tx := 1;",
+    "a nested comment": "(* a (* b *) *)",
+    "a letter that is not ASCII": "(* \u00e4 *)",
+    "an initialiser with repetition": "a : RT_A := [8(0.125)];",
+    "a function called as a statement": "    RT_SwapBytes(1);",
+}
+
+
+@pytest.mark.parametrize("what", BANNED)
+def test_nothing_that_matiec_or_strucpp_refuse(texts, what):
+    """Numbers with an exponent are written 1.0E-5; `1.5e-5` would be fine too, but no two ways."""
+    assert re.search(BANNED[what], SHOWN[what], re.M)
+    pattern = BANNED[what] if what != "a small exponent" else r"\d[e][+-]?\d"
+    for name, text in texts.items():
+        if name.endswith(".st"):
+            assert not re.search(pattern, re.sub(r"'[^']*'", "''", text), re.M), (name, what)
+
+
+def test_no_name_is_taken(texts):
+    """No declared name is a keyword, or a standard type, function or block; no two units have the same name."""
+    text = texts["cell.st"] + texts["cell_example.st"]
+    declared = re.findall(r"^    (\w+) :", text, re.M)
+    units = re.findall(r"^(?:FUNCTION_BLOCK|FUNCTION|PROGRAM|TYPE) (\w+)", text, re.M)
+    assert len(units) == len({name.lower() for name in units}) > 20
+    assert {name for name in [*declared, *units] if name.lower() in KEYWORDS} == set()
+
+
+def test_statuses_are_those_of_the_engine(texts):
+    """As constants, since enumerations with numbers are not portable."""
+    block = re.search(r"TYPE ST_RtStatus :\nSTRUCT\n(.*?)END_STRUCT", texts["cell.st"], re.S)
+    shown = {name: int(number) for name, number in re.findall(r"(\w+) : UDINT := (\d+);", block[1])}
+    assert shown == {name: number for name, number, _ in STATUSES}
+
+
+def test_the_same_station_gives_the_same_bytes(policy, all_kinds):
+    of = project("cell", {"policy": policy, "kinds": all_kinds})
+    again = project("cell", {"policy": rt_engine.load(POLICY), "kinds": all_kinds})
+    assert portable_files(of, modbus(of)) == portable_files(again, modbus(again))
