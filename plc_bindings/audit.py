@@ -2,16 +2,19 @@
 
     {"time": "2026-01-31T10:15:00.123456+00:00", "who": "192.168.10.9", "what": "connect", "outcome": "refused: ..."}
 
-It never slows or stops the station: lines are written by a thread, what repeats is folded into one line with a count, the
-file is bounded (the one before is kept as `.1`), and a full disk loses lines, which are counted, and nothing else.
+It never slows or stops the station: lines are written by a thread; what repeats within a minute is folded into one line with
+a count; refusals beyond a thousand, and then one a second, are only counted, so that nobody can wash the rest out of the file,
+which is bounded (the one before is kept as `.1`); a full disk loses lines, which are counted too, and nothing else.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
-from collections import OrderedDict
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -19,6 +22,11 @@ from typing import Final
 FLUSH_S: Final = 0.5
 MOST_WAITING: Final = 1000
 """Different lines that wait to be written; more are counted as lost."""
+FOLD_S: Final = 60.0
+"""A line that was written is not written again for so long; then with a count."""
+BURST: Final = 1000
+PER_S: Final = 1.0
+"""Refusals that are written: so many at once, and then so many a second. Changes are always written."""
 MOST_BYTES: Final = 8 << 20
 """Of the file, before it becomes `.1`."""
 MOST_CHARS: Final = 500
@@ -31,9 +39,12 @@ _Line = tuple[str, str, str]
 class AuditLog:
     """Appends to `path` from `start` to `stop`. `record` may be called by any thread, at any time."""
 
-    def __init__(self, path: Path, most_bytes: int = MOST_BYTES) -> None:
-        self.path, self._most_bytes = path, most_bytes
-        self._waiting: OrderedDict[_Line, tuple[datetime, int]] = OrderedDict()
+    def __init__(self, path: Path, most_bytes: int = MOST_BYTES, now: Callable[[], float] = time.monotonic) -> None:
+        self.path, self._most_bytes, self._now = path, most_bytes, now
+        self._waiting: dict[_Line, tuple[datetime, int]] = {}
+        self._written: dict[_Line, float] = {}
+        """Lines of the last minute -> when they may be written again."""
+        self._budget, self._then, self._tell_lost = float(BURST), now(), now()
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -53,31 +64,57 @@ class AuditLog:
             self._stop.set()
             self._thread.join(2.0)
             self._thread = None
-        self._flush()
+        self._flush(is_last=True)
 
     def record(self, who: str, what: str, outcome: str) -> None:
-        """Note that `who` wanted `what`, and the outcome. Returns at once; never raises."""
-        line = (who[:MOST_CHARS], what[:MOST_CHARS], outcome[:MOST_CHARS])
+        """Note that `who` wanted `what`, and was refused. Returns at once; never raises."""
+        self._record((who[:MOST_CHARS], what[:MOST_CHARS], outcome[:MOST_CHARS]), is_change=False)
+
+    def record_change(self, who: str, what: str, outcome: str) -> None:
+        """Note that `who` changed `what`. Returns at once; never raises."""
+        self._record((who[:MOST_CHARS], what[:MOST_CHARS], outcome[:MOST_CHARS]), is_change=True)
+
+    def _record(self, line: _Line, is_change: bool) -> None:
         with self._lock:
+            if is_change:
+                self._written.pop(line, None)
             found = self._waiting.get(line)
             if found is not None:
                 self._waiting[line] = (found[0], found[1] + 1)
-            elif len(self._waiting) < MOST_WAITING:
+            elif is_change or (len(self._waiting) < MOST_WAITING and self._may_write()):
                 self._waiting[line] = (datetime.now(UTC), 1)
             else:
                 self._lost += 1
+
+    def _may_write(self) -> bool:
+        now = self._now()
+        self._budget = min(self._budget + (now - self._then) * PER_S, BURST)
+        self._then = now
+        if self._budget < 1.0:
+            return False
+        self._budget -= 1.0
+        return True
 
     def _run(self) -> None:
         while not self._stop.wait(FLUSH_S):
             self._flush()
 
-    def _flush(self) -> None:
+    def _flush(self, is_last: bool = False) -> None:
+        """Write the lines that are due; the last time, all."""
+        now = self._now()
         with self._lock:
-            waiting, self._waiting = self._waiting, OrderedDict()
-            lost, self._lost = self._lost, 0
-        if not waiting and not lost:
+            self._written = {line: until for line, until in self._written.items() if until > now}
+            due = {line: seen for line, seen in self._waiting.items() if is_last or line not in self._written}
+            for line in due:
+                del self._waiting[line]
+            self._written |= dict.fromkeys(due, now + FOLD_S)
+            lost = self._lost if is_last or now >= self._tell_lost else 0
+            self._lost -= lost
+            if lost:
+                self._tell_lost = now + FOLD_S
+        if not due and not lost:
             return
-        lines = [_json(when, line, count) for line, (when, count) in waiting.items()]
+        lines = [_json(when, line, count) for line, (when, count) in due.items()]
         if lost:
             lines.append(_json(datetime.now(UTC), ("audit log", "write", "lost lines"), lost))
         try:
@@ -86,7 +123,7 @@ class AuditLog:
         except OSError as error:
             self.failure = f"{self.path}: {error.strerror or error}"
             with self._lock:
-                self._lost += lost + len(waiting)
+                self._lost += lost + sum(count for _, count in due.values())
 
     def _append(self, data: bytes) -> None:
         if self.path.exists() and self.path.stat().st_size + len(data) > self._most_bytes:
@@ -94,7 +131,10 @@ class AuditLog:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         file = os.open(self.path, flags, MODE)
         try:
-            os.write(file, data)
+            size = os.fstat(file).st_size
+            if os.write(file, data) < len(data):
+                os.ftruncate(file, size)  # no half lines
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         finally:
             os.close(file)
 

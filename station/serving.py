@@ -33,6 +33,8 @@ from station.parts import Parts
 from station.reading import StationFile
 
 VERSION: Final = (0, 1, 0)
+CONTROL_SOCKET: Final = "control socket"
+"""Who changes a model by `rt-engine update`."""
 
 
 @dataclass(slots=True)
@@ -64,13 +66,13 @@ class PlcSide:
         self.serving.stop()
         self.audit.stop()
 
-    def note_update(self, slot: str, file: Path, who: str = "control socket") -> None:
+    def note_update(self, slot: str, file: Path, who: str = CONTROL_SOCKET) -> None:
         """A model was replaced."""
         known, fresh = self.files[slot], model_file(file)
         known.file, known.hash, known.status = fresh.file, fresh.hash, CallStatus.OK
-        self.audit.record(who, f"model {slot}", f"replaced by {fresh.file}, SHA-256 {fresh.hash}")
+        self.audit.record_change(who, f"model {slot}", f"replaced by {fresh.file}, SHA-256 {fresh.hash}")
 
-    def note_refused(self, slot: str, file: str, why: str, who: str = "control socket") -> None:
+    def note_refused(self, slot: str, file: str, why: str, who: str = CONTROL_SOCKET) -> None:
         """A model was not replaced."""
         self.files[slot].refused += 1
         self.files[slot].status = CallStatus.REFUSED

@@ -39,7 +39,7 @@ from station.probes import examine
 from station.reading import StationFile
 from station.report import Event, EventKind, Report
 from station.rights import facts_of, merged
-from station.serving import plc_side
+from station.serving import CONTROL_SOCKET, plc_side
 from station.snapshot import LinkView, ServerView, Snapshot, TaskView
 from station.words import note
 
@@ -76,6 +76,7 @@ class Station:
         self._parts = build(file)
         self._scheduler = Scheduler(self._parts.tasks)
         self._plc = plc_side(file, self._parts, self._scheduler, self._replaced) if file.config.servers else None
+        self._updating = threading.Lock()
         self._model_files = {name: table.file for name, table in file.config.models.items()}
         self._seen = {name: link.status() for name, link in self._parts.links.items()}
         self._confirmed: dict[str, bool] = {}
@@ -167,11 +168,15 @@ class Station:
 
     # --- what others ask ----------------------------------------------------------------------------------------------
 
-    def update(self, slot: str, file: Path, who: str = "control socket") -> Updated:
+    def update(self, slot: str, file: Path, who: str = CONTROL_SOCKET) -> Updated:
         """Replace a model while its tasks run; they all take it at one tick. See `station.control.Controlled`.
 
-        `who` is for the audit log.
+        Any thread. `who` is for the audit log.
         """
+        with self._updating:
+            return self._update(slot, file, who)
+
+    def _update(self, slot: str, file: Path, who: str) -> Updated:
         if slot not in self._parts.slots:
             raise KeyError(unknown("model", slot, self._parts.slots))
         if self._is_stopping:
@@ -193,7 +198,7 @@ class Station:
             raise RefusedError(f"{file} is refused, the running model goes on: {error}") from error
         if self._plc is not None:
             self._plc.note_update(slot, file, who)
-        self._model_files[slot] = str(file)
+        self._model_files[slot] = str(file) if who == CONTROL_SOCKET else f"{file.name}, from {who}"
         tick = "taken by all tasks at the same tick" if result.same_tick else "taken by each task at its own next tick"
         if not result.taken_ns:
             tick = "taken by the next call of each client"
