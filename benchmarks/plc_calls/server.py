@@ -108,10 +108,11 @@ def ads(shown: Database, models: Models, access: Access) -> tuple[Any, dict[str,
 
 def modbus(shown: Database, models: Models, access: Access) -> tuple[Any, dict[str, Any]]:
     """The Modbus server, on any port, and where its model's predict block lies."""
-    from plc_bindings.modbus.server import ModbusOptions, ModbusServer
+    from plc_bindings.modbus.server import ModbusOptions, ModbusServer, Tcp
 
-    server = ModbusServer(shown, models, ModbusOptions(host="127.0.0.1", port=0), access)
-    return server, {}
+    server = ModbusServer(shown, models, ModbusOptions(Tcp(port=0)), access)
+    block = server.map.blocks[0]
+    return server, {"inputs": block.inputs, "outputs": block.result}
 
 
 if __name__ == "__main__":
