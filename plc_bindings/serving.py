@@ -17,6 +17,7 @@ from plc_bindings.errors import ServerError
 
 START_S: Final = 10.0
 STOP_S: Final = 2.0
+_RECEIVE_BYTES: Final = 16 * 1024
 _LEAST_POLL_S: Final = 0.001
 _POLLS: Final = 4
 """How often silence is looked for within a communication timeout."""
@@ -32,6 +33,14 @@ class ServerStatus:
     requests: int
     refused: int
     """Connections that were turned away."""
+
+
+def receive_small(transport: asyncio.BaseTransport) -> None:
+    """Let a socket's transport receive at most 16 KiB at once.
+
+    asyncio asks for 256 KiB each time, and to get so much memory from the system takes as long as a whole request.
+    """
+    transport.max_size = _RECEIVE_BYTES  # type: ignore[attr-defined]
 
 
 class Server(Protocol):

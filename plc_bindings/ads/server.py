@@ -15,7 +15,7 @@ from plc_bindings.ads.device import AdsOptions, Device
 from plc_bindings.ads.session import AdsSession
 from plc_bindings.database import Database
 from plc_bindings.predict import Models
-from plc_bindings.serving import ServerStatus
+from plc_bindings.serving import ServerStatus, receive_small
 
 _HIGH_WATER: Final = 256 * 1024
 """Unsent bytes from which on a client's requests wait, and its notifications are left out."""
@@ -112,6 +112,7 @@ class _Connection(asyncio.Protocol):
             self._transport.abort()
             return
         _watch(self._transport.get_extra_info("socket"))
+        receive_small(self._transport)
         self._transport.set_write_buffer_limits(high=_HIGH_WATER)
         self._session = self._server.session(self._client)
         self._server.connections.add(self)

@@ -27,7 +27,7 @@ from plc_bindings.modbus.plan import Planner
 from plc_bindings.modbus.serial_line import SerialLine
 from plc_bindings.modbus.session import Job, Session
 from plc_bindings.predict import Models, Predictor
-from plc_bindings.serving import ServerStatus
+from plc_bindings.serving import ServerStatus, receive_small
 
 TURN: Final = 16
 """Requests of one connection that are answered before others have their turn."""
@@ -163,6 +163,7 @@ class _Connection(asyncio.Protocol):
             self._transport.abort()
             return
         keep_alive(transport.get_extra_info("socket"))
+        receive_small(transport)
         self._session = self._server.session(self._client)
         self._server.opened(self)
 
