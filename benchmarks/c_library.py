@@ -14,9 +14,9 @@ import numpy as np
 
 import rt_engine
 from rt_engine.native import KERNELS
+from rt_engine.program_file import write
 from tests.plc_bindings.c.models import policy
 from tests.plc_bindings.c.toolchain import Toolchain, compile_c, run
-from tests.plc_bindings.c.writer import rtp
 
 POLICY = Path(__file__).parent.parent / "station" / "demo" / "data" / "policy-v1.onnx"
 ROUNDS = 15
@@ -31,7 +31,7 @@ def main(count: int = 2000) -> None:
         run("gcc", "-s", unit, shared, "-Wl,-rpath,$ORIGIN", "-o", program, "-pthread")
         for name, model in (("the demo's policy", rt_engine.load(POLICY)), ("MLP 16-64-64-4", policy())):
             file = Path(folder) / "model.rtp"
-            file.write_bytes(rtp(model.program))
+            write(model.program, file)
             measure(name, model, file, program, count)
         sizes(shared, program)
 

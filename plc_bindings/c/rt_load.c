@@ -172,40 +172,60 @@ static bool is_size(const int64_t *shape, uint32_t rank, uint32_t dtype, uint64_
     return dtype_bytes(dtype) && bytes == (empty ? 0 : product);
 }
 
-static rte_status take_tensor(const image *m, uint64_t index, rte_ends *ends, size_t place) {
-    const unsigned char *t = m->of[TENSORS].data + 40 * index;
-    uint32_t dtype = u32(t + 4), rank = u32(t + 8), first = u32(t + 12);
-    uint64_t offset = u64(t + 16), bytes = u64(t + 24), initial = u64(t + 32);
-    const char *name = text(m, t);
+/** A checked tensor of 40 bytes at `at`, and where it lies in the arena. */
+static rte_status read_tensor(const image *m, const unsigned char *at, rte_tensor *tensor, int64_t *place) {
+    uint32_t dtype = u32(at + 4), rank = u32(at + 8), first = u32(at + 12);
+    uint64_t offset = u64(at + 16), bytes = u64(at + 24);
+    const char *name = text(m, at);
     if (!name || rank > MOST_AXES || (uint64_t)first + rank > m->of[SHAPES].count)
-        return rte_fail(RTE_DAMAGED, "tensor %llu: its name or axes are outside of their sections", (unsigned long long)index);
+        return rte_fail(RTE_DAMAGED, "a tensor's name or axes are outside of their sections");
     const int64_t *shape = (const int64_t *)(const void *)m->of[SHAPES].data + first;
     if (!is_size(shape, rank, dtype, bytes) || offset < RTE_LINE || offset % RTE_LINE || offset > m->arena ||
         bytes > m->arena - offset)
         return rte_fail(RTE_DAMAGED, "tensor '%s': type %u, %llu bytes at %llu of %llu", name, (unsigned)dtype,
                         (unsigned long long)bytes, (unsigned long long)offset, (unsigned long long)m->arena);
-    if (ends->initial) {
-        if (initial % RTE_LINE || initial > m->of[INITIAL].count || bytes > m->of[INITIAL].count - initial)
-            return rte_fail(RTE_DAMAGED, "state '%s': its initial value is outside of the file's", name);
-        ends->initial[place] = m->of[INITIAL].data + initial;
-    }
-    ends->tensors[place] = (rte_tensor){name, (int32_t)dtype, rank, shape, bytes};
-    ends->offset[place] = (int64_t)offset;
+    *tensor = (rte_tensor){name, (int32_t)dtype, rank, shape, bytes};
+    *place = (int64_t)offset;
+    return RTE_OK;
+}
+
+static rte_status take_tensor(const image *m, const unsigned char *at, rte_ends *ends, size_t place) {
+    rte_tensor *tensor = &ends->tensors[place];
+    rte_status status = read_tensor(m, at, tensor, &ends->offset[place]);
+    if (status || !ends->initial)
+        return status;
+    uint64_t initial = u64(at + 32);
+    if (initial % RTE_LINE || initial > m->of[INITIAL].count || tensor->bytes > m->of[INITIAL].count - initial)
+        return rte_fail(RTE_DAMAGED, "state '%s': its initial value is outside of the file's", tensor->name);
+    ends->initial[place] = m->of[INITIAL].data + initial;
     return RTE_OK;
 }
 
 static rte_status take_tensors(const image *m, rte_model *model) {
     rte_ends *kinds[] = {&model->inputs, &model->outputs, &model->states};
-    uint64_t index = 0;
+    const unsigned char *at = m->of[TENSORS].data;
     for (size_t kind = 0; kind < 3; kind++)
-        for (size_t i = 0; i < kinds[kind]->count; i++) {
-            rte_status status = take_tensor(m, index++, kinds[kind], i);
+        for (size_t i = 0; i < kinds[kind]->count; i++, at += element_bytes[TENSORS]) {
+            rte_status status = take_tensor(m, at, kinds[kind], i);
             if (status)
                 return status;
         }
     model->state_bytes = 0;
     for (size_t i = 0; i < model->states.count; i++)
         model->state_bytes += model->states.tensors[i].bytes;
+    return RTE_OK;
+}
+
+/** What records write first is for profiles, and only checked here: a result of type 0 is none. */
+static rte_status check_results(const image *m) {
+    rte_tensor unused;
+    int64_t place;
+    for (uint64_t i = 0; i < m->of[RESULTS].count; i++) {
+        const unsigned char *at = m->of[RESULTS].data + element_bytes[RESULTS] * i;
+        rte_status status = u32(at + 4) ? read_tensor(m, at, &unused, &place) : RTE_OK;
+        if (status)
+            return status;
+    }
     return RTE_OK;
 }
 
@@ -302,6 +322,7 @@ static rte_status build(const image *m, rte_model *model) {
     model->arena_size = m->arena;
     rte_status status = take_kernels(m, model);
     status = status ? status : take_tensors(m, model);
+    status = status ? status : check_results(m);
     status = status ? status : take_nodes(m, model);
     return status ? status : take_records(m, model);
 }

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from plc_bindings.c import EXAMPLE, FOLDER
+from rt_engine.program_file import write
 from tests.plc_bindings.c.models import lstm, policy
 from tests.plc_bindings.c.toolchain import needs, run
-from tests.plc_bindings.c.writer import rtp
 
 pytestmark = needs("gcc", "g++")
 
@@ -30,7 +30,7 @@ def versions(tmp_path_factory):
     folder = tmp_path_factory.mktemp("versions")
     models = {"old": policy(0), "new": policy(1), "other": lstm()}
     for name, model in models.items():
-        (folder / f"{name}.rtp").write_bytes(rtp(model.program))
+        write(model.program, folder / f"{name}.rtp")
     return [folder / f"{name}.rtp" for name in models]
 
 

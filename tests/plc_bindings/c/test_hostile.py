@@ -5,8 +5,12 @@ import struct
 import numpy as np
 import pytest
 
+from rt_engine.errors import ProgramFileError
+from rt_engine.program_file import read
+from rt_engine.program_writer import to_bytes
 from tests.plc_bindings.c.toolchain import needs, run
 from tests.plc_bindings.c.writer import (
+    ELEMENTS,
     ENTRY,
     HEADER,
     INITIAL,
@@ -98,11 +102,11 @@ HOSTILE = {
     "strings begin": ("mlp", STRINGS, 0, b"x", DAMAGED, "strings"),
     "kernel text": ("mlp", KERNELS, 0, _u32(0xFFFFFFFF), DAMAGED, "kernel 0"),
     "kernel name": ("mlp", STRINGS, 1, b"~", MISSING_KERNEL, "which this library does not have"),
-    "tensor name": ("mlp", TENSORS, 0, _u32(1 << 31), DAMAGED, "tensor 0"),
+    "tensor name": ("mlp", TENSORS, 0, _u32(1 << 31), DAMAGED, "a tensor's name or axes"),
     "strings for a type": ("mlp", TENSORS, 4, _u32(8), DAMAGED, "type 8"),
     "no type": ("mlp", TENSORS, 4, _u32(0xFFFFFFFF), DAMAGED, "tensor 'x'"),
-    "axes": ("mlp", TENSORS, 8, _u32(0xFFFFFFFF), DAMAGED, "tensor 0"),
-    "axes outside": ("mlp", TENSORS, 12, _u32(0xFFFFFFFF), DAMAGED, "tensor 0"),
+    "axes": ("mlp", TENSORS, 8, _u32(0xFFFFFFFF), DAMAGED, "a tensor's name or axes"),
+    "axes outside": ("mlp", TENSORS, 12, _u32(0xFFFFFFFF), DAMAGED, "a tensor's name or axes"),
     "tensor in the arena's header": ("mlp", TENSORS, 16, _u64(0), DAMAGED, "tensor 'x'"),
     "tensor unaligned": ("mlp", TENSORS, 16, _u64(96), DAMAGED, "tensor 'x'"),
     "tensor outside": ("mlp", TENSORS, 16, _u64((1 << 64) - 64), DAMAGED, "tensor 'x'"),
@@ -159,6 +163,44 @@ def test_random_damage_with_a_right_checksum(files, verdicts, kind):
         made.append(sealed(bytes(data)))
     statuses = {status for status, _ in verdicts(made)}
     assert DAMAGED in statuses and statuses <= {0, OTHER_VERSION, DAMAGED, MISSING_KERNEL}
+
+
+PYTHON_ONLY = ("have the same name", "listed twice", "no UTF-8")
+"""Words of what only Python's reader refuses."""
+
+
+@pytest.mark.parametrize("kind", ["mlp", "lstm", "if", "trees"])
+def test_both_readers_agree(files, verdicts, kind):
+    """What Python takes, C takes; what C takes and Python does not is in what C does not read."""
+    good, rng = to_bytes(files[kind][0].program), np.random.default_rng(11)
+    read_by_both = [(0, HEADER + ENTRY * 13), *(_extent(good, k) for k in (KERNELS, RECORDS, SHAPES, TENSORS, INITIAL))]
+    places = [i for begin, end in read_by_both for i in range(max(begin, 16), end)]
+    made = [good]
+    for _ in range(400):
+        place = int(rng.choice(places))
+        made.append(patched(good, place, bytes([int(rng.choice([0, 1, 2, 64, 128, 255]))])))
+    taken = 0
+    for data, (status, why) in zip(made, verdicts(made), strict=True):
+        complaint = _complaint(data)
+        if complaint:
+            assert status or any(words in complaint for words in PYTHON_ONLY), complaint
+        else:
+            assert status in (0, MISSING_KERNEL), why  # Python looks for kernels when it has read all
+            taken += 1
+    assert 1 < taken < len(made)
+
+
+def _complaint(data):
+    try:
+        read(data)
+    except ProgramFileError as error:
+        return str(error)
+    return ""
+
+
+def _extent(data, kind):
+    begin, count = section(data, kind)
+    return begin, begin + count * ELEMENTS[kind]
 
 
 def test_initial_values_are_checked_for_every_state(files):

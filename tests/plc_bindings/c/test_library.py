@@ -13,10 +13,10 @@ from plc_bindings.c.table import LEVELS, known_features, required
 from plc_bindings.status import KINDS
 from rt_engine.kernels.dtypes import DType
 from rt_engine.layout import BLOCK, READER, RECORD, SLOT
+from rt_engine.program_file import write
 from rt_native.target import host
 from tests.plc_bindings.c.models import GOLDEN, MODELS, cycles
 from tests.plc_bindings.c.toolchain import STRICT, Toolchain, compile_c, needs, run, v3
-from tests.plc_bindings.c.writer import rtp
 
 pytestmark = needs("gcc", "g++")
 
@@ -84,7 +84,7 @@ def test_every_exported_model_has_the_same_bits(plain, tmp_path):
     assert len(exported) > 200
     for path in exported:
         model = rt_engine.load(path)
-        (tmp_path / "model.rtp").write_bytes(rtp(model.program))
+        write(model.program, tmp_path / "model.rtp")
         _runs([program], {path.name: (model, tmp_path / "model.rtp")}, path.name, tmp_path, 2)
 
 

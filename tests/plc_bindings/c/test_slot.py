@@ -2,9 +2,9 @@
 
 import pytest
 
+from rt_engine.program_file import write
 from tests.plc_bindings.c.models import lstm, policy
 from tests.plc_bindings.c.toolchain import needs, run
-from tests.plc_bindings.c.writer import rtp
 
 pytestmark = needs("gcc", "g++")
 
@@ -15,7 +15,7 @@ def pairs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pairs")
     models = {"mlp": policy(0), "other": policy(1), "lstm": lstm(), "renamed": lstm(state="s")}
     for name, model in models.items():
-        (folder / f"{name}.rtp").write_bytes(rtp(model.program))
+        write(model.program, folder / f"{name}.rtp")
     file = {name: folder / f"{name}.rtp" for name in models}
     return {"policies": (file["mlp"], file["other"]), "states": (file["lstm"], file["lstm"]),
             "renamed states": (file["lstm"], file["renamed"]), "strangers": (file["mlp"], file["lstm"])}  # fmt: skip
