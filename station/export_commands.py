@@ -47,5 +47,10 @@ def structured_text(
         from plc_bindings.st.write import write
         from station.exporting import structured_text_files
 
-        for path in write(structured_text_files(source, flavour.value, server, model or ()), output):
+        texts = structured_text_files(source, flavour.value, server, model or ())
+        try:
+            paths = write(texts, output)
+        except OSError as error:
+            raise typer.BadParameter(f"{error}; choose another folder", param_hint="--output") from error
+        for path in paths:
             say(Console(), str(path))

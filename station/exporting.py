@@ -11,11 +11,10 @@ from plc_bindings.modbus.map import RegisterMap
 from plc_bindings.st.project import Ads, Modbus, Registers, project
 from plc_bindings.st.write import portable_files, twincat_files
 from plc_bindings.types import identifier
-from scheduler.scheduler import Scheduler
 from station.config import AdsServerTable, ModbusTcpServer, ModbusTlsServer, ServerTable
 from station.parts import build
 from station.reading import StationFile, read_station
-from station.serving import plc_side
+from station.serving import plc_side_at_rest
 
 _KINDS: Final = {"twincat": ("ads",), "portable": ("modbus-tcp", "modbus-tls")}
 """Flavour -> types of servers that its blocks call."""
@@ -47,7 +46,7 @@ def structured_text_files(
     if isinstance(table, AdsServerTable):
         return twincat_files(found, _ads(table))
     assert isinstance(table, ModbusTcpServer | ModbusTlsServer)
-    side = plc_side(file, parts, Scheduler(parts.tasks))
+    side = plc_side_at_rest(file, parts)
     return portable_files(found, _modbus(table, RegisterMap(side.database, side.models), set(chosen)))
 
 

@@ -113,6 +113,15 @@ def plc_side(file: StationFile, parts: Parts, scheduler: Scheduler, replace: Rep
     return PlcSide(data, models, files, audit, servers, Serving(servers, links))
 
 
+def plc_side_at_rest(file: StationFile, parts: Parts) -> PlcSide:
+    """The same of a station that does not run: to look at, not to start."""
+    return plc_side(file, parts, Scheduler(parts.tasks), _never)
+
+
+def _never(slot: str, file: Path, who: str) -> int:
+    raise AssertionError("nothing runs: no client can upload")
+
+
 def model_file(path: Path) -> ModelFile:
     """Name and SHA-256 of a model's file."""
     with path.open("rb") as data:

@@ -13,11 +13,10 @@ from plc_bindings.modbus.map import Block, RegisterMap, block_rows
 from plc_bindings.modbus.map import Row as MapRow
 from plc_bindings.numbers import AREA, PREDICT
 from plc_bindings.types import leaves
-from scheduler.scheduler import Scheduler
 from station.config import AdsServerTable
 from station.parts import build
 from station.reading import read_station
-from station.serving import plc_side
+from station.serving import plc_side_at_rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +85,7 @@ def of_station(path: Path) -> Listed:
     """
     file = read_station(path)
     parts = build(file)
-    side = plc_side(file, parts, Scheduler(parts.tasks), _never)
+    side = plc_side_at_rest(file, parts)
     tables = file.config.servers.values()
     writable = [side.database.writable(table.writable) for table in tables]
     remarks = [] if writable else ["no client can reach these: the station has no [servers.NAME]"]
@@ -98,10 +97,6 @@ def of_station(path: Path) -> Listed:
         calls = [_call(block, row) for block in registers_of.blocks for row in block_rows(block)]
         remarks += registers_of.left_out
     return Listed([*rows(side.database, writable, registers), *calls], tuple(remarks))
-
-
-def _never(slot: str, file: Path, who: str) -> int:
-    raise AssertionError("nothing runs: no client can upload")
 
 
 def _call(block: Block, row: MapRow) -> Row:

@@ -35,7 +35,7 @@ def test_names_become_identifiers(name, becomes):
 
 @pytest.mark.parametrize("name", ["---", "äöü", "", "x" * (LONGEST + 1)])
 def test_names_of_which_nothing_is_left_or_too_much_are_refused(name):
-    with pytest.raises(UnpackableError, match="model 'm'.*(rename|shorter)"):
+    with pytest.raises(UnpackableError, match=r"model 'm'.*(rename|shorter)"):
         usable(name, "model 'm'")
 
 
