@@ -67,9 +67,11 @@ class Toolchain:
         self.objects = (*parts, *objects(kernels))
 
     def program(self, source: str, *flags: str) -> Path:
-        """An executable of one of this folder's C files, with the whole library in it."""
-        unit = compile_c(HERE / source, self.folder / f"{Path(source).stem}.main.o", *self.flags)
+        """An executable of one of this folder's C files, with the whole library in it; built once."""
         output = self.folder / Path(source).stem
+        if output.exists():
+            return output
+        unit = compile_c(HERE / source, self.folder / f"{Path(source).stem}.main.o", *self.flags)
         run("gcc", *self.flags, *flags, unit, *self.objects, "-o", output, "-pthread")
         return output
 
