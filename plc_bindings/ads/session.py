@@ -47,8 +47,10 @@ _Asked = tuple[bytes, int, bytes, int, int, int]
 class AdsSession:
     """One client. Servers' thread only, but for `job`, which the caller runs where it likes."""
 
-    def __init__(self, device: Device, client: Client, writable: Writable) -> None:
-        self._device, self._client = device, client
+    def __init__(
+        self, device: Device, client: Client, writable: Writable, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._device, self._client, self._now = device, client, now
         self._values = Values(device, client, writable)
         self._calls = Calls(device, client)
         self.most_bytes = device.access.limits.frame_bytes
@@ -291,7 +293,7 @@ class AdsSession:
             raise AdsError(Error.NO_MORE_HANDLES)
         handle, self._next_note = self._next_note, self._next_note % 0xFFFF_FFFE + 1
         notes = self._notifications.setdefault(self._ends, Notifications())
-        notes.add(handle, place, mode in _ON_CHANGE, delay * 1e-7, cycle_s, time.monotonic())
+        notes.add(handle, place, mode in _ON_CHANGE, delay * 1e-7, cycle_s, self._now())
         return handle
 
     def unsubscribe(self, handle: int) -> None:

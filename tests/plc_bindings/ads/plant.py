@@ -6,7 +6,8 @@ model 1  policy: x REAL[1, 16] -> y REAL[1, 4]
 """
 
 import struct
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -85,10 +86,10 @@ class Plant:
         for name, value in device.items():
             setattr(self.device, name, value)
 
-    def session(self) -> AdsSession:
+    def session(self, now: Callable[[], float] = time.monotonic) -> AdsSession:
         client = self.access.admit("127.0.0.1")
         assert client is not None
-        return AdsSession(self.device, client, self.database.writable(self.access.writable))
+        return AdsSession(self.device, client, self.database.writable(self.access.writable), now)
 
 
 # --- what a client sends ----------------------------------------------------------------------------------------------

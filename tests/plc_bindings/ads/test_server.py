@@ -1,0 +1,292 @@
+"""The server with real sockets: what one client does, the others do not feel."""
+
+import socket
+import struct
+import threading
+import time
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+from plc_bindings.access import Limits
+from plc_bindings.ads.codes import Command, Error, Group
+from plc_bindings.ads.device import AdsOptions
+from plc_bindings.ads.frames import TCP
+from plc_bindings.ads.server import AdsServer
+from plc_bindings.numbers import AREA, PREDICT, UPLOAD_ACTIVATE
+from plc_bindings.serving import Serving
+from tests.plc_bindings.ads.plant import Plant, add_note, model, read, read_write, split
+
+INPUTS = np.arange(16, dtype=np.float32).tobytes()
+PREDICTION = read_write(PREDICT, 1, 24, INPUTS)
+OPTIONS = AdsOptions(port=0, net_id="127.0.0.1.1.1")
+
+
+@contextmanager
+def serving(plant, **keywords):
+    """A server in the servers' thread."""
+    server = AdsServer(plant.database, plant.models, OPTIONS, plant.access, **keywords)
+    thread = Serving({"ads": server})
+    thread.start()
+    try:
+        yield server
+    finally:
+        thread.stop()
+
+
+class Peer:
+    """A client with a socket."""
+
+    def __init__(self, server, receive_bytes=0):
+        self.sock = socket.socket()
+        if receive_bytes:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        self.sock.settimeout(20)
+        self.sock.connect(server.address)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        self.sock.close()
+
+    def exactly(self, count):
+        data = b""
+        while len(data) < count:
+            part = self.sock.recv(count - len(data))
+            if not part:
+                raise ConnectionResetError
+            data += part
+        return data
+
+    def receive(self):
+        """(command, AMS error, invoke id, data) of the next packet."""
+        head = self.exactly(TCP.size)
+        return split(head + self.exactly(TCP.unpack(head)[1]))[0]
+
+    def ask(self, request):
+        self.sock.sendall(request)
+        return self.receive()
+
+    def is_answered(self):
+        _, error, _, data = self.ask(PREDICTION)
+        return error == 0 and len(data) == 8 + 24 and data[:4] == bytes(4)
+
+    def is_cut(self):
+        """Has the server ended the connection? Waits for it."""
+        try:
+            while self.sock.recv(1 << 16):
+                pass
+        except ConnectionError:
+            return True
+        return True
+
+
+def until(condition):
+    """Wait for something that must happen."""
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.005)
+
+
+@pytest.fixture
+def plant():
+    return Plant(Limits(requests_per_second=10**9))
+
+
+def test_segments_do_not_matter(plant):
+    """Byte by byte, and several requests in one segment."""
+    stream = b"".join([read(AREA, 0, 4, invoke=i) for i in range(3)])
+    with serving(plant) as server, Peer(server) as peer:
+        peer.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for i in range(len(stream)):
+            peer.sock.send(stream[i : i + 1])
+        assert [peer.receive()[2] for _ in range(3)] == [0, 1, 2]
+        peer.sock.sendall(stream * 500)
+        assert [peer.receive()[2] for _ in range(1500)] == [0, 1, 2] * 500
+
+
+def test_notifications_come_by_themselves(plant):
+    with serving(plant) as server, Peer(server) as peer:
+        assert peer.ask(add_note(AREA, 0, 4, mode=3, cycle=10_000))[3][:4] == bytes(4)
+        assert [peer.receive()[0] for _ in range(5)] == [Command.NOTIFICATION] * 5
+        plant.tags.fails = True
+        assert peer.is_cut()
+
+
+def test_a_hundred_thousand_handles_without_release(plant):
+    """10,000 are had, the rest refused one by one; the others do not notice."""
+    request = read_write(Group.HANDLE_BY_NAME, 0, 4, b"Tags.Count")
+    with serving(plant) as server, Peer(server) as greedy, Peer(server) as other:
+        codes = []
+
+        def fetch():
+            codes.extend([struct.unpack_from("<I", greedy.receive()[3])[0] for _ in range(100_000)])
+
+        thread = threading.Thread(target=fetch)
+        thread.start()
+        for _ in range(100):
+            greedy.sock.sendall(request * 1000)
+            assert other.is_answered()
+        thread.join()
+        assert codes == [0] * 10_000 + [Error.NO_MORE_HANDLES] * 90_000
+        assert greedy.is_answered()
+
+
+@pytest.mark.parametrize("at_once", [1, 1000])
+def test_a_client_that_never_reads_is_bounded_then_disconnected(plant, monkeypatch, at_once):
+    """Whether it asks one by one or sends a heap of requests: each answer has 200,000 bytes."""
+    monkeypatch.setattr("plc_bindings.ads.server._PATIENCE_S", 0.5)
+    items = struct.pack("<III", Group.TYPE_UPLOAD, 0, 1 << 20)
+    count = 200_000 // len(plant.device.tables.type_upload)
+    request = read_write(Group.SUM_READ_EX, count, 1 << 20, items * count) * at_once
+    with serving(plant) as server, Peer(server, 4096) as deaf, Peer(server) as other:
+        assert other.is_answered()
+        until(lambda: len(server.connections) == 2)
+        name = deaf.sock.getsockname()
+        connection = next(c for c in server.connections if c._transport.get_extra_info("peername") == name)
+        deaf.sock.settimeout(0.01)
+        at, most, is_cut = 0, 0, False
+        while not is_cut:
+            try:
+                at = (at + deaf.sock.send(request[at:])) % len(request)
+            except TimeoutError:
+                pass
+            except ConnectionError:
+                is_cut = True
+            if connection._session is not None:
+                waits = connection._transport.get_write_buffer_size() + len(connection._session._rest)
+                most = max(most, waits)
+            assert other.is_answered()
+        assert 200_000 < most < 1_500_000
+        assert ("127.0.0.1", "answers are not fetched", "disconnected") in plant.audit
+        until(lambda: server.access.clients == 1)
+
+
+def test_notifications_that_are_not_fetched_are_bounded(plant, monkeypatch):
+    monkeypatch.setattr("plc_bindings.ads.server._PATIENCE_S", 0.5)
+    monkeypatch.setattr("plc_bindings.ads.server._HIGH_WATER", 8192)
+    with serving(plant) as server, Peer(server, 4096) as deaf, Peer(server) as other:
+        deaf.sock.sendall(add_note(AREA, 0, 72, mode=3, cycle=10_000) * 50)
+        until(lambda: server.access.clients == 1)
+        assert other.is_answered()
+
+
+@pytest.mark.parametrize("is_rude", [True, False])
+def test_a_client_that_vanishes_leaves_nothing_behind(plant, is_rude):
+    with serving(plant) as server, Peer(server) as other:
+        for _ in range(20):
+            with Peer(server) as gone:
+                gone.sock.sendall(add_note(AREA, 0, 4, mode=3, cycle=10_000) * 20 + PREDICTION[:30])
+                gone.receive()
+                if is_rude:
+                    gone.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        until(lambda: server.access.clients == 1)
+        assert len(server.connections) == 1
+        assert other.is_answered()
+
+
+def test_what_cannot_be_a_packet_is_disconnected(plant):
+    with serving(plant) as server, Peer(server) as other:
+        for rubbish in (b"GET / HTTP/1.1\r\n\r\n", TCP.pack(0, 1 << 30), TCP.pack(0, 0), b"\xff" * 100):
+            with Peer(server) as peer:
+                peer.sock.sendall(PREDICTION + rubbish)
+                assert peer.receive()[1] == 0
+                assert peer.is_cut()
+        assert other.is_answered()
+
+
+def test_too_many_connections():
+    plant = Plant(Limits(connections=3))
+    with serving(plant) as server, Peer(server) as first, Peer(server) as second, Peer(server) as third:
+        for peer in (first, second, third):
+            assert peer.is_answered()
+        with Peer(server) as fourth:
+            assert fourth.is_cut()
+        first.sock.close()
+        until(lambda: server.access.clients == 2)
+        with Peer(server) as fourth:
+            assert fourth.is_answered()
+        assert "too many connections" in plant.audit[0][2]
+
+
+class Uploads:
+    """Model updates whose activation takes until `go`."""
+
+    def __init__(self):
+        self.go, self.is_aborted = threading.Event(), threading.Event()
+
+    def activate(self, model):
+        self.go.wait(20)
+        return 0, 7, f"{model} is live"
+
+    def abort(self):
+        self.is_aborted.set()
+
+
+def test_what_takes_long_keeps_nobody_waiting_but_who_asked(plant):
+    """Its own client's next requests are answered after it, in order."""
+    uploads = Uploads()
+    with serving(plant, uploads=lambda client: uploads) as server, Peer(server) as slow, Peer(server) as other:
+        slow.sock.sendall(read_write(UPLOAD_ACTIVATE, 1, 255, b"", invoke=1))
+        slow.sock.sendall(read(AREA, 0, 4, invoke=2) * 100)
+        for _ in range(10):
+            assert other.is_answered()
+        slow.sock.settimeout(0.05)
+        with pytest.raises(TimeoutError):
+            slow.receive()
+        slow.sock.settimeout(20)
+        uploads.go.set()
+        _, _, invoke, data = slow.receive()
+        assert (invoke, data[8:]) == (1, struct.pack("<II", 0, 7) + b"policy is live\0")
+        assert [slow.receive()[2] for _ in range(100)] == [2] * 100
+        slow.sock.close()
+        assert uploads.is_aborted.wait(20)
+
+
+def test_a_client_may_vanish_while_its_job_runs(plant):
+    uploads = Uploads()
+    with serving(plant, uploads=lambda client: uploads) as server, Peer(server) as other:
+        with Peer(server) as gone:
+            gone.sock.sendall(read_write(UPLOAD_ACTIVATE, 1, 255, b""))
+            assert other.is_answered()
+        uploads.go.set()
+        until(lambda: other.is_answered() and server.access.clients == 1)
+
+
+def test_many_clients_get_their_own_answers(plant):
+    with serving(plant) as server:
+        wrong = []
+
+        def call(number):
+            with Peer(server) as peer:
+                for i in range(100):
+                    x = np.full(16, number + i / 100, np.float32).tobytes()
+                    _, _, invoke, data = peer.ask(read_write(PREDICT, 1, 24, x, invoke=i))
+                    if invoke != i or data[16:] != expected(x):
+                        wrong.append((number, i))
+
+        threads = [threading.Thread(target=call, args=(number,)) for number in range(10)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert wrong == []
+        assert server.status().requests == 1000
+
+
+def expected(x):
+    (y,) = model().run({"x": np.frombuffer(x, np.float32).reshape(1, 16)})
+    return y.tobytes()
+
+
+def test_the_server_starts_again_after_a_stop(plant):
+    server = AdsServer(plant.database, plant.models, OPTIONS, plant.access)
+    for _ in range(2):
+        thread = Serving({"ads": server})
+        thread.start()
+        with Peer(server) as peer:
+            assert peer.is_answered()
+        thread.stop()
