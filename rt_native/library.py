@@ -19,6 +19,7 @@ from typing import Any
 import llvmlite.binding as llvm
 
 from rt_native.errors import BuildError
+from rt_native.levels import is_foreign
 from rt_native.target import Target, host
 
 Progress = Callable[[str, int, int], None]
@@ -120,6 +121,8 @@ class Library:
         """Module -> its object file, there or not: the name has a hash of all that decides what the object contains."""
         sources = _Sources(self._path)
         facts = [asdict(self.target), version("numba"), version("llvmlite"), sys.version_info[:2]]
+        if is_foreign(self.target):
+            facts.append(Path(__file__).with_name("cross.py").read_text())
         folder, found = cache_folder(), {}
         for module in self.modules:
             digest = hashlib.sha256(json.dumps([module, *facts]).encode())
@@ -146,12 +149,15 @@ class Library:
             folder.mkdir(parents=True, exist_ok=True)
             with _only_one(folder / f"{self.name}-{self.target.lanes}.lock"):
                 if missing := {m: path for m, path in objects.items() if not _is_readable(path)}:
-                    self._compile(missing, progress or _terminal_progress())
+                    self._compile(missing, progress or _terminal_progress(self._where()))
         except OSError as error:
             raise BuildError(
                 f"cannot write the kernel cache {folder}: {error}; set RT_ENGINE_CACHE to a folder that you may write"
             ) from error
         return objects
+
+    def _where(self) -> str:
+        return str(self.target) if is_foreign(self.target) else "this machine"
 
     def _compile(self, outputs: dict[str, Path], progress: Progress) -> None:
         job = {
@@ -159,7 +165,7 @@ class Library:
             "target": asdict(self.target),
             "path": [*self._path, str(Path(__file__).parent.parent)],
         }
-        command = [sys.executable, "-m", "rt_native.build"]
+        command = [sys.executable, "-m", "rt_native.cross" if is_foreign(self.target) else "rt_native.build"]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([p for p in sys.path if p])}
         complaint = []
         with subprocess.Popen(
@@ -200,6 +206,10 @@ class Library:
         if len(whole) < len(stored):
             raise BuildError(f"{cache_folder()} was changed while it was loaded; start again")
         return whole
+
+    def content(self) -> dict[str, tuple[dict[str, int], bytes]]:
+        """Module -> (exports with their number of arguments, object file); of any target, also one that cannot run here."""
+        return dict(zip(self.modules, self._stored_objects(), strict=True))
 
     def address(self, name: str) -> int:
         """Address of an exported function, for other native code."""
@@ -262,7 +272,7 @@ def _only_one(path: Path) -> Iterator[None]:
         yield
 
 
-def _terminal_progress() -> Progress:
+def _terminal_progress(where: str) -> Progress:
     """A progress bar on standard error (a line at the start where that is no terminal)."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
@@ -276,9 +286,9 @@ def _terminal_progress() -> Progress:
     def show(name: str, done: int, total: int) -> None:
         if name not in tasks:
             if not console.is_terminal:
-                console.print(f"Compiling the native library '{name}' for this machine (once) ...")
+                console.print(f"Compiling the native library '{name}' for {where} (once) ...")
             bar.start()
-            tasks[name] = bar.add_task(f"Compiling '{name}' for this machine (once)", total=total)
+            tasks[name] = bar.add_task(f"Compiling '{name}' for {where} (once)", total=total)
         bar.update(tasks[name], completed=done)
         if done == total:
             bar.stop()

@@ -54,3 +54,48 @@ def structured_text(
             raise typer.BadParameter(f"{error}; choose another folder", param_hint="--output") from error
         for path in paths:
             say(Console(), str(path))
+
+
+@export.command("c")
+def c_project(
+    output: OutputOption,
+    level: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LEVEL",
+            help="Processors to build for: x86-64-v3 (AVX2), x86-64-v4 (AVX-512), aarch64, native (this one). May be repeated; by "
+            "default native.",
+        ),
+    ] = None,
+    model: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Keep only the kernels that this model needs (.rtp or .onnx), and put it in. May be repeated.",
+        ),
+    ] = None,
+) -> None:
+    """Everything for a C or C++ program: header, sources, kernels, CMake file, example. No Python in it."""
+    from rich.console import Console
+
+    with explained(Console(stderr=True)):
+        import rt_engine
+        from plc_bindings.c.export import export as export_c
+        from plc_bindings.c.export import kernels
+        from rt_native.errors import UnsupportedCpu
+        from rt_native.levels import NATIVE
+        from rt_native.levels import level as level_of
+
+        try:
+            levels = [level_of(name) for name in dict.fromkeys(level or [NATIVE])]
+        except UnsupportedCpu as error:
+            raise typer.BadParameter(str(error), param_hint="--level") from error
+        programs = {path.stem: rt_engine.load(path).program for path in model or []}
+        if len(programs) < len(model or []):
+            raise typer.BadParameter("two models have the same name", param_hint="--model")
+        wanted = {name for program in programs.values() for name in program.kernels} if programs else None
+        made = [kernels(entry, wanted) for entry in levels]
+        files = export_c(output, made, programs)
+        for one in made:
+            say(Console(), f"{one.level.name}: {one.count} kernels, {len(one.archive):,} bytes", "green")
+        say(Console(), f"{output}: {len(files)} files; build: cmake -S {output} -B BUILD && cmake --build BUILD")

@@ -1,0 +1,98 @@
+"""What a C or C++ project needs to run compiled programs, as files: `rt-engine export c`.
+
+DIR/README.txt           what is here, how it is built
+    CMakeLists.txt       targets rt_engine (shared), rt_engine_static, example
+    include/             what a user includes
+    src/                 loader, contexts, hot update: plain C11
+    kernels/LEVEL.a      the kernels, compiled for a kind of processor
+    kernels/LEVEL.c      their table
+    example/             a control loop with a hot update
+    models/NAME.rtp      compiled models
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from plc_bindings.c import EXAMPLE, FOLDER, HEADERS, SOURCES
+from plc_bindings.c.project import cmake, readme
+from rt_engine.kernels.names import KERNEL_PREFIX
+from rt_engine.native import KERNELS, modules
+from rt_engine.program import Program
+from rt_engine.program_file import write
+from rt_native.archive import archive
+from rt_native.levels import Level
+from rt_native.library import Library
+
+ALWAYS = ("execute", "slot_pick", "slot_withdraw")
+"""What the C sources call by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kernels:
+    """The kernels of one level: the archive, and how many are in its table."""
+
+    level: Level
+    archive: bytes
+    table: str
+    count: int
+
+
+def kernels(level: Level, wanted: Iterable[str] | None = None) -> Kernels:
+    """The kernels of a level; all, or those that are named. Only the modules that have them are built.
+
+    Raises:
+        BuildError: the compiler failed.
+        ValueError: a name is no kernel.
+    """
+    home = {name: module for module, (exports, _) in KERNELS.content().items() for name in exports}
+    every = {name.removeprefix(KERNEL_PREFIX) for name in home if name.startswith(KERNEL_PREFIX)}
+    names = sorted(every if wanted is None else set(wanted))
+    if unknown := set(names) - every:
+        raise ValueError(f"there are no kernels {', '.join(sorted(unknown))}")
+    needed = {home[name] for name in (*(KERNEL_PREFIX + name for name in names), *ALWAYS)}
+    built = Library("kernels", tuple(m for m in modules() if m in needed), level.target)
+    members = {f"{module.rpartition('.')[2]}.o": made for module, made in built.content().items()}
+    return Kernels(level, archive(members), _table(level, names), len(names))
+
+
+def _table(level: Level, names: Sequence[str]) -> str:
+    """The C file that tells the loader about the kernels; sorted as strcmp sorts."""
+    declared = "".join(f"int64_t {KERNEL_PREFIX}{name}(int64_t, int64_t);\n" for name in names)
+    entries = "".join(f'    {{"{name}", {KERNEL_PREFIX}{name}}},\n' for name in names) or "    {NULL, NULL},\n"
+    features = "".join(f'"{name}", ' for name in known_features(level))
+    return (
+        f"/* The kernels of this library, for {level.name}. Generated; not to be edited. */\n"
+        f'#include "rt_kernels.h"\n\n{declared}\n'
+        f"const rte_kernel rte_kernels[] = {{\n{entries}}};\n"
+        f"const size_t rte_kernel_count = {len(names)};\n"
+        f'const char *const rte_kernel_level = "{level.name}";\n'
+        f"const char *const rte_kernel_features[] = {{{features}NULL}};\n"
+    )
+
+
+def known_features(level: Level) -> list[str]:
+    """The features of a level that `rt_cpu.c` can ask a processor about."""
+    told = re.findall(r'^\s*\{"([\w.]+)", ', (FOLDER / "rt_cpu.c").read_text(), re.M)
+    return [name for name in dict.fromkeys(level.required) if name in told or level.machine != "x86_64"]
+
+
+def export(folder: Path, libraries: Sequence[Kernels], models: Mapping[str, Program]) -> list[Path]:
+    """Write everything to a folder; gives the files in it."""
+    names = [made.level.name for made in libraries]
+    texts = {f"include/{name}": (FOLDER / name).read_text() for name in HEADERS}
+    texts |= {f"src/{name}": (FOLDER / name).read_text() for name in SOURCES}
+    texts |= {f"kernels/{made.level.name}.c": made.table for made in libraries}
+    texts |= {f"example/{EXAMPLE}": (FOLDER / EXAMPLE).read_text()}
+    texts |= {"CMakeLists.txt": cmake([made.level for made in libraries]), "README.txt": readme(names, list(models))}
+    data = {name: text.encode() for name, text in texts.items()}
+    data |= {f"kernels/{made.level.name}.a": made.archive for made in libraries}
+    for name, content in data.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    for name, program in models.items():
+        (folder / "models").mkdir(exist_ok=True)
+        write(program, folder / "models" / f"{name}.rtp")
+    return [folder / name for name in (*data, *(f"models/{name}.rtp" for name in models))]

@@ -1,0 +1,112 @@
+"""Texts of an exported C project: its CMake file and its README."""
+
+from collections.abc import Sequence
+
+from plc_bindings.c import EXAMPLE, SOURCES
+from rt_native.levels import Level
+
+_CMAKE = """\
+# rt_engine: runs compiled neural networks (.rtp) in C and C++ programs. See README.txt.
+#
+#   cmake -B build [-DRTE_LEVEL=LEVEL] && cmake --build build
+#   add_subdirectory(...) and target_link_libraries(mine rt_engine)     in a project of yours
+cmake_minimum_required(VERSION 3.13)
+project(rt_engine C CXX)
+
+set(RTE_LEVELS @LEVELS@)
+if(NOT RTE_LEVEL)
+@CHOICE@  if(NOT RTE_LEVEL)
+    message(FATAL_ERROR "No kernels here for ${CMAKE_SYSTEM_PROCESSOR}: there are ${RTE_LEVELS}. "
+                        "Export again with --level.")
+  endif()
+endif()
+set(RTE_LEVEL "${RTE_LEVEL}" CACHE STRING "Kind of processor that the kernels are for: one of ${RTE_LEVELS}")
+if(NOT RTE_LEVEL IN_LIST RTE_LEVELS)
+  message(FATAL_ERROR "No kernels here for RTE_LEVEL=${RTE_LEVEL}: there are ${RTE_LEVELS}")
+endif()
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release)
+endif()
+
+find_package(Threads REQUIRED)
+set(RTE_SOURCES @SOURCES@ kernels/${RTE_LEVEL}.c)
+set(RTE_KERNELS ${CMAKE_CURRENT_SOURCE_DIR}/kernels/${RTE_LEVEL}.a)
+
+add_library(rt_engine SHARED ${RTE_SOURCES})
+add_library(rt_engine_static STATIC ${RTE_SOURCES})
+foreach(library rt_engine rt_engine_static)
+  set_target_properties(${library} PROPERTIES C_STANDARD 11 C_EXTENSIONS OFF POSITION_INDEPENDENT_CODE ON)
+  target_include_directories(${library} PUBLIC include PRIVATE src)
+endforeach()
+target_link_libraries(rt_engine PRIVATE ${RTE_KERNELS} Threads::Threads)
+target_link_options(rt_engine PRIVATE -Wl,--no-undefined -Wl,-s
+                    -Wl,--version-script=${CMAKE_CURRENT_SOURCE_DIR}/src/rt_engine.map)
+set_target_properties(rt_engine PROPERTIES LINK_DEPENDS "${RTE_KERNELS};${CMAKE_CURRENT_SOURCE_DIR}/src/rt_engine.map")
+target_link_libraries(rt_engine_static PUBLIC ${RTE_KERNELS} Threads::Threads)
+
+foreach(name example example_static)
+  add_executable(${name} example/@EXAMPLE@)
+  set_target_properties(${name} PROPERTIES CXX_STANDARD 14)
+endforeach()
+target_link_libraries(example PRIVATE rt_engine Threads::Threads)
+target_link_libraries(example_static PRIVATE rt_engine_static)
+
+install(TARGETS rt_engine LIBRARY DESTINATION lib)
+install(DIRECTORY include/ DESTINATION include)
+"""
+
+_CHOICE = """\
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(@PATTERN@)$")
+    set(RTE_LEVEL @LEVEL@)
+  endif()
+"""
+_PATTERNS = {"x86_64": "x86_64|amd64|AMD64", "aarch64": "aarch64|arm64"}
+
+
+def cmake(levels: Sequence[Level]) -> str:
+    """CMakeLists.txt: the first level for a kind of machine is the one that is built unless another is asked for."""
+    first = {level.machine: level.name for level in reversed(levels)}
+    choices = [
+        _CHOICE.replace("@PATTERN@", _PATTERNS[machine]).replace("@LEVEL@", name) for machine, name in first.items()
+    ]
+    sources = " ".join(f"src/{name}" for name in SOURCES if name.endswith(".c"))
+    text = _CMAKE.replace("@LEVELS@", " ".join(level.name for level in levels)).replace("@CHOICE@", "".join(choices))
+    return text.replace("@SOURCES@", sources).replace("@EXAMPLE@", EXAMPLE)
+
+
+def readme(levels: Sequence[str], models: Sequence[str]) -> str:
+    """README.txt."""
+    listed = "".join(f"\n  models/{name}.rtp" for name in models)
+    kept = (
+        f"""
+The kernels here are those that these models need, and no others; another model may need more, and is then refused with
+their names (RTE_MISSING_KERNEL): export again with it.
+{listed}
+"""
+        if models
+        else ""
+    )
+    return f"""rt_engine for C and C++
+=======================
+
+Runs compiled neural networks (.rtp) in a real-time program. Needs libc and pthread; no Python, no ONNX.
+
+  include/rt_engine.h    the interface, explained
+  src/                   loader, contexts, hot update (C11)
+  kernels/               the kernels, compiled: {", ".join(levels)}
+  example/example.cpp    a control loop of 1 kHz with a hot update
+
+Build:
+
+  cmake -B build && cmake --build build              libraries and example
+  cmake -B build -DRTE_LEVEL={levels[-1]}            for another kind of processor
+  build/example old.rtp new.rtp
+
+or without CMake (LEVEL is one of {", ".join(levels)}):
+
+  gcc -O2 -fPIC -shared -Iinclude -Isrc src/*.c kernels/LEVEL.c kernels/LEVEL.a -Wl,--version-script=src/rt_engine.map \\
+      -s -o librt_engine.so -pthread
+
+A model is compiled with `rt-engine compile model.onnx -o model.rtp`. The file is the same for every processor, and so are the
+bits of the results.
+{kept}"""

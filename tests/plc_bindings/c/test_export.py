@@ -1,0 +1,202 @@
+"""`rt-engine export c`: what it writes is built with CMake and gives Python's bits, here and on other processors."""
+
+import io
+import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from elftools.elf.elffile import ELFFile
+from typer.testing import CliRunner
+
+from plc_bindings.c.export import ALWAYS, Kernels, export, kernels, known_features
+from rt_engine.program_file import write
+from rt_native.archive import archive
+from rt_native.errors import UnsupportedCpu
+from rt_native.levels import LEVELS, level
+from rt_native.target import host
+from station.cli import app
+from tests.plc_bindings.c.models import MODELS, cycles, lstm, policy
+from tests.plc_bindings.c.toolchain import HERE, needs, run, v3
+
+HOME = "x86-64-v3" if "x86_64" in host().triple else "aarch64"
+FROM_LIBC = {"memcpy", "memset", "memmove", "clock_gettime"}
+
+
+def only(*programs: str):
+    """A test that runs programs which are not everywhere."""
+
+    def marked(test):
+        for mark in needs(*programs):
+            test = mark(test)
+        return test
+
+    return marked
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory) -> Path:
+    """All kernels for a level that every machine of this kind runs."""
+    folder = tmp_path_factory.mktemp("exported")
+    export(folder, [kernels(level(HOME))], {})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def built(exported) -> Path:
+    """Built as README.txt says."""
+    run("cmake", "-S", exported, "-B", exported / "build")
+    run("cmake", "--build", exported / "build")
+    return exported / "build"
+
+
+def objects(made: Kernels, folder: Path) -> dict[str, ELFFile]:
+    """The members of an archive, taken out by `ar`."""
+    (folder / "x.a").write_bytes(made.archive)
+    run("ar", "x", "x.a", cwd=folder)
+    return {path.name: ELFFile(io.BytesIO(path.read_bytes())) for path in sorted(folder.glob("*.o"))}
+
+
+def undefined(elf: ELFFile) -> set[str]:
+    symbols = elf.get_section_by_name(".symtab").iter_symbols()
+    return {s.name for s in symbols if s["st_shndx"] == "SHN_UNDEF" and s.name}
+
+
+def same_bits(command: list, model, path: Path, folder: Path) -> None:
+    """Eight runs in a row of `run_model.c`: Python's outputs."""
+    inputs, expected = cycles(model, 8)
+    (folder / "in").write_bytes(inputs)
+    run(*command, path, folder / "in", folder / "out", 8)
+    assert (folder / "out").read_bytes() == expected
+
+
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=needs("gcc", "cmake", "g++")) for kind in MODELS])
+def test_the_built_library_gives_pythons_bits(built, exported, kind, tmp_path):
+    """The shared library that CMake made, and a file that our writer wrote."""
+    model = MODELS[kind]()
+    write(model.program, tmp_path / "m.rtp")
+    flags = (f"-I{exported / 'include'}", built / "librt_engine.so", f"-Wl,-rpath,{built}")
+    run("gcc", "-std=c11", HERE / "run_model.c", *flags, "-o", tmp_path / "run")
+    same_bits([tmp_path / "run"], model, tmp_path / "m.rtp", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "example", [pytest.param(e, marks=needs("cmake", "g++")) for e in ("example", "example_static")]
+)
+def test_the_built_examples_run(built, example, tmp_path):
+    """Against the shared and the static library."""
+    for seed, name in enumerate(("old", "new")):
+        write(policy(seed).program, tmp_path / f"{name}.rtp")
+    said = run(built / example, tmp_path / "old.rtp", tmp_path / "new.rtp", 200).stdout
+    assert f"kernels for {HOME}" in said and "outputs changed at cycle" in said
+
+
+@only("ar")
+def test_objects_need_nothing_of_python(tmp_path):
+    """Every member asks for memory functions and a clock of libc, nothing else; every kernel is defined once."""
+    made = kernels(level(HOME))
+    found = objects(made, tmp_path)
+    assert set().union(*map(undefined, found.values())) <= FROM_LIBC
+    assert made.count > 200 and made.table.count("int64_t k_") == made.count
+
+
+@only("ar", "nm", "gcc")
+def test_archives_are_what_binutils_reads(tmp_path):
+    """Members, odd lengths, long names and the index; two archives of the same are equal."""
+    members = {}
+    for name in ("a", "a_name_that_is_longer_than_a_header_has_room_for"):
+        (tmp_path / "x.c").write_text(f"int f_{name}(void) {{ return 1; }}\n")
+        run("gcc", "-c", tmp_path / "x.c", "-o", tmp_path / "x.o")
+        members[f"{name}.o"] = ([f"f_{name}"], (tmp_path / "x.o").read_bytes() + b"\0" * (len(name) % 2))
+    data = archive(members)
+    (tmp_path / "x.a").write_bytes(data)
+    assert run("ar", "t", tmp_path / "x.a").stdout.split() == list(members)
+    for name, (_, content) in members.items():
+        assert subprocess.run(["ar", "p", tmp_path / "x.a", name], stdout=-1, check=True).stdout == content
+    index = run("nm", "-s", tmp_path / "x.a").stdout
+    assert all(f"f_{name.removesuffix('.o')} in {name}" in index for name in members)
+    assert archive(members) == data
+
+
+@only("gcc", "cmake", "g++")
+def test_only_the_kernels_of_a_model(tmp_path, exported):
+    """`--model`: a fraction of the size; the model comes along and runs; a model that needs more is refused by name."""
+    write(policy().program, tmp_path / "policy.rtp")
+    write(lstm().program, tmp_path / "lstm.rtp")
+    folder = tmp_path / "small"
+    words = ["export", "c", "-o", folder, "--level", HOME, "--model", tmp_path / "policy.rtp"]
+    done = CliRunner().invoke(app, [str(w) for w in words])
+    assert done.exit_code == 0, done.output
+    assert f"{HOME}: 2 kernels" in done.output
+    small, whole = ((f / "kernels" / f"{HOME}.a").stat().st_size for f in (folder, exported))
+    assert small < whole / 3
+    run("cmake", "-S", folder, "-B", folder / "build")
+    run("cmake", "--build", folder / "build", "--target", "rt_engine")
+    build = folder / "build"
+    flags = (f"-I{folder / 'include'}", build / "librt_engine.so", f"-Wl,-rpath,{build}")
+    run("gcc", "-std=c11", HERE / "run_model.c", *flags, "-o", tmp_path / "run")
+    same_bits([tmp_path / "run"], policy(), folder / "models" / "policy.rtp", tmp_path)
+    words = [tmp_path / "run", tmp_path / "lstm.rtp", "/dev/null", "/dev/null", "1"]
+    refused = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert refused.returncode == 1 and "lstm_f32" in refused.stderr
+
+
+def test_what_cannot_be_exported_is_refused(tmp_path):
+    """A level without FMA, one that does not exist, two models of one name."""
+    with pytest.raises(UnsupportedCpu, match=r"x86-64-v2 has no fused multiply-add.*the least is x86-64-v3"):
+        level("x86-64-v2")
+    with pytest.raises(
+        UnsupportedCpu, match="there is no level 'sparc'; there is x86-64-v3, x86-64-v4, aarch64, native"
+    ):
+        level("sparc")
+    (tmp_path / "a").mkdir()
+    for path in (tmp_path / "m.rtp", tmp_path / "a" / "m.rtp"):
+        write(policy().program, path)
+    both = ["--model", tmp_path / "m.rtp", "--model", tmp_path / "a" / "m.rtp"]
+    for words in (["--level", "x86-64-v2"], both):
+        done = CliRunner().invoke(app, [str(w) for w in ("export", "c", "-o", tmp_path / "out", *words)])
+        assert done.exit_code == 2 and not (tmp_path / "out").exists()
+    with pytest.raises(ValueError, match="there are no kernels nonsense"):
+        kernels(level(HOME), ["nonsense"])
+
+
+def test_levels_ask_the_processor_for_all_that_they_need():
+    """The checks in C know every feature of every level; the level that the tests of lanes use is this one."""
+    for entry in LEVELS.values():
+        assert known_features(entry) == list(entry.required)
+    assert {"avx2", "fma"} <= set(level("x86-64-v3").required) < set(level("x86-64-v4").required)
+    assert v3().target == level(HOME).target
+    assert set(ALWAYS) <= set().union(*(exports for exports, _ in v3().content().values()))
+
+
+@pytest.mark.skipif(find_spec("onnxruntime") is None, reason="no onnxruntime to compare with: pip install onnxruntime")
+@only("cmake", "g++")
+def test_a_fraction_of_onnx_runtimes_size(built):
+    """The whole library, all kernels, against ONNX Runtime's: less than a tenth."""
+    spec = find_spec("onnxruntime")
+    assert spec is not None and spec.origin is not None
+    theirs = max(p.stat().st_size for p in (Path(spec.origin).parent / "capi").glob("*.so*"))
+    assert (built / "librt_engine.so").stat().st_size < theirs / 10
+
+
+CROSS = ("aarch64-linux-gnu-gcc", "qemu-aarch64")
+
+
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=needs(*CROSS)) for kind in ("trees", "lstm", "int8-cnn")])
+def test_an_arm_processor_gives_pythons_bits(kind, tmp_path):
+    """Kernels compiled here for aarch64, run under qemu: the same file, the same bits."""
+    model = MODELS[kind]()
+    export(tmp_path, [kernels(level("aarch64"), model.program.kernels)], {kind: model.program})
+    sources = [*(tmp_path / "src").glob("*.c"), *(tmp_path / "kernels").glob("aarch64.*"), HERE / "run_model.c"]
+    ordered = sorted(sources, key=lambda path: path.suffix == ".a")
+    run(
+        "aarch64-linux-gnu-gcc",
+        "-O2",
+        "-static",
+        f"-I{tmp_path / 'include'}",
+        *ordered,
+        "-o",
+        tmp_path / "run",
+        "-pthread",
+    )
+    same_bits(["qemu-aarch64", tmp_path / "run"], model, tmp_path / "models" / f"{kind}.rtp", tmp_path)
