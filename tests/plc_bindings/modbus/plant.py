@@ -105,6 +105,10 @@ def serving(plant, options=None, access=None) -> Iterator[ModbusServer]:
         loop.call_soon(ready.set)
         loop.run_forever()
         loop.run_until_complete(server.stop())
+        left = asyncio.all_tasks(loop)  # handshakes that have not ended
+        for task in left:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         loop.close()
 
     thread = threading.Thread(target=run, daemon=True)

@@ -1,0 +1,173 @@
+"""The server on a serial line: a pair of pseudo-terminals, our own bytes and pymodbus' client."""
+
+import asyncio
+import os
+import shutil
+import struct
+import subprocess
+import time
+
+import pytest
+from pymodbus.client import ModbusSerialClient
+
+from plc_bindings.modbus import rtu, serial_line
+from plc_bindings.modbus.options import ModbusOptions, Rtu
+from plc_bindings.modbus.server import ModbusServer
+from plc_bindings.predict import Predictor
+from tests.fieldbus.waiting import wait_for
+from tests.plc_bindings.modbus.plant import serving
+
+READ = bytes.fromhex("03 001a 0002")
+FORCE = bytes.fromhex("03 04 40 20 00 00")
+
+
+class Line:
+    """The master's end of the line."""
+
+    def __init__(self, master, device):
+        self.file, self.device = master, device
+
+    def send(self, data):
+        os.write(self.file, data)
+
+    def answer(self, seconds=2.0):
+        """What comes until a frame is whole, or nothing comes any more."""
+        data, end = b"", time.monotonic() + seconds
+        while time.monotonic() < end and not (len(data) >= 4 and not rtu.crc(data)):
+            try:
+                data += os.read(self.file, 256)
+            except BlockingIOError:
+                time.sleep(0.001)
+        return data
+
+
+@pytest.fixture
+def line():
+    master, device = os.openpty()
+    os.set_blocking(master, False)
+    yield Line(master, os.ttyname(device))
+    for end in (master, device):
+        try:
+            os.close(end)
+        except OSError:
+            continue
+
+
+@pytest.fixture
+def server(plant, line):
+    options = ModbusOptions(Rtu(line.device, 115200, "N", silence_s=0.05))
+    with serving(plant, options) as server:
+        yield server
+
+
+def test_the_address_is_the_device(server, line):
+    assert server.address == line.device
+
+
+def test_a_request(server, line):
+    line.send(rtu.frame(1, READ))
+    assert line.answer() == rtu.frame(1, FORCE)
+
+
+def test_byte_by_byte(server, line):
+    for byte in rtu.frame(1, READ):
+        line.send(bytes((byte,)))
+        time.sleep(0.002)
+    assert line.answer() == rtu.frame(1, FORCE)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        rtu.frame(1, READ)[:-1] + b"\0",
+        rtu.frame(1, READ)[:5],
+        rtu.frame(2, READ),
+        rtu.frame(0, READ),
+        b"\xff" * 600,
+        b"\0",
+    ],
+    ids=["wrong CRC", "half a frame", "another unit", "read broadcast", "noise", "one byte"],
+)
+def test_what_gets_no_answer_and_the_next_request_that_does(server, line, bad):
+    line.send(bad)
+    assert line.answer(0.15) == b""
+    line.send(rtu.frame(1, READ))
+    assert line.answer() == rtu.frame(1, FORCE)
+
+
+def test_a_broadcast_writes_and_is_not_answered(plant, server, line):
+    line.send(rtu.frame(0, bytes.fromhex("06 0004 1234")))
+    assert line.answer(0.1) == b""
+    line.send(rtu.frame(1, bytes.fromhex("03 0004 0001")))
+    assert line.answer() == rtu.frame(1, bytes.fromhex("03 02 1234"))
+
+
+def test_an_unknown_function_is_refused(server, line):
+    line.send(rtu.frame(1, b"\x64\1\2\3"))
+    assert line.answer() == rtu.frame(1, b"\xe4\1")
+
+
+def test_who_asks_again_during_a_slow_call_gets_one_answer(plant, server, line, monkeypatch):
+    """That to the newest request: the master has given up the older one."""
+    call = Predictor.call
+    monkeypatch.setattr(Predictor, "call", lambda *args: (time.sleep(0.2), call(*args))[1])
+    block = plant.map.blocks[0]
+    data = struct.pack(">7f", *[0.5] * 7)
+    line.send(rtu.frame(1, struct.pack(">BHHHHB", 23, block.result, 6, block.inputs, 14, 28) + data))
+    time.sleep(0.05)
+    line.send(rtu.frame(1, READ))
+    assert line.answer() == rtu.frame(1, FORCE)
+    assert line.answer(0.1) == b""
+
+
+def test_a_port_that_does_not_exist_cannot_be_had(plant):
+    async def start():
+        await ModbusServer(plant.database, plant.models, ModbusOptions(Rtu("/dev/no-such-port"))).start()
+
+    with pytest.raises(OSError, match="no-such-port"):
+        asyncio.run(start())
+
+
+def test_a_port_that_is_lost_is_opened_again(plant, tmp_path, monkeypatch):
+    """An adapter is unplugged, and plugged in again."""
+    monkeypatch.setattr(serial_line, "REOPEN_S", 0.05)
+    name = tmp_path / "port"
+    master, device = os.openpty()
+    name.symlink_to(os.ttyname(device))
+    with serving(plant, ModbusOptions(Rtu(str(name), 115200, "N"))) as server:
+        os.close(device)
+        os.close(master)
+        wait_for(lambda: server._line._port is None)
+        name.unlink()
+        master, device = os.openpty()
+        os.set_blocking(master, False)
+        name.symlink_to(os.ttyname(device))
+        wait_for(lambda: server._line._port is not None)
+        line = Line(master, str(name))
+        line.send(rtu.frame(1, READ))
+        assert line.answer() == rtu.frame(1, FORCE)
+    os.close(device)
+    os.close(master)
+
+
+@pytest.mark.peer
+def test_pymodbus_predicts_by_fc23(plant, tmp_path):
+    """Two pseudo-terminals joined by socat, as two ends of a line."""
+    socat = shutil.which("socat")
+    if socat is None:
+        pytest.skip("needs socat: apt-get install socat")
+    ends = [tmp_path / "master", tmp_path / "device"]
+    with subprocess.Popen([socat, *[f"pty,raw,echo=0,link={end}" for end in ends]]) as joint:
+        try:
+            wait_for(lambda: all(end.exists() for end in ends))
+            with serving(plant, ModbusOptions(Rtu(str(ends[1]), parity="N"))):
+                client = ModbusSerialClient(port=str(ends[0]), baudrate=19200, timeout=2, retries=0)
+                assert client.connect()
+                block = plant.map.blocks[0]
+                answer = client.readwrite_registers(
+                    read_address=block.result, read_count=6, write_address=block.inputs, values=[0x3F00, 0] * 7
+                )
+                client.close()
+                assert answer.registers[:4] == [0, 0, 0, 1]
+        finally:
+            joint.kill()

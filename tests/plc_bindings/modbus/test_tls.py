@@ -1,0 +1,131 @@
+"""Modbus in TLS: who has no certificate, or the wrong one, gets nothing."""
+
+import asyncio
+import datetime
+import hashlib
+import ssl
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from pymodbus.client import ModbusTlsClient
+
+from plc_bindings.access import Access
+from plc_bindings.modbus.options import ModbusOptions, Tls
+from plc_bindings.modbus.server import ModbusServer, tls_context
+from tests.plc_bindings.modbus.plant import serving
+
+
+class Authority:
+    """Signs certificates into a folder."""
+
+    def __init__(self, folder, name="authority"):
+        self.folder, self.key, self.name = folder, ec.generate_private_key(ec.SECP256R1()), name
+        self.certificate = self._signed(name, self.key, is_authority=True)
+        self.file = self._write(name, self.certificate.public_bytes(serialization.Encoding.PEM))
+
+    def issue(self, name):
+        """(certificate file, key file, SHA-256 fingerprint)."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = self._signed(name, key, is_authority=False)
+        pem = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        return (
+            self._write(f"{name}.pem", certificate.public_bytes(serialization.Encoding.PEM)),
+            self._write(f"{name}.key", pem),
+            hashlib.sha256(certificate.public_bytes(serialization.Encoding.DER)).hexdigest(),
+        )
+
+    def _signed(self, name, key, is_authority):
+        now = datetime.datetime.now(datetime.UTC)
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, self.name)])
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(issuer)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(days=1))
+            .not_valid_after(now + datetime.timedelta(days=1))
+            .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+            .sign(self.key, hashes.SHA256())
+        )
+
+    def _write(self, name, data):
+        path = self.folder / name
+        path.write_bytes(data)
+        return str(path)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture
+def options(authority):
+    certificate, key, _ = authority.issue("server")
+    return ModbusOptions(Tls(certificate, key, authority.file, port=0))
+
+
+def ask(server, authority, certificate=None, key=None):
+    """The registers that a client with this certificate gets; raises when it gets none."""
+    context = ssl.create_default_context(cafile=authority.file)
+    context.check_hostname = False
+    if certificate:
+        context.load_cert_chain(certificate, key)
+    host, port = server.address
+    client = ModbusTlsClient(host, port=port, sslctx=context, timeout=2, retries=0)
+    try:
+        assert client.connect(), "refused"
+        return client.read_holding_registers(26, count=2).registers
+    finally:
+        client.close()
+
+
+def test_a_client_with_a_certificate(plant, options, authority):
+    with serving(plant, options) as server:
+        assert ask(server, authority, *authority.issue("plc")[:2]) == [0x4020, 0]
+
+
+def test_a_client_without_one_gets_nothing(plant, options, authority):
+    with serving(plant, options) as server, pytest.raises(Exception, match=r"(?i)refused|connection|no response"):
+        ask(server, authority)
+    assert not plant.outputs.reads
+
+
+def test_a_certificate_of_another_authority_gets_nothing(plant, options, authority, tmp_path):
+    stranger = Authority(tmp_path, "authority").issue("plc")
+    with serving(plant, options) as server, pytest.raises(Exception, match=r"(?i)refused|connection|no response"):
+        ask(server, authority, *stranger[:2])
+    assert not plant.outputs.reads
+
+
+@pytest.mark.parametrize("by", ["name", "fingerprint"])
+def test_the_list_of_certificates(plant, options, authority, by):
+    """By common name or by fingerprint; the refusal is in the audit log with the name."""
+    good, bad = authority.issue("plc-1"), authority.issue("plc-2")
+    audit = []
+    allowed = ["plc-1"] if by == "name" else [good[2].upper()]
+    access = Access(certificates=allowed, audit=lambda *line: audit.append(line))
+    with serving(plant, options, access) as server:
+        assert ask(server, authority, *good[:2]) == [0x4020, 0]
+        with pytest.raises(Exception, match=r"(?i)refused|connection|no response"):
+            ask(server, authority, *bad[:2])
+    assert plant.outputs.reads == 1
+    assert audit == [("127.0.0.1 plc-2", "connect", "refused: certificate not allowed")]
+
+
+def test_old_tls_is_refused(options):
+    assert tls_context(options.transport).minimum_version == ssl.TLSVersion.TLSv1_2
+
+
+def test_a_missing_file_is_an_os_error(plant, authority):
+    options = ModbusOptions(Tls("/no/such.pem", "/no/such.key", authority.file, port=0))
+    with pytest.raises(OSError, match="No such file"):
+        asyncio.run(ModbusServer(plant.database, plant.models, options).start())
