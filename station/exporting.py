@@ -81,4 +81,4 @@ def _modbus(table: ModbusTcpServer | ModbusTlsServer, registers: RegisterMap, mo
         name: Registers(hashes[f"Models.{identifier(name)}.SignatureHash"], block.inputs, block.result)
         for name, block in blocks.items()
     }
-    return Modbus(table.port, table.unit, table.order, places)
+    return Modbus(table.host, table.port, table.unit, table.order, places)

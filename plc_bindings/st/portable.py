@@ -23,7 +23,7 @@ from typing import Final
 
 from plc_bindings.st import registers
 from plc_bindings.st.names import check_distinct
-from plc_bindings.st.project import Exported, Modbus, Project
+from plc_bindings.st.project import Exported, Modbus, Project, string
 from plc_bindings.st.statuses import STATUSES
 from plc_bindings.st.units import Unit, unit
 from plc_bindings.types import Array, Struct, Type
@@ -66,6 +66,12 @@ def units(project: Project, modbus: Modbus) -> tuple[Unit, ...]:
     ]
     check_distinct(((u.name, f"{u.kind} {u.name} ({i})") for i, u in enumerate(found)), f"station '{project.name}'")
     return tuple(found)
+
+
+def codesys_transport(modbus: Modbus) -> Unit:
+    """FB_RtTransport for CODESYS, with its sockets: not portable, so it is none of `units`."""
+    host = string(modbus.host, 80, "host")
+    return unit(_library("FB_RtTransport_codesys", host=host, port=modbus.port))
 
 
 def _library(file: str, **values: object) -> str:

@@ -54,6 +54,7 @@ class Registers:
 class Modbus:
     """How a station's Modbus server is asked. `registers`: model name -> where it is."""
 
+    host: str
     port: int
     unit: int
     order: Order

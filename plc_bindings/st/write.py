@@ -20,13 +20,14 @@ def twincat_files(project: Project, ads: Ads) -> dict[str, str]:
 
 
 def portable_files(project: Project, modbus: Modbus) -> dict[str, str]:
-    """File name -> text: all blocks in one plain file, the example in another, and all in one PLCopen XML."""
+    """File name -> text: all blocks in one plain file, the example in another, all in one PLCopen XML; CODESYS' transport."""
     units = portable.units(project, modbus)
     library = [unit for unit in units if unit.name not in portable.EXAMPLES]
     example = [unit for unit in units if unit.name in portable.EXAMPLES]
     return {
         f"{project.name}.st": "\n".join(unit.text for unit in library),
         f"{project.name}_example.st": "\n".join(unit.text for unit in example),
+        f"{project.name}_codesys.st": portable.codesys_transport(modbus).text,
         f"{project.name}.xml": plcopen_xml(units, project.name),
     }
 

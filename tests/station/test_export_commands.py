@@ -37,7 +37,12 @@ def test_the_portable_flavour_calls_the_modbus_server(tmp_path):
     """Addresses are those of `rt-engine symbols`; unit and order those of the server."""
     result = export(tmp_path, ADS + MODBUS)
     assert result.exit_code == 0, result.output
-    assert {path.name for path in (tmp_path / "out").glob("line4*")} == {"line4.st", "line4_example.st", "line4.xml"}
+    assert {path.name for path in (tmp_path / "out").glob("line4*")} == {
+        "line4.st",
+        "line4_example.st",
+        "line4_codesys.st",
+        "line4.xml",
+    }
     text = (tmp_path / "out" / "line4.st").read_text()
     assert "nUnit := 7," in text and "UINT_TO_UDINT(aRegisters[1]) * 65536 + UINT_TO_UDINT(aRegisters[0])" in text
     listed = CliRunner().invoke(app, ["symbols", str(tmp_path / "station.toml"), "--csv", str(tmp_path / "map.csv")])

@@ -70,6 +70,7 @@ def modbus(of: Project, order="ABCD") -> Modbus:
     from plc_bindings.st.registers import count
 
     return Modbus(
+        "192.168.10.20",
         502,
         1,
         order,

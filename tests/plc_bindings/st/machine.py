@@ -516,6 +516,8 @@ class Machine:
             return size, "UDINT"
         if name == "LEN":
             return len(numbers[0]), "INT"
+        if name == "TO_UINT":
+            return fit("UINT", numbers[0]), "UINT"
         if name == "MIN":
             return min(numbers), values[0][1]
         match = re.fullmatch(r"([A-Z]+)_TO_([A-Z]+)", name)
