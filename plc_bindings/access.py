@@ -66,6 +66,17 @@ class Client:
         self._tokens = tokens - 1.0
         return True
 
+    @property
+    def rate(self) -> float:
+        """Requests per second, at most."""
+        return self._rate
+
+    def take(self, most: int) -> int:
+        """Count up to `most` requests that are still to come; gives how many it may."""
+        granted = min(most, int(self._tokens))
+        self._tokens -= granted
+        return granted
+
 
 class Access:
     """What one server allows. Servers' thread only.

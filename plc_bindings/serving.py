@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 from fieldbus.plc import PlcLink
 from plc_bindings.errors import ServerError
+from plc_bindings.reflex import ServerLoop
 
 START_S: Final = 10.0
 STOP_S: Final = 2.0
@@ -101,7 +102,8 @@ class Serving:
         self._thread = None
 
     def _main(self) -> None:
-        asyncio.run(self._serve())
+        with asyncio.Runner(loop_factory=ServerLoop) as runner:
+            runner.run(self._serve())
 
     async def _serve(self) -> None:
         self._loop, self._done = asyncio.get_running_loop(), asyncio.Event()

@@ -72,6 +72,8 @@ class Context:
         self.block_address = self._block.address
         """Address of the execution block, for native code."""
         self._run = executable.execute
+        self.execute_address = executable.execute_address
+        """Address of the function that runs the block, for native code."""
 
     def _view(self, place: Place) -> NDArray[Any]:
         spec = place.spec

@@ -124,6 +124,10 @@ class ModelSlot:
         self._fields = self._block.view(SLOT)
         self._fields["activation_ns"] = NEVER
         self.address = self._block.address
+        self._shown = Block(8)
+        self._shown.view(np.int64)[0] = self._version
+        self.version_address = self._shown.address
+        """Where native code reads `version`."""
         self._readers: list[SlotReader] = []
         self._lock = threading.Lock()
         self._pick = KERNELS.function("slot_pick")
@@ -208,6 +212,7 @@ class ModelSlot:
                 )
             live = time.monotonic_ns()
             self._model, self._version = model, self._version + 1
+            self._shown.view(np.int64)[0] = self._version
             taken = tuple(r.taken_ns for r in running)
             return UpdateResult(self._version, ready - begin, live - begin, activation, taken, fate)
 

@@ -27,8 +27,9 @@ from plc_bindings.numbers import (
     UPLOAD_BEGIN,
     UPLOAD_DATA,
 )
-from plc_bindings.predict import Predictor
+from plc_bindings.predict import Predictor, Served
 from plc_bindings.status import CallStatus
+from rt_engine import Context
 
 Job = Callable[[], bytes]
 Answer = bytes | Job
@@ -48,7 +49,13 @@ class Calls:
         self._device, self._client = device, client
         self._limits = device.access.limits
         self._predictor = Predictor(device.models, self._limits.batch)
+        self._called = 0
         self._uploads = device.uploads(client.name) if device.uploads is not None else None
+
+    def called(self) -> tuple[Served, Context, int] | None:
+        """See `AdsSession.called`."""
+        number, self._called = self._called, 0
+        return self._predictor.caller(number)
 
     def close(self) -> None:
         """The client is gone."""
@@ -76,7 +83,10 @@ class Calls:
             device.note_run(number, version, (time.perf_counter() - begin) / max(count, 1))
             return got
 
-        return work if device.is_slow(number, version, count) else work()
+        if device.is_slow(number, version, count):
+            return work
+        self._called = number
+        return work()
 
     def predict_ref(self, _: int, size: int, data: bytes) -> Answer:
         """The same; the model's name comes before the inputs."""

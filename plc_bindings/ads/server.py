@@ -12,9 +12,11 @@ from typing import Any, Final, cast
 from plc_bindings.access import Access, Client
 from plc_bindings.ads.calls import Job
 from plc_bindings.ads.device import AdsOptions, Device
+from plc_bindings.ads.learning import Learner
 from plc_bindings.ads.session import AdsSession
 from plc_bindings.database import Database
 from plc_bindings.predict import Models
+from plc_bindings.reflex import reflexes
 from plc_bindings.serving import ServerStatus, receive_small
 
 _HIGH_WATER: Final = 256 * 1024
@@ -85,6 +87,10 @@ class AdsServer:
         """What answers a new client."""
         return AdsSession(self._device, client, self._writable)
 
+    def note_answered(self, count: int) -> None:
+        """So many requests were answered without Python."""
+        self._device.requests += count
+
     def run(self, job: Job) -> Future[bytes]:
         """Run what takes long in a thread."""
         assert self._workers is not None
@@ -103,6 +109,7 @@ class _Connection(asyncio.Protocol):
         self._client: Client | None = None
         self._is_paused = False
         self._planned = _NEVER
+        self._learner: Learner | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -111,20 +118,30 @@ class _Connection(asyncio.Protocol):
         if self._client is None:
             self._transport.abort()
             return
-        _watch(self._transport.get_extra_info("socket"))
+        sock: socket.socket = self._transport.get_extra_info("socket")
+        _watch(sock)
         receive_small(self._transport)
         self._transport.set_write_buffer_limits(high=_HIGH_WATER)
         self._session = self._server.session(self._client)
         self._server.connections.add(self)
+        selector = reflexes()
+        if selector is not None:
+            self._learner = Learner(self._session, selector, sock.fileno(), self._client, self._transport.write)
 
     def data_received(self, data: bytes) -> None:
         if self._session is not None:
-            self._send(self._session, self._session.feed(data))
+            answer = self._session.feed(data)
+            self._send(self._session, answer)
+            if self._learner is not None:
+                self._learner.note(data, answer)
 
     def connection_lost(self, exc: Exception | None) -> None:
         for timer in (self._timer, self._stuck):
             if timer is not None:
                 timer.cancel()
+        if self._learner is not None:
+            self._server.note_answered(self._learner.reflex.answered)
+            self._learner.reflex.forget()
         if self._session is not None:
             self._session.close()
             self._session = None

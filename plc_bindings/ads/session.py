@@ -26,6 +26,8 @@ from plc_bindings.ads.notifications import LEAST_CYCLE_S, MOST_SAMPLES_PER_S, No
 from plc_bindings.ads.sums import SUMS
 from plc_bindings.ads.values import Values
 from plc_bindings.database import Writable
+from plc_bindings.predict import Served
+from rt_engine import Context
 
 _GOOD: Final = frames.RESULT.pack(0)
 _SYSTEM_STATE: Final = struct.pack("<HHHBBHBBH2x", RUN, 0, 0, 3, 1, 4024, 0, 0, 0)
@@ -109,6 +111,15 @@ class AdsSession:
     def close(self) -> None:
         """The client is gone."""
         self._calls.close()
+
+    def called(self) -> tuple[Served, Context, int] | None:
+        """(model, this client's context, its version) of the newest call, unless it took long; None once it was told."""
+        return self._calls.called()
+
+    @property
+    def is_between_packets(self) -> bool:
+        """Was all that came a number of whole packets, and is all of it answered?"""
+        return not self._rest and self.job is None
 
     @property
     def next_due(self) -> float:

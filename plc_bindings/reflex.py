@@ -1,0 +1,220 @@
+"""A PLC calls the same model every cycle with other inputs: such calls are answered in native code, without Python.
+
+    first calls    socket -> asyncio -> session -> model -> answer                Python learns request and answer
+    then           socket -> compare -> inputs -> model -> outputs -> socket      `reflex_wait`, in place of epoll_wait(2)
+
+The event loop waits in native code. A request that is the one learned, byte for byte but for its id and its inputs, is
+answered there; everything else is left in the socket for asyncio. So a reflex changes nothing but the time that a call
+takes, and a Python thread that holds the interpreter does not delay it. Python has its turn again when the model was
+replaced, when a run failed, when an answer does not fit into the socket, and when the client's rate is to be counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import platform
+import selectors
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plc_bindings.access import Client
+from plc_bindings.reflex_layout import MOST_BYTES, MOST_EVENTS, MOST_TENSORS, REFLEX
+from rt_engine import Context, ModelSlot
+from rt_native.library import Library
+from rt_native.memory import Block
+
+NATIVE: Final = Library("plc calls", modules=("plc_bindings.reflex_native",))
+_MOST_FD: Final = 4096
+_EVENT_BYTES: Final = 12 if platform.machine() in ("x86_64", "AMD64") else 16
+"""struct epoll_event is packed on x86-64 alone."""
+_BUDGETS_PER_S: Final = 10
+"""How often a second, at most, a client's rate is counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a reflex must know of a call beside its bytes.
+
+    Attributes:
+        slot, version, context: what computed.
+        id_at, id_end: bytes of the request that the answer repeats at the same place.
+        inputs_at: where the inputs begin in the request; they are in a row.
+        outputs_at, status_at: likewise in the answer.
+        good, not_finite: the four bytes at `status_at`, for outputs that are finite, and for others.
+        units: for each input, then for each output: so many bytes in a row travel in reverse; 1: as they are.
+    """
+
+    slot: ModelSlot
+    version: int
+    context: Context
+    id_at: int
+    id_end: int
+    inputs_at: int
+    outputs_at: int
+    status_at: int
+    good: bytes
+    not_finite: bytes
+    units: tuple[Sequence[int], Sequence[int]] | None = None
+
+
+class Reflex:
+    """One connection's. Servers' thread only.
+
+    Args:
+        selector: of the loop.
+        fd: the connection's socket.
+        client: whose rate is counted.
+        late: takes the rest of an answer that did not fit into the socket.
+        failed: takes (an answer with the right id, status) of a run that ended with a status, to answer it.
+    """
+
+    def __init__(
+        self,
+        selector: ReflexSelector,
+        fd: int,
+        client: Client,
+        late: Callable[[bytes], None],
+        failed: Callable[[bytes, int], None],
+    ) -> None:
+        self._selector, self._fd, self._client, self._late, self._failed = selector, fd, client, late, failed
+        self._block = Block(REFLEX.itemsize)
+        self._fields = self._block.view(REFLEX)[0]
+        self._call: Call | None = None
+        self._arrays: tuple[NDArray[Any], ...] = ()
+        self.address = self._block.address
+
+    @property
+    def answered(self) -> int:
+        """Calls that were answered without Python."""
+        return int(self._fields["answered"])
+
+    def learn(self, request: bytes, answer: bytes, call: Call) -> bool:
+        """From now on answer what differs from `request` in inputs and id only. False: it is not of that kind."""
+        inputs, outputs = tuple(call.context.inputs.values()), tuple(call.context.outputs.values())
+        size = sum(view.nbytes for view in inputs)
+        fits = max(len(request), len(answer)) <= MOST_BYTES and max(len(inputs), len(outputs)) <= MOST_TENSORS
+        if not fits or not self._selector.can_learn(self._fd):
+            return False
+        fields, self._call, self._arrays = self._fields, call, (*inputs, *outputs)
+        fields["is_on"], fields["status"] = 0, 0
+        fields["version"], fields["wanted_version"] = call.slot.version_address, call.version
+        fields["execute"], fields["block"] = call.context.execute_address, call.context.block_address
+        fields["request_bytes"], fields["answer_bytes"] = len(request), len(answer)
+        fields["id_at"], fields["id_end"] = call.id_at, call.id_end
+        fields["inputs_at"], fields["inputs_end"] = call.inputs_at, call.inputs_at + size
+        fields["outputs_at"], fields["status_at"] = call.outputs_at, call.status_at
+        fields["good"], fields["not_finite"] = (np.frombuffer(b, "<i4")[0] for b in (call.good, call.not_finite))
+        in_units, out_units = call.units or ([1] * len(inputs), [1] * len(outputs))
+        for name, views, units in (("input", inputs, in_units), ("output", outputs, out_units)):
+            fields[name + "s"] = len(views)
+            for i, (view, unit) in enumerate(zip(views, units, strict=True)):
+                floats = view.itemsize if view.dtype.kind == "f" else 0
+                fields[name][i] = (view.ctypes.data, view.nbytes, unit, floats)
+        fields["request"][: len(request)] = np.frombuffer(request, np.uint8)
+        fields["answer"][: len(answer)] = np.frombuffer(answer, np.uint8)
+        fields["budget"] = self._client.take(max(int(self._client.rate) // _BUDGETS_PER_S, 1))
+        fields["is_on"] = 1
+        self._selector.attach(self._fd, self)
+        return True
+
+    def allow(self, is_allowed: bool) -> None:
+        """Only between two whole requests may one be answered."""
+        self._fields["is_on"] = int(is_allowed and self._call is not None)
+
+    def forget(self) -> None:
+        """Answer nothing any more."""
+        self._fields["is_on"], self._call = 0, None
+        self._selector.detach(self._fd)
+
+    def recover(self) -> None:
+        """Do what native code could not: send the rest of an answer, or say that a run failed."""
+        status, fields = int(self._fields["status"]), self._fields
+        if not status:
+            return
+        fields["status"] = 0
+        answer = fields["answer"][: fields["answer_bytes"]].tobytes()
+        self.forget()
+        if status < 0:
+            self._late(answer[-1 - status :])
+        else:
+            self._failed(answer, status)
+
+
+class ReflexSelector(selectors.EpollSelector):
+    """Waits in native code, where reflexes answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._wait = NATIVE.function("reflex_wait")
+        self._table = Block(8 * _MOST_FD)
+        self._addresses = self._table.view(np.int64, count=_MOST_FD)
+        self._places = Block(16)
+        self._places.view(np.int64, count=2)[:] = (self._table.address, _MOST_FD)
+        self._events = Block(MOST_EVENTS * _EVENT_BYTES)
+        fields = {"names": ["events", "fd"], "formats": ["<u4", "<i4"], "offsets": [0, _EVENT_BYTES - 8]}
+        layout = np.dtype({**fields, "itemsize": _EVENT_BYTES})  # type: ignore[call-overload]
+        self._seen: NDArray[Any] = self._events.view(layout, count=MOST_EVENTS)
+        self._reflexes: dict[int, Reflex] = {}
+
+    def can_learn(self, fd: int) -> bool:
+        """Does asyncio read from this socket now, and has it nothing to write?"""
+        key = self.get_map().get(fd)
+        return 0 <= fd < _MOST_FD and key is not None and key.events == selectors.EVENT_READ
+
+    def attach(self, fd: int, reflex: Reflex) -> None:
+        """Let a reflex answer what comes from a socket."""
+        self._reflexes[fd] = reflex
+        self._addresses[fd] = reflex.address
+
+    def detach(self, fd: int) -> None:
+        """No more."""
+        if self._reflexes.pop(fd, None) is not None:
+            self._addresses[fd] = 0
+
+    def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        """While asyncio has something to write, answers must wait behind it."""
+        key = super().modify(fileobj, events, data)
+        reflex = self._reflexes.get(key.fd)
+        if reflex is not None:
+            self._addresses[key.fd] = reflex.address if events == selectors.EVENT_READ else 0
+        return key
+
+    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
+        """The socket is closed, or not read from for a while: learned anew afterwards."""
+        key = super().unregister(fileobj)
+        self.detach(key.fd)
+        return key
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """What is ready for asyncio."""
+        wait_ms = -1 if timeout is None else max(math.ceil(timeout * 1e3), 0)
+        epoll: int = self._selector.fileno()  # type: ignore[attr-defined]
+        count = self._wait(epoll, self._events.address, _EVENT_BYTES, wait_ms, self._places.address)
+        ready = []
+        for bits, fd in self._seen[:count].tolist() if count else ():
+            reflex = self._reflexes.get(fd)
+            if reflex is not None:
+                reflex.recover()
+            key = self.get_map().get(fd)
+            if key is not None:
+                events = (bits & ~1 and selectors.EVENT_WRITE) | (bits & ~4 and selectors.EVENT_READ)
+                ready.append((key, events & key.events))
+        return ready
+
+
+class ServerLoop(asyncio.SelectorEventLoop):
+    """An event loop whose connections may have reflexes."""
+
+    def __init__(self) -> None:
+        self.reflexes = ReflexSelector()
+        super().__init__(self.reflexes)
+
+
+def reflexes() -> ReflexSelector | None:
+    """Those of the running loop, if it has any."""
+    return getattr(asyncio.get_running_loop(), "reflexes", None)
