@@ -47,10 +47,10 @@ _MOST_EVENTS, _MORE = MOST_EVENTS, SERVED_MORE
 @inline
 def same(a, b, first, end):
     """Are bytes first..end of both the same?"""
+    differing = 0
     for i in range(first, end):
-        if load_u8(a + i) != load_u8(b + i):
-            return False
-    return True
+        differing |= load_u8(a + i) ^ load_u8(b + i)
+    return differing == 0
 
 
 @inline

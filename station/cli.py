@@ -334,11 +334,17 @@ def kernels() -> None:
 
     with explained(Console(stderr=True)):
         import fieldbus.image
+        import plc_bindings.reflex
         import rt_engine.native
         import scheduler.native
         from rt_native.library import cache_folder
 
-        for library in (rt_engine.native.KERNELS, fieldbus.image.NATIVE, scheduler.native.NATIVE):
+        for library in (
+            rt_engine.native.KERNELS,
+            fieldbus.image.NATIVE,
+            scheduler.native.NATIVE,
+            plc_bindings.reflex.NATIVE,
+        ):
             words = "ready" if library.is_built() else "built"
             paths = library.build().values()
             size = sum(path.stat().st_size for path in paths) / 1024

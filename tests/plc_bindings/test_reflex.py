@@ -1,0 +1,225 @@
+"""Repeated calls are answered in native code, and nobody can tell but by the clock."""
+
+import socket
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+
+import rt_engine
+from benchmarks.models import mlp
+from plc_bindings.access import Access, Limits
+from plc_bindings.ads import server as ads_server
+from plc_bindings.ads.server import AdsOptions, AdsServer
+from plc_bindings.predict import Models
+from plc_bindings.reflex import NATIVE, Reflex
+from rt_engine import ModelSlot
+from tests.peers import plant
+from tests.rt_native.symbols import undefined
+from tests.test_proofs import ALLOWED
+
+WIDTHS = (16, 64, 64, 4)
+NAN_OUTPUT = 106
+BUSY = 0x708
+
+
+def request(inputs: np.ndarray, invoke: int, model: int = 1, size: int = 24) -> bytes:
+    data = inputs.astype(np.float32).tobytes()
+    body = struct.pack("<4I", 0x5254_0001, model, size, len(data)) + data
+    head = struct.pack("<6sH6sHHHIII", bytes((127, 0, 0, 1, 1, 1)), 851, bytes(6), 33_000, 9, 4, len(body), 0, invoke)
+    return struct.pack("<HI", 0, len(head) + len(body)) + head + body
+
+
+class Caller:
+    """A client with a socket."""
+
+    def __init__(self, server: AdsServer, buffer: int = 0) -> None:
+        self.server, self.socket = server, socket.socket()
+        if buffer:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        self.socket.settimeout(5)
+        self.socket.connect(server.address)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._invoke = 0
+
+    def packet(self) -> bytes:
+        head = self._bytes(6)
+        return head + self._bytes(struct.unpack_from("<I", head, 2)[0])
+
+    def _bytes(self, count: int) -> bytes:
+        got = b""
+        while len(got) < count:
+            part = self.socket.recv(count - len(got))
+            assert part, "the server has closed the connection"
+            got += part
+        return got
+
+    def call(self, inputs: np.ndarray, model: int = 1, size: int = 24) -> tuple[int, int, bytes]:
+        """(status, version, outputs), or the ADS error as status."""
+        self._invoke += 1
+        self.socket.sendall(request(inputs, self._invoke, model, size))
+        return self.answer(self._invoke)
+
+    def answer(self, invoke: int) -> tuple[int, int, bytes]:
+        got = self.packet()
+        assert struct.unpack_from("<I", got, 34)[0] == invoke
+        error, length = struct.unpack_from("<II", got, 38)
+        assert len(got) == 46 + length
+        return (error, 0, b"") if error else (*struct.unpack_from("<II", got, 46), got[54:])
+
+
+@contextmanager
+def serving(model: rt_engine.Model, rate: int = 100_000) -> Iterator[tuple[Caller, ModelSlot]]:
+    slot = ModelSlot(model)
+    access = Access(limits=Limits(requests_per_second=rate))
+    server = AdsServer(plant.database(), Models({"policy": slot}), AdsOptions(port=0), access)
+    with plant.serving(server):
+        yield Caller(server), slot
+
+
+@pytest.fixture
+def reflexes(monkeypatch: pytest.MonkeyPatch) -> list[Reflex]:
+    """All that the server makes."""
+    made: list[Reflex] = []
+
+    class Noted(Reflex):
+        def __init__(self, *args: object) -> None:
+            super().__init__(*args)  # type: ignore[arg-type]
+            made.append(self)
+
+    monkeypatch.setattr(ads_server, "Reflex", Noted)
+    return made
+
+
+def perceptron(seed: int = 0) -> rt_engine.Model:
+    return rt_engine.load(mlp(WIDTHS, "Relu", seed=seed))
+
+
+def expected(model: rt_engine.Model, inputs: np.ndarray) -> bytes:
+    (y,) = model.run({"x": inputs.astype(np.float32).reshape(1, -1)})
+    return y.tobytes()
+
+
+def random_inputs(count: int) -> np.ndarray:
+    return np.random.default_rng(1).standard_normal((count, WIDTHS[0])).astype(np.float32)
+
+
+def test_answers_are_the_same_with_and_without(reflexes: list[Reflex]) -> None:
+    """Every answer has its request's id and the model's bits; all but the first three calls do without Python."""
+    model = perceptron()
+    with serving(model) as (client, _):
+        for inputs in random_inputs(200):
+            assert client.call(inputs) == (0, 1, expected(model, inputs))
+        assert reflexes[0].answered == 197
+
+
+def test_other_requests_in_between_are_answered(reflexes: list[Reflex]) -> None:
+    """A call of another model or of another length, half requests and two at once: all in order, all right."""
+    model = perceptron()
+    with serving(model) as (client, _):
+        inputs = random_inputs(8)
+        right = [(0, 1, expected(model, one)) for one in inputs]
+        for i in range(4):
+            assert client.call(inputs[i]) == right[i]
+        assert client.call(inputs[0], model=9)[0] == 200
+        assert client.call(inputs[0][:3])[0] == 201
+        assert client.call(inputs[0], size=8) == (0, 1, b"")
+        client.socket.sendall(request(inputs[1], 71) + request(inputs[2], 72))
+        assert [client.answer(71), client.answer(72)] == right[1:3]
+        whole = request(inputs[3], 73) + request(inputs[4], 74)
+        for at in range(0, len(whole), 59):
+            client.socket.sendall(whole[at : at + 59])
+            time.sleep(0.005)
+        assert [client.answer(73), client.answer(74)] == right[3:5]
+        before = reflexes[0].answered
+        assert [client.call(one) for one in inputs] == right
+        assert reflexes[0].answered > before
+
+
+def test_a_new_version_answers_from_the_next_call_on(reflexes: list[Reflex]) -> None:
+    """After a hot update no call is answered by the old version, and the new one is learned."""
+    old, new = perceptron(0), perceptron(1)
+    with serving(old) as (client, slot):
+        inputs = random_inputs(4)
+        assert [client.call(one)[1] for one in inputs] == [1] * 4
+        slot.update(new)
+        before = reflexes[0].answered
+        assert [client.call(one) for one in inputs] == [(0, 2, expected(new, one)) for one in inputs]
+        assert reflexes[0].answered > before
+
+
+def test_infinite_outputs_are_told(reflexes: list[Reflex]) -> None:
+    """An answer without Python has status 106 when outputs are not finite, and 0 again afterwards."""
+    with serving(perceptron()) as (client, _):
+        good = random_inputs(1)[0]
+        bad = np.full(WIDTHS[0], np.inf, np.float32)
+        assert [client.call(x)[0] for x in (good, good, good, good, bad, good)] == [0, 0, 0, 0, NAN_OUTPUT, 0]
+        assert reflexes[0].answered == 3
+
+
+def test_a_failed_run_is_told(reflexes: list[Reflex]) -> None:
+    """A run that ends with a status gives that status and no outputs; the next good one is answered."""
+    index = helper.make_tensor_value_info("i", onnx.TensorProto.INT32, [1])
+    y = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1])
+    table = helper.make_tensor("t", onnx.TensorProto.FLOAT, [3], [10.0, 20.0, 30.0])
+    graph = helper.make_graph([helper.make_node("Gather", ["t", "i"], ["y"])], "g", [index], [y], [table])
+    model = rt_engine.load(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8))
+
+    def number(value: int) -> np.ndarray:
+        return np.array([value], np.int32).view(np.float32)
+
+    with serving(model) as (client, _):
+        good = struct.pack("<f", 30.0)
+        assert [client.call(number(2), size=12) for _ in range(4)] == [(0, 1, good)] * 4
+        status, version, outputs = client.call(number(99), size=12)
+        assert (status != 0, status < 100, version, outputs) == (True, True, 1, b"")
+        assert client.call(number(2), size=12) == (0, 1, good)
+        assert reflexes[0].answered == 1
+
+
+def test_the_rate_is_counted(reflexes: list[Reflex]) -> None:
+    """A client that asks more often than it may is refused, with or without Python."""
+    with serving(perceptron(), rate=50) as (client, _):
+        inputs = random_inputs(1)[0]
+        found = [client.call(inputs)[0] for _ in range(80)]
+        assert found[:50] == [0] * 50
+        assert BUSY in found
+        assert reflexes[0].answered > 0
+
+
+def test_answers_that_do_not_fit_wait_in_order(reflexes: list[Reflex]) -> None:
+    """A client that fetches nothing for a while gets every answer, in order; some were cut by a full socket."""
+    late: list[int] = []
+    with serving(perceptron()) as (other, _):
+        client = Caller(other.server, buffer=4096)
+        inputs, count = random_inputs(1)[0], 1500
+        for _ in range(4):
+            client.call(inputs)
+        (connection,) = (c for c in client.server._connections if c._reflex is reflexes[1])
+        connection._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        write, reflexes[1]._late = reflexes[1]._late, lambda rest: (late.append(len(rest)), write(rest))[1]
+        for invoke in range(count):
+            client.socket.sendall(request(inputs, invoke))
+            time.sleep(0.0001)
+        assert [client.answer(invoke)[0] for invoke in range(count)] == [0] * count
+    assert late and 0 < late[0] <= 70
+
+
+def test_others_are_served_while_one_calls() -> None:
+    """A client that calls without a pause does not keep another from asking for a symbol."""
+    with serving(perceptron(), rate=1_000_000) as (client, _):
+        other = Caller(client.server)
+        for _ in range(5):
+            for _ in range(50):
+                client.call(random_inputs(1)[0])
+            assert other.call(random_inputs(1)[0])[0] == 0
+
+
+def test_native_code_asks_for_sockets_the_clock_and_memory_moves_alone() -> None:
+    """No Python symbol, no allocation: read from the object file."""
+    assert undefined(NATIVE.build()) <= ALLOWED | {"epoll_wait", "recv", "send"}
