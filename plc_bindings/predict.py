@@ -112,14 +112,14 @@ def _bytes(view: NDArray[Any]) -> memoryview:
 class Predictor:
     """One client's calls. Not to be used by two threads at once."""
 
+    def __init__(self, models: Models, most: int = 256) -> None:
+        self._models, self._most = models, most
+        self._callers: dict[int, _Caller] = {}
+
     def caller(self, number: int) -> tuple[Served, Context, int] | None:
         """(model, this client's context, its version) of a model that was called before."""
         caller = self._callers.get(number)
         return None if caller is None or caller.context is None else (caller.served, caller.context, caller.version)
-
-    def __init__(self, models: Models, most: int = 256) -> None:
-        self._models, self._most = models, most
-        self._callers: dict[int, _Caller] = {}
 
     def call(self, model: int | str, payload: bytes | memoryview) -> bytes:
         """The answer to a call; never raises."""

@@ -1,7 +1,7 @@
 """Calls that a client repeats, as `plc_bindings.reflex` knows them.
 
-    request   head | invoke id | group, offset, lengths | (name) | inputs
-    answer    head | invoke id | 0, length | status | version | outputs
+request   head | invoke id | group, offset, lengths | (name) | inputs
+answer    head | invoke id | 0, length | status | version | outputs
 """
 
 from __future__ import annotations

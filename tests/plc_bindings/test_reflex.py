@@ -14,7 +14,7 @@ from onnx import helper
 import rt_engine
 from benchmarks.models import mlp
 from plc_bindings.access import Access, Limits
-from plc_bindings.ads import server as ads_server
+from plc_bindings.ads import learning
 from plc_bindings.ads.server import AdsOptions, AdsServer
 from plc_bindings.predict import Models
 from plc_bindings.reflex import NATIVE, Reflex
@@ -25,7 +25,7 @@ from tests.test_proofs import ALLOWED
 
 WIDTHS = (16, 64, 64, 4)
 NAN_OUTPUT = 106
-BUSY = 0x708
+BAD_SIZE, BUSY = 0x705, 0x708
 
 
 def request(inputs: np.ndarray, invoke: int, model: int = 1, size: int = 24) -> bytes:
@@ -92,7 +92,7 @@ def reflexes(monkeypatch: pytest.MonkeyPatch) -> list[Reflex]:
             super().__init__(*args)  # type: ignore[arg-type]
             made.append(self)
 
-    monkeypatch.setattr(ads_server, "Reflex", Noted)
+    monkeypatch.setattr(learning, "Reflex", Noted)
     return made
 
 
@@ -128,7 +128,7 @@ def test_other_requests_in_between_are_answered(reflexes: list[Reflex]) -> None:
             assert client.call(inputs[i]) == right[i]
         assert client.call(inputs[0], model=9)[0] == 200
         assert client.call(inputs[0][:3])[0] == 201
-        assert client.call(inputs[0], size=8) == (0, 1, b"")
+        assert client.call(inputs[0], size=8)[0] == BAD_SIZE
         client.socket.sendall(request(inputs[1], 71) + request(inputs[2], 72))
         assert [client.answer(71), client.answer(72)] == right[1:3]
         whole = request(inputs[3], 73) + request(inputs[4], 74)
@@ -200,7 +200,7 @@ def test_answers_that_do_not_fit_wait_in_order(reflexes: list[Reflex]) -> None:
         inputs, count = random_inputs(1)[0], 1500
         for _ in range(4):
             client.call(inputs)
-        (connection,) = (c for c in client.server._connections if c._reflex is reflexes[1])
+        (connection,) = (c for c in client.server.connections if c._learner.reflex is reflexes[1])
         connection._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         write, reflexes[1]._late = reflexes[1]._late, lambda rest: (late.append(len(rest)), write(rest))[1]
         for invoke in range(count):
