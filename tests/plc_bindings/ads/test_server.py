@@ -42,6 +42,7 @@ class Peer:
         self.sock = socket.socket()
         if receive_bytes:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock.settimeout(20)
         self.sock.connect(server.address)
 
@@ -100,7 +101,6 @@ def test_segments_do_not_matter(plant):
     """Byte by byte, and several requests in one segment."""
     stream = b"".join([read(AREA, 0, 4, invoke=i) for i in range(3)])
     with serving(plant) as server, Peer(server) as peer:
-        peer.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for i in range(len(stream)):
             peer.sock.send(stream[i : i + 1])
         assert [peer.receive()[2] for _ in range(3)] == [0, 1, 2]
