@@ -1,12 +1,17 @@
 """The register map: where every value of a station is. The same station gives the same map.
 
-    registers                                          coils
-        0   tags, in the order of the station's file       0   BOOLs among the tags
-    10000   predict blocks, each at a multiple of 100  10000   all other BOOLs
-    40000   the server, models, tasks, links: each at a multiple of 100
+    registers                                                          coils
+        0   tags, in the order of the station's file, without gaps         0   BOOLs among the tags
+    10000   predict blocks
+    40000   the server                                                 10000   BOOLs of the server
+    41000   tasks                                                      11000   of tasks
+    50000   links                                                      12000   of links
+    55000   models                                                     13000   of models
+
+What is no tag begins at a multiple of 100; what does not fit before the next kind moves that on.
 
 Holding and input registers are the same; so are coils and discrete inputs. So a value has one address, whatever the
-function code. A tag that is added at the end of the file, or a model after the others, moves nothing.
+function code; and a tag, task, link or model that is added behind the others of its kind moves nothing.
 
     a value of 8 or 16 bits   1 register; BOOL is 0 or 1, SINT keeps its sign
     32 bits, 64 bits          2, 4 registers, in the server's byte order
@@ -29,7 +34,13 @@ from plc_bindings.types import BOOL, UDINT, Array, Field, Scalar, String, Struct
 
 PREDICT: Final = 10_000
 STATUS: Final = 40_000
-STATUS_COILS: Final = 10_000
+KINDS: Final = (
+    ("", STATUS, 10_000),
+    ("Tasks.", 41_000, 11_000),
+    ("Links.", 50_000, 12_000),
+    ("Models.", 55_000, 13_000),
+)
+"""How names begin, and the first register and coil of these: the specific ones last."""
 ALIGNMENT: Final = 100
 ADDRESSES: Final = 65_536
 
@@ -103,12 +114,19 @@ class RegisterMap:
 
     def __init__(self, database: Database, models: Models) -> None:
         self.database = database
-        tags = [symbol for symbol in database.symbols if symbol.name.startswith("Tags.")]
-        others = [symbol for symbol in database.symbols if not symbol.name.startswith("Tags.")]
-        self.places = (
-            *_places(tags, 0, PREDICT, 1, 0, STATUS_COILS, "tags"),
-            *_places(others, STATUS, ADDRESSES, ALIGNMENT, STATUS_COILS, ADDRESSES, "other values"),
-        )
+        kinds = ("Tags.", *(prefix for prefix, _, _ in KINDS[1:]))
+        groups: dict[str, list[Symbol]] = {prefix: [] for prefix in ("", *kinds)}
+        for symbol in database.symbols:
+            groups[next((prefix for prefix in kinds if symbol.name.startswith(prefix)), "")].append(symbol)
+        places = list(_places(groups["Tags."], 0, 0, 1, (PREDICT, KINDS[0][2])))
+        register = coil = 0
+        for prefix, first, first_coil in KINDS:
+            register, coil = max(register, first), max(coil, first_coil)
+            for place in _places(groups[prefix], register, coil, ALIGNMENT, (ADDRESSES, ADDRESSES)):
+                places.append(place)
+                register = place.register + place.count
+                coil += place.count if place.coil is not None else 0
+        self.places = tuple(places)
         self.blocks, self.left_out = _blocks(models)
 
     def block(self, model: str) -> Block | None:
@@ -142,7 +160,7 @@ def is_bool(type_: Scalar | String | Array) -> bool:
 
 
 def _places(
-    symbols: Sequence[Symbol], register: int, end: int, alignment: int, coil: int, coil_end: int, what: str
+    symbols: Sequence[Symbol], register: int, coil: int, alignment: int, ends: tuple[int, int]
 ) -> Iterator[Place]:
     for symbol in symbols:
         register = -(-register // alignment) * alignment
@@ -152,10 +170,10 @@ def _places(
             yield Place(name, leaf.type, symbol.area, leaf.offset, register, coil if has_coils else None, leaf.unit)
             register += registers(leaf.type)
             coil += registers(leaf.type) if has_coils else 0
-        if register > end or coil > coil_end:
+        if register > ends[0] or coil > ends[1]:
             raise MapError(
-                f"{what} need more than {end - 1} as register or {coil_end - 1} as coil, from {symbol.name} on; "
-                "move some of them to another station, or serve them over ADS alone"
+                f"{symbol.name} would lie beyond register {ends[0] - 1} or coil {ends[1] - 1}; "
+                "move values of its kind to another station, or serve them over ADS alone"
             )
 
 

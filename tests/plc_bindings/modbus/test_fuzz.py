@@ -118,7 +118,7 @@ def is_illegal(type_, first_word):
 
 
 ADDRESS = st.one_of(
-    st.integers(0, 40), st.integers(9998, 10022), st.integers(39998, 40012), st.sampled_from([0xFFFE, 0xFFFF])
+    st.integers(0, 40), st.integers(9998, 10022), st.integers(40998, 41012), st.sampled_from([0xFFFE, 0xFFFF])
 )
 COUNT = st.one_of(st.integers(0, 20), st.sampled_from([121, 122, 123, 124, 125, 126, 1968, 1969, 2000, 2001, 0xFFFF]))
 WORD = st.one_of(st.sampled_from([0, 1, 2, 0xFF00, 0x7F80, 0x3F80, 0xFF80, 0x7FF0, 0x80]), st.integers(0, 0xFFFF))

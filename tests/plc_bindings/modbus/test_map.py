@@ -32,8 +32,8 @@ def test_registers_follow_each_other_in_the_order_of_the_station(plant):
         ("Tags.valves", 5, 10, 1),
         ("Tags.position", 15, 4, None),
         ("Tags.alarm", 33, 1, 11),
-        ("Tasks.axis.Name", 40002, 5, None),
-        ("Tasks.axis.Reset", 40008, 1, 10001),
+        ("Tasks.axis.Name", 41002, 5, None),
+        ("Tasks.axis.Reset", 41008, 1, 11001),
     ],
 )
 def test_address_and_width_of_each_type(plant, name, register, count, coil):
@@ -87,7 +87,7 @@ def test_columns_for_the_list_of_symbols(plant):
 def test_too_many_tags_are_refused_with_the_first_that_does_not_fit():
     type_ = Struct("T", (Field("many", Array(REAL, 4999)), Field("last", Array(REAL, 2))))
     symbols = [Symbol(f"Tags.{f.name}", f.type, 0, type_.offsets[f.name]) for f in type_.fields]
-    with pytest.raises(MapError, match=r"tags need more than 9999 as register .* from Tags\.last on.*ADS"):
+    with pytest.raises(MapError, match=r"Tags\.last would lie beyond register 9999 or coil 9999.*ADS"):
         RegisterMap(Database([Memory("A", type_)], symbols), Models({}))
 
 
@@ -117,3 +117,20 @@ def test_every_register_belongs_to_one_value(plant):
     assert len(taken) == len(set(taken))
     coils = [row.coil + i for row in plant.map.rows() if row.coil is not None for i in range(row.count)]
     assert len(coils) == len(set(coils)) == 14
+
+
+@pytest.mark.parametrize("kind", ["Tasks", "Links", "Models"])
+def test_one_more_of_a_kind_moves_nothing(plant, kind):
+    """Until a kind has outgrown its room: then what follows moves, and nothing is on top of anything."""
+    task = plant.database.symbols[0].type
+    names = [f"{k}.x{i}" for k in ("Tasks", "Links", "Models") for i in range(3)]
+    grown = sorted([*names, f"{kind}.x3"], key=lambda name: name.split(".")[0] != kind)
+    before, after = (
+        addresses(RegisterMap(Database(plant.database.areas, [Symbol(n, task, 2, 0) for n in found]), Models({})))
+        for found in (names, grown)
+    )
+    assert before.items() <= after.items()
+    many = [f"{kind}.x{i}" for i in range(100)]
+    full = RegisterMap(Database(plant.database.areas, [Symbol(n, task, 2, 0) for n in [*names, *many[3:]]]), Models({}))
+    taken = [n for row in full.rows() for n in range(row.register, row.register + row.count)]
+    assert len(taken) == len(set(taken))

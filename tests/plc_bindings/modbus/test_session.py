@@ -34,11 +34,11 @@ def ask(session, hexa, *more):
         ("03 001d 0004", "03 08 00 00 01 00 00 00 00 07"),  # total = 2**40 + 7
         ("03 001b 0002", "03 04 00 00 ff fe"),  # the second half of force, and step
         ("03 001e 0001", "03 02 01 00"),  # the second register of total
-        ("03 9c40 0007", "03 0e ff fe ee 90 61 78 69 73 00 00 00 00 00 00"),  # -70000, 'axis'
-        ("03 9c43 0001", "03 02 69 73"),  # 'is'
+        ("03 a028 0007", "03 0e ff fe ee 90 61 78 69 73 00 00 00 00 00 00"),  # -70000, 'axis'
+        ("03 a02b 0001", "03 02 69 73"),  # 'is'
         ("01 0000 000c", "01 02 00 08"),  # alarm is coil 11
         ("02 000b 0001", "02 01 01"),
-        ("02 2710 0002", "02 01 01"),  # Late, Reset
+        ("02 2af8 0002", "02 01 01"),  # Late, Reset
     ],
 )
 def test_reading(plant, request_, answer):
