@@ -3,7 +3,7 @@
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -96,6 +96,15 @@ def reflexes(monkeypatch: pytest.MonkeyPatch) -> list[Reflex]:
     return made
 
 
+def learn(client: Caller, reflex: Callable[[], Reflex], *call: object) -> None:
+    """Call until a call was answered without Python; how soon depends on how long the first ones take."""
+    for _ in range(50):
+        client.call(*call)  # type: ignore[arg-type]
+        if reflex().answered:
+            return
+    pytest.fail("nothing was learned")
+
+
 def perceptron(seed: int = 0) -> rt_engine.Model:
     return rt_engine.load(mlp(WIDTHS, "Relu", seed=seed))
 
@@ -110,12 +119,12 @@ def random_inputs(count: int) -> np.ndarray:
 
 
 def test_answers_are_the_same_with_and_without(reflexes: list[Reflex]) -> None:
-    """Every answer has its request's id and the model's bits; all but the first three calls do without Python."""
+    """Every answer has its request's id and the model's bits; all but the first calls do without Python."""
     model = perceptron()
     with serving(model) as (client, _):
         for inputs in random_inputs(200):
             assert client.call(inputs) == (0, 1, expected(model, inputs))
-        assert reflexes[0].answered == 197
+        assert reflexes[0].answered > 180
 
 
 def test_other_requests_in_between_are_answered(reflexes: list[Reflex]) -> None:
@@ -124,8 +133,7 @@ def test_other_requests_in_between_are_answered(reflexes: list[Reflex]) -> None:
     with serving(model) as (client, _):
         inputs = random_inputs(8)
         right = [(0, 1, expected(model, one)) for one in inputs]
-        for i in range(4):
-            assert client.call(inputs[i]) == right[i]
+        learn(client, lambda: reflexes[0], inputs[0])
         assert client.call(inputs[0], model=9)[0] == 200
         assert client.call(inputs[0][:3])[0] == 201
         assert client.call(inputs[0], size=8)[0] == BAD_SIZE
@@ -145,8 +153,8 @@ def test_a_new_version_answers_from_the_next_call_on(reflexes: list[Reflex]) -> 
     """After a hot update no call is answered by the old version, and the new one is learned."""
     old, new = perceptron(0), perceptron(1)
     with serving(old) as (client, slot):
-        inputs = random_inputs(4)
-        assert [client.call(one)[1] for one in inputs] == [1] * 4
+        inputs = random_inputs(20)
+        learn(client, lambda: reflexes[0], inputs[0])
         slot.update(new)
         before = reflexes[0].answered
         assert [client.call(one) for one in inputs] == [(0, 2, expected(new, one)) for one in inputs]
@@ -158,8 +166,10 @@ def test_infinite_outputs_are_told(reflexes: list[Reflex]) -> None:
     with serving(perceptron()) as (client, _):
         good = random_inputs(1)[0]
         bad = np.full(WIDTHS[0], np.inf, np.float32)
-        assert [client.call(x)[0] for x in (good, good, good, good, bad, good)] == [0, 0, 0, 0, NAN_OUTPUT, 0]
-        assert reflexes[0].answered == 3
+        learn(client, lambda: reflexes[0], good)
+        before = reflexes[0].answered
+        assert [client.call(x)[0] for x in (good, bad, good)] == [0, NAN_OUTPUT, 0]
+        assert reflexes[0].answered == before + 3
 
 
 def test_a_failed_run_is_told(reflexes: list[Reflex]) -> None:
@@ -175,11 +185,12 @@ def test_a_failed_run_is_told(reflexes: list[Reflex]) -> None:
 
     with serving(model) as (client, _):
         good = struct.pack("<f", 30.0)
-        assert [client.call(number(2), size=12) for _ in range(4)] == [(0, 1, good)] * 4
+        learn(client, lambda: reflexes[0], number(2), 1, 12)
+        before = reflexes[0].answered
         status, version, outputs = client.call(number(99), size=12)
         assert (status != 0, status < 100, version, outputs) == (True, True, 1, b"")
         assert client.call(number(2), size=12) == (0, 1, good)
-        assert reflexes[0].answered == 1
+        assert reflexes[0].answered == before
 
 
 def test_the_rate_is_counted(reflexes: list[Reflex]) -> None:
@@ -198,8 +209,7 @@ def test_answers_that_do_not_fit_wait_in_order(reflexes: list[Reflex]) -> None:
     with serving(perceptron()) as (other, _):
         client = Caller(other.server, buffer=4096)
         inputs, count = random_inputs(1)[0], 1500
-        for _ in range(4):
-            client.call(inputs)
+        learn(client, lambda: reflexes[1], inputs)
         (connection,) = (c for c in client.server.connections if c._learner.reflex is reflexes[1])
         connection._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         write, reflexes[1]._late = reflexes[1]._late, lambda rest: (late.append(len(rest)), write(rest))[1]
