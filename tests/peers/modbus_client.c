@@ -98,9 +98,9 @@ int main(int argc, char **argv)
     printf("float\t%g\n", get_float(value));
     refusal("FC 6 refused", modbus_write_register(ctx, refused, 1));
     refusal("FC 3 beyond the end", modbus_read_registers(ctx, 65500, 2, value));
-    if (!rtu)
-        identity();
     predict(atoi(argv[7]), atoi(argv[8]));
+    if (!rtu)
+        identity(); /* last: libmodbus does not know how long this answer is, and leaves a part of it in the socket */
     modbus_close(ctx);
     modbus_free(ctx);
     return 0;

@@ -21,6 +21,8 @@ from plc_bindings.access import Access
 from plc_bindings.ads.device import AdsOptions
 from plc_bindings.ads.server import AdsServer
 from plc_bindings.database import Area, Database, Symbol
+from plc_bindings.modbus.options import ModbusOptions, Rtu, Tcp
+from plc_bindings.modbus.server import ModbusServer
 from plc_bindings.predict import Models
 from plc_bindings.serving import Server, Serving
 from plc_bindings.types import BOOL, DINT, LREAL, REAL, UDINT, UINT, ULINT, Array, Field, String, Struct
@@ -122,3 +124,26 @@ def ads_server() -> Iterator[AdsServer]:
     options = AdsOptions(host=own_loopback(), port=AMS_TCP_PORT)
     with serving(AdsServer(database(), models(), options, Access(writable=["Tags.*"]))) as server:
         yield server
+
+
+@contextlib.contextmanager
+def modbus_server(transport: Tcp | Rtu | None = None) -> Iterator[ModbusServer]:
+    """The Modbus server; tags are writable."""
+    options = ModbusOptions(transport or Tcp(port=0))
+    with serving(ModbusServer(database(), models(), options, Access(writable=["Tags.*"]))) as server:
+        yield server
+
+
+def places(server: ModbusServer) -> dict[str, int]:
+    """Where a client finds what it tries."""
+    found = {place.name: place for place in server.map.places}
+    block, coil = server.map.block("policy"), found["Tags.Enabled"].coil
+    assert block is not None and coil is not None
+    return {
+        "coil": coil,
+        "word": found["Tags.Word"].register,
+        "float": found["Tags.SetPoint"].register,
+        "refused": found["Tasks.axis.CycleTime"].register,
+        "inputs": block.inputs,
+        "outputs": block.result,
+    }
