@@ -29,7 +29,7 @@ typedef struct task {
     rte_reader *reader;
     int64_t start_ns;
     atomic_bool stop, hung;
-    int count;
+    atomic_int count;
     unsigned char version[TICKS]; /* of each tick since start_ns; 0 where a tick was left out */
     int wrong;                    /* runs with a status, or with outputs that belong to no whole version */
 } task;

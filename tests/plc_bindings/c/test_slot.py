@@ -4,7 +4,7 @@ import pytest
 
 from rt_engine.program_file import write
 from tests.plc_bindings.c.models import lstm, policy
-from tests.plc_bindings.c.toolchain import needs, run
+from tests.plc_bindings.c.toolchain import THREAD_SANITIZE, Toolchain, needs, run, v3
 
 pytestmark = needs("gcc", "g++")
 
@@ -43,3 +43,15 @@ def test_updates(plain, pairs, case):
 def test_updates_under_sanitizers(checked, pairs, case):
     """Nothing that was freed is used, and nothing is left behind."""
     assert run(checked.program("slot.c"), case, *pairs[CASES[case]]).stdout == "good\n"
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory):
+    """The library with the thread sanitizer, and the switch of models in C."""
+    return Toolchain(tmp_path_factory.mktemp("watched"), v3(), THREAD_SANITIZE, twin="slot_twin.c")
+
+
+@pytest.mark.parametrize("case", ["same_tick", "late", "carried", "activation"])
+def test_threads_race_for_nothing(watched, pairs, case):
+    """Contexts, states and counters pass between threads by atomic accesses alone, and are freed when nobody looks."""
+    assert run(watched.program("slot.c"), case, *pairs[CASES[case]]).stdout == "good\n"

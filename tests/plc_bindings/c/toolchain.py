@@ -16,6 +16,7 @@ from rt_native.target import host
 HERE = Path(__file__).parent
 STRICT = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror", "-O2", "-g", f"-I{FOLDER}")
 LIBRARY = [FOLDER / name for name in ("rt_load.c", "rt_engine.c", "rt_slot.c", "rt_cpu.c")]
+THREAD_SANITIZE = ("-fsanitize=thread", "-fno-omit-frame-pointer")
 SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
 
 
@@ -53,10 +54,23 @@ def compile_c(source: Path, output: Path, *flags: str) -> Path:
 
 
 class Toolchain:
-    """The library's objects in a folder, compiled with some flags; programs are linked with them."""
+    """The library's objects in a folder, compiled with some flags; programs are linked with them.
+
+    Args:
+        folder: where.
+        kernels: to be linked.
+        flags: of compiler and linker.
+        features: what a processor must have; by default what the kernels were built for.
+        twin: a C file that takes the place of `slot_native`.
+    """
 
     def __init__(
-        self, folder: Path, kernels: Library, flags: tuple[str, ...] = (), features: tuple[str, ...] | None = None
+        self,
+        folder: Path,
+        kernels: Library,
+        flags: tuple[str, ...] = (),
+        features: tuple[str, ...] | None = None,
+        twin: str | None = None,
     ) -> None:
         folder.mkdir(exist_ok=True)
         self.folder, self.flags = folder, flags
@@ -64,7 +78,11 @@ class Toolchain:
         needed = required(kernels.target) if features is None else features
         listed.write_text(kernel_table(kernels.exports, kernels.target.cpu, needed))
         parts = [compile_c(s, folder / f"{s.stem}.o", "-fPIC", *flags) for s in (*LIBRARY, listed)]
-        self.objects = (*parts, *objects(kernels))
+        native = objects(kernels)
+        if twin is not None:
+            parts.append(compile_c(HERE / twin, folder / "twin.o", *flags))
+            native = tuple(o for o in native if not o.name.startswith("slot_native"))
+        self.objects = (*parts, *native)
 
     def program(self, source: str, *flags: str) -> Path:
         """An executable of one of this folder's C files, with the whole library in it; built once."""

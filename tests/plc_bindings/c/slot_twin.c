@@ -1,0 +1,26 @@
+/* rt_engine/slot_native.py in C, so that the thread sanitizer sees its atomic accesses: it cannot see into the kernels' objects. */
+#include <string.h>
+
+#include "rt_internal.h"
+
+int64_t slot_pick(int64_t reader, int64_t tick_ns) {
+    rte_native_reader *r = (rte_native_reader *)reader;
+    rte_native_slot *slot = (rte_native_slot *)r->slot;
+    if (atomic_load_explicit(&r->next, memory_order_acquire) != 0 &&
+        tick_ns >= atomic_load_explicit(&slot->activation_ns, memory_order_acquire)) {
+        int64_t taken = atomic_exchange(&r->next, 0);
+        if (taken != 0) {
+            const int64_t *carry = (const int64_t *)r->carry;
+            for (int64_t i = 0; carry && i < carry[0]; i++)
+                memcpy((void *)carry[1 + 3 * i + 1], (const void *)carry[1 + 3 * i], (size_t)carry[1 + 3 * i + 2]);
+            r->taken_ns = tick_ns;
+            r->switches++;
+            atomic_exchange(&r->active, taken);
+        }
+    }
+    return atomic_load_explicit(&r->active, memory_order_relaxed);
+}
+
+int64_t slot_withdraw(int64_t reader) {
+    return atomic_exchange(&((rte_native_reader *)reader)->next, 0);
+}
