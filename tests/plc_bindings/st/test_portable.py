@@ -26,6 +26,7 @@ from plc_bindings.status import CallStatus
 from plc_bindings.types import UDINT, Field, Struct
 from rt_engine import ModelSlot
 from scheduler.status import TaskStatus
+from tests.plc_bindings.st.evaluator import Program
 from tests.plc_bindings.st.exported import POLICY, kinds, modbus, square_root, wide
 from tests.plc_bindings.st.machine import Machine, cells, copy, raw, store, syntax_errors
 
@@ -95,7 +96,7 @@ class Transport:
         connection["bOpen"] = True
         asked = connection["bSend"]
         if asked:
-            frame = raw(cells(connection["aRequest"]))[: connection["nRequest"]]
+            frame = bytes(connection["aRequest"][i] for i in range(connection["nRequest"]))
             self.sent.append(frame)
             self.socket.sendall(frame)
             connection["bSend"] = False
@@ -407,6 +408,43 @@ def test_the_example_program_runs(plcs, policy):
     copied = plc.machine.instance("ST_policy_Out")
     copy(copied, block["stOut"])
     assert raw(cells(copied)) == raw(cells(program.fields["stout"]))
+
+
+class Seen:
+    """A structure of the other evaluator, by names in brackets."""
+
+    def __init__(self, record):
+        self.record = record
+
+    def __getitem__(self, name):
+        return getattr(self.record, name)
+
+    def __setitem__(self, name, value):
+        setattr(self.record, name, value)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_the_files_run_in_another_evaluator(plcs, policy, order):
+    """The text as it is written, declarations too, judged by an evaluator that knows nothing of units."""
+    plc = plcs({"policy": policy}, order)
+
+    class Carried:
+        def __call__(self, stConnection):
+            plc.transport.cycle(Seen(stConnection))
+
+    files = portable_files(project("cell", {"policy": policy}), plc.station.modbus)
+    example = files["cell_example.st"].split("END_FUNCTION_BLOCK\n")[1]
+    program = Program(files["cell.st"], example, blocks={"FB_RtTransport": Carried}).new("PRG_RtExample")
+    for i, value in enumerate(X):
+        program.stIn.observation[i] = float(value)
+    for _ in range(8):
+        program()
+    assert program.bUsable and program.nFailed == 0 and program.fbModel.nVersion == 1
+    assert np.float32(program.stOut.force) == policy.run({"observation": X.reshape(1, 7)})[0].item()
+    plc.transport.mute = True
+    for _ in range(120):
+        program()
+    assert not program.bUsable and program.nFailed > 0 and program.fbModel.hrErrorCode == CallStatus.TIMEOUT
 
 
 class Sockets:

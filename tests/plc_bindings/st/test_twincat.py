@@ -17,6 +17,7 @@ from plc_bindings.ads.session import AdsSession
 from plc_bindings.database import Area, Database
 from plc_bindings.predict import Models
 from plc_bindings.st import twincat
+from plc_bindings.st.names import KEYWORDS
 from plc_bindings.st.project import project
 from plc_bindings.st.statuses import STATUSES
 from plc_bindings.st.write import twincat_files, write
@@ -372,6 +373,15 @@ def test_blark_reads_all_files(policy, tmp_path):
     for path in paths:
         for result in blark.parse.parse(path):
             assert result.exception is None, f"{path.name}: {result.exception}"
+
+
+def test_no_name_is_taken(units):
+    """No declared name of a unit, variable, method or enumerator is a keyword, or a standard type, function or block."""
+    declared = {unit.name for unit in units} | {m.name for unit in units for m in unit.methods}
+    for unit in (*units, *(m for unit in units for m in unit.methods)):
+        declared |= {v.name for section in unit.sections for v in section.variables}
+    assert len(declared) > 100
+    assert {name for name in declared if name.lower() in KEYWORDS} == set()
 
 
 def test_enumerators_that_blocks_name_exist(units):
