@@ -378,8 +378,8 @@ def test_blark_reads_all_files(policy, tmp_path):
 def test_no_name_is_taken(units):
     """No declared name of a unit, variable, method or enumerator is a keyword, or a standard type, function or block."""
     declared = {unit.name for unit in units} | {m.name for unit in units for m in unit.methods}
-    for unit in (*units, *(m for unit in units for m in unit.methods)):
-        declared |= {v.name for section in unit.sections for v in section.variables}
+    for part in (*units, *(m for unit in units for m in unit.methods)):
+        declared |= {v.name for section in part.sections for v in section.variables}
     assert len(declared) > 100
     assert {name for name in declared if name.lower() in KEYWORDS} == set()
 
