@@ -15,6 +15,8 @@ from plc_bindings.predict import Models
 
 SLOW_S: Final = 0.001
 """A model that takes longer runs in a thread, so that other clients do not wait for it."""
+_SLOWER: Final = 8
+"""A longer time than before counts by so much less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class Device:
     requests: int = 0
     """Answered so far."""
     _runs: dict[int, tuple[int, float]] = field(init=False, default_factory=dict)
-    """Model number -> (version, how long its first run took)."""
+    """Model number -> (version, seconds for one set of inputs)."""
 
     def __post_init__(self) -> None:
         self.net_id = net_id(self.options.net_id or f"{self.options.host}.1.1")
@@ -75,5 +77,8 @@ class Device:
         return known != version or seconds * count > SLOW_S
 
     def note_run(self, model: int, version: int, seconds: float) -> None:
-        """A call of one set of inputs took so long. Any thread."""
+        """A call of one set of inputs took so long. A call that was interrupted does not make a model slow. Any thread."""
+        known, before = self._runs.get(model, (0, 0.0))
+        if known == version and seconds > before:
+            seconds = before + (seconds - before) / _SLOWER
         self._runs[model] = (version, seconds)

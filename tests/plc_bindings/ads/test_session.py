@@ -453,3 +453,17 @@ def test_clients_do_not_share_a_source_port_by_mistake(session):
     other = packet(Command.DELETE_NOTIFICATION, struct.pack("<I", 1), source_port=CLIENT_PORT + 1)
     assert ask(session, other)[0] == Error.NO_NOTIFICATION
     assert ask(session, packet(Command.DELETE_NOTIFICATION, struct.pack("<I", 1)))[0] == 0
+
+
+def test_one_interrupted_call_does_not_make_a_model_slow(plant):
+    """But several long ones do; and a short one makes it fast at once."""
+    device = plant.device
+    assert device.is_slow(1, 1, 1), "nobody knows yet"
+    device.note_run(1, 1, 10e-6)
+    device.note_run(1, 1, 5e-3)
+    assert not device.is_slow(1, 1, 1)
+    assert device.is_slow(1, 1, 200), "a batch is"
+    device.note_run(1, 1, 5e-3)
+    assert device.is_slow(1, 1, 1)
+    device.note_run(1, 1, 10e-6)
+    assert not device.is_slow(1, 1, 1)
