@@ -6,7 +6,7 @@ rt_load.c      an .rtp file -> a checked model
 rt_engine.c    statuses, models' ends, contexts
 rt_slot.c      hot update
 rt_cpu.c       does this processor have the kernels' instructions?
-rt_kernels.h   what the generated table of kernels defines; `table` writes it
+rt_kernels.h   what the generated table of kernels defines (`export`)
 rt_engine.map  what the shared library shows
 example.cpp    a control loop with a hot update
 """

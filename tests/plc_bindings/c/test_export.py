@@ -161,12 +161,11 @@ def test_what_cannot_be_exported_is_refused(tmp_path):
 
 
 def test_levels_ask_the_processor_for_all_that_they_need():
-    """The checks in C know every feature of every level; the level that the tests of lanes use is this one."""
+    """The checks in C know every feature of every level; what the C sources call is in the archive."""
     for entry in LEVELS.values():
         assert known_features(entry) == list(entry.required)
     assert {"avx2", "fma"} <= set(level("x86-64-v3").required) < set(level("x86-64-v4").required)
-    assert v3().target == level(HOME).target
-    assert set(ALWAYS) <= set().union(*(exports for exports, _ in v3().content().values()))
+    assert all(name.encode() + b"\0" in v3().archive for name in ALWAYS)
 
 
 @pytest.mark.skipif(find_spec("onnxruntime") is None, reason="no onnxruntime to compare with: pip install onnxruntime")
@@ -194,6 +193,7 @@ def test_an_arm_processor_gives_pythons_bits(kind, tmp_path):
         "-O2",
         "-static",
         f"-I{tmp_path / 'include'}",
+        f"-I{tmp_path / 'src'}",
         *ordered,
         "-o",
         tmp_path / "run",

@@ -3,18 +3,19 @@
 import itertools
 import re
 import tomllib
+from dataclasses import replace
 
 import pytest
 
 import rt_engine
 from plc_bindings.c import FOLDER
+from plc_bindings.c.export import known_features
 from plc_bindings.c.statuses import FILE, header
-from plc_bindings.c.table import LEVELS, known_features, required
 from plc_bindings.status import KINDS
 from rt_engine.kernels.dtypes import DType
 from rt_engine.layout import BLOCK, READER, RECORD, SLOT
 from rt_engine.program_file import write
-from rt_native.target import host
+from rt_native.levels import LEVELS, level
 from tests.plc_bindings.c.models import GOLDEN, MODELS, cycles
 from tests.plc_bindings.c.toolchain import STRICT, Toolchain, compile_c, needs, run, v3
 
@@ -122,30 +123,35 @@ def test_a_run_does_nothing_but_compute(plain, files, kind):
             run(program, files[kind][1], 10, spoil)
 
 
+def _needing(tmp_path, *features):
+    """A library that says that it needs these."""
+    listed = "".join(f'"{feature}", ' for feature in features)
+    table = re.sub(r"(rte_kernel_features\[\] = )\{.*\};", rf"\1{{{listed}NULL}};", v3().table)
+    return Toolchain(tmp_path / "needing", replace(v3(), table=table)).program("hostile.c")
+
+
 def test_another_processor_is_refused(tmp_path, files):
-    """A library that needs what no processor has loads nothing."""
-    tools = Toolchain(tmp_path / "other", v3(), features=("avx2", "avx1024"))
-    assert run(tools.program("hostile.c"), files["mlp"][1]).stdout.startswith(
-        "305 OTHER_PROCESSOR the library was built for"
-    )
+    """A library that needs what no processor has loads nothing, and says what is missing."""
+    told = run(_needing(tmp_path, *known_features(level("native")), "avx1024"), files["mlp"][1]).stdout
+    assert told.startswith("305 OTHER_PROCESSOR the library was built for") and told.endswith("has no avx1024\n")
 
 
-@pytest.mark.parametrize("target", [v3().target, host()], ids=str)
-def test_this_processor_is_recognised(tmp_path, files, target):
-    """It has what its own level needs, and all that LLVM says of it: asked by CPUID, not through LLVM."""
-    needed = required(target)
-    assert {"avx2", "fma"} <= set(needed) or "x86_64" not in target.triple
-    tools = Toolchain(tmp_path / "own", v3(), features=needed)
-    assert run(tools.program("hostile.c"), files["mlp"][1]).stdout.startswith("0 OK")
+@pytest.mark.parametrize("name", [v3().level.name, "native"])
+def test_this_processor_is_recognised(tmp_path, files, name):
+    """It has what these levels need: asked by CPUID, not through LLVM."""
+    needed = known_features(level(name))
+    assert {"avx2", "fma"} <= set(needed) or "neon" in needed
+    assert run(_needing(tmp_path, *needed), files["mlp"][1]).stdout.startswith("0 OK")
 
 
 def test_every_level_can_be_asked_for():
     """The C file knows all features of every level, and every vector extension that LLVM names on this machine."""
-    assert {feature for features in LEVELS.values() for feature in features} <= known_features()
-    vectors = [
-        name for name in re.findall(r"\+([\w.-]+)", host().features) if re.match("avx|fma|f16c|sse4|gfni|bmi", name)
-    ]
-    assert set(vectors) <= known_features()
+    for name in LEVELS:
+        assert set(known_features(level(name))) == set(level(name).required)
+    named = level("native").required
+    assert {f for f in named if re.match("avx|fma|f16c|sse|gfni|bmi", f)} - {"sse", "sse2"} <= set(
+        known_features(level("native"))
+    )
 
 
 def test_the_library_shows_only_its_interface(plain):

@@ -7,15 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from plc_bindings.c import FOLDER
-from plc_bindings.c.table import kernel_table, required
-from rt_engine.native import library
-from rt_native.library import Library
+from plc_bindings.c import FOLDER, SOURCES
+from plc_bindings.c.export import Kernels, kernels
+from rt_native.levels import level
 from rt_native.target import host
 
 HERE = Path(__file__).parent
 STRICT = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror", "-O2", "-g", f"-I{FOLDER}")
-LIBRARY = [FOLDER / name for name in ("rt_load.c", "rt_engine.c", "rt_slot.c", "rt_cpu.c")]
+LIBRARY = [FOLDER / name for name in SOURCES if name.endswith(".c")]
 THREAD_SANITIZE = ("-fsanitize=thread", "-fno-omit-frame-pointer")
 SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
 
@@ -27,15 +26,10 @@ def needs(*programs: str) -> list[pytest.MarkDecorator]:
     return [pytest.mark.peer, pytest.mark.skipif(bool(missing), reason=why)]
 
 
-def v3() -> Library:
-    """Kernels for x86-64-v3 (8 lanes; NEON's 4 elsewhere): what valgrind knows, and every machine runs."""
-    return library(host(8 if "x86_64" in host().triple else 4))
-
-
 @cache
-def objects(kernels: Library) -> tuple[Path, ...]:
-    """The kernels' object files."""
-    return tuple(kernels.build().values())
+def v3() -> Kernels:
+    """Kernels that every machine of this kind runs; on x86-64 those of level 3, as valgrind knows no AVX-512."""
+    return kernels(level("x86-64-v3" if "x86_64" in host().triple else "aarch64"))
 
 
 def run(*command: object, **options: object) -> subprocess.CompletedProcess[str]:
@@ -58,31 +52,19 @@ class Toolchain:
 
     Args:
         folder: where.
-        kernels: to be linked.
+        made: the kernels.
         flags: of compiler and linker.
-        features: what a processor must have; by default what the kernels were built for.
-        twin: a C file that takes the place of `slot_native`.
+        twin: a C file that takes the place of an object of the kernels: the linker finds its functions first.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        kernels: Library,
-        flags: tuple[str, ...] = (),
-        features: tuple[str, ...] | None = None,
-        twin: str | None = None,
-    ) -> None:
+    def __init__(self, folder: Path, made: Kernels, flags: tuple[str, ...] = (), twin: str | None = None) -> None:
         folder.mkdir(exist_ok=True)
         self.folder, self.flags = folder, flags
-        listed = folder / "kernels.c"
-        needed = required(kernels.target) if features is None else features
-        listed.write_text(kernel_table(kernels.exports, kernels.target.cpu, needed))
-        parts = [compile_c(s, folder / f"{s.stem}.o", "-fPIC", *flags) for s in (*LIBRARY, listed)]
-        native = objects(kernels)
-        if twin is not None:
-            parts.append(compile_c(HERE / twin, folder / "twin.o", *flags))
-            native = tuple(o for o in native if not o.name.startswith("slot_native"))
-        self.objects = (*parts, *native)
+        (folder / "kernels.c").write_text(made.table)
+        (folder / "kernels.a").write_bytes(made.archive)
+        sources = [*LIBRARY, folder / "kernels.c", *([HERE / twin] if twin else [])]
+        parts = [compile_c(s, folder / f"{s.stem}.o", "-fPIC", *flags) for s in sources]
+        self.objects = (*parts, folder / "kernels.a")
 
     def program(self, source: str, *flags: str) -> Path:
         """An executable of one of this folder's C files, with the whole library in it; built once."""
