@@ -1,16 +1,19 @@
 """From ONNX to a Program, in five steps."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import onnx
+import onnx_ir as ir
 from numpy.typing import ArrayLike
 
 from rt_engine.assemble import assemble
 from rt_engine.errors import InvalidModelError
 from rt_engine.frontend import NAMING, read
-from rt_engine.lower import lower
+from rt_engine.lower import Lowered, lower
+from rt_engine.naming import Naming
 from rt_engine.passes import run_passes
 from rt_engine.program import Program
 
@@ -22,13 +25,41 @@ def compile_model(
     initial: Mapping[str, ArrayLike] | None = None,
 ) -> Program:
     """Read -> passes -> lower -> plan and assemble. Raises what `rt_engine.load` documents."""
-    name = str(source) if isinstance(source, str | Path) else "the model"
-    model = read(source)
-    outputs = [str(v.name) for v in model.graph.outputs]
-    try:
-        run_passes(model, dict(shapes or {}), name)
-        lowered = lower(model.graph, dict(model.opset_imports), name, outputs, state)
+    name, model = _name(source), read(source)
+    with _contradictions(name):
+        lowered = _lower(model, name, shapes, state)
         return replace(assemble(lowered, name, initial), naming=model.meta[NAMING], metadata=dict(model.metadata_props))
+
+
+def lower_model(
+    source: str | Path | bytes | onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]] | None = None
+) -> tuple[Lowered, Naming]:
+    """Read -> passes -> lower: the kernel calls that a Program is made of, for what is generated from them instead.
+
+    Raises:
+        EngineError: as `rt_engine.load`.
+    """
+    name, model = _name(source), read(source)
+    with _contradictions(name):
+        return _lower(model, name, shapes, None), model.meta[NAMING]
+
+
+def _name(source: object) -> str:
+    return str(source) if isinstance(source, str | Path) else "the model"
+
+
+def _lower(
+    model: ir.Model, name: str, shapes: Mapping[str, tuple[int, ...]] | None, state: Mapping[str, str] | None
+) -> Lowered:
+    outputs = [str(v.name) for v in model.graph.outputs]
+    run_passes(model, dict(shapes or {}), name)
+    return lower(model.graph, dict(model.opset_imports), name, outputs, state)
+
+
+@contextmanager
+def _contradictions(name: str) -> Iterator[None]:
+    try:
+        yield
     except _NONSENSE as error:
         what = f"{type(error).__name__}: {error}"
         raise InvalidModelError(f"{name} contradicts itself where ONNX's checker does not look: {what}") from error

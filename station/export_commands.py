@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from station.explaining import explained, say
+from station.explaining import check_outputs, explained, say
 
 export = typer.Typer(help="Write files for PLC and C++ programs.", no_args_is_help=True)
 
@@ -30,17 +30,42 @@ ServerOption = Annotated[
 
 @export.command("st")
 def structured_text(
-    source: Annotated[Path, typer.Argument(metavar="STATION", help="The station file.")],
-    output: OutputOption,
+    source: Annotated[
+        Path, typer.Argument(metavar="STATION|MODEL", help="The station file; with --inline a model, .onnx.")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="DIR|FILE",
+            help="Folder; made if it is not there. With --inline a file, by default named like the block, here.",
+        ),
+    ] = None,
     flavour: Annotated[
         Flavour, typer.Option(help="twincat: over ADS. portable: over Modbus, for any IEC 61131-3 compiler.")
     ] = Flavour.portable,
+    inline: Annotated[
+        bool,
+        typer.Option("--inline", help="The whole model as one function block that calls nothing, for small models."),
+    ] = False,
+    name: Annotated[
+        str | None,
+        typer.Option(metavar="FB_NAME", help="With --inline: name of the block, by default FB_ and the model's."),
+    ] = None,
     server: ServerOption = None,
     model: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Only this model; may be given several times.")
     ] = None,
 ) -> None:
-    """Structured Text for a PLC: blocks that call the models of a station."""
+    """Structured Text for a PLC: blocks that call the models of a station, or with --inline a small model itself."""
+    if inline:
+        _inline(source, output, flavour, name)
+        return
+    if output is None:
+        raise typer.BadParameter("name a folder for the files", param_hint="--output")
+    if name is not None:
+        raise typer.BadParameter("it belongs to --inline", param_hint="--name")
     from rich.console import Console
 
     with explained(Console(stderr=True)):
@@ -54,6 +79,23 @@ def structured_text(
             raise typer.BadParameter(f"{error}; choose another folder", param_hint="--output") from error
         for path in paths:
             say(Console(), str(path))
+
+
+def _inline(source: Path, output: Path | None, flavour: Flavour, name: str | None) -> None:
+    from rich.console import Console
+
+    check_outputs(source, files={"--output": output})
+    with explained(Console(stderr=True)):
+        from plc_bindings.st.inline import inline_block
+
+        block = inline_block(source, flavour.value, name)
+        file, text = block.file
+        path = output or Path(file)
+        try:
+            path.write_text(text, encoding="utf-8", newline="\n")
+        except OSError as error:
+            raise typer.BadParameter(f"{error}; choose another file", param_hint="--output") from error
+        say(Console(), f"{path}: {block.name}, {block.summary}", "green")
 
 
 @export.command("c")

@@ -1,0 +1,414 @@
+"""Kernel calls of the engine as Structured Text: one function per kernel, which writes the lines of one call.
+
+    Call("gemm_f32", (x, packed weights, bias, y), sizes)   ->   FOR rt_i := 0 TO 63 DO
+                                                                     rt_v := rt_c2[rt_i];
+                                                                     FOR rt_j := 0 TO 6 DO
+                                                                         rt_v := rt_v + rt_c1[...] * x[rt_j]; ...
+
+What the calls are is in the modules of the kernels (`rt_engine.kernels`). Sums run in the order of the index, from the bias or zero;
+every product and every sum is rounded, where the engine's kernels fuse both.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from math import inf, isfinite
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plc_bindings.st.inline_functions import FUNCTIONS, SINGLE_ONLY
+from plc_bindings.st.inline_writer import Writer, number, place, type_of
+from rt_engine.lower import Buffer, Call
+from rt_engine.ops.base import Refusal
+from rt_engine.ops.linear import PANEL_VECTORS, lanes, pack, packed_columns
+
+Emit = Callable[[Call, Writer], None]
+KERNELS: Final[dict[str, Emit]] = {}
+"""Kernel, without the type behind its name -> what writes it."""
+_SUFFIX: Final = re.compile(r"_(f32|f64|bool|f32_big|[1248])$")
+
+
+def emit(call: Call, writer: Writer) -> None:
+    """Write one call.
+
+    Raises:
+        Refusal: there is no Structured Text for it.
+    """
+    name = call.kernel if call.kernel in KERNELS else _SUFFIX.sub("", call.kernel)
+    if name not in KERNELS:
+        raise Refusal(
+            f"the engine computes it with '{call.kernel}', which has no form in Structured Text",
+            "call the model through the ADS or Modbus server: rt-engine export st STATION",
+        )
+    KERNELS[name](call, writer)
+
+
+def kernel(*names: str) -> Callable[[Emit], Emit]:
+    """Register what writes these kernels."""
+
+    def register(function: Emit) -> Emit:
+        KERNELS.update(dict.fromkeys(names, function))
+        return function
+
+    return register
+
+
+def operand(call: Call, index: int) -> Buffer:
+    """An operand that is there."""
+    buffer = call.operands[index]
+    assert buffer is not None, (call.kernel, index)
+    return buffer
+
+
+# --- element by element -------------------------------------------------------------------------------------------------
+
+
+def _unary(call: Call, writer: Writer) -> None:
+    x, y = operand(call, 0), operand(call, 3)
+    name = _SUFFIX.sub("", call.kernel)
+    if name in SINGLE_ONLY and x.dtype != np.float32:
+        raise Refusal(f"'{name}' is only there for float32", "export the model in float32")
+    names = {n: writer.value(n, x.dtype) for n in ("v", "a", "b", "c") if f"${n}" in FUNCTIONS[name] or n == "v"}
+    names |= {
+        n: writer.literal(np.asarray(p, x.dtype)[()], x.dtype)
+        for n, p in zip("pq", call.params, strict=False)
+        if isfinite(p)
+    }
+    text = FUNCTIONS[name]
+    if name == "clip":
+        text = "".join(
+            f"IF $v {sign} ${n} THEN\n    $v := ${n};\nEND_IF;\n" for sign, n in (("<", "p"), (">", "q")) if n in names
+        )
+    with writer.loop("i", call.sizes[0]) as i:
+        writer.line(f"{names['v']} := {writer.element(x, i)};")
+        calls = max(len(re.findall(r"\b(?:EXP|LN|SQRT|SIN|COS)\(", text)), 0)
+        writer.block(text, names, functions=min(calls, 1), operations=1)
+        writer.line(f"{writer.element(y, i)} := {names['v']};")
+
+
+KERNELS.update(dict.fromkeys(FUNCTIONS, _unary))
+
+_BINARY: Final = {
+    "add": "$o := $x + $y;",
+    "sub": "$o := $x - $y;",
+    "mul": "$o := $x * $y;",
+    "div": "$o := $x / $y;",
+    "min": "$v := $x;\nIF $y < $v OR $y <> $y THEN\n    $v := $y;\nEND_IF;\n$o := $v;",
+    "max": "$v := $x;\nIF $y > $v OR $y <> $y THEN\n    $v := $y;\nEND_IF;\n$o := $v;",
+    "prelu": "$v := $x;\nIF $v < 0.0 THEN\n    $v := $v * $y;\nEND_IF;\n$o := $v;",
+    "equal": "$o := $x = $y;",
+    "less": "$o := $x < $y;",
+    "less_or_equal": "$o := $x <= $y;",
+    "greater": "$o := $x > $y;",
+    "greater_or_equal": "$o := $x >= $y;",
+    "and": "$o := $x AND $y;",
+    "or": "$o := $x OR $y;",
+    "xor": "$o := $x XOR $y;",
+    "scale_shift": "$o := $x * $y + $z;",
+    "where": "IF $x THEN\n    $o := $y;\nELSE\n    $o := $z;\nEND_IF;",
+}
+
+
+@kernel(*_BINARY)
+def _elementwise(call: Call, writer: Writer) -> None:
+    """Two or three operands with strides."""
+    rows, n = call.sizes[:2]
+    out = operand(call, 3)
+    sources = [operand(call, i) for i in range(3) if call.operands[i] is not None]
+    text = _BINARY[_SUFFIX.sub("", call.kernel)]
+    names = {"v": writer.value("v", sources[0].dtype)} if "$v" in text else {}
+    with writer.loop("r", rows) as r, writer.loop("i", n) as i:
+        for k, (letter, source) in enumerate(zip("xyz", sources, strict=False)):
+            row, inner = call.sizes[2 + 2 * k : 4 + 2 * k]
+            names[letter] = writer.element(source, place((r, row), (i, inner)))
+        names["o"] = writer.element(out, place((r, n), (i, 1)))
+        writer.block(text, names, operations=1)
+
+
+@kernel("pow")
+def _pow(call: Call, writer: Writer) -> None:
+    """Powers that are products or a root."""
+    exponent = writer.known_value(operand(call, 1))
+    text = {2.0: "$v * $v", 3.0: "$v * $v * $v", 0.5: "SQRT($v)"}.get(
+        float(exponent.reshape(-1)[0]) if exponent is not None and exponent.size == 1 else inf
+    )
+    if text is None or call.sizes[0] != 1:
+        raise Refusal("only powers of 2, 3 and 0.5 are inlined", "write the power as products, or call a server")
+    x, out = operand(call, 0), operand(call, 3)
+    v = writer.value("v", x.dtype)
+    with writer.loop("i", call.sizes[1]) as i:
+        writer.line(f"{v} := {writer.element(x, place((i, call.sizes[3])))};")
+        writer.line(f"{writer.element(out, i)} := {text.replace('$v', v)};", operations=1)
+
+
+@kernel("not_bool")
+def _not(call: Call, writer: Writer) -> None:
+    with writer.loop("i", call.sizes[0]) as i:
+        source, out = writer.element(operand(call, 0), i), writer.element(operand(call, 3), i)
+        writer.line(f"{out} := NOT {source};", operations=1)
+
+
+@kernel("cast")
+def _cast(call: Call, writer: Writer) -> None:
+    x, out = operand(call, 0), operand(call, 1)
+    source, target = type_of(x.dtype), type_of(out.dtype)
+    if target == "DINT" and source not in ("DINT", "BOOL"):
+        raise Refusal("numbers with a fraction are not cast to integers", "leave the cast out; the PLC can do it")
+    zero, one = number(0, out.dtype), number(1, out.dtype)
+    with writer.loop("i", call.sizes[0]) as i:
+        given, to = writer.element(x, i), writer.element(out, i)
+        if source == target:
+            writer.line(f"{to} := {given};", operations=1)
+        elif target == "BOOL":
+            writer.line(f"{to} := {given} <> {number(0, x.dtype)};", operations=1)
+        elif source == "BOOL":
+            writer.block(f"IF {given} THEN\n    {to} := {one};\nELSE\n    {to} := {zero};\nEND_IF;", {}, operations=1)
+        else:
+            writer.line(f"{to} := {source}_TO_{target}({given});", operations=1)
+
+
+# --- products -----------------------------------------------------------------------------------------------------------
+
+
+@kernel("pack")
+def _pack(call: Call, writer: Writer) -> None:
+    """The right side of a product, if it is constant: packed now."""
+    b = writer.known_value(operand(call, 0))
+    k, n, k_stride, n_stride, batch = call.sizes[:5]
+    if b is None or batch != 1:
+        raise Refusal("a product of two matrices that are both computed is not inlined", "keep the weights constant")
+    matrix = np.lib.stride_tricks.as_strided(
+        np.ascontiguousarray(b).reshape(-1), (k, n), (k_stride * b.itemsize, n_stride * b.itemsize)
+    )
+    writer.known[operand(call, 1).storage] = pack(np.ascontiguousarray(matrix))
+
+
+@kernel("gemm")
+def _gemm(call: Call, writer: Writer) -> None:
+    """c = clip(bias + a @ b)."""
+    a, packed, bias, c = (operand(call, i) for i in range(4))
+    m, k, n, a_stride, _, c_stride, batch = call.sizes[:7]
+    weights, biases = writer.known_value(packed), writer.known_value(bias)
+    if weights is None or biases is None or batch != 1:
+        raise Refusal("a product of two matrices that are both computed is not inlined", "keep the weights constant")
+    w = writer.constant(np.ascontiguousarray(_unpacked(weights.reshape(-1), k, n).T))
+    b = biases.reshape(-1)[:n].copy()
+    starts = writer.constant(b) if n > 1 and b.any() else ""
+    v = writer.value("v", a.dtype)
+    low, high = call.params
+    with writer.loop("r", m) as r, writer.loop("i", n) as i:
+        writer.line(f"{v} := {f'{starts}[{i}]' if starts else writer.literal(b[0], b.dtype)};")
+        with writer.loop("j", k) as j:
+            given = writer.element(a, place((r, a_stride), (j, 1)))
+            writer.line(f"{v} := {v} + {w}[{place((i, k), (j, 1))}] * {given};", multiply_adds=1)
+        for sign, limit in (("<", low), (">", high)):
+            if isfinite(limit):
+                literal = writer.literal(np.asarray(limit, a.dtype)[()], a.dtype)
+                writer.block(f"IF {v} {sign} {literal} THEN\n    {v} := {literal};\nEND_IF;", {}, operations=1)
+        writer.line(f"{writer.element(c, place((r, c_stride), (i, 1)))} := {v};")
+
+
+def _unpacked(packed: NDArray[Any], k: int, n: int) -> NDArray[Any]:
+    """[k, n] of `rt_engine.ops.linear.pack`."""
+    columns, step = packed_columns(n, packed.dtype), PANEL_VECTORS * lanes(packed.dtype)
+    panels, at = [], 0
+    for first in range(0, columns, step):
+        width = min(step, columns - first)
+        panels.append(packed[at : at + k * width].reshape(k, width))
+        at += k * width
+    return np.concatenate(panels, axis=1)[:, :n]
+
+
+# --- folds --------------------------------------------------------------------------------------------------------------
+
+_FOLDS: Final = {
+    "reduce_sum": ("0.0", "$v := $v + $x;", ""),
+    "reduce_mean": ("0.0", "$v := $v + $x;", "$v := $v / $n;"),
+    "reduce_prod": ("1.0", "$v := $v * $x;", ""),
+    "reduce_l1": ("0.0", "$v := $v + ABS($x);", ""),
+    "reduce_l2": ("0.0", "$v := $v + $x * $x;", "$v := SQRT($v);"),
+    "reduce_sum_square": ("0.0", "$v := $v + $x * $x;", ""),
+    "reduce_max": ("", "IF $x > $v OR $x <> $x THEN\n    $v := $x;\nEND_IF;", ""),
+    "reduce_min": ("", "IF $x < $v OR $x <> $x THEN\n    $v := $x;\nEND_IF;", ""),
+}
+"""Kernel -> (start, or the first element; step; end)."""
+
+
+@kernel(*_FOLDS)
+def _reduce(call: Call, writer: Writer) -> None:
+    x, out = operand(call, 0), operand(call, 1)
+    outer, count, inner = call.sizes[:3]
+    start, step, end = _FOLDS[_SUFFIX.sub("", call.kernel)]
+    v = writer.value("v", x.dtype)
+    names = {"v": v, "n": number(count, x.dtype)}
+    with writer.loop("r", outer) as r, writer.loop("i", inner) as i:
+        first = writer.element(x, place((r, count * inner), (i, 1)))
+        writer.line(f"{v} := {start or first};")
+        with writer.loop("j", count) as j:
+            given = writer.element(x, place((r, count * inner), (j, inner), (i, 1)))
+            writer.block(step, {**names, "x": given}, operations=1)
+        if end:
+            writer.block(end, names, functions=int("SQRT" in end))
+        writer.line(f"{writer.element(out, place((r, inner), (i, 1)))} := {v};")
+
+
+@kernel("argmax", "argmin")
+def _arg(call: Call, writer: Writer) -> None:
+    """Index of the largest or smallest; NaN counts as such."""
+    x, out = operand(call, 0), operand(call, 1)
+    outer, count, inner, last = call.sizes[:4]
+    if last:
+        raise Refusal("select_last_index is not inlined", "export it with select_last_index = 0")
+    sign = ">" if call.kernel.startswith("argmax") else "<"
+    v, n = writer.value("v", x.dtype), writer.local("n", "DINT")
+    writer.bounded[out.storage] = count
+    with writer.loop("r", outer) as r, writer.loop("i", inner) as i:
+        writer.line(f"{n} := 0;")
+        writer.line(f"{v} := {writer.element(x, place((r, count * inner), (i, 1)))};")
+        with writer.loop("j", count) as j:
+            given = writer.element(x, place((r, count * inner), (j, inner), (i, 1)))
+            test = f"{given} {sign} {v} OR ({given} <> {given} AND {v} = {v})"
+            writer.block(f"IF {test} THEN\n    {n} := {j};\n    {v} := {given};\nEND_IF;", {}, operations=1)
+        writer.line(f"{writer.element(out, place((r, inner), (i, 1)))} := {n};")
+
+
+@kernel("softmax", "log_softmax")
+def _softmax(call: Call, writer: Writer) -> None:
+    x, out = operand(call, 0), operand(call, 1)
+    rows, n = call.sizes[:2]
+    v, total = writer.value("v", x.dtype), writer.value("a", x.dtype)
+    logarithm = call.kernel.startswith("log")
+    with writer.loop("r", rows) as r:
+        writer.line(f"{v} := {writer.element(x, place((r, n)))};")
+        with writer.loop("i", n) as i:
+            given = writer.element(x, place((r, n), (i, 1)))
+            writer.block(f"IF {given} > {v} THEN\n    {v} := {given};\nEND_IF;", {}, operations=1)
+        writer.line(f"{total} := 0.0;")
+        with writer.loop("i", n) as i:
+            given, to = (writer.element(b, place((r, n), (i, 1))) for b in (x, out))
+            if logarithm:
+                writer.line(f"{to} := {given} - {v};", operations=1)
+                writer.line(f"{total} := {total} + EXP({to});", functions=1)
+            else:
+                writer.line(f"{to} := EXP({given} - {v});", functions=1)
+                writer.line(f"{total} := {total} + {to};", operations=1)
+        if logarithm:
+            writer.line(f"{total} := LN({total});", functions=1)
+        with writer.loop("i", n) as i:
+            to = writer.element(out, place((r, n), (i, 1)))
+            writer.line(f"{to} := {to} {'-' if logarithm else '/'} {total};", operations=1)
+
+
+@kernel("layer_norm")
+def _layer_norm(call: Call, writer: Writer) -> None:
+    """d * (1 / sqrt(mean of d * d + epsilon)) * scale + bias."""
+    x, out = operand(call, 0), operand(call, 3)
+    rows, n, _, about_zero = call.sizes[:4]
+    if any(b is not None for b in call.operands[4:6]):
+        raise Refusal("mean and deviation as outputs are not inlined", "leave these outputs out")
+    mean, v = writer.value("a", x.dtype), writer.value("v", x.dtype)
+    count, epsilon = number(n, x.dtype), number(call.params[0], x.dtype)
+    with writer.loop("r", rows) as r:
+        writer.line(f"{mean} := 0.0;")
+        if not about_zero:
+            with writer.loop("i", n) as i:
+                given = writer.element(x, place((r, n), (i, 1)))
+                writer.line(f"{mean} := {mean} + {given};", operations=1)
+            writer.line(f"{mean} := {mean} / {count};", operations=1)
+        writer.line(f"{v} := 0.0;")
+        with writer.loop("i", n) as i:
+            given = writer.element(x, place((r, n), (i, 1)))
+            writer.line(f"{v} := {v} + ({given} - {mean}) * ({given} - {mean});", operations=1)
+        writer.line(f"{v} := 1.0 / SQRT({v} / {count} + {epsilon});", functions=1)
+        with writer.loop("i", n) as i:
+            given, to = (writer.element(b, place((r, n), (i, 1))) for b in (x, out))
+            text = f"({given} - {mean}) * {v}"
+            scale, bias = call.operands[1], call.operands[2]
+            text = text if scale is None else f"{text} * {writer.element(scale, i)}"
+            text = text if bias is None else f"{text} + {writer.element(bias, i)}"
+            writer.line(f"{to} := {text};", operations=1)
+
+
+# --- moves --------------------------------------------------------------------------------------------------------------
+
+
+@kernel("copy_blocks")
+def _copy_blocks(call: Call, writer: Writer) -> None:
+    x, out = operand(call, 0), operand(call, 1)
+    size = out.dtype.itemsize
+    count, block, in_stride, out_stride, in_first, out_first = call.sizes[:6]
+    if x.dtype != out.dtype or any(s % size for s in call.sizes[1:6]):
+        raise Refusal("it looks at the bytes of numbers", "call the model through a server")
+    with writer.loop("r", count) as r, writer.loop("i", block // size) as i:
+        given = writer.element(x, place((r, in_stride // size), (i, 1), in_first // size))
+        to = writer.element(out, place((r, out_stride // size), (i, 1), out_first // size))
+        writer.line(f"{to} := {given};", operations=1)
+
+
+@kernel("copy_strided")
+def _copy_strided(call: Call, writer: Writer) -> None:
+    x, out, table = (operand(call, i) for i in range(3))
+    known = writer.known_value(table)
+    assert known is not None and x.dtype == out.dtype
+    _, in_first, out_first = call.sizes[:3]
+    given, to = [in_first], [out_first]
+
+    def nest(level: int, rows: list[list[int]], sources: list[tuple[str, int]], targets: list[tuple[str, int]]) -> None:
+        if level == len(rows):
+            source = writer.element(x, place(*sources, *given))
+            writer.line(f"{writer.element(out, place(*targets, *to))} := {source};", operations=1)
+            return
+        count, in_stride, out_stride = rows[level]
+        with writer.loop(f"i{level}", count) as i:
+            nest(level + 1, rows, [*sources, (i, in_stride)], [*targets, (i, out_stride)])
+
+    nest(0, [[int(v) for v in row] for row in known.reshape(-1, 3)], [], [])
+
+
+@kernel("gather_blocks", "gather_blocks_checked")
+def _gather(call: Call, writer: Writer) -> None:
+    """Blocks chosen by constant indices, or by the result of a search, which is in range."""
+    data, index, out = (operand(call, i) for i in range(3))
+    outer, axis, count, block = call.sizes[:4]
+    known, n = writer.known_value(index), block // data.dtype.itemsize
+    if known is None and writer.bounded.get(index.storage, axis + 1) > axis:
+        raise Refusal("an index that comes from outside is not inlined", "choose the element in the PLC")
+    with writer.loop("r", outer) as r:
+        for j in range(count):
+            at = str(int(known.reshape(-1)[j]) % axis) if known is not None else writer.local("n", "DINT")
+            if known is None:
+                writer.line(f"{at} := {writer.element(index, str(j))};")
+            with writer.loop("i", n) as i:
+                given = writer.element(data, place((r, axis * n), (at, n), (i, 1)))
+                to = writer.element(out, place((r, count * n), j * n, (i, 1)))
+                writer.line(f"{to} := {given};", operations=1)
+
+
+@kernel("label")
+def _label(call: Call, writer: Writer) -> None:
+    """From scores to a label; from one score to two."""
+    scores, classes, out, pair = (call.operands[i] for i in range(4))
+    assert scores is not None and classes is not None and out is not None
+    rows, columns, how = call.sizes[:3]
+    labels = writer.known_value(classes)
+    assert labels is not None
+    n, v = writer.local("n", "DINT"), writer.value("v", scores.dtype)
+    counted = np.array_equal(labels.reshape(-1), np.arange(labels.size))
+    with writer.loop("r", rows) as r:
+        writer.line(f"{n} := 0;")
+        writer.line(f"{v} := {writer.element(scores, place((r, columns)))};")
+        if columns > 1:
+            with writer.loop("i", columns) as i:
+                given = writer.element(scores, place((r, columns), (i, 1)))
+                writer.block(f"IF {given} > {v} THEN\n    {n} := {i};\n    {v} := {given};\nEND_IF;", {}, operations=1)
+        else:
+            limit = writer.literal(np.asarray(call.params[0], scores.dtype)[()], scores.dtype)
+            writer.block(f"IF {v} > {limit} THEN\n    {n} := 1;\nEND_IF;", {}, operations=1)
+        writer.line(f"{writer.element(out, r)} := {n if counted else f'{writer.constant(labels)}[{n}]'};")
+        if how and pair is not None:
+            other = {1: f"1.0 - {v}", 2: f"-{v}", 3: "0.0"}[how]
+            writer.line(f"{writer.element(pair, place((r, 2)))} := {other};", operations=1)
+            writer.line(f"{writer.element(pair, place((r, 2), 1))} := {v};")

@@ -1,0 +1,222 @@
+"""Structured Text in the making: lines, loops, constants, local variables, and what a call of the block costs.
+
+writer.constant(w)  ->  rt_c1            VAR CONSTANT rt_c1 : ARRAY [0..447] OF REAL := [...]
+writer.element(b, i)->  rt_t2[rt_i]      element i of a buffer: an input, an output, a temporary, or a literal
+with writer.loop("rt_i", 64) as i:       FOR rt_i := 0 TO 63 DO ... END_FOR; a loop of one turn is no loop: i = "0"
+    writer.line(f"...[{i}] := 0.0;")
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_engine.lower import Buffer, Storage
+from rt_engine.ops.base import Refusal
+
+PREFIX: Final = "rt_"
+"""Of all names that the block makes up."""
+TYPES: Final = {"float32": "REAL", "float64": "LREAL", "int32": "DINT", "int64": "DINT", "bool": "BOOL"}
+"""NumPy's name -> type in the block. Class labels are small: 64-bit integers that PLCs may lack are not needed."""
+WIDTH: Final = 100
+"""Characters of a line of constants; compilers limit lines."""
+DINT_LIMIT: Final = 1 << 31
+
+
+def type_of(dtype: np.dtype[Any]) -> str:
+    """The type of elements.
+
+    Raises:
+        Refusal: the block has none for it.
+    """
+    if dtype.name not in TYPES:
+        raise Refusal(f"elements of type {dtype.name} are not inlined", f"cast to one of {', '.join(TYPES)}")
+    return TYPES[dtype.name]
+
+
+def number(value: Any, dtype: np.dtype[Any]) -> str:
+    """A literal that reads back as the same bits: 9 significant digits for REAL, 17 for LREAL; `1.0E-5`, never `1E-5`.
+
+    Raises:
+        Refusal: infinite or NaN, for which there is no literal, or too large for DINT.
+    """
+    if dtype.kind == "b":
+        return "TRUE" if value else "FALSE"
+    if dtype.kind != "f":
+        if not -DINT_LIMIT <= int(value) < DINT_LIMIT:
+            raise Refusal(
+                f"the constant {value} does not fit DINT", "use smaller numbers, as class labels for instance"
+            )
+        return str(int(value))
+    if not isfinite(value):
+        raise Refusal(f"one of its constants is {value}, which Structured Text cannot write", "train the model again")
+    if (
+        abs(value) == np.finfo(np.float32).max and dtype.itemsize == 4
+    ):  # its 9 digits are rounded up, beyond what REAL holds
+        return f"{'-' if value < 0 else ''}3.40282346E38"
+    mantissa, _, exponent = f"{float(value):.{9 if dtype.itemsize == 4 else 17}g}".partition("e")
+    mantissa = mantissa if "." in mantissa else f"{mantissa}.0"
+    return f"{mantissa}E{int(exponent)}" if exponent else mantissa
+
+
+def wrapped(values: Sequence[str], indent: str) -> str:
+    """Values with commas between them, on lines of `WIDTH`."""
+    lines, line = [], indent
+    for i, value in enumerate(values):
+        piece = value + (", " if i < len(values) - 1 else "")
+        if len(line) + len(piece) > WIDTH and line.strip():
+            lines.append(line.rstrip())
+            line = indent
+        line += piece
+    return "\n".join([*lines, line])
+
+
+def place(*terms: tuple[str, int] | int) -> str:
+    """An index: the sum of `name * factor` and numbers, without what is zero."""
+    fixed, parts = 0, []
+    for term in terms:
+        name, factor = (str(term), 1) if isinstance(term, int) else term
+        if name.isdigit():
+            fixed += int(name) * factor
+        elif factor:
+            parts.append(name if factor == 1 else f"{name} * {factor}")
+    return " + ".join([*parts, *([str(fixed)] if fixed or not parts else [])])
+
+
+@dataclass(slots=True)
+class Writer:
+    """Collects the block. `names`: storage of an input or output -> its variable's name."""
+
+    names: dict[Storage, str]
+    single: set[Storage]
+    """Inputs and outputs that are one value and no array."""
+    lines: list[str] = field(default_factory=list)
+    constants: dict[str, NDArray[Any]] = field(default_factory=dict)
+    locals: dict[str, str] = field(default_factory=dict)
+    """Name -> type."""
+    cost: Counter[str] = field(default_factory=Counter)
+    known: dict[Storage, NDArray[Any]] = field(default_factory=dict)
+    """What calls computed from constants alone."""
+    bounded: dict[Storage, int] = field(default_factory=dict)
+    """Indices that a search made: they are below this."""
+    types: dict[Storage, str] = field(default_factory=dict)
+    _written: dict[int, str] = field(default_factory=dict)
+    _kept: list[Any] = field(default_factory=list)
+    _depth: int = 0
+    _times: int = 1
+
+    def line(self, text: str, **cost: int) -> None:
+        """Add a line of the body; `cost` counts what it does when it runs once."""
+        self.lines.append("    " * self._depth + text)
+        for what, times in cost.items():
+            self.cost[what] += times * self._times
+
+    def block(self, text: str, names: Mapping[str, str], **cost: int) -> None:
+        """Add lines with `$name` replaced."""
+        for name, value in sorted(names.items(), key=lambda entry: -len(entry[0])):
+            text = text.replace(f"${name}", value)
+        for line in text.strip("\n").split("\n"):
+            self.line(line)
+        for what, times in cost.items():
+            self.cost[what] += times * self._times
+
+    @contextmanager
+    def loop(self, counter: str, count: int) -> Iterator[str]:
+        """`count` turns; gives what stands for the index."""
+        if count == 1:
+            yield "0"
+            return
+        name = self.local(counter, "DINT")
+        self.line(f"FOR {name} := 0 TO {count - 1} DO")
+        self._depth, self._times = self._depth + 1, self._times * count
+        yield name
+        self._depth, self._times = self._depth - 1, self._times // count
+        self.line("END_FOR;")
+
+    def local(self, name: str, type_: str) -> str:
+        """A local variable; one name has one type."""
+        name = PREFIX + name
+        assert self.locals.setdefault(name, type_) == type_, (name, type_)
+        return name
+
+    def value(self, name: str, dtype: np.dtype[Any]) -> str:
+        """A local variable for a number of a tensor."""
+        type_ = type_of(dtype)
+        return self.local(name if type_ == "REAL" else f"{name}_{type_.lower()}", type_)
+
+    def constant(self, values: NDArray[Any]) -> str:
+        """The name of an array of constants."""
+        known = self._written.get(id(values))
+        if known is None:
+            self._kept.append(values)
+            known = self._written[id(values)] = f"{PREFIX}c{len(self.constants) + 1}"
+            self.constants[known] = values.reshape(-1)
+        return known
+
+    def literal(self, value: Any, dtype: np.dtype[Any]) -> str:
+        """A number in an expression; a constant of its type, if compilers that take literals as LREAL would make another of it."""
+        text = number(value, dtype)
+        if dtype.kind == "f" and float(text) != float(value):
+            known = next((n for n, c in self.constants.items() if not c.ndim and c.dtype == dtype and c == value), None)
+            if known is None:
+                known = f"{PREFIX}c{len(self.constants) + 1}"
+                self.constants[known] = np.asarray(value, dtype)
+            return known
+        return f"({text})" if text.startswith("-") else text
+
+    def known_value(self, buffer: Buffer) -> NDArray[Any] | None:
+        """The buffer's value, if it does not depend on the inputs."""
+        return self.known.get(buffer.storage, buffer.storage.value)
+
+    def element(self, buffer: Buffer, index: str) -> str:
+        """Element `index` (flat) of a buffer, as text."""
+        storage, value = buffer.storage, self.known_value(buffer)
+        if value is not None:
+            flat = value.reshape(-1)
+            if flat.size == 1 or index.isdigit():
+                return self.literal(flat[0 if flat.size == 1 else int(index)], value.dtype)
+            return f"{self.constant(value)}[{index}]"
+        if storage in self.single:
+            return self.names[storage]
+        type_ = type_of(buffer.dtype)
+        if storage not in self.names:
+            name = self.names[storage] = f"{PREFIX}t{len(self.types) + 1}"
+            self.types[storage] = type_
+            count = storage.nbytes // buffer.dtype.itemsize
+            self.locals[name] = f"ARRAY [0..{count - 1}] OF {type_}" if count > 1 else type_
+            if count <= 1:
+                self.single.add(storage)
+                return name
+        elif self.types.setdefault(storage, type_) != type_:
+            raise Refusal("two of its tensors, of different types, are the same memory", "export the model again")
+        return f"{self.names[storage]}[{index}]"
+
+    @property
+    def elements(self) -> int:
+        """Numbers that the block keeps: constants and arrays."""
+        arrays = (t.split("..")[1].split("]")[0] for t in self.locals.values() if t.startswith("ARRAY"))
+        return sum(c.size for c in self.constants.values()) + sum(int(last) + 1 for last in arrays)
+
+    def declarations(self) -> str:
+        """The sections VAR CONSTANT and VAR."""
+        text = ""
+        if self.constants:
+            text += "VAR CONSTANT\n"
+            for name, values in self.constants.items():
+                if not values.ndim:
+                    text += f"    {name} : {type_of(values.dtype)} := {number(values[()], values.dtype)};\n"
+                    continue
+                literals = [number(v, values.dtype) for v in values]
+                head = f"    {name} : ARRAY [0..{len(literals) - 1}] OF {type_of(values.dtype)} := [\n"
+                text += f"{head}{wrapped(literals, ' ' * 8)}];\n"
+            text += "END_VAR\n"
+        if self.locals:
+            text += "VAR\n" + "".join(f"    {n} : {t};\n" for n, t in self.locals.items()) + "END_VAR\n"
+        return text
