@@ -29,7 +29,7 @@ class Exported:
     @property
     def title(self) -> str:
         """One line for comments."""
-        return f"Calls the model '{self.name}'."
+        return comment(f"Calls the model '{self.name}'.")
 
 
 @dataclass(frozen=True, slots=True)

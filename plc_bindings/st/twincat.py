@@ -15,7 +15,7 @@ from string import Template
 
 from plc_bindings import numbers
 from plc_bindings.st.names import check_distinct
-from plc_bindings.st.project import Ads, Exported, Project, string
+from plc_bindings.st.project import Ads, Exported, Project, comment, string
 from plc_bindings.st.statuses import STATUSES
 from plc_bindings.st.units import Unit, unit
 from plc_bindings.types import Struct
@@ -52,7 +52,7 @@ def _globals(project: Project, ads: Ads) -> Unit:
     response = max(numbers.RESULT_HEADER + max(given for _, given in ends), 4 + TEXT_BYTES)
     text = _library(
         "GVL_RtEngine",
-        station=project.name,
+        station=comment(project.name),
         predict=_hex(numbers.PREDICT),
         predict_ref=_hex(numbers.PREDICT_REF),
         lookup=_hex(numbers.LOOKUP),

@@ -1,5 +1,7 @@
 """What may be exported: names that are mended, names that are refused."""
 
+import re
+
 import pytest
 from onnx import TensorProto, helper
 
@@ -8,6 +10,7 @@ from plc_bindings.st import portable, twincat
 from plc_bindings.st.names import KEYWORDS, LONGEST, check_distinct, usable
 from plc_bindings.st.project import Ads, comment, project, string
 from tests.plc_bindings.st.exported import ADS, load, modbus
+from tests.plc_bindings.st.machine import syntax_errors
 
 FLOAT = TensorProto.FLOAT
 
@@ -92,6 +95,14 @@ def test_texts_that_literals_cannot_hold_are_refused(tmp_path, net_id):
     with pytest.raises(UnpackableError, match="AMS NetId"):
         twincat.units(of, Ads(net_id, 851))
     assert string("policy", 6, "model") == "policy"
+
+
+def test_names_cannot_leave_their_comments(tmp_path):
+    """A model and a station whose names end a comment: all that is written still parses."""
+    of = project("cell *) x", {"m *) y": through(tmp_path)})
+    for unit in (*twincat.units(of, ADS), *portable.units(of, modbus(of))):
+        text = re.sub(r"^( *END_(?:STRUCT|IF|FOR))$", r"\1;", unit.text, flags=re.M)
+        assert syntax_errors(text) == [], unit.name
 
 
 @pytest.mark.parametrize("text", ["a*) b", "(* a", "{x}", "ä\n"])
