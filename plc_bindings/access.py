@@ -73,7 +73,7 @@ class Client:
 
     def take(self, most: int) -> int:
         """Count up to `most` requests that are still to come; gives how many it may."""
-        granted = min(most, int(self._tokens))
+        granted = max(min(most, int(self._tokens)), 0)
         self._tokens -= granted
         return granted
 

@@ -85,7 +85,7 @@ class Reflex:
         self._block = Block(REFLEX.itemsize)
         self._fields = self._block.view(REFLEX)[0]
         self._call: Call | None = None
-        self._arrays: tuple[NDArray[Any], ...] = ()
+        self._is_learned = False
         self.address = self._block.address
 
     @property
@@ -95,13 +95,16 @@ class Reflex:
 
     def learn(self, request: bytes, answer: bytes, call: Call) -> bool:
         """From now on answer what differs from `request` in inputs and id only. False: it is not of that kind."""
-        inputs, outputs = tuple(call.context.inputs.values()), tuple(call.context.outputs.values())
+        fields, self._call = self._fields, call
+        fields["is_on"], fields["status"] = 0, 0
+        (inputs, in_units), (outputs, out_units) = self._ends()
         size = sum(view.nbytes for view in inputs)
         fits = max(len(request), len(answer)) <= MOST_BYTES and max(len(inputs), len(outputs)) <= MOST_TENSORS
-        if not fits or not self._selector.can_learn(self._fd):
+        came, gone = request[call.inputs_at : call.inputs_at + size], answer[call.outputs_at :]
+        is_so = came == self.inputs() and gone == b"".join(map(_travelled, outputs, out_units))
+        if not (fits and is_so and self._selector.can_learn(self._fd)):
+            self.forget()
             return False
-        fields, self._call, self._arrays = self._fields, call, (*inputs, *outputs)
-        fields["is_on"], fields["status"] = 0, 0
         fields["version"], fields["wanted_version"] = call.slot.version_address, call.version
         fields["execute"], fields["block"] = call.context.execute_address, call.context.block_address
         fields["request_bytes"], fields["answer_bytes"] = len(request), len(answer)
@@ -109,7 +112,6 @@ class Reflex:
         fields["inputs_at"], fields["inputs_end"] = call.inputs_at, call.inputs_at + size
         fields["outputs_at"], fields["status_at"] = call.outputs_at, call.status_at
         fields["good"], fields["not_finite"] = (np.frombuffer(b, "<i4")[0] for b in (call.good, call.not_finite))
-        in_units, out_units = call.units or ([1] * len(inputs), [1] * len(outputs))
         for name, views, units in (("input", inputs, in_units), ("output", outputs, out_units)):
             fields[name + "s"] = len(views)
             for i, (view, unit) in enumerate(zip(views, units, strict=True)):
@@ -117,18 +119,36 @@ class Reflex:
                 fields[name][i] = (view.ctypes.data, view.nbytes, unit, floats)
         fields["request"][: len(request)] = np.frombuffer(request, np.uint8)
         fields["answer"][: len(answer)] = np.frombuffer(answer, np.uint8)
-        fields["budget"] = self._client.take(max(int(self._client.rate) // _BUDGETS_PER_S, 1))
-        fields["is_on"] = 1
+        left = int(fields["budget"])
+        fields["budget"] = left + self._client.take(max(int(self._client.rate) // _BUDGETS_PER_S, 1) - left)
+        fields["is_on"], self._is_learned = 1, True
         self._selector.attach(self._fd, self)
         return True
 
+    def inputs(self) -> bytes:
+        """Those of the newest call, as they came."""
+        return b"".join(_travelled(view, unit) for view, unit in zip(*self._ends()[0], strict=True))
+
+    def answer(self) -> bytes:
+        """The newest."""
+        answer: bytes = self._fields["answer"][: self._fields["answer_bytes"]].tobytes()
+        return answer
+
+    def _ends(self) -> tuple[tuple[list[NDArray[Any]], list[int]], tuple[list[NDArray[Any]], list[int]]]:
+        """(views, units) of inputs and of outputs."""
+        assert self._call is not None
+        context, units = self._call.context, self._call.units
+        inputs, outputs = list(context.inputs.values()), list(context.outputs.values())
+        ins, outs = units or ([1] * len(inputs), [1] * len(outputs))
+        return (inputs, list(ins)), (outputs, list(outs))
+
     def allow(self, is_allowed: bool) -> None:
         """Only between two whole requests may one be answered."""
-        self._fields["is_on"] = int(is_allowed and self._call is not None)
+        self._fields["is_on"] = int(is_allowed and self._is_learned)
 
     def forget(self) -> None:
         """Answer nothing any more."""
-        self._fields["is_on"], self._call = 0, None
+        self._fields["is_on"], self._is_learned = 0, False
         self._selector.detach(self._fd)
 
     def recover(self) -> None:
@@ -137,12 +157,18 @@ class Reflex:
         if not status:
             return
         fields["status"] = 0
-        answer = fields["answer"][: fields["answer_bytes"]].tobytes()
-        self.forget()
+        answer = self.answer()
         if status < 0:
             self._late(answer[-1 - status :])
         else:
             self._failed(answer, status)
+        self.forget()
+
+
+def _travelled(view: NDArray[Any], unit: int) -> bytes:
+    """A tensor as it travels."""
+    raw = view.reshape(-1).view(np.uint8)
+    return (raw if unit <= 1 else raw.reshape(-1, unit)[:, ::-1]).tobytes()
 
 
 class ReflexSelector(selectors.EpollSelector):

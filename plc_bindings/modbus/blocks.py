@@ -11,8 +11,9 @@ import time
 from typing import Final
 
 from plc_bindings.modbus.plan import Layout
-from plc_bindings.predict import Predictor
+from plc_bindings.predict import Predictor, Served
 from plc_bindings.status import CallStatus
+from rt_engine import Context
 
 SLOW_S: Final = 0.001
 """A model whose newest call took longer is called in a thread of its own."""
@@ -63,6 +64,15 @@ class PredictBlock:
         if self._was_called:
             self.layout.seconds = time.perf_counter() - begun
         self._was_called = True
+
+    def called(self) -> tuple[Served, Context, int] | None:
+        """(model, this connection's context, its version)."""
+        return self._predictor.caller(self._served.number)
+
+    def show(self, inputs: bytes, result: bytes) -> None:
+        """The model was called elsewhere: these are the registers now."""
+        self.inputs[:] = inputs
+        self._unwritten, self.is_stale, self.result = None, False, result
 
     def _show(self, answer: bytes) -> None:
         """The answer as registers. Without outputs, because of its status, they are 0."""

@@ -20,6 +20,7 @@ from plc_bindings.access import Access, Client
 from plc_bindings.database import Database
 from plc_bindings.database import Session as Values
 from plc_bindings.modbus import mbap
+from plc_bindings.modbus.learning import Learner
 from plc_bindings.modbus.map import RegisterMap
 from plc_bindings.modbus.options import ModbusOptions, Rtu, Tcp, Tls
 from plc_bindings.modbus.pdu import Code, exception
@@ -27,6 +28,7 @@ from plc_bindings.modbus.plan import Planner
 from plc_bindings.modbus.serial_line import SerialLine
 from plc_bindings.modbus.session import Job, Session
 from plc_bindings.predict import Models, Predictor
+from plc_bindings.reflex import reflexes
 from plc_bindings.serving import ServerStatus, receive_small
 
 TURN: Final = 16
@@ -153,6 +155,7 @@ class _Connection(asyncio.Protocol):
         self._is_ending = False
         self._stuck_since: float | None = None
         self._heard = loop.time()
+        self._learner: Learner | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Let the client in, or not."""
@@ -166,9 +169,17 @@ class _Connection(asyncio.Protocol):
         receive_small(transport)
         self._session = self._server.session(self._client)
         self._server.opened(self)
+        selector = reflexes()
+        if selector is not None and transport.get_extra_info("ssl_object") is None:
+            fd = transport.get_extra_info("socket").fileno()
+            order = self._server.options.order
+            self._learner = Learner(self._session, order, selector, fd, self._client, self._transport.write)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the client."""
+        if self._learner is not None:
+            self._catch_up(self._learner)
+            self._learner.reflex.forget()
         if self._client is not None:
             self._server.closed(self, self._client)
             self._client = None
@@ -179,6 +190,8 @@ class _Connection(asyncio.Protocol):
         if self._client is None:
             return
         self._heard = self._loop.time()
+        if self._learner is not None:
+            self._catch_up(self._learner)
         self._received = self._received + data if self._received else data
         if self._is_busy or self._stuck_since is not None:
             if len(self._received) > MOST_WAITING:
@@ -205,6 +218,8 @@ class _Connection(asyncio.Protocol):
     def check(self, now: float) -> None:
         """Close a connection that is of no use any more."""
         options = self._server.options
+        if self._learner is not None and self._catch_up(self._learner):
+            self._heard = now
         if self._stuck_since is not None and now - self._stuck_since > options.stuck_s:
             self._drop("fetches no answers")
         elif now - self._heard > options.idle_s:
@@ -260,8 +275,11 @@ class _Connection(asyncio.Protocol):
 
     def _leave(self, rest: bytes, answers: list[bytes]) -> None:
         """All whole requests are answered."""
-        self._received = rest
+        request, self._received = self._received, rest
         self._send(answers)
+        if self._learner is not None:
+            is_whole = not rest and not self._transport.get_write_buffer_size()
+            self._learner.note(request, answers[0] if len(answers) == 1 else b"", is_whole)
         if self._stuck_since is None:
             if self._is_ending:
                 self._transport.close()
@@ -272,6 +290,11 @@ class _Connection(asyncio.Protocol):
         if answers:
             self._server.requests += len(answers)
             self._transport.write(answers[0] if len(answers) == 1 else b"".join(answers))
+
+    def _catch_up(self, learner: Learner) -> int:
+        count = learner.catch_up()
+        self._server.requests += count
+        return count
 
     def _go_on(self) -> None:
         self._is_busy = False

@@ -52,6 +52,7 @@ class Session:
         self._objects, self._refused = objects, refused
         self._blocks: dict[int, PredictBlock] = {}
         self._exchanges: dict[bytes, tuple[ReadPlan, WritePlan]] = {}
+        self._called: Layout | None = None
         self._functions: dict[int, Callable[[bytes], bytes | Job]] = {
             p.READ_COILS: self._read_coils,
             p.READ_DISCRETE_INPUTS: self._read_coils,
@@ -77,6 +78,11 @@ class Session:
             return function(pdu)
         except Exception as error:
             return self._refusal(pdu[0], error)
+
+    def called(self) -> PredictBlock | None:
+        """The block whose model the newest request called with all its inputs and for all its outputs, in a short time."""
+        layout, self._called = self._called, None
+        return None if layout is None else self._block(layout)
 
     def _refusal(self, function: int, error: Exception) -> bytes:
         if isinstance(error, Refused):
@@ -139,7 +145,9 @@ class Session:
                 self._exchanges.clear()
             plans = self._exchanges[pdu[:10]] = (self._planner.read(*read), self._planner.write(*write))
         self._write(plans[1], pdu[10:])
-        return self._read(p.READ_WRITE_REGISTERS, plans[0])
+        answer = self._read(p.READ_WRITE_REGISTERS, plans[0])
+        self._called = None if isinstance(answer, Job) else _whole_call(*plans)
+        return answer
 
     def _identification(self, pdu: bytes) -> bytes:
         return p.identification(pdu, self._objects)
@@ -200,3 +208,16 @@ class Session:
         if block is None:
             block = self._blocks[layout.index] = PredictBlock(layout, self._predictor)
         return block
+
+
+def _whole_call(read: ReadPlan, write: WritePlan) -> Layout | None:
+    """The model, if all its inputs are written at once, and its whole result is read and nothing else."""
+    piece, inputs = read.pieces[0], write.plain
+    if inputs is None or len(read.pieces) != 1 or not isinstance(piece, Result) or piece.layout is not inputs.layout:
+        return None
+    layout = piece.layout
+    is_whole = (inputs.start, inputs.stop, piece.start, piece.stop) == (
+        *(0, layout.inputs.wire_size),
+        *(0, layout.result.wire_size),
+    )
+    return layout if is_whole else None

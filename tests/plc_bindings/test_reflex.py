@@ -13,9 +13,13 @@ from onnx import helper
 
 import rt_engine
 from benchmarks.models import mlp
+from fieldbus.tags import Order
 from plc_bindings.access import Access, Limits
 from plc_bindings.ads import learning
 from plc_bindings.ads.server import AdsOptions, AdsServer
+from plc_bindings.modbus import learning as modbus_learning
+from plc_bindings.modbus.options import ModbusOptions, Tcp
+from plc_bindings.modbus.server import ModbusServer
 from plc_bindings.predict import Models
 from plc_bindings.reflex import NATIVE, Reflex
 from rt_engine import ModelSlot
@@ -233,3 +237,101 @@ def test_others_are_served_while_one_calls() -> None:
 def test_native_code_asks_for_sockets_the_clock_and_memory_moves_alone() -> None:
     """No Python symbol, no allocation: read from the object file."""
     assert undefined(NATIVE.build()) <= ALLOWED | {"epoll_wait", "recv", "send"}
+
+
+class ModbusCaller:
+    """A Modbus client with a socket; the model's block is the first."""
+
+    def __init__(self, port: int, order: str) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=5)
+        self._order, self._transaction = order, 0
+
+    def ask(self, pdu: bytes) -> bytes:
+        self._transaction += 1
+        self.socket.sendall(struct.pack(">HHHB", self._transaction, 0, len(pdu) + 1, 1) + pdu)
+        head = self.socket.recv(7, socket.MSG_WAITALL)
+        transaction, _, length, _ = struct.unpack(">HHHB", head)
+        assert transaction == self._transaction
+        return self.socket.recv(length - 1, socket.MSG_WAITALL)
+
+    def wire(self, values: np.ndarray) -> bytes:
+        """32-bit values as registers; its own inverse for these orders."""
+        raw = np.frombuffer(values.tobytes(), np.uint8).reshape(-1, {"ABCD": 4, "CDAB": 2, "DCBA": 1}[self._order])
+        return raw[:, ::-1].tobytes()
+
+    def call(self, inputs: np.ndarray) -> bytes:
+        data = self.wire(inputs.astype(np.float32))
+        answer = self.ask(struct.pack(">BHHHHB", 23, 10_032, 12, 10_000, 32, 64) + data)
+        assert answer[:2] == bytes((23, 24))
+        return self.wire(np.frombuffer(answer[2:], np.uint8))
+
+    def read(self, address: int, count: int) -> bytes:
+        return self.wire(np.frombuffer(self.ask(struct.pack(">BHH", 3, address, count))[2:], np.uint8))
+
+
+@pytest.fixture
+def modbus_reflexes(monkeypatch: pytest.MonkeyPatch) -> list[Reflex]:
+    made: list[Reflex] = []
+
+    class Noted(Reflex):
+        def __init__(self, *args: object) -> None:
+            super().__init__(*args)  # type: ignore[arg-type]
+            made.append(self)
+
+    monkeypatch.setattr(modbus_learning, "Reflex", Noted)
+    return made
+
+
+@pytest.mark.parametrize("order", ["ABCD", "CDAB", "DCBA"])
+def test_modbus_answers_are_the_same_and_are_read_back(order: str, modbus_reflexes: list[Reflex]) -> None:
+    """In each order the model's bits; inputs and result of the newest call can be read, whoever answered it."""
+    slot = ModelSlot(perceptron())
+    models, options = Models({"policy": slot}), ModbusOptions(Tcp(port=0), order=Order(order))
+    with plant.serving(ModbusServer(plant.database(), models, options, Access())) as server:
+        client = ModbusCaller(server.address[1], order)
+        for inputs in random_inputs(60):
+            right = struct.pack("<II", 0, 1) + expected(slot.model, inputs)
+            assert client.call(inputs) == right
+        assert modbus_reflexes[0].answered > 40
+        assert client.read(10_032, 12) == right
+        assert client.read(10_000, 32) == inputs.tobytes()
+        slot.update(perceptron(1))
+        assert client.call(inputs) == struct.pack("<II", 0, 2) + expected(slot.model, inputs)
+        assert server.status().requests >= 62
+
+
+def test_an_order_that_a_reflex_does_not_know_is_not_learned(modbus_reflexes: list[Reflex]) -> None:
+    """In BADC every call is answered by Python, and rightly."""
+    slot = ModelSlot(perceptron())
+    options = ModbusOptions(Tcp(port=0), order=Order.BADC)
+    with plant.serving(ModbusServer(plant.database(), Models({"policy": slot}), options, Access())) as server:
+        client = ModbusCaller(server.address[1], "DCBA")
+        for inputs in random_inputs(20):
+            swapped = np.frombuffer(inputs.tobytes(), np.uint16).reshape(-1, 2)[:, ::-1]
+            got = client.call(np.frombuffer(swapped.tobytes(), np.float32))
+            words = np.frombuffer(got, np.uint16).reshape(-1, 2)[:, ::-1]
+            assert words.tobytes() == struct.pack("<II", 0, 1) + expected(slot.model, inputs)
+        assert modbus_reflexes[0].answered == 0
+
+
+def test_half_a_modbus_frame_waits_for_its_other_half(modbus_reflexes: list[Reflex]) -> None:
+    """A whole request's bytes behind half a request are not taken for a request."""
+    slot = ModelSlot(perceptron())
+    options = ModbusOptions(Tcp(port=0))
+    with plant.serving(ModbusServer(plant.database(), Models({"policy": slot}), options, Access())) as server:
+        client = ModbusCaller(server.address[1], "ABCD")
+        inputs = random_inputs(1)[0]
+        for _ in range(20):
+            client.call(inputs)
+        before = modbus_reflexes[0].answered
+        assert before > 0
+        data = client.wire(inputs)
+        whole = struct.pack(">HHHBBHHHHB", 7, 0, 75, 1, 23, 10_032, 12, 10_000, 32, 64) + data
+        client.socket.sendall(whole[:20])
+        time.sleep(0.05)
+        client.socket.sendall(whole[20:] + whole[:20])
+        time.sleep(0.05)
+        client.socket.sendall(whole[20:])
+        for _ in range(2):
+            assert client.socket.recv(33, socket.MSG_WAITALL)[:2] == b"\0\7"
+        assert modbus_reflexes[0].answered == before
