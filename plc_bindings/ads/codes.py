@@ -64,9 +64,7 @@ class Error(IntEnum):
     NOT_PERMITTED = 0x704
     BAD_SIZE = 0x705
     BAD_DATA = 0x706
-    NOT_READY = 0x707
     BUSY = 0x708
-    NO_MEMORY = 0x70A
     NO_SYMBOL = 0x710
     NO_MODE = 0x713
     NO_NOTIFICATION = 0x714

@@ -1,0 +1,77 @@
+"""docs/ads.md is true: its numbers are the server's, its examples run."""
+
+import re
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from plc_bindings import numbers
+from plc_bindings.access import Limits
+from plc_bindings.ads import notifications, server, session
+from plc_bindings.ads.codes import SYSTEM_PORT, Error, Group
+from plc_bindings.ads.device import AdsOptions
+from tests.peers.plant import ads_server
+from tests.plc_bindings.ads.plant import model
+from tests.plc_bindings.st.machine import syntax_errors
+
+PAGE = (Path(__file__).parents[3] / "docs" / "ads.md").read_text()
+
+
+def test_the_error_codes_are_all_that_there_are():
+    shown = {name: int(number, 16) for number, name in re.findall(r"^\| `16#(\w+)` \| ([A-Z_]+) \|", PAGE, re.M)}
+    assert shown == {error.name: error.value for error in Error if error}
+
+
+def test_the_groups_are_all_that_there_are():
+    own = {name: int(number, 16) for number, name in re.findall(r"`16#(5254\w+)` (\w+) \|", PAGE)}
+    assert own == {name: getattr(numbers, name) for name in own}
+    assert len(own) == 8
+    assert f"`16#{numbers.AREA:X}` and up" in PAGE
+    shown = {int(number, 16) for number in re.findall(r"`16#(F\w+)`", PAGE)}
+    sums = {group for group in Group if Group.SUM_READ < group < Group.SUM_ADD_NOTIFICATION}
+    assert shown | sums == set(Group) - {Group.SYSTEM_STATE}
+
+
+def test_the_limits_are_those_of_the_server():
+    limits, options = Limits(), AdsOptions()
+    for text in (
+        f"| connections | {limits.connections} (",
+        f"of one client | {limits.requests_per_second} (",
+        f"of one client | {limits.handles:,} (",
+        f"of one client | {limits.notifications} (",
+        f"{notifications.MOST_SAMPLES_PER_S:,} looks",
+        f"| {limits.frame_bytes >> 20} MiB |",
+        f"in one call | {limits.batch} |",
+        f"not fetched | {server._HIGH_WATER >> 10} KiB |",
+        f"after {server._PATIENCE_S:g} s |",
+        f"in one go | {session._TURN_PACKETS}, or {session._TURN_BYTES >> 10} KiB",
+        f"after {3 * server._KEEPALIVE_S} s without",
+        f"| {options.port} (`port`)",
+        f"| {options.ams_port} (`ams_port`)",
+        f"; {SYSTEM_PORT}, the system service",
+        f"to {numbers.NAME_BYTES} bytes",
+        f"({numbers.SIGNATURE_BYTES} bytes)",
+    ):
+        assert text in PAGE, text
+
+
+def test_the_structured_text_is_well_formed():
+    (program,) = re.findall(r"```iecst\n(.*?)```", PAGE, re.S)
+    assert syntax_errors(program) == []
+    assert f"IDXGRP := 16#{numbers.PREDICT:X}" in program
+
+
+def test_the_python_runs():
+    """With pyads, against a server at an address of its own."""
+    pytest.importorskip("pyads")
+    (program,) = re.findall(r"```python\n(.*?)```", PAGE, re.S)
+    found: dict[str, object] = {}
+    with ads_server() as running:
+        host, _ = running.address
+        exec(compile(program.replace("192.168.10.2", host), "ads.md", "exec"), found)
+        found["plc"].close()
+    (y,) = model().run({"x": np.full((1, 16), 0.5, np.float32)})
+    assert (found["status"], found["version"]) == (0, 1)
+    assert struct.pack("<4f", *found["outputs"]) == y.tobytes()
