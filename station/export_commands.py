@@ -24,7 +24,7 @@ class Flavour(StrEnum):
 
 ServerOption = Annotated[
     str | None,
-    typer.Option("--server", metavar="NAME", help="Which [servers.NAME] the blocks call, if there are several."),
+    typer.Option("--server", metavar="NAME", help="Which of the station's servers the blocks call, if several fit."),
 ]
 
 

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from plc_bindings.errors import ExportError
 from plc_bindings.modbus.map import RegisterMap
-from plc_bindings.st.project import Ads, Modbus, Registers, project
+from plc_bindings.st.project import Ads, Modbus, Project, Registers, project
 from plc_bindings.st.write import portable_files, twincat_files
 from plc_bindings.types import identifier
 from station.config import AdsServerTable, ModbusTcpServer, ModbusTlsServer, ServerTable
@@ -16,14 +16,23 @@ from station.parts import build
 from station.reading import StationFile, read_station
 from station.serving import plc_side_at_rest
 
+Flavour = Literal["twincat", "portable"]
 _KINDS: Final = {"twincat": ("ads",), "portable": ("modbus-tcp", "modbus-tls")}
 """Flavour -> types of servers that its blocks call."""
 
 
 def structured_text_files(
-    source: Path, flavour: Literal["twincat", "portable"], server: str | None = None, only: Sequence[str] = ()
+    source: Path, flavour: Flavour, server: str | None = None, only: Sequence[str] = ()
 ) -> dict[str, str]:
-    """File name -> text: blocks that call the models of the station file `source`.
+    """File name -> text: blocks that call models of a station. Arguments and errors: as `exported`."""
+    found, where = exported(source, flavour, server, only)
+    return twincat_files(found, where) if isinstance(where, Ads) else portable_files(found, where)
+
+
+def exported(
+    source: Path, flavour: Flavour, server: str | None = None, only: Sequence[str] = ()
+) -> tuple[Project, Ads | Modbus]:
+    """The models that blocks call, and where they are.
 
     Args:
         source: the station file.
@@ -44,10 +53,10 @@ def structured_text_files(
     chosen = {name: model for name, model in parts.models.items() if name in only or not only}
     found = project(file.config.station.name, chosen)
     if isinstance(table, AdsServerTable):
-        return twincat_files(found, _ads(table))
+        return found, _ads(table)
     assert isinstance(table, ModbusTcpServer | ModbusTlsServer)
     side = plc_side_at_rest(file, parts)
-    return portable_files(found, _modbus(table, RegisterMap(side.database, side.models), set(chosen)))
+    return found, _modbus(table, RegisterMap(side.database, side.models), set(chosen))
 
 
 def _server(file: StationFile, flavour: str, name: str | None) -> ServerTable:

@@ -95,11 +95,19 @@ class Cell:
             (self.value,) = struct.unpack("<" + CODES[self.type], data)
 
 
+class Fields(dict[str, Any]):
+    """Variables by their names in lower case, of a structure or an instance."""
+
+    def __init__(self, unit: Unit, given: dict[str, Any]) -> None:
+        super().__init__(given)
+        self.unit = unit
+
+
 class Record:
     """A structure, or an instance of a block."""
 
     def __init__(self, unit: Unit, fields: dict[str, Any]) -> None:
-        self.unit, self.fields = unit, fields
+        self.unit, self.fields = unit, Fields(unit, fields)
 
     def __getitem__(self, name: str) -> Any:
         found = self.fields[name.lower()]
@@ -208,13 +216,15 @@ class Machine:
     def instance(self, name: str) -> Record:
         """A new instance of a block, or a structure. VAR_IN_OUT stays open until a call."""
         unit = self.units[name.lower()]
-        fields = {
+        return Record(unit, self._variables(unit))
+
+    def _variables(self, unit: Unit) -> dict[str, Any]:
+        return {
             v.name.lower(): self.make(v.type, v.initial)
             for section in unit.sections
             if section.kind != "VAR_IN_OUT"
             for v in section.variables
         }
-        return Record(unit, fields)
 
     def _constant(self, text: str) -> Any:
         tree = self._tree(f"x := {text};")
@@ -247,13 +257,13 @@ class Machine:
     def method(self, block: Record, name: str, **arguments: Any) -> Any:
         """Call a method once; gives what it returns."""
         unit = next(m for m in block.unit.methods if m.name.lower() == name.lower())
-        return self._routine(unit, [block.fields], {k: (v, None) for k, v in arguments.items()}, block)[0]
+        return self._routine(unit, [block.fields], arguments)[0]
 
     def function(self, name: str, *arguments: Any) -> Any:
         """Call a function; gives what it returns."""
         unit = self.units[name.lower()]
         names = [v.name for s in unit.sections if s.kind == "VAR_INPUT" for v in s.variables]
-        return self._routine(unit, [], {n: (v, None) for n, v in zip(names, arguments, strict=True)})[0]
+        return self._routine(unit, [], dict(zip(names, arguments, strict=True)))[0]
 
     def _give(self, unit: Unit, fields: dict[str, Any], name: str, value: Any) -> None:
         kind = next(
@@ -268,24 +278,13 @@ class Machine:
         else:
             fields[name.lower()].set(value)
 
-    def _routine(
-        self, unit: Unit, scopes: list[dict[str, Any]], arguments: dict[str, Value], this: Record | None = None
-    ) -> Value:
-        frame = self.instance_of(unit)
+    def _routine(self, unit: Unit, scopes: list[dict[str, Any]], arguments: dict[str, Any]) -> Value:
+        frame = self._variables(unit)
         result = frame[unit.name.lower()] = self.make(unit.returns)
-        for name, (value, _) in arguments.items():
+        for name, value in arguments.items():
             self._give(unit, frame, name, value)
-        self._run(unit.body, [frame, *scopes], this)
+        self._run(unit.body, [frame, *scopes])
         return result.value, result.type
-
-    def instance_of(self, unit: Unit) -> dict[str, Any]:
-        """New variables of a function or method."""
-        return {
-            v.name.lower(): self.make(v.type, v.initial)
-            for section in unit.sections
-            if section.kind != "VAR_IN_OUT"
-            for v in section.variables
-        }
 
     # --- statements ---------------------------------------------------------------------------------------------------
 
@@ -296,8 +295,7 @@ class Machine:
             self._trees[body] = PARSER.parse(text.encode()).root_node.children[0].children_by_field_name("body")
         return self._trees[body]
 
-    def _run(self, body: str, scopes: list[dict[str, Any]], this: Record | None = None) -> None:
-        del this  # methods find their block's other methods by name
+    def _run(self, body: str, scopes: list[dict[str, Any]]) -> None:
         try:
             self._all(self._tree(body), scopes)
         except _Return:
@@ -458,7 +456,7 @@ class Machine:
             name = function.child_by_field_name("member").text.decode()
         else:
             name = function.text.decode()
-        if owner is None and any(name.lower() in scope for scope in scopes[-1:]):
+        if owner is None and name.lower() in scopes[-1]:
             block = scopes[-1][name.lower()]
             self.call(block, **self._arguments(block.unit, given, scopes))
             return None, None
@@ -466,22 +464,20 @@ class Machine:
         if method is not None:
             unit, fields = method
             found = self._arguments(unit, given, scopes)
-            return self._routine(unit, [fields], {k: (v, None) for k, v in found.items()})
+            return self._routine(unit, [fields], found)
         if name.lower() in self.units:
             unit = self.units[name.lower()]
             found = self._arguments(unit, given, scopes)
-            return self._routine(unit, [], {k: (v, None) for k, v in found.items()})
+            return self._routine(unit, [], found)
         return self._builtin(name.upper(), given, scopes)
 
-    def _find_method(self, owner: Any, name: str, scopes: list[dict[str, Any]]) -> tuple[Unit, dict[str, Any]] | None:
-        fields = owner.fields if owner is not None else scopes[-1] if scopes else {}
-        for unit in self.units.values() if owner is None else (owner.unit,):
-            for method in unit.methods:
-                if method.name.lower() == name.lower() and {
-                    v.name.lower() for s in unit.sections if s.kind != "VAR_IN_OUT" for v in s.variables
-                } <= set(fields):
-                    return method, fields
-        return None
+    @staticmethod
+    def _find_method(owner: Any, name: str, scopes: list[dict[str, Any]]) -> tuple[Unit, dict[str, Any]] | None:
+        fields = owner.fields if owner is not None else scopes[-1] if scopes else None
+        if not isinstance(fields, Fields):
+            return None
+        found = [method for method in fields.unit.methods if method.name.lower() == name.lower()]
+        return (found[0], fields) if found else None
 
     def _arguments(self, unit: Unit, given: list[Any], scopes: list[dict[str, Any]]) -> dict[str, Any]:
         names = [v.name for s in unit.sections if s.kind in ("VAR_INPUT", "VAR_IN_OUT") for v in s.variables]
