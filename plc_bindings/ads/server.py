@@ -65,7 +65,8 @@ class AdsServer:
     def status(self) -> ServerStatus:
         """How it does."""
         host, port = self.address
-        return ServerStatus(f"ads {host}:{port}", self.access.clients, self._device.requests, self.access.refused)
+        requests = self._device.requests + sum(connection.answered for connection in tuple(self.connections))
+        return ServerStatus(f"ads {host}:{port}", self.access.clients, requests, self.access.refused)
 
     async def start(self) -> None:
         """Listen; raises `OSError`."""
@@ -128,6 +129,11 @@ class _Connection(asyncio.Protocol):
         if selector is not None:
             self._learner = Learner(self._session, selector, sock.fileno(), self._client, self._transport.write)
 
+    @property
+    def answered(self) -> int:
+        """Requests that were answered without Python. Any thread."""
+        return self._learner.reflex.answered if self._learner is not None else 0
+
     def data_received(self, data: bytes) -> None:
         if self._session is not None:
             answer = self._session.feed(data)
@@ -140,8 +146,9 @@ class _Connection(asyncio.Protocol):
             if timer is not None:
                 timer.cancel()
         if self._learner is not None:
-            self._server.note_answered(self._learner.reflex.answered)
+            self._server.note_answered(self.answered)
             self._learner.reflex.forget()
+            self._learner = None
         if self._session is not None:
             self._session.close()
             self._session = None

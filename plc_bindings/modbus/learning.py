@@ -45,9 +45,14 @@ class Learner:
         self._seen = 0
         self.reflex = Reflex(selector, fd, client, write, self._failed)
 
+    @property
+    def unseen(self) -> int:
+        """Calls that were answered without Python since `catch_up`. Any thread."""
+        return self.reflex.answered - self._seen
+
     def catch_up(self) -> int:
         """Let the session know the newest call that was answered without it; gives how many there were."""
-        count = self.reflex.answered - self._seen
+        count = self.unseen
         if count and self._block is not None:
             self._seen += count
             self._block.show(self.reflex.inputs(), self.reflex.answer()[_STATUS_AT:])

@@ -105,7 +105,8 @@ class ModbusServer:
         """How it does."""
         place = self.address if isinstance(self.address, str) else "{}:{}".format(*self.address)
         kind = f"modbus-{type(self.options.transport).__name__.lower()}"
-        return ServerStatus(f"{kind} {place}", self.access.clients, self.requests, self.access.refused)
+        requests = self.requests + sum(connection.answered for connection in tuple(self._connections))
+        return ServerStatus(f"{kind} {place}", self.access.clients, requests, self.access.refused)
 
     def session(self, client: Client) -> Session:
         """What a new connection knows."""
@@ -174,6 +175,11 @@ class _Connection(asyncio.Protocol):
             fd = transport.get_extra_info("socket").fileno()
             order = self._server.options.order
             self._learner = Learner(self._session, order, selector, fd, self._client, self._transport.write)
+
+    @property
+    def answered(self) -> int:
+        """Requests that were answered without Python, and are not counted yet. Any thread."""
+        return self._learner.unseen if self._learner is not None else 0
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the client."""
