@@ -32,17 +32,30 @@ find_package(Threads REQUIRED)
 set(RTE_SOURCES @SOURCES@ kernels/${RTE_LEVEL}.c)
 set(RTE_KERNELS ${CMAKE_CURRENT_SOURCE_DIR}/kernels/${RTE_LEVEL}.a)
 
-add_library(rt_engine SHARED ${RTE_SOURCES})
-add_library(rt_engine_static STATIC ${RTE_SOURCES})
-foreach(library rt_engine rt_engine_static)
-  set_target_properties(${library} PROPERTIES C_STANDARD 11 C_EXTENSIONS OFF POSITION_INDEPENDENT_CODE ON)
-  target_include_directories(${library} PUBLIC include PRIVATE src)
-endforeach()
+add_library(rt_engine_objects OBJECT ${RTE_SOURCES})
+set_target_properties(rt_engine_objects PROPERTIES C_STANDARD 11 C_EXTENSIONS OFF POSITION_INDEPENDENT_CODE ON)
+target_include_directories(rt_engine_objects PRIVATE include src)
+
+add_library(rt_engine SHARED $<TARGET_OBJECTS:rt_engine_objects>)
 target_link_libraries(rt_engine PRIVATE ${RTE_KERNELS} Threads::Threads)
 target_link_options(rt_engine PRIVATE -Wl,--no-undefined -Wl,-s
                     -Wl,--version-script=${CMAKE_CURRENT_SOURCE_DIR}/src/rt_engine.map)
 set_target_properties(rt_engine PROPERTIES LINK_DEPENDS "${RTE_KERNELS};${CMAKE_CURRENT_SOURCE_DIR}/src/rt_engine.map")
-target_link_libraries(rt_engine_static PUBLIC ${RTE_KERNELS} Threads::Threads)
+
+# The static library is one object in which every name but rte_* is local: a program may have an `execute` of its own.
+set(RTE_WHOLE ${CMAKE_CURRENT_BINARY_DIR}/rt_engine_whole.o)
+add_custom_command(
+  OUTPUT ${RTE_WHOLE}
+  COMMAND ${CMAKE_LINKER} -r $<TARGET_OBJECTS:rt_engine_objects> ${RTE_KERNELS} -o ${RTE_WHOLE}
+  COMMAND ${CMAKE_OBJCOPY} --wildcard --keep-global-symbol=rte_* ${RTE_WHOLE}
+  DEPENDS rt_engine_objects $<TARGET_OBJECTS:rt_engine_objects> ${RTE_KERNELS}
+  COMMAND_EXPAND_LISTS VERBATIM)
+add_library(rt_engine_static STATIC ${RTE_WHOLE})
+set_target_properties(rt_engine_static PROPERTIES LINKER_LANGUAGE C)
+target_link_libraries(rt_engine_static PUBLIC Threads::Threads)
+foreach(library rt_engine rt_engine_static)
+  target_include_directories(${library} PUBLIC include)
+endforeach()
 
 foreach(name example example_static)
   add_executable(${name} example/@EXAMPLE@)
@@ -51,7 +64,7 @@ endforeach()
 target_link_libraries(example PRIVATE rt_engine Threads::Threads)
 target_link_libraries(example_static PRIVATE rt_engine_static)
 
-install(TARGETS rt_engine LIBRARY DESTINATION lib)
+install(TARGETS rt_engine rt_engine_static LIBRARY DESTINATION lib ARCHIVE DESTINATION lib)
 install(DIRECTORY include/ DESTINATION include)
 """
 

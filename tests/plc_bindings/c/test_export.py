@@ -91,6 +91,19 @@ def test_the_built_examples_run(built, example, tmp_path):
     assert f"kernels for {HOME}" in said and "outputs changed at cycle" in said
 
 
+@only("cmake", "g++", "gcc")
+@pytest.mark.parametrize("library", ["librt_engine.so", "librt_engine_static.a"])
+def test_names_of_the_program_are_its_own(built, exported, library, tmp_path):
+    """A program with functions that are called as our native ones are gets Python's bits; none of them is called."""
+    taken = (*ALWAYS, "measure", "k_gemm_f32", "k_tanh_f32")
+    own = "\n".join(f"long {name}(long a, long b) {{ (void)a, (void)b; __builtin_trap(); }}" for name in taken)
+    (tmp_path / "main.c").write_text((HERE / "run_model.c").read_text() + own + "\n")
+    flags = (f"-I{exported / 'include'}", built / library, f"-Wl,-rpath,{built}", "-pthread")
+    run("gcc", "-std=c11", "-rdynamic", tmp_path / "main.c", *flags, "-o", tmp_path / "run")
+    write(policy().program, tmp_path / "m.rtp")
+    same_bits([tmp_path / "run"], policy(), tmp_path / "m.rtp", tmp_path)
+
+
 @only("ar")
 def test_objects_need_nothing_of_python(tmp_path):
     """Every member asks for memory functions and a clock of libc, nothing else; every kernel is defined once."""
