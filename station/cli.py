@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import ExitStack
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -54,6 +55,13 @@ StationOption = Annotated[
 ]
 SocketOption = Annotated[Path | None, typer.Option(help="Control socket; by default that of the station's name.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+class PlcProtocol(StrEnum):
+    """What the demo's PLC program speaks."""
+
+    ads = "ads"
+    modbus = "modbus"
 
 
 def main() -> None:
@@ -306,6 +314,9 @@ def demo(
     better: Annotated[
         Path | None, typer.Option(metavar="MODEL.onnx", help="Network of the hot update; by default one of ours.")
     ] = None,
+    plc: Annotated[
+        PlcProtocol | None, typer.Option(help="An external PLC program calls the network, over ADS or Modbus.")
+    ] = None,
 ) -> None:
     """Balance an unstable machine over Modbus, replace its network mid-run, pull its cable; check that all went well."""
     from rich.console import Console
@@ -314,7 +325,7 @@ def demo(
         from station.demo.demo import BETTER, Options
         from station.demo.demo import run as play
 
-        raise typer.Exit(play(Options(port=port, report=report, better=better or BETTER)))
+        raise typer.Exit(play(Options(port, report, better or BETTER, plc.value if plc is not None else None)))
 
 
 app.command()(bench)

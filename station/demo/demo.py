@@ -25,7 +25,7 @@ from typing import Any, Final
 from rich.console import Console
 
 from station.control import socket_path
-from station.demo import checks
+from station.demo import checks, plc_story
 from station.demo.checks import Check
 from station.demo.facts import Answer, PlantView
 from station.demo.processes import DemoError, PlantProcess, StationProcess, plant_process, station_process
@@ -45,11 +45,13 @@ STOPPED: Final = 130  # what shells say of a command that Ctrl-C ended
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`port`: of the plant, 0 for a free one; `report`: folder; `better`: the model of the hot update."""
+    """`port`: of the plant, 0 for a free one; `report`: folder; `better`: the model of the hot update; `plc`: see there."""
 
     port: int = 0
     report: Path | None = None
     better: Path = BETTER
+    plc: plc_story.Protocol | None = None
+    """What an external PLC program, which takes the place of the station's own tasks, speaks."""
 
 
 def run(options: Options = Options(), console: Console | None = None) -> int:
@@ -59,7 +61,7 @@ def run(options: Options = Options(), console: Console | None = None) -> int:
     screen = Screen(console, EXPECTED_S)
     try:
         with screen.live():
-            return asyncio.run(_run(options, screen))
+            return asyncio.run(_run(options, screen) if options.plc is None else _run_plc(options, options.plc, screen))
     except (KeyboardInterrupt, asyncio.CancelledError):
         screen.say("\nstopped; both processes have ended", "yellow")
         return STOPPED
@@ -78,11 +80,15 @@ def build_libraries() -> None:
         library.build()
 
 
-async def _run(options: Options, screen: Screen) -> int:
+def _end_like_ctrl_c() -> None:
     task = asyncio.current_task()
     assert task is not None
-    for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C does
+    for number in (signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+
+
+async def _run(options: Options, screen: Screen) -> int:
+    _end_like_ctrl_c()
     folder, warning = report_folder(options.report)
     socket = socket_path(f"demo-{os.getpid()}")
     try:
@@ -101,6 +107,36 @@ async def _run(options: Options, screen: Screen) -> int:
     finally:
         socket.with_suffix(".lock").unlink(missing_ok=True)
     return _verdict(story.record, page or folder, folder / PICTURE, screen)
+
+
+async def _run_plc(options: Options, protocol: plc_story.Protocol, screen: Screen) -> int:
+    _end_like_ctrl_c()
+    folder, warning = report_folder(options.report)
+    socket = socket_path(f"demo-{os.getpid()}")
+    addresses = plc_story.Addresses.free()
+    engine, file = addresses.engine(protocol), plc_story.station_file(folder, addresses)
+    try:
+        async with AsyncExitStack() as stack:
+            plant = await stack.enter_async_context(plant_process(options.port))
+            words = {"ads": "ADS", "modbus": "Modbus TCP"}[protocol]
+            screen.title(f"A machine that falls over without control, held by a PLC that calls a network over {words}")
+            if warning:
+                screen.say(warning, "yellow")
+            machine = f"127.0.0.1:{plant.port}"
+            screen.say(f"plant   process {plant.pid}, its Modbus TCP server on {machine}")
+            station = await stack.enter_async_context(station_process(file, folder, socket, folder / "station.log"))
+            screen.say(f"station process {station.pid}, its {words} server on {engine}")
+            plc = await stack.enter_async_context(
+                plc_story.plc_process(protocol, engine, machine, folder / plc_story.CALLS)
+            )
+            screen.say(f"PLC     {plc_story.PROGRAM}")
+            story = plc_story.PlcStory(plant, station, plc, screen, options.better.absolute(), WRONG)
+            await story.play()
+            screen.act("The station ends")
+            screen.show(await plc_story.end(plant, station, story.record, folder, folder / PICTURE))
+    finally:
+        socket.with_suffix(".lock").unlink(missing_ok=True)
+    return _verdict(story.record, folder, folder / PICTURE, screen)
 
 
 def report_folder(wanted: Path | None) -> tuple[Path, str]:

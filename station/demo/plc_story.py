@@ -1,0 +1,225 @@
+"""The demo with a PLC: an external program, which knows nothing of us but ADS or Modbus, controls the machine.
+
+plant process  <--Modbus TCP-->  PLC program  <--ADS or Modbus TCP-->  station process  <--control socket-->  we
+
+hold -> better network -> wrong network -> the PLC program ends, and tells of its calls
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import random
+import signal
+import socket
+import sys
+import time
+from asyncio.subprocess import PIPE, STDOUT
+from collections.abc import AsyncIterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from station.demo import checks, plc_checks
+from station.demo.checks import Check
+from station.demo.facts import Interval, PlantView
+from station.demo.processes import DemoError, PlantProcess, StationProcess
+from station.demo.screen import Screen
+from station.demo.story import FIND_TOGETHER_S, MEASURE_S, SETTLE_S, SLOT, Record
+from station.demo.trajectory import Moment, trajectory_svg
+from station.exit_codes import ExitCode
+
+HERE: Final = Path(__file__).parent
+PROGRAM: Final = HERE / "plc_program.py"
+CALLS: Final = "calls.csv"
+ADS_PORT: Final = 48898
+STOP_S: Final = 5.0
+Protocol = Literal["ads", "modbus"]
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where the engine's two servers listen: AdsLib knows one port only, so the ADS server has an address of its own."""
+
+    ads: str
+    modbus: int
+
+    @classmethod
+    def free(cls) -> Addresses:
+        """Such as nobody listens at.
+
+        Raises:
+            DemoError: none was found.
+        """
+        for _ in range(100):
+            host = f"127.0.{random.randint(0, 254)}.{random.randint(2, 254)}"
+            with contextlib.suppress(OSError), socket.create_server((host, ADS_PORT)):
+                break
+        else:
+            raise DemoError(f"port {ADS_PORT} is taken at every address of this computer that was tried")
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            return cls(host, free.getsockname()[1])
+
+    def engine(self, protocol: Protocol) -> str:
+        """For the PLC program's command line."""
+        return self.ads if protocol == "ads" else f"127.0.0.1:{self.modbus}"
+
+
+def station_file(folder: Path, addresses: Addresses) -> Path:
+    """A copy of plc.toml with these addresses and absolute paths of the models."""
+    text = (HERE / "plc.toml").read_text(encoding="utf-8")
+    data = (HERE / "data").as_posix()
+    for old, new in (
+        ('host = "127.0.0.2" ', f'host = "{addresses.ads}" '),
+        ("port = 5502\n", f"port = {addresses.modbus}\n"),
+        ('file = "data/', f'file = "{data}/'),
+    ):
+        assert old in text, f"plc.toml of the demo must contain {old!r}"
+        text = text.replace(old, new)
+    file = folder / "station.toml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+class PlcProcess:
+    """The running PLC program. Isolated (-I): it finds none of our files."""
+
+    def __init__(self, process: asyncio.subprocess.Process, calls: Path) -> None:
+        self._process, self.calls = process, calls
+
+    async def stop(self) -> str:
+        """End it; gives what it said.
+
+        Raises:
+            DemoError: it had failed.
+        """
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGTERM)
+        said, _ = await asyncio.wait_for(self._process.communicate(), STOP_S)
+        if self._process.returncode:
+            raise DemoError(f"the PLC program ended with exit code {self._process.returncode}:\n{said.decode()}")
+        return said.decode().rstrip()
+
+    async def failure(self) -> str:
+        """What it said, if it has ended by itself; else ""."""
+        if self._process.returncode is None:
+            return ""
+        said, _ = await self._process.communicate()
+        return said.decode() or "it said nothing"
+
+
+@contextlib.asynccontextmanager
+async def plc_process(protocol: Protocol, engine: str, machine: str, calls: Path) -> AsyncIterator[PlcProcess]:
+    """A PLC program that runs until the context ends."""
+    words = (protocol, "--engine", engine, "--machine", machine, "--calls", str(calls))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-I", str(PROGRAM), *words, stdout=PIPE, stderr=STDOUT, start_new_session=True
+    )
+    try:
+        yield PlcProcess(process, calls)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+class PlcStory:
+    """The acts with a PLC; see `station.demo.story.Story` for those without."""
+
+    def __init__(
+        self,
+        plant: PlantProcess,
+        station: StationProcess,
+        plc: PlcProcess,
+        screen: Screen,
+        better: Path,
+        wrong: Path,
+    ) -> None:
+        self.record = Record()
+        self._plant, self._station, self._plc, self._screen = plant, station, plc, screen
+        self._better, self._wrong = better, wrong
+
+    async def play(self) -> None:
+        """All acts, in order.
+
+        Raises:
+            DemoError: a process ended, or the machine never gets going.
+        """
+        await self._until_held()
+        begun_s = time.monotonic()
+        self._screen.act("A PLC program asks the network for two forces every 10 ms")
+        await self._hold()
+        self._screen.act("A better network takes over while it asks")
+        await self._update()
+        self._screen.act("A network of the wrong shape is refused")
+        await self._refuse()
+        self._screen.act("The PLC program ends, and tells of its calls")
+        await self._count(time.monotonic() - begun_s)
+
+    async def _hold(self) -> None:
+        await asyncio.sleep(SETTLE_S)
+        await self._mark("take-off")
+        await self._moment("held by the first network")
+        await asyncio.sleep(MEASURE_S)
+        self._show(checks.both_axes_held(await self._mark("first network")))
+
+    async def _update(self) -> None:
+        answer = await self._station.command("update", SLOT, str(self._better))
+        self._show(Check("the better network is live", answer.code == ExitCode.OK, answer.text))
+        await self._moment("better network")
+        await asyncio.sleep(SETTLE_S)
+        self._show(checks.both_axes_held(await self._mark("change-over")))
+        await asyncio.sleep(MEASURE_S)
+        better = await self._mark("better network")
+        first = next(interval for interval in self.record.intervals if interval.name == "first network")
+        self._show(checks.tracks_better(first, better))
+
+    async def _refuse(self) -> None:
+        answer = await self._station.command("update", SLOT, str(self._wrong))
+        await self._moment("wrong network refused")
+        self._show(checks.refused_with_reason(answer))
+        await asyncio.sleep(SETTLE_S / 3)
+        self._show(checks.both_axes_held(await self._mark("wrong network")))
+
+    async def _count(self, seconds: float) -> None:
+        for line in (await self._plc.stop()).splitlines():
+            self._screen.say(line)
+        calls = plc_checks.read_calls(self._plc.calls)
+        self._show(plc_checks.all_answered(calls, seconds))
+        self._show(plc_checks.taken_between_two_calls(calls))
+        self._show(plc_checks.no_cycle_missed(calls))
+
+    async def _until_held(self) -> None:
+        until_s = time.monotonic() + FIND_TOGETHER_S
+        while not PlantView.of(await self._plant.ask("status")).runs:
+            if failure := await self._plc.failure():
+                raise DemoError(f"the PLC program ended:\n{failure}")
+            if time.monotonic() > until_s:
+                raise DemoError(f"PLC program, station and plant did not find together within {FIND_TOGETHER_S:g} s")
+            await asyncio.sleep(0.05)
+
+    def _show(self, check: Check) -> None:
+        self._screen.show(check)
+        self.record.claims.append(check)
+
+    async def _mark(self, name: str) -> Interval:
+        interval = Interval.of(name, await self._plant.ask(f"mark after-{len(self.record.intervals)}"))
+        self.record.intervals.append(interval)
+        return interval
+
+    async def _moment(self, text: str) -> None:
+        self.record.moments.append(Moment(PlantView.of(await self._plant.ask("status")).time_s, text))
+
+
+async def end(plant: PlantProcess, station: StationProcess, record: Record, folder: Path, picture: Path) -> Check:
+    """Stop the station, and write down what the plant recorded and what was claimed."""
+    snapshot = await station.status()
+    requests = {server.name: server.requests for server in snapshot.servers}
+    record.numbers["requests that the servers counted"] = ", ".join(f"{n} {count:,}" for n, count in requests.items())
+    answer = await station.stop()
+    closing = Check("the station ended in order", answer.code == ExitCode.OK, answer.text.splitlines()[-1])
+    record.claims.append(closing)
+    picture.write_text(trajectory_svg(await plant.ask("history"), record.moments), encoding="utf-8")
+    (folder / "demo.json").write_text(json.dumps(asdict(record), indent=1), encoding="utf-8")
+    return closing
