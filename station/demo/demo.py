@@ -126,9 +126,7 @@ async def _run_plc(options: Options, protocol: plc_story.Protocol, screen: Scree
             screen.say(f"plant   process {plant.pid}, its Modbus TCP server on {machine}")
             station = await stack.enter_async_context(station_process(file, folder, socket, folder / "station.log"))
             screen.say(f"station process {station.pid}, its {words} server on {engine}")
-            plc = await stack.enter_async_context(
-                plc_story.plc_process(protocol, engine, machine, folder / plc_story.CALLS)
-            )
+            plc = await stack.enter_async_context(plc_story.plc_process(protocol, engine, machine, folder))
             screen.say(f"PLC     {plc_story.PROGRAM}")
             story = plc_story.PlcStory(plant, station, plc, screen, options.better.absolute(), WRONG)
             await story.play()

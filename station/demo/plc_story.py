@@ -15,7 +15,7 @@ import signal
 import socket
 import sys
 import time
-from asyncio.subprocess import PIPE, STDOUT
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -85,8 +85,8 @@ def station_file(folder: Path, addresses: Addresses) -> Path:
 class PlcProcess:
     """The running PLC program. Isolated (-I): it finds none of our files."""
 
-    def __init__(self, process: asyncio.subprocess.Process, calls: Path) -> None:
-        self._process, self.calls = process, calls
+    def __init__(self, process: asyncio.subprocess.Process, calls: Path, log: Path) -> None:
+        self._process, self.calls, self._log = process, calls, log
 
     async def stop(self) -> str:
         """End it; gives what it said.
@@ -98,26 +98,28 @@ class PlcProcess:
             self._process.send_signal(signal.SIGTERM)
         said, _ = await asyncio.wait_for(self._process.communicate(), STOP_S)
         if self._process.returncode:
-            raise DemoError(f"the PLC program ended with exit code {self._process.returncode}:\n{said.decode()}")
+            raise DemoError(self.failure())
         return said.decode().rstrip()
 
-    async def failure(self) -> str:
-        """What it said, if it has ended by itself; else ""."""
+    def failure(self) -> str:
+        """How it ended by itself, in words; "" while it runs."""
         if self._process.returncode is None:
             return ""
-        said, _ = await self._process.communicate()
-        return said.decode() or "it said nothing"
+        last = "\n".join(self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-8:])
+        return f"the PLC program ended with exit code {self._process.returncode}; it said:\n{last}"
 
 
 @contextlib.asynccontextmanager
-async def plc_process(protocol: Protocol, engine: str, machine: str, calls: Path) -> AsyncIterator[PlcProcess]:
-    """A PLC program that runs until the context ends."""
+async def plc_process(protocol: Protocol, engine: str, machine: str, folder: Path) -> AsyncIterator[PlcProcess]:
+    """A PLC program that runs until the context ends; its calls and what it complains of go into the folder."""
+    calls, log = folder / CALLS, folder / "plc.log"
     words = (protocol, "--engine", engine, "--machine", machine, "--calls", str(calls))
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-I", str(PROGRAM), *words, stdout=PIPE, stderr=STDOUT, start_new_session=True
-    )
+    with log.open("wb") as errors:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-I", str(PROGRAM), *words, stdout=PIPE, stderr=errors.fileno(), start_new_session=True
+        )
     try:
-        yield PlcProcess(process, calls)
+        yield PlcProcess(process, calls, log)
     finally:
         if process.returncode is None:
             process.kill()
@@ -161,6 +163,7 @@ class PlcStory:
         await asyncio.sleep(SETTLE_S)
         await self._mark("take-off")
         await self._moment("held by the first network")
+        await self._station.command("status")  # the same work as an update, without one
         await asyncio.sleep(MEASURE_S)
         self._show(checks.both_axes_held(await self._mark("first network")))
 
@@ -193,8 +196,8 @@ class PlcStory:
     async def _until_held(self) -> None:
         until_s = time.monotonic() + FIND_TOGETHER_S
         while not PlantView.of(await self._plant.ask("status")).runs:
-            if failure := await self._plc.failure():
-                raise DemoError(f"the PLC program ended:\n{failure}")
+            if failure := self._plc.failure():
+                raise DemoError(failure)
             if time.monotonic() > until_s:
                 raise DemoError(f"PLC program, station and plant did not find together within {FIND_TOGETHER_S:g} s")
             await asyncio.sleep(0.05)
