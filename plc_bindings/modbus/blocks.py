@@ -15,8 +15,6 @@ from plc_bindings.predict import Predictor, Served
 from plc_bindings.status import CallStatus
 from rt_engine import Context
 
-SLOW_S: Final = 0.001
-"""A model whose newest call took longer is called in a thread of its own."""
 _HEADER: Final = struct.Struct("<II")
 
 
@@ -37,7 +35,7 @@ class PredictBlock:
     @property
     def is_slow(self) -> bool:
         """Will the next call keep others waiting? The first one makes a context."""
-        return not self._was_called or self.layout.seconds > SLOW_S
+        return not self._was_called or self.layout.is_slow
 
     def write(self, start: int, data: bytes) -> None:
         """Take inputs from byte `start` on."""
@@ -62,7 +60,7 @@ class PredictBlock:
             answer = _HEADER.pack(CallStatus.INTERNAL, self._served.slot.version)
         self._show(answer)
         if self._was_called:
-            self.layout.seconds = time.perf_counter() - begun
+            self.layout.note(time.perf_counter() - begun)
         self._was_called = True
 
     def called(self) -> tuple[Served, Context, int] | None:

@@ -198,6 +198,7 @@ class _Connection(asyncio.Protocol):
         self._heard = self._loop.time()
         if self._learner is not None:
             self._catch_up(self._learner)
+            self._learner.reflex.allow(False)
         self._received = self._received + data if self._received else data
         if self._is_busy or self._stuck_since is not None:
             if len(self._received) > MOST_WAITING:

@@ -17,6 +17,7 @@ from plc_bindings.modbus.plan import Planner
 from plc_bindings.modbus.server import ModbusServer
 from plc_bindings.modbus.session import Session as ModbusSession
 from plc_bindings.predict import Models, Predictor
+from plc_bindings.reflex import ServerLoop
 from plc_bindings.types import BOOL, DINT, INT, LREAL, REAL, SINT, UINT, ULINT, USINT, Array, Field, String, Struct
 from rt_engine import ModelSlot
 
@@ -96,7 +97,7 @@ def serving(plant, options=None, access=None) -> Iterator[ModbusServer]:
     server = ModbusServer(
         plant.database, plant.models, options or ModbusOptions(Tcp(port=0)), access or Access(writable=("*",))
     )
-    loop, ready, failed = asyncio.new_event_loop(), threading.Event(), []
+    loop, ready, failed = ServerLoop(), threading.Event(), []
 
     def run():
         asyncio.set_event_loop(loop)

@@ -1,0 +1,207 @@
+"""Repeated FC 23 calls are answered without Python, and nobody can tell from the registers."""
+
+import struct
+import time
+from contextlib import closing
+
+import numpy as np
+import pytest
+
+import rt_engine
+from fieldbus.tags import Order
+from plc_bindings.access import Access, Limits
+from plc_bindings.modbus import mbap
+from plc_bindings.modbus.convert import Converter
+from plc_bindings.modbus.map import RegisterMap
+from plc_bindings.modbus.options import ModbusOptions, Tcp
+from plc_bindings.predict import Models, Predictor
+from plc_bindings.types import REAL, UDINT
+from rt_engine import ModelSlot
+from tests.plc_bindings.modbus.plant import POLICY, serving
+from tests.plc_bindings.modbus.test_server import Wire
+
+SIZE, COUNT = 14, 6
+
+
+class Caller(Wire):
+    """A client that calls the demo's policy."""
+
+    def __init__(self, plant, server, order=Order.ABCD):
+        super().__init__(server)
+        self.plant, self.server, self.number = plant, server, 0
+        self.block = plant.map.blocks[0]
+        self.inputs, self.result = Converter([REAL] * 7, order), Converter([UDINT, UDINT, REAL], order)
+
+    def ask(self, pdu, unit=1):
+        self.number += 1
+        self.socket.sendall(mbap.frame(self.number, unit, pdu))
+        number, answer = self.answer()
+        assert number == self.number
+        return answer
+
+    def call(self, x):
+        data = self.inputs.to_wire(struct.pack("<7f", *x))
+        head = struct.pack(">BHHHHB", 23, self.block.result, COUNT, self.block.inputs, SIZE, len(data))
+        return self.shown(self.ask(head + data))
+
+    def read(self):
+        return self.shown(self.ask(struct.pack(">BHH", 3, self.block.result, COUNT)))
+
+    def shown(self, answer):
+        assert answer[1] == 2 * COUNT, answer.hex()
+        return struct.unpack("<IIf", self.result.to_memory(answer[2:]))
+
+    def learned(self):
+        """How many calls native code has answered on all connections."""
+        return sum(connection._learner.reflex.answered for connection in self.server._connections)
+
+
+def sample(i):
+    return np.random.default_rng(i).standard_normal(7).astype(np.float32)
+
+
+def direct(model, x):
+    context = model.context()
+    next(iter(context.inputs.values())).reshape(-1)[:] = x
+    context.run()
+    return float(next(iter(context.outputs.values())).reshape(-1)[0])
+
+
+@pytest.fixture
+def caller(plant):
+    with serving(plant) as server, closing(Caller(plant, server)) as caller:
+        yield caller
+
+
+@pytest.mark.parametrize("order", list(Order))
+def test_the_third_call_needs_no_python(plant, order):
+    """In every order; BADC exchanges what native code does not, so Python answers."""
+    model = plant.slots["policy"].model
+    with (
+        serving(plant, ModbusOptions(Tcp(port=0), order=order)) as server,
+        closing(Caller(plant, server, order)) as caller,
+    ):
+        for i in range(50):
+            assert caller.call(sample(i)) == (0, 1, direct(model, sample(i)))
+        assert caller.learned() == (0 if order == Order.BADC else 47)
+
+
+def test_other_requests_see_the_newest_call(caller, plant):
+    """Result and inputs of a call that Python did not see."""
+    model = plant.slots["policy"].model
+    for i in range(10):
+        caller.call(sample(i))
+    assert caller.learned()
+    assert caller.read() == (0, 1, direct(model, sample(9)))
+    inputs = caller.ask(struct.pack(">BHH", 3, caller.block.inputs, SIZE))
+    assert inputs[2:] == struct.pack(">7f", *sample(9))
+
+
+def test_inputs_that_are_written_alone_join_those_of_the_newest_call(caller, plant):
+    model = plant.slots["policy"].model
+    for i in range(10):
+        caller.call(sample(i))
+    x = sample(9)
+    x[2] = 0.5
+    caller.ask(struct.pack(">BHHB", 16, caller.block.inputs + 4, 2, 4) + struct.pack(">f", 0.5))
+    assert caller.read() == (0, 1, direct(model, x))
+
+
+def test_calls_and_other_requests_in_turn(caller, plant):
+    model, before = plant.slots["policy"].model, 0
+    for i in range(30):
+        assert caller.call(sample(i)) == (0, 1, direct(model, sample(i)))
+        if i % 7 == 6:
+            assert caller.ask(bytes.fromhex("03 001a 0002")) == bytes.fromhex("03 04 40 20 00 00")
+            assert caller.learned() > before
+            before = caller.learned()
+
+
+def test_a_hot_update_is_taken_by_the_next_call(caller, plant):
+    for i in range(5):
+        caller.call(sample(i))
+    second = rt_engine.load(POLICY.with_name("policy-v2.onnx"))
+    plant.slots["policy"].update(second)
+    for i in range(5, 15):
+        assert caller.call(sample(i)) == (0, 2, direct(second, sample(i)))
+    assert caller.learned() > 5
+
+
+def test_nan_has_its_status(caller):
+    for i in range(5):
+        caller.call(sample(i))
+    before = caller.learned()
+    status, version, _ = caller.call([float("nan")] * 7)
+    assert (status, version) == (106, 1)
+    assert caller.learned() == before + 1
+    assert caller.read()[0] == 106
+    assert caller.call(sample(0))[0] == 0
+
+
+def test_another_unit_is_still_refused(caller):
+    for i in range(5):
+        caller.call(sample(i))
+    data = struct.pack(">7f", *sample(0))
+    pdu = struct.pack(">BHHHHB", 23, caller.block.result, COUNT, caller.block.inputs, SIZE, 28) + data
+    assert caller.ask(pdu, unit=9) == b"\x97\x0b"
+
+
+def test_several_calls_in_one_segment(caller, plant):
+    """Python answers them; all of them, in order."""
+    model = plant.slots["policy"].model
+    for i in range(5):
+        caller.call(sample(i))
+    head = struct.pack(">BHHHHB", 23, caller.block.result, COUNT, caller.block.inputs, SIZE, 28)
+    caller.send(*[head + struct.pack(">7f", *sample(i)) for i in range(40)])
+    for i in range(40):
+        number, answer = caller.answer()
+        assert (number, caller.shown(answer)) == (i, (0, 1, direct(model, sample(i))))
+
+
+def test_the_rate_is_still_counted(plant):
+    access = Access(limits=Limits(requests_per_second=100))
+    with serving(plant, access=access) as server, closing(Caller(plant, server)) as caller:
+        data = struct.pack(">7f", *sample(0))
+        pdu = struct.pack(">BHHHHB", 23, caller.block.result, COUNT, caller.block.inputs, SIZE, 28) + data
+        answers = [caller.ask(pdu) for _ in range(400)]
+    assert answers.count(b"\x97\x06") > 100
+
+
+def test_a_part_of_the_result_is_not_learned(caller):
+    """What it reads is not all of it, or not of the model that it writes to."""
+    data = struct.pack(">7f", *sample(0))
+    for read, count in ((caller.block.result, 4), (caller.block.result + 2, 4), (26, 2)):
+        pdu = struct.pack(">BHHHHB", 23, read, count, caller.block.inputs, SIZE, 28) + data
+        for _ in range(5):
+            assert caller.ask(pdu)[0] == 23
+    assert caller.learned() == 0
+
+
+def test_a_connection_that_calls_is_not_idle(plant):
+    with (
+        serving(plant, ModbusOptions(Tcp(port=0), idle_s=1.5)) as server,
+        closing(Caller(plant, server)) as caller,
+    ):
+        for i in range(30):
+            assert caller.call(sample(i))[0] == 0
+            time.sleep(0.1)
+
+
+def test_a_call_waits_for_the_slow_one_before_it(plant, monkeypatch):
+    """Two models on one connection: what native code could answer at once comes after what is still computed."""
+    plant.models = Models({"policy": plant.slots["policy"], "other": ModelSlot(rt_engine.load(POLICY), "other")})
+    plant.map = RegisterMap(plant.database, plant.models)
+    call = Predictor.call
+    with serving(plant) as server, closing(Caller(plant, server)) as caller:
+        for i in range(5):
+            caller.call(sample(i))
+        assert caller.learned()
+        monkeypatch.setattr(Predictor, "call", lambda *args: (time.sleep(0.2), call(*args))[1])
+        slow, fast = (
+            struct.pack(">BHHHHB", 23, block.result, COUNT, block.inputs, SIZE, 28) + struct.pack(">7f", *sample(0))
+            for block in reversed(plant.map.blocks)
+        )
+        caller.socket.sendall(mbap.frame(1, 1, slow))
+        time.sleep(0.05)
+        caller.socket.sendall(mbap.frame(2, 1, fast))
+        assert [caller.answer()[0] for _ in range(2)] == [1, 2]
