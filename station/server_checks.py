@@ -25,6 +25,11 @@ def _addresses(view: View) -> Iterator[Finding]:
         except ValueError:
             yield Finding((*path, "host"), f'"{server.host}" is no IP address; this computer alone: "127.0.0.1"')
             continue
+        if isinstance(server, AdsServerTable):
+            if not server.ams_net_id and address.version == 6:
+                yield Finding(path, 'an IPv6 address makes no AMS NetId: ams_net_id = "192.168.10.2.1.1"')
+            if any(int(number) > 255 for number in server.ams_net_id.split(".") if number):
+                yield Finding((*path, "ams_net_id"), f'"{server.ams_net_id}" has a number above 255')
         for index, network in enumerate(server.allow):
             try:
                 ipaddress.ip_network(network)

@@ -26,7 +26,7 @@ class AdsOptions:
     host: str = "127.0.0.1"
     port: int = 48898
     net_id: str = ""
-    """Its AMS NetId; empty: the host's address and .1.1."""
+    """Its AMS NetId; empty: the address that a client connects to, and .1.1."""
     ams_port: int = 851
     name: str = "rt-engine"
     version: tuple[int, int, int] = (0, 1, 0)
@@ -58,18 +58,27 @@ class Device:
     access: Access
     attributes: Callable[[str], Mapping[str, str]] = lambda model: {}
     uploads: Callable[[str], Uploads] | None = None
-    net_id: bytes = field(init=False)
     tables: Tables = field(init=False)
     name: bytes = field(init=False)
+    _net_id: bytes | None = field(init=False)
     requests: int = 0
     """Answered so far."""
     _runs: dict[int, tuple[int, float]] = field(init=False, default_factory=dict)
     """Model number -> (version, seconds for one set of inputs)."""
 
     def __post_init__(self) -> None:
-        self.net_id = net_id(self.options.net_id or f"{self.options.host}.1.1")
+        self._net_id = net_id(self.options.net_id) if self.options.net_id else None
         self.tables = Tables(self.database)
         self.name = struct.pack("<BBH16s", *self.options.version, self.options.name.encode()[:15])
+
+    def net_id(self, host: str) -> bytes:
+        """AMS NetId for a client that has connected to the address `host`; zeros: an IPv6 address gives none."""
+        if self._net_id is not None:
+            return self._net_id
+        try:
+            return net_id(f"{host.removeprefix('::ffff:')}.1.1")
+        except ValueError:
+            return bytes(6)
 
     def is_slow(self, model: int, version: int, count: int) -> bool:
         """Would a call with so many sets of inputs keep other clients waiting? Yes, when nobody has called it yet."""

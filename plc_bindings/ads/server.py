@@ -84,9 +84,9 @@ class AdsServer:
         if self._workers is not None:
             self._workers.shutdown(wait=False, cancel_futures=True)
 
-    def session(self, client: Client) -> AdsSession:
-        """What answers a new client."""
-        return AdsSession(self._device, client, self._writable)
+    def session(self, client: Client, host: str) -> AdsSession:
+        """What answers a new client, which has connected to the address `host`."""
+        return AdsSession(self._device, client, self._writable, self._device.net_id(host))
 
     def note_answered(self, count: int) -> None:
         """So many requests were answered without Python."""
@@ -123,7 +123,7 @@ class _Connection(asyncio.Protocol):
         _watch(sock)
         receive_small(self._transport)
         self._transport.set_write_buffer_limits(high=_HIGH_WATER)
-        self._session = self._server.session(self._client)
+        self._session = self._server.session(self._client, sock.getsockname()[0])
         self._server.connections.add(self)
         selector = reflexes()
         if selector is not None:

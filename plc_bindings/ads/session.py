@@ -47,12 +47,25 @@ _Asked = tuple[bytes, int, bytes, int, int, int]
 
 
 class AdsSession:
-    """One client. Servers' thread only, but for `job`, which the caller runs where it likes."""
+    """One client. Servers' thread only, but for `job`, which the caller runs where it likes.
+
+    Args:
+        device: what all clients see.
+        client: who it is, and how much it may ask.
+        writable: what it may write.
+        net_id: the AMS NetId that it must ask for.
+        now: monotonic seconds.
+    """
 
     def __init__(
-        self, device: Device, client: Client, writable: Writable, now: Callable[[], float] = time.monotonic
+        self,
+        device: Device,
+        client: Client,
+        writable: Writable,
+        net_id: bytes,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._device, self._client, self._now = device, client, now
+        self._device, self._client, self._net_id, self._now = device, client, net_id, now
         self._values = Values(device, client, writable)
         self._calls = Calls(device, client)
         self.most_bytes = device.access.limits.frame_bytes
@@ -155,7 +168,7 @@ class AdsSession:
         if command == frames.PORT_CLOSE:
             self.is_closed = True
             return b""
-        data = self._device.net_id
+        data = self._net_id
         if command == frames.PORT_CONNECT:
             data += struct.pack("<H", _FIRST_PORT + (id(self) >> 4) % 0x4000)
         return frames.TCP.pack(command, len(data)) + data
@@ -182,7 +195,7 @@ class AdsSession:
 
     def _handler(self, source: bytes, target: bytes, port: int, command: int) -> Handler:
         """What does a command, if this client may ask for it."""
-        if target != self._device.net_id:
+        if target != self._net_id:
             raise AdsError(Error.NO_MACHINE)
         if source not in self._known:
             if not self._device.access.allows_net_id(self._client, frames.net_id_text(source)):

@@ -198,6 +198,8 @@ def test_a_port_that_is_taken_is_said_and_nothing_runs(start, host):
     [
         (('"HOST"', '"0.0.0.0"'), "reached by other computers: say which may connect"),
         (('"HOST"', '"plc.example"'), "is no IP address"),
+        (('"HOST"', '"::1"'), "makes no AMS NetId"),
+        (('"HOST"', '"127.0.0.1"\nams_net_id = "300.1.1.1.1.1"'), "above 255"),
         (('type = "ads"', 'type = "adds"'), "unknown server type 'adds'; allowed: 'ads', 'modbus-tcp'"),
         (('type = "ads"', ""), 'needs the key "type": ads, modbus-tcp, modbus-tls or modbus-rtu'),
         (('writable = ["Tags.*"]', 'allow = ["192.168.1.1/24"]'), "has host bits set"),

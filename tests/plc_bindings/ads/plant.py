@@ -89,7 +89,7 @@ class Plant:
     def session(self, now: Callable[[], float] = time.monotonic) -> AdsSession:
         client = self.access.admit("127.0.0.1")
         assert client is not None
-        return AdsSession(self.device, client, self.database.writable(self.access.writable), now)
+        return AdsSession(self.device, client, self.database.writable(self.access.writable), SERVER, now)
 
 
 # --- what a client sends ----------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import pytest
 
 from plc_bindings.access import Limits
 from plc_bindings.ads.codes import Command, Error, Group
-from plc_bindings.ads.device import AdsOptions
+from plc_bindings.ads.device import AdsOptions, Device
 from plc_bindings.ads.frames import TCP
 from plc_bindings.ads.server import AdsServer
 from plc_bindings.numbers import AREA, PREDICT, UPLOAD_ACTIVATE
@@ -20,7 +20,7 @@ from tests.plc_bindings.ads.plant import Plant, add_note, model, read, read_writ
 
 INPUTS = np.arange(16, dtype=np.float32).tobytes()
 PREDICTION = read_write(PREDICT, 1, 24, INPUTS)
-OPTIONS = AdsOptions(port=0, net_id="127.0.0.1.1.1")
+OPTIONS = AdsOptions(port=0)
 
 
 @contextmanager
@@ -106,6 +106,21 @@ def test_segments_do_not_matter(plant):
         assert [peer.receive()[2] for _ in range(3)] == [0, 1, 2]
         peer.sock.sendall(stream * 500)
         assert [peer.receive()[2] for _ in range(1500)] == [0, 1, 2] * 500
+
+
+@pytest.mark.parametrize(
+    ("own", "host", "expected"),
+    [
+        ("", "192.168.10.2", "c0a80a020101"),
+        ("", "::ffff:192.168.10.2", "c0a80a020101"),
+        ("", "fe80::1", "000000000000"),
+        ("5.1.2.3.1.1", "192.168.10.2", "050102030101"),
+    ],
+)
+def test_the_net_id_is_that_of_the_address_that_a_client_connects_to(plant, own, host, expected):
+    """So that a server on all addresses has one; unless the station has one of its own."""
+    device = Device(plant.database, plant.models, AdsOptions(host="0.0.0.0", net_id=own), plant.access)
+    assert device.net_id(host).hex() == expected
 
 
 def test_notifications_come_by_themselves(plant):

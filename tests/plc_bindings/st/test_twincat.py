@@ -48,7 +48,7 @@ class Ads:
             access,
             lambda model: attributes or {},
         )
-        self.session = AdsSession(device, access.admit("127.0.0.1"), device.database.writable(()))
+        self.session = AdsSession(device, access.admit("127.0.0.1"), device.database.writable(()), device.net_id(""))
         self.delay, self.broken = 1, 0
         self.requests = []
         self._running = {}
