@@ -10,6 +10,7 @@ from rt_engine.class_names import with_numbers
 from rt_engine.definitions import define
 from rt_engine.errors import InvalidModelError, ModelFileError, Reason, UnsupportedModelError
 from rt_engine.ops.advice import advice
+from rt_engine.program_file import is_program
 
 NAMING = "rt_engine.naming"
 """Under this key a model that was read keeps its `class_names.Naming`."""
@@ -59,6 +60,8 @@ def _parse(source: str | Path | bytes | onnx.ModelProto) -> tuple[str, Path | No
         data = source
     else:
         path = Path(source)
+        if is_program(path):
+            raise ModelFileError(f"{path} is a compiled program; this needs the ONNX model that it was compiled from")
         name, folder = str(path), path.parent
         data = _file_bytes(path)
     proto = onnx.ModelProto()

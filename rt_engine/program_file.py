@@ -291,7 +291,6 @@ class _Reader:
             raise self.damaged("a kernel is listed twice")
         inputs, outputs, states = self.places()
         records = self.records(kernels)
-        bound = int(self.header["arena_bound"])
         return Program(
             kernels,
             records,
@@ -300,10 +299,10 @@ class _Reader:
             outputs,
             self.nodes(),
             int(self.header["arena_bytes"]),
-            bound,
+            int(self.header["arena_bound"]),
             states,
             self.initial(states),
-            bound,
+            int(self.header["arena_bare_bound"]),
             self.results(len(records)),
             self.naming(),
             {self.text(key): self.text(value) for key, value in self.array(Kind.ATTRIBUTES).tolist()},

@@ -43,7 +43,8 @@ HEADER = np.dtype(
         ("outputs", "<u4"),
         ("states", "<u4"),
         ("sections", "<u4"),
-        ("arena_bound", "<u8"),
+        ("arena_bound", "<u4"),
+        ("arena_bare_bound", "<u4"),
     ]
 )
 ENTRY = np.dtype([("kind", "<u4"), ("count", "<u4"), ("offset", "<u8"), ("bytes", "<u8")])

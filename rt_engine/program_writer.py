@@ -74,7 +74,7 @@ def _joined(program: Program, sections: dict[Kind, bytes]) -> bytes:
     counts = len(program.inputs), len(program.outputs), len(program.state)
     header[()] = (
         *(MAGIC, FORMAT, 0, at, KERNEL_ABI, RECORD.itemsize, program.arena_nbytes),
-        *(*counts, len(ELEMENTS), program.arena_lower_bound),
+        *(*counts, len(ELEMENTS), program.arena_lower_bound, program.arena_bare_bound),
     )
     file = bytearray(at)
     file[: HEADER.itemsize] = header.tobytes()

@@ -14,7 +14,7 @@ from station.explaining import check_outputs, explained, say
 if TYPE_CHECKING:
     from rt_engine.measure.compare import Comparison
 
-ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="The model.")]
+ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="The model: .onnx, or .rtp where it is only run.")]
 DataOption = Annotated[
     Path | None, typer.Option("--input", metavar="DATA.npz", help="Arrays by input name; by default random ones.")
 ]
@@ -43,11 +43,15 @@ def bench(
         from rt_engine.measure import results
         from rt_engine.measure.machine import machine
         from rt_engine.measure.peers import peers
+        from rt_engine.program_file import is_program
 
         if plot is not None:
             results.check_plot(plot)
-        engines = peers(vs)
-        if vs is None and not engines:
+        compiled = is_program(model)
+        if compiled:
+            say(errors, f"{model} is a compiled program, which nobody else reads: measured alone", "yellow")
+        engines = () if compiled else peers(vs)
+        if vs is None and not engines and not compiled:
             say(errors, "no peer is installed; to compare: pip install onnxruntime openvino", "yellow")
         found = _compared(errors, model, data, engines, int8, seconds)
         console, facts = results.wide_console(), machine()
@@ -70,8 +74,10 @@ def _compared(errors: Any, path: Path, data: Path | None, engines: Any, int8: bo
     from rt_engine.measure import examples
     from rt_engine.measure.compare import compare, steps
     from rt_engine.measure.peers import OURS
+    from rt_engine.program_file import is_program
 
-    read(path)  # says what is wrong with the file before anybody else meets it
+    if int8 or not is_program(path):
+        read(path)  # says what is wrong with the file before anybody else meets it
     with tempfile.TemporaryDirectory() as folder, Progress(console=errors, transient=True) as bar:
         title = path.stem
         path = examples.tensor_copy(examples.static_copy(path, Path(folder)), Path(folder))
@@ -84,7 +90,7 @@ def _compared(errors: Any, path: Path, data: Path | None, engines: Any, int8: bo
             compare(
                 file,
                 inputs,
-                examples.unoptimised_outputs(file, inputs),
+                None if is_program(file) else examples.unoptimised_outputs(file, inputs),
                 (OURS, *engines),
                 title=title,
                 tolerance=tolerance,
@@ -115,8 +121,16 @@ def inspect(
         from rt_engine.measure import inspect as inspection
         from rt_engine.measure.picture import page
         from rt_engine.measure.results import json_text, wide_console
+        from rt_engine.program_file import is_program
 
         loaded = rt_engine.load(model)
+        if is_program(model) and not no_errors:
+            say(
+                errors,
+                f"{model} is a compiled program: not compared with float64, which needs its ONNX model",
+                "yellow",
+            )
+            no_errors = True
         path = examples.static_copy(model, Path(folder))
         inputs = examples.example_inputs(path, data)
         with Progress(console=errors, transient=True) as bar:

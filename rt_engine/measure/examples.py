@@ -8,14 +8,19 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+import rt_engine
 from rt_engine.calibration import read_arrays
 from rt_engine.errors import InputError
 from rt_engine.measure.peers import Arrays, MissingPeerError
+from rt_engine.program import TensorSpec
+from rt_engine.program_file import is_program
 from rt_engine.quantizer import quantize
 
 
 def static_copy(path: Path, folder: Path) -> Path:
     """The model itself, or a copy in `folder` in which symbolic dimensions of inputs are 1: all engines run the same shapes."""
+    if is_program(path):
+        return path
     proto = onnx.load(path, load_external_data=False)
     symbolic = [d for v in _inputs(proto) for d in v.type.tensor_type.shape.dim if d.dim_value < 1]
     if not symbolic:
@@ -30,6 +35,8 @@ def static_copy(path: Path, folder: Path) -> Path:
 
 def tensor_copy(path: Path, folder: Path) -> Path:
     """The model itself, or a copy in `folder` whose ZipMaps pass their tensor on, as ours do: peers can only bind tensors."""
+    if is_program(path):
+        return path
     proto = onnx.load(path, load_external_data=False)
     classes: dict[str, int] = {}
     for node in proto.graph.node:
@@ -57,7 +64,7 @@ def example_inputs(path: Path, data: Path | None = None, seed: int = 0) -> Array
     Raises:
         InputError: the file lacks an input of the model, or has it in another shape or type; an input takes strings.
     """
-    values = _inputs(onnx.load(path, load_external_data=False))
+    values = _specs(path)
     if data is not None:
         stored = read_arrays(data)
         missing = [v.name for v in values if v.name not in stored]
@@ -67,8 +74,7 @@ def example_inputs(path: Path, data: Path | None = None, seed: int = 0) -> Array
     rng = np.random.default_rng(seed)
     made = {}
     for value in values:
-        kind = value.type.tensor_type
-        shape, dtype = [d.dim_value for d in kind.shape.dim], onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
+        shape, dtype = value.shape, value.dtype
         if dtype.kind in "OSU":
             raise InputError(f"input '{value.name}' of {path} takes strings; a program carries numbers: feed those")
         if dtype.kind == "b":
@@ -80,9 +86,8 @@ def example_inputs(path: Path, data: Path | None = None, seed: int = 0) -> Array
     return made
 
 
-def _fitting(array: NDArray[Any], value: onnx.ValueInfoProto, data: Path) -> NDArray[Any]:
-    kind = value.type.tensor_type
-    shape, dtype = [d.dim_value for d in kind.shape.dim], onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
+def _fitting(array: NDArray[Any], value: TensorSpec, data: Path) -> NDArray[Any]:
+    shape, dtype = list(value.shape), value.dtype
     if list(array.shape) != shape or not np.can_cast(array.dtype, dtype, "same_kind"):
         raise InputError(
             f"input '{value.name}' takes {dtype}{shape}, {data} has {array.dtype}{list(array.shape)}; "
@@ -90,6 +95,18 @@ def _fitting(array: NDArray[Any], value: onnx.ValueInfoProto, data: Path) -> NDA
         )
     with np.errstate(over="ignore"):
         return array.astype(dtype)
+
+
+def _specs(path: Path) -> Sequence[TensorSpec]:
+    """Inputs of a model with static shapes, or of a compiled program."""
+    if is_program(path):
+        return rt_engine.load(path).inputs
+    found = []
+    for value in _inputs(onnx.load(path, load_external_data=False)):
+        kind = value.type.tensor_type
+        dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type))
+        found.append(TensorSpec(value.name, tuple(d.dim_value for d in kind.shape.dim), dtype))
+    return found
 
 
 def _inputs(proto: onnx.ModelProto) -> list[onnx.ValueInfoProto]:

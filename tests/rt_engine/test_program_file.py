@@ -72,6 +72,8 @@ def test_the_same_bits_report_and_state(kind, tmp_path):
             ours, theirs = (getattr(context, views) for context in contexts)
             assert {n: v.tobytes() for n, v in ours.items()} == {n: v.tobytes() for n, v in theirs.items()}
     assert str(again.report()) == str(model(kind).report())
+    bounds = [(m.program.arena_lower_bound, m.program.arena_bare_bound) for m in (model(kind), again)]
+    assert bounds[0] == bounds[1]
 
 
 @pytest.mark.parametrize("name", ["sklearn_forest_zipmap", "sklearn_gaussian_nb_names", "lightgbm_zipmap"])

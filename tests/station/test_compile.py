@@ -73,6 +73,17 @@ def test_check_tells_what_a_program_is(tmp_path):
     assert "checksum is wrong" in command("check", tmp_path / "a.rtp", code=ExitCode.BAD_FILE)
 
 
+def test_bench_and_inspect_measure_a_program(tmp_path):
+    """Without what needs the ONNX file, and they say so; what cannot do without is refused."""
+    command("compile", DEMO / "policy-v1.onnx", "-o", tmp_path / "p.rtp")
+    said = command("bench", tmp_path / "p.rtp", "--seconds", "0.1")
+    assert "measured alone" in said and "Microseconds, one thread" in said
+    said = command("inspect", tmp_path / "p.rtp", "--seconds", "0.05")
+    assert "not compared with float64" in said and "node_linear_1" in said
+    for words in (["bench", tmp_path / "p.rtp", "--int8"], ["quantize", tmp_path / "p.rtp", "--calibrate", __file__]):
+        assert "needs the ONNX model that it was compiled from" in command(*words, code=ExitCode.BAD_FILE)
+
+
 def test_a_station_runs_programs_without_onnx(tmp_path):
     """station.toml names a .rtp file: a process that builds the station imports neither ONNX nor Numba."""
     file = write_station(tmp_path)
