@@ -197,12 +197,13 @@ RTE_API void rte_slot_free(rte_slot *slot);
 RTE_API uint64_t rte_slot_version(rte_slot *slot);
 
 /**
- * Make a reader: a thread's view of the slot, with a context of its own that has run once. Waits while an update is under way.
+ * Make a reader: a thread's view of the slot, with a context of its own that has run once. Waits while an update is under way, so
+ * it is not to be called by a thread that has a running reader of this slot: the update would wait for that.
  * @return RTE_OK, RTE_NO_MEMORY or RTE_BAD_ARGUMENT.
  */
 RTE_API rte_status rte_slot_reader_new(rte_slot *slot, rte_reader **reader);
 
-/** Free a reader that does not run; NULL is allowed. Waits while an update is under way. */
+/** Free a reader that does not run; NULL is allowed. Waits while an update is under way, as `rte_slot_reader_new` does. */
 RTE_API void rte_slot_reader_free(rte_reader *reader);
 
 /** From here on the calling thread picks every cycle, and an update waits for it. To be called before the first pick. */

@@ -29,6 +29,7 @@ typedef struct task {
     rte_reader *reader;
     int64_t start_ns;
     atomic_bool stop, hung;
+    atomic_uint hangs_with; /* the version that it hangs with, once it has it */
     atomic_int count;
     unsigned char version[TICKS]; /* of each tick since start_ns; 0 where a tick was left out */
     int wrong;                    /* runs with a status, or with outputs that belong to no whole version */
@@ -85,6 +86,8 @@ static void *work(void *argument) {
         if (rte_state_bytes(old_model) == 0)
             t->wrong += memcmp(rte_output(context, 0), expected[1 + (t->version[i] + 1) % 2], output_bytes) != 0;
         t->count = i + 1;
+        if (t->hangs_with && t->version[i] == t->hangs_with)
+            t->hung = true;
     }
     rte_slot_reader_stop(t->reader);
     return NULL;
@@ -101,13 +104,18 @@ static void start(int threads) {
     sleep_until(start_ns + 20 * period_ns);
 }
 
-static void stop(int threads) {
+static void end(int threads) {
     for (int i = 0; i < threads; i++)
         tasks[i].stop = true;
-    for (int i = 0; i < threads; i++) {
+    for (int i = 0; i < threads; i++)
         pthread_join(tasks[i].thread, NULL);
+}
+
+/** End the threads, where odd versions were the old model and even ones the new. */
+static void stop(int threads) {
+    end(threads);
+    for (int i = 0; i < threads; i++)
         EXPECT(tasks[i].wrong == 0);
-    }
 }
 
 /** The first tick with a version, from a tick on; -1 if none. */
@@ -154,6 +162,65 @@ static void late(void) {
     stop(THREADS);
     for (int k = 0; k < THREADS; k++)
         EXPECT(tasks[k].version[tasks[k].count - 1] == 2);
+}
+
+/** One thread is late, one hangs with the new model: it keeps that, is told of, and the update after it takes all along. */
+static void stuck(void) {
+    rte_update update;
+    start(THREADS);
+    tasks[1].hung = true;
+    tasks[2].hangs_with = 2;
+    sleep_until(now_ns() + 5 * period_ns);
+    EXPECT(rte_slot_update(slot, new_model, 0, 300000000, &update) == RTE_LATE);
+    EXPECT(update.late == 1 && update.stuck == 1 && rte_slot_version(slot) == 1);
+    tasks[2].hangs_with = 0;
+    tasks[1].hung = tasks[2].hung = false;
+    sleep_until(now_ns() + 40 * period_ns);
+    for (int k = 0; k < THREADS; k++)
+        EXPECT(tasks[k].version[tasks[k].count - 1] == (k == 2 ? 2 : 1));
+    EXPECT(rte_slot_update(slot, old_model, 0, 2000000000, &update) == RTE_OK);
+    EXPECT(rte_slot_update(slot, old_model, 0, 2000000000, &update) == RTE_OK && update.version == 3);
+    end(THREADS);
+    for (int k = 0; k < THREADS; k++)
+        EXPECT(tasks[k].version[tasks[k].count - 1] == 3);
+}
+
+static void *updates(void *model) {
+    for (int i = 0; i < 6; i++)
+        EXPECT(rte_slot_update(slot, model, 0, 2000000000, NULL) == RTE_OK);
+    return NULL;
+}
+
+/** Comes, picks a few times and goes, again and again. */
+static void *visits(void *unused) {
+    (void)unused;
+    for (int i = 0; i < 30; i++) {
+        rte_reader *reader;
+        EXPECT(rte_slot_reader_new(slot, &reader) == RTE_OK);
+        rte_slot_reader_start(reader);
+        for (int k = 0; k < 5; k++) {
+            rte_context *context = rte_slot_pick(reader, now_ns());
+            write_inputs(old_model, context);
+            EXPECT(rte_run(context) == RTE_OK);
+            sleep_until(now_ns() + period_ns / 4);
+        }
+        rte_slot_reader_stop(reader);
+        rte_slot_reader_free(reader);
+    }
+    return NULL;
+}
+
+/** Two threads update, one comes and goes, four run: every update is made, one after the other. */
+static void crowd(void) {
+    pthread_t threads[3];
+    start(THREADS);
+    EXPECT(pthread_create(&threads[0], NULL, updates, old_model) == 0);
+    EXPECT(pthread_create(&threads[1], NULL, updates, old_model) == 0);
+    EXPECT(pthread_create(&threads[2], NULL, visits, NULL) == 0);
+    for (int i = 0; i < 3; i++)
+        pthread_join(threads[i], NULL);
+    end(THREADS);
+    EXPECT(rte_slot_version(slot) == 13);
 }
 
 /** A point in time that has passed changes nothing; one to come is kept to the tick. */
@@ -265,7 +332,7 @@ int main(int argc, char **argv) {
     static const struct {
         const char *name;
         void (*run)(void);
-    } cases[] = {{"same_tick", same_tick}, {"late", late},   {"activation", activation},
+    } cases[] = {{"same_tick", same_tick}, {"late", late},   {"stuck", stuck}, {"crowd", crowd}, {"activation", activation},
                  {"idle", idle},           {"state", state}, {"carried", carried},
                  {"anew", anew},           {"refused", refused}};
     EXPECT(argc == 4 && rte_load(argv[2], &old_model) == RTE_OK && rte_load(argv[3], &new_model) == RTE_OK);

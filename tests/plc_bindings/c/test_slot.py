@@ -24,6 +24,8 @@ def pairs(tmp_path_factory):
 CASES = {
     "same_tick": "policies",
     "late": "policies",
+    "stuck": "policies",
+    "crowd": "policies",
     "activation": "policies",
     "idle": "policies",
     "state": "states",
@@ -51,7 +53,7 @@ def watched(tmp_path_factory):
     return Toolchain(tmp_path_factory.mktemp("watched"), v3(), THREAD_SANITIZE, twin="slot_twin.c")
 
 
-@pytest.mark.parametrize("case", ["same_tick", "late", "carried", "activation"])
+@pytest.mark.parametrize("case", ["same_tick", "late", "stuck", "crowd", "carried", "activation"])
 def test_threads_race_for_nothing(watched, pairs, case):
     """Contexts, states and counters pass between threads by atomic accesses alone, and are freed when nobody looks."""
     assert run(watched.program("slot.c"), case, *pairs[CASES[case]]).stdout == "good\n"
