@@ -3,10 +3,13 @@
 import hashlib
 import json
 import random
+import re
 import socket
 import struct
 from contextlib import contextmanager
 from ctypes import c_ubyte
+from pathlib import Path
+from typing import Any
 
 import pyads
 import pytest
@@ -174,6 +177,22 @@ def test_a_connection_that_ends_gives_its_upload_up(station, folder, host):
         assert activate(plc)[0] == CallStatus.INCOMPLETE
         upload(plc, data, signature)
         assert activate(plc)[0] == 0
+
+
+def test_the_documented_client_does_it(station, folder, host):
+    page = (Path(__file__).parents[2] / "docs" / "security.md").read_text()
+    names: dict[str, Any] = {}
+    exec(re.findall(r"```python\n(.*?)```", page, re.S)[0], names)
+    with connected(host) as plc:
+        files = [(folder / name).read_bytes() for name in ("twice.onnx", "twice.onnx.sig")]
+        assert names["update"](plc, 1, *files) == (0, 2, "live as version 2")
+        assert names["update"](plc, 1, files[0], bytes(72))[0] == CallStatus.BAD_SIGNATURE
+
+
+def test_the_documented_station_file_checks(folder):
+    page = (Path(__file__).parents[2] / "docs" / "security.md").read_text()
+    text = re.findall(r"```toml\n(.*?)```", page, re.S)[0].replace("policy.onnx", "mean.onnx")
+    assert read_station(write_station(folder, text)).warnings == ()
 
 
 def test_keys_that_are_none_are_found_by_the_check(folder):
