@@ -247,6 +247,8 @@ class _Connection(asyncio.Protocol):
         answers: list[bytes] = []
         if client is None:
             return
+        if self._learner is not None:
+            self._learner.reflex.allow(False)  # until all that came is answered
         try:
             for _ in range(TURN):
                 frame = mbap.next_frame(data, at)

@@ -18,9 +18,10 @@ from plc_bindings.access import Access, Limits
 from plc_bindings.ads import learning
 from plc_bindings.ads.server import AdsOptions, AdsServer
 from plc_bindings.modbus import learning as modbus_learning
+from plc_bindings.modbus.blocks import PredictBlock
 from plc_bindings.modbus.options import ModbusOptions, Tcp
 from plc_bindings.modbus.server import ModbusServer
-from plc_bindings.predict import Models
+from plc_bindings.predict import Models, Predictor
 from plc_bindings.reflex import NATIVE, Reflex
 from rt_engine import ModelSlot
 from tests.peers import plant
@@ -335,3 +336,49 @@ def test_half_a_modbus_frame_waits_for_its_other_half(modbus_reflexes: list[Refl
         for _ in range(2):
             assert client.socket.recv(33, socket.MSG_WAITALL)[:2] == b"\0\7"
         assert modbus_reflexes[0].answered == before
+
+
+def test_a_call_behind_a_slow_one_waits(modbus_reflexes: list[Reflex], monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a thread computes for a connection, nothing is answered before it, though it was learned."""
+    run = PredictBlock.run
+
+    def slow(block: PredictBlock) -> None:
+        time.sleep(0.2 * (block.layout.index == 1))
+        run(block)
+
+    monkeypatch.setattr(PredictBlock, "run", slow)
+    models = Models({"policy": ModelSlot(perceptron()), "other": ModelSlot(perceptron(1))})
+    with plant.serving(ModbusServer(plant.database(), models, ModbusOptions(Tcp(port=0)), Access())) as server:
+        client = ModbusCaller(server.address[1], "ABCD")
+        inputs = random_inputs(1)[0]
+        for _ in range(20):
+            client.call(inputs)
+        before, data = modbus_reflexes[0].answered, client.wire(inputs)
+        assert before > 0
+        for transaction, block in ((1, 10_100), (2, 10_000)):
+            head = struct.pack(">HHHBBHHHHB", transaction, 0, 75, 1, 23, block + 32, 12, block, 32, 64)
+            client.socket.sendall(head + data)
+            time.sleep(0.05)
+        found = [client.socket.recv(33, socket.MSG_WAITALL) for _ in range(2)]
+        assert [struct.unpack_from(">H", answer)[0] for answer in found] == [1, 2]
+        assert found[0][17:] != found[1][17:]
+
+
+def test_an_ads_call_behind_a_slow_one_waits(reflexes: list[Reflex], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same over ADS."""
+    call = Predictor.call
+
+    def slow(predictor: Predictor, model: int, payload: bytes) -> bytes:
+        time.sleep(0.2 * (model == 2))
+        return call(predictor, model, payload)
+
+    monkeypatch.setattr(Predictor, "call", slow)
+    models = Models({"policy": ModelSlot(perceptron()), "other": ModelSlot(perceptron(1))})
+    with plant.serving(AdsServer(plant.database(), models, AdsOptions(port=0), Access())) as server:
+        client, inputs = Caller(server), random_inputs(1)[0]
+        learn(client, lambda: reflexes[0], inputs)
+        for invoke, model in ((1001, 2), (1002, 1)):
+            client.socket.sendall(request(inputs, invoke, model))
+            time.sleep(0.05)
+        assert client.answer(1001)[2] != client.answer(1002)[2]
+        assert server.status().requests >= reflexes[0].answered + 3
