@@ -39,7 +39,7 @@ def structured_text(
             "-o",
             "--output",
             metavar="DIR|FILE",
-            help="Folder; made if it is not there. With --inline a file, by default named like the block, here.",
+            help="Folder; made if it is not there. With --inline also a file, by its suffix; by default this folder.",
         ),
     ] = None,
     flavour: Annotated[
@@ -60,6 +60,9 @@ def structured_text(
 ) -> None:
     """Structured Text for a PLC: blocks that call the models of a station, or with --inline a small model itself."""
     if inline:
+        for option, value in (("--server", server), ("--model", model)):
+            if value:
+                raise typer.BadParameter("not with --inline, which calls no server", param_hint=option)
         _inline(source, output, flavour, name)
         return
     if output is None:
@@ -84,17 +87,19 @@ def structured_text(
 def _inline(source: Path, output: Path | None, flavour: Flavour, name: str | None) -> None:
     from rich.console import Console
 
-    check_outputs(source, files={"--output": output})
+    folder = output if output is not None and (output.is_dir() or not output.suffix) else None
+    check_outputs(source, files={"--output": None if folder else output})
     with explained(Console(stderr=True)):
         from plc_bindings.st.inline import inline_block
+        from plc_bindings.st.write import write
 
         block = inline_block(source, flavour.value, name)
         file, text = block.file
-        path = output or Path(file)
+        folder, file = (folder, file) if folder or output is None else (output.parent, output.name)
         try:
-            path.write_text(text, encoding="utf-8", newline="\n")
+            (path,) = write({file: text}, folder or Path())
         except OSError as error:
-            raise typer.BadParameter(f"{error}; choose another file", param_hint="--output") from error
+            raise typer.BadParameter(f"{error}; choose another place", param_hint="--output") from error
         say(Console(), f"{path}: {block.name}, {block.summary}", "green")
 
 

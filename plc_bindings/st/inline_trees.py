@@ -47,15 +47,18 @@ class Tables:
 
 
 def _values_of(keys: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """The numbers whose keys these are (`rt_engine.trees.keys_of`); what is denormal becomes what cuts normal numbers alike."""
+    """The numbers whose keys these are (`rt_engine.trees.keys_of`).
+
+    What is denormal becomes what cuts zero and the normal numbers alike: the numbers below zero end at -tiny, and -0 is one of them.
+    """
     bits = 8 * dtype.itemsize
     unsigned, sign = np.dtype(f"u{dtype.itemsize}"), 1 << (bits - 1)
     raw = keys.astype(unsigned)
     raw = np.where(raw & unsigned.type(sign), raw ^ unsigned.type(sign), ~raw)
     values = raw.view(dtype)
     smallest = np.finfo(dtype).tiny
-    denormal = (np.abs(values) < smallest) & (values != 0)
-    return np.where(denormal & (values > 0), 0, np.where(denormal, -smallest, values)).astype(dtype)
+    tiny = np.abs(values) < smallest
+    return np.where(tiny & ~np.signbit(values), 0, np.where(tiny, -smallest, values)).astype(dtype)
 
 
 def _tables(call: Call, writer: Writer, dtype: np.dtype[Any]) -> Tables:
@@ -187,14 +190,13 @@ END_FOR;
 
 
 def _write_inputs(x: Buffer, writer: Writer, tables: Tables, features: int, copies: int) -> str:
-    """The array of what is compared: the features; those again, where missing values are small; what leaves compare."""
+    """The array of what is compared; gives its name.
+
+    features | those again, with the smallest number for NaN, if copies = 2 | what leaves compare | 0 for NaN, 1 for numbers, if asked
+    """
     largest, zero = number(np.finfo(x.dtype).max, x.dtype), features * copies
-    branches = [t for f, t in zip(tables.features, tables.thresholds, strict=True) if f != zero]
-    clamp = any(t == np.inf for t in branches)
-    if any(t == -np.inf or (clamp and t == np.finfo(x.dtype).max) for t in branches):
-        raise Refusal("its thresholds are infinite, which Structured Text cannot write", "train the model again")
-    tables.thresholds[:] = [np.finfo(x.dtype).max if t == np.inf else t for t in tables.thresholds]
-    name = writer.local("x", f"ARRAY [0..{zero}] OF {type_of(x.dtype)}")
+    clamp, asked = _mend_thresholds(tables, x.dtype, features, zero)
+    name = writer.local("x", f"ARRAY [0..{zero + features * asked}] OF {type_of(x.dtype)}")
     with writer.loop("i", features) as i:
         given, own = writer.element(x, i), f"{name}[{i}]"
         writer.line(f"{own} := {given};", operations=1)
@@ -204,8 +206,31 @@ def _write_inputs(x: Buffer, writer: Writer, tables: Tables, features: int, copi
             second = f"{name}[{place((i, 1), features)}]"
             writer.line(f"{second} := {own};", operations=1)
             writer.block(f"IF {given} <> {given} THEN\n    {second} := -{largest};\nEND_IF;", {})
+        if asked:
+            third = f"{name}[{place((i, 1), zero + 1)}]"
+            writer.line(f"{third} := 1.0;", operations=1)
+            writer.block(f"IF {given} <> {given} THEN\n    {third} := 0.0;\nEND_IF;", {})
     writer.line(f"{name}[{zero}] := -{largest};")
     return name
+
+
+def _mend_thresholds(tables: Tables, dtype: np.dtype[Any], features: int, zero: int) -> tuple[bool, bool]:
+    """Thresholds that are no numbers; gives whether +inf is cut to the largest number, and whether a branch asks for NaN alone."""
+    largest = np.finfo(dtype).max
+    clamp = asked = taken = False
+    for at, (feature, threshold) in enumerate(zip(tables.features, tables.thresholds, strict=True)):
+        if feature == zero:
+            continue
+        if np.isnan(threshold) and np.signbit(threshold) and feature >= features:  # the lowest key: only NaN is there
+            asked, tables.features[at], tables.thresholds[at] = True, zero + 1 + feature - features, dtype.type(0.5)
+        elif threshold == np.inf:
+            clamp, tables.thresholds[at] = True, largest
+        elif not np.isfinite(threshold):
+            raise Refusal("a threshold is -inf or NaN, which Structured Text cannot write", "train the model again")
+        taken |= bool(threshold == largest)
+    if clamp and taken:
+        raise Refusal("its thresholds are both +inf and the largest number", "train the model again")
+    return clamp, asked
 
 
 def _finite(writer: Writer, leaves: Buffer, tables: Tables, targets: int) -> NDArray[Any]:
