@@ -126,7 +126,13 @@ class Access:
             address: IP address of the client; "" for a serial line, which is always let in.
             certificate: (SHA-256 fingerprint in hex, common name) of a client that has one.
         """
-        why = self._objection(address, certificate)
+        return self._admit(address, certificate, self._objection(address, certificate))
+
+    def expect(self, address: str) -> Client | None:
+        """Keep a place for a connection whose certificate is still to come, or not. Then `release` it, and `admit`."""
+        return self._admit(address, None, self._address_objection(address) or self._count_objection(address))
+
+    def _admit(self, address: str, certificate: tuple[str, str] | None, why: str) -> Client | None:
         name = address + (f" {certificate[1]}" if certificate else "")
         if why:
             self.refused += 1
@@ -154,18 +160,24 @@ class Access:
         return False
 
     def _objection(self, address: str, certificate: tuple[str, str] | None) -> str:
-        if address:
-            try:
-                ip = ipaddress.ip_address(address.partition("%")[0])
-            except ValueError:
-                return "refused: no IP address"
-            mapped = getattr(ip, "ipv4_mapped", None)
-            if not any((mapped or ip) in network for network in self._networks):
-                return "refused: address not allowed"
-        if self._certificates:
+        why = self._address_objection(address)
+        if not why and self._certificates:
             names = () if certificate is None else (certificate[0].replace(":", "").lower(), certificate[1].lower())
             if not self._certificates.intersection(names):
-                return "refused: certificate not allowed"
+                why = "refused: certificate not allowed"
+        return why or self._count_objection(address)
+
+    def _address_objection(self, address: str) -> str:
+        if not address:
+            return ""
+        try:
+            ip = ipaddress.ip_address(address.partition("%")[0])
+        except ValueError:
+            return "refused: no IP address"
+        mapped = getattr(ip, "ipv4_mapped", None)
+        return "" if any((mapped or ip) in network for network in self._networks) else "refused: address not allowed"
+
+    def _count_objection(self, address: str) -> str:
         if len(self._clients) >= self.limits.connections:
             return "refused: too many connections"
         if self._by_address[address] >= self.limits.connections_per_address:

@@ -13,6 +13,7 @@ import functools
 import hashlib
 import socket
 import ssl
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from plc_bindings.access import Access, Client
 from plc_bindings.database import Database
 from plc_bindings.database import Session as Values
 from plc_bindings.modbus import mbap
+from plc_bindings.modbus.gate import Gate
 from plc_bindings.modbus.learning import Learner
 from plc_bindings.modbus.map import RegisterMap
 from plc_bindings.modbus.options import ModbusOptions, Rtu, Tcp, Tls
@@ -77,12 +79,10 @@ class ModbusServer:
         if isinstance(transport, Rtu):
             self._open(transport, self.pool)
             return
-        tls: dict[str, Any] = {}
+        make: Callable[[], asyncio.Protocol] = functools.partial(_Connection, self, loop)
         if isinstance(transport, Tls):
-            tls = {"ssl": tls_context(transport), "ssl_handshake_timeout": HANDSHAKE_S}
-        self._server = await loop.create_server(
-            lambda: _Connection(self, loop), transport.host, transport.port, reuse_address=True, **tls
-        )
+            make = functools.partial(Gate, self.access, tls_context(transport), HANDSHAKE_S, make)
+        self._server = await loop.create_server(make, transport.host, transport.port, reuse_address=True)
         host, port = self._server.sockets[0].getsockname()[:2]
         self.address = (host, port)
         self._sweep = loop.call_later(SWEEP_S, self._look_around, loop)

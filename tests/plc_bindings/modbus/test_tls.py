@@ -3,7 +3,9 @@
 import asyncio
 import datetime
 import hashlib
+import socket
 import ssl
+import time
 
 import pytest
 from cryptography import x509
@@ -12,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from pymodbus.client import ModbusTlsClient
 
-from plc_bindings.access import Access
+from plc_bindings.access import Access, Limits
 from plc_bindings.modbus.options import ModbusOptions, Tls
 from plc_bindings.modbus.server import ModbusServer, tls_context
 from tests.plc_bindings.modbus.plant import serving
@@ -129,3 +131,80 @@ def test_a_missing_file_is_an_os_error(plant, authority):
     options = ModbusOptions(Tls("/no/such.pem", "/no/such.key", authority.file, port=0))
     with pytest.raises(OSError, match="No such file"):
         asyncio.run(ModbusServer(plant.database, plant.models, options).start())
+
+
+# --- before the handshake is done -------------------------------------------------------------------------------------
+
+
+def silent(server):
+    """A TCP connection that says nothing."""
+    return socket.create_connection(server.address, timeout=2)
+
+
+def is_closed(connection):
+    """Did the server close it at once? (A handshake may take 5 s.)"""
+    connection.settimeout(1)
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True
+    except TimeoutError:
+        return False
+
+
+def test_an_address_that_is_not_allowed_does_not_get_to_the_handshake(plant, options):
+    access = Access(networks=["10.0.0.0/8"])
+    with serving(plant, options, access) as server, silent(server) as connection:
+        assert is_closed(connection)
+    assert access.refused == 1
+
+
+def test_handshakes_that_never_end_count_as_connections(plant, options, authority):
+    """They take up places, no more than there are; when they have gone, a client is let in."""
+    access = Access(limits=Limits(connections=2))
+    with serving(plant, options, access) as server:
+        first, second = silent(server), silent(server)
+        assert not is_closed(first)
+        with silent(server) as third:
+            assert is_closed(third)
+        assert access.clients == 2
+        first.close()
+        second.close()
+        for _ in range(100):
+            if not access.clients:
+                break
+            time.sleep(0.02)
+        assert ask(server, authority, *authority.issue("plc")[:2]) == [0x4020, 0]
+
+
+def test_what_is_no_handshake_is_in_the_audit_log_and_gives_its_place_back(plant, options):
+    audit = []
+    access = Access(audit=lambda *line: audit.append(line))
+    with serving(plant, options, access) as server, silent(server) as connection:
+        connection.sendall(b"\0\1\0\0\0\6\1\3\0\0\0\1")
+        while not is_closed(connection):  # after TLS's own alert
+            pass
+    assert access.clients == 0
+    assert [line[:2] for line in audit] == [("127.0.0.1", "TLS handshake")]
+
+
+def test_a_request_in_the_segment_that_ends_the_handshake_is_answered(plant, options, authority):
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    context = ssl.create_default_context(cafile=authority.file)
+    context.check_hostname = False
+    context.load_cert_chain(*authority.issue("plc")[:2])
+    client = context.wrap_bio(incoming, outgoing)
+    with serving(plant, options) as server, silent(server) as connection:
+
+        def until(step):
+            while True:
+                try:
+                    return step()
+                except ssl.SSLWantReadError:
+                    connection.sendall(outgoing.read())
+                    incoming.write(connection.recv(1 << 16))
+
+        until(client.do_handshake)
+        client.write(bytes([0, 1, 0, 0, 0, 6, 1, 3, 0, 26, 0, 2]))
+        connection.sendall(outgoing.read())  # the end of the handshake, and the request
+        assert until(lambda: client.read(100)) == bytes([0, 1, 0, 0, 0, 7, 1, 3, 4, 0x40, 0x20, 0, 0])

@@ -1,0 +1,75 @@
+"""TLS on a server's connections, with the limits in force from the first byte: a handshake already takes up a place.
+
+TCP connection -> address allowed, a place free? -> handshake -> `connection_made` of the server's own protocol
+                       no: closed at once             fails, or takes too long: closed
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+from plc_bindings.access import Access, Client
+
+
+class Gate(asyncio.Protocol):
+    """One TCP connection until its handshake is done.
+
+    Args:
+        access: who may come.
+        context: of the server.
+        handshake_s: how long a handshake may take.
+        make: gives the protocol that takes over, with a TLS transport.
+    """
+
+    def __init__(
+        self, access: Access, context: ssl.SSLContext, handshake_s: float, make: Callable[[], asyncio.Protocol]
+    ) -> None:
+        self._access, self._context, self._handshake_s, self._make = access, context, handshake_s, make
+        self._shaking: asyncio.Task[None] | None = None
+        self._client: Client | None = None
+        self._early = b""
+        self._has_ended = self._is_secure = False
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin the handshake; afterwards this is called no more."""
+        transport.pause_reading()  # the handshake's bytes are not for us
+        peer = transport.get_extra_info("peername")
+        self._client = self._access.expect(peer[0] if peer else "?")
+        if self._client is None:
+            transport.abort()
+            return
+        self._shaking = asyncio.get_running_loop().create_task(self._shake(transport, self._client))
+
+    def data_received(self, data: bytes) -> None:
+        """What came together with the end of the handshake."""
+        self._early += data
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """During the handshake, or just after it."""
+        self._has_ended = True
+
+    async def _shake(self, transport: Any, client: Client) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            secure: Any = await loop.start_tls(
+                transport, self, self._context, server_side=True, ssl_handshake_timeout=self._handshake_s
+            )
+            self._is_secure = True
+        except OSError as error:
+            words = getattr(error, "reason", None) or str(error) or type(error).__name__
+            self._access.audit(client.name, "TLS handshake", f"refused: {words}")
+            return
+        finally:
+            self._access.release(client)
+            if not self._is_secure:
+                transport.abort()
+        if secure is None or self._has_ended:
+            return
+        protocol = self._make()
+        secure.set_protocol(protocol)
+        protocol.connection_made(secure)
+        if self._early:
+            protocol.data_received(self._early)
