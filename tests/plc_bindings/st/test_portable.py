@@ -218,6 +218,11 @@ def test_a_wide_model_takes_several_messages(plcs, tmp_path):
     assert block["bValid"]
     assert [block["stOut"]["y"][i] for i in range(200)] == list(-values)
     assert plc.functions() == [3, 16, 16, 16, 23, 3, 3, 3]
+    fill(block["stIn"]["x"], values + 1000)
+    plc.cycle(block, bExecute=False)
+    plc.cycles(block, bExecute=True)
+    assert [block["stOut"]["y"][i] for i in range(200)] == list(-values - 1000)
+    assert plc.functions()[8:] == [16, 16, 16, 23, 3, 3, 3]
     assert max(map(len, plc.transport.sent)) <= 260
 
 
@@ -258,6 +263,41 @@ def test_two_models_share_a_connection(plcs, policy, tmp_path):
     assert first["bValid"] and second["bValid"]
     assert [second["stOut"]["y"][i] for i in range(2)] == [2.0, 3.0]
     assert raw(cells(first.fields["stout"])) == policy.run({"observation": X.reshape(1, 7)})[0].tobytes()
+
+
+def test_a_block_that_stopped_waiting_holds_up_nobody(plcs, policy):
+    """It had asked for its turn and is called no more: the others go on after one cycle."""
+    plc = plcs({"policy": policy})
+    block = plc.machine.instance("FB_policy")
+    for _ in range(5):
+        plc.cycle(block, bExecute=True, bCyclic=True)
+    before = len(plc.transport.sent)
+    plc.connection["bWanted"] = True
+    for _ in range(10):
+        plc.cycle(block)
+    assert block["bValid"] and len(plc.transport.sent) >= before + 7
+
+
+def test_a_new_call_forgets_the_last_one(plcs, tmp_path):
+    """While it is under way neither the old result nor the old error is shown; nAge goes on."""
+    plc = plcs({"root": square_root(tmp_path)})
+    block = plc.machine.instance("FB_root")
+    fill(block["stIn"]["x"], (4.0, -9.0))
+    plc.cycles(block, bExecute=True)
+    assert block["bError"] and not block["bValid"]
+    fill(block["stIn"]["x"], (4.0, 9.0))
+    plc.cycle(block, bExecute=False)
+    plc.cycle(block, bExecute=True)
+    assert block["bBusy"] and not block["bError"] and block["hrErrorCode"] == 0
+    plc.cycles(block)
+    assert block["bValid"] and block["nAge"] == 0
+    plc.cycle(block, bExecute=False)
+    assert block["bValid"] and block["nAge"] == 1
+    plc.cycle(block, bExecute=True)
+    assert block["bBusy"] and not block["bValid"]
+    block["nAge"] = 2**32 - 1
+    plc.cycle(block, bExecute=True, bReset=True)
+    assert block["nAge"] == 2**32 - 1
 
 
 def test_another_interface_is_refused_before_anything_is_written(plcs, policy, tmp_path):
@@ -392,6 +432,13 @@ def test_reset_gives_the_connection_back(plcs, policy):
     assert not plc.connection["bTaken"] and not block["bBusy"]
     plc.cycles(block, bExecute=True, bReset=False)
     assert block["bValid"]
+    plc.cycle(block, bExecute=True, bReset=True)
+    assert not block["bValid"]
+    plc.transport.mute = True
+    plc.cycles(block, bReset=False, nTimeout=3)
+    assert block["bError"]
+    plc.cycle(block, bReset=True)
+    assert not block["bError"] and block["hrErrorCode"] == 0
 
 
 def test_the_example_program_runs(plcs, policy):

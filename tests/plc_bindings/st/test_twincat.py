@@ -257,6 +257,25 @@ def test_reset_forgets_the_call_and_the_error(plc):
     assert not block["bError"] and not block["bBusy"] and block["hrErrorCode"] == 0
     plc.cycles(block, bExecute=True, bReset=False)
     assert block["bValid"]
+    plc.machine.call(block, bExecute=True, bReset=True)
+    assert not block["bValid"]
+    plc.machine.call(block, bReset=False)
+    assert block["bBusy"] and block["fbPredict"]["bBusy"]
+    plc.machine.call(block, bReset=True)
+    assert not block["bBusy"] and not block["fbPredict"]["bBusy"] and not block["fbPredict"]["bConfigured"]
+
+
+def test_a_new_call_forgets_the_last_one(tmp_path):
+    """While it is under way neither the old result nor the old error is shown."""
+    plc = Plc({"root": square_root(tmp_path)})
+    block = plc.machine.instance("FB_root")
+    for values, is_good in (((4.0, -9.0), False), ((4.0, 9.0), True), ((1.0, 1.0), True)):
+        fill(block["stIn"]["x"], values)
+        plc.machine.call(block, bExecute=False)
+        plc.machine.call(block, bExecute=True)
+        assert block["bBusy"] and not block["bError"] and not block["bValid"] and block["hrErrorCode"] == 0
+        plc.cycles(block)
+        assert block["bValid"] == is_good and block["bError"] != is_good
 
 
 def predict(plc, block, data, size, method="Predict", **more):
@@ -327,17 +346,40 @@ def test_attributes_of_the_model_file(policy):
     assert block["bError"] and block["hrErrorCode"] == CallStatus.UNKNOWN_ATTRIBUTE
 
 
-def test_one_request_at_a_time(plc):
+@pytest.mark.parametrize("method", ["Configure", "PredictRef", "GetCustomAttribute_str"])
+def test_one_request_at_a_time(plc, method):
     """Another method meanwhile is refused with BUSY, and the first request still ends well."""
     block = configured(plc)
     target = plc.machine.make("ARRAY [0..3] OF BYTE")
     source = plc.machine.make("ARRAY [0..27] OF BYTE")
     arguments = {"pDataIn": cells(source), "nDataInSize": 28, "pDataOut": cells(target), "nDataOutSize": 4}
+    others = {
+        "Configure": {},
+        "PredictRef": {**arguments, "sEngineRef": "policy"},
+        "GetCustomAttribute_str": {
+            "sCustomAttributeName": "x",
+            "sDstAttributeStringBuffer": plc.machine.make("T_MaxString"),
+        },
+    }
     assert not plc.machine.method(block, "Predict", **arguments)
-    assert plc.machine.method(block, "Configure")
+    assert plc.machine.method(block, method, **others[method])
     assert block["bError"] and block["hrErrorCode"] == CallStatus.BUSY
     assert plc.machine.method(block, "Predict", **arguments)
     assert not block["bError"] and block["hrErrorCode"] == 0 and block["bConfigured"]
+    assert not plc.machine.method(block, "Configure")
+    assert plc.machine.method(block, "Predict", **arguments)
+    assert block["bError"] and block["hrErrorCode"] == CallStatus.BUSY
+
+
+def test_configuring_anew_forgets_the_old_model(plc):
+    """A model that is not there: no call goes to the one before."""
+    block = configured(plc)
+    block["stPredictionParameter"]["sModel"] = "nobody"
+    while not plc.machine.method(block, "Configure"):
+        pass
+    assert block["bError"] and not block["bConfigured"]
+    predict(plc, block, X.tobytes(), 4)
+    assert block["hrErrorCode"] == CallStatus.NOT_CONFIGURED
 
 
 def test_engine_options_are_refused(plc):
