@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 from fieldbus.plc import PlcLink
 from plc_bindings.errors import ServerError
-from plc_bindings.reflex import ServerLoop
+from plc_bindings.reflex import NATIVE, ServerLoop
 
 START_S: Final = 10.0
 STOP_S: Final = 2.0
@@ -85,6 +85,7 @@ class Serving:
         """
         if not self._servers:
             return
+        NATIVE.function("reflex_wait")  # built first if need be: that takes longer than starting may
         self._ready.clear()
         self._failed = None
         self._switch_s = sys.getswitchinterval()

@@ -102,31 +102,39 @@ def of_ours(*arguments: str) -> list[str]:
 
 
 @contextmanager
-def peers(folder: Path, only: str) -> Iterator[list[Peer]]:
-    """All servers."""
+def peers(folder: Path, only: str, busy: str) -> Iterator[list[list[Peer]]]:
+    """All servers, in groups that are compared."""
     with ExitStack() as stack:
 
         def run(*command: str) -> dict[str, Any]:
             line = stack.enter_context(started(*command))
             return json.loads(line) if line.startswith("{") else {"port": int(line)}
 
-        found, ads = [], ads_request()
+        groups, ads = [], ads_request()
         if only != "modbus":
             sizes = (str(len(ads)), str(ADS_REPLY))
-            echo = run(compiled(folder, HERE / "echo.c"), *sizes)
-            found.append(Peer("C echo, ADS frames", echo["port"], ads, ADS_REPLY))
-            found.append(Peer("asyncio echo", run(*of_ours("asyncio", *sizes))["port"], ads, ADS_REPLY))
+            echo, floor = run(compiled(folder, HERE / "echo.c"), *sizes), run(*of_ours("asyncio", *sizes, busy))
             goals = {("C echo, ADS frames", 50.0): 1.5, ("C echo, ADS frames", 99.9): 3.0}
-            found.append(Peer("ADS predict", run(*of_ours("ads"))["port"], ads, ADS_REPLY, 54, "<", goals))
+            groups.append(
+                [
+                    Peer("C echo, ADS frames", echo["port"], ads, ADS_REPLY),
+                    Peer("asyncio echo", floor["port"], ads, ADS_REPLY),
+                    Peer("ADS predict", run(*of_ours("ads", busy))["port"], ads, ADS_REPLY, 54, "<", goals),
+                ]
+            )
         if only != "ads":
             port = free_port()
             stack.enter_context(started(compiled(folder, LIBMODBUS, "-lmodbus"), "tcp", str(port)))
-            found.append(Peer("libmodbus, FC 23", port, modbus_request(100, 200), MODBUS_REPLY))
-            ours = run(*of_ours("modbus"))
+            ours = run(*of_ours("modbus", busy))
             request = modbus_request(ours["inputs"], ours["outputs"])
             goals = {("libmodbus, FC 23", 50.0): 1.3}
-            found.append(Peer("Modbus FC 23 predict", ours["port"], request, MODBUS_REPLY, 17, ">", goals))
-        yield found
+            groups.append(
+                [
+                    Peer("libmodbus, FC 23", port, modbus_request(100, 200), MODBUS_REPLY),
+                    Peer("Modbus FC 23 predict", ours["port"], request, MODBUS_REPLY, 17, ">", goals),
+                ]
+            )
+        yield groups
 
 
 def free_port() -> int:
@@ -200,20 +208,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.plc_calls", description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=10.0, help="of each part, about")
     parser.add_argument("--only", choices=("", "ads", "modbus"), default="")
+    parser.add_argument("--busy", action="store_true", help="beside a Python thread that computes without a pause")
     arguments = parser.parse_args()
-    console = Console(width=140)
-    with tempfile.TemporaryDirectory() as name, peers(Path(name), arguments.only) as servers:
+    console, busy = Console(width=140), "busy" if arguments.busy else ""
+    with tempfile.TemporaryDirectory() as name, peers(Path(name), arguments.only, busy) as groups:
         program = compiled(Path(name), HERE / "client.c")
-        for interval_us, title in (
-            (0, "one call after another"),
-            (1000, "a call every millisecond"),
-        ):
-            count = int(arguments.seconds * 1e6 / ((interval_us + 100) * len(servers)))
-            times = results(client(program, interval_us, count, servers), count, servers)
-            console.print(table(f"{title}: round trip in us, {count} calls of each", servers, times))
-        for peer in servers:
-            if peer.outputs_at is not None:
-                console.print(crowd(program, peer, arguments.seconds), soft_wrap=True)
+        for servers in groups:
+            for interval_us, title in ((0, "one call after another"), (1000, "a call every millisecond")):
+                count = int(arguments.seconds * 1e6 / ((interval_us + 100) * len(servers)))
+                times = results(client(program, interval_us, count, servers), count, servers)
+                console.print(table(f"{title}: round trip in us, {count} calls of each", servers, times))
+            console.print(crowd(program, servers[-1], arguments.seconds), soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What is measured: a station with a task every millisecond, and a server of ours beside it; or a bare asyncio echo.
 
-    python -m benchmarks.plc_calls.server ads | modbus | asyncio REQUEST_BYTES REPLY_BYTES
+    python -m benchmarks.plc_calls.server ads | modbus | asyncio REQUEST_BYTES REPLY_BYTES  [busy]
 
 Prints one line of JSON: where it listens, and what the main program needs to make a request. Ends with its standard input.
 """
@@ -8,6 +8,7 @@ Prints one line of JSON: where it listens, and what the main program needs to ma
 import asyncio
 import json
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -115,7 +116,15 @@ def modbus(shown: Database, models: Models, access: Access) -> tuple[Any, dict[s
     return server, {"inputs": block.inputs, "outputs": block.result}
 
 
+def compute() -> None:
+    """What a Python thread that never waits does."""
+    while True:
+        sum(range(1000))
+
+
 if __name__ == "__main__":
+    if sys.argv[-1] == "busy":
+        threading.Thread(target=compute, daemon=True).start()
     if sys.argv[1] == "asyncio":
         asyncio.run(echo(int(sys.argv[2]), int(sys.argv[3])))
     else:
