@@ -255,10 +255,17 @@ class Planner:
             raise Refused(Code.ILLEGAL_ADDRESS, "write of a part of a value: write all of its registers at once")
 
     def _check_segments(self, segments: Sequence[Segment]) -> None:
-        for area, offset, length in segments:
-            if not self._writable.allows(area, offset, length):
-                name = self.map.database.areas[area].name
-                raise Refused(Code.ILLEGAL_ADDRESS, f"write of {length} bytes at {name} + {offset}: not writable")
+        """Raises `Refused` with the first value that may not be written."""
+        for area, first, length in segments:
+            mask = self._writable.masks[area][first : first + length]
+            if 0 in mask:
+                offset = first + mask.index(0)
+                raise Refused(Code.ILLEGAL_ADDRESS, f"write of {self._name(area, offset)}: not writable")
+
+    def _name(self, area: int, offset: int) -> str:
+        """What begins at or before a byte of an area."""
+        places = [place for place in self.map.places if place.area == area and place.offset <= offset]
+        return max(places, key=lambda place: place.offset).name
 
 
 def read_coils(session: Session, segments: Sequence[Segment]) -> bytes:

@@ -12,6 +12,7 @@ from typing import Final
 
 import serial
 
+from plc_bindings.access import Client
 from plc_bindings.modbus import pdu as p
 from plc_bindings.modbus import rtu
 from plc_bindings.modbus.options import Rtu
@@ -35,9 +36,11 @@ class SerialLine:
         unit: int,
         session: Session,
         pool: ThreadPoolExecutor,
+        client: Client,
         note: Callable[[str, str], None],
     ) -> None:
         self._options, self._unit, self._session, self._pool, self._note = options, unit, session, pool, note
+        self.client, self.requests = client, 0
         self._loop = asyncio.get_running_loop()
         self._reader = rtu.Reader(unit)
         self._pause_s = max(3.5 * _BITS / options.baudrate, _LEAST_PAUSE_S)
@@ -121,6 +124,7 @@ class SerialLine:
             unit, request = self._requests.popleft()
             if unit == rtu.BROADCAST and request[0] not in _WRITES:
                 continue
+            self.requests += 1
             answer = self._session.answer(request)
             if isinstance(answer, Job):
                 self._start(answer)

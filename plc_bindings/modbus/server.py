@@ -95,6 +95,7 @@ class ModbusServer:
             self._server.close()
         if self._line is not None:
             self._line.close()
+            self.access.release(self._line.client)
         for connection in tuple(self._connections):
             connection.end()
         if self.pool is not None:
@@ -105,7 +106,11 @@ class ModbusServer:
         """How it does."""
         place = self.address if isinstance(self.address, str) else "{}:{}".format(*self.address)
         kind = f"modbus-{type(self.options.transport).__name__.lower()}"
-        requests = self.requests + sum(connection.answered for connection in tuple(self._connections))
+        requests = (
+            self.requests
+            + (self._line.requests if self._line is not None else 0)
+            + sum(connection.answered for connection in tuple(self._connections))
+        )
         return ServerStatus(f"{kind} {place}", self.access.clients, requests, self.access.refused)
 
     def session(self, client: Client) -> Session:
@@ -132,7 +137,7 @@ class ModbusServer:
         if client is None:
             raise OSError(f"{transport.device}: a serial line has no certificates, and may have one server only")
         note = functools.partial(self.access.audit, client.name)
-        self._line = SerialLine(transport, self.options.unit, self.session(client), pool, note)
+        self._line = SerialLine(transport, self.options.unit, self.session(client), pool, client, note)
         self._line.open()
         self.address = transport.device
 

@@ -164,7 +164,7 @@ def test_what_is_not_named_writable_is_refused_and_noted(plant):
     assert ask(session, "06 0004 0001") == "86 02"
     assert ask(session, "10 0000 0003 06 0001 3fc00000") == "90 02"
     assert len(plant.inputs.commits) == 1
-    assert plant.refused == ["write of 2 bytes at In + 6: not writable", "write of 5 bytes at In + 0: not writable"]
+    assert plant.refused == ["write of Tags.count: not writable", "write of Tags.on: not writable"]
 
 
 def test_an_area_that_fails_is_a_device_failure(plant):
