@@ -8,6 +8,8 @@ import threading
 import pytest
 from stations import STATION, Recorder, running, wait_for, write_station
 
+import rt_engine
+from rt_engine.program_file import write
 from station.errors import RefusedError, StationFileError
 from station.reading import read_station
 from station.report import to_html, to_json
@@ -47,6 +49,19 @@ def test_update_while_running(station, tmp_path):
     assert station.snapshot().tasks[0].model_version == 2
     assert station.snapshot().models["mean"].endswith("twice.onnx")
     assert [event.good for event in station.report().events if event.kind == "update"] == [True]
+
+
+def test_update_with_a_compiled_program(station, tmp_path):
+    """A .rtp takes the place of a model that came from ONNX; a damaged one is refused with the reason."""
+    size = write(rt_engine.load(tmp_path / "twice.onnx").program, tmp_path / "twice.rtp")
+    (tmp_path / "damaged.rtp").write_bytes((tmp_path / "twice.rtp").read_bytes()[: size - 64])
+    with station:
+        wait_for(lambda: received(station)[-1:] == [2.0])
+        with pytest.raises(RefusedError, match="is damaged: it has"):
+            station.update("mean", tmp_path / "damaged.rtp")
+        station.update("mean", tmp_path / "twice.rtp")
+        wait_for(lambda: received(station)[-1:] == [4.0])
+    assert station.snapshot().models["mean"].endswith("twice.rtp")
 
 
 def test_refused_update(station, tmp_path):
