@@ -112,13 +112,17 @@ _BINARY: Final = {
 }
 
 
-@kernel(*_BINARY)
+_OF_INTEGERS: Final = ("equal", "less", "less_or_equal", "greater", "greater_or_equal", "min", "max")
+"""Arithmetic of integers is not here: where it overflows, the engine's 64 bits and a DINT differ."""
+
+
+@kernel(*_BINARY, *(f"{name}_int" for name in _OF_INTEGERS))
 def _elementwise(call: Call, writer: Writer) -> None:
     """Two or three operands with strides."""
     rows, n = call.sizes[:2]
     out = operand(call, 3)
     sources = [operand(call, i) for i in range(3) if call.operands[i] is not None]
-    text = _BINARY[_SUFFIX.sub("", call.kernel)]
+    text = _BINARY[_SUFFIX.sub("", call.kernel.removesuffix("_int"))]
     names = {"v": writer.value("v", sources[0].dtype)} if "$v" in text else {}
     with writer.loop("r", rows) as r, writer.loop("i", n) as i:
         for k, (letter, source) in enumerate(zip("xyz", sources, strict=False)):
@@ -155,8 +159,6 @@ def _not(call: Call, writer: Writer) -> None:
 def _cast(call: Call, writer: Writer) -> None:
     x, out = operand(call, 0), operand(call, 1)
     source, target = type_of(x.dtype), type_of(out.dtype)
-    if target == "DINT" and source not in ("DINT", "BOOL"):
-        raise Refusal("numbers with a fraction are not cast to integers", "leave the cast out; the PLC can do it")
     zero, one = number(0, out.dtype), number(1, out.dtype)
     with writer.loop("i", call.sizes[0]) as i:
         given, to = writer.element(x, i), writer.element(out, i)
@@ -166,8 +168,24 @@ def _cast(call: Call, writer: Writer) -> None:
             writer.line(f"{to} := {given} <> {number(0, x.dtype)};", operations=1)
         elif source == "BOOL":
             writer.block(f"IF {given} THEN\n    {to} := {one};\nELSE\n    {to} := {zero};\nEND_IF;", {}, operations=1)
+        elif target == "DINT":
+            writer.block(_TRUNCATE, {"x": given, "o": to}, operations=1)
         else:
             writer.line(f"{to} := {source}_TO_{target}({given});", operations=1)
+
+
+_TRUNCATE: Final = """
+IF $x >= 2147483647.0 THEN
+    $o := 2147483647;
+ELSIF $x <= -2147483648.0 THEN
+    $o := -2147483648;
+ELSIF $x = $x THEN
+    $o := TRUNC($x);
+ELSE
+    $o := 0;
+END_IF;
+"""
+"""Toward zero; what does not fit is cut to DINT's limits, NaN is 0."""
 
 
 # --- products -----------------------------------------------------------------------------------------------------------
@@ -253,6 +271,27 @@ def _reduce(call: Call, writer: Writer) -> None:
         if end:
             writer.block(end, names, functions=int("SQRT" in end))
         writer.line(f"{writer.element(out, place((r, inner), (i, 1)))} := {v};")
+
+
+@kernel("reduce_log_sum_exp")
+def _log_sum_exp(call: Call, writer: Writer) -> None:
+    """log of the sum of exp(x - m), plus m: the largest element, or 0 where that is not finite."""
+    x, out = operand(call, 0), operand(call, 1)
+    outer, count, inner = call.sizes[:3]
+    v, m = writer.value("v", x.dtype), writer.value("a", x.dtype)
+    largest = number(np.finfo(x.dtype).max, x.dtype)
+    with writer.loop("r", outer) as r, writer.loop("i", inner) as i:
+        start = (r, count * inner)
+        writer.line(f"{m} := {writer.element(x, place(start, (i, 1)))};")
+        with writer.loop("j", count) as j:
+            given = writer.element(x, place(start, (j, inner), (i, 1)))
+            writer.block(f"IF {given} > {m} THEN\n    {m} := {given};\nEND_IF;", {}, operations=1)
+        writer.block(f"IF NOT (ABS({m}) <= {largest}) THEN\n    {m} := 0.0;\nEND_IF;", {})
+        writer.line(f"{v} := 0.0;")
+        with writer.loop("j", count) as j:
+            given = writer.element(x, place(start, (j, inner), (i, 1)))
+            writer.line(f"{v} := {v} + EXP({given} - {m});", functions=1)
+        writer.line(f"{writer.element(out, place((r, inner), (i, 1)))} := LN({v}) + {m};", functions=1)
 
 
 @kernel("argmax", "argmin")

@@ -12,9 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
+import rt_engine
 from plc_bindings.errors import BindingError, ExportError
 from plc_bindings.st.inline import inline_block
 from plc_bindings.st.inline_writer import number
+from tests.plc_bindings.st.evaluator import Program
 from tests.plc_bindings.st.inlined import Inlined, graph, mlp, same
 
 ROOT = Path(__file__).parents[3]
@@ -43,14 +45,14 @@ CLOSE = """
     torch_policy_odd_widths_dynamo torch_residual_script torch_static_batch_7_dynamo torch_two_inputs_dynamo
     torch_fn_arg_script torch_fn_min_max_clip_dynamo torch_fn_powers_script torch_fn_reduce_dynamo torch_fn_softmax_dynamo
     torch_fn_slice_script torch_fn_triangles_dynamo torch_fn_logic_script torch_fn_compare_script torch_rnn_dynamo
+    sklearn_adaboost sklearn_gaussian_nb_names sklearn_mixture sklearn_voting sklearn_bins torch_fn_cast_script torch_fn_norms_dynamo
 """.split()  # noqa: SIM905 (a page of names reads better than a page of quotes)
 REFUSED = {
     "sklearn_svc_rbf_binary": "svm",
     "sklearn_knn": "control flow",
-    "sklearn_adaboost": "equal_int",
+    "sklearn_ordinal": "lookup",
     "torch_gru_script": "gru_f32",
     "torch_multihead_dynamo": "both computed",
-    "torch_fn_cast_script": "not cast to integers",
     "torch_float64_gelu_script": "only there for float32",
     "torch_fn_order_script": "topk",
 }
@@ -341,6 +343,41 @@ def test_outputs_that_are_the_same_or_pass_through():
     inlined = Inlined(graph(nodes, {"x": [1, 3]}, ends, shape=np.array([3, 1])))
     for got, want in compared(inlined):
         assert same(got, want)
+
+
+def test_casts_to_integers_are_those_of_the_engine():
+    """Toward zero, cut to the limits, NaN is 0."""
+    model = graph(
+        [helper.make_node("Cast", ["x"], ["y"], to=TensorProto.INT32)],
+        {"x": [1, 9]},
+        {"y": ([1, 9], TensorProto.INT32)},
+    )
+    inlined = Inlined(model)
+    feeds = {"x": np.array([[2.5, -2.5, 0.9, -0.9, 3e9, -3e9, np.nan, np.inf, 2147483520]], F32)}
+    assert same(inlined.run(feeds)[0], inlined.model.run(feeds)[0])
+
+
+@pytest.mark.parametrize(
+    "row", [[1e4, 0, 0], [-np.inf, 0, 1], [-np.inf] * 3, [np.inf, 0, 1], [np.nan, 0, 1], [-200, -201, -200]]
+)
+def test_log_sum_exp_of_extremes(row):
+    """Nothing overflows on the way; infinities and NaN are the engine's."""
+    model = graph(
+        [helper.make_node("ReduceLogSumExp", ["x", "axes"], ["y"])], {"x": [1, 3]}, {"y": [1, 1]}, axes=np.array([1])
+    )
+    inlined = Inlined(model)
+    feeds = {"x": np.array([row], F32)}
+    assert np.allclose(inlined.run(feeds)[0], inlined.model.run(feeds)[0], rtol=1e-6, equal_nan=True)
+
+
+def test_the_program_of_the_page_runs():
+    """With the demo's policy: its force is the engine's."""
+    (shown,) = re.findall(r"```iecst\n(.*?)```", (ROOT / "docs" / "st-inline.md").read_text(), re.S)
+    policy = next(path for path in DEMO if path.stem == "policy-v1")
+    program = Program(inline_block(policy, name="FB_policy").text, shown).new("PRG_Axis")
+    program()
+    (force,) = rt_engine.load(policy).run({"observation": np.array([[0.1, 0, 0, 0, 0, 0, 0]], F32)})
+    assert program.rForce == pytest.approx(force[0, 0], rel=1e-5) and program.rForce != 0
 
 
 def test_single_values_are_no_arrays():
