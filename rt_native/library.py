@@ -18,7 +18,7 @@ from typing import Any
 
 import llvmlite.binding as llvm
 
-from rt_native.errors import BuildError
+from rt_native.errors import BuildError, UnsupportedCpu
 from rt_native.levels import is_foreign
 from rt_native.target import Target, host
 
@@ -186,6 +186,10 @@ class Library:
             )
 
     def _load(self) -> Any:
+        if is_foreign(self.target):
+            raise UnsupportedCpu(
+                f"the native library {self.name!r} is for {self.target}; this machine, {host()}, cannot run it"
+            )
         with self._lock:
             if self._engine is None:
                 stored = self._stored_objects()
