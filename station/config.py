@@ -58,9 +58,9 @@ class StationTable(_Table):
 
 
 class ModelTable(_Table):
-    """`[models.NAME]`: an ONNX file in a slot, where `rt-engine update NAME` can replace it."""
+    """`[models.NAME]`: a model in a slot, where `rt-engine update NAME` can replace it."""
 
-    file: str = Field(description="The ONNX file, relative to this file.")
+    file: str = Field(description="The model, .onnx or .rtp (compiled), relative to this file.")
     shapes: dict[str, Annotated[tuple[Annotated[int, Field(ge=1)], ...], Array]] = Field(
         default={},
         description="Shape of an input whose dimensions the file leaves open; an open batch dimension becomes 1.",
