@@ -19,6 +19,7 @@ from plc_bindings.database import Database
 from plc_bindings.errors import NameClashError, UnpackableError
 from plc_bindings.modbus.map import MapError
 from plc_bindings.modbus.options import ModbusOptions, Rtu, Tcp, Tls
+from plc_bindings.modbus.pdu import Identity
 from plc_bindings.modbus.server import ModbusServer
 from plc_bindings.predict import Models
 from plc_bindings.serving import Server, Serving
@@ -169,7 +170,7 @@ class _Maker:
 
 
 def modbus_options(table: ModbusTcpServer | ModbusTlsServer | ModbusRtuServer, file: StationFile) -> ModbusOptions:
-    """How a Modbus server listens."""
+    """How a Modbus server listens, and what it says that it is."""
     transport: Tcp | Tls | Rtu
     match table:
         case ModbusTcpServer():
@@ -179,7 +180,10 @@ def modbus_options(table: ModbusTcpServer | ModbusTlsServer | ModbusRtuServer, f
             transport = Tls(cert, key, ca, table.host, table.port)
         case ModbusRtuServer():
             transport = Rtu(table.device, table.baudrate, table.parity, table.stopbits)
-    return ModbusOptions(transport, table.unit, Order(table.order))
+    identity = Identity(
+        revision=".".join(map(str, VERSION)), model=f"byte order {table.order}", application=file.config.station.name
+    )
+    return ModbusOptions(transport, table.unit, Order(table.order), identity)
 
 
 def make_access(table: ServerTable, audit: AuditLog) -> Access:
