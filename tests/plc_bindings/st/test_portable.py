@@ -250,6 +250,16 @@ def test_cyclic_calls_and_a_hot_update(plcs, policy):
     assert block["nVersion"] == 2
 
 
+def test_the_timeout_is_that_of_each_call(plcs, policy):
+    """Many calls together may take longer."""
+    plc = plcs({"policy": policy})
+    block = plc.machine.instance("FB_policy")
+    for _ in range(30):
+        plc.cycle(block, bExecute=True, bCyclic=True, nTimeout=12)
+        assert not block["bError"]
+    assert block["bValid"]
+
+
 def test_two_models_share_a_connection(plcs, policy, tmp_path):
     """They take turns; each gets its own result."""
     plc = plcs({"policy": policy, "root": square_root(tmp_path)})

@@ -313,6 +313,22 @@ def test_predict_before_configure_is_refused(plc):
     assert plc.ads.requests == []
 
 
+def test_attributes_before_configure_are_refused(plc):
+    block = plc.machine.instance("FB_RtPredict")
+    text = plc.machine.make("T_MaxString")
+    assert plc.machine.method(block, "GetCustomAttribute_str", sCustomAttributeName="x", sDstAttributeStringBuffer=text)
+    assert block["bError"] and block["hrErrorCode"] == CallStatus.NOT_CONFIGURED and plc.ads.requests == []
+
+
+def test_the_timeout_is_that_of_each_call(plc):
+    """Many calls together may take longer."""
+    block = plc.machine.instance("FB_policy")
+    for _ in range(30):
+        plc.machine.call(block, bExecute=True, bCyclic=True, nTimeout=5)
+        assert not block["bError"]
+    assert block["bValid"]
+
+
 def test_predict_ref_calls_any_model_by_name(plc, policy):
     """Without Configure; an unknown name is told."""
     block = plc.machine.instance("FB_RtPredict")
