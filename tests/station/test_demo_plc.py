@@ -133,6 +133,7 @@ def play_once(folder: Path, *options: str) -> tuple[int, str, dict[str, bool]]:
     return result.returncode, result.stdout, claims
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["ads", "modbus"])
 def test_the_whole_story(tmp_path, protocol):
     """All claims come true; the histogram is shown; the station counted every call."""
@@ -147,6 +148,7 @@ def test_the_whole_story(tmp_path, protocol):
     )
 
 
+@pytest.mark.slow
 def test_a_network_that_cannot_take_over_fails_the_demo_and_not_the_machine(tmp_path):
     """The other claims stay true."""
     code, output, claims = play(tmp_path, "--plc", "ads", "--better", str(demo.WRONG), expected=1)
