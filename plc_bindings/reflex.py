@@ -15,6 +15,7 @@ import asyncio
 import math
 import platform
 import selectors
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -23,14 +24,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plc_bindings.access import Client
-from plc_bindings.reflex_layout import MOST_BYTES, MOST_EVENTS, MOST_TENSORS, REFLEX
+from plc_bindings.reflex_layout import MOST_BYTES, MOST_EVENTS, MOST_TENSORS, REFLEX, WAIT
 from rt_engine import Context, ModelSlot
 from rt_native.library import Library
 from rt_native.memory import Block
 
 NATIVE: Final = Library("plc calls", modules=("plc_bindings.reflex_native",))
 _MOST_FD: Final = 4096
-_EVENT_BYTES: Final = 12 if platform.machine() in ("x86_64", "AMD64") else 16
+_EVENT: Final = struct.Struct("=Ii4x" if platform.machine() in ("x86_64", "AMD64") else "=I4xi4x")
 """struct epoll_event is packed on x86-64 alone."""
 _BUDGETS_PER_S: Final = 10
 """How often a second, at most, a client's rate is counted."""
@@ -179,12 +180,10 @@ class ReflexSelector(selectors.EpollSelector):
         self._wait = NATIVE.function("reflex_wait")
         self._table = Block(8 * _MOST_FD)
         self._addresses = self._table.view(np.int64, count=_MOST_FD)
-        self._places = Block(16)
-        self._places.view(np.int64, count=2)[:] = (self._table.address, _MOST_FD)
-        self._events = Block(MOST_EVENTS * _EVENT_BYTES)
-        fields = {"names": ["events", "fd"], "formats": ["<u4", "<i4"], "offsets": [0, _EVENT_BYTES - 8]}
-        layout = np.dtype({**fields, "itemsize": _EVENT_BYTES})  # type: ignore[call-overload]
-        self._seen: NDArray[Any] = self._events.view(layout, count=MOST_EVENTS)
+        self._events, self._place = Block(MOST_EVENTS * _EVENT.size), Block(WAIT.itemsize)
+        epoll: int = self._selector.fileno()  # type: ignore[attr-defined]
+        self._place.view(WAIT)[0] = (epoll, self._events.address, _EVENT.size, self._table.address, _MOST_FD)
+        self._seen = self._events.view(np.uint8, count=MOST_EVENTS * _EVENT.size).data
         self._reflexes: dict[int, Reflex] = {}
 
     def can_learn(self, fd: int) -> bool:
@@ -219,13 +218,12 @@ class ReflexSelector(selectors.EpollSelector):
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """What is ready for asyncio."""
         wait_ms = -1 if timeout is None else max(math.ceil(timeout * 1e3), 0)
-        epoll: int = self._selector.fileno()  # type: ignore[attr-defined]
-        count = self._wait(epoll, self._events.address, _EVENT_BYTES, wait_ms, self._places.address)
+        count = self._wait(self._place.address, wait_ms)
         ready = []
-        for bits, fd in self._seen[:count].tolist() if count else ():
-            reflex = self._reflexes.get(fd)
-            if reflex is not None:
-                reflex.recover()
+        for i in range(count):
+            bits, fd = _EVENT.unpack_from(self._seen, i * _EVENT.size)
+            if fd in self._reflexes:
+                self._reflexes[fd].recover()
             key = self.get_map().get(fd)
             if key is not None:
                 events = (bits & ~1 and selectors.EVENT_WRITE) | (bits & ~4 and selectors.EVENT_READ)

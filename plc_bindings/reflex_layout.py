@@ -44,6 +44,17 @@ REFLEX = np.dtype(
 )
 """One connection's: `request` is what it asked last, `answer` what it got. Inputs and id of a request may differ from it."""
 
+WAIT = np.dtype(
+    [
+        ("epoll", "<i8"),  # file descriptor
+        ("events", "<i8"),  # address of `MOST_EVENTS` times struct epoll_event
+        ("event_bytes", "<i8"),
+        ("table", "<i8"),  # address of one word for each file descriptor: its reflex, or 0
+        ("most_fd", "<i8"),
+    ]
+)
+"""What an event loop waits for."""
+
 MOST_EVENTS = 64
 SERVED_MORE = 1024
 """Requests in a row after which Python has its turn."""

@@ -1,6 +1,6 @@
 """Answers requests that differ from the last one in their inputs only, without Python: see `plc_bindings.reflex`."""
 
-from plc_bindings.reflex_layout import MOST_BYTES, MOST_EVENTS, REFLEX, SERVED_MORE, TENSOR
+from plc_bindings.reflex_layout import MOST_BYTES, MOST_EVENTS, REFLEX, SERVED_MORE, TENSOR, WAIT
 from rt_native.lang import (
     call1,
     copy_bytes,
@@ -21,7 +21,7 @@ from rt_native.lang import (
 from rt_native.memory import offsets
 from rt_native.sockets import DONTWAIT, EPOLLIN, PEEK_DONTWAIT, SEND, epoll_wait, recv, send
 
-_R, _T = offsets(REFLEX), offsets(TENSOR)
+_R, _T, _W = offsets(REFLEX), offsets(TENSOR), offsets(WAIT)
 _ON, _BUDGET, _ANSWERED, _STATUS = _R.is_on, _R.budget, _R.answered, _R.status
 _VERSION, _WANTED, _EXECUTE, _BLOCK = _R.version, _R.wanted_version, _R.execute, _R.block
 _REQUEST_BYTES, _INPUTS_AT, _INPUTS_END = _R.request_bytes, _R.inputs_at, _R.inputs_end
@@ -36,9 +36,9 @@ _INPUTS, _OUTPUTS, _INPUT, _OUTPUT, _REQUEST, _ANSWER = (
     _R.answer,
 )
 _ADDRESS, _NBYTES, _UNIT, _FLOAT = _T.address, _T.nbytes, _T.unit, _T.float_bytes
+_EPOLL, _EVENTS, _EVENT_BYTES, _TABLE, _MOST_FD = _W.epoll, _W.events, _W.event_bytes, _W.table, _W.most_fd
 _TENSOR = TENSOR.itemsize
 _BUFFER = MOST_BYTES + 64
-_EVENTS_BYTES = MOST_EVENTS * 16
 _MS = 1_000_000
 _SERVED, _NOT_SERVED = 1, 0
 _MOST_EVENTS, _MORE = MOST_EVENTS, SERVED_MORE
@@ -164,13 +164,11 @@ def serve(events, count, event_bytes, table, most_fd, buffer):
 
 
 @export
-def reflex_wait(epoll, events, event_bytes, timeout_ms, places):
-    """Wait as epoll_wait(2) does, answering meanwhile; gives the number of events for Python.
-
-    `places` is the address of two words: the table of reflexes by file descriptor, and its length.
-    """
+def reflex_wait(wait, timeout_ms):
+    """Wait as epoll_wait(2) does, answering meanwhile; gives the number of events for Python. `wait` is a `WAIT`."""
     timespec, buffer = stack(16), stack(_BUFFER)
-    table, most_fd = load_i64(places), load_i64(places + 8)
+    epoll, events, event_bytes = load_i64(wait + _EPOLL), load_i64(wait + _EVENTS), load_i64(wait + _EVENT_BYTES)
+    table, most_fd = load_i64(wait + _TABLE), load_i64(wait + _MOST_FD)
     until = now_ns(timespec) + timeout_ms * _MS
     wait_ms = timeout_ms
     for _ in range(_MORE):

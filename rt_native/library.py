@@ -26,7 +26,7 @@ Progress = Callable[[str, int, int], None]
 """Called with (library name, functions done, functions in all)."""
 
 _IMPORT = re.compile(r"^(?:from|import)\s+([\w.]+)(?:\s+import\s+\(?([^)\n#]*))?", re.M)
-_OURS = ("rt_native", "rt_engine", "fieldbus", "scheduler")
+_OURS = ("rt_native", "rt_engine", "fieldbus", "scheduler", "plc_bindings")
 _BUILD_FILES = ("rt_native.build", "rt_native.lang", "rt_native.vector")
 
 

@@ -24,6 +24,7 @@ from plc_bindings.modbus.server import ModbusServer
 from plc_bindings.predict import Models, Predictor
 from plc_bindings.reflex import NATIVE, Reflex
 from rt_engine import ModelSlot
+from rt_native.library import reachable_sources
 from tests.peers import plant
 from tests.rt_native.symbols import undefined
 from tests.test_proofs import ALLOWED
@@ -382,3 +383,9 @@ def test_an_ads_call_behind_a_slow_one_waits(reflexes: list[Reflex], monkeypatch
             time.sleep(0.05)
         assert client.answer(1001)[2] != client.answer(1002)[2]
         assert server.status().requests >= reflexes[0].answered + 3
+
+
+def test_the_object_depends_on_its_sources() -> None:
+    """An edit of any of these compiles the object anew."""
+    reached = set(reachable_sources("plc_bindings.reflex_native"))
+    assert reached >= {"plc_bindings.reflex_native", "plc_bindings.reflex_layout", "rt_native.sockets"}
