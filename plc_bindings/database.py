@@ -76,6 +76,7 @@ class Database:
             if symbol.name.lower() in self._by_name:
                 raise NameClashError(symbol.name)
             self._by_name[symbol.name.lower()] = symbol
+        self._longest = max(map(len, self._by_name), default=0)
 
     def find(self, name: str) -> Symbol | None:
         """A symbol, or an element of one (`Tasks.axis.WakeUp.P99`, `Models.policy.In.x[3]`), by its name in any case."""
@@ -83,7 +84,7 @@ class Database:
         found = self._by_name.get(plain)
         if found is not None:
             return found
-        end = len(plain)
+        end = min(len(plain), self._longest + 1)  # names come from clients: some are long, and full of dots
         while (end := max(plain.rfind(".", 0, end), plain.rfind("[", 0, end))) > 0:
             top = self._by_name.get(plain[:end])
             if top is not None:

@@ -23,7 +23,7 @@ from plc_bindings.ads.calls import CALLS, NOT_IN_SUMS, UPLOADS, Answer, Calls, J
 from plc_bindings.ads.codes import REQUEST, RESPONSE, RUN, STATE, SYSTEM_PORT, AdsError, Command, Error, Group, code_of
 from plc_bindings.ads.device import Device
 from plc_bindings.ads.notifications import LEAST_CYCLE_S, MOST_SAMPLES_PER_S, Notifications, Samples
-from plc_bindings.ads.sums import SUMS
+from plc_bindings.ads.sums import MOST_ITEMS, SUMS
 from plc_bindings.ads.values import Values
 from plc_bindings.database import Writable
 from plc_bindings.predict import Served
@@ -34,7 +34,10 @@ _SYSTEM_STATE: Final = struct.pack("<HHHBBHBBH2x", RUN, 0, 0, 3, 1, 4024, 0, 0, 
 _FIRST_PORT: Final = 32768
 _TURN_PACKETS: Final = 32
 _TURN_BYTES: Final = 128 * 1024
-"""After so many packets, or bytes of answers, others get their turn."""
+_TURN_S: Final = 0.001
+"""After so many packets, or bytes of answers, or so long, others get their turn."""
+_ITEMS_PER_REQUEST: Final = 20
+"""So many items of a sum command count as one request more."""
 _MOST_NET_IDS: Final = 256
 _ON_CHANGE: Final = (4, 6)
 _MODES: Final = (3, *_ON_CHANGE, 5)
@@ -90,7 +93,7 @@ class AdsSession:
             data = bytes(rest)
             rest.clear()
         answers: list[bytes] = []
-        at, end, size = 0, len(data), 0
+        at, end, size, until = 0, len(data), 0, 0.0
         self._need, self.has_more = frames.TCP.size, False
         while end - at >= frames.TCP.size and self.job is None and not self.is_closed:
             command, length = frames.TCP.unpack_from(data, at)
@@ -101,9 +104,11 @@ class AdsSession:
             if following > end:
                 self._need = frames.TCP.size + length
                 break
-            if len(answers) == _TURN_PACKETS or size > _TURN_BYTES:
-                self.has_more = True
-                break
+            if answers:
+                until = until or self._now() + _TURN_S
+                if len(answers) == _TURN_PACKETS or size > _TURN_BYTES or self._now() > until:
+                    self.has_more = True
+                    break
             answer = self._ams(data, at, length) if command == frames.AMS_COMMAND else self._router(command)
             answers.append(answer)
             size += len(answer)
@@ -268,6 +273,7 @@ class AdsSession:
             if not isinstance(got, bytes):
                 return got
         elif group in SUMS:
+            self._client.take(min(offset, MOST_ITEMS) // _ITEMS_PER_REQUEST)
             got = SUMS[group](self, offset, size, data)
             self._values.commit()
         else:

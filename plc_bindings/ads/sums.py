@@ -17,7 +17,7 @@ from typing import Final, Protocol
 from plc_bindings.ads import frames
 from plc_bindings.ads.codes import AdsError, Error, Group, code_of
 
-_MOST_ITEMS: Final = 500
+MOST_ITEMS: Final = 500
 """As TwinCAT allows."""
 
 
@@ -46,7 +46,7 @@ class Target(Protocol):
 def _items(layout: struct.Struct, count: int, data: bytes) -> tuple[list[tuple[int, ...]], int]:
     """All items, and where they end."""
     end = count * layout.size
-    if count > _MOST_ITEMS or len(data) < end:
+    if count > MOST_ITEMS or len(data) < end:
         raise AdsError(Error.BAD_SIZE)
     return list(layout.iter_unpack(data[:end])), end
 

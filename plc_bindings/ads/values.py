@@ -16,6 +16,8 @@ from plc_bindings.numbers import AREA
 
 Place = tuple[int, int, int]
 """(area, offset, size); area < 0: minus an index group of the server's own."""
+_MOST_NAME: Final = 512
+"""Bytes."""
 
 
 class Values:
@@ -146,8 +148,9 @@ class Values:
 
 
 def text(data: bytes) -> str:
-    """A name as clients send it: with a NUL or without."""
-    return data.split(b"\0", 1)[0].decode(errors="replace")
+    """A name as clients send it: with a NUL or without; nothing for what is longer than any name."""
+    name = data[: _MOST_NAME + 1].split(b"\0", 1)[0]
+    return name.decode(errors="replace") if len(name) <= _MOST_NAME else ""
 
 
 def whole(data: bytes, size: int) -> bytes:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from plc_bindings.access import Limits
 from plc_bindings.ads.codes import SYSTEM_PORT, Command, Error, Group
+from plc_bindings.ads.values import text
 from plc_bindings.numbers import AREA, ATTRIBUTE, LOOKUP, PREDICT, PREDICT_REF
 from plc_bindings.status import CallStatus
 from tests.plc_bindings.ads.plant import (
@@ -107,14 +108,26 @@ def test_a_packet_that_comes_byte_by_byte_costs_no_more_the_longer_it_is():
     assert long < 10 * short
 
 
-def test_many_packets_at_once_are_answered_in_turns(session):
+def test_many_packets_at_once_are_answered_in_turns(plant):
     """So that one client's heap of requests does not keep the others waiting."""
+    session = plant.session(lambda: 0.0)
     stream = b"".join([read(AREA, 0, 4, invoke=i) for i in range(100)])
     answers = [session.feed(stream)]
     while session.has_more:
         answers.append(session.feed(b""))
     assert len(answers) == 4
     assert [invoke for _, _, invoke, _ in split(b"".join(answers))] == list(range(100))
+
+
+def test_a_turn_ends_after_a_millisecond(plant):
+    """When each packet takes 0.4 ms: the first, whose end begins the count, and three more."""
+    clock = itertools.count(0.0, 0.0004)
+    session = plant.session(lambda: next(clock))
+    stream = b"".join([read(AREA, 0, 4, invoke=i) for i in range(9)])
+    answers = [session.feed(stream)]
+    while session.has_more:
+        answers.append(session.feed(b""))
+    assert [len(split(answer)) for answer in answers] == [3, 3, 3]
 
 
 @pytest.mark.parametrize(
@@ -242,6 +255,25 @@ def test_too_many_requests_a_second_are_refused():
     codes = [ask(session, read(AREA, 0, 4))[0] for _ in range(5)]
     assert codes[:3] == [0, 0, 0]
     assert codes[4] == Error.BUSY
+
+
+def test_many_items_count_as_several_requests():
+    session = Plant(Limits(requests_per_second=30)).session()
+    request = read_write(Group.SUM_READ, 500, 4000, struct.pack("<III", AREA, 0, 4) * 500)
+    assert [ask(session, request)[0] for _ in range(8)][4:] == [Error.BUSY] * 4
+    assert ask(Plant().session(), request)[0] == 0
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("tail", [b".", b"[0]", b"\xff"])
+def test_a_name_of_a_million_characters_costs_nothing(plant, session, tail):
+    """It is longer than any name. Nor does it where one may be as long as it likes."""
+    name = b"Tags.Curve" + tail * 300_000
+    for group in (Group.HANDLE_BY_NAME, Group.INFO_BY_NAME_EX, Group.TYPE_BY_NAME_EX):
+        assert ask(session, read_write(group, 0, 4, name))[0] == Error.NO_SYMBOL
+    assert plant.database.find(name.decode(errors="replace")) is None
+    assert text(b"x" * 512) == "x" * 512
+    assert text(b"x" * 513) == ""
 
 
 # --- values -----------------------------------------------------------------------------------------------------------
