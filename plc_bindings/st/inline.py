@@ -19,7 +19,7 @@ import plc_bindings.st.inline_trees  # noqa: F401  (registers its kernels)
 from plc_bindings.errors import ExportError
 from plc_bindings.st.inline_kernels import emit
 from plc_bindings.st.inline_writer import PREFIX, Writer, type_of
-from plc_bindings.st.names import check_distinct, usable
+from plc_bindings.st.names import LONGEST, check_distinct, usable
 from plc_bindings.st.project import comment
 from plc_bindings.st.twincat_files import twincat_file
 from plc_bindings.st.units import Unit
@@ -222,6 +222,8 @@ def _interface(ends: list[_End], block: str, flavour: Flavour) -> tuple[str, str
                 type_ = f"ARRAY [0..{end.buffer.size - 1}] OF {type_}"
                 if flavour == "portable":
                     alias = f"T_{block}_{end.name.strip('_')}"
+                    if len(alias) > LONGEST or f" {alias} :".lower() in types.lower():
+                        alias = f"T_{block[: LONGEST - 6]}_{ends.index(end)}"
                     types += f"TYPE\n    {alias} : {type_};\nEND_TYPE\n\n"
                     type_ = alias
             described = comment(f"{end.buffer.name}: {list(end.buffer.shape)}")

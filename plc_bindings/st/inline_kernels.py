@@ -415,15 +415,17 @@ def _gather(call: Call, writer: Writer) -> None:
     known, n = writer.known_value(index), block // data.dtype.itemsize
     if known is None and writer.bounded.get(index.storage, axis + 1) > axis:
         raise Refusal("an index that comes from outside is not inlined", "choose the element in the PLC")
-    with writer.loop("r", outer) as r:
-        for j in range(count):
-            at = str(int(known.reshape(-1)[j]) % axis) if known is not None else writer.local("n", "DINT")
-            if known is None:
-                writer.line(f"{at} := {writer.element(index, str(j))};")
-            with writer.loop("i", n) as i:
-                given = writer.element(data, place((r, axis * n), (at, n), (i, 1)))
-                to = writer.element(out, place((r, count * n), j * n, (i, 1)))
-                writer.line(f"{to} := {given};", operations=1)
+    places = known.reshape(-1) % axis if known is not None else None
+    at = str(int(places[0])) if places is not None and count == 1 else writer.local("n", "DINT")
+    with writer.loop("r", outer) as r, writer.loop("j", count) as j:
+        if places is None:
+            writer.line(f"{at} := {writer.element(index, j)};")
+        elif count > 1:
+            writer.line(f"{at} := {writer.constant(places)}[{j}];")
+        with writer.loop("i", n) as i:
+            given = writer.element(data, place((r, axis * n), (at, n), (i, 1)))
+            to = writer.element(out, place((r, count * n), (j, n), (i, 1)))
+            writer.line(f"{to} := {given};", operations=1)
 
 
 @kernel("label")

@@ -108,6 +108,25 @@ def test_what_has_no_form_is_refused_with_reason(name):
     assert f"{name}.onnx cannot be inlined:\n  - " in text and ";" in text
 
 
+@pytest.mark.slow
+def test_all_golden_models_agree_or_are_refused():
+    """Nothing in between: no other error, no other numbers."""
+    inlined, refused = 0, {}
+    for path in sorted(GOLDEN.glob("*.onnx")):
+        try:
+            made = Inlined(path)
+        except ExportError as error:
+            refused[path.name] = str(error)
+            continue
+        inlined += 1
+        for got, want in compared(made, rounds=2):
+            tolerance = {"float32": 1e-5, "float64": 1e-12}.get(want.dtype.name, 0.0)
+            off = np.nan_to_num(abs(got.astype(np.float64) - want)).max(initial=0)
+            assert off <= tolerance * np.nan_to_num(abs(want.astype(np.float64))).max(initial=0), path.name
+    assert inlined > 220
+    assert [name for name, why in refused.items() if f"{name} cannot be inlined:\n  - " not in why] == []
+
+
 def naive(weights, biases, x, relu):
     """The documented order: from the bias, over k in rising order, product and sum rounded to float32."""
     for i, (w, b) in enumerate(zip(weights, biases, strict=True)):
@@ -397,6 +416,17 @@ def test_portable_text_keeps_to_what_all_compilers_take(name):
     assert not re.search(r"(?<![.\d])\d+E", code) and "](" not in code and not re.search(r"\d\(", code)
     assert max(map(len, block.text.splitlines())) <= 135
     assert block.text.isascii() and re.search(r"\bEND_IF(?!;)", code) is None
+
+
+def test_types_of_long_names_are_numbered():
+    """Compilers begin to refuse names of 64 characters; names that differ in a leading `_` have types of their own."""
+    long = "observation_" * 3 + "x"
+    model = graph(
+        [helper.make_node("Add", [long, f"_{long}"], ["y"])], {long: [1, 2], f"_{long}": [1, 2]}, {"y": [1, 2]}
+    )
+    text = inline_block(model, name="FB_" + "a" * 40).text
+    names = re.findall(r"^    (T_\w+) : ARRAY", text, re.M)
+    assert len(names) == len(set(names)) == 3 and max(map(len, names)) <= 48
 
 
 def test_class_names_are_in_the_header():
