@@ -30,9 +30,16 @@ def _addresses(view: View) -> Iterator[Finding]:
                 yield Finding(path, 'an IPv6 address makes no AMS NetId: ams_net_id = "192.168.10.2.1.1"')
             if any(int(number) > 255 for number in server.ams_net_id.split(".") if number):
                 yield Finding((*path, "ams_net_id"), f'"{server.ams_net_id}" has a number above 255')
+            for index, net_id in enumerate(server.allow_net_ids):
+                if not _is_net_id(net_id):
+                    message = (
+                        f'"{net_id}" is no AMS NetId, so it would let nobody in; write six numbers, "192.168.10.5.1.1"'
+                    )
+                    yield Finding((*path, "allow_net_ids", index), message)
         for index, network in enumerate(server.allow):
             try:
-                ipaddress.ip_network(network)
+                if ipaddress.ip_network(network).prefixlen == 0:
+                    yield Finding((*path, "allow", index), f"{network} is everybody: name those who need it", "warning")
             except ValueError as error:
                 yield Finding((*path, "allow", index), f'{error}; write "192.168.10.5" or "192.168.10.0/24"')
         if not address.is_loopback and not server.allow:
@@ -41,6 +48,12 @@ def _addresses(view: View) -> Iterator[Finding]:
         other = taken.setdefault((server.host, server.port), name)
         if other != name and server.port:
             yield Finding((*path, "port"), f"server {other} listens at {server.host}:{server.port} already")
+
+
+def _is_net_id(text: str) -> bool:
+    """Six numbers up to 255, as a client's NetId is shown."""
+    numbers = text.split(".")
+    return len(numbers) == 6 and all(n.isascii() and n.isdigit() and str(int(n)) == n and int(n) < 256 for n in numbers)
 
 
 def _writable(view: View) -> Iterator[Finding]:

@@ -77,6 +77,7 @@ class Station:
         self._scheduler = Scheduler(self._parts.tasks)
         self._plc = plc_side(file, self._parts, self._scheduler, self._replaced) if file.config.servers else None
         self._updating = threading.Lock()
+        self._audit_failure = ""
         self._model_files = {name: table.file for name, table in file.config.models.items()}
         self._seen = {name: link.status() for name, link in self._parts.links.items()}
         self._confirmed: dict[str, bool] = {}
@@ -331,6 +332,14 @@ class Station:
     def _watch(self) -> None:
         self._watch_links()
         self._watch_tasks()
+        self._watch_audit()
+
+    def _watch_audit(self) -> None:
+        """Note when the audit log cannot be written."""
+        failure = self._plc.audit.failure if self._plc is not None else ""
+        if failure and not self._audit_failure:
+            self._note("station", "audit log", f"cannot be written, control goes on: {failure}", good=False)
+        self._audit_failure = failure
 
     def _watch_tasks(self) -> None:
         """Note for each task how many cycles it took until its outputs were live."""

@@ -11,6 +11,7 @@ import pytest
 from pymodbus.client import ModbusTcpClient
 from stations import write_station
 
+from station.errors import StationFileError
 from station.reading import read_station
 from station.station import Station
 
@@ -188,3 +189,31 @@ def test_requests_beyond_the_rate_are_answered_with_busy_and_others_are_not_hind
     finally:
         greedy.close()
         modest.close()
+
+
+def test_an_audit_log_that_cannot_be_written_is_told_and_stops_nothing(station, host):
+    station._plc.audit.path.mkdir()
+    with connect((host, 5020), OTHER) as connection:
+        assert is_closed(connection)
+    station._plc.audit._flush()
+    station._watch()
+    station._watch()
+    told = [event for event in station.report().events if event.subject == "audit log"]
+    assert len(told) == 1 and "Is a directory" in told[0].text
+    with connect((host, 5020)) as connection:
+        connection.sendall(bytes([0, 1, 0, 0, 0, 6, 1, 3, 0, 0, 0, 1]))
+        assert len(connection.recv(100)) == 11
+
+
+@pytest.mark.parametrize("net_id", ["1.2.3", "1.2.3.4.5.256", "01.2.3.4.5.6", "1.2.3.4.5.6.7", "a.b.c.d.e.f", ""])
+def test_a_net_id_that_would_let_nobody_in_is_found_by_the_check(tmp_path, net_id):
+    text = TEXT.replace("HOST", "127.0.0.1").replace("127.0.0.1.7.7", net_id)
+    with pytest.raises(StationFileError, match="no AMS NetId"):
+        read_station(write_station(tmp_path, text))
+
+
+@pytest.mark.parametrize("everybody", ["0.0.0.0/0", "::/0"])
+def test_everybody_is_worth_a_warning(tmp_path, everybody):
+    text = TEXT.replace("HOST", "127.0.0.1").replace('allow = ["127.0.0.1"]', f'allow = ["{everybody}"]', 1)
+    warnings = read_station(write_station(tmp_path, text)).warnings
+    assert [warning.key for warning in warnings if "everybody" in warning.message] == ["servers.ads.allow[0]"]
