@@ -6,7 +6,6 @@ model 1  policy: x REAL[1, 16] -> y REAL[1, 4]
 """
 
 import struct
-import time
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
@@ -86,7 +85,8 @@ class Plant:
         for name, value in device.items():
             setattr(self.device, name, value)
 
-    def session(self, now: Callable[[], float] = time.monotonic) -> AdsSession:
+    def session(self, now: Callable[[], float] = lambda: 0.0) -> AdsSession:
+        """A client's; time stands still."""
         client = self.access.admit("127.0.0.1")
         assert client is not None
         return AdsSession(self.device, client, self.database.writable(self.access.writable), SERVER, now)

@@ -108,9 +108,8 @@ def test_a_packet_that_comes_byte_by_byte_costs_no_more_the_longer_it_is():
     assert long < 10 * short
 
 
-def test_many_packets_at_once_are_answered_in_turns(plant):
+def test_many_packets_at_once_are_answered_in_turns(session):
     """So that one client's heap of requests does not keep the others waiting."""
-    session = plant.session(lambda: 0.0)
     stream = b"".join([read(AREA, 0, 4, invoke=i) for i in range(100)])
     answers = [session.feed(stream)]
     while session.has_more:
