@@ -7,8 +7,10 @@ write 10000, 16  ->   Inputs(model 1, bytes 0 to 32)
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Final, TypeVar
 
 from fieldbus.tags import Order
@@ -18,8 +20,8 @@ from plc_bindings.modbus.map import Block, Place, RegisterMap, registers
 from plc_bindings.modbus.pdu import Code, Refused
 from plc_bindings.types import BOOL, SINT, UDINT, USINT, Scalar, String
 
-MOST_KEPT: Final = 4096
-"""Plans; when there are more, all are made anew: clients ask the same again and again."""
+MOST_KEPT: Final = 512
+"""Plans of one kind; when there are more, all are made anew: clients ask the same again and again."""
 SLOW_S: Final = 0.001
 """A model whose calls take longer is called in a thread of its own."""
 _SMALL: Final = (BOOL, SINT, USINT)
@@ -125,6 +127,29 @@ class WritePlan:
     plain: Inputs | None
 
 
+@dataclass(frozen=True, slots=True)
+class CoilPlan:
+    """BOOLs, each a byte of an area. `spans`: the same for reading: (area, offset, length), and which bytes of these."""
+
+    segments: tuple[Segment, ...]
+    spans: tuple[tuple[Segment, Callable[[bytes], Iterable[int]] | None], ...]
+
+    def read(self, session: Session) -> bytes:
+        """Eight in a byte, the first in the lowest bit."""
+        parts = []
+        for segment, pick in self.spans:
+            data = session.read(*segment)
+            parts.append(data if pick is None else bytes(pick(data)))
+        data = b"".join(parts)
+        return int(data[::-1].translate(_DIGITS), 2).to_bytes((len(data) + 7) // 8, "little")
+
+    def write(self, session: Session, data: bytes) -> None:
+        """Stage them; bits behind the last are ignored."""
+        count = sum(length for _, _, length in self.segments)
+        bits = format(int.from_bytes(data, "little") & (1 << count) - 1, f"0{count}b")
+        _write(session, self.segments, bits[::-1].encode().translate(_BITS))
+
+
 class Planner:
     """Plans for one server's map. `writable` says what its clients may write."""
 
@@ -142,56 +167,70 @@ class Planner:
         self._starts = [span[0] for span in self._spans]
         self._coils = [place for place in map_.places if place.coil is not None and place.count]
         self._coil_starts = [place.coil or 0 for place in self._coils]
-        self._reads: dict[tuple[int, int], ReadPlan] = {}
-        self._writes: dict[tuple[int, int], WritePlan] = {}
+        self._names: dict[int, list[tuple[int, str]]] = {}
+        for place in sorted(map_.places, key=lambda place: place.offset):
+            self._names.setdefault(place.area, []).append((place.offset, place.name))
+        self._reads: dict[tuple[int, int], ReadPlan | Refused] = {}
+        self._writes: dict[tuple[int, int], WritePlan | Refused] = {}
+        self._coil_reads: dict[tuple[int, int], CoilPlan | Refused] = {}
+        self._coil_writes: dict[tuple[int, int], CoilPlan | Refused] = {}
 
     def read(self, address: int, quantity: int) -> ReadPlan:
         """Registers to read; raises `Refused` when one does not exist."""
-        found = self._reads.get((address, quantity))
-        if found is None:
-            pieces = tuple(self._pieces(address, address + quantity))
-            results = tuple({p.layout.index: p.layout for p in pieces if isinstance(p, Result)}.values())
-            has_values = any(isinstance(p, Values) for p in pieces)
-            found = _keep(self._reads, (address, quantity), ReadPlan(pieces, results, has_values))
-        return found
+        return _kept(self._reads, address, quantity, self._plan_read)
 
     def write(self, address: int, quantity: int) -> WritePlan:
         """Registers to write; raises `Refused` when one does not exist, is read-only, or is a part of a value."""
-        found = self._writes.get((address, quantity))
-        if found is None:
-            at = 0
-            pieces: list[tuple[int, int, Values | Inputs]] = []
-            for piece in self._pieces(address, address + quantity):
-                if isinstance(piece, Result):
-                    raise Refused(Code.ILLEGAL_ADDRESS, f"write of the result of {piece.layout.block.served.name}")
-                if isinstance(piece, Values):
-                    self._check_writable(piece)
-                size = piece.stop - piece.start
-                pieces.append((at, at + size, piece))
-                at += size
-            first = pieces[0][2]
-            is_plain = len(pieces) == 1 and isinstance(first, Inputs) and not first.checks
-            plan = WritePlan(tuple(pieces), first if is_plain and isinstance(first, Inputs) else None)
-            found = _keep(self._writes, (address, quantity), plan)
-        return found
+        return _kept(self._writes, address, quantity, self._plan_write)
 
-    def coils(self, address: int, quantity: int, to_write: bool) -> tuple[Segment, ...]:
-        """Coils; raises `Refused` when one does not exist, or may not be written."""
+    def read_coils(self, address: int, quantity: int) -> CoilPlan:
+        """Coils to read; raises `Refused` when one does not exist."""
+        return _kept(self._coil_reads, address, quantity, self._plan_coils)
+
+    def write_coils(self, address: int, quantity: int) -> CoilPlan:
+        """Coils to write; raises `Refused` when one does not exist, or may not be written."""
+        return _kept(self._coil_writes, address, quantity, self._plan_coil_write)
+
+    def _plan_read(self, address: int, quantity: int) -> ReadPlan:
+        pieces = tuple(self._pieces(address, address + quantity))
+        results = tuple({p.layout.index: p.layout for p in pieces if isinstance(p, Result)}.values())
+        return ReadPlan(pieces, results, any(isinstance(p, Values) for p in pieces))
+
+    def _plan_write(self, address: int, quantity: int) -> WritePlan:
+        at = 0
+        pieces: list[tuple[int, int, Values | Inputs]] = []
+        for piece in self._pieces(address, address + quantity):
+            if isinstance(piece, Result):
+                raise Refused(Code.ILLEGAL_ADDRESS, f"write of the result of {piece.layout.block.served.name}")
+            if isinstance(piece, Values):
+                self._check_writable(piece)
+            size = piece.stop - piece.start
+            pieces.append((at, at + size, piece))
+            at += size
+        first = pieces[0][2]
+        is_plain = len(pieces) == 1 and isinstance(first, Inputs) and not first.checks
+        return WritePlan(tuple(pieces), first if is_plain and isinstance(first, Inputs) else None)
+
+    def _plan_coil_write(self, address: int, quantity: int) -> CoilPlan:
+        plan = self._plan_coils(address, quantity)
+        self._check_segments(plan.segments)
+        return plan
+
+    def _plan_coils(self, address: int, quantity: int) -> CoilPlan:
         segments: list[Segment] = []
         at, end = address, address + quantity
         i = max(0, bisect_right(self._coil_starts, address) - 1)
-        for place in self._coils[i:]:
-            first = place.coil or 0
-            if at >= end or not first <= at < first + place.count:
+        while at < end and i < len(self._coils):
+            place, first = self._coils[i], self._coil_starts[i]
+            if not first <= at < first + place.count:
                 break
             count = min(end, first + place.count) - at
             _append(segments, (place.area, place.offset + at - first, count))
             at += count
+            i += 1
         if at < end:
             raise Refused(Code.ILLEGAL_ADDRESS)
-        if to_write:
-            self._check_segments(segments)
-        return tuple(segments)
+        return CoilPlan(tuple(segments), tuple(_spans(segments)))
 
     def _pieces(self, address: int, end: int) -> Iterator[Values | Inputs | Result]:
         places: list[Place] = []
@@ -264,21 +303,8 @@ class Planner:
 
     def _name(self, area: int, offset: int) -> str:
         """What begins at or before a byte of an area."""
-        places = [place for place in self.map.places if place.area == area and place.offset <= offset]
-        return max(places, key=lambda place: place.offset).name
-
-
-def read_coils(session: Session, segments: Sequence[Segment]) -> bytes:
-    """Coils, eight in a byte, the first in the lowest bit."""
-    data = _read(session, segments)
-    return int(data[::-1].translate(_DIGITS), 2).to_bytes((len(data) + 7) // 8, "little")
-
-
-def write_coils(session: Session, segments: Sequence[Segment], data: bytes) -> None:
-    """Stage coils; bits behind the last are ignored."""
-    count = sum(length for _, _, length in segments)
-    bits = format(int.from_bytes(data, "little") & (1 << count) - 1, f"0{count}b")
-    _write(session, segments, bits[::-1].encode().translate(_BITS))
+        names = self._names[area]
+        return names[bisect_right(names, offset, key=lambda entry: entry[0]) - 1][1]
 
 
 def _read(session: Session, segments: Sequence[Segment]) -> bytes:
@@ -303,8 +329,28 @@ def _append(segments: list[Segment], more: Segment) -> None:
     segments.append(more)
 
 
-def _keep(plans: dict[tuple[int, int], _Plan], key: tuple[int, int], plan: _Plan) -> _Plan:
-    if len(plans) >= MOST_KEPT:
-        plans.clear()
-    plans[key] = plan
-    return plan
+def _spans(segments: Sequence[Segment]) -> Iterator[tuple[Segment, Callable[[bytes], Iterable[int]] | None]]:
+    """Segments of one area in a row become one span of it, and a choice of its bytes."""
+    for area, group in groupby(segments, key=lambda segment: segment[0]):
+        parts = [range(offset, offset + length) for _, offset, length in group]
+        first, last = min(part.start for part in parts), max(part.stop for part in parts)
+        pick = None if len(parts) == 1 else itemgetter(*(i - first for part in parts for i in part))
+        yield (area, first, last - first), pick
+
+
+def _kept(
+    plans: dict[tuple[int, int], _Plan | Refused], address: int, quantity: int, make: Callable[[int, int], _Plan]
+) -> _Plan:
+    """The plan, or the refusal, for an address and a quantity."""
+    found = plans.get((address, quantity))
+    if found is None:
+        try:
+            found = make(address, quantity)
+        except Refused as refused:
+            found = Refused(refused.code, refused.why)
+        if len(plans) >= MOST_KEPT:
+            plans.clear()
+        plans[address, quantity] = found
+    if isinstance(found, Refused):
+        raise Refused(found.code, found.why)
+    return found

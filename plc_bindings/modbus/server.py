@@ -34,7 +34,8 @@ from plc_bindings.reflex import reflexes
 from plc_bindings.serving import ServerStatus, receive_small
 
 TURN: Final = 16
-"""Requests of one connection that are answered before others have their turn."""
+TURN_S: Final = 0.0005
+"""Requests of one connection that are answered before others have their turn, and how long that takes at most, about."""
 MOST_WAITING: Final = 1 << 16
 """Bytes of requests that wait; then a connection is not read for a while."""
 SWEEP_S: Final = 1.0
@@ -254,6 +255,7 @@ class _Connection(asyncio.Protocol):
             return
         if self._learner is not None:
             self._learner.reflex.allow(False)  # until all that came is answered
+        until = self._loop.time() + TURN_S
         try:
             for _ in range(TURN):
                 frame = mbap.next_frame(data, at)
@@ -276,6 +278,8 @@ class _Connection(asyncio.Protocol):
                     self._start(answer, transaction, unit)
                     return
                 answers.append(mbap.frame(transaction, unit, answer))
+                if at < len(data) and self._loop.time() > until:
+                    break
         except mbap.FrameError as error:
             self._send(answers)
             self._server.access.audit(client.name, "frame", f"closed: {error}")

@@ -17,7 +17,7 @@ from plc_bindings.database import Session as Values
 from plc_bindings.modbus import pdu as p
 from plc_bindings.modbus.blocks import PredictBlock
 from plc_bindings.modbus.pdu import Code, Refused, exception
-from plc_bindings.modbus.plan import Inputs, Layout, Planner, ReadPlan, Result, WritePlan, read_coils, write_coils
+from plc_bindings.modbus.plan import Inputs, Layout, Planner, ReadPlan, Result, WritePlan
 from plc_bindings.predict import Predictor
 
 
@@ -96,8 +96,9 @@ class Session:
 
     def _read_coils(self, pdu: bytes) -> bytes:
         address, quantity = p.read_range(pdu, p.READ_BITS)
+        plan = self._planner.read_coils(address, quantity)
         self._values.begin()
-        bits = read_coils(self._values, self._planner.coils(address, quantity, to_write=False))
+        bits = plan.read(self._values)
         return bytes((pdu[0], len(bits))) + bits
 
     def _read_registers(self, pdu: bytes) -> bytes | Job:
@@ -114,9 +115,9 @@ class Session:
         return pdu[:5]
 
     def _put_coils(self, address: int, quantity: int, data: bytes) -> None:
-        segments = self._planner.coils(address, quantity, to_write=True)
+        plan = self._planner.write_coils(address, quantity)
         self._values.begin()
-        write_coils(self._values, segments, data)
+        plan.write(self._values, data)
         self._values.commit()
 
     def _write_register(self, pdu: bytes) -> bytes:
