@@ -15,8 +15,6 @@ from plc_bindings.predict import Models
 
 SLOW_S: Final = 0.001
 """A model that takes longer runs in a thread, so that other clients do not wait for it."""
-_SLOWER: Final = 8
-"""A longer time than before counts by so much less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +84,5 @@ class Device:
         return known != version or seconds * count > SLOW_S
 
     def note_run(self, model: int, version: int, seconds: float) -> None:
-        """A call of one set of inputs took so long. A call that was interrupted does not make a model slow. Any thread."""
-        known, before = self._runs.get(model, (0, 0.0))
-        if known == version and seconds > before:
-            seconds = before + (seconds - before) / _SLOWER
+        """A call computed for so long, for each set of inputs. Any thread."""
         self._runs[model] = (version, seconds)

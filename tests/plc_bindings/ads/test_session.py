@@ -486,15 +486,27 @@ def test_clients_do_not_share_a_source_port_by_mistake(session):
     assert ask(session, packet(Command.DELETE_NOTIFICATION, struct.pack("<I", 1)))[0] == 0
 
 
-def test_one_interrupted_call_does_not_make_a_model_slow(plant):
-    """But several long ones do; and a short one makes it fast at once."""
-    device = plant.device
-    assert device.is_slow(1, 1, 1), "nobody knows yet"
-    device.note_run(1, 1, 10e-6)
-    device.note_run(1, 1, 5e-3)
-    assert not device.is_slow(1, 1, 1)
-    assert device.is_slow(1, 1, 200), "a batch is"
-    device.note_run(1, 1, 5e-3)
-    assert device.is_slow(1, 1, 1)
-    device.note_run(1, 1, 10e-6)
-    assert not device.is_slow(1, 1, 1)
+def compute(seconds):
+    """Keep the processor busy."""
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
+        pass
+
+
+@pytest.mark.parametrize(("work", "is_slow"), [(time.sleep, False), (compute, True)])
+def test_what_counts_is_how_long_a_call_computes(plant, session, monkeypatch, work, is_slow):
+    """A call that was interrupted does not make a model slow."""
+    call = read_write(PREDICT, 1, 24, INPUTS.tobytes())
+    ask(session, call)
+    ask(session, call)
+    monkeypatch.setattr(session._calls._predictor, "call", lambda number, data: work(0.005) or bytes(24))
+    ask(session, call)
+    assert plant.device.is_slow(1, 1, 1) == is_slow
+
+
+def test_a_batch_counts_as_so_many_calls(plant):
+    assert plant.device.is_slow(1, 1, 1), "nobody has called it yet"
+    plant.device.note_run(1, 1, 10e-6)
+    assert not plant.device.is_slow(1, 1, 1)
+    assert plant.device.is_slow(1, 1, 200)
+    assert plant.device.is_slow(1, 2, 1), "another version"
