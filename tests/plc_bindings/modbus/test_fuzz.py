@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fieldbus.tags import Order
 from plc_bindings.modbus import mbap, rtu
 from plc_bindings.modbus.pdu import Refused, identification
 from plc_bindings.modbus.session import Job
-from tests.plc_bindings.modbus.plant import Plant
+from tests.plc_bindings.modbus.plant import INPUTS, OUTPUTS, Plant
 
 FUNCTIONS = (1, 2, 3, 4, 5, 6, 15, 16, 22, 23, 43)
 
@@ -179,6 +180,40 @@ def test_every_request_gets_the_answer_that_the_specification_names(pdus):
         else:
             assert expected in (None, 0), (pdu.hex(" "), answer.hex(" "))
             assert answer[0] == pdu[0] and len(answer) <= 253
+
+
+@given(
+    order=st.sampled_from(Order),
+    first=st.integers(0, 33),
+    count=st.integers(1, 34),
+    data=st.binary(min_size=INPUTS.size + OUTPUTS.size, max_size=INPUTS.size + OUTPUTS.size),
+)
+def test_what_is_read_together_is_what_is_read_one_by_one(order, first, count, data):
+    """Registers of any values, cut anywhere; so a part of a value is that part."""
+    plant = Plant(models={})
+    plant.inputs.data, plant.outputs.data = data[: INPUTS.size], data[INPUTS.size :]
+    session, count = plant.session(order), min(count, 34 - first)
+
+    def read(address, quantity):
+        return session.answer(struct.pack(">BHH", 3, address, quantity))[2:]
+
+    assert read(first, count) == b"".join(read(first + i, 1) for i in range(count))
+
+
+@given(first=st.integers(0, 11), bits=st.lists(st.booleans(), min_size=1, max_size=11))
+def test_coils_that_are_written_are_read(first, bits):
+    """The others keep what they are; one by one or together."""
+    plant = Plant(models={})
+    session, bits = plant.session(), bits[: 11 - first]
+    before = [session.answer(struct.pack(">BHH", 1, i, 1))[2] for i in range(12)]
+    if bits:
+        packed = sum(bit << i for i, bit in enumerate(bits)).to_bytes((len(bits) + 7) // 8, "little")
+        head = struct.pack(">BHHB", 15, first, len(bits), len(packed))
+        assert session.answer(head + packed) == head[:5]
+    expected = [*before[:first], *bits, *before[first + len(bits) :]]
+    assert [session.answer(struct.pack(">BHH", 1, i, 1))[2] for i in range(12)] == expected
+    together = session.answer(struct.pack(">BHH", 1, 0, 12))[2:]
+    assert [together[i // 8] >> i % 8 & 1 for i in range(12)] == expected
 
 
 @given(pdu=st.binary(max_size=253))
