@@ -15,36 +15,25 @@ overflow of an integer, types mixed without a conversion, an index out of bounds
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable
 from typing import Any
 
 import tree_sitter
 import tree_sitter_iec61131_3_st
 
-from tests.plc_bindings.st.evaluator_functions import divided, power, standard
+from tests.plc_bindings.st.evaluator_code import Body, Compiler, Foreign, Frame, Memory, Node, Variable, text_of
 from tests.plc_bindings.st.evaluator_types import (
-    ANY_INT,
-    ANY_REAL,
-    BOOL,
     DINT,
     ELEMENTARY,
     TIME,
     ArrayType,
-    Elementary,
-    Record,
     StructType,
     StructuredTextError,
-    common,
     fits,
     string_type,
 )
 
-Node = tree_sitter.Node
-Value = Callable[["Frame"], Any]
-MOST_TURNS = 10_000_000
 _LANGUAGE = tree_sitter.Language(tree_sitter_iec61131_3_st.language())
-_TIMES = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
 
 
 def parse(text: str) -> Node:
@@ -56,7 +45,7 @@ def parse(text: str) -> Node:
     root = tree_sitter.Parser(_LANGUAGE).parse(text.encode()).root_node
     if root.has_error:
         bad = next(n for n in _all(root) if n.is_error or n.is_missing)
-        raise StructuredTextError(f"line {bad.start_point[0] + 1}: cannot be parsed: {_text(bad)[:80]!r}")
+        raise StructuredTextError(f"line {bad.start_point[0] + 1}: cannot be parsed: {text_of(bad)[:80]!r}")
     return root
 
 
@@ -66,34 +55,12 @@ def _all(node: Node) -> Any:
         yield from _all(child)
 
 
-def _text(node: Node | None) -> str:
-    assert node is not None
-    return node.text.decode()
-
-
-class Frame:
-    """Variables that a body sees: its own, those of its instance, the global ones."""
-
-    __slots__ = ("own", "shared", "turns")
-
-    def __init__(self, own: dict[str, Any], shared: dict[str, Any]) -> None:
-        self.own, self.shared, self.turns = own, shared, 0
-
-
-class Variable:
-    """A declared variable. `section`: var_input, var_output, var_in_out, var_temp, var_block or result."""
-
-    def __init__(self, name: str, type_: Any, section: str, constant: bool) -> None:
-        self.name, self.type, self.section, self.constant = name, type_, section, constant
-        self.initial: Callable[[], Any] = type_.default
-
-
-class Unit:
+class Unit(Body):
     """A function, block, method or program: its variables now, its code when it is first run."""
 
     def __init__(self, program: Program, node: Node, owner: Unit | None = None) -> None:
         self.program, self.node, self.owner = program, node, owner
-        self.name = _text(node.child_by_field_name("name"))
+        self.name = text_of(node.child_by_field_name("name"))
         self.kind = node.type
         self.variables: dict[str, Variable] = {}
         self.methods: dict[str, Unit] = {}
@@ -152,7 +119,7 @@ class Unit:
             raise StructuredTextError(f"{self.name}: VAR_IN_OUT {', '.join(missing)} is not given")
 
 
-class Instance:
+class Instance(Memory):
     """A function block's memory. Variables are attributes, in any case."""
 
     def __init__(self, unit: Unit) -> None:
@@ -238,7 +205,7 @@ class Program:
         for definition in node.children:
             if definition.type != "type_definition":
                 continue
-            name = _text(definition.child_by_field_name("name"))
+            name = text_of(definition.child_by_field_name("name"))
             inner = definition.child_by_field_name("definition")
             assert inner is not None
             if inner.type == "structure_type_inline":
@@ -255,7 +222,7 @@ class Program:
                 self._put(self.types, name, self.type_of(inner))
 
     def _field(self, struct: StructType, entry: Node) -> None:
-        name = _text(entry.child_by_field_name("name")).lower()
+        name = text_of(entry.child_by_field_name("name")).lower()
         struct.fields[name] = self.type_of(entry.child_by_field_name("type"))
         default = entry.children_by_field_name("default")
         if default:
@@ -267,7 +234,7 @@ class Program:
             if entry.type == "enumerator":
                 value = entry.child_by_field_name("value")
                 number = self.constant(value) if value is not None else number
-                label = _text(entry.child_by_field_name("name")).lower()
+                label = text_of(entry.child_by_field_name("name")).lower()
                 self.enumerators[f"{name.lower()}.{label}"] = self.enumerators[label] = number
                 number += 1
         self._put(self.types, name, DINT)
@@ -281,7 +248,7 @@ class Program:
     def declared(self, section: Node) -> list[Variable]:
         """The variables of a section."""
         qualifiers = next((c for c in section.children if c.type == "var_qualifier_list"), None)
-        constant = qualifiers is not None and "CONSTANT" in _text(qualifiers).upper()
+        constant = qualifiers is not None and "CONSTANT" in text_of(qualifiers).upper()
         found = []
         for line in section.children:
             if line.type == "variable_declaration":
@@ -289,7 +256,7 @@ class Program:
                 initial = line.children_by_field_name("initial_value")
                 for name in line.children_by_field_name("names"):
                     if name.is_named:
-                        variable = Variable(_text(name), type_, section.type, constant)
+                        variable = Variable(text_of(name), type_, section.type, constant)
                         if initial:
                             variable.initial = self.initial(initial, type_)
                         found.append(variable)
@@ -308,13 +275,13 @@ class Program:
         if node.type == "string_type":
             length = node.child_by_field_name("length")
             return string_type(self.constant(length) if length is not None else 80)
-        name = _text(node).lower()
+        name = text_of(node).lower()
         if name in self.foreign:
-            return _Foreign(name, self.foreign[name])
+            return Foreign(name, self.foreign[name])
         for found in (ELEMENTARY, self.types, self.units):
             if name in found:
                 return found[name]  # type: ignore[index]
-        raise StructuredTextError(f"line {node.start_point[0] + 1}: type {_text(node)} is not known")
+        raise StructuredTextError(f"line {node.start_point[0] + 1}: type {text_of(node)} is not known")
 
     def constant(self, node: Node | None) -> Any:
         """The value of an expression of literals and global constants."""
@@ -328,7 +295,7 @@ class Program:
             value = _nested(flat, type_)
         elif nodes[0].type == "structure_initializer":
             given = {
-                _text(f.child_by_field_name("name")): self.constant(f.child_by_field_name("value"))
+                text_of(f.child_by_field_name("name")): self.constant(f.child_by_field_name("value"))
                 for f in nodes[0].children
                 if f.is_named
             }
@@ -336,7 +303,7 @@ class Program:
         else:
             source, code = Compiler(None, self).expression(nodes[0])
             if not fits(source, type_) and not (type_ is TIME and source.kind == "time"):
-                raise StructuredTextError(f"{_text(nodes[0])} is not {type_.name}")
+                raise StructuredTextError(f"{text_of(nodes[0])} is not {type_.name}")
             value = type_.check(code(Frame({}, self.values)))
         return lambda: copy.deepcopy(value)
 
@@ -349,585 +316,3 @@ def _nested(flat: list[Any], type_: ArrayType) -> list[Any]:
     if step * count != len(flat):
         raise StructuredTextError(f"{len(flat)} values for {type_.name}")
     return [_nested(flat[i * step : (i + 1) * step], type_.element) for i in range(count)]
-
-
-class _Foreign:
-    """The type of a block that is not written in Structured Text."""
-
-    def __init__(self, name: str, factory: Callable[[], Any]) -> None:
-        self.name, self.default = name, factory
-
-    def check(self, value: Any) -> Any:
-        return value
-
-
-def typed(value: Any) -> Any:
-    """The type of a value of a foreign block."""
-    names = {bool: BOOL, int: ANY_INT, float: ANY_REAL, str: string_type(255)}
-    return names.get(type(value))
-
-
-class Compiler:
-    """Statements and expressions of one unit -> closures over a Frame."""
-
-    def __init__(self, unit: Unit | None, program: Program | None = None) -> None:
-        self.unit = unit
-        self.program = unit.program if unit is not None else program
-        assert self.program is not None
-
-    def fail(self, node: Node, why: str) -> StructuredTextError:
-        unit = f"{self.unit.name}, " if self.unit else ""
-        return StructuredTextError(f"{unit}line {node.start_point[0] + 1}: {why}: {_text(node)[:60]!r}")
-
-    # statements: a closure gives None, or "exit", "continue", "return"
-
-    def block(self, nodes: list[Node]) -> Callable[[Frame], Any]:
-        steps = [
-            self.statement(n) for n in nodes if n.is_named and n.type not in ("comment", "empty_statement", "pragma")
-        ]
-
-        def run(frame: Frame) -> Any:
-            for step in steps:
-                signal = step(frame)
-                if signal is not None:
-                    return signal
-            return None
-
-        return run
-
-    def statement(self, node: Node) -> Callable[[Frame], Any]:
-        simple = {"exit_statement": "exit", "continue_statement": "continue", "return_statement": "return"}
-        if node.type in simple:
-            return lambda frame: simple[node.type]
-        method = getattr(self, f"_{node.type}", None)
-        if method is None:
-            raise self.fail(node, f"{node.type} is not evaluated")
-        found: Callable[[Frame], Any] = method(node)
-        return found
-
-    def _assignment_statement(self, node: Node) -> Callable[[Frame], Any]:
-        left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
-        assert left is not None and right is not None
-        type_, store = self.target(left)
-        source, value = self.expression(right)
-        if type_ is not None and source is not None and not fits(source, type_):
-            raise self.fail(node, f"{source.name} to {type_.name}; write the conversion")
-        if isinstance(type_, Elementary):
-            check = type_.check if source is not type_ else None
-            return (lambda f: store(f, check(value(f)))) if check else (lambda f: store(f, value(f)))
-        return lambda f: store(f, copy.deepcopy(value(f)))
-
-    def _invocation_statement(self, node: Node) -> Callable[[Frame], Any]:
-        call = next(c for c in node.children if c.is_named)
-        _, run = self._call_expression(call)
-
-        def act(frame: Frame) -> None:
-            run(frame)
-
-        return act
-
-    def condition(self, node: Node | None) -> Value:
-        assert node is not None
-        type_, value = self.expression(node)
-        if type_ is not BOOL and type_ is not None:
-            raise self.fail(node, f"a condition is BOOL, not {type_.name}")
-        return value
-
-    def _if_statement(self, node: Node) -> Callable[[Frame], Any]:
-        cases = [
-            (
-                self.condition(node.child_by_field_name("condition")),
-                self.block(node.children_by_field_name("consequence")),
-            )
-        ]
-        other: Callable[[Frame], Any] = lambda f: None  # noqa: E731
-        for child in node.children:
-            if child.type == "elsif_clause":
-                body = self.block(child.children_by_field_name("body"))
-                cases.append((self.condition(child.child_by_field_name("condition")), body))
-            elif child.type == "else_clause":
-                other = self.block(child.children_by_field_name("body"))
-
-        def run(frame: Frame) -> Any:
-            for condition, body in cases:
-                if condition(frame):
-                    return body(frame)
-            return other(frame)
-
-        return run
-
-    def _case_statement(self, node: Node) -> Callable[[Frame], Any]:
-        subject = node.child_by_field_name("subject")
-        assert subject is not None
-        _, value = self.expression(subject)
-        cases: dict[int, Callable[[Frame], Any]] = {}
-        ranges: list[tuple[int, int, Callable[[Frame], Any]]] = []
-        other: Callable[[Frame], Any] = lambda f: None  # noqa: E731
-        for child in node.children:
-            body = self.block(child.children_by_field_name("body"))
-            if child.type == "else_clause":
-                other = body
-            elif child.type == "case_clause":
-                for entry in (c.children[0] for c in child.children if c.type == "case_value"):
-                    if entry.type == "subrange":
-                        low, high = (self.program.constant(entry.child_by_field_name(e)) for e in ("lower", "upper"))
-                        ranges.append((low, high, body))
-                    else:
-                        cases[self.program.constant(entry)] = body
-
-        def run(frame: Frame) -> Any:
-            chosen = value(frame)
-            if chosen in cases:
-                return cases[chosen](frame)
-            return next((body for low, high, body in ranges if low <= chosen <= high), other)(frame)
-
-        return run
-
-    def _for_statement(self, node: Node) -> Callable[[Frame], Any]:
-        control, start, end = (node.child_by_field_name(n) for n in ("control", "start", "end"))
-        assert control is not None and start is not None and end is not None
-        type_, store = self.target(control)
-        read = self.expression(control)[1]
-        for bound in (start, end):
-            if not fits(self.expression(bound)[0], type_):
-                raise self.fail(bound, f"bounds of FOR are of the control variable's type, {type_.name}")
-        first, last = self.expression(start)[1], self.expression(end)[1]
-        step_node = node.child_by_field_name("step")
-        step = self.expression(step_node)[1] if step_node is not None else lambda f: 1
-        body = self.block(node.children_by_field_name("body"))
-
-        def run(frame: Frame) -> Any:
-            stop, by = last(frame), step(frame)
-            store(frame, type_.check(first(frame)))
-            while read(frame) <= stop if by > 0 else read(frame) >= stop:
-                signal = body(frame)
-                if signal == "exit":
-                    break
-                if signal == "return":
-                    return signal
-                _turn(frame)
-                store(frame, type_.check(read(frame) + by))
-            return None
-
-        return run
-
-    def _while_statement(self, node: Node) -> Callable[[Frame], Any]:
-        condition = self.condition(node.child_by_field_name("condition"))
-        body = self.block(node.children_by_field_name("body"))
-
-        def run(frame: Frame) -> Any:
-            while condition(frame):
-                signal = body(frame)
-                if signal == "exit":
-                    break
-                if signal == "return":
-                    return signal
-                _turn(frame)
-            return None
-
-        return run
-
-    def _repeat_statement(self, node: Node) -> Callable[[Frame], Any]:
-        condition = self.condition(node.child_by_field_name("condition"))
-        body = self.block(node.children_by_field_name("body"))
-
-        def run(frame: Frame) -> Any:
-            while True:
-                signal = body(frame)
-                if signal == "return":
-                    return signal
-                if signal == "exit" or condition(frame):
-                    return None
-                _turn(frame)
-
-        return run
-
-    # places
-
-    def target(self, node: Node) -> tuple[Any, Callable[[Frame, Any], None]]:
-        """(type, what stores a value) of a place."""
-        if node.type == "identifier":
-            return self._variable_target(node)
-        if node.type == "index_expression":
-            return self._element_target(node)
-        if node.type == "member_access_expression":
-            type_, _ = self.expression(node)
-            _, holder = self.expression(_field(node, "object"))
-            name = _text(node.child_by_field_name("member")).lower()
-
-            def store(frame: Frame, value: Any) -> None:
-                found = holder(frame)
-                if isinstance(found, Record | Instance):
-                    found.values[name] = value
-                else:
-                    setattr(found, name, value)
-
-            return type_, store
-        raise self.fail(node, f"{node.type} cannot be assigned to")
-
-    def _variable_target(self, node: Node) -> tuple[Any, Callable[[Frame, Any], None]]:
-        name = _text(node).lower()
-        variable, place = self.variable(node)
-        if variable.constant:
-            raise self.fail(node, "it is a constant")
-        by_reference = variable.section == "var_in_out"
-        if by_reference and isinstance(variable.type, Elementary):
-            raise self.fail(node, "VAR_IN_OUT of an elementary type is not evaluated")
-
-        def store(frame: Frame, value: Any) -> None:
-            values = place(frame)
-            if by_reference and isinstance(value, list):
-                values[name][:] = value
-            elif by_reference:
-                values[name].values.update(value.values)
-            else:
-                values[name] = value
-
-        return variable.type, store
-
-    def _element_target(self, node: Node) -> tuple[Any, Callable[[Frame, Any], None]]:
-        root = node
-        while root.type in ("index_expression", "member_access_expression"):
-            root = _field(root, "object")
-        if root.type == "identifier" and self.variable(root)[0].constant:
-            raise self.fail(node, "it is a constant")
-        type_, holder, position = self._element(node)
-
-        def store(frame: Frame, value: Any) -> None:
-            holder(frame)[position(frame)] = value
-
-        return type_, store
-
-    def _element(self, node: Node) -> tuple[Any, Value, Value]:
-        """(type of the element, what gives the list, what gives the place in it) of an index expression."""
-        type_, holder = self.expression(_field(node, "object"))
-        indices = [n for n in node.children_by_field_name("index") if n.is_named]
-        for level, index in enumerate(indices):
-            if not isinstance(type_, ArrayType):
-                raise self.fail(node, f"{type_.name} is no array")
-            kind, value = self.expression(index)
-            if kind.kind not in ("int", "any_int", "bits"):
-                raise self.fail(index, f"an index is an integer, not {kind.name}")
-            position = _bounded(value, type_, self.fail(node, "outside of"))
-            type_ = type_.element
-            if level < len(indices) - 1:
-                holder = _at(holder, position)
-        return type_, holder, position
-
-    def variable(self, node: Node) -> tuple[Variable, Callable[[Frame], dict[str, Any]]]:
-        """(variable, what gives the dictionary that holds it) of a name."""
-        name, unit = _text(node).lower(), self.unit
-        if unit is not None and name in unit.variables:
-            return unit.variables[name], lambda f: f.own
-        if unit is not None and unit.owner is not None and name in unit.owner.variables:
-            return unit.owner.variables[name], lambda f: f.shared
-        if name in self.program.globals:
-            return self.program.globals[name], lambda f: self.program.values
-        raise self.fail(node, "not declared")
-
-    # expressions: (type, closure)
-
-    def expression(self, node: Node) -> tuple[Any, Value]:
-        method = getattr(self, f"_{node.type}", None)
-        if method is None or node.type.endswith("statement"):
-            raise self.fail(node, f"{node.type} is not evaluated")
-        found: tuple[Any, Value] = method(node)
-        return found
-
-    def _identifier(self, node: Node) -> tuple[Any, Value]:
-        name = _text(node).lower()
-        if name in self.program.enumerators and not (self.unit and name in self.unit.variables):
-            number = self.program.enumerators[name]
-            return DINT, lambda f: number
-        variable, place = self.variable(node)
-        return variable.type, lambda f: place(f)[name]
-
-    def _integer_literal(self, node: Node) -> tuple[Any, Value]:
-        text = _text(node).replace("_", "")
-        base, _, digits = text.rpartition("#")
-        number = int(digits, int(base)) if base else int(text)
-        return ANY_INT, lambda f: number
-
-    def _real_literal(self, node: Node) -> tuple[Any, Value]:
-        number = float(_text(node).replace("_", ""))
-        return ANY_REAL, lambda f: number
-
-    def _boolean_literal(self, node: Node) -> tuple[Any, Value]:
-        truth = _text(node).upper() == "TRUE"
-        return BOOL, lambda f: truth
-
-    def _string_literal(self, node: Node) -> tuple[Any, Value]:
-        text = _text(node)[1:-1]
-        if "$" in text:
-            raise self.fail(node, "escapes in strings are not evaluated")
-        return string_type(255), lambda f: text
-
-    def _time_literal(self, node: Node) -> tuple[Any, Value]:
-        text, total = _text(node).lower().split("#")[1].replace("_", ""), 0.0
-        while text:
-            number = text[: len(text) - len(text.lstrip("0123456789."))]
-            unit = next((u for u in ("ms", "d", "h", "m", "s") if text[len(number) :].startswith(u)), None)
-            if unit is None or not number:
-                raise self.fail(node, "not a time")
-            total, text = total + float(number) * _TIMES[unit], text[len(number) + len(unit) :]
-        return TIME, lambda f: round(total)
-
-    def _typed_literal(self, node: Node) -> tuple[Any, Value]:
-        type_ = self.program.type_of(node.child_by_field_name("type"))
-        source, value = self.expression(_field(node, "value"))
-        if not fits(source, type_) and type_ is not BOOL:
-            raise self.fail(node, "not of that type")
-        number = type_.check(value(Frame({}, {})))
-        return type_, lambda f: number
-
-    def _parenthesized_expression(self, node: Node) -> tuple[Any, Value]:
-        return self.expression(next(c for c in node.children if c.is_named and c.type != "comment"))
-
-    def _index_expression(self, node: Node) -> tuple[Any, Value]:
-        type_, holder, position = self._element(node)
-        return type_, _at(holder, position)
-
-    def _this_expression(self, node: Node) -> tuple[Any, Value]:
-        raise self.fail(node, "THIS is only evaluated as THIS^.name")
-
-    def _member_access_expression(self, node: Node) -> tuple[Any, Value]:
-        holder_node, name = _field(node, "object"), _text(node.child_by_field_name("member")).lower()
-        whole = f"{_text(holder_node).lower()}.{name}"
-        if whole in self.program.enumerators:
-            number = self.program.enumerators[whole]
-            return DINT, lambda f: number
-        if _text(holder_node).upper() == "THIS^" and self.unit is not None:
-            owner = self.unit.owner or self.unit
-            return owner.variables[name].type, lambda f: f.shared[name]
-        holder_type, holder = self.expression(holder_node)
-        if isinstance(holder_type, StructType) and name in holder_type.fields:
-            return holder_type.fields[name], lambda f: holder(f).values[name]
-        if isinstance(holder_type, Unit) and name in holder_type.variables:
-            return holder_type.variables[name].type, lambda f: holder(f).values[name]
-        if isinstance(holder_type, _Foreign):
-            member = _text(node.child_by_field_name("member"))
-            return typed(getattr(holder_type.default(), member)), lambda f: getattr(holder(f), member)
-        raise self.fail(node, f"{holder_type.name} has no {name}")
-
-    def _unary_expression(self, node: Node) -> tuple[Any, Value]:
-        operator = _text(node.child_by_field_name("operator")).upper()
-        type_, value = self.expression(_field(node, "operand"))
-        if operator == "NOT" and type_ is BOOL:
-            return BOOL, lambda f: not value(f)
-        if operator == "NOT" and type_.kind == "bits":
-            return type_, lambda f: type_.high - value(f)
-        if operator == "-" and type_.kind in ("int", "real", "any_int", "any_real"):
-            return type_, lambda f: type_.check(-value(f)) if type_.kind == "int" else -value(f)
-        raise self.fail(node, f"{operator} of {type_.name}")
-
-    def _binary_expression(self, node: Node) -> tuple[Any, Value]:
-        operator = _text(node.child_by_field_name("operator")).upper().replace("&", "AND")
-        (left, a), (right, b) = (self.expression(_field(node, side)) for side in ("left", "right"))
-        type_ = common(left, right, str(self.fail(node, operator)))
-        if operator in _COMPARISONS:
-            if not isinstance(type_, Elementary) or (type_.kind in ("bits", "bool") and operator not in ("=", "<>")):
-                raise self.fail(node, f"{operator} of {type_.name}")
-            a, b = _as(type_, left, a), _as(type_, right, b)
-            return BOOL, _COMPARISONS[operator](a, b)
-        if operator in ("AND", "OR", "XOR"):
-            if type_.kind not in ("bool", "bits"):
-                raise self.fail(node, f"{operator} of {type_.name}")
-            return type_, _LOGIC[operator](a, b)
-        kinds = ("real", "any_real") if operator == "**" else ("int", "any_int", "real", "any_real", "time")
-        if type_.kind not in kinds or operator not in _ARITHMETIC or (operator == "MOD" and "real" in type_.kind):
-            raise self.fail(node, f"{operator} of {type_.name}")
-        real = "real" in type_.kind
-        a, b = _as(type_, left, a), _as(type_, right, b)
-        function = divided if operator == "/" and real else _ARITHMETIC[operator]
-        check = type_.check if type_.kind != "any_real" else float
-        return type_, lambda f: check(function(a(f), b(f)))
-
-    def _call_expression(self, node: Node) -> tuple[Any, Value]:
-        callee = _field(node, "function")
-        arguments = node.child_by_field_name("arguments")
-        given = [c for c in (arguments.children if arguments else []) if c.is_named and c.type != "comment"]
-        name = _text(callee).lower()
-        if callee.type == "identifier" and not self._is_variable(name):
-            own = self.unit.owner or self.unit if self.unit else None
-            if own is not None and name in own.methods:
-                return self._unit_call(own.methods[name], given, node, lambda f: f.shared)
-            if name in self.program.units and self.program.units[name].kind == "function_declaration":
-                return self._unit_call(self.program.units[name], given, node, lambda f: self.program.values)
-            return self._standard_call(name, given, node)
-        if callee.type == "member_access_expression" and self._is_method(callee):
-            return self._method_call(callee, given, node)
-        return self._instance_call(callee, given, node)
-
-    def _is_variable(self, name: str) -> bool:
-        unit = self.unit
-        known = [
-            unit.variables if unit else {},
-            unit.owner.variables if unit and unit.owner else {},
-            self.program.globals,
-        ]
-        return any(name in v and v[name].section != "result" for v in known)
-
-    def _is_method(self, callee: Node) -> bool:
-        holder_type, _ = self.expression(_field(callee, "object"))
-        return (
-            isinstance(holder_type, Unit) and _text(callee.child_by_field_name("member")).lower() in holder_type.methods
-        )
-
-    def _standard_call(self, name: str, given: list[Node], node: Node) -> tuple[Any, Value]:
-        if any(c.type == "named_argument" for c in given):
-            raise self.fail(node, "named arguments of a standard function are not evaluated")
-        parts = [self.expression(c) for c in given]
-        found = standard(name, [t for t, _ in parts], str(self.fail(node, name)))
-        if found is None:
-            raise self.fail(node, "no such function")
-        type_, function = found
-        values = [_as(type_, t, v) if name in ("max", "min", "limit", "sel") and t is not BOOL else v for t, v in parts]
-        if len(values) == 1:
-            (only,) = values
-            return type_, lambda f: function(only(f))
-        return type_, lambda f: function(*(v(f) for v in values))
-
-    def _arguments(self, unit: Unit, given: list[Node], node: Node) -> tuple[list[Any], list[Any]]:
-        """(inputs: (name, value), outputs: (name, what stores)) of a call."""
-        order = [v for v in unit.variables.values() if v.section in ("var_input", "var_in_out")]
-        inputs, outputs = [], []
-        for i, argument in enumerate(given):
-            if argument.type != "named_argument":
-                variable, value_node = order[i], argument
-            else:
-                name, value_node = _text(argument.child_by_field_name("name")).lower(), _field(argument, "value")
-                if name not in unit.variables:
-                    raise self.fail(argument, f"{unit.name} has no {name}")
-                variable = unit.variables[name]
-                if any(c.type == "=>" for c in argument.children):
-                    outputs.append((name, self.target(value_node)[1]))
-                    continue
-            type_, value = self.expression(value_node)
-            if not fits(type_, variable.type) or (
-                variable.section == "var_in_out" and type_ is not variable.type and type_ != variable.type
-            ):
-                raise self.fail(argument, f"{type_.name} for {variable.type.name}")
-            inputs.append((variable.name, value))
-        return inputs, outputs
-
-    def _unit_call(
-        self, unit: Unit, given: list[Node], node: Node, shared: Callable[[Frame], Any]
-    ) -> tuple[Any, Value]:
-        inputs, outputs = self._arguments(unit, given, node)
-        result = unit.name.lower()
-
-        def run(frame: Frame) -> Any:
-            inner = Frame(unit.fresh({n: v(frame) for n, v in inputs}), shared(frame))
-            unit.run(inner)
-            for name, store in outputs:
-                store(frame, copy.deepcopy(inner.own[name]))
-            return inner.own.get(result)
-
-        return (unit.variables[result].type if result in unit.variables else None), run
-
-    def _method_call(self, callee: Node, given: list[Node], node: Node) -> tuple[Any, Value]:
-        holder_type, holder = self.expression(_field(callee, "object"))
-        name = _text(callee.child_by_field_name("member")).lower()
-        return self._unit_call(holder_type.methods[name], given, node, lambda f: holder(f).values)
-
-    def _instance_call(self, callee: Node, given: list[Node], node: Node) -> tuple[Any, Value]:
-        type_, holder = self.expression(callee)
-        if isinstance(type_, _Foreign):
-            return self._foreign_call(holder, given)
-        if not isinstance(type_, Unit):
-            raise self.fail(node, f"{type_.name} cannot be called")
-        inputs, outputs = self._arguments(type_, given, node)
-
-        def run(frame: Frame) -> None:
-            instance = holder(frame)
-            instance(**{n: v(frame) for n, v in inputs})
-            for name, store in outputs:
-                store(frame, copy.deepcopy(instance.values[name]))
-
-        return None, run
-
-    def _foreign_call(self, holder: Value, given: list[Node]) -> tuple[Any, Value]:
-        inputs, outputs = [], []
-        for argument in given:
-            name, value = _text(argument.child_by_field_name("name")), _field(argument, "value")
-            if any(c.type == "=>" for c in argument.children):
-                outputs.append((name, *self.target(value)))
-            else:
-                inputs.append((name, self.expression(value)[1]))
-
-        def run(frame: Frame) -> None:
-            instance = holder(frame)
-            instance(**{n: v(frame) for n, v in inputs})
-            for name, type_, store in outputs:
-                store(frame, type_.check(getattr(instance, name)))
-
-        return None, run
-
-
-def _field(node: Node, name: str) -> Node:
-    found = node.child_by_field_name(name)
-    assert found is not None, (node.type, name)
-    return found
-
-
-def _at(holder: Value, position: Value) -> Value:
-    return lambda f: holder(f)[position(f)]
-
-
-def _bounded(value: Value, type_: ArrayType, error: StructuredTextError) -> Value:
-    low, high = type_.low, type_.high
-
-    def position(frame: Frame) -> int:
-        index: int = value(frame)
-        if not low <= index <= high:
-            raise StructuredTextError(f"{error} {low}..{high}: index {index}")
-        return index - low
-
-    return position
-
-
-def _as(type_: Any, source: Any, value: Value) -> Value:
-    """A literal as the type of what is beside it; known now, so it is converted once."""
-    if source is type_ or source.kind not in ("any_int", "any_real"):
-        return value
-    check = float if type_.kind == "any_real" else type_.check
-    try:
-        number = check(value(Frame({}, {})))
-    except KeyError:
-        return lambda f: check(value(f))
-    return lambda f: number
-
-
-def _turn(frame: Frame) -> None:
-    frame.turns += 1
-    if frame.turns > MOST_TURNS:
-        raise StructuredTextError(f"more than {MOST_TURNS} turns of loops in one call")
-
-
-def _quotient(a: int, b: int) -> int:
-    if b == 0:
-        raise StructuredTextError("an integer divided by zero")
-    return math.trunc(a / b) if abs(a) < 1 << 52 else abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1)
-
-
-_COMPARISONS: dict[str, Callable[[Value, Value], Value]] = {
-    "=": lambda a, b: lambda f: a(f) == b(f),
-    "<>": lambda a, b: lambda f: a(f) != b(f),
-    "<": lambda a, b: lambda f: a(f) < b(f),
-    "<=": lambda a, b: lambda f: a(f) <= b(f),
-    ">": lambda a, b: lambda f: a(f) > b(f),
-    ">=": lambda a, b: lambda f: a(f) >= b(f),
-}
-_LOGIC: dict[str, Callable[[Value, Value], Value]] = {  # both sides are always evaluated, as the standard allows
-    "AND": lambda a, b: lambda f: a(f) & b(f),
-    "OR": lambda a, b: lambda f: a(f) | b(f),
-    "XOR": lambda a, b: lambda f: a(f) ^ b(f),
-}
-_ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
-    "+": lambda a, b: a + b,
-    "-": lambda a, b: a - b,
-    "*": lambda a, b: a * b,
-    "/": _quotient,
-    "MOD": lambda a, b: a - b * _quotient(a, b),
-    "**": power,
-}

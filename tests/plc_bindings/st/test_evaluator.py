@@ -154,7 +154,7 @@ def test_integers_and_bits():
 )
 def test_what_compilers_do_differently_raises(body, declarations, why, monkeypatch):
     """Nothing is skipped and nothing is guessed."""
-    monkeypatch.setattr("tests.plc_bindings.st.evaluator.MOST_TURNS", 1000)
+    monkeypatch.setattr("tests.plc_bindings.st.evaluator_code.MOST_TURNS", 1000)
     if "MAX" in body:
         body = "y := 1.0E38; y := y * 10.0; y := y - y; " + body
     with pytest.raises(StructuredTextError, match=why):
