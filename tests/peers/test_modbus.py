@@ -64,7 +64,9 @@ def node(script: str, server: ModbusServer) -> dict[str, Any]:
 def pymodbus(server: ModbusServer) -> dict[str, Any]:
     host, port = server.address
     command = [sys.executable, "-m", "tests.peers.pymodbus_client", str(host), str(port)]
-    done = subprocess.run([*command, json.dumps(plant.places(server))], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [*command, json.dumps(plant.places(server))], capture_output=True, text=True, cwd=plant.ROOT, timeout=60
+    )
     assert done.stdout, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found
