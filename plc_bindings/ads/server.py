@@ -23,6 +23,8 @@ _HIGH_WATER: Final = 256 * 1024
 """Unsent bytes from which on a client's requests wait, and its notifications are left out."""
 _PATIENCE_S: Final = 10.0
 """A client that fetches nothing for so long is disconnected."""
+_REST_S: Final = 0.02
+"""A client that has asked too much is not listened to for so long."""
 _KEEPALIVE_S: Final = 10
 _WORKERS: Final = 4
 _NEVER: Final = float("inf")
@@ -108,7 +110,7 @@ class _Connection(asyncio.Protocol):
         self._stuck: asyncio.TimerHandle | None = None
         self._session: AdsSession | None = None
         self._client: Client | None = None
-        self._is_paused = False
+        self._is_paused = self._is_resting = False
         self._planned = _NEVER
         self._learner: Learner | None = None
 
@@ -184,20 +186,28 @@ class _Connection(asyncio.Protocol):
             self._transport.close()
         elif session.job is not None:
             self._run_job(session.job)
+        elif session.is_over_rate:
+            self._transport.pause_reading()
+            self._is_resting = True
+            self._loop.call_later(_REST_S, self._rested)
         elif session.has_more:
             self._transport.pause_reading()
             self._loop.call_soon(self._go_on)
-        elif session.next_due < self._planned:
+        if session.next_due < self._planned:
             self._plan()
 
+    def _rested(self) -> None:
+        self._is_resting = False
+        self._go_on()
+
     def _go_on(self) -> None:
-        """Take up what waits, then what comes: unless a job runs, or answers are not fetched."""
+        """Take up what waits, then what comes: unless a job runs, answers are not fetched, or it asked too much."""
         session = self._session
-        if session is None or self._is_paused or session.job is not None:
+        if session is None or self._is_paused or self._is_resting or session.job is not None:
             return
         if session.has_more:
             self._send(session, session.feed(b""))
-        if not (self._is_paused or session.has_more or session.job is not None):
+        if not (self._is_paused or self._is_resting or session.has_more or session.job is not None):
             self._transport.resume_reading()
 
     def _run_job(self, job: Job) -> None:

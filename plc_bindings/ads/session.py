@@ -2,6 +2,7 @@
 
     feed(bytes) -> answers          half a packet is kept until the rest comes
     has_more                        there are packets that wait, so that others get their turn: feed(b"") again
+    is_over_rate                    some were refused, since there were too many: listen to others for a while
     job                             work that takes long, for a thread; nothing more is answered until
     resume(result) -> answers       it is done
     tick(now) -> packets            notifications that are due; `next_due` says when to come again
@@ -36,7 +37,7 @@ _TURN_PACKETS: Final = 32
 _TURN_BYTES: Final = 128 * 1024
 _TURN_S: Final = 0.001
 """After so many packets, or bytes of answers, or so long, others get their turn."""
-_ITEMS_PER_REQUEST: Final = 20
+_ITEMS_PER_REQUEST: Final = 5
 """So many items of a sum command count as one request more."""
 _MOST_NET_IDS: Final = 256
 _ON_CHANGE: Final = (4, 6)
@@ -80,7 +81,7 @@ class AdsSession:
         self._ends: _Ends = (b"", 0, b"", 0)
         self._asked: _Asked = (b"", 0, b"", 0, 0, 0)
         self.job: Job | None = None
-        self.has_more = False
+        self.has_more = self.is_over_rate = False
         self.is_closed = False
 
     def feed(self, data: bytes) -> bytes:
@@ -94,7 +95,7 @@ class AdsSession:
             rest.clear()
         answers: list[bytes] = []
         at, end, size, until = 0, len(data), 0, 0.0
-        self._need, self.has_more = frames.TCP.size, False
+        self._need, self.has_more, self.is_over_rate = frames.TCP.size, False, False
         while end - at >= frames.TCP.size and self.job is None and not self.is_closed:
             command, length = frames.TCP.unpack_from(data, at)
             if length > self.most_bytes or length < _LEAST.get(command, length + 1):
@@ -220,6 +221,7 @@ class AdsSession:
     def _handled(self, handler: Handler, command: int, data: bytes) -> Answer:
         try:
             if not self._client.may_ask():
+                self.is_over_rate = True
                 raise AdsError(Error.BUSY)
             self._values.begin()
             return handler(self, data)

@@ -46,6 +46,8 @@ def test_the_limits_are_those_of_the_server():
         f"in one call | {limits.batch} |",
         f"not fetched | {server._HIGH_WATER >> 10} KiB |",
         f"after {server._PATIENCE_S:g} s |",
+        f"; {session._ITEMS_PER_REQUEST} items",
+        f"not listened to for {server._REST_S * 1e3:g} ms",
         f"in one go | {session._TURN_PACKETS}, or {session._TURN_BYTES >> 10} KiB",
         f"after {3 * server._KEEPALIVE_S} s without",
         f"| {options.port} (`port`)",

@@ -229,6 +229,26 @@ def test_too_many_connections():
         assert "too many connections" in plant.audit[0][2]
 
 
+def test_a_flood_of_requests_is_not_listened_to_for_a_while(monkeypatch):
+    """All are answered in the end; the others meanwhile, and no notification is lost to it."""
+    monkeypatch.setattr("plc_bindings.ads.server._REST_S", 0.1)
+    plant = Plant(Limits(requests_per_second=5))
+    with serving(plant) as server, Peer(server) as flood, Peer(server) as other:
+        begin = time.monotonic()
+        flood.sock.sendall(add_note(AREA, 0, 4, mode=3, cycle=100_000) + read(AREA, 0, 4) * 320)
+        assert other.is_answered()
+        commands, codes = [], []
+        while len(codes) < 321:
+            command, _, _, data = flood.receive()
+            commands.append(command)
+            if command != Command.NOTIFICATION:
+                codes.append(struct.unpack_from("<I", data)[0])
+        assert set(codes) == {0, Error.BUSY}
+        assert codes.count(Error.BUSY) > 200
+        assert time.monotonic() - begin > 0.8, "nine turns of 32 requests that are too many"
+        assert commands.count(Command.NOTIFICATION) > 10
+
+
 class Uploads:
     """Model updates whose activation takes until `go`."""
 
