@@ -13,11 +13,13 @@ It runs until SIGTERM or Ctrl-C, and then prints a histogram of its calls' round
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ctypes
 import signal
 import struct
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -33,6 +35,7 @@ AXIS_VALUES, OBSERVED = 8, 7
 # The engine, from `rt-engine symbols`: ADS group and offset, Modbus registers of the model's predict block.
 PREDICT_GROUP, POLICY = 0x52540001, 1
 PREDICT_REGISTER, INPUT_REGISTERS, RESULT_REGISTERS = 10_000, 14, 6
+NO_CONNECTION = 207  # the status of a call without an answer
 
 
 class Answer(NamedTuple):
@@ -121,18 +124,25 @@ class Call(NamedTuple):
 
 
 class Program:
-    """The cyclic program."""
+    """The cyclic program. `open_all` connects to engine and machine, and raises when one is not there."""
 
-    def __init__(self, engine: Engine, machine: Machine) -> None:
-        self._engine, self._machine = engine, machine
+    def __init__(self, open_all: Callable[[], tuple[Engine, Machine]]) -> None:
+        self._open_all = open_all
+        self._engine, self._machine = open_all()
         self.calls: list[Call] = []
+        self.faults: list[str] = []
         self.is_stopping = False
 
     def run(self) -> None:
         """Until `is_stopping`. A cycle that comes too late is left out, never made up for."""
         begin_ns, cycle = time.monotonic_ns(), 0
         while not self.is_stopping:
-            self.cycle(cycle)
+            try:
+                self.cycle(cycle)
+            except Exception as error:  # somebody does not answer; the drives brake, and we connect anew
+                self.faults.append(f"cycle {cycle}: {error}")
+                with contextlib.suppress(Exception):
+                    self._engine, self._machine = self._open_all()
             cycle = max(cycle + 1, (time.monotonic_ns() - begin_ns) // CYCLE_NS)
             time.sleep(max(begin_ns + cycle * CYCLE_NS - time.monotonic_ns(), 0) / 1e9)
 
@@ -141,7 +151,12 @@ class Program:
         forces = []
         for axis, observation in enumerate(self._machine.read()):
             begun_ns = time.monotonic_ns()
-            answer = self._engine.predict(observation)
+            try:
+                answer = self._engine.predict(observation)
+            except Exception:
+                took_ns = time.monotonic_ns() - begun_ns
+                self.calls.append(Call(number, axis, begun_ns, took_ns, NO_CONNECTION, 0))
+                raise
             took_ns = time.monotonic_ns() - begun_ns
             self.calls.append(Call(number, axis, begun_ns, took_ns, answer.status, answer.version))
             if answer.status == 0:
@@ -187,11 +202,14 @@ def main() -> None:
     parser.add_argument("--calls", type=Path, help="file (CSV) for every call")
     options = parser.parse_args()
 
+    def open_all() -> tuple[Engine, Machine]:
+        engine = AdsEngine(options.engine) if options.protocol == "ads" else ModbusEngine(options.engine)
+        return engine, Machine(options.machine)
+
     until = time.monotonic() + PATIENCE_S
     while True:  # a PLC may start before what it talks to
         try:
-            engine = AdsEngine(options.engine) if options.protocol == "ads" else ModbusEngine(options.engine)
-            program = Program(engine, Machine(options.machine))
+            program = Program(open_all)
             break
         except Exception as error:
             if time.monotonic() > until:
@@ -211,6 +229,8 @@ def main() -> None:
             options.calls.write_text("\n".join(lines) + "\n", encoding="utf-8")
         if program.calls:
             print(histogram(program.calls))
+        if program.faults:
+            print(f"{len(program.faults)} faults, the last in {program.faults[-1]}")
 
 
 if __name__ == "__main__":

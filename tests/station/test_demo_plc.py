@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from plc_bindings.numbers import PREDICT
+from plc_bindings.status import CallStatus
 from station.demo import demo, plc_checks, plc_program, plc_story
 from station.demo.machine import COMMAND_ADDRESS
 from station.demo.plc_checks import Call, all_answered, no_cycle_missed, taken_between_two_calls
@@ -97,6 +98,41 @@ def test_the_histogram_has_every_call_once():
     assert last.startswith("4 calls: p50 300 us") and last.endswith("longest 999999 us")
 
 
+def test_a_cycle_that_fails_is_noted_and_the_program_connects_anew_and_goes_on(monkeypatch):
+    """Engine and machine fail in turn; the forces of the other cycles arrive."""
+    monkeypatch.setattr(plc_program, "CYCLE_NS", 1_000_000)
+    opened, written = [], []
+
+    class Fake:
+        reads = 0
+
+        def predict(self, observation):
+            if Fake.reads == 6:
+                raise OSError("no engine")
+            return plc_program.Answer(0 if observation[0] else 200, 1, 2.0)
+
+        def read(self):
+            Fake.reads += 1
+            if Fake.reads == 3:
+                raise OSError("no answer")
+            return [(1.0,) * 7, (float(Fake.reads != 5),) * 7]
+
+        def write(self, forces):
+            written.append(forces)
+            program.is_stopping = Fake.reads >= 8
+
+    def open_all():
+        opened.append(Fake())
+        return opened[-1], opened[-1]
+
+    program = plc_program.Program(open_all)
+    program.run()
+    assert len(opened) == 3
+    assert [fault.split(": ")[1] for fault in program.faults] == ["no answer", "no engine"]
+    assert written == [[2.0, 2.0]] * 5  # of 8 cycles two failed, and one had no output for one axis
+    assert sorted(call.status for call in program.calls) == [0] * 11 + [200, CallStatus.CONNECTION]
+
+
 def test_a_machine_that_is_not_there_ends_the_program_in_words(monkeypatch, capsys):
     monkeypatch.setattr(plc_program, "PATIENCE_S", 0.0)
     monkeypatch.setattr(sys, "argv", ["plc", "modbus", "--engine", "127.0.0.1:1", "--machine", "127.0.0.1:1"])
@@ -126,7 +162,8 @@ def play_once(folder: Path, *options: str) -> tuple[int, str, dict[str, bool]]:
     result = subprocess.run(
         command, cwd=ROOT, env=environment, text=True, capture_output=True, timeout=200, check=False
     )
-    record = json.loads((folder / "report" / "demo.json").read_text())
+    file = folder / "report" / "demo.json"
+    record = json.loads(file.read_text()) if file.exists() else {"claims": []}
     claims: dict[str, bool] = {}
     for claim in record["claims"]:
         claims[claim["claim"]] = claims.get(claim["claim"], True) and claim["ok"]
