@@ -8,7 +8,7 @@ from unittest import mock
 
 import numpy as np
 
-from rt_engine import plan, program
+from rt_engine import assemble, plan
 from rt_native.memory import align
 
 GUARD = 64
@@ -33,7 +33,7 @@ def guarded() -> Iterator[Spans]:
         found[:] = [(moved[at], moved[at] + size[at]) for at in order]
         return replace(layout, offsets={s: moved[o] for s, o in layout.offsets.items()}, nbytes=end)
 
-    with mock.patch.object(program, "plan", spread):
+    with mock.patch.object(assemble, "plan", spread):
         yield found
 
 

@@ -222,7 +222,7 @@ def test_kernels():
     text = rt_engine("kernels")
     for name in ("kernels", "fieldbus", "scheduler"):
         assert re.search(rf"^{name} .* files ", text, re.MULTILINE)
-    assert rt_engine("kernels").count("ready") == 3
+    assert rt_engine("kernels").count("ready") == 4
 
 
 def test_module_and_usage():
