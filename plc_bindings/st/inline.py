@@ -179,7 +179,15 @@ def _ends(lowered: Lowered, block: str, title: str) -> tuple[Writer, list[_End],
                 f"{title} cannot be inlined: names that begin with {PREFIX} are the block's own; rename it"
             )
     storages = {end.buffer.storage: end.buffer for end in ends} | {own.storage: own for own, _ in extra}
-    return Writer(names, {s for s, b in storages.items() if b.size == 1}), ends, extra
+    types = {s: _type(b, title) for s, b in storages.items()}
+    return Writer(names, {s for s, b in storages.items() if b.size == 1}, types=types), ends, extra
+
+
+def _type(end: Buffer, title: str) -> str:
+    try:
+        return type_of(end.dtype)
+    except Refusal as refusal:
+        raise ExportError(f"{title} cannot be inlined: '{end.name}': {refusal.why}; {refusal.help}") from refusal
 
 
 def _write(lowered: Lowered, writer: Writer, title: str) -> None:

@@ -183,19 +183,18 @@ class Writer:
             if flat.size == 1 or index.isdigit():
                 return self.literal(flat[0 if flat.size == 1 else int(index)], value.dtype)
             return f"{self.constant(value)}[{index}]"
+        type_ = type_of(buffer.dtype)
+        if self.types.setdefault(storage, type_) != type_:
+            raise Refusal("two of its tensors, of different types, are the same memory", "export the model again")
         if storage in self.single:
             return self.names[storage]
-        type_ = type_of(buffer.dtype)
         if storage not in self.names:
-            name = self.names[storage] = f"{PREFIX}t{len(self.types) + 1}"
-            self.types[storage] = type_
+            name = self.names[storage] = f"{PREFIX}t{len(self.types)}"
             count = storage.nbytes // buffer.dtype.itemsize
             self.locals[name] = f"ARRAY [0..{count - 1}] OF {type_}" if count > 1 else type_
             if count <= 1:
                 self.single.add(storage)
                 return name
-        elif self.types.setdefault(storage, type_) != type_:
-            raise Refusal("two of its tensors, of different types, are the same memory", "export the model again")
         return f"{self.names[storage]}[{index}]"
 
     @property

@@ -350,6 +350,22 @@ def test_names_that_cannot_be_used_are_refused(names, why):
         inline_block(model, name="FB_Test")
 
 
+@pytest.mark.parametrize(
+    ("nodes", "given", "taken", "why"),
+    [
+        ("BitCast", TensorProto.FLOAT, TensorProto.INT32, "are the same memory"),
+        ("Cast", TensorProto.UINT32, TensorProto.FLOAT, "'x': elements of type uint32 are not inlined"),
+    ],
+)
+def test_types_that_do_not_fit_are_refused(nodes, given, taken, why):
+    """Bits of one type read as another; types that the block has not."""
+    model = graph([helper.make_node(nodes, ["x"], ["y"], to=taken)], {"x": ([1, 2], given)}, {"y": ([1, 2], taken)})
+    model.opset_import[0].version = 26 if nodes == "BitCast" else 20
+    model.ir_version = 12
+    with pytest.raises(ExportError, match=why):
+        inline_block(model)
+
+
 def test_outputs_that_are_the_same_or_pass_through():
     """An output that is an input, and two outputs that are one tensor, have their own variables."""
     nodes = [
