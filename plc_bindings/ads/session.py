@@ -38,7 +38,7 @@ _TURN_BYTES: Final = 128 * 1024
 _TURN_S: Final = 0.001
 """After so many packets, or bytes of answers, or so long, others get their turn."""
 _ITEMS_PER_REQUEST: Final = 5
-"""So many items of a sum command count as one request more."""
+"""So many items of a sum command count as one request more; of read-write, each does."""
 _MOST_NET_IDS: Final = 256
 _ON_CHANGE: Final = (4, 6)
 _MODES: Final = (3, *_ON_CHANGE, 5)
@@ -275,7 +275,8 @@ class AdsSession:
             if not isinstance(got, bytes):
                 return got
         elif group in SUMS:
-            self._client.take(min(offset, MOST_ITEMS) // _ITEMS_PER_REQUEST)
+            each = 1 if group == Group.SUM_READ_WRITE else _ITEMS_PER_REQUEST
+            self._client.take(min(offset, MOST_ITEMS) // each)
             got = SUMS[group](self, offset, size, data)
             self._values.commit()
         else:

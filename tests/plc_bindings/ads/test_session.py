@@ -256,11 +256,14 @@ def test_too_many_requests_a_second_are_refused():
     assert codes[4] == Error.BUSY
 
 
-def test_many_items_count_as_several_requests():
-    session = Plant(Limits(requests_per_second=30)).session()
-    request = read_write(Group.SUM_READ, 500, 4000, struct.pack("<III", AREA, 0, 4) * 500)
-    assert [ask(session, request)[0] for _ in range(8)][4:] == [Error.BUSY] * 4
-    assert ask(Plant().session(), request)[0] == 0
+@pytest.mark.parametrize(("group", "each", "answered"), [(Group.SUM_READ, 12, 3), (Group.SUM_READ_WRITE, 16, 1)])
+def test_items_count_as_requests(monkeypatch, group, each, answered):
+    """400 in one sum command, of 200 requests a second: 5 reads as one, each read-write as one."""
+    session, now = Plant(Limits(requests_per_second=200)).session(), time.monotonic()
+    monkeypatch.setattr("plc_bindings.access.time.monotonic", lambda: now)
+    request = read_write(group, 400, 4000, bytes(each * 400))
+    codes = [ask(session, request)[0] for _ in range(4)]
+    assert codes == [0] * answered + [Error.BUSY] * (4 - answered)
 
 
 @pytest.mark.timeout(30)
