@@ -29,7 +29,7 @@ class Inlined:
             usable(n, ""): a.reshape(-1).tolist() if a.size > 1 else a.reshape(-1)[0].item() for n, a in feeds.items()
         }
         self.instance(**given)
-        found = [getattr(self.instance, usable(spec.name, "")) for spec in self.model.outputs]
+        found = [self.instance.values[usable(spec.name, "").lower()] for spec in self.model.outputs]
         return [np.array(v, s.dtype).reshape(s.shape) for v, s in zip(found, self.model.outputs, strict=True)]
 
     def random(self, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
