@@ -220,7 +220,7 @@ def test_doctor_refuses_a_core_that_is_not_there():
 def test_kernels():
     """`kernels` builds what is missing, and shows where all libraries are."""
     text = rt_engine("kernels")
-    for name in ("kernels", "fieldbus", "scheduler"):
+    for name in ("kernels", "fieldbus", "scheduler", "plc calls"):
         assert re.search(rf"^{name} .* files ", text, re.MULTILINE)
     assert rt_engine("kernels").count("ready") == 4
 
