@@ -1,7 +1,7 @@
-import re
 
 """The command `export st`: a station file becomes a folder of files; what cannot be called is said in one sentence."""
 
+import re
 import shutil
 
 import pytest
