@@ -4,8 +4,8 @@
     client  <--read---  outputs  <--newest, or safe----  tasks
 
 The inputs of one link are one group with one communication timeout: they are GOOD from the moment when every one of them
-has been written, and BAD when no client has written any for `timeout_s`. Then all have to be written again: nobody knows
-what a client that comes back still believes.
+has been written, all elements of arrays too, and BAD when no client has written any for `timeout_s`. Then all have to be
+written again: nobody knows what a client that comes back still believes.
 """
 
 import threading
@@ -29,7 +29,7 @@ class PlcLink(Link):
     def __init__(self, name: str, tags: Sequence[Tag], timeout_s: float = 0.1) -> None:
         super().__init__(name, tags, timeout_s)
         self._lock = threading.Lock()
-        self._missing: set[str] = set()
+        self._missing: set[int] = set()
         self._heard_ns = 0
         self._is_running = False
         self._was_read = threading.Event()
@@ -48,7 +48,7 @@ class PlcLink(Link):
         """Begin to take what clients write."""
         with self._lock:
             self.reset_counters()
-            self._missing = {tag.name for tag in self.input_tags}
+            self._missing = self._all()
             self._is_running = True
             self._enter("connecting")
 
@@ -66,12 +66,14 @@ class PlcLink(Link):
                 self._enter("stopped")
         return confirmed
 
-    def write(self, values: NDArray[np.float64], changed: Iterable[str]) -> bool:
-        """Take all inputs, of which a client has written those `changed`; False when the link does not run."""
+    def write(self, values: NDArray[np.float64], changed: Iterable[int]) -> bool:
+        """Take all inputs, of which a client has written these cells; False when the link does not run."""
         with self._lock:
             if not self._is_running:
                 return False
-            self._heard_ns = time.monotonic_ns()
+            now_ns = time.monotonic_ns()
+            self._notice_silence(now_ns)
+            self._heard_ns = now_ns
             self._missing.difference_update(changed)
             self._in.incoming[:] = values
             self._in.accept(self._heard_ns)
@@ -98,10 +100,18 @@ class PlcLink(Link):
     def poll(self, now_ns: int) -> None:
         """Notice that no client writes any more."""
         with self._lock:
-            if self._state[0] == "up" and self.input_tags and now_ns - self._heard_ns > self.timeout_s * NS:
-                self._timeouts += 1
-                self._failed(f"no client has written for {self.timeout_s * 1e3:g} ms")
-                self._missing = {tag.name for tag in self.input_tags}
-                self._enter("down")
-                self._in.publish(Quality.BAD)
-                self._enter("connecting")
+            self._notice_silence(now_ns)
+
+    def _all(self) -> set[int]:
+        return set(range(self._in.cells.count))
+
+    def _notice_silence(self, now_ns: int) -> None:
+        if not self.input_tags or now_ns - self._heard_ns <= self.timeout_s * NS:
+            return
+        self._missing = self._all()
+        if self._state[0] == "up":
+            self._timeouts += 1
+            self._failed(f"no client has written for {self.timeout_s * 1e3:g} ms")
+            self._enter("down")
+            self._in.publish(Quality.BAD)
+            self._enter("connecting")

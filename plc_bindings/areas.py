@@ -312,13 +312,8 @@ class PlcInputs(Area):
 
     def write(self, data: bytes, changed: Sequence[tuple[int, int]]) -> None:
         """Publish all inputs to the tasks."""
-        spans = self.packing.spans.items()
-        names = [
-            name
-            for name, (first, size) in spans
-            if any(first < offset + length and offset < first + size for offset, length in changed)
-        ]
-        self._link.write(self._values(data), names)
+        cells = [cell for place in changed for cell in self.packing.cells(*place)]
+        self._link.write(self._values(data), cells)
 
     def _values(self, data: bytes) -> NDArray[np.float64]:
         return self.packing.unpack(data)

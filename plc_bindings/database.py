@@ -154,9 +154,14 @@ class Session:
         return bytes(data[offset : offset + length])
 
     def write(self, area: int, offset: int, data: bytes) -> None:
-        """Stage bytes; raises `IndexError` beyond the area's end, `NotAllowedError` (and says so to `refused`)."""
+        """Stage bytes; raises `IndexError` beyond the area's end, `NotAllowedError` (and says so to `refused`).
+
+        No bytes at all are no write: whoever watches for silence must not take them for one.
+        """
         if not 0 <= area < len(self.database.areas) or offset + len(data) > self.database.areas[area].size:
             raise IndexError(offset)
+        if not data:
+            return
         if not self._writable.allows(area, offset, len(data)):
             self._refused(f"write of {len(data)} bytes at {self.database.areas[area].name} + {offset}")
             raise NotAllowedError

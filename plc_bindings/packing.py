@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import struct
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,17 +29,18 @@ class Packing:
     def __init__(self, name: str, tags: Sequence[Tag]) -> None:
         self.tags = tuple(tags)
         self.type = Struct(name, tuple(_field(tag) for tag in tags))
-        self.spans = {
-            tag.name: (self.type.offsets[field.name], field.type.size)
-            for tag, field in zip(tags, self.type.fields, strict=True)
-        }
         cells = [tag for tag in tags for _ in range(tag.count)]
         self._struct = struct.Struct("<" + "".join(tag.number.char for tag in cells))
         self._numbers = [tag.number for tag in cells]
+        self._begins = [0, *accumulate(number.nbytes for number in self._numbers)]
         self._whole = [i for i, number in enumerate(self._numbers) if not number.is_float]
         self._scale = np.array([tag.scale for tag in cells], np.float64)
         self._offset = np.array([tag.offset for tag in cells], np.float64)
         self._is_scaled = bool((self._scale != 1.0).any() or self._offset.any())
+
+    def cells(self, offset: int, length: int) -> range:
+        """Those that lie within so many bytes as a whole."""
+        return range(bisect_left(self._begins, offset), bisect_right(self._begins, offset + length) - 1)
 
     def unpack(self, data: bytes) -> NDArray[np.float64]:
         """Values of `type.size` bytes."""

@@ -28,9 +28,9 @@ def test_inputs_are_good_once_all_have_been_written(link):
     channel = link.subscribe(ProcessImage(), ["level", "flow"], "task")
     link.start()
     assert channel.read().quality == Quality.BAD
-    link.write(np.array([1.0, 0.0]), ["level"])
+    link.write(np.array([1.0, 0.0]), [0])
     assert (channel.read().quality, link.status().state) == (Quality.BAD, "connecting")
-    link.write(np.array([1.0, 2.0]), ["flow"])
+    link.write(np.array([1.0, 2.0]), [1])
     sample = channel.read()
     assert (sample.quality, sample.values.tolist(), link.status().state) == (Quality.GOOD, [1.0, 2.0], "up")
 
@@ -38,7 +38,7 @@ def test_inputs_are_good_once_all_have_been_written(link):
 def test_a_client_that_stops_writing_is_noticed_and_has_to_write_everything_again(link):
     channel = link.subscribe(ProcessImage(), ["level", "flow"], "task")
     link.start()
-    link.write(np.array([1.0, 2.0]), ["level", "flow"])
+    link.write(np.array([1.0, 2.0]), [0, 1])
     link.poll(time.monotonic_ns())
     assert channel.read().quality == Quality.GOOD
     link.poll(time.monotonic_ns() + SECOND)
@@ -46,12 +46,27 @@ def test_a_client_that_stops_writing_is_noticed_and_has_to_write_everything_agai
     assert "no client has written for 50 ms" in link.status().last_error
     link.poll(time.monotonic_ns() + 2 * SECOND)
     assert link.status().timeouts == 1
-    link.write(np.array([3.0, 2.0]), ["level"])
+    link.write(np.array([3.0, 2.0]), [0])
     assert channel.read().quality == Quality.BAD
-    link.write(np.array([3.0, 4.0]), ["flow"])
+    link.write(np.array([3.0, 4.0]), [1])
     assert channel.read().quality == Quality.GOOD
     link.reset_counters()
     assert (link.status().timeouts, link.status().reads) == (0, 0)
+
+
+def test_what_was_written_before_a_silence_does_not_count(link):
+    """A client that wrote one half and vanished, and one that writes the other half later, make no good group."""
+    channel = link.subscribe(ProcessImage(), ["level", "flow"], "task")
+    link.start()
+    link.write(np.array([1.0, 0.0]), [0])
+    time.sleep(0.06)
+    link.write(np.array([1.0, 2.0]), [1])  # no poll in between
+    assert (channel.read().quality, link.status().state) == (Quality.BAD, "connecting")
+    link.write(np.array([1.0, 2.0]), [0])
+    assert channel.read().quality == Quality.GOOD
+    time.sleep(0.06)
+    link.write(np.array([1.0, 3.0]), [1])
+    assert (channel.read().quality, link.status().timeouts) == (Quality.BAD, 1)
 
 
 def test_outputs_are_what_a_task_drives_and_safe_when_it_does_not(link):
@@ -77,5 +92,5 @@ def test_a_read_after_the_end_confirms_the_safe_values(link):
     link.ask_to_stop()
     link.outputs()
     assert link.stop()
-    assert not link.write(np.array([1.0, 2.0]), ["level", "flow"])
+    assert not link.write(np.array([1.0, 2.0]), [0, 1])
     assert link.status().state == "stopped"

@@ -13,7 +13,7 @@ from fieldbus.plc import PlcLink
 from fieldbus.tags import Tag
 from plc_bindings import areas
 from plc_bindings.areas import ModelFile, Shown, database
-from plc_bindings.database import NotAllowedError, Session
+from plc_bindings.database import Database, NotAllowedError, Session, Symbol
 from plc_bindings.errors import NameClashError
 from plc_bindings.predict import Models
 from plc_bindings.types import String, leaves
@@ -162,6 +162,36 @@ def test_only_what_is_named_can_be_written(station):
         session.write(symbol.area, 10_000, b"x")
     with pytest.raises(IndexError):
         session.read(symbol.area, data.areas[symbol.area].size, 1)
+
+
+def test_a_write_of_no_bytes_is_none(station):
+    """Not even one who may write nothing can keep the inputs alive with it."""
+    data = station.database()
+    session = Session(data, data.writable([]))
+    station.plc.start()
+    symbol = data.find("Tags.in_0")
+    session.begin()
+    session.write(symbol.area, symbol.offset, b"")
+    session.commit()
+    assert station.plc.status().reads == 0
+    with pytest.raises(IndexError):
+        session.write(symbol.area, 10_000, b"")
+    station.plc.stop(safe=False)
+
+
+def test_an_array_is_written_when_all_its_elements_are():
+    """A byte of an element, or one of four, leaves the group BAD."""
+    link = PlcLink("plc", [Tag("a", "int16", "in"), Tag("row", "float32", "in", count=4)], timeout_s=5)
+    area = areas.PlcInputs("plc.In", link)
+    data = Database([area], [Symbol("Tags", area.type, 0, 0)])
+    session = Session(data, data.writable(["*"]))
+    link.start()
+    for first, end, state in ((0, 6, "connecting"), (6, 17, "connecting"), (17, 18, "connecting"), (14, 18, "up")):
+        session.begin()
+        session.write(0, first, bytes(end - first))
+        session.commit()
+        assert link.status().state == state
+    link.stop(safe=False)
 
 
 def test_counters_are_reset_by_writing_true(station):
