@@ -9,6 +9,7 @@ Session   one client's requests: begin(), read(), write(), commit(). Within a re
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -76,6 +77,7 @@ class Database:
             if symbol.name.lower() in self._by_name:
                 raise NameClashError(symbol.name)
             self._by_name[symbol.name.lower()] = symbol
+        self._places: dict[int, list[Symbol]] = {}
         self._longest = max(map(len, self._by_name), default=0)
 
     def find(self, name: str) -> Symbol | None:
@@ -93,6 +95,20 @@ class Database:
                     return None
                 return Symbol(top.name + name[end:], place[0], top.area, top.offset + place[1], top.unit, top.comment)
         return None
+
+    def name_at(self, area: int, offset: int) -> str:
+        """The symbol, or element of one, that holds a byte; where none does, its place."""
+        if area not in self._places:
+            inside = (symbol for symbol in self.symbols if symbol.area == area)
+            self._places[area] = sorted(inside, key=lambda symbol: symbol.offset)
+        places = self._places[area]
+        index = bisect_right(places, offset, key=lambda symbol: symbol.offset) - 1
+        if index >= 0:
+            symbol = places[index]
+            for leaf in leaves(symbol.type, "", symbol.offset):
+                if leaf.offset <= offset < leaf.offset + leaf.type.size:
+                    return f"{symbol.name}.{leaf.path}" if leaf.path else symbol.name
+        return f"{self.areas[area].name} + {offset}"
 
     def writable(self, patterns: Sequence[str]) -> Writable:
         """What a server whose file names these patterns (`Tags.*`, `Tasks.axis.Reset`) writable lets clients write."""
@@ -118,6 +134,10 @@ class Writable:
     def allows(self, area: int, offset: int, length: int) -> bool:
         """May these bytes be written, all of them?"""
         return self.masks[area].count(1, offset, offset + length) == length
+
+    def first_closed(self, area: int, offset: int) -> int:
+        """The first byte from `offset` on that may not be written."""
+        return self.masks[area].find(0, offset)
 
 
 class NotAllowedError(Exception):
@@ -163,7 +183,7 @@ class Session:
         if not data:
             return
         if not self._writable.allows(area, offset, len(data)):
-            self._refused(f"write of {len(data)} bytes at {self.database.areas[area].name} + {offset}")
+            self._refused(f"write of {self.database.name_at(area, self._writable.first_closed(area, offset))}")
             raise NotAllowedError
         snapshot = self._snapshots.get(area)
         if not isinstance(snapshot, bytearray):

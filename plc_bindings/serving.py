@@ -6,6 +6,7 @@ So areas and sessions need no locks, and a request is one moment for whoever loo
 from __future__ import annotations
 
 import asyncio
+import errno
 import sys
 import threading
 import time
@@ -26,6 +27,13 @@ a request waits for that several times: at a load per 20 ms, p99.9 of a call fel
 _LEAST_POLL_S: Final = 0.001
 _POLLS: Final = 4
 """How often silence is looked for within a communication timeout."""
+
+_HELP: Final = {
+    errno.EACCES: "a port below 1024 needs a right: choose another (port = 1502), or grant it: `sudo sysctl "
+    "net.ipv4.ip_unprivileged_port_start=502`, or AmbientCapabilities=CAP_NET_BIND_SERVICE in a systemd unit",
+    errno.EADDRINUSE: "another program listens there: `ss -ltnp` names it; end it, or choose another host or port",
+    errno.EADDRNOTAVAIL: "this computer has no such address: `ip address` lists those that it has",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +131,7 @@ class Serving:
                 try:
                     await server.start()
                 except OSError as error:
-                    raise ServerError(f"server {name} cannot listen: {error.strerror or error}") from error
+                    raise ServerError(f"server {name} cannot listen: {_why(error)}") from error
                 started.append(server)
         except ServerError as error:
             self._failed = error
@@ -136,6 +144,12 @@ class Serving:
         for poll in polls:
             poll.cancel()
         await _stop(started)
+
+
+def _why(error: OSError) -> str:
+    """What the system says, and what helps."""
+    said, helps = error.strerror or str(error), _HELP.get(error.errno or 0)
+    return f"{said}; {helps}" if helps else said
 
 
 async def _stop(servers: Sequence[Server]) -> None:

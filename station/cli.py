@@ -84,6 +84,7 @@ def run(
         from station.control import ControlServer, socket_path
         from station.live import view_for
         from station.reading import read_station
+        from station.server_places import place_of
         from station.station import Station, stopped_by_signals
 
         file = read_station(station)
@@ -95,6 +96,8 @@ def run(
                 say(console, f"control socket {control.path}", "dim")
             except OSError as error:
                 say(errors, f"warning: no control socket, so no status and update: {error}", "yellow")
+            for name, table in file.config.servers.items():
+                say(console, f"{name}: {place_of(table)}", "dim")
             with running:
                 running.run(view_for(console), seconds)
     _finish(console, errors, running, report or file.beside(file.config.station.report))

@@ -59,6 +59,12 @@ def structured_text(
     ] = None,
 ) -> None:
     """Structured Text for a PLC: blocks that call the models of a station, or with --inline a small model itself."""
+    if inline and source.suffix == ".toml":
+        raise typer.BadParameter(f"{source} is no model: --inline takes an .onnx")
+    if not inline and source.suffix in (".onnx", ".rtp"):
+        raise typer.BadParameter(
+            f"{source} is a model: --inline makes a block of it; blocks that call a station need its file, station.toml"
+        )
     if inline:
         for option, value in (("--server", server), ("--model", model)):
             if value:

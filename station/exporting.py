@@ -14,6 +14,7 @@ from plc_bindings.types import identifier
 from station.config import AdsServerTable, ModbusTcpServer, ModbusTlsServer, ServerTable
 from station.parts import build
 from station.reading import StationFile, read_station
+from station.server_places import net_id_of
 from station.serving import plc_side_at_rest
 
 Flavour = Literal["twincat", "portable"]
@@ -76,8 +77,7 @@ def _server(file: StationFile, flavour: str, name: str | None) -> ServerTable:
 
 
 def _ads(table: AdsServerTable) -> Ads:
-    net_id = table.ams_net_id or ("" if table.host in ("0.0.0.0", "::") else f"{table.host}.1.1")
-    return Ads(net_id, table.ams_port)
+    return Ads(net_id_of(table), table.ams_port)
 
 
 def _modbus(table: ModbusTcpServer | ModbusTlsServer, registers: RegisterMap, models: set[str]) -> Modbus:

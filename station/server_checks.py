@@ -71,6 +71,29 @@ def _writable(view: View) -> Iterator[Finding]:
             yield Finding(("tags", name), message, "warning")
 
 
+def _patterns(view: View) -> Iterator[Finding]:
+    """What `writable` names, but nothing is: a slip of the pen that a PLC would meet as a refusal."""
+    config = view.config
+    names = [f"links.{identifier(name)}.reset".lower() for name in view.names("links")]
+    names += [f"tasks.{identifier(name)}.reset".lower() for name in view.names("tasks")]
+    names += [f"tags.{identifier(name)}".lower() for name in view.names("tags") if _is_input(view, name)]
+    for name, server in config.servers.items():
+        for index, pattern in enumerate(server.writable):
+            if not any(fnmatchcase(one, pattern.lower()) for one in names):
+                message = f'"{pattern}" names nothing that can be written: inputs of plc links ("Tags.*"), '
+                message += '"Tasks.*.Reset", "Links.*.Reset"; see `rt-engine symbols`'
+                yield Finding(("servers", name, "writable", index), message, "warning")
+
+
+def _is_input(view: View, name: str) -> bool:
+    """May PLC clients write this tag? Yes of one whose entry is wrong: it is not to be reported twice."""
+    tag = view.config.tags.get(name)
+    link = view.link_of(tag) if tag is not None else None
+    if tag is None or link is None or link not in view.config.links:
+        return True
+    return isinstance(view.config.links[link], PlcLink) and tag.direction == "in"
+
+
 def _remote_updates(view: View) -> Iterator[Finding]:
     if view.config.station.keys:
         yield from _keys(view.config.station.keys)
@@ -105,6 +128,7 @@ def _clients_of_tls(view: View) -> Iterator[Finding]:
 SERVER_CHECKS: Final[tuple[Callable[[View], Iterator[Finding]], ...]] = (
     _addresses,
     _writable,
+    _patterns,
     _remote_updates,
     _clients_of_tls,
 )

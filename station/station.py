@@ -141,7 +141,9 @@ class Station:
             confirmed = link.stop(safe=True)
             if any(tag.direction == "out" for tag in link.tags):
                 self._confirmed[name] = confirmed
-                words = "confirmed by the device" if confirmed else "NOT confirmed by the device"
+                is_called = isinstance(self.file.config.links[name], PlcLink)
+                by = "read by a PLC client" if is_called else "confirmed by the device"
+                words = by if confirmed else f"NOT {by}"
                 self._note(
                     "link", name, f"safe values written, {words}" if confirmed else f"safe values {words}", confirmed
                 )

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass, fields
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 
 from plc_bindings.database import Database, Writable
-from plc_bindings.modbus.map import Block, RegisterMap, block_rows
-from plc_bindings.modbus.map import Row as MapRow
+from plc_bindings.modbus.map import RegisterMap, call_leaves
 from plc_bindings.numbers import AREA, PREDICT
-from plc_bindings.types import leaves
+from plc_bindings.predict import Served
+from plc_bindings.types import identifier, leaves
 from station.config import AdsServerTable
 from station.parts import build
 from station.reading import read_station
+from station.server_places import place_of
 from station.serving import plc_side_at_rest
 
 
@@ -71,10 +72,11 @@ def rows(database: Database, writable: Sequence[Writable], registers: dict[str, 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """The rows, and what a person should know about them."""
+    """The rows, and what a person should know about them. `servers`: where each server is."""
 
     rows: list[Row]
     remarks: tuple[str, ...]
+    servers: tuple[str, ...]
 
 
 def of_station(path: Path) -> Listed:
@@ -90,21 +92,25 @@ def of_station(path: Path) -> Listed:
     writable = [side.database.writable(table.writable) for table in tables]
     remarks = [] if writable else ["no client can reach these: the station has no [servers.NAME]"]
     registers: dict[str, tuple[str, str]] = {}
-    calls: list[Row] = []
     if any(not isinstance(table, AdsServerTable) for table in tables):
         registers_of = RegisterMap(side.database, side.models)
         registers = registers_of.columns()
-        calls = [_call(block, row) for block in registers_of.blocks for row in block_rows(block)]
         remarks += registers_of.left_out
-    return Listed([*rows(side.database, writable, registers), *calls], tuple(remarks))
+    calls = [row for served in side.models.all for row in _calls(served, registers)] if writable else []
+    servers = tuple(f"{name}: {place_of(table)}" for name, table in file.config.servers.items())
+    found = [*rows(side.database, writable, registers), *calls]
+    if writable and not any(isinstance(table, AdsServerTable) for table in tables):
+        found = [replace(row, ads_group="", ads_offset="") for row in found]
+    return Listed(found, tuple(remarks), servers)
 
 
-def _call(block: Block, row: MapRow) -> Row:
-    """A value of a predict block: over Modbus a register, over ADS a part of one ReadWrite."""
-    last = row.register + row.count - 1
-    place = str(row.register) if row.count == 1 else f"{row.register}-{last}"
-    number = str(block.served.number)
-    return Row(row.name, row.type, row.unit, "call", f"0x{PREDICT:08X}", number, 0, place, "", "")
+def _calls(served: Served, registers: dict[str, tuple[str, str]]) -> Iterator[Row]:
+    """What a call takes and gives: over Modbus registers, over ADS the two halves of one ReadWrite."""
+    group, number = f"0x{PREDICT:08X}", str(served.number)
+    for leaf, _ in call_leaves(served):
+        name = f"Models.{identifier(served.name)}.Predict.{leaf.path}"
+        register, coil = registers.get(name, ("", ""))
+        yield Row(name, leaf.type.name, "", "call", group, number, leaf.type.size, register, coil, "")
 
 
 def to_csv(found: Iterable[Row]) -> str:

@@ -43,19 +43,23 @@ def symbols(
         for line in listed.remarks:
             say(errors, line, "yellow")
         _print(console, found)
+        for line in listed.servers:
+            say(console, line)
 
 
 def _print(console: Console, found: list[Row]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    has_ads = any(row.ads_group for row in found)
     has_registers = any(row.register or row.coil for row in found)
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for heading in ("symbol", "type", "unit", "access", "ADS group, offset", "register", "coil"):
-        if has_registers or heading not in ("register", "coil"):
-            table.add_column(heading, overflow="fold", no_wrap=not console.is_terminal)
+    headings = ["symbol", "type", "unit", "access", *["ADS group, offset"] * has_ads]
+    for heading in (*headings, *["register", "coil"] * has_registers):
+        table.add_column(heading, overflow="fold", no_wrap=not console.is_terminal)
     for row in found:
-        cells = [row.symbol, row.type, row.unit, row.access, f"{row.ads_group} {row.ads_offset:>4}"]
+        cells = [row.symbol, row.type, row.unit, row.access]
+        cells += [f"{row.ads_group} {row.ads_offset:>4}"] if has_ads else []
         cells += [row.register, row.coil] if has_registers else []
         table.add_row(*map(Text, cells), style="bold" if row.access == "write" else "")
     console.print(table)

@@ -30,7 +30,7 @@ from typing import Final
 from plc_bindings.database import Database, Symbol, Writable
 from plc_bindings.errors import BindingError
 from plc_bindings.predict import Models, Served
-from plc_bindings.types import BOOL, UDINT, Array, Field, Scalar, String, Struct, identifier, leaves
+from plc_bindings.types import BOOL, UDINT, Array, Field, Leaf, Scalar, String, Struct, identifier, leaves
 
 PREDICT: Final = 10_000
 STATUS: Final = 40_000
@@ -146,7 +146,8 @@ class RegisterMap:
             coils = place.type.count if isinstance(place.type, Array) else 1
             coil = "" if place.coil is None else _span(place.coil, coils)
             found[place.name] = (_span(place.register, place.count), coil)
-        return found
+        rows = (row for block in self.blocks for row in block_rows(block))
+        return found | {row.name: (_span(row.register, row.count), "") for row in rows}
 
     def _row(self, place: Place, writable: Writable | None) -> Row:
         may = writable is not None and writable.allows(place.area, place.offset, place.type.size)
@@ -198,14 +199,19 @@ def _blocks(models: Models) -> tuple[tuple[Block, ...], tuple[str, ...]]:
 def block_rows(block: Block) -> Iterator[Row]:
     """The values of a predict block, in the order of their registers."""
     name = f"Models.{identifier(block.served.name)}.Predict"
-    header = Struct("", (Field("Status", UDINT), Field("Version", UDINT)))
-    ends = block.served.signature
-    parts = (("In", ends.inputs, "write"), ("", header, "read"), ("Out", ends.outputs, "read"))
     at = block.inputs
-    for part, struct, access in parts:
+    for leaf, access in call_leaves(block.served):
+        yield Row(f"{name}.{leaf.path}", at, registers(leaf.type), None, leaf.type.name, access)
+        at += registers(leaf.type)
+
+
+def call_leaves(served: Served) -> Iterator[tuple[Leaf, str]]:
+    """What a call of a model takes and gives, in order, each with its access."""
+    header = Struct("", (Field("Status", UDINT), Field("Version", UDINT)))
+    ends = served.signature
+    for part, struct, access in (("In", ends.inputs, "write"), ("", header, "read"), ("Out", ends.outputs, "read")):
         for leaf in leaves(struct, part):
-            yield Row(f"{name}.{leaf.path}", at, registers(leaf.type), None, leaf.type.name, access)
-            at += registers(leaf.type)
+            yield leaf, access
 
 
 def _span(first: int, count: int) -> str:

@@ -1,5 +1,6 @@
 """Servers in their thread: Python's other threads keep them waiting less, and only as long as they run."""
 
+import errno
 import sys
 
 import pytest
@@ -37,3 +38,16 @@ def test_it_is_as_before_when_a_server_cannot_listen():
         Serving({"a": first, "b": Server(OSError("taken"))}).start()
     assert [event for event, _ in first.events] == ["start", "stop"]
     assert sys.getswitchinterval() == before
+
+
+@pytest.mark.parametrize(
+    ("code", "helps"),
+    [
+        (errno.EACCES, "port below 1024"),
+        (errno.EADDRINUSE, "another program"),
+        (errno.EADDRNOTAVAIL, "no such address"),
+    ],
+)
+def test_what_helps_is_said(code, helps):
+    with pytest.raises(ServerError, match=f"server a cannot listen: what it was; .*{helps}"):
+        Serving({"a": Server(OSError(code, "what it was"))}).start()

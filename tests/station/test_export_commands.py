@@ -1,4 +1,3 @@
-
 """The command `export st`: a station file becomes a folder of files; what cannot be called is said in one sentence."""
 
 import re
@@ -92,3 +91,10 @@ def test_a_folder_that_cannot_be_made_is_a_wrong_option(tmp_path):
     result = export(tmp_path, MODBUS)
     assert result.exit_code == 2  # wrong command line
     assert "another folder" in " ".join(re.findall(r"\w+", result.output))
+
+
+@pytest.mark.parametrize(("source", "options", "said"), [("m.onnx", (), "--inline"), ("s.toml", ("--inline",), "onnx")])
+def test_a_model_and_a_station_are_not_mixed_up(source, options, said):
+    result = CliRunner().invoke(app, ["export", "st", source, "-o", "out", *options])
+    assert result.exit_code == 2  # wrong command line
+    assert said in result.output and ("is a model" in result.output) != ("is no model" in result.output)

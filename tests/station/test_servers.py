@@ -16,9 +16,12 @@ from plc_bindings.numbers import PREDICT, UPLOAD_ACTIVATE, UPLOAD_BEGIN, UPLOAD_
 from plc_bindings.signing import generate, load_private, sign
 from plc_bindings.status import CallStatus
 from station.cli import app
+from station.config import AdsServerTable, ModbusRtuServer, ModbusTcpServer
 from station.errors import RefusedError, StationFileError
 from station.reading import read_station
+from station.server_places import place_of
 from station.station import Station
+from station.symbols import Row, of_station
 
 CALLED = """\
 [station]
@@ -207,6 +210,8 @@ def test_a_port_that_is_taken_is_said_and_nothing_runs(start, host):
         (("a = {}", 'a = { address = "holding 1" }'), "has no address of its own"),
         (('file = "mean.onnx"', 'file = "mean.onnx"\nremote_update = true'), "needs a key that signs such files"),
         (("force =", "A = {}\nforce ="), "Tags.A is there twice"),
+        (('["Tags.*"]', '["Tags.*", "Tags.force"]'), '"Tags.force" names nothing that can be written'),
+        (('["Tags.*"]', '["Tags.*", "Task.*.Reset"]'), '"Task.*.Reset" names nothing that can be written'),
     ],
 )
 def test_what_is_wrong_is_named(start, tmp_path, change, message):
@@ -230,7 +235,34 @@ def test_symbols_are_listed(tmp_path, host):
         ("Tags.b", "REAL", "write"),
         ("Tags.force", "REAL", "read"),
     ]
+    assert shown.stdout.splitlines()[-1] == f"ads: ads at {host}:48898, AMS NetId {host}.1.1, AMS port 851"
     csv = tmp_path / "map.csv"
     assert CliRunner().invoke(app, ["symbols", str(path), "--csv", str(csv)]).exit_code == 0
     assert csv.read_text().count("\n") > 50
     assert CliRunner().invoke(app, ["symbols", str(path), "--csv", str(path)]).exit_code == 2
+
+
+def test_calls_are_listed_for_whom_there_are_no_registers(tmp_path, host):
+    listed = of_station(write_station(tmp_path, CALLED.replace("HOST", host)))
+    calls = [row for row in listed.rows if row.access == "call"]
+    assert calls[0] == Row(calls[0].symbol, calls[0].type, "", "call", "0x52540001", "1", 8, "", "", "")
+    assert [row.symbol.split("Predict.")[1] for row in calls[1:3]] == ["Status", "Version"]
+
+
+def test_without_an_ads_server_there_are_no_groups(tmp_path):
+    tags = TAGS.replace('type = "ads"', 'type = "modbus-tcp"').replace("HOST", "127.0.0.1")
+    listed = of_station(write_station(tmp_path, tags))
+    assert {row.ads_group + row.ads_offset for row in listed.rows} == {""}
+    assert listed.servers == ("ads: modbus-tcp at 127.0.0.1:502, unit 1, byte order ABCD",)
+
+
+def test_where_servers_are():
+    """What a PLC's programmer has to know, in a line."""
+    assert place_of(AdsServerTable(type="ads", host="0.0.0.0")).startswith(
+        "ads at 0.0.0.0:48898, AMS NetId the address that a client connects to and .1.1"
+    )
+    assert "AMS NetId 5.1.2.3.4.1," in place_of(AdsServerTable(type="ads", ams_net_id="5.1.2.3.4.1"))
+    assert place_of(ModbusTcpServer(type="modbus-tcp", host="::1")).startswith("modbus-tcp at [::1]:502, unit 1")
+    assert place_of(ModbusRtuServer(type="modbus-rtu", device="/dev/ttyS1")).startswith(
+        "modbus-rtu at /dev/ttyS1, 19200 baud, parity E, 1 stop bits, unit 1"
+    )
