@@ -97,7 +97,7 @@ def run(
             except OSError as error:
                 say(errors, f"warning: no control socket, so no status and update: {error}", "yellow")
             for name, table in file.config.servers.items():
-                say(console, f"{name}: {place_of(table)}", "dim")
+                say(console, f"server {name}: {place_of(table)}", "dim")
             with running:
                 running.run(view_for(console), seconds)
     _finish(console, errors, running, report or file.beside(file.config.station.report))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final, Literal
 
@@ -28,6 +29,15 @@ def structured_text_files(
     """File name -> text: blocks that call models of a station. Arguments and errors: as `exported`."""
     found, where = exported(source, flavour, server, only)
     return twincat_files(found, where) if isinstance(where, Ads) else portable_files(found, where)
+
+
+def only_here(source: Path, flavour: Flavour, server: str | None = None) -> str:
+    """What to know when no other computer reaches the server that blocks call; empty otherwise. Errors: as `exported`."""
+    table = _server(read_station(source), flavour, server)
+    host = getattr(table, "host", "")
+    if not ip_address(host).is_loopback:
+        return ""
+    return f"the server listens at {host}: only a PLC on this computer reaches it; others need its `host`, and `allow`"
 
 
 def exported(

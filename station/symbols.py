@@ -97,7 +97,7 @@ def of_station(path: Path) -> Listed:
         registers = registers_of.columns()
         remarks += registers_of.left_out
     calls = [row for served in side.models.all for row in _calls(served, registers)] if writable else []
-    servers = tuple(f"{name}: {place_of(table)}" for name, table in file.config.servers.items())
+    servers = tuple(f"server {name}: {place_of(table)}" for name, table in file.config.servers.items())
     found = [*rows(side.database, writable, registers), *calls]
     if writable and not any(isinstance(table, AdsServerTable) for table in tables):
         found = [replace(row, ads_group="", ads_offset="") for row in found]

@@ -111,11 +111,11 @@ Runs compiled neural networks (.rtp) in a real-time program. Needs libc and pthr
 
 Build:
 
-  cmake -B build && cmake --build build              libraries and example
-  cmake -B build -DRTE_LEVEL={levels[-1]}            for another kind of processor
-  build/example old.rtp new.rtp
+  cmake -B build && cmake --build build    libraries and example
+  cmake -B build -DRTE_LEVEL=LEVEL         for another kind of processor: one of {", ".join(levels)}
+  build/example old.rtp new.rtp            a loop whose model is replaced half-way
 
-or without CMake (LEVEL is one of {", ".join(levels)}):
+or without CMake:
 
   gcc -O2 -fPIC -shared -Iinclude -Isrc src/*.c kernels/LEVEL.c kernels/LEVEL.a -Wl,--version-script=src/rt_engine.map \\
       -s -o librt_engine.so -pthread

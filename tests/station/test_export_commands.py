@@ -28,7 +28,7 @@ def test_the_twincat_flavour_calls_the_ads_server(tmp_path):
     result = export(tmp_path, ADS + MODBUS, "--flavour", "twincat")
     assert result.exit_code == 0, result.output
     written = {path.name for path in (tmp_path / "out").iterdir()}
-    assert written == {line.rsplit("/", 1)[1] for line in result.output.split()}
+    assert written == {line.rsplit("/", 1)[1] for line in result.stdout.split()}
     assert {"FB_RtPredict.TcPOU", "FB_policy.TcPOU", "FB_spare.TcPOU", "E_RtStatus.TcDUT", "line4.xml"} <= written
     text = (tmp_path / "out" / "GVL_RtEngine.TcGVL").read_text()
     assert "'10.1.2.3.1.1'" in text and "PORT : T_AmsPort := 851;" in text
@@ -98,3 +98,10 @@ def test_a_model_and_a_station_are_not_mixed_up(source, options, said):
     result = CliRunner().invoke(app, ["export", "st", source, "-o", "out", *options])
     assert result.exit_code == 2  # wrong command line
     assert said in result.output and ("is a model" in result.output) != ("is no model" in result.output)
+
+
+@pytest.mark.parametrize(("host", "is_said"), [("127.0.0.1", True), ("10.1.2.3", False)])
+def test_a_server_that_the_plc_cannot_reach_is_said(tmp_path, host, is_said):
+    result = export(tmp_path, f'[servers.plc]\ntype = "modbus-tcp"\nhost = "{host}"\nallow = ["10.1.2.4"]\n')
+    assert result.exit_code == 0, result.output
+    assert ("only a PLC on this computer" in result.output) == is_said

@@ -235,7 +235,7 @@ def test_symbols_are_listed(tmp_path, host):
         ("Tags.b", "REAL", "write"),
         ("Tags.force", "REAL", "read"),
     ]
-    assert shown.stdout.splitlines()[-1] == f"ads: ads at {host}:48898, AMS NetId {host}.1.1, AMS port 851"
+    assert shown.stdout.splitlines()[-1] == f"server ads: ads at {host}:48898, AMS NetId {host}.1.1, AMS port 851"
     csv = tmp_path / "map.csv"
     assert CliRunner().invoke(app, ["symbols", str(path), "--csv", str(csv)]).exit_code == 0
     assert csv.read_text().count("\n") > 50
@@ -253,7 +253,7 @@ def test_without_an_ads_server_there_are_no_groups(tmp_path):
     tags = TAGS.replace('type = "ads"', 'type = "modbus-tcp"').replace("HOST", "127.0.0.1")
     listed = of_station(write_station(tmp_path, tags))
     assert {row.ads_group + row.ads_offset for row in listed.rows} == {""}
-    assert listed.servers == ("ads: modbus-tcp at 127.0.0.1:502, unit 1, byte order ABCD",)
+    assert listed.servers == ("server ads: modbus-tcp at 127.0.0.1:502, unit 1, byte order ABCD",)
 
 
 def test_where_servers_are():

@@ -14,6 +14,7 @@ from plc_bindings.modbus.map import KINDS, PREDICT
 from plc_bindings.modbus.session import Job
 from plc_bindings.types import REAL
 from station.config import ModbusTcpServer
+from tests.plc_bindings.modbus.plant import serving
 
 PAGE = (Path(__file__).parents[3] / "docs" / "modbus-server.md").read_text()
 
@@ -40,6 +41,20 @@ def test_the_worked_example_is_what_the_server_does(plant):
     got = mbap.frame(frame.transaction, frame.unit, got)
     assert got[:-4] == answer[:-4]
     assert struct.unpack(">f", got[-4:]) == pytest.approx(struct.unpack(">f", answer[-4:]), rel=1e-5)
+
+
+def test_the_python_runs(plant):
+    """With pymodbus, against a server at a port of its own."""
+    (program,) = re.findall(r"```python\n(.*?)```", PAGE, re.S)
+    found: dict[str, object] = {}
+    with serving(plant) as server:
+        host, port = server.address
+        here = program.replace("192.168.10.2", host).replace("port=502", f"port={port}")
+        exec(compile(here, "modbus-server.md", "exec"), found)
+        found["plc"].close()
+    assert (found["status"], found["version"]) == (0, 1)
+    _, answer = frames()
+    assert found["force"] == pytest.approx(struct.unpack(">f", answer[-4:])[0], rel=1e-5)
 
 
 def test_the_table_of_orders():
