@@ -80,6 +80,8 @@ def explained(console: Console) -> Iterator[None]:
     except UnsafeSocketError as error:
         give_up(error, ExitCode.FAILED)
     except Exception as error:
+        if _is_one_of(error, "plc_bindings.errors.ServerError"):
+            give_up(error, ExitCode.FAILED)
         if _is_one_of(
             error, "rt_engine.errors.EngineError", "scheduler.errors.SchedulerError", "plc_bindings.errors.BindingError"
         ):

@@ -18,6 +18,7 @@ from plc_bindings.status import CallStatus
 from station.cli import app
 from station.config import AdsServerTable, ModbusRtuServer, ModbusTcpServer
 from station.errors import RefusedError, StationFileError
+from station.exit_codes import ExitCode
 from station.reading import read_station
 from station.server_places import place_of
 from station.station import Station
@@ -194,6 +195,15 @@ def test_a_port_that_is_taken_is_said_and_nothing_runs(start, host):
     station = start(CALLED)
     with socket.create_server((host, 48898)), pytest.raises(ServerError, match="ads cannot listen"), station:
         pass
+
+
+def test_a_port_that_is_taken_may_be_free_later(tmp_path, host):
+    """Not the exit code of a wrong file, after which systemd does not start the station again."""
+    path = write_station(tmp_path, CALLED.replace("HOST", host))
+    with socket.create_server((host, 48898)):
+        ran = CliRunner().invoke(app, ["run", str(path), "--socket", str(tmp_path / "control.sock")])
+    assert ran.exit_code == ExitCode.FAILED
+    assert "another program listens there" in ran.output
 
 
 @pytest.mark.parametrize(
