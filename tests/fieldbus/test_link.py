@@ -219,7 +219,7 @@ def test_stop_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """A device function that never returns cannot be stopped: `stop` gives up and says so."""
     from fieldbus.inprocess import InProcessLink
 
-    monkeypatch.setattr("fieldbus.link.CONNECT_S", 0.02)
+    monkeypatch.setattr("fieldbus.cyclic.CONNECT_S", 0.02)
     stuck, release = threading.Event(), threading.Event()
 
     def device(outputs: object) -> dict[str, float]:
