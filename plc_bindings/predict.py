@@ -71,13 +71,14 @@ class _Caller:
 
     def follow(self) -> None:
         """Go over to the slot's newest version."""
-        slot, old = self.served.slot, self.context
-        self.version = slot.version
-        context = slot.model.context()
+        old = self.context
+        model, self.version = self.served.slot.live
+        context = model.context()
         if old is not None and old.state_specs == context.state_specs:
             context.restore(old.save())
         self.context = context
         self.inputs = [_bytes(view) for view in context.inputs.values()]
+        self._bools = [view.reshape(-1).view(np.uint8) for view in context.inputs.values() if view.dtype == np.bool_]
         self.outputs = [_bytes(view) for view in context.outputs.values()]
         floats = [view.reshape(-1) for view in context.outputs.values() if view.dtype.kind == "f"]
         self._few: list[Any] = [view.data for view in floats if view.size <= _FEW]
@@ -91,6 +92,8 @@ class _Caller:
             end = at + len(target)
             target[:] = payload[at:end]
             at = end
+        for given in self._bools:  # to a PLC all that is not 0 is TRUE, models know 0 and 1
+            np.minimum(given, 1, out=given)
         status = self.run(self.block)
         if status:
             return int(status)

@@ -6,7 +6,7 @@
 The event loop waits in native code. A request that is the one learned, byte for byte but for its id and its inputs, is
 answered there; everything else is left in the socket for asyncio. So a reflex changes nothing but the time that a call
 takes, and a Python thread that holds the interpreter does not delay it. Python has its turn again when the model was
-replaced, when a run failed, when an answer does not fit into the socket, and when the client's rate is to be counted.
+replaced, when a run failed or took long, when an answer does not fit into the socket, and when the client's rate is to be counted.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plc_bindings.access import Client
-from plc_bindings.reflex_layout import MOST_BYTES, MOST_EVENTS, MOST_TENSORS, REFLEX, WAIT
+from plc_bindings.reflex_layout import BOOLS, MOST_BYTES, MOST_EVENTS, MOST_TENSORS, REFLEX, WAIT
 from rt_engine import Context, ModelSlot
 from rt_native.library import Library
 from rt_native.memory import Block
@@ -116,8 +116,8 @@ class Reflex:
         for name, views, units in (("input", inputs, in_units), ("output", outputs, out_units)):
             fields[name + "s"] = len(views)
             for i, (view, unit) in enumerate(zip(views, units, strict=True)):
-                floats = view.itemsize if view.dtype.kind == "f" else 0
-                fields[name][i] = (view.ctypes.data, view.nbytes, unit, floats)
+                kind = {"f": view.itemsize, "b": BOOLS}.get(view.dtype.kind, 0)
+                fields[name][i] = (view.ctypes.data, view.nbytes, unit, kind)
         fields["request"][: len(request)] = np.frombuffer(request, np.uint8)
         fields["answer"][: len(answer)] = np.frombuffer(answer, np.uint8)
         left = int(fields["budget"])

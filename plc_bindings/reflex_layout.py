@@ -7,9 +7,10 @@ TENSOR = np.dtype(
         ("address", "<i8"),
         ("nbytes", "<i8"),
         ("unit", "<i8"),  # so many bytes in a row travel in reverse; 1: as they are
-        ("float_bytes", "<i8"),  # of one element, 4 or 8; 0: no floating-point numbers
+        ("kind", "<i8"),  # of its elements: 4 or 8: floating-point numbers of so many bytes; BOOLS; 0: others
     ]
 )
+BOOLS = 1
 MOST_TENSORS = 8
 MOST_BYTES = 4096
 """A request or an answer that is longer is not learned."""
@@ -58,3 +59,7 @@ WAIT = np.dtype(
 MOST_EVENTS = 64
 SERVED_MORE = 1024
 """Requests in a row after which Python has its turn."""
+SLOW_NS = 1_000_000
+"""A run that took longer is the last one without Python, which decides anew where such calls run."""
+NOTHING = -1
+"""In `request_bytes`: no request is known."""

@@ -1,6 +1,16 @@
 """Answers requests that differ from the last one in their inputs only, without Python: see `plc_bindings.reflex`."""
 
-from plc_bindings.reflex_layout import MOST_BYTES, MOST_EVENTS, REFLEX, SERVED_MORE, TENSOR, WAIT
+from plc_bindings.reflex_layout import (
+    BOOLS,
+    MOST_BYTES,
+    MOST_EVENTS,
+    NOTHING,
+    REFLEX,
+    SERVED_MORE,
+    SLOW_NS,
+    TENSOR,
+    WAIT,
+)
 from rt_native.lang import (
     call1,
     copy_bytes,
@@ -35,13 +45,14 @@ _INPUTS, _OUTPUTS, _INPUT, _OUTPUT, _REQUEST, _ANSWER = (
     _R.request,
     _R.answer,
 )
-_ADDRESS, _NBYTES, _UNIT, _FLOAT = _T.address, _T.nbytes, _T.unit, _T.float_bytes
+_ADDRESS, _NBYTES, _UNIT, _KIND = _T.address, _T.nbytes, _T.unit, _T.kind
 _EPOLL, _EVENTS, _EVENT_BYTES, _TABLE, _MOST_FD = _W.epoll, _W.events, _W.event_bytes, _W.table, _W.most_fd
 _TENSOR = TENSOR.itemsize
 _BUFFER = MOST_BYTES + 64
 _MS = 1_000_000
 _SERVED, _NOT_SERVED = 1, 0
 _MOST_EVENTS, _MORE = MOST_EVENTS, SERVED_MORE
+_BOOLS, _SLOW_NS, _NOTHING = BOOLS, SLOW_NS, NOTHING
 
 
 @inline
@@ -65,14 +76,22 @@ def move(to, source, nbytes, unit):
 
 
 @inline
-def is_finite(address, nbytes, float_bytes):
+def make_bools(address, nbytes):
+    """To a PLC all that is not 0 is TRUE, models know 0 and 1."""
+    for i in range(nbytes):
+        if load_u8(address + i) > 1:
+            store_u8(address + i, 1)
+
+
+@inline
+def is_finite(address, nbytes, kind):
     """Is no element NaN or infinite?"""
     good = True
-    if float_bytes == 4:
+    if kind == 4:
         for i in range(0, nbytes, 4):
             value = load_f32(address + i)
             good = good and value - value == 0.0
-    elif float_bytes == 8:
+    elif kind == 8:
         for i in range(0, nbytes, 8):
             wide = load_f64(address + i)
             good = good and wide - wide == 0.0
@@ -97,8 +116,10 @@ def compute(reflex, buffer):
     at = buffer + load_i64(reflex + _INPUTS_AT)
     for i in range(load_i64(reflex + _INPUTS)):
         tensor = reflex + _INPUT + i * _TENSOR
-        nbytes = load_i64(tensor + _NBYTES)
-        move(load_i64(tensor + _ADDRESS), at, nbytes, load_i64(tensor + _UNIT))
+        address, nbytes = load_i64(tensor + _ADDRESS), load_i64(tensor + _NBYTES)
+        move(address, at, nbytes, load_i64(tensor + _UNIT))
+        if load_i64(tensor + _KIND) == _BOOLS:
+            make_bools(address, nbytes)
         at += nbytes
     status = call1(load_i64(reflex + _EXECUTE), load_i64(reflex + _BLOCK))
     if status != 0:
@@ -109,7 +130,7 @@ def compute(reflex, buffer):
         tensor = reflex + _OUTPUT + i * _TENSOR
         address, nbytes = load_i64(tensor + _ADDRESS), load_i64(tensor + _NBYTES)
         move(to, address, nbytes, load_i64(tensor + _UNIT))
-        good = good and is_finite(address, nbytes, load_i64(tensor + _FLOAT))
+        good = good and is_finite(address, nbytes, load_i64(tensor + _KIND))
         to += nbytes
     word = load_i32(reflex + _GOOD) if good else load_i32(reflex + _NOT_FINITE)
     store_i32(reflex + _ANSWER + load_i64(reflex + _STATUS_AT), word)
@@ -117,20 +138,25 @@ def compute(reflex, buffer):
 
 
 @inline
-def respond(reflex, fd, buffer):
+def respond(reflex, fd, buffer, timespec):
     """Answer what came, if it can be answered here; nothing has been taken from the socket otherwise."""
     if load_i64(reflex + _ON) == 0 or load_i64(reflex + _BUDGET) <= 0:
         return _NOT_SERVED
     if load_i64(load_i64(reflex + _VERSION)) != load_i64(reflex + _WANTED):
         return _NOT_SERVED
     size = load_i64(reflex + _REQUEST_BYTES)
+    if size == _NOTHING:
+        return _NOT_SERVED
     if not is_known(reflex, buffer, recv(fd, buffer, size + 1, PEEK_DONTWAIT)):
         return _NOT_SERVED
     recv(fd, buffer, size, DONTWAIT)
     store_i64(reflex + _BUDGET, load_i64(reflex + _BUDGET) - 1)
     answer, first = reflex + _ANSWER, load_i64(reflex + _ID_AT)
     copy_bytes(answer + first, buffer + first, load_i64(reflex + _ID_END) - first)
+    begin = now_ns(timespec)
     status = compute(reflex, buffer)
+    if now_ns(timespec) - begin > _SLOW_NS:
+        store_i64(reflex + _REQUEST_BYTES, _NOTHING)
     if status == 0:
         store_i64(reflex + _ANSWERED, load_i64(reflex + _ANSWERED) + 1)
         nbytes = load_i64(reflex + _ANSWER_BYTES)
@@ -144,7 +170,7 @@ def respond(reflex, fd, buffer):
 
 
 @inline
-def serve(events, count, event_bytes, table, most_fd, buffer):
+def serve(events, count, event_bytes, table, most_fd, buffer, timespec):
     """Answer what can be answered; what is left is moved to the front. Gives how many are left."""
     left = 0
     for i in range(count):
@@ -154,7 +180,7 @@ def serve(events, count, event_bytes, table, most_fd, buffer):
         if load_u32(event) == EPOLLIN and 0 <= fd < most_fd:
             reflex = load_i64(table + 8 * fd)
             if reflex != 0:
-                served = respond(reflex, fd, buffer)
+                served = respond(reflex, fd, buffer, timespec)
         if served == _NOT_SERVED:
             to = events + left * event_bytes
             if to != event:
@@ -175,7 +201,7 @@ def reflex_wait(wait, timeout_ms):
         count = epoll_wait(epoll, events, _MOST_EVENTS, wait_ms)
         if count <= 0:
             return 0
-        left = serve(events, count, event_bytes, table, most_fd, buffer)
+        left = serve(events, count, event_bytes, table, most_fd, buffer, timespec)
         if left > 0:
             return left
         if timeout_ms >= 0:

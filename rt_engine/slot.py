@@ -119,13 +119,13 @@ class ModelSlot:
 
     def __init__(self, model: Model, name: str = "") -> None:
         self.name = name or model.name
-        self._model, self._version = model, 1
+        self._live = model, 1
         self._block = Block(SLOT.itemsize)
         self._fields = self._block.view(SLOT)
         self._fields["activation_ns"] = NEVER
         self.address = self._block.address
         self._shown = Block(8)
-        self._shown.view(np.int64)[0] = self._version
+        self._shown.view(np.int64)[0] = self.version
         self.version_address = self._shown.address
         """Where native code reads `version`."""
         self._readers: list[SlotReader] = []
@@ -135,12 +135,17 @@ class ModelSlot:
     @property
     def model(self) -> Model:
         """The version that is live."""
-        return self._model
+        return self._live[0]
 
     @property
     def version(self) -> int:
         """1 for the first model, one more after each update."""
-        return self._version
+        return self._live[1]
+
+    @property
+    def live(self) -> tuple[Model, int]:
+        """Model and version that belong together, though another thread may update."""
+        return self._live
 
     @property
     def readers(self) -> tuple[SlotReader, ...]:
@@ -150,7 +155,7 @@ class ModelSlot:
     def reader(self) -> SlotReader:
         """A new task's view, with a context of its own."""
         with self._lock:
-            reader = SlotReader(self, warmed(self._model, self._version))
+            reader = SlotReader(self, warmed(self.model, self.version))
             self._readers.append(reader)
             return reader
 
@@ -162,8 +167,8 @@ class ModelSlot:
     def check(self, model: Model) -> None:
         """Raise InterfaceError unless `model` can take the place of the running one."""
         for kind, running, new in (
-            ("inputs", self._model.inputs, model.inputs),
-            ("outputs", self._model.outputs, model.outputs),
+            ("inputs", self.model.inputs, model.inputs),
+            ("outputs", self.model.outputs, model.outputs),
         ):
             if running != new:
                 raise InterfaceError(
@@ -192,11 +197,11 @@ class ModelSlot:
         begin = time.monotonic_ns()
         with self._lock:
             self.check(model)
-            contexts = [warmed(model, self._version + 1) for _ in self._readers]
+            contexts = [warmed(model, self.version + 1) for _ in self._readers]
             ready = time.monotonic_ns()
             old = [r.context for r in self._readers]
             running = [r for r in self._readers if r.running]
-            fate = "none" if not self._model.state else "carried" if self._model.state == model.state else "reset"
+            fate = "none" if not self.model.state else "carried" if self.model.state == model.state else "reset"
             activation, late = self._switch(list(zip(self._readers, contexts, strict=True)), at, timeout_s)
             if late:
                 back = [(r, c) for r, c in zip(self._readers, old, strict=True) if r not in late]
@@ -211,10 +216,10 @@ class ModelSlot:
                     f"{timeout_s:g} s; {now}. Is a task hung, or overrunning?"
                 )
             live = time.monotonic_ns()
-            self._model, self._version = model, self._version + 1
-            self._shown.view(np.int64)[0] = self._version
+            self._live = model, self.version + 1
+            self._shown.view(np.int64)[0] = self.version
             taken = tuple(r.taken_ns for r in running)
-            return UpdateResult(self._version, ready - begin, live - begin, activation, taken, fate)
+            return UpdateResult(self.version, ready - begin, live - begin, activation, taken, fate)
 
     def _switch(
         self, offers: list[tuple[SlotReader, Context]], at: int | Callable[[], int] | None, timeout_s: float

@@ -70,10 +70,10 @@ class Calls:
             return self._predictor.call(number, data)[:size]
         ends = served.signature
         count = len(data) // ends.inputs.size if ends.inputs.size else 1
-        answer = RESULT_HEADER + count * ends.outputs.size
-        if answer > self._limits.frame_bytes:
+        wanted = RESULT_HEADER + count * ends.outputs.size
+        if wanted > self._limits.frame_bytes:
             return _RESULT.pack(CallStatus.TOO_MANY, served.slot.version)[:size]
-        if answer > size:
+        if wanted > size:
             raise AdsError(Error.BAD_SIZE)
         version = served.slot.version
 
@@ -85,8 +85,9 @@ class Calls:
 
         if device.is_slow(number, version, count):
             return work
-        self._called = number
-        return work()
+        answer = work()
+        self._called = 0 if device.is_slow(number, version, count) else number
+        return answer
 
     def predict_ref(self, _: int, size: int, data: bytes) -> Answer:
         """The same; the model's name comes before the inputs."""

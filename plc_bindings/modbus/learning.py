@@ -80,13 +80,16 @@ class Learner:
         ends = served.signature
         if len(request) != _INPUTS_AT + ends.inputs.size or len(answer) != _OUTPUTS_AT + ends.outputs.size:
             return None
+        views = *context.inputs.values(), *context.outputs.values()
+        if self._order == Order.BADC and any(view.itemsize > 2 for view in views):  # no unit travels in reverse there
+            return None
         units = self._units(context.inputs.values()), self._units(context.outputs.values())
         return Call(
             served.slot, version, context, *_ID, _INPUTS_AT, _OUTPUTS_AT, _STATUS_AT, _GOOD, self._not_finite, units
         )
 
     def _units(self, views: Iterable[Any]) -> list[int]:
-        """See `Call.units`. What is none of these orders is found out when it is learned: the bytes differ."""
+        """See `Call.units`."""
         return [{Order.ABCD: view.itemsize, Order.CDAB: 2}.get(self._order, 1) for view in views]
 
     def _failed(self, answer: bytes, status: int) -> None:

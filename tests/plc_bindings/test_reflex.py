@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 import onnx
 import pytest
-from onnx import helper
+from onnx import TensorProto, helper, numpy_helper
 
 import rt_engine
 from benchmarks.models import mlp
@@ -113,6 +113,14 @@ def learn(client: Caller, reflex: Callable[[], Reflex], *call: object) -> None:
 
 def perceptron(seed: int = 0) -> rt_engine.Model:
     return rt_engine.load(mlp(WIDTHS, "Relu", seed=seed))
+
+
+def graph(nodes: list[onnx.NodeProto], given: int, got: int, count: int, **constants: np.ndarray) -> rt_engine.Model:
+    """x[count] -> nodes -> y[count]."""
+    ends = [[helper.make_tensor_value_info(name, type_, [count])] for name, type_ in (("x", given), ("y", got))]
+    known = [numpy_helper.from_array(array, name) for name, array in constants.items()]
+    made = helper.make_graph(nodes, "g", *ends, known)
+    return rt_engine.load(helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8))
 
 
 def expected(model: rt_engine.Model, inputs: np.ndarray) -> bytes:
@@ -241,6 +249,82 @@ def test_native_code_asks_for_sockets_the_clock_and_memory_moves_alone() -> None
     assert undefined(NATIVE.build()) <= ALLOWED | {"epoll_wait", "recv", "send"}
 
 
+def test_all_that_is_not_zero_is_true(reflexes: list[Reflex]) -> None:
+    """A BOOL of a PLC is a byte. NOT of 2 is FALSE, as NOT of 1 is, with Python and without."""
+    model = graph([helper.make_node("Not", ["x"], ["y"])], TensorProto.BOOL, TensorProto.BOOL, 64)
+    given = np.frombuffer(bytes(range(64)), np.float32)  # as `call` takes what it sends
+    with serving(model) as (client, _):
+        right = (0, 1, b"\1" + bytes(63))
+        assert client.call(given, 1, 72) == right
+        learn(client, lambda: reflexes[0], np.zeros(16), 1, 72)
+        before = reflexes[0].answered
+        assert client.call(given, 1, 72) == right
+        assert reflexes[0].answered == before + 1
+
+
+def test_a_call_that_takes_long_is_the_last_without_python(reflexes: list[Reflex]) -> None:
+    """A model may be fast on some inputs and slow on others: the slow ones go to a thread, where nobody waits for them."""
+    size, trips = 256, 2000
+    body = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["w", "v"], ["u"]),
+            helper.make_node("Slice", ["u", "zero", "one"], ["first"]),
+            helper.make_node("Squeeze", ["first"], ["scalar"]),
+            helper.make_node("Greater", ["scalar", "limit"], ["more"]),
+        ],
+        "body",
+        [
+            helper.make_tensor_value_info("i", TensorProto.INT64, []),
+            helper.make_tensor_value_info("go", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("v", TensorProto.FLOAT, [size]),
+        ],
+        [
+            helper.make_tensor_value_info("more", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("u", TensorProto.FLOAT, [size]),
+        ],
+    )
+    model = graph(
+        [helper.make_node("Loop", ["trips", "on", "x"], ["y"], body=body)],
+        *(TensorProto.FLOAT, TensorProto.FLOAT, size),
+        trips=np.array(trips),
+        on=np.array(True),
+        w=np.eye(size, dtype=np.float32),
+        zero=np.zeros(1, np.int64),
+        one=np.ones(1, np.int64),
+        limit=np.array(0.5, np.float32),
+    )
+    fast, slow, bytes_ = np.zeros(size), np.ones(size), 8 + 4 * size
+    with serving(model) as (client, _):
+        learn(client, lambda: reflexes[0], fast, 1, bytes_)
+        before = reflexes[0].answered
+        for _ in range(5):
+            assert client.call(slow, 1, bytes_) == (0, 1, np.ones(size, np.float32).tobytes())
+        assert reflexes[0].answered <= before + 1
+
+
+def test_a_version_and_its_model_belong_together() -> None:
+    """A model that is replaced while a client makes its context is not called by the old one's number."""
+
+    class Raced(ModelSlot):
+        is_armed = False
+
+        @property
+        def version(self) -> int:
+            number = super().version
+            if self.is_armed:
+                self.is_armed = False
+                self.update(perceptron(1))
+            return number
+
+    slot = Raced(perceptron())
+    slot.is_armed = True
+    inputs = random_inputs(1)[0]
+    for _ in range(2):
+        answer = Predictor(Models({"policy": slot})).call(1, inputs.tobytes())
+        version = struct.unpack_from("<I", answer, 4)[0]
+        assert answer[8:] == expected(perceptron(version - 1), inputs)
+
+
 class ModbusCaller:
     """A Modbus client with a socket; the model's block is the first."""
 
@@ -314,6 +398,18 @@ def test_an_order_that_a_reflex_does_not_know_is_not_learned(modbus_reflexes: li
             words = np.frombuffer(got, np.uint16).reshape(-1, 2)[:, ::-1]
             assert words.tobytes() == struct.pack("<II", 0, 1) + expected(slot.model, inputs)
         assert modbus_reflexes[0].answered == 0
+
+
+def test_zeros_teach_no_order(modbus_reflexes: list[Reflex]) -> None:
+    """In BADC zeros look as they do in any order; what comes after them is answered rightly."""
+    slot = ModelSlot(graph([helper.make_node("Relu", ["x"], ["y"])], TensorProto.FLOAT, TensorProto.FLOAT, 16))
+    options = ModbusOptions(Tcp(port=0), order=Order.BADC)
+    with plant.serving(ModbusServer(plant.database(), Models({"policy": slot}), options, Access())) as server:
+        client = ModbusCaller(server.address[1], "DCBA")
+        one = np.frombuffer(np.full(16, 1.5, "<f4").tobytes(), np.uint16)
+        for values in [np.zeros(32, np.uint16)] * 20 + [one.reshape(-1, 2)[:, ::-1].reshape(-1)]:
+            got = client.ask(struct.pack(">BHHHHB", 23, 10_032, 36, 10_000, 32, 64) + values.tobytes())
+            assert got[10:] == values.tobytes()
 
 
 def test_half_a_modbus_frame_waits_for_its_other_half(modbus_reflexes: list[Reflex]) -> None:
