@@ -53,10 +53,18 @@ class AuditLog:
         """Why the newest lines could not be written; empty when they could."""
 
     def start(self) -> None:
-        """Begin to write."""
+        """Begin to write. A place that nothing can be written to is a `failure` at once, not when something happens."""
+        self.failure = self._obstacle()
         self._stop.clear()
         self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
         self._thread.start()
+
+    def _obstacle(self) -> str:
+        place = self.path if os.path.lexists(self.path) else self.path.parent
+        if os.access(place, os.W_OK):
+            return ""
+        code = errno.EACCES if os.path.lexists(place) else errno.ENOENT
+        return f"{self.path}: {os.strerror(code)}"
 
     def stop(self) -> None:
         """Write what waits, and end."""

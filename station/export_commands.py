@@ -150,7 +150,10 @@ def c_project(
             raise typer.BadParameter("two models have the same name", param_hint="--model")
         wanted = {name for program in programs.values() for name in program.kernels} if programs else None
         made = [kernels(entry, wanted) for entry in levels]
-        files = export_c(output, made, programs)
+        try:
+            files = export_c(output, made, programs)
+        except OSError as error:
+            raise typer.BadParameter(f"{error}; choose another folder", param_hint="--output") from error
         for one in made:
             say(Console(), f"{one.level.name}: {one.count} kernels, {len(one.archive):,} bytes", "green")
         say(Console(), f"{output}: {len(files)} files; build: cmake -S {output} -B BUILD && cmake --build BUILD")

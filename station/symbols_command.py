@@ -36,6 +36,8 @@ def symbols(
 
         listed = of_station(station)
         found = [row for row in listed.rows if fnmatchcase(row.symbol.lower(), name.lower())]
+        if not found:
+            raise typer.BadParameter(f'no name is like "{name}"; "*" stands for any part', param_hint="--name")
         if csv is not None:
             csv.write_text(to_csv(found))
             say(console, f"{csv}: {len(found)} values")

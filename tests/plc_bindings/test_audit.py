@@ -148,3 +148,11 @@ def test_names_that_clients_chose_cannot_end_a_line_or_grow_it(log):
     (line,) = log.path.read_text().splitlines()
     assert len(line) < 2 * audit.MOST_CHARS
     assert "\x1b" not in line
+
+
+def test_a_place_that_cannot_be_written_is_known_before_anything_happens(tmp_path):
+    for folder, failure in ((tmp_path, ""), (tmp_path / "nowhere", "No such file or directory")):
+        log = AuditLog(folder / "audit.jsonl")
+        log.start()
+        assert log.failure.endswith(failure) and bool(log.failure) == bool(failure)
+        log.stop()

@@ -246,6 +246,7 @@ def test_symbols_are_listed(tmp_path, host):
         ("Tags.force", "REAL", "read"),
     ]
     assert shown.stdout.splitlines()[-1] == f"server ads: ads at {host}:48898, AMS NetId {host}.1.1, AMS port 851"
+    assert CliRunner().invoke(app, ["symbols", str(path), "--name", "tag.*"]).exit_code == 2
     csv = tmp_path / "map.csv"
     assert CliRunner().invoke(app, ["symbols", str(path), "--csv", str(csv)]).exit_code == 0
     assert csv.read_text().count("\n") > 50

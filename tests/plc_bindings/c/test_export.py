@@ -220,3 +220,10 @@ def test_an_arm_processor_gives_pythons_bits(kind, tmp_path):
         "-pthread",
     )
     same_bits(["qemu-aarch64", tmp_path / "run"], model, tmp_path / "models" / f"{kind}.rtp", tmp_path)
+
+
+def test_a_folder_that_cannot_be_made_is_a_wrong_option(tmp_path):
+    (tmp_path / "rt").write_text("a file")
+    said = CliRunner().invoke(app, ["export", "c", "-o", str(tmp_path / "rt"), "--level", HOME])
+    assert said.exit_code == 2  # wrong command line
+    assert "another" in said.output and "folder" in said.output
