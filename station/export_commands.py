@@ -79,7 +79,7 @@ def structured_text(
 
     with explained(Console(stderr=True)):
         from plc_bindings.st.write import write
-        from station.exporting import only_here, structured_text_files
+        from station.exporting import structured_text_files, unreachable
 
         texts = structured_text_files(source, flavour.value, server, model or ())
         try:
@@ -88,7 +88,7 @@ def structured_text(
             raise typer.BadParameter(f"{error}; choose another folder", param_hint="--output") from error
         for path in paths:
             say(Console(), str(path))
-        if remark := only_here(source, flavour.value, server):
+        if remark := unreachable(source, flavour.value, server):
             say(Console(stderr=True), remark, "yellow")
 
 

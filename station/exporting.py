@@ -31,13 +31,20 @@ def structured_text_files(
     return twincat_files(found, where) if isinstance(where, Ads) else portable_files(found, where)
 
 
-def only_here(source: Path, flavour: Flavour, server: str | None = None) -> str:
-    """What to know when no other computer reaches the server that blocks call; empty otherwise. Errors: as `exported`."""
+def unreachable(source: Path, flavour: Flavour, server: str | None = None) -> str:
+    """Why a PLC elsewhere does not reach the server by what the blocks know of it; empty: it does. Errors: as `exported`."""
     table = _server(read_station(source), flavour, server)
-    host = getattr(table, "host", "")
-    if not ip_address(host).is_loopback:
-        return ""
-    return f"the server listens at {host}: only a PLC on this computer reaches it; others need its `host`, and `allow`"
+    assert isinstance(table, AdsServerTable | ModbusTcpServer | ModbusTlsServer)
+    host = ip_address(table.host)
+    if host.is_loopback:
+        return (
+            f"the server listens at {host}: only a PLC on this computer reaches it; others need its `host`, and `allow`"
+        )
+    if host.is_unspecified and isinstance(table, AdsServerTable) and not table.ams_net_id:
+        return f"the server listens at {host}, so NET_ID is empty, which is the PLC itself: give the server an `ams_net_id`"
+    if host.is_unspecified and not isinstance(table, AdsServerTable):
+        return f"the server listens at {host}: put the station's address in its place where the blocks connect"
+    return ""
 
 
 def exported(

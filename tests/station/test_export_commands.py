@@ -100,8 +100,18 @@ def test_a_model_and_a_station_are_not_mixed_up(source, options, said):
     assert said in result.output and ("is a model" in result.output) != ("is no model" in result.output)
 
 
-@pytest.mark.parametrize(("host", "is_said"), [("127.0.0.1", True), ("10.1.2.3", False)])
-def test_a_server_that_the_plc_cannot_reach_is_said(tmp_path, host, is_said):
-    result = export(tmp_path, f'[servers.plc]\ntype = "modbus-tcp"\nhost = "{host}"\nallow = ["10.1.2.4"]\n')
+@pytest.mark.parametrize(
+    ("server", "said"),
+    [
+        ('modbus-tcp"\nhost = "127.0.0.1"', "only a PLC on this computer"),
+        ('modbus-tcp"\nhost = "0.0.0.0"', "put the station's address in its place"),
+        ('modbus-tcp"\nhost = "10.1.2.3"', ""),
+        ('ads"\nhost = "0.0.0.0"', "NET_ID is empty"),
+        ('ads"\nhost = "0.0.0.0"\nams_net_id = "10.1.2.3.1.1"', ""),
+    ],
+)
+def test_a_server_that_the_plc_cannot_reach_is_said(tmp_path, server, said):
+    flavour = "twincat" if server.startswith("ads") else "portable"
+    result = export(tmp_path, f'[servers.plc]\ntype = "{server}\nallow = ["10.1.2.4"]\n', "--flavour", flavour)
     assert result.exit_code == 0, result.output
-    assert ("only a PLC on this computer" in result.output) == is_said
+    assert said in result.stderr and bool(said) == bool(result.stderr)
