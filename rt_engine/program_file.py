@@ -10,6 +10,7 @@ import math
 import os
 import stat
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,8 @@ def is_program(source: str | Path | bytes) -> bool:
 def write(program: Program, path: str | Path) -> int:
     """Write a program; whoever reads the path meanwhile sees the old file or the new one, whole. Gives the bytes written.
 
+    A link stays one: what it points at is replaced. A device or a pipe is written to.
+
     Raises:
         ProgramFileError: the program does not fit the format.
         OSError: the file cannot be written.
@@ -64,12 +67,18 @@ def write(program: Program, path: str | Path) -> int:
     from rt_engine.program_writer import to_bytes
 
     data, target = to_bytes(program), Path(path)
+    if target.exists() and not target.is_file():
+        target.write_bytes(data)
+        return len(data)
+    target = target.resolve()
     partial = target.with_name(f"{target.name}.{os.getpid()}")
     try:
         partial.write_bytes(data)
         partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink()
+        raise
     return len(data)
 
 

@@ -37,7 +37,7 @@ def compile(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--shape") from error
     states = dict(_pair(word) for word in state or [])
-    target = output or model.with_suffix(".rtp")
+    target = output or model.parent / f"{model.stem}.rtp"
     check_outputs(model, files={"--output": target})
     with explained(Console(stderr=True)):
         import rt_engine
@@ -47,7 +47,10 @@ def compile(
         begin = time.monotonic()
         made = rt_engine.load(model, shapes, state=states)
         compiled = time.monotonic()
-        size = write(made.program, target)
+        try:
+            size = write(made.program, target)
+        except OSError as error:
+            raise typer.BadParameter(f"{error}; choose another place", param_hint="--output") from error
         program = made.program
         say(console, f"{target}: {size:,} bytes, compiled in {1e3 * (compiled - begin):,.0f} ms", "green")
         for kind, specs in (("inputs", made.inputs), ("outputs", made.outputs), ("states", made.state)):

@@ -24,7 +24,8 @@ Duration = Annotated[
     WithJsonSchema({"type": "string", "pattern": PATTERN, "examples": ["1 ms", "500 us", "2 s"]}),
 ]
 Array: Final = Field(strict=False)  # TOML arrays arrive as lists
-Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$")]
+NAME_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_.-]*$"
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
 
 def _cycle(ns: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,8 @@ def keygen(
     """Make a key pair for signing models: NAME.pem stays with who signs, the line in NAME.pub goes into station.toml."""
     from rich.console import Console
 
+    if not name.name:
+        raise typer.BadParameter(f"{name} is a folder; name the files in it", param_hint="--output")
     with explained(Console(stderr=True)):
         from plc_bindings.errors import SigningError
         from plc_bindings.signing import generate
@@ -51,9 +54,12 @@ def sign(
     with explained(Console(stderr=True)):
         from plc_bindings import signing
         from plc_bindings.errors import SigningError
+        from station.config import NAME_PATTERN
 
+        if not re.fullmatch(NAME_PATTERN, slot):
+            raise typer.BadParameter(f"{slot!r} cannot be a model's name in a station file", param_hint="--slot")
         private = signing.load_private(key)
-        target = model.with_name(model.name + signing.SUFFIX)
+        target = Path(f"{model}{signing.SUFFIX}")
         try:
             data = model.read_bytes()
             signature = signing.sign(private, slot, data, serial)

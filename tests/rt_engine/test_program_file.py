@@ -297,6 +297,23 @@ def test_what_is_no_file_is_refused(tmp_path):
             rt_engine.load(tmp_path / f"{name}.rtp")
 
 
+def test_writing_keeps_links_and_what_is_no_file(tmp_path):
+    """A link still points at the file, which is new; a pipe, as a device, gets the bytes and stays."""
+    program, link = rt_engine.load(file("mlp")).program, tmp_path / "link.rtp"
+    (tmp_path / "real.rtp").write_bytes(b"old")
+    link.symlink_to("real.rtp")
+    write(program, link)
+    assert link.is_symlink() and (tmp_path / "real.rtp").read_bytes() == file("mlp")
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    write(program, tmp_path / "pipe")
+    assert os.read(reader, 8) == file("mlp")[:8] and not (tmp_path / "pipe").is_file()
+    os.close(reader)
+    with pytest.raises(OSError, match="too long"):
+        write(program, tmp_path / f"{'a' * 251}.rtp")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["link.rtp", "pipe", "real.rtp"]
+
+
 def test_a_name_that_c_cannot_read_is_not_written():
     """A null character would end the name."""
     proto = onnx.load(DEMO / "policy-v1.onnx")

@@ -17,6 +17,7 @@ from station.exit_codes import ExitCode
 from tests.plc_bindings.c.models import GOLDEN
 
 DEMO = Path(__file__).parents[2] / "station" / "demo" / "data"
+POLICY = DEMO / "policy-v1.onnx"
 
 
 def command(*words: object, code: int = 0) -> str:
@@ -58,6 +59,8 @@ def test_wrong_words_are_refused(recurrent, tmp_path):
     assert "h2 is no state" in command("compile", recurrent, "--state", "h2", code=2).replace('"', "")
     assert "is no shape" in command("compile", recurrent, "--shape", "x", code=2)
     assert "there is no folder" in command("compile", recurrent, "-o", tmp_path / "no" / "a.rtp", code=2)
+    assert "choose another place" in command("compile", POLICY, "-o", tmp_path / f"{'a' * 251}.rtp", code=2)
+    assert "cannot be read" in command("compile", ".", code=ExitCode.BAD_FILE)
     assert "choose another name" in command("compile", recurrent, "-o", recurrent, code=2)
     command("compile", recurrent, "--state", "h2=none", code=ExitCode.BAD_FILE)
 

@@ -93,6 +93,14 @@ def test_a_folder_that_cannot_be_made_is_a_wrong_option(tmp_path):
     assert "another folder" in " ".join(re.findall(r"\w+", result.output))
 
 
+def test_a_c_project_that_cannot_be_written_is_a_wrong_option(tmp_path):
+    (tmp_path / "out").write_text("a file")
+    words = ["export", "c", "-o", str(tmp_path / "out"), "--model", str(POLICY)]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 2  # wrong command line
+    assert "another folder" in " ".join(re.findall(r"\w+", result.output))
+
+
 @pytest.mark.parametrize(("source", "options", "said"), [("m.onnx", (), "--inline"), ("s.toml", ("--inline",), "onnx")])
 def test_a_model_and_a_station_are_not_mixed_up(source, options, said):
     result = CliRunner().invoke(app, ["export", "st", source, "-o", "out", *options])

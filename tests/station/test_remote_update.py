@@ -207,3 +207,7 @@ def test_commands_refuse_in_words(folder):
     assert command("sign", folder / "no.onnx", "--key", folder / "plant.pem", "--slot", "mean")[0] == 3
     assert command("sign", folder / "twice.onnx", "--key", folder / "plant.pub", "--slot", "mean")[0] == 3
     assert command("sign", folder / "twice.onnx", "--key", folder / "plant.pem")[0] == 2
+    assert command("sign", ".", "--key", folder / "plant.pem", "--slot", "mean")[0] == 3
+    assert command("keygen", "-o", ".")[0] == 2
+    for slot in ("", "me an", "\udcff", "../mean", "mean\n"):  # no station can have such a slot
+        assert command("sign", folder / "twice.onnx", "--key", folder / "plant.pem", "--slot", slot)[0] == 2
