@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from plc_bindings.errors import UnpackableError
@@ -32,6 +33,8 @@ KEYWORDS = frozenset(
     """.split()  # noqa: SIM905 (a page of words reads better than a page of quotes)
 )
 """In lower case: keywords of the standard's editions and of TwinCAT, and names of their types, functions and blocks."""
+_TYPE = r"(?:bool|byte|l?d?word|u?[sdl]?int|l?real|w?string|l?time|l?date|l?tod|l?dt)"
+_CONVERSION = re.compile(rf"{_TYPE}_to_{_TYPE}")
 
 
 def usable(name: str, what: str) -> str:
@@ -45,7 +48,8 @@ def usable(name: str, what: str) -> str:
         raise UnpackableError(f"{what}: of its name '{name}' no letter or digit of ASCII is left; rename it")
     if len(plain) > LONGEST:
         raise UnpackableError(f"{what}: '{plain}' is longer than {LONGEST} characters; give it a shorter name")
-    return f"{plain}_1" if plain.lower() in KEYWORDS else plain
+    taken = plain.lower() in KEYWORDS or _CONVERSION.fullmatch(plain.lower())
+    return f"{plain}_1" if taken else plain
 
 
 def check_distinct(names: Iterable[tuple[str, str]], where: str) -> None:

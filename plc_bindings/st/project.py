@@ -105,9 +105,11 @@ def _renamed(struct: Struct, name: str, tensors: Sequence[str], what: str) -> St
 
 
 def comment(text: str) -> str:
-    """A text that may stand in a comment of any compiler: ASCII, without what begins or ends a comment."""
-    plain = text.encode("ascii", "replace").decode()
-    return "".join(c if c.isprintable() else "?" for c in plain).replace("*", "x").replace("{", "(").replace("}", ")")
+    """A text that may stand in a comment of any compiler, and in XML: ASCII, without what begins or ends a comment or CDATA."""
+    plain = "".join(c if c.isprintable() else "?" for c in text.encode("ascii", "replace").decode())
+    for ending, instead in (("*", "x"), ("{", "("), ("}", ")"), ("]]>", "]])")):
+        plain = plain.replace(ending, instead)
+    return plain
 
 
 def string(text: str, most: int, what: str) -> str:

@@ -9,6 +9,7 @@ from plc_bindings.errors import UnpackableError
 from plc_bindings.st import portable, twincat
 from plc_bindings.st.names import KEYWORDS, LONGEST, check_distinct, usable
 from plc_bindings.st.project import Ads, comment, project, string
+from plc_bindings.st.write import twincat_files
 from tests.plc_bindings.st.exported import ADS, load, modbus
 from tests.plc_bindings.st.machine import syntax_errors
 
@@ -29,6 +30,8 @@ def through(folder, name="x", out="y", type_=FLOAT, shape=(2,)):
         ("if", "if_1"),
         ("TON", "TON_1"),
         ("S", "S_1"),
+        ("Real_To_DInt", "Real_To_DInt_1"),
+        ("way_to_go", "way_to_go"),
     ],
 )
 def test_names_become_identifiers(name, becomes):
@@ -99,14 +102,15 @@ def test_texts_that_literals_cannot_hold_are_refused(tmp_path, net_id):
 
 def test_names_cannot_leave_their_comments(tmp_path):
     """A model and a station whose names end a comment: all that is written still parses."""
-    of = project("cell *) x", {"m *) y": through(tmp_path)})
+    of = project("cell *) x", {"m *) y": through(tmp_path, "x ]]> y")})
+    assert all("]]>" not in text.replace("]]></", "") for text in twincat_files(of, ADS).values())
     for unit in (*twincat.units(of, ADS), *portable.units(of, modbus(of))):
         text = re.sub(r"^( *END_(?:STRUCT|IF|FOR))$", r"\1;", unit.text, flags=re.M)
         assert syntax_errors(text) == [], unit.name
 
 
-@pytest.mark.parametrize("text", ["a*) b", "(* a", "{x}", "ä\n"])
+@pytest.mark.parametrize("text", ["a*) b", "(* a", "{x}", "ä\n", "a]]>b"])
 def test_comments_cannot_be_left(text):
     """Whatever a tensor is called, its comment stays one."""
     made = comment(text)
-    assert made.isascii() and made.isprintable() and not any(part in made for part in ("*", "{", "}"))
+    assert made.isascii() and made.isprintable() and not any(part in made for part in ("*", "{", "}", "]]>"))
