@@ -223,11 +223,11 @@ def test_a_broken_connection_is_told_and_mended(plc):
     for _ in range(5):
         plc.machine.call(block, bExecute=True, bCyclic=True)
     assert block["bError"] and block["hrErrorCode"] == CallStatus.CONNECTION and not block["bValid"]
-    assert block["fbPredict"]["nAdsError"] == 0x745
+    assert block["nAdsError"] == 0x745
     plc.ads.broken = 0
     for _ in range(5):
         plc.machine.call(block, bExecute=True, bCyclic=True)
-    assert block["bValid"] and not block["bError"]
+    assert block["bValid"] and not block["bError"] and block["nAdsError"] == 0
 
 
 def test_a_late_answer_is_a_timeout_and_does_not_become_the_next_result(plc, policy):
