@@ -1,9 +1,12 @@
 """docs/modbus-server.md tells the truth: its example, its tables, its station file."""
 
 import re
+import ssl
 import struct
+import subprocess
 import tomllib
 from pathlib import Path
+from shutil import which
 
 import pytest
 
@@ -13,7 +16,7 @@ from plc_bindings.modbus.convert import Converter
 from plc_bindings.modbus.map import KINDS, PREDICT
 from plc_bindings.modbus.session import Job
 from plc_bindings.types import REAL
-from station.config import ModbusTcpServer
+from station.config import ModbusTcpServer, ModbusTlsServer
 from tests.plc_bindings.modbus.plant import serving
 
 PAGE = (Path(__file__).parents[3] / "docs" / "modbus-server.md").read_text()
@@ -55,6 +58,19 @@ def test_the_python_runs(plant):
     assert (found["status"], found["version"]) == (0, 1)
     _, answer = frames()
     assert found["force"] == pytest.approx(struct.unpack(">f", answer[-4:])[0], rel=1e-5)
+
+
+@pytest.mark.skipif(which("openssl") is None, reason="needs openssl: apt-get install openssl")
+def test_the_certificates_are_good(tmp_path):
+    """Each is signed by the authority, and has its name."""
+    (commands,) = re.findall(r"```sh\n(.*?)```", PAGE, re.S)
+    subprocess.run(["sh", "-e", "-c", commands], cwd=tmp_path, check=True, capture_output=True)
+    assert ModbusTlsServer.model_fields.keys() >= {"cert_file", "key_file", "ca_file", "allow_certificates"}
+    for name in ("station", "press-plc"):
+        verify = ["openssl", "verify", "-CAfile", "ca.pem", f"{name}.pem"]
+        subprocess.run(verify, cwd=tmp_path, check=True, capture_output=True)
+        context = ssl.create_default_context(cafile=tmp_path / "ca.pem")
+        context.load_cert_chain(tmp_path / f"{name}.pem", tmp_path / f"{name}.key")
 
 
 def test_the_table_of_orders():
