@@ -164,6 +164,8 @@ const char *rte_failed_node(const rte_context *context) {
 }
 
 void rte_reset(rte_context *context) {
+    if (!context)
+        return;
     const rte_ends *states = &context->model->states;
     for (size_t i = 0; i < states->count; i++)
         memcpy(context->arena + states->offset[i], states->initial[i], states->tensors[i].bytes);

@@ -150,7 +150,7 @@ RTE_API rte_status rte_run(rte_context *context);
 /** Name of the node at which the last run stopped, owned by the model; "" if it ended well. */
 RTE_API const char *rte_failed_node(const rte_context *context);
 
-/** Put every state back to its initial value. */
+/** Put every state back to its initial value; NULL is allowed. */
 RTE_API void rte_reset(rte_context *context);
 
 /** Bytes that `rte_state_save` writes: those of all states. */

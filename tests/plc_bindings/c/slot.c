@@ -320,6 +320,7 @@ static void refused(void) {
     EXPECT(rte_slot_update(slot, old_model, -1, 1000, NULL) == RTE_BAD_ARGUMENT);
     EXPECT(rte_slot_new(NULL, &slot) == RTE_BAD_ARGUMENT && rte_load(NULL, &old_model) == RTE_BAD_ARGUMENT);
     EXPECT(rte_load("/dev/null/none", &old_model) == RTE_NO_FILE && rte_load("/dev/zero", &old_model) == RTE_NO_FILE);
+    rte_reset(NULL);
     EXPECT(rte_context_new(NULL, &context) == RTE_BAD_ARGUMENT && !context && rte_run(NULL) == RTE_BAD_ARGUMENT);
     EXPECT(rte_context_new(old_model, &context) == RTE_OK && !rte_input(context, 99) && !rte_output(context, 99));
     size_t count;
