@@ -173,8 +173,8 @@ def _ends(lowered: Lowered, block: str, title: str) -> tuple[Writer, list[_End],
                 names[buffer.storage] = name
     shown = [(end.name, f"tensor '{end.buffer.name}'") for end in ends]
     check_distinct([*shown, (block, "the block")], what)
-    for end in ends:
-        if end.name.lower().startswith(PREFIX):
+    for name in (block, *(end.name for end in ends)):
+        if name.lower().startswith(PREFIX):
             raise ExportError(
                 f"{title} cannot be inlined: names that begin with {PREFIX} are the block's own; rename it"
             )
@@ -220,6 +220,7 @@ def _write(lowered: Lowered, writer: Writer, title: str) -> None:
 def _interface(ends: list[_End], block: str, flavour: Flavour) -> tuple[str, str]:
     """(types, VAR_INPUT and VAR_OUTPUT)."""
     types, sections = "", ""
+    taken, middle = {end.name.lower() for end in ends}, block.strip("_")
     for section in ("VAR_INPUT", "VAR_OUTPUT"):
         sections += f"{section}\n"
         for end in ends:
@@ -229,9 +230,10 @@ def _interface(ends: list[_End], block: str, flavour: Flavour) -> tuple[str, str
             if end.buffer.size > 1:
                 type_ = f"ARRAY [0..{end.buffer.size - 1}] OF {type_}"
                 if flavour == "portable":
-                    alias = f"T_{block}_{end.name.strip('_')}"
-                    if len(alias) > LONGEST or f" {alias} :".lower() in types.lower():
-                        alias = f"T_{block[: LONGEST - 6]}_{ends.index(end)}"
+                    alias = f"T_{middle}_{end.name.strip('_')}"
+                    if len(alias) > LONGEST or alias.lower() in taken:
+                        alias = f"T_{middle[: LONGEST - 6].rstrip('_')}_{ends.index(end)}"
+                    taken.add(alias.lower())
                     types += f"TYPE\n    {alias} : {type_};\nEND_TYPE\n\n"
                     type_ = alias
             described = comment(f"{end.buffer.name}: {list(end.buffer.shape)}")

@@ -85,7 +85,7 @@ def project(name: str, models: Mapping[str, Model]) -> Project:
 def _exported(name: str, model: Model) -> Exported:
     what = f"model '{name}'"
     found = signature(name, model)
-    plain = usable(name, what)
+    plain = usable(name, what).lstrip("_")  # it gets a prefix, and two underscores in a row are no identifier
     ends = {
         end: _renamed(struct, f"ST_{plain}_{end}", [spec.name for spec in specs], what)
         for end, struct, specs in (("In", found.inputs, model.inputs), ("Out", found.outputs, model.outputs))

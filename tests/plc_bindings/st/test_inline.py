@@ -445,6 +445,17 @@ def test_types_of_long_names_are_numbered():
     assert len(names) == len(set(names)) == 3 and max(map(len, names)) <= 48
 
 
+def test_types_are_called_like_nothing_else():
+    """Not like a tensor; nor with two underscores in a row, which is no identifier; nor the block like its own variables."""
+    ends = {"x": [1, 4], "T_2nd_x": [1, 4]}
+    model = graph([helper.make_node("Add", list(ends), ["y"])], ends, {"y": [1, 4]})
+    text = inline_block(model, name="2nd").text
+    declared = re.findall(r"^    (\w+) : ", text, re.M)
+    assert len({name.lower() for name in declared}) == len(declared) == 7 and "__" not in text
+    with pytest.raises(ExportError, match="begin with rt_"):
+        inline_block(model, name="RT_v")
+
+
 def test_class_names_are_in_the_header():
     """A label is an index; the comment says what it counts."""
     text = inline_block(GOLDEN / "sklearn_forest_names.onnx").text

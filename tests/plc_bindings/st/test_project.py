@@ -109,6 +109,13 @@ def test_names_cannot_leave_their_comments(tmp_path):
         assert syntax_errors(text) == [], unit.name
 
 
+def test_prefixes_make_no_two_underscores(tmp_path):
+    """`FB__x` is no identifier."""
+    of = project("cell", {"_x": through(tmp_path)})
+    for unit in (*twincat.units(of, ADS), *portable.units(of, modbus(of))):
+        assert "__" not in unit.text.replace("'_x'", ""), unit.name
+
+
 @pytest.mark.parametrize("text", ["a*) b", "(* a", "{x}", "ä\n", "a]]>b"])
 def test_comments_cannot_be_left(text):
     """Whatever a tensor is called, its comment stays one."""
