@@ -11,12 +11,17 @@ written again: nobody knows what a client that comes back still believes.
 import threading
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fieldbus.link import NS, Link
+from fieldbus.link_state import LinkStatus
 from fieldbus.tags import Quality, Tag
+
+_NAMED = 3
+"""How many inputs a sentence names."""
 
 
 class PlcLink(Link):
@@ -30,6 +35,8 @@ class PlcLink(Link):
         super().__init__(name, tags, timeout_s)
         self._lock = threading.Lock()
         self._missing: set[int] = set()
+        self._awaited: tuple[int, ...] = ()
+        """Cells that were still missing after the newest write."""
         self._heard_ns = 0
         self._is_running = False
         self._was_read = threading.Event()
@@ -49,6 +56,7 @@ class PlcLink(Link):
         with self._lock:
             self.reset_counters()
             self._missing = self._all()
+            self._awaited = ()
             self._is_running = True
             self._enter("connecting")
 
@@ -79,9 +87,24 @@ class PlcLink(Link):
             self._in.accept(self._heard_ns)
             self._in.publish(Quality.BAD if self._missing else Quality.GOOD)
             self._reads += 1
+            self._awaited = tuple(self._missing)
             if not self._missing and self._state[0] != "up":
                 self._enter("up")
             return True
+
+    def status(self) -> LinkStatus:
+        """How the link is, now. `last_error` names the inputs that clients leave out, for which the others wait."""
+        status, awaited = super().status(), self._awaited
+        if status.state == "up" or not awaited:
+            return status
+        names, end = [], 0
+        for tag in self.input_tags:
+            first, end = end, end + tag.count
+            if any(first <= cell < end for cell in awaited):
+                names.append(tag.name)
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        shown = ", ".join(names[:_NAMED]) + more
+        return replace(status, last_error=f"no client has written {shown}, without which no input is good")
 
     def inputs(self) -> NDArray[np.float64]:
         """The inputs as they were last written."""

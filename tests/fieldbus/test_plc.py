@@ -30,7 +30,9 @@ def test_inputs_are_good_once_all_have_been_written(link):
     assert channel.read().quality == Quality.BAD
     link.write(np.array([1.0, 0.0]), [0])
     assert (channel.read().quality, link.status().state) == (Quality.BAD, "connecting")
+    assert link.status().last_error == "no client has written flow, without which no input is good"
     link.write(np.array([1.0, 2.0]), [1])
+    assert link.status().last_error == ""
     sample = channel.read()
     assert (sample.quality, sample.values.tolist(), link.status().state) == (Quality.GOOD, [1.0, 2.0], "up")
 
@@ -94,3 +96,11 @@ def test_a_read_after_the_end_confirms_the_safe_values(link):
     assert link.stop()
     assert not link.write(np.array([1.0, 2.0]), [0, 1])
     assert link.status().state == "stopped"
+
+
+def test_of_many_inputs_that_are_left_out_a_few_are_named():
+    link = PlcLink("plc", [Tag(f"t{i}", "float32", "in", count=2) for i in range(6)])
+    link.start()
+    link.write(np.zeros(12), [0, 1, 2])
+    assert link.status().last_error.startswith("no client has written t1, t2, t3 and 2 more,")
+    link.stop(safe=False)
