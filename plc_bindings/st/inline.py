@@ -8,6 +8,7 @@ The text comes from the same kernel calls that the engine runs, so both compute 
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -18,7 +19,7 @@ import onnx
 import plc_bindings.st.inline_trees  # noqa: F401  (registers its kernels)
 from plc_bindings.errors import ExportError
 from plc_bindings.st.inline_kernels import emit
-from plc_bindings.st.inline_writer import PREFIX, Writer, type_of
+from plc_bindings.st.inline_writer import PREFIX, WIDTH, Writer, type_of
 from plc_bindings.st.names import LONGEST, check_distinct, usable
 from plc_bindings.st.project import comment
 from plc_bindings.st.twincat_files import twincat_file
@@ -256,4 +257,5 @@ def _header(lowered: Lowered, naming: Naming, writer: Writer, block: str, title:
     integers = [b.name for b in lowered.outputs if b.dtype.kind == "i" and prod(b.shape) == 1]
     if integers and not naming.notes:
         lines.append(f"{comment(', '.join(integers))}: the number of the class, as the model was trained with.")
-    return "(* " + "\n   ".join(lines) + " *)\n"
+    kept = [part for line in lines for part in textwrap.wrap(line, WIDTH)]
+    return "(* " + "\n   ".join(kept) + " *)\n"

@@ -26,7 +26,7 @@ PREFIX: Final = "rt_"
 TYPES: Final = {"float32": "REAL", "float64": "LREAL", "int32": "DINT", "int64": "DINT", "bool": "BOOL"}
 """NumPy's name -> type in the block. Class labels are small: 64-bit integers that PLCs may lack are not needed."""
 WIDTH: Final = 100
-"""Characters of a line of constants; compilers limit lines."""
+"""Characters of a line of constants, and of the first comment; compilers limit lines."""
 DINT_LIMIT: Final = 1 << 31
 
 

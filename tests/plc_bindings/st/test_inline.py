@@ -459,7 +459,25 @@ def test_types_are_called_like_nothing_else():
 def test_class_names_are_in_the_header():
     """A label is an index; the comment says what it counts."""
     text = inline_block(GOLDEN / "sklearn_forest_names.onnx").text
-    assert "output 'label' is an index, not a string" in text.split("FUNCTION_BLOCK")[0]
+    header = text.split("FUNCTION_BLOCK")[0]
+    assert "output 'label' is an index, not a string" in " ".join(header.split())
+
+
+def test_many_class_names_make_many_lines():
+    """Compilers limit lines."""
+    names = [f"class number {i}" for i in range(300)]
+    classify = helper.make_node(
+        "LinearClassifier",
+        ["x"],
+        ["label", "scores"],
+        domain="ai.onnx.ml",
+        classlabels_strings=names,
+        coefficients=[1.0] * 600,
+        intercepts=[0.0] * 300,
+    )
+    model = graph([classify], {"x": [1, 2]}, {"label": ([1], TensorProto.STRING), "scores": [1, 300]})
+    text = inline_block(model).text
+    assert max(map(len, text.split("\n"))) < 130 and all(name in " ".join(text.split()) for name in names)
 
 
 def test_blark_reads_the_block_for_twincat(tmp_path):
