@@ -124,6 +124,10 @@ class Predictor:
         caller = self._callers.get(number)
         return None if caller is None or caller.context is None else (caller.served, caller.context, caller.version)
 
+    def close(self) -> None:
+        """The client is gone: let its contexts go, now and not when Python finds time to look for cycles."""
+        self._callers.clear()
+
     def call(self, model: int | str, payload: bytes | memoryview) -> bytes:
         """The answer to a call; never raises."""
         served = self._models.find(model)

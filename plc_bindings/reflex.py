@@ -152,6 +152,11 @@ class Reflex:
         self._fields["is_on"], self._is_learned = 0, False
         self._selector.detach(self._fd)
 
+    def close(self) -> None:
+        """The connection has ended: answer nothing, and let the context go."""
+        self.forget()
+        self._call = None
+
     def recover(self) -> None:
         """Do what native code could not: send the rest of an answer, or say that a run failed."""
         status, fields = int(self._fields["status"]), self._fields

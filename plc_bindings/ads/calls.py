@@ -59,6 +59,7 @@ class Calls:
 
     def close(self) -> None:
         """The client is gone."""
+        self._predictor.close()
         if self._uploads is not None:
             self._uploads.abort()
 

@@ -149,7 +149,7 @@ class _Connection(asyncio.Protocol):
                 timer.cancel()
         if self._learner is not None:
             self._server.note_answered(self.answered)
-            self._learner.reflex.forget()
+            self._learner.reflex.close()
             self._learner = None
         if self._session is not None:
             self._session.close()

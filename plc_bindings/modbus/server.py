@@ -191,7 +191,9 @@ class _Connection(asyncio.Protocol):
         """Forget the client."""
         if self._learner is not None:
             self._catch_up(self._learner)
-            self._learner.reflex.forget()
+            self._learner.reflex.close()
+        if self._session is not None:
+            self._session.close()
         if self._client is not None:
             self._server.closed(self, self._client)
             self._client = None

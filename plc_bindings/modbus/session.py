@@ -79,6 +79,10 @@ class Session:
         except Exception as error:
             return self._refusal(pdu[0], error)
 
+    def close(self) -> None:
+        """The client is gone."""
+        self._predictor.close()
+
     def called(self) -> PredictBlock | None:
         """The block whose model the newest request called with all its inputs and for all its outputs, in a short time."""
         layout, self._called = self._called, None

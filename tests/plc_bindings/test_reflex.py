@@ -1,8 +1,10 @@
 """Repeated calls are answered in native code, and nobody can tell but by the clock."""
 
+import gc
 import socket
 import struct
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -23,7 +25,7 @@ from plc_bindings.modbus.options import ModbusOptions, Tcp
 from plc_bindings.modbus.server import ModbusServer
 from plc_bindings.predict import Models, Predictor
 from plc_bindings.reflex import NATIVE, Reflex
-from rt_engine import ModelSlot
+from rt_engine import Context, ModelSlot
 from rt_native.library import reachable_sources
 from tests.peers import plant
 from tests.rt_native.symbols import undefined
@@ -479,6 +481,41 @@ def test_an_ads_call_behind_a_slow_one_waits(reflexes: list[Reflex], monkeypatch
             time.sleep(0.05)
         assert client.answer(1001)[2] != client.answer(1002)[2]
         assert server.status().requests >= reflexes[0].answered + 3
+
+
+@pytest.mark.parametrize("kind", ["ads", "modbus"])
+def test_a_client_that_is_gone_leaves_no_context(kind: str) -> None:
+    """Contexts may be large: they go with the connection, not when Python looks for cycles."""
+    known: list[weakref.ref[Context]] = []
+    model = perceptron()
+    make = model.context
+
+    def noted() -> Context:
+        context = make()
+        known.append(weakref.ref(context))
+        return context
+
+    model.context = noted  # type: ignore[method-assign]
+    models, inputs = Models({"policy": ModelSlot(model)}), random_inputs(1)[0]
+    servers = {
+        "ads": lambda: AdsServer(plant.database(), models, AdsOptions(port=0), Access()),
+        "modbus": lambda: ModbusServer(plant.database(), models, ModbusOptions(Tcp(port=0)), Access()),
+    }
+    gc.disable()
+    try:
+        with plant.serving(servers[kind]()) as server:
+            client = Caller(server) if kind == "ads" else ModbusCaller(server.address[1], "ABCD")
+            for _ in range(20):
+                client.call(inputs)
+            assert [context() is not None for context in known] == [True]
+            client.socket.close()
+            for _ in range(200):
+                if known[0]() is None:
+                    break
+                time.sleep(0.01)
+            assert known[0]() is None
+    finally:
+        gc.enable()
 
 
 def test_the_object_depends_on_its_sources() -> None:
