@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from station.symbols import Row
 
-PIPE_WIDTH = 250
+LEAST_WIDTH = 250
+"""A narrower terminal breaks the lines: names that are cut into pieces could be neither found nor copied."""
 
 
 def symbols(
@@ -25,9 +26,7 @@ def symbols(
     """List everything that PLC clients can read and write: ADS group and offset, Modbus register, type, unit, access."""
     from rich.console import Console
 
-    console, errors = Console(), Console(stderr=True)
-    if not console.is_terminal:
-        console = Console(width=PIPE_WIDTH)
+    console, errors = Console(width=max(Console().width, LEAST_WIDTH)), Console(stderr=True)
     check_outputs(station, files={"--csv": csv})
     with explained(errors):
         from fnmatch import fnmatchcase
@@ -58,7 +57,7 @@ def _print(console: Console, found: list[Row]) -> None:
     table = Table(box=None, pad_edge=False, header_style="dim")
     headings = ["symbol", "type", "unit", "access", *["ADS group, offset"] * has_ads]
     for heading in (*headings, *["register", "coil"] * has_registers):
-        table.add_column(heading, overflow="fold", no_wrap=not console.is_terminal)
+        table.add_column(heading, no_wrap=True)
     for row in found:
         cells = [row.symbol, row.type, row.unit, row.access]
         cells += [f"{row.ads_group} {row.ads_offset:>4}"] if has_ads else []

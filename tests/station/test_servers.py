@@ -277,3 +277,9 @@ def test_where_servers_are():
     assert place_of(ModbusRtuServer(type="modbus-rtu", device="/dev/ttyS1")).startswith(
         "modbus-rtu at /dev/ttyS1, 19200 baud, parity E, 1 stop bits, unit 1"
     )
+
+
+def test_names_stay_whole_on_a_narrow_terminal(tmp_path, host):
+    path = write_station(tmp_path, TAGS.replace("HOST", host))
+    shown = CliRunner().invoke(app, ["symbols", str(path)], env={"FORCE_COLOR": "1", "COLUMNS": "60"})
+    assert "Tasks.axis.CycleTimeExceeded" in shown.output
