@@ -6,6 +6,7 @@ import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 
 from plc_bindings.errors import UnpackableError
 from plc_bindings.types import SCALARS, Array, Field, Struct, identifier
@@ -37,18 +38,27 @@ def signature(name: str, model: Model) -> Signature:
 
 
 def _struct(name: str, specs: Sequence[TensorSpec]) -> Struct:
-    return Struct(name, tuple(_field(spec) for spec in specs))
+    taken: set[str] = set()
+    return Struct(name, tuple(_field(spec, taken) for spec in specs))
 
 
-def _field(spec: TensorSpec) -> Field:
+def _field(spec: TensorSpec, taken: set[str]) -> Field:
     scalar = SCALARS.get(spec.dtype.name)
     if scalar is None:
         raise UnpackableError(
             f"tensor '{spec.name}' is {spec.dtype.name}, which no PLC has; export the model with float32 at its ends"
         )
-    count = math.prod(spec.shape)
+    size = math.prod(spec.shape)
     return Field(
-        identifier(spec.name),
-        scalar if not spec.shape or count == 1 else Array(scalar, count),
+        _distinct(identifier(spec.name), taken),
+        scalar if not spec.shape or size == 1 else Array(scalar, size),
         comment=f"{spec.name}: {spec.dtype}{list(spec.shape)}",
     )
+
+
+def _distinct(name: str, taken: set[str]) -> str:
+    """The name, with a number behind it if there is one that a PLC does not tell from it: `x-1` and `x_1`, `x` and `X`."""
+    tries = (f"{name}_{number}" if number else name for number in count())
+    fresh = next(tried for tried in tries if tried.lower() not in taken)
+    taken.add(fresh.lower())
+    return fresh
