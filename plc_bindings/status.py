@@ -4,6 +4,8 @@
 from 200, the C interface from 300. They never change their meaning.
 """
 
+import ast
+import inspect
 from enum import IntEnum
 
 import rt_engine.status
@@ -72,6 +74,18 @@ class LibraryStatus(IntEnum):
 
 KINDS: tuple[type[IntEnum], ...] = (rt_engine.status.Status, scheduler.status.TaskStatus, CallStatus, LibraryStatus)
 """Every enumeration of statuses, in the order of their numbers."""
+
+
+def meanings(kind: type[IntEnum]) -> dict[str, str]:
+    """Member -> the string below it in the source, in one line."""
+    body = ast.parse(inspect.getsource(kind)).body[0]
+    assert isinstance(body, ast.ClassDef)
+    found = {}
+    for statement, after in zip(body.body, body.body[1:], strict=False):
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            text = after.value.value if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) else ""
+            found[statement.targets[0].id] = " ".join(str(text).split())
+    return found
 
 
 def describe(number: int) -> str:

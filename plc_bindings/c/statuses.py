@@ -7,12 +7,8 @@ class LibraryStatus(IntEnum):               RTE_DAMAGED = 303, /**< The checksum
     \"""The checksum is wrong, ...\"""        #define RTE_STATUSES(X) ... X(303, "DAMAGED") ...
 """
 
-import ast
-import inspect
-from enum import IntEnum
-
 from plc_bindings.c import FOLDER
-from plc_bindings.status import KINDS, LibraryStatus
+from plc_bindings.status import KINDS, LibraryStatus, meanings
 from rt_engine.status import Status
 
 FILE = FOLDER / "rt_status.h"
@@ -33,18 +29,6 @@ _MIDDLE = """};
 
 /** Every status, also those of tasks and of calls over a network: X(number, name). */
 #define RTE_STATUSES(X) \\"""
-
-
-def meanings(kind: type[IntEnum]) -> dict[str, str]:
-    """Member -> the string below it in the source, in one line."""
-    body = ast.parse(inspect.getsource(kind)).body[0]
-    assert isinstance(body, ast.ClassDef)
-    found = {}
-    for statement, after in zip(body.body, body.body[1:], strict=False):
-        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-            text = after.value.value if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) else ""
-            found[statement.targets[0].id] = " ".join(str(text).split())
-    return found
 
 
 def header() -> str:
