@@ -77,7 +77,7 @@ FUNCTIONS: Final[dict[str, str]] = {
     "leakyrelu": "IF $v < 0.0 THEN\n    $v := $v * $p;\nEND_IF;",
     "sigmoid": _SIGMOID,
     "hardsigmoid": "$v := $p * $v + $q;" + _TO_UNIT,
-    "hardswish": "$c := $v;\n$v := $v * 1.66666672E-1 + 0.5;" + _TO_UNIT + "$v := $c * $v;",
+    "hardswish": "$c := $v;\n$v := $v * 1.66666666666666667E-1 + 0.5;" + _TO_UNIT + "$v := $c * $v;",
     "swish": "$c := $v;\n$v := $v * $p;" + _SIGMOID + "$v := $c * $v;",
     "softsign": "$v := $v / (ABS($v) + 1.0);",
     "tanh": """

@@ -445,6 +445,14 @@ def test_types_of_long_names_are_numbered():
     assert len(names) == len(set(names)) == 3 and max(map(len, names)) <= 48
 
 
+@pytest.mark.parametrize("operator", ["HardSigmoid", "HardSwish", "LeakyRelu", "Sigmoid", "Softmax", "Softsign"])
+def test_functions_that_are_there_for_float64_lose_no_digits(operator):
+    ends = {name: ([41], TensorProto.DOUBLE) for name in "xy"}
+    inlined = Inlined(graph([helper.make_node(operator, ["x"], ["y"])], {"x": ends["x"]}, {"y": ends["y"]}))
+    feeds = {"x": np.linspace(-4, 4, 41)}
+    assert np.allclose(inlined.run(feeds)[0], inlined.model.run(feeds)[0], rtol=1e-13, atol=1e-15)
+
+
 def test_types_are_called_like_nothing_else():
     """Not like a tensor; nor with two underscores in a row, which is no identifier; nor the block like its own variables."""
     ends = {"x": [1, 4], "T_2nd_x": [1, 4]}
