@@ -118,6 +118,7 @@ class Predictor:
     def __init__(self, models: Models, most: int = 256) -> None:
         self._models, self._most = models, most
         self._callers: dict[int, _Caller] = {}
+        self._is_closed = False
 
     def caller(self, number: int) -> tuple[Served, Context, int] | None:
         """(model, this client's context, its version) of a model that was called before."""
@@ -125,7 +126,11 @@ class Predictor:
         return None if caller is None or caller.context is None else (caller.served, caller.context, caller.version)
 
     def close(self) -> None:
-        """The client is gone: let its contexts go, now and not when Python finds time to look for cycles."""
+        """The client is gone: compute nothing more for it, and let its contexts go. Any thread.
+
+        They may be large: too large to wait until Python looks for cycles.
+        """
+        self._is_closed = True
         self._callers.clear()
 
     def call(self, model: int | str, payload: bytes | memoryview) -> bytes:
@@ -139,9 +144,14 @@ class Predictor:
             return _HEADER.pack(CallStatus.WRONG_SIZE, served.slot.version)
         if count > self._most:
             return _HEADER.pack(CallStatus.TOO_MANY, served.slot.version)
+        if self._is_closed:
+            return _HEADER.pack(CallStatus.INTERNAL, served.slot.version)
         caller = self._callers.get(served.number)
         if caller is None:
-            caller = self._callers[served.number] = _Caller(served)
+            caller = _Caller(served)
+            self._callers[served.number] = caller
+            if self._is_closed:  # meanwhile
+                self._callers.clear()
         elif caller.version != served.slot.version:
             caller.follow()
         parts, worst, data = [b""], 0, memoryview(payload)

@@ -25,6 +25,7 @@ from plc_bindings.modbus.options import ModbusOptions, Tcp
 from plc_bindings.modbus.server import ModbusServer
 from plc_bindings.predict import Models, Predictor
 from plc_bindings.reflex import NATIVE, Reflex
+from plc_bindings.status import CallStatus
 from rt_engine import Context, ModelSlot
 from rt_native.library import reachable_sources
 from tests.peers import plant
@@ -516,6 +517,27 @@ def test_a_client_that_is_gone_leaves_no_context(kind: str) -> None:
             assert known[0]() is None
     finally:
         gc.enable()
+
+
+def test_nothing_is_computed_for_a_client_that_is_gone() -> None:
+    """A call that waited for a thread while its client left makes no context, also when it leaves at that very moment."""
+    slot, inputs = ModelSlot(perceptron()), random_inputs(1)[0].tobytes()
+    predictor = Predictor(Models({"policy": slot}))
+    assert predictor.call(1, inputs)[:4] == bytes(4)
+    predictor.close()
+    assert predictor.caller(1) is None
+    assert predictor.call(1, inputs) == struct.pack("<II", CallStatus.INTERNAL, 1)
+    assert predictor.caller(1) is None
+    model, leaving = slot.model, Predictor(Models({"policy": slot}))
+    make = model.context
+
+    def leave() -> Context:
+        leaving.close()
+        return make()
+
+    model.context = leave  # type: ignore[method-assign]
+    leaving.call(1, inputs)
+    assert leaving.caller(1) is None
 
 
 def test_the_object_depends_on_its_sources() -> None:
