@@ -84,8 +84,12 @@ def generate(private: Path) -> PublicKey:
         ) from error
     except OSError as error:
         raise SigningError(f"{private} cannot be written: {error.strerror}") from error
-    with open(file, "wb") as target:
-        target.write(pem)
+    try:
+        with open(file, "wb") as target:
+            target.write(pem)
+    except OSError as error:
+        private.unlink(missing_ok=True)
+        raise SigningError(f"{private} cannot be written: {error.strerror}") from error
     return PublicKey(key.public_key().public_bytes_raw())
 
 

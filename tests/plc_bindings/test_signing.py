@@ -1,6 +1,7 @@
 """Keys, signatures, and what each part of a signature protects."""
 
 import hashlib
+import os
 import stat
 
 import pytest
@@ -112,3 +113,17 @@ def test_a_public_key_is_one_line(public):
 def test_what_is_no_public_key_is_refused(text):
     with pytest.raises(SigningError, match="no public key"):
         PublicKey.parse(text)
+
+
+def test_a_full_disk_leaves_no_half_key(tmp_path, monkeypatch):
+    """The message says why, and the name is free again."""
+    opened = os.open
+
+    def full(path, flags, mode=0o777):
+        os.close(opened(path, flags, mode))
+        return opened("/dev/full", os.O_WRONLY)
+
+    monkeypatch.setattr(os, "open", full)
+    with pytest.raises(SigningError, match="plant.pem cannot be written: No space"):
+        signing.generate(tmp_path / "plant.pem")
+    assert list(tmp_path.iterdir()) == []
