@@ -124,6 +124,6 @@ def test_a_full_disk_leaves_no_half_key(tmp_path, monkeypatch):
         return opened("/dev/full", os.O_WRONLY)
 
     monkeypatch.setattr(os, "open", full)
-    with pytest.raises(SigningError, match="plant.pem cannot be written: No space"):
+    with pytest.raises(SigningError, match=r"plant\.pem cannot be written: No space"):
         signing.generate(tmp_path / "plant.pem")
     assert list(tmp_path.iterdir()) == []
