@@ -143,7 +143,7 @@ def leaves(type_: Type, path: str = "", offset: int = 0, unit: str = "", comment
         yield Leaf(path, type_, offset, unit, comment)
 
 
-_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d{1,9})\]")
+_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d{1,9})\]", re.ASCII)
 
 
 def find(type_: Type, path: str) -> tuple[Type, int] | None:

@@ -185,6 +185,8 @@ def test_an_array_is_written_when_all_its_elements_are():
     area = areas.PlcInputs("plc.In", link)
     data = Database([area], [Symbol("Tags", area.type, 0, 0)])
     session = Session(data, data.writable(["*"]))
+    assert data.find("Tags.row[1]") is not None
+    assert data.find("Tags.row[\u0661]") is None  # a digit too, in Arabic
     link.start()
     for first, end, state in ((0, 6, "connecting"), (6, 17, "connecting"), (17, 18, "connecting"), (14, 18, "up")):
         session.begin()
