@@ -35,8 +35,6 @@ class Limits:
     """Of one client; for a moment, as many as in one second."""
     batch: int = 256
     """Sets of inputs in one predict call."""
-    unsent_bytes: int = 4 << 20
-    """Answers and notifications that a client does not fetch; then it is disconnected."""
 
 
 def nothing(who: str, what: str, outcome: str) -> None:

@@ -131,8 +131,8 @@ class ModelFile:
 class _Record(Area):
     """An area of plain numbers and texts, packed from a tuple."""
 
-    def __init__(self, name: str, type_: Struct, can_write: bool = False) -> None:
-        super().__init__(name, type_, can_write)
+    def __init__(self, name: str, type_: Struct, *writes: str) -> None:
+        super().__init__(name, type_, bool(writes), writes)
         self._struct = struct.Struct("<" + "".join(_codes(type_)))
         assert self._struct.size == type_.size
 
@@ -181,7 +181,7 @@ class TaskArea(_Record):
     """A task: what TwinCAT shows of one, and percentiles."""
 
     def __init__(self, name: str, scheduler: Scheduler) -> None:
-        super().__init__(f"Tasks.{name}", _TASK, can_write=True)
+        super().__init__(f"Tasks.{name}", _TASK, "Reset")
         self._name, self._scheduler = name, scheduler
         self._task = next(task for task in scheduler.tasks if task.name == name)
         self._wakeup, self._execution = map(_Latency, scheduler.histograms(name))
@@ -217,7 +217,7 @@ class LinkArea(_Record):
     """A link: how it does."""
 
     def __init__(self, link: Link) -> None:
-        super().__init__(f"Links.{link.name}", _LINK, can_write=True)
+        super().__init__(f"Links.{link.name}", _LINK, "Reset")
         self._link = link
         self._round_trip = _Latency(link.status().round_trip)
 

@@ -21,11 +21,12 @@ from plc_bindings.types import Struct, Type, find, leaves
 class Area(ABC):
     """A consistent group of values. Called from the servers' thread only.
 
-    `type` says what its bytes are. `can_write` says whether its symbols may be named writable at all.
+    `type` says what its bytes are. `can_write` says whether its symbols may be named writable at all,
+    `writes` which of their elements: all of them when it is empty.
     """
 
-    def __init__(self, name: str, type_: Struct, can_write: bool = False) -> None:
-        self.name, self.type, self.can_write = name, type_, can_write
+    def __init__(self, name: str, type_: Struct, can_write: bool = False, writes: tuple[str, ...] = ()) -> None:
+        self.name, self.type, self.can_write, self.writes = name, type_, can_write, writes
         self.size = type_.size
 
     @abstractmethod
@@ -115,9 +116,12 @@ class Database:
         masks = [bytearray(area.size) for area in self.areas]
         lowered = [pattern.lower() for pattern in patterns]
         for symbol in self.symbols:
-            if not self.areas[symbol.area].can_write:
+            area = self.areas[symbol.area]
+            if not area.can_write:
                 continue
             for leaf in leaves(symbol.type):
+                if area.writes and leaf.path not in area.writes:
+                    continue
                 name = f"{symbol.name}.{leaf.path}" if leaf.path else symbol.name
                 if any(fnmatchcase(name.lower(), pattern) for pattern in lowered):
                     at = symbol.offset + leaf.offset

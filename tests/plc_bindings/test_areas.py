@@ -198,7 +198,11 @@ def test_an_array_is_written_when_all_its_elements_are():
 
 def test_counters_are_reset_by_writing_true(station):
     data = station.database()
-    session = Session(data, data.writable(["*.Reset"]))
+    session = Session(data, data.writable(["Tasks.*", "Links.*"]))
+    session.begin()
+    for name in ("Tasks.axis.CycleCount", "Tasks.axis.WakeUp.P99", "Links.plc.Errors"):
+        with pytest.raises(NotAllowedError):
+            put(session, name, 0)
     station.plc.start()
     station.plc.outputs()
     session.begin()

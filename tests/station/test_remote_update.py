@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-import random
 import re
-import socket
 import struct
 from contextlib import contextmanager
 from ctypes import c_ubyte
@@ -44,18 +42,6 @@ host = "HOST"
 def command(*words):
     result = CliRunner().invoke(app, [str(word) for word in words])
     return result.exit_code, result.output
-
-
-@pytest.fixture
-def host():
-    """A loopback address whose port 48898 is free: AdsLib knows no other port."""
-    while True:
-        address = f"127.{random.randint(1, 254)}.{random.randint(0, 254)}.{random.randint(2, 254)}"
-        try:
-            socket.create_server((address, 48898)).close()
-        except OSError:
-            continue
-        return address
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """A station with servers: what is wrong with its file, what clients see, calls, tags of a plc link, updates, audit."""
 
 import json
-import random
 import socket
 import struct
 from ctypes import c_ubyte
@@ -56,18 +55,6 @@ inputs = ["a", "b"]
 outputs = ["force"]
 """
 )
-
-
-@pytest.fixture
-def host():
-    """A loopback address whose port 48898 is free: AdsLib knows no other port."""
-    while True:
-        address = f"127.{random.randint(1, 254)}.{random.randint(0, 254)}.{random.randint(2, 254)}"
-        try:
-            socket.create_server((address, 48898)).close()
-        except OSError:
-            continue
-        return address
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """What a station's servers refuse, over real connections, and what the audit log says of it afterwards."""
 
 import json
-import random
 import socket
 import struct
 import time
@@ -54,18 +53,6 @@ allow = ["127.0.0.1"]
 writable = ["Tags.a"]
 requests_per_second = 20
 """
-
-
-@pytest.fixture
-def host():
-    """A loopback address whose port 48898 is free."""
-    while True:
-        address = f"127.{random.randint(1, 254)}.{random.randint(0, 254)}.{random.randint(2, 254)}"
-        try:
-            socket.create_server((address, 48898)).close()
-        except OSError:
-            continue
-        return address
 
 
 @pytest.fixture
