@@ -3,7 +3,9 @@
 import json
 import socket
 import struct
+import tomllib
 from ctypes import c_ubyte
+from pathlib import Path
 
 import pyads
 import pytest
@@ -20,6 +22,7 @@ from station.errors import RefusedError, StationFileError
 from station.exit_codes import ExitCode
 from station.reading import read_station
 from station.server_places import place_of
+from station.serving import VERSION
 from station.station import Station
 from station.symbols import Row, of_station
 
@@ -270,3 +273,8 @@ def test_names_stay_whole_on_a_narrow_terminal(tmp_path, host):
     path = write_station(tmp_path, TAGS.replace("HOST", host))
     shown = CliRunner().invoke(app, ["symbols", str(path)], env={"FORCE_COLOR": "1", "COLUMNS": "60"})
     assert "Tasks.axis.CycleTimeExceeded" in shown.output
+
+
+def test_clients_see_the_version_of_the_package():
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert ".".join(map(str, VERSION)) == project["version"]
