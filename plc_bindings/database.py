@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from plc_bindings.errors import NameClashError
-from plc_bindings.types import Struct, Type, find, leaves
+from plc_bindings.types import Leaf, Struct, Type, find, leaves
 
 
 class Area(ABC):
@@ -53,6 +53,11 @@ class Symbol:
     def size(self) -> int:
         """Bytes."""
         return self.type.size
+
+    def leaves(self) -> Iterator[tuple[str, Leaf]]:
+        """(whole name, leaf) of each scalar, string and array of scalars in it; offsets are those in the area."""
+        for leaf in leaves(self.type, "", self.offset, self.unit, self.comment):
+            yield f"{self.name}.{leaf.path}" if leaf.path else self.name, leaf
 
 
 class Database:
@@ -106,9 +111,9 @@ class Database:
         index = bisect_right(places, offset, key=lambda symbol: symbol.offset) - 1
         if index >= 0:
             symbol = places[index]
-            for leaf in leaves(symbol.type, "", symbol.offset):
+            for name, leaf in symbol.leaves():
                 if leaf.offset <= offset < leaf.offset + leaf.type.size:
-                    return f"{symbol.name}.{leaf.path}" if leaf.path else symbol.name
+                    return name
         return f"{self.areas[area].name} + {offset}"
 
     def writable(self, patterns: Sequence[str]) -> Writable:
@@ -119,13 +124,11 @@ class Database:
             area = self.areas[symbol.area]
             if not area.can_write:
                 continue
-            for leaf in leaves(symbol.type):
+            for name, leaf in symbol.leaves():
                 if area.writes and leaf.path not in area.writes:
                     continue
-                name = f"{symbol.name}.{leaf.path}" if leaf.path else symbol.name
                 if any(fnmatchcase(name.lower(), pattern) for pattern in lowered):
-                    at = symbol.offset + leaf.offset
-                    masks[symbol.area][at : at + leaf.type.size] = b"\1" * leaf.type.size
+                    masks[symbol.area][leaf.offset : leaf.offset + leaf.type.size] = b"\1" * leaf.type.size
         return Writable(tuple(bytes(mask) for mask in masks))
 
 

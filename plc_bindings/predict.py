@@ -25,7 +25,8 @@ from plc_bindings.status import CallStatus
 from rt_engine import Context, ModelSlot
 from scheduler.status import TaskStatus
 
-_HEADER = struct.Struct("<II")
+RESULT = struct.Struct("<II")
+"""How an answer begins: status, version."""
 _FEW = 32
 """Up to so many outputs a sum is faster than NumPy."""
 
@@ -137,15 +138,15 @@ class Predictor:
         """The answer to a call; never raises."""
         served = self._models.find(model)
         if served is None:
-            return _HEADER.pack(CallStatus.UNKNOWN_MODEL, 0)
+            return RESULT.pack(CallStatus.UNKNOWN_MODEL, 0)
         size = served.signature.inputs.size
         count, rest = divmod(len(payload), size) if size else (1, len(payload))
         if rest or not count:
-            return _HEADER.pack(CallStatus.WRONG_SIZE, served.slot.version)
+            return RESULT.pack(CallStatus.WRONG_SIZE, served.slot.version)
         if count > self._most:
-            return _HEADER.pack(CallStatus.TOO_MANY, served.slot.version)
+            return RESULT.pack(CallStatus.TOO_MANY, served.slot.version)
         if self._is_closed:
-            return _HEADER.pack(CallStatus.INTERNAL, served.slot.version)
+            return RESULT.pack(CallStatus.INTERNAL, served.slot.version)
         caller = self._callers.get(served.number)
         if caller is None:
             caller = _Caller(served)
@@ -158,7 +159,7 @@ class Predictor:
         for i in range(count):
             status = caller.call(data, i * size, parts)
             if status and status != TaskStatus.NAN_OUTPUT:
-                return _HEADER.pack(status, caller.version)
+                return RESULT.pack(status, caller.version)
             worst = status or worst
-        parts[0] = _HEADER.pack(worst, caller.version)
+        parts[0] = RESULT.pack(worst, caller.version)
         return b"".join(parts)

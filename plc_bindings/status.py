@@ -86,11 +86,3 @@ def meanings(kind: type[IntEnum]) -> dict[str, str]:
             text = after.value.value if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) else ""
             found[statement.targets[0].id] = " ".join(str(text).split())
     return found
-
-
-def describe(number: int) -> str:
-    """A status number in words: `201 WRONG_SIZE`."""
-    for kind in KINDS:
-        if number in kind._value2member_map_:
-            return f"{number} {kind(number).name}"
-    return f"{number} (unknown)"

@@ -12,7 +12,7 @@ from plc_bindings.database import Database, Writable
 from plc_bindings.modbus.map import RegisterMap, call_leaves
 from plc_bindings.numbers import AREA, PREDICT
 from plc_bindings.predict import Served
-from plc_bindings.types import identifier, leaves
+from plc_bindings.types import identifier
 from station.config import AdsServerTable
 from station.parts import build
 from station.reading import read_station
@@ -49,8 +49,7 @@ def rows(database: Database, writable: Sequence[Writable], registers: dict[str, 
     """
     found = []
     for symbol in database.symbols:
-        for leaf in leaves(symbol.type, "", symbol.offset, symbol.unit, symbol.comment):
-            name = f"{symbol.name}.{leaf.path}" if leaf.path else symbol.name
+        for name, leaf in symbol.leaves():
             may = any(one.allows(symbol.area, leaf.offset, leaf.type.size) for one in writable)
             register, coil = registers.get(name, ("", ""))
             found.append(

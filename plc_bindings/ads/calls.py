@@ -27,7 +27,7 @@ from plc_bindings.numbers import (
     UPLOAD_BEGIN,
     UPLOAD_DATA,
 )
-from plc_bindings.predict import Predictor, Served
+from plc_bindings.predict import RESULT, Predictor, Served
 from plc_bindings.status import CallStatus
 from rt_engine import Context
 
@@ -39,7 +39,6 @@ UPLOADS: Final = frozenset((UPLOAD_BEGIN, UPLOAD_DATA, UPLOAD_ABORT))
 _UPLOAD_ERRORS: Final[dict[int, Error]] = {CallStatus.NOT_ALLOWED: Error.NOT_PERMITTED, CallStatus.BUSY: Error.BUSY}
 """Status of an upload's request -> ADS error; all others: bad data."""
 _WORD: Final = struct.Struct("<I")
-_RESULT: Final = struct.Struct("<II")
 
 
 class Calls:
@@ -73,7 +72,7 @@ class Calls:
         count = len(data) // ends.inputs.size if ends.inputs.size else 1
         wanted = RESULT_HEADER + count * ends.outputs.size
         if wanted > self._limits.frame_bytes:
-            return _RESULT.pack(CallStatus.TOO_MANY, served.slot.version)[:size]
+            return RESULT.pack(CallStatus.TOO_MANY, served.slot.version)[:size]
         if wanted > size:
             raise AdsError(Error.BAD_SIZE)
         version = served.slot.version
@@ -137,12 +136,12 @@ class Calls:
         if uploads is None:
             raise self._not_enabled()
         if served is None:
-            return _RESULT.pack(CallStatus.UNKNOWN_MODEL, 0)[:size]
+            return RESULT.pack(CallStatus.UNKNOWN_MODEL, 0)[:size]
         name = served.name
 
         def work() -> bytes:
             status, version, message = uploads.activate(name)
-            return (_RESULT.pack(status, version) + message.encode())[: max(size - 1, 0)] + b"\0"
+            return (RESULT.pack(status, version) + message.encode())[: max(size - 1, 0)] + b"\0"
 
         return work
 

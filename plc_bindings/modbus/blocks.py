@@ -6,16 +6,12 @@ read result    ->   stale and all inputs written: run the model; else the result
 
 from __future__ import annotations
 
-import struct
 import time
-from typing import Final
 
 from plc_bindings.modbus.plan import Layout
-from plc_bindings.predict import Predictor, Served
+from plc_bindings.predict import RESULT, Predictor, Served
 from plc_bindings.status import CallStatus
 from rt_engine import Context
-
-_HEADER: Final = struct.Struct("<II")
 
 
 class PredictBlock:
@@ -30,7 +26,7 @@ class PredictBlock:
         self.is_stale = False
         self._was_called = False
         self.result = b""
-        self._show(_HEADER.pack(CallStatus.WRONG_SIZE, self._served.slot.version))
+        self._show(RESULT.pack(CallStatus.WRONG_SIZE, self._served.slot.version))
 
     @property
     def is_slow(self) -> bool:
@@ -57,7 +53,7 @@ class PredictBlock:
         try:
             answer = self._predictor.call(self._served.number, self.layout.inputs.to_memory(self.inputs))
         except Exception:
-            answer = _HEADER.pack(CallStatus.INTERNAL, self._served.slot.version)
+            answer = RESULT.pack(CallStatus.INTERNAL, self._served.slot.version)
         self._show(answer)
         if self._was_called:
             self.layout.note(time.perf_counter() - begun)

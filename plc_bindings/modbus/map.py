@@ -165,8 +165,7 @@ def _places(
 ) -> Iterator[Place]:
     for symbol in symbols:
         register = -(-register // alignment) * alignment
-        for leaf in leaves(symbol.type, "", symbol.offset, symbol.unit):
-            name = f"{symbol.name}.{leaf.path}" if leaf.path else symbol.name
+        for name, leaf in symbol.leaves():
             has_coils = is_bool(leaf.type)
             yield Place(name, leaf.type, symbol.area, leaf.offset, register, coil if has_coils else None, leaf.unit)
             register += registers(leaf.type)
