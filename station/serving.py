@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -189,14 +189,10 @@ def modbus_options(table: ModbusTcpServer | ModbusTlsServer | ModbusRtuServer, f
 def make_access(table: ServerTable, audit: AuditLog) -> Access:
     """Who may come, and how much."""
     limits = Limits(requests_per_second=table.requests_per_second)
+    if not isinstance(table, ModbusRtuServer):
+        limits = replace(limits, connections=table.connections, connections_per_address=table.connections)
     if isinstance(table, AdsServerTable):
-        limits = Limits(
-            connections=table.connections,
-            connections_per_address=table.connections,
-            handles=table.handles,
-            notifications=table.notifications,
-            requests_per_second=table.requests_per_second,
-        )
+        limits = replace(limits, handles=table.handles, notifications=table.notifications)
         return Access(table.allow, table.allow_net_ids, (), table.writable, limits, audit.record)
     certificates = table.allow_certificates if isinstance(table, ModbusTlsServer) else ()
     return Access(getattr(table, "allow", ()), (), certificates, table.writable, limits, audit.record)

@@ -51,6 +51,7 @@ host = "HOST"
 port = 5020
 allow = ["127.0.0.1"]
 writable = ["Tags.a"]
+connections = 3
 requests_per_second = 20
 """
 
@@ -113,6 +114,13 @@ def test_too_many_connections_are_turned_away_and_a_place_is_free_again_afterwar
     with connect((host, 48898)) as connection:
         connection.sendall(request("127.0.0.1.7.7", host))
         assert connection.recv(100)
+
+
+def test_the_file_says_how_many_connections_a_modbus_server_takes(station, host):
+    connections = [connect((host, 5020)) for _ in range(4)]
+    assert is_closed(connections[3])
+    for connection in connections:
+        connection.close()
 
 
 @pytest.mark.parametrize(("net_id", "error"), [("127.0.0.1.7.7", 0), ("127.0.0.1.7.8", 1)])
