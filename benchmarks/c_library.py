@@ -14,7 +14,7 @@ import numpy as np
 
 import rt_engine
 from plc_bindings.c.export import kernels
-from rt_engine.program_file import write
+from rt_engine.program.rtp_file import write
 from rt_native.levels import level
 from tests.plc_bindings.c.models import policy
 from tests.plc_bindings.c.toolchain import Toolchain, compile_c, run

@@ -24,8 +24,8 @@ from rich.progress import Progress
 
 import rt_engine
 from benchmarks.zoo import entries, entry
-from rt_engine.context import Context
 from rt_engine.errors import EngineError
+from rt_engine.run.context import Context
 from rt_native.library import Library
 
 NATIVE = Library("stepping", ("benchmarks.stepping_native",), path=(str(Path(__file__).parent.parent),))

@@ -16,8 +16,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "fieldbus"))
 import modbus_peers
 from _pytest.outcomes import Skipped
 
-from fieldbus.image import ProcessImage
-from fieldbus.modbus import ModbusLink, Tcp
+from fieldbus.image.image import ProcessImage
+from fieldbus.modbus.link import ModbusLink, Tcp
 from fieldbus.tags import ModbusAddress, Tag
 from rt_native.histogram import Histogram
 

@@ -10,14 +10,14 @@ y = ctx.outputs["y"]
 from typing import TYPE_CHECKING, Any
 
 from rt_engine import errors
-from rt_engine.context import Context
 from rt_engine.model import Model, Report, load
-from rt_engine.program import TensorSpec
+from rt_engine.program.program import TensorSpec
+from rt_engine.program.status import Status
+from rt_engine.run.context import Context
 from rt_engine.slot import ModelSlot, UpdateResult
-from rt_engine.status import Status
 
 if TYPE_CHECKING:
-    from rt_engine.quantizer import Quantized, quantize
+    from rt_engine.quantization.quantizer import Quantized, quantize
 
 __all__ = [
     "Context",
@@ -37,7 +37,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """What needs ONNX is imported when it is asked for: a compiled program runs without it."""
     if name in ("Quantized", "quantize"):
-        from rt_engine import quantizer
+        from rt_engine.quantization import quantizer
 
         return getattr(quantizer, name)
     raise AttributeError(f"module 'rt_engine' has no attribute {name!r}")

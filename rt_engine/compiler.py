@@ -9,13 +9,13 @@ import onnx
 import onnx_ir as ir
 from numpy.typing import ArrayLike
 
-from rt_engine.assemble import assemble
 from rt_engine.errors import InvalidModelError
-from rt_engine.frontend import NAMING, read
-from rt_engine.lower import Lowered, lower
-from rt_engine.naming import Naming
+from rt_engine.lower.assemble import assemble
+from rt_engine.lower.lower import Lowered, lower
 from rt_engine.passes import run_passes
-from rt_engine.program import Program
+from rt_engine.program.naming import Naming
+from rt_engine.program.program import Program
+from rt_engine.read.frontend import NAMING, read
 
 
 def compile_model(

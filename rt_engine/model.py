@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rt_engine.context import Context
 from rt_engine.errors import InputError, ProgramFileError, ShapeBindingError, StateError
-from rt_engine.kernels.names import KERNEL_PREFIX
-from rt_engine.native import KERNELS
-from rt_engine.program import Executable, NodeCost, Program, TensorSpec
-from rt_engine.program_file import is_program, read
+from rt_engine.kernels.interface.names import KERNEL_PREFIX
+from rt_engine.program.program import Executable, NodeCost, Program, TensorSpec
+from rt_engine.program.rtp_file import is_program, read
+from rt_engine.run.context import Context
+from rt_engine.run.native import KERNELS
 from rt_engine.state import initial_values
 from rt_native.library import Library
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rt_engine.context import Context
 from rt_engine.errors import InterfaceError, UpdateError
-from rt_engine.layout import NEVER, READER, SLOT
 from rt_engine.model import Model
-from rt_engine.native import KERNELS
+from rt_engine.program.records import NEVER, READER, SLOT
+from rt_engine.run.context import Context
+from rt_engine.run.native import KERNELS
 from rt_native.memory import Block
 
 MARGIN_NS = 5_000_000

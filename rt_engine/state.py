@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from rt_engine.errors import InputError, StateError
 
 if TYPE_CHECKING:
-    from rt_engine.lower import Buffer
+    from rt_engine.lower.lower import Buffer
 
 
 def pair_state(

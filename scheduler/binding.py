@@ -1,4 +1,4 @@
-"""A task's description -> the memory that its native code works on (drawn in `scheduler.layout`)."""
+"""A task's description -> the memory that its native code works on (drawn in `scheduler.task_block`)."""
 
 import math
 from collections.abc import Sequence
@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fieldbus.image import Channel
+from fieldbus.image.image import Channel
 from rt_native.histogram import NBYTES, Histogram
 from rt_native.memory import Block, align
 from scheduler.checks import limits_of, tensor_position
 from scheduler.clock import Clock
-from scheduler.layout import DTYPES, INPUT, NO_TENSOR, OUTPUT, SINK, SOURCE, STATS, TASK, OnFault, OnOverrun
 from scheduler.native import NATIVE
 from scheduler.task import Input, Output, Task
+from scheduler.task_block import DTYPES, INPUT, NO_TENSOR, OUTPUT, SINK, SOURCE, STATS, TASK, OnFault, OnOverrun
 
 if TYPE_CHECKING:
     from rt_engine import Model

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fieldbus.image import Channel
+from fieldbus.image.image import Channel
 from fieldbus.tags import Tag
 from scheduler.errors import TaskError
-from scheduler.layout import DTYPES
 from scheduler.task import Input, Output, Task
+from scheduler.task_block import DTYPES
 
 if TYPE_CHECKING:
     from rt_engine import Model, TensorSpec

@@ -6,8 +6,8 @@ them for each thread, and Python reads that from /proc while the task runs. Only
 """
 
 import scheduler.deadlines as deadlines
-from rt_engine.layout import BLOCK
-from rt_engine.slot_native import pick
+from rt_engine.program.records import BLOCK
+from rt_engine.run.slot_native import pick
 from rt_native.histogram import NBYTES as HISTOGRAM_BYTES
 from rt_native.histogram_native import add as count_time
 from rt_native.lang import (
@@ -27,9 +27,9 @@ from rt_native.lang import (
 )
 from rt_native.memory import offsets
 from scheduler.inputs_native import add_to, read_inputs
-from scheduler.layout import STATS, TASK, USAGE, Control, OnFault, OnOverrun
 from scheduler.outputs_native import guard, make_safe, not_finite, scatter, write_outputs
 from scheduler.status import Action, State, TaskStatus
+from scheduler.task_block import STATS, TASK, USAGE, Control, OnFault, OnOverrun
 
 _T, _N, _U = offsets(TASK), offsets(STATS), offsets(USAGE)
 _MINOR, _MAJOR, _VOLUNTARY, _INVOLUNTARY = _U.minor_faults, _U.major_faults, _U.voluntary, _U.involuntary

@@ -1,4 +1,4 @@
-"""One element of a tensor, as float64: the types of `scheduler.layout.DTYPES`.
+"""One element of a tensor, as float64: the types of `scheduler.task_block.DTYPES`.
 
 Floats become integers by rounding to the nearest (ties to even) and saturating; NaN becomes 0. A bool is "not zero".
 64-bit integers are exact up to 2**53.
@@ -23,7 +23,7 @@ from rt_native.lang import (
     store_i32,
     store_i64,
 )
-from scheduler.layout import BOOL, FLOAT32, FLOAT64, INT8, INT16, INT32, INT64, UINT8, UINT16, UINT32
+from scheduler.task_block import BOOL, FLOAT32, FLOAT64, INT8, INT16, INT32, INT64, UINT8, UINT16, UINT32
 
 
 @inline

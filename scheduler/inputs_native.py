@@ -1,13 +1,13 @@
 """The first third of a cycle: input channels -> newest values -> windows -> the model's input tensors."""
 
-from fieldbus.image_layout import SLOT
-from fieldbus.image_native import channel_latch
-from rt_engine.layout import BLOCK
+from fieldbus.image.image_layout import SLOT
+from fieldbus.image.image_native import channel_latch
+from rt_engine.program.records import BLOCK
 from rt_native.lang import copy_bytes, inline, load_f64, load_i64, store_f64, store_i64
 from rt_native.memory import offsets
 from scheduler.element_native import store_element
-from scheduler.layout import INPUT, NO_TENSOR, SOURCE, STATS, TASK, OnFault
 from scheduler.status import TaskStatus
+from scheduler.task_block import INPUT, NO_TENSOR, SOURCE, STATS, TASK, OnFault
 
 _T, _S, _I, _N, _SLOT = offsets(TASK), offsets(SOURCE), offsets(INPUT), offsets(STATS), offsets(SLOT)
 _SOURCES, _SOURCE_COUNT, _INPUTS, _INPUT_COUNT = _T.sources, _T.source_count, _T.inputs, _T.input_count

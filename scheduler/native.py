@@ -8,6 +8,6 @@ NATIVE = Library(
         "scheduler.clock_native",
         "scheduler.outputs_native",
         "scheduler.cycle_native",
-        "rt_engine.executor_native",
+        "rt_engine.run.executor_native",
     ),
 )

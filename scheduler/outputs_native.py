@@ -8,15 +8,15 @@ A channel has one writer. That is the task's thread, until it hangs and the supe
     REVOKED        do not publish, end
 """
 
-from fieldbus.image_layout import SLOT
-from fieldbus.image_native import channel_back, channel_publish
-from rt_engine.layout import BLOCK
+from fieldbus.image.image_layout import SLOT
+from fieldbus.image.image_native import channel_back, channel_publish
+from rt_engine.program.records import BLOCK
 from rt_native.lang import atomic_exchange, atomic_store, export, inline, load_f64, load_i64, store_f64, store_i64
 from rt_native.memory import offsets
 from scheduler.element_native import load_element
 from scheduler.inputs_native import add_to
-from scheduler.layout import NO_TENSOR, OUTPUT, SINK, STATS, TASK, Control, Owner
 from scheduler.status import Action, State, TaskStatus
+from scheduler.task_block import NO_TENSOR, OUTPUT, SINK, STATS, TASK, Control, Owner
 
 _T, _O, _K, _N, _SLOT = offsets(TASK), offsets(OUTPUT), offsets(SINK), offsets(STATS), offsets(SLOT)
 _CONTROL, _OWNER, _STATE, _STATS = _T.control, _T.owner, _T.state, _T.stats

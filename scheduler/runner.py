@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from scheduler.binding import TaskMemory
 from scheduler.clock import Clock
-from scheduler.layout import Control
 from scheduler.native import NATIVE
 from scheduler.rights import Grant, use_cpu, use_exact_timers, use_fifo
 from scheduler.stats import Latency, TaskStats, Usage
 from scheduler.status import Action, State
 from scheduler.task import Task
+from scheduler.task_block import Control
 
 if TYPE_CHECKING:
     from rt_engine import ModelSlot
@@ -171,7 +171,7 @@ class TaskRunner:
         )
 
     def counters(self) -> dict[str, Any]:
-        """The counters alone (`scheduler.layout.STATS`), of one moment between two cycles: no system call, no histogram.
+        """The counters alone (`scheduler.task_block.STATS`), of one moment between two cycles: no system call, no histogram.
 
         Copied while the cycle was not writing them (a sequence lock).
         """

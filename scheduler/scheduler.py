@@ -11,13 +11,13 @@ from scheduler.checks import check_task, check_together
 from scheduler.clock import Clock, system_clock
 from scheduler.deadlines import common_period, tick_at_or_after
 from scheduler.errors import SchedulerError
-from scheduler.layout import Control
 from scheduler.rights import CpuLatency, Grant, lock_memory, throttling
 from scheduler.runner import TaskRunner
 from scheduler.stats import TaskStats
 from scheduler.status import State
 from scheduler.supervisor import Supervisor
 from scheduler.task import Task
+from scheduler.task_block import Control
 
 if TYPE_CHECKING:
     from rt_engine import Model, ModelSlot, UpdateResult
@@ -158,7 +158,7 @@ class Scheduler:
         return {name: runner.stats() for name, runner in self._runners.items()}
 
     def counters(self, task: str) -> dict[str, Any]:
-        """The native counters of one task (`scheduler.layout.STATS`), of one moment; cheaper than `stats`."""
+        """The native counters of one task (`scheduler.task_block.STATS`), of one moment; cheaper than `stats`."""
         return self._runners[task].counters()
 
     def state(self, task: str) -> State:

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
-from fieldbus.image import Channel
+from fieldbus.image.image import Channel
 from scheduler.errors import TaskError
 from scheduler.steps import Step
 

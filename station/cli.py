@@ -15,20 +15,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from station.compile_command import compile
-from station.exit_codes import ExitCode
-from station.explaining import explained, print_problems, say
-from station.export_commands import export
-from station.model_commands import bench, inspect
-from station.quantise_command import quantize
-from station.signing_commands import keygen, sign
-from station.symbols_command import symbols
+from station.commands.compile import compile
+from station.commands.exit_codes import ExitCode
+from station.commands.explaining import explained, print_problems, say
+from station.commands.export import export
+from station.commands.models import bench, inspect
+from station.commands.quantize import quantize
+from station.commands.signing import keygen, sign
+from station.commands.symbols import symbols
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from station.doctor import Diagnosis
-    from station.station import Station
+    from station.machine.doctor import Diagnosis
+    from station.running.station import Station
 
 DEFAULT_FILE = "station.toml"
 STYLES = {"ok": "green", "warn": "yellow", "bad": "red"}
@@ -81,11 +81,11 @@ def run(
 
     console, errors = Console(), Console(stderr=True)
     with explained(errors):
-        from station.control import ControlServer, socket_path
-        from station.live import view_for
-        from station.reading import read_station
-        from station.server_places import place_of
-        from station.station import Station, stopped_by_signals
+        from station.file.reading import read_station
+        from station.running.control import ControlServer, socket_path
+        from station.running.station import Station, stopped_by_signals
+        from station.show.live import view_for
+        from station.wiring.server_places import place_of
 
         file = read_station(station)
         print_problems(errors, file.warnings)
@@ -105,7 +105,7 @@ def run(
 
 def _finish(console: Console, errors: Console, station: Station, folder: Path) -> None:
     """Write the report, and say in plain words how it went."""
-    from station.report import write_report
+    from station.show.report import write_report
 
     report = station.report()
     written = write_report(report, folder)
@@ -136,7 +136,7 @@ def check(
     """Check station files and models: every problem with its line; what of a model runs, its size, what is refused."""
     from rich.console import Console
 
-    from station.checking import MODEL_SUFFIXES, parse_shapes
+    from station.commands.checking import MODEL_SUFFIXES, parse_shapes
 
     console, errors = Console(), Console(stderr=True)
     try:
@@ -167,8 +167,8 @@ def _check_station(console: Console | None, errors: Console, path: Path) -> dict
     from dataclasses import asdict
 
     from station.errors import StationFileError
-    from station.parts import build
-    from station.reading import read_station
+    from station.file.reading import read_station
+    from station.wiring.parts import build
 
     try:
         file = read_station(path)
@@ -201,7 +201,7 @@ def _check_model(
     console: Console | None, errors: Console, path: Path, shapes: dict[str, tuple[int, ...]]
 ) -> dict[str, Any]:
     """Load a model; print what it is or what is refused, or on no console give it for JSON."""
-    from station.checking import check_model
+    from station.commands.checking import check_model
 
     result = check_model(path, shapes)
     if console is not None and result.runs:
@@ -223,8 +223,8 @@ def status(station: StationOption = None, socket: SocketOption = None, as_json: 
 
     console = Console()
     with explained(Console(stderr=True)):
-        from station.control import fetch_status
-        from station.live import draw
+        from station.running.control import fetch_status
+        from station.show.live import draw
 
         snapshot = fetch_status(_socket(station, socket))
     if as_json:
@@ -244,7 +244,7 @@ def update(
     from rich.console import Console
 
     with explained(Console(stderr=True)):
-        from station.control import request_update
+        from station.running.control import request_update
 
         updated = request_update(_socket(station, socket), slot, model)
     print(updated.message)
@@ -256,7 +256,7 @@ def stop(station: StationOption = None, socket: SocketOption = None) -> None:
     from rich.console import Console
 
     with explained(Console(stderr=True)):
-        from station.control import request_stop
+        from station.running.control import request_stop
 
         request_stop(_socket(station, socket))
     print("stopping")
@@ -271,14 +271,14 @@ def doctor(
     """Tell how ready this machine is for real time, and the command that mends each shortcoming."""
     from rich.console import Console
 
-    from station.machine import Machine
+    from station.machine.computer import Machine
 
     console = Console()
     machine = Machine(wanted_cpu=cpu)
     if cpu is not None and cpu not in machine.cores:
         raise typer.BadParameter(f"this machine has the cores {machine.cores}", param_hint="--cpu")
     with explained(Console(stderr=True)):
-        from station.doctor import diagnose
+        from station.machine.doctor import diagnose
 
         diagnosis = diagnose(machine, seconds)
     if as_json:
@@ -292,7 +292,7 @@ def doctor(
 def _print_diagnosis(console: Console, diagnosis: Diagnosis) -> None:
     from rich.text import Text
 
-    from station.picture import text_picture
+    from station.show.picture import text_picture
 
     marks = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "bad": ("✗", "red")}
     for fact in diagnosis.facts:
@@ -347,17 +347,17 @@ def kernels() -> None:
     from rich.console import Console
 
     with explained(Console(stderr=True)):
-        import fieldbus.image
-        import plc_bindings.reflex
-        import rt_engine.native
+        import fieldbus.image.image
+        import plc_bindings.calls.replay
+        import rt_engine.run.native
         import scheduler.native
         from rt_native.library import cache_folder
 
         for library in (
-            rt_engine.native.KERNELS,
-            fieldbus.image.NATIVE,
+            rt_engine.run.native.KERNELS,
+            fieldbus.image.image.NATIVE,
             scheduler.native.NATIVE,
-            plc_bindings.reflex.NATIVE,
+            plc_bindings.calls.replay.NATIVE,
         ):
             words = "ready" if library.is_built() else "built"
             paths = library.build().values()
@@ -371,16 +371,16 @@ def schema(
     markdown: Annotated[bool, typer.Option("--markdown", help="Tables for people, as in docs/station.md.")] = False,
 ) -> None:
     """Print the JSON schema of station.toml, for editors; or every key as a table."""
-    from station.schema import reference_text, schema_text
+    from station.file.schema import reference_text, schema_text
 
     sys.stdout.write(reference_text() if markdown else schema_text())
 
 
 def _socket(station: str | None, socket: Path | None) -> Path:
     """The control socket meant by the options: given, of a station's file or name, or of the only station there is."""
-    from station.control import only_socket, socket_path
     from station.errors import NotRunningError
-    from station.reading import read_name
+    from station.file.reading import read_name
+    from station.running.control import only_socket, socket_path
 
     if socket is not None:
         return socket

@@ -9,8 +9,8 @@ import pytest
 
 import rt_engine
 from benchmarks.models import mlp
-from fieldbus.image import NATIVE as FIELDBUS
-from rt_engine.native import KERNELS
+from fieldbus.image.image import NATIVE as FIELDBUS
+from rt_engine.run.native import KERNELS
 from rt_native.library import Library
 from scheduler.native import NATIVE as SCHEDULER
 from tests.rt_native.symbols import undefined

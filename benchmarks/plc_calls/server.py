@@ -16,14 +16,14 @@ from typing import Any
 
 import rt_engine
 from benchmarks.models import mlp
-from fieldbus.image import ProcessImage
-from fieldbus.plc import PlcLink
+from fieldbus.image.image import ProcessImage
+from fieldbus.plc.link import PlcLink
 from fieldbus.tags import Tag
-from plc_bindings.access import Access, Limits
-from plc_bindings.areas import ModelFile, Shown, database
-from plc_bindings.database import Database
-from plc_bindings.predict import Models
-from plc_bindings.serving import Serving
+from plc_bindings.calls.predict import Models
+from plc_bindings.data.areas import ModelFile, Shown, database
+from plc_bindings.data.database import Database
+from plc_bindings.net.serving import Serving
+from plc_bindings.security.access import Access, Limits
 from scheduler import Guard, Input, Output, Scheduler, Task
 
 WIDTHS = (16, 64, 64, 4)

@@ -10,11 +10,10 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from plc_bindings.access import Client
 from plc_bindings.ads.codes import AdsError, Error
 from plc_bindings.ads.device import Device
 from plc_bindings.ads.values import text
-from plc_bindings.numbers import (
+from plc_bindings.calls.groups import (
     ATTRIBUTE,
     LOOKUP,
     NAME_BYTES,
@@ -27,7 +26,8 @@ from plc_bindings.numbers import (
     UPLOAD_BEGIN,
     UPLOAD_DATA,
 )
-from plc_bindings.predict import RESULT, Predictor, Served
+from plc_bindings.calls.predict import RESULT, Predictor, Served
+from plc_bindings.security.access import Client
 from plc_bindings.status import CallStatus
 from rt_engine import Context
 

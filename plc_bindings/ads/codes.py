@@ -5,7 +5,7 @@ import struct
 from enum import IntEnum
 from typing import Final
 
-from plc_bindings.database import NotAllowedError
+from plc_bindings.data.database import NotAllowedError
 
 
 class Command(IntEnum):

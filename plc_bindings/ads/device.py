@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from plc_bindings.access import Access
 from plc_bindings.ads.frames import net_id
 from plc_bindings.ads.tables import Tables
-from plc_bindings.database import Database
-from plc_bindings.predict import Models
+from plc_bindings.calls.predict import Models
+from plc_bindings.data.database import Database
+from plc_bindings.security.access import Access
 
 SLOW_S: Final = 0.001
 """A model that takes longer runs in a thread, so that other clients do not wait for it."""

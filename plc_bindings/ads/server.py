@@ -1,4 +1,4 @@
-"""Sockets around `session`: one protocol object for each connection, on the loop of `plc_bindings.serving`."""
+"""Sockets around `session`: one protocol object for each connection, on the loop of `plc_bindings.net.serving`."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Final, cast
 
-from plc_bindings.access import Access, Client
 from plc_bindings.ads.calls import Job
 from plc_bindings.ads.device import AdsOptions, Device
-from plc_bindings.ads.learning import Learner
+from plc_bindings.ads.repeated import Learner
 from plc_bindings.ads.session import AdsSession
-from plc_bindings.database import Database
-from plc_bindings.predict import Models
-from plc_bindings.reflex import reflexes
-from plc_bindings.serving import ServerStatus, receive_small
+from plc_bindings.calls.predict import Models
+from plc_bindings.calls.replay import reflexes
+from plc_bindings.data.database import Database
+from plc_bindings.net.serving import ServerStatus, receive_small
+from plc_bindings.security.access import Access, Client
 
 _HIGH_WATER: Final = 256 * 1024
 """Unsent bytes from which on a client's requests wait, and its notifications are left out."""
@@ -31,7 +31,7 @@ _NEVER: Final = float("inf")
 
 
 class AdsServer:
-    """An ADS server; see `plc_bindings.serving.Server`.
+    """An ADS server; see `plc_bindings.net.serving.Server`.
 
     Args:
         database: what clients read and write.

@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from plc_bindings.access import Client
 from plc_bindings.ads import frames
 from plc_bindings.ads.calls import CALLS, NOT_IN_SUMS, UPLOADS, Answer, Calls, Job
 from plc_bindings.ads.codes import REQUEST, RESPONSE, RUN, STATE, SYSTEM_PORT, AdsError, Command, Error, Group, code_of
@@ -26,8 +25,9 @@ from plc_bindings.ads.device import Device
 from plc_bindings.ads.notifications import LEAST_CYCLE_S, MOST_SAMPLES_PER_S, Notifications, Samples
 from plc_bindings.ads.sums import MOST_ITEMS, SUMS
 from plc_bindings.ads.values import Values
-from plc_bindings.database import Writable
-from plc_bindings.predict import Served
+from plc_bindings.calls.predict import Served
+from plc_bindings.data.database import Writable
+from plc_bindings.security.access import Client
 from rt_engine import Context
 
 _GOOD: Final = frames.RESULT.pack(0)

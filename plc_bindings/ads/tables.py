@@ -12,9 +12,9 @@ import zlib
 from collections.abc import Iterable
 from typing import Final
 
-from plc_bindings.database import Database, Symbol
-from plc_bindings.numbers import AREA
-from plc_bindings.types import SCALARS, Array, Field, Scalar, String, Struct, Type
+from plc_bindings.calls.groups import AREA
+from plc_bindings.data.database import Database, Symbol
+from plc_bindings.data.types import SCALARS, Array, Field, Scalar, String, Struct, Type
 
 _SYMBOL: Final = struct.Struct("<5I5H")
 _TYPE: Final = struct.Struct("<8I5H")

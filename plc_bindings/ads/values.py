@@ -6,13 +6,13 @@ import struct
 from collections.abc import Callable
 from typing import Final
 
-from plc_bindings.access import Client
 from plc_bindings.ads import frames
 from plc_bindings.ads.codes import STATE, AdsError, Error, Group
 from plc_bindings.ads.device import Device
 from plc_bindings.ads.tables import symbol_entry
-from plc_bindings.database import Session, Symbol, Writable
-from plc_bindings.numbers import AREA
+from plc_bindings.calls.groups import AREA
+from plc_bindings.data.database import Session, Symbol, Writable
+from plc_bindings.security.access import Client
 
 Place = tuple[int, int, int]
 """(area, offset, size); area < 0: minus an index group of the server's own."""

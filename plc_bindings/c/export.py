@@ -17,10 +17,10 @@ from pathlib import Path
 
 from plc_bindings.c import EXAMPLE, FOLDER, HEADERS, SOURCES
 from plc_bindings.c.project import cmake, readme
-from rt_engine.kernels.names import KERNEL_PREFIX
-from rt_engine.native import KERNELS, modules
-from rt_engine.program import Program
-from rt_engine.program_file import write
+from rt_engine.kernels.interface.names import KERNEL_PREFIX
+from rt_engine.program.program import Program
+from rt_engine.program.rtp_file import write
+from rt_engine.run.native import KERNELS, modules
 from rt_native.archive import archive
 from rt_native.levels import Level
 from rt_native.library import Library

@@ -10,8 +10,8 @@
 
 #define RTE_VERSION_TEXT "0.1.0"
 
-_Static_assert(sizeof(rte_record) == 192 && sizeof(rte_block) == 128, "layouts of rt_engine/layout.py");
-_Static_assert(sizeof(rte_native_slot) == 64 && sizeof(rte_native_reader) == 64, "layouts of rt_engine/layout.py");
+_Static_assert(sizeof(rte_record) == 192 && sizeof(rte_block) == 128, "layouts of rt_engine/program/records.py");
+_Static_assert(sizeof(rte_native_slot) == 64 && sizeof(rte_native_reader) == 64, "layouts of rt_engine/program/records.py");
 _Static_assert(sizeof(void *) == 8, "addresses are 64-bit numbers");
 
 /* --- the library ------------------------------------------------------------------------------------------------------- */

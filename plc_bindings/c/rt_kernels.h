@@ -26,7 +26,7 @@ extern const size_t rte_kernel_count;
 extern const char *const rte_kernel_level;      /**< what they were built for: "x86-64-v3" */
 extern const char *const rte_kernel_features[]; /**< instructions that they may use, in LLVM's words ("avx2"); then NULL */
 
-/* Of the objects that rt_engine/executor_native.py and rt_engine/slot_native.py are compiled to. */
+/* Of the objects that rt_engine/run/executor_native.py and rt_engine/run/slot_native.py are compiled to. */
 int64_t execute(int64_t block);
 int64_t slot_pick(int64_t reader, int64_t tick_ns);
 int64_t slot_withdraw(int64_t reader);

@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 
 from fieldbus.tags import Order
-from plc_bindings.types import BOOL, LREAL, REAL, SINT, USINT, Array, Scalar, String, Struct, leaves
+from plc_bindings.data.types import BOOL, LREAL, REAL, SINT, USINT, Array, Scalar, String, Struct, leaves
 
 _BITS: Final = {"f": "I", "d": "Q", "?": "B"}
 _IN_REGISTER: Final = {"B": "H", "b": "h"}

@@ -11,7 +11,7 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
-from plc_bindings.access import Access, Client
+from plc_bindings.security.access import Access, Client
 
 
 class Gate(asyncio.Protocol):

@@ -14,11 +14,11 @@ from operator import itemgetter
 from typing import Final, TypeVar
 
 from fieldbus.tags import Order
-from plc_bindings.database import Session, Writable
+from plc_bindings.data.database import Session, Writable
+from plc_bindings.data.types import BOOL, SINT, UDINT, USINT, Scalar, String
 from plc_bindings.modbus.convert import Converter, elements, scalars
 from plc_bindings.modbus.map import Block, Place, RegisterMap, registers
 from plc_bindings.modbus.pdu import Code, Refused
-from plc_bindings.types import BOOL, SINT, UDINT, USINT, Scalar, String
 
 MOST_KEPT: Final = 512
 """Plans of one kind; when there are more, all are made anew: clients ask the same again and again."""

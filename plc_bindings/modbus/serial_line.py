@@ -12,11 +12,11 @@ from typing import Final
 
 import serial
 
-from plc_bindings.access import Client
 from plc_bindings.modbus import pdu as p
 from plc_bindings.modbus import rtu
 from plc_bindings.modbus.options import Rtu
 from plc_bindings.modbus.session import Job, Session
+from plc_bindings.security.access import Client
 
 REOPEN_S: Final = 1.0
 _BITS: Final = 11

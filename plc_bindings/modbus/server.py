@@ -17,21 +17,21 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
-from plc_bindings.access import Access, Client
-from plc_bindings.database import Database
-from plc_bindings.database import Session as Values
+from plc_bindings.calls.predict import Models, Predictor
+from plc_bindings.calls.replay import reflexes
+from plc_bindings.data.database import Database
+from plc_bindings.data.database import Session as Values
 from plc_bindings.modbus import mbap
 from plc_bindings.modbus.gate import Gate
-from plc_bindings.modbus.learning import Learner
 from plc_bindings.modbus.map import RegisterMap
 from plc_bindings.modbus.options import ModbusOptions, Rtu, Tcp, Tls
 from plc_bindings.modbus.pdu import Code, exception
 from plc_bindings.modbus.plan import Planner
+from plc_bindings.modbus.repeated import Learner
 from plc_bindings.modbus.serial_line import SerialLine
 from plc_bindings.modbus.session import Job, Session
-from plc_bindings.predict import Models, Predictor
-from plc_bindings.reflex import reflexes
-from plc_bindings.serving import ServerStatus, receive_small
+from plc_bindings.net.serving import ServerStatus, receive_small
+from plc_bindings.security.access import Access, Client
 
 TURN: Final = 16
 TURN_S: Final = 0.0005

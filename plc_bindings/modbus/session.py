@@ -12,13 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from plc_bindings.database import NotAllowedError
-from plc_bindings.database import Session as Values
+from plc_bindings.calls.predict import Predictor
+from plc_bindings.data.database import NotAllowedError
+from plc_bindings.data.database import Session as Values
 from plc_bindings.modbus import pdu as p
 from plc_bindings.modbus.blocks import PredictBlock
 from plc_bindings.modbus.pdu import Code, Refused, exception
 from plc_bindings.modbus.plan import Inputs, Layout, Planner, ReadPlan, Result, WritePlan
-from plc_bindings.predict import Predictor
 
 
 @dataclass(frozen=True, slots=True)

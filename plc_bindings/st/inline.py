@@ -26,9 +26,9 @@ from plc_bindings.st.twincat_files import twincat_file
 from plc_bindings.st.units import Unit
 from rt_engine.compiler import lower_model
 from rt_engine.errors import Reason
-from rt_engine.lower import Buffer, Lowered, Storage
-from rt_engine.naming import Naming
+from rt_engine.lower.lower import Buffer, Lowered, Storage
 from rt_engine.ops.base import Refusal
+from rt_engine.program.naming import Naming
 
 Flavour = Literal["twincat", "portable"]
 MOST_NUMBERS: Final = 100_000

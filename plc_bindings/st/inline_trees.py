@@ -27,9 +27,9 @@ from numpy.typing import NDArray
 
 from plc_bindings.st.inline_kernels import kernel, operand
 from plc_bindings.st.inline_writer import Writer, number, place, type_of
-from rt_engine.lower import Buffer, Call
+from rt_engine.lower.lower import Buffer, Call
 from rt_engine.ops.base import Refusal
-from rt_engine.trees import GROUP
+from rt_engine.ops.packing.trees import GROUP
 
 _SUM: Final = 0
 _EXACT_IN_REAL: Final = 1 << 24
@@ -47,7 +47,7 @@ class Tables:
 
 
 def _values_of(keys: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """The numbers whose keys these are (`rt_engine.trees.keys_of`).
+    """The numbers whose keys these are (`rt_engine.ops.packing.trees.keys_of`).
 
     What is denormal becomes what cuts zero and the normal numbers alike: the numbers below zero end at -tiny, and -0 is one of them.
     """

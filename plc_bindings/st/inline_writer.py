@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_engine.lower import Buffer, Storage
+from rt_engine.lower.lower import Buffer, Storage
 from rt_engine.ops.base import Refusal
 
 PREFIX: Final = "rt_"

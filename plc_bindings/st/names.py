@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from plc_bindings.data.types import identifier
 from plc_bindings.errors import UnpackableError
-from plc_bindings.types import identifier
 
 LONGEST = 48
 """Characters of a name; compilers begin to refuse at 64, and blocks prefix and suffix it."""

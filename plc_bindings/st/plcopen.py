@@ -13,8 +13,8 @@ import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from typing import Final
 
+from plc_bindings.data.types import SCALARS
 from plc_bindings.st.units import Section, Unit, Variable
-from plc_bindings.types import SCALARS
 
 NAMESPACE: Final = "http://www.plcopen.org/xml/tc6_0200"
 XHTML: Final = "http://www.w3.org/1999/xhtml"

@@ -21,12 +21,12 @@ from importlib.resources import files
 from string import Template
 from typing import Final
 
+from plc_bindings.data.types import Array, Struct, Type
 from plc_bindings.st import registers
 from plc_bindings.st.names import check_distinct
 from plc_bindings.st.project import Exported, Modbus, Project, string
 from plc_bindings.st.statuses import STATUSES
 from plc_bindings.st.units import Unit, unit
-from plc_bindings.types import Array, Struct, Type
 
 HEADER_REGISTERS: Final = 4
 """Status and version, in front of the outputs."""

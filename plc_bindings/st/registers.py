@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from plc_bindings.data.types import Array, Struct, Type
 from plc_bindings.st.project import Order
-from plc_bindings.types import Array, Struct, Type
 
 
 @dataclass(frozen=True, slots=True)

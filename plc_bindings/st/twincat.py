@@ -13,12 +13,12 @@ from __future__ import annotations
 from importlib.resources import files
 from string import Template
 
-from plc_bindings import numbers
+from plc_bindings.calls import groups as numbers
+from plc_bindings.data.types import Struct
 from plc_bindings.st.names import check_distinct
 from plc_bindings.st.project import Ads, Exported, Project, comment, string
 from plc_bindings.st.statuses import STATUSES
 from plc_bindings.st.units import Unit, unit
-from plc_bindings.types import Struct
 
 NAME_LONGEST = numbers.NAME_BYTES - 1
 TEXT_BYTES = 256

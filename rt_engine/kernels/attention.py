@@ -15,13 +15,13 @@ next rows. Sums over depth and keys are chains in rising order; that of exp is a
 and then the tree. A row whose scores are all -inf, or have NaN or +inf, becomes NaN.
 """
 
-from rt_engine.kernels.abi import has_operand, kernel, operand, param
-from rt_engine.kernels.attention_table import TABLE
-from rt_engine.kernels.elementary import exp
-from rt_engine.kernels.fold import SUM_EXP
-from rt_engine.kernels.lanes import F32
+from rt_engine.kernels.interface.attention_table import TABLE
 from rt_engine.kernels.normalise import make_exp_row
-from rt_engine.kernels.tile import make_tiles
+from rt_engine.kernels.parts.abi import has_operand, kernel, operand, param
+from rt_engine.kernels.parts.elementary import exp
+from rt_engine.kernels.parts.fold import SUM_EXP
+from rt_engine.kernels.parts.lanes import F32
+from rt_engine.kernels.parts.tile import make_tiles
 from rt_native.lang import inline, load_i64
 from rt_native.vector import BYTES, LANES, f32x, max_lanes, select, sum_lanes
 

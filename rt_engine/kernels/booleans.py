@@ -12,7 +12,7 @@ Strides are as in `elementwise`. Nothing outside of the tensors is touched; the 
 
 from typing import Any
 
-from rt_engine.kernels.abi import kernel, operand, size
+from rt_engine.kernels.parts.abi import kernel, operand, size
 from rt_native.lang import inline, load_u8, load_u16, store_u8, store_u16
 
 _and = inline(lambda x, y: x & y)

@@ -21,8 +21,8 @@ from typing import Any
 
 from numba import float32
 
-from rt_engine.kernels.abi import has_operand, kernel, operand, param, size
-from rt_engine.kernels.window_tile import HALF, make_window_tiles
+from rt_engine.kernels.parts.abi import has_operand, kernel, operand, param, size
+from rt_engine.kernels.parts.window_tile import HALF, make_window_tiles
 from rt_native.lang import fill_bytes, inline
 from rt_native.vector import LANES, Vector, f32x, f64x
 

@@ -6,8 +6,8 @@
 Elimination with the largest pivot of a column, in float64; rounded once.
 """
 
-from rt_engine.kernels.abi import kernel, operand, size
-from rt_engine.kernels.dtypes import DType
+from rt_engine.kernels.interface.dtypes import DType
+from rt_engine.kernels.parts.abi import kernel, operand, size
 from rt_native.lang import inline, load_f32, load_f64, store_f32, store_f64
 
 _FLOAT = int(DType.FLOAT)

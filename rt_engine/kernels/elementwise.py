@@ -29,9 +29,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from rt_engine.kernels.abi import kernel, operand, param, size
-from rt_engine.kernels.functions import BINARY, COMPARE, TERNARY, UNARY
-from rt_engine.kernels.masks import (
+from rt_engine.kernels.parts.abi import kernel, operand, param, size
+from rt_engine.kernels.parts.functions import BINARY, COMPARE, TERNARY, UNARY
+from rt_engine.kernels.parts.masks import (
     load_mask32,
     load_mask64,
     store_first_mask32,

@@ -12,7 +12,7 @@ Every element takes the same number of steps. Nothing outside of the tensors is 
 
 from typing import Any
 
-from rt_engine.kernels.abi import kernel, operand, size
+from rt_engine.kernels.parts.abi import kernel, operand, size
 from rt_native.lang import inline, load_i32, load_u8, store_i8, store_i32
 
 

@@ -23,12 +23,12 @@ Multiplication by `before` and `after` (complex, one number per point) makes any
 
 from typing import Any
 
-from rt_engine.kernels.abi import has_operand, kernel, operand, param, size
-from rt_engine.kernels.butterfly import make_stage
-from rt_engine.kernels.fourier_plan import LOAD_HALF, LOAD_REAL, PLAN, STAGE, STORE_PAIRS, STORE_REAL
-from rt_engine.kernels.lanes import F32, F64, Element
-from rt_engine.kernels.shuffles import evens, odds, reversed_lanes, zip_high, zip_low
-from rt_engine.kernels.transpose import SIDE, make_transpose
+from rt_engine.kernels.interface.fourier_plan import LOAD_HALF, LOAD_REAL, PLAN, STAGE, STORE_PAIRS, STORE_REAL
+from rt_engine.kernels.parts.abi import has_operand, kernel, operand, param, size
+from rt_engine.kernels.parts.butterfly import make_stage
+from rt_engine.kernels.parts.lanes import F32, F64, Element
+from rt_engine.kernels.parts.shuffles import evens, odds, reversed_lanes, zip_high, zip_low
+from rt_engine.kernels.parts.transpose import SIDE, make_transpose
 from rt_native.lang import inline, load_i64
 from rt_native.memory import offsets
 from rt_native.vector import BYTES, fma

@@ -16,8 +16,8 @@ from typing import Any
 
 from numba import float32
 
-from rt_engine.kernels.abi import kernel, operand, param, size
-from rt_engine.kernels.tile import make_tiles
+from rt_engine.kernels.parts.abi import kernel, operand, param, size
+from rt_engine.kernels.parts.tile import make_tiles
 from rt_native.lang import inline, load_f32, load_f64, store_f32, store_f64
 from rt_native.vector import BYTES, LANES, Vector, f32x, f64x
 

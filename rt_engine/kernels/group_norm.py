@@ -7,13 +7,13 @@
     out = (x - mean) * (1 / sqrt(mean of (x - mean)**2 + epsilon)) * scale[channel] + bias[channel]
 
 `in` is contiguous, [groups, channels, elements]; the output may be the input. Sums are folded in the order of
-`rt_engine.kernels.fold`. Nothing outside of the tensors is touched.
+`rt_engine.kernels.parts.fold`. Nothing outside of the tensors is touched.
 """
 
-from rt_engine.kernels.abi import kernel, operand, param, size
-from rt_engine.kernels.fold import SUM, make_row
-from rt_engine.kernels.lanes import F32, F64, Element, first_lane
 from rt_engine.kernels.normalise import make_variance
+from rt_engine.kernels.parts.abi import kernel, operand, param, size
+from rt_engine.kernels.parts.fold import SUM, make_row
+from rt_engine.kernels.parts.lanes import F32, F64, Element, first_lane
 from rt_native.lang import inline
 from rt_native.vector import BYTES, fma, sqrt
 

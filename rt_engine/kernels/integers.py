@@ -23,9 +23,9 @@ from typing import Any
 from numba.core import types
 from numba.extending import intrinsic
 
-from rt_engine.kernels.abi import kernel, operand, size
-from rt_engine.kernels.dtypes import DType
-from rt_engine.status import Status
+from rt_engine.kernels.interface.dtypes import DType
+from rt_engine.kernels.parts.abi import kernel, operand, size
+from rt_engine.program.status import Status
 from rt_native.lang import (
     inline,
     load_i8,

@@ -12,10 +12,10 @@ x and out are padded to whole vectors. NaN gives NaN; outside of a function's do
 
 from typing import Any
 
-from rt_engine.kernels import elementary, trigonometry
-from rt_engine.kernels.abi import kernel, operand, size
-from rt_engine.kernels.approximation import constant, polynomial
-from rt_engine.kernels.lanes import F32, F64, Element
+from rt_engine.kernels.parts import elementary, trigonometry
+from rt_engine.kernels.parts.abi import kernel, operand, size
+from rt_engine.kernels.parts.approximation import constant, polynomial
+from rt_engine.kernels.parts.lanes import F32, F64, Element
 from rt_native.lang import inline
 from rt_native.vector import BYTES, absolute, copysign, fma, select, sqrt
 

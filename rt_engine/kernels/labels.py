@@ -10,8 +10,8 @@ column it is the second class where the score is above the threshold, else the f
 Pair says what one score becomes in `pair` [rows, 2]: 0 nothing, 1 (1 - s, s), 2 (-s, s), 3 (0, s).
 """
 
-from rt_engine.kernels.abi import kernel, operand, param, size
-from rt_engine.kernels.lanes import F32, F64, Element
+from rt_engine.kernels.parts.abi import kernel, operand, param, size
+from rt_engine.kernels.parts.lanes import F32, F64, Element
 from rt_native.lang import inline, load_i64, store_i64
 
 _COMPLEMENT, _OPPOSITE = 1, 2

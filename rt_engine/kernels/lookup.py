@@ -8,8 +8,8 @@ every NaN is one. `keys` is ascending in that sense. `values` has one element mo
 gets the last, or if strict the status INDEX_OUT_OF_RANGE.
 """
 
-from rt_engine.kernels.abi import kernel, operand, size
-from rt_engine.status import Status
+from rt_engine.kernels.parts.abi import kernel, operand, size
+from rt_engine.program.status import Status
 from rt_native.lang import copy_bytes, inline, load_f64, load_i64
 
 _OUT_OF_RANGE = int(Status.INDEX_OUT_OF_RANGE)

@@ -23,10 +23,10 @@ Input and output must not overlap. Nothing outside of them is touched.
 
 from typing import Any
 
-from rt_engine.kernels.abi import kernel, operand, size
-from rt_engine.kernels.dtypes import DType
-from rt_engine.kernels.transpose import FEW, SIDE, make_transpose, transpose_few
-from rt_engine.status import Status
+from rt_engine.kernels.interface.dtypes import DType
+from rt_engine.kernels.parts.abi import kernel, operand, size
+from rt_engine.kernels.parts.transpose import FEW, SIDE, make_transpose, transpose_few
+from rt_engine.program.status import Status
 from rt_native.lang import (
     copy_bytes,
     inline,

@@ -10,8 +10,8 @@ element it is 0 alone. out is the count, then times weights[gram]; with `all` = 
 
 from numba import float32
 
-from rt_engine.kernels.abi import kernel, operand, size
-from rt_engine.kernels.dtypes import DType
+from rt_engine.kernels.interface.dtypes import DType
+from rt_engine.kernels.parts.abi import kernel, operand, size
 from rt_native.lang import inline, load_f32, load_i32, load_i64, store_f32
 
 _INT32 = int(DType.INT32)

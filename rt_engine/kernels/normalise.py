@@ -8,7 +8,7 @@
 
 Rows are contiguous; the output may be the input. `mean` and `inverse deviation` are [rows] and -1 where nobody
 wants them; `statistics type` says what they are, FLOAT or DOUBLE of `dtypes.DType` (the node's stash_type). Sums
-are folded in the order of `rt_engine.kernels.fold`: it belongs to n and not to the machine. Nothing outside of the
+are folded in the order of `rt_engine.kernels.parts.fold`: it belongs to n and not to the machine. Nothing outside of the
 tensors is read or written.
 
     softmax      exp(x - max) / sum of it. A row with +inf or NaN, or of -inf alone, becomes NaN (PyTorch too).
@@ -20,11 +20,11 @@ tensors is read or written.
 
 from typing import Any
 
-from rt_engine.kernels.abi import has_operand, kernel, operand, param, size
-from rt_engine.kernels.dtypes import DType
-from rt_engine.kernels.elementary import exp, log
-from rt_engine.kernels.fold import MAX_NUMBER, SUM, SUM_EXP, Fold, add, make_chains, make_row
-from rt_engine.kernels.lanes import F32, F64, Element, first_lane
+from rt_engine.kernels.interface.dtypes import DType
+from rt_engine.kernels.parts.abi import has_operand, kernel, operand, param, size
+from rt_engine.kernels.parts.elementary import exp, log
+from rt_engine.kernels.parts.fold import MAX_NUMBER, SUM, SUM_EXP, Fold, add, make_chains, make_row
+from rt_engine.kernels.parts.lanes import F32, F64, Element, first_lane
 from rt_native.lang import inline, store_f32, store_f64
 from rt_native.vector import BYTES, fma, max_lanes, sqrt, sum_lanes
 

@@ -13,8 +13,8 @@ maximum; a window of padding alone gives -inf (an average: 0 divided by its coun
 the numbers of the pixels under the taps in the order that the indices count them.
 """
 
-from rt_engine.kernels.abi import kernel, operand, size
-from rt_engine.kernels.lanes import F32, F64, Element
+from rt_engine.kernels.parts.abi import kernel, operand, size
+from rt_engine.kernels.parts.lanes import F32, F64, Element
 from rt_native.lang import inline, load_i32, store_i64
 from rt_native.vector import maximum
 

@@ -14,8 +14,8 @@ point. The last vector reaches into the padding of the tensors.
 
 from numba import float32, int32
 
-from rt_engine.kernels.abi import kernel, operand, param, size
-from rt_engine.kernels.requantise import clamped, load_u8x, nearest, store_low8, to_float
+from rt_engine.kernels.parts.abi import kernel, operand, param, size
+from rt_engine.kernels.parts.requantise import clamped, load_u8x, nearest, store_low8, to_float
 from rt_native.vector import fma, splat_f32x, splat_i32x
 
 

@@ -14,11 +14,11 @@ the modes, `qtile` for the packing.
 
 from numba import float32, int32
 
-from rt_engine.kernels.abi import kernel, operand, param, size
-from rt_engine.kernels.modes import QUANTISED
+from rt_engine.kernels.interface.modes import QUANTISED
+from rt_engine.kernels.parts.abi import kernel, operand, param, size
+from rt_engine.kernels.parts.qtile import make_qtiles
+from rt_engine.kernels.parts.requantise import store_tile
 from rt_engine.kernels.qgemm import PANEL, tallest, tiles, widest
-from rt_engine.kernels.qtile import make_qtiles
-from rt_engine.kernels.requantise import store_tile
 from rt_native.lang import stack
 from rt_native.vector import BYTES
 

@@ -24,8 +24,8 @@ from numba import float32, int32
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from rt_engine.kernels.abi import kernel, operand, param, size
-from rt_engine.kernels.requantise import clamped_part, nearest_part
+from rt_engine.kernels.parts.abi import kernel, operand, param, size
+from rt_engine.kernels.parts.requantise import clamped_part, nearest_part
 from rt_native.dot import dot_part
 from rt_native.lang import load_i32
 from rt_native.vector import LANES, call_llvm, masked

@@ -12,10 +12,10 @@ Nothing outside of `c` is written, nothing outside of the tensors is read.
 
 from numba import float32, int32
 
-from rt_engine.kernels.abi import kernel, operand, param, size
-from rt_engine.kernels.modes import QUANTISED
-from rt_engine.kernels.qtile import make_qtiles
-from rt_engine.kernels.requantise import store_tile
+from rt_engine.kernels.interface.modes import QUANTISED
+from rt_engine.kernels.parts.abi import kernel, operand, param, size
+from rt_engine.kernels.parts.qtile import make_qtiles
+from rt_engine.kernels.parts.requantise import store_tile
 from rt_native.lang import inline, stack
 from rt_native.vector import BYTES, LANES
 

@@ -8,8 +8,8 @@ its padding, zeros, with it; it is read up to 64 bytes behind its end, where mem
 written.
 """
 
-from rt_engine.kernels.abi import kernel, operand, size
-from rt_engine.kernels.requantise import load_u8x, store_first_low8, store_low8
+from rt_engine.kernels.parts.abi import kernel, operand, size
+from rt_engine.kernels.parts.requantise import load_u8x, store_first_low8, store_low8
 from rt_native.lang import load_i32
 from rt_native.vector import maximum
 

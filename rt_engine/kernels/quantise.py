@@ -14,8 +14,8 @@ The strides are those of `elementwise`. Where x / scale is NaN, out is `low`. No
 
 from numba import float32
 
-from rt_engine.kernels.abi import kernel, operand, param, size
-from rt_engine.kernels.requantise import nearest, store_first_low8, store_first_low16, store_low8, to_float
+from rt_engine.kernels.parts.abi import kernel, operand, param, size
+from rt_engine.kernels.parts.requantise import nearest, store_first_low8, store_first_low16, store_low8, to_float
 from rt_native.lang import inline, load_f32, load_i32
 from rt_native.vector import absolute, fma, load_f32x, load_first_f32x, load_first_i32x, select, splat_f32x, splat_i32x
 

@@ -28,11 +28,11 @@ not see the others of its step, so this moves no bit.
 from math import inf
 from typing import Any
 
-from rt_engine.kernels.abi import has_operand, kernel, operand, size
-from rt_engine.kernels.elementary import ONE_BITS, at_least, at_most, exp_parts
-from rt_engine.kernels.lanes import F32, Element
-from rt_engine.kernels.tile import make_tiles
-from rt_engine.status import Status
+from rt_engine.kernels.parts.abi import has_operand, kernel, operand, size
+from rt_engine.kernels.parts.elementary import ONE_BITS, at_least, at_most, exp_parts
+from rt_engine.kernels.parts.lanes import F32, Element
+from rt_engine.kernels.parts.tile import make_tiles
+from rt_engine.program.status import Status
 from rt_native.lang import fill_bytes, inline, load_i32, stack
 from rt_native.vector import BYTES, LANES, bits, fma, from_bits
 

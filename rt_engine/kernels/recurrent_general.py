@@ -8,11 +8,11 @@ one line (two in float64) with clip, and alpha and beta of f, g and h.
     GRU without `linear before reset`: weights are those of z and r, [block][k][2][lane], then those of n, [block][k][lane]
 """
 
-from rt_engine.kernels import elementary
-from rt_engine.kernels.abi import operand, size
-from rt_engine.kernels.elementary import at_least, at_most
-from rt_engine.kernels.lanes import F32, F64, Element
-from rt_engine.kernels.names import CELL_ACTIVATIONS, CELL_FLAGS
+from rt_engine.kernels.interface.names import CELL_ACTIVATIONS, CELL_FLAGS
+from rt_engine.kernels.parts import elementary
+from rt_engine.kernels.parts.abi import operand, size
+from rt_engine.kernels.parts.elementary import at_least, at_most
+from rt_engine.kernels.parts.lanes import F32, F64, Element
 from rt_engine.kernels.recurrent import blocks_of, make_cell, make_product
 from rt_native.lang import inline
 from rt_native.vector import BYTES, absolute, fma, select

@@ -6,7 +6,7 @@
     argmin_<type>        size     outer, R, inner, last      of equals: the first (last = 0) or the last (1)
 
 Several axes that are neighbours are one axis. inner == 1 folds rows, inner > 1 vectors of neighbouring columns; the
-order is in `rt_engine.kernels.fold` and depends on the shape alone. Nothing outside of the tensors is read or
+order is in `rt_engine.kernels.parts.fold` and depends on the shape alone. Nothing outside of the tensors is read or
 written.
 
 NaN wins in max, min, argmax and argmin, as in NumPy. R == 0 gives the neutral element (sum 0, prod 1, max -inf, min
@@ -16,9 +16,9 @@ inf, log_sum and log_sum_exp -inf, mean NaN), as ONNX says since opset 20; argma
 from functools import cache
 from typing import Any
 
-from rt_engine.kernels.abi import kernel, operand, size
-from rt_engine.kernels.elementary import log
-from rt_engine.kernels.fold import (
+from rt_engine.kernels.parts.abi import kernel, operand, size
+from rt_engine.kernels.parts.elementary import log
+from rt_engine.kernels.parts.fold import (
     MAX,
     MAX_NUMBER,
     MIN,
@@ -32,7 +32,7 @@ from rt_engine.kernels.fold import (
     make_finite,
     make_row,
 )
-from rt_engine.kernels.lanes import F32, F64, Element, first_lane
+from rt_engine.kernels.parts.lanes import F32, F64, Element, first_lane
 from rt_native.lang import inline, stack, store_i64
 from rt_native.vector import any_lane, select, sqrt
 

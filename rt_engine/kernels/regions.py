@@ -14,11 +14,11 @@ x is [items, channels, height, width]. A region of roi_align is x1, y1, x2, y2; 
 exist, and a region that asks for more samples than four times the image, is INDEX_OUT_OF_RANGE.
 """
 
-from rt_engine.kernels.abi import kernel, operand, param, size
-from rt_engine.kernels.lanes import F32, F64, Element
+from rt_engine.kernels.interface.sample_modes import LARGEST
+from rt_engine.kernels.parts.abi import kernel, operand, param, size
+from rt_engine.kernels.parts.lanes import F32, F64, Element
 from rt_engine.kernels.sample import bounded, whole_below
-from rt_engine.kernels.sample_modes import LARGEST
-from rt_engine.status import Status
+from rt_engine.program.status import Status
 from rt_native.lang import inline, load_i32, load_i64, store_i32, store_i64
 
 _OUT_OF_RANGE = int(Status.INDEX_OUT_OF_RANGE)

@@ -18,9 +18,9 @@ are.
 
 from numba import int32, int64
 
-from rt_engine.kernels.abi import kernel, operand, size
-from rt_engine.kernels.lanes import F32, F64, Element
-from rt_engine.kernels.sample_modes import BORDER, CORNERS, CUBIC, ELEMENTS, NEAREST, REFLECTION, ZEROS
+from rt_engine.kernels.interface.sample_modes import BORDER, CORNERS, CUBIC, ELEMENTS, NEAREST, REFLECTION, ZEROS
+from rt_engine.kernels.parts.abi import kernel, operand, size
+from rt_engine.kernels.parts.lanes import F32, F64, Element
 from rt_engine.kernels.taps import make_gather
 from rt_native.lang import fill_bytes, inline, load_f64, load_i64, stack, store_f64, store_i32, store_i64
 from rt_native.vector import BYTES, fma, load_i32x, load_i64x

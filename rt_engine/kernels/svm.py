@@ -24,10 +24,10 @@ decisions, because where it stops is part of its result. Its `work` is float64 [
 
 from numba import float32, float64
 
-from rt_engine.kernels.abi import kernel, operand, param, size
-from rt_engine.kernels.elementary import exp, sigmoid, tanh
-from rt_engine.kernels.lanes import first_lane
-from rt_engine.kernels.power import pow as power
+from rt_engine.kernels.parts.abi import kernel, operand, param, size
+from rt_engine.kernels.parts.elementary import exp, sigmoid, tanh
+from rt_engine.kernels.parts.lanes import first_lane
+from rt_engine.kernels.parts.power import pow as power
 from rt_native.lang import inline, load_f32, load_f64, load_i64, store_f32, store_f64, store_i64
 from rt_native.vector import BYTES, fma, load_f32x, splat_f32x, splat_f64x, store_f32x, sum_lanes
 

@@ -19,8 +19,8 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from rt_engine.kernels.abi import kernel, operand, param, size
-from rt_engine.kernels.lanes import F32, F64, Element
+from rt_engine.kernels.parts.abi import kernel, operand, param, size
+from rt_engine.kernels.parts.lanes import F32, F64, Element
 from rt_native.lang import inline
 from rt_native.vector import (
     BYTES,

@@ -30,8 +30,8 @@ from typing import Any
 
 from numba import int64
 
-from rt_engine.kernels.abi import kernel, operand, param, size
-from rt_engine.kernels.lanes import F32, F64, Element
+from rt_engine.kernels.parts.abi import kernel, operand, param, size
+from rt_engine.kernels.parts.lanes import F32, F64, Element
 from rt_native.lang import inline, load_i64, load_u16, load_u32, load_u64, store_i32, store_i64
 from rt_native.vector import (
     BYTES,

@@ -31,7 +31,7 @@ from typing import Any
 
 from numba import float32
 
-from rt_engine.kernels.abi import has_operand, kernel, operand, param, size
+from rt_engine.kernels.parts.abi import has_operand, kernel, operand, param, size
 from rt_native.lang import inline, load_i32
 from rt_native.vector import (
     BYTES,

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from rt_engine.context import Context
-from rt_engine.layout import RECORD
 from rt_engine.measure.reference import FLOAT_TYPES, OPERATORS
 from rt_engine.model import Model
-from rt_engine.passes.layout import TWIN
+from rt_engine.passes.channels_last import TWIN
+from rt_engine.program.records import RECORD
+from rt_engine.run.context import Context
 
 Arrays = Mapping[str, NDArray[Any]]
 

@@ -9,12 +9,12 @@ import onnx
 from numpy.typing import NDArray
 
 import rt_engine
-from rt_engine.calibration import read_arrays
 from rt_engine.errors import InputError
 from rt_engine.measure.peers import Arrays, MissingPeerError
-from rt_engine.program import TensorSpec
-from rt_engine.program_file import is_program
-from rt_engine.quantizer import quantize
+from rt_engine.program.program import TensorSpec
+from rt_engine.program.rtp_file import is_program
+from rt_engine.quantization.calibration import read_arrays
+from rt_engine.quantization.quantizer import quantize
 
 
 def static_copy(path: Path, folder: Path) -> Path:

@@ -6,11 +6,11 @@ The executor runs as always, but every entry of its kernel table is `timed_kerne
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_engine.context import Context
-from rt_engine.layout import ARENA_HEADER
-from rt_engine.measure.layout import PROFILE, PROFILE_WORD
 from rt_engine.measure.machine import clock_cost_ns
 from rt_engine.measure.native import MEASURING
+from rt_engine.measure.run_times import PROFILE, PROFILE_WORD
+from rt_engine.program.records import ARENA_HEADER
+from rt_engine.run.context import Context
 from rt_native.memory import Block
 
 FEWEST, MOST = 20, 1000

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from rt_engine.kernels.dtypes import CODE
-from rt_engine.kernels.strides import contiguous
-from rt_engine.lower import Buffer, Builder
+from rt_engine.kernels.interface.dtypes import CODE
+from rt_engine.kernels.interface.strides import contiguous
+from rt_engine.lower.lower import Buffer, Builder
 from rt_engine.ops.base import FLOATS, INTEGERS, NUMBERS, Node, Refusal, operator
 from rt_engine.ops.convert import converted
 from rt_engine.ops.elementwise import broadcast

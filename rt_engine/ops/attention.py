@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from rt_engine.kernels.attention_table import ROWS, TABLE
-from rt_engine.kernels.strides import contiguous
-from rt_engine.lower import Buffer, Builder
+from rt_engine.kernels.interface.attention_table import ROWS, TABLE
+from rt_engine.kernels.interface.strides import contiguous
+from rt_engine.lower.lower import Buffer, Builder
 from rt_engine.ops.base import RT_DOMAIN, Node, operator
 from rt_engine.ops.linear import packed_columns
 from rt_engine.ops.moves import check_reach, strided_copy

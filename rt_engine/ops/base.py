@@ -9,7 +9,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from rt_engine.lower import Buffer, Builder
+    from rt_engine.lower.lower import Buffer, Builder
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 INTEGERS = tuple(np.dtype(t) for t in ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"))

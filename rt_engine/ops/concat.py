@@ -2,7 +2,7 @@
 
 from math import prod
 
-from rt_engine.lower import Buffer, Builder
+from rt_engine.lower.lower import Buffer, Builder
 from rt_engine.ops.base import Node, operator
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from rt_engine.lower import Buffer, Builder
+from rt_engine.lower.lower import Buffer, Builder
 from rt_engine.ops.base import RT_DOMAIN, Node, operator
 from rt_engine.ops.moves import reshaped
 

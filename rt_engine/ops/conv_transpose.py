@@ -9,7 +9,7 @@ Every input element paints a block of the output, and blocks that overlap are ad
 from dataclasses import dataclass
 from math import prod
 
-from rt_engine.lower import Buffer, Builder
+from rt_engine.lower.lower import Buffer, Builder
 from rt_engine.ops.base import FLOATS, Node, operator
 from rt_engine.ops.elementwise import broadcast
 from rt_engine.ops.linear import SUFFIX, run_time_product

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from rt_engine.element_types import CODES, INTEGER_LIMITS, KNOWN, LEVELS, NARROW, decoding, encoding, low_bits
-from rt_engine.lower import Buffer, Builder
+from rt_engine.lower.lower import Buffer, Builder
 from rt_engine.ops.base import Node, operator
 from rt_engine.ops.moves import reshaped
+from rt_engine.program.element_types import CODES, INTEGER_LIMITS, KNOWN, LEVELS, NARROW, decoding, encoding, low_bits
 
 F32 = np.dtype(np.float32)
 

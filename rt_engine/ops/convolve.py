@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_engine.lower import Buffer, Builder, Kind
+from rt_engine.lower.lower import Buffer, Builder, Kind
 from rt_engine.ops.base import Refusal
 from rt_engine.ops.linear import SUFFIX
 from rt_engine.ops.moves import reshaped, strided_copy, transposed

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from rt_engine.kernels.dtypes import CODE
-from rt_engine.kernels.strides import contiguous
-from rt_engine.lower import Buffer, Builder
+from rt_engine.kernels.interface.dtypes import CODE
+from rt_engine.kernels.interface.strides import contiguous
+from rt_engine.lower.lower import Buffer, Builder
 from rt_engine.ops.base import FLOATS, NUMBERS, Node, Refusal, operator
 from rt_engine.ops.elementwise import broadcast
 from rt_engine.ops.linear import SUFFIX, run_time_product

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rt_engine.kernels.dtypes import CODE
-from rt_engine.lower import Buffer, Builder
+from rt_engine.kernels.interface.dtypes import CODE
+from rt_engine.lower.lower import Buffer, Builder
 from rt_engine.ops.base import BOOL, FLOATS, INTEGERS, NUMBERS, Node, operator
 from rt_engine.ops.convert import converted
 from rt_engine.ops.linear import SUFFIX

@@ -10,8 +10,8 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from rt_engine.kernels.dtypes import CODE
-from rt_engine.lower import Buffer, Builder
+from rt_engine.kernels.interface.dtypes import CODE
+from rt_engine.lower.lower import Buffer, Builder
 from rt_engine.ops.base import FLOATS, NUMBERS, Node, Refusal, operator
 from rt_engine.ops.convert import converted
 from rt_engine.ops.elementwise import binary, broadcast

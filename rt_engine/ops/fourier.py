@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_engine.kernels.fourier_plan import (
+from rt_engine.kernels.interface.fourier_plan import (
     LOAD_COMPLEX,
     LOAD_HALF,
     LOAD_PAIRS,
@@ -26,7 +26,7 @@ from rt_engine.kernels.fourier_plan import (
     next_smooth,
     transform,
 )
-from rt_engine.lower import Buffer, Builder
+from rt_engine.lower.lower import Buffer, Builder
 from rt_engine.ops.base import FLOATS, Node, Refusal, operator
 from rt_engine.ops.linear import SUFFIX
 from rt_engine.ops.moves import broadcast_to, reshaped, transposed

@@ -9,15 +9,15 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_engine.element_types import CODES, HALVES
-from rt_engine.kernels.dtypes import CODE
-from rt_engine.kernels.modes import Scatter
-from rt_engine.kernels.strides import contiguous
-from rt_engine.lower import Buffer, Builder
+from rt_engine.kernels.interface.dtypes import CODE
+from rt_engine.kernels.interface.modes import Scatter
+from rt_engine.kernels.interface.strides import contiguous
+from rt_engine.lower.lower import Buffer, Builder
 from rt_engine.ops.base import NUMBERS, Node, operator
 from rt_engine.ops.convert import converted
 from rt_engine.ops.elementwise import broadcast
 from rt_engine.ops.moves import broadcast_to, reshaped
+from rt_engine.program.element_types import CODES, HALVES
 
 _INDEX_TYPES = (np.dtype(np.int32), np.dtype(np.int64))
 

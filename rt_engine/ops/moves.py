@@ -5,8 +5,8 @@ from math import prod
 
 import numpy as np
 
-from rt_engine.kernels.strides import contiguous, copy_table
-from rt_engine.lower import Buffer, Builder
+from rt_engine.kernels.interface.strides import contiguous, copy_table
+from rt_engine.lower.lower import Buffer, Builder
 
 
 def reshaped(build: Builder, x: Buffer, shape: Sequence[int]) -> Buffer:

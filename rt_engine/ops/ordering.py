@@ -4,8 +4,8 @@ from math import prod
 
 import numpy as np
 
-from rt_engine.kernels.dtypes import CODE
-from rt_engine.lower import Builder
+from rt_engine.kernels.interface.dtypes import CODE
+from rt_engine.lower.lower import Builder
 from rt_engine.ops.base import FLOATS, NUMBERS, Node, operator
 
 

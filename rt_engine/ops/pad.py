@@ -6,8 +6,8 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_engine.kernels.strides import contiguous
-from rt_engine.lower import Buffer, Builder
+from rt_engine.kernels.interface.strides import contiguous
+from rt_engine.lower.lower import Buffer, Builder
 from rt_engine.ops.base import Node, operator
 from rt_engine.ops.moves import broadcast_to, reshaped, strided_copy
 from rt_engine.ops.tapping import check_table

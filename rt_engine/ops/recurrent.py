@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from rt_engine.kernels.names import CELL_ACTIVATIONS, CELL_FLAGS
-from rt_engine.kernels.strides import contiguous
-from rt_engine.lower import Buffer, Builder
+from rt_engine.kernels.interface.names import CELL_ACTIVATIONS, CELL_FLAGS
+from rt_engine.kernels.interface.strides import contiguous
+from rt_engine.lower.lower import Buffer, Builder
 from rt_engine.ops.base import FLOATS, Node, operator
 from rt_engine.ops.linear import PANEL_VECTORS, SUFFIX, flat_sizes, lanes, pack, packed_columns, product
 from rt_engine.ops.moves import reshaped, strided_copy

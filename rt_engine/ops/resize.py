@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_engine.lower import Buffer, Builder
+from rt_engine.lower.lower import Buffer, Builder
 from rt_engine.ops.base import FLOATS, Node, Refusal, operator
 from rt_engine.ops.moves import reshaped
 from rt_engine.ops.tapping import check_table, taps

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from rt_engine.kernels.sample_modes import (
+from rt_engine.kernels.interface.sample_modes import (
     AVERAGE,
     BORDER,
     CENTRES,
@@ -18,7 +18,7 @@ from rt_engine.kernels.sample_modes import (
     REFLECTION,
     ZEROS,
 )
-from rt_engine.lower import Buffer, Builder
+from rt_engine.lower.lower import Buffer, Builder
 from rt_engine.ops.base import FLOATS, Node, Refusal, operator
 from rt_engine.ops.convert import converted
 from rt_engine.ops.elementwise import broadcast

@@ -6,7 +6,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from rt_engine.lower import Buffer, Builder
+from rt_engine.lower.lower import Buffer, Builder
 from rt_engine.ops.base import Node
 from rt_engine.ops.elementwise import broadcast
 from rt_engine.ops.linear import SUFFIX

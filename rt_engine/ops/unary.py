@@ -5,8 +5,8 @@ from math import inf
 
 import numpy as np
 
-from rt_engine.kernels.dtypes import CODE
-from rt_engine.lower import Buffer, Builder
+from rt_engine.kernels.interface.dtypes import CODE
+from rt_engine.lower.lower import Buffer, Builder
 from rt_engine.ops.base import FLOATS, INTEGERS, NUMBERS, RT_DOMAIN, Node, operator
 from rt_engine.ops.elementwise import binary
 from rt_engine.ops.linear import SUFFIX

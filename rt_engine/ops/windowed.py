@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_engine.lower import Buffer, Builder
+from rt_engine.lower.lower import Buffer, Builder
 from rt_engine.ops.base import FLOATS, Node, operator
 from rt_engine.ops.elementwise import broadcast
 from rt_engine.ops.group_norm import magnitude_power, root

@@ -11,16 +11,16 @@ import onnx_ir as ir
 from rt_engine.errors import Reason, ShapeBindingError, UnsupportedModelError
 from rt_engine.passes.attention import fuse_attention
 from rt_engine.passes.bind import bind_shapes
+from rt_engine.passes.channels_last import channels_last
 from rt_engine.passes.clean import clean, inline_functions
 from rt_engine.passes.control import close_subgraphs, scopes
 from rt_engine.passes.convolution import fuse_convolutions
-from rt_engine.passes.layout import channels_last
 from rt_engine.passes.linear import fuse_linear
 from rt_engine.passes.microsoft import standard_quantised
 from rt_engine.passes.norms import fuse_norms
+from rt_engine.passes.pass_input import Setting
 from rt_engine.passes.patterns import fuse_patterns
 from rt_engine.passes.quantised import fuse_quantised
-from rt_engine.passes.setting import Setting
 from rt_engine.passes.specialise import fold_rest, specialise, unknown_operators
 from rt_engine.passes.storage import widen_halves
 from rt_engine.passes.transposed import fuse_into_phases

@@ -8,7 +8,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from rt_engine.ops.base import RT_DOMAIN
-from rt_engine.passes.setting import Setting, constant, only_user, replace
+from rt_engine.passes.pass_input import Setting, constant, only_user, replace
 
 _LARGEST = 1 << 28
 """Tensors of more elements are not looked into."""

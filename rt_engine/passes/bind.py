@@ -2,9 +2,9 @@
 
 import onnx_ir as ir
 
-from rt_engine.element_types import KNOWN
 from rt_engine.errors import Reason, ShapeBindingError, UnsupportedModelError
-from rt_engine.passes.setting import Setting, is_absurd
+from rt_engine.passes.pass_input import Setting, is_absurd
+from rt_engine.program.element_types import KNOWN
 
 
 def bind_shapes(setting: Setting) -> bool:

@@ -7,7 +7,7 @@ from onnx_ir.passes.common import (
     RemoveUnusedNodesPass,
 )
 
-from rt_engine.passes.setting import Setting, constant, replace
+from rt_engine.passes.pass_input import Setting, constant, replace
 
 
 def inline_functions(setting: Setting) -> bool:

@@ -10,11 +10,11 @@ from itertools import count
 import numpy as np
 import onnx_ir as ir
 
-from rt_engine.definitions import has_definition
 from rt_engine.errors import InvalidModelError, Reason, UnsupportedModelError
 from rt_engine.ops.base import RT_DOMAIN, Refusal
 from rt_engine.ops.control import bodies
-from rt_engine.passes.setting import Setting, add_constant, constant
+from rt_engine.passes.pass_input import Setting, add_constant, constant
+from rt_engine.read.definitions import has_definition
 
 CONTROL = ("If", "Loop", "Scan")
 MOST_TRIPS = 1_000_000

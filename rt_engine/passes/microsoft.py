@@ -3,7 +3,7 @@
 import numpy as np
 import onnx_ir as ir
 
-from rt_engine.passes.setting import Setting, add_constant, constant
+from rt_engine.passes.pass_input import Setting, add_constant, constant
 
 DOMAIN = "com.microsoft"
 _ONE = {"QLinearSigmoid": "Sigmoid", "QLinearLeakyRelu": "LeakyRelu", "QLinearGlobalAveragePool": "GlobalAveragePool"}

@@ -4,7 +4,7 @@ import numpy as np
 import onnx_ir as ir
 
 from rt_engine.ops.base import FLOATS, RT_DOMAIN
-from rt_engine.passes.setting import Setting, add_constant, constant, only_user, replace
+from rt_engine.passes.pass_input import Setting, add_constant, constant, only_user, replace
 
 
 def fuse_norms(setting: Setting) -> bool:

@@ -4,7 +4,7 @@ import numpy as np
 import onnx_ir as ir
 
 from rt_engine.ops.base import RT_DOMAIN
-from rt_engine.passes.setting import Setting, constant, only_user, replace
+from rt_engine.passes.pass_input import Setting, constant, only_user, replace
 
 
 def fuse_patterns(setting: Setting) -> bool:

@@ -12,13 +12,13 @@ import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from rt_engine.element_types import INTEGER_LIMITS
-from rt_engine.kernels.dtypes import CODE
-from rt_engine.kernels.modes import Mode
+from rt_engine.kernels.interface.dtypes import CODE
+from rt_engine.kernels.interface.modes import Mode
 from rt_engine.ops.base import RT_DOMAIN
+from rt_engine.ops.packing.quantised import multiplier, signed_weights
 from rt_engine.passes.linear import limits_of
-from rt_engine.passes.setting import Setting, add_constant, constant, only_user
-from rt_engine.quantisation import multiplier, signed_weights
+from rt_engine.passes.pass_input import Setting, add_constant, constant, only_user
+from rt_engine.program.element_types import INTEGER_LIMITS
 
 MOVERS = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "MaxPool", "Identity", "Slice", "Gather", "Expand")
 """Operators that a per-tensor scale and zero point pass through: they move elements, or pick the largest."""

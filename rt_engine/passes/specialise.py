@@ -14,16 +14,16 @@ import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from rt_engine.definitions import has_definition
 from rt_engine.errors import InvalidModelError, Reason, UnsupportedModelError
-from rt_engine.lower import Buffer, Builder, Kind, Lowered, buffer_of, is_absent, lower_node, reason_of
+from rt_engine.lower.lower import Buffer, Builder, Kind, Lowered, buffer_of, is_absent, lower_node, reason_of
 from rt_engine.ops import find
 from rt_engine.ops.advice import advice
 from rt_engine.ops.base import Operator, Refusal
 from rt_engine.passes.control import close_node, is_control, resolve
-from rt_engine.passes.setting import Setting, add_constant, constant, is_absurd
+from rt_engine.passes.pass_input import Setting, add_constant, constant, is_absurd
 from rt_engine.passes.standard_functions import expand
-from rt_engine.rules import check_rules
+from rt_engine.read.definitions import has_definition
+from rt_engine.read.rules import check_rules
 
 _DATA_LIMIT = 4096
 """Constants with more elements do not matter to shape inference and are not shown to it."""
@@ -253,9 +253,9 @@ def _fold(graph: ir.Graph, node: ir.Node, opsets: dict[str, int]) -> None:
 
 def _run(build: Builder, outputs: tuple[Buffer, ...], operator: str) -> list[NDArray[Any]]:
     """The outputs of calls that have no inputs; what is only a copy of a constant is that constant."""
-    from rt_engine.assemble import assemble
-    from rt_engine.context import Context
-    from rt_engine.program import Executable
+    from rt_engine.lower.assemble import assemble
+    from rt_engine.program.program import Executable
+    from rt_engine.run.context import Context
 
     (source, *_) = build.calls[0].operands if len(build.calls) == 1 else (None,)
     if source is not None and source.value is not None and build.calls[0].kernel == "copy_blocks":

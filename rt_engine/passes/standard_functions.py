@@ -4,7 +4,7 @@ from typing import Any
 
 import onnx_ir as ir
 
-from rt_engine.definitions import definition
+from rt_engine.read.definitions import definition
 
 MOST_NODES = 1 << 17
 """A graph is not expanded beyond this many nodes: a hostile file could ask for any number."""

@@ -3,9 +3,9 @@
 import numpy as np
 import onnx_ir as ir
 
-from rt_engine.element_types import FLOAT16, HALVES
 from rt_engine.ops import find
-from rt_engine.passes.setting import Setting, add_constant, constant, only_user
+from rt_engine.passes.pass_input import Setting, add_constant, constant, only_user
+from rt_engine.program.element_types import FLOAT16, HALVES
 
 
 def widen_halves(setting: Setting) -> bool:

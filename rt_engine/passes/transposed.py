@@ -9,13 +9,13 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from rt_engine.lower import Kind, buffer_of
+from rt_engine.lower.lower import Kind, buffer_of
 from rt_engine.ops.base import RT_DOMAIN, Node, Refusal
 from rt_engine.ops.conv_transpose import Geometry, geometry
-from rt_engine.passes.layout import _Walk as Walk
-from rt_engine.passes.layout import attributes_of, carries, is_float, shape_of, to_last
+from rt_engine.passes.channels_last import _Walk as Walk
+from rt_engine.passes.channels_last import attributes_of, carries, is_float, shape_of, to_last
 from rt_engine.passes.linear import limits_of
-from rt_engine.passes.setting import Setting, add_constant, constant, only_user, replace
+from rt_engine.passes.pass_input import Setting, add_constant, constant, only_user, replace
 
 _MOST_PHASES, _MOST_TAPS = 64, 4096
 """Per axis, and in all, beyond which a transposed convolution stays as it is."""

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from station.commands.exit_codes import ExitCode
 from station.demo.facts import Answer, Interval, Look, Mute
-from station.exit_codes import ExitCode
-from station.snapshot import TaskView
+from station.running.snapshot import TaskView
 
 POLICY_TASKS: Final = ("x", "y")
 RUNNING_SHARE: Final = 0.95

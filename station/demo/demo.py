@@ -24,7 +24,7 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from station.control import socket_path
+from station.commands.exit_codes import ExitCode
 from station.demo import checks, plc_story
 from station.demo.checks import Check
 from station.demo.facts import Answer, PlantView
@@ -32,7 +32,7 @@ from station.demo.processes import DemoError, PlantProcess, StationProcess, plan
 from station.demo.screen import Screen
 from station.demo.story import Record, Story
 from station.demo.trajectory import Moment, trajectory_svg
-from station.exit_codes import ExitCode
+from station.running.control import socket_path
 
 HERE: Final = Path(__file__).parent
 DATA: Final = HERE / "data"
@@ -72,11 +72,11 @@ def run(options: Options = Options(), console: Console | None = None) -> int:
 
 def build_libraries() -> None:
     """Compile the native libraries, once per machine, with a progress bar, before any clock runs."""
-    import fieldbus.image
-    import rt_engine.native
+    import fieldbus.image.image
+    import rt_engine.run.native
     import scheduler.native
 
-    for library in (rt_engine.native.KERNELS, fieldbus.image.NATIVE, scheduler.native.NATIVE):
+    for library in (rt_engine.run.native.KERNELS, fieldbus.image.image.NATIVE, scheduler.native.NATIVE):
         library.build()
 
 

@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from station.commands.exit_codes import ExitCode
 from station.demo import checks, plc_checks
 from station.demo.checks import Check
 from station.demo.facts import Interval, PlantView
@@ -28,7 +29,6 @@ from station.demo.processes import DemoError, PlantProcess, StationProcess
 from station.demo.screen import Screen
 from station.demo.story import FIND_TOGETHER_S, MEASURE_S, SETTLE_S, SLOT, Record
 from station.demo.trajectory import Moment, trajectory_svg
-from station.exit_codes import ExitCode
 
 HERE: Final = Path(__file__).parent
 PROGRAM: Final = HERE / "plc_program.py"

@@ -18,10 +18,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
-from station.control import fetch_status
 from station.demo.facts import Answer
 from station.errors import NotRunningError
-from station.snapshot import Snapshot
+from station.running.control import fetch_status
+from station.running.snapshot import Snapshot
 
 ANSWER_LIMIT: Final = 2**24  # bytes; two minutes of history are some hundred thousand
 START_S: Final = 30.0

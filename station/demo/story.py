@@ -15,15 +15,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from station.commands.exit_codes import ExitCode
 from station.demo import checks
 from station.demo.checks import Check
 from station.demo.facts import Answer, Interval, Look, Mute, PlantView
 from station.demo.processes import DemoError, PlantProcess, StationProcess
 from station.demo.screen import Screen
 from station.demo.trajectory import Moment
-from station.exit_codes import ExitCode
-from station.machine import Machine
-from station.rights import rights_fix
+from station.machine.computer import Machine
+from station.machine.rights import rights_fix
 
 SLOT: Final = "policy"
 TIMEOUT_S: Final = 0.1

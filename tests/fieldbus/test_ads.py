@@ -11,9 +11,9 @@ import pytest
 from ads_plc import READ, READ_WRITE, AdsPlc, Symbol, own_loopback
 from waiting import wait_for
 
-from fieldbus.ads import AdsLink
+from fieldbus.ads.link import AdsLink
 from fieldbus.errors import AddressError, ConfigurationError
-from fieldbus.image import Channel, ProcessImage
+from fieldbus.image.image import Channel, ProcessImage
 from fieldbus.tags import AdsAddress, ModbusAddress, Quality, Tag
 
 TIMEOUT_S = 0.2

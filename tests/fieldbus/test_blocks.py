@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fieldbus.blocks import Span, merge, pieces
+from fieldbus.modbus.blocks import Span, merge, pieces
 
 
 def shape(spans: list[Span[str]], limit: int, gap: int = 0) -> list[tuple[int, int]]:
@@ -12,7 +12,7 @@ def shape(spans: list[Span[str]], limit: int, gap: int = 0) -> list[tuple[int, i
 
 
 def test_the_picture_in_the_docstring() -> None:
-    """The spans drawn in `fieldbus.blocks` give the blocks drawn there."""
+    """The spans drawn in `fieldbus.modbus.blocks` give the blocks drawn there."""
     spans = [Span(10, 2, "a"), Span(12, 1, "b"), Span(15, 2, "c"), Span(300, 4, "d")]
     assert shape(spans, 125) == [(10, 3), (15, 2), (300, 4)]
     assert shape(spans, 125, gap=2) == [(10, 7), (300, 4)]

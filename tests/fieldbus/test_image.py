@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from fieldbus.errors import ChannelError
-from fieldbus.image import NATIVE, ProcessImage
-from fieldbus.image_layout import CHANNEL, SLOT, channel_bytes
+from fieldbus.image.image import NATIVE, ProcessImage
+from fieldbus.image.image_layout import CHANNEL, SLOT, channel_bytes
 from fieldbus.tags import Quality, Tag
 from rt_native.library import Library
 

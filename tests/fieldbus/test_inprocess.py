@@ -4,8 +4,8 @@ import pytest
 from waiting import wait_for
 
 from fieldbus.errors import ConnectionLostError
-from fieldbus.image import ProcessImage
-from fieldbus.inprocess import InProcessLink
+from fieldbus.image.image import ProcessImage
+from fieldbus.inprocess.link import InProcessLink
 from fieldbus.tags import Quality, Tag
 
 TAGS = [

@@ -8,7 +8,6 @@ import pytest
 from numpy.typing import NDArray
 from waiting import wait_for
 
-from fieldbus.cyclic import CyclicLink
 from fieldbus.errors import (
     ChannelError,
     ConfigurationError,
@@ -18,7 +17,8 @@ from fieldbus.errors import (
     NoAnswerError,
     RefusedError,
 )
-from fieldbus.image import ProcessImage
+from fieldbus.image.image import ProcessImage
+from fieldbus.link.cyclic import CyclicLink
 from fieldbus.tags import Quality, Tag
 
 TAGS = [Tag("x", "float64", "in"), Tag("u", "float64", "out", safe=-1.0)]
@@ -217,9 +217,9 @@ def test_stop_writes_safe_values_on_a_new_connection_if_the_old_one_is_cut() -> 
 
 def test_stop_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """A device function that never returns cannot be stopped: `stop` gives up and says so."""
-    from fieldbus.inprocess import InProcessLink
+    from fieldbus.inprocess.link import InProcessLink
 
-    monkeypatch.setattr("fieldbus.cyclic.CONNECT_S", 0.02)
+    monkeypatch.setattr("fieldbus.link.cyclic.CONNECT_S", 0.02)
     stuck, release = threading.Event(), threading.Event()
 
     def device(outputs: object) -> dict[str, float]:
@@ -258,7 +258,7 @@ def test_a_link_can_be_started_again_but_not_twice() -> None:
 )
 def test_an_impossible_link_is_refused(cycle_s: float, timeout_s: float, tags: list[Tag], message: str) -> None:
     """Times that cannot be kept, and missing or doubled tags, raise `ConfigurationError`."""
-    from fieldbus.inprocess import InProcessLink
+    from fieldbus.inprocess.link import InProcessLink
 
     with pytest.raises(ConfigurationError, match=message):
         InProcessLink("plc", tags, lambda outputs: {}, cycle_s, timeout_s)

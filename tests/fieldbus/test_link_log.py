@@ -7,7 +7,7 @@ from test_link import Scripted
 from waiting import wait_for
 
 from fieldbus.errors import ConnectionLostError
-from fieldbus.link_log import MOST_LINES, WITHIN_S, ChangeLog
+from fieldbus.link.log import MOST_LINES, WITHIN_S, ChangeLog
 
 
 def told(changes: list[tuple[str, float]]) -> list[str]:

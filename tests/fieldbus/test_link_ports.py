@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from fieldbus.errors import ChannelError
-from fieldbus.image import Channel, ProcessImage
-from fieldbus.link_ports import Cells, Inputs, Outputs
+from fieldbus.image.image import Channel, ProcessImage
+from fieldbus.link.ports import Cells, Inputs, Outputs
 from fieldbus.tags import Quality, Tag
 
 TIMEOUT_NS = 100

@@ -2,7 +2,7 @@
 
 from typing import get_args
 
-from fieldbus.link_state import NEXT, Backoff, State
+from fieldbus.link.state import NEXT, Backoff, State
 
 
 def test_every_state_can_be_left_and_stopped() -> None:

@@ -11,9 +11,9 @@ import pytest
 from pymodbus.client import ModbusTcpClient
 from waiting import wait_for
 
-from fieldbus.image import ProcessImage
-from fieldbus.modbus import ModbusLink, Rtu, Tcp, Tls
-from fieldbus.modbus_plan import ReadWrite
+from fieldbus.image.image import ProcessImage
+from fieldbus.modbus.link import ModbusLink, Rtu, Tcp, Tls
+from fieldbus.modbus.plan import ReadWrite
 from fieldbus.tags import TYPES, ModbusAddress, Order, Quality, Tag
 
 Server = Callable[[], AbstractContextManager[int]]

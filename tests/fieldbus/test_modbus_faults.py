@@ -15,9 +15,9 @@ from pymodbus.framer.rtu import FramerRTU
 from waiting import free_port, wait_for
 
 from fieldbus.errors import ConnectionLostError, GarbageError, NoAnswerError, RefusedError
-from fieldbus.image import Channel, ProcessImage
-from fieldbus.modbus import ModbusLink, Rtu, Tcp
-from fieldbus.modbus_client import TcpClient
+from fieldbus.image.image import Channel, ProcessImage
+from fieldbus.modbus.client import TcpClient
+from fieldbus.modbus.link import ModbusLink, Rtu, Tcp
 from fieldbus.tags import ModbusAddress, Quality, Tag
 
 TIMEOUT_S = 0.3

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from fieldbus.errors import AddressError, GarbageError
-from fieldbus.link_ports import Cells
-from fieldbus.modbus_plan import Read, ReadWrite, Write, pair, plan_reads, plan_writes
+from fieldbus.link.ports import Cells
+from fieldbus.modbus.plan import Read, ReadWrite, Write, pair, plan_reads, plan_writes
 from fieldbus.tags import AdsAddress, ModbusAddress, Order, Tag
 
 At = ModbusAddress

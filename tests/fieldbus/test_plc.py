@@ -5,8 +5,8 @@ import time
 import numpy as np
 import pytest
 
-from fieldbus.image import ProcessImage
-from fieldbus.plc import PlcLink
+from fieldbus.image.image import ProcessImage
+from fieldbus.plc.link import PlcLink
 from fieldbus.tags import Quality, Tag
 
 TAGS = [

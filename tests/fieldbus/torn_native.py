@@ -1,7 +1,7 @@
 """Writer and reader that hammer a channel, for the test of torn reads. A native module: the compiler imports it."""
 
-from fieldbus.image_layout import CHANNEL, SLOT
-from fieldbus.image_native import channel_back, channel_latch, channel_publish
+from fieldbus.image.image_layout import CHANNEL, SLOT
+from fieldbus.image.image_native import channel_back, channel_latch, channel_publish
 from rt_native.lang import atomic_load, export, load_f64, load_i64, store_f64
 from rt_native.memory import offsets
 

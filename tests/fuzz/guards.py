@@ -8,7 +8,7 @@ from unittest import mock
 
 import numpy as np
 
-from rt_engine import assemble, plan
+from rt_engine.lower import assemble, plan
 from rt_native.memory import align
 
 GUARD = 64

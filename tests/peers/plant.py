@@ -18,15 +18,15 @@ import numpy as np
 
 import rt_engine
 from benchmarks.models import mlp
-from plc_bindings.access import Access
 from plc_bindings.ads.device import AdsOptions
 from plc_bindings.ads.server import AdsServer
-from plc_bindings.database import Area, Database, Symbol
+from plc_bindings.calls.predict import Models
+from plc_bindings.data.database import Area, Database, Symbol
+from plc_bindings.data.types import BOOL, DINT, LREAL, REAL, UDINT, UINT, ULINT, Array, Field, String, Struct
 from plc_bindings.modbus.options import ModbusOptions, Rtu, Tcp
 from plc_bindings.modbus.server import ModbusServer
-from plc_bindings.predict import Models
-from plc_bindings.serving import Server, Serving
-from plc_bindings.types import BOOL, DINT, LREAL, REAL, UDINT, UINT, ULINT, Array, Field, String, Struct
+from plc_bindings.net.serving import Server, Serving
+from plc_bindings.security.access import Access
 
 TAGS = Struct(
     "ST_Tags",

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from plc_bindings.access import Access
 from plc_bindings.ads.device import AdsOptions
 from plc_bindings.ads.server import AdsServer
+from plc_bindings.security.access import Access
 from tests.peers import plant
 
 pytestmark = pytest.mark.peer

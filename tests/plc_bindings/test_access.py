@@ -4,7 +4,7 @@ import timeit
 
 import pytest
 
-from plc_bindings.access import Access, Limits
+from plc_bindings.security.access import Access, Limits
 
 
 class Audit(list):
@@ -87,7 +87,7 @@ def test_connections_are_counted_and_given_back(audit):
 def test_a_client_asks_as_often_as_it_may_and_no_more(monkeypatch):
     """Ten at once, then ten a second; another client has its own share."""
     now = [0.0]
-    monkeypatch.setattr("plc_bindings.access.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("plc_bindings.security.access.time.monotonic", lambda: now[0])
     access = Access(limits=Limits(requests_per_second=10))
     one, other = access.admit("127.0.0.1"), access.admit("127.0.0.1")
     one._then = other._then = now[0]

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 
 import rt_engine
-from fieldbus.image import ProcessImage
-from fieldbus.inprocess import InProcessLink
-from fieldbus.plc import PlcLink
+from fieldbus.image.image import ProcessImage
+from fieldbus.inprocess.link import InProcessLink
+from fieldbus.plc.link import PlcLink
 from fieldbus.tags import Tag
-from plc_bindings import areas
-from plc_bindings.areas import ModelFile, Shown, database
-from plc_bindings.database import Database, NotAllowedError, Session, Symbol
+from plc_bindings.calls.predict import Models
+from plc_bindings.data import areas
+from plc_bindings.data.areas import ModelFile, Shown, database
+from plc_bindings.data.database import Database, NotAllowedError, Session, Symbol
+from plc_bindings.data.types import String, leaves
 from plc_bindings.errors import NameClashError
-from plc_bindings.predict import Models
-from plc_bindings.types import String, leaves
 from rt_engine import ModelSlot
 from scheduler import Input, Output, Scheduler, Task
 from tests.fieldbus.waiting import wait_for

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from plc_bindings import audit
-from plc_bindings.audit import AuditLog
+from plc_bindings.security import audit
+from plc_bindings.security.audit import AuditLog
 
 
 class Clock:

@@ -16,15 +16,15 @@ from onnx import TensorProto, helper, numpy_helper
 import rt_engine
 from benchmarks.models import mlp
 from fieldbus.tags import Order
-from plc_bindings.access import Access, Limits
-from plc_bindings.ads import learning
+from plc_bindings.ads import repeated as learning
 from plc_bindings.ads.server import AdsOptions, AdsServer
-from plc_bindings.modbus import learning as modbus_learning
+from plc_bindings.calls.predict import Models, Predictor
+from plc_bindings.calls.replay import NATIVE, Reflex
+from plc_bindings.modbus import repeated as modbus_learning
 from plc_bindings.modbus.blocks import PredictBlock
 from plc_bindings.modbus.options import ModbusOptions, Tcp
 from plc_bindings.modbus.server import ModbusServer
-from plc_bindings.predict import Models, Predictor
-from plc_bindings.reflex import NATIVE, Reflex
+from plc_bindings.security.access import Access, Limits
 from plc_bindings.status import CallStatus
 from rt_engine import Context, ModelSlot
 from rt_native.library import reachable_sources
@@ -542,5 +542,5 @@ def test_nothing_is_computed_for_a_client_that_is_gone() -> None:
 
 def test_the_object_depends_on_its_sources() -> None:
     """An edit of any of these compiles the object anew."""
-    reached = set(reachable_sources("plc_bindings.reflex_native"))
-    assert reached >= {"plc_bindings.reflex_native", "plc_bindings.reflex_layout", "rt_native.sockets"}
+    reached = set(reachable_sources("plc_bindings.calls.replay_native"))
+    assert reached >= {"plc_bindings.calls.replay_native", "plc_bindings.calls.replay_block", "rt_native.sockets"}

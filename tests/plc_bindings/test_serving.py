@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from plc_bindings.errors import ServerError
-from plc_bindings.serving import SWITCH_S, Serving
+from plc_bindings.net.serving import SWITCH_S, Serving
 
 
 class Server:

@@ -9,9 +9,9 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 
-from plc_bindings import signing
 from plc_bindings.errors import SigningError
-from plc_bindings.signing import PublicKey
+from plc_bindings.security import signing
+from plc_bindings.security.signing import PublicKey
 
 MODEL = b"a model's bytes"
 DIGEST = hashlib.sha256(MODEL).digest()

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from plc_bindings import signing
-from plc_bindings.signing import serial_of, sign
+from plc_bindings.security import signing
+from plc_bindings.security.signing import serial_of, sign
+from plc_bindings.security.updates import SILENCE_S, Updates
 from plc_bindings.status import CallStatus
-from plc_bindings.updates import SILENCE_S, Updates
 
 MODEL = bytes(range(256)) * 40
 
@@ -230,7 +230,7 @@ def test_an_activation_goes_on_when_its_connection_ends_and_no_other_begins_mean
 
 
 def test_a_mistake_of_ours_is_an_answer_too(plant, monkeypatch):
-    monkeypatch.setattr("plc_bindings.updates.verify", lambda *_: 1 / 0)
+    monkeypatch.setattr("plc_bindings.security.updates.verify", lambda *_: 1 / 0)
     status, _, message = plant.send(plant.updates.client("plc"), sign(plant.key, "policy", MODEL))
     assert status == CallStatus.INTERNAL
     assert "ZeroDivisionError" in message

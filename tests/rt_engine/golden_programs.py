@@ -18,9 +18,9 @@ from onnx import AttributeProto, GraphProto, TensorProto, helper, numpy_helper
 import rt_engine
 from rt_engine.backend import bind, constant_inputs
 from rt_engine.errors import EngineError, ProgramFileError
-from rt_engine.native import KERNELS
-from rt_engine.program import Program
-from rt_engine.program_writer import to_bytes
+from rt_engine.program.program import Program
+from rt_engine.program.rtp_writer import to_bytes
+from rt_engine.run.native import KERNELS
 
 FILE = Path(__file__).with_suffix(".zip")
 MOST_BYTES = 200_000

@@ -6,7 +6,7 @@ from onnx import helper, numpy_helper
 
 import rt_engine
 from rt_engine.errors import InvalidModelError, UnsupportedModelError
-from rt_engine.kernels.fourier_plan import factors, is_smooth, next_smooth, split, turns
+from rt_engine.kernels.interface.fourier_plan import factors, is_smooth, next_smooth, split, turns
 from tests.rt_engine.spatial import one_node, ours
 
 LENGTHS = (1, 2, 3, 5, 7, 8, 11, 12, 16, 27, 31, 60, 64, 97, 100, 128, 243, 343, 400, 512, 1000, 1021)

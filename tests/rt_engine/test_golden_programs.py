@@ -2,7 +2,7 @@
 
 import pytest
 
-from rt_engine.program_layout import KERNEL_ABI
+from rt_engine.program.rtp_layout import KERNEL_ABI
 from tests.plc_bindings.c.writer import sealed
 from tests.rt_engine.golden_programs import NOT_CALLED, every_kernel, kernels_of, stored, verdict
 

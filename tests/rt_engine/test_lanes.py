@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 import rt_engine
-from rt_engine.native import library
+from rt_engine.run.native import library
 from rt_native.errors import UnsupportedCpu
 from rt_native.target import LANE_WIDTHS, host
 

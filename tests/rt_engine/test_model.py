@@ -11,7 +11,7 @@ import rt_engine
 from benchmarks.models import mlp
 from rt_engine.errors import InputError, RunError
 from rt_engine.ops.table import table
-from rt_engine.status import Status
+from rt_engine.program.status import Status
 
 MODEL = rt_engine.load(mlp([16, 64, 64, 4], "Tanh"))
 X = np.random.default_rng(0).standard_normal((1, 16)).astype(np.float32)

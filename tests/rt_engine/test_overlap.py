@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
 import rt_engine
-import rt_engine.assemble
-from rt_engine.native import KERNELS
-from rt_engine.plan import plan
+import rt_engine.lower.assemble
+from rt_engine.lower.plan import plan
+from rt_engine.run.native import KERNELS
 from rt_native.errors import UnsupportedCpu
 from rt_native.library import Library
 from rt_native.target import LANE_WIDTHS, host
 
-MODULES = (*(f"rt_engine.kernels.{name}" for name in ("conv", "winograd", "movement")), "rt_engine.executor_native")
+MODULES = (*(f"rt_engine.kernels.{name}" for name in ("conv", "winograd", "movement")), "rt_engine.run.executor_native")
 
 
 def libraries():
@@ -71,7 +71,7 @@ def test_overlaps_change_no_bit(channels, sizes, kernels, strides, dtype):
     model = chain(channels, sizes, kernels[:many], strides[:many], dtype)
     x = np.random.default_rng(1).standard_normal((1, channels[0], *sizes)).astype(dtype)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rt_engine.assemble, "plan", without_overlaps)
+        patch.setattr(rt_engine.lower.assemble, "plan", without_overlaps)
         expected = rt_engine.load(model).run({"x": x})[0].tobytes()
     for kernels_of_width in LIBRARIES:
         context = rt_engine.load(model, library=kernels_of_width).context()
@@ -89,7 +89,7 @@ def test_overlaps_save_memory():
     model = chain([18, 18, 30, 8], (129, 1), [(5, 1)] * 3, [1] * 3, np.float32)
     loaded = rt_engine.load(model)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rt_engine.assemble, "plan", without_overlaps)
+        patch.setattr(rt_engine.lower.assemble, "plan", without_overlaps)
         apart = rt_engine.load(model)
     assert loaded.report().arena_bytes < apart.report().arena_bytes - 4000
     assert loaded.report().arena_bytes >= loaded.report().arena_lower_bound

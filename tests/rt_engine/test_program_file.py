@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 import rt_engine
 from rt_engine.errors import InputError, ModelFileError, ProgramFileError, ShapeBindingError, StateError
-from rt_engine.layout import RECORD
-from rt_engine.native import KERNELS
-from rt_engine.program_file import is_program, read, write
-from rt_engine.program_layout import ENTRY, HEADER, Kind, dtype_code, dtype_of
-from rt_engine.program_writer import to_bytes
+from rt_engine.program.records import RECORD
+from rt_engine.program.rtp_file import is_program, read, write
+from rt_engine.program.rtp_layout import ENTRY, HEADER, Kind, dtype_code, dtype_of
+from rt_engine.program.rtp_writer import to_bytes
+from rt_engine.run.native import KERNELS
 from tests.plc_bindings.c.models import GOLDEN, MODELS, lstm
 from tests.plc_bindings.c.writer import rtp as other_writer
 from tests.rt_engine.test_lanes import LIBRARIES
@@ -94,7 +94,7 @@ def test_metadata_is_kept():
 
 def test_every_type_has_its_number_in_onnx():
     """dtype_code is ONNX's; dtype_of undoes it; other numbers are none."""
-    from rt_engine.element_types import KNOWN
+    from rt_engine.program.element_types import KNOWN
 
     for dtype in KNOWN:
         number = onnx.helper.np_dtype_to_tensor_dtype(dtype)
@@ -105,7 +105,7 @@ def test_every_type_has_its_number_in_onnx():
 def test_the_same_bytes_whatever_the_process_hashes():
     """Compiled in processes with other orders of sets: equal to the byte."""
     script = (
-        "import sys, rt_engine; from rt_engine.program_writer import to_bytes; "
+        "import sys, rt_engine; from rt_engine.program.rtp_writer import to_bytes; "
         "sys.stdout.buffer.write(to_bytes(rt_engine.load(sys.argv[1]).program))"
     )
     for path in (DEMO / "anomaly.onnx", GOLDEN / "torch_cond_dynamo.onnx"):
@@ -134,8 +134,8 @@ def test_folded_constants_do_not_depend_on_the_lanes():
     """Compiled in a process whose own kernels have fewer lanes: the same bytes."""
     script = """
 import sys, rt_engine
-from rt_engine.native import KERNELS
-from rt_engine.program_writer import to_bytes
+from rt_engine.run.native import KERNELS
+from rt_engine.program.rtp_writer import to_bytes
 from rt_native.target import host
 KERNELS._target = host(int(sys.argv[2]))
 model = rt_engine.load(sys.argv[1])

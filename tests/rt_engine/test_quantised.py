@@ -332,7 +332,7 @@ def bytes_model(rng):
 def test_the_same_integers_on_every_lane_width(lanes):
     """VNNI, vpmaddwd on 8 and on 4 lanes: ONNX Runtime's integers, all of them."""
     names = ("movement", "qgemm", "qconv", "qdepthwise", "quantise")
-    modules = (*(f"rt_engine.kernels.{name}" for name in names), "rt_engine.executor_native")
+    modules = (*(f"rt_engine.kernels.{name}" for name in names), "rt_engine.run.executor_native")
     rng = np.random.default_rng(4)
     model, x = bytes_model(rng), rng.integers(0, 256, (1, 3, 11, 16)).astype(np.uint8)
     ours = rt_engine.load(model, library=Library(f"test-quantised-{lanes}", modules, host(lanes)))

@@ -11,7 +11,7 @@ from onnx import helper, numpy_helper
 
 import rt_engine
 from rt_engine.errors import InterfaceError, UpdateError
-from rt_engine.native import KERNELS
+from rt_engine.run.native import KERNELS
 from rt_engine.slot import SlotReader
 
 

@@ -8,8 +8,8 @@ from onnx import TensorProto as T
 from onnx import helper, numpy_helper
 
 import rt_engine
-from rt_engine.element_types import HALVES, INTEGER_LIMITS, NARROW
 from rt_engine.errors import InvalidModelError
+from rt_engine.program.element_types import HALVES, INTEGER_LIMITS, NARROW
 
 
 def model(nodes, inputs, outputs, constants=()):

@@ -13,7 +13,7 @@ from rt_native.target import LANE_WIDTHS, host
 
 MACHINES = {"x86_64": "EM_X86_64", "aarch64": "EM_AARCH64"}
 OTHER = next(entry for entry in LEVELS.values() if entry.machine != platform.machine())
-MODULES = ("rt_engine.executor_native", "rt_engine.slot_native")
+MODULES = ("rt_engine.run.executor_native", "rt_engine.run.slot_native")
 
 
 def library(entry, folder, monkeypatch) -> Library:

@@ -126,8 +126,8 @@ def test_reachable_sources_follow_imports():
     found = reachable_sources("rt_engine.kernels.gemm")
     assert {
         "rt_engine.kernels.gemm",
-        "rt_engine.kernels.tile",
-        "rt_engine.kernels.abi",
+        "rt_engine.kernels.parts.tile",
+        "rt_engine.kernels.parts.abi",
         "rt_native.vector",
         "rt_native.lang",
     } <= set(found)
@@ -137,10 +137,10 @@ def test_reachable_sources_follow_imports():
 def test_loading_an_engine_imports_no_numba():
     """A warm start runs a model without Numba in the process."""
     code = (
-        "import sys, rt_engine; from rt_engine.native import KERNELS; KERNELS.function('execute');"
+        "import sys, rt_engine; from rt_engine.run.native import KERNELS; KERNELS.function('execute');"
         "sys.exit('numba' in sys.modules)"
     )
-    from rt_engine.native import KERNELS
+    from rt_engine.run.native import KERNELS
 
     KERNELS.build()
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False).returncode == 0

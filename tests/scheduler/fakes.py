@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from fieldbus.image import Channel, ProcessImage, Sample
+from fieldbus.image.image import Channel, ProcessImage, Sample
 from fieldbus.tags import Quality, Tag
 from rt_engine import TensorSpec
-from rt_engine.layout import BLOCK, NEVER, READER, RECORD, SLOT
+from rt_engine.program.records import BLOCK, NEVER, READER, RECORD, SLOT
 from rt_native.memory import Block
 from scheduler import Guard, Input, Output, Step, Task, TaskStats
 from scheduler.clock import Clock
-from scheduler.layout import Control
 from scheduler.runner import TaskRunner
+from scheduler.task_block import Control
 
 MS = 1_000_000
 PERIOD = 1 * MS

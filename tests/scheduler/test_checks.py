@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from fieldbus.image import ProcessImage
+from fieldbus.image.image import ProcessImage
 from fieldbus.tags import Tag
 from scheduler import Guard, Input, Output, Task
 from scheduler.checks import check_task, check_together

@@ -8,7 +8,7 @@ import pytest
 
 from fieldbus.tags import Quality
 from scheduler import Action, Guard, Input, Output, State, Task, TaskStatus
-from scheduler.layout import Control
+from scheduler.task_block import Control
 from tests.scheduler.fakes import (
     EPOCH,
     MS,

@@ -15,15 +15,15 @@ import numpy as np
 import pytest
 
 import rt_engine
-from fieldbus.image import Channel, ProcessImage
+from fieldbus.image.image import Channel, ProcessImage
 from fieldbus.tags import Quality, Tag
 from rt_native.library import Library
 from rt_native.memory import Block
 from scheduler import Action, Guard, Input, Output, Scheduler, State, Step, Task, TaskStats, TaskStatus, measure_wakeup
 from scheduler.clock import Clock
 from scheduler.errors import SchedulerError, TaskError
-from scheduler.layout import Control
 from scheduler.runner import TaskRunner
+from scheduler.task_block import Control
 from tests.scheduler.fakes import ANY_AGE, channel, step_of
 from tests.scheduler.models import scale
 
@@ -317,7 +317,7 @@ def updates(
 def test_a_thousand_updates(two_versions: tuple[rt_engine.Model, rt_engine.Model]) -> None:
     """1,000 updates under two running tasks: each is taken by both at the same tick, the common one it was meant for,
     save where the machine slept over that tick and counted it as missed; contexts are freed; nothing grows."""
-    from rt_engine.context import Context
+    from rt_engine.run.context import Context
 
     slot = rt_engine.ModelSlot(two_versions[0])
     a, _, _ = task("a", slot, 0.001)

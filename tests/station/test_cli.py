@@ -14,9 +14,9 @@ import typer
 from onnx import helper
 from stations import STATION, wait_for, write_station
 
-from station.control import fetch_status, socket_path
+from station.commands.exit_codes import ExitCode
 from station.errors import NotRunningError
-from station.exit_codes import ExitCode
+from station.running.control import fetch_status, socket_path
 
 ROOT = Path(__file__).parents[2]
 HEAVY = ("numba", "torch", "sklearn", "onnxruntime")

@@ -11,9 +11,9 @@ from stations import write_station
 from typer.testing import CliRunner
 
 import rt_engine
-from rt_engine.program_writer import to_bytes
+from rt_engine.program.rtp_writer import to_bytes
 from station.cli import app
-from station.exit_codes import ExitCode
+from station.commands.exit_codes import ExitCode
 from tests.plc_bindings.c.models import GOLDEN
 
 DEMO = Path(__file__).parents[2] / "station" / "demo" / "data"
@@ -100,8 +100,8 @@ def test_a_station_runs_programs_without_onnx(tmp_path):
     script = """
 import sys
 from pathlib import Path
-from station.parts import build
-from station.reading import read_station
+from station.wiring.parts import build
+from station.file.reading import read_station
 parts = build(read_station(Path(sys.argv[1])))
 assert parts.models
 print([m for m in ("onnx", "onnx_ir", "numba") if m in sys.modules])

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from examples_of import snapshot
 
-from station.control import ControlServer, Updated, fetch_status, request_stop, request_update, socket_path
 from station.errors import AlreadyRunningError, NotRunningError, RefusedError, UnsafeSocketError
+from station.running.control import ControlServer, Updated, fetch_status, request_stop, request_update, socket_path
 
 
 class FakeStation:

@@ -16,7 +16,7 @@ import pytest
 from station.demo import demo
 from station.demo.facts import Answer
 from station.demo.story import TIMEOUT_S
-from station.reading import read_station
+from station.file.reading import read_station
 
 ROOT = Path(__file__).parents[2]
 UPDATE = {"kind": "update", "good": True, "text": "v2 is live"}

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from examples_of import TIMING
 
+from station.commands.exit_codes import ExitCode
 from station.demo import checks
 from station.demo.facts import Answer, AxisInterval, Interval, Look, Mute, PlantView
-from station.exit_codes import ExitCode
-from station.snapshot import LinkView, Snapshot, TaskView
+from station.running.snapshot import LinkView, Snapshot, TaskView
 
 MS = 1_000_000
 CYCLES_NS = {"x": 1 * MS, "y": 2 * MS, "detector": 20 * MS}

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from plc_bindings.numbers import PREDICT
+from plc_bindings.calls.groups import PREDICT
 from plc_bindings.status import CallStatus
 from station.demo import demo, plc_checks, plc_program, plc_story
 from station.demo.machine import COMMAND_ADDRESS
 from station.demo.plc_checks import Call, all_answered, no_cycle_missed, taken_between_two_calls
-from station.reading import read_station
-from station.symbols import of_station
+from station.file.reading import read_station
+from station.show.symbols import of_station
 
 ROOT = Path(__file__).parents[2]
 

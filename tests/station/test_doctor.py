@@ -1,9 +1,9 @@
 """The diagnosis: its level, and its words."""
 
 from rt_native.histogram import Histogram
-from station.doctor import Diagnosis, diagnose
-from station.machine import Fact, Machine
-from station.picture import Picture
+from station.machine.computer import Fact, Machine
+from station.machine.doctor import Diagnosis, diagnose
+from station.show.picture import Picture
 
 OK = Fact("swap", "ok", "none", "nothing is paged out")
 WEAK = Fact("turbo", "warn", "on", "varies", "echo 1")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from station.durations import format_duration, parse_duration
+from station.file.durations import format_duration, parse_duration
 
 
 @pytest.mark.parametrize(

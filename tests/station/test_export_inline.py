@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from station.cli import app
+from station.commands.exit_codes import ExitCode
 from station.demo.demo import BETTER
-from station.exit_codes import ExitCode
 
 POLICY = BETTER.with_name("policy-v1.onnx")
 GRU = Path(__file__).parents[1] / "exporters" / "golden" / "torch_gru_script.onnx"

@@ -10,9 +10,9 @@ from plc_bindings.ads import frames
 from plc_bindings.st import portable, twincat
 from plc_bindings.st.units import unit
 from plc_bindings.status import CallStatus
-from station.exporting import exported
-from station.reading import read_station
-from station.station import Station
+from station.commands.exporting import exported
+from station.file.reading import read_station
+from station.running.station import Station
 from tests.plc_bindings.st.machine import Machine
 from tests.plc_bindings.st.test_portable import Transport
 from tests.plc_bindings.st.test_twincat import LIBRARY, Ads

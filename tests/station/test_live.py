@@ -6,7 +6,7 @@ import time
 from examples_of import snapshot
 from rich.console import Console
 
-from station.live import LineView, TableView, draw, one_line, view_for
+from station.show.live import LineView, TableView, draw, one_line, view_for
 
 
 def console(terminal=True):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from station.locate import Lines
+from station.file.locate import Lines
 
 TEXT = '''# a comment = [ not a table
 [station]

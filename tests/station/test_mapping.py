@@ -3,8 +3,8 @@
 import numpy as np
 
 from rt_engine import TensorSpec
-from station.config import InputTable, OutputTable
-from station.mapping import map_inputs, map_outputs
+from station.file.config import InputTable, OutputTable
+from station.wiring.mapping import map_inputs, map_outputs
 
 COUNTS = {"a": 1, "b": 1, "v": 3}
 

@@ -9,8 +9,8 @@ from pymodbus.client import ModbusTcpClient
 from stations import wait_for, write_station
 
 from plc_bindings.modbus import rtu
-from station.reading import read_station
-from station.station import Station
+from station.file.reading import read_station
+from station.running.station import Station
 
 TEXT = """\
 [station]

@@ -5,13 +5,13 @@ import re
 import pytest
 from stations import STATION, gemm, write_station
 
-from fieldbus.ads import AdsLink
-from fieldbus.inprocess import InProcessLink
-from fieldbus.modbus import ModbusLink, Rtu, Tcp
+from fieldbus.ads.link import AdsLink
+from fieldbus.inprocess.link import InProcessLink
+from fieldbus.modbus.link import ModbusLink, Rtu, Tcp
 from fieldbus.tags import AdsAddress, ModbusAddress, Order
 from station.errors import StationFileError
-from station.parts import build
-from station.reading import read_station
+from station.file.reading import read_station
+from station.wiring.parts import build
 
 
 def parts(tmp_path, text=STATION):

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 from rt_native.histogram import Histogram
-from station.picture import LETTER, ROW, Bar, Picture, octave_bars, svg_picture, text_picture
+from station.show.picture import LETTER, ROW, Bar, Picture, octave_bars, svg_picture, text_picture
 
 
 def picture(*times_ns):

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from scheduler.rights import LIMITS_COMMAND, MEMORY_HOW, PRIORITY_HOW
-from station import probes
-from station.machine import Machine, parse_cpus
+from station.machine import probes
+from station.machine.computer import Machine, parse_cpus
 
 FIELD = {
     "/proc/version": "Linux version 6.12.9-rt (build@host) #1 SMP PREEMPT_RT Debian",

@@ -3,7 +3,7 @@
 import pytest
 
 from station.errors import StationFileError
-from station.reading import read_station
+from station.file.reading import read_station
 
 GOOD = """\
 [station]

@@ -14,12 +14,12 @@ import pytest
 from stations import write_station
 from typer.testing import CliRunner
 
-from plc_bindings.numbers import PREDICT, UPLOAD_ABORT, UPLOAD_ACTIVATE, UPLOAD_BEGIN, UPLOAD_DATA
+from plc_bindings.calls.groups import PREDICT, UPLOAD_ABORT, UPLOAD_ACTIVATE, UPLOAD_BEGIN, UPLOAD_DATA
 from plc_bindings.status import CallStatus
 from station.cli import app
 from station.errors import StationFileError
-from station.reading import read_station
-from station.station import Station
+from station.file.reading import read_station
+from station.running.station import Station
 
 TEXT = """\
 [station]

@@ -14,10 +14,10 @@ import pytest
 from examples_of import snapshot
 
 from rt_native.histogram import Histogram
-from station.machine import Fact
-from station.picture import Picture
-from station.report import Event, Report, spread, to_html, to_json, write_report
-from station.verdict import Remark
+from station.machine.computer import Fact
+from station.show.picture import Picture
+from station.show.report import Event, Report, spread, to_html, to_json, write_report
+from station.show.verdict import Remark
 
 
 def histogram(median_ns=30_000, samples=20_000):

@@ -2,12 +2,12 @@
 
 import json
 
-from station.config import StationConfig
-from station.schema import SCHEMA_FILE, schema_text
+from station.file.config import StationConfig
+from station.file.schema import SCHEMA_FILE, schema_text
 
 
 def test_the_published_schema_is_up_to_date():
-    """The file is what `rt-engine schema` prints; renew it with `rt-engine schema > station/station.schema.json`."""
+    """The file is what `rt-engine schema` prints; renew it with `rt-engine schema > station/file/station.schema.json`."""
     assert SCHEMA_FILE.read_text() == schema_text()
 
 

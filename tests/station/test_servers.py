@@ -12,19 +12,19 @@ import pytest
 from stations import wait_for, write_station
 from typer.testing import CliRunner
 
+from plc_bindings.calls.groups import PREDICT, UPLOAD_ACTIVATE, UPLOAD_BEGIN, UPLOAD_DATA
 from plc_bindings.errors import ServerError
-from plc_bindings.numbers import PREDICT, UPLOAD_ACTIVATE, UPLOAD_BEGIN, UPLOAD_DATA
-from plc_bindings.signing import generate, load_private, sign
+from plc_bindings.security.signing import generate, load_private, sign
 from plc_bindings.status import CallStatus
 from station.cli import app
-from station.config import AdsServerTable, ModbusRtuServer, ModbusTcpServer
+from station.commands.exit_codes import ExitCode
 from station.errors import RefusedError, StationFileError
-from station.exit_codes import ExitCode
-from station.reading import read_station
-from station.server_places import place_of
-from station.serving import VERSION
-from station.station import Station
-from station.symbols import Row, of_station
+from station.file.config import AdsServerTable, ModbusRtuServer, ModbusTcpServer
+from station.file.reading import read_station
+from station.running.station import Station
+from station.show.symbols import Row, of_station
+from station.wiring.plc_side import VERSION
+from station.wiring.server_places import place_of
 
 CALLED = """\
 [station]

@@ -11,8 +11,8 @@ from pymodbus.client import ModbusTcpClient
 from stations import write_station
 
 from station.errors import StationFileError
-from station.reading import read_station
-from station.station import Station
+from station.file.reading import read_station
+from station.running.station import Station
 
 ALLOWED, OTHER = "127.0.0.1", "127.0.0.99"
 TEXT = """\

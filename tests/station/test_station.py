@@ -9,11 +9,11 @@ import pytest
 from stations import STATION, Recorder, running, wait_for, write_station
 
 import rt_engine
-from rt_engine.program_file import write
+from rt_engine.program.rtp_file import write
 from station.errors import RefusedError, StationFileError
-from station.reading import read_station
-from station.report import to_html, to_json
-from station.station import Station, stopped_by_signals
+from station.file.reading import read_station
+from station.running.station import Station, stopped_by_signals
+from station.show.report import to_html, to_json
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import typer
 from stations import gemm
 
 from station.cli import app
-from station.exit_codes import ExitCode
-from station.parts import build
-from station.reading import read_station
-from station.schema import reference_text
+from station.commands.exit_codes import ExitCode
+from station.file.reading import read_station
+from station.file.schema import reference_text
+from station.wiring.parts import build
 
 PAGE = (Path(__file__).parents[2] / "docs" / "station.md").read_text()
 BLOCKS = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)

@@ -10,8 +10,8 @@ from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 from stations import STATION, running, wait_for, write_station
 
-from station.reading import read_station
-from station.station import Station
+from station.file.reading import read_station
+from station.running.station import Station
 
 
 class Device:

@@ -1,8 +1,8 @@
 """Real-time rights in words."""
 
 from scheduler.rights import Grant
-from station.machine import Machine
-from station.rights import facts_of, merged
+from station.machine.computer import Machine
+from station.machine.rights import facts_of, merged
 
 
 def test_one_line_per_right():

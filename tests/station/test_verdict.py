@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from examples_of import snapshot
 
-from station.snapshot import Snapshot
-from station.verdict import Remark, judge
+from station.running.snapshot import Snapshot
+from station.show.verdict import Remark, judge
 
 
 def run_of(task=None, link=None, counters=None) -> Snapshot:

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plc_bindings import numbers
-from plc_bindings.access import Limits
 from plc_bindings.ads import notifications, server, session
 from plc_bindings.ads.codes import SYSTEM_PORT, Error, Group
 from plc_bindings.ads.device import AdsOptions
+from plc_bindings.calls import groups as numbers
+from plc_bindings.security.access import Limits
 from tests.peers.plant import ads_server
 from tests.plc_bindings.ads.plant import model
 from tests.plc_bindings.st.machine import syntax_errors

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from plc_bindings.access import Limits
 from plc_bindings.ads.codes import Command, Error, Group
 from plc_bindings.ads.device import AdsOptions, Device
 from plc_bindings.ads.frames import TCP
 from plc_bindings.ads.server import AdsServer
-from plc_bindings.numbers import AREA, PREDICT, UPLOAD_ACTIVATE
-from plc_bindings.serving import Serving
+from plc_bindings.calls.groups import AREA, PREDICT, UPLOAD_ACTIVATE
+from plc_bindings.net.serving import Serving
+from plc_bindings.security.access import Limits
 from tests.plc_bindings.ads.plant import Plant, add_note, model, read, read_write, split
 
 INPUTS = np.arange(16, dtype=np.float32).tobytes()

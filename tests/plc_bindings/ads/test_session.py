@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plc_bindings.access import Limits
 from plc_bindings.ads.codes import SYSTEM_PORT, Command, Error, Group
 from plc_bindings.ads.values import text
-from plc_bindings.numbers import AREA, ATTRIBUTE, LOOKUP, PREDICT, PREDICT_REF
+from plc_bindings.calls.groups import AREA, ATTRIBUTE, LOOKUP, PREDICT, PREDICT_REF
+from plc_bindings.security.access import Limits
 from plc_bindings.status import CallStatus
 from tests.plc_bindings.ads.plant import (
     CLIENT,
@@ -260,7 +260,7 @@ def test_too_many_requests_a_second_are_refused():
 def test_items_count_as_requests(monkeypatch, group, each, answered):
     """400 in one sum command, of 200 requests a second: 5 reads as one, each read-write as one."""
     session, now = Plant(Limits(requests_per_second=200)).session(), time.monotonic()
-    monkeypatch.setattr("plc_bindings.access.time.monotonic", lambda: now)
+    monkeypatch.setattr("plc_bindings.security.access.time.monotonic", lambda: now)
     request = read_write(group, 400, 4000, bytes(each * 400))
     codes = [ask(session, request)[0] for _ in range(4)]
     assert codes == [0] * answered + [Error.BUSY] * (4 - answered)

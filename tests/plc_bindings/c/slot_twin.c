@@ -1,4 +1,4 @@
-/* rt_engine/slot_native.py in C, so that the thread sanitizer sees its atomic accesses: it cannot see into the kernels' objects. */
+/* rt_engine/run/slot_native.py in C, so that the thread sanitizer sees its atomic accesses: it cannot see into the kernels' objects. */
 #include <string.h>
 
 #include "rt_internal.h"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from plc_bindings.c import EXAMPLE, FOLDER
-from rt_engine.program_file import write
+from rt_engine.program.rtp_file import write
 from tests.plc_bindings.c.models import lstm, policy
 from tests.plc_bindings.c.toolchain import needs, run
 

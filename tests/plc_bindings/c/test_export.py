@@ -11,7 +11,7 @@ from elftools.elf.elffile import ELFFile
 from typer.testing import CliRunner
 
 from plc_bindings.c.export import ALWAYS, Kernels, export, kernels, known_features
-from rt_engine.program_file import write
+from rt_engine.program.rtp_file import write
 from rt_native.archive import archive
 from rt_native.errors import UnsupportedCpu
 from rt_native.levels import LEVELS, level

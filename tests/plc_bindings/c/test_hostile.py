@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from rt_engine.errors import ProgramFileError
-from rt_engine.program_file import read
-from rt_engine.program_writer import to_bytes
+from rt_engine.program.rtp_file import read
+from rt_engine.program.rtp_writer import to_bytes
 from tests.plc_bindings.c.toolchain import needs, run
 from tests.plc_bindings.c.writer import (
     ELEMENTS,

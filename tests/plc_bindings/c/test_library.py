@@ -12,9 +12,9 @@ from plc_bindings.c import FOLDER
 from plc_bindings.c.export import known_features
 from plc_bindings.c.statuses import FILE, header
 from plc_bindings.status import KINDS
-from rt_engine.kernels.dtypes import DType
-from rt_engine.layout import BLOCK, READER, RECORD, SLOT
-from rt_engine.program_file import write
+from rt_engine.kernels.interface.dtypes import DType
+from rt_engine.program.records import BLOCK, READER, RECORD, SLOT
+from rt_engine.program.rtp_file import write
 from rt_native.levels import LEVELS, level
 from tests.plc_bindings.c.models import GOLDEN, MODELS, cycles
 from tests.plc_bindings.c.toolchain import STRICT, Toolchain, compile_c, needs, run, v3

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rt_engine.program_file import write
+from rt_engine.program.rtp_file import write
 from tests.plc_bindings.c.models import lstm, policy
 from tests.plc_bindings.c.toolchain import THREAD_SANITIZE, Toolchain, needs, run, v3
 

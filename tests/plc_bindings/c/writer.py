@@ -9,8 +9,8 @@ import zlib
 
 import numpy as np
 
-from rt_engine.element_types import CODES
-from rt_engine.program import Place, Program
+from rt_engine.program.element_types import CODES
+from rt_engine.program.program import Place, Program
 from rt_native.memory import align
 
 ELEMENTS = (1, 4, 192, 1, 8, 40, 1, 64, 4, 40, 8, 16, 4)

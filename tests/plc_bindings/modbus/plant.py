@@ -9,16 +9,16 @@ from pathlib import Path
 
 import rt_engine
 from fieldbus.tags import Order
-from plc_bindings.access import Access
-from plc_bindings.database import Area, Database, Session, Symbol
+from plc_bindings.calls.predict import Models, Predictor
+from plc_bindings.calls.replay import ServerLoop
+from plc_bindings.data.database import Area, Database, Session, Symbol
+from plc_bindings.data.types import BOOL, DINT, INT, LREAL, REAL, SINT, UINT, ULINT, USINT, Array, Field, String, Struct
 from plc_bindings.modbus.map import RegisterMap
 from plc_bindings.modbus.options import ModbusOptions, Tcp
 from plc_bindings.modbus.plan import Planner
 from plc_bindings.modbus.server import ModbusServer
 from plc_bindings.modbus.session import Session as ModbusSession
-from plc_bindings.predict import Models, Predictor
-from plc_bindings.reflex import ServerLoop
-from plc_bindings.types import BOOL, DINT, INT, LREAL, REAL, SINT, UINT, ULINT, USINT, Array, Field, String, Struct
+from plc_bindings.security.access import Access
 from rt_engine import ModelSlot
 
 POLICY = Path(__file__).parents[3] / "station" / "demo" / "data" / "policy-v1.onnx"

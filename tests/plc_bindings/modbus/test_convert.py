@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from fieldbus import codec
 from fieldbus.tags import Order, Tag
+from plc_bindings.data.types import BOOL, DINT, INT, LINT, LREAL, REAL, SCALARS, SINT, UDINT, UINT, ULINT, USINT, String
 from plc_bindings.modbus.convert import Converter, swap
-from plc_bindings.types import BOOL, DINT, INT, LINT, LREAL, REAL, SCALARS, SINT, UDINT, UINT, ULINT, USINT, String
 
 ORDERS = list(Order)
 TAG_TYPES = {scalar: name for name, scalar in SCALARS.items()}

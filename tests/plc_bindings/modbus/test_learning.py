@@ -9,13 +9,13 @@ import pytest
 
 import rt_engine
 from fieldbus.tags import Order
-from plc_bindings.access import Access, Limits
+from plc_bindings.calls.predict import Models, Predictor
+from plc_bindings.data.types import REAL, UDINT
 from plc_bindings.modbus import mbap
 from plc_bindings.modbus.convert import Converter
 from plc_bindings.modbus.map import RegisterMap
 from plc_bindings.modbus.options import ModbusOptions, Tcp
-from plc_bindings.predict import Models, Predictor
-from plc_bindings.types import REAL, UDINT
+from plc_bindings.security.access import Access, Limits
 from rt_engine import ModelSlot
 from tests.plc_bindings.modbus.plant import POLICY, serving
 from tests.plc_bindings.modbus.test_server import Wire

@@ -11,12 +11,12 @@ from shutil import which
 import pytest
 
 from fieldbus.tags import Order
+from plc_bindings.data.types import REAL
 from plc_bindings.modbus import mbap
 from plc_bindings.modbus.convert import Converter
 from plc_bindings.modbus.map import KINDS, PREDICT
 from plc_bindings.modbus.session import Job
-from plc_bindings.types import REAL
-from station.config import ModbusTcpServer, ModbusTlsServer
+from station.file.config import ModbusTcpServer, ModbusTlsServer
 from tests.plc_bindings.modbus.plant import serving
 
 PAGE = (Path(__file__).parents[3] / "docs" / "modbus-server.md").read_text()

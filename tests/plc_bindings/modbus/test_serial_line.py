@@ -10,10 +10,10 @@ import time
 import pytest
 from pymodbus.client import ModbusSerialClient
 
+from plc_bindings.calls.predict import Predictor
 from plc_bindings.modbus import rtu, serial_line
 from plc_bindings.modbus.options import ModbusOptions, Rtu
 from plc_bindings.modbus.server import ModbusServer
-from plc_bindings.predict import Predictor
 from tests.fieldbus.waiting import wait_for
 from tests.plc_bindings.modbus.plant import serving
 

@@ -9,11 +9,11 @@ from contextlib import closing
 import pytest
 from pymodbus.client import ModbusTcpClient
 
-from plc_bindings.access import Access, Limits
+from plc_bindings.calls.predict import Predictor
 from plc_bindings.modbus import mbap
 from plc_bindings.modbus.options import ModbusOptions, Tcp
 from plc_bindings.modbus.server import TURN
-from plc_bindings.predict import Predictor
+from plc_bindings.security.access import Access, Limits
 from tests.fieldbus.waiting import wait_for
 from tests.plc_bindings.modbus.plant import serving
 

@@ -8,10 +8,10 @@ import pytest
 
 import rt_engine
 from fieldbus.tags import Order
+from plc_bindings.data.types import BOOL, SINT, Field, Struct
 from plc_bindings.modbus.map import RegisterMap
 from plc_bindings.modbus.pdu import MOST_PDU, Identity, identification
 from plc_bindings.modbus.session import Job
-from plc_bindings.types import BOOL, SINT, Field, Struct
 from tests.plc_bindings.modbus.plant import INPUTS, POLICY
 
 

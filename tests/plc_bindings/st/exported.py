@@ -8,8 +8,8 @@ import numpy as np
 from onnx import TensorProto, helper
 
 import rt_engine
+from plc_bindings.data.types import SCALARS
 from plc_bindings.st.project import Ads, Modbus, Project, Registers, project
-from plc_bindings.types import SCALARS
 from rt_engine import Model
 
 POLICY = Path(__file__).parents[3] / "station" / "demo" / "data" / "policy-v1.onnx"

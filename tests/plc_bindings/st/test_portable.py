@@ -12,10 +12,11 @@ import pytest
 
 import rt_engine
 from fieldbus.tags import Order
-from plc_bindings.database import Area, Database, Symbol
+from plc_bindings.calls.predict import Models
+from plc_bindings.data.database import Area, Database, Symbol
+from plc_bindings.data.types import UDINT, Field, Struct
 from plc_bindings.modbus.options import ModbusOptions, Tcp
 from plc_bindings.modbus.server import ModbusServer
-from plc_bindings.predict import Models
 from plc_bindings.st import portable
 from plc_bindings.st.names import KEYWORDS
 from plc_bindings.st.project import Modbus, Registers, project
@@ -23,7 +24,6 @@ from plc_bindings.st.statuses import STATUSES
 from plc_bindings.st.units import unit
 from plc_bindings.st.write import portable_files
 from plc_bindings.status import CallStatus
-from plc_bindings.types import UDINT, Field, Struct
 from rt_engine import ModelSlot
 from scheduler.status import TaskStatus
 from tests.plc_bindings.st.evaluator import Program

@@ -5,10 +5,10 @@ import struct
 import pytest
 
 from fieldbus.tags import Order
+from plc_bindings.data.types import SCALARS, UDINT, UINT, ULINT, Array, Field, Struct
 from plc_bindings.modbus.convert import Converter
 from plc_bindings.modbus.map import registers
 from plc_bindings.st.registers import CARRIERS, count, words
-from plc_bindings.types import SCALARS, UDINT, UINT, ULINT, Array, Field, Struct
 
 
 @pytest.mark.parametrize("order", ["ABCD", "CDAB", "BADC", "DCBA"])

@@ -9,20 +9,20 @@ import numpy as np
 import pytest
 
 import rt_engine
-from plc_bindings import numbers
-from plc_bindings.access import Access
 from plc_bindings.ads import frames
 from plc_bindings.ads.device import AdsOptions, Device
 from plc_bindings.ads.session import AdsSession
-from plc_bindings.database import Area, Database
-from plc_bindings.predict import Models
+from plc_bindings.calls import groups as numbers
+from plc_bindings.calls.predict import Models
+from plc_bindings.data.database import Area, Database
+from plc_bindings.data.types import Struct
+from plc_bindings.security.access import Access
 from plc_bindings.st import twincat
 from plc_bindings.st.names import KEYWORDS
 from plc_bindings.st.project import project
 from plc_bindings.st.statuses import STATUSES
 from plc_bindings.st.write import twincat_files, write
 from plc_bindings.status import CallStatus
-from plc_bindings.types import Struct
 from rt_engine import ModelSlot
 from scheduler.status import TaskStatus
 from tests.plc_bindings.st.exported import ADS, POLICY, kinds, square_root, wide

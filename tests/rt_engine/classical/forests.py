@@ -110,7 +110,7 @@ def on_thresholds(rng: np.random.Generator, values: Array, rows: int, features: 
 
 def every_width(*kernels: str) -> list[Library]:
     """Libraries of some modules of kernels, for every lane width that this processor has."""
-    modules = (*(f"rt_engine.kernels.{name}" for name in kernels), "rt_engine.executor_native")
+    modules = (*(f"rt_engine.kernels.{name}" for name in kernels), "rt_engine.run.executor_native")
     found = []
     for lanes in LANE_WIDTHS:
         try:

@@ -8,8 +8,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import rt_engine
-from rt_engine import trees
 from rt_engine.errors import InvalidModelError, UnsupportedModelError
+from rt_engine.ops.packing import trees
 from tests.rt_engine.classical.forests import (
     MODES,
     ensemble_model,

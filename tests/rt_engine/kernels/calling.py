@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_engine.kernels.names import KERNEL_PREFIX
-from rt_engine.layout import RECORD
+from rt_engine.kernels.interface.names import KERNEL_PREFIX
+from rt_engine.program.records import RECORD
 from rt_native.library import Library
 from rt_native.memory import Block, align
 from rt_native.target import LANE_WIDTHS, host

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from calling import Call
 
-from rt_engine.kernels.names import KERNEL_PREFIX
+from rt_engine.kernels.interface.names import KERNEL_PREFIX
 from rt_native.library import Library
 
 _FLUSH = Library("test-flush", ("flush_native",), path=(str(Path(__file__).parent),))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from calling import call, libraries, same_bits
 
-from rt_engine.kernels.attention_table import ROWS
+from rt_engine.kernels.interface.attention_table import ROWS
 
 LIBRARIES = libraries("test-attention", "rt_engine.kernels.attention")
 SHAPES = [

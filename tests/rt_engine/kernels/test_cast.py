@@ -7,7 +7,7 @@ import pytest
 from calling import Call, call, libraries, same_bits
 from numpy.typing import NDArray
 
-from rt_engine.kernels.dtypes import NUMPY, DType
+from rt_engine.kernels.interface.dtypes import NUMPY, DType
 
 Array = NDArray[Any]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from rt_engine.kernels import names
+from rt_engine.kernels.interface import names
 
 FLOAT_KERNELS = [
     f"{operation}_{suffix}"

@@ -11,10 +11,10 @@ from calling import Call, call, libraries
 from numpy.typing import NDArray
 from test_elementary import NUMERICS, documented, wide_enough
 
-from rt_engine.kernels import names
-from rt_engine.kernels.dtypes import CODE
-from rt_engine.layout import RECORD
-from rt_engine.status import Status
+from rt_engine.kernels.interface import names
+from rt_engine.kernels.interface.dtypes import CODE
+from rt_engine.program.records import RECORD
+from rt_engine.program.status import Status
 
 Array = NDArray[Any]
 

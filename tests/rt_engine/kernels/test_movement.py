@@ -8,10 +8,10 @@ import pytest
 from calling import Call, call
 from numpy.typing import NDArray
 
-from rt_engine.kernels.dtypes import DType
-from rt_engine.kernels.names import COPY_BYTES, MOVEMENT
-from rt_engine.kernels.strides import MAX_RANK, contiguous, copy_table
-from rt_engine.status import Status
+from rt_engine.kernels.interface.dtypes import DType
+from rt_engine.kernels.interface.names import COPY_BYTES, MOVEMENT
+from rt_engine.kernels.interface.strides import MAX_RANK, contiguous, copy_table
+from rt_engine.program.status import Status
 from rt_native.library import Library
 
 LIBRARY = Library("test-movement", ("rt_engine.kernels.movement",))

@@ -8,8 +8,8 @@ import pytest
 from calling import Call, call, libraries, same_bits
 from numpy.typing import NDArray
 
-from rt_engine.kernels.dtypes import DType
-from rt_engine.kernels.names import NORMALISE
+from rt_engine.kernels.interface.dtypes import DType
+from rt_engine.kernels.interface.names import NORMALISE
 
 Array = NDArray[Any]
 

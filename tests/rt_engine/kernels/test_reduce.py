@@ -8,7 +8,7 @@ import pytest
 from calling import call, libraries, same_bits
 from numpy.typing import NDArray
 
-from rt_engine.kernels.names import ARG, FLOAT_SUFFIXES, REDUCE_FLOAT
+from rt_engine.kernels.interface.names import ARG, FLOAT_SUFFIXES, REDUCE_FLOAT
 
 Array = NDArray[Any]
 

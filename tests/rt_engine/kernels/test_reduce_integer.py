@@ -8,8 +8,8 @@ import pytest
 from calling import call
 from numpy.typing import NDArray
 
-from rt_engine.kernels.dtypes import CODE, NUMPY, DType
-from rt_engine.kernels.names import ARG, MATMUL_INTEGER, REDUCE_INTEGER
+from rt_engine.kernels.interface.dtypes import CODE, NUMPY, DType
+from rt_engine.kernels.interface.names import ARG, MATMUL_INTEGER, REDUCE_INTEGER
 from rt_native.library import Library
 
 Array = NDArray[Any]

@@ -1,0 +1,5 @@
+"""Links to TwinCAT controllers, over ADS."""
+
+from fieldbus.ads.link import AdsLink
+
+__all__ = ["AdsLink"]

@@ -1,0 +1,125 @@
+"""A link: one device, the tags in it, and the channels between it and tasks.
+
+`fieldbus.link.cyclic` calls its device every cycle; `fieldbus.plc.link` is called by it.
+"""
+
+import logging
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from fieldbus.errors import ConfigurationError
+from fieldbus.image.image import Channel, ProcessImage
+from fieldbus.link.log import ChangeLog
+from fieldbus.link.ports import Cells, Inputs, Outputs
+from fieldbus.link.state import NEXT, LinkStatus, State
+from fieldbus.tags import Tag
+from rt_native.histogram import Histogram
+
+log = logging.getLogger(__name__)
+
+NS = 1_000_000_000
+
+
+class Link(ABC):
+    """Moves the values of `tags` between one device and the channels of those who want or drive them.
+
+    `timeout_s` is the promise: no later than that after the device was last heard, every subscriber has quality BAD; and
+    an output sample older than that is not passed on, its safe values are.
+    """
+
+    def __init__(self, name: str, tags: Sequence[Tag], timeout_s: float) -> None:
+        names = [tag.name for tag in tags]
+        if not names or len(set(names)) != len(names):
+            raise ConfigurationError(f"link {name!r} needs one or more tags, each name once, got {names}")
+        self.name, self.tags, self.timeout_s = name, tuple(tags), timeout_s
+        self._in = Inputs(Cells(name, [t for t in tags if t.direction == "in"]))
+        self._out = Outputs(Cells(name, [t for t in tags if t.direction == "out"]), round(timeout_s * NS))
+        self._round_trip = Histogram()
+        self._changes = ChangeLog()
+        self._up = threading.Event()
+        self._state: tuple[State, datetime] = ("stopped", datetime.now(UTC))
+        self.reset_counters()
+
+    @abstractmethod
+    def start(self) -> None:
+        """Begin; returns at once."""
+
+    @abstractmethod
+    def ask_to_stop(self, safe: bool = True) -> None:
+        """Begin what `stop` ends; returns at once, so that several links can stop at the same time."""
+
+    @abstractmethod
+    def stop(self, safe: bool = True) -> bool:
+        """End, once the device has its safe values; gives whether it confirmed them."""
+
+    def subscribe(self, image: ProcessImage, tag_names: Sequence[str], reader: str, name: str = "") -> Channel:
+        """A channel of its own for `reader`, written at every read of the device; raises `ChannelError`."""
+        tags = self._in.cells.select(tag_names)
+        channel = image.channel(name or f"{self.name}->{reader}", tags, writer=self.name, reader=reader)
+        self._in.add(channel)
+        return channel
+
+    def drive(self, image: ProcessImage, tag_names: Sequence[str], writer: str, name: str = "") -> Channel:
+        """A channel that `writer` fills and the link sends; raises `ChannelError`, also if an output has a writer."""
+        tags = self._out.cells.select(tag_names)
+        self._out.free(tags, writer)
+        channel = image.channel(name or f"{writer}->{self.name}", tags, writer=writer, reader=self.name)
+        self._out.add(channel)
+        return channel
+
+    def observe(self, image: ProcessImage, reader: str, name: str = "") -> Channel:
+        """A channel that shows `reader` all outputs as they were sent; raises `ChannelError` if there are none."""
+        tags = self._out.cells.select(list(self._out.cells.tags))
+        channel = image.channel(name or f"{self.name} outputs->{reader}", tags, writer=self.name, reader=reader)
+        self._out.observe(channel)
+        return channel
+
+    def wait_up(self, timeout_s: float) -> bool:
+        """Wait until the link is up; gives whether it is."""
+        return self._up.wait(timeout_s)
+
+    def status(self) -> LinkStatus:
+        """How the link is, now."""
+        state, since = self._state
+        return LinkStatus(
+            state=state,
+            since=since,
+            round_trip=self._round_trip,
+            reads=self._reads,
+            writes=self._writes,
+            errors=self._errors,
+            reconnects=self._reconnects,
+            last_error=self._last_error,
+            safe_writes=self._safe_writes,
+            limited=self._limited,
+            timeouts=self._timeouts,
+        )
+
+    def reset_counters(self) -> None:
+        """Count from 0 again."""
+        self._round_trip.reset()
+        self._reads = self._writes = self._errors = self._reconnects = self._safe_writes = self._limited = 0
+        self._timeouts = 0
+        self._last_error = ""
+
+    def __enter__(self) -> "Link":
+        self.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.stop()
+
+    def _failed(self, reason: str) -> None:
+        self._errors += 1
+        self._last_error = reason
+
+    def _enter(self, state: State) -> None:
+        assert state in NEXT[self._state[0]], f"{self._state[0]} -> {state}"
+        line = self._changes.change(state, self._last_error, time.monotonic())
+        if line:
+            log.log(line[0], "link %s: %s", self.name, line[1])
+        self._state = (state, datetime.now(UTC))
+        (self._up.set if state == "up" else self._up.clear)()

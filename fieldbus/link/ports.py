@@ -1,0 +1,115 @@
+"""Where a link meets the process image: one read fanned out to all subscribers, all drivers merged into one write."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fieldbus.codec import Limiter, run
+from fieldbus.errors import ChannelError
+from fieldbus.image.image import Channel
+from fieldbus.tags import Quality, Tag
+
+_BAD = int(Quality.BAD)
+
+Where = slice | NDArray[np.intp]
+
+
+class Cells:
+    """The cells of a link's tags of one direction, in the order of the tags."""
+
+    def __init__(self, link: str, tags: Sequence[Tag]) -> None:
+        self._link = link
+        self.tags = {tag.name: tag for tag in tags}
+        self.first: dict[str, int] = {}
+        self.count = 0
+        for tag in tags:
+            self.first[tag.name] = self.count
+            self.count += tag.count
+
+    def select(self, names: Sequence[str]) -> list[Tag]:
+        """The named tags; raises `ChannelError` if the link has no such tag of this direction."""
+        for name in names:
+            if name not in self.tags:
+                has = ", ".join(self.tags) or "none"
+                raise ChannelError(f"link {self._link!r} has no tag {name!r} of that direction; it has {has}")
+        return [self.tags[name] for name in names]
+
+    def of(self, tags: Sequence[Tag]) -> NDArray[np.intp]:
+        """The cells of some tags, in their order."""
+        return np.array([self.first[tag.name] + i for tag in tags for i in range(tag.count)], np.intp)
+
+
+class Inputs:
+    """The newest values of all input tags, and the channels that want some of them."""
+
+    def __init__(self, cells: Cells) -> None:
+        self.cells = cells
+        self.values = np.zeros(cells.count)
+        self.incoming = np.zeros(cells.count)
+        self.timestamp_ns = 0
+        self._subscribers: tuple[tuple[Channel, Where], ...] = ()
+
+    def add(self, channel: Channel) -> None:
+        """Feed `channel` from now on. Safe while the link runs."""
+        self._subscribers = (*self._subscribers, (channel, run(self.cells.of(channel.tags))))
+
+    def accept(self, timestamp_ns: int) -> None:
+        """What came in is complete: it becomes the values."""
+        self.values, self.incoming = self.incoming, self.values
+        self.timestamp_ns = timestamp_ns
+
+    def publish(self, quality: Quality) -> None:
+        """Write the values to every subscriber, with the time at which they were good."""
+        for channel, cells in self._subscribers:
+            channel.write(self.values[cells], quality, self.timestamp_ns)
+
+
+class Outputs:
+    """The values to send: each driver's newest sample while it is valid, else the safe values."""
+
+    def __init__(self, cells: Cells, timeout_ns: int) -> None:
+        self.cells = cells
+        self._limiter = Limiter(list(cells.tags.values()))
+        self.safe = self._limiter.safe
+        self.values = self.safe.copy()
+        self._timeout_ns = timeout_ns
+        self._drivers: tuple[tuple[Channel, Where], ...] = ()
+        self._driven: dict[str, str] = {}
+        self._observers: tuple[Channel, ...] = ()
+
+    def free(self, tags: Sequence[Tag], writer: str) -> None:
+        """Raises `ChannelError` if one of `tags` has a writer already."""
+        for tag in tags:
+            if tag.name in self._driven:
+                raise ChannelError(f"output {tag.name!r} has two writers: {self._driven[tag.name]!r} and {writer!r}")
+
+    def add(self, channel: Channel) -> None:
+        """Take values from `channel` from now on. Safe while the link runs."""
+        self._driven.update({tag.name: channel.writer for tag in channel.tags})
+        self._drivers = (*self._drivers, (channel, run(self.cells.of(channel.tags))))
+
+    def observe(self, channel: Channel) -> None:
+        """Show all values on `channel`, whenever they were sent. Safe while the link runs."""
+        self._observers = (*self._observers, channel)
+
+    def publish(self, timestamp_ns: int) -> None:
+        """Tell observers what was sent."""
+        for channel in self._observers:
+            channel.write(self.values, Quality.GOOD, timestamp_ns)
+
+    def gather(self, now_ns: int) -> tuple[bool, int]:
+        """Fill `values`; gives (whether a driver's safe values were taken, how many cells were limited).
+
+        A driver's sample counts unless its quality is BAD or it is older than the link's timeout. Tags without a driver
+        stay at their safe values.
+        """
+        safe = False
+        for channel, cells in self._drivers:
+            values, timestamp_ns, _, quality = channel.latest()
+            if quality == _BAD or now_ns - timestamp_ns > self._timeout_ns:
+                self.values[cells] = self.safe[cells]
+                safe = True
+            else:
+                self.values[cells] = values
+        return safe, self._limiter.apply(self.values)

@@ -1,0 +1,156 @@
+"""The Modbus link: TCP, TLS or RTU, through pymodbus' client."""
+
+import ssl
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fieldbus.errors import DeviceError, GarbageError, NoAnswerError, RefusedError
+from fieldbus.link.cyclic import CyclicLink
+from fieldbus.link.link import NS
+from fieldbus.modbus.client import Client, RtuClient, TcpClient, TlsClient
+from fieldbus.modbus.plan import READ_WRITE, Request, pair, plan_reads, plan_writes
+from fieldbus.tags import Tag
+
+_ILLEGAL_FUNCTION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Tcp:
+    """Modbus TCP to `host`."""
+
+    host: str
+    port: int = 502
+
+    def client(self) -> Client:
+        """A client that is not connected yet."""
+        return TcpClient(self.host, self.port)
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Modbus TCP in TLS. `ca` (a PEM file) vouches for the server, `certificate` and `key` (PEM files) for us.
+
+    Without `ca` the system's authorities do. The server's certificate must be for `server_name`, by default `host`.
+    """
+
+    host: str
+    port: int = 802
+    ca: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+    server_name: str = ""
+
+    def client(self) -> Client:
+        """A client that is not connected yet; raises `OSError` if a file cannot be read."""
+        context = ssl.create_default_context(cafile=self.ca)
+        if self.certificate:
+            context.load_cert_chain(self.certificate, self.key)
+        return TlsClient(self.host, self.port, context, self.server_name)
+
+
+@dataclass(frozen=True, slots=True)
+class Rtu:
+    """Modbus RTU on the serial port `device`. An answer that takes longer than `answer_s` is lost, and asked for again.
+
+    The specification's default is 19200 baud, even parity, one stop bit (and two stop bits without parity).
+    """
+
+    device: str
+    baudrate: int = 19200
+    parity: Literal["N", "E", "O"] = "E"
+    stopbits: int = 1
+    answer_s: float = 0.1
+
+    def client(self) -> Client:
+        """A client whose port is not open yet."""
+        return RtuClient(self.device, self.baudrate, self.parity, self.stopbits)
+
+
+class ModbusLink(CyclicLink):
+    """Moves tags with a `ModbusAddress`, in as few requests as the protocol's limits allow.
+
+    Args:
+        transport: `Tcp`, `Tls` or `Rtu`.
+        gap: read over holes of at most this many addresses, to save requests. Some devices refuse addresses that they
+            do not have, so it is 0 unless you know better.
+        read_write: join writes and reads of holding registers into function code 23: one round trip where there were
+            two. Not every device has it.
+        single_writes: write a lone coil or register with function code 5 or 6; False for devices without these.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        tags: Sequence[Tag],
+        transport: Tcp | Tls | Rtu,
+        cycle_s: float = 0.01,
+        timeout_s: float = 0.5,
+        *,
+        gap: int = 0,
+        read_write: bool = False,
+        single_writes: bool = True,
+        backoff_s: tuple[float, float] = (0.05, 2.0),
+    ) -> None:
+        super().__init__(name, tags, cycle_s, timeout_s, backoff_s=backoff_s)
+        self.transport = transport
+        if isinstance(transport, Rtu):
+            self.lossy = True
+        reads = plan_reads(self._in.cells, gap)
+        writes = plan_writes(self._out.cells, single_writes)
+        self._write_requests: list[Request] = [*writes]
+        self.requests: list[Request] = pair(writes, reads) if read_write else [*writes, *reads]
+        self._client = transport.client()
+        self._no_inputs = np.zeros(0)
+        self._answer_ns = round((transport.answer_s if isinstance(transport, Rtu) else timeout_s) * NS)
+
+    def _open(self, deadline_ns: int) -> None:
+        self._client.dial(deadline_ns)
+
+    def _close(self) -> None:
+        self._client.close()
+
+    def _exchange(self, outputs: NDArray[np.float64], inputs: NDArray[np.float64], deadline_ns: int) -> None:
+        self._ask_all(self.requests, outputs, inputs, deadline_ns)
+
+    def _write(self, outputs: NDArray[np.float64], deadline_ns: int) -> None:
+        self._ask_all(self._write_requests, outputs, self._no_inputs, deadline_ns)
+
+    def _ask_all(
+        self,
+        requests: Sequence[Request],
+        outputs: NDArray[np.float64],
+        inputs: NDArray[np.float64],
+        deadline_ns: int,
+    ) -> None:
+        """Every request; a refusal is raised after the others: it must not keep other outputs at an old value.
+
+        On a line that loses frames, neither must an answer that did not come.
+        """
+        failed: DeviceError | None = None
+        passing = (RefusedError, NoAnswerError, GarbageError) if self.lossy else (RefusedError,)
+        for request in requests:
+            try:
+                self._ask(request, outputs, inputs, deadline_ns)
+            except passing as error:
+                failed = failed or error
+        if failed:
+            raise failed
+
+    def _ask(
+        self, request: Request, outputs: NDArray[np.float64], inputs: NDArray[np.float64], deadline_ns: int
+    ) -> None:
+        body = request.body(outputs)
+        deadline_ns = min(deadline_ns, time.monotonic_ns() + self._answer_ns)
+        try:
+            answer = self._client.ask(request.unit, request.function, body, deadline_ns)
+        except RefusedError as error:
+            if request.function == READ_WRITE and error.code == _ILLEGAL_FUNCTION:
+                message = f"{request}: {error}; the device lacks function code 23: set read_write to false"
+                raise RefusedError(message, error.code) from error
+            raise RefusedError(f"{request}: {error}", error.code) from error
+        request.accept(body, answer, inputs)

@@ -1,0 +1,1 @@
+"""Models that PLCs call: predict, and calls that are answered again without Python."""

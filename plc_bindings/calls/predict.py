@@ -1,0 +1,165 @@
+"""Predict on call: a PLC sends inputs and gets the outputs of that very call.
+
+Each client has a context of its own for each model that it calls, so clients share models and nothing else; a model
+with state keeps one for each client. A context follows its slot: after a hot update the next call runs the new version,
+with the old one's state if both have the same.
+
+    call      inputs, packed, once or several times in a row
+    answer    UDINT status, UDINT version of the model that computed, then as many times the outputs
+              (outputs follow when status is 0, and when it is 106, NAN_OUTPUT: some of them are NaN or infinite)
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plc_bindings.calls.signature import Signature, signature
+from plc_bindings.status import CallStatus
+from rt_engine import Context, ModelSlot
+from scheduler.status import TaskStatus
+
+RESULT = struct.Struct("<II")
+"""How an answer begins: status, version."""
+_FEW = 32
+"""Up to so many outputs a sum is faster than NumPy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A model that can be called: its number (from 1), name, slot, and how its ends are packed."""
+
+    number: int
+    name: str
+    slot: ModelSlot
+    signature: Signature
+
+
+class Models:
+    """The station's models, by number and by name.
+
+    Raises:
+        UnpackableError: a model has a tensor that no PLC type can carry.
+    """
+
+    def __init__(self, slots: Mapping[str, ModelSlot]) -> None:
+        self.all = tuple(
+            Served(number, name, slot, signature(name, slot.model))
+            for number, (name, slot) in enumerate(slots.items(), start=1)
+        )
+        self._by_name = {served.name.lower(): served for served in self.all}
+
+    def find(self, model: int | str) -> Served | None:
+        """A model by its number, or its name in any case."""
+        if isinstance(model, str):
+            return self._by_name.get(model.lower())
+        return self.all[model - 1] if 0 < model <= len(self.all) else None
+
+
+class _Caller:
+    """One client's context of one model, with its tensors as bytes."""
+
+    def __init__(self, served: Served) -> None:
+        self.served, self.version = served, 0
+        self.context: Context | None = None
+        self.follow()
+
+    def follow(self) -> None:
+        """Go over to the slot's newest version."""
+        old = self.context
+        model, self.version = self.served.slot.live
+        context = model.context()
+        if old is not None and old.state_specs == context.state_specs:
+            context.restore(old.save())
+        self.context = context
+        self.inputs = [_bytes(view) for view in context.inputs.values()]
+        self._bools = [view.reshape(-1).view(np.uint8) for view in context.inputs.values() if view.dtype == np.bool_]
+        self.outputs = [_bytes(view) for view in context.outputs.values()]
+        floats = [view.reshape(-1) for view in context.outputs.values() if view.dtype.kind == "f"]
+        self._few: list[Any] = [view.data for view in floats if view.size <= _FEW]
+        self._many = [view for view in floats if view.size > _FEW]
+        self.run = context._run
+        self.block = context.block_address
+
+    def call(self, payload: memoryview, at: int, parts: list[bytes]) -> int:
+        """Run on the inputs at `at`, append the outputs to `parts`; gives the status."""
+        for target in self.inputs:
+            end = at + len(target)
+            target[:] = payload[at:end]
+            at = end
+        for given in self._bools:  # to a PLC all that is not 0 is TRUE, models know 0 and 1
+            np.minimum(given, 1, out=given)
+        status = self.run(self.block)
+        if status:
+            return int(status)
+        parts.extend([bytes(source) for source in self.outputs])
+        for few in self._few:  # a sum is finite only if every term is; one that only overflows is looked at again
+            if not math.isfinite(sum(few)) and not np.isfinite(few).all():
+                return int(TaskStatus.NAN_OUTPUT)
+        for many in self._many:
+            if not np.isfinite(many).all():
+                return int(TaskStatus.NAN_OUTPUT)
+        return 0
+
+
+def _bytes(view: NDArray[Any]) -> memoryview:
+    raw: Any = view.reshape(-1).view(np.uint8)
+    return memoryview(raw)
+
+
+class Predictor:
+    """One client's calls. Not to be used by two threads at once."""
+
+    def __init__(self, models: Models, most: int = 256) -> None:
+        self._models, self._most = models, most
+        self._callers: dict[int, _Caller] = {}
+        self._is_closed = False
+
+    def caller(self, number: int) -> tuple[Served, Context, int] | None:
+        """(model, this client's context, its version) of a model that was called before."""
+        caller = self._callers.get(number)
+        return None if caller is None or caller.context is None else (caller.served, caller.context, caller.version)
+
+    def close(self) -> None:
+        """The client is gone: compute nothing more for it, and let its contexts go. Any thread.
+
+        They may be large: too large to wait until Python looks for cycles.
+        """
+        self._is_closed = True
+        self._callers.clear()
+
+    def call(self, model: int | str, payload: bytes | memoryview) -> bytes:
+        """The answer to a call; never raises."""
+        served = self._models.find(model)
+        if served is None:
+            return RESULT.pack(CallStatus.UNKNOWN_MODEL, 0)
+        size = served.signature.inputs.size
+        count, rest = divmod(len(payload), size) if size else (1, len(payload))
+        if rest or not count:
+            return RESULT.pack(CallStatus.WRONG_SIZE, served.slot.version)
+        if count > self._most:
+            return RESULT.pack(CallStatus.TOO_MANY, served.slot.version)
+        if self._is_closed:
+            return RESULT.pack(CallStatus.INTERNAL, served.slot.version)
+        caller = self._callers.get(served.number)
+        if caller is None:
+            caller = _Caller(served)
+            self._callers[served.number] = caller
+            if self._is_closed:  # meanwhile
+                self._callers.clear()
+        elif caller.version != served.slot.version:
+            caller.follow()
+        parts, worst, data = [b""], 0, memoryview(payload)
+        for i in range(count):
+            status = caller.call(data, i * size, parts)
+            if status and status != TaskStatus.NAN_OUTPUT:
+                return RESULT.pack(status, caller.version)
+            worst = status or worst
+        parts[0] = RESULT.pack(worst, caller.version)
+        return b"".join(parts)

@@ -1,0 +1,1 @@
+"""What PLC clients see: areas, symbols, types."""

@@ -1,0 +1,371 @@
+"""What a station shows: one area for each consistent group of values.
+
+Tags.x ...             inputs of a link, outputs of a link: two areas for each link
+Tasks.axis.CycleCount  one area for each task        names as TwinCAT's PlcTaskSystemInfo has them, where it has them
+Models.policy.Version  one area for each model
+Links.plant.State      one area for each link
+Server.Name            the station itself
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fieldbus.image.image import Channel, ProcessImage
+from fieldbus.link.link import Link
+from fieldbus.plc.link import PlcLink
+from plc_bindings.calls.predict import Models, Served
+from plc_bindings.data.database import Area, Database, Symbol
+from plc_bindings.data.packing import Packing, shown
+from plc_bindings.data.types import BOOL, LREAL, UDINT, UINT, ULINT, Field, String, Struct, identifier
+from rt_native.histogram import Histogram
+from scheduler.scheduler import Scheduler
+
+READER: Final = "plc servers"
+LATENCY_EVERY_S: Final = 0.25
+"""Percentiles are counted anew no more often: they take longer than all else of a request."""
+
+_LATENCY: Final = Struct(
+    "ST_RtLatency",
+    (
+        Field("P50", LREAL, "us"),
+        Field("P99", LREAL, "us"),
+        Field("P99_9", LREAL, "us"),
+        Field("Max", LREAL, "us"),
+        Field("Count", ULINT),
+    ),
+)
+_TASK: Final = Struct(
+    "ST_RtTask",
+    (
+        Field("CycleTime", UDINT, "100 ns"),
+        Field("Priority", UINT, comment="SCHED_FIFO: 99 is the highest"),
+        Field("CycleCount", ULINT),
+        Field("LastExecTime", UDINT, "100 ns"),
+        Field("CycleTimeExceeded", BOOL, comment="the newest deadline was missed"),
+        Field("ExceedCounter", UDINT, comment="deadlines missed since the start or the last reset"),
+        Field("MissedTicks", ULINT),
+        Field("State", UINT, comment="0 idle, 1 running, 2 stopped, 3 hung"),
+        Field("Action", UINT, comment="newest outputs: 0 live, 1 held, 2 safe"),
+        Field("Status", UDINT, comment="why; 0 is good"),
+        Field("ModelVersion", UDINT),
+        Field("WakeUp", _LATENCY),
+        Field("Execution", _LATENCY),
+        Field("Reset", BOOL, comment="write TRUE: counters and percentiles from 0"),
+    ),
+)
+_LINK: Final = Struct(
+    "ST_RtLink",
+    (
+        Field("State", UINT, comment="0 stopped, 1 connecting, 2 up, 3 degraded, 4 down"),
+        Field("Reads", ULINT),
+        Field("Writes", ULINT),
+        Field("Errors", ULINT),
+        Field("Reconnects", ULINT),
+        Field("SafeWrites", ULINT, comment="times that safe values were passed on"),
+        Field("Timeouts", ULINT, comment="times that PLC clients stopped writing"),
+        Field("RoundTrip", _LATENCY),
+        Field("LastError", String(127)),
+        Field("Reset", BOOL, comment="write TRUE: counters from 0"),
+    ),
+)
+_MODEL: Final = Struct(
+    "ST_RtModel",
+    (
+        Field("Number", UDINT, comment="index offset of a predict call"),
+        Field("Version", UDINT, comment="1, and one more with each update"),
+        Field("Updates", UDINT, comment="model changes that went live"),
+        Field("Refused", UDINT, comment="model changes that were refused"),
+        Field("Status", UDINT, comment="how the newest change went; 0 is good"),
+        Field("SignatureHash", UDINT, comment="CRC-32 of the names, shapes and types of both ends"),
+        Field("InputBytes", UDINT),
+        Field("OutputBytes", UDINT),
+        Field("File", String(127)),
+        Field("Hash", String(64), comment="SHA-256 of the file"),
+        Field("Inputs", String(255)),
+        Field("Outputs", String(255)),
+        Field("State", String(255)),
+    ),
+)
+_SERVER: Final = Struct(
+    "ST_RtServer",
+    (
+        Field("Name", String(63)),
+        Field("EngineVersion", String(31)),
+        Field("RunningSeconds", LREAL, "s"),
+        Field("Tasks", UDINT),
+        Field("Models", UDINT),
+        Field("Links", UDINT),
+    ),
+)
+LINK_STATES: Final = ("stopped", "connecting", "up", "degraded", "down")
+
+
+@dataclass(slots=True)
+class ModelFile:
+    """What the station knows of a model beside the model itself. The station changes it; the servers read it."""
+
+    file: str
+    hash: str
+    status: int = 0
+    refused: int = 0
+
+
+class _Record(Area):
+    """An area of plain numbers and texts, packed from a tuple."""
+
+    def __init__(self, name: str, type_: Struct, *writes: str) -> None:
+        super().__init__(name, type_, bool(writes), writes)
+        self._struct = struct.Struct("<" + "".join(_codes(type_)))
+        assert self._struct.size == type_.size
+
+    def values(self) -> Sequence[Any]:
+        """One value for each scalar and string, in the order of the fields."""
+        raise NotImplementedError
+
+    def read(self) -> bytes:
+        """All bytes as they are now."""
+        return self._struct.pack(*self.values())
+
+
+def _codes(type_: Struct) -> Iterator[str]:
+    for field in type_.fields:
+        if isinstance(field.type, Struct):
+            yield from _codes(field.type)
+        elif isinstance(field.type, String):
+            yield f"{field.type.size}s"
+        else:
+            assert not hasattr(field.type, "element")
+            yield field.type.char
+
+
+def text(value: str, length: int) -> bytes:
+    """A text for a STRING(length): UTF-8, cut between characters."""
+    return value.encode()[:length].decode(errors="ignore").encode()
+
+
+class _Latency:
+    """Percentiles of a histogram in microseconds, counted anew now and then."""
+
+    def __init__(self, histogram: Histogram, now: Callable[[], float] = time.monotonic) -> None:
+        self._histogram, self._now, self._due = histogram, now, 0.0
+        self._values: tuple[float, ...] = (0.0,) * 4
+
+    def values(self) -> tuple[float, ...]:
+        now = self._now()
+        if now >= self._due:
+            self._due = now + LATENCY_EVERY_S
+            h = self._histogram
+            self._values = (*(ns / 1e3 for ns in h.percentiles(50, 99, 99.9)), h.max / 1e3)
+        return (*self._values, self._histogram.count)
+
+
+class TaskArea(_Record):
+    """A task: what TwinCAT shows of one, and percentiles."""
+
+    def __init__(self, name: str, scheduler: Scheduler) -> None:
+        super().__init__(f"Tasks.{name}", _TASK, "Reset")
+        self._name, self._scheduler = name, scheduler
+        self._task = next(task for task in scheduler.tasks if task.name == name)
+        self._wakeup, self._execution = map(_Latency, scheduler.histograms(name))
+        self._execution_ns = scheduler.histograms(name)[1]
+
+    def values(self) -> Sequence[Any]:
+        """See `_TASK`."""
+        c = self._scheduler.counters(self._name)
+        return (
+            self._task.period_ns // 100,
+            self._task.priority,
+            c["cycles"],
+            min(self._execution_ns.last // 100, 0xFFFF_FFFF),
+            c["overruns_in_a_row"] > 0,
+            c["overruns"] & 0xFFFF_FFFF,
+            c["missed"],
+            int(self._scheduler.state(self._name)),
+            c["action"],
+            c["status"],
+            c["version"],
+            *self._wakeup.values(),
+            *self._execution.values(),
+            False,
+        )
+
+    def write(self, data: bytes, changed: Sequence[tuple[int, int]]) -> None:
+        """A TRUE in Reset starts the counters anew."""
+        if data[_TASK.offsets["Reset"]]:
+            self._scheduler.reset_stats(self._name, wait=False)
+
+
+class LinkArea(_Record):
+    """A link: how it does."""
+
+    def __init__(self, link: Link) -> None:
+        super().__init__(f"Links.{link.name}", _LINK, "Reset")
+        self._link = link
+        self._round_trip = _Latency(link.status().round_trip)
+
+    def values(self) -> Sequence[Any]:
+        """See `_LINK`."""
+        s = self._link.status()
+        counts = (s.reads, s.writes, s.errors, s.reconnects, s.safe_writes, s.timeouts)
+        return (LINK_STATES.index(s.state), *counts, *self._round_trip.values(), text(s.last_error, 127), False)
+
+    def write(self, data: bytes, changed: Sequence[tuple[int, int]]) -> None:
+        """A TRUE in Reset starts the counters anew."""
+        if data[_LINK.offsets["Reset"]]:
+            self._link.reset_counters()
+
+
+class ModelArea(_Record):
+    """A model: which one runs, and what it takes and gives."""
+
+    def __init__(self, served: Served, file: ModelFile) -> None:
+        super().__init__(f"Models.{served.name}", _MODEL)
+        self._served, self._file = served, file
+
+    def values(self) -> Sequence[Any]:
+        """See `_MODEL`."""
+        slot, signature, file = self._served.slot, self._served.signature, self._file
+        ends = (slot.model.inputs, slot.model.outputs, slot.model.state)
+        return (
+            self._served.number,
+            slot.version,
+            slot.version - 1,
+            file.refused,
+            file.status,
+            signature.hash,
+            signature.inputs.size,
+            signature.outputs.size,
+            text(file.file, 127),
+            text(file.hash, 64),
+            *(text(", ".join(map(str, specs)), 255) for specs in ends),
+        )
+
+
+class ServerArea(_Record):
+    """The station itself."""
+
+    def __init__(self, station: str, version: str, counts: tuple[int, int, int]) -> None:
+        super().__init__("Server", _SERVER)
+        self._head, self._counts = (text(station, 63), text(version, 31)), counts
+        self._begun_s = time.monotonic()
+
+    def values(self) -> Sequence[Any]:
+        """See `_SERVER`."""
+        return (*self._head, time.monotonic() - self._begun_s, *self._counts)
+
+
+class ChannelArea(Area):
+    """Tags of a link to a device, as they were last read or sent."""
+
+    def __init__(self, name: str, channel: Channel) -> None:
+        self._channel = channel
+        self.packing = Packing(f"ST_{identifier(name)}", [shown(tag) for tag in channel.tags])
+        super().__init__(name, self.packing.type)
+
+    def read(self) -> bytes:
+        """All tags of one moment."""
+        return self.packing.pack(self._channel.latest()[0])
+
+
+class PlcOutputs(Area):
+    """What tasks drive for PLC clients."""
+
+    def __init__(self, name: str, link: PlcLink) -> None:
+        self._link = link
+        self.packing = Packing(f"ST_{identifier(name)}", link.output_tags)
+        super().__init__(name, self.packing.type)
+
+    def read(self) -> bytes:
+        """All outputs of one moment, safe values where a task does not drive them."""
+        return self.packing.pack(self._link.outputs())
+
+
+class PlcInputs(Area):
+    """What PLC clients write for tasks: one group, published at once."""
+
+    def __init__(self, name: str, link: PlcLink) -> None:
+        self._link = link
+        self.packing = Packing(f"ST_{identifier(name)}", link.input_tags)
+        super().__init__(name, self.packing.type, can_write=True)
+
+    def read(self) -> bytes:
+        """All inputs as they were last written."""
+        return self.packing.pack(self._link.inputs())
+
+    def write(self, data: bytes, changed: Sequence[tuple[int, int]]) -> None:
+        """Publish all inputs to the tasks."""
+        cells = [cell for place in changed for cell in self.packing.cells(*place)]
+        self._link.write(self._values(data), cells)
+
+    def _values(self, data: bytes) -> NDArray[np.float64]:
+        return self.packing.unpack(data)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a database is made of. `tags` is their order in the station's file."""
+
+    station: str
+    version: str
+    links: Mapping[str, Link]
+    models: Models
+    files: Mapping[str, ModelFile]
+    scheduler: Scheduler
+    image: ProcessImage
+    tags: Sequence[str]
+
+
+def database(shown: Shown) -> Database:
+    """Everything of a station as areas and symbols.
+
+    Raises:
+        NameClashError: two names become the same, since clients do not tell case, or `-` from `_`.
+    """
+    counts = (len(shown.scheduler.tasks), len(shown.models.all), len(shown.links))
+    areas: list[Area] = [ServerArea(shown.station, shown.version, counts)]
+    symbols = [Symbol("Server", _SERVER, 0, 0)]
+
+    def add(name: str, area: Area) -> None:
+        symbols.append(Symbol(name, area.type, len(areas), 0))
+        areas.append(area)
+
+    for served in shown.models.all:
+        add(f"Models.{identifier(served.name)}", ModelArea(served, shown.files[served.name]))
+    for task in shown.scheduler.tasks:
+        add(f"Tasks.{identifier(task.name)}", TaskArea(task.name, shown.scheduler))
+    for link in shown.links.values():
+        add(f"Links.{identifier(link.name)}", LinkArea(link))
+    tags: dict[str, Symbol] = {}
+    for link in shown.links.values():
+        for area in _tag_areas(link, shown.image):
+            packing: Packing = area.packing  # type: ignore[attr-defined]
+            for tag, field in zip(packing.tags, packing.type.fields, strict=True):
+                place = packing.type.offsets[field.name]
+                tags[tag.name] = Symbol(f"Tags.{field.name}", field.type, len(areas), place, tag.unit)
+            areas.append(area)
+    symbols += [tags[name] for name in shown.tags if name in tags]
+    extra = [struct for served in shown.models.all for struct in (served.signature.inputs, served.signature.outputs)]
+    return Database(areas, symbols, extra)
+
+
+def _tag_areas(link: Link, image: ProcessImage) -> Iterator[Area]:
+    inputs = [tag.name for tag in link.tags if tag.direction == "in"]
+    has_outputs = len(inputs) < len(link.tags)
+    if isinstance(link, PlcLink):
+        if inputs:
+            yield PlcInputs(f"{link.name}.In", link)
+        if has_outputs:
+            yield PlcOutputs(f"{link.name}.Out", link)
+        return
+    if inputs:
+        yield ChannelArea(f"{link.name}.In", link.subscribe(image, inputs, READER))
+    if has_outputs:
+        yield ChannelArea(f"{link.name}.Out", link.observe(image, READER))

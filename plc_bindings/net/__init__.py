@@ -1,0 +1,1 @@
+"""What servers of all protocols share: the loop, connections."""

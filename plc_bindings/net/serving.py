@@ -1,0 +1,168 @@
+"""All servers of a station in one event loop in one thread, away from the real-time threads.
+
+So areas and sessions need no locks, and a request is one moment for whoever looks at it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from fieldbus.plc.link import PlcLink
+from plc_bindings.calls.replay import NATIVE, ServerLoop
+from plc_bindings.errors import ServerError
+
+START_S: Final = 10.0
+STOP_S: Final = 2.0
+_RECEIVE_BYTES: Final = 16 * 1024
+SWITCH_S: Final = 0.0005
+"""How long another Python thread may keep the servers from running (5 ms is Python's own choice). While a model is loaded,
+a request waits for that several times: at a load per 20 ms, p99.9 of a call fell from 31 to 10 ms."""
+_LEAST_POLL_S: Final = 0.001
+_POLLS: Final = 4
+"""How often silence is looked for within a communication timeout."""
+
+_HELP: Final = {
+    errno.EACCES: "a port below 1024 needs a right: choose another (port = 1502), or grant it: `sudo sysctl "
+    "net.ipv4.ip_unprivileged_port_start=502`, or AmbientCapabilities=CAP_NET_BIND_SERVICE in a systemd unit",
+    errno.EADDRINUSE: "another program listens there: `ss -ltnp` names it; end it, or choose another host or port",
+    errno.EADDRNOTAVAIL: "this computer has no such address: `ip address` lists those that it has",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStatus:
+    """A server at one moment. Counters count from its start."""
+
+    address: str
+    """Protocol and place, for people: `ads 127.0.0.1:48898`."""
+    clients: int
+    requests: int
+    refused: int
+    """Connections that were turned away."""
+
+
+def receive_small(transport: asyncio.BaseTransport) -> None:
+    """Let a socket's transport receive at most 16 KiB at once.
+
+    asyncio asks for 256 KiB each time, and to get so much memory from the system takes as long as a whole request.
+    """
+    transport.max_size = _RECEIVE_BYTES  # type: ignore[attr-defined]
+
+
+class Server(Protocol):
+    """A server of some protocol."""
+
+    def status(self) -> ServerStatus:
+        """How it does. Any thread."""
+
+    async def start(self) -> None:
+        """Listen; raises `OSError` when that cannot be had."""
+
+    async def stop(self) -> None:
+        """Close every connection."""
+
+
+class Serving:
+    """Runs servers from `start` to `stop`, and tells PLC links the time.
+
+    Args:
+        servers: their names in the station's file, for messages.
+        links: those that the servers' clients write and read.
+    """
+
+    def __init__(self, servers: Mapping[str, Server], links: Sequence[PlcLink] = ()) -> None:
+        self._servers, self._links = dict(servers), tuple(links)
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ready = threading.Event()
+        self._failed: ServerError | None = None
+        self._switch_s = sys.getswitchinterval()
+
+    def start(self) -> None:
+        """Start all servers; returns when they listen.
+
+        Raises:
+            ServerError: one cannot listen; none does then.
+        """
+        if not self._servers:
+            return
+        NATIVE.function("reflex_wait")  # built first if need be: that takes longer than starting may
+        self._ready.clear()
+        self._failed = None
+        self._switch_s = sys.getswitchinterval()
+        sys.setswitchinterval(min(SWITCH_S, self._switch_s))
+        self._thread = threading.Thread(target=self._main, name="plc-servers", daemon=True)
+        self._thread.start()
+        if not self._ready.wait(START_S):
+            raise ServerError(f"the servers did not start within {START_S:g} s")
+        if self._failed is not None:
+            self._thread.join(STOP_S)
+            self._thread = None
+            sys.setswitchinterval(self._switch_s)
+            raise self._failed
+
+    def stop(self) -> None:
+        """Close all connections and end the thread. Takes a bounded time whatever clients do."""
+        if self._thread is None:
+            return
+        loop, done = self._loop, self._done
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(done.set)
+        self._thread.join(STOP_S * 2)
+        self._thread = None
+        sys.setswitchinterval(self._switch_s)
+
+    def _main(self) -> None:
+        with asyncio.Runner(loop_factory=ServerLoop) as runner:
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        self._loop, self._done = asyncio.get_running_loop(), asyncio.Event()
+        started: list[Server] = []
+        try:
+            for name, server in self._servers.items():
+                try:
+                    await server.start()
+                except OSError as error:
+                    raise ServerError(f"server {name} cannot listen: {_why(error)}") from error
+                started.append(server)
+        except ServerError as error:
+            self._failed = error
+            await _stop(started)
+            self._ready.set()
+            return
+        polls = [asyncio.create_task(_poll(link)) for link in self._links]
+        self._ready.set()
+        await self._done.wait()
+        for poll in polls:
+            poll.cancel()
+        await _stop(started)
+
+
+def _why(error: OSError) -> str:
+    """What the system says, and what helps."""
+    said, helps = error.strerror or str(error), _HELP.get(error.errno or 0)
+    return f"{said}; {helps}" if helps else said
+
+
+async def _stop(servers: Sequence[Server]) -> None:
+    for server in servers:
+        try:
+            await asyncio.wait_for(server.stop(), STOP_S)
+        except TimeoutError:
+            continue
+
+
+async def _poll(link: PlcLink) -> None:
+    """Look often enough whether the link's clients still write."""
+    every_s = max(link.timeout_s / _POLLS, _LEAST_POLL_S)
+    while True:
+        await asyncio.sleep(every_s)
+        link.poll(time.monotonic_ns())

@@ -1,0 +1,1 @@
+"""Who may do what, what they tried, and whose model files are taken."""

@@ -1,0 +1,1 @@
+"""What kernels are made of: tiles, lanes, masks, elementary functions. Nothing here exports a kernel."""

@@ -1,0 +1,1 @@
+"""Graph -> kernel calls -> places in memory -> Program. Knows kernels by name."""

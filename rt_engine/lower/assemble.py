@@ -1,0 +1,159 @@
+"""Lowered calls -> Program: constants are gathered, the arena is laid out, records are written."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rt_engine.errors import Reason, UnsupportedModelError
+from rt_engine.lower.lower import Buffer, Call, Kind, Lowered, Storage
+from rt_engine.lower.plan import plan
+from rt_engine.program.program import ABSENT, MOST_ARENA_BYTES, NodeCost, Place, Program, TensorSpec
+from rt_engine.program.records import RECORD
+from rt_engine.state import initial_values
+from rt_native.memory import Block, align
+
+
+@dataclass(slots=True)
+class _Weights:
+    """Gathers constants, each once, at 64-byte offsets."""
+
+    arrays: list[tuple[int, NDArray[Any]]] = field(default_factory=list)
+    known: dict[tuple[int, bytes], int] = field(default_factory=dict)
+    end: int = 0
+
+    def place(self, value: NDArray[Any]) -> int:
+        key = (value.nbytes, blake2b(_bytes(value).data).digest())
+        if key not in self.known:
+            self.known[key] = self.end
+            self.arrays.append((self.end, value))
+            self.end += align(max(value.nbytes, 1))
+        return self.known[key]
+
+    def block(self) -> Block:
+        block = Block(self.end)
+        for at, value in self.arrays:
+            block.view(np.uint8, at, value.nbytes)[:] = _bytes(value)
+        return block
+
+
+def _bytes(value: NDArray[Any]) -> NDArray[np.uint8]:
+    """The bytes of an array, without a copy if it is contiguous."""
+    return np.ascontiguousarray(value).reshape(-1).view(np.uint8)
+
+
+def assemble(lowered: Lowered, source: str, initial: Mapping[str, ArrayLike] | None = None) -> Program:
+    """Lay out the memory and write the records.
+
+    Raises:
+        UnsupportedModelError: a context would need more than `MOST_ARENA_BYTES`.
+        InputError: an initial value does not fit its state.
+    """
+    pairs = [(start.storage, end.storage) for start, end in lowered.state]
+    ends = [b.storage for b in (*lowered.inputs, *(start for start, _ in lowered.state), *lowered.outputs)]
+    layout = plan(lowered.calls, ends, lowered.loops, pairs)
+    if layout.nbytes > MOST_ARENA_BYTES:
+        why = f"a context needs {layout.nbytes:,} bytes, the most is {MOST_ARENA_BYTES:,}"
+        raise UnsupportedModelError(source, [Reason("the whole model", "memory", why, "check its shapes")])
+    weights = _Weights()
+    calls, places = _effective(lowered.calls, layout.offsets)
+    names = tuple(dict.fromkeys(c.kernel for c in calls))
+    records = np.zeros(len(calls), RECORD)
+
+    def where(buffer: Buffer | None) -> int:
+        if buffer is None:
+            return ABSENT
+        if buffer.storage.kind is Kind.CONSTANT:
+            assert buffer.storage.value is not None
+            return weights.place(buffer.storage.value) | 1
+        return layout.offsets[buffer.storage]
+
+    for record, call in zip(records, calls, strict=True):
+        record["kernel"] = names.index(call.kernel)
+        record["node"] = call.node
+        for column, values in (
+            ("operand", [where(b) for b in call.operands]),
+            ("size", call.sizes),
+            ("param", call.params),
+        ):
+            record[column][: len(values)] = values
+        if call.jump >= 0:
+            record["size"][0] = places[call.jump]
+    block = weights.block()
+    block_records = Block(max(records.nbytes, 1))
+    block_records.view(RECORD, 0, len(records))[:] = records
+    frozen = block_records.view(RECORD, 0, len(records))
+    frozen.flags.writeable = False
+    state = tuple(_place(start, layout.offsets) for start, _ in lowered.state)
+    return Program(
+        names,
+        frozen,
+        block,
+        tuple(_place(b, layout.offsets) for b in lowered.inputs),
+        tuple(_place(b, layout.offsets) for b in lowered.outputs),
+        _costs(lowered),
+        layout.nbytes,
+        layout.lower_bound,
+        state,
+        tuple(initial_values([place.spec for place in state], initial).values()),
+        layout.bare_bound,
+        tuple(_place(b, layout.offsets) if b is not None else None for b in map(_written, calls)),
+    )
+
+
+def _effective(calls: Sequence[Call], offsets: dict[Storage, int]) -> tuple[list[Call], list[int]]:
+    """Calls without the copies of memory to itself, and for each place in `calls` (the end too) what it is now."""
+    kept: list[Call] = []
+    places: list[int] = []
+    for call in calls:
+        places.append(len(kept))
+        if call.kernel == "copy_blocks":
+            whole = call.sizes[0] == 1 and not any(call.sizes[2:])
+            source, target = (b.storage for b in call.operands if b is not None)
+            if whole and source in offsets and offsets[source] == offsets[target]:
+                continue
+        kept.append(call)
+    return kept, [*places, len(kept)]
+
+
+def _written(call: Call) -> Buffer | None:
+    """The first operand that a call writes, if it lies in the arena."""
+    buffer = call.operands[call.writes[0]] if call.writes else None
+    return None if buffer is None or buffer.storage.kind is Kind.CONSTANT else buffer
+
+
+def _place(buffer: Buffer, offsets: dict[Storage, int]) -> Place:
+    return Place(TensorSpec(buffer.name, buffer.shape, buffer.dtype), offsets[buffer.storage])
+
+
+def _costs(lowered: Lowered) -> tuple[NodeCost, ...]:
+    costs = []
+    made_by: dict[Storage, int] = {}
+    of_node: dict[int, list[Call]] = {}
+    for call in lowered.calls:
+        of_node.setdefault(call.node, []).append(call)
+    for index, (name, operator) in enumerate(lowered.nodes):
+        calls = of_node.get(index, [])
+        buffers = {b for c in calls for b in c.operands if b is not None}
+        constants = {b.storage for b in buffers if b.storage.kind is Kind.CONSTANT}
+        memory = {b.storage for b in buffers if b.storage.kind is not Kind.CONSTANT}
+        written = [c.operands[c.writes[0]] for c in calls if c.writes]
+        last = written[-1] if written else None
+        sources = {made_by[s] for s in memory if s in made_by}
+        made_by.update({b.storage: index for b in written if b is not None})
+        costs.append(
+            NodeCost(
+                name,
+                operator,
+                f"{last.dtype}{list(last.shape)}" if last is not None else "view",
+                tuple(c.kernel for c in calls),
+                sum(c.macs for c in calls),
+                sum(s.nbytes for s in constants),
+                sum(s.nbytes for s in memory),
+                tuple(sorted(sources)),
+            )
+        )
+    return tuple(costs)

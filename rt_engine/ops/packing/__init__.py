@@ -1,0 +1,1 @@
+"""Weights as kernels want them, packed when a model is loaded. Pure NumPy."""

@@ -1,0 +1,112 @@
+"""The Program: records and packed weights, immutable, the same for every machine.
+
+    lowered calls --plan--> arena offsets --assemble--> Program(records, weights, kernel names, tensors) <--> .rtp file
+
+Records name kernels by their place in `Program.kernels`, and memory by offset; there is no address in a program. What
+belongs to the machine (kernel addresses) is in `Executable`, what belongs to a task (the arena) in `Context`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_engine.kernels.interface.names import KERNEL_PREFIX
+from rt_engine.program.naming import Naming
+from rt_engine.run.native import KERNELS
+from rt_native.library import Library
+from rt_native.memory import Block
+
+ABSENT = -1
+"""Operand of a record that is not there. (Its lowest bit is set; no weight lies there.)"""
+
+MOST_ARENA_BYTES = 1 << 31
+"""A context that needs more memory is refused: no controller has it, a file can ask for it in a few bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """Name, static shape and NumPy type of an input or output."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.dtype}{list(self.shape)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A tensor and its byte offset in the arena."""
+
+    spec: TensorSpec
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeCost:
+    """What one node of the graph costs."""
+
+    name: str
+    operator: str
+    output: str
+    """Type and shape of what it makes."""
+    kernels: tuple[str, ...]
+    macs: int
+    weight_bytes: int
+    arena_bytes: int
+    sources: tuple[int, ...] = ()
+    """Nodes whose results it reads."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Program:
+    """An immutable compiled model; any number of contexts run it at once."""
+
+    kernels: tuple[str, ...]
+    records: NDArray[Any]
+    weights: Block
+    inputs: tuple[Place, ...]
+    outputs: tuple[Place, ...]
+    nodes: tuple[NodeCost, ...]
+    arena_nbytes: int
+    arena_lower_bound: int
+    state: tuple[Place, ...] = ()
+    """Inputs that outputs are carried to from run to run."""
+    initial: tuple[NDArray[Any], ...] = ()
+    """What each state starts at."""
+    arena_bare_bound: int = 0
+    """The lower bound without any padding: what the tensors alone need at the busiest moment."""
+    results: tuple[Place | None, ...] = ()
+    """What each record writes first, for profiles."""
+    naming: Naming = field(default_factory=Naming)
+    """What outputs mean that are indices or scores of named classes."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """What the model's author wrote into it (ONNX: `metadata_props`)."""
+
+    @property
+    def weight_nbytes(self) -> int:
+        """Bytes of the packed weights."""
+        return self.weights.nbytes
+
+
+class Executable:
+    """A program with the addresses of this machine's kernels."""
+
+    __slots__ = ("execute", "execute_address", "library", "program", "table")
+
+    def __init__(self, program: Program, library: Library = KERNELS) -> None:
+        self.program, self.library = program, library
+        self.table = Block(8 * max(len(program.kernels), 1))
+        self.table.view(np.int64, 0, max(len(program.kernels), 1))[: len(program.kernels)] = _addresses(
+            program.kernels, library
+        )
+        self.execute = library.function("execute")
+        self.execute_address = library.address("execute")
+
+
+def _addresses(kernels: Sequence[str], library: Library) -> list[int]:
+    return [library.address(KERNEL_PREFIX + name) for name in kernels]

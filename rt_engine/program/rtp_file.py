@@ -1,0 +1,318 @@
+"""Compiled programs as files: .rtp (docs/rtp.md). Nothing here imports ONNX or Numba.
+
+    write(program, path)       Program -> file
+    read(path)                 file -> bytes in aligned memory -> checks -> Program that uses them where they lie
+
+The file is read once, not mapped: whoever overwrites it later can neither change nor tear away what runs.
+"""
+
+import math
+import os
+import stat
+import zlib
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_engine.errors import ProgramFileError
+from rt_engine.program.naming import Naming
+from rt_engine.program.program import ABSENT, MOST_ARENA_BYTES, NodeCost, Place, Program, TensorSpec
+from rt_engine.program.records import ARENA_HEADER, RECORD
+from rt_engine.program.rtp_layout import (
+    CHECKED_FROM,
+    ELEMENTS,
+    ENTRY,
+    FORMAT,
+    HEADER,
+    INTEGERS,
+    KERNEL_ABI,
+    MAGIC,
+    MOST_AXES,
+    MOST_BYTES,
+    SUFFIX,
+    Kind,
+    dtype_of,
+)
+from rt_native.memory import ALIGNMENT, Block
+
+_AGAIN = "compile the model again with `rt-engine compile`"
+_DAMAGED = "copy the file again, or compile the model again"
+
+
+def is_program(source: str | Path | bytes) -> bool:
+    """Is this a compiled program, by its name or by how it begins?"""
+    if isinstance(source, bytes):
+        return source.startswith(MAGIC)
+    if Path(source).suffix == SUFFIX:
+        return True
+    try:
+        with open(source, "rb") as file:
+            return stat.S_ISREG(os.fstat(file.fileno()).st_mode) and file.read(len(MAGIC)) == MAGIC
+    except (OSError, ValueError):
+        return False
+
+
+def write(program: Program, path: str | Path) -> int:
+    """Write a program; whoever reads the path meanwhile sees the old file or the new one, whole. Gives the bytes written.
+
+    A link stays one: what it points at is replaced. A device or a pipe is written to.
+
+    Raises:
+        ProgramFileError: the program does not fit the format.
+        OSError: the file cannot be written.
+    """
+    from rt_engine.program.rtp_writer import to_bytes
+
+    data, target = to_bytes(program), Path(path)
+    if target.exists() and not target.is_file():
+        target.write_bytes(data)
+        return len(data)
+    target = target.resolve()
+    partial = target.with_name(f"{target.name}.{os.getpid()}")
+    try:
+        partial.write_bytes(data)
+        partial.replace(target)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink()
+        raise
+    return len(data)
+
+
+def read(source: str | Path | bytes) -> Program:
+    """Read and check a compiled program: a file, or its bytes.
+
+    Raises:
+        ProgramFileError: it cannot be read, is damaged, or was made for another version; the message says which.
+    """
+    if isinstance(source, bytes):
+        block, size, name = Block(len(source)), len(source), "the program"
+        block.view(np.uint8, 0, size)[:] = np.frombuffer(source, np.uint8)
+    else:
+        name = str(source)
+        block, size = _loaded(Path(source))
+    return _Reader(block, size, name).program()
+
+
+def _loaded(path: Path) -> tuple[Block, int]:
+    """The bytes of a file, aligned, and how many they are."""
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb", buffering=0) as file:
+            about = os.fstat(file.fileno())
+            if not stat.S_ISREG(about.st_mode):
+                raise ProgramFileError(f"{path} is no file")
+            if about.st_size > MOST_BYTES:
+                raise ProgramFileError(f"{path} has {about.st_size:,} bytes; the most is {MOST_BYTES:,}")
+            block, at = Block(about.st_size), 0
+            room = block.view(np.uint8, 0, about.st_size).data
+            while at < about.st_size and (got := file.readinto(room[at:])):
+                at += got
+            return block, at
+    except (OSError, ValueError) as error:  # a ValueError: a null byte in the path
+        why = (error.strerror if isinstance(error, OSError) else "") or str(error)
+        raise ProgramFileError(f"{path} cannot be read: {why}") from error
+
+
+class _Part(Block):
+    """A part of a block that is used as a block of its own."""
+
+    __slots__ = ()
+
+    def __init__(self, whole: Block, offset: int, nbytes: int) -> None:
+        self._bytes = whole.view(np.uint8, offset, nbytes)
+        self.address, self.nbytes = whole.address + offset, nbytes
+
+
+class _Reader:
+    """The bytes of one file: checked as a whole, then part by part."""
+
+    def __init__(self, block: Block, size: int, name: str) -> None:
+        self.block, self.size, self.name = block, size, name
+        self.header = self._header()
+        self.sections = self._sections()
+        self.strings = self.array(Kind.STRINGS).tobytes()
+        self.numbers: list[int] = self.array(Kind.NUMBERS).tolist()
+        self.shapes: list[int] = self.array(Kind.SHAPES).tolist()
+        if not self.strings or self.strings[0] or self.strings[-1]:
+            raise self.damaged("its strings have no end")
+
+    def damaged(self, why: str) -> ProgramFileError:
+        return ProgramFileError(f"{self.name} is damaged: {why}; {_DAMAGED}")
+
+    def _header(self) -> Any:
+        data = self.block.view(np.uint8, 0, self.size).data
+        if bytes(data[: len(MAGIC)]) != MAGIC:
+            raise ProgramFileError(
+                f"{self.name} is not a compiled program: it does not begin as one; make it with `rt-engine compile`"
+            )
+        if self.size < HEADER.itemsize:
+            raise self.damaged("it ends inside of its header")
+        header = self.block.view(HEADER)[0]
+        if header["format"] != FORMAT:
+            raise ProgramFileError(
+                f"{self.name} has version {header['format']} of the file format, this engine reads {FORMAT}; {_AGAIN}"
+            )
+        if header["file_bytes"] != self.size:
+            raise self.damaged(f"it has {self.size:,} bytes, its header says {header['file_bytes']:,}")
+        if header["checksum"] != zlib.crc32(data[CHECKED_FROM:]):
+            raise self.damaged("its checksum is wrong")
+        if header["kernel_abi"] != KERNEL_ABI or header["record_bytes"] != RECORD.itemsize:
+            raise ProgramFileError(
+                f"{self.name} was compiled for version {header['kernel_abi']} of the kernels' interface, this engine has "
+                f"{KERNEL_ABI}; {_AGAIN}"
+            )
+        if not ARENA_HEADER.itemsize <= header["arena_bytes"] <= MOST_ARENA_BYTES:
+            raise self.damaged(f"it asks for an arena of {header['arena_bytes']:,} bytes")
+        return header
+
+    def _sections(self) -> list[tuple[int, int]]:
+        """(offset, count) of every section."""
+        room = HEADER.itemsize + len(ELEMENTS) * ENTRY.itemsize
+        if self.header["sections"] != len(ELEMENTS) or self.size < room:
+            raise self.damaged(f"{self.header['sections']} sections, not {len(ELEMENTS)}")
+        found = []
+        for kind, (number, count, offset, nbytes) in zip(
+            Kind, self.block.view(ENTRY, HEADER.itemsize, len(ELEMENTS)).tolist(), strict=True
+        ):
+            inside = offset % ALIGNMENT == 0 and offset + nbytes <= self.size
+            if number != kind or nbytes != count * ELEMENTS[kind].itemsize or not inside:
+                raise self.damaged(f"section {kind.name} has {count:,} elements, {nbytes:,} bytes at {offset:,}")
+            found.append((offset, count))
+        return found
+
+    def array(self, kind: Kind) -> NDArray[Any]:
+        """The elements of a section, where they lie; not to be written."""
+        offset, count = self.sections[kind]
+        element = ELEMENTS[kind]
+        base, width = (element.subdtype[0], element.shape[0]) if element.subdtype else (element, 1)
+        view = self.block.view(base, offset, count * width)
+        view.flags.writeable = False
+        return view if width == 1 else view.reshape(count, width)
+
+    def text(self, offset: int) -> str:
+        if offset >= len(self.strings):
+            raise self.damaged(f"a text at {offset:,} of {len(self.strings):,}")
+        try:
+            return self.strings[offset : self.strings.index(0, offset)].decode()
+        except UnicodeDecodeError as error:
+            raise self.damaged(f"a text is no UTF-8: {error}") from error
+
+    def listed(self, count: int, first: int) -> list[int]:
+        if first + count > len(self.numbers):
+            raise self.damaged(f"a list of {count:,} from {first:,}, of {len(self.numbers):,} numbers")
+        return self.numbers[first : first + count]
+
+    def place(self, row: tuple[int, ...]) -> Place:
+        name, code, rank, first, offset, nbytes, _ = row
+        title, dtype = self.text(name), dtype_of(code)
+        if dtype is None:
+            raise self.damaged(f"tensor '{title}' has type {code}, which does not exist")
+        if rank > MOST_AXES or first + rank > len(self.shapes):
+            raise self.damaged(f"tensor '{title}' has {rank:,} axes")
+        shape = tuple(self.shapes[first : first + rank])
+        # Axes of an empty tensor multiply to nothing, so each is bounded too: NumPy makes no view of absurd ones.
+        sane = min(shape, default=1) >= 0 and math.prod(a or 1 for a in shape) <= MOST_ARENA_BYTES
+        if not sane or math.prod(shape) * dtype.itemsize != nbytes:
+            raise self.damaged(f"tensor '{title}' of shape {list(shape)} and type {dtype} has {nbytes:,} bytes")
+        if offset % ALIGNMENT or offset < ARENA_HEADER.itemsize or offset + nbytes > self.header["arena_bytes"]:
+            raise self.damaged(f"tensor '{title}' lies at {offset:,}, outside of the arena")
+        return Place(TensorSpec(title, shape, dtype), offset)
+
+    def places(self) -> tuple[tuple[Place, ...], tuple[Place, ...], tuple[Place, ...]]:
+        """Inputs, outputs, states."""
+        rows = self.array(Kind.TENSORS).tolist()
+        inputs, outputs, states = (int(self.header[kind]) for kind in ("inputs", "outputs", "states"))
+        if inputs + outputs + states != len(rows):
+            raise self.damaged(f"{len(rows):,} tensors for {inputs:,} inputs, {outputs:,} outputs, {states:,} states")
+        found = tuple(map(self.place, rows))
+        ends = found[:inputs], found[inputs : inputs + outputs], found[inputs + outputs :]
+        for group in ((*ends[0], *ends[2]), ends[1]):
+            if len({place.spec.name for place in group}) < len(group):
+                raise self.damaged("two tensors have the same name")
+        return ends
+
+    def initial(self, states: tuple[Place, ...]) -> tuple[NDArray[Any], ...]:
+        start, room = self.sections[Kind.INITIAL]
+        values = []
+        for row, place in zip(self.array(Kind.TENSORS)[-len(states) :].tolist() if states else (), states, strict=True):
+            spec, (nbytes, offset) = place.spec, row[5:]
+            if offset % ALIGNMENT or offset + nbytes > room:
+                raise self.damaged(f"the initial value of '{spec.name}' lies at {offset:,} of {room:,}")
+            values.append(self.block.view(spec.dtype, start + offset, math.prod(spec.shape)).reshape(spec.shape))
+        return tuple(values)
+
+    def nodes(self) -> tuple[NodeCost, ...]:
+        found = []
+        rows = self.array(Kind.NODES).tolist()
+        for name, operator, output, kernels, kernel, sources, source, _, macs, weights, arena, _ in rows:
+            names = tuple(map(self.text, self.listed(kernels, kernel)))
+            texts = self.text(name), self.text(operator), self.text(output)
+            listed = tuple(self.listed(sources, source))
+            if listed and max(listed) >= len(rows):
+                raise self.damaged(f"node '{texts[0]}' reads from a node that does not exist")
+            found.append(NodeCost(*texts, names, macs, weights, arena, listed))
+        return tuple(found)
+
+    def records(self, kernels: tuple[str, ...]) -> NDArray[Any]:
+        """The records, all of whose indices, operands and jumps are inside."""
+        records = self.array(Kind.RECORDS)
+        nodes, weights = self.sections[Kind.NODES][1], self.sections[Kind.WEIGHTS][1]
+        operands = records["operand"]
+        offsets = operands & ~1
+        ends = np.where(operands & 1, weights, int(self.header["arena_bytes"]))
+        inside = (offsets >= 0) & (offsets % ALIGNMENT == 0) & (offsets < ends)
+        wrong = ~(inside | (operands == ABSENT)).all(axis=1)
+        wrong |= (records["kernel"] >= len(kernels)) | (records["node"] >= nodes)
+        for name, forward in (("jump", True), ("loop", False)):
+            if name in kernels:
+                which = np.flatnonzero(records["kernel"] == kernels.index(name))
+                target = records["size"][which, 0]
+                good = (target > which) & (target <= len(records)) if forward else (target >= 0) & (target <= which)
+                wrong[which] |= ~good
+        if wrong.any():
+            first = int(np.flatnonzero(wrong)[0])
+            raise self.damaged(f"record {first} of {len(records)} points outside of the program")
+        return records
+
+    def naming(self) -> Naming:
+        classes: dict[str, tuple[Any, ...]] = {}
+        for output, type, count, first in self.array(Kind.CLASSES).tolist():
+            labels = tuple(map(self.text, self.listed(count, first)))
+            try:
+                classes[self.text(output)] = tuple(map(int, labels)) if type == INTEGERS else labels
+            except ValueError as error:
+                raise self.damaged(f"a class that is no integer: {error}") from error
+        return Naming(classes, [self.text(note) for note in self.array(Kind.NOTES).tolist()])
+
+    def results(self, records: int) -> tuple[Place | None, ...]:
+        rows = self.array(Kind.RESULTS).tolist()
+        if rows and len(rows) != records:
+            raise self.damaged(f"{len(rows):,} results of {records:,} records")
+        return tuple(self.place(row) if row[1] else None for row in rows)
+
+    def program(self) -> Program:
+        """Everything, checked."""
+        kernels = tuple(map(self.text, self.array(Kind.KERNELS).tolist()))
+        if len(set(kernels)) < len(kernels):
+            raise self.damaged("a kernel is listed twice")
+        inputs, outputs, states = self.places()
+        records = self.records(kernels)
+        return Program(
+            kernels,
+            records,
+            _Part(self.block, *self.sections[Kind.WEIGHTS]),
+            inputs,
+            outputs,
+            self.nodes(),
+            int(self.header["arena_bytes"]),
+            int(self.header["arena_bound"]),
+            states,
+            self.initial(states),
+            int(self.header["arena_bare_bound"]),
+            self.results(len(records)),
+            self.naming(),
+            {self.text(key): self.text(value) for key, value in self.array(Kind.ATTRIBUTES).tolist()},
+        )

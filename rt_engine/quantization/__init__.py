@@ -1,0 +1,1 @@
+"""A float32 model to an int8 one: calibration, then the quantizer."""

@@ -1,0 +1,1 @@
+"""A Program in a machine: native library, contexts, the executor, the switch to a new version."""

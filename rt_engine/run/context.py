@@ -1,0 +1,135 @@
+"""A context: the private memory in which one task runs a shared program."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rt_engine.errors import InputError, RunError
+from rt_engine.program.program import Executable, Place, TensorSpec
+from rt_engine.program.records import ARENA_HEADER, BLOCK
+from rt_engine.state import from_bytes, initial_values
+from rt_native.memory import Block
+
+
+class Tensors(dict[str, NDArray[Any]]):
+    """Name -> view in the arena. Assigning to a name copies into its view; names cannot be added or removed."""
+
+    def __missing__(self, name: str) -> NDArray[Any]:
+        raise InputError(f"there is no tensor '{name}' here; there is {', '.join(map(repr, self)) or 'none'}")
+
+    def __setitem__(self, name: str, value: ArrayLike) -> None:
+        self[name][...] = value
+
+    def update(self, *others: Any, **named: Any) -> None:
+        """Copy several values into their views."""
+        for name, value in dict(*others, **named).items():
+            self[name] = value
+
+    def __ior__(self, others: Any) -> "Tensors":  # type: ignore[override,misc]
+        self.update(others)
+        return self
+
+    def _fixed(self, *_: Any, **__: Any) -> Any:
+        raise TypeError("a context's tensors cannot be added or removed")
+
+    __delitem__ = pop = popitem = clear = setdefault = _fixed
+
+
+class Context:
+    """An arena for one program, with views of its inputs and outputs. Not to be run by two threads at once.
+
+    Writing `context.inputs["x"][...]` is the whole cost of passing an input; inputs keep their values from run to run.
+    """
+
+    def __init__(self, executable: Executable) -> None:
+        program = executable.program
+        self._executable = executable
+        self._arena = Block(program.arena_nbytes)
+        self._arena.view(ARENA_HEADER)["weights"] = program.weights.address
+        self._block = Block(BLOCK.itemsize)
+        self._fields = self._block.view(BLOCK)
+        self.inputs = Tensors({p.spec.name: self._view(p) for p in program.inputs})
+        """Input name -> writable view."""
+        self.outputs = Tensors({p.spec.name: self._view(p) for p in program.outputs})
+        """Output name -> view of the last result."""
+        self.state = Tensors({p.spec.name: self._view(p) for p in program.state})
+        """State name (that of the input) -> view of what the next run starts from."""
+        self.reset()
+        addresses = [self._arena.address + p.offset for p in (*program.inputs, *program.outputs)]
+        self._tensors = Block(8 * len(addresses))
+        self._tensors.view(np.int64, 0, len(addresses))[:] = addresses
+        block: dict[str, int] = {
+            "arena": self._arena.address,
+            "records": program.records.ctypes.data,
+            "count": len(program.records),
+            "table": executable.table.address,
+            "tensors": self._tensors.address,
+        }
+        for name, value in block.items():
+            self._fields[name] = value
+        self.block_address = self._block.address
+        """Address of the execution block, for native code."""
+        self._run = executable.execute
+        self.execute_address = executable.execute_address
+        """Address of the function that runs the block, for native code."""
+
+    def _view(self, place: Place) -> NDArray[Any]:
+        spec = place.spec
+        count = int(np.prod(spec.shape, dtype=np.int64))
+        return self._arena.view(spec.dtype, place.offset, count).reshape(spec.shape)
+
+    def run(self) -> None:
+        """Run the program once, on the inputs as they are now.
+
+        Raises:
+            RunError: a kernel ended with a status; the outputs are not to be used.
+        """
+        self._end(self._run(self.block_address))
+
+    @property
+    def state_specs(self) -> tuple[TensorSpec, ...]:
+        """Name, shape and type of every state."""
+        return tuple(place.spec for place in self._executable.program.state)
+
+    def reset(self) -> None:
+        """Put every state back to its initial value."""
+        for view, initial in zip(self.state.values(), self._executable.program.initial, strict=True):
+            view[...] = initial
+
+    def save(self) -> dict[str, NDArray[Any]]:
+        """A copy of every state; `rt_engine.state.to_bytes` makes bytes of it."""
+        return {name: view.copy() for name, view in self.state.items()}
+
+    def restore(self, saved: Mapping[str, ArrayLike] | bytes) -> None:
+        """Go on from a saved state (arrays, or the bytes of them); states that are not named start at zero.
+
+        Raises:
+            InputError: a name is unknown, or a shape or type does not fit; nothing is changed.
+        """
+        arrays = from_bytes(saved) if isinstance(saved, bytes) else saved
+        for name, value in initial_values(self.state_specs, arrays).items():
+            self.state[name] = value
+
+    def _end(self, status: int) -> None:
+        if status:
+            raise RunError(status, self._executable.program.nodes[int(self._fields["node"][0])].name)
+
+    def __repr__(self) -> str:
+        ends = [", ".join(f"{n}: {v.dtype}{list(v.shape)}" for n, v in t.items()) for t in (self.inputs, self.outputs)]
+        return f"<Context ({ends[0]}) -> ({ends[1]})>"
+
+    def measure(self, count: int) -> NDArray[np.int64]:
+        """Nanoseconds of each of `count` runs in a row, timed in native code with CLOCK_MONOTONIC.
+
+        Raises:
+            InputError: a negative count.
+            RunError: a kernel ended with a status.
+        """
+        if count < 0:
+            raise InputError(f"{count} runs cannot be measured; ask for 0 or more")
+        times = np.zeros(count, np.int64)
+        measure = self._executable.library.function("measure")
+        self._end(measure(self._executable.execute_address, self.block_address, count, times.ctypes.data))
+        return times

@@ -1,0 +1,23 @@
+"""The engine's native library: kernels, executor, slot. Declared here; built or loaded when first used."""
+
+from pathlib import Path
+
+from rt_native.library import Library
+from rt_native.target import Target
+
+_KERNELS = Path(__file__).parent.parent / "kernels"
+
+
+def modules() -> tuple[str, ...]:
+    """Every native module of the engine: all files in `kernels`, the executor and the slot."""
+    found = sorted(p.stem for p in _KERNELS.glob("*.py") if p.stem != "__init__")
+    kernels = tuple(f"rt_engine.kernels.{name}" for name in found)
+    return (*kernels, "rt_engine.run.executor_native", "rt_engine.run.slot_native")
+
+
+def library(target: Target | None = None) -> Library:
+    """A library of the kernels for a target; the machine's own is `KERNELS`."""
+    return Library("kernels", modules(), target)
+
+
+KERNELS = library()

@@ -1,0 +1,50 @@
+"""The one place where a task changes to a new model version."""
+
+from rt_engine.program.records import READER, SLOT
+from rt_native.lang import atomic_exchange, atomic_load, copy_bytes, export, inline, load_i64, store_i64
+from rt_native.memory import offsets
+
+_R, _S = offsets(READER), offsets(SLOT)
+_SLOT, _ACTIVE, _NEXT, _TAKEN, _SWITCHES, _CARRY, _ACTIVATION = (
+    _R.slot,
+    _R.active,
+    _R.next,
+    _R.taken_ns,
+    _R.switches,
+    _R.carry,
+    _S.activation_ns,
+)
+
+
+@inline
+def carry_state(carry):
+    """Copy the states of the version that ran to the one that takes its place; `carry` is as in `READER.carry`."""
+    if carry != 0:
+        for i in range(load_i64(carry)):
+            entry = carry + 8 + 24 * i
+            copy_bytes(load_i64(entry + 8), load_i64(entry), load_i64(entry + 16))
+
+
+@inline
+def pick(reader, tick_ns):
+    """The block to run in the tick that was due at `tick_ns`: the pending version from its activation time on."""
+    if atomic_load(reader + _NEXT) != 0 and tick_ns >= atomic_load(load_i64(reader + _SLOT) + _ACTIVATION):
+        taken = atomic_exchange(reader + _NEXT, 0)
+        if taken != 0:  # zero: the update was withdrawn at this very moment
+            carry_state(load_i64(reader + _CARRY))
+            store_i64(reader + _TAKEN, tick_ns)
+            store_i64(reader + _SWITCHES, load_i64(reader + _SWITCHES) + 1)
+            atomic_exchange(reader + _ACTIVE, taken)
+    return load_i64(reader + _ACTIVE)
+
+
+@export
+def slot_pick(reader, tick_ns):
+    """See `pick`."""
+    return pick(reader, tick_ns)
+
+
+@export
+def slot_withdraw(reader):
+    """Take back the version that is offered to a reader; gives its block, or 0 if it has been taken."""
+    return atomic_exchange(reader + _NEXT, 0)

@@ -1,0 +1,135 @@
+"""What a task's native code and Python agree on, as NumPy dtypes. One block per task, laid out by `scheduler.binding`:
+
+    TASK --> sources  SOURCE[n]   input channels, each latched once per cycle
+         |   inputs   INPUT[n]    from a source's cells to `values`, a ring (windows) and a tensor
+         |   outputs  OUTPUT[n]   from a tensor to `raw`, guarded to `last`, to a sink's cells
+         |   sinks    SINK[n]     output channels, each published once per cycle
+         |   values   float64[]   newest value of each input element     what the user's step reads
+         |   raw      float64[]   the model's outputs before the guard   what the user's step may change
+         |   last     float64[]   outputs as published
+         |   stats    STATS
+         +-> wakeup, execution    histograms (rt_native.histogram)
+
+All addresses are absolute, except tensors: a model version has its own, found through the block that is run
+(`rt_engine.program.records.BLOCK.tensors`), at the byte offset that INPUT.tensor and OUTPUT.tensor give.
+"""
+
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+
+
+class Control(IntEnum):
+    """What a task is told."""
+
+    RUN = 0
+    PAUSE = 1
+    STOP = 2
+
+
+class Owner(IntEnum):
+    """Who may write a task's output channels (`TASK.owner`); see `scheduler.outputs_native`."""
+
+    TASK = 0
+    WRITING = 1
+    REVOKED = 2
+
+
+class OnOverrun(IntEnum):
+    """Overrun policies."""
+
+    SKIP = 0
+    HOLD = 1
+    SAFE = 2
+
+
+class OnFault(IntEnum):
+    """Guard policies; HOLD and SAFE are the numbers of `status.Action`."""
+
+    PASS = 0
+    HOLD = 1
+    SAFE = 2
+
+
+NO_TENSOR = -1
+
+
+def _words(*names: str) -> list[tuple[str, str]]:
+    return [(name, "<i8") for name in names]
+
+
+TASK = np.dtype(
+    [
+        # line 0: told from outside, atomically
+        *_words("control", "reset", "owner", "state"),
+        ("spare_0", "<i8", 4),
+        # constants
+        *_words("epoch_ns", "period_ns", "on_overrun", "watchdog", "on_nan", "on_bad_input"),
+        *_words("clock", "clock_now", "clock_sleep"),
+        *_words("execute", "reader", "step", "step_state"),
+        *_words("sources", "source_count", "inputs", "input_count", "outputs", "output_count", "sinks", "sink_count"),
+        *_words("values", "value_count", "raw", "last", "raw_count"),
+        *_words("stats", "wakeup", "execution"),
+        # the cycle's own
+        *_words("tick_ns", "tripped", "on_time"),
+    ]
+)
+"""One task. `tick_ns` is the tick of the newest cycle, 0 before the first."""
+
+SOURCE = np.dtype(_words("channel", "max_age_ns", "slot"))
+"""An input channel; `slot` is the address of what was latched in this cycle."""
+
+INPUT = np.dtype(
+    [
+        *_words("source", "cell", "count", "values"),
+        *_words("tensor", "dtype", "first", "spacing"),
+        ("scale", "<f8"),
+        ("offset", "<f8"),
+        *_words("window", "stride_ns", "ring", "filled", "position", "next_sample_ns"),
+    ]
+)
+"""`count` cells, scaled, into a tensor: element `first + t * spacing + i` is cell i of sample t, oldest sample first.
+
+`ring` has room for twice the window: each sample is written twice, so that the last `window` always lie in a row.
+"""
+
+OUTPUT = np.dtype(
+    [
+        *_words("sink", "cell", "count", "raw", "last"),
+        *_words("tensor", "dtype", "first"),
+        ("scale", "<f8"),
+        ("offset", "<f8"),
+        ("low", "<f8"),
+        ("high", "<f8"),
+        ("max_rate", "<f8"),  # per second
+        ("safe", "<f8"),
+    ]
+)
+"""`count` elements of a tensor, scaled, guarded, into cells of an output channel."""
+
+SINK = np.dtype(_words("channel", "slot"))
+"""An output channel; `slot` is the address of what is filled in this cycle."""
+
+USAGE = np.dtype(_words("minor_faults", "major_faults", "voluntary", "involuntary"))
+"""Page faults and context switches of the thread, since it began (getrusage)."""
+
+STATS = np.dtype(
+    [
+        *_words("sequence"),  # odd while the cycle writes; readers repeat
+        *_words("first_due_ns", "due_ns", "cycles", "missed", "overruns", "overruns_in_a_row", "trips"),
+        *_words("held", "safe", "bad_inputs", "nan_inputs", "nan_outputs", "filling", "failed", "clamped", "limited"),
+        *_words("status", "action", "last_fault", "version"),
+        ("usage_start", USAGE),
+        ("usage_end", USAGE),
+    ]
+)
+"""Counters of one task. `cycles + missed` ticks have come since `first_due_ns`; `due_ns` is the next."""
+
+DTYPES: tuple[np.dtype[Any], ...] = tuple(
+    np.dtype(name)
+    for name in ["float32", "float64", "bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"]
+)
+"""Types of tensor elements that a task can fill and read; INPUT.dtype and OUTPUT.dtype are positions in here."""
+
+FLOAT32, FLOAT64, BOOL, INT8, UINT8, INT16, UINT16, INT32, UINT32, INT64, UINT64 = range(len(DTYPES))

@@ -1,0 +1,1 @@
+"""The commands of `rt-engine`, one file each."""

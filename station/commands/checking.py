@@ -1,0 +1,130 @@
+"""`rt-engine check`: what a station file or a model is, or everything that is wrong with it; nothing runs."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from rt_engine import Model
+    from rt_engine.errors import Reason
+
+MODEL_SUFFIXES = (".onnx", ".rtp")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCheck:
+    """What a model is, or why it is refused. Fields of the half that does not apply are empty."""
+
+    file: str
+    runs: bool
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    opsets: Mapping[str, int] = field(default_factory=dict)
+    operators: Mapping[str, int] = field(default_factory=dict)
+    """How often each occurs in the file."""
+    macs: int = 0
+    weight_bytes: int = 0
+    arena_bytes: int = 0
+    notes: tuple[str, ...] = ()
+    """What outputs mean, where it is not what the file says."""
+    error: str = ""
+    reasons: tuple[Reason, ...] = ()
+    """Every node that is refused, if the model is valid and this engine cannot run it."""
+
+    def to_json(self) -> dict[str, Any]:
+        """For programs: the same fields."""
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """For people: what a model that runs is."""
+        opsets = ", ".join(f"{domain or 'ai.onnx'} {version}" for domain, version in self.opsets.items())
+        operators = ", ".join(f"{count} {name}" for name, count in self.operators.items())
+        return [
+            f"  inputs: {', '.join(self.inputs) or 'none'}",
+            f"  outputs: {', '.join(self.outputs) or 'none'}",
+            f"  opset {opsets}; {operators}" if opsets else f"  compiled; {operators}",
+            f"  {self.macs:,} multiply-accumulates, {self.weight_bytes:,} weight bytes, {self.arena_bytes:,} arena bytes",
+            *(f"  note: {note}" for note in self.notes),
+        ]
+
+    def table(self) -> Table:
+        """For people: what is refused."""
+        table = Table()
+        for column in ("operator", "node", "why", "what helps"):
+            table.add_column(column, no_wrap=column == "operator", overflow="fold")
+        for reason in self.reasons:
+            table.add_row(*(_plain(text) for text in (reason.operator, reason.node, reason.why, reason.help)))
+        return table
+
+
+def check_model(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> ModelCheck:
+    """Load a model, without running it; shapes of other models' inputs are left out."""
+    import rt_engine
+    from rt_engine.errors import EngineError, UnsupportedModelError
+
+    try:
+        return _good(path, rt_engine.load(path, shapes))
+    except UnsupportedModelError as error:
+        return ModelCheck(str(path), False, error=str(error), reasons=error.reasons)
+    except EngineError as error:
+        return ModelCheck(str(path), False, error=str(error))
+
+
+def _good(path: Path, model: Model) -> ModelCheck:
+    opsets, operators = _contents(path, model)
+    report = model.report()
+    return ModelCheck(
+        str(path),
+        True,
+        tuple(map(str, model.inputs)),
+        tuple(map(str, model.outputs)),
+        opsets,
+        operators,
+        report.macs,
+        report.weight_bytes,
+        report.arena_bytes,
+        model.notes,
+    )
+
+
+def _contents(path: Path, model: Model) -> tuple[dict[str, int], dict[str, int]]:
+    """(opsets, how often each operator occurs) in an ONNX file; of a compiled program, which has no opset, in the program."""
+    from rt_engine.program.rtp_file import is_program
+
+    if is_program(path):
+        return {}, dict(Counter(node.operator for node in model.program.nodes).most_common())
+    import onnx
+
+    proto = onnx.load(path, load_external_data=False)
+    opsets = {entry.domain: entry.version for entry in proto.opset_import}
+    return opsets, dict(Counter(node.op_type for node in proto.graph.node).most_common())
+
+
+_SHAPE = re.compile(r"(?P<name>.+)=(?P<sizes>\d+([,x]\d+)*)?")
+
+
+def parse_shapes(words: list[str]) -> dict[str, tuple[int, ...]]:
+    """ "x=1,3,224,224" (or 1x3x224x224) -> {"x": (1, 3, 224, 224)}.
+
+    Raises:
+        ValueError: a word is not of that form.
+    """
+    found = {}
+    for word in words:
+        match = _SHAPE.fullmatch(word)
+        if match is None:
+            raise ValueError(f'"{word}" is no shape; write NAME=SIZE,SIZE,...: x=1,3,224,224')
+        found[match["name"]] = tuple(int(size) for size in re.split("[,x]", match["sizes"])) if match["sizes"] else ()
+    return found
+
+
+def _plain(text: str) -> str:
+    """Square brackets are markup to what draws tables."""
+    return text.replace("[", r"\[")

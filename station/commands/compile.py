@@ -1,0 +1,69 @@
+"""The command `compile`: an ONNX model to a compiled program, one file that loads without ONNX."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from station.commands.explaining import check_outputs, explained, say
+from station.commands.models import ModelArgument
+
+
+def compile(
+    model: ModelArgument,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="By default MODEL.rtp, beside it.")
+    ] = None,
+    shape: Annotated[
+        list[str] | None,
+        typer.Option(metavar="INPUT=SIZES", help="Shape of an input that the file leaves open: x=1,16"),
+    ] = None,
+    state: Annotated[
+        list[str] | None,
+        typer.Option(metavar="OUTPUT=INPUT", help="An output that is an input of the next run: h_out=h_in"),
+    ] = None,
+) -> None:
+    """Compile a model to one file for C programs and fast loading: the same bytes on every machine."""
+    from rich.console import Console
+
+    from station.commands.checking import parse_shapes
+
+    console = Console()
+    try:
+        shapes = parse_shapes(shape or [])
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--shape") from error
+    states = dict(_pair(word) for word in state or [])
+    target = output or model.parent / f"{model.stem}.rtp"
+    check_outputs(model, files={"--output": target})
+    with explained(Console(stderr=True)):
+        import rt_engine
+        import rt_engine.compiler  # it takes longer to import than a small model to compile
+        from rt_engine.program.rtp_file import write
+
+        begin = time.monotonic()
+        made = rt_engine.load(model, shapes, state=states)
+        compiled = time.monotonic()
+        try:
+            size = write(made.program, target)
+        except OSError as error:
+            raise typer.BadParameter(f"{error}; choose another place", param_hint="--output") from error
+        program = made.program
+        say(console, f"{target}: {size:,} bytes, compiled in {1e3 * (compiled - begin):,.0f} ms", "green")
+        for kind, specs in (("inputs", made.inputs), ("outputs", made.outputs), ("states", made.state)):
+            say(console, f"  {kind}: {', '.join(map(str, specs)) or 'none'}")
+        sizes = f"{program.weight_nbytes:,} bytes of weights, {program.arena_nbytes:,} per context"
+        say(console, f"  {len(program.records):,} records; {sizes}")
+        say(console, f"  {len(program.kernels)} kernels: {' '.join(program.kernels)}")
+        for note in made.notes:
+            say(console, f"  note: {note}")
+
+
+def _pair(word: str) -> tuple[str, str]:
+    output, equals, name = word.partition("=")
+    if not (equals and output and name):
+        raise typer.BadParameter(f'"{word}" is no state; write OUTPUT=INPUT: h_out=h_in', param_hint="--state")
+    return output, name

@@ -1,0 +1,96 @@
+"""How a command tells a user what happened: lines, problems of a station file, errors with an exit code."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, NoReturn
+
+import typer
+
+from station.commands.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from station.errors import Problem
+
+
+_STEERING = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+
+
+def say(console: Console, text: str, style: str = "") -> None:
+    """Print a line as it is, without what would steer a terminal (names come from files).
+
+    A screen or log that cannot be written is no reason for a running station to end.
+    """
+    with suppress(OSError):
+        console.print(text.translate(_STEERING), style=style, soft_wrap=True, highlight=False, markup=False)
+
+
+def print_problems(console: Console, problems: tuple[Problem, ...]) -> None:
+    """Print what is wrong with a station file."""
+    for problem in problems:
+        say(console, str(problem), "red" if problem.severity == "error" else "yellow")
+
+
+def check_outputs(*inputs: Path | None, files: Mapping[str, Path | None]) -> None:
+    """See before the work begins whether files can be written: option -> file. None may be a file that is read.
+
+    Raises:
+        typer.BadParameter: one cannot; with what stands in the way.
+    """
+    for option, path in files.items():
+        if path is None:
+            continue
+        if path.is_dir():
+            why = "it is a folder; name a file in it"
+        elif not path.parent.is_dir():
+            why = f"there is no folder {path.parent}; make it first"
+        elif not os.access(path if path.exists() else path.parent, os.W_OK):
+            why = "it may not be written; choose another place"
+        elif path.exists() and any(p is not None and p.exists() and p.samefile(path) for p in inputs):
+            why = "it is read by this command; choose another name"
+        else:
+            continue
+        raise typer.BadParameter(f"{path}: {why}", param_hint=option)
+
+
+@contextmanager
+def explained(console: Console) -> Iterator[None]:
+    """Errors that a user can mend become a message and an exit code; all others stay tracebacks."""
+    from station.errors import AlreadyRunningError, NotRunningError, RefusedError, StationFileError, UnsafeSocketError
+
+    def give_up(error: Exception, code: ExitCode) -> NoReturn:
+        say(console, str(error), "red")
+        raise typer.Exit(code) from error
+
+    try:
+        yield
+    except StationFileError as error:
+        print_problems(console, error.problems)
+        raise typer.Exit(ExitCode.BAD_FILE) from error
+    except (AlreadyRunningError, NotRunningError) as error:
+        give_up(error, ExitCode.NOT_RUNNING)
+    except RefusedError as error:
+        give_up(error, ExitCode.REFUSED)
+    except UnsafeSocketError as error:
+        give_up(error, ExitCode.FAILED)
+    except Exception as error:
+        if _is_one_of(error, "plc_bindings.errors.ServerError"):
+            give_up(error, ExitCode.FAILED)
+        if _is_one_of(
+            error, "rt_engine.errors.EngineError", "scheduler.errors.SchedulerError", "plc_bindings.errors.BindingError"
+        ):
+            give_up(error, ExitCode.BAD_FILE)
+        if _is_one_of(error, "rt_native.errors.NativeError"):
+            give_up(error, ExitCode.FAILED)
+        raise
+
+
+def _is_one_of(error: Exception, *bases: str) -> bool:
+    """Is it an error of the engine, the scheduler or the native toolchain? Imports none of them."""
+    return any(f"{kind.__module__}.{kind.__qualname__}" in bases for kind in type(error).__mro__)

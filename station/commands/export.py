@@ -1,0 +1,159 @@
+"""The commands `export ...`: what other programs take over, as files. They import what they need when they run."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from station.commands.explaining import check_outputs, explained, say
+
+export = typer.Typer(help="Write files for PLC and C++ programs.", no_args_is_help=True)
+
+OutputOption = Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder; made if it is not there.")]
+
+
+class Flavour(StrEnum):
+    """Which Structured Text."""
+
+    twincat = "twincat"
+    portable = "portable"
+
+
+ServerOption = Annotated[
+    str | None,
+    typer.Option("--server", metavar="NAME", help="Which of the station's servers the blocks call, if several fit."),
+]
+
+
+@export.command("st")
+def structured_text(
+    source: Annotated[
+        Path, typer.Argument(metavar="STATION|MODEL", help="The station file; with --inline a model, .onnx.")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="DIR|FILE",
+            help="Folder; made if it is not there. With --inline also a file, by its suffix; by default this folder.",
+        ),
+    ] = None,
+    flavour: Annotated[
+        Flavour, typer.Option(help="twincat: over ADS. portable: over Modbus, for any IEC 61131-3 compiler.")
+    ] = Flavour.portable,
+    inline: Annotated[
+        bool,
+        typer.Option("--inline", help="The whole model as one function block that calls nothing, for small models."),
+    ] = False,
+    name: Annotated[
+        str | None,
+        typer.Option(metavar="FB_NAME", help="With --inline: name of the block, by default FB_ and the model's."),
+    ] = None,
+    server: ServerOption = None,
+    model: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only this model; may be given several times.")
+    ] = None,
+) -> None:
+    """Structured Text for a PLC: blocks that call the models of a station, or with --inline a small model itself."""
+    if inline and source.suffix == ".toml":
+        raise typer.BadParameter(f"{source} is no model: --inline takes an .onnx")
+    if not inline and source.suffix in (".onnx", ".rtp"):
+        raise typer.BadParameter(
+            f"{source} is a model: --inline makes a block of it; blocks that call a station need its file, station.toml"
+        )
+    if inline:
+        for option, value in (("--server", server), ("--model", model)):
+            if value:
+                raise typer.BadParameter("not with --inline, which calls no server", param_hint=option)
+        _inline(source, output, flavour, name)
+        return
+    if output is None:
+        raise typer.BadParameter("name a folder for the files", param_hint="--output")
+    if name is not None:
+        raise typer.BadParameter("it belongs to --inline", param_hint="--name")
+    from rich.console import Console
+
+    with explained(Console(stderr=True)):
+        from plc_bindings.st.write import write
+        from station.commands.exporting import structured_text_files, unreachable
+
+        texts = structured_text_files(source, flavour.value, server, model or ())
+        try:
+            paths = write(texts, output)
+        except OSError as error:
+            raise typer.BadParameter(f"{error}; choose another folder", param_hint="--output") from error
+        for path in paths:
+            say(Console(), str(path))
+        if remark := unreachable(source, flavour.value, server):
+            say(Console(stderr=True), remark, "yellow")
+
+
+def _inline(source: Path, output: Path | None, flavour: Flavour, name: str | None) -> None:
+    from rich.console import Console
+
+    folder = output if output is not None and (output.is_dir() or not output.suffix) else None
+    check_outputs(source, files={"--output": None if folder else output})
+    with explained(Console(stderr=True)):
+        from plc_bindings.st.inline import inline_block
+        from plc_bindings.st.write import write
+
+        block = inline_block(source, flavour.value, name)
+        file, text = block.file
+        folder, file = (folder, file) if folder or output is None else (output.parent, output.name)
+        try:
+            (path,) = write({file: text}, folder or Path())
+        except OSError as error:
+            raise typer.BadParameter(f"{error}; choose another place", param_hint="--output") from error
+        say(Console(), f"{path}: {block.name}, {block.summary}", "green")
+
+
+@export.command("c")
+def c_project(
+    output: OutputOption,
+    level: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LEVEL",
+            help="Processors to build for: x86-64-v3 (AVX2), x86-64-v4 (AVX-512), aarch64, native (this one). May be repeated; by "
+            "default native.",
+        ),
+    ] = None,
+    model: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Keep only the kernels that this model needs (.rtp or .onnx), and put it in. May be repeated.",
+        ),
+    ] = None,
+) -> None:
+    """Everything for a C or C++ program: header, sources, kernels, CMake file, example. No Python in it."""
+    from rich.console import Console
+
+    with explained(Console(stderr=True)):
+        import rt_engine
+        from plc_bindings.c.export import export as export_c
+        from plc_bindings.c.export import kernels
+        from rt_native.errors import UnsupportedCpu
+        from rt_native.levels import NATIVE
+        from rt_native.levels import level as level_of
+
+        try:
+            levels = [level_of(name) for name in dict.fromkeys(level or [NATIVE])]
+        except UnsupportedCpu as error:
+            raise typer.BadParameter(str(error), param_hint="--level") from error
+        programs = {path.stem: rt_engine.load(path).program for path in model or []}
+        if len(programs) < len(model or []):
+            raise typer.BadParameter("two models have the same name", param_hint="--model")
+        wanted = {name for program in programs.values() for name in program.kernels} if programs else None
+        made = [kernels(entry, wanted) for entry in levels]
+        try:
+            files = export_c(output, made, programs)
+        except OSError as error:
+            raise typer.BadParameter(f"{error}; choose another folder", param_hint="--output") from error
+        for one in made:
+            say(Console(), f"{one.level.name}: {one.count} kernels, {len(one.archive):,} bytes", "green")
+        say(Console(), f"{output}: {len(files)} files; build: cmake -S {output} -B BUILD && cmake --build BUILD")

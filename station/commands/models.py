@@ -1,0 +1,152 @@
+"""Commands about a model's speed and exactness: `bench`, `inspect`. They import what they need when they run."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from station.commands.exit_codes import ExitCode
+from station.commands.explaining import check_outputs, explained, say
+
+if TYPE_CHECKING:
+    from rt_engine.measure.compare import Comparison
+
+ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="The model: .onnx, or .rtp where it is only run.")]
+DataOption = Annotated[
+    Path | None, typer.Option("--input", metavar="DATA.npz", help="Arrays by input name; by default random ones.")
+]
+
+
+def bench(
+    model: ModelArgument,
+    vs: Annotated[
+        str | None,
+        typer.Option(
+            help="Peers, with commas: onnxruntime, openvino, openvino-bf16; by default the first two, if installed."
+        ),
+    ] = None,
+    int8: Annotated[bool, typer.Option("--int8", help="Also its int8 version (QDQ, per channel).")] = False,
+    data: DataOption = None,
+    seconds: Annotated[float, typer.Option(min=0.1, help="For the warm rounds of each version.")] = 3.0,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all figures as JSON.")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a plot: .svg, .html or .png.")] = None,
+) -> None:
+    """Time a model against ONNX Runtime and OpenVINO: one thread, bound memory, in turns, results compared first."""
+    from rich.console import Console
+
+    errors = Console(stderr=True)
+    check_outputs(model, data, files={"--json": json, "--plot": plot})
+    with explained(errors):
+        from rt_engine.measure import results
+        from rt_engine.measure.machine import machine
+        from rt_engine.measure.peers import peers
+        from rt_engine.program.rtp_file import is_program
+
+        if plot is not None:
+            results.check_plot(plot)
+        compiled = is_program(model)
+        if compiled:
+            say(errors, f"{model} is a compiled program, which nobody else reads: measured alone", "yellow")
+        engines = () if compiled else peers(vs)
+        if vs is None and not engines and not compiled:
+            say(errors, "no peer is installed; to compare: pip install onnxruntime openvino", "yellow")
+        found = _compared(errors, model, data, engines, int8, seconds)
+        console, facts = results.wide_console(), machine()
+        console.print(results.table(found, facts))
+        for line in results.notes(found):
+            say(console, line, "yellow")
+        if json is not None:
+            results.write_json(json, found, facts)
+        if plot is not None:
+            results.write_plot(plot, found, facts)
+        if any("rt_engine" in (c.wrong | c.refused) for c in found):
+            raise typer.Exit(ExitCode.FAILED)
+
+
+def _compared(errors: Any, path: Path, data: Path | None, engines: Any, int8: bool, seconds: float) -> list[Comparison]:
+    """The comparison of the model, and of its int8 version where asked, with a progress bar."""
+    from rich.progress import Progress
+
+    from rt_engine.measure import examples
+    from rt_engine.measure.compare import compare, steps
+    from rt_engine.measure.peers import OURS
+    from rt_engine.program.rtp_file import is_program
+    from rt_engine.read.frontend import read
+
+    if int8 or not is_program(path):
+        read(path)  # says what is wrong with the file before anybody else meets it
+    with tempfile.TemporaryDirectory() as folder, Progress(console=errors, transient=True) as bar:
+        title = path.stem
+        path = examples.tensor_copy(examples.static_copy(path, Path(folder)), Path(folder))
+        inputs = examples.example_inputs(path, data)
+        versions = [(path, title, 1e-4)]
+        if int8:
+            versions.append((examples.quantised_here(path, inputs, Path(folder)), f"{title} int8", 0.05))
+        task = bar.add_task("measuring", total=len(versions) * steps(len(engines) + 1))
+        return [
+            compare(
+                file,
+                inputs,
+                None if is_program(file) else examples.unoptimised_outputs(file, inputs),
+                (OURS, *engines),
+                title=title,
+                tolerance=tolerance,
+                seconds=seconds,
+                step=lambda what, title=title: bar.update(task, advance=1, description=f"{title}: {what}"),  # type: ignore[misc]
+            )
+            for file, title, tolerance in versions
+        ]
+
+
+def inspect(
+    model: ModelArgument,
+    data: DataOption = None,
+    seconds: Annotated[float, typer.Option(min=0.01, help="For timing every operator.")] = 1.0,
+    no_errors: Annotated[bool, typer.Option("--no-errors", help="Do not compare with float64.")] = False,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with the graph as a picture.")] = None,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all figures as JSON.")] = None,
+) -> None:
+    """Per operator: kernels, shapes, work, memory, time, share of the machine's peak, error against float64."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    errors = Console(stderr=True)
+    check_outputs(model, data, files={"--json": json, "--html": html})
+    with explained(errors), tempfile.TemporaryDirectory() as folder:
+        import rt_engine
+        from rt_engine.measure import examples
+        from rt_engine.measure import inspect as inspection
+        from rt_engine.measure.picture import page
+        from rt_engine.measure.results import json_text, wide_console
+        from rt_engine.program.rtp_file import is_program
+
+        loaded = rt_engine.load(model)
+        if is_program(model) and not no_errors:
+            say(
+                errors,
+                f"{model} is a compiled program: not compared with float64, which needs its ONNX model",
+                "yellow",
+            )
+            no_errors = True
+        path = examples.static_copy(model, Path(folder))
+        inputs = examples.example_inputs(path, data)
+        with Progress(console=errors, transient=True) as bar:
+            task = bar.add_task("inspecting", total=inspection.STEPS)
+            found = inspection.inspect(
+                loaded,
+                path,
+                inputs,
+                seconds,
+                not no_errors,
+                lambda what: bar.update(task, advance=1, description=f"{loaded.name}: {what}"),
+            )
+        wide_console().print(inspection.table(found))
+        for note in loaded.notes:
+            wide_console().print(f"note: {note}", markup=False)
+        if json is not None:
+            json.write_text(json_text(found.as_dict()))
+        if html is not None:
+            html.write_text(page(found))

@@ -1,0 +1,145 @@
+"""The command `quantize`: a float32 model to an int8 one, and what that costs."""
+
+from __future__ import annotations
+
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from station.commands.explaining import check_outputs, explained, say
+from station.commands.models import ModelArgument
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from rt_engine import Quantized
+
+PATIENCE_S = 2.0
+"""A progress bar comes after so long."""
+
+
+class ActivationType(StrEnum):
+    """Types of quantised activations."""
+
+    int8 = "int8"
+    uint8 = "uint8"
+
+
+class RangeMethod(StrEnum):
+    """How the range of a tensor is chosen."""
+
+    minmax = "minmax"
+    percentile = "percentile"
+
+
+def quantize(
+    model: ModelArgument,
+    calibrate: Annotated[
+        Path,
+        typer.Option(
+            metavar="DATA.npz", help="Typical inputs: an array for each input's name, samples along its first axis."
+        ),
+    ],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="By default MODEL-int8.onnx, beside it.")
+    ] = None,
+    per_channel: Annotated[
+        bool, typer.Option("--per-channel/--per-tensor", help="A scale for each output channel of the weights, or one.")
+    ] = True,
+    type: Annotated[ActivationType, typer.Option(help="Of the activations; weights are int8.")] = ActivationType.int8,
+    method: Annotated[
+        RangeMethod, typer.Option(help="Ranges: the extremes of the data, or a percentile of it.")
+    ] = RangeMethod.minmax,
+    percentile: Annotated[float, typer.Option(min=50, max=100, help="For --method percentile.")] = 99.99,
+    shape: Annotated[
+        list[str] | None, typer.Option(metavar="INPUT=SIZES", help="Shape of an input that the file leaves open.")
+    ] = None,
+) -> None:
+    """Quantise a model to int8 with calibration data; print the error of each layer and of the outputs."""
+    from rich.console import Console
+
+    from station.commands.checking import parse_shapes
+
+    console, errors = Console(), Console(stderr=True)
+    try:
+        shapes = parse_shapes(shape or [])
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--shape") from error
+    target = output or model.with_name(f"{model.stem}-int8.onnx")
+    check_outputs(model, calibrate, files={"--output": target})
+    with explained(errors):
+        import rt_engine
+
+        with _Bar(errors) as bar:
+            result = rt_engine.quantize(
+                model,
+                calibrate,
+                per_channel=per_channel,
+                type=type.value,
+                method=method.value,
+                percentile=percentile,
+                shapes=shapes,
+                progress=bar,
+            )
+        result.save(target)
+        console.print(layer_table(result))
+        console.print(output_table(result))
+        say(console, f"{target}: {target.stat().st_size:,} bytes, {model} has {model.stat().st_size:,}", "green")
+
+
+class _Bar:
+    """A progress bar that appears when the work takes longer than `PATIENCE_S`."""
+
+    def __init__(self, console: Any) -> None:
+        from rich.progress import Progress
+
+        self._bar = Progress(console=console, transient=True)
+        self._task = self._bar.add_task("running the model", total=None)
+        self._start, self._shown = time.monotonic(), False
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __call__(self, done: int, total: int) -> None:
+        if not self._shown and time.monotonic() - self._start > PATIENCE_S:
+            self._bar.start()
+            self._shown = True
+        self._bar.update(self._task, completed=done, total=total)
+
+    def __exit__(self, *_: object) -> None:
+        if self._shown:
+            self._bar.stop()
+
+
+def layer_table(result: Quantized) -> Table:
+    """Every quantised layer with its signal-to-noise ratio; the worst is marked."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=f"Layers, {result.samples} samples", title_justify="left")
+    for column in ("layer", "operator"):
+        table.add_column(column, overflow="fold")
+    table.add_column("SQNR dB", justify="right")
+    worst = min((layer.sqnr_db for layer in result.layers), default=0.0)
+    for layer in result.layers:
+        style = "yellow" if layer.sqnr_db == worst and len(result.layers) > 1 else ""
+        table.add_row(escape(layer.name), layer.operator, f"{layer.sqnr_db:.1f}", style=style)
+    return table
+
+
+def output_table(result: Quantized) -> Table:
+    """Every output with its largest and mean error."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title="Outputs, against float32", title_justify="left")
+    table.add_column("output", overflow="fold")
+    for column in ("largest error", "mean error", "largest value", "largest error, share"):
+        table.add_column(column, justify="right")
+    for out in result.outputs:
+        share = f"{out.largest / out.span:.2%}" if out.span else "-"
+        table.add_row(escape(out.name), f"{out.largest:.3g}", f"{out.mean:.3g}", f"{out.span:.3g}", share)
+    return table

@@ -1,0 +1,67 @@
+"""The command `symbols`: what PLC clients see of a station, and where."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from station.commands.explaining import check_outputs, explained, say
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from station.show.symbols import Row
+
+LEAST_WIDTH = 250
+"""A narrower terminal breaks the lines: names that are cut into pieces could be neither found nor copied."""
+
+
+def symbols(
+    station: Annotated[Path, typer.Argument(metavar="STATION", help="The station file.")] = Path("station.toml"),
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the list as CSV.")] = None,
+    name: Annotated[str, typer.Option(metavar="PATTERN", help='Only such names, for example "Tags.*".')] = "*",
+) -> None:
+    """List everything that PLC clients can read and write: ADS group and offset, Modbus register, type, unit, access."""
+    from rich.console import Console
+
+    console, errors = Console(width=max(Console().width, LEAST_WIDTH)), Console(stderr=True)
+    check_outputs(station, files={"--csv": csv})
+    with explained(errors):
+        from fnmatch import fnmatchcase
+
+        from station.show.symbols import of_station, to_csv
+
+        listed = of_station(station)
+        found = [row for row in listed.rows if fnmatchcase(row.symbol.lower(), name.lower())]
+        if not found:
+            raise typer.BadParameter(f'no name is like "{name}"; "*" stands for any part', param_hint="--name")
+        if csv is not None:
+            csv.write_text(to_csv(found))
+            say(console, f"{csv}: {len(found)} values")
+            return
+        for line in listed.remarks:
+            say(errors, line, "yellow")
+        _print(console, found)
+        for line in listed.servers:
+            say(console, line)
+
+
+def _print(console: Console, found: list[Row]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    has_ads = any(row.ads_group for row in found)
+    has_registers = any(row.register or row.coil for row in found)
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    headings = ["symbol", "type", "unit", "access", *["ADS group, offset"] * has_ads]
+    for heading in (*headings, *["register", "coil"] * has_registers):
+        table.add_column(heading, no_wrap=True)
+    for row in found:
+        cells = [row.symbol, row.type, row.unit, row.access]
+        cells += [f"{row.ads_group} {row.ads_offset:>4}"] if has_ads else []
+        cells += [row.register, row.coil] if has_registers else []
+        table.add_row(*map(Text, cells), style="bold" if row.access == "write" else "")
+    console.print(table)
+    say(console, f"{len(found)} values", "dim")

@@ -1,0 +1,1 @@
+"""station.toml -> `StationConfig`, or every problem at once, each with its line."""

@@ -1,0 +1,278 @@
+"""Relations between the tables of a station file: does this tag exist, who writes it, do registers overlap.
+
+Each check is a generator of findings over a `View`; `CHECKS` is their list.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from itertools import combinations
+from pathlib import Path
+from typing import Final
+
+from station.file.addresses import BIT_TABLES, LAST_REGISTER, WRITABLE_TABLES, Address, parse_address
+from station.file.config import AdsLink, InProcessLink, ModbusLink, PlcLink, StationConfig, TagTable, TaskTable
+from station.file.durations import format_duration
+from station.file.findings import Finding, Step, unknown
+from station.file.server_checks import SERVER_CHECKS
+from station.file.view import View
+
+
+def check_relations(config: StationConfig, broken: frozenset[tuple[str, str]], folder: Path) -> list[Finding]:
+    """All findings of all checks."""
+    view = View(config, broken, folder)
+    return [finding for check in CHECKS for finding in check(view)]
+
+
+def _something_to_do(view: View) -> Iterator[Finding]:
+    if not view.names("tasks") and not (view.names("servers") and view.names("models")):
+        yield Finding(
+            (), "a station needs at least one [tasks.NAME], or a [servers.NAME] whose clients call its models"
+        )
+
+
+def _files_exist(view: View) -> Iterator[Finding]:
+    for name, model in view.config.models.items():
+        if not (view.folder / model.file).is_file():
+            yield Finding(("models", name, "file"), f"no such file: {view.folder / model.file}")
+    for name, task in view.config.tasks.items():
+        if task.step is not None:
+            yield from _function(view, ("tasks", name, "step"), task.step)
+    for name, link in view.config.links.items():
+        if isinstance(link, InProcessLink) and link.device is not None:
+            yield from _function(view, ("links", name, "device"), link.device)
+        yield from _certificates(view, ("links", name), link)
+    for name, server in view.config.servers.items():
+        yield from _certificates(view, ("servers", name), server)
+
+
+def _certificates(view: View, path: tuple[Step, ...], table: object) -> Iterator[Finding]:
+    for key in ("ca_file", "cert_file", "key_file"):
+        named: str | None = getattr(table, key, None)
+        if named and not (view.folder / named).is_file():
+            yield Finding((*path, key), f"no such file: {view.folder / named}")
+
+
+def _function(view: View, path: tuple[Step, ...], where: str) -> Iterator[Finding]:
+    """Is this "file.py:function", with a file that exists?"""
+    file, _, function = where.rpartition(":")
+    if not file or not function.isidentifier():
+        yield Finding(path, f'"{where}" must be "file.py:function"')
+    elif not (view.folder / file).is_file():
+        yield Finding(path, f"no such file: {view.folder / file}")
+
+
+def _tag_links(view: View) -> Iterator[Finding]:
+    for name, tag in view.config.tags.items():
+        if tag.link is not None and tag.link not in view.names("links"):
+            yield Finding(("tags", name, "link"), unknown("link", tag.link, view.names("links")))
+        elif view.link_of(tag) is None:
+            links = ", ".join(sorted(view.names("links"))) or "none is declared"
+            yield Finding(("tags", name), f'needs the key "link"; allowed: {links}')
+
+
+def _tag_values(view: View) -> Iterator[Finding]:
+    for name, tag in view.config.tags.items():
+        path: tuple[Step, ...] = ("tags", name)
+        if tag.scale == 0 or not math.isfinite(tag.scale):
+            yield Finding((*path, "scale"), f"must be a finite number other than 0, got {tag.scale}")
+        if tag.low > tag.high:
+            yield Finding((*path, "low"), f"low {tag.low:g} is above high {tag.high:g}")
+        elif tag.direction == "out" and not tag.low <= tag.safe <= tag.high:
+            yield Finding((*path, "safe"), f"safe value {tag.safe:g} is outside low {tag.low:g} .. high {tag.high:g}")
+
+
+def _addresses(view: View) -> Iterator[Finding]:
+    for name, tag in view.config.tags.items():
+        link = view.config.links.get(view.link_of(tag) or "")
+        if isinstance(link, PlcLink) and tag.address:
+            words = "a tag of a plc link has no address of its own: `rt-engine symbols` lists where clients find it"
+            yield Finding(("tags", name, "address"), words)
+        if link is None or isinstance(link, InProcessLink | PlcLink):
+            continue
+        if not tag.address:
+            kind = (
+                "the symbol's name"
+                if isinstance(link, AdsLink)
+                else '"TABLE REGISTER [ORDER]", for example "holding 40"'
+            )
+            yield Finding(("tags", name), f'needs the key "address": {kind}')
+        elif isinstance(link, ModbusLink):
+            yield from (Finding(("tags", name, "address"), message) for message in _modbus_faults(tag))
+
+
+def _modbus_faults(tag: TagTable) -> Iterator[str]:
+    try:
+        address = parse_address(tag.address)
+    except ValueError as error:
+        yield str(error)
+        return
+    if tag.direction == "out" and address.table not in WRITABLE_TABLES:
+        yield f'table "{address.table}" cannot be written; an output is in {" or ".join(WRITABLE_TABLES)}'
+    if address.table in BIT_TABLES and tag.type != "bool":
+        yield f'table "{address.table}" holds bits; type must be "bool", got "{tag.type}"'
+    if address.bit is not None and (tag.type != "bool" or tag.count != 1):
+        yield f'one bit of a register is one value of type "bool", got {tag.count} of "{tag.type}"'
+    if address.last(tag.type, tag.count) > LAST_REGISTER:
+        yield f"{address.text(tag.type, tag.count)} goes beyond {LAST_REGISTER}"
+
+
+def _overlaps(view: View) -> Iterator[Finding]:
+    """Two tags may not share a register; only an input may read back exactly what an output writes."""
+    tables: dict[tuple[str, str], list[tuple[str, TagTable, Address]]] = defaultdict(list)
+    for name, tag in view.config.tags.items():
+        link = view.link_of(tag) or ""
+        address = _modbus_address(tag) if isinstance(view.config.links.get(link), ModbusLink) else None
+        if address is not None:
+            tables[link, address.table].append((name, tag, address))
+    for entries in tables.values():
+        for (name, tag, address), (other_name, other, other_address) in combinations(entries, 2):
+            span, other_span = address.span(tag.type, tag.count), other_address.span(other.type, other.count)
+            shared = span.start < other_span.stop and other_span.start < span.stop
+            read_back = tag.direction != other.direction and span == other_span and tag.type == other.type
+            if shared and not read_back:
+                here, there = other_address.text(other.type, other.count), address.text(tag.type, tag.count)
+                yield Finding(("tags", other_name, "address"), f"{here} overlaps {there} of tag {name}")
+
+
+def _modbus_address(tag: TagTable) -> Address | None:
+    try:
+        return parse_address(tag.address)
+    except ValueError:
+        return None
+
+
+def _task_models(view: View) -> Iterator[Finding]:
+    for name, task in view.config.tasks.items():
+        if task.model is None:
+            if task.step is None:
+                yield Finding(("tasks", name), 'needs the key "model", or "step"')
+        elif task.model not in view.names("models"):
+            yield Finding(("tasks", name, "model"), unknown("model", task.model, view.names("models")))
+
+
+def _task_tags(view: View) -> Iterator[Finding]:
+    for name, task in view.config.tasks.items():
+        for key, entries, direction in (("inputs", task.inputs, "in"), ("outputs", task.outputs, "out")):
+            for index, entry in enumerate(entries):
+                path = ("tasks", name, key, index)
+                tag = view.config.tags.get(entry.tag)
+                if entry.tag not in view.names("tags"):
+                    yield Finding(path, unknown("tag", entry.tag, view.names("tags")))
+                elif tag is not None and tag.direction != direction:
+                    yield Finding(path, f'tag {entry.tag} has direction "{tag.direction}"; {key} need "{direction}"')
+
+
+def _task_outputs(view: View) -> Iterator[Finding]:
+    for name, task in view.config.tasks.items():
+        for index, entry in enumerate(task.outputs):
+            tag = view.config.tags.get(entry.tag)
+            if tag is None or (entry.low, entry.high, entry.safe) == (None, None, None):
+                continue
+            low = tag.low if entry.low is None else entry.low
+            high = tag.high if entry.high is None else entry.high
+            safe = tag.safe if entry.safe is None else entry.safe
+            path = ("tasks", name, "outputs", index)
+            if low > high:
+                yield Finding(path, f"low {low:g} is above high {high:g}")
+            elif not low <= safe <= high:
+                yield Finding(path, f"safe value {safe:g} is outside low {low:g} .. high {high:g}")
+
+
+def _one_writer(view: View) -> Iterator[Finding]:
+    writers: dict[str, str] = {}
+    for name, task in view.config.tasks.items():
+        for index, entry in enumerate(task.outputs):
+            if entry.tag in writers:
+                by = "this task" if writers[entry.tag] == name else f"task {writers[entry.tag]}"
+                message = f"tag {entry.tag} is already written by {by}; an output has one writer"
+                yield Finding(("tasks", name, "outputs", index), message)
+            writers.setdefault(entry.tag, name)
+
+
+def _unused_tags(view: View) -> Iterator[Finding]:
+    used = {entry.tag for task in view.config.tasks.values() for entry in (*task.inputs, *task.outputs)}
+    if any(section == "tasks" for section, _ in view.broken):
+        return  # what a task that could not be read uses is not known
+    if view.names("servers"):
+        return  # their clients see it
+    for name in view.config.tags:
+        if name not in used:
+            yield Finding(("tags", name), "no task uses this tag", "warning")
+
+
+def _unused_links(view: View) -> Iterator[Finding]:
+    used = {view.link_of(tag) for tag in view.config.tags.values()}
+    if any(section == "tags" for section, _ in view.broken):
+        return
+    for name in view.config.links:
+        if name not in used:
+            yield Finding(("links", name), "no tag is on this link; it will not be started", "warning")
+
+
+def _ages(view: View) -> Iterator[Finding]:
+    """A link too slow for the age that a task accepts would make every input bad between two reads."""
+    for name, link in view.config.links.items():
+        if link.timeout_ns < 2 * link.cycle_ns:
+            timeout, each = format_duration(link.timeout_ns), format_duration(link.cycle_ns)
+            yield Finding(("links", name, "timeout"), f"{timeout} is shorter than two cycles of the link, each {each}")
+    for name, task in view.config.tasks.items():
+        yield from _output_ages(view, name, task)
+        max_age = task.guard.max_age_ns
+        tags = [view.config.tags[entry.tag] for entry in task.inputs if entry.tag in view.config.tags]
+        for link_name in sorted({view.link_of(tag) or "" for tag in tags} & set(view.config.links)):
+            cycle = view.config.links[link_name].cycle_ns
+            if max_age is not None and cycle > max_age:
+                message = (
+                    f"link {link_name} is read every {format_duration(cycle)}, slower than the "
+                    f"{format_duration(max_age)} that an input may be old: inputs will be bad between two reads"
+                )
+                yield Finding(("tasks", name, "guard", "max_age"), message, "warning")
+
+
+def _output_ages(view: View, name: str, task: TaskTable) -> Iterator[Finding]:
+    """An output older than its link's timeout is sent as its safe value: a slow task's would flap between the two."""
+    tags = [view.config.tags[entry.tag] for entry in task.outputs if entry.tag in view.config.tags]
+    for link_name in sorted({view.link_of(tag) or "" for tag in tags} & set(view.config.links)):
+        link = view.config.links[link_name]
+        timeout = link.timeout_ns
+        if 2 * link.cycle_ns <= timeout <= task.cycle_ns:
+            message = (
+                f"{format_duration(task.cycle_ns)} is not shorter than the timeout of link {link_name}, "
+                f"{format_duration(timeout)}: between two cycles the outputs would go to their safe values"
+            )
+            yield Finding(("tasks", name, "cycle"), message)
+
+
+def _priorities(view: View) -> Iterator[Finding]:
+    """A shorter cycle needs a higher priority, or the slower task delays the faster one."""
+    for name, task in view.config.tasks.items():
+        for other_name, other in view.config.tasks.items():
+            same_core = task.cpu is None or other.cpu is None or task.cpu == other.cpu
+            if same_core and task.cycle_ns < other.cycle_ns and task.priority < other.priority:
+                message = (
+                    f"priority {task.priority} is below the {other.priority} of the slower task {other_name} "
+                    f"({format_duration(other.cycle_ns)}), which can delay it"
+                )
+                yield Finding(("tasks", name, "priority"), message, "warning")
+
+
+CHECKS: Final[tuple[Callable[[View], Iterator[Finding]], ...]] = (
+    _something_to_do,
+    _files_exist,
+    _tag_links,
+    _tag_values,
+    _addresses,
+    _overlaps,
+    _task_models,
+    _task_tags,
+    _task_outputs,
+    _one_writer,
+    _unused_tags,
+    _unused_links,
+    _ages,
+    _priorities,
+    *SERVER_CHECKS,
+)

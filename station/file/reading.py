@@ -1,0 +1,295 @@
+"""station.toml -> `StationConfig`, or every problem at once, each with its line and what is allowed.
+
+Three stages: TOML (one syntax error at most), values (pydantic, every wrong value), and relations between tables
+(`station.file.checks`). A table with a wrong value does not hide the relations of the others:
+it is set aside, and its name stays known.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Final, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from station.errors import Problem, StationFileError
+from station.file.checks import check_relations
+from station.file.config import StationConfig
+from station.file.findings import Finding, Step, dotted, nearest_name, unknown
+from station.file.locate import Lines
+
+_ROUNDS: Final = 5
+_LARGEST_BYTES: Final = 16 << 20
+_STAND_INS: Final[dict[str, Any]] = {"cycle": "1 s", "inputs": ["?"], "type": "in-process", "ams_net_id": "0.0.0.0.0.0"}
+_TYPES: Final = ("modbus-tcp", "modbus-tls", "modbus-rtu", "ads", "in-process", "plc")
+
+
+@dataclass(frozen=True, slots=True)
+class StationFile:
+    """A station file without errors: where it is, what it says, and what is worth a warning."""
+
+    path: Path
+    config: StationConfig
+    warnings: tuple[Problem, ...]
+    lines: Lines
+
+    def problem(self, finding: Finding) -> Problem:
+        """The finding with its file and line."""
+        return _problem(self.path, self.lines, finding)
+
+    def beside(self, name: str) -> Path:
+        """A path that the file gives relative to itself."""
+        return self.path.parent / name
+
+
+def read_station(path: Path) -> StationFile:
+    """Read and check a station file.
+
+    Raises:
+        StationFileError: with all problems of the file, errors and warnings.
+    """
+    data, lines = _read_toml(path)
+    config, broken, findings = _validate(data)
+    faulty = {finding.path for finding in findings}
+    findings += [
+        finding
+        for finding in check_relations(config, broken, path.parent)
+        if not any(finding.path[: len(place)] == place for place in faulty)
+    ]
+    problems = [_problem(path, lines, finding) for finding in findings]
+    if any(problem.severity == "error" for problem in problems):
+        raise StationFileError(problems)
+    return StationFile(path, config, tuple(problems), lines)
+
+
+def read_name(path: Path) -> str:
+    """The name of a station, from its file, whatever else is wrong with the file.
+
+    Raises:
+        StationFileError: the file cannot be read, or is not TOML.
+    """
+    data, _ = _read_toml(path)
+    table = data.get("station")
+    name = table.get("name") if isinstance(table, dict) else None
+    return name if isinstance(name, str) else StationConfig().station.name
+
+
+def _problem(path: Path, lines: Lines, finding: Finding) -> Problem:
+    return Problem(path, lines.of(finding.path), dotted(finding.path), finding.message, finding.severity)
+
+
+def _read_toml(path: Path) -> tuple[dict[str, Any], Lines]:
+    try:
+        with path.open("rb") as file:
+            data = file.read(_LARGEST_BYTES + 1)
+        if len(data) > _LARGEST_BYTES:
+            raise StationFileError([Problem(path, 0, "", f"is larger than {_LARGEST_BYTES >> 20} MiB")])
+        text = data.decode("utf-8")
+    except OSError as error:
+        raise StationFileError([Problem(path, 0, "", f"cannot be read: {error.strerror}")]) from error
+    except UnicodeDecodeError as error:
+        raise StationFileError([Problem(path, 0, "", f"is not UTF-8 text (byte {error.start})")]) from error
+    text = text.replace("\r\n", "\n")
+    try:
+        return tomllib.loads(text), Lines(text)
+    except tomllib.TOMLDecodeError as error:
+        message, line = _syntax_error(str(error), text)
+        raise StationFileError([Problem(path, line, "", f"not TOML: {message}")]) from error
+    except RecursionError as error:
+        raise StationFileError([Problem(path, 0, "", "tables or arrays lie too deep in each other")]) from error
+    except ValueError as error:  # a number with thousands of digits
+        raise StationFileError([Problem(path, 0, "", f"a number cannot be read: {error}")]) from error
+
+
+def _syntax_error(message: str, text: str) -> tuple[str, int]:
+    """The reader's message with the column, and the line; a bare word is the mistake that everybody makes."""
+    place = re.search(r" \(at line (\d+), column (\d+)\)$", message)
+    if place is None:
+        return message, text.count("\n") + 1
+    number, column = int(place[1]), int(place[2])
+    line = text.split("\n")[number - 1]
+    word = re.match(r"[^\W\d][^#\],}\"']*", line[column - 1 :])
+    is_value = word is not None and re.search(r"[=\[,]\s*$", line[: column - 1])
+    hint = f'; text needs quotes: "{word[0].strip()}"' if word and is_value else ""
+    return f"{message[: place.start()]} at column {column}{hint}", number
+
+
+def _validate(data: dict[str, Any]) -> tuple[StationConfig, frozenset[tuple[str, str]], list[Finding]]:
+    """Config, names of the entries that had to be left out of it, and the findings about single values.
+
+    Wrong values do not hide wrong relations: stand-ins take their place, round by round, and the rest is still read.
+    """
+    try:
+        return StationConfig.model_validate(data), frozenset(), []
+    except ValidationError as error:
+        errors = error.errors(include_url=False)
+    findings = list(_translate(errors, data))
+    left_out: set[tuple[str, str]] = set()
+    mended = deepcopy(data)
+    for _ in range(_ROUNDS):
+        left_out |= _mend(mended, errors)
+        try:
+            return StationConfig.model_validate(mended), frozenset(left_out), findings
+        except ValidationError as error:
+            errors = error.errors(include_url=False)
+    return StationConfig(), frozenset(left_out), findings
+
+
+def _mend(data: dict[str, Any], errors: Iterable[ErrorDetails]) -> set[tuple[str, str]]:
+    """Take wrong values out of `data`, put stand-ins for missing ones; returns (section, name) of entries taken out."""
+    left_out = set()
+    for error in errors:
+        *above, key = _steps_in(error["loc"], data)
+        table: Any = data
+        for step in above:
+            table = table[step]
+        if error["type"] == "missing":
+            table.setdefault(key, _stand_in(above, str(key)))
+        elif isinstance(table, list):
+            table[int(key)] = _STAND_INS["inputs"][0]
+        elif isinstance(table, dict) and key in table:
+            value = table.pop(key)
+            nearest = nearest_name(str(key), _allowed_keys(error["loc"][:-1]))
+            if error["type"] == "extra_forbidden" and nearest is not None:
+                table.setdefault(nearest, value)
+            if len(above) == 1:
+                left_out.add((str(above[0]), str(key)))
+    return left_out
+
+
+def _stand_in(above: list[Step], key: str) -> Any:
+    """A value with which the rest of a table can be read."""
+    return "modbus-tcp" if key == "type" and above[:1] == ["servers"] else _STAND_INS.get(key, "?")
+
+
+def _translate(errors: Iterable[ErrorDetails], data: dict[str, Any]) -> Iterable[Finding]:
+    """Pydantic's errors in the words of the file's author. A missing key beside a misspelt one is one mistake."""
+    errors = list(errors)
+    misspelt = {
+        (*table, nearest_name(str(key), _allowed_keys(tuple(table))))
+        for *table, key in (error["loc"] for error in errors if error["type"] == "extra_forbidden")
+    }
+    for error in errors:
+        if error["type"] == "missing" and error["loc"] in misspelt:
+            continue
+        yield Finding(_steps_in(error["loc"], data), _message(error))
+
+
+def _steps_in(loc: Iterable[Step], data: Any) -> tuple[Step, ...]:
+    """Pydantic's place in steps of the file: no union's member, no check of a key; a missing key comes last."""
+    path: list[Step] = []
+    for step in loc:
+        if _has(data, step):
+            path.append(step)
+            data = data[step]
+        elif step not in (*_TYPES, "[key]"):
+            path.append(step)
+            break
+    return tuple(path)
+
+
+def _has(data: object, step: Step) -> bool:
+    return step in data if isinstance(data, dict) else isinstance(data, list) and isinstance(step, int)
+
+
+def _message(error: ErrorDetails) -> str:
+    render = _MESSAGES.get(error["type"])
+    if render is not None:
+        return render(error)
+    got = error["input"]
+    shown = "a table" if isinstance(got, dict) else "an array" if isinstance(got, list) else f"{got!r}"
+    return f"{error['msg'][0].lower()}{error['msg'][1:]}, got {shown}"
+
+
+def _extra(error: ErrorDetails) -> str:
+    return unknown("key", str(error["loc"][-1]), _allowed_keys(error["loc"][:-1]))
+
+
+def _missing(error: ErrorDetails) -> str:
+    return f'needs the key "{error["loc"][-1]}"'
+
+
+def _value(error: ErrorDetails) -> str:
+    return str(error["ctx"]["error"])
+
+
+def _choice(error: ErrorDetails) -> str:
+    return f"{error['input']!r} is not allowed; allowed: {error['ctx']['expected']}".replace(" or ", ", ")
+
+
+def _type(error: ErrorDetails) -> str:
+    return f"unknown {_kind(error)} type '{error['ctx']['tag']}'; allowed: {error['ctx']['expected_tags']}"
+
+
+def _no_type(error: ErrorDetails) -> str:
+    model = _plain(StationConfig.model_fields[str(error["loc"][0])].annotation)
+    members = get_args(_plain(get_args(model)[1]))
+    kinds = [get_args(_plain(member).model_fields["type"].annotation)[0] for member in members]
+    return f'needs the key "type": {", ".join(kinds[:-1])} or {kinds[-1]}'
+
+
+def _kind(error: ErrorDetails) -> str:
+    """`link` or `server`."""
+    return str(error["loc"][0]).removesuffix("s")
+
+
+def _pattern(error: ErrorDetails) -> str:
+    if error["loc"][-1] == "[key]" or error["loc"][-1] == "name":
+        return f'"{error["input"]}" is no name; letters, digits, "_", "-" and "." are allowed, beginning with a letter'
+    if error["loc"][-1] == "ams_net_id":
+        return f'"{error["input"]}" is no AMS NetId; six numbers with dots, for example 5.12.34.56.1.1'
+    return f'"{error["input"]}" does not have the form {error["ctx"]["pattern"]}'
+
+
+def _table(error: ErrorDetails) -> str:
+    return f"must be a table, got {error['input']!r}"
+
+
+def _allowed_keys(loc: tuple[Step, ...]) -> list[str]:
+    """The keys that the table at this place of the file may have."""
+    model = _model_at(StationConfig, loc)
+    return [] if model is None else [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _model_at(annotation: Any, loc: tuple[Step, ...]) -> type[BaseModel] | None:
+    """The pydantic model that reads the table at `loc`: down through fields, dictionaries, tuples and unions."""
+    for step in loc:
+        annotation = _inside(_plain(annotation), step)
+    annotation = _plain(annotation)
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+
+
+def _plain(annotation: Any) -> Any:
+    while get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    return annotation
+
+
+def _inside(annotation: Any, step: Step) -> Any:
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin in (Union, UnionType):  # the step is the discriminator of one member
+        return next(m for m in map(_plain, args) if step in get_args(m.model_fields["type"].annotation))
+    if origin in (dict, tuple):
+        return args[1] if origin is dict else args[0]
+    return next(f.annotation for name, f in annotation.model_fields.items() if (f.alias or name) == step)
+
+
+_MESSAGES: Final[Mapping[str, Callable[[ErrorDetails], str]]] = {
+    "extra_forbidden": _extra,
+    "missing": _missing,
+    "value_error": _value,
+    "literal_error": _choice,
+    "union_tag_invalid": _type,
+    "union_tag_not_found": _no_type,
+    "string_pattern_mismatch": _pattern,
+    "dict_type": _table,
+    "model_type": _table,
+    "model_attributes_type": _table,
+}

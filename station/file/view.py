@@ -1,0 +1,30 @@
+"""What the checks of a station file look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from station.file.config import StationConfig, TagTable
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the checks look at: the entries without wrong values, and the names of those set aside."""
+
+    config: StationConfig
+    broken: frozenset[tuple[str, str]]
+    folder: Path
+
+    def names(self, section: str) -> set[str]:
+        """All declared names of a section, those of broken entries too."""
+        return {*getattr(self.config, section), *(name for where, name in self.broken if where == section)}
+
+    def link_of(self, tag: TagTable) -> str | None:
+        """Name of the tag's link; the only link when the tag names none."""
+        return tag.link or sole_link(self.names("links"))
+
+
+def sole_link(links: set[str]) -> str | None:
+    """The link that a tag without `link` belongs to."""
+    return next(iter(links)) if len(links) == 1 else None

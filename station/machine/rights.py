@@ -1,0 +1,45 @@
+"""Real-time rights for people: one line per right, whatever the number of tasks; one way to get them per place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from scheduler.rights import CONTAINER_OPTIONS, LIMITS_COMMAND, Grant
+from station.machine.computer import Fact, Machine
+
+_BOTH: Final = re.compile(r"SCHED_FIFO|locked memory")
+
+
+def rights_fix(machine: Machine) -> str:
+    """The command that gives real-time priority and locked memory, here."""
+    if machine.in_container:
+        return f"docker run {CONTAINER_OPTIONS} ..."
+    return f"{LIMITS_COMMAND}   # then log in again: ulimit -r must print 99"
+
+
+def merged(grants: Iterable[Grant]) -> tuple[Grant, ...]:
+    """`SCHED_FIFO 80`, `SCHED_FIFO 70` with the same answer become `SCHED_FIFO 80, 70`."""
+    numbers: dict[tuple[str, Grant], list[str]] = {}
+    for grant in grants:
+        found = re.fullmatch(r"(\D+) (\d+)", grant.name)
+        name, number = found.groups() if found else (grant.name, "")
+        alike = Grant(name, grant.granted, grant.why, grant.how_to_grant)
+        numbers.setdefault((name, alike), []).append(number)
+    return tuple(
+        Grant(f"{name} {', '.join(found)}".strip(), alike.granted, alike.why, alike.how_to_grant)
+        for (name, alike), found in numbers.items()
+    )
+
+
+def facts_of(grants: Iterable[Grant], machine: Machine) -> tuple[Fact, ...]:
+    """What this process asked for its own threads, as the report shows it."""
+    return tuple(_fact_of(grant, machine) for grant in merged(grants))
+
+
+def _fact_of(grant: Grant, machine: Machine) -> Fact:
+    if grant.granted:
+        return Fact(grant.name, "ok", "granted", grant.why)
+    fix = rights_fix(machine) if _BOTH.match(grant.name) else grant.how_to_grant
+    return Fact(grant.name, "warn", "not granted", grant.why, fix)

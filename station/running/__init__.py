@@ -1,0 +1,1 @@
+"""A station that runs: started, watched, asked, updated, stopped."""

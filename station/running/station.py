@@ -1,0 +1,411 @@
+"""A station: built from its file, started, watched, updated, stopped with safe outputs, reported.
+
+start   links, then servers, then tasks  (a task without good inputs keeps its outputs safe: nothing waits for a device)
+    stop    tasks (outputs safe), then links (each writes the safe values to its device and says if that was confirmed),
+            then servers                     (so PLC clients still read the safe values)
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+import rt_engine
+from fieldbus.link.link import Link
+from rt_engine import Model, UpdateResult
+from rt_engine.errors import EngineError
+from scheduler.errors import SchedulerError
+from scheduler.scheduler import Scheduler
+from scheduler.stats import Latency, TaskStats
+from scheduler.status import Action, TaskStatus
+from station.errors import RefusedError
+from station.file.config import AdsLink, InProcessLink, LinkTable, ModbusRtuLink, PlcLink
+from station.file.findings import unknown
+from station.file.reading import StationFile
+from station.machine.computer import Machine
+from station.machine.probes import examine
+from station.machine.rights import facts_of, merged
+from station.running.control import Updated
+from station.running.snapshot import LinkView, ServerView, Snapshot, TaskView
+from station.show.live import REFRESH_S, View
+from station.show.picture import Picture
+from station.show.report import Event, EventKind, Report
+from station.show.words import note
+from station.wiring.parts import build
+from station.wiring.plc_side import CONTROL_SOCKET, plc_side
+
+WATCH_S: Final = 0.05
+VIEW_PATIENCE_S: Final = 1.0
+MAX_EVENTS: Final = 2000
+NS_PER_MS: Final = 1e6
+SIGNALLED: Final = 128  # plus the signal's number: how a shell tells of a process that a signal ended
+COUNTERS: Final = (
+    "missed",
+    "watchdog_trips",
+    "held",
+    "safe",
+    "bad_inputs",
+    "nan_inputs",
+    "nan_outputs",
+    "failed",
+    "clamped",
+    "filling",
+    "limited",
+)
+
+
+class Station:
+    """Everything that a station file describes, wired. A context manager: runs from entry to exit.
+
+    Raises:
+        StationFileError: a model cannot run, or tags do not fit it.
+        TaskError: a task cannot work.
+    """
+
+    def __init__(self, file: StationFile) -> None:
+        self.file = file
+        self._parts = build(file)
+        self._scheduler = Scheduler(self._parts.tasks)
+        self._plc = plc_side(file, self._parts, self._scheduler, self._replaced) if file.config.servers else None
+        self._updating = threading.Lock()
+        self._audit_failure = ""
+        self._model_files = {name: table.file for name, table in file.config.models.items()}
+        self._seen = {name: link.status() for name, link in self._parts.links.items()}
+        self._confirmed: dict[str, bool] = {}
+        self._starting: dict[str, int] = {}
+        self._events: deque[Event] = deque(maxlen=MAX_EVENTS)
+        self._stop = threading.Event()
+        self._view_failed = self._is_stopping = False
+        self._started = datetime.now(UTC)
+        self._begin_s = self._end_s = 0.0
+
+    @property
+    def name(self) -> str:
+        """The station's name."""
+        return self.file.config.station.name
+
+    # --- life ---------------------------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Station:
+        self._started, self._begin_s, self._end_s = datetime.now(UTC), time.monotonic(), 0.0
+        self._is_stopping = False
+        self._confirmed.clear()
+        self._starting.clear()
+        try:
+            for link in self._parts.links.values():
+                link.start()
+            if self._plc is not None:
+                self._plc.start()
+            self._scheduler.start()
+        except BaseException:
+            self._make_safe()
+            raise
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._is_stopping = True  # before anything that could be interrupted
+        self._watch()
+        self._make_safe()
+        self._end_s = time.monotonic()
+
+    @property
+    def is_stopping(self) -> bool:
+        """Are outputs being made safe, or have been? That takes a bounded time, and should not be interrupted."""
+        return self._is_stopping
+
+    def _make_safe(self) -> None:
+        """Stop the tasks, then all links at the same time, so that one dead device does not keep the others waiting."""
+        self._is_stopping = True
+        try:
+            self._scheduler.stop()
+        finally:
+            for link in self._parts.links.values():
+                link.ask_to_stop()
+            try:
+                self._stop_links()
+            finally:
+                if self._plc is not None:
+                    self._plc.stop()
+
+    def _stop_links(self) -> None:
+        for name, link in self._parts.links.items():
+            confirmed = link.stop(safe=True)
+            if any(tag.direction == "out" for tag in link.tags):
+                self._confirmed[name] = confirmed
+                is_called = isinstance(self.file.config.links[name], PlcLink)
+                by = "read by a PLC client" if is_called else "confirmed by the device"
+                words = by if confirmed else f"NOT {by}"
+                self._note(
+                    "link", name, f"safe values written, {words}" if confirmed else f"safe values {words}", confirmed
+                )
+
+    def run(self, view: View, seconds: float | None = None) -> None:
+        """Watch and show until `request_stop`, or until `seconds` have passed.
+
+        What shows is a thread of its own: a terminal that takes no more text must not keep the station from stopping.
+        """
+        until_s = time.monotonic() + seconds if seconds is not None else float("inf")
+        done = threading.Event()
+        shows = threading.Thread(target=self._show_until, args=(view, done), name="view", daemon=True)
+        shows.start()
+        try:
+            while not self._stop.wait(WATCH_S) and time.monotonic() < until_s:
+                self._watch()
+        finally:
+            done.set()
+            shows.join(VIEW_PATIENCE_S)
+        self._stop.clear()
+
+    def request_stop(self) -> None:
+        """Let `run` return soon, or as soon as it begins."""
+        self._stop.set()
+
+    # --- what others ask ----------------------------------------------------------------------------------------------
+
+    def update(self, slot: str, file: Path, who: str = CONTROL_SOCKET) -> Updated:
+        """Replace a model while its tasks run; they all take it at one tick. See `station.running.control.Controlled`.
+
+        Any thread. `who` is for the audit log.
+        """
+        with self._updating:
+            return self._update(slot, file, who)
+
+    def _update(self, slot: str, file: Path, who: str) -> Updated:
+        if slot not in self._parts.slots:
+            raise KeyError(unknown("model", slot, self._parts.slots))
+        if self._is_stopping:
+            raise RefusedError("the station is stopping: its tasks have ended")
+        begin = time.monotonic_ns()
+        table = self.file.config.models[slot]
+        try:
+            model = rt_engine.load(file, shapes=dict(table.shapes) or None, state=dict(table.state))
+            result = self._replace(slot, model)
+        except (
+            EngineError,
+            SchedulerError,
+            OSError,
+            ValueError,
+        ) as error:  # the last two: a path that no file can have
+            self._note("update", slot, f"{file.name} refused: {error}", good=False)
+            if self._plc is not None:
+                self._plc.note_refused(slot, file.name, str(error), who)
+            raise RefusedError(f"{file} is refused, the running model goes on: {error}") from error
+        if self._plc is not None:
+            self._plc.note_update(slot, file, who)
+        self._model_files[slot] = str(file) if who == CONTROL_SOCKET else f"{file.name}, from {who}"
+        tick = "taken by all tasks at the same tick" if result.same_tick else "taken by each task at its own next tick"
+        if not result.taken_ns:
+            tick = "taken by the next call of each client"
+        took_ms = (time.monotonic_ns() - begin) / NS_PER_MS
+        message = f"{file.name} is live as version {result.version}, {tick}, {took_ms:.1f} ms from file to live"
+        if result.state != "none":
+            message += f"; its state was {'carried over' if result.state == 'carried' else 'reset'}"
+        self._note("update", slot, message, good=True)
+        return Updated(message, result.version)
+
+    def _replaced(self, slot: str, file: Path, who: str) -> int:
+        """What a client uploaded takes the place of a model; gives the version."""
+        return self.update(slot, file, who).version
+
+    def _replace(self, slot: str, model: Model) -> UpdateResult:
+        """In all tasks that run it, and for all clients that call it."""
+        is_called_only = all(table.model != slot for table in self.file.config.tasks.values())
+        if is_called_only and self._plc is not None:
+            return self._parts.slots[slot].update(model)
+        return self._scheduler.update(self._parts.slots[slot], model)
+
+    def snapshot(self) -> Snapshot:
+        """The station now."""
+        stats = self._scheduler.stats()
+        now_s = self._end_s or time.monotonic()
+        return Snapshot(
+            station=self.name,
+            pid=os.getpid(),
+            running_s=now_s - self._begin_s if self._begin_s else 0.0,
+            tasks=tuple(
+                self._task_view(stats[name], table.model or "") for name, table in self.file.config.tasks.items()
+            ),
+            links=tuple(self._link_view(name, link) for name, link in self._parts.links.items()),
+            models=dict(self._model_files),
+            rights=tuple(str(grant) for grant in merged(self._scheduler.rights) if not grant.granted),
+            servers=self._server_views(),
+        )
+
+    def report(self) -> Report:
+        """What the run leaves behind."""
+        pictures = [(f"Task {name}", self._task_pictures(name)) for name in self.file.config.tasks]
+        trips = tuple(
+            Picture.of(f"{name}, round trip", li.status().round_trip) for name, li in self._parts.links.items()
+        )
+        machine = Machine(wanted_cpu=next((t.cpu for t in self._scheduler.tasks), None))
+        return Report(
+            started=self._started,
+            snapshot=self.snapshot(),
+            pictures=(*pictures, *([("Round trips of the links", trips)] if trips else [])),
+            events=tuple(self._events),
+            rights=facts_of(self._scheduler.rights, machine),
+            machine=tuple(examine(machine)),
+        )
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _show_until(self, view: View, done: threading.Event) -> None:
+        """Show the newest state again and again. A screen or log that cannot be written does not stop the control."""
+        try:
+            with view:
+                self._show(view)
+                while not done.wait(REFRESH_S):
+                    self._show(view)
+                self._show(view)
+        except (OSError, ValueError) as error:
+            self._note_view(error)
+
+    def _show(self, view: View) -> None:
+        try:
+            view.show(self.snapshot())
+        except (OSError, ValueError) as error:  # a full disk; a character that the terminal does not have
+            self._note_view(error)
+
+    def _note_view(self, error: OSError | ValueError) -> None:
+        if not self._view_failed:
+            why = getattr(error, "strerror", None) or error
+            self._note("station", "output", f"cannot be written, control goes on: {why}", good=False)
+        self._view_failed = True
+
+    def _task_pictures(self, name: str) -> tuple[Picture, ...]:
+        wake_up, execution = self._scheduler.histograms(name)
+        return Picture.of("wake-up, after the tick", wake_up), Picture.of("execution of a cycle", execution)
+
+    def _task_view(self, stats: TaskStats, model: str) -> TaskView:
+        silent = stats.action == Action.LIVE or not stats.cycles or stats.status == TaskStatus.STOPPED
+        return TaskView(
+            name=stats.name,
+            model=model,
+            model_version=stats.model_version,
+            cycle_ns=stats.period_ns,
+            cycles=stats.cycles,
+            overruns=stats.overruns,
+            wake_up=stats.wakeup,
+            execution=stats.execution,
+            counters={
+                "page_faults": stats.usage.minor_faults + stats.usage.major_faults,
+                "involuntary_switches": stats.usage.involuntary_switches,
+                **{name: getattr(stats, name) for name in COUNTERS},
+            },
+            note="" if silent else note(stats.action, stats.status),
+            first_due_ns=stats.first_due_ns,
+            due_ns=stats.due_ns,
+            switched_ns=stats.switched_ns,
+            is_hung=stats.status == TaskStatus.HUNG,
+            starting=self._starting.get(stats.name, 0),
+        )
+
+    def _link_view(self, name: str, link: Link) -> LinkView:
+        status = link.status()
+        return LinkView(
+            name=name,
+            device=_device(self.file.config.links[name]),
+            state=status.state,
+            round_trip=Latency.of(status.round_trip),
+            reads=status.reads,
+            writes=status.writes,
+            errors=status.errors,
+            reconnects=status.reconnects,
+            safe_writes=status.safe_writes,
+            last_error=status.last_error,
+            safe_confirmed=self._confirmed.get(name),
+            timeouts=status.timeouts,
+        )
+
+    def _server_views(self) -> tuple[ServerView, ...]:
+        servers = self._plc.servers if self._plc is not None else {}
+        status = {name: server.status() for name, server in servers.items()}
+        return tuple(ServerView(name, s.address, s.clients, s.requests, s.refused) for name, s in status.items())
+
+    def _watch(self) -> None:
+        self._watch_links()
+        self._watch_tasks()
+        self._watch_audit()
+
+    def _watch_audit(self) -> None:
+        """Note when the audit log cannot be written."""
+        failure = self._plc.audit.failure if self._plc is not None else ""
+        if failure and not self._audit_failure:
+            self._note("station", "audit log", f"cannot be written, control goes on: {failure}", good=False)
+        self._audit_failure = failure
+
+    def _watch_tasks(self) -> None:
+        """Note for each task how many cycles it took until its outputs were live."""
+        if len(self._starting) == len(self._scheduler.tasks):
+            return
+        for name, stats in self._scheduler.stats().items():
+            waited = stats.safe + stats.held
+            if name not in self._starting and stats.cycles > waited:
+                self._starting[name] = waited
+
+    def _watch_links(self) -> None:
+        """Note changes of a link's state, not each attempt to connect; also what was undone between two looks."""
+        for name, link in self._parts.links.items():
+            status, seen = link.status(), self._seen[name]
+            if status.state == "connecting" or status.since == seen.since:
+                continue
+            self._seen[name] = status
+            change = f"{seen.state} -> {status.state}" if status.state != seen.state else f"{status.state} again"
+            reason = f": {status.last_error}" if status.errors > seen.errors else ""
+            if change != "down again":
+                self._note("link", name, change + reason, good=status.state == "up")
+
+    def _note(self, kind: EventKind, subject: str, text: str, good: bool) -> None:
+        self._events.append(Event(time.monotonic() - self._begin_s, kind, subject, text, good))
+
+
+def _device(table: LinkTable) -> str:
+    """Where a link goes, for people."""
+    match table:
+        case AdsLink():
+            return f"ads {table.ams_net_id}:{table.port}"
+        case ModbusRtuLink():
+            return f"{table.type} {table.device} unit {table.unit}"
+        case InProcessLink():
+            return f"in-process {table.device or 'zeros'}"
+        case PlcLink():
+            return "called by PLC clients"
+        case _:
+            return f"{table.type} {table.host}:{table.port}"
+
+
+@contextmanager
+def stopped_by_signals(station: Station) -> Iterator[None]:
+    """SIGINT, SIGTERM and SIGHUP stop the station in order. Main thread only.
+
+    A second one ends at once whatever delays that, by `KeyboardInterrupt` (SIGINT) or `SystemExit`; outputs still go
+    safe. While they do, which takes a bounded time, signals are ignored: nothing may keep a device from its safe values.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    asked = False
+
+    def handle(number: int, _: FrameType | None) -> None:
+        nonlocal asked
+        if station.is_stopping:
+            return
+        if asked:
+            raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(SIGNALLED + number)
+        asked = True
+        station.request_stop()
+
+    for number in before:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

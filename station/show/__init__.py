@@ -1,0 +1,1 @@
+"""What people see of a station: live table, report, pictures, symbols."""

@@ -1,0 +1,179 @@
+"""The running station on a terminal: a table, four times a second; without a terminal, a line every few seconds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import Final, Protocol
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from scheduler.stats import Latency
+from station.file.durations import format_duration
+from station.running.snapshot import Snapshot
+
+REFRESH_S: Final = 0.25
+LINE_EVERY_S: Final = 5.0
+_WHAT: Final = "us\n50/99/max"
+
+
+class View(Protocol):
+    """Something that shows snapshots."""
+
+    def __enter__(self) -> View: ...
+
+    def __exit__(self, *exc_info: object) -> None: ...
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Show the newest snapshot."""
+
+
+class TableView:
+    """Redraws the table in place."""
+
+    def __init__(self, console: Console) -> None:
+        self._live = Live(console=console, auto_refresh=False, transient=False)
+
+    def __enter__(self) -> TableView:
+        self._live.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        with suppress(OSError):  # the terminal is gone: nothing is left to be restored
+            self._live.stop()
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Draw."""
+        self._live.update(draw(snapshot), refresh=True)
+
+
+class LineView:
+    """Prints one line now and then, for logs and pipes."""
+
+    def __init__(self, console: Console, now: Callable[[], float] = time.monotonic) -> None:
+        self._console, self._now, self._due = console, now, now()
+        self._told = False
+
+    def __enter__(self) -> LineView:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        pass
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Print, when it is time again."""
+        if snapshot.rights and not self._told:
+            self._told = True
+            self._console.print(Text(_not_granted(snapshot)), soft_wrap=True)
+        if self._now() >= self._due:
+            self._due = self._now() + LINE_EVERY_S
+            self._console.print(Text(one_line(snapshot)), soft_wrap=True)
+
+
+def view_for(console: Console) -> View:
+    """A table on a terminal, lines elsewhere."""
+    return TableView(console) if console.is_terminal else LineView(console)
+
+
+def draw(snapshot: Snapshot) -> Group:
+    """Tasks, links, what is wrong with them, each on a line of its own, and what the system did not grant."""
+    head = Text.assemble((snapshot.station, "bold"), f"  running {snapshot.running_s:.0f} s  process {snapshot.pid}")
+    parts: list[Text | Table] = [head]
+    if snapshot.tasks:
+        parts.append(_tasks(snapshot))
+    if snapshot.links:
+        parts.append(_links(snapshot))
+    if snapshot.servers:
+        parts.append(_servers(snapshot))
+    parts += [Text(f"{name}: {text}", style="yellow") for name, text in _notes(snapshot)]
+    if snapshot.rights:
+        parts.append(Text(_not_granted(snapshot), style="yellow"))
+    return Group(*parts)
+
+
+def _notes(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    for task in snapshot.tasks:
+        if task.note:
+            yield task.name, task.note
+    for link in snapshot.links:
+        if link.state != "up" and link.last_error:
+            yield link.name, link.last_error
+
+
+def _table(words: Sequence[str], numbers: Sequence[str]) -> Table:
+    """On a narrow terminal words fold, numbers do not."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in words:
+        table.add_column(name, overflow="fold")
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _tasks(snapshot: Snapshot) -> Table:
+    numbers = ("cycle", "cycles", "over-\nruns", "missed", "safe,\nheld", f"wake-up {_WHAT}", f"run {_WHAT}")
+    table = _table(("task", "model"), numbers)
+    for task in snapshot.tasks:
+        missed, unlive = task.counters.get("missed", 0), task.unlive
+        table.add_row(
+            Text(task.name, style="bold"),
+            f"{task.model} v{task.model_version}" if task.model else "-",
+            format_duration(task.cycle_ns),
+            f"{task.cycles:,}",
+            Text(f"{task.overruns:,}", style="red" if task.overruns else "green"),
+            Text(f"{missed:,}", style="red" if missed else "green"),
+            Text(f"{unlive:,}", style="yellow" if unlive > task.starting else "green"),
+            _spread(task.wake_up),
+            _spread(task.execution),
+        )
+    return table
+
+
+def _links(snapshot: Snapshot) -> Table:
+    table = _table(("link", "device", "state"), (f"round trip {_WHAT}", "errors"))
+    for link in snapshot.links:
+        table.add_row(
+            Text(link.name, style="bold"),
+            link.device,
+            Text(link.state, style="green" if link.state == "up" else "red"),
+            _spread(link.round_trip),
+            f"{link.errors:,}",
+        )
+    return table
+
+
+def _servers(snapshot: Snapshot) -> Table:
+    table = _table(("server", "address"), ("clients", "requests", "refused"))
+    for server in snapshot.servers:
+        refused = Text(f"{server.refused:,}", style="yellow" if server.refused else "green")
+        table.add_row(
+            Text(server.name, style="bold"), server.address, str(server.clients), f"{server.requests:,}", refused
+        )
+    return table
+
+
+def _spread(timing: Latency) -> str:
+    """Median, 99th percentile and maximum in microseconds, as narrow as can be."""
+    times_us = (ns / 1e3 for ns in (timing.p50_ns, timing.p99_ns, timing.max_ns))
+    return "/".join(f"{us:.0f}" if us >= 10 else f"{us:.2g}" for us in times_us) if timing.count else "-"
+
+
+def _not_granted(snapshot: Snapshot) -> str:
+    names = ", ".join(right.partition(":")[0] for right in snapshot.rights)
+    return f"not granted: {names}; `rt-engine doctor` and the report tell how to get it"
+
+
+def one_line(snapshot: Snapshot) -> str:
+    """The station in one line: cycles, overruns, missed ticks and wake-up of each task, state of each link."""
+    tasks = (
+        f"{task.name} {task.cycles:,} cycles, {task.overruns:,} overruns, {task.counters.get('missed', 0):,} missed, "
+        f"wake-up {_spread(task.wake_up)} us" + (f" ({task.note})" if task.note else "")
+        for task in snapshot.tasks
+    )
+    links = (f"{link.name} {link.state}" for link in snapshot.links)
+    servers = (f"{server.name} {server.clients} clients, {server.requests:,} requests" for server in snapshot.servers)
+    return f"{snapshot.running_s:7.1f} s  " + " | ".join((*tasks, *links, *servers))

@@ -1,0 +1,244 @@
+"""The report of a run: one JSON file for programs, one HTML page for people that opens without a network.
+
+A report never stops the control: when its folder cannot be written, the next one is tried, and what happened is said.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import Final, Literal
+
+from station.errors import UnsafeFolderError
+from station.file.durations import format_duration
+from station.machine.computer import Fact, Level
+from station.running.folders import own_folder, temporary
+from station.running.snapshot import LinkView, ServerView, Snapshot, TaskView
+from station.show.picture import Picture, svg_picture
+from station.show.verdict import Remark, judge
+from station.show.words import reasons
+
+TEMPLATE: Final = Path(__file__).with_name("report.html")
+EventKind = Literal["link", "update", "station"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened `at_s` seconds after the start: a link's new state, an update, a refusal."""
+
+    at_s: float
+    kind: EventKind
+    subject: str
+    text: str
+    good: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that a run leaves behind. `pictures`: what -> histograms (a task's name, a link's name)."""
+
+    started: datetime
+    snapshot: Snapshot
+    pictures: tuple[tuple[str, tuple[Picture, ...]], ...]
+    events: tuple[Event, ...]
+    rights: tuple[Fact, ...]
+    machine: tuple[Fact, ...]
+
+    @property
+    def remarks(self) -> tuple[Remark, ...]:
+        """How it went, the worst first; see `station.show.verdict`."""
+        return judge(self.snapshot)
+
+    @property
+    def level(self) -> Level:
+        """The worst of all remarks."""
+        return self.remarks[0].level
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Where a report lies, and the warnings of those folders that could not be written."""
+
+    page: Path | None
+    data: Path | None
+    warnings: tuple[str, ...]
+
+
+def write_report(report: Report, folder: Path) -> Written:
+    """Write both files into `folder`, or below the system's folder for temporary files when that is not possible.
+
+    There, in a folder of this user: a name that others can foresee could be theirs already, full of links to our files.
+    When it is, in a new one.
+    """
+    warnings: list[str] = []
+    places: tuple[Callable[[], Path], ...] = (lambda: folder, _spare_folder, _new_folder)
+    for place in places:
+        try:
+            return Written(*_write_into(report, place()), tuple(warnings))
+        except (OSError, UnsafeFolderError) as error:
+            where = getattr(error, "filename", None) or folder
+            warnings.append(f"the report could not be written to {where}: {getattr(error, 'strerror', None) or error}")
+    return Written(None, None, tuple(warnings))
+
+
+def _spare_folder() -> Path:
+    return own_folder(own_folder(temporary(tempfile.gettempdir())) / "reports")
+
+
+def _new_folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix="rt-engine-reports-"))
+
+
+def _write_into(report: Report, folder: Path) -> tuple[Path, Path]:
+    """Both files whole, or none: they are written beside their names and then moved."""
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = f"{report.snapshot.station}-{report.started:%Y%m%d-%H%M%S}"
+    paths = folder / f"{stem}.html", folder / f"{stem}.json"
+    drafts = [path.with_name(f".{path.name}.part") for path in paths]
+    try:
+        for draft, text in zip(drafts, (to_html(report), to_json(report)), strict=True):
+            draft.write_text(text, encoding="utf-8")
+        for draft, path in zip(drafts, paths, strict=True):
+            draft.replace(path)
+    finally:
+        for draft in drafts:
+            draft.unlink(missing_ok=True)
+    return paths
+
+
+def to_json(report: Report) -> str:
+    """The report for programs. Times are nanoseconds; a histogram is its non-empty bins."""
+    return json.dumps(
+        {
+            "started": report.started.isoformat(),
+            "level": report.level,
+            "verdict": [asdict(remark) for remark in report.remarks],
+            "station": report.snapshot.to_json(),
+            "histograms": {name: [asdict(picture) for picture in pictures] for name, pictures in report.pictures},
+            "events": [asdict(event) for event in report.events],
+            "rights": [asdict(fact) for fact in report.rights],
+            "machine": [asdict(fact) for fact in report.machine],
+        },
+        indent=1,
+    )
+
+
+def to_html(report: Report) -> str:
+    """The report for people: one page, no script, nothing fetched."""
+    ran, servers = timedelta(seconds=round(report.snapshot.running_s)), report.snapshot.servers
+    sections = [
+        _section("Tasks", _table(_TASK_COLUMNS, map(_task_row, report.snapshot.tasks))),
+        *(_pictures(name, pictures) for name, pictures in report.pictures),
+        _section("Links", _table(_LINK_COLUMNS, map(_link_row, report.snapshot.links))),
+        *([_section("Servers", _table(_SERVER_COLUMNS, map(_server_row, servers)))] if servers else []),
+        _section("What happened", _table(("at", "what", "", ""), map(_event_row, report.events))),
+        _section(
+            "Rights: what this process asked for its own threads", _table(_FACT_COLUMNS, map(_fact_row, report.rights))
+        ),
+        _section(
+            "Machine: what the system is, whoever runs on it", _table(_FACT_COLUMNS, map(_fact_row, report.machine))
+        ),
+    ]
+    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+        title=escape(f"{report.snapshot.station}, {report.started:%Y-%m-%d %H:%M}"),
+        station=escape(report.snapshot.station),
+        when=f"{report.started:%Y-%m-%d %H:%M:%S}, ran {ran}",
+        verdict="\n".join(f'<div class="verdict {r.level}">{escape(r.text)}</div>' for r in report.remarks),
+        sections="\n".join(sections),
+    )
+
+
+_FACT_COLUMNS: Final = ("", "found", "what it means, and what mends it")
+_SPREAD: Final = "p50 / p99 / max"
+_TASK_COLUMNS: Final = tuple(
+    f"task|model|>cycle|>cycles|>overruns|>missed|>safe, held|>wake-up {_SPREAD}|>execution {_SPREAD}|>page faults".split(
+        "|"
+    )
+)
+_LINK_COLUMNS: Final = tuple(f"link|device|state|>round trip {_SPREAD}|>reads|>writes|>errors|>lost".split("|"))
+
+_SERVER_COLUMNS: Final = ("server", "address", ">clients", ">requests", ">refused")
+
+
+def _task_row(task: TaskView) -> Sequence[str]:
+    version = f"{escape(task.model)} v{task.model_version}"
+    missed, unlive = task.counters.get("missed", 0), task.unlive
+    overruns, misses = (f'<span class="{"warn" if n else "ok"}">{n:,}</span>' for n in (task.overruns, missed))
+    level = "bad" if task.never_live else "warn" if unlive > task.starting else "ok"
+    safe = f'<span class="{level}">{unlive:,}</span>' + (f"<br>{escape(reasons(task))}" if unlive else "")
+    note = f'<br><span class="warn">{escape(task.note)}</span>' if task.note else ""
+    wake_up = spread(task.wake_up.count, task.wake_up.p50_ns, task.wake_up.p99_ns, task.wake_up.max_ns)
+    execution = spread(task.execution.count, task.execution.p50_ns, task.execution.p99_ns, task.execution.max_ns)
+    faults = f"{task.counters['page_faults']:,}" if "page_faults" in task.counters else "-"
+    return (
+        f"<b>{escape(task.name)}</b>{note}", version, format_duration(task.cycle_ns), f"{task.cycles:,}", overruns,
+        misses, safe, wake_up, execution, faults,
+    )  # fmt: skip
+
+
+def _link_row(link: LinkView) -> Sequence[str]:
+    state = f'<span class="{_link_level(link)}">{"never up" if link.never_up else escape(link.state)}</span>'
+    error = f'<br><span class="soft">{escape(link.last_error)}</span>' if link.last_error else ""
+    trip = spread(link.round_trip.count, link.round_trip.p50_ns, link.round_trip.p99_ns, link.round_trip.max_ns)
+    return (
+        f"<b>{escape(link.name)}</b>", escape(link.device) + error, state, trip,
+        f"{link.reads:,}", f"{link.writes:,}", f"{link.errors:,}", f"{link.reconnects:,}",
+    )  # fmt: skip
+
+
+def _server_row(server: ServerView) -> Sequence[str]:
+    refused = f'<span class="{"warn" if server.refused else "ok"}">{server.refused:,}</span>'
+    name, address = escape(server.name), escape(server.address)
+    return f"<b>{name}</b>", address, f"{server.clients:,}", f"{server.requests:,}", refused
+
+
+def _link_level(link: LinkView) -> Level:
+    if link.never_up or link.state not in ("up", "stopped"):
+        return "bad"
+    return "warn" if link.reconnects else "ok"
+
+
+def _event_row(event: Event) -> Sequence[str]:
+    mark = '<span class="ok">&#10003;</span>' if event.good else '<span class="bad">&#10007;</span>'
+    return f"{event.at_s:.2f} s", escape(f"{event.kind} {event.subject}"), escape(event.text), mark
+
+
+def _fact_row(fact: Fact) -> Sequence[str]:
+    fix = f"<br><code>{escape(fact.fix)}</code>" if fact.fix else ""
+    return escape(fact.name), f'<span class="{fact.level}">{escape(fact.value)}</span>', escape(fact.meaning) + fix
+
+
+def _pictures(name: str, pictures: Iterable[Picture]) -> str:
+    cards = "".join(f'<div class="card"><h3>{escape(p.title)}</h3>{svg_picture(p)}</div>' for p in pictures)
+    return _section(name, f'<div class="pair">{cards}</div>')
+
+
+def _section(title: str, body: str) -> str:
+    return f"<section><h2>{escape(title)}</h2>\n{body}</section>"
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A column whose name begins with `>` holds numbers."""
+    numeric = [' class="n"' if column.startswith(">") else "" for column in columns]
+    head = "".join(f"<th{css}>{escape(c.lstrip('>'))}</th>" for c, css in zip(columns, numeric, strict=True))
+    body = "".join(
+        "<tr>" + "".join(f"<td{css}>{cell}</td>" for cell, css in zip(row, numeric, strict=True)) + "</tr>"
+        for row in rows
+    )
+    body = body or f'<tr><td class="none" colspan="{len(columns)}">none</td></tr>'
+    return f'<div class="card wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def spread(count: int, *times_ns: float) -> str:
+    """`30 / 61 / 257 us`: times, each with its unit where they differ; `-` when nothing was counted."""
+    if not count:
+        return "-"
+    times = [format_duration(ns, 3) for ns in times_ns]
+    units = {text.split()[1] for text in times}
+    return " / ".join(times) if len(units) > 1 else " / ".join(text.split()[0] for text in times) + f" {units.pop()}"

@@ -1,0 +1,83 @@
+"""How a run went: one remark each on deadlines, outputs, links and the end, the worst first. Pure.
+
+Outputs that are safe before a task's inputs were good for the first time are no fault: every run begins so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from station.machine.computer import Level
+from station.running.snapshot import Snapshot
+from station.show.words import reasons
+
+_RANK: Final[dict[Level, int]] = {"bad": 0, "warn": 1, "ok": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """One sentence about a run, and how good that is."""
+
+    level: Level
+    text: str
+
+
+def judge(snapshot: Snapshot) -> tuple[Remark, ...]:
+    """All remarks on a run that has ended; never empty; the first has the level of the whole."""
+    checks = (_ends, _hangs, _outputs, _links, _deadlines)
+    return tuple(sorted((r for check in checks for r in check(snapshot)), key=lambda remark: _RANK[remark.level]))
+
+
+def _deadlines(snapshot: Snapshot) -> Iterator[Remark]:
+    cycles = sum(task.cycles for task in snapshot.tasks)
+    missed = sum(task.counters.get("missed", 0) for task in snapshot.tasks)
+    overruns = sum(task.overruns for task in snapshot.tasks)
+    if not cycles and not snapshot.tasks:
+        asked = sum(server.requests for server in snapshot.servers)
+        yield Remark("ok" if asked else "warn", f"No tasks; the servers answered {asked:,} requests")
+    elif not cycles:
+        yield Remark("bad", "No task ran a single cycle")
+    elif missed or overruns:
+        text = f"{missed:,} of {cycles + missed:,} ticks did not run; {overruns:,} overruns"
+        yield Remark("warn", text)
+    else:
+        yield Remark("ok", f"All {cycles:,} cycles met their deadline")
+
+
+def _hangs(snapshot: Snapshot) -> Iterator[Remark]:
+    hung = ", ".join(task.name for task in snapshot.tasks if task.is_hung)
+    if hung:
+        yield Remark("bad", f"Hung inside a cycle, outputs taken away and made safe: {hung}")
+
+
+def _outputs(snapshot: Snapshot) -> Iterator[Remark]:
+    for task in snapshot.tasks:
+        if task.never_live:
+            yield Remark("bad", f"{task.name}: outputs were safe in all {task.cycles:,} cycles: {reasons(task)}")
+            continue
+        counts = {word: task.counters.get(word, 0) for word in ("safe", "held")}
+        if task.unlive > task.starting:
+            shown = " and ".join(f"{word} in {count:,}" for word, count in counts.items() if count)
+            begin = f" ({task.starting:,} of them at the start)" if task.starting else ""
+            yield Remark("warn", f"{task.name}: outputs were {shown} of {task.cycles:,} cycles{begin}: {reasons(task)}")
+
+
+def _links(snapshot: Snapshot) -> Iterator[Remark]:
+    for link in snapshot.links:
+        why = f": {link.last_error}" if link.last_error else ""
+        if link.never_up:
+            yield Remark("bad", f"{link.name} was never up{why}")
+        elif link.timeouts:
+            times = "once" if link.timeouts == 1 else f"{link.timeouts:,} times"
+            yield Remark("warn", f"{link.name}: PLC clients stopped writing {times}{why}")
+        elif link.reconnects:
+            times = "once" if link.reconnects == 1 else f"{link.reconnects:,} times"
+            yield Remark("warn", f"{link.name} was lost {times}{why}")
+
+
+def _ends(snapshot: Snapshot) -> Iterator[Remark]:
+    silent = ", ".join(link.name for link in snapshot.links if link.safe_confirmed is False)
+    if silent:
+        yield Remark("bad", f"Safe values NOT confirmed by: {silent}")

@@ -1,0 +1,40 @@
+"""Why outputs are not the model's own, in words that an operator reads: from a status, and from a task's counters."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from scheduler.status import Action, TaskStatus, describe
+from station.running.snapshot import TaskView
+
+STATUS: Final = {
+    TaskStatus.PAUSED: "paused",
+    TaskStatus.WATCHDOG: "too many overruns in a row (watchdog)",
+    TaskStatus.BAD_INPUT: "inputs bad",
+    TaskStatus.NAN_INPUT: "an input is NaN or infinite",
+    TaskStatus.WINDOW_FILLING: "a window is filling",
+    TaskStatus.STEP_FAILED: "the step failed",
+    TaskStatus.NAN_OUTPUT: "the model gave NaN or infinity",
+    TaskStatus.OVERRUN: "the cycle was late",
+    TaskStatus.HUNG: "the task hangs inside a cycle",
+}
+REASONS: Final = {
+    "bad_inputs": STATUS[TaskStatus.BAD_INPUT],
+    "nan_inputs": STATUS[TaskStatus.NAN_INPUT],
+    "filling": STATUS[TaskStatus.WINDOW_FILLING],
+    "failed": "the model or the step failed",
+    "nan_outputs": STATUS[TaskStatus.NAN_OUTPUT],
+    "watchdog_trips": STATUS[TaskStatus.WATCHDOG],
+}
+
+
+def note(action: Action, status: int) -> str:
+    """`outputs safe, inputs bad`."""
+    words = STATUS[TaskStatus(status)] if status in STATUS else describe(status)
+    return f"outputs {action.name.lower()}, {words}"
+
+
+def reasons(task: TaskView) -> str:
+    """Why outputs were safe or held in a run, by what was counted: `inputs bad, a window is filling`."""
+    found = [words for name, words in REASONS.items() if task.counters.get(name)]
+    return ", ".join(found) or "cycles were late"

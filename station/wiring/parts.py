@@ -1,0 +1,323 @@
+"""Tables of a station file -> the objects that they describe: tags, links, models, channels, tasks. Nothing is started.
+
+    models --load--> slots --+
+    tags -----> links --subscribe, drive--> channels --+--> tasks
+                                                inputs, outputs laid over the model's tensors (`station.wiring.mapping`)
+
+Whatever does not fit is collected as findings, so that `read_station` and `build` together name every mistake at once.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import rt_engine
+from fieldbus.ads.link import AdsLink as AdsDevice
+from fieldbus.errors import FieldbusError
+from fieldbus.image.image import Channel, ProcessImage
+from fieldbus.inprocess.link import InProcessLink as InProcessDevice
+from fieldbus.link.link import Link
+from fieldbus.modbus.link import ModbusLink as ModbusDevice
+from fieldbus.modbus.link import Rtu, Tcp, Tls
+from fieldbus.plc.link import PlcLink as PlcDevice
+from fieldbus.tags import AdsAddress, ModbusAddress, Order, Tag
+from rt_engine import Model, ModelSlot
+from rt_engine.errors import EngineError
+from scheduler.checks import check_task
+from scheduler.errors import SchedulerError
+from scheduler.steps import Step as CompiledStep
+from scheduler.task import Guard, Input, Output, Task
+from station.errors import StationFileError
+from station.file.addresses import parse_address
+from station.file.config import (
+    AdsLink,
+    InProcessLink,
+    InputTable,
+    LinkTable,
+    ModbusLink,
+    ModbusRtuLink,
+    ModbusTcpLink,
+    ModbusTlsLink,
+    OutputTable,
+    PlcLink,
+    TagTable,
+    TaskTable,
+)
+from station.file.findings import Finding, Step
+from station.file.reading import StationFile
+from station.file.view import sole_link
+from station.wiring import mapping
+
+NS = 1_000_000_000
+P = ParamSpec("P")
+T = TypeVar("T")
+_Errors = type[Exception] | tuple[type[Exception], ...]
+
+
+@dataclass(slots=True)
+class Parts:
+    """The objects of a station, wired, not started."""
+
+    image: ProcessImage = field(default_factory=ProcessImage)
+    models: dict[str, Model] = field(default_factory=dict)
+    slots: dict[str, ModelSlot] = field(default_factory=dict)
+    links: dict[str, Link] = field(default_factory=dict)
+    tasks: list[Task] = field(default_factory=list)
+
+
+def build(file: StationFile) -> Parts:
+    """All parts of a station.
+
+    Raises:
+        StationFileError: models that cannot run, tags that do not fit them, what the devices' protocols do not allow.
+    """
+    builder = _Builder(file)
+    builder.load_models()
+    builder.make_links()
+    builder.check_mappings()
+    builder.stop_at_findings()
+    builder.make_tasks()
+    builder.stop_at_findings()
+    return builder.parts
+
+
+class _Builder:
+    def __init__(self, file: StationFile) -> None:
+        self._file, self._config = file, file.config
+        self._findings: list[Finding] = []
+        self._counts = {name: tag.count for name, tag in self._config.tags.items()}
+        self.parts = Parts()
+
+    def stop_at_findings(self) -> None:
+        if self._findings:
+            raise StationFileError([self._file.problem(finding) for finding in self._findings])
+
+    def _attempt(
+        self, path: tuple[Step, ...], errors: _Errors, make: Callable[P, T], *args: P.args, **options: P.kwargs
+    ) -> T | None:
+        """What `make` gives; None, and a finding, when it raises one of `errors`."""
+        try:
+            return make(*args, **options)
+        except errors as error:
+            self._findings.append(Finding(path, str(error)))
+            return None
+
+    def load_models(self) -> None:
+        for name, table in self._config.models.items():
+            path, shapes = self._file.beside(table.file), dict(table.shapes) or None
+            state = dict(table.state)
+            model = self._attempt(("models", name), EngineError, rt_engine.load, path, shapes, state=state)
+            if model is not None:
+                self.parts.models[name] = model
+                self.parts.slots[name] = ModelSlot(model, name)
+
+    def make_links(self) -> None:
+        for name, table in self._config.links.items():
+            mine = {tag: entry for tag, entry in self._config.tags.items() if self._link_of(tag) == name}
+            made = [
+                self._attempt(("tags", tag), FieldbusError, make_tag, tag, entry, table) for tag, entry in mine.items()
+            ]
+            tags = [tag for tag in made if tag is not None]
+            if not tags:
+                continue
+            link = self._attempt(("links", name), (FieldbusError, OSError), make_link, name, table, tags, self._file)
+            if link is not None:
+                self.parts.links[name] = link
+
+    def check_mappings(self) -> None:
+        for name, task in self._config.tasks.items():
+            model = self.parts.models.get(task.model or "")
+            if model is not None:
+                inputs, outputs = self._layouts(name, task, model)
+                self._findings += [*inputs.findings, *outputs.findings]
+
+    def _layouts(self, name: str, task: TaskTable, model: Model) -> tuple[mapping.Layout, mapping.Layout]:
+        return (
+            mapping.map_inputs(name, task.inputs, self._counts, model.inputs),
+            mapping.map_outputs(name, task.outputs, self._counts, model.outputs),
+        )
+
+    def make_tasks(self) -> None:
+        for name, table in self._config.tasks.items():
+            task = self._attempt(("tasks", name), (SchedulerError, FieldbusError), self._task, name, table)
+            if task is not None:
+                self.parts.tasks.append(task)
+
+    def _task(self, name: str, table: TaskTable) -> Task:
+        inputs, outputs = self._entries(name, table)
+        task = Task(
+            name=name,
+            model=None if table.model is None else self.parts.slots[table.model],
+            period_s=table.cycle_ns / NS,
+            inputs=inputs,
+            outputs=outputs,
+            priority=table.priority,
+            cpu=table.cpu,
+            overrun=table.overrun,
+            watchdog=table.watchdog,
+            guard=Guard(
+                on_nan=table.guard.on_nan,
+                on_bad_input=table.guard.on_bad_input,
+                max_age_s=self._max_age_ns(table) / NS,
+            ),
+            step=None
+            if table.step is None
+            else CompiledStep.compile(str(self._file.beside(table.step)), table.step_state),
+        )
+        check_task(task, None if table.model is None else self.parts.models[table.model])
+        return task
+
+    def _max_age_ns(self, table: TaskTable) -> float:
+        """What the file says, else the longest timeout of the links that feed the task."""
+        if table.guard.max_age_ns is not None:
+            return table.guard.max_age_ns
+        links = {self._link_of(entry.tag) for entry in table.inputs}
+        return max((self._config.links[link].timeout_ns for link in links), default=float("inf"))
+
+    def _link_of(self, tag: str) -> str:
+        link = self._config.tags[tag].link or sole_link(set(self._config.links))
+        assert link is not None, "read_station has checked that every tag has a link"
+        return link
+
+    def _entries(self, name: str, table: TaskTable) -> tuple[tuple[Input, ...], tuple[Output, ...]]:
+        in_places: dict[int, mapping.Place] = {}
+        out_places: dict[int, mapping.Place] = {}
+        if table.model is not None:
+            inputs, outputs = self._layouts(name, table, self.parts.models[table.model])
+            in_places = {place.entry: place for place in inputs.places}
+            out_places = {place.entry: place for place in outputs.places}
+        sources = self._channels(table.inputs, lambda link, tags: link.subscribe(self.parts.image, tags, name))
+        sinks = self._channels(table.outputs, lambda link, tags: link.drive(self.parts.image, tags, name))
+        return (
+            tuple(self._input(entry, in_places.get(i), sources) for i, entry in enumerate(table.inputs)),
+            tuple(self._output(entry, out_places.get(i), sinks) for i, entry in enumerate(table.outputs)),
+        )
+
+    def _channels(
+        self, entries: Iterable[InputTable | OutputTable], connect: Callable[[Link, Sequence[str]], Channel]
+    ) -> dict[str, Channel]:
+        """One channel for each link that the entries use; tag -> its channel."""
+        by_link: dict[str, list[str]] = {}
+        for entry in entries:
+            names = by_link.setdefault(self._link_of(entry.tag), [])
+            if entry.tag not in names:
+                names.append(entry.tag)
+        channels = {link: connect(self.parts.links[link], names) for link, names in by_link.items()}
+        return {tag: channels[link] for link, names in by_link.items() for tag in names}
+
+    def _input(self, entry: InputTable, place: mapping.Place | None, channels: Mapping[str, Channel]) -> Input:
+        return Input(
+            tensor=place.tensor if place else None,
+            index=place.index if place else 0,
+            spacing=place.spacing if place else None,
+            channel=channels[entry.tag],
+            cell=channels[entry.tag].index(entry.tag),
+            count=self._counts[entry.tag],
+            scale=entry.scale,
+            offset=entry.offset,
+            window=entry.window,
+            stride=entry.stride,
+        )
+
+    def _output(self, entry: OutputTable, place: mapping.Place | None, channels: Mapping[str, Channel]) -> Output:
+        return Output(
+            tensor=place.tensor if place else None,
+            index=place.index if place else 0,
+            channel=channels[entry.tag],
+            cell=channels[entry.tag].index(entry.tag),
+            count=self._counts[entry.tag],
+            scale=entry.scale,
+            offset=entry.offset,
+            low=entry.low,
+            high=entry.high,
+            max_rate=entry.max_rate,
+            safe=entry.safe,
+        )
+
+
+def make_tag(name: str, table: TagTable, link: LinkTable) -> Tag:
+    """A tag with the address that its link's protocol understands; raises `FieldbusError`."""
+    address: ModbusAddress | AdsAddress | None = None
+    if isinstance(link, ModbusLink):
+        place = parse_address(table.address)
+        order = Order(place.order or link.order)
+        address = ModbusAddress(place.table, place.register, order, link.unit, place.bit)  # type: ignore[arg-type]
+    elif isinstance(link, AdsLink):
+        address = AdsAddress(table.address)
+    return Tag(
+        name=name,
+        type=table.type,
+        direction=table.direction,
+        unit=table.unit,
+        scale=table.scale,
+        offset=table.offset,
+        low=table.low,
+        high=table.high,
+        safe=table.safe,
+        count=table.count,
+        address=address,
+    )
+
+
+def make_link(name: str, table: LinkTable, tags: Sequence[Tag], file: StationFile) -> Link:
+    """The link to a device, not started; raises `FieldbusError`, or `OSError` for a file that cannot be read."""
+    cycle_s, timeout_s = table.cycle_ns / NS, table.timeout_ns / NS
+    if isinstance(table, PlcLink):
+        return PlcDevice(name, tags, timeout_s)
+    if isinstance(table, AdsLink):
+        return AdsDevice(name, tags, table.ams_net_id, table.port, table.host, cycle_s, timeout_s, mode=table.mode)
+    if isinstance(table, InProcessLink):
+        return InProcessDevice(name, tags, _device(table, tags, file), cycle_s, timeout_s)
+    return ModbusDevice(
+        name,
+        tags,
+        _transport(table, file),
+        cycle_s,
+        timeout_s,
+        gap=table.gap,
+        read_write=table.fc23,
+        single_writes=table.single_writes,
+    )
+
+
+def _transport(table: ModbusTcpLink | ModbusTlsLink | ModbusRtuLink, file: StationFile) -> Tcp | Tls | Rtu:
+    match table:
+        case ModbusTcpLink():
+            return Tcp(table.host, table.port)
+        case ModbusTlsLink():
+            ca, cert, key = (
+                str(file.beside(f)) if f else None for f in (table.ca_file, table.cert_file, table.key_file)
+            )
+            return Tls(table.host, table.port, ca, cert, key, table.server_name or "")
+        case ModbusRtuLink():
+            return Rtu(table.device, table.baudrate, table.parity, table.stopbits, table.answer_ns / NS)
+
+
+def _device(table: InProcessLink, tags: Sequence[Tag], file: StationFile) -> Callable[[Any], Any]:
+    """The user's function that plays the device; without one, a device whose inputs all stay 0."""
+    if table.device is None:
+        zeros = {tag.name: 0.0 if tag.count == 1 else [0.0] * tag.count for tag in tags if tag.direction == "in"}
+        return lambda _: zeros
+    source, _, function = table.device.rpartition(":")
+    return load_function(file.beside(source), function)
+
+
+def load_function(source: Path, name: str) -> Callable[[Any], Any]:
+    """A function of a Python file; raises `OSError` when the file does not have it, or cannot be imported."""
+    spec = importlib.util.spec_from_file_location(source.stem, source)
+    if spec is None or spec.loader is None:
+        raise OSError(f"{source} is no Python file: its name must end in .py")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:  # whatever the user's file does
+        raise OSError(f"{source} cannot be imported: {error!r}") from error
+    found = getattr(module, name, None)
+    if not callable(found):
+        raise OSError(f'{source} has no function "{name}"')
+    function: Callable[[Any], Any] = found
+    return function
