@@ -12,6 +12,7 @@ from plc_bindings.ads.tables import Tables
 from plc_bindings.calls.predict import Models
 from plc_bindings.data.database import Database
 from plc_bindings.security.access import Access
+from rt_native.version import VERSION
 
 SLOW_S: Final = 0.001
 """A model that takes longer runs in a thread, so that other clients do not wait for it."""
@@ -27,7 +28,7 @@ class AdsOptions:
     """Its AMS NetId; empty: the address that a client connects to, and .1.1."""
     ams_port: int = 851
     name: str = "rt-engine"
-    version: tuple[int, int, int] = (0, 1, 0)
+    version: tuple[int, int, int] = VERSION
 
 
 class Uploads(Protocol):

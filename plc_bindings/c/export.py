@@ -21,6 +21,7 @@ from rt_engine.kernels.interface.names import KERNEL_PREFIX
 from rt_engine.program.program import Program
 from rt_engine.program.rtp_file import write
 from rt_engine.run.native import KERNELS, modules
+from rt_native import version
 from rt_native.archive import archive
 from rt_native.levels import Level
 from rt_native.library import Library
@@ -67,6 +68,7 @@ def _table(level: Level, names: Sequence[str]) -> str:
         f'#include "rt_kernels.h"\n\n{declared}\n'
         f"const rte_kernel rte_kernels[] = {{\n{entries}}};\n"
         f"const size_t rte_kernel_count = {len(names)};\n"
+        f'const char *const rte_library_version = "{version.TEXT}";\n'
         f'const char *const rte_kernel_level = "{level.name}";\n'
         f"const char *const rte_kernel_features[] = {{{features}NULL}};\n"
     )

@@ -8,8 +8,6 @@
 
 #include "rt_internal.h"
 
-#define RTE_VERSION_TEXT "0.1.0"
-
 _Static_assert(sizeof(rte_record) == 192 && sizeof(rte_block) == 128, "layouts of rt_engine/program/records.py");
 _Static_assert(sizeof(rte_native_slot) == 64 && sizeof(rte_native_reader) == 64, "layouts of rt_engine/program/records.py");
 _Static_assert(sizeof(void *) == 8, "addresses are 64-bit numbers");
@@ -46,7 +44,7 @@ const char *rte_status_text(rte_status status) {
 }
 
 const char *rte_version(void) {
-    return RTE_VERSION_TEXT;
+    return rte_library_version;
 }
 
 const char *rte_level(void) {

@@ -76,7 +76,7 @@ typedef struct rte_reader rte_reader;
 
 /* --- the library ------------------------------------------------------------------------------------------------------- */
 
-/** Version of this library, as "0.1.0". */
+/** Version of this library, as "1.2.3". */
 RTE_API const char *rte_version(void);
 
 /** What this library's kernels were built for, as "x86-64-v3". */

@@ -23,6 +23,7 @@ typedef struct rte_kernel {
 
 extern const rte_kernel rte_kernels[]; /**< sorted by name, as strcmp sorts */
 extern const size_t rte_kernel_count;
+extern const char *const rte_library_version;   /**< of the project that exported it: "1.2.3" */
 extern const char *const rte_kernel_level;      /**< what they were built for: "x86-64-v3" */
 extern const char *const rte_kernel_features[]; /**< instructions that they may use, in LLVM's words ("avx2"); then NULL */
 

@@ -26,6 +26,7 @@ from plc_bindings.security.audit import AuditLog
 from plc_bindings.security.signing import PublicKey
 from plc_bindings.security.updates import Replace, Updates
 from plc_bindings.status import CallStatus
+from rt_native import version
 from scheduler.scheduler import Scheduler
 from station.errors import StationFileError
 from station.file.config import AdsServerTable, ModbusRtuServer, ModbusTcpServer, ModbusTlsServer, ServerTable
@@ -33,7 +34,6 @@ from station.file.findings import Finding
 from station.file.reading import StationFile
 from station.wiring.parts import Parts
 
-VERSION: Final = (0, 1, 0)
 CONTROL_SOCKET: Final = "control socket"
 """Who changes a model by `rt-engine update`."""
 
@@ -91,7 +91,7 @@ def plc_side(file: StationFile, parts: Parts, scheduler: Scheduler, replace: Rep
         models = Models(parts.slots)
         shown = Shown(
             file.config.station.name,
-            ".".join(map(str, VERSION)),
+            version.TEXT,
             parts.links,
             models,
             files,
@@ -159,7 +159,7 @@ class _Maker:
         return AdsServer(
             self.database,
             self.models,
-            AdsOptions(table.host, table.port, table.ams_net_id, table.ams_port, name, VERSION),
+            AdsOptions(table.host, table.port, table.ams_net_id, table.ams_port, name),
             access,
             attributes=self._attributes,
             uploads=self.uploads.client if self.uploads is not None else None,
@@ -180,9 +180,7 @@ def modbus_options(table: ModbusTcpServer | ModbusTlsServer | ModbusRtuServer, f
             transport = Tls(cert, key, ca, table.host, table.port)
         case ModbusRtuServer():
             transport = Rtu(table.device, table.baudrate, table.parity, table.stopbits)
-    identity = Identity(
-        revision=".".join(map(str, VERSION)), model=f"byte order {table.order}", application=file.config.station.name
-    )
+    identity = Identity(revision=version.TEXT, model=f"byte order {table.order}", application=file.config.station.name)
     return ModbusOptions(transport, table.unit, Order(table.order), identity)
 
 

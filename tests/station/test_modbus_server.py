@@ -9,6 +9,7 @@ from pymodbus.client import ModbusTcpClient
 from stations import wait_for, write_station
 
 from plc_bindings.modbus import rtu
+from rt_native import version
 from station.file.reading import read_station
 from station.running.station import Station
 
@@ -128,7 +129,11 @@ def test_a_timeout_is_counted_and_the_counter_reset(station, plc):
 def test_identity(plc, order):
     """The version, the byte order, and the station's name."""
     information = plc.client.read_device_information(read_code=2).information
-    assert (information[2], information[5], information[6]) == (b"0.1.0", f"byte order {order}".encode(), b"cell")
+    assert (information[2], information[5], information[6]) == (
+        version.TEXT.encode(),
+        f"byte order {order}".encode(),
+        b"cell",
+    )
 
 
 def test_a_server_on_a_serial_line(tmp_path):

@@ -3,9 +3,7 @@
 import json
 import socket
 import struct
-import tomllib
 from ctypes import c_ubyte
-from pathlib import Path
 
 import pyads
 import pytest
@@ -16,6 +14,7 @@ from plc_bindings.calls.groups import PREDICT, UPLOAD_ACTIVATE, UPLOAD_BEGIN, UP
 from plc_bindings.errors import ServerError
 from plc_bindings.security.signing import generate, load_private, sign
 from plc_bindings.status import CallStatus
+from rt_native.version import VERSION
 from station.cli import app
 from station.commands.exit_codes import ExitCode
 from station.errors import RefusedError, StationFileError
@@ -23,7 +22,6 @@ from station.file.config import AdsServerTable, ModbusRtuServer, ModbusTcpServer
 from station.file.reading import read_station
 from station.running.station import Station
 from station.show.symbols import Row, of_station
-from station.wiring.plc_side import VERSION
 from station.wiring.server_places import place_of
 
 CALLED = """\
@@ -275,6 +273,8 @@ def test_names_stay_whole_on_a_narrow_terminal(tmp_path, host):
     assert "Tasks.axis.CycleTimeExceeded" in shown.output
 
 
-def test_clients_see_the_version_of_the_package():
-    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
-    assert ".".join(map(str, VERSION)) == project["version"]
+def test_clients_see_the_version_of_the_project(start, plc):
+    with start(CALLED):
+        plc.open()
+        name, seen = plc.read_device_info()
+    assert (name, (seen.version, seen.revision, seen.build)) == ("calls", VERSION)

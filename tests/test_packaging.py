@@ -1,0 +1,76 @@
+"""What says how the project is built, checked and released is true: it names what exists, and the version once."""
+
+import importlib.util
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+from setuptools.config.pyprojecttoml import read_configuration
+
+from rt_native.version import TEXT, VERSION
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+TOOL = PROJECT["tool"]
+PACKAGES = TOOL["mypy"]["packages"]
+
+
+def committed() -> list[Path]:
+    """Files of the project."""
+    listed = subprocess.run(["git", "ls-files"], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    return [ROOT / name for name in listed.splitlines()]
+
+
+def test_the_package_has_the_version_that_is_written_once():
+    """The build reads it without importing anything; no file of the project repeats it."""
+    assert read_configuration(ROOT / "pyproject.toml")["project"]["version"] == TEXT
+    written = re.compile(rf"\b{re.escape(TEXT)}\b|VERSION\b.*{re.escape(str(VERSION))}")
+    places = {
+        str(path.relative_to(ROOT))
+        for path in committed()
+        if path.suffix in (".py", ".c", ".h", ".cpp", ".toml", ".st", ".yml") and written.search(path.read_text())
+    }
+    assert places == {"rt_native/version.py"}
+    assert f"\n## [{TEXT}] " in (ROOT / "CHANGELOG.md").read_text()
+
+
+@pytest.mark.parametrize("override", TOOL["mypy"]["overrides"], ids=lambda o: o["module"][0])
+def test_mypy_is_told_about_modules_that_exist(override):
+    """A pattern of ours stands for a package, a name for a module."""
+    ours = [name for name in override["module"] if name.partition(".")[0] in PACKAGES]
+    assert [name for name in ours if importlib.util.find_spec(name.removesuffix(".*")) is None] == []
+
+
+def test_ruff_is_told_about_files_that_exist():
+    """Each pattern that excuses files from a rule has one."""
+    patterns = TOOL["ruff"]["lint"]["per-file-ignores"]
+    assert [pattern for pattern in patterns if not any(ROOT.glob(pattern))] == []
+
+
+def test_every_package_is_built_checked_and_a_pattern_of_its_data_used():
+    """A folder with Python code at the top is a package of the wheel and of mypy, or belongs to development."""
+    folders = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    assert folders - {"tests", "benchmarks"} == set(PACKAGES)
+    assert {f"{package}*" for package in PACKAGES} == set(TOOL["setuptools"]["packages"]["find"]["include"])
+    for package, patterns in TOOL["setuptools"]["package-data"].items():
+        places = [ROOT / package.replace(".", "/")] if package != "*" else [ROOT / name for name in PACKAGES]
+        unused = [p for p in patterns if not any(next(place.rglob(p), None) for place in places)]
+        assert unused == [], f"package-data of {package}"
+
+
+def test_every_marker_is_used():
+    """pytest refuses a marker that is not declared; this refuses one that marks nothing."""
+    tests = "".join(path.read_text() for path in (ROOT / "tests").rglob("*.py"))
+    declared = [marker.partition(":")[0] for marker in TOOL["pytest"]["ini_options"]["markers"]]
+    assert [marker for marker in declared if f"mark.{marker}" not in tests] == []
+
+
+def test_commits_and_forge_run_what_the_gate_runs():
+    """A hook of pre-commit is a line of `.ci/run`, and the forge's workflow calls `.ci/run`."""
+    gate = (ROOT / ".ci" / "run").read_text().splitlines()
+    hooks = re.findall(r"entry: ([^,}]+)", (ROOT / ".pre-commit-config.yaml").read_text())
+    assert hooks
+    assert set(hooks) <= set(gate)
+    assert re.search(r"^\s+- run: \.ci/run$", (ROOT / ".github" / "workflows" / "ci.yml").read_text(), re.M)
