@@ -45,13 +45,13 @@ _STATS, _WAKEUP, _EXECUTION, _TICK, _TRIPPED, _ON_TIME = (
     _T.stats, _T.wakeup, _T.execution, _T.tick_ns, _T.tripped, _T.on_time
 )  # fmt: skip
 _SEQUENCE, _FIRST_DUE, _DUE, _CYCLES, _MISSED, _OVERRUNS, _LATE, _TRIPS = (
-    _N.sequence, _N.first_due_ns, _N.due_ns, _N.cycles, _N.missed, _N.overruns, _N.overruns_in_a_row, _N.trips
+    _N.sequence, _N.first_due_ns, _N.due_ns, _N.cycles, _N.missed, _N.overruns, _N.overruns_in_a_row, _N.watchdog_trips
 )  # fmt: skip
 _NAN_OUTPUTS, _FAILED, _STATUS, _ACTION, _LAST_FAULT, _VERSION = (
     _N.nan_outputs, _N.failed, _N.status, _N.action, _N.last_fault, _N.version
 )  # fmt: skip
 _USAGE_START, _USAGE_END, _BLOCK_VERSION = _N.usage_start, _N.usage_end, offsets(BLOCK).version
-_COUNTERS, _COUNTERS_SIZE = _N.cycles, _N.status - _N.cycles
+_COUNTERS, _COUNTERS_SIZE = _N.overruns_in_a_row, _N.status - _N.overruns_in_a_row
 
 _STOP, _PAUSE = int(Control.STOP), int(Control.PAUSE)
 _RUNNING, _STOPPED_STATE = int(State.RUNNING), int(State.STOPPED)

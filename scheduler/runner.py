@@ -14,7 +14,7 @@ from scheduler.binding import TaskMemory
 from scheduler.clock import Clock
 from scheduler.native import NATIVE
 from scheduler.rights import Grant, use_cpu, use_exact_timers, use_fifo
-from scheduler.stats import Latency, TaskStats, Usage
+from scheduler.stats import COUNTED, Latency, TaskStats, Usage
 from scheduler.status import Action, State
 from scheduler.task import Task
 from scheduler.task_block import Control
@@ -148,26 +148,14 @@ class TaskRunner:
             period_ns=self.task.period_ns,
             first_due_ns=s["first_due_ns"],
             due_ns=s["due_ns"],
-            cycles=s["cycles"],
-            missed=s["missed"],
-            overruns=s["overruns"],
             overruns_in_a_row=s["overruns_in_a_row"],
-            watchdog_trips=s["trips"],
-            held=s["held"],
-            safe=s["safe"],
-            bad_inputs=s["bad_inputs"],
-            nan_inputs=s["nan_inputs"],
-            nan_outputs=s["nan_outputs"],
-            filling=s["filling"],
-            failed=s["failed"],
-            clamped=s["clamped"],
-            limited=s["limited"],
             model_version=s["version"],
             switches=self._reader.switches if self._reader else 0,
             switched_ns=self._reader.taken_ns if self._reader else 0,
             usage=self._usage(s),
             wakeup=Latency.of(self.memory.wakeup),
             execution=Latency.of(self.memory.execution),
+            **{statistic.name: s[statistic.name] for statistic in COUNTED},
         )
 
     def counters(self) -> dict[str, Any]:

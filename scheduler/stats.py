@@ -1,8 +1,9 @@
 """What a task counts, as frozen values; readable while it runs."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
+from fieldbus.statistic import Statistic, counted, declared
 from rt_native.histogram import Histogram
 from scheduler.status import Action, State, describe
 
@@ -47,7 +48,7 @@ class Usage:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskStats:
     """One task at one moment. `cycles + missed` ticks have come since `first_due_ns`; the next is due at `due_ns`."""
 
@@ -61,28 +62,28 @@ class TaskStats:
     period_ns: int
     first_due_ns: int
     due_ns: int
-    cycles: int
-    missed: int
-    """Ticks that no cycle served."""
-    overruns: int
-    """Times that a deadline was missed: each costs one missed tick or more."""
     overruns_in_a_row: int
-    watchdog_trips: int
-    held: int
-    safe: int
-    bad_inputs: int
-    """Cycles with an input of bad quality, or too old."""
-    nan_inputs: int
-    """Input values that were NaN or infinite."""
-    nan_outputs: int
-    filling: int
-    """Cycles in which a window was not full."""
-    failed: int
-    """Cycles in which the model or the step gave a status other than 0."""
-    clamped: int
-    """Output values outside low..high."""
-    limited: int
-    """Output values that changed faster than `max_rate`."""
+    cycles: int = counted("CycleCount", heading="cycles", is_live=True)
+    overruns: int = counted(
+        *("ExceedCounter", "UDINT"),
+        words="deadlines missed since the start or the last reset",
+        heading="over-\nruns",
+        is_live=True,
+        is_fault=True,
+    )
+    """Each costs one missed tick or more."""
+    missed: int = counted("MissedTicks", heading="missed", is_live=True, is_fault=True)
+    """Ticks that no cycle served."""
+    watchdog_trips: int = counted(words="times that too many overruns in a row made the outputs safe")
+    held: int = counted(words="cycles whose outputs were the ones before")
+    safe: int = counted(words="cycles whose outputs were the safe ones")
+    bad_inputs: int = counted(words="cycles with an input of bad quality, or too old")
+    nan_inputs: int = counted(words="input values that were NaN or infinite")
+    nan_outputs: int = counted(words="values from the model or the step that were NaN or infinite")
+    failed: int = counted(words="cycles in which the model or the step gave a status other than 0")
+    clamped: int = counted(words="output values outside low..high")
+    filling: int = counted(words="cycles in which a window was not full")
+    limited: int = counted(words="output values that changed faster than max_rate")
     model_version: int
     switches: int
     """Model versions taken while running."""
@@ -93,6 +94,16 @@ class TaskStats:
     execution: Latency
 
     @property
+    def page_faults(self) -> int:
+        """See `USED`."""
+        return self.usage.minor_faults + self.usage.major_faults
+
+    @property
+    def involuntary_switches(self) -> int:
+        """See `USED`."""
+        return self.usage.involuntary_switches
+
+    @property
     def status_text(self) -> str:
         """The status with its name."""
         return describe(self.status)
@@ -100,3 +111,14 @@ class TaskStats:
     def as_dict(self) -> dict[str, Any]:
         """Plain numbers and names, for JSON."""
         return {**asdict(self), "state": self.state.name, "action": self.action.name, "status_text": self.status_text}
+
+
+COUNTED: Final = declared(TaskStats)
+"""What the cycle counts, under the same names in `scheduler.task_block.STATS`."""
+USED: Final = (
+    Statistic(name="page_faults", words="page faults of the task's thread", heading="page faults"),
+    Statistic(name="involuntary_switches", words="times that the system took the processor away"),
+)
+"""What the system counts."""
+TASK_STATISTICS: Final = (*USED, *COUNTED)
+"""Each is an attribute of `TaskStats`."""

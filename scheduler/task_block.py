@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from scheduler.stats import COUNTED
+
 
 class Control(IntEnum):
     """What a task is told."""
@@ -117,8 +119,7 @@ USAGE = np.dtype(_words("minor_faults", "major_faults", "voluntary", "involuntar
 STATS = np.dtype(
     [
         *_words("sequence"),  # odd while the cycle writes; readers repeat
-        *_words("first_due_ns", "due_ns", "cycles", "missed", "overruns", "overruns_in_a_row", "trips"),
-        *_words("held", "safe", "bad_inputs", "nan_inputs", "nan_outputs", "filling", "failed", "clamped", "limited"),
+        *_words("first_due_ns", "due_ns", "overruns_in_a_row", *(statistic.name for statistic in COUNTED)),
         *_words("status", "action", "last_fault", "version"),
         ("usage_start", USAGE),
         ("usage_end", USAGE),

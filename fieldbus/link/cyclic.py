@@ -163,10 +163,10 @@ class CyclicLink(Link):
         self._in.publish(Quality.GOOD)
         self._out.publish(begun_ns)
         self._round_trip.add(now_ns - begun_ns)
-        self._reads += self._in.values.size > 0
-        self._writes += self._out.values.size > 0
-        self._safe_writes += safe
-        self._limited += limited
+        self._counts["reads"] += self._in.values.size > 0
+        self._counts["writes"] += self._out.values.size > 0
+        self._counts["safe_writes"] += safe
+        self._counts["limited"] += limited
         if self._state[0] != "up":
             self._backoff.reset()
             self._enter("up")
@@ -183,7 +183,7 @@ class CyclicLink(Link):
     def _lost(self, reason: str) -> None:
         """The connection is gone: everybody knows at once, then wait a little."""
         self._failed(reason)
-        self._reconnects += self._state[0] in ("up", "degraded")
+        self._counts["reconnects"] += self._state[0] in ("up", "degraded")
         self._enter("down")
         self._in.publish(Quality.BAD)
         self._shut()

@@ -8,13 +8,14 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import UTC, datetime
 
 from fieldbus.errors import ConfigurationError
 from fieldbus.image.image import Channel, ProcessImage
 from fieldbus.link.log import ChangeLog
 from fieldbus.link.ports import Cells, Inputs, Outputs
-from fieldbus.link.state import NEXT, LinkStatus, State
+from fieldbus.link.state import NEXT, LinkCounts, LinkStatus, State
 from fieldbus.tags import Tag
 from rt_native.histogram import Histogram
 
@@ -88,21 +89,14 @@ class Link(ABC):
             state=state,
             since=since,
             round_trip=self._round_trip,
-            reads=self._reads,
-            writes=self._writes,
-            errors=self._errors,
-            reconnects=self._reconnects,
             last_error=self._last_error,
-            safe_writes=self._safe_writes,
-            limited=self._limited,
-            timeouts=self._timeouts,
+            **self._counts,
         )
 
     def reset_counters(self) -> None:
         """Count from 0 again."""
         self._round_trip.reset()
-        self._reads = self._writes = self._errors = self._reconnects = self._safe_writes = self._limited = 0
-        self._timeouts = 0
+        self._counts = {field.name: 0 for field in fields(LinkCounts)}
         self._last_error = ""
 
     def __enter__(self) -> "Link":
@@ -113,7 +107,7 @@ class Link(ABC):
         self.stop()
 
     def _failed(self, reason: str) -> None:
-        self._errors += 1
+        self._counts["errors"] += 1
         self._last_error = reason
 
     def _enter(self, state: State) -> None:

@@ -10,8 +10,9 @@ any --stop--> stopped
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
+from fieldbus.statistic import counted, declared
 from rt_native.histogram import Histogram
 
 State = Literal["stopped", "connecting", "up", "degraded", "down"]
@@ -26,29 +27,37 @@ NEXT: dict[State, tuple[State, ...]] = {
 """State -> the states that may follow it."""
 
 
-@dataclass(frozen=True, slots=True)
-class LinkStatus:
-    """A link at one moment. Counters count from `start()`; `round_trip` is live, not a copy.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkCounts:
+    """What a link counts, from `start()` or the last reset."""
 
-    `reads` and `writes` count successful exchanges that read or wrote; `safe_writes` those of them that sent at least
-    one channel's safe values because it was bad or stale; `limited` the output cells that a limit, a type's range or a
-    NaN changed.
-    """
+    reads: int = counted("Reads", heading="reads")
+    """Successful exchanges that read."""
+    writes: int = counted("Writes", heading="writes")
+    """Successful exchanges that wrote."""
+    errors: int = counted("Errors", heading="errors", is_live=True)
+    reconnects: int = counted("Reconnects", heading="lost")
+    safe_writes: int = counted("SafeWrites", words="times that safe values were passed on")
+    """Writes that sent at least one channel's safe values because it was bad or stale."""
+    timeouts: int = counted("Timeouts", words="times that PLC clients stopped writing")
+    """See `fieldbus.plc.link`."""
+    limited: int
+    """Output cells that a limit, a type's range or a NaN changed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkStatus(LinkCounts):
+    """A link at one moment. `round_trip` is live, not a copy."""
 
     state: State
     since: datetime
     """UTC time of the last change of state."""
     round_trip: Histogram
     """Nanoseconds of each successful exchange: write and read together."""
-    reads: int
-    writes: int
-    errors: int
-    reconnects: int
     last_error: str
-    safe_writes: int
-    limited: int
-    timeouts: int = 0
-    """Times that a PLC stopped writing (`fieldbus.plc.link`)."""
+
+
+LINK_STATISTICS: Final = declared(LinkCounts)
 
 
 class Backoff:

@@ -86,7 +86,7 @@ class PlcLink(Link):
             self._in.incoming[:] = values
             self._in.accept(self._heard_ns)
             self._in.publish(Quality.BAD if self._missing else Quality.GOOD)
-            self._reads += 1
+            self._counts["reads"] += 1
             self._awaited = tuple(self._missing)
             if not self._missing and self._state[0] != "up":
                 self._enter("up")
@@ -114,9 +114,9 @@ class PlcLink(Link):
         """What tasks drive, or the safe values of those that do not."""
         with self._lock:
             safe, limited = self._out.gather(time.monotonic_ns())
-            self._writes += 1
-            self._safe_writes += safe
-            self._limited += limited
+            self._counts["writes"] += 1
+            self._counts["safe_writes"] += safe
+            self._counts["limited"] += limited
             self._was_read.set()
             return self._out.values
 
@@ -133,7 +133,7 @@ class PlcLink(Link):
             return
         self._missing = self._all()
         if self._state[0] == "up":
-            self._timeouts += 1
+            self._counts["timeouts"] += 1
             self._failed(f"no client has written for {self.timeout_s * 1e3:g} ms")
             self._enter("down")
             self._in.publish(Quality.BAD)

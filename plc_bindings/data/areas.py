@@ -20,13 +20,16 @@ from numpy.typing import NDArray
 
 from fieldbus.image.image import Channel, ProcessImage
 from fieldbus.link.link import Link
+from fieldbus.link.state import LINK_STATISTICS
 from fieldbus.plc.link import PlcLink
+from fieldbus.statistic import Statistic
 from plc_bindings.calls.predict import Models, Served
 from plc_bindings.data.database import Area, Database, Symbol
 from plc_bindings.data.packing import Packing, shown
-from plc_bindings.data.types import BOOL, LREAL, UDINT, UINT, ULINT, Field, String, Struct, identifier
+from plc_bindings.data.types import BOOL, LREAL, SCALARS, UDINT, UINT, ULINT, Field, String, Struct, identifier
 from rt_native.histogram import Histogram
 from scheduler.scheduler import Scheduler
+from scheduler.stats import TASK_STATISTICS
 
 READER: Final = "plc servers"
 LATENCY_EVERY_S: Final = 0.25
@@ -42,40 +45,52 @@ _LATENCY: Final = Struct(
         Field("Count", ULINT),
     ),
 )
-_TASK: Final = Struct(
+
+
+def _struct(name: str, statistics: Sequence[Statistic], *placed: Field | str) -> Struct:
+    """Fields where they have always been, statistics among them by their symbols; then the statistics that came later."""
+    scalars = {scalar.name: scalar for scalar in SCALARS.values()}
+    fields = {s.symbol: Field(s.symbol, scalars[s.type], s.unit, s.words) for s in statistics if s.symbol}
+    first = [fields.pop(field) if isinstance(field, str) else field for field in placed]
+    return Struct(name, (*first, *fields.values()))
+
+
+def _later(type_: Struct, statistics: Sequence[Statistic]) -> tuple[tuple[str, int], ...]:
+    """(name, mask) of the statistics that lie behind `Reset`."""
+    names = {s.symbol: s.name for s in statistics}
+    fields = type_.fields[list(type_.offsets).index("Reset") + 1 :]
+    return tuple((names[field.name], (1 << 8 * field.type.size) - 1) for field in fields)
+
+
+_TASK: Final = _struct(
     "ST_RtTask",
-    (
-        Field("CycleTime", UDINT, "100 ns"),
-        Field("Priority", UINT, comment="SCHED_FIFO: 99 is the highest"),
-        Field("CycleCount", ULINT),
-        Field("LastExecTime", UDINT, "100 ns"),
-        Field("CycleTimeExceeded", BOOL, comment="the newest deadline was missed"),
-        Field("ExceedCounter", UDINT, comment="deadlines missed since the start or the last reset"),
-        Field("MissedTicks", ULINT),
-        Field("State", UINT, comment="0 idle, 1 running, 2 stopped, 3 hung"),
-        Field("Action", UINT, comment="newest outputs: 0 live, 1 held, 2 safe"),
-        Field("Status", UDINT, comment="why; 0 is good"),
-        Field("ModelVersion", UDINT),
-        Field("WakeUp", _LATENCY),
-        Field("Execution", _LATENCY),
-        Field("Reset", BOOL, comment="write TRUE: counters and percentiles from 0"),
-    ),
+    TASK_STATISTICS,
+    Field("CycleTime", UDINT, "100 ns"),
+    Field("Priority", UINT, comment="SCHED_FIFO: 99 is the highest"),
+    "CycleCount",
+    Field("LastExecTime", UDINT, "100 ns"),
+    Field("CycleTimeExceeded", BOOL, comment="the newest deadline was missed"),
+    "ExceedCounter",
+    "MissedTicks",
+    Field("State", UINT, comment="0 idle, 1 running, 2 stopped, 3 hung"),
+    Field("Action", UINT, comment="newest outputs: 0 live, 1 held, 2 safe"),
+    Field("Status", UDINT, comment="why; 0 is good"),
+    Field("ModelVersion", UDINT),
+    Field("WakeUp", _LATENCY),
+    Field("Execution", _LATENCY),
+    Field("Reset", BOOL, comment="write TRUE: counters and percentiles from 0"),
 )
-_LINK: Final = Struct(
+_TASK_LATER: Final = _later(_TASK, TASK_STATISTICS)
+_LINK: Final = _struct(
     "ST_RtLink",
-    (
-        Field("State", UINT, comment="0 stopped, 1 connecting, 2 up, 3 degraded, 4 down"),
-        Field("Reads", ULINT),
-        Field("Writes", ULINT),
-        Field("Errors", ULINT),
-        Field("Reconnects", ULINT),
-        Field("SafeWrites", ULINT, comment="times that safe values were passed on"),
-        Field("Timeouts", ULINT, comment="times that PLC clients stopped writing"),
-        Field("RoundTrip", _LATENCY),
-        Field("LastError", String(127)),
-        Field("Reset", BOOL, comment="write TRUE: counters from 0"),
-    ),
+    LINK_STATISTICS,
+    Field("State", UINT, comment="0 stopped, 1 connecting, 2 up, 3 degraded, 4 down"),
+    *("Reads", "Writes", "Errors", "Reconnects", "SafeWrites", "Timeouts"),
+    Field("RoundTrip", _LATENCY),
+    Field("LastError", String(127)),
+    Field("Reset", BOOL, comment="write TRUE: counters from 0"),
 )
+_LINK_LATER: Final = _later(_LINK, LINK_STATISTICS)
 _MODEL: Final = Struct(
     "ST_RtModel",
     (
@@ -195,6 +210,7 @@ class TaskArea(_Record):
             *self._wakeup.values(),
             *self._execution.values(),
             False,
+            *(c[name] & mask for name, mask in _TASK_LATER),
         )
 
     def write(self, data: bytes, changed: Sequence[tuple[int, int]]) -> None:
@@ -215,7 +231,8 @@ class LinkArea(_Record):
         """See `_LINK`."""
         s = self._link.status()
         counts = (s.reads, s.writes, s.errors, s.reconnects, s.safe_writes, s.timeouts)
-        return (LINK_STATES.index(s.state), *counts, *self._round_trip.values(), text(s.last_error, 127), False)
+        later = (getattr(s, name) & mask for name, mask in _LINK_LATER)
+        return (LINK_STATES.index(s.state), *counts, *self._round_trip.values(), text(s.last_error, 127), False, *later)
 
     def write(self, data: bytes, changed: Sequence[tuple[int, int]]) -> None:
         """A TRUE in Reset starts the counters anew."""

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from scheduler.stats import Latency
+from fieldbus.link.state import LINK_STATISTICS, LinkStatus
+from scheduler.stats import TASK_STATISTICS, Latency, TaskStats
+from scheduler.status import TaskStatus
+
+_OWN: Final = ("cycles", "overruns")
+"""Statistics that are attributes of `TaskView`; the others are among its `counters`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,31 @@ class TaskView:
     is_hung: bool = False
     starting: int = 0
 
+    @classmethod
+    def of(cls, stats: TaskStats, model: str, note: str, starting: int) -> TaskView:
+        """A task as it is."""
+        return cls(
+            name=stats.name,
+            model=model,
+            model_version=stats.model_version,
+            cycle_ns=stats.period_ns,
+            cycles=stats.cycles,
+            overruns=stats.overruns,
+            wake_up=stats.wakeup,
+            execution=stats.execution,
+            counters={s.name: getattr(stats, s.name) for s in TASK_STATISTICS if s.name not in _OWN},
+            note=note,
+            first_due_ns=stats.first_due_ns,
+            due_ns=stats.due_ns,
+            switched_ns=stats.switched_ns,
+            is_hung=stats.status == TaskStatus.HUNG,
+            starting=starting,
+        )
+
+    def count(self, statistic: str) -> int | None:
+        """A statistic by its name; None: who made this did not count it."""
+        return getattr(self, statistic) if statistic in _OWN else self.counters.get(statistic)
+
     @property
     def unlive(self) -> int:
         """Cycles whose outputs were not the model's own, but safe or held."""
@@ -50,12 +80,14 @@ class TaskView:
         return self.unlive >= self.cycles > 0
 
 
-@dataclass(frozen=True, slots=True)
-class LinkView:
-    """One link: where it goes and how it does.
+class LinkView(BaseModel):
+    """One link: where it goes and how it does. Statistics that have no name of their own here are attributes all the same.
 
     `safe_confirmed`: did the device confirm its safe values at the end? None while it runs, or without outputs.
     """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    __pydantic_extra__: dict[str, int]
 
     name: str
     device: str
@@ -69,7 +101,23 @@ class LinkView:
     last_error: str
     safe_confirmed: bool | None = None
     timeouts: int = 0
-    """Times that PLC clients stopped writing."""
+
+    @classmethod
+    def of(cls, name: str, device: str, status: LinkStatus, safe_confirmed: bool | None) -> LinkView:
+        """A link as it is."""
+        return cls(
+            name=name,
+            device=device,
+            state=status.state,
+            round_trip=Latency.of(status.round_trip),
+            last_error=status.last_error,
+            safe_confirmed=safe_confirmed,
+            **{statistic.name: getattr(status, statistic.name) for statistic in LINK_STATISTICS},
+        )
+
+    def count(self, statistic: str) -> int | None:
+        """A statistic by its name; None: who made this did not count it."""
+        return getattr(self, statistic, None)
 
     @property
     def never_up(self) -> bool:

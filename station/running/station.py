@@ -25,7 +25,7 @@ from rt_engine import Model, UpdateResult
 from rt_engine.errors import EngineError
 from scheduler.errors import SchedulerError
 from scheduler.scheduler import Scheduler
-from scheduler.stats import Latency, TaskStats
+from scheduler.stats import TaskStats
 from scheduler.status import Action, TaskStatus
 from station.errors import RefusedError
 from station.file.config import AdsLink, InProcessLink, LinkTable, ModbusRtuLink, PlcLink
@@ -48,19 +48,6 @@ VIEW_PATIENCE_S: Final = 1.0
 MAX_EVENTS: Final = 2000
 NS_PER_MS: Final = 1e6
 SIGNALLED: Final = 128  # plus the signal's number: how a shell tells of a process that a signal ended
-COUNTERS: Final = (
-    "missed",
-    "watchdog_trips",
-    "held",
-    "safe",
-    "bad_inputs",
-    "nan_inputs",
-    "nan_outputs",
-    "failed",
-    "clamped",
-    "filling",
-    "limited",
-)
 
 
 class Station:
@@ -287,44 +274,11 @@ class Station:
 
     def _task_view(self, stats: TaskStats, model: str) -> TaskView:
         silent = stats.action == Action.LIVE or not stats.cycles or stats.status == TaskStatus.STOPPED
-        return TaskView(
-            name=stats.name,
-            model=model,
-            model_version=stats.model_version,
-            cycle_ns=stats.period_ns,
-            cycles=stats.cycles,
-            overruns=stats.overruns,
-            wake_up=stats.wakeup,
-            execution=stats.execution,
-            counters={
-                "page_faults": stats.usage.minor_faults + stats.usage.major_faults,
-                "involuntary_switches": stats.usage.involuntary_switches,
-                **{name: getattr(stats, name) for name in COUNTERS},
-            },
-            note="" if silent else note(stats.action, stats.status),
-            first_due_ns=stats.first_due_ns,
-            due_ns=stats.due_ns,
-            switched_ns=stats.switched_ns,
-            is_hung=stats.status == TaskStatus.HUNG,
-            starting=self._starting.get(stats.name, 0),
-        )
+        words = "" if silent else note(stats.action, stats.status)
+        return TaskView.of(stats, model, words, self._starting.get(stats.name, 0))
 
     def _link_view(self, name: str, link: Link) -> LinkView:
-        status = link.status()
-        return LinkView(
-            name=name,
-            device=_device(self.file.config.links[name]),
-            state=status.state,
-            round_trip=Latency.of(status.round_trip),
-            reads=status.reads,
-            writes=status.writes,
-            errors=status.errors,
-            reconnects=status.reconnects,
-            safe_writes=status.safe_writes,
-            last_error=status.last_error,
-            safe_confirmed=self._confirmed.get(name),
-            timeouts=status.timeouts,
-        )
+        return LinkView.of(name, _device(self.file.config.links[name]), link.status(), self._confirmed.get(name))
 
     def _server_views(self) -> tuple[ServerView, ...]:
         servers = self._plc.servers if self._plc is not None else {}

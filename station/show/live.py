@@ -12,9 +12,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from scheduler.stats import Latency
+from fieldbus.link.state import LINK_STATISTICS
+from fieldbus.statistic import Statistic
+from scheduler.stats import TASK_STATISTICS, Latency
 from station.file.durations import format_duration
-from station.running.snapshot import Snapshot
+from station.running.snapshot import LinkView, Snapshot, TaskView
 
 REFRESH_S: Final = 0.25
 LINE_EVERY_S: Final = 5.0
@@ -115,17 +117,17 @@ def _table(words: Sequence[str], numbers: Sequence[str]) -> Table:
 
 
 def _tasks(snapshot: Snapshot) -> Table:
-    numbers = ("cycle", "cycles", "over-\nruns", "missed", "safe,\nheld", f"wake-up {_WHAT}", f"run {_WHAT}")
+    counts = [statistic for statistic in TASK_STATISTICS if statistic.is_live]
+    headings = (statistic.heading for statistic in counts)
+    numbers = ("cycle", *headings, "safe,\nheld", f"wake-up {_WHAT}", f"run {_WHAT}")
     table = _table(("task", "model"), numbers)
     for task in snapshot.tasks:
-        missed, unlive = task.counters.get("missed", 0), task.unlive
+        unlive = task.unlive
         table.add_row(
             Text(task.name, style="bold"),
             f"{task.model} v{task.model_version}" if task.model else "-",
             format_duration(task.cycle_ns),
-            f"{task.cycles:,}",
-            Text(f"{task.overruns:,}", style="red" if task.overruns else "green"),
-            Text(f"{missed:,}", style="red" if missed else "green"),
+            *(_count(task, statistic) for statistic in counts),
             Text(f"{unlive:,}", style="yellow" if unlive > task.starting else "green"),
             _spread(task.wake_up),
             _spread(task.execution),
@@ -134,14 +136,16 @@ def _tasks(snapshot: Snapshot) -> Table:
 
 
 def _links(snapshot: Snapshot) -> Table:
-    table = _table(("link", "device", "state"), (f"round trip {_WHAT}", "errors"))
+    counts = [statistic for statistic in LINK_STATISTICS if statistic.is_live]
+    headings = (statistic.heading for statistic in counts)
+    table = _table(("link", "device", "state"), (f"round trip {_WHAT}", *headings))
     for link in snapshot.links:
         table.add_row(
             Text(link.name, style="bold"),
             link.device,
             Text(link.state, style="green" if link.state == "up" else "red"),
             _spread(link.round_trip),
-            f"{link.errors:,}",
+            *(_count(link, statistic) for statistic in counts),
         )
     return table
 
@@ -154,6 +158,12 @@ def _servers(snapshot: Snapshot) -> Table:
             Text(server.name, style="bold"), server.address, str(server.clients), f"{server.requests:,}", refused
         )
     return table
+
+
+def _count(view: TaskView | LinkView, statistic: Statistic) -> Text:
+    number = view.count(statistic.name)
+    style = "" if not statistic.is_fault else "red" if number else "green"
+    return Text("-" if number is None else f"{number:,}", style=style)
 
 
 def _spread(timing: Latency) -> str:

@@ -15,6 +15,9 @@ from pathlib import Path
 from string import Template
 from typing import Final, Literal
 
+from fieldbus.link.state import LINK_STATISTICS
+from fieldbus.statistic import Statistic
+from scheduler.stats import TASK_STATISTICS
 from station.errors import UnsafeFolderError
 from station.file.durations import format_duration
 from station.machine.computer import Fact, Level
@@ -156,40 +159,47 @@ def to_html(report: Report) -> str:
 
 _FACT_COLUMNS: Final = ("", "found", "what it means, and what mends it")
 _SPREAD: Final = "p50 / p99 / max"
-_TASK_COLUMNS: Final = tuple(
-    f"task|model|>cycle|>cycles|>overruns|>missed|>safe, held|>wake-up {_SPREAD}|>execution {_SPREAD}|>page faults".split(
-        "|"
-    )
-)
-_LINK_COLUMNS: Final = tuple(f"link|device|state|>round trip {_SPREAD}|>reads|>writes|>errors|>lost".split("|"))
 
+
+def _columns(statistics: Iterable[Statistic]) -> list[str]:
+    return [">" + statistic.heading.replace("-\n", "").replace("\n", " ") for statistic in statistics]
+
+
+_LIVE_COUNTS: Final = [statistic for statistic in TASK_STATISTICS if statistic.is_live]
+_MORE_COUNTS: Final = [statistic for statistic in TASK_STATISTICS if statistic.heading and not statistic.is_live]
+_LINK_COUNTS: Final = [statistic for statistic in LINK_STATISTICS if statistic.heading]
+_TASK_COLUMNS: Final = (
+    *("task", "model", ">cycle", *_columns(_LIVE_COUNTS), ">safe, held"),
+    *(f">wake-up {_SPREAD}", f">execution {_SPREAD}", *_columns(_MORE_COUNTS)),
+)
+_LINK_COLUMNS: Final = ("link", "device", "state", f">round trip {_SPREAD}", *_columns(_LINK_COUNTS))
 _SERVER_COLUMNS: Final = ("server", "address", ">clients", ">requests", ">refused")
 
 
 def _task_row(task: TaskView) -> Sequence[str]:
-    version = f"{escape(task.model)} v{task.model_version}"
-    missed, unlive = task.counters.get("missed", 0), task.unlive
-    overruns, misses = (f'<span class="{"warn" if n else "ok"}">{n:,}</span>' for n in (task.overruns, missed))
+    version, unlive = f"{escape(task.model)} v{task.model_version}", task.unlive
     level = "bad" if task.never_live else "warn" if unlive > task.starting else "ok"
     safe = f'<span class="{level}">{unlive:,}</span>' + (f"<br>{escape(reasons(task))}" if unlive else "")
     note = f'<br><span class="warn">{escape(task.note)}</span>' if task.note else ""
     wake_up = spread(task.wake_up.count, task.wake_up.p50_ns, task.wake_up.p99_ns, task.wake_up.max_ns)
     execution = spread(task.execution.count, task.execution.p50_ns, task.execution.p99_ns, task.execution.max_ns)
-    faults = f"{task.counters['page_faults']:,}" if "page_faults" in task.counters else "-"
-    return (
-        f"<b>{escape(task.name)}</b>{note}", version, format_duration(task.cycle_ns), f"{task.cycles:,}", overruns,
-        misses, safe, wake_up, execution, faults,
-    )  # fmt: skip
+    live, more = ([_count(task, statistic) for statistic in counts] for counts in (_LIVE_COUNTS, _MORE_COUNTS))
+    cycle = format_duration(task.cycle_ns)
+    return f"<b>{escape(task.name)}</b>{note}", version, cycle, *live, safe, wake_up, execution, *more
 
 
 def _link_row(link: LinkView) -> Sequence[str]:
     state = f'<span class="{_link_level(link)}">{"never up" if link.never_up else escape(link.state)}</span>'
     error = f'<br><span class="soft">{escape(link.last_error)}</span>' if link.last_error else ""
     trip = spread(link.round_trip.count, link.round_trip.p50_ns, link.round_trip.p99_ns, link.round_trip.max_ns)
-    return (
-        f"<b>{escape(link.name)}</b>", escape(link.device) + error, state, trip,
-        f"{link.reads:,}", f"{link.writes:,}", f"{link.errors:,}", f"{link.reconnects:,}",
-    )  # fmt: skip
+    counts = (_count(link, statistic) for statistic in _LINK_COUNTS)
+    return f"<b>{escape(link.name)}</b>", escape(link.device) + error, state, trip, *counts
+
+
+def _count(view: TaskView | LinkView, statistic: Statistic) -> str:
+    number = view.count(statistic.name)
+    shown = "-" if number is None else f"{number:,}"
+    return f'<span class="{"warn" if number else "ok"}">{shown}</span>' if statistic.is_fault else shown
 
 
 def _server_row(server: ServerView) -> Sequence[str]:

@@ -1,10 +1,20 @@
 """Made-up values of the station's types, for tests that only carry them about."""
 
+from fieldbus.link.state import LINK_STATISTICS
 from scheduler.stats import Latency
 from station.running.snapshot import LinkView, Snapshot, TaskView
 
 TIMING = Latency(20_000, 30_500, 1_100, 31_000.0, 30_000.0, 61_000.0, 140_000.0, 200_000.0, 257_123)
 EMPTY = Latency(0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0)
+
+
+def link(name: str, device: str, state: str, last_error: str = "", **counts: int) -> LinkView:
+    """A link; what is not counted is 0."""
+    zeros = {statistic.name: 0 for statistic in LINK_STATISTICS}
+    round_trip = TIMING if counts.get("reads") else EMPTY
+    return LinkView(
+        name=name, device=device, state=state, round_trip=round_trip, last_error=last_error, **zeros | counts
+    )
 
 
 def snapshot() -> Snapshot:
@@ -22,8 +32,16 @@ def snapshot() -> Snapshot:
             ),
         ),
         links=(
-            LinkView("plant", "modbus-tcp 127.0.0.1:1502", "up", TIMING, 20_000, 20_000, 0, 0, 0, ""),
-            LinkView("plc", "ads 10.0.0.2", "down", EMPTY, 0, 0, 9, 4, 2, "ConnectionLostError: <refused> & gone"),
+            link("plant", "modbus-tcp 127.0.0.1:1502", "up", reads=20_000, writes=20_000),
+            link(
+                "plc",
+                "ads 10.0.0.2",
+                "down",
+                "ConnectionLostError: <refused> & gone",
+                errors=9,
+                reconnects=4,
+                safe_writes=2,
+            ),
         ),
         models={"policy": "policy_b.onnx", "forest": "forest.onnx"},
         rights=("SCHED_FIFO 80: NOT granted: add a line to limits.conf",),

@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from examples_of import TIMING
+from examples_of import TIMING, link
 
 from station.commands.exit_codes import ExitCode
 from station.demo import checks
 from station.demo.facts import Answer, AxisInterval, Interval, Look, Mute, PlantView
-from station.running.snapshot import LinkView, Snapshot, TaskView
+from station.running.snapshot import Snapshot, TaskView
 
 MS = 1_000_000
 CYCLES_NS = {"x": 1 * MS, "y": 2 * MS, "detector": 20 * MS}
@@ -45,8 +45,8 @@ def task(name: str, at_ns: int, missed: int = 0, bad: int = 0, **changes: Any) -
 def look(at_ms: int, tasks: Mapping[str, TaskView] | None = None, **plant: Any) -> Look:
     """Station and plant at one moment; all is well unless `tasks` or the plant's values say otherwise."""
     views = {name: task(name, at_ms * MS) for name in CYCLES_NS} | dict(tasks or {})
-    link = LinkView("machine", "modbus-tcp", "up", TIMING, 1, 1, 0, 0, 0, "")
-    snapshot = Snapshot("demo", 1, at_ms / 1000, tuple(views.values()), (link,), {}, ())
+    machine = link("machine", "modbus-tcp", "up", reads=1, writes=1)
+    snapshot = Snapshot("demo", 1, at_ms / 1000, tuple(views.values()), (machine,), {}, ())
     view = PlantView(
         time_s=at_ms / 1000,
         slipped_s=0.0,
@@ -355,7 +355,7 @@ def test_whole() -> None:
     """Whole is: links up, brakes released, outputs live."""
     good = look(1_000)
     assert checks.is_whole(good)
-    down = tuple(replace(link, state="down") for link in good.station.links)
+    down = tuple(link.model_copy(update={"state": "down"}) for link in good.station.links)
     assert not checks.is_whole(replace(good, station=replace(good.station, links=down)))
     assert not checks.is_whole(look(1_000, holds={"x": "tilt", "y": "none"}))
     assert not checks.is_whole(cut(6_000, 5_090))

@@ -183,7 +183,7 @@ def test_a_hung_task_is_the_verdict(report):
 def test_safe_values_that_a_device_did_not_confirm_are_in_the_verdict(report):
     """Nobody reads "all good" when an actuator may still be on."""
     link, *others = report.snapshot.links
-    links = (replace(link, safe_confirmed=False), *others)
+    links = (link.model_copy(update={"safe_confirmed": False}), *others)
     remarks = replace(report, snapshot=replace(report.snapshot, links=links)).remarks
     assert remarks[0] == Remark("bad", f"Safe values NOT confirmed by: {link.name}")
 

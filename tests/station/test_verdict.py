@@ -12,7 +12,7 @@ def run_of(task=None, link=None, counters=None) -> Snapshot:
     """A run of one task and one link, by default without a flaw; `counters` are added to the task's."""
     whole = snapshot()
     clean = replace(whole.tasks[0], overruns=0, counters=counters or {}, **(task or {}))
-    return replace(whole, tasks=(clean,), links=(replace(whole.links[0], **(link or {})),))
+    return replace(whole, tasks=(clean,), links=(whole.links[0].model_copy(update=link),))
 
 
 def test_a_good_run_is_green():
