@@ -3,9 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
-import onnx
 import onnx_ir as ir
 from numpy.typing import ArrayLike
 
@@ -15,37 +13,35 @@ from rt_engine.lower.lower import Lowered, lower
 from rt_engine.passes import run_passes
 from rt_engine.program.naming import Naming
 from rt_engine.program.program import Program
-from rt_engine.read.frontend import NAMING, read
+from rt_engine.read.frontend import NAMING, SHA256, read
+from rt_engine.read.source import AnySource, opened
 
 
 def compile_model(
-    source: str | Path | bytes | onnx.ModelProto,
+    source: AnySource,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     state: Mapping[str, str] | None = None,
     initial: Mapping[str, ArrayLike] | None = None,
 ) -> Program:
     """Read -> passes -> lower -> plan and assemble. Raises what `rt_engine.load` documents."""
-    name, model = _name(source), read(source)
+    source = opened(source)
+    name, model = source.title, read(source)
     with _contradictions(name):
-        lowered = _lower(model, name, shapes, state)
-        return replace(assemble(lowered, name, initial), naming=model.meta[NAMING], metadata=dict(model.metadata_props))
+        program = assemble(_lower(model, name, shapes, state), name, initial)
+    meta, metadata = model.meta, dict(model.metadata_props)
+    return replace(program, naming=meta[NAMING], metadata=metadata, sha256=meta[SHA256])
 
 
-def lower_model(
-    source: str | Path | bytes | onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]] | None = None
-) -> tuple[Lowered, Naming]:
+def lower_model(source: AnySource, shapes: Mapping[str, tuple[int, ...]] | None = None) -> tuple[Lowered, Naming]:
     """Read -> passes -> lower: the kernel calls that a Program is made of, for what is generated from them instead.
 
     Raises:
         EngineError: as `rt_engine.load`.
     """
-    name, model = _name(source), read(source)
+    source = opened(source)
+    name, model = source.title, read(source)
     with _contradictions(name):
         return _lower(model, name, shapes, None), model.meta[NAMING]
-
-
-def _name(source: object) -> str:
-    return str(source) if isinstance(source, str | Path) else "the model"
 
 
 def _lower(

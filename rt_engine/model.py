@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,14 +11,12 @@ from numpy.typing import ArrayLike, NDArray
 from rt_engine.errors import InputError, ProgramFileError, ShapeBindingError, StateError
 from rt_engine.kernels.interface.names import KERNEL_PREFIX
 from rt_engine.program.program import Executable, NodeCost, Program, TensorSpec
-from rt_engine.program.rtp_file import is_program, read
+from rt_engine.program.rtp_file import read
+from rt_engine.read.source import AnySource, opened
 from rt_engine.run.context import Context
 from rt_engine.run.native import KERNELS
 from rt_engine.state import initial_values
 from rt_native.library import Library
-
-if TYPE_CHECKING:
-    import onnx
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +89,11 @@ class Model:
         return dict(self.program.metadata)
 
     @property
+    def sha256(self) -> str:
+        """Of the file that it was loaded from, in hexadecimal: see docs/security.md. Empty for a `ModelProto`."""
+        return self.program.sha256
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What the outputs mean, where it is not what the file says, in words."""
         return tuple(self.program.naming.notes)
@@ -153,7 +156,7 @@ def _fits(array: NDArray[Any], dtype: np.dtype[Any]) -> bool:
 
 
 def load(
-    source: "str | Path | bytes | onnx.ModelProto",
+    source: AnySource,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     *,
     state: Mapping[str, str] | None = None,
@@ -163,7 +166,8 @@ def load(
     """Load an ONNX model and compile it to a program for any machine, or a compiled program, bound to this machine's kernels.
 
     Args:
-        source: path of an .onnx or .rtp file, its bytes, or a `ModelProto`.
+        source: path of an .onnx or .rtp file, its bytes, a `ModelProto`, or what `rt_engine.read.source.opened` gave. A file is
+            read once.
         shapes: input name -> static shape, for inputs with symbolic dimensions. Unbound first dimensions become 1.
         state: output name -> name of the input that it is in the next run. The input is no input of the caller's any more
             but a state of each context (`Context.state`).
@@ -175,10 +179,11 @@ def load(
     Raises:
         ModelFileError, InvalidModelError, UnsupportedModelError, ShapeBindingError, StateError, InputError: see `rt_engine.errors`.
     """
-    name = Path(source).stem if isinstance(source, str | Path) else "model"
-    if isinstance(source, str | Path | bytes) and is_program(source):
-        program = read(source)
-        title = str(source) if isinstance(source, str | Path) else "the program"
+    source = opened(source)
+    name = Path(source.name).stem or "model"
+    if source.is_program:
+        assert isinstance(source.data, bytes)
+        program, title = read(source.data, source.title), source.title
         _check_kernels(program, title, library)
         _check_bound(program, title, shapes or {}, state or {})
         if initial:

@@ -2,9 +2,9 @@
 
 begin(model, size, signature) -> data(offset, part) ... -> activate(model)          abort() at any time
                                                            |
-    in a thread:  SHA-256 -> signature -> serial number -> private file -> load, warm, publish -> serial kept
+    in a thread:  SHA-256 -> signature -> serial number -> load the same bytes, warm, publish -> serial kept
 
-Nothing of the file is parsed, and nothing is written to a disk, before its signature is found good. Whatever is wrong
+Nothing of the file is parsed before its signature is found good, and it is never written to a disk. Whatever is wrong
 before that changes nothing at all; what the engine refuses after that leaves the running model and the serial number.
 """
 
@@ -13,12 +13,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -26,13 +25,14 @@ from plc_bindings.calls.groups import SIGNATURE_BYTES
 from plc_bindings.security.access import Record, nothing
 from plc_bindings.security.signing import PublicKey, serial_of, verify
 from plc_bindings.status import CallStatus
+from rt_engine.read.source import Source
 
 MOST_BYTES: Final = 64 << 20
 SILENCE_S: Final = 30.0
 """An upload that nothing is added to for so long may be displaced by another client's."""
 MOST_MESSAGE: Final = 255
-Replace = Callable[[str, Path, str], int]
-"""(slot, file, who) -> version now live; raises whatever refuses the model. Called in a thread."""
+Replace = Callable[[str, Source, str], int]
+"""(slot, model, who) -> version now live; raises whatever refuses the model. Called in a thread."""
 Answer = tuple[int, int, str]
 """(status, version, message)."""
 
@@ -113,7 +113,7 @@ class Updates:
     Args:
         keys: who may sign.
         slots: those that may be updated so.
-        replace: loads a file into a slot.
+        replace: loads a model into a slot.
         serials: file that keeps the serial numbers.
         audit: where refusals go.
         most_bytes: of one file.
@@ -188,10 +188,9 @@ class Updates:
         if commit is None:
             return self._refuse(upload.who, slot, CallStatus.REFUSED, why), 0, why
         try:
-            with tempfile.TemporaryDirectory(prefix="rt-engine-upload-") as folder:
-                file = Path(folder) / f"{slot}-{serial}{_suffix(upload.data)}"
-                file.write_bytes(upload.data)
-                version = self._replace(slot, file, upload.who)
+            model = Source(bytes(upload.data))
+            suffix = ".rtp" if model.is_program else ".onnx"
+            version = self._replace(slot, replace(model, name=f"{slot}-{serial}{suffix}"), upload.who)
         except Exception as error:  # whatever a model can be refused with: the client is told, the station goes on
             self._serials.discard()
             return self._refuse(upload.who, slot, CallStatus.REFUSED, str(error)), 0, str(error)
@@ -270,8 +269,3 @@ class ClientUploads:
         if self._upload is not None and not self._updates._holds(self._slot, self._upload):
             self._upload = None
         return self._upload
-
-
-def _suffix(data: bytearray) -> str:
-    """ONNX or compiled."""
-    return ".rtp" if data[:4] == b"\x89RTP" else ".onnx"

@@ -1,6 +1,7 @@
 """Example inputs for a model file, a copy of it with static shapes, and its int8 version: what a comparison begins with."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,33 @@ import rt_engine
 from rt_engine.errors import InputError
 from rt_engine.measure.peers import Arrays, MissingPeerError
 from rt_engine.program.program import TensorSpec
-from rt_engine.program.rtp_file import is_program
+from rt_engine.program.rtp_layout import SUFFIX
 from rt_engine.quantization.calibration import read_arrays
 from rt_engine.quantization.quantizer import quantize
+from rt_engine.read.frontend import whole
+from rt_engine.read.source import Source, opened
+
+
+def saved(source: Source, folder: Path) -> Path:
+    """What was read, as a file in `folder`: engines that open files are given the same model.
+
+    Raises:
+        ModelFileError, InvalidModelError: its external data cannot be read.
+    """
+    file = folder / Path(source.name).name
+    if source.is_program:
+        file = file.with_suffix(SUFFIX)
+    model = source if source.is_program else whole(source)
+    if isinstance(model.data, bytes):
+        file.write_bytes(model.data)
+    else:
+        onnx.save(model.data, file, save_as_external_data=True, location=f"{file.name}.data", size_threshold=0)
+    return file
 
 
 def static_copy(path: Path, folder: Path) -> Path:
     """The model itself, or a copy in `folder` in which symbolic dimensions of inputs are 1: all engines run the same shapes."""
-    if is_program(path):
+    if path.suffix == SUFFIX:
         return path
     proto = onnx.load(path, load_external_data=False)
     symbolic = [d for v in _inputs(proto) for d in v.type.tensor_type.shape.dim if d.dim_value < 1]
@@ -35,7 +55,7 @@ def static_copy(path: Path, folder: Path) -> Path:
 
 def tensor_copy(path: Path, folder: Path) -> Path:
     """The model itself, or a copy in `folder` whose ZipMaps pass their tensor on, as ours do: peers can only bind tensors."""
-    if is_program(path):
+    if path.suffix == SUFFIX:
         return path
     proto = onnx.load(path, load_external_data=False)
     classes: dict[str, int] = {}
@@ -76,7 +96,9 @@ def example_inputs(path: Path, data: Path | None = None, seed: int = 0) -> Array
     for value in values:
         shape, dtype = value.shape, value.dtype
         if dtype.kind in "OSU":
-            raise InputError(f"input '{value.name}' of {path} takes strings; a program carries numbers: feed those")
+            raise InputError(
+                f"input '{value.name}' of {path.name} takes strings; a program carries numbers: feed those"
+            )
         if dtype.kind == "b":
             made[value.name] = np.asarray(rng.random(shape) < 0.5)
         elif dtype.kind in "iu":
@@ -99,7 +121,7 @@ def _fitting(array: NDArray[Any], value: TensorSpec, data: Path) -> NDArray[Any]
 
 def _specs(path: Path) -> Sequence[TensorSpec]:
     """Inputs of a model with static shapes, or of a compiled program."""
-    if is_program(path):
+    if path.suffix == SUFFIX:
         return rt_engine.load(path).inputs
     found = []
     for value in _inputs(onnx.load(path, load_external_data=False)):
@@ -157,8 +179,8 @@ def quantised(path: Path, example: Arrays, folder: Path, samples: int = 16) -> P
     return result
 
 
-def quantised_here(path: Path, example: Arrays, folder: Path, samples: int = 16) -> Path:
-    """As `quantised`, by this engine's own quantiser."""
+def quantised_here(path: Path, example: Arrays, folder: Path, name: str = "", samples: int = 16) -> Path:
+    """As `quantised`, by this engine's own quantiser. `name` is what messages call the model; by default its path."""
     rng = np.random.default_rng(1)
     data = {
         k: np.stack(
@@ -167,7 +189,8 @@ def quantised_here(path: Path, example: Arrays, folder: Path, samples: int = 16)
         for k, v in example.items()
     }
     result = folder / f"{path.stem}-int8.onnx"
-    quantize(path, data).save(result)
+    source = opened(path)
+    quantize(replace(source, name=name or source.name), data).save(result)
     return result
 
 

@@ -86,6 +86,8 @@ class Program:
     """What outputs mean that are indices or scores of named classes."""
     metadata: Mapping[str, str] = field(default_factory=dict)
     """What the model's author wrote into it (ONNX: `metadata_props`)."""
+    sha256: str = ""
+    """Of the file that it was made of or read from, with its external data (docs/security.md); empty: of none."""
 
     @property
     def weight_nbytes(self) -> int:

@@ -1,16 +1,17 @@
 """Compiled programs as files: .rtp (docs/rtp.md). Nothing here imports ONNX or Numba.
 
     write(program, path)       Program -> file
-    read(path)                 file -> bytes in aligned memory -> checks -> Program that uses them where they lie
+    read(data)                 bytes -> aligned memory -> checks -> Program that uses them where they lie
 
-The file is read once, not mapped: whoever overwrites it later can neither change nor tear away what runs.
+They are copied, not mapped: whoever overwrites the file later can neither change nor tear away what runs.
 """
 
+import hashlib
 import math
 import os
-import stat
 import zlib
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,6 @@ from rt_engine.program.rtp_layout import (
     KERNEL_ABI,
     MAGIC,
     MOST_AXES,
-    MOST_BYTES,
-    SUFFIX,
     Kind,
     dtype_of,
 )
@@ -40,19 +39,6 @@ from rt_native.memory import ALIGNMENT, Block
 
 _AGAIN = "compile the model again with `rt-engine compile`"
 _DAMAGED = "copy the file again, or compile the model again"
-
-
-def is_program(source: str | Path | bytes) -> bool:
-    """Is this a compiled program, by its name or by how it begins?"""
-    if isinstance(source, bytes):
-        return source.startswith(MAGIC)
-    if Path(source).suffix == SUFFIX:
-        return True
-    try:
-        with open(source, "rb") as file:
-            return stat.S_ISREG(os.fstat(file.fileno()).st_mode) and file.read(len(MAGIC)) == MAGIC
-    except (OSError, ValueError):
-        return False
 
 
 def write(program: Program, path: str | Path) -> int:
@@ -82,38 +68,15 @@ def write(program: Program, path: str | Path) -> int:
     return len(data)
 
 
-def read(source: str | Path | bytes) -> Program:
-    """Read and check a compiled program: a file, or its bytes.
+def read(data: bytes, name: str = "the program") -> Program:
+    """Check the bytes of a compiled program, and make one of them. `name` is what messages call it.
 
     Raises:
-        ProgramFileError: it cannot be read, is damaged, or was made for another version; the message says which.
+        ProgramFileError: they are damaged, or were made for another version; the message says which.
     """
-    if isinstance(source, bytes):
-        block, size, name = Block(len(source)), len(source), "the program"
-        block.view(np.uint8, 0, size)[:] = np.frombuffer(source, np.uint8)
-    else:
-        name = str(source)
-        block, size = _loaded(Path(source))
-    return _Reader(block, size, name).program()
-
-
-def _loaded(path: Path) -> tuple[Block, int]:
-    """The bytes of a file, aligned, and how many they are."""
-    try:
-        with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb", buffering=0) as file:
-            about = os.fstat(file.fileno())
-            if not stat.S_ISREG(about.st_mode):
-                raise ProgramFileError(f"{path} is no file")
-            if about.st_size > MOST_BYTES:
-                raise ProgramFileError(f"{path} has {about.st_size:,} bytes; the most is {MOST_BYTES:,}")
-            block, at = Block(about.st_size), 0
-            room = block.view(np.uint8, 0, about.st_size).data
-            while at < about.st_size and (got := file.readinto(room[at:])):
-                at += got
-            return block, at
-    except (OSError, ValueError) as error:  # a ValueError: a null byte in the path
-        why = (error.strerror if isinstance(error, OSError) else "") or str(error)
-        raise ProgramFileError(f"{path} cannot be read: {why}") from error
+    block = Block(len(data))
+    block.view(np.uint8, 0, len(data))[:] = np.frombuffer(data, np.uint8)
+    return replace(_Reader(block, len(data), name).program(), sha256=hashlib.sha256(data).hexdigest())
 
 
 class _Part(Block):

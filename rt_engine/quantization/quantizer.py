@@ -20,7 +20,8 @@ from onnx import helper, numpy_helper
 from rt_engine.errors import InputError, ModelFileError, Reason, UnsupportedModelError
 from rt_engine.model import load
 from rt_engine.quantization.calibration import Method, Watched, observe, read_samples
-from rt_engine.read.frontend import read
+from rt_engine.read.frontend import parsed, read, whole
+from rt_engine.read.source import AnySource, Source, opened
 
 WEIGHTED = {"Conv": 0, "Gemm": 1, "MatMul": 1}
 """Operator -> axis of its weights' output channels (Gemm with transB: 0)."""
@@ -79,7 +80,7 @@ class Quantized:
 
 
 def quantize(
-    source: str | Path | bytes | onnx.ModelProto,
+    source: AnySource,
     data: str | Path | Mapping[str, Any],
     *,
     per_channel: bool = True,
@@ -92,7 +93,7 @@ def quantize(
     """Quantise a float32 model to 8 bits, with ranges from calibration data.
 
     Args:
-        source: path of an .onnx file, its bytes, or a `ModelProto`.
+        source: as for `load`: path of an .onnx file, its bytes, or a `ModelProto`.
         data: an .npz file, or a mapping: input name -> [samples, ...].
         per_channel: a scale for each output channel of the weights, else one for all.
         type: of the activations; weights are int8.
@@ -112,14 +113,14 @@ def quantize(
             f"{given}: the type is int8 or uint8, the method minmax or percentile, the percentile 50 to 100"
         )
     shapes = dict(shapes or {})
+    source = opened(source)
     proto = _prepared(source)
     plain = load(proto, shapes)
     samples = read_samples(data, plain.inputs)
     draft = _Draft(proto, per_channel, np.dtype(type))
     if not draft.layers:
         why = "it has no Conv, Gemm or MatMul with constant float32 weights"
-        name = str(source) if isinstance(source, str | Path) else "the model"
-        raise UnsupportedModelError(name, [Reason("the whole model", "quantize", why, "use it as it is")])
+        raise UnsupportedModelError(source.title, [Reason("the whole model", "quantize", why, "use it as it is")])
     total, done = len(samples) * (4 if method == "minmax" else 5), 0
 
     def step() -> None:
@@ -167,14 +168,12 @@ def _outputs(names: Sequence[str], plain: Watched, ours: Watched, samples: Any, 
 # --- the model ---------------------------------------------------------------------------------------------------------
 
 
-def _prepared(source: str | Path | bytes | onnx.ModelProto) -> onnx.ModelProto:
+def _prepared(source: Source) -> onnx.ModelProto:
     """A copy of the model in opset 13 or newer, with constants as initializers and batch norms in the weights."""
+    source = whole(source)
     read(source)  # says what is wrong with the file
     proto = onnx.ModelProto()
-    if isinstance(source, onnx.ModelProto):
-        proto.CopyFrom(source)
-    else:
-        proto = onnx.load_from_string(source) if isinstance(source, bytes) else onnx.load(str(source))
+    proto.CopyFrom(parsed(source))
     version = next((o.version for o in proto.opset_import if o.domain in ("", "ai.onnx")), OLDEST_OPSET)
     if version < OLDEST_OPSET:
         try:

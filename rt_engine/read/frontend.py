@@ -1,5 +1,8 @@
-"""ONNX file or bytes -> checked `onnx_ir.Model`. What is wrong with the file is said here; shapes come later."""
+"""A model as it was read -> checked `onnx_ir.Model`. What is wrong with the file is said here; shapes come later."""
 
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
@@ -8,85 +11,78 @@ from google.protobuf.message import DecodeError
 
 from rt_engine.errors import InvalidModelError, ModelFileError, Reason, UnsupportedModelError
 from rt_engine.ops.advice import advice
-from rt_engine.program.rtp_file import is_program
 from rt_engine.read.class_names import with_numbers
 from rt_engine.read.definitions import define
+from rt_engine.read.source import AnySource, Source, opened
 
 NAMING = "rt_engine.program.naming"
 """Under this key a model that was read keeps its `class_names.Naming`."""
+SHA256 = "rt_engine.sha256"
+"""Under this key, the SHA-256 of all that was read of it; empty for a `ModelProto`."""
 OLDEST_OPSET = 1
-MOST_BYTES = (1 << 31) - 1
-"""Protobuf's own limit for one message; larger models keep their weights in external data."""
 
 
-def read(source: str | Path | bytes | onnx.ModelProto) -> ir.Model:
+def read(source: AnySource) -> ir.Model:
     """Read and check a model.
-
-    Args:
-        source: path of an .onnx file, its bytes, or a `ModelProto`.
 
     Raises:
         ModelFileError: it cannot be read as ONNX.
         InvalidModelError: it is ONNX but breaks ONNX's rules.
     """
-    name, folder, proto = _parse(source)
+    source = opened(source)
+    name, proto = source.title, parsed(source)
     _check_opset(proto, name)
     proto, naming = with_numbers(proto)
     _check_types(proto, name)
     _check_operators(proto, name)
-    _check_external_data(proto, name, folder)
+    sha256 = _load_external_data(proto, source)
     try:
-        if folder is not None:
-            onnx.load_external_data_for_model(proto, str(folder))
         onnx.checker.check_model(proto)
     except (OSError, ValueError, onnx.checker.ValidationError) as error:
-        raise InvalidModelError(f"{name} breaks ONNX's rules: {_first_lines(error)}") from error
+        raise _broken(name, error) from error
     _check_names_and_data(proto, name)
     try:
         model = ir.from_proto(define(proto))
     except (ValueError, KeyError, TypeError, RuntimeError) as error:
         raise InvalidModelError(f"{name} cannot be turned into a graph: {_first_lines(error)}") from error
-    model.meta[NAMING] = naming
+    model.meta[NAMING], model.meta[SHA256] = naming, sha256
     return model
 
 
-def _parse(source: str | Path | bytes | onnx.ModelProto) -> tuple[str, Path | None, onnx.ModelProto]:
-    """(name for messages, folder of external data, parsed model)."""
-    if isinstance(source, onnx.ModelProto):
-        return source.graph.name or "model", None, source
-    folder = None
-    name = "model bytes"
-    if isinstance(source, bytes):
-        data = source
-    else:
-        path = Path(source)
-        if is_program(path):
-            raise ModelFileError(f"{path} is a compiled program; this needs the ONNX model that it was compiled from")
-        name, folder = str(path), path.parent
-        data = _file_bytes(path)
+def whole(source: Source) -> Source:
+    """The same model with its external data in it, for what reads it more than once; itself where it has none.
+
+    Raises:
+        ModelFileError, InvalidModelError: as `read`.
+    """
+    proto = parsed(source)
+    if not _external(proto):
+        return source
+    _load_external_data(proto, source)
+    return replace(source, data=proto)
+
+
+def parsed(source: Source) -> onnx.ModelProto:
+    """What the file says, unchecked, without its external data.
+
+    Raises:
+        ModelFileError: it says nothing.
+    """
+    if not isinstance(source.data, bytes):
+        return source.data
+    name = source.title
+    if source.is_program:
+        raise ModelFileError(f"{name} is a compiled program; this needs the ONNX model that it was compiled from")
+    if not source.data:
+        raise ModelFileError(f"{name} is empty; export it again")
     proto = onnx.ModelProto()
     try:
-        proto.ParseFromString(data)
+        proto.ParseFromString(source.data)
     except DecodeError as error:
         raise ModelFileError(f"{name} is not an ONNX model, or is cut short: {error}; export it again") from error
     if not proto.HasField("graph") or not proto.opset_import:
         raise ModelFileError(f"{name} is not an ONNX model: it has no graph or no opset; export it again")
-    return name, folder, proto
-
-
-def _file_bytes(path: Path) -> bytes:
-    try:
-        size = path.stat().st_size
-        if size > MOST_BYTES:
-            raise ModelFileError(
-                f"{path} has {size:,} bytes; an ONNX file cannot have more than {MOST_BYTES:,}: export it with external data"
-            )
-        if size == 0:
-            raise ModelFileError(f"{path} is empty; export it again")
-        return path.read_bytes()
-    except (OSError, ValueError) as error:  # a ValueError: a null byte in the path
-        why = (error.strerror if isinstance(error, OSError) else "") or str(error)
-        raise ModelFileError(f"{path} cannot be read: {why}") from error
+    return proto
 
 
 def _check_opset(proto: onnx.ModelProto, name: str) -> None:
@@ -139,15 +135,32 @@ def _check_operators(proto: onnx.ModelProto, name: str) -> None:
 _NEWEST = (1 << 31) - 1
 
 
-def _check_external_data(proto: onnx.ModelProto, name: str, folder: Path | None) -> None:
+def _load_external_data(proto: onnx.ModelProto, source: Source) -> str:
+    """Put into each tensor what lies beside the file; gives the SHA-256 of all that was read: the file, then these tensors."""
+    tensors = _external(proto)
+    if not tensors:
+        return source.sha256
+    _check_external_data(tensors, source.title, source.folder)
+    try:
+        for tensor in tensors:
+            onnx.external_data_helper.load_external_data_for_tensor(tensor, str(source.folder))
+    except (OSError, ValueError, onnx.checker.ValidationError) as error:
+        raise _broken(source.title, error) from error
+    assert isinstance(source.data, bytes)
+    digest = hashlib.sha256(source.data)
+    for tensor in tensors:
+        digest.update(tensor.raw_data)
+    return digest.hexdigest()
+
+
+def _check_external_data(tensors: Sequence[onnx.TensorProto], name: str, folder: Path | None) -> None:
     """External data must lie in the model's own folder: a model file must not read the rest of the disk."""
-    for tensor in onnx.external_data_helper._get_all_tensors(proto):  # the only walker over all tensors there is
-        if tensor.data_location != onnx.TensorProto.EXTERNAL:
-            continue
+    for tensor in tensors:
         location = next((e.value for e in tensor.external_data if e.key == "location"), "")
         if folder is None:
             raise ModelFileError(
-                f"tensor '{tensor.name}' of {name} is in external data '{location}'; load it from its file"
+                f"tensor '{tensor.name}' of {name} is in external data '{location}', which bytes alone do not have; load it "
+                "from its file, or save it as one file"
             )
         try:
             target, home = (folder / location).resolve(), folder.resolve()
@@ -170,7 +183,7 @@ def _check_names_and_data(proto: onnx.ModelProto, name: str) -> None:
     twice = sorted({o for o in outputs if outputs.count(o) > 1})
     if twice:
         raise InvalidModelError(f"{name} lists the outputs {twice} more than once; give each a name of its own")
-    for tensor in onnx.external_data_helper._get_all_tensors(proto):
+    for tensor in _all_tensors(proto):
         try:
             if min(tensor.dims, default=0) < 0:
                 raise ValueError("a dimension is negative")
@@ -179,6 +192,18 @@ def _check_names_and_data(proto: onnx.ModelProto, name: str) -> None:
             raise InvalidModelError(
                 f"the data of tensor '{tensor.name}' of {name} does not fit its type and shape {list(tensor.dims)}: {error}"
             ) from error
+
+
+def _all_tensors(proto: onnx.ModelProto) -> list[onnx.TensorProto]:
+    return list(onnx.external_data_helper._get_all_tensors(proto))  # the only walker over all tensors there is
+
+
+def _external(proto: onnx.ModelProto) -> list[onnx.TensorProto]:
+    return [tensor for tensor in _all_tensors(proto) if tensor.data_location == onnx.TensorProto.EXTERNAL]
+
+
+def _broken(name: str, error: Exception) -> InvalidModelError:
+    return InvalidModelError(f"{name} breaks ONNX's rules: {_first_lines(error)}")
 
 
 def _first_lines(error: BaseException) -> str:

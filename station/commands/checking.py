@@ -14,6 +14,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from rt_engine import Model
     from rt_engine.errors import Reason
+    from rt_engine.read.source import Source
 
 MODEL_SUFFIXES = (".onnx", ".rtp")
 
@@ -68,20 +69,22 @@ def check_model(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> ModelCheck
     """Load a model, without running it; shapes of other models' inputs are left out."""
     import rt_engine
     from rt_engine.errors import EngineError, UnsupportedModelError
+    from rt_engine.read.source import opened
 
     try:
-        return _good(path, rt_engine.load(path, shapes))
+        source = opened(path)
+        return _good(source, rt_engine.load(source, shapes))
     except UnsupportedModelError as error:
         return ModelCheck(str(path), False, error=str(error), reasons=error.reasons)
     except EngineError as error:
         return ModelCheck(str(path), False, error=str(error))
 
 
-def _good(path: Path, model: Model) -> ModelCheck:
-    opsets, operators = _contents(path, model)
+def _good(source: Source, model: Model) -> ModelCheck:
+    opsets, operators = _contents(source, model)
     report = model.report()
     return ModelCheck(
-        str(path),
+        source.name,
         True,
         tuple(map(str, model.inputs)),
         tuple(map(str, model.outputs)),
@@ -94,15 +97,13 @@ def _good(path: Path, model: Model) -> ModelCheck:
     )
 
 
-def _contents(path: Path, model: Model) -> tuple[dict[str, int], dict[str, int]]:
+def _contents(source: Source, model: Model) -> tuple[dict[str, int], dict[str, int]]:
     """(opsets, how often each operator occurs) in an ONNX file; of a compiled program, which has no opset, in the program."""
-    from rt_engine.program.rtp_file import is_program
-
-    if is_program(path):
+    if source.is_program:
         return {}, dict(Counter(node.operator for node in model.program.nodes).most_common())
-    import onnx
+    from rt_engine.read.frontend import parsed
 
-    proto = onnx.load(path, load_external_data=False)
+    proto = parsed(source)
     opsets = {entry.domain: entry.version for entry in proto.opset_import}
     return opsets, dict(Counter(node.op_type for node in proto.graph.node).most_common())
 

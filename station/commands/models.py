@@ -13,6 +13,7 @@ from station.commands.explaining import check_outputs, explained, say
 
 if TYPE_CHECKING:
     from rt_engine.measure.compare import Comparison
+    from rt_engine.read.source import Source
 
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="The model: .onnx, or .rtp where it is only run.")]
 DataOption = Annotated[
@@ -43,17 +44,17 @@ def bench(
         from rt_engine.measure import results
         from rt_engine.measure.machine import machine
         from rt_engine.measure.peers import peers
-        from rt_engine.program.rtp_file import is_program
+        from rt_engine.read.source import opened
 
         if plot is not None:
             results.check_plot(plot)
-        compiled = is_program(model)
-        if compiled:
+        source = opened(model)
+        if source.is_program:
             say(errors, f"{model} is a compiled program, which nobody else reads: measured alone", "yellow")
-        engines = () if compiled else peers(vs)
-        if vs is None and not engines and not compiled:
+        engines = () if source.is_program else peers(vs)
+        if vs is None and not engines and not source.is_program:
             say(errors, "no peer is installed; to compare: pip install onnxruntime openvino", "yellow")
-        found = _compared(errors, model, data, engines, int8, seconds)
+        found = _compared(errors, source, data, engines, int8, seconds)
         console, facts = results.wide_console(), machine()
         console.print(results.table(found, facts))
         for line in results.notes(found):
@@ -66,31 +67,33 @@ def bench(
             raise typer.Exit(ExitCode.FAILED)
 
 
-def _compared(errors: Any, path: Path, data: Path | None, engines: Any, int8: bool, seconds: float) -> list[Comparison]:
+def _compared(
+    errors: Any, source: Source, data: Path | None, engines: Any, int8: bool, seconds: float
+) -> list[Comparison]:
     """The comparison of the model, and of its int8 version where asked, with a progress bar."""
     from rich.progress import Progress
 
     from rt_engine.measure import examples
     from rt_engine.measure.compare import compare, steps
     from rt_engine.measure.peers import OURS
-    from rt_engine.program.rtp_file import is_program
     from rt_engine.read.frontend import read
 
-    if int8 or not is_program(path):
-        read(path)  # says what is wrong with the file before anybody else meets it
+    if int8 or not source.is_program:
+        read(source)  # says what is wrong with the file before anybody else meets it
     with tempfile.TemporaryDirectory() as folder, Progress(console=errors, transient=True) as bar:
-        title = path.stem
-        path = examples.tensor_copy(examples.static_copy(path, Path(folder)), Path(folder))
+        path = examples.static_copy(examples.saved(source, Path(folder)), Path(folder))
+        path, title = examples.tensor_copy(path, Path(folder)), Path(source.name).stem
         inputs = examples.example_inputs(path, data)
         versions = [(path, title, 1e-4)]
         if int8:
-            versions.append((examples.quantised_here(path, inputs, Path(folder)), f"{title} int8", 0.05))
+            int8_path = examples.quantised_here(path, inputs, Path(folder), source.name)
+            versions.append((int8_path, f"{title} int8", 0.05))
         task = bar.add_task("measuring", total=len(versions) * steps(len(engines) + 1))
         return [
             compare(
                 file,
                 inputs,
-                None if is_program(file) else examples.unoptimised_outputs(file, inputs),
+                None if source.is_program else examples.unoptimised_outputs(file, inputs),
                 (OURS, *engines),
                 title=title,
                 tolerance=tolerance,
@@ -121,17 +124,18 @@ def inspect(
         from rt_engine.measure import inspect as inspection
         from rt_engine.measure.picture import page
         from rt_engine.measure.results import json_text, wide_console
-        from rt_engine.program.rtp_file import is_program
+        from rt_engine.read.source import opened
 
-        loaded = rt_engine.load(model)
-        if is_program(model) and not no_errors:
+        source = opened(model)
+        loaded = rt_engine.load(source)
+        if source.is_program and not no_errors:
             say(
                 errors,
                 f"{model} is a compiled program: not compared with float64, which needs its ONNX model",
                 "yellow",
             )
             no_errors = True
-        path = examples.static_copy(model, Path(folder))
+        path = examples.static_copy(examples.saved(source, Path(folder)), Path(folder))
         inputs = examples.example_inputs(path, data)
         with Progress(console=errors, transient=True) as bar:
             task = bar.add_task("inspecting", total=inspection.STEPS)

@@ -72,10 +72,12 @@ def quantize(
     check_outputs(model, calibrate, files={"--output": target})
     with explained(errors):
         import rt_engine
+        from rt_engine.read.source import opened
 
+        source = opened(model)
         with _Bar(errors) as bar:
             result = rt_engine.quantize(
-                model,
+                source,
                 calibrate,
                 per_channel=per_channel,
                 type=type.value,
@@ -87,7 +89,7 @@ def quantize(
         result.save(target)
         console.print(layer_table(result))
         console.print(output_table(result))
-        say(console, f"{target}: {target.stat().st_size:,} bytes, {model} has {model.stat().st_size:,}", "green")
+        say(console, f"{target}: {target.stat().st_size:,} bytes, {model} has {len(source.data):,}", "green")
 
 
 class _Bar:

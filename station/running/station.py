@@ -23,6 +23,7 @@ import rt_engine
 from fieldbus.link.link import Link
 from rt_engine import Model, UpdateResult
 from rt_engine.errors import EngineError
+from rt_engine.read.source import Source
 from scheduler.errors import SchedulerError
 from scheduler.scheduler import Scheduler
 from scheduler.stats import TaskStats
@@ -158,50 +159,47 @@ class Station:
 
     # --- what others ask ----------------------------------------------------------------------------------------------
 
-    def update(self, slot: str, file: Path, who: str = CONTROL_SOCKET) -> Updated:
+    def update(self, slot: str, file: Path | Source, who: str = CONTROL_SOCKET) -> Updated:
         """Replace a model while its tasks run; they all take it at one tick. See `station.running.control.Controlled`.
 
-        Any thread. `who` is for the audit log.
+        Any thread. `file` is read once, or was. `who` is for the audit log.
         """
         with self._updating:
             return self._update(slot, file, who)
 
-    def _update(self, slot: str, file: Path, who: str) -> Updated:
+    def _update(self, slot: str, file: Path | Source, who: str) -> Updated:
         if slot not in self._parts.slots:
             raise KeyError(unknown("model", slot, self._parts.slots))
         if self._is_stopping:
             raise RefusedError("the station is stopping: its tasks have ended")
         begin = time.monotonic_ns()
         table = self.file.config.models[slot]
+        path = file.name if isinstance(file, Source) else str(file)
+        name = Path(path).name
         try:
             model = rt_engine.load(file, shapes=dict(table.shapes) or None, state=dict(table.state))
             result = self._replace(slot, model)
-        except (
-            EngineError,
-            SchedulerError,
-            OSError,
-            ValueError,
-        ) as error:  # the last two: a path that no file can have
-            self._note("update", slot, f"{file.name} refused: {error}", good=False)
+        except (EngineError, SchedulerError) as error:
+            self._note("update", slot, f"{name} refused: {error}", good=False)
             if self._plc is not None:
-                self._plc.note_refused(slot, file.name, str(error), who)
-            raise RefusedError(f"{file} is refused, the running model goes on: {error}") from error
+                self._plc.note_refused(slot, name, str(error), who)
+            raise RefusedError(f"{path} is refused, the running model goes on: {error}") from error
         if self._plc is not None:
-            self._plc.note_update(slot, file, who)
-        self._model_files[slot] = str(file) if who == CONTROL_SOCKET else f"{file.name}, from {who}"
+            self._plc.note_update(slot, name, model.sha256, who)
+        self._model_files[slot] = path if who == CONTROL_SOCKET else f"{name}, from {who}"
         tick = "taken by all tasks at the same tick" if result.same_tick else "taken by each task at its own next tick"
         if not result.taken_ns:
             tick = "taken by the next call of each client"
         took_ms = (time.monotonic_ns() - begin) / NS_PER_MS
-        message = f"{file.name} is live as version {result.version}, {tick}, {took_ms:.1f} ms from file to live"
+        message = f"{name} is live as version {result.version}, {tick}, {took_ms:.1f} ms from file to live"
         if result.state != "none":
             message += f"; its state was {'carried over' if result.state == 'carried' else 'reset'}"
         self._note("update", slot, message, good=True)
         return Updated(message, result.version)
 
-    def _replaced(self, slot: str, file: Path, who: str) -> int:
+    def _replaced(self, slot: str, model: Source, who: str) -> int:
         """What a client uploaded takes the place of a model; gives the version."""
-        return self.update(slot, file, who).version
+        return self.update(slot, model, who).version
 
     def _replace(self, slot: str, model: Model) -> UpdateResult:
         """In all tasks that run it, and for all clients that call it."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final
 
 from fieldbus.plc.link import PlcLink
@@ -26,6 +24,7 @@ from plc_bindings.security.audit import AuditLog
 from plc_bindings.security.signing import PublicKey
 from plc_bindings.security.updates import Replace, Updates
 from plc_bindings.status import CallStatus
+from rt_engine.read.source import Source
 from rt_native import version
 from scheduler.scheduler import Scheduler
 from station.errors import StationFileError
@@ -67,11 +66,11 @@ class PlcSide:
         self.serving.stop()
         self.audit.stop()
 
-    def note_update(self, slot: str, file: Path, who: str = CONTROL_SOCKET) -> None:
-        """A model was replaced."""
-        known, fresh = self.files[slot], model_file(file)
-        known.file, known.hash, known.status = fresh.file, fresh.hash, CallStatus.OK
-        self.audit.record_change(who, f"model {slot}", f"replaced by {fresh.file}, SHA-256 {fresh.hash}")
+    def note_update(self, slot: str, file: str, sha256: str, who: str = CONTROL_SOCKET) -> None:
+        """A model was replaced. The hash is of what was loaded: the file may be another by now, or gone."""
+        known = self.files[slot]
+        known.file, known.hash, known.status = file, sha256, CallStatus.OK
+        self.audit.record_change(who, f"model {slot}", f"replaced by {file}, SHA-256 {sha256}")
 
     def note_refused(self, slot: str, file: str, why: str, who: str = CONTROL_SOCKET) -> None:
         """A model was not replaced."""
@@ -86,7 +85,8 @@ def plc_side(file: StationFile, parts: Parts, scheduler: Scheduler, replace: Rep
     Raises:
         StationFileError: a model has a type that no PLC has; two names are the same to a PLC.
     """
-    files = {name: model_file(file.beside(table.file)) for name, table in file.config.models.items()}
+    models_of = file.config.models.items()
+    files = {n: ModelFile(file.beside(table.file).name, parts.models[n].sha256) for n, table in models_of}
     try:
         models = Models(parts.slots)
         shown = Shown(
@@ -119,14 +119,8 @@ def plc_side_at_rest(file: StationFile, parts: Parts) -> PlcSide:
     return plc_side(file, parts, Scheduler(parts.tasks), _never)
 
 
-def _never(slot: str, file: Path, who: str) -> int:
+def _never(slot: str, model: Source, who: str) -> int:
     raise AssertionError("nothing runs: no client can upload")
-
-
-def model_file(path: Path) -> ModelFile:
-    """Name and SHA-256 of a model's file."""
-    with path.open("rb") as data:
-        return ModelFile(path.name, hashlib.file_digest(data, "sha256").hexdigest())
 
 
 def uploads_of(file: StationFile, replace: Replace, audit: AuditLog) -> Updates | None:

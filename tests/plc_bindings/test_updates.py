@@ -40,13 +40,12 @@ class Plant:
             **more,
         )
 
-    def replace(self, slot, file, who):
+    def replace(self, slot, model, who):
         if self.gate is not None:
             self.gate.wait(10)
         if self.error:
             raise self.error
-        self.taken.append((slot, file.read_bytes(), who))
-        assert file.parent.stat().st_mode & 0o077 == 0
+        self.taken.append((slot, model.data, who))
         return len(self.taken) + 1
 
     def state(self):

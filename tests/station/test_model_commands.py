@@ -1,13 +1,17 @@
 """`rt-engine bench` and `rt-engine inspect` on a tiny model."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 from typer.testing import CliRunner
 
+import rt_engine
 from benchmarks.models import mlp
+from rt_engine.program.rtp_file import write
+from rt_engine.read import source
 from station.cli import app
 
 
@@ -105,3 +109,32 @@ def test_what_cannot_be_timed_is_one_sentence_without_control_codes(tmp_path):
     result = command("bench", tmp_path / "text.onnx", "--seconds", "0.1")
     assert result.exit_code == 3 and "takes strings" in result.output
     assert "\x1b[2J" not in result.output and "\\x1b[2J" in result.output
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "bench m.onnx --seconds 0.1 --vs",
+        "bench m.onnx --seconds 0.1 --int8 --vs",
+        "bench m.rtp --seconds 0.1 --vs",
+        "inspect m.onnx --seconds 0.02",
+        "inspect m.rtp --seconds 0.02",
+        "check m.onnx",
+        "check m.rtp",
+        "compile m.onnx --output made.rtp",
+        "compile m.rtp --output made.rtp",
+        "quantize m.onnx --calibrate data.npz",
+        "export st m.onnx --inline --output made.st",
+    ],
+)
+def test_a_command_reads_its_model_once(model, tmp_path, monkeypatch, words):
+    """The file vanishes as soon as it was read: the command gives what it always gives."""
+    monkeypatch.chdir(tmp_path)
+    np.savez("data.npz", x=np.ones((2, 1, 3), np.float32))
+    write(rt_engine.load(model).program, "m.rtp")
+    model.rename("m.onnx")
+    file, read = next(Path(word) for word in words.split() if word.startswith("m.")), source._read
+    monkeypatch.setattr(source, "_read", lambda path: (read(path), path == file and path.unlink())[0])
+    result = command(*words.split(), *([""] if words.endswith("--vs") else []))
+    assert result.exit_code == 0, result.output
+    assert not file.exists()

@@ -1,13 +1,15 @@
 """A station with servers: what is wrong with its file, what clients see, calls, tags of a plc link, updates, audit."""
 
+import hashlib
 import json
 import socket
 import struct
 from ctypes import c_ubyte
+from pathlib import Path
 
 import pyads
 import pytest
-from stations import wait_for, write_station
+from stations import gemm, wait_for, write_station
 from typer.testing import CliRunner
 
 from plc_bindings.calls.groups import PREDICT, UPLOAD_ACTIVATE, UPLOAD_BEGIN, UPLOAD_DATA
@@ -22,6 +24,8 @@ from station.file.config import AdsServerTable, ModbusRtuServer, ModbusTcpServer
 from station.file.reading import read_station
 from station.running.station import Station
 from station.show.symbols import Row, of_station
+from station.wiring.parts import build
+from station.wiring.plc_side import plc_side_at_rest
 from station.wiring.server_places import place_of
 
 CALLED = """\
@@ -102,6 +106,30 @@ def test_a_station_without_tasks_answers_calls_through_an_update(start, plc, tmp
     assert [entry["what"] for entry in entries] == ["model mean", "model mean"]
     assert "replaced by twice.onnx" in entries[0]["outcome"]
     assert "wide.onnx refused" in entries[1]["outcome"]
+
+
+@pytest.mark.parametrize("lose", [Path.unlink, lambda path: gemm(path, 2, 3.0)], ids=["removed", "replaced"])
+def test_an_update_is_told_with_the_hash_of_what_was_loaded(start, plc, tmp_path, monkeypatch, lose):
+    """Whatever becomes of the file once it was read: the command succeeds, and the audit log names the bytes that are live."""
+    station, file = start(CALLED), tmp_path / "twice.onnx"
+    sha256, replace = hashlib.sha256(file.read_bytes()).hexdigest(), station._replace
+    monkeypatch.setattr(station, "_replace", lambda slot, model: (replace(slot, model), lose(file))[0])
+    with station:
+        plc.open()
+        assert station.update("mean", file).version == 2
+        assert call(plc, 1.0, 3.0) == (0, 2, 4.0)
+        assert plc.read_by_name("Models.mean.Hash") == sha256
+    entries = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
+    assert [entry["outcome"] for entry in entries] == [f"replaced by twice.onnx, SHA-256 {sha256}"]
+
+
+def test_the_hash_shown_at_the_start_is_of_what_was_loaded(tmp_path, host):
+    """The file is replaced between loading and the first client."""
+    file = read_station(write_station(tmp_path, CALLED.replace("HOST", host)))
+    sha256 = hashlib.sha256((tmp_path / "mean.onnx").read_bytes()).hexdigest()
+    parts = build(file)
+    gemm(tmp_path / "mean.onnx", 2, 3.0)
+    assert plc_side_at_rest(file, parts).files["mean"].hash == sha256
 
 
 def test_tags_of_a_plc_link_go_through_the_task_until_the_plc_falls_silent(start, plc):

@@ -1,0 +1,82 @@
+"""Where a model comes from: its file is read once, so that what is hashed, checked, compiled and measured are the same bytes.
+
+Whoever replaces or removes the file meanwhile changes nothing. Nothing here imports ONNX.
+"""
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Union
+
+from rt_engine.errors import ModelFileError, ProgramFileError
+from rt_engine.program import rtp_layout
+
+if TYPE_CHECKING:
+    import onnx
+
+MOST_BYTES = (1 << 31) - 1
+"""Protobuf's own limit for one message; larger models keep their weights in external data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A model as it was read.
+
+    Args:
+        data: the bytes of its file, or a `ModelProto`.
+        name: the file's path or name; empty: it has none.
+        folder: where its external data lies; None: it may have none.
+    """
+
+    data: "bytes | onnx.ModelProto"
+    name: str = ""
+    folder: Path | None = None
+
+    @property
+    def is_program(self) -> bool:
+        """Is it a compiled program, by its name or by how it begins?"""
+        return self.name.endswith(rtp_layout.SUFFIX) or (
+            isinstance(self.data, bytes) and self.data.startswith(rtp_layout.MAGIC)
+        )
+
+    @property
+    def title(self) -> str:
+        """What messages call it."""
+        return self.name or ("the program" if self.is_program else "the model")
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of its bytes without external data, in hexadecimal; empty for a `ModelProto`."""
+        return hashlib.sha256(self.data).hexdigest() if isinstance(self.data, bytes) else ""
+
+
+AnySource = Union[Source, str, Path, bytes, "onnx.ModelProto"]
+
+
+def opened(source: AnySource) -> Source:
+    """What a caller gave, read if it is a path.
+
+    Raises:
+        ModelFileError: the file cannot be read.
+    """
+    if isinstance(source, Source):
+        return source
+    return _read(Path(source)) if isinstance(source, str | Path) else Source(source)
+
+
+def _read(path: Path) -> Source:
+    refusal = ProgramFileError if path.suffix == rtp_layout.SUFFIX else ModelFileError
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb", buffering=0) as file:
+            about = os.fstat(file.fileno())
+            if not stat.S_ISREG(about.st_mode):
+                raise refusal(f"{path} is no file")
+            if about.st_size > MOST_BYTES:
+                help = "quantise the model" if refusal is ProgramFileError else "export it with external data"
+                raise refusal(f"{path} has {about.st_size:,} bytes; the most is {MOST_BYTES:,}: {help}")
+            return Source(file.read(), str(path), path.parent)
+    except (OSError, ValueError) as error:  # a ValueError: a null byte in the path
+        why = (error.strerror if isinstance(error, OSError) else "") or str(error)
+        raise refusal(f"{path} cannot be read: {why}") from error
