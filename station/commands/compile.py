@@ -8,8 +8,10 @@ from typing import Annotated
 
 import typer
 
-from station.commands.explaining import check_outputs, explained, say
-from station.commands.models import ModelArgument
+from station.commands.shared.explaining import check_outputs, explained, say
+from station.commands.shared.options import ModelArgument
+
+ORDER = 90
 
 
 def compile(
@@ -29,7 +31,7 @@ def compile(
     """Compile a model to one file for C programs and fast loading: the same bytes on every machine."""
     from rich.console import Console
 
-    from station.commands.checking import parse_shapes
+    from station.commands.shared.model_check import parse_shapes
 
     console = Console()
     try:

@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from station.commands.explaining import check_outputs, explained, say
+from station.commands.shared.explaining import check_outputs, explained, say
 
+ORDER = 170
 export = typer.Typer(help="Write files for PLC and C++ programs.", no_args_is_help=True)
 
 OutputOption = Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder; made if it is not there.")]
@@ -79,7 +80,7 @@ def structured_text(
 
     with explained(Console(stderr=True)):
         from plc_bindings.st.write import write
-        from station.commands.exporting import structured_text_files, unreachable
+        from station.commands.shared.exporting import structured_text_files, unreachable
 
         texts = structured_text_files(source, flavour.value, server, model or ())
         try:

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from station.commands.explaining import check_outputs, explained, say
-from station.commands.models import ModelArgument
+from station.commands.shared.explaining import check_outputs, explained, say
+from station.commands.shared.options import ModelArgument
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from rt_engine import Quantized
 
+ORDER = 110
 PATIENCE_S = 2.0
 """A progress bar comes after so long."""
 
@@ -61,7 +62,7 @@ def quantize(
     """Quantise a model to int8 with calibration data; print the error of each layer and of the outputs."""
     from rich.console import Console
 
-    from station.commands.checking import parse_shapes
+    from station.commands.shared.model_check import parse_shapes
 
     console, errors = Console(), Console(stderr=True)
     try:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from station.commands.explaining import check_outputs, explained, say
+from station.commands.shared.explaining import check_outputs, explained, say
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from station.show.symbols import Row
 
+ORDER = 140
 LEAST_WIDTH = 250
 """A narrower terminal breaks the lines: names that are cut into pieces could be neither found nor copied."""
 

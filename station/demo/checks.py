@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from station.commands.exit_codes import ExitCode
+from station.commands.shared.exit_codes import ExitCode
 from station.demo.facts import Answer, Interval, Look, Mute
 from station.running.snapshot import TaskView
 

@@ -24,7 +24,7 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from station.commands.exit_codes import ExitCode
+from station.commands.shared.exit_codes import ExitCode
 from station.demo import checks, plc_story
 from station.demo.checks import Check
 from station.demo.facts import Answer, PlantView

@@ -15,14 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from station.commands.exit_codes import ExitCode
+from station.commands.shared.exit_codes import ExitCode
 from station.demo import checks
 from station.demo.checks import Check
 from station.demo.facts import Answer, Interval, Look, Mute, PlantView
 from station.demo.processes import DemoError, PlantProcess, StationProcess
 from station.demo.screen import Screen
 from station.demo.trajectory import Moment
-from station.machine.computer import Machine
+from station.machine.computer import Computer
 from station.machine.rights import rights_fix
 
 SLOT: Final = "policy"
@@ -118,7 +118,7 @@ class Story:
         if first.rights:
             names = ", ".join(right.partition(":")[0] for right in first.rights)
             words = f"this system did not grant {names}: it runs all the same, less evenly; rt-engine doctor tells all. To get"
-            self._screen.say(f"{words} priority and locked memory: {rights_fix(Machine())}", "yellow")
+            self._screen.say(f"{words} priority and locked memory: {rights_fix(Computer())}", "yellow")
         if await self._until_whole(FIND_TOGETHER_S) is None:
             raise DemoError(f"station and plant did not find together within {FIND_TOGETHER_S:g} s")
         await self._watch(SETTLE_S)

@@ -24,8 +24,8 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
-    """The files of a machine, and the core that the control task is meant for (None: the best candidate)."""
+class Computer:
+    """The files of a computer, and the core that the control task is meant for (None: the best candidate)."""
 
     root: Path = Path("/")
     wanted_cpu: int | None = None

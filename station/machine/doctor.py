@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from station.file.durations import format_duration
-from station.machine.computer import Fact, Level, Machine
+from station.machine.computer import Computer, Fact, Level
 from station.machine.probes import examine
 from station.show.picture import Picture
 
@@ -52,7 +52,7 @@ class Diagnosis:
         }
 
 
-def diagnose(machine: Machine, seconds: float) -> Diagnosis:
+def diagnose(machine: Computer, seconds: float) -> Diagnosis:
     """Examine the machine, and measure wake-ups of an empty 1 kHz task for `seconds` (0: not)."""
     facts: Sequence[Fact] = examine(machine)
     if seconds <= 0:

@@ -1,6 +1,6 @@
 """What a machine's own files say about how ready it is for real time.
 
-Each probe is a pure function of the files below `Machine.root`, so a test gives it a folder with a fake /proc and /sys.
+Each probe is a pure function of the files below `Computer.root`, so a test gives it a folder with a fake /proc and /sys.
 A probe yields nothing where its question has no meaning (no frequency control in a virtual machine, for example).
 """
 
@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from scheduler.rights import ENOUGH_PERCENT, throttled
-from station.machine.computer import CPU_FOLDER, Fact, Level, Machine, parse_cpus
+from station.machine.computer import CPU_FOLDER, Computer, Fact, Level, parse_cpus
 from station.machine.rights import rights_fix
 
 CAP_IPC_LOCK: Final = 14
@@ -23,7 +23,7 @@ GRUB: Final = "/etc/default/grub"
 RESTART: Final = "   # then restart the computer"
 
 
-def kernel(m: Machine) -> Iterator[Fact]:
+def kernel(m: Computer) -> Iterator[Fact]:
     """Can the kernel itself be interrupted for a control task?"""
     version = m.read("/proc/version") or "unknown"
     release = version.split()[2] if len(version.split()) > 2 else version
@@ -44,7 +44,7 @@ def kernel(m: Machine) -> Iterator[Fact]:
         yield Fact("kernel", "bad", release, "a system call of any program delays a control task by ms", _rt_kernel(m))
 
 
-def _rt_kernel(m: Machine) -> str:
+def _rt_kernel(m: Computer) -> str:
     system = "" if m.in_container else m.read("/etc/os-release") or ""  # a container's system is not its kernel's
     if re.search(r"^ID=ubuntu", system, re.MULTILINE):
         return f"sudo pro attach && sudo pro enable realtime-kernel{RESTART}"
@@ -53,14 +53,14 @@ def _rt_kernel(m: Machine) -> str:
     return "install a kernel with PREEMPT_RT, and start the computer with it"
 
 
-def _boot_with(m: Machine, words: str) -> str:
+def _boot_with(m: Computer, words: str) -> str:
     """How to give the kernel parameters."""
     if m.exists(GRUB) and not m.in_container:
         return f"""sudo sed -i 's/^GRUB_CMDLINE_LINUX="/&{words} /' {GRUB} && sudo update-grub{RESTART}"""
     return f"start the computer with the kernel parameters {words}"
 
 
-def isolation(m: Machine) -> Iterator[Fact]:
+def isolation(m: Computer) -> Iterator[Fact]:
     """Is there a core that nothing else runs on?"""
     if len(m.cores) == 1:
         yield Fact("isolated cores", "warn", "one core only", "everything else shares the core of the control task")
@@ -85,7 +85,7 @@ def isolation(m: Machine) -> Iterator[Fact]:
         yield Fact("quiet core", "ok", f"core {cpu}: no tick, no callbacks", "the task is alone with its core")
 
 
-def governor(m: Machine) -> Iterator[Fact]:
+def governor(m: Computer) -> Iterator[Fact]:
     """Does the core keep its clock?"""
     found = m.read(f"{CPU_FOLDER}/cpu{m.task_cpu}/cpufreq/scaling_governor")
     if found is None:
@@ -99,7 +99,7 @@ def governor(m: Machine) -> Iterator[Fact]:
         )
 
 
-def turbo(m: Machine) -> Iterator[Fact]:
+def turbo(m: Computer) -> Iterator[Fact]:
     """Does the clock jump with temperature and the load of other cores?"""
     no_turbo = m.read(f"{CPU_FOLDER}/intel_pstate/no_turbo")
     boost = m.read(f"{CPU_FOLDER}/cpufreq/boost")
@@ -113,7 +113,7 @@ def turbo(m: Machine) -> Iterator[Fact]:
         yield Fact("turbo", "ok", "off", "execution times do not depend on other cores' load")
 
 
-def idle_states(m: Machine) -> Iterator[Fact]:
+def idle_states(m: Computer) -> Iterator[Fact]:
     """How long does the core take to wake up?"""
     worst, worst_us = "", 0
     folders = m.glob(f"{CPU_FOLDER}/cpu{m.task_cpu}/cpuidle/state*")
@@ -132,7 +132,7 @@ def idle_states(m: Machine) -> Iterator[Fact]:
         yield Fact("idle states", "ok", f"at most {worst_us} us", "the core wakes at once")
 
 
-def throttling(m: Machine) -> Iterator[Fact]:
+def throttling(m: Computer) -> Iterator[Fact]:
     """Does the kernel stop real-time threads that use much of a second?"""
     runtime, period = (m.read(f"/proc/sys/kernel/sched_rt_{name}_us") for name in ("runtime", "period"))
     if runtime is None or period is None:
@@ -148,12 +148,12 @@ def throttling(m: Machine) -> Iterator[Fact]:
         yield Fact("RT throttling", "warn", f"{share:g} %", throttled(share), fix)
 
 
-def may_be_realtime(m: Machine, priority: int = 80) -> bool:
+def may_be_realtime(m: Computer, priority: int = 80) -> bool:
     """May this process ask for this SCHED_FIFO priority?"""
     return m.has_capability(CAP_SYS_NICE) or m.soft_limit("Max realtime priority") >= priority
 
 
-def priority(m: Machine) -> Iterator[Fact]:
+def priority(m: Computer) -> Iterator[Fact]:
     """May a task have real-time priority?"""
     if m.has_capability(CAP_SYS_NICE):
         yield Fact("real-time priority", "ok", "granted (cap_sys_nice)", "tasks run before everything else")
@@ -166,7 +166,7 @@ def priority(m: Machine) -> Iterator[Fact]:
         yield Fact("real-time priority", "bad", f"not granted (limit {limit:g})", meaning, rights_fix(m))
 
 
-def locked_memory(m: Machine) -> Iterator[Fact]:
+def locked_memory(m: Computer) -> Iterator[Fact]:
     """May a task keep its memory from being paged out?"""
     limit = m.soft_limit("Max locked memory")
     if m.has_capability(CAP_IPC_LOCK) or limit == float("inf"):
@@ -176,7 +176,7 @@ def locked_memory(m: Machine) -> Iterator[Fact]:
         yield Fact("locked memory", "bad", f"{limit / 2**20:g} MiB", meaning, rights_fix(m))
 
 
-def hypervisor(m: Machine) -> Iterator[Fact]:
+def hypervisor(m: Computer) -> Iterator[Fact]:
     """Does another operating system own the cores?"""
     names = (m.read(path) for path in ("/sys/hypervisor/type", "/sys/class/dmi/id/sys_vendor"))
     if "hypervisor" in m.cpu_flags:
@@ -189,7 +189,7 @@ def hypervisor(m: Machine) -> Iterator[Fact]:
         yield Fact("hypervisor", "ok", "none", "the kernel owns the cores")
 
 
-def container(m: Machine) -> Iterator[Fact]:
+def container(m: Computer) -> Iterator[Fact]:
     """Does a control group stop this process when its share is used up?"""
     where = "container" if m.in_container else "no container"
     quota = _cpu_quota(m)
@@ -205,7 +205,7 @@ def container(m: Machine) -> Iterator[Fact]:
         yield Fact("CPU quota", "ok", f"{where}, no quota", "no control group stops the tasks")
 
 
-def _cpu_quota(m: Machine) -> float | None:
+def _cpu_quota(m: Computer) -> float | None:
     """Cores' worth of time that the control group allows; None without a limit (versions 2 and 1 of control groups)."""
     group = re.search(r"^0::(/\S*)", m.read("/proc/self/cgroup") or "", re.MULTILINE)
     folders = [group[1].rstrip("/")] if group else []
@@ -217,7 +217,7 @@ def _cpu_quota(m: Machine) -> float | None:
     return int(quota) / int(period) if quota and period and int(quota) > 0 else None
 
 
-def simd(m: Machine) -> Iterator[Fact]:
+def simd(m: Computer) -> Iterator[Fact]:
     """Which vector instructions can the kernels use?"""
     flags = m.cpu_flags
     if "asimd" in flags:
@@ -232,7 +232,7 @@ def simd(m: Machine) -> Iterator[Fact]:
         yield Fact("SIMD", "ok", "AVX2" + (" with VNNI" if "avx_vnni" in flags else ""), "8 lanes of float32")
 
 
-def interrupts(m: Machine) -> Iterator[Fact]:
+def interrupts(m: Computer) -> Iterator[Fact]:
     """Do devices interrupt the task's core?"""
     if len(m.cores) == 1 or m.read("/proc/interrupts") is None:
         return
@@ -253,7 +253,7 @@ def interrupts(m: Machine) -> Iterator[Fact]:
         yield Fact("interrupts", "warn", f"core {cpu}: {shown}", meaning)
 
 
-def _device_interrupts(m: Machine) -> Iterator[tuple[str, str, int]]:
+def _device_interrupts(m: Computer) -> Iterator[tuple[str, str, int]]:
     """(number, device, count on the task's core since boot) of the interrupts that may go to that core."""
     header, *lines = (m.read("/proc/interrupts") or "").splitlines() or [""]
     columns = header.split()
@@ -270,7 +270,7 @@ def _device_interrupts(m: Machine) -> Iterator[tuple[str, str, int]]:
             yield number, words[-1], int(words[column])
 
 
-def irq_balancer(m: Machine) -> Iterator[Fact]:
+def irq_balancer(m: Computer) -> Iterator[Fact]:
     """Does a daemon move interrupts between cores?"""
     names = (m.read(f"/{path.relative_to(m.root)}") for path in m.glob("/proc/[0-9]*/comm"))
     if "irqbalance" in names:
@@ -278,7 +278,7 @@ def irq_balancer(m: Machine) -> Iterator[Fact]:
         yield Fact("irqbalance", "warn", "running", meaning, "sudo systemctl disable --now irqbalance")
 
 
-def clock_source(m: Machine) -> Iterator[Fact]:
+def clock_source(m: Computer) -> Iterator[Fact]:
     """Is reading the clock cheap?"""
     folder = "/sys/devices/system/clocksource/clocksource0"
     found, available = m.read(f"{folder}/current_clocksource"), m.read(f"{folder}/available_clocksource") or ""
@@ -295,7 +295,7 @@ def clock_source(m: Machine) -> Iterator[Fact]:
         yield Fact("clock source", "ok", found, "reading the clock costs nanoseconds")
 
 
-def huge_pages(m: Machine) -> Iterator[Fact]:
+def huge_pages(m: Computer) -> Iterator[Fact]:
     """Does the kernel move memory about to make huge pages?"""
     path = "/sys/kernel/mm/transparent_hugepage/enabled"
     found = re.search(r"\[(\w+)\]", m.read(path) or "")
@@ -306,7 +306,7 @@ def huge_pages(m: Machine) -> Iterator[Fact]:
         yield Fact("huge pages", "ok", found[1], "memory stays where it is")
 
 
-def swap(m: Machine) -> Iterator[Fact]:
+def swap(m: Computer) -> Iterator[Fact]:
     """Can memory that is not locked go to disk?"""
     areas = [line.split()[0] for line in (m.read("/proc/swaps") or "").splitlines()[1:]]
     if areas:
@@ -316,7 +316,7 @@ def swap(m: Machine) -> Iterator[Fact]:
         yield Fact("swap", "ok", "none", "nothing is paged out")
 
 
-def sibling_threads(m: Machine) -> Iterator[Fact]:
+def sibling_threads(m: Computer) -> Iterator[Fact]:
     """Does the task's core share its units with a second hardware thread?"""
     siblings = parse_cpus(m.read(f"{CPU_FOLDER}/cpu{m.task_cpu}/topology/thread_siblings_list") or "")
     if len(siblings) > 1:
@@ -331,7 +331,7 @@ def sibling_threads(m: Machine) -> Iterator[Fact]:
         )
 
 
-PROBES: Final[tuple[Callable[[Machine], Iterator[Fact]], ...]] = (
+PROBES: Final[tuple[Callable[[Computer], Iterator[Fact]], ...]] = (
     kernel,
     priority,
     locked_memory,
@@ -352,12 +352,12 @@ PROBES: Final[tuple[Callable[[Machine], Iterator[Fact]], ...]] = (
 )
 
 
-def examine(machine: Machine) -> list[Fact]:
+def examine(machine: Computer) -> list[Fact]:
     """All facts of all probes. A machine whose files a probe cannot make sense of is a fact too."""
     return [fact for probe in PROBES for fact in _facts(probe, machine)]
 
 
-def _facts(probe: Callable[[Machine], Iterator[Fact]], machine: Machine) -> list[Fact]:
+def _facts(probe: Callable[[Computer], Iterator[Fact]], machine: Computer) -> list[Fact]:
     try:
         return [_where_it_works(fact, machine) for fact in probe(machine)]
     except (ValueError, LookupError) as error:
@@ -365,7 +365,7 @@ def _facts(probe: Callable[[Machine], Iterator[Fact]], machine: Machine) -> list
         return [Fact(name, "warn", "not understood", f"this system describes itself in an unknown way: {error}")]
 
 
-def _where_it_works(fact: Fact, m: Machine) -> Fact:
+def _where_it_works(fact: Fact, m: Computer) -> Fact:
     """In a container nothing of the system can be changed: only its host can."""
     if not fact.fix or not m.in_container or fact.fix.startswith("docker"):
         return fact

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from typing import Final
 
 from scheduler.rights import CONTAINER_OPTIONS, LIMITS_COMMAND, Grant
-from station.machine.computer import Fact, Machine
+from station.machine.computer import Computer, Fact
 
 _BOTH: Final = re.compile(r"SCHED_FIFO|locked memory")
 
 
-def rights_fix(machine: Machine) -> str:
+def rights_fix(machine: Computer) -> str:
     """The command that gives real-time priority and locked memory, here."""
     if machine.in_container:
         return f"docker run {CONTAINER_OPTIONS} ..."
@@ -33,12 +33,12 @@ def merged(grants: Iterable[Grant]) -> tuple[Grant, ...]:
     )
 
 
-def facts_of(grants: Iterable[Grant], machine: Machine) -> tuple[Fact, ...]:
+def facts_of(grants: Iterable[Grant], machine: Computer) -> tuple[Fact, ...]:
     """What this process asked for its own threads, as the report shows it."""
     return tuple(_fact_of(grant, machine) for grant in merged(grants))
 
 
-def _fact_of(grant: Grant, machine: Machine) -> Fact:
+def _fact_of(grant: Grant, machine: Computer) -> Fact:
     if grant.granted:
         return Fact(grant.name, "ok", "granted", grant.why)
     fix = rights_fix(machine) if _BOTH.match(grant.name) else grant.how_to_grant

@@ -32,7 +32,7 @@ from station.errors import RefusedError
 from station.file.config import AdsLink, InProcessLink, LinkTable, ModbusRtuLink, PlcLink
 from station.file.findings import unknown
 from station.file.reading import StationFile
-from station.machine.computer import Machine
+from station.machine.computer import Computer
 from station.machine.probes import examine
 from station.machine.rights import facts_of, merged
 from station.running.control import Updated
@@ -231,7 +231,7 @@ class Station:
         trips = tuple(
             Picture.of(f"{name}, round trip", li.status().round_trip) for name, li in self._parts.links.items()
         )
-        machine = Machine(wanted_cpu=next((t.cpu for t in self._scheduler.tasks), None))
+        machine = Computer(wanted_cpu=next((t.cpu for t in self._scheduler.tasks), None))
         return Report(
             started=self._started,
             snapshot=self.snapshot(),

@@ -14,7 +14,7 @@ import typer
 from onnx import helper
 from stations import STATION, wait_for, write_station
 
-from station.commands.exit_codes import ExitCode
+from station.commands.shared.exit_codes import ExitCode
 from station.errors import NotRunningError
 from station.running.control import fetch_status, socket_path
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import rt_engine
 from rt_engine.program.rtp_writer import to_bytes
 from station.cli import app
-from station.commands.exit_codes import ExitCode
+from station.commands.shared.exit_codes import ExitCode
 from tests.plc_bindings.c.models import GOLDEN
 
 DEMO = Path(__file__).parents[2] / "station" / "demo" / "data"

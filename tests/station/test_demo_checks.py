@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from examples_of import TIMING, link
 
-from station.commands.exit_codes import ExitCode
+from station.commands.shared.exit_codes import ExitCode
 from station.demo import checks
 from station.demo.facts import Answer, AxisInterval, Interval, Look, Mute, PlantView
 from station.running.snapshot import Snapshot, TaskView

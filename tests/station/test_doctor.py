@@ -1,7 +1,7 @@
 """The diagnosis: its level, and its words."""
 
 from rt_native.histogram import Histogram
-from station.machine.computer import Fact, Machine
+from station.machine.computer import Computer, Fact
 from station.machine.doctor import Diagnosis, diagnose
 from station.show.picture import Picture
 
@@ -33,10 +33,10 @@ def test_verdict_tells_what_was_measured():
 
 def test_nothing_measured(tmp_path):
     """With 0 seconds only files are read."""
-    assert diagnose(Machine(tmp_path), 0).wake_up is None
+    assert diagnose(Computer(tmp_path), 0).wake_up is None
 
 
 def test_measuring(tmp_path):
     """Measuring runs an empty task, and counts its wake-ups."""
-    wake_up = diagnose(Machine(tmp_path), 0.3).wake_up
+    wake_up = diagnose(Computer(tmp_path), 0.3).wake_up
     assert wake_up.timing.count > 0

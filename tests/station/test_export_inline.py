@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from station.cli import app
-from station.commands.exit_codes import ExitCode
+from station.commands.shared.exit_codes import ExitCode
 from station.demo.demo import BETTER
 
 POLICY = BETTER.with_name("policy-v1.onnx")

@@ -10,7 +10,7 @@ from plc_bindings.ads import frames
 from plc_bindings.st import portable, twincat
 from plc_bindings.st.units import unit
 from plc_bindings.status import CallStatus
-from station.commands.exporting import exported
+from station.commands.shared.exporting import exported
 from station.file.reading import read_station
 from station.running.station import Station
 from tests.plc_bindings.st.machine import Machine

@@ -7,7 +7,7 @@ import pytest
 
 from scheduler.rights import LIMITS_COMMAND, MEMORY_HOW, PRIORITY_HOW
 from station.machine import probes
-from station.machine.computer import Machine, parse_cpus
+from station.machine.computer import Computer, parse_cpus
 
 FIELD = {
     "/proc/version": "Linux version 6.12.9-rt (build@host) #1 SMP PREEMPT_RT Debian",
@@ -60,7 +60,7 @@ def machine(tmp_path):
                 file = tmp_path / path.lstrip("/")
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_text(text)
-        return Machine(tmp_path, cpu)
+        return Computer(tmp_path, cpu)
 
     return make
 
@@ -187,7 +187,7 @@ def test_the_core_asked_for_is_judged(machine):
 
 def test_a_machine_that_shows_nothing(tmp_path):
     """An empty root (another system, a locked-down container) makes no probe fail."""
-    assert all(fact.meaning for fact in probes.examine(Machine(tmp_path)))
+    assert all(fact.meaning for fact in probes.examine(Computer(tmp_path)))
 
 
 @pytest.mark.parametrize("text", ["", "x", "-1", "max max", "0-", ",,,", "9" * 50, "a:b:c\n1 2", "CPU0\n 0: 1 x\n"])
@@ -196,8 +196,8 @@ def test_a_machine_that_talks_nonsense(tmp_path, text):
     for path in NONSENSE:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text)
-    assert all(fact.meaning for fact in probes.examine(Machine(tmp_path)))
-    assert Machine(tmp_path).cores == [0]
+    assert all(fact.meaning for fact in probes.examine(Computer(tmp_path)))
+    assert Computer(tmp_path).cores == [0]
 
 
 NONSENSE = (
@@ -210,7 +210,7 @@ NONSENSE = (
 
 def test_this_machine():
     """The probes run on the machine that the tests run on."""
-    assert {"kernel", "SIMD"} <= {fact.name for fact in probes.examine(Machine())}
+    assert {"kernel", "SIMD"} <= {fact.name for fact in probes.examine(Computer())}
 
 
 def test_parse_cpus():

@@ -8,7 +8,7 @@ from onnx import helper, numpy_helper
 from typer.testing import CliRunner
 
 from station.cli import app
-from station.commands.exit_codes import ExitCode
+from station.commands.shared.exit_codes import ExitCode
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from plc_bindings.security.signing import generate, load_private, sign
 from plc_bindings.status import CallStatus
 from rt_native.version import VERSION
 from station.cli import app
-from station.commands.exit_codes import ExitCode
+from station.commands.shared.exit_codes import ExitCode
 from station.errors import RefusedError, StationFileError
 from station.file.config import AdsServerTable, ModbusRtuServer, ModbusTcpServer
 from station.file.reading import read_station

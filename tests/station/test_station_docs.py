@@ -9,7 +9,7 @@ import typer
 from stations import gemm
 
 from station.cli import app
-from station.commands.exit_codes import ExitCode
+from station.commands.shared.exit_codes import ExitCode
 from station.file.reading import read_station
 from station.file.schema import reference_text
 from station.wiring.parts import build

@@ -1,4 +1,4 @@
-"""Commands about a model's speed and exactness: `bench`, `inspect`. They import what they need when they run."""
+"""The command `bench`: a model timed against its peers."""
 
 from __future__ import annotations
 
@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from station.commands.exit_codes import ExitCode
-from station.commands.explaining import check_outputs, explained, say
+from station.commands.shared.exit_codes import ExitCode
+from station.commands.shared.explaining import check_outputs, explained, say
+from station.commands.shared.options import DataOption, ModelArgument
 
 if TYPE_CHECKING:
     from rt_engine.measure.compare import Comparison
     from rt_engine.read.source import Source
 
-ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="The model: .onnx, or .rtp where it is only run.")]
-DataOption = Annotated[
-    Path | None, typer.Option("--input", metavar="DATA.npz", help="Arrays by input name; by default random ones.")
-]
+ORDER = 80
 
 
 def bench(
@@ -102,55 +100,3 @@ def _compared(
             )
             for file, title, tolerance in versions
         ]
-
-
-def inspect(
-    model: ModelArgument,
-    data: DataOption = None,
-    seconds: Annotated[float, typer.Option(min=0.01, help="For timing every operator.")] = 1.0,
-    no_errors: Annotated[bool, typer.Option("--no-errors", help="Do not compare with float64.")] = False,
-    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with the graph as a picture.")] = None,
-    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all figures as JSON.")] = None,
-) -> None:
-    """Per operator: kernels, shapes, work, memory, time, share of the machine's peak, error against float64."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    errors = Console(stderr=True)
-    check_outputs(model, data, files={"--json": json, "--html": html})
-    with explained(errors), tempfile.TemporaryDirectory() as folder:
-        import rt_engine
-        from rt_engine.measure import examples
-        from rt_engine.measure import inspect as inspection
-        from rt_engine.measure.picture import page
-        from rt_engine.measure.results import json_text, wide_console
-        from rt_engine.read.source import opened
-
-        source = opened(model)
-        loaded = rt_engine.load(source)
-        if source.is_program and not no_errors:
-            say(
-                errors,
-                f"{model} is a compiled program: not compared with float64, which needs its ONNX model",
-                "yellow",
-            )
-            no_errors = True
-        path = examples.static_copy(examples.saved(source, Path(folder)), Path(folder))
-        inputs = examples.example_inputs(path, data)
-        with Progress(console=errors, transient=True) as bar:
-            task = bar.add_task("inspecting", total=inspection.STEPS)
-            found = inspection.inspect(
-                loaded,
-                path,
-                inputs,
-                seconds,
-                not no_errors,
-                lambda what: bar.update(task, advance=1, description=f"{loaded.name}: {what}"),
-            )
-        wide_console().print(inspection.table(found))
-        for note in loaded.notes:
-            wide_console().print(f"note: {note}", markup=False)
-        if json is not None:
-            json.write_text(json_text(found.as_dict()))
-        if html is not None:
-            html.write_text(page(found))

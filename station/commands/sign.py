@@ -1,4 +1,4 @@
-"""The commands `keygen` and `sign`: who may replace models from afar. They import what they need when they run."""
+"""The command `sign`: a model's signature, which a client sends before the file itself."""
 
 from __future__ import annotations
 
@@ -8,31 +8,9 @@ from typing import Annotated
 
 import typer
 
-from station.commands.explaining import explained, say
+from station.commands.shared.explaining import explained, say
 
-
-def keygen(
-    name: Annotated[Path, typer.Option("-o", "--output", metavar="NAME", help="Writes NAME.pem and NAME.pub.")],
-) -> None:
-    """Make a key pair for signing models: NAME.pem stays with who signs, the line in NAME.pub goes into station.toml."""
-    from rich.console import Console
-
-    if not name.name:
-        raise typer.BadParameter(f"{name} is a folder; name the files in it", param_hint="--output")
-    with explained(Console(stderr=True)):
-        from plc_bindings.errors import SigningError
-        from plc_bindings.security.signing import generate
-
-        private, public = name.with_name(name.name + ".pem"), name.with_name(name.name + ".pub")
-        if public.exists():
-            raise SigningError(f"{public} is there already, and a key is never overwritten; choose another name")
-        key = generate(private)
-        try:
-            public.write_text(key.text + "\n", encoding="utf-8")
-        except OSError as error:
-            raise SigningError(f"{public} cannot be written ({error.strerror}); it would be: {key.text}") from error
-        say(Console(), f"{private}   the private key: whoever has it can replace models. It belongs on no station")
-        say(Console(), f'{public}   the public key, for the station file:\n\n[station]\nkeys = ["{key.text}"]')
+ORDER = 130
 
 
 def sign(

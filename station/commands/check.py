@@ -1,0 +1,111 @@
+"""The command `check`: everything that is wrong with station files and models; nothing runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from station.commands.shared.exit_codes import ExitCode
+from station.commands.shared.explaining import explained, print_problems, say
+from station.commands.shared.options import JsonOption
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+ORDER = 20
+
+
+def check(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="station.toml, model.onnx or model.rtp")],
+    shape: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="INPUT=SIZES", help="Shape of a model's input, where the file leaves it open: x=1,3,224,224"
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check station files and models: every problem with its line; what of a model runs, its size, what is refused."""
+    from rich.console import Console
+
+    from station.commands.shared.model_check import MODEL_SUFFIXES, parse_shapes
+
+    console, errors = Console(), Console(stderr=True)
+    try:
+        shapes = parse_shapes(shape or [])
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--shape") from error
+    found: list[dict[str, Any]] = []
+    codes: set[int] = set()
+    for file in files:
+        try:
+            with explained(errors):
+                if file.suffix in MODEL_SUFFIXES:
+                    found.append(_check_model(None if as_json else console, errors, file, shapes))
+                else:
+                    found.append(_check_station(None if as_json else console, errors, file))
+        except typer.Exit as failed:
+            codes.add(failed.exit_code)
+    if as_json:
+        print(json.dumps(found, indent=1, default=str))
+    if not all(result["runs"] for result in found):
+        codes.add(ExitCode.BAD_FILE)
+    if codes:
+        raise typer.Exit(min(codes))
+
+
+def _check_station(console: Console | None, errors: Console, path: Path) -> dict[str, Any]:
+    """Build all parts of a station; print what they are, or on no console give it for JSON."""
+    from dataclasses import asdict
+
+    from station.errors import StationFileError
+    from station.file.reading import read_station
+    from station.wiring.parts import build
+
+    try:
+        file = read_station(path)
+        parts = build(file)
+    except StationFileError as error:
+        if console is not None:
+            raise
+        return {"file": str(path), "runs": False, "problems": [asdict(problem) for problem in error.problems]}
+    if console is not None:
+        print_problems(errors, file.warnings)
+    counts = (("tasks", parts.tasks), ("models", parts.models), ("links", parts.links), ("tags", file.config.tags))
+    models = {
+        name: [", ".join(map(str, specs)) or "none" for specs in (model.inputs, model.outputs)]
+        for name, model in parts.models.items()
+    }
+    if console is not None:
+        say(console, f"{path}: good: " + ", ".join(f"{len(things)} {name}" for name, things in counts), "green")
+        for name, ends in models.items():
+            say(console, f"  model {name}: ({ends[0]}) -> ({ends[1]})")
+    return {
+        "file": str(path),
+        "runs": True,
+        "problems": [asdict(problem) for problem in file.warnings],
+        **{name: len(things) for name, things in counts},
+        "signatures": models,
+    }
+
+
+def _check_model(
+    console: Console | None, errors: Console, path: Path, shapes: dict[str, tuple[int, ...]]
+) -> dict[str, Any]:
+    """Load a model; print what it is or what is refused, or on no console give it for JSON."""
+    from station.commands.shared.model_check import check_model
+
+    result = check_model(path, shapes)
+    if console is not None and result.runs:
+        say(console, f"{path}: runs", "green")
+        for line in result.lines():
+            say(console, line)
+    elif console is not None and result.reasons:
+        say(errors, f"{path}: {len(result.reasons)} of its parts cannot run here", "red")
+        errors.print(result.table())
+    elif console is not None:
+        say(errors, result.error, "red")
+    return result.to_json()

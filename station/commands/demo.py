@@ -1,0 +1,42 @@
+"""The command `demo`: an unstable machine, balanced, updated and disturbed."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from station.commands.shared.explaining import explained
+
+ORDER = 70
+
+
+class PlcProtocol(StrEnum):
+    """What the demo's PLC program speaks."""
+
+    ads = "ads"
+    modbus = "modbus"
+
+
+def demo(
+    report: Annotated[
+        Path | None, typer.Option(help="Folder of what it leaves; by default a new one in reports.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port of the simulated machine; 0: a free one.")] = 0,
+    better: Annotated[
+        Path | None, typer.Option(metavar="MODEL.onnx", help="Network of the hot update; by default one of ours.")
+    ] = None,
+    plc: Annotated[
+        PlcProtocol | None, typer.Option(help="An external PLC program calls the network, over ADS or Modbus.")
+    ] = None,
+) -> None:
+    """Balance an unstable machine over Modbus, replace its network mid-run, pull its cable; check that all went well."""
+    from rich.console import Console
+
+    with explained(Console(stderr=True)):
+        from station.demo.demo import BETTER, Options
+        from station.demo.demo import run as play
+
+        raise typer.Exit(play(Options(port, report, better or BETTER, plc.value if plc is not None else None)))

@@ -1,0 +1,64 @@
+"""The command `doctor`: how ready a machine is for real time."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from station.commands.shared.exit_codes import ExitCode
+from station.commands.shared.explaining import explained
+from station.commands.shared.options import JsonOption
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from station.machine.doctor import Diagnosis
+
+ORDER = 60
+
+
+def doctor(
+    seconds: Annotated[float, typer.Option(min=0, help="How long to measure wake-ups; 0: not at all.")] = 5.0,
+    cpu: Annotated[int | None, typer.Option(min=0, help="The core for the task.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell how ready this machine is for real time, and the command that mends each shortcoming."""
+    from rich.console import Console
+
+    from station.machine.computer import Computer
+
+    console = Console()
+    machine = Computer(wanted_cpu=cpu)
+    if cpu is not None and cpu not in machine.cores:
+        raise typer.BadParameter(f"this machine has the cores {machine.cores}", param_hint="--cpu")
+    with explained(Console(stderr=True)):
+        from station.machine.doctor import diagnose
+
+        diagnosis = diagnose(machine, seconds)
+    if as_json:
+        print(json.dumps(diagnosis.as_dict(), indent=1))
+    else:
+        _print_diagnosis(console, diagnosis)
+    if diagnosis.level == "bad":
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _print_diagnosis(console: Console, diagnosis: Diagnosis) -> None:
+    from rich.text import Text
+
+    from station.show.picture import text_picture
+
+    marks = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "bad": ("✗", "red")}
+    for fact in diagnosis.facts:
+        mark, style = marks[fact.level]
+        line = Text.assemble(
+            (f"{mark} ", style), (f"{fact.name:<20}", "bold"), fact.value, (f"  {fact.meaning}", "dim")
+        )
+        console.print(line, soft_wrap=True)
+        if fact.fix:
+            console.print(Text(f"    {fact.fix}", style="cyan"), soft_wrap=True)
+    if diagnosis.wake_up:
+        console.print(Text("\n" + text_picture(diagnosis.wake_up)), soft_wrap=True)
+    console.print(Text("\n" + diagnosis.verdict, style="bold"))

@@ -1,0 +1,37 @@
+"""The command `kernels`: this machine's native libraries, built ahead."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from station.commands.shared.explaining import explained
+
+if TYPE_CHECKING:
+    from rt_native.library import Library
+
+ORDER = 150
+
+
+def kernels() -> None:
+    """Build this machine's native libraries now, with a progress bar, and show where they are."""
+    from rich.console import Console
+
+    with explained(Console(stderr=True)):
+        from rt_native.library import cache_folder
+
+        for library in _libraries():
+            words = "ready" if library.is_built() else "built"
+            paths = library.build().values()
+            size = sum(path.stat().st_size for path in paths) / 1024
+            print(f"{library.name:<10} {words}  {size:,.0f} KiB in {len(paths)} files  {library.target}")
+        print(f"in {cache_folder()}")
+
+
+def _libraries() -> list[Library]:
+    """Those that the modules of a running station declare, in the order in which it imports them."""
+    import station.running.station  # noqa: F401
+    from rt_native.library import Library
+
+    values = [value for module in list(sys.modules.values()) for value in vars(module).values()]
+    return list(dict.fromkeys(value for value in values if isinstance(value, Library)))

@@ -1,0 +1,36 @@
+"""The command `keygen`: a key pair for who may replace models from afar."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from station.commands.shared.explaining import explained, say
+
+ORDER = 120
+
+
+def keygen(
+    name: Annotated[Path, typer.Option("-o", "--output", metavar="NAME", help="Writes NAME.pem and NAME.pub.")],
+) -> None:
+    """Make a key pair for signing models: NAME.pem stays with who signs, the line in NAME.pub goes into station.toml."""
+    from rich.console import Console
+
+    if not name.name:
+        raise typer.BadParameter(f"{name} is a folder; name the files in it", param_hint="--output")
+    with explained(Console(stderr=True)):
+        from plc_bindings.errors import SigningError
+        from plc_bindings.security.signing import generate
+
+        private, public = name.with_name(name.name + ".pem"), name.with_name(name.name + ".pub")
+        if public.exists():
+            raise SigningError(f"{public} is there already, and a key is never overwritten; choose another name")
+        key = generate(private)
+        try:
+            public.write_text(key.text + "\n", encoding="utf-8")
+        except OSError as error:
+            raise SigningError(f"{public} cannot be written ({error.strerror}); it would be: {key.text}") from error
+        say(Console(), f"{private}   the private key: whoever has it can replace models. It belongs on no station")
+        say(Console(), f'{public}   the public key, for the station file:\n\n[station]\nkeys = ["{key.text}"]')

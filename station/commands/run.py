@@ -1,0 +1,73 @@
+"""The command `run`: a station from its file to its report."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from station.commands.shared.exit_codes import ExitCode
+from station.commands.shared.explaining import explained, print_problems, say
+from station.commands.shared.options import SocketOption, StationFileArgument
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from station.running.station import Station
+
+ORDER = 10
+STYLES = {"ok": "green", "warn": "yellow", "bad": "red"}
+
+
+def run(
+    station: StationFileArgument = Path("station.toml"),
+    seconds: Annotated[float | None, typer.Option(min=0, help="Stop after so long; by default at Ctrl-C.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Folder of the report; by default as the file says.")] = None,
+    socket: SocketOption = None,
+) -> None:
+    """Run a station: tasks and links, with a live table. Ctrl-C or SIGTERM: outputs safe, report written."""
+    from rich.console import Console
+
+    console, errors = Console(), Console(stderr=True)
+    with explained(errors):
+        from station.file.reading import read_station
+        from station.running.control import ControlServer, socket_path
+        from station.running.station import Station, stopped_by_signals
+        from station.show.live import view_for
+        from station.wiring.server_places import place_of
+
+        file = read_station(station)
+        print_problems(errors, file.warnings)
+        running = Station(file)
+        with stopped_by_signals(running), ExitStack() as stack:
+            try:
+                control = stack.enter_context(ControlServer(running, socket or socket_path(running.name)))
+                say(console, f"control socket {control.path}", "dim")
+            except OSError as error:
+                say(errors, f"warning: no control socket, so no status and update: {error}", "yellow")
+            for name, table in file.config.servers.items():
+                say(console, f"server {name}: {place_of(table)}", "dim")
+            with running:
+                running.run(view_for(console), seconds)
+    _finish(console, errors, running, report or file.beside(file.config.station.report))
+
+
+def _finish(console: Console, errors: Console, station: Station, folder: Path) -> None:
+    """Write the report, and say in plain words how it went."""
+    from station.show.report import write_report
+
+    report = station.report()
+    written = write_report(report, folder)
+    for event in report.events:
+        if event.kind == "station" or "safe values" in event.text:
+            say(console, f"{event.subject}: {event.text}", "green" if event.good else "red")
+    for warning in written.warnings:
+        say(errors, f"warning: {warning}", "yellow")
+    for remark in report.remarks:
+        say(console, remark.text, STYLES[remark.level])
+    if written.page:
+        say(console, f"report {written.page}")
+    if report.level == "bad":
+        raise typer.Exit(ExitCode.FAILED)
