@@ -21,7 +21,7 @@ class Statistic:
             others, so nothing moves.
         type: of that element (IEC 61131-3); a number that is too large for it begins again at 0.
         unit: of the number.
-        words: what it is, where its name does not say it.
+        meaning: what it is, where its name does not say it.
         heading: of its column in the report, broken at newlines where that must be narrow; empty: it has none.
         is_live: has the table on the terminal that column too?
         is_fault: is any number but 0 bad news?
@@ -31,7 +31,7 @@ class Statistic:
     symbol: str = ""
     type: str = "ULINT"
     unit: str = ""
-    words: str = ""
+    meaning: str = ""
     heading: str = ""
     is_live: bool = False
     is_fault: bool = False

@@ -66,7 +66,7 @@ class TaskStats:
     cycles: int = counted("CycleCount", heading="cycles", is_live=True)
     overruns: int = counted(
         *("ExceedCounter", "UDINT"),
-        words="deadlines missed since the start or the last reset",
+        meaning="deadlines missed since the start or the last reset",
         heading="over-\nruns",
         is_live=True,
         is_fault=True,
@@ -74,16 +74,16 @@ class TaskStats:
     """Each costs one missed tick or more."""
     missed: int = counted("MissedTicks", heading="missed", is_live=True, is_fault=True)
     """Ticks that no cycle served."""
-    watchdog_trips: int = counted(words="times that too many overruns in a row made the outputs safe")
-    held: int = counted(words="cycles whose outputs were the ones before")
-    safe: int = counted(words="cycles whose outputs were the safe ones")
-    bad_inputs: int = counted(words="cycles with an input of bad quality, or too old")
-    nan_inputs: int = counted(words="input values that were NaN or infinite")
-    nan_outputs: int = counted(words="values from the model or the step that were NaN or infinite")
-    failed: int = counted(words="cycles in which the model or the step gave a status other than 0")
-    clamped: int = counted(words="output values outside low..high")
-    filling: int = counted(words="cycles in which a window was not full")
-    limited: int = counted(words="output values that changed faster than max_rate")
+    watchdog_trips: int = counted(meaning="times that too many overruns in a row made the outputs safe")
+    held: int = counted(meaning="cycles whose outputs were the ones before")
+    safe: int = counted(meaning="cycles whose outputs were the safe ones")
+    bad_inputs: int = counted(meaning="cycles with an input of bad quality, or too old")
+    nan_inputs: int = counted(meaning="input values that were NaN or infinite")
+    nan_outputs: int = counted(meaning="values from the model or the step that were NaN or infinite")
+    failed: int = counted(meaning="cycles in which the model or the step gave a status other than 0")
+    clamped: int = counted(meaning="output values outside low..high")
+    filling: int = counted(meaning="cycles in which a window was not full")
+    limited: int = counted(meaning="output values that changed faster than max_rate")
     model_version: int
     switches: int
     """Model versions taken while running."""
@@ -116,8 +116,8 @@ class TaskStats:
 COUNTED: Final = declared(TaskStats)
 """What the cycle counts, under the same names in `scheduler.task_block.STATS`."""
 USED: Final = (
-    Statistic(name="page_faults", words="page faults of the task's thread", heading="page faults"),
-    Statistic(name="involuntary_switches", words="times that the system took the processor away"),
+    Statistic(name="page_faults", meaning="page faults of the task's thread", heading="page faults"),
+    Statistic(name="involuntary_switches", meaning="times that the system took the processor away"),
 )
 """What the system counts."""
 TASK_STATISTICS: Final = (*USED, *COUNTED)

@@ -37,9 +37,9 @@ class LinkCounts:
     """Successful exchanges that wrote."""
     errors: int = counted("Errors", heading="errors", is_live=True)
     reconnects: int = counted("Reconnects", heading="lost")
-    safe_writes: int = counted("SafeWrites", words="times that safe values were passed on")
+    safe_writes: int = counted("SafeWrites", meaning="times that safe values were passed on")
     """Writes that sent at least one channel's safe values because it was bad or stale."""
-    timeouts: int = counted("Timeouts", words="times that PLC clients stopped writing")
+    timeouts: int = counted("Timeouts", meaning="times that PLC clients stopped writing")
     """See `fieldbus.plc.link`."""
     limited: int
     """Output cells that a limit, a type's range or a NaN changed."""

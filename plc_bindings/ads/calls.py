@@ -12,7 +12,7 @@ from typing import Final
 
 from plc_bindings.ads.codes import AdsError, Error
 from plc_bindings.ads.device import Device
-from plc_bindings.ads.values import text
+from plc_bindings.ads.symbols import text
 from plc_bindings.calls.groups import (
     ATTRIBUTE,
     LOOKUP,
@@ -41,7 +41,7 @@ _UPLOAD_ERRORS: Final[dict[int, Error]] = {CallStatus.NOT_ALLOWED: Error.NOT_PER
 _WORD: Final = struct.Struct("<I")
 
 
-class Calls:
+class ClientCalls:
     """Those of one client. One call at a time: no other while a job runs."""
 
     def __init__(self, device: Device, client: Client) -> None:
@@ -150,12 +150,12 @@ class Calls:
         return AdsError(Error.NO_SERVICE)
 
 
-CALLS: Final[dict[int, Callable[[Calls, int, int, bytes], Answer]]] = {
-    PREDICT: Calls.predict,
-    PREDICT_REF: Calls.predict_ref,
-    LOOKUP: Calls.lookup,
-    ATTRIBUTE: Calls.attribute,
-    UPLOAD_ACTIVATE: Calls.activate,
+CALLS: Final[dict[int, Callable[[ClientCalls, int, int, bytes], Answer]]] = {
+    PREDICT: ClientCalls.predict,
+    PREDICT_REF: ClientCalls.predict_ref,
+    LOOKUP: ClientCalls.lookup,
+    ATTRIBUTE: ClientCalls.attribute,
+    UPLOAD_ACTIVATE: ClientCalls.activate,
 }
 NOT_IN_SUMS: Final = frozenset((PREDICT, PREDICT_REF, UPLOAD_ACTIVATE))
 """What may take long."""

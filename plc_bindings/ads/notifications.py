@@ -13,7 +13,7 @@ from itertools import count
 from typing import Final
 
 from plc_bindings.ads.frames import filetime
-from plc_bindings.ads.values import Place
+from plc_bindings.ads.symbols import Place
 
 LEAST_CYCLE_S: Final = 0.001
 MOST_SAMPLES_PER_S: Final = 50_000

@@ -12,7 +12,7 @@ from typing import Final
 from plc_bindings.ads import frames
 from plc_bindings.ads.session import AdsSession
 from plc_bindings.calls.groups import NAME_BYTES, RESULT_HEADER
-from plc_bindings.calls.replay import Call, Reflex, ReflexSelector
+from plc_bindings.calls.replay import Replay, ReplayedCall, ReplaySelector
 from plc_bindings.security.access import Client
 from scheduler.status import TaskStatus
 
@@ -24,27 +24,27 @@ _ID: Final = (frames.HEAD.size - 4, frames.HEAD.size)
 _GOOD, _NOT_FINITE = frames.RESULT.pack(0), frames.RESULT.pack(TaskStatus.NAN_OUTPUT)
 
 
-class Learner:
+class RepeatedCalls:
     """One connection's. A call that comes for the second time is answered without Python from then on."""
 
     def __init__(
-        self, session: AdsSession, selector: ReflexSelector, fd: int, client: Client, write: Callable[[bytes], None]
+        self, session: AdsSession, selector: ReplaySelector, fd: int, client: Client, write: Callable[[bytes], None]
     ) -> None:
         self._session, self._write, self._newest = session, write, b""
-        self.reflex = Reflex(selector, fd, client, write, self._failed)
+        self.replay = Replay(selector, fd, client, write, self._failed)
 
     def note(self, request: bytes, answer: bytes) -> None:
         """Bytes came, and were answered."""
         session = self._session
-        self.reflex.allow(session.is_between_packets)
+        self.replay.allow(session.is_between_packets)
         call = self._call(request, answer) if session.is_between_packets else None
         if call is not None:
             kind = request[: call.id_at] + request[call.id_end : call.inputs_at]
             if kind == self._newest:
-                self.reflex.learn(request, answer, call)
+                self.replay.begin(request, answer, call)
             self._newest = kind
 
-    def _call(self, request: bytes, answer: bytes) -> Call | None:
+    def _call(self, request: bytes, answer: bytes) -> ReplayedCall | None:
         """None: `request` is not one whole call of a model, with one set of inputs, that went well."""
         called = self._session.called()
         if called is None:
@@ -53,7 +53,7 @@ class Learner:
         inputs_at = len(request) - served.signature.inputs.size
         if inputs_at not in _INPUTS_AT or len(answer) != _OUTPUTS_AT + served.signature.outputs.size:
             return None
-        return Call(served.slot, version, context, *_ID, inputs_at, _OUTPUTS_AT, _STATUS_AT, _GOOD, _NOT_FINITE)
+        return ReplayedCall(served.slot, version, context, *_ID, inputs_at, _OUTPUTS_AT, _STATUS_AT, _GOOD, _NOT_FINITE)
 
     def _failed(self, answer: bytes, status: int) -> None:
         """Answer a call that ended with a status; `answer` is that to a call that did not."""

@@ -11,10 +11,10 @@ from typing import Any, Final, cast
 
 from plc_bindings.ads.calls import Job
 from plc_bindings.ads.device import AdsOptions, Device
-from plc_bindings.ads.repeated import Learner
+from plc_bindings.ads.repeated import RepeatedCalls
 from plc_bindings.ads.session import AdsSession
 from plc_bindings.calls.predict import Models
-from plc_bindings.calls.replay import reflexes
+from plc_bindings.calls.replay import replays
 from plc_bindings.data.database import Database
 from plc_bindings.net.serving import ServerStatus, receive_small
 from plc_bindings.security.access import Access, Client
@@ -112,7 +112,7 @@ class _Connection(asyncio.Protocol):
         self._client: Client | None = None
         self._is_paused = self._is_resting = False
         self._planned = _NEVER
-        self._learner: Learner | None = None
+        self._repeated: RepeatedCalls | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -127,30 +127,30 @@ class _Connection(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=_HIGH_WATER)
         self._session = self._server.session(self._client, sock.getsockname()[0])
         self._server.connections.add(self)
-        selector = reflexes()
+        selector = replays()
         if selector is not None:
-            self._learner = Learner(self._session, selector, sock.fileno(), self._client, self._transport.write)
+            self._repeated = RepeatedCalls(self._session, selector, sock.fileno(), self._client, self._transport.write)
 
     @property
     def answered(self) -> int:
         """Requests that were answered without Python. Any thread."""
-        return self._learner.reflex.answered if self._learner is not None else 0
+        return self._repeated.replay.answered if self._repeated is not None else 0
 
     def data_received(self, data: bytes) -> None:
         if self._session is not None:
             answer = self._session.feed(data)
             self._send(self._session, answer)
-            if self._learner is not None:
-                self._learner.note(data, answer)
+            if self._repeated is not None:
+                self._repeated.note(data, answer)
 
     def connection_lost(self, exc: Exception | None) -> None:
         for timer in (self._timer, self._stuck):
             if timer is not None:
                 timer.cancel()
-        if self._learner is not None:
+        if self._repeated is not None:
             self._server.note_answered(self.answered)
-            self._learner.reflex.close()
-            self._learner = None
+            self._repeated.replay.close()
+            self._repeated = None
         if self._session is not None:
             self._session.close()
             self._session = None

@@ -19,12 +19,12 @@ from collections.abc import Callable
 from typing import Final
 
 from plc_bindings.ads import frames
-from plc_bindings.ads.calls import CALLS, NOT_IN_SUMS, UPLOADS, Answer, Calls, Job
+from plc_bindings.ads.calls import CALLS, NOT_IN_SUMS, UPLOADS, Answer, ClientCalls, Job
 from plc_bindings.ads.codes import REQUEST, RESPONSE, RUN, STATE, SYSTEM_PORT, AdsError, Command, Error, Group, code_of
 from plc_bindings.ads.device import Device
 from plc_bindings.ads.notifications import LEAST_CYCLE_S, MOST_SAMPLES_PER_S, Notifications, Samples
 from plc_bindings.ads.sums import MOST_ITEMS, SUMS
-from plc_bindings.ads.values import Values
+from plc_bindings.ads.symbols import ClientSymbols
 from plc_bindings.calls.predict import Served
 from plc_bindings.data.database import Writable
 from plc_bindings.security.access import Client
@@ -70,8 +70,8 @@ class AdsSession:
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._device, self._client, self._net_id, self._now = device, client, net_id, now
-        self._values = Values(device, client, writable)
-        self._calls = Calls(device, client)
+        self._symbols = ClientSymbols(device, client, writable)
+        self._calls = ClientCalls(device, client)
         self.most_bytes = device.access.limits.frame_bytes
         self._rest = bytearray()
         self._need = 0
@@ -149,11 +149,11 @@ class AdsSession:
 
     def tick(self, now: float) -> bytes:
         """Packets with the notifications that are due at `now`."""
-        self._values.begin()
+        self._symbols.begin()
         packets = []
         for (peer, peer_port, target, port), notes in self._notifications.items():
             try:
-                samples: Samples = notes.due(now, self._values.sample)
+                samples: Samples = notes.due(now, self._symbols.sample)
             except Exception as error:
                 self._broken(f"a notification fails with 0x{code_of(error):X}")
                 break
@@ -223,7 +223,7 @@ class AdsSession:
             if not self._client.may_ask():
                 self.is_over_rate = True
                 raise AdsError(Error.BUSY)
-            self._values.begin()
+            self._symbols.begin()
             return handler(self, data)
         except Exception as error:
             code = frames.RESULT.pack(code_of(error))
@@ -247,7 +247,7 @@ class AdsSession:
         return _GOOD
 
     def _read(self, data: bytes) -> Answer:
-        got = self._values.get(*frames.READ.unpack(data))
+        got = self._symbols.get(*frames.READ.unpack(data))
         return frames.DATA.pack(0, len(got)) + got
 
     def _system_read(self, data: bytes) -> Answer:
@@ -262,7 +262,7 @@ class AdsSession:
         if size != len(data) - frames.READ.size:
             raise AdsError(Error.BAD_SIZE)
         self.put(group, offset, data[frames.READ.size :])
-        self._values.commit()
+        self._symbols.commit()
         return _GOOD
 
     def _read_write(self, data: bytes) -> Answer:
@@ -278,9 +278,9 @@ class AdsSession:
             each = 1 if group == Group.SUM_READ_WRITE else _ITEMS_PER_REQUEST
             self._client.take(min(offset, MOST_ITEMS) // each)
             got = SUMS[group](self, offset, size, data)
-            self._values.commit()
+            self._symbols.commit()
         else:
-            got = self._values.exchange(group, size, data)
+            got = self._symbols.exchange(group, size, data)
         return frames.DATA.pack(0, len(got)) + got
 
     def _add_notification(self, data: bytes) -> Answer:
@@ -294,14 +294,14 @@ class AdsSession:
 
     def get(self, group: int, offset: int, size: int) -> bytes:
         """Read."""
-        return self._values.get(group, offset, size)
+        return self._symbols.get(group, offset, size)
 
     def put(self, group: int, offset: int, data: bytes) -> None:
         """Write."""
         if group in UPLOADS:
             self._calls.upload(group, offset, data)
         else:
-            self._values.put(group, offset, data)
+            self._symbols.put(group, offset, data)
 
     def exchange_item(self, group: int, offset: int, size: int, data: bytes) -> bytes:
         """ReadWrite of what takes no long time."""
@@ -311,13 +311,13 @@ class AdsSession:
             got = CALLS[group](self._calls, offset, size, data)
             assert isinstance(got, bytes)
             return got
-        return self._values.exchange(group, size, data)
+        return self._symbols.exchange(group, size, data)
 
     def subscribe(self, group: int, offset: int, size: int, mode: int, delay: int, cycle: int) -> int:
         """A new notification's handle; `delay` and `cycle` in 100 ns."""
         if mode not in _MODES:
             raise AdsError(Error.NO_MODE)
-        place = self._values.watched(group, offset, size)
+        place = self._symbols.watched(group, offset, size)
         cycle_s = max(cycle * 1e-7, LEAST_CYCLE_S)
         known = self._notifications.values()
         is_many = sum(map(len, known)) >= self._device.access.limits.notifications

@@ -1,10 +1,10 @@
 """A PLC calls the same model every cycle with other inputs: such calls are answered in native code, without Python.
 
-    first calls    socket -> asyncio -> session -> model -> answer                Python learns request and answer
-    then           socket -> compare -> inputs -> model -> outputs -> socket      `reflex_wait`, in place of epoll_wait(2)
+    first calls    socket -> asyncio -> session -> model -> answer                Python keeps request and answer
+    then           socket -> compare -> inputs -> model -> outputs -> socket      `replay_wait`, in place of epoll_wait(2)
 
-The event loop waits in native code. A request that is the one learned, byte for byte but for its id and its inputs, is
-answered there; everything else is left in the socket for asyncio. So a reflex changes nothing but the time that a call
+The event loop waits in native code. A request that is the one kept, byte for byte but for its id and its inputs, is
+answered there; everything else is left in the socket for asyncio. So a replay changes nothing but the time that a call
 takes, and a Python thread that holds the interpreter does not delay it. Python has its turn again when the model was
 replaced, when a run failed or took long, when an answer does not fit into the socket, and when the client's rate is to be counted.
 """
@@ -23,7 +23,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from plc_bindings.calls.replay_block import BOOLS, MOST_BYTES, MOST_EVENTS, MOST_TENSORS, REFLEX, WAIT
+from plc_bindings.calls.replay_block import BOOLS, MOST_BYTES, MOST_EVENTS, MOST_TENSORS, REPLAY, WAIT
 from plc_bindings.security.access import Client
 from rt_engine import Context, ModelSlot
 from rt_native.library import Library
@@ -38,8 +38,8 @@ _BUDGETS_PER_S: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """What a reflex must know of a call beside its bytes.
+class ReplayedCall:
+    """What a replay must know of a call beside its bytes.
 
     Attributes:
         slot, version, context: what computed.
@@ -63,7 +63,7 @@ class Call:
     units: tuple[Sequence[int], Sequence[int]] | None = None
 
 
-class Reflex:
+class Replay:
     """One connection's. Servers' thread only.
 
     Args:
@@ -76,17 +76,17 @@ class Reflex:
 
     def __init__(
         self,
-        selector: ReflexSelector,
+        selector: ReplaySelector,
         fd: int,
         client: Client,
         late: Callable[[bytes], None],
         failed: Callable[[bytes, int], None],
     ) -> None:
         self._selector, self._fd, self._client, self._late, self._failed = selector, fd, client, late, failed
-        self._block = Block(REFLEX.itemsize)
-        self._fields = self._block.view(REFLEX)[0]
-        self._call: Call | None = None
-        self._is_learned = False
+        self._block = Block(REPLAY.itemsize)
+        self._fields = self._block.view(REPLAY)[0]
+        self._call: ReplayedCall | None = None
+        self._is_begun = False
         self.address = self._block.address
 
     @property
@@ -94,7 +94,7 @@ class Reflex:
         """Calls that were answered without Python."""
         return int(self._fields["answered"])
 
-    def learn(self, request: bytes, answer: bytes, call: Call) -> bool:
+    def begin(self, request: bytes, answer: bytes, call: ReplayedCall) -> bool:
         """From now on answer what differs from `request` in inputs and id only. False: it is not of that kind."""
         fields, self._call = self._fields, call
         fields["is_on"], fields["status"] = 0, 0
@@ -103,7 +103,7 @@ class Reflex:
         fits = max(len(request), len(answer)) <= MOST_BYTES and max(len(inputs), len(outputs)) <= MOST_TENSORS
         came, gone = request[call.inputs_at : call.inputs_at + size], answer[call.outputs_at :]
         is_so = came == self.inputs() and gone == b"".join(map(_travelled, outputs, out_units))
-        if not (fits and is_so and self._selector.can_learn(self._fd)):
+        if not (fits and is_so and self._selector.can_replay(self._fd)):
             self.forget()
             return False
         fields["version"], fields["wanted_version"] = call.slot.version_address, call.version
@@ -122,7 +122,7 @@ class Reflex:
         fields["answer"][: len(answer)] = np.frombuffer(answer, np.uint8)
         left = int(fields["budget"])
         fields["budget"] = left + self._client.take(max(int(self._client.rate) // _BUDGETS_PER_S, 1) - left)
-        fields["is_on"], self._is_learned = 1, True
+        fields["is_on"], self._is_begun = 1, True
         self._selector.attach(self._fd, self)
         return True
 
@@ -145,11 +145,11 @@ class Reflex:
 
     def allow(self, is_allowed: bool) -> None:
         """Only between two whole requests may one be answered."""
-        self._fields["is_on"] = int(is_allowed and self._is_learned)
+        self._fields["is_on"] = int(is_allowed and self._is_begun)
 
     def forget(self) -> None:
         """Answer nothing any more."""
-        self._fields["is_on"], self._is_learned = 0, False
+        self._fields["is_on"], self._is_begun = 0, False
         self._selector.detach(self._fd)
 
     def close(self) -> None:
@@ -177,45 +177,45 @@ def _travelled(view: NDArray[Any], unit: int) -> bytes:
     return (raw if unit <= 1 else raw.reshape(-1, unit)[:, ::-1]).tobytes()
 
 
-class ReflexSelector(selectors.EpollSelector):
-    """Waits in native code, where reflexes answer."""
+class ReplaySelector(selectors.EpollSelector):
+    """Waits in native code, where replays answer."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._wait = NATIVE.function("reflex_wait")
+        self._wait = NATIVE.function("replay_wait")
         self._table = Block(8 * _MOST_FD)
         self._addresses = self._table.view(np.int64, count=_MOST_FD)
         self._events, self._place = Block(MOST_EVENTS * _EVENT.size), Block(WAIT.itemsize)
         epoll: int = self._selector.fileno()  # type: ignore[attr-defined]
         self._place.view(WAIT)[0] = (epoll, self._events.address, _EVENT.size, self._table.address, _MOST_FD)
         self._seen = self._events.view(np.uint8, count=MOST_EVENTS * _EVENT.size).data
-        self._reflexes: dict[int, Reflex] = {}
+        self._replays: dict[int, Replay] = {}
 
-    def can_learn(self, fd: int) -> bool:
+    def can_replay(self, fd: int) -> bool:
         """Does asyncio read from this socket now, and has it nothing to write?"""
         key = self.get_map().get(fd)
         return 0 <= fd < _MOST_FD and key is not None and key.events == selectors.EVENT_READ
 
-    def attach(self, fd: int, reflex: Reflex) -> None:
-        """Let a reflex answer what comes from a socket."""
-        self._reflexes[fd] = reflex
-        self._addresses[fd] = reflex.address
+    def attach(self, fd: int, replay: Replay) -> None:
+        """Let a replay answer what comes from a socket."""
+        self._replays[fd] = replay
+        self._addresses[fd] = replay.address
 
     def detach(self, fd: int) -> None:
         """No more."""
-        if self._reflexes.pop(fd, None) is not None:
+        if self._replays.pop(fd, None) is not None:
             self._addresses[fd] = 0
 
     def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
         """While asyncio has something to write, answers must wait behind it."""
         key = super().modify(fileobj, events, data)
-        reflex = self._reflexes.get(key.fd)
-        if reflex is not None:
-            self._addresses[key.fd] = reflex.address if events == selectors.EVENT_READ else 0
+        replay = self._replays.get(key.fd)
+        if replay is not None:
+            self._addresses[key.fd] = replay.address if events == selectors.EVENT_READ else 0
         return key
 
     def unregister(self, fileobj: Any) -> selectors.SelectorKey:
-        """The socket is closed, or not read from for a while: learned anew afterwards."""
+        """The socket is closed, or not read from for a while: begun anew afterwards."""
         key = super().unregister(fileobj)
         self.detach(key.fd)
         return key
@@ -227,8 +227,8 @@ class ReflexSelector(selectors.EpollSelector):
         ready = []
         for i in range(count):
             bits, fd = _EVENT.unpack_from(self._seen, i * _EVENT.size)
-            if fd in self._reflexes:
-                self._reflexes[fd].recover()
+            if fd in self._replays:
+                self._replays[fd].recover()
             key = self.get_map().get(fd)
             if key is not None:
                 events = (bits & ~1 and selectors.EVENT_WRITE) | (bits & ~4 and selectors.EVENT_READ)
@@ -237,13 +237,13 @@ class ReflexSelector(selectors.EpollSelector):
 
 
 class ServerLoop(asyncio.SelectorEventLoop):
-    """An event loop whose connections may have reflexes."""
+    """An event loop whose connections may have replays."""
 
     def __init__(self) -> None:
-        self.reflexes = ReflexSelector()
-        super().__init__(self.reflexes)
+        self.replays = ReplaySelector()
+        super().__init__(self.replays)
 
 
-def reflexes() -> ReflexSelector | None:
+def replays() -> ReplaySelector | None:
     """Those of the running loop, if it has any."""
-    return getattr(asyncio.get_running_loop(), "reflexes", None)
+    return getattr(asyncio.get_running_loop(), "replays", None)

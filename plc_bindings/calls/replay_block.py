@@ -1,4 +1,4 @@
-"""What the native reflex and Python agree on."""
+"""What the native replay and Python agree on."""
 
 import numpy as np
 
@@ -13,9 +13,9 @@ TENSOR = np.dtype(
 BOOLS = 1
 MOST_TENSORS = 8
 MOST_BYTES = 4096
-"""A request or an answer that is longer is not learned."""
+"""A request or an answer that is longer is not kept."""
 
-REFLEX = np.dtype(
+REPLAY = np.dtype(
     [
         ("is_on", "<i8"),
         ("budget", "<i8"),  # requests that may still be answered
@@ -50,7 +50,7 @@ WAIT = np.dtype(
         ("epoll", "<i8"),  # file descriptor
         ("events", "<i8"),  # address of `MOST_EVENTS` times struct epoll_event
         ("event_bytes", "<i8"),
-        ("table", "<i8"),  # address of one word for each file descriptor: its reflex, or 0
+        ("table", "<i8"),  # address of one word for each file descriptor: its replay, or 0
         ("most_fd", "<i8"),
     ]
 )

@@ -5,7 +5,7 @@ from plc_bindings.calls.replay_block import (
     MOST_BYTES,
     MOST_EVENTS,
     NOTHING,
-    REFLEX,
+    REPLAY,
     SERVED_MORE,
     SLOW_NS,
     TENSOR,
@@ -31,7 +31,7 @@ from rt_native.lang import (
 from rt_native.memory import offsets
 from rt_native.sockets import DONTWAIT, EPOLLIN, PEEK_DONTWAIT, SEND, epoll_wait, recv, send
 
-_R, _T, _W = offsets(REFLEX), offsets(TENSOR), offsets(WAIT)
+_R, _T, _W = offsets(REPLAY), offsets(TENSOR), offsets(WAIT)
 _ON, _BUDGET, _ANSWERED, _STATUS = _R.is_on, _R.budget, _R.answered, _R.status
 _VERSION, _WANTED, _EXECUTE, _BLOCK = _R.version, _R.wanted_version, _R.execute, _R.block
 _REQUEST_BYTES, _INPUTS_AT, _INPUTS_END = _R.request_bytes, _R.inputs_at, _R.inputs_end
@@ -99,73 +99,73 @@ def is_finite(address, nbytes, kind):
 
 
 @inline
-def is_known(reflex, buffer, count):
-    """Is it the request that was learned, but for inputs and id?"""
-    request = reflex + _REQUEST
+def is_known(replay, buffer, count):
+    """Is it the request that is kept, but for inputs and id?"""
+    request = replay + _REQUEST
     return (
-        count == load_i64(reflex + _REQUEST_BYTES)
-        and same(buffer, request, 0, load_i64(reflex + _ID_AT))
-        and same(buffer, request, load_i64(reflex + _ID_END), load_i64(reflex + _INPUTS_AT))
-        and same(buffer, request, load_i64(reflex + _INPUTS_END), count)
+        count == load_i64(replay + _REQUEST_BYTES)
+        and same(buffer, request, 0, load_i64(replay + _ID_AT))
+        and same(buffer, request, load_i64(replay + _ID_END), load_i64(replay + _INPUTS_AT))
+        and same(buffer, request, load_i64(replay + _INPUTS_END), count)
     )
 
 
 @inline
-def compute(reflex, buffer):
+def compute(replay, buffer):
     """Inputs -> model -> answer; gives the model's status."""
-    at = buffer + load_i64(reflex + _INPUTS_AT)
-    for i in range(load_i64(reflex + _INPUTS)):
-        tensor = reflex + _INPUT + i * _TENSOR
+    at = buffer + load_i64(replay + _INPUTS_AT)
+    for i in range(load_i64(replay + _INPUTS)):
+        tensor = replay + _INPUT + i * _TENSOR
         address, nbytes = load_i64(tensor + _ADDRESS), load_i64(tensor + _NBYTES)
         move(address, at, nbytes, load_i64(tensor + _UNIT))
         if load_i64(tensor + _KIND) == _BOOLS:
             make_bools(address, nbytes)
         at += nbytes
-    status = call1(load_i64(reflex + _EXECUTE), load_i64(reflex + _BLOCK))
+    status = call1(load_i64(replay + _EXECUTE), load_i64(replay + _BLOCK))
     if status != 0:
         return status
-    to = reflex + _ANSWER + load_i64(reflex + _OUTPUTS_AT)
+    to = replay + _ANSWER + load_i64(replay + _OUTPUTS_AT)
     good = True
-    for i in range(load_i64(reflex + _OUTPUTS)):
-        tensor = reflex + _OUTPUT + i * _TENSOR
+    for i in range(load_i64(replay + _OUTPUTS)):
+        tensor = replay + _OUTPUT + i * _TENSOR
         address, nbytes = load_i64(tensor + _ADDRESS), load_i64(tensor + _NBYTES)
         move(to, address, nbytes, load_i64(tensor + _UNIT))
         good = good and is_finite(address, nbytes, load_i64(tensor + _KIND))
         to += nbytes
-    word = load_i32(reflex + _GOOD) if good else load_i32(reflex + _NOT_FINITE)
-    store_i32(reflex + _ANSWER + load_i64(reflex + _STATUS_AT), word)
+    word = load_i32(replay + _GOOD) if good else load_i32(replay + _NOT_FINITE)
+    store_i32(replay + _ANSWER + load_i64(replay + _STATUS_AT), word)
     return 0
 
 
 @inline
-def respond(reflex, fd, buffer, timespec):
+def respond(replay, fd, buffer, timespec):
     """Answer what came, if it can be answered here; nothing has been taken from the socket otherwise."""
-    if load_i64(reflex + _ON) == 0 or load_i64(reflex + _BUDGET) <= 0:
+    if load_i64(replay + _ON) == 0 or load_i64(replay + _BUDGET) <= 0:
         return _NOT_SERVED
-    if load_i64(load_i64(reflex + _VERSION)) != load_i64(reflex + _WANTED):
+    if load_i64(load_i64(replay + _VERSION)) != load_i64(replay + _WANTED):
         return _NOT_SERVED
-    size = load_i64(reflex + _REQUEST_BYTES)
+    size = load_i64(replay + _REQUEST_BYTES)
     if size == _NOTHING:
         return _NOT_SERVED
-    if not is_known(reflex, buffer, recv(fd, buffer, size + 1, PEEK_DONTWAIT)):
+    if not is_known(replay, buffer, recv(fd, buffer, size + 1, PEEK_DONTWAIT)):
         return _NOT_SERVED
     recv(fd, buffer, size, DONTWAIT)
-    store_i64(reflex + _BUDGET, load_i64(reflex + _BUDGET) - 1)
-    answer, first = reflex + _ANSWER, load_i64(reflex + _ID_AT)
-    copy_bytes(answer + first, buffer + first, load_i64(reflex + _ID_END) - first)
+    store_i64(replay + _BUDGET, load_i64(replay + _BUDGET) - 1)
+    answer, first = replay + _ANSWER, load_i64(replay + _ID_AT)
+    copy_bytes(answer + first, buffer + first, load_i64(replay + _ID_END) - first)
     begin = now_ns(timespec)
-    status = compute(reflex, buffer)
+    status = compute(replay, buffer)
     if now_ns(timespec) - begin > _SLOW_NS:
-        store_i64(reflex + _REQUEST_BYTES, _NOTHING)
+        store_i64(replay + _REQUEST_BYTES, _NOTHING)
     if status == 0:
-        store_i64(reflex + _ANSWERED, load_i64(reflex + _ANSWERED) + 1)
-        nbytes = load_i64(reflex + _ANSWER_BYTES)
+        store_i64(replay + _ANSWERED, load_i64(replay + _ANSWERED) + 1)
+        nbytes = load_i64(replay + _ANSWER_BYTES)
         sent = send(fd, answer, nbytes, SEND)
         if sent == nbytes:
             return _SERVED
         status = -1 - (sent if sent > 0 else 0)  # how much of the answer has gone
-    store_i64(reflex + _STATUS, status)
-    store_i64(reflex + _ON, 0)
+    store_i64(replay + _STATUS, status)
+    store_i64(replay + _ON, 0)
     return _NOT_SERVED
 
 
@@ -178,9 +178,9 @@ def serve(events, count, event_bytes, table, most_fd, buffer, timespec):
         fd = load_i32(event + event_bytes - 8)
         served = _NOT_SERVED
         if load_u32(event) == EPOLLIN and 0 <= fd < most_fd:
-            reflex = load_i64(table + 8 * fd)
-            if reflex != 0:
-                served = respond(reflex, fd, buffer, timespec)
+            replay = load_i64(table + 8 * fd)
+            if replay != 0:
+                served = respond(replay, fd, buffer, timespec)
         if served == _NOT_SERVED:
             to = events + left * event_bytes
             if to != event:
@@ -190,7 +190,7 @@ def serve(events, count, event_bytes, table, most_fd, buffer, timespec):
 
 
 @export
-def reflex_wait(wait, timeout_ms):
+def replay_wait(wait, timeout_ms):
     """Wait as epoll_wait(2) does, answering meanwhile; gives the number of events for Python. `wait` is a `WAIT`."""
     timespec, buffer = stack(16), stack(_BUFFER)
     epoll, events, event_bytes = load_i64(wait + _EPOLL), load_i64(wait + _EVENTS), load_i64(wait + _EVENT_BYTES)

@@ -50,7 +50,7 @@ _LATENCY: Final = Struct(
 def _struct(name: str, statistics: Sequence[Statistic], *placed: Field | str) -> Struct:
     """Fields where they have always been, statistics among them by their symbols; then the statistics that came later."""
     scalars = {scalar.name: scalar for scalar in SCALARS.values()}
-    fields = {s.symbol: Field(s.symbol, scalars[s.type], s.unit, s.words) for s in statistics if s.symbol}
+    fields = {s.symbol: Field(s.symbol, scalars[s.type], s.unit, s.meaning) for s in statistics if s.symbol}
     first = [fields.pop(field) if isinstance(field, str) else field for field in placed]
     return Struct(name, (*first, *fields.values()))
 

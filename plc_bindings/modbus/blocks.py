@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 
 from plc_bindings.calls.predict import RESULT, Predictor, Served
-from plc_bindings.modbus.plan import Layout
+from plc_bindings.modbus.plan import SharedBlock
 from plc_bindings.status import CallStatus
 from rt_engine import Context
 
@@ -17,12 +17,12 @@ from rt_engine import Context
 class PredictBlock:
     """Inputs and result of one model for one connection, as registers."""
 
-    def __init__(self, layout: Layout, predictor: Predictor) -> None:
-        self.layout, self._predictor = layout, predictor
-        self.inputs = bytearray(layout.inputs.wire_size)
+    def __init__(self, shared: SharedBlock, predictor: Predictor) -> None:
+        self.shared, self._predictor = shared, predictor
+        self.inputs = bytearray(shared.inputs.wire_size)
         self._unwritten: bytearray | None = bytearray(b"\1" * len(self.inputs))
-        self._served = layout.block.served
-        self._size = layout.result.size
+        self._served = shared.block.served
+        self._size = shared.result.size
         self.is_stale = False
         self._was_called = False
         self.result = b""
@@ -31,7 +31,7 @@ class PredictBlock:
     @property
     def is_slow(self) -> bool:
         """Will the next call keep others waiting? The first one makes a context."""
-        return not self._was_called or self.layout.is_slow
+        return not self._was_called or self.shared.is_slow
 
     def write(self, start: int, data: bytes) -> None:
         """Take inputs from byte `start` on."""
@@ -51,12 +51,12 @@ class PredictBlock:
         begun = time.perf_counter()
         self.is_stale = False
         try:
-            answer = self._predictor.call(self._served.number, self.layout.inputs.to_memory(self.inputs))
+            answer = self._predictor.call(self._served.number, self.shared.inputs.to_memory(self.inputs))
         except Exception:
             answer = RESULT.pack(CallStatus.INTERNAL, self._served.slot.version)
         self._show(answer)
         if self._was_called:
-            self.layout.note(time.perf_counter() - begun)
+            self.shared.note(time.perf_counter() - begun)
         self._was_called = True
 
     def called(self) -> tuple[Served, Context, int] | None:
@@ -71,4 +71,4 @@ class PredictBlock:
     def _show(self, answer: bytes) -> None:
         """The answer as registers. Without outputs, because of its status, they are 0."""
         missing = self._size - len(answer)
-        self.result = self.layout.result.to_wire(answer + bytes(missing) if missing else answer)
+        self.result = self.shared.result.to_wire(answer + bytes(missing) if missing else answer)

@@ -33,7 +33,7 @@ Segment = tuple[int, int, int]
 """(area, offset, length)"""
 
 
-class Layout:
+class SharedBlock:
     """A predict block for all connections: how it is converted, and how long calls take."""
 
     def __init__(self, index: int, block: Block, order: Order) -> None:
@@ -86,7 +86,7 @@ class Values:
 class Inputs:
     """Bytes `start` to `stop` of a predict block's inputs, as registers. `checks`: values that registers may exceed."""
 
-    layout: Layout
+    shared: SharedBlock
     start: int
     stop: int
     checks: tuple[tuple[int, int, Converter], ...]
@@ -105,7 +105,7 @@ class Inputs:
 class Result:
     """Bytes `start` to `stop` of a predict block's status, version and outputs, as registers."""
 
-    layout: Layout
+    shared: SharedBlock
     start: int
     stop: int
 
@@ -115,7 +115,7 @@ class ReadPlan:
     """Registers to read: pieces in their order. `results` are the predict blocks that must be computed first."""
 
     pieces: tuple[Values | Inputs | Result, ...]
-    results: tuple[Layout, ...]
+    results: tuple[SharedBlock, ...]
     has_values: bool
 
 
@@ -155,14 +155,14 @@ class Planner:
 
     def __init__(self, map_: RegisterMap, writable: Writable, order: Order) -> None:
         self.map, self._writable, self._order = map_, writable, order
-        self.layouts = tuple(Layout(i, block, order) for i, block in enumerate(map_.blocks))
-        spans: list[tuple[int, int, Place | Layout, bool]] = [
+        self.blocks = tuple(SharedBlock(i, block, order) for i, block in enumerate(map_.blocks))
+        spans: list[tuple[int, int, Place | SharedBlock, bool]] = [
             (place.register, place.register + place.count, place, False) for place in map_.places if place.count
         ]
-        for layout in self.layouts:
-            block = layout.block
-            spans.append((block.inputs, block.result, layout, True))
-            spans.append((block.result, block.end, layout, False))
+        for shared in self.blocks:
+            block = shared.block
+            spans.append((block.inputs, block.result, shared, True))
+            spans.append((block.result, block.end, shared, False))
         self._spans = sorted(spans, key=lambda span: span[0])
         self._starts = [span[0] for span in self._spans]
         self._coils = [place for place in map_.places if place.coil is not None and place.count]
@@ -193,7 +193,7 @@ class Planner:
 
     def _plan_read(self, address: int, quantity: int) -> ReadPlan:
         pieces = tuple(self._pieces(address, address + quantity))
-        results = tuple({p.layout.index: p.layout for p in pieces if isinstance(p, Result)}.values())
+        results = tuple({p.shared.index: p.shared for p in pieces if isinstance(p, Result)}.values())
         return ReadPlan(pieces, results, any(isinstance(p, Values) for p in pieces))
 
     def _plan_write(self, address: int, quantity: int) -> WritePlan:
@@ -201,7 +201,7 @@ class Planner:
         pieces: list[tuple[int, int, Values | Inputs]] = []
         for piece in self._pieces(address, address + quantity):
             if isinstance(piece, Result):
-                raise Refused(Code.ILLEGAL_ADDRESS, f"write of the result of {piece.layout.block.served.name}")
+                raise Refused(Code.ILLEGAL_ADDRESS, f"write of the result of {piece.shared.block.served.name}")
             if isinstance(piece, Values):
                 self._check_writable(piece)
             size = piece.stop - piece.start
@@ -251,7 +251,7 @@ class Planner:
         if places:
             yield self._values(places, address, end)
 
-    def _covering(self, address: int, end: int) -> Iterator[tuple[int, int, Place | Layout, bool]]:
+    def _covering(self, address: int, end: int) -> Iterator[tuple[int, int, Place | SharedBlock, bool]]:
         at = address
         for span in self._spans[max(0, bisect_right(self._starts, address) - 1) :]:
             if at >= end or not span[0] <= at < span[1]:
@@ -280,10 +280,10 @@ class Planner:
         end_wanted = min(end, places[-1].register + places[-1].count)
         return Values(tuple(segments), Converter(types, self._order), start, start + 2 * (end_wanted - begin_wanted))
 
-    def _checks(self, layout: Layout, first: int, last: int) -> Iterator[tuple[int, int, Converter]]:
+    def _checks(self, shared: SharedBlock, first: int, last: int) -> Iterator[tuple[int, int, Converter]]:
         """Values of 8 bits among registers `first` to `last` of the inputs."""
         at = 0
-        for type_ in layout.input_types:
+        for type_ in shared.input_types:
             if type_ in _SMALL and first <= at < last:
                 yield 2 * (at - first), 2 * (at - first + 1), Converter([type_], self._order)
             at += registers(type_)

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from fieldbus.tags import Order
-from plc_bindings.calls.replay import Call, Reflex, ReflexSelector
+from plc_bindings.calls.replay import Replay, ReplayedCall, ReplaySelector
 from plc_bindings.data.types import UDINT
 from plc_bindings.modbus.blocks import PredictBlock
 from plc_bindings.modbus.convert import Converter
-from plc_bindings.modbus.session import Session
+from plc_bindings.modbus.session import ModbusSession
 from plc_bindings.security.access import Client
 from scheduler.status import TaskStatus
 
@@ -26,52 +26,52 @@ _ID: Final = (0, 2)
 _GOOD: Final = bytes(4)
 
 
-class Learner:
+class RepeatedCalls:
     """One connection's. A call that comes for the second time is answered without Python from then on."""
 
     def __init__(
         self,
-        session: Session,
+        session: ModbusSession,
         order: Order,
-        selector: ReflexSelector,
+        selector: ReplaySelector,
         fd: int,
         client: Client,
         write: Callable[[bytes], None],
     ) -> None:
         self._session, self._order, self._write, self._newest = session, order, write, b""
-        self._words = Converter([UDINT], order)
-        self._not_finite = self._words.to_wire(struct.pack("<I", TaskStatus.NAN_OUTPUT))
+        self._status = Converter([UDINT], order)
+        self._not_finite = self._status.to_wire(struct.pack("<I", TaskStatus.NAN_OUTPUT))
         self._block: PredictBlock | None = None
         self._seen = 0
-        self.reflex = Reflex(selector, fd, client, write, self._failed)
+        self.replay = Replay(selector, fd, client, write, self._failed)
 
     @property
     def unseen(self) -> int:
         """Calls that were answered without Python since `catch_up`. Any thread."""
-        return self.reflex.answered - self._seen
+        return self.replay.answered - self._seen
 
     def catch_up(self) -> int:
         """Let the session know the newest call that was answered without it; gives how many there were."""
         count = self.unseen
         if count and self._block is not None:
             self._seen += count
-            self._block.show(self.reflex.inputs(), self.reflex.answer()[_STATUS_AT:])
+            self._block.show(self.replay.inputs(), self.replay.answer()[_STATUS_AT:])
         return count
 
     def note(self, request: bytes, answer: bytes, is_between_frames: bool) -> None:
         """Bytes came, and were answered."""
-        self.reflex.allow(is_between_frames)
+        self.replay.allow(is_between_frames)
         block = self._session.called()
         if block is None or not is_between_frames:
             return
         call = self._call(block, request, answer)
         if call is not None:
             kind = request[2:_INPUTS_AT]
-            if kind == self._newest and self.reflex.learn(request, answer, call):
-                self._block, self._seen = block, self.reflex.answered
+            if kind == self._newest and self.replay.begin(request, answer, call):
+                self._block, self._seen = block, self.replay.answered
             self._newest = kind
 
-    def _call(self, block: PredictBlock, request: bytes, answer: bytes) -> Call | None:
+    def _call(self, block: PredictBlock, request: bytes, answer: bytes) -> ReplayedCall | None:
         """None: `request` is not one whole call, or its values lie otherwise in registers than in memory."""
         called = block.called()
         if called is None or answer[_STATUS_AT : _STATUS_AT + len(_GOOD)] != _GOOD:
@@ -84,18 +84,18 @@ class Learner:
         if self._order == Order.BADC and any(view.itemsize > 2 for view in views):  # no unit travels in reverse there
             return None
         units = self._units(context.inputs.values()), self._units(context.outputs.values())
-        return Call(
+        return ReplayedCall(
             served.slot, version, context, *_ID, _INPUTS_AT, _OUTPUTS_AT, _STATUS_AT, _GOOD, self._not_finite, units
         )
 
     def _units(self, views: Iterable[Any]) -> list[int]:
-        """See `Call.units`."""
+        """See `ReplayedCall.units`."""
         return [{Order.ABCD: view.itemsize, Order.CDAB: 2}.get(self._order, 1) for view in views]
 
     def _failed(self, answer: bytes, status: int) -> None:
         """Answer a call that ended with a status: outputs are 0."""
-        result = self._words.to_wire(struct.pack("<I", status)) + answer[_STATUS_AT + 4 : _OUTPUTS_AT]
+        result = self._status.to_wire(struct.pack("<I", status)) + answer[_STATUS_AT + 4 : _OUTPUTS_AT]
         result += bytes(len(answer) - _OUTPUTS_AT)
         if self._block is not None:
-            self._block.show(self.reflex.inputs(), result)
+            self._block.show(self.replay.inputs(), result)
         self._write(answer[:_STATUS_AT] + result)

@@ -15,7 +15,7 @@ import serial
 from plc_bindings.modbus import pdu as p
 from plc_bindings.modbus import rtu
 from plc_bindings.modbus.options import Rtu
-from plc_bindings.modbus.session import Job, Session
+from plc_bindings.modbus.session import Job, ModbusSession
 from plc_bindings.security.access import Client
 
 REOPEN_S: Final = 1.0
@@ -34,7 +34,7 @@ class SerialLine:
         self,
         options: Rtu,
         unit: int,
-        session: Session,
+        session: ModbusSession,
         pool: ThreadPoolExecutor,
         client: Client,
         note: Callable[[str, str], None],

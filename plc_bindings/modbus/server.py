@@ -1,6 +1,6 @@
 """The Modbus server: asyncio around sessions. TCP and TLS here, serial lines in `serial_line`.
 
-    bytes -> _Connection -> frames (mbap) -> Session -> answers -> bytes
+    bytes -> _Connection -> frames (mbap) -> ModbusSession -> answers -> bytes
 
 Of one connection the answers come in the order of the requests. A few requests are answered at a time, then others have
 their turn; a slow model is called in a thread. A client that does not fetch its answers is not read any more.
@@ -18,18 +18,17 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from plc_bindings.calls.predict import Models, Predictor
-from plc_bindings.calls.replay import reflexes
-from plc_bindings.data.database import Database
-from plc_bindings.data.database import Session as Values
+from plc_bindings.calls.replay import replays
+from plc_bindings.data.database import Database, Session
 from plc_bindings.modbus import mbap
 from plc_bindings.modbus.gate import Gate
 from plc_bindings.modbus.map import RegisterMap
 from plc_bindings.modbus.options import ModbusOptions, Rtu, Tcp, Tls
 from plc_bindings.modbus.pdu import Code, exception
 from plc_bindings.modbus.plan import Planner
-from plc_bindings.modbus.repeated import Learner
+from plc_bindings.modbus.repeated import RepeatedCalls
 from plc_bindings.modbus.serial_line import SerialLine
-from plc_bindings.modbus.session import Job, Session
+from plc_bindings.modbus.session import Job, ModbusSession
 from plc_bindings.net.serving import ServerStatus, receive_small
 from plc_bindings.security.access import Access, Client
 
@@ -114,15 +113,15 @@ class ModbusServer:
         )
         return ServerStatus(f"{kind} {place}", self.access.clients, requests, self.access.refused)
 
-    def session(self, client: Client) -> Session:
+    def session(self, client: Client) -> ModbusSession:
         """What a new connection knows."""
 
         def refused(what: str) -> None:
             self.access.audit(client.name, what, "refused")
 
-        values = Values(self.map.database, self._writable, refused)
+        values = Session(self.map.database, self._writable, refused)
         predictor = Predictor(self._models, self.access.limits.batch)
-        return Session(self._planner, values, predictor, self._objects, refused)
+        return ModbusSession(self._planner, values, predictor, self._objects, refused)
 
     def opened(self, connection: _Connection) -> None:
         """A connection was let in."""
@@ -162,7 +161,7 @@ class _Connection(asyncio.Protocol):
         self._is_ending = False
         self._stuck_since: float | None = None
         self._heard = loop.time()
-        self._learner: Learner | None = None
+        self._repeated: RepeatedCalls | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Let the client in, or not."""
@@ -176,22 +175,22 @@ class _Connection(asyncio.Protocol):
         receive_small(transport)
         self._session = self._server.session(self._client)
         self._server.opened(self)
-        selector = reflexes()
+        selector = replays()
         if selector is not None and transport.get_extra_info("ssl_object") is None:
             fd = transport.get_extra_info("socket").fileno()
             order = self._server.options.order
-            self._learner = Learner(self._session, order, selector, fd, self._client, self._transport.write)
+            self._repeated = RepeatedCalls(self._session, order, selector, fd, self._client, self._transport.write)
 
     @property
     def answered(self) -> int:
         """Requests that were answered without Python, and are not counted yet. Any thread."""
-        return self._learner.unseen if self._learner is not None else 0
+        return self._repeated.unseen if self._repeated is not None else 0
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the client."""
-        if self._learner is not None:
-            self._catch_up(self._learner)
-            self._learner.reflex.close()
+        if self._repeated is not None:
+            self._catch_up(self._repeated)
+            self._repeated.replay.close()
         if self._session is not None:
             self._session.close()
         if self._client is not None:
@@ -204,9 +203,9 @@ class _Connection(asyncio.Protocol):
         if self._client is None:
             return
         self._heard = self._loop.time()
-        if self._learner is not None:
-            self._catch_up(self._learner)
-            self._learner.reflex.allow(False)
+        if self._repeated is not None:
+            self._catch_up(self._repeated)
+            self._repeated.replay.allow(False)
         self._received = self._received + data if self._received else data
         if self._is_busy or self._stuck_since is not None:
             if len(self._received) > MOST_WAITING:
@@ -233,7 +232,7 @@ class _Connection(asyncio.Protocol):
     def check(self, now: float) -> None:
         """Close a connection that is of no use any more."""
         options = self._server.options
-        if self._learner is not None and self._catch_up(self._learner):
+        if self._repeated is not None and self._catch_up(self._repeated):
             self._heard = now
         if self._stuck_since is not None and now - self._stuck_since > options.stuck_s:
             self._drop("fetches no answers")
@@ -255,8 +254,8 @@ class _Connection(asyncio.Protocol):
         answers: list[bytes] = []
         if client is None:
             return
-        if self._learner is not None:
-            self._learner.reflex.allow(False)  # until all that came is answered
+        if self._repeated is not None:
+            self._repeated.replay.allow(False)  # until all that came is answered
         until = self._loop.time() + TURN_S
         try:
             for _ in range(TURN):
@@ -297,9 +296,9 @@ class _Connection(asyncio.Protocol):
         """All whole requests are answered."""
         request, self._received = self._received, rest
         self._send(answers)
-        if self._learner is not None:
+        if self._repeated is not None:
             is_whole = not rest and not self._transport.get_write_buffer_size()
-            self._learner.note(request, answers[0] if len(answers) == 1 else b"", is_whole)
+            self._repeated.note(request, answers[0] if len(answers) == 1 else b"", is_whole)
         if self._stuck_since is None:
             if self._is_ending:
                 self._transport.close()
@@ -311,8 +310,8 @@ class _Connection(asyncio.Protocol):
             self._server.requests += len(answers)
             self._transport.write(answers[0] if len(answers) == 1 else b"".join(answers))
 
-    def _catch_up(self, learner: Learner) -> int:
-        count = learner.catch_up()
+    def _catch_up(self, repeated: RepeatedCalls) -> int:
+        count = repeated.catch_up()
         self._server.requests += count
         return count
 

@@ -13,12 +13,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from plc_bindings.calls.predict import Predictor
-from plc_bindings.data.database import NotAllowedError
-from plc_bindings.data.database import Session as Values
+from plc_bindings.data.database import NotAllowedError, Session
 from plc_bindings.modbus import pdu as p
 from plc_bindings.modbus.blocks import PredictBlock
 from plc_bindings.modbus.pdu import Code, Refused, exception
-from plc_bindings.modbus.plan import Inputs, Layout, Planner, ReadPlan, Result, WritePlan
+from plc_bindings.modbus.plan import Inputs, Planner, ReadPlan, Result, SharedBlock, WritePlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +28,7 @@ class Job:
     finish: Callable[[], bytes]
 
 
-class Session:
+class ModbusSession:
     """What one connection knows.
 
     Args:
@@ -43,7 +42,7 @@ class Session:
     def __init__(
         self,
         planner: Planner,
-        values: Values,
+        values: Session,
         predictor: Predictor,
         objects: Sequence[bytes],
         refused: Callable[[str], None] = lambda what: None,
@@ -52,7 +51,7 @@ class Session:
         self._objects, self._refused = objects, refused
         self._blocks: dict[int, PredictBlock] = {}
         self._exchanges: dict[bytes, tuple[ReadPlan, WritePlan]] = {}
-        self._called: Layout | None = None
+        self._called: SharedBlock | None = None
         self._functions: dict[int, Callable[[bytes], bytes | Job]] = {
             p.READ_COILS: self._read_coils,
             p.READ_DISCRETE_INPUTS: self._read_coils,
@@ -85,8 +84,8 @@ class Session:
 
     def called(self) -> PredictBlock | None:
         """The block whose model the newest request called with all its inputs and for all its outputs, in a short time."""
-        layout, self._called = self._called, None
-        return None if layout is None else self._block(layout)
+        shared, self._called = self._called, None
+        return None if shared is None else self._block(shared)
 
     def _refusal(self, function: int, error: Exception) -> bytes:
         if isinstance(error, Refused):
@@ -160,19 +159,19 @@ class Session:
     def _write(self, plan: WritePlan, data: bytes) -> None:
         """All or nothing: every value is checked before the first is staged."""
         if plan.plain is not None:
-            self._block(plan.plain.layout).write(plan.plain.start, data)
+            self._block(plan.plain.shared).write(plan.plain.start, data)
             return
         decoded = [(piece, piece.decode(data[start:stop])) for start, stop, piece in plan.pieces]
         self._values.begin()
         for piece, part in decoded:
             if isinstance(piece, Inputs):
-                self._block(piece.layout).write(piece.start, part)
+                self._block(piece.shared).write(piece.start, part)
             else:
                 piece.write(self._values, part)
         self._values.commit()
 
     def _read(self, function: int, plan: ReadPlan) -> bytes | Job:
-        stale = [block for layout in plan.results if (block := self._block(layout)).is_stale]
+        stale = [block for shared in plan.results if (block := self._block(shared)).is_stale]
         for block in stale:
             if block.is_slow:
                 return self._job(function, plan, stale)
@@ -201,28 +200,28 @@ class Session:
         parts = []
         for piece in plan.pieces:
             if isinstance(piece, Result):
-                parts.append(self._block(piece.layout).result[piece.start : piece.stop])
+                parts.append(self._block(piece.shared).result[piece.start : piece.stop])
             elif isinstance(piece, Inputs):
-                parts.append(bytes(self._block(piece.layout).inputs[piece.start : piece.stop]))
+                parts.append(bytes(self._block(piece.shared).inputs[piece.start : piece.stop]))
             else:
                 parts.append(piece.read(self._values))
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    def _block(self, layout: Layout) -> PredictBlock:
-        block = self._blocks.get(layout.index)
+    def _block(self, shared: SharedBlock) -> PredictBlock:
+        block = self._blocks.get(shared.index)
         if block is None:
-            block = self._blocks[layout.index] = PredictBlock(layout, self._predictor)
+            block = self._blocks[shared.index] = PredictBlock(shared, self._predictor)
         return block
 
 
-def _whole_call(read: ReadPlan, write: WritePlan) -> Layout | None:
+def _whole_call(read: ReadPlan, write: WritePlan) -> SharedBlock | None:
     """The model, if all its inputs are written at once, and its whole result is read and nothing else."""
     piece, inputs = read.pieces[0], write.plain
-    if inputs is None or len(read.pieces) != 1 or not isinstance(piece, Result) or piece.layout is not inputs.layout:
+    if inputs is None or len(read.pieces) != 1 or not isinstance(piece, Result) or piece.shared is not inputs.shared:
         return None
-    layout = piece.layout
+    shared = piece.shared
     is_whole = (inputs.start, inputs.stop, piece.start, piece.stop) == (
-        *(0, layout.inputs.wire_size),
-        *(0, layout.result.wire_size),
+        *(0, shared.inputs.wire_size),
+        *(0, shared.result.wire_size),
     )
-    return layout if is_whole else None
+    return shared if is_whole else None

@@ -93,7 +93,7 @@ class Serving:
         """
         if not self._servers:
             return
-        NATIVE.function("reflex_wait")  # built first if need be: that takes longer than starting may
+        NATIVE.function("replay_wait")  # built first if need be: that takes longer than starting may
         self._ready.clear()
         self._failed = None
         self._switch_s = sys.getswitchinterval()

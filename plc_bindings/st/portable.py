@@ -112,7 +112,7 @@ def _registers(project: Project) -> Unit:
 def _block(model: Exported, modbus: Modbus) -> Unit:
     signature, order, at = model.signature, modbus.order, modbus.registers[model.name]
     inputs, outputs = registers.count(signature.inputs), registers.count(signature.outputs)
-    hash0, hash1 = registers.words(signature.hash, 2, order)
+    hash0, hash1 = registers.of_number(signature.hash, 2, order)
     pack = registers.pack(signature.inputs, order)
     unpack = registers.unpack(signature.outputs, order, HEADER_REGISTERS)
     text = _library(

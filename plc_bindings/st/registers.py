@@ -26,7 +26,7 @@ class Carrier:
     from_bits: str
 
     @property
-    def words(self) -> int:
+    def registers(self) -> int:
         """Registers of one value."""
         return {"UINT": 1, "UDINT": 2, "ULINT": 4}[self.bits]
 
@@ -58,15 +58,15 @@ def carrier(type_: Type) -> Carrier:
 
 def count(struct: Struct) -> int:
     """Registers of a structure."""
-    return sum(carrier(field.type).words * _length(field.type) for field in struct.fields)
+    return sum(carrier(field.type).registers * _length(field.type) for field in struct.fields)
 
 
 def _length(type_: Type) -> int:
     return type_.count if isinstance(type_, Array) else 1
 
 
-def words(number: int, size: int, order: Order) -> list[int]:
-    """The registers of an unsigned number: `words(16#11223344, 2, "CDAB")` is `[16#3344, 16#1122]`."""
+def of_number(number: int, size: int, order: Order) -> list[int]:
+    """The registers of an unsigned number: `of_number(16#11223344, 2, "CDAB")` is `[16#3344, 16#1122]`."""
     parts = [number >> 16 * (size - 1 - i) & 0xFFFF for i in range(size)]
     if order in _LOW_FIRST:
         parts.reverse()
@@ -124,21 +124,21 @@ def _fields(struct: Struct, order: Order, variable: str, at: int, packing: bool)
         value = f"{variable}.{field.name}"
         if isinstance(field.type, Array):
             yield f"FOR i := 0 TO {length - 1} DO"
-            step = f"{found.words} * i" if found.words > 1 else "i"
-            places = [f"aRegisters[{at + word} + {step}]" for word in range(found.words)]
+            step = f"{found.registers} * i" if found.registers > 1 else "i"
+            places = [f"aRegisters[{at + word} + {step}]" for word in range(found.registers)]
             yield from (f"    {line}" for line in _value(found, f"{value}[i]", places, order, packing))
             yield "END_FOR;"
         else:
-            places = [f"aRegisters[{at + word}]" for word in range(found.words)]
+            places = [f"aRegisters[{at + word}]" for word in range(found.registers)]
             yield from _value(found, value, places, order, packing)
-        at += found.words * length
+        at += found.registers * length
 
 
 def _value(found: Carrier, value: str, places: list[str], order: Order, packing: bool) -> Iterator[str]:
     holder = VARIABLES[found.bits]
     if packing:
         yield f"{holder} := {found.to_bits.format(value)};"
-        for place, part in zip(places, split(holder, found.words, order), strict=True):
+        for place, part in zip(places, split(holder, found.registers, order), strict=True):
             yield f"{place} := {part};"
     else:
         yield f"{holder} := {joined(places, order)};"

@@ -39,8 +39,8 @@ from station.running.control import Updated
 from station.running.snapshot import LinkView, ServerView, Snapshot, TaskView
 from station.show.live import REFRESH_S, View
 from station.show.picture import Picture
+from station.show.reasons import note
 from station.show.report import Event, EventKind, Report
-from station.show.words import note
 from station.wiring.parts import build
 from station.wiring.plc_side import CONTROL_SOCKET, plc_side
 

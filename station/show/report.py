@@ -24,8 +24,8 @@ from station.machine.computer import Fact, Level
 from station.running.folders import own_folder, temporary
 from station.running.snapshot import LinkView, ServerView, Snapshot, TaskView
 from station.show.picture import Picture, svg_picture
+from station.show.reasons import reasons
 from station.show.verdict import Remark, judge
-from station.show.words import reasons
 
 TEMPLATE: Final = Path(__file__).with_name("report.html")
 EventKind = Literal["link", "update", "station"]

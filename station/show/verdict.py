@@ -11,7 +11,7 @@ from typing import Final
 
 from station.machine.computer import Level
 from station.running.snapshot import Snapshot
-from station.show.words import reasons
+from station.show.reasons import reasons
 
 _RANK: Final[dict[Level, int]] = {"bad": 0, "warn": 1, "ok": 2}
 

@@ -33,7 +33,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class Mapped:
     """The places of all entries without a fault, and the faults."""
 
     places: tuple[Place, ...]
@@ -45,7 +45,7 @@ def size(spec: TensorSpec) -> int:
     return math.prod(spec.shape)
 
 
-def map_inputs(task: str, entries: Sequence[InputTable], counts: Counts, specs: Sequence[TensorSpec]) -> Layout:
+def map_inputs(task: str, entries: Sequence[InputTable], counts: Counts, specs: Sequence[TensorSpec]) -> Mapped:
     """Places of a task's inputs. Every element of every input tensor must be filled, by one tag."""
     path: tuple[Step, ...] = ("tasks", task, "inputs")
     filling = _Filling("input", specs)
@@ -55,17 +55,17 @@ def map_inputs(task: str, entries: Sequence[InputTable], counts: Counts, specs: 
             filling.place((*path, number), entry, entry.window, count, entry.spacing or count)
     if all(entry.tag in counts for entry in entries) and not filling.findings:
         filling.findings += [Finding(path, message) for message in filling.gaps()]
-    return Layout(tuple(filling.places), tuple(filling.findings))
+    return Mapped(tuple(filling.places), tuple(filling.findings))
 
 
-def map_outputs(task: str, entries: Sequence[OutputTable], counts: Counts, specs: Sequence[TensorSpec]) -> Layout:
+def map_outputs(task: str, entries: Sequence[OutputTable], counts: Counts, specs: Sequence[TensorSpec]) -> Mapped:
     """Places of a task's outputs. An element may drive several tags, or none."""
     filling = _Filling("output", specs, shared=True)
     for number, entry in enumerate(entries):
         count = counts.get(entry.tag)
         if count is not None and not entry.step_only:
             filling.place(("tasks", task, "outputs", number), entry, 1, count, count)
-    return Layout(tuple(filling.places), tuple(filling.findings))
+    return Mapped(tuple(filling.places), tuple(filling.findings))
 
 
 class _Filling:

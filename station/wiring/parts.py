@@ -132,10 +132,10 @@ class _Builder:
         for name, task in self._config.tasks.items():
             model = self.parts.models.get(task.model or "")
             if model is not None:
-                inputs, outputs = self._layouts(name, task, model)
+                inputs, outputs = self._mapped(name, task, model)
                 self._findings += [*inputs.findings, *outputs.findings]
 
-    def _layouts(self, name: str, task: TaskTable, model: Model) -> tuple[mapping.Layout, mapping.Layout]:
+    def _mapped(self, name: str, task: TaskTable, model: Model) -> tuple[mapping.Mapped, mapping.Mapped]:
         return (
             mapping.map_inputs(name, task.inputs, self._counts, model.inputs),
             mapping.map_outputs(name, task.outputs, self._counts, model.outputs),
@@ -187,7 +187,7 @@ class _Builder:
         in_places: dict[int, mapping.Place] = {}
         out_places: dict[int, mapping.Place] = {}
         if table.model is not None:
-            inputs, outputs = self._layouts(name, table, self.parts.models[table.model])
+            inputs, outputs = self._mapped(name, table, self.parts.models[table.model])
             in_places = {place.entry: place for place in inputs.places}
             out_places = {place.entry: place for place in outputs.places}
         sources = self._channels(table.inputs, lambda link, tags: link.subscribe(self.parts.image, tags, name))

@@ -98,7 +98,7 @@ def test_the_page_lists_what_is_counted(heading, statistics):
 def row(statistic: Statistic) -> str:
     symbol = f"`{statistic.symbol}` {statistic.type}" if statistic.symbol else ""
     unit = f" ({statistic.unit})" if statistic.unit else ""
-    return f"| `{statistic.name}` | {symbol} | {statistic.words}{unit} |".replace("  |", " |")
+    return f"| `{statistic.name}` | {symbol} | {statistic.meaning}{unit} |".replace("  |", " |")
 
 
 ADDED = """

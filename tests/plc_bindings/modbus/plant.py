@@ -17,7 +17,7 @@ from plc_bindings.modbus.map import RegisterMap
 from plc_bindings.modbus.options import ModbusOptions, Tcp
 from plc_bindings.modbus.plan import Planner
 from plc_bindings.modbus.server import ModbusServer
-from plc_bindings.modbus.session import Session as ModbusSession
+from plc_bindings.modbus.session import ModbusSession
 from plc_bindings.security.access import Access
 from rt_engine import ModelSlot
 

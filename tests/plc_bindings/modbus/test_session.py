@@ -304,11 +304,11 @@ def test_the_first_call_and_slow_ones_are_jobs(plant):
     assert isinstance(first, Job)
     first.run(), first.finish()
     assert isinstance(session.answer(pdu), bytes)
-    layout = session._planner.layouts[0]
-    layout.note(0.5)
+    shared = session._planner.blocks[0]
+    shared.note(0.5)
     assert isinstance(session.answer(pdu), bytes), "one interrupted call"
-    layout.note(0.5)
-    layout.note(0.5)
+    shared.note(0.5)
+    shared.note(0.5)
     assert isinstance(session.answer(pdu), Job)
 
 

@@ -20,7 +20,7 @@ _MOST_NAME: Final = 512
 """Bytes."""
 
 
-class Values:
+class ClientSymbols:
     """Everything of one client but calls of models. Servers' thread only.
 
     begin(), then any of `get`, `put`, `exchange`, then commit(): one request.
@@ -160,10 +160,10 @@ def whole(data: bytes, size: int) -> bytes:
     return data
 
 
-_BY_NAME: Final[dict[int, Callable[[Values, int, bytes], bytes]]] = {
-    Group.HANDLE_BY_NAME: Values._handle_by_name,
-    Group.VALUE_BY_NAME: Values._value_by_name,
-    Group.INFO_BY_NAME: Values._info_by_name,
-    Group.INFO_BY_NAME_EX: Values._info_by_name_ex,
-    Group.TYPE_BY_NAME_EX: Values._type_by_name,
+_BY_NAME: Final[dict[int, Callable[[ClientSymbols, int, bytes], bytes]]] = {
+    Group.HANDLE_BY_NAME: ClientSymbols._handle_by_name,
+    Group.VALUE_BY_NAME: ClientSymbols._value_by_name,
+    Group.INFO_BY_NAME: ClientSymbols._info_by_name,
+    Group.INFO_BY_NAME_EX: ClientSymbols._info_by_name_ex,
+    Group.TYPE_BY_NAME_EX: ClientSymbols._type_by_name,
 }

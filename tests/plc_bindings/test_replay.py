@@ -16,11 +16,11 @@ from onnx import TensorProto, helper, numpy_helper
 import rt_engine
 from benchmarks.models import mlp
 from fieldbus.tags import Order
-from plc_bindings.ads import repeated as learning
+from plc_bindings.ads import repeated as ads_repeated
 from plc_bindings.ads.server import AdsOptions, AdsServer
 from plc_bindings.calls.predict import Models, Predictor
-from plc_bindings.calls.replay import NATIVE, Reflex
-from plc_bindings.modbus import repeated as modbus_learning
+from plc_bindings.calls.replay import NATIVE, Replay
+from plc_bindings.modbus import repeated as modbus_repeated
 from plc_bindings.modbus.blocks import PredictBlock
 from plc_bindings.modbus.options import ModbusOptions, Tcp
 from plc_bindings.modbus.server import ModbusServer
@@ -92,26 +92,26 @@ def serving(model: rt_engine.Model, rate: int = 100_000) -> Iterator[tuple[Calle
 
 
 @pytest.fixture
-def reflexes(monkeypatch: pytest.MonkeyPatch) -> list[Reflex]:
+def replays(monkeypatch: pytest.MonkeyPatch) -> list[Replay]:
     """All that the server makes."""
-    made: list[Reflex] = []
+    made: list[Replay] = []
 
-    class Noted(Reflex):
+    class Noted(Replay):
         def __init__(self, *args: object) -> None:
             super().__init__(*args)  # type: ignore[arg-type]
             made.append(self)
 
-    monkeypatch.setattr(learning, "Reflex", Noted)
+    monkeypatch.setattr(ads_repeated, "Replay", Noted)
     return made
 
 
-def learn(client: Caller, reflex: Callable[[], Reflex], *call: object) -> None:
+def until_replayed(client: Caller, replay: Callable[[], Replay], *call: object) -> None:
     """Call until a call was answered without Python; how soon depends on how long the first ones take."""
     for _ in range(50):
         client.call(*call)  # type: ignore[arg-type]
-        if reflex().answered:
+        if replay().answered:
             return
-    pytest.fail("nothing was learned")
+    pytest.fail("nothing was replayed")
 
 
 def perceptron(seed: int = 0) -> rt_engine.Model:
@@ -135,22 +135,22 @@ def random_inputs(count: int) -> np.ndarray:
     return np.random.default_rng(1).standard_normal((count, WIDTHS[0])).astype(np.float32)
 
 
-def test_answers_are_the_same_with_and_without(reflexes: list[Reflex]) -> None:
+def test_answers_are_the_same_with_and_without(replays: list[Replay]) -> None:
     """Every answer has its request's id and the model's bits; all but the first calls do without Python."""
     model = perceptron()
     with serving(model) as (client, _):
         for inputs in random_inputs(200):
             assert client.call(inputs) == (0, 1, expected(model, inputs))
-        assert reflexes[0].answered > 180
+        assert replays[0].answered > 180
 
 
-def test_other_requests_in_between_are_answered(reflexes: list[Reflex]) -> None:
+def test_other_requests_in_between_are_answered(replays: list[Replay]) -> None:
     """A call of another model or of another length, half requests and two at once: all in order, all right."""
     model = perceptron()
     with serving(model) as (client, _):
         inputs = random_inputs(8)
         right = [(0, 1, expected(model, one)) for one in inputs]
-        learn(client, lambda: reflexes[0], inputs[0])
+        until_replayed(client, lambda: replays[0], inputs[0])
         assert client.call(inputs[0], model=9)[0] == 200
         assert client.call(inputs[0][:3])[0] == 201
         assert client.call(inputs[0], size=8)[0] == BAD_SIZE
@@ -161,35 +161,35 @@ def test_other_requests_in_between_are_answered(reflexes: list[Reflex]) -> None:
             client.socket.sendall(whole[at : at + 59])
             time.sleep(0.005)
         assert [client.answer(73), client.answer(74)] == right[3:5]
-        before = reflexes[0].answered
+        before = replays[0].answered
         assert [client.call(one) for one in inputs] == right
-        assert reflexes[0].answered > before
+        assert replays[0].answered > before
 
 
-def test_a_new_version_answers_from_the_next_call_on(reflexes: list[Reflex]) -> None:
-    """After a hot update no call is answered by the old version, and the new one is learned."""
+def test_a_new_version_answers_from_the_next_call_on(replays: list[Replay]) -> None:
+    """After a hot update no call is answered by the old version, and the new one is replayed."""
     old, new = perceptron(0), perceptron(1)
     with serving(old) as (client, slot):
         inputs = random_inputs(20)
-        learn(client, lambda: reflexes[0], inputs[0])
+        until_replayed(client, lambda: replays[0], inputs[0])
         slot.update(new)
-        before = reflexes[0].answered
+        before = replays[0].answered
         assert [client.call(one) for one in inputs] == [(0, 2, expected(new, one)) for one in inputs]
-        assert reflexes[0].answered > before
+        assert replays[0].answered > before
 
 
-def test_infinite_outputs_are_told(reflexes: list[Reflex]) -> None:
+def test_infinite_outputs_are_told(replays: list[Replay]) -> None:
     """An answer without Python has status 106 when outputs are not finite, and 0 again afterwards."""
     with serving(perceptron()) as (client, _):
         good = random_inputs(1)[0]
         bad = np.full(WIDTHS[0], np.inf, np.float32)
-        learn(client, lambda: reflexes[0], good)
-        before = reflexes[0].answered
+        until_replayed(client, lambda: replays[0], good)
+        before = replays[0].answered
         assert [client.call(x)[0] for x in (good, bad, good)] == [0, NAN_OUTPUT, 0]
-        assert reflexes[0].answered == before + 3
+        assert replays[0].answered == before + 3
 
 
-def test_a_failed_run_is_told(reflexes: list[Reflex]) -> None:
+def test_a_failed_run_is_told(replays: list[Replay]) -> None:
     """A run that ends with a status gives that status and no outputs; the next good one is answered."""
     index = helper.make_tensor_value_info("i", onnx.TensorProto.INT32, [1])
     y = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1])
@@ -202,34 +202,34 @@ def test_a_failed_run_is_told(reflexes: list[Reflex]) -> None:
 
     with serving(model) as (client, _):
         good = struct.pack("<f", 30.0)
-        learn(client, lambda: reflexes[0], number(2), 1, 12)
-        before = reflexes[0].answered
+        until_replayed(client, lambda: replays[0], number(2), 1, 12)
+        before = replays[0].answered
         status, version, outputs = client.call(number(99), size=12)
         assert (status != 0, status < 100, version, outputs) == (True, True, 1, b"")
         assert client.call(number(2), size=12) == (0, 1, good)
-        assert reflexes[0].answered == before
+        assert replays[0].answered == before
 
 
-def test_the_rate_is_counted(reflexes: list[Reflex]) -> None:
+def test_the_rate_is_counted(replays: list[Replay]) -> None:
     """A client that asks more often than it may is refused, with or without Python."""
     with serving(perceptron(), rate=50) as (client, _):
         inputs = random_inputs(1)[0]
         found = [client.call(inputs)[0] for _ in range(80)]
         assert found[:50] == [0] * 50
         assert BUSY in found
-        assert reflexes[0].answered > 0
+        assert replays[0].answered > 0
 
 
-def test_answers_that_do_not_fit_wait_in_order(reflexes: list[Reflex]) -> None:
+def test_answers_that_do_not_fit_wait_in_order(replays: list[Replay]) -> None:
     """A client that fetches nothing for a while gets every answer, in order; some were cut by a full socket."""
     late: list[int] = []
     with serving(perceptron()) as (other, _):
         client = Caller(other.server, buffer=4096)
         inputs, count = random_inputs(1)[0], 1500
-        learn(client, lambda: reflexes[1], inputs)
-        (connection,) = (c for c in client.server.connections if c._learner.reflex is reflexes[1])
+        until_replayed(client, lambda: replays[1], inputs)
+        (connection,) = (c for c in client.server.connections if c._repeated.replay is replays[1])
         connection._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-        write, reflexes[1]._late = reflexes[1]._late, lambda rest: (late.append(len(rest)), write(rest))[1]
+        write, replays[1]._late = replays[1]._late, lambda rest: (late.append(len(rest)), write(rest))[1]
         for invoke in range(count):
             client.socket.sendall(request(inputs, invoke))
             time.sleep(0.0001)
@@ -252,20 +252,20 @@ def test_native_code_asks_for_sockets_the_clock_and_memory_moves_alone() -> None
     assert undefined(NATIVE.build()) <= ALLOWED | {"epoll_wait", "recv", "send"}
 
 
-def test_all_that_is_not_zero_is_true(reflexes: list[Reflex]) -> None:
+def test_all_that_is_not_zero_is_true(replays: list[Replay]) -> None:
     """A BOOL of a PLC is a byte. NOT of 2 is FALSE, as NOT of 1 is, with Python and without."""
     model = graph([helper.make_node("Not", ["x"], ["y"])], TensorProto.BOOL, TensorProto.BOOL, 64)
     given = np.frombuffer(bytes(range(64)), np.float32)  # as `call` takes what it sends
     with serving(model) as (client, _):
         right = (0, 1, b"\1" + bytes(63))
         assert client.call(given, 1, 72) == right
-        learn(client, lambda: reflexes[0], np.zeros(16), 1, 72)
-        before = reflexes[0].answered
+        until_replayed(client, lambda: replays[0], np.zeros(16), 1, 72)
+        before = replays[0].answered
         assert client.call(given, 1, 72) == right
-        assert reflexes[0].answered == before + 1
+        assert replays[0].answered == before + 1
 
 
-def test_a_call_that_takes_long_is_the_last_without_python(reflexes: list[Reflex]) -> None:
+def test_a_call_that_takes_long_is_the_last_without_python(replays: list[Replay]) -> None:
     """A model may be fast on some inputs and slow on others: the slow ones go to a thread, where nobody waits for them."""
     size, trips = 256, 2000
     body = helper.make_graph(
@@ -298,11 +298,11 @@ def test_a_call_that_takes_long_is_the_last_without_python(reflexes: list[Reflex
     )
     fast, slow, bytes_ = np.zeros(size), np.ones(size), 8 + 4 * size
     with serving(model) as (client, _):
-        learn(client, lambda: reflexes[0], fast, 1, bytes_)
-        before = reflexes[0].answered
+        until_replayed(client, lambda: replays[0], fast, 1, bytes_)
+        before = replays[0].answered
         for _ in range(5):
             assert client.call(slow, 1, bytes_) == (0, 1, np.ones(size, np.float32).tobytes())
-        assert reflexes[0].answered <= before + 1
+        assert replays[0].answered <= before + 1
 
 
 def test_a_version_and_its_model_belong_together() -> None:
@@ -359,20 +359,20 @@ class ModbusCaller:
 
 
 @pytest.fixture
-def modbus_reflexes(monkeypatch: pytest.MonkeyPatch) -> list[Reflex]:
-    made: list[Reflex] = []
+def modbus_replays(monkeypatch: pytest.MonkeyPatch) -> list[Replay]:
+    made: list[Replay] = []
 
-    class Noted(Reflex):
+    class Noted(Replay):
         def __init__(self, *args: object) -> None:
             super().__init__(*args)  # type: ignore[arg-type]
             made.append(self)
 
-    monkeypatch.setattr(modbus_learning, "Reflex", Noted)
+    monkeypatch.setattr(modbus_repeated, "Replay", Noted)
     return made
 
 
 @pytest.mark.parametrize("order", ["ABCD", "CDAB", "DCBA"])
-def test_modbus_answers_are_the_same_and_are_read_back(order: str, modbus_reflexes: list[Reflex]) -> None:
+def test_modbus_answers_are_the_same_and_are_read_back(order: str, modbus_replays: list[Replay]) -> None:
     """In each order the model's bits; inputs and result of the newest call can be read, whoever answered it."""
     slot = ModelSlot(perceptron())
     models, options = Models({"policy": slot}), ModbusOptions(Tcp(port=0), order=Order(order))
@@ -381,7 +381,7 @@ def test_modbus_answers_are_the_same_and_are_read_back(order: str, modbus_reflex
         for inputs in random_inputs(60):
             right = struct.pack("<II", 0, 1) + expected(slot.model, inputs)
             assert client.call(inputs) == right
-        assert modbus_reflexes[0].answered > 40
+        assert modbus_replays[0].answered > 40
         assert client.read(10_032, 12) == right
         assert client.read(10_000, 32) == inputs.tobytes()
         slot.update(perceptron(1))
@@ -389,7 +389,7 @@ def test_modbus_answers_are_the_same_and_are_read_back(order: str, modbus_reflex
         assert server.status().requests >= 62
 
 
-def test_an_order_that_a_reflex_does_not_know_is_not_learned(modbus_reflexes: list[Reflex]) -> None:
+def test_an_order_that_a_replay_does_not_know_is_not_replayed(modbus_replays: list[Replay]) -> None:
     """In BADC every call is answered by Python, and rightly."""
     slot = ModelSlot(perceptron())
     options = ModbusOptions(Tcp(port=0), order=Order.BADC)
@@ -400,10 +400,10 @@ def test_an_order_that_a_reflex_does_not_know_is_not_learned(modbus_reflexes: li
             got = client.call(np.frombuffer(swapped.tobytes(), np.float32))
             words = np.frombuffer(got, np.uint16).reshape(-1, 2)[:, ::-1]
             assert words.tobytes() == struct.pack("<II", 0, 1) + expected(slot.model, inputs)
-        assert modbus_reflexes[0].answered == 0
+        assert modbus_replays[0].answered == 0
 
 
-def test_zeros_teach_no_order(modbus_reflexes: list[Reflex]) -> None:
+def test_zeros_teach_no_order(modbus_replays: list[Replay]) -> None:
     """In BADC zeros look as they do in any order; what comes after them is answered rightly."""
     slot = ModelSlot(graph([helper.make_node("Relu", ["x"], ["y"])], TensorProto.FLOAT, TensorProto.FLOAT, 16))
     options = ModbusOptions(Tcp(port=0), order=Order.BADC)
@@ -415,7 +415,7 @@ def test_zeros_teach_no_order(modbus_reflexes: list[Reflex]) -> None:
             assert got[10:] == values.tobytes()
 
 
-def test_half_a_modbus_frame_waits_for_its_other_half(modbus_reflexes: list[Reflex]) -> None:
+def test_half_a_modbus_frame_waits_for_its_other_half(modbus_replays: list[Replay]) -> None:
     """A whole request's bytes behind half a request are not taken for a request."""
     slot = ModelSlot(perceptron())
     options = ModbusOptions(Tcp(port=0))
@@ -424,7 +424,7 @@ def test_half_a_modbus_frame_waits_for_its_other_half(modbus_reflexes: list[Refl
         inputs = random_inputs(1)[0]
         for _ in range(20):
             client.call(inputs)
-        before = modbus_reflexes[0].answered
+        before = modbus_replays[0].answered
         assert before > 0
         data = client.wire(inputs)
         whole = struct.pack(">HHHBBHHHHB", 7, 0, 75, 1, 23, 10_032, 12, 10_000, 32, 64) + data
@@ -435,15 +435,15 @@ def test_half_a_modbus_frame_waits_for_its_other_half(modbus_reflexes: list[Refl
         client.socket.sendall(whole[20:])
         for _ in range(2):
             assert client.socket.recv(33, socket.MSG_WAITALL)[:2] == b"\0\7"
-        assert modbus_reflexes[0].answered == before
+        assert modbus_replays[0].answered == before
 
 
-def test_a_call_behind_a_slow_one_waits(modbus_reflexes: list[Reflex], monkeypatch: pytest.MonkeyPatch) -> None:
-    """While a thread computes for a connection, nothing is answered before it, though it was learned."""
+def test_a_call_behind_a_slow_one_waits(modbus_replays: list[Replay], monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a thread computes for a connection, nothing is answered before it, though it is known."""
     run = PredictBlock.run
 
     def slow(block: PredictBlock) -> None:
-        time.sleep(0.2 * (block.layout.index == 1))
+        time.sleep(0.2 * (block.shared.index == 1))
         run(block)
 
     monkeypatch.setattr(PredictBlock, "run", slow)
@@ -453,7 +453,7 @@ def test_a_call_behind_a_slow_one_waits(modbus_reflexes: list[Reflex], monkeypat
         inputs = random_inputs(1)[0]
         for _ in range(20):
             client.call(inputs)
-        before, data = modbus_reflexes[0].answered, client.wire(inputs)
+        before, data = modbus_replays[0].answered, client.wire(inputs)
         assert before > 0
         for transaction, block in ((1, 10_100), (2, 10_000)):
             head = struct.pack(">HHHBBHHHHB", transaction, 0, 75, 1, 23, block + 32, 12, block, 32, 64)
@@ -464,7 +464,7 @@ def test_a_call_behind_a_slow_one_waits(modbus_reflexes: list[Reflex], monkeypat
         assert found[0][17:] != found[1][17:]
 
 
-def test_an_ads_call_behind_a_slow_one_waits(reflexes: list[Reflex], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_ads_call_behind_a_slow_one_waits(replays: list[Replay], monkeypatch: pytest.MonkeyPatch) -> None:
     """The same over ADS."""
     call = Predictor.call
 
@@ -476,12 +476,12 @@ def test_an_ads_call_behind_a_slow_one_waits(reflexes: list[Reflex], monkeypatch
     models = Models({"policy": ModelSlot(perceptron()), "other": ModelSlot(perceptron(1))})
     with plant.serving(AdsServer(plant.database(), models, AdsOptions(port=0), Access())) as server:
         client, inputs = Caller(server), random_inputs(1)[0]
-        learn(client, lambda: reflexes[0], inputs)
+        until_replayed(client, lambda: replays[0], inputs)
         for invoke, model in ((1001, 2), (1002, 1)):
             client.socket.sendall(request(inputs, invoke, model))
             time.sleep(0.05)
         assert client.answer(1001)[2] != client.answer(1002)[2]
-        assert server.status().requests >= reflexes[0].answered + 3
+        assert server.status().requests >= replays[0].answered + 3
 
 
 @pytest.mark.parametrize("kind", ["ads", "modbus"])

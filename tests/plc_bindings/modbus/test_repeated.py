@@ -51,9 +51,9 @@ class Caller(Wire):
         assert answer[1] == 2 * COUNT, answer.hex()
         return struct.unpack("<IIf", self.result.to_memory(answer[2:]))
 
-    def learned(self):
+    def replayed(self):
         """How many calls native code has answered on all connections."""
-        return sum(connection._learner.reflex.answered for connection in self.server._connections)
+        return sum(connection._repeated.replay.answered for connection in self.server._connections)
 
 
 def sample(i):
@@ -83,7 +83,7 @@ def test_the_third_call_needs_no_python(plant, order):
     ):
         for i in range(50):
             assert caller.call(sample(i)) == (0, 1, direct(model, sample(i)))
-        assert caller.learned() == (0 if order == Order.BADC else 47)
+        assert caller.replayed() == (0 if order == Order.BADC else 47)
 
 
 def test_other_requests_see_the_newest_call(caller, plant):
@@ -91,7 +91,7 @@ def test_other_requests_see_the_newest_call(caller, plant):
     model = plant.slots["policy"].model
     for i in range(10):
         caller.call(sample(i))
-    assert caller.learned()
+    assert caller.replayed()
     assert caller.read() == (0, 1, direct(model, sample(9)))
     inputs = caller.ask(struct.pack(">BHH", 3, caller.block.inputs, SIZE))
     assert inputs[2:] == struct.pack(">7f", *sample(9))
@@ -113,8 +113,8 @@ def test_calls_and_other_requests_in_turn(caller, plant):
         assert caller.call(sample(i)) == (0, 1, direct(model, sample(i)))
         if i % 7 == 6:
             assert caller.ask(bytes.fromhex("03 001a 0002")) == bytes.fromhex("03 04 40 20 00 00")
-            assert caller.learned() > before
-            before = caller.learned()
+            assert caller.replayed() > before
+            before = caller.replayed()
 
 
 def test_a_hot_update_is_taken_by_the_next_call(caller, plant):
@@ -124,16 +124,16 @@ def test_a_hot_update_is_taken_by_the_next_call(caller, plant):
     plant.slots["policy"].update(second)
     for i in range(5, 15):
         assert caller.call(sample(i)) == (0, 2, direct(second, sample(i)))
-    assert caller.learned() > 5
+    assert caller.replayed() > 5
 
 
 def test_nan_has_its_status(caller):
     for i in range(5):
         caller.call(sample(i))
-    before = caller.learned()
+    before = caller.replayed()
     status, version, _ = caller.call([float("nan")] * 7)
     assert (status, version) == (106, 1)
-    assert caller.learned() == before + 1
+    assert caller.replayed() == before + 1
     assert caller.read()[0] == 106
     assert caller.call(sample(0))[0] == 0
 
@@ -167,14 +167,14 @@ def test_the_rate_is_still_counted(plant):
     assert answers.count(b"\x97\x06") > 100
 
 
-def test_a_part_of_the_result_is_not_learned(caller):
+def test_a_part_of_the_result_is_not_replayed(caller):
     """What it reads is not all of it, or not of the model that it writes to."""
     data = struct.pack(">7f", *sample(0))
     for read, count in ((caller.block.result, 4), (caller.block.result + 2, 4), (26, 2)):
         pdu = struct.pack(">BHHHHB", 23, read, count, caller.block.inputs, SIZE, 28) + data
         for _ in range(5):
             assert caller.ask(pdu)[0] == 23
-    assert caller.learned() == 0
+    assert caller.replayed() == 0
 
 
 def test_a_connection_that_calls_is_not_idle(plant):
@@ -195,7 +195,7 @@ def test_a_call_waits_for_the_slow_one_before_it(plant, monkeypatch):
     with serving(plant) as server, closing(Caller(plant, server)) as caller:
         for i in range(5):
             caller.call(sample(i))
-        assert caller.learned()
+        assert caller.replayed()
         monkeypatch.setattr(Predictor, "call", lambda *args: (time.sleep(0.2), call(*args))[1])
         slow, fast = (
             struct.pack(">BHHHHB", 23, block.result, COUNT, block.inputs, SIZE, 28) + struct.pack(">7f", *sample(0))
