@@ -12,22 +12,22 @@ from typing import Final
 
 from plc_bindings.ads.codes import AdsError, Error
 from plc_bindings.ads.device import Device
-from plc_bindings.ads.symbols import text
-from plc_bindings.calls.groups import (
+from plc_bindings.ads.groups import (
     ATTRIBUTE,
     LOOKUP,
     NAME_BYTES,
     PREDICT,
     PREDICT_REF,
-    RESULT_HEADER,
-    SIGNATURE_BYTES,
     UPLOAD_ABORT,
     UPLOAD_ACTIVATE,
     UPLOAD_BEGIN,
     UPLOAD_DATA,
 )
-from plc_bindings.calls.predict import RESULT, Predictor, Served
+from plc_bindings.ads.symbols import text
+from plc_bindings.calls.predict import RESULT, RESULT_HEADER, Predictor
+from plc_bindings.data.models import Served
 from plc_bindings.security.access import Client
+from plc_bindings.security.signing import SIGNATURE_BYTES
 from plc_bindings.status import CallStatus
 from rt_engine import Context
 

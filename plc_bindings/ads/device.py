@@ -9,8 +9,8 @@ from typing import Final, Protocol
 
 from plc_bindings.ads.frames import net_id
 from plc_bindings.ads.tables import Tables
-from plc_bindings.calls.predict import Models
 from plc_bindings.data.database import Database
+from plc_bindings.data.models import Models
 from plc_bindings.security.access import Access
 from rt_native.version import VERSION
 

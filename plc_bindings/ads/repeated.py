@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import Final
 
 from plc_bindings.ads import frames
+from plc_bindings.ads.groups import NAME_BYTES
 from plc_bindings.ads.session import AdsSession
-from plc_bindings.calls.groups import NAME_BYTES, RESULT_HEADER
+from plc_bindings.calls.predict import RESULT_HEADER
 from plc_bindings.calls.replay import Replay, ReplayedCall, ReplaySelector
 from plc_bindings.security.access import Client
 from scheduler.status import TaskStatus

@@ -13,9 +13,9 @@ from plc_bindings.ads.calls import Job
 from plc_bindings.ads.device import AdsOptions, Device
 from plc_bindings.ads.repeated import RepeatedCalls
 from plc_bindings.ads.session import AdsSession
-from plc_bindings.calls.predict import Models
 from plc_bindings.calls.replay import replays
 from plc_bindings.data.database import Database
+from plc_bindings.data.models import Models
 from plc_bindings.net.serving import ServerStatus, receive_small
 from plc_bindings.security.access import Access, Client
 

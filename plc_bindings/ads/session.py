@@ -25,8 +25,8 @@ from plc_bindings.ads.device import Device
 from plc_bindings.ads.notifications import LEAST_CYCLE_S, MOST_SAMPLES_PER_S, Notifications, Samples
 from plc_bindings.ads.sums import MOST_ITEMS, SUMS
 from plc_bindings.ads.symbols import ClientSymbols
-from plc_bindings.calls.predict import Served
 from plc_bindings.data.database import Writable
+from plc_bindings.data.models import Served
 from plc_bindings.security.access import Client
 from rt_engine import Context
 

@@ -9,8 +9,8 @@ from typing import Final
 from plc_bindings.ads import frames
 from plc_bindings.ads.codes import STATE, AdsError, Error, Group
 from plc_bindings.ads.device import Device
+from plc_bindings.ads.groups import AREA
 from plc_bindings.ads.tables import symbol_entry
-from plc_bindings.calls.groups import AREA
 from plc_bindings.data.database import Session, Symbol, Writable
 from plc_bindings.security.access import Client
 

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterable
 from typing import Final
 
-from plc_bindings.calls.groups import AREA
+from plc_bindings.ads.groups import AREA
 from plc_bindings.data.database import Database, Symbol
 from plc_bindings.data.types import SCALARS, Array, Field, Scalar, String, Struct, Type
 

@@ -13,53 +13,21 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from plc_bindings.calls.signature import Signature, signature
+from plc_bindings.data.models import Models, Served
 from plc_bindings.status import CallStatus
-from rt_engine import Context, ModelSlot
+from rt_engine import Context
 from scheduler.status import TaskStatus
 
 RESULT = struct.Struct("<II")
 """How an answer begins: status, version."""
+RESULT_HEADER: Final = RESULT.size
 _FEW = 32
 """Up to so many outputs a sum is faster than NumPy."""
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """A model that can be called: its number (from 1), name, slot, and how its ends are packed."""
-
-    number: int
-    name: str
-    slot: ModelSlot
-    signature: Signature
-
-
-class Models:
-    """The station's models, by number and by name.
-
-    Raises:
-        UnpackableError: a model has a tensor that no PLC type can carry.
-    """
-
-    def __init__(self, slots: Mapping[str, ModelSlot]) -> None:
-        self.all = tuple(
-            Served(number, name, slot, signature(name, slot.model))
-            for number, (name, slot) in enumerate(slots.items(), start=1)
-        )
-        self._by_name = {served.name.lower(): served for served in self.all}
-
-    def find(self, model: int | str) -> Served | None:
-        """A model by its number, or its name in any case."""
-        if isinstance(model, str):
-            return self._by_name.get(model.lower())
-        return self.all[model - 1] if 0 < model <= len(self.all) else None
 
 
 class _Caller:

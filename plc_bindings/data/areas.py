@@ -23,8 +23,8 @@ from fieldbus.link.link import Link
 from fieldbus.link.state import LINK_STATISTICS
 from fieldbus.plc.link import PlcLink
 from fieldbus.statistic import Statistic
-from plc_bindings.calls.predict import Models, Served
 from plc_bindings.data.database import Area, Database, Symbol
+from plc_bindings.data.models import Models, Served
 from plc_bindings.data.packing import Packing, shown
 from plc_bindings.data.types import BOOL, LREAL, SCALARS, UDINT, UINT, ULINT, Field, String, Struct, identifier
 from rt_native.histogram import Histogram

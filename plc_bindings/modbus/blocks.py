@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 
-from plc_bindings.calls.predict import RESULT, Predictor, Served
+from plc_bindings.calls.predict import RESULT, Predictor
+from plc_bindings.data.models import Served
 from plc_bindings.modbus.plan import SharedBlock
 from plc_bindings.status import CallStatus
 from rt_engine import Context

@@ -27,8 +27,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from plc_bindings.calls.predict import Models, Served
 from plc_bindings.data.database import Database, Symbol, Writable
+from plc_bindings.data.models import Models, Served
 from plc_bindings.data.types import BOOL, UDINT, Array, Field, Leaf, Scalar, String, Struct, identifier, leaves
 from plc_bindings.errors import BindingError
 

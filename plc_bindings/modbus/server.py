@@ -17,9 +17,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
-from plc_bindings.calls.predict import Models, Predictor
+from plc_bindings.calls.predict import Predictor
 from plc_bindings.calls.replay import replays
 from plc_bindings.data.database import Database, Session
+from plc_bindings.data.models import Models
 from plc_bindings.modbus import mbap
 from plc_bindings.modbus.gate import Gate
 from plc_bindings.modbus.map import RegisterMap

@@ -29,11 +29,12 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from plc_bindings.calls.groups import SIGNATURE_BYTES
 from plc_bindings.errors import SigningError
 
 PREFIX: Final = "ed25519:"
 SUFFIX: Final = ".sig"
+SIGNATURE_BYTES: Final = 72
+"""Of a .sig file: serial number (8), Ed25519 signature (64)."""
 _CONTEXT: Final = b"rt-engine model\0"
 _SERIAL: Final = struct.Struct("<Q")
 _KEY_BYTES: Final = 32

@@ -21,9 +21,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from plc_bindings.calls.groups import SIGNATURE_BYTES
 from plc_bindings.security.access import Record, nothing
-from plc_bindings.security.signing import PublicKey, serial_of, verify
+from plc_bindings.security.signing import SIGNATURE_BYTES, PublicKey, serial_of, verify
 from plc_bindings.status import CallStatus
 from rt_engine.read.source import Source
 

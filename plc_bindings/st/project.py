@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from plc_bindings.calls.signature import Signature, signature
+from plc_bindings.data.signature import Signature, signature
 from plc_bindings.data.types import Struct
 from plc_bindings.errors import UnpackableError
 from plc_bindings.st.names import check_distinct, usable

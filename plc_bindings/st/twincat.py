@@ -13,14 +13,15 @@ from __future__ import annotations
 from importlib.resources import files
 from string import Template
 
-from plc_bindings.calls import groups as numbers
+from plc_bindings.ads import groups
+from plc_bindings.calls.predict import RESULT_HEADER
 from plc_bindings.data.types import Struct
 from plc_bindings.st.names import check_distinct
 from plc_bindings.st.project import Ads, Exported, Project, comment, string
 from plc_bindings.st.statuses import STATUSES
 from plc_bindings.st.units import Unit, unit
 
-NAME_LONGEST = numbers.NAME_BYTES - 1
+NAME_LONGEST = groups.NAME_BYTES - 1
 TEXT_BYTES = 256
 """Of an attribute."""
 
@@ -48,16 +49,16 @@ def _library(file: str, **values: object) -> str:
 
 def _globals(project: Project, ads: Ads) -> Unit:
     ends = [(m.signature.inputs.size, m.signature.outputs.size) for m in project.models]
-    request = max(numbers.NAME_BYTES + max(taken for taken, _ in ends), TEXT_BYTES)
-    response = max(numbers.RESULT_HEADER + max(given for _, given in ends), 4 + TEXT_BYTES)
+    request = max(groups.NAME_BYTES + max(taken for taken, _ in ends), TEXT_BYTES)
+    response = max(RESULT_HEADER + max(given for _, given in ends), 4 + TEXT_BYTES)
     text = _library(
         "GVL_RtEngine",
         station=comment(project.name),
-        predict=_hex(numbers.PREDICT),
-        predict_ref=_hex(numbers.PREDICT_REF),
-        lookup=_hex(numbers.LOOKUP),
-        attribute=_hex(numbers.ATTRIBUTE),
-        name_bytes=numbers.NAME_BYTES,
+        predict=_hex(groups.PREDICT),
+        predict_ref=_hex(groups.PREDICT_REF),
+        lookup=_hex(groups.LOOKUP),
+        attribute=_hex(groups.ATTRIBUTE),
+        name_bytes=groups.NAME_BYTES,
         request=request - 1,
         response=response - 1,
         net_id=string(ads.net_id, 23, "AMS NetId"),

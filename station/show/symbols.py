@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 
-from plc_bindings.calls.groups import AREA, PREDICT
-from plc_bindings.calls.predict import Served
+from plc_bindings.ads.groups import AREA, PREDICT
 from plc_bindings.data.database import Database, Writable
+from plc_bindings.data.models import Served
 from plc_bindings.data.types import identifier
 from plc_bindings.modbus.map import RegisterMap, call_leaves
 from station.file.config import AdsServerTable

@@ -10,9 +10,9 @@ from fieldbus.plc.link import PlcLink
 from fieldbus.tags import Order
 from plc_bindings.ads.device import AdsOptions
 from plc_bindings.ads.server import AdsServer
-from plc_bindings.calls.predict import Models
 from plc_bindings.data.areas import ModelFile, Shown, database
 from plc_bindings.data.database import Database
+from plc_bindings.data.models import Models
 from plc_bindings.errors import NameClashError, UnpackableError
 from plc_bindings.modbus.map import MapError
 from plc_bindings.modbus.options import ModbusOptions, Rtu, Tcp, Tls

@@ -20,8 +20,8 @@ import rt_engine
 from benchmarks.models import mlp
 from plc_bindings.ads.device import AdsOptions
 from plc_bindings.ads.server import AdsServer
-from plc_bindings.calls.predict import Models
 from plc_bindings.data.database import Area, Database, Symbol
+from plc_bindings.data.models import Models
 from plc_bindings.data.types import BOOL, DINT, LREAL, REAL, UDINT, UINT, ULINT, Array, Field, String, Struct
 from plc_bindings.modbus.options import ModbusOptions, Rtu, Tcp
 from plc_bindings.modbus.server import ModbusServer

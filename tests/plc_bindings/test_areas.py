@@ -11,10 +11,10 @@ from fieldbus.image.image import ProcessImage
 from fieldbus.inprocess.link import InProcessLink
 from fieldbus.plc.link import PlcLink
 from fieldbus.tags import Tag
-from plc_bindings.calls.predict import Models
 from plc_bindings.data import areas
 from plc_bindings.data.areas import ModelFile, Shown, database
 from plc_bindings.data.database import Database, NotAllowedError, Session, Symbol
+from plc_bindings.data.models import Models
 from plc_bindings.data.types import String, leaves
 from plc_bindings.errors import NameClashError
 from rt_engine import ModelSlot

@@ -18,8 +18,9 @@ from benchmarks.models import mlp
 from fieldbus.tags import Order
 from plc_bindings.ads import repeated as ads_repeated
 from plc_bindings.ads.server import AdsOptions, AdsServer
-from plc_bindings.calls.predict import Models, Predictor
+from plc_bindings.calls.predict import Predictor
 from plc_bindings.calls.replay import NATIVE, Replay
+from plc_bindings.data.models import Models
 from plc_bindings.modbus import repeated as modbus_repeated
 from plc_bindings.modbus.blocks import PredictBlock
 from plc_bindings.modbus.options import ModbusOptions, Tcp

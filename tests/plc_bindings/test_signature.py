@@ -3,7 +3,7 @@
 from onnx import TensorProto, helper
 
 import rt_engine
-from plc_bindings.calls.signature import signature
+from plc_bindings.data.signature import signature
 
 NAMES = ("x-1", "x_1", "X.1", "x_1_1")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from plc_bindings.calls.groups import PREDICT
+from plc_bindings.ads.groups import PREDICT
 from plc_bindings.status import CallStatus
 from station.demo import demo, plc_checks, plc_program, plc_story
 from station.demo.machine import COMMAND_ADDRESS

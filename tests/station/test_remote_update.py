@@ -14,7 +14,7 @@ import pytest
 from stations import write_station
 from typer.testing import CliRunner
 
-from plc_bindings.calls.groups import PREDICT, UPLOAD_ABORT, UPLOAD_ACTIVATE, UPLOAD_BEGIN, UPLOAD_DATA
+from plc_bindings.ads.groups import PREDICT, UPLOAD_ABORT, UPLOAD_ACTIVATE, UPLOAD_BEGIN, UPLOAD_DATA
 from plc_bindings.status import CallStatus
 from station.cli import app
 from station.errors import StationFileError

@@ -12,7 +12,7 @@ import pytest
 from stations import gemm, wait_for, write_station
 from typer.testing import CliRunner
 
-from plc_bindings.calls.groups import PREDICT, UPLOAD_ACTIVATE, UPLOAD_BEGIN, UPLOAD_DATA
+from plc_bindings.ads.groups import PREDICT, UPLOAD_ACTIVATE, UPLOAD_BEGIN, UPLOAD_DATA
 from plc_bindings.errors import ServerError
 from plc_bindings.security.signing import generate, load_private, sign
 from plc_bindings.status import CallStatus

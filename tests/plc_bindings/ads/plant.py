@@ -15,10 +15,10 @@ from benchmarks.models import mlp
 from plc_bindings.ads import frames
 from plc_bindings.ads.codes import REQUEST, Command, Group
 from plc_bindings.ads.device import AdsOptions, Device
+from plc_bindings.ads.groups import AREA
 from plc_bindings.ads.session import AdsSession
-from plc_bindings.calls.groups import AREA
-from plc_bindings.calls.predict import Models
 from plc_bindings.data.database import Area, Database, Symbol
+from plc_bindings.data.models import Models
 from plc_bindings.data.types import DINT, LREAL, REAL, UDINT, ULINT, Array, Field, String, Struct
 from plc_bindings.security.access import Access, Limits
 

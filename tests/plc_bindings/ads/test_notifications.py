@@ -6,8 +6,8 @@ import pytest
 
 from plc_bindings.ads.codes import Command, Error, Group
 from plc_bindings.ads.frames import FILETIME_EPOCH_S
+from plc_bindings.ads.groups import AREA
 from plc_bindings.ads.notifications import FIRST_S, MOST_WAITING_BYTES, Notifications
-from plc_bindings.calls.groups import AREA
 from plc_bindings.security.access import Limits
 from tests.plc_bindings.ads.plant import TASKS_AT, Plant, add_note, ask, handle, packet, split
 

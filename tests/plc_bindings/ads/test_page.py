@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plc_bindings.ads import notifications, server, session
+from plc_bindings.ads import groups, notifications, server, session
 from plc_bindings.ads.codes import SYSTEM_PORT, Error, Group
 from plc_bindings.ads.device import AdsOptions
-from plc_bindings.calls import groups as numbers
 from plc_bindings.security.access import Limits
+from plc_bindings.security.signing import SIGNATURE_BYTES
 from tests.peers.plant import ads_server
 from tests.plc_bindings.ads.plant import model
 from tests.plc_bindings.st.machine import syntax_errors
@@ -26,9 +26,9 @@ def test_the_error_codes_are_all_that_there_are():
 
 def test_the_groups_are_all_that_there_are():
     own = {name: int(number, 16) for number, name in re.findall(r"`16#(5254\w+)` (\w+) \|", PAGE)}
-    assert own == {name: getattr(numbers, name) for name in own}
+    assert own == {name: getattr(groups, name) for name in own}
     assert len(own) == 8
-    assert f"`16#{numbers.AREA:X}` and up" in PAGE
+    assert f"`16#{groups.AREA:X}` and up" in PAGE
     shown = {int(number, 16) for number in re.findall(r"`16#(F\w+)`", PAGE)}
     sums = {group for group in Group if Group.SUM_READ < group < Group.SUM_ADD_NOTIFICATION}
     assert shown | sums == set(Group) - {Group.SYSTEM_STATE}
@@ -53,8 +53,8 @@ def test_the_limits_are_those_of_the_server():
         f"| {options.port} (`port`)",
         f"| {options.ams_port} (`ams_port`)",
         f"; {SYSTEM_PORT}, the system service",
-        f"to {numbers.NAME_BYTES} bytes",
-        f"({numbers.SIGNATURE_BYTES} bytes)",
+        f"to {groups.NAME_BYTES} bytes",
+        f"({SIGNATURE_BYTES} bytes)",
     ):
         assert text in PAGE, text
 
@@ -62,7 +62,7 @@ def test_the_limits_are_those_of_the_server():
 def test_the_structured_text_is_well_formed():
     (program,) = re.findall(r"```iecst\n(.*?)```", PAGE, re.S)
     assert syntax_errors(program) == []
-    assert f"IDXGRP := 16#{numbers.PREDICT:X}" in program
+    assert f"IDXGRP := 16#{groups.PREDICT:X}" in program
 
 
 def test_the_python_runs():

@@ -12,8 +12,8 @@ import pytest
 from plc_bindings.ads.codes import Command, Error, Group
 from plc_bindings.ads.device import AdsOptions, Device
 from plc_bindings.ads.frames import TCP
+from plc_bindings.ads.groups import AREA, PREDICT, UPLOAD_ACTIVATE
 from plc_bindings.ads.server import AdsServer
-from plc_bindings.calls.groups import AREA, PREDICT, UPLOAD_ACTIVATE
 from plc_bindings.net.serving import Serving
 from plc_bindings.security.access import Limits
 from tests.plc_bindings.ads.plant import Plant, add_note, model, read, read_write, split

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plc_bindings.ads.codes import SYSTEM_PORT, Command, Error, Group
+from plc_bindings.ads.groups import AREA, ATTRIBUTE, LOOKUP, PREDICT, PREDICT_REF
 from plc_bindings.ads.symbols import text
-from plc_bindings.calls.groups import AREA, ATTRIBUTE, LOOKUP, PREDICT, PREDICT_REF
 from plc_bindings.security.access import Limits
 from plc_bindings.status import CallStatus
 from tests.plc_bindings.ads.plant import (

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import rt_engine
 from fieldbus.tags import Order
-from plc_bindings.calls.predict import Models, Predictor
+from plc_bindings.calls.predict import Predictor
 from plc_bindings.calls.replay import ServerLoop
 from plc_bindings.data.database import Area, Database, Session, Symbol
+from plc_bindings.data.models import Models
 from plc_bindings.data.types import BOOL, DINT, INT, LREAL, REAL, SINT, UINT, ULINT, USINT, Array, Field, String, Struct
 from plc_bindings.modbus.map import RegisterMap
 from plc_bindings.modbus.options import ModbusOptions, Tcp

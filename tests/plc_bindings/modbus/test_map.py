@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from plc_bindings.calls.predict import Models
 from plc_bindings.data.database import Database, Symbol
+from plc_bindings.data.models import Models
 from plc_bindings.data.types import BOOL, REAL, Array, Field, Struct
 from plc_bindings.modbus.map import ALIGNMENT, PREDICT, STATUS, MapError, RegisterMap
 from tests.plc_bindings.modbus.plant import Memory, Plant

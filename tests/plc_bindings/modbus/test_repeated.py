@@ -9,7 +9,8 @@ import pytest
 
 import rt_engine
 from fieldbus.tags import Order
-from plc_bindings.calls.predict import Models, Predictor
+from plc_bindings.calls.predict import Predictor
+from plc_bindings.data.models import Models
 from plc_bindings.data.types import REAL, UDINT
 from plc_bindings.modbus import mbap
 from plc_bindings.modbus.convert import Converter

@@ -12,8 +12,8 @@ import pytest
 
 import rt_engine
 from fieldbus.tags import Order
-from plc_bindings.calls.predict import Models
 from plc_bindings.data.database import Area, Database, Symbol
+from plc_bindings.data.models import Models
 from plc_bindings.data.types import UDINT, Field, Struct
 from plc_bindings.modbus.options import ModbusOptions, Tcp
 from plc_bindings.modbus.server import ModbusServer

@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 
 import rt_engine
-from plc_bindings.ads import frames
+from plc_bindings.ads import frames, groups
 from plc_bindings.ads.device import AdsOptions, Device
 from plc_bindings.ads.session import AdsSession
-from plc_bindings.calls import groups as numbers
-from plc_bindings.calls.predict import Models
 from plc_bindings.data.database import Area, Database
+from plc_bindings.data.models import Models
 from plc_bindings.data.types import Struct
 from plc_bindings.security.access import Access
 from plc_bindings.st import twincat
@@ -151,8 +150,8 @@ def test_a_rising_edge_runs_the_model_once(plc, policy):
     assert plc.cycles(block, bExecute=True) == 3
     assert block["bValid"] and not block["bError"] and block["hrErrorCode"] == 0 and block["nVersion"] == 1
     assert raw(cells(block.fields["stout"])) == policy.run({name: X.reshape(1, 7)})[0].tobytes()
-    assert [group for group, _, _ in plc.ads.requests] == [numbers.LOOKUP, numbers.PREDICT]
-    assert plc.ads.requests[1] == (numbers.PREDICT, 1, X.tobytes())
+    assert [group for group, _, _ in plc.ads.requests] == [groups.LOOKUP, groups.PREDICT]
+    assert plc.ads.requests[1] == (groups.PREDICT, 1, X.tobytes())
     for _ in range(5):
         plc.machine.call(block, bExecute=True)
     assert len(plc.ads.requests) == 2 and block["nAge"] == 5
@@ -193,7 +192,7 @@ def test_another_interface_is_refused_at_configure(tmp_path, policy):
     block = plc.machine.instance("FB_policy")
     plc.cycles(block, bExecute=True)
     assert block["bError"] and not block["bValid"] and block["hrErrorCode"] == CallStatus.OTHER_INTERFACE
-    assert [group for group, _, _ in plc.ads.requests] == [numbers.LOOKUP]
+    assert [group for group, _, _ in plc.ads.requests] == [groups.LOOKUP]
 
 
 def test_an_unknown_model_is_refused_at_configure(policy):
@@ -334,7 +333,7 @@ def test_predict_ref_calls_any_model_by_name(plc, policy):
     block = plc.machine.instance("FB_RtPredict")
     got = predict(plc, block, X.tobytes(), 4, "PredictRef", sEngineRef="policy")
     assert got == policy.run({policy.inputs[0].name: X.reshape(1, 7)})[0].tobytes()
-    assert plc.ads.requests == [(numbers.PREDICT_REF, 0, b"policy".ljust(64, b"\0") + X.tobytes())]
+    assert plc.ads.requests == [(groups.PREDICT_REF, 0, b"policy".ljust(64, b"\0") + X.tobytes())]
     predict(plc, block, X.tobytes(), 4, "PredictRef", sEngineRef="nobody")
     assert block["bError"] and block["hrErrorCode"] == CallStatus.UNKNOWN_MODEL
 

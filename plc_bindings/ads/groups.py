@@ -1,11 +1,11 @@
-"""ADS index groups of the server's own, and fixed sizes. Part of the interface: they never change their meaning."""
+"""Index groups of the server's own. Part of the interface: they never change their meaning."""
 
 from typing import Final
 
 # --- predict: ReadWrite -----------------------------------------------------------------------------------------------
 PREDICT: Final = 0x5254_0001
 """Offset: the model's number (from 1). Write: the inputs, packed, once or several times in a row (a batch). Read:
-`RESULT_HEADER`, then as many times the outputs; a status other than 0 comes alone."""
+UDINT status, UDINT version, then as many times the outputs; a status other than 0 comes alone."""
 PREDICT_REF: Final = 0x5254_0002
 """The same by name: the write begins with the model's name, NUL-padded to `NAME_BYTES`. Offset: 0."""
 LOOKUP: Final = 0x5254_0003
@@ -28,7 +28,3 @@ AREA: Final = 0x5254_1000
 """First of the areas: area i of the database is group AREA + i, offsets count bytes."""
 
 NAME_BYTES: Final = 64
-SIGNATURE_BYTES: Final = 72
-"""Of a .sig file: serial number (8), Ed25519 signature (64); see `plc_bindings.security.signing`."""
-RESULT_HEADER: Final = 8
-"""UDINT status, UDINT version of the model that computed."""
