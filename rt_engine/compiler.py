@@ -3,18 +3,24 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
+import onnx
 import onnx_ir as ir
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from rt_engine.errors import InvalidModelError
 from rt_engine.lower.assemble import assemble
-from rt_engine.lower.lower import Lowered, lower
+from rt_engine.lower.lower import lower
 from rt_engine.passes import run_passes
+from rt_engine.passes.compilation import Compilation
+from rt_engine.program.calls import Lowered
 from rt_engine.program.naming import Naming
 from rt_engine.program.program import Program
 from rt_engine.read.frontend import NAMING, SHA256, read
 from rt_engine.read.source import AnySource, opened
+from rt_engine.run.context import Context
+from rt_engine.run.executable import Executable
 
 
 def compile_model(
@@ -48,8 +54,16 @@ def _lower(
     model: ir.Model, name: str, shapes: Mapping[str, tuple[int, ...]] | None, state: Mapping[str, str] | None
 ) -> Lowered:
     outputs = [str(v.name) for v in model.graph.outputs]
-    run_passes(model, dict(shapes or {}), name)
+    run_passes(Compilation(model, dict(shapes or {}), name, _evaluate))
     return lower(model.graph, dict(model.opset_imports), name, outputs, state)
+
+
+def _evaluate(model: onnx.ModelProto, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+    """What passes ask for: a model of a few nodes, compiled and run now."""
+    context = Context(Executable(compile_model(model)))
+    context.inputs.update(feeds)
+    context.run()
+    return [array.copy() for array in context.outputs.values()]
 
 
 @contextmanager

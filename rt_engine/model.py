@@ -10,10 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from rt_engine.errors import InputError, ProgramFileError, ShapeBindingError, StateError
 from rt_engine.kernels.interface.names import KERNEL_PREFIX
-from rt_engine.program.program import Executable, NodeCost, Program, TensorSpec
+from rt_engine.program.program import NodeCost, Program, TensorSpec
 from rt_engine.program.rtp_file import read
 from rt_engine.read.source import AnySource, opened
 from rt_engine.run.context import Context
+from rt_engine.run.executable import Executable
 from rt_engine.run.native import KERNELS
 from rt_engine.state import initial_values
 from rt_native.library import Library

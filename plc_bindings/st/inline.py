@@ -26,8 +26,8 @@ from plc_bindings.st.twincat_files import twincat_file
 from plc_bindings.st.units import Unit
 from rt_engine.compiler import lower_model
 from rt_engine.errors import Reason
-from rt_engine.lower.lower import Buffer, Lowered, Storage
 from rt_engine.ops.base import Refusal
+from rt_engine.program.calls import Buffer, Lowered, Storage
 from rt_engine.program.naming import Naming
 
 Flavour = Literal["twincat", "portable"]

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from plc_bindings.st.inline_functions import FUNCTIONS, SINGLE_ONLY
 from plc_bindings.st.inline_writer import Writer, number, place, type_of
-from rt_engine.lower.lower import Buffer, Call
 from rt_engine.ops.base import Refusal
 from rt_engine.ops.linear import PANEL_VECTORS, lanes, pack, packed_columns
+from rt_engine.program.calls import Buffer, Call
 
 Emit = Callable[[Call, Writer], None]
 KERNELS: Final[dict[str, Emit]] = {}

@@ -27,9 +27,9 @@ from numpy.typing import NDArray
 
 from plc_bindings.st.inline_kernels import kernel, operand
 from plc_bindings.st.inline_writer import Writer, number, place, type_of
-from rt_engine.lower.lower import Buffer, Call
 from rt_engine.ops.base import Refusal
 from rt_engine.ops.packing.trees import GROUP
+from rt_engine.program.calls import Buffer, Call
 
 _SUM: Final = 0
 _EXACT_IN_REAL: Final = 1 << 24

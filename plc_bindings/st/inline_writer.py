@@ -18,8 +18,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_engine.lower.lower import Buffer, Storage
 from rt_engine.ops.base import Refusal
+from rt_engine.program.calls import Buffer, Storage
 
 PREFIX: Final = "rt_"
 """Of all names that the block makes up."""

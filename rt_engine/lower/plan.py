@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from rt_engine.lower.lower import Call, Kind, Storage
+from rt_engine.program.calls import Call, Kind, Storage
 from rt_engine.program.records import ARENA_HEADER
 from rt_native.memory import align
 

@@ -8,10 +8,11 @@ import onnx_ir as ir
 
 from rt_engine.kernels.interface.attention_table import ROWS, TABLE
 from rt_engine.kernels.interface.strides import contiguous
-from rt_engine.lower.lower import Buffer, Builder
 from rt_engine.ops.base import RT_DOMAIN, Node, operator
+from rt_engine.ops.builder import Builder
 from rt_engine.ops.linear import packed_columns
 from rt_engine.ops.moves import check_reach, strided_copy
+from rt_engine.program.calls import Buffer
 
 F32 = np.dtype(np.float32)
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from rt_engine.lower.lower import Buffer, Builder
+from rt_engine.ops.builder import Builder
+from rt_engine.program.calls import Buffer
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 INTEGERS = tuple(np.dtype(t) for t in ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"))
@@ -33,8 +33,8 @@ class Node:
 
     ir: ir.Node
     version: int
-    inputs: "tuple[Buffer | None, ...]"
-    outputs: "tuple[Buffer | None, ...]"
+    inputs: tuple[Buffer | None, ...]
+    outputs: tuple[Buffer | None, ...]
 
     @property
     def op_type(self) -> str:
@@ -42,27 +42,27 @@ class Node:
         return self.ir.op_type
 
     @property
-    def x(self) -> "Buffer":
+    def x(self) -> Buffer:
         """The first input."""
         return self.input(0)
 
     @property
-    def y(self) -> "Buffer":
+    def y(self) -> Buffer:
         """The first output."""
         return self.output(0)
 
-    def input(self, index: int) -> "Buffer":
+    def input(self, index: int) -> Buffer:
         """An input that must be there."""
         buffer = self.optional(index)
         if buffer is None:
             raise Refusal(f"input {index} is missing")
         return buffer
 
-    def optional(self, index: int) -> "Buffer | None":
+    def optional(self, index: int) -> Buffer | None:
         """An input that may be absent."""
         return self.inputs[index] if index < len(self.inputs) else None
 
-    def output(self, index: int) -> "Buffer":
+    def output(self, index: int) -> Buffer:
         """An output that must be there."""
         buffer = self.outputs[index] if index < len(self.outputs) else None
         if buffer is None:
@@ -98,7 +98,7 @@ class Node:
         if not condition:
             raise Refusal(why, help)
 
-    def require_type(self, buffer: "Buffer", allowed: tuple[Any, ...]) -> None:
+    def require_type(self, buffer: Buffer, allowed: tuple[Any, ...]) -> None:
         """Refuse the node unless the buffer's type is among `allowed`."""
         self.require(
             buffer.dtype in allowed,
@@ -109,7 +109,7 @@ class Node:
 
 _LISTS = (ir.AttributeType.INTS, ir.AttributeType.FLOATS, ir.AttributeType.STRINGS)
 
-Lower = Callable[[Node, "Builder"], None]
+Lower = Callable[[Node, Builder], None]
 Infer = Callable[[ir.Node, list[Any]], list[tuple[Any, tuple[int, ...]]]]
 
 

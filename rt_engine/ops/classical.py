@@ -8,12 +8,13 @@ from math import prod
 import numpy as np
 import onnx_ir as ir
 
-from rt_engine.lower.lower import Buffer, Builder
 from rt_engine.ops.base import Node, operator
+from rt_engine.ops.builder import Builder
 from rt_engine.ops.convert import converted
 from rt_engine.ops.elementwise import broadcast
 from rt_engine.ops.linear import pack, pad_bias, product
 from rt_engine.ops.scores import ML, classes_of, label, post_transform
+from rt_engine.program.calls import Buffer
 
 F32 = np.dtype(np.float32)
 

@@ -2,8 +2,9 @@
 
 from math import prod
 
-from rt_engine.lower.lower import Buffer, Builder
 from rt_engine.ops.base import Node, operator
+from rt_engine.ops.builder import Builder
+from rt_engine.program.calls import Buffer
 
 
 def _blocks(build: Builder, source: Buffer, target: Buffer, outer: int, layout: tuple[int, int, int, int, int]) -> None:

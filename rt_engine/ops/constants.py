@@ -5,8 +5,8 @@ https://onnx.ai/onnx/operators/ : Constant, ConstantOfShape, Shape, Size
 
 import numpy as np
 
-from rt_engine.lower.lower import Builder
 from rt_engine.ops.base import Node, operator
+from rt_engine.ops.builder import Builder
 
 
 @operator("Constant", since=1, any_type=True)

@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from rt_engine.lower.lower import Buffer, Builder
 from rt_engine.ops.base import RT_DOMAIN, Node, operator
+from rt_engine.ops.builder import Builder
 from rt_engine.ops.moves import reshaped
+from rt_engine.program.calls import Buffer
 
 
 @operator("If", domain=RT_DOMAIN, since=1, any_type=True)

@@ -11,8 +11,8 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from rt_engine.lower.lower import Builder
 from rt_engine.ops.base import FLOATS, RT_DOMAIN, Node, operator
+from rt_engine.ops.builder import Builder
 from rt_engine.ops.convolve import Layer, convolve, convolve_packed_now
 from rt_engine.ops.moves import transposed
 from rt_engine.ops.window import window_of

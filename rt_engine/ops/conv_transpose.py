@@ -9,13 +9,14 @@ Every input element paints a block of the output, and blocks that overlap are ad
 from dataclasses import dataclass
 from math import prod
 
-from rt_engine.lower.lower import Buffer, Builder
 from rt_engine.ops.base import FLOATS, Node, operator
+from rt_engine.ops.builder import Builder
 from rt_engine.ops.elementwise import broadcast
 from rt_engine.ops.linear import SUFFIX, run_time_product
 from rt_engine.ops.moves import reshaped, transposed
 from rt_engine.ops.tapping import taps
 from rt_engine.ops.windowed import overlap_tables
+from rt_engine.program.calls import Buffer
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from rt_engine.lower.lower import Buffer, Builder
 from rt_engine.ops.base import Node, operator
+from rt_engine.ops.builder import Builder
 from rt_engine.ops.moves import reshaped
+from rt_engine.program.calls import Buffer
 from rt_engine.program.element_types import CODES, INTEGER_LIMITS, KNOWN, LEVELS, NARROW, decoding, encoding, low_bits
 
 F32 = np.dtype(np.float32)

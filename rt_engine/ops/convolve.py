@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_engine.lower.lower import Buffer, Builder, Kind
 from rt_engine.ops.base import Refusal
+from rt_engine.ops.builder import Builder
 from rt_engine.ops.linear import SUFFIX
 from rt_engine.ops.moves import reshaped, strided_copy, transposed
 from rt_engine.ops.window import Window
 from rt_engine.ops.winograd import pays, winograd
+from rt_engine.program.calls import Buffer, Kind
 
 HALF, PANEL = 32, 8
 """Bytes of a half vector; half vectors in a panel (`kernels.conv`)."""
@@ -102,7 +103,7 @@ def convolve(build: Builder, x: Buffer, y: Buffer, layer: Layer, channels_first:
     if group > 1 and group == x.shape[-1] == y.shape[-1]:
         _depthwise(build, x, y, layer)
     elif group == 1 and x.shape[0] == 1 and pays(layer.window, x.shape[-1], y.shape[-1], x.dtype):
-        winograd(build, x, layer.w, layer.bias, layer.addend, y, layer.window, layer.limits)
+        winograd(build, x, layer.w, layer.bias, layer.addend, y, layer.window, layer.limits, grouped_product)
     elif group == 1 and y.shape[-1] <= FEW_OUTPUTS and x.shape[-1] % half_lanes(x.dtype) == 0:
         _dot(build, x, y, layer)
     else:

@@ -1,7 +1,7 @@
 """DepthToSpace, SpaceToDepth: https://onnx.ai/onnx/operators/onnx__DepthToSpace.html"""
 
-from rt_engine.lower.lower import Builder
 from rt_engine.ops.base import Node, operator
+from rt_engine.ops.builder import Builder
 from rt_engine.ops.moves import reshaped, transposed
 
 

@@ -4,12 +4,13 @@ from typing import Any
 
 import onnx_ir as ir
 
-from rt_engine.lower.lower import Buffer, Builder
 from rt_engine.ops.base import FLOATS, Node, operator
+from rt_engine.ops.builder import Builder
 from rt_engine.ops.elementwise import broadcast
 from rt_engine.ops.linear import SUFFIX
 from rt_engine.ops.moves import reshaped
 from rt_engine.ops.unary import unary
+from rt_engine.program.calls import Buffer
 
 
 def _types(node: ir.Node, inputs: list[Buffer]) -> list[tuple[Any, tuple[int, ...]]]:

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from rt_engine.kernels.interface.dtypes import CODE
-from rt_engine.lower.lower import Buffer, Builder
 from rt_engine.ops.base import BOOL, FLOATS, INTEGERS, NUMBERS, Node, operator
+from rt_engine.ops.builder import Builder
 from rt_engine.ops.convert import converted
 from rt_engine.ops.linear import SUFFIX
 from rt_engine.ops.moves import reshaped, rows_and_inner
+from rt_engine.program.calls import Buffer
 
 _ARITHMETIC = {"Add": "add", "Sub": "sub", "Mul": "mul", "Div": "div", "PRelu": "prelu"}
 _COMPARE = {

@@ -26,10 +26,11 @@ from rt_engine.kernels.interface.fourier_plan import (
     next_smooth,
     transform,
 )
-from rt_engine.lower.lower import Buffer, Builder
 from rt_engine.ops.base import FLOATS, Node, Refusal, operator
+from rt_engine.ops.builder import Builder
 from rt_engine.ops.linear import SUFFIX
 from rt_engine.ops.moves import broadcast_to, reshaped, transposed
+from rt_engine.program.calls import Buffer
 
 MOST_POINTS = 1 << 20
 

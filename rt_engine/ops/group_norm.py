@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from rt_engine.lower.lower import Buffer, Builder
 from rt_engine.ops.base import FLOATS, Node, operator
+from rt_engine.ops.builder import Builder
 from rt_engine.ops.elementwise import broadcast
 from rt_engine.ops.linear import SUFFIX
 from rt_engine.ops.moves import broadcast_to, reshaped
 from rt_engine.ops.reduce import grouped
+from rt_engine.program.calls import Buffer
 
 
 def normalised(

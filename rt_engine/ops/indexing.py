@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from rt_engine.kernels.interface.dtypes import CODE
 from rt_engine.kernels.interface.modes import Scatter
 from rt_engine.kernels.interface.strides import contiguous
-from rt_engine.lower.lower import Buffer, Builder
 from rt_engine.ops.base import NUMBERS, Node, operator
+from rt_engine.ops.builder import Builder
 from rt_engine.ops.convert import converted
 from rt_engine.ops.elementwise import broadcast
 from rt_engine.ops.moves import broadcast_to, reshaped
+from rt_engine.program.calls import Buffer
 from rt_engine.program.element_types import CODES, HALVES
 
 _INDEX_TYPES = (np.dtype(np.int32), np.dtype(np.int64))

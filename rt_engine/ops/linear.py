@@ -10,9 +10,10 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from rt_engine.lower.lower import Buffer, Builder
 from rt_engine.ops.base import FLOATS, RT_DOMAIN, Node, operator
+from rt_engine.ops.builder import Builder
 from rt_engine.ops.moves import broadcast_to, reshaped, transposed
+from rt_engine.program.calls import Buffer
 
 PANEL_VECTORS = 4
 SUFFIX = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}

@@ -6,7 +6,8 @@ from math import prod
 import numpy as np
 
 from rt_engine.kernels.interface.strides import contiguous, copy_table
-from rt_engine.lower.lower import Buffer, Builder
+from rt_engine.ops.builder import Builder
+from rt_engine.program.calls import Buffer
 
 
 def reshaped(build: Builder, x: Buffer, shape: Sequence[int]) -> Buffer:

@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_engine.kernels.interface.strides import contiguous
-from rt_engine.lower.lower import Buffer, Builder
 from rt_engine.ops.base import Node, operator
+from rt_engine.ops.builder import Builder
 from rt_engine.ops.moves import broadcast_to, reshaped, strided_copy
 from rt_engine.ops.tapping import check_table
+from rt_engine.program.calls import Buffer
 
 _MOST_RUNS = 64
 """Runs of a padded axis that are copied one by one; where there are more, elements are gathered."""

@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 
 from rt_engine.kernels.interface.dtypes import NUMPY, DType
 from rt_engine.kernels.interface.modes import Mode
-from rt_engine.lower.lower import Buffer, Builder, Kind
 from rt_engine.ops.base import RT_DOMAIN, Node, Refusal, operator
+from rt_engine.ops.builder import Builder
 from rt_engine.ops.moves import reshaped, strided_copy, transposed
 from rt_engine.ops.packing.quantised import bias_with_zero_point, by_blocks, pack_bytes, padded
 from rt_engine.ops.window import Window, window_of
+from rt_engine.program.calls import Buffer, Kind
 
 U8 = np.dtype(np.uint8)
 SLACK = 64

@@ -14,14 +14,15 @@ import onnx_ir as ir
 
 from rt_engine.kernels.interface.dtypes import CODE
 from rt_engine.kernels.interface.modes import Mode
-from rt_engine.lower.lower import Buffer, Builder
 from rt_engine.ops.base import Node, Refusal, operator
+from rt_engine.ops.builder import Builder
 from rt_engine.ops.convert import converted
 from rt_engine.ops.elementwise import broadcast
 from rt_engine.ops.moves import broadcast_to, reshaped, strided_copy
 from rt_engine.ops.packing.quantised import bias_with_zero_point, pack_bytes, padded, signed_weights
 from rt_engine.ops.quantise import F32, I32, flipped, is_zero, known_as, less_zero, quantised
 from rt_engine.ops.window import Window, window_of
+from rt_engine.program.calls import Buffer
 
 
 def integer_product(build: Builder, a: Buffer, b: Buffer, y: Buffer) -> None:

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from rt_engine.kernels.interface.dtypes import CODE
-from rt_engine.lower.lower import Buffer, Builder
 from rt_engine.ops.base import RT_DOMAIN, Node, operator
+from rt_engine.ops.builder import Builder
 from rt_engine.ops.convert import converted, cut, decoded, encoded
 from rt_engine.ops.elementwise import broadcast
 from rt_engine.ops.moves import broadcast_to, reshaped, rows_and_inner, strided_copy
 from rt_engine.ops.unary import unary
+from rt_engine.program.calls import Buffer
 from rt_engine.program.element_types import INTEGER_LIMITS, NARROW
 
 F32, I32, U8 = np.dtype(np.float32), np.dtype(np.int32), np.dtype(np.uint8)

@@ -13,11 +13,12 @@ import numpy as np
 
 from rt_engine.kernels.interface.names import CELL_ACTIVATIONS, CELL_FLAGS
 from rt_engine.kernels.interface.strides import contiguous
-from rt_engine.lower.lower import Buffer, Builder
 from rt_engine.ops.base import FLOATS, Node, operator
+from rt_engine.ops.builder import Builder
 from rt_engine.ops.linear import PANEL_VECTORS, SUFFIX, flat_sizes, lanes, pack, packed_columns, product
 from rt_engine.ops.moves import reshaped, strided_copy
 from rt_engine.ops.steps_read import steps_read
+from rt_engine.program.calls import Buffer
 
 _WORK = 8
 """Vectors of work per block, after the input gates."""

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_engine.lower.lower import Buffer, Builder
 from rt_engine.ops.base import FLOATS, Node, Refusal, operator
+from rt_engine.ops.builder import Builder
 from rt_engine.ops.moves import reshaped
 from rt_engine.ops.tapping import check_table, taps
+from rt_engine.program.calls import Buffer
 
 _MODES = ("nearest", "linear", "cubic")
 _MOST_TAPS = 1 << 16

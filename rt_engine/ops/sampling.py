@@ -18,14 +18,15 @@ from rt_engine.kernels.interface.sample_modes import (
     REFLECTION,
     ZEROS,
 )
-from rt_engine.lower.lower import Buffer, Builder
 from rt_engine.ops.base import FLOATS, Node, Refusal, operator
+from rt_engine.ops.builder import Builder
 from rt_engine.ops.convert import converted
 from rt_engine.ops.elementwise import broadcast
 from rt_engine.ops.linear import SUFFIX, run_time_product
 from rt_engine.ops.moves import reshaped, transposed
 from rt_engine.ops.pad import padded_constant
 from rt_engine.ops.tapping import check_table
+from rt_engine.program.calls import Buffer
 
 _MODES = {"nearest": NEAREST, "linear": LINEAR, "bilinear": LINEAR, "cubic": CUBIC, "bicubic": CUBIC}
 _PADDING = {"zeros": ZEROS, "border": BORDER, "reflection": REFLECTION}

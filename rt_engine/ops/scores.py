@@ -6,11 +6,12 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from rt_engine.lower.lower import Buffer, Builder
 from rt_engine.ops.base import Node
+from rt_engine.ops.builder import Builder
 from rt_engine.ops.elementwise import broadcast
 from rt_engine.ops.linear import SUFFIX
 from rt_engine.ops.unary import unary
+from rt_engine.program.calls import Buffer
 
 ML = "ai.onnx.ml"
 _PAIRS = {"complement": 1, "opposite": 2, "zero": 3}

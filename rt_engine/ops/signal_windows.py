@@ -7,8 +7,8 @@ from math import log, log1p
 
 import numpy as np
 
-from rt_engine.lower.lower import Builder
 from rt_engine.ops.base import Node, operator
+from rt_engine.ops.builder import Builder
 from rt_engine.ops.convert import converted
 from rt_engine.ops.elementwise import broadcast
 

@@ -1,8 +1,8 @@
 """Slice: https://onnx.ai/onnx/operators/onnx__Slice.html (starts, ends, axes and steps must be constant)."""
 
 from rt_engine.kernels.interface.strides import contiguous
-from rt_engine.lower.lower import Builder
 from rt_engine.ops.base import Node, operator
+from rt_engine.ops.builder import Builder
 from rt_engine.ops.moves import strided_copy
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import onnx_ir as ir
 
 from rt_engine.kernels.interface.strides import contiguous
-from rt_engine.lower.lower import Builder
 from rt_engine.ops.base import RT_DOMAIN, Node, operator
+from rt_engine.ops.builder import Builder
 from rt_engine.ops.moves import strided_copy
 
 

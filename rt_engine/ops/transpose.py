@@ -1,7 +1,7 @@
 """Transpose, Expand: https://onnx.ai/onnx/operators/onnx__Transpose.html, https://onnx.ai/onnx/operators/onnx__Expand.html"""
 
-from rt_engine.lower.lower import Builder
 from rt_engine.ops.base import Node, operator
+from rt_engine.ops.builder import Builder
 from rt_engine.ops.moves import broadcast_to, transposed
 
 

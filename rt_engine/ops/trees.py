@@ -12,11 +12,12 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from rt_engine.lower.lower import Buffer, Builder
 from rt_engine.ops.base import Node, operator
+from rt_engine.ops.builder import Builder
 from rt_engine.ops.convert import converted
 from rt_engine.ops.packing.trees import MEMBER, MODES, BadTrees, Ensemble, pack
 from rt_engine.ops.scores import ML, classes_of, label, post_transform
+from rt_engine.program.calls import Buffer
 
 F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
 _SUM, _SMALLEST, _LARGEST = 0, 1, 2

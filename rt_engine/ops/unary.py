@@ -6,11 +6,12 @@ from math import inf
 import numpy as np
 
 from rt_engine.kernels.interface.dtypes import CODE
-from rt_engine.lower.lower import Buffer, Builder
 from rt_engine.ops.base import FLOATS, INTEGERS, NUMBERS, RT_DOMAIN, Node, operator
+from rt_engine.ops.builder import Builder
 from rt_engine.ops.elementwise import binary
 from rt_engine.ops.linear import SUFFIX
 from rt_engine.ops.moves import reshaped
+from rt_engine.program.calls import Buffer
 
 _PLAIN = {
     "Sqrt": "sqrt",

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_engine.lower.lower import Buffer, Builder
 from rt_engine.ops.base import FLOATS, Node, operator
+from rt_engine.ops.builder import Builder
 from rt_engine.ops.elementwise import broadcast
 from rt_engine.ops.group_norm import magnitude_power, root
 from rt_engine.ops.linear import SUFFIX, run_time_product
 from rt_engine.ops.moves import reshaped, transposed
 from rt_engine.ops.tapping import check_table, taps
+from rt_engine.program.calls import Buffer
 
 
 @operator("LpPool", since=2)

@@ -6,7 +6,7 @@ Tiles are worked on in blocks that stay in the cache, so v and m are small. The 
 is the same on every machine. Rounding errors are a few times those of the direct sum.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -14,8 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_engine.lower.lower import Buffer, Builder
+from rt_engine.ops.builder import Builder
 from rt_engine.ops.window import Window
+from rt_engine.program.calls import Buffer
+
+GroupedProduct = Callable[[Builder, NDArray[Any]], Callable[[Buffer, Buffer], None]]
+"""(builder, weights [groups, k, n]) -> what calls y[row, g] = x[row, g] @ w[g]: `rt_engine.ops.convolve.grouped_product`."""
 
 _SQUARE = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
 _POINTS = ((0, 1 / 4), (1, -1 / 6), (-1, -1 / 6), (2, 1 / 24), (-2, 1 / 24))
@@ -98,10 +102,9 @@ def winograd(
     y: Buffer,
     window: Window,
     limits: tuple[float, float],
+    grouped_product: GroupedProduct,
 ) -> None:
     """The convolution; x, y and the addend hold one image each."""
-    from rt_engine.ops.convolve import grouped_product
-
     channels, outputs, scheme = x.shape[-1], y.shape[-1], scheme_of(window)
     assert scheme is not None
     tiles = scheme.tiles(window)

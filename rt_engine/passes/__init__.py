@@ -13,19 +13,19 @@ from rt_engine.passes.attention import fuse_attention
 from rt_engine.passes.bind import bind_shapes
 from rt_engine.passes.channels_last import channels_last
 from rt_engine.passes.clean import clean, inline_functions
-from rt_engine.passes.control import close_subgraphs, scopes
+from rt_engine.passes.closing import close_subgraphs, scopes
+from rt_engine.passes.compilation import Compilation
 from rt_engine.passes.convolution import fuse_convolutions
 from rt_engine.passes.linear import fuse_linear
 from rt_engine.passes.microsoft import standard_quantised
 from rt_engine.passes.norms import fuse_norms
-from rt_engine.passes.pass_input import Setting
 from rt_engine.passes.patterns import fuse_patterns
 from rt_engine.passes.quantised import fuse_quantised
 from rt_engine.passes.specialise import fold_rest, specialise, unknown_operators
 from rt_engine.passes.storage import widen_halves
 from rt_engine.passes.transposed import fuse_into_phases
 
-Pass = Callable[[Setting], bool]
+Pass = Callable[[Compilation], bool]
 
 PASSES: tuple[tuple[str, Pass], ...] = (
     ("inline model-local functions", inline_functions),
@@ -53,32 +53,32 @@ _WHOLE: tuple[Pass, ...] = (inline_functions, close_subgraphs, bind_shapes, spec
 """Passes that see to bodies themselves; all others are run on the model's graph and then on each body."""
 
 
-def run_passes(model: ir.Model, shapes: dict[str, tuple[int, ...]], source: str) -> None:
-    """Run all passes on `model`, in place.
+def run_passes(compilation: Compilation) -> None:
+    """Run all passes on the model, in place.
 
     Raises:
         UnsupportedModelError, InvalidModelError, ShapeBindingError: as `rt_engine.load`.
     """
-    setting = Setting(model, shapes, source)
+    model = compilation.model
     for name, change in PASSES:
         try:
             bodies = [] if change in _WHOLE else list(scopes(model.graph))[1:]
-            changed = any([change(setting), *(change(setting.within(body)) for body in bodies)])
+            changed = any([change(compilation), *(change(compilation.within(body)) for body in bodies)])
         except (ShapeBindingError, UnsupportedModelError) as error:
             if change is bind_shapes:
-                _refuse_unknown_too(setting, error)
+                _refuse_unknown_too(compilation, error)
             raise
         if changed:
             for graph in scopes(model.graph):
                 verify(graph, name)
 
 
-def _refuse_unknown_too(setting: Setting, error: ShapeBindingError | UnsupportedModelError) -> None:
+def _refuse_unknown_too(compilation: Compilation, error: ShapeBindingError | UnsupportedModelError) -> None:
     """Where inputs cannot be bound and operators are unknown, say both: mending the inputs alone would not help."""
-    found = [reason for _, reason in unknown_operators(setting)]
+    found = [reason for _, reason in unknown_operators(compilation)]
     if found:
         inputs = getattr(error, "reasons", (Reason("the whole model", "input", str(error)),))
-        raise UnsupportedModelError(setting.source, [*inputs, *found]) from error
+        raise UnsupportedModelError(compilation.source, [*inputs, *found]) from error
 
 
 def verify(graph: ir.Graph, after: str) -> None:

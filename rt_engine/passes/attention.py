@@ -8,13 +8,14 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from rt_engine.ops.base import RT_DOMAIN
-from rt_engine.passes.pass_input import Setting, constant, only_user, replace
+from rt_engine.passes.compilation import Compilation
+from rt_engine.read.graph import constant, only_user, replace
 
 _LARGEST = 1 << 28
 """Tensors of more elements are not looked into."""
 
 
-def fuse_attention(setting: Setting) -> bool:
+def fuse_attention(compilation: Compilation) -> bool:
     """Recognise attention: Softmax(scale * (q @ k') + mask) @ v, all float32, up to four dimensions.
 
     1. The scale may be a Mul or Div of the scores, of q, of k, or of several; it is more than 0.
@@ -26,9 +27,9 @@ def fuse_attention(setting: Setting) -> bool:
     Requires: static shapes. Ensures: nothing that later passes need.
     """
     changed = False
-    for node in list(setting.graph):
-        if node.op_type == "MatMul" and node.domain == "" and node.graph is setting.graph:
-            changed = _fuse(setting.graph, node) or changed
+    for node in list(compilation.graph):
+        if node.op_type == "MatMul" and node.domain == "" and node.graph is compilation.graph:
+            changed = _fuse(compilation.graph, node) or changed
     return changed
 
 

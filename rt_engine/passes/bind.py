@@ -3,11 +3,12 @@
 import onnx_ir as ir
 
 from rt_engine.errors import Reason, ShapeBindingError, UnsupportedModelError
-from rt_engine.passes.pass_input import Setting, is_absurd
+from rt_engine.passes.compilation import Compilation
 from rt_engine.program.element_types import KNOWN
+from rt_engine.read.graph import is_absurd
 
 
-def bind_shapes(setting: Setting) -> bool:
+def bind_shapes(compilation: Compilation) -> bool:
     """Bind symbolic dimensions of the inputs.
 
     1. An input named in `shapes` takes that shape; fixed dimensions must agree.
@@ -18,32 +19,32 @@ def bind_shapes(setting: Setting) -> bool:
 
     Requires: nothing. Ensures: static shapes on all inputs.
     """
-    graph = setting.graph
+    graph = compilation.graph
     for value in list(graph.inputs):
         if value.name in graph.initializers:
             graph.inputs.remove(value)
     names = {v.name: v for v in graph.inputs}
-    for name in setting.shapes:
+    for name in compilation.shapes:
         if name not in names:
             raise ShapeBindingError(
-                f"{setting.source} has no input '{name}'; its inputs are {', '.join(map(repr, names))}"
+                f"{compilation.source} has no input '{name}'; its inputs are {', '.join(map(repr, names))}"
             )
     sizes: dict[str, int] = {}
-    for name, shape in setting.shapes.items():
-        _bind_given(names[name], tuple(int(d) for d in shape), sizes, setting.source)
+    for name, shape in compilation.shapes.items():
+        _bind_given(names[name], tuple(int(d) for d in shape), sizes, compilation.source)
     open_: list[str] = []
     for value in graph.inputs:
-        if value.name not in setting.shapes:
-            open_ += _bind_rest(value, sizes, setting.source)
+        if value.name not in compilation.shapes:
+            open_ += _bind_rest(value, sizes, compilation.source)
     if open_:
-        raise ShapeBindingError(_how_to_bind(open_, graph, setting.source))
+        raise ShapeBindingError(_how_to_bind(open_, graph, compilation.source))
     reasons = [reason for value in graph.inputs for reason in _strange(value)]
     if reasons:
-        raise UnsupportedModelError(setting.source, reasons)
+        raise UnsupportedModelError(compilation.source, reasons)
     for value in graph.inputs:
         if is_absurd(int(d) for d in value.shape or ()):  # type: ignore[arg-type]  # static by now
             raise ShapeBindingError(
-                f"input '{value.name}' of {setting.source} has the shape {value.shape}, more than memory can hold"
+                f"input '{value.name}' of {compilation.source} has the shape {value.shape}, more than memory can hold"
             )
     return True
 

@@ -18,7 +18,8 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from rt_engine.ops.base import FLOATS, RT_DOMAIN
-from rt_engine.passes.pass_input import Setting, add_constant, constant
+from rt_engine.passes.compilation import Compilation
+from rt_engine.read.graph import add_constant, constant
 
 AGNOSTIC = {
     *(
@@ -148,7 +149,7 @@ def carries(*names: str) -> Callable[[Carry], Carry]:
     return register
 
 
-def channels_last(setting: Setting) -> bool:
+def channels_last(compilation: Compilation) -> bool:
     """Make convolutions and what lies between them work channels last.
 
     1. Conv with constant weights -> rt_engine:ConvLast; MaxPool (without indices), AveragePool -> rt_engine:PoolLast;
@@ -161,7 +162,7 @@ def channels_last(setting: Setting) -> bool:
 
     Requires: static shapes. Ensures: nothing that later passes need.
     """
-    graph = setting.graph
+    graph = compilation.graph
     if not any(n.op_type in ANCHORS and n.domain in ("", RT_DOMAIN) for n in graph):
         return False
     walk = _Walk(graph)

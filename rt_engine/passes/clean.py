@@ -7,19 +7,20 @@ from onnx_ir.passes.common import (
     RemoveUnusedNodesPass,
 )
 
-from rt_engine.passes.pass_input import Setting, constant, replace
+from rt_engine.passes.compilation import Compilation
+from rt_engine.read.graph import constant, replace
 
 
-def inline_functions(setting: Setting) -> bool:
+def inline_functions(compilation: Compilation) -> bool:
     """Replace calls of model-local functions by their bodies. Ensures: no functions."""
-    if not setting.model.functions:
+    if not compilation.model.functions:
         return False
-    InlinePass()(setting.model)
-    setting.model.functions.clear()
+    InlinePass()(compilation.model)
+    compilation.model.functions.clear()
     return True
 
 
-def clean(setting: Setting) -> bool:
+def clean(compilation: Compilation) -> bool:
     """Remove what computes nothing.
 
     1. Dropout whose mask nobody reads is an Identity (inference; training mode is refused by the operator).
@@ -29,13 +30,13 @@ def clean(setting: Setting) -> bool:
 
     Requires: nothing. Ensures: no dead node.
     """
-    for node in list(setting.graph):
+    for node in list(compilation.graph):
         if node.op_type == "Dropout" and node.domain == "" and _is_inference(node):
-            replace(setting.graph, [node], ir.node("Identity", [node.inputs[0]], name=node.name))
+            replace(compilation.graph, [node], ir.node("Identity", [node.inputs[0]], name=node.name))
         elif node.domain == "" and (kept := _kept_input(node)) is not None:
-            replace(setting.graph, [node], ir.node("Identity", [kept], name=node.name))
-    changed = IdentityEliminationPass()(setting.model).modified
-    return RemoveUnusedNodesPass()(setting.model).modified or changed
+            replace(compilation.graph, [node], ir.node("Identity", [kept], name=node.name))
+    changed = IdentityEliminationPass()(compilation.model).modified
+    return RemoveUnusedNodesPass()(compilation.model).modified or changed
 
 
 def _kept_input(node: ir.Node) -> ir.Value | None:

@@ -1,22 +1,18 @@
-"""If, Loop and Scan: bodies are made to stand alone, then specialised; what is known at load goes.
+"""If, Loop and Scan whose bodies stand alone (`passes.closing`): bodies are specialised, and what is known at load goes."""
 
-Every pass works on one graph. So first each body is closed: what it reads from outside becomes an input of it and of its node,
-which is an operator of ours from then on (`rt_engine.ops.control`). No value is used across graphs after that.
-"""
-
-from collections.abc import Iterator
+from collections.abc import Callable
 from itertools import count
 
 import numpy as np
 import onnx_ir as ir
 
-from rt_engine.errors import InvalidModelError, Reason, UnsupportedModelError
-from rt_engine.ops.base import RT_DOMAIN, Refusal
+from rt_engine.errors import InvalidModelError, UnsupportedModelError
+from rt_engine.ops.base import Refusal
 from rt_engine.ops.control import bodies
-from rt_engine.passes.pass_input import Setting, add_constant, constant
-from rt_engine.read.definitions import has_definition
+from rt_engine.passes.closing import note
+from rt_engine.passes.compilation import Compilation
+from rt_engine.read.graph import add_constant, constant
 
-CONTROL = ("If", "Loop", "Scan")
 MOST_TRIPS = 1_000_000
 """A loop with more iterations has no bound that a cycle could keep."""
 MOST_UNROLLED = 20_000
@@ -26,96 +22,11 @@ MOST_PEELED = 2_000
 _numbers = count()
 
 
-def is_control(node: ir.Node) -> bool:
-    """Is it a closed control-flow operator?"""
-    return node.domain == RT_DOMAIN and node.op_type in CONTROL
+Specialise = Callable[[Compilation], bool]
+"""How a body gets its shapes: `passes.specialise`, which calls `resolve` for every control-flow node that it meets."""
 
 
-def scopes(graph: ir.Graph) -> Iterator[ir.Graph]:
-    """The graph and all bodies in it."""
-    yield graph
-    for node in graph:
-        for body in bodies(node):
-            yield from scopes(body)
-
-
-def close_subgraphs(setting: Setting) -> bool:
-    """Close the bodies of If, Loop and Scan.
-
-    Requires: no functions. Ensures: no value is used in another graph than its own; no ONNX operator has a sub-graph.
-
-    Raises:
-        UnsupportedModelError: other operators with sub-graphs.
-    """
-    reasons: list[Reason] = []
-    changed = _close(setting.graph, setting.opsets, reasons)
-    if reasons:
-        raise UnsupportedModelError(setting.source, reasons)
-    return changed
-
-
-def _close(graph: ir.Graph, opsets: dict[str, int], reasons: list[Reason]) -> bool:
-    changed = False
-    for node in graph:
-        try:
-            changed = close_node(node, opsets) or changed
-        except Refusal as refusal:
-            reasons.append(Reason(node.name or node.op_type, node.op_type, refusal.why, refusal.help))
-    return changed
-
-
-def close_node(node: ir.Node, opsets: dict[str, int]) -> bool:
-    """Close the bodies of one node, the inner ones first; False if it has none, or they are closed.
-
-    Raises:
-        Refusal: it has sub-graphs, but is no control flow that we know.
-    """
-    inner = bodies(node)
-    if not inner or is_control(node):
-        return False
-    if has_definition(node.domain, node.op_type, opsets.get(node.domain, 1)):
-        return False  # its definition takes the bodies
-    if node.domain or node.op_type not in CONTROL:
-        raise Refusal("sub-graphs are not supported here", "use If, Loop or Scan, or none")
-    for body in inner:
-        for inside in body:
-            close_node(inside, opsets)
-    captured = list(dict.fromkeys(v for body in inner for v in _free(body)))
-    for body in inner:
-        _capture(body, captured)
-    first = len(node.inputs)
-    node.resize_inputs(first + len(captured))
-    for i, value in enumerate(captured):
-        node.replace_input_with(first + i, value)
-    _note(node, captured=len(captured), opset=opsets.get("", 1))
-    node.domain = RT_DOMAIN
-    return True
-
-
-def _free(body: ir.Graph) -> list[ir.Value]:
-    """What a body reads and does not define."""
-    known = {*body.inputs, *body.initializers.values(), *(v for node in body for v in node.outputs)}
-    read = [v for node in body for v in node.inputs if v is not None]
-    return [v for v in (*read, *body.outputs) if v not in known]
-
-
-def _capture(body: ir.Graph, captured: list[ir.Value]) -> None:
-    """Make inputs of them."""
-    inside = {v: ir.Value(name=v.name, type=v.type, shape=v.shape) for v in captured}
-    body.inputs.extend(inside.values())
-    for node in body:
-        for i, read in enumerate(node.inputs):
-            if read in inside:
-                node.replace_input_with(i, inside[read])
-    for i, value in enumerate(body.outputs):
-        if value in inside:
-            body.outputs[i] = inside[value]
-
-
-# --- at specialisation: types of bodies; what is known goes ------------------------------------------------------------
-
-
-def resolve(setting: Setting, node: ir.Node) -> list[ir.Node] | None:
+def resolve(compilation: Compilation, node: ir.Node, specialise: Specialise) -> list[ir.Node] | None:
     """Give a control-flow node's outputs their types, its bodies' values too; or nodes that stand in its place.
 
     1. What is captured and constant becomes a constant of the body.
@@ -130,18 +41,13 @@ def resolve(setting: Setting, node: ir.Node) -> list[ir.Node] | None:
         Refusal: no static shape, or no bound.
     """
     _take_constants(node)
-    found: list[ir.Node] | None = {"If": _if, "Loop": _loop, "Scan": _scan}[node.op_type](setting, node)
+    found: list[ir.Node] | None = {"If": _if, "Loop": _loop, "Scan": _scan}[node.op_type](compilation, node, specialise)
     return found
 
 
 def _number(node: ir.Node, name: str, default: int = 0) -> int:
     attribute = node.attributes.get(name)
     return default if attribute is None else int(attribute.value)
-
-
-def _note(node: ir.Node, **numbers: int) -> None:
-    for name, value in numbers.items():
-        node.attributes[name] = ir.AttrInt64(name, int(value))
 
 
 def _take_constants(node: ir.Node) -> None:
@@ -164,7 +70,7 @@ def _take_constants(node: ir.Node) -> None:
     node.resize_inputs(first + len(kept))
     for i, outer in enumerate(outside):
         node.replace_input_with(first + i, outer)
-    _note(node, captured=len(kept))
+    note(node, captured=len(kept))
 
 
 def _replace_uses(body: ir.Graph, new: dict[ir.Value, ir.Value]) -> None:
@@ -177,11 +83,9 @@ def _replace_uses(body: ir.Graph, new: dict[ir.Value, ir.Value]) -> None:
             body.outputs[i] = new[value]
 
 
-def _specialise(setting: Setting, body: ir.Graph) -> None:
-    from rt_engine.passes.specialise import specialise
-
+def _specialised(compilation: Compilation, body: ir.Graph, specialise: Specialise) -> None:
     try:
-        specialise(setting.within(body))
+        specialise(compilation.within(body))
     except UnsupportedModelError as error:
         raise Refusal("in its body, " + "; ".join(str(reason) for reason in error.reasons)) from error
     except InvalidModelError as error:
@@ -203,20 +107,20 @@ def _text(value: ir.Value) -> str:
     return f"{value.dtype}{list(value.shape) if value.shape is not None else '?'}"
 
 
-def _if(setting: Setting, node: ir.Node) -> list[ir.Node] | None:
+def _if(compilation: Compilation, node: ir.Node, specialise: Specialise) -> list[ir.Node] | None:
     condition = constant(node.inputs[0])
     names = ("then_branch", "else_branch")
     if condition is not None:
         if condition.size != 1:
             raise Refusal("the condition is not one bool")
         body = node.attributes[names[0] if condition.reshape(-1)[0] else names[1]].as_graph()
-        nodes, results = _inlined(setting.graph, node, body, list(node.inputs[1:]))
-        return _replaced(setting.graph, node, nodes, results)
+        nodes, results = _inlined(compilation.graph, node, body, list(node.inputs[1:]))
+        return _replaced(compilation.graph, node, nodes, results)
     for name in names:
         body = node.attributes[name].as_graph()
         for inner, outer in zip(body.inputs, node.inputs[1:], strict=True):
             _type_as(inner, outer)
-        _specialise(setting, body)
+        _specialised(compilation, body, specialise)
     then, other = (node.attributes[name].as_graph().outputs for name in names)
     if not len(then) == len(other) == len(node.outputs):
         raise Refusal("its branches give another number of results than it has")
@@ -230,7 +134,7 @@ def _if(setting: Setting, node: ir.Node) -> list[ir.Node] | None:
     return None
 
 
-def _loop(setting: Setting, node: ir.Node) -> list[ir.Node] | None:
+def _loop(compilation: Compilation, node: ir.Node, specialise: Specialise) -> list[ir.Node] | None:
     body, captured = node.attributes["body"].as_graph(), _number(node, "captured")
     start = constant(node.inputs[1]) if len(node.inputs) > 1 else None
     if (
@@ -239,20 +143,20 @@ def _loop(setting: Setting, node: ir.Node) -> list[ir.Node] | None:
         and start.all()
         and len(body.outputs) == len(body.inputs) - 1 - captured
     ):
-        return _peeled(setting.graph, node, body)
+        return _peeled(compilation.graph, node, body)
     trips = _trips(node)
     carried = len(body.inputs) - 2 - captured
     if carried < 0 or len(body.outputs) != len(node.outputs) + 1 or len(node.outputs) < carried:
         raise Refusal("its body has another number of inputs or results than it needs")
     pristine = body.clone()
     try:
-        _loop_types(setting, node, body, trips, carried)
+        _loop_types(compilation, node, body, trips, carried, specialise)
     except Refusal as refusal:
         unrolled = trips * (len(list(pristine)) + 1)
         if not _always(pristine, node) or unrolled > MOST_UNROLLED:
             raise
         try:
-            return _unrolled(setting.graph, node, pristine, trips, carried, setting.opsets.get("", 1))
+            return _unrolled(compilation.graph, node, pristine, trips, carried, compilation.opsets.get("", 1))
         except (ValueError, TypeError, AttributeError) as error:
             raise refusal from error
     return None
@@ -278,13 +182,15 @@ def _trips(node: ir.Node) -> int:
     return max(trips, 0)
 
 
-def _loop_types(setting: Setting, node: ir.Node, body: ir.Graph, trips: int, carried: int) -> None:
+def _loop_types(
+    compilation: Compilation, node: ir.Node, body: ir.Graph, trips: int, carried: int, specialise: Specialise
+) -> None:
     number, again = body.inputs[0], body.inputs[1]
     number.type, number.shape = ir.TensorType(ir.DataType.INT64), ir.Shape(())
     again.type, again.shape = ir.TensorType(ir.DataType.BOOL), ir.Shape(())
     for inner, outer in zip(list(body.inputs)[2:], node.inputs[2:], strict=True):
         _type_as(inner, outer)
-    _specialise(setting, body)
+    _specialised(compilation, body, specialise)
     for inner, result, value in zip(list(body.inputs)[2:], body.outputs[1 : 1 + carried], node.outputs, strict=False):
         if not _same_type(inner, result):
             raise Refusal(f"what it carries as '{inner.name}' changes from {_text(inner)} to {_text(result)}")
@@ -301,7 +207,7 @@ def _loop_types(setting: Setting, node: ir.Node, body: ir.Graph, trips: int, car
     for value, result in zip(list(node.outputs)[carried:], collected, strict=True):
         assert result.shape is not None
         _type_as(value, result, (trips, *(int(d) for d in result.shape)))  # type: ignore[arg-type]
-    _note(node, trips=trips, always=always)
+    note(node, trips=trips, always=always)
 
 
 def _always(body: ir.Graph, node: ir.Node) -> bool:
@@ -320,7 +226,7 @@ def _always(body: ir.Graph, node: ir.Node) -> bool:
     return array is not None and bool(array.all())
 
 
-def _scan(setting: Setting, node: ir.Node) -> list[ir.Node] | None:
+def _scan(compilation: Compilation, node: ir.Node, specialise: Specialise) -> list[ir.Node] | None:
     body, captured = node.attributes["body"].as_graph(), _number(node, "captured")
     scanned = _number(node, "num_scan_inputs")
     if _number(node, "opset") < 9 and "trips" not in node.attributes:
@@ -341,7 +247,7 @@ def _scan(setting: Setting, node: ir.Node) -> list[ir.Node] | None:
             axis = in_axes[i - states]
             shape = shape[:axis] + shape[axis + 1 :]
         _type_as(inner, outer, shape[1:] if batched and i < states + scanned else shape)
-    _specialise(setting, body)
+    _specialised(compilation, body, specialise)
     (steps,) = trips
     for i, (value, result) in enumerate(zip(node.outputs, body.outputs, strict=True)):
         shape = _shape(result)
@@ -355,7 +261,7 @@ def _scan(setting: Setting, node: ir.Node) -> list[ir.Node] | None:
     for value, result, axis in zip(list(node.outputs)[states:], list(body.outputs)[states:], out_axes, strict=True):
         shape = (1, *_shape(result)) if batched else _shape(result)
         _type_as(value, result, (*shape[:axis], steps, *shape[axis:]))
-    _note(node, trips=steps)
+    note(node, trips=steps)
     for name, values in (
         ("input_axes", in_axes),
         ("output_axes", out_axes),
@@ -381,7 +287,7 @@ def _modernise(node: ir.Node) -> None:
         node.attributes["scan_input_directions"] = ir.AttrInt64s(
             "scan_input_directions", list(node.attributes["directions"].value)
         )
-    _note(node, batched=1)
+    note(node, batched=1)
 
 
 def _shape(value: ir.Value | None) -> tuple[int, ...]:
@@ -483,7 +389,7 @@ def _peeled(graph: ir.Graph, node: ir.Node, body: ir.Graph) -> list[ir.Node]:
     nodes, results = _inlined(graph, node, body.clone(), [number, node.inputs[1], *values, *outer])
     for i, result in enumerate(results):
         node.replace_input_with(1 + i, result)
-    _note(node, peeled=done, iterations=_number(node, "iterations") + 1)
+    note(node, peeled=done, iterations=_number(node, "iterations") + 1)
     return [*nodes, node]
 
 

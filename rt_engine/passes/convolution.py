@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from rt_engine.ops.base import RT_DOMAIN
 from rt_engine.ops.convolve import FEW
 from rt_engine.passes.channels_last import to_last
+from rt_engine.passes.compilation import Compilation
 from rt_engine.passes.linear import limits_of
-from rt_engine.passes.pass_input import Setting, add_constant, constant, only_user, replace
+from rt_engine.read.graph import add_constant, constant, only_user, replace
 
 
-def fuse_convolutions(setting: Setting) -> bool:
+def fuse_convolutions(compilation: Compilation) -> bool:
     """Make rt_engine:ConvLast bigger.
 
     1. Pad with zeros of the spatial axes, before it -> its own padding.
@@ -24,7 +25,7 @@ def fuse_convolutions(setting: Setting) -> bool:
 
     Requires: channels last. Ensures: nothing that later passes need.
     """
-    graph, changed = setting.graph, False
+    graph, changed = compilation.graph, False
     for node in list(graph):
         while _is_conv(node) and node.graph is graph:
             bigger = _with_pad(graph, node) or _with_transpose(graph, node)

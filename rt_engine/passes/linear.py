@@ -7,10 +7,11 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from rt_engine.ops.base import FLOATS, RT_DOMAIN
-from rt_engine.passes.pass_input import Setting, add_constant, constant, only_user, replace
+from rt_engine.passes.compilation import Compilation
+from rt_engine.read.graph import add_constant, constant, only_user, replace
 
 
-def fuse_linear(setting: Setting) -> bool:
+def fuse_linear(compilation: Compilation) -> bool:
     """Make linear layers: y = clip(x @ w + b, low, high).
 
     1. Gemm with constant B and constant C (one number per column, or none), transA = 0 -> Linear; alpha, beta, transB go
@@ -22,7 +23,7 @@ def fuse_linear(setting: Setting) -> bool:
 
     Requires: static shapes. Ensures: nothing that later passes need.
     """
-    graph, changed = setting.graph, False
+    graph, changed = compilation.graph, False
     for node in list(graph):
         changed = (_from_gemm(graph, node) or _from_matmul(graph, node)) or changed
     for node in list(graph):

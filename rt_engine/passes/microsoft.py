@@ -3,14 +3,15 @@
 import numpy as np
 import onnx_ir as ir
 
-from rt_engine.passes.pass_input import Setting, add_constant, constant
+from rt_engine.passes.compilation import Compilation
+from rt_engine.read.graph import add_constant, constant
 
 DOMAIN = "com.microsoft"
 _ONE = {"QLinearSigmoid": "Sigmoid", "QLinearLeakyRelu": "LeakyRelu", "QLinearGlobalAveragePool": "GlobalAveragePool"}
 _TWO = {"QLinearAdd": "Add", "QLinearMul": "Mul"}
 
 
-def standard_quantised(setting: Setting) -> bool:
+def standard_quantised(compilation: Compilation) -> bool:
     """Rewrite what ONNX Runtime's quantizer writes in its operator format.
 
     1. QLinearAdd, QLinearMul (a, its scale and zero point, b, its own, those of the result) -> DQ, DQ, Add or Mul, Q.
@@ -21,7 +22,7 @@ def standard_quantised(setting: Setting) -> bool:
     What these mean is decided once, by the passes behind this one. Requires: nothing. Ensures: none of these operators, but
     for those with forms that are not named here.
     """
-    graph, changed = setting.graph, False
+    graph, changed = compilation.graph, False
     for node in list(graph):
         if node.domain != DOMAIN:
             continue

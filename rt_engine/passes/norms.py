@@ -4,10 +4,11 @@ import numpy as np
 import onnx_ir as ir
 
 from rt_engine.ops.base import FLOATS, RT_DOMAIN
-from rt_engine.passes.pass_input import Setting, add_constant, constant, only_user, replace
+from rt_engine.passes.compilation import Compilation
+from rt_engine.read.graph import add_constant, constant, only_user, replace
 
 
-def fuse_norms(setting: Setting) -> bool:
+def fuse_norms(compilation: Compilation) -> bool:
     """Recognise normalisation over the last axis: d / Sqrt(ReduceMean(d * d) + epsilon), then scale and shift.
 
     1. d is x - ReduceMean(x)      -> rt_engine:LayerNormalization (PyTorch before opset 17)
@@ -17,7 +18,7 @@ def fuse_norms(setting: Setting) -> bool:
 
     Requires: static shapes. Ensures: no new dead node but those that it replaces.
     """
-    graph, changed = setting.graph, False
+    graph, changed = compilation.graph, False
     for node in list(graph):
         if node.op_type == "Sqrt" and node.domain == "" and node.graph is graph:
             changed = _fuse(graph, node) or changed

@@ -4,10 +4,11 @@ import numpy as np
 import onnx_ir as ir
 
 from rt_engine.ops.base import RT_DOMAIN
-from rt_engine.passes.pass_input import Setting, constant, only_user, replace
+from rt_engine.passes.compilation import Compilation
+from rt_engine.read.graph import constant, only_user, replace
 
 
-def fuse_patterns(setting: Setting) -> bool:
+def fuse_patterns(compilation: Compilation) -> bool:
     """Recognise activation patterns.
 
     1. x * Sigmoid(x)                                  -> rt_engine:Silu   (PyTorch's SiLU)
@@ -17,10 +18,15 @@ def fuse_patterns(setting: Setting) -> bool:
     Requires: static shapes. Ensures: nothing that later passes need.
     """
     changed = False
-    for node in list(setting.graph):
-        if node.graph is not setting.graph or node.op_type != "Mul" or node.domain:
+    for node in list(compilation.graph):
+        if node.graph is not compilation.graph or node.op_type != "Mul" or node.domain:
             continue
-        changed = _silu(setting.graph, node) or _mish(setting.graph, node) or _gelu(setting.graph, node) or changed
+        changed = (
+            _silu(compilation.graph, node)
+            or _mish(compilation.graph, node)
+            or _gelu(compilation.graph, node)
+            or changed
+        )
     return changed
 
 

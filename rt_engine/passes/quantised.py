@@ -16,9 +16,10 @@ from rt_engine.kernels.interface.dtypes import CODE
 from rt_engine.kernels.interface.modes import Mode
 from rt_engine.ops.base import RT_DOMAIN
 from rt_engine.ops.packing.quantised import multiplier, signed_weights
+from rt_engine.passes.compilation import Compilation
 from rt_engine.passes.linear import limits_of
-from rt_engine.passes.pass_input import Setting, add_constant, constant, only_user
 from rt_engine.program.element_types import INTEGER_LIMITS
+from rt_engine.read.graph import add_constant, constant, only_user
 
 MOVERS = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "MaxPool", "Identity", "Slice", "Gather", "Expand")
 """Operators that a per-tensor scale and zero point pass through: they move elements, or pick the largest."""
@@ -61,7 +62,7 @@ class Quantity:
         return (self.step, self.shift, self.dtype) == (other.step, other.shift, other.dtype)
 
 
-def fuse_quantised(setting: Setting) -> bool:
+def fuse_quantised(compilation: Compilation) -> bool:
     """Put integer operators in the place of float ones between DequantizeLinear and QuantizeLinear.
 
     1. int8 activations become uint8 (zero point + 128) where only DequantizeLinear reads them: kernels take uint8.
@@ -80,7 +81,7 @@ def fuse_quantised(setting: Setting) -> bool:
 
     Requires: shapes and types; DequantizeLinear of constants not folded. Ensures: nothing that later passes need.
     """
-    graph = setting.graph
+    graph = compilation.graph
     if not any(n.op_type in ("DequantizeLinear", "QLinearConv", "QLinearMatMul") for n in graph):
         return False
     for node in list(graph):
@@ -92,7 +93,7 @@ def fuse_quantised(setting: Setting) -> bool:
         if node.graph is graph and not node.domain and node.op_type in _FUSE:
             _FUSE[node.op_type](graph, node)
         elif node.graph is graph and not node.domain and node.op_type in FUNCTIONS:
-            _lookup(setting, node)
+            _lookup(compilation, node)
     return True
 
 
@@ -517,24 +518,22 @@ FUNCTIONS = {
 """Operators whose result is a function of one element and of constants."""
 
 
-def _lookup(setting: Setting, node: ir.Node) -> None:
-    graph, x = setting.graph, dequantised(node.inputs[0])
+def _lookup(compilation: Compilation, node: ir.Node) -> None:
+    graph, x = compilation.graph, dequantised(node.inputs[0])
     user = only_user(node.outputs[0], graph)
     made = quantity(user, "QuantizeLinear")
     if x is None or made is None or user is None or not (x.per_tensor and made.per_tensor):
         return
     if constant(x.value) is not None or any(v is not None and constant(v) is None for v in node.inputs[1:]):
         return
-    table = add_constant(graph, f"{node.name}.table", _table(setting, node, x, made))
+    table = add_constant(graph, f"{node.name}.table", _table(compilation, node, x, made))
     new = ir.node("Lookup", [x.value, table], domain=RT_DOMAIN, name=node.name)
     _typed(new.outputs[0], made.value.dtype, made.value.shape, f"{made.value.name}.fused")
     _put(graph, user, [new], made.value, new.outputs[0])
 
 
-def _table(setting: Setting, node: ir.Node, x: Quantity, made: Quantity) -> NDArray[Any]:
+def _table(compilation: Compilation, node: ir.Node, x: Quantity, made: Quantity) -> NDArray[Any]:
     """What DequantizeLinear, the function and QuantizeLinear make of each byte: run now, on our own kernels."""
-    from rt_engine.model import load
-
     values = np.arange(256, dtype=np.uint8).view(x.dtype).astype(np.float32)
     real = (values - np.float32(x.shift)) * x.step
     proto = ir.to_proto(node)
@@ -550,9 +549,9 @@ def _table(setting: Setting, node: ir.Node, x: Quantity, made: Quantity) -> NDAr
     ends = [onnx.helper.make_tensor_value_info(n, onnx.helper.np_dtype_to_tensor_dtype(t), [256]) for n, t in types]
     stored = [onnx.numpy_helper.from_array(np.asarray(v), n) for n, v in constants.items()]
     graph = onnx.helper.make_graph([proto, quantise], "table", ends[:1], ends[1:], stored)
-    opset = onnx.helper.make_opsetid("", setting.opsets.get("", 18))
+    opset = onnx.helper.make_opsetid("", compilation.opsets.get("", 18))
     model = onnx.helper.make_model(graph, opset_imports=[opset], ir_version=8)
-    return load(model).run({"x": real})[0]
+    return compilation.evaluate(model, {"x": real})[0]
 
 
 def _concat(graph: ir.Graph, node: ir.Node) -> None:

@@ -15,15 +15,22 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from rt_engine.errors import InvalidModelError, Reason, UnsupportedModelError
-from rt_engine.lower.lower import Buffer, Builder, Kind, Lowered, buffer_of, is_absent, lower_node, reason_of
+from rt_engine.lower.assemble import assemble
+from rt_engine.lower.lower import buffer_of, builder, is_absent, lower_node, reason_of
 from rt_engine.ops import find
 from rt_engine.ops.advice import advice
 from rt_engine.ops.base import Operator, Refusal
-from rt_engine.passes.control import close_node, is_control, resolve
-from rt_engine.passes.pass_input import Setting, add_constant, constant, is_absurd
+from rt_engine.ops.builder import Builder
+from rt_engine.passes.closing import close_node, is_control
+from rt_engine.passes.compilation import Compilation
+from rt_engine.passes.control import resolve
 from rt_engine.passes.standard_functions import expand
+from rt_engine.program.calls import Buffer, Kind, Lowered
 from rt_engine.read.definitions import has_definition
+from rt_engine.read.graph import add_constant, constant, is_absurd
 from rt_engine.read.rules import check_rules
+from rt_engine.run.context import Context
+from rt_engine.run.executable import Executable
 
 _DATA_LIMIT = 4096
 """Constants with more elements do not matter to shape inference and are not shown to it."""
@@ -32,18 +39,18 @@ MOST_FOLDED_BYTES = 1 << 30
 """Constants that are computed at load are refused beyond this: a file of a few bytes can ask for any amount."""
 
 
-def fold_rest(setting: Setting) -> bool:
+def fold_rest(compilation: Compilation) -> bool:
     """Fold the dequantised constants that no integer operator took, and what follows from them."""
-    if not any(n.op_type in _KEPT and _is_constant(n) for n in setting.graph):
+    if not any(n.op_type in _KEPT and _is_constant(n) for n in compilation.graph):
         return False
-    return specialise(setting, kept=())
+    return specialise(compilation, kept=())
 
 
 _KEPT = ("DequantizeLinear",)
 """Operators on constants that a pass wants to see: integer weights stay integers."""
 
 
-def specialise(setting: Setting, kept: tuple[str, ...] = _KEPT) -> bool:
+def specialise(compilation: Compilation, kept: tuple[str, ...] = _KEPT) -> bool:
     """Infer every shape and type; fold constants, but for those that `kept` operators make.
 
     Requires: static input shapes. Ensures: static shapes and types everywhere, no node with constant inputs only.
@@ -52,9 +59,9 @@ def specialise(setting: Setting, kept: tuple[str, ...] = _KEPT) -> bool:
         UnsupportedModelError: operators that are not supported (all of them), or shapes that depend on data.
         InvalidModelError: types or shapes that do not fit together.
     """
-    graph, opsets = setting.graph, setting.opsets
+    graph, opsets = compilation.graph, compilation.opsets
     protos = [onnx.helper.make_opsetid(domain, version) for domain, version in opsets.items()]
-    reasons = {id(node): reason for node, reason in unknown_operators(setting)}
+    reasons = {id(node): reason for node, reason in unknown_operators(compilation)}
     shapeless: set[ir.Value | None] = set()
     folded = 0
     waiting = deque(graph)
@@ -76,13 +83,13 @@ def specialise(setting: Setting, kept: tuple[str, ...] = _KEPT) -> bool:
             reasons[id(node)] = reason_of(node, _no_operator(node, version))
         try:
             if is_control(node):
-                instead = resolve(setting, node)
+                instead = resolve(compilation, node, specialise)
                 if instead is not None:
                     waiting.extendleft(reversed(instead))
                     continue
             else:
                 check_rules(node, version)
-                _infer(node, opsets, protos, setting.source)
+                _infer(node, opsets, protos, compilation.source)
             if id(node) not in reasons and node.op_type not in kept and _is_constant(node):
                 folded += sum(buffer_of(v, Kind.OUTPUT).nbytes for v in node.outputs)
                 if folded > MOST_FOLDED_BYTES:
@@ -98,13 +105,13 @@ def specialise(setting: Setting, kept: tuple[str, ...] = _KEPT) -> bool:
                 raise
             shapeless.update(node.outputs)
     if reasons:
-        raise UnsupportedModelError(setting.source, _all_reasons(setting, reasons, shapeless))
+        raise UnsupportedModelError(compilation.source, _all_reasons(compilation, reasons, shapeless))
     return True
 
 
-def unknown_operators(setting: Setting) -> list[tuple[ir.Node, Reason]]:
+def unknown_operators(compilation: Compilation) -> list[tuple[ir.Node, Reason]]:
     """Every node whose operator is not here."""
-    found = [(node, _unknown(node, setting.opsets)) for node in setting.graph]
+    found = [(node, _unknown(node, compilation.opsets)) for node in compilation.graph]
     return [(node, reason) for node, reason in found if reason is not None]
 
 
@@ -122,17 +129,17 @@ def _no_operator(node: ir.Node, version: int) -> Refusal:
     )
 
 
-def _all_reasons(setting: Setting, reasons: dict[int, Reason], shapeless: set[ir.Value | None]) -> list[Reason]:
+def _all_reasons(compilation: Compilation, reasons: dict[int, Reason], shapeless: set[ir.Value | None]) -> list[Reason]:
     """The reasons so far, and those of every other node whose shapes are known: a user wants to see all at once."""
     found = []
-    for node in setting.graph:
+    for node in compilation.graph:
         if id(node) in reasons:
             found.append(reasons[id(node)])
         elif shapeless.isdisjoint((*node.inputs, *node.outputs)):
             inputs = tuple(None if v is None else buffer_of(v, Kind.TEMPORARY) for v in node.inputs)
             outputs = tuple(None if is_absent(v) else buffer_of(v, Kind.TEMPORARY) for v in node.outputs)
             try:
-                lower_node(node, setting.opsets, Builder(opsets=setting.opsets), inputs, outputs)
+                lower_node(node, compilation.opsets, builder(compilation.opsets), inputs, outputs)
             except Refusal as refusal:
                 found.append(reason_of(node, refusal))
     return found
@@ -238,7 +245,7 @@ def _type_proto(value: ir.Value) -> onnx.TypeProto:
 
 def _fold(graph: ir.Graph, node: ir.Node, opsets: dict[str, int]) -> None:
     """Run the node now and put constants in its place."""
-    build = Builder(opsets=opsets)
+    build = builder(opsets)
     inputs = tuple(None if v is None else buffer_of(v, Kind.TEMPORARY) for v in node.inputs)
     values = [v for v in node.outputs if not is_absent(v)]
     outputs = {v: buffer_of(v, Kind.OUTPUT) for v in values}
@@ -253,10 +260,6 @@ def _fold(graph: ir.Graph, node: ir.Node, opsets: dict[str, int]) -> None:
 
 def _run(build: Builder, outputs: tuple[Buffer, ...], operator: str) -> list[NDArray[Any]]:
     """The outputs of calls that have no inputs; what is only a copy of a constant is that constant."""
-    from rt_engine.lower.assemble import assemble
-    from rt_engine.program.program import Executable
-    from rt_engine.run.context import Context
-
     (source, *_) = build.calls[0].operands if len(build.calls) == 1 else (None,)
     if source is not None and source.value is not None and build.calls[0].kernel == "copy_blocks":
         return [source.value.reshape(outputs[0].shape)]

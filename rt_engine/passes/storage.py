@@ -4,11 +4,12 @@ import numpy as np
 import onnx_ir as ir
 
 from rt_engine.ops import find
-from rt_engine.passes.pass_input import Setting, add_constant, constant, only_user
+from rt_engine.passes.compilation import Compilation
 from rt_engine.program.element_types import FLOAT16, HALVES
+from rt_engine.read.graph import add_constant, constant, only_user
 
 
-def widen_halves(setting: Setting) -> bool:
+def widen_halves(compilation: Compilation) -> bool:
     """Put a Cast before and behind every operator that does not work on half floats itself, so that later passes see float32.
 
     1. A constant operand becomes a float32 constant, once for all its readers.
@@ -22,10 +23,10 @@ def widen_halves(setting: Setting) -> bool:
 
     Requires: types everywhere. Ensures: half floats only on operators with `any_type`.
     """
-    graph, changed = setting.graph, False
+    graph, changed = compilation.graph, False
     wide: dict[ir.Value, ir.Value] = {}
     for node in list(graph):
-        operator = find(node.domain, node.op_type, setting.opsets.get(node.domain, 1))
+        operator = find(node.domain, node.op_type, compilation.opsets.get(node.domain, 1))
         if node.domain == "" and node.op_type == "Cast":
             changed = _without_detour(graph, node) or changed
         if operator is None or operator.any_type or not any(_is_half(v) for v in node.inputs):

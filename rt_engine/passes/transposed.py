@@ -9,13 +9,15 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from rt_engine.lower.lower import Kind, buffer_of
+from rt_engine.lower.lower import buffer_of
 from rt_engine.ops.base import RT_DOMAIN, Node, Refusal
 from rt_engine.ops.conv_transpose import Geometry, geometry
 from rt_engine.passes.channels_last import _Walk as Walk
 from rt_engine.passes.channels_last import attributes_of, carries, is_float, shape_of, to_last
+from rt_engine.passes.compilation import Compilation
 from rt_engine.passes.linear import limits_of
-from rt_engine.passes.pass_input import Setting, add_constant, constant, only_user, replace
+from rt_engine.program.calls import Kind
+from rt_engine.read.graph import add_constant, constant, only_user, replace
 
 _MOST_PHASES, _MOST_TAPS = 64, 4096
 """Per axis, and in all, beyond which a transposed convolution stays as it is."""
@@ -138,7 +140,7 @@ def _resize(walk: Walk, node: ir.Node) -> bool:
     return True
 
 
-def fuse_into_phases(setting: Setting) -> bool:
+def fuse_into_phases(compilation: Compilation) -> bool:
     """What follows SpreadLast goes before it, where the convolution can take it in.
 
     1. Relu, or Clip with constant limits.
@@ -146,7 +148,7 @@ def fuse_into_phases(setting: Setting) -> bool:
 
     Requires: channels last. Ensures: nothing that later passes need.
     """
-    graph, changed = setting.graph, False
+    graph, changed = compilation.graph, False
     for node in list(graph):
         while node.op_type == "SpreadLast" and node.domain == RT_DOMAIN and node.graph is graph:
             user = only_user(node.outputs[0], graph)

@@ -6,17 +6,14 @@ Records name kernels by their place in `Program.kernels`, and memory by offset; 
 belongs to the machine (kernel addresses) is in `Executable`, what belongs to a task (the arena) in `Context`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_engine.kernels.interface.names import KERNEL_PREFIX
 from rt_engine.program.naming import Naming
-from rt_engine.run.native import KERNELS
-from rt_native.library import Library
 from rt_native.memory import Block
 
 ABSENT = -1
@@ -93,22 +90,3 @@ class Program:
     def weight_nbytes(self) -> int:
         """Bytes of the packed weights."""
         return self.weights.nbytes
-
-
-class Executable:
-    """A program with the addresses of this machine's kernels."""
-
-    __slots__ = ("execute", "execute_address", "library", "program", "table")
-
-    def __init__(self, program: Program, library: Library = KERNELS) -> None:
-        self.program, self.library = program, library
-        self.table = Block(8 * max(len(program.kernels), 1))
-        self.table.view(np.int64, 0, max(len(program.kernels), 1))[: len(program.kernels)] = _addresses(
-            program.kernels, library
-        )
-        self.execute = library.function("execute")
-        self.execute_address = library.address("execute")
-
-
-def _addresses(kernels: Sequence[str], library: Library) -> list[int]:
-    return [library.address(KERNEL_PREFIX + name) for name in kernels]

@@ -6,8 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rt_engine.lower.lower import Buffer, Builder, Kind, Storage
 from rt_engine.lower.plan import Life, Overlap, allocate, busiest, merge_in_place, plan
+from rt_engine.ops.builder import Builder
+from rt_engine.program.calls import Buffer, Kind, Storage
 from rt_engine.program.records import ARENA_HEADER
 from rt_native.memory import align
 

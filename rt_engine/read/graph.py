@@ -1,38 +1,12 @@
-"""What a pass works on, and the few graph edits that several passes need."""
+"""The few questions to a graph, and edits of it, that several passes need. Nothing here knows what an operator means."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """A model, the shapes that the user binds, and the model's name for messages."""
-
-    model: ir.Model
-    shapes: dict[str, tuple[int, ...]]
-    source: str
-    scope: ir.Graph | None = None
-    """The body of a control-flow operator that is worked on; None for the model's own graph."""
-
-    @property
-    def graph(self) -> ir.Graph:
-        """The graph that is worked on."""
-        return self.model.graph if self.scope is None else self.scope
-
-    def within(self, body: ir.Graph) -> "Setting":
-        """The same for a body."""
-        return Setting(self.model, self.shapes, self.source, body)
-
-    @property
-    def opsets(self) -> dict[str, int]:
-        """Domain -> opset version."""
-        return dict(self.model.opset_imports)
 
 
 def is_absurd(shape: Iterable[int]) -> bool:

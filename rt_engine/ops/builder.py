@@ -1,0 +1,112 @@
+"""What operators write kernel calls with. No operator of its own."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from rt_engine.program.calls import Buffer, Call, Kind, Storage
+from rt_engine.program.records import OPERANDS, PARAMS, SIZES
+
+LowerBody = Callable[[ir.Graph, "Builder", Sequence[Buffer]], list[Buffer]]
+"""(body, builder, its arguments) -> its results."""
+
+
+@dataclass(slots=True)
+class Builder:
+    """Collects calls. Operators use `temporary`, `constant`, `alias` and `call`."""
+
+    calls: list[Call] = field(default_factory=list)
+    nodes: list[tuple[str, str]] = field(default_factory=list)
+    """(name, operator) of each lowered node; calls refer to them by index."""
+    loops: list[tuple[int, int]] = field(default_factory=list)
+    """First and last call of every range that is repeated."""
+    opsets: dict[str, int] = field(default_factory=dict)
+    """Domain -> opset version, for bodies of control flow."""
+    lower_body: LowerBody | None = None
+    """How the nodes of a body are lowered: that knows all operators, so whoever makes a builder hands it in."""
+
+    def temporary(self, dtype: Any, shape: Sequence[int], name: str = "") -> Buffer:
+        """Memory for a value between two calls of the same operator."""
+        buffer = Buffer(name, np.dtype(dtype), tuple(int(d) for d in shape), Storage(Kind.TEMPORARY, 0))
+        buffer.storage.nbytes = buffer.nbytes
+        return buffer
+
+    def constant(self, value: Any, name: str = "") -> Buffer:
+        """A value known now; it goes into the program's weights if a call uses it."""
+        array = np.asarray(value)  # not ascontiguousarray: it would give a scalar one dimension
+        array = array if array.flags.c_contiguous else array.copy()
+        return Buffer(name, array.dtype, array.shape, Storage(Kind.CONSTANT, array.nbytes, array))
+
+    def alias(self, output: Buffer, source: Buffer) -> None:
+        """`output` is `source` with another shape (same number of bytes): the same memory where that is possible."""
+        assert output.nbytes == source.nbytes, (output, source)
+        shared, own = source.storage, output.storage
+        if own.kind is Kind.OUTPUT and shared.kind is not Kind.TEMPORARY:
+            self.copy(output, source)
+            return
+        if own.kind is Kind.OUTPUT:
+            shared.kind = Kind.OUTPUT
+        output.storage = shared
+
+    def copy(self, output: Buffer, source: Buffer) -> None:
+        """Copy the bytes of `source` to `output`."""
+        if output.nbytes:
+            self.call("copy_blocks", (source, output), sizes=(1, output.nbytes, 0, 0, 0, 0), inplace=(0,))
+
+    def body(self, graph: ir.Graph, arguments: Sequence[Buffer]) -> list[Buffer]:
+        """Lower a body of control flow on these arguments; gives its results.
+
+        Raises:
+            Refusal: of a node in it.
+        """
+        assert self.lower_body is not None, "this builder takes no bodies"
+        return self.lower_body(graph, self, arguments)
+
+    def jump_from(self, call: int) -> None:
+        """Let call number `call` jump to the next call."""
+        self.calls[call] = replace(self.calls[call], jump=len(self.calls))
+
+    def call(
+        self,
+        kernel: str,
+        operands: Sequence[Buffer | None],
+        sizes: Sequence[int] = (),
+        params: Sequence[float] = (),
+        writes: Sequence[int] | None = None,
+        inplace: Sequence[int] = (),
+        macs: int = 0,
+        jump: int = -1,
+        overlap: tuple[int, int] | None = None,
+    ) -> None:
+        """Add a kernel call.
+
+        Args:
+            kernel: name of the kernel.
+            operands: buffers, as the kernel's module documents them; None where one is absent.
+            sizes, params: integers and floats of the record.
+            writes: indices of operands that the kernel writes; by default the last.
+            inplace: indices of operands whose memory the first written one may take.
+            macs: multiply-accumulates, for the report.
+            jump: for control flow, the call that the first size becomes the record of.
+            overlap: (operand, bytes): the first written operand may lie over that one, which is read for the last time here,
+                if it begins at least so many bytes before it.
+        """
+        assert len(operands) <= OPERANDS and len(sizes) <= SIZES and len(params) <= PARAMS
+        written = tuple(writes) if writes is not None else (len(operands) - 1,)
+        self.calls.append(
+            Call(
+                kernel,
+                tuple(operands),
+                written,
+                tuple(inplace),
+                tuple(int(s) for s in sizes),
+                tuple(float(p) for p in params),
+                len(self.nodes) - 1,
+                int(macs),
+                jump,
+                overlap=overlap,
+            )
+        )

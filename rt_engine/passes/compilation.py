@@ -1,0 +1,39 @@
+"""What a pass works on."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from dataclasses import replace as replace_fields
+from typing import Any
+
+import onnx
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+Evaluate = Callable[[onnx.ModelProto, Mapping[str, NDArray[Any]]], list[NDArray[Any]]]
+"""What a model of a few nodes computes, on our own kernels: the same bits as at run time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compilation:
+    """A model, the shapes that the user binds, and the model's name for messages."""
+
+    model: ir.Model
+    shapes: Mapping[str, tuple[int, ...]]
+    source: str
+    evaluate: Evaluate
+    scope: ir.Graph | None = None
+    """The body of a control-flow operator that is worked on; None for the model's own graph."""
+
+    @property
+    def graph(self) -> ir.Graph:
+        """The graph that is worked on."""
+        return self.model.graph if self.scope is None else self.scope
+
+    def within(self, body: ir.Graph) -> "Compilation":
+        """The same for a body."""
+        return replace_fields(self, scope=body)
+
+    @property
+    def opsets(self) -> dict[str, int]:
+        """Domain -> opset version."""
+        return dict(self.model.opset_imports)

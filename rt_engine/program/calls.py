@@ -1,0 +1,89 @@
+"""Kernel calls on buffers: what a graph is lowered to, before each buffer has its place in memory.
+
+A `Buffer` is a view (type, shape) of a `Storage`, a piece of memory that is an input, an output, a constant or temporary.
+Reshape-like operators give a second buffer on the same storage; nothing moves.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Kind(Enum):
+    """What a storage is for, which decides how long it lives."""
+
+    TEMPORARY = "temporary"  # from its first write to its last read
+    INPUT = "input"  # always: the caller may write it once and run many times
+    OUTPUT = "output"  # always: the caller reads it until the next run
+    CONSTANT = "constant"  # in the weights of the program
+
+
+@dataclass(eq=False, slots=True)
+class Storage:
+    """A piece of memory. `nbytes` grows to the largest buffer on it."""
+
+    kind: Kind
+    nbytes: int
+    value: NDArray[Any] | None = None
+
+
+@dataclass(eq=False, slots=True)
+class Buffer:
+    """A typed, shaped, contiguous view of a storage."""
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    storage: Storage
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes without padding."""
+        return self.size * self.dtype.itemsize
+
+    @property
+    def value(self) -> NDArray[Any] | None:
+        """The array, if it is known when the model is loaded."""
+        value = self.storage.value
+        return None if value is None else value.reshape(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One kernel call. `writes` of the operands are outputs; the output may take the memory of an input in `inplace`."""
+
+    kernel: str
+    operands: tuple[Buffer | None, ...]
+    writes: tuple[int, ...]
+    inplace: tuple[int, ...]
+    sizes: tuple[int, ...]
+    params: tuple[float, ...]
+    node: int
+    macs: int
+    jump: int = -1
+    """For control flow: the call that the first size becomes the record of (`rt_engine.kernels.control`)."""
+    overlap: tuple[int, int] | None = None
+    """(operand, bytes): the first written operand may lie over that operand if it begins at least so many bytes before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """A whole graph as kernel calls."""
+
+    calls: tuple[Call, ...]
+    nodes: tuple[tuple[str, str], ...]
+    inputs: tuple[Buffer, ...]
+    outputs: tuple[Buffer, ...]
+    loops: tuple[tuple[int, int], ...] = ()
+    """First and last call of every range that is repeated."""
+    state: tuple[tuple[Buffer, Buffer], ...] = ()
+    """(input, output) that is carried from run to run; the last calls copy them, one each."""

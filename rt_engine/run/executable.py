@@ -1,0 +1,30 @@
+"""A program bound to the kernels of this machine."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from rt_engine.kernels.interface.names import KERNEL_PREFIX
+from rt_engine.program.program import Program
+from rt_engine.run.native import KERNELS
+from rt_native.library import Library
+from rt_native.memory import Block
+
+
+class Executable:
+    """A program with the addresses of this machine's kernels."""
+
+    __slots__ = ("execute", "execute_address", "library", "program", "table")
+
+    def __init__(self, program: Program, library: Library = KERNELS) -> None:
+        self.program, self.library = program, library
+        self.table = Block(8 * max(len(program.kernels), 1))
+        self.table.view(np.int64, 0, max(len(program.kernels), 1))[: len(program.kernels)] = _addresses(
+            program.kernels, library
+        )
+        self.execute = library.function("execute")
+        self.execute_address = library.address("execute")
+
+
+def _addresses(kernels: Sequence[str], library: Library) -> list[int]:
+    return [library.address(KERNEL_PREFIX + name) for name in kernels]
