@@ -1,11 +1,11 @@
 """Imports point one way."""
 
 import ast
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests import ROOT
+
 LAYERS = {
     "rt_native": set(),
     "rt_engine": {"rt_native"},

@@ -10,8 +10,8 @@ import pytest
 from setuptools.config.pyprojecttoml import read_configuration
 
 from rt_native.version import TEXT, VERSION
+from tests import ROOT
 
-ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 TOOL = PROJECT["tool"]
 PACKAGES = TOOL["mypy"]["packages"]

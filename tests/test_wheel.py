@@ -18,9 +18,9 @@ from pathlib import Path
 import pytest
 
 from rt_native.version import TEXT
+from tests import ROOT
 from tests.test_docs import README, blocks
 
-ROOT = Path(__file__).parent.parent
 PACKAGES = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]["packages"]
 BUILD = "import sys; from setuptools import build_meta; print(getattr(build_meta, sys.argv[1])(sys.argv[2]))"
 DEPENDENCIES = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]

@@ -1,4 +1,4 @@
-"""Write the golden files of `classical_models`: python tests/exporters/make_classical.py [PREFIX]; see make_golden.py.
+"""Write the golden files of `classical_models`: python -m tests.exporters.make_classical [PREFIX]; see make_golden.py.
 
 Beside batches 1 and 7 there is, for trees, one of rows that stand exactly on thresholds of the trees, as the file has them,
 and on the floats beside them.
@@ -14,15 +14,16 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime
-from classical_models import CLASSICAL_CASES, ClassicalCase
-from make_golden import BATCHES, save
 from onnx import helper
 from onnxmltools import convert_lightgbm, convert_xgboost
 from onnxmltools.convert.common.data_types import FloatTensorType as BoostedInput
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 from sklearn.base import is_classifier, is_outlier_detector
-from sklearn_models import FEATURES, data
+
+from tests.exporters.classical_models import CLASSICAL_CASES, ClassicalCase
+from tests.exporters.make_golden import BATCHES, save
+from tests.exporters.sklearn_models import FEATURES, data
 
 Array = npt.NDArray[Any]
 ON_THRESHOLDS = 48

@@ -1,6 +1,6 @@
 """Write the golden files: models exported by PyTorch and scikit-learn, with the frameworks' own outputs.
 
-    python tests/exporters/make_golden.py [PREFIX]     (needs the dependency group `exporters`, and onnxruntime)
+    python -m tests.exporters.make_golden [PREFIX]     (needs the dependency group `exporters`, and onnxruntime)
 
 For each case `golden/NAME.onnx`, and `golden/NAME.npz` with arrays `in{batch}:{input}` and `out{batch}:{output}` for
 batches 1 and 7 (or the one that the model is made for). An independent runtime is asked first whether the export is
@@ -25,8 +25,9 @@ from onnx.reference import ReferenceEvaluator
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 from sklearn.base import BaseEstimator, is_classifier
-from sklearn_models import FEATURES, SKLEARN_CASES, SklearnCase, data
-from torch_models import TORCH_CASES, Apply, Exporter, TorchCase
+
+from tests.exporters.sklearn_models import FEATURES, SKLEARN_CASES, SklearnCase, data
+from tests.exporters.torch_models import TORCH_CASES, Apply, Exporter, TorchCase
 
 GOLDEN = Path(__file__).with_name("golden")
 BATCHES = (1, 7)

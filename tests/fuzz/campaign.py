@@ -12,7 +12,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests import ROOT
+
 MOST_SECONDS = 10
 MOST_MEMORY = 3 << 30
 """Beyond twice the file: what constants and weights at load may take (see `rt_engine.passes.specialise`)."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,9 +10,10 @@ from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto,
 
 from rt_engine.backend import bind, constant_inputs
 from rt_engine.ops import operators
+from tests import ROOT
 from tests.conformance.suite import cases, excluded
 
-GOLDEN = Path(__file__).parents[1] / "exporters" / "golden"
+GOLDEN = ROOT / "tests" / "exporters" / "golden"
 INTEGERS = (
     -1,
     0,

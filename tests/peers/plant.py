@@ -11,7 +11,6 @@ import random
 import socket
 import struct
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,8 +42,6 @@ LATENCY = Struct("ST_RtLatency", (Field("P50", LREAL, "us"), Field("P99", LREAL,
 TASK = Struct("ST_RtTask", (Field("CycleTime", UDINT), Field("CycleCount", ULINT), Field("WakeUp", LATENCY)))
 TASK_VALUES = (10_000, 123_456_789_012, 27.5, 40.25, 123_456)
 AMS_TCP_PORT = 48898
-ROOT = Path(__file__).parents[2]
-"""Where `python -m tests.peers....` runs."""
 CURVE = tuple(float(i) for i in range(1, 9))
 INPUTS = (np.arange(16, dtype=np.float32) - 8) / 8
 """What every client calls the model with."""

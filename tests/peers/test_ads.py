@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from plc_bindings.ads.server import AdsServer
+from tests import ROOT
 from tests.peers import npm, plant
 from tests.peers.plant import CURVE, INPUTS, TASK_VALUES
 
@@ -118,7 +119,7 @@ def pyads(server: AdsServer) -> dict[str, Any]:
     pytest.importorskip("pyads")
     host, _ = server.address
     command = [sys.executable, "-m", "tests.peers.pyads_client", host, f"{host}.1.1", "851"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=plant.ROOT, timeout=90)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=90)
     assert done.stdout, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found

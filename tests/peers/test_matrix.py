@@ -1,8 +1,9 @@
-from pathlib import Path
+"""docs/plc-clients.md has the table of clients that the tests prove."""
 
+from tests import ROOT
 from tests.peers import matrix
 
-PAGE = Path(__file__).parents[2] / "docs" / "plc-clients.md"
+PAGE = ROOT / "docs" / "plc-clients.md"
 
 
 def test_the_page_lists_what_is_tested() -> None:

@@ -20,6 +20,7 @@ import pytest
 
 from plc_bindings.modbus.options import Rtu
 from plc_bindings.modbus.server import ModbusServer
+from tests import ROOT
 from tests.peers import npm, plant
 
 pytestmark = pytest.mark.peer
@@ -65,7 +66,7 @@ def pymodbus(server: ModbusServer) -> dict[str, Any]:
     host, port = server.address
     command = [sys.executable, "-m", "tests.peers.pymodbus_client", str(host), str(port)]
     done = subprocess.run(
-        [*command, json.dumps(plant.places(server))], capture_output=True, text=True, cwd=plant.ROOT, timeout=60
+        [*command, json.dumps(plant.places(server))], capture_output=True, text=True, cwd=ROOT, timeout=60
     )
     assert done.stdout, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)

@@ -19,6 +19,7 @@ import pytest
 from plc_bindings.ads.device import AdsOptions
 from plc_bindings.ads.server import AdsServer
 from plc_bindings.security.access import Access
+from tests import ROOT
 from tests.peers import plant
 
 pytestmark = pytest.mark.peer
@@ -142,7 +143,7 @@ def capture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     server = AdsServer(plant.database(), plant.models(), options, Access(writable=["Tags.*"]))
     with plant.serving(Proxy(host, server, recorder)):
         client = [sys.executable, "-m", "tests.peers.pyads_client", host, f"{host}.1.1", "851"]
-        done = subprocess.run(client, capture_output=True, text=True, check=False, cwd=plant.ROOT, timeout=60)
+        done = subprocess.run(client, capture_output=True, text=True, check=False, cwd=ROOT, timeout=60)
         assert json.loads(done.stdout)["close"] is True
     path = tmp_path_factory.mktemp("capture") / "ads.pcap"
     recorder.save(path)

@@ -1,7 +1,6 @@
 """Loading and running: the public interface."""
 
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from benchmarks.models import mlp
 from rt_engine.errors import InputError, RunError
 from rt_engine.ops.table import table
 from rt_engine.program.status import Status
+from tests import ROOT
 
 MODEL = rt_engine.load(mlp([16, 64, 64, 4], "Tanh"))
 X = np.random.default_rng(0).standard_normal((1, 16)).astype(np.float32)
@@ -199,7 +199,7 @@ def test_report_counts_what_the_model_costs():
 
 def test_the_operator_page_is_true():
     """docs/operators.md is what the registry says (renew it: python -m rt_engine.ops.table > docs/operators.md)."""
-    page = Path(__file__).parents[2] / "docs" / "operators.md"
+    page = ROOT / "docs" / "operators.md"
     assert page.read_text() == table()
 
 

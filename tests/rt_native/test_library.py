@@ -2,12 +2,12 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from rt_native.errors import BuildError
 from rt_native.library import Library, reachable_sources
+from tests import ROOT
 
 SOURCE = """
 from rt_native.lang import export
@@ -143,4 +143,4 @@ def test_loading_an_engine_imports_no_numba():
     from rt_engine.run.native import KERNELS
 
     KERNELS.build()
-    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -1,9 +1,10 @@
+"""The example of a scheduler without a station runs as a user starts it."""
+
 import os
 import subprocess
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests import ROOT
 
 
 def test_the_example_holds_its_level() -> None:

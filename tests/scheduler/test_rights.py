@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from scheduler.rights import CpuLatency, Grant, lock_memory, throttling, use_cpu, use_exact_timers
+from tests import ROOT
 
-ROOT = Path(__file__).parents[2]
 _PR_CAPBSET_DROP = 24
 
 

@@ -6,19 +6,18 @@ import re
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import onnx
 import pytest
 import typer
 from onnx import helper
-from stations import STATION, wait_for, write_station
 
 from station.commands.shared.exit_codes import ExitCode
 from station.errors import NotRunningError
 from station.running.control import fetch_status, socket_path
+from tests import ROOT
+from tests.station.stations import STATION, wait_for, write_station
 
-ROOT = Path(__file__).parents[2]
 HEAVY = ("numba", "torch", "sklearn", "onnxruntime")
 
 

@@ -10,15 +10,15 @@ from dataclasses import astuple
 from pathlib import Path
 
 import pytest
-from stations import write_station
 
 from fieldbus.link.state import LINK_STATISTICS
 from fieldbus.statistic import Statistic
 from scheduler.stats import TASK_STATISTICS
 from scheduler.task_block import STATS
 from station.show.symbols import HEADINGS, of_station
+from tests import ROOT
+from tests.station.stations import write_station
 
-ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).with_name("symbols_of_a_station.csv")
 STATION = """\
 [station]

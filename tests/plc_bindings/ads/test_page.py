@@ -2,7 +2,6 @@
 
 import re
 import struct
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,11 +11,12 @@ from plc_bindings.ads.codes import SYSTEM_PORT, Error, Group
 from plc_bindings.ads.device import AdsOptions
 from plc_bindings.security.access import Limits
 from plc_bindings.security.signing import SIGNATURE_BYTES
+from tests import ROOT
 from tests.peers.plant import ads_server
 from tests.plc_bindings.ads.plant import model
 from tests.plc_bindings.st.machine import syntax_errors
 
-PAGE = (Path(__file__).parents[3] / "docs" / "ads.md").read_text()
+PAGE = (ROOT / "docs" / "ads.md").read_text()
 
 
 def test_the_error_codes_are_all_that_there_are():

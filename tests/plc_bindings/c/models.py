@@ -1,7 +1,6 @@
 """Models of several kinds, and the bits that Python gets for them."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
@@ -9,9 +8,10 @@ from onnx import TensorProto, helper, numpy_helper
 import rt_engine
 from benchmarks.models import mlp
 from rt_engine import Model
-from tests.rt_engine.test_quantizer import DATA, network
+from tests import ROOT
+from tests.rt_engine.quantization.test_quantizer import DATA, network
 
-GOLDEN = Path(__file__).parents[2] / "exporters" / "golden"
+GOLDEN = ROOT / "tests" / "exporters" / "golden"
 
 
 def policy(seed: int = 0) -> Model:

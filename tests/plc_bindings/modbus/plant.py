@@ -5,7 +5,6 @@ import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import rt_engine
 from fieldbus.tags import Order
@@ -21,8 +20,9 @@ from plc_bindings.modbus.server import ModbusServer
 from plc_bindings.modbus.session import ModbusSession
 from plc_bindings.security.access import Access
 from rt_engine import ModelSlot
+from tests import ROOT
 
-POLICY = Path(__file__).parents[3] / "station" / "demo" / "data" / "policy-v1.onnx"
+POLICY = ROOT / "station" / "demo" / "data" / "policy-v1.onnx"
 
 INPUTS = Struct(
     "ST_In",

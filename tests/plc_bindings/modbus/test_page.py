@@ -5,7 +5,6 @@ import ssl
 import struct
 import subprocess
 import tomllib
-from pathlib import Path
 from shutil import which
 
 import pytest
@@ -17,9 +16,10 @@ from plc_bindings.modbus.convert import Converter
 from plc_bindings.modbus.map import KINDS, PREDICT
 from plc_bindings.modbus.session import Job
 from station.file.config import ModbusTcpServer, ModbusTlsServer
+from tests import ROOT
 from tests.plc_bindings.modbus.plant import serving
 
-PAGE = (Path(__file__).parents[3] / "docs" / "modbus-server.md").read_text()
+PAGE = (ROOT / "docs" / "modbus-server.md").read_text()
 
 
 def frames():

@@ -11,8 +11,9 @@ import rt_engine
 from plc_bindings.data.types import SCALARS
 from plc_bindings.st.project import Ads, Modbus, Project, Registers, project
 from rt_engine import Model
+from tests import ROOT
 
-POLICY = Path(__file__).parents[3] / "station" / "demo" / "data" / "policy-v1.onnx"
+POLICY = ROOT / "station" / "demo" / "data" / "policy-v1.onnx"
 ADS = Ads("192.168.10.5.1.1", 851)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,10 +15,10 @@ import rt_engine
 from plc_bindings.errors import BindingError, ExportError
 from plc_bindings.st.inline import inline_block
 from plc_bindings.st.inline_writer import number
+from tests import ROOT
 from tests.plc_bindings.st.evaluator import Program
 from tests.plc_bindings.st.inlined import Inlined, graph, mlp, same
 
-ROOT = Path(__file__).parents[3]
 GOLDEN = ROOT / "tests" / "exporters" / "golden"
 DEMO = sorted((ROOT / "station" / "demo" / "data").glob("*.onnx"))
 F32 = np.float32

@@ -1,9 +1,8 @@
 """Blocks are files of the package: each is declared as its data, so that a built wheel has them."""
 
 import tomllib
-from pathlib import Path
 
-ROOT = Path(__file__).parents[3]
+from tests import ROOT
 
 
 def test_all_library_files_are_package_data():

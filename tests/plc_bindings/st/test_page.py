@@ -1,14 +1,14 @@
 """docs/st.md shows what is generated: its programs, methods, numbers and limits are those of the blocks."""
 
 import re
-from pathlib import Path
 
 from plc_bindings.st import portable, twincat
 from plc_bindings.st.names import LONGEST
 from plc_bindings.st.statuses import STATUSES
+from tests import ROOT
 from tests.plc_bindings.st.exported import ADS, demo, modbus
 
-PAGE = (Path(__file__).parents[3] / "docs" / "st.md").read_text()
+PAGE = (ROOT / "docs" / "st.md").read_text()
 
 
 def test_the_example_programs_are_the_generated_ones():

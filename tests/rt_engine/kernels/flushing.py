@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from calling import Call
-
 from rt_engine.kernels.interface.names import KERNEL_PREFIX
 from rt_native.library import Library
+from tests.rt_engine.kernels.calling import Call
 
 _FLUSH = Library("test-flush", ("flush_native",), path=(str(Path(__file__).parent),))
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from calling import call, libraries, same_bits
 
 from rt_engine.kernels.interface.attention_table import ROWS
+from tests.rt_engine.kernels.calling import call, libraries, same_bits
 
 LIBRARIES = libraries("test-attention", "rt_engine.kernels.attention")
 SHAPES = [

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from calling import Call, call, libraries, same_bits
 from numpy.typing import NDArray
 
 from rt_engine.kernels.interface.dtypes import NUMPY, DType
+from tests.rt_engine.kernels.calling import Call, call, libraries, same_bits
 
 Array = NDArray[Any]
 

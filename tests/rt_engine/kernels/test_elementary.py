@@ -1,20 +1,21 @@
 """Elementary functions against wider arithmetic, over the whole range; the bounds are those of docs/numerics.md."""
 
 import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import twins
-from calling import Call, libraries
-from flushing import run_flushed
 from numpy.typing import NDArray
+
+from tests import ROOT
+from tests.rt_engine.kernels import twins
+from tests.rt_engine.kernels.calling import Call, libraries
+from tests.rt_engine.kernels.flushing import run_flushed
 
 Array = NDArray[Any]
 
 LIBRARIES = libraries("test-elementwise", "rt_engine.kernels.elementwise")
-NUMERICS = (Path(__file__).parents[3] / "docs" / "numerics.md").read_text()
+NUMERICS = (ROOT / "docs" / "numerics.md").read_text()
 DTYPES = (np.float32, np.float64)
 UNARY = ("exp", "log", "tanh", "sigmoid", "softplus", "erf", "sin", "cos", "sqrt", "reciprocal")
 INTEGER: dict[Any, Any] = {np.float32: np.uint32, np.float64: np.uint64}

@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-import twins
-from calling import Call, call, libraries
 from numpy.typing import NDArray
-from test_elementary import NUMERICS, documented, wide_enough
 
 from rt_engine.kernels.interface import names
 from rt_engine.kernels.interface.dtypes import CODE
 from rt_engine.program.records import RECORD
 from rt_engine.program.status import Status
+from tests.rt_engine.kernels import twins
+from tests.rt_engine.kernels.calling import Call, call, libraries
+from tests.rt_engine.kernels.test_elementary import NUMERICS, documented, wide_enough
 
 Array = NDArray[Any]
 

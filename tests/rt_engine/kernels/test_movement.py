@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from calling import Call, call
 from numpy.typing import NDArray
 
 from rt_engine.kernels.interface.dtypes import DType
@@ -13,6 +12,7 @@ from rt_engine.kernels.interface.names import COPY_BYTES, MOVEMENT
 from rt_engine.kernels.interface.strides import MAX_RANK, contiguous, copy_table
 from rt_engine.program.status import Status
 from rt_native.library import Library
+from tests.rt_engine.kernels.calling import Call, call
 
 LIBRARY = Library("test-movement", ("rt_engine.kernels.movement",))
 BY_SIZE = {1: np.uint8, 2: np.int16, 4: np.float32, 8: np.float64}

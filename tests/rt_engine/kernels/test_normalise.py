@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from calling import Call, call, libraries, same_bits
 from numpy.typing import NDArray
 
 from rt_engine.kernels.interface.dtypes import DType
 from rt_engine.kernels.interface.names import NORMALISE
+from tests.rt_engine.kernels.calling import Call, call, libraries, same_bits
 
 Array = NDArray[Any]
 

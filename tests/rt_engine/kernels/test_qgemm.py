@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from calling import call, libraries
 
 from rt_engine.kernels.interface.modes import Mode
 from rt_engine.ops.packing.quantised import bias_with_zero_point, pack_bytes, padded
+from tests.rt_engine.kernels.calling import call, libraries
 
 LIBRARIES = libraries("test-qgemm", "rt_engine.kernels.qgemm")
 SHAPES = [(1, 1, 1), (1, 3, 17), (1, 640, 128), (1, 9, 72), (2, 7, 33), (3, 16, 16), (7, 10, 100), (13, 31, 64)]

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from calling import call, libraries
+
+from tests.rt_engine.kernels.calling import call, libraries
 
 LIBRARIES = libraries("test-quantise", "rt_engine.kernels.quantise", "rt_engine.kernels.encode")
 IDS = [f"{lib.target.lanes} lanes" for lib in LIBRARIES]

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from calling import call, libraries, same_bits
 from numpy.typing import NDArray
 
 from rt_engine.kernels.interface.names import ARG, FLOAT_SUFFIXES, REDUCE_FLOAT
+from tests.rt_engine.kernels.calling import call, libraries, same_bits
 
 Array = NDArray[Any]
 

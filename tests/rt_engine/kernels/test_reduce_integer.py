@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from calling import call
 from numpy.typing import NDArray
 
 from rt_engine.kernels.interface.dtypes import CODE, NUMPY, DType
 from rt_engine.kernels.interface.names import ARG, MATMUL_INTEGER, REDUCE_INTEGER
 from rt_native.library import Library
+from tests.rt_engine.kernels.calling import call
 
 Array = NDArray[Any]
 

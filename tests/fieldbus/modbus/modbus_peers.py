@@ -1,0 +1,121 @@
+"""Modbus servers that are not ours, started for a test; without one the test is skipped, saying how to get it."""
+
+import functools
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.fieldbus.waiting import free_port, wait_for
+
+HERE = Path(__file__).parent
+
+
+@contextmanager
+def process(*command: str) -> Iterator[subprocess.Popen[str]]:
+    """A server process, from its "ready" on."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            assert server.stdout.readline() == "ready\n", f"{command[0]} did not start"
+            yield server
+        finally:
+            server.kill()
+
+
+@contextmanager
+def pymodbus(kind: str = "tcp", where: str = "", *files: str) -> Iterator[int]:
+    """pymodbus' server; gives its port."""
+    port = free_port()
+    with process(sys.executable, str(HERE / "pymodbus_server.py"), kind, where or str(port), *files):
+        yield port
+
+
+@contextmanager
+def libmodbus() -> Iterator[int]:
+    """The C server on libmodbus; gives its port."""
+    port = free_port()
+    with process(libmodbus_program(), "tcp", str(port)):
+        yield port
+
+
+@contextmanager
+def modbus_tk() -> Iterator[int]:
+    """modbus-tk's server, in a thread of this process; gives its port."""
+    defines = pytest.importorskip("modbus_tk.defines", reason="needs modbus-tk: pip install modbus-tk")
+    from modbus_tk.modbus_tcp import TcpServer
+
+    port = free_port()
+    server = TcpServer(port=port, address="127.0.0.1")
+    slave = server.add_slave(1)
+    for name, kind in (
+        ("c", defines.COILS),
+        ("d", defines.DISCRETE_INPUTS),
+        ("h", defines.HOLDING_REGISTERS),
+        ("i", defines.ANALOG_INPUTS),
+    ):
+        slave.add_block(name, kind, 0, 2000)
+    slave.set_values("d", 0, [int(n % 3 == 0) for n in range(2000)])
+    slave.set_values("i", 0, list(range(2000)))
+    server.start()
+    try:
+        yield port
+    finally:
+        server.stop()
+
+
+@functools.cache
+def libmodbus_program() -> str:
+    """The compiled C server."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("needs a C compiler: apt-get install gcc libmodbus-dev")
+    program = Path(tempfile.mkdtemp()) / "libmodbus_server"
+    includes = ["-I/usr/include/modbus"]
+    command = [compiler, "-O2", *includes, "-o", str(program), str(HERE / "libmodbus_server.c"), "-lmodbus"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if "No such file" in done.stderr or "cannot find" in done.stderr:  # a header, or a library
+        pytest.skip("needs libmodbus and C headers: apt-get install gcc libc6-dev libmodbus-dev")
+    assert done.returncode == 0, done.stderr
+    return str(program)
+
+
+@contextmanager
+def serial_pair(folder: Path) -> Iterator[tuple[str, str]]:
+    """Two pseudo-terminals joined by socat; what one side writes the other reads."""
+    socat = shutil.which("socat")
+    if socat is None:
+        pytest.skip("needs socat: apt-get install socat")
+    ends = folder / "master", folder / "device"
+    with subprocess.Popen([socat, *[f"pty,raw,echo=0,link={end}" for end in ends]]) as joint:
+        try:
+            wait_for(lambda: all(end.exists() for end in ends))
+            yield str(ends[0]), str(ends[1])
+        finally:
+            joint.kill()
+
+
+def certificates(folder: Path, name: str = "localhost") -> tuple[str, str]:
+    """(certificate, key) for `name`, signed by itself."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("needs openssl: apt-get install openssl")
+    certificate, key = str(folder / "server.pem"), str(folder / "server.key")
+    command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-days", "1", "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"]
+    subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    return certificate, key
+
+
+def stop_briefly(server: subprocess.Popen[str], seconds: float) -> None:
+    """Freeze a process: its sockets stay open and answer nothing."""
+    os.kill(server.pid, 19)
+    time.sleep(seconds)
+    os.kill(server.pid, 18)

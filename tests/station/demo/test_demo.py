@@ -1,0 +1,215 @@
+"""The demo as a newcomer runs it: the whole story, one in which something does not happen, and one that is stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from station.demo import demo
+from station.demo.facts import Answer
+from station.demo.story import TIMEOUT_S
+from station.file.reading import read_station
+from tests import ROOT
+
+UPDATE = {"kind": "update", "good": True, "text": "v2 is live"}
+REFUSAL = {"kind": "update", "good": False, "text": "v3 refused"}
+LOST = {"kind": "link", "good": False, "text": "up -> down: no answer"}
+BACK = {"kind": "link", "good": True, "text": "down -> up"}
+FIRST = {"kind": "link", "good": True, "text": "stopped -> up"}
+
+
+def start(folder: Path, *options: str) -> subprocess.Popen[str]:
+    """`rt-engine demo`, in a session of its own, with its control socket where no other demo is."""
+    command = [sys.executable, "-m", "station", "demo", "--report", str(folder / "report"), *options]
+    environment = {**os.environ, "XDG_RUNTIME_DIR": str(folder)}
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+
+def play(folder: Path, *options: str) -> tuple[int, str]:
+    """Run the demo to its end; exit code and output."""
+    process = start(folder, *options)
+    output, _ = process.communicate(timeout=200)
+    return process.returncode, output
+
+
+def children(pid: int) -> list[int]:
+    """Processes whose parent is `pid`."""
+    return [int(p) for task in Path(f"/proc/{pid}/task").iterdir() for p in (task / "children").read_text().split()]
+
+
+def is_running(pid: int) -> bool:
+    """Does the process exist, and is it not just a remnant that nobody waited for?"""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+# --- parts ------------------------------------------------------------------------------------------------------------
+
+
+def test_station_file(tmp_path: Path) -> None:
+    """The demo's station file is good as it lies there, and its copy too, with the real port and the same models."""
+    original = read_station(demo.HERE / "station.toml")
+    copy = read_station(demo.station_file(tmp_path, 40_123))
+    assert not original.warnings
+    assert not copy.warnings
+    assert copy.config.links["machine"].port == 40_123  # type: ignore[union-attr]
+    assert copy.config.links["machine"].timeout_ns == round(TIMEOUT_S * 1e9)
+    assert copy.config.tasks == original.config.tasks
+    assert [copy.beside(m.file) for m in copy.config.models.values()] == [
+        original.beside(m.file) for m in original.config.models.values()
+    ]
+    assert {task.model for name, task in copy.config.tasks.items() if name in ("x", "y")} == {"policy"}
+
+
+def test_report_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wanted folder is made; by default it is a new one in ./reports."""
+    monkeypatch.chdir(tmp_path)
+    assert demo.report_folder(tmp_path / "a" / "b") == (tmp_path / "a" / "b", "")
+    folder, warning = demo.report_folder(None)
+    assert (folder.parent, warning) == (tmp_path / "reports", "")
+    assert folder.is_dir()
+
+
+def test_report_folder_that_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that cannot be written is no reason to stop: another one is taken, and the warning names both."""
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    folder, warning = demo.report_folder(tmp_path / "file")
+    assert folder.is_dir()
+    assert str(folder) in warning
+    assert str(tmp_path / "file") in warning
+
+
+@pytest.mark.parametrize(
+    ("events", "missing"),
+    [
+        ([FIRST, UPDATE, REFUSAL, LOST, BACK], []),
+        ([FIRST, REFUSAL, LOST, BACK], ["the update"]),
+        ([FIRST, UPDATE, LOST, BACK], ["the refusal"]),
+        ([FIRST, UPDATE, REFUSAL, LOST], ["its return"]),
+        ([], ["the update", "the refusal", "the lost link", "its return"]),
+    ],
+)
+def test_untold(events: list[dict[str, Any]], missing: list[str]) -> None:
+    """A report must tell of the update, the refusal, the lost link, and the link's return after that."""
+    assert demo.untold(events) == missing
+
+
+def test_untold_without_a_loss() -> None:
+    """A link that was never lost is missed."""
+    assert "the lost link" in demo.untold([FIRST, UPDATE, REFUSAL])
+
+
+def test_report_page(tmp_path: Path) -> None:
+    """The page is where the station says, if it is there."""
+    page = tmp_path / "demo 1.html"
+    assert demo.report_page(Answer(0, f"report {page}\n")) is None
+    page.write_text("")
+    assert demo.report_page(Answer(0, f"All met their deadline\nreport {page}\n")) == page
+    assert demo.report_page(Answer(0, "warning: nothing could be written")) is None
+
+
+# --- the whole --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_the_whole_story(tmp_path: Path) -> None:
+    """Every claim comes true: exit code 0, ticks only, and all files of the report."""
+    code, output = play(tmp_path)
+    report = tmp_path / "report"
+    assert code == 0, output
+    record = json.loads((report / "demo.json").read_text())
+    assert [claim["claim"] for claim in record["claims"] if not claim["ok"]] == []
+    assert len(record["claims"]) == 16
+    assert f"All {len(record['claims'])} claims came true." in output
+    page = next(report.glob("demo-*.html"))
+    assert str(page) in output
+    assert json.loads(page.with_suffix(".json").read_text())["station"]["tasks"][0]["cycles"] > 5_000
+    assert (report / "trajectory.svg").read_text().startswith("<svg")
+
+
+@pytest.mark.slow
+def test_an_update_that_is_none(tmp_path: Path) -> None:
+    """With the first network once more as the better one, nothing gets better: that claim fails, and so does the demo."""
+    code, output = play(tmp_path, "--better", str(demo.DATA / "policy-v1.onnx"))
+    assert code == 1, output
+    failed = [c["claim"] for c in json.loads((tmp_path / "report" / "demo.json").read_text())["claims"] if not c["ok"]]
+    assert "the new policy follows the reference better" in failed
+    assert "✗ the new policy follows the reference better" in output
+    assert "did NOT come true" in output
+
+
+NO_CUT = """
+import sys
+from pathlib import Path
+from station.demo import demo
+from station.demo.processes import PlantProcess
+
+honest = PlantProcess.ask
+
+async def ask(self, line):
+    if not line.startswith("mute"):
+        return await honest(self, line)
+    return await honest(self, "mute 0") | {"duration_s": 1.0}
+
+PlantProcess.ask = ask
+sys.exit(demo.run(demo.Options(report=Path(sys.argv[1]))))
+"""
+
+
+@pytest.mark.slow
+def test_a_cable_that_is_not_pulled(tmp_path: Path) -> None:
+    """When the cable is only said to be pulled, what should follow from it is missed, claim by claim."""
+    command = [sys.executable, "-c", NO_CUT, str(tmp_path)]
+    environment = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, text=True, capture_output=True, timeout=200)
+    assert done.returncode == 1, done.stdout + done.stderr
+    failed = {c["claim"] for c in json.loads((tmp_path / "demo.json").read_text())["claims"] if not c["ok"]}
+    assert failed >= {
+        "the tasks knew at once that their inputs were bad",
+        "the tasks put out the safe value, 0 N",
+        "the plant braked each axis once",
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_stopped(tmp_path: Path, number: signal.Signals) -> None:
+    """Ctrl-C, SIGTERM, or a terminal that is closed, in the middle: exit code 130, and neither plant nor station is left."""
+    process = start(tmp_path)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("1. "):
+            break
+    started = children(process.pid)
+    assert len(started) == 2
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    until = time.monotonic() + 20
+    while any(map(is_running, started)) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not any(map(is_running, started))
+
+
+def test_a_port_that_is_taken(tmp_path: Path) -> None:
+    """A port that cannot be had ends the demo at once, with the reason."""
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, output = play(tmp_path, "--port", str(port))
+    assert code == 1
+    assert str(port) in output

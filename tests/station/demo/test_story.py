@@ -1,0 +1,99 @@
+"""The demo's patience: an act that fails is played again only when the computer was seen to be busy."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import cast
+
+import pytest
+from rich.console import Console
+
+from station.demo.checks import Check
+from station.demo.facts import Look
+from station.demo.processes import PlantProcess, StationProcess
+from station.demo.screen import Screen, one_line
+from station.demo.story import TRIES, Story
+from tests.station.demo.test_checks import look, missing
+
+GOOD, BAD = Check("it happened", True, "seen"), Check("it happened", False, "not seen")
+
+
+class Rehearsal(Story):
+    """A story without processes: its looks show a computer that misses so many ticks in each act."""
+
+    def __init__(self, missed_per_act: int) -> None:
+        self.output = io.StringIO()
+        nobody = (cast(PlantProcess, None), cast(StationProcess, None))
+        super().__init__(*nobody, Screen(Console(file=self.output, width=80), 1.0), Path(), Path())
+        self._missed_per_act, self.played = missed_per_act, 0
+
+    async def _look(self) -> Look:
+        return missing(1_000 * (self.played + 1), self._missed_per_act * self.played)
+
+    async def _watch(self, seconds: float, every_s: float = 0.0) -> list[Look]:
+        return [await self._look()]
+
+    def attempt(self, *results: Check) -> None:
+        """Play an act that gives these results in turn, the last one for ever."""
+
+        async def act() -> AsyncIterator[Check]:
+            self.played += 1
+            yield results[min(self.played, len(results)) - 1]
+
+        asyncio.run(self._attempt(act))
+
+
+@pytest.mark.parametrize(
+    ("missed", "results", "played", "ok"),
+    [
+        (0, [GOOD], 1, True),
+        (5, [GOOD], 1, True),
+        (0, [BAD, GOOD], 1, False),
+        (5, [BAD, GOOD], 2, True),
+        (5, [BAD], TRIES, False),
+    ],
+    ids=["good", "good though busy", "bad on a quiet computer", "bad, then good", "always bad"],
+)
+def test_attempts(missed: int, results: list[Check], played: int, ok: bool) -> None:
+    """Only a failure on a busy computer is tried again, a few times; what counts is the last try; all is told."""
+    story = Rehearsal(missed)
+    story.attempt(*results)
+    assert story.played == played
+    assert [claim.ok for claim in story.record.claims] == [ok]
+    assert len(story.record.retold) == played - 1
+    assert story.output.getvalue().count("once more") == played - 1
+    assert story.output.getvalue().count("✗ it happened: not seen") == played - ok
+
+
+def test_screen_without_a_terminal() -> None:
+    """Elsewhere than on a terminal a line is never broken, and there is no bar."""
+    output = io.StringIO()
+    screen = Screen(Console(file=output, width=40), 1.0)
+    with screen.live():
+        screen.act("The first")
+        screen.look(look(1_000))
+        screen.show(Check("it " * 30, True, "yes " * 30))
+    assert output.getvalue().splitlines()[1:] == ["1. The first", f"   ✓ {'it ' * 30}: {'yes ' * 30}"]
+
+
+def test_screen_on_a_terminal() -> None:
+    """On a terminal there is a bar with the newest numbers, and long lines go on below their beginning."""
+    output = io.StringIO()
+    screen = Screen(Console(file=output, width=100, force_terminal=True, color_system=None), 1.0)
+    with screen.live():
+        screen.look(look(1_000))
+        screen.show(Check("claim", False, "word " * 40))
+    assert "machine up" in output.getvalue()
+    assert "   ✗ claim: word" in output.getvalue()
+    assert "\n   word" in output.getvalue()
+
+
+def test_one_line() -> None:
+    """The live numbers: how far off each axis is, the link, missed ticks, the score."""
+    words = one_line(look(1_000, errors_m={"x": 0.0123, "y": -0.004}))
+    assert "x +12.3 mm" in words
+    assert "y  -4.0 mm" in words
+    assert "machine up  missed 0  anomaly 0.5" in words

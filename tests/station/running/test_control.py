@@ -1,0 +1,212 @@
+"""The control socket: who may open it, what it answers, what it refuses."""
+
+import os
+import socket
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from station.errors import AlreadyRunningError, NotRunningError, RefusedError, UnsafeSocketError
+from station.running.control import ControlServer, Updated, fetch_status, request_stop, request_update, socket_path
+from tests.station.examples_of import snapshot
+
+
+class FakeStation:
+    """A station that remembers what it was asked."""
+
+    def __init__(self):
+        self.stopped = False
+        self.updates = []
+
+    def snapshot(self):
+        return snapshot()
+
+    def update(self, slot, file):
+        if slot != "policy":
+            raise KeyError(f'no model "{slot}"; there are: policy')
+        if file.name == "wrong.onnx":
+            raise RefusedError("input x is (1, 5), the running model has (1, 4)")
+        self.updates.append((slot, file))
+        return Updated("live at tick 7", 2)
+
+    def request_stop(self):
+        self.stopped = True
+
+
+@pytest.fixture
+def station():
+    return FakeStation()
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "cell.sock"
+
+
+@pytest.fixture
+def server(station, path):
+    with ControlServer(station, path) as server:
+        yield server
+
+
+@pytest.mark.usefixtures("server")
+def test_status_travels_whole(path):
+    """What the station says is what the client gets."""
+    assert fetch_status(path) == snapshot()
+
+
+@pytest.mark.usefixtures("server")
+def test_update(station, path, tmp_path):
+    """An update names the slot and an absolute path, and gives back the new version."""
+    assert request_update(path, "policy", tmp_path / "better.onnx") == Updated("live at tick 7", 2)
+    assert station.updates == [("policy", tmp_path / "better.onnx")]
+
+
+@pytest.mark.usefixtures("server")
+def test_refusals_carry_their_reason(path):
+    """A model that does not fit and a slot that does not exist are refused in words; the server goes on."""
+    with pytest.raises(RefusedError, match=r"input x is \(1, 5\)"):
+        request_update(path, "policy", Path("/wrong.onnx"))
+    with pytest.raises(RefusedError, match='no model "polcy"; there are: policy'):
+        request_update(path, "polcy", Path("/better.onnx"))
+    assert fetch_status(path).station == "cell"
+
+
+@pytest.mark.usefixtures("server")
+def test_stop(station, path):
+    """A stop request reaches the station."""
+    request_stop(path)
+    assert station.stopped
+
+
+@pytest.mark.usefixtures("server")
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"file": 3}', b'{"file": "relative.onnx"}', b"{"])
+def test_nonsense_is_refused(body, path):
+    """A request that is not what it should be gets 400 and changes nothing."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+        client.sendall(b"POST /update/policy HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n")
+        client.sendall(b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        assert client.recv(100).startswith(b"HTTP/1.1 400")
+
+
+@pytest.mark.usefixtures("server")
+def test_a_huge_body_is_refused(path):
+    """A body over 64 KiB is not read into memory."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+        client.sendall(b"POST /update/policy HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n" + b"x" * 200_000)
+        assert client.recv(100).startswith(b"HTTP/1.1 413")
+
+
+def test_mode_is_0600_from_the_first_moment(station, path, monkeypatch):
+    """The socket file never has another mode, even under a umask of 0: chmod after bind finds it right already."""
+    seen = []
+    monkeypatch.setattr(os, "chmod", lambda p, _: seen.append(stat.S_IMODE(os.lstat(p).st_mode)))
+    before = os.umask(0)
+    try:
+        with ControlServer(station, path):
+            assert stat.S_IMODE(path.lstat().st_mode) == 0o600
+    finally:
+        os.umask(before)
+    assert seen == [0o600]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+@pytest.mark.usefixtures("server")
+def test_another_user_is_refused(path):
+    """Another user of the machine cannot open the socket, even in a folder that he may enter."""
+    for folder in [path.parent, *path.parent.parents]:
+        if folder.owner() == "root" and folder != Path("/") and str(folder).startswith("/tmp/"):
+            folder.chmod(0o755)
+    code = f"import os, socket; os.setuid(65534); socket.socket(socket.AF_UNIX).connect({str(path)!r})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "PermissionError" in done.stderr
+
+
+@pytest.mark.usefixtures("server")
+def test_a_live_socket_is_refused(station, path):
+    """A second station of the same name does not take the first one's socket away."""
+    with pytest.raises(AlreadyRunningError, match="already answers"), ControlServer(station, path):
+        pass
+    assert fetch_status(path).station == "cell"
+
+
+def test_a_foreign_live_socket_is_refused(station, path):
+    """A socket that another program listens on is left alone, lock or not."""
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(path))
+        other.listen()
+        with pytest.raises(AlreadyRunningError), ControlServer(station, path):
+            pass
+        assert path.exists()
+
+
+def test_a_dead_socket_is_replaced(station, path):
+    """What a killed station left behind does not stop the next one."""
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    with ControlServer(station, path):
+        assert fetch_status(path).station == "cell"
+    assert not path.exists()
+
+
+def test_a_file_is_not_replaced(station, path):
+    """A file that is no socket is never removed."""
+    path.write_text("precious")
+    with pytest.raises(UnsafeSocketError, match="is not a socket"), ControlServer(station, path):
+        pass
+    assert path.read_text() == "precious"
+
+
+def test_nobody_there(path):
+    """Without a station, the client says so."""
+    with pytest.raises(NotRunningError, match="station 'cell' is not running"):
+        fetch_status(path)
+
+
+def test_default_folder_is_private(tmp_path, monkeypatch):
+    """The default folder is made with mode 0700, and refused when others can enter it."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    path = socket_path("cell")
+    assert path == tmp_path / "rt-engine" / "cell.sock"
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    path.parent.chmod(0o777)
+    with pytest.raises(UnsafeSocketError, match="mode 0700"):
+        socket_path("cell")
+
+
+def test_a_linked_folder_is_refused(tmp_path, monkeypatch):
+    """A symbolic link in place of the folder is not followed."""
+    (tmp_path / "elsewhere").mkdir(mode=0o700)
+    (tmp_path / "rt-engine").symlink_to(tmp_path / "elsewhere")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    with pytest.raises(UnsafeSocketError):
+        socket_path("cell")
+
+
+@pytest.mark.usefixtures("server")
+def test_a_strange_slot_name_is_refused_in_words(path):
+    """A slot with a slash in its name reaches the station as it is."""
+    with pytest.raises(RefusedError, match='no model "a/b"'):
+        request_update(path, "a/b", Path("/x.onnx"))
+
+
+def test_clients_that_keep_their_connection_do_not_keep_the_station_from_its_end(station, path):
+    """Half a request on each of a hundred connections: others are answered, and closing takes seconds at most."""
+    with ControlServer(station, path):
+        slow = []
+        for _ in range(100):
+            client = socket.socket(socket.AF_UNIX)
+            client.connect(str(path))
+            client.sendall(b"POST /update/policy HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+            slow.append(client)
+        assert fetch_status(path).station == "cell"
+        begin = time.monotonic()
+    assert time.monotonic() - begin < 10, "aiohttp's own default is a minute"
+    for client in slow:
+        client.close()

@@ -1,0 +1,200 @@
+"""A model replaced over ADS, from `rt-engine keygen` to the new model's answer; and what is refused on the way."""
+
+import hashlib
+import json
+import re
+import struct
+from contextlib import contextmanager
+from ctypes import c_ubyte
+from typing import Any
+
+import pyads
+import pytest
+from typer.testing import CliRunner
+
+from plc_bindings.ads.groups import PREDICT, UPLOAD_ABORT, UPLOAD_ACTIVATE, UPLOAD_BEGIN, UPLOAD_DATA
+from plc_bindings.status import CallStatus
+from station.cli import app
+from station.errors import StationFileError
+from station.file.reading import read_station
+from station.running.station import Station
+from tests import ROOT
+from tests.station.stations import write_station
+
+TEXT = """\
+[station]
+name = "remote"
+keys = ["KEY"]
+
+[models.mean]
+file = "mean.onnx"
+remote_update = true
+
+[models.fixed]
+file = "mean.onnx"
+
+[servers.ads]
+type = "ads"
+host = "HOST"
+"""
+
+
+def command(*words):
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    return result.exit_code, result.output
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A station's files, a key pair `plant`, and `twice.onnx` signed for the slot `mean`."""
+    write_station(tmp_path)
+    assert command("keygen", "-o", tmp_path / "plant")[0] == 0
+    assert command("sign", tmp_path / "twice.onnx", "--key", tmp_path / "plant.pem", "--slot", "mean")[0] == 0
+    return tmp_path
+
+
+@pytest.fixture
+def station(folder, host):
+    text = TEXT.replace("HOST", host).replace("KEY", (folder / "plant.pub").read_text().strip())
+    with Station(read_station(write_station(folder, text))) as station:
+        yield station
+
+
+@contextmanager
+def connected(host):
+    plc = pyads.Connection(f"{host}.1.1", 851, host)
+    plc.open()
+    try:
+        yield plc
+    finally:
+        plc.close()
+
+
+def write(plc, group, offset, data):
+    plc.write(group, offset, (c_ubyte * len(data)).from_buffer_copy(data), c_ubyte * len(data))
+
+
+def upload(plc, data, signature, number=1, part=100):
+    write(plc, UPLOAD_BEGIN, number, struct.pack("<I", len(data)) + signature)
+    for offset in range(0, len(data), part):
+        write(plc, UPLOAD_DATA, offset, data[offset : offset + part])
+
+
+def activate(plc, number=1):
+    """(status, version, message)."""
+    answer = bytes(plc.read_write(UPLOAD_ACTIVATE, number, c_ubyte * 264, None, None, check_length=False))
+    return *struct.unpack_from("<II", answer), answer[8:].split(b"\0")[0].decode()
+
+
+def predicted(plc, number=1):
+    """(version, output) for the inputs 1 and 3."""
+    data = struct.pack("<2f", 1.0, 3.0)
+    given = (c_ubyte * 8).from_buffer_copy(data)
+    status, *rest = struct.unpack("<IIf", bytes(plc.read_write(PREDICT, number, c_ubyte * 12, given, c_ubyte * 8)))
+    assert status == 0
+    return tuple(rest)
+
+
+def all_of(folder):
+    """Hash of every file of the station, but for the audit log."""
+    files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("audit"))
+    return hashlib.sha256(b"".join(p.name.encode() + p.read_bytes() for p in files)).hexdigest()
+
+
+def test_a_signed_model_goes_live_and_the_audit_log_says_by_whom(station, folder, host):
+    data = (folder / "twice.onnx").read_bytes()
+    with connected(host) as plc:
+        assert predicted(plc) == (1, 2.0)
+        upload(plc, data, (folder / "twice.onnx.sig").read_bytes())
+        assert predicted(plc) == (1, 2.0)
+        assert activate(plc) == (0, 2, "live as version 2")
+        assert predicted(plc) == (2, 4.0)
+        assert predicted(plc, 2) == (1, 2.0)
+        assert plc.read_by_name("Models.mean.Hash") == hashlib.sha256(data).hexdigest()
+    station._plc.audit._flush()
+    entries = [json.loads(line) for line in (folder / "audit.jsonl").read_text().splitlines()]
+    assert any("replaced by mean-" in e["outcome"] and e["who"].startswith("127.0.0.1") for e in entries)
+    assert "from 127.0.0.1" in station.snapshot().models["mean"]
+
+
+def test_a_wrong_signature_changes_nothing(station, folder, host):
+    """Files, answers, versions, hashes: all as before; then the right one works on the same connection."""
+    data, signature = ((folder / name).read_bytes() for name in ("twice.onnx", "twice.onnx.sig"))
+    before = all_of(folder)
+    with connected(host) as plc:
+        shown = plc.read_by_name("Models.mean.Hash")
+        upload(plc, data[:-1] + b"\xff", signature)
+        status, version, message = activate(plc)
+        assert (status, version) == (CallStatus.BAD_SIGNATURE, 0)
+        assert "nothing was changed" in message
+        assert predicted(plc) == (1, 2.0)
+        assert plc.read_by_name("Models.mean.Hash") == shown
+        assert all_of(folder) == before
+        upload(plc, data, signature)
+        assert activate(plc)[0] == 0
+
+
+def test_another_slots_signature_and_a_slot_that_is_not_enabled(station, folder, host):
+    signature = (folder / "twice.onnx.sig").read_bytes()
+    with connected(host) as plc:
+        with pytest.raises(pyads.ADSError):
+            upload(plc, (folder / "twice.onnx").read_bytes(), signature, number=2)
+        assert activate(plc, 2)[0] == CallStatus.INCOMPLETE
+        assert predicted(plc, 2) == (1, 2.0)
+
+
+def test_a_signed_model_that_does_not_fit_is_refused_with_the_reason(station, folder, host):
+    command("sign", folder / "wide.onnx", "--key", folder / "plant.pem", "--slot", "mean")
+    with connected(host) as plc:
+        upload(plc, (folder / "wide.onnx").read_bytes(), (folder / "wide.onnx.sig").read_bytes())
+        status, version, message = activate(plc)
+        assert (status, version) == (CallStatus.REFUSED, 0)
+        assert "input" in message
+        assert predicted(plc) == (1, 2.0)
+
+
+def test_a_connection_that_ends_gives_its_upload_up(station, folder, host):
+    data, signature = ((folder / name).read_bytes() for name in ("twice.onnx", "twice.onnx.sig"))
+    with connected(host) as plc:
+        write(plc, UPLOAD_BEGIN, 1, struct.pack("<I", len(data)) + signature)
+    with connected(host) as plc:
+        upload(plc, data, signature)
+        write(plc, UPLOAD_ABORT, 1, b"\0")
+        assert activate(plc)[0] == CallStatus.INCOMPLETE
+        upload(plc, data, signature)
+        assert activate(plc)[0] == 0
+
+
+def test_the_documented_client_does_it(station, folder, host):
+    page = (ROOT / "docs" / "security.md").read_text()
+    names: dict[str, Any] = {}
+    exec(re.findall(r"```python\n(.*?)```", page, re.S)[0], names)
+    with connected(host) as plc:
+        files = [(folder / name).read_bytes() for name in ("twice.onnx", "twice.onnx.sig")]
+        assert names["update"](plc, 1, *files) == (0, 2, "live as version 2")
+        assert names["update"](plc, 1, files[0], bytes(72))[0] == CallStatus.BAD_SIGNATURE
+
+
+def test_the_documented_station_file_checks(folder):
+    page = (ROOT / "docs" / "security.md").read_text()
+    text = re.findall(r"```toml\n(.*?)```", page, re.S)[0].replace("policy.onnx", "mean.onnx")
+    warnings = read_station(write_station(folder, text)).warnings  # it shows neither tags nor tasks
+    assert ["names nothing" in str(w) for w in warnings] == [True, True]
+
+
+def test_keys_that_are_none_are_found_by_the_check(folder):
+    text = TEXT.replace("HOST", "127.0.0.1").replace("KEY", "ssh-ed25519 AAAA")
+    with pytest.raises(StationFileError, match="keygen"):
+        read_station(write_station(folder, text))
+
+
+def test_commands_refuse_in_words(folder):
+    """Overwriting a key, a model that is not there, a slot that is not named."""
+    assert command("keygen", "-o", folder / "plant")[0] == 3
+    assert command("sign", folder / "no.onnx", "--key", folder / "plant.pem", "--slot", "mean")[0] == 3
+    assert command("sign", folder / "twice.onnx", "--key", folder / "plant.pub", "--slot", "mean")[0] == 3
+    assert command("sign", folder / "twice.onnx", "--key", folder / "plant.pem")[0] == 2
+    assert command("sign", ".", "--key", folder / "plant.pem", "--slot", "mean")[0] == 3
+    assert command("keygen", "-o", ".")[0] == 2
+    for slot in ("", "me an", "\udcff", "../mean", "mean\n"):  # no station can have such a slot
+        assert command("sign", folder / "twice.onnx", "--key", folder / "plant.pem", "--slot", slot)[0] == 2

@@ -1,0 +1,71 @@
+"""The live table and its lines."""
+
+import io
+import time
+
+from rich.console import Console
+
+from station.show.live import LineView, TableView, draw, one_line, view_for
+from tests.station.examples_of import snapshot
+
+
+def console(terminal=True):
+    return Console(file=io.StringIO(), force_terminal=terminal, width=160, color_system=None)
+
+
+def test_table_shows_tasks_and_links():
+    """Tasks with cycles, overruns, latencies, model version; links with state and round trip; missing rights."""
+    out = console()
+    out.print(draw(snapshot()))
+    text = out.file.getvalue()
+    shown = ("axis_x", "policy v2", "1 ms", "20,000", "30/61/257", "outputs safe", "127.0.0.1:1502")
+    for part in shown:
+        assert part in text
+    assert "ConnectionLostError: <refused> & gone" in text
+    assert "not granted: SCHED_FIFO 80;" in text
+
+
+def test_view_depends_on_the_terminal():
+    """A terminal gets the table, a pipe gets lines."""
+    assert isinstance(view_for(console()), TableView)
+    assert isinstance(view_for(console(terminal=False)), LineView)
+
+
+def test_lines_come_seldom():
+    """Four snapshots a second make one line in five seconds."""
+    now = [0.0]
+    out = console(terminal=False)
+    with LineView(out, lambda: now[0]) as view:
+        for _ in range(45):
+            view.show(snapshot())
+            now[0] += 0.25
+    assert out.file.getvalue().count("not granted") == 1
+    assert out.file.getvalue().count("axis_x") == 3
+
+
+def test_one_line():
+    """A line names every task and link, and what is wrong."""
+    line = one_line(snapshot())
+    assert "axis_x 20,000 cycles, 1 overruns, 2 missed, wake-up 30/61/257 us" in line
+    assert "anomaly 0 cycles, 0 overruns, 0 missed, wake-up - us (outputs safe, inputs bad)" in line
+    assert line.endswith("plant up | plc down")
+
+
+def test_drawing_is_cheap():
+    """Drawing costs a small part of the quarter second that it has (ten times its usual cost is allowed)."""
+    with TableView(console()) as view:
+        begin = time.process_time()
+        for _ in range(20):
+            view.show(snapshot())
+        assert (time.process_time() - begin) / 20 < 0.1
+
+
+def test_notes_are_whole_lines_on_a_narrow_terminal():
+    """At 80 columns what is wrong stands in words below the tables, in one piece, and no number is cut off."""
+    out = Console(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
+    out.print(draw(snapshot()))
+    lines = [line.rstrip() for line in out.file.getvalue().splitlines()]
+    assert "anomaly: outputs safe, inputs bad" in lines
+    assert "plc: ConnectionLostError: <refused> & gone" in lines
+    assert any(line.startswith("axis_x") and line.endswith("30/61/257  30/61/257") for line in lines)
+    assert "…" not in out.file.getvalue()
