@@ -23,7 +23,7 @@ def command_line() -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    for module in modules(commands):
+    for module in modules(commands.__name__, commands.__path__):
         name = module.__name__.rpartition(".")[2]
         command = getattr(module, name)
         if isinstance(command, typer.Typer):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from plc_bindings.data.signature import Signature, signature
+from plc_bindings.data.types import UDINT, Field, Leaf, Struct, identifier, leaves
 from rt_engine import ModelSlot
 
 
@@ -17,6 +18,15 @@ class Served:
     name: str
     slot: ModelSlot
     signature: Signature
+
+
+def call_leaves(served: Served) -> Iterator[tuple[str, Leaf, str]]:
+    """What a call of a model takes and gives, in order: name, value, and its access."""
+    header = Struct("", (Field("Status", UDINT), Field("Version", UDINT)))
+    ends, name = served.signature, f"Models.{identifier(served.name)}.Predict"
+    for part, end, access in (("In", ends.inputs, "write"), ("", header, "read"), ("Out", ends.outputs, "read")):
+        for leaf in leaves(end, part):
+            yield f"{name}.{leaf.path}", leaf, access
 
 
 class Models:

@@ -28,8 +28,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from plc_bindings.data.database import Database, Symbol, Writable
-from plc_bindings.data.models import Models, Served
-from plc_bindings.data.types import BOOL, UDINT, Array, Field, Leaf, Scalar, String, Struct, identifier, leaves
+from plc_bindings.data.models import Models, Served, call_leaves
+from plc_bindings.data.types import BOOL, UDINT, Array, Scalar, String, Struct
 from plc_bindings.errors import BindingError
 
 PREDICT: Final = 10_000
@@ -197,20 +197,10 @@ def _blocks(models: Models) -> tuple[tuple[Block, ...], tuple[str, ...]]:
 
 def block_rows(block: Block) -> Iterator[Row]:
     """The values of a predict block, in the order of their registers."""
-    name = f"Models.{identifier(block.served.name)}.Predict"
     at = block.inputs
-    for leaf, access in call_leaves(block.served):
-        yield Row(f"{name}.{leaf.path}", at, registers(leaf.type), None, leaf.type.name, access)
+    for name, leaf, access in call_leaves(block.served):
+        yield Row(name, at, registers(leaf.type), None, leaf.type.name, access)
         at += registers(leaf.type)
-
-
-def call_leaves(served: Served) -> Iterator[tuple[Leaf, str]]:
-    """What a call of a model takes and gives, in order, each with its access."""
-    header = Struct("", (Field("Status", UDINT), Field("Version", UDINT)))
-    ends = served.signature
-    for part, struct, access in (("In", ends.inputs, "write"), ("", header, "read"), ("Out", ends.outputs, "read")):
-        for leaf in leaves(struct, part):
-            yield leaf, access
 
 
 def _span(first: int, count: int) -> str:

@@ -10,10 +10,11 @@ import errno
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from fieldbus.link.link import Link
 from fieldbus.plc.link import PlcLink
 from plc_bindings.calls.replay import NATIVE, ServerLoop
 from plc_bindings.errors import ServerError
@@ -74,11 +75,12 @@ class Serving:
 
     Args:
         servers: their names in the station's file, for messages.
-        links: those that the servers' clients write and read.
+        links: of which the servers' clients write and read the PLC links.
     """
 
-    def __init__(self, servers: Mapping[str, Server], links: Sequence[PlcLink] = ()) -> None:
-        self._servers, self._links = dict(servers), tuple(links)
+    def __init__(self, servers: Mapping[str, Server], links: Iterable[Link] = ()) -> None:
+        self._servers = dict(servers)
+        self._links = tuple(link for link in links if isinstance(link, PlcLink))
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ready = threading.Event()

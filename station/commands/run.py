@@ -36,7 +36,6 @@ def run(
         from station.running.control import ControlServer, socket_path
         from station.running.station import Station, stopped_by_signals
         from station.show.live import view_for
-        from station.wiring.server_places import place_of
 
         file = read_station(station)
         print_problems(errors, file.warnings)
@@ -48,7 +47,7 @@ def run(
             except OSError as error:
                 say(errors, f"warning: no control socket, so no status and update: {error}", "yellow")
             for name, table in file.config.servers.items():
-                say(console, f"server {name}: {place_of(table)}", "dim")
+                say(console, f"server {name}: {table.place()}", "dim")
             with running:
                 running.run(view_for(console), seconds)
     _finish(console, errors, running, report or file.beside(file.config.station.report))

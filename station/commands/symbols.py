@@ -12,6 +12,7 @@ from station.commands.shared.explaining import check_outputs, explained, say
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from station.servers import Columns
     from station.show.symbols import Row
 
 ORDER = 140
@@ -35,7 +36,7 @@ def symbols(
         from station.show.symbols import of_station, to_csv
 
         listed = of_station(station)
-        found = [row for row in listed.rows if fnmatchcase(row.symbol.lower(), name.lower())]
+        found = [row for row in listed.rows if fnmatchcase(row["symbol"].lower(), name.lower())]
         if not found:
             raise typer.BadParameter(f'no name is like "{name}"; "*" stands for any part', param_hint="--name")
         if csv is not None:
@@ -44,25 +45,23 @@ def symbols(
             return
         for line in listed.remarks:
             say(errors, line, "yellow")
-        _print(console, found)
+        _print(console, found, listed.columns)
         for line in listed.servers:
             say(console, line)
 
 
-def _print(console: Console, found: list[Row]) -> None:
+def _print(console: Console, found: list[Row], columns: tuple[Columns, ...]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    has_ads = any(row.ads_group for row in found)
-    has_registers = any(row.register or row.coil for row in found)
+    plain = ("symbol", "type", "unit", "access")
+    shown = [one for one in columns if any(row[name] for row in found for name in one.names)]
     table = Table(box=None, pad_edge=False, header_style="dim")
-    headings = ["symbol", "type", "unit", "access", *["ADS group, offset"] * has_ads]
-    for heading in (*headings, *["register", "coil"] * has_registers):
+    for heading in (*plain, *(heading for one in shown for heading in one.headings)):
         table.add_column(heading, no_wrap=True)
     for row in found:
-        cells = [row.symbol, row.type, row.unit, row.access]
-        cells += [f"{row.ads_group} {row.ads_offset:>4}"] if has_ads else []
-        cells += [row.register, row.coil] if has_registers else []
-        table.add_row(*map(Text, cells), style="bold" if row.access == "write" else "")
+        cells = [row[heading] for heading in plain]
+        cells += [cell for one in shown for cell in one.cells(tuple(row[name] for name in one.names))]
+        table.add_row(*map(Text, cells), style="bold" if row["access"] == "write" else "")
     console.print(table)
     say(console, f"{len(found)} values", "dim")

@@ -1,22 +1,21 @@
-"""Relations between the tables of a station file: does this tag exist, who writes it, do registers overlap.
+"""Relations between the tables of a station file: does this tag exist, who writes it, is the link fast enough.
 
-Each check is a generator of findings over a `View`; `CHECKS` is their list.
+Each check is a generator of findings over a `View`; `CHECKS` is their list. What only concerns a link, and the addresses
+of its tags, its kind knows (`station.links`).
 """
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Callable, Iterator
-from itertools import combinations
 from pathlib import Path
 from typing import Final
 
-from station.file.addresses import BIT_TABLES, LAST_REGISTER, WRITABLE_TABLES, Address, parse_address
-from station.file.config import AdsLink, InProcessLink, ModbusLink, PlcLink, StationConfig, TagTable, TaskTable
+from station.file.config import StationConfig
 from station.file.durations import format_duration
-from station.file.findings import Finding, Step, unknown
+from station.file.findings import Finding, Step, no_file, no_function, unknown
 from station.file.server_checks import SERVER_CHECKS
+from station.file.tables import TaskTable
 from station.file.view import View
 
 
@@ -35,33 +34,10 @@ def _something_to_do(view: View) -> Iterator[Finding]:
 
 def _files_exist(view: View) -> Iterator[Finding]:
     for name, model in view.config.models.items():
-        if not (view.folder / model.file).is_file():
-            yield Finding(("models", name, "file"), f"no such file: {view.folder / model.file}")
+        yield from no_file(("models", name, "file"), view.folder, model.file)
     for name, task in view.config.tasks.items():
         if task.step is not None:
-            yield from _function(view, ("tasks", name, "step"), task.step)
-    for name, link in view.config.links.items():
-        if isinstance(link, InProcessLink) and link.device is not None:
-            yield from _function(view, ("links", name, "device"), link.device)
-        yield from _certificates(view, ("links", name), link)
-    for name, server in view.config.servers.items():
-        yield from _certificates(view, ("servers", name), server)
-
-
-def _certificates(view: View, path: tuple[Step, ...], table: object) -> Iterator[Finding]:
-    for key in ("ca_file", "cert_file", "key_file"):
-        named: str | None = getattr(table, key, None)
-        if named and not (view.folder / named).is_file():
-            yield Finding((*path, key), f"no such file: {view.folder / named}")
-
-
-def _function(view: View, path: tuple[Step, ...], where: str) -> Iterator[Finding]:
-    """Is this "file.py:function", with a file that exists?"""
-    file, _, function = where.rpartition(":")
-    if not file or not function.isidentifier():
-        yield Finding(path, f'"{where}" must be "file.py:function"')
-    elif not (view.folder / file).is_file():
-        yield Finding(path, f"no such file: {view.folder / file}")
+            yield from no_function(("tasks", name, "step"), view.folder, task.step)
 
 
 def _tag_links(view: View) -> Iterator[Finding]:
@@ -87,61 +63,16 @@ def _tag_values(view: View) -> Iterator[Finding]:
 def _addresses(view: View) -> Iterator[Finding]:
     for name, tag in view.config.tags.items():
         link = view.config.links.get(view.link_of(tag) or "")
-        if isinstance(link, PlcLink) and tag.address:
-            words = "a tag of a plc link has no address of its own: `rt-engine symbols` lists where clients find it"
-            yield Finding(("tags", name, "address"), words)
-        if link is None or isinstance(link, InProcessLink | PlcLink):
-            continue
-        if not tag.address:
-            kind = (
-                "the symbol's name"
-                if isinstance(link, AdsLink)
-                else '"TABLE REGISTER [ORDER]", for example "holding 40"'
-            )
-            yield Finding(("tags", name), f'needs the key "address": {kind}')
-        elif isinstance(link, ModbusLink):
-            yield from (Finding(("tags", name, "address"), message) for message in _modbus_faults(tag))
+        if link is not None and link.address_form and not tag.address:
+            yield Finding(("tags", name), f'needs the key "address": {link.address_form}')
+        elif link is not None:
+            yield from (Finding(("tags", name, "address"), message) for message in link.address_faults(tag))
 
 
-def _modbus_faults(tag: TagTable) -> Iterator[str]:
-    try:
-        address = parse_address(tag.address)
-    except ValueError as error:
-        yield str(error)
-        return
-    if tag.direction == "out" and address.table not in WRITABLE_TABLES:
-        yield f'table "{address.table}" cannot be written; an output is in {" or ".join(WRITABLE_TABLES)}'
-    if address.table in BIT_TABLES and tag.type != "bool":
-        yield f'table "{address.table}" holds bits; type must be "bool", got "{tag.type}"'
-    if address.bit is not None and (tag.type != "bool" or tag.count != 1):
-        yield f'one bit of a register is one value of type "bool", got {tag.count} of "{tag.type}"'
-    if address.last(tag.type, tag.count) > LAST_REGISTER:
-        yield f"{address.text(tag.type, tag.count)} goes beyond {LAST_REGISTER}"
-
-
-def _overlaps(view: View) -> Iterator[Finding]:
-    """Two tags may not share a register; only an input may read back exactly what an output writes."""
-    tables: dict[tuple[str, str], list[tuple[str, TagTable, Address]]] = defaultdict(list)
-    for name, tag in view.config.tags.items():
-        link = view.link_of(tag) or ""
-        address = _modbus_address(tag) if isinstance(view.config.links.get(link), ModbusLink) else None
-        if address is not None:
-            tables[link, address.table].append((name, tag, address))
-    for entries in tables.values():
-        for (name, tag, address), (other_name, other, other_address) in combinations(entries, 2):
-            span, other_span = address.span(tag.type, tag.count), other_address.span(other.type, other.count)
-            shared = span.start < other_span.stop and other_span.start < span.stop
-            read_back = tag.direction != other.direction and span == other_span and tag.type == other.type
-            if shared and not read_back:
-                here, there = other_address.text(other.type, other.count), address.text(tag.type, tag.count)
-                yield Finding(("tags", other_name, "address"), f"{here} overlaps {there} of tag {name}")
-
-
-def _modbus_address(tag: TagTable) -> Address | None:
-    try:
-        return parse_address(tag.address)
-    except ValueError:
-        return None
+def _links(view: View) -> Iterator[Finding]:
+    for name, link in view.config.links.items():
+        tags = {tag: table for tag, table in view.config.tags.items() if view.link_of(table) == name}
+        yield from link.findings(name, tags, view.folder)
 
 
 def _task_models(view: View) -> Iterator[Finding]:
@@ -265,7 +196,7 @@ CHECKS: Final[tuple[Callable[[View], Iterator[Finding]], ...]] = (
     _tag_links,
     _tag_values,
     _addresses,
-    _overlaps,
+    _links,
     _task_models,
     _task_tags,
     _task_outputs,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 Step = str | int
@@ -30,6 +31,21 @@ def unknown(kind: str, name: str, allowed: Iterable[str]) -> str:
 def nearest_name(name: str, allowed: Iterable[str]) -> str | None:
     """The allowed name that a misspelt one most likely means; None when none is near."""
     return next(iter(difflib.get_close_matches(name, list(allowed), n=1, cutoff=0.5)), None)
+
+
+def no_file(path: tuple[Step, ...], folder: Path, named: str | None) -> Iterator[Finding]:
+    """A finding when a file is named that does not exist."""
+    if named and not (folder / named).is_file():
+        yield Finding(path, f"no such file: {folder / named}")
+
+
+def no_function(path: tuple[Step, ...], folder: Path, where: str) -> Iterator[Finding]:
+    """A finding when this is not "file.py:function", or there is no such file."""
+    file, _, function = where.rpartition(":")
+    if not file or not function.isidentifier():
+        yield Finding(path, f'"{where}" must be "file.py:function"')
+    else:
+        yield from no_file(path, folder, file)
 
 
 def dotted(path: Iterable[Step]) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Final, Union, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from station.errors import Problem, StationFileError
@@ -24,11 +24,13 @@ from station.file.checks import check_relations
 from station.file.config import StationConfig
 from station.file.findings import Finding, Step, dotted, nearest_name, unknown
 from station.file.locate import Lines
+from station.file.tables import Table
+from station.links import link_tables, type_of
+from station.servers import server_tables
 
 _ROUNDS: Final = 5
 _LARGEST_BYTES: Final = 16 << 20
-_STAND_INS: Final[dict[str, Any]] = {"cycle": "1 s", "inputs": ["?"], "type": "in-process", "ams_net_id": "0.0.0.0.0.0"}
-_TYPES: Final = ("modbus-tcp", "modbus-tls", "modbus-rtu", "ads", "in-process", "plc")
+_STAND_IN: Final = "?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +153,9 @@ def _mend(data: dict[str, Any], errors: Iterable[ErrorDetails]) -> set[tuple[str
         for step in above:
             table = table[step]
         if error["type"] == "missing":
-            table.setdefault(key, _stand_in(above, str(key)))
+            table.setdefault(key, _stand_in(error["loc"]))
         elif isinstance(table, list):
-            table[int(key)] = _STAND_INS["inputs"][0]
+            table[int(key)] = _STAND_IN
         elif isinstance(table, dict) and key in table:
             value = table.pop(key)
             nearest = nearest_name(str(key), _allowed_keys(error["loc"][:-1]))
@@ -164,9 +166,10 @@ def _mend(data: dict[str, Any], errors: Iterable[ErrorDetails]) -> set[tuple[str
     return left_out
 
 
-def _stand_in(above: list[Step], key: str) -> Any:
+def _stand_in(loc: tuple[Step, ...]) -> object:
     """A value with which the rest of a table can be read."""
-    return "modbus-tcp" if key == "type" and above[:1] == ["servers"] else _STAND_INS.get(key, "?")
+    model = _model_at(StationConfig, loc[:-1])
+    return deepcopy(model.stand_ins.get(str(loc[-1]), _STAND_IN)) if model is not None else _STAND_IN
 
 
 def _translate(errors: Iterable[ErrorDetails], data: dict[str, Any]) -> Iterable[Finding]:
@@ -189,10 +192,14 @@ def _steps_in(loc: Iterable[Step], data: Any) -> tuple[Step, ...]:
         if _has(data, step):
             path.append(step)
             data = data[step]
-        elif step not in (*_TYPES, "[key]"):
+        elif step not in (*_types(), "[key]"):
             path.append(step)
             break
     return tuple(path)
+
+
+def _types() -> set[str]:
+    return {type_of(table) for table in (*link_tables(), *server_tables())}
 
 
 def _has(data: object, step: Step) -> bool:
@@ -229,9 +236,8 @@ def _type(error: ErrorDetails) -> str:
 
 
 def _no_type(error: ErrorDetails) -> str:
-    model = _plain(StationConfig.model_fields[str(error["loc"][0])].annotation)
-    members = get_args(_plain(get_args(model)[1]))
-    kinds = [get_args(_plain(member).model_fields["type"].annotation)[0] for member in members]
+    tables = link_tables() if error["loc"][0] == "links" else server_tables()
+    kinds = [type_of(table) for table in tables]
     return f'needs the key "type": {", ".join(kinds[:-1])} or {kinds[-1]}'
 
 
@@ -243,8 +249,10 @@ def _kind(error: ErrorDetails) -> str:
 def _pattern(error: ErrorDetails) -> str:
     if error["loc"][-1] == "[key]" or error["loc"][-1] == "name":
         return f'"{error["input"]}" is no name; letters, digits, "_", "-" and "." are allowed, beginning with a letter'
-    if error["loc"][-1] == "ams_net_id":
-        return f'"{error["input"]}" is no AMS NetId; six numbers with dots, for example 5.12.34.56.1.1'
+    model = _model_at(StationConfig, error["loc"][:-1])
+    form = model.forms.get(str(error["loc"][-1])) if model is not None else None
+    if form is not None:
+        return f'"{error["input"]}" is {form}'
     return f'"{error["input"]}" does not have the form {error["ctx"]["pattern"]}'
 
 
@@ -258,12 +266,12 @@ def _allowed_keys(loc: tuple[Step, ...]) -> list[str]:
     return [] if model is None else [field.alias or name for name, field in model.model_fields.items()]
 
 
-def _model_at(annotation: Any, loc: tuple[Step, ...]) -> type[BaseModel] | None:
+def _model_at(annotation: Any, loc: tuple[Step, ...]) -> type[Table] | None:
     """The pydantic model that reads the table at `loc`: down through fields, dictionaries, tuples and unions."""
     for step in loc:
         annotation = _inside(_plain(annotation), step)
     annotation = _plain(annotation)
-    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+    return annotation if isinstance(annotation, type) and issubclass(annotation, Table) else None
 
 
 def _plain(annotation: Any) -> Any:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from station.file.config import StationConfig
+from station.links import link_tables
+from station.servers import server_tables
 
 SCHEMA_FILE: Final = Path(__file__).with_name("station.schema.json")
 
@@ -48,10 +50,10 @@ _TABLES: Final = (
     ("[models.NAME]", ("ModelTable",)),
     (
         "[links.NAME], type TYPE",
-        ("ModbusTcpLink", "ModbusTlsLink", "ModbusRtuLink", "AdsLink", "InProcessLink", "PlcLink"),
+        tuple(table.__name__ for table in link_tables()),
     ),
     ("[tags.NAME]", ("TagTable",)),
-    ("[servers.NAME], type TYPE", ("AdsServerTable", "ModbusTcpServer", "ModbusTlsServer", "ModbusRtuServer")),
+    ("[servers.NAME], type TYPE", tuple(table.__name__ for table in server_tables())),
     ("[tasks.NAME]", ("TaskTable",)),
     ("An entry of inputs", ("InputTable",)),
     ("An entry of outputs", ("OutputTable",)),

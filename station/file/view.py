@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from station.file.config import StationConfig, TagTable
+from station.file.config import StationConfig
+from station.file.tables import TagTable
 
 
 @dataclass(frozen=True, slots=True)

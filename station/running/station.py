@@ -29,7 +29,6 @@ from scheduler.scheduler import Scheduler
 from scheduler.stats import TaskStats
 from scheduler.status import Action, TaskStatus
 from station.errors import RefusedError
-from station.file.config import AdsLink, InProcessLink, LinkTable, ModbusRtuLink, PlcLink
 from station.file.findings import unknown
 from station.file.reading import StationFile
 from station.machine.computer import Computer
@@ -129,8 +128,7 @@ class Station:
             confirmed = link.stop(safe=True)
             if any(tag.direction == "out" for tag in link.tags):
                 self._confirmed[name] = confirmed
-                is_called = isinstance(self.file.config.links[name], PlcLink)
-                by = "read by a PLC client" if is_called else "confirmed by the device"
+                by = self.file.config.links[name].confirmed_by
                 words = by if confirmed else f"NOT {by}"
                 self._note(
                     "link", name, f"safe values written, {words}" if confirmed else f"safe values {words}", confirmed
@@ -276,7 +274,7 @@ class Station:
         return TaskView.of(stats, model, words, self._starting.get(stats.name, 0))
 
     def _link_view(self, name: str, link: Link) -> LinkView:
-        return LinkView.of(name, _device(self.file.config.links[name]), link.status(), self._confirmed.get(name))
+        return LinkView.of(name, self.file.config.links[name].describe(), link.status(), self._confirmed.get(name))
 
     def _server_views(self) -> tuple[ServerView, ...]:
         servers = self._plc.servers if self._plc is not None else {}
@@ -318,21 +316,6 @@ class Station:
 
     def _note(self, kind: EventKind, subject: str, text: str, good: bool) -> None:
         self._events.append(Event(time.monotonic() - self._begin_s, kind, subject, text, good))
-
-
-def _device(table: LinkTable) -> str:
-    """Where a link goes, for people."""
-    match table:
-        case AdsLink():
-            return f"ads {table.ams_net_id}:{table.port}"
-        case ModbusRtuLink():
-            return f"{table.type} {table.device} unit {table.unit}"
-        case InProcessLink():
-            return f"in-process {table.device or 'zeros'}"
-        case PlcLink():
-            return "called by PLC clients"
-        case _:
-            return f"{table.type} {table.host}:{table.port}"
 
 
 @contextmanager

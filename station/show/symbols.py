@@ -4,78 +4,32 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple, dataclass, fields, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from itertools import chain
 from pathlib import Path
 
-from plc_bindings.ads.groups import AREA, PREDICT
-from plc_bindings.data.database import Database, Writable
-from plc_bindings.data.models import Served
-from plc_bindings.data.types import identifier
-from plc_bindings.modbus.map import RegisterMap, call_leaves
-from station.file.config import AdsServerTable
+from plc_bindings.data.models import call_leaves
 from station.file.reading import read_station
+from station.servers import Columns, ServerTable, server_tables
 from station.wiring.parts import build
 from station.wiring.plc_side import plc_side_at_rest
-from station.wiring.server_places import place_of
 
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One named value. Empty: the station has no server of that kind."""
-
-    symbol: str
-    type: str
-    unit: str
-    access: str
-    ads_group: str
-    ads_offset: str
-    bytes: int
-    register: str
-    coil: str
-    comment: str
-
-
-HEADINGS = tuple(field.name for field in fields(Row))
-
-
-def rows(database: Database, writable: Sequence[Writable], registers: dict[str, tuple[str, str]]) -> list[Row]:
-    """One row for each scalar, string and array of scalars.
-
-    Args:
-        database: all symbols.
-        writable: what each server lets clients write.
-        registers: name -> (registers, coils) of the Modbus map.
-    """
-    found = []
-    for symbol in database.symbols:
-        for name, leaf in symbol.leaves():
-            may = any(one.allows(symbol.area, leaf.offset, leaf.type.size) for one in writable)
-            register, coil = registers.get(name, ("", ""))
-            found.append(
-                Row(
-                    name,
-                    leaf.type.name,
-                    leaf.unit,
-                    "write" if may else "read",
-                    f"0x{AREA + symbol.area:08X}",
-                    str(leaf.offset),
-                    leaf.type.size,
-                    register,
-                    coil,
-                    leaf.comment,
-                )
-            )
-    return found
+Row = dict[str, str]
+"""One named value: heading -> text. Empty: the station has no server of that kind."""
+PLAIN = ("symbol", "type", "unit", "access", "bytes", "comment")
+"""What every value has."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """The rows, and what a person should know about them. `servers`: where each server is."""
+    """The rows, and what a person should know about them. `servers`: where each is; `columns`: of their kinds."""
 
     rows: list[Row]
     remarks: tuple[str, ...]
     servers: tuple[str, ...]
+    columns: tuple[Columns, ...]
 
 
 def of_station(path: Path) -> Listed:
@@ -85,37 +39,52 @@ def of_station(path: Path) -> Listed:
         StationFileError: the file cannot be used.
     """
     file = read_station(path)
-    parts = build(file)
-    side = plc_side_at_rest(file, parts)
+    side = plc_side_at_rest(file, build(file))
+    database, models = side.offer.database, side.offer.models
     tables = file.config.servers.values()
-    writable = [side.database.writable(table.writable) for table in tables]
+    writable = [database.writable(table.writable) for table in tables]
     remarks = [] if writable else ["no client can reach these: the station has no [servers.NAME]"]
-    registers: dict[str, tuple[str, str]] = {}
-    if any(not isinstance(table, AdsServerTable) for table in tables):
-        registers_of = RegisterMap(side.database, side.models)
-        registers = registers_of.columns()
-        remarks += registers_of.left_out
-    calls = [row for served in side.models.all for row in _calls(served, registers)] if writable else []
-    servers = tuple(f"server {name}: {place_of(table)}" for name, table in file.config.servers.items())
-    found = [*rows(side.database, writable, registers), *calls]
-    if writable and not any(isinstance(table, AdsServerTable) for table in tables):
-        found = [replace(row, ads_group="", ads_offset="") for row in found]
-    return Listed(found, tuple(remarks), servers)
+    rows = []
+    for symbol in database.symbols:
+        for name, leaf in symbol.leaves():
+            may = any(one.allows(symbol.area, leaf.offset, leaf.type.size) for one in writable)
+            cells = (name, leaf.type.name, leaf.unit, "write" if may else "read", str(leaf.type.size), leaf.comment)
+            rows.append(dict(zip(PLAIN, cells, strict=True)))
+    for served in models.all if writable else ():
+        for name, leaf, _ in call_leaves(served):
+            rows.append(dict(zip(PLAIN, (name, leaf.type.name, "", "call", str(leaf.type.size), ""), strict=True)))
+    kinds: tuple[type[ServerTable], ...] = tuple(map(type, tables)) or server_tables()[:1]
+    by_columns = {kind.columns: kind for kind in kinds if kind.columns}
+    for columns, kind in by_columns.items():
+        listing = kind.listing(database, models)
+        remarks += listing.remarks
+        for row in rows:
+            row.update(zip(columns.names, listing.places.get(row["symbol"], ("",) * len(columns.names)), strict=True))
+    shown = tuple(columns for columns in all_columns() if columns in by_columns)
+    servers = tuple(f"server {name}: {table.place()}" for name, table in file.config.servers.items())
+    return Listed([{h: row.get(h, "") for h in headings()} for row in rows], tuple(remarks), servers, shown)
 
 
-def _calls(served: Served, registers: dict[str, tuple[str, str]]) -> Iterator[Row]:
-    """What a call takes and gives: over Modbus registers, over ADS the two halves of one ReadWrite."""
-    group, number = f"0x{PREDICT:08X}", str(served.number)
-    for leaf, _ in call_leaves(served):
-        name = f"Models.{identifier(served.name)}.Predict.{leaf.path}"
-        register, coil = registers.get(name, ("", ""))
-        yield Row(name, leaf.type.name, "", "call", group, number, leaf.type.size, register, coil, "")
+@cache
+def all_columns() -> tuple[Columns, ...]:
+    """Those of all kinds of servers, in their order."""
+    return tuple(dict.fromkeys(table.columns for table in server_tables() if table.columns))
+
+
+@cache
+def headings() -> tuple[str, ...]:
+    """Of all columns, whatever servers a station has: who reads the list finds each at the same place."""
+    return tuple(chain.from_iterable((*_before(heading), heading) for heading in PLAIN))
+
+
+def _before(heading: str) -> Iterable[str]:
+    return chain.from_iterable(columns.names for columns in all_columns() if columns.before == heading)
 
 
 def to_csv(found: Iterable[Row]) -> str:
     """The rows with a heading, as RFC 4180 says."""
     text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(HEADINGS)
-    writer.writerows(astuple(row) for row in found)
+    writer = csv.DictWriter(text, headings())
+    writer.writeheader()
+    writer.writerows(found)
     return text.getvalue()

@@ -9,22 +9,15 @@ Whatever does not fit is collected as findings, so that `read_station` and `buil
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 import rt_engine
-from fieldbus.ads.link import AdsLink as AdsDevice
 from fieldbus.errors import FieldbusError
 from fieldbus.image.image import Channel, ProcessImage
-from fieldbus.inprocess.link import InProcessLink as InProcessDevice
 from fieldbus.link.link import Link
-from fieldbus.modbus.link import ModbusLink as ModbusDevice
-from fieldbus.modbus.link import Rtu, Tcp, Tls
-from fieldbus.plc.link import PlcLink as PlcDevice
-from fieldbus.tags import AdsAddress, ModbusAddress, Order, Tag
+from fieldbus.tags import Tag
 from rt_engine import Model, ModelSlot
 from rt_engine.errors import EngineError
 from scheduler.checks import check_task
@@ -32,24 +25,11 @@ from scheduler.errors import SchedulerError
 from scheduler.steps import Step as CompiledStep
 from scheduler.task import Guard, Input, Output, Task
 from station.errors import StationFileError
-from station.file.addresses import parse_address
-from station.file.config import (
-    AdsLink,
-    InProcessLink,
-    InputTable,
-    LinkTable,
-    ModbusLink,
-    ModbusRtuLink,
-    ModbusTcpLink,
-    ModbusTlsLink,
-    OutputTable,
-    PlcLink,
-    TagTable,
-    TaskTable,
-)
 from station.file.findings import Finding, Step
 from station.file.reading import StationFile
+from station.file.tables import InputTable, OutputTable, TagTable, TaskTable
 from station.file.view import sole_link
+from station.links import LinkTable
 from station.wiring import mapping
 
 NS = 1_000_000_000
@@ -124,7 +104,9 @@ class _Builder:
             tags = [tag for tag in made if tag is not None]
             if not tags:
                 continue
-            link = self._attempt(("links", name), (FieldbusError, OSError), make_link, name, table, tags, self._file)
+            link = self._attempt(
+                ("links", name), (FieldbusError, OSError), table.make, name, tags, self._file.path.parent
+            )
             if link is not None:
                 self.parts.links[name] = link
 
@@ -241,13 +223,6 @@ class _Builder:
 
 def make_tag(name: str, table: TagTable, link: LinkTable) -> Tag:
     """A tag with the address that its link's protocol understands; raises `FieldbusError`."""
-    address: ModbusAddress | AdsAddress | None = None
-    if isinstance(link, ModbusLink):
-        place = parse_address(table.address)
-        order = Order(place.order or link.order)
-        address = ModbusAddress(place.table, place.register, order, link.unit, place.bit)  # type: ignore[arg-type]
-    elif isinstance(link, AdsLink):
-        address = AdsAddress(table.address)
     return Tag(
         name=name,
         type=table.type,
@@ -259,65 +234,5 @@ def make_tag(name: str, table: TagTable, link: LinkTable) -> Tag:
         high=table.high,
         safe=table.safe,
         count=table.count,
-        address=address,
+        address=link.address(table),
     )
-
-
-def make_link(name: str, table: LinkTable, tags: Sequence[Tag], file: StationFile) -> Link:
-    """The link to a device, not started; raises `FieldbusError`, or `OSError` for a file that cannot be read."""
-    cycle_s, timeout_s = table.cycle_ns / NS, table.timeout_ns / NS
-    if isinstance(table, PlcLink):
-        return PlcDevice(name, tags, timeout_s)
-    if isinstance(table, AdsLink):
-        return AdsDevice(name, tags, table.ams_net_id, table.port, table.host, cycle_s, timeout_s, mode=table.mode)
-    if isinstance(table, InProcessLink):
-        return InProcessDevice(name, tags, _device(table, tags, file), cycle_s, timeout_s)
-    return ModbusDevice(
-        name,
-        tags,
-        _transport(table, file),
-        cycle_s,
-        timeout_s,
-        gap=table.gap,
-        read_write=table.fc23,
-        single_writes=table.single_writes,
-    )
-
-
-def _transport(table: ModbusTcpLink | ModbusTlsLink | ModbusRtuLink, file: StationFile) -> Tcp | Tls | Rtu:
-    match table:
-        case ModbusTcpLink():
-            return Tcp(table.host, table.port)
-        case ModbusTlsLink():
-            ca, cert, key = (
-                str(file.beside(f)) if f else None for f in (table.ca_file, table.cert_file, table.key_file)
-            )
-            return Tls(table.host, table.port, ca, cert, key, table.server_name or "")
-        case ModbusRtuLink():
-            return Rtu(table.device, table.baudrate, table.parity, table.stopbits, table.answer_ns / NS)
-
-
-def _device(table: InProcessLink, tags: Sequence[Tag], file: StationFile) -> Callable[[Any], Any]:
-    """The user's function that plays the device; without one, a device whose inputs all stay 0."""
-    if table.device is None:
-        zeros = {tag.name: 0.0 if tag.count == 1 else [0.0] * tag.count for tag in tags if tag.direction == "in"}
-        return lambda _: zeros
-    source, _, function = table.device.rpartition(":")
-    return load_function(file.beside(source), function)
-
-
-def load_function(source: Path, name: str) -> Callable[[Any], Any]:
-    """A function of a Python file; raises `OSError` when the file does not have it, or cannot be imported."""
-    spec = importlib.util.spec_from_file_location(source.stem, source)
-    if spec is None or spec.loader is None:
-        raise OSError(f"{source} is no Python file: its name must end in .py")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # whatever the user's file does
-        raise OSError(f"{source} cannot be imported: {error!r}") from error
-    found = getattr(module, name, None)
-    if not callable(found):
-        raise OSError(f'{source} has no function "{name}"')
-    function: Callable[[Any], Any] = found
-    return function

@@ -15,7 +15,7 @@ from plc_bindings.modbus import mbap
 from plc_bindings.modbus.convert import Converter
 from plc_bindings.modbus.map import KINDS, PREDICT
 from plc_bindings.modbus.session import Job
-from station.file.config import ModbusTcpServer, ModbusTlsServer
+from station.servers.modbus import ModbusTcpServer, ModbusTlsServer
 from tests import ROOT
 from tests.plc_bindings.modbus.plant import serving
 

@@ -78,14 +78,16 @@ def test_the_program_imports_nothing_of_ours():
 
 
 def test_the_programs_numbers_are_those_that_symbols_lists():
-    listed = {row.symbol: row for row in of_station(Path(plc_story.HERE / "plc.toml")).rows}
+    listed = {row["symbol"]: row for row in of_station(Path(plc_story.HERE / "plc.toml")).rows}
     status, force = (listed[f"Models.policy.Predict.{name}"] for name in ("Status", "Out.force"))
     inputs = listed["Models.policy.Predict.In.observation"]
     result = plc_program.PREDICT_REGISTER + plc_program.INPUT_REGISTERS
-    assert inputs.register == f"{plc_program.PREDICT_REGISTER}-{result - 1}"
-    assert status.register == f"{result}-{result + 1}"
-    assert force.register == f"{result + 4}-{result + plc_program.RESULT_REGISTERS - 1}"
-    assert inputs.ads_group == f"0x{plc_program.PREDICT_GROUP:08X}" and inputs.ads_offset == str(plc_program.POLICY)
+    assert inputs["register"] == f"{plc_program.PREDICT_REGISTER}-{result - 1}"
+    assert status["register"] == f"{result}-{result + 1}"
+    assert force["register"] == f"{result + 4}-{result + plc_program.RESULT_REGISTERS - 1}"
+    assert inputs["ads_group"] == f"0x{plc_program.PREDICT_GROUP:08X}" and inputs["ads_offset"] == str(
+        plc_program.POLICY
+    )
     assert plc_program.PREDICT_GROUP == PREDICT
     assert plc_program.FORCE_REGISTER == COMMAND_ADDRESS
 

@@ -19,13 +19,13 @@ from rt_native.version import VERSION
 from station.cli import app
 from station.commands.shared.exit_codes import ExitCode
 from station.errors import RefusedError, StationFileError
-from station.file.config import AdsServerTable, ModbusRtuServer, ModbusTcpServer
 from station.file.reading import read_station
 from station.running.station import Station
-from station.show.symbols import Row, of_station
+from station.servers.ads import AdsServerTable
+from station.servers.modbus import ModbusRtuServer, ModbusTcpServer
+from station.show.symbols import headings, of_station
 from station.wiring.parts import build
 from station.wiring.plc_side import plc_side_at_rest
-from station.wiring.server_places import place_of
 from tests.station.stations import gemm, wait_for, write_station
 
 CALLED = """\
@@ -271,27 +271,32 @@ def test_symbols_are_listed(tmp_path, host):
 
 def test_calls_are_listed_for_whom_there_are_no_registers(tmp_path, host):
     listed = of_station(write_station(tmp_path, CALLED.replace("HOST", host)))
-    calls = [row for row in listed.rows if row.access == "call"]
-    assert calls[0] == Row(calls[0].symbol, calls[0].type, "", "call", "0x52540001", "1", 8, "", "", "")
-    assert [row.symbol.split("Predict.")[1] for row in calls[1:3]] == ["Status", "Version"]
+    calls = [row for row in listed.rows if row["access"] == "call"]
+    first = (calls[0]["symbol"], calls[0]["type"], "", "call", "0x52540001", "1", "8", "", "", "")
+    assert calls[0] == dict(zip(headings(), first, strict=True))
+    assert [row["symbol"].split("Predict.")[1] for row in calls[1:3]] == ["Status", "Version"]
 
 
 def test_without_an_ads_server_there_are_no_groups(tmp_path):
     tags = TAGS.replace('type = "ads"', 'type = "modbus-tcp"').replace("HOST", "127.0.0.1")
     listed = of_station(write_station(tmp_path, tags))
-    assert {row.ads_group + row.ads_offset for row in listed.rows} == {""}
+    assert {row["ads_group"] + row["ads_offset"] for row in listed.rows} == {""}
     assert listed.servers == ("server ads: modbus-tcp at 127.0.0.1:502, unit 1, byte order ABCD",)
 
 
 def test_where_servers_are():
     """What a PLC's programmer has to know, in a line."""
-    assert place_of(AdsServerTable(type="ads", host="0.0.0.0")).startswith(
-        "ads at 0.0.0.0:48898, AMS NetId the address that a client connects to and .1.1"
+    assert (
+        AdsServerTable(type="ads", host="0.0.0.0")
+        .place()
+        .startswith("ads at 0.0.0.0:48898, AMS NetId the address that a client connects to and .1.1")
     )
-    assert "AMS NetId 5.1.2.3.4.1," in place_of(AdsServerTable(type="ads", ams_net_id="5.1.2.3.4.1"))
-    assert place_of(ModbusTcpServer(type="modbus-tcp", host="::1")).startswith("modbus-tcp at [::1]:502, unit 1")
-    assert place_of(ModbusRtuServer(type="modbus-rtu", device="/dev/ttyS1")).startswith(
-        "modbus-rtu at /dev/ttyS1, 19200 baud, parity E, 1 stop bits, unit 1"
+    assert "AMS NetId 5.1.2.3.4.1," in AdsServerTable(type="ads", ams_net_id="5.1.2.3.4.1").place()
+    assert ModbusTcpServer(type="modbus-tcp", host="::1").place().startswith("modbus-tcp at [::1]:502, unit 1")
+    assert (
+        ModbusRtuServer(type="modbus-rtu", device="/dev/ttyS1")
+        .place()
+        .startswith("modbus-rtu at /dev/ttyS1, 19200 baud, parity E, 1 stop bits, unit 1")
     )
 
 

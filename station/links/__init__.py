@@ -1,0 +1,95 @@
+"""Kinds of links: one file each, found by being in this folder.
+
+A kind is a table of the station file that answers all that a station asks of a link, so that nobody else names it:
+
+    class EchoLink(CyclicLinkTable):
+        type: Literal["echo"]
+        host: str = Field(description="Name or address of the device.")
+
+        def describe(self): ...                       what people read: "echo 192.168.10.5"
+        def findings(self, name, tags, folder): ...   what is wrong with it
+        def address(self, tag): ...                   where a tag lies in the device
+        def make(self, name, tags, folder): ...       the `fieldbus` link itself, imported here: only who uses it needs it
+
+    TABLES = (EchoLink,)
+    ORDER = 60          its place among the others, in messages, schema and documentation
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, get_args
+
+from pydantic import Field
+
+from station.file.findings import Finding
+from station.file.tables import Duration, Table, TagTable
+from station.found import modules
+
+if TYPE_CHECKING:
+    from fieldbus.link.link import Link
+    from fieldbus.tags import Address, Tag
+
+
+class LinkTable(Table, ABC):
+    """`[links.NAME]` of any kind. `type` names the kind; `cycle_ns` and `timeout_ns` every kind declares in its own words."""
+
+    confirmed_by: ClassVar[str] = "confirmed by the device"
+    """How it is known, at the end, that safe values have arrived."""
+    is_called: ClassVar[bool] = False
+    """Do clients of the station's servers write and read its tags, instead of a device that it calls?"""
+    address_form: ClassVar[str] = ""
+    """How a tag's `address` looks, in words; empty: tags need none."""
+
+    if TYPE_CHECKING:
+        timeout_ns: int
+
+        @property
+        def cycle_ns(self) -> int:
+            """How often the device is read and written; 0: it decides itself."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """Where the link goes, for people: `modbus-tcp 192.168.10.5:502`."""
+
+    def address_faults(self, tag: TagTable) -> Iterator[str]:
+        """What is wrong with a tag's `address`, or with the tag for being there."""
+        yield from ()
+
+    def findings(self, name: str, tags: Mapping[str, TagTable], folder: Path) -> Iterator[Finding]:
+        """What is wrong with the link `name` as a whole, given its tags and the station file's folder."""
+        yield from ()
+
+    def address(self, tag: TagTable) -> Address | None:
+        """The tag's place in the device. Its `address_faults` have been checked; raises `FieldbusError`."""
+        return None
+
+    @abstractmethod
+    def make(self, name: str, tags: Sequence[Tag], folder: Path) -> Link:
+        """The link, not started; raises `FieldbusError`, or `OSError` for a file that cannot be read."""
+
+
+class CyclicLinkTable(LinkTable):
+    """A link that calls its device every `cycle`."""
+
+    cycle_ns: Duration = Field(default="10 ms", alias="cycle", description="How often the device is read and written.")  # type: ignore[assignment]
+    timeout_ns: Duration = Field(  # type: ignore[assignment]
+        "100 ms",
+        alias="timeout",
+        description="A device silent for so long is lost; an output older than this is sent as its safe value.",
+    )
+
+
+@cache
+def link_tables() -> tuple[type[LinkTable], ...]:
+    """The tables of all kinds."""
+    return tuple(table for module in modules(__name__, __path__) for table in module.TABLES)
+
+
+def type_of(table: type[Table]) -> str:
+    """What a kind is called in a station file."""
+    name: str = get_args(table.model_fields["type"].annotation)[0]
+    return name

@@ -1,0 +1,57 @@
+"""Links of type "ads": TwinCAT PLCs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from station.file.tables import NET_ID_FORM, TagTable
+from station.links import CyclicLinkTable
+
+if TYPE_CHECKING:
+    from fieldbus.ads.link import AdsLink as AdsDevice
+    from fieldbus.tags import AdsAddress, Tag
+
+ORDER = 20
+NS = 1_000_000_000
+
+
+class AdsLink(CyclicLinkTable):
+    """A TwinCAT PLC, over ADS."""
+
+    address_form = "the symbol's name"
+    forms: ClassVar[Mapping[str, str]] = {"ams_net_id": NET_ID_FORM}
+    stand_ins: ClassVar[Mapping[str, object]] = {"ams_net_id": "0.0.0.0.0.0"}
+
+    type: Literal["ads"]
+    ams_net_id: str = Field(
+        pattern=r"^\d{1,3}(\.\d{1,3}){5}$", description="AMS NetId of the PLC, for example 5.12.34.56.1.1."
+    )
+    host: str = Field(default="", description="Name or address of the PLC; left out: the NetId's first four numbers.")
+    port: int = Field(default=851, ge=1, le=65535, description="AMS port of the PLC's run time.")
+    mode: Literal["read", "notify"] = Field(
+        default="read", description="Inputs: one sum read per cycle, or the PLC notifies of what changes."
+    )
+
+    def describe(self) -> str:
+        """`ads 5.12.34.56.1.1:851`."""
+        return f"ads {self.ams_net_id}:{self.port}"
+
+    def address(self, tag: TagTable) -> AdsAddress:
+        """A symbol."""
+        from fieldbus.tags import AdsAddress
+
+        return AdsAddress(tag.address)
+
+    def make(self, name: str, tags: Sequence[Tag], folder: Path) -> AdsDevice:
+        """An ADS client."""
+        from fieldbus.ads.link import AdsLink as AdsDevice
+
+        cycle_s, timeout_s = self.cycle_ns / NS, self.timeout_ns / NS
+        return AdsDevice(name, tags, self.ams_net_id, self.port, self.host, cycle_s, timeout_s, mode=self.mode)
+
+
+TABLES = (AdsLink,)
