@@ -398,7 +398,14 @@ def from_bits(typingctx: Any, a: Any) -> Any:
 
 
 def _tree(name: str, combine: Callable[[Any, Vector, Any, Any], Any]) -> Any:
-    """Reduce a vector to a scalar in one fixed tree: halves are combined until one lane is left."""
+    """Reduce a vector to a scalar in one fixed tree: halves are combined until one lane is left.
+
+    The last two lanes are combined as a vector too: of one float, x86 would make a branch out of `select`.
+    """
+
+    def lanes(builder: Any, value: Any, numbers: list[int]) -> Any:
+        undef = ir.Constant(value.type, ir.Undefined)
+        return builder.shuffle_vector(value, undef, ir.Constant(ir.VectorType(ir.IntType(32), len(numbers)), numbers))
 
     @intrinsic
     def reduce_lanes(typingctx: Any, a: Any) -> Any:
@@ -408,18 +415,11 @@ def _tree(name: str, combine: Callable[[Any, Vector, Any, Any], Any]) -> Any:
                 half = len(parts) // 2
                 parts = [combine(builder, a, parts[i], parts[i + half]) for i in range(half)]
             value, width = parts[0], a.part.count
-            while width > 1:
+            while width > 2:
                 width //= 2
-                undef = ir.Constant(value.type, ir.Undefined)
-                low, high = (
-                    builder.shuffle_vector(
-                        value,
-                        undef,
-                        ir.Constant(ir.VectorType(ir.IntType(32), width), list(range(start, start + width))),
-                    )
-                    for start in (0, width)
-                )
+                low, high = (lanes(builder, value, list(range(start, start + width))) for start in (0, width))
                 value = combine(builder, a, low, high)
+            value = combine(builder, a, value, lanes(builder, value, [1, 0]))
             return builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
 
         return (types.boolean if a.kind == "m" else a.scalar)(a), codegen
