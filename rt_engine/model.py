@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rt_engine.errors import InputError, ProgramFileError, ShapeBindingError, StateError
-from rt_engine.kernels.interface.names import KERNEL_PREFIX
+from rt_engine.kernels.interface.abi import KERNEL_PREFIX
 from rt_engine.program.program import NodeCost, Program, TensorSpec
 from rt_engine.program.rtp_file import read
 from rt_engine.read.source import AnySource, opened

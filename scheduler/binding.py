@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fieldbus.image.image import Channel
+from rt_engine.kernels.interface.dtypes import CODE
 from rt_native.histogram import NBYTES, Histogram
 from rt_native.memory import Block, align
 from scheduler.checks import limits_of, tensor_position
 from scheduler.clock import Clock
 from scheduler.native import NATIVE
 from scheduler.task import Input, Output, Task
-from scheduler.task_block import DTYPES, INPUT, NO_TENSOR, OUTPUT, SINK, SOURCE, STATS, TASK, OnFault, OnOverrun
+from scheduler.task_block import INPUT, NO_TENSOR, OUTPUT, SINK, SOURCE, STATS, TASK, OnFault, OnOverrun
 
 if TYPE_CHECKING:
     from rt_engine import Model
@@ -139,11 +140,11 @@ class TaskMemory:
         if entry.tensor is None or self._model is None:
             return NO_TENSOR, 0
         position = tensor_position(self._model.inputs, entry.tensor, f"input {number}")
-        return 8 * position, DTYPES.index(np.dtype(self._model.inputs[position].dtype))
+        return 8 * position, CODE[np.dtype(self._model.inputs[position].dtype)]
 
     def _output_tensor(self, entry: Output, number: int) -> tuple[int, int]:
         if entry.tensor is None or self._model is None:
             return NO_TENSOR, 0
         position = tensor_position(self._model.outputs, entry.tensor, f"output {number}")
         offset = 8 * (len(self._model.inputs) + position)
-        return offset, DTYPES.index(np.dtype(self._model.outputs[position].dtype))
+        return offset, CODE[np.dtype(self._model.outputs[position].dtype)]

@@ -9,9 +9,10 @@ import numpy as np
 
 from fieldbus.image.image import Channel
 from fieldbus.tags import Tag
+from rt_engine.kernels.interface.dtypes import CODE
 from scheduler.errors import TaskError
 from scheduler.task import Input, Output, Task
-from scheduler.task_block import DTYPES
+from scheduler.task_block import TYPES
 
 if TYPE_CHECKING:
     from rt_engine import Model, TensorSpec
@@ -34,8 +35,8 @@ def tensor_position(specs: "Sequence[TensorSpec]", name: str, what: str) -> int:
         raise TaskError(f"{what}: the model has no tensor {name!r}; it has {', '.join(names) or 'none'}")
     position = names.index(name)
     dtype = np.dtype(specs[position].dtype)
-    if dtype not in DTYPES:
-        raise TaskError(f"{what}: tensor {name!r} is {dtype}; a task converts {', '.join(map(str, DTYPES))}")
+    if CODE.get(dtype) not in TYPES:
+        raise TaskError(f"{what}: tensor {name!r} is {dtype}; a task converts {', '.join(t.numpy for t in TYPES)}")
     return position
 
 

@@ -1,53 +1,20 @@
-"""One element of a tensor, as float64: the types of `scheduler.task_block.DTYPES`.
+"""One element of a tensor, as float64: the types of `scheduler.task_block.TYPES`, by their number.
 
 Floats become integers by rounding to the nearest (ties to even) and saturating; NaN becomes 0. A bool is "not zero".
 64-bit integers are exact up to 2**53.
 """
 
-from rt_native.lang import (
-    inline,
-    load_f32,
-    load_f64,
-    load_i8,
-    load_i16,
-    load_i32,
-    load_i64,
-    load_u8,
-    load_u16,
-    load_u32,
-    load_u64,
-    store_f32,
-    store_f64,
-    store_i8,
-    store_i16,
-    store_i32,
-    store_i64,
-)
-from scheduler.task_block import BOOL, FLOAT32, FLOAT64, INT8, INT16, INT32, INT64, UINT8, UINT16, UINT32
+import math
+from collections.abc import Callable
+from typing import Any
 
+from rt_engine.kernels.interface.dtypes import DType
+from rt_native import lang
+from rt_native.lang import inline, store_i8
+from scheduler.task_block import TYPES
 
-@inline
-def load_element(base, dtype, index):  # type: ignore[no-untyped-def]
-    """Element `index` of the tensor at `base`."""
-    if dtype == FLOAT32:
-        return float(load_f32(base + 4 * index))
-    if dtype == FLOAT64:
-        return load_f64(base + 8 * index)
-    if dtype in (BOOL, UINT8):
-        return float(load_u8(base + index))
-    if dtype == INT8:
-        return float(load_i8(base + index))
-    if dtype == INT16:
-        return float(load_i16(base + 2 * index))
-    if dtype == UINT16:
-        return float(load_u16(base + 2 * index))
-    if dtype == INT32:
-        return float(load_i32(base + 4 * index))
-    if dtype == UINT32:
-        return float(load_u32(base + 4 * index))
-    if dtype == INT64:
-        return float(load_i64(base + 8 * index))
-    return float(load_u64(base + 8 * index))
+_MOST = math.nextafter(2.0**63, 0.0)
+"""The largest float64 that an int64 holds."""
 
 
 @inline
@@ -58,28 +25,60 @@ def saturated(value, low, high):  # type: ignore[no-untyped-def]
     return int(min(max(round(value), low), high))
 
 
-@inline
-def store_element(base, dtype, index, value):  # type: ignore[no-untyped-def]
-    """Set element `index` of the tensor at `base`."""
-    if dtype == FLOAT32:
-        store_f32(base + 4 * index, value)
-    elif dtype == FLOAT64:
-        store_f64(base + 8 * index, value)
-    elif dtype == BOOL:
+def _loader(t: DType, others: Any) -> Any:
+    """load(base, dtype, index) of one type; `others` does it for all others."""
+    nbytes, code = t.nbytes, int(t)
+    load = getattr(lang, f"load_{'u' if t.kind == 'b' else t.kind}{8 * nbytes}")
+
+    def element(base, dtype, index):  # type: ignore[no-untyped-def]
+        if dtype == code:
+            return float(load(base + nbytes * index))
+        return others(base, dtype, index)
+
+    return inline(element)
+
+
+def _storer(t: DType, others: Any) -> Any:
+    """store(base, dtype, index, value) of one type; `others` does it for all others."""
+    code, put = int(t), _put(t)
+
+    def element(base, dtype, index, value):  # type: ignore[no-untyped-def]
+        if dtype == code:
+            put(base, index, value)
+        else:
+            others(base, dtype, index, value)
+
+    return inline(element)
+
+
+def _put(t: DType) -> Callable[..., None]:
+    nbytes, bits = t.nbytes, 8 * t.nbytes
+    store = getattr(lang, f"store_{'f' if t.kind == 'f' else 'i'}{bits}")
+    low, high = (-(2.0 ** (bits - 1)), 2.0 ** (bits - 1) - 1) if t.kind == "i" else (0.0, 2.0**bits - 1)
+    high = min(high, _MOST)
+
+    def number(base, index, value):  # type: ignore[no-untyped-def]
+        store(base + nbytes * index, value)
+
+    def flag(base, index, value):  # type: ignore[no-untyped-def]
         store_i8(base + index, 1 if value != 0.0 else 0)
-    elif dtype == INT8:
-        store_i8(base + index, saturated(value, -128.0, 127.0))
-    elif dtype == UINT8:
-        store_i8(base + index, saturated(value, 0.0, 255.0))
-    elif dtype == INT16:
-        store_i16(base + 2 * index, saturated(value, -32768.0, 32767.0))
-    elif dtype == UINT16:
-        store_i16(base + 2 * index, saturated(value, 0.0, 65535.0))
-    elif dtype == INT32:
-        store_i32(base + 4 * index, saturated(value, -2147483648.0, 2147483647.0))
-    elif dtype == UINT32:
-        store_i32(base + 4 * index, saturated(value, 0.0, 4294967295.0))
-    elif dtype == INT64:
-        store_i64(base + 8 * index, saturated(value, -9223372036854775808.0, 9223372036854774784.0))
-    else:
-        store_i64(base + 8 * index, saturated(value, 0.0, 9223372036854774784.0))
+
+    def integer(base, index, value):  # type: ignore[no-untyped-def]
+        store(base + nbytes * index, saturated(value, low, high))
+
+    return inline({"f": number, "b": flag}.get(t.kind, integer))
+
+
+@inline
+def _no_load(base, dtype, index):  # type: ignore[no-untyped-def]
+    return 0.0
+
+
+@inline
+def _no_store(base, dtype, index, value):  # type: ignore[no-untyped-def]
+    return
+
+
+load_element, store_element = _no_load, _no_store
+for _type in reversed(TYPES):
+    load_element, store_element = _loader(_type, load_element), _storer(_type, store_element)

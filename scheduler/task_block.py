@@ -15,10 +15,10 @@ All addresses are absolute, except tensors: a model version has its own, found t
 """
 
 from enum import IntEnum
-from typing import Any
 
 import numpy as np
 
+from rt_engine.kernels.interface.dtypes import DType
 from scheduler.stats import COUNTED
 
 
@@ -127,10 +127,5 @@ STATS = np.dtype(
 )
 """Counters of one task. `cycles + missed` ticks have come since `first_due_ns`; `due_ns` is the next."""
 
-DTYPES: tuple[np.dtype[Any], ...] = tuple(
-    np.dtype(name)
-    for name in ["float32", "float64", "bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"]
-)
-"""Types of tensor elements that a task can fill and read; INPUT.dtype and OUTPUT.dtype are positions in here."""
-
-FLOAT32, FLOAT64, BOOL, INT8, UINT8, INT16, UINT16, INT32, UINT32, INT64, UINT64 = range(len(DTYPES))
+TYPES = tuple(t for t in DType if t.plc)
+"""Types of tensor elements that a task can fill and read: those that a PLC has."""

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from plc_bindings.c import EXAMPLE, FOLDER, HEADERS, SOURCES
 from plc_bindings.c.project import cmake, readme
-from rt_engine.kernels.interface.names import KERNEL_PREFIX
+from rt_engine.kernels.interface.abi import KERNEL_PREFIX
 from rt_engine.program.program import Program
 from rt_engine.program.rtp_file import write
 from rt_engine.run.native import KERNELS, modules

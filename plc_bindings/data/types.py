@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from rt_engine.kernels.interface.dtypes import DType
+
 
 @dataclass(frozen=True)
 class Scalar:
@@ -91,32 +93,22 @@ class Struct:
 
 Type = Scalar | String | Array | Struct
 
-BOOL = Scalar("BOOL", "?", 1)
-SINT = Scalar("SINT", "b", 1)
-USINT = Scalar("USINT", "B", 1)
-INT = Scalar("INT", "h", 2)
-UINT = Scalar("UINT", "H", 2)
-DINT = Scalar("DINT", "i", 4)
-UDINT = Scalar("UDINT", "I", 4)
-LINT = Scalar("LINT", "q", 8)
-ULINT = Scalar("ULINT", "Q", 8)
-REAL = Scalar("REAL", "f", 4)
-LREAL = Scalar("LREAL", "d", 8)
+_CHARS = {"b": "?", "f": "__fd", "i": "bhiq", "u": "BHIQ"}
+"""Kind -> codes by the size, 1, 2, 4 or 8 bytes."""
+
+
+def _scalar(t: DType) -> Scalar:
+    return Scalar(t.plc, _CHARS[t.kind][t.nbytes.bit_length() - 1], t.nbytes)
+
 
 SCALARS: dict[str, Scalar] = {
-    "bool": BOOL,
-    "int8": SINT,
-    "uint8": USINT,
-    "int16": INT,
-    "uint16": UINT,
-    "int32": DINT,
-    "uint32": UDINT,
-    "int64": LINT,
-    "uint64": ULINT,
-    "float32": REAL,
-    "float64": LREAL,
+    t.numpy: _scalar(t) for t in sorted(DType, key=lambda t: (t.kind == "f", t.nbytes, t.kind)) if t.plc
 }
 """NumPy's name -> the type; what is not here (float16, int4, ...) no PLC has."""
+
+BOOL, REAL, LREAL = SCALARS["bool"], SCALARS["float32"], SCALARS["float64"]
+SINT, INT, DINT, LINT = (SCALARS[f"int{bits}"] for bits in (8, 16, 32, 64))
+USINT, UINT, UDINT, ULINT = (SCALARS[f"uint{bits}"] for bits in (8, 16, 32, 64))
 
 
 @dataclass(frozen=True, slots=True)

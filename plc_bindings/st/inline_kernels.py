@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 
 from plc_bindings.st.inline_functions import FUNCTIONS, SINGLE_ONLY
 from plc_bindings.st.inline_writer import Writer, number, place, type_of
+from rt_engine.kernels.interface.panels import MATRIX_PANEL
 from rt_engine.ops.base import Refusal
-from rt_engine.ops.linear import PANEL_VECTORS, lanes, pack, packed_columns
+from rt_engine.ops.linear import lanes, pack, packed_columns
 from rt_engine.program.calls import Buffer, Call
 
 Emit = Callable[[Call, Writer], None]
@@ -231,7 +232,7 @@ def _gemm(call: Call, writer: Writer) -> None:
 
 def _unpacked(packed: NDArray[Any], k: int, n: int) -> NDArray[Any]:
     """[k, n] of `rt_engine.ops.linear.pack`."""
-    columns, step = packed_columns(n, packed.dtype), PANEL_VECTORS * lanes(packed.dtype)
+    columns, step = packed_columns(n, packed.dtype), MATRIX_PANEL * lanes(packed.dtype)
     panels, at = [], 0
     for first in range(0, columns, step):
         width = min(step, columns - first)

@@ -1,1 +1,1 @@
-"""SIMD kernels: native modules, compiled once per machine; nothing imports them at run time but `names`."""
+"""SIMD kernels: native modules, compiled once per machine; at run time only `interface` is imported."""

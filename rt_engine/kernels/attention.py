@@ -16,16 +16,17 @@ and then the tree. A row whose scores are all -inf, or have NaN or +inf, becomes
 """
 
 from rt_engine.kernels.interface.attention_table import TABLE
-from rt_engine.kernels.normalise import make_exp_row
 from rt_engine.kernels.parts.abi import has_operand, kernel, operand, param
 from rt_engine.kernels.parts.elementary import exp
 from rt_engine.kernels.parts.fold import SUM_EXP
 from rt_engine.kernels.parts.lanes import F32
+from rt_engine.kernels.parts.registers import TILES
+from rt_engine.kernels.parts.rows import make_exp_row
 from rt_engine.kernels.parts.tile import make_tiles
 from rt_native.lang import inline, load_i64
-from rt_native.vector import BYTES, LANES, f32x, max_lanes, select, sum_lanes
+from rt_native.vector import BYTES, f32x, max_lanes, select, sum_lanes
 
-_ROWS, _COLUMNS = {16: (6, 4), 8: (3, 2), 4: (3, 2)}[LANES]
+_ROWS, _COLUMNS = TILES.product
 _SHAPES = [(rows, vectors, 1) for rows in (6, 3, 2, 1) if rows <= _ROWS for vectors in (4, 2, 1) if vectors <= _COLUMNS]
 _tile = make_tiles(f32x, _SHAPES)
 _load, _load_first_or, _splat = F32.load_vector, F32.load_first_or, F32.splat

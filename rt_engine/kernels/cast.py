@@ -12,12 +12,12 @@
 Input and output may be the same tensor when their elements have the same size. Nothing outside of them is touched.
 """
 
-from rt_engine.kernels.interface.dtypes import SIZE, DType
+from rt_engine.kernels.interface.dtypes import DType
 from rt_engine.kernels.parts.abi import kernel, operand, size
 from rt_engine.kernels.parts.convert import COUNT, convert
 from rt_native.lang import copy_bytes, stack
 
-_BYTES = tuple(SIZE.get(DType(i), 0) if i in set(DType) else 0 for i in range(max(DType) + 1))
+_BYTES = tuple(DType(i).nbytes if i in set(DType) else 0 for i in range(max(DType) + 1))
 
 
 @kernel("cast", __name__)

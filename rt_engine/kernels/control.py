@@ -14,8 +14,8 @@ set to 0 before the loop, and always between 0 and `trips`; what `copy_at` reach
 model was loaded. Strides, steps and firsts count bytes.
 """
 
-from rt_engine.kernels.movement import copy_run
 from rt_engine.kernels.parts.abi import has_operand, kernel, operand, size
+from rt_engine.kernels.parts.copy import copy_run
 from rt_engine.program.records import JUMP
 from rt_native.lang import load_i64, load_u8, store_i64
 

@@ -21,25 +21,23 @@ from typing import Any
 
 from numba import float32
 
+from rt_engine.kernels.interface.panels import WINDOW_PANEL
 from rt_engine.kernels.parts.abi import has_operand, kernel, operand, param, size
+from rt_engine.kernels.parts.registers import TILES
 from rt_engine.kernels.parts.window_tile import HALF, make_window_tiles
 from rt_native.lang import fill_bytes, inline
-from rt_native.vector import LANES, Vector, f32x, f64x
+from rt_native.vector import Vector, f32x, f64x
 
-PANEL = 8
-"""Half vectors in a full panel of packed weights."""
 CUT = 128
 """Longest piece of a sum over taps and channels: such a piece of a panel, 32 KB, is worked through for all pixels."""
 
 NARROW = 4
 """Panels of up to so many half vectors are worked through pixel by pixel, in pieces that are as much longer."""
 
-# Registers decide how much is worked on at once; the result does not depend on it.
-_TALL, _WIDE, _NARROW = {16: (8, 6, 4), 8: (6, 6, 2), 4: (4, 4, 2)}[LANES]
-_WIDTHS = {16: (8, 6, 4, 3, 2, 1), 8: (2, 1), 4: (2, 1)}[LANES]
+_TALL, _WIDE = TILES.window_rows
+_WIDTHS, _NARROW = TILES.window_halves, TILES.few
 _SHAPES = [(rows, h) for h in _WIDTHS for rows in dict.fromkeys((_TALL if h <= _NARROW else _WIDE, 4, 2, 1))]
-_CHANNELS = _SHAPES + [(12, h) for h in (1, 2) if LANES == 16]
-"""Depthwise tiles need fewer addresses in registers, so they can be taller."""
+_CHANNELS = _SHAPES + [(TILES.channel_rows, h) for h in (1, 2) if TILES.channel_rows > _TALL]
 _DOTS = [(rows, h) for rows in (8, 4, 1) for h in (2, 1)]
 _SMALL = [(rows, h) for rows in (2, 1) for h in (2, 1)]
 
@@ -166,7 +164,7 @@ def _make(vector: Vector, suffix: str, shapes: list[tuple[int, int]], channel_sh
                     addend = operand(arena, record, 5) + at
                 done = 0
                 while done < halves:
-                    width, shift = min(PANEL, halves - done), HALF * done
+                    width, shift = min(WINDOW_PANEL, halves - done), HALF * done
                     z = addend
                     if addend != 0:
                         z = addend + shift
@@ -196,8 +194,8 @@ def _make(vector: Vector, suffix: str, shapes: list[tuple[int, int]], channel_sh
                 row = 0
                 while row < pixels:
                     rows = tallest(pixels - row, halves)
-                    if tallest_channels == 12 and halves <= 2 and pixels - row >= 12:
-                        rows = 12
+                    if halves <= 2 and pixels - row >= tallest_channels:
+                        rows = tallest_channels
                     z = addend
                     if addend != 0:
                         z = addend + row * stride + at

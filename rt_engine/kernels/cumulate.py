@@ -9,9 +9,9 @@ With `exclusive` an element does not count itself.
 
 from numba import float32
 
-from rt_engine.kernels.integers import bytes_of, load_int, store_int
 from rt_engine.kernels.interface.dtypes import DType
 from rt_engine.kernels.parts.abi import kernel, operand, size
+from rt_engine.kernels.parts.int_elements import bytes_of, load_int, store_int
 from rt_native.lang import inline, load_f32, load_f64, store_f32, store_f64
 
 _FLOAT, _DOUBLE = int(DType.FLOAT), int(DType.DOUBLE)

@@ -1,10 +1,6 @@
-"""Element-wise kernels of float tensors. What they compute is in `functions`, their names in `names`.
+"""Element-wise kernels of several float tensors. What they compute is in `parts.functions`.
 
-    <unary>_<type>      operand  0: x              3: out
-                        size     0: n
-                        param    as `names.UNARY_FLOAT` says
-
-    <binary>_<type>     operand  0: x   1: y       3: out     float for `names.BINARY_FLOAT`, bool for `names.COMPARE`
+    <binary>_<type>     operand  0: x   1: y       3: out     float for `BINARY`, bool for `COMPARE`
     scale_shift_<type>  operand  0: x   1: s  2: b 3: out
     where_<bytes>       operand  0: condition (bool)  1: where true  2: where false  3: out     of 4 or 8 bytes
                         size     0: rows   1: n
@@ -16,7 +12,7 @@ Row strides count elements, 0 repeats a row. Inner stride 0 is one value per row
         n = 20, 16 lanes:   |<----- vector ----->|<-- tail -->|          rows > 1: the tail is masked
                             |<----- vector ----->|<----- vector ----->|  rows == 1: into the padding
 
-With one row (and always in unary kernels) the last vector reaches into the padding of the tensors, which every tensor
+With one row the last vector reaches into the padding of the tensors, which every tensor
 has up to a multiple of 64 bytes: a bool output into its own padding likewise. With several rows nothing outside of
 the tensors is touched. The output may be one of the inputs in place, if that has the output's strides and element
 size.
@@ -29,8 +25,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from rt_engine.kernels.parts.abi import kernel, operand, param, size
-from rt_engine.kernels.parts.functions import BINARY, COMPARE, TERNARY, UNARY
+from rt_engine.kernels.parts.abi import kernel, operand, size
+from rt_engine.kernels.parts.functions import BINARY, COMPARE, TERNARY
 from rt_engine.kernels.parts.masks import (
     load_mask32,
     load_mask64,
@@ -125,19 +121,6 @@ def _walker(memory: Memory) -> tuple[Any, Any]:
     return start, step
 
 
-def _define_unary(name: str, function: Any, memory: Memory) -> None:
-    load, store = memory.load, memory.store
-    element = memory.element
-
-    @kernel(name, __name__)
-    def body(arena, record):
-        x, out = operand(arena, record, 0), operand(arena, record, 3)
-        p, q = param(record, 0), param(record, 1)
-        for i in range(0, size(record, 0) * element, BYTES):
-            store(out + i, function(load(x + i), p, q))
-        return 0
-
-
 def _define_binary(name: str, function: Any, source: Memory, to: Memory) -> None:
     load, load_first, store, store_first = source.load, source.load_first, to.store, to.store_first
     lanes, element, to_element = source.lanes, source.element, to.element
@@ -195,8 +178,6 @@ def _define_ternary(name: str, function: Any, first: Memory, other: Memory) -> N
 
 
 def _define_all(suffix: str, memory: Memory, flag: Memory) -> None:
-    for name, function in UNARY.items():
-        _define_unary(f"{name}_{suffix}", function, memory)
     for name, function in BINARY.items():
         _define_binary(f"{name}_{suffix}", function, memory, memory)
     for name, function in COMPARE.items():

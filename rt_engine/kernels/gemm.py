@@ -16,16 +16,14 @@ from typing import Any
 
 from numba import float32
 
+from rt_engine.kernels.interface.panels import MATRIX_PANEL
 from rt_engine.kernels.parts.abi import kernel, operand, param, size
+from rt_engine.kernels.parts.registers import TILES
 from rt_engine.kernels.parts.tile import make_tiles
 from rt_native.lang import inline, load_f32, load_f64, store_f32, store_f64
-from rt_native.vector import BYTES, LANES, Vector, f32x, f64x
+from rt_native.vector import BYTES, Vector, f32x, f64x
 
-PANEL = 4
-"""Vectors in a full panel of packed weights."""
-
-# Registers decide how much is worked on at once; the result does not depend on it.
-_ROWS, _COLUMNS = {16: (6, 4), 8: (3, 2), 4: (3, 2)}[LANES]
+_ROWS, _COLUMNS = TILES.product
 _ROW_TILES = [(1, v, splits) for v, splits in ((4, 2), (2, 2), (1, 2), (2, 4), (1, 4), (1, 8)) if v <= _COLUMNS]
 _TILES = [(rows, vectors, 1) for rows in (6, 3, 2, 1) if rows <= _ROWS for vectors in (4, 2, 1) if vectors <= _COLUMNS]
 _TILES += _ROW_TILES
@@ -102,7 +100,7 @@ def _make(vector: Vector, suffix: str, load: Any, store: Any, cast: Any) -> None
             c = operand(arena, record, 3) + i * size(record, 9) * element
             done = 0
             while done < vectors:
-                width, at = min(PANEL, vectors - done), BYTES * done
+                width, at = min(MATRIX_PANEL, vectors - done), BYTES * done
                 if alone:
                     row_panel(width, splits, a, b + at * k, k, c + at, bias + at, low, high)
                 else:
@@ -120,7 +118,7 @@ def _make(vector: Vector, suffix: str, load: Any, store: Any, cast: Any) -> None
             packed = operand(arena, record, 1) + i * size(record, 6) * element
             done = 0
             while done < vectors:
-                width = min(PANEL, vectors - done) * lanes
+                width = min(MATRIX_PANEL, vectors - done) * lanes
                 first = done * lanes
                 for row in range(k):
                     for j in range(width):
@@ -129,7 +127,7 @@ def _make(vector: Vector, suffix: str, load: Any, store: Any, cast: Any) -> None
                             value = load(b + row * ks + (first + j) * ns)
                         store(packed, value)
                         packed += element
-                done += PANEL
+                done += MATRIX_PANEL
         return 0
 
 

@@ -10,10 +10,10 @@
 `rt_engine.kernels.parts.fold`. Nothing outside of the tensors is touched.
 """
 
-from rt_engine.kernels.normalise import make_variance
 from rt_engine.kernels.parts.abi import kernel, operand, param, size
 from rt_engine.kernels.parts.fold import SUM, make_row
 from rt_engine.kernels.parts.lanes import F32, F64, Element, first_lane
+from rt_engine.kernels.parts.rows import make_variance
 from rt_native.lang import inline
 from rt_native.vector import BYTES, fma, sqrt
 

@@ -14,11 +14,11 @@ used an offset yet, nothing outside of a tensor is touched.
 
 from numba import float32
 
-from rt_engine.kernels.integers import bytes_of, load_int, store_int
 from rt_engine.kernels.interface.dtypes import DType
 from rt_engine.kernels.interface.modes import Scatter
-from rt_engine.kernels.movement import copy_run
 from rt_engine.kernels.parts.abi import has_operand, kernel, operand, size
+from rt_engine.kernels.parts.copy import copy_run
+from rt_engine.kernels.parts.int_elements import bytes_of, load_int, store_int
 from rt_engine.program.status import Status
 from rt_native.lang import inline, load_f32, load_f64, load_i32, load_i64, store_f32, store_f64, store_i64
 

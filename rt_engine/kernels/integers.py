@@ -2,7 +2,7 @@
 
     <unary>_int     operand  0: x              3: out
                     size     0: n                                                         8: type code
-    <binary>_int    operand  0: x   1: y       3: out     x's type for `names.BINARY_INTEGER`, bool for `names.COMPARE`
+    <binary>_int    operand  0: x   1: y       3: out     x's type for `BINARY`, bool for `COMPARE`
                     size     0: rows   1: n   2, 3: strides of x   4, 5: strides of y     8: type code (`dtypes.DType`)
 
 Strides are as in `elementwise`. Nothing outside of the tensors is touched; the output may be an input in place.
@@ -23,28 +23,13 @@ from typing import Any
 from numba.core import types
 from numba.extending import intrinsic
 
-from rt_engine.kernels.interface.dtypes import DType
+from rt_engine.kernels.interface.dtypes import INTEGERS, DType
 from rt_engine.kernels.parts.abi import kernel, operand, size
+from rt_engine.kernels.parts.int_elements import bytes_of, load_int, store_int
 from rt_engine.program.status import Status
-from rt_native.lang import (
-    inline,
-    load_i8,
-    load_i16,
-    load_i32,
-    load_i64,
-    load_u8,
-    load_u16,
-    load_u32,
-    store_i8,
-    store_i16,
-    store_i32,
-    store_i64,
-    store_u8,
-)
+from rt_native.lang import inline, store_u8
 
-_I8, _I16, _I32, _U8, _U16, _U32, _U64 = (
-    int(t) for t in (DType.INT8, DType.INT16, DType.INT32, DType.UINT8, DType.UINT16, DType.UINT32, DType.UINT64)
-)
+_U64, _UNSIGNED = int(DType.UINT64), tuple(int(t) for t in INTEGERS if t.kind == "u")
 _DIVISION_BY_ZERO = int(Status.DIVISION_BY_ZERO)
 _LOWEST = -(1 << 63)
 
@@ -73,53 +58,6 @@ def _shift_right(typingctx: Any, a: Any, count: Any) -> Any:
         return builder.lshr(*args)
 
     return types.int64(types.int64, types.int64), codegen
-
-
-# --- memory -----------------------------------------------------------------------------------------------------------
-
-
-@inline
-def bytes_of(code):
-    """Bytes of an element of a type."""
-    if code in (_I8, _U8):
-        return 1
-    if code in (_I16, _U16):
-        return 2
-    if code in (_I32, _U32):
-        return 4
-    return 8
-
-
-@inline
-def load_int(address, code):
-    """The element at an address, in 64 bits."""
-    if code == _I32:
-        return load_i32(address)
-    if code == _I8:
-        return load_i8(address)
-    if code == _I16:
-        return load_i16(address)
-    if code == _U8:
-        return load_u8(address)
-    if code == _U16:
-        return load_u16(address)
-    if code == _U32:
-        return load_u32(address)
-    return load_i64(address)
-
-
-@inline
-def store_int(address, value, code):
-    """Cut a value to the type and store it."""
-    bytes_ = bytes_of(code)
-    if bytes_ == 4:
-        store_i32(address, value)
-    elif bytes_ == 1:
-        store_i8(address, value)
-    elif bytes_ == 2:
-        store_i16(address, value)
-    else:
-        store_i64(address, value)
 
 
 # --- operations: functions of (x, y, code); a divisor is never zero here ----------------------------------------------
@@ -244,7 +182,7 @@ def shift_left(x, y, code):
 def shift_right(x, y, code):
     """x, moved y bits to the right; the sign of signed types moves in."""
     within = (y & ~63) == 0
-    if code in (_U8, _U16, _U32, _U64):
+    if code in _UNSIGNED:
         return _shift_right(x, y & 63) if within else 0
     return x >> (y & 63 if within else 63)
 

@@ -25,6 +25,7 @@ from typing import Any
 
 from rt_engine.kernels.interface.dtypes import DType
 from rt_engine.kernels.parts.abi import kernel, operand, size
+from rt_engine.kernels.parts.copy import copy_run
 from rt_engine.kernels.parts.transpose import FEW, SIDE, make_transpose, transpose_few
 from rt_engine.program.status import Status
 from rt_native.lang import (
@@ -43,36 +44,6 @@ from rt_native.lang import (
 
 _INT32 = int(DType.INT32)
 _OUT_OF_RANGE = int(Status.INDEX_OUT_OF_RANGE)
-_LONG = 1024
-"""From this many bytes on, libc's copy is the fastest."""
-
-
-@inline
-def copy_run(to, source, count):
-    """Copy `count` bytes by moves of one fixed size; the last one overlaps the one before it."""
-    if count >= _LONG:
-        copy_bytes(to, source, count)
-    elif count >= 64:
-        done = 0
-        while done < count - 64:
-            copy_bytes(to + done, source + done, 64)
-            done += 64
-        copy_bytes(to + count - 64, source + count - 64, 64)
-    elif count >= 32:
-        copy_bytes(to, source, 32)
-        copy_bytes(to + count - 32, source + count - 32, 32)
-    elif count >= 16:
-        copy_bytes(to, source, 16)
-        copy_bytes(to + count - 16, source + count - 16, 16)
-    elif count >= 8:
-        copy_bytes(to, source, 8)
-        copy_bytes(to + count - 8, source + count - 8, 8)
-    elif count >= 4:
-        copy_bytes(to, source, 4)
-        copy_bytes(to + count - 4, source + count - 4, 4)
-    else:
-        for i in range(count):
-            store_i8(to + i, load_i8(source + i))
 
 
 @inline

@@ -15,14 +15,15 @@ the modes, `qtile` for the packing.
 from numba import float32, int32
 
 from rt_engine.kernels.interface.modes import QUANTISED
+from rt_engine.kernels.interface.panels import MATRIX_PANEL
 from rt_engine.kernels.parts.abi import kernel, operand, param, size
+from rt_engine.kernels.parts.qpanels import shapes, tallest, widest
 from rt_engine.kernels.parts.qtile import make_qtiles
 from rt_engine.kernels.parts.requantise import store_tile
-from rt_engine.kernels.qgemm import PANEL, tallest, tiles, widest
 from rt_native.lang import stack
 from rt_native.vector import BYTES
 
-_qtile = make_qtiles(tiles(1), True)
+_qtile = make_qtiles(shapes(1), True)
 
 
 @kernel("qconv", __name__)
@@ -41,7 +42,7 @@ def qconv(arena, record):
         out = operand(arena, record, 3) + image * pixels * stride + size(record, 7) * item
         done = 0
         while done < vectors:
-            panel = min(PANEL, vectors - done)
+            panel = min(MATRIX_PANEL, vectors - done)
             inside = 0
             while inside < panel:
                 width = widest(panel - inside)

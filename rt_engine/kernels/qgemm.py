@@ -13,41 +13,15 @@ Nothing outside of `c` is written, nothing outside of the tensors is read.
 from numba import float32, int32
 
 from rt_engine.kernels.interface.modes import QUANTISED
+from rt_engine.kernels.interface.panels import MATRIX_PANEL
 from rt_engine.kernels.parts.abi import kernel, operand, param, size
+from rt_engine.kernels.parts.qpanels import shapes, tallest, widest
 from rt_engine.kernels.parts.qtile import make_qtiles
 from rt_engine.kernels.parts.requantise import store_tile
 from rt_native.lang import inline, stack
-from rt_native.vector import BYTES, LANES
+from rt_native.vector import BYTES
 
-PANEL = 4
-"""Vectors in a full panel of packed weights."""
-
-# Registers decide how much is worked on at once; the result does not depend on it.
-_ROWS, _COLUMNS = {16: (6, 4), 8: (3, 2), 4: (3, 2)}[LANES]
-
-
-def tiles(splits: int) -> list[tuple[int, int, int]]:
-    """Every shape of a tile that `widest` and `tallest` ask for; one row is split into up to so many times 4 chains."""
-    wide = [v for v in (4, 2, 1) if v <= _COLUMNS]
-    tall = [(rows, v, 1) for rows in (6, 3, 2) if rows <= _ROWS for v in wide]
-    return tall + [(1, v, splits * 4 // v if splits > 1 else 1) for v in wide]
-
-
-_qtile = make_qtiles(tiles(2), False)
-
-
-@inline
-def widest(left):
-    """Vectors of the widest tile that fits."""
-    if _COLUMNS == 4 and left >= 4:
-        return 4
-    return 2 if left >= 2 else 1
-
-
-@inline
-def tallest(left):
-    """Rows of the tallest tile that fits."""
-    return _ROWS if left >= _ROWS else (3 if left >= 3 else left)
+_qtile = make_qtiles(shapes(2), False)
 
 
 @inline
@@ -71,7 +45,7 @@ def qgemm(arena, record):
     quads = (k + 3) // 4
     done = 0
     while done < vectors:
-        panel = min(PANEL, vectors - done)
+        panel = min(MATRIX_PANEL, vectors - done)
         inside = 0
         while inside < panel:
             width = widest(panel - inside)

@@ -1,6 +1,6 @@
 """Recurrent cells of every kind that ONNX knows, float32 and float64: `cell_<type>`, with the record of `recurrent`.
 
-    size     7: flags and kind, `names.CELL_FLAGS`     8: activations f | g << 8 | h << 16, `names.CELL_ACTIVATIONS`
+    size     7: flags and kind, `cells.CELL_FLAGS`     8: activations f | g << 8 | h << 16, `cells.CELL_ACTIVATIONS`
 
 After the recurrent weights come, in operand 1, vectors as follows: the peepholes of i, o and f (each of whole blocks), and
 one line (two in float64) with clip, and alpha and beta of f, g and h.
@@ -8,12 +8,12 @@ one line (two in float64) with clip, and alpha and beta of f, g and h.
     GRU without `linear before reset`: weights are those of z and r, [block][k][2][lane], then those of n, [block][k][lane]
 """
 
-from rt_engine.kernels.interface.names import CELL_ACTIVATIONS, CELL_FLAGS
+from rt_engine.kernels.interface.cells import CELL_ACTIVATIONS, CELL_FLAGS
 from rt_engine.kernels.parts import elementary
 from rt_engine.kernels.parts.abi import operand, size
+from rt_engine.kernels.parts.cell import blocks_of, make_cell, make_product
 from rt_engine.kernels.parts.elementary import at_least, at_most
 from rt_engine.kernels.parts.lanes import F32, F64, Element
-from rt_engine.kernels.recurrent import blocks_of, make_cell, make_product
 from rt_native.lang import inline
 from rt_native.vector import BYTES, absolute, fma, select
 

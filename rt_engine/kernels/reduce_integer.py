@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numba import float64, int64, uint64
 
-from rt_engine.kernels.integers import bytes_of, load_int, store_int
 from rt_engine.kernels.interface.dtypes import NUMPY, DType
 from rt_engine.kernels.parts.abi import kernel, operand, size
+from rt_engine.kernels.parts.int_elements import bytes_of, load_int, store_int
 from rt_native.lang import inline, load_i32, load_i64, store_i32, store_i64
 
 _INTEGERS = tuple(t for t, dtype in NUMPY.items() if dtype.kind in "biu")

@@ -17,7 +17,7 @@ exist, and a region that asks for more samples than four times the image, is IND
 from rt_engine.kernels.interface.sample_modes import LARGEST
 from rt_engine.kernels.parts.abi import kernel, operand, param, size
 from rt_engine.kernels.parts.lanes import F32, F64, Element
-from rt_engine.kernels.sample import bounded, whole_below
+from rt_engine.kernels.parts.positions import bounded, whole_below
 from rt_engine.program.status import Status
 from rt_native.lang import inline, load_i32, load_i64, store_i32, store_i64
 

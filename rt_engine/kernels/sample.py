@@ -20,32 +20,13 @@ from numba import int32, int64
 
 from rt_engine.kernels.interface.sample_modes import BORDER, CORNERS, CUBIC, ELEMENTS, NEAREST, REFLECTION, ZEROS
 from rt_engine.kernels.parts.abi import kernel, operand, size
+from rt_engine.kernels.parts.gather import make_gather
 from rt_engine.kernels.parts.lanes import F32, F64, Element
-from rt_engine.kernels.taps import make_gather
+from rt_engine.kernels.parts.positions import bounded, whole_below
 from rt_native.lang import fill_bytes, inline, load_f64, load_i64, stack, store_f64, store_i32, store_i64
 from rt_native.vector import BYTES, fma, load_i32x, load_i64x
 
-_FAR = 1.0e9
 _CUBIC = -0.75
-
-
-@inline
-def whole_below(x):
-    """The largest whole number that is not above x, which is not larger than 2**62."""
-    i = int(x)
-    if x < i:
-        i -= 1
-    return i
-
-
-@inline
-def bounded(x):
-    """x as a finite number that fits an integer; NaN is far outside."""
-    if x > _FAR:
-        return _FAR
-    if x >= -_FAR:
-        return x
-    return -_FAR
 
 
 @inline

@@ -9,9 +9,9 @@ NaN is larger than every number; -0 equals 0. indices are int64.
 Each element becomes an int64 key whose order is that of the elements; the keys form a heap, from which k are taken.
 """
 
-from rt_engine.kernels.integers import bytes_of, load_int, store_int
 from rt_engine.kernels.interface.dtypes import DType
 from rt_engine.kernels.parts.abi import kernel, operand, size
+from rt_engine.kernels.parts.int_elements import bytes_of, load_int, store_int
 from rt_native.lang import inline, load_i32, load_i64, store_i32, store_i64
 
 _FLOAT, _DOUBLE, _UINT64 = int(DType.FLOAT), int(DType.DOUBLE), int(DType.UINT64)

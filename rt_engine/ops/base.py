@@ -8,11 +8,13 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from rt_engine.kernels.interface import dtypes
+from rt_engine.kernels.interface.dtypes import NUMPY
 from rt_engine.ops.builder import Builder
 from rt_engine.program.calls import Buffer
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
-INTEGERS = tuple(np.dtype(t) for t in ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"))
+INTEGERS = tuple(NUMPY[t] for t in sorted(dtypes.INTEGERS, key=lambda t: (t.kind, t.nbytes)))
 BOOL = np.dtype(np.bool_)
 NUMBERS = FLOATS + INTEGERS
 RT_DOMAIN = "rt_engine"

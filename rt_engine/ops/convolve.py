@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rt_engine.kernels.interface.panels import WINDOW_PANEL
 from rt_engine.ops.base import Refusal
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.linear import SUFFIX
@@ -21,8 +22,8 @@ from rt_engine.ops.window import Window
 from rt_engine.ops.winograd import pays, winograd
 from rt_engine.program.calls import Buffer, Kind
 
-HALF, PANEL = 32, 8
-"""Bytes of a half vector; half vectors in a panel (`kernels.conv`)."""
+HALF = 32
+"""Bytes of a half vector."""
 FEW = 8
 """Up to this many channels, a whole row of the kernel is read as one run."""
 FEW_OUTPUTS = 3
@@ -44,7 +45,7 @@ def pack_panels(w: NDArray[Any]) -> NDArray[Any]:
     k, n = w.shape
     padded = np.zeros((k, to_halves(n, w.dtype)), w.dtype)
     padded[:, :n] = w
-    step = PANEL * half_lanes(w.dtype)
+    step = WINDOW_PANEL * half_lanes(w.dtype)
     return np.concatenate([padded[:, p : p + step].ravel() for p in range(0, max(padded.shape[1], 1), step)])
 
 
@@ -298,8 +299,8 @@ def convolve_packed_now(
     for buffer in (packed, biases):
         build.call("fill", (buffer,), (buffer.nbytes, 0))
     for g in range(group):
-        for first in range(0, columns, PANEL * lanes):
-            some = min(PANEL * lanes, columns - first)
+        for first in range(0, columns, WINDOW_PANEL * lanes):
+            some = min(WINDOW_PANEL * lanes, columns - first)
             wide = to_halves(some, w.dtype)
             strided_copy(
                 build, w, packed, (taps, run, some), (1, taps, run * taps), (run * wide, wide, 1),

@@ -10,12 +10,12 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from rt_engine.kernels.interface.panels import MATRIX_PANEL
 from rt_engine.ops.base import FLOATS, RT_DOMAIN, Node, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.moves import broadcast_to, reshaped, transposed
 from rt_engine.program.calls import Buffer
 
-PANEL_VECTORS = 4
 SUFFIX = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
 
 
@@ -30,11 +30,11 @@ def packed_columns(columns: int, dtype: np.dtype[Any]) -> int:
 
 
 def pack(w: NDArray[Any]) -> NDArray[Any]:
-    """[k, n] -> panels of up to 4 vectors, k-major: one layout for every lane width (see `kernels.tile`)."""
+    """[k, n] -> panels of up to 4 vectors, k-major: one layout for every lane width (see `parts.tile`)."""
     k, n = w.shape
     padded = np.zeros((k, packed_columns(n, w.dtype)), w.dtype)
     padded[:, :n] = w
-    step = PANEL_VECTORS * lanes(w.dtype)
+    step = MATRIX_PANEL * lanes(w.dtype)
     return np.concatenate(
         [padded[:, p : p + step].ravel() for p in range(0, padded.shape[1], step)] or [padded.ravel()]
     )

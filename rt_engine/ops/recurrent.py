@@ -11,17 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from rt_engine.kernels.interface.names import CELL_ACTIVATIONS, CELL_FLAGS
+from rt_engine.kernels.interface.cells import CELL_ACTIVATIONS, CELL_FLAGS, WORK
+from rt_engine.kernels.interface.panels import MATRIX_PANEL
 from rt_engine.kernels.interface.strides import contiguous
 from rt_engine.ops.base import FLOATS, Node, operator
 from rt_engine.ops.builder import Builder
-from rt_engine.ops.linear import PANEL_VECTORS, SUFFIX, flat_sizes, lanes, pack, packed_columns, product
+from rt_engine.ops.linear import SUFFIX, flat_sizes, lanes, pack, packed_columns, product
 from rt_engine.ops.moves import reshaped, strided_copy
 from rt_engine.ops.steps_read import steps_read
 from rt_engine.program.calls import Buffer
 
-_WORK = 8
-"""Vectors of work per block, after the input gates."""
 _WITH_ALPHA = ("Affine", "LeakyRelu", "ThresholdedRelu", "ScaledTanh", "HardSigmoid", "Elu")
 _WITH_BETA = ("Affine", "ScaledTanh", "HardSigmoid")
 _NO_ACTIVATIONS = {"LSTM": ("Sigmoid", "Tanh", "Tanh"), "GRU": ("Sigmoid", "Tanh"), "RNN": ("Tanh",)}
@@ -316,8 +315,8 @@ def _input_gates(build: Builder, cell: Cell, x: Buffer, w: Buffer, bias: Buffer 
         packed = build.temporary(cell.dtype, matrix.shape)
         sizes = (cell.features, columns, columns, 1, 1, 0, 0)
         build.call(f"pack_{SUFFIX[cell.dtype]}", (matrix, packed), sizes)
-    assert packed_columns(columns, cell.dtype) == columns and PANEL_VECTORS == 4
-    work = build.temporary(cell.dtype, (rows * columns + _WORK * cell.blocks * width,))
+    assert packed_columns(columns, cell.dtype) == columns and MATRIX_PANEL == 4
+    work = build.temporary(cell.dtype, (rows * columns + WORK * cell.blocks * width,))
     out = Buffer("", cell.dtype, (rows, columns), work.storage)
     product(build, x, packed, _bias(build, cell, bias, direction), out, (rows, cell.features, columns))
     return work

@@ -13,33 +13,20 @@ from rt_engine.ops.linear import SUFFIX
 from rt_engine.ops.moves import reshaped
 from rt_engine.program.calls import Buffer
 
-_PLAIN = {
-    "Sqrt": "sqrt",
-    "Exp": "exp",
-    "Log": "log",
-    "Sin": "sin",
-    "Cos": "cos",
-    "Erf": "erf",
-    "Floor": "floor",
-    "Ceil": "ceil",
-    "Round": "round",
-    "Reciprocal": "reciprocal",
-    "Sigmoid": "sigmoid",
-    "Tanh": "tanh",
-    "Softplus": "softplus",
-    "Softsign": "softsign",
-    "HardSwish": "hardswish",
-    "Mish": "mish",
+_PLAIN = (
+    *("Sqrt", "Exp", "Log", "Sin", "Cos", "Erf", "Floor", "Ceil", "Round", "Reciprocal"),
+    *("Sigmoid", "Tanh", "Softplus", "Softsign", "HardSwish", "Mish"),
+)
+FUNCTIONS: dict[str, tuple[tuple[str, float], ...]] = {
+    **dict.fromkeys(_PLAIN, ()),
+    "LeakyRelu": (("alpha", 0.01),),
+    "Elu": (("alpha", 1.0),),
+    "Selu": (("alpha", 1.67326319217681884765625), ("gamma", 1.05070102214813232421875)),
+    "Celu": (("alpha", 1.0),),
+    "HardSigmoid": (("alpha", 0.2), ("beta", 0.5)),
+    "Swish": (("alpha", 1.0),),
 }
-_WITH_PARAMETERS: dict[str, tuple[str, tuple[tuple[str, float], ...]]] = {
-    "LeakyRelu": ("leakyrelu", (("alpha", 0.01),)),
-    "Elu": ("elu", (("alpha", 1.0),)),
-    "Selu": ("selu", (("alpha", 1.67326319217681884765625), ("gamma", 1.05070102214813232421875))),
-    "Celu": ("celu", (("alpha", 1.0),)),
-    "HardSigmoid": ("hardsigmoid", (("alpha", 0.2), ("beta", 0.5))),
-    "Swish": ("swish", (("alpha", 1.0),)),
-}
-"""ONNX operator -> kernel, and its attributes with ONNX's defaults, in the order of the record's parameters."""
+"""ONNX operator -> its attributes with ONNX's defaults: the parameters of its kernel, which has its name in lower case."""
 _SIGNED = {"Neg": "neg", "Abs": "abs", "Sign": "sign"}
 
 
@@ -49,19 +36,12 @@ def unary(build: Builder, name: str, x: Buffer, y: Buffer, parameters: Sequence[
         build.call(f"{name}_{SUFFIX[x.dtype]}", (x, None, None, y), (y.size,), parameters, inplace=(0,))
 
 
-@operator(*_PLAIN, since=1)
-def plain(node: Node, build: Builder) -> None:
-    """A function without parameters."""
+@operator(*FUNCTIONS, since=1)
+def function(node: Node, build: Builder) -> None:
+    """A function of one element, with its attributes."""
     node.require_type(node.x, FLOATS)
-    unary(build, _PLAIN[node.op_type], node.x, node.y)
-
-
-@operator(*_WITH_PARAMETERS, since=1)
-def with_parameters(node: Node, build: Builder) -> None:
-    """A function with attributes."""
-    node.require_type(node.x, FLOATS)
-    kernel, attributes = _WITH_PARAMETERS[node.op_type]
-    unary(build, kernel, node.x, node.y, [float(node.attr(name, default)) for name, default in attributes])
+    parameters = [float(node.attr(name, default)) for name, default in FUNCTIONS[node.op_type]]
+    unary(build, node.op_type.lower(), node.x, node.y, parameters)
 
 
 def _same(node: object, inputs: Sequence[Buffer]) -> list[tuple[np.dtype, tuple[int, ...]]]:

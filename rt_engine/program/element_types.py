@@ -14,6 +14,7 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
+from rt_engine.kernels.interface import dtypes
 from rt_engine.kernels.interface.dtypes import CODE, DType
 
 FLOAT16, BFLOAT16 = np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16)
@@ -23,8 +24,7 @@ CODES: dict[np.dtype[Any], DType] = {**CODE, BFLOAT16: DType.BFLOAT16}
 """NumPy dtype -> number in records, for every type that the `cast` kernel knows."""
 
 _FLOAT8 = ("float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz")
-_NAMES = (*_FLOAT8, "float8_e8m0fnu", "float4_e2m1fn", "int4", "uint4", "int2", "uint2")
-NARROW = tuple(np.dtype(getattr(ml_dtypes, name)) for name in _NAMES if hasattr(ml_dtypes, name))
+NARROW = tuple(np.dtype(getattr(ml_dtypes, name)) for name in dtypes.NARROW if hasattr(ml_dtypes, name))
 
 INTEGER_LIMITS: dict[np.dtype[Any], tuple[int, int]] = {
     np.dtype(getattr(ml_dtypes, name)): limits

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from rt_engine.kernels.interface.dtypes import CODE, NUMPY, DType
+from rt_engine.kernels.interface.dtypes import CODE, NARROW, NUMPY, DType
 from rt_engine.program.records import RECORD
 from rt_native.memory import align
 
@@ -118,23 +118,20 @@ ELEMENTS: dict[Kind, np.dtype[Any]] = {
 
 FIRST_SECTION: Final = align(HEADER.itemsize + len(ELEMENTS) * ENTRY.itemsize)
 
-_RARE = {
-    **{"bfloat16": 16, "float8_e4m3fn": 17, "float8_e4m3fnuz": 18, "float8_e5m2": 19, "float8_e5m2fnuz": 20},
-    **{"uint4": 21, "int4": 22, "float4_e2m1fn": 23, "float8_e8m0fnu": 24, "uint2": 25, "int2": 26},
-}
-"""Types that NumPy has from `ml_dtypes` -> number of ONNX's TensorProto.DataType."""
+_BY_NAME = {DType.BFLOAT16.numpy: int(DType.BFLOAT16), **NARROW}
+"""Types that NumPy has from `ml_dtypes` -> number."""
 
 
 def dtype_code(dtype: np.dtype[Any]) -> int:
     """ONNX's number of a type."""
-    return int(CODE[dtype]) if dtype in CODE else _RARE[dtype.name]
+    return int(CODE[dtype]) if dtype in CODE else _BY_NAME[dtype.name]
 
 
 def dtype_of(code: int) -> np.dtype[Any] | None:
     """The type of ONNX's number; None for a number that is none."""
     if code in NUMPY:
         return NUMPY[DType(code)]
-    name = next((name for name, number in _RARE.items() if number == code), None)
+    name = next((name for name, number in _BY_NAME.items() if number == code), None)
     if name is None:
         return None
     import ml_dtypes

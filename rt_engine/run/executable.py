@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rt_engine.kernels.interface.names import KERNEL_PREFIX
+from rt_engine.kernels.interface.abi import KERNEL_PREFIX
 from rt_engine.program.program import Program
 from rt_engine.run.native import KERNELS
 from rt_native.library import Library

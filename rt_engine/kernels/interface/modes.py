@@ -4,7 +4,7 @@ from enum import IntEnum
 
 
 class Mode(IntEnum):
-    """See `kernels.requantise`."""
+    """See `parts.requantise`."""
 
     RAW = 0
     QUANTISED = 1

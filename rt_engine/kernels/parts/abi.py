@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from rt_engine.kernels.interface.names import KERNEL_PREFIX
+from rt_engine.kernels.interface.abi import KERNEL_PREFIX
 from rt_engine.program.records import RECORD
 from rt_native.lang import export, inline, load_f64, load_i64
 from rt_native.memory import offsets

@@ -14,20 +14,17 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from rt_engine.kernels.interface.dtypes import SIZE, DType
+from rt_engine.kernels.interface.dtypes import DType
 
 COUNT = 16
 """Elements per step."""
 
 _I64, _F64, _F32, _F16 = ir.IntType(64), ir.DoubleType(), ir.FloatType(), ir.HalfType()
 _LLVM: dict[DType, Any] = {
-    DType.FLOAT: _F32,
-    DType.DOUBLE: _F64,
-    DType.FLOAT16: _F16,
-    **{t: ir.IntType(8 * SIZE[t]) for t in DType if t not in (DType.FLOAT, DType.DOUBLE, DType.FLOAT16)},
+    **{t: ir.IntType(8 * t.nbytes) for t in DType},
+    **{DType.FLOAT: _F32, DType.DOUBLE: _F64, DType.FLOAT16: _F16},
 }
-_FLOATS = (DType.FLOAT, DType.DOUBLE, DType.FLOAT16, DType.BFLOAT16)
-_SIGNED = (DType.INT8, DType.INT16, DType.INT32, DType.INT64)
+_FLOATS, _SIGNED = (tuple(t for t in DType if t.kind == kind) for kind in "fi")
 
 DIRECT = (
     (DType.FLOAT, DType.DOUBLE),
@@ -59,14 +56,14 @@ def _splat(element: Any, value: float) -> Any:
 
 def _load(builder: Any, kind: DType, address: Any) -> Any:
     kind_type = _vector(_LLVM[kind])
-    value = builder.load(builder.inttoptr(address, kind_type.as_pointer()), typ=kind_type, align=SIZE[kind])
+    value = builder.load(builder.inttoptr(address, kind_type.as_pointer()), typ=kind_type, align=kind.nbytes)
     if kind is DType.BOOL:  # any byte but 0 is true
         return builder.zext(builder.icmp_unsigned("!=", value, ir.Constant(kind_type, [0] * COUNT)), kind_type)
     return value
 
 
 def _store(builder: Any, kind: DType, value: Any, address: Any) -> None:
-    builder.store(value, builder.inttoptr(address, value.type.as_pointer()), align=SIZE[kind])
+    builder.store(value, builder.inttoptr(address, value.type.as_pointer()), align=kind.nbytes)
 
 
 # --- one conversion of a vector in registers -------------------------------------------------------------------------
@@ -159,7 +156,7 @@ def _int_to(builder: Any, value: Any, kind: DType, signed: bool) -> Any:
 def _direct(builder: Any, value: Any, source: DType, target: DType) -> Any:
     if source not in _FLOATS:
         return _int_to(builder, value, target, source in _SIGNED)
-    if target in _FLOATS and SIZE[target] > SIZE[source]:
+    if target in _FLOATS and target.nbytes > source.nbytes:
         return builder.fpext(value, _vector(_LLVM[target]))
     return _float_to(builder, value, target)
 
@@ -205,7 +202,7 @@ class _Conversion:
         _switch(self.builder, self.key(self.source_kind, self.target_kind), pairs, self.two_steps)
 
     def place(self, address: Any, i: Any, kind: DType) -> Any:
-        return self.builder.add(address, self.builder.mul(i, ir.Constant(_I64, COUNT * SIZE[kind])))
+        return self.builder.add(address, self.builder.mul(i, ir.Constant(_I64, COUNT * kind.nbytes)))
 
     def direct(self, source: DType, target: DType) -> None:
         with cgutils.for_range(self.builder, self.rounds) as loop:

@@ -1,6 +1,6 @@
 """The integer matrix-product tile: `rows x vectors` int32 sums held in registers while k runs, written in LLVM IR.
 
-    weights, signed bytes, packed like float32 ones (`kernels.tile`) with four k in place of one number:
+    weights, signed bytes, packed like float32 ones (`parts.tile`) with four k in place of one number:
 
         panel 0: k=0..3 [v0 v1 v2 v3]  k=4..7 [v0 v1 v2 v3] ...     each v: 16 columns x 4 bytes
         the last quad is filled up with zeros

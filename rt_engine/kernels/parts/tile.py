@@ -1,6 +1,6 @@
 """The matrix-product tile: `rows x vectors` outputs held in registers while k runs, written directly in LLVM IR.
 
-    weights, packed in panels of up to 4 vectors (`PANEL`), k-major; the same layout for every lane width:
+    weights, packed in panels of up to 4 vectors (`MATRIX_PANEL`), k-major; the same layout for every lane width:
 
         panel 0: k=0 [v0 v1 v2 v3]  k=1 [v0 v1 v2 v3] ...     panel 1: ...     last panel: 1 to 4 vectors wide
 

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-PANEL_VECTORS, LANES = 4, 16
+from rt_engine.kernels.interface.panels import MATRIX_PANEL
+
+LANES = 16
 
 
 def padded(values: NDArray[Any], columns: int | None = None) -> NDArray[Any]:
@@ -24,13 +26,13 @@ def padded(values: NDArray[Any], columns: int | None = None) -> NDArray[Any]:
 
 
 def pack_bytes(w: NDArray[np.int8]) -> NDArray[np.int8]:
-    """[k, n] -> panels of up to 4 vectors of 16 columns, four k of a column side by side (see `kernels.qtile`)."""
+    """[k, n] -> panels of up to 4 vectors of 16 columns, four k of a column side by side (see `parts.qtile`)."""
     k, n = w.shape
     quads, columns = -(-k // 4), -(-n // LANES) * LANES
     whole = np.zeros((4 * quads, columns), np.int8)
     whole[:k, :n] = w
     by_quad = whole.reshape(quads, 4, columns).transpose(0, 2, 1)
-    step = PANEL_VECTORS * LANES
+    step = MATRIX_PANEL * LANES
     parts = [by_quad[:, p : p + step].ravel() for p in range(0, columns, step)]
     return np.concatenate(parts) if parts else np.zeros(0, np.int8)
 

@@ -11,7 +11,7 @@ from plc_bindings.c import FOLDER
 from plc_bindings.c.export import known_features
 from plc_bindings.c.statuses import FILE, header
 from plc_bindings.status import KINDS
-from rt_engine.kernels.interface.dtypes import DType
+from rt_engine.kernels.interface.dtypes import NARROW, DType
 from rt_engine.program.records import BLOCK, READER, RECORD, SLOT
 from rt_engine.program.rtp_file import write
 from rt_native import version
@@ -53,10 +53,14 @@ def test_the_version_is_the_projects(plain):
 
 
 def test_element_types_are_pythons():
-    """Each has ONNX's number."""
+    """Each has ONNX's number, and its size where files are checked; a narrow type takes a byte."""
     told = dict(re.findall(r"RTE_(\w+) = (\d+)", (FOLDER / "rt_engine.h").read_text().split("rte_dtype;")[0]))
-    names = {"FLOAT": "FLOAT32", "DOUBLE": "FLOAT64"}
-    assert {name: int(number) for name, number in told.items()} == {names.get(d.name, d.name): d.value for d in DType}
+    assert {name: int(number) for name, number in told.items()} == {t.numpy.upper(): t.value for t in DType}
+    sizes = re.search(r"bytes\[\] = \{(.*?)\};", (FOLDER / "rt_load.c").read_text())
+    assert {number: int(size) for number, size in enumerate(sizes[1].split(", ")) if size != "0"} == {
+        **{t.value: t.nbytes for t in DType},
+        **dict.fromkeys(NARROW.values(), 1),
+    }
 
 
 def _runs(program, files, kind, folder, count=8):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_engine.kernels.interface.names import KERNEL_PREFIX
+from rt_engine.kernels.interface.abi import KERNEL_PREFIX
 from rt_engine.program.records import RECORD
 from rt_native.library import Library
 from rt_native.memory import Block, align

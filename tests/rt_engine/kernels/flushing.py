@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from rt_engine.kernels.interface.names import KERNEL_PREFIX
+from rt_engine.kernels.interface.abi import KERNEL_PREFIX
 from rt_native.library import Library
 from tests.rt_engine.kernels.calling import Call
 

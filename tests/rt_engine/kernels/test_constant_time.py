@@ -9,12 +9,16 @@ import sys
 
 import pytest
 
-from rt_engine.kernels.interface import names
+from rt_engine.kernels import elementwise, unary
+from rt_engine.kernels.interface.abi import KERNEL_PREFIX
+from rt_native.lang import EXPORTS
 
+MODULES = (unary, elementwise)
 FLOAT_KERNELS = [
-    f"{operation}_{suffix}"
-    for operation in (*names.UNARY_FLOAT, *names.BINARY_FLOAT, *names.COMPARE, *names.TERNARY_FLOAT)
-    for suffix in names.FLOAT_SUFFIXES
+    name
+    for module in MODULES
+    for export in EXPORTS[module.__name__]
+    if not (name := export.name.removeprefix(KERNEL_PREFIX)).startswith("where")
 ]
 
 LEAKS = (
@@ -35,10 +39,13 @@ def leaks(text: str) -> list[str]:
 
 LOWER = """
 import json, sys
-import rt_engine.kernels.elementwise as native
+from importlib import import_module
 from rt_native.build import _lower
 from rt_native.lang import EXPORTS
-json.dump({e.name: _lower(e.function, e.nargs)[0] for e in EXPORTS[native.__name__]}, sys.stdout)
+for module in sys.argv[1:]:
+    import_module(module)
+exports = [export for module in sys.argv[1:] for export in EXPORTS[module]]
+json.dump({e.name: _lower(e.function, e.nargs)[0] for e in exports}, sys.stdout)
 """
 MACHINES = {"x86_64": "x86-64-v4"}
 """Processor with masked loads and gathers of its own. For one without, LLVM writes them out as scalars that nothing decides by:
@@ -51,8 +58,9 @@ def lowered() -> dict[str, str]:
     environment = {**os.environ, "NUMBA_OPT": "0"}
     if cpu := MACHINES.get(platform.machine()):
         environment |= {"NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": ""}
-    output = subprocess.run([sys.executable, "-c", LOWER], env=environment, check=True, capture_output=True).stdout
-    return {name.removeprefix(names.KERNEL_PREFIX): text for name, text in json.loads(output).items()}
+    command = [sys.executable, "-c", LOWER, *(module.__name__ for module in MODULES)]
+    output = subprocess.run(command, env=environment, check=True, capture_output=True).stdout
+    return {name.removeprefix(KERNEL_PREFIX): text for name, text in json.loads(output).items()}
 
 
 @pytest.mark.parametrize("kernel", FLOAT_KERNELS)

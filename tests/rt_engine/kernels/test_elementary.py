@@ -14,7 +14,7 @@ from tests.rt_engine.kernels.flushing import run_flushed
 
 Array = NDArray[Any]
 
-LIBRARIES = libraries("test-elementwise", "rt_engine.kernels.elementwise")
+LIBRARIES = libraries("test-elementwise", "rt_engine.kernels.unary", "rt_engine.kernels.elementwise")
 NUMERICS = (ROOT / "docs" / "numerics.md").read_text()
 DTYPES = (np.float32, np.float64)
 UNARY = ("exp", "log", "tanh", "sigmoid", "softplus", "erf", "sin", "cos", "sqrt", "reciprocal")

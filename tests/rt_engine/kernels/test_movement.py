@@ -8,7 +8,6 @@ import pytest
 from numpy.typing import NDArray
 
 from rt_engine.kernels.interface.dtypes import DType
-from rt_engine.kernels.interface.names import COPY_BYTES, MOVEMENT
 from rt_engine.kernels.interface.strides import MAX_RANK, contiguous, copy_table
 from rt_engine.program.status import Status
 from rt_native.library import Library
@@ -37,7 +36,13 @@ def copied(x: NDArray[Any], view: NDArray[Any], out: NDArray[Any], out_view: NDA
 def test_every_kernel_has_a_name() -> None:
     """A kernel without a name could not be called; `cast` has a module of its own."""
     names = {name.removeprefix("k_") for name in LIBRARY.exports}
-    assert names == {*MOVEMENT, *(f"copy_strided_{n}" for n in COPY_BYTES)} - {"cast"}
+    assert names == {
+        "copy_blocks",
+        "gather_blocks",
+        "gather_blocks_checked",
+        "fill",
+        *(f"copy_strided_{n}" for n in BY_SIZE),
+    }
 
 
 @pytest.mark.parametrize("nbytes", SIZES)

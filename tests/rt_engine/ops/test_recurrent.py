@@ -7,7 +7,7 @@ from onnx import helper, numpy_helper, parser
 
 import rt_engine
 from rt_engine.errors import RunError, UnsupportedModelError
-from rt_engine.kernels.interface.names import CELL_ACTIVATIONS
+from rt_engine.kernels.interface.cells import CELL_ACTIVATIONS
 from tests.rt_engine.test_lanes import LIBRARIES
 
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}

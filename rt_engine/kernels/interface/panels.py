@@ -1,0 +1,6 @@
+"""Packed weights: how wide a panel is, on every machine. Imports no Numba."""
+
+MATRIX_PANEL = 4
+"""Vectors in a full panel of a matrix's weights (`parts.tile`)."""
+WINDOW_PANEL = 8
+"""Half vectors in a full panel of a convolution's weights (`parts.window_tile`)."""

@@ -1,0 +1,37 @@
+"""How much is worked on at once: what the registers of a machine hold. The table to extend for a new lane width.
+
+Every output of a tile is a chain of its own, so none of these numbers moves a bit of a result.
+"""
+
+from dataclasses import dataclass
+
+from rt_native.vector import LANES
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """The largest tiles."""
+
+    product: tuple[int, int]
+    """Rows and vectors of a matrix product (`tile`, `qtile`): its sums, a row of weights and a factor are in registers."""
+    cell: int
+    """Vectors of a recurrent cell's product, which has two chains for each."""
+    window_rows: tuple[int, int]
+    """Rows of a convolution (`window_tile`) over few columns, and over many."""
+    few: int
+    """Half vectors up to which columns are few."""
+    window_halves: tuple[int, ...]
+    """Widths of a convolution, in half vectors."""
+    channel_rows: int
+    """Rows of a depthwise convolution; it needs fewer addresses in registers."""
+
+
+_BY_LANES = {
+    # 32 registers of 64 bytes
+    16: Tiles(product=(6, 4), cell=4, window_rows=(8, 6), few=4, window_halves=(8, 6, 4, 3, 2, 1), channel_rows=12),
+    # 16 registers of 32 bytes: two are a vector
+    8: Tiles(product=(3, 2), cell=3, window_rows=(6, 6), few=2, window_halves=(2, 1), channel_rows=6),
+    # 32 registers of 16 bytes: four are a vector
+    4: Tiles(product=(3, 2), cell=3, window_rows=(4, 4), few=2, window_halves=(2, 1), channel_rows=4),
+}
+TILES = _BY_LANES[LANES]
