@@ -17,8 +17,9 @@ import modbus_peers
 from _pytest.outcomes import Skipped
 
 from fieldbus.image.image import ProcessImage
+from fieldbus.modbus.address import ModbusAddress
 from fieldbus.modbus.link import ModbusLink, Tcp
-from fieldbus.tags import ModbusAddress, Tag
+from fieldbus.tags import Tag
 from rt_native.histogram import Histogram
 
 FLOATS = 8

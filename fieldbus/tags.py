@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Literal
 
-from fieldbus.errors import AddressError, TagError
+from fieldbus.errors import TagError
 
 
 class Quality(IntEnum):
@@ -81,51 +81,10 @@ TYPES: dict[str, NumberType] = {
 """Name -> type. Values are float64 in the process image, so 64-bit integers are exact up to 2**53 only."""
 
 
-@dataclass(frozen=True, slots=True)
-class ModbusAddress:
-    """Where a tag lies in a Modbus device.
+class Address:
+    """Where a tag lies in a device: each kind of link has addresses of its own, beside the link."""
 
-    `address` counts from 0, as on the wire (register "40001" of a manual is `holding`, 0). `order` is the tag's own,
-    since devices mix them. `bit` (0 = least significant) makes a bool tag one bit of a register; the other bits of a
-    register that is *written* this way are those of other tags, or 0. A bool without `bit` in a register is "not zero",
-    written 1 or 0.
-    """
-
-    table: Literal["coil", "discrete", "holding", "input"]
-    address: int
-    order: Order = Order.ABCD
-    unit: int = 1
-    bit: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.table not in ("coil", "discrete", "holding", "input"):
-            raise AddressError(f"table {self.table!r}: Modbus has 'coil', 'discrete', 'holding' and 'input'")
-        if not 0 <= self.address <= 0xFFFF:
-            raise AddressError(f"{self.table} {self.address}: Modbus addresses go from 0 to 65535, counted from 0")
-        if not 0 <= self.unit <= 255:
-            raise AddressError(f"{self.table} {self.address}: unit {self.unit} is not in 0 to 255")
-        if self.bit is not None and (self.table in ("coil", "discrete") or not 0 <= self.bit <= 15):
-            raise AddressError(
-                f"{self.table} {self.address}: bit {self.bit}: a bit (0 to 15) is part of a register only"
-            )
-        object.__setattr__(self, "order", Order(self.order))
-
-
-@dataclass(frozen=True, slots=True)
-class AdsAddress:
-    """Where a tag lies in an ADS device: a symbol's name, or its index group and offset."""
-
-    symbol: str = ""
-    group: int | None = None
-    offset: int | None = None
-
-    def __post_init__(self) -> None:
-        by_number = self.group is not None and self.offset is not None
-        if bool(self.symbol) == by_number or (self.group is None) != (self.offset is None):
-            raise AddressError(f"{self}: give either a symbol's name, or both index group and index offset")
-
-
-Address = ModbusAddress | AdsAddress
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)

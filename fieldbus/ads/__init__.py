@@ -1,5 +1,1 @@
-"""Links to TwinCAT controllers, over ADS."""
-
-from fieldbus.ads.link import AdsLink
-
-__all__ = ["AdsLink"]
+"""Links to TwinCAT controllers; and the protocol's numbers."""

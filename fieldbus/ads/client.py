@@ -23,13 +23,10 @@ from pyads import constants, pyads_ex
 from pyads.errorcodes import ERROR_CODES
 from pyads.structs import AmsAddr, NotificationAttrib, SAdsNotificationHeader, SAdsSumRequest
 
+from fieldbus.ads.protocol import CLIENT_TIMED_OUT, DEVICE_ERRORS, SYMBOL_VERSION_INVALID, TCP_PORT, Error, Group
 from fieldbus.errors import ConnectionLostError, DeviceError, GarbageError, NoAnswerError, RefusedError
 
-TCP_PORT = 48898
-TIMED_OUT = 1861
-DEVICE_ERRORS = range(0x700, 0x740)
-SYMBOLS_CHANGED = (0x703, 0x711)  # an unknown handle; "symbol version invalid: release handle and get a new one"
-MOST_IN_A_SUM = 500  # Beckhoff: "not more than 500 ADS commands in one sum command"
+SYMBOLS_CHANGED = (Error.BAD_OFFSET, SYMBOL_VERSION_INVALID)  # the first: an unknown handle
 _NS = 1_000_000_000
 _DATA_AT = SAdsNotificationHeader.data.offset
 
@@ -47,7 +44,7 @@ class Item:
     nbytes: int
 
 
-VERSION = Item("symbol version", constants.ADSIGRP_SYM_VERSION, 0, 1)
+VERSION = Item("symbol version", Group.VERSION, 0, 1)
 
 
 class AdsClient:
@@ -88,9 +85,9 @@ class AdsClient:
         info = self._call(deadline_ns, symbol, pyads_ex.adsGetSymbolInfo, symbol)
         if info.size != nbytes:
             message = f"symbol {symbol!r} is {info.symbol_type} of {info.size} bytes, but its tag needs {nbytes}"
-            raise RefusedError(message, 0x705)
+            raise RefusedError(message, Error.BAD_SIZE)
         handle = self._call(deadline_ns, symbol, pyads_ex.adsGetHandle, symbol)
-        return Item(symbol, constants.ADSIGRP_SYM_VALBYHND, handle, nbytes)
+        return Item(symbol, Group.VALUE_BY_HANDLE, handle, nbytes)
 
     def read(self, item: Item, deadline_ns: int) -> bytes:
         """The bytes of one item."""
@@ -102,16 +99,14 @@ class AdsClient:
         """(error code of each item, all values one after the other)."""
         read = pyads_ex.adsSyncReadWriteReqEx2
         count = len(request.items)
-        got = self._call(
-            deadline_ns, "sum read", read, constants.ADSIGRP_SUMUP_READ, count, None, request.array, None, True
-        )
+        got = self._call(deadline_ns, "sum read", read, Group.SUM_READ, count, None, request.array, None, True)
         data = bytes(got)
         return list(struct.unpack_from(f"<{count}I", data)), data[4 * count :]
 
     def sum_write(self, items: Sequence[Item], head: bytes, values: bytes, deadline_ns: int) -> None:
         """Write all items; raises `RefusedError` naming the first that was refused."""
         write = pyads_ex.adsSyncReadWriteReqEx2
-        body, group = bytearray(head + values), constants.ADSIGRP_SUMUP_WRITE
+        body, group = bytearray(head + values), Group.SUM_WRITE
         got = self._call(deadline_ns, "sum write", write, group, len(items), None, body, None, True)
         check_items(items, struct.unpack(f"<{len(items)}I", bytes(got)))
 
@@ -162,7 +157,7 @@ def check_items(items: Sequence[Item], codes: Sequence[int]) -> None:
 def failure(label: str, code: int) -> DeviceError:
     """The error that an ADS error code means."""
     message = f"{label}: ADS error {code:#x}, {ERROR_CODES.get(code, 'unknown')}"
-    if code == TIMED_OUT:
+    if code == CLIENT_TIMED_OUT:
         return NoAnswerError(f"{label}: no answer in time")
     if code in DEVICE_ERRORS:
         return RefusedError(message, code)

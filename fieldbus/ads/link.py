@@ -7,12 +7,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fieldbus.ads.client import MOST_IN_A_SUM, VERSION, AdsClient, Item, SumRead, check_items, sum_write_head
+from fieldbus.ads.address import AdsAddress
+from fieldbus.ads.client import VERSION, AdsClient, Item, SumRead, check_items, sum_write_head
+from fieldbus.ads.protocol import MOST_IN_A_SUM, PLC_PORT
 from fieldbus.codec import Codec, Field
 from fieldbus.errors import AddressError, ConfigurationError, ConnectionLostError, RefusedError
 from fieldbus.link.cyclic import CyclicLink
 from fieldbus.link.ports import Cells
-from fieldbus.tags import AdsAddress, Order, Tag
+from fieldbus.tags import Order, Tag
 
 
 class AdsLink(CyclicLink):
@@ -34,7 +36,7 @@ class AdsLink(CyclicLink):
         name: str,
         tags: Sequence[Tag],
         ams_net_id: str,
-        ams_port: int = 851,
+        ams_port: int = PLC_PORT,
         host: str = "",
         cycle_s: float = 0.01,
         timeout_s: float = 0.5,

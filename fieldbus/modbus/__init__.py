@@ -1,5 +1,1 @@
-"""Links to Modbus devices: TCP, TLS, RTU."""
-
-from fieldbus.modbus.link import ModbusLink, Rtu, Tcp, Tls
-
-__all__ = ["ModbusLink", "Rtu", "Tcp", "Tls"]
+"""Links to Modbus devices: TCP, TLS, RTU; and the protocol's numbers."""

@@ -22,24 +22,13 @@ from pymodbus.exceptions import ConnectionException, ModbusException
 from pymodbus.pdu import ModbusPDU
 
 from fieldbus.errors import ConnectionLostError, GarbageError, NoAnswerError, RefusedError
+from fieldbus.modbus.plan import READ_FUNCTION, READ_WRITE, WRITE_MANY, WRITE_ONE
+from fieldbus.modbus.protocol import MEANING, MOST_PDU
 
 MBAP_BYTES = 7  # transaction id, protocol id (0), length of what follows, unit id
 LENGTH = slice(4, 6)
-LENGTHS = range(3, 255)  # unit id, function code and 1 to 252 bytes: V1.1b3, 4.1: "PDU = 253 bytes"
+LENGTHS = range(3, MOST_PDU + 2)  # unit id, function code and 1 to 252 bytes
 _NS = 1_000_000_000
-
-MEANING = {
-    1: "illegal function",
-    2: "illegal data address",
-    3: "illegal data value",
-    4: "server device failure",
-    5: "acknowledge, still working",
-    6: "server device busy",
-    8: "memory parity error",
-    10: "gateway path unavailable",
-    11: "gateway target device failed to respond",
-}
-"""Exception code -> its name in the MODBUS Application Protocol V1.1b3, section 7."""
 
 
 class RawRequest(ModbusPDU):
@@ -69,8 +58,8 @@ def _answer(function: int, **rtu_size: int) -> type[RawAnswer]:
     return type(f"RawAnswer{function}", (RawAnswer,), {"function_code": function, **rtu_size})
 
 
-_ANSWERS = [_answer(f, rtu_byte_count_pos=2) for f in (1, 2, 3, 4, 23)]
-_ANSWERS += [_answer(f, rtu_frame_size=8) for f in (5, 6, 15, 16)]
+_ANSWERS = [_answer(f, rtu_byte_count_pos=2) for f in (*READ_FUNCTION.values(), READ_WRITE)]
+_ANSWERS += [_answer(f, rtu_frame_size=8) for f in (*WRITE_ONE.values(), *WRITE_MANY.values())]
 
 
 class Client(Protocol):

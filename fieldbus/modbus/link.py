@@ -14,9 +14,8 @@ from fieldbus.link.cyclic import CyclicLink
 from fieldbus.link.link import NS
 from fieldbus.modbus.client import Client, RtuClient, TcpClient, TlsClient
 from fieldbus.modbus.plan import READ_WRITE, Request, pair, plan_reads, plan_writes
+from fieldbus.modbus.protocol import Code
 from fieldbus.tags import Tag
-
-_ILLEGAL_FUNCTION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +148,7 @@ class ModbusLink(CyclicLink):
         try:
             answer = self._client.ask(request.unit, request.function, body, deadline_ns)
         except RefusedError as error:
-            if request.function == READ_WRITE and error.code == _ILLEGAL_FUNCTION:
+            if request.function == READ_WRITE and error.code == Code.ILLEGAL_FUNCTION:
                 message = f"{request}: {error}; the device lacks function code 23: set read_write to false"
                 raise RefusedError(message, error.code) from error
             raise RefusedError(f"{request}: {error}", error.code) from error

@@ -18,21 +18,25 @@ from numpy.typing import NDArray
 from fieldbus.codec import WORD_BYTES, Codec, Field
 from fieldbus.errors import AddressError, GarbageError, PayloadError
 from fieldbus.link.ports import Cells
+from fieldbus.modbus import protocol as p
+from fieldbus.modbus.address import ModbusAddress
 from fieldbus.modbus.blocks import Block, Span, merge, pieces
-from fieldbus.tags import ModbusAddress, Order, Tag
+from fieldbus.tags import Order, Tag
 
-READ_FUNCTION = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
-READ_LIMIT = {"coil": 2000, "discrete": 2000, "holding": 125, "input": 125}
-WRITE_ONE = {"coil": 5, "holding": 6}
-WRITE_MANY = {"coil": 15, "holding": 16}
-WRITE_LIMIT = {"coil": 1968, "holding": 123}
+READ_FUNCTION = {
+    "coil": p.READ_COILS,
+    "discrete": p.READ_DISCRETE_INPUTS,
+    "holding": p.READ_HOLDING_REGISTERS,
+    "input": p.READ_INPUT_REGISTERS,
+}
+READ_LIMIT = {"coil": p.READ_BITS, "discrete": p.READ_BITS, "holding": p.READ_REGISTERS, "input": p.READ_REGISTERS}
+WRITE_ONE = {"coil": p.WRITE_COIL, "holding": p.WRITE_REGISTER}
+WRITE_MANY = {"coil": p.WRITE_COILS, "holding": p.WRITE_REGISTERS}
+WRITE_LIMIT = {"coil": p.WRITE_BITS, "holding": p.WRITE_MOST}
 TABLE_OF = {code: name for codes in (READ_FUNCTION, WRITE_ONE, WRITE_MANY) for name, code in codes.items()}
 SHOWN_TAGS = 5
-READ_WRITE = 23
-READ_WRITE_LIMIT = 121  # registers written in a request of FC 23, of which 125 may be read
-COIL_ON = b"\xff\x00"  # V1.1b3, 6.5: "0xFF00 requests the output to be ON, 0x0000 OFF"
+READ_WRITE = p.READ_WRITE_REGISTERS
 BIT_TABLES = ("coil", "discrete")
-_ADDRESSES = 0x10000
 
 Values = NDArray[np.float64]
 
@@ -78,7 +82,7 @@ class Write:
         """The request after its function code."""
         data = self.codec.encode(outputs)
         if self.function == WRITE_ONE["coil"]:
-            data = COIL_ON if data[0] else b"\0\0"
+            data = p.ON if data[0] else p.OFF
         if self.function in WRITE_ONE.values():
             return struct.pack(">H", self.address) + data
         return struct.pack(">HHB", self.address, self.count, len(data)) + data
@@ -160,7 +164,7 @@ def pair(writes: Sequence[Write], reads: Sequence[Read]) -> list[Request]:
     joined: list[Request] = []
     left = list(reads)
     for write in writes:
-        holding = write.function in (WRITE_ONE["holding"], WRITE_MANY["holding"]) and write.count <= READ_WRITE_LIMIT
+        holding = write.function in (WRITE_ONE["holding"], WRITE_MANY["holding"]) and write.count <= p.READ_WRITE_MOST
         mate = next((r for r in left if r.unit == write.unit and r.function == READ_FUNCTION["holding"]), None)
         if holding and mate:
             left.remove(mate)
@@ -188,8 +192,8 @@ def _spans(cells: Cells, limits: dict[str, int]) -> dict[tuple[int, str], list[S
         _check_type(tag, address)
         width = _width(tag, address)
         count = 1 if address.bit is not None else tag.count
-        if address.address + width * count > _ADDRESSES:
-            raise AddressError(f"tag {tag.name!r} ends beyond address 65535")
+        if address.address + width * count > p.ADDRESSES:
+            raise AddressError(f"tag {tag.name!r} ends beyond address {p.ADDRESSES - 1}")
         here = spans.setdefault((address.unit, address.table), [])
         for start, first, n in pieces(address.address, width, count, limits[address.table]):
             here.append(Span(start, n * width, (tag, first, tag.count if address.bit is not None else n)))

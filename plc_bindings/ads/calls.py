@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from plc_bindings.ads.codes import AdsError, Error
+from fieldbus.ads.protocol import Error
+from plc_bindings.ads.codes import AdsError
 from plc_bindings.ads.device import Device
 from plc_bindings.ads.groups import (
     ATTRIBUTE,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from fieldbus.ads.protocol import PLC_PORT, TCP_PORT
 from plc_bindings.ads.frames import net_id
 from plc_bindings.ads.tables import Tables
 from plc_bindings.data.database import Database
@@ -23,10 +24,10 @@ class AdsOptions:
     """Where an ADS server is found."""
 
     host: str = "127.0.0.1"
-    port: int = 48898
+    port: int = TCP_PORT
     net_id: str = ""
     """Its AMS NetId; empty: the address that a client connects to, and .1.1."""
-    ams_port: int = 851
+    ams_port: int = PLC_PORT
     name: str = "rt-engine"
     version: tuple[int, int, int] = VERSION
 

@@ -18,9 +18,10 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from fieldbus.ads.protocol import REQUEST, RESPONSE, RUN, SYSTEM_PORT, Command, Error, Group
 from plc_bindings.ads import frames
 from plc_bindings.ads.calls import CALLS, NOT_IN_SUMS, UPLOADS, Answer, ClientCalls, Job
-from plc_bindings.ads.codes import REQUEST, RESPONSE, RUN, STATE, SYSTEM_PORT, AdsError, Command, Error, Group, code_of
+from plc_bindings.ads.codes import STATE, AdsError, code_of
 from plc_bindings.ads.device import Device
 from plc_bindings.ads.notifications import LEAST_CYCLE_S, MOST_SAMPLES_PER_S, Notifications, Samples
 from plc_bindings.ads.sums import MOST_ITEMS, SUMS

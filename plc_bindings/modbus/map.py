@@ -27,6 +27,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from fieldbus.modbus.protocol import ADDRESSES
 from plc_bindings.data.database import Database, Symbol, Writable
 from plc_bindings.data.models import Models, Served, call_leaves
 from plc_bindings.data.types import BOOL, UDINT, Array, Scalar, String, Struct
@@ -42,7 +43,6 @@ KINDS: Final = (
 )
 """How names begin, and the first register and coil of these: the specific ones last."""
 ALIGNMENT: Final = 100
-ADDRESSES: Final = 65_536
 
 
 class MapError(BindingError):

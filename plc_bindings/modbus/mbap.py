@@ -11,9 +11,11 @@ from __future__ import annotations
 import struct
 from typing import Final, NamedTuple
 
+from fieldbus.modbus.protocol import MOST_PDU
+
 HEADER_BYTES: Final = 6
 """Before what `length` counts."""
-LEAST, MOST = 2, 254
+LEAST, MOST = 2, 1 + MOST_PDU
 _HEADER: Final = struct.Struct(">HHHB")
 
 

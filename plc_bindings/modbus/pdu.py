@@ -12,48 +12,23 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Final
 
-READ_COILS: Final = 1
-READ_DISCRETE_INPUTS: Final = 2
-READ_HOLDING_REGISTERS: Final = 3
-READ_INPUT_REGISTERS: Final = 4
-WRITE_COIL: Final = 5
-WRITE_REGISTER: Final = 6
-WRITE_COILS: Final = 15
-WRITE_REGISTERS: Final = 16
-MASK_REGISTER: Final = 22
-READ_WRITE_REGISTERS: Final = 23
-ENCAPSULATED: Final = 43
-
-MOST_PDU: Final = 253
-READ_BITS: Final = 2000
-"""6.1: "Quantity of coils: 1 to 2000 (0x7D0)"."""
-READ_REGISTERS: Final = 125
-"""6.3: "Quantity of Registers: 1 to 125 (0x7D)"."""
-WRITE_BITS: Final = 0x7B0
-"""6.11: "Quantity of Outputs: 0x0001 to 0x07B0"."""
-WRITE_MOST: Final = 123
-"""6.12: "Quantity of Registers: 0x0001 to 0x007B"."""
-READ_WRITE_MOST: Final = 121
-"""6.17: "Quantity to Write: 0x0001 to 0x0079"."""
-ON, OFF = b"\xff\x00", b"\x00\x00"
+from fieldbus.modbus.protocol import (
+    ADDRESSES,
+    ENCAPSULATED,
+    MOST_PDU,
+    OFF,
+    ON,
+    READ_REGISTERS,
+    READ_WRITE_MOST,
+    REFUSED,
+    Code,
+)
 
 _TWO = struct.Struct(">HH")
 _THREE = struct.Struct(">HHB")
 _FIVE = struct.Struct(">HHHHB")
-
-
-class Code(IntEnum):
-    """Exception codes, section 7."""
-
-    ILLEGAL_FUNCTION = 1
-    ILLEGAL_ADDRESS = 2
-    ILLEGAL_VALUE = 3
-    DEVICE_FAILURE = 4
-    BUSY = 6
-    NO_TARGET = 11
 
 
 class Refused(Exception):
@@ -66,7 +41,7 @@ class Refused(Exception):
 
 def exception(function: int, code: int) -> bytes:
     """The answer to a request that is refused."""
-    return bytes((function | 0x80, code))
+    return bytes((function | REFUSED, code))
 
 
 def read_range(pdu: bytes, most: int) -> tuple[int, int]:
@@ -126,7 +101,7 @@ def read_write_range(pdu: bytes) -> tuple[tuple[int, int], tuple[int, int]]:
 def _range(address: int, quantity: int, most: int) -> tuple[int, int]:
     if not 1 <= quantity <= most:
         raise Refused(Code.ILLEGAL_VALUE)
-    if address + quantity > 0x1_0000:
+    if address + quantity > ADDRESSES:
         raise Refused(Code.ILLEGAL_ADDRESS)
     return address, quantity
 

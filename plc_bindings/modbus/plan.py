@@ -13,12 +13,13 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Final, TypeVar
 
+from fieldbus.modbus.protocol import Code
 from fieldbus.tags import Order
 from plc_bindings.data.database import Session, Writable
 from plc_bindings.data.types import BOOL, SINT, UDINT, USINT, Scalar, String
 from plc_bindings.modbus.convert import Converter, elements, scalars
 from plc_bindings.modbus.map import Block, Place, RegisterMap, registers
-from plc_bindings.modbus.pdu import Code, Refused
+from plc_bindings.modbus.pdu import Refused
 
 MOST_KEPT: Final = 512
 """Plans of one kind; when there are more, all are made anew: clients ask the same again and again."""

@@ -12,10 +12,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-MOST: Final = 256
+from fieldbus.modbus import protocol as p
+
+MOST: Final = 1 + p.MOST_PDU + 2
 BROADCAST: Final = 0
 """Written by all units, answered by none."""
 _LEAST: Final = 4
+_READS: Final = (p.READ_COILS, p.READ_DISCRETE_INPUTS, p.READ_HOLDING_REGISTERS, p.READ_INPUT_REGISTERS)
+_WRITES: Final = (p.WRITE_COILS, p.WRITE_REGISTERS)
 _POLYNOMIAL: Final = 0xA001
 
 
@@ -93,20 +97,20 @@ class Reader:
 def _sizes(data: bytearray, is_foreign: bool) -> Iterator[int]:
     """Where the frame may end: as a request, and as an answer of another unit."""
     function = data[1]
-    if function in (1, 2, 3, 4, 5, 6):
+    if function in (*_READS, p.WRITE_COIL, p.WRITE_REGISTER):
         yield 8
-    elif function in (15, 16) and len(data) > 6:
+    elif function in _WRITES and len(data) > 6:
         yield 9 + data[6]
-    elif function == 22:
+    elif function == p.MASK_REGISTER:
         yield 10
-    elif function == 23 and len(data) > 10:
+    elif function == p.READ_WRITE_REGISTERS and len(data) > 10:
         yield 13 + data[10]
-    elif function == 43:
+    elif function == p.ENCAPSULATED:
         yield 7
     if is_foreign:
-        if function & 0x80:
+        if function & p.REFUSED:
             yield 5
-        elif function in (1, 2, 3, 4, 23) and len(data) > 2:
+        elif function in (*_READS, p.READ_WRITE_REGISTERS) and len(data) > 2:
             yield 5 + data[2]
-        elif function in (15, 16):
+        elif function in _WRITES:
             yield 8

@@ -12,7 +12,7 @@ from typing import Final
 
 import serial
 
-from plc_bindings.modbus import pdu as p
+from fieldbus.modbus import protocol
 from plc_bindings.modbus import rtu
 from plc_bindings.modbus.options import Rtu
 from plc_bindings.modbus.session import Job, ModbusSession
@@ -23,7 +23,13 @@ _BITS: Final = 11
 """2.5.1: start, eight data, parity, stop."""
 _LEAST_PAUSE_S: Final = 0.00175
 """2.5.1.1: above 19200 baud the 3.5 characters are 1.750 ms."""
-_WRITES: Final = (p.WRITE_COIL, p.WRITE_REGISTER, p.WRITE_COILS, p.WRITE_REGISTERS, p.MASK_REGISTER)
+_WRITES: Final = (
+    protocol.WRITE_COIL,
+    protocol.WRITE_REGISTER,
+    protocol.WRITE_COILS,
+    protocol.WRITE_REGISTERS,
+    protocol.MASK_REGISTER,
+)
 _MOST_QUEUED: Final = 16
 
 

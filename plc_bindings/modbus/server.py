@@ -17,6 +17,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
+from fieldbus.modbus.protocol import Code
 from plc_bindings.calls.predict import Predictor
 from plc_bindings.calls.replay import replays
 from plc_bindings.data.database import Database, Session
@@ -25,7 +26,7 @@ from plc_bindings.modbus import mbap
 from plc_bindings.modbus.gate import Gate
 from plc_bindings.modbus.map import RegisterMap
 from plc_bindings.modbus.options import ModbusOptions, Rtu, Tcp, Tls
-from plc_bindings.modbus.pdu import Code, exception
+from plc_bindings.modbus.pdu import exception
 from plc_bindings.modbus.plan import Planner
 from plc_bindings.modbus.repeated import RepeatedCalls
 from plc_bindings.modbus.serial_line import SerialLine

@@ -12,11 +12,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from fieldbus.modbus import protocol
+from fieldbus.modbus.protocol import Code
 from plc_bindings.calls.predict import Predictor
 from plc_bindings.data.database import NotAllowedError, Session
-from plc_bindings.modbus import pdu as p
 from plc_bindings.modbus.blocks import PredictBlock
-from plc_bindings.modbus.pdu import Code, Refused, exception
+from plc_bindings.modbus.pdu import (
+    Refused,
+    coil,
+    exception,
+    identification,
+    mask,
+    read_range,
+    read_write_range,
+    single,
+    write_range,
+)
 from plc_bindings.modbus.plan import Inputs, Planner, ReadPlan, Result, SharedBlock, WritePlan
 
 
@@ -53,17 +64,17 @@ class ModbusSession:
         self._exchanges: dict[bytes, tuple[ReadPlan, WritePlan]] = {}
         self._called: SharedBlock | None = None
         self._functions: dict[int, Callable[[bytes], bytes | Job]] = {
-            p.READ_COILS: self._read_coils,
-            p.READ_DISCRETE_INPUTS: self._read_coils,
-            p.READ_HOLDING_REGISTERS: self._read_registers,
-            p.READ_INPUT_REGISTERS: self._read_registers,
-            p.WRITE_COIL: self._write_coil,
-            p.WRITE_REGISTER: self._write_register,
-            p.WRITE_COILS: self._write_coils,
-            p.WRITE_REGISTERS: self._write_registers,
-            p.MASK_REGISTER: self._mask_register,
-            p.READ_WRITE_REGISTERS: self._read_write,
-            p.ENCAPSULATED: self._identification,
+            protocol.READ_COILS: self._read_coils,
+            protocol.READ_DISCRETE_INPUTS: self._read_coils,
+            protocol.READ_HOLDING_REGISTERS: self._read_registers,
+            protocol.READ_INPUT_REGISTERS: self._read_registers,
+            protocol.WRITE_COIL: self._write_coil,
+            protocol.WRITE_REGISTER: self._write_register,
+            protocol.WRITE_COILS: self._write_coils,
+            protocol.WRITE_REGISTERS: self._write_registers,
+            protocol.MASK_REGISTER: self._mask_register,
+            protocol.READ_WRITE_REGISTERS: self._read_write,
+            protocol.ENCAPSULATED: self._identification,
         }
 
     def answer(self, pdu: bytes) -> bytes | Job:
@@ -98,22 +109,22 @@ class ModbusSession:
         return exception(function, Code.DEVICE_FAILURE)
 
     def _read_coils(self, pdu: bytes) -> bytes:
-        address, quantity = p.read_range(pdu, p.READ_BITS)
+        address, quantity = read_range(pdu, protocol.READ_BITS)
         plan = self._planner.read_coils(address, quantity)
         self._values.begin()
         bits = plan.read(self._values)
         return bytes((pdu[0], len(bits))) + bits
 
     def _read_registers(self, pdu: bytes) -> bytes | Job:
-        return self._read(pdu[0], self._planner.read(*p.read_range(pdu, p.READ_REGISTERS)))
+        return self._read(pdu[0], self._planner.read(*read_range(pdu, protocol.READ_REGISTERS)))
 
     def _write_coil(self, pdu: bytes) -> bytes:
-        address, value = p.coil(pdu)
+        address, value = coil(pdu)
         self._put_coils(address, 1, bytes((value,)))
         return pdu
 
     def _write_coils(self, pdu: bytes) -> bytes:
-        address, quantity, data = p.write_range(pdu, p.WRITE_BITS, 8)
+        address, quantity, data = write_range(pdu, protocol.WRITE_BITS, 8)
         self._put_coils(address, quantity, data)
         return pdu[:5]
 
@@ -124,18 +135,18 @@ class ModbusSession:
         self._values.commit()
 
     def _write_register(self, pdu: bytes) -> bytes:
-        address, data = p.single(pdu)
+        address, data = single(pdu)
         self._write(self._planner.write(address, 1), data)
         return pdu
 
     def _write_registers(self, pdu: bytes) -> bytes:
-        address, quantity, data = p.write_range(pdu, p.WRITE_MOST, 0)
+        address, quantity, data = write_range(pdu, protocol.WRITE_MOST, 0)
         self._write(self._planner.write(address, quantity), data)
         return pdu[:5]
 
     def _mask_register(self, pdu: bytes) -> bytes:
         """6.16: result = (current AND and-mask) OR (or-mask AND NOT and-mask)."""
-        address, keep, put = p.mask(pdu)
+        address, keep, put = mask(pdu)
         plan = self._planner.write(address, 1)
         now = int.from_bytes(self._pieces(self._planner.read(address, 1)), "big")
         self._write(plan, (now & keep | put & ~keep).to_bytes(2, "big"))
@@ -144,17 +155,17 @@ class ModbusSession:
     def _read_write(self, pdu: bytes) -> bytes | Job:
         plans = self._exchanges.get(pdu[:10])
         if plans is None or len(pdu) != 10 + pdu[9]:
-            read, write = p.read_write_range(pdu)
+            read, write = read_write_range(pdu)
             if len(self._exchanges) >= 64:
                 self._exchanges.clear()
             plans = self._exchanges[pdu[:10]] = (self._planner.read(*read), self._planner.write(*write))
         self._write(plans[1], pdu[10:])
-        answer = self._read(p.READ_WRITE_REGISTERS, plans[0])
+        answer = self._read(protocol.READ_WRITE_REGISTERS, plans[0])
         self._called = None if isinstance(answer, Job) else _whole_call(*plans)
         return answer
 
     def _identification(self, pdu: bytes) -> bytes:
-        return p.identification(pdu, self._objects)
+        return identification(pdu, self._objects)
 
     def _write(self, plan: WritePlan, data: bytes) -> None:
         """All or nothing: every value is checked before the first is staged."""

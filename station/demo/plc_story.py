@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from fieldbus.ads.protocol import TCP_PORT
 from station.commands.shared.exit_codes import ExitCode
 from station.demo import checks, plc_checks
 from station.demo.checks import Check
@@ -33,7 +34,6 @@ from station.demo.trajectory import Moment, trajectory_svg
 HERE: Final = Path(__file__).parent
 PROGRAM: Final = HERE / "plc_program.py"
 CALLS: Final = "calls.csv"
-ADS_PORT: Final = 48898
 STOP_S: Final = 5.0
 Protocol = Literal["ads", "modbus"]
 
@@ -54,10 +54,10 @@ class Addresses:
         """
         for _ in range(100):
             host = f"127.0.{random.randint(0, 254)}.{random.randint(2, 254)}"
-            with contextlib.suppress(OSError), socket.create_server((host, ADS_PORT)):
+            with contextlib.suppress(OSError), socket.create_server((host, TCP_PORT)):
                 break
         else:
-            raise DemoError(f"port {ADS_PORT} is taken at every address of this computer that was tried")
+            raise DemoError(f"port {TCP_PORT} is taken at every address of this computer that was tried")
         with socket.create_server(("127.0.0.1", 0)) as free:
             return cls(host, free.getsockname()[1])
 

@@ -9,13 +9,14 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from fieldbus.modbus.protocol import ADDRESSES
 from station.file.findings import unknown
 
 TABLES: Final = ("holding", "input", "coil", "discrete")
 ORDERS: Final = ("ABCD", "CDAB", "BADC", "DCBA")
 WRITABLE_TABLES: Final = ("holding", "coil")
 BIT_TABLES: Final = ("coil", "discrete")
-LAST_REGISTER: Final = 65535
+LAST_REGISTER: Final = ADDRESSES - 1
 REGISTERS_OF_TYPE: Final = {
     "bool": 1,
     "int8": 1,

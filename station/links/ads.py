@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
+from fieldbus.ads.protocol import PLC_PORT
 from station.file.tables import NET_ID_FORM, TagTable
 from station.links import CyclicLinkTable
 
 if TYPE_CHECKING:
+    from fieldbus.ads.address import AdsAddress
     from fieldbus.ads.link import AdsLink as AdsDevice
-    from fieldbus.tags import AdsAddress, Tag
+    from fieldbus.tags import Tag
 
 ORDER = 20
 NS = 1_000_000_000
@@ -31,7 +33,7 @@ class AdsLink(CyclicLinkTable):
         pattern=r"^\d{1,3}(\.\d{1,3}){5}$", description="AMS NetId of the PLC, for example 5.12.34.56.1.1."
     )
     host: str = Field(default="", description="Name or address of the PLC; left out: the NetId's first four numbers.")
-    port: int = Field(default=851, ge=1, le=65535, description="AMS port of the PLC's run time.")
+    port: int = Field(default=PLC_PORT, ge=1, le=65535, description="AMS port of the PLC's run time.")
     mode: Literal["read", "notify"] = Field(
         default="read", description="Inputs: one sum read per cycle, or the PLC notifies of what changes."
     )
@@ -42,7 +44,7 @@ class AdsLink(CyclicLinkTable):
 
     def address(self, tag: TagTable) -> AdsAddress:
         """A symbol."""
-        from fieldbus.tags import AdsAddress
+        from fieldbus.ads.address import AdsAddress
 
         return AdsAddress(tag.address)
 

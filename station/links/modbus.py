@@ -17,9 +17,10 @@ from station.file.tables import Duration, Order, TagTable
 from station.links import CyclicLinkTable
 
 if TYPE_CHECKING:
+    from fieldbus.modbus.address import ModbusAddress
     from fieldbus.modbus.link import ModbusLink as ModbusDevice
     from fieldbus.modbus.link import Rtu, Tcp, Tls
-    from fieldbus.tags import ModbusAddress, Tag
+    from fieldbus.tags import Tag
 
 ORDER = 10
 NS = 1_000_000_000
@@ -72,7 +73,8 @@ class _ModbusLink(CyclicLinkTable):
 
     def address(self, tag: TagTable) -> ModbusAddress:
         """Registers or bits."""
-        from fieldbus.tags import ModbusAddress, Order
+        from fieldbus.modbus.address import ModbusAddress
+        from fieldbus.tags import Order
 
         place = parse_address(tag.address)
         order = Order(place.order or self.order)

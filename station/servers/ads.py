@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from fieldbus.ads.protocol import PLC_PORT, TCP_PORT
 from station.file.findings import Finding, Step
 from station.file.tables import NET_ID_FORM, Array
 from station.servers import Columns, IpAddress, Listing, NetworkServerTable, Offer
@@ -34,13 +35,17 @@ class AdsServerTable(NetworkServerTable):
     flavour = "twincat"
 
     type: Literal["ads"]
-    port: int = Field(default=48898, ge=0, le=65535, description="TCP port; AdsLib's clients know no other than 48898.")
+    port: int = Field(
+        default=TCP_PORT, ge=0, le=65535, description="TCP port; AdsLib's clients know no other than 48898."
+    )
     ams_net_id: str = Field(
         default="",
         pattern=r"^(\d{1,3}(\.\d{1,3}){5})?$",
         description="AMS NetId of this server; left out: `host` and .1.1.",
     )
-    ams_port: int = Field(default=851, ge=1, le=65535, description="AMS port of the symbols, as of a PLC's run time.")
+    ams_port: int = Field(
+        default=PLC_PORT, ge=1, le=65535, description="AMS port of the symbols, as of a PLC's run time."
+    )
     allow_net_ids: Annotated[tuple[str, ...], Array] = Field(
         default=(), description="AMS NetIds of those who may ask; left out: any from an allowed address."
     )

@@ -4,8 +4,10 @@ import math
 
 import pytest
 
+from fieldbus.ads.address import AdsAddress
 from fieldbus.errors import AddressError, TagError
-from fieldbus.tags import TYPES, AdsAddress, ModbusAddress, Order, Tag
+from fieldbus.modbus.address import ModbusAddress
+from fieldbus.tags import TYPES, Order, Tag
 
 
 @pytest.mark.parametrize(

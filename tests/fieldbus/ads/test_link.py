@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from fieldbus.ads.address import AdsAddress
 from fieldbus.ads.link import AdsLink
 from fieldbus.errors import AddressError, ConfigurationError
 from fieldbus.image.image import Channel, ProcessImage
-from fieldbus.tags import AdsAddress, ModbusAddress, Quality, Tag
+from fieldbus.modbus.address import ModbusAddress
+from fieldbus.tags import Quality, Tag
 from tests.fieldbus.ads.ads_plc import READ, READ_WRITE, AdsPlc, Symbol, own_loopback
 from tests.fieldbus.waiting import wait_for
 

@@ -14,9 +14,10 @@ from pymodbus.framer.rtu import FramerRTU
 
 from fieldbus.errors import ConnectionLostError, GarbageError, NoAnswerError, RefusedError
 from fieldbus.image.image import Channel, ProcessImage
+from fieldbus.modbus.address import ModbusAddress
 from fieldbus.modbus.client import TcpClient
 from fieldbus.modbus.link import ModbusLink, Rtu, Tcp
-from fieldbus.tags import ModbusAddress, Quality, Tag
+from fieldbus.tags import Quality, Tag
 from tests.fieldbus.modbus.hostile import Hostile
 from tests.fieldbus.waiting import free_port, wait_for
 

@@ -10,9 +10,10 @@ import pytest
 from pymodbus.client import ModbusTcpClient
 
 from fieldbus.image.image import ProcessImage
+from fieldbus.modbus.address import ModbusAddress
 from fieldbus.modbus.link import ModbusLink, Rtu, Tcp, Tls
 from fieldbus.modbus.plan import ReadWrite
-from fieldbus.tags import TYPES, ModbusAddress, Order, Quality, Tag
+from fieldbus.tags import TYPES, Order, Quality, Tag
 from tests.fieldbus.modbus import modbus_peers
 from tests.fieldbus.waiting import free_port, wait_for
 

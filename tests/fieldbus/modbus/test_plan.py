@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
+from fieldbus.ads.address import AdsAddress
 from fieldbus.errors import AddressError, GarbageError
 from fieldbus.link.ports import Cells
+from fieldbus.modbus.address import ModbusAddress
 from fieldbus.modbus.plan import Read, ReadWrite, Write, pair, plan_reads, plan_writes
-from fieldbus.tags import AdsAddress, ModbusAddress, Order, Tag
+from fieldbus.tags import Order, Tag
 
 At = ModbusAddress
 

@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from plc_bindings.ads.codes import Command, Error, Group
+from fieldbus.ads.protocol import Command, Error, Group
 from plc_bindings.ads.frames import FILETIME_EPOCH_S
 from plc_bindings.ads.groups import AREA
 from plc_bindings.ads.notifications import FIRST_S, MOST_WAITING_BYTES, Notifications

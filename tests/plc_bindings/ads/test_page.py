@@ -6,8 +6,8 @@ import struct
 import numpy as np
 import pytest
 
+from fieldbus.ads.protocol import SYSTEM_PORT, Error, Group
 from plc_bindings.ads import groups, notifications, server, session
-from plc_bindings.ads.codes import SYSTEM_PORT, Error, Group
 from plc_bindings.ads.device import AdsOptions
 from plc_bindings.security.access import Limits
 from plc_bindings.security.signing import SIGNATURE_BYTES

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from plc_bindings.ads.codes import Command, Error, Group
+from fieldbus.ads.protocol import Command, Error, Group
 from plc_bindings.ads.device import AdsOptions, Device
 from plc_bindings.ads.frames import TCP
 from plc_bindings.ads.groups import AREA, PREDICT, UPLOAD_ACTIVATE

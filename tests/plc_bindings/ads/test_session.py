@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plc_bindings.ads.codes import SYSTEM_PORT, Command, Error, Group
+from fieldbus.ads.protocol import SYSTEM_PORT, Command, Error, Group
 from plc_bindings.ads.groups import AREA, ATTRIBUTE, LOOKUP, PREDICT, PREDICT_REF
 from plc_bindings.ads.symbols import text
 from plc_bindings.security.access import Limits

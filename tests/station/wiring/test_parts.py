@@ -4,10 +4,12 @@ import re
 
 import pytest
 
+from fieldbus.ads.address import AdsAddress
 from fieldbus.ads.link import AdsLink
 from fieldbus.inprocess.link import InProcessLink
+from fieldbus.modbus.address import ModbusAddress
 from fieldbus.modbus.link import ModbusLink, Rtu, Tcp
-from fieldbus.tags import AdsAddress, ModbusAddress, Order
+from fieldbus.tags import Order
 from station.errors import StationFileError
 from station.file.reading import read_station
 from station.wiring.parts import build
