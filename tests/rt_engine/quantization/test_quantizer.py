@@ -8,6 +8,7 @@ from onnx import helper, numpy_helper
 
 import rt_engine
 from rt_engine.errors import InputError, UnsupportedModelError
+from tests.onnx_runtime import session
 
 
 def network(opset=17):
@@ -62,8 +63,7 @@ def test_the_model_stays_close_and_standard(options, tmp_path):
     (y,) = loaded.run({"x": DATA[:1]})
     (exact,) = rt_engine.load(network()).run({"x": DATA[:1]})
     assert np.abs(y - exact).max() <= out.largest * 1.0001
-    onnxruntime = pytest.importorskip("onnxruntime")
-    theirs = onnxruntime.InferenceSession(str(file)).run(None, {"x": DATA[:1]})[0]
+    theirs = session(file).run(None, {"x": DATA[:1]})[0]
     assert np.abs(theirs - y).max() < 0.03 * out.span
 
 
