@@ -1,15 +1,64 @@
-"""Documentation is true: its Python runs, its station files check, its commands exist, its links lead somewhere."""
+"""Documentation is true: its Python runs, its station files check, its commands exist, what it names is there."""
 
+import pkgutil
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from tests import ROOT
 
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), ROOT / "examples" / "README.md"])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "examples" / "README.md"])
 README = (ROOT / "README.md").read_text()
+
+FOLDERS = "rt_native|rt_engine|fieldbus|scheduler|plc_bindings|station|tests|benchmarks|docs|examples|requirements"
+"""What a path from the top begins with."""
+PATH = re.compile(rf"(?<![\w/.-])(?:{FOLDERS}|\.ci|\.github)/[\w./*-]*[\w*]")
+SOURCE = re.compile(r"(?<![\w/.*-])(?:[\w-]+/)*[\w-]+\.(?:py|md|c|h|cpp|st|map|cjs)\b(?!\.\w)")
+MODULE = re.compile(r"(?<![\w/.-])(?:rt_native|rt_engine|fieldbus|plc_bindings)(?:\.\w+)+(?![\w/*])")
+READERS_OWN = {
+    *("file.py", "soften.py", "loop.c", "NAME.py"),  # what a reader writes
+    *("stdio.h", "time.h"),  # their compiler's
+    *("plc/FB_policy.st", "STATION.st", "STATION_codesys.st", "STATION_example.st"),  # what `rt-engine export` makes
+}
+"""Files that pages name and that are not of this project."""
+GONE_ON_PURPOSE = ("tests/test_docs.py", "tests/test_contributing.py")
+"""They show that a name that is gone is seen."""
+
+
+def committed() -> list[str]:
+    """Names of the project's files."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("what belongs to the project is what git knows; this is no clone")
+    return subprocess.run(["git", "ls-files"], capture_output=True, text=True, check=True, cwd=ROOT).stdout.split()
+
+
+def lost(text: str) -> list[str]:
+    """Paths from the top that lead nowhere: `docs/rtp.md`, also a pattern, or how it begins (`docs/adr/0001`)."""
+    return [p for p in PATH.findall(text) if not any(ROOT.glob(p if "*" in p or (ROOT / p).exists() else p + "-*"))]
+
+
+def gone(text: str, home: Path, files: list[str]) -> list[str]:
+    """Paths, source files and modules that a page in the folder `home` names and that do not exist.
+
+    From the top; from where the page is; the end of a path: `records.py`, `ops/control.py`; modules and what is in them:
+    `rt_engine.state.to_bytes`.
+    """
+    ends = {"/".join(parts[start:]) for parts in (name.split("/") for name in files) for start in range(len(parts))}
+    sources = [s for s in SOURCE.findall(text) if s not in ends | READERS_OWN and not (home / s).exists()]
+    modules = [m for m in MODULE.findall(text) if not SOURCE.fullmatch(m) and not is_there(m)]
+    return sorted({*lost(text), *sources, *modules})
+
+
+def is_there(name: str) -> bool:
+    """Is it a module, or something in one?"""
+    try:
+        pkgutil.resolve_name(name)
+    except (ImportError, AttributeError):
+        return False
+    return True
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -22,6 +71,37 @@ def test_links_lead_somewhere(page):
     """Every relative link is a file or folder of this project."""
     for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_what_a_page_names_exists(page):
+    """Files, folders, modules: none that is gone or has moved."""
+    assert gone(page.read_text(), page.parent, committed()) == []
+
+
+def test_a_name_that_is_gone_is_seen():
+    """One of each kind, beside one that is there."""
+    text = "`docs/gone.md` docs/rtp.md, docs/adr/0099 docs/adr/0001; ops/gone.py ops/base.py, rt_engine.gone rt_engine.load"
+    text += " rt_engine.state.gone rt_engine.h tests/*/gone_*.py tests/*/test_*.py"
+    names = [
+        "docs/adr/0099",
+        "docs/gone.md",
+        "ops/gone.py",
+        "rt_engine.gone",
+        "rt_engine.state.gone",
+        "tests/*/gone_*.py",
+    ]
+    assert gone(text, ROOT, committed()) == names
+
+
+@pytest.mark.parametrize("suffix", [".py", ".c", ".h", ".cpp", ".toml", ".st", ".cjs"])
+def test_what_comments_name_exists(suffix):
+    """Paths from the top, in source files."""
+    texts = {
+        name: (ROOT / name).read_text() for name in committed() if name.endswith(suffix) and name not in GONE_ON_PURPOSE
+    }
+    assert texts
+    assert {name: lost(text) for name, text in texts.items() if lost(text)} == {}
 
 
 def test_places_in_the_pipeline_table_exist():
@@ -70,9 +150,8 @@ def test_the_station_of_the_readme_checks(tmp_path):
 
 def test_names_that_must_not_be_here():
     """No paths of one machine and no package hosts in anything that is committed."""
-    files = subprocess.run(["git", "ls-files"], capture_output=True, text=True, check=False, cwd=ROOT).stdout.split()
     forbidden = re.compile("/" + "work/|/" + "root/|pypi" + r"\.org|/opt/" + "wheels")
-    for name in files:
+    for name in committed():
         path = ROOT / name
         if path.suffix in (".py", ".md", ".toml", ".txt", ".yaml", ".html", "") and path.is_file():
             assert not forbidden.search(path.read_text(errors="replace")), name

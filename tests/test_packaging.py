@@ -2,25 +2,18 @@
 
 import importlib.util
 import re
-import subprocess
 import tomllib
-from pathlib import Path
 
 import pytest
 from setuptools.config.pyprojecttoml import read_configuration
 
 from rt_native.version import TEXT, VERSION
 from tests import ROOT
+from tests.test_docs import committed
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 TOOL = PROJECT["tool"]
 PACKAGES = TOOL["mypy"]["packages"]
-
-
-def committed() -> list[Path]:
-    """Files of the project."""
-    listed = subprocess.run(["git", "ls-files"], capture_output=True, text=True, check=True, cwd=ROOT).stdout
-    return [ROOT / name for name in listed.splitlines()]
 
 
 def test_the_package_has_the_version_that_is_written_once():
@@ -28,9 +21,10 @@ def test_the_package_has_the_version_that_is_written_once():
     assert read_configuration(ROOT / "pyproject.toml")["project"]["version"] == TEXT
     written = re.compile(rf"\b{re.escape(TEXT)}\b|VERSION\b.*{re.escape(str(VERSION))}")
     places = {
-        str(path.relative_to(ROOT))
-        for path in committed()
-        if path.suffix in (".py", ".c", ".h", ".cpp", ".toml", ".st", ".yml") and written.search(path.read_text())
+        name
+        for name in committed()
+        if name.endswith((".py", ".c", ".h", ".cpp", ".toml", ".st", ".yml"))
+        and written.search((ROOT / name).read_text())
     }
     assert places == {"rt_native/version.py"}
     assert f"\n## [{TEXT}] " in (ROOT / "CHANGELOG.md").read_text()

@@ -21,7 +21,7 @@ KERNEL_ABI: Final = 1
 """Version of what records, arena header and executor agree on. It changes with `RECORD`, `ARENA_HEADER` or the meaning of an operand.
 
 What one kernel does has no number: its name is its version. A kernel that reads its record in another way, or gives other bits,
-gets another name, and programs that need the old name are refused, by that name. `tests/rt_engine/program/golden_programs` notices.
+gets another name, and programs that need the old name are refused, by that name. `tests/rt_engine/program/golden_programs.py` notices.
 """
 SUFFIX: Final = ".rtp"
 CHECKED_FROM: Final = 16

@@ -210,7 +210,9 @@ def test_qlinear_operators(constant_weights, dtype):
     """QLinearConv and QLinearMatMul give ONNX Runtime's integers, with weights known at load or fed."""
     rng, info = np.random.default_rng(2), np.iinfo(dtype)
     x = rng.integers(info.min, info.max + 1, (1, 6, 7, 8)).astype(dtype)
-    reach = 127 if constant_weights else 63  # weights that are fed: two products of more saturate in ONNX Runtime without VNNI
+    reach = (
+        127 if constant_weights else 63
+    )  # weights that are fed: two products of more saturate in ONNX Runtime without VNNI
     w = rng.integers(-reach, reach + 1, (5, 6, 3, 3)).astype(np.int8)
     names = ["x", "sx", "zx", "w", "sw", "zw", "sy", "zy", "b"]
     values = [
