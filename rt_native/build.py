@@ -23,7 +23,7 @@ from rt_native.target import Target
 _FLAGS = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "nrt": False}
 
 
-def _lower(function: Any, nargs: int) -> tuple[str, str]:
+def _lower(function: Any, arguments: tuple[Any, ...]) -> tuple[str, str]:
     """(LLVM IR of everything that the function needs, mangled name)."""
     from numba.core import compiler, types
     from numba.core.registry import cpu_target
@@ -34,7 +34,6 @@ def _lower(function: Any, nargs: int) -> tuple[str, str]:
     typing_context, target_context = cpu_target.typing_context, cpu_target.target_context
     typing_context.refresh()
     target_context.refresh()
-    arguments = (types.int64,) * nargs
     compile_extra: Any = compiler.compile_extra
     result = compile_extra(typing_context, target_context, function, arguments, types.int64, flags, {})
     return result.library.get_llvm_str(), result.fndesc.mangled_name
@@ -81,7 +80,7 @@ def _internalise(module: Any, keep: set[str]) -> None:
 
 def _compile(export: Any, target: Target) -> bytes:
     """One exported function as optimised bitcode."""
-    text, mangled = _lower(export.function, export.nargs)
+    text, mangled = _lower(export.function, export.arguments)
     module = llvm.parse_assembly(text)
     wrapper = llvm.parse_assembly(_wrapper(export.name, mangled, export.nargs))
     wrapper.triple, wrapper.data_layout = module.triple, module.data_layout

@@ -32,20 +32,32 @@ class Export:
     name: str
     function: Callable[..., Any]
     nargs: int
+    arguments: tuple[Any, ...]
+    """Numba's types of what the function takes: `nargs` int64, or one struct of so many."""
 
 
 EXPORTS: dict[str, list[Export]] = {}
 """Module name -> what it exports, in the order of definition."""
 
 
-def export(function: Callable[..., Any], *, name: str | None = None, module: str | None = None) -> Callable[..., Any]:
+def export(
+    function: Callable[..., Any],
+    *,
+    name: str | None = None,
+    module: str | None = None,
+    struct: tuple[Any, int] | None = None,
+) -> Callable[..., Any]:
     """Make `function` a symbol of the library. It stays callable from other native functions, inlined.
 
-    `name` and `module` are for functions made by a factory; they default to the function's own.
+    `name` and `module` are for functions made by a factory; they default to the function's own. `struct` is for a function whose
+    only argument is a struct: its Numba type, and of how many int64 it is, which the symbol gets one by one.
     """
     name = name or function.__name__
     nargs = function.__code__.co_argcount
-    EXPORTS.setdefault(module or function.__module__, []).append(Export(name, function, nargs))
+    arguments: tuple[Any, ...] = (types.int64,) * nargs
+    if struct is not None:
+        arguments, nargs = struct[:1], struct[1]
+    EXPORTS.setdefault(module or function.__module__, []).append(Export(name, function, nargs, arguments))
     return inline(function)
 
 

@@ -1,12 +1,12 @@
 """Kernel calls of the engine as Structured Text: one function per kernel, which writes the lines of one call.
 
-    Call("gemm_f32", (x, packed weights, bias, y), sizes)   ->   FOR rt_i := 0 TO 63 DO
-                                                                     rt_v := rt_c2[rt_i];
-                                                                     FOR rt_j := 0 TO 6 DO
-                                                                         rt_v := rt_v + rt_c1[...] * x[rt_j]; ...
+    Call("gemm_f32", GEMM(a=x, b=weights, ...))   ->   FOR rt_i := 0 TO 63 DO
+                                                           rt_v := rt_c2[rt_i];
+                                                           FOR rt_j := 0 TO 6 DO
+                                                               rt_v := rt_v + rt_c1[...] * x[rt_j]; ...
 
-What the calls are is in the modules of the kernels (`rt_engine.kernels`). Sums run in the order of the index, from the bias or zero;
-every product and every sum is rounded, where the engine's kernels fuse both.
+What a call's record holds is in `rt_engine.kernels.interface`, what the kernels do in the modules of the same names. Sums run in
+the order of the index, from the bias or zero; every product and every sum is rounded, where the engine's kernels fuse both.
 """
 
 from __future__ import annotations
@@ -68,14 +68,15 @@ def operand(call: Call, index: int) -> Buffer:
 
 
 def _unary(call: Call, writer: Writer) -> None:
-    x, y = operand(call, 0), operand(call, 3)
+    record = call.record
+    x, y = record.x, record.out
     name = _SUFFIX.sub("", call.kernel)
     if name in SINGLE_ONLY and x.dtype != np.float32:
         raise Refusal(f"'{name}' is only there for float32", "export the model in float32")
     names = {n: writer.value(n, x.dtype) for n in ("v", "a", "b", "c") if f"${n}" in FUNCTIONS[name] or n == "v"}
     names |= {
         n: writer.literal(np.asarray(p, x.dtype)[()], x.dtype)
-        for n, p in zip("pq", call.params, strict=False)
+        for n, p in (("p", record.p), ("q", record.q))
         if isfinite(p)
     }
     text = FUNCTIONS[name]
@@ -83,7 +84,7 @@ def _unary(call: Call, writer: Writer) -> None:
         text = "".join(
             f"IF $v {sign} ${n} THEN\n    $v := ${n};\nEND_IF;\n" for sign, n in (("<", "p"), (">", "q")) if n in names
         )
-    with writer.loop("i", call.sizes[0]) as i:
+    with writer.loop("i", record.n) as i:
         writer.line(f"{names['v']} := {writer.element(x, i)};")
         calls = max(len(re.findall(r"\b(?:EXP|LN|SQRT|SIN|COS)\(", text)), 0)
         writer.block(text, names, functions=min(calls, 1), operations=1)
@@ -120,48 +121,48 @@ _OF_INTEGERS: Final = ("equal", "less", "less_or_equal", "greater", "greater_or_
 @kernel(*_BINARY, *(f"{name}_int" for name in _OF_INTEGERS))
 def _elementwise(call: Call, writer: Writer) -> None:
     """Two or three operands with strides."""
-    rows, n = call.sizes[:2]
-    out = operand(call, 3)
-    sources = [operand(call, i) for i in range(3) if call.operands[i] is not None]
+    record = call.record
+    rows, n = record.rows, record.n
+    sources = {letter: getattr(record, letter) for letter in "xyz" if getattr(record, letter) is not None}
     text = _BINARY[_SUFFIX.sub("", call.kernel.removesuffix("_int"))]
-    names = {"v": writer.value("v", sources[0].dtype)} if "$v" in text else {}
+    names = {"v": writer.value("v", record.x.dtype)} if "$v" in text else {}
     with writer.loop("r", rows) as r, writer.loop("i", n) as i:
-        for k, (letter, source) in enumerate(zip("xyz", sources, strict=False)):
-            row, inner = call.sizes[2 + 2 * k : 4 + 2 * k]
+        for letter, source in sources.items():
+            row, inner = getattr(record, f"{letter}_row"), getattr(record, f"{letter}_inner")
             names[letter] = writer.element(source, place((r, row), (i, inner)))
-        names["o"] = writer.element(out, place((r, n), (i, 1)))
+        names["o"] = writer.element(record.out, place((r, n), (i, 1)))
         writer.block(text, names, operations=1)
 
 
 @kernel("pow")
 def _pow(call: Call, writer: Writer) -> None:
     """Powers that are products or a root."""
-    exponent = writer.known_value(operand(call, 1))
+    record = call.record
+    exponent = writer.known_value(record.y)
     text = {2.0: "$v * $v", 3.0: "$v * $v * $v", 0.5: "SQRT($v)"}.get(
         float(exponent.reshape(-1)[0]) if exponent is not None and exponent.size == 1 else inf
     )
-    if text is None or call.sizes[0] != 1:
+    if text is None or record.rows != 1:
         raise Refusal("only powers of 2, 3 and 0.5 are inlined", "write the power as products, or call a server")
-    x, out = operand(call, 0), operand(call, 3)
-    v = writer.value("v", x.dtype)
-    with writer.loop("i", call.sizes[1]) as i:
-        writer.line(f"{v} := {writer.element(x, place((i, call.sizes[3])))};")
-        writer.line(f"{writer.element(out, i)} := {text.replace('$v', v)};", operations=1)
+    v = writer.value("v", record.x.dtype)
+    with writer.loop("i", record.n) as i:
+        writer.line(f"{v} := {writer.element(record.x, place((i, record.x_inner)))};")
+        writer.line(f"{writer.element(record.out, i)} := {text.replace('$v', v)};", operations=1)
 
 
 @kernel("not_bool")
 def _not(call: Call, writer: Writer) -> None:
-    with writer.loop("i", call.sizes[0]) as i:
-        source, out = writer.element(operand(call, 0), i), writer.element(operand(call, 3), i)
+    with writer.loop("i", call.record.n) as i:
+        source, out = writer.element(call.record.x, i), writer.element(call.record.out, i)
         writer.line(f"{out} := NOT {source};", operations=1)
 
 
 @kernel("cast")
 def _cast(call: Call, writer: Writer) -> None:
-    x, out = operand(call, 0), operand(call, 1)
+    x, out = call.record.x, call.record.out
     source, target = type_of(x.dtype), type_of(out.dtype)
     zero, one = number(0, out.dtype), number(1, out.dtype)
-    with writer.loop("i", call.sizes[0]) as i:
+    with writer.loop("i", call.record.n) as i:
         given, to = writer.element(x, i), writer.element(out, i)
         if source == target:
             writer.line(f"{to} := {given};", operations=1)
@@ -195,39 +196,37 @@ END_IF;
 @kernel("pack")
 def _pack(call: Call, writer: Writer) -> None:
     """The right side of a product, if it is constant: packed now."""
-    b = writer.known_value(operand(call, 0))
-    k, n, k_stride, n_stride, batch = call.sizes[:5]
-    if b is None or batch != 1:
+    record = call.record
+    b = writer.known_value(record.b)
+    if b is None or record.batch != 1:
         raise Refusal("a product of two matrices that are both computed is not inlined", "keep the weights constant")
-    matrix = np.lib.stride_tricks.as_strided(
-        np.ascontiguousarray(b).reshape(-1), (k, n), (k_stride * b.itemsize, n_stride * b.itemsize)
-    )
-    writer.known[operand(call, 1).storage] = pack(np.ascontiguousarray(matrix))
+    shape, strides = (record.depth, record.columns), (record.b_row * b.itemsize, record.b_column * b.itemsize)
+    matrix = np.lib.stride_tricks.as_strided(np.ascontiguousarray(b).reshape(-1), shape, strides)
+    writer.known[record.packed.storage] = pack(np.ascontiguousarray(matrix))
 
 
 @kernel("gemm")
 def _gemm(call: Call, writer: Writer) -> None:
     """c = clip(bias + a @ b)."""
-    a, packed, bias, c = (operand(call, i) for i in range(4))
-    m, k, n, a_stride, _, c_stride, batch = call.sizes[:7]
-    weights, biases = writer.known_value(packed), writer.known_value(bias)
-    if weights is None or biases is None or batch != 1:
+    record = call.record
+    a, k, n = record.a, record.depth, record.columns
+    weights, biases = writer.known_value(record.b), writer.known_value(record.bias)
+    if weights is None or biases is None or record.batch != 1:
         raise Refusal("a product of two matrices that are both computed is not inlined", "keep the weights constant")
     w = writer.constant(np.ascontiguousarray(_unpacked(weights.reshape(-1), k, n).T))
     b = biases.reshape(-1)[:n].copy()
     starts = writer.constant(b) if n > 1 and b.any() else ""
     v = writer.value("v", a.dtype)
-    low, high = call.params
-    with writer.loop("r", m) as r, writer.loop("i", n) as i:
+    with writer.loop("r", record.rows) as r, writer.loop("i", n) as i:
         writer.line(f"{v} := {f'{starts}[{i}]' if starts else writer.literal(b[0], b.dtype)};")
         with writer.loop("j", k) as j:
-            given = writer.element(a, place((r, a_stride), (j, 1)))
+            given = writer.element(a, place((r, record.a_row), (j, 1)))
             writer.line(f"{v} := {v} + {w}[{place((i, k), (j, 1))}] * {given};", multiply_adds=1)
-        for sign, limit in (("<", low), (">", high)):
+        for sign, limit in (("<", record.low), (">", record.high)):
             if isfinite(limit):
                 literal = writer.literal(np.asarray(limit, a.dtype)[()], a.dtype)
                 writer.block(f"IF {v} {sign} {literal} THEN\n    {v} := {literal};\nEND_IF;", {}, operations=1)
-        writer.line(f"{writer.element(c, place((r, c_stride), (i, 1)))} := {v};")
+        writer.line(f"{writer.element(record.out, place((r, record.out_row), (i, 1)))} := {v};")
 
 
 def _unpacked(packed: NDArray[Any], k: int, n: int) -> NDArray[Any]:

@@ -1,7 +1,6 @@
 """Conversion of element types.
 
-    cast     operand  in, out          types are numbers of `dtypes.DType`: every type to every other
-             size     count, type of in, type of out
+    cast             every type to every other; its record is `interface.cast.CAST`
 
     float -> float   rounded once, to nearest even; too large becomes inf
     float -> int     toward zero; saturated where it does not fit, NaN gives 0 (ONNX leaves both open)
@@ -12,19 +11,20 @@
 Input and output may be the same tensor when their elements have the same size. Nothing outside of them is touched.
 """
 
+from rt_engine.kernels.interface.cast import CAST
 from rt_engine.kernels.interface.dtypes import DType
-from rt_engine.kernels.parts.abi import kernel, operand, size
+from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.convert import COUNT, convert
 from rt_native.lang import copy_bytes, stack
 
 _BYTES = tuple(DType(i).nbytes if i in set(DType) else 0 for i in range(max(DType) + 1))
 
 
-@kernel("cast", __name__)
-def cast(arena, record):
+@kernel("cast", CAST)
+def cast(record):
     """See the top of this file."""
-    source, target = operand(arena, record, 0), operand(arena, record, 1)
-    count, source_kind, target_kind = size(record, 0), size(record, 1), size(record, 2)
+    source, target = record.x, record.out
+    count, source_kind, target_kind = record.n, record.x_type, record.out_type
     rounds, rest = count // COUNT, count % COUNT
     last_source = source + rounds * COUNT * _BYTES[source_kind]
     last_target = target + rounds * COUNT * _BYTES[target_kind]

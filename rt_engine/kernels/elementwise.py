@@ -1,13 +1,8 @@
 """Element-wise kernels of several float tensors. What they compute is in `parts.functions`.
 
-    <binary>_<type>     operand  0: x   1: y       3: out     float for `BINARY`, bool for `COMPARE`
-    scale_shift_<type>  operand  0: x   1: s  2: b 3: out
-    where_<bytes>       operand  0: condition (bool)  1: where true  2: where false  3: out     of 4 or 8 bytes
-                        size     0: rows   1: n
-                                 2: row stride of operand 0   3: its inner stride, 0 or 1
-                                 4, 5: likewise of operand 1       6, 7: likewise of operand 2
-
-Row strides count elements, 0 repeats a row. Inner stride 0 is one value per row. The output is contiguous, [rows, n].
+    <binary>_<type>     interface.elementwise.BROADCAST, of x and y; to float for `BINARY`, to bool for `COMPARE`
+    scale_shift_<type>  likewise, of x, scale and shift
+    where_<bytes>       likewise, of a condition (bool) and two tensors with elements of 4 or 8 bytes
 
         n = 20, 16 lanes:   |<----- vector ----->|<-- tail -->|          rows > 1: the tail is masked
                             |<----- vector ----->|<----- vector ----->|  rows == 1: into the padding
@@ -25,7 +20,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from rt_engine.kernels.parts.abi import kernel, operand, size
+from rt_engine.kernels.interface.elementwise import BROADCAST
+from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.functions import BINARY, COMPARE, TERNARY
 from rt_engine.kernels.parts.masks import (
     load_mask32,
@@ -126,11 +122,11 @@ def _define_binary(name: str, function: Any, source: Memory, to: Memory) -> None
     lanes, element, to_element = source.lanes, source.element, to.element
     start, step = _walker(source)
 
-    @kernel(name, __name__)
-    def body(arena, record):
-        x_row, y_row, out = operand(arena, record, 0), operand(arena, record, 1), operand(arena, record, 3)
-        rows, n = size(record, 0), size(record, 1)
-        x_inner, y_inner = size(record, 3), size(record, 5)
+    @kernel(name, BROADCAST)
+    def body(record):
+        x_row, y_row, out = record.x, record.y, record.out
+        rows, n = record.rows, record.n
+        x_inner, y_inner = record.x_inner, record.y_inner
         x_step, y_step = step(x_inner), step(y_inner)
         buffers = stack(128)
         vectors = (n + lanes - 1) // lanes if rows == 1 else n // lanes
@@ -142,7 +138,7 @@ def _define_binary(name: str, function: Any, source: Memory, to: Memory) -> None
                 x, y, to = x + x_step, y + y_step, to + lanes * to_element
             if rest > 0:
                 store_first(to, function(load_first(x, rest), load_first(y, rest)), rest)
-            x_row, y_row = x_row + size(record, 2) * element, y_row + size(record, 4) * element
+            x_row, y_row = x_row + record.x_row * element, y_row + record.y_row * element
             out += n * to_element
         return 0
 
@@ -153,12 +149,11 @@ def _define_ternary(name: str, function: Any, first: Memory, other: Memory) -> N
     lanes, element_a, element = other.lanes, first.element, other.element
     (start_a, step_a), (start, step) = _walker(first), _walker(other)
 
-    @kernel(name, __name__)
-    def body(arena, record):
-        a_row, b_row, c_row = operand(arena, record, 0), operand(arena, record, 1), operand(arena, record, 2)
-        out = operand(arena, record, 3)
-        rows, n = size(record, 0), size(record, 1)
-        a_inner, b_inner, c_inner = size(record, 3), size(record, 5), size(record, 7)
+    @kernel(name, BROADCAST)
+    def body(record):
+        a_row, b_row, c_row, out = record.x, record.y, record.z, record.out
+        rows, n = record.rows, record.n
+        a_inner, b_inner, c_inner = record.x_inner, record.y_inner, record.z_inner
         a_step, b_step, c_step = step_a(a_inner), step(b_inner), step(c_inner)
         buffers = stack(192)
         vectors = (n + lanes - 1) // lanes if rows == 1 else n // lanes
@@ -171,8 +166,8 @@ def _define_ternary(name: str, function: Any, first: Memory, other: Memory) -> N
                 a, b, c, to = a + a_step, b + b_step, c + c_step, to + BYTES
             if rest > 0:
                 store_first(to, function(load_first_a(a, rest), load_first(b, rest), load_first(c, rest)), rest)
-            a_row += size(record, 2) * element_a
-            b_row, c_row = b_row + size(record, 4) * element, c_row + size(record, 6) * element
+            a_row += record.x_row * element_a
+            b_row, c_row = b_row + record.y_row * element, c_row + record.z_row * element
             out += n * element
         return 0
 

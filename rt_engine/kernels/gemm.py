@@ -1,14 +1,8 @@
 """Matrix products on packed weights, and the packing of a matrix that is computed at run time.
 
-    gemm_<type>     operand  a, packed b, bias, c
-                    size     m, k, n, a row stride, splits, c row stride, batch, a batch stride, b batch stride, c batch stride
-                    param    low, high                       c[m, n] = clip(bias[n] + a[m, k] @ b[k, n], low, high)
-    pack_<type>     operand  b, packed                       b is [k, n]: element strides `k stride`, `n stride`
-                    size     k, n, k stride, n stride, batch, b batch stride, packed batch stride
+    gemm_<type>, pack_<type>     what is in their records: `interface.gemm`
 
-Strides are in elements. A batch repeats the product over matrices one stride apart.
-
-One row alone is stored in whole vectors, into the padding of `c`. With several rows or matrices nothing outside of `c` is
+One row alone is stored in whole vectors, into the padding of the output. With several rows or matrices nothing outside of it is
 written.
 """
 
@@ -16,8 +10,9 @@ from typing import Any
 
 from numba import float32
 
+from rt_engine.kernels.interface.gemm import GEMM, PACK
 from rt_engine.kernels.interface.panels import MATRIX_PANEL
-from rt_engine.kernels.parts.abi import kernel, operand, param, size
+from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.registers import TILES
 from rt_engine.kernels.parts.tile import make_tiles
 from rt_native.lang import inline, load_f32, load_f64, store_f32, store_f64
@@ -86,18 +81,18 @@ def _make(vector: Vector, suffix: str, load: Any, store: Any, cast: Any) -> None
                 row += rows
             done += vectors
 
-    @kernel("gemm_" + suffix, __name__)
-    def gemm(arena, record):
-        m, k, n = size(record, 0), size(record, 1), size(record, 2)
-        sa, splits, sc = size(record, 3) * element, size(record, 4), size(record, 5) * element
-        low, high = cast(param(record, 0)), cast(param(record, 1))
-        bias = operand(arena, record, 2)
+    @kernel("gemm_" + suffix, GEMM)
+    def gemm(record):
+        m, k, n = record.rows, record.depth, record.columns
+        sa, splits, sc = record.a_row * element, record.splits, record.out_row * element
+        low, high = cast(record.low), cast(record.high)
+        bias = record.bias
         vectors = (n + lanes - 1) // lanes
-        alone = m == 1 and size(record, 6) == 1
-        for i in range(size(record, 6)):
-            a = operand(arena, record, 0) + i * size(record, 7) * element
-            b = operand(arena, record, 1) + i * size(record, 8) * element
-            c = operand(arena, record, 3) + i * size(record, 9) * element
+        alone = m == 1 and record.batch == 1
+        for i in range(record.batch):
+            a = record.a + i * record.a_batch * element
+            b = record.b + i * record.b_batch * element
+            c = record.out + i * record.out_batch * element
             done = 0
             while done < vectors:
                 width, at = min(MATRIX_PANEL, vectors - done), BYTES * done
@@ -108,14 +103,14 @@ def _make(vector: Vector, suffix: str, load: Any, store: Any, cast: Any) -> None
                 done += width
         return 0
 
-    @kernel("pack_" + suffix, __name__)
-    def pack(arena, record):
-        k, n = size(record, 0), size(record, 1)
-        ks, ns = size(record, 2) * element, size(record, 3) * element
+    @kernel("pack_" + suffix, PACK)
+    def pack(record):
+        k, n = record.depth, record.columns
+        ks, ns = record.b_row * element, record.b_column * element
         vectors = (n + lanes - 1) // lanes
-        for i in range(size(record, 4)):
-            b = operand(arena, record, 0) + i * size(record, 5) * element
-            packed = operand(arena, record, 1) + i * size(record, 6) * element
+        for i in range(record.batch):
+            b = record.b + i * record.b_batch * element
+            packed = record.packed + i * record.packed_batch * element
             done = 0
             while done < vectors:
                 width = min(MATRIX_PANEL, vectors - done) * lanes

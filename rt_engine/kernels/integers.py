@@ -1,11 +1,9 @@
 """Element-wise kernels of integer tensors, all widths, signed and unsigned: scalar code, simple before fast.
 
-    <unary>_int     operand  0: x              3: out
-                    size     0: n                                                         8: type code
-    <binary>_int    operand  0: x   1: y       3: out     x's type for `BINARY`, bool for `COMPARE`
-                    size     0: rows   1: n   2, 3: strides of x   4, 5: strides of y     8: type code (`dtypes.DType`)
+    <unary>_int     interface.elementwise.MAP
+    <binary>_int    interface.elementwise.BROADCAST; to x's type for `BINARY`, to bool for `COMPARE`
 
-Strides are as in `elementwise`. Nothing outside of the tensors is touched; the output may be an input in place.
+Nothing outside of the tensors is touched; the output may be an input in place.
 
 Everything is computed in 64 bits and cut to the type: results wrap around, as in NumPy.
 
@@ -24,7 +22,8 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from rt_engine.kernels.interface.dtypes import INTEGERS, DType
-from rt_engine.kernels.parts.abi import kernel, operand, size
+from rt_engine.kernels.interface.elementwise import BROADCAST, MAP
+from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.int_elements import bytes_of, load_int, store_int
 from rt_engine.program.status import Status
 from rt_native.lang import inline, store_u8
@@ -246,27 +245,25 @@ def bit_not(x, code):
 
 
 def _define_unary(name: str, function: Any) -> None:
-    @kernel(name, __name__)
-    def body(arena, record):
-        x, out = operand(arena, record, 0), operand(arena, record, 3)
-        code = size(record, 8)
+    @kernel(name, MAP)
+    def body(record):
+        x, out, code = record.x, record.out, record.type
         element = bytes_of(code)
-        for i in range(0, size(record, 0) * element, element):
+        for i in range(0, record.n * element, element):
             store_int(out + i, function(load_int(x + i, code), code), code)
         return 0
 
 
 def _define_binary(name: str, function: Any, divides: bool, flag: bool) -> None:
-    @kernel(name, __name__)
-    def body(arena, record):
-        x_row, y_row, out = operand(arena, record, 0), operand(arena, record, 1), operand(arena, record, 3)
-        code = size(record, 8)
+    @kernel(name, BROADCAST)
+    def body(record):
+        x_row, y_row, out, code = record.x, record.y, record.out, record.type
         element = bytes_of(code)
-        x_step, y_step = size(record, 3) * element, size(record, 5) * element
+        x_step, y_step = record.x_inner * element, record.y_inner * element
         status = 0
-        for _ in range(size(record, 0)):
+        for _ in range(record.rows):
             x, y = x_row, y_row
-            for _ in range(size(record, 1)):
+            for _ in range(record.n):
                 a, b = load_int(x, code), load_int(y, code)
                 zero = divides and b == 0
                 status = _DIVISION_BY_ZERO if zero else status
@@ -278,7 +275,7 @@ def _define_binary(name: str, function: Any, divides: bool, flag: bool) -> None:
                     store_int(out, 0 if zero else value, code)
                     out += element
                 x, y = x + x_step, y + y_step
-            x_row, y_row = x_row + size(record, 2) * element, y_row + size(record, 4) * element
+            x_row, y_row = x_row + record.x_row * element, y_row + record.y_row * element
         return status
 
 

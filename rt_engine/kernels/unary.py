@@ -1,8 +1,6 @@
 """Functions of one float tensor, element by element: `<function>_<type>`.
 
-    operand  0: x   3: out
-    size     0: n
-    param    the function's parameters, in the order of its signature
+The record is `interface.elementwise.MAP`; the parameters in it are in the order of the function's signature.
 
 A function takes a vector, and returns one. NaN gives NaN in all of them. Where a formula multiplies an infinite x by a gate
 that has become zero (swish, mish, gelu and hardswish at -inf), the result is NaN, as in PyTorch and ONNX Runtime.
@@ -14,8 +12,9 @@ the input.
 from collections.abc import Callable
 from typing import Any
 
+from rt_engine.kernels.interface.elementwise import MAP
 from rt_engine.kernels.parts import elementary, trigonometry
-from rt_engine.kernels.parts.abi import kernel, operand, param, size
+from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.elementary import at_least, at_most
 from rt_engine.kernels.parts.lanes import F32, F64, Element
 from rt_native.lang import inline
@@ -28,11 +27,10 @@ PARAMETERS: dict[str, tuple[str, ...]] = {}
 def _make(name: str, of: Element, function: Any) -> None:
     load, store, nbytes = of.load_vector, of.store_vector, of.nbytes
 
-    @kernel(f"{name}_{of.suffix}", __name__)
-    def body(arena, record):
-        x, out = operand(arena, record, 0), operand(arena, record, 3)
-        p, q = param(record, 0), param(record, 1)
-        for i in range(0, size(record, 0) * nbytes, BYTES):
+    @kernel(f"{name}_{of.suffix}", MAP)
+    def body(record):
+        x, out, p, q = record.x, record.out, record.p, record.q
+        for i in range(0, record.n * nbytes, BYTES):
             store(out + i, function(load(x + i), p, q))
         return 0
 

@@ -10,6 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from rt_engine.errors import Reason, UnsupportedModelError
+from rt_engine.kernels.interface.cast import CAST
 from rt_engine.lower.pairing import pair_state
 from rt_engine.ops import find
 from rt_engine.ops.base import Node, Operator, Refusal
@@ -150,7 +151,7 @@ def _lower_in_float32(
     operator.lower(Node(node, version, tuple(_widened(build, x) for x in inputs), results), build)
     for result, y in zip(results, outputs, strict=True):
         if result is not None and y is not None and result is not y and y.size:
-            build.call("cast", (result, y), (y.size, CODES[result.dtype], CODES[y.dtype]))
+            build.call("cast", CAST(x=result, out=y, n=y.size, x_type=CODES[result.dtype], out_type=CODES[y.dtype]))
 
 
 def _widened(build: Builder, x: Buffer | None) -> Buffer | None:
@@ -161,7 +162,7 @@ def _widened(build: Builder, x: Buffer | None) -> Buffer | None:
         return build.constant(x.value.astype(np.float32), x.name)
     wide = build.temporary(np.float32, x.shape, x.name)
     if x.size:
-        build.call("cast", (x, wide), (x.size, CODES[x.dtype], CODES[wide.dtype]))
+        build.call("cast", CAST(x=x, out=wide, n=x.size, x_type=CODES[x.dtype], out_type=CODES[wide.dtype]))
     return wide
 
 

@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from rt_engine.kernels.interface.dtypes import CODE
+from rt_engine.kernels.interface.dtypes import CODE, SUFFIX
 from rt_engine.kernels.interface.strides import contiguous
 from rt_engine.ops.base import FLOATS, INTEGERS, NUMBERS, Node, Refusal, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.convert import converted
 from rt_engine.ops.elementwise import broadcast
 from rt_engine.ops.indexing import gather_at, offsets_of
-from rt_engine.ops.linear import SUFFIX
 from rt_engine.ops.moves import reshaped, strided_copy
 from rt_engine.program.calls import Buffer
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from rt_engine.kernels.interface.fields import Record
 from rt_engine.program.calls import Buffer, Call, Kind, Storage
 from rt_engine.program.records import OPERANDS, PARAMS, SIZES
 
@@ -72,41 +73,50 @@ class Builder:
     def call(
         self,
         kernel: str,
-        operands: Sequence[Buffer | None],
+        record: Record | Sequence[Buffer | None],
         sizes: Sequence[int] = (),
         params: Sequence[float] = (),
         writes: Sequence[int] | None = None,
-        inplace: Sequence[int] = (),
+        inplace: Sequence[str] | Sequence[int] = (),
         macs: int = 0,
         jump: int = -1,
-        overlap: tuple[int, int] | None = None,
+        overlap: tuple[str, int] | tuple[int, int] | None = None,
     ) -> None:
         """Add a kernel call.
 
         Args:
             kernel: name of the kernel.
-            operands: buffers, as the kernel's module documents them; None where one is absent.
+            record: what the kernel reads, by its family's `Fields` (`rt_engine.kernels.interface`); or its operands alone.
             sizes, params: integers and floats of the record.
             writes: indices of operands that the kernel writes; by default the last.
-            inplace: indices of operands whose memory the first written one may take.
+            inplace: operands whose memory the first written one may take.
             macs: multiply-accumulates, for the report.
             jump: for control flow, the call that the first size becomes the record of.
             overlap: (operand, bytes): the first written operand may lie over that one, which is read for the last time here,
                 if it begins at least so many bytes before it.
         """
+        given = record if isinstance(record, Record) else None
+        if isinstance(record, Record):
+            places, operands, sizes, params = record.fields.places, record.operands, record.sizes, record.params
+            writes = [places[n].index for n in record.fields.written if getattr(record, n) is not None]
+        else:
+            places, operands = {}, tuple(record)
         assert len(operands) <= OPERANDS and len(sizes) <= SIZES and len(params) <= PARAMS
         written = tuple(writes) if writes is not None else (len(operands) - 1,)
+        if overlap is not None:
+            overlap = (places[overlap[0]].index if isinstance(overlap[0], str) else overlap[0], overlap[1])
         self.calls.append(
             Call(
                 kernel,
                 tuple(operands),
                 written,
-                tuple(inplace),
+                tuple(places[i].index if isinstance(i, str) else i for i in inplace),
                 tuple(int(s) for s in sizes),
                 tuple(float(p) for p in params),
                 len(self.nodes) - 1,
                 int(macs),
                 jump,
                 overlap=overlap,
+                given=given,
             )
         )

@@ -5,11 +5,11 @@ https://onnx.ai/onnx/operators/ : Tan, Asin, Acos, Atan, Sinh, Cosh, Asinh, Acos
 
 import numpy as np
 
+from rt_engine.kernels.interface.dtypes import SUFFIX
 from rt_engine.kernels.interface.modes import Circular
 from rt_engine.ops.base import BOOL, FLOATS, Node, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.elementwise import broadcast
-from rt_engine.ops.linear import SUFFIX
 from rt_engine.ops.unary import unary
 from rt_engine.program.calls import Buffer
 

@@ -9,10 +9,11 @@ Every input element paints a block of the output, and blocks that overlap are ad
 from dataclasses import dataclass
 from math import prod
 
+from rt_engine.kernels.interface.dtypes import SUFFIX
 from rt_engine.ops.base import FLOATS, Node, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.elementwise import broadcast
-from rt_engine.ops.linear import SUFFIX, run_time_product
+from rt_engine.ops.linear import run_time_product
 from rt_engine.ops.moves import reshaped, transposed
 from rt_engine.ops.tapping import taps
 from rt_engine.ops.windowed import overlap_tables

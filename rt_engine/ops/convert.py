@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from rt_engine.kernels.interface.cast import CAST
 from rt_engine.ops.base import Node, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.moves import reshaped
@@ -28,7 +29,7 @@ def converted(build: Builder, x: Buffer, dtype: Any, out: Buffer | None = None) 
         return encoded(build, converted(build, x, F32), dtype, out)
     out = out or build.temporary(dtype, x.shape)
     if x.size:
-        build.call("cast", (x, out), (x.size, CODES[x.dtype], CODES[dtype]))
+        build.call("cast", CAST(x=x, out=out, n=x.size, x_type=CODES[x.dtype], out_type=CODES[dtype]))
     return out
 
 

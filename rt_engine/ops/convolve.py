@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rt_engine.kernels.interface.dtypes import SUFFIX
 from rt_engine.kernels.interface.panels import WINDOW_PANEL
 from rt_engine.ops.base import Refusal
 from rt_engine.ops.builder import Builder
-from rt_engine.ops.linear import SUFFIX
 from rt_engine.ops.moves import reshaped, strided_copy, transposed
 from rt_engine.ops.window import Window
 from rt_engine.ops.winograd import pays, winograd

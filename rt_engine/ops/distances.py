@@ -4,10 +4,10 @@ from typing import Any
 
 import onnx_ir as ir
 
+from rt_engine.kernels.interface.dtypes import SUFFIX
 from rt_engine.ops.base import FLOATS, Node, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.elementwise import broadcast
-from rt_engine.ops.linear import SUFFIX
 from rt_engine.ops.moves import reshaped
 from rt_engine.ops.unary import unary
 from rt_engine.program.calls import Buffer

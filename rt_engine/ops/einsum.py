@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from rt_engine.kernels.interface.dtypes import CODE
+from rt_engine.kernels.interface.dtypes import CODE, SUFFIX
 from rt_engine.kernels.interface.strides import contiguous
 from rt_engine.ops.base import FLOATS, NUMBERS, Node, Refusal, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.elementwise import broadcast
-from rt_engine.ops.linear import SUFFIX, run_time_product
+from rt_engine.ops.linear import run_time_product
 from rt_engine.ops.moves import broadcast_to, reshaped, strided_copy, transposed
 from rt_engine.program.calls import Buffer
 

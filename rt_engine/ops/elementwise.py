@@ -4,14 +4,15 @@ https://onnx.ai/onnx/operators/ : Add, Sub, Mul, Div, Pow, Mod, Min, Max, Sum, M
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from rt_engine.kernels.interface.dtypes import CODE
+from rt_engine.kernels.interface.dtypes import CODE, SUFFIX
+from rt_engine.kernels.interface.elementwise import BROADCAST
 from rt_engine.ops.base import BOOL, FLOATS, INTEGERS, NUMBERS, Node, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.convert import converted
-from rt_engine.ops.linear import SUFFIX
 from rt_engine.ops.moves import reshaped, rows_and_inner
 from rt_engine.program.calls import Buffer
 
@@ -38,11 +39,14 @@ def broadcast(build: Builder, kernel: str, operands: Sequence[Buffer], out: Buff
         raise ValueError(f"shapes {', '.join(str(list(s)) for s in shapes)} do not broadcast to {list(out.shape)}")
     if out.size == 0:
         return
-    rows, inner, operands, strides = rows_and_inner(operands, out.shape, build)
-    whole = [i for i, o in enumerate(operands) if o.size == out.size and o.dtype.itemsize == out.dtype.itemsize]
-    sizes = [rows, inner, *(s for pair in strides for s in pair)]
-    sizes += [0] * (8 - len(sizes)) + ([] if code is None else [code])
-    build.call(kernel, [*operands, *[None] * (3 - len(operands)), out], sizes, writes=(3,), inplace=whole)
+    rows, n, operands, strides = rows_and_inner(operands, out.shape, build)
+    values: dict[str, Any] = {"out": out, "rows": rows, "n": n, "type": code}
+    whole = []
+    for name, x, (row, inner) in zip("xyz", operands, strides, strict=False):
+        values |= {name: x, f"{name}_row": row, f"{name}_inner": inner}
+        if x.size == out.size and x.dtype.itemsize == out.dtype.itemsize:
+            whole.append(name)
+    build.call(kernel, BROADCAST(**values), inplace=whole)
 
 
 def binary(node: Node, build: Builder, name: str, a: Buffer, b: Buffer, out: Buffer) -> None:

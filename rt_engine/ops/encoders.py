@@ -10,12 +10,11 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from rt_engine.kernels.interface.dtypes import CODE
+from rt_engine.kernels.interface.dtypes import CODE, SUFFIX
 from rt_engine.ops.base import FLOATS, NUMBERS, Node, Refusal, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.convert import converted
 from rt_engine.ops.elementwise import binary, broadcast
-from rt_engine.ops.linear import SUFFIX
 from rt_engine.ops.moves import reshaped, strided_copy
 from rt_engine.ops.scores import ML
 from rt_engine.program.calls import Buffer

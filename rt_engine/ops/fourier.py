@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rt_engine.kernels.interface.dtypes import SUFFIX
 from rt_engine.kernels.interface.fourier_plan import (
     LOAD_COMPLEX,
     LOAD_HALF,
@@ -28,7 +29,6 @@ from rt_engine.kernels.interface.fourier_plan import (
 )
 from rt_engine.ops.base import FLOATS, Node, Refusal, operator
 from rt_engine.ops.builder import Builder
-from rt_engine.ops.linear import SUFFIX
 from rt_engine.ops.moves import broadcast_to, reshaped, transposed
 from rt_engine.program.calls import Buffer
 

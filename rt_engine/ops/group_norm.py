@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from rt_engine.kernels.interface.dtypes import SUFFIX
 from rt_engine.ops.base import FLOATS, Node, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.elementwise import broadcast
-from rt_engine.ops.linear import SUFFIX
 from rt_engine.ops.moves import broadcast_to, reshaped
 from rt_engine.ops.reduce import grouped
 from rt_engine.program.calls import Buffer

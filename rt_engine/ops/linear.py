@@ -10,18 +10,19 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from rt_engine.kernels.interface.panels import MATRIX_PANEL
+from rt_engine.kernels.interface.dtypes import SUFFIX
+from rt_engine.kernels.interface.elementwise import BROADCAST, flat
+from rt_engine.kernels.interface.gemm import GEMM, PACK
+from rt_engine.kernels.interface.panels import MATRIX_PANEL, VECTOR
 from rt_engine.ops.base import FLOATS, RT_DOMAIN, Node, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.moves import broadcast_to, reshaped, transposed
 from rt_engine.program.calls import Buffer
 
-SUFFIX = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
-
 
 def lanes(dtype: np.dtype[Any]) -> int:
     """Elements of a virtual vector."""
-    return 64 // dtype.itemsize
+    return VECTOR // dtype.itemsize
 
 
 def packed_columns(columns: int, dtype: np.dtype[Any]) -> int:
@@ -70,13 +71,16 @@ def product(
         ValueError: an operand has another number of elements.
     """
     m, k, n = mkn
-    count, a_stride, packed_stride, _ = batch
+    count, a_stride, packed_stride, out_stride = batch
     columns = packed_columns(n, a.dtype)
     wanted = ((count if a_stride else 1) * m * k, (count if packed_stride else 1) * k * columns, columns, count * m * n)
     if any(o.size != size for o, size in zip((a, packed, bias, out), wanted, strict=True)):
         raise ValueError(f"[{m}, {k}] @ [{k}, {n}], {count} times, does not give {list(out.shape)} of {list(a.shape)}")
-    sizes = (m, k, n, k, splits(m, n, a.dtype), n, *batch)
-    build.call(f"gemm_{SUFFIX[a.dtype]}", (a, packed, bias, out), sizes, limits, macs=m * k * n * batch[0])
+    record = GEMM(
+        a=a, b=packed, bias=bias, out=out, rows=m, depth=k, columns=n, a_row=k, splits=splits(m, n, a.dtype), out_row=n,
+        batch=count, a_batch=a_stride, b_batch=packed_stride, out_batch=out_stride, low=limits[0], high=limits[1],
+    )  # fmt: skip
+    build.call(f"gemm_{SUFFIX[a.dtype]}", record, macs=m * k * n * count)
 
 
 def _linear_types(node: ir.Node, inputs: list[Any]) -> list[tuple[Any, tuple[int, ...]]]:
@@ -109,8 +113,11 @@ def run_time_product(
     if b.size != repeats * k * n:
         raise ValueError(f"a right side of shape {list(b.shape)} is not {repeats} times [{k}, {n}]")
     packed = build.temporary(a.dtype, (repeats * size,))
-    sizes = (k, n, *b_strides, repeats, b_stride, size)
-    build.call(f"pack_{SUFFIX[a.dtype]}", (b, packed), sizes)
+    record = PACK(
+        b=b, packed=packed, depth=k, columns=n, b_row=b_strides[0], b_column=b_strides[1],
+        batch=repeats, b_batch=b_stride, packed_batch=size,
+    )  # fmt: skip
+    build.call(f"pack_{SUFFIX[a.dtype]}", record)
     bias = build.constant(np.zeros(packed_columns(n, a.dtype), a.dtype))
     product(build, a, packed, bias, out, mkn, (count, a_stride, size if b_stride else 0, m * n))
 
@@ -136,19 +143,14 @@ def gemm(node: Node, build: Builder) -> None:
     addend = broadcast_to(build, c, y.shape)
     if beta != 1.0:
         addend = _scale(build, addend, beta)
-    suffix = SUFFIX[y.dtype]
-    build.call(f"add_{suffix}", (result, addend, None, y), flat_sizes(y.size), inplace=(0, 1))
-
-
-def flat_sizes(count: int) -> tuple[int, ...]:
-    """Sizes of a binary elementwise record for two operands of the output's own shape."""
-    return (1, count, 0, 1, 0, 1)
+    build.call(f"add_{SUFFIX[y.dtype]}", BROADCAST(x=result, y=addend, out=y, **flat(y.size)), inplace=("x", "y"))
 
 
 def _scale(build: Builder, x: Buffer, factor: float, out: Buffer | None = None) -> Buffer:
     out = out or build.temporary(x.dtype, x.shape)
     constant = build.constant(np.full(1, factor, x.dtype))
-    build.call(f"mul_{SUFFIX[x.dtype]}", (x, constant, None, out), (1, x.size, 0, 1, 0, 0), inplace=(0,))
+    record = BROADCAST(x=x, y=constant, out=out, **{**flat(x.size), "y_inner": 0})
+    build.call(f"mul_{SUFFIX[x.dtype]}", record, inplace=("x",))
     return out
 
 

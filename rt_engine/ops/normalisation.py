@@ -4,12 +4,11 @@ from math import prod
 
 import numpy as np
 
-from rt_engine.kernels.interface.dtypes import CODE
+from rt_engine.kernels.interface.dtypes import CODE, SUFFIX
 from rt_engine.ops.base import FLOATS, RT_DOMAIN, Node, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.convert import converted
 from rt_engine.ops.elementwise import broadcast
-from rt_engine.ops.linear import SUFFIX
 from rt_engine.ops.moves import broadcast_to, reshaped, transposed
 from rt_engine.program.calls import Buffer
 

@@ -12,11 +12,11 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from rt_engine.kernels.interface.dtypes import SUFFIX
 from rt_engine.ops.base import FLOATS, RT_DOMAIN, Node, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.convert import converted
 from rt_engine.ops.convolve import offset_table
-from rt_engine.ops.linear import SUFFIX
 from rt_engine.ops.moves import reshaped, transposed
 from rt_engine.ops.window import Window, window_of
 from rt_engine.program.calls import Buffer

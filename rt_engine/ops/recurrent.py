@@ -12,11 +12,14 @@ from typing import Any
 import numpy as np
 
 from rt_engine.kernels.interface.cells import CELL_ACTIVATIONS, CELL_FLAGS, WORK
+from rt_engine.kernels.interface.dtypes import SUFFIX
+from rt_engine.kernels.interface.elementwise import BROADCAST, flat
+from rt_engine.kernels.interface.gemm import PACK
 from rt_engine.kernels.interface.panels import MATRIX_PANEL
 from rt_engine.kernels.interface.strides import contiguous
 from rt_engine.ops.base import FLOATS, Node, operator
 from rt_engine.ops.builder import Builder
-from rt_engine.ops.linear import SUFFIX, flat_sizes, lanes, pack, packed_columns, product
+from rt_engine.ops.linear import lanes, pack, packed_columns, product
 from rt_engine.ops.moves import reshaped, strided_copy
 from rt_engine.ops.steps_read import steps_read
 from rt_engine.program.calls import Buffer
@@ -313,8 +316,11 @@ def _input_gates(build: Builder, cell: Cell, x: Buffer, w: Buffer, bias: Buffer 
         packed = build.constant(pack(matrix.value.reshape(cell.features, columns)))
     else:
         packed = build.temporary(cell.dtype, matrix.shape)
-        sizes = (cell.features, columns, columns, 1, 1, 0, 0)
-        build.call(f"pack_{SUFFIX[cell.dtype]}", (matrix, packed), sizes)
+        record = PACK(
+            b=matrix, packed=packed, depth=cell.features, columns=columns, b_row=columns, b_column=1,
+            batch=1, b_batch=0, packed_batch=0,
+        )  # fmt: skip
+        build.call(f"pack_{SUFFIX[cell.dtype]}", record)
     assert packed_columns(columns, cell.dtype) == columns and MATRIX_PANEL == 4
     work = build.temporary(cell.dtype, (rows * columns + WORK * cell.blocks * width,))
     out = Buffer("", cell.dtype, (rows, columns), work.storage)
@@ -335,8 +341,7 @@ def _bias(build: Builder, cell: Cell, bias: Buffer | None, direction: int) -> Bu
         total = build.temporary(cell.dtype, (3 * half, 1))
         addend, added = (build.temporary(cell.dtype, (half,)) for _ in range(2))
         strided_copy(build, both, addend, (half,), (1,), None, half)
-        sizes = flat_sizes(half)
-        build.call(f"add_{SUFFIX[cell.dtype]}", (both, addend, None, added), sizes)
+        build.call(f"add_{SUFFIX[cell.dtype]}", BROADCAST(x=both, y=addend, out=added, **flat(half)))
         strided_copy(build, added, total, (half,), (1,))
         strided_copy(build, both, total, (2 * half,), (1,), None, 0, half)
     parts = tuple(enumerate(cell.slots))

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from math import prod
 
-from rt_engine.kernels.interface.dtypes import CODE
+from rt_engine.kernels.interface.dtypes import CODE, SUFFIX
 from rt_engine.ops.base import BOOL, FLOATS, NUMBERS, Node, operator
 from rt_engine.ops.builder import Builder
-from rt_engine.ops.linear import SUFFIX
 from rt_engine.ops.moves import reshaped, transposed
 from rt_engine.program.calls import Buffer
 

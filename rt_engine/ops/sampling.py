@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from rt_engine.kernels.interface.dtypes import SUFFIX
 from rt_engine.kernels.interface.sample_modes import (
     AVERAGE,
     BORDER,
@@ -22,7 +23,7 @@ from rt_engine.ops.base import FLOATS, Node, Refusal, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.convert import converted
 from rt_engine.ops.elementwise import broadcast
-from rt_engine.ops.linear import SUFFIX, run_time_product
+from rt_engine.ops.linear import run_time_product
 from rt_engine.ops.moves import reshaped, transposed
 from rt_engine.ops.pad import padded_constant
 from rt_engine.ops.tapping import check_table

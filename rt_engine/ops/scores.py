@@ -6,10 +6,10 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from rt_engine.kernels.interface.dtypes import SUFFIX
 from rt_engine.ops.base import Node
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.elementwise import broadcast
-from rt_engine.ops.linear import SUFFIX
 from rt_engine.ops.unary import unary
 from rt_engine.program.calls import Buffer
 

@@ -11,6 +11,7 @@ from rt_engine.ops.base import Node, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.convert import converted
 from rt_engine.ops.elementwise import broadcast
+from rt_engine.ops.unary import unary
 
 _COSINES = {
     "HannWindow": (0.5, -0.5),
@@ -34,7 +35,7 @@ def window(node: Node, build: Builder) -> None:
     for k, factor in enumerate(factors, 1):
         angle = build.constant(np.arange(size) * k % length * (2 * np.pi / length))
         cosine, out = build.temporary(np.float64, (size,)), build.temporary(np.float64, (size,))
-        build.call("cos_f64", (angle, None, None, cosine), (size,), inplace=(0,))
+        unary(build, "cos", angle, cosine)
         broadcast(build, "scale_shift_f64", (cosine, build.constant(np.full((), factor)), total), out)
         total = out
     converted(build, total, node.y.dtype, node.y)

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rt_engine.kernels.interface.dtypes import SUFFIX
 from rt_engine.ops.base import Refusal
 from rt_engine.ops.builder import Builder
-from rt_engine.ops.linear import SUFFIX, lanes
+from rt_engine.ops.linear import lanes
 from rt_engine.program.calls import Buffer
 
 MOST_TABLE = 1 << 24

@@ -5,11 +5,11 @@ from math import inf
 
 import numpy as np
 
-from rt_engine.kernels.interface.dtypes import CODE
+from rt_engine.kernels.interface.dtypes import CODE, SUFFIX
+from rt_engine.kernels.interface.elementwise import MAP
 from rt_engine.ops.base import FLOATS, INTEGERS, NUMBERS, RT_DOMAIN, Node, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.elementwise import binary
-from rt_engine.ops.linear import SUFFIX
 from rt_engine.ops.moves import reshaped
 from rt_engine.program.calls import Buffer
 
@@ -33,7 +33,8 @@ _SIGNED = {"Neg": "neg", "Abs": "abs", "Sign": "sign"}
 def unary(build: Builder, name: str, x: Buffer, y: Buffer, parameters: Sequence[float] = ()) -> None:
     """Call a float kernel of one operand, in place where it can be."""
     if y.size:
-        build.call(f"{name}_{SUFFIX[x.dtype]}", (x, None, None, y), (y.size,), parameters, inplace=(0,))
+        record = MAP(x=x, out=y, n=y.size, **dict(zip("pq", parameters, strict=False)))
+        build.call(f"{name}_{SUFFIX[x.dtype]}", record, inplace=("x",))
 
 
 @operator(*FUNCTIONS, since=1)
@@ -76,14 +77,14 @@ def signed(node: Node, build: Builder) -> None:
 
 def _integer(build: Builder, name: str, x: Buffer, y: Buffer) -> None:
     if y.size:
-        build.call(f"{name}_int", (x, None, None, y), (y.size, *(0,) * 7, CODE[x.dtype]), inplace=(0,))
+        build.call(f"{name}_int", MAP(x=x, out=y, n=y.size, type=CODE[x.dtype]), inplace=("x",))
 
 
 @operator("Not", since=1)
 def not_(node: Node, build: Builder) -> None:
     """Logical not."""
     if node.y.size:
-        build.call("not_bool", (node.x, None, None, node.y), (node.y.size,), inplace=(0,))
+        build.call("not_bool", MAP(x=node.x, out=node.y, n=node.y.size), inplace=("x",))
 
 
 @operator("BitwiseNot", since=18)

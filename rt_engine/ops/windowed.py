@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rt_engine.kernels.interface.dtypes import SUFFIX
 from rt_engine.ops.base import FLOATS, Node, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.elementwise import broadcast
 from rt_engine.ops.group_norm import magnitude_power, root
-from rt_engine.ops.linear import SUFFIX, run_time_product
+from rt_engine.ops.linear import run_time_product
 from rt_engine.ops.moves import reshaped, transposed
 from rt_engine.ops.tapping import check_table, taps
-from rt_engine.program.calls import Buffer
+from rt_engine.ops.unary import unary
 
 
 @operator("LpPool", since=2)
@@ -65,17 +66,12 @@ def lrn(node: Node, build: Builder) -> None:
     broadcast(build, f"add_{suffix}", (total, build.constant(np.full((), node.attr("bias", 1.0), x.dtype))), shifted)
     if beta == 0.75:  # x ** -0.75 by two roots costs far less than a power
         once, twice = build.temporary(x.dtype, x.shape), build.temporary(x.dtype, x.shape)
-        _root(build, shifted, once)
-        _root(build, once, twice)
+        unary(build, "sqrt", shifted, once)
+        unary(build, "sqrt", once, twice)
         broadcast(build, f"mul_{suffix}", (once, twice), scale)
     else:
         broadcast(build, f"pow_{suffix}", (shifted, build.constant(np.full((), beta, x.dtype))), scale)
     broadcast(build, f"div_{suffix}", (x, scale), y)
-
-
-def _root(build: Builder, x: Buffer, out: Buffer) -> None:
-    if x.size:
-        build.call(f"sqrt_{SUFFIX[x.dtype]}", (x, None, None, out), (x.size,), inplace=(0,))
 
 
 @operator("Col2Im", since=18)

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rt_engine.kernels.interface.fields import Record
+
 
 class Kind(Enum):
     """What a storage is for, which decides how long it lives."""
@@ -73,6 +75,13 @@ class Call:
     """For control flow: the call that the first size becomes the record of (`rt_engine.kernels.control`)."""
     overlap: tuple[int, int] | None = None
     """(operand, bytes): the first written operand may lie over that operand if it begins at least so many bytes before it."""
+    given: Record | None = None
+
+    @property
+    def record(self) -> Record:
+        """What the kernel's record holds, by name."""
+        assert self.given is not None, self.kernel
+        return self.given
 
 
 @dataclass(frozen=True, slots=True)

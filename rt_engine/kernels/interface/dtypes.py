@@ -56,3 +56,6 @@ NUMPY: dict[DType, np.dtype[Any]] = {t: np.dtype(t.numpy) for t in DType if t is
 
 CODE: dict[np.dtype[Any], DType] = {dtype: code for code, dtype in NUMPY.items()}
 """NumPy dtype -> type."""
+
+SUFFIX: dict[np.dtype[Any], str] = {NUMPY[DType.FLOAT]: "f32", NUMPY[DType.DOUBLE]: "f64"}
+"""What is behind the name of a kernel that there is for each type of float."""
