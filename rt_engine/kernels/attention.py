@@ -1,22 +1,15 @@
 """Scaled dot-product attention, head by head, without ever having the scores of more than a few rows.
 
-    attention_f32    operand  q, work, v, mask, out, table      out = softmax(q @ k' * scale + mask) @ v
-                     param    scale
-
-    work     k transposed and padded: [batch, heads, depth, keys up to whole vectors]; behind it, scores of a few rows
-    mask     is added to the scores, or -1
-    table    int64: `TABLE` fields (`attention_table`), then 32 zeros
-
-q, v, mask and out are read and written where they lie: strides (batch, head, row) and q's and v's first element are in the
-table; elements of a row are neighbours. Rows of v are read in whole vectors.
+The record is `interface.attention.ATTENTION`. q, v, mask and out are read and written where they lie: strides (batch, head, row) and
+q's and v's first element are in the table; elements of a row are neighbours. Rows of v are read in whole vectors.
 
 A few rows of q make scores, the scores make weights (exp(x - max) / sum), the weights take their sum of rows of v; then the
 next rows. Sums over depth and keys are chains in rising order; that of exp is a `fold` row, or for up to two vectors their sum
 and then the tree. A row whose scores are all -inf, or have NaN or +inf, becomes NaN.
 """
 
-from rt_engine.kernels.interface.attention_table import TABLE
-from rt_engine.kernels.parts.abi import has_operand, kernel, operand, param
+from rt_engine.kernels.interface.attention import ATTENTION, TABLE
+from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.elementary import exp
 from rt_engine.kernels.parts.fold import SUM_EXP
 from rt_engine.kernels.parts.lanes import F32
@@ -134,16 +127,15 @@ def _stride(table, field, number):
     return load_i64(table + field + 8 * number) * 4
 
 
-@kernel("attention_f32", __name__)
-def attention(arena, record):
+@kernel("attention_f32", ATTENTION)
+def attention(record):
     """See the top of this file."""
-    q, keys, v = operand(arena, record, 0), operand(arena, record, 1), operand(arena, record, 2)
-    out, table = operand(arena, record, 4), operand(arena, record, 5)
-    mask = operand(arena, record, 3) if has_operand(record, 3) else 0
+    q, keys, v, out, table = record.q, record.work, record.v, record.out, record.table
+    mask = record.mask if record.has_mask else 0
     batch, heads = load_i64(table + _BATCH), load_i64(table + _HEADS)
     vectors = (load_i64(table + _KEYS) + _lanes - 1) // _lanes
     key_bytes = load_i64(table + _DEPTH) * vectors * BYTES
-    scores, scale = keys + batch * heads * key_bytes, _scalar(param(record, 0))
+    scores, scale = keys + batch * heads * key_bytes, _scalar(record.scale)
     q, v = q + _stride(table, _Q, 0), v + _stride(table, _V, 0)
     for b in range(batch):
         for h in range(heads):

@@ -1,16 +1,8 @@
 """Convolutions, channels last: x [image, pixel, channel] -> out [image, pixel, channel].
 
-    conv_<type>        operand  x, packed w, bias, out, table, addend or absent
-                       size     0 images  1 pixels of an image  2 output pixels  3 taps  4 run  5 columns  6 groups
-                                7 input channels  8 output channels  9 zeros
+    conv_<type>        out = clip(bias + addend + sum over taps and channels, low, high); the record is `interface.conv.CONV`
     dot_<type>         as conv, for few columns and one group; w is [columns, taps, run], run in whole half vectors
     depthwise_<type>   w is [taps, channels up to whole half vectors]; run, columns and groups are not used
-    all                param    low, high      out = clip(bias + addend + sum over taps and channels)
-
-`run` is how many neighbouring elements lie under one tap: the channels of a group, or several pixels' where the input has
-padding of its own. `columns` are the output channels of a group. `table` is int32 [output pixels, taps], byte offsets in
-an image; behind it, from the next multiple of 64 on, lie 256 bytes of zeros. Taps in the padding point at the last `zeros`
-elements of an image, which belong to no pixel and are set to zero here. The addend has the shape of `out` and may be `out`.
 
 Packed weights, a block per group: panels of up to 8 half vectors, [taps * run, halves * 32 bytes] each. The bias has
 zeros up to whole half vectors in every group.
@@ -21,20 +13,16 @@ from typing import Any
 
 from numba import float32
 
-from rt_engine.kernels.interface.panels import WINDOW_PANEL
-from rt_engine.kernels.parts.abi import has_operand, kernel, operand, param, size
+from rt_engine.kernels.interface.conv import CONV, CUT, NARROW, TALLEST
+from rt_engine.kernels.interface.panels import HALF, WINDOW_PANEL
+from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.registers import TILES
-from rt_engine.kernels.parts.window_tile import HALF, make_window_tiles
+from rt_engine.kernels.parts.window_tile import make_window_tiles
 from rt_native.lang import fill_bytes, inline
 from rt_native.vector import Vector, f32x, f64x
 
-CUT = 128
-"""Longest piece of a sum over taps and channels: such a piece of a panel, 32 KB, is worked through for all pixels."""
-
-NARROW = 4
-"""Panels of up to so many half vectors are worked through pixel by pixel, in pieces that are as much longer."""
-
 _TALL, _WIDE = TILES.window_rows
+assert max(_TALL, _WIDE) <= TALLEST
 _WIDTHS, _NARROW = TILES.window_halves, TILES.few
 _SHAPES = [(rows, h) for h in _WIDTHS for rows in dict.fromkeys((_TALL if h <= _NARROW else _WIDE, 4, 2, 1))]
 _CHANNELS = _SHAPES + [(TILES.channel_rows, h) for h in (1, 2) if TILES.channel_rows > _TALL]
@@ -88,7 +76,7 @@ def _make(vector: Vector, suffix: str, shapes: list[tuple[int, int]], channel_sh
     @inline
     def clear(record, end):
         """Set what taps in the padding read."""
-        nbytes = size(record, 9) * element
+        nbytes = record.zeros * element
         fill_bytes(end - nbytes, 0, nbytes)
 
     @inline
@@ -145,23 +133,23 @@ def _make(vector: Vector, suffix: str, shapes: list[tuple[int, int]], channel_sh
             if first >= run:
                 tap, first = tap + count, 0
 
-    @kernel("conv_" + suffix, __name__)
-    def conv(arena, record):
-        pixels, taps, run, columns = size(record, 2), size(record, 3), size(record, 4), size(record, 5)
-        in_stride, out_stride = size(record, 7) * element, size(record, 8) * element
-        low, high = cast(param(record, 0)), cast(param(record, 1))
-        table = operand(arena, record, 4)
+    @kernel("conv_" + suffix, CONV)
+    def conv(record):
+        pixels, taps, run, columns = record.out_pixels, record.taps, record.run, record.columns
+        in_stride, out_stride = record.x_channels * element, record.out_channels * element
+        low, high = cast(record.low), cast(record.high)
+        table = record.table
         zero = table + (pixels * taps * 4 + 63) // 64 * 64
         halves = (columns + lanes - 1) // lanes
-        for image in range(size(record, 0)):
-            clear(record, operand(arena, record, 0) + (image + 1) * size(record, 1) * in_stride)
-            w, bias = operand(arena, record, 1), operand(arena, record, 2)
-            for group in range(size(record, 6)):
-                x = operand(arena, record, 0) + image * size(record, 1) * in_stride + group * run * element
+        for image in range(record.images):
+            clear(record, record.x + (image + 1) * record.x_pixels * in_stride)
+            w, bias = record.w, record.bias
+            for group in range(record.groups):
+                x = record.x + image * record.x_pixels * in_stride + group * run * element
                 at = image * pixels * out_stride + group * columns * element
-                out, addend = operand(arena, record, 3) + at, 0
-                if has_operand(record, 5):
-                    addend = operand(arena, record, 5) + at
+                out, addend = record.out + at, 0
+                if record.has_addend:
+                    addend = record.addend + at
                 done = 0
                 while done < halves:
                     width, shift = min(WINDOW_PANEL, halves - done), HALF * done
@@ -175,19 +163,19 @@ def _make(vector: Vector, suffix: str, shapes: list[tuple[int, int]], channel_sh
                 bias += HALF * halves
         return 0
 
-    @kernel("depthwise_" + suffix, __name__)
-    def depthwise(arena, record):
-        pixels, taps, channels = size(record, 2), size(record, 3), size(record, 7)
+    @kernel("depthwise_" + suffix, CONV)
+    def depthwise(record):
+        pixels, taps, channels = record.out_pixels, record.taps, record.x_channels
         stride = channels * element
-        low, high = cast(param(record, 0)), cast(param(record, 1))
-        table, w, bias = operand(arena, record, 4), operand(arena, record, 1), operand(arena, record, 2)
+        low, high = cast(record.low), cast(record.high)
+        table, w, bias = record.table, record.w, record.bias
         total = (channels + lanes - 1) // lanes
-        for image in range(size(record, 0)):
-            x = operand(arena, record, 0) + image * size(record, 1) * stride
-            clear(record, x + size(record, 1) * stride)
-            out, addend = operand(arena, record, 3) + image * pixels * stride, 0
-            if has_operand(record, 5):
-                addend = operand(arena, record, 5) + image * pixels * stride
+        for image in range(record.images):
+            x = record.x + image * record.x_pixels * stride
+            clear(record, x + record.x_pixels * stride)
+            out, addend = record.out + image * pixels * stride, 0
+            if record.has_addend:
+                addend = record.addend + image * pixels * stride
             done = 0
             while done < total:
                 halves, at = widest(total - done), HALF * done
@@ -206,27 +194,27 @@ def _make(vector: Vector, suffix: str, shapes: list[tuple[int, int]], channel_sh
                 done += halves
         return 0
 
-    @kernel("dot_" + suffix, __name__)
-    def dot(arena, record):
-        pixels, taps, run, columns = size(record, 2), size(record, 3), size(record, 4), size(record, 5)
-        in_stride, out_stride = size(record, 7) * element, columns * element
-        low, high = cast(param(record, 0)), cast(param(record, 1))
-        table = operand(arena, record, 4)
+    @kernel("dot_" + suffix, CONV)
+    def dot(record):
+        pixels, taps, run, columns = record.out_pixels, record.taps, record.run, record.columns
+        in_stride, out_stride = record.x_channels * element, columns * element
+        low, high = cast(record.low), cast(record.high)
+        table = record.table
         halves = 2 if run % (2 * lanes) == 0 else 1
-        for image in range(size(record, 0)):
-            x = operand(arena, record, 0) + image * size(record, 1) * in_stride
-            clear(record, x + size(record, 1) * in_stride)
+        for image in range(record.images):
+            x = record.x + image * record.x_pixels * in_stride
+            clear(record, x + record.x_pixels * in_stride)
             for column in range(columns):
                 at = image * pixels * out_stride + column * element
-                w = operand(arena, record, 1) + column * taps * run * element
+                w = record.w + column * taps * run * element
                 addend, row = 0, 0
                 while row < pixels:
                     rows = 8 if pixels - row >= 8 else (4 if pixels - row >= 4 else 1)
-                    if has_operand(record, 5):
-                        addend = operand(arena, record, 5) + at + row * out_stride
+                    if record.has_addend:
+                        addend = record.addend + at + row * out_stride
                     dot_tile(rows, halves, x, table + row * taps * 4, 4 * taps, taps, run // (halves * lanes), w, 0,
-                             operand(arena, record, 2) + column * element, addend, out_stride,
-                             operand(arena, record, 3) + at + row * out_stride, out_stride, 1, low, high)  # fmt: skip
+                             record.bias + column * element, addend, out_stride,
+                             record.out + at + row * out_stride, out_stride, 1, low, high)  # fmt: skip
                     row += rows
         return 0
 

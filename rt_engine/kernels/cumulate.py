@@ -1,7 +1,6 @@
 """Sums and products so far, along an axis.
 
-    cumulate    operand  x, out                 both [outer, n, inner]; out may be x
-                size     outer, n, inner, type code, product, exclusive, reverse
+    cumulate    the record is `interface.cumulate.CUMULATE`; out may be x
 
 Sums are made one by one, in the order of the axis (from its end with `reverse`), in the type of x; integers wrap around.
 With `exclusive` an element does not count itself.
@@ -9,8 +8,9 @@ With `exclusive` an element does not count itself.
 
 from numba import float32
 
+from rt_engine.kernels.interface.cumulate import CUMULATE
 from rt_engine.kernels.interface.dtypes import DType
-from rt_engine.kernels.parts.abi import kernel, operand, size
+from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.int_elements import bytes_of, load_int, store_int
 from rt_native.lang import inline, load_f32, load_f64, store_f32, store_f64
 
@@ -50,18 +50,18 @@ def _integer_line(x, out, count, step, product, exclusive, code):
         x, out = x + step, out + step
 
 
-@kernel("cumulate", __name__)
-def cumulate(arena, record):
+@kernel("cumulate", CUMULATE)
+def cumulate(record):
     """See the top of this file."""
-    outer, n, inner, code = size(record, 0), size(record, 1), size(record, 2), size(record, 3)
-    product, exclusive, reverse = size(record, 4), size(record, 5), size(record, 6)
+    outer, n, inner, code = record.outer, record.n, record.inner, record.type
+    product, exclusive, reverse = record.product, record.exclusive, record.reverse
     element = 4 if code == _FLOAT else (8 if code == _DOUBLE else bytes_of(code))
     row = inner * element
     first, step = (n - 1) * row if reverse else 0, -row if reverse else row
     for o in range(outer):
         for i in range(inner):
             at = o * n * row + i * element + first
-            x, out = operand(arena, record, 0) + at, operand(arena, record, 1) + at
+            x, out = record.x + at, record.out + at
             if code == _FLOAT:
                 _float32_line(x, out, n, step, product, exclusive)
             elif code == _DOUBLE:

@@ -1,13 +1,13 @@
 """Determinants.
 
-    determinant    operand  x, out, work         x is [batch, n, n]; work is float64 [n, n]
-                   size     batch, n, type code (FLOAT or DOUBLE)
+    determinant    the record is `interface.determinant.DETERMINANT`
 
 Elimination with the largest pivot of a column, in float64; rounded once.
 """
 
+from rt_engine.kernels.interface.determinant import DETERMINANT
 from rt_engine.kernels.interface.dtypes import DType
-from rt_engine.kernels.parts.abi import kernel, operand, size
+from rt_engine.kernels.parts.abi import kernel
 from rt_native.lang import inline, load_f32, load_f64, store_f32, store_f64
 
 _FLOAT = int(DType.FLOAT)
@@ -52,12 +52,12 @@ def _eliminate(work, n):
     return result
 
 
-@kernel("determinant", __name__)
-def determinant(arena, record):
+@kernel("determinant", DETERMINANT)
+def determinant(record):
     """See the top of this file."""
-    x, out, work = operand(arena, record, 0), operand(arena, record, 1), operand(arena, record, 2)
-    n, single = size(record, 1), size(record, 2) == _FLOAT
-    for b in range(size(record, 0)):
+    x, out, work = record.x, record.out, record.work
+    n, single = record.n, record.type == _FLOAT
+    for b in range(record.batch):
         for i in range(n * n):
             at = b * n * n + i
             store_f64(work + 8 * i, load_f32(x + 4 * at) + 0.0 if single else load_f64(x + 8 * at))

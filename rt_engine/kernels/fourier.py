@@ -1,8 +1,6 @@
 """Discrete Fourier transforms of rows.
 
-    dft_<type>   operand  in, window, plan, tables, scratch, out
-                 size     batches, rows of a batch, input batch stride, input row stride, output row stride   in elements
-                 param    sign of imaginary parts read, factor of real parts written, of imaginary parts written
+    dft_<type>   the record is `interface.fourier.DFT`
 
 The transform is always forward; with a minus before imaginary parts read and written it is the inverse one. A row goes
 
@@ -23,8 +21,9 @@ Multiplication by `before` and `after` (complex, one number per point) makes any
 
 from typing import Any
 
+from rt_engine.kernels.interface.fourier import DFT
 from rt_engine.kernels.interface.fourier_plan import LOAD_HALF, LOAD_REAL, PLAN, STAGE, STORE_PAIRS, STORE_REAL
-from rt_engine.kernels.parts.abi import has_operand, kernel, operand, param, size
+from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.butterfly import make_stage
 from rt_engine.kernels.parts.lanes import F32, F64, Element
 from rt_engine.kernels.parts.shuffles import evens, odds, reversed_lanes, zip_high, zip_low
@@ -227,22 +226,22 @@ def _make(of: Element) -> None:
     nbytes, scalar = of.nbytes, of.scalar
     load_row, transform, store_row = _make_load(of), _make_transform(of), _make_store(of)
 
-    @kernel("dft_" + of.suffix, __name__)
-    def dft(arena, record):
-        plan, tables, target = operand(arena, record, 2), operand(arena, record, 3), operand(arena, record, 5)
-        window = operand(arena, record, 1) if has_operand(record, 1) else 0
+    @kernel("dft_" + of.suffix, DFT)
+    def dft(record):
+        plan, tables, target = record.plan, record.tables, record.out
+        window = record.window if record.has_window else 0
         plane = load_i64(plan + _PLANE)
-        first = operand(arena, record, 4) + BYTES
+        first = record.scratch + BYTES
         second = first + 2 * plane
-        sign, factor, imaginary_factor = scalar(param(record, 0)), scalar(param(record, 1)), scalar(param(record, 2))
-        for batch in range(size(record, 0)):
-            source = operand(arena, record, 0) + batch * size(record, 2) * nbytes
-            for _ in range(size(record, 1)):
+        sign, factor, imaginary_factor = scalar(record.sign), scalar(record.real), scalar(record.imaginary)
+        for batch in range(record.batches):
+            source = record.x + batch * record.x_batch * nbytes
+            for _ in range(record.rows):
                 load_row(source, window, plan, tables, first, first + plane, sign)
                 at = transform(plan, tables, first, second)
                 store_row(at, target, plan, tables, factor, imaginary_factor)
-                source += size(record, 3) * nbytes
-                target += size(record, 4) * nbytes
+                source += record.x_row * nbytes
+                target += record.out_row * nbytes
         return 0
 
 

@@ -1,16 +1,15 @@
 """Groups of channels scaled by their own statistics: instance and group normalisation.
 
-    group_norm_<type>   operand  in, scale, bias, out
-                        size     groups in all, groups of one item, channels of a group, elements of a channel
-                        param    epsilon
+    group_norm_<type>   the record is `interface.group_norm.GROUP_NORM`
 
     out = (x - mean) * (1 / sqrt(mean of (x - mean)**2 + epsilon)) * scale[channel] + bias[channel]
 
-`in` is contiguous, [groups, channels, elements]; the output may be the input. Sums are folded in the order of
+The input is contiguous; the output may be the input. Sums are folded in the order of
 `rt_engine.kernels.parts.fold`. Nothing outside of the tensors is touched.
 """
 
-from rt_engine.kernels.parts.abi import kernel, operand, param, size
+from rt_engine.kernels.interface.group_norm import GROUP_NORM
+from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.fold import SUM, make_row
 from rt_engine.kernels.parts.lanes import F32, F64, Element, first_lane
 from rt_engine.kernels.parts.rows import make_variance
@@ -34,14 +33,13 @@ def _make(of: Element) -> None:
         if rest:
             store_first(target + at, fma(load_first(source + at, rest) - mean, factor, shift), rest)
 
-    @kernel("group_norm_" + of.suffix, __name__)
-    def group_norm(arena, record):
-        groups, channels, n = size(record, 1), size(record, 2), size(record, 3)
-        epsilon = scalar(param(record, 0))
-        source, target = operand(arena, record, 0), operand(arena, record, 3)
-        scale, bias = operand(arena, record, 1), operand(arena, record, 2)
+    @kernel("group_norm_" + of.suffix, GROUP_NORM)
+    def group_norm(record):
+        groups, channels, n = record.groups, record.channels, record.elements
+        epsilon = scalar(record.epsilon)
+        source, target, scale, bias = record.x, record.out, record.scale, record.bias
         count = channels * n
-        for group in range(size(record, 0)):
+        for group in range(record.n):
             mean = sum_row(source, count, splat(zero)) / scalar(count)
             inverse = first_lane(splat(one) / sqrt(splat(variance(source, count, mean) + epsilon)))
             first = group % groups * channels

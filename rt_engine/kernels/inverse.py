@@ -1,7 +1,6 @@
 """Tangent, inverse circular functions, hyperbolic functions and their inverses: rare, so one kernel per type has them all.
 
-    circular_<type>    operand  x, out               out may be x
-                       size     n, function          `modes.Circular`
+    circular_<type>    the record is `interface.inverse.CIRCULAR`; out may be x
 
 x and out are padded to whole vectors. NaN gives NaN; outside of a function's domain the result is NaN.
 
@@ -12,8 +11,9 @@ x and out are padded to whole vectors. NaN gives NaN; outside of a function's do
 
 from typing import Any
 
+from rt_engine.kernels.interface.inverse import CIRCULAR
 from rt_engine.kernels.parts import elementary, trigonometry
-from rt_engine.kernels.parts.abi import kernel, operand, size
+from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.approximation import constant, polynomial
 from rt_engine.kernels.parts.lanes import F32, F64, Element
 from rt_native.lang import inline
@@ -143,9 +143,9 @@ def _make(of: Element) -> None:
     for number, function in enumerate(_FUNCTIONS):
         run = chain(number, function, run)
 
-    @kernel("circular_" + of.suffix, __name__)
-    def circular(arena, record):
-        return run(size(record, 1), operand(arena, record, 0), operand(arena, record, 1), size(record, 0))
+    @kernel("circular_" + of.suffix, CIRCULAR)
+    def circular(record):
+        return run(record.function, record.x, record.out, record.n)
 
 
 _make(F32)

@@ -1,14 +1,14 @@
 """Dictionaries with numbers as keys, in a number of steps that depends on their size alone.
 
-    lookup   operand  x, keys, values, out
-             size     count, keys, value bytes, floats, strict
+    lookup   the record is `interface.lookup.LOOKUP`
 
 x and keys are eight bytes each, int64 or (floats = 1) float64, compared as the integers that their bits are; -0 is 0, and
 every NaN is one. `keys` is ascending in that sense. `values` has one element more than `keys`: what is not among the keys
 gets the last, or if strict the status INDEX_OUT_OF_RANGE.
 """
 
-from rt_engine.kernels.parts.abi import kernel, operand, size
+from rt_engine.kernels.interface.lookup import LOOKUP
+from rt_engine.kernels.parts.abi import kernel
 from rt_engine.program.status import Status
 from rt_native.lang import copy_bytes, inline, load_f64, load_i64
 
@@ -37,13 +37,12 @@ def _place(keys, count, wanted):
     return low
 
 
-@kernel("lookup", __name__)
-def lookup(arena, record):
+@kernel("lookup", LOOKUP)
+def lookup(record):
     """See the top of this file."""
-    x, keys = operand(arena, record, 0), operand(arena, record, 1)
-    values, out = operand(arena, record, 2), operand(arena, record, 3)
-    count, nbytes, floats, strict = size(record, 1), size(record, 2), size(record, 3), size(record, 4)
-    for _ in range(size(record, 0)):
+    x, keys, values, out = record.x, record.keys, record.values, record.out
+    count, nbytes, floats, strict = record.keys_count, record.value_bytes, record.floats, record.strict
+    for _ in range(record.n):
         wanted = _bits(x, floats)
         at = _place(keys, count, wanted)
         found = load_i64(keys + 8 * min(at, count - 1)) == wanted

@@ -1,17 +1,17 @@
 """How often sequences of numbers occur in a row of numbers.
 
-    ngrams    operand  x, grams, pool, weights, out        x is [rows, n] of INT32 or INT64; out is float32 [rows, columns]
-              size     rows, n, columns, grams, most skips, type code, all
+    ngrams    the record is `interface.ngrams.NGRAMS`
 
-`grams` is int64 [grams, 3]: (length, first element in `pool`, column). `pool` is int64. A gram of length L occurs at i with s
-skipped elements if x[i], x[i + s + 1], x[i + 2 (s + 1)] ... are its elements; s runs from 0 to `most skips`, for a single
+A gram of length L occurs at i with s
+skipped elements if x[i], x[i + s + 1], x[i + 2 (s + 1)] ... are its elements; s runs from 0 to `most_skips`, for a single
 element it is 0 alone. out is the count, then times weights[gram]; with `all` = 0 anything above zero counts as one.
 """
 
 from numba import float32
 
 from rt_engine.kernels.interface.dtypes import DType
-from rt_engine.kernels.parts.abi import kernel, operand, size
+from rt_engine.kernels.interface.ngrams import NGRAMS
+from rt_engine.kernels.parts.abi import kernel
 from rt_native.lang import inline, load_f32, load_i32, load_i64, store_f32
 
 _INT32 = int(DType.INT32)
@@ -38,20 +38,19 @@ def _occurrences(x, n, pool, length, most_skips, code):
     return found
 
 
-@kernel("ngrams", __name__)
-def ngrams(arena, record):
+@kernel("ngrams", NGRAMS)
+def ngrams(record):
     """See the top of this file."""
-    x, grams, pool = operand(arena, record, 0), operand(arena, record, 1), operand(arena, record, 2)
-    weights, out = operand(arena, record, 3), operand(arena, record, 4)
-    n, columns, code = size(record, 1), size(record, 2), size(record, 5)
-    for _ in range(size(record, 0)):
+    x, grams, pool, weights, out = record.x, record.grams, record.pool, record.weights, record.out
+    n, columns, code = record.n, record.columns, record.type
+    for _ in range(record.rows):
         for j in range(columns):
             store_f32(out + 4 * j, float32(0.0))
-        for g in range(size(record, 3)):
+        for g in range(record.grams_count):
             gram = grams + 24 * g
             first = pool + 8 * load_i64(gram + 8)
-            count = _occurrences(x, n, first, load_i64(gram), size(record, 4), code)
-            if size(record, 6) == 0:
+            count = _occurrences(x, n, first, load_i64(gram), record.most_skips, code)
+            if record.all == 0:
                 count = min(count, 1)
             store_f32(out + 4 * load_i64(gram + 16), float32(count) * load_f32(weights + 4 * g))
         x += n * (4 if code == _INT32 else 8)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from rt_engine.kernels.interface.attention_table import ROWS, TABLE
+from rt_engine.kernels.interface.attention import ATTENTION, ROWS, TABLE
 from rt_engine.kernels.interface.strides import contiguous
 from rt_engine.ops.base import RT_DOMAIN, Node, operator
 from rt_engine.ops.builder import Builder
@@ -51,8 +51,8 @@ def attention(node: Node, build: Builder) -> None:
     assert len(fields) == len(TABLE)
     table = build.constant(np.array([*fields, *[0] * 32], np.int64))
     macs = batch * heads * queries * keys * (depth + width)
-    operands = (q, work, v, mask, out, table)
-    build.call("attention_f32", operands, params=(float(node.attr("scale", 1.0)),), writes=(4, 1), macs=macs)
+    record = ATTENTION(q=q, work=work, v=v, mask=mask, out=out, table=table, scale=float(node.attr("scale", 1.0)))
+    build.call("attention_f32", record, macs=macs)
 
 
 def _transposed_keys(build: Builder, k: Buffer, view: Sequence[int], shape: tuple[int, ...]) -> Buffer:

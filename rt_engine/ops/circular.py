@@ -6,6 +6,8 @@ https://onnx.ai/onnx/operators/ : Tan, Asin, Acos, Atan, Sinh, Cosh, Asinh, Acos
 import numpy as np
 
 from rt_engine.kernels.interface.dtypes import SUFFIX
+from rt_engine.kernels.interface.elementwise import MAP
+from rt_engine.kernels.interface.inverse import CIRCULAR
 from rt_engine.kernels.interface.modes import Circular
 from rt_engine.ops.base import BOOL, FLOATS, Node, operator
 from rt_engine.ops.builder import Builder
@@ -20,8 +22,8 @@ def circular(node: Node, build: Builder) -> None:
     x = node.x
     node.require_type(x, FLOATS)
     if x.size:
-        sizes = (x.size, Circular[node.op_type.upper()])
-        build.call(f"circular_{SUFFIX[x.dtype]}", (x, node.y), sizes, inplace=(0,))
+        record = CIRCULAR(x=x, out=node.y, n=x.size, function=Circular[node.op_type.upper()])
+        build.call(f"circular_{SUFFIX[x.dtype]}", record, inplace=("x",))
 
 
 def _number(build: Builder, value: float, like: Buffer) -> Buffer:
@@ -40,7 +42,7 @@ def is_nan(node: Node, build: Builder) -> None:
     node.require_type(node.x, FLOATS)
     if node.y.size:
         same = _mask(build, "equal", node.x, node.x)
-        build.call("not_bool", (same, None, None, node.y), (node.y.size,), inplace=(0,))
+        build.call("not_bool", MAP(x=same, out=node.y, n=node.y.size), inplace=("x",))
 
 
 @operator("IsInf", since=10)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from rt_engine.kernels.interface.control import COPY_AT, JUMP, LOOP
 from rt_engine.ops.base import RT_DOMAIN, Node, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.moves import reshaped
@@ -28,9 +29,9 @@ def if_(node: Node, build: Builder) -> None:
     """One of two bodies, chosen at run time; both give the same shapes."""
     condition = node.x
     node.require(condition.size == 1, "the condition is not one bool")
-    branch = _call(build, "jump", (condition,))
+    branch = _jump(build, condition)
     _branch(node, build, "then_branch")
-    leave = _call(build, "jump", (None,))
+    leave = _jump(build, None)
     build.jump_from(branch)
     _branch(node, build, "else_branch")
     build.jump_from(leave)
@@ -121,7 +122,7 @@ class Repeat:
     def enter_if(self, condition: Buffer) -> None:
         """Leave the loop out unless the condition holds."""
         self.node.require(condition.size == 1, "the condition is not one bool")
-        self.entry = _call(self.build, "jump", (condition,))
+        self.entry = _jump(self.build, condition)
 
     def begin(self) -> None:
         """The body begins."""
@@ -153,9 +154,13 @@ class Repeat:
         if not blocks * block:
             return
         first, step = ((self.trips - 1) * block, -block) if backwards else (0, block)
-        strides = (self.trips * block, block) if into else (block, self.trips * block)
-        places = (first, step, 0, 0) if into else (0, 0, first, step)
-        self.build.call("copy_at", (source, target, self.number), (blocks, block, *strides, *places), writes=(1,))
+        sliced, whole_one = ("x", "out") if into else ("out", "x")
+        record = COPY_AT(
+            x=source, out=target, counter=self.number, blocks=blocks, block=block,
+            **{f"{sliced}_stride": self.trips * block, f"{sliced}_first": first, f"{sliced}_step": step},
+            **{f"{whole_one}_stride": block, f"{whole_one}_first": 0, f"{whole_one}_step": 0},
+        )  # fmt: skip
+        self.build.call("copy_at", record)
 
     def end(self, results: list[Buffer], again: Buffer | None) -> None:
         """What is carried becomes the results, and so on while `again` holds (always, where it is None)."""
@@ -170,7 +175,7 @@ class Repeat:
             if target is not None and result.storage is not target.storage:
                 self.build.copy(target, result)
         end = len(self.build.calls)
-        self.build.call("loop", (self.number, again), (0, self.trips), writes=(0,), jump=self.first)
+        self.build.call("loop", LOOP(counter=self.number, condition=again, trips=self.trips), jump=self.first)
         self.build.loops.append((self.first, end))
         if self.entry >= 0:
             self.build.jump_from(self.entry)
@@ -190,9 +195,9 @@ def _own_call(node: Node, build: Builder) -> None:
     build.nodes.append((node.ir.name or node.op_type, node.op_type))
 
 
-def _call(build: Builder, kernel: str, operands: tuple[Buffer | None, ...]) -> int:
+def _jump(build: Builder, condition: Buffer | None) -> int:
     """A jump; gives its number. Where it goes is said later."""
-    build.call(kernel, operands, (0,), writes=())
+    build.call("jump", JUMP(condition=condition))
     return len(build.calls) - 1
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from rt_engine.kernels.interface.cast import CAST
+from rt_engine.kernels.interface.encode import ENCODE, LOOKUP_BYTES
 from rt_engine.ops.base import Node, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.moves import reshaped
@@ -37,7 +38,7 @@ def decoded(build: Builder, x: Buffer, out: Buffer | None = None) -> Buffer:
     """A narrow type as float32, which has all its values."""
     out = out or build.temporary(F32, x.shape)
     if x.size:
-        build.call("lookup_4", (x, build.constant(decoding(x.dtype)), out), (x.size,))
+        build.call("lookup_4", LOOKUP_BYTES(x=x, table=build.constant(decoding(x.dtype)), out=out, n=x.size))
     return out
 
 
@@ -49,7 +50,8 @@ def encoded(
     edges, codes = encoding(dtype, saturate, round_mode)
     out = out or build.temporary(dtype, x.shape)
     if x.size:
-        build.call("encode", (x, build.constant(edges), build.constant(codes), out), (x.size, LEVELS))
+        record = ENCODE(x=x, edges=build.constant(edges), codes=build.constant(codes), out=out, n=x.size, levels=LEVELS)
+        build.call("encode", record)
     return out
 
 
@@ -57,7 +59,7 @@ def cut(build: Builder, x: Buffer, dtype: Any, out: Buffer | None = None) -> Buf
     """The low bits of bytes as a narrow integer."""
     out = out or build.temporary(dtype, x.shape)
     if x.size:
-        build.call("lookup_1", (x, build.constant(low_bits(np.dtype(dtype))), out), (x.size,))
+        build.call("lookup_1", LOOKUP_BYTES(x=x, table=build.constant(low_bits(np.dtype(dtype))), out=out, n=x.size))
     return out
 
 

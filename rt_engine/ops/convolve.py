@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rt_engine.kernels.interface.conv import CONV, CUT, NARROW, TALLEST
 from rt_engine.kernels.interface.dtypes import SUFFIX
-from rt_engine.kernels.interface.panels import WINDOW_PANEL
+from rt_engine.kernels.interface.panels import HALF, WINDOW_PANEL
 from rt_engine.ops.base import Refusal
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.moves import reshaped, strided_copy, transposed
@@ -22,8 +23,6 @@ from rt_engine.ops.window import Window
 from rt_engine.ops.winograd import pays, winograd
 from rt_engine.program.calls import Buffer, Kind
 
-HALF = 32
-"""Bytes of a half vector."""
 FEW = 8
 """Up to this many channels, a whole row of the kernel is read as one run."""
 FEW_OUTPUTS = 3
@@ -211,21 +210,19 @@ def _call(build: Builder, name: str, x: Buffer, y: Buffer, layer: Layer, constan
     offsets = offset_table(window, channels, x.dtype, behind)
     table = build.constant(offsets)
     w, bias = (c if isinstance(c, Buffer) else build.constant(c) for c in constants)
-    sizes = (x.shape[0], pixels, window.outputs, window.taps, run, outputs // layer.group, layer.group)
-    macs = x.shape[0] * window.outputs * window.taps * run * outputs
-    build.call(
-        f"{name}_{SUFFIX[x.dtype]}", (x, w, bias, y, table, layer.addend), (*sizes, channels, outputs, zeros),
-        layer.limits, writes=(3,), inplace=(5,), macs=macs,
-        overlap=overlap_bytes(x, y, layer, offsets, run) if name == "conv" else None,
+    low, high = layer.limits
+    record = CONV(
+        x=x, w=w, bias=bias, out=y, table=table, addend=layer.addend, images=x.shape[0], x_pixels=pixels,
+        out_pixels=window.outputs, taps=window.taps, run=run, columns=outputs // layer.group, groups=layer.group,
+        x_channels=channels, out_channels=outputs, zeros=zeros, low=low, high=high,
     )  # fmt: skip
+    overlap = overlap_bytes(x, y, layer, offsets, run) if name == "conv" else None
+    macs = x.shape[0] * window.outputs * window.taps * run * outputs
+    build.call(f"{name}_{SUFFIX[x.dtype]}", record, inplace=("addend",), macs=macs, overlap=overlap)
 
 
-CUT, NARROW, TALLEST = 128, 4, 8
-"""As in `kernels.conv`: pieces of a sum, half vectors of a narrow panel; and no tile has more output pixels than that."""
-
-
-def overlap_bytes(x: Buffer, y: Buffer, layer: Layer, offsets: NDArray[np.int32], run: int) -> tuple[int, int] | None:
-    """(0, how far x must lie behind y) where the output may lie over the input: x that is overwritten is not read again.
+def overlap_bytes(x: Buffer, y: Buffer, layer: Layer, offsets: NDArray[np.int32], run: int) -> tuple[str, int] | None:
+    """("x", how far x must lie behind y) where the output may lie over the input: x that is overwritten is not read again.
 
     That holds where the kernel goes over the pixels once, in rising order: one image, one group, one narrow panel whose sum
     is not cut. A tile that begins at pixel r has written y up to pixel r + TALLEST, and x is still read from the lowest
@@ -239,7 +236,7 @@ def overlap_bytes(x: Buffer, y: Buffer, layer: Layer, offsets: NDArray[np.int32]
     table = offsets[: window.outputs * window.taps].reshape(window.outputs, window.taps)
     lowest = np.minimum.accumulate(table.min(1)[::-1])[::-1].astype(np.int64)
     written = np.minimum(np.arange(window.outputs) + TALLEST, window.outputs) * (y.shape[-1] * y.dtype.itemsize)
-    return 0, int((written - lowest).max())
+    return "x", int((written - lowest).max())
 
 
 def _product(build: Builder, x: Buffer, y: Buffer, layer: Layer) -> None:

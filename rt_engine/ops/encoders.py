@@ -11,6 +11,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from rt_engine.kernels.interface.dtypes import CODE, SUFFIX
+from rt_engine.kernels.interface.lookup import LOOKUP
 from rt_engine.ops.base import FLOATS, NUMBERS, Node, Refusal, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.convert import converted
@@ -69,8 +70,11 @@ def _lookup(
     bits, first = np.unique(wide.view(np.int64), return_index=True)
     table = np.concatenate([values[:-1][first], values[-1:]])
     source = converted(build, x, wide.dtype)
-    sizes = (x.size, len(bits), table.itemsize, floats, strict)
-    build.call("lookup", (source, build.constant(bits), build.constant(table), out), sizes)
+    record = LOOKUP(
+        x=source, keys=build.constant(bits), values=build.constant(table), out=out, n=x.size, keys_count=len(bits),
+        value_bytes=table.itemsize, floats=floats, strict=strict,
+    )  # fmt: skip
+    build.call("lookup", record)
 
 
 def _one_hot_types(node: ir.Node, inputs: list[Buffer]) -> list[tuple[np.dtype[Any], tuple[int, ...]]]:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_engine.kernels.interface.dtypes import SUFFIX
+from rt_engine.kernels.interface.fourier import DFT
 from rt_engine.kernels.interface.fourier_plan import (
     LOAD_COMPLEX,
     LOAD_HALF,
@@ -224,7 +225,11 @@ def _call(
     if last > x.size or rows.batches * rows.rows * out_row > y.size:
         raise ValueError(f"its rows do not fit {list(x.shape)} and {list(y.shape)}")
     scratch = build.temporary(x.dtype, (made.scratch,))
-    operands: Any = (x, window, build.constant(made.plan), build.constant(made.tables), scratch, y)
-    sizes = (rows.batches, rows.rows, rows.batch_stride, rows.row_stride, out_row)
+    sign, real, imaginary = params
+    record = DFT(
+        x=x, window=window, plan=build.constant(made.plan), tables=build.constant(made.tables), scratch=scratch, out=y,
+        batches=rows.batches, rows=rows.rows, x_batch=rows.batch_stride, x_row=rows.row_stride, out_row=out_row,
+        sign=sign, real=real, imaginary=imaginary,
+    )  # fmt: skip
     macs = rows.batches * rows.rows * int(2 * points * max(log2(points), 1))
-    build.call(f"dft_{SUFFIX[x.dtype]}", operands, sizes, params, writes=(5, 4), macs=macs)
+    build.call(f"dft_{SUFFIX[x.dtype]}", record, macs=macs)

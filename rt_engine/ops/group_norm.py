@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 
 from rt_engine.kernels.interface.dtypes import SUFFIX
+from rt_engine.kernels.interface.group_norm import GROUP_NORM
 from rt_engine.ops.base import FLOATS, Node, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.elementwise import broadcast
 from rt_engine.ops.moves import broadcast_to, reshaped
 from rt_engine.ops.reduce import grouped
+from rt_engine.ops.unary import unary
 from rt_engine.program.calls import Buffer
 
 
@@ -22,9 +24,11 @@ def normalised(
     if x.size % (groups * channels * elements or 1) or min(scale.size, bias.size) < groups * channels:
         raise ValueError(f"{groups} groups of {channels} channels do not fit {list(x.shape)} and {scale.size} scales")
     if x.size:
-        count = x.size // (channels * elements)
-        operands = (x, scale, bias, out)
-        build.call(f"group_norm_{SUFFIX[x.dtype]}", operands, (count, groups, channels, elements), (eps,), inplace=(0,))
+        record = GROUP_NORM(
+            x=x, scale=scale, bias=bias, out=out, n=x.size // (channels * elements), groups=groups, channels=channels,
+            elements=elements, epsilon=eps,
+        )  # fmt: skip
+        build.call(f"group_norm_{SUFFIX[x.dtype]}", record, inplace=("x",))
 
 
 def like_first(node: object, inputs: list[Buffer]) -> list[tuple[np.dtype[Any], tuple[int, ...]]]:
@@ -78,8 +82,7 @@ def mean_variance_normalization(node: Node, build: Builder) -> None:
     broadcast(build, f"mul_{suffix}", (centred, centred), squares)
     _reduce(build, "mean", squares, axes, square)
     deviation, safe = build.temporary(x.dtype, kept), build.temporary(x.dtype, kept)
-    if y.size:
-        build.call(f"sqrt_{suffix}", (square, None, None, deviation), (deviation.size,), inplace=(0,))
+    unary(build, "sqrt", square, deviation)
     broadcast(build, f"add_{suffix}", (deviation, build.constant(np.full((), 1e-9, x.dtype))), safe)
     broadcast(build, f"div_{suffix}", (centred, safe), y)
 
@@ -133,8 +136,7 @@ def magnitude_power(build: Builder, x: Buffer, p: int) -> Buffer:
     if p == 2:
         broadcast(build, f"mul_{suffix}", (x, x), out)
         return out
-    if x.size:
-        build.call(f"abs_{suffix}", (x, None, None, out), (x.size,), inplace=(0,))
+    unary(build, "abs", x, out)
     if p == 1:
         return out
     raised = build.temporary(x.dtype, x.shape)
@@ -148,7 +150,6 @@ def root(build: Builder, x: Buffer, p: int, out: Buffer) -> None:
     if p == 1:
         build.alias(out, x)
     elif p == 2:
-        if x.size:
-            build.call(f"sqrt_{suffix}", (x, None, None, out), (x.size,), inplace=(0,))
+        unary(build, "sqrt", x, out)
     else:
         broadcast(build, f"pow_{suffix}", (x, build.constant(np.full((), 1.0 / p, x.dtype))), out)

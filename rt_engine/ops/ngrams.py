@@ -5,6 +5,7 @@ from itertools import pairwise
 import numpy as np
 
 from rt_engine.kernels.interface.dtypes import CODE
+from rt_engine.kernels.interface.ngrams import NGRAMS
 from rt_engine.ops.base import Node, operator
 from rt_engine.ops.builder import Builder
 
@@ -44,7 +45,10 @@ def tf_idf_vectorizer(node: Node, build: Builder) -> None:
     rows = x.size // max(n, 1)
     skips = int(node.attr("max_skip_count", 0))
     node.require(skips >= 0, f"max_skip_count = {skips}", "correct it")
-    sizes = (rows, n, width, len(used), min(skips, n), CODE[x.dtype], int(mode != "IDF"))
-    operands = [build.constant(v) for v in (table, pool, weights[used])]
     if y.size:
-        build.call("ngrams", (x, *operands, y), sizes)
+        record = NGRAMS(
+            x=x, grams=build.constant(table), pool=build.constant(pool), weights=build.constant(weights[used]), out=y,
+            rows=rows, n=n, columns=width, grams_count=len(used), most_skips=min(skips, n), type=CODE[x.dtype],
+            all=mode != "IDF",
+        )  # fmt: skip
+        build.call("ngrams", record)

@@ -10,6 +10,7 @@ from rt_engine.ops.builder import Builder
 from rt_engine.ops.convert import converted
 from rt_engine.ops.elementwise import broadcast
 from rt_engine.ops.moves import broadcast_to, reshaped, transposed
+from rt_engine.ops.unary import unary
 from rt_engine.program.calls import Buffer
 
 
@@ -117,7 +118,7 @@ def _factor_and_shift(
     suffix, row = SUFFIX[dtype], scale.shape
     factor, moved = (build.temporary(dtype, row) for _ in range(2))
     broadcast(build, f"add_{suffix}", (variance, build.constant(np.full((), epsilon, dtype))), factor)
-    build.call(f"sqrt_{suffix}", (factor, None, None, factor), (factor.size,), inplace=(0,))
+    unary(build, "sqrt", factor, factor)
     broadcast(build, f"div_{suffix}", (scale, factor), factor)
     broadcast(build, f"mul_{suffix}", (mean, factor), moved)
     broadcast(build, f"sub_{suffix}", (shift, moved), moved)

@@ -4,6 +4,8 @@ from math import prod
 
 import numpy as np
 
+from rt_engine.kernels.interface.cumulate import CUMULATE
+from rt_engine.kernels.interface.determinant import DETERMINANT
 from rt_engine.kernels.interface.dtypes import CODE
 from rt_engine.ops.base import FLOATS, NUMBERS, Node, operator
 from rt_engine.ops.builder import Builder
@@ -49,9 +51,12 @@ def cumulate(node: Node, build: Builder) -> None:
     node.require(-rank <= axis < rank, f"axis {axis} of a tensor with {rank} dimensions", "correct the axis")
     axis %= rank
     outer, n, inner = prod(x.shape[:axis]), x.shape[axis], prod(x.shape[axis + 1 :])
-    flags = (int(node.op_type == "CumProd"), int(node.attr("exclusive", 0)), int(node.attr("reverse", 0)))
     if x.size:
-        build.call("cumulate", (x, node.y), (outer, n, inner, CODE[x.dtype], *flags), inplace=(0,))
+        record = CUMULATE(
+            x=x, out=node.y, outer=outer, n=n, inner=inner, type=CODE[x.dtype], product=node.op_type == "CumProd",
+            exclusive=node.attr("exclusive", 0), reverse=node.attr("reverse", 0),
+        )  # fmt: skip
+        build.call("cumulate", record, inplace=("x",))
 
 
 @operator("Det", since=11)
@@ -63,4 +68,4 @@ def det(node: Node, build: Builder) -> None:
     n = x.shape[-1]
     if node.y.size:
         work = build.temporary(np.float64, (n, n))
-        build.call("determinant", (x, node.y, work), (node.y.size, n, CODE[x.dtype]), writes=(1, 2))
+        build.call("determinant", DETERMINANT(x=x, out=node.y, work=work, batch=node.y.size, n=n, type=CODE[x.dtype]))

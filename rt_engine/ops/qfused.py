@@ -20,6 +20,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from rt_engine.kernels.interface.dtypes import NUMPY, DType
+from rt_engine.kernels.interface.encode import LOOKUP_BYTES
 from rt_engine.kernels.interface.modes import Mode
 from rt_engine.ops.base import RT_DOMAIN, Node, Refusal, operator
 from rt_engine.ops.builder import Builder
@@ -302,4 +303,6 @@ def lookup(node: Node, build: Builder) -> None:
     table = node.constant(1, "table")
     node.require(table.shape == (256,) and table.itemsize == 1 and node.x.dtype.itemsize == 1, "it is not of bytes")
     if node.y.size:
-        build.call("lookup_1", (node.x, build.constant(table), node.y), (node.y.size,), inplace=(0,))
+        build.call(
+            "lookup_1", LOOKUP_BYTES(x=node.x, table=build.constant(table), out=node.y, n=node.y.size), inplace=("x",)
+        )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from rt_engine.kernels.interface.dtypes import CODE
+from rt_engine.kernels.interface.encode import LOOKUP_BYTES
 from rt_engine.ops.base import RT_DOMAIN, Node, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.convert import converted, cut, decoded, encoded
@@ -166,7 +167,8 @@ def flipped(build: Builder, x: Buffer, y: Buffer | None = None) -> Buffer:
     """The other one of int8 and uint8: the highest bit changes."""
     y = y or build.temporary(U8 if x.dtype == np.int8 else np.int8, x.shape)
     if x.size:
-        build.call("lookup_1", (x, build.constant(np.arange(256, dtype=np.uint8) ^ np.uint8(128)), y), (x.size,))
+        table = build.constant(np.arange(256, dtype=np.uint8) ^ np.uint8(128))
+        build.call("lookup_1", LOOKUP_BYTES(x=x, table=table, out=y, n=x.size))
     return y
 
 

@@ -7,6 +7,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from rt_engine.kernels.interface.dtypes import SUFFIX
+from rt_engine.kernels.interface.labels import LABEL
 from rt_engine.ops.base import Node
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.elementwise import broadcast
@@ -55,14 +56,11 @@ def label(
     wanted = max(columns, 2)
     if len(classes) < wanted:
         raise ValueError(f"{columns} scores for {len(classes)} class labels")
-    sizes = (prod(scores.shape[:-1]), columns, _PAIRS[how] if pair is not None else 0)
-    build.call(
-        f"label_{SUFFIX[scores.dtype]}",
-        (scores, build.constant(classes), out, pair),
-        sizes,
-        (threshold,),
-        writes=(2, 3) if pair is not None else (2,),
-    )
+    record = LABEL(
+        scores=scores, classes=build.constant(classes), label=out, pair=pair, rows=prod(scores.shape[:-1]), columns=columns,
+        how=_PAIRS[how] if pair is not None else 0, threshold=threshold,
+    )  # fmt: skip
+    build.call(f"label_{SUFFIX[scores.dtype]}", record)
 
 
 def post_transform(node: Node, build: Builder, transform: str, scores: Buffer, out: Buffer) -> None:

@@ -18,10 +18,8 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from rt_engine.kernels.interface.panels import HALF
 from rt_native.vector import LANES, Vector, call_llvm
-
-HALF = 32
-"""Bytes of a half vector."""
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rt_engine.kernels.interface.attention_table import ROWS
+from rt_engine.kernels.interface.attention import ROWS
 from tests.rt_engine.kernels.calling import call, libraries, same_bits
 
 LIBRARIES = libraries("test-attention", "rt_engine.kernels.attention")
