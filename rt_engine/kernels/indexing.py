@@ -1,22 +1,20 @@
 """Indices that are computed at run time: checked, and turned into offsets; elements scattered to offsets.
 
-    index_offsets    operand  index, base, table, out        out[i] = base[i] + sum over j of wrapped index[i, j] * stride[j]
-                     size     count, components, index type
-    scatter_blocks   operand  offsets, updates, out          out[offsets[i]] = or combined with updates[i], blocks of elements
-                     size     count, block elements, reduction, type code
+    index_offsets, scatter_blocks     records: `interface.indexing`
 
-`table` is int64 [components, 2]: (size of the axis, stride). Offsets are int64 and count elements; `base` is -1 where it is zero
-everywhere. An index is INT32 or INT64, from -size to size - 1; else the status is INDEX_OUT_OF_RANGE, and since nobody has
+Offsets are int64 and count elements; `base` is absent where it is zero everywhere.
+An index is INT32 or INT64, from -size to size - 1; else the status is INDEX_OUT_OF_RANGE, and since nobody has
 used an offset yet, nothing outside of a tensor is touched.
 
-`reduction` is one of `modes.Scatter`. Blocks are scattered in rising order of i; a NaN wins in MIN and MAX.
+Blocks are scattered in rising order of i; a NaN wins in MIN and MAX.
 """
 
 from numba import float32
 
 from rt_engine.kernels.interface.dtypes import DType
+from rt_engine.kernels.interface.indexing import INDEX_OFFSETS, SCATTER_BLOCKS
 from rt_engine.kernels.interface.modes import Scatter
-from rt_engine.kernels.parts.abi import has_operand, kernel, operand, size
+from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.copy import copy_run
 from rt_engine.kernels.parts.int_elements import bytes_of, load_int, store_int
 from rt_engine.program.status import Status
@@ -28,14 +26,14 @@ _NONE, _ADD, _MUL, _MIN = int(Scatter.NONE), int(Scatter.ADD), int(Scatter.MUL),
 _FLIP = -(1 << 63)
 
 
-@kernel("index_offsets", __name__)
-def index_offsets(arena, record):
+@kernel("index_offsets", INDEX_OFFSETS)
+def index_offsets(record):
     """See the top of this file."""
-    index, table, out = operand(arena, record, 0), operand(arena, record, 2), operand(arena, record, 3)
-    components, index_type = size(record, 1), size(record, 2)
-    based = has_operand(record, 1)
-    for i in range(size(record, 0)):
-        offset = load_i64(operand(arena, record, 1) + 8 * i) if based else 0
+    index, table, out = record.index, record.table, record.out
+    components, index_type = record.components, record.type
+    based = record.has_base
+    for i in range(record.count):
+        offset = load_i64(record.base + 8 * i) if based else 0
         for j in range(components):
             at = load_i64(index)
             if index_type == _INT32:
@@ -80,14 +78,14 @@ def _combine_integers(to, source, count, reduction, code):
         store_int(to + k, _combined(old, new, reduction) ^ flip, code)
 
 
-@kernel("scatter_blocks", __name__)
-def scatter_blocks(arena, record):
+@kernel("scatter_blocks", SCATTER_BLOCKS)
+def scatter_blocks(record):
     """See the top of this file."""
-    offsets, source, out = operand(arena, record, 0), operand(arena, record, 1), operand(arena, record, 2)
-    count, reduction, code = size(record, 1), size(record, 2), size(record, 3)
+    offsets, source, out = record.offsets, record.updates, record.out
+    count, reduction, code = record.block, record.reduction, record.type
     floats = code in (_FLOAT, _DOUBLE)
     element = (8 if code == _DOUBLE else 4) if floats else bytes_of(code)
-    for i in range(size(record, 0)):
+    for i in range(record.count):
         to = out + load_i64(offsets + 8 * i) * element
         if reduction == _NONE:
             copy_run(to, source, count * element)

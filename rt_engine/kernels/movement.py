@@ -1,18 +1,6 @@
 """Movement of data; nothing is computed, elements are bytes.
 
-    copy_strided_<bytes>   operand  in, out, table           elements of 1, 2, 4 or 8 bytes
-                           size     rank, in first, out first
-    copy_blocks            operand  in, out                  block i goes from in + in first + i * in stride
-                           size     count, block bytes, in stride, out stride, in first, out first
-    gather_blocks          operand  data, index, out         out[o, j] = data[o, index[j]], blocks of bytes
-                           size     outer, axis, count, block bytes
-    gather_blocks_checked  operand  data, index, out
-                           size     outer, axis, count, block bytes, index type
-    fill                   operand  out                      `pattern` is eight bytes that are repeated (little endian)
-                           size     bytes, pattern
-
-`table` is made by `strides.copy_table`: int64 [rank, 3] of size, in stride, out stride; these and `first`, where
-the copy starts, count elements. Strides of copy_blocks count bytes.
+    copy_strided_<bytes>, copy_blocks, gather_blocks, gather_blocks_checked, fill     records: `interface.movement`
 
 The index of gather_blocks is int64, in range and not negative (the planner made sure of it). That of
 gather_blocks_checked is INT32 or INT64 and is computed at run time: from -axis to axis - 1, else the status is
@@ -24,7 +12,8 @@ Input and output must not overlap. Nothing outside of them is touched.
 from typing import Any
 
 from rt_engine.kernels.interface.dtypes import DType
-from rt_engine.kernels.parts.abi import kernel, operand, size
+from rt_engine.kernels.interface.movement import COPY_BLOCKS, COPY_STRIDED, FILL, GATHER_BLOCKS
+from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.copy import copy_run
 from rt_engine.kernels.parts.transpose import FEW, SIDE, make_transpose, transpose_few
 from rt_engine.program.status import Status
@@ -117,12 +106,12 @@ def _make_copy_strided(nbytes: int, load: Any, store: Any) -> None:
         else:
             scattered(source, target, rows, row_in, row_out, run, run_in, run_out)
 
-    @kernel(f"copy_strided_{nbytes}", __name__)
-    def copy_strided(arena, record):
-        outer_dims = size(record, 0) - 2
-        source = operand(arena, record, 0) + size(record, 1) * nbytes
-        target = operand(arena, record, 1) + size(record, 2) * nbytes
-        table = operand(arena, record, 2)
+    @kernel(f"copy_strided_{nbytes}", COPY_STRIDED)
+    def copy_strided(record):
+        outer_dims = record.rank - 2
+        source = record.x + record.x_first * nbytes
+        target = record.out + record.out_first * nbytes
+        table = record.table
         inner = table + 24 * outer_dims
         rows, row_in, row_out = load_i64(inner), load_i64(inner + 8) * nbytes, load_i64(inner + 16) * nbytes
         run, run_in, run_out = load_i64(inner + 24), load_i64(inner + 32) * nbytes, load_i64(inner + 40) * nbytes
@@ -148,12 +137,12 @@ for _nbytes, _load, _store in (
     _make_copy_strided(_nbytes, _load, _store)
 
 
-@kernel("copy_blocks", __name__)
-def copy_blocks(arena, record):
+@kernel("copy_blocks", COPY_BLOCKS)
+def copy_blocks(record):
     """See the top of this file."""
-    count, nbytes, in_stride, out_stride = size(record, 0), size(record, 1), size(record, 2), size(record, 3)
-    source = operand(arena, record, 0) + size(record, 4)
-    target = operand(arena, record, 1) + size(record, 5)
+    count, nbytes, in_stride, out_stride = record.count, record.nbytes, record.x_stride, record.out_stride
+    source = record.x + record.x_first
+    target = record.out + record.out_first
     for i in range(count):
         copy_run(target + i * out_stride, source + i * in_stride, nbytes)
     return 0
@@ -178,21 +167,21 @@ def _gather(data, index, out, outer, axis, count, nbytes, index_type):
             out += nbytes
 
 
-@kernel("gather_blocks", __name__)
-def gather_blocks(arena, record):
+@kernel("gather_blocks", GATHER_BLOCKS)
+def gather_blocks(record):
     """See the top of this file."""
-    data, index, out = operand(arena, record, 0), operand(arena, record, 1), operand(arena, record, 2)
-    outer, axis, count, nbytes = size(record, 0), size(record, 1), size(record, 2), size(record, 3)
+    data, index, out = record.data, record.index, record.out
+    outer, axis, count, nbytes = record.outer, record.axis, record.count, record.nbytes
     _gather(data, index, out, outer, axis, count, nbytes, 0)
     return 0
 
 
-@kernel("gather_blocks_checked", __name__)
-def gather_blocks_checked(arena, record):
+@kernel("gather_blocks_checked", GATHER_BLOCKS)
+def gather_blocks_checked(record):
     """See the top of this file."""
-    data, index, out = operand(arena, record, 0), operand(arena, record, 1), operand(arena, record, 2)
-    outer, axis, count, nbytes = size(record, 0), size(record, 1), size(record, 2), size(record, 3)
-    index_type = size(record, 4)
+    data, index, out = record.data, record.index, record.out
+    outer, axis, count, nbytes = record.outer, record.axis, record.count, record.nbytes
+    index_type = record.type
     for j in range(count):
         at = _index(index, index_type, j)
         if at < -axis or at >= axis:
@@ -201,10 +190,10 @@ def gather_blocks_checked(arena, record):
     return 0
 
 
-@kernel("fill", __name__)
-def fill(arena, record):
+@kernel("fill", FILL)
+def fill(record):
     """See the top of this file."""
-    target, nbytes, pattern = operand(arena, record, 0), size(record, 0), size(record, 1)
+    target, nbytes, pattern = record.out, record.nbytes, record.pattern
     line = stack(64)
     for i in range(8):
         store_i64(line + 8 * i, pattern)

@@ -1,25 +1,21 @@
 """Rows that are scaled by their own statistics: softmax, log_softmax, layer norm.
 
-    softmax_<type>      operand  in, out
-    log_softmax_<type>  size     rows, n
-    layer_norm_<type>   operand  in, scale, bias, out, mean, inverse deviation
-                        size     rows, n, statistics type, about zero
-                        param    epsilon
+    softmax_<type>, log_softmax_<type>, layer_norm_<type>     records: `interface.normalise`
 
-Rows are contiguous; the output may be the input. `mean` and `inverse deviation` are [rows] and -1 where nobody
-wants them; `statistics type` says what they are, FLOAT or DOUBLE of `dtypes.DType` (the node's stash_type). Sums
+Rows are contiguous; the output may be the input. The type of the statistics is the node's stash_type. Sums
 are folded in the order of `rt_engine.kernels.parts.fold`: it belongs to n and not to the machine. Nothing outside of the
 tensors is read or written.
 
     softmax      exp(x - max) / sum of it. A row with +inf or NaN, or of -inf alone, becomes NaN (PyTorch too).
     log_softmax  x - max - log(sum of exp(x - max)), likewise.
-    layer norm   d = x - mean, or x itself with `about zero` (root mean square);
+    layer norm   d = x - mean, or x itself with `about_zero` (root mean square);
                  out = d * (1 / sqrt(mean of d * d + epsilon)) * scale + bias; two passes, in x's type.
                  Its 64 (32) partial sums make float32 as good as the float32 that stash_type = 1 asks for.
 """
 
 from rt_engine.kernels.interface.dtypes import DType
-from rt_engine.kernels.parts.abi import has_operand, kernel, operand, param, size
+from rt_engine.kernels.interface.normalise import LAYER_NORM, SOFTMAX
+from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.elementary import exp, log
 from rt_engine.kernels.parts.fold import MAX_NUMBER, SUM, SUM_EXP, make_row
 from rt_engine.kernels.parts.lanes import F32, F64, Element, first_lane
@@ -54,10 +50,10 @@ def _make_softmax(of: Element) -> None:
         if left:
             store_first(at, load_first(at, left) * factor, left)
 
-    @kernel("softmax_" + of.suffix, __name__)
-    def softmax(arena, record):
-        rows, n = size(record, 0), size(record, 1)
-        source, target = operand(arena, record, 0), operand(arena, record, 1)
+    @kernel("softmax_" + of.suffix, SOFTMAX)
+    def softmax(record):
+        rows, n = record.rows, record.n
+        source, target = record.x, record.out
         for _ in range(rows):
             if n <= lanes:
                 short_row(source, target, n)
@@ -73,11 +69,11 @@ def _make_log_softmax(of: Element) -> None:
     load, store, store_first, load_first = of.load_vector, of.store_vector, of.store_first, of.load_first
     max_row, sum_row = make_row(of, MAX_NUMBER), make_row(of, SUM_EXP)
 
-    @kernel("log_softmax_" + of.suffix, __name__)
-    def log_softmax(arena, record):
-        n = size(record, 1)
-        source, target = operand(arena, record, 0), operand(arena, record, 1)
-        for _ in range(size(record, 0)):
+    @kernel("log_softmax_" + of.suffix, SOFTMAX)
+    def log_softmax(record):
+        n = record.n
+        source, target = record.x, record.out
+        for _ in range(record.rows):
             top = splat(max_row(source, n, splat(zero)))
             rest = log(splat(sum_row(source, n, top)))
             left = n
@@ -118,19 +114,19 @@ def _make_layer_norm(of: Element) -> None:
             x = (load_first(source + at, rest) - mean) * inverse
             store_first(target + at, fma(x, load_first(scale + at, rest), load_first(bias + at, rest)), rest)
 
-    @kernel("layer_norm_" + of.suffix, __name__)
-    def layer_norm(arena, record):
-        n, kind, epsilon = size(record, 1), size(record, 2), scalar(param(record, 0))
-        source, target = operand(arena, record, 0), operand(arena, record, 3)
-        scale, bias = operand(arena, record, 1), operand(arena, record, 2)
-        for row in range(size(record, 0)):
-            mean = zero if size(record, 3) else sum_row(source, n, splat(zero)) / scalar(n)
+    @kernel("layer_norm_" + of.suffix, LAYER_NORM)
+    def layer_norm(record):
+        n, kind, epsilon = record.n, record.statistics, scalar(record.epsilon)
+        source, target = record.x, record.out
+        scale, bias = record.scale, record.bias
+        for row in range(record.rows):
+            mean = zero if record.about_zero else sum_row(source, n, splat(zero)) / scalar(n)
             inverse = first_lane(splat(one) / sqrt(splat(variance(source, n, mean) + epsilon)))
             scaled(source, target, scale, bias, n, splat(mean), splat(inverse))
-            if has_operand(record, 4):
-                _store_statistic(operand(arena, record, 4), kind, row, mean)
-            if has_operand(record, 5):
-                _store_statistic(operand(arena, record, 5), kind, row, inverse)
+            if record.has_mean:
+                _store_statistic(record.mean, kind, row, mean)
+            if record.has_deviation:
+                _store_statistic(record.deviation, kind, row, inverse)
             source += n * nbytes
             target += n * nbytes
         return 0

@@ -1,19 +1,16 @@
 """Pooling, channels last: x [image, pixel, channel] -> out [image, pixel, channel].
 
-    pool_<type>         operand  x, out, table, counts
-                        size     images, input pixels, output pixels, taps, channels, average (0: maximum)
-    max_index_<type>    operand  x, out, index, table, places
-                        size     images, input pixels, output pixels, taps, channels
+    pool_<type>, max_index_<type>     records: `interface.pool`
 
-`table` is int32 [output pixels, taps], byte offsets in an image, -1 for padding, which is left out. `counts` has the
-element type, one number per output pixel: what a sum is divided by. Sums run over the taps in rising order. NaN wins in a
+Padding is left out. `counts` has the element type, one number per output pixel: what a sum is divided by.
+Sums run over the taps in rising order. NaN wins in a
 maximum; a window of padding alone gives -inf (an average: 0 divided by its count).
 
-`index` is int64: where the maximum stands in ONNX's layout, the first of equals. `places`, int32 [output pixels, taps], are
-the numbers of the pixels under the taps in the order that the indices count them.
+`index` is int64: where the maximum stands in ONNX's layout, the first of equals.
 """
 
-from rt_engine.kernels.parts.abi import kernel, operand, size
+from rt_engine.kernels.interface.pool import MAX_INDEX, POOL
+from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.lanes import F32, F64, Element
 from rt_native.lang import inline, load_i32, store_i64
 from rt_native.vector import maximum
@@ -47,13 +44,13 @@ def _make(of: Element) -> None:
                     best = maximum(best, load_first(x + offset, left))
         return best
 
-    @kernel("pool_" + of.suffix, __name__)
-    def pool(arena, record):
-        pixels, taps, channels, average = size(record, 2), size(record, 3), size(record, 4), size(record, 5)
-        x, out = operand(arena, record, 0), operand(arena, record, 1)
-        counts = operand(arena, record, 3)
-        for _ in range(size(record, 0)):
-            table = operand(arena, record, 2)
+    @kernel("pool_" + of.suffix, POOL)
+    def pool(record):
+        pixels, taps, channels, average = record.pixels, record.taps, record.channels, record.average
+        x, out = record.x, record.out
+        counts = record.counts
+        for _ in range(record.images):
+            table = record.table
             for pixel in range(pixels):
                 for channel in range(0, channels, lanes):
                     at, left = channel * nbytes, channels - channel
@@ -67,15 +64,15 @@ def _make(of: Element) -> None:
                         store_first(out + at, value, left)
                 out += channels * nbytes
                 table += 4 * taps
-            x += size(record, 1) * channels * nbytes
+            x += record.in_pixels * channels * nbytes
         return 0
 
-    @kernel("max_index_" + of.suffix, __name__)
-    def max_index(arena, record):
-        inputs, pixels, taps, channels = size(record, 1), size(record, 2), size(record, 3), size(record, 4)
-        x, out, index = operand(arena, record, 0), operand(arena, record, 1), operand(arena, record, 2)
-        for image in range(size(record, 0)):
-            table, places = operand(arena, record, 3), operand(arena, record, 4)
+    @kernel("max_index_" + of.suffix, MAX_INDEX)
+    def max_index(record):
+        inputs, pixels, taps, channels = record.in_pixels, record.pixels, record.taps, record.channels
+        x, out, index = record.x, record.out, record.index
+        for image in range(record.images):
+            table, places = record.table, record.places
             for _ in range(pixels):
                 for channel in range(channels):
                     best, found = scalar(-float("inf")), -1

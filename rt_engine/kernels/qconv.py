@@ -1,9 +1,6 @@
 """Integer convolutions by tables of offsets; the input carries its padding with it, so that every offset is inside.
 
-    qconv       operand  x (uint8), packed w, bias (int32), out, scale (float32), table (int32)
-                size     0 output pixels  1 k in bytes  2 columns  3 output channels  4 mode  5 zero point of out
-                         6 first byte of x  7 first column of out  8 images  9 bytes of an image of x
-                param    low, high
+    qconv     x (uint8), packed w, bias (int32), scale (float32), table (int32); record: `interface.qconv`
 
 The table has the byte offset of each output pixel's window in an image, then that of each quad of k. A quad is four
 neighbouring bytes; where less than four belong together the weights of the rest are zero.
@@ -16,7 +13,8 @@ from numba import float32, int32
 
 from rt_engine.kernels.interface.modes import QUANTISED
 from rt_engine.kernels.interface.panels import MATRIX_PANEL
-from rt_engine.kernels.parts.abi import kernel, operand, param, size
+from rt_engine.kernels.interface.qconv import QCONV
+from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.qpanels import shapes, tallest, widest
 from rt_engine.kernels.parts.qtile import make_qtiles
 from rt_engine.kernels.parts.requantise import store_tile
@@ -26,20 +24,20 @@ from rt_native.vector import BYTES
 _qtile = make_qtiles(shapes(1), True)
 
 
-@kernel("qconv", __name__)
-def qconv(arena, record):
+@kernel("qconv", QCONV)
+def qconv(record):
     """See the top of this file."""
-    pixels, k, columns, channels = size(record, 0), size(record, 1), size(record, 2), size(record, 3)
-    mode, zero = size(record, 4), int32(size(record, 5))
+    pixels, k, columns, channels = record.pixels, record.depth, record.columns, record.channels
+    mode, zero = record.mode, int32(record.zero)
     item = 1 if mode == QUANTISED else 4
     stride = channels * item
-    low, high = float32(param(record, 0)), float32(param(record, 1))
-    bias, scale, table = operand(arena, record, 2), operand(arena, record, 4), operand(arena, record, 5)
+    low, high = float32(record.low), float32(record.high)
+    bias, scale, table = record.bias, record.scale, record.table
     sums = stack(1536)
     vectors, quads = (columns + 15) // 16, k // 4
-    for image in range(size(record, 8)):
-        x = operand(arena, record, 0) + image * size(record, 9) + size(record, 6)
-        out = operand(arena, record, 3) + image * pixels * stride + size(record, 7) * item
+    for image in range(record.images):
+        x = record.x + image * record.x_image + record.x_first
+        out = record.out + image * pixels * stride + record.out_first * item
         done = 0
         while done < vectors:
             panel = min(MATRIX_PANEL, vectors - done)
@@ -47,7 +45,7 @@ def qconv(arena, record):
             while inside < panel:
                 width = widest(panel - inside)
                 first = done + inside
-                w = operand(arena, record, 1) + BYTES * (done * quads + inside)
+                w = record.w + BYTES * (done * quads + inside)
                 row = 0
                 while row < pixels:
                     rows = tallest(pixels - row)

@@ -1,8 +1,6 @@
 """Integer convolutions of every channel for itself, four taps at a time.
 
-    qdepthwise  operand  x (uint8), w, bias (int32), out, scale (float32), table (int32)
-                size     0 output pixels  1 quads of taps  2 channels  3 zero point of out  4 images  5 bytes of an image of x
-                param    low, high
+    qdepthwise     x (uint8), w, bias (int32), scale (float32), table (int32); record: `interface.qdepthwise`
 
 The table has the byte offset of each output pixel's window in an image, then that of each tap in a window; taps that fill up
 the last quad have the weight 0. The input carries its padding with it; `x` is read up to 64 bytes behind its end, where
@@ -24,7 +22,8 @@ from numba import float32, int32
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from rt_engine.kernels.parts.abi import kernel, operand, param, size
+from rt_engine.kernels.interface.qdepthwise import QDEPTHWISE
+from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.requantise import clamped_part, nearest_part
 from rt_native.dot import dot_part
 from rt_native.lang import load_i32
@@ -152,18 +151,18 @@ def _make_block(groups: int) -> Any:
 _block_4, _block_2, _block_1 = (_make_block(groups) for groups in (4, 2, 1))
 
 
-@kernel("qdepthwise", __name__)
-def qdepthwise(arena, record):
+@kernel("qdepthwise", QDEPTHWISE)
+def qdepthwise(record):
     """See the top of this file."""
-    pixels, quads, channels, zero = size(record, 0), size(record, 1), size(record, 2), int32(size(record, 3))
-    low, high = float32(param(record, 0)), float32(param(record, 1))
-    starts = operand(arena, record, 5)
+    pixels, quads, channels, zero = record.pixels, record.quads, record.channels, int32(record.zero)
+    low, high = float32(record.low), float32(record.high)
+    starts = record.table
     taps = starts + 4 * pixels
     total = (channels + 15) // 16
-    for image in range(size(record, 4)):
-        x = operand(arena, record, 0) + image * size(record, 5)
-        out = operand(arena, record, 3) + image * pixels * channels
-        w, bias, scale = operand(arena, record, 1), operand(arena, record, 2), operand(arena, record, 4)
+    for image in range(record.images):
+        x = record.x + image * record.x_image
+        out = record.out + image * pixels * channels
+        w, bias, scale = record.w, record.bias, record.scale
         done = 0
         while done < total:
             rest = total - done

@@ -1,20 +1,19 @@
 """Integer matrix products on packed weights.
 
-    qgemm   operand  a (uint8), packed b, bias (int32), c, scale (float32)
-            size     m, k, n, a row stride, c row stride, mode, zero point of c     strides in elements
-            param    low, high
+    qgemm     a (uint8), packed b, bias (int32), scale (float32); record: `interface.qgemm`
 
-    c[m, n] = requantised(bias[n] + a[m, k] @ b[k, n])        see `requantise` for the modes, `qtile` for the packing
+See `requantise` for the modes, `qtile` for the packing.
 
 The zero point of `a` is in the bias: bias = b - z_a * (column sums of the weights). Bias and scale are padded to whole vectors.
-Nothing outside of `c` is written, nothing outside of the tensors is read.
+Nothing outside of `out` is written, nothing outside of the tensors is read.
 """
 
 from numba import float32, int32
 
 from rt_engine.kernels.interface.modes import QUANTISED
 from rt_engine.kernels.interface.panels import MATRIX_PANEL
-from rt_engine.kernels.parts.abi import kernel, operand, param, size
+from rt_engine.kernels.interface.qgemm import QGEMM
+from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.qpanels import shapes, tallest, widest
 from rt_engine.kernels.parts.qtile import make_qtiles
 from rt_engine.kernels.parts.requantise import store_tile
@@ -30,16 +29,16 @@ def chains(rows, vectors):
     return 1 if rows > 1 else (2 if vectors == 4 else (4 if vectors == 2 else 8))
 
 
-@kernel("qgemm", __name__)
-def qgemm(arena, record):
+@kernel("qgemm", QGEMM)
+def qgemm(record):
     """See the top of this file."""
-    a, b, bias = operand(arena, record, 0), operand(arena, record, 1), operand(arena, record, 2)
-    c, scale = operand(arena, record, 3), operand(arena, record, 4)
-    m, k, n, sa = size(record, 0), size(record, 1), size(record, 2), size(record, 3)
-    mode, zero = size(record, 5), int32(size(record, 6))
+    a, b, bias = record.a, record.b, record.bias
+    c, scale = record.out, record.scale
+    m, k, n, sa = record.rows, record.depth, record.columns, record.a_row
+    mode, zero = record.mode, int32(record.zero)
     item = 1 if mode == QUANTISED else 4
-    sc = size(record, 4) * item
-    low, high = float32(param(record, 0)), float32(param(record, 1))
+    sc = record.out_row * item
+    low, high = float32(record.low), float32(record.high)
     sums = stack(1536)
     vectors = (n + 15) // 16
     quads = (k + 3) // 4

@@ -1,20 +1,19 @@
 """Real numbers to quantised ones: ONNX's QuantizeLinear.
 
-    quantise   operand  x (float32), scale (float32), zero point (int32), out
-               size     rows, n, row stride and inner stride (0 or 1) of scale and zero point, bytes of an element (1 or 2)
-               param    low, high
+    quantise     x and scale (float32), zero (int32); record: `interface.quantise`
 
-    out = clip(round(x / scale) + zero point, low, high)        a true quotient, rounded to nearest even
+    out = clip(round(x / scale) + zero, low, high)        a true quotient, rounded to nearest even
 
 With one scale for a row the quotient is a product with the rounded reciprocal and two corrections, which is the correctly
 rounded one (P. W. Markstein, Computation of elementary functions on the IBM RISC System/6000 processor, 1990).
 
-The strides are those of `elementwise`. Where x / scale is NaN, out is `low`. Nothing outside of `out` is written.
+Where x / scale is NaN, out is `low`. Nothing outside of `out` is written.
 """
 
 from numba import float32
 
-from rt_engine.kernels.parts.abi import kernel, operand, param, size
+from rt_engine.kernels.interface.quantise import QUANTISE
+from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.requantise import nearest, store_first_low8, store_first_low16, store_low8, to_float
 from rt_native.lang import inline, load_f32, load_i32
 from rt_native.vector import absolute, fma, load_f32x, load_first_f32x, load_first_i32x, select, splat_f32x, splat_i32x
@@ -38,19 +37,19 @@ def _one(value, zero, low, high):
     return nearest(select(value <= top, value, top)) + zero
 
 
-@kernel("quantise", __name__)
-def quantise(arena, record):
+@kernel("quantise", QUANTISE)
+def quantise(record):
     """See the top of this file."""
-    x, scales = operand(arena, record, 0), operand(arena, record, 1)
-    zeros, out = operand(arena, record, 2), operand(arena, record, 3)
+    x, scales = record.x, record.scale
+    zeros, out = record.zero, record.out
     rows, n, row_stride, inner, item = (
-        size(record, 0),
-        size(record, 1),
-        4 * size(record, 2),
-        size(record, 3),
-        size(record, 4),
+        record.rows,
+        record.n,
+        4 * record.scale_row,
+        record.scale_inner,
+        record.nbytes,
     )
-    low, high = splat_f32x(float32(param(record, 0))), splat_f32x(float32(param(record, 1)))
+    low, high = splat_f32x(float32(record.low)), splat_f32x(float32(record.high))
     for _ in range(rows):
         scale, zero = splat_f32x(load_f32(scales)), splat_i32x(load_i32(zeros))
         inverse = 1.0 / scale

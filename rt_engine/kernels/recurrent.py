@@ -4,18 +4,14 @@
                            map before the reset
     cell_<type>            everything else that ONNX knows (`recurrent_general`)
 
-        operand  0: input gates and work   1: recurrent weights   2: h   3: c   4: Y   5: sequence lengths (int32)
-        size     0: steps  1: batch  2: hidden  3: directions  4: direction  5: reverse  6: layout  7: flags  8: activations
-                 9: how many steps are done, from the first one of the direction on; what they do not reach stays unwritten
-
-`h` and `c` are states: read where a flag says so (else the start is zero), and written at the end. 3, 4 and 5 are -1
-where absent. Lengths are computed at run time: outside of 0 to steps the status is INDEX_OUT_OF_RANGE, nothing is written.
+Records: `interface.recurrent`. Lengths are computed at run time: outside of 0 to steps the status is
+INDEX_OUT_OF_RANGE, nothing is written.
 
 Hidden units come in blocks of one vector. The input gates, x @ W + b of all steps, were made by one matrix product, its
 columns ordered by block, then by slot:
 
     slots      LSTM  i o f c      GRU  z r Rbh n      RNN  one
-    gates      [row of x][block][slot][lane]                    operand 0, and after it the work area:
+    gates      [row of x][block][slot][lane]                    and after it the work area:
     work       [h][h of the step before][c][five for the general cell], each of whole blocks
     weights    [block][k][vector][lane]                         LSTM 4 vectors, GRU 3 (z r n), RNN 1
 
@@ -27,7 +23,6 @@ not see the others of its step, so this moves no bit.
 
 from typing import Any
 
-from rt_engine.kernels.parts.abi import operand, size
 from rt_engine.kernels.parts.cell import blocks_of, make_cell, make_product
 from rt_engine.kernels.parts.elementary import ONE_BITS, at_least, at_most, exp_parts
 from rt_engine.kernels.parts.lanes import F32, Element
@@ -45,8 +40,8 @@ def _make_default(name: str, of: Element, vectors: int, cell: Any) -> None:
         return 4
 
     @inline
-    def step(arena, record, gates, h, new_h, c, scratch, number):
-        weights, hidden = operand(arena, record, 1), size(record, 2)
+    def step(record, gates, h, new_h, c, scratch, number):
+        weights, hidden = record.weights, record.hidden
         blocks = blocks_of(record, lanes)
         sums = stack(4 * 64)
         for n in range(blocks):

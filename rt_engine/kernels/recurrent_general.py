@@ -1,8 +1,9 @@
 """Recurrent cells of every kind that ONNX knows, float32 and float64: `cell_<type>`, with the record of `recurrent`.
 
-    size     7: flags and kind, `cells.CELL_FLAGS`     8: activations f | g << 8 | h << 16, `cells.CELL_ACTIVATIONS`
+    flags           the kind too: `cells.CELL_FLAGS`
+    activations     f | g << 8 | h << 16, of `cells.CELL_ACTIVATIONS`
 
-After the recurrent weights come, in operand 1, vectors as follows: the peepholes of i, o and f (each of whole blocks), and
+After the recurrent weights come, in `weights`, vectors as follows: the peepholes of i, o and f (each of whole blocks), and
 one line (two in float64) with clip, and alpha and beta of f, g and h.
 
     GRU without `linear before reset`: weights are those of z and r, [block][k][2][lane], then those of n, [block][k][lane]
@@ -10,7 +11,6 @@ one line (two in float64) with clip, and alpha and beta of f, g and h.
 
 from rt_engine.kernels.interface.cells import CELL_ACTIVATIONS, CELL_FLAGS
 from rt_engine.kernels.parts import elementary
-from rt_engine.kernels.parts.abi import operand, size
 from rt_engine.kernels.parts.cell import blocks_of, make_cell, make_product
 from rt_engine.kernels.parts.elementary import at_least, at_most
 from rt_engine.kernels.parts.lanes import F32, F64, Element
@@ -65,7 +65,7 @@ def _make_general(of: Element) -> None:
 
     @inline
     def slots(record):
-        return 1 if size(record, 7) & _RNN else 4
+        return 1 if record.flags & _RNN else 4
 
     @inline
     def gate_input(flags, stage, sums, gates, h, c, peepholes, at, every):
@@ -123,8 +123,8 @@ def _make_general(of: Element) -> None:
         return 1 if stage == 2 else (2 if stage == 4 else 0)
 
     @inline
-    def step(arena, record, gates, h, new_h, c, scratch, number):
-        weights, hidden, flags = operand(arena, record, 1), size(record, 2), size(record, 7)
+    def step(record, gates, h, new_h, c, scratch, number):
+        weights, hidden, flags = record.weights, record.hidden, record.flags
         blocks, vectors, wide = blocks_of(record, lanes), vectors_of(flags), slots(record)
         every = blocks * BYTES
         total = 3 if flags & _GRU else vectors
@@ -151,7 +151,7 @@ def _make_general(of: Element) -> None:
                     which = activation_of(flags, stage)
                     alpha = splat(scalar(settings + (1 + 2 * which) * nbytes))
                     beta = splat(scalar(settings + (2 + 2 * which) * nbytes))
-                    y = _activate((size(record, 8) >> (8 * which)) & 255, x, alpha, beta)
+                    y = _activate((record.activations >> (8 * which)) & 255, x, alpha, beta)
                     gate_done(flags, stage, y, sums, h + at, new_h + at, c + at)
                 if late and part == 0:
                     store(reset_h + at, load(sums + BYTES) * load(h + at))

@@ -1,9 +1,7 @@
 """Reductions of float tensors along one axis: the tensor is seen as [outer, R, inner] and R goes.
 
-    reduce_<op>_<type>   operand  in, out        op: sum mean max min prod l1 l2 sum_square log_sum log_sum_exp
-                         size     outer, R, inner
-    argmax_<type>        operand  in, out        out is int64
-    argmin_<type>        size     outer, R, inner, last      of equals: the first (last = 0) or the last (1)
+    reduce_<op>_<type>              op: sum mean max min prod l1 l2 sum_square log_sum log_sum_exp
+    argmax_<type>, argmin_<type>    records: `interface.reduce`, where R is `count`
 
 Several axes that are neighbours are one axis. inner == 1 folds rows, inner > 1 vectors of neighbouring columns; the
 order is in `rt_engine.kernels.parts.fold` and depends on the shape alone. Nothing outside of the tensors is read or
@@ -16,7 +14,8 @@ inf, log_sum and log_sum_exp -inf, mean NaN), as ONNX says since opset 20; argma
 from functools import cache
 from typing import Any
 
-from rt_engine.kernels.parts.abi import kernel, operand, size
+from rt_engine.kernels.interface.reduce import ARG, REDUCE
+from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.elementary import log
 from rt_engine.kernels.parts.fold import (
     MAX,
@@ -99,10 +98,10 @@ def _make_reduce(of: Element, name: str, fold: Fold, end: Any, make_shifts: Any)
     row, whole_columns, some_columns = make_row(of, fold), make_chains(of, fold), make_chains(of, fold, partial=True)
     row_shift, column_shift = make_shifts(of)
 
-    @kernel(f"reduce_{name}_{of.suffix}", __name__)
-    def reduce(arena, record):
-        outer, count, inner = size(record, 0), size(record, 1), size(record, 2)
-        source, target = operand(arena, record, 0), operand(arena, record, 1)
+    @kernel(f"reduce_{name}_{of.suffix}", REDUCE)
+    def reduce(record):
+        outer, count, inner = record.outer, record.count, record.inner
+        source, target = record.x, record.out
         n, stride = splat(scalar(count)), inner * nbytes
         for _ in range(outer):
             if inner == 1:
@@ -193,10 +192,10 @@ def _make_arg(of: Element, name: str, fold: Fold, finders: tuple[Any, Any]) -> N
             return find_last(address, count, best)
         return find_first(address, count, best)
 
-    @kernel(f"{name}_{of.suffix}", __name__)
-    def arg(arena, record):
-        outer, count, inner, last = size(record, 0), size(record, 1), size(record, 2), size(record, 3)
-        source, target = operand(arena, record, 0), operand(arena, record, 1)
+    @kernel(f"{name}_{of.suffix}", ARG)
+    def arg(record):
+        outer, count, inner, last = record.outer, record.count, record.inner, record.last
+        source, target = record.x, record.out
         line = stack(64)
         for _ in range(outer if count else 0):
             if inner == 1:

@@ -1,13 +1,10 @@
 """Reductions and matrix products of integers: one scalar loop for all types, which models use for shapes and indices.
 
-    reduce_<op>_int     operand  in, out      op: sum mean max min prod l1 l2 sum_square; the tensor is seen as
-                        size     outer, R, inner, type        [outer, R, inner] and R goes
-    argmax_int          operand  in, out      out is int64
-    argmin_int          size     outer, R, inner, last, type      of equals: the first (last = 0) or the last (1)
-    matmul_i32          operand  a, b, c      c[m, n] = a[m, k] @ b[k, n], for signed and unsigned alike
-    matmul_i64          size     batch, m, k, n, a batch stride, b batch stride, c batch stride (elements)
+    reduce_<op>_int             op: sum mean max min prod l1 l2 sum_square
+    argmax_int, argmin_int
+    matmul_i32, matmul_i64      for signed and unsigned alike; records: `interface.reduce`, where R is `count`
 
-`type` is a number of `dtypes.DType`: any integer, or BOOL. Sums and products are taken modulo 2**64 and stored modulo
+`type` is any integer, or BOOL. Sums and products are taken modulo 2**64 and stored modulo
 the type's range, as NumPy does for a given dtype. mean is rounded toward zero; l2 is the root in float64, toward zero.
 R == 0: sum 0, prod 1, mean 0, max the lowest and min the highest number of the type; argmax and argmin write nothing.
 """
@@ -18,7 +15,8 @@ import numpy as np
 from numba import float64, int64, uint64
 
 from rt_engine.kernels.interface.dtypes import NUMPY, DType
-from rt_engine.kernels.parts.abi import kernel, operand, size
+from rt_engine.kernels.interface.reduce import ARG, MATMUL, REDUCE
+from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.int_elements import bytes_of, load_int, store_int
 from rt_native.lang import inline, load_i32, load_i64, store_i32, store_i64
 
@@ -99,11 +97,11 @@ def _root(total, count, kind):
 
 
 def _make_fold(name: str, neutral: int, step: Any, end: Any) -> None:
-    @kernel(f"reduce_{name}_int", __name__)
-    def reduce(arena, record):
-        outer, count, inner, kind = size(record, 0), size(record, 1), size(record, 2), size(record, 3)
+    @kernel(f"reduce_{name}_int", REDUCE)
+    def reduce(record):
+        outer, count, inner, kind = record.outer, record.count, record.inner, record.type
         nbytes = bytes_of(kind)
-        source, target = operand(arena, record, 0), operand(arena, record, 1)
+        source, target = record.x, record.out
         for o in range(outer):
             for i in range(inner):
                 total = neutral
@@ -123,12 +121,12 @@ def _make_extreme(name: str, worst: tuple[int, ...], sign: int) -> None:
     def better(x, best):
         return x > best if sign > 0 else x < best
 
-    @kernel(f"reduce_{name}_int", __name__)
-    def reduce(arena, record):
-        outer, count, inner, code = size(record, 0), size(record, 1), size(record, 2), size(record, 3)
+    @kernel(f"reduce_{name}_int", REDUCE)
+    def reduce(record):
+        outer, count, inner, code = record.outer, record.count, record.inner, record.type
         kind = _stored(code)
         nbytes, flip = bytes_of(kind), _order(kind)
-        source, target = operand(arena, record, 0), operand(arena, record, 1)
+        source, target = record.x, record.out
         for o in range(outer):
             for i in range(inner):
                 best = worst[code]
@@ -141,13 +139,13 @@ def _make_extreme(name: str, worst: tuple[int, ...], sign: int) -> None:
                 target += nbytes
         return 0
 
-    @kernel(f"arg{name}_int", __name__)
-    def arg(arena, record):
-        outer, count, inner, last = size(record, 0), size(record, 1), size(record, 2), size(record, 3)
-        code = size(record, 4)
+    @kernel(f"arg{name}_int", ARG)
+    def arg(record):
+        outer, count, inner, last = record.outer, record.count, record.inner, record.last
+        code = record.type
         kind = _stored(code)
         nbytes, flip = bytes_of(kind), _order(kind)
-        source, target = operand(arena, record, 0), operand(arena, record, 1)
+        source, target = record.x, record.out
         for o in range(outer if count else 0):
             for i in range(inner):
                 best, at = worst[code], 0
@@ -163,13 +161,13 @@ def _make_extreme(name: str, worst: tuple[int, ...], sign: int) -> None:
 
 
 def _make_matmul(suffix: str, nbytes: int, load: Any, store: Any) -> None:
-    @kernel("matmul_" + suffix, __name__)
-    def matmul(arena, record):
-        m, k, n = size(record, 1), size(record, 2), size(record, 3)
-        for batch in range(size(record, 0)):
-            a = operand(arena, record, 0) + batch * size(record, 4) * nbytes
-            b = operand(arena, record, 1) + batch * size(record, 5) * nbytes
-            c = operand(arena, record, 2) + batch * size(record, 6) * nbytes
+    @kernel("matmul_" + suffix, MATMUL)
+    def matmul(record):
+        m, k, n = record.rows, record.depth, record.columns
+        for batch in range(record.batch):
+            a = record.a + batch * record.a_batch * nbytes
+            b = record.b + batch * record.b_batch * nbytes
+            c = record.out + batch * record.out_batch * nbytes
             for i in range(m):
                 for j in range(n):
                     total = 0

@@ -1,21 +1,15 @@
 """Pooling over regions that are computed at run time, and values put back where a pooling found them.
 
-    roi_align_<type>      operand  x, regions, items (int64), out
-                          size     items, channels, height, width, regions, out height, out width, samples, mode, half
-                          param    scale
-    max_roi_pool_<type>   operand  x, regions, out
-                          size     items, channels, height, width, regions, out height, out width
-                          param    scale
-    put_back              operand  x, index (int64), out         out[index[i]] = x[i], elements of 4 or 8 bytes
-                          size     count, element bytes, elements of out
+    roi_align_<type>, max_roi_pool_<type>, put_back     records: `interface.regions`
 
-x is [items, channels, height, width]. A region of roi_align is x1, y1, x2, y2; of max_roi_pool item, x1, y1, x2, y2. With
-`samples` 0, roi_align takes as many samples per axis of a bin as it has elements. An item or an index that does not
+x is [images, channels, height, width]. A region of roi_align is x1, y1, x2, y2; of max_roi_pool image, x1, y1, x2, y2. With
+`samples` 0, roi_align takes as many samples per axis of a bin as it has elements. An image or an index that does not
 exist, and a region that asks for more samples than four times the image, is INDEX_OUT_OF_RANGE.
 """
 
+from rt_engine.kernels.interface.regions import MAX_ROI_POOL, PUT_BACK, ROI_ALIGN
 from rt_engine.kernels.interface.sample_modes import LARGEST
-from rt_engine.kernels.parts.abi import kernel, operand, param, size
+from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.lanes import F32, F64, Element
 from rt_engine.kernels.parts.positions import bounded, whole_below
 from rt_engine.program.status import Status
@@ -83,14 +77,14 @@ def _make_align(of: Element) -> None:
         """Samples of a bin along one axis."""
         return samples if samples > 0 else max(_whole_above(bounded(extent / bins)), 0)
 
-    @kernel("roi_align_" + of.suffix, __name__)
-    def roi_align(arena, record):
-        items, channels, height, width = size(record, 0), size(record, 1), size(record, 2), size(record, 3)
-        out_height, out_width, samples, mode = size(record, 5), size(record, 6), size(record, 7), size(record, 8)
-        region, item = operand(arena, record, 1), operand(arena, record, 2)
-        target, scale, half = operand(arena, record, 3), param(record, 0), size(record, 9)
+    @kernel("roi_align_" + of.suffix, ROI_ALIGN)
+    def roi_align(record):
+        items, channels, height, width = record.images, record.channels, record.height, record.width
+        out_height, out_width, samples, mode = record.out_height, record.out_width, record.samples, record.mode
+        region, item = record.regions, record.items
+        target, scale, half = record.out, record.scale, record.half
         offset = 0.5 if half else 0.0
-        for _ in range(size(record, 4)):
+        for _ in range(record.count):
             number = load_i64(item)
             if number < 0 or number >= items:
                 return _OUT_OF_RANGE
@@ -103,7 +97,7 @@ def _make_align(of: Element) -> None:
             if samples == 0 and (rows > 4 * height + 16 or columns > 4 * width + 16):
                 return _OUT_OF_RANGE
             down, across = down / out_height, across / out_width
-            source = operand(arena, record, 0) + number * channels * height * width * nbytes
+            source = record.x + number * channels * height * width * nbytes
             for _ in range(channels):
                 for i in range(out_height):
                     for j in range(out_width):
@@ -146,19 +140,19 @@ def _make_pool(of: Element) -> None:
     def corner(address, scale):
         return _rounded(bounded(load(address) * scale))
 
-    @kernel("max_roi_pool_" + of.suffix, __name__)
-    def max_roi_pool(arena, record):
-        items, channels, height, width = size(record, 0), size(record, 1), size(record, 2), size(record, 3)
-        out_height, out_width, scale = size(record, 5), size(record, 6), param(record, 0)
-        region, target = operand(arena, record, 1), operand(arena, record, 2)
-        for _ in range(size(record, 4)):
+    @kernel("max_roi_pool_" + of.suffix, MAX_ROI_POOL)
+    def max_roi_pool(record):
+        items, channels, height, width = record.images, record.channels, record.height, record.width
+        out_height, out_width, scale = record.out_height, record.out_width, record.scale
+        region, target = record.regions, record.out
+        for _ in range(record.count):
             number = int(bounded(load(region)))
             if number < 0 or number >= items:
                 return _OUT_OF_RANGE
             left, top = corner(region + nbytes, scale), corner(region + 2 * nbytes, scale)
             down = max(corner(region + 4 * nbytes, scale) - top + 1, 1) / out_height
             across = max(corner(region + 3 * nbytes, scale) - left + 1, 1) / out_width
-            source = operand(arena, record, 0) + number * channels * height * width * nbytes
+            source = record.x + number * channels * height * width * nbytes
             for _ in range(channels):
                 for i in range(out_height):
                     y0 = _within(whole_below(i * down) + top, height)
@@ -178,11 +172,11 @@ for _of in (F32, F64):
     _make_pool(_of)
 
 
-@kernel("put_back", __name__)
-def put_back(arena, record):
+@kernel("put_back", PUT_BACK)
+def put_back(record):
     """See the top of this file."""
-    count, nbytes, limit = size(record, 0), size(record, 1), size(record, 2)
-    source, index, target = operand(arena, record, 0), operand(arena, record, 1), operand(arena, record, 2)
+    count, nbytes, limit = record.count, record.nbytes, record.limit
+    source, index, target = record.x, record.index, record.out
     for i in range(count):
         at = load_i64(index + 8 * i)
         if at < 0 or at >= limit:

@@ -1,10 +1,9 @@
 """Sampling at positions that are computed at run time, in one, two or three dimensions.
 
-    sample_<type>   operand  x, positions, out
-                    size     items, channels, rank, d0, d1, d2, points, mode, padding, coordinates
+    sample_<type>     record: `interface.sample`
 
-x is [items, channels, d0, d1, d2] (the first sizes are 1 where the rank is less), positions [items, points, rank], out
-[items, channels, points]. A position is the place of a sample,
+x is [images, channels, d0, d1, d2], positions [images, points, rank], out [images, channels, points].
+A position is the place of a sample,
 
     CENTRES   from -1 to 1 over the elements' outer edges, last axis first (ONNX GridSample, align_corners = 0)
     CORNERS   from -1 to 1 between the centres of the outermost elements, last axis first (align_corners = 1)
@@ -18,8 +17,9 @@ are.
 
 from numba import int32, int64
 
+from rt_engine.kernels.interface.sample import SAMPLE
 from rt_engine.kernels.interface.sample_modes import BORDER, CORNERS, CUBIC, ELEMENTS, NEAREST, REFLECTION, ZEROS
-from rt_engine.kernels.parts.abi import kernel, operand, size
+from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.gather import make_gather
 from rt_engine.kernels.parts.lanes import F32, F64, Element
 from rt_engine.kernels.parts.positions import bounded, whole_below
@@ -155,12 +155,12 @@ def _make(of: Element) -> None:
                     index += BYTES
                     weight += BYTES
 
-    @kernel("sample_" + of.suffix, __name__)
-    def sample(arena, record):
-        channels, rank, points = size(record, 1), size(record, 2), size(record, 6)
-        d0, d1, d2 = size(record, 3), size(record, 4), size(record, 5)
-        mode, padding, how = size(record, 7), size(record, 8), size(record, 9)
-        x, position, out = operand(arena, record, 0), operand(arena, record, 1), operand(arena, record, 2)
+    @kernel("sample_" + of.suffix, SAMPLE)
+    def sample(record):
+        channels, rank, points = record.channels, record.rank, record.points
+        d0, d1, d2 = record.d0, record.d1, record.d2
+        mode, padding, how = record.mode, record.padding, record.coordinates
+        x, position, out = record.x, record.positions, record.out
         image, plane = d0 * d1 * d2 * nbytes, points * nbytes
         taps, counts, index, weight = stack(192), stack(64), stack(4096), stack(4096)
         fill_bytes(index, 255, 4096)  # lanes that are not used read nothing
@@ -169,7 +169,7 @@ def _make(of: Element) -> None:
             store_i64(taps + 64 * axis, 0)
             store_f64(taps + 64 * axis + 8, 1.0)
             store_i64(counts + 8 * axis, 1)
-        for _ in range(size(record, 0)):
+        for _ in range(record.images):
             for first in range(0, points, lanes):
                 some = min(points - first, lanes)
                 for lane in range(some):

@@ -1,16 +1,12 @@
 """Support vector machines: kernel values of all support vectors, decisions, votes and coupled probabilities; float32.
 
-    svm_f32           operand  x, vectors, coefficients, rho, decisions, work
-                      size     rows, features, support vectors, decisions, kernel
-                      param    gamma, coef0, degree
-    svm_classes_f32   operand  decisions, classes, platt, label, probabilities, work
-                      size     rows, classes, probabilities?
+    svm_f32, svm_classes_f32     records: `interface.svm`
 
 `vectors` holds the support vectors in panels of 16, feature after feature: [panel, feature, 16]. `work` of svm_f32 takes
 their kernel values, one number for each place in a panel. `coefficients` is [decision, places], zero where a vector has no
 part in a decision, and decision d = sum over vectors of value * coefficient + rho[d].
 
-    kernel   0 linear    x . v                        2 rbf       exp(-gamma |x - v|**2)
+    function 0 linear    x . v                        2 rbf       exp(-gamma |x - v|**2)
              1 poly      (gamma x . v + coef0) ** degree      3 sigmoid   tanh(gamma x . v + coef0)
 
 A sum over features runs from the first to the last; a sum over vectors is the fold `row` of `fold`, of products.
@@ -24,7 +20,8 @@ decisions, because where it stops is part of its result. Its `work` is float64 [
 
 from numba import float32, float64
 
-from rt_engine.kernels.parts.abi import kernel, operand, param, size
+from rt_engine.kernels.interface.svm import SVM, SVM_CLASSES
+from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.elementary import exp, sigmoid, tanh
 from rt_engine.kernels.parts.lanes import first_lane
 from rt_engine.kernels.parts.power import pow as power
@@ -90,16 +87,16 @@ def _decision(values, coefficients, panels):
     return sum_lanes((c0 + c2) + (c1 + c3))
 
 
-@kernel("svm_f32", __name__)
-def svm(arena, record):
+@kernel("svm_f32", SVM)
+def svm(record):
     """See the top of this file."""
-    x, vectors, coefficients = operand(arena, record, 0), operand(arena, record, 1), operand(arena, record, 2)
-    rho, out, values = operand(arena, record, 3), operand(arena, record, 4), operand(arena, record, 5)
-    features, count, decisions, how = size(record, 1), size(record, 2), size(record, 3), size(record, 4)
-    gamma, coef0 = splat_f32x(float32(param(record, 0))), splat_f32x(float32(param(record, 1)))
-    degree = splat_f32x(float32(param(record, 2)))
+    x, vectors, coefficients = record.x, record.vectors, record.coefficients
+    rho, out, values = record.rho, record.out, record.work
+    features, count, decisions, how = record.features, record.count, record.decisions, record.function
+    gamma, coef0 = splat_f32x(float32(record.gamma)), splat_f32x(float32(record.coef0))
+    degree = splat_f32x(float32(record.degree))
     panels = (count + 4 * _LANES - 1) // (4 * _LANES) * 4
-    for _ in range(size(record, 0)):
+    for _ in range(record.rows):
         for p in range(0, panels, 4):
             at, to = vectors + p * BYTES * features, values + BYTES * p
             if how == _RBF:
@@ -204,17 +201,17 @@ def _improve(q, p, qp, classes, total):
             store_f64(p + 8 * j, load_f64(p + 8 * j) * scale)
 
 
-@kernel("svm_classes_f32", __name__)
-def svm_classes(arena, record):
+@kernel("svm_classes_f32", SVM_CLASSES)
+def svm_classes(record):
     """See the top of this file."""
-    decisions, names, platt = operand(arena, record, 0), operand(arena, record, 1), operand(arena, record, 2)
-    label, out, work = operand(arena, record, 3), operand(arena, record, 4), operand(arena, record, 5)
-    classes, probable = size(record, 1), size(record, 2)
+    decisions, names, platt = record.decisions, record.classes, record.platt
+    label, out, work = record.label, record.probabilities, record.work
+    classes, probable = record.count, record.probable
     pairs = classes * (classes - 1) // 2
     q = work + 24 * classes
     p, qp, diagonal = work, work + 8 * classes, work + 16 * classes
     enough = 0.005 / classes
-    for _ in range(size(record, 0)):
+    for _ in range(record.rows):
         best = _vote(decisions, classes, work)
         store_i64(label, load_i64(names + 8 * best))
         if probable:

@@ -1,19 +1,18 @@
 """Sums of weighted taps along one axis: the tensor is seen as [outer, n, inner] and becomes [outer, m, inner].
 
-    taps_<type>   operand  in, index, weight, out
-                  size     outer, n, inner, m, taps, padded m
-                  param    outside
+    taps_<type>     record: `interface.taps`
 
-    out[o, j, i] = weight[0, j] * in[o, index[0, j], i] + weight[1, j] * in[o, index[1, j], i] + ...     in this order
+    out[o, j, i] = weight[0, j] * x[o, index[0, j], i] + weight[1, j] * x[o, index[1, j], i] + ...     in this order
 
-`index` and `weight` are [taps, padded m], made when the model is loaded; padded m is m up to whole vectors. Indices are
+`index` and `weight` are made when the model is loaded; `padded` is m up to whole vectors. Indices are
 int32 for float32 and int64 for float64, below n; a negative one reads `outside` in place of an element. Resampling,
 sums over windows and the overlapping sums of a transposed convolution are all this.
 
 inner == 1 gathers vectors of outputs; else vectors of neighbouring columns. Nothing outside of the tensors is touched.
 """
 
-from rt_engine.kernels.parts.abi import kernel, operand, param, size
+from rt_engine.kernels.interface.taps import TAPS
+from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.gather import make_gather
 from rt_engine.kernels.parts.lanes import F32, F64, Element
 from rt_native.lang import inline
@@ -58,12 +57,12 @@ def _make(of: Element) -> None:
             total = fma(x, splat(load(weight + at)), total)
         return total
 
-    @kernel("taps_" + of.suffix, __name__)
-    def taps(arena, record):
-        source, target = operand(arena, record, 0), operand(arena, record, 3)
-        index, weight = operand(arena, record, 1), operand(arena, record, 2)
-        outer, n, inner, m = size(record, 0), size(record, 1), size(record, 2), size(record, 3)
-        count, step, outside = size(record, 4), size(record, 5) * nbytes, scalar(param(record, 0))
+    @kernel("taps_" + of.suffix, TAPS)
+    def taps(record):
+        source, target = record.x, record.out
+        index, weight = record.index, record.weight
+        outer, n, inner, m = record.outer, record.n, record.inner, record.m
+        count, step, outside = record.taps, record.padded * nbytes, scalar(record.outside)
         stride, whole = inner * nbytes, inner // lanes * lanes * nbytes
         rest = inner - inner // lanes * lanes
         for _ in range(outer):

@@ -1,16 +1,16 @@
 """The k largest or smallest along an axis.
 
-    topk    operand  x, values, indices, keys, places      x is [outer, n, inner]; values and indices [outer, k, inner]
-            size     outer, n, inner, k, type code, largest
+    topk     record: `interface.topk`
 
-`keys` and `places` are int64 [n] to work in. Results are sorted, the best first; of equals, that with the lower index.
+Results are sorted, the best first; of equals, that with the lower index.
 NaN is larger than every number; -0 equals 0. indices are int64.
 
 Each element becomes an int64 key whose order is that of the elements; the keys form a heap, from which k are taken.
 """
 
 from rt_engine.kernels.interface.dtypes import DType
-from rt_engine.kernels.parts.abi import kernel, operand, size
+from rt_engine.kernels.interface.topk import TOPK
+from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.int_elements import bytes_of, load_int, store_int
 from rt_native.lang import inline, load_i32, load_i64, store_i32, store_i64
 
@@ -65,13 +65,13 @@ def _sift(keys, places, at, count):
         at = child
 
 
-@kernel("topk", __name__)
-def topk(arena, record):
+@kernel("topk", TOPK)
+def topk(record):
     """See the top of this file."""
-    x, values, indices = operand(arena, record, 0), operand(arena, record, 1), operand(arena, record, 2)
-    keys, places = operand(arena, record, 3), operand(arena, record, 4)
-    outer, n, inner, k = size(record, 0), size(record, 1), size(record, 2), size(record, 3)
-    code, largest = size(record, 4), size(record, 5)
+    x, values, indices = record.x, record.values, record.indices
+    keys, places = record.keys, record.places
+    outer, n, inner, k = record.outer, record.n, record.inner, record.k
+    code, largest = record.type, record.largest
     element = 4 if code == _FLOAT else (8 if code == _DOUBLE else bytes_of(code))
     for o in range(outer):
         for i in range(inner):

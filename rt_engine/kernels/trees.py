@@ -1,13 +1,11 @@
 """Ensembles of decision trees, eight trees at a time, in a number of steps that depends on the ensemble alone.
 
-    trees_<format>   operand  x, groups, nodes, leaves, out, work
-                     size     rows, features, groups, targets, fold, copies, inside
-                     param    divisor
+    trees_<format>     record: `interface.trees`
 
 A feature becomes an unsigned integer, its key, that is in the same order: every way to branch is then one comparison of
 integers, and missing values (NaN) have a place in the order: above all numbers in the first copy, below them in the second.
 
-    work   keys: features | the features once more, if copies = 2 | zero; then, 64 bytes aligned, chains: targets
+    keys   features | the features once more, if copies = 2 | zero; then, 64 bytes aligned, chains: targets
     walk   node = child[node] + (threshold[node] < key[feature[node]])       as often as the deepest tree of its group asks
     leaf   its feature is the zero behind the keys, so it is its own child; its threshold says where its row of `leaves` begins,
            or, if inside = 1, its bits are the weight for the only target
@@ -30,7 +28,8 @@ from typing import Any
 
 from numba import int64
 
-from rt_engine.kernels.parts.abi import kernel, operand, param, size
+from rt_engine.kernels.interface.trees import TREES
+from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.lanes import F32, F64, Element
 from rt_native.lang import inline, load_i64, load_u16, load_u32, load_u64, store_i32, store_i64
 from rt_native.vector import (
@@ -169,13 +168,13 @@ def _make(suffix: str, of: Element, node: int) -> None:
             store_first(out + element * done, c / splat(divisor) + base, left)
             done += left
 
-    @kernel("trees_" + suffix, __name__)
-    def trees(arena, record):
-        x, groups, nodes = operand(arena, record, 0), operand(arena, record, 1), operand(arena, record, 2)
-        leaves, out, keys = operand(arena, record, 3), operand(arena, record, 4), operand(arena, record, 5)
-        features, count, targets = size(record, 1), size(record, 2), size(record, 3)
-        how, copies, inside = size(record, 4), size(record, 5), size(record, 6)
-        divisor = scalar(param(record, 0))
+    @kernel("trees_" + suffix, TREES)
+    def trees(record):
+        x, groups, nodes = record.x, record.groups, record.nodes
+        leaves, out, keys = record.leaves, record.out, record.keys
+        features, count, targets = record.features, record.count, record.targets
+        how, copies, inside = record.fold, record.copies, record.inside
+        divisor = scalar(record.divisor)
         zero = keys + element * features * copies
         chains = (zero + element + BYTES - 1) // BYTES * BYTES
         vectors = (targets + lanes - 1) // lanes
@@ -184,7 +183,7 @@ def _make(suffix: str, of: Element, node: int) -> None:
             neutral = scalar(_INFINITY)
         if how == _LARGEST:
             neutral = scalar(-_INFINITY)
-        for _ in range(size(record, 0)):
+        for _ in range(record.rows):
             write_keys(x, features, keys, -1)
             if copies == 2:
                 write_keys(x, features, keys + element * features, 0)

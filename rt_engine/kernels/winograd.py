@@ -1,12 +1,7 @@
 """Winograd's convolutions: 3x3 by tiles of 2x2 outputs (F(2x2, 3x3)), lines of 3 or 5 taps by 4 or 2 (F(4, 3), F(2, 5)).
 
-    winograd_in        operand  x, v, table      table: int32 [tiles, 16], byte offset of each pixel of a 4x4 patch in an
-                       size     tiles, channels         image, -1 for padding
-    winograd_line_in   likewise, table [tiles, 6]: 6 pixels in a line
-    winograd_out       operand  m, bias, out, places, addend or absent
-                       size     tiles, channels  places: int32 [tiles, 4], byte offset of each output pixel, -1 for none
-                       param    low, high
-    winograd_line_out  likewise; size 2: outputs of a tile, 4 or 2
+    winograd_in, winograd_line_in       table: int32 [tiles, 16], a 4x4 patch, or [tiles, 6], six pixels in a line
+    winograd_out, winograd_line_out     places: int32 [tiles, 4]; records: `interface.winograd`
 
 v and m are [tiles, 16 or 6, channels], float32; between the two lie 16 or 6 products of matrices, one per position:
 
@@ -31,7 +26,8 @@ from typing import Any
 
 from numba import float32
 
-from rt_engine.kernels.parts.abi import has_operand, kernel, operand, param, size
+from rt_engine.kernels.interface.winograd import WINOGRAD_IN, WINOGRAD_OUT
+from rt_engine.kernels.parts.abi import kernel
 from rt_native.lang import inline, load_i32
 from rt_native.vector import (
     BYTES,
@@ -156,10 +152,10 @@ _some_forward, _some_backward, _some_line_forward, _some_line_backward = _make(l
 
 
 def _define_in(name: str, positions: int, whole_vector: Any, some_lanes: Any) -> None:
-    @kernel(name, __name__)
-    def transform(arena, record):
-        tiles, channels = size(record, 0), size(record, 1)
-        x, v, table = operand(arena, record, 0), operand(arena, record, 1), operand(arena, record, 2)
+    @kernel(name, WINOGRAD_IN)
+    def transform(record):
+        tiles, channels = record.tiles, record.channels
+        x, v, table = record.x, record.v, record.table
         step = 4 * channels
         whole = channels // _LANES * BYTES
         for _ in range(tiles):
@@ -173,14 +169,14 @@ def _define_in(name: str, positions: int, whole_vector: Any, some_lanes: Any) ->
 
 
 def _define_out(name: str, positions: int, whole_vector: Any, some_lanes: Any) -> None:
-    @kernel(name, __name__)
-    def transform(arena, record):
-        tiles, channels, outputs = size(record, 0), size(record, 1), size(record, 2)
-        m, bias, out = operand(arena, record, 0), operand(arena, record, 1), operand(arena, record, 2)
-        places, addend = operand(arena, record, 3), 0
-        if has_operand(record, 4):
-            addend = operand(arena, record, 4)
-        low, high = splat_f32x(float32(param(record, 0))), splat_f32x(float32(param(record, 1)))
+    @kernel(name, WINOGRAD_OUT)
+    def transform(record):
+        tiles, channels, outputs = record.tiles, record.channels, record.outputs
+        m, bias, out = record.m, record.bias, record.out
+        places, addend = record.places, 0
+        if record.has_addend:
+            addend = record.addend
+        low, high = splat_f32x(float32(record.low)), splat_f32x(float32(record.high))
         step = 4 * channels
         whole = channels // _LANES * BYTES
         for _ in range(tiles):

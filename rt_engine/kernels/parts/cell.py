@@ -4,7 +4,8 @@ from math import inf
 from typing import Any
 
 from rt_engine.kernels.interface.cells import CELL_FLAGS
-from rt_engine.kernels.parts.abi import has_operand, kernel, operand, size
+from rt_engine.kernels.interface.recurrent import CELL
+from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.lanes import Element
 from rt_engine.kernels.parts.registers import TILES
 from rt_engine.kernels.parts.tile import make_tiles
@@ -36,19 +37,19 @@ def make_product(of: Element, widths: tuple[int, ...]) -> Any:
 
 
 @inline
-def length_of(arena, record, row):
+def length_of(record, row):
     """Steps of a row of the batch."""
-    if has_operand(record, 5):
-        return load_i32(operand(arena, record, 5) + 4 * row)
-    return size(record, 0)
+    if record.has_lengths:
+        return load_i32(record.lengths + 4 * row)
+    return record.steps
 
 
 @inline
-def lengths_fit(arena, record):
+def lengths_fit(record):
     """Is every sequence length between 0 and the number of steps?"""
-    for row in range(size(record, 1)):
-        steps = length_of(arena, record, row)
-        if steps < 0 or steps > size(record, 0):
+    for row in range(record.batch):
+        steps = length_of(record, row)
+        if steps < 0 or steps > record.steps:
             return False
     return True
 
@@ -56,11 +57,11 @@ def lengths_fit(arena, record):
 @inline
 def blocks_of(record, lanes):
     """Blocks of hidden units."""
-    return (size(record, 2) + lanes - 1) // lanes
+    return (record.hidden + lanes - 1) // lanes
 
 
 def make_cell(name: str, module: str, of: Element, slots: Any, step: Any) -> None:
-    """A kernel that walks batch and time; `step(arena, record, gates, h, new_h, c, scratch, number)` does one step.
+    """A kernel that walks batch and time; `step(record, gates, h, new_h, c, scratch, number)` does one step.
 
     `slots(record)` is the number of slots of a block.
     """
@@ -88,50 +89,50 @@ def make_cell(name: str, module: str, of: Element, slots: Any, step: Any) -> Non
             copy(work, source, hidden)
 
     @inline
-    def state_at(arena, record, index, row):
+    def state_at(record, state, row):
         """Where the state of a row lies: [direction, batch, hidden], or [batch, direction, hidden] in layout 1."""
-        directions, direction, batch = size(record, 3), size(record, 4), size(record, 1)
-        place = row * directions + direction if size(record, 6) else direction * batch + row
-        return operand(arena, record, index) + place * size(record, 2) * nbytes
+        directions, direction, batch = record.directions, record.direction, record.batch
+        place = row * directions + direction if record.layout else direction * batch + row
+        return state + place * record.hidden * nbytes
 
     @inline
-    def y_at(arena, record, time, row):
+    def y_at(record, time, row):
         """Where Y of a row and time lies: [time, direction, batch], or [batch, time, direction] in layout 1."""
-        directions, direction, batch = size(record, 3), size(record, 4), size(record, 1)
-        if size(record, 6):
-            place = (row * size(record, 0) + time) * directions + direction
+        directions, direction, batch = record.directions, record.direction, record.batch
+        if record.layout:
+            place = (row * record.steps + time) * directions + direction
         else:
             place = (time * directions + direction) * batch + row
-        return operand(arena, record, 4) + place * size(record, 2) * nbytes
+        return record.out + place * record.hidden * nbytes
 
-    @kernel(name, module)
-    def cell(arena, record):
-        if not lengths_fit(arena, record):
+    @kernel(name, CELL, module)
+    def cell(record):
+        if not lengths_fit(record):
             return _OUT_OF_RANGE
-        times, batch, hidden, flags = size(record, 0), size(record, 1), size(record, 2), size(record, 7)
+        times, batch, hidden, flags = record.steps, record.batch, record.hidden, record.flags
         blocks = blocks_of(record, lanes)
         row_bytes, vector_bytes = blocks * slots(record) * BYTES, blocks * BYTES
-        gates = operand(arena, record, 0)
+        gates = record.gates
         work = gates + times * batch * row_bytes
-        has_c, has_y = has_operand(record, 3), has_operand(record, 4)
+        has_c, has_y = record.has_c, record.has_out
         c, scratch = work + 2 * vector_bytes, work + 3 * vector_bytes
         for row in range(batch):
             h, new_h = work, work + vector_bytes
-            start(h, state_at(arena, record, 2, row), hidden, blocks, flags & READ_H)
+            start(h, state_at(record, record.h, row), hidden, blocks, flags & READ_H)
             if has_c:
-                start(c, state_at(arena, record, 3, row), hidden, blocks, flags & READ_C)
-            steps = length_of(arena, record, row)
-            for number in range(min(steps, size(record, 9))):
-                time = steps - 1 - number if size(record, 5) else number
-                place = row * times + time if size(record, 6) else time * batch + row
-                step(arena, record, gates + place * row_bytes, h, new_h, c, scratch, number)
+                start(c, state_at(record, record.c, row), hidden, blocks, flags & READ_C)
+            steps = length_of(record, row)
+            for number in range(min(steps, record.wanted)):
+                time = steps - 1 - number if record.reverse else number
+                place = row * times + time if record.layout else time * batch + row
+                step(record, gates + place * row_bytes, h, new_h, c, scratch, number)
                 if has_y:
-                    copy(y_at(arena, record, time, row), new_h, hidden)
+                    copy(y_at(record, time, row), new_h, hidden)
                 h, new_h = new_h, h
             if has_y:
                 for time in range(steps, times):
-                    fill_bytes(y_at(arena, record, time, row), 0, hidden * nbytes)
-            copy(state_at(arena, record, 2, row), h, hidden)
+                    fill_bytes(y_at(record, time, row), 0, hidden * nbytes)
+            copy(state_at(record, record.h, row), h, hidden)
             if has_c:
-                copy(state_at(arena, record, 3, row), c, hidden)
+                copy(state_at(record, record.c, row), c, hidden)
         return 0

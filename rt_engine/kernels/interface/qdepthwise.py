@@ -1,0 +1,12 @@
+"""Records of `kernels.qdepthwise`. Imports no Numba."""
+
+from rt_engine.kernels.interface.fields import Fields
+
+QDEPTHWISE = Fields(
+    "qdepthwise",
+    operands="x w bias out scale table",
+    sizes="pixels quads channels zero images x_image",
+    params="low high",
+    writes="out",
+)
+"""`pixels` are the output's, `quads` are four taps each, `x_image` is the bytes of an image of x."""

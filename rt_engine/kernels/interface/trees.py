@@ -1,0 +1,12 @@
+"""Records of `kernels.trees`. Imports no Numba."""
+
+from rt_engine.kernels.interface.fields import Fields
+
+TREES = Fields(
+    "trees",
+    operands="x groups nodes leaves out keys",
+    sizes="rows features count targets fold copies inside",
+    params="divisor",
+    writes="out keys",
+)
+"""`count` groups of eight trees; `keys` is memory to work in. See `ops.packing.trees`."""
