@@ -22,12 +22,11 @@ from numba.extending import infer_getattr, lower_getattr_generic, models, regist
 from rt_engine.kernels.interface.abi import KERNEL_PREFIX
 from rt_engine.kernels.interface.fields import Fields, Place
 from rt_engine.program.records import RECORD
-from rt_native.lang import export, inline, load_f64, load_i64
+from rt_native.lang import export
 from rt_native.memory import offsets
 
 _R = offsets(RECORD)
-_OPERAND, _SIZE, _PARAM = _R.operand, _R.size, _R.param
-_START = {"operand": _OPERAND, "size": _SIZE, "param": _PARAM}
+_START = {"operand": _R.operand, "size": _R.size, "param": _R.param}
 _HAS = "has_"
 
 
@@ -98,44 +97,13 @@ def _field(context: Any, builder: Any, of: _RecordType, value: Any, name: str) -
     return found
 
 
-def kernel(
-    name: str, fields: Fields | str, module: str | None = None
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def kernel(name: str, fields: Fields, module: str | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a function of a record as the kernel `name`; programs refer to it by this name.
 
     `module` is for a function that another module makes; it defaults to the function's own.
     """
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
-        if isinstance(fields, str):
-            return export(function, name=KERNEL_PREFIX + name, module=fields)
         return export(function, name=KERNEL_PREFIX + name, module=module, struct=(_RecordType(fields), 2))
 
     return register
-
-
-@inline
-def operand(arena, record, index):
-    """Address of an operand: in the arena, or (lowest bit set) in the weights, whose address the arena's header holds."""
-    where = load_i64(record + _OPERAND + 8 * index)
-    if where & 1:
-        return load_i64(arena) + where - 1
-    return arena + where
-
-
-@inline
-def has_operand(record, index):
-    """Is there such an operand? An optional one that is absent is -1."""
-    return load_i64(record + _OPERAND + 8 * index) != -1
-
-
-@inline
-def size(record, index):
-    """An integer of the record: a count, a stride, a code."""
-    return load_i64(record + _SIZE + 8 * index)
-
-
-@inline
-def param(record, index):
-    """A float64 of the record: a limit, a slope, an epsilon."""
-    return load_f64(record + _PARAM + 8 * index)
