@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_engine.kernels.interface.dtypes import CODE
+from rt_engine.kernels.interface.indexing import INDEX_OFFSETS, SCATTER_BLOCKS
 from rt_engine.kernels.interface.modes import Scatter
 from rt_engine.kernels.interface.strides import contiguous
 from rt_engine.ops.base import NUMBERS, Node, operator
@@ -52,7 +53,10 @@ def offsets_of(
     out = build.temporary(np.int64, (count,))
     shift = None if base is None else build.constant(base.reshape(-1).astype(np.int64))
     table = build.constant(np.array(axes, np.int64).reshape(-1, 2))
-    build.call("index_offsets", (index, shift, table, out), (count, len(axes), CODE[index.dtype]))
+    record = INDEX_OFFSETS(
+        index=index, base=shift, table=table, out=out, count=count, components=len(axes), type=CODE[index.dtype]
+    )
+    build.call("index_offsets", record)
     return out
 
 
@@ -72,7 +76,10 @@ def scatter_at(
     code = CODES.get(out.dtype, 2)
     if reduction == Scatter.NONE:  # bytes alone matter
         code = {1: 2, 2: 4, 4: 6, 8: 7}[out.dtype.itemsize]
-    build.call("scatter_blocks", (offsets, updates, out), (offsets.size, elements, int(reduction), int(code)))
+    record = SCATTER_BLOCKS(
+        offsets=offsets, updates=updates, out=out, count=offsets.size, block=elements, reduction=reduction, type=code
+    )
+    build.call("scatter_blocks", record)
 
 
 def _base(shape: Sequence[int], data: Sequence[int], axis: int) -> NDArray[np.int64]:

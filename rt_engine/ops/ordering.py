@@ -7,6 +7,7 @@ import numpy as np
 from rt_engine.kernels.interface.cumulate import CUMULATE
 from rt_engine.kernels.interface.determinant import DETERMINANT
 from rt_engine.kernels.interface.dtypes import CODE
+from rt_engine.kernels.interface.topk import TOPK
 from rt_engine.ops.base import FLOATS, NUMBERS, Node, operator
 from rt_engine.ops.builder import Builder
 
@@ -37,8 +38,11 @@ def _top_k(node: Node, build: Builder, k: int) -> None:
     values = build.temporary(x.dtype, shape) if outputs[0] is None else outputs[0]
     indices = build.temporary(np.int64, shape) if outputs[1] is None else outputs[1]
     keys, places = build.temporary(np.int64, (n,)), build.temporary(np.int64, (n,))
-    sizes = (prod(x.shape[:axis]), n, prod(x.shape[axis + 1 :]), k, CODE[x.dtype], int(node.attr("largest", 1)))
-    build.call("topk", (x, values, indices, keys, places), sizes, writes=(1, 2, 3, 4))
+    record = TOPK(
+        x=x, values=values, indices=indices, keys=keys, places=places, outer=prod(x.shape[:axis]), n=n,
+        inner=prod(x.shape[axis + 1 :]), k=k, type=CODE[x.dtype], largest=node.attr("largest", 1),
+    )  # fmt: skip
+    build.call("topk", record)
 
 
 @operator("CumSum", since=11)

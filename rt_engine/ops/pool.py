@@ -13,6 +13,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from rt_engine.kernels.interface.dtypes import SUFFIX
+from rt_engine.kernels.interface.pool import MAX_INDEX, POOL
 from rt_engine.ops.base import FLOATS, RT_DOMAIN, Node, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.convert import converted
@@ -31,8 +32,15 @@ def pool(build: Builder, x: Buffer, y: Buffer, window: Window, counts: NDArray[A
     average = counts is not None
     divisors = build.constant(np.ones(1, x.dtype) if counts is None else counts.astype(x.dtype))
     table = build.constant(offset_table(window, x.shape[-1], x.dtype))
-    sizes = (x.shape[0], window.pixels, window.outputs, window.taps, x.shape[-1], int(average))
-    build.call(f"pool_{SUFFIX[x.dtype]}", (x, y, table, divisors), sizes, writes=(1,))
+    record = POOL(x=x, out=y, table=table, counts=divisors, average=average, **_sizes(x, window))
+    build.call(f"pool_{SUFFIX[x.dtype]}", record)
+
+
+def _sizes(x: Buffer, window: Window) -> dict[str, int]:
+    return {
+        "images": x.shape[0], "in_pixels": window.pixels, "pixels": window.outputs, "taps": window.taps,
+        "channels": x.shape[-1],
+    }  # fmt: skip
 
 
 def pool_window(node: ir.Node, size: tuple[int, ...], out: tuple[int, ...]) -> Window:
@@ -107,8 +115,8 @@ def _with_index(build: Builder, x: Buffer, y: Buffer, index: Buffer, window: Win
         order = order.reshape(window.size[::-1]).transpose().ravel()
     places = build.constant(np.where(rows < 0, 0, order[rows]).astype(np.int32))
     table = build.constant(offset_table(window, x.shape[-1], x.dtype))
-    sizes = (x.shape[0], window.pixels, window.outputs, window.taps, x.shape[-1])
-    build.call(f"max_index_{SUFFIX[x.dtype]}", (x, y, index, table, places), sizes, writes=(1, 2))
+    record = MAX_INDEX(x=x, out=y, index=index, table=table, places=places, **_sizes(x, window))
+    build.call(f"max_index_{SUFFIX[x.dtype]}", record)
 
 
 @operator("GlobalAveragePool", "GlobalMaxPool", since=1)

@@ -22,6 +22,11 @@ from numpy.typing import NDArray
 from rt_engine.kernels.interface.dtypes import NUMPY, DType
 from rt_engine.kernels.interface.encode import LOOKUP_BYTES
 from rt_engine.kernels.interface.modes import Mode
+from rt_engine.kernels.interface.qadd import QADD
+from rt_engine.kernels.interface.qconv import QCONV
+from rt_engine.kernels.interface.qdepthwise import QDEPTHWISE
+from rt_engine.kernels.interface.qgemm import QGEMM
+from rt_engine.kernels.interface.qpool import QMAX_POOL
 from rt_engine.ops.base import RT_DOMAIN, Node, Refusal, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.moves import reshaped, strided_copy, transposed
@@ -69,8 +74,11 @@ def _product(
     if not y.size:
         return
     row = padded(bias_with_zero_point(bias, w, node.attr("zero_x", 0)))
-    operands = (x, build.constant(pack_bytes(w)), build.constant(row), y, build.constant(padded(scale, n)))
-    build.call("qgemm", operands, (m, k, n, k, n, mode, zero), limits, writes=(3,), macs=m * k * n)
+    record = QGEMM(
+        a=x, b=build.constant(pack_bytes(w)), bias=build.constant(row), out=y, scale=build.constant(padded(scale, n)),
+        rows=m, depth=k, columns=n, a_row=k, out_row=n, mode=mode, zero=zero, low=limits[0], high=limits[1],
+    )  # fmt: skip
+    build.call("qgemm", record, macs=m * k * n)
 
 
 def _qconv_types(node: ir.Node, inputs: list[Any]) -> list[tuple[Any, tuple[int, ...]]]:
@@ -130,18 +138,13 @@ def _convolve(build: Builder, node: Node, x: Buffer, w: NDArray[Any], y: Buffer,
         part = np.ascontiguousarray(flat[:, g * columns : (g + 1) * columns])
         own = slice(g * columns, (g + 1) * columns)
         row = padded(bias_with_zero_point(bias[own], part, zero))
-        operands = (
-            x,
-            build.constant(pack_bytes(part)),
-            build.constant(row),
-            y,
-            build.constant(padded(scale[own])),
-            table,
-        )
-        first = g * w.shape[-2]
-        images, image = y.shape[0], x.size // y.shape[0]
-        sizes = (window.outputs, len(flat), columns, w.shape[-1], mode, zero_y, first, g * columns, images, image)
-        build.call("qconv", operands, sizes, limits, writes=(3,), macs=macs)
+        record = QCONV(
+            x=x, w=build.constant(pack_bytes(part)), bias=build.constant(row), out=y,
+            scale=build.constant(padded(scale[own])), table=table, pixels=window.outputs, depth=len(flat),
+            columns=columns, channels=w.shape[-1], mode=mode, zero=zero_y, x_first=g * w.shape[-2],
+            out_first=g * columns, images=y.shape[0], x_image=x.size // y.shape[0], low=limits[0], high=limits[1],
+        )  # fmt: skip
+        build.call("qconv", record, macs=macs)
 
 
 def _folded(
@@ -254,9 +257,11 @@ def _depthwise(
     weights, biases, scales = (build.constant(by_blocks(v)) for v in constants)
     table = build.constant(np.concatenate([starts[::times], taps]).astype(np.int32))
     images = y.shape[0]
-    sizes = (pixels // times, count, times * channels, zero_y, images, x.size // images)
-    macs = images * pixels * w.size
-    build.call("qdepthwise", (x, weights, biases, y, scales, table), sizes, limits, writes=(3,), macs=macs)
+    record = QDEPTHWISE(
+        x=x, w=weights, bias=biases, out=y, scale=scales, table=table, pixels=pixels // times, quads=count,
+        channels=times * channels, zero=zero_y, images=images, x_image=x.size // images, low=limits[0], high=limits[1],
+    )  # fmt: skip
+    build.call("qdepthwise", record, macs=images * pixels * w.size)
 
 
 def _qadd_types(node: ir.Node, inputs: list[Any]) -> list[tuple[Any, tuple[int, ...]]]:
@@ -269,10 +274,13 @@ def qadd(node: Node, build: Builder) -> None:
     a, b, y = node.x, node.input(1), node.y
     node.require(a.dtype == b.dtype == U8 and a.shape == b.shape == y.shape, "its operands are not alike")
     zeros, scales = node.attr("zeros"), node.attr("scales")
-    params = (*scales, node.attr("low"), node.attr("high"), np.float32(1.0 / np.float64(np.float32(scales[2]))))
     if y.size:
-        b = reshaped(build, b, a.shape)
-        build.call("qadd", (a, b, y), (y.size, *zeros), params, inplace=(0, 1))
+        record = QADD(
+            a=a, b=reshaped(build, b, a.shape), out=y, n=y.size, a_zero=zeros[0], b_zero=zeros[1], out_zero=zeros[2],
+            a_scale=scales[0], b_scale=scales[1], out_scale=scales[2], low=node.attr("low"), high=node.attr("high"),
+            inverse=np.float32(1.0 / np.float64(np.float32(scales[2]))),
+        )  # fmt: skip
+        build.call("qadd", record, inplace=("a", "b"))
 
 
 def _pool_types(node: ir.Node, inputs: list[Any]) -> list[tuple[Any, tuple[int, ...]]]:
@@ -293,8 +301,12 @@ def qmax_pool(node: Node, build: Builder) -> None:
     starts = _offsets(window.out, [s * step for s, step in zip(window.strides, steps, strict=True)])
     taps = _offsets(window.kernel, [d * s for d, s in zip(window.dilations, steps, strict=True)])
     table = build.constant(np.concatenate([starts, taps]).astype(np.int32))
-    sizes = (window.outputs, window.taps, channels, y.shape[0], x.size // y.shape[0])
-    build.call("qmax_pool", (x, y, table), sizes, writes=(1,))
+    images = y.shape[0]
+    record = QMAX_POOL(
+        x=x, out=y, table=table, pixels=window.outputs, taps=window.taps, channels=channels,
+        images=images, x_image=x.size // images,
+    )  # fmt: skip
+    build.call("qmax_pool", record)
 
 
 @operator("Lookup", domain=RT_DOMAIN, since=1, infer=lambda node, inputs: [(inputs[1].dtype, inputs[0].shape)])

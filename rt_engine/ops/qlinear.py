@@ -14,6 +14,7 @@ import onnx_ir as ir
 
 from rt_engine.kernels.interface.dtypes import CODE
 from rt_engine.kernels.interface.modes import Mode
+from rt_engine.kernels.interface.qgemm import QGEMM
 from rt_engine.ops.base import Node, Refusal, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.convert import converted
@@ -73,8 +74,11 @@ def _constant_weights(build: Builder, a: Buffer, za: Buffer | None, b: Buffer, z
     bias, ones = padded(bias_with_zero_point(None, w, moved)), padded(np.ones(n, np.float32))
     known = is_zero(za)
     total = y if known else build.temporary(I32, (rows, n))
-    operands = (unsigned, build.constant(pack_bytes(w)), build.constant(bias), total, build.constant(ones))
-    build.call("qgemm", operands, (rows, k, n, k, n, Mode.RAW, 0), writes=(3,), macs=rows * k * n)
+    record = QGEMM(
+        a=unsigned, b=build.constant(pack_bytes(w)), bias=build.constant(bias), out=total, scale=build.constant(ones),
+        rows=rows, depth=k, columns=n, a_row=k, out_row=n, mode=Mode.RAW, zero=0, low=0.0, high=0.0,
+    )  # fmt: skip
+    build.call("qgemm", record, macs=rows * k * n)
     if not known and za is not None:
         sums, share = build.constant(w.astype(np.int32).sum(0, dtype=np.int32)), build.temporary(I32, (n,))
         broadcast(build, "mul_int", (sums, reshaped(build, known_as(build, za, I32), ())), share, CODE[I32])

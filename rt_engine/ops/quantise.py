@@ -11,6 +11,7 @@ import numpy as np
 
 from rt_engine.kernels.interface.dtypes import CODE
 from rt_engine.kernels.interface.encode import LOOKUP_BYTES
+from rt_engine.kernels.interface.quantise import QUANTISE
 from rt_engine.ops.base import RT_DOMAIN, Node, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.convert import converted, cut, decoded, encoded
@@ -81,7 +82,11 @@ def quantised(
     low, high = limits or _LIMITS[y.dtype]
     narrow = y.dtype in INTEGER_LIMITS
     out = build.temporary(np.int8, y.shape) if narrow else y
-    build.call("quantise", (x, scale, zero, out), (rows, n, row, inner, out.dtype.itemsize), (low, high))
+    record = QUANTISE(
+        x=x, scale=scale, zero=zero, out=out, rows=rows, n=n, scale_row=row, scale_inner=inner,
+        nbytes=out.dtype.itemsize, low=low, high=high,
+    )  # fmt: skip
+    build.call("quantise", record)
     if narrow:
         cut(build, out, y.dtype, y)
 

@@ -16,6 +16,7 @@ from rt_engine.kernels.interface.dtypes import SUFFIX
 from rt_engine.kernels.interface.elementwise import BROADCAST, flat
 from rt_engine.kernels.interface.gemm import PACK
 from rt_engine.kernels.interface.panels import MATRIX_PANEL
+from rt_engine.kernels.interface.recurrent import CELL
 from rt_engine.kernels.interface.strides import contiguous
 from rt_engine.ops.base import FLOATS, Node, operator
 from rt_engine.ops.builder import Builder
@@ -107,17 +108,15 @@ def recurrent(node: Node, build: Builder) -> None:
         fast = cell.is_default(direction, peepholes is not None)
         weights = _weights(build, cell, r, None if fast else peepholes, direction, fast)
         reverse = cell.reverse or direction == 1
-        sizes = [cell.steps, cell.batch, cell.hidden, cell.directions, direction, reverse, cell.layout, flags]
-        name = cell.kind.lower()
-        if not fast:
-            name = "cell"
-            sizes[-1] |= _flags(cell, peepholes is not None)
-            sizes.append(sum(a[0] << (8 * i) for i, a in enumerate(cell.activations[direction])))
-        sizes += [0] * (9 - len(sizes)) + [done[reverse]]
+        record = CELL(
+            gates=work, weights=weights, h=h, c=c, out=y, lengths=lengths, steps=cell.steps, batch=cell.batch,
+            hidden=cell.hidden, directions=cell.directions, direction=direction, reverse=reverse, layout=cell.layout,
+            flags=flags if fast else flags | _flags(cell, peepholes is not None),
+            activations=0 if fast else sum(a[0] << (8 * i) for i, a in enumerate(cell.activations[direction])),
+            wanted=done[reverse],
+        )  # fmt: skip
         macs = done[reverse] * cell.batch * cell.hidden * cell.hidden * cell.gates
-        operands = (work, weights, h, c, y, lengths)
-        writes = tuple(i for i in (0, 2, 3, 4) if operands[i] is not None)
-        build.call(f"{name}_{SUFFIX[cell.dtype]}", operands, sizes, writes=writes, macs=macs)
+        build.call(f"{cell.kind.lower() if fast else 'cell'}_{SUFFIX[cell.dtype]}", record, macs=macs)
 
 
 def _steps_done(node: Node, cell: Cell, lengths: Buffer | None) -> tuple[int, int]:

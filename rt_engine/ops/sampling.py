@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 
 from rt_engine.kernels.interface.dtypes import SUFFIX
+from rt_engine.kernels.interface.regions import MAX_ROI_POOL, PUT_BACK, ROI_ALIGN
+from rt_engine.kernels.interface.sample import SAMPLE
 from rt_engine.kernels.interface.sample_modes import (
     AVERAGE,
     BORDER,
@@ -44,10 +46,13 @@ def sampled(
         raise ValueError(f"{list(positions.shape)} are not the positions of {list(out.shape)} in {list(x.shape)}")
     if not 0 < prod(space) < 1 << 31:
         raise ValueError(f"{prod(space)} elements to sample")
-    sizes = (items, channels, rank, *(1,) * (3 - rank), *space, points, mode, padding, how)
-    taps = (1, 2, 4)[mode] ** rank
+    d0, d1, d2 = (*(1,) * (3 - rank), *space)
     if out.size:
-        build.call(f"sample_{SUFFIX[x.dtype]}", (x, positions, out), sizes, macs=out.size * taps)
+        record = SAMPLE(
+            x=x, positions=positions, out=out, images=items, channels=channels, rank=rank, d0=d0, d1=d1, d2=d2,
+            points=points, mode=mode, padding=padding, coordinates=how,
+        )  # fmt: skip
+        build.call(f"sample_{SUFFIX[x.dtype]}", record, macs=out.size * (1, 2, 4)[mode] ** rank)
 
 
 @operator("GridSample", since=16)
@@ -143,10 +148,20 @@ def roi_align(node: Node, build: Builder) -> None:
     node.require(len(x.shape) == 4 and regions.shape == (items.size, 4), "its regions are not [count, 4]", "correct it")
     node.require(min(x.shape[2:], default=0) > 0, "there is nothing to sample", "correct the shape")
     code = AVERAGE if mode == "avg" else LARGEST
-    sizes = (*x.shape, items.size, *y.shape[2:], samples, code, int(half))
     if y.size:
-        operands = (x, converted(build, regions, x.dtype), converted(build, items, np.int64), y)
-        build.call(f"roi_align_{SUFFIX[x.dtype]}", operands, sizes, (node.attr("spatial_scale", 1.0),))
+        record = ROI_ALIGN(
+            x=x, regions=converted(build, regions, x.dtype), items=converted(build, items, np.int64), out=y,
+            count=items.size, samples=samples, mode=code, half=half, **_of_regions(node, x, y),
+        )  # fmt: skip
+        build.call(f"roi_align_{SUFFIX[x.dtype]}", record)
+
+
+def _of_regions(node: Node, x: Buffer, y: Buffer) -> dict[str, float]:
+    (images, channels, height, width), (out_height, out_width) = x.shape, y.shape[2:]
+    return {
+        "images": images, "channels": channels, "height": height, "width": width,
+        "out_height": out_height, "out_width": out_width, "scale": node.attr("spatial_scale", 1.0),
+    }  # fmt: skip
 
 
 @operator("MaxRoiPool", since=1)
@@ -156,8 +171,8 @@ def max_roi_pool(node: Node, build: Builder) -> None:
     node.require_type(x, FLOATS)
     node.require(len(x.shape) == 4 and regions.shape == (y.shape[0], 5), "its regions are not [count, 5]", "correct it")
     if y.size:
-        sizes = (*x.shape, y.shape[0], *y.shape[2:])
-        build.call(f"max_roi_pool_{SUFFIX[x.dtype]}", (x, regions, y), sizes, (node.attr("spatial_scale", 1.0),))
+        record = MAX_ROI_POOL(x=x, regions=regions, out=y, count=y.shape[0], **_of_regions(node, x, y))
+        build.call(f"max_roi_pool_{SUFFIX[x.dtype]}", record)
 
 
 def _unpooled(attributes: Any, x: Buffer) -> tuple[int, ...]:
@@ -199,7 +214,9 @@ def max_unpool(node: Node, build: Builder) -> None:
         return
     out = y if shape == y.shape else build.temporary(y.dtype, shape)
     build.call("fill", (out,), (out.nbytes, 0))
-    operands = (x, converted(build, index, np.int64), out)
-    build.call("put_back", operands, (x.size, x.dtype.itemsize, out.size))
+    record = PUT_BACK(
+        x=x, index=converted(build, index, np.int64), out=out, count=x.size, nbytes=x.dtype.itemsize, limit=out.size
+    )
+    build.call("put_back", record)
     if out is not y:
         padded_constant(build, out, y, [0] * len(shape), None)

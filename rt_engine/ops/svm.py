@@ -11,6 +11,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from rt_engine.kernels.interface.svm import SVM, SVM_CLASSES
 from rt_engine.ops.base import Node, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.convert import converted
@@ -49,15 +50,13 @@ def _decisions(node: Node, build: Builder, vectors: Floats, coefficients: Floats
     weights = np.zeros((len(coefficients), places), F32)
     weights[:, :count] = coefficients
     out = build.temporary(F32, (_rows(x), len(coefficients)))
-    constants = (build.constant(np.ascontiguousarray(panels)), build.constant(weights), build.constant(rho))
-    build.call(
-        "svm_f32",
-        (x, *constants, out, build.temporary(F32, (places,))),
-        (_rows(x), features, count, len(coefficients), _KERNELS[name]),
-        parameters,
-        writes=(4, 5),
-        macs=_rows(x) * places * (features + len(coefficients)),
-    )
+    gamma, coef0, degree = parameters
+    record = SVM(
+        x=x, vectors=build.constant(np.ascontiguousarray(panels)), coefficients=build.constant(weights),
+        rho=build.constant(rho), out=out, work=build.temporary(F32, (places,)), rows=_rows(x), features=features,
+        count=count, decisions=len(coefficients), function=_KERNELS[name], gamma=gamma, coef0=coef0, degree=degree,
+    )  # fmt: skip
+    build.call("svm_f32", record, macs=_rows(x) * places * (features + len(coefficients)))
     return out
 
 
@@ -140,12 +139,11 @@ def svm_classifier(node: Node, build: Builder) -> None:
     )
     work = build.temporary(np.float64, ((len(classes) + 3) * len(classes),))
     probabilities = build.temporary(F32, scores.shape) if probable else None
-    build.call(
-        "svm_classes_f32",
-        (decisions, build.constant(classes), build.constant(np.concatenate(platt)), node.y, probabilities, work),
-        (_rows(node.x), len(classes), probable),
-        writes=(3, 4, 5) if probable else (3, 5),
-    )
+    record = SVM_CLASSES(
+        decisions=decisions, classes=build.constant(classes), platt=build.constant(np.concatenate(platt)), label=node.y,
+        probabilities=probabilities, work=work, rows=_rows(node.x), count=len(classes), probable=probable,
+    )  # fmt: skip
+    build.call("svm_classes_f32", record)
     if probabilities is not None:
         post_transform(node, build, transform, probabilities, scores)
     elif len(classes) == 2:

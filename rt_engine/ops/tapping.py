@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_engine.kernels.interface.dtypes import SUFFIX
+from rt_engine.kernels.interface.taps import TAPS
 from rt_engine.ops.base import Refusal
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.linear import lanes
@@ -53,9 +54,11 @@ def taps(
     weights = np.zeros(indices.shape, x.dtype)
     indices[:, :m], weights[:, :m] = np.where(weight != 0, index, -1), weight
     outer, inner = prod(x.shape[:axis]), prod(x.shape[axis + 1 :])
-    sizes = (outer, n, inner, m, index.shape[0], padded)
-    operands = (x, build.constant(indices), build.constant(weights), out)
-    build.call(f"taps_{SUFFIX[x.dtype]}", operands, sizes, (outside,), macs=outer * inner * m * index.shape[0])
+    record = TAPS(
+        x=x, index=build.constant(indices), weight=build.constant(weights), out=out, outer=outer, n=n, inner=inner, m=m,
+        taps=index.shape[0], padded=padded, outside=outside,
+    )  # fmt: skip
+    build.call(f"taps_{SUFFIX[x.dtype]}", record, macs=outer * inner * m * index.shape[0])
     return out
 
 

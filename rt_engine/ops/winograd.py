@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rt_engine.kernels.interface.winograd import WINOGRAD_IN, WINOGRAD_OUT
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.window import Window
 from rt_engine.program.calls import Buffer
@@ -121,10 +122,14 @@ def winograd(
         some = min(step, count - first)
         part = slice(first, first + some)
         v, m = (build.temporary(x.dtype, (1, some, scheme.positions * n)) for n in (channels, outputs))
-        build.call(f"{scheme.kernel}_in", (x, v, build.constant(patches[part])), (some, channels), writes=(1,))
+        table = build.constant(patches[part])
+        build.call(f"{scheme.kernel}_in", WINOGRAD_IN(x=x, v=v, table=table, tiles=some, channels=channels))
         product(v, m)
-        operands, sizes = (m, row, y, build.constant(places[part]), addend), (some, outputs, per_tile)
-        build.call(f"{scheme.kernel}_out", operands, sizes, limits, writes=(2,), inplace=(4,))
+        record = WINOGRAD_OUT(
+            m=m, bias=row, out=y, places=build.constant(places[part]), addend=addend, tiles=some, channels=outputs,
+            outputs=per_tile, low=limits[0], high=limits[1],
+        )  # fmt: skip
+        build.call(f"{scheme.kernel}_out", record, inplace=("addend",))
 
 
 def _offsets(table: NDArray[np.int64], channels: int, columns: int) -> NDArray[np.int32]:
