@@ -111,8 +111,9 @@ def _effective(calls: Sequence[Call], offsets: dict[Storage, int]) -> tuple[list
     for call in calls:
         places.append(len(kept))
         if call.kernel == "copy_blocks":
-            whole = call.sizes[0] == 1 and not any(call.sizes[2:])
-            source, target = (b.storage for b in call.operands if b is not None)
+            record = call.record
+            whole = record.count == 1 and not any(record.sizes[2:])
+            source, target = record.x.storage, record.out.storage
             if whole and source in offsets and offsets[source] == offsets[target]:
                 continue
         kept.append(call)

@@ -10,13 +10,14 @@ import numpy as np
 import onnx_ir as ir
 
 from rt_engine.kernels.interface.dtypes import CODE, SUFFIX
+from rt_engine.kernels.interface.reduce import ARG
 from rt_engine.kernels.interface.strides import contiguous
 from rt_engine.ops.base import FLOATS, INTEGERS, NUMBERS, Node, Refusal, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.convert import converted
 from rt_engine.ops.elementwise import broadcast
 from rt_engine.ops.indexing import gather_at, offsets_of
-from rt_engine.ops.moves import reshaped, strided_copy
+from rt_engine.ops.moves import gathered, reshaped, strided_copy
 from rt_engine.program.calls import Buffer
 
 _INT64 = np.dtype(np.int64)
@@ -121,7 +122,7 @@ def hardmax(node: Node, build: Builder) -> None:
     outer = prod(x.shape[:axis])
     length = x.size // (outer * inner)
     index = build.temporary(_INT64, (outer, 1, inner))
-    build.call(f"argmax_{SUFFIX[x.dtype]}", (x, index), (outer, length, inner, 0))
+    build.call(f"argmax_{SUFFIX[x.dtype]}", ARG(x=x, out=index, outer=outer, n=length, inner=inner, last=0))
     one, zero = (build.constant(np.array(v, x.dtype)) for v in (1, 0))
     result = build.temporary(x.dtype, (outer, length, inner))
     _hot(build, index, 1, result, one, zero)
@@ -218,7 +219,7 @@ def compress(node: Node, build: Builder) -> None:
     if y.size:
         block = prod(shape[axis + 1 :]) * x.dtype.itemsize
         sizes = (prod(shape[:axis]), shape[axis], len(kept), block)
-        build.call("gather_blocks", (x, build.constant(kept), y), sizes)
+        gathered(build, x, kept, y, sizes)
 
 
 def _non_zero(node: ir.Node, inputs: list[Any]) -> Any:

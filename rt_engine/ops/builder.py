@@ -8,6 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from rt_engine.kernels.interface.fields import Record
+from rt_engine.kernels.interface.movement import COPY_BLOCKS, FILL
 from rt_engine.program.calls import Buffer, Call, Kind, Storage
 from rt_engine.program.records import OPERANDS, PARAMS, SIZES
 
@@ -55,7 +56,14 @@ class Builder:
     def copy(self, output: Buffer, source: Buffer) -> None:
         """Copy the bytes of `source` to `output`."""
         if output.nbytes:
-            self.call("copy_blocks", (source, output), sizes=(1, output.nbytes, 0, 0, 0, 0), inplace=(0,))
+            record = COPY_BLOCKS(
+                x=source, out=output, count=1, block=output.nbytes, x_stride=0, out_stride=0, x_first=0, out_first=0
+            )
+            self.call("copy_blocks", record, inplace=("x",))
+
+    def fill(self, output: Buffer, pattern: int = 0) -> None:
+        """Set the bytes of `output`; `pattern` is eight of them, which are repeated."""
+        self.call("fill", FILL(out=output, nbytes=output.nbytes, pattern=pattern))
 
     def body(self, graph: ir.Graph, arguments: Sequence[Buffer]) -> list[Buffer]:
         """Lower a body of control flow on these arguments; gives its results.

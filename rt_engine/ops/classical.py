@@ -8,11 +8,13 @@ from math import prod
 import numpy as np
 import onnx_ir as ir
 
+from rt_engine.kernels.interface.reduce import REDUCE
 from rt_engine.ops.base import Node, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.convert import converted
 from rt_engine.ops.elementwise import broadcast
 from rt_engine.ops.linear import pack, pad_bias, product
+from rt_engine.ops.moves import gathered
 from rt_engine.ops.scores import ML, classes_of, label, post_transform
 from rt_engine.program.calls import Buffer
 
@@ -44,7 +46,7 @@ def normalizer(node: Node, build: Builder) -> None:
     kernel = {"L1": "reduce_l1_f32", "L2": "reduce_l2_f32", "MAX": "reduce_max_f32"}[norm]
     rows, columns = prod(x.shape[:-1]), x.shape[-1]
     norms = build.temporary(F32, (rows, 1))
-    build.call(kernel, (x, norms), (rows, columns, 1))
+    build.call(kernel, REDUCE(x=x, out=norms, outer=rows, n=columns, inner=1))
     is_zero, divisor = build.temporary(np.bool_, (rows, 1)), build.temporary(F32, (rows, 1))
     broadcast(build, "equal_f32", (norms, build.constant(np.zeros(1, F32))), is_zero)
     broadcast(build, "where_4", (is_zero, build.constant(np.ones(1, F32)), norms), divisor)
@@ -133,6 +135,6 @@ def linear_classifier(node: Node, build: Builder) -> None:
 def array_feature_extractor(node: Node, build: Builder) -> None:
     """Columns chosen by an index, which may be computed."""
     x, index = node.x, node.input(1)
-    sizes = (prod(x.shape[:-1]), x.shape[-1], index.size, x.dtype.itemsize)
     node.require_type(index, (np.dtype(np.int64),))
-    build.call("gather_blocks_checked", (x, index, node.y), (*sizes, 7))
+    sizes = (prod(x.shape[:-1]), x.shape[-1], index.size, x.dtype.itemsize)
+    gathered(build, x, index, node.y, sizes, checked=True)

@@ -2,6 +2,7 @@
 
 from math import prod
 
+from rt_engine.kernels.interface.movement import COPY_BLOCKS
 from rt_engine.ops.base import Node, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.program.calls import Buffer
@@ -13,8 +14,12 @@ def _blocks(build: Builder, source: Buffer, target: Buffer, outer: int, layout: 
     for tensor, stride, first in zip((source, target), strides, firsts, strict=True):
         if block < 0 or (outer and first + (outer - 1) * stride + block > tensor.nbytes):
             raise ValueError(f"its parts do not add up to shape {list((target if tensor is target else source).shape)}")
-    if outer and layout[0]:
-        build.call("copy_blocks", (source, target), (outer, *layout))
+    if outer and block:
+        record = COPY_BLOCKS(
+            x=source, out=target, count=outer, block=block, x_stride=strides[0], out_stride=strides[1],
+            x_first=firsts[0], out_first=firsts[1],
+        )  # fmt: skip
+        build.call("copy_blocks", record)
 
 
 @operator("Concat", since=4, any_type=True)

@@ -203,7 +203,7 @@ def _jump(build: Builder, condition: Buffer | None) -> int:
 
 def _zero(build: Builder, number: Buffer) -> Any:
     """The call that sets the counter to 0."""
-    build.call("fill", (number,), (number.nbytes, 0))
+    build.fill(number)
     return build.calls.pop()
 
 

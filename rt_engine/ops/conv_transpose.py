@@ -14,7 +14,7 @@ from rt_engine.ops.base import FLOATS, Node, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.elementwise import broadcast
 from rt_engine.ops.linear import run_time_product
-from rt_engine.ops.moves import reshaped, transposed
+from rt_engine.ops.moves import copied_into, reshaped, transposed
 from rt_engine.ops.tapping import taps
 from rt_engine.ops.windowed import overlap_tables
 from rt_engine.program.calls import Buffer
@@ -95,7 +95,6 @@ def _columns(build: Builder, w: Buffer, x: Buffer, mkn: tuple[int, int, int]) ->
     else:
         every = build.temporary(w.dtype, (batch, *w.shape))
         for item in range(batch):
-            sizes = (1, w.nbytes, 0, 0, 0, item * w.nbytes)
-            build.call("copy_blocks", (w, every), sizes)
+            copied_into(build, w, every, item * w.nbytes)
         run_time_product(build, every, x, columns, mkn, (batch * group, painted * each, each * places), (places, 1))
     return columns

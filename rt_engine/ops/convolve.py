@@ -176,7 +176,7 @@ def _padded(build: Builder, x: Buffer, before: int, wide: int, channels_first: b
         lines = x.shape[1:-2]
     out = build.temporary(x.dtype, (images, *lines, wide, channels))
     if wide > size:
-        build.call("fill", (out,), (out.nbytes, 0))
+        build.fill(out)
     shape = (images, rows, size, channels)
     plane = rows * size
     strides = (plane * channels, size, 1, plane) if channels_first else (plane * channels, size * channels, channels, 1)
@@ -294,7 +294,7 @@ def convolve_packed_now(
     rows = taps * run
     packed, biases = build.temporary(w.dtype, (group * rows * padded,)), build.temporary(w.dtype, (group * padded,))
     for buffer in (packed, biases):
-        build.call("fill", (buffer,), (buffer.nbytes, 0))
+        build.fill(buffer)
     for g in range(group):
         for first in range(0, columns, WINDOW_PANEL * lanes):
             some = min(WINDOW_PANEL * lanes, columns - first)

@@ -5,6 +5,7 @@ from typing import Any
 import onnx_ir as ir
 
 from rt_engine.kernels.interface.dtypes import SUFFIX
+from rt_engine.kernels.interface.reduce import REDUCE
 from rt_engine.ops.base import FLOATS, Node, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.elementwise import broadcast
@@ -30,6 +31,8 @@ def cdist(node: Node, build: Builder) -> None:
     difference = build.temporary(a.dtype, (m, n, k))
     broadcast(build, f"sub_{suffix}", (reshaped(build, a, (m, 1, k)), reshaped(build, b, (1, n, k))), difference)
     squared = node.y if metric == "sqeuclidean" else build.temporary(a.dtype, (m, n))
-    build.call(f"reduce_sum_square_{suffix}", (difference, squared), (m * n, k, 1), macs=m * n * k)
+    build.call(
+        f"reduce_sum_square_{suffix}", REDUCE(x=difference, out=squared, outer=m * n, n=k, inner=1), macs=m * n * k
+    )
     if squared is not node.y:
         unary(build, "sqrt", squared, node.y)

@@ -17,12 +17,14 @@ import numpy as np
 import onnx_ir as ir
 
 from rt_engine.kernels.interface.dtypes import CODE, SUFFIX
+from rt_engine.kernels.interface.reduce import MATMUL
 from rt_engine.kernels.interface.strides import contiguous
 from rt_engine.ops.base import FLOATS, NUMBERS, Node, Refusal, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.elementwise import broadcast
 from rt_engine.ops.linear import run_time_product
 from rt_engine.ops.moves import broadcast_to, reshaped, strided_copy, transposed
+from rt_engine.ops.reduce import reduced
 from rt_engine.program.calls import Buffer
 
 
@@ -139,11 +141,7 @@ def _summed(build: Builder, term: Term, wanted: str) -> Term:
     x = transposed(build, term.x, [term.labels.index(c) for c in (*kept, *gone)])
     shape = x.shape[: len(kept)]
     out = build.temporary(x.dtype, shape)
-    sizes = (prod(shape), x.size // prod(shape), 1)
-    if x.dtype in FLOATS:
-        build.call(f"reduce_sum_{SUFFIX[x.dtype]}", (x, out), sizes)
-    else:
-        build.call("reduce_sum_int", (x, out), (*sizes, CODE[x.dtype]))
+    reduced(build, "sum", x, out, (prod(shape), x.size // prod(shape), 1))
     return Term(out, kept)
 
 
@@ -167,7 +165,10 @@ def _pair(build: Builder, a: Term, b: Term, wanted: str) -> Term:
         run_time_product(build, x, y, out, (m, k, n), (count, m * k, k * n if count > 1 else 0), (n, 1))
     elif x.dtype.itemsize >= 4:
         kernel = "matmul_i32" if x.dtype.itemsize == 4 else "matmul_i64"
-        build.call(kernel, (x, y, out), (count, m, k, n, m * k, k * n, m * n), macs=count * m * k * n)
+        record = MATMUL(
+            a=x, b=y, out=out, batch=count, rows=m, depth=k, columns=n, a_batch=m * k, b_batch=k * n, out_batch=m * n
+        )
+        build.call(kernel, record, macs=count * m * k * n)
     else:
         raise Refusal(f"products of {x.dtype} are not supported", "cast to int32")
     return Term(out, labels)

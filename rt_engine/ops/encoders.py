@@ -160,7 +160,7 @@ def feature_vectorizer(node: Node, build: Builder) -> None:
     node.require(len(widths) == len(node.inputs), f"{len(widths)} widths for {len(node.inputs)} inputs", "export again")
     node.require(min(widths, default=0) >= 0, "a width is negative", "export the model again")
     if any(width > _matrix(node.input(i))[1] for i, width in enumerate(widths)):
-        build.call("fill", (y,), (y.nbytes, 0))
+        build.fill(y)
     done = 0
     for i, width in enumerate(widths):
         x = converted(build, node.input(i), F32)

@@ -4,9 +4,9 @@ from math import prod
 
 import numpy as np
 
-from rt_engine.kernels.interface.dtypes import CODE
 from rt_engine.ops.base import Node, operator
 from rt_engine.ops.builder import Builder
+from rt_engine.ops.moves import gathered
 
 
 @operator("Gather", since=1, any_type=True)
@@ -21,7 +21,7 @@ def gather(node: Node, build: Builder) -> None:
         return
     if index.value is None:
         node.require_type(index, (np.dtype(np.int32), np.dtype(np.int64)))
-        build.call("gather_blocks_checked", (data, index, y), (*sizes, CODE[index.dtype]))
+        gathered(build, data, index, y, sizes, checked=True)
         return
     wanted = index.value.astype(np.int64)
     node.require(
@@ -29,4 +29,4 @@ def gather(node: Node, build: Builder) -> None:
         f"its index reaches {wanted.min()} to {wanted.max()}, but axis {axis} has {length} elements",
         "correct the index in the model",
     )
-    build.call("gather_blocks", (data, build.constant(np.where(wanted < 0, wanted + length, wanted)), y), sizes)
+    gathered(build, data, np.where(wanted < 0, wanted + length, wanted), y, sizes)

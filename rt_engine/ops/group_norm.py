@@ -11,7 +11,7 @@ from rt_engine.ops.base import FLOATS, Node, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.elementwise import broadcast
 from rt_engine.ops.moves import broadcast_to, reshaped
-from rt_engine.ops.reduce import grouped
+from rt_engine.ops.reduce import grouped, reduced
 from rt_engine.ops.unary import unary
 from rt_engine.program.calls import Buffer
 
@@ -88,8 +88,8 @@ def mean_variance_normalization(node: Node, build: Builder) -> None:
 
 
 def _reduce(build: Builder, name: str, x: Buffer, axes: list[int], out: Buffer) -> None:
-    source, outer, length, inner = grouped(build, x, axes)
-    build.call(f"reduce_{name}_{SUFFIX[x.dtype]}", (source, out), (outer, length, inner))
+    source, *sizes = grouped(build, x, axes)
+    reduced(build, name, source, out, (sizes[0], sizes[1], sizes[2]))
 
 
 @operator("LpNormalization", since=1)

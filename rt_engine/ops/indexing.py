@@ -17,7 +17,7 @@ from rt_engine.ops.base import NUMBERS, Node, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.convert import converted
 from rt_engine.ops.elementwise import broadcast
-from rt_engine.ops.moves import broadcast_to, reshaped
+from rt_engine.ops.moves import broadcast_to, copied_into, gathered, reshaped
 from rt_engine.program.calls import Buffer
 from rt_engine.program.element_types import CODES, HALVES
 
@@ -64,7 +64,7 @@ def gather_at(build: Builder, data: Buffer, offsets: Buffer, out: Buffer, elemen
     """out[i] = `elements` elements of data at offsets[i], which counts blocks of that size and is in range."""
     if out.size:
         block = elements * data.dtype.itemsize
-        build.call("gather_blocks", (data, offsets, out), (1, data.nbytes // block, offsets.size, block))
+        gathered(build, data, offsets, out, (1, data.nbytes // block, offsets.size, block))
 
 
 def scatter_at(
@@ -139,7 +139,7 @@ def _scatter(
         return
     if reduction != Scatter.NONE:
         node.require_type(data, NUMBERS)
-    build.call("copy_blocks", (data, y), (1, y.nbytes, 0, 0, 0, 0))
+    copied_into(build, data, y)
     scatter_at(build, y, offsets, updates, elements, reduction)
 
 

@@ -14,6 +14,7 @@ from rt_engine.kernels.interface.dtypes import SUFFIX
 from rt_engine.kernels.interface.elementwise import BROADCAST, flat
 from rt_engine.kernels.interface.gemm import GEMM, PACK
 from rt_engine.kernels.interface.panels import MATRIX_PANEL, VECTOR
+from rt_engine.kernels.interface.reduce import MATMUL
 from rt_engine.ops.base import FLOATS, RT_DOMAIN, Node, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.moves import broadcast_to, reshaped, transposed
@@ -177,7 +178,10 @@ def matmul(node: Node, build: Builder) -> None:
     node.require(
         kernel is not None, f"type {y.dtype} is not supported here", "cast to float32, float64, int32 or int64"
     )
-    build.call(str(kernel), (a, b, y), (count, m, k, n, a_stride, b_stride, m * n), macs=count * m * k * n)
+    record = MATMUL(
+        a=a, b=b, out=y, batch=count, rows=m, depth=k, columns=n, a_batch=a_stride, b_batch=b_stride, out_batch=m * n
+    )
+    build.call(str(kernel), record, macs=count * m * k * n)
 
 
 def _batched(build: Builder, x: Buffer, shape: tuple[int, ...], batch: tuple[int, ...]) -> Buffer:

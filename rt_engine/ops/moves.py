@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from math import prod
 
 import numpy as np
+from numpy.typing import NDArray
 
+from rt_engine.kernels.interface.dtypes import CODE
+from rt_engine.kernels.interface.movement import COPY_BLOCKS, COPY_STRIDED, GATHER
 from rt_engine.kernels.interface.strides import contiguous, copy_table
 from rt_engine.ops.builder import Builder
 from rt_engine.program.calls import Buffer
@@ -38,8 +41,37 @@ def strided_copy(
     for tensor, strides, first in ((source, in_strides, in_first), (target, out_strides, out_first)):
         check_reach(tensor, shape, strides, first)
     table = copy_table(shape, in_strides, out_strides)
-    sizes = (len(table), in_first, out_first)
-    build.call(f"copy_strided_{source.dtype.itemsize}", (source, target, build.constant(table)), sizes, writes=(1,))
+    record = COPY_STRIDED(
+        x=source, out=target, table=build.constant(table), rank=len(table), x_first=in_first, out_first=out_first
+    )
+    build.call(f"copy_strided_{source.dtype.itemsize}", record)
+
+
+def copied_into(build: Builder, source: Buffer, target: Buffer, first: int = 0) -> None:
+    """Copy the bytes of `source` to those of `target` from byte `first` on."""
+    record = COPY_BLOCKS(
+        x=source, out=target, count=1, block=source.nbytes, x_stride=0, out_stride=0, x_first=0, out_first=first
+    )
+    build.call("copy_blocks", record)
+
+
+def gathered(
+    build: Builder, data: Buffer, index: Buffer | NDArray[np.int64], out: Buffer, sizes: tuple[int, int, int, int],
+    checked: bool = False,
+) -> None:  # fmt: skip
+    """out[o, j] = data[o, index[j]].
+
+    Args:
+        build, data, out: of any type.
+        index: in range and not negative, unless it is `checked` when it is used.
+        sizes: outer, elements of the axis, elements of the index, bytes of a block.
+        checked: a negative index counts from the end, one that is out of range is a run-time status.
+    """
+    outer, axis, count, block = sizes
+    at = index if isinstance(index, Buffer) else build.constant(index)
+    record = GATHER(data=data, index=at, out=out, outer=outer, axis=axis, count=count, block=block,
+                    type=CODE[at.dtype] if checked else None)  # fmt: skip
+    build.call("gather_blocks_checked" if checked else "gather_blocks", record)
 
 
 def check_reach(tensor: Buffer, shape: Sequence[int], strides: Sequence[int], first: int = 0) -> None:

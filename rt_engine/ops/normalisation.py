@@ -5,6 +5,7 @@ from math import prod
 import numpy as np
 
 from rt_engine.kernels.interface.dtypes import CODE, SUFFIX
+from rt_engine.kernels.interface.normalise import LAYER_NORM, SOFTMAX
 from rt_engine.ops.base import FLOATS, RT_DOMAIN, Node, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.convert import converted
@@ -26,12 +27,12 @@ def softmax(node: Node, build: Builder) -> None:
     axis %= max(rank, 1)
     length = x.shape[axis] if rank else 1
     if prod(x.shape[axis + 1 :]) == 1:
-        build.call(kernel, (x, y), (x.size // length, length), inplace=(0,))
+        build.call(kernel, SOFTMAX(x=x, out=y, rows=x.size // length, n=length), inplace=("x",))
         return
     perm = [*(a for a in range(rank) if a != axis), axis]
     last = transposed(build, x, perm)
     result = build.temporary(x.dtype, last.shape)
-    build.call(kernel, (last, result), (x.size // length, length), inplace=(0,))
+    build.call(kernel, SOFTMAX(x=last, out=result, rows=x.size // length, n=length), inplace=("x",))
     transposed(build, result, [perm.index(a) for a in range(rank)], y)
 
 
@@ -44,7 +45,7 @@ def softmax_of_matrix(node: Node, build: Builder) -> None:
     node.require(-rank <= axis < max(rank, 1), f"axis {axis} of a tensor with {rank} dimensions", "correct the axis")
     length = prod(node.x.shape[axis:] if axis >= 0 else node.x.shape[len(node.x.shape) + axis :])
     if node.y.size:
-        build.call(kernel, (node.x, node.y), (node.x.size // length, length), inplace=(0,))
+        build.call(kernel, SOFTMAX(x=node.x, out=node.y, rows=node.x.size // length, n=length), inplace=("x",))
 
 
 @operator("RMSNormalization", since=23)
@@ -68,12 +69,11 @@ def layer_normalization(node: Node, build: Builder) -> None:
     shift = build.constant(np.zeros(length, x.dtype)) if bias is None else _row(build, bias, row)
     mean, deviation = (node.outputs[i] if len(node.outputs) > i else None for i in (1, 2))
     statistics = next((o.dtype for o in (mean, deviation) if o is not None), np.dtype(np.float32))
-    writes = [3, *(i for i, o in ((4, mean), (5, deviation)) if o is not None)]
-    sizes = (x.size // length, length, CODE[statistics], int(node.op_type == "RMSNormalization"))
-    operands = (x, scale, shift, y, mean, deviation)
-    build.call(
-        f"layer_norm_{SUFFIX[x.dtype]}", operands, sizes, (node.attr("epsilon", 1e-5),), writes=writes, inplace=(0,)
-    )
+    record = LAYER_NORM(
+        x=x, scale=scale, bias=shift, out=y, mean=mean, deviation=deviation, rows=x.size // length, n=length,
+        statistics=CODE[statistics], about_zero=node.op_type == "RMSNormalization", epsilon=node.attr("epsilon", 1e-5),
+    )  # fmt: skip
+    build.call(f"layer_norm_{SUFFIX[x.dtype]}", record, inplace=("x",))
 
 
 def _row(build: Builder, x: Buffer, row: tuple[int, ...]) -> Buffer:

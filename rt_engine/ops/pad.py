@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from rt_engine.kernels.interface.strides import contiguous
 from rt_engine.ops.base import Node, operator
 from rt_engine.ops.builder import Builder
-from rt_engine.ops.moves import broadcast_to, reshaped, strided_copy
+from rt_engine.ops.moves import broadcast_to, gathered, reshaped, strided_copy
 from rt_engine.ops.tapping import check_table
 from rt_engine.program.calls import Buffer
 
@@ -82,7 +82,7 @@ def _fill(build: Builder, y: Buffer, value: Buffer | None) -> None:
     if value is None or value.value is not None:
         one = np.zeros(1, y.dtype) if value is None or value.value is None else value.value.astype(y.dtype).reshape(1)
         pattern = int.from_bytes(np.resize(one, 8 // y.dtype.itemsize).tobytes(), "little", signed=True)
-        build.call("fill", (y,), (y.nbytes, pattern))
+        build.fill(y, pattern)
     else:
         broadcast_to(build, reshaped(build, value, ()), y.shape, y)
 
@@ -133,7 +133,7 @@ def _padded_axis(build: Builder, x: Buffer, axis: int, source: NDArray[np.int64]
     runs = _runs(source)
     if len(runs) > _MOST_RUNS:
         sizes = (outer, size, wanted, inner * x.dtype.itemsize)
-        build.call("gather_blocks", (x, build.constant(source.astype(np.int64)), out), sizes)
+        gathered(build, x, source.astype(np.int64), out, sizes)
         return out
     for start, length, first, step in runs:
         strides = ((size * inner, step * inner, 1), (wanted * inner, inner, 1))

@@ -19,6 +19,7 @@ from rt_engine.ops.builder import Builder
 from rt_engine.ops.convert import converted
 from rt_engine.ops.convolve import offset_table
 from rt_engine.ops.moves import reshaped, transposed
+from rt_engine.ops.reduce import reduced
 from rt_engine.ops.window import Window, window_of
 from rt_engine.program.calls import Buffer
 
@@ -128,4 +129,4 @@ def global_pool(node: Node, build: Builder) -> None:
     if y.size:
         name = {"GlobalAveragePool": "mean", "GlobalMaxPool": "max"}[node.op_type]
         flat = reshaped(build, x, (outer, x.size // outer))
-        build.call(f"reduce_{name}_{SUFFIX[x.dtype]}", (flat, y), (outer, x.size // outer, 1))
+        reduced(build, name, flat, y, (outer, x.size // outer, 1))

@@ -205,7 +205,7 @@ def _with_padding(build: Builder, x: Buffer, window: Window, planar: bool, zero:
     shape = (*x.shape[:2], *whole) if planar else (x.shape[0], *whole, channels)
     out = build.temporary(U8, shape)
     out.storage.nbytes += SLACK
-    build.call("fill", (out,), (out.nbytes, zero * 0x0101010101010101 - (1 << 64 if zero > 127 else 0)))
+    build.fill(out, zero * 0x0101010101010101 - (1 << 64 if zero > 127 else 0))
     inside = [prod(window.size[a + 1 :]) * channels for a in range(rank)]
     steps = [prod(whole[a + 1 :]) * channels for a in range(rank)]
     first = sum(b * s for b, s in zip(window.begin, steps, strict=True))

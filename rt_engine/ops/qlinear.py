@@ -15,6 +15,7 @@ import onnx_ir as ir
 from rt_engine.kernels.interface.dtypes import CODE
 from rt_engine.kernels.interface.modes import Mode
 from rt_engine.kernels.interface.qgemm import QGEMM
+from rt_engine.kernels.interface.reduce import MATMUL
 from rt_engine.ops.base import Node, Refusal, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.convert import converted
@@ -38,7 +39,19 @@ def integer_product(build: Builder, a: Buffer, b: Buffer, y: Buffer) -> None:
     if y.size != count * m * n:
         raise ValueError(f"shapes {list(a.shape)} and {list(b.shape)} do not give {list(y.shape)}")
     if y.size:
-        build.call("matmul_i32", (a, b, y), (count, m, k, n, a_stride, b_stride, m * n), macs=count * m * k * n)
+        record = MATMUL(
+            a=a,
+            b=b,
+            out=y,
+            batch=count,
+            rows=m,
+            depth=k,
+            columns=n,
+            a_batch=a_stride,
+            b_batch=b_stride,
+            out_batch=m * n,
+        )
+        build.call("matmul_i32", record, macs=count * m * k * n)
 
 
 def _matrix_zero(build: Builder, zero: Buffer | None, row: bool) -> Buffer | None:
@@ -144,7 +157,7 @@ def _windows(build: Builder, x: Buffer, window: Window) -> Buffer:
     whole = [max(r, b + s) for r, b, s in zip(reach, window.begin, window.size, strict=True)]
     if window.pads():
         wide = build.temporary(I32, (images * channels, *whole))
-        build.call("fill", (wide,), (wide.nbytes, 0))
+        build.fill(wide)
         steps = [prod(whole[a + 1 :]) for a in range(rank)]
         first = sum(b * s for b, s in zip(window.begin, steps, strict=True))
         inside = [prod(window.size[a + 1 :]) for a in range(rank)]

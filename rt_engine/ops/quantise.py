@@ -17,6 +17,7 @@ from rt_engine.ops.builder import Builder
 from rt_engine.ops.convert import converted, cut, decoded, encoded
 from rt_engine.ops.elementwise import broadcast
 from rt_engine.ops.moves import broadcast_to, reshaped, rows_and_inner, strided_copy
+from rt_engine.ops.reduce import reduced
 from rt_engine.ops.unary import unary
 from rt_engine.program.calls import Buffer
 from rt_engine.program.element_types import INTEGER_LIMITS, NARROW
@@ -140,7 +141,7 @@ def dynamic_quantize_linear(node: Node, build: Builder) -> None:
     ends = []
     for name in ("min", "max"):
         end, reached = build.temporary(F32, ()), build.temporary(F32, ())
-        build.call(f"reduce_{name}_f32", (flat, end), (1, x.size, 1))
+        reduced(build, name, flat, end, (1, x.size, 1))
         broadcast(build, f"{name}_f32", (end, nothing), reached)
         ends.append(reached)
     span, width, place, whole, wide = (build.temporary(F32, ()) for _ in range(5))

@@ -288,7 +288,7 @@ def _placed(
             target[places] = source.value.reshape(-1, cell.hidden, columns)[gate]
         return build.constant(target)
     result = build.temporary(cell.dtype, (size,))
-    build.call("fill", (result,), (result.nbytes, 0))
+    build.fill(result)
     for gate, slot in parts:
         _scatter(build, cell, source, gate * cell.hidden * columns, result, strides, slot * step)
     return result

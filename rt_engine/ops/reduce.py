@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from math import prod
 
 from rt_engine.kernels.interface.dtypes import CODE, SUFFIX
+from rt_engine.kernels.interface.reduce import ARG, REDUCE
 from rt_engine.ops.base import BOOL, FLOATS, NUMBERS, Node, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.moves import reshaped, transposed
@@ -34,19 +35,25 @@ def reduce(node: Node, build: Builder) -> None:
         build.alias(y, reshaped(build, x, y.shape))
         return
     rank = len(x.shape)
-    reduced = sorted({a % rank for a in axes}) if axes else list(range(rank))
-    x, outer, length, inner = grouped(build, x, reduced)
+    gone = sorted({a % rank for a in axes}) if axes else list(range(rank))
+    x, outer, length, inner = grouped(build, x, gone)
     node.require(
         outer * inner == y.size, f"its axes {axes} do not fit a tensor with {rank} dimensions", "correct the axes"
     )
-    if x.dtype in FLOATS:
-        build.call(f"reduce_{_KERNEL[node.op_type]}_{SUFFIX[x.dtype]}", (x, y), (outer, length, inner))
-        return
     node.require_type(x, (*NUMBERS, BOOL))
     node.require(
-        not _KERNEL[node.op_type].startswith("log"), f"a logarithm is not defined for {x.dtype}", "cast to float32"
+        x.dtype in FLOATS or not _KERNEL[node.op_type].startswith("log"),
+        f"a logarithm is not defined for {x.dtype}",
+        "cast to float32",
     )
-    build.call(f"reduce_{_KERNEL[node.op_type]}_int", (x, y), (outer, length, inner, CODE[x.dtype]))
+    reduced(build, _KERNEL[node.op_type], x, y, (outer, length, inner))
+
+
+def reduced(build: Builder, name: str, x: Buffer, out: Buffer, sizes: tuple[int, int, int]) -> None:
+    """Call a reduction of `x`, seen as [outer, n, inner], over n."""
+    outer, n, inner = sizes
+    record = REDUCE(x=x, out=out, outer=outer, n=n, inner=inner, type=None if x.dtype in FLOATS else CODE[x.dtype])
+    build.call(f"reduce_{name}_{SUFFIX.get(x.dtype, 'int')}", record)
 
 
 def grouped(build: Builder, x: Buffer, reduced: Sequence[int]) -> tuple[Buffer, int, int, int]:
@@ -71,8 +78,7 @@ def arg(node: Node, build: Builder) -> None:
     outer, length, inner = prod(x.shape[:axis]), x.shape[axis], prod(x.shape[axis + 1 :])
     node.require(outer * inner == y.size, f"axis {axis} does not give {list(y.shape)}", "correct the axis")
     name, last = node.op_type.lower(), int(node.attr("select_last_index", 0))
-    if x.dtype in FLOATS:
-        build.call(f"{name}_{SUFFIX[x.dtype]}", (x, y), (outer, length, inner, last))
-        return
     node.require_type(x, NUMBERS)
-    build.call(f"{name}_int", (x, y), (outer, length, inner, last, CODE[x.dtype]))
+    code = None if x.dtype in FLOATS else CODE[x.dtype]
+    record = ARG(x=x, out=y, outer=outer, n=length, inner=inner, last=last, type=code)
+    build.call(f"{name}_{SUFFIX.get(x.dtype, 'int')}", record)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rt_engine.ops.base import FLOATS, Node, Refusal, operator
 from rt_engine.ops.builder import Builder
-from rt_engine.ops.moves import reshaped
+from rt_engine.ops.moves import gathered, reshaped
 from rt_engine.ops.tapping import check_table, taps
 from rt_engine.program.calls import Buffer
 
@@ -148,7 +148,7 @@ def _pass(
         raise Refusal(f"extrapolation of {x.dtype} is not supported", "cast to float32")
     out = out or build.temporary(x.dtype, (*x.shape[:axis], index.shape[1], *x.shape[axis + 1 :]))
     sizes = (prod(x.shape[:axis]), x.shape[axis], index.shape[1], block)
-    build.call("gather_blocks", (x, build.constant(index[0].astype(np.int64)), out), sizes)
+    gathered(build, x, index[0].astype(np.int64), out, sizes)
     return out
 
 

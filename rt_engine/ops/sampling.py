@@ -26,7 +26,7 @@ from rt_engine.ops.builder import Builder
 from rt_engine.ops.convert import converted
 from rt_engine.ops.elementwise import broadcast
 from rt_engine.ops.linear import run_time_product
-from rt_engine.ops.moves import reshaped, transposed
+from rt_engine.ops.moves import copied_into, reshaped, transposed
 from rt_engine.ops.pad import padded_constant
 from rt_engine.ops.tapping import check_table
 from rt_engine.program.calls import Buffer
@@ -130,7 +130,7 @@ def _products(
     if batch > 1 and group > 1:
         every = build.temporary(w.dtype, (batch * group, rows, depth))
         for item in range(batch):
-            build.call("copy_blocks", (w, every), (1, w.nbytes, 0, 0, 0, item * w.nbytes))
+            copied_into(build, w, every, item * w.nbytes)
     batches = (batch * group, 0 if group == 1 else rows * depth, depth * points)
     run_time_product(build, every, columns, result, (rows, depth, points), batches, (points, 1))
     if bias is not None:
@@ -213,7 +213,7 @@ def max_unpool(node: Node, build: Builder) -> None:
     if not y.size:
         return
     out = y if shape == y.shape else build.temporary(y.dtype, shape)
-    build.call("fill", (out,), (out.nbytes, 0))
+    build.fill(out)
     record = PUT_BACK(
         x=x, index=converted(build, index, np.int64), out=out, count=x.size, nbytes=x.dtype.itemsize, limit=out.size
     )

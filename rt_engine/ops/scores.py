@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 
 from rt_engine.kernels.interface.dtypes import SUFFIX
 from rt_engine.kernels.interface.labels import LABEL
+from rt_engine.kernels.interface.normalise import SOFTMAX
 from rt_engine.ops.base import Node
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.elementwise import broadcast
+from rt_engine.ops.reduce import reduced
 from rt_engine.ops.unary import unary
 from rt_engine.program.calls import Buffer
 
@@ -68,8 +70,8 @@ def post_transform(node: Node, build: Builder, transform: str, scores: Buffer, o
     if transform == "LOGISTIC":
         unary(build, "sigmoid", scores, out)
     elif transform == "SOFTMAX":
-        sizes = (prod(scores.shape[:-1]), scores.shape[-1])
-        build.call(f"softmax_{SUFFIX[scores.dtype]}", (scores, out), sizes, inplace=(0,))
+        record = SOFTMAX(x=scores, out=out, rows=prod(scores.shape[:-1]), n=scores.shape[-1])
+        build.call(f"softmax_{SUFFIX[scores.dtype]}", record, inplace=("x",))
     elif transform == "SOFTMAX_ZERO":
         _softmax_zero(build, scores, out)
     elif transform == "PROBIT":
@@ -85,7 +87,7 @@ def _softmax_zero(build: Builder, scores: Buffer, out: Buffer) -> None:
     rows, columns = prod(shape[:-1]), shape[-1]
     one = (*shape[:-1], 1)
     largest, total = build.temporary(dtype, one), build.temporary(dtype, one)
-    build.call(f"reduce_max_{suffix}", (scores, largest), (rows, columns, 1))
+    reduced(build, "max", scores, largest, (rows, columns, 1))
     shifted, magnitude, kept = (build.temporary(dtype, shape) for _ in range(3))
     broadcast(build, f"sub_{suffix}", (scores, largest), shifted)
     unary(build, "exp", shifted, shifted)
@@ -94,7 +96,7 @@ def _softmax_zero(build: Builder, scores: Buffer, out: Buffer) -> None:
     broadcast(build, f"greater_{suffix}", (magnitude, build.constant(np.full(1, 1e-7, dtype))), is_some)
     nothing = build.constant(np.zeros(1, dtype))
     broadcast(build, f"where_{dtype.itemsize}", (is_some, shifted, nothing), kept)
-    build.call(f"reduce_sum_{suffix}", (kept, total), (rows, columns, 1))
+    reduced(build, "sum", kept, total, (rows, columns, 1))
     broadcast(build, f"div_{suffix}", (kept, total), out)
 
 

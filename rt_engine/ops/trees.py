@@ -12,6 +12,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from rt_engine.kernels.interface.trees import TREES
 from rt_engine.ops.base import Node, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.convert import converted
@@ -185,13 +186,12 @@ def _evaluate(node: Node, build: Builder, ensemble: Ensemble, base: NDArray[Any]
     targets = ensemble.leaves.shape[1]
     work = build.temporary(np.uint8, (dtype.itemsize * (_features(x) * packed.copies + 1 + targets) + 128,))
     divisor = len(ensemble.roots) if aggregate == "AVERAGE" else 1
-    build.call(
-        f"trees_{packed.form}",
-        (x, build.constant(packed.groups), build.constant(packed.nodes), build.constant(packed.leaves), out, work),
-        (_rows(x), _features(x), len(packed.groups), targets, fold, packed.copies, packed.inside),
-        (divisor,),
-        writes=(4, 5),
-    )
+    record = TREES(
+        x=x, groups=build.constant(packed.groups), nodes=build.constant(packed.nodes), leaves=build.constant(packed.leaves),
+        out=out, work=work, rows=_rows(x), features=_features(x), groups_count=len(packed.groups), targets=targets, fold=fold,
+        copies=packed.copies, inside=packed.inside, divisor=divisor,
+    )  # fmt: skip
+    build.call(f"trees_{packed.form}", record)
 
 
 def _targets(node: ir.Node) -> int:
