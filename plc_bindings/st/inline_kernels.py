@@ -24,7 +24,7 @@ from plc_bindings.st.inline_writer import Writer, number, place, type_of
 from rt_engine.kernels.interface.panels import MATRIX_PANEL
 from rt_engine.ops.base import Refusal
 from rt_engine.ops.linear import lanes, pack, packed_columns
-from rt_engine.program.calls import Buffer, Call
+from rt_engine.program.calls import Call
 
 Emit = Callable[[Call, Writer], None]
 KERNELS: Final[dict[str, Emit]] = {}
@@ -55,13 +55,6 @@ def kernel(*names: str) -> Callable[[Emit], Emit]:
         return function
 
     return register
-
-
-def operand(call: Call, index: int) -> Buffer:
-    """An operand that is there."""
-    buffer = call.operands[index]
-    assert buffer is not None, (call.kernel, index)
-    return buffer
 
 
 # --- element by element -------------------------------------------------------------------------------------------------
@@ -257,8 +250,8 @@ _FOLDS: Final = {
 
 @kernel(*_FOLDS)
 def _reduce(call: Call, writer: Writer) -> None:
-    x, out = operand(call, 0), operand(call, 1)
-    outer, count, inner = call.sizes[:3]
+    record = call.record
+    x, out, outer, count, inner = record.x, record.out, record.outer, record.n, record.inner
     start, step, end = _FOLDS[_SUFFIX.sub("", call.kernel)]
     v = writer.value("v", x.dtype)
     names = {"v": v, "n": number(count, x.dtype)}
@@ -276,8 +269,8 @@ def _reduce(call: Call, writer: Writer) -> None:
 @kernel("reduce_log_sum_exp")
 def _log_sum_exp(call: Call, writer: Writer) -> None:
     """log of the sum of exp(x - m), plus m: the largest element, or 0 where that is not finite."""
-    x, out = operand(call, 0), operand(call, 1)
-    outer, count, inner = call.sizes[:3]
+    record = call.record
+    x, out, outer, count, inner = record.x, record.out, record.outer, record.n, record.inner
     v, m = writer.value("v", x.dtype), writer.value("a", x.dtype)
     largest = number(np.finfo(x.dtype).max, x.dtype)
     with writer.loop("r", outer) as r, writer.loop("i", inner) as i:
@@ -297,9 +290,9 @@ def _log_sum_exp(call: Call, writer: Writer) -> None:
 @kernel("argmax", "argmin")
 def _arg(call: Call, writer: Writer) -> None:
     """Index of the largest or smallest; NaN counts as such."""
-    x, out = operand(call, 0), operand(call, 1)
-    outer, count, inner, last = call.sizes[:4]
-    if last:
+    record = call.record
+    x, out, outer, count, inner = record.x, record.out, record.outer, record.n, record.inner
+    if record.last:
         raise Refusal("select_last_index is not inlined", "export it with select_last_index = 0")
     sign = ">" if call.kernel.startswith("argmax") else "<"
     v, n = writer.value("v", x.dtype), writer.local("n", "DINT")
@@ -316,8 +309,8 @@ def _arg(call: Call, writer: Writer) -> None:
 
 @kernel("softmax", "log_softmax")
 def _softmax(call: Call, writer: Writer) -> None:
-    x, out = operand(call, 0), operand(call, 1)
-    rows, n = call.sizes[:2]
+    record = call.record
+    x, out, rows, n = record.x, record.out, record.rows, record.n
     v, total = writer.value("v", x.dtype), writer.value("a", x.dtype)
     logarithm = call.kernel.startswith("log")
     with writer.loop("r", rows) as r:
@@ -344,15 +337,15 @@ def _softmax(call: Call, writer: Writer) -> None:
 @kernel("layer_norm")
 def _layer_norm(call: Call, writer: Writer) -> None:
     """d * (1 / sqrt(mean of d * d + epsilon)) * scale + bias."""
-    x, out = operand(call, 0), operand(call, 3)
-    rows, n, _, about_zero = call.sizes[:4]
-    if any(b is not None for b in call.operands[4:6]):
+    record = call.record
+    x, out, rows, n = record.x, record.out, record.rows, record.n
+    if record.mean is not None or record.deviation is not None:
         raise Refusal("mean and deviation as outputs are not inlined", "leave these outputs out")
     mean, v = writer.value("a", x.dtype), writer.value("v", x.dtype)
-    count, epsilon = number(n, x.dtype), number(call.params[0], x.dtype)
+    count, epsilon = number(n, x.dtype), number(record.epsilon, x.dtype)
     with writer.loop("r", rows) as r:
         writer.line(f"{mean} := 0.0;")
-        if not about_zero:
+        if not record.about_zero:
             with writer.loop("i", n) as i:
                 given = writer.element(x, place((r, n), (i, 1)))
                 writer.line(f"{mean} := {mean} + {given};", operations=1)
@@ -364,10 +357,8 @@ def _layer_norm(call: Call, writer: Writer) -> None:
         writer.line(f"{v} := 1.0 / SQRT({v} / {count} + {epsilon});", functions=1)
         with writer.loop("i", n) as i:
             given, to = (writer.element(b, place((r, n), (i, 1))) for b in (x, out))
-            text = f"({given} - {mean}) * {v}"
-            scale, bias = call.operands[1], call.operands[2]
-            text = text if scale is None else f"{text} * {writer.element(scale, i)}"
-            text = text if bias is None else f"{text} + {writer.element(bias, i)}"
+            scale, bias = writer.element(record.scale, i), writer.element(record.bias, i)
+            text = f"({given} - {mean}) * {v} * {scale} + {bias}"
             writer.line(f"{to} := {text};", operations=1)
 
 
@@ -376,24 +367,23 @@ def _layer_norm(call: Call, writer: Writer) -> None:
 
 @kernel("copy_blocks")
 def _copy_blocks(call: Call, writer: Writer) -> None:
-    x, out = operand(call, 0), operand(call, 1)
-    size = out.dtype.itemsize
-    count, block, in_stride, out_stride, in_first, out_first = call.sizes[:6]
-    if x.dtype != out.dtype or any(s % size for s in call.sizes[1:6]):
+    record, size = call.record, call.record.out.dtype.itemsize
+    names = ("block", "x_stride", "out_stride", "x_first", "out_first")
+    whole = {name: getattr(record, name) // size for name in names}
+    if record.x.dtype != record.out.dtype or any(getattr(record, name) % size for name in names):
         raise Refusal("it looks at the bytes of numbers", "call the model through a server")
-    with writer.loop("r", count) as r, writer.loop("i", block // size) as i:
-        given = writer.element(x, place((r, in_stride // size), (i, 1), in_first // size))
-        to = writer.element(out, place((r, out_stride // size), (i, 1), out_first // size))
+    with writer.loop("r", record.count) as r, writer.loop("i", whole["block"]) as i:
+        given = writer.element(record.x, place((r, whole["x_stride"]), (i, 1), whole["x_first"]))
+        to = writer.element(record.out, place((r, whole["out_stride"]), (i, 1), whole["out_first"]))
         writer.line(f"{to} := {given};", operations=1)
 
 
 @kernel("copy_strided")
 def _copy_strided(call: Call, writer: Writer) -> None:
-    x, out, table = (operand(call, i) for i in range(3))
-    known = writer.known_value(table)
+    x, out = call.record.x, call.record.out
+    known = writer.known_value(call.record.table)
     assert known is not None and x.dtype == out.dtype
-    _, in_first, out_first = call.sizes[:3]
-    given, to = [in_first], [out_first]
+    given, to = [call.record.x_first], [call.record.out_first]
 
     def nest(level: int, rows: list[list[int]], sources: list[tuple[str, int]], targets: list[tuple[str, int]]) -> None:
         if level == len(rows):
@@ -410,14 +400,14 @@ def _copy_strided(call: Call, writer: Writer) -> None:
 @kernel("gather_blocks", "gather_blocks_checked")
 def _gather(call: Call, writer: Writer) -> None:
     """Blocks chosen by constant indices, or by the result of a search, which is in range."""
-    data, index, out = (operand(call, i) for i in range(3))
-    outer, axis, count, block = call.sizes[:4]
-    known, n = writer.known_value(index), block // data.dtype.itemsize
+    record = call.record
+    data, index, out, axis, count = record.data, record.index, record.out, record.axis, record.count
+    known, n = writer.known_value(index), record.block // data.dtype.itemsize
     if known is None and writer.bounded.get(index.storage, axis + 1) > axis:
         raise Refusal("an index that comes from outside is not inlined", "choose the element in the PLC")
     places = known.reshape(-1) % axis if known is not None else None
     at = str(int(places[0])) if places is not None and count == 1 else writer.local("n", "DINT")
-    with writer.loop("r", outer) as r, writer.loop("j", count) as j:
+    with writer.loop("r", record.outer) as r, writer.loop("j", count) as j:
         if places is None:
             writer.line(f"{at} := {writer.element(index, j)};")
         elif count > 1:
@@ -431,14 +421,13 @@ def _gather(call: Call, writer: Writer) -> None:
 @kernel("label")
 def _label(call: Call, writer: Writer) -> None:
     """From scores to a label; from one score to two."""
-    scores, classes, out, pair = (call.operands[i] for i in range(4))
-    assert scores is not None and classes is not None and out is not None
-    rows, columns, how = call.sizes[:3]
-    labels = writer.known_value(classes)
+    record = call.record
+    scores, columns = record.scores, record.columns
+    labels = writer.known_value(record.classes)
     assert labels is not None
     n, v = writer.local("n", "DINT"), writer.value("v", scores.dtype)
     counted = np.array_equal(labels.reshape(-1), np.arange(labels.size))
-    with writer.loop("r", rows) as r:
+    with writer.loop("r", record.rows) as r:
         writer.line(f"{n} := 0;")
         writer.line(f"{v} := {writer.element(scores, place((r, columns)))};")
         if columns > 1:
@@ -446,10 +435,10 @@ def _label(call: Call, writer: Writer) -> None:
                 given = writer.element(scores, place((r, columns), (i, 1)))
                 writer.block(f"IF {given} > {v} THEN\n    {n} := {i};\n    {v} := {given};\nEND_IF;", {}, operations=1)
         else:
-            limit = writer.literal(np.asarray(call.params[0], scores.dtype)[()], scores.dtype)
+            limit = writer.literal(np.asarray(record.threshold, scores.dtype)[()], scores.dtype)
             writer.block(f"IF {v} > {limit} THEN\n    {n} := 1;\nEND_IF;", {}, operations=1)
-        writer.line(f"{writer.element(out, r)} := {n if counted else f'{writer.constant(labels)}[{n}]'};")
-        if how and pair is not None:
-            other = {1: f"1.0 - {v}", 2: f"-{v}", 3: "0.0"}[how]
-            writer.line(f"{writer.element(pair, place((r, 2)))} := {other};", operations=1)
-            writer.line(f"{writer.element(pair, place((r, 2), 1))} := {v};")
+        writer.line(f"{writer.element(record.label, r)} := {n if counted else f'{writer.constant(labels)}[{n}]'};")
+        if record.how:
+            other = {1: f"1.0 - {v}", 2: f"-{v}", 3: "0.0"}[record.how]
+            writer.line(f"{writer.element(record.pair, place((r, 2)))} := {other};", operations=1)
+            writer.line(f"{writer.element(record.pair, place((r, 2), 1))} := {v};")

@@ -25,7 +25,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from plc_bindings.st.inline_kernels import kernel, operand
+from plc_bindings.st.inline_kernels import kernel
 from plc_bindings.st.inline_writer import Writer, number, place, type_of
 from rt_engine.ops.base import Refusal
 from rt_engine.ops.packing.trees import GROUP
@@ -63,15 +63,16 @@ def _values_of(keys: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
 
 def _tables(call: Call, writer: Writer, dtype: np.dtype[Any]) -> Tables:
     """The kernel's nodes without those that only fill groups up."""
-    groups, nodes, leaves = (writer.known_value(operand(call, i)) for i in (1, 2, 3))
+    record = call.record
+    groups, nodes, leaves = (writer.known_value(b) for b in (record.groups, record.nodes, record.leaves))
     assert groups is not None and nodes is not None and leaves is not None
-    _, features, _, targets, _, copies, inside = call.sizes[:7]
-    packed = _Packed(nodes, _values_of(nodes["threshold"], dtype), features * copies, bool(inside), dtype)
+    values = _values_of(nodes["threshold"], dtype)
+    packed = _Packed(nodes, values, record.features * record.copies, bool(record.inside), dtype)
     tables = Tables([], [], [], [], [])
     for start, _ in groups.reshape(-1, 2):
         first = int(start) // nodes.itemsize
         for root in range(GROUP):
-            if not packed.changes_nothing(first + root, leaves.reshape(-1), targets):
+            if not packed.changes_nothing(first + root, leaves.reshape(-1), record.targets):
                 packed.tree(tables, first, root)
     return tables
 
@@ -120,17 +121,17 @@ class _Packed:
 
 @kernel("trees_f32", "trees_f32_big", "trees_f64")
 def _trees(call: Call, writer: Writer) -> None:
-    x, out, work = operand(call, 0), operand(call, 4), operand(call, 5)
-    rows, features, _, targets, how, copies, inside = call.sizes[:7]
-    if rows != 1 or how != _SUM:
+    record = call.record
+    x, out, targets, inside = record.x, record.out, record.targets, record.inside
+    if record.rows != 1 or record.fold != _SUM:
         raise Refusal("trees are inlined for one row and for sums", "export with a batch of 1, aggregate SUM")
-    leaves = writer.known_value(operand(call, 3))
+    leaves = writer.known_value(record.leaves)
     assert leaves is not None
     flat = leaves.reshape(-1)
     if flat.size >= _EXACT_IN_REAL:
         raise Refusal("it has too many leaves", "use fewer trees")
     tables = _tables(call, writer, x.dtype)
-    writer.names[work.storage] = _write_inputs(x, writer, tables, features, copies)
+    writer.names[record.work.storage] = _write_inputs(x, writer, tables, record.features, record.copies)
     v, n = writer.value("v", out.dtype), writer.local("n", "DINT")
 
     def chain(i: str) -> str:
@@ -141,7 +142,7 @@ def _trees(call: Call, writer: Writer) -> None:
     if tables.roots:
         _walk(call, writer, tables, n, chain)
     base = writer.constant(flat[:targets].copy()) if flat[:targets].any() else ""
-    divisor = call.params[0]
+    divisor = record.divisor
     if not (inside or base or divisor != 1.0):
         return
     with writer.loop("i", targets) as i:
@@ -156,7 +157,8 @@ def _trees(call: Call, writer: Writer) -> None:
 
 def _walk(call: Call, writer: Writer, tables: Tables, n: str, chain: Callable[[str], str]) -> None:
     """All trees, and the sums of their leaves."""
-    x, targets, inside = operand(call, 0), call.sizes[3], call.sizes[6]
+    record = call.record
+    x, targets, inside = record.x, record.targets, record.inside
     integers = {
         name: writer.constant(np.array(getattr(tables, name), np.int32)) for name in ("features", "children", "depths")
     }
@@ -164,8 +166,8 @@ def _walk(call: Call, writer: Writer, tables: Tables, n: str, chain: Callable[[s
         writer.constant(np.array(values, dtype))
         for values, dtype in ((tables.roots, np.dtype(np.int32)), (tables.thresholds, x.dtype))
     )
-    names = {**integers, "n": n, "k": writer.local("k", "DINT"), "x": writer.names[operand(call, 5).storage]}
-    weights = "" if inside else writer.constant(_finite(writer, operand(call, 3), tables, targets))
+    names = {**integers, "n": n, "k": writer.local("k", "DINT"), "x": writer.names[record.work.storage]}
+    weights = "" if inside else writer.constant(_finite(writer, record.leaves, tables, targets))
     with writer.loop("j", len(tables.roots)) as j:
         writer.line(f"{n} := {roots}[{j}];")
         writer.block(_WALK, {**names, "thresholds": thresholds, "j": j})

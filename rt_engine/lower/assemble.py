@@ -112,7 +112,8 @@ def _effective(calls: Sequence[Call], offsets: dict[Storage, int]) -> tuple[list
         places.append(len(kept))
         if call.kernel == "copy_blocks":
             record = call.record
-            whole = record.count == 1 and not any(record.sizes[2:])
+            moved = record.x_stride or record.out_stride or record.x_first or record.out_first
+            whole = record.count == 1 and not moved
             source, target = record.x.storage, record.out.storage
             if whole and source in offsets and offsets[source] == offsets[target]:
                 continue

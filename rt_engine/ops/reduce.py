@@ -56,12 +56,12 @@ def reduced(build: Builder, name: str, x: Buffer, out: Buffer, sizes: tuple[int,
     build.call(f"reduce_{name}_{SUFFIX.get(x.dtype, 'int')}", record)
 
 
-def grouped(build: Builder, x: Buffer, reduced: Sequence[int]) -> tuple[Buffer, int, int, int]:
-    """(x, outer, R, inner): the tensor seen with all reduced axes as one; transposed where they are no neighbours."""
-    moving = [a for a in reduced if x.shape[a] != 1]
+def grouped(build: Builder, x: Buffer, axes: Sequence[int]) -> tuple[Buffer, int, int, int]:
+    """(x, outer, R, inner): the tensor seen with all these axes as one; transposed where they are no neighbours."""
+    moving = [a for a in axes if x.shape[a] != 1]
     if moving and [a for a in range(moving[0], moving[-1]) if x.shape[a] != 1 and a not in moving]:
-        kept = [a for a in range(len(x.shape)) if a not in reduced]
-        x = transposed(build, x, [*kept, *reduced])
+        kept = [a for a in range(len(x.shape)) if a not in axes]
+        x = transposed(build, x, [*kept, *axes])
         return x, prod(x.shape[: len(kept)]), prod(x.shape[len(kept) :]), 1
     if not moving:
         return x, x.size, 1, 1
