@@ -251,7 +251,7 @@ _FOLDS: Final = {
 @kernel(*_FOLDS)
 def _reduce(call: Call, writer: Writer) -> None:
     record = call.record
-    x, out, outer, count, inner = record.x, record.out, record.outer, record.n, record.inner
+    x, out, outer, count, inner = record.x, record.out, record.outer, record.count, record.inner
     start, step, end = _FOLDS[_SUFFIX.sub("", call.kernel)]
     v = writer.value("v", x.dtype)
     names = {"v": v, "n": number(count, x.dtype)}
@@ -270,7 +270,7 @@ def _reduce(call: Call, writer: Writer) -> None:
 def _log_sum_exp(call: Call, writer: Writer) -> None:
     """log of the sum of exp(x - m), plus m: the largest element, or 0 where that is not finite."""
     record = call.record
-    x, out, outer, count, inner = record.x, record.out, record.outer, record.n, record.inner
+    x, out, outer, count, inner = record.x, record.out, record.outer, record.count, record.inner
     v, m = writer.value("v", x.dtype), writer.value("a", x.dtype)
     largest = number(np.finfo(x.dtype).max, x.dtype)
     with writer.loop("r", outer) as r, writer.loop("i", inner) as i:
@@ -291,7 +291,7 @@ def _log_sum_exp(call: Call, writer: Writer) -> None:
 def _arg(call: Call, writer: Writer) -> None:
     """Index of the largest or smallest; NaN counts as such."""
     record = call.record
-    x, out, outer, count, inner = record.x, record.out, record.outer, record.n, record.inner
+    x, out, outer, count, inner = record.x, record.out, record.outer, record.count, record.inner
     if record.last:
         raise Refusal("select_last_index is not inlined", "export it with select_last_index = 0")
     sign = ">" if call.kernel.startswith("argmax") else "<"
@@ -368,11 +368,11 @@ def _layer_norm(call: Call, writer: Writer) -> None:
 @kernel("copy_blocks")
 def _copy_blocks(call: Call, writer: Writer) -> None:
     record, size = call.record, call.record.out.dtype.itemsize
-    names = ("block", "x_stride", "out_stride", "x_first", "out_first")
+    names = ("nbytes", "x_stride", "out_stride", "x_first", "out_first")
     whole = {name: getattr(record, name) // size for name in names}
     if record.x.dtype != record.out.dtype or any(getattr(record, name) % size for name in names):
         raise Refusal("it looks at the bytes of numbers", "call the model through a server")
-    with writer.loop("r", record.count) as r, writer.loop("i", whole["block"]) as i:
+    with writer.loop("r", record.count) as r, writer.loop("i", whole["nbytes"]) as i:
         given = writer.element(record.x, place((r, whole["x_stride"]), (i, 1), whole["x_first"]))
         to = writer.element(record.out, place((r, whole["out_stride"]), (i, 1), whole["out_first"]))
         writer.line(f"{to} := {given};", operations=1)
@@ -402,7 +402,7 @@ def _gather(call: Call, writer: Writer) -> None:
     """Blocks chosen by constant indices, or by the result of a search, which is in range."""
     record = call.record
     data, index, out, axis, count = record.data, record.index, record.out, record.axis, record.count
-    known, n = writer.known_value(index), record.block // data.dtype.itemsize
+    known, n = writer.known_value(index), record.nbytes // data.dtype.itemsize
     if known is None and writer.bounded.get(index.storage, axis + 1) > axis:
         raise Refusal("an index that comes from outside is not inlined", "choose the element in the PLC")
     places = known.reshape(-1) % axis if known is not None else None

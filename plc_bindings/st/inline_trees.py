@@ -131,7 +131,7 @@ def _trees(call: Call, writer: Writer) -> None:
     if flat.size >= _EXACT_IN_REAL:
         raise Refusal("it has too many leaves", "use fewer trees")
     tables = _tables(call, writer, x.dtype)
-    writer.names[record.work.storage] = _write_inputs(x, writer, tables, record.features, record.copies)
+    writer.names[record.keys.storage] = _write_inputs(x, writer, tables, record.features, record.copies)
     v, n = writer.value("v", out.dtype), writer.local("n", "DINT")
 
     def chain(i: str) -> str:
@@ -166,7 +166,7 @@ def _walk(call: Call, writer: Writer, tables: Tables, n: str, chain: Callable[[s
         writer.constant(np.array(values, dtype))
         for values, dtype in ((tables.roots, np.dtype(np.int32)), (tables.thresholds, x.dtype))
     )
-    names = {**integers, "n": n, "k": writer.local("k", "DINT"), "x": writer.names[record.work.storage]}
+    names = {**integers, "n": n, "k": writer.local("k", "DINT"), "x": writer.names[record.keys.storage]}
     weights = "" if inside else writer.constant(_finite(writer, record.leaves, tables, targets))
     with writer.loop("j", len(tables.roots)) as j:
         writer.line(f"{n} := {roots}[{j}];")

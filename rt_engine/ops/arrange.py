@@ -122,7 +122,7 @@ def hardmax(node: Node, build: Builder) -> None:
     outer = prod(x.shape[:axis])
     length = x.size // (outer * inner)
     index = build.temporary(_INT64, (outer, 1, inner))
-    build.call(f"argmax_{SUFFIX[x.dtype]}", ARG(x=x, out=index, outer=outer, n=length, inner=inner, last=0))
+    build.call(f"argmax_{SUFFIX[x.dtype]}", ARG(x=x, out=index, outer=outer, count=length, inner=inner, last=0))
     one, zero = (build.constant(np.array(v, x.dtype)) for v in (1, 0))
     result = build.temporary(x.dtype, (outer, length, inner))
     _hot(build, index, 1, result, one, zero)

@@ -57,7 +57,7 @@ class Builder:
         """Copy the bytes of `source` to `output`."""
         if output.nbytes:
             record = COPY_BLOCKS(
-                x=source, out=output, count=1, block=output.nbytes, x_stride=0, out_stride=0, x_first=0, out_first=0
+                x=source, out=output, count=1, nbytes=output.nbytes, x_stride=0, out_stride=0, x_first=0, out_first=0
             )
             self.call("copy_blocks", record, inplace=("x",))
 

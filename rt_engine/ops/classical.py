@@ -46,7 +46,7 @@ def normalizer(node: Node, build: Builder) -> None:
     kernel = {"L1": "reduce_l1_f32", "L2": "reduce_l2_f32", "MAX": "reduce_max_f32"}[norm]
     rows, columns = prod(x.shape[:-1]), x.shape[-1]
     norms = build.temporary(F32, (rows, 1))
-    build.call(kernel, REDUCE(x=x, out=norms, outer=rows, n=columns, inner=1))
+    build.call(kernel, REDUCE(x=x, out=norms, outer=rows, count=columns, inner=1))
     is_zero, divisor = build.temporary(np.bool_, (rows, 1)), build.temporary(F32, (rows, 1))
     broadcast(build, "equal_f32", (norms, build.constant(np.zeros(1, F32))), is_zero)
     broadcast(build, "where_4", (is_zero, build.constant(np.ones(1, F32)), norms), divisor)

@@ -16,7 +16,7 @@ def _blocks(build: Builder, source: Buffer, target: Buffer, outer: int, layout: 
             raise ValueError(f"its parts do not add up to shape {list((target if tensor is target else source).shape)}")
     if outer and block:
         record = COPY_BLOCKS(
-            x=source, out=target, count=outer, block=block, x_stride=strides[0], out_stride=strides[1],
+            x=source, out=target, count=outer, nbytes=block, x_stride=strides[0], out_stride=strides[1],
             x_first=firsts[0], out_first=firsts[1],
         )  # fmt: skip
         build.call("copy_blocks", record)

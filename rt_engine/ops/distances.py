@@ -32,7 +32,7 @@ def cdist(node: Node, build: Builder) -> None:
     broadcast(build, f"sub_{suffix}", (reshaped(build, a, (m, 1, k)), reshaped(build, b, (1, n, k))), difference)
     squared = node.y if metric == "sqeuclidean" else build.temporary(a.dtype, (m, n))
     build.call(
-        f"reduce_sum_square_{suffix}", REDUCE(x=difference, out=squared, outer=m * n, n=k, inner=1), macs=m * n * k
+        f"reduce_sum_square_{suffix}", REDUCE(x=difference, out=squared, outer=m * n, count=k, inner=1), macs=m * n * k
     )
     if squared is not node.y:
         unary(build, "sqrt", squared, node.y)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_engine.kernels.interface.dtypes import CODE
-from rt_engine.kernels.interface.movement import COPY_BLOCKS, COPY_STRIDED, GATHER
+from rt_engine.kernels.interface.movement import COPY_BLOCKS, COPY_STRIDED, GATHER_BLOCKS
 from rt_engine.kernels.interface.strides import contiguous, copy_table
 from rt_engine.ops.builder import Builder
 from rt_engine.program.calls import Buffer
@@ -50,7 +50,7 @@ def strided_copy(
 def copied_into(build: Builder, source: Buffer, target: Buffer, first: int = 0) -> None:
     """Copy the bytes of `source` to those of `target` from byte `first` on."""
     record = COPY_BLOCKS(
-        x=source, out=target, count=1, block=source.nbytes, x_stride=0, out_stride=0, x_first=0, out_first=first
+        x=source, out=target, count=1, nbytes=source.nbytes, x_stride=0, out_stride=0, x_first=0, out_first=first
     )
     build.call("copy_blocks", record)
 
@@ -69,7 +69,7 @@ def gathered(
     """
     outer, axis, count, block = sizes
     at = index if isinstance(index, Buffer) else build.constant(index)
-    record = GATHER(data=data, index=at, out=out, outer=outer, axis=axis, count=count, block=block,
+    record = GATHER_BLOCKS(data=data, index=at, out=out, outer=outer, axis=axis, count=count, nbytes=block,
                     type=CODE[at.dtype] if checked else None)  # fmt: skip
     build.call("gather_blocks_checked" if checked else "gather_blocks", record)
 

@@ -52,7 +52,7 @@ def reduce(node: Node, build: Builder) -> None:
 def reduced(build: Builder, name: str, x: Buffer, out: Buffer, sizes: tuple[int, int, int]) -> None:
     """Call a reduction of `x`, seen as [outer, n, inner], over n."""
     outer, n, inner = sizes
-    record = REDUCE(x=x, out=out, outer=outer, n=n, inner=inner, type=None if x.dtype in FLOATS else CODE[x.dtype])
+    record = REDUCE(x=x, out=out, outer=outer, count=n, inner=inner, type=None if x.dtype in FLOATS else CODE[x.dtype])
     build.call(f"reduce_{name}_{SUFFIX.get(x.dtype, 'int')}", record)
 
 
@@ -80,5 +80,5 @@ def arg(node: Node, build: Builder) -> None:
     name, last = node.op_type.lower(), int(node.attr("select_last_index", 0))
     node.require_type(x, NUMBERS)
     code = None if x.dtype in FLOATS else CODE[x.dtype]
-    record = ARG(x=x, out=y, outer=outer, n=length, inner=inner, last=last, type=code)
+    record = ARG(x=x, out=y, outer=outer, count=length, inner=inner, last=last, type=code)
     build.call(f"{name}_{SUFFIX.get(x.dtype, 'int')}", record)

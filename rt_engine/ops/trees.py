@@ -188,7 +188,7 @@ def _evaluate(node: Node, build: Builder, ensemble: Ensemble, base: NDArray[Any]
     divisor = len(ensemble.roots) if aggregate == "AVERAGE" else 1
     record = TREES(
         x=x, groups=build.constant(packed.groups), nodes=build.constant(packed.nodes), leaves=build.constant(packed.leaves),
-        out=out, work=work, rows=_rows(x), features=_features(x), groups_count=len(packed.groups), targets=targets, fold=fold,
+        out=out, keys=work, rows=_rows(x), features=_features(x), count=len(packed.groups), targets=targets, fold=fold,
         copies=packed.copies, inside=packed.inside, divisor=divisor,
     )  # fmt: skip
     build.call(f"trees_{packed.form}", record)
