@@ -76,8 +76,8 @@ def assemble(lowered: Lowered, source: str, initial: Mapping[str, ArrayLike] | N
         record["node"] = call.node
         for column, values in (
             ("operand", [where(b) for b in call.operands]),
-            ("size", call.sizes),
-            ("param", call.params),
+            ("size", call.record.sizes),
+            ("param", call.record.params),
         ):
             record[column][: len(values)] = values
         if call.jump >= 0:

@@ -1,6 +1,6 @@
 """Graph -> kernel calls on buffers: what the plan then lays out in memory.
 
-onnx_ir graph --operators (rt_engine.ops)--> Builder: calls = [Call(kernel, operands, sizes, params)], buffers
+onnx_ir graph --operators (rt_engine.ops)--> Builder: calls = [Call(kernel, record)], buffers
 """
 
 from collections.abc import Mapping, Sequence

@@ -10,7 +10,6 @@ import onnx_ir as ir
 from rt_engine.kernels.interface.fields import Record
 from rt_engine.kernels.interface.movement import COPY_BLOCKS, FILL
 from rt_engine.program.calls import Buffer, Call, Kind, Storage
-from rt_engine.program.records import OPERANDS, PARAMS, SIZES
 
 LowerBody = Callable[[ir.Graph, "Builder", Sequence[Buffer]], list[Buffer]]
 """(body, builder, its arguments) -> its results."""
@@ -81,50 +80,33 @@ class Builder:
     def call(
         self,
         kernel: str,
-        record: Record | Sequence[Buffer | None],
-        sizes: Sequence[int] = (),
-        params: Sequence[float] = (),
-        writes: Sequence[int] | None = None,
-        inplace: Sequence[str] | Sequence[int] = (),
+        record: Record,
+        inplace: Sequence[str] = (),
         macs: int = 0,
         jump: int = -1,
-        overlap: tuple[str, int] | tuple[int, int] | None = None,
+        overlap: tuple[str, int] | None = None,
     ) -> None:
         """Add a kernel call.
 
         Args:
             kernel: name of the kernel.
-            record: what the kernel reads, by its family's `Fields` (`rt_engine.kernels.interface`); or its operands alone.
-            sizes, params: integers and floats of the record.
-            writes: indices of operands that the kernel writes; by default the last.
+            record: what the kernel reads, by its family's `Fields` (`rt_engine.kernels.interface`).
             inplace: operands whose memory the first written one may take.
             macs: multiply-accumulates, for the report.
             jump: for control flow, the call that the first size becomes the record of.
             overlap: (operand, bytes): the first written operand may lie over that one, which is read for the last time here,
                 if it begins at least so many bytes before it.
         """
-        given = record if isinstance(record, Record) else None
-        if isinstance(record, Record):
-            places, operands, sizes, params = record.fields.places, record.operands, record.sizes, record.params
-            writes = [places[n].index for n in record.fields.written if getattr(record, n) is not None]
-        else:
-            places, operands = {}, tuple(record)
-        assert len(operands) <= OPERANDS and len(sizes) <= SIZES and len(params) <= PARAMS
-        written = tuple(writes) if writes is not None else (len(operands) - 1,)
-        if overlap is not None:
-            overlap = (places[overlap[0]].index if isinstance(overlap[0], str) else overlap[0], overlap[1])
+        places = record.fields.places
         self.calls.append(
             Call(
                 kernel,
-                tuple(operands),
-                written,
-                tuple(places[i].index if isinstance(i, str) else i for i in inplace),
-                tuple(int(s) for s in sizes),
-                tuple(float(p) for p in params),
+                record,
+                tuple(places[name].index for name in record.fields.written if getattr(record, name) is not None),
+                tuple(places[name].index for name in inplace),
                 len(self.nodes) - 1,
                 int(macs),
                 jump,
-                overlap=overlap,
-                given=given,
+                None if overlap is None else (places[overlap[0]].index, overlap[1]),
             )
         )

@@ -64,24 +64,21 @@ class Call:
     """One kernel call. `writes` of the operands are outputs; the output may take the memory of an input in `inplace`."""
 
     kernel: str
-    operands: tuple[Buffer | None, ...]
+    record: Record
+    """What the kernel reads, by name."""
     writes: tuple[int, ...]
     inplace: tuple[int, ...]
-    sizes: tuple[int, ...]
-    params: tuple[float, ...]
     node: int
     macs: int
     jump: int = -1
     """For control flow: the call that the first size becomes the record of (`rt_engine.kernels.control`)."""
     overlap: tuple[int, int] | None = None
     """(operand, bytes): the first written operand may lie over that operand if it begins at least so many bytes before it."""
-    given: Record | None = None
 
     @property
-    def record(self) -> Record:
-        """What the kernel's record holds, by name."""
-        assert self.given is not None, self.kernel
-        return self.given
+    def operands(self) -> tuple[Buffer | None, ...]:
+        """Those of the record, in its order; None where one is absent."""
+        return self.record.operands
 
 
 @dataclass(frozen=True, slots=True)

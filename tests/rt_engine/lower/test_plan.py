@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rt_engine.kernels.interface.fields import Fields
 from rt_engine.lower.plan import Life, Overlap, allocate, busiest, merge_in_place, plan
 from rt_engine.ops.builder import Builder
 from rt_engine.program.calls import Buffer, Kind, Storage
@@ -43,10 +44,16 @@ def test_what_may_overlap_does_so_only_as_allowed(chain):
         assert apart or target + pair.ahead <= source
 
 
+LETTERS = "abcdef"
+
+
 def chain(*calls):
+    """Calls of a kernel that writes its last operand; `inplace` are numbers of operands."""
     build = Builder(nodes=[("n", "op")])
     for operands, inplace in calls:
-        build.call("k", operands, inplace=inplace)
+        names = LETTERS[: len(operands)]
+        record = Fields("k", operands=" ".join(names))(**dict(zip(names, operands, strict=True)))
+        build.call("k", record, inplace=[names[i] for i in inplace])
     return build.calls
 
 
