@@ -44,7 +44,12 @@ def test_each_place_exists_and_a_test_adds_one(row):
 def test_every_kind_of_change_has_a_row():
     """Those that the layout was made for."""
     kinds = {row[0] for row in ADDED}
-    assert kinds == {"statistic of a task or a link"}
+    assert kinds == {
+        "statistic of a task or a link",
+        "operator on each element, with its kernel",
+        "lane width",
+        "element type",
+    }
 
 
 def test_a_test_that_is_gone_is_seen():

@@ -20,9 +20,9 @@ _GUARD_BYTE = 0xA5
 _HEADER = 64
 
 
-def libraries(name: str, *modules: str) -> list[Library]:
-    """One library per lane width that this machine has, the widest last."""
-    return [Library(f"{name}-{lanes}", modules, host(lanes)) for lanes in LANE_WIDTHS if lanes <= host().lanes]
+def libraries(name: str, *modules: str, path: tuple[str, ...] = ()) -> list[Library]:
+    """One library per lane width that this machine has, the widest last; `path`: where modules of a test are."""
+    return [Library(f"{name}-{lanes}", modules, host(lanes), path) for lanes in LANE_WIDTHS if lanes <= host().lanes]
 
 
 class Call:

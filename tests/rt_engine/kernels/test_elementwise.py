@@ -1,7 +1,9 @@
 """Every element-wise kernel against its NumPy twin, and bit for bit over lane widths."""
 
 import re
+from collections.abc import Sequence
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from rt_engine.kernels.interface.dtypes import CODE
 from rt_engine.ops.unary import FUNCTIONS
 from rt_engine.program.records import RECORD
 from rt_engine.program.status import Status
+from rt_native.library import Library
 from tests.rt_engine.kernels import twins
 from tests.rt_engine.kernels.calling import Call, call, libraries
 from tests.rt_engine.kernels.test_elementary import NUMERICS, documented, wide_enough
@@ -68,9 +71,15 @@ def same(a: Array, b: Array) -> bool:
     return clean[0].tobytes() == clean[1].tobytes()
 
 
-def on_all_widths(kernel: str, operands: list[Array | None], sizes: list[int], params: tuple[float, ...] = ()) -> Array:
+def on_all_widths(
+    kernel: str,
+    operands: list[Array | None],
+    sizes: list[int],
+    params: tuple[float, ...] = (),
+    of: Sequence[Library] = FLOATS,
+) -> Array:
     """Operand 3 after the call; every lane width gives the same."""
-    first, *others = [call(library, kernel, operands, sizes, params)[3] for library in FLOATS]
+    first, *others = [call(library, kernel, operands, sizes, params)[3] for library in of]
     for other in others:
         assert same(first, other), f"{kernel} depends on the lane width"
     return first
@@ -91,13 +100,28 @@ def scale(operation: str, x: Array, exact: Array) -> Array:
     return x / 2 if operation == "gelu" else np.fmax(np.abs(exact), np.abs(floor))
 
 
-def check_unary(operation: str, dtype: Any, x: Array, exact: Array, bound: float) -> None:
+def check_unary(operation: str, dtype: Any, x: Array, exact: Array, bound: float, names: Sequence[str],
+                of: Sequence[Library] = FLOATS) -> None:  # fmt: skip
     """The kernel gives `exact` within `bound`, the same bits on every lane width."""
-    params = tuple(twins.PARAMETERS[p] for p in native.PARAMETERS[operation])
-    got = on_all_widths(f"{operation}_{twins.SUFFIX[dtype]}", [x, None, None, np.zeros_like(x)], [x.size], params)
+    params = tuple(twins.PARAMETERS[name] for name in names)
+    kernel = f"{operation}_{twins.SUFFIX[dtype]}"
+    got = on_all_widths(kernel, [x, None, None, np.zeros_like(x)], [x.size], params, of)
     with np.errstate(all="ignore"):
         error = twins.ulps(got, exact, scale(operation, x.astype(exact.dtype), exact))
     assert error.max(initial=0) <= bound, (x[np.argmax(error)], error.max())
+
+
+def check_against_onnx(operator: str, dtype: Any, names: Sequence[str], of: Sequence[Library] = FLOATS) -> None:
+    """The kernel of an operator gives what ONNX's reference gives in float64."""
+    node = onnx.helper.make_node(operator, ["x"], ["y"], **{name: twins.PARAMETERS[name] for name in names})
+    ends = [onnx.helper.make_tensor_value_info(end, onnx.TensorProto.DOUBLE, ["n"]) for end in "xy"]
+    model = onnx.helper.make_model(onnx.helper.make_graph([node], "one", ends[:1], ends[1:]))
+    bound = max(tolerance(operator.lower(), dtype), OF_REFERENCE)
+    for size in SIZES:
+        x = np.random.default_rng(size).normal(0, 3, size).astype(dtype)
+        with np.errstate(all="ignore"):
+            exact = onnx.reference.ReferenceEvaluator(model).run(None, {"x": x.astype(np.float64)})[0]
+        check_unary(operator.lower(), dtype, x, exact, bound, names, of)
 
 
 @wide_enough
@@ -105,13 +129,14 @@ def check_unary(operation: str, dtype: Any, x: Array, exact: Array, bound: float
 @pytest.mark.parametrize("operation", twins.UNARY)
 def test_unary_float(operation: str, dtype: Any) -> None:
     """A unary kernel gives its twin's values within the documented bound, for odd sizes and special values."""
-    params = [twins.PARAMETERS[p] for p in native.PARAMETERS[operation]]
+    names = native.PARAMETERS[operation]
+    params = [twins.PARAMETERS[name] for name in names]
     for size in (*SIZES, 20_000):
         x = floats(dtype, size)
         wide = x.astype(twins.WIDE[dtype])
         with np.errstate(all="ignore"):
             exact = twins.UNARY[operation](wide, *(wide.dtype.type(p) for p in (*params, 0, 0)[:2]))
-        check_unary(operation, dtype, x, exact, tolerance(operation, dtype))
+        check_unary(operation, dtype, x, exact, tolerance(operation, dtype), names)
 
 
 @pytest.mark.parametrize(
@@ -123,17 +148,28 @@ def test_unary_float_is_onnx(operator: str, dtype: Any) -> None:
 
     (The reference rounds some functions, erf among them, to float32 on its way.)
     """
-    operation = operator.lower()
-    names = native.PARAMETERS[operation]
+    names = native.PARAMETERS[operator.lower()]
     assert names == tuple(name for name, _ in FUNCTIONS[operator])
-    node = onnx.helper.make_node(operator, ["x"], ["y"], **{name: twins.PARAMETERS[name] for name in names})
-    ends = [onnx.helper.make_tensor_value_info(end, onnx.TensorProto.DOUBLE, ["n"]) for end in "xy"]
-    model = onnx.helper.make_model(onnx.helper.make_graph([node], "one", ends[:1], ends[1:]))
-    for size in SIZES:
-        x = np.random.default_rng(size).normal(0, 3, size).astype(dtype)
-        with np.errstate(all="ignore"):
-            exact = onnx.reference.ReferenceEvaluator(model).run(None, {"x": x.astype(np.float64)})[0]
-        check_unary(operation, dtype, x, exact, max(tolerance(operation, dtype), OF_REFERENCE))
+    check_against_onnx(operator, dtype, names)
+
+
+ADDED = '''
+
+@_function
+def thresholdedrelu(x, alpha):
+    """x above alpha, else 0."""
+    return select(x > alpha, x, 0.0)
+'''
+
+
+def test_a_function_that_is_added_is_a_kernel_and_is_tested(tmp_path: Path) -> None:
+    """A few lines at the end of `kernels.unary` are kernels for every type, and ONNX's reference tests them."""
+    text = Path(native.__file__).read_text()
+    (tmp_path / "unary_and_one.py").write_text(text[: text.index("\nfor _name,")] + ADDED)
+    of = libraries("test-added", "unary_and_one", path=(str(tmp_path),))
+    assert set(of[-1].exports) == {f"{KERNEL_PREFIX}thresholdedrelu_{suffix}" for suffix in twins.SUFFIX.values()}
+    for dtype in DTYPES:
+        check_against_onnx("ThresholdedRelu", dtype, ("alpha",), of)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

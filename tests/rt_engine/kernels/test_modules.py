@@ -7,7 +7,9 @@ import pytest
 
 import rt_engine.kernels
 from rt_engine.kernels.interface.abi import KERNEL_PREFIX
+from rt_engine.kernels.parts import registers
 from rt_engine.run.native import KERNELS
+from rt_native.target import LANE_WIDTHS
 
 FOLDER = Path(rt_engine.kernels.__file__).parent
 MODULES, PARTS, INTERFACE = (
@@ -59,6 +61,11 @@ def test_the_interface_imports_neither_numba_nor_kernels(path: Path) -> None:
     """It is read where no kernel is compiled."""
     assert rooms(path) <= {"interface"}
     assert not {name for name in imports(path) if name.split(".")[0] in ("numba", "llvmlite", "rt_native")}
+
+
+def test_every_lane_width_has_its_tiles() -> None:
+    """A width without a row in the table of tiles could not be compiled for."""
+    assert sorted(registers._BY_LANES) == sorted(LANE_WIDTHS)
 
 
 def test_a_room_is_told_from_another(tmp_path: Path) -> None:
