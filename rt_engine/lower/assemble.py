@@ -81,7 +81,7 @@ def assemble(lowered: Lowered, source: str, initial: Mapping[str, ArrayLike] | N
         ):
             record[column][: len(values)] = values
         if call.jump >= 0:
-            record["size"][0] = places[call.jump]
+            record["size"][call.record.fields.places["target"].index] = places[call.jump]
     block = weights.block()
     block_records = Block(max(records.nbytes, 1))
     block_records.view(RECORD, 0, len(records))[:] = records

@@ -93,7 +93,7 @@ class Builder:
             record: what the kernel reads, by its family's `Fields` (`rt_engine.kernels.interface`).
             inplace: operands whose memory the first written one may take.
             macs: multiply-accumulates, for the report.
-            jump: for control flow, the call that the first size becomes the record of.
+            jump: for control flow, the call whose record is the `target`.
             overlap: (operand, bytes): the first written operand may lie over that one, which is read for the last time here,
                 if it begins at least so many bytes before it.
         """

@@ -71,7 +71,7 @@ class Call:
     node: int
     macs: int
     jump: int = -1
-    """For control flow: the call that the first size becomes the record of (`rt_engine.kernels.control`)."""
+    """For control flow: the call whose record is the `target` (`rt_engine.kernels.interface.control`)."""
     overlap: tuple[int, int] | None = None
     """(operand, bytes): the first written operand may lie over that operand if it begins at least so many bytes before it."""
 

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_engine.errors import ProgramFileError
+from rt_engine.kernels.interface.control import JUMP, LOOP
 from rt_engine.program.naming import Naming
 from rt_engine.program.program import ABSENT, MOST_ARENA_BYTES, NodeCost, Place, Program, TensorSpec
 from rt_engine.program.records import ARENA_HEADER, RECORD
@@ -229,10 +230,10 @@ class _Reader:
         inside = (offsets >= 0) & (offsets % ALIGNMENT == 0) & (offsets < ends)
         wrong = ~(inside | (operands == ABSENT)).all(axis=1)
         wrong |= (records["kernel"] >= len(kernels)) | (records["node"] >= nodes)
-        for name, forward in (("jump", True), ("loop", False)):
-            if name in kernels:
-                which = np.flatnonzero(records["kernel"] == kernels.index(name))
-                target = records["size"][which, 0]
+        for fields, forward in ((JUMP, True), (LOOP, False)):
+            if fields.name in kernels:
+                which = np.flatnonzero(records["kernel"] == kernels.index(fields.name))
+                target = records["size"][which, fields.places["target"].index]
                 good = (target > which) & (target <= len(records)) if forward else (target >= 0) & (target <= which)
                 wrong[which] |= ~good
         if wrong.any():

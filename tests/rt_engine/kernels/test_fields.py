@@ -1,7 +1,12 @@
-"""Records by name: `Fields`, and that nobody counts places any more."""
+"""Records by name: `Fields`, and that nobody counts places."""
+
+import ast
+from pathlib import Path
 
 import pytest
 
+import plc_bindings.st
+import rt_engine
 from rt_engine.kernels.interface.fields import Fields
 from rt_engine.kernels.interface.gemm import GEMM
 from rt_engine.program.records import OPERANDS, PARAMS, SIZES
@@ -66,3 +71,37 @@ def test_a_name_stands_for_one_thing(sizes):
     """A name is not given twice, nor is it one that a record has anyway."""
     with pytest.raises(ValueError, match="taken"):
         Fields("twice", operands="x out", sizes=sizes)
+
+
+ROOT = Path(rt_engine.__file__).parent
+FILES = [path for room in ("kernels", "ops", "lower") for path in sorted((ROOT / room).rglob("*.py"))]
+FILES += sorted(Path(plc_bindings.st.__file__).parent.glob("inline*.py"))
+
+
+def numbered(text: str) -> list[str]:
+    """What addresses a field of a record by its place: a number behind its column or in a call with it, a sum with its address."""
+    found = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Attribute):
+            ends = (node.slice.lower, node.slice.upper) if isinstance(node.slice, ast.Slice) else (node.slice,)
+            if node.value.attr in ("operands", "sizes", "params") and any(isinstance(e, ast.Constant) for e in ends):
+                found.append(ast.unparse(node))
+        elif isinstance(node, ast.Call) and "record" in map(ast.unparse, node.args):
+            found += [ast.unparse(node) for given in node.args if ast.unparse(given).isdigit()]
+        elif isinstance(node, ast.BinOp):
+            found += [ast.unparse(node) for side in (node.left, node.right) if ast.unparse(side) == "record"]
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_nobody_counts_places(path):
+    """A kernel, its operator and the Structured Text export say what a field is called."""
+    assert numbered(path.read_text()) == []
+
+
+def test_a_number_is_found():
+    """The check sees every way in which places were counted."""
+    text = (
+        "call.sizes[:2], call.operands[3], size(record, 3), record + 8 * 4, params[0], call.operands[i], f(record, i)"
+    )
+    assert numbered(text) == ["call.sizes[:2]", "call.operands[3]", "size(record, 3)", "record + 8 * 4"]
