@@ -49,6 +49,9 @@ def test_every_kind_of_change_has_a_row():
         "operator on each element, with its kernel",
         "lane width",
         "element type",
+        "kind of link",
+        "kind of server",
+        "command",
     }
 
 

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from station.commands.shared.explaining import explained
+from station.demo.protocols import PlcProtocol
 
 ORDER = 70
-
-
-class PlcProtocol(StrEnum):
-    """What the demo's PLC program speaks."""
-
-    ads = "ads"
-    modbus = "modbus"
 
 
 def demo(

@@ -1,8 +1,9 @@
 """A station: built from its file, started, watched, updated, stopped with safe outputs, reported.
 
-start   links, then servers, then tasks  (a task without good inputs keeps its outputs safe: nothing waits for a device)
-    stop    tasks (outputs safe), then links (each writes the safe values to its device and says if that was confirmed),
-            then servers                     (so PLC clients still read the safe values)
+start   links, servers, tasks    a task without good inputs keeps its outputs safe: nothing waits for a device
+stop    tasks                    their outputs are safe
+        links                    all at once; each writes the safe values to its device, and says if that was confirmed
+        servers                  at last, so that PLC clients can still read the safe values
 """
 
 from __future__ import annotations
