@@ -1,6 +1,6 @@
 """What a PLC's call ended with: one number, the same in Python, over ADS and Modbus, in C and in Structured Text.
 
-0 is good, 1 to 99 are the model's own (`rt_engine.program.status`), 100 to 199 those of tasks (`scheduler.status`); calls count
+0 is good, 1 to 99 are the model's own (`rt_engine.status`), 100 to 199 those of tasks (`scheduler.status`); calls count
 from 200, the C interface from 300. They never change their meaning.
 """
 
@@ -8,7 +8,7 @@ import ast
 import inspect
 from enum import IntEnum
 
-import rt_engine.program.status
+import rt_engine.status
 import scheduler.status
 
 
@@ -73,7 +73,7 @@ class LibraryStatus(IntEnum):
 
 
 KINDS: tuple[type[IntEnum], ...] = (
-    rt_engine.program.status.Status,
+    rt_engine.status.Status,
     scheduler.status.TaskStatus,
     CallStatus,
     LibraryStatus,

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from rt_engine import errors
 from rt_engine.model import Model, Report, load
 from rt_engine.program.program import TensorSpec
-from rt_engine.program.status import Status
 from rt_engine.run.context import Context
 from rt_engine.slot import ModelSlot, UpdateResult
+from rt_engine.status import Status
 
 if TYPE_CHECKING:
     from rt_engine.quantization.quantizer import Quantized, quantize

@@ -17,7 +17,7 @@ Every message says what, where, what was expected, what came, and what to do.
 
 from dataclasses import dataclass
 
-from rt_engine.program.status import Status
+from rt_engine.status import Status
 
 
 class EngineError(Exception):

@@ -16,7 +16,7 @@ import numpy as np
 
 from rt_engine.errors import InterfaceError, UpdateError
 from rt_engine.model import Model
-from rt_engine.program.records import NEVER, READER, SLOT
+from rt_engine.run.blocks import NEVER, READER, SLOT
 from rt_engine.run.context import Context
 from rt_engine.run.native import KERNELS
 from rt_native.memory import Block

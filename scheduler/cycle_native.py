@@ -6,7 +6,7 @@ them for each thread, and Python reads that from /proc while the task runs. Only
 """
 
 import scheduler.deadlines as deadlines
-from rt_engine.program.records import BLOCK
+from rt_engine.run.blocks import BLOCK
 from rt_engine.run.slot_native import pick
 from rt_native.histogram import NBYTES as HISTOGRAM_BYTES
 from rt_native.histogram_native import add as count_time

@@ -2,7 +2,7 @@
 
 from fieldbus.image.image_layout import SLOT
 from fieldbus.image.image_native import channel_latch
-from rt_engine.program.records import BLOCK
+from rt_engine.run.blocks import BLOCK
 from rt_native.lang import copy_bytes, inline, load_f64, load_i64, store_f64, store_i64
 from rt_native.memory import offsets
 from scheduler.element_native import store_element

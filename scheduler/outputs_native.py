@@ -10,7 +10,7 @@ A channel has one writer. That is the task's thread, until it hangs and the supe
 
 from fieldbus.image.image_layout import SLOT
 from fieldbus.image.image_native import channel_back, channel_publish
-from rt_engine.program.records import BLOCK
+from rt_engine.run.blocks import BLOCK
 from rt_native.lang import atomic_exchange, atomic_store, export, inline, load_f64, load_i64, store_f64, store_i64
 from rt_native.memory import offsets
 from scheduler.element_native import load_element

@@ -1,11 +1,11 @@
 """Why a cycle's outputs are what they are: one number, the same in Python, C and Structured Text.
 
-0 is good and 1 to 99 are the model's own (`rt_engine.program.status`); tasks count from 100. They never change their meaning.
+0 is good and 1 to 99 are the model's own (`rt_engine.status`); tasks count from 100. They never change their meaning.
 """
 
 from enum import IntEnum
 
-import rt_engine.program.status
+import rt_engine.status
 
 
 class TaskStatus(IntEnum):
@@ -56,7 +56,7 @@ class Action(IntEnum):
 
 def describe(number: int) -> str:
     """A status number in words: `102 BAD_INPUT`."""
-    for kind in (TaskStatus, rt_engine.program.status.Status):
+    for kind in (TaskStatus, rt_engine.status.Status):
         if number in kind._value2member_map_:
             return f"{number} {kind(number).name}"
     return f"{number} (unknown)"

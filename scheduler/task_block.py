@@ -11,7 +11,7 @@
          +-> wakeup, execution    histograms (rt_native.histogram)
 
 All addresses are absolute, except tensors: a model version has its own, found through the block that is run
-(`rt_engine.program.records.BLOCK.tensors`), at the byte offset that INPUT.tensor and OUTPUT.tensor give.
+(`rt_engine.run.blocks.BLOCK.tensors`), at the byte offset that INPUT.tensor and OUTPUT.tensor give.
 """
 
 from enum import IntEnum

@@ -5,7 +5,7 @@
  *     rte_model      bytes of the file | tensors, names of nodes, table of kernel addresses
  *     rte_context    block (what `execute` gets) | tensors' addresses | arena: header, inputs, outputs, states, the rest
  *
- * The layouts that native code reads are those of rt_engine/program/records.py; a test compares them.
+ * The layouts that native code reads are those of rt_engine/kernels/interface/record.py and rt_engine/run/blocks.py; a test compares them.
  */
 #ifndef RT_INTERNAL_H
 #define RT_INTERNAL_H

@@ -9,7 +9,7 @@ class LibraryStatus(IntEnum):               RTE_DAMAGED = 303, /**< The checksum
 
 from plc_bindings.c import FOLDER
 from plc_bindings.status import KINDS, LibraryStatus, meanings
-from rt_engine.program.status import Status
+from rt_engine.status import Status
 
 FILE = FOLDER / "rt_status.h"
 

@@ -9,12 +9,12 @@ model was loaded.
 """
 
 from rt_engine.kernels.interface.control import COPY_AT, JUMP, LOOP
+from rt_engine.kernels.interface.record import JUMP as JUMP_TO
 from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.copy import copy_run
-from rt_engine.program import records
 from rt_native.lang import load_i64, load_u8, store_i64
 
-_JUMP = records.JUMP
+_JUMP = JUMP_TO
 
 
 @kernel("jump", JUMP)

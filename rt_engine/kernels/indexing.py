@@ -17,7 +17,7 @@ from rt_engine.kernels.interface.modes import Scatter
 from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.copy import copy_run
 from rt_engine.kernels.parts.int_elements import bytes_of, load_int, store_int
-from rt_engine.program.status import Status
+from rt_engine.status import Status
 from rt_native.lang import inline, load_f32, load_f64, load_i32, load_i64, store_f32, store_f64, store_i64
 
 _INT32, _FLOAT, _DOUBLE, _UINT64 = int(DType.INT32), int(DType.FLOAT), int(DType.DOUBLE), int(DType.UINT64)

@@ -25,7 +25,7 @@ from rt_engine.kernels.interface.dtypes import INTEGERS, DType
 from rt_engine.kernels.interface.elementwise import BROADCAST, MAP
 from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.int_elements import bytes_of, load_int, store_int
-from rt_engine.program.status import Status
+from rt_engine.status import Status
 from rt_native.lang import inline, store_u8
 
 _U64, _UNSIGNED = int(DType.UINT64), tuple(int(t) for t in INTEGERS if t.kind == "u")

@@ -9,7 +9,7 @@ gets the last, or if strict the status INDEX_OUT_OF_RANGE.
 
 from rt_engine.kernels.interface.lookup import LOOKUP
 from rt_engine.kernels.parts.abi import kernel
-from rt_engine.program.status import Status
+from rt_engine.status import Status
 from rt_native.lang import copy_bytes, inline, load_f64, load_i64
 
 _OUT_OF_RANGE = int(Status.INDEX_OUT_OF_RANGE)

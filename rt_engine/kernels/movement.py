@@ -16,7 +16,7 @@ from rt_engine.kernels.interface.movement import COPY_BLOCKS, COPY_STRIDED, FILL
 from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.copy import copy_run
 from rt_engine.kernels.parts.transpose import FEW, SIDE, make_transpose, transpose_few
-from rt_engine.program.status import Status
+from rt_engine.status import Status
 from rt_native.lang import (
     copy_bytes,
     inline,

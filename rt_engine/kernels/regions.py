@@ -12,7 +12,7 @@ from rt_engine.kernels.interface.sample_modes import LARGEST
 from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.lanes import F32, F64, Element
 from rt_engine.kernels.parts.positions import bounded, whole_below
-from rt_engine.program.status import Status
+from rt_engine.status import Status
 from rt_native.lang import inline, load_i32, load_i64, store_i32, store_i64
 
 _OUT_OF_RANGE = int(Status.INDEX_OUT_OF_RANGE)

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rt_engine.errors import Reason, UnsupportedModelError
+from rt_engine.kernels.interface.record import RECORD
 from rt_engine.lower.plan import plan
 from rt_engine.program.calls import Buffer, Call, Kind, Lowered, Storage
 from rt_engine.program.program import ABSENT, MOST_ARENA_BYTES, NodeCost, Place, Program, TensorSpec
-from rt_engine.program.records import RECORD
 from rt_engine.state import initial_values
 from rt_native.memory import Block, align
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+from rt_engine.kernels.interface.record import ARENA_HEADER
 from rt_engine.program.calls import Call, Kind, Storage
-from rt_engine.program.records import ARENA_HEADER
 from rt_native.memory import align
 
 

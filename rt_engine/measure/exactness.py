@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from rt_engine.kernels.interface.record import RECORD
 from rt_engine.measure.reference import FLOAT_TYPES, OPERATORS
 from rt_engine.model import Model
 from rt_engine.passes.channels_last import TWIN
-from rt_engine.program.records import RECORD
 from rt_engine.run.context import Context
 
 Arrays = Mapping[str, NDArray[Any]]

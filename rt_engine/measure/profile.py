@@ -6,10 +6,10 @@ The executor runs as always, but every entry of its kernel table is `timed_kerne
 import numpy as np
 from numpy.typing import NDArray
 
+from rt_engine.kernels.interface.record import ARENA_HEADER
 from rt_engine.measure.machine import clock_cost_ns
 from rt_engine.measure.native import MEASURING
 from rt_engine.measure.run_times import PROFILE, PROFILE_WORD
-from rt_engine.program.records import ARENA_HEADER
 from rt_engine.run.context import Context
 from rt_native.memory import Block
 

@@ -1,7 +1,7 @@
 """Runs of a program that are timed in native code: with cold caches, and record by record."""
 
+from rt_engine.kernels.interface.record import ARENA_HEADER, RECORD
 from rt_engine.measure.run_times import PROFILE, PROFILE_WORD
-from rt_engine.program.records import ARENA_HEADER, RECORD
 from rt_native.lang import call1, call2, export, load_i64, load_u32, now_ns, stack, store_i64
 from rt_native.memory import offsets
 

@@ -1,10 +1,11 @@
-"""Graph passes: a plain tuple, run in order; the graph is verified after each.
+"""Graph passes: plain data, run in order; after each change the graph is verified, and every fact that was ensured so far.
 
-A pass is a function `(Context) -> bool` that changes `context.model` in place and says whether it did. Each file states
-what its pass requires and ensures.
+A pass is a function `(Compilation) -> bool` that changes the graph in place and says whether it did. What it requires and ensures
+stands here; the order is refused where a requirement is not met.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import onnx_ir as ir
 
@@ -16,6 +17,7 @@ from rt_engine.passes.clean import clean, inline_functions
 from rt_engine.passes.closing import close_subgraphs, scopes
 from rt_engine.passes.compilation import Compilation
 from rt_engine.passes.convolution import fuse_convolutions
+from rt_engine.passes.facts import Fact, wrong
 from rt_engine.passes.linear import fuse_linear
 from rt_engine.passes.microsoft import standard_quantised
 from rt_engine.passes.norms import fuse_norms
@@ -25,52 +27,82 @@ from rt_engine.passes.specialise import fold_rest, specialise, unknown_operators
 from rt_engine.passes.storage import widen_halves
 from rt_engine.passes.transposed import fuse_into_phases
 
-Pass = Callable[[Compilation], bool]
+Facts = tuple[Fact, ...]
 
-PASSES: tuple[tuple[str, Pass], ...] = (
-    ("inline model-local functions", inline_functions),
-    ("close the bodies of control flow", close_subgraphs),
-    ("standard forms of quantised operators", standard_quantised),
-    ("bind symbolic dimensions", bind_shapes),
-    ("infer shapes, fold constants", specialise),
-    ("remove identities and dead code", clean),
-    ("fuse integer operators", fuse_quantised),
-    ("fold dequantised constants", fold_rest),
-    ("remove dead code", clean),
-    ("compute half floats in float32", widen_halves),
-    ("fuse activation patterns", fuse_patterns),
-    ("fuse normalisation", fuse_norms),
-    ("fuse attention", fuse_attention),
-    ("channels last", channels_last),
-    ("fuse into transposed convolutions", fuse_into_phases),
-    ("fuse convolutions", fuse_convolutions),
-    ("fuse linear layers", fuse_linear),
-    ("remove dead code", clean),
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One pass: what it does in words, the function, what must hold before it and holds from it on."""
+
+    name: str
+    change: Callable[[Compilation], bool]
+    requires: Facts = ()
+    ensures: Facts = ()
+    whole: bool = False
+    """It sees to bodies itself; all others are run on the model's graph and then on each body."""
+
+
+_STATIC = (Fact.STATIC,)
+
+PASSES: tuple[Pass, ...] = (
+    Pass("inline model-local functions", inline_functions, ensures=(Fact.NO_FUNCTIONS,), whole=True),
+    Pass("close the bodies of control flow", close_subgraphs, (Fact.NO_FUNCTIONS,), whole=True),
+    Pass("standard forms of quantised operators", standard_quantised, (Fact.NO_FUNCTIONS,)),
+    Pass("bind symbolic dimensions", bind_shapes, ensures=(Fact.BOUND,), whole=True),
+    Pass("infer shapes, fold constants", specialise, (Fact.BOUND,), (Fact.STATIC, Fact.CLOSED), whole=True),
+    Pass("remove identities and dead code", clean, _STATIC),
+    Pass("fuse integer operators", fuse_quantised, _STATIC),
+    Pass("fold dequantised constants", fold_rest, _STATIC),
+    Pass("remove dead code", clean, _STATIC),
+    Pass("compute half floats in float32", widen_halves, _STATIC, (Fact.HALVES_STORED,)),
+    Pass("fuse activation patterns", fuse_patterns, _STATIC),
+    Pass("fuse normalisation", fuse_norms, _STATIC),
+    Pass("fuse attention", fuse_attention, _STATIC),
+    Pass("channels last", channels_last, _STATIC),
+    Pass("fuse into transposed convolutions", fuse_into_phases, _STATIC),
+    Pass("fuse convolutions", fuse_convolutions, _STATIC),
+    Pass("fuse linear layers", fuse_linear, _STATIC),
+    Pass("remove dead code", clean, _STATIC),
 )
+"""Integer operators are fused before the rest is folded: they want dequantised constants as integers. Convolutions are fused where
+`channels last` has put them."""
 
 
-_WHOLE: tuple[Pass, ...] = (inline_functions, close_subgraphs, bind_shapes, specialise)
-"""Passes that see to bodies themselves; all others are run on the model's graph and then on each body."""
+def check_order(passes: tuple[Pass, ...]) -> None:
+    """Our own invariant: what a pass requires, an earlier one ensures."""
+    known: set[Fact] = set()
+    for one in passes:
+        missing = set(one.requires) - known
+        assert not missing, f"pass '{one.name}' needs that {' and '.join(f.value for f in missing)}"
+        known.update(one.ensures)
 
 
-def run_passes(compilation: Compilation) -> None:
+check_order(PASSES)
+
+
+def run_passes(compilation: Compilation, passes: tuple[Pass, ...] = PASSES) -> None:
     """Run all passes on the model, in place.
 
     Raises:
         UnsupportedModelError, InvalidModelError, ShapeBindingError: as `rt_engine.load`.
     """
     model = compilation.model
-    for name, change in PASSES:
+    known: Facts = ()
+    for one in passes:
         try:
-            bodies = [] if change in _WHOLE else list(scopes(model.graph))[1:]
-            changed = any([change(compilation), *(change(compilation.within(body)) for body in bodies)])
+            bodies = [] if one.whole else list(scopes(model.graph))[1:]
+            changed = any([one.change(compilation), *(one.change(compilation.within(body)) for body in bodies)])
         except (ShapeBindingError, UnsupportedModelError) as error:
-            if change is bind_shapes:
+            if one.change is bind_shapes:
                 _refuse_unknown_too(compilation, error)
             raise
-        if changed:
-            for graph in scopes(model.graph):
-                verify(graph, name)
+        known += one.ensures
+        for graph in scopes(model.graph):
+            if changed:
+                verify(graph, one.name)
+            for fact in known if changed else one.ensures:
+                found = list(wrong(fact, model, graph))
+                assert not found, f"after pass '{one.name}': not true that {fact.value}: {', '.join(found[:3])}"
 
 
 def _refuse_unknown_too(compilation: Compilation, error: ShapeBindingError | UnsupportedModelError) -> None:

@@ -4,8 +4,8 @@ import onnx_ir as ir
 
 from rt_engine.errors import Reason, ShapeBindingError, UnsupportedModelError
 from rt_engine.passes.compilation import Compilation
+from rt_engine.passes.graph import is_absurd
 from rt_engine.program.element_types import KNOWN
-from rt_engine.read.graph import is_absurd
 
 
 def bind_shapes(compilation: Compilation) -> bool:

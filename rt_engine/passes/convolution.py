@@ -10,8 +10,8 @@ from rt_engine.ops.base import RT_DOMAIN
 from rt_engine.ops.convolve import FEW
 from rt_engine.passes.channels_last import to_last
 from rt_engine.passes.compilation import Compilation
+from rt_engine.passes.graph import add_constant, constant, only_user, replace
 from rt_engine.passes.linear import limits_of
-from rt_engine.read.graph import add_constant, constant, only_user, replace
 
 
 def fuse_convolutions(compilation: Compilation) -> bool:

@@ -17,9 +17,9 @@ from rt_engine.kernels.interface.modes import Mode
 from rt_engine.ops.base import RT_DOMAIN
 from rt_engine.ops.packing.quantised import multiplier, signed_weights
 from rt_engine.passes.compilation import Compilation
+from rt_engine.passes.graph import add_constant, constant, only_user
 from rt_engine.passes.linear import limits_of
 from rt_engine.program.element_types import INTEGER_LIMITS
-from rt_engine.read.graph import add_constant, constant, only_user
 
 MOVERS = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "MaxPool", "Identity", "Slice", "Gather", "Expand")
 """Operators that a per-tensor scale and zero point pass through: they move elements, or pick the largest."""

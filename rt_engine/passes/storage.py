@@ -5,8 +5,8 @@ import onnx_ir as ir
 
 from rt_engine.ops import find
 from rt_engine.passes.compilation import Compilation
+from rt_engine.passes.graph import add_constant, constant, only_user
 from rt_engine.program.element_types import FLOAT16, HALVES
-from rt_engine.read.graph import add_constant, constant, only_user
 
 
 def widen_halves(compilation: Compilation) -> bool:

@@ -15,9 +15,9 @@ from rt_engine.ops.conv_transpose import Geometry, geometry
 from rt_engine.passes.channels_last import _Walk as Walk
 from rt_engine.passes.channels_last import attributes_of, carries, is_float, shape_of, to_last
 from rt_engine.passes.compilation import Compilation
+from rt_engine.passes.graph import add_constant, constant, only_user, replace
 from rt_engine.passes.linear import limits_of
 from rt_engine.program.calls import Kind
-from rt_engine.read.graph import add_constant, constant, only_user, replace
 
 _MOST_PHASES, _MOST_TAPS = 64, 4096
 """Per axis, and in all, beyond which a transposed convolution stays as it is."""

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from rt_engine.kernels.interface.dtypes import CODE, NARROW, NUMPY, DType
-from rt_engine.program.records import RECORD
+from rt_engine.kernels.interface.record import RECORD
 from rt_native.memory import align
 
 MAGIC: Final = b"\x89RTP\r\n\x1a\n"

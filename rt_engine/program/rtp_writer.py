@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_engine.errors import ProgramFileError
+from rt_engine.kernels.interface.record import RECORD
 from rt_engine.program.program import NodeCost, Place, Program
-from rt_engine.program.records import RECORD
 from rt_engine.program.rtp_layout import (
     CHECKED_FROM,
     ELEMENTS,

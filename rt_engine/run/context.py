@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rt_engine.errors import InputError, RunError
+from rt_engine.kernels.interface.record import ARENA_HEADER
 from rt_engine.program.program import Place, TensorSpec
-from rt_engine.program.records import ARENA_HEADER, BLOCK
+from rt_engine.run.blocks import BLOCK
 from rt_engine.run.executable import Executable
 from rt_engine.state import from_bytes, initial_values
 from rt_native.memory import Block

@@ -1,6 +1,7 @@
 """The executor: a loop over records that calls kernels through their addresses. A kernel's status may be a jump."""
 
-from rt_engine.program.records import BLOCK, JUMP, RECORD
+from rt_engine.kernels.interface.record import JUMP, RECORD
+from rt_engine.run.blocks import BLOCK
 from rt_native.lang import (
     call1,
     call2,

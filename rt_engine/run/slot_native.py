@@ -1,6 +1,6 @@
 """The one place where a task changes to a new model version."""
 
-from rt_engine.program.records import READER, SLOT
+from rt_engine.run.blocks import READER, SLOT
 from rt_native.lang import atomic_exchange, atomic_load, copy_bytes, export, inline, load_i64, store_i64
 from rt_native.memory import offsets
 

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import rt_engine
 from rt_engine.errors import EngineError, InvalidModelError, ModelFileError, RunError
-from rt_engine.program.status import Status
+from rt_engine.status import Status
 from tests.fuzz.campaign import campaign
 
 TRILLION, HUGE = 10**12, 1 << 62

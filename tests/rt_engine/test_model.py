@@ -10,7 +10,7 @@ import rt_engine
 from benchmarks.models import mlp
 from rt_engine.errors import InputError, RunError
 from rt_engine.ops.table import table
-from rt_engine.program.status import Status
+from rt_engine.status import Status
 from tests import ROOT
 
 MODEL = rt_engine.load(mlp([16, 64, 64, 4], "Tanh"))

@@ -11,7 +11,8 @@ import numpy as np
 from fieldbus.image.image import Channel, ProcessImage, Sample
 from fieldbus.tags import Quality, Tag
 from rt_engine import TensorSpec
-from rt_engine.program.records import BLOCK, NEVER, READER, RECORD, SLOT
+from rt_engine.kernels.interface.record import RECORD
+from rt_engine.run.blocks import BLOCK, NEVER, READER, SLOT
 from rt_native.memory import Block
 from scheduler import Guard, Input, Output, Step, Task, TaskStats
 from scheduler.clock import Clock

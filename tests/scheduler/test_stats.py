@@ -30,7 +30,7 @@ def test_statistics_go_into_json() -> None:
 
 def test_status_numbers_of_tasks_and_models_do_not_collide() -> None:
     """A task's numbers begin at 100, the model's own end before; each has one name."""
-    from rt_engine.program.status import Status
+    from rt_engine.status import Status
 
     assert {int(s) for s in Status} & {int(s) for s in TaskStatus} == {0}
     assert min(int(s) for s in TaskStatus if s) >= 100 > max(Status)

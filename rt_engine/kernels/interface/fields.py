@@ -11,7 +11,7 @@
     call.record.rows                                             an exporter, a test
 
 A family's fields are in the module of its name beside this file, so that only its own kernels are compiled again when they change.
-Their order is the record's (`rt_engine.program.records`), which `.rtp` files hold: new fields go behind the others.
+Their order is the record's (`rt_engine.kernels.interface.record`), which `.rtp` files hold: new fields go behind the others.
 
 Sizes are int64, params float64. Strides count elements unless they say otherwise: `x_row` is the distance from row to row of `x`,
 `x_batch` from matrix to matrix.
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from rt_engine.program.records import OPERANDS, PARAMS, SIZES
+from rt_engine.kernels.interface.record import OPERANDS, PARAMS, SIZES
 
 
 @dataclass(frozen=True, slots=True)

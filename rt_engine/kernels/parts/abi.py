@@ -21,7 +21,7 @@ from numba.extending import infer_getattr, lower_getattr_generic, models, regist
 
 from rt_engine.kernels.interface.abi import KERNEL_PREFIX
 from rt_engine.kernels.interface.fields import Fields, Place
-from rt_engine.program.records import RECORD
+from rt_engine.kernels.interface.record import RECORD
 from rt_native.lang import export
 from rt_native.memory import offsets
 

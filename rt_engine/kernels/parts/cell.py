@@ -9,7 +9,7 @@ from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.lanes import Element
 from rt_engine.kernels.parts.registers import TILES
 from rt_engine.kernels.parts.tile import make_tiles
-from rt_engine.program.status import Status
+from rt_engine.status import Status
 from rt_native.lang import fill_bytes, inline, load_i32
 from rt_native.vector import BYTES
 

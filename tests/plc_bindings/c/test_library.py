@@ -12,8 +12,9 @@ from plc_bindings.c.export import known_features
 from plc_bindings.c.statuses import FILE, header
 from plc_bindings.status import KINDS
 from rt_engine.kernels.interface.dtypes import NARROW, DType
-from rt_engine.program.records import BLOCK, READER, RECORD, SLOT
+from rt_engine.kernels.interface.record import RECORD
 from rt_engine.program.rtp_file import write
+from rt_engine.run.blocks import BLOCK, READER, SLOT
 from rt_native import version
 from rt_native.levels import LEVELS, level
 from tests.plc_bindings.c.models import GOLDEN, MODELS, cycles

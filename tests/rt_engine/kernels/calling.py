@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_engine.kernels.interface.abi import KERNEL_PREFIX
-from rt_engine.program.records import RECORD
+from rt_engine.kernels.interface.record import RECORD
 from rt_native.library import Library
 from rt_native.memory import Block, align
 from rt_native.target import LANE_WIDTHS, host

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from rt_engine.kernels import unary as native
 from rt_engine.kernels.interface.abi import KERNEL_PREFIX
 from rt_engine.kernels.interface.dtypes import CODE
+from rt_engine.kernels.interface.record import RECORD
 from rt_engine.ops.unary import FUNCTIONS
-from rt_engine.program.records import RECORD
-from rt_engine.program.status import Status
+from rt_engine.status import Status
 from rt_native.library import Library
 from tests.rt_engine.kernels import twins
 from tests.rt_engine.kernels.calling import Call, call, libraries

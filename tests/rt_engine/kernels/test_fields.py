@@ -9,7 +9,7 @@ import plc_bindings.st
 import rt_engine
 from rt_engine.kernels.interface.fields import Fields
 from rt_engine.kernels.interface.gemm import GEMM
-from rt_engine.program.records import OPERANDS, PARAMS, SIZES
+from rt_engine.kernels.interface.record import OPERANDS, PARAMS, SIZES
 
 SOME = Fields("some", operands="x - scale? out", sizes="rows - n type?", params="low high?")
 

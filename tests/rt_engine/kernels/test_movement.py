@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from rt_engine.kernels.interface.dtypes import DType
 from rt_engine.kernels.interface.strides import MAX_RANK, contiguous, copy_table
-from rt_engine.program.status import Status
+from rt_engine.status import Status
 from rt_native.library import Library
 from tests.rt_engine.kernels.calling import Call, call
 

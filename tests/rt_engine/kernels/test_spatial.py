@@ -5,7 +5,7 @@ import pytest
 
 from rt_engine.kernels.interface.fourier_plan import LOAD_PAIRS, LOAD_REAL, STORE_COMPLEX, STORE_PAIRS, transform
 from rt_engine.kernels.interface.sample_modes import CENTRES, CORNERS, ELEMENTS
-from rt_engine.program.status import Status
+from rt_engine.status import Status
 from tests.rt_engine.kernels.calling import Call, call, libraries, same_bits
 
 LIBRARIES = libraries(

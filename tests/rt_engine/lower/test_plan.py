@@ -10,7 +10,6 @@ from rt_engine.kernels.interface.fields import Fields
 from rt_engine.lower.plan import Life, Overlap, allocate, busiest, merge_in_place, plan
 from rt_engine.ops.builder import Builder
 from rt_engine.program.calls import Buffer, Kind, Storage
-from rt_engine.program.records import ARENA_HEADER
 from rt_native.memory import align
 
 

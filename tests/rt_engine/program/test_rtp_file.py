@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import rt_engine
 from rt_engine.errors import InputError, ModelFileError, ProgramFileError, ShapeBindingError, StateError
-from rt_engine.program.records import RECORD
+from rt_engine.kernels.interface.record import RECORD
 from rt_engine.program.rtp_file import read, write
 from rt_engine.program.rtp_layout import ENTRY, HEADER, Kind, dtype_code, dtype_of
 from rt_engine.program.rtp_writer import to_bytes
