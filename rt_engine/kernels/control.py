@@ -2,19 +2,17 @@
 
     jump, loop, copy_at       their records, and what they do, are in `interface.control`
 
-A kernel that wants another record than the next one gives `JUMP` + its index in place of a status (`layout.JUMP`): the
+A kernel that wants another record than the next one gives `JUMP` + its index in place of a status (`interface.record.JUMP`): the
 executor looks at that only when a status is not 0, so ordinary records pay nothing. The counter is an int64 in the arena,
 set to 0 before the loop, and always between 0 and `trips`; what `copy_at` reaches was checked for all of them when the
 model was loaded.
 """
 
 from rt_engine.kernels.interface.control import COPY_AT, JUMP, LOOP
-from rt_engine.kernels.interface.record import JUMP as JUMP_TO
+from rt_engine.kernels.interface.record import JUMP as _JUMP
 from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.copy import copy_run
 from rt_native.lang import load_i64, load_u8, store_i64
-
-_JUMP = JUMP_TO
 
 
 @kernel("jump", JUMP)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from rt_engine.errors import ProgramFileError
 from rt_engine.kernels.interface.control import JUMP, LOOP
+from rt_engine.kernels.interface.record import ARENA_HEADER, RECORD
 from rt_engine.program.naming import Naming
 from rt_engine.program.program import ABSENT, MOST_ARENA_BYTES, NodeCost, Place, Program, TensorSpec
 from rt_engine.program.rtp_layout import (
