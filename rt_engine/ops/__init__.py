@@ -1,4 +1,4 @@
-"""Operators: one file each, found here by being in this folder.
+"""Operators: one file for those that are lowered by the same lines (docs/adr/0004), found here by being in this folder.
 
 An operator's file says which ONNX operator and which versions it serves and how it lowers to kernel calls:
 
@@ -6,7 +6,7 @@ An operator's file says which ONNX operator and which versions it serves and how
     def relu(node: Node, build: Builder) -> None:
         ...
 
-See `rt_engine.ops.base` for `Node` and `rt_engine.lower.lower` for `Builder`. The kernels that it calls are in `rt_engine.kernels`.
+See `rt_engine.ops.base` for `Node` and `rt_engine.ops.builder` for `Builder`. The kernels that it calls are in `rt_engine.kernels`.
 """
 
 from functools import cache
