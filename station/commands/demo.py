@@ -32,4 +32,4 @@ def demo(
         from station.demo.demo import BETTER, Options
         from station.demo.demo import run as play
 
-        raise typer.Exit(play(Options(port, report, better or BETTER, plc.value if plc is not None else None)))
+        raise typer.Exit(play(Options(port, report, better or BETTER, plc)))

@@ -29,6 +29,7 @@ from station.demo import checks, plc_story
 from station.demo.checks import Check
 from station.demo.facts import Answer, PlantView
 from station.demo.processes import DemoError, PlantProcess, StationProcess, plant_process, station_process
+from station.demo.protocols import PlcProtocol
 from station.demo.screen import Screen
 from station.demo.story import Record, Story
 from station.demo.trajectory import Moment, trajectory_svg
@@ -50,7 +51,7 @@ class Options:
     port: int = 0
     report: Path | None = None
     better: Path = BETTER
-    plc: plc_story.Protocol | None = None
+    plc: PlcProtocol | None = None
     """What an external PLC program, which takes the place of the station's own tasks, speaks."""
 
 
@@ -109,7 +110,7 @@ async def _run(options: Options, screen: Screen) -> int:
     return _verdict(story.record, page or folder, folder / PICTURE, screen)
 
 
-async def _run_plc(options: Options, protocol: plc_story.Protocol, screen: Screen) -> int:
+async def _run_plc(options: Options, protocol: PlcProtocol, screen: Screen) -> int:
     _end_like_ctrl_c()
     folder, warning = report_folder(options.report)
     socket = socket_path(f"demo-{os.getpid()}")
@@ -118,7 +119,7 @@ async def _run_plc(options: Options, protocol: plc_story.Protocol, screen: Scree
     try:
         async with AsyncExitStack() as stack:
             plant = await stack.enter_async_context(plant_process(options.port))
-            words = {"ads": "ADS", "modbus": "Modbus TCP"}[protocol]
+            words = {PlcProtocol.ads: "ADS", PlcProtocol.modbus: "Modbus TCP"}[protocol]
             screen.title(f"A machine that falls over without control, held by a PLC that calls a network over {words}")
             if warning:
                 screen.say(warning, "yellow")

@@ -19,7 +19,7 @@ from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from fieldbus.ads.protocol import TCP_PORT
 from station.commands.shared.exit_codes import ExitCode
@@ -27,6 +27,7 @@ from station.demo import checks, plc_checks
 from station.demo.checks import Check
 from station.demo.facts import Interval, PlantView
 from station.demo.processes import DemoError, PlantProcess, StationProcess
+from station.demo.protocols import PlcProtocol
 from station.demo.screen import Screen
 from station.demo.story import FIND_TOGETHER_S, MEASURE_S, SETTLE_S, SLOT, Record
 from station.demo.trajectory import Moment, trajectory_svg
@@ -35,7 +36,6 @@ HERE: Final = Path(__file__).parent
 PROGRAM: Final = HERE / "plc_program.py"
 CALLS: Final = "calls.csv"
 STOP_S: Final = 5.0
-Protocol = Literal["ads", "modbus"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +61,9 @@ class Addresses:
         with socket.create_server(("127.0.0.1", 0)) as free:
             return cls(host, free.getsockname()[1])
 
-    def engine(self, protocol: Protocol) -> str:
+    def engine(self, protocol: PlcProtocol) -> str:
         """For the PLC program's command line."""
-        return self.ads if protocol == "ads" else f"127.0.0.1:{self.modbus}"
+        return self.ads if protocol == PlcProtocol.ads else f"127.0.0.1:{self.modbus}"
 
 
 def station_file(folder: Path, addresses: Addresses) -> Path:
@@ -110,7 +110,7 @@ class PlcProcess:
 
 
 @contextlib.asynccontextmanager
-async def plc_process(protocol: Protocol, engine: str, machine: str, folder: Path) -> AsyncIterator[PlcProcess]:
+async def plc_process(protocol: PlcProtocol, engine: str, machine: str, folder: Path) -> AsyncIterator[PlcProcess]:
     """A PLC program that runs until the context ends; its calls and what it complains of go into the folder."""
     calls, log = folder / CALLS, folder / "plc.log"
     words = (protocol, "--engine", engine, "--machine", machine, "--calls", str(calls))

@@ -21,7 +21,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, get_args
+from typing import TYPE_CHECKING, ClassVar, Final, get_args
 
 from pydantic import Field
 
@@ -32,6 +32,8 @@ from station.found import modules
 if TYPE_CHECKING:
     from fieldbus.link.link import Link
     from fieldbus.tags import Address, Tag
+
+NS: Final = 1_000_000_000
 
 
 class LinkTable(Table, ABC):
@@ -50,6 +52,16 @@ class LinkTable(Table, ABC):
         @property
         def cycle_ns(self) -> int:
             """How often the device is read and written; 0: it decides itself."""
+
+    @property
+    def cycle_s(self) -> float:
+        """The same in seconds."""
+        return self.cycle_ns / NS
+
+    @property
+    def timeout_s(self) -> float:
+        """The same in seconds."""
+        return self.timeout_ns / NS
 
     @abstractmethod
     def describe(self) -> str:

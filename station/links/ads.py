@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from fieldbus.tags import Tag
 
 ORDER = 20
-NS = 1_000_000_000
 
 
 class AdsLink(CyclicLinkTable):
@@ -52,8 +51,8 @@ class AdsLink(CyclicLinkTable):
         """An ADS client."""
         from fieldbus.ads.link import AdsLink as AdsDevice
 
-        cycle_s, timeout_s = self.cycle_ns / NS, self.timeout_ns / NS
-        return AdsDevice(name, tags, self.ams_net_id, self.port, self.host, cycle_s, timeout_s, mode=self.mode)
+        where = self.ams_net_id, self.port, self.host
+        return AdsDevice(name, tags, *where, self.cycle_s, self.timeout_s, mode=self.mode)
 
 
 TABLES = (AdsLink,)

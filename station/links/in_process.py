@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from fieldbus.tags import Tag
 
 ORDER = 30
-NS = 1_000_000_000
 
 
 class InProcessLink(CyclicLinkTable):
@@ -45,7 +44,7 @@ class InProcessLink(CyclicLinkTable):
         from fieldbus.inprocess.link import InProcessLink as InProcessDevice
 
         device = _zeros(tags) if self.device is None else _function(folder, self.device)
-        return InProcessDevice(name, tags, device, self.cycle_ns / NS, self.timeout_ns / NS)
+        return InProcessDevice(name, tags, device, self.cycle_s, self.timeout_s)
 
 
 def _zeros(tags: Sequence[Tag]) -> Callable[[Any], Any]:

@@ -14,7 +14,7 @@ from pydantic import Field
 from station.file.addresses import BIT_TABLES, LAST_REGISTER, WRITABLE_TABLES, Address, parse_address
 from station.file.findings import Finding, no_file
 from station.file.tables import Duration, Order, TagTable
-from station.links import CyclicLinkTable
+from station.links import NS, CyclicLinkTable
 
 if TYPE_CHECKING:
     from fieldbus.modbus.address import ModbusAddress
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from fieldbus.tags import Tag
 
 ORDER = 10
-NS = 1_000_000_000
 
 
 class _ModbusLink(CyclicLinkTable):
@@ -88,8 +87,8 @@ class _ModbusLink(CyclicLinkTable):
             name,
             tags,
             self.transport(folder),
-            self.cycle_ns / NS,
-            self.timeout_ns / NS,
+            self.cycle_s,
+            self.timeout_s,
             gap=self.gap,
             read_write=self.fc23,
             single_writes=self.single_writes,

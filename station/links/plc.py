@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from fieldbus.tags import Tag
 
 ORDER = 40
-NS = 1_000_000_000
 
 
 class PlcLink(LinkTable):
@@ -50,7 +49,7 @@ class PlcLink(LinkTable):
         """What servers write and read."""
         from fieldbus.plc.link import PlcLink as Called
 
-        return Called(name, tags, self.timeout_ns / NS)
+        return Called(name, tags, self.timeout_s)
 
 
 TABLES = (PlcLink,)
