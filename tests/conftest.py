@@ -1,6 +1,59 @@
-"""Settings for all tests."""
+"""Settings of all tests: one environment, whoever starts them, how, and from where."""
 
+import atexit
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests import need
+
+pytest_plugins = ["pytester"]
 
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared")  # machines are shared and noisy: how long an example takes says nothing
+
+WIDTH = shutil.get_terminal_size().columns
+
+# A terminal so wide that no message is wrapped, without colours, in English; what starts a test run may say otherwise.
+for name in (
+    *("FORCE_COLOR", "CLICOLOR_FORCE", "PY_COLORS", "GITHUB_ACTIONS", "TTY_COMPATIBLE", "TTY_INTERACTIVE"),
+    *("TERMINAL_WIDTH", "LANGUAGE"),
+):
+    os.environ.pop(name, None)
+os.environ |= {"COLUMNS": "1000", "LINES": "50", "TERM": "dumb", "NO_COLOR": "1", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+
+# A shell that starts `make` in the background has SIGINT ignored, nohup SIGHUP; a test that sends one would wait for ever.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2):
+    signal.signal(number, signal.SIG_DFL)
+signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+# Control sockets are among themselves, and in a folder with a short name: a socket's path has at most 107 bytes.
+os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="rt-", dir="/tmp")
+atexit.register(shutil.rmtree, os.environ["XDG_RUNTIME_DIR"], ignore_errors=True)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """pytest's own lines are as wide as the terminal is."""
+    config.get_terminal_writer().fullwidth = WIDTH
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Programs that a test's mark names are there."""
+    for mark in item.iter_markers("peer"):
+        for program in mark.args:
+            need.program(program)
+
+
+@pytest.fixture
+def socket_folder() -> Iterator[Path]:
+    """A folder with a short name, as `tmp_path` may have a long one: for sockets that nobody else knows."""
+    with tempfile.TemporaryDirectory(prefix="rt-", dir="/tmp") as folder:
+        yield Path(folder)

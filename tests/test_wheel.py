@@ -84,7 +84,6 @@ def run(installed, tmp_path):
 
     def run(program: str, *arguments: str) -> str:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-        environment["XDG_RUNTIME_DIR"] = str(tmp_path)
         done = subprocess.run(
             [installed / "bin" / program, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True
         )

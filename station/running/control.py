@@ -30,6 +30,8 @@ BODY_LIMIT: Final = 64 * 1024
 STATUS_TIMEOUT_S: Final = 5.0
 UPDATE_TIMEOUT_S: Final = 120.0
 SHUTDOWN_S: Final = 1.0
+MOST_PATH_BYTES: Final = 107
+"""Of a Unix socket, on Linux."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +211,8 @@ def _running_already(path: Path) -> str:
 
 def _listen(path: Path) -> socket.socket:
     """A listening Unix socket of mode 0600 from its first moment; a dead one in its place is replaced."""
+    if why := _too_long(path):
+        raise OSError(why)
     _clear(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -220,6 +224,13 @@ def _listen(path: Path) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def _too_long(path: Path) -> str:
+    """Why no socket can have this path; empty: one can."""
+    if len(os.fsencode(path)) <= MOST_PATH_BYTES:
+        return ""
+    return f"{path} is longer than the {MOST_PATH_BYTES} bytes that a socket's path can have; give a shorter one with --socket"
 
 
 def _clear(path: Path) -> None:
@@ -268,6 +279,9 @@ def request_stop(path: Path) -> None:
 
 def _request(path: Path, method: str, url: str, body: Any, timeout_s: float) -> Any:
     import aiohttp
+
+    if why := _too_long(path):
+        raise NotRunningError(why)
 
     async def send() -> Any:
         timeout = aiohttp.ClientTimeout(total=timeout_s)

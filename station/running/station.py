@@ -321,12 +321,14 @@ class Station:
 
 @contextmanager
 def stopped_by_signals(station: Station) -> Iterator[None]:
-    """SIGINT, SIGTERM and SIGHUP stop the station in order. Main thread only.
+    """SIGINT, SIGTERM and SIGHUP stop the station in order; SIGHUP not where nohup has it ignored. Main thread only.
 
     A second one ends at once whatever delays that, by `KeyboardInterrupt` (SIGINT) or `SystemExit`; outputs still go
     safe. While they do, which takes a bounded time, signals are ignored: nothing may keep a device from its safe values.
     """
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    if before[signal.SIGHUP] == signal.SIG_IGN:
+        del before[signal.SIGHUP]
     asked = False
 
     def handle(number: int, _: FrameType | None) -> None:

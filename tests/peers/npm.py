@@ -3,14 +3,12 @@
 import fcntl
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from rt_native.library import cache_folder
+from tests import need
 
 PACKAGES = ("ads-client@2.1.0", "node-ads@1.5.1", "modbus-serial@8.0.25", "jsmodbus@5.0.0")
 HERE = Path(__file__).parent
@@ -18,8 +16,8 @@ HERE = Path(__file__).parent
 
 def modules() -> Path:
     """The folder node_modules with all of `PACKAGES`; without npm or without the registry the test is skipped."""
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        pytest.skip("needs Node.js: apt-get install nodejs npm")
+    need.program("node")
+    need.program("npm")
     folder = cache_folder() / "npm" / "-".join(PACKAGES).replace("@", "_")
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:  # test runs beside each other
@@ -29,7 +27,8 @@ def modules() -> Path:
             command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder)]
             done = subprocess.run([*command, *PACKAGES], capture_output=True, text=True, check=False, timeout=240)
             if done.returncode:
-                pytest.skip(f"needs npm's packages {', '.join(PACKAGES)}: {done.stderr.strip().splitlines()[-1:]}")
+                why = " ".join(done.stderr.strip().splitlines()[-1:])
+                need.lacking("packages from npm", f"npm install {' '.join(PACKAGES)} ({why})")
             (folder / "installed").touch()
     return folder / "node_modules"
 

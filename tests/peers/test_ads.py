@@ -116,7 +116,6 @@ def script(server: AdsServer, name: str, *more: str) -> dict[str, Any]:
 
 
 def pyads(server: AdsServer) -> dict[str, Any]:
-    pytest.importorskip("pyads")
     host, _ = server.address
     command = [sys.executable, "-m", "tests.peers.pyads_client", host, f"{host}.1.1", "851"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=90)

@@ -6,7 +6,6 @@ Each client runs once, in a process of its own, and prints what came of each fea
 import functools
 import json
 import math
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,7 +19,7 @@ import pytest
 
 from plc_bindings.modbus.options import Rtu
 from plc_bindings.modbus.server import ModbusServer
-from tests import ROOT
+from tests import ROOT, need
 from tests.peers import npm, plant
 
 pytestmark = pytest.mark.peer
@@ -76,7 +75,7 @@ def pymodbus(server: ModbusServer) -> dict[str, Any]:
 def libmodbus(server: ModbusServer, *where: str) -> dict[str, Any]:
     if not where:
         where = tuple(map(str, server.address))
-    command = [libmodbus_client(), *where, *map(str, plant.places(server).values())]
+    command = [need.on_libmodbus(HERE / "modbus_client.c"), *where, *map(str, plant.places(server).values())]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = dict(line.split("\t") for line in done.stdout.splitlines())
@@ -85,26 +84,9 @@ def libmodbus(server: ModbusServer, *where: str) -> dict[str, Any]:
     return found
 
 
-@functools.cache
-def libmodbus_client() -> str:
-    """The compiled client."""
-    compiler = shutil.which("cc")
-    if compiler is None:
-        pytest.skip("needs a C compiler: apt-get install gcc libc6-dev libmodbus-dev")
-    program = Path(tempfile.mkdtemp()) / "modbus_client"
-    command = [compiler, "-O1", "-I/usr/include/modbus", "-o", str(program), str(HERE / "modbus_client.c"), "-lmodbus"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if "No such file" in done.stderr or "cannot find" in done.stderr:  # a header, or a library
-        pytest.skip("needs libmodbus and C headers: apt-get install gcc libc6-dev libmodbus-dev")
-    assert done.returncode == 0, done.stderr
-    return str(program)
-
-
 def mbpoll(server: ModbusServer) -> dict[str, Any]:
     """mbpoll writes a value and reads it back, once with each data type; `-B`: the high word first."""
-    program = shutil.which("mbpoll")
-    if program is None:
-        pytest.skip("needs mbpoll: apt-get install mbpoll")
+    program = need.program("mbpoll")
     (host, port), at = server.address, plant.places(server)
 
     def poll(kind: str, address: int, *values: str) -> Any:
@@ -150,9 +132,7 @@ def found(client: str) -> dict[str, Any]:
 @contextmanager
 def serial_line() -> Iterator[tuple[str, str]]:
     """Two pseudo-terminals joined by socat."""
-    socat = shutil.which("socat")
-    if socat is None:
-        pytest.skip("needs socat: apt-get install socat")
+    socat = need.program("socat")
     with tempfile.TemporaryDirectory() as folder:
         ends = [f"{folder}/{name}" for name in ("device", "peer")]
         command = [socat, "-d", "-d", *[f"pty,raw,echo=0,link={end}" for end in ends]]

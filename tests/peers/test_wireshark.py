@@ -5,7 +5,6 @@ pyads -- 127.0.0.x:48898 -- proxy -- server           the capture has one TCP se
 
 import asyncio
 import json
-import shutil
 import struct
 import subprocess
 import sys
@@ -19,7 +18,7 @@ import pytest
 from plc_bindings.ads.device import AdsOptions
 from plc_bindings.ads.server import AdsServer
 from plc_bindings.security.access import Access
-from tests import ROOT
+from tests import ROOT, need
 from tests.peers import plant
 
 pytestmark = pytest.mark.peer
@@ -89,10 +88,9 @@ class Proxy:
 
 
 def tshark(*arguments: str) -> str:
-    program = shutil.which("tshark")
-    if program is None:
-        pytest.skip("needs tshark: DEBIAN_FRONTEND=noninteractive apt-get install tshark")
-    return subprocess.run([program, *arguments], capture_output=True, text=True, check=True, timeout=60).stdout
+    return subprocess.run(
+        [need.program("tshark"), *arguments], capture_output=True, text=True, check=True, timeout=60
+    ).stdout
 
 
 FIELDS = (

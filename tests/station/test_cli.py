@@ -22,9 +22,9 @@ HEAVY = ("numba", "torch", "sklearn", "onnxruntime")
 
 
 @pytest.fixture(autouse=True)
-def private_runtime_folder(tmp_path, monkeypatch):
+def private_runtime_folder(socket_folder, monkeypatch):
     """Control sockets of these tests are in a folder of their own."""
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(socket_folder))
 
 
 def rt_engine(*words, code=0):

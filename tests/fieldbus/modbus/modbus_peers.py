@@ -1,18 +1,14 @@
 """Modbus servers that are not ours, started for a test; without one the test is skipped, saying how to get it."""
 
-import functools
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
+from tests import need
 from tests.fieldbus.waiting import free_port, wait_for
 
 HERE = Path(__file__).parent
@@ -49,8 +45,7 @@ def libmodbus() -> Iterator[int]:
 @contextmanager
 def modbus_tk() -> Iterator[int]:
     """modbus-tk's server, in a thread of this process; gives its port."""
-    defines = pytest.importorskip("modbus_tk.defines", reason="needs modbus-tk: pip install modbus-tk")
-    from modbus_tk.modbus_tcp import TcpServer
+    defines, TcpServer = need.package("modbus_tk.defines"), need.package("modbus_tk.modbus_tcp").TcpServer
 
     port = free_port()
     server = TcpServer(port=port, address="127.0.0.1")
@@ -71,28 +66,15 @@ def modbus_tk() -> Iterator[int]:
         server.stop()
 
 
-@functools.cache
 def libmodbus_program() -> str:
     """The compiled C server."""
-    compiler = shutil.which("cc")
-    if compiler is None:
-        pytest.skip("needs a C compiler: apt-get install gcc libmodbus-dev")
-    program = Path(tempfile.mkdtemp()) / "libmodbus_server"
-    includes = ["-I/usr/include/modbus"]
-    command = [compiler, "-O2", *includes, "-o", str(program), str(HERE / "libmodbus_server.c"), "-lmodbus"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if "No such file" in done.stderr or "cannot find" in done.stderr:  # a header, or a library
-        pytest.skip("needs libmodbus and C headers: apt-get install gcc libc6-dev libmodbus-dev")
-    assert done.returncode == 0, done.stderr
-    return str(program)
+    return need.on_libmodbus(HERE / "libmodbus_server.c")
 
 
 @contextmanager
 def serial_pair(folder: Path) -> Iterator[tuple[str, str]]:
     """Two pseudo-terminals joined by socat; what one side writes the other reads."""
-    socat = shutil.which("socat")
-    if socat is None:
-        pytest.skip("needs socat: apt-get install socat")
+    socat = need.program("socat")
     ends = folder / "master", folder / "device"
     with subprocess.Popen([socat, *[f"pty,raw,echo=0,link={end}" for end in ends]]) as joint:
         try:
@@ -104,9 +86,7 @@ def serial_pair(folder: Path) -> Iterator[tuple[str, str]]:
 
 def certificates(folder: Path, name: str = "localhost") -> tuple[str, str]:
     """(certificate, key) for `name`, signed by itself."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("needs openssl: apt-get install openssl")
+    openssl = need.program("openssl")
     certificate, key = str(folder / "server.pem"), str(folder / "server.key")
     command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     command += ["-days", "1", "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"]

@@ -4,7 +4,6 @@ import re
 import struct
 
 import numpy as np
-import pytest
 
 from fieldbus.ads.protocol import SYSTEM_PORT, Error, Group
 from plc_bindings.ads import groups, notifications, server, session
@@ -67,7 +66,6 @@ def test_the_structured_text_is_well_formed():
 
 def test_the_python_runs():
     """With pyads, against a server at an address of its own."""
-    pytest.importorskip("pyads")
     (program,) = re.findall(r"```python\n(.*?)```", PAGE, re.S)
     found: dict[str, object] = {}
     with ads_server() as running:

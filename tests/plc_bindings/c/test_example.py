@@ -10,9 +10,9 @@ import pytest
 from plc_bindings.c import EXAMPLE, FOLDER
 from rt_engine.program.rtp_file import write
 from tests.plc_bindings.c.models import lstm, policy
-from tests.plc_bindings.c.toolchain import needs, run
+from tests.plc_bindings.c.toolchain import run
 
-pytestmark = needs("gcc", "g++")
+pytestmark = pytest.mark.peer("gcc", "g++")
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,7 @@
 
 import io
 import subprocess
-from importlib.util import find_spec
 from pathlib import Path
-from shutil import which
 
 import pytest
 from elftools.elf.elffile import ELFFile
@@ -17,22 +15,12 @@ from rt_native.errors import UnsupportedCpu
 from rt_native.levels import LEVELS, level
 from rt_native.target import host
 from station.cli import app
+from tests import need
 from tests.plc_bindings.c.models import MODELS, cycles, lstm, policy
-from tests.plc_bindings.c.toolchain import HERE, needs, run, v3
+from tests.plc_bindings.c.toolchain import HERE, run, v3
 
 HOME = "x86-64-v3" if "x86_64" in host().triple else "aarch64"
 FROM_LIBC = {"memcpy", "memset", "memmove", "clock_gettime"}
-
-
-def only(*programs: str):
-    """A test that runs programs which are not everywhere."""
-
-    def marked(test):
-        for mark in needs(*programs):
-            test = mark(test)
-        return test
-
-    return marked
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +59,7 @@ def same_bits(command: list, model, path: Path, folder: Path) -> None:
     assert (folder / "out").read_bytes() == expected
 
 
-@pytest.mark.parametrize("kind", [pytest.param(kind, marks=needs("gcc", "cmake", "g++")) for kind in MODELS])
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=pytest.mark.peer("gcc", "cmake", "g++")) for kind in MODELS])
 def test_the_built_library_gives_pythons_bits(built, exported, kind, tmp_path):
     """The shared library that CMake made, and a file that our writer wrote."""
     model = MODELS[kind]()
@@ -82,7 +70,7 @@ def test_the_built_library_gives_pythons_bits(built, exported, kind, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "example", [pytest.param(e, marks=needs("cmake", "g++")) for e in ("example", "example_static")]
+    "example", [pytest.param(e, marks=pytest.mark.peer("cmake", "g++")) for e in ("example", "example_static")]
 )
 def test_the_built_examples_run(built, example, tmp_path):
     """Against the shared and the static library."""
@@ -92,7 +80,7 @@ def test_the_built_examples_run(built, example, tmp_path):
     assert f"kernels for {HOME}" in said and "outputs changed at cycle" in said
 
 
-@only("cmake", "g++", "gcc")
+@pytest.mark.peer("cmake", "g++", "gcc")
 @pytest.mark.parametrize("library", ["librt_engine.so", "librt_engine_static.a"])
 def test_names_of_the_program_are_its_own(built, exported, library, tmp_path):
     """A program with functions that are called as our native ones are gets Python's bits; none of them is called."""
@@ -105,7 +93,7 @@ def test_names_of_the_program_are_its_own(built, exported, library, tmp_path):
     same_bits([tmp_path / "run"], policy(), tmp_path / "m.rtp", tmp_path)
 
 
-@only("ar")
+@pytest.mark.peer("ar")
 def test_objects_need_nothing_of_python(tmp_path):
     """Every member asks for memory functions and a clock of libc, nothing else; every kernel is defined once."""
     made = kernels(level(HOME))
@@ -114,7 +102,7 @@ def test_objects_need_nothing_of_python(tmp_path):
     assert made.count > 200 and made.table.count("int64_t k_") == made.count
 
 
-@only("ar", "nm", "gcc")
+@pytest.mark.peer("ar", "nm", "gcc")
 def test_archives_are_what_binutils_reads(tmp_path):
     """Members, odd lengths, long names and the index; two archives of the same are equal."""
     members = {}
@@ -132,7 +120,7 @@ def test_archives_are_what_binutils_reads(tmp_path):
     assert archive(members) == data
 
 
-@only("gcc", "cmake", "g++")
+@pytest.mark.peer("gcc", "cmake", "g++")
 def test_only_the_kernels_of_a_model(tmp_path, exported):
     """`--model`: a fraction of the size; the model comes along and runs; a model that needs more is refused by name."""
     write(policy().program, tmp_path / "policy.rtp")
@@ -182,26 +170,16 @@ def test_levels_ask_the_processor_for_all_that_they_need():
     assert all(name.encode() + b"\0" in v3().archive for name in ALWAYS)
 
 
-@pytest.mark.skipif(find_spec("onnxruntime") is None, reason="no onnxruntime to compare with: pip install onnxruntime")
-@only("cmake", "g++")
+@pytest.mark.peer("cmake", "g++")
 def test_a_fraction_of_onnx_runtimes_size(built):
     """The whole library, all kernels, against ONNX Runtime's: less than a tenth."""
-    spec = find_spec("onnxruntime")
-    assert spec is not None and spec.origin is not None
-    theirs = max(p.stat().st_size for p in (Path(spec.origin).parent / "capi").glob("*.so*"))
+    package = Path(need.package("onnxruntime").__file__).parent
+    theirs = max(p.stat().st_size for p in (package / "capi").glob("*.so*"))
     assert (built / "librt_engine.so").stat().st_size < theirs / 10
 
 
-CROSS = [
-    pytest.mark.peer,
-    pytest.mark.skipif(
-        not (which("aarch64-linux-gnu-gcc") and which("qemu-aarch64")),
-        reason="no aarch64: apt-get install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user",
-    ),
-]
-
-
-@pytest.mark.parametrize("kind", [pytest.param(kind, marks=CROSS) for kind in ("trees", "lstm", "int8-cnn")])
+@pytest.mark.peer("aarch64-linux-gnu-gcc", "qemu-aarch64")
+@pytest.mark.parametrize("kind", ["trees", "lstm", "int8-cnn"])
 def test_an_arm_processor_gives_pythons_bits(kind, tmp_path):
     """Kernels compiled here for aarch64, run under qemu: the same file, the same bits."""
     model = MODELS[kind]()

@@ -8,7 +8,7 @@ import pytest
 from rt_engine.errors import ProgramFileError
 from rt_engine.program.rtp_file import read
 from rt_engine.program.rtp_writer import to_bytes
-from tests.plc_bindings.c.toolchain import needs, run
+from tests.plc_bindings.c.toolchain import run
 from tests.plc_bindings.c.writer import (
     ELEMENTS,
     ENTRY,
@@ -26,7 +26,7 @@ from tests.plc_bindings.c.writer import (
     section,
 )
 
-pytestmark = needs("gcc")
+pytestmark = pytest.mark.peer("gcc")
 
 NOT_A_PROGRAM, OTHER_VERSION, DAMAGED, MISSING_KERNEL = 301, 302, 303, 304
 

@@ -18,9 +18,9 @@ from rt_engine.run.blocks import BLOCK, READER, SLOT
 from rt_native import version
 from rt_native.levels import LEVELS, level
 from tests.plc_bindings.c.models import GOLDEN, MODELS, cycles
-from tests.plc_bindings.c.toolchain import STRICT, Toolchain, compile_c, needs, run, v3
+from tests.plc_bindings.c.toolchain import STRICT, Toolchain, compile_c, run, v3
 
-pytestmark = needs("gcc", "g++")
+pytestmark = pytest.mark.peer("gcc", "g++")
 
 
 def test_statuses_are_pythons(plain):
@@ -98,7 +98,7 @@ def test_sanitizers_find_nothing(checked, files, kind, tmp_path):
     _runs([checked.program("run_model.c")], files, kind, tmp_path)
 
 
-@pytest.mark.parametrize("kind", [pytest.param(kind, marks=needs("valgrind")) for kind in MODELS])
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=pytest.mark.peer("valgrind")) for kind in MODELS])
 def test_valgrind_finds_nothing(plain, files, kind, tmp_path):
     """Inside of the kernels too: no invalid access, no value that was never written, no leak."""
     grind = ("valgrind", "-q", "--error-exitcode=9", "--leak-check=full", "--errors-for-leak-kinds=all")

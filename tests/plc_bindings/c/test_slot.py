@@ -4,9 +4,9 @@ import pytest
 
 from rt_engine.program.rtp_file import write
 from tests.plc_bindings.c.models import lstm, policy
-from tests.plc_bindings.c.toolchain import THREAD_SANITIZE, Toolchain, needs, run, v3
+from tests.plc_bindings.c.toolchain import THREAD_SANITIZE, Toolchain, run, v3
 
-pytestmark = needs("gcc", "g++")
+pytestmark = pytest.mark.peer("gcc", "g++")
 
 
 @pytest.fixture(scope="module")

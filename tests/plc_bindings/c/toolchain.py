@@ -1,11 +1,8 @@
 """Builds the C library and the test programs with the machine's compilers, from this library's kernels."""
 
-import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
-
-import pytest
 
 from plc_bindings.c import FOLDER, SOURCES
 from plc_bindings.c.export import Kernels, kernels
@@ -17,13 +14,6 @@ STRICT = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror", "-O2", "-
 LIBRARY = [FOLDER / name for name in SOURCES if name.endswith(".c")]
 THREAD_SANITIZE = ("-fsanitize=thread", "-fno-omit-frame-pointer")
 SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
-
-
-def needs(*programs: str) -> list[pytest.MarkDecorator]:
-    """Marks of tests that run programs which are not everywhere."""
-    missing = [p for p in programs if not shutil.which(p)]
-    why = f"no {', '.join(missing)}: apt-get install {' '.join(missing)}"
-    return [pytest.mark.peer, pytest.mark.skipif(bool(missing), reason=why)]
 
 
 @cache

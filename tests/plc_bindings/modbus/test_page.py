@@ -5,7 +5,6 @@ import ssl
 import struct
 import subprocess
 import tomllib
-from shutil import which
 
 import pytest
 
@@ -60,7 +59,7 @@ def test_the_python_runs(plant):
     assert found["force"] == pytest.approx(struct.unpack(">f", answer[-4:])[0], rel=1e-5)
 
 
-@pytest.mark.skipif(which("openssl") is None, reason="needs openssl: apt-get install openssl")
+@pytest.mark.peer("openssl")
 def test_the_certificates_are_good(tmp_path):
     """Each is signed by the authority, and has its name."""
     (commands,) = re.findall(r"```sh\n(.*?)```", PAGE, re.S)

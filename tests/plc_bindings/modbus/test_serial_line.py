@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 import struct
 import subprocess
 import time
@@ -14,6 +13,7 @@ from plc_bindings.calls.predict import Predictor
 from plc_bindings.modbus import rtu, serial_line
 from plc_bindings.modbus.options import ModbusOptions, Rtu
 from plc_bindings.modbus.server import ModbusServer
+from tests import need
 from tests.fieldbus.waiting import wait_for
 from tests.plc_bindings.modbus.plant import serving
 
@@ -153,9 +153,7 @@ def test_a_port_that_is_lost_is_opened_again(plant, tmp_path, monkeypatch):
 @pytest.mark.peer
 def test_pymodbus_predicts_by_fc23(plant, tmp_path):
     """Two pseudo-terminals joined by socat, as two ends of a line."""
-    socat = shutil.which("socat")
-    if socat is None:
-        pytest.skip("needs socat: apt-get install socat")
+    socat = need.program("socat")
     ends = [tmp_path / "master", tmp_path / "device"]
     with subprocess.Popen([socat, *[f"pty,raw,echo=0,link={end}" for end in ends]]) as joint:
         try:

@@ -14,6 +14,7 @@ from plc_bindings.modbus import mbap
 from plc_bindings.modbus.options import ModbusOptions, Tcp
 from plc_bindings.modbus.server import TURN
 from plc_bindings.security.access import Access, Limits
+from tests import need
 from tests.fieldbus.waiting import wait_for
 from tests.plc_bindings.modbus.plant import serving
 
@@ -260,7 +261,7 @@ def test_pymodbus(plant, server):
 
 
 def test_modbus_tk(plant, server):
-    modbus_tcp = pytest.importorskip("modbus_tk.modbus_tcp", reason="needs modbus-tk: pip install modbus-tk")
+    modbus_tcp = need.package("modbus_tk.modbus_tcp")
     from modbus_tk import defines
     from modbus_tk.modbus import ModbusError
 

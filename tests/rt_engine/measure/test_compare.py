@@ -12,6 +12,7 @@ from rt_engine.measure.compare import compare, difference, steps
 from rt_engine.measure.examples import example_inputs, static_copy
 from rt_engine.measure.machine import Machine, clock_cost_ns, machine
 from rt_engine.measure.peers import OURS, Engine, MissingPeerError, RefusedError, peers
+from tests import need
 
 FACTS = Machine("p", "s", 1, 16, 32 << 10, 1 << 20, 8 << 20, 3.0, 96.0, 0.0, 200.0, 100.0, 50.0, 10.0)
 
@@ -139,7 +140,7 @@ def test_symbolic_dimensions_are_one_for_everybody(tmp_path):
 
 def test_ours_against_onnxruntime(tmp_path):
     """A real comparison, in a tenth of a second."""
-    pytest.importorskip("onnxruntime")
+    need.package("onnxruntime")
     path = tmp_path / "m.onnx"
     path.write_bytes(mlp([3, 4, 2], "Tanh").SerializeToString())
     found = compare(

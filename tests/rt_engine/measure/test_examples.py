@@ -9,11 +9,12 @@ from onnx import TensorProto, helper
 
 from rt_engine.measure.examples import tensor_copy
 from rt_engine.measure.peers import OnnxRuntime, RefusedError
+from tests import need
 
 
 def test_zipmap_is_measured_as_a_tensor(tmp_path: Path) -> None:
     """As it stands it is refused by name; in the copy it passes its tensor on."""
-    pytest.importorskip("onnxruntime")
+    need.package("onnxruntime")
     node = helper.make_node("ZipMap", ["x"], ["y"], domain="ai.onnx.ml", classlabels_int64s=[0, 1])
     x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 2])
     kind = helper.make_sequence_type_proto(

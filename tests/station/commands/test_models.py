@@ -13,6 +13,7 @@ from benchmarks.models import mlp
 from rt_engine.program.rtp_file import write
 from rt_engine.read import source
 from station.cli import app
+from tests import need
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def command(*arguments):
 
 def test_bench_measures_and_writes(model, tmp_path):
     """A table with the ratio, JSON and a plot."""
-    pytest.importorskip("onnxruntime")
+    need.package("onnxruntime")
     files = tmp_path / "b.json", tmp_path / "b.svg"
     result = command("bench", model, "--vs", "onnxruntime", "--seconds", "0.1", "--json", files[0], "--plot", files[1])
     assert result.exit_code == 0, result.output

@@ -2,7 +2,6 @@
 
 import ast
 import json
-import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -159,10 +158,7 @@ def play(folder: Path, *options: str, expected: int = 0) -> tuple[int, str, dict
 
 def play_once(folder: Path, *options: str) -> tuple[int, str, dict[str, bool]]:
     command = [sys.executable, "-m", "station", "demo", "--report", str(folder / "report"), *options]
-    environment = {**os.environ, "XDG_RUNTIME_DIR": str(folder)}
-    result = subprocess.run(
-        command, cwd=ROOT, env=environment, text=True, capture_output=True, timeout=200, check=False
-    )
+    result = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, timeout=200, check=False)
     file = folder / "report" / "demo.json"
     record = json.loads(file.read_text()) if file.exists() else {"claims": []}
     claims: dict[str, bool] = {}

@@ -43,8 +43,8 @@ def station():
 
 
 @pytest.fixture
-def path(tmp_path):
-    return tmp_path / "cell.sock"
+def path(socket_folder):
+    return socket_folder / "cell.sock"
 
 
 @pytest.fixture
@@ -187,6 +187,16 @@ def test_a_linked_folder_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     with pytest.raises(UnsafeSocketError):
         socket_path("cell")
+
+
+def test_a_path_that_is_too_long_for_a_socket_is_said(station, tmp_path):
+    """By who would listen there, and by who asks there."""
+    path = tmp_path / ("a" * 100) / "cell.sock"
+    path.parent.mkdir()
+    with pytest.raises(OSError, match=r"cell\.sock is longer than the 107 bytes"), ControlServer(station, path):
+        pass
+    with pytest.raises(NotRunningError, match="--socket"):
+        fetch_status(path)
 
 
 @pytest.mark.usefixtures("server")

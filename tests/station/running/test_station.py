@@ -83,15 +83,26 @@ def test_refused_update(station, tmp_path):
     assert [event.good for event in station.report().events if event.kind == "update"] == [False, False, False]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signal_ends_the_run(station, number):
-    """SIGINT and SIGTERM end the run in order: outputs safe, handlers as before."""
+    """SIGINT, SIGTERM and SIGHUP end the run in order: outputs safe, handlers as before."""
     before = signal.getsignal(number)
     view = Recorder(lambda: os.kill(os.getpid(), number) if len(view.snapshots) == 1 else None)
     with stopped_by_signals(station), station:
         station.run(view, seconds=60)
     assert received(station)[-1] == -1.0
     assert signal.getsignal(number) is before
+
+
+def test_nohup_is_respected(station):
+    """A terminal that closes ends no station that was started to outlive it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stopped_by_signals(station):
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_run_ends_after_its_time_and_on_request(station):
