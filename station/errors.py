@@ -1,4 +1,4 @@
-"""What can go wrong with a station.
+"""What can go wrong with a station; and what the shell sees of it, `ExitCode`.
 
 StationError
 ├── StationFileError     the station file is wrong; carries every problem, each with its line
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 from typing import Literal
 
@@ -63,3 +64,14 @@ class UnsafeFolderError(StationError):
 
 class UnsafeSocketError(StationError):
     """Where the control socket belongs is something else, or a folder that somebody else can change."""
+
+
+class ExitCode(IntEnum):
+    """What the shell sees of any command. 2 is also what a wrong command line gives."""
+
+    OK = 0
+    FAILED = 1  # it ran and something did not work: see `station.show.verdict` for a run, `station.machine.doctor` for a machine
+    USAGE = 2  # wrong command line
+    BAD_FILE = 3  # station file or model cannot be used; every problem is printed with its line
+    NOT_RUNNING = 4  # no station answers on the control socket, or one already runs where none may
+    REFUSED = 5  # the running station refused the update; the old model goes on

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from station.commands.shared.exit_codes import ExitCode
 from station.commands.shared.explaining import check_outputs, explained, say
 from station.commands.shared.options import DataOption, ModelArgument
+from station.errors import ExitCode
 
 if TYPE_CHECKING:
     from rt_engine.measure.compare import Comparison

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from station.commands.shared.exit_codes import ExitCode
 from station.commands.shared.explaining import explained
 from station.commands.shared.options import JsonOption
+from station.errors import ExitCode
 
 if TYPE_CHECKING:
     from rich.console import Console

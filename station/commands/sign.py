@@ -32,7 +32,7 @@ def sign(
     with explained(Console(stderr=True)):
         from plc_bindings.errors import SigningError
         from plc_bindings.security import signing
-        from station.file.tables import NAME_PATTERN
+        from station.terms.tables import NAME_PATTERN
 
         if not re.fullmatch(NAME_PATTERN, slot):
             raise typer.BadParameter(f"{slot!r} cannot be a model's name in a station file", param_hint="--slot")

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from station.commands.shared.exit_codes import ExitCode
 from station.demo.facts import Answer, Interval, Look, Mute
+from station.errors import ExitCode
 from station.running.snapshot import TaskView
 
 POLICY_TASKS: Final = ("x", "y")

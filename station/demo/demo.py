@@ -24,7 +24,6 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from station.commands.shared.exit_codes import ExitCode
 from station.demo import checks, plc_story
 from station.demo.checks import Check
 from station.demo.facts import Answer, PlantView
@@ -33,6 +32,7 @@ from station.demo.protocols import PlcProtocol
 from station.demo.screen import Screen
 from station.demo.story import Record, Story
 from station.demo.trajectory import Moment, trajectory_svg
+from station.errors import ExitCode
 from station.running.control import socket_path
 
 HERE: Final = Path(__file__).parent

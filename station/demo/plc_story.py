@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Final
 
 from fieldbus.ads.protocol import TCP_PORT
-from station.commands.shared.exit_codes import ExitCode
 from station.demo import checks, plc_checks
 from station.demo.checks import Check
 from station.demo.facts import Interval, PlantView
@@ -31,6 +30,7 @@ from station.demo.protocols import PlcProtocol
 from station.demo.screen import Screen
 from station.demo.story import FIND_TOGETHER_S, MEASURE_S, SETTLE_S, SLOT, Record
 from station.demo.trajectory import Moment, trajectory_svg
+from station.errors import ExitCode
 
 HERE: Final = Path(__file__).parent
 PROGRAM: Final = HERE / "plc_program.py"

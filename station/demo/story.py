@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from station.commands.shared.exit_codes import ExitCode
 from station.demo import checks
 from station.demo.checks import Check
 from station.demo.facts import Answer, Interval, Look, Mute, PlantView
 from station.demo.processes import DemoError, PlantProcess, StationProcess
 from station.demo.screen import Screen
 from station.demo.trajectory import Moment
+from station.errors import ExitCode
 from station.machine.computer import Computer
 from station.machine.rights import rights_fix
 

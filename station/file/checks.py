@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Final
 
 from station.file.config import StationConfig
-from station.file.durations import format_duration
-from station.file.findings import Finding, Step, no_file, no_function, unknown
 from station.file.server_checks import SERVER_CHECKS
-from station.file.tables import TaskTable
 from station.file.view import View
+from station.terms.durations import format_duration
+from station.terms.findings import Finding, Step, no_file, no_function, unknown
+from station.terms.tables import TaskTable
 
 
 def check_relations(config: StationConfig, broken: frozenset[tuple[str, str]], folder: Path) -> list[Finding]:

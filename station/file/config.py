@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from station.file.tables import ModelTable, Name, StationTable, Table, TagTable, TaskTable
 from station.links import LinkTable, link_tables
 from station.servers import ServerTable, server_tables
+from station.terms.tables import ModelTable, Name, StationTable, Table, TagTable, TaskTable
 
 if TYPE_CHECKING:
     AnyLink = LinkTable

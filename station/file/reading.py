@@ -22,11 +22,11 @@ from pydantic_core import ErrorDetails
 from station.errors import Problem, StationFileError
 from station.file.checks import check_relations
 from station.file.config import StationConfig
-from station.file.findings import Finding, Step, dotted, nearest_name, unknown
 from station.file.locate import Lines
-from station.file.tables import Table
 from station.links import link_tables, type_of
 from station.servers import server_tables
+from station.terms.findings import Finding, Step, dotted, nearest_name, unknown
+from station.terms.tables import Table
 
 _ROUNDS: Final = 5
 _LARGEST_BYTES: Final = 16 << 20

@@ -10,10 +10,10 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from plc_bindings.data.types import identifier
-from station.file.findings import Finding
 from station.file.view import View
 from station.links import type_of
 from station.servers import server_tables
+from station.terms.findings import Finding
 
 
 def _servers(view: View) -> Iterator[Finding]:

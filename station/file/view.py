@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from station.file.config import StationConfig
-from station.file.tables import TagTable
+from station.terms.tables import TagTable
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING, ClassVar, Final, get_args
 
 from pydantic import Field
 
-from station.file.findings import Finding
-from station.file.tables import Duration, Table, TagTable
 from station.found import modules
+from station.terms.findings import Finding
+from station.terms.tables import Duration, Table, TagTable
 
 if TYPE_CHECKING:
     from fieldbus.link.link import Link

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from fieldbus.ads.protocol import PLC_PORT
-from station.file.tables import NET_ID_FORM, TagTable
 from station.links import CyclicLinkTable
+from station.terms.tables import NET_ID_FORM, TagTable
 
 if TYPE_CHECKING:
     from fieldbus.ads.address import AdsAddress

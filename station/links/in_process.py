@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from station.file.findings import Finding, no_function
-from station.file.tables import TagTable
 from station.links import CyclicLinkTable
+from station.terms.findings import Finding, no_function
+from station.terms.tables import TagTable
 
 if TYPE_CHECKING:
     from fieldbus.inprocess.link import InProcessLink as InProcessDevice

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from station.file.addresses import BIT_TABLES, LAST_REGISTER, WRITABLE_TABLES, Address, parse_address
-from station.file.findings import Finding, no_file
-from station.file.tables import Duration, Order, TagTable
 from station.links import NS, CyclicLinkTable
+from station.terms.addresses import BIT_TABLES, LAST_REGISTER, WRITABLE_TABLES, Address, parse_address
+from station.terms.findings import Finding, no_file
+from station.terms.tables import Duration, Order, TagTable
 
 if TYPE_CHECKING:
     from fieldbus.modbus.address import ModbusAddress

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from station.file.tables import Duration, TagTable
 from station.links import LinkTable
+from station.terms.tables import Duration, TagTable
 
 if TYPE_CHECKING:
     from fieldbus.plc.link import PlcLink as Called

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from station.file.durations import format_duration
 from station.machine.computer import Computer, Fact, Level
 from station.machine.probes import examine
 from station.show.picture import Picture
+from station.terms.durations import format_duration
 
 PERIOD_S: Final = 0.001
 CYCLE_SHARE: Final = 0.2

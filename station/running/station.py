@@ -30,7 +30,6 @@ from scheduler.scheduler import Scheduler
 from scheduler.stats import TaskStats
 from scheduler.status import Action, TaskStatus
 from station.errors import RefusedError
-from station.file.findings import unknown
 from station.file.reading import StationFile
 from station.machine.computer import Computer
 from station.machine.probes import examine
@@ -41,6 +40,7 @@ from station.show.live import REFRESH_S, View
 from station.show.picture import Picture
 from station.show.reasons import note
 from station.show.report import Event, EventKind, Report
+from station.terms.findings import unknown
 from station.wiring.parts import build
 from station.wiring.plc_side import CONTROL_SOCKET, plc_side
 

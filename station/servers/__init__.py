@@ -28,9 +28,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from station.file.findings import Finding, Step
-from station.file.tables import Array, Table
 from station.found import modules
+from station.terms.findings import Finding, Step
+from station.terms.tables import Array, Table
 
 if TYPE_CHECKING:
     from plc_bindings.data.database import Database

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from fieldbus.ads.protocol import PLC_PORT, TCP_PORT
-from station.file.findings import Finding, Step
-from station.file.tables import NET_ID_FORM, Array
 from station.servers import Columns, IpAddress, Listing, NetworkServerTable, Offer
+from station.terms.findings import Finding, Step
+from station.terms.tables import NET_ID_FORM, Array
 
 if TYPE_CHECKING:
     from plc_bindings.ads.server import AdsServer

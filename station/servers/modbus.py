@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from station.file.findings import Finding, no_file
-from station.file.tables import Array, Order
 from station.servers import Columns, Listing, NetworkServerTable, Offer, ServerTable
+from station.terms.findings import Finding, no_file
+from station.terms.tables import Array, Order
 
 if TYPE_CHECKING:
     from plc_bindings.data.database import Database

@@ -15,8 +15,8 @@ from rich.text import Text
 from fieldbus.link.state import LINK_STATISTICS
 from fieldbus.statistic import Statistic
 from scheduler.stats import TASK_STATISTICS, Latency
-from station.file.durations import format_duration
 from station.running.snapshot import LinkView, Snapshot, TaskView
+from station.terms.durations import format_duration
 
 REFRESH_S: Final = 0.25
 LINE_EVERY_S: Final = 5.0

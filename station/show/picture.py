@@ -10,7 +10,7 @@ from typing import Final
 
 from rt_native.histogram import Histogram
 from scheduler.stats import Latency
-from station.file.durations import format_duration
+from station.terms.durations import format_duration
 
 WIDTH: Final = 460
 HEIGHT: Final = 210

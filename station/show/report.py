@@ -19,13 +19,13 @@ from fieldbus.link.state import LINK_STATISTICS
 from fieldbus.statistic import Statistic
 from scheduler.stats import TASK_STATISTICS
 from station.errors import UnsafeFolderError
-from station.file.durations import format_duration
 from station.machine.computer import Fact, Level
 from station.running.folders import own_folder, temporary
 from station.running.snapshot import LinkView, ServerView, Snapshot, TaskView
 from station.show.picture import Picture, svg_picture
 from station.show.reasons import reasons
 from station.show.verdict import Remark, judge
+from station.terms.durations import format_duration
 
 TEMPLATE: Final = Path(__file__).with_name("report.html")
 EventKind = Literal["link", "update", "station"]

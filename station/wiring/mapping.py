@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rt_engine import TensorSpec
-from station.file.findings import Finding, Step, unknown
-from station.file.tables import InputTable, OutputTable
+from station.terms.findings import Finding, Step, unknown
+from station.terms.tables import InputTable, OutputTable
 
 Counts = Mapping[str, int]
 """Tag -> how many values it has."""

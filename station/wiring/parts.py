@@ -25,11 +25,11 @@ from scheduler.errors import SchedulerError
 from scheduler.steps import Step as CompiledStep
 from scheduler.task import Guard, Input, Output, Task
 from station.errors import StationFileError
-from station.file.findings import Finding, Step
 from station.file.reading import StationFile
-from station.file.tables import InputTable, OutputTable, TagTable, TaskTable
 from station.file.view import sole_link
 from station.links import LinkTable
+from station.terms.findings import Finding, Step
+from station.terms.tables import InputTable, OutputTable, TagTable, TaskTable
 from station.wiring import mapping
 
 NS = 1_000_000_000

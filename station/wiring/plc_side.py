@@ -18,9 +18,9 @@ from rt_engine.read.source import Source
 from rt_native import version
 from scheduler.scheduler import Scheduler
 from station.errors import StationFileError
-from station.file.findings import Finding
 from station.file.reading import StationFile
 from station.servers import Offer
+from station.terms.findings import Finding
 from station.wiring.parts import Parts
 
 CONTROL_SOCKET: Final = "control socket"

@@ -12,8 +12,7 @@ import pytest
 import typer
 from onnx import helper
 
-from station.commands.shared.exit_codes import ExitCode
-from station.errors import NotRunningError
+from station.errors import ExitCode, NotRunningError
 from station.running.control import fetch_status, socket_path
 from tests import ROOT
 from tests.station.stations import STATION, wait_for, write_station

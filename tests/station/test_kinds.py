@@ -109,7 +109,7 @@ FILES = {
         from pydantic import Field
 
         from fieldbus.tags import Address
-        from station.file.findings import no_file
+        from station.terms.findings import no_file
         from station.links import CyclicLinkTable
 
         @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ FILES = {
 
         from pydantic import Field
 
-        from station.file.findings import Finding
+        from station.terms.findings import Finding
         from station.servers import Columns, Listing, ServerTable
 
         class LineTable(ServerTable):

@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from station.cli import app
-from station.commands.shared.exit_codes import ExitCode
+from station.errors import ExitCode
 from station.file.reading import read_station
 from station.file.schema import reference_text
 from station.wiring.parts import build

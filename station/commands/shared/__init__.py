@@ -1,1 +1,1 @@
-"""What commands share: options, exit codes, how a user is told; and what is worked out for one command alone."""
+"""What commands share: options, how a user is told; and what is worked out for one command alone."""

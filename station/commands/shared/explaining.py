@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from station.commands.shared.exit_codes import ExitCode
+from station.errors import ExitCode
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 import rt_engine
 from rt_engine.program.rtp_writer import to_bytes
 from station.cli import app
-from station.commands.shared.exit_codes import ExitCode
+from station.errors import ExitCode
 from tests import ROOT
 from tests.plc_bindings.c.models import GOLDEN
 from tests.station.stations import write_station

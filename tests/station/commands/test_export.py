@@ -7,8 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from station.cli import app
-from station.commands.shared.exit_codes import ExitCode
 from station.demo.demo import BETTER
+from station.errors import ExitCode
 
 POLICY = BETTER.with_name("policy-v1.onnx")
 MODELS = '[models.policy]\nfile = "policy.onnx"\n[models.spare]\nfile = "policy.onnx"\n'

@@ -7,8 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from station.cli import app
-from station.commands.shared.exit_codes import ExitCode
 from station.demo.demo import BETTER
+from station.errors import ExitCode
 from tests import ROOT
 
 POLICY = BETTER.with_name("policy-v1.onnx")

@@ -8,7 +8,7 @@ from onnx import helper, numpy_helper
 from typer.testing import CliRunner
 
 from station.cli import app
-from station.commands.shared.exit_codes import ExitCode
+from station.errors import ExitCode
 
 
 @pytest.fixture

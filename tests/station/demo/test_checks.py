@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from station.commands.shared.exit_codes import ExitCode
 from station.demo import checks
 from station.demo.facts import Answer, AxisInterval, Interval, Look, Mute, PlantView
+from station.errors import ExitCode
 from station.running.snapshot import Snapshot, TaskView
 from tests.station.examples_of import TIMING, link
 

@@ -17,8 +17,7 @@ from plc_bindings.security.signing import generate, load_private, sign
 from plc_bindings.status import CallStatus
 from rt_native.version import VERSION
 from station.cli import app
-from station.commands.shared.exit_codes import ExitCode
-from station.errors import RefusedError, StationFileError
+from station.errors import ExitCode, RefusedError, StationFileError
 from station.file.reading import read_station
 from station.running.station import Station
 from station.servers.ads import AdsServerTable

@@ -2,7 +2,7 @@
 
 import pytest
 
-from station.file.durations import format_duration, parse_duration
+from station.terms.durations import format_duration, parse_duration
 
 
 @pytest.mark.parametrize(

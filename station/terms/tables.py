@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from station.file.durations import PATTERN, parse_duration
+from station.terms.durations import PATTERN, parse_duration
 
 MIN_CYCLE_NS: Final = 50_000
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from fieldbus.modbus.protocol import ADDRESSES
-from station.file.findings import unknown
+from station.terms.findings import unknown
 
 TABLES: Final = ("holding", "input", "coil", "discrete")
 ORDERS: Final = ("ABCD", "CDAB", "BADC", "DCBA")
