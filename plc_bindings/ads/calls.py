@@ -6,7 +6,6 @@ An answer is bytes, or a job: what takes long, to be run in a thread, so that no
 from __future__ import annotations
 
 import struct
-import time
 from collections.abc import Callable
 from typing import Final
 
@@ -48,7 +47,7 @@ class ClientCalls:
     def __init__(self, device: Device, client: Client) -> None:
         self._device, self._client = device, client
         self._limits = device.access.limits
-        self._predictor = Predictor(device.models, self._limits.batch)
+        self._predictor = Predictor(device.models, self._limits.batch, device.paces)
         self._called = 0
         self._uploads = device.uploads(client.name) if device.uploads is not None else None
 
@@ -65,8 +64,7 @@ class ClientCalls:
 
     def predict(self, number: int, size: int, data: bytes) -> Answer:
         """Inputs -> status, version, outputs. Nothing is computed for a client that asks for fewer bytes than it gets."""
-        device = self._device
-        served = device.models.find(number)
+        served = self._device.models.find(number)
         if served is None:
             return self._predictor.call(number, data)[:size]
         ends = served.signature
@@ -76,18 +74,10 @@ class ClientCalls:
             return RESULT.pack(CallStatus.TOO_MANY, served.slot.version)[:size]
         if wanted > size:
             raise AdsError(Error.BAD_SIZE)
-        version = served.slot.version
-
-        def work() -> bytes:
-            begin = time.thread_time()  # in which an interruption does not count
-            got = self._predictor.call(number, data)
-            device.note_run(number, version, (time.thread_time() - begin) / max(count, 1))
-            return got
-
-        if device.is_slow(number, version, count):
-            return work
-        answer = work()
-        self._called = 0 if device.is_slow(number, version, count) else number
+        if self._predictor.is_slow(served, count):
+            return lambda: self._predictor.call(number, data)
+        answer = self._predictor.call(number, data)
+        self._called = 0 if self._predictor.is_slow(served, count) else number
         return answer
 
     def predict_ref(self, _: int, size: int, data: bytes) -> Answer:

@@ -5,18 +5,16 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Protocol
 
 from fieldbus.ads.protocol import PLC_PORT, TCP_PORT
 from plc_bindings.ads.frames import net_id
 from plc_bindings.ads.tables import Tables
+from plc_bindings.calls.pace import Paces
 from plc_bindings.data.database import Database
 from plc_bindings.data.models import Models
 from plc_bindings.security.access import Access
 from rt_native.version import VERSION
-
-SLOW_S: Final = 0.001
-"""A model that takes longer runs in a thread, so that other clients do not wait for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +59,7 @@ class Device:
     tables: Tables = field(init=False)
     name: bytes = field(init=False)
     _net_id: bytes | None = field(init=False)
-    requests: int = 0
-    """Answered so far."""
-    _runs: dict[int, tuple[int, float]] = field(init=False, default_factory=dict)
-    """Model number -> (version, seconds for one set of inputs)."""
+    paces: Paces = field(default_factory=Paces)
 
     def __post_init__(self) -> None:
         self._net_id = net_id(self.options.net_id) if self.options.net_id else None
@@ -79,12 +74,3 @@ class Device:
             return net_id(f"{host.removeprefix('::ffff:')}.1.1")
         except ValueError:
             return bytes(6)
-
-    def is_slow(self, model: int, version: int, count: int) -> bool:
-        """Would a call with so many sets of inputs keep other clients waiting? Yes, when nobody has called it yet."""
-        known, seconds = self._runs.get(model, (0, 0.0))
-        return known != version or seconds * count > SLOW_S
-
-    def note_run(self, model: int, version: int, seconds: float) -> None:
-        """A call computed for so long, for each set of inputs. Any thread."""
-        self._runs[model] = (version, seconds)

@@ -1,4 +1,4 @@
-"""Calls that a client repeats, as `plc_bindings.calls.replay` knows them.
+"""Where the parts of a repeated call lie in AMS packets.
 
 request   head | invoke id | group, offset, lengths | (name) | inputs
 answer    head | invoke id | 0, length | status | version | outputs
@@ -13,7 +13,8 @@ from plc_bindings.ads import frames
 from plc_bindings.ads.groups import NAME_BYTES
 from plc_bindings.ads.session import AdsSession
 from plc_bindings.calls.predict import RESULT_HEADER
-from plc_bindings.calls.replay import Replay, ReplayedCall, ReplaySelector
+from plc_bindings.calls.repeated import RepeatedCalls
+from plc_bindings.calls.replay import ReplayedCall, ReplaySelector
 from plc_bindings.security.access import Client
 from scheduler.status import TaskStatus
 
@@ -25,28 +26,16 @@ _ID: Final = (frames.HEAD.size - 4, frames.HEAD.size)
 _GOOD, _NOT_FINITE = frames.RESULT.pack(0), frames.RESULT.pack(TaskStatus.NAN_OUTPUT)
 
 
-class RepeatedCalls:
-    """One connection's. A call that comes for the second time is answered without Python from then on."""
+class AdsRepeatedCalls(RepeatedCalls):
+    """See `RepeatedCalls`."""
 
     def __init__(
         self, session: AdsSession, selector: ReplaySelector, fd: int, client: Client, write: Callable[[bytes], None]
     ) -> None:
-        self._session, self._write, self._newest = session, write, b""
-        self.replay = Replay(selector, fd, client, write, self._failed)
-
-    def note(self, request: bytes, answer: bytes) -> None:
-        """Bytes came, and were answered."""
-        session = self._session
-        self.replay.allow(session.is_between_packets)
-        call = self._call(request, answer) if session.is_between_packets else None
-        if call is not None:
-            kind = request[: call.id_at] + request[call.id_end : call.inputs_at]
-            if kind == self._newest:
-                self.replay.begin(request, answer, call)
-            self._newest = kind
+        super().__init__(selector, fd, client, write)
+        self._session = session
 
     def _call(self, request: bytes, answer: bytes) -> ReplayedCall | None:
-        """None: `request` is not one whole call of a model, with one set of inputs, that went well."""
         called = self._session.called()
         if called is None:
             return None
@@ -57,7 +46,6 @@ class RepeatedCalls:
         return ReplayedCall(served.slot, version, context, *_ID, inputs_at, _OUTPUTS_AT, _STATUS_AT, _GOOD, _NOT_FINITE)
 
     def _failed(self, answer: bytes, status: int) -> None:
-        """Answer a call that ended with a status; `answer` is that to a call that did not."""
         head = answer[frames.TCP.size : frames.HEAD.size]
         body = frames.DATA.pack(0, RESULT_HEADER) + frames.RESULT.pack(status) + answer[_STATUS_AT + 4 : _OUTPUTS_AT]
         length = frames.RESULT.pack(len(body))

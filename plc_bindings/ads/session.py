@@ -1,12 +1,4 @@
-"""One connection of an ADS client, without sockets: bytes in, bytes out.
-
-    feed(bytes) -> answers          half a packet is kept until the rest comes
-    has_more                        there are packets that wait, so that others get their turn: feed(b"") again
-    is_over_rate                    some were refused, since there were too many: listen to others for a while
-    job                             work that takes long, for a thread; nothing more is answered until
-    resume(result) -> answers       it is done
-    tick(now) -> packets            notifications that are due; `next_due` says when to come again
-    is_closed                       what came can be no AMS packet, so what follows it cannot be found: disconnect
+"""One connection of an ADS client, without sockets: AMS packets in, AMS packets out; `tick` gives notifications.
 
 A request that cannot be done is answered with an ADS error code, and changes nothing.
 """
@@ -20,7 +12,7 @@ from typing import Final
 
 from fieldbus.ads.protocol import REQUEST, RESPONSE, RUN, SYSTEM_PORT, Command, Error, Group
 from plc_bindings.ads import frames
-from plc_bindings.ads.calls import CALLS, NOT_IN_SUMS, UPLOADS, Answer, ClientCalls, Job
+from plc_bindings.ads.calls import CALLS, NOT_IN_SUMS, UPLOADS, Answer, ClientCalls
 from plc_bindings.ads.codes import STATE, AdsError, code_of
 from plc_bindings.ads.device import Device
 from plc_bindings.ads.notifications import LEAST_CYCLE_S, MOST_SAMPLES_PER_S, Notifications, Samples
@@ -28,6 +20,7 @@ from plc_bindings.ads.sums import MOST_ITEMS, SUMS
 from plc_bindings.ads.symbols import ClientSymbols
 from plc_bindings.data.database import Writable
 from plc_bindings.data.models import Served
+from plc_bindings.net.conversation import Conversation
 from plc_bindings.security.access import Client
 from rt_engine import Context
 
@@ -51,8 +44,8 @@ _Asked = tuple[bytes, int, bytes, int, int, int]
 """Ends, command and invoke id of a request, for its answer."""
 
 
-class AdsSession:
-    """One client. Servers' thread only, but for `job`, which the caller runs where it likes.
+class AdsSession(Conversation):
+    """One client.
 
     Args:
         device: what all clients see.
@@ -81,13 +74,11 @@ class AdsSession:
         self._next_note = 1
         self._ends: _Ends = (b"", 0, b"", 0)
         self._asked: _Asked = (b"", 0, b"", 0, 0, 0)
-        self.job: Job | None = None
-        self.has_more = self.is_over_rate = False
-        self.is_closed = False
 
     def feed(self, data: bytes) -> bytes:
         """Take what came; gives what is to be sent. Never raises."""
         rest = self._rest
+        self.has_more = self.is_over_rate = False
         if rest or self.job is not None:
             rest += data
             if len(rest) < self._need or self.job is not None:
@@ -96,7 +87,7 @@ class AdsSession:
             rest.clear()
         answers: list[bytes] = []
         at, end, size, until = 0, len(data), 0, 0.0
-        self._need, self.has_more, self.is_over_rate = frames.TCP.size, False, False
+        self._need = frames.TCP.size
         while end - at >= frames.TCP.size and self.job is None and not self.is_closed:
             command, length = frames.TCP.unpack_from(data, at)
             if length > self.most_bytes or length < _LEAST.get(command, length + 1):
@@ -137,12 +128,12 @@ class AdsSession:
         return self._calls.called()
 
     @property
-    def is_between_packets(self) -> bool:
+    def is_whole(self) -> bool:
         """Was all that came a number of whole packets, and is all of it answered?"""
         return not self._rest and self.job is None
 
     @property
-    def next_due(self) -> float:
+    def next_due(self) -> float:  # type: ignore[override]
         """When `tick` is to be called (monotonic seconds); infinity without notifications."""
         if not self._notifications:
             return float("inf")
@@ -182,7 +173,7 @@ class AdsSession:
 
     def _ams(self, buffer: bytes, at: int, length: int) -> bytes:
         """One packet -> its answer; none while a job runs."""
-        self._device.requests += 1
+        self.requests += 1
         (_, _, target, port, source, source_port, command, flags, size, _, invoke) = frames.HEAD.unpack_from(buffer, at)
         if flags & 1:
             return b""  # an answer: we never ask

@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import math
 import struct
+import time
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from plc_bindings.calls.pace import Paces
 from plc_bindings.data.models import Models, Served
 from plc_bindings.status import CallStatus
 from rt_engine import Context
@@ -82,10 +84,16 @@ def _bytes(view: NDArray[Any]) -> memoryview:
 
 
 class Predictor:
-    """One client's calls. Not to be used by two threads at once."""
+    """One client's calls. Not to be used by two threads at once.
 
-    def __init__(self, models: Models, most: int = 256) -> None:
-        self._models, self._most = models, most
+    Args:
+        models: what can be called.
+        most: sets of inputs in one call.
+        paces: what is known to all clients of a server.
+    """
+
+    def __init__(self, models: Models, most: int = 256, paces: Paces | None = None) -> None:
+        self._models, self._most, self._paces = models, most, paces or Paces()
         self._callers: dict[int, _Caller] = {}
         self._is_closed = False
 
@@ -93,6 +101,11 @@ class Predictor:
         """(model, this client's context, its version) of a model that was called before."""
         caller = self._callers.get(number)
         return None if caller is None or caller.context is None else (caller.served, caller.context, caller.version)
+
+    def is_slow(self, served: Served, count: int = 1) -> bool:
+        """Would a call keep other clients waiting? This client's first one of a version does: it makes a context."""
+        caller, version = self._callers.get(served.number), served.slot.version
+        return caller is None or caller.version != version or self._paces.is_slow(served.number, version, count)
 
     def close(self) -> None:
         """The client is gone: compute nothing more for it, and let its contexts go. Any thread.
@@ -124,10 +137,12 @@ class Predictor:
         elif caller.version != served.slot.version:
             caller.follow()
         parts, worst, data = [b""], 0, memoryview(payload)
+        begin = time.thread_time()
         for i in range(count):
             status = caller.call(data, i * size, parts)
             if status and status != TaskStatus.NAN_OUTPUT:
                 return RESULT.pack(status, caller.version)
             worst = status or worst
+        self._paces.note(served.number, caller.version, (time.thread_time() - begin) / count)
         parts[0] = RESULT.pack(worst, caller.version)
         return b"".join(parts)

@@ -48,6 +48,7 @@ class ReplayedCall:
         outputs_at, status_at: likewise in the answer.
         good, not_finite: the four bytes at `status_at`, for outputs that are finite, and for others.
         units: for each input, then for each output: so many bytes in a row travel in reverse; 1: as they are.
+        show: takes inputs and answer of a call that was replayed, if anybody wants to see them.
     """
 
     slot: ModelSlot
@@ -61,6 +62,7 @@ class ReplayedCall:
     good: bytes
     not_finite: bytes
     units: tuple[Sequence[int], Sequence[int]] | None = None
+    show: Callable[[bytes, bytes], None] | None = None
 
 
 class Replay:
@@ -134,6 +136,11 @@ class Replay:
         """The newest."""
         answer: bytes = self._fields["answer"][: self._fields["answer_bytes"]].tobytes()
         return answer
+
+    def show(self, answer: bytes) -> None:
+        """Let those see the newest call who want to."""
+        if self._call is not None and self._call.show is not None:
+            self._call.show(self.inputs(), answer)
 
     def _ends(self) -> tuple[tuple[list[NDArray[Any]], list[int]], tuple[list[NDArray[Any]], list[int]]]:
         """(views, units) of inputs and of outputs."""

@@ -6,8 +6,6 @@ read result    ->   stale and all inputs written: run the model; else the result
 
 from __future__ import annotations
 
-import time
-
 from plc_bindings.calls.predict import RESULT, Predictor
 from plc_bindings.data.models import Served
 from plc_bindings.modbus.plan import SharedBlock
@@ -25,14 +23,13 @@ class PredictBlock:
         self._served = shared.block.served
         self._size = shared.result.size
         self.is_stale = False
-        self._was_called = False
         self.result = b""
         self._show(RESULT.pack(CallStatus.WRONG_SIZE, self._served.slot.version))
 
     @property
     def is_slow(self) -> bool:
-        """Will the next call keep others waiting? The first one makes a context."""
-        return not self._was_called or self.shared.is_slow
+        """Will the next call keep others waiting?"""
+        return self._predictor.is_slow(self._served)
 
     def write(self, start: int, data: bytes) -> None:
         """Take inputs from byte `start` on."""
@@ -49,16 +46,12 @@ class PredictBlock:
 
     def run(self) -> None:
         """Call the model. In any thread, but in one at a time."""
-        begun = time.perf_counter()
         self.is_stale = False
         try:
             answer = self._predictor.call(self._served.number, self.shared.inputs.to_memory(self.inputs))
         except Exception:
             answer = RESULT.pack(CallStatus.INTERNAL, self._served.slot.version)
         self._show(answer)
-        if self._was_called:
-            self.shared.note(time.perf_counter() - begun)
-        self._was_called = True
 
     def called(self) -> tuple[Served, Context, int] | None:
         """(model, this connection's context, its version)."""

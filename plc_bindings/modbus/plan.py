@@ -23,8 +23,6 @@ from plc_bindings.modbus.pdu import Refused
 
 MOST_KEPT: Final = 512
 """Plans of one kind; when there are more, all are made anew: clients ask the same again and again."""
-SLOW_S: Final = 0.001
-"""A model whose calls take longer is called in a thread of its own."""
 _SMALL: Final = (BOOL, SINT, USINT)
 _DIGITS: Final = bytes([48, *[49] * 255])
 _BITS: Final = bytes([0] * 49 + [1] + [0] * 206)
@@ -35,7 +33,7 @@ Segment = tuple[int, int, int]
 
 
 class SharedBlock:
-    """A predict block for all connections: how it is converted, and how long calls take."""
+    """A predict block for all connections: how it is converted."""
 
     def __init__(self, index: int, block: Block, order: Order) -> None:
         self.index, self.block = index, block
@@ -43,16 +41,6 @@ class SharedBlock:
         self.input_types = scalars(ends.inputs)
         self.inputs = Converter(self.input_types, order)
         self.result = Converter([UDINT, UDINT, *scalars(ends.outputs)], order)
-        self._newest_s = self._seconds = 0.0
-
-    @property
-    def is_slow(self) -> bool:
-        """Would a call keep other clients waiting?"""
-        return self._seconds > SLOW_S
-
-    def note(self, seconds: float) -> None:
-        """A call took so long. One that was interrupted does not make a model slow: two in a row do."""
-        self._newest_s, self._seconds = seconds, min(seconds, self._newest_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,6 @@ from plc_bindings.errors import ServerError
 
 START_S: Final = 10.0
 STOP_S: Final = 2.0
-_RECEIVE_BYTES: Final = 16 * 1024
 SWITCH_S: Final = 0.0005
 """How long another Python thread may keep the servers from running (5 ms is Python's own choice). While a model is loaded,
 a request waits for that several times: at a load per 20 ms, p99.9 of a call fell from 31 to 10 ms."""
@@ -47,14 +46,6 @@ class ServerStatus:
     requests: int
     refused: int
     """Connections that were turned away."""
-
-
-def receive_small(transport: asyncio.BaseTransport) -> None:
-    """Let a socket's transport receive at most 16 KiB at once.
-
-    asyncio asks for 256 KiB each time, and to get so much memory from the system takes as long as a whole request.
-    """
-    transport.max_size = _RECEIVE_BYTES  # type: ignore[attr-defined]
 
 
 class Server(Protocol):

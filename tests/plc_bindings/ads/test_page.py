@@ -6,8 +6,10 @@ import struct
 import numpy as np
 
 from fieldbus.ads.protocol import SYSTEM_PORT, Error, Group
-from plc_bindings.ads import groups, notifications, server, session
+from plc_bindings.ads import groups, notifications, session
 from plc_bindings.ads.device import AdsOptions
+from plc_bindings.ads.server import RULES
+from plc_bindings.net.connection import REST_S
 from plc_bindings.security.access import Limits
 from plc_bindings.security.signing import SIGNATURE_BYTES
 from tests import ROOT
@@ -43,12 +45,12 @@ def test_the_limits_are_those_of_the_server():
         f"{notifications.MOST_SAMPLES_PER_S:,} looks",
         f"| {limits.frame_bytes >> 20} MiB |",
         f"in one call | {limits.batch} |",
-        f"not fetched | {server._HIGH_WATER >> 10} KiB |",
-        f"after {server._PATIENCE_S:g} s |",
+        f"not fetched | {RULES.high_water >> 10} KiB |",
+        f"after {RULES.stuck_s:g} s |",
         f"; {session._ITEMS_PER_REQUEST} items",
-        f"not listened to for {server._REST_S * 1e3:g} ms",
+        f"not listened to for {REST_S * 1e3:g} ms",
         f"in one go | {session._TURN_PACKETS}, or {session._TURN_BYTES >> 10} KiB",
-        f"after {3 * server._KEEPALIVE_S} s without",
+        f"after {RULES.keep_alive['TCP_USER_TIMEOUT'] // 1000} s without",
         f"| {options.port} (`port`)",
         f"| {options.ams_port} (`ams_port`)",
         f"; {SYSTEM_PORT}, the system service",

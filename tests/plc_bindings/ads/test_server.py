@@ -5,6 +5,7 @@ import struct
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from fieldbus.ads.protocol import Command, Error, Group
 from plc_bindings.ads.device import AdsOptions, Device
 from plc_bindings.ads.frames import TCP
 from plc_bindings.ads.groups import AREA, PREDICT, UPLOAD_ACTIVATE
-from plc_bindings.ads.server import AdsServer
+from plc_bindings.ads.server import RULES, AdsServer
 from plc_bindings.net.serving import Serving
 from plc_bindings.security.access import Limits
 from tests.plc_bindings.ads.plant import Plant, add_note, model, read, read_write, split
@@ -153,7 +154,7 @@ def test_a_hundred_thousand_handles_without_release(plant):
 @pytest.mark.parametrize("at_once", [1, 1000])
 def test_a_client_that_never_reads_is_bounded_then_disconnected(plant, monkeypatch, at_once):
     """Whether it asks one by one or sends a heap of requests: each answer has 200,000 bytes."""
-    monkeypatch.setattr("plc_bindings.ads.server._PATIENCE_S", 0.5)
+    monkeypatch.setattr("plc_bindings.ads.server.RULES", replace(RULES, stuck_s=0.5))
     items = struct.pack("<III", Group.TYPE_UPLOAD, 0, 1 << 20)
     count = 200_000 // len(plant.device.tables.type_upload)
     request = read_write(Group.SUM_READ_EX, count, 1 << 20, items * count) * at_once
@@ -171,9 +172,9 @@ def test_a_client_that_never_reads_is_bounded_then_disconnected(plant, monkeypat
                 pass
             except ConnectionError:
                 is_cut = True
-            if connection._session is not None:
-                waits = connection._transport.get_write_buffer_size() + len(connection._session._rest)
-                most = max(most, waits)
+            if connection._talk is not None:
+                waits = connection._transport.get_write_buffer_size() + len(connection._talk._rest)
+                most = max(most, waits + len(connection._waiting))
             assert other.is_answered()
             if at_once == 1:
                 time.sleep(0.002)  # so that the requests come one by one
@@ -183,8 +184,7 @@ def test_a_client_that_never_reads_is_bounded_then_disconnected(plant, monkeypat
 
 
 def test_notifications_that_are_not_fetched_are_bounded(plant, monkeypatch):
-    monkeypatch.setattr("plc_bindings.ads.server._PATIENCE_S", 0.5)
-    monkeypatch.setattr("plc_bindings.ads.server._HIGH_WATER", 8192)
+    monkeypatch.setattr("plc_bindings.ads.server.RULES", replace(RULES, stuck_s=0.5, high_water=8192))
     with serving(plant) as server, Peer(server, 4096) as deaf, Peer(server) as other:
         deaf.sock.sendall(add_note(AREA, 0, 72, mode=3, cycle=10_000) * 50)
         until(lambda: server.access.clients == 1)
@@ -231,7 +231,7 @@ def test_too_many_connections():
 
 def test_a_flood_of_requests_is_not_listened_to_for_a_while(monkeypatch):
     """All are answered in the end; the others meanwhile, and no notification is lost to it."""
-    monkeypatch.setattr("plc_bindings.ads.server._REST_S", 0.1)
+    monkeypatch.setattr("plc_bindings.net.connection.REST_S", 0.1)
     plant = Plant(Limits(requests_per_second=5))
     with serving(plant) as server, Peer(server) as flood, Peer(server) as other:
         begin = time.monotonic()
@@ -247,6 +247,19 @@ def test_a_flood_of_requests_is_not_listened_to_for_a_while(monkeypatch):
         assert codes.count(Error.BUSY) > 200
         assert time.monotonic() - begin > 0.8, "nine turns of 32 requests that are too many"
         assert commands.count(Command.NOTIFICATION) > 10
+
+
+def test_half_a_request_behind_a_flood_is_answered_when_the_rest_comes():
+    """However long that takes."""
+    plant = Plant(Limits(requests_per_second=5))
+    request = read(AREA, 0, 4)
+    with serving(plant) as server, Peer(server) as flood:
+        flood.sock.sendall(request * 10 + request[:20])
+        codes = [struct.unpack_from("<I", flood.receive()[3])[0] for _ in range(10)]
+        assert codes[-1] == Error.BUSY
+        time.sleep(0.3)
+        flood.sock.sendall(request[20:])
+        assert struct.unpack_from("<I", flood.receive()[3])[0] == 0
 
 
 class Uploads:

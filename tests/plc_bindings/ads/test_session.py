@@ -458,7 +458,7 @@ def test_a_fast_model_is_called_at_once(session):
 
 def test_a_slow_model_runs_in_a_thread(plant, session):
     ask(session, read_write(PREDICT, 1, 24, INPUTS.tobytes()))
-    plant.device.note_run(1, 1, 0.1)
+    plant.device.paces.note(1, 1, 0.1)
     session.feed(read_write(PREDICT, 1, 24, INPUTS.tobytes()))
     assert session.job is not None
 
@@ -487,29 +487,3 @@ def test_clients_do_not_share_a_source_port_by_mistake(session):
     other = packet(Command.DELETE_NOTIFICATION, struct.pack("<I", 1), source_port=CLIENT_PORT + 1)
     assert ask(session, other)[0] == Error.NO_NOTIFICATION
     assert ask(session, packet(Command.DELETE_NOTIFICATION, struct.pack("<I", 1)))[0] == 0
-
-
-def compute(seconds):
-    """Keep the processor busy."""
-    end = time.thread_time() + seconds
-    while time.thread_time() < end:
-        pass
-
-
-@pytest.mark.parametrize(("work", "is_slow"), [(time.sleep, False), (compute, True)])
-def test_what_counts_is_how_long_a_call_computes(plant, session, monkeypatch, work, is_slow):
-    """A call that was interrupted does not make a model slow."""
-    call = read_write(PREDICT, 1, 24, INPUTS.tobytes())
-    ask(session, call)
-    ask(session, call)
-    monkeypatch.setattr(session._calls._predictor, "call", lambda number, data: work(0.005) or bytes(24))
-    ask(session, call)
-    assert plant.device.is_slow(1, 1, 1) == is_slow
-
-
-def test_a_batch_counts_as_so_many_calls(plant):
-    assert plant.device.is_slow(1, 1, 1), "nobody has called it yet"
-    plant.device.note_run(1, 1, 10e-6)
-    assert not plant.device.is_slow(1, 1, 1)
-    assert plant.device.is_slow(1, 1, 200)
-    assert plant.device.is_slow(1, 2, 1), "another version"

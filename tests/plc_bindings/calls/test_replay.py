@@ -16,12 +16,11 @@ from onnx import TensorProto, helper, numpy_helper
 import rt_engine
 from benchmarks.models import mlp
 from fieldbus.tags import Order
-from plc_bindings.ads import repeated as ads_repeated
 from plc_bindings.ads.server import AdsOptions, AdsServer
+from plc_bindings.calls import repeated
 from plc_bindings.calls.predict import Predictor
 from plc_bindings.calls.replay import NATIVE, Replay
 from plc_bindings.data.models import Models
-from plc_bindings.modbus import repeated as modbus_repeated
 from plc_bindings.modbus.blocks import PredictBlock
 from plc_bindings.modbus.options import ModbusOptions, Tcp
 from plc_bindings.modbus.server import ModbusServer
@@ -102,7 +101,7 @@ def replays(monkeypatch: pytest.MonkeyPatch) -> list[Replay]:
             super().__init__(*args)  # type: ignore[arg-type]
             made.append(self)
 
-    monkeypatch.setattr(ads_repeated, "Replay", Noted)
+    monkeypatch.setattr(repeated, "Replay", Noted)
     return made
 
 
@@ -359,21 +358,8 @@ class ModbusCaller:
         return self.wire(np.frombuffer(self.ask(struct.pack(">BHH", 3, address, count))[2:], np.uint8))
 
 
-@pytest.fixture
-def modbus_replays(monkeypatch: pytest.MonkeyPatch) -> list[Replay]:
-    made: list[Replay] = []
-
-    class Noted(Replay):
-        def __init__(self, *args: object) -> None:
-            super().__init__(*args)  # type: ignore[arg-type]
-            made.append(self)
-
-    monkeypatch.setattr(modbus_repeated, "Replay", Noted)
-    return made
-
-
 @pytest.mark.parametrize("order", ["ABCD", "CDAB", "DCBA"])
-def test_modbus_answers_are_the_same_and_are_read_back(order: str, modbus_replays: list[Replay]) -> None:
+def test_modbus_answers_are_the_same_and_are_read_back(order: str, replays: list[Replay]) -> None:
     """In each order the model's bits; inputs and result of the newest call can be read, whoever answered it."""
     slot = ModelSlot(perceptron())
     models, options = Models({"policy": slot}), ModbusOptions(Tcp(port=0), order=Order(order))
@@ -382,7 +368,7 @@ def test_modbus_answers_are_the_same_and_are_read_back(order: str, modbus_replay
         for inputs in random_inputs(60):
             right = struct.pack("<II", 0, 1) + expected(slot.model, inputs)
             assert client.call(inputs) == right
-        assert modbus_replays[0].answered > 40
+        assert replays[0].answered > 40
         assert client.read(10_032, 12) == right
         assert client.read(10_000, 32) == inputs.tobytes()
         slot.update(perceptron(1))
@@ -390,7 +376,7 @@ def test_modbus_answers_are_the_same_and_are_read_back(order: str, modbus_replay
         assert server.status().requests >= 62
 
 
-def test_an_order_that_a_replay_does_not_know_is_not_replayed(modbus_replays: list[Replay]) -> None:
+def test_an_order_that_a_replay_does_not_know_is_not_replayed(replays: list[Replay]) -> None:
     """In BADC every call is answered by Python, and rightly."""
     slot = ModelSlot(perceptron())
     options = ModbusOptions(Tcp(port=0), order=Order.BADC)
@@ -401,10 +387,10 @@ def test_an_order_that_a_replay_does_not_know_is_not_replayed(modbus_replays: li
             got = client.call(np.frombuffer(swapped.tobytes(), np.float32))
             words = np.frombuffer(got, np.uint16).reshape(-1, 2)[:, ::-1]
             assert words.tobytes() == struct.pack("<II", 0, 1) + expected(slot.model, inputs)
-        assert modbus_replays[0].answered == 0
+        assert replays[0].answered == 0
 
 
-def test_zeros_teach_no_order(modbus_replays: list[Replay]) -> None:
+def test_zeros_teach_no_order(replays: list[Replay]) -> None:
     """In BADC zeros look as they do in any order; what comes after them is answered rightly."""
     slot = ModelSlot(graph([helper.make_node("Relu", ["x"], ["y"])], TensorProto.FLOAT, TensorProto.FLOAT, 16))
     options = ModbusOptions(Tcp(port=0), order=Order.BADC)
@@ -416,7 +402,7 @@ def test_zeros_teach_no_order(modbus_replays: list[Replay]) -> None:
             assert got[10:] == values.tobytes()
 
 
-def test_half_a_modbus_frame_waits_for_its_other_half(modbus_replays: list[Replay]) -> None:
+def test_half_a_modbus_frame_waits_for_its_other_half(replays: list[Replay]) -> None:
     """A whole request's bytes behind half a request are not taken for a request."""
     slot = ModelSlot(perceptron())
     options = ModbusOptions(Tcp(port=0))
@@ -425,7 +411,7 @@ def test_half_a_modbus_frame_waits_for_its_other_half(modbus_replays: list[Repla
         inputs = random_inputs(1)[0]
         for _ in range(20):
             client.call(inputs)
-        before = modbus_replays[0].answered
+        before = replays[0].answered
         assert before > 0
         data = client.wire(inputs)
         whole = struct.pack(">HHHBBHHHHB", 7, 0, 75, 1, 23, 10_032, 12, 10_000, 32, 64) + data
@@ -436,10 +422,10 @@ def test_half_a_modbus_frame_waits_for_its_other_half(modbus_replays: list[Repla
         client.socket.sendall(whole[20:])
         for _ in range(2):
             assert client.socket.recv(33, socket.MSG_WAITALL)[:2] == b"\0\7"
-        assert modbus_replays[0].answered == before
+        assert replays[0].answered == before
 
 
-def test_a_call_behind_a_slow_one_waits(modbus_replays: list[Replay], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_behind_a_slow_one_waits(replays: list[Replay], monkeypatch: pytest.MonkeyPatch) -> None:
     """While a thread computes for a connection, nothing is answered before it, though it is known."""
     run = PredictBlock.run
 
@@ -454,7 +440,7 @@ def test_a_call_behind_a_slow_one_waits(modbus_replays: list[Replay], monkeypatc
         inputs = random_inputs(1)[0]
         for _ in range(20):
             client.call(inputs)
-        before, data = modbus_replays[0].answered, client.wire(inputs)
+        before, data = replays[0].answered, client.wire(inputs)
         assert before > 0
         for transaction, block in ((1, 10_100), (2, 10_000)):
             head = struct.pack(">HHHBBHHHHB", transaction, 0, 75, 1, 23, block + 32, 12, block, 32, 64)

@@ -54,7 +54,7 @@ class Caller(Wire):
 
     def replayed(self):
         """How many calls native code has answered on all connections."""
-        return sum(connection._repeated.replay.answered for connection in self.server._connections)
+        return sum(connection._repeated.replay.answered for connection in self.server.connections)
 
 
 def sample(i):

@@ -12,7 +12,7 @@ from pymodbus.client import ModbusTcpClient
 from plc_bindings.calls.predict import Predictor
 from plc_bindings.modbus import mbap
 from plc_bindings.modbus.options import ModbusOptions, Tcp
-from plc_bindings.modbus.server import TURN
+from plc_bindings.modbus.stream import TURN
 from plc_bindings.security.access import Access, Limits
 from tests import need
 from tests.fieldbus.waiting import wait_for
@@ -175,7 +175,7 @@ def test_clients_that_vanish_leave_nothing(plant, server):
         wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         wire.close()
     wait_for(lambda: server.access.clients == 0)
-    assert not server._connections
+    assert not server.connections
 
 
 # --- slow models ------------------------------------------------------------------------------------------------------
@@ -216,7 +216,7 @@ def test_a_slow_model_keeps_only_its_own_client_waiting(plant, server, gate):
 def test_requests_that_pile_up_behind_a_slow_model_are_not_read(plant, server, gate):
     with closing(Wire(server)) as slow:
         slow.send(exchange(plant), *[READ] * 20_000)
-        wait_for(lambda: any(not c._transport.is_reading() for c in server._connections))
+        wait_for(lambda: any(not c._transport.is_reading() for c in server.connections))
         gate.set()
         assert slow.answer()[1][0] == 23
         assert slow.answer() == (1, FORCE)

@@ -8,6 +8,7 @@ import pytest
 
 import rt_engine
 from fieldbus.tags import Order
+from plc_bindings.calls.pace import SLOW_S
 from plc_bindings.data.types import BOOL, SINT, Field, Struct
 from plc_bindings.modbus.map import RegisterMap
 from plc_bindings.modbus.pdu import MOST_PDU, Identity, identification
@@ -300,15 +301,12 @@ def test_the_first_call_and_slow_ones_are_jobs(plant):
     """The first call makes a context; how long the newest took decides about the next."""
     session = plant.session()
     pdu = exchange(plant, [0.0] * 7)
-    first = session.answer(pdu)
+    first, paces = session.answer(pdu), session._predictor._paces
     assert isinstance(first, Job)
     first.run(), first.finish()
+    paces.note(1, 1, SLOW_S / 2)
     assert isinstance(session.answer(pdu), bytes)
-    shared = session._planner.blocks[0]
-    shared.note(0.5)
-    assert isinstance(session.answer(pdu), bytes), "one interrupted call"
-    shared.note(0.5)
-    shared.note(0.5)
+    paces.note(1, 1, SLOW_S * 2)
     assert isinstance(session.answer(pdu), Job)
 
 

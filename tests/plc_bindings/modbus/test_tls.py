@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from pymodbus.client import ModbusTlsClient
 
+from plc_bindings.modbus.gate import tls_context
 from plc_bindings.modbus.options import ModbusOptions, Tls
-from plc_bindings.modbus.server import ModbusServer, tls_context
+from plc_bindings.modbus.server import ModbusServer
 from plc_bindings.security.access import Access, Limits
 from tests.plc_bindings.modbus.plant import serving
 
