@@ -133,7 +133,7 @@ class AdsSession(Conversation):
         return not self._rest and self.job is None
 
     @property
-    def next_due(self) -> float:  # type: ignore[override]
+    def next_due(self) -> float:
         """When `tick` is to be called (monotonic seconds); infinity without notifications."""
         if not self._notifications:
             return float("inf")

@@ -20,8 +20,6 @@ class Conversation(ABC):
     """What came is no request, so what follows cannot be found: disconnect."""
     requests = 0
     """Answered so far."""
-    next_due = float("inf")
-    """When `tick` is to be called (monotonic seconds)."""
 
     @abstractmethod
     def feed(self, data: bytes) -> bytes:
@@ -35,6 +33,11 @@ class Conversation(ABC):
     @abstractmethod
     def is_whole(self) -> bool:
         """Was all that came a number of whole requests, and is all of it answered?"""
+
+    @property
+    def next_due(self) -> float:
+        """When `tick` is to be called (monotonic seconds); infinity: never."""
+        return float("inf")
 
     def tick(self, now: float) -> bytes:
         """What is due at `now`, to be sent unasked."""

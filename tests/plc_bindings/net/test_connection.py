@@ -26,7 +26,7 @@ class Lines(Conversation):
     """One client's."""
 
     def __init__(self, go: threading.Event) -> None:
-        self._go, self._rest, self.has_ended = go, b"", False
+        self._go, self._rest, self._due, self.has_ended = go, b"", float("inf"), False
 
     def feed(self, data: bytes) -> bytes:
         self.has_more = self.is_over_rate = False
@@ -42,7 +42,7 @@ class Lines(Conversation):
                 self.is_closed = True
                 break
             if line == b"note":
-                self.next_due = time.monotonic() + 0.05
+                self._due = time.monotonic() + 0.05
             answers += line + b"\n"
             self.has_more, self.is_over_rate = line == b"more", line == b"often"
             if self.has_more or self.is_over_rate:
@@ -61,8 +61,12 @@ class Lines(Conversation):
     def is_whole(self) -> bool:
         return not self._rest and self.job is None
 
+    @property
+    def next_due(self) -> float:
+        return self._due
+
     def tick(self, now: float) -> bytes:
-        self.next_due = float("inf")
+        self._due = float("inf")
         return b"noted\n"
 
     def close(self) -> None:
