@@ -14,7 +14,7 @@ from station.errors import ExitCode
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from station.machine.doctor import Diagnosis
+    from station.show.doctor import Diagnosis
 
 ORDER = 60
 
@@ -34,7 +34,7 @@ def doctor(
     if cpu is not None and cpu not in machine.cores:
         raise typer.BadParameter(f"this machine has the cores {machine.cores}", param_hint="--cpu")
     with explained(Console(stderr=True)):
-        from station.machine.doctor import diagnose
+        from station.show.doctor import diagnose
 
         diagnosis = diagnose(machine, seconds)
     if as_json:

@@ -13,7 +13,7 @@ from typing import Final
 
 from station.demo.facts import Answer, Interval, Look, Mute
 from station.errors import ExitCode
-from station.running.snapshot import TaskView
+from station.show.snapshot import TaskView
 
 POLICY_TASKS: Final = ("x", "y")
 RUNNING_SHARE: Final = 0.95

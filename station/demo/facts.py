@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from station.running.snapshot import Snapshot, TaskView
+from station.show.snapshot import Snapshot, TaskView
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from typing import Any, Final
 from station.demo.facts import Answer
 from station.errors import NotRunningError
 from station.running.control import fetch_status
-from station.running.snapshot import Snapshot
+from station.show.snapshot import Snapshot
 
 ANSWER_LIMIT: Final = 2**24  # bytes; two minutes of history are some hundred thousand
 START_S: Final = 30.0

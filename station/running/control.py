@@ -22,8 +22,8 @@ from typing import Any, Final, Protocol
 from urllib.parse import quote
 
 from station.errors import AlreadyRunningError, NotRunningError, RefusedError, UnsafeFolderError, UnsafeSocketError
-from station.running.folders import own_folder, temporary
-from station.running.snapshot import Snapshot
+from station.machine.folders import own_folder, temporary
+from station.show.snapshot import Snapshot
 
 SOCKET_MODE: Final = 0o600
 BODY_LIMIT: Final = 64 * 1024

@@ -35,11 +35,11 @@ from station.machine.computer import Computer
 from station.machine.probes import examine
 from station.machine.rights import facts_of, merged
 from station.running.control import Updated
-from station.running.snapshot import LinkView, ServerView, Snapshot, TaskView
 from station.show.live import REFRESH_S, View
 from station.show.picture import Picture
 from station.show.reasons import note
 from station.show.report import Event, EventKind, Report
+from station.show.snapshot import LinkView, ServerView, Snapshot, TaskView
 from station.terms.findings import unknown
 from station.wiring.parts import build
 from station.wiring.plc_side import CONTROL_SOCKET, plc_side

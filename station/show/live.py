@@ -15,7 +15,7 @@ from rich.text import Text
 from fieldbus.link.state import LINK_STATISTICS
 from fieldbus.statistic import Statistic
 from scheduler.stats import TASK_STATISTICS, Latency
-from station.running.snapshot import LinkView, Snapshot, TaskView
+from station.show.snapshot import LinkView, Snapshot, TaskView
 from station.terms.durations import format_duration
 
 REFRESH_S: Final = 0.25

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from scheduler.status import Action, TaskStatus, describe
-from station.running.snapshot import TaskView
+from station.show.snapshot import TaskView
 
 STATUS: Final = {
     TaskStatus.PAUSED: "paused",

@@ -20,10 +20,10 @@ from fieldbus.statistic import Statistic
 from scheduler.stats import TASK_STATISTICS
 from station.errors import UnsafeFolderError
 from station.machine.computer import Fact, Level
-from station.running.folders import own_folder, temporary
-from station.running.snapshot import LinkView, ServerView, Snapshot, TaskView
+from station.machine.folders import own_folder, temporary
 from station.show.picture import Picture, svg_picture
 from station.show.reasons import reasons
+from station.show.snapshot import LinkView, ServerView, Snapshot, TaskView
 from station.show.verdict import Remark, judge
 from station.terms.durations import format_duration
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from station.machine.computer import Level
-from station.running.snapshot import Snapshot
 from station.show.reasons import reasons
+from station.show.snapshot import Snapshot
 
 _RANK: Final[dict[Level, int]] = {"bad": 0, "warn": 1, "ok": 2}
 

@@ -2,7 +2,7 @@
 
 from fieldbus.link.state import LINK_STATISTICS
 from scheduler.stats import Latency
-from station.running.snapshot import LinkView, Snapshot, TaskView
+from station.show.snapshot import LinkView, Snapshot, TaskView
 
 TIMING = Latency(20_000, 30_500, 1_100, 31_000.0, 30_000.0, 61_000.0, 140_000.0, 200_000.0, 257_123)
 EMPTY = Latency(0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0)

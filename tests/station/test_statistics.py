@@ -118,7 +118,7 @@ SHOWN = """
 
     from plc_bindings.data.database import Session
     from station.file.reading import read_station
-    from station.running.snapshot import Snapshot
+    from station.show.snapshot import Snapshot
     from station.running.station import Station
     from station.show.live import draw
     from station.show.report import to_html, to_json

@@ -11,7 +11,7 @@ import pytest
 from station.demo import checks
 from station.demo.facts import Answer, AxisInterval, Interval, Look, Mute, PlantView
 from station.errors import ExitCode
-from station.running.snapshot import Snapshot, TaskView
+from station.show.snapshot import Snapshot, TaskView
 from tests.station.examples_of import TIMING, link
 
 MS = 1_000_000

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from station.running.snapshot import Snapshot
+from station.show.snapshot import Snapshot
 from station.show.verdict import Remark, judge
 from tests.station.examples_of import snapshot
 

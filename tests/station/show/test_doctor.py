@@ -2,7 +2,7 @@
 
 from rt_native.histogram import Histogram
 from station.machine.computer import Computer, Fact
-from station.machine.doctor import Diagnosis, diagnose
+from station.show.doctor import Diagnosis, diagnose
 from station.show.picture import Picture
 
 OK = Fact("swap", "ok", "none", "nothing is paged out")
