@@ -47,6 +47,8 @@ def test_every_kind_of_change_has_a_row():
     assert kinds == {
         "statistic of a task or a link",
         "operator on each element, with its kernel",
+        "kernel",
+        "pass",
         "lane width",
         "element type",
         "kind of link",
