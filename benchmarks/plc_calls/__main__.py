@@ -31,7 +31,7 @@ from benchmarks.models import mlp
 from benchmarks.plc_calls.server import WIDTHS
 
 HERE = Path(__file__).parent
-LIBMODBUS = HERE.parent.parent / "tests" / "fieldbus" / "libmodbus_server.c"
+LIBMODBUS = HERE.parent.parent / "tests" / "fieldbus" / "modbus" / "libmodbus_server.c"
 INPUTS = ((np.arange(WIDTHS[0]) - 8) / 8).astype(np.float32)
 WARM = 300
 CLIENTS, PERIOD_US, LATE_NS = 20, 10_000, 10_000_000
