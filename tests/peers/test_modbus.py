@@ -8,9 +8,7 @@ import json
 import math
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from plc_bindings.modbus.options import Rtu
 from plc_bindings.modbus.server import ModbusServer
 from tests import ROOT, need
 from tests.peers import npm, plant
+from tests.terminals import joined_terminals
 
 pytestmark = pytest.mark.peer
 
@@ -123,27 +122,10 @@ CLIENTS: dict[str, tuple[Run, dict[str, Any]]] = {
 def found(client: str) -> dict[str, Any]:
     """What came of a client's features, against a server of its own."""
     if client == "libmodbus, RTU":
-        with serial_line() as (device, peer), plant.modbus_server(Rtu(device, parity="N")) as server:
+        with joined_terminals() as (device, peer), plant.modbus_server(Rtu(device, parity="N")) as server:
             return libmodbus(server, "rtu", peer)
     with plant.modbus_server() as server:
         return CLIENTS[client][0](server)
-
-
-@contextmanager
-def serial_line() -> Iterator[tuple[str, str]]:
-    """Two pseudo-terminals joined by socat."""
-    socat = need.program("socat")
-    with tempfile.TemporaryDirectory() as folder:
-        ends = [f"{folder}/{name}" for name in ("device", "peer")]
-        command = [socat, "-d", "-d", *[f"pty,raw,echo=0,link={end}" for end in ends]]
-        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as joint:
-            assert joint.stderr is not None
-            while "starting data transfer" not in joint.stderr.readline():
-                assert joint.poll() is None
-            try:
-                yield ends[0], ends[1]
-            finally:
-                joint.kill()
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -9,19 +9,19 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-STATION = """\
-[station]
-name = "bench"
-
-[models.mean]
-file = "mean.onnx"
-
+SIM = """\
 [links.sim]
 type = "in-process"
 device = "device.py:device"
 cycle = "1 ms"
 timeout = "50 ms"
-
+"""
+PLC = """\
+[links.plc]
+type = "plc"
+timeout = "300 ms"
+"""
+AXIS = """\
 [tags]
 a = {}
 b = {}
@@ -33,6 +33,15 @@ cycle = "1 ms"
 inputs = ["a", "b"]
 outputs = ["force"]
 """
+
+
+def station_text(name: str, *tables: str) -> str:
+    """A station file with the model `mean` and these tables; the first may begin with lines of the model."""
+    head = f'[station]\nname = "{name}"\n\n[models.mean]\nfile = "mean.onnx"\n'
+    return head + "\n" + "\n".join(tables)
+
+
+STATION = station_text("bench", SIM, AXIS)
 
 DEVICE = """\
 received = []

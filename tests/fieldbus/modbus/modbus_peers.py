@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests import need
-from tests.fieldbus.waiting import free_port, wait_for
+from tests.fieldbus.waiting import free_port
 
 HERE = Path(__file__).parent
 
@@ -69,19 +69,6 @@ def modbus_tk() -> Iterator[int]:
 def libmodbus_program() -> str:
     """The compiled C server."""
     return need.on_libmodbus(HERE / "libmodbus_server.c")
-
-
-@contextmanager
-def serial_pair(folder: Path) -> Iterator[tuple[str, str]]:
-    """Two pseudo-terminals joined by socat; what one side writes the other reads."""
-    socat = need.program("socat")
-    ends = folder / "master", folder / "device"
-    with subprocess.Popen([socat, *[f"pty,raw,echo=0,link={end}" for end in ends]]) as joint:
-        try:
-            wait_for(lambda: all(end.exists() for end in ends))
-            yield str(ends[0]), str(ends[1])
-        finally:
-            joint.kill()
 
 
 def certificates(folder: Path, name: str = "localhost") -> tuple[str, str]:

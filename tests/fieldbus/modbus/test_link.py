@@ -16,6 +16,7 @@ from fieldbus.modbus.plan import ReadWrite
 from fieldbus.tags import TYPES, Order, Quality, Tag
 from tests.fieldbus.modbus import modbus_peers
 from tests.fieldbus.waiting import free_port, wait_for
+from tests.terminals import joined_terminals
 
 Server = Callable[[], AbstractContextManager[int]]
 SERVERS = {
@@ -180,10 +181,10 @@ RTU_TAGS = [
 
 @pytest.mark.peer
 @pytest.mark.parametrize("server", ["libmodbus", "pymodbus"])
-def test_a_serial_line_carries_values_both_ways(server: str, tmp_path: Path) -> None:
+def test_a_serial_line_carries_values_both_ways(server: str) -> None:
     """RTU over a pseudo-terminal pair: what is written comes back, and `stop` leaves the safe value."""
     image = ProcessImage()
-    with modbus_peers.serial_pair(tmp_path) as (master, device):
+    with joined_terminals() as (master, device):
         line = Rtu(master, parity="N", answer_s=1.0)
         link = ModbusLink("line", RTU_TAGS, line, 0.02, 5.0)
         inputs, outputs = link.subscribe(image, ["x", "n"], "t"), link.drive(image, ["u", "c"], "t")
@@ -200,10 +201,10 @@ def test_a_serial_line_carries_values_both_ways(server: str, tmp_path: Path) -> 
 
 
 @pytest.mark.peer
-def test_a_lost_frame_on_a_serial_line_is_stale_and_asked_again(tmp_path: Path) -> None:
+def test_a_lost_frame_on_a_serial_line_is_stale_and_asked_again() -> None:
     """A device that is slow for a moment: STALE, degraded, no reconnect; then GOOD."""
     image = ProcessImage()
-    with modbus_peers.serial_pair(tmp_path) as (master, device):
+    with joined_terminals() as (master, device):
         link = ModbusLink("line", RTU_TAGS[:2], Rtu(master, parity="N", answer_s=0.05), 0.01, 5.0)
         inputs = link.subscribe(image, ["n"], "t")
         with modbus_peers.process(modbus_peers.libmodbus_program(), "rtu", device) as server, link:

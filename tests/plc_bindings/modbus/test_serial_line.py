@@ -3,7 +3,6 @@
 import asyncio
 import os
 import struct
-import subprocess
 import time
 
 import pytest
@@ -13,9 +12,9 @@ from plc_bindings.calls.predict import Predictor
 from plc_bindings.modbus import rtu, serial_line
 from plc_bindings.modbus.options import ModbusOptions, Rtu
 from plc_bindings.modbus.server import ModbusServer
-from tests import need
 from tests.fieldbus.waiting import wait_for
 from tests.plc_bindings.modbus.plant import serving
+from tests.terminals import joined_terminals
 
 READ = bytes.fromhex("03 001a 0002")
 FORCE = bytes.fromhex("03 04 40 20 00 00")
@@ -151,21 +150,14 @@ def test_a_port_that_is_lost_is_opened_again(plant, tmp_path, monkeypatch):
 
 
 @pytest.mark.peer
-def test_pymodbus_predicts_by_fc23(plant, tmp_path):
+def test_pymodbus_predicts_by_fc23(plant):
     """Two pseudo-terminals joined by socat, as two ends of a line."""
-    socat = need.program("socat")
-    ends = [tmp_path / "master", tmp_path / "device"]
-    with subprocess.Popen([socat, *[f"pty,raw,echo=0,link={end}" for end in ends]]) as joint:
-        try:
-            wait_for(lambda: all(end.exists() for end in ends))
-            with serving(plant, ModbusOptions(Rtu(str(ends[1]), parity="N"))):
-                client = ModbusSerialClient(port=str(ends[0]), baudrate=19200, timeout=2, retries=0)
-                assert client.connect()
-                block = plant.map.blocks[0]
-                answer = client.readwrite_registers(
-                    read_address=block.result, read_count=6, write_address=block.inputs, values=[0x3F00, 0] * 7
-                )
-                client.close()
-                assert answer.registers[:4] == [0, 0, 0, 1]
-        finally:
-            joint.kill()
+    with joined_terminals() as (master, device), serving(plant, ModbusOptions(Rtu(device, parity="N"))):
+        client = ModbusSerialClient(port=master, baudrate=19200, timeout=2, retries=0)
+        assert client.connect()
+        block = plant.map.blocks[0]
+        answer = client.readwrite_registers(
+            read_address=block.result, read_count=6, write_address=block.inputs, values=[0x3F00, 0] * 7
+        )
+        client.close()
+        assert answer.registers[:4] == [0, 0, 0, 1]

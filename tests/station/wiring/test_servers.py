@@ -25,40 +25,15 @@ from station.servers.modbus import ModbusRtuServer, ModbusTcpServer
 from station.show.symbols import headings, of_station
 from station.wiring.parts import build
 from station.wiring.plc_side import plc_side_at_rest
-from tests.station.stations import gemm, wait_for, write_station
+from tests.station.stations import AXIS, PLC, gemm, station_text, wait_for, write_station
 
-CALLED = """\
-[station]
-name = "calls"
-
-[models.mean]
-file = "mean.onnx"
-
+ADS = """\
 [servers.ads]
 type = "ads"
 host = "HOST"
 """
-TAGS = (
-    CALLED
-    + """\
-writable = ["Tags.*"]
-
-[links.plc]
-type = "plc"
-timeout = "300 ms"
-
-[tags]
-a = {}
-b = {}
-force = { direction = "out", low = -10, high = 10, safe = -1 }
-
-[tasks.axis]
-model = "mean"
-cycle = "1 ms"
-inputs = ["a", "b"]
-outputs = ["force"]
-"""
-)
+CALLED = station_text("calls", ADS)
+TAGS = station_text("calls", f'{ADS}writable = ["Tags.*"]\n', PLC, AXIS)
 
 
 @pytest.fixture

@@ -12,31 +12,10 @@ from pymodbus.client import ModbusTcpClient
 from station.errors import StationFileError
 from station.file.reading import read_station
 from station.running.station import Station
-from tests.station.stations import write_station
+from tests.station.stations import AXIS, PLC, station_text, write_station
 
 ALLOWED, OTHER = "127.0.0.1", "127.0.0.99"
-TEXT = """\
-[station]
-name = "closed"
-
-[models.mean]
-file = "mean.onnx"
-
-[links.plc]
-type = "plc"
-timeout = "300 ms"
-
-[tags]
-a = {}
-b = {}
-force = { direction = "out", low = -10, high = 10, safe = -1 }
-
-[tasks.axis]
-model = "mean"
-cycle = "1 ms"
-inputs = ["a", "b"]
-outputs = ["force"]
-
+SERVERS = """\
 [servers.ads]
 type = "ads"
 host = "HOST"
@@ -54,6 +33,7 @@ writable = ["Tags.a"]
 connections = 3
 requests_per_second = 20
 """
+TEXT = station_text("closed", PLC, AXIS, SERVERS)
 
 
 @pytest.fixture
