@@ -127,7 +127,7 @@ SHOWN = """
     path = Path(sys.argv[1])
     station = Station(read_station(path))
     station._parts.links["sim"]._counts["limited"] = 0x1_0007
-    station._scheduler._runners["first"].memory.stats["last_fault"] = 106
+    station._scheduler._runners["first"].memory.stats["last_fault"] = 987_654_321
     data = station._plc.offer.database
     session = Session(data, data.writable([]))
     session.begin()
@@ -163,7 +163,7 @@ def shown(tmp_path_factory):
 def test_one_that_is_added_is_in_the_status_and_the_report(shown):
     """Under its name, with its number; and a status that is read again is the same."""
     for station in (shown["status"], shown["report"]):
-        assert [task["counters"]["last_fault"] for task in station["tasks"]] == [106, 0]
+        assert [task["counters"]["last_fault"] for task in station["tasks"]] == [987_654_321, 0]
         assert [link["limited"] for link in station["links"]] == [0x1_0007, 0]
     assert shown["is_kept"]
 
@@ -171,7 +171,7 @@ def test_one_that_is_added_is_in_the_status_and_the_report(shown):
 def test_one_that_is_added_is_in_the_tables(shown):
     """On the terminal and on the page, under its heading."""
     for text in (shown["table"], shown["page"]):
-        assert text.count("106") == 1
+        assert text.count("987,654,321") == 1
         assert text.count("65,543") == 1
     assert '<th class="n">newest fault</th>' in shown["page"]
     assert '<th class="n">cut</th>' in shown["page"]
@@ -182,7 +182,7 @@ def test_one_that_is_added_is_in_the_tables(shown):
 
 def test_one_that_is_added_is_behind_all_others_for_plc_clients(shown):
     """As an ADS symbol and as Modbus registers, with its words; a number that is too large begins again at 0."""
-    assert shown["read"] == {"Tasks.first.LastFault": 106, "Links.sim.Limited": 7}
+    assert shown["read"] == {"Tasks.first.LastFault": 987_654_321, "Links.sim.Limited": 7}
     rows = {symbol: rest for symbol, *rest in shown["rows"]}
     golden = [line.split(",")[0] for line in GOLDEN.read_text().splitlines()[1:]]
     added = [symbol for symbol in rows if symbol not in golden]
