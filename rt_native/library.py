@@ -139,22 +139,33 @@ class Library:
         """Build the objects that are not there; gives all: module -> object file.
 
         Raises:
-            BuildError: the compiler failed, or the cache folder cannot be written.
+            BuildError: the compiler failed, a source was edited meanwhile, or the cache folder cannot be written.
         """
-        objects = self.objects()  # once: their names are hashes of all sources
+        objects = self.objects()
         if all(map(_is_readable, objects.values())):
             return objects
         folder = cache_folder()
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with _only_one(folder / f"{self.name}-{self.target.lanes}.lock"):
+                objects = self.objects()  # again: while another process had the lock, sources may have been edited
                 if missing := {m: path for m, path in objects.items() if not _is_readable(path)}:
                     self._compile(missing, progress or _terminal_progress(self._where()))
+                    self._forget_edited(missing)
         except OSError as error:
             raise BuildError(
                 f"cannot write the kernel cache {folder}: {error}; set RT_ENGINE_CACHE to a folder that you may write"
             ) from error
         return objects
+
+    def _forget_edited(self, built: dict[str, Path]) -> None:
+        """Remove objects whose sources were edited while they were compiled: which text went into them is not known."""
+        now = self.objects()
+        if edited := [module for module, path in built.items() if now[module] != path]:
+            for module in edited:
+                built[module].unlink(missing_ok=True)
+                built[module].with_suffix(".json").unlink(missing_ok=True)
+            raise BuildError(f"sources of {', '.join(edited)} were edited while they were compiled; start again")
 
     def _where(self) -> str:
         return str(self.target) if is_foreign(self.target) else "this machine"

@@ -2,11 +2,14 @@
 
 import subprocess
 import sys
+import threading
+import time
+from pathlib import Path
 
 import pytest
 
 from rt_native.errors import BuildError
-from rt_native.library import Library, reachable_sources
+from rt_native.library import Library, _only_one, cache_folder, reachable_sources
 from tests import ROOT
 
 SOURCE = """
@@ -85,6 +88,41 @@ def test_a_changed_helper_rebuilds(library):
     """What the module imports is part of the object's name."""
     before = library().objects()
     assert library(helper=HELPER.replace("2 * x", "3 * x")).objects() != before
+
+
+def test_a_source_that_is_edited_while_it_is_compiled_leaves_no_object(library):
+    """The object would stand under the hash of another text."""
+    edited = library(constant=1)
+    [path] = edited.objects().values()
+    with pytest.raises(BuildError, match="edited while they were compiled; start again"):
+        edited.build(progress=lambda *_: library(constant=2))
+    assert not path.exists() and not edited.is_built()
+    assert edited.function("answer")(20) == 42
+
+
+def test_a_source_that_is_edited_while_another_process_builds_is_seen(library):
+    """What is compiled is what the name says, also when the build had to wait."""
+    waiting = library(constant=1)
+    old = waiting.objects()
+    folder = cache_folder()
+    folder.mkdir()
+    with _only_one(folder / f"sample-{waiting.target.lanes}.lock"):
+        building = threading.Thread(target=waiting.build)
+        building.start()
+        while not _waits_for_a_lock(building):
+            time.sleep(0.01)
+        library(constant=2)
+    building.join()
+    assert not any(path.exists() for path in old.values()) and waiting.is_built()
+    assert waiting.function("answer")(20) == 42
+
+
+def _waits_for_a_lock(thread):
+    """Does this thread stand in a blocking `flock`?"""
+    return Path(f"/proc/self/task/{thread.native_id}/wchan").read_text() in (
+        "locks_lock_inode_wait",
+        "flock_lock_inode_wait",
+    )
 
 
 @pytest.mark.parametrize("suffix", [".o", ".json"])
