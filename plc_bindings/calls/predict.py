@@ -137,12 +137,12 @@ class Predictor:
         elif caller.version != served.slot.version:
             caller.follow()
         parts, worst, data = [b""], 0, memoryview(payload)
-        begin = time.thread_time()
+        begin = time.perf_counter()
         for i in range(count):
             status = caller.call(data, i * size, parts)
             if status and status != TaskStatus.NAN_OUTPUT:
                 return RESULT.pack(status, caller.version)
             worst = status or worst
-        self._paces.note(served.number, caller.version, (time.thread_time() - begin) / count)
+        self._paces.note(served.number, caller.version, (time.perf_counter() - begin) / count)
         parts[0] = RESULT.pack(worst, caller.version)
         return b"".join(parts)
