@@ -86,23 +86,24 @@ def run_passes(compilation: Compilation, passes: tuple[Pass, ...] = PASSES) -> N
     Raises:
         UnsupportedModelError, InvalidModelError, ShapeBindingError: as `rt_engine.load`.
     """
-    model = compilation.model
     known: Facts = ()
+    graphs = list(scopes(compilation.model.graph))
     for one in passes:
         try:
-            bodies = [] if one.whole else list(scopes(model.graph))[1:]
+            bodies = [] if one.whole else graphs[1:]
             changed = any([one.change(compilation), *(one.change(compilation.within(body)) for body in bodies)])
         except (ShapeBindingError, UnsupportedModelError) as error:
             if one.change is bind_shapes:
                 _refuse_unknown_too(compilation, error)
             raise
         known += one.ensures
-        for graph in scopes(model.graph):
-            if changed:
+        if changed:
+            graphs = list(scopes(compilation.model.graph))
+            for graph in graphs:
                 verify(graph, one.name)
-            for fact in known if changed else one.ensures:
-                found = list(wrong(fact, model, graph))
-                assert not found, f"after pass '{one.name}': not true that {fact.value}: {', '.join(found[:3])}"
+        for fact in known if changed else one.ensures:
+            found = [words for graph in graphs for words in wrong(fact, compilation.model, graph)]
+            assert not found, f"after pass '{one.name}': not true that {fact.value}: {', '.join(found[:3])}"
 
 
 def _refuse_unknown_too(compilation: Compilation, error: ShapeBindingError | UnsupportedModelError) -> None:
