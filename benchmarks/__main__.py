@@ -14,7 +14,7 @@ from benchmarks.targets import TARGETS
 from benchmarks.zoo import Entry, entries, entry
 from rt_engine.measure import results
 from rt_engine.measure.compare import Comparison, compare, steps
-from rt_engine.measure.machine import machine
+from rt_engine.measure.peaks import peaks
 from rt_engine.measure.peers import OURS, Engine, OurRunner, peers
 
 
@@ -67,7 +67,7 @@ def main() -> None:
         for one in chosen:
             found.append(measure(one, engines, arguments.seconds, bar))
             bar.advance(whole)
-    console, facts = results.wide_console(), machine()
+    console, facts = results.wide_console(), peaks()
     console.print(results.table(found, facts))
     for line in results.notes(found):
         console.print(line, style="yellow", soft_wrap=True, markup=False, highlight=False)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from rt_engine.measure.inspect import is_int8
-from rt_engine.measure.machine import Sweeper, machine
+from rt_engine.measure.peaks import Sweeper, peaks
 from rt_engine.measure.peers import OURS, Arrays, Engine, OurRunner, RefusedError, Runner, Times
 from rt_engine.model import Model
 
@@ -57,7 +57,7 @@ class Work:
     @property
     def least_ns(self) -> float:
         """The least time at this machine's measured peaks."""
-        return machine().least_ns(self.macs, self.weight_bytes + self.arena_bytes, self.int8)
+        return peaks().least_ns(self.macs, self.weight_bytes + self.arena_bytes, self.int8)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from rt_engine.measure.exactness import record_errors
-from rt_engine.measure.machine import Machine, machine
+from rt_engine.measure.peaks import Peaks, peaks
 from rt_engine.measure.peers import Arrays
 from rt_engine.measure.profile import record_times
 from rt_engine.model import Model
@@ -57,7 +57,7 @@ class Inspection:
     arena_bare_bound: int
     ends_bytes: int
     """Of inputs and outputs, which are part of the arena."""
-    machine: Machine
+    machine: Peaks
 
     @property
     def padding_bytes(self) -> int:
@@ -82,7 +82,7 @@ def inspect(
         path: the model's file, for the float64 reference.
         errors: also compare every value with float64.
     """
-    program, facts = model.program, machine()
+    program, facts = model.program, peaks()
     context = model.context()
     for name, value in inputs.items():
         context.inputs[name] = value

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 import rt_engine
 from rt_engine.errors import EngineError
-from rt_engine.measure.machine import Sweeper
 from rt_engine.measure.native import MEASURING
+from rt_engine.measure.peaks import Sweeper
 
 Arrays = Mapping[str, NDArray[Any]]
 Times = NDArray[np.int64]

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_engine.kernels.interface.record import ARENA_HEADER
-from rt_engine.measure.machine import clock_cost_ns
 from rt_engine.measure.native import MEASURING
+from rt_engine.measure.peaks import clock_cost_ns
 from rt_engine.measure.run_times import PROFILE, PROFILE_WORD
 from rt_engine.run.context import Context
 from rt_native.memory import Block

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from rt_engine.errors import EngineError
 from rt_engine.measure.compare import Comparison
-from rt_engine.measure.machine import Machine
+from rt_engine.measure.peaks import Peaks
 from rt_engine.measure.peers import OURS
 
 
@@ -40,7 +40,7 @@ def _times(value: float | None) -> str:
     return "-" if value is None or math.isnan(value) else f"{value:.2f}x" if value < 10 else f"{value:.1f}x"
 
 
-def table(comparisons: Sequence[Comparison], facts: Machine) -> Table:
+def table(comparisons: Sequence[Comparison], facts: Peaks) -> Table:
     """One row per model: our percentiles, the peers' medians, the ratio against the better one, warm and cold."""
     peers = list(dict.fromkeys(n for c in comparisons for n in (*c.timings, *c.refused) if n != OURS.name))
     made = Table(title="Microseconds, one thread", caption=str(facts), caption_justify="left", title_justify="left")
@@ -91,7 +91,7 @@ def notes(comparisons: Sequence[Comparison]) -> list[str]:
     return lines
 
 
-def as_dict(comparisons: Sequence[Comparison], facts: Machine) -> dict[str, Any]:
+def as_dict(comparisons: Sequence[Comparison], facts: Peaks) -> dict[str, Any]:
     """Everything, for JSON; times in nanoseconds."""
     return {
         "machine": facts.as_dict(),
@@ -127,7 +127,7 @@ def json_text(value: Any) -> str:
     return json.dumps(clean(value), indent=1) + "\n"
 
 
-def write_json(path: Path, comparisons: Sequence[Comparison], facts: Machine) -> None:
+def write_json(path: Path, comparisons: Sequence[Comparison], facts: Peaks) -> None:
     """Write `as_dict`."""
     path.write_text(json_text(as_dict(comparisons, facts)))
 
@@ -144,7 +144,7 @@ def check_plot(path: Path) -> None:
         raise PlotError("a .png needs matplotlib: pip install matplotlib; .svg and .html need nothing")
 
 
-def write_plot(path: Path, comparisons: Sequence[Comparison], facts: Machine) -> None:
+def write_plot(path: Path, comparisons: Sequence[Comparison], facts: Peaks) -> None:
     """The ratios as bars, with the targets: .svg, .html (self-contained), or .png (needs matplotlib).
 
     Raises:
@@ -159,7 +159,7 @@ def write_plot(path: Path, comparisons: Sequence[Comparison], facts: Machine) ->
         _write_png(path, comparisons)
 
 
-def _page(picture: str, facts: Machine, remarks: list[str]) -> str:
+def _page(picture: str, facts: Peaks, remarks: list[str]) -> str:
     remarks_html = "".join(f"<li>{escape(line)}</li>" for line in remarks)
     return (
         "<!doctype html><meta charset='utf-8'><title>rt-engine bench</title>"

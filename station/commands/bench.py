@@ -40,7 +40,7 @@ def bench(
     check_outputs(model, data, files={"--json": json, "--plot": plot})
     with explained(errors):
         from rt_engine.measure import results
-        from rt_engine.measure.machine import machine
+        from rt_engine.measure.peaks import peaks
         from rt_engine.measure.peers import peers
         from rt_engine.read.source import opened
 
@@ -53,7 +53,7 @@ def bench(
         if vs is None and not engines and not source.is_program:
             say(errors, "no peer is installed; to compare: pip install onnxruntime openvino", "yellow")
         found = _compared(errors, source, data, engines, int8, seconds)
-        console, facts = results.wide_console(), machine()
+        console, facts = results.wide_console(), peaks()
         console.print(results.table(found, facts))
         for line in results.notes(found):
             say(console, line, "yellow")

@@ -10,11 +10,11 @@ from benchmarks.models import mlp
 from rt_engine.measure import results
 from rt_engine.measure.compare import compare, difference, steps
 from rt_engine.measure.examples import example_inputs, static_copy
-from rt_engine.measure.machine import Machine, clock_cost_ns, machine
+from rt_engine.measure.peaks import Peaks, clock_cost_ns, peaks
 from rt_engine.measure.peers import OURS, Engine, MissingPeerError, RefusedError, peers
 from tests import need
 
-FACTS = Machine("p", "s", 1, 16, 32 << 10, 1 << 20, 8 << 20, 3.0, 96.0, 0.0, 200.0, 100.0, 50.0, 10.0)
+FACTS = Peaks("p", "s", 1, 16, 32 << 10, 1 << 20, 8 << 20, 3.0, 96.0, 0.0, 200.0, 100.0, 50.0, 10.0)
 
 
 class Fake:
@@ -115,7 +115,7 @@ def test_the_least_time_is_of_the_slower_of_arithmetic_and_memory():
 
 def test_peaks_are_plausible():
     """Measured peaks are positive, and near caches are not slower than far ones by much."""
-    facts = machine()
+    facts = peaks()
     assert 0.3 < facts.ghz < 10
     assert facts.gflops > facts.ghz
     assert facts.l1_gbs > 0.5 * facts.dram_gbs > 0

@@ -20,7 +20,7 @@ _FALLBACK = {1: 32 << 10, 2: 512 << 10, 3: 8 << 20}
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class Peaks:
     """Facts of a machine and the measured peaks of one core."""
 
     processor: str
@@ -69,10 +69,10 @@ class Machine:
 
 
 @cache
-def machine() -> Machine:
+def peaks() -> Peaks:
     """This machine, measured once per process (half a second)."""
     l1, l2, l3 = (_cache_bytes(level) for level in (1, 2, 3))
-    return Machine(
+    return Peaks(
         _processor(),
         f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
         len(_cores()),
