@@ -82,7 +82,9 @@ def test_screen_without_a_terminal() -> None:
 def test_screen_on_a_terminal() -> None:
     """On a terminal there is a bar with the newest numbers, and long lines go on below their beginning."""
     output = io.StringIO()
-    screen = Screen(Console(file=output, width=100, force_terminal=True, color_system=None), 1.0)
+    environment = {"TERM": "xterm"}  # the tests' own is a terminal that cannot move its cursor
+    console = Console(file=output, width=100, force_terminal=True, color_system=None, _environ=environment)
+    screen = Screen(console, 1.0)
     with screen.live():
         screen.look(look(1_000))
         screen.show(Check("claim", False, "word " * 40))
