@@ -14,8 +14,8 @@ import onnx
 from onnx import helper, numpy_helper
 
 import rt_engine
-from fieldbus.image.image import ProcessImage
-from fieldbus.inprocess.link import InProcessLink
+from fieldbus.image import ProcessImage
+from fieldbus.inprocess import InProcessLink
 from fieldbus.tags import Tag
 from scheduler import Input, Output, Scheduler, Task
 

@@ -1,9 +1,11 @@
 """Tags: what one value in a device is called, means, and where it lies."""
 
 import math
+import warnings
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Literal
+from importlib import import_module
+from typing import Any, Literal
 
 from fieldbus.errors import TagError
 
@@ -161,3 +163,14 @@ def _nearest_held(tag: Tag, raw: float) -> float:
             return value
         value = math.nextafter(value, tag.offset)
     raise TagError(f"tag {tag.name!r}: scale {tag.scale:g} and offset {tag.offset:g} are too large for {tag.type}")
+
+
+_MOVED = {"AdsAddress": "fieldbus.ads.address", "ModbusAddress": "fieldbus.modbus.address"}
+
+
+def __getattr__(name: str) -> Any:
+    """Addresses belong to their protocols; under their old names they are understood for one release."""
+    if name in _MOVED:
+        warnings.warn(f"write: from {_MOVED[name]} import {name}", DeprecationWarning, stacklevel=2)
+        return getattr(import_module(_MOVED[name]), name)
+    raise AttributeError(f"module 'fieldbus.tags' has no attribute {name!r}")

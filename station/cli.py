@@ -24,8 +24,8 @@ def command_line() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     for module in modules(commands.__name__, commands.__path__):
-        name = module.__name__.rpartition(".")[2]
-        command = getattr(module, name)
+        own = module.__name__.rpartition(".")[2]
+        name, command = own.replace("_", "-"), getattr(module, own)
         if isinstance(command, typer.Typer):
             app.add_typer(command, name=name)
         else:

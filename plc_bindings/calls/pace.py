@@ -9,22 +9,21 @@ SLOW_S = SLOW_NS / 1e9
 
 
 class Paces:
-    """How long the last two calls of each model took, whoever made them.
+    """How long the newest call of each model took, whoever made it.
 
-    The faster of the two counts: one that was interrupted says nothing of the model. (A clock of processor time would leave
-    interruptions out, but reading it takes the system a microsecond.)
+    One that was interrupted makes a model slow for one call, which then runs in a thread. (A clock of processor time would
+    leave interruptions out, but reading it takes the system a microsecond.)
     """
 
     def __init__(self) -> None:
-        self._runs: dict[int, tuple[int, float, float]] = {}
-        """Model's number -> (version, seconds for one set of inputs: of the newest call, of the one before)."""
+        self._runs: dict[int, tuple[int, float]] = {}
+        """Model's number -> (version, seconds for one set of inputs)."""
 
     def is_slow(self, model: int, version: int, count: int = 1) -> bool:
         """Does a call with so many sets of inputs take long? Yes, as long as nobody knows."""
-        known, newest, before = self._runs.get(model, (0, 0.0, 0.0))
-        return known != version or min(newest, before) * count > SLOW_S
+        known, seconds = self._runs.get(model, (0, 0.0))
+        return known != version or seconds * count > SLOW_S
 
     def note(self, model: int, version: int, seconds: float) -> None:
-        """A call took so long, for each set of inputs. Any thread."""
-        known, newest, _ = self._runs.get(model, (version, seconds, 0.0))
-        self._runs[model] = (version, seconds, newest if known == version else seconds)
+        """A call took so long, for each set of inputs, whatever it ended with. Any thread."""
+        self._runs[model] = (version, seconds)

@@ -140,9 +140,10 @@ class Predictor:
         begin = time.perf_counter()
         for i in range(count):
             status = caller.call(data, i * size, parts)
-            if status and status != TaskStatus.NAN_OUTPUT:
-                return RESULT.pack(status, caller.version)
             worst = status or worst
+            if status and status != TaskStatus.NAN_OUTPUT:
+                parts, count = [b""], i + 1
+                break
         self._paces.note(served.number, caller.version, (time.perf_counter() - begin) / count)
         parts[0] = RESULT.pack(worst, caller.version)
         return b"".join(parts)

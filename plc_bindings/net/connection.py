@@ -141,6 +141,8 @@ class Connection(asyncio.Protocol):
         self._is_busy = self._is_ending = False
         """Busy: others have their turn, a job runs, or it rests."""
         self._stuck_since: float | None = None
+        self._done: Future[Any] | None = None
+        """A job that has ended while the client fetches no answers."""
         self._heard = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
         self._planned = _NEVER
@@ -149,13 +151,20 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Let the client in, or not."""
-        self._transport, server = transport, self._server
+        self._transport = transport
         peer = transport.get_extra_info("peername")
-        client = self._client = server.access.admit(str(peer[0]) if peer else "?", certificate(transport))
+        client = self._client = self._server.access.admit(str(peer[0]) if peer else "?", certificate(transport))
         if client is None:
             self._transport.abort()
             return
-        sock: socket.socket = transport.get_extra_info("socket")
+        try:
+            self._begin(client, transport)
+        except BaseException:
+            self._transport.abort()
+            raise
+
+    def _begin(self, client: Client, transport: asyncio.BaseTransport) -> None:
+        server, sock = self._server, transport.get_extra_info("socket")
         keep_alive(sock, server.rules.keep_alive)
         receive_small(transport)
         if server.rules.high_water is not None:
@@ -195,7 +204,10 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """It does again."""
         self._stuck_since = None
-        if not self._is_busy:
+        done, self._done = self._done, None
+        if done is not None:
+            self._finish_job(done)
+        elif not self._is_busy:
             self._go_on()
         self._plan()
 
@@ -203,16 +215,16 @@ class Connection(asyncio.Protocol):
         """Forget the client."""
         if self._timer is not None:
             self._timer.cancel()
-        if self._client is None or self._talk is None:
-            return
+        if self._client is not None:
+            self._server.access.release(self._client)
         if self._repeated is not None:
             self._repeated.catch_up()
         self._server.connections.discard(self)
         self._server.requests += self.answered
         if self._repeated is not None:
             self._repeated.replay.close()
-        self._talk.close()
-        self._server.access.release(self._client)
+        if self._talk is not None:
+            self._talk.close()
         self._talk = self._repeated = self._client = None
         self._waiting = b""
 
@@ -269,7 +281,8 @@ class Connection(asyncio.Protocol):
     def _all_done(self, talk: Conversation, data: bytes, answers: bytes) -> None:
         """Nothing that was fed is left."""
         if self._repeated is not None:
-            self._repeated.note(data, answers, talk.is_whole and not self._transport.get_write_buffer_size())
+            nothing_waits = not self._waiting and not self._transport.get_write_buffer_size()
+            self._repeated.note(data, answers, talk.is_whole and nothing_waits)
         if self._stuck_since is not None:
             return
         if self._waiting:
@@ -300,6 +313,9 @@ class Connection(asyncio.Protocol):
     def _finish_job(self, future: Future[Any]) -> None:
         talk = self._talk
         if talk is None or future.cancelled():
+            return
+        if self._stuck_since is not None:  # what comes behind it is not computed for nobody
+            self._done = future
             return
         self._is_busy = False
         self._settle(talk, b"", talk.resume(future.exception() or future.result()))

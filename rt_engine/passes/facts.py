@@ -15,9 +15,9 @@ class Fact(Enum):
     """Once a pass has ensured it, it holds of the model's graph and of every body, to the end."""
 
     NO_FUNCTIONS = "no model-local function is left"
-    CLOSED = "sub-graphs belong to control flow alone, and read nothing but their own inputs"
+    CLOSED = "sub-graphs belong to control flow alone, whose bodies are closed"
     BOUND = "every input has a type and a static shape"
-    STATIC = "every value has a type and a static shape"
+    STATIC = "every value that a node makes has a type and a static shape"
     HALVES_STORED = "half floats are read by those operators alone that take any type"
 
 

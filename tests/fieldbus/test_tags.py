@@ -1,6 +1,7 @@
 """Tags say what they mean, or say what is wrong with them."""
 
 import math
+import sys
 
 import pytest
 
@@ -79,3 +80,19 @@ def test_a_scale_beyond_all_numbers_is_refused_at_once() -> None:
     """Where no value has a way back into the type, it says so; it does not search for one for ever."""
     with pytest.raises(TagError, match="too large for int64"):
         Tag("x", "int64", "out", scale=1e308, offset=1e308, safe=1e308)
+
+
+def test_links_and_addresses_have_short_names():
+    """As the pages and examples write them; addresses also as they were written before, with a word about it."""
+    from fieldbus import ads, inprocess, modbus, plc, tags
+
+    links = {(module.__name__, name) for module in (ads, inprocess, modbus, plc) for name in module.__all__}
+    assert ("fieldbus.modbus", "Tcp") in links and len(links) == 7
+    assert all(callable(getattr(sys.modules[module], name)) for module, name in links)
+    with pytest.warns(DeprecationWarning, match="write: from fieldbus.modbus.address import ModbusAddress"):
+        assert tags.ModbusAddress is ModbusAddress
+    with pytest.warns(DeprecationWarning, match="write: from fieldbus.ads.address import AdsAddress"):
+        assert tags.AdsAddress is AdsAddress
+    for module in (ads, modbus, tags):
+        with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
+            _ = module.Nothing

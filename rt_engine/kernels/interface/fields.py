@@ -90,7 +90,8 @@ class Fields:
         operands, sizes, params = (
             [values.get(name.rstrip("?")) for name in text.split()] for text in (self.operands, self.sizes, self.params)
         )
-        return Record(self, tuple(operands), tuple(int(s or 0) for s in sizes), tuple(float(p or 0.0) for p in params))
+        whole = tuple(0 if s is None else int(s) for s in sizes)
+        return Record(self, tuple(operands), whole, tuple(0.0 if p is None else float(p) for p in params))  # -0.0 too
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,10 @@ import pytest
 import rt_engine
 from benchmarks.models import mlp
 from plc_bindings.calls.pace import SLOW_S, Paces
-from plc_bindings.calls.predict import Predictor, _Caller
+from plc_bindings.calls.predict import RESULT, Predictor, _Caller
 from plc_bindings.data.models import Models
 from rt_engine import ModelSlot
+from scheduler.status import TaskStatus
 
 INPUTS = np.zeros(16, np.float32).tobytes()
 
@@ -35,9 +36,9 @@ def test_a_batch_counts_as_so_many_calls():
     assert paces.is_slow(1, 2), "another version"
 
 
-@pytest.mark.parametrize(("long_calls", "is_slow"), [((2,), False), ((1, 2), True), ((0, 1, 2), True), ((0, 1), False)])
-def test_one_call_that_was_interrupted_does_not_make_a_model_slow(models, monkeypatch, long_calls, is_slow):
-    """Two in a row do, and one fast call makes it fast again."""
+@pytest.mark.parametrize(("long_calls", "is_slow"), [((2,), True), ((1, 2), True), ((0, 1), False)])
+def test_the_newest_call_counts(models, monkeypatch, long_calls, is_slow):
+    """A fast one makes a model fast again."""
     run, number = _Caller.call, iter(range(3))
 
     def long(*arguments):
@@ -50,6 +51,14 @@ def test_one_call_that_was_interrupted_does_not_make_a_model_slow(models, monkey
     for _ in range(3):
         predictor.call(1, INPUTS)
     assert predictor.is_slow(models.all[0]) == is_slow
+
+
+def test_a_call_that_ends_with_a_status_counts_too(models, monkeypatch):
+    """A model that always fails is not unknown for ever."""
+    monkeypatch.setattr(_Caller, "call", lambda *_: int(TaskStatus.STEP_FAILED))
+    predictor = Predictor(models)
+    assert RESULT.unpack(predictor.call(1, INPUTS * 3)) == (TaskStatus.STEP_FAILED, 1)
+    assert not predictor.is_slow(models.all[0])
 
 
 def test_a_batch_is_measured_as_one_call_of_each(models, monkeypatch):

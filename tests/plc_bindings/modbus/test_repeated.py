@@ -206,3 +206,26 @@ def test_a_call_waits_for_the_slow_one_before_it(plant, monkeypatch):
         time.sleep(0.05)
         caller.socket.sendall(mbap.frame(2, 1, fast))
         assert [caller.answer()[0] for _ in range(2)] == [1, 2]
+
+
+def test_answers_keep_their_order_behind_several_slow_calls(plant, monkeypatch):
+    """The second slow call comes while the first is computed, a fast one while the second is."""
+    plant.models = Models({"policy": plant.slots["policy"], "other": ModelSlot(rt_engine.load(POLICY), "other")})
+    plant.map = RegisterMap(plant.database, plant.models)
+    call = Predictor.call
+    with serving(plant) as server, closing(Caller(plant, server)) as caller:
+        for i in range(5):
+            caller.call(sample(i))
+        assert caller.replayed()
+        monkeypatch.setattr(Predictor, "is_slow", lambda self, model, count=1: model.name == "other")
+        monkeypatch.setattr(
+            Predictor, "call", lambda self, number, payload: (time.sleep(0.2), call(self, number, payload))[1]
+        )
+        slow, fast = (
+            struct.pack(">BHHHHB", 23, block.result, COUNT, block.inputs, SIZE, 28) + struct.pack(">7f", *sample(0))
+            for block in reversed(plant.map.blocks)
+        )
+        for number, pdu in ((1, slow), (2, slow), (3, fast)):
+            caller.socket.sendall(mbap.frame(number, 1, pdu))
+            time.sleep(0.13)
+        assert [caller.answer()[0] for _ in range(3)] == [1, 2, 3]

@@ -251,3 +251,16 @@ def test_requests_of_those_who_have_gone_are_still_counted(server):
     status = server.status()
     assert (status.requests, status.clients, status.refused) == (4, 0, 0)
     assert status.address == "lines {}:{}".format(*server.address)
+
+
+def test_a_client_whose_conversation_cannot_begin_leaves_its_place(server, monkeypatch):
+    """Whatever goes wrong between being let in and the first byte."""
+
+    def broken(client, host):
+        raise OSError("no conversation")
+
+    monkeypatch.setattr(server, "conversation", broken)
+    for _ in range(3):
+        with client(server) as sock:
+            assert sock.recv(1) == b""
+    wait_for(lambda: server.access.clients == 0)

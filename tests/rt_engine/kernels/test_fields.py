@@ -3,7 +3,9 @@
 import ast
 from pathlib import Path
 
+import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
 import plc_bindings.st
 import rt_engine
@@ -21,6 +23,16 @@ def test_a_record_holds_values_at_their_places():
     assert record.sizes == (2, 0, 5, 0) and record.params == (-1.0, 0.0)
     assert (record.x, record.scale, record.n, record.type, record.high) == ("x", None, 5, 0, 0.0)
     assert SOME(x=1, scale=2, out=3, rows=1, n=1, low=0, high=7).operands == (1, None, 2, 3)
+
+
+def test_a_negative_zero_stays_one():
+    """It is another number than zero: LeakyRelu with alpha -0.0 makes 0.0 of -2.0."""
+    assert np.signbit(SOME(out="y", x="x", n=5, rows=2, low=-0.0).params[0])
+    node = helper.make_node("LeakyRelu", ["x"], ["y"], alpha=-0.0)
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy"]
+    model = helper.make_model(helper.make_graph([node], "g", ends[:1], ends[1:]), ir_version=9)
+    (y,) = rt_engine.load(model).run({"x": np.array([-2.0], np.float32)})
+    assert not np.signbit(y[0])
 
 
 @pytest.mark.parametrize(
