@@ -1,4 +1,4 @@
-"""What a model is compiled to stays what it was, byte for byte, until somebody means to change it: all of `rt_engine` up to the file."""
+"""What a model is compiled to stays what it was, byte for byte, until somebody means to change it."""
 
 from tests.rt_engine.program.compiled import hashes, stored
 
