@@ -15,8 +15,8 @@ from rt_engine.read.class_names import with_numbers
 from rt_engine.read.definitions import define
 from rt_engine.read.source import AnySource, Source, opened
 
-NAMING = "rt_engine.program.naming"
-"""Under this key a model that was read keeps its `class_names.Naming`."""
+NAMING = "rt_engine.naming"
+"""Under this key a model that was read keeps its `rt_engine.program.naming.Naming`."""
 SHA256 = "rt_engine.sha256"
 """Under this key, the SHA-256 of all that was read of it; empty for a `ModelProto`."""
 OLDEST_OPSET = 1
