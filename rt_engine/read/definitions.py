@@ -14,7 +14,7 @@ from rt_engine.ops import find
 from rt_engine.ops.base import Refusal
 from rt_engine.read.rules import check_rules
 
-DOMAIN = "rt_engine.read.definitions"
+DOMAIN = "rt_engine.definitions"
 MOST = 1000
 """Definitions of one model; a hostile one asks for more."""
 
