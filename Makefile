@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: demo test lint format bench conformance install lock clean help
+.PHONY: demo develop test lint format bench conformance install lock clean help
 
 help:            ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -13,6 +13,8 @@ demo: $(VENV)/run.done  ## Install, compile the kernels once (about a minute), a
 	$(BIN)/rt-engine demo
 
 install: $(VENV)/run.done  ## Install into $(VENV)
+
+develop: $(VENV)/test.done $(VENV)/lint.done  ## Install what tests and lint need too; run nothing
 
 test: $(VENV)/test.done  ## Install and run the tests
 	$(BIN)/python -m pytest

@@ -48,6 +48,7 @@ def test_every_kind_of_change_has_a_row():
         "statistic of a task or a link",
         "operator on each element, with its kernel",
         "kernel",
+        "operator on kernels that are there",
         "pass",
         "lane width",
         "element type",

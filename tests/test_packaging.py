@@ -1,8 +1,12 @@
 """What says how the project is built, checked and released is true: it names what exists, and the version once."""
 
+import ast
 import importlib.util
 import re
+import sys
 import tomllib
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 
 import pytest
 from setuptools.config.pyprojecttoml import read_configuration
@@ -68,3 +72,62 @@ def test_commits_and_forge_run_what_the_gate_runs():
     assert hooks
     assert set(hooks) <= set(gate)
     assert re.search(r"^\s+- run: \.ci/run$", (ROOT / ".github" / "workflows" / "ci.yml").read_text(), re.M)
+
+
+OPTIONAL = {
+    "onnxruntime": "the peer of `bench`, where it is installed; its quantiser makes the int8 version",
+    "openvino": "the peer of `bench`, where it is installed",
+    "matplotlib": "charts of the benchmarks",
+}
+"""Modules that no requirement brings: imported in functions alone, by who asks for what they do."""
+WITH_ANOTHER = {"pydantic_core": "pydantic"}
+"""Modules of distributions that belong to a requirement, which pins them."""
+BROUGHT_BY = packages_distributions()
+"""Module -> the distributions that have it."""
+REQUIRED = {re.match(r"[\w-]+", line)[0] for line in PROJECT["project"]["dependencies"]}
+
+
+def not_required(source: str) -> Iterator[str]:
+    """Third-party modules that a source imports, at whatever depth, and that no requirement brings."""
+    tree = ast.parse(source)
+    in_functions = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = [node.module]
+        for module in {name.partition(".")[0] for name in names} - sys.stdlib_module_names - {*PACKAGES}:
+            owners = [WITH_ANOTHER.get(module, ""), *BROUGHT_BY.get(module, ())]
+            required = any(re.sub("[-_.]+", "-", owner).lower() in REQUIRED for owner in owners)
+            if not required and not (module in OPTIONAL and node in in_functions):
+                yield module
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_what_is_imported_is_required(package):
+    """Whoever installs the wheel has all that it imports, but what is optional."""
+    paths = sorted((ROOT / package).rglob("*.py"))
+    found = {str(path.relative_to(ROOT)): [*not_required(path.read_text())] for path in paths}
+    assert {name: modules for name, modules in found.items() if modules} == {}
+
+
+def test_an_import_that_nobody_brings_is_seen():
+    """At the top, in a function, of a distribution that tests alone have; an optional one at the top."""
+    for source, module in (
+        ("import pytest.mark", "pytest"),
+        ("def f():\n    from sklearn.svm import SVC", "sklearn"),
+        ("class A:\n    import gone", "gone"),
+        ("import onnxruntime", "onnxruntime"),
+    ):
+        assert list(not_required(source)) == [module]
+    assert list(not_required("import os, numpy\nfrom rt_engine import load\ndef f():\n    import onnxruntime")) == []
+
+
+def test_every_optional_module_is_imported():
+    """The tables hold nothing that is gone."""
+    sources = "".join(path.read_text() for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+    assert [m for m in (*OPTIONAL, *WITH_ANOTHER) if not re.search(rf"^\s*(?:import|from) {m}\b", sources, re.M)] == []

@@ -8,5 +8,8 @@ which place of `rt-engine --help` it stands:
     def status(...) -> None:
         ...
 
-It imports what it needs when it runs, so that help is instant.
+Commands stand in the order of these numbers, each its own; those with commands of their own (`export`) come behind all
+others, in the order of theirs.
+
+A command imports what it needs when it runs, so that help is instant.
 """

@@ -12,7 +12,7 @@ A kind is a table of the station file that answers all that a station asks of a 
         def make(self, name, tags, folder): ...       the `fieldbus` link itself, imported here: only who uses it needs it
 
     TABLES = (EchoLink,)
-    ORDER = 60          its place among the others, in messages, schema and documentation
+    ORDER = 60          its own place among the others, in messages, schema and documentation
 """
 
 from __future__ import annotations

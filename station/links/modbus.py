@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from station.links import NS, CyclicLinkTable
-from station.terms.addresses import BIT_TABLES, LAST_REGISTER, WRITABLE_TABLES, Address, parse_address
+from station.links.shared.modbus_addresses import BIT_TABLES, LAST_REGISTER, WRITABLE_TABLES, Address, parse_address
 from station.terms.findings import Finding, no_file
 from station.terms.tables import Duration, Order, TagTable
 

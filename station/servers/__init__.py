@@ -11,7 +11,7 @@ A kind is a table of the station file that answers all that a station asks of a 
         def make(self, offer): ...            the `plc_bindings` server itself, imported here: only who uses it needs it
 
     TABLES = (EchoServer,)
-    ORDER = 30          its place among the others, in messages, schema and documentation
+    ORDER = 30          its own place among the others, in messages, schema and documentation
 
 A kind may also have columns in `rt-engine symbols`, and blocks of Structured Text that call it.
 """

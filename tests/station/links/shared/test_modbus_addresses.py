@@ -2,7 +2,7 @@
 
 import pytest
 
-from station.terms.addresses import Address, parse_address
+from station.links.shared.modbus_addresses import Address, parse_address
 
 
 @pytest.mark.parametrize(

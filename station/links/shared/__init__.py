@@ -1,0 +1,1 @@
+"""What kinds of links use, and is no kind itself."""
