@@ -9,11 +9,14 @@ An operator's file says which ONNX operator and which versions it serves and how
 See `rt_engine.ops.base` for `Node` and `rt_engine.ops.builder` for `Builder`. The kernels that it calls are in `rt_engine.kernels`.
 """
 
+from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 
-from rt_engine.ops.base import Operator, registry
+import onnx_ir as ir
+
+from rt_engine.ops.base import Elements, Operator, registry
 
 
 @cache
@@ -30,3 +33,9 @@ def find(domain: str, name: str, version: int) -> Operator | None:
         if candidate.since <= version:
             return candidate
     return None
+
+
+def elements_of(node: ir.Node, opsets: Mapping[str, int]) -> Elements | None:
+    """What makes an element of a node's result, if that lies at its place; `opsets` are those of the model."""
+    operator = find(node.domain, node.op_type, opsets.get(node.domain, 1))
+    return None if operator is None else operator.elements

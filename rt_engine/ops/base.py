@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -115,6 +116,13 @@ Lower = Callable[[Node, Builder], None]
 Infer = Callable[[ir.Node, list[Any]], list[tuple[Any, tuple[int, ...]]]]
 
 
+class Elements(Enum):
+    """What makes an element of the result, where that is only what lies at its place: any layout of the tensors will do."""
+
+    ONE = "the element of the first input, and numbers"
+    SEVERAL = "an element of each input, which may broadcast as NumPy does"
+
+
 @dataclass(frozen=True, slots=True)
 class Operator:
     """How one ONNX operator, from opset `since` on, becomes kernel calls."""
@@ -128,6 +136,8 @@ class Operator:
     any_type: bool = False
     """It lowers every element type itself, for instance because it only moves elements. Other operators get float16 and
     bfloat16 as float32, and their results are rounded."""
+    elements: Elements | None = None
+    """What passes may rely on: it follows the layout of its inputs, and where quantised, of `ONE`, is a table."""
 
 
 _REGISTRY: dict[tuple[str, str], list[Operator]] = {}
@@ -139,13 +149,15 @@ def registry() -> dict[tuple[str, str], list[Operator]]:
 
 
 def operator(
-    *names: str, since: int = 7, domain: str = "", infer: Infer | None = None, any_type: bool = False
-) -> Callable[[Lower], Lower]:
+    *names: str, since: int = 7, domain: str = "", infer: Infer | None = None, any_type: bool = False,
+    elements: Elements | None = None,
+) -> Callable[[Lower], Lower]:  # fmt: skip
     """Register a function as the lowering of ONNX operators, from opset version `since` on; see `Operator`."""
 
     def register(lower: Lower) -> Lower:
         for name in names:
-            _REGISTRY.setdefault((domain, name), []).append(Operator(domain, name, since, lower, infer, any_type))
+            found = Operator(domain, name, since, lower, infer, any_type, elements)
+            _REGISTRY.setdefault((domain, name), []).append(found)
         return lower
 
     return register

@@ -6,7 +6,7 @@ import numpy as np
 
 from rt_engine.kernels.interface.cast import CAST
 from rt_engine.kernels.interface.encode import ENCODE, LOOKUP_BYTES
-from rt_engine.ops.base import Node, operator
+from rt_engine.ops.base import Elements, Node, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.moves import reshaped
 from rt_engine.program.calls import Buffer
@@ -63,7 +63,8 @@ def cut(build: Builder, x: Buffer, dtype: Any, out: Buffer | None = None) -> Buf
     return out
 
 
-@operator("Cast", "CastLike", since=6, any_type=True)
+@operator("CastLike", since=6, any_type=True)
+@operator("Cast", since=6, any_type=True, elements=Elements.ONE)
 def cast(node: Node, build: Builder) -> None:
     """To another type: floats are cut toward zero and saturate, NaN becomes 0; a number becomes true unless it is 0.
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from rt_engine.kernels.interface.dtypes import CODE, SUFFIX
 from rt_engine.kernels.interface.elementwise import BROADCAST
-from rt_engine.ops.base import BOOL, FLOATS, INTEGERS, NUMBERS, Node, operator
+from rt_engine.ops.base import BOOL, FLOATS, INTEGERS, NUMBERS, Elements, Node, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.convert import converted
 from rt_engine.ops.moves import reshaped, rows_and_inner
@@ -24,6 +24,7 @@ _COMPARE = {
     "Greater": "greater",
     "GreaterOrEqual": "greater_or_equal",
 }
+_LATE = ("LessOrEqual", "GreaterOrEqual")
 _LOGIC = {"And": "and", "Or": "or", "Xor": "xor"}
 _BITS = {"BitwiseAnd": "bit_and", "BitwiseOr": "bit_or", "BitwiseXor": "bit_xor"}
 
@@ -73,7 +74,7 @@ def _bool_of_both(node: object, inputs: list[Buffer]) -> list[tuple[np.dtype, tu
     return [(BOOL, np.broadcast_shapes(inputs[0].shape, inputs[1].shape))]
 
 
-@operator(*_ARITHMETIC, since=7)
+@operator(*_ARITHMETIC, since=7, elements=Elements.SEVERAL)
 def arithmetic(node: Node, build: Builder) -> None:
     """Two operands of one type; integers wrap around, an integer division by zero is a run-time status."""
     node.require_type(node.x, FLOATS if node.op_type == "PRelu" else NUMBERS)
@@ -101,7 +102,7 @@ def limited_broadcast(node: Node, build: Builder) -> None:
     binary(node, build, name, x, other, node.y)
 
 
-@operator("Pow", since=7)
+@operator("Pow", since=7, elements=Elements.SEVERAL)
 def power(node: Node, build: Builder) -> None:
     """x ** y; the result has the type of x. Squares and roots by their own kernels."""
     x, exponent = node.x, node.input(1)
@@ -125,7 +126,7 @@ def mod(node: Node, build: Builder) -> None:
     binary(node, build, "fmod" if node.attr("fmod", 0) else "mod", node.x, node.input(1), node.y)
 
 
-@operator("Min", "Max", "Sum", "Mean", since=6)
+@operator("Min", "Max", "Sum", "Mean", since=6, elements=Elements.SEVERAL)
 def variadic(node: Node, build: Builder) -> None:
     """Any number of operands, folded from the left."""
     name = {"Min": "min", "Max": "max", "Sum": "add", "Mean": "add"}[node.op_type]
@@ -143,16 +144,16 @@ def variadic(node: Node, build: Builder) -> None:
         build.alias(node.y, total)
 
 
-@operator("LessOrEqual", "GreaterOrEqual", since=12, infer=_bool_of_both)  # ONNX has no inference for them before 16
-@operator("Equal", "Less", "Greater", since=7)
-@operator("LessOrEqual", "GreaterOrEqual", since=16)
+@operator(*_LATE, since=12, infer=_bool_of_both, elements=Elements.SEVERAL)  # ONNX has no inference for them before 16
+@operator("Equal", "Less", "Greater", since=7, elements=Elements.SEVERAL)
+@operator(*_LATE, since=16, elements=Elements.SEVERAL)
 def compare(node: Node, build: Builder) -> None:
     """Two operands of one type give bool."""
     node.require(node.x.dtype != BOOL or node.op_type == "Equal", "bool has no order", "cast to int32")
     binary(node, build, _COMPARE[node.op_type], node.x, node.input(1), node.y)
 
 
-@operator(*_LOGIC, since=7)
+@operator(*_LOGIC, since=7, elements=Elements.SEVERAL)
 def logic(node: Node, build: Builder) -> None:
     """Two bool operands."""
     binary(node, build, _LOGIC[node.op_type], node.x, node.input(1), node.y)
@@ -165,7 +166,7 @@ def bitwise(node: Node, build: Builder) -> None:
     binary(node, build, _BITS[node.op_type], node.x, node.input(1), node.y)
 
 
-@operator("Where", since=9, any_type=True)
+@operator("Where", since=9, any_type=True, elements=Elements.SEVERAL)
 def where(node: Node, build: Builder) -> None:
     """Select between two tensors of one type by a bool tensor."""
     broadcast(build, f"where_{node.y.dtype.itemsize}", (node.x, node.input(1), node.input(2)), node.y)

@@ -27,7 +27,7 @@ from rt_engine.kernels.interface.qconv import QCONV
 from rt_engine.kernels.interface.qdepthwise import QDEPTHWISE
 from rt_engine.kernels.interface.qgemm import QGEMM
 from rt_engine.kernels.interface.qpool import QMAX_POOL
-from rt_engine.ops.base import RT_DOMAIN, Node, Refusal, operator
+from rt_engine.ops.base import RT_DOMAIN, Elements, Node, Refusal, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.moves import reshaped, strided_copy, transposed
 from rt_engine.ops.packing.quantised import bias_with_zero_point, by_blocks, pack_bytes, padded
@@ -268,7 +268,7 @@ def _qadd_types(node: ir.Node, inputs: list[Any]) -> list[tuple[Any, tuple[int, 
     return [(NUMPY[DType(node.attributes["type"].as_int())], inputs[0].shape)]
 
 
-@operator("QAdd", domain=RT_DOMAIN, since=1, infer=_qadd_types)
+@operator("QAdd", domain=RT_DOMAIN, since=1, infer=_qadd_types, elements=Elements.SEVERAL)
 def qadd(node: Node, build: Builder) -> None:
     """The sum of two quantised tensors, quantised again: every bit as DequantizeLinear, Add, QuantizeLinear."""
     a, b, y = node.x, node.input(1), node.y
@@ -309,7 +309,11 @@ def qmax_pool(node: Node, build: Builder) -> None:
     build.call("qmax_pool", record)
 
 
-@operator("Lookup", domain=RT_DOMAIN, since=1, infer=lambda node, inputs: [(inputs[1].dtype, inputs[0].shape)])
+def _lookup_types(node: object, inputs: list[Buffer]) -> list[tuple[np.dtype, tuple[int, ...]]]:
+    return [(inputs[1].dtype, inputs[0].shape)]
+
+
+@operator("Lookup", domain=RT_DOMAIN, since=1, infer=_lookup_types, elements=Elements.ONE)
 def lookup(node: Node, build: Builder) -> None:
     """A function of one byte, by a table that was made at load."""
     table = node.constant(1, "table")

@@ -12,7 +12,7 @@ import numpy as np
 from rt_engine.kernels.interface.dtypes import CODE
 from rt_engine.kernels.interface.encode import LOOKUP_BYTES
 from rt_engine.kernels.interface.quantise import QUANTISE
-from rt_engine.ops.base import RT_DOMAIN, Node, operator
+from rt_engine.ops.base import RT_DOMAIN, Elements, Node, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.convert import converted, cut, decoded, encoded
 from rt_engine.ops.elementwise import broadcast
@@ -163,7 +163,7 @@ def _flipped(node: Any, inputs: Sequence[Buffer]) -> list[tuple[np.dtype[Any], t
     return [(U8 if inputs[0].dtype == np.int8 else np.dtype(np.int8), inputs[0].shape)]
 
 
-@operator("FlipSign", domain=RT_DOMAIN, since=1, infer=_flipped)
+@operator("FlipSign", domain=RT_DOMAIN, since=1, infer=_flipped, elements=Elements.ONE)
 def flip_sign(node: Node, build: Builder) -> None:
     """int8 plus 128 as uint8, uint8 less 128 as int8."""
     flipped(build, node.x, node.y)

@@ -7,7 +7,7 @@ import numpy as np
 
 from rt_engine.kernels.interface.dtypes import CODE, SUFFIX
 from rt_engine.kernels.interface.elementwise import MAP
-from rt_engine.ops.base import FLOATS, INTEGERS, NUMBERS, RT_DOMAIN, Node, operator
+from rt_engine.ops.base import FLOATS, INTEGERS, NUMBERS, RT_DOMAIN, Elements, Node, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.elementwise import binary
 from rt_engine.ops.moves import reshaped
@@ -37,7 +37,7 @@ def unary(build: Builder, name: str, x: Buffer, y: Buffer, parameters: Sequence[
         build.call(f"{name}_{SUFFIX[x.dtype]}", record, inplace=("x",))
 
 
-@operator(*FUNCTIONS, since=1)
+@operator(*FUNCTIONS, since=1, elements=Elements.ONE)
 def function(node: Node, build: Builder) -> None:
     """A function of one element, with its attributes."""
     node.require_type(node.x, FLOATS)
@@ -49,7 +49,7 @@ def _same(node: object, inputs: Sequence[Buffer]) -> list[tuple[np.dtype, tuple[
     return [(inputs[0].dtype, inputs[0].shape)]
 
 
-@operator("GeluErf", "Mish", "Silu", domain=RT_DOMAIN, since=1, infer=_same)
+@operator("GeluErf", "Mish", "Silu", domain=RT_DOMAIN, since=1, infer=_same, elements=Elements.ONE)
 def fused(node: Node, build: Builder) -> None:
     """Activations that `passes.patterns` found."""
     name, parameters = {"GeluErf": ("gelu", ()), "Mish": ("mish", ()), "Silu": ("swish", (1.0,))}[node.op_type]
@@ -57,14 +57,14 @@ def fused(node: Node, build: Builder) -> None:
     unary(build, name, node.x, node.y, parameters)
 
 
-@operator("Gelu", since=20)
+@operator("Gelu", since=20, elements=Elements.ONE)
 def gelu(node: Node, build: Builder) -> None:
     """x * Phi(x), exact or by tanh."""
     node.require_type(node.x, FLOATS)
     unary(build, "gelu_tanh" if node.attr("approximate", "none") == "tanh" else "gelu", node.x, node.y)
 
 
-@operator(*_SIGNED, since=6)
+@operator(*_SIGNED, since=6, elements=Elements.ONE)
 def signed(node: Node, build: Builder) -> None:
     """Neg, Abs, Sign, also of integers."""
     name = _SIGNED[node.op_type]
@@ -80,7 +80,7 @@ def _integer(build: Builder, name: str, x: Buffer, y: Buffer) -> None:
         build.call(f"{name}_int", MAP(x=x, out=y, n=y.size, type=CODE[x.dtype]), inplace=("x",))
 
 
-@operator("Not", since=1)
+@operator("Not", since=1, elements=Elements.ONE)
 def not_(node: Node, build: Builder) -> None:
     """Logical not."""
     if node.y.size:
@@ -94,7 +94,7 @@ def bitwise_not(node: Node, build: Builder) -> None:
     _integer(build, "bit_not", node.x, node.y)
 
 
-@operator("Relu", since=6)
+@operator("Relu", since=6, elements=Elements.ONE)
 def relu(node: Node, build: Builder) -> None:
     """max(x, 0); NaN stays NaN."""
     if node.x.dtype in FLOATS:
@@ -104,7 +104,7 @@ def relu(node: Node, build: Builder) -> None:
     binary(node, build, "max", node.x, build.constant(np.zeros((), node.x.dtype)), node.y)
 
 
-@operator("Clip", since=6)
+@operator("Clip", since=6, elements=Elements.ONE)
 def clip(node: Node, build: Builder) -> None:
     """Limit to [min, max]; limits are attributes (opset 6), constants, or computed."""
     x, y, low, high = node.x, node.y, node.optional(1), node.optional(2)

@@ -5,8 +5,8 @@
     x --Transpose--> x' --ConvLast--> a' --Relu--> b' --Add--> c' --Reshape--> d' --Gemm, rows reordered--> y
 
 One walk in graph order. `_Walk.last` knows of a value its channels-last twin; a node whose inputs have twins gives its
-outputs twins, by the rules of `AGNOSTIC` (any layout will do) and `CARRYING` (attributes are translated). Where a node
-insists on ONNX's layout, the twin is transposed back, once.
+outputs twins, if it works element by element (`Operator.elements`: any layout will do), or by the rules of `CARRYING`
+(attributes are translated). Where a node insists on ONNX's layout, the twin is transposed back, once.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,48 +17,10 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from rt_engine.ops.base import FLOATS, RT_DOMAIN
+from rt_engine.ops import elements_of
+from rt_engine.ops.base import FLOATS, RT_DOMAIN, Elements
 from rt_engine.passes.compilation import Compilation
 from rt_engine.passes.graph import add_constant, constant
-
-AGNOSTIC = {
-    *(
-        "Relu",
-        "LeakyRelu",
-        "Elu",
-        "Selu",
-        "Celu",
-        "HardSigmoid",
-        "HardSwish",
-        "Sigmoid",
-        "Tanh",
-        "Softplus",
-        "Softsign",
-    ),
-    *(
-        "Clip",
-        "Mish",
-        "Gelu",
-        "Swish",
-        "Erf",
-        "Exp",
-        "Log",
-        "Sqrt",
-        "Abs",
-        "Neg",
-        "Sign",
-        "Reciprocal",
-        "Floor",
-        "Ceil",
-    ),
-    *("Round", "Not", "Cast", "Sin", "Cos", "Silu", "GeluErf", "QAdd", "FlipSign", "Lookup"),
-    *("Add", "Sub", "Mul", "Div", "Pow", "Min", "Max", "Sum", "Mean", "PRelu", "Where"),
-    *("Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "And", "Or"),
-}
-"""Operators that work element by element, with broadcasting: the layout does not matter."""
-_LIMITS = {"Clip": 1, "Cast": 1, "Lookup": 1}
-"""Operator -> how many inputs are tensors; the rest are numbers."""
-
 
 TWIN = ".last"
 """Ends the name of a channels-last twin, so that whoever profiles a program finds the value in the model's file."""
@@ -162,14 +124,13 @@ def channels_last(compilation: Compilation) -> bool:
 
     Requires: static shapes. Ensures: nothing that later passes need.
     """
-    graph = compilation.graph
+    graph, opsets = compilation.graph, compilation.opsets
     if not any(n.op_type in ANCHORS and n.domain in ("", RT_DOMAIN) for n in graph):
         return False
     walk = _Walk(graph)
     for node in list(graph):
         rule = CARRYING.get(node.op_type) if node.domain in ("", RT_DOMAIN) else None
-        if node.op_type in AGNOSTIC and node.domain in ("", RT_DOMAIN):
-            rule = _agnostic
+        rule = _EACH.get(elements_of(node, opsets), rule)
         if rule is not None and _is_simple(node) and rule(walk, node):
             continue
         for value in dict.fromkeys(v for v in node.inputs if v is not None):
@@ -223,9 +184,9 @@ def is_float(value: ir.Value | None) -> bool:
     return value is not None and value.dtype is not None and np.dtype(value.dtype.numpy()) in FLOATS
 
 
-def _agnostic(walk: _Walk, node: ir.Node) -> bool:
-    """Same rank everywhere; constants and smaller tensors are turned to fit, if they are constants."""
-    tensors = [v for v in node.inputs[: _LIMITS.get(node.op_type, len(node.inputs))] if v is not None]
+def _each(walk: _Walk, node: ir.Node, count: int) -> bool:
+    """The first `count` inputs are tensors, of the same rank everywhere, or constants, which are turned to fit."""
+    tensors = [v for v in node.inputs[:count] if v is not None]
     rank = len(shape_of(node.outputs[0]))
     if not any(v in walk.last and constant(v) is None for v in tensors) or rank < 3:
         return False
@@ -235,6 +196,12 @@ def _agnostic(walk: _Walk, node: ir.Node) -> bool:
     inputs = [v if v is None or v not in turned else turned[v] for v in node.inputs]
     walk.put(node, node.op_type, inputs, attributes_of(node))
     return True
+
+
+_EACH: dict[Elements | None, Carry] = {
+    Elements.ONE: lambda walk, node: _each(walk, node, 1),
+    Elements.SEVERAL: lambda walk, node: _each(walk, node, len(node.inputs)),
+}
 
 
 def _operand(walk: _Walk, value: ir.Value, rank: int, before: ir.Node) -> ir.Value:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from rt_engine.kernels.interface.dtypes import CODE
 from rt_engine.kernels.interface.modes import Mode
-from rt_engine.ops.base import RT_DOMAIN
+from rt_engine.ops import elements_of
+from rt_engine.ops.base import RT_DOMAIN, Elements
 from rt_engine.ops.packing.quantised import multiplier, signed_weights
 from rt_engine.passes.compilation import Compilation
 from rt_engine.passes.graph import add_constant, constant, only_user
@@ -81,7 +82,7 @@ def fuse_quantised(compilation: Compilation) -> bool:
 
     Requires: shapes and types; DequantizeLinear of constants not folded. Ensures: nothing that later passes need.
     """
-    graph = compilation.graph
+    graph, opsets = compilation.graph, compilation.opsets
     if not any(n.op_type in ("DequantizeLinear", "QLinearConv", "QLinearMatMul") for n in graph):
         return False
     for node in list(graph):
@@ -92,7 +93,7 @@ def fuse_quantised(compilation: Compilation) -> bool:
     for node in list(graph):
         if node.graph is graph and not node.domain and node.op_type in _FUSE:
             _FUSE[node.op_type](graph, node)
-        elif node.graph is graph and not node.domain and node.op_type in FUNCTIONS:
+        elif node.graph is graph and not node.domain and elements_of(node, opsets) is Elements.ONE:
             _lookup(compilation, node)
     return True
 
@@ -498,31 +499,14 @@ def _qlinear(graph: ir.Graph, node: ir.Node) -> None:
 # --- 7, 8: functions of one element, and parts side by side --------------------------------------------------------------
 
 
-FUNCTIONS = {
-    *(
-        "Sigmoid",
-        "Tanh",
-        "HardSigmoid",
-        "HardSwish",
-        "LeakyRelu",
-        "Elu",
-        "Selu",
-        "Celu",
-        "Softplus",
-        "Softsign",
-        "Relu",
-    ),
-    *("Clip", "Gelu", "Mish", "Swish", "Exp", "Log", "Sqrt", "Erf", "Abs", "Neg", "Reciprocal", "Sin", "Cos"),
-    *("Round", "Floor", "Ceil"),
-}
-"""Operators whose result is a function of one element and of constants."""
-
-
 def _lookup(compilation: Compilation, node: ir.Node) -> None:
+    """Of float32 functions: a Cast to another type, which QuantizeLinear may also read, stays."""
     graph, x = compilation.graph, dequantised(node.inputs[0])
     user = only_user(node.outputs[0], graph)
     made = quantity(user, "QuantizeLinear")
     if x is None or made is None or user is None or not (x.per_tensor and made.per_tensor):
+        return
+    if node.outputs[0].dtype != ir.DataType.FLOAT:
         return
     if constant(x.value) is not None or any(v is not None and constant(v) is None for v in node.inputs[1:]):
         return

@@ -103,7 +103,7 @@ def scale(operation: str, x: Array, exact: Array) -> Array:
 def check_unary(operation: str, dtype: Any, x: Array, exact: Array, bound: float, names: Sequence[str],
                 of: Sequence[Library] = FLOATS) -> None:  # fmt: skip
     """The kernel gives `exact` within `bound`, the same bits on every lane width."""
-    params = tuple(twins.PARAMETERS[name] for name in names)
+    params = twins.parameters(names)
     kernel = f"{operation}_{twins.SUFFIX[dtype]}"
     got = on_all_widths(kernel, [x, None, None, np.zeros_like(x)], [x.size], params, of)
     with np.errstate(all="ignore"):
@@ -113,7 +113,7 @@ def check_unary(operation: str, dtype: Any, x: Array, exact: Array, bound: float
 
 def check_against_onnx(operator: str, dtype: Any, names: Sequence[str], of: Sequence[Library] = FLOATS) -> None:
     """The kernel of an operator gives what ONNX's reference gives in float64."""
-    node = onnx.helper.make_node(operator, ["x"], ["y"], **{name: twins.PARAMETERS[name] for name in names})
+    node = onnx.helper.make_node(operator, ["x"], ["y"], **dict(zip(names, twins.parameters(names), strict=True)))
     ends = [onnx.helper.make_tensor_value_info(end, onnx.TensorProto.DOUBLE, ["n"]) for end in "xy"]
     model = onnx.helper.make_model(onnx.helper.make_graph([node], "one", ends[:1], ends[1:]))
     bound = max(tolerance(operator.lower(), dtype), OF_REFERENCE)
@@ -130,7 +130,7 @@ def check_against_onnx(operator: str, dtype: Any, names: Sequence[str], of: Sequ
 def test_unary_float(operation: str, dtype: Any) -> None:
     """A unary kernel gives its twin's values within the documented bound, for odd sizes and special values."""
     names = native.PARAMETERS[operation]
-    params = [twins.PARAMETERS[name] for name in names]
+    params = twins.parameters(names)
     for size in (*SIZES, 20_000):
         x = floats(dtype, size)
         wide = x.astype(twins.WIDE[dtype])
@@ -172,11 +172,17 @@ def test_a_function_that_is_added_is_a_kernel_and_is_tested(tmp_path: Path) -> N
         check_against_onnx("ThresholdedRelu", dtype, ("alpha",), of)
 
 
+def test_a_parameter_without_a_value_is_named() -> None:
+    """With the place where it gets one."""
+    with pytest.raises(AssertionError, match=r"twins\.py: PARAMETERS has no value for bias, lambd; give it one"):
+        twins.parameters(("alpha", "lambd", "bias"))
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("operation", native.PARAMETERS)
 def test_unary_in_place(operation: str, dtype: Any) -> None:
     """The output may be the input."""
-    params = tuple(twins.PARAMETERS[p] for p in native.PARAMETERS[operation])
+    params = twins.parameters(native.PARAMETERS[operation])
     x, kernel = floats(dtype, 37), f"{operation}_{twins.SUFFIX[dtype]}"
     apart = call(FLOATS[-1], kernel, [x, None, None, np.zeros_like(x)], [37], params)[3]
     one = Call([x, None, None, np.zeros_like(x)], [37], params)

@@ -4,7 +4,7 @@ Float twins work in `WIDE` of the kernel's type; the caller rounds. Integer and 
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -90,6 +90,15 @@ UNARY: dict[str, Callable[[Array, Any, Any], Array]] = {
 
 PARAMETERS = {"alpha": 0.75, "beta": 0.25, "gamma": 1.5, "low": -1.5, "high": 2.5}
 """What the tests give; exact in float32."""
+
+
+def parameters(names: Collection[str]) -> tuple[float, ...]:
+    """What the tests give for parameters of these names."""
+    unknown = sorted(set(names) - set(PARAMETERS))
+    assert not unknown, (
+        f"tests/rt_engine/kernels/twins.py: PARAMETERS has no value for {', '.join(unknown)}; give it one"
+    )
+    return tuple(PARAMETERS[name] for name in names)
 
 
 def _by_sign(x: Array, y: Array) -> Array:
