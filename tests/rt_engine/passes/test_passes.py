@@ -49,7 +49,9 @@ def test_a_pass_that_is_added_runs():
 
 def test_a_pass_without_what_it_requires_is_refused():
     check_order(PASSES)
-    with pytest.raises(AssertionError, match="'early' needs that every value has a type and a static shape"):
+    with pytest.raises(
+        AssertionError, match="'early' needs that every value that a node makes has a type and a static shape"
+    ):
         check_order((Pass("early", sigmoid_for_tanh, (Fact.STATIC,)), *PASSES))
 
 
