@@ -28,7 +28,7 @@ def test_the_twincat_flavour_calls_the_ads_server(tmp_path):
     result = export(tmp_path, ADS + MODBUS, "--flavour", "twincat")
     assert result.exit_code == 0, result.output
     written = {path.name for path in (tmp_path / "out").iterdir()}
-    assert written == {line.rsplit("/", 1)[1] for line in result.stdout.split()}
+    assert written == {line.rsplit("/", 1)[1] for line in result.stdout.splitlines()}
     assert {"FB_RtPredict.TcPOU", "FB_policy.TcPOU", "FB_spare.TcPOU", "E_RtStatus.TcDUT", "line4.xml"} <= written
     text = (tmp_path / "out" / "GVL_RtEngine.TcGVL").read_text()
     assert "'10.1.2.3.1.1'" in text and "PORT : T_AmsPort := 851;" in text
