@@ -121,11 +121,11 @@ def test_status_update_stop(running, tmp_path):
     assert running.wait(30) == 0
 
 
-def test_nobody_runs(tmp_path):
+def test_nobody_runs(socket_folder):
     """Without a station, status, update and stop say so."""
     for words in (("status",), ("update", "mean", "x.onnx"), ("stop",)):
         assert "no station" in rt_engine(*words, code=ExitCode.NOT_RUNNING)
-    text = rt_engine("status", "--socket", tmp_path / "none.sock", code=ExitCode.NOT_RUNNING)
+    text = rt_engine("status", "--socket", socket_folder / "none.sock", code=ExitCode.NOT_RUNNING)
     assert text == "station 'none' is not running (start it: rt-engine run station.toml); no other station runs\n"
 
 

@@ -311,9 +311,9 @@ def test_symbols_have_the_columns_of_the_kind(rt_engine, folder, port):
     assert rows["Tags.force"]["register"] == rows["Tags.force"]["ads_group"] == ""
 
 
-def test_a_value_goes_through_link_task_and_server(rt_engine, folder, port, tmp_path, monkeypatch):
+def test_a_value_goes_through_link_task_and_server(rt_engine, folder, port, tmp_path, monkeypatch, socket_folder):
     """The mean of 1 and 3 reaches the text file and the server's client; at the end the safe value the file alone."""
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(socket_folder))
     words = ("run", folder / "station.toml", "--report", tmp_path)
     station = subprocess.Popen(command(folder, *words), stdout=subprocess.PIPE, text=True, cwd=ROOT)
     try:
