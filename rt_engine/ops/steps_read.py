@@ -11,6 +11,8 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from rt_engine.ops.graph import constant
+
 _VIEWS = ("Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity")
 
 
@@ -41,7 +43,7 @@ def _read_by(node: ir.Node, index: int, axis: int, shape: tuple[int, ...]) -> tu
         place = _same_axis(shape, axis, _shape(out))
         return everything if place is None else steps_read(out, place)
     if node.op_type == "Gather" and _number(node, "axis") % len(shape) == axis:
-        return _span(_known(node.inputs[1]), shape[axis])
+        return _span(constant(node.inputs[1]), shape[axis])
     if node.op_type == "Slice" and len(node.inputs) >= 3:
         return _sliced(node, axis, shape)
     return everything
@@ -72,7 +74,7 @@ def _inside(indices: Iterable[int], size: int) -> tuple[int, int]:
 
 
 def _sliced(node: ir.Node, axis: int, shape: tuple[int, ...]) -> tuple[int, int]:
-    given = [_known(v) for v in node.inputs[1:]]
+    given = [constant(v) for v in node.inputs[1:]]
     if any(array is None and v is not None for array, v in zip(given, node.inputs[1:], strict=True)):
         return 0, shape[axis] - 1
     starts, ends = (np.asarray(array).reshape(-1) for array in given[:2])
@@ -88,7 +90,3 @@ def _sliced(node: ir.Node, axis: int, shape: tuple[int, ...]) -> tuple[int, int]
             end = None if stride < 0 and int(end) < -size else int(end)
             return _inside(range(size)[slice(int(start), end, stride)], size)
     return steps_read(node.outputs[0], axis)
-
-
-def _known(value: ir.Value | None) -> NDArray[Any] | None:
-    return None if value is None or value.const_value is None else np.asarray(value.const_value.numpy())

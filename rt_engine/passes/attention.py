@@ -8,8 +8,8 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from rt_engine.ops.base import RT_DOMAIN
+from rt_engine.ops.graph import constant, only_user, replace
 from rt_engine.passes.compilation import Compilation
-from rt_engine.passes.graph import constant, only_user, replace
 
 _LARGEST = 1 << 28
 """Tensors of more elements are not looked into."""

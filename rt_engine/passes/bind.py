@@ -3,8 +3,8 @@
 import onnx_ir as ir
 
 from rt_engine.errors import Reason, ShapeBindingError, UnsupportedModelError
+from rt_engine.ops.graph import is_absurd
 from rt_engine.passes.compilation import Compilation
-from rt_engine.passes.graph import is_absurd
 from rt_engine.program.element_types import KNOWN
 
 

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from rt_engine.ops import elements_of
 from rt_engine.ops.base import FLOATS, RT_DOMAIN, Elements
+from rt_engine.ops.graph import add_constant, constant
 from rt_engine.passes.compilation import Compilation
-from rt_engine.passes.graph import add_constant, constant
 
 TWIN = ".last"
 """Ends the name of a channels-last twin, so that whoever profiles a program finds the value in the model's file."""

@@ -7,8 +7,8 @@ from onnx_ir.passes.common import (
     RemoveUnusedNodesPass,
 )
 
+from rt_engine.ops.graph import constant, replace
 from rt_engine.passes.compilation import Compilation
-from rt_engine.passes.graph import constant, replace
 
 
 def inline_functions(compilation: Compilation) -> bool:

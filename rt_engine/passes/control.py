@@ -9,9 +9,9 @@ import onnx_ir as ir
 from rt_engine.errors import InvalidModelError, UnsupportedModelError
 from rt_engine.ops.base import Refusal
 from rt_engine.ops.control import bodies
+from rt_engine.ops.graph import add_constant, constant
 from rt_engine.passes.closing import note
 from rt_engine.passes.compilation import Compilation
-from rt_engine.passes.graph import add_constant, constant
 
 MOST_TRIPS = 1_000_000
 """A loop with more iterations has no bound that a cycle could keep."""

@@ -7,6 +7,7 @@ import numpy as np
 import onnx_ir as ir
 
 from rt_engine.ops import find
+from rt_engine.ops.control import bodies
 from rt_engine.passes.closing import is_control
 from rt_engine.program.element_types import HALVES
 
@@ -32,7 +33,7 @@ def _functions(model: ir.Model, graph: ir.Graph) -> Iterator[str]:
 
 def _open(model: ir.Model, graph: ir.Graph) -> Iterator[str]:
     for node in graph:
-        if not is_control(node) and any(a.type == ir.AttributeType.GRAPH for a in node.attributes.values()):
+        if bodies(node) and not is_control(node):
             yield f"node {node.name} ({node.op_type}) has a sub-graph"
 
 

@@ -7,8 +7,8 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from rt_engine.ops.base import FLOATS, RT_DOMAIN
+from rt_engine.ops.graph import add_constant, constant, only_user, replace
 from rt_engine.passes.compilation import Compilation
-from rt_engine.passes.graph import add_constant, constant, only_user, replace
 
 
 def fuse_linear(compilation: Compilation) -> bool:

@@ -3,8 +3,8 @@
 import numpy as np
 import onnx_ir as ir
 
+from rt_engine.ops.graph import add_constant, constant
 from rt_engine.passes.compilation import Compilation
-from rt_engine.passes.graph import add_constant, constant
 
 DOMAIN = "com.microsoft"
 _ONE = {"QLinearSigmoid": "Sigmoid", "QLinearLeakyRelu": "LeakyRelu", "QLinearGlobalAveragePool": "GlobalAveragePool"}

@@ -4,8 +4,8 @@ import numpy as np
 import onnx_ir as ir
 
 from rt_engine.ops.base import RT_DOMAIN
+from rt_engine.ops.graph import constant, only_user, replace
 from rt_engine.passes.compilation import Compilation
-from rt_engine.passes.graph import constant, only_user, replace
 
 
 def fuse_patterns(compilation: Compilation) -> bool:

@@ -16,9 +16,9 @@ from rt_engine.kernels.interface.dtypes import CODE
 from rt_engine.kernels.interface.modes import Mode
 from rt_engine.ops import elements_of
 from rt_engine.ops.base import RT_DOMAIN, Elements
+from rt_engine.ops.graph import add_constant, constant, only_user
 from rt_engine.ops.packing.quantised import multiplier, signed_weights
 from rt_engine.passes.compilation import Compilation
-from rt_engine.passes.graph import add_constant, constant, only_user
 from rt_engine.passes.linear import limits_of
 from rt_engine.program.element_types import INTEGER_LIMITS
 

@@ -21,10 +21,10 @@ from rt_engine.ops import find
 from rt_engine.ops.advice import advice
 from rt_engine.ops.base import Operator, Refusal
 from rt_engine.ops.builder import Builder
+from rt_engine.ops.graph import add_constant, constant, is_absurd
 from rt_engine.passes.closing import close_node, is_control
 from rt_engine.passes.compilation import Compilation
 from rt_engine.passes.control import resolve
-from rt_engine.passes.graph import add_constant, constant, is_absurd
 from rt_engine.passes.standard_functions import expand
 from rt_engine.program.calls import Buffer, Kind, Lowered
 from rt_engine.read.definitions import has_definition

@@ -4,8 +4,8 @@ import numpy as np
 import onnx_ir as ir
 
 from rt_engine.ops import find
+from rt_engine.ops.graph import add_constant, constant, only_user
 from rt_engine.passes.compilation import Compilation
-from rt_engine.passes.graph import add_constant, constant, only_user
 from rt_engine.program.element_types import FLOAT16, HALVES
 
 

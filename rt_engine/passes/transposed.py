@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from rt_engine.lower.lower import buffer_of
 from rt_engine.ops.base import RT_DOMAIN, Node, Refusal
 from rt_engine.ops.conv_transpose import Geometry, geometry
+from rt_engine.ops.graph import add_constant, constant, only_user, replace
 from rt_engine.passes.channels_last import _Walk as Walk
 from rt_engine.passes.channels_last import attributes_of, carries, is_float, shape_of, to_last
 from rt_engine.passes.compilation import Compilation
-from rt_engine.passes.graph import add_constant, constant, only_user, replace
 from rt_engine.passes.linear import limits_of
 from rt_engine.program.calls import Kind
 

@@ -1,4 +1,4 @@
-"""The few questions to a graph, and edits of it, that several passes need. Nothing here knows what an operator means."""
+"""The few questions to a graph, and edits of it, that operators and passes need. No operator of its own."""
 
 from collections.abc import Iterable
 from math import prod
