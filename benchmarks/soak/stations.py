@@ -1,0 +1,195 @@
+"""The stations that are soaked, as processes: started, asked, killed, started again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from benchmarks.soak.device import SAFE
+from station.errors import NotRunningError, RefusedError
+from station.running.control import fetch_status
+from station.show.snapshot import Snapshot
+
+TIMEOUT_MS = 50
+START_S = 30.0
+FILE = """\
+[station]
+name = "{name}"
+report = "reports"
+
+[models.follow]
+file = "v0.onnx"
+
+[links.device]
+type = "modbus-tcp"
+host = "127.0.0.1"
+port = {device}
+cycle = "2 ms"
+timeout = "{timeout} ms"
+
+[servers.modbus]
+type = "modbus-tcp"
+port = {modbus}
+
+[servers.ads]
+type = "ads"
+port = {ads}
+
+[tags]
+x = {{ address = "input 0" }}
+y = {{ address = "holding 0", direction = "out", safe = {safe} }}
+
+[tasks.follow]
+model = "follow"
+cycle = "1 ms"
+inputs = ["x"]
+outputs = ["y"]
+guard = {{ on_bad_input = "safe", on_nan = "safe" }}
+"""
+
+
+def adder(path: Path, version: int, size: int = 1) -> None:
+    """A model whose output is its input and `version` quarters; with another `size` it does not fit the station."""
+    add = numpy_helper.from_array(np.full((1, size), version / 4, np.float32), "quarters")
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, size]) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Add", ["x", "quarters"], ["y"])], "follow", [x], [y], [add])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+
+
+class Spoken:
+    """A process that answers each line on its standard input by a line of JSON."""
+
+    def __init__(self, *command: str) -> None:
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.first = self._line()
+
+    def ask(self, line: str) -> dict[str, Any]:
+        """Say a line, give the answer."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+        return self._line()
+
+    def _line(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
+        return answer
+
+    def close(self) -> None:
+        """End it."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(5)
+
+
+class Soaked:
+    """One station with its device. `lost` counts ticks of lives that have ended."""
+
+    def __init__(self, folder: Path, name: str, ports: tuple[int, int]) -> None:
+        folder.mkdir(parents=True)
+        self.folder, self.name, self.ports = folder, name, ports
+        self.device = Spoken(sys.executable, "-m", "benchmarks.soak.device", str(TIMEOUT_MS))
+        self.file = folder / "station.toml"
+        values = {"device": self.device.first["port"], "timeout": TIMEOUT_MS, "safe": SAFE}
+        self.file.write_text(FILE.format(name=name, modbus=ports[0], ads=ports[1], **values))
+        for version in range(4):
+            adder(folder / f"v{version}.onnx", version)
+        adder(folder / "wide.onnx", 0, size=5)
+        (folder / "cut.onnx").write_bytes((folder / "v1.onnx").read_bytes()[:60])
+        os.mkfifo(folder / "pipe.onnx")
+        for version in range(4):
+            self.command("compile", f"v{version}.onnx", "-o", f"v{version}.rtp")
+        self.version = 0
+        self._log: IO[bytes] = (folder / "output.txt").open("ab")
+        self.process: subprocess.Popen[bytes] | None = None
+        self.socket: Path | None = None
+
+    # --- life ---------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start it with version 0, and wait until its outputs are live."""
+        self.device.ask("versions 0")
+        before = self.device.ask("count").get("right", 0)
+        command = [sys.executable, "-m", "station", "run", str(self.file)]
+        self.process = subprocess.Popen(command, stdout=self._log, stderr=self._log, stdin=subprocess.DEVNULL)
+        self.version = 0
+        until = time.monotonic() + START_S
+        while self.device.ask("count").get("right", 0) <= before:
+            if time.monotonic() > until:
+                raise TimeoutError(f"{self.name} did not come up: see {self.folder / 'output.txt'}")
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self, *numbers: int, apart_s: float = 0.0) -> int:
+        """Signals, then wait for the end; gives the exit code."""
+        assert self.process is not None
+        for number in numbers or (signal.SIGTERM,):
+            self.process.send_signal(number)
+            time.sleep(apart_s)
+        return self.process.wait(30)
+
+    def stand_still(self, seconds: float) -> None:
+        """SIGSTOP, and SIGCONT after so long."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+        time.sleep(seconds)
+        self.process.send_signal(signal.SIGCONT)
+
+    # --- as a user ----------------------------------------------------------------------------------------------------
+
+    def command(self, *words: str, seconds: float = 60.0) -> subprocess.CompletedProcess[str]:
+        """A command of rt-engine in the station's folder."""
+        command = [sys.executable, "-m", "station", *words]
+        path = {"PYTHONPATH": os.getcwd()}
+        return subprocess.run(
+            command, cwd=self.folder, capture_output=True, text=True, timeout=seconds, env={**os.environ, **path}
+        )
+
+    def update(self, file: str) -> subprocess.CompletedProcess[str]:
+        """`rt-engine update`."""
+        return self.command("update", "follow", file, "--station", self.name)
+
+    def take(self, version: int, kind: str) -> bool:
+        """Update to a version; from then on no other may reach the device."""
+        self.device.ask(f"versions {self.version} {version}")
+        result = self.update(f"v{version}.{kind}")
+        if result.returncode == 0:
+            self.version = version
+        time.sleep(0.15)  # what was made before is on its way for two timeouts at most
+        self.device.ask(f"versions {self.version}")
+        return result.returncode == 0
+
+    def status(self) -> Snapshot | None:
+        """The station now; None: it does not answer."""
+        from station.running.control import socket_path
+
+        try:
+            return fetch_status(socket_path(self.name))
+        except (NotRunningError, RefusedError):
+            return None
+
+    def memory_kib(self) -> int:
+        """Resident memory of the process."""
+        assert self.process is not None
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
+
+    def descriptors(self) -> int:
+        """Open descriptors of the process."""
+        assert self.process is not None
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
