@@ -2,9 +2,10 @@
 
     {"time": "2026-01-31T10:15:00.123456+00:00", "who": "192.168.10.9", "what": "connect", "outcome": "refused: ..."}
 
-It never slows or stops the station: lines are written by a thread; what repeats within a minute is folded into one line with
-a count; refusals beyond a thousand, and then one a second, are only counted, so that nobody can wash the rest out of the file,
-which is bounded (the one before is kept as `.1`); a full disk loses lines, which are counted too, and nothing else.
+It never slows or stops the station: all that touches the file is done by a thread, and what hangs there is left behind; what
+repeats within a minute is folded into one line with a count; refusals beyond a thousand, and then one a second, are only
+counted, so that nobody can wash the rest out of the file, which is bounded (the one before is kept as `.1`); a full disk
+loses lines, which are counted too, and nothing else.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import stat
 import threading
 import time
 from collections.abc import Callable
@@ -32,6 +34,8 @@ MOST_BYTES: Final = 8 << 20
 MOST_CHARS: Final = 500
 """Of one text of a line: names come from clients."""
 MODE: Final = 0o600
+PATIENCE_S: Final = 2.0
+_FIFO: Final = "a pipe is there, not a file; remove it, or name another place"
 
 _Line = tuple[str, str, str]
 
@@ -53,13 +57,14 @@ class AuditLog:
         """Why the newest lines could not be written; empty when they could."""
 
     def start(self) -> None:
-        """Begin to write. A place that nothing can be written to is a `failure` at once, not when something happens."""
-        self.failure = self._obstacle()
+        """Begin to write. A place that nothing can be written to is a `failure` soon, not when something happens."""
         self._stop.clear()
         self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
         self._thread.start()
 
     def _obstacle(self) -> str:
+        if os.path.lexists(self.path) and stat.S_ISFIFO(os.lstat(self.path).st_mode):
+            return f"{self.path}: {_FIFO}"
         place = self.path if os.path.lexists(self.path) else self.path.parent
         if os.access(place, os.W_OK):
             return ""
@@ -67,12 +72,15 @@ class AuditLog:
         return f"{self.path}: {os.strerror(code)}"
 
     def stop(self) -> None:
-        """Write what waits, and end."""
+        """Write what waits, and end; a place that hangs is waited for no longer than `PATIENCE_S`."""
         if self._thread is not None:
             self._stop.set()
-            self._thread.join(2.0)
+            self._thread.join(PATIENCE_S)
+            if self._thread.is_alive():
+                self.failure = f"{self.path}: the place hangs"
             self._thread = None
-        self._flush(is_last=True)
+        else:
+            self._flush(is_last=True)
 
     def record(self, who: str, what: str, outcome: str) -> None:
         """Note that `who` wanted `what`, and was refused. Returns at once; never raises."""
@@ -104,8 +112,10 @@ class AuditLog:
         return True
 
     def _run(self) -> None:
+        self.failure = self._obstacle()
         while not self._stop.wait(FLUSH_S):
             self._flush()
+        self._flush(is_last=True)
 
     def _flush(self, is_last: bool = False) -> None:
         """Write the lines that are due; the last time, all."""
@@ -136,9 +146,11 @@ class AuditLog:
     def _append(self, data: bytes) -> None:
         if self.path.exists() and self.path.stat().st_size + len(data) > self._most_bytes:
             self.path.replace(self.path.with_name(self.path.name + ".1"))
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         file = os.open(self.path, flags, MODE)
         try:
+            if stat.S_ISFIFO(os.fstat(file).st_mode):  # its reader may stop reading
+                raise OSError(errno.EINVAL, _FIFO)
             size = os.fstat(file).st_size
             if os.write(file, data) < len(data):
                 os.ftruncate(file, size)  # no half lines

@@ -30,8 +30,10 @@ def run(
     """Run a station: tasks and links, with a live table. Ctrl-C or SIGTERM: outputs safe, report written."""
     from rich.console import Console
 
+    from station.show.unheld import unheld_output
+
     console, errors = Console(), Console(stderr=True)
-    with explained(errors):
+    with unheld_output(), explained(errors):
         from station.file.reading import read_station
         from station.running.control import ControlServer, socket_path
         from station.running.station import Station, stopped_by_signals
@@ -50,15 +52,15 @@ def run(
                 say(console, f"server {name}: {table.place()}", "dim")
             with running:
                 running.run(view_for(console), seconds)
-    _finish(console, errors, running, report or file.beside(file.config.station.report))
+        _finish(console, errors, running, report or file.beside(file.config.station.report))
 
 
 def _finish(console: Console, errors: Console, station: Station, folder: Path) -> None:
     """Write the report, and say in plain words how it went."""
-    from station.show.report import write_report
+    from station.show.report import write_in_time
 
     report = station.report()
-    written = write_report(report, folder)
+    written = write_in_time(report, folder)
     for event in report.events:
         if event.kind == "station" or "safe values" in event.text:
             say(console, f"{event.subject}: {event.text}", "green" if event.good else "red")

@@ -51,6 +51,7 @@ class TableView:
     def show(self, snapshot: Snapshot) -> None:
         """Draw."""
         self._live.update(draw(snapshot), refresh=True)
+        _check(self._live.console)
 
 
 class LineView:
@@ -74,6 +75,13 @@ class LineView:
         if self._now() >= self._due:
             self._due = self._now() + LINE_EVERY_S
             self._console.print(Text(one_line(snapshot)), soft_wrap=True)
+        _check(self._console)
+
+
+def _check(console: Console) -> None:
+    """Raise OSError when what was printed is not taken (`station.show.unheld` writes later, and so fails later)."""
+    if failure := getattr(console.file, "failure", ""):
+        raise OSError(failure)
 
 
 def view_for(console: Console) -> View:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -28,6 +29,7 @@ from station.show.verdict import Remark, judge
 from station.terms.durations import format_duration
 
 TEMPLATE: Final = Path(__file__).with_name("report.html")
+WRITE_PATIENCE_S: Final = 10.0
 EventKind = Literal["link", "update", "station"]
 
 
@@ -88,6 +90,16 @@ def write_report(report: Report, folder: Path) -> Written:
             where = getattr(error, "filename", None) or folder
             warnings.append(f"the report could not be written to {where}: {getattr(error, 'strerror', None) or error}")
     return Written(None, None, tuple(warnings))
+
+
+def write_in_time(report: Report, folder: Path, patience_s: float = WRITE_PATIENCE_S) -> Written:
+    """`write_report`, but a folder that hangs (a network's) is left behind after `patience_s`, with a warning."""
+    done: list[Written] = []
+    writes = threading.Thread(target=lambda: done.append(write_report(report, folder)), name="report", daemon=True)
+    writes.start()
+    writes.join(patience_s)
+    late = f"the report could not be written to {folder} within {patience_s:g} s: the place hangs"
+    return done[0] if done else Written(None, None, (late,))
 
 
 def _spare_folder() -> Path:

@@ -1,7 +1,9 @@
 """The audit log: what is written, folded, counted; and what a flood, a full disk and a link in its place can do to it."""
 
 import json
+import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -154,5 +156,28 @@ def test_a_place_that_cannot_be_written_is_known_before_anything_happens(tmp_pat
     for folder, failure in ((tmp_path, ""), (tmp_path / "nowhere", "No such file or directory")):
         log = AuditLog(folder / "audit.jsonl")
         log.start()
-        assert log.failure.endswith(failure) and bool(log.failure) == bool(failure)
         log.stop()
+        assert log.failure.endswith(failure) and bool(log.failure) == bool(failure)
+
+
+def test_a_pipe_in_the_place_of_the_file_is_refused_whether_somebody_reads_it_or_not(log):
+    os.mkfifo(log.path)
+    log.record("a", "b", "refused")
+    log._flush()
+    assert log.failure.endswith("No such device or address")
+    reader = os.open(log.path, os.O_RDONLY | os.O_NONBLOCK)
+    log._flush(is_last=True)
+    assert "a pipe is there, not a file" in log.failure
+    os.close(reader)
+
+
+def test_a_place_that_hangs_holds_neither_start_nor_stop(log, monkeypatch):
+    """Whatever the file system does, who starts and stops the log waits no longer than its patience."""
+    held = threading.Event()
+    monkeypatch.setattr(log, "_obstacle", lambda: held.wait() and "")
+    monkeypatch.setattr(audit, "PATIENCE_S", 0.05)
+    log.start()
+    log.record("a", "b", "refused")
+    log.stop()
+    assert log.failure.endswith("the place hangs")
+    held.set()

@@ -5,6 +5,7 @@ import os
 import re
 import resource
 import tempfile
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
@@ -15,7 +16,7 @@ import pytest
 from rt_native.histogram import Histogram
 from station.machine.computer import Fact
 from station.show.picture import Picture
-from station.show.report import Event, Report, spread, to_html, to_json, write_report
+from station.show.report import Event, Report, spread, to_html, to_json, write_in_time, write_report
 from station.show.verdict import Remark
 from tests.station.examples_of import snapshot
 
@@ -151,6 +152,16 @@ def test_nowhere_to_write(report, tmp_path, monkeypatch):
     written = write_report(report, tmp_path / "file")
     assert (written.page, written.data) == (None, None)
     assert len(written.warnings) == 3
+
+
+def test_a_folder_that_hangs_is_left_behind(report, tmp_path, monkeypatch):
+    """A network drive that does not answer keeps no station from its end."""
+    release = threading.Event()
+    monkeypatch.setattr("station.show.report._write_into", lambda *_: release.wait() and (tmp_path, tmp_path))
+    written = write_in_time(report, tmp_path, 0.05)
+    assert written.page is None
+    assert "within 0.05 s: the place hangs" in written.warnings[0]
+    release.set()
 
 
 def test_disk_full(report, tmp_path, monkeypatch):
