@@ -8,6 +8,7 @@ FieldbusError
 ├── CodecError                ours or the peer's: bytes and values do not fit together
 │   ├── OutOfRangeError       a value that the device's type cannot hold
 │   └── PayloadError          not as many bytes as the tags need
+├── OutdatedError             nobody's: outputs grew too old before they were sent -> send those of now, or the safe ones
 └── DeviceError               the peer's, while running: counted and shown by the link, never raised in a task
     ├── ConnectionLostError   no connection, or it was cut            -> reconnect
     ├── NoAnswerError         silence, or half an answer, in time     -> reconnect
@@ -46,6 +47,10 @@ class OutOfRangeError(CodecError):
 
 class PayloadError(CodecError):
     """Not as many bytes as the tags need."""
+
+
+class OutdatedError(FieldbusError):
+    """Between being gathered and being sent, outputs grew older than the timeout: the process stood still."""
 
 
 class DeviceError(FieldbusError):

@@ -25,6 +25,7 @@ from pyads.structs import AmsAddr, NotificationAttrib, SAdsNotificationHeader, S
 
 from fieldbus.ads.protocol import CLIENT_TIMED_OUT, DEVICE_ERRORS, SYMBOL_VERSION_INVALID, TCP_PORT, Error, Group
 from fieldbus.errors import ConnectionLostError, DeviceError, GarbageError, NoAnswerError, RefusedError
+from fieldbus.link.ports import NEVER, check_age
 
 SYMBOLS_CHANGED = (Error.BAD_OFFSET, SYMBOL_VERSION_INVALID)  # the first: an unknown handle
 _NS = 1_000_000_000
@@ -103,11 +104,11 @@ class AdsClient:
         data = bytes(got)
         return list(struct.unpack_from(f"<{count}I", data)), data[4 * count :]
 
-    def sum_write(self, items: Sequence[Item], head: bytes, values: bytes, deadline_ns: int) -> None:
-        """Write all items; raises `RefusedError` naming the first that was refused."""
+    def sum_write(self, items: Sequence[Item], head: bytes, values: bytes, deadline_ns: int, until_ns: int) -> None:
+        """Write all items; raises `RefusedError` naming the first that was refused, after `until_ns` `OutdatedError`."""
         write = pyads_ex.adsSyncReadWriteReqEx2
         body, group = bytearray(head + values), Group.SUM_WRITE
-        got = self._call(deadline_ns, "sum write", write, group, len(items), None, body, None, True)
+        got = self._call(deadline_ns, "sum write", write, group, len(items), None, body, None, True, until_ns=until_ns)
         check_items(items, struct.unpack(f"<{len(items)}I", bytes(got)))
 
     def notify(self, item: Item, cycle_s: float, on_value: Callable[[bytes], None], deadline_ns: int) -> None:
@@ -122,8 +123,11 @@ class AdsClient:
         add = pyads_ex.adsSyncAddDeviceNotificationReqEx
         self._call(deadline_ns, item.label, add, (item.group, item.offset), how, received)
 
-    def _call(self, deadline_ns: int, label: str, function: Callable[..., Any], *args: object) -> Any:
+    def _call(
+        self, deadline_ns: int, label: str, function: Callable[..., Any], *args: object, until_ns: int = NEVER
+    ) -> Any:
         pyads_ex.adsSyncSetTimeoutEx(self._port, max(1, int(_remaining_s(deadline_ns) * 1000)))
+        check_age(until_ns)
         try:
             return function(self._port, self._address, *args)
         except pyads_ex.ADSError as error:

@@ -1,6 +1,7 @@
 """The ADS link: symbols of a TwinCAT controller, through pyads."""
 
 import threading
+import time
 from collections.abc import Sequence
 from typing import Literal
 
@@ -69,8 +70,9 @@ class AdsLink(CyclicLink):
     def _close(self) -> None:
         self._client.close()
 
-    def _exchange(self, outputs: NDArray[np.float64], inputs: NDArray[np.float64], deadline_ns: int) -> None:
+    def _exchange(self, outputs: NDArray[np.float64], inputs: NDArray[np.float64], deadline_ns: int) -> int:
         self._write(outputs, deadline_ns)
+        asked_ns = time.monotonic_ns()
         if self.mode == "notify" or not self._in_groups:
             self._check_version(self._read_version(deadline_ns))
         for group in self._in_groups:
@@ -78,12 +80,13 @@ class AdsLink(CyclicLink):
                 group.decode_received(inputs)
             else:
                 self._check_version(group.read(self._client, inputs, deadline_ns))
+        return asked_ns
 
     def _write(self, outputs: NDArray[np.float64], deadline_ns: int) -> None:
         refused: RefusedError | None = None
         for group in self._out_groups:  # one that is refused must not keep the others at an old value
             try:
-                group.write(self._client, outputs, deadline_ns)
+                group.write(self._client, outputs, deadline_ns, self._out.until_ns)
             except RefusedError as error:
                 refused = refused or error
         if refused:
@@ -131,8 +134,8 @@ class _Group:
         self._codec.decode(values[:-1], inputs)
         return b"" if codes[-1] else values[-1:]
 
-    def write(self, client: AdsClient, outputs: NDArray[np.float64], deadline_ns: int) -> None:
-        client.sum_write(self._items, self._write_head, self._codec.encode(outputs), deadline_ns)
+    def write(self, client: AdsClient, outputs: NDArray[np.float64], deadline_ns: int, until_ns: int) -> None:
+        client.sum_write(self._items, self._write_head, self._codec.encode(outputs), deadline_ns, until_ns)
 
     def subscribe(self, client: AdsClient, cycle_s: float, deadline_ns: int) -> None:
         """Have all changes sent, and the values of now.

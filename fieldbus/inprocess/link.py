@@ -1,5 +1,6 @@
 """A device that is a Python function: the link for tests, examples and simulations."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from traceback import extract_tb
 
@@ -41,7 +42,8 @@ class InProcessLink(CyclicLink):
     def _close(self) -> None:
         pass
 
-    def _exchange(self, outputs: NDArray[np.float64], inputs: NDArray[np.float64], deadline_ns: int) -> None:
+    def _exchange(self, outputs: NDArray[np.float64], inputs: NDArray[np.float64], deadline_ns: int) -> int:
+        asked_ns = time.monotonic_ns()
         answer = self._call(outputs)
         for name, tag in self._in.cells.tags.items():
             first = self._in.cells.first[name]
@@ -53,6 +55,7 @@ class InProcessLink(CyclicLink):
                     raise GarbageError(f"the device's answer lacks {name!r}; it gave {gave}") from None
                 wanted = "a number" if tag.count == 1 else f"{tag.count} numbers"
                 raise GarbageError(f"the device's answer must hold {wanted} for {name!r}: {error!r}") from None
+        return asked_ns
 
     def _write(self, outputs: NDArray[np.float64], deadline_ns: int) -> None:
         self._call(outputs)
@@ -62,6 +65,7 @@ class InProcessLink(CyclicLink):
         for name, tag in self._out.cells.tags.items():
             first = self._out.cells.first[name]
             values[name] = float(outputs[first]) if tag.count == 1 else outputs[first : first + tag.count].copy()
+        self._out.check_age()
         try:
             return self._device(values)
         except DeviceError:

@@ -10,7 +10,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fieldbus.errors import ConfigurationError, DeviceError, GarbageError, NoAnswerError, RefusedError
+from fieldbus.errors import (
+    ConfigurationError,
+    DeviceError,
+    GarbageError,
+    NoAnswerError,
+    OutdatedError,
+    RefusedError,
+)
 from fieldbus.link.link import NS, Link, log
 from fieldbus.link.state import Backoff
 from fieldbus.tags import Quality, Tag
@@ -27,13 +34,14 @@ class CyclicLink(Link):
     """Moves the values of `tags` to and from one device, every `cycle_s`, in a thread of its own.
 
     `timeout_s` is the promise: no later than that after the last good exchange, every subscriber has quality BAD; and
-    an output sample older than that is not sent, its safe values are. It must be at least two cycles. Reconnecting
-    waits `backoff_s[0]` seconds, doubled on each failure up to `backoff_s[1]`.
+    an output sample older than that is not sent, its safe values are. It must be at least two cycles. Inputs count
+    their age from when they were asked for, so a process that stood still takes no old answer for a new one.
+    Reconnecting waits `backoff_s[0]` seconds, doubled on each failure up to `backoff_s[1]`.
 
     A device is written by three methods, called from the link's thread only; each raises a `DeviceError` on failure and
     may wait until `deadline_ns` (CLOCK_MONOTONIC), not longer: `_open`, `_exchange` and `_write`; and `_close`, which
-    never fails. `lossy` says that single frames get lost on this medium (a serial line): a missed answer then makes
-    the inputs STALE and is asked again, until the timeout.
+    never fails. Right before it sends outputs it asks `self._out.check_age()`. `lossy` says that single frames get lost
+    on this medium (a serial line): a missed answer then makes the inputs STALE and is asked again, until the timeout.
     """
 
     lossy = False
@@ -71,8 +79,11 @@ class CyclicLink(Link):
         """Drop the connection, if any."""
 
     @abstractmethod
-    def _exchange(self, outputs: NDArray[np.float64], inputs: NDArray[np.float64], deadline_ns: int) -> None:
-        """Write all outputs, if the link has any, then read all inputs into `inputs`."""
+    def _exchange(self, outputs: NDArray[np.float64], inputs: NDArray[np.float64], deadline_ns: int) -> int:
+        """Write all outputs, if the link has any, then read all inputs into `inputs`.
+
+        Gives when the first of the inputs was asked for (CLOCK_MONOTONIC).
+        """
 
     @abstractmethod
     def _write(self, outputs: NDArray[np.float64], deadline_ns: int) -> None:
@@ -145,9 +156,8 @@ class CyclicLink(Link):
 
     def _cycle(self, now_ns: int) -> None:
         final_ns = self._heard_ns + round(self.timeout_s * TOLD_IN_TIME * NS)
-        safe, limited = self._out.gather(now_ns)
         try:
-            self._exchange(self._out.values, self._in.incoming, final_ns)
+            asked_ns, safe, limited = self._exchange_of_now(final_ns)
         except RefusedError as error:
             self._degraded(error, Quality.BAD)
         except (NoAnswerError, GarbageError) as error:
@@ -155,12 +165,24 @@ class CyclicLink(Link):
                 raise
             self._degraded(error, Quality.STALE)
         else:
-            self._good(time.monotonic_ns(), now_ns, safe, limited)
+            self._good(time.monotonic_ns(), asked_ns, now_ns, safe, limited)
 
-    def _good(self, now_ns: int, begun_ns: int, safe: bool, limited: int) -> None:
+    def _exchange_of_now(self, deadline_ns: int) -> tuple[int, bool, int]:
+        """Exchange; gives (when inputs were asked for, were safe values sent, cells limited).
+
+        Again from the start when outputs grew too old before they were sent: then with newer ones, or the safe values.
+        """
+        while True:
+            safe, limited = self._out.gather(time.monotonic_ns())
+            try:
+                return self._exchange(self._out.values, self._in.incoming, deadline_ns), safe, limited
+            except OutdatedError:
+                continue
+
+    def _good(self, now_ns: int, asked_ns: int, begun_ns: int, safe: bool, limited: int) -> None:
         self._heard_ns = now_ns
-        self._in.accept(now_ns)
-        self._in.publish(Quality.GOOD)
+        self._in.accept(asked_ns)
+        self._in.publish(Quality.GOOD if now_ns - asked_ns <= self.timeout_s * NS else Quality.BAD)
         self._out.publish(begun_ns)
         self._round_trip.add(now_ns - begun_ns)
         self._counts["reads"] += self._in.values.size > 0
@@ -202,8 +224,8 @@ class CyclicLink(Link):
         try:
             if not self._is_open:
                 self._connect(self.timeout_s)
-            self._write(self._out.safe, time.monotonic_ns() + round(self.timeout_s * NS))
-            self._out.values[:] = self._out.safe
+            self._out.make_safe()
+            self._write(self._out.values, time.monotonic_ns() + round(self.timeout_s * NS))
             self._out.publish(time.monotonic_ns())
         except Exception as error:  # also a mistake of ours: the answer is no, and the second attempt is still made
             self._failed(f"safe values not written: {type(error).__name__}: {error}")

@@ -1,16 +1,18 @@
 """Where a link meets the process image: one read fanned out to all subscribers, all drivers merged into one write."""
 
+import time
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fieldbus.codec import Limiter, run
-from fieldbus.errors import ChannelError
+from fieldbus.errors import ChannelError, OutdatedError
 from fieldbus.image.image import Channel
 from fieldbus.tags import Quality, Tag
 
 _BAD = int(Quality.BAD)
+NEVER = (1 << 63) - 1
 
 Where = slice | NDArray[np.intp]
 
@@ -73,6 +75,8 @@ class Outputs:
         self._limiter = Limiter(list(cells.tags.values()))
         self.safe = self._limiter.safe
         self.values = self.safe.copy()
+        self.until_ns = NEVER
+        """From then on `values` are too old to be sent."""
         self._timeout_ns = timeout_ns
         self._drivers: tuple[tuple[Channel, Where], ...] = ()
         self._driven: dict[str, str] = {}
@@ -104,7 +108,7 @@ class Outputs:
         A driver's sample counts unless its quality is BAD or it is older than the link's timeout. Tags without a driver
         stay at their safe values.
         """
-        safe = False
+        safe, self.until_ns = False, NEVER
         for channel, cells in self._drivers:
             values, timestamp_ns, _, quality = channel.latest()
             if quality == _BAD or now_ns - timestamp_ns > self._timeout_ns:
@@ -112,4 +116,20 @@ class Outputs:
                 safe = True
             else:
                 self.values[cells] = values
+                self.until_ns = min(self.until_ns, timestamp_ns + self._timeout_ns)
         return safe, self._limiter.apply(self.values)
+
+    def make_safe(self) -> None:
+        """The safe values become `values`; they never grow old."""
+        self.values[:] = self.safe
+        self.until_ns = NEVER
+
+    def check_age(self) -> None:
+        """To be asked right before `values` are sent; raises `OutdatedError` if they must not be any more."""
+        check_age(self.until_ns)
+
+
+def check_age(until_ns: int) -> None:
+    """Raises `OutdatedError` if it is later than `until_ns`."""
+    if time.monotonic_ns() > until_ns:
+        raise OutdatedError("the outputs are older than the timeout")

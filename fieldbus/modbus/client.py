@@ -4,6 +4,7 @@ pymodbus frames, checks CRCs, numbers transactions and matches answers. Added he
 - one absolute deadline per exchange; pymodbus waits up to twice its timeout, in steps of milliseconds on a serial line;
 - the TCP stream is cut into whole frames before pymodbus sees it, so that half a frame or a foreign protocol is noticed
   (its TLS framer does not reassemble at all, its TCP framer waits for ever on a wrong protocol id);
+- outputs that grew too old are not sent: looked at right before the system call;
 - TCP_NODELAY, and a TLS server's name checked against its certificate;
 - bodies are passed as bytes: `fieldbus.codec` does the values.
 """
@@ -22,6 +23,7 @@ from pymodbus.exceptions import ConnectionException, ModbusException
 from pymodbus.pdu import ModbusPDU
 
 from fieldbus.errors import ConnectionLostError, GarbageError, NoAnswerError, RefusedError
+from fieldbus.link.ports import NEVER, check_age
 from fieldbus.modbus.plan import READ_FUNCTION, READ_WRITE, WRITE_MANY, WRITE_ONE
 from fieldbus.modbus.protocol import MEANING, MOST_PDU
 
@@ -71,14 +73,18 @@ class Client(Protocol):
     def close(self) -> None:
         """Drop the connection, if any."""
 
-    def ask(self, unit: int, function: int, body: bytes, deadline_ns: int) -> bytes:
-        """One round trip; gives the answer's body, or raises a `DeviceError`."""
+    def ask(self, unit: int, function: int, body: bytes, deadline_ns: int, until_ns: int = NEVER) -> bytes:
+        """One round trip; gives the answer's body, or raises a `DeviceError`.
+
+        After `until_ns` nothing is sent, but `OutdatedError` raised.
+        """
 
 
 class _Asking:
     """Mixed into a pymodbus client: one round trip with a deadline."""
 
     deadline_ns = 0
+    until_ns = NEVER
 
     def accept_raw(self: Any) -> None:
         for answer in _ANSWERS:
@@ -91,8 +97,8 @@ class _Asking:
             raise NoAnswerError("no answer in time")
         return left_ns / _NS
 
-    def ask(self: Any, unit: int, function: int, body: bytes, deadline_ns: int) -> bytes:
-        self.deadline_ns = deadline_ns
+    def ask(self: Any, unit: int, function: int, body: bytes, deadline_ns: int, until_ns: int = NEVER) -> bytes:
+        self.deadline_ns, self.until_ns = deadline_ns, until_ns
         try:
             answer = self.execute(False, RawRequest(unit, function, body))
         except ConnectionException as error:
@@ -154,6 +160,7 @@ class TcpClient(_Asking, ModbusTcpClient):
         assert self.socket
         try:
             self.socket.settimeout(self.remaining_s())
+            check_age(self.until_ns)
             self.socket.sendall(request)
         except OSError as error:
             raise ConnectionLostError(f"sending failed: {error}") from error
@@ -239,6 +246,18 @@ class RtuClient(_Asking, ModbusSerialClient):
         if self.socket is not None:
             self.socket.close()
         self.socket = None
+
+    def send(self, request: bytes, addr: tuple[Any, ...] | None = None) -> int:
+        """Send a frame; what an answer that came too late has left on the line is thrown away."""
+        assert self.socket
+        try:
+            self.socket.reset_input_buffer()
+            self.remaining_s()
+            check_age(self.until_ns)
+            self.socket.write(request)
+        except (OSError, serial.SerialException, termios.error) as error:
+            raise ConnectionLostError(f"serial port {self.comm_params.host}: {error}") from error
+        return len(request)
 
     def recv(self, size: int | None) -> bytes:
         """What has arrived, as soon as anything has."""

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from fieldbus.errors import DeviceError, GarbageError, NoAnswerError, RefusedError
 from fieldbus.link.cyclic import CyclicLink
 from fieldbus.link.link import NS
+from fieldbus.link.ports import NEVER
 from fieldbus.modbus.client import Client, RtuClient, TcpClient, TlsClient
-from fieldbus.modbus.plan import READ_WRITE, Request, pair, plan_reads, plan_writes
+from fieldbus.modbus.plan import READ_WRITE, Read, Request, Write, pair, plan_reads, plan_writes
 from fieldbus.modbus.protocol import Code
 from fieldbus.tags import Tag
 
@@ -113,8 +114,8 @@ class ModbusLink(CyclicLink):
     def _close(self) -> None:
         self._client.close()
 
-    def _exchange(self, outputs: NDArray[np.float64], inputs: NDArray[np.float64], deadline_ns: int) -> None:
-        self._ask_all(self.requests, outputs, inputs, deadline_ns)
+    def _exchange(self, outputs: NDArray[np.float64], inputs: NDArray[np.float64], deadline_ns: int) -> int:
+        return self._ask_all(self.requests, outputs, inputs, deadline_ns)
 
     def _write(self, outputs: NDArray[np.float64], deadline_ns: int) -> None:
         self._ask_all(self._write_requests, outputs, self._no_inputs, deadline_ns)
@@ -125,28 +126,33 @@ class ModbusLink(CyclicLink):
         outputs: NDArray[np.float64],
         inputs: NDArray[np.float64],
         deadline_ns: int,
-    ) -> None:
+    ) -> int:
         """Every request; a refusal is raised after the others: it must not keep other outputs at an old value.
 
-        On a line that loses frames, neither must an answer that did not come.
+        On a line that loses frames, neither must an answer that did not come. Gives when the first that reads was sent.
         """
         failed: DeviceError | None = None
+        asked_ns = 0
         passing = (RefusedError, NoAnswerError, GarbageError) if self.lossy else (RefusedError,)
         for request in requests:
+            if not asked_ns and not isinstance(request, Write):
+                asked_ns = time.monotonic_ns()
             try:
                 self._ask(request, outputs, inputs, deadline_ns)
             except passing as error:
                 failed = failed or error
         if failed:
             raise failed
+        return asked_ns or time.monotonic_ns()
 
     def _ask(
         self, request: Request, outputs: NDArray[np.float64], inputs: NDArray[np.float64], deadline_ns: int
     ) -> None:
         body = request.body(outputs)
         deadline_ns = min(deadline_ns, time.monotonic_ns() + self._answer_ns)
+        until_ns = NEVER if isinstance(request, Read) else self._out.until_ns
         try:
-            answer = self._client.ask(request.unit, request.function, body, deadline_ns)
+            answer = self._client.ask(request.unit, request.function, body, deadline_ns, until_ns)
         except RefusedError as error:
             if request.function == READ_WRITE and error.code == Code.ILLEGAL_FUNCTION:
                 message = f"{request}: {error}; the device lacks function code 23: set read_write to false"

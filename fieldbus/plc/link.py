@@ -6,6 +6,9 @@
 The inputs of one link are one group with one communication timeout: they are GOOD from the moment when every one of them
 has been written, all elements of arrays too, and BAD when no client has written any for `timeout_s`. Then all have to be
 written again: nobody knows what a client that comes back still believes.
+
+What a client wrote while the process stood still has lain since then, nobody knows how long: it counts as one poll younger
+than the last look at the clients.
 """
 
 import threading
@@ -20,6 +23,8 @@ from fieldbus.link.link import NS, Link
 from fieldbus.link.state import LinkStatus
 from fieldbus.tags import Quality, Tag
 
+POLLS = 4
+"""How often within the timeout the servers look whether clients still write."""
 _NAMED = 3
 """How many inputs a sentence names."""
 
@@ -27,7 +32,7 @@ _NAMED = 3
 class PlcLink(Link):
     """The tags that PLC clients write ("in") and read ("out"), through whatever servers there are.
 
-    `write`, `outputs` and `poll` are for the servers' thread, which calls `poll` more often than the timeout ends.
+    `write`, `outputs` and `poll` are for the servers' thread, which calls `poll` `POLLS` times within the timeout.
     Tasks do not depend on that: the age of their inputs shows the silence as well.
     """
 
@@ -37,7 +42,8 @@ class PlcLink(Link):
         self._missing: set[int] = set()
         self._awaited: tuple[int, ...] = ()
         """Cells that were still missing after the newest write."""
-        self._heard_ns = 0
+        self._heard_ns = self._looked_ns = 0
+        self._every_ns = round(timeout_s * NS / POLLS)
         self._is_running = False
         self._was_read = threading.Event()
 
@@ -58,6 +64,7 @@ class PlcLink(Link):
             self._missing = self._all()
             self._awaited = ()
             self._is_running = True
+            self._looked_ns = time.monotonic_ns()
             self._enter("connecting")
 
     def ask_to_stop(self, safe: bool = True) -> None:
@@ -81,11 +88,12 @@ class PlcLink(Link):
                 return False
             now_ns = time.monotonic_ns()
             self._notice_silence(now_ns)
-            self._heard_ns = now_ns
+            self._heard_ns = min(now_ns, self._looked_ns + self._every_ns)
             self._missing.difference_update(changed)
             self._in.incoming[:] = values
             self._in.accept(self._heard_ns)
-            self._in.publish(Quality.BAD if self._missing else Quality.GOOD)
+            is_old = now_ns - self._heard_ns > self.timeout_s * NS
+            self._in.publish(Quality.BAD if self._missing or is_old else Quality.GOOD)
             self._counts["reads"] += 1
             self._awaited = tuple(self._missing)
             if not self._missing and self._state[0] != "up":
@@ -124,6 +132,7 @@ class PlcLink(Link):
         """Notice that no client writes any more."""
         with self._lock:
             self._notice_silence(now_ns)
+            self._looked_ns = now_ns
 
     def _all(self) -> set[int]:
         return set(range(self._in.cells.count))

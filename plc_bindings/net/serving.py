@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from fieldbus.link.link import Link
-from fieldbus.plc.link import PlcLink
+from fieldbus.plc.link import POLLS, PlcLink
 from plc_bindings.calls.replay import NATIVE, ServerLoop
 from plc_bindings.errors import ServerError
 
@@ -25,8 +25,6 @@ SWITCH_S: Final = 0.0005
 """How long another Python thread may keep the servers from running (5 ms is Python's own choice). While a model is loaded,
 a request waits for that several times: at a load per 20 ms, p99.9 of a call fell from 31 to 10 ms."""
 _LEAST_POLL_S: Final = 0.001
-_POLLS: Final = 4
-"""How often silence is looked for within a communication timeout."""
 
 _HELP: Final = {
     errno.EACCES: "a port below 1024 needs a right: choose another (port = 1502), or grant it: `sudo sysctl "
@@ -155,7 +153,7 @@ async def _stop(servers: Sequence[Server]) -> None:
 
 async def _poll(link: PlcLink) -> None:
     """Look often enough whether the link's clients still write."""
-    every_s = max(link.timeout_s / _POLLS, _LEAST_POLL_S)
+    every_s = max(link.timeout_s / POLLS, _LEAST_POLL_S)
     while True:
         await asyncio.sleep(every_s)
         link.poll(time.monotonic_ns())

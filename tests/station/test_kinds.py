@@ -45,6 +45,7 @@ FILES = {
     "shelf.py": '''
         """The device: a text file. What its own package would be in `fieldbus`."""
 
+        import time
         from pathlib import Path
 
         from fieldbus.link.cyclic import CyclicLink
@@ -62,11 +63,14 @@ FILES = {
 
             def _exchange(self, outputs, inputs, deadline_ns):
                 self._write(outputs, deadline_ns)
+                asked_ns = time.monotonic_ns()
                 values = dict(line.split() for line in self._path.read_text().splitlines())
                 inputs[:] = [float(values[tag.address.place]) for tag in self._in.cells.tags.values()]
+                return asked_ns
 
             def _write(self, outputs, deadline_ns):
                 names = [tag.address.place for tag in self._out.cells.tags.values()]
+                self._out.check_age()
                 lines = [f"{name} {value}\\n" for name, value in zip(names, outputs)]
                 self._path.with_suffix(".out").write_text("".join(lines))
     ''',

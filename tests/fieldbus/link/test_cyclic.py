@@ -18,6 +18,7 @@ from fieldbus.errors import (
 )
 from fieldbus.image.image import ProcessImage
 from fieldbus.link.cyclic import CyclicLink
+from fieldbus.link.ports import Outputs
 from fieldbus.tags import Quality, Tag
 from tests.fieldbus.waiting import wait_for
 
@@ -44,14 +45,16 @@ class Scripted(CyclicLink):
     def _close(self) -> None:
         self.closed += 1
 
-    def _exchange(self, outputs: NDArray[np.float64], inputs: NDArray[np.float64], deadline_ns: int) -> None:
+    def _exchange(self, outputs: NDArray[np.float64], inputs: NDArray[np.float64], deadline_ns: int) -> int:
         self._write(outputs, deadline_ns)
         self.exchanges += 1
         inputs[:] = self.exchanges
+        return time.monotonic_ns()
 
     def _write(self, outputs: NDArray[np.float64], deadline_ns: int) -> None:
         if self.fault:
             raise self.fault
+        self._out.check_age()
         self.written.append(float(outputs[0]))
 
 
@@ -182,6 +185,41 @@ def test_a_task_that_stops_writing_cannot_keep_an_actuator_on() -> None:
         wait_for(lambda: u.write([0.5]) is None and 0.5 in link.written)
         wait_for(lambda: link.written[-1] == -1.0)
         assert link.status().safe_writes > 0
+
+
+def test_outputs_that_grow_old_before_they_are_sent_are_sent_as_safe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process stands still between gathering and sending: what was gathered is not sent, and what is is counted."""
+    link, image = Scripted(), ProcessImage()
+    u = link.drive(image, ["u"], "task")
+    gather = Outputs.gather
+
+    def stand_still(outputs: Outputs, now_ns: int) -> tuple[bool, int]:
+        monkeypatch.setattr(Outputs, "gather", gather)
+        gathered = gather(outputs, now_ns)
+        assert outputs.values[0] == 0.5
+        link.written.clear()
+        time.sleep(1.1 * TIMEOUT_S)
+        return gathered
+
+    with link:
+        wait_for(lambda: u.write([0.5]) is None and 0.5 in link.written)
+        monkeypatch.setattr(Outputs, "gather", stand_still)
+        wait_for(lambda: Outputs.gather is gather and bool(link.written))
+        assert set(link.written) == {-1.0}
+        assert link.status().safe_writes > 0
+
+
+def test_inputs_are_as_old_as_the_question() -> None:
+    """Their time is when they were asked for, not when Python reads the answer; older than the timeout they are BAD."""
+    link, image = Scripted(), ProcessImage()
+    x = link.subscribe(image, ["x"], "task")
+    asked_ns = time.monotonic_ns() - round(0.5 * TIMEOUT_S * 1e9)
+    link._exchange = lambda *_: asked_ns  # type: ignore[method-assign]
+    with link:
+        assert link.wait_up(5.0)
+        assert x.read().timestamp_ns == asked_ns
+        wait_for(lambda: x.read().quality is Quality.BAD)
+        assert link.status().state == "up"
 
 
 def test_stop_writes_safe_values_even_if_the_link_is_down() -> None:

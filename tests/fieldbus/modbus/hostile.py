@@ -57,7 +57,7 @@ class Hostile:
 
     def _answer(self, sock: socket.socket, tid: int, unit: int, function: int, body: bytes) -> bool:
         """Send what the mode says; gives whether the connection stays."""
-        good = _frame(tid, unit, _good_answer(function, body))
+        good = _frame(tid, unit, self._good_answer(function, body))
         refused = _frame(tid, unit, bytes([function | 0x80, 2]))
         writing = function in (5, 6, 15, 16)
         mode = self.mode
@@ -81,14 +81,13 @@ class Hostile:
         sock.sendall(frames.get(mode, good))
         return True
 
+    def _good_answer(self, function: int, body: bytes) -> bytes:
+        if function in (5, 6, 15, 16):
+            return bytes([function]) + body[:4]
+        count = struct.unpack(">H", body[2:4])[0]
+        nbytes = (count + 7) // 8 if function in (1, 2) else 2 * count
+        return bytes([function, nbytes]) + bytes(nbytes)
+
 
 def _frame(tid: int, unit: int, pdu: bytes) -> bytes:
     return struct.pack(">HHHB", tid, 0, len(pdu) + 1, unit) + pdu
-
-
-def _good_answer(function: int, body: bytes) -> bytes:
-    if function in (5, 6, 15, 16):
-        return bytes([function]) + body[:4]
-    count = struct.unpack(">H", body[2:4])[0]
-    nbytes = (count + 7) // 8 if function in (1, 2) else 2 * count
-    return bytes([function, nbytes]) + bytes(nbytes)

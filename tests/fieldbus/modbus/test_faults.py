@@ -153,7 +153,7 @@ class _Refusing:
     def __init__(self, client: TcpClient) -> None:
         self.dial, self.close = client.dial, client.close
 
-    def ask(self, unit: int, function: int, body: bytes, deadline_ns: int) -> bytes:
+    def ask(self, unit: int, function: int, body: bytes, deadline_ns: int, until_ns: int) -> bytes:
         raise RefusedError("exception 1, illegal function", 1)
 
 

@@ -64,11 +64,30 @@ def test_what_was_written_before_a_silence_does_not_count(link):
     time.sleep(0.06)
     link.write(np.array([1.0, 2.0]), [1])  # no poll in between
     assert (channel.read().quality, link.status().state) == (Quality.BAD, "connecting")
+    link.poll(time.monotonic_ns())
     link.write(np.array([1.0, 2.0]), [0])
     assert channel.read().quality == Quality.GOOD
     time.sleep(0.06)
     link.write(np.array([1.0, 3.0]), [1])
     assert (channel.read().quality, link.status().timeouts) == (Quality.BAD, 1)
+
+
+def test_what_was_written_while_the_process_stood_still_is_no_younger_than_that(link):
+    """It may have lain since the servers looked last: its age counts from one poll after that, and it is not good."""
+    channel = link.subscribe(ProcessImage(), ["level", "flow"], "task")
+    link.start()
+    link.poll(time.monotonic_ns())
+    link.write(np.array([1.0, 2.0]), [0, 1])
+    assert channel.read().quality == Quality.GOOD
+    looked_ns = time.monotonic_ns()
+    link.poll(looked_ns)
+    time.sleep(0.1)  # SIGSTOP, or a held interpreter
+    link.write(np.array([3.0, 4.0]), [0, 1])
+    assert channel.read().quality == Quality.BAD
+    assert channel.read().timestamp_ns == looked_ns + SECOND // 80
+    link.poll(time.monotonic_ns())
+    link.write(np.array([5.0, 6.0]), [0, 1])
+    assert channel.read().quality == Quality.GOOD
 
 
 def test_outputs_are_what_a_task_drives_and_safe_when_it_does_not(link):

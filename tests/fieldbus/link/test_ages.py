@@ -1,0 +1,183 @@
+"""The age of values: outputs that grew too old are not sent by any kind of link, inputs are as old as the question."""
+
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from fieldbus.ads.address import AdsAddress
+from fieldbus.ads.link import AdsLink
+from fieldbus.errors import OutdatedError
+from fieldbus.inprocess.link import InProcessLink
+from fieldbus.link.cyclic import CyclicLink
+from fieldbus.modbus import link as modbus_link
+from fieldbus.modbus.address import ModbusAddress
+from fieldbus.modbus.link import ModbusLink, Rtu, Tcp
+from fieldbus.tags import Tag
+from tests.fieldbus.ads.ads_plc import AdsPlc, Symbol
+from tests.fieldbus.modbus.hostile import Hostile
+from tests.fieldbus.waiting import wait_for
+
+NS = 1_000_000_000
+TIMEOUT_S = 0.05
+STANDS_S = 0.4
+OUT = Tag("u", "uint16", "out", address=ModbusAddress("holding", 0))
+
+
+@pytest.fixture(params=["tcp", "tcp read-write", "rtu", "ads", "in-process"])
+def link_and_sent(request: pytest.FixtureRequest) -> Iterator[tuple[CyclicLink, list[object]]]:
+    """A link of each kind, connected, and a list that anything which its device gets for an output is added to."""
+    sent: list[object] = []
+    if request.param.startswith("tcp"):
+        tags = [OUT, Tag("x", "uint16", "in", address=ModbusAddress("holding", 1))]
+        with Hostile() as device:
+            device.asked = sent  # type: ignore[assignment]
+            yield ModbusLink("l", tags, Tcp("127.0.0.1", device.port), read_write="read" in request.param), sent
+    elif request.param == "rtu":
+        master, slave = pty.openpty()
+        link = ModbusLink("l", [OUT], Rtu(os.ttyname(slave), parity="N", answer_s=0.05))
+        yield link, sent
+        if select.select([master], [], [], 0.1)[0]:
+            sent.append(os.read(master, 100))
+        link._close()
+        os.close(master)
+        os.close(slave)
+    elif request.param == "ads":
+        with AdsPlc([Symbol("MAIN.u", "UINT")]) as plc:
+            link = AdsLink("l", [Tag("u", "uint16", "out", address=AdsAddress("MAIN.u"))], f"{plc.host}.1.1")
+            yield link, sent
+            sent += [plc.get("MAIN.u")] if plc.get("MAIN.u") else []
+    else:
+        yield InProcessLink("l", [OUT], lambda values: sent.append(values) or {}), sent  # type: ignore[func-returns-value]
+
+
+def test_no_kind_sends_outputs_that_are_too_old(link_and_sent: tuple[CyclicLink, list[object]]) -> None:
+    """Asked to send values whose time has passed, a link raises `OutdatedError`, and its device gets nothing of them."""
+    link, sent = link_and_sent
+    deadline_ns = time.monotonic_ns() + 5 * NS
+    link._open(deadline_ns)
+    link._out.until_ns = time.monotonic_ns() - 1
+    inputs = np.zeros(link._in.cells.count)
+    with pytest.raises(OutdatedError):
+        link._exchange(np.array([7.0]), inputs, deadline_ns)
+    assert not sent
+    if not isinstance(getattr(link, "transport", None), Rtu):  # which here has nobody who answers
+        link._out.make_safe()
+        link._exchange(np.array([7.0]), inputs, deadline_ns)
+    link._close()
+
+
+def test_of_several_requests_the_first_that_reads_says_how_old_inputs_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A write of 3 ms, then two reads of 3 ms each: what they give counts from the end of the write. A fake clock."""
+    tags = [OUT, *(Tag(f"x{i}", "uint16", "in", address=ModbusAddress("holding", 500 * i)) for i in (1, 2))]
+    link = ModbusLink("l", tags, Tcp("127.0.0.1", 1))
+    now_ns = [10 * NS]
+
+    class Device:
+        def ask(self, unit: int, function: int, body: bytes, deadline_ns: int, until_ns: int) -> bytes:
+            now_ns[0] += 3_000_000
+            return body[:4] if function == 6 else b"\x02\x00\x05"
+
+    class Clock:
+        monotonic_ns = staticmethod(lambda: now_ns[0])
+
+    monkeypatch.setattr(link, "_client", Device())
+    monkeypatch.setattr(modbus_link, "time", Clock)
+    inputs = np.zeros(2)
+    assert link._exchange(np.array([1.0]), inputs, 20 * NS) == 10 * NS + 3_000_000
+    assert (inputs.tolist(), now_ns[0]) == ([5.0, 5.0], 10 * NS + 9_000_000)
+
+
+# --- a real process that stands still ---------------------------------------------------------------------------------
+
+_CHILD = """
+import ctypes, os, signal, sys, time
+from fieldbus.image.image import ProcessImage
+from fieldbus.link.ports import NEVER
+from fieldbus.modbus.address import ModbusAddress
+from fieldbus.modbus.client import TcpClient
+from fieldbus.modbus.link import ModbusLink, Tcp
+from fieldbus.tags import Quality, Tag
+
+PORT, TIMEOUT_S = int(sys.argv[1]), float(sys.argv[2])
+tags = [Tag("u", "float64", "out", safe=-1.0, address=ModbusAddress("holding", 0)),
+        Tag("x", "float64", "in", address=ModbusAddress("holding", 100))]
+link, image = ModbusLink("l", tags, Tcp("127.0.0.1", PORT), 0.002, TIMEOUT_S), ProcessImage()
+u, x = link.drive(image, ["u"], "task"), link.subscribe(image, ["x"], "task")
+remaining_s, stops = TcpClient.remaining_s, []
+
+def stop_here(client):
+    left = remaining_s(client)
+    if stops and sys._getframe(1).f_code is TcpClient.send.__code__ and client.until_ns < NEVER:
+        stops.pop()
+        os.kill(os.getpid(), signal.SIGSTOP)
+    return left
+
+TcpClient.remaining_s = stop_here
+with link:
+    link.wait_up(10.0)
+    for line in sys.stdin:
+        until = time.monotonic() + 0.1
+        while time.monotonic() < until:
+            u.write([time.monotonic()])
+            sample = x.read()
+            if sample.quality == Quality.GOOD and sample.timestamp_ns > sample.values[0] * 1e9:
+                sys.exit(f"taken for {sample.timestamp_ns * 1e-9 - sample.values[0]} s younger than it is")
+            time.sleep(0.001)
+        if line == "stop\\n":
+            stops.append(1)
+            time.sleep(0.02)
+        else:
+            ctypes.PyDLL(None).usleep(300_000)  # holds the interpreter
+        print("done", flush=True)
+"""
+
+
+class _Recorder(Hostile):
+    """Answers with the time; keeps (when it came, value) of each write."""
+
+    def __init__(self) -> None:
+        self.writes: list[tuple[float, float]] = []
+        super().__init__()
+
+    def _good_answer(self, function: int, body: bytes) -> bytes:
+        now = time.monotonic()
+        if function == 16:
+            self.writes.append((now, struct.unpack(">d", body[5:])[0]))
+            return bytes([function]) + body[:4]
+        return bytes([function, 8]) + struct.pack(">d", now)
+
+
+def test_a_process_that_stood_still_sends_no_old_value_and_takes_none_for_new() -> None:
+    """Stopped for 0.4 s at the worst moment (right before the system call), or with the interpreter held for 0.3 s."""
+    with _Recorder() as device:
+        command = [sys.executable, "-c", _CHILD, str(device.port), str(TIMEOUT_S)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+            assert child.stdin is not None
+            assert child.stdout is not None
+            for order in ("stop", "hold") * 3:
+                print(order, file=child.stdin, flush=True)
+                if order == "stop":
+                    wait_for(lambda: _is_stopped(child.pid))
+                    time.sleep(STANDS_S)
+                    child.send_signal(signal.SIGCONT)
+                assert child.stdout.readline() == "done\n"
+            child.stdin.close()
+            assert child.wait(10.0) == 0
+    ages = [came - value for came, value in device.writes if value != -1.0]
+    assert len(ages) > 50
+    assert max(ages) < TIMEOUT_S + 0.1  # what a busy computer adds between a system call and our clock
+    assert device.writes[-1][1] == -1.0
+
+
+def _is_stopped(pid: int) -> bool:
+    with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+        return file.read().rpartition(")")[2].split()[0] == "T"
