@@ -1,4 +1,4 @@
-"""Compile native modules to object files, one per module: run as `python -m rt_native.build`, in a process of its own.
+"""Compile native modules to object files, one per module: a program of its own, run by `rt_native.isolated`.
 
     Python function     --Numba--> LLVM IR --(+ a two-line wrapper `int64 f(int64, ...)`)--> optimised bitcode
     bitcode of a module --link, emit--> object file
@@ -13,6 +13,8 @@ import os
 import sys
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from importlib import import_module
+from importlib.machinery import ModuleSpec
+from importlib.util import spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -164,11 +166,23 @@ def _write(output: Path, data: bytes, exports: dict[str, int], target: Target) -
         # Written whole, then renamed: who reads never sees half a file.
         partial = output.with_suffix(f".{os.getpid()}")
         partial.write_bytes(content)
+        partial.chmod(0o644)  # whatever the user's mask: what others may write is not run
         partial.replace(path)
 
 
+class _Given:
+    """Finds the modules that a job names in their files, before anything is searched for."""
+
+    def __init__(self, files: dict[str, str]) -> None:
+        self._files = files
+
+    def find_spec(self, name: str, _path: Any = None, _target: Any = None) -> ModuleSpec | None:
+        """As importing asks for it."""
+        return spec_from_file_location(name, self._files[name]) if name in self._files else None
+
+
 def main() -> None:
-    """Read the job from standard input (JSON: outputs, target, path)."""
+    """Read the job from standard input (JSON: outputs, target, the user's files by module, folders with more of them)."""
     job = json.load(sys.stdin)
     target = Target(**job["target"])
     os.environ["RT_NATIVE_LANES"] = str(target.lanes)
@@ -176,7 +190,8 @@ def main() -> None:
     os.environ["NUMBA_OPT"] = "0"  # optimised here, once, for the target
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
-    sys.path[:0] = [p for p in job["path"] if p not in sys.path]
+    sys.meta_path.insert(0, _Given(job["files"]))
+    sys.path += job["path"]  # last: nothing of the user's takes the place of what the compiler imports
     build({module: Path(output) for module, output in job["outputs"].items()}, target)
 
 

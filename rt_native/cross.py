@@ -1,4 +1,4 @@
-"""`rt_native.build` for another machine than the one we are on: run as `python -m rt_native.cross`, in a process of its own.
+"""`rt_native.build` for another machine than the one we are on: a program of its own, run by `rt_native.isolated`.
 
 Numba generates code for the machine that it runs on. Here it is told that this is the target: triple, processor, features. It
 also compiles every function in memory as it goes, which works for any target as long as nobody calls it.

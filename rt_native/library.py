@@ -6,11 +6,13 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
+import tempfile
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -18,9 +20,11 @@ from typing import Any
 
 import llvmlite.binding as llvm
 
-from rt_native.errors import BuildError, UnsupportedCpu
+from rt_native import isolated
+from rt_native.errors import BuildError, NotBuiltError, UnsafeCacheError, UnsupportedCpu
 from rt_native.levels import is_foreign
 from rt_native.target import Target, host
+from rt_native.trust import judged, unsafe
 
 Progress = Callable[[str, int, int], None]
 """Called with (library name, functions done, functions in all)."""
@@ -31,11 +35,20 @@ _BUILD_FILES = ("rt_native.build", "rt_native.lang", "rt_native.vector")
 
 
 def cache_folder() -> Path:
-    """Where objects are kept: $RT_ENGINE_CACHE, else $XDG_CACHE_HOME/rt-engine, else ~/.cache/rt-engine."""
-    base = os.environ.get("RT_ENGINE_CACHE")
-    if base:
-        return Path(base)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rt-engine"
+    """Where objects are kept: $RT_ENGINE_CACHE, else the folder `rt-engine` in the first of these that there is.
+
+    $CACHE_DIRECTORY (a service's, from systemd), $XDG_CACHE_HOME, ~/.cache; for a user without a home a folder of his
+    own for temporary files.
+    """
+    if base := os.environ.get("RT_ENGINE_CACHE"):
+        return Path(base).absolute()
+    if base := os.environ.get("CACHE_DIRECTORY", "").partition(":")[0] or os.environ.get("XDG_CACHE_HOME"):
+        return Path(base).absolute() / "rt-engine"
+    with suppress(RuntimeError):  # no home is known
+        home = Path.home()
+        if os.access(home, os.W_OK) or (home / ".cache" / "rt-engine").is_dir():
+            return home / ".cache" / "rt-engine"
+    return Path(tempfile.gettempdir()) / f"rt-engine-cache-{os.getuid()}"
 
 
 def _source(module: str, folders: tuple[str, ...]) -> Path | None:
@@ -139,14 +152,22 @@ class Library:
         """Build the objects that are not there; gives all: module -> object file.
 
         Raises:
+            NotBuiltError: there is something to build, and $RT_ENGINE_COMPILE is `never`.
+            UnsafeCacheError: another user could change the cache.
             BuildError: the compiler failed, a source was edited meanwhile, or the cache folder cannot be written.
         """
         objects = self.objects()
         if all(map(_is_readable, objects.values())):
             return objects
         folder = cache_folder()
+        if os.environ.get("RT_ENGINE_COMPILE") == "never":
+            raise NotBuiltError(
+                f"the native library {self.name!r} is not compiled in {folder}, and here nothing is compiled "
+                "(RT_ENGINE_COMPILE=never); compile it first: rt-engine kernels, or rt-engine service install STATION"
+            )
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            _make(folder)
+            _refuse_unsafe(folder)
             with _only_one(folder / f"{self.name}-{self.target.lanes}.lock"):
                 objects = self.objects()  # again: while another process had the lock, sources may have been edited
                 if missing := {m: path for m, path in objects.items() if not _is_readable(path)}:
@@ -167,6 +188,12 @@ class Library:
                 built[module].with_suffix(".json").unlink(missing_ok=True)
             raise BuildError(f"sources of {', '.join(edited)} were edited while they were compiled; start again")
 
+    def _users_files(self, modules: Iterable[str]) -> dict[str, str]:
+        """Module -> file, of what is reached in the user's folders: what a step imports is what its hash is made of."""
+        sources = _Sources(tuple(map(os.path.abspath, self._path)))
+        reached = {name: file for module in modules for name, (file, _) in sources.reachable(module).items()}
+        return {name: str(file) for name, file in reached.items() if name.partition(".")[0] not in _OURS}
+
     def _where(self) -> str:
         return str(self.target) if is_foreign(self.target) else "this machine"
 
@@ -174,17 +201,23 @@ class Library:
         job = {
             "outputs": {module: str(path) for module, path in outputs.items()},
             "target": asdict(self.target),
-            "path": [*self._path, str(Path(__file__).parent.parent)],
+            "files": self._users_files(outputs),
+            "path": [os.path.abspath(folder) for folder in self._path],
         }
-        command = [sys.executable, "-m", "rt_native.cross" if is_foreign(self.target) else "rt_native.build"]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([p for p in sys.path if p])}
         complaint = []
         with subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+            isolated.command("rt_native.cross" if is_foreign(self.target) else "rt_native.build"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=isolated.environment(),
+            cwd="/",  # Numba would take settings from a file in the current folder
         ) as process:
             assert process.stdin and process.stdout
-            process.stdin.write(json.dumps(job))
-            process.stdin.close()
+            with suppress(BrokenPipeError):  # it has ended already, and says why
+                process.stdin.write(json.dumps(job))
+                process.stdin.close()
             for line in process.stdout:
                 match = re.match(r"(\d+)/(\d+) ", line)
                 if match:
@@ -210,7 +243,9 @@ class Library:
 
     def _stored_objects(self) -> list[tuple[dict[str, int], bytes]]:
         """Exports and object of each module; built again where files of the cache are damaged."""
-        stored = {path: _stored(path) for path in self.build().values()}
+        objects = self.build().values()
+        _refuse_unsafe(cache_folder())
+        stored = {path: _stored(path) for path in objects}
         if damaged := [path for path, content in stored.items() if content is None]:
             for path in damaged:
                 path.unlink(missing_ok=True)
@@ -255,10 +290,32 @@ def _is_readable(path: Path) -> bool:
     return os.access(path, os.R_OK)
 
 
+def _make(folder: Path) -> None:
+    """Make a folder that nobody else may write, whatever the user's mask; those above it as the mask says."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o755)
+
+
+def _refuse_unsafe(folder: Path) -> None:
+    if found := unsafe(folder):
+        raise UnsafeCacheError(f"the kernel cache {folder} is not used, another user could change what runs: {found}")
+
+
+def _read_ours(path: Path) -> bytes:
+    """A file of the cache, if nobody else can have written it; it is judged by what was opened."""
+    with path.open("rb") as file:
+        if found := judged(path, os.fstat(file.fileno())):
+            raise UnsafeCacheError(
+                f"{path} is not run: it {found.why}; remove it, and it is compiled again: rm -f {shlex.quote(str(path))}"
+            )
+        return file.read()
+
+
 def _stored(path: Path) -> tuple[dict[str, int], bytes] | None:
     """(exports, object) from the cache; None where they are missing or not what was written: LLVM would crash on them."""
     try:
-        manifest, data = json.loads(path.with_suffix(".json").read_bytes()), path.read_bytes()
+        manifest, data = json.loads(_read_ours(path.with_suffix(".json"))), _read_ours(path)
         return (manifest["exports"], data) if manifest["sha256"] == hashlib.sha256(data).hexdigest() else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

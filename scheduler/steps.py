@@ -26,6 +26,7 @@ from typing import Any
 
 from rt_native.errors import BuildError
 from rt_native.library import Library
+from rt_native.trust import why_not_run
 from scheduler.errors import StepError
 
 ARGUMENTS = 5
@@ -54,6 +55,8 @@ class Step:
         Raises:
             StepError: the library cannot be loaded or has no such symbol.
         """
+        if why := why_not_run(Path(path)):
+            raise StepError(f"step {symbol!r}: {why}")
         try:
             library = ctypes.CDLL(str(path))
             function = getattr(library, symbol)
@@ -73,6 +76,8 @@ class Step:
         path = Path(file)
         if not file or not symbol.isidentifier() or not path.is_file():
             raise StepError(f"step {where!r}: expected 'FILE.py:FUNCTION' with a file that exists")
+        if why := why_not_run(path):
+            raise StepError(f"step {where!r}: {why}")
         library = Library(f"step-{path.stem}", modules=(path.stem,), path=(str(path.resolve().parent),))
         try:
             exports = library.exports

@@ -1,7 +1,7 @@
 """The command line `rt-engine`: whatever is in `station.commands`.
 
 Exit codes: 0 done; 1 it ran and something did not work; 2 wrong command line; 3 the station file or model cannot be
-used; 4 no station answers, or one runs already; 5 the running station refused the update.
+used; 4 no station answers, or one runs already; 5 the running station refused the update; 6 kernels are missing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def command_line() -> typer.Typer:
     app = typer.Typer(
         help="Real-time neural networks for machine controllers: ONNX in, a deadline kept every cycle.",
         epilog="Exit codes: 0 done, 1 something did not work, 2 wrong command line, 3 station file or model cannot be "
-        "used, 4 no station answers (or one runs already), 5 update refused.",
+        "used, 4 no station answers (or one runs already), 5 update refused, 6 kernels are missing.",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,

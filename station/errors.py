@@ -75,3 +75,4 @@ class ExitCode(IntEnum):
     BAD_FILE = 3  # station file or model cannot be used; every problem is printed with its line
     NOT_RUNNING = 4  # no station answers on the control socket, or one already runs where none may
     REFUSED = 5  # the running station refused the update; the old model goes on
+    NO_KERNELS = 6  # compiled code is missing and cannot or must not be compiled here, or is not safe to run

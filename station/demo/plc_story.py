@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from fieldbus.ads.protocol import TCP_PORT
+from rt_native import isolated
 from station.demo import checks, plc_checks
 from station.demo.checks import Check
 from station.demo.facts import Interval, PlantView
@@ -116,7 +117,14 @@ async def plc_process(protocol: PlcProtocol, engine: str, machine: str, folder: 
     words = (protocol, "--engine", engine, "--machine", machine, "--calls", str(calls))
     with log.open("wb") as errors:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-I", str(PROGRAM), *words, stdout=PIPE, stderr=errors.fileno(), start_new_session=True
+            sys.executable,
+            "-I",
+            str(PROGRAM),
+            *words,
+            stdout=PIPE,
+            stderr=errors.fileno(),
+            start_new_session=True,
+            env=isolated.environment(),
         )
     try:
         yield PlcProcess(process, calls, log)

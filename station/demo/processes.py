@@ -11,13 +11,13 @@ import asyncio
 import contextlib
 import json
 import os
-import sys
 import time
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
+from rt_native import isolated
 from station.demo.facts import Answer
 from station.errors import NotRunningError
 from station.running.control import fetch_status
@@ -162,9 +162,14 @@ async def station_process(file: Path, report: Path, socket: Path, log: Path) -> 
 
 
 async def _spawn(module: str, *arguments: str, stdout: int, stdin: int = DEVNULL, stderr: int | None = None) -> Process:
-    command = (sys.executable, "-m", module, *arguments)
     return await asyncio.create_subprocess_exec(
-        *command, stdin=stdin, stdout=stdout, stderr=stderr, limit=ANSWER_LIMIT, start_new_session=True
+        *isolated.command(module, *arguments),
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        limit=ANSWER_LIMIT,
+        start_new_session=True,
+        env=isolated.environment(),
     )
 
 

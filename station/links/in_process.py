@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from rt_native.trust import why_not_run
 from station.links import CyclicLinkTable
 from station.terms.findings import Finding, no_function
 from station.terms.tables import TagTable
@@ -60,6 +61,8 @@ def _function(folder: Path, where: str) -> Callable[[Any], Any]:
     spec = importlib.util.spec_from_file_location(source.stem, source)
     if spec is None or spec.loader is None:
         raise OSError(f"{source} is no Python file: its name must end in .py")
+    if why := why_not_run(source):
+        raise OSError(why)
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)

@@ -63,3 +63,14 @@ def test_a_step_that_does_not_compile_shows_the_compilers_words(tmp_path: Path) 
     )
     with pytest.raises(StepError, match=r"(?s)does not compile.*oops.*nonsense"):
         Step.compile(f"{file}:oops")
+
+
+@pytest.mark.parametrize("make", [lambda p: Step.compile(f"{p}:f"), lambda p: Step.from_library(p, "f")])
+def test_a_step_that_everybody_may_write_is_not_run(make, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    """Whoever changed it would act as the user of the station; the message has the command that mends it."""
+    file = tmp_path / "step.py"
+    file.write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n", "utf-8")
+    file.chmod(0o666)
+    with pytest.raises(StepError, match=f"step.*not run.*chmod go-w {file}"):
+        make(file)
+    assert not (tmp_path / "ran").exists()

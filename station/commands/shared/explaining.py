@@ -87,7 +87,7 @@ def explained(console: Console) -> Iterator[None]:
         ):
             give_up(error, ExitCode.BAD_FILE)
         if _is_one_of(error, "rt_native.errors.NativeError"):
-            give_up(error, ExitCode.FAILED)
+            give_up(error, ExitCode.NO_KERNELS)
         raise
 
 

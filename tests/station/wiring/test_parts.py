@@ -169,3 +169,16 @@ def test_a_window_longer_than_its_tensor_is_refused_at_once(tmp_path):
     wide = '{ tag = "a", window = 1_000_000, spacing = 1_000_000_000 }'
     problem = fault(tmp_path, STATION.replace('inputs = ["a", "b"]', f"inputs = [{wide}]"))
     assert "needs elements 0 to 999999000000000 of x" in problem.message
+
+
+def test_a_device_that_everybody_may_write_is_not_run(tmp_path):
+    """It would be run as the user of the station; the link's problem has the command that mends it."""
+    write_station(tmp_path)
+    device = tmp_path / "device.py"
+    device.write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    device.chmod(0o666)
+    with pytest.raises(StationFileError) as found:
+        build(read_station(tmp_path / "station.toml"))
+    [problem] = found.value.problems
+    assert problem.key == "links.sim" and f"chmod go-w {device}" in problem.message
+    assert not (tmp_path / "ran").exists()

@@ -1,0 +1,91 @@
+"""Processes of ours run nothing of where somebody happens to stand, nor of where variables lead."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from rt_native import isolated
+from rt_native.library import Library
+from tests import ROOT
+
+NAMES = ("json", "numpy", "numba", "llvmlite", "runpy", "sitecustomize", "usercustomize", "station", "rt_native")
+
+
+@pytest.fixture
+def hostile(tmp_path, monkeypatch):
+    """A folder whose modules leave a file when they are run: the current one, and what all variables lead to."""
+    folder = tmp_path / "hostile"
+    folder.mkdir()
+    for name in NAMES:
+        (folder / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'a').write('{name} ')\n")
+    monkeypatch.chdir(folder)
+    for name in ("PYTHONPATH", "PYTHONUSERBASE"):
+        monkeypatch.setenv(name, str(folder))
+    monkeypatch.setenv("PYTHONSTARTUP", str(folder / "json.py"))
+    monkeypatch.setenv("NUMBA_OPT", "no number")
+    monkeypatch.syspath_prepend("")
+    return tmp_path / "ran"
+
+
+def test_compiling_runs_nothing_of_the_current_folder(hostile, tmp_path, monkeypatch):
+    """A module of each name that compiling imports lies there: none is run, and the object is made."""
+    monkeypatch.setenv("RT_ENGINE_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "sample_native.py").write_text(
+        "from rt_native.lang import export\n\n@export\ndef answer(x):\n    return x + 1\n"
+    )
+    assert Library("sample", ("sample_native",), path=(str(tmp_path),)).function("answer")(41) == 42
+    assert not hostile.exists(), hostile.read_text()
+
+
+def test_a_relative_cache_is_where_we_stand(tmp_path, monkeypatch):
+    """The compiler stands elsewhere, and writes where it was said."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RT_ENGINE_CACHE", "cache")
+    (tmp_path / "sample_native.py").write_text(
+        "from rt_native.lang import export\n\n@export\ndef answer(x):\n    return x\n"
+    )
+    [path] = Library("sample", ("sample_native",), path=(".",)).build().values()
+    assert path.parent == tmp_path / "cache"
+
+
+def test_a_command_of_ours_runs_nothing_of_the_current_folder(hostile):
+    """What the demo starts: `station` is the package, whatever lies there."""
+    command = isolated.command("station", "--help")
+    done = subprocess.run(command, env=isolated.environment(), capture_output=True, text=True, check=True)
+    assert "Usage: " in done.stdout
+    assert not hostile.exists(), hostile.read_text()
+
+
+def test_the_guard_sees_what_is_run(hostile):
+    """The same folder, and an interpreter that is not alone: it does run what lies there."""
+    environment = {**os.environ, "NUMBA_OPT": "3"}
+    subprocess.run([sys.executable, "-c", "import json"], env=environment, check=False, capture_output=True)
+    assert "json" in hostile.read_text()
+
+
+def test_modules_that_a_step_imports_are_its_own(tmp_path, monkeypatch):
+    """What lies beside a step is found, also under the name of a module that is installed; what it does not import is not."""
+    monkeypatch.setenv("RT_ENGINE_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "sample_native.py").write_text(
+        "from rt_native.lang import export\nfrom pluggy import twice\nfrom parts.more import thrice\n\n"
+        "@export\ndef answer(x):\n    return twice(x) + thrice(x)\n"
+    )
+    (tmp_path / "parts").mkdir()
+    for name, function in (("pluggy", "twice"), ("parts/more", "thrice")):
+        times = {"twice": 2, "thrice": 3}[function]
+        (tmp_path / f"{name}.py").write_text(
+            f"from rt_native.lang import inline\n\n@inline\ndef {function}(x):\n    return {times} * x\n"
+        )
+    (tmp_path / "numpy.py").write_text("raise SystemExit('never imported')\n")
+    assert Library("sample", ("sample_native",), path=(str(tmp_path),)).function("answer")(10) == 50
+
+
+@pytest.mark.parametrize("package", ["rt_native", "rt_engine", "fieldbus", "scheduler", "plc_bindings", "station"])
+def test_processes_are_started_by_isolated_alone(package):
+    """Whoever starts an interpreter does so by `rt_native.isolated`, or says -I himself."""
+    for path in (ROOT / package).rglob("*.py"):
+        text = path.read_text()
+        if "sys.executable" in text and path.name != "isolated.py":
+            assert '"-m"' not in text and text.count("sys.executable") == text.count('"-I"'), path
