@@ -14,8 +14,9 @@ from rt_native.memory import Block, align
 from scheduler.checks import limits_of, tensor_position
 from scheduler.clock import Clock
 from scheduler.native import NATIVE
+from scheduler.steps import Step
 from scheduler.task import Input, Output, Task
-from scheduler.task_block import INPUT, NO_TENSOR, OUTPUT, SINK, SOURCE, STATS, TASK, OnFault, OnOverrun
+from scheduler.task_block import INPUT, NO_TENSOR, OUTPUT, SINK, SOURCE, STATS, STEP_HEADER, TASK, OnFault, OnOverrun
 
 if TYPE_CHECKING:
     from rt_engine import Model
@@ -58,9 +59,7 @@ class TaskMemory:
             execution=self.execution.address,
         )
         if task.step is not None:
-            state = self._block(max(task.step.state_bytes, 1))
-            self._step_state = state.view(np.uint8, 0, state.nbytes)
-            self._set(step=task.step.address, step_state=state.address)
+            self._bind_step(task.step)
 
     def clear(self) -> None:
         """As new, for another start: counters, windows and the step's state."""
@@ -69,7 +68,7 @@ class TaskMemory:
         self.stats[:] = np.zeros(1, STATS)
         self._inputs["filled"] = self._inputs["next_sample_ns"] = 0
         if self._task.step is not None:
-            self._step_state[:] = 0
+            self._clear_step(self._task.step)
 
     def _set(self, **fields: int) -> None:
         for name, value in fields.items():
@@ -135,6 +134,21 @@ class TaskMemory:
             row["low"], row["high"], row["safe"] = limits_of(entry)
             row["max_rate"] = entry.max_rate
             raw, last = raw + 8 * entry.count, last + 8 * entry.count
+
+    def _bind_step(self, step: Step) -> None:
+        """The step's state, with its header before it; `last` is bound already."""
+        size = STEP_HEADER.itemsize
+        block = self._block(size + max(step.state_bytes, len(step.initial)))
+        self._step_header = block.view(STEP_HEADER)
+        self._step_header["period_ns"], self._step_header["published"] = self._task.period_ns, self.task["last"]
+        self._step_state = block.view(np.uint8, size, block.nbytes - size)
+        self._set(step=step.address, step_state=block.address + size)
+        self._clear_step(step)
+
+    def _clear_step(self, step: Step) -> None:
+        self._step_header["tick_ns"] = 0
+        self._step_state[:] = 0
+        self._step_state[: len(step.initial)] = np.frombuffer(step.initial, np.uint8)
 
     def _input_tensor(self, entry: Input, number: int) -> tuple[int, int]:
         if entry.tensor is None or self._model is None:

@@ -48,6 +48,7 @@ def check_task(task: Task, model: "Model | None") -> None:
     for number, output in enumerate(task.outputs):
         _check_output(output, model, task, f"task {task.name!r}, output {number}")
     _check_coverage(task)
+    _check_step(task)
 
 
 def _check_common(entry: Input | Output, what: str) -> None:
@@ -148,6 +149,18 @@ def _check_coverage(task: Task) -> None:
                     f"task {task.name!r}: cell {cell} ({tag.name}) of output channel {channels[key].name!r} "
                     f"is driven by {count} outputs; each cell needs exactly one"
                 )
+
+
+def _check_step(task: Task) -> None:
+    """A step that is made for so many elements gets as many."""
+    if task.step is None:
+        return
+    values = sum(entry.count for entry in task.inputs), sum(entry.count for entry in task.outputs)
+    for kind, found, wanted in zip(("inputs", "outputs"), values, task.step.shape, strict=True):
+        if wanted is not None and found != wanted:
+            raise TaskError(
+                f"task {task.name!r}: its {kind} have {found} values; the step {task.step.name} is made for {wanted}"
+            )
 
 
 def _read_by(task: Task) -> list[Channel]:

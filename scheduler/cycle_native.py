@@ -29,9 +29,10 @@ from rt_native.memory import offsets
 from scheduler.inputs_native import add_to, read_inputs
 from scheduler.outputs_native import guard, make_safe, not_finite, scatter, write_outputs
 from scheduler.status import Action, State, TaskStatus
-from scheduler.task_block import STATS, TASK, USAGE, Control, OnFault, OnOverrun
+from scheduler.task_block import STATS, STEP_HEADER, TASK, USAGE, Control, OnFault, OnOverrun
 
-_T, _N, _U = offsets(TASK), offsets(STATS), offsets(USAGE)
+_T, _N, _U, _H = offsets(TASK), offsets(STATS), offsets(USAGE), offsets(STEP_HEADER)
+_HEADER, _ELAPSED, _RESUMED, _STEP_TICK = STEP_HEADER.itemsize, _H.elapsed_ns, _H.resumed, _H.tick_ns
 _MINOR, _MAJOR, _VOLUNTARY, _INVOLUNTARY = _U.minor_faults, _U.major_faults, _U.voluntary, _U.involuntary
 _CONTROL, _RESET, _STATE = _T.control, _T.reset, _T.state
 _EPOCH, _PERIOD, _ON_OVERRUN, _WATCHDOG, _ON_NAN, _ON_BAD = (
@@ -86,7 +87,7 @@ def task_run(task):  # type: ignore[no-untyped-def]
         fault = read_inputs(task, block, tick, woke)
         # compute
         if fault == _OK:
-            fault = compute(task, block)
+            fault = compute(task, block, tick)
         # write
         done = now(task)
         fault = judge(task, fault, is_late(due, tick, done, period))
@@ -131,7 +132,7 @@ def model_version(task, tick):  # type: ignore[no-untyped-def]
 
 
 @inline
-def compute(task, block):  # type: ignore[no-untyped-def]
+def compute(task, block, tick):  # type: ignore[no-untyped-def]
     """Run the model and the user's step on the inputs; OK when `raw` holds numbers that may go on to the guard."""
     if atomic_load(task + _CONTROL) == _PAUSE:
         return _PAUSED
@@ -139,7 +140,7 @@ def compute(task, block):  # type: ignore[no-untyped-def]
     fault = call1(load_i64(task + _EXECUTE), block) if block != 0 else _OK
     if fault == _OK:
         scatter(task, block)
-        fault = run_step(task)
+        fault = run_step(task, tick)
     if fault != _OK:
         add_to(stats + _FAILED, 1)
         return fault
@@ -149,14 +150,21 @@ def compute(task, block):  # type: ignore[no-untyped-def]
 
 
 @inline
-def run_step(task):  # type: ignore[no-untyped-def]
-    """The user's own function: step(inputs, n_in, outputs, n_out, state)."""
+def run_step(task, tick):  # type: ignore[no-untyped-def]
+    """The user's own function: step(inputs, n_in, outputs, n_out, state); before its state lies what it can ask."""
     step = load_i64(task + _STEP)
     if step == 0:
         return _OK
+    state, last_tick = load_i64(task + _STEP_STATE), load_i64(task + _TICK)
+    header = state - _HEADER
+    ran = load_i64(header + _STEP_TICK)
+    is_own = ran == last_tick and load_i64(load_i64(task + _STATS) + _ACTION) == _LIVE
+    store_i64(header + _RESUMED, 0 if is_own else 1)
+    store_i64(header + _ELAPSED, tick - ran if ran != 0 else load_i64(task + _PERIOD))
+    store_i64(header + _STEP_TICK, tick)
     inputs, n_in = load_i64(task + _VALUES), load_i64(task + _VALUE_COUNT)
     outputs, n_out = load_i64(task + _RAW), load_i64(task + _RAW_COUNT)
-    return _OK if call5(step, inputs, n_in, outputs, n_out, load_i64(task + _STEP_STATE)) == 0 else _STEP_FAILED
+    return _OK if call5(step, inputs, n_in, outputs, n_out, state) == 0 else _STEP_FAILED
 
 
 @inline

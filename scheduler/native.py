@@ -1,4 +1,4 @@
-"""The scheduler's native library: the cycle, its clock, and the executor of models."""
+"""The scheduler's native library: the cycle, its clock, the ready steps, and the executor of models."""
 
 from rt_native.library import Library
 
@@ -8,6 +8,7 @@ NATIVE = Library(
         "scheduler.clock_native",
         "scheduler.outputs_native",
         "scheduler.cycle_native",
+        "scheduler.controllers_native",
         "rt_engine.run.executor_native",
     ),
 )

@@ -1,15 +1,16 @@
-"""A user's own compiled step: `int64 step(inputs, n_in, outputs, n_out, state)`, called in the cycle after the model.
+"""A step: a compiled function that is called in the cycle after the model, `int64 step(inputs, n_in, outputs, n_out, state)`.
 
     inputs   float64[n_in]    newest value of each element of the task's inputs, scaled, in their order
     outputs  float64[n_out]   what the model gave for the task's outputs, scaled, in their order; to be changed in place
-    state    memory that stays from cycle to cycle, zero at the start (`state_bytes`)
+    state    memory that stays from cycle to cycle, zero at the start (`state_bytes`); before it `task_block.STEP_HEADER`
     result   0, or another number: the outputs are made safe for this cycle
 
-It runs on the real-time thread, so it must not allocate, lock, or call into the kernel. The guard comes after it. In C:
+It runs on the real-time thread, so it must not allocate, lock, or call into the kernel. The guard comes after it. Ready ones
+are in `scheduler.controllers`; docs/steps.md shows how to write one, with arrays (`scheduler.step_lang`). In C:
 
     int64_t soften(const double *in, int64_t n_in, double *out, int64_t n_out, void *state) { out[0] *= 0.5; return 0; }
 
-In Python, compiled once by rt_native (arguments are int64: addresses and numbers):
+With addresses (arguments are int64: addresses and numbers):
 
     from rt_native.lang import export, load_f64, store_f64
 
@@ -34,11 +35,17 @@ ARGUMENTS = 5
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The address of a step function, and the bytes of state that each task keeps for it."""
+    """The address of a step function, and the bytes of state that each task keeps for it.
+
+    `initial` is what the state begins with, zeros after it. `shape` is for how many elements of inputs, and of outputs, the
+    step is made; None: for any.
+    """
 
     address: int
     state_bytes: int = 0
     name: str = "step"
+    initial: bytes = b""
+    shape: tuple[int | None, int | None] = (None, None)
     _owner: Any = field(default=None, repr=False, compare=False)  # keeps the code loaded
 
     @classmethod
@@ -46,7 +53,7 @@ class Step:
         """A step that is in memory already; `owner` is kept alive with it."""
         if address <= 0:
             raise StepError(f"step {name!r}: {address} is not an address")
-        return cls(address, state_bytes, name, owner)
+        return cls(address, state_bytes, name, _owner=owner)
 
     @classmethod
     def from_library(cls, path: str | Path, symbol: str, state_bytes: int = 0) -> "Step":
@@ -67,7 +74,7 @@ class Step:
 
     @classmethod
     def compile(cls, where: str, state_bytes: int = 0) -> "Step":
-        """A function `FILE.py:FUNCTION`, written with `rt_native.lang`; compiled once, then taken from the cache.
+        """A function `FILE.py:FUNCTION`; compiled once, then taken from the cache. Its state: what it says, or more.
 
         Raises:
             StepError: no such file or function, or it cannot be compiled; the message has the compiler's words.
@@ -86,7 +93,9 @@ class Step:
         if exports.get(symbol) != ARGUMENTS:
             found = ", ".join(f"{name}({count} arguments)" for name, count in exports.items()) or "nothing"
             raise StepError(
-                f"step {where!r}: expected an @export with {ARGUMENTS} arguments (inputs, n_in, outputs, n_out, "
-                f"state); {path.name} exports {found}"
+                f"step {where!r}: expected a function with @step above it, or an @export with {ARGUMENTS} arguments (inputs, "
+                f"n_in, outputs, n_out, state); {path.name} exports {found}"
             )
+        if (wanted := f"{symbol}_state_bytes") in exports:
+            state_bytes = max(state_bytes, library.function(wanted)())
         return cls.from_address(library.address(symbol), state_bytes, f"{path.name}:{symbol}", library)

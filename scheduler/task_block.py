@@ -7,6 +7,7 @@
          |   values   float64[]   newest value of each input element     what the user's step reads
          |   raw      float64[]   the model's outputs before the guard   what the user's step may change
          |   last     float64[]   outputs as published
+         |   step     STEP_HEADER, then the state of the user's step
          |   stats    STATS
          +-> wakeup, execution    histograms (rt_native.histogram)
 
@@ -112,6 +113,13 @@ OUTPUT = np.dtype(
 
 SINK = np.dtype(_words("channel", "slot"))
 """An output channel; `slot` is the address of what is filled in this cycle."""
+
+STEP_HEADER = np.dtype([*_words("elapsed_ns", "period_ns", "resumed", "published", "tick_ns"), ("spare", "<i8", 3)])
+"""What the cycle says to a step, in the bytes before its state, new before each call.
+
+`elapsed_ns` since the step last ran, `period_ns` the first time; `resumed`: 1 where the newest outputs are not what it gave in
+the cycle before; `published`: the address of the newest outputs; `tick_ns` is the cycle's own: the tick of the last call.
+"""
 
 USAGE = np.dtype(_words("minor_faults", "major_faults", "voluntary", "involuntary"))
 """Page faults and context switches of the thread, since it began (getrusage)."""

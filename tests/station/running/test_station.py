@@ -196,7 +196,9 @@ def test_a_step_that_does_not_compile_is_a_problem_of_the_file(tmp_path):
     """The compiler's words come with the line of the task."""
     path = write_station(tmp_path, STATION + 'step = "step.py:double"\n')
     (tmp_path / "step.py").write_text(STEP.replace("double", "other"))
-    with pytest.raises(StationFileError, match=r"station.toml:\d+: error: tasks.axis: step .*expected an @export"):
+    with pytest.raises(
+        StationFileError, match=r"station.toml:\d+: error: tasks.axis: step .*expected a function with @step"
+    ):
         Station(read_station(path))
 
 
