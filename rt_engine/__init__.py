@@ -15,6 +15,7 @@ from rt_engine.program.program import TensorSpec
 from rt_engine.run.context import Context
 from rt_engine.slot import ModelSlot, UpdateResult
 from rt_engine.status import Status
+from rt_native.version import TEXT as __version__
 
 if TYPE_CHECKING:
     from rt_engine.quantization.quantizer import Quantized, quantize
@@ -28,6 +29,7 @@ __all__ = [
     "Status",
     "TensorSpec",
     "UpdateResult",
+    "__version__",
     "errors",
     "load",
     "quantize",

@@ -16,6 +16,7 @@ Every message says what, where, what was expected, what came, and what to do.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from rt_engine.status import Status
 
@@ -74,6 +75,9 @@ class UnsupportedModelError(EngineError):
         self.source, self.reasons = source, tuple(reasons)
         super().__init__(f"{source} cannot run:\n" + "\n".join(f"  - {line}" for line in _grouped(reasons)))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.source, list(self.reasons))
+
 
 class ShapeBindingError(EngineError):
     """A symbolic dimension has no size, or a given shape does not fit."""
@@ -98,9 +102,14 @@ class UpdateError(EngineError):
 class RunError(EngineError):
     """A kernel ended with a status other than OK."""
 
-    def __init__(self, status: int, node: str) -> None:
-        self.status = Status(status)
-        super().__init__(f"node '{node}' ended with status {status} ({self.status.name}): {_MEANING[self.status]}")
+    def __init__(self, status: int, node: str, sample: int | None = None) -> None:
+        self.status, self.node, self.sample = Status(status), node, sample
+        """What went wrong, where, and for `Model.map` in which sample."""
+        where = f"node '{node}'" if sample is None else f"sample {sample}, node '{node}'"
+        super().__init__(f"{where} ended with status {status} ({self.status.name}): {_MEANING[self.status]}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (int(self.status), self.node, self.sample)
 
 
 _MEANING = {

@@ -1,6 +1,7 @@
 """A loaded model: what scripts, tests and tasks hold."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from rt_engine.kernels.interface.abi import KERNEL_PREFIX
 from rt_engine.program.program import NodeCost, Program, TensorSpec
 from rt_engine.program.rtp_file import read
 from rt_engine.read.source import AnySource, opened
+from rt_engine.run.batch import Progress, cores, run_batch, stacked
 from rt_engine.run.context import Context
 from rt_engine.run.executable import Executable
 from rt_engine.run.native import KERNELS
@@ -60,6 +62,7 @@ class Model:
     def __init__(self, program: Program, name: str = "", library: Library = KERNELS) -> None:
         self.program, self.name = program, name
         self._executable = Executable(program, library)
+        self._idle: list[Context] = []
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
@@ -104,7 +107,9 @@ class Model:
         return Context(self._executable)
 
     def run(self, feeds: Mapping[str, ArrayLike]) -> list[NDArray[Any]]:
-        """Run once, in a context of its own; gives copies of the outputs in their order. For scripts and tests.
+        """Run once, in a context that the model keeps for this; gives copies of the outputs in their order. For scripts and tests.
+
+        Any number of threads may run a model at once: the computation itself does not hold the interpreter.
 
         Args:
             feeds: input name -> array of the input's shape; floats are rounded to its type, integers are converted
@@ -115,29 +120,71 @@ class Model:
             InputError: a name is unknown or missing, or a shape or type does not fit.
             RunError: a kernel ended with a status.
         """
-        context = self.context()
-        unknown = set(feeds) - set(context.inputs) - set(context.state)
-        missing = set(context.inputs) - set(feeds)
-        if unknown or missing:
-            wrong = [f"unknown input '{n}'" for n in sorted(unknown)] + [
-                f"missing input '{n}'" for n in sorted(missing)
-            ]
-            raise InputError(f"{', '.join(wrong)}; the model takes {', '.join(map(str, self.inputs)) or 'no inputs'}")
-        for spec in self.inputs:
-            array = np.asarray(feeds[spec.name])
-            if array.shape != spec.shape or not _fits(array, spec.dtype):
-                raise InputError(
-                    f"input '{spec.name}' takes {spec.dtype}{list(spec.shape)}, got {array.dtype}{list(array.shape)}"
-                )
-            if array.dtype.kind in "iu" and spec.dtype.kind in "iu" and (array != array.astype(spec.dtype)).any():
-                raise InputError(
-                    f"input '{spec.name}' takes {spec.dtype}, got numbers from {array.min()} to {array.max()}, which it "
-                    f"cannot hold; scale or clip them"
-                )
-            context.inputs[spec.name][...] = array
-        context.restore(context.save() | {name: feeds[name] for name in context.state if name in feeds})
-        context.run()
-        return [y.copy() for y in context.outputs.values()]
+        context = self._lent()
+        try:
+            context.inputs.assign(self._without_states(context, feeds) if self.program.state else feeds, "input")
+            context.run()
+            return list(map(np.ndarray.copy, context.outputs.values()))
+        except InputError as error:
+            if self._are_samples(feeds):
+                raise InputError(f"{error}; for many samples there is `model.map`") from None
+            raise
+        finally:
+            self._idle.append(context)
+
+    def map(
+        self, samples: Mapping[str, ArrayLike], *, threads: int | None = None, progress: Progress | None = None
+    ) -> list[NDArray[Any]]:
+        """Run on many samples; gives for each output, in their order, an array of what `run` gives for each sample, the same bits.
+
+        The samples are spread over the cores, and the interpreter is free meanwhile. A model with state runs them as one
+        sequence instead, on one core: from its initial state on, as a task would from cycle to cycle.
+
+        Args:
+            samples: input name -> [samples, *shape]; where the input's shape begins with 1, a batch of one, also
+                [samples, *rest]: then outputs lose their batch of one too.
+            threads: how many; by default as many as there are cores that this process may use.
+            progress: called in this thread with (samples done, samples in all), every tenth of a second and at the end.
+
+        Raises:
+            InputError: a name is unknown or missing, a shape or type does not fit, or inputs have different numbers of samples.
+            RunError: a kernel ended with a status; it is that of the first such sample, `.sample`.
+        """
+        count = 1 if self.program.state else cores() if threads is None else threads
+        if count < 1:
+            raise InputError(f"{count} threads cannot run a model; ask for 1 or more")
+        return run_batch(samples, self.inputs, self.outputs, self._borrowed, count, progress)
+
+    def _are_samples(self, feeds: Any) -> bool:
+        try:
+            return bool(stacked(feeds, self.inputs))
+        except InputError:
+            return False
+
+    def _lent(self) -> Context:
+        """A context of those that are kept for `run` and `map`; one more where all are in use. It goes back to `_idle`."""
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self.context()
+
+    @contextmanager
+    def _borrowed(self) -> Iterator[Context]:
+        context = self._lent()
+        try:
+            context.reset()
+            yield context
+        finally:
+            self._idle.append(context)
+
+    def _without_states(self, context: Context, feeds: Any) -> Any:
+        """The inputs among the feeds; the states are put into the context."""
+        context.reset()
+        if not isinstance(feeds, Mapping):
+            return feeds
+        fed = {name: feeds[name] for name in context.state if name in feeds}
+        context.state.assign(context.save() | fed, "state")
+        return {name: value for name, value in feeds.items() if name not in fed}
 
     def report(self) -> Report:
         """Per node: shape, multiply-accumulates, weight bytes, arena bytes, kernels."""
@@ -146,20 +193,32 @@ class Model:
             p.nodes, sum(n.macs for n in p.nodes), p.weight_nbytes, p.arena_nbytes, p.arena_lower_bound, self.notes
         )
 
+    def __copy__(self) -> "Model":
+        return self
+
+    def __deepcopy__(self, memo: Any) -> "Model":
+        return self  # nothing of it changes
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """By the bytes of its program: on another machine, or with another library, it takes the kernels that are there."""
+        from rt_engine.program.rtp_writer import to_bytes
+
+        return _unpickled, (to_bytes(self.program), self.name, self.sha256)
+
     def __repr__(self) -> str:
         ends = [", ".join(map(str, specs)) for specs in (self.inputs, self.outputs)]
         return f"<Model {self.name or '?'}: ({ends[0]}) -> ({ends[1]})>"
 
 
-def _fits(array: NDArray[Any], dtype: np.dtype[Any]) -> bool:
-    """Same type; or Python numbers, which NumPy makes float64 or int64."""
-    return array.dtype == dtype or np.can_cast(array.dtype, dtype, "same_kind")
+def _unpickled(data: bytes, name: str, sha256: str) -> Model:
+    return Model(replace(load(data).program, sha256=sha256), name)
 
 
 def load(
-    source: AnySource,
+    source: AnySource | Any,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     *,
+    example: Any = None,
     state: Mapping[str, str] | None = None,
     initial: Mapping[str, ArrayLike] | None = None,
     library: Library = KERNELS,
@@ -168,8 +227,11 @@ def load(
 
     Args:
         source: path of an .onnx or .rtp file, its bytes, a `ModelProto`, or what `rt_engine.read.source.opened` gave. A file is
-            read once.
+            read once. With an `example`, a PyTorch module or an estimator or pipeline of scikit-learn.
         shapes: input name -> static shape, for inputs with symbolic dimensions. Unbound first dimensions become 1.
+        example: what a PyTorch module or a scikit-learn estimator is called with: it is exported to ONNX with it, in evaluation
+            mode. A tensor or array, for PyTorch also a tuple of several or a dictionary by parameter name. The inputs of a
+            module get these shapes and types; an estimator takes one row of this type at a time.
         state: output name -> name of the input that it is in the next run. The input is no input of the caller's any more
             but a state of each context (`Context.state`).
         initial: state (input name) -> the array it starts at; by default zeros, or what the compiled program says.
@@ -180,6 +242,10 @@ def load(
     Raises:
         ModelFileError, InvalidModelError, UnsupportedModelError, ShapeBindingError, StateError, InputError: see `rt_engine.errors`.
     """
+    if example is not None:
+        from rt_engine.read.exporters import exported
+
+        source = exported(source, example)
     source = opened(source)
     name = Path(source.name).stem or "model"
     if source.is_program:

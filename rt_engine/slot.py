@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -118,6 +119,7 @@ class ModelSlot:
     """
 
     def __init__(self, model: Model, name: str = "") -> None:
+        _check_loaded(model)
         self.name = name or model.name
         self._live = model, 1
         self._block = Block(SLOT.itemsize)
@@ -166,6 +168,7 @@ class ModelSlot:
 
     def check(self, model: Model) -> None:
         """Raise InterfaceError unless `model` can take the place of the running one."""
+        _check_loaded(model)
         for kind, running, new in (
             ("inputs", self.model.inputs, model.inputs),
             ("outputs", self.model.outputs, model.outputs),
@@ -238,6 +241,9 @@ class ModelSlot:
                 time.sleep(0.0005)
         return activation, [r for r in pending if not self._has_taken(r) and r._withdraw()]
 
+    def __reduce__(self) -> Any:
+        raise TypeError("a slot belongs to the tasks of this process: pickle or copy its model")
+
     def _has_taken(self, reader: SlotReader) -> bool:
         if reader.is_pending and not reader.running:
             self._pick(reader.address, NEVER)
@@ -245,6 +251,13 @@ class ModelSlot:
             return False
         reader._settle()
         return True
+
+
+def _check_loaded(model: Any) -> None:
+    if not isinstance(model, Model):
+        raise InterfaceError(
+            f"a slot takes a model that is loaded, got a {type(model).__name__}: rt_engine.load makes one of a file"
+        )
 
 
 def warmed(model: Model, version: int) -> Context:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rt_engine.errors import InputError
+from rt_engine.program.values import fitted
 
 
 def initial_values(specs: Sequence[Any], given: Mapping[str, ArrayLike] | None) -> dict[str, NDArray[Any]]:
@@ -31,10 +32,8 @@ def _fitting(specs: Sequence[Any], given: Mapping[str, ArrayLike]) -> list[NDArr
         raise InputError(f"there is no state {', '.join(map(repr, unknown))}; there is {known}")
     values = []
     for spec in specs:
-        value = np.asarray(given.get(spec.name, np.zeros(spec.shape, spec.dtype)))
-        if value.shape != spec.shape or not np.can_cast(value.dtype, spec.dtype, "same_kind"):
-            raise InputError(f"state '{spec.name}' is {spec}, got {value.dtype}{list(value.shape)}")
-        values.append(value.astype(spec.dtype))
+        value = given.get(spec.name, np.zeros(spec.shape, spec.dtype))
+        values.append(fitted(value, spec, "state").astype(spec.dtype))
     return values
 
 

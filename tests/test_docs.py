@@ -21,6 +21,7 @@ MODULE = re.compile(r"(?<![\w/.-])(?:rt_native|rt_engine|fieldbus|plc_bindings)(
 READERS_OWN = {
     *("file.py", "soften.py", "loop.c", "NAME.py"),  # what a reader writes
     *("stdio.h", "time.h"),  # their compiler's
+    *("Model.map", "model.map"),  # a function, no script for a linker
     *("plc/FB_policy.st", "STATION.st", "STATION_codesys.st", "STATION_example.st"),  # what `rt-engine export` makes
 }
 """Files that pages name and that are not of this project."""

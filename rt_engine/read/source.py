@@ -8,7 +8,7 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, Any, Union
 
 from rt_engine.errors import ModelFileError, ProgramFileError
 from rt_engine.program import rtp_layout
@@ -52,18 +52,51 @@ class Source:
         return hashlib.sha256(self.data).hexdigest() if isinstance(self.data, bytes) else ""
 
 
-AnySource = Union[Source, str, Path, bytes, "onnx.ModelProto"]
+AnySource = Union[Source, str, os.PathLike[str], bytes, bytearray, memoryview, "onnx.ModelProto"]
 
 
 def opened(source: AnySource) -> Source:
     """What a caller gave, read if it is a path.
 
     Raises:
-        ModelFileError: the file cannot be read.
+        ModelFileError: the file cannot be read, or this is nothing that a model can be read from.
     """
     if isinstance(source, Source):
         return source
-    return _read(Path(source)) if isinstance(source, str | Path) else Source(source)
+    if isinstance(source, str | os.PathLike):
+        return _read(Path(source))
+    if isinstance(source, bytes | bytearray | memoryview):
+        return Source(bytes(source))
+    if type(source).__name__ == "ModelProto":
+        return Source(source)
+    raise ModelFileError(_no_model(source))
+
+
+def names_of(thing: Any) -> list[tuple[str, str]]:
+    """(module, name) of the class of a thing and of all that it comes from; finds out what it is without importing it."""
+    return [(kind.__module__, kind.__qualname__) for kind in type(thing).__mro__]
+
+
+_EXPORTERS = {
+    **dict.fromkeys(
+        ("torch", "sklearn"), "give `load` an example of its input too, which exports it: load(..., example=x)"
+    ),
+    **dict.fromkeys(("lightgbm", "xgboost"), "export it to ONNX with onnxmltools"),
+    **dict.fromkeys(("keras", "tensorflow", "jax", "flax"), "export it to ONNX with tf2onnx or jax2onnx"),
+    "catboost": 'export it with save_model(..., format="onnx")',
+    "onnxruntime": "give the file that it was made from",
+    "onnx_ir": "turn it into a ModelProto with onnx_ir.to_proto",
+    "rt_engine": "it is loaded already",
+}
+"""What is no model for us, by the first package that its class comes from: what helps."""
+
+
+def _no_model(thing: Any) -> str:
+    """What to do with something that is no model."""
+    for module, _ in names_of(thing):
+        if help := _EXPORTERS.get(module.partition(".")[0]):
+            return f"a {type(thing).__name__} is no ONNX model: {help}"
+    return f"a {type(thing).__name__} is no model: give the path of an .onnx or .rtp file, its bytes, or a ModelProto of onnx"
 
 
 def _read(path: Path) -> Source:

@@ -41,3 +41,6 @@ READER = np.dtype(
     ]
 )
 """One task's view of a model slot."""
+
+MOVE = np.dtype([("array", "<i8"), ("tensor", "<i8"), ("bytes", "<i8")])
+"""Of many samples: where the array is that holds them all, where the tensor of a context, how many bytes a sample has."""

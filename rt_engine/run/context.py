@@ -1,5 +1,6 @@
 """A context: the private memory in which one task runs a shared program."""
 
+import ctypes
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,32 +12,9 @@ from rt_engine.kernels.interface.record import ARENA_HEADER
 from rt_engine.program.program import Place, TensorSpec
 from rt_engine.run.blocks import BLOCK
 from rt_engine.run.executable import Executable
+from rt_engine.run.tensors import Tensors
 from rt_engine.state import from_bytes, initial_values
 from rt_native.memory import Block
-
-
-class Tensors(dict[str, NDArray[Any]]):
-    """Name -> view in the arena. Assigning to a name copies into its view; names cannot be added or removed."""
-
-    def __missing__(self, name: str) -> NDArray[Any]:
-        raise InputError(f"there is no tensor '{name}' here; there is {', '.join(map(repr, self)) or 'none'}")
-
-    def __setitem__(self, name: str, value: ArrayLike) -> None:
-        self[name][...] = value
-
-    def update(self, *others: Any, **named: Any) -> None:
-        """Copy several values into their views."""
-        for name, value in dict(*others, **named).items():
-            self[name] = value
-
-    def __ior__(self, others: Any) -> "Tensors":  # type: ignore[override,misc]
-        self.update(others)
-        return self
-
-    def _fixed(self, *_: Any, **__: Any) -> Any:
-        raise TypeError("a context's tensors cannot be added or removed")
-
-    __delitem__ = pop = popitem = clear = setdefault = _fixed
 
 
 class Context:
@@ -45,6 +23,11 @@ class Context:
     Writing `context.inputs["x"][...]` is the whole cost of passing an input; inputs keep their values from run to run.
     """
 
+    __slots__ = (
+        "__weakref__", "_arena", "_argument", "_block", "_executable", "_fields", "_inputs", "_outputs", "_run", "_state", "_tensors",
+        "block_address", "execute_address",
+    )  # fmt: skip
+
     def __init__(self, executable: Executable) -> None:
         program = executable.program
         self._executable = executable
@@ -52,12 +35,9 @@ class Context:
         self._arena.view(ARENA_HEADER)["weights"] = program.weights.address
         self._block = Block(BLOCK.itemsize)
         self._fields = self._block.view(BLOCK)
-        self.inputs = Tensors({p.spec.name: self._view(p) for p in program.inputs})
-        """Input name -> writable view."""
-        self.outputs = Tensors({p.spec.name: self._view(p) for p in program.outputs})
-        """Output name -> view of the last result."""
-        self.state = Tensors({p.spec.name: self._view(p) for p in program.state})
-        """State name (that of the input) -> view of what the next run starts from."""
+        self._inputs = Tensors({p.spec.name: self._view(p) for p in program.inputs})
+        self._outputs = Tensors({p.spec.name: self._view(p) for p in program.outputs})
+        self._state = Tensors({p.spec.name: self._view(p) for p in program.state})
         self.reset()
         addresses = [self._arena.address + p.offset for p in (*program.inputs, *program.outputs)]
         self._tensors = Block(8 * len(addresses))
@@ -73,6 +53,7 @@ class Context:
             self._fields[name] = value
         self.block_address = self._block.address
         """Address of the execution block, for native code."""
+        self._argument = ctypes.c_int64(self.block_address)  # a third faster than to make one for each call
         self._run = executable.execute
         self.execute_address = executable.execute_address
         """Address of the function that runs the block, for native code."""
@@ -82,13 +63,42 @@ class Context:
         count = int(np.prod(spec.shape, dtype=np.int64))
         return self._arena.view(spec.dtype, place.offset, count).reshape(spec.shape)
 
+    @property
+    def inputs(self) -> Tensors:
+        """Input name -> writable view. Assigning a dictionary with every input copies the arrays into the views."""
+        return self._inputs
+
+    @inputs.setter
+    def inputs(self, values: Mapping[str, ArrayLike]) -> None:
+        self._inputs.assign(values, "input")
+
+    @property
+    def outputs(self) -> Tensors:
+        """Output name -> view of the last result: the next run overwrites it. They cannot be assigned."""
+        return self._outputs
+
+    @outputs.setter
+    def outputs(self, values: Any) -> None:
+        if values is not self._outputs:
+            raise InputError("the outputs of a context are what its last run gave; write its inputs, then run it")
+
+    @property
+    def state(self) -> Tensors:
+        """State name (that of the input) -> view of what the next run starts from; assigned like the inputs."""
+        return self._state
+
+    @state.setter
+    def state(self, values: Mapping[str, ArrayLike]) -> None:
+        self._state.assign(values, "state")
+
     def run(self) -> None:
         """Run the program once, on the inputs as they are now.
 
         Raises:
             RunError: a kernel ended with a status; the outputs are not to be used.
         """
-        self._end(self._run(self.block_address))
+        if status := self._run(self._argument):
+            self._end(status)
 
     @property
     def state_specs(self) -> tuple[TensorSpec, ...]:
@@ -114,9 +124,25 @@ class Context:
         for name, value in initial_values(self.state_specs, arrays).items():
             self.state[name] = value
 
-    def _end(self, status: int) -> None:
+    def run_samples(self, moves: Block, first: int, end: int) -> None:
+        """Run the samples from `first` until `end` of the arrays that `moves` names (`rt_engine.run.batch_native`).
+
+        Raises:
+            RunError: the run of a sample ended with a status; those behind it were not run.
+        """
+        run = self._executable.library.function("run_samples")
+        at = run(self.execute_address, self.block_address, moves.address, first, end)
+        if at < end:
+            self._end(int(self._fields["status"][0]), at)
+
+    def _end(self, status: int, sample: int | None = None) -> None:
         if status:
-            raise RunError(status, self._executable.program.nodes[int(self._fields["node"][0])].name)
+            raise RunError(status, self._executable.program.nodes[int(self._fields["node"][0])].name, sample)
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            "a context is memory of this process: pickle or copy its model, and what `context.save()` gives"
+        )
 
     def __repr__(self) -> str:
         ends = [", ".join(f"{n}: {v.dtype}{list(v.shape)}" for n, v in t.items()) for t in (self.inputs, self.outputs)]
