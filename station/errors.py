@@ -5,6 +5,7 @@ StationError
 ├── AlreadyRunningError  a station of that name already runs for this user
 ├── NotRunningError      no station answers on the control socket
 ├── RefusedError         the running station refused a request, with its reason
+├── ServiceError         what makes a station a service cannot be written or run here
 ├── UnsafeFolderError    a folder that must be ours alone is somebody else's, or open to others
 └── UnsafeSocketError    the control socket's place is taken, or could be changed by somebody else
 """
@@ -56,6 +57,10 @@ class NotRunningError(StationError):
 
 class RefusedError(StationError):
     """The running station understood the request and refused it."""
+
+
+class ServiceError(StationError):
+    """What makes a station a service of systemd cannot be written or run here."""
 
 
 class UnsafeFolderError(StationError):

@@ -24,6 +24,7 @@ PROGRAMS: Final = {
     "openssl": "openssl",
     "qemu-aarch64": "qemu-user",
     "socat": "socat",
+    "systemd-analyze": "systemd",
     "tshark": "tshark",
     "valgrind": "valgrind libc6-dbg",
 }

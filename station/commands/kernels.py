@@ -1,9 +1,12 @@
-"""The command `kernels`: this machine's native libraries, built ahead."""
+"""The command `kernels`: this machine's native libraries, and the steps of a station, built ahead."""
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from station.commands.shared.explaining import explained
 
@@ -13,22 +16,37 @@ if TYPE_CHECKING:
 ORDER = 150
 
 
-def kernels() -> None:
+def kernels(
+    station: Annotated[
+        Path | None, typer.Argument(metavar="STATION", help="A station file, whose own steps are built too.")
+    ] = None,
+) -> None:
     """Build this machine's native libraries now, with a progress bar, and show where they are."""
     from rich.console import Console
 
     with explained(Console(stderr=True)):
         from rt_native.library import cache_folder
 
-        for library in _libraries():
+        for library in libraries():
             words = "ready" if library.is_built() else "built"
             paths = library.build().values()
             size = sum(path.stat().st_size for path in paths) / 1024
             print(f"{library.name:<10} {words}  {size:,.0f} KiB in {len(paths)} files  {library.target}")
+        if station is not None:
+            _build_steps(station)
         print(f"in {cache_folder()}")
 
 
-def _libraries() -> list[Library]:
+def _build_steps(station: Path) -> None:
+    """Wire the station, and start nothing: what it compiles is compiled then, and what cannot run is found."""
+    from station.file.reading import read_station
+    from station.wiring.parts import build
+
+    steps = [task.step.name for task in build(read_station(station)).tasks if task.step is not None]
+    print(f"{station}  ready  {', '.join(steps) or 'no steps of its own'}")
+
+
+def libraries() -> list[Library]:
     """Those that the modules of a running station declare, in the order in which it imports them."""
     import station.running.station  # noqa: F401
     from rt_native.library import Library

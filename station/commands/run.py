@@ -35,13 +35,14 @@ def run(
     console, errors = Console(), Console(stderr=True)
     with unheld_output(), explained(errors):
         from station.file.reading import read_station
+        from station.machine.notify import Notify
         from station.running.control import ControlServer, socket_path
         from station.running.station import Station, stopped_by_signals
         from station.show.live import view_for
 
         file = read_station(station)
         print_problems(errors, file.warnings)
-        running = Station(file)
+        running, notify = Station(file), Notify()
         with stopped_by_signals(running), ExitStack() as stack:
             try:
                 control = stack.enter_context(ControlServer(running, socket or socket_path(running.name)))
@@ -51,8 +52,22 @@ def run(
             for name, table in file.config.servers.items():
                 say(console, f"server {name}: {table.place()}", "dim")
             with running:
-                running.run(view_for(console), seconds)
+                notify.ready(_state(running))
+                try:
+                    running.run(
+                        view_for(console), seconds, lambda: notify.alive(running.ticks, lambda: _state(running))
+                    )
+                finally:
+                    notify.stopping()
         _finish(console, errors, running, report or file.beside(file.config.station.report))
+
+
+def _state(station: Station) -> str:
+    """The station in a line, for `systemctl status`."""
+    snapshot = station.snapshot()
+    live = sum(not task.note for task in snapshot.tasks)
+    up = sum(link.state == "up" for link in snapshot.links)
+    return f"{live} of {len(snapshot.tasks)} tasks live, {up} of {len(snapshot.links)} links up"
 
 
 def _finish(console: Console, errors: Console, station: Station, folder: Path) -> None:

@@ -13,7 +13,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,7 +28,7 @@ from rt_engine.read.source import Source
 from scheduler.errors import SchedulerError
 from scheduler.scheduler import Scheduler
 from scheduler.stats import TaskStats
-from scheduler.status import Action, TaskStatus
+from scheduler.status import Action, State, TaskStatus
 from station.errors import RefusedError
 from station.file.reading import StationFile
 from station.machine.computer import Computer
@@ -48,6 +48,7 @@ WATCH_S: Final = 0.05
 VIEW_PATIENCE_S: Final = 1.0
 MAX_EVENTS: Final = 2000
 NS_PER_MS: Final = 1e6
+LATE_NS: Final = 2_000_000_000
 SIGNALLED: Final = 128  # plus the signal's number: how a shell tells of a process that a signal ended
 
 
@@ -135,8 +136,8 @@ class Station:
                     "link", name, f"safe values written, {words}" if confirmed else f"safe values {words}", confirmed
                 )
 
-    def run(self, view: View, seconds: float | None = None) -> None:
-        """Watch and show until `request_stop`, or until `seconds` have passed.
+    def run(self, view: View, seconds: float | None = None, beat: Callable[[], None] = lambda: None) -> None:
+        """Watch and show until `request_stop`, or until `seconds` have passed; each look at the station ends with a `beat`.
 
         What shows is a thread of its own: a terminal that takes no more text must not keep the station from stopping.
         """
@@ -147,10 +148,20 @@ class Station:
         try:
             while not self._stop.wait(WATCH_S) and time.monotonic() < until_s:
                 self._watch()
+                beat()
         finally:
             done.set()
             shows.join(VIEW_PATIENCE_S)
         self._stop.clear()
+
+    def ticks(self) -> bool:
+        """Does every task tick? None hangs, and none is behind by more than two of its periods (two seconds at least)."""
+        now_ns = time.monotonic_ns()
+        return all(
+            self._scheduler.state(task.name) == State.RUNNING
+            and now_ns - self._scheduler.counters(task.name)["due_ns"] < max(LATE_NS, 2 * task.period_ns)
+            for task in self._scheduler.tasks
+        )
 
     def request_stop(self) -> None:
         """Let `run` return soon, or as soon as it begins."""

@@ -6,6 +6,7 @@ A report never stops the control: when its folder cannot be written, the next on
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -76,10 +77,10 @@ class Written:
 
 
 def write_report(report: Report, folder: Path) -> Written:
-    """Write both files into `folder`, or below the system's folder for temporary files when that is not possible.
+    """Write both files into `folder`, or below `_spare_folder` when that is not possible.
 
-    There, in a folder of this user: a name that others can foresee could be theirs already, full of links to our files.
-    When it is, in a new one.
+    In the folder for temporary files, in a folder of this user: a name that others can foresee could be theirs already,
+    full of links to our files. When it is, in a new one.
     """
     warnings: list[str] = []
     places: tuple[Callable[[], Path], ...] = (lambda: folder, _spare_folder, _new_folder)
@@ -103,6 +104,9 @@ def write_in_time(report: Report, folder: Path, patience_s: float = WRITE_PATIEN
 
 
 def _spare_folder() -> Path:
+    """A service's own place for what it keeps ($STATE_DIRECTORY, from systemd), else one in the folder for temporary files."""
+    if state := os.environ.get("STATE_DIRECTORY", "").partition(":")[0]:
+        return Path(state) / "reports"
     return own_folder(own_folder(temporary(tempfile.gettempdir())) / "reports")
 
 

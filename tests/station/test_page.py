@@ -1,16 +1,14 @@
 """docs/station.md says what is so."""
 
 import re
-from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
-import typer
 
-from station.cli import app
 from station.errors import ExitCode
 from station.file.reading import read_station
 from station.file.schema import reference_text
+from station.machine.service import Service
 from station.wiring.parts import build
 from tests import ROOT
 from tests.station.stations import gemm
@@ -67,19 +65,48 @@ def test_the_exit_codes_are_all_there():
     assert [int(code) for code in re.findall(r"^\| (\d) \|", PAGE, re.MULTILINE)] == [int(code) for code in ExitCode]
 
 
-def test_the_unit_for_systemd(folder):
-    """It parses, grants both rights, and its command is one that there is, with exit codes that mean what it says."""
-    unit = ConfigParser(strict=True)
-    unit.optionxform = str
-    unit.read_string(re.search(r"```ini\n(.*?)```", PAGE, re.DOTALL)[1])
-    service = unit["Service"]
-    assert (service["LimitRTPRIO"], service["LimitMEMLOCK"]) == ("99", "infinity")
-    assert (service["KillSignal"], service["Restart"]) == ("SIGTERM", "on-failure")
-    assert service["RestartPreventExitStatus"].split() == [str(int(c)) for c in (ExitCode.USAGE, ExitCode.BAD_FILE)]
-    program, command, _ = service["ExecStart"].split()
-    assert Path(program).name == "rt-engine"
-    assert command in typer.main.get_command(app).commands
-    assert unit["Install"]["WantedBy"] == "multi-user.target"
+def test_what_a_service_is_made_of():
+    """Each place that `rt-engine service install` fills is on the page."""
+    made = Service("NAME", Path("/opt/station.toml"), Path("/opt/rt-engine"), "USER")
+    for path in (*made.files(), made.cache, Path("/run/rt-engine-NAME"), Path("/var/lib/rt-engine/NAME")):
+        assert f"| `{path}` |" in PAGE
+    for directory in ("RuntimeDirectory=rt-engine-NAME", "StateDirectory=rt-engine/NAME"):
+        assert f"\n{directory}\n" in made.text()
+
+
+PACKAGES = ("rt_native", "rt_engine", "fieldbus", "scheduler", "plc_bindings", "station")
+OF_THE_COMPILER = {"RT_NATIVE_LANES", "RT_NATIVE_FEATURES", "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NUMBA_OPT"}
+
+
+def variables(text):
+    """Names of variables that a source reads."""
+    found = re.findall(r"""(?:environ(?:\.get\(|\.pop\(|\[)|getenv\()\s*["'](\w+)["']""", text)
+    return set(found + re.findall(r"""["'](\w+)["'] (?:not )?in os\.environ""", text))
+
+
+def test_every_variable_is_on_the_page():
+    """What the packages read of the environment is what the table says, and nothing else; none is read by a computed name."""
+    texts = [path.read_text() for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+    assert not any(re.search(r"""(?:environ(?:\.get\(|\.pop\(|\[)|getenv\()\s*[^"'\s]""", text) for text in texts)
+    read_ones = set().union(*map(variables, texts)) - OF_THE_COMPILER
+    table = PAGE.split("### Variables")[1].split("## All keys")[0]
+    told = {name for row in re.findall(r"^\| (`.*?) \|", table, re.M) for name in re.findall(r"`(\w+)`", row)}
+    assert read_ones == told
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'os.environ.get("NAME")',
+        'os.environ["NAME"]',
+        "os.getenv('NAME', '')",
+        'os.environ.get(\n    "NAME", "x")',
+        '"NAME" in os.environ',
+    ],
+)
+def test_how_a_variable_is_found(text):
+    """The forms that are found."""
+    assert variables(text) == {"NAME"}
 
 
 def test_a_device_in_python_needs_every_input_and_no_address(folder):

@@ -62,7 +62,14 @@ def check_outputs(*inputs: Path | None, files: Mapping[str, Path | None]) -> Non
 @contextmanager
 def explained(console: Console) -> Iterator[None]:
     """Errors that a user can mend become a message and an exit code; all others stay tracebacks."""
-    from station.errors import AlreadyRunningError, NotRunningError, RefusedError, StationFileError, UnsafeSocketError
+    from station.errors import (
+        AlreadyRunningError,
+        NotRunningError,
+        RefusedError,
+        ServiceError,
+        StationFileError,
+        UnsafeSocketError,
+    )
 
     def give_up(error: Exception, code: ExitCode) -> NoReturn:
         say(console, str(error), "red")
@@ -77,7 +84,7 @@ def explained(console: Console) -> Iterator[None]:
         give_up(error, ExitCode.NOT_RUNNING)
     except RefusedError as error:
         give_up(error, ExitCode.REFUSED)
-    except UnsafeSocketError as error:
+    except (ServiceError, UnsafeSocketError) as error:
         give_up(error, ExitCode.FAILED)
     except Exception as error:
         if _is_one_of(error, "plc_bindings.errors.ServerError"):

@@ -1,0 +1,151 @@
+"""A station as a service of systemd: the files that make it one, as text. Nothing is written or run here.
+
+/etc/systemd/system/rt-engine-NAME.service      who runs what, with which rights; one for each station
+/etc/sysusers.d/rt-engine.conf                  user and group rt-engine            } shared by
+/etc/udev/rules.d/70-rt-engine.rules            /dev/cpu_dma_latency for the group  } all stations
+/run/rt-engine-NAME, /var/lib/rt-engine/NAME    made by systemd: control socket; reports where the station's folder is closed
+/var/cache/rt-engine/USER                       compiled kernels: filled when it is installed, only read by the service
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from station.errors import ExitCode, ServiceError
+
+USER: Final = "rt-engine"
+"""Who runs stations unless another user is named; also the group that may keep cores awake."""
+UNITS: Final = Path("/etc/systemd/system")
+SYSUSERS: Final = Path("/etc/sysusers.d/rt-engine.conf")
+UDEV_RULE: Final = Path("/etc/udev/rules.d/70-rt-engine.rules")
+CACHE: Final = Path("/var/cache/rt-engine")
+WANTED_BY: Final = "multi-user.target"
+FINAL: Final = (ExitCode.USAGE, ExitCode.BAD_FILE, ExitCode.NOT_RUNNING, ExitCode.NO_KERNELS)
+"""Exit codes after which to start again does not help."""
+
+SHARED: Final = {
+    SYSUSERS: f'# Written by rt-engine service install.\nu {USER} - "rt-engine stations" /\n',
+    UDEV_RULE: "# Written by rt-engine service install: stations keep the cores out of deep sleep.\n"
+    f'KERNEL=="cpu_dma_latency", SUBSYSTEM=="misc", GROUP="{USER}", MODE="0660"\n',
+}
+"""Files of all stations."""
+
+_TEXT: Final = """\
+# Written by rt-engine service install, which overwrites it. For changes of your own: systemctl edit {unit}
+[Unit]
+Description=rt-engine station {station}
+After=network-online.target
+Wants=network-online.target
+# a machine that waits for its network or its device is tried again for ever
+StartLimitIntervalSec=0
+
+[Service]
+Type=notify
+NotifyAccess=main
+User={user}
+SupplementaryGroups={groups}
+WorkingDirectory={folder}
+ExecStart={program} run {file}
+# kernels are compiled when the service is installed, never while a machine waits
+Environment=RT_ENGINE_COMPILE=never
+CacheDirectory=rt-engine/{user}
+StateDirectory=rt-engine/{station}
+RuntimeDirectory=rt-engine-{station}
+RuntimeDirectoryMode=0700
+TimeoutStartSec=300
+# SIGTERM: outputs safe, safe values written, report written; the same when a task or the station itself hangs
+KillSignal=SIGTERM
+KillMode=mixed
+TimeoutStopSec=30
+WatchdogSec=10
+WatchdogSignal=SIGTERM
+Restart=on-failure
+RestartSec=5
+RestartPreventExitStatus={final}
+LimitRTPRIO=99
+LimitMEMLOCK=infinity
+OOMScoreAdjust=-500
+AmbientCapabilities={capabilities}
+CapabilityBoundingSet={capabilities}
+NoNewPrivileges=yes
+ProtectSystem=full
+ReadWritePaths={writes}
+
+[Install]
+WantedBy={wanted_by}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One station as a service: its name, its file, the program, who runs it, and what it needs beyond that."""
+
+    station: str
+    file: Path
+    program: Path
+    user: str = USER
+    groups: tuple[str, ...] = ()
+    has_low_ports: bool = False
+
+    def __post_init__(self) -> None:
+        if not str(self.file).isprintable():
+            raise ServiceError(f"{str(self.file)!r}: a unit cannot name a file with such letters; move it")
+
+    @property
+    def unit(self) -> str:
+        """The unit's name."""
+        return f"rt-engine-{self.station}.service"
+
+    @property
+    def path(self) -> Path:
+        """Where the unit is."""
+        return UNITS / self.unit
+
+    @property
+    def link(self) -> Path:
+        """The link that starts it at boot."""
+        return UNITS / f"{WANTED_BY}.wants" / self.unit
+
+    @property
+    def cache(self) -> Path:
+        """Compiled kernels of this user's stations, as systemd names it in $CACHE_DIRECTORY."""
+        return CACHE / self.user
+
+    def text(self) -> str:
+        """The unit."""
+        capabilities = ("CAP_SYS_NICE", "CAP_IPC_LOCK", *(["CAP_NET_BIND_SERVICE"] if self.has_low_ports else []))
+        return _TEXT.format(
+            unit=self.unit,
+            station=self.station,
+            user=self.user,
+            groups=" ".join(dict.fromkeys((USER, *self.groups))),
+            folder=str(self.file.parent).replace("%", "%%"),
+            program=_word(self.program),
+            file=_word(self.file).replace("$", "$$"),
+            final=" ".join(str(int(code)) for code in FINAL),
+            capabilities=" ".join(capabilities),
+            writes=_word(self.file.parent),
+            wanted_by=WANTED_BY,
+        )
+
+    def files(self) -> dict[Path, str]:
+        """Every file, with its text."""
+        return {**SHARED, self.path: self.text()}
+
+
+def user_in(unit: str) -> str:
+    """Who runs it, of the text of a unit; "" where it does not say."""
+    found = re.search(r"^User=(.*)$", unit, re.MULTILINE)
+    return found[1].strip() if found else ""
+
+
+def _word(path: Path) -> str:
+    """A path as one word of a unit: systemd.syntax(7), systemd.service(5)."""
+    text = str(path).replace("%", "%%")
+    if re.fullmatch(r"[\w./%@:+,=-]+", text):
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
