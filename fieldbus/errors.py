@@ -75,3 +75,8 @@ class RefusedError(DeviceError):
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
         self.code = code
+
+
+def told(error: Exception) -> str:
+    """What a person reads of an error: its sentence; of one that is not ours, and has none, its kind."""
+    return str(error) or getattr(error, "strerror", None) or type(error).__name__

@@ -91,7 +91,7 @@ class _Sources:
 
 
 def _digest_and_imports(path: Path) -> tuple[bytes, frozenset[str]]:
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     imports = set()
     for package, names in _IMPORT.findall(text):
         imports.add(package)
@@ -135,7 +135,7 @@ class Library:
         sources = _Sources(self._path)
         facts = [asdict(self.target), version("numba"), version("llvmlite"), sys.version_info[:2]]
         if is_foreign(self.target):
-            facts.append(Path(__file__).with_name("cross.py").read_text())
+            facts.append(Path(__file__).with_name("cross.py").read_text(encoding="utf-8"))
         folder, found = cache_folder(), {}
         for module in self.modules:
             digest = hashlib.sha256(json.dumps([module, *facts]).encode())
@@ -339,18 +339,19 @@ def _engine(objects: list[bytes]) -> Any:
 @contextmanager
 def _only_one(path: Path) -> Iterator[None]:
     """Hold a lock file, so that two processes do not build the same library at once."""
-    with path.open("w") as handle:
+    with path.open("w", encoding="utf-8") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
 
 def _terminal_progress(where: str) -> Progress:
     """A progress bar on standard error (a line at the start where that is no terminal)."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
 
-    console = Console(stderr=True)
+    from rt_native.terminal import Terminal
+
+    console = Terminal(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     bar = Bar(*columns, console=console)
     tasks: dict[str, Any] = {}

@@ -123,7 +123,7 @@ def _may_lock_without_limit() -> bool:
     if resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] == resource.RLIM_INFINITY:
         return True
     try:
-        status = Path("/proc/self/status").read_text()
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
     except OSError:  # no /proc here
         return False
     effective = next((line for line in status.splitlines() if line.startswith("CapEff:")), "CapEff: 0")
@@ -139,7 +139,8 @@ def throttling() -> Grant:
     """How much of each second real-time threads may use."""
     try:
         runtime, period = (
-            int(Path(f"/proc/sys/kernel/sched_rt_{name}_us").read_text()) for name in ("runtime", "period")
+            int(Path(f"/proc/sys/kernel/sched_rt_{name}_us").read_text(encoding="utf-8"))
+            for name in ("runtime", "period")
         )
     except (OSError, ValueError) as error:
         return Grant("no RT throttling", True, f"this kernel does not tell: {error}")

@@ -189,9 +189,11 @@ def read_usage(thread_id: int) -> Usage | None:
     folder = Path(f"/proc/self/task/{thread_id}")
     try:
         # proc(5): the fields after the name in parentheses begin with the third; minflt is the 10th, majflt the 12th
-        fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        fields = (folder / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
         switches = dict(
-            line.split(":\t", 1) for line in (folder / "status").read_text().splitlines() if "ctxt_switches" in line
+            line.split(":\t", 1)
+            for line in (folder / "status").read_text(encoding="utf-8").splitlines()
+            if "ctxt_switches" in line
         )
     except OSError:
         return None

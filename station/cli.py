@@ -6,15 +6,49 @@ used; 4 no station answers, or one runs already; 5 the running station refused t
 
 from __future__ import annotations
 
-import typer
+import os
+import sys
+from typing import Annotated, Any, NoReturn
 
+import typer
+from typer.core import TyperGroup
+
+from rt_native import version
+from rt_native.text import visible
 from station import commands
 from station.found import modules
+
+
+class _Commands(TyperGroup):
+    """The commands; a message about a wrong command line shows what was typed without what would steer a terminal."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            if hasattr(error, "message"):  # those of a wrong command line
+                error.message = visible(str(error.message), keep="\n")
+            raise
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"rt-engine {version.TEXT}")
+        raise typer.Exit
+
+
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """Options that need no command."""
 
 
 def command_line() -> typer.Typer:
     """`rt-engine` with every command that is found, in the order that they say."""
     app = typer.Typer(
+        cls=_Commands,
         help="Real-time neural networks for machine controllers: ONNX in, a deadline kept every cycle.",
         epilog="Exit codes: 0 done, 1 something did not work, 2 wrong command line, 3 station file or model cannot be "
         "used, 4 no station answers (or one runs already), 5 update refused, 6 kernels are missing.",
@@ -23,6 +57,7 @@ def command_line() -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
+    app.callback(help=app.info.help, epilog=app.info.epilog)(_options)
     for module in modules(commands.__name__, commands.__path__):
         own = module.__name__.rpartition(".")[2]
         name, command = own.replace("_", "-"), getattr(module, own)
@@ -37,5 +72,15 @@ app = command_line()
 
 
 def main() -> None:
-    """Entry point of `rt-engine`."""
+    """Entry point of `rt-engine`. What a terminal's charset does not have is shown as an escape, and ends nothing."""
+    if sys.getfilesystemencoding() != "utf-8":
+        _again_in_utf8()
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     app()
+
+
+def _again_in_utf8() -> NoReturn:
+    """Begin anew in Python's UTF-8 mode: the file names that a station file gives are UTF-8, whatever the locale."""
+    os.environ.setdefault("PYTHONIOENCODING", f"{sys.stdout.encoding}:backslashreplace")
+    os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])

@@ -17,6 +17,7 @@ from fieldbus.errors import (
     NoAnswerError,
     OutdatedError,
     RefusedError,
+    told,
 )
 from fieldbus.link.link import NS, Link, log
 from fieldbus.link.state import Backoff
@@ -133,7 +134,7 @@ class CyclicLink(Link):
                 self._connect(max(self.timeout_s, CONNECT_S))
                 self._cycles()
             except DeviceError as error:
-                self._lost(f"{type(error).__name__}: {error}")
+                self._lost(told(error))
             except Exception as error:  # a mistake of ours must not leave subscribers with a value that looks good
                 log.exception("link %s: unexpected error", self.name)
                 self._lost(f"internal error, please report: {error!r}")
@@ -195,7 +196,7 @@ class CyclicLink(Link):
 
     def _degraded(self, error: DeviceError, quality: Quality) -> None:
         """The connection holds, the exchange failed: say so, and go on."""
-        self._failed(f"{type(error).__name__}: {error}")
+        self._failed(told(error))
         if quality == Quality.BAD:
             self._heard_ns = time.monotonic_ns()  # it answered: a silence from here on has the whole timeout
         if self._state[0] != "degraded":
@@ -228,7 +229,7 @@ class CyclicLink(Link):
             self._write(self._out.values, time.monotonic_ns() + round(self.timeout_s * NS))
             self._out.publish(time.monotonic_ns())
         except Exception as error:  # also a mistake of ours: the answer is no, and the second attempt is still made
-            self._failed(f"safe values not written: {type(error).__name__}: {error}")
+            self._failed(f"safe values not written: {told(error)}")
             self._shut()
             return False
         return True

@@ -18,6 +18,7 @@ from fieldbus.link.ports import Cells, Inputs, Outputs
 from fieldbus.link.state import NEXT, LinkCounts, LinkStatus, State
 from fieldbus.tags import Tag
 from rt_native.histogram import Histogram
+from rt_native.text import visible
 
 log = logging.getLogger(__name__)
 
@@ -114,6 +115,6 @@ class Link(ABC):
         assert state in NEXT[self._state[0]], f"{self._state[0]} -> {state}"
         line = self._changes.change(state, self._last_error, time.monotonic())
         if line:
-            log.log(line[0], "link %s: %s", self.name, line[1])
+            log.log(line[0], "link %s: %s", self.name, visible(line[1]))
         self._state = (state, datetime.now(UTC))
         (self._up.set if state == "up" else self._up.clear)()

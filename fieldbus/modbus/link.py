@@ -155,7 +155,7 @@ class ModbusLink(CyclicLink):
             answer = self._client.ask(request.unit, request.function, body, deadline_ns, until_ns)
         except RefusedError as error:
             if request.function == READ_WRITE and error.code == Code.ILLEGAL_FUNCTION:
-                message = f"{request}: {error}; the device lacks function code 23: set read_write to false"
+                message = f"{request}: {error}; the device lacks function code 23: set fc23 = false"
                 raise RefusedError(message, error.code) from error
             raise RefusedError(f"{request}: {error}", error.code) from error
         request.accept(body, answer, inputs)

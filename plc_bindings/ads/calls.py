@@ -30,6 +30,7 @@ from plc_bindings.security.access import Client
 from plc_bindings.security.signing import SIGNATURE_BYTES
 from plc_bindings.status import CallStatus
 from rt_engine import Context
+from rt_native.text import visible
 
 Job = Callable[[], bytes]
 Answer = bytes | Job
@@ -102,7 +103,7 @@ class ClientCalls:
         value = self._device.attributes(served.name).get(text(data))
         if value is None:
             return _WORD.pack(CallStatus.UNKNOWN_ATTRIBUTE)[:size]
-        return (_WORD.pack(0) + value.encode())[: max(size - 1, 0)] + b"\0"
+        return (_WORD.pack(0) + visible(value).encode())[: max(size - 1, 0)] + b"\0"
 
     def upload(self, group: int, offset: int, data: bytes) -> None:
         """Begin an upload, take a part of it, or forget it."""
@@ -132,7 +133,7 @@ class ClientCalls:
 
         def work() -> bytes:
             status, version, message = uploads.activate(name)
-            return (RESULT.pack(status, version) + message.encode())[: max(size - 1, 0)] + b"\0"
+            return (RESULT.pack(status, version) + visible(message).encode())[: max(size - 1, 0)] + b"\0"
 
         return work
 

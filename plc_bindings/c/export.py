@@ -76,17 +76,17 @@ def _table(level: Level, names: Sequence[str]) -> str:
 
 def known_features(level: Level) -> list[str]:
     """The features of a level that `rt_cpu.c` can ask a processor about."""
-    told = re.findall(r'^\s*\{"([\w.]+)", ', (FOLDER / "rt_cpu.c").read_text(), re.M)
+    told = re.findall(r'^\s*\{"([\w.]+)", ', (FOLDER / "rt_cpu.c").read_text(encoding="utf-8"), re.M)
     return [name for name in dict.fromkeys(level.required) if name in told or level.machine != "x86_64"]
 
 
 def export(folder: Path, libraries: Sequence[Kernels], models: Mapping[str, Program]) -> list[Path]:
     """Write everything to a folder; gives the files in it."""
     names = [made.level.name for made in libraries]
-    texts = {f"include/{name}": (FOLDER / name).read_text() for name in HEADERS}
-    texts |= {f"src/{name}": (FOLDER / name).read_text() for name in SOURCES}
+    texts = {f"include/{name}": (FOLDER / name).read_text(encoding="utf-8") for name in HEADERS}
+    texts |= {f"src/{name}": (FOLDER / name).read_text(encoding="utf-8") for name in SOURCES}
     texts |= {f"kernels/{made.level.name}.c": made.table for made in libraries}
-    texts |= {f"example/{EXAMPLE}": (FOLDER / EXAMPLE).read_text()}
+    texts |= {f"example/{EXAMPLE}": (FOLDER / EXAMPLE).read_text(encoding="utf-8")}
     texts |= {"CMakeLists.txt": cmake([made.level for made in libraries]), "README.txt": readme(names, list(models))}
     data = {name: text.encode() for name, text in texts.items()}
     data |= {f"kernels/{made.level.name}.a": made.archive for made in libraries}

@@ -43,4 +43,4 @@ def header() -> str:
 
 
 if __name__ == "__main__":
-    FILE.write_text(header())
+    FILE.write_text(header(), encoding="utf-8")

@@ -28,6 +28,7 @@ from plc_bindings.data.models import Models, Served
 from plc_bindings.data.packing import Packing, shown
 from plc_bindings.data.types import BOOL, LREAL, SCALARS, UDINT, UINT, ULINT, Field, String, Struct, identifier
 from rt_native.histogram import Histogram
+from rt_native.text import visible
 from scheduler.scheduler import Scheduler
 from scheduler.stats import TASK_STATISTICS
 
@@ -163,7 +164,7 @@ def _codes(type_: Struct) -> Iterator[str]:
 
 def text(value: str, length: int) -> bytes:
     """A text for a STRING(length): UTF-8, cut between characters."""
-    return value.encode()[:length].decode(errors="ignore").encode()
+    return visible(value).encode()[:length].decode(errors="ignore").encode()
 
 
 class _Latency:

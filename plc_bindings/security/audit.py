@@ -21,6 +21,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from rt_native.text import json_safe
+
 FLUSH_S: Final = 0.5
 MOST_WAITING: Final = 1000
 """Different lines that wait to be written; more are counted as lost."""
@@ -164,4 +166,4 @@ def _json(when: datetime, line: _Line, count: int) -> str:
     entry: dict[str, object] = {"time": when.isoformat(), "who": who, "what": what, "outcome": outcome}
     if count > 1:
         entry["times"] = count
-    return json.dumps(entry) + "\n"
+    return json_safe(json.dumps(entry)) + "\n"

@@ -252,7 +252,7 @@ class ClientUploads:
             status, version, message = self._updates._activate(self._slot, upload)
             return int(status), version, message[:MOST_MESSAGE]
         except Exception as error:  # a mistake of ours must not end the connection without an answer
-            return CallStatus.INTERNAL, 0, f"{type(error).__name__}: {error}"[:MOST_MESSAGE]
+            return CallStatus.INTERNAL, 0, f"an error of ours, please report: {error!r}"[:MOST_MESSAGE]
         finally:
             self._updates._end(self._slot, upload)
             self._upload = None

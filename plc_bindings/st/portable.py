@@ -75,7 +75,7 @@ def codesys_transport(modbus: Modbus) -> Unit:
 
 
 def _library(file: str, **values: object) -> str:
-    text = (files(__package__) / "library" / "portable" / f"{file}.st").read_text()
+    text = (files(__package__) / "library" / "portable" / f"{file}.st").read_text(encoding="utf-8")
     return Template(text).substitute(values)
 
 

@@ -43,7 +43,7 @@ def units(project: Project, ads: Ads) -> tuple[Unit, ...]:
 
 
 def _library(file: str, **values: object) -> str:
-    text = (files(__package__) / "library" / "twincat" / f"{file}.st").read_text()
+    text = (files(__package__) / "library" / "twincat" / f"{file}.st").read_text(encoding="utf-8")
     return Template(text).substitute(values)
 
 

@@ -98,7 +98,7 @@ def _cores() -> set[int]:
 
 def _processor() -> str:
     try:
-        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.M)
+        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.M)
     except OSError:
         found = None
     return f"{found[1] if found else platform.processor() or platform.machine()} ({host().cpu})"
@@ -108,8 +108,11 @@ def _cache_bytes(level: int) -> int:
     """Bytes of the data cache of a level, as the system tells; a common size where it does not."""
     try:
         for index in sorted(_CACHES.glob("index*")):
-            if int((index / "level").read_text()) == level and (index / "type").read_text().strip() != "Instruction":
-                digits, unit = re.match(r"(\d+)([KM]?)", (index / "size").read_text()).groups()  # type: ignore[union-attr]
+            if (
+                int((index / "level").read_text(encoding="utf-8")) == level
+                and (index / "type").read_text(encoding="utf-8").strip() != "Instruction"
+            ):
+                digits, unit = re.match(r"(\d+)([KM]?)", (index / "size").read_text(encoding="utf-8")).groups()  # type: ignore[union-attr]
                 return int(digits) * {"K": 1 << 10, "M": 1 << 20, "": 1}[unit]
     except (OSError, ValueError, AttributeError):
         pass

@@ -1,8 +1,7 @@
 """An inspection as a page of its own: the graph as a picture, the table below. No script, no network."""
 
-from html import escape
-
 from rt_engine.measure.inspect import COLUMNS, Inspection, OperatorRow, cells, summary
+from rt_native.text import in_html as escape
 
 BOX_WIDTH, BOX_HEIGHT, GAP_X, GAP_Y, MARGIN = 210, 46, 24, 30, 16
 

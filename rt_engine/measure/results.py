@@ -5,28 +5,21 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from rich import markup
-from rich.console import Console
 from rich.table import Table
 
 from rt_engine.errors import EngineError
 from rt_engine.measure.compare import Comparison
 from rt_engine.measure.peaks import Peaks
 from rt_engine.measure.peers import OURS
+from rt_native.text import in_html as escape
 
 
 class PlotError(EngineError):
     """A plot cannot be written in that format."""
-
-
-def wide_console() -> Console:
-    """The terminal; where there is none (a log, a pipe), lines of 140 characters."""
-    console = Console()
-    return console if console.is_terminal else Console(width=140)
 
 
 def _us(ns: float | None) -> str:
@@ -129,7 +122,7 @@ def json_text(value: Any) -> str:
 
 def write_json(path: Path, comparisons: Sequence[Comparison], facts: Peaks) -> None:
     """Write `as_dict`."""
-    path.write_text(json_text(as_dict(comparisons, facts)))
+    path.write_text(json_text(as_dict(comparisons, facts)), encoding="utf-8")
 
 
 def check_plot(path: Path) -> None:
@@ -152,9 +145,9 @@ def write_plot(path: Path, comparisons: Sequence[Comparison], facts: Peaks) -> N
     """
     check_plot(path)
     if path.suffix == ".svg":
-        path.write_text(svg(comparisons))
+        path.write_text(svg(comparisons), encoding="utf-8")
     elif path.suffix == ".html":
-        path.write_text(_page(svg(comparisons), facts, notes(comparisons)))
+        path.write_text(_page(svg(comparisons), facts, notes(comparisons)), encoding="utf-8")
     else:
         _write_png(path, comparisons)
 

@@ -34,9 +34,9 @@ def bench(
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a plot: .svg, .html or .png.")] = None,
 ) -> None:
     """Time a model against ONNX Runtime and OpenVINO: one thread, bound memory, in turns, results compared first."""
-    from rich.console import Console
+    from rt_native.terminal import Terminal
 
-    errors = Console(stderr=True)
+    errors = Terminal(stderr=True)
     check_outputs(model, data, files={"--json": json, "--plot": plot})
     with explained(errors):
         from rt_engine.measure import results
@@ -53,7 +53,7 @@ def bench(
         if vs is None and not engines and not source.is_program:
             say(errors, "no peer is installed; to compare: pip install onnxruntime openvino", "yellow")
         found = _compared(errors, source, data, engines, int8, seconds)
-        console, facts = results.wide_console(), peaks()
+        console, facts = Terminal(), peaks()
         console.print(results.table(found, facts))
         for line in results.notes(found):
             say(console, line, "yellow")

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from station.commands.shared.explaining import explained, print_problems, say
-from station.commands.shared.options import JsonOption
+from station.commands.shared.explaining import explained, print_json, print_problems, say
+from station.commands.shared.options import DEFAULT_FILE, JsonOption
 from station.errors import ExitCode
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rt_native.terminal import Terminal
 
 ORDER = 20
 
 
 def check(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="station.toml, model.onnx or model.rtp")],
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FILE...]", help="Station files and models (.onnx, .rtp); by default station.toml."),
+    ] = None,
     shape: Annotated[
         list[str] | None,
         typer.Option(
@@ -29,18 +31,17 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Check station files and models: every problem with its line; what of a model runs, its size, what is refused."""
-    from rich.console import Console
-
+    from rt_native.terminal import Terminal
     from station.commands.shared.model_check import MODEL_SUFFIXES, parse_shapes
 
-    console, errors = Console(), Console(stderr=True)
+    console, errors = Terminal(), Terminal(stderr=True)
     try:
         shapes = parse_shapes(shape or [])
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--shape") from error
     found: list[dict[str, Any]] = []
     codes: set[int] = set()
-    for file in files:
+    for file in files or [Path(DEFAULT_FILE)]:
         try:
             with explained(errors):
                 if file.suffix in MODEL_SUFFIXES:
@@ -50,14 +51,14 @@ def check(
         except typer.Exit as failed:
             codes.add(failed.exit_code)
     if as_json:
-        print(json.dumps(found, indent=1, default=str))
+        print_json(found)
     if not all(result["runs"] for result in found):
         codes.add(ExitCode.BAD_FILE)
     if codes:
         raise typer.Exit(min(codes))
 
 
-def _check_station(console: Console | None, errors: Console, path: Path) -> dict[str, Any]:
+def _check_station(console: Terminal | None, errors: Terminal, path: Path) -> dict[str, Any]:
     """Build all parts of a station; print what they are, or on no console give it for JSON."""
     from dataclasses import asdict
 
@@ -93,7 +94,7 @@ def _check_station(console: Console | None, errors: Console, path: Path) -> dict
 
 
 def _check_model(
-    console: Console | None, errors: Console, path: Path, shapes: dict[str, tuple[int, ...]]
+    console: Terminal | None, errors: Terminal, path: Path, shapes: dict[str, tuple[int, ...]]
 ) -> dict[str, Any]:
     """Load a model; print what it is or what is refused, or on no console give it for JSON."""
     from station.commands.shared.model_check import check_model

@@ -29,11 +29,10 @@ def compile(
     ] = None,
 ) -> None:
     """Compile a model to one file for C programs and fast loading: the same bytes on every machine."""
-    from rich.console import Console
-
+    from rt_native.terminal import Terminal
     from station.commands.shared.model_check import parse_shapes
 
-    console = Console()
+    console = Terminal()
     try:
         shapes = parse_shapes(shape or [])
     except ValueError as error:
@@ -41,7 +40,7 @@ def compile(
     states = dict(_pair(word) for word in state or [])
     target = output or model.parent / f"{model.stem}.rtp"
     check_outputs(model, files={"--output": target})
-    with explained(Console(stderr=True)):
+    with explained(Terminal(stderr=True)):
         import rt_engine
         import rt_engine.compiler  # it takes longer to import than a small model to compile
         from rt_engine.program.rtp_file import write

@@ -26,9 +26,9 @@ def demo(
     ] = None,
 ) -> None:
     """Balance an unstable machine over Modbus, replace its network mid-run, pull its cable; check that all went well."""
-    from rich.console import Console
+    from rt_native.terminal import Terminal
 
-    with explained(Console(stderr=True)):
+    with explained(Terminal(stderr=True)):
         from station.demo.demo import BETTER, Options
         from station.demo.demo import run as play
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from station.commands.shared.explaining import explained
+from station.commands.shared.explaining import explained, print_json
 from station.commands.shared.options import JsonOption
 from station.errors import ExitCode
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from rt_native.terminal import Terminal
     from station.show.doctor import Diagnosis
 
 ORDER = 60
@@ -25,27 +23,26 @@ def doctor(
     as_json: JsonOption = False,
 ) -> None:
     """Tell how ready this machine is for real time, and the command that mends each shortcoming."""
-    from rich.console import Console
-
+    from rt_native.terminal import Terminal
     from station.machine.computer import Computer
 
-    console = Console()
+    console = Terminal()
     machine = Computer(wanted_cpu=cpu)
     if cpu is not None and cpu not in machine.cores:
         raise typer.BadParameter(f"this machine has the cores {machine.cores}", param_hint="--cpu")
-    with explained(Console(stderr=True)):
+    with explained(Terminal(stderr=True)):
         from station.show.doctor import diagnose
 
         diagnosis = diagnose(machine, seconds)
     if as_json:
-        print(json.dumps(diagnosis.as_dict(), indent=1))
+        print_json(diagnosis.as_dict())
     else:
         _print_diagnosis(console, diagnosis)
     if diagnosis.level == "bad":
         raise typer.Exit(ExitCode.FAILED)
 
 
-def _print_diagnosis(console: Console, diagnosis: Diagnosis) -> None:
+def _print_diagnosis(console: Terminal, diagnosis: Diagnosis) -> None:
     from rich.text import Text
 
     from station.show.picture import text_picture

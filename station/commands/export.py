@@ -76,9 +76,9 @@ def structured_text(
         raise typer.BadParameter("name a folder for the files", param_hint="--output")
     if name is not None:
         raise typer.BadParameter("it belongs to --inline", param_hint="--name")
-    from rich.console import Console
+    from rt_native.terminal import Terminal
 
-    with explained(Console(stderr=True)):
+    with explained(Terminal(stderr=True)):
         from plc_bindings.st.write import write
         from station.commands.shared.exporting import structured_text_files, unreachable
 
@@ -88,17 +88,17 @@ def structured_text(
         except OSError as error:
             raise typer.BadParameter(f"{error}; choose another folder", param_hint="--output") from error
         for path in paths:
-            say(Console(), str(path))
+            say(Terminal(), str(path))
         if remark := unreachable(source, flavour.value, server):
-            say(Console(stderr=True), remark, "yellow")
+            say(Terminal(stderr=True), remark, "yellow")
 
 
 def _inline(source: Path, output: Path | None, flavour: Flavour, name: str | None) -> None:
-    from rich.console import Console
+    from rt_native.terminal import Terminal
 
     folder = output if output is not None and (output.is_dir() or not output.suffix) else None
     check_outputs(source, files={"--output": None if folder else output})
-    with explained(Console(stderr=True)):
+    with explained(Terminal(stderr=True)):
         from plc_bindings.st.inline import inline_block
         from plc_bindings.st.write import write
 
@@ -109,7 +109,7 @@ def _inline(source: Path, output: Path | None, flavour: Flavour, name: str | Non
             (path,) = write({file: text}, folder or Path())
         except OSError as error:
             raise typer.BadParameter(f"{error}; choose another place", param_hint="--output") from error
-        say(Console(), f"{path}: {block.name}, {block.summary}", "green")
+        say(Terminal(), f"{path}: {block.name}, {block.summary}", "green")
 
 
 @export.command("c")
@@ -132,9 +132,9 @@ def c_project(
     ] = None,
 ) -> None:
     """Everything for a C or C++ program: header, sources, kernels, CMake file, example. No Python in it."""
-    from rich.console import Console
+    from rt_native.terminal import Terminal
 
-    with explained(Console(stderr=True)):
+    with explained(Terminal(stderr=True)):
         import rt_engine
         from plc_bindings.c.export import export as export_c
         from plc_bindings.c.export import kernels
@@ -156,5 +156,5 @@ def c_project(
         except OSError as error:
             raise typer.BadParameter(f"{error}; choose another folder", param_hint="--output") from error
         for one in made:
-            say(Console(), f"{one.level.name}: {one.count} kernels, {len(one.archive):,} bytes", "green")
-        say(Console(), f"{output}: {len(files)} files; build: cmake -S {output} -B BUILD && cmake --build BUILD")
+            say(Terminal(), f"{one.level.name}: {one.count} kernels, {len(one.archive):,} bytes", "green")
+        say(Terminal(), f"{output}: {len(files)} files; build: cmake -S {output} -B BUILD && cmake --build BUILD")

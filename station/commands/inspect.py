@@ -23,17 +23,18 @@ def inspect(
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all figures as JSON.")] = None,
 ) -> None:
     """Per operator: kernels, shapes, work, memory, time, share of the machine's peak, error against float64."""
-    from rich.console import Console
     from rich.progress import Progress
 
-    errors = Console(stderr=True)
+    from rt_native.terminal import Terminal
+
+    errors = Terminal(stderr=True)
     check_outputs(model, data, files={"--json": json, "--html": html})
     with explained(errors), tempfile.TemporaryDirectory() as folder:
         import rt_engine
         from rt_engine.measure import examples
         from rt_engine.measure import inspect as inspection
         from rt_engine.measure.picture import page
-        from rt_engine.measure.results import json_text, wide_console
+        from rt_engine.measure.results import json_text
         from rt_engine.read.source import opened
 
         source = opened(model)
@@ -57,10 +58,11 @@ def inspect(
                 not no_errors,
                 lambda what: bar.update(task, advance=1, description=f"{loaded.name}: {what}"),
             )
-        wide_console().print(inspection.table(found))
+        console = Terminal()
+        console.print(inspection.table(found))
         for note in loaded.notes:
-            wide_console().print(f"note: {note}", markup=False)
+            say(console, f"note: {note}")
         if json is not None:
-            json.write_text(json_text(found.as_dict()))
+            json.write_text(json_text(found.as_dict()), encoding="utf-8")
         if html is not None:
-            html.write_text(page(found))
+            html.write_text(page(found), encoding="utf-8")

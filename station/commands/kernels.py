@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from station.commands.shared.explaining import explained
+from station.commands.shared.explaining import explained, say
 
 if TYPE_CHECKING:
     from rt_native.library import Library
@@ -22,28 +22,29 @@ def kernels(
     ] = None,
 ) -> None:
     """Build this machine's native libraries now, with a progress bar, and show where they are."""
-    from rich.console import Console
+    from rt_native.terminal import Terminal
 
-    with explained(Console(stderr=True)):
+    with explained(Terminal(stderr=True)):
         from rt_native.library import cache_folder
 
         for library in libraries():
             words = "ready" if library.is_built() else "built"
             paths = library.build().values()
             size = sum(path.stat().st_size for path in paths) / 1024
-            print(f"{library.name:<10} {words}  {size:,.0f} KiB in {len(paths)} files  {library.target}")
+            say(Terminal(), f"{library.name:<10} {words}  {size:,.0f} KiB in {len(paths)} files  {library.target}")
         if station is not None:
             _build_steps(station)
-        print(f"in {cache_folder()}")
+        say(Terminal(), f"in {cache_folder()}")
 
 
 def _build_steps(station: Path) -> None:
     """Wire the station, and start nothing: what it compiles is compiled then, and what cannot run is found."""
+    from rt_native.terminal import Terminal
     from station.file.reading import read_station
     from station.wiring.parts import build
 
     steps = [task.step.name for task in build(read_station(station)).tasks if task.step is not None]
-    print(f"{station}  ready  {', '.join(steps) or 'no steps of its own'}")
+    say(Terminal(), f"{station}  ready  {', '.join(steps) or 'no steps of its own'}")
 
 
 def libraries() -> list[Library]:

@@ -16,11 +16,11 @@ def keygen(
     name: Annotated[Path, typer.Option("-o", "--output", metavar="NAME", help="Writes NAME.pem and NAME.pub.")],
 ) -> None:
     """Make a key pair for signing models: NAME.pem stays with who signs, the line in NAME.pub goes into station.toml."""
-    from rich.console import Console
+    from rt_native.terminal import Terminal
 
     if not name.name:
         raise typer.BadParameter(f"{name} is a folder; name the files in it", param_hint="--output")
-    with explained(Console(stderr=True)):
+    with explained(Terminal(stderr=True)):
         from plc_bindings.errors import SigningError
         from plc_bindings.security.signing import generate
 
@@ -32,5 +32,5 @@ def keygen(
             public.write_text(key.text + "\n", encoding="utf-8")
         except OSError as error:
             raise SigningError(f"{public} cannot be written ({error.strerror}); it would be: {key.text}") from error
-        say(Console(), f"{private}   the private key: whoever has it can replace models. It belongs on no station")
-        say(Console(), f'{public}   the public key, for the station file:\n\n[station]\nkeys = ["{key.text}"]')
+        say(Terminal(), f"{private}   the private key: whoever has it can replace models. It belongs on no station")
+        say(Terminal(), f'{public}   the public key, for the station file:\n\n[station]\nkeys = ["{key.text}"]')

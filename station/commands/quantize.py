@@ -60,11 +60,10 @@ def quantize(
     ] = None,
 ) -> None:
     """Quantise a model to int8 with calibration data; print the error of each layer and of the outputs."""
-    from rich.console import Console
-
+    from rt_native.terminal import Terminal
     from station.commands.shared.model_check import parse_shapes
 
-    console, errors = Console(), Console(stderr=True)
+    console, errors = Terminal(), Terminal(stderr=True)
     try:
         shapes = parse_shapes(shape or [])
     except ValueError as error:

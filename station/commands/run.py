@@ -13,8 +13,7 @@ from station.commands.shared.options import SocketOption, StationFileArgument
 from station.errors import ExitCode
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from rt_native.terminal import Terminal
     from station.running.station import Station
 
 ORDER = 10
@@ -28,11 +27,10 @@ def run(
     socket: SocketOption = None,
 ) -> None:
     """Run a station: tasks and links, with a live table. Ctrl-C or SIGTERM: outputs safe, report written."""
-    from rich.console import Console
-
+    from rt_native.terminal import Terminal
     from station.show.unheld import unheld_output
 
-    console, errors = Console(), Console(stderr=True)
+    console, errors = Terminal(), Terminal(stderr=True)
     with unheld_output(), explained(errors):
         from station.file.reading import read_station
         from station.machine.notify import Notify
@@ -70,7 +68,7 @@ def _state(station: Station) -> str:
     return f"{live} of {len(snapshot.tasks)} tasks live, {up} of {len(snapshot.links)} links up"
 
 
-def _finish(console: Console, errors: Console, station: Station, folder: Path) -> None:
+def _finish(console: Terminal, errors: Terminal, station: Station, folder: Path) -> None:
     """Write the report, and say in plain words how it went."""
     from station.show.report import write_in_time
 

@@ -19,8 +19,7 @@ from station.machine.service import CACHE, SHARED, USER, Service, user_in
 from station.terms.tables import NAME_PATTERN
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from rt_native.terminal import Terminal
     from station.file.config import StationConfig
 
 ORDER = 180
@@ -43,12 +42,12 @@ def install(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show every file, and do nothing.")] = False,
 ) -> None:
     """Write unit, user, rights and folders; compile the kernels; start at boot. Again after an upgrade of rt-engine."""
-    from rich.console import Console
+    from rt_native.terminal import Terminal
 
-    console = Console()
+    console = Terminal()
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", user):
         raise typer.BadParameter(f"{user!r} is no name of a user", param_hint="--user")
-    with explained(Console(stderr=True)):
+    with explained(Terminal(stderr=True)):
         from station.file.reading import read_station
 
         made = _service(station, read_station(station).config, user)
@@ -71,10 +70,10 @@ def install(
 @service.command()
 def remove(station: StationFileArgument = Path("station.toml"), root: RootOption = None) -> None:
     """Stop the service (outputs safe), and remove what was installed; the last one takes what all share with it."""
-    from rich.console import Console
+    from rt_native.terminal import Terminal
 
-    console = Console()
-    with explained(Console(stderr=True)):
+    console = Terminal()
+    with explained(Terminal(stderr=True)):
         made = _named(station)
         unit = _below(root, made.path)
         if not unit.exists():
@@ -95,10 +94,10 @@ def remove(station: StationFileArgument = Path("station.toml"), root: RootOption
 @service.command()
 def status(station: StationFileArgument = Path("station.toml"), root: RootOption = None) -> None:
     """Is it installed as it would be now, are its kernels there, does it run? Ends with 0 if so."""
-    from rich.console import Console
+    from rt_native.terminal import Terminal
 
-    console = Console()
-    with explained(Console(stderr=True)):
+    console = Terminal()
+    with explained(Terminal(stderr=True)):
         from station.file.reading import read_station
 
         made = _named(station)
@@ -191,7 +190,7 @@ def _link(path: Path, to: Path) -> None:
     path.symlink_to(to)
 
 
-def _prepare(console: Console, made: Service) -> None:
+def _prepare(console: Terminal, made: Service) -> None:
     """User, rights, and kernels: compiled by the service's user, since his own steps are run for that."""
     import pwd
 

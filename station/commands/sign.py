@@ -27,9 +27,9 @@ def sign(
     ] = None,
 ) -> None:
     """Sign a model for one slot: writes MODEL.sig, which a client sends before the file itself."""
-    from rich.console import Console
+    from rt_native.terminal import Terminal
 
-    with explained(Console(stderr=True)):
+    with explained(Terminal(stderr=True)):
         from plc_bindings.errors import SigningError
         from plc_bindings.security import signing
         from station.terms.tables import NAME_PATTERN
@@ -45,5 +45,7 @@ def sign(
         except OSError as error:
             raise SigningError(f"{error.filename}: {error.strerror}") from error
         public = signing.PublicKey(private.public_key().public_bytes_raw())
-        say(Console(), f"{target}   for slot {slot}, serial number {signing.serial_of(signature)}, {len(data):,} bytes")
-        say(Console(), f"signed with the key whose public part is {public.text}")
+        say(
+            Terminal(), f"{target}   for slot {slot}, serial number {signing.serial_of(signature)}, {len(data):,} bytes"
+        )
+        say(Terminal(), f"signed with the key whose public part is {public.text}")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
-from station.commands.shared.explaining import explained
+from station.commands.shared.explaining import explained, print_json
 from station.commands.shared.options import JsonOption, SocketOption, StationOption, control_socket
 
 ORDER = 30
@@ -12,15 +10,15 @@ ORDER = 30
 
 def status(station: StationOption = None, socket: SocketOption = None, as_json: JsonOption = False) -> None:
     """Show a running station."""
-    from rich.console import Console
+    from rt_native.terminal import Terminal
 
-    console = Console()
-    with explained(Console(stderr=True)):
+    console = Terminal()
+    with explained(Terminal(stderr=True)):
         from station.running.control import fetch_status
         from station.show.live import draw
 
         snapshot = fetch_status(control_socket(station, socket))
     if as_json:
-        print(json.dumps(snapshot.to_json(), indent=1))
+        print_json(snapshot.to_json())
     else:
         console.print(draw(snapshot))

@@ -10,8 +10,7 @@ import typer
 from station.commands.shared.explaining import check_outputs, explained, say
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from rt_native.terminal import Terminal
     from station.servers import Columns
     from station.show.symbols import Row
 
@@ -26,9 +25,9 @@ def symbols(
     name: Annotated[str, typer.Option(metavar="PATTERN", help='Only such names, for example "Tags.*".')] = "*",
 ) -> None:
     """List everything that PLC clients can read and write: ADS group and offset, Modbus register, type, unit, access."""
-    from rich.console import Console
+    from rt_native.terminal import Terminal
 
-    console, errors = Console(width=max(Console().width, LEAST_WIDTH)), Console(stderr=True)
+    console, errors = Terminal(width=max(Terminal().width, LEAST_WIDTH)), Terminal(stderr=True)
     check_outputs(station, files={"--csv": csv})
     with explained(errors):
         from fnmatch import fnmatchcase
@@ -40,7 +39,7 @@ def symbols(
         if not found:
             raise typer.BadParameter(f'no name is like "{name}"; "*" stands for any part', param_hint="--name")
         if csv is not None:
-            csv.write_text(to_csv(found))
+            csv.write_text(to_csv(found), encoding="utf-8")
             say(console, f"{csv}: {len(found)} values")
             return
         for line in listed.remarks:
@@ -50,7 +49,7 @@ def symbols(
             say(console, line)
 
 
-def _print(console: Console, found: list[Row], columns: tuple[Columns, ...]) -> None:
+def _print(console: Terminal, found: list[Row], columns: tuple[Columns, ...]) -> None:
     from rich.table import Table
     from rich.text import Text
 

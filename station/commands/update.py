@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from station.commands.shared.explaining import explained
+from station.commands.shared.explaining import explained, say
 from station.commands.shared.options import SocketOption, StationOption, control_socket
 
 ORDER = 40
@@ -20,10 +20,10 @@ def update(
     socket: SocketOption = None,
 ) -> None:
     """Replace a model of a running station. No cycle is missed; all tasks take it at the same tick."""
-    from rich.console import Console
+    from rt_native.terminal import Terminal
 
-    with explained(Console(stderr=True)):
+    with explained(Terminal(stderr=True)):
         from station.running.control import request_update
 
         updated = request_update(control_socket(station, socket), slot, model)
-    print(updated.message)
+    say(Terminal(), updated.message)

@@ -24,6 +24,7 @@ from typing import Any, Final
 
 from rich.console import Console
 
+from rt_native.terminal import Terminal
 from station.demo import checks, plc_story
 from station.demo.checks import Check
 from station.demo.facts import Answer, PlantView
@@ -57,7 +58,7 @@ class Options:
 
 def run(options: Options = Options(), console: Console | None = None) -> int:
     """Play the demo; gives the exit code: 0, all that it shows did happen; 1, it did not; 130, it was stopped."""
-    console = console or Console(highlight=False)
+    console = console or Terminal(highlight=False)
     build_libraries()
     screen = Screen(console, EXPECTED_S)
     try:

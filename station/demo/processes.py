@@ -140,7 +140,7 @@ class StationProcess:
     def memory_bytes(self) -> int | None:
         """Resident memory; None where the system does not tell."""
         with contextlib.suppress(OSError):
-            pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+            pages = int(Path(f"/proc/{self.pid}/statm").read_text(encoding="utf-8").split()[1])
             return pages * os.sysconf("SC_PAGE_SIZE")
         return None
 

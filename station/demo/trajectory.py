@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any, Final
+
+from rt_native.text import in_html as escape
 
 WIDTH: Final = 960
 PANEL: Final = 170

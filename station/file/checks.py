@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Final
 
-from station.file.config import StationConfig
 from station.file.server_checks import SERVER_CHECKS
 from station.file.view import View
 from station.terms.durations import format_duration
@@ -19,9 +17,8 @@ from station.terms.findings import Finding, Step, no_file, no_function, unknown
 from station.terms.tables import TaskTable
 
 
-def check_relations(config: StationConfig, broken: frozenset[tuple[str, str]], folder: Path) -> list[Finding]:
+def check_relations(view: View) -> list[Finding]:
     """All findings of all checks."""
-    view = View(config, broken, folder)
     return [finding for check in CHECKS for finding in check(view)]
 
 
@@ -52,6 +49,8 @@ def _tag_links(view: View) -> Iterator[Finding]:
 def _tag_values(view: View) -> Iterator[Finding]:
     for name, tag in view.config.tags.items():
         path: tuple[Step, ...] = ("tags", name)
+        if not view.knows("tags", name, "scale", "low", "high", "safe", "direction"):
+            continue
         if tag.scale == 0 or not math.isfinite(tag.scale):
             yield Finding((*path, "scale"), f"must be a finite number other than 0, got {tag.scale}")
         if tag.low > tag.high:
@@ -63,6 +62,8 @@ def _tag_values(view: View) -> Iterator[Finding]:
 def _addresses(view: View) -> Iterator[Finding]:
     for name, tag in view.config.tags.items():
         link = view.config.links.get(view.link_of(tag) or "")
+        if not view.knows("tags", name, "type", "count", "direction", "address"):
+            continue
         if link is not None and link.address_form and not tag.address:
             yield Finding(("tags", name), f'needs the key "address": {link.address_form}')
         elif link is not None:
@@ -146,7 +147,7 @@ def _unused_links(view: View) -> Iterator[Finding]:
 def _ages(view: View) -> Iterator[Finding]:
     """A link too slow for the age that a task accepts would make every input bad between two reads."""
     for name, link in view.config.links.items():
-        if link.timeout_ns < 2 * link.cycle_ns:
+        if link.timeout_ns < 2 * link.cycle_ns and view.knows("links", name, "timeout", "cycle"):
             timeout, each = format_duration(link.timeout_ns), format_duration(link.cycle_ns)
             yield Finding(("links", name, "timeout"), f"{timeout} is shorter than two cycles of the link, each {each}")
     for name, task in view.config.tasks.items():
@@ -155,7 +156,8 @@ def _ages(view: View) -> Iterator[Finding]:
         tags = [view.config.tags[entry.tag] for entry in task.inputs if entry.tag in view.config.tags]
         for link_name in sorted({view.link_of(tag) or "" for tag in tags} & set(view.config.links)):
             cycle = view.config.links[link_name].cycle_ns
-            if max_age is not None and cycle > max_age:
+            known = view.knows("links", link_name, "cycle") and view.knows("tasks", name, "guard.max_age")
+            if max_age is not None and cycle > max_age and known:
                 message = (
                     f"link {link_name} is read every {format_duration(cycle)}, slower than the "
                     f"{format_duration(max_age)} that an input may be old: inputs will be bad between two reads"
@@ -169,7 +171,8 @@ def _output_ages(view: View, name: str, task: TaskTable) -> Iterator[Finding]:
     for link_name in sorted({view.link_of(tag) or "" for tag in tags} & set(view.config.links)):
         link = view.config.links[link_name]
         timeout = link.timeout_ns
-        if 2 * link.cycle_ns <= timeout <= task.cycle_ns:
+        known = view.knows("tasks", name, "cycle") and view.knows("links", link_name, "cycle", "timeout")
+        if 2 * link.cycle_ns <= timeout <= task.cycle_ns and known:
             message = (
                 f"{format_duration(task.cycle_ns)} is not shorter than the timeout of link {link_name}, "
                 f"{format_duration(timeout)}: between two cycles the outputs would go to their safe values"
@@ -181,6 +184,8 @@ def _priorities(view: View) -> Iterator[Finding]:
     """A shorter cycle needs a higher priority, or the slower task delays the faster one."""
     for name, task in view.config.tasks.items():
         for other_name, other in view.config.tasks.items():
+            if not all(view.knows("tasks", one, "cycle", "priority", "cpu") for one in (name, other_name)):
+                continue
             same_core = task.cpu is None or other.cpu is None or task.cpu == other.cpu
             if same_core and task.cycle_ns < other.cycle_ns and task.priority < other.priority:
                 message = (

@@ -23,12 +23,14 @@ from station.errors import Problem, StationFileError
 from station.file.checks import check_relations
 from station.file.config import StationConfig
 from station.file.locate import Lines
+from station.file.view import View
 from station.links import link_tables, type_of
 from station.servers import server_tables
 from station.terms.findings import Finding, Step, dotted, nearest_name, unknown
 from station.terms.tables import Table
 
 _ROUNDS: Final = 5
+_DEEPEST: Final = 32
 _LARGEST_BYTES: Final = 16 << 20
 _STAND_IN: Final = "?"
 
@@ -58,12 +60,11 @@ def read_station(path: Path) -> StationFile:
         StationFileError: with all problems of the file, errors and warnings.
     """
     data, lines = _read_toml(path)
-    config, broken, findings = _validate(data)
+    config, broken, guessed, findings = _validate(data)
+    view = View(config, broken, path.parent, guessed)
     faulty = {finding.path for finding in findings}
     findings += [
-        finding
-        for finding in check_relations(config, broken, path.parent)
-        if not any(finding.path[: len(place)] == place for place in faulty)
+        finding for finding in check_relations(view) if not any(finding.path[: len(place)] == place for place in faulty)
     ]
     problems = [_problem(path, lines, finding) for finding in findings]
     if any(problem.severity == "error" for problem in problems):
@@ -90,17 +91,20 @@ def _problem(path: Path, lines: Lines, finding: Finding) -> Problem:
 def _read_toml(path: Path) -> tuple[dict[str, Any], Lines]:
     try:
         with path.open("rb") as file:
-            data = file.read(_LARGEST_BYTES + 1)
-        if len(data) > _LARGEST_BYTES:
+            content = file.read(_LARGEST_BYTES + 1)
+        if len(content) > _LARGEST_BYTES:
             raise StationFileError([Problem(path, 0, "", f"is larger than {_LARGEST_BYTES >> 20} MiB")])
-        text = data.decode("utf-8")
+        text = content.decode("utf-8")
     except OSError as error:
         raise StationFileError([Problem(path, 0, "", f"cannot be read: {error.strerror}")]) from error
     except UnicodeDecodeError as error:
         raise StationFileError([Problem(path, 0, "", f"is not UTF-8 text (byte {error.start})")]) from error
     text = text.replace("\r\n", "\n")
     try:
-        return tomllib.loads(text), Lines(text)
+        data = tomllib.loads(text)
+        if _is_deep(data):
+            raise RecursionError
+        return data, Lines(text)
     except tomllib.TOMLDecodeError as error:
         message, line = _syntax_error(str(error), text)
         raise StationFileError([Problem(path, line, "", f"not TOML: {message}")]) from error
@@ -108,6 +112,18 @@ def _read_toml(path: Path) -> tuple[dict[str, Any], Lines]:
         raise StationFileError([Problem(path, 0, "", "tables or arrays lie too deep in each other")]) from error
     except ValueError as error:  # a number with thousands of digits
         raise StationFileError([Problem(path, 0, "", f"a number cannot be read: {error}")]) from error
+
+
+def _is_deep(data: object) -> bool:
+    """Do tables or arrays lie deeper in each other than any station file needs?"""
+    level = [data]
+    for _ in range(_DEEPEST):
+        level = [inner for one in level if isinstance(one, dict | list) for inner in _inside_of(one)]
+    return bool(level)
+
+
+def _inside_of(table: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return table.values() if isinstance(table, dict) else table
 
 
 def _syntax_error(message: str, text: str) -> tuple[str, int]:
@@ -123,25 +139,30 @@ def _syntax_error(message: str, text: str) -> tuple[str, int]:
     return f"{message[: place.start()]} at column {column}{hint}", number
 
 
-def _validate(data: dict[str, Any]) -> tuple[StationConfig, frozenset[tuple[str, str]], list[Finding]]:
-    """Config, names of the entries that had to be left out of it, and the findings about single values.
+_Guessed = frozenset[tuple[Step, ...]]
+
+
+def _validate(data: dict[str, Any]) -> tuple[StationConfig, frozenset[tuple[str, str]], _Guessed, list[Finding]]:
+    """Config, names of the entries that had to be left out of it, places that are guessed, findings about single values.
 
     Wrong values do not hide wrong relations: stand-ins take their place, round by round, and the rest is still read.
     """
     try:
-        return StationConfig.model_validate(data), frozenset(), []
+        return StationConfig.model_validate(data), frozenset(), frozenset(), []
     except ValidationError as error:
         errors = error.errors(include_url=False)
     findings = list(_translate(errors, data))
     left_out: set[tuple[str, str]] = set()
+    guessed: set[tuple[Step, ...]] = set()
     mended = deepcopy(data)
     for _ in range(_ROUNDS):
+        guessed |= {_steps_in(error["loc"], mended) for error in errors}
         left_out |= _mend(mended, errors)
         try:
-            return StationConfig.model_validate(mended), frozenset(left_out), findings
+            return StationConfig.model_validate(mended), frozenset(left_out), frozenset(guessed), findings
         except ValidationError as error:
             errors = error.errors(include_url=False)
-    return StationConfig(), frozenset(left_out), findings
+    return StationConfig(), frozenset(left_out), frozenset(guessed), findings
 
 
 def _mend(data: dict[str, Any], errors: Iterable[ErrorDetails]) -> set[tuple[str, str]]:
@@ -210,9 +231,18 @@ def _message(error: ErrorDetails) -> str:
     render = _MESSAGES.get(error["type"])
     if render is not None:
         return render(error)
-    got = error["input"]
-    shown = "a table" if isinstance(got, dict) else "an array" if isinstance(got, list) else f"{got!r}"
-    return f"{error['msg'][0].lower()}{error['msg'][1:]}, got {shown}"
+    words = _WORDS.get(error["type"])
+    must = error["msg"] if words is None else f"must be {words.format(**error.get('ctx', {}))}"
+    return f"{must}, got {_shown(error['input'])}"
+
+
+def _shown(value: object) -> str:
+    """A value as the file writes it."""
+    if isinstance(value, dict | list):
+        return "a table" if isinstance(value, dict) else "an array"
+    if isinstance(value, str):
+        return f'"{value}"'
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _extra(error: ErrorDetails) -> str:
@@ -228,7 +258,8 @@ def _value(error: ErrorDetails) -> str:
 
 
 def _choice(error: ErrorDetails) -> str:
-    return f"{error['input']!r} is not allowed; allowed: {error['ctx']['expected']}".replace(" or ", ", ")
+    allowed = error["ctx"]["expected"].replace(" or ", ", ").replace("'", '"')
+    return f"{_shown(error['input'])} is not allowed; allowed: {allowed}"
 
 
 def _type(error: ErrorDetails) -> str:
@@ -257,7 +288,13 @@ def _pattern(error: ErrorDetails) -> str:
 
 
 def _table(error: ErrorDetails) -> str:
-    return f"must be a table, got {error['input']!r}"
+    return f"must be a table, got {_shown(error['input'])}"
+
+
+def _array(error: ErrorDetails) -> str:
+    got = error["input"]
+    hint = f"; write [{_shown(got)}]" if isinstance(got, str | int | float) else ""
+    return f"must be an array, got {_shown(got)}{hint}"
 
 
 def _allowed_keys(loc: tuple[Step, ...]) -> list[str]:
@@ -300,4 +337,20 @@ _MESSAGES: Final[Mapping[str, Callable[[ErrorDetails], str]]] = {
     "dict_type": _table,
     "model_type": _table,
     "model_attributes_type": _table,
+    "tuple_type": _array,
 }
+_WORDS: Final[Mapping[str, str]] = {
+    "string_type": "text in quotes",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "greater_than": "greater than {gt}",
+    "greater_than_equal": "{ge} or more",
+    "less_than": "less than {lt}",
+    "less_than_equal": "{le} or less",
+    "too_short": "an array of at least {min_length}",
+    "too_long": "an array of at most {max_length}",
+    "finite_number": "a finite number",
+}
+"""Kind of error -> what the value must be."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from station.file.config import StationConfig
+from station.terms.findings import Step
 from station.terms.tables import TagTable
 
 
@@ -16,6 +17,12 @@ class View:
     config: StationConfig
     broken: frozenset[tuple[str, str]]
     folder: Path
+    guessed: frozenset[tuple[Step, ...]] = frozenset()
+    """Places whose value was wrong or missing, so that another stands there."""
+
+    def knows(self, section: str, name: str, *keys: str) -> bool:
+        """Does the file say what these keys of an entry are? What follows from a guess is no finding."""
+        return not any((section, name, *key.split(".")) in self.guessed for key in keys)
 
     def names(self, section: str) -> set[str]:
         """All declared names of a section, those of broken entries too."""

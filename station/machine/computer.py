@@ -33,7 +33,7 @@ class Computer:
     def read(self, path: str) -> str | None:
         """Stripped text of a file; None when it does not exist or may not be read."""
         try:
-            return (self.root / path.lstrip("/")).read_text(errors="replace").strip()
+            return (self.root / path.lstrip("/")).read_text(encoding="utf-8", errors="replace").strip()
         except OSError:
             return None
 

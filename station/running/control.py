@@ -171,7 +171,7 @@ class ControlServer:
 
         try:
             file = Path((await request.json())["file"])
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, LookupError, RecursionError):  # no JSON, no charset, or without an end
             return web.json_response({"error": 'expected {"file": "/path/of/model.onnx"}'}, status=400)
         if not file.is_absolute():
             return web.json_response({"error": f"{file} must be an absolute path"}, status=400)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Final
 
 from rt_native.histogram import Histogram
+from rt_native.text import in_html as escape
 from scheduler.stats import Latency
 from station.terms.durations import format_duration
 

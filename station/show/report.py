@@ -12,13 +12,13 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from html import escape
 from pathlib import Path
 from string import Template
 from typing import Final, Literal
 
 from fieldbus.link.state import LINK_STATISTICS
 from fieldbus.statistic import Statistic
+from rt_native.text import in_html as escape
 from scheduler.stats import TASK_STATISTICS
 from station.errors import UnsafeFolderError
 from station.machine.computer import Fact, Level

@@ -11,6 +11,7 @@ from itertools import chain
 from pathlib import Path
 
 from plc_bindings.data.models import call_leaves
+from rt_native.text import in_cell
 from station.file.reading import read_station
 from station.servers import Columns, ServerTable, server_tables
 from station.wiring.parts import build
@@ -86,5 +87,5 @@ def to_csv(found: Iterable[Row]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, headings())
     writer.writeheader()
-    writer.writerows(found)
+    writer.writerows({heading: in_cell(text) for heading, text in row.items()} for row in found)
     return text.getvalue()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,7 @@ def nearest_name(name: str, allowed: Iterable[str]) -> str | None:
 
 def no_file(path: tuple[Step, ...], folder: Path, named: str | None) -> Iterator[Finding]:
     """A finding when a file is named that does not exist."""
-    if named and not (folder / named).is_file():
+    if named and not os.path.isfile(folder / named):  # also a name that no file can have
         yield Finding(path, f"no such file: {folder / named}")
 
 

@@ -12,6 +12,7 @@ import pytest
 import typer
 from onnx import helper
 
+from rt_native import version
 from station.errors import ExitCode, NotRunningError
 from station.running.control import fetch_status, socket_path
 from tests import ROOT
@@ -290,3 +291,40 @@ def test_no_help_text_is_lost():
         assert "[" not in (command.help or "")
         for parameter in command.params:
             assert "[" not in (getattr(parameter, "help", "") or ""), (command.name, parameter.name)
+
+
+def test_the_version_is_printed():
+    assert rt_engine("--version") == f"rt-engine {version.TEXT}\n"
+
+
+LOCALES = (
+    {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
+    {"LC_ALL": "C.UTF-8", "PYTHONIOENCODING": "ascii"},
+)
+
+
+@pytest.mark.parametrize("locale", LOCALES, ids=lambda locale: " ".join(locale.values()))
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["check"], 0),
+        (["check", "größe.onnx"], 0),
+        (["symbols"], 0),
+        (["inspect", "größe.onnx", "--seconds", "0.01"], 0),
+        (["run", "--seconds", "0.2"], 0),
+        (["doctor", "--seconds", "0.01"], None),
+        (["schema", "--markdown"], 0),
+        (["check", "größer.onnx"], 3),
+    ],
+    ids=lambda part: part if isinstance(part, int) else part and part[0],
+)
+def test_every_command_works_whatever_the_locale(tmp_path, locale, words, code):
+    """Station files and the file names in them are UTF-8; what the terminal's charset lacks is shown as an escape."""
+    path = write_station(tmp_path, STATION.replace("mean.onnx", "größe.onnx").replace("a = {}", 'a = { unit = "µm" }'))
+    (tmp_path / "mean.onnx").rename(tmp_path / "größe.onnx")
+    path.write_text(path.read_text(encoding="utf-8") + "# 液位\n", encoding="utf-8")
+    environment = {**os.environ, **locale, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "station", *words]
+    done = subprocess.run(command, capture_output=True, timeout=120, check=False, cwd=tmp_path, env=environment)
+    assert done.returncode == code or (code is None and done.returncode in (0, 1)), done.stderr
+    assert b"Traceback" not in done.stdout + done.stderr

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
@@ -14,24 +15,31 @@ from station.errors import ExitCode
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rich.console import Console
-
+    from rt_native.terminal import Terminal
     from station.errors import Problem
 
 
-_STEERING = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+MOST_NAME_BYTES = 255
+"""Of a file's name, on Linux."""
 
 
-def say(console: Console, text: str, style: str = "") -> None:
-    """Print a line as it is, without what would steer a terminal (names come from files).
+def say(console: Terminal, text: str, style: str = "") -> None:
+    """Print a line as it is, but for what would steer a terminal (names come from files).
 
     A screen or log that cannot be written is no reason for a running station to end.
     """
     with suppress(OSError):
-        console.print(text.translate(_STEERING), style=style, soft_wrap=True, highlight=False, markup=False)
+        console.print(text, style=style, soft_wrap=True, highlight=False, markup=False)
 
 
-def print_problems(console: Console, problems: tuple[Problem, ...]) -> None:
+def print_json(value: Any) -> None:
+    """Print JSON for programs; what it cannot hold as text."""
+    from rt_native.text import json_safe
+
+    print(json_safe(json.dumps(value, indent=1, default=str)))
+
+
+def print_problems(console: Terminal, problems: tuple[Problem, ...]) -> None:
     """Print what is wrong with a station file."""
     for problem in problems:
         say(console, str(problem), "red" if problem.severity == "error" else "yellow")
@@ -46,10 +54,12 @@ def check_outputs(*inputs: Path | None, files: Mapping[str, Path | None]) -> Non
     for option, path in files.items():
         if path is None:
             continue
-        if path.is_dir():
+        if os.path.isdir(path):
             why = "it is a folder; name a file in it"
-        elif not path.parent.is_dir():
+        elif not os.path.isdir(path.parent):
             why = f"there is no folder {path.parent}; make it first"
+        elif len(os.fsencode(path.name)) > MOST_NAME_BYTES:
+            why = f"its name is longer than {MOST_NAME_BYTES} bytes; choose a shorter one"
         elif not os.access(path if path.exists() else path.parent, os.W_OK):
             why = "it may not be written; choose another place"
         elif path.exists() and any(p is not None and p.exists() and p.samefile(path) for p in inputs):
@@ -60,7 +70,7 @@ def check_outputs(*inputs: Path | None, files: Mapping[str, Path | None]) -> Non
 
 
 @contextmanager
-def explained(console: Console) -> Iterator[None]:
+def explained(console: Terminal) -> Iterator[None]:
     """Errors that a user can mend become a message and an exit code; all others stay tracebacks."""
     from station.errors import (
         AlreadyRunningError,

@@ -29,15 +29,15 @@ def test_values_travel_both_ways() -> None:
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
-        ({"x": 1.0}, "GarbageError: the device's answer lacks 'v'; it gave x"),
-        ({"x": "one", "v": [1, 2]}, "GarbageError: the device's answer must hold a number for 'x'"),
-        ({"x": 1.0, "v": [1, 2, 3]}, "GarbageError: the device's answer must hold 2 numbers for 'v'"),
-        (None, "GarbageError: the device's answer must hold a number for 'x'"),
-        ({"x": 10**400, "v": [1, 2]}, "GarbageError: the device's answer must hold a number for 'x'"),
-        (ValueError("stuck"), f"RefusedError: the device raised ValueError('stuck') at {__file__}:"),
-        ({}, "GarbageError: the device's answer lacks 'x'; it gave nothing"),
-        (SystemExit(3), "RefusedError: the device raised SystemExit(3)"),
-        (ConnectionLostError("unplugged"), "ConnectionLostError: unplugged"),
+        ({"x": 1.0}, "the device's answer lacks 'v'; it gave x"),
+        ({"x": "one", "v": [1, 2]}, "the device's answer must hold a number for 'x'"),
+        ({"x": 1.0, "v": [1, 2, 3]}, "the device's answer must hold 2 numbers for 'v'"),
+        (None, "the device's answer must hold a number for 'x'"),
+        ({"x": 10**400, "v": [1, 2]}, "the device's answer must hold a number for 'x'"),
+        (ValueError("stuck"), f"the device raised ValueError('stuck') at {__file__}:"),
+        ({}, "the device's answer lacks 'x'; it gave nothing"),
+        (SystemExit(3), "the device raised SystemExit(3)"),
+        (ConnectionLostError("unplugged"), "unplugged"),
     ],
 )
 def test_a_failing_device_makes_its_subscribers_bad(answer: object, error: str) -> None:

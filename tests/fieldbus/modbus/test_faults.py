@@ -44,15 +44,15 @@ def deadline(seconds: float = TIMEOUT_S) -> int:
 @pytest.mark.parametrize(
     ("mode", "error"),
     [
-        ("cut", "ConnectionLostError: the device closed the connection"),
-        ("garbage", "GarbageError: not a Modbus frame: 15 03 01 00 02 02 50"),
-        ("half", "NoAnswerError: half an answer: "),
-        ("silence", "NoAnswerError: no answer in time"),
-        ("exception", "RefusedError: unit 1 FC 6, holding 0 (u): exception 2, illegal data address"),
-        ("write_exception", "RefusedError: unit 1 FC 6, holding 0 (u): exception 2, illegal data address"),
-        ("short", "GarbageError: unit 1 FC 6, holding 0 (u): expected the echo"),
-        ("other_function", "GarbageError: unit 1: asked with FC 6, answered with FC 4"),
-        ("drip", "Error: "),
+        ("cut", "the device closed the connection"),
+        ("garbage", "not a Modbus frame: 15 03 01 00 02 02 50"),
+        ("half", "half an answer: "),
+        ("silence", "no answer in time"),
+        ("exception", "unit 1 FC 6, holding 0 (u): exception 2, illegal data address"),
+        ("write_exception", "unit 1 FC 6, holding 0 (u): exception 2, illegal data address"),
+        ("short", "unit 1 FC 6, holding 0 (u): expected the echo"),
+        ("other_function", "unit 1: asked with FC 6, answered with FC 4"),
+        ("drip", ""),
     ],
 )
 def test_every_fault_is_bad_within_the_timeout_and_recovers(mode: str, error: str) -> None:
@@ -65,7 +65,7 @@ def test_every_fault_is_bad_within_the_timeout_and_recovers(mode: str, error: st
             wait_for(lambda: one.read().quality is Quality.BAD and two.read().quality is Quality.BAD)
             age_s = (time.monotonic_ns() - one.read().timestamp_ns) / 1e9
             assert age_s <= TIMEOUT_S + 0.2, "0.2 s for a busy machine"
-            wait_for(lambda: error in link.status().last_error, what=error)
+            wait_for(lambda: link.status().last_error and error in link.status().last_error, what=error)
             device.mode = "good"
             wait_for(lambda: one.read().quality is Quality.GOOD and two.read().quality is Quality.GOOD)
             assert link.wait_up(5.0)
@@ -144,7 +144,7 @@ def test_a_device_without_function_code_23_is_told_apart() -> None:
         client = TcpClient("127.0.0.1", device.port)
         link._client = _Refusing(client)  # type: ignore[assignment]
         with link:
-            wait_for(lambda: "lacks function code 23: set read_write to false" in link.status().last_error)
+            wait_for(lambda: "lacks function code 23: set fc23 = false" in link.status().last_error)
 
 
 class _Refusing:
@@ -162,7 +162,7 @@ def test_nobody_listens() -> None:
     link, one, *_ = link_to(free_port())
     with link:
         wait_for(lambda: link.status().state == "down")
-        assert "ConnectionLostError: cannot connect to 127.0.0.1:" in link.status().last_error
+        assert "cannot connect to 127.0.0.1:" in link.status().last_error
         assert one.read().quality is Quality.BAD
 
 

@@ -147,9 +147,7 @@ def test_an_address_that_the_device_lacks_is_a_refusal(port: int) -> None:
     link = ModbusLink("r", [Tag("x", "int16", "in", address=ModbusAddress("holding", 5000))], Tcp("127.0.0.1", port))
     with link:
         wait_for(lambda: link.status().state == "degraded")
-        assert (
-            "RefusedError: unit 1 FC 3, holding 5000 (x): exception 2, illegal data address" in link.status().last_error
-        )
+        assert "unit 1 FC 3, holding 5000 (x): exception 2, illegal data address" in link.status().last_error
         assert link.status().reconnects == 0
 
 
@@ -165,7 +163,7 @@ def test_a_frozen_server_is_bad_within_the_timeout() -> None:
         wait_for(lambda: x.read().quality is Quality.GOOD)
         modbus_peers.stop_briefly(server, 0.3)
         wait_for(lambda: link.status().errors > 0)
-        assert "NoAnswerError: no answer in time" in link.status().last_error
+        assert "no answer in time" in link.status().last_error
         wait_for(lambda: x.read().quality is Quality.GOOD)
 
 
@@ -245,5 +243,5 @@ def test_tls_carries_values_and_checks_who_answers(tmp_path: Path) -> None:
             link = ModbusLink("bad", tags, Tls("127.0.0.1", port, ca=ca, server_name=server_name))
             with link:
                 wait_for(lambda link=link: link.status().state == "down")  # type: ignore[misc]
-                assert "ConnectionLostError: cannot connect" in link.status().last_error
+                assert "cannot connect" in link.status().last_error
                 assert why in link.status().last_error
