@@ -37,7 +37,7 @@ def snapshot() -> Snapshot:
                 "plc",
                 "ads 10.0.0.2",
                 "down",
-                "ConnectionLostError: <refused> & gone",
+                "<refused> & gone",
                 errors=9,
                 reconnects=4,
                 safe_writes=2,

@@ -1,9 +1,14 @@
 """Reading station files: what is right is read, what is wrong is named, all at once, with its line."""
 
+import re
+
 import pytest
 
 from station.errors import StationFileError
-from station.file.reading import read_station
+from station.file.reading import _validate, read_station
+from station.links import link_tables, type_of
+from station.servers import server_tables
+from station.terms.tables import ModelTable, StationTable, TagTable, TaskTable
 
 GOOD = """\
 [station]
@@ -99,13 +104,21 @@ CASES = {
     "beyond the end": ('"input 0"', '"input 65535"', "beyond 65535"),
     "safe out of limits": ("low = -10", "low = 5", "safe value 0 is outside low 5 .. high 10"),
     "limits crossed": ("low = -10", "low = 50", "low 50 is above high 10"),
-    "scale 0": ("scale = 0.1", "scale = 0.1 }, { tag = 'position', window = 0", "greater than or equal to 1"),
-    "wrong word": ('cycle = "1 ms"\ninputs', 'overrun = "burst"\ncycle = "1 ms"\ninputs', "'skip', 'hold', 'safe'"),
-    "wrong type": ('cycle = "1 ms"\ninputs', 'priority = "80"\ncycle = "1 ms"\ninputs', "valid integer, got '80'"),
+    "scale 0": ("scale = 0.1", "scale = 0.1 }, { tag = 'position', window = 0", "must be 1 or more, got 0"),
+    "wrong word": (
+        'cycle = "1 ms"\ninputs',
+        'overrun = "burst"\ncycle = "1 ms"\ninputs',
+        'allowed: "skip", "hold", "safe"',
+    ),
+    "wrong type": (
+        'cycle = "1 ms"\ninputs',
+        'priority = "80"\ncycle = "1 ms"\ninputs',
+        'must be a whole number, got "80"',
+    ),
     "priority too high": (
         'cycle = "1 ms"\ninputs',
         'priority = 100\ncycle = "1 ms"\ninputs',
-        "less than or equal to 99",
+        "must be 99 or less",
     ),
     "bad name": ('name = "cell4"', 'name = "cell 4"', "is no name"),
     "step without function": ("outputs = [", 'step = "step.py"\noutputs = [', '"file.py:function"'),
@@ -116,9 +129,9 @@ CASES = {
         'cycle = "60 ms"\ninputs',
         "60 ms is not shorter than the timeout of link plant, 50 ms",
     ),
-    "endless window": ("scale = 0.1", "scale = 0.1, window = 1_000_000_000_000", "less than or equal to 1048576"),
+    "endless window": ("scale = 0.1", "scale = 0.1, window = 1_000_000_000_000", "must be 1048576 or less"),
     "endless duration": ('timeout = "50 ms"', f'timeout = "{"9" * 400} s"', "at most a day"),
-    "no such core": ('cycle = "1 ms"\ninputs', 'cpu = 99_999\ncycle = "1 ms"\ninputs', "less than or equal to 4095"),
+    "no such core": ('cycle = "1 ms"\ninputs', 'cpu = 99_999\ncycle = "1 ms"\ninputs', "must be 4095 or less"),
     "no tasks": (GOOD[GOOD.index("[tasks.axis]") :], "", "at least one [tasks.NAME]"),
     "not a table": ("[models.policy]\nfile = ", "[models]\npolicy = ", "must be a table"),
     "not TOML": ('name = "cell4"', "name = cell4", "not TOML"),
@@ -262,3 +275,73 @@ def test_a_file_that_cannot_be_read_has_no_line(tmp_path):
     with pytest.raises(StationFileError) as caught:
         read_station(tmp_path / "none.toml")
     assert str(caught.value) == f"{tmp_path / 'none.toml'}: error: cannot be read: No such file or directory"
+
+
+FOLLOW_UPS = {
+    "a wrong word in a cycle": ('cycle = "1 ms"\ninputs', 'cycle = "1 msec"\ninputs'),
+    "a misspelt key with a wrong word": ('cycle = "1 ms"\ninputs', 'cyle = "1 msec"\ninputs'),
+    "a wrong word in a link's timeout": ('timeout = "50 ms"', 'timeout = "50 sec"'),
+    "a misspelt timeout": ('timeout = "50 ms"', 'tiemout = "50 ms"'),
+    "a wrong limit": ("low = -10", 'low = "-10"'),
+}
+
+
+@pytest.mark.parametrize("case", FOLLOW_UPS)
+def test_what_follows_from_a_fault_is_not_told_too(case, write):
+    found = problems(write(changed(*FOLLOW_UPS[case])))
+    assert not [message for _, _, message in found if "not shorter than" in message or "outside" in message], found
+    assert {place.rpartition(".")[0] for _, place, _ in found} <= {"tasks.axis", "links.plant", "tags.force"}, found
+
+
+WRONG = ("text", -1, 10**30, 0.5, True, [], ["x"], {}, {"x": 1}, [[1]], float("nan"))
+OF_A_LIBRARY = re.compile(
+    r"Input should|valid (tuple|string|integer|number|dictionary|boolean)|validation|pydantic|Error\b|\b[A-Z][a-z]+Table\b|None"
+)
+
+
+def fields():
+    """(section, kind, key) of every key of every table."""
+    for section, tables in (
+        ("station", [StationTable]),
+        ("models", [ModelTable]),
+        ("tags", [TagTable]),
+        ("tasks", [TaskTable]),
+        ("links", link_tables()),
+        ("servers", server_tables()),
+    ):
+        for table in tables:
+            for name, field in table.model_fields.items():
+                yield section, type_of(table) if section in ("links", "servers") else "", field.alias or name
+
+
+@pytest.mark.parametrize(("section", "kind", "key"), fields())
+def test_every_wrong_value_is_told_in_our_words(section, kind, key):
+    """No words of a library and no class names, whatever stands where something else belongs."""
+    for value in WRONG:
+        entry = {**({"type": kind} if kind else {}), key: value}
+        findings = _validate({section: entry if section == "station" else {"one": entry}})[3]
+        for finding in findings:
+            assert not OF_A_LIBRARY.search(finding.message), (value, finding)
+
+
+def test_one_value_where_an_array_belongs_says_how_to_write_it(write):
+    found = problems(write(changed('inputs = ["position", { tag = "speed", scale = 0.1 }]', 'inputs = "top"')))
+    assert ('must be an array, got "top"; write ["top"]') in [message for _, _, message in found]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" + ".".join("a" * 20_000) + "]",
+        "a = " + "[" * 20_000 + "]" * 20_000,
+        "a = " + "{a=" * 5000 + "1" + "}" * 5000,
+    ],
+)
+def test_tables_that_lie_too_deep_are_refused_in_a_sentence(text, write):
+    assert [message for _, _, message in problems(write(text))] == ["tables or arrays lie too deep in each other"]
+
+
+@pytest.mark.parametrize("name", ["m" * 5000 + ".onnx", "a\\u0000b.onnx", "\\u001b" * 9])
+def test_a_name_that_no_file_can_have_is_a_sentence(name, write):
+    found = problems(write(changed('"policy.onnx"', f'"{name}"')))
+    assert [place for _, place, message in found if "no such file" in message] == ["models.policy.file"]
