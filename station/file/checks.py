@@ -14,7 +14,8 @@ from station.file.server_checks import SERVER_CHECKS
 from station.file.view import View
 from station.terms.durations import format_duration
 from station.terms.findings import Finding, Step, no_file, no_function, unknown
-from station.terms.tables import TaskTable
+from station.terms.steps import FunctionStep
+from station.terms.tasks import TaskTable, surroundings
 
 
 def check_relations(view: View) -> list[Finding]:
@@ -33,8 +34,8 @@ def _files_exist(view: View) -> Iterator[Finding]:
     for name, model in view.config.models.items():
         yield from no_file(("models", name, "file"), view.folder, model.file)
     for name, task in view.config.tasks.items():
-        if task.step is not None:
-            yield from no_function(("tasks", name, "step"), view.folder, task.step)
+        if isinstance(task.step, FunctionStep):
+            yield from no_function(("tasks", name, "step", "function"), view.folder, task.step.function)
 
 
 def _tag_links(view: View) -> Iterator[Finding]:
@@ -83,6 +84,15 @@ def _task_models(view: View) -> Iterator[Finding]:
                 yield Finding(("tasks", name), 'needs the key "model", or "step"')
         elif task.model not in view.names("models"):
             yield Finding(("tasks", name, "model"), unknown("model", task.model, view.names("models")))
+
+
+def _task_steps(view: View) -> Iterator[Finding]:
+    """A step fits its task; not asked where a tag of the task is not known."""
+    for name, task in view.config.tasks.items():
+        entries = (*task.inputs, *task.outputs)
+        if task.step is not None and all(entry.tag in view.config.tags for entry in entries):
+            for key, message in task.step.faults(surroundings(task, view.config.tags)):
+                yield Finding(("tasks", name, "step", *([key] if key else [])), message)
 
 
 def _task_tags(view: View) -> Iterator[Finding]:
@@ -203,6 +213,7 @@ CHECKS: Final[tuple[Callable[[View], Iterator[Finding]], ...]] = (
     _addresses,
     _links,
     _task_models,
+    _task_steps,
     _task_tags,
     _task_outputs,
     _one_writer,

@@ -10,7 +10,8 @@ from pydantic import Field
 
 from station.links import LinkTable, link_tables
 from station.servers import ServerTable, server_tables
-from station.terms.tables import ModelTable, Name, StationTable, Table, TagTable, TaskTable
+from station.terms.tables import ModelTable, Name, StationTable, Table, TagTable
+from station.terms.tasks import TaskTable
 
 if TYPE_CHECKING:
     AnyLink = LinkTable

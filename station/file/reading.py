@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 from pydantic import ValidationError
@@ -27,6 +27,7 @@ from station.file.view import View
 from station.links import link_tables, type_of
 from station.servers import server_tables
 from station.terms.findings import Finding, Step, dotted, nearest_name, unknown
+from station.terms.steps import STEP_TABLES
 from station.terms.tables import Table
 
 _ROUNDS: Final = 5
@@ -179,6 +180,8 @@ def _mend(data: dict[str, Any], errors: Iterable[ErrorDetails]) -> set[tuple[str
             table[int(key)] = _STAND_IN
         elif isinstance(table, dict) and key in table:
             value = table.pop(key)
+            if error["type"].startswith("union_tag") and len(above) > 1:
+                table[key] = _stand_in(error["loc"])
             nearest = nearest_name(str(key), _allowed_keys(error["loc"][:-1]))
             if error["type"] == "extra_forbidden" and nearest is not None:
                 table.setdefault(nearest, value)
@@ -220,7 +223,8 @@ def _steps_in(loc: Iterable[Step], data: Any) -> tuple[Step, ...]:
 
 
 def _types() -> set[str]:
-    return {type_of(table) for table in (*link_tables(), *server_tables())}
+    tables: tuple[type[Table], ...] = (*link_tables(), *server_tables(), *STEP_TABLES)
+    return {type_of(table) for table in tables}
 
 
 def _has(data: object, step: Step) -> bool:
@@ -267,14 +271,14 @@ def _type(error: ErrorDetails) -> str:
 
 
 def _no_type(error: ErrorDetails) -> str:
-    tables = link_tables() if error["loc"][0] == "links" else server_tables()
-    kinds = [type_of(table) for table in tables]
+    tables: dict[str, tuple[type[Table], ...]] = {"link": link_tables(), "server": server_tables(), "step": STEP_TABLES}
+    kinds = [type_of(table) for table in tables[_kind(error)]]
     return f'needs the key "type": {", ".join(kinds[:-1])} or {kinds[-1]}'
 
 
 def _kind(error: ErrorDetails) -> str:
-    """`link` or `server`."""
-    return str(error["loc"][0]).removesuffix("s")
+    """`link`, `server` or `step`."""
+    return "step" if error["loc"][-1] == "step" else str(error["loc"][0]).removesuffix("s")
 
 
 def _pattern(error: ErrorDetails) -> str:
@@ -319,6 +323,8 @@ def _plain(annotation: Any) -> Any:
 
 def _inside(annotation: Any, step: Step) -> Any:
     origin, args = get_origin(annotation), get_args(annotation)
+    if origin in (Union, UnionType) and NoneType in args:
+        return _inside(_plain(args[0]), step)
     if origin in (Union, UnionType):  # the step is the discriminator of one member
         return next(m for m in map(_plain, args) if step in get_args(m.model_fields["type"].annotation))
     if origin in (dict, tuple):

@@ -9,6 +9,7 @@ from typing import Any, Final
 from station.file.config import StationConfig
 from station.links import link_tables
 from station.servers import server_tables
+from station.terms.steps import STEP_TABLES
 
 SCHEMA_FILE: Final = Path(__file__).with_name("station.schema.json")
 
@@ -55,6 +56,7 @@ _TABLES: Final = (
     ("[tags.NAME]", ("TagTable",)),
     ("[servers.NAME], type TYPE", tuple(table.__name__ for table in server_tables())),
     ("[tasks.NAME]", ("TaskTable",)),
+    ("[tasks.NAME.step], type TYPE", tuple(table.__name__ for table in STEP_TABLES)),
     ("An entry of inputs", ("InputTable",)),
     ("An entry of outputs", ("OutputTable",)),
     ("[tasks.NAME.guard]", ("GuardTable",)),

@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from station.terms.durations import PATTERN, parse_duration
-
-MIN_CYCLE_NS: Final = 50_000
 
 TypeName = Literal[
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64"
@@ -30,17 +28,6 @@ Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 NET_ID_FORM: Final = "no AMS NetId; six numbers with dots, for example 5.12.34.56.1.1"
 
 
-def _cycle(ns: int) -> int:
-    if ns < MIN_CYCLE_NS:
-        raise ValueError(f"a task's cycle is at least {MIN_CYCLE_NS // 1000} us")
-    return ns
-
-
-def _tag_only(value: object) -> object:
-    """A plain string stands for a table with only the key `tag`."""
-    return {"tag": value} if isinstance(value, str) else value
-
-
 class Table(BaseModel):
     """Any table of a station file."""
 
@@ -49,7 +36,7 @@ class Table(BaseModel):
     forms: ClassVar[Mapping[str, str]] = {}
     """Key -> what its text is not, and how it has to look, in words, where it has a pattern."""
     stand_ins: ClassVar[Mapping[str, object]] = {}
-    """Required key -> a value with which the rest of the table can be read when it is missing; else "?"."""
+    """Key -> a value with which the rest of the table can be read when it is missing, or of no known type; else "?"."""
 
 
 class StationTable(Table):
@@ -105,87 +92,3 @@ class TagTable(Table):
     high: float = Field(default=float("inf"), description="Greatest value, in `unit`; an output is clamped to it.")
     safe: float = Field(default=0.0, description="What an output becomes when nobody controls it any more, in `unit`.")
     count: int = Field(default=1, ge=1, le=2000, description="How many values in a row.")
-
-
-class _Entry(Table):
-    tag: str = Field(description="One of [tags].")
-    tensor: str | None = Field(default=None, description="The model's tensor; left out: the first one not yet full.")
-    index: int | None = Field(
-        default=None, ge=0, description="First element in the tensor, counted flat; left out: the next free one."
-    )
-    step_only: bool = Field(default=False, description="Only the task's own step sees it, not the model.")
-
-
-class InputTable(_Entry):
-    """One entry of a task's `inputs`: a tag, and where it goes in the model. A plain string is the tag's name."""
-
-    scale: float = Field(default=1.0, description="element = value * scale + offset")
-    offset: float = Field(default=0.0, description="element = value * scale + offset")
-    window: int = Field(default=1, ge=1, le=2**20, description="The last so many samples, oldest first.")
-    stride: int = Field(default=1, ge=1, le=2**16, description="Every so many cycles a sample enters the window.")
-    spacing: int | None = Field(
-        default=None, ge=1, description="Elements from one sample to the next; left out: they lie in a row."
-    )
-
-
-class OutputTable(_Entry):
-    """One entry of a task's `outputs`: an element of the model, the tag it drives. A plain string is the tag's name."""
-
-    scale: float = Field(default=1.0, description="value = element * scale + offset")
-    offset: float = Field(default=0.0, description="value = element * scale + offset")
-    low: float | None = Field(default=None, description="Least value; left out: the tag's.")
-    high: float | None = Field(default=None, description="Greatest value; left out: the tag's.")
-    max_rate: float = Field(default=float("inf"), gt=0, description="Greatest change, in the tag's unit per second.")
-    safe: float | None = Field(
-        default=None,
-        description="Safe value while the task ticks; left out: the tag's, which applies when the task has ended or hangs.",
-    )
-
-
-class GuardTable(Table):
-    """`[tasks.NAME.guard]`: what a task does with numbers it should not trust."""
-
-    on_nan: Literal["hold", "safe", "pass"] = Field(default="hold", description="The model gave NaN or infinity.")
-    on_bad_input: Literal["safe", "hold", "run"] = Field(
-        default="safe", description="An input is bad, or older than `max_age`."
-    )
-    max_age_ns: Duration | None = Field(
-        default=None,
-        alias="max_age",
-        description="An input older than this is bad; left out: the longest timeout of its links.",
-    )
-
-
-InputEntry = Annotated[InputTable, BeforeValidator(_tag_only, json_schema_input_type=str | InputTable)]
-OutputEntry = Annotated[OutputTable, BeforeValidator(_tag_only, json_schema_input_type=str | OutputTable)]
-
-
-class TaskTable(Table):
-    """`[tasks.NAME]`: every `cycle`, tags go into the model and its outputs into tags."""
-
-    stand_ins = {"cycle": "1 s", "inputs": ["?"]}
-
-    model: str | None = Field(
-        default=None, description="One of [models]; left out: the step alone computes the outputs."
-    )
-    cycle_ns: Annotated[Duration, AfterValidator(_cycle)] = Field(
-        alias="cycle", description="Cycle time; at least 50 us."
-    )
-    priority: int = Field(default=80, ge=1, le=99, description="SCHED_FIFO priority.")
-    cpu: int | None = Field(default=None, ge=0, le=4095, description="Core that the task stays on; left out: any.")
-    overrun: Literal["skip", "hold", "safe"] = Field(
-        default="skip",
-        description="After a missed deadline: skip to the next tick, hold the outputs a cycle, or make them safe.",
-    )
-    watchdog: int = Field(default=10, ge=0, description="Overruns in a row after which the outputs go safe; 0: never.")
-    inputs: Annotated[tuple[InputEntry, ...], Array] = Field(
-        description="Tags in the order of the model's input elements.", min_length=1
-    )
-    outputs: Annotated[tuple[OutputEntry, ...], Array] = Field(
-        default=(), description="Tags in the order of the model's output elements."
-    )
-    guard: GuardTable = GuardTable()
-    step: str | None = Field(
-        default=None, description='Your own compiled function after the model, "file.py:function".'
-    )
-    step_state: int = Field(default=0, ge=0, le=2**20, description="Bytes that the step keeps from cycle to cycle.")

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from rt_engine import TensorSpec
 from station.terms.findings import Finding, Step, unknown
-from station.terms.tables import InputTable, OutputTable
+from station.terms.tasks import InputTable, OutputTable
 
 Counts = Mapping[str, int]
 """Tag -> how many values it has."""

@@ -22,14 +22,14 @@ from rt_engine import Model, ModelSlot
 from rt_engine.errors import EngineError
 from scheduler.checks import check_task
 from scheduler.errors import SchedulerError
-from scheduler.steps import Step as CompiledStep
 from scheduler.task import Guard, Input, Output, Task
 from station.errors import StationFileError
 from station.file.reading import StationFile
 from station.file.view import sole_link
 from station.links import LinkTable
 from station.terms.findings import Finding, Step
-from station.terms.tables import InputTable, OutputTable, TagTable, TaskTable
+from station.terms.tables import TagTable
+from station.terms.tasks import InputTable, OutputTable, TaskTable, surroundings
 from station.wiring import mapping
 
 NS = 1_000_000_000
@@ -148,7 +148,7 @@ class _Builder:
             ),
             step=None
             if table.step is None
-            else CompiledStep.compile(str(self._file.beside(table.step)), table.step_state),
+            else table.step.make(surroundings(table, self._config.tags), self._file.path.parent, table.step_state),
         )
         check_task(task, None if table.model is None else self.parts.models[table.model])
         return task

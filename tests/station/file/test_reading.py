@@ -8,7 +8,8 @@ from station.errors import StationFileError
 from station.file.reading import _validate, read_station
 from station.links import link_tables, type_of
 from station.servers import server_tables
-from station.terms.tables import ModelTable, StationTable, TagTable, TaskTable
+from station.terms.tables import ModelTable, StationTable, TagTable
+from station.terms.tasks import TaskTable
 
 GOOD = """\
 [station]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from rt_engine import TensorSpec
-from station.terms.tables import InputTable, OutputTable
+from station.terms.tasks import InputTable, OutputTable
 from station.wiring.mapping import map_inputs, map_outputs
 
 COUNTS = {"a": 1, "b": 1, "v": 3}
