@@ -16,20 +16,34 @@ from scheduler.clock import Clock
 from scheduler.native import NATIVE
 from scheduler.steps import Step
 from scheduler.task import Input, Output, Task
-from scheduler.task_block import INPUT, NO_TENSOR, OUTPUT, SINK, SOURCE, STATS, STEP_HEADER, TASK, OnFault, OnOverrun
+from scheduler.task_block import (
+    INPUT,
+    NO_TENSOR,
+    OUTPUT,
+    SINK,
+    SOURCE,
+    STATS,
+    STEP_HEADER,
+    TASK,
+    TRACE,
+    OnFault,
+    OnOverrun,
+)
 
 if TYPE_CHECKING:
     from rt_engine import Model
     from rt_engine.slot import SlotReader
 
 NO_LIMIT_NS = (1 << 62) - 1
+NOTHING_YET = -1
 _ON_FAULT = {"pass": OnFault.PASS, "run": OnFault.PASS, "hold": OnFault.HOLD, "safe": OnFault.SAFE}
 
 
 class TaskMemory:
     """The native memory of one task that fits its model and channels (`scheduler.checks`).
 
-    `address` is what `task_run` takes; `task` and `stats` are views of the structs.
+    `address` is what `task_run` takes; `task`, `stats`, `trace` and the tables `inputs` and
+    `outputs` are views of the structs.
     """
 
     def __init__(self, task: Task, model: "Model | None", reader: "SlotReader | None", clock: Clock) -> None:
@@ -41,8 +55,11 @@ class TaskMemory:
         self.wakeup, self.execution = Histogram(self._block(NBYTES)), Histogram(self._block(NBYTES))
         stats = self._block(STATS.itemsize)
         self.stats = stats.view(STATS)
-        self._inputs = self._bind_inputs(task.inputs, task.period_ns, task.guard.max_age_s)
-        self._bind_outputs(task.outputs)
+        trace = self._block(TRACE.itemsize)
+        self.trace = trace.view(TRACE)
+        self.trace["action"] = NOTHING_YET
+        self.inputs = self._bind_inputs(task.inputs, task.period_ns, task.guard.max_age_s)
+        self.outputs = self._bind_outputs(task.outputs)
         self._set(
             period_ns=task.period_ns,
             on_overrun=OnOverrun[task.overrun.upper()],
@@ -57,6 +74,7 @@ class TaskMemory:
             stats=stats.address,
             wakeup=self.wakeup.address,
             execution=self.execution.address,
+            trace=trace.address,
         )
         if task.step is not None:
             self._bind_step(task.step)
@@ -66,9 +84,19 @@ class TaskMemory:
         fresh = ("control", "reset", "owner", "state", "tick_ns", "tripped", "on_time")
         self._set(**dict.fromkeys(fresh, 0))
         self.stats[:] = np.zeros(1, STATS)
-        self._inputs["filled"] = self._inputs["next_sample_ns"] = 0
+        self.trace["noted"] = 0
+        self.trace["action"] = NOTHING_YET
+        self.forget_trace()
+        self.inputs["filled"] = self.inputs["next_sample_ns"] = 0
         if self._task.step is not None:
             self._clear_step(self._task.step)
+
+    def forget_trace(self) -> None:
+        """Start the worst cycles and the ranges of a task that does not run anew."""
+        self.trace["bar_ns"] = 0
+        self.trace["worst"] = np.zeros(1, self.trace.dtype["worst"])
+        for table in (self.inputs, self.outputs):
+            table["seen"] = table["total"] = 0
 
     def _set(self, **fields: int) -> None:
         for name, value in fields.items():
@@ -117,7 +145,7 @@ class TaskMemory:
             values += 8 * entry.count
         return rows
 
-    def _bind_outputs(self, outputs: Sequence[Output]) -> None:
+    def _bind_outputs(self, outputs: Sequence[Output]) -> NDArray[Any]:
         sinks, sink_at = self._channels(outputs, SINK)
         rows, address = self._table(OUTPUT, len(outputs))
         count = sum(e.count for e in outputs)
@@ -134,6 +162,7 @@ class TaskMemory:
             row["low"], row["high"], row["safe"] = limits_of(entry)
             row["max_rate"] = entry.max_rate
             raw, last = raw + 8 * entry.count, last + 8 * entry.count
+        return rows
 
     def _bind_step(self, step: Step) -> None:
         """The step's state, with its header before it; `last` is bound already."""

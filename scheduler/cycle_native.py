@@ -30,6 +30,7 @@ from scheduler.inputs_native import add_to, read_inputs
 from scheduler.outputs_native import guard, make_safe, not_finite, scatter, write_outputs
 from scheduler.status import Action, State, TaskStatus
 from scheduler.task_block import STATS, STEP_HEADER, TASK, USAGE, Control, OnFault, OnOverrun
+from scheduler.trace_native import forget_trace, note_cycle
 
 _T, _N, _U, _H = offsets(TASK), offsets(STATS), offsets(USAGE), offsets(STEP_HEADER)
 _HEADER, _ELAPSED, _RESUMED, _STEP_TICK = STEP_HEADER.itemsize, _H.elapsed_ns, _H.resumed, _H.tick_ns
@@ -219,6 +220,7 @@ def record(task, due, tick, woke, fault, action):  # type: ignore[no-untyped-def
         add_to(stats + _TRIPS, 1 if tripped > before else 0)
         count_time(load_i64(task + _WAKEUP), woke - due)
         count_time(load_i64(task + _EXECUTION), done - woke)
+        note_cycle(task, tick, woke - due, done - woke, missed, fault, action)
     store_i64(stats + _LATE, in_a_row)
     store_i64(stats + _DUE, following)
     store_i64(stats + _STATUS, fault)
@@ -237,6 +239,7 @@ def forget(task, due):  # type: ignore[no-untyped-def]
     store_i64(stats + _LAST_FAULT, 0)
     fill_bytes(load_i64(task + _WAKEUP), 0, HISTOGRAM_BYTES)
     fill_bytes(load_i64(task + _EXECUTION), 0, HISTOGRAM_BYTES)
+    forget_trace(task)
     note_usage(stats + _USAGE_START)
     store_i64(stats + _FIRST_DUE, due)
 

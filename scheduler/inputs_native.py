@@ -8,10 +8,14 @@ from rt_native.memory import offsets
 from scheduler.element_native import store_element
 from scheduler.status import TaskStatus
 from scheduler.task_block import INPUT, NO_TENSOR, SOURCE, STATS, TASK, OnFault
+from scheduler.trace_native import widen
 
 _T, _S, _I, _N, _SLOT = offsets(TASK), offsets(SOURCE), offsets(INPUT), offsets(STATS), offsets(SLOT)
 _SOURCES, _SOURCE_COUNT, _INPUTS, _INPUT_COUNT = _T.sources, _T.source_count, _T.inputs, _T.input_count
 _STATS, _ON_NAN, _ON_BAD = _T.stats, _T.on_nan, _T.on_bad_input
+_ALL_VALUES, _BAD_SOURCE, _BAD_AGE, _BAD_VALUE, _RANGE = (
+    _T.values, _T.bad_source, _T.bad_age_ns, _T.bad_value, _I.seen
+)  # fmt: skip
 _CHANNEL, _MAX_AGE, _LATCHED, _SOURCE_SIZE = _S.channel, _S.max_age_ns, _S.slot, SOURCE.itemsize
 _SOURCE, _CELL, _COUNT, _VALUES, _INPUT_SIZE = _I.source, _I.cell, _I.count, _I.values, INPUT.itemsize
 _TENSOR, _DTYPE, _FIRST, _SPACING, _SCALE, _OFFSET = _I.tensor, _I.dtype, _I.first, _I.spacing, _I.scale, _I.offset
@@ -42,19 +46,22 @@ def latch(task, now):  # type: ignore[no-untyped-def]
     """Take the newest write of every input channel, whole; BAD_INPUT if one is bad or too old."""
     fault = _OK
     source = load_i64(task + _SOURCES)
-    for _ in range(load_i64(task + _SOURCE_COUNT)):
+    for number in range(load_i64(task + _SOURCE_COUNT)):
         slot = channel_latch(load_i64(source + _CHANNEL))
         store_i64(source + _LATCHED, slot)
-        if load_i64(slot + _QUALITY) >= _BAD or now - load_i64(slot + _TIMESTAMP) > load_i64(source + _MAX_AGE):
+        age, is_bad = now - load_i64(slot + _TIMESTAMP), load_i64(slot + _QUALITY) >= _BAD
+        if is_bad or age > load_i64(source + _MAX_AGE):
+            store_i64(task + _BAD_SOURCE, number)
+            store_i64(task + _BAD_AGE, 0 if is_bad else age)
             fault = _BAD_INPUT
         source += _SOURCE_SIZE
     return fault
 
 
 @inline
-def scale_values(task):  # type: ignore[no-untyped-def]
+def scale_values(task, is_good):  # type: ignore[no-untyped-def]
     """Scale the latched cells into `values`; gives how many are NaN or infinite."""
-    wrong = 0
+    wrong, first = 0, load_i64(task + _ALL_VALUES)
     entry = load_i64(task + _INPUTS)
     for _ in range(load_i64(task + _INPUT_COUNT)):
         cells = load_i64(load_i64(entry + _SOURCE) + _LATCHED) + _CELLS + 8 * load_i64(entry + _CELL)
@@ -62,7 +69,12 @@ def scale_values(task):  # type: ignore[no-untyped-def]
         for i in range(load_i64(entry + _COUNT)):
             value = load_f64(cells + 8 * i) * scale + offset
             store_f64(values + 8 * i, value)
-            wrong += 0 if value - value == 0.0 else 1
+            if value - value != 0.0:
+                if wrong == 0:
+                    store_i64(task + _BAD_VALUE, (values + 8 * i - first) // 8)
+                wrong += 1
+        if is_good:
+            widen(entry + _RANGE, cells, load_i64(entry + _COUNT))
         entry += _INPUT_SIZE
     return wrong
 
@@ -134,7 +146,7 @@ def read_inputs(task, block, tick, now):  # type: ignore[no-untyped-def]
     """Latch, check and convert the inputs of one tick; gives OK when the model may run on them."""
     stats = load_i64(task + _STATS)
     fault = latch(task, now)
-    wrong = scale_values(task)
+    wrong = scale_values(task, fault == _OK)
     add_to(stats + _BAD_INPUTS, 1 if fault != _OK else 0)
     add_to(stats + _NAN_INPUTS, wrong)
     if fault != _OK and load_i64(task + _ON_BAD) == _PASS:

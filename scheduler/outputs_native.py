@@ -17,6 +17,7 @@ from scheduler.element_native import load_element
 from scheduler.inputs_native import add_to
 from scheduler.status import Action, State, TaskStatus
 from scheduler.task_block import NO_TENSOR, OUTPUT, SINK, STATS, TASK, Control, Owner
+from scheduler.trace_native import widen
 
 _T, _O, _K, _N, _SLOT = offsets(TASK), offsets(OUTPUT), offsets(SINK), offsets(STATS), offsets(SLOT)
 _CONTROL, _OWNER, _STATE, _STATS = _T.control, _T.owner, _T.state, _T.stats
@@ -24,7 +25,8 @@ _OUTPUTS, _OUTPUT_COUNT, _SINKS, _SINK_COUNT = _T.outputs, _T.output_count, _T.s
 _RAW, _RAW_COUNT = _T.raw, _T.raw_count
 _SINK, _CELL, _COUNT, _OUT_RAW, _OUT_LAST, _OUTPUT_SIZE = _O.sink, _O.cell, _O.count, _O.raw, _O.last, OUTPUT.itemsize
 _TENSOR, _DTYPE, _FIRST, _SCALE, _OFFSET = _O.tensor, _O.dtype, _O.first, _O.scale, _O.offset
-_LOW, _HIGH, _RATE, _SAFE_VALUE = _O.low, _O.high, _O.max_rate, _O.safe
+_LOW, _HIGH, _RATE, _SAFE_VALUE, _RANGE = _O.low, _O.high, _O.max_rate, _O.safe, _O.seen
+_BAD_VALUE = _T.bad_value
 _CHANNEL, _BACK, _SINK_SIZE = _K.channel, _K.slot, SINK.itemsize
 _TIMESTAMP, _QUALITY, _CELLS = _SLOT.timestamp_ns, _SLOT.quality, SLOT.itemsize
 _TENSORS = offsets(BLOCK).tensors
@@ -64,7 +66,10 @@ def not_finite(task):  # type: ignore[no-untyped-def]
     raw, wrong = load_i64(task + _RAW), 0
     for i in range(load_i64(task + _RAW_COUNT)):
         value = load_f64(raw + 8 * i)
-        wrong += 0 if value - value == 0.0 else 1
+        if value - value != 0.0:
+            if wrong == 0:
+                store_i64(task + _BAD_VALUE, i)
+            wrong += 1
     return wrong
 
 
@@ -117,6 +122,10 @@ def guard(task, action, elapsed_ns):  # type: ignore[no-untyped-def]
         add_to(stats + _SAFE_CYCLES, 1)
     else:
         add_to(stats + _HELD, 1)
+    entry = load_i64(task + _OUTPUTS)
+    for _ in range(load_i64(task + _OUTPUT_COUNT)):
+        widen(entry + _RANGE, load_i64(entry + _OUT_LAST), load_i64(entry + _COUNT))
+        entry += _OUTPUT_SIZE
 
 
 @inline

@@ -17,7 +17,8 @@ from scheduler.rights import Grant, use_cpu, use_exact_timers, use_fifo
 from scheduler.stats import COUNTED, Latency, TaskStats, Usage
 from scheduler.status import Action, State
 from scheduler.task import Task
-from scheduler.task_block import Control
+from scheduler.task_block import NOTES, Control
+from scheduler.trace import Cycle, Range, ranges
 
 if TYPE_CHECKING:
     from rt_engine import ModelSlot
@@ -128,6 +129,7 @@ class TaskRunner:
                     counters[name] = np.zeros(1, counters.dtype[name])
             self.memory.wakeup.reset()
             self.memory.execution.reset()
+            self.memory.forget_trace()
             return
         self.memory.task["reset"] = 1
         if not wait:
@@ -171,6 +173,23 @@ class TaskRunner:
             if before % 2 == 0 and int(stats["sequence"][0]) == before:
                 break
         return dict(zip(copy.dtype.names or (), copy[0].item(), strict=True))
+
+    def notes(self, since: int) -> tuple[int, list[Cycle]]:
+        """(How many cycles were noted since the start, those from number `since` on that are still there, in their order)."""
+        trace = self.memory.trace[0]
+        noted = int(trace["noted"])
+        rows = trace["notes"].copy()
+        first = max(since, int(trace["noted"]) - NOTES + 1)  # what was overwritten while it was copied is left out
+        return noted, [Cycle.of(rows[number % NOTES]) for number in range(first, noted)]
+
+    def worst(self) -> list[Cycle]:
+        """The cycles that were complete latest after their tick, the latest first."""
+        cycles = [Cycle.of(row) for row in self.memory.trace[0]["worst"].copy()]
+        return sorted((c for c in cycles if c.tick_ns), key=lambda cycle: -cycle.complete_ns)
+
+    def ranges(self) -> dict[str, Range]:
+        """Tag -> least, mean and greatest value in this task's cycles."""
+        return ranges(self.task, self.memory.inputs.copy(), self.memory.outputs.copy())
 
     def _usage(self, stats: dict[str, Any]) -> Usage:
         start = Usage(*stats["usage_start"])

@@ -18,6 +18,7 @@ from scheduler.status import State
 from scheduler.supervisor import Supervisor
 from scheduler.task import Task
 from scheduler.task_block import Control
+from scheduler.trace import Cycle, Range
 
 if TYPE_CHECKING:
     from rt_engine import Model, ModelSlot, UpdateResult
@@ -169,6 +170,25 @@ class Scheduler:
         """(wake-up, execution) of a task: live histograms, in nanoseconds."""
         memory = self._runners[task].memory
         return memory.wakeup, memory.execution
+
+    def notes(self, task: str, since: int) -> tuple[int, list[Cycle]]:
+        """(How many cycles of a task were noted since the start, those from number `since` on that are still there).
+
+        Noted are cycles that missed a tick, or whose action, or its cause, is another than in the cycle before.
+        """
+        return self._runners[task].notes(since)
+
+    def worst(self, task: str) -> list[Cycle]:
+        """The cycles of a task that were complete latest after their tick, the latest first."""
+        return self._runners[task].worst()
+
+    def ranges(self) -> dict[str, Range]:
+        """Tag -> least, mean and greatest value in the cycles of all tasks that use it."""
+        found: dict[str, Range] = {}
+        for runner in self._runners.values():
+            for name, one in runner.ranges().items():
+                found[name] = found[name] | one if name in found else one
+        return found
 
     def reset_stats(self, task: str | None = None, wait: bool = True) -> None:
         """Start the counters of a task, or of all, anew; a running task does so at the end of its current cycle."""

@@ -9,6 +9,7 @@
          |   last     float64[]   outputs as published
          |   step     STEP_HEADER, then the state of the user's step
          |   stats    STATS
+         |   trace    TRACE       cycles worth remembering, for who asks later what happened
          +-> wakeup, execution    histograms (rt_native.histogram)
 
 All addresses are absolute, except tensors: a model version has its own, found through the block that is run
@@ -73,15 +74,22 @@ TASK = np.dtype(
         *_words("execute", "reader", "step", "step_state"),
         *_words("sources", "source_count", "inputs", "input_count", "outputs", "output_count", "sinks", "sink_count"),
         *_words("values", "value_count", "raw", "last", "raw_count"),
-        *_words("stats", "wakeup", "execution"),
+        *_words("stats", "wakeup", "execution", "trace"),
         # the cycle's own
-        *_words("tick_ns", "tripped", "on_time"),
+        *_words("tick_ns", "tripped", "on_time", "bad_source", "bad_age_ns", "bad_value"),
     ]
 )
-"""One task. `tick_ns` is the tick of the newest cycle, 0 before the first."""
+"""One task. `tick_ns` is the tick of the newest cycle, 0 before the first.
+
+`bad_source`: the newest input channel that was bad, `bad_age_ns` how old its values were, 0: its quality was bad.
+`bad_value`: where in `values`, or in `raw`, the first NaN or infinity of the newest cycle with one was.
+"""
 
 SOURCE = np.dtype(_words("channel", "max_age_ns", "slot"))
 """An input channel; `slot` is the address of what was latched in this cycle."""
+
+_RANGE = [("seen", "<i8"), ("least", "<f8"), ("greatest", "<f8"), ("total", "<f8")]
+"""Of all finite values since the first cycle or the last reset, in the unit of the tag."""
 
 INPUT = np.dtype(
     [
@@ -90,6 +98,7 @@ INPUT = np.dtype(
         ("scale", "<f8"),
         ("offset", "<f8"),
         *_words("window", "stride_ns", "ring", "filled", "position", "next_sample_ns"),
+        *_RANGE,
     ]
 )
 """`count` cells, scaled, into a tensor: element `first + t * spacing + i` is cell i of sample t, oldest sample first.
@@ -107,6 +116,7 @@ OUTPUT = np.dtype(
         ("high", "<f8"),
         ("max_rate", "<f8"),  # per second
         ("safe", "<f8"),
+        *_RANGE,
     ]
 )
 """`count` elements of a tensor, scaled, guarded, into cells of an output channel."""
@@ -134,6 +144,25 @@ STATS = np.dtype(
     ]
 )
 """Counters of one task. `cycles + missed` ticks have come since `first_due_ns`; `due_ns` is the next."""
+
+CYCLE = np.dtype(
+    _words("tick_ns", "action", "status", "blame", "age_ns", "wakeup_ns", "execution_ns", "missed", "switched")
+)
+"""What one cycle did. See `scheduler.trace.Cycle`."""
+
+NOTES, WORST = 64, 8
+
+TRACE = np.dtype(
+    [
+        *_words("noted"),  # cycles noted since the start; the newest `NOTES` are there, number n at n % NOTES
+        ("notes", CYCLE, NOTES),
+        *_words("action", "status", "blame", "version"),  # of the newest cycle; `action` -1 before the first
+        *_words("bar_ns"),  # the least completion among the worst
+        ("worst", CYCLE, WORST),
+    ]
+)
+"""`notes`: cycles that missed a tick, or whose action, or the cause of it, is another than in the cycle before.
+`worst`: those that were complete latest after their tick (wake-up and execution), in no order."""
 
 TYPES = tuple(t for t in DType if t.plc)
 """Types of tensor elements that a task can fill and read: those that a PLC has."""
