@@ -81,6 +81,11 @@ class Sheet:
         self._columns, self._title, self._caption = tuple(columns), title, caption
         self._rows: list[tuple[list[Text], str]] = []
 
+    @property
+    def row_count(self) -> int:
+        """How many rows it has."""
+        return len(self._rows)
+
     def add(self, *cells: str | Text, style: str = "") -> None:
         """A row, with a cell for each column; text as it is, without markup."""
         assert len(cells) == len(self._columns)
@@ -97,10 +102,13 @@ class Sheet:
         table = Table(box=None, pad_edge=False, header_style="dim", show_footer=footers)
         for i in kept:
             column = self._columns[i]
-            justify = "right" if column.right else "left"
             table.add_column(
-                Text(column.heading), Text(column.footer), justify=justify, width=widths[i], overflow="fold"
-            )  # type: ignore[arg-type]
+                Text(column.heading),
+                Text(column.footer),
+                justify="right" if column.right else "left",
+                width=widths[i],
+                overflow="fold",
+            )
         for cells, style in self._rows:
             table.add_row(*(cells[i] for i in kept), style=style)
         if self._title:

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.markup import escape
-from rich.table import Table
 
 from rt_engine.measure.exactness import record_errors
 from rt_engine.measure.peaks import Peaks, peaks
 from rt_engine.measure.peers import Arrays
 from rt_engine.measure.profile import record_times
 from rt_engine.model import Model
+from rt_native.terminal import Column, Sheet
 
 Step = Callable[[str], None]
 STEPS = 3
@@ -178,35 +177,30 @@ def _counted(kernels: Sequence[str]) -> list[str]:
     return [k if n == 1 else f"{n}x{k}" for k, n in counts.items()]
 
 
-def table(found: Inspection) -> Table:
+RANKS = {"operator": 1, "name": 0, "kernel": 6, "output": 4, "us": 1, "share": 1, "error": 2, "MACs": 3, "cyc/MAC": 5}
+"""Column -> how soon it goes where the screen is narrow; the others go in between."""
+_FOLDED = ("name", "kernel", "output")
+
+
+def table(found: Inspection) -> Sheet:
     """One line per operator, and the totals."""
-    made = Table(
-        title=escape(found.model),
-        title_justify="left",
-        show_footer=True,
-        caption=summary(found),
-        caption_justify="left",
-    )
-    total = sum(r.ns for r in found.rows)
-    footers = (
-        "total",
-        "",
-        "",
-        "",
-        f"{found.macs:,}",
-        f"{found.weight_bytes:,}",
-        f"{found.arena_bytes:,}",
-        f"{total / 1000:.2f}",
-    )
-    for i, column in enumerate(COLUMNS):
-        right = i >= COLUMNS.index("MACs")
-        footer = footers[i] if i < len(footers) else ""
-        made.add_column(column, footer, justify="right" if right else "left", no_wrap=right, overflow="fold")
+    totals = {
+        "operator": "total",
+        "MACs": f"{found.macs:,}",
+        "weights": f"{found.weight_bytes:,}",
+        "arena": f"{found.arena_bytes:,}",
+        "us": f"{sum(r.ns for r in found.rows) / 1000:.2f}",
+    }
+    columns = [
+        Column(name, RANKS.get(name, 4), i >= COLUMNS.index("MACs"), name in _FOLDED, totals.get(name, ""))
+        for i, name in enumerate(COLUMNS)
+    ]
+    made = Sheet(columns, title=found.model, caption=summary(found))
     worst = max((r.error for r in found.rows if r.error is not None), default=None)
     for row in found.rows:
         heavy = row.share >= 0.2
         inexact = row.error is not None and worst is not None and row.error == worst
-        made.add_row(*map(escape, cells(row)), style="bold" if heavy else "yellow" if inexact else "")
+        made.add(*cells(row), style="bold" if heavy else "yellow" if inexact else "")
     return made
 
 

@@ -8,13 +8,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich import markup
-from rich.table import Table
+from rich.text import Text
 
 from rt_engine.errors import EngineError
 from rt_engine.measure.compare import Comparison
 from rt_engine.measure.peaks import Peaks
 from rt_engine.measure.peers import OURS
+from rt_native.terminal import Column, Sheet
 from rt_native.text import in_html as escape
 
 
@@ -33,43 +33,45 @@ def _times(value: float | None) -> str:
     return "-" if value is None or math.isnan(value) else f"{value:.2f}x" if value < 10 else f"{value:.1f}x"
 
 
-def table(comparisons: Sequence[Comparison], facts: Peaks) -> Table:
+def table(comparisons: Sequence[Comparison], facts: Peaks) -> Sheet:
     """One row per model: our percentiles, the peers' medians, the ratio against the better one, warm and cold."""
     peers = list(dict.fromkeys(n for c in comparisons for n in (*c.timings, *c.refused) if n != OURS.name))
-    made = Table(title="Microseconds, one thread", caption=str(facts), caption_justify="left", title_justify="left")
-    made.add_column("model", no_wrap=True)
-    peer_columns = (f"{p}\np50" for p in peers)
-    for column in ("p50", "p99", "p99.9", "cold", *peer_columns, "ratio", "target", "cold\nratio", "of\npeak", "error"):
-        made.add_column(column, justify="right", no_wrap=True)
+    ranks = {"p50": 0, "p99": 3, "p99.9": 4, "cold": 4, **{f"{p}\np50": 1 for p in peers}, "ratio": 1, "target": 5}
+    ranks |= {"cold\nratio": 4, "of\npeak": 3, "error": 2}
+    columns = (Column("model", folds=True), *(Column(name, rank, right=True) for name, rank in ranks.items()))
+    made = Sheet(columns, title="Microseconds, one thread", caption=str(facts))
     for c in comparisons:
         ours, ratio = c.timings.get(OURS.name), c.ratio()
         if ours is None:
-            mine = ["[red]refused[/]", "", "", ""] if OURS.name in c.refused else ["-"] * 4
+            mine = [Text("refused", "red"), "", "", ""] if OURS.name in c.refused else ["-"] * 4
         else:
             mine = [_us(ours.p50), _us(ours.p99), _us(ours.p999), _us(ours.cold)]
         met = ratio is not None and c.target is not None and ratio >= c.target
-        style = "green" if met or c.target is None else "red"
-        error = (
-            "" if ours is None else f"[red]{ours.error:.0e} wrong[/]" if OURS.name in c.wrong else f"{ours.error:.0e}"
-        )
-        made.add_row(
-            markup.escape(c.name),
+        made.add(
+            c.name,
             *mine,
             *(_peer(c, p) for p in peers),
-            f"[{style}]{_times(ratio)}[/]",
+            Text(_times(ratio), "green" if met or c.target is None else "red"),
             _times(c.target),
             _times(c.ratio(cold=True)),
             "-" if c.of_peak is None else f"{c.of_peak:.0%}",
-            error,
+            _error(c),
         )
     return made
 
 
-def _peer(comparison: Comparison, peer: str) -> str:
+def _error(comparison: Comparison) -> Text:
+    ours = comparison.timings.get(OURS.name)
+    if ours is None:
+        return Text("")
+    return Text(f"{ours.error:.0e} wrong", "red") if OURS.name in comparison.wrong else Text(f"{ours.error:.0e}")
+
+
+def _peer(comparison: Comparison, peer: str) -> Text:
     if peer in comparison.refused:
-        return "[dim]refused[/]"
-    timing = comparison.timings.get(peer)
-    return "-" if timing is None else _us(timing.p50) + (" [red]wrong[/]" if peer in comparison.wrong else "")
+        return Text("refused", "dim")
+    timing, wrong = comparison.timings.get(peer), (" wrong", "red") if peer in comparison.wrong else ""
+    return Text.assemble("-" if timing is None else _us(timing.p50), wrong if timing else "")
 
 
 def notes(comparisons: Sequence[Comparison]) -> list[str]:

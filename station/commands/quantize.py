@@ -13,9 +13,8 @@ from station.commands.shared.explaining import check_outputs, explained, say
 from station.commands.shared.options import ModelArgument
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from rt_engine import Quantized
+    from rt_native.terminal import Sheet
 
 ORDER = 110
 PATIENCE_S = 2.0
@@ -116,32 +115,27 @@ class _Bar:
             self._bar.stop()
 
 
-def layer_table(result: Quantized) -> Table:
+def layer_table(result: Quantized) -> Sheet:
     """Every quantised layer with its signal-to-noise ratio; the worst is marked."""
-    from rich.markup import escape
-    from rich.table import Table
+    from rt_native.terminal import Column, Sheet
 
-    table = Table(title=f"Layers, {result.samples} samples", title_justify="left")
-    for column in ("layer", "operator"):
-        table.add_column(column, overflow="fold")
-    table.add_column("SQNR dB", justify="right")
+    columns = (Column("layer", folds=True), Column("operator", rank=1), Column("SQNR dB", right=True))
+    sheet = Sheet(columns, title=f"Layers, {result.samples} samples")
     worst = min((layer.sqnr_db for layer in result.layers), default=0.0)
     for layer in result.layers:
         style = "yellow" if layer.sqnr_db == worst and len(result.layers) > 1 else ""
-        table.add_row(escape(layer.name), layer.operator, f"{layer.sqnr_db:.1f}", style=style)
-    return table
+        sheet.add(layer.name, layer.operator, f"{layer.sqnr_db:.1f}", style=style)
+    return sheet
 
 
-def output_table(result: Quantized) -> Table:
+def output_table(result: Quantized) -> Sheet:
     """Every output with its largest and mean error."""
-    from rich.markup import escape
-    from rich.table import Table
+    from rt_native.terminal import Column, Sheet
 
-    table = Table(title="Outputs, against float32", title_justify="left")
-    table.add_column("output", overflow="fold")
-    for column in ("largest error", "mean error", "largest value", "largest error, share"):
-        table.add_column(column, justify="right")
+    ranks = {"largest error": 0, "mean error": 2, "largest value": 2, "largest error, share": 1}
+    columns = (Column("output", folds=True), *(Column(name, rank, right=True) for name, rank in ranks.items()))
+    sheet = Sheet(columns, title="Outputs, against float32")
     for out in result.outputs:
         share = f"{out.largest / out.span:.2%}" if out.span else "-"
-        table.add_row(escape(out.name), f"{out.largest:.3g}", f"{out.mean:.3g}", f"{out.span:.3g}", share)
-    return table
+        sheet.add(out.name, f"{out.largest:.3g}", f"{out.mean:.3g}", f"{out.span:.3g}", share)
+    return sheet

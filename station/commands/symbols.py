@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from station.show.symbols import Row
 
 ORDER = 140
-LEAST_WIDTH = 250
-"""A narrower terminal breaks the lines: names that are cut into pieces could be neither found nor copied."""
+RANKS = {"symbol": 0, "access": 1, "type": 1, "unit": 3}
+"""Heading -> how soon it goes where the terminal is narrow; where a value lies goes between type and unit."""
 
 
 def symbols(
@@ -27,7 +27,7 @@ def symbols(
     """List everything that PLC clients can read and write: ADS group and offset, Modbus register, type, unit, access."""
     from rt_native.terminal import Terminal
 
-    console, errors = Terminal(width=max(Terminal().width, LEAST_WIDTH)), Terminal(stderr=True)
+    console, errors = Terminal(), Terminal(stderr=True)
     check_outputs(station, files={"--csv": csv})
     with explained(errors):
         from fnmatch import fnmatchcase
@@ -50,17 +50,15 @@ def symbols(
 
 
 def _print(console: Terminal, found: list[Row], columns: tuple[Columns, ...]) -> None:
-    from rich.table import Table
-    from rich.text import Text
+    from rt_native.terminal import Column, Sheet
 
     plain = ("symbol", "type", "unit", "access")
     shown = [one for one in columns if any(row[name] for row in found for name in one.names)]
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for heading in (*plain, *(heading for one in shown for heading in one.headings)):
-        table.add_column(heading, no_wrap=True)
+    headings = (*plain, *(heading for one in shown for heading in one.headings))
+    sheet = Sheet([Column(heading, rank=RANKS.get(heading, 2)) for heading in headings])
     for row in found:
         cells = [row[heading] for heading in plain]
         cells += [cell for one in shown for cell in one.cells(tuple(row[name] for name in one.names))]
-        table.add_row(*map(Text, cells), style="bold" if row["access"] == "write" else "")
-    console.print(table)
+        sheet.add(*cells, style="bold" if row["access"] == "write" else "")
+    console.print(sheet)
     say(console, f"{len(found)} values", "dim")

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Final, Protocol
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from fieldbus.link.state import LINK_STATISTICS
 from fieldbus.statistic import Statistic
+from rt_native.terminal import Column, Sheet
 from scheduler.stats import TASK_STATISTICS, Latency
 from station.show.snapshot import LinkView, Snapshot, TaskView
 from station.terms.durations import format_duration
@@ -92,7 +92,7 @@ def view_for(console: Console) -> View:
 def draw(snapshot: Snapshot) -> Group:
     """Tasks, links, what is wrong with them, each on a line of its own, and what the system did not grant."""
     head = Text.assemble((snapshot.station, "bold"), f"  running {snapshot.running_s:.0f} s  process {snapshot.pid}")
-    parts: list[Text | Table] = [head]
+    parts: list[Text | Sheet] = [head]
     if snapshot.tasks:
         parts.append(_tasks(snapshot))
     if snapshot.links:
@@ -114,24 +114,22 @@ def _notes(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
             yield link.name, link.last_error
 
 
-def _table(words: Sequence[str], numbers: Sequence[str]) -> Table:
-    """On a narrow terminal words fold, numbers do not."""
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in words:
-        table.add_column(name, overflow="fold")
-    for name in numbers:
-        table.add_column(name, justify="right", no_wrap=True)
-    return table
-
-
-def _tasks(snapshot: Snapshot) -> Table:
+def _tasks(snapshot: Snapshot) -> Sheet:
     counts = [statistic for statistic in TASK_STATISTICS if statistic.is_live]
-    headings = (statistic.heading for statistic in counts)
-    numbers = ("cycle", *headings, "safe,\nheld", f"wake-up {_WHAT}", f"run {_WHAT}")
-    table = _table(("task", "model"), numbers)
+    sheet = Sheet(
+        (
+            Column("task"),
+            Column("model", rank=1),
+            Column("cycle", rank=2, right=True),
+            *(Column(statistic.heading, rank=2, right=True) for statistic in counts),
+            Column("safe,\nheld", rank=1, right=True),
+            Column(f"wake-up {_WHAT}", rank=3, right=True),
+            Column(f"run {_WHAT}", rank=4, right=True),
+        )
+    )
     for task in snapshot.tasks:
         unlive = task.unlive
-        table.add_row(
+        sheet.add(
             Text(task.name, style="bold"),
             f"{task.model} v{task.model_version}" if task.model else "-",
             format_duration(task.cycle_ns),
@@ -140,32 +138,45 @@ def _tasks(snapshot: Snapshot) -> Table:
             _spread(task.wake_up),
             _spread(task.execution),
         )
-    return table
+    return sheet
 
 
-def _links(snapshot: Snapshot) -> Table:
+def _links(snapshot: Snapshot) -> Sheet:
     counts = [statistic for statistic in LINK_STATISTICS if statistic.is_live]
-    headings = (statistic.heading for statistic in counts)
-    table = _table(("link", "device", "state"), (f"round trip {_WHAT}", *headings))
+    sheet = Sheet(
+        (
+            Column("link"),
+            Column("device", rank=1),
+            Column("state"),
+            Column(f"round trip {_WHAT}", rank=3, right=True),
+            *(Column(statistic.heading, rank=2, right=True) for statistic in counts),
+        )
+    )
     for link in snapshot.links:
-        table.add_row(
+        sheet.add(
             Text(link.name, style="bold"),
             link.device,
             Text(link.state, style="green" if link.state == "up" else "red"),
             _spread(link.round_trip),
             *(_count(link, statistic) for statistic in counts),
         )
-    return table
+    return sheet
 
 
-def _servers(snapshot: Snapshot) -> Table:
-    table = _table(("server", "address"), ("clients", "requests", "refused"))
+def _servers(snapshot: Snapshot) -> Sheet:
+    sheet = Sheet(
+        (
+            Column("server"),
+            Column("address", rank=1),
+            Column("clients", rank=2, right=True),
+            Column("requests", rank=3, right=True),
+            Column("refused", rank=1, right=True),
+        )
+    )
     for server in snapshot.servers:
         refused = Text(f"{server.refused:,}", style="yellow" if server.refused else "green")
-        table.add_row(
-            Text(server.name, style="bold"), server.address, str(server.clients), f"{server.requests:,}", refused
-        )
-    return table
+        sheet.add(Text(server.name, style="bold"), server.address, str(server.clients), f"{server.requests:,}", refused)
+    return sheet
 
 
 def _count(view: TaskView | LinkView, statistic: Statistic) -> Text:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
+from rt_native.terminal import Column, Sheet
 
 if TYPE_CHECKING:
     from rt_engine import Model
@@ -55,14 +55,13 @@ class ModelCheck:
             *(f"  note: {note}" for note in self.notes),
         ]
 
-    def table(self) -> Table:
+    def table(self) -> Sheet:
         """For people: what is refused."""
-        table = Table()
-        for column in ("operator", "node", "why", "what helps"):
-            table.add_column(column, no_wrap=column == "operator", overflow="fold")
+        columns = (Column("operator"), Column("node", rank=1, folds=True), Column("why", folds=True))
+        sheet = Sheet((*columns, Column("what helps", folds=True)))
         for reason in self.reasons:
-            table.add_row(*(_plain(text) for text in (reason.operator, reason.node, reason.why, reason.help)))
-        return table
+            sheet.add(reason.operator, reason.node, reason.why, reason.help)
+        return sheet
 
 
 def check_model(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> ModelCheck:
@@ -124,8 +123,3 @@ def parse_shapes(words: list[str]) -> dict[str, tuple[int, ...]]:
             raise ValueError(f'"{word}" is no shape; write NAME=SIZE,SIZE,...: x=1,3,224,224')
         found[match["name"]] = tuple(int(size) for size in re.split("[,x]", match["sizes"])) if match["sizes"] else ()
     return found
-
-
-def _plain(text: str) -> str:
-    """Square brackets are markup to what draws tables."""
-    return text.replace("[", r"\[")
