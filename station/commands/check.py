@@ -74,7 +74,7 @@ def _check_station(console: Terminal | None, errors: Terminal, path: Path) -> di
             raise
         return {"file": str(path), "runs": False, "problems": [asdict(problem) for problem in error.problems]}
     if console is not None:
-        print_problems(errors, file.warnings)
+        print_problems(errors, (*file.warnings, *parts.warnings))
     counts = (("tasks", parts.tasks), ("models", parts.models), ("links", parts.links), ("tags", file.config.tags))
     models = {
         name: [", ".join(map(str, specs)) or "none" for specs in (model.inputs, model.outputs)]
@@ -87,7 +87,7 @@ def _check_station(console: Terminal | None, errors: Terminal, path: Path) -> di
     return {
         "file": str(path),
         "runs": True,
-        "problems": [asdict(problem) for problem in file.warnings],
+        "problems": [asdict(problem) for problem in (*file.warnings, *parts.warnings)],
         **{name: len(things) for name, things in counts},
         "signatures": models,
     }

@@ -41,6 +41,7 @@ def run(
         file = read_station(station)
         print_problems(errors, file.warnings)
         running, notify = Station(file), Notify()
+        print_problems(errors, running.warnings)
         with stopped_by_signals(running), ExitStack() as stack:
             try:
                 control = stack.enter_context(ControlServer(running, socket or socket_path(running.name)))

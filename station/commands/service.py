@@ -16,7 +16,6 @@ from station.commands.shared.explaining import explained, say
 from station.commands.shared.options import StationFileArgument
 from station.errors import ExitCode, ServiceError
 from station.machine.service import CACHE, SHARED, USER, Service, user_in
-from station.terms.tables import NAME_PATTERN
 
 if TYPE_CHECKING:
     from rt_native.terminal import Terminal
@@ -124,6 +123,7 @@ def status(station: StationFileArgument = Path("station.toml"), root: RootOption
 def _named(station: Path) -> Service:
     """The service of a station by its name alone: its file may be wrong meanwhile."""
     from station.file.reading import read_name
+    from station.terms.tables import NAME_PATTERN
 
     name = read_name(station)
     if not re.fullmatch(NAME_PATTERN, name):

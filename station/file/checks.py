@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from station.file.advice import ADVICE
 from station.file.server_checks import SERVER_CHECKS
 from station.file.view import View
 from station.terms.durations import format_duration
@@ -222,4 +223,5 @@ CHECKS: Final[tuple[Callable[[View], Iterator[Finding]], ...]] = (
     _ages,
     _priorities,
     *SERVER_CHECKS,
+    *ADVICE,
 )

@@ -18,7 +18,7 @@ A kind is a table of the station file that answers all that a station asks of a 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, get_args
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, get_args
 from pydantic import Field
 
 from station.found import modules
-from station.terms.findings import Finding
+from station.terms.findings import Finding, Step
 from station.terms.tables import Duration, Table, TagTable
 
 if TYPE_CHECKING:
@@ -34,6 +34,17 @@ if TYPE_CHECKING:
     from fieldbus.tags import Address, Tag
 
 NS: Final = 1_000_000_000
+PORTS: Final = {
+    102: "S7",
+    502: "Modbus TCP",
+    802: "Modbus over TLS",
+    1883: "MQTT",
+    4840: "OPC UA",
+    8016: "ADS over TLS",
+    44818: "EtherNet/IP",
+    48898: "ADS over TCP",
+}
+"""TCP port -> the protocol that it is for."""
 
 
 class LinkTable(Table, ABC):
@@ -75,6 +86,10 @@ class LinkTable(Table, ABC):
         """What is wrong with the link `name` as a whole, given its tags and the station file's folder."""
         yield from ()
 
+    def place(self, tag: TagTable) -> tuple[Hashable, range] | None:
+        """The device's memory that a tag takes: which one, the same for all links to it, and where; None: not known."""
+        return None
+
     def address(self, tag: TagTable) -> Address | None:
         """The tag's place in the device. Its `address_faults` have been checked; raises `FieldbusError`."""
         return None
@@ -93,6 +108,13 @@ class CyclicLinkTable(LinkTable):
         alias="timeout",
         description="A device silent for so long is lost; an output older than this is sent as its safe value.",
     )
+
+
+def other_port(path: tuple[Step, ...], port: int, own: str) -> Iterator[Finding]:
+    """A warning about a port that belongs to another protocol."""
+    whose = PORTS.get(port)
+    if whose is not None and whose != own:
+        yield Finding(path, f"{port} is the port of {whose}, and this speaks {own}", "warning")
 
 
 @cache

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
 from fieldbus.ads.protocol import PLC_PORT
-from station.links import CyclicLinkTable
+from station.links import PORTS, CyclicLinkTable
+from station.terms.findings import Finding
 from station.terms.tables import NET_ID_FORM, TagTable
 
 if TYPE_CHECKING:
@@ -40,6 +41,16 @@ class AdsLink(CyclicLinkTable):
     def describe(self) -> str:
         """`ads 5.12.34.56.1.1:851`."""
         return f"ads {self.ams_net_id}:{self.port}"
+
+    def findings(self, name: str, tags: Mapping[str, TagTable], folder: Path) -> Iterator[Finding]:
+        """A TCP port where the AMS port belongs."""
+        if self.port in PORTS:
+            message = f"{self.port} is the TCP port of {PORTS[self.port]}; this is the AMS port of the run time, as a rule {PLC_PORT}"
+            yield Finding(("links", name, "port"), message, "warning")
+
+    def place(self, tag: TagTable) -> tuple[Hashable, range] | None:
+        """A symbol, whose letters may be capital or not."""
+        return (self.ams_net_id, self.port, tag.address.lower()), range(1)
 
     def address(self, tag: TagTable) -> AdsAddress:
         """A symbol."""

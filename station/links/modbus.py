@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from station.links import NS, CyclicLinkTable
-from station.links.shared.modbus_addresses import BIT_TABLES, LAST_REGISTER, WRITABLE_TABLES, Address, parse_address
+from station.links import NS, CyclicLinkTable, other_port
+from station.links.shared.modbus_addresses import (
+    BIT_TABLES,
+    LAST_REGISTER,
+    WRITABLE_TABLES,
+    Address,
+    as_in_manuals,
+    parse_address,
+)
+from station.terms.durations import format_duration
 from station.terms.findings import Finding, no_file
 from station.terms.tables import Duration, Order, TagTable
 
@@ -23,6 +31,11 @@ if TYPE_CHECKING:
     from fieldbus.tags import Tag
 
 ORDER = 10
+REQUEST_BYTES = 8
+ANSWER_BYTES = 5
+SILENCE_BYTES = 7
+"""Of a request to read, of its answer without values, and 3.5 characters before each: the serial line's specification."""
+BITS_OF_A_BYTE = 11
 
 
 class _ModbusLink(CyclicLinkTable):
@@ -56,6 +69,10 @@ class _ModbusLink(CyclicLinkTable):
 
     def findings(self, name: str, tags: Mapping[str, TagTable], folder: Path) -> Iterator[Finding]:
         """Two tags may not share a register; only an input may read back exactly what an output writes."""
+        for tag_name, tag in tags.items():
+            place = _address(tag)
+            if place is not None and (hint := as_in_manuals(place)):
+                yield Finding(("tags", tag_name, "address"), hint, "warning")
         tables: dict[str, list[tuple[str, TagTable, Address]]] = defaultdict(list)
         for tag_name, tag in tags.items():
             address = _address(tag)
@@ -69,6 +86,17 @@ class _ModbusLink(CyclicLinkTable):
                 if shared and not read_back:
                     here, there = other_address.text(other.type, other.count), address.text(tag.type, tag.count)
                     yield Finding(("tags", other_name, "address"), f"{here} overlaps {there} of tag {tag_name}")
+
+    def place(self, tag: TagTable) -> tuple[Hashable, range] | None:
+        """Registers, or bits."""
+        address = _address(tag)
+        if address is None:
+            return None
+        return (*self.wire(), self.unit, address.table), address.span(tag.type, tag.count)
+
+    @abstractmethod
+    def wire(self) -> tuple[Hashable, ...]:
+        """What carries the requests: the same for all links on it."""
 
     def address(self, tag: TagTable) -> ModbusAddress:
         """Registers or bits."""
@@ -106,6 +134,15 @@ class ModbusTcpLink(_ModbusLink):
     host: str = Field(description="Name or address of the device.")
     port: int = Field(default=502, ge=1, le=65535, description="TCP port.")
 
+    def wire(self) -> tuple[Hashable, ...]:
+        """The device's place in the network."""
+        return self.host.lower(), self.port
+
+    def findings(self, name: str, tags: Mapping[str, TagTable], folder: Path) -> Iterator[Finding]:
+        """Also: another protocol's port."""
+        yield from other_port(("links", name, "port"), self.port, "Modbus TCP")
+        yield from super().findings(name, tags, folder)
+
     def describe(self) -> str:
         """`modbus-tcp 192.168.10.5:502`."""
         return f"{self.type} {self.host}:{self.port}"
@@ -130,12 +167,17 @@ class ModbusTlsLink(_ModbusLink):
         default=None, description="Name in the device's certificate, when it is not `host`."
     )
 
+    def wire(self) -> tuple[Hashable, ...]:
+        """The device's place in the network."""
+        return self.host.lower(), self.port
+
     def describe(self) -> str:
         """`modbus-tls 192.168.10.5:802`."""
         return f"{self.type} {self.host}:{self.port}"
 
     def findings(self, name: str, tags: Mapping[str, TagTable], folder: Path) -> Iterator[Finding]:
         """Also: are there such files?"""
+        yield from other_port(("links", name, "port"), self.port, "Modbus over TLS")
         for key in ("ca_file", "cert_file", "key_file"):
             yield from no_file(("links", name, key), folder, getattr(self, key))
         yield from super().findings(name, tags, folder)
@@ -160,6 +202,30 @@ class ModbusRtuLink(_ModbusLink):
     baudrate: int = Field(default=19200, ge=300, le=4_000_000, description="Bits per second.")
     parity: Literal["N", "E", "O"] = "E"
     stopbits: Literal[1, 2] = 1
+
+    def wire(self) -> tuple[Hashable, ...]:
+        """The serial port."""
+        return (self.device,)
+
+    def findings(self, name: str, tags: Mapping[str, TagTable], folder: Path) -> Iterator[Finding]:
+        """Also: a cycle that the line is too slow for."""
+        yield from super().findings(name, tags, folder)
+        least_ns = self.least_ns(tags.values())
+        if least_ns > self.cycle_ns:
+            message = (
+                f"{format_duration(self.cycle_ns)} is too short for this line: at {self.baudrate} baud one exchange takes at "
+                f"least {format_duration(least_ns, 2)}"
+            )
+            yield Finding(("links", name, "cycle"), message, "warning")
+
+    def least_ns(self, tags: Iterable[TagTable]) -> int:
+        """Time on the line of one exchange: for each table and direction one request, its answer, and the silences."""
+        nbytes: dict[tuple[str, str], int] = defaultdict(lambda: REQUEST_BYTES + ANSWER_BYTES + SILENCE_BYTES)
+        for tag in tags:
+            address = _address(tag)
+            if address is not None:
+                nbytes[address.table, tag.direction] += len(address.span(tag.type, tag.count)) // 8
+        return sum(nbytes.values()) * BITS_OF_A_BYTE * NS // self.baudrate
 
     def describe(self) -> str:
         """`modbus-rtu /dev/ttyUSB0 unit 1`."""

@@ -29,7 +29,7 @@ from scheduler.errors import SchedulerError
 from scheduler.scheduler import Scheduler
 from scheduler.stats import TaskStats
 from scheduler.status import Action, State, TaskStatus
-from station.errors import RefusedError
+from station.errors import Problem, RefusedError
 from station.file.reading import StationFile
 from station.machine.computer import Computer
 from station.machine.probes import examine
@@ -81,6 +81,11 @@ class Station:
     def name(self) -> str:
         """The station's name."""
         return self.file.config.station.name
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What is odd about how tags lie in the models; those of the file alone are the file's."""
+        return self._parts.warnings
 
     # --- life ---------------------------------------------------------------------------------------------------------
 

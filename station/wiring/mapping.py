@@ -11,7 +11,7 @@ Tags fill the tensors in the order of the file, each from the first free element
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rt_engine import TensorSpec
@@ -53,9 +53,27 @@ def map_inputs(task: str, entries: Sequence[InputTable], counts: Counts, specs: 
         count = counts.get(entry.tag)
         if count is not None and not entry.step_only:
             filling.place((*path, number), entry, entry.window, count, entry.spacing or count)
-    if all(entry.tag in counts for entry in entries) and not filling.findings:
+            filling.findings += _rows((*path, number), entry, count, filling, specs)
+    if all(entry.tag in counts for entry in entries) and not any(f.severity == "error" for f in filling.findings):
         filling.findings += [Finding(path, message) for message in filling.gaps()]
     return Mapped(tuple(filling.places), tuple(filling.findings))
+
+
+def _rows(
+    path: tuple[Step, ...], entry: InputTable, count: int, filling: _Filling, specs: Sequence[TensorSpec]
+) -> Iterator[Finding]:
+    """A window that lies in a row, where the tensor has a row for each sample: the samples of others belong between."""
+    place = next((place for place in filling.places if place.entry == path[-1]), None)
+    spec = next((spec for spec in specs if place is not None and spec.name == place.tensor), None)
+    if place is None or spec is None or entry.spacing is not None or entry.window < 2 or len(spec.shape) < 2:
+        return
+    samples, features = spec.shape[-2:]
+    if samples == entry.window and features > count and features != entry.window:
+        message = (
+            f"the {entry.window} samples lie in a row, but {spec} has a row of {features} values for each of {samples} "
+            f"samples; write spacing = {features}, and index = 0 to {features - 1} for the first, second, ... tag"
+        )
+        yield Finding(path, message, "warning")
 
 
 def map_outputs(task: str, entries: Sequence[OutputTable], counts: Counts, specs: Sequence[TensorSpec]) -> Mapped:

@@ -23,7 +23,7 @@ from rt_engine.errors import EngineError
 from scheduler.checks import check_task
 from scheduler.errors import SchedulerError
 from scheduler.task import Guard, Input, Output, Task
-from station.errors import StationFileError
+from station.errors import Problem, StationFileError
 from station.file.reading import StationFile
 from station.file.view import sole_link
 from station.links import LinkTable
@@ -47,6 +47,8 @@ class Parts:
     slots: dict[str, ModelSlot] = field(default_factory=dict)
     links: dict[str, Link] = field(default_factory=dict)
     tasks: list[Task] = field(default_factory=list)
+    warnings: tuple[Problem, ...] = ()
+    """What is odd about how tags lie in the models."""
 
 
 def build(file: StationFile) -> Parts:
@@ -73,8 +75,10 @@ class _Builder:
         self.parts = Parts()
 
     def stop_at_findings(self) -> None:
-        if self._findings:
-            raise StationFileError([self._file.problem(finding) for finding in self._findings])
+        problems = [self._file.problem(finding) for finding in self._findings]
+        if any(problem.severity == "error" for problem in problems):
+            raise StationFileError(problems)
+        self.parts.warnings = tuple(problems)
 
     def _attempt(
         self, path: tuple[Step, ...], errors: _Errors, make: Callable[P, T], *args: P.args, **options: P.kwargs

@@ -35,6 +35,8 @@ _FORM: Final = re.compile(
     r"(?P<table>[a-z]+)\s*[ :]\s*(?P<register>\d+)(?:\.(?P<bit>\d+))?(?:\s+(?P<order>[A-Za-z]{4}))?", re.IGNORECASE
 )
 _BITS: Final = 16
+_DIGITS: Final = {1: "discrete", 3: "input", 4: "holding"}
+"""The first digit of a number as manuals write it -> the table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,29 @@ class Address:
         return f"{self.table} {self.register}{bit}" + (f"..{last}" if last > self.register else "")
 
 
+def as_in_manuals(address: Address) -> str:
+    """What is rather meant by a number that looks as manuals count; empty: it does not."""
+    register = _counted_in_manuals(address.register)
+    if register is None or register[0] != address.table:
+        return ""
+    return (
+        f"{address.table} {address.register} is counted from 0; if a manual says {address.register}, "
+        f'it means "{address.table} {register[1]}"'
+    )
+
+
+def _counted_in_manuals(number: int) -> tuple[str, int] | None:
+    """40003 or 400003 -> holding, 2: the first digit names the table, the rest counts from 1."""
+    for digit, table in _DIGITS.items():
+        for first, last in (
+            (digit * 10_000 + 1, digit * 10_000 + 9_999),
+            (digit * 100_000 + 1, digit * 100_000 + ADDRESSES),
+        ):
+            if first <= number <= last:
+                return table, number - first
+    return None
+
+
 def parse_address(text: str) -> Address:
     """Read `"TABLE REGISTER[.BIT] [ORDER]"`.
 
@@ -77,8 +102,10 @@ def parse_address(text: str) -> Address:
     """
     match = _FORM.fullmatch(text.strip())
     if match is None:
+        meant = _counted_in_manuals(int(text)) if re.fullmatch(r"\s*[0-9]{5,6}\s*", text) else None
+        hint = f'; what manuals call {text.strip()} is "{meant[0]} {meant[1]}"' if meant else ""
         raise ValueError(
-            f'"{text}" is no Modbus address; write "TABLE REGISTER[.BIT] [ORDER]", for example "holding 40 CDAB"'
+            f'"{text}" is no Modbus address; write "TABLE REGISTER[.BIT] [ORDER]", for example "holding 40 CDAB"{hint}'
         )
     table, register = match["table"].lower(), int(match["register"])
     bit = None if match["bit"] is None else int(match["bit"])
@@ -88,8 +115,11 @@ def parse_address(text: str) -> Address:
     if order is not None and order not in ORDERS:
         raise ValueError(unknown("byte order", order, ORDERS))
     if register > LAST_REGISTER:
+        place = _counted_in_manuals(register) or ("holding", 0)
+        named = register if _counted_in_manuals(register) else 40001
         raise ValueError(
-            f"{table} {register} is beyond {LAST_REGISTER}; numbers count from 0: what manuals call 40001 is holding 0"
+            f"{table} {register} is beyond {LAST_REGISTER}; numbers count from 0: "
+            f"what manuals call {named} is {place[0]} {place[1]}"
         )
     if bit is not None and (bit >= _BITS or table in BIT_TABLES):
         raise ValueError(f"{table} {register}.{bit}: only a register of holding or input has bits, 0 to 15")

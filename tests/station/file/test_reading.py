@@ -315,7 +315,7 @@ def fields():
                 yield section, type_of(table) if section in ("links", "servers") else "", field.alias or name
 
 
-@pytest.mark.parametrize(("section", "kind", "key"), fields())
+@pytest.mark.parametrize(("section", "kind", "key"), list(fields()))
 def test_every_wrong_value_is_told_in_our_words(section, kind, key):
     """No words of a library and no class names, whatever stands where something else belongs."""
     for value in WRONG:

@@ -1,0 +1,61 @@
+"""What a station file may say and rarely means: warnings. What only concerns a link its kind knows (`station.links`)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Hashable, Iterator
+from typing import Final
+
+from station.file.view import View
+from station.terms.durations import format_duration
+from station.terms.findings import Finding
+
+MUCH_FASTER: Final = 10
+"""A task so many times as fast as its link works on the same values again and again."""
+
+
+def _cores(view: View) -> Iterator[Finding]:
+    """A core that this computer does not have."""
+    count = os.cpu_count() or 1
+    for name, task in view.config.tasks.items():
+        if task.cpu is not None and task.cpu >= count:
+            cores = f"the cores 0 to {count - 1}" if count > 1 else "core 0 alone"
+            message = f"this computer has {cores}: the task can run only where there is a core {task.cpu}"
+            yield Finding(("tasks", name, "cpu"), message, "warning")
+
+
+def _much_faster(view: View) -> Iterator[Finding]:
+    """A task much faster than a link that it reads or drives; where its inputs would be bad meanwhile, that is told."""
+    for name, task in view.config.tasks.items():
+        tags = [view.config.tags[e.tag] for e in (*task.inputs, *task.outputs) if e.tag in view.config.tags]
+        for link in sorted({view.link_of(tag) or "" for tag in tags} & set(view.config.links)):
+            cycle = view.config.links[link].cycle_ns
+            known = view.knows("tasks", name, "cycle") and view.knows("links", link, "cycle")
+            is_told = task.guard.max_age_ns is not None and cycle > task.guard.max_age_ns
+            if known and not is_told and cycle > MUCH_FASTER * task.cycle_ns:
+                message = (
+                    f"link {link} goes to its device every {format_duration(cycle)}: {cycle // task.cycle_ns:,} cycles of "
+                    f"{format_duration(task.cycle_ns)} work on the same values; make the link's `cycle` shorter, or this longer"
+                )
+                yield Finding(("tasks", name, "cycle"), message, "warning")
+
+
+def _same_places(view: View) -> Iterator[Finding]:
+    """Two links that write one place of one device: which of them wins is chance."""
+    written: dict[Hashable, list[tuple[range, str, str]]] = {}
+    for name, tag in view.config.tags.items():
+        link = view.link_of(tag) or ""
+        table = view.config.links.get(link)
+        place = table.place(tag) if table is not None and tag.direction == "out" else None
+        if place is None:
+            continue
+        where, span = place
+        others = written.setdefault(where, [])
+        for other_span, other, other_link in others:
+            if other_link != link and span.start < other_span.stop and other_span.start < span.stop:
+                message = f"tag {other} is written to the same place of the same device, through link {other_link}"
+                yield Finding(("tags", name, "address"), f"{message}: the two overwrite each other", "warning")
+        others.append((span, name, link))
+
+
+ADVICE: Final[tuple[Callable[[View], Iterator[Finding]], ...]] = (_cores, _much_faster, _same_places)
