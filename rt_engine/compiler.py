@@ -13,6 +13,7 @@ from rt_engine.errors import InvalidModelError
 from rt_engine.lower.assemble import assemble
 from rt_engine.lower.lower import lower
 from rt_engine.passes import run_passes
+from rt_engine.passes.bind import bind_shapes
 from rt_engine.passes.compilation import Compilation
 from rt_engine.program.calls import Lowered
 from rt_engine.program.naming import Naming
@@ -33,13 +34,18 @@ def compile_model(
     source = opened(source)
     name, model = source.title, read(source)
     with _contradictions(name):
-        program = assemble(_lower(model, name, shapes, state), name, initial)
+        lowered, assumed = _lower(model, name, shapes, state)
+        program = assemble(lowered, name, initial)
     meta, metadata = model.meta, dict(model.metadata_props)
-    return replace(program, naming=meta[NAMING], metadata=metadata, sha256=meta[SHA256])
+    return replace(program, naming=meta[NAMING], metadata=metadata, sha256=meta[SHA256], assumed=assumed)
 
 
-def lower_model(source: AnySource, shapes: Mapping[str, tuple[int, ...]] | None = None) -> tuple[Lowered, Naming]:
+def lower_model(
+    source: AnySource, shapes: Mapping[str, tuple[int, ...]] | None = None
+) -> tuple[Lowered, Naming, tuple[str, ...]]:
     """Read -> passes -> lower: the kernel calls that a Program is made of, for what is generated from them instead.
+
+    Gives also what the outputs mean, and what was assumed of the inputs.
 
     Raises:
         EngineError: as `rt_engine.load`.
@@ -47,15 +53,32 @@ def lower_model(source: AnySource, shapes: Mapping[str, tuple[int, ...]] | None 
     source = opened(source)
     name, model = source.title, read(source)
     with _contradictions(name):
-        return _lower(model, name, shapes, None), model.meta[NAMING]
+        lowered, assumed = _lower(model, name, shapes, None)
+    return lowered, model.meta[NAMING], assumed
+
+
+def bound_inputs(
+    source: AnySource, shapes: Mapping[str, tuple[int, ...]] | None = None
+) -> tuple[dict[str, tuple[int, ...]], tuple[str, ...]]:
+    """(input -> its static shape, what was assumed) of a model that this engine may not be able to run.
+
+    Raises:
+        ModelFileError, InvalidModelError, UnsupportedModelError, ShapeBindingError: as `rt_engine.load`.
+    """
+    source = opened(source)
+    work = Compilation(read(source), dict(shapes or {}), source.title, _evaluate)
+    bind_shapes(work)
+    found = {str(v.name): tuple(int(d) for d in v.shape or ()) for v in work.graph.inputs}  # type: ignore[arg-type]
+    return found, tuple(work.assumed)
 
 
 def _lower(
     model: ir.Model, name: str, shapes: Mapping[str, tuple[int, ...]] | None, state: Mapping[str, str] | None
-) -> Lowered:
+) -> tuple[Lowered, tuple[str, ...]]:
     outputs = [str(v.name) for v in model.graph.outputs]
-    run_passes(Compilation(model, dict(shapes or {}), name, _evaluate))
-    return lower(model.graph, dict(model.opset_imports), name, outputs, state)
+    work = Compilation(model, dict(shapes or {}), name, _evaluate)
+    run_passes(work)
+    return lower(model.graph, dict(model.opset_imports), name, outputs, state), tuple(work.assumed)
 
 
 def _evaluate(model: onnx.ModelProto, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:

@@ -15,6 +15,7 @@ EngineError
 Every message says what, where, what was expected, what came, and what to do.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,7 +81,19 @@ class UnsupportedModelError(EngineError):
 
 
 class ShapeBindingError(EngineError):
-    """A symbolic dimension has no size, or a given shape does not fit."""
+    """A symbolic dimension has no size, or a given shape does not fit.
+
+    `.why` says it without what to do, and `.gaps` has, for each input that lacks sizes, its shape with their names where numbers
+    are missing: a command line says with its own options what helps.
+    """
+
+    def __init__(self, why: str, gaps: Mapping[str, tuple[int | str, ...]] | None = None) -> None:
+        self.why, self.gaps = why, dict(gaps or {})
+        shapes = ", ".join(f"{name} = [{', '.join(map(str, shape))}]" for name, shape in self.gaps.items())
+        super().__init__(why + (f"; bind them with numbers: shapes = {{ {shapes} }}" if gaps else ""))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.why, self.gaps)
 
 
 class StateError(EngineError):

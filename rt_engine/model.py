@@ -32,7 +32,7 @@ class Report:
     arena_bytes: int
     arena_lower_bound: int
     notes: tuple[str, ...] = ()
-    """What the outputs mean, where it is not what the file says."""
+    """As `Model.notes`."""
 
     def __str__(self) -> str:
         head = ("node", "operator", "output", "MACs", "weight bytes", "arena bytes", "kernels")
@@ -99,8 +99,8 @@ class Model:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the outputs mean, where it is not what the file says, in words."""
-        return tuple(self.program.naming.notes)
+        """What a user should know, in words: sizes that were assumed, what outputs mean where it is not what the file says."""
+        return (*self.program.assumed, *self.program.naming.notes)
 
     def context(self) -> Context:
         """A private context: one for each task or thread."""
@@ -228,7 +228,8 @@ def load(
     Args:
         source: path of an .onnx or .rtp file, its bytes, a `ModelProto`, or what `rt_engine.read.source.opened` gave. A file is
             read once. With an `example`, a PyTorch module or an estimator or pipeline of scikit-learn.
-        shapes: input name -> static shape, for inputs with symbolic dimensions. Unbound first dimensions become 1.
+        shapes: input name -> static shape, for inputs with symbolic dimensions. A name bound here is bound everywhere. Unbound
+            first dimensions become 1, and `Model.notes` says so.
         example: what a PyTorch module or a scikit-learn estimator is called with: it is exported to ONNX with it, in evaluation
             mode. A tensor or array, for PyTorch also a tuple of several or a dictionary by parameter name. The inputs of a
             module get these shapes and types; an estimator takes one row of this type at a time.

@@ -9,6 +9,7 @@ The text comes from the same kernel calls that the engine runs, so both compute 
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -54,6 +55,8 @@ class InlineBlock:
     body: str
     cost: dict[str, int]
     numbers: int
+    notes: tuple[str, ...] = ()
+    """What was assumed of its inputs, in sentences."""
 
     @property
     def text(self) -> str:
@@ -89,7 +92,10 @@ class InlineBlock:
 
 
 def inline_block(
-    source: str | Path | bytes | onnx.ModelProto, flavour: Flavour = "portable", name: str | None = None
+    source: str | Path | bytes | onnx.ModelProto,
+    flavour: Flavour = "portable",
+    name: str | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
 ) -> InlineBlock:
     """The model as a function block.
 
@@ -97,6 +103,7 @@ def inline_block(
         source: path of an .onnx file, its bytes, or a `ModelProto`.
         flavour: `portable` names a type for every array of the interface; `twincat` writes arrays in place.
         name: of the block; by default FB_ and the file's name.
+        shapes: as for `rt_engine.load`.
 
     Raises:
         EngineError: the engine cannot load the model.
@@ -105,7 +112,7 @@ def inline_block(
     """
     title = Path(source).name if isinstance(source, str | Path) else "the model"
     block = usable(name or f"FB_{Path(source).stem if isinstance(source, str | Path) else 'Model'}", "the block")
-    lowered, naming = lower_model(source)
+    lowered, naming, assumed = lower_model(source, shapes)
     _check_size(lowered, title)
     writer, ends, extra = _ends(lowered, block, title)
     _write(lowered, writer, title)
@@ -128,6 +135,7 @@ def inline_block(
         body="\n".join(writer.lines) + "\n",
         cost={text: writer.cost[key] for key, text in _COSTS.items()},
         numbers=writer.elements,
+        notes=assumed,
     )
 
 

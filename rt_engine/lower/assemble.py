@@ -101,6 +101,7 @@ def assemble(lowered: Lowered, source: str, initial: Mapping[str, ArrayLike] | N
         tuple(initial_values([place.spec for place in state], initial).values()),
         layout.bare_bound,
         tuple(_place(b, layout.offsets) if b is not None else None for b in map(_written, calls)),
+        makers=_makers(lowered),
     )
 
 
@@ -131,6 +132,12 @@ def _place(buffer: Buffer, offsets: dict[Storage, int]) -> Place:
     return Place(TensorSpec(buffer.name, buffer.shape, buffer.dtype), offsets[buffer.storage])
 
 
+def _makers(lowered: Lowered) -> tuple[int, ...]:
+    """For each output, the node that writes it last."""
+    written = {b.storage: c.node for c in lowered.calls for b in (c.operands[i] for i in c.writes) if b is not None}
+    return tuple(written.get(b.storage, -1) for b in lowered.outputs)
+
+
 def _costs(lowered: Lowered) -> tuple[NodeCost, ...]:
     costs = []
     made_by: dict[Storage, int] = {}
@@ -142,8 +149,8 @@ def _costs(lowered: Lowered) -> tuple[NodeCost, ...]:
         buffers = {b for c in calls for b in c.operands if b is not None}
         constants = {b.storage for b in buffers if b.storage.kind is Kind.CONSTANT}
         memory = {b.storage for b in buffers if b.storage.kind is not Kind.CONSTANT}
-        written = [c.operands[c.writes[0]] for c in calls if c.writes]
-        last = written[-1] if written else None
+        written = [c.operands[i] for c in calls for i in c.writes]
+        last = next((c.operands[c.writes[0]] for c in reversed(calls) if c.writes), None)
         sources = {made_by[s] for s in memory if s in made_by}
         made_by.update({b.storage: index for b in written if b is not None})
         costs.append(

@@ -17,6 +17,7 @@ from rt_engine.measure.inspect import is_int8
 from rt_engine.measure.peaks import Sweeper, peaks
 from rt_engine.measure.peers import OURS, Arrays, Engine, OurRunner, RefusedError, Runner, Times
 from rt_engine.model import Model
+from rt_engine.program.program import TensorSpec
 
 ROUNDS = 9
 COLD_RUNS = 21
@@ -72,6 +73,8 @@ class Comparison:
     wrong: dict[str, float]
     """Engines whose result is not what is expected: they are timed all the same, and said so."""
     work: Work | None
+    inputs: tuple[str, ...] = ()
+    """What it was run on: name, type and shape of each."""
 
     @property
     def better_peer(self) -> str | None:
@@ -159,7 +162,8 @@ def compare(
     }
     ours = runners.get(OURS.name)
     work = work_of(ours.model) if isinstance(ours, OurRunner) else None
-    return Comparison(name or title or path.stem, title or path.stem, target, timings, refused, wrong, work)
+    ran = tuple(str(TensorSpec(n, x.shape, x.dtype)) for n, x in inputs.items())
+    return Comparison(name or title or path.stem, title or path.stem, target, timings, refused, wrong, work, ran)
 
 
 def _warm(runners: Mapping[str, Runner], seconds: float, step: Step) -> dict[str, list[Times]]:

@@ -83,8 +83,9 @@ def _share(got: NDArray[Any], wanted: NDArray[Any]) -> float | None:
 def reference_values(path: Path, inputs: Arrays) -> tuple[dict[str, NDArray[Any]], dict[str, float]]:
     """Every value of the model in float64, by name; and the zero points of those that are quantised."""
     proto = onnx.load(path)
-    for dim in (d for v in proto.graph.input for d in v.type.tensor_type.shape.dim if d.dim_value < 1):
-        dim.dim_value = 1
+    for value in proto.graph.input:
+        for dim, size in zip(value.type.tensor_type.shape.dim, np.shape(inputs.get(value.name, ())), strict=False):
+            dim.dim_value = size
     shift = {}
     constants = {i.name: i for i in proto.graph.initializer}
     for node in proto.graph.node:

@@ -12,6 +12,7 @@ from rt_engine.measure.peaks import Peaks, peaks
 from rt_engine.measure.peers import Arrays
 from rt_engine.measure.profile import record_times
 from rt_engine.model import Model
+from rt_engine.program.program import Place, Program
 from rt_native.terminal import Column, Sheet
 
 Step = Callable[[str], None]
@@ -42,10 +43,22 @@ class OperatorRow:
 
 
 @dataclass(frozen=True, slots=True)
+class End:
+    """An input or an output of the program, and the rows that read or make it."""
+
+    name: str
+    value: str
+    """Type and shape."""
+    rows: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Inspection:
     """All operators, and the model as a whole."""
 
     model: str
+    inputs: tuple[End, ...]
+    outputs: tuple[End, ...]
     rows: tuple[OperatorRow, ...]
     p50_ns: float
     """Of whole runs, without the clock in between."""
@@ -121,6 +134,8 @@ def inspect(
     ends = sum(int(np.prod(s.shape)) * s.dtype.itemsize for s in (*model.inputs, *model.outputs))
     return Inspection(
         model.name,
+        inputs_of(program),
+        outputs_of(program),
         tuple(rows),
         p50,
         sum(n.macs for n in program.nodes),
@@ -131,6 +146,31 @@ def inspect(
         ends,
         facts,
     )
+
+
+def inputs_of(program: Program) -> tuple[End, ...]:
+    """Nothing else lies in the memory of an input: who touches it reads it."""
+    found = []
+    for place in (*program.inputs, *program.state):
+        touching = (program.records["operand"] == place.offset).any(axis=1)
+        found.append(_end(place, program.records["node"][touching].tolist()))
+    return tuple(found)
+
+
+def outputs_of(program: Program) -> tuple[End, ...]:
+    """A compiled program does not say who makes an output: who writes there last, or touches it first."""
+    if program.makers:
+        return tuple(_end(p, [m] if m >= 0 else []) for p, m in zip(program.outputs, program.makers, strict=True))
+    found = []
+    for place in program.outputs:
+        writing = [i for i, made in enumerate(program.results) if made is not None and made.offset == place.offset]
+        touching = np.flatnonzero((program.records["operand"] == place.offset).any(axis=1)).tolist()
+        found.append(_end(place, program.records["node"][writing[-1:] or touching[:1]].tolist()))
+    return tuple(found)
+
+
+def _end(place: Place, rows: list[int]) -> End:
+    return End(place.spec.name, f"{place.spec.dtype}{list(place.spec.shape)}", tuple(dict.fromkeys(rows)))
 
 
 def is_int8(kernels: Sequence[str]) -> bool:

@@ -1,9 +1,19 @@
 """An inspection as a page of its own: the graph as a picture, the table below. No script, no network."""
 
+from dataclasses import dataclass
+
+from rt_engine.kernels.interface.control import JUMP, LOOP
 from rt_engine.measure.inspect import COLUMNS, Inspection, OperatorRow, cells, summary
+from rt_engine.measure.layout import Layout, layout
 from rt_native.text import in_html as escape
 
-BOX_WIDTH, BOX_HEIGHT, GAP_X, GAP_Y, MARGIN = 210, 46, 24, 30, 16
+BOX_WIDTH, BOX_HEIGHT, GAP_X, GAP_Y, MARGIN = 210, 60, 24, 34, 16
+WIDEST = 5
+"""Boxes side by side."""
+LINES = 400
+"""Room for lines beside them."""
+CHARACTERS = 32
+"""That a line of a box holds."""
 
 
 def page(found: Inspection) -> str:
@@ -19,73 +29,115 @@ def page(found: Inspection) -> str:
 body {{ font: 14px system-ui, sans-serif; margin: 2rem; color: #222; background: #fff }}
 table {{ border-collapse: collapse; margin-top: 1rem }}
 th, td {{ padding: .2rem .6rem; text-align: right; border-bottom: 1px solid #ddd; font-variant-numeric: tabular-nums }}
-th:nth-child(-n+4), td:nth-child(-n+4) {{ text-align: left }}
+th:nth-child(-n+4), td:nth-child(-n+4) {{ text-align: left; overflow-wrap: anywhere }}
 tr:target {{ background: #ffd }}
-.graph {{ overflow: auto; max-height: 80vh; border: 1px solid #ddd }}
-p {{ white-space: pre-line; max-width: 60rem }}
+.graph, .table {{ overflow: auto; border: 1px solid #ddd }}
+.graph {{ max-height: 85vh; text-align: center }}
+.graph svg {{ max-width: 100%; height: auto }}
+p {{ max-width: 60rem }}
 </style>
 <h1>{escape(found.model)}</h1>
-<p>{escape(summary(found))}</p>
-<div class="graph">{graph_svg(found.rows)}</div>
-<p>Colour: share of the time. A click on an operator leads to its line.</p>
-<table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>
+<p>{"<br>".join(map(escape, summary(found).splitlines()))}</p>
+<div class="graph">{graph_svg(found)}</div>
+<p>Colour: share of the time. A click on an operator leads to its line. Operators that only give a value another shape cost nothing and
+are not drawn: lines go through them.</p>
+<div class="table"><table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>
 </html>
 """
 
 
-def layers(rows: tuple[OperatorRow, ...]) -> list[list[int]]:
-    """Rows by their longest way from an input; within a layer, in the order of what they read."""
-    depth: list[int] = []
-    for row in rows:
-        depth.append(1 + max((depth[s] for s in row.inputs if s < len(depth)), default=-1))
-    found: list[list[int]] = [[] for _ in range(max(depth, default=-1) + 1)]
-    place: dict[int, float] = {}
-    for i in range(len(rows)):
-        found[depth[i]].append(i)
-    for layer in found:
-        centre = {i: sum(place.get(s, 0.0) for s in rows[i].inputs) / max(len(rows[i].inputs), 1) for i in layer}
-        layer.sort(key=lambda i: (centre[i], i))
-        place.update({i: at - (len(layer) - 1) / 2 for at, i in enumerate(layer)})
-    return found
+@dataclass(frozen=True, slots=True)
+class Box:
+    """An input, an operator or an output."""
+
+    kind: str
+    head: str
+    side: str
+    lines: tuple[str, ...]
+    colour: str
+    title: str
+    row: int | None = None
+    """The operator's line in the table."""
 
 
-def graph_svg(rows: tuple[OperatorRow, ...]) -> str:
-    """The operators as boxes from top to bottom, lines from what makes a value to what reads it."""
-    found = layers(rows)
-    widest = max(map(len, found), default=1)
-    width = widest * (BOX_WIDTH + GAP_X) + 2 * MARGIN
-    height = len(found) * (BOX_HEIGHT + GAP_Y) + 2 * MARGIN
-    at = {}
-    for depth, layer in enumerate(found):
-        left = (width - len(layer) * (BOX_WIDTH + GAP_X) + GAP_X) / 2
-        for place, i in enumerate(layer):
-            at[i] = (left + place * (BOX_WIDTH + GAP_X), MARGIN + depth * (BOX_HEIGHT + GAP_Y))
-    lines = [_edge(at[s], at[i]) for i, row in enumerate(rows) for s in row.inputs if s in at and s != i]
-    boxes = [_box(i, row, at[i]) for i, row in enumerate(rows)]
+def graph_of(found: Inspection) -> tuple[list[Box], list[list[int]]]:
+    """What is drawn, and for each box those whose values it reads, which stand before it."""
+    boxes = [_end("input", end.name, end.value) for end in found.inputs]
+    sources: list[list[int]] = [[] for _ in boxes]
+    at = {i: len(boxes) + n for n, i in enumerate(i for i, row in enumerate(found.rows) if row.kernels)}
+    for i in at:
+        row = found.rows[i]
+        read = [n for n, end in enumerate(found.inputs) if i in end.rows]
+        boxes.append(_operator(i, row))
+        sources.append(read + [at[s] for s in row.inputs if s in at and s < i])
+    for i, after in zip(at, list(at)[1:], strict=False):  # control decides whether what follows runs
+        if not {JUMP.name, LOOP.name}.isdisjoint(found.rows[i].kernels):
+            sources[at[after]].append(at[i])
+    for end in found.outputs:
+        boxes.append(_end("output", end.name, end.value))
+        sources.append([at[i] for i in end.rows if i in at])
+    return boxes, sources
+
+
+def graph_svg(found: Inspection) -> str:
+    """Boxes from top to bottom, lines from what makes a value to what reads it."""
+    boxes, sources = graph_of(found)
+    made = layout(sources, WIDEST, BOX_WIDTH + GAP_X, GAP_X, LINES)
+    width, height = made.width + 2 * MARGIN, len(made.levels) * (BOX_HEIGHT + GAP_Y) + 2 * MARGIN
+    level_of = {i: at for at, level in enumerate(made.levels) for i in level}
+    lines = [_line(s, i, level_of, made) for i, read in enumerate(sources) for s in dict.fromkeys(read)]
+    drawn = [_box(i, box, made.middle[i] + MARGIN, _top(level_of[i])) for i, box in enumerate(boxes)]
     return (
-        f"<svg xmlns='http://www.w3.org/2000/svg' width='{width}' height='{height}' viewBox='0 0 {width} {height}' "
-        f"font-family='system-ui,sans-serif' font-size='11'>{''.join(lines)}{''.join(boxes)}</svg>"
+        f"<svg xmlns='http://www.w3.org/2000/svg' width='{width:.0f}' height='{height}' viewBox='0 0 {width:.0f} {height}' "
+        f"font-family='system-ui,sans-serif' font-size='11'>{''.join(lines)}{''.join(drawn)}</svg>"
     )
 
 
-def _edge(start: tuple[float, float], end: tuple[float, float]) -> str:
-    x0, y0 = start[0] + BOX_WIDTH / 2, start[1] + BOX_HEIGHT
-    x1, y1 = end[0] + BOX_WIDTH / 2, end[1]
-    bend = max((y1 - y0) / 2, 12)
-    way = f"M{x0:.0f} {y0:.0f}C{x0:.0f} {y0 + bend:.0f} {x1:.0f} {y1 - bend:.0f} {x1:.0f} {y1:.0f}"
-    return f"<path d='{way}' fill='none' stroke='#999'/>"
+def _top(level: int) -> int:
+    return MARGIN + level * (BOX_HEIGHT + GAP_Y)
 
 
-def _box(index: int, row: OperatorRow, at: tuple[float, float]) -> str:
-    x, y = at
+def _line(source: int, target: int, level_of: dict[int, int], made: Layout) -> str:
+    """From the bottom of one box to the top of another, beside what stands between."""
+    x, y = made.middle[source] + MARGIN, _top(level_of[source]) + BOX_HEIGHT
+    way = f"M{x:.0f} {y}"
+    for level in range(level_of[source] + 1, level_of[target] + 1):
+        last = level == level_of[target]
+        to, top = (made.middle[target] if last else made.passing[source, level]) + MARGIN, _top(level)
+        bend = (y + top) / 2
+        way += f"C{x:.0f} {bend:.0f} {to:.0f} {bend:.0f} {to:.0f} {top}" + ("" if last else f"v{BOX_HEIGHT}")
+        x, y = to, top + BOX_HEIGHT
+    return f"<path data-from='{source}' data-to='{target}' d='{way}' fill='none' stroke='#888'/>"
+
+
+def _end(kind: str, name: str, value: str) -> Box:
+    return Box(kind, name, kind, (value,), "#dbe9ff" if kind == "input" else "#d8f3dc", f"{kind} {name}: {value}")
+
+
+def _operator(index: int, row: OperatorRow) -> Box:
     light = 96 - 46 * min(row.share * 3, 1.0)
-    second = f"{row.ns / 1000:.2f} us, {row.share:.0%}" + ("" if row.error is None else f", error {row.error:.0e}")
-    title = f"{row.name}: {' '.join(row.kernels)}\n{row.output}, {row.macs:,} MACs"
-    return (
-        f"<a href='#r{index}'><g><title>{escape(title)}</title>"
-        f"<rect x='{x:.0f}' y='{y:.0f}' width='{BOX_WIDTH}' height='{BOX_HEIGHT}' rx='5' "
-        f"fill='hsl(28 90% {light:.0f}%)' stroke='#666'/>"
-        f"<text x='{x + 8:.0f}' y='{y + 18:.0f}' font-weight='bold'>{escape(row.operator)}</text>"
-        f"<text x='{x + BOX_WIDTH - 8:.0f}' y='{y + 18:.0f}' text-anchor='end'>{escape(row.output[:24])}</text>"
-        f"<text x='{x + 8:.0f}' y='{y + 36:.0f}' fill='#333'>{escape(second)}</text></g></a>"
+    cost = f"{row.ns / 1000:.2f} us" + ("" if row.error is None else f", error {row.error:.0e}")
+    title = f"{row.name}: {' '.join(row.kernels)}; {row.output}, {row.macs:,} MACs"
+    lines = (row.output, cost)
+    return Box("operator", row.operator, f"{row.share:.0%}", lines, f"hsl(28 90% {light:.0f}%)", title, index)
+
+
+def _box(index: int, box: Box, middle: float, y: int) -> str:
+    left, right = middle - BOX_WIDTH / 2, middle + BOX_WIDTH / 2
+    head = _shortened(box.head, CHARACTERS - len(box.side) - 4)
+    texts = "".join(
+        f"<text x='{left + 8:.0f}' y='{y + 34 + 16 * n}' fill='#333'>{escape(_shortened(line, CHARACTERS))}</text>"
+        for n, line in enumerate(box.lines)
     )
+    drawn = (
+        f"<g class='{box.kind}' id='n{index}'><title>{escape(box.title)}</title>"
+        f"<rect x='{left:.0f}' y='{y}' width='{BOX_WIDTH}' height='{BOX_HEIGHT}' "
+        f"rx='{5 if box.kind == 'operator' else 18}' fill='{box.colour}' stroke='#666'/>"
+        f"<text x='{left + 8:.0f}' y='{y + 17}' font-weight='bold'>{escape(head)}</text>"
+        f"<text x='{right - 8:.0f}' y='{y + 17}' text-anchor='end' fill='#555'>{escape(box.side)}</text>{texts}</g>"
+    )
+    return drawn if box.row is None else f"<a href='#r{box.row}'>{drawn}</a>"
+
+
+def _shortened(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"

@@ -44,9 +44,7 @@ def advice(domain: str, name: str, version: int) -> str:
     served = operators()
     if (domain, name) in served:
         oldest = max(min(operator.since for operator in served[domain, name]), _since(domain, name))
-        return (
-            f"it runs from opset {oldest} on: export again, or onnx.version_converter.convert_version(model, {oldest})"
-        )
+        return f"it runs from opset {oldest} on: export it again for that opset or a newer one"
     if (elsewhere := next((d for d, n in served if n == name), None)) is not None:
         return f"{name} runs in domain '{elsewhere or 'ai.onnx'}'; export without what one runtime's optimiser adds"
     if not _is_onnx(domain):

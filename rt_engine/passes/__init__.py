@@ -110,7 +110,11 @@ def _refuse_unknown_too(compilation: Compilation, error: ShapeBindingError | Uns
     """Where inputs cannot be bound and operators are unknown, say both: mending the inputs alone would not help."""
     found = [reason for _, reason in unknown_operators(compilation)]
     if found:
-        inputs = getattr(error, "reasons", (Reason("the whole model", "input", str(error)),))
+        if isinstance(error, ShapeBindingError):
+            help = "bind them with numbers, as shapes"
+            inputs: tuple[Reason, ...] = (Reason("the whole model", "input", error.why, help),)
+        else:
+            inputs = error.reasons
         raise UnsupportedModelError(compilation.source, [*inputs, *found]) from error
 
 

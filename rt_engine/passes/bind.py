@@ -1,5 +1,7 @@
 """Give every graph input a static shape."""
 
+from collections.abc import Iterator
+
 import onnx_ir as ir
 
 from rt_engine.errors import Reason, ShapeBindingError, UnsupportedModelError
@@ -7,44 +9,37 @@ from rt_engine.ops.graph import is_absurd
 from rt_engine.passes.compilation import Compilation
 from rt_engine.program.element_types import KNOWN
 
+_Sizes = dict[str, tuple[int, str]]
+"""Name of a dimension -> its size, and the input that gave it."""
+
 
 def bind_shapes(compilation: Compilation) -> bool:
     """Bind symbolic dimensions of the inputs.
 
-    1. An input named in `shapes` takes that shape; fixed dimensions must agree.
-    2. An unbound first dimension becomes 1 (the batch).
-    3. Any other unbound dimension is an error; one error names all of them.
-    4. A dimension with a name that case 1 bound elsewhere takes the same size.
+    1. An input named in `shapes` takes that shape; fixed dimensions must agree, and equal names must have equal sizes.
+    2. A dimension with a name that case 1 bound elsewhere takes the same size.
+    3. An unbound first dimension is assumed to be 1 (the batch), unless its name stands at another place too.
+    4. Any other unbound dimension is an error; one error names all of them.
     5. An input that is an initializer too is a constant, as in every runtime: it is no input any more.
 
-    Requires: nothing. Ensures: static shapes on all inputs.
+    Requires: nothing. Ensures: static shapes on all inputs; what was assumed is in `compilation.assumed`.
     """
-    graph = compilation.graph
+    graph, source = compilation.graph, compilation.source
     for value in list(graph.inputs):
         if value.name in graph.initializers:
             graph.inputs.remove(value)
-    names = {v.name: v for v in graph.inputs}
-    for name in compilation.shapes:
-        if name not in names:
-            raise ShapeBindingError(
-                f"{compilation.source} has no input '{name}'; its inputs are {', '.join(map(repr, names))}"
-            )
-    sizes: dict[str, int] = {}
-    for name, shape in compilation.shapes.items():
-        _bind_given(names[name], tuple(int(d) for d in shape), sizes, compilation.source)
-    open_: list[str] = []
-    for value in graph.inputs:
-        if value.name not in compilation.shapes:
-            open_ += _bind_rest(value, sizes, compilation.source)
-    if open_:
-        raise ShapeBindingError(_how_to_bind(open_, graph, compilation.source))
+    sizes = _bind_given(compilation)
+    rest = [value for value in graph.inputs if value.name not in compilation.shapes]
+    _take_known(rest, sizes, source)
+    _check_known(rest, source)
+    compilation.assumed.extend(_assume_batches(rest))
     reasons = [reason for value in graph.inputs for reason in _strange(value)]
     if reasons:
-        raise UnsupportedModelError(compilation.source, reasons)
+        raise UnsupportedModelError(source, reasons)
     for value in graph.inputs:
         if is_absurd(int(d) for d in value.shape or ()):  # type: ignore[arg-type]  # static by now
             raise ShapeBindingError(
-                f"input '{value.name}' of {compilation.source} has the shape {value.shape}, more than memory can hold"
+                f"input '{value.name}' of {source} has the shape {value.shape}, more than memory can hold"
             )
     return True
 
@@ -61,56 +56,83 @@ def _strange(value: ir.Value) -> list[Reason]:
     ]
 
 
-def _bind_given(value: ir.Value, shape: tuple[int, ...], sizes: dict[str, int], source: str) -> None:
-    declared = value.shape
-    if declared is not None and len(declared) != len(shape):
-        raise ShapeBindingError(
-            f"input '{value.name}' of {source} has {len(declared)} dimensions {declared}, got {list(shape)}"
-        )
-    for i, size in enumerate(shape):
-        dim = declared[i] if declared is not None else None
-        if size < 0 or (isinstance(dim, int) and dim != size):
-            raise ShapeBindingError(f"dimension {i} of input '{value.name}' of {source} is {dim}, got {size}")
-        if isinstance(dim, ir.SymbolicDim) and dim.value:
-            sizes[str(dim.value)] = size
-    value.shape = ir.Shape(shape)
+def _bind_given(compilation: Compilation) -> _Sizes:
+    """Case 1; gives the sizes of names."""
+    source, sizes = compilation.source, _Sizes()
+    inputs = {value.name: value for value in compilation.graph.inputs}
+    for name, given in compilation.shapes.items():
+        if name not in inputs:
+            raise ShapeBindingError(f"{source} has no input '{name}'; its inputs are {', '.join(map(repr, inputs))}")
+        value, shape = inputs[name], tuple(int(d) for d in given)
+        declared = value.shape
+        if declared is not None and len(declared) != len(shape):
+            raise ShapeBindingError(
+                f"input '{name}' of {source} has {len(declared)} dimensions {declared}, got {list(shape)}"
+            )
+        for i, size in enumerate(shape):
+            dim = declared[i] if declared is not None else None
+            if size < 0 or (isinstance(dim, int) and dim != size):
+                raise ShapeBindingError(f"dimension {i} of input '{name}' of {source} is {dim}, got {size}")
+            if not isinstance(dim, ir.SymbolicDim) or not dim.value:
+                continue
+            known, by = sizes.setdefault(str(dim.value), (size, name))
+            if known != size:
+                raise ShapeBindingError(
+                    f"'{dim.value}' is one size in {source}: input '{by}' has {known} for it, input '{name}' has {size}"
+                )
+        value.shape = ir.Shape(shape)
+    return sizes
 
 
-def _bind_rest(value: ir.Value, sizes: dict[str, int], source: str) -> list[str]:
-    """Bind what is known without the user; say what is not."""
-    if value.shape is None:
-        return [f"input '{value.name}' has no shape"]
-    shape: list[int] = []
-    unbound: list[str] = []
-    for i, dim in enumerate(value.shape):
-        if isinstance(dim, int):
-            if dim < 0:
+def _take_known(values: list[ir.Value], sizes: _Sizes, source: str) -> None:
+    """Case 2."""
+    for value in values:
+        for i, dim in enumerate(value.shape or ()):
+            if isinstance(dim, int) and dim < 0:
                 raise ShapeBindingError(f"dimension {i} of input '{value.name}' of {source} is {dim}; export it again")
-            shape.append(dim)
-        elif dim.value is not None and str(dim.value) in sizes:
-            shape.append(sizes[str(dim.value)])
-        elif i == 0:
-            shape.append(1)
-        else:
-            unbound.append(f"dimension {i} ('{dim.value or '?'}')")
-    if unbound:
-        known = ", ".join(str(d) if isinstance(d, int) else f"<{d.value or '?'}>" for d in value.shape)
-        return [f"{' and '.join(unbound)} of input '{value.name}' [{known}]"]
-    value.shape = ir.Shape(shape)
-    return []
+        if value.shape is not None:
+            value.shape = ir.Shape(sizes.get(_name(d), (d, ""))[0] for d in value.shape)
 
 
-def _how_to_bind(unbound: list[str], graph: ir.Graph, source: str) -> str:
-    """What has no size, and a call that would bind it, with gaps to fill in."""
-    gaps = {
-        str(v.name): "(1, ...)"
-        if v.shape is None
-        else f"({', '.join(str(d) if isinstance(d, int) else str(d.value or '?') for d in v.shape)})"
-        for v in graph.inputs
-        if v.shape is None or not all(isinstance(d, int) for d in v.shape)
-    }
-    shapes = ", ".join(f"'{name}': {shape}" for name, shape in gaps.items())
-    return (
-        f"{source} has sizes that are not known: {'; '.join(unbound)}; bind them with numbers: "
-        f"rt_engine.load(path, shapes={{{shapes}}})"
-    )
+def _check_known(values: list[ir.Value], source: str) -> None:
+    """Case 4. What is said shows first dimensions by their names too: it is the user's to say what they are."""
+    elsewhere = {_name(dim) for value in values for i, dim in enumerate(value.shape or ()) if i} - {""}
+    words: list[str] = []
+    gaps: dict[str, tuple[int | str, ...]] = {}
+    for value in values:
+        missing = [
+            f"dimension {i} ('{_name(dim) or '?'}')"
+            for i, dim in enumerate(value.shape or ())
+            if not isinstance(dim, int) and (i or _name(dim) in elsewhere)
+        ]
+        if value.shape is None:
+            words.append(f"input '{value.name}' has no shape")
+            gaps[str(value.name)] = (1, "...")
+        elif missing:
+            shape = tuple(dim if isinstance(dim, int) else _name(dim) or "?" for dim in value.shape)
+            shown = ", ".join(str(d) if isinstance(d, int) else f"<{d}>" for d in shape)
+            words.append(f"{' and '.join(missing)} of input '{value.name}' [{shown}]")
+            gaps[str(value.name)] = shape
+    if gaps:
+        raise ShapeBindingError(f"{source} has sizes that are not known: {'; '.join(words)}", gaps)
+
+
+def _assume_batches(values: list[ir.Value]) -> Iterator[str]:
+    """Case 3; gives what was assumed."""
+    batches: dict[str, list[str]] = {}
+    for value in values:
+        first, *others = value.shape or (1,)
+        if not isinstance(first, int):
+            batches.setdefault(_name(first), []).append(str(value.name))
+            value.shape = ir.Shape([1, *others])
+    for name, inputs in batches.items():
+        called = f" ('{name}')" if name else ""
+        shown = ", ".join(inputs[:_SHOWN]) + (f" and {len(inputs) - _SHOWN} more" if len(inputs) > _SHOWN else "")
+        yield f"the file leaves the first size{called} of {shown} open: taken as 1"
+
+
+_SHOWN = 5
+
+
+def _name(dim: int | ir.SymbolicDim) -> str:
+    return "" if isinstance(dim, int) else str(dim.value or "")

@@ -1,7 +1,7 @@
 """What a pass works on."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from dataclasses import replace as replace_fields
 from typing import Any
 
@@ -23,6 +23,8 @@ class Compilation:
     evaluate: Evaluate
     scope: ir.Graph | None = None
     """The body of a control-flow operator that is worked on; None for the model's own graph."""
+    assumed: list[str] = field(default_factory=list)
+    """What neither the file nor the user says and was taken for granted, in sentences."""
 
     @property
     def graph(self) -> ir.Graph:

@@ -85,6 +85,10 @@ class Program:
     """What the model's author wrote into it (ONNX: `metadata_props`)."""
     sha256: str = ""
     """Of the file that it was made of or read from, with its external data (docs/security.md); empty: of none."""
+    makers: tuple[int, ...] = ()
+    """For each output, the node that writes it last (-1: none); a file does not keep it."""
+    assumed: tuple[str, ...] = ()
+    """What was taken for granted when it was compiled, in sentences; a file does not keep it: its shapes are its own."""
 
     @property
     def weight_nbytes(self) -> int:

@@ -66,6 +66,8 @@ class Quantized:
     layers: tuple[Layer, ...]
     outputs: tuple[OutputError, ...]
     samples: int
+    notes: tuple[str, ...] = ()
+    """What was assumed of its inputs, in sentences."""
 
     def save(self, path: str | Path) -> None:
         """Write the model.
@@ -135,7 +137,7 @@ def quantize(
     layers = _layers(draft, Watched(proto, watched, shapes), Watched(result, watched, shapes), samples, step)
     names = [o.name for o in proto.graph.output]
     outputs = _outputs(names, Watched(proto, names, shapes), Watched(result, names, shapes), samples, step)
-    return Quantized(result, layers, outputs, len(samples))
+    return Quantized(result, layers, outputs, len(samples), plain.program.assumed)
 
 
 def _layers(draft: "_Draft", plain: Watched, ours: Watched, samples: Any, step: Any) -> tuple[Layer, ...]:

@@ -91,7 +91,7 @@ def _check_opset(proto: onnx.ModelProto, name: str) -> None:
     for entry in proto.opset_import:
         if entry.domain in ("", "ai.onnx") and not OLDEST_OPSET <= entry.version <= newest:
             why = f"opset {entry.version} is not supported; {OLDEST_OPSET} to {newest} are"
-            help = "export it for one of these, or convert it with onnx.version_converter"
+            help = "export it for one of these"
             raise UnsupportedModelError(name, [Reason("the whole model", "opset", why, help)])
 
 

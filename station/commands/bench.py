@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from station.commands.shared.explaining import check_outputs, explained, say
-from station.commands.shared.options import DataOption, ModelArgument
+from station.commands.shared.options import DataOption, ModelArgument, ShapeOption, parse_shapes
 from station.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rt_engine.read.source import Source
 
 ORDER = 80
+Shapes = dict[str, tuple[int, ...]]
 
 
 def bench(
@@ -28,6 +29,7 @@ def bench(
         ),
     ] = None,
     int8: Annotated[bool, typer.Option("--int8", help="Also its int8 version (QDQ, per channel).")] = False,
+    shape: ShapeOption = None,
     data: DataOption = None,
     seconds: Annotated[float, typer.Option(min=0.1, help="For the warm rounds of each version.")] = 3.0,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all figures as JSON.")] = None,
@@ -36,7 +38,7 @@ def bench(
     """Time a model against ONNX Runtime and OpenVINO: one thread, bound memory, in turns, results compared first."""
     from rt_native.terminal import Terminal
 
-    errors = Terminal(stderr=True)
+    errors, shapes = Terminal(stderr=True), parse_shapes(shape)
     check_outputs(model, data, files={"--json": json, "--plot": plot})
     with explained(errors):
         from rt_engine.measure import results
@@ -52,9 +54,12 @@ def bench(
         engines = () if source.is_program else peers(vs)
         if vs is None and not engines and not source.is_program:
             say(errors, "no peer is installed; to compare: pip install onnxruntime openvino", "yellow")
-        found = _compared(errors, source, data, engines, int8, seconds)
+        found, notes = _compared(errors, source, shapes, data, engines, int8, seconds)
         console, facts = Terminal(), peaks()
         console.print(results.table(found, facts))
+        say(console, f"ran on {', '.join(found[0].inputs) or 'no inputs'}")
+        for note in notes:
+            say(console, f"note: {note}")
         for line in results.notes(found):
             say(console, line, "yellow")
         if json is not None:
@@ -66,20 +71,18 @@ def bench(
 
 
 def _compared(
-    errors: Any, source: Source, data: Path | None, engines: Any, int8: bool, seconds: float
-) -> list[Comparison]:
-    """The comparison of the model, and of its int8 version where asked, with a progress bar."""
+    errors: Any, source: Source, shapes: Shapes, data: Path | None, engines: Any, int8: bool, seconds: float
+) -> tuple[list[Comparison], tuple[str, ...]]:
+    """The comparison of the model, and of its int8 version where asked, with a progress bar; and what was assumed."""
     from rich.progress import Progress
 
     from rt_engine.measure import examples
     from rt_engine.measure.compare import compare, steps
     from rt_engine.measure.peers import OURS
-    from rt_engine.read.frontend import read
 
-    if int8 or not source.is_program:
-        read(source)  # says what is wrong with the file before anybody else meets it
+    shapes, notes = _bound(source, shapes, int8)
     with tempfile.TemporaryDirectory() as folder, Progress(console=errors, transient=True) as bar:
-        path = examples.static_copy(examples.saved(source, Path(folder)), Path(folder))
+        path = examples.static_copy(examples.saved(source, Path(folder)), Path(folder), shapes)
         path, title = examples.tensor_copy(path, Path(folder)), Path(source.name).stem
         inputs = examples.example_inputs(path, data)
         versions = [(path, title, 1e-4)]
@@ -87,7 +90,7 @@ def _compared(
             int8_path = examples.quantised_here(path, inputs, Path(folder), source.name)
             versions.append((int8_path, f"{title} int8", 0.05))
         task = bar.add_task("measuring", total=len(versions) * steps(len(engines) + 1))
-        return [
+        found = [
             compare(
                 file,
                 inputs,
@@ -100,3 +103,15 @@ def _compared(
             )
             for file, title, tolerance in versions
         ]
+    return found, notes
+
+
+def _bound(source: Source, shapes: Shapes, int8: bool) -> tuple[Shapes, tuple[str, ...]]:
+    """The shapes that all engines run, and what was assumed; says what is wrong with the file before anybody else meets it."""
+    import rt_engine
+
+    if source.is_program and not int8:
+        return {spec.name: spec.shape for spec in rt_engine.load(source, shapes).inputs}, ()
+    from rt_engine.compiler import bound_inputs
+
+    return bound_inputs(source, shapes)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from station.commands.shared.explaining import explained, print_json, print_problems, say
-from station.commands.shared.options import DEFAULT_FILE, JsonOption
+from station.commands.shared.options import DEFAULT_FILE, JsonOption, ShapeOption, parse_shapes
 from station.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -22,26 +22,20 @@ def check(
         list[Path] | None,
         typer.Argument(metavar="[FILE...]", help="Station files and models (.onnx, .rtp); by default station.toml."),
     ] = None,
-    shape: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="INPUT=SIZES", help="Shape of a model's input, where the file leaves it open: x=1,3,224,224"
-        ),
-    ] = None,
+    shape: ShapeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check station files and models: every problem with its line; what of a model runs, its size, what is refused."""
     from rt_native.terminal import Terminal
-    from station.commands.shared.model_check import MODEL_SUFFIXES, parse_shapes
+    from station.commands.shared.model_check import MODEL_SUFFIXES
 
     console, errors = Terminal(), Terminal(stderr=True)
-    try:
-        shapes = parse_shapes(shape or [])
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--shape") from error
+    shapes, files = parse_shapes(shape), files or [Path(DEFAULT_FILE)]
+    if shapes and not all(file.suffix in MODEL_SUFFIXES for file in files):
+        raise typer.BadParameter("a station's shapes are in its file: [models.x] shapes", param_hint="--shape")
     found: list[dict[str, Any]] = []
     codes: set[int] = set()
-    for file in files or [Path(DEFAULT_FILE)]:
+    for file in files:
         try:
             with explained(errors):
                 if file.suffix in MODEL_SUFFIXES:
@@ -84,6 +78,8 @@ def _check_station(console: Terminal | None, errors: Terminal, path: Path) -> di
         say(console, f"{path}: good: " + ", ".join(f"{len(things)} {name}" for name, things in counts), "green")
         for name, ends in models.items():
             say(console, f"  model {name}: ({ends[0]}) -> ({ends[1]})")
+            for note in parts.models[name].notes:
+                say(console, f"  note: {note}")
     return {
         "file": str(path),
         "runs": True,

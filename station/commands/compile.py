@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from station.commands.shared.explaining import check_outputs, explained, say
-from station.commands.shared.options import ModelArgument
+from station.commands.shared.options import ModelArgument, ShapeOption, parse_shapes
 
 ORDER = 90
 
@@ -19,10 +19,7 @@ def compile(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="By default MODEL.rtp, beside it.")
     ] = None,
-    shape: Annotated[
-        list[str] | None,
-        typer.Option(metavar="INPUT=SIZES", help="Shape of an input that the file leaves open: x=1,16"),
-    ] = None,
+    shape: ShapeOption = None,
     state: Annotated[
         list[str] | None,
         typer.Option(metavar="OUTPUT=INPUT", help="An output that is an input of the next run: h_out=h_in"),
@@ -30,13 +27,8 @@ def compile(
 ) -> None:
     """Compile a model to one file for C programs and fast loading: the same bytes on every machine."""
     from rt_native.terminal import Terminal
-    from station.commands.shared.model_check import parse_shapes
 
-    console = Terminal()
-    try:
-        shapes = parse_shapes(shape or [])
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--shape") from error
+    console, shapes = Terminal(), parse_shapes(shape)
     states = dict(_pair(word) for word in state or [])
     target = output or model.parent / f"{model.stem}.rtp"
     check_outputs(model, files={"--output": target})

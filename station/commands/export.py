@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from station.commands.shared.explaining import check_outputs, explained, say
+from station.commands.shared.options import ShapeOption, parse_shapes
 
 ORDER = 170
 export = typer.Typer(help="Write files for PLC and C++ programs.", no_args_is_help=True)
@@ -58,6 +59,7 @@ def structured_text(
     model: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Only this model; may be given several times.")
     ] = None,
+    shape: ShapeOption = None,
 ) -> None:
     """Structured Text for a PLC: blocks that call the models of a station, or with --inline a small model itself."""
     if inline and source.suffix == ".toml":
@@ -70,8 +72,10 @@ def structured_text(
         for option, value in (("--server", server), ("--model", model)):
             if value:
                 raise typer.BadParameter("not with --inline, which calls no server", param_hint=option)
-        _inline(source, output, flavour, name)
+        _inline(source, output, flavour, name, parse_shapes(shape))
         return
+    if shape:
+        raise typer.BadParameter("it belongs to --inline; a station's file has its own", param_hint="--shape")
     if output is None:
         raise typer.BadParameter("name a folder for the files", param_hint="--output")
     if name is not None:
@@ -93,7 +97,9 @@ def structured_text(
             say(Terminal(stderr=True), remark, "yellow")
 
 
-def _inline(source: Path, output: Path | None, flavour: Flavour, name: str | None) -> None:
+def _inline(
+    source: Path, output: Path | None, flavour: Flavour, name: str | None, shapes: dict[str, tuple[int, ...]]
+) -> None:
     from rt_native.terminal import Terminal
 
     folder = output if output is not None and (output.is_dir() or not output.suffix) else None
@@ -102,7 +108,7 @@ def _inline(source: Path, output: Path | None, flavour: Flavour, name: str | Non
         from plc_bindings.st.inline import inline_block
         from plc_bindings.st.write import write
 
-        block = inline_block(source, flavour.value, name)
+        block = inline_block(source, flavour.value, name, shapes)
         file, text = block.file
         folder, file = (folder, file) if folder or output is None else (output.parent, output.name)
         try:
@@ -110,6 +116,8 @@ def _inline(source: Path, output: Path | None, flavour: Flavour, name: str | Non
         except OSError as error:
             raise typer.BadParameter(f"{error}; choose another place", param_hint="--output") from error
         say(Terminal(), f"{path}: {block.name}, {block.summary}", "green")
+        for note in block.notes:
+            say(Terminal(), f"  note: {note}")
 
 
 @export.command("c")
@@ -130,10 +138,14 @@ def c_project(
             help="Keep only the kernels that this model needs (.rtp or .onnx), and put it in. May be repeated.",
         ),
     ] = None,
+    shape: ShapeOption = None,
 ) -> None:
     """Everything for a C or C++ program: header, sources, kernels, CMake file, example. No Python in it."""
     from rt_native.terminal import Terminal
 
+    shapes = parse_shapes(shape)
+    if shapes and not model:
+        raise typer.BadParameter("it belongs to --model", param_hint="--shape")
     with explained(Terminal(stderr=True)):
         import rt_engine
         from plc_bindings.c.export import export as export_c
@@ -146,7 +158,8 @@ def c_project(
             levels = [level_of(name) for name in dict.fromkeys(level or [NATIVE])]
         except UnsupportedCpu as error:
             raise typer.BadParameter(str(error), param_hint="--level") from error
-        programs = {path.stem: rt_engine.load(path).program for path in model or []}
+        models = {path.stem: rt_engine.load(path, shapes) for path in model or []}
+        programs = {stem: loaded.program for stem, loaded in models.items()}
         if len(programs) < len(model or []):
             raise typer.BadParameter("two models have the same name", param_hint="--model")
         wanted = {name for program in programs.values() for name in program.kernels} if programs else None
@@ -155,6 +168,9 @@ def c_project(
             files = export_c(output, made, programs)
         except OSError as error:
             raise typer.BadParameter(f"{error}; choose another folder", param_hint="--output") from error
+        for stem, loaded in models.items():
+            for note in loaded.notes:
+                say(Terminal(), f"{stem}: note: {note}")
         for one in made:
             say(Terminal(), f"{one.level.name}: {one.count} kernels, {len(one.archive):,} bytes", "green")
         say(Terminal(), f"{output}: {len(files)} files; build: cmake -S {output} -B BUILD && cmake --build BUILD")

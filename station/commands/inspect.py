@@ -9,13 +9,14 @@ from typing import Annotated
 import typer
 
 from station.commands.shared.explaining import check_outputs, explained, say
-from station.commands.shared.options import DataOption, ModelArgument
+from station.commands.shared.options import DataOption, ModelArgument, ShapeOption, parse_shapes
 
 ORDER = 100
 
 
 def inspect(
     model: ModelArgument,
+    shape: ShapeOption = None,
     data: DataOption = None,
     seconds: Annotated[float, typer.Option(min=0.01, help="For timing every operator.")] = 1.0,
     no_errors: Annotated[bool, typer.Option("--no-errors", help="Do not compare with float64.")] = False,
@@ -27,7 +28,7 @@ def inspect(
 
     from rt_native.terminal import Terminal
 
-    errors = Terminal(stderr=True)
+    errors, shapes = Terminal(stderr=True), parse_shapes(shape)
     check_outputs(model, data, files={"--json": json, "--html": html})
     with explained(errors), tempfile.TemporaryDirectory() as folder:
         import rt_engine
@@ -38,7 +39,7 @@ def inspect(
         from rt_engine.read.source import opened
 
         source = opened(model)
-        loaded = rt_engine.load(source)
+        loaded = rt_engine.load(source, shapes)
         if source.is_program and not no_errors:
             say(
                 errors,
@@ -46,7 +47,8 @@ def inspect(
                 "yellow",
             )
             no_errors = True
-        path = examples.static_copy(examples.saved(source, Path(folder)), Path(folder))
+        bound = {spec.name: spec.shape for spec in loaded.inputs}
+        path = examples.static_copy(examples.saved(source, Path(folder)), Path(folder), bound)
         inputs = examples.example_inputs(path, data)
         with Progress(console=errors, transient=True) as bar:
             task = bar.add_task("inspecting", total=inspection.STEPS)

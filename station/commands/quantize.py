@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from station.commands.shared.explaining import check_outputs, explained, say
-from station.commands.shared.options import ModelArgument
+from station.commands.shared.options import ModelArgument, ShapeOption, parse_shapes
 
 if TYPE_CHECKING:
     from rt_engine import Quantized
@@ -54,19 +54,13 @@ def quantize(
         RangeMethod, typer.Option(help="Ranges: the extremes of the data, or a percentile of it.")
     ] = RangeMethod.minmax,
     percentile: Annotated[float, typer.Option(min=50, max=100, help="For --method percentile.")] = 99.99,
-    shape: Annotated[
-        list[str] | None, typer.Option(metavar="INPUT=SIZES", help="Shape of an input that the file leaves open.")
-    ] = None,
+    shape: ShapeOption = None,
 ) -> None:
     """Quantise a model to int8 with calibration data; print the error of each layer and of the outputs."""
     from rt_native.terminal import Terminal
-    from station.commands.shared.model_check import parse_shapes
 
     console, errors = Terminal(), Terminal(stderr=True)
-    try:
-        shapes = parse_shapes(shape or [])
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--shape") from error
+    shapes = parse_shapes(shape)
     target = output or model.with_name(f"{model.stem}-int8.onnx")
     check_outputs(model, calibrate, files={"--output": target})
     with explained(errors):
@@ -89,6 +83,8 @@ def quantize(
         console.print(layer_table(result))
         console.print(output_table(result))
         say(console, f"{target}: {target.stat().st_size:,} bytes, {model} has {len(source.data):,}", "green")
+        for note in result.notes:
+            say(console, f"  note: {note}")
 
 
 class _Bar:

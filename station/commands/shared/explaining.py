@@ -82,7 +82,7 @@ def explained(console: Terminal) -> Iterator[None]:
     )
 
     def give_up(error: Exception, code: ExitCode) -> NoReturn:
-        say(console, str(error), "red")
+        say(console, sentence(error), "red")
         raise typer.Exit(code) from error
 
     try:
@@ -106,6 +106,15 @@ def explained(console: Terminal) -> Iterator[None]:
         if _is_one_of(error, "rt_native.errors.NativeError"):
             give_up(error, ExitCode.NO_KERNELS)
         raise
+
+
+def sentence(error: Exception) -> str:
+    """What an error says to somebody at the command line: shapes that are missing, as options."""
+    gaps = getattr(error, "gaps", None)
+    if not gaps:
+        return str(error)
+    options = " ".join(f"--shape {name}={','.join(map(str, shape))}" for name, shape in gaps.items())
+    return f"{error.why}; bind them with numbers: {options}"  # type: ignore[attr-defined]  # it comes with gaps
 
 
 def _is_one_of(error: Exception, *bases: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rt_native.terminal import Column, Sheet
+from station.commands.shared.explaining import sentence
 
 if TYPE_CHECKING:
     from rt_engine import Model
@@ -34,7 +34,7 @@ class ModelCheck:
     weight_bytes: int = 0
     arena_bytes: int = 0
     notes: tuple[str, ...] = ()
-    """What outputs mean, where it is not what the file says."""
+    """Sizes that were assumed; what outputs mean, where it is not what the file says."""
     error: str = ""
     reasons: tuple[Reason, ...] = ()
     """Every node that is refused, if the model is valid and this engine cannot run it."""
@@ -65,7 +65,7 @@ class ModelCheck:
 
 
 def check_model(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> ModelCheck:
-    """Load a model, without running it; shapes of other models' inputs are left out."""
+    """Load a model, without running it."""
     import rt_engine
     from rt_engine.errors import EngineError, UnsupportedModelError
     from rt_engine.read.source import opened
@@ -76,7 +76,7 @@ def check_model(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> ModelCheck
     except UnsupportedModelError as error:
         return ModelCheck(str(path), False, error=str(error), reasons=error.reasons)
     except EngineError as error:
-        return ModelCheck(str(path), False, error=str(error))
+        return ModelCheck(str(path), False, error=sentence(error))
 
 
 def _good(source: Source, model: Model) -> ModelCheck:
@@ -105,21 +105,3 @@ def _contents(source: Source, model: Model) -> tuple[dict[str, int], dict[str, i
     proto = parsed(source)
     opsets = {entry.domain: entry.version for entry in proto.opset_import}
     return opsets, dict(Counter(node.op_type for node in proto.graph.node).most_common())
-
-
-_SHAPE = re.compile(r"(?P<name>.+)=(?P<sizes>\d+([,x]\d+)*)?")
-
-
-def parse_shapes(words: list[str]) -> dict[str, tuple[int, ...]]:
-    """ "x=1,3,224,224" (or 1x3x224x224) -> {"x": (1, 3, 224, 224)}.
-
-    Raises:
-        ValueError: a word is not of that form.
-    """
-    found = {}
-    for word in words:
-        match = _SHAPE.fullmatch(word)
-        if match is None:
-            raise ValueError(f'"{word}" is no shape; write NAME=SIZE,SIZE,...: x=1,3,224,224')
-        found[match["name"]] = tuple(int(size) for size in re.split("[,x]", match["sizes"])) if match["sizes"] else ()
-    return found

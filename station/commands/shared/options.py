@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -22,9 +23,40 @@ StationOption = Annotated[
 SocketOption = Annotated[Path | None, typer.Option(help="Control socket; by default that of the station's name.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="The model: .onnx, or .rtp where it is only run.")]
+ShapeOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--shape",
+        metavar="INPUT=SIZES",
+        help="Shape of an input that the file leaves open: x=1,3,224,224. Repeat it for others.",
+    ),
+]
 DataOption = Annotated[
     Path | None, typer.Option("--input", metavar="DATA.npz", help="Arrays by input name; by default random ones.")
 ]
+
+
+_SHAPE = re.compile(r"(?P<name>.+)=(?P<sizes>\d+([,x]\d+)*)?")
+
+
+def parse_shapes(words: list[str] | None) -> dict[str, tuple[int, ...]]:
+    """["x=1,3,224,224"] (or x=1x3x224x224) -> {"x": (1, 3, 224, 224)}.
+
+    Raises:
+        typer.BadParameter: a word is not of that form, or names an input again.
+    """
+    found: dict[str, tuple[int, ...]] = {}
+    for word in words or ():
+        match = _SHAPE.fullmatch(word)
+        if match is None:
+            why = f'"{word}" is no shape; write INPUT=SIZE,SIZE,...: x=1,3,224,224'
+        elif match["name"] in found:
+            why = f"it is given twice for input '{match['name']}'"
+        else:
+            found[match["name"]] = tuple(map(int, re.split("[,x]", match["sizes"]))) if match["sizes"] else ()
+            continue
+        raise typer.BadParameter(why, param_hint="--shape")
+    return found
 
 
 def control_socket(station: str | None, socket: Path | None) -> Path:

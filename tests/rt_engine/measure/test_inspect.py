@@ -9,7 +9,7 @@ import rt_engine
 from benchmarks.models import mlp
 from rt_engine.measure.exactness import record_errors, reference_values
 from rt_engine.measure.inspect import inspect, table
-from rt_engine.measure.picture import layers, page
+from rt_engine.measure.picture import page
 from rt_engine.measure.profile import record_times
 
 
@@ -100,12 +100,3 @@ def test_an_inspection_adds_up(tmp_path):
     text = page(found)
     assert all(f"id='r{i}'" in text for i in range(len(found.rows)))
     assert "http" not in text.replace("http://www.w3.org/2000/svg", "")
-
-
-def test_layers_follow_the_flow(tmp_path):
-    """No operator stands above one that it reads."""
-    path = save(tmp_path, conv_model())
-    rows = inspect(rt_engine.load(path), path, conv_inputs(), seconds=0.01, errors=False).rows
-    depth = {i: d for d, layer in enumerate(layers(rows)) for i in layer}
-    assert len(depth) == len(rows)
-    assert all(depth[s] < depth[i] for i, row in enumerate(rows) for s in row.inputs)
