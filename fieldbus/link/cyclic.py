@@ -206,7 +206,9 @@ class CyclicLink(Link):
     def _lost(self, reason: str) -> None:
         """The connection is gone: everybody knows at once, then wait a little."""
         self._failed(reason)
-        self._counts["reconnects"] += self._state[0] in ("up", "degraded")
+        if self._state[0] in ("up", "degraded"):
+            self._counts["reconnects"] += 1
+            self._lost_reason = reason
         self._enter("down")
         self._in.publish(Quality.BAD)
         self._shut()

@@ -91,6 +91,7 @@ class Link(ABC):
             since=since,
             round_trip=self._round_trip,
             last_error=self._last_error,
+            lost_reason=self._lost_reason,
             **self._counts,
         )
 
@@ -98,7 +99,7 @@ class Link(ABC):
         """Count from 0 again."""
         self._round_trip.reset()
         self._counts = {field.name: 0 for field in fields(LinkCounts)}
-        self._last_error = ""
+        self._last_error = self._lost_reason = ""
 
     def __enter__(self) -> "Link":
         self.start()
@@ -115,6 +116,6 @@ class Link(ABC):
         assert state in NEXT[self._state[0]], f"{self._state[0]} -> {state}"
         line = self._changes.change(state, self._last_error, time.monotonic())
         if line:
-            log.log(line[0], "link %s: %s", self.name, visible(line[1]))
+            log.log(line[0], "link %s: %s", self.name, visible(line[1]), extra={"link": self.name})
         self._state = (state, datetime.now(UTC))
         (self._up.set if state == "up" else self._up.clear)()

@@ -55,6 +55,8 @@ class LinkStatus(LinkCounts):
     round_trip: Histogram
     """Nanoseconds of each successful exchange: write and read together."""
     last_error: str
+    lost_reason: str = ""
+    """Why the connection was lost the last time it was up; errors of attempts to get it back do not change that."""
 
 
 LINK_STATISTICS: Final = declared(LinkCounts)

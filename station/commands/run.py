@@ -37,12 +37,15 @@ def run(
         from station.running.control import ControlServer, socket_path
         from station.running.station import Station, stopped_by_signals
         from station.show.live import view_for
+        from station.show.log import Log, logged
 
         file = read_station(station)
         print_problems(errors, file.warnings)
         running, notify = Station(file), Notify()
         print_problems(errors, running.warnings)
-        with stopped_by_signals(running), ExitStack() as stack:
+        log = Log(running.name)
+        running.diary.tell = log.tell
+        with logged(log), stopped_by_signals(running), ExitStack() as stack:
             try:
                 control = stack.enter_context(ControlServer(running, socket or socket_path(running.name)))
                 say(console, f"control socket {control.path}", "dim")
@@ -54,7 +57,9 @@ def run(
                 notify.ready(_state(running))
                 try:
                     running.run(
-                        view_for(console), seconds, lambda: notify.alive(running.ticks, lambda: _state(running))
+                        view_for(console, file.config.station.status_lines),
+                        seconds,
+                        lambda: notify.alive(running.ticks, lambda: _state(running)),
                     )
                 finally:
                     notify.stopping()
@@ -76,7 +81,7 @@ def _finish(console: Terminal, errors: Terminal, station: Station, folder: Path)
     report = station.report()
     written = write_in_time(report, folder)
     for event in report.events:
-        if event.kind == "station" or "safe values" in event.text:
+        if (event.kind == "station" and not event.good) or "safe values" in event.text:
             say(console, f"{event.subject}: {event.text}", "green" if event.good else "red")
     for warning in written.warnings:
         say(errors, f"warning: {warning}", "yellow")

@@ -12,7 +12,6 @@ import os
 import signal
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -35,18 +34,19 @@ from station.machine.computer import Computer
 from station.machine.probes import examine
 from station.machine.rights import facts_of, merged
 from station.running.control import Updated
+from station.show.events import Diary, Doings, EventKind
 from station.show.live import REFRESH_S, View
 from station.show.picture import Picture
 from station.show.reasons import note
-from station.show.report import Event, EventKind, Report
+from station.show.report import Report
 from station.show.snapshot import LinkView, ServerView, Snapshot, TaskView
 from station.terms.findings import unknown
 from station.wiring.parts import build
-from station.wiring.plc_side import CONTROL_SOCKET, plc_side
+from station.wiring.plc_side import CONTROL_SOCKET, PlcSide, plc_side
 
 WATCH_S: Final = 0.05
 VIEW_PATIENCE_S: Final = 1.0
-MAX_EVENTS: Final = 2000
+NS: Final = 1e9
 NS_PER_MS: Final = 1e6
 LATE_NS: Final = 2_000_000_000
 SIGNALLED: Final = 128  # plus the signal's number: how a shell tells of a process that a signal ended
@@ -61,17 +61,19 @@ class Station:
     """
 
     def __init__(self, file: StationFile) -> None:
-        self.file = file
+        self.file, self.diary = file, Diary()
         self._parts = build(file)
         self._scheduler = Scheduler(self._parts.tasks)
-        self._plc = plc_side(file, self._parts, self._scheduler, self._replaced) if file.config.servers else None
+        self._plc = self._servers_side() if file.config.servers else None
         self._updating = threading.Lock()
         self._audit_failure = ""
         self._model_files = {name: table.file for name, table in file.config.models.items()}
         self._seen = {name: link.status() for name, link in self._parts.links.items()}
         self._confirmed: dict[str, bool] = {}
         self._starting: dict[str, int] = {}
-        self._events: deque[Event] = deque(maxlen=MAX_EVENTS)
+        self._doings: dict[str, Doings] = {}
+        self._noted: dict[str, int] = {}
+        self._hung: set[str] = set()
         self._stop = threading.Event()
         self._view_failed = self._is_stopping = False
         self._started = datetime.now(UTC)
@@ -94,6 +96,11 @@ class Station:
         self._is_stopping = False
         self._confirmed.clear()
         self._starting.clear()
+        self.diary.begin()
+        self._doings = {task.name: Doings(task, self.diary.begin_s) for task in self._scheduler.tasks}
+        self._noted = dict.fromkeys(self._doings, 0)
+        self.diary.note("run", self.name, f"starts: {len(self._doings)} tasks, process {os.getpid()}", "ok")
+        self._hung.clear()
         try:
             for link in self._parts.links.values():
                 link.start()
@@ -108,7 +115,11 @@ class Station:
     def __exit__(self, *exc_info: object) -> None:
         self._is_stopping = True  # before anything that could be interrupted
         self._watch()
+        self._note("run", self.name, "stops", good=True)
         self._make_safe()
+        self._watch_changes()
+        self._note("run", self.name, "stopped", good=True)
+        self.diary.flush(is_last=True)
         self._end_s = time.monotonic()
 
     @property
@@ -212,6 +223,13 @@ class Station:
         self._note("update", slot, message, good=True)
         return Updated(message, result.version)
 
+    def _servers_side(self) -> PlcSide:
+        return plc_side(self.file, self._parts, self._scheduler, self._replaced, self._told_of_client)
+
+    def _told_of_client(self, who: str, what: str, outcome: str) -> None:
+        """What a client did or was refused; the audit log has each, the events what a flood leaves of it."""
+        self._note("client", "all", f"{who}: {what}: {outcome}", good="refused" not in outcome)
+
     def _replaced(self, slot: str, model: Source, who: str) -> int:
         """What a client uploaded takes the place of a model; gives the version."""
         return self.update(slot, model, who).version
@@ -251,7 +269,7 @@ class Station:
             started=self._started,
             snapshot=self.snapshot(),
             pictures=(*pictures, *([("Round trips of the links", trips)] if trips else [])),
-            events=tuple(self._events),
+            events=self.diary.events,
             rights=facts_of(self._scheduler.rights, machine),
             machine=tuple(examine(machine)),
         )
@@ -301,6 +319,8 @@ class Station:
     def _watch(self) -> None:
         self._watch_links()
         self._watch_tasks()
+        self._watch_changes()
+        self.diary.flush()
         self._watch_audit()
 
     def _watch_audit(self) -> None:
@@ -319,6 +339,20 @@ class Station:
             if name not in self._starting and stats.cycles > waited:
                 self._starting[name] = waited
 
+    def _watch_changes(self) -> None:
+        """Note what tasks did with their outputs, and why: read from what their cycles left behind."""
+        for name, doings in self._doings.items():
+            total, cycles = self._scheduler.notes(name, self._noted[name])
+            unseen = total - self._noted[name] - len(cycles)
+            self._noted[name] = total
+            for cycle in cycles:
+                for kind, text, level in doings.of(cycle):
+                    self.diary.note(kind, name, text, level, cycle.tick_ns / NS, 1 + unseen)
+                    unseen = 0
+            if name not in self._hung and self._scheduler.state(name) == State.HUNG:
+                self._hung.add(name)
+                self.diary.note("task", name, "hangs inside a cycle: outputs taken from it and made safe", "bad")
+
     def _watch_links(self) -> None:
         """Note changes of a link's state, not each attempt to connect; also what was undone between two looks."""
         for name, link in self._parts.links.items():
@@ -332,7 +366,7 @@ class Station:
                 self._note("link", name, change + reason, good=status.state == "up")
 
     def _note(self, kind: EventKind, subject: str, text: str, good: bool) -> None:
-        self._events.append(Event(time.monotonic() - self._begin_s, kind, subject, text, good))
+        self.diary.note(kind, subject, text, "ok" if good else "bad")
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -57,8 +59,11 @@ class TableView:
 class LineView:
     """Prints one line now and then, for logs and pipes."""
 
-    def __init__(self, console: Console, now: Callable[[], float] = time.monotonic) -> None:
-        self._console, self._now, self._due = console, now, now()
+    def __init__(
+        self, console: Console, now: Callable[[], float] = time.monotonic, every_s: float = LINE_EVERY_S
+    ) -> None:
+        self._console, self._now, self._every_s = console, now, every_s
+        self._due = now() if every_s < math.inf else math.inf
         self._told = False
 
     def __enter__(self) -> LineView:
@@ -73,7 +78,7 @@ class LineView:
             self._told = True
             self._console.print(Text(_not_granted(snapshot)), soft_wrap=True)
         if self._now() >= self._due:
-            self._due = self._now() + LINE_EVERY_S
+            self._due = self._now() + self._every_s
             self._console.print(Text(one_line(snapshot)), soft_wrap=True)
         _check(self._console)
 
@@ -84,9 +89,12 @@ def _check(console: Console) -> None:
         raise OSError(failure)
 
 
-def view_for(console: Console) -> View:
-    """A table on a terminal, lines elsewhere."""
-    return TableView(console) if console.is_terminal else LineView(console)
+def view_for(console: Console, status_lines: bool | None = None) -> View:
+    """A table on a terminal, lines elsewhere; None: in a service, which has a log of what happens, none."""
+    wanted = not os.environ.get("INVOCATION_ID") if status_lines is None else status_lines
+    return (
+        TableView(console) if console.is_terminal else LineView(console, every_s=LINE_EVERY_S if wanted else math.inf)
+    )
 
 
 def draw(snapshot: Snapshot) -> Group:

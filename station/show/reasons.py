@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from scheduler.status import Action, TaskStatus, describe
+from scheduler.trace import Cycle
 from station.show.snapshot import TaskView
+from station.terms.durations import format_duration
 
 STATUS: Final = {
     TaskStatus.PAUSED: "paused",
@@ -32,6 +34,18 @@ def note(action: Action, status: int) -> str:
     """`outputs safe, inputs bad`."""
     words = STATUS[TaskStatus(status)] if status in STATUS else describe(status)
     return f"outputs {action.name.lower()}, {words}"
+
+
+def cause(cycle: Cycle, about: str) -> str:
+    """Why one cycle's outputs were not the model's own: `bottom is NaN or infinite`, `the values of plant are bad`."""
+    words = STATUS[TaskStatus(cycle.status)] if cycle.status in STATUS else describe(cycle.status)
+    if not about:
+        return words
+    if cycle.status == TaskStatus.NAN_INPUT:
+        return f"{about} is NaN or infinite"
+    if cycle.status == TaskStatus.NAN_OUTPUT:
+        return f"{words}, for {about}"
+    return f"the values of {about} are " + (f"{format_duration(cycle.age_ns, 3)} old" if cycle.age_ns else "bad")
 
 
 def reasons(task: TaskView) -> str:

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from string import Template
-from typing import Final, Literal
+from typing import Final
 
 from fieldbus.link.state import LINK_STATISTICS
 from fieldbus.statistic import Statistic
@@ -23,6 +23,7 @@ from scheduler.stats import TASK_STATISTICS
 from station.errors import UnsafeFolderError
 from station.machine.computer import Fact, Level
 from station.machine.folders import own_folder, temporary
+from station.show.events import Event
 from station.show.picture import Picture, svg_picture
 from station.show.reasons import reasons
 from station.show.snapshot import LinkView, ServerView, Snapshot, TaskView
@@ -31,18 +32,6 @@ from station.terms.durations import format_duration
 
 TEMPLATE: Final = Path(__file__).with_name("report.html")
 WRITE_PATIENCE_S: Final = 10.0
-EventKind = Literal["link", "update", "station"]
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something that happened `at_s` seconds after the start: a link's new state, an update, a refusal."""
-
-    at_s: float
-    kind: EventKind
-    subject: str
-    text: str
-    good: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +129,7 @@ def to_json(report: Report) -> str:
             "verdict": [asdict(remark) for remark in report.remarks],
             "station": report.snapshot.to_json(),
             "histograms": {name: [asdict(picture) for picture in pictures] for name, pictures in report.pictures},
-            "events": [asdict(event) for event in report.events],
+            "events": [asdict(event) | {"good": event.good, "when": event.when.isoformat()} for event in report.events],
             "rights": [asdict(fact) for fact in report.rights],
             "machine": [asdict(fact) for fact in report.machine],
         },
@@ -231,8 +220,9 @@ def _link_level(link: LinkView) -> Level:
 
 
 def _event_row(event: Event) -> Sequence[str]:
-    mark = '<span class="ok">&#10003;</span>' if event.good else '<span class="bad">&#10007;</span>'
-    return f"{event.at_s:.2f} s", escape(f"{event.kind} {event.subject}"), escape(event.text), mark
+    mark = '<span class="ok">&#10003;</span>' if event.good else f'<span class="{event.level}">&#10007;</span>'
+    at = f'{event.at_s:.2f} s<br><span class="soft">{event.when:%H:%M:%S}</span>'
+    return at, escape(f"{event.kind} {event.subject}"), escape(event.text), mark
 
 
 def _fact_row(fact: Fact) -> Sequence[str]:

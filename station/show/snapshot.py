@@ -101,6 +101,7 @@ class LinkView(BaseModel):
     last_error: str
     safe_confirmed: bool | None = None
     timeouts: int = 0
+    lost_reason: str = ""
 
     @classmethod
     def of(cls, name: str, device: str, status: LinkStatus, safe_confirmed: bool | None) -> LinkView:
@@ -111,6 +112,7 @@ class LinkView(BaseModel):
             state=status.state,
             round_trip=Latency.of(status.round_trip),
             last_error=status.last_error,
+            lost_reason=status.lost_reason,
             safe_confirmed=safe_confirmed,
             **{statistic.name: getattr(status, statistic.name) for statistic in LINK_STATISTICS},
         )

@@ -66,7 +66,8 @@ def _outputs(snapshot: Snapshot) -> Iterator[Remark]:
 
 def _links(snapshot: Snapshot) -> Iterator[Remark]:
     for link in snapshot.links:
-        why = f": {link.last_error}" if link.last_error else ""
+        reason = link.last_error if link.never_up else link.lost_reason or link.last_error
+        why = f": {reason}" if reason else ""
         if link.never_up:
             yield Remark("bad", f"{link.name} was never up{why}")
         elif link.timeouts:

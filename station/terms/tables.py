@@ -48,6 +48,10 @@ class StationTable(Table):
         default="audit.jsonl",
         description="File that keeps what clients of the servers changed, or were refused; relative to this file.",
     )
+    status_lines: bool | None = Field(
+        default=None,
+        description="Print a status line every 5 s; left out: where there is no terminal, but not in a service.",
+    )
     keys: Annotated[tuple[str, ...], Array] = Field(
         default=(),
         description="Public keys (`rt-engine keygen`) whose signature a model that comes over ADS must have.",

@@ -10,6 +10,7 @@ from plc_bindings.data.areas import ModelFile, Shown, database
 from plc_bindings.data.models import Models
 from plc_bindings.errors import BindingError, NameClashError, UnpackableError
 from plc_bindings.net.serving import Server, Serving
+from plc_bindings.security.access import Record, nothing
 from plc_bindings.security.audit import AuditLog
 from plc_bindings.security.signing import PublicKey
 from plc_bindings.security.updates import Replace, Updates
@@ -68,8 +69,12 @@ class PlcSide:
         self.audit.record(who, f"model {slot}", f"{file} refused: {why}")
 
 
-def plc_side(file: StationFile, parts: Parts, scheduler: Scheduler, replace: Replace) -> PlcSide:
+def plc_side(
+    file: StationFile, parts: Parts, scheduler: Scheduler, replace: Replace, told: Record = nothing
+) -> PlcSide:
     """Everything between a station and PLC clients, not started. `replace` takes a model that a client uploaded.
+
+    `told`: who else hears of what clients did and were refused; must return at once.
 
     Raises:
         StationFileError: a model has a type that no PLC has; two names are the same to a PLC.
@@ -92,13 +97,18 @@ def plc_side(file: StationFile, parts: Parts, scheduler: Scheduler, replace: Rep
     except (UnpackableError, NameClashError) as error:
         raise StationFileError([file.problem(Finding(("servers",), str(error)))]) from error
     audit = AuditLog(file.beside(file.config.station.audit))
+
+    def record(who: str, what: str, outcome: str) -> None:
+        audit.record(who, what, outcome)
+        told(who, what, outcome)
+
     offer = Offer(
         station=file.config.station.name,
         database=data,
         models=models,
         attributes=lambda model: parts.slots[model].model.metadata,
-        uploads=uploads_of(file, replace, audit),
-        audit=audit.record,
+        uploads=uploads_of(file, replace, record),
+        audit=record,
         folder=file.path.parent,
     )
     servers: dict[str, Server] = {}
@@ -119,11 +129,11 @@ def _never(slot: str, model: Source, who: str) -> int:
     raise AssertionError("nothing runs: no client can upload")
 
 
-def uploads_of(file: StationFile, replace: Replace, audit: AuditLog) -> Updates | None:
+def uploads_of(file: StationFile, replace: Replace, record: Record) -> Updates | None:
     """What takes model files that clients upload; None when no model may be replaced so."""
     slots = [name for name, table in file.config.models.items() if table.remote_update]
     if not slots:
         return None
     keys = [PublicKey.parse(text) for text in file.config.station.keys]
     serials = file.beside(f"{file.config.station.name}.serials.json")
-    return Updates(keys, slots, replace, serials, audit.record)
+    return Updates(keys, slots, replace, serials, record)

@@ -8,6 +8,7 @@ import threading
 import pytest
 
 import rt_engine
+from fieldbus.errors import ConnectionLostError
 from rt_engine.program.rtp_file import write
 from station.errors import RefusedError, StationFileError
 from station.file.reading import read_station
@@ -131,6 +132,44 @@ def test_lost_device(tmp_path):
     texts = [e.text for e in station.report().events if e.kind == "link"]
     assert any("no power" in text for text in texts)
     assert station.snapshot().tasks[0].counters["bad_inputs"] > 0
+
+
+def test_the_verdict_has_the_reason_of_the_loss_not_of_later_attempts(station):
+    """What went wrong while the link was up is what a reader needs; that it then was refused is not."""
+    link = station._parts.links["sim"]
+    exchange, why = link._exchange, ["no power"]
+
+    def fails(*_):
+        raise ConnectionLostError(why[0])
+
+    with running(station):
+        wait_for(lambda: received(station)[-1:] == [2.0])
+        link._exchange = fails
+        wait_for(lambda: link.status().state == "down")
+        why[0] = "refused"
+        wait_for(lambda: "refused" in link.status().last_error)
+        link._exchange = exchange
+        wait_for(lambda: link.status().state == "up")
+    (remark,) = [remark.text for remark in station.report().remarks if "was lost" in remark.text]
+    assert "no power" in remark
+    assert "refused" not in remark
+
+
+def test_held_outputs_are_events_with_their_time_and_tag(station):
+    """An input is NaN for a while: told when it begins and when it ends, each at once."""
+    link, told = station._parts.links["sim"], []
+    station.diary.tell = told.append
+    works = link._device
+    with running(station):
+        wait_for(lambda: received(station)[-1:] == [2.0])
+        link._device = lambda outputs: works(outputs) | {"b": float("nan")}
+        wait_for(lambda: any(event.text == "outputs held: b is NaN or infinite" for event in told))
+        link._device = works
+        wait_for(lambda: any(event.text.startswith("outputs live again; from ") for event in told))
+    texts = [event.text for event in station.report().events if event.kind in ("task", "run")]
+    assert texts[0].startswith("starts: 1 tasks")
+    assert texts[-2:] == ["stops", "stopped"]
+    assert list(station.report().events) == told
 
 
 def test_unreachable_device_keeps_outputs_safe(tmp_path):

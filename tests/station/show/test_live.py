@@ -31,6 +31,16 @@ def test_view_depends_on_the_terminal():
     assert isinstance(view_for(console(terminal=False)), LineView)
 
 
+def test_a_service_has_status_lines_only_where_the_file_says_so(monkeypatch):
+    """Its log has each event; a line every 5 s would be 17,280 a day."""
+    for service, key, lines in (("", None, 1), ("1", None, 0), ("1", True, 1), ("", False, 0)):
+        monkeypatch.setenv("INVOCATION_ID", service)
+        out = console(terminal=False)
+        with view_for(out, key) as view:
+            view.show(snapshot())
+        assert out.file.getvalue().count("axis_x") == lines
+
+
 def test_lines_come_seldom():
     """Four snapshots a second make one line in five seconds."""
     now = [0.0]

@@ -15,8 +15,9 @@ import pytest
 
 from rt_native.histogram import Histogram
 from station.machine.computer import Fact
+from station.show.events import Event
 from station.show.picture import Picture
-from station.show.report import Event, Report, spread, to_html, to_json, write_in_time, write_report
+from station.show.report import Report, spread, to_html, to_json, write_in_time, write_report
 from station.show.verdict import Remark
 from tests.station.examples_of import snapshot
 
@@ -37,8 +38,8 @@ def report():
         ("anomaly", (Picture.of("wake-up", Histogram()),)),
     )
     events = (
-        Event(2.0, "update", "policy", "policy_b.onnx is live", True),
-        Event(3.5, "link", "plc", "up -> down: <refused> & gone", False),
+        Event(2.0, "update", "policy", "policy_b.onnx is live", "ok"),
+        Event(3.5, "link", "plc", "up -> down: <refused> & gone", "bad"),
     )
     rights = (Fact("SCHED_FIFO 80", "warn", "not granted", "Operation not permitted", "as root"),)
     facts = (Fact("kernel", "warn", "6.1", "delays", "echo 'x' > /dev/null"), Fact("swap", "ok", "none", "good"))
