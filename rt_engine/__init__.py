@@ -1,10 +1,13 @@
 """rt_engine: ONNX model -> immutable program -> allocation-free execution on SIMD kernels.
 
 model = rt_engine.load("model.onnx")
-ctx = model.context()
-ctx.inputs["x"][...] = x
-ctx.run()
-y = ctx.outputs["y"]
+(y,) = model.run({"x": x})           # once: copies in, copies out
+(ys,) = model.map({"x": xs})         # many samples, on all cores
+
+context = model.context()            # memory of its own: from here on nothing is allocated
+context.inputs["x"][...] = x
+context.run()
+y = context.outputs["y"]             # a view of the last result
 """
 
 from typing import TYPE_CHECKING, Any
