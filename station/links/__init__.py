@@ -57,6 +57,10 @@ class LinkTable(Table, ABC):
     address_form: ClassVar[str] = ""
     """How a tag's `address` looks, in words; empty: tags need none."""
 
+    first: ClassVar[tuple[str, str]] = ("", "")
+    """For `rt-engine new`: the keys of a first link beside `type`, as TOML, and the address of its tag number `{0}`, at 32-bit
+    register `{1}`; empty: it is not offered."""
+
     if TYPE_CHECKING:
         timeout_ns: int
 

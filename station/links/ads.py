@@ -28,6 +28,8 @@ class AdsLink(CyclicLinkTable):
     forms: ClassVar[Mapping[str, str]] = {"ams_net_id": NET_ID_FORM}
     stand_ins: ClassVar[Mapping[str, object]] = {"ams_net_id": "0.0.0.0.0.0"}
 
+    first = ('ams_net_id = "192.168.10.5.1.1"', "MAIN.{0}")
+
     type: Literal["ads"]
     ams_net_id: str = Field(
         pattern=r"^\d{1,3}(\.\d{1,3}){5}$", description="AMS NetId of the PLC, for example 5.12.34.56.1.1."

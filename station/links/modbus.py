@@ -130,6 +130,8 @@ class _ModbusLink(CyclicLinkTable):
 class ModbusTcpLink(_ModbusLink):
     """A Modbus TCP device."""
 
+    first = ('host = "192.168.10.5"', "holding {1}")
+
     type: Literal["modbus-tcp"]
     host: str = Field(description="Name or address of the device.")
     port: int = Field(default=502, ge=1, le=65535, description="TCP port.")
@@ -196,6 +198,8 @@ class ModbusRtuLink(_ModbusLink):
     cycle_ns: Duration = Field(default="50 ms", alias="cycle", description="How often the device is read and written.")  # type: ignore[assignment]
     timeout_ns: Duration = Field(default="1 s", alias="timeout", description="A device silent for so long is lost.")  # type: ignore[assignment]
     answer_ns: Duration = Field(default="100 ms", alias="answer", description="Ask again after so long.")  # type: ignore[assignment]
+
+    first = ('device = "/dev/ttyUSB0"', "holding {1}")
 
     type: Literal["modbus-rtu"]
     device: str = Field(description="Serial port, for example /dev/ttyUSB0.")
