@@ -14,7 +14,7 @@ from station.commands.shared.explaining import explained, say
 if TYPE_CHECKING:
     from station.commands.shared.first_station import Start
 
-ORDER = 5
+ORDER = 65
 
 
 def new(
@@ -33,8 +33,7 @@ def new(
     ] = None,
 ) -> None:
     """Make a first station: station.toml and a simulated device. It passes `check` and runs at once."""
-    from rich.console import Console
-
+    from rt_native.terminal import Terminal
     from station.commands.shared.first_station import station_text
     from station.links import link_tables, type_of
 
@@ -44,7 +43,7 @@ def new(
     path, plant = folder / "station.toml", folder / "plant.py"
     if there := next((file for file in (path, plant) if file.exists()), None):
         raise typer.BadParameter(f"{there} is there already; name another folder", param_hint="FOLDER")
-    with explained(Console(stderr=True)):
+    with explained(Terminal(stderr=True)):
         start = _start(controller, model, folder)
         name = re.sub(r"[^A-Za-z0-9_.-]", "-", folder.resolve().name)
         name = name if re.match(r"[A-Za-z_]", name) else f"station-{name}"
@@ -55,7 +54,7 @@ def new(
             plant.write_text(start.plant, encoding="utf-8")
         except OSError as error:
             raise typer.BadParameter(f"{folder} cannot be written: {error.strerror}", param_hint="FOLDER") from error
-    say(Console(), f"{path}   the station\n{plant}   a device to try it with\n\nnext: rt-engine run {path}")
+    say(Terminal(), f"{path}   the station\n{plant}   a device to try it with\n\nnext: rt-engine run {path}")
 
 
 def _start(controller: str | None, model: Path | None, folder: Path) -> Start:
