@@ -16,6 +16,9 @@ FieldbusError
     └── RefusedError          a well-formed "no", with the device's code -> keep the connection, ask again
 """
 
+import os
+import ssl
+
 
 class FieldbusError(Exception):
     """Base of all errors of `fieldbus`."""
@@ -80,3 +83,13 @@ class RefusedError(DeviceError):
 def told(error: Exception) -> str:
     """What a person reads of an error: its sentence; of one that is not ours, and has none, its kind."""
     return str(error) or getattr(error, "strerror", None) or type(error).__name__
+
+
+def cause(error: Exception) -> str:
+    """Why a device cannot be reached, in the system's words, without its numbers."""
+    if isinstance(error, UnicodeError):
+        return "no host can have this name"
+    if isinstance(error, ssl.SSLError):
+        return getattr(error, "verify_message", "") or getattr(error, "reason", "") or str(error)
+    code = error.errno if isinstance(error, OSError) else None
+    return os.strerror(code) if code and code > 0 else getattr(error, "strerror", None) or str(error)

@@ -24,7 +24,7 @@ from pyads.errorcodes import ERROR_CODES
 from pyads.structs import AmsAddr, NotificationAttrib, SAdsNotificationHeader, SAdsSumRequest
 
 from fieldbus.ads.protocol import CLIENT_TIMED_OUT, DEVICE_ERRORS, SYMBOL_VERSION_INVALID, TCP_PORT, Error, Group
-from fieldbus.errors import ConnectionLostError, DeviceError, GarbageError, NoAnswerError, RefusedError
+from fieldbus.errors import ConnectionLostError, DeviceError, GarbageError, NoAnswerError, RefusedError, cause
 from fieldbus.link.ports import NEVER, check_age
 
 SYMBOLS_CHANGED = (Error.BAD_OFFSET, SYMBOL_VERSION_INVALID)  # the first: an unknown handle
@@ -66,9 +66,9 @@ class AdsClient:
             socket.create_connection((self.host, TCP_PORT), timeout=_remaining_s(deadline_ns)).close()
             self._port = pyads_ex.adsPortOpenEx()
             pyads_ex.adsAddRoute(self._address.netIdStruct(), self.host)
-        except (OSError, pyads_ex.ADSError) as error:
+        except (OSError, UnicodeError, pyads_ex.ADSError) as error:
             self.close()
-            raise ConnectionLostError(f"cannot connect to {self.host}:{TCP_PORT}: {error}") from error
+            raise ConnectionLostError(f"cannot connect to {self.host}:{TCP_PORT}: {cause(error)}") from error
 
     def close(self) -> None:
         """Drop the connection, if any, with its notifications."""

@@ -22,7 +22,7 @@ from pymodbus.client import ModbusSerialClient, ModbusTcpClient, ModbusTlsClient
 from pymodbus.exceptions import ConnectionException, ModbusException
 from pymodbus.pdu import ModbusPDU
 
-from fieldbus.errors import ConnectionLostError, GarbageError, NoAnswerError, RefusedError
+from fieldbus.errors import ConnectionLostError, GarbageError, NoAnswerError, RefusedError, cause
 from fieldbus.link.ports import NEVER, check_age
 from fieldbus.modbus.plan import READ_FUNCTION, READ_WRITE, WRITE_MANY, WRITE_ONE
 from fieldbus.modbus.protocol import MEANING, MOST_PDU
@@ -138,8 +138,8 @@ class TcpClient(_Asking, ModbusTcpClient):
             sock = socket.create_connection((host, port), timeout=self.remaining_s())
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.socket = self.secure(sock)
-        except OSError as error:
-            raise ConnectionLostError(f"cannot connect to {host}:{port}: {error}") from error
+        except (OSError, UnicodeError) as error:
+            raise ConnectionLostError(f"cannot connect to {host}:{port}: {cause(error)}") from error
 
     def close(self) -> None:
         """Drop the connection, if any."""
@@ -235,7 +235,7 @@ class RtuClient(_Asking, ModbusSerialClient):
                 line.host, line.baudrate, line.bytesize, line.parity, line.stopbits, write_timeout=1.0, exclusive=True
             )
         except (OSError, ValueError, termios.error) as error:
-            raise ConnectionLostError(f"cannot open the serial port {line.host}: {error}") from error
+            raise ConnectionLostError(f"cannot open the serial port {line.host}: {cause(error)}") from error
 
     def connect(self) -> bool:
         """pymodbus asks before each request; only `dial` connects."""

@@ -254,7 +254,11 @@ def fetch_status(path: Path) -> Snapshot:
     Raises:
         NotRunningError: none does.
     """
-    return Snapshot.from_json(_request(path, "GET", "/status", None, STATUS_TIMEOUT_S))
+    answer = _request(path, "GET", "/status", None, STATUS_TIMEOUT_S)
+    try:
+        return Snapshot.from_json(answer)
+    except ValueError as error:
+        raise NotRunningError(f"what answers at {path} is no station, or one of another version") from error
 
 
 def request_update(path: Path, slot: str, file: Path) -> Updated:
@@ -265,7 +269,10 @@ def request_update(path: Path, slot: str, file: Path) -> Updated:
         RefusedError: it refused, with its reason.
     """
     answer = _request(path, "POST", f"/update/{quote(slot, safe='')}", {"file": str(file.absolute())}, UPDATE_TIMEOUT_S)
-    return Updated(answer["message"], answer["version"])
+    try:
+        return Updated(str(answer["message"]), int(answer["version"]))
+    except (ValueError, TypeError, LookupError) as error:
+        raise NotRunningError(f"what answers at {path} is no station") from error
 
 
 def request_stop(path: Path) -> None:
@@ -291,9 +298,12 @@ def _request(path: Path, method: str, url: str, body: Any, timeout_s: float) -> 
         ):
             if response.content_type != "application/json":
                 raise RefusedError(f"the station answered {response.status} {response.reason}")
-            answer = await response.json()
-            if response.status >= 400:
-                raise RefusedError(answer["error"])
+            try:
+                answer = await response.json()
+                if response.status >= 400:
+                    raise RefusedError(str(answer["error"]))
+            except (ValueError, TypeError, LookupError, RecursionError) as error:
+                raise NotRunningError(f"what answers at {path} is no station") from error
             return answer
 
     try:

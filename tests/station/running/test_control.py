@@ -5,6 +5,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -220,3 +221,65 @@ def test_clients_that_keep_their_connection_do_not_keep_the_station_from_its_end
     assert time.monotonic() - begin < 10, "aiohttp's own default is a minute"
     for client in slow:
         client.close()
+
+
+BODIES = {
+    "deep": (b"application/json", b"[" * 60_000),
+    "an unknown charset": (b"application/json; charset=klingon", b"{}"),
+    "no JSON": (b"application/json", b"{"),
+    "no UTF-8": (b"application/json", b"\xff\xfe{"),
+    "no table": (b"application/json", b"[1]"),
+    "no text": (b"application/json", b'{"file": 1}'),
+    "another key": (b"application/json", b"{}"),
+}
+
+
+def sent(path, request):
+    """What the control socket answers."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+        client.sendall(request)
+        client.settimeout(10)
+        said = b""
+        while b"\r\n\r\n" not in said or not said.rstrip().endswith(b"}"):
+            part = client.recv(1 << 16)
+            if not part:
+                break
+            said += part
+    return said
+
+
+@pytest.mark.usefixtures("server")
+@pytest.mark.parametrize("body", BODIES)
+def test_an_update_that_is_no_request_is_answered_in_a_sentence(path, body):
+    """Deep JSON, an unknown charset: 400 and what was expected, no failure inside."""
+    kind, data = BODIES[body]
+    head = b"POST /update/policy HTTP/1.1\r\nHost: s\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n"
+    said = sent(path, head % (kind, len(data)) + data)
+    assert said.startswith(b"HTTP/1.1 400"), said
+    assert b"expected" in said
+
+
+@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize("status", [b"200 OK", b"422 No"])
+def test_what_is_no_station_is_said_to_be_none(path, body, status):
+    kind, data = BODIES[body]
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def answer():
+            head = b"HTTP/1.1 %b\r\nContent-Type: %b\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
+            for _ in range(2):
+                client, _address = listener.accept()
+                with client:
+                    client.recv(1 << 16)
+                    client.sendall(head % (status, kind, len(data)) + data)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(NotRunningError, match="is no station"):
+            fetch_status(path)
+        with pytest.raises(NotRunningError, match="is no station"):
+            request_update(path, "policy", Path("/m.onnx"))
+        thread.join(10)
