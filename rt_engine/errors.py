@@ -70,14 +70,14 @@ _SHOWN = 5
 
 
 class UnsupportedModelError(EngineError):
-    """A valid model that this engine cannot run."""
+    """A valid model that this engine cannot run, or cannot do with what is asked."""
 
-    def __init__(self, source: str, reasons: list[Reason]) -> None:
-        self.source, self.reasons = source, tuple(reasons)
-        super().__init__(f"{source} cannot run:\n" + "\n".join(f"  - {line}" for line in _grouped(reasons)))
+    def __init__(self, source: str, reasons: list[Reason], what: str = "cannot run") -> None:
+        self.source, self.reasons, self.what = source, tuple(reasons), what
+        super().__init__(f"{source} {what}:\n" + "\n".join(f"  - {line}" for line in _grouped(reasons)))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.source, list(self.reasons))
+        return type(self), (self.source, list(self.reasons), self.what)
 
 
 class ShapeBindingError(EngineError):

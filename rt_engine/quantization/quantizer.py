@@ -28,6 +28,19 @@ WEIGHTED = {"Conv": 0, "Gemm": 1, "MatMul": 1}
 _AVERAGES = ("GlobalAveragePool", "AveragePool", "ReduceMean")
 _MOVERS = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "MaxPool")
 _LIMITS = ("Relu", "Clip")
+_RECURRENT = "a recurrent layer has no int8 form here: its state would be rounded again in every step"
+_CONTROL = "bodies of control flow are not looked into"
+_TREES = "trees compare numbers and multiply none"
+_FLOAT = {
+    **dict.fromkeys(("LSTM", "GRU", "RNN"), _RECURRENT),
+    **dict.fromkeys(("If", "Loop", "Scan"), _CONTROL),
+    **dict.fromkeys(("TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor"), _TREES),
+    **dict.fromkeys(
+        ("SVMClassifier", "SVMRegressor", "LinearClassifier", "LinearRegressor"), "ONNX has no int8 form of it"
+    ),
+    **dict.fromkeys(("ConvTranspose", "Einsum", "Attention", "MultiHeadAttention"), "there is no int8 kernel for it"),
+}
+"""Operator that multiplies, or is a whole model -> why it stays float."""
 OLDEST_OPSET = 13
 _LEAST_SCALE = 1e-35
 """A channel of zeros has a scale too; its products with others must not vanish into denormals."""
@@ -59,6 +72,16 @@ class OutputError:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """An operator that multiplies, and stays as it is."""
+
+    name: str
+    operator: str
+    weight_bytes: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Quantized:
     """A QDQ model and what quantising it costs on the calibration data."""
 
@@ -66,6 +89,10 @@ class Quantized:
     layers: tuple[Layer, ...]
     outputs: tuple[OutputError, ...]
     samples: int
+    kept: tuple[Kept, ...] = ()
+    """What stays float."""
+    float_bytes: int = 0
+    """Size of the model before, with the weights that lie beside its file."""
     notes: tuple[str, ...] = ()
     """What was assumed of its inputs, in sentences."""
 
@@ -115,14 +142,16 @@ def quantize(
             f"{given}: the type is int8 or uint8, the method minmax or percentile, the percentile 50 to 100"
         )
     shapes = dict(shapes or {})
-    source = opened(source)
+    source = whole(opened(source))
     proto = _prepared(source)
     plain = load(proto, shapes)
     samples = read_samples(data, plain.inputs)
     draft = _Draft(proto, per_channel, np.dtype(type))
     if not draft.layers:
-        why = "it has no Conv, Gemm or MatMul with constant float32 weights"
-        raise UnsupportedModelError(source.title, [Reason("the whole model", "quantize", why, "use it as it is")])
+        why = "none of its operators multiplies by constant weights"
+        reasons = [Reason(k.name, k.operator, k.why, "use it as it is") for k in draft.kept]
+        reasons = reasons or [Reason("all of them", "operators", why, "use it as it is")]
+        raise UnsupportedModelError(source.title, reasons, "has nothing to quantise")
     total, done = len(samples) * (4 if method == "minmax" else 5), 0
 
     def step() -> None:
@@ -137,7 +166,8 @@ def quantize(
     layers = _layers(draft, Watched(proto, watched, shapes), Watched(result, watched, shapes), samples, step)
     names = [o.name for o in proto.graph.output]
     outputs = _outputs(names, Watched(proto, names, shapes), Watched(result, names, shapes), samples, step)
-    return Quantized(result, layers, outputs, len(samples), plain.program.assumed)
+    before = len(source.data) if isinstance(source.data, bytes) else source.data.ByteSize()
+    return Quantized(result, layers, outputs, len(samples), draft.kept, before, plain.program.assumed)
 
 
 def _layers(draft: "_Draft", plain: Watched, ours: Watched, samples: Any, step: Any) -> tuple[Layer, ...]:
@@ -172,7 +202,6 @@ def _outputs(names: Sequence[str], plain: Watched, ours: Watched, samples: Any, 
 
 def _prepared(source: Source) -> onnx.ModelProto:
     """A copy of the model in opset 13 or newer, with constants as initializers and batch norms in the weights."""
-    source = whole(source)
     read(source)  # says what is wrong with the file
     proto = onnx.ModelProto()
     proto.CopyFrom(parsed(source))
@@ -256,6 +285,12 @@ class _Draft:
         for node in graph.node:
             self._look_at(node)
         self.results = [out for _, out in self.layers]
+        taken = {node.name for node, _ in self.layers}
+        self.kept = tuple(
+            Kept(node.name, node.op_type, self._weight_bytes(node), why)
+            for node in graph.node
+            if node.name not in taken and (why := self._why_float(node))
+        )
 
     def _look_at(self, node: onnx.NodeProto) -> None:
         """Note the tensors around a node that integer kernels can do."""
@@ -268,6 +303,24 @@ class _Draft:
                 self._take(node, list(node.input))
         elif node.op_type in _AVERAGES and self._root(node.input[0]) in self.tensors:
             self._take(node, [node.input[0]])
+
+    def _weight_bytes(self, node: onnx.NodeProto) -> int:
+        return sum(self.weights[name].nbytes for name in node.input if name in self.weights)
+
+    def _why_float(self, node: onnx.NodeProto) -> str:
+        """Why a node that multiplies is not quantised; empty where it does not multiply."""
+        if node.op_type not in WEIGHTED or node.domain not in ("", "ai.onnx"):
+            return _FLOAT.get(node.op_type, "")
+        w = self.weights.get(node.input[1])
+        if w is None:
+            return "both its operands are computed: it has no constant weights"
+        if w.dtype != np.float32:
+            return f"its weights are {w.dtype}; only float32 ones are quantised"
+        if node.input[0] in self.weights:
+            return "its first operand is constant, not its second"
+        if node.op_type == "MatMul" and w.ndim != 2:
+            return f"its weights have {w.ndim} dimensions; int8 products take 2"
+        return "alpha, beta or transA: no int8 product has them"
 
     def _behind(self, name: str) -> bool:
         """Is it made by a quantised operator (and its Relu or Clip)?"""

@@ -81,8 +81,14 @@ def quantize(
             )
         result.save(target)
         console.print(layer_table(result))
+        if result.kept:
+            console.print(kept_table(result))
         console.print(output_table(result))
-        say(console, f"{target}: {target.stat().st_size:,} bytes, {model} has {len(source.data):,}", "green")
+        say(
+            console,
+            f"{target}: {target.stat().st_size:,} bytes, {model} with its weights {result.float_bytes:,}",
+            "green",
+        )
         for note in result.notes:
             say(console, f"  note: {note}")
 
@@ -121,6 +127,22 @@ def layer_table(result: Quantized) -> Sheet:
     for layer in result.layers:
         style = "yellow" if layer.sqnr_db == worst and len(result.layers) > 1 else ""
         sheet.add(layer.name, layer.operator, f"{layer.sqnr_db:.1f}", style=style)
+    return sheet
+
+
+def kept_table(result: Quantized) -> Sheet:
+    """What stays float, and why."""
+    from rt_native.terminal import Column, Sheet
+
+    columns = (
+        Column("layer", folds=True),
+        Column("operator", 1),
+        Column("weights", 2, right=True),
+        Column("why", folds=True),
+    )
+    sheet = Sheet(columns, title="Stays float")
+    for kept in result.kept:
+        sheet.add(kept.name, kept.operator, f"{kept.weight_bytes:,}" if kept.weight_bytes else "-", kept.why)
     return sheet
 
 

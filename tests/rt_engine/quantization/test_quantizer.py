@@ -8,6 +8,7 @@ from onnx import helper, numpy_helper
 
 import rt_engine
 from rt_engine.errors import InputError, UnsupportedModelError
+from tests.exporters.test_golden import GOLDEN
 from tests.onnx_runtime import session
 
 
@@ -103,7 +104,7 @@ def test_a_model_without_products_is_refused():
     ends = [helper.make_tensor_value_info(n, T.FLOAT, (1, 3)) for n in "xy"]
     graph = helper.make_graph([helper.make_node("Tanh", ["x"], ["y"])], "g", ends[:1], ends[1:])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    with pytest.raises(UnsupportedModelError, match="no Conv, Gemm or MatMul"):
+    with pytest.raises(UnsupportedModelError, match=r"has nothing to quantise:\n.*none of its operators multiplies"):
         rt_engine.quantize(model, {"x": np.ones((4, 1, 3), np.float32)})
 
 
@@ -123,3 +124,67 @@ def test_an_array_without_a_name_or_of_objects_is_refused(array, tmp_path):
     np.save(path, array)
     with pytest.raises(InputError, match=r"cannot be read as \.npz"):
         rt_engine.quantize(network(), path)
+
+
+def mixed():
+    """MatMul by weights, a product of two computed values, an LSTM."""
+    rng = np.random.default_rng(0)
+    shapes = {"w": (4, 4), "i": (1, 32, 4), "r": (1, 32, 8)}
+    arrays = [numpy_helper.from_array(rng.standard_normal(s).astype(np.float32), n) for n, s in shapes.items()]
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["a"], name="first"),
+        helper.make_node("LSTM", ["a", "i", "r"], ["h"], name="memory", hidden_size=8),
+        helper.make_node("Transpose", ["x"], ["t"], perm=[0, 2, 1]),
+        helper.make_node("MatMul", ["t", "a"], ["s"], name="scores"),
+    ]
+    ends = [
+        helper.make_tensor_value_info(n, T.FLOAT, s)
+        for n, s in (("x", (3, 1, 4)), ("h", (3, 1, 1, 8)), ("s", (3, 4, 4)))
+    ]
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], arrays)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def test_what_stays_float_is_said_with_its_weights_and_why():
+    """All that multiplies and is not quantised; a Transpose is no loss."""
+    result = rt_engine.quantize(
+        mixed(), {"x": np.random.default_rng(1).standard_normal((5, 3, 1, 4)).astype(np.float32)}
+    )
+    assert [layer.name for layer in result.layers] == ["first"]
+    assert [(kept.name, kept.operator, kept.weight_bytes) for kept in result.kept] == [
+        ("memory", "LSTM", 4 * 32 * (4 + 8)),
+        ("scores", "MatMul", 0),
+    ]
+    assert "recurrent layer" in result.kept[0].why and "both its operands are computed" in result.kept[1].why
+
+
+def test_all_of_a_quantised_network_is_quantised():
+    """Nothing is said to stay float where nothing does."""
+    assert rt_engine.quantize(network(), {"x": DATA}).kept == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("sklearn_forest_binary", "TreeEnsembleClassifier .*: trees compare numbers and multiply none"),
+        ("lightgbm_regressor_regression", "TreeEnsembleRegressor .*: trees compare numbers"),
+    ],
+)
+def test_a_model_without_layers_is_told_by_its_operators(name, why):
+    """Not "the whole model", and not that it cannot run."""
+    arrays = np.load(GOLDEN / f"{name}.npz")
+    batch = min(key.partition(":")[0] for key in arrays if key.startswith("in"))
+    data = {key.partition(":")[2]: arrays[key] for key in arrays if key.startswith(f"{batch}:")}
+    shapes = {key: array.shape for key, array in data.items()}
+    with pytest.raises(UnsupportedModelError, match=rf"has nothing to quantise:\n.*{why}") as caught:
+        rt_engine.quantize(GOLDEN / f"{name}.onnx", data, shapes=shapes)
+    assert "cannot run" not in str(caught.value)
+
+
+def test_weights_beside_the_file_are_part_of_its_size(tmp_path):
+    """Before: the file and what lies beside it."""
+    onnx.save(network(), tmp_path / "one.onnx")
+    onnx.save(network(), tmp_path / "two.onnx", save_as_external_data=True, location="two.data", size_threshold=0)
+    sizes = [rt_engine.quantize(tmp_path / name, {"x": DATA}).float_bytes for name in ("one.onnx", "two.onnx")]
+    assert sizes[0] == (tmp_path / "one.onnx").stat().st_size
+    assert abs(sizes[1] - sizes[0]) < 1000 < (tmp_path / "two.data").stat().st_size <= sizes[1]

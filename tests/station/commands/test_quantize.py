@@ -71,3 +71,18 @@ def test_names_that_look_like_markup_are_printed(files):
     onnx.save(model, files[0])
     result = CliRunner().invoke(app, ["quantize", str(files[0]), "--calibrate", str(files[1])])
     assert result.exit_code == 0 and "[/bold]" in result.output
+
+
+def test_what_stays_float_and_true_sizes_are_printed(files, tmp_path):
+    """A product that has no constant weights; weights beside the file count."""
+    model = onnx.load(files[0])
+    model.graph.node.append(helper.make_node("MatMul", ["y", "turned"], ["z"], name="second"))
+    model.graph.node.insert(2, helper.make_node("Transpose", ["y"], ["turned"]))
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("z", T.FLOAT, (1, 1)))
+    path = tmp_path / "apart.onnx"
+    onnx.save(model, path, save_as_external_data=True, location="apart.data", size_threshold=0)
+    result = CliRunner().invoke(app, ["quantize", str(path), "--calibrate", str(files[1])])
+    text = " ".join(result.output.replace("│", " ").split())
+    assert result.exit_code == 0 and "Stays float" in text and "both its operands are computed" in text
+    before = int(text.rpartition("with its weights ")[2].split()[0].replace(",", ""))
+    assert before > (tmp_path / "apart.data").stat().st_size
