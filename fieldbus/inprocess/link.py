@@ -54,7 +54,7 @@ class InProcessLink(CyclicLink):
                     gave = ", ".join(map(str, answer)) or "nothing"
                     raise GarbageError(f"the device's answer lacks {name!r}; it gave {gave}") from None
                 wanted = "a number" if tag.count == 1 else f"{tag.count} numbers"
-                raise GarbageError(f"the device's answer must hold {wanted} for {name!r}: {error!r}") from None
+                raise GarbageError(f"the device's answer must hold {wanted} for {name!r}: {error}") from None
         return asked_ns
 
     def _write(self, outputs: NDArray[np.float64], deadline_ns: int) -> None:

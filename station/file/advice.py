@@ -40,6 +40,18 @@ def _much_faster(view: View) -> Iterator[Finding]:
                 yield Finding(("tasks", name, "cycle"), message, "warning")
 
 
+def _held_alone(view: View) -> Iterator[Finding]:
+    """Two links that want what only one can have: the second would never be up."""
+    holders: dict[Hashable, str] = {}
+    for name, link in view.config.links.items():
+        held = link.held_alone()
+        if held is not None and holders.setdefault(held, name) != name:
+            message = (
+                f"link {holders[held]} goes to the same device, which takes one link of a station: this one is never up"
+            )
+            yield Finding(("links", name), f"{message}; put its tags on link {holders[held]}", "warning")
+
+
 def _same_places(view: View) -> Iterator[Finding]:
     """Two links that write one place of one device: which of them wins is chance."""
     written: dict[Hashable, list[tuple[range, str, str]]] = {}
@@ -58,4 +70,4 @@ def _same_places(view: View) -> Iterator[Finding]:
         others.append((span, name, link))
 
 
-ADVICE: Final[tuple[Callable[[View], Iterator[Finding]], ...]] = (_cores, _much_faster, _same_places)
+ADVICE: Final[tuple[Callable[[View], Iterator[Finding]], ...]] = (_cores, _much_faster, _held_alone, _same_places)

@@ -90,6 +90,10 @@ class LinkTable(Table, ABC):
         """What is wrong with the link `name` as a whole, given its tags and the station file's folder."""
         yield from ()
 
+    def held_alone(self) -> Hashable | None:
+        """What only one link of a station can hold at a time; None: nothing."""
+        return None
+
     def place(self, tag: TagTable) -> tuple[Hashable, range] | None:
         """The device's memory that a tag takes: which one, the same for all links to it, and where; None: not known."""
         return None

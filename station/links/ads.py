@@ -50,6 +50,10 @@ class AdsLink(CyclicLinkTable):
             message = f"{self.port} is the TCP port of {PORTS[self.port]}; this is the AMS port of the run time, as a rule {PLC_PORT}"
             yield Finding(("links", name, "port"), message, "warning")
 
+    def held_alone(self) -> Hashable | None:
+        """The route to the controller."""
+        return "ads", self.ams_net_id
+
     def place(self, tag: TagTable) -> tuple[Hashable, range] | None:
         """A symbol, whose letters may be capital or not."""
         return (self.ams_net_id, self.port, tag.address.lower()), range(1)

@@ -96,6 +96,16 @@ def test_one_warning(case, tmp_path, monkeypatch):
     assert not {k for k in found if k != "tags.v"}, found
 
 
+def test_a_second_link_to_one_controller_is_never_up(tmp_path):
+    tags = (
+        TAGS.replace("input 0", "MAIN.a")
+        .replace("holding 10", "MAIN.u")
+        .replace('MAIN.u", link = "plant"', 'MAIN.u", link = "two"')
+    )
+    found = warnings(tmp_path, ADS, ADS.replace("plant", "two"), tags, TASK)
+    assert "put its tags on link plant" in found["links.two"]
+
+
 @pytest.mark.parametrize(
     ("other", "is_same"),
     [
