@@ -7,6 +7,7 @@ used; 4 no station answers, or one runs already; 5 the running station refused t
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import Annotated, Any, NoReturn
 
@@ -72,12 +73,19 @@ app = command_line()
 
 
 def main() -> None:
-    """Entry point of `rt-engine`. What a terminal's charset does not have is shown as an escape, and ends nothing."""
+    """Entry point of `rt-engine`. What a terminal's charset does not have is shown as an escape, and ends nothing.
+
+    A signal that comes while the process goes changes its exit code no more.
+    """
     if sys.getfilesystemencoding() != "utf-8":
         _again_in_utf8()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    app()
+    try:
+        app()
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _again_in_utf8() -> NoReturn:

@@ -2,7 +2,7 @@
 
 StationError
 ├── StationFileError     the station file is wrong; carries every problem, each with its line
-├── AlreadyRunningError  a station of that name already runs for this user
+├── AlreadyRunningError  the station runs already, or another one writes to one of its devices
 ├── NotRunningError      no station answers on the control socket
 ├── RefusedError         the running station refused a request, with its reason
 ├── ServiceError         what makes a station a service cannot be written or run here
@@ -48,7 +48,7 @@ class StationFileError(StationError):
 
 
 class AlreadyRunningError(StationError):
-    """Another process of this user runs a station of the same name."""
+    """Another process runs the station, or one that writes to one of its devices."""
 
 
 class NotRunningError(StationError):
@@ -78,6 +78,6 @@ class ExitCode(IntEnum):
     FAILED = 1  # it ran and something did not work: see `station.show.verdict` for a run, `station.show.doctor` for a machine
     USAGE = 2  # wrong command line
     BAD_FILE = 3  # station file or model cannot be used; every problem is printed with its line
-    NOT_RUNNING = 4  # no station answers on the control socket, or one already runs where none may
+    NOT_RUNNING = 4  # no station answers; or one runs already, or writes to the same device
     REFUSED = 5  # the running station refused the update; the old model goes on
     NO_KERNELS = 6  # compiled code is missing and cannot or must not be compiled here, or is not safe to run

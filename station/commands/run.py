@@ -31,39 +31,57 @@ def run(
     from station.show.unheld import unheld_output
 
     console, errors = Terminal(), Terminal(stderr=True)
-    with unheld_output(), explained(errors):
+    with ExitStack() as last, unheld_output(), explained(errors):
         from station.file.reading import read_station
-        from station.machine.notify import Notify
-        from station.running.control import ControlServer, socket_path
+        from station.running.control import ControlServer
+        from station.running.holding import Held
         from station.running.station import Station, stopped_by_signals
-        from station.show.live import view_for
-        from station.show.log import Log, logged
 
         file = read_station(station)
         print_problems(errors, file.warnings)
-        running, notify = Station(file), Notify()
-        print_problems(errors, running.warnings)
-        log = Log(running.name)
-        running.diary.tell = log.tell
-        with logged(log), stopped_by_signals(running), ExitStack() as stack:
-            try:
-                control = stack.enter_context(ControlServer(running, socket or socket_path(running.name)))
-                say(console, f"control socket {control.path}", "dim")
-            except OSError as error:
-                say(errors, f"warning: no control socket, so no status and update: {error}", "yellow")
-            for name, table in file.config.servers.items():
-                say(console, f"server {name}: {table.place()}", "dim")
-            with running:
-                notify.ready(_state(running))
-                try:
-                    running.run(
-                        view_for(console, file.config.station.status_lines),
-                        seconds,
-                        lambda: notify.alive(running.ticks, lambda: _state(running)),
-                    )
-                finally:
-                    notify.stopping()
-        _finish(console, errors, running, report or file.beside(file.config.station.report))
+        with Held(file) as held:  # before anything is touched
+            running = Station(file)
+            print_problems(errors, running.warnings)
+            last.enter_context(stopped_by_signals(running))  # until all is said
+            with ControlServer(running, _place(socket, running.name), held) as control:
+                if control.trouble:
+                    say(errors, f"warning: no control socket at {control.path}: {control.trouble}", "yellow")
+                else:
+                    say(console, f"control socket {control.path}", "dim")
+                for name, table in file.config.servers.items():
+                    say(console, f"server {name}: {table.place()}", "dim")
+                _run(running, console, seconds)
+            _finish(console, errors, running, report or file.beside(file.config.station.report))
+
+
+def _run(running: Station, console: Terminal, seconds: float | None) -> None:
+    """From the start to the end, told to the log and to systemd."""
+    from station.machine.notify import Notify
+    from station.show.live import view_for
+    from station.show.log import Log, logged
+
+    log, notify = Log(running.name), Notify()
+    running.diary.tell = log.tell
+    with logged(log), running:
+        notify.ready(_state(running))
+        try:
+            running.run(
+                view_for(console, running.file.config.station.status_lines),
+                seconds,
+                lambda: notify.alive(running.ticks, lambda: _state(running)),
+            )
+        finally:
+            notify.stopping()
+
+
+def _place(socket: Path | None, name: str) -> Path:
+    """Where other programs find the control socket. Where no folder for it can be made, its server says so."""
+    from station.running.control import socket_path, socket_place
+
+    try:
+        return socket or socket_path(name)
+    except OSError:
+        return socket_place(name)
 
 
 def _state(station: Station) -> str:

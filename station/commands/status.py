@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from station.commands.shared.explaining import explained, print_json
-from station.commands.shared.options import JsonOption, SocketOption, StationOption, control_socket
+from station.commands.shared.options import JsonOption, SocketOption, StationOption, WhichArgument, control_socket
 
 ORDER = 30
 
 
-def status(station: StationOption = None, socket: SocketOption = None, as_json: JsonOption = False) -> None:
+def status(
+    which: WhichArgument = None, station: StationOption = None, socket: SocketOption = None, as_json: JsonOption = False
+) -> None:
     """Show a running station."""
     from rt_native.terminal import Terminal
 
@@ -17,7 +19,7 @@ def status(station: StationOption = None, socket: SocketOption = None, as_json: 
         from station.running.control import fetch_status
         from station.show.live import draw
 
-        snapshot = fetch_status(control_socket(station, socket))
+        snapshot = fetch_status(control_socket(which or station, socket))
     if as_json:
         print_json(snapshot.to_json())
     else:

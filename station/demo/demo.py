@@ -94,21 +94,18 @@ async def _run(options: Options, screen: Screen) -> int:
     _end_like_ctrl_c()
     folder, warning = report_folder(options.report)
     socket = socket_path(f"demo-{os.getpid()}")
-    try:
-        async with AsyncExitStack() as stack:
-            plant = await stack.enter_async_context(plant_process(options.port))
-            screen.title("A machine that falls over without control, held by a neural network over Modbus TCP")
-            if warning:
-                screen.say(warning, "yellow")
-            screen.say(f"plant   process {plant.pid}, its Modbus TCP server on 127.0.0.1:{plant.port}")
-            file = station_file(folder, plant.port)
-            station = await stack.enter_async_context(station_process(file, folder, socket, folder / "station.log"))
-            story = Story(plant, station, screen, options.better.absolute(), WRONG)
-            await story.play()
-            screen.act("The station ends")
-            page = await _end(plant, station, story.record, folder, screen)
-    finally:
-        socket.with_suffix(".lock").unlink(missing_ok=True)
+    async with AsyncExitStack() as stack:
+        plant = await stack.enter_async_context(plant_process(options.port))
+        screen.title("A machine that falls over without control, held by a neural network over Modbus TCP")
+        if warning:
+            screen.say(warning, "yellow")
+        screen.say(f"plant   process {plant.pid}, its Modbus TCP server on 127.0.0.1:{plant.port}")
+        file = station_file(folder, plant.port)
+        station = await stack.enter_async_context(station_process(file, folder, socket, folder / "station.log"))
+        story = Story(plant, station, screen, options.better.absolute(), WRONG)
+        await story.play()
+        screen.act("The station ends")
+        page = await _end(plant, station, story.record, folder, screen)
     return _verdict(story.record, page or folder, folder / PICTURE, screen)
 
 
@@ -118,25 +115,22 @@ async def _run_plc(options: Options, protocol: PlcProtocol, screen: Screen) -> i
     socket = socket_path(f"demo-{os.getpid()}")
     addresses = plc_story.Addresses.free()
     engine, file = addresses.engine(protocol), plc_story.station_file(folder, addresses)
-    try:
-        async with AsyncExitStack() as stack:
-            plant = await stack.enter_async_context(plant_process(options.port))
-            words = {PlcProtocol.ads: "ADS", PlcProtocol.modbus: "Modbus TCP"}[protocol]
-            screen.title(f"A machine that falls over without control, held by a PLC that calls a network over {words}")
-            if warning:
-                screen.say(warning, "yellow")
-            machine = f"127.0.0.1:{plant.port}"
-            screen.say(f"plant   process {plant.pid}, its Modbus TCP server on {machine}")
-            station = await stack.enter_async_context(station_process(file, folder, socket, folder / "station.log"))
-            screen.say(f"station process {station.pid}, its {words} server on {engine}")
-            plc = await stack.enter_async_context(plc_story.plc_process(protocol, engine, machine, folder))
-            screen.say(f"PLC     {plc_story.PROGRAM}")
-            story = plc_story.PlcStory(plant, station, plc, screen, options.better.absolute(), WRONG)
-            await story.play()
-            screen.act("The station ends")
-            screen.show(await plc_story.end(plant, station, story.record, folder, folder / PICTURE))
-    finally:
-        socket.with_suffix(".lock").unlink(missing_ok=True)
+    async with AsyncExitStack() as stack:
+        plant = await stack.enter_async_context(plant_process(options.port))
+        words = {PlcProtocol.ads: "ADS", PlcProtocol.modbus: "Modbus TCP"}[protocol]
+        screen.title(f"A machine that falls over without control, held by a PLC that calls a network over {words}")
+        if warning:
+            screen.say(warning, "yellow")
+        machine = f"127.0.0.1:{plant.port}"
+        screen.say(f"plant   process {plant.pid}, its Modbus TCP server on {machine}")
+        station = await stack.enter_async_context(station_process(file, folder, socket, folder / "station.log"))
+        screen.say(f"station process {station.pid}, its {words} server on {engine}")
+        plc = await stack.enter_async_context(plc_story.plc_process(protocol, engine, machine, folder))
+        screen.say(f"PLC     {plc_story.PROGRAM}")
+        story = plc_story.PlcStory(plant, station, plc, screen, options.better.absolute(), WRONG)
+        await story.play()
+        screen.act("The station ends")
+        screen.show(await plc_story.end(plant, station, story.record, folder, folder / PICTURE))
     return _verdict(story.record, folder, folder / PICTURE, screen)
 
 

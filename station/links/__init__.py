@@ -9,6 +9,7 @@ A kind is a table of the station file that answers all that a station asks of a 
         def describe(self): ...                       what people read: "echo 192.168.10.5"
         def findings(self, name, tags, folder): ...   what is wrong with it
         def address(self, tag): ...                   where a tag lies in the device
+        def reserved(self): ...                       what no other station may write to meanwhile (`DeviceLinkTable`)
         def make(self, name, tags, folder): ...       the `fieldbus` link itself, imported here: only who uses it needs it
 
     TABLES = (EchoLink,)
@@ -102,6 +103,10 @@ class LinkTable(Table, ABC):
         """The tag's place in the device. Its `address_faults` have been checked; raises `FieldbusError`."""
         return None
 
+    def reserved(self) -> str:
+        """What only one station may write to at a time: the same text for whoever means that device; empty: nothing."""
+        return ""
+
     @abstractmethod
     def make(self, name: str, tags: Sequence[Tag], folder: Path) -> Link:
         """The link, not started; raises `FieldbusError`, or `OSError` for a file that cannot be read."""
@@ -116,6 +121,23 @@ class CyclicLinkTable(LinkTable):
         alias="timeout",
         description="A device silent for so long is lost; an output older than this is sent as its safe value.",
     )
+
+
+class DeviceLinkTable(CyclicLinkTable):
+    """A link to a device that others could call too."""
+
+    exclusive: bool = Field(
+        default=True,
+        description="Refuse to start while another station here writes to the device; false: each has its own addresses in it.",
+    )
+
+    def reserved(self) -> str:
+        """`device_name`, unless others may write there."""
+        return self.device_name() if self.exclusive else ""
+
+    @abstractmethod
+    def device_name(self) -> str:
+        """The device: the same text for whoever means it."""
 
 
 def other_port(path: tuple[Step, ...], port: int, own: str) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from fieldbus.ads.protocol import PLC_PORT
-from station.links import PORTS, CyclicLinkTable
+from station.links import PORTS, DeviceLinkTable
 from station.terms.findings import Finding
 from station.terms.tables import NET_ID_FORM, TagTable
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 ORDER = 20
 
 
-class AdsLink(CyclicLinkTable):
+class AdsLink(DeviceLinkTable):
     """A TwinCAT PLC, over ADS."""
 
     address_form = "the symbol's name"
@@ -57,6 +57,10 @@ class AdsLink(CyclicLinkTable):
     def place(self, tag: TagTable) -> tuple[Hashable, range] | None:
         """A symbol, whose letters may be capital or not."""
         return (self.ams_net_id, self.port, tag.address.lower()), range(1)
+
+    def device_name(self) -> str:
+        """`ads 5.12.34.56.1.1:851`."""
+        return f"ads {'.'.join(str(int(number)) for number in self.ams_net_id.split('.'))}:{self.port}"
 
     def address(self, tag: TagTable) -> AdsAddress:
         """A symbol."""

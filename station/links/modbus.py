@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from station.links import NS, CyclicLinkTable, other_port
+from station.links import NS, DeviceLinkTable, other_port
+from station.links.shared.hosts import plain_host
 from station.links.shared.modbus_addresses import (
     BIT_TABLES,
     LAST_REGISTER,
@@ -38,7 +40,7 @@ SILENCE_BYTES = 7
 BITS_OF_A_BYTE = 11
 
 
-class _ModbusLink(CyclicLinkTable):
+class _ModbusLink(DeviceLinkTable):
     address_form = '"TABLE REGISTER [ORDER]", for example "holding 40"'
 
     unit: int = Field(default=1, ge=0, le=255, description="Unit (slave) number of the device.")
@@ -138,7 +140,7 @@ class ModbusTcpLink(_ModbusLink):
 
     def wire(self) -> tuple[Hashable, ...]:
         """The device's place in the network."""
-        return self.host.lower(), self.port
+        return plain_host(self.host), self.port
 
     def findings(self, name: str, tags: Mapping[str, TagTable], folder: Path) -> Iterator[Finding]:
         """Also: another protocol's port."""
@@ -148,6 +150,10 @@ class ModbusTcpLink(_ModbusLink):
     def describe(self) -> str:
         """`modbus-tcp 192.168.10.5:502`."""
         return f"{self.type} {self.host}:{self.port}"
+
+    def device_name(self) -> str:
+        """`modbus 192.168.10.5:502 unit 1`."""
+        return f"modbus {plain_host(self.host)}:{self.port} unit {self.unit}"
 
     def transport(self, folder: Path) -> Tcp:
         """A TCP connection."""
@@ -171,11 +177,15 @@ class ModbusTlsLink(_ModbusLink):
 
     def wire(self) -> tuple[Hashable, ...]:
         """The device's place in the network."""
-        return self.host.lower(), self.port
+        return plain_host(self.host), self.port
 
     def describe(self) -> str:
         """`modbus-tls 192.168.10.5:802`."""
         return f"{self.type} {self.host}:{self.port}"
+
+    def device_name(self) -> str:
+        """`modbus 192.168.10.5:802 unit 1`."""
+        return f"modbus {plain_host(self.host)}:{self.port} unit {self.unit}"
 
     def findings(self, name: str, tags: Mapping[str, TagTable], folder: Path) -> Iterator[Finding]:
         """Also: are there such files?"""
@@ -234,6 +244,10 @@ class ModbusRtuLink(_ModbusLink):
     def describe(self) -> str:
         """`modbus-rtu /dev/ttyUSB0 unit 1`."""
         return f"{self.type} {self.device} unit {self.unit}"
+
+    def device_name(self) -> str:
+        """The port, whatever link leads there; a serial line has one master, whatever unit it speaks to."""
+        return f"serial port {os.path.realpath(self.device)}"
 
     def transport(self, folder: Path) -> Rtu:
         """A serial port."""

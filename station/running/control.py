@@ -1,16 +1,17 @@
-"""The control socket of a running station: HTTP over a Unix socket that only its owner can open.
+"""The control socket of a running station: HTTP over a Unix socket that only its user, and root, can talk to.
 
     GET  /status          -> 200, a `Snapshot`
     POST /update/{slot}   <- {"file": "/absolute/model.onnx"}   -> 200 {"message", "version"} | 404 | 422 {"error"}
     POST /stop            -> 202; the station makes its outputs safe, writes its report and ends
 
+The same is answered at two places: at a path, for other programs, made again when somebody removes it or its folder; and at
+the station's own claim (`station.running.holding`), which nobody can remove and which needs no folder: commands ask there.
 The server runs in a thread with its own event loop, away from the real-time threads.
 """
 
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import socket
 import stat
@@ -21,8 +22,18 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import quote
 
-from station.errors import AlreadyRunningError, NotRunningError, RefusedError, UnsafeFolderError, UnsafeSocketError
-from station.machine.folders import own_folder, temporary
+from station.errors import (
+    AlreadyRunningError,
+    NotRunningError,
+    RefusedError,
+    StationError,
+    UnsafeFolderError,
+    UnsafeSocketError,
+)
+from station.machine.claims import MOST_BYTES, claim, peer
+from station.machine.folders import FOLDER_MODE, own_folder, temporary
+from station.running.finding import running_stations
+from station.running.holding import Held
 from station.show.snapshot import Snapshot
 
 SOCKET_MODE: Final = 0o600
@@ -30,8 +41,10 @@ BODY_LIMIT: Final = 64 * 1024
 STATUS_TIMEOUT_S: Final = 5.0
 UPDATE_TIMEOUT_S: Final = 120.0
 SHUTDOWN_S: Final = 1.0
-MOST_PATH_BYTES: Final = 107
-"""Of a Unix socket, on Linux."""
+LOOK_S: Final = 1.0
+"""How often it is seen whether the socket is still in its place."""
+STRANGER_S: Final = 0.05
+"""How long nobody is let in after another user knocked: who does it again and again costs the station nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,28 +78,32 @@ def socket_path(station: str) -> Path:
 
     Raises:
         UnsafeSocketError: the folder is not ours alone.
+        OSError: it cannot be made.
     """
-    return _folder() / f"{station}.sock"
+    place = socket_place(station)
+    try:
+        own_folder(place.parent)
+    except UnsafeFolderError as error:
+        helps = (
+            "set RuntimeDirectoryMode=0700 in its unit"
+            if _service_folder()
+            else "set XDG_RUNTIME_DIR to one of your own"
+        )
+        raise UnsafeSocketError(f"{error}: remove it, or {helps}") from error
+    return place
 
 
-def only_socket() -> Path:
-    """The control socket of the only station that this user runs.
-
-    Raises:
-        NotRunningError: none runs, or several do; it names them.
-        UnsafeSocketError: the folder is not ours alone.
-    """
-    names = running_stations(_folder())
-    if not names:
-        raise NotRunningError("no station runs (start one: rt-engine run station.toml)")
-    if len(names) > 1:
-        raise NotRunningError(f"several stations run: {', '.join(names)}; say which with --station")
-    return _folder() / f"{names[0]}.sock"
+def socket_place(station: str) -> Path:
+    """The same, whether there is such a folder or not: of a service, its own; of a user, of the session, else in /tmp."""
+    service, session = _service_folder(), os.environ.get("XDG_RUNTIME_DIR")
+    if service:
+        return Path(service) / f"{station}.sock"
+    return (Path(session) / "rt-engine" if session else temporary("/tmp")) / f"{station}.sock"
 
 
-def running_stations(folder: Path) -> list[str]:
-    """Names of the stations that answer on a socket of this folder; what a killed one left behind is none."""
-    return [path.stem for path in sorted(folder.glob("*.sock")) if _answers(path)]
+def _service_folder() -> str:
+    """systemd's `RuntimeDirectory` of this service; the first, if there are several."""
+    return os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
 
 
 def _answers(path: Path) -> bool:
@@ -98,36 +115,37 @@ def _answers(path: Path) -> bool:
     return True
 
 
-def _folder() -> Path:
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    try:
-        return own_folder(Path(runtime) / "rt-engine" if runtime else temporary("/tmp"))
-    except UnsafeFolderError as error:
-        raise UnsafeSocketError(f"{error}: remove it, or set XDG_RUNTIME_DIR to a folder of your own") from error
-
-
 class ControlServer:
     """Serves a station's control socket until closed. Context manager.
+
+    Args:
+        path: where other programs find it. `trouble` says why it cannot be there, and is empty when it is.
+        held: what the station holds; it answers there too.
 
     Raises, on entering:
         AlreadyRunningError: a station answers at that path.
         UnsafeSocketError: something else is there.
-        OSError: the socket cannot be made there.
     """
 
-    def __init__(self, station: Controlled, path: Path) -> None:
-        self.path = path
-        self._station = station
+    def __init__(self, station: Controlled, path: Path, held: Held | None = None) -> None:
+        self.path, self.trouble = path, ""
+        self._station, self._held = station, held
+        self._door: _Door | None = None
         self._loop = asyncio.new_event_loop()
         self._done = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
 
     def __enter__(self) -> ControlServer:
-        self._lock = _lock(self.path)
+        claimed = claim("socket", str(self.path.absolute()))
+        if claimed is None:
+            raise AlreadyRunningError(_running_already(self.path))
+        self._claim = claimed
         try:
-            self._socket = _listen(self.path)
+            self._door = _listen(self.path)
+        except OSError as error:
+            self.trouble = error.strerror or str(error)
         except BaseException:
-            os.close(self._lock)
+            self._claim.close()
             raise
         self._thread.start()
         return self
@@ -136,8 +154,9 @@ class ControlServer:
         with suppress(RuntimeError):  # the loop has ended already
             self._loop.call_soon_threadsafe(self._done.set)
         self._thread.join(2.0 * SHUTDOWN_S)  # no client keeps a station from its end
-        self.path.unlink(missing_ok=True)
-        os.close(self._lock)
+        if self._door is not None and self._door.is_in_place():
+            self.path.unlink(missing_ok=True)
+        self._claim.close()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -157,9 +176,34 @@ class ControlServer:
         )
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
         await runner.setup()
-        await web.SockSite(runner, self._socket).start()
+        doors = [asyncio.create_task(self._keep_path(runner.server))]
+        if self._held is not None:
+            doors.append(asyncio.create_task(_let_in(self._held.answering, runner.server)))
         await self._done.wait()
+        for door in doors:
+            door.cancel()
+        await asyncio.gather(*doors, return_exceptions=True)
         await runner.cleanup()
+
+    async def _keep_path(self, server: Any) -> None:
+        """Answer at the path. When the socket, or its folder, is removed, make it again."""
+        while True:
+            if (door := self._door) is not None:
+                entering = asyncio.create_task(_let_in(door.listener, server))
+                try:
+                    while door.is_in_place():
+                        await self._rest()
+                finally:
+                    entering.cancel()
+                    await asyncio.gather(entering, return_exceptions=True)
+                    door.listener.close()
+            await self._rest()
+            self._door = _listen_again(self.path)
+
+    async def _rest(self) -> None:
+        await asyncio.sleep(LOOK_S)
+        if self._held is not None:
+            self._held.drain()
 
     async def _get_status(self, _: Any) -> Any:
         from aiohttp import web
@@ -190,26 +234,47 @@ class ControlServer:
         return web.json_response({"message": "stopping"}, status=202)
 
 
-def _lock(path: Path) -> int:
-    """Hold `path`.lock while the station runs, so that of two that start at once only one goes on.
-
-    The file stays: were it removed at the end, one that waits for the removed file and one that makes it anew would both
-    hold "the" lock. It is empty, and there is one for each name.
-    """
-    lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, SOCKET_MODE)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        raise AlreadyRunningError(_running_already(path)) from None
-    return lock
+async def _let_in(listener: socket.socket, server: Any) -> None:
+    """Give every client of our user, or root's, to the server; close the others, and take a rest."""
+    loop = asyncio.get_running_loop()
+    while True:
+        try:
+            client, _ = await loop.sock_accept(listener)
+            if peer(client).may_ask_us:
+                await loop.connect_accepted_socket(server, client)
+                continue
+            client.close()
+        except OSError:  # it has gone already, or no descriptor is left
+            pass
+        await asyncio.sleep(STRANGER_S)
 
 
 def _running_already(path: Path) -> str:
     return f"a station already answers at {path}; stop it first, or give this one another name in [station]"
 
 
-def _listen(path: Path) -> socket.socket:
+@dataclass(frozen=True, slots=True)
+class _Door:
+    """A socket that listens at a path, and the file that it made there."""
+
+    listener: socket.socket
+    path: Path
+    file: tuple[int, int]
+
+    def is_in_place(self) -> bool:
+        """Does the path still lead here?"""
+        try:
+            return _file_at(self.path) == self.file
+        except OSError:
+            return False
+
+
+def _file_at(path: Path) -> tuple[int, int]:
+    found = path.lstat()
+    return found.st_dev, found.st_ino
+
+
+def _listen(path: Path) -> _Door:
     """A listening Unix socket of mode 0600 from its first moment; a dead one in its place is replaced."""
     if why := _too_long(path):
         raise OSError(why)
@@ -220,17 +285,29 @@ def _listen(path: Path) -> socket.socket:
         listener.bind(str(path))
         os.chmod(path, SOCKET_MODE)  # for systems where bind does not take the mode over
         listener.listen()
+        listener.setblocking(False)
+        return _Door(listener, path, _file_at(path))
     except OSError:
         listener.close()
         raise
-    return listener
+
+
+def _listen_again(path: Path) -> _Door | None:
+    """The same once more, its folder too if that is gone; None as long as it cannot be, or is another's."""
+    try:
+        path.parent.mkdir(mode=FOLDER_MODE, exist_ok=True)
+        return _listen(path)
+    except (OSError, StationError):
+        return None
 
 
 def _too_long(path: Path) -> str:
     """Why no socket can have this path; empty: one can."""
-    if len(os.fsencode(path)) <= MOST_PATH_BYTES:
+    if len(os.fsencode(path)) <= MOST_BYTES:
         return ""
-    return f"{path} is longer than the {MOST_PATH_BYTES} bytes that a socket's path can have; give a shorter one with --socket"
+    return (
+        f"{path} is longer than the {MOST_BYTES} bytes that a socket's path can have; give a shorter one with --socket"
+    )
 
 
 def _clear(path: Path) -> None:
@@ -318,6 +395,6 @@ def _not_running(path: Path, error: Exception) -> str:
     """Which station does not run, how to start it, and which do."""
     if isinstance(error, PermissionError) or isinstance(getattr(error, "os_error", None), PermissionError):
         return f"the control socket {path} is another user's: only the user who runs a station can talk to it"
-    others = running_stations(path.parent)
-    running = f"; running: {', '.join(others)}" if others else "; no other station runs"
+    others = ", ".join(dict.fromkeys(str(station) for station in running_stations()))
+    running = f"; running: {others}" if others else "; no other station runs"
     return f"station '{path.stem}' is not running (start it: rt-engine run station.toml){running}"

@@ -1,6 +1,7 @@
 """A station: built from its file, started, watched, updated, stopped with safe outputs, reported.
 
-start   links, servers, tasks    a task without good inputs keeps its outputs safe: nothing waits for a device
+start   servers, tasks, links    a task without good inputs keeps its outputs safe: nothing waits for a device;
+                                 links at last: a start that fails has written to no device
 stop    tasks                    their outputs are safe
         links                    all at once; each writes the safe values to its device, and says if that was confirmed
         servers                  at last, so that PLC clients can still read the safe values
@@ -49,7 +50,9 @@ VIEW_PATIENCE_S: Final = 1.0
 NS: Final = 1e9
 NS_PER_MS: Final = 1e6
 LATE_NS: Final = 2_000_000_000
-SIGNALLED: Final = 128  # plus the signal's number: how a shell tells of a process that a signal ended
+STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+PATIENCE_S: Final = 5.0
+"""How long after the first signal Ctrl-C ends what delays the stop."""
 
 
 class Station:
@@ -74,6 +77,10 @@ class Station:
         self._doings: dict[str, Doings] = {}
         self._noted: dict[str, int] = {}
         self._hung: set[str] = set()
+        self._begun: list[str] = []
+        """The links that were started."""
+        self.is_making_safe = False
+        """Are outputs being made safe? That takes a bounded time, and must not be interrupted."""
         self._stop = threading.Event()
         self._view_failed = self._is_stopping = False
         self._started = datetime.now(UTC)
@@ -96,24 +103,26 @@ class Station:
         self._is_stopping = False
         self._confirmed.clear()
         self._starting.clear()
+        self._begun.clear()
         self.diary.begin()
         self._doings = {task.name: Doings(task, self.diary.begin_s) for task in self._scheduler.tasks}
         self._noted = dict.fromkeys(self._doings, 0)
         self.diary.note("run", self.name, f"starts: {len(self._doings)} tasks, process {os.getpid()}", "ok")
         self._hung.clear()
         try:
-            for link in self._parts.links.values():
-                link.start()
             if self._plc is not None:
                 self._plc.start()
             self._scheduler.start()
+            for name, link in self._parts.links.items():
+                link.start()
+                self._begun.append(name)
         except BaseException:
-            self._make_safe()
+            self._make_safe(driven_only=True)
             raise
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._is_stopping = True  # before anything that could be interrupted
+        self._is_stopping = self.is_making_safe = True  # before anything that could be interrupted
         self._watch()
         self._note("run", self.name, "stops", good=True)
         self._make_safe()
@@ -122,35 +131,34 @@ class Station:
         self.diary.flush(is_last=True)
         self._end_s = time.monotonic()
 
-    @property
-    def is_stopping(self) -> bool:
-        """Are outputs being made safe, or have been? That takes a bounded time, and should not be interrupted."""
-        return self._is_stopping
+    def _make_safe(self, driven_only: bool = False) -> None:
+        """Stop the tasks, then all links at the same time, so that one dead device does not keep the others waiting.
 
-    def _make_safe(self) -> None:
-        """Stop the tasks, then all links at the same time, so that one dead device does not keep the others waiting."""
-        self._is_stopping = True
+        `driven_only`: a device to which nothing was written yet is left as it is.
+        """
+        self._is_stopping = self.is_making_safe = True
         try:
             self._scheduler.stop()
         finally:
-            for link in self._parts.links.values():
-                link.ask_to_stop()
+            links = {name: self._parts.links[name] for name in self._begun}
+            safe = {name: not driven_only or link.status().writes > 0 for name, link in links.items()}
+            for name, link in links.items():
+                link.ask_to_stop(safe[name])
             try:
-                self._stop_links()
+                for name, link in links.items():
+                    self._stop_link(name, link, safe[name])
             finally:
                 if self._plc is not None:
                     self._plc.stop()
+                self.is_making_safe = False
 
-    def _stop_links(self) -> None:
-        for name, link in self._parts.links.items():
-            confirmed = link.stop(safe=True)
-            if any(tag.direction == "out" for tag in link.tags):
-                self._confirmed[name] = confirmed
-                by = self.file.config.links[name].confirmed_by
-                words = by if confirmed else f"NOT {by}"
-                self._note(
-                    "link", name, f"safe values written, {words}" if confirmed else f"safe values {words}", confirmed
-                )
+    def _stop_link(self, name: str, link: Link, safe: bool) -> None:
+        confirmed = link.stop(safe)
+        if safe and any(tag.direction == "out" for tag in link.tags):
+            self._confirmed[name] = confirmed
+            by = self.file.config.links[name].confirmed_by
+            words = f"written, {by}" if confirmed else f"NOT {by}"
+            self._note("link", name, f"safe values {words}", confirmed)
 
     def run(self, view: View, seconds: float | None = None, beat: Callable[[], None] = lambda: None) -> None:
         """Watch and show until `request_stop`, or until `seconds` have passed; each look at the station ends with a `beat`.
@@ -373,22 +381,23 @@ class Station:
 def stopped_by_signals(station: Station) -> Iterator[None]:
     """SIGINT, SIGTERM and SIGHUP stop the station in order; SIGHUP not where nohup has it ignored. Main thread only.
 
-    A second one ends at once whatever delays that, by `KeyboardInterrupt` (SIGINT) or `SystemExit`; outputs still go
-    safe. While they do, which takes a bounded time, signals are ignored: nothing may keep a device from its safe values.
+    More of them change nothing: outputs go safe, the report is written, the exit code is that of the run. Only SIGINT
+    (Ctrl-C), when it comes `PATIENCE_S` or more after the first, ends whatever delays that, by `KeyboardInterrupt`; and
+    not while outputs are being made safe.
     """
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     if before[signal.SIGHUP] == signal.SIG_IGN:
         del before[signal.SIGHUP]
-    asked = False
+    asked_s = float("inf")
 
     def handle(number: int, _: FrameType | None) -> None:
-        nonlocal asked
-        if station.is_stopping:
-            return
-        if asked:
-            raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(SIGNALLED + number)
-        asked = True
+        nonlocal asked_s
+        now_s = time.monotonic()
+        is_impatient = number == signal.SIGINT and now_s - asked_s >= PATIENCE_S
+        asked_s = min(asked_s, now_s)
         station.request_stop()
+        if is_impatient and not station.is_making_safe:
+            raise KeyboardInterrupt
 
     for number in before:
         signal.signal(number, handle)

@@ -20,6 +20,7 @@ StationOption = Annotated[
         help="Which station: its name or its file; by default station.toml here, else the only one that runs.",
     ),
 ]
+WhichArgument = Annotated[str | None, typer.Argument(metavar="[NAME|FILE]", help="The same as --station.")]
 SocketOption = Annotated[Path | None, typer.Option(help="Control socket; by default that of the station's name.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="The model: .onnx, or .rtp where it is only run.")]
@@ -60,17 +61,23 @@ def parse_shapes(words: list[str] | None) -> dict[str, tuple[int, ...]]:
 
 
 def control_socket(station: str | None, socket: Path | None) -> Path:
-    """The control socket meant by the options: given, of a station's file or name, or of the only station there is."""
+    """Where the station meant by the options answers: given, by its file or name, or the only one that runs.
+
+    A station in another network namespace, which is not seen from here, is asked at its path.
+    """
     from station.errors import NotRunningError
     from station.file.reading import read_name
-    from station.running.control import only_socket, socket_path
+    from station.running.control import socket_path
+    from station.running.finding import only_place, place_of_file, place_of_name
 
     if socket is not None:
         return socket
+    if station is None and not Path(DEFAULT_FILE).exists():
+        return only_place()
+    station = station or DEFAULT_FILE
+    is_file = station.endswith(".toml")
+    found = place_of_file(Path(station)) if is_file else place_of_name(station)
     try:
-        if station is None and not Path(DEFAULT_FILE).exists():
-            return only_socket()
-        station = station or DEFAULT_FILE
-        return socket_path(read_name(Path(station)) if station.endswith(".toml") else station)
+        return found or socket_path(read_name(Path(station)) if is_file else station)
     except OSError as error:  # no folder for sockets can be made, so no station has one there
         raise NotRunningError(f"no station runs: {error}; is XDG_RUNTIME_DIR right?") from error

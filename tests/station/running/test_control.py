@@ -1,6 +1,7 @@
 """The control socket: who may open it, what it answers, what it refuses."""
 
 import os
+import shutil
 import socket
 import stat
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from station.errors import AlreadyRunningError, NotRunningError, RefusedError, UnsafeSocketError
 from station.running.control import ControlServer, Updated, fetch_status, request_stop, request_update, socket_path
 from tests.station.examples_of import snapshot
+from tests.station.stations import wait_for
 
 
 class FakeStation:
@@ -147,6 +149,27 @@ def test_a_foreign_live_socket_is_refused(station, path):
         assert path.exists()
 
 
+def test_a_socket_that_is_removed_is_made_again(station, path):
+    """The socket's folder with it: the station answers there again soon; what it made again goes at its end."""
+    path = path.parent / "own" / "cell.sock"
+    path.parent.mkdir(mode=0o700)
+    with ControlServer(station, path):
+        for _ in range(2):
+            shutil.rmtree(path.parent)
+            wait_for(path.exists, 10)
+            assert fetch_status(path).station == "cell"
+    assert not path.exists()
+
+
+def test_what_took_the_place_of_a_socket_stays(station, path):
+    """A file of somebody else, put where the socket was: neither replaced nor removed at the end."""
+    with ControlServer(station, path):
+        path.unlink()
+        path.write_text("precious")
+        time.sleep(2.5)
+    assert path.read_text() == "precious"
+
+
 def test_a_dead_socket_is_replaced(station, path):
     """What a killed station left behind does not stop the next one."""
     with socket.socket(socket.AF_UNIX) as dead:
@@ -181,6 +204,16 @@ def test_default_folder_is_private(tmp_path, monkeypatch):
         socket_path("cell")
 
 
+def test_a_service_has_a_folder_of_its_own(tmp_path, monkeypatch):
+    """systemd's RuntimeDirectory goes before the session's folder; the mode that it lacks is named."""
+    (tmp_path / "cell-4").mkdir(mode=0o700)
+    monkeypatch.setenv("RUNTIME_DIRECTORY", f"{tmp_path}/cell-4:{tmp_path}/other")
+    assert socket_path("cell") == tmp_path / "cell-4" / "cell.sock"
+    (tmp_path / "cell-4").chmod(0o755)
+    with pytest.raises(UnsafeSocketError, match="RuntimeDirectoryMode=0700"):
+        socket_path("cell")
+
+
 def test_a_linked_folder_is_refused(tmp_path, monkeypatch):
     """A symbolic link in place of the folder is not followed."""
     (tmp_path / "elsewhere").mkdir(mode=0o700)
@@ -194,8 +227,8 @@ def test_a_path_that_is_too_long_for_a_socket_is_said(station, tmp_path):
     """By who would listen there, and by who asks there."""
     path = tmp_path / ("a" * 100) / "cell.sock"
     path.parent.mkdir()
-    with pytest.raises(OSError, match=r"cell\.sock is longer than the 107 bytes"), ControlServer(station, path):
-        pass
+    with ControlServer(station, path) as server:
+        assert "cell.sock is longer than the 107 bytes" in server.trouble
     with pytest.raises(NotRunningError, match="--socket"):
         fetch_status(path)
 

@@ -4,6 +4,7 @@ import errno
 import os
 import signal
 import threading
+import time
 
 import pytest
 
@@ -292,26 +293,45 @@ def test_a_terminal_that_blocks_does_not_keep_the_station_from_stopping(station)
     release.set()
 
 
-@pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
-def test_a_second_signal_ends_what_delays_the_stop_and_outputs_go_safe(station, number, error):
-    """The main thread is held up: the second signal raises there, and on the way out the safe values are written."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_more_signals_change_nothing(station, number):
+    """Fifty in a row, and after the end too: the run ends once, in order."""
+    with stopped_by_signals(station):
+        with station:
+            wait_for(lambda: received(station)[-1:] == [2.0])
+            for _ in range(50):
+                os.kill(os.getpid(), number)
+            station.run(Recorder(), seconds=60)
+        os.kill(os.getpid(), number)
+    assert received(station)[-1] == -1.0
+    assert station.snapshot().links[0].safe_confirmed is True
 
-    def twice():
-        for _ in range(2):
+
+def test_a_late_second_ctrl_c_ends_what_delays_the_stop_and_outputs_go_safe(station, monkeypatch):
+    """The main thread is held up: SIGTERM does not raise there, nor SIGINT too early; later it does, and all goes safe."""
+    monkeypatch.setattr("station.running.station.PATIENCE_S", 0.5)
+    went_on = []
+
+    def impatient():
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
             os.kill(os.getpid(), number)
-            wait_for(station._stop.is_set)
+        went_on.append(station._stop.wait(10))
+        time.sleep(0.6)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.1)
+        went_on.append(True)
+        os.kill(os.getpid(), signal.SIGINT)
 
     def held_up():
         wait_for(lambda: received(station)[-1:] == [2.0])
-        threading.Thread(target=twice).start()
+        threading.Thread(target=impatient).start()
         threading.Event().wait(60)
 
     with stopped_by_signals(station):
-        with pytest.raises(error), station:
+        with pytest.raises(KeyboardInterrupt), station:
             held_up()
+        assert went_on == [True, True]
         assert received(station)[-1] == -1.0
-        os.kill(os.getpid(), number)  # while stopping, and after: ignored
-        assert station.is_stopping
 
 
 def test_a_signal_while_outputs_go_safe_changes_nothing(station, monkeypatch):
@@ -332,7 +352,7 @@ def test_a_signal_while_outputs_go_safe_changes_nothing(station, monkeypatch):
 
 
 def test_a_start_that_fails_half_way_leaves_nothing_running(station, monkeypatch):
-    """The tasks cannot start: the links that run already are stopped, with safe values, and the error is told."""
+    """The tasks cannot start: the links, which come last, have sent nothing, and the error is told."""
 
     def fails():
         raise RuntimeError("no threads left")
@@ -341,7 +361,26 @@ def test_a_start_that_fails_half_way_leaves_nothing_running(station, monkeypatch
     with pytest.raises(RuntimeError, match="no threads left"), station:
         pass
     assert station.snapshot().links[0].state == "stopped"
-    assert received(station)[-1] == -1.0
+    assert received(station) == []
+
+
+@pytest.mark.parametrize("has_written", [True, False])
+def test_a_start_that_fails_between_links_makes_safe_what_it_has_driven(station, monkeypatch, has_written):
+    """The second link cannot start: the first goes safe if it has written, and stays untouched if it has not."""
+
+    class Fails:
+        tags = ()
+
+        def start(self):
+            wait_for(lambda: received(station)[-1:] == [2.0] or not has_written)
+            raise RuntimeError("no threads left")
+
+    if not has_written:
+        monkeypatch.setattr(station._parts.links["sim"], "_exchange", lambda *_: time.sleep(0.2))
+    monkeypatch.setitem(station._parts.links, "late", Fails())
+    with pytest.raises(RuntimeError, match="no threads left"), station:
+        pass
+    assert received(station)[-1:] == ([-1.0] if has_written else [])
 
 
 def test_a_task_that_hangs_is_the_verdict_of_the_run(tmp_path):
