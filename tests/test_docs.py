@@ -12,6 +12,9 @@ from tests import ROOT
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "examples" / "README.md"])
 README = (ROOT / "README.md").read_text()
+READERS = ("for-controls-engineers", "for-data-scientists", "for-integrators")
+FIRST_PYTHON = (ROOT / "docs" / "for-data-scientists.md").read_text()
+"""The page with the engine in ten lines."""
 
 FOLDERS = "rt_native|rt_engine|fieldbus|scheduler|plc_bindings|station|tests|benchmarks|docs|examples|requirements"
 """What a path from the top begins with."""
@@ -106,8 +109,9 @@ def test_what_comments_name_exists(suffix):
 
 
 def test_places_in_the_pipeline_table_exist():
-    """The README's table names functions where they are."""
-    rows = re.findall(r"^\| \w+ \| `(\w+)` \| (.+?) \|", README, re.M)
+    """The table in docs/architecture.md names functions where they are."""
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    rows = re.findall(r"^\| \w+ \| `(\w+)` \| (.+?) \|", page, re.M)
     assert len(rows) >= 9
     for function, places in rows:
         paths = [ROOT / p for p in re.findall(r"`([^`]+)`", places)]
@@ -116,18 +120,27 @@ def test_places_in_the_pipeline_table_exist():
         assert any(re.search(rf"^(def|class) {function}\b", s, re.M) for s in sources), f"{function} is not in {places}"
 
 
-def test_python_of_the_readme_runs(tmp_path, monkeypatch):
+def test_python_of_the_first_page_runs(tmp_path, monkeypatch):
     """The engine in ten lines, on the demo's policy."""
     policy = (ROOT / "station" / "demo" / "data" / "policy-v1.onnx").read_bytes()
     (tmp_path / "policy.onnx").write_bytes(policy)
     monkeypatch.chdir(tmp_path)
-    for block in blocks(README, "python"):
-        exec(compile(block, "README.md", "exec"), {})
+    assert blocks(FIRST_PYTHON, "python")
+    for block in blocks(FIRST_PYTHON, "python"):
+        exec(compile(block, "for-data-scientists.md", "exec"), {})
 
 
-def test_commands_of_the_readme_exist():
-    """Every `rt-engine COMMAND` and `make TARGET` that the README shows."""
-    shown = set(re.findall(r"^rt-engine (\w+)", README, re.M)) | set(re.findall(r"`rt-engine (\w+)`", README))
+@pytest.mark.parametrize("reader", READERS)
+def test_each_reader_is_one_click_away(reader):
+    """The README links to the page, and fits on two screens."""
+    assert f"(docs/{reader}.md)" in README
+    assert README.count("\n") <= 80
+
+
+def test_commands_of_all_pages_exist():
+    """Every `rt-engine COMMAND` that a page shows, and every `make TARGET` of the README."""
+    text = "\n".join(page.read_text() for page in PAGES)
+    shown = set(re.findall(r"(?:^|[`&] ?)rt-engine (\w[\w-]*)", text, re.M))
     listed = subprocess.run(
         [sys.executable, "-m", "station", "--help"], capture_output=True, text=True, check=True, cwd=ROOT
     ).stdout
