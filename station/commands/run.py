@@ -36,6 +36,7 @@ def run(
         from station.running.control import ControlServer
         from station.running.holding import Held
         from station.running.station import Station, stopped_by_signals
+        from station.show.report import ReportKeeper
 
         file = read_station(station)
         print_problems(errors, file.warnings)
@@ -50,8 +51,10 @@ def run(
                     say(console, f"control socket {control.path}", "dim")
                 for name, table in file.config.servers.items():
                     say(console, f"server {name}: {table.place()}", "dim")
-                _run(running, console, seconds)
-            _finish(console, errors, running, report or file.beside(file.config.station.report))
+                folder = report or file.beside(file.config.station.report)
+                with ReportKeeper(running.report_so_far, folder):
+                    _run(running, console, seconds)
+            _finish(console, errors, running, folder)
 
 
 def _run(running: Station, console: Terminal, seconds: float | None) -> None:

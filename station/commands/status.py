@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from station.commands.shared.explaining import explained, print_json
+from typing import Annotated
+
+import typer
+
+from station.commands.shared.explaining import explained, print_json, say
 from station.commands.shared.options import JsonOption, SocketOption, StationOption, WhichArgument, control_socket
+from station.errors import ExitCode
 
 ORDER = 30
 
 
 def status(
-    which: WhichArgument = None, station: StationOption = None, socket: SocketOption = None, as_json: JsonOption = False
+    which: WhichArgument = None,
+    station: StationOption = None,
+    socket: SocketOption = None,
+    as_json: JsonOption = False,
+    health: Annotated[
+        bool,
+        typer.Option(
+            "--health", help="One line; exit code 0: healthy, 1: it runs, but not well, 4: it does not answer."
+        ),
+    ] = False,
 ) -> None:
     """Show a running station."""
     from rt_native.terminal import Terminal
@@ -18,9 +32,15 @@ def status(
     with explained(Terminal(stderr=True)):
         from station.running.control import fetch_status
         from station.show.live import draw
+        from station.show.verdict import unwell
 
         snapshot = fetch_status(control_socket(which or station, socket))
-    if as_json:
+    if health:
+        wrong = list(unwell(snapshot))
+        say(console, f"{snapshot.station} " + ("is healthy" if not wrong else f"is not well: {'; '.join(wrong)}"))
+        if wrong:
+            raise typer.Exit(ExitCode.FAILED)
+    elif as_json:
         print_json(snapshot.to_json())
     else:
         console.print(draw(snapshot))

@@ -24,6 +24,7 @@ class Lines:
 
     def __init__(self, text: str) -> None:
         """Scan `text`, which must be valid TOML."""
+        self.text = text
         self._lines = _Scanner(text).scan()
 
     def of(self, path: Iterable[str | int]) -> int:

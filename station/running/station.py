@@ -31,15 +31,16 @@ from scheduler.stats import TaskStats
 from scheduler.status import Action, State, TaskStatus
 from station.errors import Problem, RefusedError
 from station.file.reading import StationFile
-from station.machine.computer import Computer
+from station.machine.computer import Computer, Fact
 from station.machine.probes import examine
 from station.machine.rights import facts_of, merged
 from station.running.control import Updated
-from station.show.events import Diary, Doings, EventKind
+from station.show.events import Diary, Doings, EventKind, did
+from station.show.identity import identity
 from station.show.live import REFRESH_S, View
 from station.show.picture import Picture
 from station.show.reasons import note
-from station.show.report import Report
+from station.show.report import LateCycle, Report, TagRange
 from station.show.snapshot import LinkView, ServerView, Snapshot, TaskView
 from station.terms.findings import unknown
 from station.wiring.parts import build
@@ -70,6 +71,8 @@ class Station:
         self._plc = self._servers_side() if file.config.servers else None
         self._updating = threading.Lock()
         self._audit_failure = ""
+        self._model_hashes = {name: model.sha256 for name, model in self._parts.models.items()}
+        self._examined: tuple[Fact, ...] = ()
         self._model_files = {name: table.file for name, table in file.config.models.items()}
         self._seen = {name: link.status() for name, link in self._parts.links.items()}
         self._confirmed: dict[str, bool] = {}
@@ -220,6 +223,7 @@ class Station:
             raise RefusedError(f"{path} is refused, the running model goes on: {error}") from error
         if self._plc is not None:
             self._plc.note_update(slot, name, model.sha256, who)
+        self._model_hashes[slot] = model.sha256
         self._model_files[slot] = path if who == CONTROL_SOCKET else f"{name}, from {who}"
         tick = "taken by all tasks at the same tick" if result.same_tick else "taken by each task at its own next tick"
         if not result.taken_ns:
@@ -279,7 +283,32 @@ class Station:
             pictures=(*pictures, *([("Round trips of the links", trips)] if trips else [])),
             events=self.diary.events,
             rights=facts_of(self._scheduler.rights, machine),
-            machine=tuple(examine(machine)),
+            machine=self._examined or tuple(examine(machine)),
+            identity=identity(self.file, self._started.astimezone(), self._model_files, self._model_hashes, machine),
+            tags=self._tag_ranges(),
+            worst=self._worst_cycles(),
+            station_file=self.file.lines.text,
+            is_final=self._end_s > 0.0,
+        )
+
+    def report_so_far(self) -> Report:
+        """The same while it runs; the machine is examined once."""
+        self._examined = self._examined or self.report().machine
+        return self.report()
+
+    def _tag_ranges(self) -> tuple[TagRange, ...]:
+        tags, seen = self.file.config.tags, self._scheduler.ranges()
+        return tuple(
+            TagRange(name, tag.unit, one.seen, one.least, one.mean, one.greatest)
+            for name, tag in tags.items()
+            if (one := seen.get(name)) is not None
+        )
+
+    def _worst_cycles(self) -> tuple[LateCycle, ...]:
+        return tuple(
+            LateCycle(task.name, cycle.tick_ns / NS - self._begin_s, cycle.complete_ns, did(cycle))
+            for task in self._scheduler.tasks
+            for cycle in self._scheduler.worst(task.name)
         )
 
     # --- inside -------------------------------------------------------------------------------------------------------

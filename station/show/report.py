@@ -10,6 +10,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,6 +25,7 @@ from station.errors import UnsafeFolderError
 from station.machine.computer import Fact, Level
 from station.machine.folders import own_folder, temporary
 from station.show.events import Event
+from station.show.identity import Rows
 from station.show.picture import Picture, svg_picture
 from station.show.reasons import reasons
 from station.show.snapshot import LinkView, ServerView, Snapshot, TaskView
@@ -32,6 +34,32 @@ from station.terms.durations import format_duration
 
 TEMPLATE: Final = Path(__file__).with_name("report.html")
 WRITE_PATIENCE_S: Final = 10.0
+KEEPER_PATIENCE_S: Final = 2.0
+FIRST_S: Final = 10.0
+EVERY_S: Final = 60.0
+"""When a report is written the first time while the station runs, and then how often."""
+
+
+@dataclass(frozen=True, slots=True)
+class TagRange:
+    """What values a tag had in the cycles of all tasks."""
+
+    name: str
+    unit: str
+    seen: int
+    least: float
+    mean: float
+    greatest: float
+
+
+@dataclass(frozen=True, slots=True)
+class LateCycle:
+    """One of the cycles of a task that were complete latest, `at_s` after the start; `did`: what made it late."""
+
+    task: str
+    at_s: float
+    complete_ns: int
+    did: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +72,12 @@ class Report:
     events: tuple[Event, ...]
     rights: tuple[Fact, ...]
     machine: tuple[Fact, ...]
+    identity: Rows = ()
+    tags: tuple[TagRange, ...] = ()
+    worst: tuple[LateCycle, ...] = ()
+    station_file: str = ""
+    is_final: bool = True
+    """False: the station ran on when this was written. Where it stays so, the process was killed."""
 
     @property
     def remarks(self) -> tuple[Remark, ...]:
@@ -63,6 +97,36 @@ class Written:
     page: Path | None
     data: Path | None
     warnings: tuple[str, ...]
+
+
+class ReportKeeper:
+    """Writes the report of a station again and again while it runs, in a thread: one that is killed has it. Context manager.
+
+    A folder that hangs holds this thread alone.
+    """
+
+    def __init__(
+        self, make: Callable[[], Report], folder: Path, first_s: float = FIRST_S, every_s: float = EVERY_S
+    ) -> None:
+        self._make, self._folder, self._first_s, self._every_s = make, folder, first_s, every_s
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="report-keeper", daemon=True)
+
+    def __enter__(self) -> ReportKeeper:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """No report is written from here on; one that is under way has a moment, so that it does not replace the last one."""
+        self._done.set()
+        self._thread.join(KEEPER_PATIENCE_S)
+
+    def _run(self) -> None:
+        wait_s = self._first_s
+        while not self._done.wait(wait_s):
+            wait_s = self._every_s
+            with suppress(OSError):  # the last report says where it could not be written
+                _write_into(self._make(), self._folder, ".kept")
 
 
 def write_report(report: Report, folder: Path) -> Written:
@@ -103,20 +167,20 @@ def _new_folder() -> Path:
     return Path(tempfile.mkdtemp(prefix="rt-engine-reports-"))
 
 
-def _write_into(report: Report, folder: Path) -> tuple[Path, Path]:
+def _write_into(report: Report, folder: Path, draft: str = ".part") -> tuple[Path, Path]:
     """Both files whole, or none: they are written beside their names and then moved."""
     folder.mkdir(parents=True, exist_ok=True)
     stem = f"{report.snapshot.station}-{report.started:%Y%m%d-%H%M%S}"
     paths = folder / f"{stem}.html", folder / f"{stem}.json"
-    drafts = [path.with_name(f".{path.name}.part") for path in paths]
+    drafts = [path.with_name(f".{path.name}{draft}") for path in paths]
     try:
-        for draft, text in zip(drafts, (to_html(report), to_json(report)), strict=True):
-            draft.write_text(text, encoding="utf-8")
-        for draft, path in zip(drafts, paths, strict=True):
-            draft.replace(path)
+        for place, text in zip(drafts, (to_html(report), to_json(report)), strict=True):
+            place.write_text(text, encoding="utf-8")
+        for place, path in zip(drafts, paths, strict=True):
+            place.replace(path)
     finally:
-        for draft in drafts:
-            draft.unlink(missing_ok=True)
+        for place in drafts:
+            place.unlink(missing_ok=True)
     return paths
 
 
@@ -132,6 +196,11 @@ def to_json(report: Report) -> str:
             "events": [asdict(event) | {"good": event.good, "when": event.when.isoformat()} for event in report.events],
             "rights": [asdict(fact) for fact in report.rights],
             "machine": [asdict(fact) for fact in report.machine],
+            "final": report.is_final,
+            "identity": dict(report.identity),
+            "tags": [asdict(tag) for tag in report.tags],
+            "worst_cycles": [asdict(cycle) for cycle in report.worst],
+            "station_file": report.station_file,
         },
         indent=1,
     )
@@ -141,8 +210,13 @@ def to_html(report: Report) -> str:
     """The report for people: one page, no script, nothing fetched."""
     ran, servers = timedelta(seconds=round(report.snapshot.running_s)), report.snapshot.servers
     sections = [
+        _section("What ran, and where", _table(("", ""), map(_identity_row, report.identity))),
         _section("Tasks", _table(_TASK_COLUMNS, map(_task_row, report.snapshot.tasks))),
+        _section("Tags: values in the cycles of the tasks", _table(_TAG_COLUMNS, map(_tag_row, report.tags))),
         *(_pictures(name, pictures) for name, pictures in report.pictures),
+        _section(
+            "The latest cycles, from the tick to the outputs", _table(_CYCLE_COLUMNS, map(_cycle_row, report.worst))
+        ),
         _section("Links", _table(_LINK_COLUMNS, map(_link_row, report.snapshot.links))),
         *([_section("Servers", _table(_SERVER_COLUMNS, map(_server_row, servers)))] if servers else []),
         _section("What happened", _table(("at", "what", "", ""), map(_event_row, report.events))),
@@ -152,11 +226,13 @@ def to_html(report: Report) -> str:
         _section(
             "Machine: what the system is, whoever runs on it", _table(_FACT_COLUMNS, map(_fact_row, report.machine))
         ),
+        _section("The station file", f'<div class="card wide"><pre>{escape(report.station_file)}</pre></div>'),
     ]
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         title=escape(f"{report.snapshot.station}, {report.started:%Y-%m-%d %H:%M}"),
         station=escape(report.snapshot.station),
-        when=f"{report.started:%Y-%m-%d %H:%M:%S}, ran {ran}",
+        when=f"{report.started:%Y-%m-%d %H:%M:%S} {report.started.tzname() or ''}, ran {ran}"
+        + ("" if report.is_final else ", and ran on when this was written; a later report has the same name"),
         verdict="\n".join(f'<div class="verdict {r.level}">{escape(r.text)}</div>' for r in report.remarks),
         sections="\n".join(sections),
     )
@@ -217,6 +293,23 @@ def _link_level(link: LinkView) -> Level:
     if link.never_up or link.state not in ("up", "stopped"):
         return "bad"
     return "warn" if link.reconnects else "ok"
+
+
+_TAG_COLUMNS: Final = ("tag", "unit", ">least", ">mean", ">greatest", ">values")
+_CYCLE_COLUMNS: Final = ("task", ">at", ">complete after", "what made it late")
+
+
+def _identity_row(row: tuple[str, str]) -> Sequence[str]:
+    return escape(row[0]), escape(row[1])
+
+
+def _tag_row(tag: TagRange) -> Sequence[str]:
+    values = (f"{value:.6g}" for value in (tag.least, tag.mean, tag.greatest))
+    return f"<b>{escape(tag.name)}</b>", escape(tag.unit), *values, f"{tag.seen:,}"
+
+
+def _cycle_row(cycle: LateCycle) -> Sequence[str]:
+    return escape(cycle.task), f"{cycle.at_s:.3f} s", format_duration(cycle.complete_ns, 3), escape(cycle.did)
 
 
 def _event_row(event: Event) -> Sequence[str]:

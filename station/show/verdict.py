@@ -30,6 +30,19 @@ def judge(snapshot: Snapshot) -> tuple[Remark, ...]:
     return tuple(sorted((r for check in checks for r in check(snapshot)), key=lambda remark: _RANK[remark.level]))
 
 
+def unwell(snapshot: Snapshot) -> Iterator[str]:
+    """What is wrong with a running station now: outputs that are not live, links that are not up. Nothing: it is healthy.
+
+    A link that no PLC client has called yet is none that was lost.
+    """
+    for task in snapshot.tasks:
+        if task.is_hung or task.note:
+            yield f"{task.name}: {'hangs inside a cycle' if task.is_hung else task.note}"
+    for link in snapshot.links:
+        if link.state != "up" and (link.errors or link.state in ("down", "degraded")):
+            yield f"{link.name} {link.state}" + (f": {link.last_error}" if link.last_error else "")
+
+
 def _deadlines(snapshot: Snapshot) -> Iterator[Remark]:
     cycles = sum(task.cycles for task in snapshot.tasks)
     missed = sum(task.counters.get("missed", 0) for task in snapshot.tasks)
