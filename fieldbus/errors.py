@@ -8,6 +8,7 @@ FieldbusError
 ├── CodecError                ours or the peer's: bytes and values do not fit together
 │   ├── OutOfRangeError       a value that the device's type cannot hold
 │   └── PayloadError          not as many bytes as the tags need
+├── ResourceError             the computer's: no thread to be had
 ├── OutdatedError             nobody's: outputs grew too old before they were sent -> send those of now, or the safe ones
 └── DeviceError               the peer's, while running: counted and shown by the link, never raised in a task
     ├── ConnectionLostError   no connection, or it was cut            -> reconnect
@@ -50,6 +51,10 @@ class OutOfRangeError(CodecError):
 
 class PayloadError(CodecError):
     """Not as many bytes as the tags need."""
+
+
+class ResourceError(FieldbusError):
+    """The computer has too little of something: no thread to be had."""
 
 
 class OutdatedError(FieldbusError):

@@ -252,7 +252,7 @@ def load(
     if source.is_program:
         assert isinstance(source.data, bytes)
         program, title = read(source.data, source.title), source.title
-        _check_kernels(program, title, library)
+        checked_program(program, title, library)
         _check_bound(program, title, shapes or {}, state or {})
         if initial:
             specs = [place.spec for place in program.state]
@@ -264,8 +264,8 @@ def load(
     return Model(compile_model(source, shapes, state, initial), name, library)
 
 
-def _check_kernels(program: Program, title: str, library: Library) -> None:
-    """Raise ProgramFileError for kernels that the library does not have."""
+def checked_program(program: Program, title: str, library: Library = KERNELS) -> Program:
+    """The program; raises ProgramFileError for kernels that the library does not have."""
     exports = library.exports
     missing = [name for name in program.kernels if exports.get(KERNEL_PREFIX + name) != 2]
     if missing:
@@ -273,6 +273,7 @@ def _check_kernels(program: Program, title: str, library: Library) -> None:
             f"{title} needs kernels that this version does not have: {', '.join(map(repr, missing[:5]))}; compile the model again "
             f"with `rt-engine compile`, or run it with the version that compiled it"
         )
+    return program
 
 
 def _check_bound(program: Program, title: str, shapes: Mapping[str, tuple[int, ...]], state: Mapping[str, str]) -> None:

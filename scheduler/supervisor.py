@@ -36,8 +36,8 @@ class Supervisor:
     def stop(self) -> None:
         """Cease to watch."""
         self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
+        if self._thread is not None and self._thread.is_alive():  # the system may have given none
+            self._thread.join(HANG_S)
 
     def _main(self) -> None:
         while not self._stop.wait(self._interval_s):

@@ -17,6 +17,7 @@ from fieldbus.errors import (
     NoAnswerError,
     OutdatedError,
     RefusedError,
+    ResourceError,
     told,
 )
 from fieldbus.link.link import NS, Link, log
@@ -100,7 +101,12 @@ class CyclicLink(Link):
         self._backoff.reset()
         self._stop.clear()
         self._thread = threading.Thread(target=self._run, name=f"link-{self.name}", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            self._thread = None
+            message = f"the system gave no thread for link {self.name!r}: {error}; see 'ulimit -u'"
+            raise ResourceError(message) from error
 
     def ask_to_stop(self, safe: bool = True) -> None:
         """Begin what `stop` ends; returns at once, so that several links can stop at the same time."""

@@ -28,6 +28,8 @@ class AdsOptions:
     ams_port: int = PLC_PORT
     name: str = "rt-engine"
     version: tuple[int, int, int] = VERSION
+    idle_s: float = 600.0
+    """A connection without a request and without a notification for so long is closed."""
 
 
 class Uploads(Protocol):

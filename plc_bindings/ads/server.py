@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from plc_bindings.ads.device import AdsOptions, Device
@@ -18,9 +19,10 @@ from plc_bindings.security.access import Access, Client
 RULES: Final = Rules(
     keep_alive={"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 10, "TCP_USER_TIMEOUT": 30_000},
     stuck=("answers are not fetched", "disconnected"),
+    idle=("connection", "closed: idle"),
     high_water=256 * 1024,
 )
-"""From `high_water` on notifications are left out, too."""
+"""From `high_water` on notifications are left out, too. A client that vanished is noticed within 30 s."""
 
 
 class AdsServer(ConnectionServer):
@@ -45,8 +47,8 @@ class AdsServer(ConnectionServer):
         attributes: Any = None,
         uploads: Any = None,
     ) -> None:
-        super().__init__(access or Access(), RULES, "ads-call")
         self.options = options or AdsOptions()
+        super().__init__(access or Access(), replace(RULES, idle_s=self.options.idle_s), "ads-call")
         self._device = Device(database, models, self.options, self.access)
         if attributes is not None:
             self._device.attributes = attributes

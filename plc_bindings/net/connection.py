@@ -238,13 +238,13 @@ class Connection(asyncio.Protocol):
         return with_python + (repeated.replay.answered if repeated is not None else 0)
 
     def check(self, now: float) -> None:
-        """Disconnect a client that fetches no answers, or asks nothing."""
+        """Disconnect a client that fetches no answers, or asks nothing and waits for nothing that is sent unasked."""
         rules = self._server.rules
         if self._repeated is not None and self._repeated.catch_up():
             self._heard = now
         if self._stuck_since is not None and now - self._stuck_since > rules.stuck_s:
             self._drop(*rules.stuck)
-        elif now - self._heard > rules.idle_s:
+        elif now - self._heard > rules.idle_s and (self._talk is None or self._talk.next_due == _NEVER):
             self._drop(*rules.idle)
 
     def abort(self) -> None:
@@ -304,7 +304,12 @@ class Connection(asyncio.Protocol):
         """Do what takes long in a thread; requests that come meanwhile wait for their turn."""
         assert self._server.pool is not None
         self._is_busy = True
-        self._server.pool.submit(job).add_done_callback(self._job_done)
+        try:
+            future = self._server.pool.submit(job)
+        except RuntimeError as error:  # the system gives no thread: the client is told that it failed
+            future = Future()
+            future.set_exception(error)
+        future.add_done_callback(self._job_done)
 
     def _job_done(self, future: Future[Any]) -> None:
         with suppress(RuntimeError):  # the loop has ended

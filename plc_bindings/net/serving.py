@@ -30,6 +30,7 @@ _HELP: Final = {
     errno.EACCES: "a port below 1024 needs a right: choose another (port = 1502), or grant it: `sudo sysctl "
     "net.ipv4.ip_unprivileged_port_start=502`, or AmbientCapabilities=CAP_NET_BIND_SERVICE in a systemd unit",
     errno.EADDRINUSE: "another program listens there: `ss -ltnp` names it; end it, or choose another host or port",
+    errno.EMFILE: "too few files may be open: `ulimit -n` says how many; allow more, or LimitNOFILE= in a systemd unit",
     errno.EADDRNOTAVAIL: "this computer has no such address: `ip address` lists those that it has",
 }
 
@@ -80,7 +81,7 @@ class Serving:
         """Start all servers; returns when they listen.
 
         Raises:
-            ServerError: one cannot listen; none does then.
+            ServerError: one cannot listen, or the system gives too little; none does then.
         """
         if not self._servers:
             return
@@ -90,7 +91,12 @@ class Serving:
         self._switch_s = sys.getswitchinterval()
         sys.setswitchinterval(min(SWITCH_S, self._switch_s))
         self._thread = threading.Thread(target=self._main, name="plc-servers", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            self._thread = None
+            sys.setswitchinterval(self._switch_s)
+            raise ServerError(f"the system gave no thread for the servers: {error}; see 'ulimit -u'") from error
         if not self._ready.wait(START_S):
             raise ServerError(f"the servers did not start within {START_S:g} s")
         if self._failed is not None:
@@ -111,8 +117,12 @@ class Serving:
         sys.setswitchinterval(self._switch_s)
 
     def _main(self) -> None:
-        with asyncio.Runner(loop_factory=ServerLoop) as runner:
-            runner.run(self._serve())
+        try:
+            with asyncio.Runner(loop_factory=ServerLoop) as runner:
+                runner.run(self._serve())
+        except OSError as error:  # too few descriptors for the loop itself
+            self._failed = ServerError(f"the servers cannot start: {_why(error)}")
+            self._ready.set()
 
     async def _serve(self) -> None:
         self._loop, self._done = asyncio.get_running_loop(), asyncio.Event()

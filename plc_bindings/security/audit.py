@@ -4,8 +4,9 @@
 
 It never slows or stops the station: all that touches the file is done by a thread, and what hangs there is left behind; what
 repeats within a minute is folded into one line with a count; refusals beyond a thousand, and then one a second, are only
-counted, so that nobody can wash the rest out of the file, which is bounded (the one before is kept as `.1`); a full disk
-loses lines, which are counted too, and nothing else.
+counted; a full disk loses lines, which are counted too, and nothing else. The file is bounded (the one before is kept as `.1`), so
+refusals fill it in hours: what was changed is also written to a file of its own, `audit.changes.jsonl`, which they cannot fill.
+A line that a power cut has cut is ended before the next one is written.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -40,6 +41,8 @@ PATIENCE_S: Final = 2.0
 _FIFO: Final = "a pipe is there, not a file; remove it, or name another place"
 
 _Line = tuple[str, str, str]
+_Seen = tuple[datetime, int, bool]
+"""When first, how often, and whether it is a change."""
 
 
 class AuditLog:
@@ -47,7 +50,7 @@ class AuditLog:
 
     def __init__(self, path: Path, most_bytes: int = MOST_BYTES, now: Callable[[], float] = time.monotonic) -> None:
         self.path, self._most_bytes, self._now = path, most_bytes, now
-        self._waiting: dict[_Line, tuple[datetime, int]] = {}
+        self._waiting: dict[_Line, _Seen] = {}
         self._written: dict[_Line, float] = {}
         """Lines of the last minute -> when they may be written again."""
         self._budget, self._then, self._tell_lost = float(BURST), now(), now()
@@ -62,7 +65,10 @@ class AuditLog:
         """Begin to write. A place that nothing can be written to is a `failure` soon, not when something happens."""
         self._stop.clear()
         self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:  # the station goes on without
+            self._thread, self.failure = None, f"{self.path}: {error}"
 
     def _obstacle(self) -> str:
         if os.path.lexists(self.path) and stat.S_ISFIFO(os.lstat(self.path).st_mode):
@@ -98,9 +104,9 @@ class AuditLog:
                 self._written.pop(line, None)
             found = self._waiting.get(line)
             if found is not None:
-                self._waiting[line] = (found[0], found[1] + 1)
+                self._waiting[line] = (found[0], found[1] + 1, found[2] or is_change)
             elif is_change or (len(self._waiting) < MOST_WAITING and self._may_write()):
-                self._waiting[line] = (datetime.now(UTC), 1)
+                self._waiting[line] = (datetime.now(UTC), 1, is_change)
             else:
                 self._lost += 1
 
@@ -134,26 +140,32 @@ class AuditLog:
                 self._tell_lost = now + FOLD_S
         if not due and not lost:
             return
-        lines = [_json(when, line, count) for line, (when, count) in due.items()]
+        lines = [_json(when, line, count) for line, (when, count, _) in due.items()]
+        changes = [_json(when, line, count) for line, (when, count, is_change) in due.items() if is_change]
         if lost:
             lines.append(_json(datetime.now(UTC), ("audit log", "write", "lost lines"), lost))
         try:
-            self._append("".join(lines).encode())
+            self._append(self.path, lines)
+            if changes:
+                self._append(self.path.with_suffix(f".changes{self.path.suffix}"), changes)
             self.failure = ""
         except OSError as error:
             self.failure = f"{self.path}: {error.strerror or error}"
             with self._lock:
-                self._lost += lost + sum(count for _, count in due.values())
+                self._lost += lost + sum(count for _, count, _ in due.values())
 
-    def _append(self, data: bytes) -> None:
-        if self.path.exists() and self.path.stat().st_size + len(data) > self._most_bytes:
-            self.path.replace(self.path.with_name(self.path.name + ".1"))
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-        file = os.open(self.path, flags, MODE)
+    def _append(self, path: Path, lines: Sequence[str]) -> None:
+        data = "".join(lines).encode()
+        if path.exists() and path.stat().st_size + len(data) > self._most_bytes:
+            path.replace(path.with_name(path.name + ".1"))
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        file = os.open(path, flags, MODE)
         try:
             if stat.S_ISFIFO(os.fstat(file).st_mode):  # its reader may stop reading
                 raise OSError(errno.EINVAL, _FIFO)
             size = os.fstat(file).st_size
+            if size and os.pread(file, 1, size - 1) != b"\n":
+                data = b"\n" + data
             if os.write(file, data) < len(data):
                 os.ftruncate(file, size)  # no half lines
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

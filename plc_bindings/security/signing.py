@@ -30,6 +30,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from plc_bindings.errors import SigningError
+from rt_native.files import open_file
 
 PREFIX: Final = "ed25519:"
 SUFFIX: Final = ".sig"
@@ -101,7 +102,7 @@ def load_private(path: Path) -> Ed25519PrivateKey:
         SigningError: there is none, it is of another kind, or others may read it.
     """
     try:
-        with path.open("rb") as source:
+        with open_file(path) as source:
             shared = os.fstat(source.fileno()).st_mode & 0o077
             pem = source.read(1 << 16)
         key = load_pem_private_key(pem, password=None)

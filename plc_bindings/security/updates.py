@@ -25,6 +25,7 @@ from plc_bindings.security.access import Record, nothing
 from plc_bindings.security.signing import SIGNATURE_BYTES, PublicKey, serial_of, verify
 from plc_bindings.status import CallStatus
 from rt_engine.read.source import Source
+from rt_native.files import open_file
 
 MOST_BYTES: Final = 64 << 20
 SILENCE_S: Final = 30.0
@@ -97,7 +98,8 @@ class Serials:
         if self._is_read:
             return
         try:
-            content = json.loads(self._path.read_text(encoding="utf-8"))
+            with open_file(self._path) as file:
+                content = json.loads(file.read())
             self._taken = {str(slot): (int(serial), str(digest)) for slot, (serial, digest) in content.items()}
         except FileNotFoundError:
             pass
@@ -115,6 +117,7 @@ class Updates:
         replace: loads a model into a slot.
         serials: file that keeps the serial numbers.
         audit: where refusals go.
+        changes: where updates go.
         most_bytes: of one file.
         now: monotonic seconds.
     """
@@ -126,11 +129,12 @@ class Updates:
         replace: Replace,
         serials: Path,
         audit: Record = nothing,
+        changes: Record = nothing,
         most_bytes: int = MOST_BYTES,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._keys, self._slots = tuple(keys), frozenset(slots)
-        self._replace, self._serials, self._audit = replace, Serials(serials), audit
+        self._replace, self._serials, self._audit, self._changes = replace, Serials(serials), audit, changes
         self._most_bytes, self._now = most_bytes, now
         self._under_way: dict[str, _Upload] = {}
         self._lock = threading.Lock()
@@ -198,7 +202,7 @@ class Updates:
             commit()
         except OSError as error:
             message += f"; its serial number will be forgotten at the next start: {error}"
-        self._audit(upload.who, f"update of model {slot}", f"{message}; serial number {serial}, signed by {key.text}")
+        self._changes(upload.who, f"update of model {slot}", f"{message}; serial number {serial}, signed by {key.text}")
         return CallStatus.OK, version, message
 
     def _refuse(self, who: str, slot: str, status: CallStatus, why: str) -> CallStatus:

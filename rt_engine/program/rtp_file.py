@@ -8,6 +8,7 @@ They are copied, not mapped: whoever overwrites the file later can neither chang
 
 import hashlib
 import math
+import mmap
 import os
 import zlib
 from contextlib import suppress
@@ -69,7 +70,7 @@ def write(program: Program, path: str | Path) -> int:
     return len(data)
 
 
-def read(data: bytes, name: str = "the program") -> Program:
+def read(data: "bytes | mmap.mmap", name: str = "the program") -> Program:
     """Check the bytes of a compiled program, and make one of them. `name` is what messages call it.
 
     Raises:

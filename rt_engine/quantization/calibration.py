@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from rt_engine.errors import InputError
 from rt_engine.model import Model, load
 from rt_engine.program.program import TensorSpec
+from rt_native.files import open_file
 
 Method = Literal["minmax", "percentile"]
 Step = Callable[[], None]
@@ -57,11 +58,12 @@ def read_arrays(path: str | Path) -> dict[str, NDArray[Any]]:
     """
     help = "write it with numpy.savez(file, <input name>=<array>)"
     try:
-        stored = np.load(path, allow_pickle=False)
-        if isinstance(stored, np.ndarray):
-            raise ValueError("it is one array without a name")
-        with stored:
-            return {name: stored[name] for name in stored.files}
+        with open_file(path) as file:
+            stored = np.load(file, allow_pickle=False)
+            if isinstance(stored, np.ndarray):
+                raise ValueError("it is one array without a name")
+            with stored:
+                return {name: stored[name] for name in stored.files}
     except Exception as error:  # zipfile, NumPy and zlib each have their own
         why = (error.strerror if isinstance(error, OSError) else "") or str(error)
         if "allow_pickle" in why:

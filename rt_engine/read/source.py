@@ -5,13 +5,13 @@ Whoever replaces or removes the file meanwhile changes nothing. Nothing here imp
 
 import hashlib
 import os
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
 from rt_engine.errors import ModelFileError, ProgramFileError
 from rt_engine.program import rtp_layout
+from rt_native.files import open_file
 
 if TYPE_CHECKING:
     import onnx
@@ -102,13 +102,11 @@ def _no_model(thing: Any) -> str:
 def _read(path: Path) -> Source:
     refusal = ProgramFileError if path.suffix == rtp_layout.SUFFIX else ModelFileError
     try:
-        with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb", buffering=0) as file:
-            about = os.fstat(file.fileno())
-            if not stat.S_ISREG(about.st_mode):
-                raise refusal(f"{path} is no file")
-            if about.st_size > MOST_BYTES:
+        with open_file(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > MOST_BYTES:
                 help = "quantise the model" if refusal is ProgramFileError else "export it with external data"
-                raise refusal(f"{path} has {about.st_size:,} bytes; the most is {MOST_BYTES:,}: {help}")
+                raise refusal(f"{path} has {size:,} bytes; the most is {MOST_BYTES:,}: {help}")
             return Source(file.read(), str(path), path.parent)
     except (OSError, ValueError) as error:  # a ValueError: a null byte in the path
         why = (error.strerror if isinstance(error, OSError) else "") or str(error)

@@ -32,6 +32,7 @@ def sign(
     with explained(Terminal(stderr=True)):
         from plc_bindings.errors import SigningError
         from plc_bindings.security import signing
+        from rt_native.files import open_file
         from station.terms.tables import NAME_PATTERN
 
         if not re.fullmatch(NAME_PATTERN, slot):
@@ -39,7 +40,8 @@ def sign(
         private = signing.load_private(key)
         target = Path(f"{model}{signing.SUFFIX}")
         try:
-            data = model.read_bytes()
+            with open_file(model) as file:
+                data = file.read()
             signature = signing.sign(private, slot, data, serial)
             target.write_bytes(signature)
         except OSError as error:

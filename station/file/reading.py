@@ -19,6 +19,7 @@ from typing import Annotated, Any, Final, Union, get_args, get_origin
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from rt_native.files import open_file
 from station.errors import Problem, StationFileError
 from station.file.checks import check_relations
 from station.file.config import StationConfig
@@ -91,7 +92,7 @@ def _problem(path: Path, lines: Lines, finding: Finding) -> Problem:
 
 def _read_toml(path: Path) -> tuple[dict[str, Any], Lines]:
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             content = file.read(_LARGEST_BYTES + 1)
         if len(content) > _LARGEST_BYTES:
             raise StationFileError([Problem(path, 0, "", f"is larger than {_LARGEST_BYTES >> 20} MiB")])

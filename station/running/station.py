@@ -20,11 +20,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
-import rt_engine
 from fieldbus.link.link import Link
 from rt_engine import Model, UpdateResult
+from rt_engine.apart import Apart
 from rt_engine.errors import EngineError
-from rt_engine.read.source import Source
+from rt_engine.read.source import Source, opened
 from scheduler.errors import SchedulerError
 from scheduler.scheduler import Scheduler
 from scheduler.stats import TaskStats
@@ -47,6 +47,7 @@ from station.wiring.parts import build
 from station.wiring.plc_side import CONTROL_SOCKET, PlcSide, plc_side
 
 WATCH_S: Final = 0.05
+UPDATE_PATIENCE_S: Final = 60.0
 VIEW_PATIENCE_S: Final = 1.0
 NS: Final = 1e9
 NS_PER_MS: Final = 1e6
@@ -69,7 +70,7 @@ class Station:
         self._parts = build(file)
         self._scheduler = Scheduler(self._parts.tasks)
         self._plc = self._servers_side() if file.config.servers else None
-        self._updating = threading.Lock()
+        self._updating, self._apart = threading.Lock(), Apart()
         self._audit_failure = ""
         self._model_hashes = {name: model.sha256 for name, model in self._parts.models.items()}
         self._examined: tuple[Fact, ...] = ()
@@ -104,6 +105,7 @@ class Station:
     def __enter__(self) -> Station:
         self._started, self._begin_s, self._end_s = datetime.now(UTC), time.monotonic(), 0.0
         self._is_stopping = False
+        self._apart.open()
         self._confirmed.clear()
         self._starting.clear()
         self._begun.clear()
@@ -140,6 +142,7 @@ class Station:
         `driven_only`: a device to which nothing was written yet is left as it is.
         """
         self._is_stopping = self.is_making_safe = True
+        self._apart.close()  # an update that is under way is refused
         try:
             self._scheduler.stop()
         finally:
@@ -199,10 +202,15 @@ class Station:
     def update(self, slot: str, file: Path | Source, who: str = CONTROL_SOCKET) -> Updated:
         """Replace a model while its tasks run; they all take it at one tick. See `station.running.control.Controlled`.
 
-        Any thread. `file` is read once, or was. `who` is for the audit log.
+        Any thread. `file` is read once, or was; ONNX is compiled in a process of its own, as the parse would hold the
+        links of this one. `who` is for the audit log.
         """
-        with self._updating:
+        if not self._updating.acquire(timeout=UPDATE_PATIENCE_S):
+            raise RefusedError(f"another update has not ended within {UPDATE_PATIENCE_S:g} s; try again")
+        try:
             return self._update(slot, file, who)
+        finally:
+            self._updating.release()
 
     def _update(self, slot: str, file: Path | Source, who: str) -> Updated:
         if slot not in self._parts.slots:
@@ -214,13 +222,14 @@ class Station:
         path = file.name if isinstance(file, Source) else str(file)
         name = Path(path).name
         try:
-            model = rt_engine.load(file, shapes=dict(table.shapes) or None, state=dict(table.state))
+            model = self._apart.load(opened(file), table.shapes, table.state)
             result = self._replace(slot, model)
-        except (EngineError, SchedulerError) as error:
+        except (EngineError, SchedulerError, MemoryError) as caught:
+            error = "there is too little memory for it" if isinstance(caught, MemoryError) else caught
             self._note("update", slot, f"{name} refused: {error}", good=False)
             if self._plc is not None:
                 self._plc.note_refused(slot, name, str(error), who)
-            raise RefusedError(f"{path} is refused, the running model goes on: {error}") from error
+            raise RefusedError(f"{path} is refused, the running model goes on: {error}") from caught
         if self._plc is not None:
             self._plc.note_update(slot, name, model.sha256, who)
         self._model_hashes[slot] = model.sha256

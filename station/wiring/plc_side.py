@@ -107,7 +107,7 @@ def plc_side(
         database=data,
         models=models,
         attributes=lambda model: parts.slots[model].model.metadata,
-        uploads=uploads_of(file, replace, record),
+        uploads=uploads_of(file, replace, record, audit.record_change),
         audit=record,
         folder=file.path.parent,
     )
@@ -129,11 +129,11 @@ def _never(slot: str, model: Source, who: str) -> int:
     raise AssertionError("nothing runs: no client can upload")
 
 
-def uploads_of(file: StationFile, replace: Replace, record: Record) -> Updates | None:
+def uploads_of(file: StationFile, replace: Replace, record: Record, record_change: Record) -> Updates | None:
     """What takes model files that clients upload; None when no model may be replaced so."""
     slots = [name for name, table in file.config.models.items() if table.remote_update]
     if not slots:
         return None
     keys = [PublicKey.parse(text) for text in file.config.station.keys]
     serials = file.beside(f"{file.config.station.name}.serials.json")
-    return Updates(keys, slots, replace, serials, record)
+    return Updates(keys, slots, replace, serials, record, record_change)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -97,8 +98,11 @@ def explained(console: Terminal) -> Iterator[None]:
     except (ServiceError, UnsafeSocketError) as error:
         give_up(error, ExitCode.FAILED)
     except Exception as error:
-        if _is_one_of(error, "plc_bindings.errors.ServerError"):
+        if _is_one_of(error, "plc_bindings.errors.ServerError", "fieldbus.errors.ResourceError"):
             give_up(error, ExitCode.FAILED)
+        if scarce := _scarce(error):
+            say(console, scarce, "red")
+            raise typer.Exit(ExitCode.FAILED) from error
         if _is_one_of(
             error, "rt_engine.errors.EngineError", "scheduler.errors.SchedulerError", "plc_bindings.errors.BindingError"
         ):
@@ -115,6 +119,26 @@ def sentence(error: Exception) -> str:
         return str(error)
     options = " ".join(f"--shape {name}={','.join(map(str, shape))}" for name, shape in gaps.items())
     return f"{error.why}; bind them with numbers: {options}"  # type: ignore[attr-defined]  # it comes with gaps
+
+
+def _scarce(error: Exception) -> str:
+    """What the computer has too little of, and what would help; empty: the error means something else."""
+    if isinstance(error, MemoryError):
+        return _SCARCE[errno.ENOMEM]
+    if isinstance(error, OSError) and error.errno in _SCARCE:
+        return f"{error.strerror}: {_SCARCE[error.errno]}"
+    if isinstance(error, RuntimeError) and "start new thread" in str(error):
+        return f"{error}: {_SCARCE[errno.EAGAIN]}"
+    return ""
+
+
+_FEW_FILES = "too few files may be open: `ulimit -n` says how many; allow more, or LimitNOFILE= in a systemd unit"
+_SCARCE = {
+    errno.EMFILE: _FEW_FILES,
+    errno.ENFILE: _FEW_FILES,
+    errno.ENOMEM: "there is too little memory: free some, or allow more (`ulimit -v`, MemoryMax= in a systemd unit)",
+    errno.EAGAIN: "too few threads are allowed: `ulimit -u` says how many; allow more, or TasksMax= in a systemd unit",
+}
 
 
 def _is_one_of(error: Exception, *bases: str) -> bool:

@@ -25,9 +25,9 @@ OPTIONS = AdsOptions(port=0)
 
 
 @contextmanager
-def serving(plant, **keywords):
+def serving(plant, options=OPTIONS, **keywords):
     """A server in the servers' thread."""
-    server = AdsServer(plant.database, plant.models, OPTIONS, plant.access, **keywords)
+    server = AdsServer(plant.database, plant.models, options, plant.access, **keywords)
     thread = Serving({"ads": server})
     thread.start()
     try:
@@ -130,6 +130,19 @@ def test_notifications_come_by_themselves(plant):
         assert [peer.receive()[0] for _ in range(5)] == [Command.NOTIFICATION] * 5
         plant.tags.fails = True
         assert peer.is_cut()
+
+
+def test_an_idle_connection_is_closed_but_not_one_that_waits_for_notifications(plant):
+    """Without a request for so long: the client is gone, or does not need it; one that is sent to asks nothing."""
+    with (
+        serving(plant, options=replace(OPTIONS, idle_s=0.2)) as server,
+        Peer(server) as idle,
+        Peer(server) as listening,
+    ):
+        listening.ask(add_note(AREA, 0, 4, mode=4, cycle=10_000))
+        assert idle.ask(read(AREA, 0, 4))[3][:4] == bytes(4)
+        assert idle.is_cut()
+        assert listening.ask(read(AREA, 0, 4))[3][:4] == bytes(4)
 
 
 def test_a_hundred_thousand_handles_without_release(plant):

@@ -93,6 +93,31 @@ def test_a_flood_is_counted_and_does_not_wash_out_changes(log, clock):
     assert lost + len([entry for entry in found if "symbol" in entry["what"]]) == 5000
 
 
+def test_refusals_without_end_wash_no_change_out(tmp_path, clock):
+    """One a second, as fast as they are written, until both files are full of them: the change is in a file of its own."""
+    log = AuditLog(tmp_path / "audit.jsonl", most_bytes=2000, now=clock)
+    log.record_change("10.0.0.5", "model policy", "replaced")
+    for i in range(100):
+        clock.now += 1.0
+        log.record("10.0.0.9", f"connect {i}", "refused")
+        log._flush()
+    assert "replaced" not in log.path.read_text() + log.path.with_name("audit.jsonl.1").read_text()
+    (change,) = entries(tmp_path / "audit.changes.jsonl")
+    assert (change["who"], change["what"], change["outcome"]) == ("10.0.0.5", "model policy", "replaced")
+    assert stat.S_IMODE((tmp_path / "audit.changes.jsonl").stat().st_mode) == audit.MODE
+
+
+def test_a_line_that_a_power_cut_has_cut_swallows_no_other(log):
+    log.path.write_text('{"time": "2026-01-31T10:15:00", "who": "10.0.')
+    log.record("a", "b", "refused")
+    log._flush()
+    log.record("c", "d", "refused")
+    log._flush()
+    cut, *whole = log.path.read_text().splitlines()
+    assert cut.endswith('"10.0.')
+    assert [json.loads(line)["who"] for line in whole] == ["a", "c"]
+
+
 def test_the_file_is_bounded_and_the_one_before_is_kept(tmp_path):
     log = AuditLog(tmp_path / "audit.jsonl", most_bytes=2000)
     for i in range(100):

@@ -35,6 +35,7 @@ class Plant:
             self.replace,
             self.folder / "serials.json",
             lambda *line: self.lines.append(line),
+            lambda *line: self.lines.append(line),
             most_bytes=100_000,
             now=lambda: self.now,
             **more,

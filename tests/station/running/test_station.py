@@ -3,6 +3,7 @@
 import errno
 import os
 import signal
+import sys
 import threading
 import time
 
@@ -10,6 +11,7 @@ import pytest
 
 import rt_engine
 from fieldbus.errors import ConnectionLostError
+from rt_engine import apart
 from rt_engine.program.rtp_file import write
 from station.errors import RefusedError, StationFileError
 from station.file.reading import read_station
@@ -419,3 +421,25 @@ def test_updates_that_nobody_can_take_are_refused(tmp_path):
         station.update("spare", tmp_path / "twice.onnx")
     with pytest.raises(RefusedError, match="the station is stopping"):
         station.update("mean", tmp_path / "twice.onnx")
+
+
+def test_an_update_that_hangs_does_not_keep_a_station_from_its_end(tmp_path, monkeypatch):
+    """What compiles it is ended, the update is refused, and one that waits behind it too; outputs are safe in time."""
+    monkeypatch.setattr(apart.isolated, "command", lambda *_: [sys.executable, "-c", "import time; time.sleep(60)"])
+    station, said = Station(read_station(write_station(tmp_path))), []
+
+    def update():
+        try:
+            station.update("mean", tmp_path / "twice.onnx")
+        except RefusedError as error:
+            said.append(str(error))
+
+    updates = [threading.Thread(target=update) for _ in range(2)]
+    with station:
+        for thread in updates:
+            thread.start()
+        wait_for(lambda: bool(station._apart._children))
+    for thread in updates:
+        thread.join(10.0)
+    assert ["the station is stopping" in text for text in said] == [True, True]
+    assert received(station)[-1] == -1.0

@@ -1,0 +1,34 @@
+"""Files that somebody names: opened only when they are files, so that nobody waits for the other end of a pipe."""
+
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+class NotAFileError(OSError):
+    """What has the name is something else than a file."""
+
+
+def open_file(path: str | Path) -> BinaryIO:
+    """The file, to be read. Returns at once, whatever it is.
+
+    Raises:
+        NotAFileError: it is a folder, a pipe, a socket or a device; `strerror` says which.
+        OSError: it cannot be opened.
+    """
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    mode = os.fstat(file).st_mode
+    if stat.S_ISREG(mode):
+        return open(file, "rb", buffering=0)
+    os.close(file)
+    kind = _KINDS.get(stat.S_IFMT(mode), "something else")
+    raise NotAFileError(None, f"it is no file, but {kind}", str(path))
