@@ -112,7 +112,7 @@ class Station:
         self.diary.begin()
         self._doings = {task.name: Doings(task, self.diary.begin_s) for task in self._scheduler.tasks}
         self._noted = dict.fromkeys(self._doings, 0)
-        self.diary.note("run", self.name, f"starts: {len(self._doings)} tasks, process {os.getpid()}", "ok")
+        self.diary.note("run", self.name, f"starts, process {os.getpid()}", "ok")
         self._hung.clear()
         try:
             if self._plc is not None:
@@ -287,7 +287,7 @@ class Station:
         )
         machine = Computer(wanted_cpu=next((t.cpu for t in self._scheduler.tasks), None))
         return Report(
-            started=self._started,
+            started=self._started.astimezone(),
             snapshot=self.snapshot(),
             pictures=(*pictures, *([("Round trips of the links", trips)] if trips else [])),
             events=self.diary.events,

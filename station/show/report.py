@@ -210,7 +210,7 @@ def to_html(report: Report) -> str:
     """The report for people: one page, no script, nothing fetched."""
     ran, servers = timedelta(seconds=round(report.snapshot.running_s)), report.snapshot.servers
     sections = [
-        _section("What ran, and where", _table(("", ""), map(_identity_row, report.identity))),
+        _section("What ran, and where", _table(("what", "found"), map(_identity_row, report.identity))),
         _section("Tasks", _table(_TASK_COLUMNS, map(_task_row, report.snapshot.tasks))),
         _section("Tags: values in the cycles of the tasks", _table(_TAG_COLUMNS, map(_tag_row, report.tags))),
         *(_pictures(name, pictures) for name, pictures in report.pictures),
@@ -219,7 +219,10 @@ def to_html(report: Report) -> str:
         ),
         _section("Links", _table(_LINK_COLUMNS, map(_link_row, report.snapshot.links))),
         *([_section("Servers", _table(_SERVER_COLUMNS, map(_server_row, servers)))] if servers else []),
-        _section("What happened", _table(("at", "what", "", ""), map(_event_row, report.events))),
+        _section(
+            "What happened",
+            _table(("at", "what", "", ""), map(_event_row, sorted(report.events, key=lambda event: event.at_s))),
+        ),
         _section(
             "Rights: what this process asked for its own threads", _table(_FACT_COLUMNS, map(_fact_row, report.rights))
         ),

@@ -170,7 +170,7 @@ def test_held_outputs_are_events_with_their_time_and_tag(station):
         link._device = works
         wait_for(lambda: any(event.text.startswith("outputs live again; from ") for event in told))
     texts = [event.text for event in station.report().events if event.kind in ("task", "run")]
-    assert texts[0].startswith("starts: 1 tasks")
+    assert texts[0].startswith("starts, process ")
     assert texts[-2:] == ["stops", "stopped"]
     assert list(station.report().events) == told
 
