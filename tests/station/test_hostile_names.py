@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from station.cli import app
 from station.file.reading import read_station
-from station.running.control import ControlServer, socket_path
+from station.running.control import ControlServer
 from station.running.station import Station
 from tests.station.stations import running, wait_for
 
@@ -174,12 +174,14 @@ def test_a_running_station_shows_them_as_escapes_and_keeps_its_report(cell, monk
     """Status, live lines, log, update, refusal and report."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(cell.parent))
     station = Station(read_station(cell / "station.toml"))
-    with running(station), ControlServer(station, socket_path("hostile")):
+    place = cell.parent / "control.sock"
+    asked = ("--socket", place)
+    with running(station), ControlServer(station, place):
         wait_for(lambda: station.snapshot().links[1].last_error)
-        assert r"\x1b" in rt_engine("status")
-        rt_engine("status", "--json")
-        rt_engine("update", "mean", cell / "mean.onnx")
-        assert r"\x1b" in rt_engine("update", "mean", cell / "refused.onnx", codes=(5,))
+        assert r"\x1b" in rt_engine("status", *asked)
+        rt_engine("status", "--json", *asked)
+        rt_engine("update", "mean", cell / "mean.onnx", *asked)
+        assert r"\x1b" in rt_engine("update", "mean", cell / "refused.onnx", *asked, codes=(5,))
     said = capfd.readouterr()
     assert_harmless(said.out + said.err)
 
