@@ -16,6 +16,7 @@ import os
 import socket
 import stat
 import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,7 @@ UPDATE_TIMEOUT_S: Final = 120.0
 SHUTDOWN_S: Final = 1.0
 LOOK_S: Final = 1.0
 """How often it is seen whether the socket is still in its place."""
+_POLL_S: Final = 0.05
 STRANGER_S: Final = 0.05
 """How long nobody is let in after another user knocked: who does it again and again costs the station nothing."""
 
@@ -353,12 +355,22 @@ def request_update(path: Path, slot: str, file: Path) -> Updated:
 
 
 def request_stop(path: Path) -> None:
-    """Ask a running station to end.
+    """Ask a running station to end; returns when it begins to.
 
     Raises:
         NotRunningError: no station answers at `path`.
     """
     _request(path, "POST", "/stop", None, STATUS_TIMEOUT_S)
+
+
+def has_ended(path: Path, patience_s: float) -> bool:
+    """Wait until nobody listens at `path`, not longer than that; gives whether nobody does."""
+    until_s = time.monotonic() + patience_s
+    while _answers(path):
+        if time.monotonic() >= until_s:
+            return False
+        time.sleep(_POLL_S)
+    return True
 
 
 def _request(path: Path, method: str, url: str, body: Any, timeout_s: float) -> Any:

@@ -326,10 +326,10 @@ def test_a_value_goes_through_link_task_and_server(rt_engine, folder, port, tmp_
             lines.write("Tags.force\n")
             lines.flush()
             assert lines.readline() == "2.0\n"
-        status = json.loads(rt_engine("status", "--json", "--station", "planted"))
+        status = json.loads(rt_engine("status", "--json", "--station", folder / "station.toml"))
         assert [link["device"] for link in status["links"]] == ["shelf values.txt"]
         assert [server["requests"] for server in status["servers"]] == [1]
-        rt_engine("stop", "--station", "planted")
+        rt_engine("stop", folder / "station.toml")
         text = station.communicate(timeout=60)[0]
     finally:
         station.kill()

@@ -1,5 +1,6 @@
 """One process runs a station and writes to a device: real processes, in environments that have nothing in common."""
 
+import fcntl
 import os
 import pwd
 import re
@@ -12,10 +13,12 @@ from contextlib import contextmanager
 
 import pytest
 
-from station.errors import ExitCode
+from station.errors import AlreadyRunningError, ExitCode
+from station.file.reading import read_station
+from station.links import link_tables, type_of
 from station.links.shared.hosts import plain_host
 from station.machine.claims import WAITING, claim, holder
-from station.running.holding import identity
+from station.running.holding import Held, identity
 from tests import ROOT
 from tests.station.recording_device import RecordingDevice, text_for
 from tests.station.stations import wait_for, write_station
@@ -125,7 +128,8 @@ def test_it_is_asked_and_stopped_from_any_environment(device, tmp_path):
         assert "axis" in said(started("status", "--socket", place, folder=tmp_path / "shell"), 0)
         twice = path.parent / "twice.onnx"
         assert "live as version 2" in said(started("update", "mean", twice, "-s", path, folder=tmp_path / "shell"), 0)
-        assert said(started("stop", path, folder=tmp_path / "shell"), 0) == "stopping\n"
+        assert said(started("stop", path, folder=tmp_path / "shell"), 0) == "stopping\nstopped\n"
+        said(started("run", path, "--seconds", "0.2", folder=tmp_path / "shell"), ExitCode.OK)
         said(service, ExitCode.OK)
     assert not place.exists()
 
@@ -191,6 +195,62 @@ def test_signals_one_after_the_other_end_it_in_order(device, tmp_path, number):
     assert device.forces[-1][1] == -1.0
     assert re.search(r"report .*\.html", text)
     assert len(list((tmp_path / "cell" / "reports").glob("*.json"))) == 1
+
+
+def test_of_many_that_start_at_once_one_runs(device, tmp_path):
+    """Six at the same moment: one controls, the others have touched nothing."""
+    path = write_station(tmp_path / "cell", text_for(device))
+    processes = [started("run", path, "--seconds", "4", folder=tmp_path / f"shell{i}") for i in range(6)]
+    texts = [process.communicate(timeout=120)[0] for process in processes]
+    assert sorted(process.returncode for process in processes) == [ExitCode.OK] + 5 * [ExitCode.NOT_RUNNING], texts
+    assert device.connections == 1
+
+
+def test_what_two_links_of_one_station_share_is_held_once(device, tmp_path):
+    """Two links to one device start; who only reads it holds nothing, so that others may read it too."""
+    link = f'[links.second]\ntype = "modbus-tcp"\nhost = "LOCALHOST"\nport = {device.port}\n\n[tags]\n'
+    spare = 'spare = { link = "second", direction = "out", address = "holding 9" }\n'
+    text = text_for(device).replace("[tags]\n", link + spare)
+    text = re.sub(r"(a|b|force) = \{ ", r'\1 = { link = "sim", ', text)
+    two = read_station(write_station(tmp_path / "two", text))
+    reads = re.sub(r"(?m)^(force|outputs) = .*\n", "", text_for(device))
+    reader = read_station(write_station(tmp_path / "reader", reads))
+    with Held(two), Held(reader):
+        assert holder("device", f"modbus 127.0.0.1:{device.port} unit 1").pid == os.getpid()
+    with Held(reader), Held(two):
+        pass
+    assert holder("device", f"modbus 127.0.0.1:{device.port} unit 1") is None
+
+
+def test_a_lock_of_another_network_namespace_is_seen(device, tmp_path):
+    """The station file is locked besides, which containers with networks of their own see."""
+    file = read_station(write_station(tmp_path / "cell", text_for(device)))
+    with file.path.open() as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(AlreadyRunningError, match="another container"), Held(file):
+            pass
+    with Held(file):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("table", "name"),
+    [
+        ({"type": "ads", "ams_net_id": "5.12.034.56.1.1", "port": 852}, "ads 5.12.34.56.1.1:852"),
+        ({"type": "modbus-rtu", "device": "{folder}/by-id"}, "serial port {folder}/ttyUSB0"),
+        ({"type": "modbus-tls", "host": "::FFFF:10.0.0.5", "unit": 7}, "modbus 10.0.0.5:802 unit 7"),
+        ({"type": "modbus-tcp", "host": "10.0.0.5", "exclusive": False}, ""),
+        ({"type": "in-process"}, ""),
+        ({"type": "plc"}, ""),
+    ],
+)
+def test_each_kind_of_link_says_its_device(table, name, tmp_path):
+    """The same text for whoever means it; nothing of links that no other station could write through."""
+    (tmp_path / "ttyUSB0").write_text("")
+    (tmp_path / "by-id").symlink_to(tmp_path / "ttyUSB0")
+    kind = next(kind for kind in link_tables() if type_of(kind) == table["type"])
+    filled = {key: value.format(folder=tmp_path) if isinstance(value, str) else value for key, value in table.items()}
+    assert kind.model_validate(filled).reserved() == name.format(folder=tmp_path)
 
 
 def test_a_claim_has_one_holder():

@@ -88,5 +88,5 @@ def test_loop_cut_and_return(device, tmp_path):
         wait_for(lambda: device.force == 2.0)
     assert device.force == -1.0
     assert (True, "down -> up") in events(station)
-    assert events(station)[-1] == (True, "safe values written, confirmed by the device")
+    assert events(station)[-2:] == [(True, "safe values written, confirmed by the device"), (True, "stopped")]
     assert station.snapshot().links[0].reconnects == 1
