@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -34,6 +35,7 @@ from station.terms.durations import format_duration
 
 TEMPLATE: Final = Path(__file__).with_name("report.html")
 WRITE_PATIENCE_S: Final = 10.0
+SWITCH_S: Final = 0.0005
 KEEPER_PATIENCE_S: Final = 2.0
 FIRST_S: Final = 10.0
 EVERY_S: Final = 60.0
@@ -125,8 +127,19 @@ class ReportKeeper:
         wait_s = self._first_s
         while not self._done.wait(wait_s):
             wait_s = self._every_s
-            with suppress(OSError):  # the last report says where it could not be written
+            with _yielding(), suppress(OSError):  # the last report says where it could not be written
                 _write_into(self._make(), self._folder, ".kept")
+
+
+@contextmanager
+def _yielding() -> Iterator[None]:
+    """Other Python threads, those of links among them, wait `SWITCH_S` for this one, not Python's own 5 ms."""
+    before_s = sys.getswitchinterval()
+    sys.setswitchinterval(min(SWITCH_S, before_s))
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before_s)
 
 
 def write_report(report: Report, folder: Path) -> Written:

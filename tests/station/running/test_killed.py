@@ -5,13 +5,14 @@ import subprocess
 import sys
 import threading
 
+import pytest
 from typer.testing import CliRunner
 
 from station.cli import app
 from station.file.reading import read_station
 from station.running.control import ControlServer
 from station.running.station import Station
-from station.show.report import ReportKeeper
+from station.show.report import SWITCH_S, ReportKeeper
 from tests.station.stations import running, wait_for, write_station
 
 KILLED = """\
@@ -70,6 +71,22 @@ def test_a_folder_that_hangs_holds_the_keeper_alone(tmp_path, monkeypatch):
     with ReportKeeper(lambda: None, tmp_path, 0.0):
         pass
     held.set()
+
+
+def test_links_wait_little_for_a_report_that_is_made(tmp_path):
+    """While it is made, Python threads take turns ten times as often; afterwards as before."""
+    before, seen = sys.getswitchinterval(), []
+    done = threading.Event()
+
+    def make():
+        seen.append(sys.getswitchinterval())
+        done.set()
+        raise OSError("no report")
+
+    with ReportKeeper(make, tmp_path, 0.0):
+        assert done.wait(10)
+    assert seen[0] == pytest.approx(SWITCH_S)
+    wait_for(lambda: sys.getswitchinterval() == pytest.approx(before))
 
 
 def test_health_is_a_line_and_an_exit_code(tmp_path):
