@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from rt_engine.run.batch import Progress, cores, run_batch, stacked
 from rt_engine.run.context import Context
 from rt_engine.run.executable import Executable
 from rt_engine.run.native import KERNELS
-from rt_engine.state import initial_values
+from rt_engine.state import check_states, initial_values
 from rt_native.library import Library
 
 
@@ -243,6 +244,7 @@ def load(
     Raises:
         ModelFileError, InvalidModelError, UnsupportedModelError, ShapeBindingError, StateError, InputError: see `rt_engine.errors`.
     """
+    _check_dictionaries(shapes, state)
     if example is not None:
         from rt_engine.read.exporters import exported
 
@@ -254,7 +256,8 @@ def load(
         program, title = read(source.data, source.title), source.title
         checked_program(program, title, library)
         _check_bound(program, title, shapes or {}, state or {})
-        if initial:
+        if initial is not None:
+            check_states(initial)
             specs = [place.spec for place in program.state]
             given = {spec.name: value for spec, value in zip(specs, program.initial, strict=True)} | dict(initial)
             program = replace(program, initial=tuple(initial_values(specs, given).values()))
@@ -262,6 +265,21 @@ def load(
     from rt_engine.compiler import compile_model
 
     return Model(compile_model(source, shapes, state, initial), name, library)
+
+
+def _check_dictionaries(shapes: Any, state: Any) -> None:
+    """Raise unless they are what `load` documents, or None: else the model would be blamed."""
+    if shapes is not None and not (
+        isinstance(shapes, Mapping)
+        and all(
+            isinstance(shape, tuple | list) and all(isinstance(n, Integral) for n in shape) for shape in shapes.values()
+        )
+    ):
+        raise ShapeBindingError(
+            f"shapes are a dictionary of input name -> whole numbers, as {{'x': (1, 16)}}; got {shapes!r}"
+        )
+    if state is not None and not (isinstance(state, Mapping) and all(isinstance(name, str) for name in state.values())):
+        raise StateError(f"state is a dictionary of output name -> input name, as {{'h_out': 'h_in'}}; got {state!r}")
 
 
 def checked_program(program: Program, title: str, library: Library = KERNELS) -> Program:

@@ -22,7 +22,15 @@ def initial_values(specs: Sequence[Any], given: Mapping[str, ArrayLike] | None) 
     Raises:
         InputError: a name is unknown, or a value has another shape or type.
     """
-    return {spec.name: value for spec, value in zip(specs, _fitting(specs, given or {}), strict=True)}
+    given = {} if given is None else given
+    check_states(given)
+    return {spec.name: value for spec, value in zip(specs, _fitting(specs, given), strict=True)}
+
+
+def check_states(given: Any) -> None:
+    """Raise InputError unless these are values by name."""
+    if not isinstance(given, Mapping):
+        raise InputError(f"states are given as a dictionary of name -> array, got a {type(given).__name__}")
 
 
 def _fitting(specs: Sequence[Any], given: Mapping[str, ArrayLike]) -> list[NDArray[Any]]:

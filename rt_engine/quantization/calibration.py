@@ -34,6 +34,10 @@ def read_samples(data: str | Path | Mapping[str, Any], inputs: Sequence[TensorSp
             different numbers of samples.
     """
     arrays = read_arrays(data) if isinstance(data, str | Path) else data
+    if not isinstance(arrays, Mapping):
+        raise InputError(
+            f"calibration data: an .npz file, or a dictionary of input name -> samples; got a {type(arrays).__name__}"
+        )
     names = [spec.name for spec in inputs]
     unknown, missing = sorted(set(arrays) - set(names)), sorted(set(names) - set(arrays))
     if unknown or missing:

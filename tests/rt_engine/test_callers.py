@@ -21,8 +21,11 @@ from rt_engine.errors import (
     ModelFileError,
     Reason,
     RunError,
+    ShapeBindingError,
+    StateError,
     UnsupportedModelError,
 )
+from rt_engine.program.rtp_writer import to_bytes
 from rt_native.version import TEXT
 from tests import ROOT
 
@@ -267,3 +270,37 @@ def test_an_example_is_for_what_is_exported():
     for source in (str(Path("model.onnx")), PROTO, MODEL):
         with pytest.raises(ModelFileError, match="exports a PyTorch module or a scikit-learn estimator"):
             rt_engine.load(source, example=X)
+
+
+@pytest.mark.parametrize("source", [PROTO, to_bytes(MODEL.program)], ids=["onnx", "rtp"])
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({"shapes": {"x": 5}}, ShapeBindingError, r"dictionary of input name -> whole numbers, .* got \{'x': 5\}"),
+        ({"shapes": [1, 16]}, ShapeBindingError, r"got \[1, 16\]"),
+        ({"shapes": {"x": ("batch", 16)}}, ShapeBindingError, "got .*'batch'"),
+        ({"shapes": {"x": (1.0, 16)}}, ShapeBindingError, "whole numbers"),
+        ({"state": ["y"]}, StateError, r"output name -> input name, .* got \['y'\]"),
+        ({"state": "y"}, StateError, "got 'y'"),
+        ({"initial": [1.0]}, InputError, "states are given as a dictionary of name -> array, got a list"),
+    ],
+)
+def test_a_callers_mistake_does_not_blame_the_model(source, given, error, message):
+    """Shapes, states, initial values of another form."""
+    with pytest.raises(error, match=message):
+        rt_engine.load(source, **given)
+
+
+@pytest.mark.parametrize("saved", [5, [1.0]])
+def test_a_state_is_restored_from_a_dictionary(saved):
+    context = stateful().context()
+    context.state = {"h": [1.0, 2.0]}
+    with pytest.raises(InputError, match="states are given as a dictionary"):
+        context.restore(saved)
+    assert context.state["h"].tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("data", [[X], X, None])
+def test_calibration_data_is_a_dictionary_or_a_file(data):
+    with pytest.raises(InputError, match=r"an \.npz file, or a dictionary of input name -> samples; got a"):
+        rt_engine.quantize(PROTO, data)
