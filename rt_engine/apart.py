@@ -2,7 +2,7 @@
 
     Source --bytes, in memory--> child: compile --.rtp bytes, in memory--> checked as those of a file --> Model
 
-Nothing is written to a disk. The child has the lowest priority, is the first that a system without memory ends, and dies with
+Nothing is written to a disk. The child has a low priority, is the first that a system without memory ends, and dies with
 its parent. Whatever becomes of it is an `EngineError` here.
 """
 
@@ -32,7 +32,7 @@ TIME_S: Final = 100.0
 MEMORY_BYTES: Final = 4 << 30
 MEMORY_PER_BYTE: Final = 32
 """What a child may have: so much, and so much for each byte of the model's file."""
-_LOWEST_PRIORITY, _FIRST_TO_END = 19, b"1000"
+_LOW_PRIORITY, _FIRST_TO_END = 10, b"1000"
 _PR_SET_PDEATHSIG: Final = 1
 _HELP: Final = "compile it beforehand, `rt-engine compile`, and give the .rtp file"
 
@@ -163,7 +163,7 @@ def _made(job: dict[str, Any], model: int, made: int) -> str:
 def _stand_back(model_bytes: int) -> None:
     """Take no time and no memory that others need, and end when the parent does."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    os.nice(_LOWEST_PRIORITY)
+    os.nice(_LOW_PRIORITY)
     with suppress(OSError), open("/proc/self/oom_score_adj", "wb") as file:
         file.write(_FIRST_TO_END)
     most, limit = MEMORY_BYTES + MEMORY_PER_BYTE * model_bytes, resource.getrlimit(resource.RLIMIT_AS)[0]
