@@ -82,6 +82,7 @@ def upload(plc, data, signature, number=1, part=100):
 
 def activate(plc, number=1):
     """(status, version, message)."""
+    plc.set_timeout(120_000)
     answer = bytes(plc.read_write(UPLOAD_ACTIVATE, number, c_ubyte * 264, None, None, check_length=False))
     return *struct.unpack_from("<II", answer), answer[8:].split(b"\0")[0].decode()
 
