@@ -17,6 +17,7 @@ Only native modules import this file (`rt_native.lang` says what else they may u
 that `scheduler.steps` describes, and `NAME_state_bytes`, which says how much state it wants.
 """
 
+import dis
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -160,10 +161,21 @@ def _status_of(result):
     return (lambda result: result) if isinstance(result, types.Integer) else None
 
 
+def _raises(function: Callable[..., Any]) -> int | None:
+    """The first line of a function that raises an exception."""
+    found = (code.positions for code in dis.get_instructions(function) if code.opname == "RAISE_VARARGS")
+    return next((place.lineno for place in found if place), None)
+
+
 def step(function: Callable[..., Any] | None = None, *, state: int = 0) -> Callable[..., Any]:
     """Make `function(inputs, outputs, state)`, or `(inputs, outputs, state, cycle)`, a step with `state` numbers of its own."""
     if function is None:
         return lambda function: step(function, state=state)
+    if line := _raises(function):
+        raise TypeError(
+            f"{function.__name__}: line {line} raises, or asserts, where nobody catches it: the cycle would go on; "
+            "return 1, and the outputs are safe"
+        )
     body, arguments = inline(function), function.__code__.co_argcount
     if arguments not in (3, 4):
         raise TypeError(

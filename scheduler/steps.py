@@ -29,6 +29,7 @@ from rt_native.errors import BuildError
 from rt_native.library import Library
 from rt_native.trust import why_not_run
 from scheduler.errors import StepError
+from scheduler.step_faults import calls_python, in_words
 
 ARGUMENTS = 5
 
@@ -77,7 +78,7 @@ class Step:
         """A function `FILE.py:FUNCTION`; compiled once, then taken from the cache. Its state: what it says, or more.
 
         Raises:
-            StepError: no such file or function, or it cannot be compiled; the message has the compiler's words.
+            StepError: no such file or function, or it cannot be compiled, or calls Python.
         """
         file, _, symbol = where.rpartition(":")
         path = Path(file)
@@ -87,9 +88,17 @@ class Step:
             raise StepError(f"step {where!r}: {why}")
         library = Library(f"step-{path.stem}", modules=(path.stem,), path=(str(path.resolve().parent),))
         try:
-            exports = library.exports
+            stored = [data for _, data in library.content().values()]
         except BuildError as error:
-            raise StepError(f"step {where!r} does not compile: {error}") from error
+            _, _, complaint = str(error).partition(":\n")  # "the native library ... could not be compiled for ...:"
+            why = in_words(complaint, path) if complaint else str(error)
+            raise StepError(f"step {where!r} does not compile: {why}") from error
+        if functions := calls_python(stored):
+            raise StepError(
+                f"step {where!r} calls what there is only in Python ({', '.join(functions)}): {path.name} must not print, nor "
+                "use functions of math that are not compiled, such as math.gamma"
+            )
+        exports = library.exports
         if exports.get(symbol) != ARGUMENTS:
             found = ", ".join(f"{name}({count} arguments)" for name, count in exports.items()) or "nothing"
             raise StepError(

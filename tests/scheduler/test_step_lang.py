@@ -69,12 +69,14 @@ def test_an_index_that_is_not_there_makes_outputs_safe(name: str) -> None:
     ("body", "words"),
     [
         ("def f(inputs, outputs):\n    return 0", r"f\(2 arguments\): a step takes inputs, outputs, state"),
-        ("def f(inputs, outputs, state):\n    inputs[0] = 1.0", "can only be read"),
-        ("def f(inputs, outputs, state):\n    return 0.5", "f: TypingError"),
+        ("def f(inputs, outputs, state):\n    inputs[0] = 1.0", "line 6: inputs can only be read"),
+        ("def f(inputs, outputs, state):\n    return 0.5", "f: a step returns a whole number"),
+        ("def f(inputs, outputs, state):\n    if inputs[0] < 0:\n        raise ValueError", "line 7 raises"),
+        ("def f(inputs, outputs, state):\n    assert inputs[0] > 0", "line 6 raises, or asserts"),
     ],
 )
 def test_what_is_no_step_does_not_compile(tmp_path: Path, body: str, words: str) -> None:
-    """Two arguments, inputs written, a result that is no status."""
+    """Two arguments, inputs written, a result that is no status, an exception that nobody would catch."""
     (tmp_path / "no_step.py").write_text(f"from scheduler.step_lang import step\n\n\n@step\n{body}\n")
     with pytest.raises(StepError, match=rf"(?s)does not compile.*{words}"):
         Step.compile(f"{tmp_path / 'no_step.py'}:f")
