@@ -54,6 +54,7 @@ def second_start(station: Soaked, chance: random.Random) -> str:
     """The same station once more, from another environment."""
     environment = {**os.environ, "XDG_RUNTIME_DIR": str(station.folder / "other"), "PYTHONPATH": os.getcwd()}
     (station.folder / "other").mkdir(mode=0o700, exist_ok=True)
+    station.calm()
     before = station.device.ask("count")
     result = subprocess.run(
         [sys.executable, "-m", "station", "run", str(station.file)], env=environment, capture_output=True, timeout=30

@@ -22,6 +22,8 @@ from station.show.snapshot import Snapshot
 
 TIMEOUT_MS = 50
 START_S = 30.0
+UPDATE_S = 150.0  # longer than a station gives itself
+CALM_S = 3.0
 FILE = """\
 [station]
 name = "{name}"
@@ -93,7 +95,7 @@ class Spoken:
 
 
 class Soaked:
-    """One station with its device. `lost` counts ticks of lives that have ended."""
+    """One station with its device."""
 
     def __init__(self, folder: Path, name: str, ports: tuple[int, int]) -> None:
         folder.mkdir(parents=True)
@@ -112,7 +114,6 @@ class Soaked:
         self.version = 0
         self._log: IO[bytes] = (folder / "output.txt").open("ab")
         self.process: subprocess.Popen[bytes] | None = None
-        self.socket: Path | None = None
 
     # --- life ---------------------------------------------------------------------------------------------------------
 
@@ -162,17 +163,27 @@ class Soaked:
 
     def update(self, file: str) -> subprocess.CompletedProcess[str]:
         """`rt-engine update`."""
-        return self.command("update", "follow", file, "--station", self.name)
+        return self.command("update", "follow", file, "--station", self.name, seconds=UPDATE_S)
 
     def take(self, version: int, kind: str) -> bool:
-        """Update to a version; from then on no other may reach the device."""
+        """Update to a version; from then on nothing but what runs by its status may reach the device."""
         self.device.ask(f"versions {self.version} {version}")
-        result = self.update(f"v{version}.{kind}")
-        if result.returncode == 0:
-            self.version = version
+        taken = self.update(f"v{version}.{kind}").returncode == 0
         time.sleep(0.15)  # what was made before is on its way for two timeouts at most
-        self.device.ask(f"versions {self.version}")
-        return result.returncode == 0
+        status = self.status()
+        if status is not None:
+            self.version = int(Path(status.models["follow"]).stem[1:])
+            self.device.ask(f"versions {self.version}")
+        return taken
+
+    def calm(self) -> None:
+        """Wait until no connection was made for longer than the station waits between two attempts."""
+        count, since = -1, time.monotonic()
+        while time.monotonic() - since < CALM_S:
+            now = self.device.ask("count")["connections"]
+            if now != count:
+                count, since = now, time.monotonic()
+            time.sleep(0.1)
 
     def status(self) -> Snapshot | None:
         """The station now; None: it does not answer."""

@@ -37,7 +37,7 @@ def new(
     from station.commands.shared.first_station import station_text
     from station.links import link_tables, type_of
 
-    links = {type_of(table): table.first for table in link_tables() if table.first != ("", "")}
+    links = {type_of(table): table for table in link_tables() if table.first != ("", "")}
     if link is not None and link not in links:
         raise typer.BadParameter(f'"{link}" is none of {", ".join(links)}', param_hint="--link")
     path, plant = folder / "station.toml", folder / "plant.py"
@@ -47,7 +47,7 @@ def new(
         start = _start(controller, model, folder)
         name = re.sub(r"[^A-Za-z0-9_.-]", "-", folder.resolve().name)
         name = name if re.match(r"[A-Za-z_]", name) else f"station-{name}"
-        text = station_text(name, start, link or "", links.get(link or "", ("", "")))
+        text = station_text(name, start, links.get(link or ""))
         try:
             folder.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")

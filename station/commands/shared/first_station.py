@@ -12,8 +12,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from station.links import type_of
+
 if TYPE_CHECKING:
     from rt_engine import Model
+    from station.links import LinkTable
 
 LARGEST_TAG: Final = 2000
 
@@ -117,29 +120,31 @@ _REAL: Final = """
 # [links.plant]
 # type = "{type}"
 # {keys}
-# cycle = "10 ms"
-# timeout = "100 ms"
+# cycle = "{cycle}"
+# timeout = "{timeout}"
 """
 
 
-def station_text(name: str, start: Start, kind: str = "", first: tuple[str, str] = ("", "")) -> str:
-    """station.toml; `kind` and `first` are those of the real link (`LinkTable.first`), if one is wanted."""
+def station_text(name: str, start: Start, real: type[LinkTable] | None = None) -> str:
+    """station.toml; `real`: the kind of the real link, with the cycle and the time-out that it has of its own accord."""
     register, lines = 0, []
+    keys, place = real.first if real is not None else ("", "")
+    times = {key: real.model_fields[f"{key}_ns"].default for key in ("cycle", "timeout")} if real is not None else {}
     for tag in start.tags:
-        address = first[1].format(tag.name, register)
+        address = place.format(tag.name, register)
         register += 2 * tag.count
-        keys = (
+        said = (
             'direction = "out"' if tag.is_output else "",
             f'address = "{address}"' if address else "",
             f"count = {tag.count}" if tag.count > 1 else "",
             tag.keys,
         )
-        said = ", ".join(filter(None, keys))
-        lines.append(f"{tag.name} = {{ {said} }}" if said else f"{tag.name} = {{}}")
+        words = ", ".join(filter(None, said))
+        lines.append(f"{tag.name} = {{ {words} }}" if words else f"{tag.name} = {{}}")
     return _HEAD.format(
         name=name,
         models=start.models,
-        real=_REAL.format(type=kind, keys=first[0]) if kind else "",
+        real=_REAL.format(type=type_of(real), keys=keys, **times) if real is not None else "",
         tags="\n".join(lines),
         inputs=_names(tag for tag in start.tags if not tag.is_output),
         outputs=_names(tag for tag in start.tags if tag.is_output),

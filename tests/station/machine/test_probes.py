@@ -118,11 +118,11 @@ def test_no_rights(machine):
 
 
 def test_one_recipe_for_rights(machine):
-    """The README, doctor, the report and the tasks' own words have the same command."""
+    """The page for integrators, doctor, the report and the tasks' own words have the same command."""
     command = probes.rights_fix(machine()).partition("   #")[0]
-    readme = (ROOT / "README.md").read_text()
+    page = (ROOT / "docs/for-integrators.md").read_text()
     assert command == LIMITS_COMMAND
-    assert command in readme
+    assert command in page
     assert command in PRIORITY_HOW
     assert command in MEMORY_HOW
 
