@@ -21,7 +21,7 @@ from station.running.control import fetch_status
 from station.show.snapshot import Snapshot
 
 TIMEOUT_MS = 50
-START_S = 30.0
+START_S = 90.0  # on a busy machine too
 UPDATE_S = 150.0  # longer than a station gives itself
 CALM_S = 3.0
 FILE = """\
