@@ -33,7 +33,8 @@ def saved(source: Source, folder: Path) -> Path:
     if isinstance(model.data, bytes):
         file.write_bytes(model.data)
     else:
-        onnx.save(model.data, file, save_as_external_data=True, location=f"{file.name}.data", size_threshold=0)
+        # onnx itself names the file of the weights: a given name it looks for in the working folder, and refuses
+        onnx.save(model.data, file, save_as_external_data=True, size_threshold=0)
     return file
 
 

@@ -84,6 +84,15 @@ def test_engines_that_open_files_are_given_what_was_read(tmp_path, make):
     assert np.array_equal(rt_engine.load(saved(was, tmp_path / "theirs")).run({"x": X})[0], 2 * X)
 
 
+def test_a_model_is_given_to_engines_from_the_folder_that_it_lies_in(tmp_path, monkeypatch):
+    """Its weights beside it, with the name that PyTorch gives them, are no obstacle to the copy's."""
+    onnx.save_model(times(2), tmp_path / "m.onnx", save_as_external_data=True, location="m.onnx.data", size_threshold=0)
+    (tmp_path / "theirs").mkdir()
+    monkeypatch.chdir(tmp_path)
+    copy = saved(opened("m.onnx"), tmp_path / "theirs")
+    assert np.array_equal(rt_engine.load(copy).run({"x": X})[0], 2 * X)
+
+
 def test_quantising_reads_weights_beside_the_file_once(tmp_path, monkeypatch):
     """The file vanishes as soon as it was read, and the weights with the first tensor that was."""
     path, load = beside(tmp_path / "m.onnx", 2), onnx.external_data_helper.load_external_data_for_tensor
