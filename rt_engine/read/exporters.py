@@ -1,8 +1,12 @@
 """What PyTorch and scikit-learn trained -> an ONNX model, by the framework's own exporter, which must be installed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
+from threading import Lock
 from typing import Any
+
+import numpy as np
 
 from rt_engine.errors import ModelFileError
 from rt_engine.read.source import Source, names_of
@@ -30,8 +34,16 @@ def exported(model: Any, example: Any) -> Source:
         help = f"pip install {packages}"
         raise ModelFileError(f"a {name} is exported to ONNX first, which needs {error.name}: {help}") from error
     except Exception as error:  # exporters have no family of errors
-        why = str(error).strip().split("\n", 1)[0] or type(error).__name__
-        raise ModelFileError(f"the exporter of {module.partition('.')[0]} cannot export this {name}: {why}") from error
+        raise ModelFileError(
+            f"the exporter of {module.partition('.')[0]} cannot export this {name}: {_why(error)}"
+        ) from error
+
+
+def _why(error: BaseException) -> str:
+    """The first line of what it began with: exporters wrap it in advice to who works on them."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error).strip().split("\n", 1)[0] or type(error).__name__
 
 
 def _from_torch(module: Any, example: Any) -> Any:
@@ -46,7 +58,10 @@ def _from_torch(module: Any, example: Any) -> Any:
     training = [part for part in module.modules() if part.training]
     try:
         module.eval()
-        program = torch.onnx.export(module, tuple(map(tensor, given)), kwargs=named, dynamo=True, verbose=False)
+        args = tuple(map(tensor, given))
+        with torch.no_grad():
+            module(*args, **named)  # what does not fit is told in PyTorch's own words, before the exporter's many
+        program = torch.onnx.export(module, args, kwargs=named, dynamo=True, verbose=False)
         return program.model_proto
     finally:
         for part in training:
@@ -54,7 +69,41 @@ def _from_torch(module: Any, example: Any) -> Any:
 
 
 def _from_sklearn(estimator: Any, example: Any) -> Any:
-    return import_module("skl2onnx").to_onnx(estimator, example[:1])
+    skl2onnx = import_module("skl2onnx")
+    rows = example if hasattr(example, "shape") else np.asarray(example)
+    columns = getattr(estimator, "n_features_in_", None)
+    if columns is not None and rows.shape[1:] != (columns,):
+        raise ValueError(f"it was fitted to rows of {columns} numbers; the shape of the example is {list(rows.shape)}")
+    opsets = {
+        "": skl2onnx.get_latest_tested_opset_version(),
+        "ai.onnx.ml": 3,
+    }  # IsolationForest refuses its own default
+    with _plain_numbers():
+        return skl2onnx.to_onnx(estimator, rows[:1], target_opset=opsets)
+
+
+@contextmanager
+def _plain_numbers() -> Iterator[None]:
+    """While it lasts, onnx takes lists of NumPy's numbers, which skl2onnx 1.20 gives for HistGradientBoosting; 1.23 refuses them."""
+    helper = import_module("onnx.helper")
+    with _PATCHING:
+        make_attribute = helper.make_attribute
+
+        def patient(key: str, value: Any, *rest: Any, **named: Any) -> Any:
+            if isinstance(value, list):
+                value = [v.item() if isinstance(v, np.generic) else v for v in value]
+                value = [int(v) if isinstance(v, bool) else v for v in value]
+            return make_attribute(key, value, *rest, **named)
+
+        helper.make_attribute = patient  # type: ignore[attr-defined]  # a module's own function
+        try:
+            yield
+        finally:
+            helper.make_attribute = make_attribute  # type: ignore[attr-defined]
+
+
+_PATCHING = Lock()
+"""Two threads that export would each put back what the other put there."""
 
 
 _FRAMEWORKS: tuple[tuple[tuple[str, str], Callable[[Any, Any], Any], str], ...] = (

@@ -1,10 +1,13 @@
 """`rt_engine.load` of what PyTorch and scikit-learn trained: their own exporters' work, and what comes of it."""
 
 import sys
+from contextlib import nullcontext
 from types import ModuleType
 
 import numpy as np
+import onnx
 import pytest
+from sklearn.ensemble import HistGradientBoostingRegressor, IsolationForest
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
@@ -41,6 +44,32 @@ def test_what_an_exporter_refuses_is_a_sentence():
         rt_engine.load(LogisticRegression(), example=X)
 
 
+@pytest.mark.parametrize("example", [X[:, :3], X[0], [0.0] * 4])
+def test_rows_of_another_width_are_told(example):
+    """And nobody is asked to export the model again."""
+    shape = str(list(np.shape(example))).replace("[", r"\[")
+    with pytest.raises(ModelFileError, match=rf"fitted to rows of 4 numbers; the shape of the example is {shape}"):
+        rt_engine.load(LogisticRegression().fit(X, X[:, 0] > 0), example=example)
+
+
+def test_an_example_may_be_a_list_of_rows():
+    model = rt_engine.load(LogisticRegression().fit(X, X[:, 0] > 0), example=X[:2].tolist())
+    assert [str(spec) for spec in model.inputs] == ["X: float64[1, 4]"]
+
+
+def test_boosted_trees_and_an_isolation_forest():
+    """What skl2onnx does not export by itself: see docs/exporters.md."""
+    rows = X.astype(np.float32)
+    boosted = HistGradientBoostingRegressor(max_iter=5, min_samples_leaf=5).fit(rows, rows.sum(axis=1))
+    forest = IsolationForest(n_estimators=5, random_state=0).fit(rows)
+    before = onnx.helper.make_attribute
+    (predicted,) = rt_engine.load(boosted, example=rows).map({"X": rows})
+    labels, _ = rt_engine.load(forest, example=rows).map({"X": rows})
+    np.testing.assert_allclose(predicted.ravel(), boosted.predict(rows), rtol=1e-5, atol=1e-6)
+    assert np.array_equal(labels.ravel(), forest.predict(rows))
+    assert onnx.helper.make_attribute is before
+
+
 def test_an_exporter_that_is_missing_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "skl2onnx", None)
     with pytest.raises(ModelFileError, match="needs skl2onnx: pip install scikit-learn skl2onnx"):
@@ -60,6 +89,9 @@ class Module:
         for part in self.modules():
             part.training = False
 
+    def __call__(self, *args, **named):
+        return None
+
 
 Module.__module__ = "torch.nn.modules.module"
 
@@ -71,6 +103,7 @@ def exports(monkeypatch):
     torch = ModuleType("torch")
     torch.Tensor = np.ndarray
     torch.as_tensor = np.asarray
+    torch.no_grad = nullcontext
 
     def export(module, args, *, kwargs, dynamo, verbose):
         found.append(([part.training for part in module.modules()], args, kwargs))
@@ -107,6 +140,37 @@ def test_examples_by_place_and_by_name(exports):
 def test_a_module_without_its_exporter_is_told_what_to_install(exports, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     with pytest.raises(ModelFileError, match="needs onnxscript: pip install torch onnxscript"):
+        rt_engine.load(Module(), example=1.0)
+
+
+def test_what_a_module_refuses_is_said_before_the_exporter_speaks(exports):
+    """An example without all arguments, or of a wrong shape: the module's own words, and it trains on."""
+
+    class Refusing(Module):
+        def __call__(self, *args, **named):
+            raise TypeError("forward() missing 1 required positional argument: 'sensors'")
+
+    Refusing.__module__ = Module.__module__
+    module = Refusing()
+    with pytest.raises(ModelFileError, match=r"cannot export this Refusing: forward\(\) missing .* 'sensors'$"):
+        rt_engine.load(module, example=1.0)
+    assert module.training
+    assert not exports
+
+
+def test_the_cause_is_told_and_no_advice_to_who_works_on_pytorch(exports, monkeypatch):
+    def export(*args, **named):
+        try:
+            raise ValueError("Could not guard on data-dependent expression\nmore of it")
+        except ValueError as error:
+            raise RuntimeError(
+                "Failed. \x1b[96mThis is step 1/3\x1b[0m. Next steps:\n- submit a PR to PyTorch"
+            ) from error
+
+    monkeypatch.setattr(sys.modules["torch"].onnx, "export", export)
+    with pytest.raises(
+        ModelFileError, match=r"cannot export this Module: Could not guard on data-dependent expression$"
+    ):
         rt_engine.load(Module(), example=1.0)
 
 
