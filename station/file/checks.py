@@ -92,7 +92,10 @@ def _task_steps(view: View) -> Iterator[Finding]:
     for name, task in view.config.tasks.items():
         entries = (*task.inputs, *task.outputs)
         if task.step is not None and all(entry.tag in view.config.tags for entry in entries):
+            guessed = {place[3] for place in view.guessed if place[:3] == ("tasks", name, "step") and len(place) > 3}
             for key, message in task.step.faults(surroundings(task, view.config.tags)):
+                if not key and any(f'"{one}"' in message for one in guessed):
+                    continue  # what is said of it already
                 yield Finding(("tasks", name, "step", *([key] if key else [])), message)
 
 

@@ -29,7 +29,7 @@ from station.links import link_tables, type_of
 from station.servers import server_tables
 from station.terms.findings import Finding, Step, dotted, nearest_name, unknown
 from station.terms.steps import STEP_TABLES
-from station.terms.tables import Table
+from station.terms.tables import IEC_TYPES, Table
 
 _ROUNDS: Final = 5
 _DEEPEST: Final = 32
@@ -135,6 +135,8 @@ def _syntax_error(message: str, text: str) -> tuple[str, int]:
         return message, text.count("\n") + 1
     number, column = int(place[1]), int(place[2])
     line = text.split("\n")[number - 1]
+    if message.startswith("Cannot overwrite a value"):
+        return "what this line begins with is in the file already: a key, or a table, stands only once", number
     word = re.match(r"[^\W\d][^#\],}\"']*", line[column - 1 :])
     is_value = word is not None and re.search(r"[=\[,]\s*$", line[: column - 1])
     hint = f'; text needs quotes: "{word[0].strip()}"' if word and is_value else ""
@@ -177,8 +179,10 @@ def _mend(data: dict[str, Any], errors: Iterable[ErrorDetails]) -> set[tuple[str
             table = table[step]
         if error["type"] == "missing":
             table.setdefault(key, _stand_in(error["loc"]))
-        elif isinstance(table, list):
+        elif isinstance(table, list) and table[int(key)] != _STAND_IN:
             table[int(key)] = _STAND_IN
+        elif isinstance(table, list):  # no list of texts: all of it goes
+            _take_out_list(data, above)
         elif isinstance(table, dict) and key in table:
             value = table.pop(key)
             if error["type"].startswith("union_tag") and len(above) > 1:
@@ -189,6 +193,15 @@ def _mend(data: dict[str, Any], errors: Iterable[ErrorDetails]) -> set[tuple[str
             if len(above) == 1:
                 left_out.add((str(above[0]), str(key)))
     return left_out
+
+
+def _take_out_list(data: Any, path: list[Step]) -> None:
+    """Remove the key whose list, or list of lists, lies at `path`."""
+    while isinstance(path[-1], int):
+        path = path[:-1]
+    for step in path[:-1]:
+        data = data[step]
+    del data[path[-1]]
 
 
 def _stand_in(loc: tuple[Step, ...]) -> object:
@@ -264,11 +277,17 @@ def _value(error: ErrorDetails) -> str:
 
 def _choice(error: ErrorDetails) -> str:
     allowed = error["ctx"]["expected"].replace(" or ", ", ").replace("'", '"')
-    return f"{_shown(error['input'])} is not allowed; allowed: {allowed}"
+    given = str(error["input"])
+    nearest = IEC_TYPES.get(given.upper()) or nearest_name(given, re.findall(r'"([^"]+)"', allowed))
+    hint = f'did you mean "{nearest}"? ' if nearest and f'"{nearest}"' in allowed else ""
+    return f"{_shown(error['input'])} is not allowed; {hint}allowed: {allowed}"
 
 
 def _type(error: ErrorDetails) -> str:
-    return f"unknown {_kind(error)} type '{error['ctx']['tag']}'; allowed: {error['ctx']['expected_tags']}"
+    given, allowed = str(error["ctx"]["tag"]), str(error["ctx"]["expected_tags"])
+    nearest = nearest_name(given.lower(), re.findall("'([^']+)'", allowed))
+    hint = f"; did you mean '{nearest}'?" if nearest else ""
+    return f"unknown {_kind(error)} type '{given}'; allowed: {allowed}{hint}"
 
 
 def _no_type(error: ErrorDetails) -> str:
@@ -352,10 +371,10 @@ _WORDS: Final[Mapping[str, str]] = {
     "int_from_float": "a whole number",
     "float_type": "a number",
     "bool_type": "true or false",
-    "greater_than": "greater than {gt}",
-    "greater_than_equal": "{ge} or more",
-    "less_than": "less than {lt}",
-    "less_than_equal": "{le} or less",
+    "greater_than": "greater than {gt:.15g}",
+    "greater_than_equal": "{ge:.15g} or more",
+    "less_than": "less than {lt:.15g}",
+    "less_than_equal": "{le:.15g} or less",
     "too_short": "an array of at least {min_length}",
     "too_long": "an array of at most {max_length}",
     "finite_number": "a finite number",

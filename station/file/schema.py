@@ -82,8 +82,9 @@ def _values(value: dict[str, Any]) -> str:
         return ", ".join(f"`{v}`" for v in value["enum"])
     if value.get("examples", [""])[0] == "1 ms":
         return "duration"
-    low, high = value.get("minimum", value.get("exclusiveMinimum")), value.get("maximum")
+    low, high, above = (value.get(key) for key in ("minimum", "maximum", "exclusiveMinimum"))
     limits = f" {low} to {high}" if high is not None else f" from {low}" if low is not None else ""
+    limits = f" above {above:g}" if above is not None else limits
     kind = str(value.get("type", "table"))
     return {"object": "table", "array": "list"}.get(kind, kind) + limits
 

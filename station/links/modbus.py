@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from station.links import NS, DeviceLinkTable, other_port
-from station.links.shared.hosts import plain_host
+from station.links.shared.hosts import no_host, plain_host
 from station.links.shared.modbus_addresses import (
     BIT_TABLES,
     LAST_REGISTER,
@@ -143,7 +143,9 @@ class ModbusTcpLink(_ModbusLink):
         return plain_host(self.host), self.port
 
     def findings(self, name: str, tags: Mapping[str, TagTable], folder: Path) -> Iterator[Finding]:
-        """Also: another protocol's port."""
+        """Also: what is no host, and another protocol's port."""
+        if why := no_host(self.host):
+            yield Finding(("links", name, "host"), why)
         yield from other_port(("links", name, "port"), self.port, "Modbus TCP")
         yield from super().findings(name, tags, folder)
 
@@ -188,7 +190,9 @@ class ModbusTlsLink(_ModbusLink):
         return f"modbus {plain_host(self.host)}:{self.port} unit {self.unit}"
 
     def findings(self, name: str, tags: Mapping[str, TagTable], folder: Path) -> Iterator[Finding]:
-        """Also: are there such files?"""
+        """Also: what is no host, and are there such files?"""
+        if why := no_host(self.host):
+            yield Finding(("links", name, "host"), why)
         yield from other_port(("links", name, "port"), self.port, "Modbus over TLS")
         for key in ("ca_file", "cert_file", "key_file"):
             yield from no_file(("links", name, key), folder, getattr(self, key))

@@ -63,7 +63,10 @@ class AdsServerTable(NetworkServerTable):
         return f"ads at {self.address}, AMS NetId {net_id}, AMS port {self.ams_port}"
 
     def address_findings(self, path: tuple[Step, ...], ip: IpAddress) -> Iterator[Finding]:
-        """AMS NetIds: its own, and those of who may ask."""
+        """AMS NetIds: its own, and those of who may ask; an AMS port where the TCP port belongs."""
+        if self.port == PLC_PORT:
+            message = f"{self.port} is an AMS port (ams_port); this is the TCP port, as a rule {TCP_PORT}"
+            yield Finding((*path, "port"), message, "warning")
         if not self.ams_net_id and ip.version == 6:
             yield Finding(path, 'an IPv6 address makes no AMS NetId: ams_net_id = "192.168.10.2.1.1"')
         if any(int(number) > 255 for number in self.ams_net_id.split(".") if number):

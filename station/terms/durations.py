@@ -9,7 +9,7 @@ NS_PER_UNIT: Final = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 
 MAX_NS: Final = 1440 * NS_PER_UNIT["min"]
 PATTERN: Final = r"^\s*[0-9]+(\.[0-9]+)?\s*(ns|us|µs|ms|s|min)\s*$"
 
-_FORM: Final = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[a-zµ]+)")
+_FORM: Final = re.compile(r"(?P<number>-?\d+(?:\.\d+)?)\s*(?P<unit>[a-zµ]+)")
 
 
 def parse_duration(text: object) -> int:
@@ -26,7 +26,7 @@ def parse_duration(text: object) -> int:
     if exact_ns > MAX_NS:
         raise ValueError("a duration is at most a day (1440 min)")
     ns = round(exact_ns)
-    if ns == 0:
+    if ns <= 0:
         raise ValueError("a duration must be greater than zero")
     return ns
 

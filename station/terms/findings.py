@@ -44,7 +44,8 @@ def no_function(path: tuple[Step, ...], folder: Path, where: str) -> Iterator[Fi
     """A finding when this is not "file.py:function", or there is no such file."""
     file, _, function = where.rpartition(":")
     if not file or not function.isidentifier():
-        yield Finding(path, f'"{where}" must be "file.py:function"')
+        ready = f'; a ready step is a table: {{ type = "{where}", ... }}' if where.isidentifier() else ""
+        yield Finding(path, f'"{where}" must be "file.py:function"{ready}')
     else:
         yield from no_file(path, folder, file)
 

@@ -3,7 +3,23 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from contextlib import suppress
+
+
+def no_host(host: str) -> str:
+    """Why this is neither a name nor an address of a computer; empty: it may be one."""
+    name, colon, port = host.strip().rpartition(":")
+    if "/" in host:
+        return f'"{host}" is no host: its name or its address alone, "192.168.10.5"'
+    if colon and ":" not in name and port.isdecimal():
+        return f'"{host}" is no host: write "{name}", and port = {port}'
+    if not re.fullmatch(r"\d+(\.\d+){3}", host):
+        return ""
+    with suppress(ValueError):
+        ipaddress.ip_address(host)
+        return ""
+    return f'"{host}" is no address: four numbers from 0 to 255, without a 0 in front, "192.168.10.5"'
 
 
 def plain_host(host: str) -> str:

@@ -79,6 +79,11 @@ CASES = {
         "links.plant.port",
         "as a rule 851",
     ),
+    "an AMS port for a TCP port": (
+        (TCP, TAGS, TASK, '[servers.s]\ntype = "ads"\nport = 851\n'),
+        "servers.s.port",
+        "this is the TCP port, as a rule 48898",
+    ),
     "a serial line that is too slow": (
         (RTU + 'baudrate = 9600\ncycle = "20 ms"\n', TAGS, TASK),
         "links.plant.cycle",

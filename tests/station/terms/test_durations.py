@@ -14,7 +14,7 @@ def test_parse(text, ns):
     assert parse_duration(text) == ns
 
 
-@pytest.mark.parametrize("text", ["1", 1, "ms", "1 hour", "-1 ms", "", None, "1e3 ms"])
+@pytest.mark.parametrize("text", ["1", 1, "ms", "1 hour", "", None, "1e3 ms"])
 def test_refused(text):
     """What has no unit, or no meaning, is refused with an example of what is allowed."""
     with pytest.raises(ValueError, match='for example "1 ms"'):
@@ -28,10 +28,11 @@ def test_more_than_a_day_is_refused(text):
         parse_duration(text)
 
 
-def test_zero_is_refused():
-    """No cycle or timeout is zero."""
+@pytest.mark.parametrize("text", ["0 ms", "-1 ms"])
+def test_zero_and_less_are_refused(text):
+    """No cycle or timeout is zero, or negative."""
     with pytest.raises(ValueError, match="greater than zero"):
-        parse_duration("0 ms")
+        parse_duration(text)
 
 
 @pytest.mark.parametrize("text", ["1 ms", "1.5 ms", "500 us", "2 s", "40 ns"])
