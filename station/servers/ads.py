@@ -138,6 +138,8 @@ class AdsServerTable(NetworkServerTable):
                 f"the server listens at {host}, so NET_ID is empty, which is the PLC itself: "
                 "give the server an `ams_net_id`"
             )
+        if self.port != TCP_PORT:
+            return f"the server listens at port {self.port}: a TwinCAT router connects to {TCP_PORT}, and to no other"
         return super().unreachable()
 
 

@@ -16,7 +16,7 @@ STATUS: Final = {
     TaskStatus.NAN_INPUT: "an input is NaN or infinite",
     TaskStatus.WINDOW_FILLING: "a window is filling",
     TaskStatus.STEP_FAILED: "the step failed",
-    TaskStatus.NAN_OUTPUT: "the model gave NaN or infinity",
+    TaskStatus.NAN_OUTPUT: "the model or the step gave NaN or infinity",
     TaskStatus.OVERRUN: "the cycle was late",
     TaskStatus.HUNG: "the task hangs inside a cycle",
 }

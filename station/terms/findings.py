@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 Step = str | int
+_BEGINNING = 3
+"""Letters with which a name can be told from its beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,9 @@ def unknown(kind: str, name: str, allowed: Iterable[str]) -> str:
 
 def nearest_name(name: str, allowed: Iterable[str]) -> str | None:
     """The allowed name that a misspelt one most likely means; None when none is near."""
-    return next(iter(difflib.get_close_matches(name, list(allowed), n=1, cutoff=0.5)), None)
+    names = list(allowed)
+    begun = [one for one in names if one.startswith(name)] if len(name) >= _BEGINNING else []
+    return begun[0] if len(begun) == 1 else next(iter(difflib.get_close_matches(name, names, n=1, cutoff=0.5)), None)
 
 
 def no_file(path: tuple[Step, ...], folder: Path, named: str | None) -> Iterator[Finding]:

@@ -115,6 +115,7 @@ def test_a_model_and_a_station_are_not_mixed_up(source, options, said):
         ('modbus-tcp"\nhost = "0.0.0.0"', "put the station's address in its place"),
         ('modbus-tcp"\nhost = "10.1.2.3"', ""),
         ('ads"\nhost = "0.0.0.0"', "NET_ID is empty"),
+        ('ads"\nhost = "10.1.2.3"\nport = 48899', "a TwinCAT router connects to 48898, and to no other"),
         ('ads"\nhost = "0.0.0.0"\nams_net_id = "10.1.2.3.1.1"', ""),
     ],
 )

@@ -35,6 +35,12 @@ CASES = {
         13,
         'a ready step is a table: { type = "pid", ... }',
     ),
+    "half a key": (
+        'cycle = "10 ms"\n',
+        'cycle = "10 ms"\nguard = { on_bad = "hold" }\n',
+        11,
+        'did you mean "on_bad_input"?',
+    ),
     "a setpoint that is a tag": ("setpoint = 40", 'setpoint = "level"', 13, 'must be a number, got "level"'),
     "a matrix without rows": (
         'type = "pid", gain = 2, setpoint = 40',

@@ -129,7 +129,7 @@ def test_another_cause_is_told_and_the_first_one_is_kept():
     ]
     assert texts[1:] == [
         "outputs held: bottom is NaN or infinite",
-        "outputs still held: the model gave NaN or infinity, for force",
+        "outputs still held: the model or the step gave NaN or infinity, for force",
         "outputs live again; from 2.0 to 4.0 s held: bottom is NaN or infinite",
     ]
     old = cycle(2, Action.SAFE, TaskStatus.BAD_INPUT, 0, age_ns=120_000_000)
