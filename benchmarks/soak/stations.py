@@ -194,6 +194,11 @@ class Soaked:
         except (NotRunningError, RefusedError):
             return None
 
+    def reconnects(self) -> int:
+        """Times that the station itself found its device again."""
+        status = self.status()
+        return 0 if status is None else status.links[0].reconnects
+
     def memory_kib(self) -> int:
         """Resident memory of the process."""
         assert self.process is not None
