@@ -12,7 +12,8 @@ import pytest
 from rich.console import Console
 
 from station.demo.checks import Check
-from station.demo.facts import Look
+from station.demo.facts import AxisInterval, Interval, Look
+from station.demo.plc_story import PlcProcess, PlcStory
 from station.demo.processes import PlantProcess, StationProcess
 from station.demo.screen import Screen, one_line
 from station.demo.story import TRIES, Story
@@ -66,6 +67,50 @@ def test_attempts(missed: int, results: list[Check], played: int, ok: bool) -> N
     assert len(story.record.retold) == played - 1
     assert story.output.getvalue().count("once more") == played - 1
     assert story.output.getvalue().count("✗ it happened: not seen") == played - ok
+
+
+class PlcRehearsal(PlcStory):
+    """A story without processes: the brake engages, in turn, for these reasons."""
+
+    def __init__(self, holds: list[dict[str, int]]) -> None:
+        self.output = io.StringIO()
+        nobody = (cast(PlantProcess, None), cast(StationProcess, self), cast(PlcProcess, None))
+        super().__init__(*nobody, Screen(Console(file=self.output, width=80), 1.0), Path(), Path())
+        self._holds = holds
+
+    async def command(self, *words: str) -> None:
+        """Of the station."""
+
+    async def _moment(self, text: str) -> None: ...
+
+    async def _until_held(self) -> None: ...
+
+    async def _mark(self, name: str) -> Interval:
+        axis = AxisInterval(10.0, 0.01, 0.1, {} if name == "take-off" or not self._holds else self._holds.pop(0))
+        self.record.intervals.append(Interval(name, 0.0, 10.0, {"x": axis}))
+        return self.record.intervals[-1]
+
+
+@pytest.mark.parametrize(
+    ("holds", "ok", "retold"),
+    [
+        ([], True, 0),
+        ([{"communication": 1}], True, 1),
+        ([{"angle": 1}], False, 0),
+        ([{"communication": 1}] * 3, False, 2),
+    ],
+    ids=["good", "silent once", "it fell", "always silent"],
+)
+def test_holding_by_a_plc_is_tried_again_where_modbus_fell_silent(
+    holds: list[dict[str, int]], ok: bool, retold: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few times, and told; an axis that fell has no excuse."""
+    for wait in ("SETTLE_S", "MEASURE_S"):
+        monkeypatch.setattr(f"station.demo.plc_story.{wait}", 0.0)
+    story = PlcRehearsal(holds)
+    asyncio.run(story._hold())
+    assert [claim.ok for claim in story.record.claims] == [ok]
+    assert len(story.record.retold) == story.output.getvalue().count("once more") == retold
 
 
 def test_screen_without_a_terminal() -> None:
