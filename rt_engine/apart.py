@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from rt_engine.errors import EngineError
+from rt_engine.errors import EngineError, ShapeBindingError
 from rt_engine.model import Model, checked_program, load
 from rt_engine.program.rtp_file import read
 from rt_engine.read.source import Source
@@ -138,8 +138,8 @@ def main() -> None:
     _stand_back(os.fstat(model).st_size)
     try:
         answer = {"sha256": _made(job, model, made)}
-    except EngineError as error:
-        answer = {"error": str(error)}
+    except EngineError as error:  # a station's
+        answer = {"error": error.in_toml if isinstance(error, ShapeBindingError) else str(error)}
     except MemoryError:
         answer = {"error": f"there is too little memory to compile it; {_HELP}"}
     print(json.dumps(answer))

@@ -89,11 +89,21 @@ class ShapeBindingError(EngineError):
 
     def __init__(self, why: str, gaps: Mapping[str, tuple[int | str, ...]] | None = None) -> None:
         self.why, self.gaps = why, dict(gaps or {})
+        shapes = ", ".join(f"{name!r}: {_tuple(shape)}" for name, shape in self.gaps.items())
+        super().__init__(why + (f"; bind them with numbers: shapes={{{shapes}}}" if gaps else ""))
+
+    @property
+    def in_toml(self) -> str:
+        """The message for whoever writes a station file, where `load` says it to who writes Python."""
         shapes = ", ".join(f"{name} = [{', '.join(map(str, shape))}]" for name, shape in self.gaps.items())
-        super().__init__(why + (f"; bind them with numbers: shapes = {{ {shapes} }}" if gaps else ""))
+        return self.why + (f"; bind them with numbers: shapes = {{ {shapes} }}" if self.gaps else "")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.why, self.gaps)
+
+
+def _tuple(shape: tuple[int | str, ...]) -> str:
+    return f"({', '.join(map(str, shape))}{',' * (len(shape) == 1)})"
 
 
 class StateError(EngineError):

@@ -52,12 +52,18 @@ def to_bytes(state: Mapping[str, NDArray[Any]]) -> bytes:
     return file.getvalue()
 
 
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+"""How an .npz file begins; an empty one."""
+
+
 def from_bytes(data: bytes) -> dict[str, NDArray[Any]]:
     """What `to_bytes` made.
 
     Raises:
         InputError: these are not the bytes of a saved state.
     """
+    if not data.startswith(_ZIP):  # NumPy would advise to load them unsafely
+        raise InputError(f"these {len(data):,} bytes are no saved state: `to_bytes` makes them")
     try:
         with np.load(BytesIO(data), allow_pickle=False) as file:
             return {name: file[name] for name in file.files}

@@ -13,7 +13,7 @@ from rt_engine.program.program import Place, TensorSpec
 from rt_engine.run.blocks import BLOCK
 from rt_engine.run.executable import Executable
 from rt_engine.run.tensors import Tensors
-from rt_engine.state import from_bytes, initial_values
+from rt_engine.state import check_states, from_bytes, initial_values
 from rt_native.memory import Block
 
 
@@ -121,6 +121,7 @@ class Context:
             InputError: a name is unknown, or a shape or type does not fit; nothing is changed.
         """
         arrays = from_bytes(saved) if isinstance(saved, bytes) else saved
+        check_states(arrays)
         for name, value in initial_values(self.state_specs, arrays).items():
             self.state[name] = value
 

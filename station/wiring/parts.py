@@ -19,7 +19,7 @@ from fieldbus.image.image import Channel, ProcessImage
 from fieldbus.link.link import Link
 from fieldbus.tags import Tag
 from rt_engine import Model, ModelSlot
-from rt_engine.errors import EngineError
+from rt_engine.errors import EngineError, ShapeBindingError
 from scheduler.checks import check_task
 from scheduler.errors import SchedulerError
 from scheduler.task import Guard, Input, Output, Task
@@ -87,7 +87,8 @@ class _Builder:
         try:
             return make(*args, **options)
         except errors as error:
-            self._findings.append(Finding(path, str(error)))
+            words = error.in_toml if isinstance(error, ShapeBindingError) else str(error)
+            self._findings.append(Finding(path, words))
             return None
 
     def load_models(self) -> None:

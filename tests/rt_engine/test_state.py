@@ -202,3 +202,15 @@ def test_a_state_that_a_loop_reads_is_not_overwritten_in_it():
         context.run()
         expected = np.broadcast_to(expected.sum(axis=0) + x, (5, 4))
         np.testing.assert_array_equal(context.outputs["new"], expected)
+
+
+@pytest.mark.parametrize("given", [None, b"", b"\x80\x04N.", b"PK of no archive"])
+def test_what_is_no_saved_state_is_refused(given):
+    """The state stays as it was, and nobody is advised to load bytes unsafely."""
+    context = rt_engine.load(counter(), state=STATE).context()
+    context.inputs["x"] = [1, 2, 3]
+    context.run()
+    with pytest.raises(InputError, match="state") as caught:
+        context.restore(given)
+    assert "pickle" not in str(caught.value)
+    np.testing.assert_array_equal(context.save()["before"], [1, 2, 3])

@@ -72,6 +72,8 @@ def test_what_is_missing_is_shown_with_all_its_names():
     ) as caught:
         rt_engine.load(passing(x=["seq", "batch", 4]))
     assert caught.value.gaps == {"x": ("seq", "batch", 4)}
+    assert str(caught.value).endswith("; bind them with numbers: shapes={'x': (seq, batch, 4)}")
+    assert caught.value.in_toml.endswith("; bind them with numbers: shapes = { x = [seq, batch, 4] }")
 
 
 def test_a_model_that_cannot_run_here_has_shapes_all_the_same():
