@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -156,8 +156,8 @@ def _names(tags: Iterable[FirstTag]) -> str:
     return ", ".join(f'"{tag.name}"' for tag in tags)
 
 
-def start_with(model: Model, file: str) -> Start:
-    """A task for a model: a tag for each tensor, and a plant that moves all inputs slowly.
+def start_with(model: Model, file: str, shapes: Mapping[str, tuple[int, ...]]) -> Start:
+    """A task for a model, loaded with these shapes: a tag for each tensor, and a plant that moves all inputs slowly.
 
     Raises:
         ValueError: a tensor has more elements than a tag.
@@ -180,8 +180,15 @@ def start_with(model: Model, file: str) -> Start:
     for tag in inputs:
         value = "math.sin(now)" if tag.count == 1 else f"[math.sin(now + i) for i in range({tag.count})]"
         plant += f'        "{tag.name}": {value},\n'
-    quoted = file.replace("\\", "\\\\").replace('"', '\\"')
-    return Start(tuple(tags), 'model = "model"', plant + "    }\n", f'[models.model]\nfile = "{quoted}"\n\n')
+    table = f"[models.model]\nfile = {_quoted(file)}\n"
+    if shapes:
+        table += f"shapes = {{ {', '.join(f'{_quoted(name)} = {list(sizes)}' for name, sizes in shapes.items())} }}\n"
+    return Start(tuple(tags), 'model = "model"', plant + "    }\n", table + "\n")
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _free_name(tensor: str, taken: Sequence[FirstTag]) -> str:

@@ -2,7 +2,9 @@
 
 import re
 
+import onnx
 import pytest
+from onnx import TensorProto, helper
 from typer.testing import CliRunner
 
 from station.cli import app
@@ -52,6 +54,21 @@ def test_a_model_gets_a_tag_for_each_tensor(tmp_path):
     path = tmp_path / "deep" / "er" / "station.toml"
     assert "x = { count = 3 }" in path.read_text()
     runs(path)
+
+
+def test_sizes_that_a_model_leaves_open_are_given(tmp_path):
+    """As the message says, for the station's file too; without a model there are none."""
+    path, folder = tmp_path / "open.onnx", tmp_path / "first"
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", "steps", 4]) for name in "xy"]
+    graph = helper.make_graph([helper.make_node("Tanh", ["x"], ["y"])], "g", ends[:1], ends[1:])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    refused = new(folder, "--model", path)
+    assert refused.exit_code == 3 and "--shape x=batch,steps,4" in " ".join(refused.output.split())
+    assert new(folder, "--model", path, "--shape", "x=1,5,4").exit_code == 0
+    assert 'shapes = { "x" = [1, 5, 4] }' in (folder / "station.toml").read_text()
+    runs(folder / "station.toml")
+    alone = new(tmp_path / "second", "--shape", "x=1,5,4")
+    assert alone.exit_code == 2 and "--model" in alone.output
 
 
 @pytest.mark.parametrize("kind", LINKS)
