@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -59,7 +60,8 @@ def new(
             plant.write_text(start.plant, encoding="utf-8")
         except OSError as error:
             raise typer.BadParameter(f"{folder} cannot be written: {error.strerror}", param_hint="FOLDER") from error
-    say(Terminal(), f"{path}   the station\n{plant}   a device to try it with\n\nnext: rt-engine run {path}")
+    run = f"rt-engine run {shlex.quote(str(path))}"
+    say(Terminal(), f"{path}   the station\n{plant}   a device to try it with\n\nnext: {run}")
 
 
 def _start(controller: str | None, model: Path | None, folder: Path, shapes: dict[str, tuple[int, ...]]) -> Start:

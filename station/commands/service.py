@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -63,7 +64,12 @@ def install(
         _link(_below(root, made.link), made.path)
         if root is None:
             _prepare(console, made)
-        say(console, f"{made.unit} starts at boot; now: sudo systemctl start {made.unit}")
+            say(console, f"{made.unit} starts at boot; now: sudo systemctl start {made.unit}")
+        else:
+            again = f"sudo rt-engine service install {shlex.quote(str(made.file))} --user {made.user}"
+            say(
+                console, f"{made.unit} starts at boot of that system; without kernels it ends with exit code 6: {again}"
+            )
 
 
 @service.command()

@@ -40,6 +40,11 @@ def test_it_runs_at_once(tmp_path, controller):
     runs(path)
 
 
+def test_the_next_step_can_be_pasted(tmp_path):
+    """A shell takes the path as one word."""
+    assert f"next: rt-engine run '{tmp_path}/my tank/station.toml'" in new(tmp_path / "my tank").output
+
+
 def test_it_asks_nothing(tmp_path, monkeypatch):
     """Without a word: a PID in my-station."""
     monkeypatch.chdir(tmp_path)

@@ -42,7 +42,9 @@ def files(root):
 def test_installed_asked_and_removed(root, tmp_path):
     """Three files and a link; `status` sees that something is missing; `remove` leaves nothing."""
     station = tmp_path / "station.toml"
-    rt_engine("service", "install", station, "--root", root)
+    said = rt_engine("service", "install", station, "--root", root)
+    assert "systemctl start" not in said, "nothing was installed here"
+    assert f"exit code 6: sudo rt-engine service install {station} --user rt-engine" in said
     link = UNIT.parent / "multi-user.target.wants" / UNIT.name
     expected = [str(path.relative_to("/")) for path in (SYSUSERS, UDEV_RULE)]
     assert files(root) == sorted([*expected, str(UNIT), str(link)])
