@@ -9,11 +9,14 @@ pymodbus frames, checks CRCs, numbers transactions and matches answers. Added he
 - bodies are passed as bytes: `fieldbus.codec` does the values.
 """
 
+import fcntl
 import select
 import socket
 import ssl
+import struct
 import termios
 import time
+from contextlib import suppress
 from typing import Any, Protocol
 
 import serial
@@ -117,6 +120,16 @@ class _Asking:
         return body_back
 
 
+_DROP = struct.pack("ii", 1, 0)
+"""struct linger: what is under way is thrown away when the socket is closed. Else the system sends it for minutes, tcp(7)."""
+
+
+def _is_under_way(sock: socket.socket) -> bool:
+    """Has the other side not confirmed all that was sent (SIOCOUTQ)?"""
+    (nbytes,) = struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)))
+    return bool(nbytes)
+
+
 class TcpClient(_Asking, ModbusTcpClient):
     """Modbus TCP."""
 
@@ -142,8 +155,11 @@ class TcpClient(_Asking, ModbusTcpClient):
             raise ConnectionLostError(f"cannot connect to {host}:{port}: {cause(error)}") from error
 
     def close(self) -> None:
-        """Drop the connection, if any."""
+        """Drop the connection, if any; what has not reached the device yet never will: it would arrive when it is old."""
         if self.socket is not None:
+            with suppress(OSError):  # the connection is gone already
+                if _is_under_way(self.socket):
+                    self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DROP)
             self.socket.close()
         self.socket = None
 

@@ -7,7 +7,7 @@ import threading
 import time
 import tty
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 from pymodbus.framer.rtu import FramerRTU
@@ -277,3 +277,25 @@ def test_several_units_share_a_line() -> None:
     with serial_link(*tags) as (_, link, channel):
         assert channel.read().values.tolist() == [7.0, 7.0]
         assert [r.unit for r in link.requests] == [1, 2]
+
+
+def test_what_has_not_left_when_the_connection_is_given_up_never_arrives() -> None:
+    """The device takes nothing for a while (a cable): what it gets later must not be outputs of long ago."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        client = TcpClient("127.0.0.1", listener.getsockname()[1])
+        client.dial(deadline())
+        device, _ = listener.accept()
+        with device:
+            sent = got = 0
+            with suppress(ConnectionLostError):  # until nothing more can leave
+                while True:
+                    client.deadline_ns, client.until_ns = deadline(0.1), deadline(10)
+                    sent += client.send(bytes(4096))
+            client.close()
+            with suppress(ConnectionResetError):
+                while data := device.recv(65536):
+                    got += len(data)
+            assert 0 < got < sent
