@@ -104,6 +104,11 @@ def reachable_sources(module: str, folders: tuple[str, ...] = ()) -> dict[str, P
     return {name: path for name, (path, _) in _Sources(folders).reachable(module).items()}
 
 
+def users_sources(module: str, folder: str) -> list[Path]:
+    """The files in a user's folder that `module` is made of: its own, and those that it imports from there."""
+    return [file for name, file in reachable_sources(module, (folder,)).items() if name.partition(".")[0] not in _OURS]
+
+
 class Library:
     """Native code of some modules, for one target.
 

@@ -55,15 +55,33 @@ def judged(path: Path, status: os.stat_result, strict: bool = True, is_above: bo
     us, mode = os.geteuid(), status.st_mode
     sudo = "" if us in (0, status.st_uid) else "sudo "
     if strict and status.st_uid not in (0, us):
+        owner = _user(status.st_uid)
+        if is_above:  # a folder that holds more than this, perhaps his home: it stays his
+            return Unsafe(
+                path, f"is owned by user {owner}", f"another place, below folders that only {_ours(us)} may write"
+            )
         mend = f"{'' if us == 0 else 'sudo '}chown {_user(us)} {shlex.quote(str(path))}"
-        return Unsafe(path, f"is owned by user {_user(status.st_uid)}", mend)
+        return Unsafe(path, f"is owned by user {owner}", mend)
     if is_above and mode & stat.S_ISVTX:
         return None
     if mode & _OTHERS:
         return Unsafe(path, "can be written by everybody", f"{sudo}chmod go-w {shlex.quote(str(path))}")
-    if strict and mode & _GROUP and not _is_private(status.st_gid, status.st_uid):
-        return Unsafe(path, "can be written by its group", f"{sudo}chmod g-w {shlex.quote(str(path))}")
+    if strict and mode & _GROUP and (_has_acl(path) or not _is_private(status.st_gid, status.st_uid)):
+        whom = "those whom its access control list names" if _has_acl(path) else "its group"
+        return Unsafe(path, f"can be written by {whom}", f"{sudo}chmod g-w {shlex.quote(str(path))}")
     return None
+
+
+def _has_acl(path: Path) -> bool:
+    """Are there rights for more than owner, group and others? Then the group's bits are the most that any of them has: acl(5)."""
+    try:
+        return bool(os.getxattr(path, "system.posix_acl_access"))
+    except OSError:  # none, or a file system without them
+        return False
+
+
+def _ours(us: int) -> str:
+    return "root" if us == 0 else f"{_user(us)} and root"
 
 
 def _is_private(group: int, user: int) -> bool:

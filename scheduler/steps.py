@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from rt_native.errors import BuildError
-from rt_native.library import Library
+from rt_native.library import Library, users_sources
 from rt_native.trust import why_not_run
 from scheduler.errors import StepError
 from scheduler.step_faults import calls_python, in_words
@@ -84,9 +84,11 @@ class Step:
         path = Path(file)
         if not file or not symbol.isidentifier() or not path.is_file():
             raise StepError(f"step {where!r}: expected 'FILE.py:FUNCTION' with a file that exists")
-        if why := why_not_run(path):
-            raise StepError(f"step {where!r}: {why}")
-        library = Library(f"step-{path.stem}", modules=(path.stem,), path=(str(path.resolve().parent),))
+        folder = str(path.resolve().parent)
+        for source in (path, *users_sources(path.stem, folder)):
+            if why := why_not_run(source):
+                raise StepError(f"step {where!r}: {why}")
+        library = Library(f"step-{path.stem}", modules=(path.stem,), path=(folder,))
         try:
             stored = [data for _, data in library.content().values()]
         except BuildError as error:

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import struct
 import subprocess
 
 import pytest
@@ -80,6 +81,9 @@ def test_what_another_user_owns_is_refused(sample, tmp_path, place):
     os.chown(owned, SOMEBODY, -1)
     with pytest.raises(UnsafeCacheError, match=f"is owned by user {SOMEBODY}") as refused:
         sample().function("answer")
+    if place == "ours":  # it may be his home: it stays his
+        assert "chown" not in str(refused.value)
+        return
     _run(str(refused.value).rpartition("again: " if place == "object" else "mend it with: ")[2])
     assert sample().function("answer")(1) == 2
 
@@ -181,3 +185,35 @@ def test_whose_code_is_run(tmp_path, monkeypatch):
     code.chmod(0o666)
     monkeypatch.setattr(os, "geteuid", lambda: SOMEBODY)
     assert why_not_run(code).endswith(f"can be written by everybody; mend it with: sudo chmod go-w {code}")
+
+
+def test_an_access_control_list_is_no_private_group(tmp_path, monkeypatch):
+    """With one the mode's group bits are the rights of whomever it names, also where the group is ours alone."""
+    monkeypatch.setattr("rt_native.trust._is_private", lambda *_: True)
+    path = tmp_path / "step.py"
+    path.write_text("")
+    path.chmod(0o664)
+    assert judged(path, path.stat()) is None
+    entries = (
+        (1, 6, -1),
+        (2, 6, SOMEBODY),
+        (4, 4, -1),
+        (0x10, 6, -1),
+        (0x20, 4, -1),
+    )  # user, one more, group, mask, others
+    data = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
+    try:
+        os.setxattr(path, "system.posix_acl_access", data)
+    except OSError:
+        pytest.skip("a file system without access control lists")
+    found = judged(path, path.stat())
+    assert "access control list" in found.why
+    _run(found.mend)
+    assert judged(path, path.stat()) is None
+
+
+def test_nobody_is_advised_to_take_a_folder_from_its_owner(tmp_path):
+    """Root, with a file in a user's home: what would be his no longer is the file, never the folders above."""
+    status = os.stat_result((0o755, 0, 0, 1, SOMEBODY, SOMEBODY, 0, 0, 0, 0))
+    assert "chown" in judged(tmp_path, status).mend
+    assert "chown" not in judged(tmp_path, status, is_above=True).mend

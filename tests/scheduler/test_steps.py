@@ -74,3 +74,15 @@ def test_a_step_that_everybody_may_write_is_not_run(make, tmp_path: Path) -> Non
     with pytest.raises(StepError, match=f"step.*not run.*chmod go-w {file}"):
         make(file)
     assert not (tmp_path / "ran").exists()
+
+
+def test_what_a_step_imports_is_looked_at_like_the_step(tmp_path: Path) -> None:
+    """A file beside it becomes part of what runs: one that everybody may write is not run either."""
+    (tmp_path / "helper.py").write_text(
+        "from rt_native.lang import inline\n\n@inline\ndef twice(x):\n    return 2.0 * x\n"
+    )
+    file = tmp_path / "uses.py"
+    file.write_text("from rt_native.lang import export\nfrom helper import twice\n")
+    (tmp_path / "helper.py").chmod(0o666)
+    with pytest.raises(StepError, match=f"not run.*chmod go-w {tmp_path / 'helper.py'}"):
+        Step.compile(f"{file}:uses")
