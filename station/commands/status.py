@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated
 
 import typer
@@ -34,9 +35,10 @@ def status(
         from station.show.live import draw
         from station.show.verdict import unwell
 
+        asked_ns = time.monotonic_ns()
         snapshot = fetch_status(control_socket(which or station, socket))
     if health:
-        wrong = list(unwell(snapshot))
+        wrong = list(unwell(snapshot, asked_ns))
         say(console, f"{snapshot.station} " + ("is healthy" if not wrong else f"is not well: {'; '.join(wrong)}"))
         if wrong:
             raise typer.Exit(ExitCode.FAILED)

@@ -17,6 +17,7 @@ import socket
 import stat
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,8 +46,10 @@ SHUTDOWN_S: Final = 1.0
 LOOK_S: Final = 1.0
 """How often it is seen whether the socket is still in its place."""
 _POLL_S: Final = 0.05
+STRANGERS: Final = 256
 STRANGER_S: Final = 0.05
-"""How long nobody is let in after another user knocked: who does it again and again costs the station nothing."""
+"""How long nobody is let in after so many knocks of other users: who does it again and again costs the station little, and a
+full queue (`station.machine.claims.WAITING`) is empty before a command gives up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +225,7 @@ class ControlServer:
         if not file.is_absolute():
             return web.json_response({"error": f"{file} must be an absolute path"}, status=400)
         try:
-            updated = await asyncio.to_thread(self._station.update, request.match_info["slot"], file)
+            updated = await _in_thread(lambda: self._station.update(request.match_info["slot"], file))
         except KeyError as error:
             return web.json_response({"error": error.args[0]}, status=404)
         except RefusedError as error:
@@ -236,9 +239,44 @@ class ControlServer:
         return web.json_response({"message": "stopping"}, status=202)
 
 
-async def _let_in(listener: socket.socket, server: Any) -> None:
-    """Give every client of our user, or root's, to the server; close the others, and take a rest."""
+async def _in_thread(work: Callable[[], Updated]) -> Updated:
+    """What `work` gives, from a thread of its own. One of a pool would keep the process from its end when a file's place hangs.
+
+    Raises:
+        RefusedError: the system gives no thread; or what `work` raises.
+    """
     loop = asyncio.get_running_loop()
+    done: asyncio.Future[Updated] = loop.create_future()
+
+    def tell(result: Updated | None, error: BaseException | None) -> None:
+        if done.done():  # nobody waits any more
+            return
+        if error is not None:
+            done.set_exception(error)
+        elif result is not None:
+            done.set_result(result)
+
+    def run() -> None:
+        result: Updated | None = None
+        error: BaseException | None = None
+        try:
+            result = work()
+        except Exception as caught:
+            error = caught
+        with suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(tell, result, error)
+
+    try:
+        threading.Thread(target=run, name="update", daemon=True).start()
+    except RuntimeError as error:
+        raise RefusedError(f"the system gave no thread for it: {error}; see 'ulimit -u'") from error
+    return await done
+
+
+async def _let_in(listener: socket.socket, server: Any) -> None:
+    """Give every client of our user, or root's, to the server; close the others, and take a rest after `STRANGERS` of them."""
+    loop = asyncio.get_running_loop()
+    strangers = 0
     while True:
         try:
             client, _ = await loop.sock_accept(listener)
@@ -246,8 +284,12 @@ async def _let_in(listener: socket.socket, server: Any) -> None:
                 await loop.connect_accepted_socket(server, client)
                 continue
             client.close()
+            strangers += 1
+            if strangers < STRANGERS:
+                continue
         except OSError:  # it has gone already, or no descriptor is left
             pass
+        strangers = 0
         await asyncio.sleep(STRANGER_S)
 
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Final
 
@@ -42,6 +43,7 @@ from station.show.picture import Picture
 from station.show.reasons import note
 from station.show.report import LateCycle, Report, TagRange
 from station.show.snapshot import LinkView, ServerView, Snapshot, TaskView
+from station.show.verdict import LATE_NS
 from station.terms.findings import unknown
 from station.wiring.parts import build
 from station.wiring.plc_side import CONTROL_SOCKET, PlcSide, plc_side
@@ -51,7 +53,6 @@ UPDATE_PATIENCE_S: Final = 60.0
 VIEW_PATIENCE_S: Final = 1.0
 NS: Final = 1e9
 NS_PER_MS: Final = 1e6
-LATE_NS: Final = 2_000_000_000
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PATIENCE_S: Final = 5.0
 """How long after the first signal Ctrl-C ends what delays the stop."""
@@ -85,7 +86,8 @@ class Station:
         """The links that were started."""
         self.is_making_safe = False
         """Are outputs being made safe? That takes a bounded time, and must not be interrupted."""
-        self._stop = threading.Event()
+        self._asks: SimpleQueue[None] = SimpleQueue()
+        """Who asks the station to end puts something in. No `Event`: a signal that comes while its lock is held would hang."""
         self._view_failed = self._is_stopping = False
         self._started = datetime.now(UTC)
         self._begin_s = self._end_s = 0.0
@@ -176,13 +178,13 @@ class Station:
         shows = threading.Thread(target=self._show_until, args=(view, done), name="view", daemon=True)
         shows.start()
         try:
-            while not self._stop.wait(WATCH_S) and time.monotonic() < until_s:
+            while not self._is_asked(WATCH_S) and time.monotonic() < until_s:
                 self._watch()
                 beat()
         finally:
             done.set()
             shows.join(VIEW_PATIENCE_S)
-        self._stop.clear()
+        self._asks = SimpleQueue()  # who asked more than once meant this run
 
     def ticks(self) -> bool:
         """Does every task tick? None hangs, and none is behind by more than two of its periods (two seconds at least)."""
@@ -194,8 +196,16 @@ class Station:
         )
 
     def request_stop(self) -> None:
-        """Let `run` return soon, or as soon as it begins."""
-        self._stop.set()
+        """Let `run` return soon, or as soon as it begins. Any thread, and any signal's handler."""
+        self._asks.put(None)
+
+    def _is_asked(self, patience_s: float) -> bool:
+        """Does somebody ask the station to end, now or within that time?"""
+        try:
+            self._asks.get(timeout=patience_s)
+        except Empty:
+            return False
+        return True
 
     # --- what others ask ----------------------------------------------------------------------------------------------
 
@@ -205,31 +215,39 @@ class Station:
         Any thread. `file` is read once, or was; ONNX is compiled in a process of its own, as the parse would hold the
         links of this one. `who` is for the audit log.
         """
+        if slot not in self._parts.slots:
+            raise KeyError(unknown("model", slot, self._parts.slots))
+        begin = time.monotonic_ns()
+        path = file.name if isinstance(file, Source) else str(file)
+        with self._told_if_refused(slot, path, who):
+            source = opened(file)  # before its turn: a place that hangs holds no other update
         if not self._updating.acquire(timeout=UPDATE_PATIENCE_S):
             raise RefusedError(f"another update has not ended within {UPDATE_PATIENCE_S:g} s; try again")
         try:
-            return self._update(slot, file, who)
+            return self._update(slot, source, path, who, begin)
         finally:
             self._updating.release()
 
-    def _update(self, slot: str, file: Path | Source, who: str) -> Updated:
-        if slot not in self._parts.slots:
-            raise KeyError(unknown("model", slot, self._parts.slots))
-        if self._is_stopping:
-            raise RefusedError("the station is stopping: its tasks have ended")
-        begin = time.monotonic_ns()
-        table = self.file.config.models[slot]
-        path = file.name if isinstance(file, Source) else str(file)
-        name = Path(path).name
+    @contextmanager
+    def _told_if_refused(self, slot: str, path: str, who: str) -> Iterator[None]:
+        """What refuses a model becomes an event, a line of the audit log, and the answer."""
         try:
-            model = self._apart.load(opened(file), table.shapes, table.state)
-            result = self._replace(slot, model)
+            yield
         except (EngineError, SchedulerError, MemoryError) as caught:
+            name = Path(path).name
             error = "there is too little memory for it" if isinstance(caught, MemoryError) else caught
             self._note("update", slot, f"{name} refused: {error}", good=False)
             if self._plc is not None:
                 self._plc.note_refused(slot, name, str(error), who)
             raise RefusedError(f"{path} is refused, the running model goes on: {error}") from caught
+
+    def _update(self, slot: str, source: Source, path: str, who: str, begin: int) -> Updated:
+        if self._is_stopping:
+            raise RefusedError("the station is stopping: its tasks have ended")
+        table, name = self.file.config.models[slot], Path(path).name
+        with self._told_if_refused(slot, path, who):
+            model = self._apart.load(source, table.shapes, table.state)
+            result = self._replace(slot, model)
         if self._plc is not None:
             self._plc.note_update(slot, name, model.sha256, who)
         self._model_hashes[slot] = model.sha256

@@ -12,7 +12,10 @@ from typing import Final
 from station.machine.computer import Level
 from station.show.reasons import reasons
 from station.show.snapshot import Snapshot
+from station.terms.durations import format_duration
 
+LATE_NS: Final = 2_000_000_000
+"""A task ticks when it is behind by no more than two of its periods, or this."""
 _RANK: Final[dict[Level, int]] = {"bad": 0, "warn": 1, "ok": 2}
 
 
@@ -30,14 +33,20 @@ def judge(snapshot: Snapshot) -> tuple[Remark, ...]:
     return tuple(sorted((r for check in checks for r in check(snapshot)), key=lambda remark: _RANK[remark.level]))
 
 
-def unwell(snapshot: Snapshot) -> Iterator[str]:
-    """What is wrong with a running station now: outputs that are not live, links that are not up. Nothing: it is healthy.
+def unwell(snapshot: Snapshot, asked_ns: int) -> Iterator[str]:
+    """What is wrong with a running station now: tasks that do not tick, outputs that are not live, links that are not up.
 
-    A link that no PLC client has called yet is none that was lost.
+    Nothing: it is healthy. A link that no PLC client has called yet is none that was lost. `asked_ns`: CLOCK_MONOTONIC before
+    the station was asked.
     """
     for task in snapshot.tasks:
+        late_ns = asked_ns - task.due_ns
         if task.is_hung or task.note:
             yield f"{task.name}: {'hangs inside a cycle' if task.is_hung else task.note}"
+        elif not task.cycles:
+            yield f"{task.name}: no cycle yet"
+        elif late_ns > max(LATE_NS, 2 * task.cycle_ns):
+            yield f"{task.name}: its cycle is {format_duration(late_ns, 2)} late"
     for link in snapshot.links:
         if link.state != "up" and (link.errors or link.state in ("down", "degraded")):
             yield f"{link.name} {link.state}" + (f": {link.last_error}" if link.last_error else "")

@@ -8,12 +8,16 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
 from station.errors import AlreadyRunningError, NotRunningError, RefusedError, UnsafeSocketError
+from station.machine.claims import Holder
+from station.running import control
 from station.running.control import ControlServer, Updated, fetch_status, request_stop, request_update, socket_path
+from tests import ROOT
 from tests.station.examples_of import snapshot
 from tests.station.stations import wait_for
 
@@ -316,3 +320,59 @@ def test_what_is_no_station_is_said_to_be_none(path, body, status):
         with pytest.raises(NotRunningError, match="is no station"):
             request_update(path, "policy", Path("/m.onnx"))
         thread.join(10)
+
+
+HANGS = """\
+import sys, threading, time
+from pathlib import Path
+from station.running.control import ControlServer
+from tests.station.examples_of import snapshot
+
+class Hangs:
+    snapshot = staticmethod(snapshot)
+    def update(self, slot, file):
+        print("reached", flush=True)
+        time.sleep(600)
+
+with ControlServer(Hangs(), Path(sys.argv[1])):
+    sys.stdin.readline()
+"""
+
+
+def test_an_update_that_hangs_does_not_keep_the_process_from_its_end(path):
+    """Its file lies in a folder that answers no more: stopped, the station is gone in seconds."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HANGS, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    wait_for(path.exists, 30)
+    asks = threading.Thread(target=_swallow, args=(request_update, path, "policy", path), daemon=True)
+    asks.start()
+    assert process.stdout.readline() == "reached\n"
+    try:
+        process.communicate("stop\n", timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == 0
+    asks.join(20)
+
+
+def _swallow(ask, *arguments):
+    with suppress(NotRunningError, RefusedError):
+        ask(*arguments)
+
+
+def test_a_queue_full_of_strangers_does_not_shut_out_who_may_ask(station, path, monkeypatch):
+    """Hundreds of other users knock at once: the next of ours is answered before it gives up."""
+    real, name = control.peer, f"\0knocks-{os.getpid()}-"
+
+    def told(client):
+        address = client.getpeername()
+        return Holder(1, 2) if isinstance(address, bytes) and address.startswith(name.encode()) else real(client)
+
+    monkeypatch.setattr(control, "peer", told)
+    with ControlServer(station, path), ExitStack() as strangers:
+        for number in range(250):
+            stranger = strangers.enter_context(socket.socket(socket.AF_UNIX))
+            stranger.bind(f"{name}{number}")
+            stranger.connect(str(path))
+        assert fetch_status(path).station == "cell"

@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ import rt_engine
 from fieldbus.errors import ConnectionLostError
 from rt_engine import apart
 from rt_engine.program.rtp_file import write
+from rt_engine.read.source import opened
 from station.errors import RefusedError, StationFileError
 from station.file.reading import read_station
 from station.running.station import Station, stopped_by_signals
@@ -317,7 +319,7 @@ def test_a_late_second_ctrl_c_ends_what_delays_the_stop_and_outputs_go_safe(stat
     def impatient():
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
             os.kill(os.getpid(), number)
-        went_on.append(station._stop.wait(10))
+        went_on.append(station._is_asked(10.0))
         time.sleep(0.6)
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(0.1)
@@ -443,3 +445,47 @@ def test_an_update_that_hangs_does_not_keep_a_station_from_its_end(tmp_path, mon
         thread.join(10.0)
     assert ["the station is stopping" in text for text in said] == [True, True]
     assert received(station)[-1] == -1.0
+
+
+def test_a_signal_at_any_line_of_the_wait_ends_the_run(station):
+    """Its handler asks for the end while the same thread is inside the wait for that: nothing there has a lock to hang at."""
+
+    def everywhere(frame, event, _):
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            sys.settrace(None)
+            station.request_stop()
+            sys.settrace(everywhere)
+        return everywhere
+
+    def asked():
+        sys.settrace(everywhere)
+        try:
+            station.run(Recorder(), seconds=60)
+        finally:
+            sys.settrace(None)
+
+    run = threading.Thread(target=asked, daemon=True)
+    run.start()
+    run.join(20)
+    assert not run.is_alive()
+
+
+def test_an_update_whose_file_hangs_holds_no_other(station, tmp_path, monkeypatch):
+    """A network's folder that answers no more: the next update goes on."""
+    reached, over = threading.Event(), threading.Event()
+
+    def slow(file):
+        if Path(file).name == "hangs.onnx":
+            reached.set()
+            over.wait(60)
+            sys.exit()  # the thread's
+        return opened(file)
+
+    monkeypatch.setattr("station.running.station.opened", slow)
+    with running(station):
+        hung = threading.Thread(target=station.update, args=("mean", tmp_path / "hangs.onnx"), daemon=True)
+        hung.start()
+        assert reached.wait(10)
+        assert station.update("mean", station.file.path.parent / "twice.onnx").version == 2
+    over.set()

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from station.show.snapshot import Snapshot
-from station.show.verdict import Remark, judge
+from station.show.verdict import LATE_NS, Remark, judge, unwell
 from tests.station.examples_of import snapshot
 
 
@@ -59,3 +59,14 @@ def test_safe_values_that_were_not_confirmed_are_bad():
     """An actuator may still be on."""
     assert judge(run_of(link={"safe_confirmed": False}))[0] == Remark("bad", "Safe values NOT confirmed by: plant")
     assert judge(run_of(link={"safe_confirmed": True}))[0].level == "ok"
+
+
+def test_a_task_that_does_not_tick_is_not_well():
+    """Before its first cycle, and when it is late by more than two periods: whatever its outputs were then."""
+    due_ns = run_of().tasks[0].due_ns
+    assert list(unwell(run_of(), due_ns + LATE_NS)) == []
+    assert list(unwell(run_of(task={"cycles": 0}), due_ns)) == ["axis_x: no cycle yet"]
+    assert list(unwell(run_of(), due_ns + 2 * LATE_NS)) == ["axis_x: its cycle is 4 s late"]
+    slow = run_of(task={"cycle_ns": 60_000_000_000})
+    assert list(unwell(slow, due_ns + 119_000_000_000)) == []
+    assert list(unwell(slow, due_ns + 121_000_000_000)) == ["axis_x: its cycle is 120 s late"]
