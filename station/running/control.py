@@ -141,6 +141,8 @@ class ControlServer:
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
 
     def __enter__(self) -> ControlServer:
+        import aiohttp.web  # noqa: F401  here, where a lack of descriptors is told, not in the thread
+
         claimed = claim("socket", str(self.path.absolute()))
         if claimed is None:
             raise AlreadyRunningError(_running_already(self.path))

@@ -2,6 +2,8 @@
 
 import errno
 import os
+import subprocess
+import sys
 
 import pytest
 import typer
@@ -12,6 +14,8 @@ from fieldbus.inprocess.link import InProcessLink
 from fieldbus.tags import Tag
 from station.commands.shared.explaining import explained
 from station.errors import ExitCode
+from tests import ROOT
+from tests.station.stations import write_station
 
 
 @pytest.mark.parametrize(
@@ -30,6 +34,21 @@ def test_what_is_scarce_is_a_sentence_and_exit_code_1(error, said, capsys):
     printed = capsys.readouterr().err
     assert said in printed
     assert "Traceback" not in printed
+
+
+@pytest.mark.parametrize("most", [10, 12, 14])
+def test_few_descriptors_end_or_run_a_station_without_a_traceback(most, tmp_path):
+    """Whichever is the first that cannot be had."""
+    command = [sys.executable, "-m", "station", "run", str(write_station(tmp_path)), "--seconds", "0.3"]
+    run = subprocess.run(
+        ["sh", "-c", f'ulimit -n {most}; exec "$@"', "sh", *command],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert "Traceback" not in run.stderr
+    assert run.returncode == 0 or "too few files may be open: `ulimit -n` says how many" in run.stderr
 
 
 def test_other_errors_stay_what_they_are():
