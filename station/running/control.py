@@ -381,7 +381,7 @@ def fetch_status(path: Path) -> Snapshot:
     try:
         return Snapshot.from_json(answer)
     except ValueError as error:
-        raise NotRunningError(f"what answers at {path} is no station, or one of another version") from error
+        raise NotRunningError(f"what answers{_at(path)} is no station, or one of another version") from error
 
 
 def request_update(path: Path, slot: str, file: Path) -> Updated:
@@ -436,15 +436,22 @@ def _request(path: Path, method: str, url: str, body: Any, timeout_s: float) -> 
                 if response.status >= 400:
                     raise RefusedError(str(answer["error"]))
             except (ValueError, TypeError, LookupError, RecursionError) as error:
-                raise NotRunningError(f"what answers at {path} is no station") from error
+                raise NotRunningError(f"what answers{_at(path)} is no station") from error
             return answer
 
     try:
         return asyncio.run(send())
     except TimeoutError as error:
-        raise NotRunningError(f"the station at {path} did not answer within {timeout_s:g} s") from error
+        raise NotRunningError(
+            f"the station{_at(path)} did not answer within {timeout_s:g} s: it is starting, or busy; ask again"
+        ) from error
     except (aiohttp.ClientConnectionError, OSError) as error:
         raise NotRunningError(_not_running(path, error)) from error
+
+
+def _at(path: Path) -> str:
+    """Where a station answers, for a message; a name that the kernel alone knows helps nobody."""
+    return "" if str(path).startswith("\0") else f" at {path}"
 
 
 def _not_running(path: Path, error: Exception) -> str:
@@ -453,4 +460,5 @@ def _not_running(path: Path, error: Exception) -> str:
         return f"the control socket {path} is another user's: only the user who runs a station can talk to it"
     others = ", ".join(dict.fromkeys(str(station) for station in running_stations()))
     running = f"; running: {others}" if others else "; no other station runs"
-    return f"station '{path.stem}' is not running (start it: rt-engine run station.toml){running}"
+    name = f"station '{path.stem}'" if _at(path) else "the station"
+    return f"{name} is not running (start it: rt-engine run station.toml){running}"

@@ -84,7 +84,7 @@ def _only(found: list[Running], several: str) -> Path:
 def _heard(station: Running) -> Path:
     if station.by.hears_us:
         return station.place
-    user = station.by.user
+    user = f"'#{station.by.uid}'" if station.by.user.isdigit() else station.by.user  # sudo's way to say a number
     raise NotRunningError(
         f"station '{station.name}' is another user's ({station.by}): only that user and root can talk to it; "
         f"sudo -u {user} rt-engine status --station {station.name}"

@@ -197,6 +197,17 @@ def test_nobody_there(path):
         fetch_status(path)
 
 
+def test_a_place_that_the_kernel_alone_knows_is_not_shown(monkeypatch):
+    """A station that does not answer yet: it is starting."""
+    monkeypatch.setattr(control, "STATUS_TIMEOUT_S", 0.2)
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind("\0rt-engine-test-" + str(os.getpid()))
+        silent.listen()
+        with pytest.raises(NotRunningError) as told:
+            fetch_status(Path(silent.getsockname().decode()))
+    assert str(told.value) == "the station did not answer within 0.2 s: it is starting, or busy; ask again"
+
+
 def test_default_folder_is_private(tmp_path, monkeypatch):
     """The default folder is made with mode 0700, and refused when others can enter it."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
