@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -28,6 +29,8 @@ from rt_native.trust import judged, unsafe
 
 Progress = Callable[[str, int, int], None]
 """Called with (library name, functions done, functions in all)."""
+LINE_S = 15.0
+"""How often a line tells how far compiling is, where no bar can be drawn."""
 
 _IMPORT = re.compile(r"^(?:from|import)\s+([\w.]+)(?:\s+import\s+\(?([^)\n#]*))?", re.M)
 _OURS = ("rt_native", "rt_engine", "fieldbus", "scheduler", "plc_bindings")
@@ -350,25 +353,44 @@ def _only_one(path: Path) -> Iterator[None]:
 
 
 def _terminal_progress(where: str) -> Progress:
-    """A progress bar on standard error (a line at the start where that is no terminal)."""
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bar
-
+    """A progress bar on standard error; lines where that is no terminal."""
     from rt_native.terminal import Terminal
 
     console = Terminal(stderr=True)
+    return _bar(console, where) if console.is_terminal else _lines(console.print, where)
+
+
+def _bar(console: Any, where: str) -> Progress:
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     bar = Bar(*columns, console=console)
     tasks: dict[str, Any] = {}
 
     def show(name: str, done: int, total: int) -> None:
         if name not in tasks:
-            if not console.is_terminal:
-                console.print(f"Compiling the native library '{name}' for {where} (once) ...")
             bar.start()
             tasks[name] = bar.add_task(f"Compiling '{name}' for {where} (once)", total=total)
         bar.update(tasks[name], completed=done)
         if done == total:
             bar.stop()
+
+    return show
+
+
+def _lines(say: Callable[[str], object], where: str, every_s: float = LINE_S) -> Progress:
+    """A line at the start of a library, one every `every_s`, and one at its end."""
+    begun: dict[str, float] = {}
+    said: dict[str, float] = {}
+
+    def show(name: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if name not in begun:
+            begun[name] = said[name] = now
+            say(f"Compiling the native library '{name}' for {where} (once) ...")
+        if done == total or now - said[name] >= every_s:
+            said[name] = now
+            say(f"  {done} of {total} after {now - begun[name]:.0f} s")
 
     return show
