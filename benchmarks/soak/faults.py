@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 
+from benchmarks.soak.device import SAFE
 from benchmarks.soak.stations import Soaked
 
 Fault = Callable[[Soaked, random.Random], str]
@@ -98,7 +99,7 @@ def stopped(station: Soaked, chance: random.Random) -> str:
     code = station.stop(*signals, apart_s=chance.uniform(0.0, 0.03))
     last = station.device.ask("count")["last"]
     station.start()
-    if last != -1.0:
+    if last != SAFE:
         return f"ended with {code} and left {last} in the device"
     return "" if code == 0 else f"ended with {code}"
 

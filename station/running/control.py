@@ -395,7 +395,7 @@ def request_update(path: Path, slot: str, file: Path) -> Updated:
     try:
         return Updated(str(answer["message"]), int(answer["version"]))
     except (ValueError, TypeError, LookupError) as error:
-        raise NotRunningError(f"what answers at {path} is no station") from error
+        raise NotRunningError(f"what answers{_at(path)} is no station") from error
 
 
 def request_stop(path: Path) -> None:
