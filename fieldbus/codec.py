@@ -50,6 +50,10 @@ class Codec:
         plain = [f for f in fields if f.bit is None]
         packed = [f for f in fields if f.bit is not None]
         self.nbytes = nbytes
+        self.payload = b""
+        """The newest that was decoded or encoded."""
+        self.places = _places(fields)
+        """Tag -> where its bytes are in the payload; of one bit of a register, the register."""
         self._tags = tags = _tags(plain) + _tags(packed)
         self._cells = np.concatenate([_cells(plain), _cells(packed)])
         self._where = run(self._cells)
@@ -74,6 +78,7 @@ class Codec:
         """Put the payload's values into `values[cells]`; raises `PayloadError` on a wrong length."""
         if len(payload) != self.nbytes:
             raise PayloadError(f"expected {self.nbytes} bytes for {self.names()}, got {len(payload)}")
+        self.payload = payload
         numbers: Sequence[float]
         if self._is_direct:
             numbers = self._struct.unpack(payload)
@@ -104,6 +109,7 @@ class Codec:
         if not math.isfinite(sum(numbers)) or any(numbers[i] not in (0, 1) for i in self._truths):
             self._check(values, raw)
         if self._is_direct:
+            self.payload = packed
             return packed
         payload = np.zeros(self.nbytes, np.uint8)
         payload[self._gather] = np.frombuffer(packed, np.uint8)
@@ -112,7 +118,13 @@ class Codec:
             if not ((on == 0.0) | (on == 1.0)).all():
                 raise self._refusal(values, raw)
             np.bitwise_or.at(payload, self._bit_bytes, np.where(on != 0.0, self._bit_masks, np.uint8(0)))
-        return payload.tobytes()
+        self.payload = payload.tobytes()
+        return self.payload
+
+    def newest(self, tag: str) -> bytes:
+        """The bytes of a tag in the newest payload, as they travelled; empty before the first. Any thread."""
+        payload = self.payload
+        return b"".join(payload[place] for place in self.places[tag])
 
     def _check(self, values: NDArray[np.float64], raw: NDArray[np.float64]) -> None:
         """Raise if a value is really out of range: the quick test in `encode` also fires on sums that overflow."""
@@ -195,6 +207,20 @@ def little_endian(field: Field, byte: int) -> list[int]:
     if field.order in (Order.CDAB, Order.DCBA):  # low word first
         words.reverse()
     return [i for word in reversed(words) for i in reversed(word)][: _nbytes(field)]
+
+
+def _places(fields: Sequence[Field]) -> dict[str, list[slice]]:
+    places: dict[str, list[slice]] = {}
+    for field in fields:
+        if field.bit is None:
+            place = slice(field.byte, field.byte + field.width * field.count)
+        else:
+            register = field.byte - field.byte % WORD_BYTES
+            place = slice(register, register + WORD_BYTES)
+        here = places.setdefault(field.tag.name, [])
+        if place not in here:  # bits of one register
+            here.append(place)
+    return places
 
 
 def _char(field: Field) -> str:

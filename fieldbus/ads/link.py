@@ -15,6 +15,7 @@ from fieldbus.codec import Codec, Field
 from fieldbus.errors import AddressError, ConfigurationError, ConnectionLostError, RefusedError
 from fieldbus.link.cyclic import CyclicLink
 from fieldbus.link.ports import Cells
+from fieldbus.link.values import Travelled
 from fieldbus.tags import Order, Tag
 
 
@@ -55,8 +56,12 @@ class AdsLink(CyclicLink):
         self._client = AdsClient(ams_net_id, ams_port, host or ".".join(numbers[:4]))
         self._in_groups = [_Group(self._in.cells, tags) for tags in _groups(self._in.cells)]
         self._out_groups = [_Group(self._out.cells, tags) for tags in _groups(self._out.cells)]
+        self._travelled = Travelled([group.codec for group in (*self._in_groups, *self._out_groups)])
         self._version = b""
         self._version_read = SumRead([VERSION])
+
+    def _raw(self, tag: Tag) -> bytes:
+        return self._travelled.raw(tag.name)
 
     def _open(self, deadline_ns: int) -> None:
         self._client.dial(deadline_ns)
@@ -115,7 +120,7 @@ class _Group:
             fields.append(Field(tag, cells.first[tag.name], nbytes, size, Order.DCBA, tag.count))
             self._places.append(slice(nbytes, nbytes + size * tag.count))
             nbytes += size * tag.count
-        self._codec = Codec(fields, nbytes)
+        self.codec = Codec(fields, nbytes)
         self._items: list[Item] = []
         self._sum_read = SumRead([])
         self._write_head = b""
@@ -131,11 +136,11 @@ class _Group:
         """Read all; gives the symbol version, nothing if the device keeps none."""
         codes, values = client.sum_read(self._sum_read, deadline_ns)
         check_items(self._items, codes[:-1])
-        self._codec.decode(values[:-1], inputs)
+        self.codec.decode(values[:-1], inputs)
         return b"" if codes[-1] else values[-1:]
 
     def write(self, client: AdsClient, outputs: NDArray[np.float64], deadline_ns: int, until_ns: int) -> None:
-        client.sum_write(self._items, self._write_head, self._codec.encode(outputs), deadline_ns, until_ns)
+        client.sum_write(self._items, self._write_head, self.codec.encode(outputs), deadline_ns, until_ns)
 
     def subscribe(self, client: AdsClient, cycle_s: float, deadline_ns: int) -> None:
         """Have all changes sent, and the values of now.
@@ -143,7 +148,7 @@ class _Group:
         These are read: AdsLib drops a first notification that comes before it knows the handle, and a value that then
         never changes would never arrive. A value that was notified meanwhile is at least as new, and stays.
         """
-        received = self._received = bytearray(self._codec.nbytes)  # of this connection: late notes go to the old one
+        received = self._received = bytearray(self.codec.nbytes)  # of this connection: late notes go to the old one
         missing = set(range(len(self._items)))
         for i, item in enumerate(self._items):
 
@@ -162,7 +167,7 @@ class _Group:
     def decode_received(self, inputs: NDArray[np.float64]) -> None:
         with self._lock:
             data = bytes(self._received)
-        self._codec.decode(data, inputs)
+        self.codec.decode(data, inputs)
 
 
 def _groups(cells: Cells) -> list[list[Tag]]:

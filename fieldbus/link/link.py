@@ -7,22 +7,28 @@ import logging
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fieldbus.errors import ConfigurationError
 from fieldbus.image.image import Channel, ProcessImage
 from fieldbus.link.log import ChangeLog
 from fieldbus.link.ports import Cells, Inputs, Outputs
 from fieldbus.link.state import NEXT, LinkCounts, LinkStatus, State
-from fieldbus.tags import Tag
+from fieldbus.link.values import TagValue, selected
+from fieldbus.tags import Quality, Tag
 from rt_native.histogram import Histogram
 from rt_native.text import visible
 
 log = logging.getLogger(__name__)
 
 NS = 1_000_000_000
+_ATTEMPTS = 10
+"""A copy takes microseconds, the device's cycle longer."""
 
 
 class Link(ABC):
@@ -95,6 +101,18 @@ class Link(ABC):
             **self._counts,
         )
 
+    def values(self, names: Iterable[str] | None = None) -> tuple[TagValue, ...]:
+        """The newest of every tag, or of those named, in the order of the tags: inputs as published, outputs as sent. Any thread.
+
+        Inputs are of one publication; their bytes may be of the exchange after it.
+        """
+        for _ in range(_ATTEMPTS):
+            published = self._in.published
+            inputs = published[0].copy()
+            if self._in.published is published:  # else somebody may have written into them while they were copied
+                break
+        return tuple(self._value(tag, inputs, published[1]) for tag in selected(self.tags, names))
+
     def reset_counters(self) -> None:
         """Count from 0 again."""
         self._round_trip.reset()
@@ -107,6 +125,26 @@ class Link(ABC):
 
     def __exit__(self, *exc_info: object) -> None:
         self.stop()
+
+    def _value(self, tag: Tag, inputs: NDArray[np.float64], heard_ns: int) -> TagValue:
+        port, cells, timestamp_ns = (
+            (self._in, inputs, heard_ns) if tag.direction == "in" else (self._out, *self._out.sent)
+        )
+        first = port.cells.first[tag.name]
+        values = tuple(cells[first : first + tag.count].tolist())
+        age_ns = max(0, time.monotonic_ns() - timestamp_ns) if timestamp_ns else None
+        is_old = age_ns is None or age_ns > self.timeout_s * NS
+        return TagValue(tag, values, self._raw(tag), Quality.BAD if is_old else self._quality(tag), age_ns)
+
+    def _raw(self, tag: Tag) -> bytes:
+        """The bytes of a tag as they travelled last; empty where they are not known. Any thread."""
+        return b""
+
+    def _quality(self, tag: Tag) -> Quality:
+        """Of a tag that was read or sent within the timeout. Any thread."""
+        if tag.direction == "in":
+            return self._in.published[2]
+        return Quality.GOOD if self._state[0] == "up" else Quality.STALE
 
     def _failed(self, reason: str) -> None:
         self._counts["errors"] += 1

@@ -50,6 +50,8 @@ class Inputs:
         self.values = np.zeros(cells.count)
         self.incoming = np.zeros(cells.count)
         self.timestamp_ns = 0
+        self.published: tuple[NDArray[np.float64], int, Quality] = (self.values, 0, Quality.BAD)
+        """(values, timestamp_ns, quality), as subscribers have them; nobody writes into these values before the next one."""
         self._subscribers: tuple[tuple[Channel, Where], ...] = ()
 
     def add(self, channel: Channel) -> None:
@@ -65,6 +67,7 @@ class Inputs:
         """Write the values to every subscriber, with the time at which they were good."""
         for channel, cells in self._subscribers:
             channel.write(self.values[cells], quality, self.timestamp_ns)
+        self.published = (self.values, self.timestamp_ns, quality)
 
 
 class Outputs:
@@ -77,6 +80,8 @@ class Outputs:
         self.values = self.safe.copy()
         self.until_ns = NEVER
         """From then on `values` are too old to be sent."""
+        self.sent: tuple[NDArray[np.float64], int] = (self.safe, 0)
+        """(values, timestamp_ns) of the newest that were sent; 0: none yet."""
         self._timeout_ns = timeout_ns
         self._drivers: tuple[tuple[Channel, Where], ...] = ()
         self._driven: dict[str, str] = {}
@@ -99,6 +104,7 @@ class Outputs:
 
     def publish(self, timestamp_ns: int) -> None:
         """Tell observers what was sent."""
+        self.sent = (self.values.copy(), timestamp_ns)
         for channel in self._observers:
             channel.write(self.values, Quality.GOOD, timestamp_ns)
 

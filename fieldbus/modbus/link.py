@@ -13,8 +13,10 @@ from fieldbus.errors import DeviceError, GarbageError, NoAnswerError, RefusedErr
 from fieldbus.link.cyclic import CyclicLink
 from fieldbus.link.link import NS
 from fieldbus.link.ports import NEVER
+from fieldbus.link.values import Travelled
+from fieldbus.modbus.address import ModbusAddress
 from fieldbus.modbus.client import Client, RtuClient, TcpClient, TlsClient
-from fieldbus.modbus.plan import READ_WRITE, Read, Request, Write, pair, plan_reads, plan_writes
+from fieldbus.modbus.plan import BIT_TABLES, READ_WRITE, Read, Request, Write, pair, plan_reads, plan_writes
 from fieldbus.modbus.protocol import Code
 from fieldbus.tags import Tag
 
@@ -104,9 +106,15 @@ class ModbusLink(CyclicLink):
         writes = plan_writes(self._out.cells, single_writes)
         self._write_requests: list[Request] = [*writes]
         self.requests: list[Request] = pair(writes, reads) if read_write else [*writes, *reads]
+        self._travelled = Travelled([*(read.codec for read in reads), *(write.codec for write in writes)])
         self._client = transport.client()
         self._no_inputs = np.zeros(0)
         self._answer_ns = round((transport.answer_s if isinstance(transport, Rtu) else timeout_s) * NS)
+
+    def _raw(self, tag: Tag) -> bytes:
+        """Whole registers; nothing of coils, whose values are what travels."""
+        is_coil = isinstance(tag.address, ModbusAddress) and tag.address.table in BIT_TABLES
+        return b"" if is_coil else self._travelled.raw(tag.name)
 
     def _open(self, deadline_ns: int) -> None:
         self._client.dial(deadline_ns)

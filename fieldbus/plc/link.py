@@ -126,7 +126,11 @@ class PlcLink(Link):
             self._counts["safe_writes"] += safe
             self._counts["limited"] += limited
             self._was_read.set()
+            self._out.publish(time.monotonic_ns())
             return self._out.values
+
+    def _quality(self, tag: Tag) -> Quality:
+        return Quality.GOOD if tag.direction == "out" else super()._quality(tag)
 
     def poll(self, now_ns: int) -> None:
         """Notice that no client writes any more."""
