@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Final
 from fieldbus.link.state import LINK_STATISTICS
 from fieldbus.statistic import Statistic
 from rt_native.text import in_html as escape
+from rt_native.turns import TURNS
 from scheduler.stats import TASK_STATISTICS
 from station.errors import UnsafeFolderError
 from station.machine.computer import Fact, Level
@@ -35,7 +35,6 @@ from station.terms.durations import format_duration
 
 TEMPLATE: Final = Path(__file__).with_name("report.html")
 WRITE_PATIENCE_S: Final = 10.0
-SWITCH_S: Final = 0.0005
 KEEPER_PATIENCE_S: Final = 2.0
 FIRST_S: Final = 10.0
 EVERY_S: Final = 60.0
@@ -104,7 +103,8 @@ class Written:
 class ReportKeeper:
     """Writes the report of a station again and again while it runs, in a thread: one that is killed has it. Context manager.
 
-    A folder that hangs holds this thread alone.
+    A folder that hangs holds this thread alone. While a report is made, other Python threads, those of links among them,
+    wait for this one no longer than `rt_native.turns.SHORT_S`.
     """
 
     def __init__(
@@ -127,19 +127,8 @@ class ReportKeeper:
         wait_s = self._first_s
         while not self._done.wait(wait_s):
             wait_s = self._every_s
-            with _yielding(), suppress(OSError):  # the last report says where it could not be written
+            with TURNS.short(), suppress(OSError):  # the last report says where it could not be written
                 _write_into(self._make(), self._folder, ".kept")
-
-
-@contextmanager
-def _yielding() -> Iterator[None]:
-    """Other Python threads, those of links among them, wait `SWITCH_S` for this one, not Python's own 5 ms."""
-    before_s = sys.getswitchinterval()
-    sys.setswitchinterval(min(SWITCH_S, before_s))
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(before_s)
 
 
 def write_report(report: Report, folder: Path) -> Written:

@@ -5,14 +5,14 @@ import subprocess
 import sys
 import threading
 
-import pytest
 from typer.testing import CliRunner
 
+from rt_native.turns import SHORT_S, Turns
 from station.cli import app
 from station.file.reading import read_station
 from station.running.control import ControlServer
 from station.running.station import Station
-from station.show.report import SWITCH_S, ReportKeeper
+from station.show.report import ReportKeeper
 from tests.station.stations import running, wait_for, write_station
 
 KILLED = """\
@@ -68,25 +68,30 @@ def test_a_folder_that_hangs_holds_the_keeper_alone(tmp_path, monkeypatch):
     held = threading.Event()
     monkeypatch.setattr("station.show.report._write_into", lambda *_: held.wait())
     monkeypatch.setattr("station.show.report.KEEPER_PATIENCE_S", 0.05)
-    with ReportKeeper(lambda: None, tmp_path, 0.0):
+    with ReportKeeper(lambda: None, tmp_path, 0.0) as keeper:
         pass
+    assert keeper._thread.is_alive()
     held.set()
+    keeper._thread.join()
 
 
-def test_links_wait_little_for_a_report_that_is_made(tmp_path):
+def test_links_wait_little_for_a_report_that_is_made(tmp_path, monkeypatch):
     """While it is made, Python threads take turns ten times as often; afterwards as before."""
-    before, seen = sys.getswitchinterval(), []
+    kept, seen, usual_s = {}, [], 10 * SHORT_S
+    turns = Turns(lambda: kept.get("now", usual_s), lambda seconds: kept.update(now=seconds))
+    monkeypatch.setattr("station.show.report.TURNS", turns)
     done = threading.Event()
 
     def make():
-        seen.append(sys.getswitchinterval())
+        seen.append(kept["now"])
         done.set()
         raise OSError("no report")
 
-    with ReportKeeper(make, tmp_path, 0.0):
+    with ReportKeeper(make, tmp_path, 0.0) as keeper:
         assert done.wait(10)
-    assert seen[0] == pytest.approx(SWITCH_S)
-    wait_for(lambda: sys.getswitchinterval() == pytest.approx(before))
+    keeper._thread.join()
+    assert set(seen) == {SHORT_S}
+    assert kept["now"] == usual_s
 
 
 def test_health_is_a_line_and_an_exit_code(tmp_path):

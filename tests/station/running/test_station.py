@@ -473,19 +473,30 @@ def test_a_signal_at_any_line_of_the_wait_ends_the_run(station):
 
 def test_an_update_whose_file_hangs_holds_no_other(station, tmp_path, monkeypatch):
     """A network's folder that answers no more: the next update goes on."""
-    reached, over = threading.Event(), threading.Event()
+    reached, over, given_up = threading.Event(), threading.Event(), threading.Event()
+
+    class GaveUpError(Exception):
+        """The folder's, at last."""
 
     def slow(file):
         if Path(file).name == "hangs.onnx":
             reached.set()
             over.wait(60)
-            sys.exit()  # the thread's
+            raise GaveUpError
         return opened(file)
+
+    def update():
+        try:
+            station.update("mean", tmp_path / "hangs.onnx")
+        except GaveUpError:
+            given_up.set()
 
     monkeypatch.setattr("station.running.station.opened", slow)
     with running(station):
-        hung = threading.Thread(target=station.update, args=("mean", tmp_path / "hangs.onnx"), daemon=True)
+        hung = threading.Thread(target=update, daemon=True)
         hung.start()
         assert reached.wait(10)
         assert station.update("mean", station.file.path.parent / "twice.onnx").version == 2
     over.set()
+    hung.join()
+    assert given_up.is_set()
