@@ -49,7 +49,7 @@ class Codec:
     def __init__(self, fields: Sequence[Field], nbytes: int) -> None:
         plain = [f for f in fields if f.bit is None]
         packed = [f for f in fields if f.bit is not None]
-        self.nbytes = nbytes
+        self.fields, self.nbytes = tuple(fields), nbytes
         self.payload = b""
         """The newest that was decoded or encoded."""
         self.places = _places(fields)

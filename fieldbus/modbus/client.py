@@ -27,8 +27,8 @@ from pymodbus.pdu import ModbusPDU
 
 from fieldbus.errors import ConnectionLostError, GarbageError, NoAnswerError, RefusedError, cause
 from fieldbus.link.ports import NEVER, check_age
-from fieldbus.modbus.plan import READ_FUNCTION, READ_WRITE, WRITE_MANY, WRITE_ONE
-from fieldbus.modbus.protocol import MEANING, MOST_PDU
+from fieldbus.modbus.protocol import MASK_REGISTER, MEANING, MOST_PDU
+from fieldbus.modbus.requests import READ_FUNCTION, READ_WRITE, WRITE_MANY, WRITE_ONE
 
 MBAP_BYTES = 7  # transaction id, protocol id (0), length of what follows, unit id
 LENGTH = slice(4, 6)
@@ -65,6 +65,7 @@ def _answer(function: int, **rtu_size: int) -> type[RawAnswer]:
 
 _ANSWERS = [_answer(f, rtu_byte_count_pos=2) for f in (*READ_FUNCTION.values(), READ_WRITE)]
 _ANSWERS += [_answer(f, rtu_frame_size=8) for f in (*WRITE_ONE.values(), *WRITE_MANY.values())]
+_ANSWERS += [_answer(MASK_REGISTER, rtu_frame_size=10)]
 
 
 class Client(Protocol):

@@ -3,7 +3,7 @@
 import ssl
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -16,9 +16,13 @@ from fieldbus.link.ports import NEVER
 from fieldbus.link.values import Travelled
 from fieldbus.modbus.address import ModbusAddress
 from fieldbus.modbus.client import Client, RtuClient, TcpClient, TlsClient
-from fieldbus.modbus.plan import BIT_TABLES, READ_WRITE, Read, Request, Write, pair, plan_reads, plan_writes
-from fieldbus.modbus.protocol import Code
+from fieldbus.modbus.plan import BIT_TABLES, KeptWord, Options, kept_words, make_plan
+from fieldbus.modbus.protocol import MASK_REGISTER, Code
+from fieldbus.modbus.requests import READ_WRITE, MaskWrite, Read, Request, Write
 from fieldbus.tags import Tag
+
+LACKED = {READ_WRITE: "fc23", MASK_REGISTER: "mask_writes"}
+"""Function code -> the key that asks for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,7 @@ class ModbusLink(CyclicLink):
         read_write: join writes and reads of holding registers into function code 23: one round trip where there were
             two. Not every device has it.
         single_writes: write a lone coil or register with function code 5 or 6; False for devices without these.
+        options: these three, and all others.
     """
 
     def __init__(
@@ -96,20 +101,26 @@ class ModbusLink(CyclicLink):
         gap: int = 0,
         read_write: bool = False,
         single_writes: bool = True,
+        options: Options | None = None,
         backoff_s: tuple[float, float] = (0.05, 2.0),
     ) -> None:
-        super().__init__(name, tags, cycle_s, timeout_s, backoff_s=backoff_s)
-        self.transport = transport
+        self.options = options or Options(gap=gap, read_write=read_write, single_writes=single_writes)
         if isinstance(transport, Rtu):
             self.lossy = True
-        reads = plan_reads(self._in.cells, gap)
-        writes = plan_writes(self._out.cells, single_writes)
-        self._write_requests: list[Request] = [*writes]
-        self.requests: list[Request] = pair(writes, reads) if read_write else [*writes, *reads]
-        self._travelled = Travelled([*(read.codec for read in reads), *(write.codec for write in writes)])
+            self.options = replace(self.options, broadcasts=True)
+        super().__init__(name, [*tags, *kept_words(tags, self.options)], cycle_s, timeout_s, backoff_s=backoff_s)
+        self.tags = tuple(tags)
+        self.transport = transport
+        self.plan = make_plan(self._in.cells, self._out.cells, self.options)
+        self._kept = self._in.cells.of([t for t in self._in.cells.tags.values() if isinstance(t.address, KeptWord)])
+        self._travelled = Travelled(self.plan.codecs)
         self._client = transport.client()
-        self._no_inputs = np.zeros(0)
         self._answer_ns = round((transport.answer_s if isinstance(transport, Rtu) else timeout_s) * NS)
+
+    @property
+    def requests(self) -> Sequence[Request]:
+        """What an exchange asks, in its order."""
+        return self.plan.requests
 
     def _raw(self, tag: Tag) -> bytes:
         """Whole registers; nothing of coils, whose values are what travels."""
@@ -126,7 +137,7 @@ class ModbusLink(CyclicLink):
         return self._ask_all(self.requests, outputs, inputs, deadline_ns)
 
     def _write(self, outputs: NDArray[np.float64], deadline_ns: int) -> None:
-        self._ask_all(self._write_requests, outputs, self._no_inputs, deadline_ns)
+        self._ask_all(self.plan.to_write, outputs, self._in.incoming, deadline_ns)
 
     def _ask_all(
         self,
@@ -137,13 +148,17 @@ class ModbusLink(CyclicLink):
     ) -> int:
         """Every request; a refusal is raised after the others: it must not keep other outputs at an old value.
 
-        On a line that loses frames, neither must an answer that did not come. Gives when the first that reads was sent.
+        On a line that loses frames, neither must an answer that did not come. A write whose word could not be read is left
+        out: its other bits are not known. Gives when the first that reads was sent.
         """
+        inputs[self._kept] = np.nan
         failed: DeviceError | None = None
         asked_ns = 0
         passing = (RefusedError, NoAnswerError, GarbageError) if self.lossy else (RefusedError,)
         for request in requests:
-            if not asked_ns and not isinstance(request, Write):
+            if not request.is_ready(inputs):
+                continue
+            if not asked_ns and not isinstance(request, Write | MaskWrite):
                 asked_ns = time.monotonic_ns()
             try:
                 self._ask(request, outputs, inputs, deadline_ns)
@@ -156,14 +171,22 @@ class ModbusLink(CyclicLink):
     def _ask(
         self, request: Request, outputs: NDArray[np.float64], inputs: NDArray[np.float64], deadline_ns: int
     ) -> None:
-        body = request.body(outputs)
+        body = request.body(outputs, inputs)
         deadline_ns = min(deadline_ns, time.monotonic_ns() + self._answer_ns)
         until_ns = NEVER if isinstance(request, Read) else self._out.until_ns
         try:
             answer = self._client.ask(request.unit, request.function, body, deadline_ns, until_ns)
         except RefusedError as error:
-            if request.function == READ_WRITE and error.code == Code.ILLEGAL_FUNCTION:
-                message = f"{request}: {error}; the device lacks function code 23: set fc23 = false"
-                raise RefusedError(message, error.code) from error
-            raise RefusedError(f"{request}: {error}", error.code) from error
+            raise RefusedError(f"{request}: {error}{self._remedy(request, error.code)}", error.code) from error
         request.accept(body, answer, inputs)
+
+    def _remedy(self, request: Request, code: int) -> str:
+        """What to write about a refusal, where that is known."""
+        if code == Code.ILLEGAL_FUNCTION and request.function in LACKED:
+            return f"; the device lacks function code {request.function}: set {LACKED[request.function]} = false"
+        if request in self.plan.before:
+            return (
+                "; bits of this word are outputs, and the others cannot be kept: set mask_writes = true if the device has "
+                'function code 22, or other_bits = "zero" if nobody uses them'
+            )
+        return ""

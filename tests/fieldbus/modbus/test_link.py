@@ -12,7 +12,7 @@ from pymodbus.client import ModbusTcpClient
 from fieldbus.image.image import ProcessImage
 from fieldbus.modbus.address import ModbusAddress
 from fieldbus.modbus.link import ModbusLink, Rtu, Tcp, Tls
-from fieldbus.modbus.plan import ReadWrite
+from fieldbus.modbus.requests import ReadWrite
 from fieldbus.tags import TYPES, Order, Quality, Tag
 from tests.fieldbus.modbus import modbus_peers
 from tests.fieldbus.waiting import free_port, wait_for
@@ -100,7 +100,7 @@ def test_all_four_tables_are_read(port: int) -> None:
 
 @pytest.mark.parametrize("single", [True, False])
 def test_coils_and_registers_are_written(port: int, single: bool) -> None:
-    """FC 5 and 6 for lone ones, 15 and 16 for several or when asked for."""
+    """FC 5 and 6 for lone ones, 15 and 16 for several or when asked for; FC 3 before the word with the flag."""
     tags = [
         Tag("coil", "bool", "out", address=ModbusAddress("coil", 5)),
         Tag("coils", "bool", "out", count=11, address=ModbusAddress("coil", 20)),
@@ -111,7 +111,7 @@ def test_coils_and_registers_are_written(port: int, single: bool) -> None:
     image = ProcessImage()
     link = ModbusLink("w", tags, Tcp("127.0.0.1", port), single_writes=single)
     channel = link.drive(image, [t.name for t in tags], "test")
-    assert {r.function for r in link.requests} == ({5, 15, 6, 16} if single else {15, 16})
+    assert {r.function for r in link.requests} == ({3, 5, 15, 6, 16} if single else {3, 15, 16})
     bits = [True] + [n % 2 == 0 for n in range(11)]
     other = ModbusTcpClient("127.0.0.1", port=port)
 
