@@ -1,171 +1,228 @@
-"""pyads' calls, made to keep a deadline and to tell failures apart.
+"""An ADS client: one TCP socket, one question at a time, a deadline for each.
 
-AdsLib (inside pyads) frames, routes and dispatches notifications. What it does not do, and what is done about it:
-- it connects without a time limit: the port is probed first;
-- a cut connection shows only in a request that times out: a link asks every cycle;
-- deleting a route while notifications are alive crashes the process, and `pyads.Connection.close` does just that: here
-  the port, and with it the notifications, is closed first;
-- a notification whose lengths contradict each other ends the process (an assertion in its RingBuffer.h): nothing can be
-  done about that here, so reading is the default mode of a link;
-- there is one route per AMS NetId in a process: a second link to the same NetId is refused.
+The protocol itself is in `fieldbus.ads.conversation` and `fieldbus.ads.requests`; here are the socket and the clock.
+
+TwinCAT finds the way back by the source NetId: the controller has a route of that NetId to this computer's address. Its
+router keeps one TCP connection for each address that it knows: a second one from the same computer closes the first.
 """
 
-import ctypes
+import itertools
 import socket
-import struct
-import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Final
 
-from pyads import constants, pyads_ex
-from pyads.errorcodes import ERROR_CODES
-from pyads.structs import AmsAddr, NotificationAttrib, SAdsNotificationHeader, SAdsSumRequest
-
-from fieldbus.ads.protocol import CLIENT_TIMED_OUT, DEVICE_ERRORS, SYMBOL_VERSION_INVALID, TCP_PORT, Error, Group
-from fieldbus.errors import ConnectionLostError, DeviceError, GarbageError, NoAnswerError, RefusedError, cause
+from fieldbus.ads import frames, requests
+from fieldbus.ads.conversation import Answer, Conversation, Ends, Samples
+from fieldbus.ads.protocol import MOST_IN_A_SUM, SYMBOL_VERSION_INVALID, TCP_PORT, Command, Error, Group
+from fieldbus.ads.requests import Item
+from fieldbus.ads.words import failure
+from fieldbus.errors import ConnectionLostError, DeviceError, NoAnswerError, cause
 from fieldbus.link.ports import NEVER, check_age
 
-SYMBOLS_CHANGED = (Error.BAD_OFFSET, SYMBOL_VERSION_INVALID)  # the first: an unknown handle
-_NS = 1_000_000_000
-_DATA_AT = SAdsNotificationHeader.data.offset
-
-_open_routes: dict[str, "AdsClient"] = {}
-_routes_lock = threading.Lock()
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """Where one value lies in the device now, and whose it is."""
-
-    label: str
-    group: int
-    offset: int
-    nbytes: int
-
-
-VERSION = Item("symbol version", Group.VERSION, 0, 1)
+SYMBOLS_CHANGED: Final = (Error.BAD_OFFSET, SYMBOL_VERSION_INVALID)
+"""The first: an unknown handle."""
+NO_SUMS: Final = (Error.NO_SERVICE, Error.NO_GROUP)
+"""How a device answers that has no sum commands."""
+_NS: Final = 1_000_000_000
+_AT_ONCE: Final = 65536
+_own_ports = itertools.cycle(range(30_000, 32_000))
+"""AMS ports of ours; another one for each connection, so that what an older one had asked for is told apart."""
 
 
 class AdsClient:
-    """A connection to one AMS port of one controller. One thread at a time."""
+    """A connection to one AMS port of one controller. One thread at a time.
 
-    def __init__(self, net_id: str, ams_port: int, host: str) -> None:
-        self.net_id, self.host = net_id, host
-        self._address = AmsAddr(net_id, ams_port)
-        self._port = 0
+    Args:
+        net_id: of the controller.
+        ams_port: in the controller.
+        host: its name or address.
+        port: its TCP port.
+        local_net_id: ours; empty: the address that the connection comes from, and .1.1.
+        local_host: that address; empty: the system chooses.
+        on_samples: gets (handle, value) of what the controller notifies of, in the thread that asks.
+    """
+
+    def __init__(
+        self,
+        net_id: str,
+        ams_port: int,
+        host: str,
+        port: int = TCP_PORT,
+        local_net_id: str = "",
+        local_host: str = "",
+        on_samples: Callable[[Sequence[tuple[int, bytes]]], None] = lambda values: None,
+    ) -> None:
+        self.net_id, self.ams_port, self.host, self.port = net_id, ams_port, host, port
+        self._local_net_id, self._local_host = local_net_id, local_host
+        self._on_samples = on_samples
+        self._socket: socket.socket | None = None
+        self._conversation: Conversation | None = None
+        self._answers = 0
 
     def dial(self, deadline_ns: int) -> None:
         """Connect; raises `ConnectionLostError`."""
-        with _routes_lock:
-            if _open_routes.setdefault(self.net_id, self) is not self:
-                message = f"another link of this process holds the route to {self.net_id}: use one link per controller"
-                raise ConnectionLostError(message)
         try:
-            socket.create_connection((self.host, TCP_PORT), timeout=_remaining_s(deadline_ns)).close()
-            self._port = pyads_ex.adsPortOpenEx()
-            pyads_ex.adsAddRoute(self._address.netIdStruct(), self.host)
-        except (OSError, UnicodeError, pyads_ex.ADSError) as error:
+            source = (self._local_host, 0) if self._local_host else None
+            self._socket = socket.create_connection((self.host, self.port), _remaining_s(deadline_ns), source)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            own = self._local_net_id or f"{self._socket.getsockname()[0].removeprefix('::ffff:')}.1.1"
+            ends = Ends(frames.net_id(self.net_id), self.ams_port, frames.net_id(own), next(_own_ports))
+        except (OSError, UnicodeError) as error:
             self.close()
-            raise ConnectionLostError(f"cannot connect to {self.host}:{TCP_PORT}: {cause(error)}") from error
+            raise ConnectionLostError(f"cannot connect to {self.host}:{self.port}: {cause(error)}") from error
+        except ValueError as error:
+            self.close()
+            raise ConnectionLostError(f"{error}; where the way is IPv6, say ours in local_net_id") from error
+        self._conversation, self._answers = Conversation(ends), 0
 
     def close(self) -> None:
-        """Drop the connection, if any, with its notifications."""
-        if self._port:
-            pyads_ex.adsSyncSetTimeoutEx(self._port, 1)  # each notification is deleted with a request
-            pyads_ex.adsPortCloseEx(self._port)
-            pyads_ex.adsDelRoute(self._address.netIdStruct())
-            self._port = 0
-        with _routes_lock:
-            if _open_routes.get(self.net_id) is self:
-                del _open_routes[self.net_id]
+        """Drop the connection, if any."""
+        if self._socket is not None:
+            self._socket.close()
+        self._socket = self._conversation = None
 
-    def locate(self, symbol: str, nbytes: int, deadline_ns: int) -> Item:
-        """A handle for a symbol; raises `RefusedError` if there is none of that name and size."""
-        info = self._call(deadline_ns, symbol, pyads_ex.adsGetSymbolInfo, symbol)
-        if info.size != nbytes:
-            message = f"symbol {symbol!r} is {info.symbol_type} of {info.size} bytes, but its tag needs {nbytes}"
-            raise RefusedError(message, Error.BAD_SIZE)
-        handle = self._call(deadline_ns, symbol, pyads_ex.adsGetHandle, symbol)
-        return Item(symbol, Group.VALUE_BY_HANDLE, handle, nbytes)
+    @property
+    def dropped(self) -> int:
+        """Packets on this connection that were not for us."""
+        return self._conversation.dropped if self._conversation else 0
+
+    # --- commands -----------------------------------------------------------------------------------------------------
 
     def read(self, item: Item, deadline_ns: int) -> bytes:
         """The bytes of one item."""
-        buffer = ctypes.c_ubyte * item.nbytes
-        got = self._call(deadline_ns, item.label, pyads_ex.adsSyncReadReqEx2, item.group, item.offset, buffer, True)
-        return bytes(got)
+        got = self.ask(item.label, Command.READ, requests.read(item), deadline_ns)
+        return requests.whole(item.label, got, item.nbytes)
 
-    def sum_read(self, request: "SumRead", deadline_ns: int) -> tuple[list[int], bytes]:
-        """(error code of each item, all values one after the other)."""
-        read = pyads_ex.adsSyncReadWriteReqEx2
-        count = len(request.items)
-        got = self._call(deadline_ns, "sum read", read, Group.SUM_READ, count, None, request.array, None, True)
-        data = bytes(got)
-        return list(struct.unpack_from(f"<{count}I", data)), data[4 * count :]
+    def write(self, item: Item, value: bytes, deadline_ns: int, until_ns: int = NEVER) -> None:
+        """Write one item; after `until_ns` `OutdatedError`."""
+        self.ask(item.label, Command.WRITE, requests.write(item, value), deadline_ns, until_ns)
 
-    def sum_write(self, items: Sequence[Item], head: bytes, values: bytes, deadline_ns: int, until_ns: int) -> None:
-        """Write all items; raises `RefusedError` naming the first that was refused, after `until_ns` `OutdatedError`."""
-        write = pyads_ex.adsSyncReadWriteReqEx2
-        body, group = bytearray(head + values), Group.SUM_WRITE
-        got = self._call(deadline_ns, "sum write", write, group, len(items), None, body, None, True, until_ns=until_ns)
-        check_items(items, struct.unpack(f"<{len(items)}I", bytes(got)))
+    def read_write(self, label: str, data: bytes, deadline_ns: int, until_ns: int = NEVER) -> bytes:
+        """What a ReadWrite with `data` (of `fieldbus.ads.requests`) gives."""
+        return self.ask(label, Command.READ_WRITE, data, deadline_ns, until_ns)
 
-    def notify(self, item: Item, cycle_s: float, on_value: Callable[[bytes], None], deadline_ns: int) -> None:
-        """Call `on_value`, from AdsLib's thread, with the item's bytes whenever they change."""
-        milliseconds = cycle_s * 1e3
-        how = NotificationAttrib(item.nbytes, constants.ADSTRANS_SERVERONCHA, milliseconds, milliseconds)
+    def by_name(self, group: int, name: str, answer_bytes: int, deadline_ns: int) -> bytes:
+        """What `group` tells of a symbol."""
+        return self.read_write(
+            name, requests.read_write(group, 0, answer_bytes, requests.name_bytes(name)), deadline_ns
+        )
 
-        def received(note: Any, _: object) -> None:
-            if note.contents.cbSampleSize == item.nbytes:
-                on_value(ctypes.string_at(ctypes.addressof(note.contents) + _DATA_AT, item.nbytes))
+    def read_state(self, deadline_ns: int) -> int:
+        """The controller's ADS state."""
+        got = requests.whole("ReadState", self.ask("ReadState", Command.READ_STATE, b"", deadline_ns), 4)
+        return int.from_bytes(got[:2], "little")
 
-        add = pyads_ex.adsSyncAddDeviceNotificationReqEx
-        self._call(deadline_ns, item.label, add, (item.group, item.offset), how, received)
+    def notify(self, item: Item, cycle_s: float, deadline_ns: int) -> int:
+        """Have an item's changes sent; gives the notification's handle."""
+        got = self.ask(item.label, Command.ADD_NOTIFICATION, requests.add_notification(item, cycle_s), deadline_ns)
+        return int.from_bytes(requests.whole(item.label, got, 4), "little")
 
-    def _call(
-        self, deadline_ns: int, label: str, function: Callable[..., Any], *args: object, until_ns: int = NEVER
-    ) -> Any:
-        pyads_ex.adsSyncSetTimeoutEx(self._port, max(1, int(_remaining_s(deadline_ns) * 1000)))
-        check_age(until_ns)
+    def delete_notification(self, handle: int, deadline_ns: int) -> None:
+        """End a notification."""
+        self.ask("notification", Command.DELETE_NOTIFICATION, frames.RESULT.pack(handle), deadline_ns)
+
+    def release(self, handles: Sequence[int], deadline_ns: int) -> None:
+        """Give symbols' handles back, in sum writes; one that the device does not know is no matter."""
+        for at in range(0, len(handles), MOST_IN_A_SUM):
+            some = handles[at : at + MOST_IN_A_SUM]
+            items = [Item("handle", Group.RELEASE_HANDLE, 0, 4)] * len(some)
+            data = requests.sum_write(items, b"".join(map(frames.RESULT.pack, some)))
+            self.read_write("releasing handles", data, deadline_ns)
+
+    def sum_read(self, data: bytes, count: int, nbytes: int, deadline_ns: int) -> tuple[tuple[int, ...], bytes]:
+        """(return code of each item, all values one after the other) of a `requests.sum_read` of `nbytes` of values."""
+        got = self.read_write("sum read", data, deadline_ns)
+        codes = requests.codes("sum read", got, count)
+        return codes, requests.whole("sum read", got[4 * count :], nbytes)
+
+    def ask(self, label: str, command: int, data: bytes, deadline_ns: int, until_ns: int = NEVER) -> bytes:
+        """One question, and what its answer carries behind the return code.
+
+        Raises what the return code means; `NoAnswerError` and `GarbageError` name what came in the answer's place.
+        """
+        assert self._conversation is not None, "dial first"
+        invoke, frame = self._conversation.ask(command, data)
         try:
-            return function(self._port, self._address, *args)
-        except pyads_ex.ADSError as error:
-            raise failure(label, error.err_code) from error
-        except RuntimeError as error:  # pyads: the answer is shorter than what was asked for
-            raise GarbageError(f"{label}: {error}") from error
+            self._send(frame, deadline_ns, until_ns)
+            answer = self._await(label, invoke, deadline_ns)
+        finally:
+            self._conversation.give_up(invoke)
+        if answer.error:
+            raise failure(label, answer.error)
+        code, got = requests.result(label, command, answer.data)
+        if code:
+            raise failure(label, code)
+        return got
 
+    # --- the socket ---------------------------------------------------------------------------------------------------
 
-class SumRead:
-    """A sum read, ready to be sent again and again."""
+    def _send(self, frame: bytes, deadline_ns: int, until_ns: int) -> None:
+        assert self._socket is not None
+        try:
+            self._socket.settimeout(_remaining_s(deadline_ns))
+            check_age(until_ns)
+            self._socket.sendall(frame)
+        except TimeoutError as error:
+            raise NoAnswerError("the controller takes nothing more") from error
+        except OSError as error:
+            raise ConnectionLostError(f"connection lost: {cause(error)}{self._advice()}") from error
 
-    def __init__(self, items: Sequence[Item]) -> None:
-        self.items = tuple(items)
-        self.array = (SAdsSumRequest * len(items))(*[SAdsSumRequest(i.group, i.offset, i.nbytes) for i in items])
+    def _await(self, label: str, invoke: int, deadline_ns: int) -> Answer:
+        while True:
+            found = None
+            for event in self._receive(label, deadline_ns):
+                if isinstance(event, Samples):
+                    self._on_samples(event.values)
+                elif event.invoke == invoke:
+                    found = event
+            if found is not None:
+                self._answers += 1
+                return found
 
+    def _receive(self, label: str, deadline_ns: int) -> list[Answer | Samples]:
+        assert self._socket is not None
+        assert self._conversation is not None
+        try:
+            self._socket.settimeout(_remaining_s(deadline_ns))
+            data = self._socket.recv(_AT_ONCE)
+        except (TimeoutError, NoAnswerError) as error:
+            raise NoAnswerError(f"{label}: no answer in time{self._what_came()}") from error
+        except OSError as error:
+            raise ConnectionLostError(f"connection lost: {cause(error)}{self._advice()}") from error
+        if not data:
+            raise ConnectionLostError(f"the controller closed the connection{self._advice()}")
+        return self._conversation.feed(data)
 
-def sum_write_head(items: Sequence[Item]) -> bytes:
-    """What precedes the values in a sum write."""
-    return b"".join(struct.pack("<III", i.group, i.offset, i.nbytes) for i in items)
+    def _what_came(self) -> str:
+        conversation = self._conversation
+        if conversation is None or not conversation.dropped:
+            return ""
+        return f"; {conversation.dropped} packets came that are for nobody, the last: {conversation.last_dropped}"
+
+    def _advice(self) -> str:
+        """What to look at, when TwinCAT hangs up without a word."""
+        if self._answers or self._conversation is None:
+            return ""
+        own = frames.net_id_text(self._conversation.ends.own_net_id)
+        return (
+            f" before it answered anything: it needs a route to {own} at this computer's address (rt-engine ads "
+            "add-route), and no second connection from this computer beside this one"
+        )
 
 
 def check_items(items: Sequence[Item], codes: Sequence[int]) -> None:
-    """Raises what the first error code means; `ConnectionLostError` when handles must be got anew."""
+    """Raises what the first return code means; `ConnectionLostError` when handles must be got anew."""
     for item, code in zip(items, codes, strict=True):
-        if code in SYMBOLS_CHANGED:
-            raise ConnectionLostError(f"{failure(item.label, code)}; symbols changed, connecting anew")
         if code:
-            raise failure(item.label, code)
+            raise item_failure(item, code)
 
 
-def failure(label: str, code: int) -> DeviceError:
-    """The error that an ADS error code means."""
-    message = f"{label}: ADS error {code:#x}, {ERROR_CODES.get(code, 'unknown')}"
-    if code == CLIENT_TIMED_OUT:
-        return NoAnswerError(f"{label}: no answer in time")
-    if code in DEVICE_ERRORS:
-        return RefusedError(message, code)
-    return ConnectionLostError(message)
+def item_failure(item: Item, code: int) -> DeviceError:
+    """The error that an item's return code means."""
+    if code in SYMBOLS_CHANGED:
+        return ConnectionLostError(f"{failure(item.label, code)}; symbols changed, connecting anew")
+    return failure(item.label, code)
 
 
 def _remaining_s(deadline_ns: int) -> float:

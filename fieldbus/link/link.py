@@ -49,6 +49,7 @@ class Link(ABC):
         self._changes = ChangeLog()
         self._up = threading.Event()
         self._state: tuple[State, datetime] = ("stopped", datetime.now(UTC))
+        self._note = ""
         self.reset_counters()
 
     @abstractmethod
@@ -98,6 +99,7 @@ class Link(ABC):
             round_trip=self._round_trip,
             last_error=self._last_error,
             lost_reason=self._lost_reason,
+            note=self._note,
             **self._counts,
         )
 

@@ -57,6 +57,8 @@ class LinkStatus(LinkCounts):
     last_error: str
     lost_reason: str = ""
     """Why the connection was lost the last time it was up; errors of attempts to get it back do not change that."""
+    note: str = ""
+    """What the link does beside its cycles, or cannot do: how far a look-up is, which commands the device has not."""
 
 
 LINK_STATISTICS: Final = declared(LinkCounts)

@@ -8,7 +8,8 @@ server              what its connections have of their own (`plc_bindings.net.co
     notifications   what is due, what has changed, what may wait
       device        what all connections share: database, models, tables
       tables        symbols and data types as ADS describes them
-      frames        the layout of every packet
       groups        index groups of the server's own
       codes         its state; what an error becomes
+
+The layout of every packet is in `fieldbus.ads.frames`, for clients and servers.
 """

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from fieldbus.ads.frames import net_id
 from fieldbus.ads.protocol import PLC_PORT, TCP_PORT
-from plc_bindings.ads.frames import net_id
 from plc_bindings.ads.tables import Tables
 from plc_bindings.calls.pace import Paces
 from plc_bindings.data.database import Database

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Final
 
-from plc_bindings.ads.frames import filetime
+from fieldbus.ads.frames import filetime
 from plc_bindings.ads.symbols import Place
 
 LEAST_CYCLE_S: Final = 0.001

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from plc_bindings.ads import frames
+from fieldbus.ads import frames
 from plc_bindings.ads.groups import NAME_BYTES
 from plc_bindings.ads.session import AdsSession
 from plc_bindings.calls.predict import RESULT_HEADER

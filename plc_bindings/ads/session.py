@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from fieldbus.ads import frames
 from fieldbus.ads.protocol import REQUEST, RESPONSE, RUN, SYSTEM_PORT, Command, Error, Group
-from plc_bindings.ads import frames
 from plc_bindings.ads.calls import CALLS, NOT_IN_SUMS, UPLOADS, Answer, ClientCalls
 from plc_bindings.ads.codes import STATE, AdsError, code_of
 from plc_bindings.ads.device import Device

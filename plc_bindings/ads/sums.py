@@ -14,8 +14,8 @@ import struct
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from fieldbus.ads import frames
 from fieldbus.ads.protocol import Error, Group
-from plc_bindings.ads import frames
 from plc_bindings.ads.codes import AdsError, code_of
 
 MOST_ITEMS: Final = 500

@@ -6,8 +6,8 @@ import struct
 from collections.abc import Callable
 from typing import Final
 
+from fieldbus.ads import frames
 from fieldbus.ads.protocol import Error, Group
-from plc_bindings.ads import frames
 from plc_bindings.ads.codes import STATE, AdsError
 from plc_bindings.ads.device import Device
 from plc_bindings.ads.groups import AREA

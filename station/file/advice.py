@@ -41,14 +41,12 @@ def _much_faster(view: View) -> Iterator[Finding]:
 
 
 def _held_alone(view: View) -> Iterator[Finding]:
-    """Two links that want what only one can have: the second would never be up."""
+    """Two links that want what only one can have."""
     holders: dict[Hashable, str] = {}
     for name, link in view.config.links.items():
         held = link.held_alone()
         if held is not None and holders.setdefault(held, name) != name:
-            message = (
-                f"link {holders[held]} goes to the same device, which takes one link of a station: this one is never up"
-            )
+            message = f"link {holders[held]} goes to the same device, {link.held_words}"
             yield Finding(("links", name), f"{message}; put its tags on link {holders[held]}", "warning")
 
 

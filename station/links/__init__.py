@@ -91,6 +91,9 @@ class LinkTable(Table, ABC):
         """What is wrong with the link `name` as a whole, given its tags and the station file's folder."""
         yield from ()
 
+    held_words: ClassVar[str] = "which takes one link of a station: this one is never up"
+    """What happens to a second link that wants what the first holds alone: it goes on behind "the same device, ..."."""
+
     def held_alone(self) -> Hashable | None:
         """What only one link of a station can hold at a time; None: nothing."""
         return None

@@ -120,6 +120,8 @@ def _notes(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     for link in snapshot.links:
         if link.state != "up" and link.last_error:
             yield link.name, link.last_error
+        if link.note:
+            yield link.name, link.note
 
 
 def _tasks(snapshot: Snapshot) -> Sheet:

@@ -102,6 +102,7 @@ class LinkView(BaseModel):
     safe_confirmed: bool | None = None
     timeouts: int = 0
     lost_reason: str = ""
+    note: str = ""
 
     @classmethod
     def of(cls, name: str, device: str, status: LinkStatus, safe_confirmed: bool | None) -> LinkView:
@@ -113,6 +114,7 @@ class LinkView(BaseModel):
             round_trip=Latency.of(status.round_trip),
             last_error=status.last_error,
             lost_reason=status.lost_reason,
+            note=status.note,
             safe_confirmed=safe_confirmed,
             **{statistic.name: getattr(status, statistic.name) for statistic in LINK_STATISTICS},
         )

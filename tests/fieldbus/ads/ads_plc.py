@@ -22,11 +22,14 @@ PORT = 48898
 DEVICE_INFO, READ, WRITE, STATE, CONTROL, ADD_NOTE, DEL_NOTE, NOTE, READ_WRITE = range(1, 10)
 REQUEST, RESPONSE = 0x0004, 0x0005  # "ADS command", with the response bit
 HANDLE_BY_NAME, VALUE_BY_HANDLE, RELEASE_HANDLE, VERSION, INFO_BY_NAME = 0xF003, 0xF005, 0xF006, 0xF008, 0xF009
-SUM_READ, SUM_WRITE, SUM_READ_WRITE = 0xF080, 0xF081, 0xF082
+SUM_READ, SUM_WRITE, SUM_READ_WRITE, SUM_ADD_NOTE = 0xF080, 0xF081, 0xF082, 0xF085
+DEVICE_DATA = 0xF100
+RUN, STOP, CONFIG = 5, 6, 15
+MOST_IN_A_SUM = 500
 DATA = 0x4040  # where the symbols lie
 
 NO_PORT, NO_COMMAND = 6, 8
-NO_GROUP, BAD_OFFSET, NOT_PERMITTED, BAD_SIZE = 0x702, 0x703, 0x704, 0x705
+NO_SERVICE, NO_GROUP, BAD_OFFSET, NOT_PERMITTED, BAD_SIZE = 0x701, 0x702, 0x703, 0x704, 0x705
 NO_SYMBOL, OLD_SYMBOL, NO_MODE, NO_NOTE = 0x710, 0x711, 0x713, 0x714
 
 TYPES = {  # IEC type -> (ADS type id, struct format)
@@ -87,6 +90,16 @@ class Faults:
     garbage: bool = False
     half_frame: bool = False
     """Half of the next frame, then nothing more on that connection."""
+    no_sums: tuple[int, ...] = ()
+    """Sum commands that this device does not have."""
+    state_is_no_value: bool = False
+    """The state is told by ReadState alone."""
+    foreign_first: bool = False
+    """Before each answer, one with another invoke id and other data, and a packet for somebody else."""
+    bad_note: bool = False
+    """Notifications say more bytes than they have."""
+    cut_after: int = -1
+    """The connection is cut instead of the answer to the request that comes after so many; -1: never."""
     no_first_note: bool = False
     """The first notification of each handle is lost, as when it overtakes the handle in the client."""
 
@@ -110,12 +123,16 @@ class AdsPlc:
         self.net_id = bytes([*map(int, self.host.split(".")), 1, 1])
         self.ams_port = ams_port
         self.version = 1
+        self.state = RUN
+        self.asked: list[tuple[int, int, int]] = []
+        """(command, index group, index offset) of each request."""
         self.faults = Faults()
         self.requests: dict[int, int] = {}
         self._next_handle, self._next_note = 1, 1
         self.handles: dict[int, str] = {}
         self.load(symbols)
         self._sessions: list[Session] = []
+        self._asking = threading.local()
         self._listener: socket.socket | None = None
         self._run = True
         threading.Thread(target=self._push_forever, daemon=True).start()
@@ -139,6 +156,10 @@ class AdsPlc:
     def set(self, name: str, *values: float) -> None:
         symbol = self.symbols[name.upper()]
         symbol.data = struct.pack(symbol.format, *values)
+
+    def notes(self) -> int:
+        """How many notifications there are, of all connections."""
+        return sum(len(session.notes) for session in self._sessions)
 
     def online_change(self, symbols: list[Symbol]) -> None:
         """New symbols while running: old handles are invalid, the version differs, connections stay."""
@@ -203,6 +224,10 @@ class AdsPlc:
 
     def _send(self, session: Session, packet: bytes) -> None:
         frame = TCP.pack(0, len(packet)) + packet
+        if self.faults.foreign_first and packet[16:18] != struct.pack("<H", NOTE):
+            invoke = struct.pack("<I", struct.unpack_from("<I", packet, 28)[0] - 1 & 0xFFFF_FFFF)
+            frame = TCP.pack(0, len(packet)) + packet[:28] + invoke + packet[32:-1] + b"\xff" + frame
+            frame = TCP.pack(0, len(packet)) + b"\1\2\3\4\5\6" + packet[6:] + frame
         if self.faults.garbage:
             frame = b"HTTP/1.1 400 Bad Request\r\n\r\n" * 3
         with session.lock:
@@ -221,6 +246,13 @@ class AdsPlc:
         assert flags == REQUEST, f"flags {flags:#x}"
         session.peer = (source, source_port)
         self.requests[command] = self.requests.get(command, 0) + 1
+        if command in (READ, WRITE, READ_WRITE):
+            self.asked.append((command, *struct.unpack_from("<II", data)))
+        if self.faults.cut_after >= 0:
+            self.faults.cut_after -= 1
+            if self.faults.cut_after < 0:
+                session.sock.shutdown(socket.SHUT_RDWR)
+                raise OSError
         error, body = 0, b""
         if target != self.net_id or port != self.ams_port:
             error = NO_PORT
@@ -243,7 +275,7 @@ class AdsPlc:
         return struct.pack("<BBH16s", 3, 1, 4024, b"Plc30 App")
 
     def _state(self, session: Session, data: bytes) -> bytes:
-        return struct.pack("<HH", 5, 0)  # RUN
+        return struct.pack("<HH", self.state, 0)
 
     def _read(self, session: Session, data: bytes) -> bytes:
         group, offset, size = struct.unpack("<III", data)
@@ -256,6 +288,7 @@ class AdsPlc:
         return b""
 
     def _read_write(self, session: Session, data: bytes) -> bytes:
+        self._asking.session = session
         group, offset, read_size, write_size = struct.unpack_from("<IIII", data)
         got = self.read_write(group, offset, read_size, data[16:], write_size)
         return struct.pack("<I", len(got)) + got
@@ -280,6 +313,8 @@ class AdsPlc:
     def read(self, group: int, offset: int, size: int) -> bytes:
         if group == VERSION:
             return bytes([self.version % 256])[:size]
+        if (group, offset) == (DEVICE_DATA, 0) and not self.faults.state_is_no_value:
+            return struct.pack("<HH", self.state, 0)[:size]
         symbol, start = self._locate(group, offset)
         if start + size > len(symbol.data):
             raise AdsError(BAD_SIZE)
@@ -302,6 +337,10 @@ class AdsPlc:
     def read_write(self, group: int, offset: int, read_size: int, data: bytes, write_size: int) -> bytes:
         if len(data) != write_size:
             raise AdsError(BAD_SIZE)
+        if group in self.faults.no_sums:
+            raise AdsError(NO_SERVICE)
+        if group in (SUM_READ, SUM_WRITE, SUM_READ_WRITE, SUM_ADD_NOTE) and offset > MOST_IN_A_SUM:
+            raise AdsError(BAD_SIZE)
         if group == HANDLE_BY_NAME:
             if read_size != 4:
                 raise AdsError(BAD_SIZE)
@@ -317,6 +356,8 @@ class AdsPlc:
             return self._sum_write(offset, data)
         if group == SUM_READ_WRITE:
             return self._sum_read_write(offset, data)
+        if group == SUM_ADD_NOTE:
+            return self._sum_add_note(offset, data)
         raise AdsError(NO_GROUP)
 
     def _sum_read(self, count: int, data: bytes) -> bytes:
@@ -353,6 +394,16 @@ class AdsPlc:
             values += got
             at += write_size
         return results + values
+
+    def _sum_add_note(self, count: int, data: bytes) -> bytes:
+        """n x AddNotification -> n x (error, handle)."""
+        if len(data) != 40 * count:
+            raise AdsError(BAD_SIZE)
+        results = b""
+        for at in range(0, len(data), 40):
+            code, got = _attempt(lambda a=at: self._add_note(self._asking.session, data[a : a + 40]))
+            results += struct.pack("<I", code) + got.ljust(4, b"\0")
+        return results
 
     def _named(self, data: bytes) -> Symbol:
         symbol = self.symbols.get(data.rstrip(b"\0").decode("latin-1").upper())
@@ -409,6 +460,8 @@ class AdsPlc:
         body += b"".join(struct.pack("<II", number, len(value)) + value for number, value in samples)
         body = struct.pack("<II", len(body) + 4, 1) + body
         net_id, port = session.peer
+        if self.faults.bad_note:
+            body = struct.pack("<II", len(body) + 100, 7) + body[8:]
         return AMS.pack(net_id, port, self.net_id, self.ams_port, NOTE, REQUEST, len(body), 0, 0) + body
 
 

@@ -1,11 +1,12 @@
 """The ADS link against a strict stub of a PLC, and pyads' own test server for the happy path.
 
-All of them listen on port 48898, since AdsLib knows no other, each on a loopback address of its own.
+All of them listen on port 48898, each on a loopback address of its own.
 """
 
 import struct
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,21 @@ from fieldbus.errors import AddressError, ConfigurationError
 from fieldbus.image.image import Channel, ProcessImage
 from fieldbus.modbus.address import ModbusAddress
 from fieldbus.tags import Quality, Tag
-from tests.fieldbus.ads.ads_plc import READ, READ_WRITE, AdsPlc, Symbol, own_loopback
+from tests.fieldbus.ads.ads_plc import (
+    CONFIG,
+    READ,
+    READ_WRITE,
+    RUN,
+    STATE,
+    STOP,
+    SUM_ADD_NOTE,
+    SUM_READ,
+    SUM_READ_WRITE,
+    SUM_WRITE,
+    AdsPlc,
+    Symbol,
+    own_loopback,
+)
 from tests.fieldbus.waiting import wait_for
 
 TIMEOUT_S = 0.2
@@ -237,13 +252,150 @@ def test_a_port_where_no_plc_runs(plc: AdsPlc) -> None:
         assert "ADS error 0x6, Target port not found" in link.status().last_error
 
 
-def test_one_route_per_controller(plc: AdsPlc) -> None:
-    """A second link to the same NetId is refused with the reason, and the first one goes on."""
-    first, inputs, _ = link_of(plc, "read")
-    second, *_ = link_of(plc, "read")
+@MODES
+def test_several_links_go_to_one_controller(plc: AdsPlc, mode: str) -> None:
+    """A second link to the same NetId has a connection of its own, and its own values."""
+    first, inputs, _ = link_of(plc, mode)
+    second, others, _ = link_of(plc, mode)
     with first, second:
-        wait_for(lambda: "use one link per controller" in first.status().last_error + second.status().last_error)
-    assert inputs.cells == 5
+        wait_for(lambda: inputs.read().values[4] == others.read().values[4] == 1.5)
+        plc.set("MAIN.fX", 4.5)
+        wait_for(lambda: inputs.read().values[4] == others.read().values[4] == 4.5)
+    assert first.status().reconnects == second.status().reconnects == 0
+
+
+# --- a program that does not run --------------------------------------------------------------------------------------
+
+
+@MODES
+@pytest.mark.parametrize("state_is_no_value", [False, True], ids=["state in the sum", "state by command"])
+@pytest.mark.parametrize(("state", "word"), [(STOP, "STOP"), (CONFIG, "CONFIG"), (77, "state 77")])
+def test_a_plc_that_does_not_run_makes_inputs_bad(
+    plc: AdsPlc, mode: str, state_is_no_value: bool, state: int, word: str
+) -> None:
+    """Its symbols still answer: BAD, with the state in the reason; GOOD on the same connection when it runs again."""
+    plc.faults.state_is_no_value = state_is_no_value
+    link, inputs, _ = link_of(plc, mode)
+    with link:
+        wait_for(lambda: inputs.read().quality is Quality.GOOD)
+        plc.state = state
+        wait_for(lambda: inputs.read().quality is Quality.BAD)
+        assert f"the PLC is in {word}, not in RUN" in link.status().last_error
+        reads = link.status().reads
+        plc.set("MAIN.fX", 9.5)
+        asked = len(plc.asked)
+        wait_for(lambda: len(plc.asked) > asked + 20)
+        assert link.status().reads == reads
+        plc.state = RUN
+        wait_for(lambda: inputs.read().quality is Quality.GOOD and inputs.read().values[4] == 9.5)
+        assert link.status().reconnects == 0
+
+
+@pytest.mark.parametrize("state_is_no_value", [False, True])
+def test_safe_values_are_confirmed_by_a_plc_in_run_alone(plc: AdsPlc, state_is_no_value: bool) -> None:
+    """A stopped PLC takes them, and acts on nothing: `stop` says that nobody confirmed them."""
+    plc.faults.state_is_no_value = state_is_no_value
+    link, *_ = link_of(plc, "read")
+    link.start()
+    link.wait_up(5.0)
+    plc.state = STOP
+    assert link.stop() is False
+    assert plc.get("MAIN.fU") == -1.0
+    assert "the PLC is in STOP" in link.status().last_error
+
+
+def test_a_state_that_says_nothing_is_not_watched(plc: AdsPlc) -> None:
+    """`is_state_watched=False`: for devices that are no PLC."""
+    plc.state = 0
+    link = AdsLink("plc", TAGS, net_id(plc), cycle_s=0.005, timeout_s=TIMEOUT_S, is_state_watched=False)
+    with link:
+        assert link.wait_up(5.0)
+        assert STATE not in plc.requests
+
+
+# --- a device without sum commands ------------------------------------------------------------------------------------
+
+
+@MODES
+@pytest.mark.parametrize(
+    ("no_sums", "words"),
+    [
+        ((SUM_WRITE,), "the device has no sum write: values are written one by one"),
+        ((SUM_READ_WRITE, SUM_ADD_NOTE), ""),
+        (
+            (SUM_READ, SUM_WRITE, SUM_READ_WRITE, SUM_ADD_NOTE),
+            "the device has no sum commands: values are read one by one",
+        ),
+    ],
+    ids=["no sum write", "no sum read-write", "none"],
+)
+def test_single_requests_where_there_are_no_sums(
+    plc: AdsPlc, mode: str, no_sums: tuple[int, ...], words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Values travel both ways, and what the device has not is said: in the status, and once in the log."""
+    plc.faults.no_sums = no_sums
+    link, inputs, outputs = link_of(plc, mode)
+    with link:
+        wait_for(lambda: inputs.read().values.tolist() == [1.0, 2.0, 3.0, 4.0, 1.5])
+        plc.set("MAIN.fX", 2.25)
+        wait_for(lambda: inputs.read().values[4] == 2.25)
+        wait_for(lambda: outputs.write([0.5]) is None and plc.get("MAIN.fU") == 0.5)
+        plc.cut()
+        wait_for(lambda: link.status().reconnects == 1 and link.status().state == "up")
+        assert words in link.status().note
+        assert link.stop() is True
+    assert plc.get("MAIN.fU") == -1.0
+    assert not words or [words in line for line in caplog.messages].count(True) == 1
+
+
+def test_a_single_output_that_is_refused_holds_no_other_back(plc: AdsPlc) -> None:
+    """One by one, too: the others are written."""
+    plc.faults.no_sums = (SUM_WRITE,)
+    plc.load([Symbol("MAIN.a", "INT", read_only=True), Symbol("MAIN.b", "INT")])
+    tags = [Tag(n, "int16", "out", safe=7.0, address=AdsAddress(f"MAIN.{n}")) for n in "ab"]
+    link = AdsLink("plc", tags, net_id(plc), cycle_s=0.005, timeout_s=TIMEOUT_S)
+    with link:
+        wait_for(lambda: plc.get("MAIN.b") == 7)
+        wait_for(lambda: "MAIN.a: ADS error 0x704" in link.status().last_error)
+
+
+# --- packets that nobody asked for ------------------------------------------------------------------------------------
+
+
+@MODES
+def test_answers_to_other_questions_are_no_values(plc: AdsPlc, mode: str) -> None:
+    """Another invoke id, another computer's packet: dropped, and the right answer behind them is taken."""
+    link, inputs, _ = link_of(plc, mode)
+    plc.faults.foreign_first = True
+    with link:
+        wait_for(lambda: inputs.read().quality is Quality.GOOD)
+        reads = link.status().reads
+        wait_for(lambda: link.status().reads > reads + 20)
+        assert inputs.read().values.tolist() == [1.0, 2.0, 3.0, 4.0, 1.5]
+        assert link.status().errors == 0
+
+
+def test_a_notification_that_contradicts_itself_is_an_error_and_no_end(plc: AdsPlc) -> None:
+    """AdsLib ends the process with an assertion here; the link says what came, connects anew, and is right again."""
+    link, inputs, _ = link_of(plc, "notify")
+    with link:
+        wait_for(lambda: inputs.read().values[4] == 1.5)
+        plc.faults.bad_note = True
+        plc.set("MAIN.fX", 2.5)
+        wait_for(lambda: "a notification that says" in link.status().last_error)
+        plc.faults.bad_note = False
+        wait_for(lambda: inputs.read().quality is Quality.GOOD and inputs.read().values[4] == 2.5)
+
+
+def test_handles_are_given_back_at_the_end(plc: AdsPlc) -> None:
+    """A controller keeps handles of clients that have gone: an orderly end leaves none, and no notification."""
+    link, *_ = link_of(plc, "notify")
+    with link:
+        assert link.wait_up(5.0)
+        assert len(plc.handles) == 3
+        assert plc.notes() == 2
+    assert not plc.handles
+    assert plc.notes() == 0
 
 
 @pytest.mark.parametrize(
@@ -264,12 +416,21 @@ def test_an_impossible_link_is_refused(arguments: dict[str, object], error: type
 def test_pyads_own_server() -> None:
     """The happy path against a server that is not ours: symbol information, handles, sum read, sum write.
 
-    Its sum commands know neither handles nor the symbol version: they get a place among its variables.
+    Its sum commands know neither handles nor the symbol version: they get a place among its variables. What it does not
+    know ends its thread; here it is answered as a device does that has no such group.
     """
     from pyads import constants
     from pyads.testserver import AdsTestServer, AdvancedHandler, PLCVariable
+    from pyads.testserver.handler import AmsResponseData
 
-    handler, host = AdvancedHandler(), own_loopback()
+    class Handler(AdvancedHandler):
+        def handle_request(self, request: Any) -> Any:
+            try:
+                return super().handle_request(request)
+            except KeyError:
+                return AmsResponseData(struct.pack("<H", 5), bytes(4), struct.pack("<II", 0x702, 0))
+
+    handler, host = Handler(), own_loopback()
     x = PLCVariable("MAIN.fX", struct.pack("<f", 1.5), constants.ADST_REAL32, "REAL", 0xF005, 1001)
     u = PLCVariable("MAIN.fU", bytes(8), constants.ADST_REAL64, "LREAL", 0xF005, 1002)
     x.handle, u.handle = 1001, 1002

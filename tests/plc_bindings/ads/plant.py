@@ -12,8 +12,8 @@ from typing import Any
 
 import rt_engine
 from benchmarks.models import mlp
+from fieldbus.ads import frames
 from fieldbus.ads.protocol import REQUEST, Command, Group
-from plc_bindings.ads import frames
 from plc_bindings.ads.device import AdsOptions, Device
 from plc_bindings.ads.groups import AREA
 from plc_bindings.ads.session import AdsSession

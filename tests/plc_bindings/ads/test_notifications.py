@@ -4,8 +4,8 @@ import struct
 
 import pytest
 
+from fieldbus.ads.frames import FILETIME_EPOCH_S
 from fieldbus.ads.protocol import Command, Error, Group
-from plc_bindings.ads.frames import FILETIME_EPOCH_S
 from plc_bindings.ads.groups import AREA
 from plc_bindings.ads.notifications import FIRST_S, MOST_WAITING_BYTES, Notifications
 from plc_bindings.security.access import Limits

@@ -10,9 +10,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from fieldbus.ads.frames import TCP
 from fieldbus.ads.protocol import Command, Error, Group
 from plc_bindings.ads.device import AdsOptions, Device
-from plc_bindings.ads.frames import TCP
 from plc_bindings.ads.groups import AREA, PREDICT, UPLOAD_ACTIVATE
 from plc_bindings.ads.server import RULES, AdsServer
 from plc_bindings.net.serving import Serving

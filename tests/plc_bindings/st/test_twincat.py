@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import rt_engine
-from plc_bindings.ads import frames, groups
+from fieldbus.ads import frames
+from plc_bindings.ads import groups
 from plc_bindings.ads.device import AdsOptions, Device
 from plc_bindings.ads.session import AdsSession
 from plc_bindings.data.database import Area, Database

@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from plc_bindings.ads import frames
+from fieldbus.ads import frames
 from plc_bindings.st import portable, twincat
 from plc_bindings.st.units import unit
 from plc_bindings.status import CallStatus

@@ -1,0 +1,192 @@
+"""Symbols -> places in the controller: sizes checked, handles got, many names in one sum command.
+
+What has been checked is kept when the connection is cut in between, as long as the symbol version stays; handles are
+got anew on each connection, since a controller that was restarted may give the same number to another symbol.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from fieldbus.ads import requests
+from fieldbus.ads.client import NO_SUMS, AdsClient
+from fieldbus.ads.protocol import MOST_IN_A_SUM, Error, Group
+from fieldbus.ads.requests import INFO_BYTES, Item
+from fieldbus.ads.words import failure
+from fieldbus.errors import GarbageError, RefusedError
+
+_HANDLE_BYTES: Final = 4
+_LONG_INFO_BYTES: Final = 0xFFFF
+_TOLD: Final = 3
+"""So many symbols that do not fit are named; the others are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A symbol, and the bytes that its tag needs."""
+
+    symbol: str
+    nbytes: int
+
+
+@dataclass(slots=True)
+class _Found:
+    fault: RefusedError | None = None
+    handle: int | None = None
+    is_checked: bool = False
+
+
+class Lookup:
+    """The symbols of one link."""
+
+    def __init__(self, wanted: Sequence[Wanted]) -> None:
+        self.wanted = tuple(wanted)
+        self._found = [_Found() for _ in self.wanted]
+        self._version = b""
+
+    def run(
+        self,
+        client: AdsClient,
+        version: bytes,
+        has_sums: bool,
+        answer_by: Callable[[], int],
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> list[Item]:
+        """Where all lie, in their order.
+
+        Args:
+            client: connected.
+            version: the controller's symbol version.
+            has_sums: does it know sum commands? False: two requests for each symbol.
+            answer_by: asked before each request: when its answer is to be there (CLOCK_MONOTONIC); it may raise.
+            progress: gets (symbols found, symbols in all).
+
+        Raises:
+            RefusedError: symbols are missing, or have another size; names them.
+            DeviceError: the connection, or a request, failed: another `run` goes on where this one was.
+        """
+        if version != self._version:
+            self.forget()
+            self._version = version
+        for found in self._found:
+            found.handle = None
+        progress(0, len(self.wanted))
+        done = 0
+        for some in self._chunks(MOST_IN_A_SUM if has_sums else 1):
+            if not has_sums or not self._sum(client, some, answer_by()):
+                has_sums = False
+                self._singly(client, some, answer_by)
+            done += len(some)
+            progress(done, len(self.wanted))
+        self._raise_faults()
+        return [self._item(i) for i in range(len(self.wanted))]
+
+    def forget(self) -> None:
+        """All is looked up and checked the next time."""
+        self._found = [_Found() for _ in self.wanted]
+
+    def _chunks(self, most: int) -> Iterator[list[int]]:
+        """Symbols, for which so many questions are to be asked at most; one that is not checked costs two."""
+        some: list[int] = []
+        room = most
+        for i, found in enumerate(self._found):
+            cost = 1 if found.is_checked else 2
+            if some and cost > room:
+                yield some
+                some, room = [], most
+            some.append(i)
+            room -= cost
+        if some:
+            yield some
+
+    def _sum(self, client: AdsClient, some: Sequence[int], deadline_ns: int) -> bool:
+        """Look some up in one request; False: the device has no such requests."""
+        asked = [(i, is_info) for is_info in (True, False) for i in some if not (is_info and self._found[i].is_checked)]
+        names = [
+            (Group.INFO_BY_NAME_EX, INFO_BYTES, self.wanted[i].symbol)
+            if is_info
+            else (Group.HANDLE_BY_NAME, _HANDLE_BYTES, self.wanted[i].symbol)
+            for i, is_info in asked
+        ]
+        label = f"looking up {self.wanted[some[0]].symbol} and {len(some) - 1} more"
+        try:
+            got = client.read_write(label, requests.sum_by_name(names), deadline_ns)
+        except RefusedError as error:
+            if error.code in NO_SUMS:
+                return False
+            raise
+        for (i, is_info), (code, data) in zip(asked, requests.sum_answers(label, got, len(asked)), strict=True):
+            if is_info and code == Error.BAD_SIZE:  # a comment, or attributes, longer than there was room for
+                data, code = self._long_info(client, i, deadline_ns)
+            (self._check if is_info else self._keep_handle)(i, code, data)
+        return True
+
+    def _singly(self, client: AdsClient, some: Sequence[int], answer_by: Callable[[], int]) -> None:
+        for i in some:
+            if not self._found[i].is_checked:
+                data, code = self._long_info(client, i, answer_by())
+                self._check(i, code, data)
+            data, code = _tried(client, Group.HANDLE_BY_NAME, self.wanted[i].symbol, _HANDLE_BYTES, answer_by())
+            self._keep_handle(i, code, data)
+
+    def _long_info(self, client: AdsClient, i: int, deadline_ns: int) -> tuple[bytes, int]:
+        return _tried(client, Group.INFO_BY_NAME_EX, self.wanted[i].symbol, _LONG_INFO_BYTES, deadline_ns)
+
+    def _check(self, i: int, code: int, data: bytes) -> None:
+        wanted, found = self.wanted[i], self._found[i]
+        if code:
+            found.fault = _refusal(wanted.symbol, code)
+            return
+        info = requests.symbol_info(wanted.symbol, data)
+        if info.size != wanted.nbytes:
+            message = f"symbol {wanted.symbol!r} is {info.type} of {info.size} bytes, but its tag needs {wanted.nbytes}"
+            found.fault = RefusedError(message, Error.BAD_SIZE)
+            return
+        found.is_checked = True
+
+    def _keep_handle(self, i: int, code: int, data: bytes) -> None:
+        wanted, found = self.wanted[i], self._found[i]
+        if code:
+            found.fault = found.fault or _refusal(wanted.symbol, code)
+        elif len(data) < _HANDLE_BYTES:
+            raise GarbageError(f"{wanted.symbol}: a handle of {len(data)} bytes")
+        else:
+            found.handle = int.from_bytes(data[:_HANDLE_BYTES], "little")
+
+    def _raise_faults(self) -> None:
+        faults = [found.fault for found in self._found if found.fault]
+        if not faults:
+            return
+        told = "; ".join(str(fault) for fault in faults[:_TOLD])
+        more = f"; and {len(faults) - _TOLD} more" if len(faults) > _TOLD else ""
+        self.forget()
+        raise RefusedError(told + more, faults[0].code)
+
+    def _item(self, i: int) -> Item:
+        handle = self._found[i].handle
+        assert handle is not None
+        return Item(self.wanted[i].symbol, Group.VALUE_BY_HANDLE, handle, self.wanted[i].nbytes)
+
+
+def _tried(client: AdsClient, group: int, symbol: str, answer_bytes: int, deadline_ns: int) -> tuple[bytes, int]:
+    """(answer, return code)."""
+    try:
+        return client.by_name(group, symbol, answer_bytes, deadline_ns), 0
+    except RefusedError as error:
+        return b"", error.code
+
+
+def _refusal(symbol: str, code: int) -> RefusedError:
+    error = failure(symbol, code)
+    return error if isinstance(error, RefusedError) else RefusedError(str(error), code)
+
+
+def stopwatch(deadline_ns: int, is_stopping: Callable[[], bool]) -> Callable[[], int]:
+    """`answer_by` of `Lookup.run` for whoever has until `deadline_ns` for one request, and begins now.
+
+    Each answer gets as long as the first has: many symbols take long, and they may. Once `is_stopping`, nothing gets
+    more time than `deadline_ns`.
+    """
+    each_ns = deadline_ns - time.monotonic_ns()
+    return lambda: deadline_ns if is_stopping() else time.monotonic_ns() + each_ns
