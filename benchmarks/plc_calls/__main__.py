@@ -10,7 +10,6 @@ asks all servers in turn, so that all meet the same moments of the machine.
 
 import argparse
 import json
-import shutil
 import struct
 import subprocess
 import sys
@@ -27,6 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 import rt_engine
+from benchmarks.c_programs import MissingError, compiled
 from benchmarks.models import mlp
 from benchmarks.plc_calls.server import WIDTHS
 
@@ -70,14 +70,6 @@ def modbus_request(inputs_at: int, outputs_at: int) -> bytes:
 
 ADS_REPLY = 6 + 32 + 8 + 8 + 4 * WIDTHS[-1]
 MODBUS_REPLY = 9 + 8 + 4 * WIDTHS[-1]
-
-
-def compiled(folder: Path, source: Path, *libraries: str) -> str:
-    """A C program."""
-    program = folder / source.stem
-    compiler = shutil.which("cc") or sys.exit("needs a C compiler: apt-get install gcc libc6-dev libmodbus-dev")
-    subprocess.run([compiler, "-O2", "-I/usr/include/modbus", "-o", program, source, *libraries], check=True)
-    return str(program)
 
 
 @contextmanager
@@ -222,4 +214,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except MissingError as error:
+        sys.exit(str(error))

@@ -1,0 +1,171 @@
+"""From the sensor to the actuator: python -m benchmarks.reaction_time [--rounds 5] [--seconds 10] [--out FILE.json]
+
+A Modbus device in C has a sensor that changes all the time, and measures when what was made of it comes back:
+
+    exchange    from the answer that holds a value to the write that was made of that answer
+    register    from the change of the sensor to the write that was made of it: with the wait for the next cycle
+
+Who talks to it, each in turn, every round in another order, all with a cycle of 1 ms:
+
+    C program                libmodbus: FC 3, compute, FC 16 in one cycle; SCHED_FIFO 80, locked memory
+    station, own thread      `rt-engine run`: the link in a thread of its own
+    station, in the cycle    the same with exchange = "in-cycle"
+    before                   the station of another checkout (--before DIR)
+
+and with what beside it: nothing (idle), a Python thread that never waits (hog), garbage collection without a pause (gc), a
+model of 500 MB that is loaded for an update (update). In the station's own process; for the C program, in one beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+
+from benchmarks.c_programs import MissingError, compiled
+from benchmarks.reaction_time import models
+from benchmarks.reaction_time.device import Devices
+from benchmarks.reaction_time.figures import Figures, Result, svg, table
+from benchmarks.reaction_time.rivals import RefusedError, Rival, Running, cpu_ns, run, thread_ns, wait_live
+
+HERE: Final = Path(__file__).parent
+LOADS: Final = ("idle", "hog", "gc", "update")
+C_PROGRAM: Final = Rival("C program")
+IN_CYCLE: Final = Rival("station, in the cycle", 'exchange = "in-cycle"\n')
+SETTLE_S: Final = 0.5
+SAMPLES: Final = 1_000_000
+FILE: Final = """\
+[station]
+name = "reaction-time"
+status_lines = false
+
+[models.follow]
+file = "small.onnx"
+
+[links.device]
+type = "modbus-tcp"
+host = "127.0.0.1"
+port = {port}
+cycle = "1 ms"
+{link_keys}
+[tags]
+x = {{ address = "holding 100", count = 4 }}
+y = {{ address = "holding 0", count = 4, direction = "out", safe = -1 }}
+
+[tasks.follow]
+model = "follow"
+cycle = "1 ms"
+inputs = ["x"]
+outputs = ["y"]
+"""
+
+
+def rivals(before: Path | None) -> list[Rival]:
+    """Who is measured, the C program first."""
+    older = [Rival("station before", "", before.absolute())] if before is not None else []
+    return [C_PROGRAM, *older, Rival("station, own thread", ""), IN_CYCLE]
+
+
+def measured(device: Devices, running: Running, load: str, seconds: float) -> Result:
+    """One run: wait until it works, begin the load, measure; an update is measured from its begin to its end."""
+    device.go()
+    wait_live(running, device.right_writes)
+    if load != "update":
+        running.load()
+    time.sleep(SETTLE_S)
+    threads = running.threads()
+    before = {name: thread_ns(running.pid, number) for name, number in threads.items()}
+    cpu, begin = cpu_ns(running.pid), time.monotonic()
+    device.go()
+    if load == "update":
+        running.load()
+    else:
+        time.sleep(seconds)
+    counts, (times,) = device.stop()
+    took = time.monotonic() - begin
+    cpu = cpu_ns(running.pid) - cpu
+    spent = {name: (thread_ns(running.pid, number) - before[name]) / took for name, number in threads.items()}
+    return Result(times, counts, took, cpu / took, spent)
+
+
+def one(rival: Rival, load: str, options: argparse.Namespace, programs: tuple[str, str], folder: Path) -> Result | str:
+    """One run with a device of its own; or why there is none."""
+    device = Devices(programs[0], 1, SAMPLES, folder)
+    try:
+        (port,) = device.ports
+        file = FILE.format(port=port, link_keys=rival.keys)
+        with run(rival, load, [programs[1], str(port)], file, folder) as running:
+            return measured(device, running, load, options.seconds)
+    except RefusedError as error:
+        return str(error)
+    finally:
+        device.close()
+
+
+def all_runs(options: argparse.Namespace, folder: Path, console: Console) -> Figures:
+    """Every rival under every load, in rounds."""
+    programs = (compiled(folder, HERE / "device.c"), compiled(folder, HERE / "rival.c", "-lmodbus"))
+    models.save(folder / "small.onnx")
+    if "update" in options.loads:
+        models.save(folder / "large.onnx", round(options.megabytes * 1e6))
+    figures, them = Figures(), rivals(options.before)
+    for number in range(options.rounds):
+        for load in options.loads:
+            for rival in them[number % len(them) :] + them[: number % len(them)]:
+                if rival.name in figures.refused:
+                    continue
+                console.print(f"round {number + 1} of {options.rounds}: {load}, {rival.name}", style="dim")
+                result = one(rival, load, options, programs, folder)
+                if isinstance(result, str):
+                    figures.refused[rival.name] = result
+                    console.print(f"{rival.name} is skipped: {result}", style="yellow", markup=False)
+                else:
+                    figures.add(load, rival.name, result)
+    return figures
+
+
+def main() -> int:
+    """Measure and print; gives the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.reaction_time",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=10.0, help="of each run; an update takes as long as it takes")
+    parser.add_argument("--loads", type=lambda text: text.split(","), default=list(LOADS), help="idle,hog,gc,update")
+    parser.add_argument("--megabytes", type=float, default=models.LARGE_BYTES / 1e6, help="of the update's model")
+    parser.add_argument("--before", type=Path, help="another checkout, whose station is measured too")
+    parser.add_argument("--quick", action="store_true", help="one round of a second, an update of 20 MB")
+    parser.add_argument("--out", type=Path, help="all figures, as JSON")
+    parser.add_argument("--svg", type=Path, help="a picture of the distributions")
+    options = parser.parse_args()
+    if options.quick:
+        options.rounds, options.seconds, options.megabytes = 1, 1.0, 20.0
+    console, began = Console(width=150), os.getloadavg()
+    try:
+        with tempfile.TemporaryDirectory() as name:
+            figures = all_runs(options, Path(name), Console(stderr=True))
+    except MissingError as error:
+        print(f"skipped: {error}", file=sys.stderr)
+        return 1
+    console.print(f"load of the machine before and after: {began[0]:.1f}, {os.getloadavg()[0]:.1f}")
+    for load in options.loads:
+        console.print(table(load, figures, C_PROGRAM.name, IN_CYCLE.name))
+    if options.out:
+        options.out.write_text(json.dumps({"load": began, "runs": [asdict(row) for row in figures.rows()]}, indent=1))
+    if options.svg:
+        options.svg.write_text(svg(figures, options.loads), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

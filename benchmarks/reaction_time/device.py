@@ -1,0 +1,69 @@
+"""The devices of `device.c`, as a process that is asked."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+KINDS: Final = ("exchange", "register", "gap")
+"""What is measured at a device; see there."""
+Times = dict[str, NDArray[np.int64]]
+
+
+class Devices:
+    """`count` Modbus devices in one process, which ends with `close`."""
+
+    def __init__(self, program: str, count: int, samples: int, scratch: Path) -> None:
+        command = [program, str(count), str(samples)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._scratch = scratch / "times"
+        first = self._line()
+        self.ports: list[int] = first["ports"]
+        self.is_real_time = bool(first["fifo"])
+
+    def go(self) -> None:
+        """Forget what was measured, begin anew."""
+        self._ask("go")
+
+    def counts(self) -> dict[str, int]:
+        """Reads, writes, and what was odd, of all devices since `go`."""
+        return self._ask("stop /dev/null")
+
+    def stop(self) -> tuple[dict[str, int], list[Times]]:
+        """The same, and the times of each device."""
+        counts = self._ask(f"stop {self._scratch}")
+        data, at, found = np.fromfile(self._scratch, np.int64), 0, []
+        for _ in self.ports:
+            times: Times = {}
+            for kind in KINDS:
+                times[kind] = data[at + 1 : at + 1 + data[at]]
+                at += 1 + int(data[at])
+            found.append(times)
+        return counts, found
+
+    def right_writes(self) -> int:
+        """Writes since `go` that a computed value came with."""
+        counts = self.counts()
+        return counts["writes"] - counts["safe"] - counts["wrong"]
+
+    def close(self) -> None:
+        """End the process."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(5)
+
+    def _ask(self, line: str) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+        return self._line()
+
+    def _line(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
+        return answer
