@@ -8,14 +8,18 @@ import ctypes
 import os
 import resource
 import struct
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from errno import EPERM
 from pathlib import Path
+
+from scheduler.groups import ROOT, cpu_quota, realtime_share
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
 _PR_SET_TIMERSLACK = 29
-_CAP_IPC_LOCK = 14
+_CAP_IPC_LOCK, _CAP_SYS_NICE = 14, 23
 
 LIMITS_COMMAND = r"""printf '%s\n' "$USER - rtprio 99" "$USER - memlock unlimited" | sudo tee /etc/security/limits.d/rt-engine.conf"""
 """Gives a user both rights, from the next login on."""
@@ -33,6 +37,11 @@ LATENCY_HOW = (
     'run as root; or a udev rule: KERNEL=="cpu_dma_latency", OWNER="YOUR-NAME"; in a container '
     "'docker run --device /dev/cpu_dma_latency'; or boot with 'processor.max_cstate=1 idle=poll'"
 )
+GROUP_HOW = (
+    "start the computer with rt_group_sched=0 (Linux 6.15 or newer), or a kernel without CONFIG_RT_GROUP_SCHED; or run in "
+    "the topmost control group"
+)
+"""Where the right is there, and the kernel refuses: a control group of version 2 has no share of real time to give."""
 ENOUGH_PERCENT = 90
 """Of each second for real-time threads: no task that leaves its core any air notices."""
 THROTTLING_HOW = "sysctl kernel.sched_rt_runtime_us=-1, or keep the tasks of a core below that share"
@@ -71,13 +80,34 @@ def _call(result: int) -> None:
 
 def use_fifo(priority: int) -> Grant:
     """Give the calling thread a SCHED_FIFO priority: nothing of normal priority can delay it."""
-    return _attempt(
+    grant = _attempt(
         f"SCHED_FIFO {priority}",
         lambda: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority)),
         "the task runs before everything of normal priority",
         "every other program may delay the task",
         PRIORITY_HOW,
     )
+    return grant if grant.granted else _refused_by_group(grant, priority)
+
+
+def _refused_by_group(grant: Grant, priority: int) -> Grant:
+    """The same, or the control group and what mends it, where that is what refuses."""
+    share, may = realtime_share(), _may_be_fifo(priority)
+    if share is not None and share.percent == 0:
+        how = share.fix if may else f"{share.fix}; and {PRIORITY_HOW}"
+        return replace(
+            grant, why=f"control group {share.folder} gives real-time threads no time: {grant.why}", how_to_grant=how
+        )
+    if may and os.strerror(EPERM) in grant.why:
+        return replace(
+            grant, why=f"a control group gives real-time threads no time: {grant.why}", how_to_grant=GROUP_HOW
+        )
+    return grant
+
+
+def _may_be_fifo(priority: int) -> bool:
+    limit = resource.getrlimit(resource.RLIMIT_RTPRIO)[0]
+    return _has_capability(_CAP_SYS_NICE) or limit == resource.RLIM_INFINITY or limit >= priority
 
 
 def use_cpu(cpu: int) -> Grant:
@@ -122,12 +152,16 @@ def lock_memory() -> Grant:
 def _may_lock_without_limit() -> bool:
     if resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] == resource.RLIM_INFINITY:
         return True
+    return _has_capability(_CAP_IPC_LOCK)
+
+
+def _has_capability(bit: int) -> bool:
     try:
         status = Path("/proc/self/status").read_text(encoding="utf-8")
     except OSError:  # no /proc here
         return False
     effective = next((line for line in status.splitlines() if line.startswith("CapEff:")), "CapEff: 0")
-    return bool(int(effective.split()[1], 16) >> _CAP_IPC_LOCK & 1)
+    return bool(int(effective.split()[1], 16) >> bit & 1)
 
 
 def throttled(percent: float) -> str:
@@ -135,19 +169,55 @@ def throttled(percent: float) -> str:
     return f"real-time threads may use {percent:g} % of each second; one that wants more is stopped for the rest of it"
 
 
-def throttling() -> Grant:
-    """How much of each second real-time threads may use."""
+def throttling(root: Path = ROOT) -> Grant:
+    """How much of each second real-time threads may use: of the kernel's share, the part of a control group if one has less."""
     try:
         runtime, period = (
-            int(Path(f"/proc/sys/kernel/sched_rt_{name}_us").read_text(encoding="utf-8"))
+            int((root / f"proc/sys/kernel/sched_rt_{name}_us").read_text(encoding="utf-8"))
             for name in ("runtime", "period")
         )
     except (OSError, ValueError) as error:
         return Grant("no RT throttling", True, f"this kernel does not tell: {error}")
     if runtime < 0:
         return Grant("no RT throttling", True, "the kernel never stops a real-time thread")
-    share = 100 * runtime // period
-    return Grant("no RT throttling", share >= ENOUGH_PERCENT, throttled(share), THROTTLING_HOW)
+    percent, group = 100 * runtime // period, realtime_share(root)
+    if group is not None and group.percent < percent:
+        why = f"control group {group.folder}: {throttled(group.percent)}"
+        return Grant("no RT throttling", group.percent >= ENOUGH_PERCENT, why, group.fix)
+    return Grant("no RT throttling", percent >= ENOUGH_PERCENT, throttled(percent), THROTTLING_HOW)
+
+
+QUOTA_MEANS = "when they are used up, every thread without real-time priority stops until the next period"
+
+
+def no_quota(root: Path = ROOT) -> Grant:
+    """Does no control group stop threads of normal priority: links, servers, an update, tasks that were refused priority?"""
+    quota = cpu_quota(root)
+    if quota is None:
+        return Grant("no CPU quota", True, "no control group that is seen stops threads of normal priority")
+    return Grant("no CPU quota", False, f"{quota}; {QUOTA_MEANS}", quota.fix)
+
+
+def try_rights(priority: int = 80, cpu: int | None = None) -> tuple[Grant, ...]:
+    """What a scheduler that starts now would be granted: really asked for, and given back.
+
+    In a thread of its own what a task's thread asks for. Memory that this process has locked is not locked afterwards: for a
+    process that runs no tasks.
+    """
+    grants: list[Grant] = []
+
+    def ask() -> None:
+        grants.extend((use_exact_timers(), use_fifo(priority), *([] if cpu is None else [use_cpu(cpu)])))
+
+    latency, memory = CpuLatency(), lock_memory()
+    if memory.granted:
+        _LIBC.munlockall()
+    asking = threading.Thread(target=ask)
+    asking.start()
+    asking.join()
+    awake = latency.hold()
+    latency.release()
+    return (memory, awake, throttling(), no_quota(), *grants)
 
 
 _DEEP_SLEEP = 'a core that sleeps deeply wakes late; doctor\'s "idle states" says how late'

@@ -11,7 +11,7 @@ from scheduler.checks import check_task, check_together
 from scheduler.clock import Clock, system_clock
 from scheduler.deadlines import common_period, tick_at_or_after
 from scheduler.errors import SchedulerError
-from scheduler.rights import CpuLatency, Grant, lock_memory, throttling
+from scheduler.rights import CpuLatency, Grant, lock_memory, no_quota, throttling
 from scheduler.runner import TaskRunner
 from scheduler.stats import TaskStats
 from scheduler.status import State
@@ -84,7 +84,7 @@ class Scheduler:
         for name, runner in self._runners.items():
             if runner.is_alive:
                 raise SchedulerError(f"the thread of task {name!r} has not ended: it hangs in its model or step")
-        self._grants = (lock_memory(), self._latency.hold(), throttling())
+        self._grants = (lock_memory(), self._latency.hold(), throttling(), no_quota())
         ready = threading.Barrier(len(self._runners) + 1, action=self._begin, timeout=START_PATIENCE_S)
         self._running = True
         atexit.register(self.stop)

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from scheduler.groups import cores as cores_of_group
+from scheduler.rights import Grant
+
 Level = Literal["ok", "warn", "bad"]
 
 CPU_FOLDER: Final = "/sys/devices/system/cpu"
@@ -25,10 +28,19 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Computer:
-    """The files of a computer, and the core that the control task is meant for (None: the best candidate)."""
+    """The files of a computer, and the core that the control task is meant for (None: the best candidate).
+
+    `grants`: what this process really asked the system for, and its answers. Files say what is allowed; only asking says what
+    is granted.
+    """
 
     root: Path = Path("/")
     wanted_cpu: int | None = None
+    grants: tuple[Grant, ...] = ()
+
+    def answer(self, name: str) -> Grant | None:
+        """What the system said to the first grant whose name begins so; None: it was not asked."""
+        return next((grant for grant in self.grants if grant.name.startswith(name)), None)
 
     def read(self, path: str) -> str | None:
         """Stripped text of a file; None when it does not exist or may not be read."""
@@ -67,8 +79,18 @@ class Computer:
 
     @property
     def task_cpu(self) -> int:
-        """The core to judge: the wanted one, else the first isolated one, else the last."""
-        return self.wanted_cpu if self.wanted_cpu is not None else (self.isolated or self.cores[-1:])[0]
+        """The core to judge: the wanted one, else of those that this process may use the first isolated one or the last."""
+        if self.wanted_cpu is not None:
+            return self.wanted_cpu
+        allowed = self.allowed
+        return next((cpu for cpu in self.isolated if cpu in allowed), allowed[-1])
+
+    @property
+    def allowed(self) -> list[int]:
+        """Cores that are online, and that the control group leaves to this process."""
+        group = cores_of_group(self.root)
+        left = parse_cpus(group.text) if group else []
+        return [cpu for cpu in self.cores if cpu in left] or self.cores
 
     @property
     def boot_words(self) -> list[str]:

@@ -11,12 +11,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Final
 
-from scheduler.rights import ENOUGH_PERCENT, throttled
+from station.machine.allowed import awake_cores, cores, cpu_quota, locked_memory, priority, throttling
 from station.machine.computer import CPU_FOLDER, Computer, Fact, Level, parse_cpus
-from station.machine.rights import rights_fix
 
-CAP_IPC_LOCK: Final = 14
-CAP_SYS_NICE: Final = 23
 PREEMPT_SWITCH: Final = "/sys/kernel/debug/sched/preempt"
 ON_HOST: Final = "on the host: "
 GRUB: Final = "/etc/default/grub"
@@ -124,56 +121,15 @@ def idle_states(m: Computer) -> Iterator[Fact]:
             worst, worst_us = m.read(f"{path}/name") or folder.name, latency_us
     if not folders:
         return
+    held = m.answer("no deep core sleep")
     fix = f"for f in {CPU_FOLDER}/cpu{m.task_cpu}/cpuidle/state[1-9]*/disable; do echo 1 | sudo tee $f; done"
-    if worst_us > 10:
+    if worst_us > 10 and held is not None and held.granted:
+        yield Fact("idle states", "ok", f"{worst}, {worst_us} us", "a station that runs keeps the core out of it")
+    elif worst_us > 10:
         level: Level = "bad" if worst_us >= 100 else "warn"
         yield Fact("idle states", level, f"{worst}, {worst_us} us", f"waking up may take {worst_us} us longer", fix)
     else:
         yield Fact("idle states", "ok", f"at most {worst_us} us", "the core wakes at once")
-
-
-def throttling(m: Computer) -> Iterator[Fact]:
-    """Does the kernel stop real-time threads that use much of a second?"""
-    runtime, period = (m.read(f"/proc/sys/kernel/sched_rt_{name}_us") for name in ("runtime", "period"))
-    if runtime is None or period is None:
-        return
-    if int(runtime) < 0:
-        yield Fact("RT throttling", "ok", "off", "the kernel never stops a real-time thread")
-    else:
-        share = 100 * int(runtime) / max(int(period), 1)
-        if share >= ENOUGH_PERCENT:
-            yield Fact("RT throttling", "ok", f"{share:g} %", throttled(share))
-            return
-        fix = "echo kernel.sched_rt_runtime_us=-1 | sudo tee /etc/sysctl.d/99-realtime.conf && sudo sysctl --system"
-        yield Fact("RT throttling", "warn", f"{share:g} %", throttled(share), fix)
-
-
-def may_be_realtime(m: Computer, priority: int = 80) -> bool:
-    """May this process ask for this SCHED_FIFO priority?"""
-    return m.has_capability(CAP_SYS_NICE) or m.soft_limit("Max realtime priority") >= priority
-
-
-def priority(m: Computer) -> Iterator[Fact]:
-    """May a task have real-time priority?"""
-    if m.has_capability(CAP_SYS_NICE):
-        yield Fact("real-time priority", "ok", "granted (cap_sys_nice)", "tasks run before everything else")
-    elif may_be_realtime(m):
-        limit = m.soft_limit("Max realtime priority")
-        yield Fact("real-time priority", "ok", f"granted up to {limit:g}", "tasks run before everything else")
-    else:
-        limit = m.soft_limit("Max realtime priority")
-        meaning = "tasks wait behind every other program on their core"
-        yield Fact("real-time priority", "bad", f"not granted (limit {limit:g})", meaning, rights_fix(m))
-
-
-def locked_memory(m: Computer) -> Iterator[Fact]:
-    """May a task keep its memory from being paged out?"""
-    limit = m.soft_limit("Max locked memory")
-    if m.has_capability(CAP_IPC_LOCK) or limit == float("inf"):
-        yield Fact("locked memory", "ok", "unlimited", "no page of a task is ever fetched from disk")
-    else:
-        meaning = "memory beyond the limit cannot be locked: a page fault may cost milliseconds"
-        yield Fact("locked memory", "bad", f"{limit / 2**20:g} MiB", meaning, rights_fix(m))
 
 
 def hypervisor(m: Computer) -> Iterator[Fact]:
@@ -187,34 +143,6 @@ def hypervisor(m: Computer) -> Iterator[Fact]:
         yield Fact("hypervisor", "warn", next(filter(None, names), "yes, unnamed"), meaning, fix)
     elif "flags" in (m.read("/proc/cpuinfo") or ""):
         yield Fact("hypervisor", "ok", "none", "the kernel owns the cores")
-
-
-def container(m: Computer) -> Iterator[Fact]:
-    """Does a control group stop this process when its share is used up?"""
-    where = "container" if m.in_container else "no container"
-    quota = _cpu_quota(m)
-    if quota is not None:
-        meaning = "when the share is used up, all threads stop until the next period, whatever their priority"
-        fix = "docker update --cpu-quota -1 NAME" if m.in_container else "sudo systemctl set-property UNIT CPUQuota="
-        yield Fact("CPU quota", "bad", f"{where}, {quota:g} cores", meaning, fix)
-    elif m.read("/sys/fs/cgroup/cpu/cpu.rt_runtime_us") == "0":
-        meaning = "the control group grants no real-time priority at all"
-        fix = "echo 950000 | sudo tee /sys/fs/cgroup/cpu/cpu.rt_runtime_us"
-        yield Fact("CPU quota", "bad", f"{where}, real-time share 0", meaning, fix)
-    else:
-        yield Fact("CPU quota", "ok", f"{where}, no quota", "no control group stops the tasks")
-
-
-def _cpu_quota(m: Computer) -> float | None:
-    """Cores' worth of time that the control group allows; None without a limit (versions 2 and 1 of control groups)."""
-    group = re.search(r"^0::(/\S*)", m.read("/proc/self/cgroup") or "", re.MULTILINE)
-    folders = [group[1].rstrip("/")] if group else []
-    for folder in (*folders, ""):
-        limit = (m.read(f"/sys/fs/cgroup{folder}/cpu.max") or "max").split()
-        if limit[0] != "max":
-            return int(limit[0]) / int(limit[1])
-    quota, period = (m.read(f"/sys/fs/cgroup/cpu/cpu.cfs_{name}_us") for name in ("quota", "period"))
-    return int(quota) / int(period) if quota and period and int(quota) > 0 else None
 
 
 def simd(m: Computer) -> Iterator[Fact]:
@@ -335,6 +263,8 @@ PROBES: Final[tuple[Callable[[Computer], Iterator[Fact]], ...]] = (
     kernel,
     priority,
     locked_memory,
+    awake_cores,
+    cores,
     isolation,
     interrupts,
     irq_balancer,
@@ -343,7 +273,7 @@ PROBES: Final[tuple[Callable[[Computer], Iterator[Fact]], ...]] = (
     idle_states,
     sibling_threads,
     throttling,
-    container,
+    cpu_quota,
     hypervisor,
     clock_source,
     huge_pages,

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Final
 
-from scheduler.rights import CONTAINER_OPTIONS, LIMITS_COMMAND, Grant
+from scheduler.rights import CONTAINER_OPTIONS, LIMITS_COMMAND, MEMORY_HOW, PRIORITY_HOW, Grant
 from station.machine.computer import Computer, Fact
-
-_BOTH: Final = re.compile(r"SCHED_FIFO|locked memory")
 
 
 def rights_fix(machine: Computer) -> str:
@@ -41,5 +38,9 @@ def facts_of(grants: Iterable[Grant], machine: Computer) -> tuple[Fact, ...]:
 def _fact_of(grant: Grant, machine: Computer) -> Fact:
     if grant.granted:
         return Fact(grant.name, "ok", "granted", grant.why)
-    fix = rights_fix(machine) if _BOTH.match(grant.name) else grant.how_to_grant
-    return Fact(grant.name, "warn", "not granted", grant.why, fix)
+    return Fact(grant.name, "warn", "not granted", grant.why, fix_for(grant, machine))
+
+
+def fix_for(grant: Grant, machine: Computer) -> str:
+    """The command that would have it granted, here."""
+    return rights_fix(machine) if grant.how_to_grant in (PRIORITY_HOW, MEMORY_HOW) else grant.how_to_grant

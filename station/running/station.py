@@ -303,7 +303,8 @@ class Station:
         trips = tuple(
             Picture.of(f"{name}, round trip", li.status().round_trip) for name, li in self._parts.links.items()
         )
-        machine = Computer(wanted_cpu=next((t.cpu for t in self._scheduler.tasks), None))
+        cpu = next((t.cpu for t in self._scheduler.tasks), None)
+        machine = Computer(wanted_cpu=cpu, grants=self._scheduler.rights)
         return Report(
             started=self._started.astimezone(),
             snapshot=self.snapshot(),

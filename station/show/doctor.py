@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
+from scheduler.groups import ROOT
+from scheduler.rights import try_rights
 from station.machine.computer import Computer, Fact, Level
 from station.machine.probes import examine
 from station.show.picture import Picture
@@ -53,7 +55,12 @@ class Diagnosis:
 
 
 def diagnose(machine: Computer, seconds: float) -> Diagnosis:
-    """Examine the machine, and measure wake-ups of an empty 1 kHz task for `seconds` (0: not)."""
+    """Examine the machine, try the rights that a station asks for, and measure wake-ups of an empty 1 kHz task.
+
+    `seconds`: how long to measure (0: not). Of files of another computer nothing can be tried.
+    """
+    if machine.root == ROOT:
+        machine = replace(machine, grants=try_rights(cpu=machine.wanted_cpu))
     facts: Sequence[Fact] = examine(machine)
     if seconds <= 0:
         return Diagnosis(tuple(facts), None)

@@ -16,6 +16,8 @@ from station.terms.durations import format_duration
 
 LATE_NS: Final = 2_000_000_000
 """A task ticks when it is behind by no more than two of its periods, or this."""
+_CAUSES: Final = ("SCHED_FIFO", "no CPU quota", "no RT throttling")
+"""Rights without which ticks are lost, as their grants are named."""
 _RANK: Final[dict[Level, int]] = {"bad": 0, "warn": 1, "ok": 2}
 
 
@@ -63,7 +65,8 @@ def _deadlines(snapshot: Snapshot) -> Iterator[Remark]:
         yield Remark("bad", "No task ran a single cycle")
     elif missed or overruns:
         text = f"{missed:,} of {cycles + missed:,} ticks did not run; {overruns:,} overruns"
-        yield Remark("warn", text)
+        lacking = ", ".join(right.partition(":")[0] for right in snapshot.rights if right.startswith(_CAUSES))
+        yield Remark("warn", f"{text}; not granted: {lacking}" if lacking else text)
     else:
         yield Remark("ok", f"All {cycles:,} cycles met their deadline")
 

@@ -7,6 +7,7 @@ import pytest
 from scheduler.rights import LIMITS_COMMAND, MEMORY_HOW, PRIORITY_HOW
 from station.machine import probes
 from station.machine.computer import Computer, parse_cpus
+from station.machine.rights import rights_fix
 from tests import ROOT
 
 FIELD = {
@@ -84,8 +85,8 @@ CASES = [
     ("/sys/devices/system/cpu/cpu3/cpuidle/state1/disable", "0", "idle states", "bad", "cpuidle"),
     ("/sys/devices/system/cpu/cpu3/topology/thread_siblings_list", "1,3", "hyper-threads", "warn", "cpu1/online"),
     ("/proc/sys/kernel/sched_rt_runtime_us", "500000", "RT throttling", "warn", "sched_rt_runtime_us=-1"),
-    ("/sys/fs/cgroup/user.slice/cpu.max", "150000 100000", "CPU quota", "bad", "CPUQuota="),
-    ("/sys/fs/cgroup/cpu/cpu.rt_runtime_us", "0", "CPU quota", "bad", "cpu.rt_runtime_us"),
+    ("/sys/fs/cgroup/user.slice/cpu.max", "150000 100000", "CPU quota", "warn", "CPUQuota="),
+    ("/sys/fs/cgroup/user.slice/cpuset.cpus.effective", "0-2", "isolated cores", "warn", "isolcpus=2"),
     ("/proc/cpuinfo", "flags : avx2 fma hypervisor", "hypervisor", "warn", "vcpupin"),
     ("/proc/cpuinfo", "flags : sse2 avx", "SIMD", "bad", "x86-64-v3"),
     ("/proc/irq/30/smp_affinity_list", "0-3", "interrupts", "warn", "for i in 30; do echo 0,1,2"),
@@ -119,7 +120,7 @@ def test_no_rights(machine):
 
 def test_one_recipe_for_rights(machine):
     """The page for integrators, doctor, the report and the tasks' own words have the same command."""
-    command = probes.rights_fix(machine()).partition("   #")[0]
+    command = rights_fix(machine()).partition("   #")[0]
     page = (ROOT / "docs/for-integrators.md").read_text()
     assert command == LIMITS_COMMAND
     assert command in page
@@ -201,6 +202,7 @@ def test_a_machine_that_talks_nonsense(tmp_path, text):
 
 
 NONSENSE = (
+    "proc/self/cgroup", "proc/self/mountinfo", "sys/fs/cgroup/cpu.max", "sys/fs/cgroup/cpuset.cpus.effective",
     "proc/cmdline", "proc/cpuinfo", "proc/interrupts", "proc/self/limits", "proc/self/status",
     "proc/swaps", "proc/sys/kernel/sched_rt_period_us", "proc/sys/kernel/sched_rt_runtime_us", "proc/version",
     "sys/devices/system/clocksource/clocksource0/current_clocksource", "sys/devices/system/cpu/isolated",

@@ -1,6 +1,6 @@
 """Real-time rights in words."""
 
-from scheduler.rights import Grant
+from scheduler.rights import PRIORITY_HOW, Grant
 from station.machine.computer import Computer
 from station.machine.rights import facts_of, merged
 
@@ -18,7 +18,7 @@ def test_one_line_per_right():
 
 def test_the_way_to_get_a_right_fits_the_place(tmp_path):
     """On a computer a command for its limits, in a container the options of its start; nothing for what is granted."""
-    grants = [Grant("SCHED_FIFO 80", False, "no", "many ways"), Grant("locked memory", True, "good")]
+    grants = [Grant("SCHED_FIFO 80", False, "no", PRIORITY_HOW), Grant("locked memory", True, "good")]
     missing, granted = facts_of(grants, Computer(tmp_path))
     assert "limits.d/rt-engine.conf" in missing.fix
     assert "ulimit -r must print 99" in missing.fix

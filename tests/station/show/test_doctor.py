@@ -4,6 +4,7 @@ from rt_native.histogram import Histogram
 from station.machine.computer import Computer, Fact
 from station.show.doctor import Diagnosis, diagnose
 from station.show.picture import Picture
+from tests.scheduler.test_groups import group, within
 
 OK = Fact("swap", "ok", "none", "nothing is paged out")
 WEAK = Fact("turbo", "warn", "on", "varies", "echo 1")
@@ -40,3 +41,22 @@ def test_measuring(tmp_path):
     """Measuring runs an empty task, and counts its wake-ups."""
     wake_up = diagnose(Computer(tmp_path), 0.3).wake_up
     assert wake_up.timing.count > 0
+
+
+def test_doctor_and_a_run_agree():
+    """In a real control group with a quota and, where the kernel shares it out, no real-time share: what doctor calls
+    granted, tasks are granted, and what it calls refused, they are refused."""
+    program = """
+        from scheduler import Scheduler, Task
+        from station.machine.computer import Computer
+        from station.show.doctor import diagnose
+        facts = {fact.name: fact.level for fact in diagnose(Computer(), 0).facts}
+        with Scheduler([Task(name="t", period_s=0.01)]) as scheduler:
+            grants = {grant.name: grant.granted for grant in scheduler.rights}
+        print(facts["real-time priority"] != "bad", facts["CPU quota"] == "ok", facts["RT throttling"] == "ok")
+        print(grants["SCHED_FIFO 80"], grants["no CPU quota"], grants["no RT throttling"])
+    """
+    with group({"cpu.cfs_period_us": "100000", "cpu.cfs_quota_us": "60000"}) as folder:
+        doctor, run = within(folder, program)
+    assert doctor == run
+    assert run.split()[1] == "False"

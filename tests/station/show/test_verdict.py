@@ -44,8 +44,20 @@ def test_safe_outputs_at_the_start_are_no_fault():
 
 def test_missed_ticks_are_a_warning():
     """Ticks that no cycle served count, also when every cycle that ran was in time."""
-    (remark,) = judge(run_of(counters={"missed": 48}))
+    run = run_of(counters={"missed": 48})
+    (remark,) = judge(replace(run, rights=()))
     assert remark == Remark("warn", "48 of 20,048 ticks did not run; 0 overruns")
+
+
+def test_missed_ticks_name_the_rights_that_lacked():
+    """Those that cost ticks, not others: what `rt-engine doctor` tells how to get."""
+    rights = (
+        "locked memory: NOT granted: no",
+        "no CPU quota: NOT granted: 0.3 cores",
+        "SCHED_FIFO 80, 70: NOT granted: no",
+    )
+    (remark,) = judge(replace(run_of(counters={"missed": 48}), rights=rights))
+    assert remark.text.endswith("0 overruns; not granted: no CPU quota, SCHED_FIFO 80, 70")
 
 
 def test_links():
