@@ -15,6 +15,7 @@ FieldbusError
     ├── NoAnswerError         silence, or half an answer, in time     -> reconnect
     ├── GarbageError          an answer that the protocol forbids     -> reconnect
     └── RefusedError          a well-formed "no", with the device's code -> keep the connection, ask again
+        └── BusyError         a "no" that passes: busy, or a gateway that does not reach it just now -> the last values hold
 """
 
 import os
@@ -83,6 +84,10 @@ class RefusedError(DeviceError):
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
         self.code = code
+
+
+class BusyError(RefusedError):
+    """The device, or the gateway before it, said "not now"."""
 
 
 def told(error: Exception) -> str:

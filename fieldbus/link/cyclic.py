@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fieldbus.errors import (
+    BusyError,
     ConfigurationError,
     DeviceError,
     GarbageError,
@@ -47,6 +48,8 @@ class CyclicLink(Link):
     """
 
     lossy = False
+    confirms = True
+    """Does the device answer what is written to it? A broadcast it does not: then nothing is ever confirmed."""
 
     def __init__(
         self,
@@ -128,7 +131,7 @@ class CyclicLink(Link):
             self._failed("the device does not return: the link's thread cannot be stopped")
             return False
         self._thread = None
-        return self._safe_written
+        return self._safe_written and self.confirms
 
     # --- the thread ---------------------------------------------------------------------------------------------------
 
@@ -165,6 +168,9 @@ class CyclicLink(Link):
         final_ns = self._heard_ns + round(self.timeout_s * TOLD_IN_TIME * NS)
         try:
             asked_ns, safe, limited = self._exchange_of_now(final_ns)
+        except BusyError as error:
+            until_ns = self._in.timestamp_ns + round((self.timeout_s * TOLD_IN_TIME - 2.0 * self.cycle_s) * NS)
+            self._degraded(error, Quality.STALE if time.monotonic_ns() < until_ns else Quality.BAD)
         except RefusedError as error:
             self._degraded(error, Quality.BAD)
         except (NoAnswerError, GarbageError) as error:

@@ -25,13 +25,14 @@ from pymodbus.client import ModbusSerialClient, ModbusTcpClient, ModbusTlsClient
 from pymodbus.exceptions import ConnectionException, ModbusException
 from pymodbus.pdu import ModbusPDU
 
-from fieldbus.errors import ConnectionLostError, GarbageError, NoAnswerError, RefusedError, cause
+from fieldbus.errors import BusyError, ConnectionLostError, GarbageError, NoAnswerError, RefusedError, cause
 from fieldbus.link.ports import NEVER, check_age
-from fieldbus.modbus.protocol import MASK_REGISTER, MEANING, MOST_PDU
+from fieldbus.modbus.habits import NONE, Habits
+from fieldbus.modbus.protocol import MASK_REGISTER, MEANING, MOST_PDU, PASSING
 from fieldbus.modbus.requests import READ_FUNCTION, READ_WRITE, WRITE_MANY, WRITE_ONE
 
 MBAP_BYTES = 7  # transaction id, protocol id (0), length of what follows, unit id
-LENGTH = slice(4, 6)
+TRANSACTION, LENGTH, UNIT = slice(0, 2), slice(4, 6), 6
 LENGTHS = range(3, MOST_PDU + 2)  # unit id, function code and 1 to 252 bytes
 _NS = 1_000_000_000
 
@@ -83,6 +84,9 @@ class Client(Protocol):
         After `until_ns` nothing is sent, but `OutdatedError` raised.
         """
 
+    def tell(self, unit: int, function: int, body: bytes, deadline_ns: int, until_ns: int = NEVER) -> None:
+        """The same of what nobody answers: a broadcast."""
+
 
 class _Asking:
     """Mixed into a pymodbus client: one round trip with a deadline."""
@@ -102,23 +106,29 @@ class _Asking:
         return left_ns / _NS
 
     def ask(self: Any, unit: int, function: int, body: bytes, deadline_ns: int, until_ns: int = NEVER) -> bytes:
+        answer = self._executed(False, RawRequest(unit, function, body), deadline_ns, until_ns)
+        if answer.isError():
+            code = answer.exception_code
+            meaning = MEANING.get(code, "unknown exception code")
+            raise (BusyError if code in PASSING else RefusedError)(f"exception {code}, {meaning}", code)
+        if answer.function_code != function:
+            raise GarbageError(f"unit {unit}: asked with FC {function}, answered with FC {answer.function_code}")
+        body_back: bytes = answer.body
+        return body_back
+
+    def tell(self: Any, unit: int, function: int, body: bytes, deadline_ns: int, until_ns: int = NEVER) -> None:
+        self._executed(True, RawRequest(unit, function, body), deadline_ns, until_ns)
+
+    def _executed(self: Any, is_alone: bool, request: RawRequest, deadline_ns: int, until_ns: int) -> Any:
         self.deadline_ns, self.until_ns = deadline_ns, until_ns
         try:
-            answer = self.execute(False, RawRequest(unit, function, body))
+            return self.execute(is_alone, request)
         except ConnectionException as error:
             raise ConnectionLostError(str(error)) from error
         except (ModbusException, TimeoutError) as error:
             if isinstance(error, TimeoutError):
                 raise NoAnswerError("no answer in time") from error
-            raise GarbageError(f"unit {unit} FC {function}: {error}") from error
-        if answer.isError():
-            code = answer.exception_code
-            meaning = MEANING.get(code, "unknown exception code")
-            raise RefusedError(f"exception {code}, {meaning}", code)
-        if answer.function_code != function:
-            raise GarbageError(f"unit {unit}: asked with FC {function}, answered with FC {answer.function_code}")
-        body_back: bytes = answer.body
-        return body_back
+            raise GarbageError(f"unit {request.dev_id} FC {request.function_code}: {error}") from error
 
 
 _DROP = struct.pack("ii", 1, 0)
@@ -134,12 +144,15 @@ def _is_under_way(sock: socket.socket) -> bool:
 class TcpClient(_Asking, ModbusTcpClient):
     """Modbus TCP."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, habits: Habits = NONE) -> None:
         ModbusTcpClient.__init__(self, host, port=port, retries=0)
-        self._start()
+        self._start(habits)
 
-    def _start(self) -> None:
+    def _start(self, habits: Habits) -> None:
+        self._habits = habits
         self._received = bytearray()
+        self._asked = bytes(MBAP_BYTES)
+        self._foreign = ""
         self.accept_raw()
 
     def dial(self, deadline_ns: int) -> None:
@@ -176,20 +189,51 @@ class TcpClient(_Asking, ModbusTcpClient):
         """Send a frame, whole."""
         assert self.socket
         try:
+            if self._habits.any_transaction_id:
+                self._throw_away()
             self.socket.settimeout(self.remaining_s())
             check_age(self.until_ns)
+            self._asked, self._foreign = request, ""
             self.socket.sendall(request)
         except OSError as error:
             raise ConnectionLostError(f"sending failed: {error}") from error
         return len(request)
 
     def recv(self, size: int | None) -> bytes:
-        """One whole frame, whatever the pieces that it came in."""
+        """One whole answer to what was asked, whatever the pieces that it came in; others are passed over."""
         while True:
             frame = self._next_frame()
-            if frame:
-                return frame
-            self._receive()
+            if not frame:
+                self._receive()
+            elif answer := self._own(frame):
+                return answer
+
+    def _own(self, frame: bytes) -> bytes:
+        """The frame, with the numbers of what was asked; empty if it answers something else, which is noted."""
+        asked, habits = self._asked, self._habits
+        if frame[TRANSACTION] != asked[TRANSACTION] and not habits.any_transaction_id:
+            came, wanted = (int.from_bytes(part[TRANSACTION], "big") for part in (frame, asked))
+            self._foreign = (
+                f"an answer with transaction id {came} came where {wanted} was asked; "
+                "if this device always answers so: set any_transaction_id = true"
+            )
+            return b""
+        if frame[UNIT] != asked[UNIT] and not habits.any_unit:
+            self._foreign = (
+                f"an answer of unit {frame[UNIT]} came where unit {asked[UNIT]} was asked; "
+                "if this device always answers so: set any_unit = true"
+            )
+            return b""
+        return asked[TRANSACTION] + frame[2:UNIT] + asked[UNIT : UNIT + 1] + frame[MBAP_BYTES:]
+
+    def _throw_away(self) -> None:
+        """What came before the question is no answer to it: a late one, or a second one."""
+        assert self.socket
+        self._received.clear()
+        self.socket.setblocking(False)
+        with suppress(BlockingIOError, ssl.SSLWantReadError):
+            while self.socket.recv(4096):
+                pass
 
     def _next_frame(self) -> bytes:
         data = self._received
@@ -211,8 +255,8 @@ class TcpClient(_Asking, ModbusTcpClient):
             self.socket.settimeout(self.remaining_s())
             more = self.socket.recv(4096)
         except (TimeoutError, NoAnswerError):
-            got = f"half an answer: {bytes(self._received).hex(' ')}" if self._received else "no answer"
-            raise NoAnswerError(f"{got} in time") from None
+            half = f"half an answer: {bytes(self._received).hex(' ')} in time" if self._received else ""
+            raise NoAnswerError(half or self._foreign or "no answer in time") from None
         except OSError as error:
             raise ConnectionLostError(f"receiving failed: {error}") from error
         if not more:
@@ -223,10 +267,10 @@ class TcpClient(_Asking, ModbusTcpClient):
 class TlsClient(TcpClient, ModbusTlsClient):
     """Modbus TCP security: the same frames in TLS."""
 
-    def __init__(self, host: str, port: int, context: ssl.SSLContext, server_name: str) -> None:
+    def __init__(self, host: str, port: int, context: ssl.SSLContext, server_name: str, habits: Habits = NONE) -> None:
         ModbusTlsClient.__init__(self, host, port=port, sslctx=context, retries=0)
         self._context, self._server_name = context, server_name or host
-        self._start()
+        self._start(habits)
 
     def secure(self, sock: socket.socket) -> socket.socket:
         """Shake hands; the certificate must be valid, and for this server's name."""
@@ -237,10 +281,9 @@ class TlsClient(TcpClient, ModbusTlsClient):
 class RtuClient(_Asking, ModbusSerialClient):
     """Modbus RTU on a serial port."""
 
-    def __init__(self, port: str, baudrate: int, parity: str, stopbits: int) -> None:
-        ModbusSerialClient.__init__(
-            self, port, framer=FramerType.RTU, baudrate=baudrate, parity=parity, stopbits=stopbits, retries=0
-        )
+    def __init__(self, port: str, baudrate: int, parity: str, stopbits: int, habits: Habits = NONE) -> None:
+        line: dict[str, Any] = {"baudrate": baudrate, "parity": parity, "stopbits": stopbits}
+        ModbusSerialClient.__init__(self, port, framer=FramerType.RTU, retries=0, handle_local_echo=habits.echo, **line)
         self.accept_raw()
 
     def dial(self, deadline_ns: int) -> None:

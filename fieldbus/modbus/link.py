@@ -9,14 +9,16 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fieldbus.errors import DeviceError, GarbageError, NoAnswerError, RefusedError
+from fieldbus.errors import BusyError, DeviceError, GarbageError, NoAnswerError, RefusedError
 from fieldbus.link.cyclic import CyclicLink
-from fieldbus.link.link import NS
+from fieldbus.link.link import NS, log
 from fieldbus.link.ports import NEVER
 from fieldbus.link.values import Travelled
 from fieldbus.modbus.address import ModbusAddress
 from fieldbus.modbus.client import Client, RtuClient, TcpClient, TlsClient
-from fieldbus.modbus.plan import BIT_TABLES, KeptWord, Options, kept_words, make_plan
+from fieldbus.modbus.habits import NONE, Habits
+from fieldbus.modbus.lengths import Lengths
+from fieldbus.modbus.plan import BIT_TABLES, KeptWord, Options, Plan, kept_words, make_plan
 from fieldbus.modbus.protocol import MASK_REGISTER, Code
 from fieldbus.modbus.requests import READ_WRITE, MaskWrite, Read, Request, Write
 from fieldbus.tags import Tag
@@ -32,9 +34,9 @@ class Tcp:
     host: str
     port: int = 502
 
-    def client(self) -> Client:
+    def client(self, habits: Habits = NONE) -> Client:
         """A client that is not connected yet."""
-        return TcpClient(self.host, self.port)
+        return TcpClient(self.host, self.port, habits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +53,12 @@ class Tls:
     key: str | None = None
     server_name: str = ""
 
-    def client(self) -> Client:
+    def client(self, habits: Habits = NONE) -> Client:
         """A client that is not connected yet; raises `OSError` if a file cannot be read."""
         context = ssl.create_default_context(cafile=self.ca)
         if self.certificate:
             context.load_cert_chain(self.certificate, self.key)
-        return TlsClient(self.host, self.port, context, self.server_name)
+        return TlsClient(self.host, self.port, context, self.server_name, habits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +74,9 @@ class Rtu:
     stopbits: int = 1
     answer_s: float = 0.1
 
-    def client(self) -> Client:
+    def client(self, habits: Habits = NONE) -> Client:
         """A client whose port is not open yet."""
-        return RtuClient(self.device, self.baudrate, self.parity, self.stopbits)
+        return RtuClient(self.device, self.baudrate, self.parity, self.stopbits, habits)
 
 
 class ModbusLink(CyclicLink):
@@ -88,6 +90,7 @@ class ModbusLink(CyclicLink):
             two. Not every device has it.
         single_writes: write a lone coil or register with function code 5 or 6; False for devices without these.
         options: these three, and all others.
+        habits: what the device does otherwise than specified.
     """
 
     def __init__(
@@ -102,20 +105,33 @@ class ModbusLink(CyclicLink):
         read_write: bool = False,
         single_writes: bool = True,
         options: Options | None = None,
+        habits: Habits = NONE,
         backoff_s: tuple[float, float] = (0.05, 2.0),
     ) -> None:
-        self.options = options or Options(gap=gap, read_write=read_write, single_writes=single_writes)
+        options = options or Options(gap=gap, read_write=read_write, single_writes=single_writes)
         if isinstance(transport, Rtu):
             self.lossy = True
-            self.options = replace(self.options, broadcasts=True)
-        super().__init__(name, [*tags, *kept_words(tags, self.options)], cycle_s, timeout_s, backoff_s=backoff_s)
+            options = replace(options, broadcasts=True)
+        super().__init__(name, [*tags, *kept_words(tags, options)], cycle_s, timeout_s, backoff_s=backoff_s)
         self.tags = tuple(tags)
         self.transport = transport
-        self.plan = make_plan(self._in.cells, self._out.cells, self.options)
-        self._kept = self._in.cells.of([t for t in self._in.cells.tags.values() if isinstance(t.address, KeptWord)])
+        self.lengths = Lengths(options, lambda chosen: make_plan(self._in.cells, self._out.cells, chosen))
         self._travelled = Travelled(self.plan.codecs)
-        self._client = transport.client()
+        self.confirms = all(request.answered for request in self.plan.writes)
+        self._kept = self._in.cells.of([t for t in self._in.cells.tags.values() if isinstance(t.address, KeptWord)])
+        self.habits = habits
+        self.connect_pause_ns, self.request_pause_ns = (
+            round(habits.connect_pause_s * NS),
+            round(habits.request_pause_s * NS),
+        )
+        self._quiet_until_ns = 0
+        self._client = transport.client(habits)
         self._answer_ns = round((transport.answer_s if isinstance(transport, Rtu) else timeout_s) * NS)
+
+    @property
+    def plan(self) -> Plan:
+        """What an exchange asks; another one when the device refuses long requests."""
+        return self.lengths.plan
 
     @property
     def requests(self) -> Sequence[Request]:
@@ -129,12 +145,17 @@ class ModbusLink(CyclicLink):
 
     def _open(self, deadline_ns: int) -> None:
         self._client.dial(deadline_ns)
+        self._quiet_until_ns = time.monotonic_ns() + self.connect_pause_ns
+        self._be_quiet()
 
     def _close(self) -> None:
         self._client.close()
 
     def _exchange(self, outputs: NDArray[np.float64], inputs: NDArray[np.float64], deadline_ns: int) -> int:
-        return self._ask_all(self.requests, outputs, inputs, deadline_ns)
+        asked_ns = self._ask_all(self.requests, outputs, inputs, deadline_ns)
+        if words := self.lengths.accepted():
+            log.warning("link %s: %s", self.name, words, extra={"link": self.name})
+        return asked_ns
 
     def _write(self, outputs: NDArray[np.float64], deadline_ns: int) -> None:
         self._ask_all(self.plan.to_write, outputs, self._in.incoming, deadline_ns)
@@ -158,12 +179,13 @@ class ModbusLink(CyclicLink):
         for request in requests:
             if not request.is_ready(inputs):
                 continue
+            self._be_quiet()
             if not asked_ns and not isinstance(request, Write | MaskWrite):
                 asked_ns = time.monotonic_ns()
             try:
                 self._ask(request, outputs, inputs, deadline_ns)
             except passing as error:
-                failed = failed or error
+                failed = error if failed is None or isinstance(failed, BusyError) else failed
         if failed:
             raise failed
         return asked_ns or time.monotonic_ns()
@@ -174,17 +196,33 @@ class ModbusLink(CyclicLink):
         body = request.body(outputs, inputs)
         deadline_ns = min(deadline_ns, time.monotonic_ns() + self._answer_ns)
         until_ns = NEVER if isinstance(request, Read) else self._out.until_ns
+        where = request.unit, request.function, body, deadline_ns, until_ns
+        pause_ns = self.request_pause_ns
         try:
-            answer = self._client.ask(request.unit, request.function, body, deadline_ns, until_ns)
+            if request.answered:
+                request.accept(body, self._client.ask(*where), inputs)
+            else:
+                self._client.tell(*where)
+                pause_ns = max(pause_ns, round(self.habits.broadcast_pause_s * NS))
         except RefusedError as error:
-            raise RefusedError(f"{request}: {error}{self._remedy(request, error.code)}", error.code) from error
-        request.accept(body, answer, inputs)
+            raise type(error)(f"{request}: {error}{self._remedy(request, error.code)}", error.code) from error
+        finally:
+            self._quiet_until_ns = time.monotonic_ns() + pause_ns
+
+    def _be_quiet(self) -> None:
+        """Wait as long as the device needs between two requests."""
+        left_ns = self._quiet_until_ns - time.monotonic_ns()
+        if left_ns > 0:
+            time.sleep(left_ns / NS)
 
     def _remedy(self, request: Request, code: int) -> str:
         """What to write about a refusal, where that is known."""
         if code == Code.ILLEGAL_FUNCTION and request.function in LACKED:
             return f"; the device lacks function code {request.function}: set {LACKED[request.function]} = false"
-        if request in self.plan.before:
+        if self.lengths.refused(request, code):
+            self._travelled = Travelled(self.plan.codecs)
+            return f"; asked again in shorter requests ({self.lengths.keys() or 'in vain: as declared'})"
+        if isinstance(request, Read) and request in self.plan.before:
             return (
                 "; bits of this word are outputs, and the others cannot be kept: set mask_writes = true if the device has "
                 'function code 22, or other_bits = "zero" if nobody uses them'

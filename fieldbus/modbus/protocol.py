@@ -49,6 +49,10 @@ class Code(IntEnum):
     NO_TARGET = 11
 
 
+PASSING: Final = frozenset((Code.ACKNOWLEDGE, Code.BUSY, Code.NO_PATH, Code.NO_TARGET))
+"""Refusals that pass: "the server is engaged in processing a long-duration command", and gateways that do not reach the
+device just now. The same request may be answered the next time; of the others none will be."""
+
 MEANING: Final = {
     Code.ILLEGAL_FUNCTION: "illegal function",
     Code.ILLEGAL_ADDRESS: "illegal data address",

@@ -20,6 +20,7 @@ class Odd:
         hidden: holding registers that cannot be read: exception 2.
         most: registers of a request above which it is refused with exception 3; `most_code`: with another.
         transaction, unit: numbers that every answer has, whatever was asked.
+        twice: every answer is sent two times.
         deaf_s: nothing is heard so long after connecting; gap_s: nor sooner than this after an answer.
         every, code: each `every`-th request is refused with this exception.
     """
@@ -30,6 +31,7 @@ class Odd:
     most_code: int = 3
     transaction: int | None = None
     unit: int | None = None
+    twice: bool = False
     deaf_s: float = 0.0
     gap_s: float = 0.0
     every: int = 0
@@ -73,7 +75,8 @@ class Odd:
                 answer = self._answer(pdu[0], pdu[1:])
                 transaction = transaction if self.transaction is None else self.transaction
                 unit = unit if self.unit is None else self.unit
-                sock.sendall(struct.pack(">HHHB", transaction, 0, len(answer) + 1, unit) + answer)
+                frame = struct.pack(">HHHB", transaction, 0, len(answer) + 1, unit) + answer
+                sock.sendall(frame * (2 if self.twice else 1))
                 hears_from = time.monotonic() + self.gap_s
 
     def _answer(self, function: int, body: bytes) -> bytes:
@@ -97,12 +100,12 @@ class Odd:
 
     def _refusal(self, function: int, body: bytes) -> int:
         address, number = struct.unpack(">HH", body[:4])
-        if self.every and len(self.asked) % self.every == 0:
-            return self.code
         if function in self.lacks:
             return 1
         if function in (3, 23) and any(address <= register < address + number for register in self.hidden):
             return 2
+        if self.every and len(self.asked) % self.every == 0:
+            return self.code
         return self.most_code if function in (3, 4, 16, 23) and number > self.most else 0
 
     def _write(self, address: int, words: bytes) -> None:

@@ -1,13 +1,25 @@
 """Devices that are no specification: what people report of the field."""
 
+import os
+import re
+import select
+import struct
+import threading
+import time
+import tty
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
+from pymodbus.framer.rtu import FramerRTU
 
 from fieldbus.image.image import Channel, ProcessImage
 from fieldbus.modbus.address import ModbusAddress
-from fieldbus.modbus.link import ModbusLink, Tcp
+from fieldbus.modbus.client import TcpClient
+from fieldbus.modbus.habits import NONE, Habits
+from fieldbus.modbus.link import ModbusLink, Rtu, Tcp
 from fieldbus.modbus.plan import Options
+from fieldbus.modbus.protocol import PASSING
 from fieldbus.tags import Quality, Tag
 from tests.fieldbus.modbus.odd_device import Odd
 from tests.fieldbus.waiting import wait_for
@@ -16,9 +28,12 @@ BIT = Tag("warning", "bool", "out", address=ModbusAddress("holding", 4, bit=0))
 X = Tag("x", "uint16", "in", address=ModbusAddress("holding", 10))
 
 
-def linked(device: Odd, tags: list[Tag], options: Options | None = None) -> tuple[ModbusLink, Channel | None]:
+def linked(
+    device: Odd, tags: list[Tag], options: Options | None = None, habits: Habits = NONE
+) -> tuple[ModbusLink, Channel | None]:
     """A link to it, not started, and what it reads."""
-    link = ModbusLink("plc", tags, Tcp("127.0.0.1", device.port), 0.005, 1.0, options=options, backoff_s=(0.01, 0.05))
+    where, backoff_s = Tcp("127.0.0.1", device.port), (0.01, 0.05)
+    link = ModbusLink("plc", tags, where, 0.005, 1.0, options=options, habits=habits, backoff_s=backoff_s)
     names = [tag.name for tag in tags if tag.direction == "in"]
     return link, link.subscribe(ProcessImage(), names, "test") if names else None
 
@@ -76,3 +91,243 @@ def test_the_words_that_are_kept_are_no_tags() -> None:
         with link:
             assert channel is not None
             wait_for(lambda: channel.read().quality is Quality.GOOD)
+
+
+# --- numbers of gateways -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("odd", "words"),
+    [
+        ({"transaction": 2}, r"an answer with transaction id 2 came where \d+ was asked; .* any_transaction_id = true"),
+        ({"unit": 0}, "an answer of unit 0 came where unit 1 was asked; .* any_unit = true"),
+    ],
+)
+def test_an_answer_with_other_numbers_is_told(odd: dict[str, int], words: str) -> None:
+    """It is taken for no answer, and what came is said, with the key that accepts it."""
+    with Odd(**odd) as device:  # type: ignore[arg-type]
+        link, _ = linked(device, [X])
+        link.timeout_s = 0.1
+        with link:
+            wait_for(lambda: re.search(words, link.status().last_error) is not None)
+            assert link.status().reads <= 1, "transaction id 2 is right once"
+
+
+@pytest.mark.parametrize(
+    ("odd", "habits"),
+    [
+        ({"transaction": 2}, Habits(any_transaction_id=True)),
+        ({"transaction": 0, "unit": 255}, Habits(any_transaction_id=True, any_unit=True)),
+        ({"unit": 0}, Habits(any_unit=True)),
+    ],
+)
+def test_a_gateway_with_numbers_of_its_own_can_be_read(odd: dict[str, int], habits: Habits) -> None:
+    """With the keys its answers count, and the right values come."""
+    with Odd(registers={10: 77}, **odd) as device:  # type: ignore[arg-type]
+        link, channel = linked(device, [X], habits=habits)
+        with link:
+            assert channel is not None
+            wait_for(lambda: channel.read().quality is Quality.GOOD)
+            assert channel.read().values.tolist() == [77.0]
+            assert link.status().errors == 0
+
+
+def test_what_came_before_the_question_is_no_answer_to_it() -> None:
+    """With `any_transaction_id` a second answer to one question must not be taken for the answer to the next."""
+    with Odd(registers={1: 11, 2: 22}, transaction=9, twice=True) as device:
+        client = TcpClient("127.0.0.1", device.port, Habits(any_transaction_id=True))
+        client.dial(soon())
+        for register in (1, 2, 1, 2):
+            assert client.ask(1, 3, struct.pack(">HH", register, 1), soon()) == bytes([2, 0, 11 * register])
+            wait_for(lambda: is_readable(client))
+        client.close()
+
+
+def soon() -> int:
+    return time.monotonic_ns() + 2_000_000_000
+
+
+def is_readable(client: TcpClient) -> bool:
+    """Whether something has come that was not asked for."""
+    return bool(client._received or select.select([client.socket], [], [], 0)[0])
+
+
+# --- pauses ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_device_that_hears_nothing_after_connecting() -> None:
+    """With `connect_pause_s` the first request is answered: one connection, no error."""
+    with Odd(deaf_s=0.2) as device:
+        link, _ = linked(device, [X], habits=Habits(connect_pause_s=0.3))
+        link.timeout_s = 0.1
+        with link:
+            assert link.wait_up(5.0)
+            assert (device.connections, link.status().errors) == (1, 0)
+
+
+def test_a_device_that_needs_quiet_between_requests() -> None:
+    """With `request_pause_s` every request is heard; without it those of one exchange follow each other too fast."""
+    far = Tag("far", "uint16", "in", address=ModbusAddress("input", 90))
+    for pause_s, good in ((0.03, True), (0.0, False)):
+        with Odd(gap_s=0.02) as device:
+            link, _ = linked(device, [X, far], habits=Habits(request_pause_s=pause_s))
+            link.timeout_s = 0.2
+            with link:
+                wait_for(lambda: link.status().reads > 3 if good else link.status().errors > 0)  # noqa: B023
+                assert (link.status().errors == 0) is good
+
+
+# --- lengths -----------------------------------------------------------------------------------------------------------
+
+MANY = Tag("many", "float32", "in", count=24, address=ModbusAddress("input", 0))
+
+
+@pytest.mark.parametrize("code", [2, 3])
+def test_a_device_of_short_requests_is_learned(code: int, caplog: pytest.LogCaptureFixture) -> None:
+    """20 registers a request: 48 are asked for in halves until they are taken; which key to write is told once."""
+    caplog.set_level("WARNING")
+    with Odd(most=20, most_code=code, registers={0: 0x4148}) as device:
+        link, channel = linked(device, [MANY])
+        with link:
+            assert channel is not None
+            wait_for(lambda: link.status().reads > 3)
+            assert channel.read().values[0] == 12.5
+        told = [record.getMessage() for record in caplog.records if "max_read" in record.getMessage()]
+        assert told[-1] == (
+            "link plc: the device refuses longer requests: write max_read = 12, or what its manual says"
+        )
+        assert sum("refuses longer requests" in line for line in told) == 1
+        assert {body[3] for _, _, body in device.asked} == {48, 24, 12}
+
+
+def test_a_device_that_takes_no_length_is_asked_as_declared() -> None:
+    """An address that it does not have is refused at every length: then requests are again as they were."""
+    with Odd(hidden=tuple(range(60, 80))) as device:
+        link, _ = linked(device, [Tag("gone", "uint16", "in", count=8, address=ModbusAddress("holding", 64))])
+        with link:
+            wait_for(lambda: "exception 2" in link.status().last_error and device.asked[-1][2][3] == 8)
+            wait_for(lambda: link.lengths.options == Options() and len(device.asked) > 30)
+            asked = len(device.asked)
+            wait_for(lambda: len(device.asked) > asked + 5)
+            assert {body[3] for _, _, body in device.asked[asked:]} == {8}
+
+
+def test_an_address_that_was_always_wrong_does_not_keep_from_learning() -> None:
+    """A lone register is refused for its address, the long request for its length: the length is learned."""
+    gone = Tag("gone", "uint16", "in", address=ModbusAddress("holding", 70))
+    with Odd(most=20, hidden=(70,)) as device:
+        link, _ = linked(device, [gone, MANY])
+        with link:
+            wait_for(lambda: link.lengths.options.max_read == 12)
+            asked = len(device.asked)
+            wait_for(lambda: len(device.asked) > asked + 20)
+            assert link.lengths.options.max_read == 12
+
+
+# --- refusals that pass ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", sorted(PASSING))
+def test_a_refusal_that_passes_leaves_the_values(code: int) -> None:
+    """Every fifth answer is "busy": STALE in between, never BAD, and no new connection."""
+    with Odd(every=5, code=code) as device:
+        link, channel = linked(device, [X])
+        assert channel is not None
+        seen: set[Quality] = set()
+        with link:
+            link.wait_up(5.0)
+            wait_for(lambda: seen.add(channel.read().quality) is None and link.status().errors > 20)
+        assert (seen, device.connections) == ({Quality.GOOD, Quality.STALE}, 1)
+
+
+def test_a_device_that_is_busy_for_long_is_bad() -> None:
+    """At the timeout, on the same connection; GOOD again afterwards."""
+    with Odd() as device:
+        link, channel = linked(device, [X])
+        assert channel is not None
+        link.timeout_s = 0.2
+        with link:
+            wait_for(lambda: channel.read().quality is Quality.GOOD)
+            device.every = 1
+            wait_for(lambda: channel.read().quality is Quality.STALE)
+            wait_for(lambda: channel.read().quality is Quality.BAD)
+            assert "exception 6, server device busy" in link.status().last_error
+            device.every = 0
+            wait_for(lambda: channel.read().quality is Quality.GOOD)
+        assert device.connections == 1
+
+
+def test_a_lasting_refusal_is_not_hidden_by_a_passing_one() -> None:
+    """One request is refused for good, the one before it for now: BAD."""
+    with Odd(hidden=(10,), every=1) as device:
+        link, channel = linked(device, [Tag("other", "uint16", "in", address=ModbusAddress("input", 90)), X])
+        assert channel is not None
+        with link:
+            wait_for(lambda: "exception 2" in link.status().last_error)
+            assert channel.read().quality is Quality.BAD
+
+
+# --- serial lines ------------------------------------------------------------------------------------------------------
+
+
+class Hearing:
+    """A pseudoterminal whose adapter sends everything back; behind it a device, if it is alive, with 77 in its registers."""
+
+    def __init__(self, is_alive: bool) -> None:
+        self.asked: list[bytes] = []
+        self._is_alive = is_alive
+        self._end, self._other = os.openpty()
+        tty.setraw(self._other)
+        self.port = os.ttyname(self._other)
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while request := os.read(self._end, 64):
+                self.asked.append(request)
+                os.write(self._end, request)
+                if self._is_alive:
+                    body = request[:6] if request[1] == 6 else request[:2] + b"\2\0\x4d"
+                    os.write(self._end, body + FramerRTU.compute_CRC(body).to_bytes(2, "big"))
+
+    def close(self) -> None:
+        os.close(self._end)
+        os.close(self._other)
+
+
+@pytest.mark.parametrize("is_alive", [True, False])
+def test_an_adapter_that_hears_itself(is_alive: bool) -> None:
+    """With `echo` what we send is no answer: a living device is up, a dead one never confirms its safe values."""
+    line = Hearing(is_alive)
+    tags = [X, Tag("valve", "uint16", "out", safe=5, address=ModbusAddress("holding", 30))]
+    transport = Rtu(line.port, parity="N", answer_s=0.05)
+    link = ModbusLink("line", tags, transport, 0.02, 0.2, habits=Habits(echo=True))
+    channel = link.subscribe(ProcessImage(), ["x"], "test")
+    link.start()
+    if is_alive:
+        wait_for(lambda: channel.read().quality is Quality.GOOD)
+        assert channel.read().values.tolist() == [77.0]
+    else:
+        wait_for(lambda: len(line.asked) > 5)
+        assert link.status().reads == 0
+    assert link.stop() is is_alive
+    line.close()
+
+
+def test_a_broadcast_is_sent_and_never_confirmed() -> None:
+    """Unit 0 of a serial line: no answer is awaited, no error counted; nobody says that the safe values arrived."""
+    end, other = os.openpty()
+    tty.setraw(other)
+    tag = Tag("setpoint", "uint16", "out", safe=5, address=ModbusAddress("holding", 10, unit=0))
+    transport = Rtu(os.ttyname(other), parity="N", answer_s=0.05)
+    link = ModbusLink("line", [tag], transport, 0.005, 1.0, habits=Habits(broadcast_pause_s=0.02))
+    link.start()
+    got = b""
+    while len(got) < 40:
+        got += os.read(end, 256)
+    assert got[:6].hex() == "0006000a0005"
+    wait_for(lambda: link.status().writes > 5)
+    assert (link.status().errors, link.status().state) == (0, "up")
+    assert not link.stop()
+    os.close(end)
+    os.close(other)
