@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Hashable, Iterator
 from typing import Final
 
 from station.file.view import View
+from station.machine.computer import Computer
 from station.terms.durations import format_duration
 from station.terms.findings import Finding
 
@@ -15,12 +15,18 @@ MUCH_FASTER: Final = 10
 
 
 def _cores(view: View) -> Iterator[Finding]:
-    """A core that this computer does not have."""
-    count = os.cpu_count() or 1
+    """A core that this computer does not have, or that the control group does not leave to a station started here."""
+    computer = Computer()
     for name, task in view.config.tasks.items():
-        if task.cpu is not None and task.cpu >= count:
-            cores = f"the cores 0 to {count - 1}" if count > 1 else "core 0 alone"
-            message = f"this computer has {cores}: the task can run only where there is a core {task.cpu}"
+        if task.cpu is not None and task.cpu not in computer.cores:
+            has = ", ".join(map(str, computer.cores))
+            message = f"this computer has core {has}: the task can run only where there is a core {task.cpu}"
+            yield Finding(("tasks", name, "cpu"), message, "warning")
+        elif task.cpu is not None and task.cpu not in computer.allowed:
+            left = ", ".join(map(str, computer.allowed))
+            message = (
+                f"the control group that this runs in leaves core {left}; there the task is refused core {task.cpu}"
+            )
             yield Finding(("tasks", name, "cpu"), message, "warning")
 
 

@@ -1,10 +1,9 @@
 """What a station file may say and rarely means is a warning, which says what is meant."""
 
-import os
-
 import pytest
 
 from station.file.reading import read_station
+from station.machine.computer import Computer
 from station.wiring.parts import build
 from tests.station.stations import gemm
 
@@ -55,7 +54,7 @@ def test_a_usual_station_has_no_warning(tmp_path):
 
 
 CASES = {
-    "a core that is not here": ((TCP, TAGS, TASK + "cpu = 7\n"), "tasks.axis.cpu", "the cores 0 to 1"),
+    "a core that is not here": ((TCP, TAGS, TASK + "cpu = 7\n"), "tasks.axis.cpu", "this computer has core 0, 1: "),
     "a task much faster than what it reads": (
         (TCP + 'cycle = "100 ms"\ntimeout = "1 s"\n', TAGS, TASK.replace("10 ms", "1 ms")),
         "tasks.axis.cycle",
@@ -92,9 +91,24 @@ CASES = {
 }
 
 
+def computer(root, monkeypatch, files):
+    """The station is checked on a computer with two cores and these files."""
+    for path, text in {"sys/devices/system/cpu/online": "0-1", **files}.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    monkeypatch.setattr("station.file.advice.Computer", lambda: Computer(root))
+
+
+def test_a_core_that_the_control_group_does_not_leave(tmp_path, monkeypatch):
+    group = {"proc/self/cgroup": "0::/cell", "sys/fs/cgroup/cell/cpuset.cpus.effective": "0"}
+    computer(tmp_path / "root", monkeypatch, group)
+    assert "leaves core 0" in warnings(tmp_path, TCP, TAGS, TASK + "cpu = 1\n")["tasks.axis.cpu"]
+    assert warnings(tmp_path, TCP, TAGS, TASK + "cpu = 0\n") == {}
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_one_warning(case, tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    computer(tmp_path / "root", monkeypatch, {})
     parts, key, words = CASES[case]
     found = warnings(tmp_path, *parts)
     assert words in found.pop(key), found
