@@ -135,6 +135,8 @@ class AdsLink(CyclicLink):
 
         version, has_sums = self._watch.version, self._watch.has_sums
         self._handles = self._lookup.run(self._client, version, has_sums, answer_by, progress)
+        if self._lookup.is_single and has_sums:
+            self._remark("the device has no sums of lookups: symbols are looked up one by one")
         found = iter(self._handles)
         for values in (*self._inputs, *self._outputs):
             items = [next(found) if tag.address.symbol else _by_number(tag) for tag in values.tags]  # type: ignore[union-attr]

@@ -14,10 +14,14 @@ from fieldbus.ads.client import NO_SUMS, AdsClient
 from fieldbus.ads.protocol import MOST_IN_A_SUM, Error, Group
 from fieldbus.ads.requests import INFO_BYTES, Item
 from fieldbus.ads.words import failure
-from fieldbus.errors import GarbageError, RefusedError
+from fieldbus.errors import ConnectionLostError, GarbageError, NoAnswerError, RefusedError
 
 _HANDLE_BYTES: Final = 4
 _LONG_INFO_BYTES: Final = 0xFFFF
+_FIRST_NS: Final = 1_000_000_000
+"""So long may the answer to the first sum command take, which asks for one symbol."""
+_SILENCES: Final = 2
+"""A first sum command that so many times got no answer is asked no more: once may have been the network."""
 _TOLD: Final = 3
 """So many symbols that do not fit are named; the others are counted."""
 
@@ -38,12 +42,14 @@ class _Found:
 
 
 class Lookup:
-    """The symbols of one link."""
+    """The symbols of one link. `is_single`: they were looked up one by one."""
 
     def __init__(self, wanted: Sequence[Wanted]) -> None:
         self.wanted = tuple(wanted)
         self._found = [_Found() for _ in self.wanted]
         self._version = b""
+        self.is_single = False
+        self._silences = 0
 
     def run(
         self,
@@ -66,30 +72,40 @@ class Lookup:
             RefusedError: symbols are missing, or have another size; names them.
             DeviceError: the connection, or a request, failed: another `run` goes on where this one was.
         """
+        self._begin(version)
+        progress(0, len(self.wanted))
+        if self._silences >= _SILENCES:
+            has_sums, self._silences = False, 0  # silence to these too has another cause
+        done = 0
+        for some in self._chunks(MOST_IN_A_SUM if has_sums else 1):
+            has_sums = has_sums and self._sum(client, some, answer_by())
+            if not has_sums:
+                self._singly(client, some, answer_by)
+            done += len(some)
+            progress(done, len(self.wanted))
+        self.is_single = not has_sums
+        self._silences = _SILENCES if self.is_single else 0
+        self._raise_faults()
+        return [self._item(i) for i in range(len(self.wanted))]
+
+    def _begin(self, version: bytes) -> None:
         if version != self._version:
             self.forget()
             self._version = version
         for found in self._found:
             found.handle = None
-        progress(0, len(self.wanted))
-        done = 0
-        for some in self._chunks(MOST_IN_A_SUM if has_sums else 1):
-            if not has_sums or not self._sum(client, some, answer_by()):
-                has_sums = False
-                self._singly(client, some, answer_by)
-            done += len(some)
-            progress(done, len(self.wanted))
-        self._raise_faults()
-        return [self._item(i) for i in range(len(self.wanted))]
 
     def forget(self) -> None:
         """All is looked up and checked the next time."""
         self._found = [_Found() for _ in self.wanted]
 
     def _chunks(self, most: int) -> Iterator[list[int]]:
-        """Symbols, for which so many questions are to be asked at most; one that is not checked costs two."""
+        """Symbols, for which so many questions are to be asked at most; one that is not checked costs two.
+
+        The first one alone shows whether the device answers such a request at all.
+        """
         some: list[int] = []
-        room = most
+        room = 1
         for i, found in enumerate(self._found):
             cost = 1 if found.is_checked else 2
             if some and cost > room:
@@ -101,7 +117,10 @@ class Lookup:
             yield some
 
     def _sum(self, client: AdsClient, some: Sequence[int], deadline_ns: int) -> bool:
-        """Look some up in one request; False: the device has no such requests."""
+        """Look some up in one request; False: the device has no such requests.
+
+        Some do not say so, but fall silent, or hang up: then a later connection asks for each symbol alone.
+        """
         asked = [(i, is_info) for is_info in (True, False) for i in some if not (is_info and self._found[i].is_checked)]
         names = [
             (Group.INFO_BY_NAME_EX, INFO_BYTES, self.wanted[i].symbol)
@@ -109,12 +128,18 @@ class Lookup:
             else (Group.HANDLE_BY_NAME, _HANDLE_BYTES, self.wanted[i].symbol)
             for i, is_info in asked
         ]
-        label = f"looking up {self.wanted[some[0]].symbol} and {len(some) - 1} more"
+        more = f" and {len(some) - 1} more" if some[1:] else ""
+        label = f"looking up {self.wanted[some[0]].symbol}{more}"
+        is_first = some[0] == 0
         try:
-            got = client.read_write(label, requests.sum_by_name(names), deadline_ns)
+            until_ns = min(deadline_ns, time.monotonic_ns() + _FIRST_NS) if is_first else deadline_ns
+            got = client.read_write(label, requests.sum_by_name(names), until_ns)
         except RefusedError as error:
             if error.code in NO_SUMS:
                 return False
+            raise
+        except (NoAnswerError, ConnectionLostError):
+            self._silences += is_first
             raise
         for (i, is_info), (code, data) in zip(asked, requests.sum_answers(label, got, len(asked)), strict=True):
             if is_info and code == Error.BAD_SIZE:  # a comment, or attributes, longer than there was room for

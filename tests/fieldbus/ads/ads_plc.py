@@ -26,6 +26,7 @@ SUM_READ, SUM_WRITE, SUM_READ_WRITE, SUM_ADD_NOTE = 0xF080, 0xF081, 0xF082, 0xF0
 DEVICE_DATA = 0xF100
 RUN, STOP, CONFIG = 5, 6, 15
 MOST_IN_A_SUM = 500
+SILENT, CUT = "silent", "cut"
 DATA = 0x4040  # where the symbols lie
 
 NO_PORT, NO_COMMAND = 6, 8
@@ -42,6 +43,10 @@ class AdsError(Exception):
     def __init__(self, code: int) -> None:
         super().__init__(hex(code))
         self.code = code
+
+
+class SilentError(Exception):
+    """No answer to this request."""
 
 
 @dataclass
@@ -92,6 +97,8 @@ class Faults:
     """Half of the next frame, then nothing more on that connection."""
     no_sums: tuple[int, ...] = ()
     """Sum commands that this device does not have."""
+    no_sums_is: str = "refused"
+    """How it answers these: that, SILENT, or CUT."""
     state_is_no_value: bool = False
     """The state is told by ReadState alone."""
     foreign_first: bool = False
@@ -218,7 +225,8 @@ class AdsPlc:
                 assert reserved == 0, f"AMS/TCP command {reserved:#x} is the router's"
                 packet = stream.read(length)
                 if not self.faults.silent:
-                    self._send(session, self.answer(session, packet))
+                    with contextlib.suppress(SilentError):
+                        self._send(session, self.answer(session, packet))
         except (OSError, ValueError):
             pass  # the client, or a test, closed the connection
 
@@ -338,6 +346,11 @@ class AdsPlc:
         if len(data) != write_size:
             raise AdsError(BAD_SIZE)
         if group in self.faults.no_sums:
+            if self.faults.no_sums_is == SILENT:
+                raise SilentError
+            if self.faults.no_sums_is == CUT:
+                self._asking.session.sock.shutdown(socket.SHUT_RDWR)
+                raise OSError
             raise AdsError(NO_SERVICE)
         if group in (SUM_READ, SUM_WRITE, SUM_READ_WRITE, SUM_ADD_NOTE) and offset > MOST_IN_A_SUM:
             raise AdsError(BAD_SIZE)

@@ -8,8 +8,8 @@ import pytest
 from fieldbus.ads.client import AdsClient
 from fieldbus.ads.lookup import Lookup, Wanted, stopwatch
 from fieldbus.ads.protocol import Group
-from fieldbus.errors import ConnectionLostError, RefusedError
-from tests.fieldbus.ads.ads_plc import READ_WRITE, SUM_READ_WRITE, AdsPlc, Symbol
+from fieldbus.errors import ConnectionLostError, NoAnswerError, RefusedError
+from tests.fieldbus.ads.ads_plc import CUT, READ_WRITE, SILENT, SUM_READ_WRITE, AdsPlc, Symbol
 
 COUNT = 1_203
 NS = 1_000_000_000
@@ -45,8 +45,8 @@ def test_many_symbols_are_a_few_requests(plc: AdsPlc, client: AdsClient):
     items = lookup().run(client, b"\1", True, soon, lambda done, total: told.append((done, total)))
     assert [plc.handles[item.offset] for item in items] == [f"GVL.x{i}" for i in range(COUNT)]
     assert {(item.group, item.nbytes) for item in items} == {(Group.VALUE_BY_HANDLE, 4)}
-    assert plc.asked == [(READ_WRITE, SUM_READ_WRITE, n) for n in (500, 500, 500, 500, 406)]
-    assert told == [(n, COUNT) for n in (0, 250, 500, 750, 1000, COUNT)]
+    assert plc.asked == [(READ_WRITE, SUM_READ_WRITE, n) for n in (2, 500, 500, 500, 500, 404)]
+    assert told == [(n, COUNT) for n in (0, 1, 251, 501, 751, 1001, COUNT)]
 
 
 def test_a_cut_in_between_goes_on(plc: AdsPlc, client: AdsClient):
@@ -61,7 +61,7 @@ def test_a_cut_in_between_goes_on(plc: AdsPlc, client: AdsClient):
     items = looking.run(client, b"\1", True, soon)
     assert [plc.handles[item.offset] for item in items] == [f"GVL.x{i}" for i in range(COUNT)]
     asked = sum(count for _, _, count in plc.asked)
-    assert asked == 2 * COUNT - 750
+    assert asked == 2 * COUNT - 501
 
 
 def test_after_another_version_nothing_is_kept(plc: AdsPlc, client: AdsClient):
@@ -90,6 +90,35 @@ def test_without_sums_each_symbol_is_two_requests(plc: AdsPlc, client: AdsClient
     items = lookup(7).run(client, b"\1", not knows, soon)
     assert [plc.handles[item.offset] for item in items] == [f"GVL.x{i}" for i in range(7)]
     assert len(plc.asked) == 14 + (not knows)
+
+
+@pytest.mark.parametrize("answers", [SILENT, CUT], ids=["silent", "hangs up"])
+def test_a_device_that_falls_silent_is_asked_singly_then(plc: AdsPlc, client: AdsClient, answers: str):
+    """Not every device says that it has no such command; what is found then stays so for later connections."""
+    plc.faults.no_sums, plc.faults.no_sums_is = (SUM_READ_WRITE,), answers
+    looking = lookup(3)
+    for _ in range(2):
+        with pytest.raises((NoAnswerError, ConnectionLostError)):
+            looking.run(client, b"\1", True, lambda: time.monotonic_ns() + NS // 10)
+        client.close()
+        client.dial(soon())
+    for _ in range(2):
+        client.close()
+        client.dial(soon())
+        assert len(looking.run(client, b"\1", True, soon)) == 3
+
+
+def test_silence_of_a_device_that_is_off_does_not_end_sums(plc: AdsPlc, client: AdsClient):
+    """Single questions were not answered either: the next time, sums are tried again."""
+    looking = lookup(3)
+    plc.faults.silent = True
+    for _ in range(3):
+        with pytest.raises(NoAnswerError):
+            looking.run(client, b"\1", True, lambda: time.monotonic_ns() + NS // 10)
+    plc.faults.silent = False
+    del plc.asked[:]
+    looking.run(client, b"\1", True, soon)
+    assert {group for _, group, _ in plc.asked} == {SUM_READ_WRITE}
 
 
 def test_each_answer_has_its_own_time_until_the_end_comes():
