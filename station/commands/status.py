@@ -32,11 +32,12 @@ def status(
     console = Terminal()
     with explained(Terminal(stderr=True)):
         from station.running.control import fetch_status
-        from station.show.live import draw
+        from station.show.live import LIVE_TAGS, draw
         from station.show.verdict import unwell
 
         asked_ns = time.monotonic_ns()
-        snapshot = fetch_status(control_socket(which or station, socket))
+        tags = 0 if health else None if as_json else LIVE_TAGS
+        snapshot = fetch_status(control_socket(which or station, socket), tags)
     if health:
         wrong = list(unwell(snapshot, asked_ns))
         say(console, f"{snapshot.station} " + ("is healthy" if not wrong else f"is not well: {'; '.join(wrong)}"))

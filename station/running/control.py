@@ -1,6 +1,7 @@
 """The control socket of a running station: HTTP over a Unix socket that only its user, and root, can talk to.
 
-    GET  /status          -> 200, a `Snapshot`
+    GET  /status          -> 200, a `Snapshot` without tags; /status?tags=20 or ?tags=all with some or all of them
+    GET  /tags            -> 200, {"tags": [`TagView`...]}; /tags?name=level&name=tank.* some of them | 404 {"error"}
     POST /update/{slot}   <- {"file": "/absolute/model.onnx"}   -> 200 {"message", "version"} | 404 | 422 {"error"}
     POST /stop            -> 202; the station makes its outputs safe, writes its report and ends
 
@@ -17,12 +18,12 @@ import socket
 import stat
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from station.errors import (
     AlreadyRunningError,
@@ -37,6 +38,7 @@ from station.machine.folders import FOLDER_MODE, own_folder, temporary
 from station.running.finding import running_stations
 from station.running.holding import Held
 from station.show.snapshot import Snapshot
+from station.show.tags import TagView, from_json, to_json
 
 SOCKET_MODE: Final = 0o600
 BODY_LIMIT: Final = 64 * 1024
@@ -46,6 +48,8 @@ SHUTDOWN_S: Final = 1.0
 LOOK_S: Final = 1.0
 """How often it is seen whether the socket is still in its place."""
 _POLL_S: Final = 0.05
+ALL_TAGS: Final = "all"
+_DIGITS: Final = 9
 STRANGERS: Final = 256
 STRANGER_S: Final = 0.05
 """How long nobody is let in after so many knocks of other users: who does it again and again costs the station little, and a
@@ -63,8 +67,15 @@ class Updated:
 class Controlled(Protocol):
     """What the control socket controls."""
 
-    def snapshot(self) -> Snapshot:
-        """The station now."""
+    def snapshot(self, tags: int | None = 0) -> Snapshot:
+        """The station now, with so many of its tags; None: all."""
+
+    def tags(self, patterns: Iterable[str]) -> tuple[TagView, ...]:
+        """The tags that the patterns mean, now; all, where there is none.
+
+        Raises:
+            KeyError: a pattern means none; the message names the nearest.
+        """
 
     def update(self, slot: str, file: Path) -> Updated:
         """Replace a model.
@@ -177,6 +188,7 @@ class ControlServer:
         app.add_routes(
             [
                 web.get("/status", self._get_status),
+                web.get("/tags", self._get_tags),
                 web.post("/update/{slot}", self._post_update),
                 web.post("/stop", self._post_stop),
             ]
@@ -212,10 +224,23 @@ class ControlServer:
         if self._held is not None:
             self._held.drain()
 
-    async def _get_status(self, _: Any) -> Any:
+    async def _get_status(self, request: Any) -> Any:
         from aiohttp import web
 
-        return web.json_response(self._station.snapshot().to_json())
+        asked = request.query.get("tags", "0")
+        if asked != ALL_TAGS and not (asked.isascii() and asked.isdecimal()):
+            return web.json_response({"error": f"expected tags={ALL_TAGS}, or a number"}, status=400)
+        tags = None if asked == ALL_TAGS else int(asked[:_DIGITS])
+        return web.json_response(self._station.snapshot(tags).to_json())
+
+    async def _get_tags(self, request: Any) -> Any:
+        from aiohttp import web
+
+        try:
+            tags = self._station.tags(request.query.getall("name", ()))
+        except KeyError as error:
+            return web.json_response({"error": error.args[0]}, status=404)
+        return web.json_response({"tags": to_json(tags)})
 
     async def _post_update(self, request: Any) -> Any:
         from aiohttp import web
@@ -371,17 +396,37 @@ def _clear(path: Path) -> None:
     path.unlink()
 
 
-def fetch_status(path: Path) -> Snapshot:
-    """The station that answers at `path`, now.
+def fetch_status(path: Path, tags: int | None = 0) -> Snapshot:
+    """The station that answers at `path`, now, with so many of its tags; None: all.
 
     Raises:
         NotRunningError: none does.
     """
-    answer = _request(path, "GET", "/status", None, STATUS_TIMEOUT_S)
+    asked = ALL_TAGS if tags is None else str(tags)
+    answer = _request(path, "GET", f"/status?tags={asked}", None, STATUS_TIMEOUT_S)
     try:
         return Snapshot.from_json(answer)
     except ValueError as error:
-        raise NotRunningError(f"what answers{_at(path)} is no station, or one of another version") from error
+        raise NotRunningError(_no_station(path)) from error
+
+
+def fetch_tags(path: Path, patterns: Iterable[str] = ()) -> tuple[TagView, ...]:
+    """The tags that the patterns (`level`, `tank.*`) mean in a running station, now; all, where there is none.
+
+    Raises:
+        NotRunningError: no station answers at `path`.
+        RefusedError: a pattern means no tag; the message names the nearest.
+    """
+    url = "/tags?" + urlencode([("name", pattern) for pattern in patterns])
+    answer = _request(path, "GET", url, None, STATUS_TIMEOUT_S)
+    try:
+        return from_json(answer["tags"])
+    except (ValueError, TypeError, LookupError) as error:
+        raise NotRunningError(_no_station(path)) from error
+
+
+def _no_station(path: Path) -> str:
+    return f"what answers{_at(path)} is no station, or one of another version"
 
 
 def request_update(path: Path, slot: str, file: Path) -> Updated:

@@ -13,7 +13,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,11 +38,12 @@ from station.machine.rights import facts_of, merged
 from station.running.control import Updated
 from station.show.events import Diary, Doings, EventKind, did
 from station.show.identity import identity
-from station.show.live import REFRESH_S, View
+from station.show.live import LIVE_TAGS, REFRESH_S, View
 from station.show.picture import Picture
 from station.show.reasons import note
 from station.show.report import LateCycle, Report, TagRange
 from station.show.snapshot import LinkView, ServerView, Snapshot, TaskView
+from station.show.tags import TagView, matching, views
 from station.show.verdict import LATE_NS
 from station.terms.findings import unknown
 from station.wiring.parts import build
@@ -91,6 +92,8 @@ class Station:
         self._view_failed = self._is_stopping = False
         self._started = datetime.now(UTC)
         self._begin_s = self._end_s = 0.0
+        self._last_tags: tuple[TagView, ...] = ()
+        """As they were when the run ended, before outputs were made safe."""
 
     @property
     def name(self) -> str:
@@ -107,6 +110,7 @@ class Station:
     def __enter__(self) -> Station:
         self._started, self._begin_s, self._end_s = datetime.now(UTC), time.monotonic(), 0.0
         self._is_stopping = False
+        self._last_tags = ()
         self._apart.open()
         self._confirmed.clear()
         self._starting.clear()
@@ -181,6 +185,7 @@ class Station:
             while not self._is_asked(WATCH_S) and time.monotonic() < until_s:
                 self._watch()
                 beat()
+            self._last_tags = self.tags()
         finally:
             done.set()
             shows.join(VIEW_PATIENCE_S)
@@ -280,8 +285,17 @@ class Station:
             return self._parts.slots[slot].update(model)
         return self._scheduler.update(self._parts.slots[slot], model)
 
-    def snapshot(self) -> Snapshot:
-        """The station now."""
+    def tags(self, patterns: Iterable[str] = (), most: int | None = None) -> tuple[TagView, ...]:
+        """The tags that the patterns mean (`tank.*`), not more than that; all, where there is no pattern.
+
+        Raises:
+            KeyError: a pattern means none; the message names the nearest.
+        """
+        tags = self.file.config.tags
+        return views(self._parts.links, tags, matching(patterns, list(tags))[:most])
+
+    def snapshot(self, tags: int | None = 0) -> Snapshot:
+        """The station now, with so many of its tags; None: all."""
         stats = self._scheduler.stats()
         now_s = self._end_s or time.monotonic()
         return Snapshot(
@@ -295,6 +309,8 @@ class Station:
             models=dict(self._model_files),
             rights=tuple(str(grant) for grant in merged(self._scheduler.rights) if not grant.granted),
             servers=self._server_views(),
+            tags=self._last_tags[:tags] or self.tags(most=tags),
+            tag_count=len(self.file.config.tags),
         )
 
     def report(self) -> Report:
@@ -307,7 +323,7 @@ class Station:
         machine = Computer(wanted_cpu=cpu, grants=self._scheduler.rights)
         return Report(
             started=self._started.astimezone(),
-            snapshot=self.snapshot(),
+            snapshot=self.snapshot(tags=None),
             pictures=(*pictures, *([("Round trips of the links", trips)] if trips else [])),
             events=self.diary.events,
             rights=facts_of(self._scheduler.rights, machine),
@@ -354,7 +370,7 @@ class Station:
 
     def _show(self, view: View) -> None:
         try:
-            view.show(self.snapshot())
+            view.show(self.snapshot(LIVE_TAGS))
         except (OSError, ValueError) as error:  # a full disk; a character that the terminal does not have
             self._note_view(error)
 

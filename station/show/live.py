@@ -18,10 +18,19 @@ from fieldbus.statistic import Statistic
 from rt_native.terminal import Column, Sheet
 from scheduler.stats import TASK_STATISTICS, Latency
 from station.show.snapshot import LinkView, Snapshot, TaskView
+from station.show.tags import sheet
 from station.terms.durations import format_duration
 
 REFRESH_S: Final = 0.25
 LINE_EVERY_S: Final = 5.0
+LIVE_TAGS: Final = 60
+"""More tags than a screen has lines."""
+LEAST_TAGS: Final = 3
+"""So many are shown on the lowest screen."""
+_TABLE_LINES: Final = 3
+"""Of a table: its heading, and what is said below it."""
+_OTHER_LINES: Final = 4
+"""The first line, what the system did not grant, what is said below the tags, the cursor."""
 _WHAT: Final = "us\n50/99/max"
 
 
@@ -52,7 +61,7 @@ class TableView:
 
     def show(self, snapshot: Snapshot) -> None:
         """Draw."""
-        self._live.update(draw(snapshot), refresh=True)
+        self._live.update(draw(snapshot, tag_lines(snapshot, self._live.console.height)), refresh=True)
         _check(self._live.console)
 
 
@@ -97,8 +106,15 @@ def view_for(console: Console, status_lines: bool | None = None) -> View:
     )
 
 
-def draw(snapshot: Snapshot) -> Group:
-    """Tasks, links, what is wrong with them, each on a line of its own, and what the system did not grant."""
+def tag_lines(snapshot: Snapshot, height: int) -> int:
+    """How many tags fit on a screen of so many lines, below all else."""
+    tables = (snapshot.tasks, snapshot.links, snapshot.servers)
+    lines = sum(len(rows) + _TABLE_LINES for rows in tables if rows) + len(list(_notes(snapshot)))
+    return max(LEAST_TAGS, height - lines - _TABLE_LINES - _OTHER_LINES)
+
+
+def draw(snapshot: Snapshot, most_tags: int = LIVE_TAGS) -> Group:
+    """Tasks, links, tags, what is wrong with them, each on a line of its own, and what the system did not grant."""
     head = Text.assemble((snapshot.station, "bold"), f"  running {snapshot.running_s:.0f} s  process {snapshot.pid}")
     parts: list[Text | Sheet] = [head]
     if snapshot.tasks:
@@ -107,6 +123,8 @@ def draw(snapshot: Snapshot) -> Group:
         parts.append(_links(snapshot))
     if snapshot.servers:
         parts.append(_servers(snapshot))
+    if tags := snapshot.tags[:most_tags]:
+        parts.append(sheet(tags, snapshot.tag_count - len(tags)))
     parts += [Text(f"{name}: {text}", style="yellow") for name, text in _notes(snapshot)]
     if snapshot.rights:
         parts.append(Text(_not_granted(snapshot), style="yellow"))

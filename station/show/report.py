@@ -30,6 +30,7 @@ from station.show.identity import Rows
 from station.show.picture import Picture, svg_picture
 from station.show.reasons import reasons
 from station.show.snapshot import LinkView, ServerView, Snapshot, TaskView
+from station.show.tags import TagView
 from station.show.verdict import Remark, judge
 from station.terms.durations import format_duration
 
@@ -39,6 +40,8 @@ KEEPER_PATIENCE_S: Final = 2.0
 FIRST_S: Final = 10.0
 EVERY_S: Final = 60.0
 """When a report is written the first time while the station runs, and then how often."""
+FOLDED_ROWS: Final = 40
+"""A table with more rows opens when somebody clicks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +217,10 @@ def to_html(report: Report) -> str:
     sections = [
         _section("What ran, and where", _table(("what", "found"), map(_identity_row, report.identity))),
         _section("Tasks", _table(_TASK_COLUMNS, map(_task_row, report.snapshot.tasks))),
+        _section(
+            "Tags: as their links had them last" + (", before the stop" if report.is_final else ""),
+            _folded(_table(_VALUE_COLUMNS, map(_value_row, report.snapshot.tags)), len(report.snapshot.tags), "tags"),
+        ),
         _section("Tags: values in the cycles of the tasks", _table(_TAG_COLUMNS, map(_tag_row, report.tags))),
         *(_pictures(name, pictures) for name, pictures in report.pictures),
         _section(
@@ -243,6 +250,7 @@ def to_html(report: Report) -> str:
     )
 
 
+_QUALITY_LEVELS: Final[dict[str, Level]] = {"GOOD": "ok", "STALE": "warn", "BAD": "bad"}
 _FACT_COLUMNS: Final = ("", "found", "what it means, and what mends it")
 _SPREAD: Final = "p50 / p99 / max"
 
@@ -300,6 +308,7 @@ def _link_level(link: LinkView) -> Level:
     return "warn" if link.reconnects else "ok"
 
 
+_VALUE_COLUMNS: Final = ("tag", "link", "address", "in, out", ">value", "unit", "raw", "quality", ">age")
 _TAG_COLUMNS: Final = ("tag", "unit", ">least", ">mean", ">greatest", ">values")
 _CYCLE_COLUMNS: Final = ("task", ">at", ">complete after", "what made it late")
 
@@ -311,6 +320,13 @@ def _identity_row(row: tuple[str, str]) -> Sequence[str]:
 def _tag_row(tag: TagRange) -> Sequence[str]:
     values = (f"{value:.6g}" for value in (tag.least, tag.mean, tag.greatest))
     return f"<b>{escape(tag.name)}</b>", escape(tag.unit), *values, f"{tag.seen:,}"
+
+
+def _value_row(tag: TagView) -> Sequence[str]:
+    quality = f'<span class="{_QUALITY_LEVELS[tag.quality]}">{tag.quality}</span>'
+    raw = f"<code>{escape(tag.raw_bytes)}</code>" if tag.raw else "-"
+    name, link, place, unit = map(escape, (tag.name, tag.link, tag.place, tag.unit))
+    return f"<b>{name}</b>", link, place, tag.direction, escape(tag.value), unit, raw, quality, tag.age
 
 
 def _cycle_row(cycle: LateCycle) -> Sequence[str]:
@@ -335,6 +351,11 @@ def _pictures(name: str, pictures: Iterable[Picture]) -> str:
 
 def _section(title: str, body: str) -> str:
     return f"<section><h2>{escape(title)}</h2>\n{body}</section>"
+
+
+def _folded(table: str, rows: int, what: str) -> str:
+    """The table, closed when it is long."""
+    return table if rows <= FOLDED_ROWS else f"<details><summary>{rows:,} {what}</summary>{table}</details>"
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

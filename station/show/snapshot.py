@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from fieldbus.link.state import LINK_STATISTICS, LinkStatus
 from scheduler.stats import TASK_STATISTICS, Latency, TaskStats
 from scheduler.status import TaskStatus
+from station.show.tags import TagView
 
 _OWN: Final = ("cycles", "overruns")
 """Statistics that are attributes of `TaskView`; the others are among its `counters`."""
@@ -142,7 +143,8 @@ class ServerView:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The whole station. `models`: slot -> file; `rights`: what the system did not grant, and how to get it."""
+    """The whole station. `models`: slot -> file; `rights`: what the system did not grant, and how to get it; `tags`: as many
+    as were asked for, of `tag_count`."""
 
     station: str
     pid: int
@@ -152,6 +154,8 @@ class Snapshot:
     models: Mapping[str, str]
     rights: tuple[str, ...]
     servers: tuple[ServerView, ...] = ()
+    tags: tuple[TagView, ...] = ()
+    tag_count: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Plain dictionaries, lists and numbers."""

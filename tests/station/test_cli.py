@@ -2,10 +2,12 @@
 
 import json
 import os
+import pty
 import re
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 
 import onnx
 import pytest
@@ -67,7 +69,7 @@ def test_help_is_complete_and_light():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     text, modules = done.stdout.rsplit("\n", 2)[0], done.stdout.split("|")
-    for command in ("run", "check", "status", "update", "stop", "doctor", "demo", "kernels", "schema"):
+    for command in ("run", "check", "status", "watch", "update", "stop", "doctor", "demo", "kernels", "schema"):
         assert re.search(rf"\b{command}\b", text)
     assert "Exit codes" in text
     assert not {"numpy", "pydantic", "aiohttp", "onnx", "rt_engine", "numba"} & set(modules)
@@ -127,11 +129,60 @@ def test_status_update_stop(running, tmp_path):
     assert running.wait(30) == 0
 
 
+def test_values_of_tags_are_seen(running, tmp_path):
+    """`status` shows them, as JSON all of them; `watch` follows those that are named, and knows what is meant by others."""
+    file = tmp_path / "cell" / "station.toml"
+    assert re.search(r"^b +in +3 +- +(GOOD|STALE|BAD) ", rt_engine("status", file), re.M)
+    tags = json.loads(rt_engine("status", "--json", file))["tags"]
+    assert [(tag["name"], tag["values"]) for tag in tags[:2]] == [("a", [1]), ("b", [3])]
+    assert tags[2]["direction"] == "out"
+    text = rt_engine("watch", "b", "for*", "--station", file, "--every", "0.1", "--seconds", "0.3")
+    assert re.search(r"^\d\d:\d\d:\d\d\.\d{3}  b      3  (GOOD|STALE|BAD)  age [\d.]+ [mu]?s$", text, re.M), text
+    assert "  force  2" in text
+    assert "  a  " not in text
+    assert re.search(
+        r'no tag\s+"forse"; did you mean\s+"force"', rt_engine("watch", file, "forse", code=ExitCode.USAGE)
+    )
+
+
+def test_watching_ends_with_ctrl_c_and_with_the_station(running, tmp_path):
+    """Exit code 0, and nothing but lines; when the station ends, 4 and why."""
+    command = [sys.executable, "-m", "station", "watch", str(tmp_path / "cell" / "station.toml"), "--every", "0.05"]
+    for end, code, said in ((None, 0, ""), ("stop", ExitCode.NOT_RUNNING, "is not running|no station runs")):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as watch:
+            assert "  a" in watch.stdout.readline()
+            if end is None:
+                watch.send_signal(signal.SIGINT)
+            else:
+                running.send_signal(signal.SIGTERM)
+            _, errors = watch.communicate(timeout=60)
+        assert watch.returncode == code, errors
+        assert re.match(said, errors.partition("the station ")[2] or errors) and (said or not errors)
+
+
+def test_on_a_terminal_watch_is_a_table(running, tmp_path):
+    """Drawn again and again in place, with the least and the greatest value seen."""
+    assert running.poll() is None
+    leader, follower = pty.openpty()
+    words = [sys.executable, "-m", "station", "watch", str(tmp_path / "cell" / "station.toml"), "--seconds", "1"]
+    size = {"COLUMNS": "120", "LINES": "30", "TERM": "xterm"}
+    with subprocess.Popen(words, stdout=follower, stderr=follower, cwd=ROOT, env={**os.environ, **size}) as watch:
+        os.close(follower)
+        text = b""
+        with suppress(OSError):  # the other end is closed
+            while data := os.read(leader, 1 << 16):
+                text += data
+    os.close(leader)
+    assert watch.returncode == 0, text
+    assert b"greatest" in text
+    assert text.count(b"force") >= 2
+
+
 def test_nobody_runs(socket_folder, tmp_path, monkeypatch):
     """Without a station, status, update and stop say so."""
     monkeypatch.setattr("station.running.finding.claimed_texts", lambda _: [])
     monkeypatch.chdir(tmp_path)
-    for words in (("status",), ("update", "mean", "x.onnx"), ("stop",)):
+    for words in (("status",), ("watch",), ("watch", "a*"), ("update", "mean", "x.onnx"), ("stop",)):
         ran = CliRunner().invoke(app, [*words])
         assert ran.exit_code == ExitCode.NOT_RUNNING
         assert "no station runs (start one: rt-engine run station.toml)" in ran.output

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,16 @@ import pytest
 from station.errors import AlreadyRunningError, NotRunningError, RefusedError, UnsafeSocketError
 from station.machine.claims import Holder
 from station.running import control
-from station.running.control import ControlServer, Updated, fetch_status, request_stop, request_update, socket_path
+from station.running.control import (
+    ControlServer,
+    Updated,
+    fetch_status,
+    fetch_tags,
+    request_stop,
+    request_update,
+    socket_path,
+)
+from station.show.tags import matching
 from tests import ROOT
 from tests.station.examples_of import snapshot
 from tests.station.stations import wait_for
@@ -29,8 +39,12 @@ class FakeStation:
         self.stopped = False
         self.updates = []
 
-    def snapshot(self):
-        return snapshot()
+    def snapshot(self, tags=0):
+        return replace(snapshot(), tags=snapshot().tags[:tags])
+
+    def tags(self, patterns):
+        names = matching(patterns, [tag.name for tag in snapshot().tags])
+        return tuple(tag for tag in snapshot().tags if tag.name in names)
 
     def update(self, slot, file):
         if slot != "policy":
@@ -62,8 +76,35 @@ def server(station, path):
 
 @pytest.mark.usefixtures("server")
 def test_status_travels_whole(path):
-    """What the station says is what the client gets."""
-    assert fetch_status(path) == snapshot()
+    """What the station says is what the client gets: without tags, with some, with all."""
+    assert fetch_status(path) == replace(snapshot(), tags=())
+    assert fetch_status(path, 1) == replace(snapshot(), tags=snapshot().tags[:1])
+    assert fetch_status(path, None) == snapshot()
+
+
+@pytest.mark.usefixtures("server")
+def test_tags_travel_whole(path):
+    """All, or those that a name or a pattern means, in the order of the station file."""
+    assert fetch_tags(path) == snapshot().tags
+    assert [tag.name for tag in fetch_tags(path, ["lost", "l*"])] == ["level", "lost"]
+
+
+@pytest.mark.usefixtures("server")
+def test_a_tag_that_is_not_there_is_refused_with_the_nearest(path):
+    """A name, and a pattern with what would steer a query."""
+    with pytest.raises(RefusedError, match='no tag "levle"; did you mean "level"\\?'):
+        fetch_tags(path, ["levle"])
+    with pytest.raises(RefusedError, match=r'no tag matches "%&name=5\*"; there are: level, force, lost'):
+        fetch_tags(path, ["%&name=5*"])
+
+
+@pytest.mark.usefixtures("server")
+@pytest.mark.parametrize("asked", ["-1", "many", "", "%C2%B2", "1e3"])
+def test_a_number_of_tags_that_is_none_is_refused(path, asked):
+    """400 and what was expected."""
+    said = sent(path, b"GET /status?tags=%b HTTP/1.1\r\nHost: s\r\nConnection: close\r\n\r\n" % asked.encode())
+    assert said.startswith(b"HTTP/1.1 400"), said
+    assert b"expected tags=all" in said
 
 
 @pytest.mark.usefixtures("server")

@@ -2,11 +2,13 @@
 
 import io
 import time
+from dataclasses import replace
 
+import pytest
 from rich.console import Console
 
-from station.show.live import LineView, TableView, draw, one_line, view_for
-from tests.station.examples_of import snapshot
+from station.show.live import LineView, TableView, draw, one_line, tag_lines, view_for
+from tests.station.examples_of import snapshot, tag
 
 
 def console(terminal=True):
@@ -23,6 +25,32 @@ def test_table_shows_tasks_and_links():
         assert part in text
     assert "<refused> & gone" in text
     assert "not granted: SCHED_FIFO 80;" in text
+
+
+def test_table_shows_tags():
+    """Value, unit, raw bytes, quality and age of the first tags, and how many more there are."""
+    out = console()
+    out.print(draw(snapshot()))
+    text = out.file.getvalue()
+    for part in ("level", "21.5", "41 AC 00 00", "STALE", "never", "and 297 more tags: rt-engine watch"):
+        assert part in text
+
+
+@pytest.mark.parametrize("width", [60, 160])
+@pytest.mark.parametrize("height", [25, 30, 40])
+def test_no_more_tags_than_a_screen_has_lines(height, width):
+    """What does not fit would be cut off: all that is drawn fits, and leaves few lines empty."""
+    many = replace(snapshot(), tags=tuple(tag(f"t{n}", 1.0) for n in range(60)), tag_count=300)
+    out = Console(file=io.StringIO(), width=width)
+    out.print(draw(many, tag_lines(many, height)))
+    text = out.file.getvalue()
+    assert height - 6 <= len(text.splitlines()) < height
+    assert f"and {300 - text.count('GOOD')} more tags" in text
+
+
+def test_a_low_screen_shows_three_tags():
+    """Fewer would be none."""
+    assert tag_lines(snapshot(), 5) == 3
 
 
 def test_view_depends_on_the_terminal():

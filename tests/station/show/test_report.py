@@ -19,7 +19,7 @@ from station.show.events import Event
 from station.show.picture import Picture
 from station.show.report import Report, spread, to_html, to_json, write_in_time, write_report
 from station.show.verdict import Remark
-from tests.station.examples_of import snapshot
+from tests.station.examples_of import snapshot, tag
 
 
 def histogram(median_ns=30_000, samples=20_000):
@@ -107,6 +107,28 @@ def test_json_holds_every_sample(report):
     assert sum(bar["count"] for bar in wake_up["bars"]) == wake_up["timing"]["count"] == 20_001
     assert data["station"]["tasks"][0]["overruns"] == 1
     assert [event["good"] for event in data["events"]] == [True, False]
+
+
+def test_tags_are_shown_with_value_raw_quality_and_age(report):
+    """Each tag has a row on the page, and its values are in the JSON; more than forty are folded."""
+    text = to_html(report)
+    for part in (
+        "Tags: as their links had them last",
+        "holding 0 CDAB",
+        "-20",
+        "C1 A0 00 00",
+        "STALE",
+        "MAIN.&lt;lost&gt;",
+    ):
+        assert part in text
+    assert "details" not in Page(text).seen
+    assert json.loads(to_json(report))["station"]["tags"][0]["values"] == [21.5]
+    many = replace(report.snapshot, tags=tuple(tag(f"t{n}", float("nan")) for n in range(300)))
+    folded = replace(report, snapshot=many)
+    assert "details" in Page(to_html(folded)).seen
+    assert "<summary>300 tags</summary>" in to_html(folded)
+    assert to_html(folded).count("<b>t") == 300
+    assert "NaN" not in to_json(folded).replace('"NaN"', "")
 
 
 def test_written_into_the_folder(report, tmp_path):
