@@ -108,9 +108,9 @@ def test_figures():
     for microseconds, name in ((10, "C program"), (20, "ours"), (10, "C program"), (40, "ours")):
         ns = {kind: np.full(100, 1000 * microseconds) for kind in ("exchange", "register", "gap")}
         counts = {"writes": 100, "safe": 0, "wrong": 0, "connections": 0}
-        figures.add("idle", name, Result(ns, counts, 1.0, 5e7, {}))
+        figures.add("idle", name, Result(ns, counts, 1.0, 5e7, {}, {"p50": 1.0}))
     runs = figures.runs["idle"]
     assert ratio(runs["ours"], runs["C program"], "exchange", 50) == 3.0
     assert [row.cpu_us_per_exchange for row in figures.rows()] == [500.0] * 4
-    assert table("idle", figures, "C program", "ours").row_count == 4
+    assert table("idle", figures, "C program", {"ours": {50.0: 1.3}}).row_count == 6
     assert svg(figures, ["idle"]).count("<polyline") == 4

@@ -1,13 +1,15 @@
 """From the sensor to the actuator: python -m benchmarks.reaction_time [--rounds 5] [--seconds 10] [--out FILE.json]
 
-A Modbus device in C has a sensor that changes all the time, and measures when what was made of it comes back:
+A device in C has a sensor that changes all the time, and measures when what was made of it comes back:
 
     exchange    from the answer that holds a value to the write that was made of that answer
     register    from the change of the sensor to the write that was made of it: with the wait for the next cycle
+    round trip  of an exchange, reading and writing, by the clock of who exchanges (median of the rounds)
 
 Who talks to it, each in turn, every round in another order, all with a cycle of 1 ms:
 
-    C program                libmodbus: FC 3, compute, FC 16 in one cycle; SCHED_FIFO 80, locked memory
+    C program                libmodbus: FC 3, compute, FC 16 in one cycle; SCHED_FIFO 80, locked memory. With
+                             --protocol ads: sum read, compute, sum write, in the very frames of the link
     station, own thread      `rt-engine run`: the link in a thread of its own
     station, in the cycle    the same with exchange = "in-cycle"
     before                   the station of another checkout (--before DIR)
@@ -34,38 +36,14 @@ from benchmarks.c_programs import MissingError, compiled
 from benchmarks.reaction_time import models
 from benchmarks.reaction_time.device import Devices
 from benchmarks.reaction_time.figures import Figures, Result, svg, table
+from benchmarks.reaction_time.protocols import HERE, PROTOCOLS
 from benchmarks.reaction_time.rivals import RefusedError, Rival, Running, cpu_ns, run, thread_ns, wait_live
 
-HERE: Final = Path(__file__).parent
 LOADS: Final = ("idle", "hog", "gc", "update")
 C_PROGRAM: Final = Rival("C program")
 IN_CYCLE: Final = Rival("station, in the cycle", 'exchange = "in-cycle"\n')
 SETTLE_S: Final = 0.5
 SAMPLES: Final = 1_000_000
-FILE: Final = """\
-[station]
-name = "reaction-time"
-status_lines = false
-
-[models.follow]
-file = "small.onnx"
-
-[links.device]
-type = "modbus-tcp"
-host = "127.0.0.1"
-port = {port}
-cycle = "1 ms"
-{link_keys}
-[tags]
-x = {{ address = "holding 100", count = 4 }}
-y = {{ address = "holding 0", count = 4, direction = "out", safe = -1 }}
-
-[tasks.follow]
-model = "follow"
-cycle = "1 ms"
-inputs = ["x"]
-outputs = ["y"]
-"""
 
 
 def rivals(before: Path | None) -> list[Rival]:
@@ -93,16 +71,16 @@ def measured(device: Devices, running: Running, load: str, seconds: float) -> Re
     took = time.monotonic() - begin
     cpu = cpu_ns(running.pid) - cpu
     spent = {name: (thread_ns(running.pid, number) - before[name]) / took for name, number in threads.items()}
-    return Result(times, counts, took, cpu / took, spent)
+    return Result(times, counts, took, cpu / took, spent, running.round_trips())
 
 
 def one(rival: Rival, load: str, options: argparse.Namespace, programs: tuple[str, str], folder: Path) -> Result | str:
     """One run with a device of its own; or why there is none."""
+    protocol = PROTOCOLS[options.protocol]
     device = Devices(programs[0], 1, SAMPLES, folder)
     try:
-        (port,) = device.ports
-        file = FILE.format(port=port, link_keys=rival.keys)
-        with run(rival, load, [programs[1], str(port)], file, folder) as running:
+        command = [programs[1], *protocol.words(device)]
+        with run(rival, load, command, protocol.station_file(device, rival.keys), folder) as running:
             return measured(device, running, load, options.seconds)
     except RefusedError as error:
         return str(error)
@@ -112,7 +90,11 @@ def one(rival: Rival, load: str, options: argparse.Namespace, programs: tuple[st
 
 def all_runs(options: argparse.Namespace, folder: Path, console: Console) -> Figures:
     """Every rival under every load, in rounds."""
-    programs = (compiled(folder, HERE / "device.c"), compiled(folder, HERE / "rival.c", "-lmodbus"))
+    protocol = PROTOCOLS[options.protocol]
+    programs = (
+        compiled(folder, HERE / protocol.device),
+        compiled(folder, HERE / protocol.rival, *protocol.libraries),
+    )
     models.save(folder / "small.onnx")
     if "update" in options.loads:
         models.save(folder / "large.onnx", round(options.megabytes * 1e6))
@@ -139,6 +121,7 @@ def main() -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--protocol", choices=tuple(PROTOCOLS), default="modbus")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=10.0, help="of each run; an update takes as long as it takes")
     parser.add_argument("--loads", type=lambda text: text.split(","), default=list(LOADS), help="idle,hog,gc,update")
@@ -159,7 +142,7 @@ def main() -> int:
         return 1
     console.print(f"load of the machine before and after: {began[0]:.1f}, {os.getloadavg()[0]:.1f}")
     for load in options.loads:
-        console.print(table(load, figures, C_PROGRAM.name, IN_CYCLE.name))
+        console.print(table(load, figures, C_PROGRAM.name, {IN_CYCLE.name: PROTOCOLS[options.protocol].targets}))
     if options.out:
         options.out.write_text(json.dumps({"load": began, "runs": [asdict(row) for row in figures.rows()]}, indent=1))
     if options.svg:

@@ -1,4 +1,4 @@
-"""The devices of `device.c`, as a process that is asked."""
+"""The devices of `device.h`, as a process that is asked."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Times = dict[str, NDArray[np.int64]]
 
 
 class Devices:
-    """`count` Modbus devices in one process, which ends with `close`."""
+    """`count` devices in one process, which ends with `close`."""
 
     def __init__(self, program: str, count: int, samples: int, scratch: Path) -> None:
         command = [program, str(count), str(samples)]
@@ -24,6 +24,7 @@ class Devices:
         self._scratch = scratch / "times"
         first = self._line()
         self.ports: list[int] = first["ports"]
+        self.host: str = first["host"]
         self.is_real_time = bool(first["fifo"])
 
     def go(self) -> None:

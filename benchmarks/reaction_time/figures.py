@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
+from benchmarks.reaction_time.rivals import percentiles
+
 MEASURES: Final = ("exchange", "register")
-PERCENTILES: Final = (50.0, 99.0, 99.9)
-TARGETS: Final = {50.0: 1.3, 99.9: 2.0}
-"""Percentile -> the greatest ratio to the C program that we want of a station that exchanges in its cycle."""
+RATIOS: Final = (50.0, 99.9)
 US: Final = 1e3
 COLUMNS: Final = ("measure", "", "p50", "p99", "p99.9", "max", "x p50", "x p99.9", "CPU ms/s", "safe", "wrong", "lost")
 COLORS: Final = ("#555", "#c60", "#06c", "#083", "#909")
@@ -38,6 +38,7 @@ class Result:
     seconds: float
     cpu_ns_per_s: float
     threads_ns_per_s: Mapping[str, float]
+    round_trips_us: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ class Row:
     cpu_ms_per_s: float
     cpu_us_per_exchange: float
     threads_ms_per_s: dict[str, float]
+    round_trips_us: dict[str, float]
 
 
 @dataclass(slots=True)
@@ -80,15 +82,8 @@ def row(load: str, rival: str, number: int, result: Result) -> Row:
     cpu_ms, exchanges = result.cpu_ns_per_s / 1e6, max(result.counts["writes"], 1)
     per_exchange = result.cpu_ns_per_s * result.seconds / exchanges / US
     threads = {name: ns / 1e6 for name, ns in result.threads_ns_per_s.items()}
-    return Row(load, rival, number, times, dict(result.counts), result.seconds, cpu_ms, per_exchange, threads)
-
-
-def percentiles(ns: NDArray[np.int64]) -> dict[str, float]:
-    """In microseconds, by name."""
-    if not ns.size:
-        return {"samples": 0.0}
-    found = {f"p{p:g}": float(value) / US for p, value in zip(PERCENTILES, np.percentile(ns, PERCENTILES), strict=True)}
-    return {"samples": float(ns.size), **found, "max": float(ns.max()) / US}
+    trips = dict(result.round_trips_us)
+    return Row(load, rival, number, times, dict(result.counts), result.seconds, cpu_ms, per_exchange, threads, trips)
 
 
 def ratio(ours: Sequence[Result], theirs: Sequence[Result], measure: str, percentile: float) -> float:
@@ -98,26 +93,45 @@ def ratio(ours: Sequence[Result], theirs: Sequence[Result], measure: str, percen
     return float(np.median(found)) if found else math.nan
 
 
-def table(load: str, figures: Figures, yardstick: str, aimed: str) -> Table:
-    """All rounds of a load together, in microseconds; ratios are medians over the rounds. Green or red: `aimed` at `TARGETS`."""
+def table(load: str, figures: Figures, yardstick: str, targets: Mapping[str, Mapping[float, float]]) -> Table:
+    """All rounds of a load together, in microseconds; ratios are medians over the rounds.
+
+    `targets`: rival -> percentile -> the greatest ratio that we want of it; green or red.
+    """
     shown = Table(title=f"{load}: reaction in us, all rounds together; ratio to the {yardstick}: median of the rounds")
     for column in COLUMNS:
         shown.add_column(column, justify="left" if column in ("measure", "") else "right")
     runs = figures.runs.get(load, {})
     for measure in MEASURES:
         for rival, results in runs.items():
-            ns = np.concatenate([result.times[measure] for result in results])
-            found = percentiles(ns)
-            ratios = [
-                colored(ratio(results, runs.get(yardstick, []), measure, p), goal if rival == aimed else math.nan)
-                for p, goal in TARGETS.items()
-            ]
+            found = percentiles(np.concatenate([result.times[measure] for result in results]))
+            ratios = [ratio(results, runs.get(yardstick, []), measure, p) for p in RATIOS]
+            goals = [targets.get(rival, {}).get(p, math.nan) for p in RATIOS]
             cpu = float(np.median([result.cpu_ns_per_s for result in results])) / 1e6
             counts = [sum(r.counts[name] for r in results) for name in ("safe", "wrong", "connections")]
-            numbers = [f"{found[name]:,.1f}" if name in found else "-" for name in ("p50", "p99", "p99.9", "max")]
-            shown.add_row(measure, rival, *numbers, *ratios, f"{cpu:.1f}", *map(str, counts))
+            shown.add_row(
+                measure, rival, *numbers(found), *map(colored, ratios, goals), f"{cpu:.1f}", *map(str, counts)
+            )
         shown.add_section()
+    for rival, results in runs.items():
+        trips = {
+            name: float(np.median([r.round_trips_us[name] for r in results])) for name in results[0].round_trips_us
+        }
+        ratios = [trip_ratio(results, runs.get(yardstick, []), f"p{p:g}") for p in RATIOS]
+        shown.add_row("round trip", rival, *numbers(trips), *(colored(value, math.nan) for value in ratios))
     return shown
+
+
+def trip_ratio(ours: Sequence[Result], theirs: Sequence[Result], name: str) -> float:
+    """Of round trips by the rivals' own clocks, median over the rounds."""
+    pairs = [(a.round_trips_us, b.round_trips_us) for a, b in zip(ours, theirs, strict=False)]
+    found = [a[name] / b[name] for a, b in pairs if name in a and b.get(name)]
+    return float(np.median(found)) if found else math.nan
+
+
+def numbers(found: Mapping[str, float]) -> list[str]:
+    """Percentiles and maximum, for a table."""
+    return [f"{found[name]:,.1f}" if name in found else "-" for name in ("p50", "p99", "p99.9", "max")]
 
 
 def colored(value: float, goal: float) -> str:

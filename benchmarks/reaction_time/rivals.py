@@ -16,7 +16,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 HERE: Final = Path(__file__).parent
+PERCENTILES: Final = (50.0, 99.0, 99.9)
 START_S: Final = 90.0  # on a busy machine too
 
 
@@ -75,6 +79,8 @@ class Running:
     is_alive: Callable[[], bool]
     why: Callable[[], str] = lambda: ""
     threads: Callable[[], Mapping[str, int]] = field(default=lambda: {})
+    round_trips: Callable[[], Mapping[str, float]] = field(default=lambda: {})
+    """Of its exchanges, by its own clock, from start to now: p50, p99, p99.9 and max in us. Ends the C program."""
 
 
 @contextmanager
@@ -92,9 +98,11 @@ def c_program(load: str, command: list[str], folder: Path) -> Iterator[Running]:
         if beside is not None:
             stack.callback(beside.end, signal.SIGTERM)
             beside.ask("threads")  # it has started when it answers
-        process = subprocess.Popen(command)
+        times = folder / "round-trips"
+        process = subprocess.Popen([*command, str(times)])
         try:
-            yield Running(process.pid, partial(_begin, beside), lambda: process.poll() is None)
+            trips = partial(_kept, process, times)
+            yield Running(process.pid, partial(_begin, beside), lambda: process.poll() is None, round_trips=trips)
         finally:
             process.kill()
             process.wait()
@@ -117,6 +125,7 @@ def station(rival: Rival, load: str, text: str, folder: Path) -> Iterator[Runnin
             lambda: spoken.process.poll() is None,
             lambda: spoken.log.read_text(errors="replace")[-600:],
             lambda: spoken.ask("threads"),
+            lambda: _told(place),
         )
     finally:
         spoken.end(signal.SIGTERM)
@@ -126,6 +135,32 @@ def _begin(spoken: Spoken | None) -> None:
     """The load of that process, if any."""
     if spoken is not None:
         spoken.ask("load")
+
+
+def _kept(process: subprocess.Popen[bytes], times: Path) -> dict[str, float]:
+    """What the C program leaves behind."""
+    process.terminate()
+    process.wait(10.0)
+    return percentiles(np.fromfile(times, np.int64))
+
+
+def _told(place: Path) -> dict[str, float]:
+    """What a station says of its link."""
+    from station.running.control import fetch_status
+
+    trip = fetch_status(place).links[0].round_trip
+    names = {"p50": trip.p50_ns, "p99": trip.p99_ns, "p99.9": trip.p99_9_ns, "max": trip.max_ns}
+    return {name: ns / 1e3 for name, ns in names.items()}
+
+
+def percentiles(ns: NDArray[np.int64]) -> dict[str, float]:
+    """In microseconds, by name."""
+    if not ns.size:
+        return {}
+    found = {
+        f"p{p:g}": float(value) / 1e3 for p, value in zip(PERCENTILES, np.percentile(ns, PERCENTILES), strict=True)
+    }
+    return {**found, "max": float(ns.max()) / 1e3}
 
 
 def cpu_ns(pid: int) -> int:
