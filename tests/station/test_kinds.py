@@ -361,11 +361,13 @@ PACKAGES = {
     ),
 }
 """Where a kind lives."""
+# A command of the name of a kind, as `rt-engine ads`, is that kind's own.
 NAMELESS = [
     *(
         path
         for room in ("terms", "file", "wiring", "running", "show", "machine", "commands")
         for path in (ROOT / "station" / room).rglob("*.py")
+        if room != "commands" or not (ROOT / "station" / "links" / path.name).exists() or path.name == "__init__.py"
     ),
     *(ROOT / "station" / package / "__init__.py" for package in ("links", "servers")),
 ]

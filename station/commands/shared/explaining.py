@@ -98,7 +98,9 @@ def explained(console: Terminal) -> Iterator[None]:
     except (ServiceError, UnsafeSocketError) as error:
         give_up(error, ExitCode.FAILED)
     except Exception as error:
-        if _is_one_of(error, "plc_bindings.errors.ServerError", "fieldbus.errors.ResourceError"):
+        if _is_one_of(
+            error, "plc_bindings.errors.ServerError", "fieldbus.errors.ResourceError", "fieldbus.errors.DeviceError"
+        ):
             give_up(error, ExitCode.FAILED)
         if scarce := _scarce(error):
             say(console, scarce, "red")
