@@ -42,7 +42,7 @@ _ON_FAULT = {"pass": OnFault.PASS, "run": OnFault.PASS, "hold": OnFault.HOLD, "s
 class TaskMemory:
     """The native memory of one task that fits its model and channels (`scheduler.checks`).
 
-    `address` is what `task_run` takes; `task`, `stats`, `trace` and the tables `inputs` and
+    `address` is what `tasks_run` takes in its table; `task`, `stats`, `trace` and the tables `inputs` and
     `outputs` are views of the structs.
     """
 

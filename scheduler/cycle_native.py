@@ -1,4 +1,9 @@
-"""The cycle of a task: one function, entered once by a real-time thread, left when the task is told to stop.
+"""The cycle of a task, and the loop that a real-time thread enters once and leaves when it is told to stop.
+
+    tasks_run:  begin of each task;  sleep until the first due tick -> `cycle` of each task whose tick has come;  end of each
+
+A thread has one task, or several of one period on one grid (`scheduler.threads`): their cycles run one after the other, the
+most urgent first, each with its own ticks, deadlines and counters. One that is told to stop ends them all.
 
 Between two sleeps it makes no system call (the clock is read through the vDSO), takes no lock, allocates nothing,
 writes no log and knows no Python. Page faults and context switches are therefore not counted here: the kernel counts
@@ -65,6 +70,7 @@ _OK, _PAUSED, _TRIP, _STEP_FAILED, _NAN_OUTPUT, _LATE_CYCLE, _STOPPED = (
 _BAD_INPUT, _NAN_INPUT, _FILLING = (int(TaskStatus[name]) for name in ["BAD_INPUT", "NAN_INPUT", "WINDOW_FILLING"])
 _GOOD, _STALE, _BAD = 0, 1, 2
 _RUSAGE_THREAD, _RU_MINFLT, _RU_MAJFLT, _RU_NVCSW, _RU_NIVCSW = 1, 64, 72, 128, 136  # struct rusage
+_LEAVE, _NEVER = -1, (1 << 63) - 1  # instead of a tick: the thread has to end; later than any tick
 _SLICE = 100_000_000  # a longer sleep is cut, so that a slow task stops soon
 
 tick_at_or_after = inline(deadlines.tick_at_or_after)
@@ -76,29 +82,70 @@ watchdog_tripped = inline(deadlines.watchdog_tripped)
 
 
 @export
-def task_run(task):  # type: ignore[no-untyped-def]
-    """Run a task until it is told to stop; its outputs are safe then. Gives the number of cycles."""
-    epoch, period = load_i64(task + _EPOCH), load_i64(task + _PERIOD)
-    due = begin(task)
-    while wait(task, due):
-        woke = now(task)
-        tick = tick_served(due, woke, epoch, period)
-        # read
-        block = model_version(task, tick)
-        fault = read_inputs(task, block, tick, woke)
-        # compute
-        if fault == _OK:
-            fault = compute(task, block, tick)
-        # write
-        done = now(task)
-        fault = judge(task, fault, is_late(due, tick, done, period))
-        action = action_on(task, fault)
-        guard(task, action, tick - load_i64(task + _TICK))
-        if not write_outputs(task, False, _GOOD if action == _LIVE else _STALE, done):
-            break
-        # record
-        due = record(task, due, tick, woke, fault, action)
-    return end(task)
+def tasks_run(table, count):  # type: ignore[no-untyped-def]
+    """Run the tasks of one thread, `count` addresses of TASK in `table`; gives how many cycles all have run together.
+
+    Returns when one of them is told to stop, or had its outputs taken. The outputs of all are safe then.
+    """
+    due = begin_all(table, count)
+    while due != _LEAVE:
+        sleep_until(load_i64(table), due)
+        due = cycle_all(table, count)
+    return end_all(table, count)
+
+
+@inline
+def cycle(task):  # type: ignore[no-untyped-def]
+    """One cycle, if its tick has come; gives the tick to wait for, or _LEAVE."""
+    if atomic_load(task + _CONTROL) == _STOP:
+        return _LEAVE
+    epoch, period, due = load_i64(task + _EPOCH), load_i64(task + _PERIOD), load_i64(load_i64(task + _STATS) + _DUE)
+    woke = now(task)
+    if woke < due:
+        return due
+    tick = tick_served(due, woke, epoch, period)
+    # read
+    block = model_version(task, tick)
+    fault = read_inputs(task, block, tick, woke)
+    # compute
+    if fault == _OK:
+        fault = compute(task, block, tick)
+    # write
+    done = now(task)
+    fault = judge(task, fault, is_late(due, tick, done, period))
+    action = action_on(task, fault)
+    guard(task, action, tick - load_i64(task + _TICK))
+    if not write_outputs(task, False, _GOOD if action == _LIVE else _STALE, done):
+        return _LEAVE
+    # record
+    return record(task, due, tick, woke, fault, action)
+
+
+@inline
+def begin_all(table, count):  # type: ignore[no-untyped-def]
+    """Begin every task; gives the first tick of all."""
+    due = _NEVER
+    for number in range(count):
+        due = min(due, begin(load_i64(table + 8 * number)))
+    return due
+
+
+@inline
+def cycle_all(table, count):  # type: ignore[no-untyped-def]
+    """A cycle of each task whose tick has come, in their order; gives the next tick of all, or _LEAVE."""
+    due = _NEVER
+    for number in range(count):
+        due = min(due, cycle(load_i64(table + 8 * number)))
+    return due
+
+
+@inline
+def end_all(table, count):  # type: ignore[no-untyped-def]
+    """End every task; gives the number of cycles."""
+    cycles = 0
+    for number in range(count):
+        cycles += end(load_i64(table + 8 * number))
+    return cycles
 
 
 @inline
@@ -108,17 +155,15 @@ def now(task):  # type: ignore[no-untyped-def]
 
 
 @inline
-def wait(task, due):  # type: ignore[no-untyped-def]
-    """Sleep until `due`; false if the task is told to stop."""
+def sleep_until(task, due):  # type: ignore[no-untyped-def]
+    """Sleep until `due`, or until the task is told to stop."""
     clock, sleep = load_i64(task + _CLOCK), load_i64(task + _SLEEP)
     time = now(task)
     while due - time > _SLICE and atomic_load(task + _CONTROL) != _STOP:
         call2(sleep, clock, time + _SLICE)
         time = now(task)
-    if atomic_load(task + _CONTROL) == _STOP:
-        return False
-    call2(sleep, clock, due)
-    return atomic_load(task + _CONTROL) != _STOP
+    if atomic_load(task + _CONTROL) != _STOP:
+        call2(sleep, clock, due)
 
 
 @inline

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rt_native.memory import Block
 from scheduler.binding import TaskMemory
 from scheduler.clock import Clock
 from scheduler.native import NATIVE
@@ -34,8 +35,10 @@ class TaskRunner:
         self.task, self.slot, self._clock = task, slot, clock
         self._reader = slot.reader() if slot else None
         self.memory = TaskMemory(task, slot.model if slot else None, self._reader, clock)
-        self._run, self._prefault = NATIVE.function("task_run"), NATIVE.function("task_prefault_stack")
+        self._run, self._prefault = NATIVE.function("tasks_run"), NATIVE.function("task_prefault_stack")
         self._revoke = NATIVE.function("task_revoke")
+        self._table = Block(8)
+        self._table.view(np.int64)[:] = self.memory.address
         self._thread: threading.Thread | None = None
         self._thread_id = 0
         self.grants: tuple[Grant, ...] = ()
@@ -68,7 +71,7 @@ class TaskRunner:
         """Cycle in the calling thread until told to stop; gives the number of cycles."""
         self._pick_versions(True)
         try:
-            return self._run(self.memory.address)
+            return self._run(self._table.address, 1)
         finally:
             self._pick_versions(False)
 
