@@ -24,6 +24,8 @@ from rt_native.memory import Block
 
 MARGIN_NS = 5_000_000
 """An update becomes active this long after it is offered, unless the caller says when."""
+OTHER_STATES, NOT_FINITE = "its names, shapes or types differ", "it held NaN or infinity"
+"""Why a state does not go over at an update."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,9 @@ class UpdateResult:
     taken_ns: tuple[int, ...]
     """For each running reader: the tick (its due time, CLOCK_MONOTONIC) that was the first with the new version."""
     state: str = "none"
-    """What became of the state: `carried` over at that tick, `reset` as names, shapes or types differ, or there is `none`."""
+    """What became of the state: `carried` over at that tick, `reset` (then `why_reset` says why), or there is `none`."""
+    why_reset: str = ""
+    """Names, shapes or types differ, or a task's state held NaN or infinity: that never goes over."""
 
     @property
     def same_tick(self) -> bool:
@@ -59,7 +63,6 @@ class SlotReader:
         """The context of the version that is active, as far as Python knows."""
         self.running = False
         self._offered: Context | None = None
-        self._carry = Block(8)
         self._fields["slot"] = slot.address
         self._fields["active"] = context.block_address
 
@@ -72,6 +75,11 @@ class SlotReader:
     def switches(self) -> int:
         """How many times the version was changed."""
         return int(self._fields["switches"][0])
+
+    @property
+    def dropped(self) -> bool:
+        """Did the newest version begin anew because the states held NaN or infinity?"""
+        return bool(self._fields["dropped"][0])
 
     @property
     def is_pending(self) -> bool:
@@ -87,8 +95,7 @@ class SlotReader:
         if self._offered is not None:  # an update was interrupted; its context may be the one that runs
             self._withdraw()
         self._offered = context
-        self._carry = carry_list(self.context, context)
-        self._fields["carry"] = self._carry.address
+        self._fields["carry"] = int(bool(context.state) and self.context.state_specs == context.state_specs)
         self._fields["next"] = context.block_address
 
     def _settle(self) -> None:
@@ -221,8 +228,10 @@ class ModelSlot:
             live = time.monotonic_ns()
             self._live = model, self.version + 1
             self._shown.view(np.int64)[0] = self.version
-            taken = tuple(r.taken_ns for r in running)
-            return UpdateResult(self.version, ready - begin, live - begin, activation, taken, fate)
+            taken, why = tuple(r.taken_ns for r in running), OTHER_STATES if fate == "reset" else ""
+            if any(r.dropped for r in self._readers):
+                fate, why = "reset", NOT_FINITE
+            return UpdateResult(self.version, ready - begin, live - begin, activation, taken, fate, why)
 
     def _switch(
         self, offers: list[tuple[SlotReader, Context]], at: int | Callable[[], int] | None, timeout_s: float
@@ -269,16 +278,3 @@ def warmed(model: Model, version: int) -> Context:
         np.copyto(view, np.zeros((), view.dtype))
     context.reset()
     return context
-
-
-def carry_list(old: Context, new: Context) -> Block:
-    """What a switch copies, if both have the same states: count, then (from, to, bytes) of each."""
-    states = (
-        list(zip(old.state.values(), new.state.values(), strict=True)) if old.state_specs == new.state_specs else []
-    )
-    block = Block(8 + 24 * len(states))
-    numbers = block.view(np.int64, 0, 1 + 3 * len(states))
-    numbers[0] = len(states)
-    for i, (source, target) in enumerate(states):
-        numbers[1 + 3 * i : 4 + 3 * i] = source.ctypes.data, target.ctypes.data, source.nbytes
-    return block

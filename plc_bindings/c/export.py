@@ -26,7 +26,7 @@ from rt_native.archive import archive
 from rt_native.levels import Level
 from rt_native.library import Library
 
-ALWAYS = ("execute", "slot_pick", "slot_withdraw")
+ALWAYS = ("execute", "slot_pick", "slot_withdraw", "state_is_finite")
 """What the C sources call by name."""
 
 

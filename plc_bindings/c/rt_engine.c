@@ -110,21 +110,59 @@ bool rte_same(const rte_ends *a, const rte_ends *b) {
 
 /* --- contexts ---------------------------------------------------------------------------------------------------------- */
 
+/** Are all elements numbers, neither NaN nor infinite? The exponent of those is all ones. */
+static bool all_finite(const unsigned char *at, size_t bytes, rte_dtype dtype) {
+    size_t size = dtype == RTE_FLOAT64 ? 8 : dtype == RTE_FLOAT32 ? 4 : 2;
+    uint64_t infinite = dtype == RTE_FLOAT64 ? UINT64_C(0x7FF0000000000000) : dtype == RTE_FLOAT32 ? 0x7F800000 : dtype == RTE_FLOAT16 ? 0x7C00 : 0x7F80;
+    for (size_t i = 0; i < bytes; i += size) {
+        uint64_t bits = 0;
+        memcpy(&bits, at + i, size); /* little-endian, as all machines are that kernels are built for */
+        if ((bits & infinite) == infinite)
+            return false;
+    }
+    return true;
+}
+
+/** The number of a state's type where it has to stay finite; 0 where it is no float, or begins with a NaN or an infinity. */
+static int64_t kept_finite(const rte_ends *states, size_t i) {
+    rte_dtype dtype = states->tensors[i].dtype;
+    bool is_float = dtype == RTE_FLOAT32 || dtype == RTE_FLOAT64 || dtype == RTE_FLOAT16 || dtype == RTE_BFLOAT16;
+    return is_float && all_finite(states->initial[i], states->tensors[i].bytes, dtype) ? (int64_t)dtype : 0;
+}
+
+/** Tell native code where states are, and what they begin with. */
+static void list_states(rte_context *context) {
+    const rte_ends *states = &context->model->states;
+    context->states->count = (int64_t)states->count;
+    for (size_t i = 0; i < states->count; i++)
+        context->states->state[i] = (rte_native_state){
+            (int64_t)(context->arena + states->offset[i]),
+            (int64_t)states->tensors[i].bytes,
+            kept_finite(states, i),
+            (int64_t)states->initial[i],
+        };
+    context->block.states = (int64_t)context->states;
+}
+
 rte_status rte_context_new(const rte_model *model, rte_context **context) {
     if (!model || !context)
         return rte_fail(RTE_BAD_ARGUMENT, "rte_context_new: a null pointer");
     size_t before = (sizeof(rte_context) + RTE_LINE - 1) / RTE_LINE * RTE_LINE;
-    rte_context *made = rte_memory(before + model->arena_size); /* the arena's size was checked at load */
+    size_t arena = (model->arena_size + RTE_LINE - 1) / RTE_LINE * RTE_LINE; /* its size was checked at load */
+    size_t behind = sizeof(rte_native_states) + model->states.count * sizeof(rte_native_state);
+    rte_context *made = rte_memory(before + arena + behind);
     if (!made)
         return rte_fail(RTE_NO_MEMORY, "no memory for a context of %zu bytes", model->arena_size);
     made->model = rte_share(model);
     made->arena = (unsigned char *)made + before;
+    made->states = (rte_native_states *)(made->arena + arena);
     int64_t weights = (int64_t)model->weights;
     memcpy(made->arena, &weights, sizeof weights); /* the arena's header */
     made->block.arena = (int64_t)made->arena;
     made->block.records = (int64_t)model->records;
     made->block.count = (int64_t)model->record_count;
     made->block.table = (int64_t)model->table;
+    list_states(made);
     rte_reset(made);
     *context = made;
     return RTE_OK;
@@ -167,6 +205,10 @@ void rte_reset(rte_context *context) {
     const rte_ends *states = &context->model->states;
     for (size_t i = 0; i < states->count; i++)
         memcpy(context->arena + states->offset[i], states->initial[i], states->tensors[i].bytes);
+}
+
+int rte_state_is_finite(const rte_context *context) {
+    return context ? state_is_finite((int64_t)&context->block) != 0 : 1;
 }
 
 size_t rte_state_bytes(const rte_model *model) {

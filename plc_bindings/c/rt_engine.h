@@ -153,6 +153,12 @@ RTE_API const char *rte_failed_node(const rte_context *context);
 /** Put every state back to its initial value; NULL is allowed. */
 RTE_API void rte_reset(rte_context *context);
 
+/**
+ * Is no element of a state NaN or infinite? One absurd sample can make a state so for ever: then `rte_reset` helps. Of a state whose
+ * initial value is not finite, it may be so, and it is not looked at. A NULL context has none.
+ */
+RTE_API int rte_state_is_finite(const rte_context *context);
+
 /** Bytes that `rte_state_save` writes: those of all states. */
 RTE_API size_t rte_state_bytes(const rte_model *model);
 
@@ -171,7 +177,7 @@ RTE_API uint64_t rte_context_version(const rte_context *context);
 typedef enum rte_carried {
     RTE_STATE_NONE = 0,    /**< the model has none */
     RTE_STATE_CARRIED = 1, /**< each thread's states went over in the tick that took the new model */
-    RTE_STATE_RESET = 2    /**< names, shapes or types differ: the new model starts at its initial values */
+    RTE_STATE_RESET = 2    /**< the new model starts at its initial values: names, shapes or types differ, or NaN or infinity was there */
 } rte_carried;
 
 /** How an update went. Times are nanoseconds; points in time are of CLOCK_MONOTONIC. */

@@ -32,8 +32,19 @@ typedef struct rte_record {
 
 /** One context of one program, as `execute` sees it: `BLOCK`. */
 typedef struct rte_block {
-    int64_t arena, records, count, table, status, node, runs, version, tensors, spare[7];
+    int64_t arena, records, count, table, status, node, runs, version, tensors, states, spare[6];
 } rte_block;
+
+/** One state of a context: `STATE`. */
+typedef struct rte_native_state {
+    int64_t address, nbytes, dtype, initial;
+} rte_native_state;
+
+/** What `rte_block.states` is the address of. */
+typedef struct rte_native_states {
+    int64_t count;
+    rte_native_state state[];
+} rte_native_states;
 
 /** Shared by all readers of a slot: `SLOT`. */
 typedef struct rte_native_slot {
@@ -45,7 +56,7 @@ typedef struct rte_native_slot {
 typedef struct rte_native_reader {
     int64_t slot;
     _Atomic int64_t active, next;
-    int64_t taken_ns, switches, carry, spare[2];
+    int64_t taken_ns, switches, carry, dropped, spare;
 } rte_native_reader;
 
 /** Tensors of one kind, and where each lies in an arena. */
@@ -71,6 +82,7 @@ struct rte_context {
     rte_block block; /**< first: the address of a context is that of its block */
     const rte_model *model;
     unsigned char *arena;
+    rte_native_states *states; /**< behind the arena */
 };
 
 /** Note what was wrong, for `rte_error_text`; gives `status`. */

@@ -27,10 +27,11 @@ extern const char *const rte_library_version;   /**< of the project that exporte
 extern const char *const rte_kernel_level;      /**< what they were built for: "x86-64-v3" */
 extern const char *const rte_kernel_features[]; /**< instructions that they may use, in LLVM's words ("avx2"); then NULL */
 
-/* Of the objects that rt_engine/run/executor_native.py and rt_engine/run/slot_native.py are compiled to. */
+/* Of the objects that rt_engine/run/executor_native.py, slot_native.py and state_native.py are compiled to. */
 int64_t execute(int64_t block);
 int64_t slot_pick(int64_t reader, int64_t tick_ns);
 int64_t slot_withdraw(int64_t reader);
+int64_t state_is_finite(int64_t block);
 
 #pragma GCC visibility pop
 

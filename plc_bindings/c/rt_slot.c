@@ -20,19 +20,12 @@
 
 enum { MARGIN_NS = 5000000, POLL_NS = 200000 };
 
-/** What a switch copies: `count`, then from, to, bytes of each state. */
-typedef struct carry {
-    int64_t count;
-    int64_t entry[][3];
-} carry;
-
 struct rte_reader {
     rte_native_reader native; /* first: native code gets its address */
     rte_slot *slot;
     rte_reader *next;
     rte_context *running, *offered; /* as far as the updating thread knows */
     rte_context *fresh;             /* an update's new context */
-    carry *there, *back;            /* what goes over at the switch, and if it is taken back */
     bool runs;
     bool late;
 };
@@ -72,43 +65,17 @@ static rte_status warmed(const rte_model *model, uint64_t version, rte_context *
     return RTE_OK;
 }
 
-/** What goes from one context's states to the other's, if they have the same; NULL if there is no memory. */
-static carry *carried(const rte_context *from, const rte_context *to) {
-    const rte_ends *old = &from->model->states, *new = &to->model->states;
-    size_t count = rte_same(old, new) ? old->count : 0;
-    carry *list = rte_memory(sizeof(carry) + count * sizeof list->entry[0]);
-    if (!list)
-        return NULL;
-    list->count = (int64_t)count;
-    for (size_t i = 0; i < count; i++) {
-        list->entry[i][0] = (int64_t)(from->arena + old->offset[i]);
-        list->entry[i][1] = (int64_t)(to->arena + new->offset[i]);
-        list->entry[i][2] = (int64_t)old->tensors[i].bytes;
-    }
-    return list;
-}
-
 /** Free what an update prepared for a reader and did not use. */
 static void discard(rte_reader *reader) {
     rte_context_free(reader->fresh);
-    free(reader->there);
-    free(reader->back);
     reader->fresh = NULL;
-    reader->there = reader->back = NULL;
 }
 
 /** All memory that an update needs, before anything is changed. */
 static rte_status prepare(rte_slot *slot, const rte_model *model, uint64_t version) {
     rte_status status = RTE_OK;
-    for (rte_reader *r = slot->readers; r && !status; r = r->next) {
+    for (rte_reader *r = slot->readers; r && !status; r = r->next)
         status = warmed(model, version, &r->fresh);
-        if (status)
-            break;
-        r->there = carried(r->running, r->fresh);
-        r->back = carried(r->fresh, r->running);
-        if (!r->there || !r->back)
-            status = rte_fail(RTE_NO_MEMORY, "no memory for the list of states");
-    }
     if (status)
         for (rte_reader *r = slot->readers; r; r = r->next)
             discard(r);
@@ -117,9 +84,10 @@ static rte_status prepare(rte_slot *slot, const rte_model *model, uint64_t versi
 
 /* --- offering and taking ----------------------------------------------------------------------------------------------- */
 
-static void offer(rte_reader *reader, rte_context *context, const carry *list) {
+/** The states of the context that runs go over to it if they are the same; also when it is taken back. */
+static void offer(rte_reader *reader, rte_context *context) {
     reader->offered = context;
-    reader->native.carry = (int64_t)list;
+    reader->native.carry = rte_same(&reader->running->model->states, &context->model->states);
     atomic_store(&reader->native.next, (int64_t)context);
 }
 
@@ -169,7 +137,7 @@ static int64_t later(int64_t a_ns, int64_t b_ns) {
 static uint32_t go_over(rte_slot *slot, int64_t activation_ns, int64_t timeout_ns) {
     atomic_store(&slot->native.activation_ns, NEVER);
     for (rte_reader *r = slot->readers; r; r = r->next) {
-        offer(r, r->fresh, r->there);
+        offer(r, r->fresh);
         r->late = true;
     }
     atomic_store(&slot->native.activation_ns, activation_ns);
@@ -183,7 +151,7 @@ static uint32_t go_back(rte_slot *slot, rte_context *const *old, int64_t timeout
     for (rte_reader *r = slot->readers; r; r = r->next, i++) {
         r->late = r->running != old[i];
         if (r->late)
-            offer(r, old[i], r->back);
+            offer(r, old[i]);
     }
     int64_t activation_ns = now_ns() + MARGIN_NS;
     atomic_store(&slot->native.activation_ns, activation_ns);
@@ -304,8 +272,13 @@ static void note_ticks(rte_slot *slot, rte_update *update) {
     pthread_mutex_unlock(&slot->state);
 }
 
-static rte_carried fate(const rte_ends *old, const rte_ends *new) {
-    return !old->count ? RTE_STATE_NONE : rte_same(old, new) ? RTE_STATE_CARRIED : RTE_STATE_RESET;
+static rte_carried fate(const rte_slot *slot, const rte_ends *new) {
+    const rte_ends *old = &slot->model->states;
+    rte_carried state = !old->count ? RTE_STATE_NONE : rte_same(old, new) ? RTE_STATE_CARRIED : RTE_STATE_RESET;
+    for (const rte_reader *r = slot->readers; r; r = r->next)
+        if (r->native.dropped)
+            state = RTE_STATE_RESET;
+    return state;
 }
 
 /** Everybody has the new contexts: the old ones and the old model go. */
@@ -362,7 +335,7 @@ static rte_status replace(rte_slot *slot, const rte_model *model, int64_t at_ns,
             status = take_back(slot, old, timeout_ns, update);
         } else {
             update->live_ns = now_ns() - begin;
-            update->state = fate(&slot->model->states, &model->states);
+            update->state = fate(slot, &model->states);
             note_ticks(slot, update);
             retire(slot, model, old);
         }

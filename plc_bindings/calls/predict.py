@@ -2,11 +2,12 @@
 
 Each client has a context of its own for each model that it calls, so clients share models and nothing else; a model
 with state keeps one for each client. A context follows its slot: after a hot update the next call runs the new version,
-with the old one's state if both have the same.
+with the old one's state if both have the same and it is finite.
 
     call      inputs, packed, once or several times in a row
     answer    UDINT status, UDINT version of the model that computed, then as many times the outputs
-              (outputs follow when status is 0, and when it is 106, NAN_OUTPUT: some of them are NaN or infinite)
+              (outputs follow when status is 0, and when it is 106, NAN_OUTPUT: some of them, or of the model's state, are
+              NaN or infinite; such a state begins anew with the next call)
 """
 
 from __future__ import annotations
@@ -45,9 +46,10 @@ class _Caller:
         old = self.context
         model, self.version = self.served.slot.live
         context = model.context()
-        if old is not None and old.state_specs == context.state_specs:
+        if old is not None and old.state_specs == context.state_specs and old.state_is_finite:
             context.restore(old.save())
         self.context = context
+        self._has_state = bool(context.state)
         self.inputs = [_bytes(view) for view in context.inputs.values()]
         self._bools = [view.reshape(-1).view(np.uint8) for view in context.inputs.values() if view.dtype == np.bool_]
         self.outputs = [_bytes(view) for view in context.outputs.values()]
@@ -69,6 +71,9 @@ class _Caller:
         if status:
             return int(status)
         parts.extend([bytes(source) for source in self.outputs])
+        if self._has_state and self.context is not None and not self.context.state_is_finite:
+            self.context.reset()
+            return int(TaskStatus.NAN_OUTPUT)
         for few in self._few:  # a sum is finite only if every term is; one that only overflows is looked at again
             if not math.isfinite(sum(few)) and not np.isfinite(few).all():
                 return int(TaskStatus.NAN_OUTPUT)

@@ -11,6 +11,7 @@ from plc_bindings.calls.replay_block import (
     TENSOR,
     WAIT,
 )
+from rt_engine.run.state_native import reset_states, states_finite
 from rt_native.lang import (
     call1,
     copy_bytes,
@@ -132,6 +133,9 @@ def compute(replay, buffer):
         move(to, address, nbytes, load_i64(tensor + _UNIT))
         good = good and is_finite(address, nbytes, load_i64(tensor + _KIND))
         to += nbytes
+    if not states_finite(load_i64(replay + _BLOCK)):
+        reset_states(load_i64(replay + _BLOCK))
+        good = False
     word = load_i32(replay + _GOOD) if good else load_i32(replay + _NOT_FINITE)
     store_i32(replay + _ANSWER + load_i64(replay + _STATUS_AT), word)
     return 0

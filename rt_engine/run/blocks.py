@@ -18,11 +18,18 @@ BLOCK = np.dtype(
         ("runs", "<i8"),
         ("version", "<i8"),
         ("tensors", "<i8"),  # table of int64: the address of each input, then of each output, in signature order
-        ("spare", "<i8", 7),
+        ("states", "<i8"),  # int64 count, then STATE[count]; or 0
+        ("spare", "<i8", 6),
     ]
 )
 """Execution block: one context of one program, as the cycle sees it. Whoever runs another version of a model finds that
 version's tensors through the block, so bindings are made once, by position."""
+
+STATE = np.dtype([("address", "<i8"), ("nbytes", "<i8"), ("dtype", "<i8"), ("initial", "<i8")])
+"""One state of a context. `dtype`: the number of its type where it has to stay finite (`rt_engine.run.state_native`), else 0."""
+
+STATES_HEAD = 8
+"""Bytes before the first STATE: how many there are."""
 
 NEVER = (1 << 63) - 1
 
@@ -36,8 +43,9 @@ READER = np.dtype(
         ("next", "<i8"),  # block that waits for its time, or 0
         ("taken_ns", "<i8"),  # tick time of the last switch
         ("switches", "<i8"),
-        ("carry", "<i8"),  # what the switch copies: count, then (from, to, bytes) each; or 0
-        ("spare", "<i8", 2),
+        ("carry", "<i8"),  # 1: the version that waits has the same states, which go over; 0: it begins anew
+        ("dropped", "<i8"),  # 1: at the last switch they did not go over, as they held NaN or infinity
+        ("spare", "<i8", 1),
     ]
 )
 """One task's view of a model slot."""

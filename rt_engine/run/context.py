@@ -8,13 +8,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rt_engine.errors import InputError, RunError
+from rt_engine.kernels.interface.dtypes import CODE
 from rt_engine.kernels.interface.record import ARENA_HEADER
 from rt_engine.program.program import Place, TensorSpec
-from rt_engine.run.blocks import BLOCK
+from rt_engine.run.blocks import BLOCK, STATE, STATES_HEAD
 from rt_engine.run.executable import Executable
 from rt_engine.run.tensors import Tensors
 from rt_engine.state import check_states, from_bytes, initial_values
 from rt_native.memory import Block
+
+
+def _kept_finite(initial: NDArray[Any]) -> int:
+    """The number of a state's type; 0 where it begins with a NaN or an infinity: then that is meant."""
+    is_float = initial.dtype.kind == "f"
+    return int(CODE[initial.dtype]) if is_float and np.isfinite(initial).all() else 0
 
 
 class Context:
@@ -24,7 +31,8 @@ class Context:
     """
 
     __slots__ = (
-        "__weakref__", "_arena", "_argument", "_block", "_executable", "_fields", "_inputs", "_outputs", "_run", "_state", "_tensors",
+        "__weakref__", "_arena", "_argument", "_block", "_executable", "_fields", "_inputs", "_outputs", "_run",
+        "_state", "_states", "_tensors",
         "block_address", "execute_address",
     )  # fmt: skip
 
@@ -42,12 +50,14 @@ class Context:
         addresses = [self._arena.address + p.offset for p in (*program.inputs, *program.outputs)]
         self._tensors = Block(8 * len(addresses))
         self._tensors.view(np.int64, 0, len(addresses))[:] = addresses
+        self._states = self._table_of_states()
         block: dict[str, int] = {
             "arena": self._arena.address,
             "records": program.records.ctypes.data,
             "count": len(program.records),
             "table": executable.table.address,
             "tensors": self._tensors.address,
+            "states": self._states.address if program.state else 0,
         }
         for name, value in block.items():
             self._fields[name] = value
@@ -57,6 +67,21 @@ class Context:
         self._run = executable.execute
         self.execute_address = executable.execute_address
         """Address of the function that runs the block, for native code."""
+
+    def _table_of_states(self) -> Block:
+        """Where native code finds each state, and what it begins with."""
+        program = self._executable.program
+        sizes = [initial.nbytes for initial in program.initial]
+        head = STATES_HEAD + STATE.itemsize * len(sizes)
+        block = Block(head + sum(sizes))
+        block.view(np.int64)[0] = len(sizes)
+        rows, at = block.view(STATE, STATES_HEAD, len(sizes)), head
+        for row, place, initial, size in zip(rows, program.state, program.initial, sizes, strict=True):
+            block.view(np.uint8, at, size)[:] = np.ascontiguousarray(initial).reshape(-1).view(np.uint8)
+            row["address"], row["initial"] = self._arena.address + place.offset, block.address + at
+            row["nbytes"], row["dtype"] = size, _kept_finite(initial)
+            at += size
+        return block
 
     def _view(self, place: Place) -> NDArray[Any]:
         spec = place.spec
@@ -104,6 +129,11 @@ class Context:
     def state_specs(self) -> tuple[TensorSpec, ...]:
         """Name, shape and type of every state."""
         return tuple(place.spec for place in self._executable.program.state)
+
+    @property
+    def state_is_finite(self) -> bool:
+        """Is no element of a state NaN or infinite? Of a state whose initial value is, it may."""
+        return bool(self._executable.library.function("state_is_finite")(self.block_address))
 
     def reset(self) -> None:
         """Put every state back to its initial value."""

@@ -1,4 +1,4 @@
-"""The engine's native library: kernels, executor, slot, samples. Declared here; built or loaded when first used."""
+"""The engine's native library: kernels, executor, slot, states, samples. Declared here; built or loaded when first used."""
 
 from pathlib import Path
 
@@ -9,10 +9,10 @@ _KERNELS = Path(__file__).parent.parent / "kernels"
 
 
 def modules() -> tuple[str, ...]:
-    """Every native module of the engine: all files in `kernels`, the executor, the slot, and the loop over samples."""
+    """Every native module of the engine: all files in `kernels`, the executor, the slot, states, and the loop over samples."""
     found = sorted(p.stem for p in _KERNELS.glob("*.py") if p.stem != "__init__")
     kernels = tuple(f"rt_engine.kernels.{name}" for name in found)
-    return (*kernels, *(f"rt_engine.run.{name}_native" for name in ("executor", "slot", "batch")))
+    return (*kernels, *(f"rt_engine.run.{name}_native" for name in ("executor", "slot", "state", "batch")))
 
 
 def library(target: Target | None = None) -> Library:

@@ -263,7 +263,8 @@ class Station:
         took_ms = (time.monotonic_ns() - begin) / NS_PER_MS
         message = f"{name} is live as version {result.version}, {tick}, {took_ms:.1f} ms from file to live"
         if result.state != "none":
-            message += f"; its state was {'carried over' if result.state == 'carried' else 'reset'}"
+            reset = f"reset: {result.why_reset}"
+            message += f"; its state was {'carried over' if result.state == 'carried' else reset}"
         self._note("update", slot, message, good=True)
         return Updated(message, result.version)
 

@@ -177,7 +177,7 @@ def test_a_hot_update_with_another_state_resets_it():
     renamed.graph.input[1].name = "earlier"
     renamed.graph.node[0].input[0] = "earlier"
     result = slot.update(rt_engine.load(renamed, state={"total": "earlier"}))
-    assert result.state == "reset"
+    assert (result.state, result.why_reset) == ("reset", "its names, shapes or types differ")
     np.testing.assert_array_equal(reader.context.state["earlier"], [0, 0, 0])
     assert ModelSlot(rt_engine.load(counter())).update(rt_engine.load(counter())).state == "none"
 
@@ -214,3 +214,73 @@ def test_what_is_no_saved_state_is_refused(given):
         context.restore(given)
     assert "pickle" not in str(caught.value)
     np.testing.assert_array_equal(context.save()["before"], [1, 2, 3])
+
+
+def memory(dtype, initial=None):
+    """h = before * before, an output too, of a type of float; its state begins with `initial`."""
+    graph = helper.make_graph(
+        [helper.make_node("Mul", ["before", "before"], ["h"])],
+        "memory",
+        [helper.make_tensor_value_info("before", dtype, [5])],
+        [helper.make_tensor_value_info("h", dtype, [5])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    return rt_engine.load(model, state={"h": "before"}, initial=None if initial is None else {"before": initial})
+
+
+@pytest.mark.parametrize("dtype", [TensorProto.FLOAT, TensorProto.DOUBLE])
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("place", [0, 4])
+def test_a_state_with_nan_or_infinity_is_seen(dtype, value, place):
+    """Wherever in it that is, and of no greatest or least number."""
+    context = memory(dtype).context()
+    limits = np.finfo(context.state["before"].dtype)
+    context.state["before"][:] = [limits.max, limits.min, limits.tiny, -0.0, limits.smallest_subnormal]
+    assert context.state_is_finite
+    context.state["before"][place] = value
+    assert not context.state_is_finite
+    context.reset()
+    assert context.state_is_finite
+
+
+def test_a_half_is_looked_at_too():
+    """Of 16 bits."""
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["x"], ["h"])],
+        "halves",
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT16, [3]) for name in ("x", "before")],
+        [helper.make_tensor_value_info("h", TensorProto.FLOAT16, [3])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    context = rt_engine.load(model, state={"h": "before"}).context()
+    context.state["before"][:] = [65504, -65504, 6e-8]
+    assert context.state_is_finite
+    context.state["before"][2] = np.inf
+    assert not context.state_is_finite
+
+
+def test_a_state_that_begins_infinite_may_be_so():
+    """A running maximum: it begins at minus infinity, and goes over at an update as it is."""
+    model = memory(TensorProto.FLOAT, np.full(5, -np.inf, np.float32))
+    slot = ModelSlot(model)
+    reader = slot.reader()
+    assert reader.context.state_is_finite
+    reader.context.state["before"][:] = np.inf
+    result = slot.update(memory(TensorProto.FLOAT, np.full(5, -np.inf, np.float32)))
+    assert (result.state, result.why_reset) == ("carried", "")
+    assert np.isposinf(reader.context.state["before"]).all()
+
+
+def test_no_update_carries_a_state_that_is_not_finite():
+    """It begins anew in the task where it was so, and that is told; a sound one goes over at the next update."""
+    slot = ModelSlot(memory(TensorProto.FLOAT))
+    reader, other = slot.reader(), slot.reader()
+    reader.context.state["before"][3] = np.nan
+    other.context.state["before"][:] = 3
+    result = slot.update(memory(TensorProto.FLOAT, np.full(5, 2, np.float32)))
+    assert (result.state, result.why_reset) == ("reset", "it held NaN or infinity")
+    np.testing.assert_array_equal(reader.context.state["before"], np.full(5, 2))
+    np.testing.assert_array_equal(other.context.state["before"], np.full(5, 3))
+    again = slot.update(memory(TensorProto.FLOAT))
+    assert (again.state, again.why_reset) == ("carried", "")
+    np.testing.assert_array_equal(reader.context.state["before"], np.full(5, 2))

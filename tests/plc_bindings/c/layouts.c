@@ -20,6 +20,11 @@ int main(void) {
     FIELD(rte_block, runs);
     FIELD(rte_block, version);
     FIELD(rte_block, tensors);
+    FIELD(rte_block, states);
+    FIELD(rte_native_state, address);
+    FIELD(rte_native_state, nbytes);
+    FIELD(rte_native_state, dtype);
+    FIELD(rte_native_state, initial);
     FIELD(rte_native_slot, activation_ns);
     FIELD(rte_native_reader, slot);
     FIELD(rte_native_reader, active);
@@ -27,8 +32,10 @@ int main(void) {
     FIELD(rte_native_reader, taken_ns);
     FIELD(rte_native_reader, switches);
     FIELD(rte_native_reader, carry);
+    FIELD(rte_native_reader, dropped);
     printf("rte_record size %zu\n", sizeof(rte_record));
     printf("rte_block size %zu\n", sizeof(rte_block));
+    printf("rte_native_state size %zu\n", sizeof(rte_native_state));
     printf("rte_native_slot size %zu\n", sizeof(rte_native_slot));
     printf("rte_native_reader size %zu\n", sizeof(rte_native_reader));
     printf("version %s\n", rte_version());

@@ -311,6 +311,25 @@ static void anew(void) {
     EXPECT(*(float *)rte_state(rte_slot_pick(reader, 0), 0) == first_value);
 }
 
+/** A state that is infinite, or no number, goes over in no update: it begins anew, and that is told. */
+static void not_finite(void) {
+    static const uint32_t bits[] = {0x7F800000, 0xFF800000, 0x7FC00000}; /* inf, -inf, NaN */
+    rte_update update;
+    rte_reader *reader;
+    EXPECT(rte_slot_reader_new(slot, &reader) == RTE_OK);
+    float first_value = *(float *)rte_state(rte_slot_pick(reader, 0), 0);
+    for (size_t i = 0; i < sizeof bits / sizeof *bits; i++) {
+        rte_context *context = rte_slot_pick(reader, 0);
+        EXPECT(rte_state_is_finite(context) && rte_state_is_finite(NULL));
+        memcpy(rte_state(context, 0), &bits[i], 4);
+        EXPECT(!rte_state_is_finite(context));
+        EXPECT(rte_slot_update(slot, new_model, 0, 0, &update) == RTE_OK && update.state == RTE_STATE_RESET);
+        context = rte_slot_pick(reader, 0);
+        EXPECT(*(float *)rte_state(context, 0) == first_value && rte_state_is_finite(context));
+        EXPECT(rte_slot_update(slot, new_model, 0, 0, &update) == RTE_OK && update.state == RTE_STATE_CARRIED);
+    }
+}
+
 /** Another interface is refused, and so is nonsense; nothing changes. */
 static void refused(void) {
     rte_update update;
@@ -335,7 +354,7 @@ int main(int argc, char **argv) {
         void (*run)(void);
     } cases[] = {{"same_tick", same_tick}, {"late", late},   {"stuck", stuck}, {"crowd", crowd}, {"activation", activation},
                  {"idle", idle},           {"state", state}, {"carried", carried},
-                 {"anew", anew},           {"refused", refused}};
+                 {"anew", anew},           {"not_finite", not_finite}, {"refused", refused}};
     EXPECT(argc == 4 && rte_load(argv[2], &old_model) == RTE_OK && rte_load(argv[3], &new_model) == RTE_OK);
     EXPECT(rte_slot_new(old_model, &slot) == RTE_OK);
     learn(old_model, 1);

@@ -10,9 +10,13 @@ int64_t slot_pick(int64_t reader, int64_t tick_ns) {
         tick_ns >= atomic_load_explicit(&slot->activation_ns, memory_order_acquire)) {
         int64_t taken = atomic_exchange(&r->next, 0);
         if (taken != 0) {
-            const int64_t *carry = (const int64_t *)r->carry;
-            for (int64_t i = 0; carry && i < carry[0]; i++)
-                memcpy((void *)carry[1 + 3 * i + 1], (const void *)carry[1 + 3 * i], (size_t)carry[1 + 3 * i + 2]);
+            const rte_context *from = (const rte_context *)atomic_load_explicit(&r->active, memory_order_relaxed);
+            const rte_context *to = (const rte_context *)taken;
+            r->dropped = r->carry && !rte_state_is_finite(from);
+            for (int64_t i = 0; r->carry && i < from->states->count; i++) {
+                rte_native_state new = to->states->state[i];
+                memcpy((void *)new.address, (const void *)(r->dropped ? new.initial : from->states->state[i].address), (size_t)new.nbytes);
+            }
             r->taken_ns = tick_ns;
             r->switches++;
             atomic_exchange(&r->active, taken);

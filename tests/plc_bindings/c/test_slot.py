@@ -31,6 +31,7 @@ CASES = {
     "state": "states",
     "carried": "states",
     "anew": "renamed states",
+    "not_finite": "states",
     "refused": "strangers",
 }
 
@@ -53,7 +54,7 @@ def watched(tmp_path_factory):
     return Toolchain(tmp_path_factory.mktemp("watched"), v3(), THREAD_SANITIZE, twin="slot_twin.c")
 
 
-@pytest.mark.parametrize("case", ["same_tick", "late", "stuck", "crowd", "carried", "activation"])
+@pytest.mark.parametrize("case", ["same_tick", "late", "stuck", "crowd", "carried", "not_finite", "activation"])
 def test_threads_race_for_nothing(watched, pairs, case):
     """Contexts, states and counters pass between threads by atomic accesses alone, and are freed when nobody looks."""
     assert run(watched.program("slot.c"), case, *pairs[CASES[case]]).stdout == "good\n"

@@ -189,6 +189,30 @@ def test_infinite_outputs_are_told(replays: list[Replay]) -> None:
         assert replays[0].answered == before + 3
 
 
+def test_a_state_that_became_infinite_begins_anew(replays: list[Replay]) -> None:
+    """One absurd sample makes it so: that call says so, and the next one is right; with Python, and without."""
+    ends = {n: helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, [1]) for n in ("x", "before", "total")}
+    nodes = [helper.make_node("Mul", ["x", "x"], ["square"]), helper.make_node("Add", ["before", "square"], ["total"])]
+    made = helper.make_graph(nodes, "g", [ends["x"], ends["before"]], [ends["total"]])
+    file = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    two, absurd = np.full(1, 2.0), np.full(1, 3e38)
+
+    def total(value: float, status: int = 0) -> tuple[int, int, bytes]:
+        return status, 1, struct.pack("<f", value)
+
+    with serving(rt_engine.load(file, state={"total": "before"})) as (client, _):
+        assert [client.call(x) for x in (two, absurd, two, two)] == [
+            *(total(4), total(np.inf, NAN_OUTPUT), total(4), total(8))
+        ]
+        until_replayed(client, lambda: replays[0], two)
+        before = replays[0].answered
+        client.call(absurd)
+        assert [client.call(x) for x in (two, two, absurd, two)] == [
+            *(total(4), total(8), total(np.inf, NAN_OUTPUT), total(4))
+        ]
+        assert replays[0].answered == before + 5
+
+
 def test_a_failed_run_is_told(replays: list[Replay]) -> None:
     """A run that ends with a status gives that status and no outputs; the next good one is answered."""
     index = helper.make_tensor_value_info("i", onnx.TensorProto.INT32, [1])

@@ -1,0 +1,99 @@
+"""A model's memory, seen by native code: is it still made of numbers, and back to where it began.
+
+A number that is neither NaN nor infinite has an exponent that is not all ones, so bits are compared and no rounding mode, and no
+order of a sum, matters. States of integers always are numbers; so is one that begins with a NaN or an infinity, as that is meant.
+"""
+
+from rt_engine.kernels.interface.dtypes import DType
+from rt_engine.run.blocks import BLOCK, STATE, STATES_HEAD
+from rt_native.lang import copy_bytes, export, inline, load_i64, load_u16, load_u32
+from rt_native.memory import offsets
+
+_STATES, _S = offsets(BLOCK).states, offsets(STATE)
+_ADDRESS, _BYTES, _DTYPE, _INITIAL, _SIZE = _S.address, _S.nbytes, _S.dtype, _S.initial, STATE.itemsize
+_HEAD = STATES_HEAD
+_FLOAT, _DOUBLE, _FLOAT16, _BFLOAT16 = int(DType.FLOAT), int(DType.DOUBLE), int(DType.FLOAT16), int(DType.BFLOAT16)
+
+
+@inline
+def _float32(address, nbytes):
+    most = 0
+    for i in range(nbytes // 4):
+        most = max(most, load_u32(address + 4 * i) & 0x7FFFFFFF)
+    return most < 0x7F800000
+
+
+@inline
+def _float64(address, nbytes):
+    most = 0
+    for i in range(nbytes // 8):
+        most = max(most, load_i64(address + 8 * i) & 0x7FFFFFFFFFFFFFFF)
+    return most < 0x7FF0000000000000
+
+
+@inline
+def _half(address, nbytes, infinite):
+    most = 0
+    for i in range(nbytes // 2):
+        most = max(most, load_u16(address + 2 * i) & 0x7FFF)
+    return most < infinite
+
+
+@inline
+def is_finite(state):
+    """Are all elements of one `STATE` numbers? True of types that nothing is known of."""
+    address, nbytes, dtype = load_i64(state + _ADDRESS), load_i64(state + _BYTES), load_i64(state + _DTYPE)
+    if dtype == _FLOAT:
+        return _float32(address, nbytes)
+    if dtype == _DOUBLE:
+        return _float64(address, nbytes)
+    if dtype == _FLOAT16:
+        return _half(address, nbytes, 0x7C00)
+    if dtype == _BFLOAT16:
+        return _half(address, nbytes, 0x7F80)
+    return True
+
+
+@inline
+def states_finite(block):
+    """Are all states of an execution block numbers?"""
+    states = load_i64(block + _STATES)
+    if states == 0:
+        return True
+    good = True
+    for i in range(load_i64(states)):
+        good = good and is_finite(states + _HEAD + _SIZE * i)
+    return good
+
+
+@inline
+def reset_states(block):
+    """Put every state back to its initial value; gives how many there are."""
+    states = load_i64(block + _STATES)
+    if states == 0:
+        return 0
+    for i in range(load_i64(states)):
+        state = states + _HEAD + _SIZE * i
+        copy_bytes(load_i64(state + _ADDRESS), load_i64(state + _INITIAL), load_i64(state + _BYTES))
+    return load_i64(states)
+
+
+@inline
+def copy_states(to, source):
+    """Copy every state of a block to the same state of another."""
+    mine, theirs = load_i64(to + _STATES), load_i64(source + _STATES)
+    for i in range(load_i64(mine) if mine != 0 else 0):
+        at = _HEAD + _SIZE * i
+        copy_bytes(load_i64(mine + at + _ADDRESS), load_i64(theirs + at + _ADDRESS), load_i64(mine + at + _BYTES))
+
+
+@export
+def state_is_finite(block):
+    """See `states_finite`."""
+    return 1 if states_finite(block) else 0
+
+
+@export
+def state_reset(block):
+    """See `reset_states`."""
+    return reset_states(block)
