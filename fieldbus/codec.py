@@ -162,15 +162,15 @@ class Limiter:
         cells = [t for t in tags for _ in range(t.count)]
         held = [t.representable for t in cells]
         self.safe = np.array([t.safe for t in cells], np.float64)
-        self._low = np.array([max(t.low, low) for t, (low, _) in zip(cells, held, strict=True)], np.float64)
-        self._high = np.array([min(t.high, high) for t, (_, high) in zip(cells, held, strict=True)], np.float64)
+        self.low = np.array([max(t.low, low) for t, (low, _) in zip(cells, held, strict=True)], np.float64)
+        self.high = np.array([min(t.high, high) for t, (_, high) in zip(cells, held, strict=True)], np.float64)
 
     def apply(self, values: NDArray[np.float64]) -> int:
         """Limit `values` in place; gives how many cells were changed."""
-        limited = np.minimum(np.maximum(values, self._low), self._high)
+        limited = np.minimum(np.maximum(values, self.low), self.high)
         if (limited == values).all():  # NaN differs from itself
             return 0
-        limited = np.where(np.isfinite(values), values, self.safe).clip(self._low, self._high)
+        limited = np.where(np.isfinite(values), values, self.safe).clip(self.low, self.high)
         changed = int(np.count_nonzero(limited != values))
         values[:] = limited
         return changed

@@ -25,12 +25,17 @@ CHANNEL = np.dtype(
 )
 SLOT = np.dtype(
     {
-        "names": ["timestamp_ns", "counter", "quality"],
-        "formats": ["<i8", "<u8", "<i8"],
-        "offsets": [0, 8, 16],
+        "names": ["timestamp_ns", "counter", "quality", "arrived_ns"],
+        "formats": ["<i8", "<u8", "<i8", "<i8"],
+        "offsets": [0, 8, 16, 24],
         "itemsize": 64,
     }
 )
+"""`timestamp_ns` is what age counts from: of inputs when they were asked for, of outputs when they were computed.
+
+`arrived_ns` is where a reaction begins: of inputs when the answer came; of outputs when the newest input that they were the
+first to be computed from had come. 0: not known.
+"""
 SLOTS = 3
 INDEX = 3
 """Mask of the slot index in `state`."""

@@ -136,7 +136,7 @@ class CyclicLink(Link):
     # --- the thread ---------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        _precise_sleep()
+        precise_sleep()
         while not self._stop.is_set():
             self._enter("connecting")
             try:
@@ -222,7 +222,7 @@ class CyclicLink(Link):
             self._counts["reconnects"] += 1
             self._lost_reason = reason
         self._enter("down")
-        self._in.publish(Quality.BAD)
+        self._all_bad()
         self._shut()
         self._stop.wait(self._backoff.next_s())
 
@@ -231,9 +231,13 @@ class CyclicLink(Link):
             was_open = self._is_open
             self._safe_written = self._write_safe() or (was_open and self._write_safe())  # then on a new connection
         self._shut()
-        self._in.publish(Quality.BAD)
+        self._all_bad()
         if self._state[0] != "stopped":  # it is, when it was stopped before its thread began
             self._enter("stopped")
+
+    def _all_bad(self) -> None:
+        """Every subscriber knows at once."""
+        self._in.publish(Quality.BAD)
 
     def _write_safe(self) -> bool:
         try:
@@ -263,7 +267,7 @@ class CyclicLink(Link):
             self._stop.wait(seconds)
 
 
-def _precise_sleep() -> None:
+def precise_sleep() -> None:
     """Let this thread's sleeps end within a microsecond of their time; the kernel's default slack is 50."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)

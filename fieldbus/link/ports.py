@@ -58,6 +58,11 @@ class Inputs:
         """Feed `channel` from now on. Safe while the link runs."""
         self._subscribers = (*self._subscribers, (channel, run(self.cells.of(channel.tags))))
 
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """Those who want inputs."""
+        return tuple(channel for channel, _ in self._subscribers)
+
     def accept(self, timestamp_ns: int) -> None:
         """What came in is complete: it becomes the values."""
         self.values, self.incoming = self.incoming, self.values
@@ -101,6 +106,16 @@ class Outputs:
     def observe(self, channel: Channel) -> None:
         """Show all values on `channel`, whenever they were sent. Safe while the link runs."""
         self._observers = (*self._observers, channel)
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """Those who bring outputs."""
+        return tuple(channel for channel, _ in self._drivers)
+
+    @property
+    def observers(self) -> tuple[Channel, ...]:
+        """Those who show them."""
+        return self._observers
 
     def publish(self, timestamp_ns: int) -> None:
         """Tell observers what was sent."""

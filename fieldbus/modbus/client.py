@@ -78,6 +78,9 @@ class Client(Protocol):
     def close(self) -> None:
         """Drop the connection, if any."""
 
+    def fileno(self) -> int:
+        """The descriptor of the connection, made so that nothing blocks on it."""
+
     def ask(self, unit: int, function: int, body: bytes, deadline_ns: int, until_ns: int = NEVER) -> bytes:
         """One round trip; gives the answer's body, or raises a `DeviceError`.
 
@@ -176,6 +179,12 @@ class TcpClient(_Asking, ModbusTcpClient):
                     self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DROP)
             self.socket.close()
         self.socket = None
+
+    def fileno(self) -> int:
+        """The descriptor of the connection, made so that nothing blocks on it."""
+        assert self.socket
+        self.socket.setblocking(False)
+        return int(self.socket.fileno())
 
     def secure(self, sock: socket.socket) -> socket.socket:
         """The socket to talk through."""
@@ -300,6 +309,11 @@ class RtuClient(_Asking, ModbusSerialClient):
     def connect(self) -> bool:
         """pymodbus asks before each request; only `dial` connects."""
         return self.socket is not None
+
+    def fileno(self) -> int:
+        """The descriptor of the port, made so that nothing blocks on it."""
+        assert self.socket
+        return int(self.socket.fileno())
 
     def close(self) -> None:
         """Close the port, if it is open."""

@@ -9,8 +9,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fieldbus.codec import WORD_BYTES, Field
 from fieldbus.errors import BusyError, DeviceError, GarbageError, NoAnswerError, RefusedError
-from fieldbus.link.cyclic import CyclicLink
+from fieldbus.exchange.link import Connection, How, NativeLink, shown_bytes
+from fieldbus.exchange.memory import Note
+from fieldbus.exchange.plan import Plan as ExchangePlan
+from fieldbus.exchange.plan import Transaction
 from fieldbus.link.link import NS, log
 from fieldbus.link.ports import NEVER
 from fieldbus.link.values import Travelled
@@ -19,10 +23,25 @@ from fieldbus.modbus.client import Client, RtuClient, TcpClient, TlsClient
 from fieldbus.modbus.habits import NONE, Habits
 from fieldbus.modbus.lengths import Lengths
 from fieldbus.modbus.plan import BIT_TABLES, KeptWord, Options, Plan, kept_words, make_plan
-from fieldbus.modbus.protocol import MASK_REGISTER, Code
+from fieldbus.modbus.protocol import (
+    MASK_REGISTER,
+    READ_HOLDING_REGISTERS,
+    READ_INPUT_REGISTERS,
+    READ_WRITE_REGISTERS,
+    REFUSED,
+    WRITE_REGISTERS,
+    Code,
+    meaning_of,
+)
 from fieldbus.modbus.requests import READ_WRITE, MaskWrite, Read, Request, Write
+from fieldbus.modbus.transactions import MBAP_BYTES, tcp_frames, transaction
 from fieldbus.tags import Tag
 
+TRIES_IN_TIMEOUT = 0.3
+"""An answer is waited for so much of the timeout; then the question is asked again, on the same connection."""
+
+AFTER_A_COUNT = (READ_HOLDING_REGISTERS, READ_INPUT_REGISTERS, WRITE_REGISTERS, READ_WRITE_REGISTERS)
+"""Function codes whose registers lie behind an odd number of bytes."""
 LACKED = {READ_WRITE: "fc23", MASK_REGISTER: "mask_writes"}
 """Function code -> the key that asks for it."""
 
@@ -79,7 +98,7 @@ class Rtu:
         return RtuClient(self.device, self.baudrate, self.parity, self.stopbits, habits)
 
 
-class ModbusLink(CyclicLink):
+class ModbusLink(NativeLink):
     """Moves tags with a `ModbusAddress`, in as few requests as the protocol's limits allow.
 
     Args:
@@ -107,12 +126,15 @@ class ModbusLink(CyclicLink):
         options: Options | None = None,
         habits: Habits = NONE,
         backoff_s: tuple[float, float] = (0.05, 2.0),
+        exchange: How = "own-thread",
     ) -> None:
         options = options or Options(gap=gap, read_write=read_write, single_writes=single_writes)
         if isinstance(transport, Rtu):
             self.lossy = True
             options = replace(options, broadcasts=True)
-        super().__init__(name, [*tags, *kept_words(tags, options)], cycle_s, timeout_s, backoff_s=backoff_s)
+        super().__init__(
+            name, [*tags, *kept_words(tags, options)], cycle_s, timeout_s, backoff_s=backoff_s, exchange=exchange
+        )
         self.tags = tuple(tags)
         self.transport = transport
         self.lengths = Lengths(options, lambda chosen: make_plan(self._in.cells, self._out.cells, chosen))
@@ -127,6 +149,7 @@ class ModbusLink(CyclicLink):
         self._quiet_until_ns = 0
         self._client = transport.client(habits)
         self._answer_ns = round((transport.answer_s if isinstance(transport, Rtu) else timeout_s) * NS)
+        self._laid: tuple[Plan, ExchangePlan] = (self.plan, self._native_plan())
 
     @property
     def plan(self) -> Plan:
@@ -141,7 +164,84 @@ class ModbusLink(CyclicLink):
     def _raw(self, tag: Tag) -> bytes:
         """Whole registers; nothing of coils, whose values are what travels."""
         is_coil = isinstance(tag.address, ModbusAddress) and tag.address.table in BIT_TABLES
-        return b"" if is_coil else self._travelled.raw(tag.name)
+        if is_coil:
+            return b""
+        return super()._raw(tag) if isinstance(self.transport, Tcp) else self._travelled.raw(tag.name)
+
+    def _place(self, transaction: int, field: Field) -> slice:
+        """A bit is shown with the whole of its register."""
+        place = super()._place(transaction, field)
+        if field.bit is None:
+            return place
+        begin = field.byte - (field.byte + (self._laid[0].requests[transaction].function in AFTER_A_COUNT)) % WORD_BYTES
+        return slice(begin, begin + WORD_BYTES)
+
+    # --- native -------------------------------------------------------------------------------------------------------
+
+    def _native_plan(self) -> ExchangePlan:
+        plan, habits = self.plan, self.habits
+        return ExchangePlan(
+            frames=tcp_frames(any_number=habits.any_transaction_id),
+            transactions=tuple(transaction(request, any_unit=habits.any_unit) for request in plan.requests),
+            writes=len(plan.before) + len(plan.middle),
+            answer_ns=round(self.timeout_s * TRIES_IN_TIMEOUT * NS),
+            pause_ns=self.request_pause_ns,
+        )
+
+    def _connection(self) -> Connection | None:
+        """TLS and serial lines are exchanged with in Python."""
+        if not isinstance(self.transport, Tcp):
+            return None
+        if self._is_outdated():
+            self._laid = (self.plan, self._native_plan())
+        return Connection(self._client.fileno(), self._laid[1], begin_ns=self._quiet_until_ns)
+
+    def _is_outdated(self) -> bool:
+        """Has another plan been made since the one that is carried out?"""
+        return self._laid[0] is not self.plan
+
+    def _was_good(self) -> None:
+        if words := self.lengths.accepted():
+            log.warning("link %s: %s", self.name, words, extra={"link": self.name})
+
+    def _named(self, transaction: Transaction, frame: bytes, note: Note) -> DeviceError:
+        request = self._laid[0].requests[note.transaction]
+        unit, function = frame[MBAP_BYTES - 1], frame[MBAP_BYTES]
+        if function & REFUSED and len(frame) > MBAP_BYTES + 1:
+            code = frame[MBAP_BYTES + 1]
+            return RefusedError(f"{request}: exception {code}, {meaning_of(code)}{self._remedy(request, code)}", code)
+        if frame[2:4] != b"\0\0":
+            return GarbageError(f"{request}: {self._no_frame(frame)}")
+        if unit != request.unit:
+            return GarbageError(
+                f"{request}: unit {unit} answered where {request.unit} was asked; "
+                "if this device always answers so: set any_unit = true"
+            )
+        if function != request.function:
+            return GarbageError(f"{request}: asked with FC {request.function}, answered with FC {function}")
+        try:
+            sent = self.exchange.request(note.transaction)
+            request.accept(sent[MBAP_BYTES + 1 :], frame[MBAP_BYTES + 1 :], np.zeros(self._in.cells.count))
+        except GarbageError as error:
+            return error
+        return GarbageError(f"{request}: not the answer that was expected: {shown_bytes(frame)}")
+
+    def _no_frame(self, frame: bytes) -> str:
+        return f"not a Modbus frame: {shown_bytes(frame[:MBAP_BYTES])}"
+
+    def _named_unasked(self, note: Note) -> DeviceError:
+        if note.frame[2:4] != b"\0\0":
+            return GarbageError(self._no_frame(note.frame))
+        number = int.from_bytes(note.frame[:2], "big")
+        return GarbageError(self._other_number(number, note.number))
+
+    def _other_number(self, came: int, asked: int) -> str:
+        return (
+            f"an answer with transaction id {came} came where {asked} was asked; "
+            "if this device always answers so: set any_transaction_id = true"
+        )
+
+    # --- in Python ----------------------------------------------------------------------------------------------------
 
     def _open(self, deadline_ns: int) -> None:
         self._client.dial(deadline_ns)
@@ -157,7 +257,7 @@ class ModbusLink(CyclicLink):
             log.warning("link %s: %s", self.name, words, extra={"link": self.name})
         return asked_ns
 
-    def _write(self, outputs: NDArray[np.float64], deadline_ns: int) -> None:
+    def _write_in_python(self, outputs: NDArray[np.float64], deadline_ns: int) -> None:
         self._ask_all(self.plan.to_write, outputs, self._in.incoming, deadline_ns)
 
     def _ask_all(

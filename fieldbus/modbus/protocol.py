@@ -64,3 +64,8 @@ MEANING: Final = {
     Code.NO_PATH: "gateway path unavailable",
     Code.NO_TARGET: "gateway target device failed to respond",
 }
+
+
+def meaning_of(code: int) -> str:
+    """An exception code in words."""
+    return {int(known): words for known, words in MEANING.items()}.get(code, "unknown exception code")

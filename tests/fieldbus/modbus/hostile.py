@@ -7,7 +7,7 @@ import time
 
 MODES = (
     "good", "garbage", "half", "silence", "exception", "write_exception", "refuse_register_0", "cut", "drip", "short",
-    "other_function",
+    "other_function", "no_function",
 )  # fmt: skip
 
 
@@ -73,6 +73,7 @@ class Hostile:
             "half": good[: len(good) // 2],
             "silence": b"",
             "exception": refused,
+            "no_function": _frame(tid, unit, bytes([function | 0x80, 1])),
             "write_exception": refused if writing else good,
             "refuse_register_0": refused if writing and body[:2] == b"\0\0" else good,
             "short": _frame(tid, unit, good[7:-1]),

@@ -49,9 +49,8 @@ def deadline(seconds: float = TIMEOUT_S) -> int:
         ("half", "half an answer: "),
         ("silence", "no answer in time"),
         ("exception", "unit 1 FC 6, holding 0 (u): exception 2, illegal data address"),
-        ("write_exception", "unit 1 FC 6, holding 0 (u): exception 2, illegal data address"),
         ("short", "unit 1 FC 6, holding 0 (u): expected the echo"),
-        ("other_function", "unit 1: asked with FC 6, answered with FC 4"),
+        ("other_function", "unit 1 FC 6, holding 0 (u): asked with FC 6, answered with FC 4"),
         ("drip", ""),
     ],
 )
@@ -69,6 +68,23 @@ def test_every_fault_is_bad_within_the_timeout_and_recovers(mode: str, error: st
             device.mode = "good"
             wait_for(lambda: one.read().quality is Quality.GOOD and two.read().quality is Quality.GOOD)
             assert link.wait_up(5.0)
+
+
+def test_a_refused_write_leaves_the_inputs_as_good_as_they_are() -> None:
+    """Each request is as good as its own answers; the link says which one is refused, and why."""
+    with Hostile() as device:
+        link, one, *_ = link_to(device.port)
+        with link:
+            assert link.wait_up(5.0)
+            device.mode = "write_exception"
+            wait_for(lambda: link.status().state == "degraded")
+            assert link.status().last_error == "unit 1 FC 6, holding 0 (u): exception 2, illegal data address"
+            before = one.read()
+            wait_for(lambda: one.read().counter > before.counter + 3)
+            assert one.read().quality is Quality.GOOD
+            device.mode = "good"
+            assert link.wait_up(5.0)
+            assert device.connections == 1
 
 
 def test_a_refusal_does_not_cost_the_connection() -> None:
@@ -138,23 +154,9 @@ def test_a_device_without_function_code_23_is_told_apart() -> None:
     """The error says which option to change."""
     with Hostile() as device:
         link, *_ = link_to(device.port, read_write=True)
-        device.mode = "exception"
-        with link:
-            wait_for(lambda: "exception 2" in link.status().last_error)
-        client = TcpClient("127.0.0.1", device.port)
-        link._client = _Refusing(client)  # type: ignore[assignment]
+        device.mode = "no_function"
         with link:
             wait_for(lambda: "lacks function code 23: set fc23 = false" in link.status().last_error)
-
-
-class _Refusing:
-    """A connection to a device that knows no function code."""
-
-    def __init__(self, client: TcpClient) -> None:
-        self.dial, self.close = client.dial, client.close
-
-    def ask(self, unit: int, function: int, body: bytes, deadline_ns: int, until_ns: int) -> bytes:
-        raise RefusedError("exception 1, illegal function", 1)
 
 
 def test_nobody_listens() -> None:

@@ -1,0 +1,194 @@
+"""What the native exchange and Python agree on, as NumPy dtypes. One EXCHANGE for each connection, laid out by `memory`:
+
+    EXCHANGE --> transactions  TRANSACTION[n]  writes first, then reads: what is asked, what must come back
+         |                       request, answer, mask, refusal   bytes
+         |                       outs, ins        MOVE[]   cells of `values_out` -> request, answer -> cells of `values_in`
+         |                       newest           the bytes of the newest good answer
+         |   values_in, suspect     float64[], bytes: of each input cell its value, and whether it cannot be trusted
+         |   values_out, low, high, safe   float64[]: of each output cell
+         |   subscribers  count, PORT[]   channels that want inputs      each with RUN[]: cells there -> cells here
+         |   drivers      count, PORT[]   channels that bring outputs
+         |   observers    count, PORT[]   channels that show outputs as they were sent
+         +-> buffer, note, round_trip
+
+Who works on it is the word `state`:
+
+    KEEPER   Python's keeper: it connects, and lays out what follows
+    READY    nobody's: whoever runs the exchange may take it
+    BUSY     the runner's, within one phase: the link's own thread, or a task's cycle
+
+    keeper --arm--> READY --phase begins--> BUSY --phase ends--> READY
+                      |                       +--something that only Python understands--> KEEPER, `wake_fd` is written
+                      +--keeper takes it (a task that hangs)--> KEEPER
+"""
+
+from enum import IntEnum, IntFlag
+
+import numpy as np
+
+
+class State(IntEnum):
+    """Whose the exchange is."""
+
+    KEEPER = 0
+    READY = 1
+    BUSY = 2
+
+
+class Phase(IntEnum):
+    """What part of the plan is carried out."""
+
+    ALL = 0
+    READS = 1
+    WRITES = 2
+
+
+class Flag(IntFlag):
+    """What a transaction does."""
+
+    READS = 1
+    WRITES = 2
+    UNANSWERED = 4
+    """A broadcast: nobody answers, nothing is confirmed."""
+
+
+class Event(IntEnum):
+    """Why the keeper was woken. Up to `MISSED` the exchange goes on meanwhile (a note); the others end the connection."""
+
+    NONE = 0
+    REFUSED = 1
+    """A well-formed "no" of a kind that lasts."""
+    BUSY = 2
+    """A well-formed "not now": it is asked again."""
+    MISSED = 3
+    """No answer within `answer_ns`."""
+    UNEXPECTED = 4
+    """A whole frame that is not what was asked for."""
+    UNASKED = 5
+    """A frame that nothing was asked for."""
+    GARBAGE = 6
+    """Bytes that cannot be a frame."""
+    CLOSED = 7
+    """The device closed the connection."""
+    FAILED = 8
+    """The system's word is in `error`."""
+    SILENT = 9
+    """Nothing for the whole timeout."""
+    NOT_SENT = 10
+    """The connection takes no more bytes: the device does not read."""
+
+
+class Kind(IntEnum):
+    """How the bytes of an element are a number."""
+
+    SIGNED = 0
+    UNSIGNED = 1
+    FLOAT32 = 2
+    FLOAT64 = 3
+    TRUTH = 4
+    """0 or not."""
+    BIT = 5
+    """One bit of a byte; successive elements are successive bits."""
+
+
+class Cut(IntEnum):
+    """How frames are cut from what comes."""
+
+    LENGTH = 0
+    """A field says how long the frame is."""
+    SHAPE = 1
+    """A serial line: it is as long as the expected answer, or as the refusal; a checksum (CRC-16) ends it."""
+
+
+MOST_NUMBERS_LATE = 1024
+"""An answer to one of so many questions before the newest is late; another number was never asked."""
+NOTE_BYTES = 4096
+MOST_TOGETHER = 64
+"""So many exchanges a task can carry out in its cycle."""
+TIMESPEC_BYTES = 16
+POLL_BYTES = 8
+"""struct pollfd: fd (4), events (2), revents (2)."""
+AREA_BYTES = TIMESPEC_BYTES + (POLL_BYTES + 8) * MOST_TOGETHER
+"""What a runner works in: the time, what it polls, and which exchanges it has taken."""
+
+
+def _words(*names: str) -> list[tuple[str, str]]:
+    return [(name, "<i8") for name in names]
+
+
+EXCHANGE = np.dtype(
+    [
+        # line 0: handed to and fro, atomically
+        *_words("state", "stop", "lost", "noted", "force_safe", "me"),
+        ("spare_0", "<i8", 2),
+        # constants of a connection
+        *_words("fd", "is_socket", "wake_fd", "cycle_ns", "timeout_ns", "answer_ns", "pause_ns", "silent_ns"),
+        *_words("cut", "header_bytes", "length_at", "length_bytes", "length_is_big", "length_add", "least", "most"),
+        *_words("number_at", "number_bytes", "number_is_big", "any_number", "echo", "quiet_ns"),
+        *_words("buffer", "buffer_bytes", "note", "transactions", "count", "writes"),
+        *_words("values_in", "suspect", "values_out", "low", "high", "safe", "cells_in", "cells_out"),
+        *_words("subscribers", "drivers", "observers", "round_trip", "carry_out"),
+        # the runner's own, from phase to phase
+        *_words("received", "position", "end", "pending", "number", "frame_bytes", "sent_ns", "send_at_ns"),
+        *_words(
+            "give_up_ns",
+            "heard_ns",
+            "began_ns",
+            "until_ns",
+            "is_safe",
+            "is_mine",
+            "is_late",
+            "fault",
+            "health",
+            "echoed",
+        ),
+        # what the keeper is told
+        *_words("event", "event_at", "error", "event_bytes", "event_code", "event_number"),
+        # counters
+        *_words("cycles", "reads", "writes_done", "errors", "safe_writes", "limited", "late", "implausible"),
+        ("scratch", "<i8", 2),
+    ]
+)
+"""`me` is the address of this struct, a table of one; `carry_out` that of `exchange_phase`.
+
+`received` bytes lie in `buffer`. `pending` is the transaction whose answer is awaited, -1: none; where `is_late`, since a phase
+before. `late_number` is 1 more than the number of a late answer that came instead of its answer, 0: none did. `health` is 0 when all transactions are good, 1 when one is stale, 2 when one is bad, -1 before the first phase.
+"""
+
+TRANSACTION = np.dtype(
+    [
+        *_words("flags", "request", "request_bytes", "answer", "mask", "answer_bytes"),
+        *_words("refusal", "refusal_mask", "refusal_bytes", "code_at", "passing"),
+        *_words("outs", "out_count", "ins", "in_count", "keeps", "keep_count", "echoed_at", "echoed_bytes", "newest"),
+        *_words("quality", "is_fresh", "asked_ns", "arrived_ns", "misses", "skip_until_ns", "confirmed"),
+    ]
+)
+"""`passing` has a bit for each code of a refusal that passes. `confirmed` counts good answers."""
+
+MOVE = np.dtype(
+    [
+        *_words("cell", "at", "count", "step", "kind", "nbytes", "places", "bit"),
+        ("scale", "<f8"),
+        ("offset", "<f8"),
+        ("low", "<f8"),
+        ("high", "<f8"),
+        *_words("is_checked", "absent", "absent_count"),
+    ]
+)
+"""`count` elements from byte `at` on, `step` bytes apart, <-> cells from `cell` on: `value = raw * scale + offset`.
+
+`places`: byte j of it is where the j-th lowest byte of an element lies, from its first byte. Outputs: `low` and `high` are of
+the raw number, what the type holds. Inputs: of the value, what is plausible; `absent` raw numbers mean that there is none.
+"""
+
+KEEP = np.dtype(_words("at", "mask", "cell"))
+"""Bits of a request that are written back as they were read: see `fieldbus.exchange.plan.Kept`."""
+
+PORT = np.dtype(
+    [*_words("channel", "runs", "run_count", "transactions", "transaction_count", "reaction", "seen", "taken")]
+)
+"""A channel. Of an input: the transactions that its cells come from (int64 each). Of a driver: `reaction`, a histogram;
+`seen`, the number of the newest write that was sent."""
+
+RUN = np.dtype(_words("here", "there", "count"))
+"""`count` cells from `here` on in the exchange are those from `there` on in the channel."""

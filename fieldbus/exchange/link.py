@@ -1,0 +1,415 @@
+"""A link whose exchange is native: the link's thread is the keeper, the exchange runs elsewhere.
+
+keeper (Python)      connects, lays out the plan, arms; is woken when something happens that only Python understands
+runner (native)      a real-time thread of the link's own, or the cycle of the task that owns the link
+"""
+
+import os
+import select
+import signal
+import threading
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fieldbus.codec import Field
+from fieldbus.errors import (
+    ConfigurationError,
+    ConnectionLostError,
+    DeviceError,
+    GarbageError,
+    NoAnswerError,
+    RefusedError,
+    ResourceError,
+    told,
+)
+from fieldbus.exchange.block import MOST_TOGETHER, Event, Phase
+from fieldbus.exchange.memory import Exchange, Note
+from fieldbus.exchange.plan import Plan, Transaction
+from fieldbus.image.image import Channel, ProcessImage
+from fieldbus.link.cyclic import TOLD_IN_TIME, CyclicLink, precise_sleep
+from fieldbus.link.link import NS
+from fieldbus.link.state import LinkStatus
+from fieldbus.link.values import TagValue
+from fieldbus.tags import Quality, Tag
+from rt_native.histogram import Histogram
+
+How = Literal["own-thread", "in-cycle"]
+
+_LOOK_MS = 200
+"""The keeper looks at least so often, without being woken."""
+_BETWEEN_S = 0.01
+"""It does not look more often than that, however much happens."""
+_STACK_BYTES = 256 * 1024
+_SHOWN_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """What the exchange runs on: a descriptor that does not block, and what is done with it."""
+
+    fd: int
+    plan: Plan
+    is_socket: bool = True
+    begin_ns: int = 0
+    """CLOCK_MONOTONIC: some devices want to be left in peace after connecting."""
+
+
+class NativeLink(CyclicLink):
+    """A link to a device whose exchange is carried out without Python, in the link's own thread or in a task's cycle.
+
+    A kind brings `_open` and `_close`, and `_connection`, which says what the exchange is; None: it is done in Python after all
+    (`_exchange`, `_write`). `_named` says what bytes mean that were not expected.
+
+    Args:
+        exchange: "own-thread", or "in-cycle": whoever owns the link calls `phases` at its tick, see `owner`.
+        deadline_s: in a task's cycle, how long it waits for answers in each phase.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        tags: Sequence[Tag],
+        cycle_s: float,
+        timeout_s: float,
+        *,
+        backoff_s: tuple[float, float] = (0.05, 2.0),
+        exchange: How = "own-thread",
+    ) -> None:
+        self._native: Exchange | None = None
+        super().__init__(name, tags, cycle_s, timeout_s, backoff_s=backoff_s)
+        self.how: How = exchange
+        self.prepare: Callable[[], object] | None = None
+        """Called once in the thread of the exchange before it begins: gives it real-time rights."""
+        self._reactions: list[tuple[Channel, Histogram]] = []
+        timeout_ns, cycle_ns = round(timeout_s * NS), round(cycle_s * NS)
+        self._native = Exchange(self._in.cells, self._out.cells, timeout_ns, cycle_ns, round(timeout_ns * TOLD_IN_TIME))
+        self._round_trip = self._native.round_trip
+        self._runner: threading.Thread | None = None
+        self._transactions: dict[str, list[int]] = {}
+
+    # --- what a kind provides -----------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _connection(self) -> Connection | None:
+        """What to exchange, now that `_open` has connected; None: Python does it."""
+
+    @abstractmethod
+    def _named(self, transaction: Transaction, frame: bytes, note: Note) -> DeviceError:
+        """The error that a frame means which is not the expected answer, or which is a refusal."""
+
+    def _is_outdated(self) -> bool:
+        """Has what was told led to another plan, which `_connection` gives?"""
+        return False
+
+    def _was_good(self) -> None:
+        """A whole exchange was good, after one that was not."""
+
+    # --- channels -----------------------------------------------------------------------------------------------------
+
+    def subscribe(self, image: ProcessImage, tag_names: Sequence[str], reader: str, name: str = "") -> Channel:
+        """See `Link.subscribe`."""
+        channel = super().subscribe(image, tag_names, reader, name)
+        self.exchange.subscribers(self._in.channels)
+        return channel
+
+    def drive(self, image: ProcessImage, tag_names: Sequence[str], writer: str, name: str = "") -> Channel:
+        """See `Link.drive`."""
+        channel = super().drive(image, tag_names, writer, name)
+        self._reactions.append((channel, Histogram()))
+        self.exchange.drivers(self._reactions)
+        return channel
+
+    def observe(self, image: ProcessImage, reader: str, name: str = "") -> Channel:
+        """See `Link.observe`."""
+        channel = super().observe(image, reader, name)
+        self.exchange.observers(self._out.observers)
+        return channel
+
+    @property
+    def exchange(self) -> Exchange:
+        """The native memory; its `address` is what a task that owns the link carries out."""
+        assert self._native is not None
+        return self._native
+
+    def reactions(self, writer: str) -> list[Histogram]:
+        """Of the channels that `writer` drives: nanoseconds from when inputs came to when outputs computed from them were sent."""
+        return [histogram for channel, histogram in self._reactions if channel.writer == writer]
+
+    # --- life ---------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to connect and to exchange; returns at once."""
+        if self._thread is None:
+            self.exchange.stop(False)
+            self.exchange.force_safe(False)
+            self._start_runner()
+        super().start()
+
+    def ask_to_stop(self, safe: bool = True) -> None:
+        """Begin what `stop` ends; returns at once."""
+        super().ask_to_stop(safe)
+        with suppress(OSError):
+            os.eventfd_write(self.exchange.wake_fd, 1)
+
+    def _start_runner(self) -> None:
+        if self.how == "in-cycle":
+            return
+        before = threading.stack_size(_STACK_BYTES)
+        try:
+            self._runner = threading.Thread(target=self._exchange_here, name=f"io-{self.name}", daemon=True)
+            self._runner.start()
+        except RuntimeError as error:
+            self._runner = None
+            message = f"the system gave no thread for link {self.name!r}: {error}; see 'ulimit -u'"
+            raise ResourceError(message) from error
+        finally:
+            threading.stack_size(before)
+
+    def _exchange_here(self) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        precise_sleep()
+        if self.prepare is not None:
+            self.prepare()
+        self.exchange.run()
+
+    def _stop_runner(self) -> None:
+        """A phase has a bounded length, so this is soon."""
+        self.exchange.stop()
+        if self._runner is not None:
+            self._runner.join(self.timeout_s + 1.0)
+            self._runner = None
+
+    def _finish(self) -> None:
+        self._stop_runner()
+        super()._finish()
+
+    # --- the keeper ---------------------------------------------------------------------------------------------------
+
+    def _cycles(self) -> None:
+        while not self._stop.is_set():
+            connection = self._connection()
+            if connection is None:
+                self._stop_runner()
+                super()._cycles()
+                return
+            self._arm(connection)
+            try:
+                self._keep()
+            finally:
+                self._take()
+
+    def _arm(self, connection: Connection) -> None:
+        exchange = self.exchange
+        if exchange.plan is not connection.plan:
+            exchange.lay(connection.plan)
+            self._transactions = {}
+            for i, transaction in enumerate(connection.plan.transactions):
+                for field in (*transaction.inputs, *transaction.outputs):
+                    self._transactions.setdefault(field.tag.name, []).append(i)
+            exchange.subscribers(self._in.channels)
+        exchange.arm(connection.fd, connection.is_socket, connection.begin_ns)
+
+    def _take(self) -> None:
+        if not self.exchange.take():
+            raise ConnectionLostError("the exchange does not come to an end")
+
+    def _keep(self) -> None:
+        """Sleep until woken; see what the runner has to tell.
+
+        Ends when the link is stopped, or has another plan; raises when the connection is over.
+        """
+        exchange, poll = self.exchange, select.poll()
+        poll.register(exchange.wake_fd, select.POLLIN)
+        while not self._stop.is_set() and not self._is_outdated():
+            poll.poll(_LOOK_MS)
+            with suppress(BlockingIOError):
+                os.eventfd_read(exchange.wake_fd)
+            is_over = exchange.is_mine
+            note = exchange.note()
+            if note is not None:
+                self._hear(note)
+            if is_over:
+                raise ConnectionLostError("the exchange ended without a reason")
+            self._show()
+            self._stop.wait(_BETWEEN_S)
+
+    def _hear(self, note: Note) -> None:
+        """Say what a note means; raise it if it ends the connection."""
+        error = self._error_of(note)
+        if note.event in (Event.REFUSED, Event.BUSY, Event.MISSED):
+            self._last_error = told(error)
+            return
+        raise error
+
+    def _transaction(self, note: Note) -> Transaction:
+        assert self.exchange.plan is not None
+        return self.exchange.plan.transactions[note.transaction]
+
+    def _error_of(self, note: Note) -> DeviceError:
+        """The words for a note."""
+        asked = f"{self._transaction(note).label}: " if note.transaction >= 0 else ""
+        shown = shown_bytes(note.frame)
+        match note.event:
+            case Event.CLOSED:
+                return ConnectionLostError("the device closed the connection")
+            case Event.FAILED:
+                return ConnectionLostError(f"the connection broke: {os.strerror(note.error)}")
+            case Event.NOT_SENT:
+                return ConnectionLostError("the device does not read what it is sent")
+            case Event.MISSED if note.code:
+                return NoAnswerError(f"{asked}{self._other_number(note.code - 1, note.number)}")
+            case Event.SILENT | Event.MISSED:
+                got = f"half an answer: {shown}" if note.frame else "no answer"
+                return NoAnswerError(f"{asked}{got} in time")
+            case Event.GARBAGE:
+                return GarbageError(f"{asked}{self._no_frame(note.frame)}")
+            case Event.UNASKED:
+                return self._named_unasked(note)
+            case _:
+                return self._named(self._transaction(note), note.frame, note)
+
+    def _other_number(self, came: int, asked: int) -> str:
+        """In words: what came answers another question."""
+        return f"an answer with number {came} came where {asked} was asked"
+
+    def _no_frame(self, frame: bytes) -> str:
+        """In words: these bytes cannot begin a frame."""
+        return f"what came is no frame: {shown_bytes(frame)}"
+
+    def _named_unasked(self, note: Note) -> DeviceError:
+        return GarbageError(f"an answer to a question that was not asked: {shown_bytes(note.frame)}")
+
+    def _show(self) -> None:
+        """The state that the newest cycle means."""
+        health = self.exchange.health
+        if health is None:
+            return
+        if health is Quality.GOOD and self._state[0] != "up":
+            self._backoff.reset()
+            self._was_good()
+            self._enter("up")
+        elif health is not Quality.GOOD and self._state[0] != "degraded":
+            self._enter("degraded")
+
+    def _lost(self, reason: str) -> None:
+        self.exchange.lose()
+        super()._lost(reason)
+
+    def _all_bad(self) -> None:
+        self.exchange.lose()
+        if self._runner is None:  # nobody else publishes
+            if self.exchange.plan is not None:
+                self._in.values[:] = self.exchange.values_in
+                self._in.timestamp_ns = self.exchange.asked_ns
+            self._in.publish(Quality.BAD)
+
+    # --- safe values at the end ---------------------------------------------------------------------------------------
+
+    def _write(self, outputs: NDArray[np.float64], deadline_ns: int) -> None:
+        """The safe values, carried out by this thread."""
+        connection = self._connection()
+        if connection is None:
+            self._write_in_python(outputs, deadline_ns)
+            return
+        exchange = self.exchange
+        exchange.force_safe()
+        self._arm(connection)
+        before = [int(t["confirmed"]) for t in exchange.transactions]
+        exchange.phase(Phase.WRITES, deadline_ns)
+        note = exchange.note()
+        self._take()
+        if note is not None:
+            raise self._error_of(note)
+        for i, transaction in enumerate(connection.plan.transactions[: connection.plan.writes]):
+            if transaction.answer is None:
+                raise NoAnswerError(f"{transaction.label}: a broadcast, which nobody confirms")
+            if int(exchange.transactions[i]["confirmed"]) == before[i]:
+                raise NoAnswerError(f"{transaction.label}: no answer in time")
+
+    def _write_in_python(self, outputs: NDArray[np.float64], deadline_ns: int) -> None:
+        raise NotImplementedError
+
+    def _exchange(self, outputs: NDArray[np.float64], inputs: NDArray[np.float64], deadline_ns: int) -> int:
+        raise NotImplementedError
+
+    # --- what others see ----------------------------------------------------------------------------------------------
+
+    def status(self) -> LinkStatus:
+        """How the link is, now."""
+        exchange, status = self.exchange, super().status()
+        return replace(
+            status,
+            reads=status.reads + exchange.counter("reads"),
+            writes=status.writes + exchange.counter("writes_done"),
+            errors=status.errors + exchange.counter("errors"),
+            safe_writes=status.safe_writes + exchange.counter("safe_writes"),
+            limited=status.limited + exchange.counter("limited"),
+        )
+
+    def reset_counters(self) -> None:
+        """Count from 0 again."""
+        super().reset_counters()
+        if self._native is not None:
+            self._native.reset_counters()
+            for _, histogram in self._reactions:
+                histogram.reset()
+
+    def _value(self, tag: Tag, inputs: NDArray[np.float64], heard_ns: int) -> TagValue:
+        """Of the newest answer, or request, that carries the tag."""
+        exchange, of = self.exchange, self._transactions.get(tag.name, [])
+        if exchange.plan is None or not of:
+            return super()._value(tag, inputs, heard_ns)
+        rows = [exchange.transactions[i] for i in of]
+        first = (self._in if tag.direction == "in" else self._out).cells.first[tag.name]
+        cells = exchange.values_in if tag.direction == "in" else exchange.values_out
+        asked_ns = min(int(row["asked_ns"]) for row in rows)
+        age_ns = max(0, time.monotonic_ns() - asked_ns) if asked_ns else None
+        is_old = age_ns is None or age_ns > self.timeout_s * NS
+        quality = Quality.BAD if is_old else Quality(max(int(row["quality"]) for row in rows))
+        if exchange.suspect[first : first + tag.count].any() and tag.direction == "in":
+            quality = Quality.BAD
+        return TagValue(tag, tuple(cells[first : first + tag.count].tolist()), self._raw(tag), quality, age_ns)
+
+    def _raw(self, tag: Tag) -> bytes:
+        """The bytes of the tag in the newest answer, or request."""
+        exchange, parts = self.exchange, []
+        if exchange.plan is None:
+            return b""
+        for i in self._transactions.get(tag.name, []):
+            transaction = exchange.plan.transactions[i]
+            is_in = tag.direction == "in"
+            frame = exchange.newest(i) if is_in else exchange.request(i)
+            at = transaction.inputs_at if is_in else transaction.outputs_at
+            for field in transaction.inputs if is_in else transaction.outputs:
+                if field.tag.name == tag.name:
+                    parts.append(frame[at:][self._place(i, field)])
+        return b"".join(parts)
+
+    def _place(self, transaction: int, field: Field) -> slice:
+        """The bytes of a field to be shown, in what follows the head."""
+        return slice(field.byte, field.byte + field.width * field.count)
+
+
+def shown_bytes(frame: bytes) -> str:
+    """Bytes for people, not too many."""
+    more = f" ... ({len(frame)} bytes)" if len(frame) > _SHOWN_BYTES else ""
+    return frame[:_SHOWN_BYTES].hex(" ") + more
+
+
+def together(links: Sequence[NativeLink]) -> NDArray[np.int64]:
+    """The table of addresses for a task that carries out the exchanges of these links in its cycle."""
+    if len(links) > MOST_TOGETHER:
+        raise ConfigurationError(
+            f"a task exchanges with at most {MOST_TOGETHER} devices in its cycle, not {len(links)}"
+        )
+    return np.array([link.exchange.address for link in links], np.int64)
+
+
+__all__ = ["Connection", "NativeLink", "RefusedError", "shown_bytes", "together"]

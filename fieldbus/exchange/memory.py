@@ -1,0 +1,400 @@
+"""A plan, cells and channels -> the memory that native code works on (drawn in `fieldbus.exchange.block`)."""
+
+import math
+import os
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fieldbus.codec import Field, Limiter, little_endian
+from fieldbus.exchange.block import (
+    AREA_BYTES,
+    EXCHANGE,
+    KEEP,
+    MOVE,
+    NOTE_BYTES,
+    PORT,
+    RUN,
+    TRANSACTION,
+    Cut,
+    Event,
+    Flag,
+    Kind,
+    Phase,
+    State,
+)
+from fieldbus.exchange.plan import Pattern, Plan, Transaction
+from fieldbus.image.image import Channel
+from fieldbus.link.ports import Cells
+from fieldbus.tags import Quality, Tag
+from rt_native.histogram import NBYTES, Histogram
+from rt_native.library import Library
+from rt_native.memory import Block, offsets
+
+NATIVE = Library("fieldbus.exchange", modules=("fieldbus.exchange.exchange_native",))
+
+_NOTHING = -1
+_TAKE_S, _TAKE_TRIES = 0.0002, 5000
+_X = offsets(EXCHANGE)
+_STREAM_BYTES = 1 << 16
+_OLD_TABLES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What the runner tells the keeper: `transaction` is a number of the plan, -1: none; `frame` the bytes that came."""
+
+    event: Event
+    transaction: int
+    frame: bytes
+    code: int
+    number: int
+    error: int
+
+
+class Exchange:
+    """The native memory of one connection, and what Python may do with it.
+
+    `values_in` and `values_out` are views of the newest values; `address` is what native code takes. Methods are for the keeper;
+    `lay`, `connect` and `arm` only while the exchange is its own (`is_mine`).
+    """
+
+    def __init__(self, inputs: Cells, outputs: Cells, timeout_ns: int, cycle_ns: int, silent_ns: int) -> None:
+        self._block = Block(EXCHANGE.itemsize)
+        self.address = self._block.address
+        self._x = self._block.view(EXCHANGE)
+        self._words = memoryview(self._block.view(np.int64, 0, EXCHANGE.itemsize // 8))  # type: ignore[arg-type]
+        self._phase, self._native_run = NATIVE.function("exchange_phase"), NATIVE.function("exchange_run")
+        self._inputs, self._outputs = inputs, outputs
+        self.plan: Plan | None = None
+        self._plan_parts: list[Block] = []
+        self._tables = {
+            name: deque[list[Block]](maxlen=_OLD_TABLES) for name in ("subscribers", "drivers", "observers")
+        }
+        self._parts: list[Block] = []
+        self.round_trip = Histogram(self._part(NBYTES))
+        self.values_in, values_in = self._array(inputs.count)
+        self.values_out, values_out = self._array(outputs.count)
+        self._note = self._part(NOTE_BYTES)
+        self._area = self._part(AREA_BYTES)
+        suspect = self._part(inputs.count)
+        self.suspect = suspect.view(np.uint8, 0, inputs.count)
+        self.wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        limits = Limiter(list(outputs.tags.values()))
+        self.values_out[:] = limits.safe
+        self._set(
+            me=self.address, carry_out=NATIVE.address("exchange_phase"),
+            wake_fd=self.wake_fd, timeout_ns=timeout_ns, cycle_ns=cycle_ns, silent_ns=silent_ns,
+            values_in=values_in, suspect=suspect.address, values_out=values_out,
+            low=self._filled(limits.low), high=self._filled(limits.high), safe=self._filled(limits.safe),
+            cells_in=inputs.count, cells_out=outputs.count, round_trip=self.round_trip.address, note=self._note.address,
+            pending=_NOTHING, health=_NOTHING, lost=1,
+        )  # fmt: skip
+        for name in self._tables:
+            self._table(name, [])
+
+    def close(self) -> None:
+        """Give the descriptor back; nothing runs any more."""
+        if self.wake_fd >= 0:
+            os.close(self.wake_fd)
+            self.wake_fd = -1
+
+    # --- laying out ---------------------------------------------------------------------------------------------------
+
+    def lay(self, plan: Plan) -> None:
+        """Make `plan` what is carried out."""
+        self.plan = plan
+        parts = self._plan_parts = []
+        block = _part(parts, TRANSACTION.itemsize * len(plan.transactions))
+        rows = block.view(TRANSACTION, 0, len(plan.transactions))
+        for row, transaction in zip(rows, plan.transactions, strict=True):
+            _lay_transaction(parts, row, transaction)
+        frames, room = plan.frames, _STREAM_BYTES
+        self._set(
+            transactions=block.address, count=len(plan.transactions), writes=plan.writes,
+            buffer=_part(parts, room + 8).address, buffer_bytes=room, received=0, answer_ns=plan.answer_ns,
+            pause_ns=plan.pause_ns, cut=Cut.LENGTH if frames.header_bytes else Cut.SHAPE,
+            header_bytes=frames.header_bytes, length_at=frames.length_at, length_bytes=frames.length_bytes,
+            length_is_big=frames.length_is_big, length_add=frames.length_add, least=frames.least, most=frames.most,
+            number_at=frames.number_at, number_bytes=frames.number_bytes, number_is_big=frames.number_is_big,
+            any_number=frames.any_number,
+        )  # fmt: skip
+        self.transactions = rows
+
+    def subscribers(self, channels: Iterable[Channel]) -> None:
+        """These channels want inputs; each hears of the transactions that its cells come from."""
+        self._table("subscribers", [(channel, self._inputs, None) for channel in channels])
+
+    def drivers(self, channels: Iterable[tuple[Channel, Histogram]]) -> None:
+        """These channels bring outputs; how long after its inputs each was sent is counted in the histogram beside it."""
+        self._table("drivers", [(channel, self._outputs, reaction) for channel, reaction in channels])
+
+    def observers(self, channels: Iterable[Channel]) -> None:
+        """These channels show all outputs as they were sent."""
+        self._table("observers", [(channel, self._outputs, None) for channel in channels])
+
+    # --- to and fro ---------------------------------------------------------------------------------------------------
+
+    @property
+    def is_mine(self) -> bool:
+        """Is the exchange the keeper's?"""
+        return bool(self._words[_X.state // 8] == State.KEEPER)
+
+    def arm(self, fd: int, is_socket: bool, send_at_ns: int = 0) -> None:
+        """Let the runner exchange on `fd`, which must not block, from `send_at_ns` on."""
+        assert self.is_mine
+        self._set(fd=fd, is_socket=is_socket, received=0, pending=_NOTHING, send_at_ns=send_at_ns)
+        self._set(heard_ns=time.monotonic_ns(), fault=0, noted=0, health=_NOTHING, lost=0)
+        self._x["state"] = State.READY
+
+    def take(self) -> bool:
+        """Make the exchange the keeper's; False if the runner does not give it back, which a phase of bounded length always does."""
+        take = NATIVE.function("exchange_take")
+        for _ in range(_TAKE_TRIES):
+            if take(self.address) != 0:
+                return True
+            time.sleep(_TAKE_S)
+        return False
+
+    def lose(self) -> None:
+        """From now on whoever runs it publishes BAD."""
+        self._x["lost"] = 1
+
+    def run(self) -> None:
+        """Exchange every cycle in this thread until `stop`."""
+        self._native_run(self.address)
+
+    def stop(self, is_stopped: bool = True) -> None:
+        """End `run` soon; False: it may begin."""
+        self._x["stop"] = is_stopped
+
+    def phase(self, phase: Phase, limit_ns: int) -> None:
+        """Carry out one phase here and now; the exchange must be armed."""
+        self._phase(self.address + _X.me, 1, phase, limit_ns, self._area.address)
+
+    def force_safe(self, on: bool = True) -> None:
+        """Send safe values whatever drivers say."""
+        self._x["force_safe"] = on
+
+    def note(self) -> Note | None:
+        """What the runner has to say, once."""
+        if not self._words[_X.noted // 8] and not (self.is_mine and self.fault):
+            return None
+        x = self._x[0]
+        size = min(int(x["event_bytes"]), NOTE_BYTES)
+        frame = self._note.view(np.uint8, 0, max(size, 1))[:size].tobytes()
+        note = Note(
+            Event(int(x["event"])),
+            int(x["event_at"]),
+            frame,
+            int(x["event_code"]),
+            int(x["event_number"]),
+            int(x["error"]),
+        )
+        self._set(noted=0)
+        return note
+
+    @property
+    def fault(self) -> Event:
+        """Why the runner gave the exchange back."""
+        return Event(self._words[_X.fault // 8])
+
+    @property
+    def health(self) -> Quality | None:
+        """The worst quality of the newest cycle; None before the first."""
+        health = self._words[_X.health // 8]
+        return None if health == _NOTHING else Quality(health)
+
+    @property
+    def asked_ns(self) -> int:
+        """When the oldest of the inputs was asked for."""
+        return min((int(t["asked_ns"]) for t in self.transactions if t["in_count"]), default=0)
+
+    def counter(self, name: str) -> int:
+        """A counter of `EXCHANGE`."""
+        return int(self._words[getattr(_X, name) // 8])
+
+    def reset_counters(self) -> None:
+        """From 0 again."""
+        for name in ("reads", "writes_done", "errors", "safe_writes", "limited", "late", "implausible"):
+            self._x[name] = 0
+        self.round_trip.reset()
+
+    def newest(self, transaction: int) -> bytes:
+        """The newest good answer to a transaction, zeros before the first."""
+        return self._bytes_at(transaction, "newest", "answer_bytes")
+
+    def request(self, transaction: int) -> bytes:
+        """The request as it was sent last."""
+        return self._bytes_at(transaction, "request", "request_bytes")
+
+    def _bytes_at(self, transaction: int, name: str, size: str) -> bytes:
+        row = self.transactions[transaction]
+        part = next((part for part in self._plan_parts if part.address == int(row[name])), None)
+        return part.view(np.uint8, 0, int(row[size])).tobytes() if part else b""
+
+    # --- parts --------------------------------------------------------------------------------------------------------
+
+    def _set(self, **fields: int) -> None:
+        for name, value in fields.items():
+            self._x[name] = value
+
+    def _part(self, nbytes: int) -> Block:
+        return _part(self._parts, nbytes)
+
+    def _array(self, count: int) -> tuple[NDArray[np.float64], int]:
+        block = self._part(8 * count)
+        return block.view(np.float64, 0, count), block.address
+
+    def _filled(self, values: NDArray[np.float64]) -> int:
+        view, address = self._array(len(values))
+        view[:] = values
+        return address
+
+    def _table(self, name: str, ports: Sequence[tuple[Channel, Cells, Histogram | None]]) -> None:
+        """A new table of ports takes the place of the old one, which the runner may still be reading: that stays for a while."""
+        parts: list[Block] = []
+        block = _part(parts, 8 + PORT.itemsize * len(ports))
+        block.view(np.int64)[0] = len(ports)
+        rows = block.view(PORT, 8, len(ports))
+        for row, (channel, cells, reaction) in zip(rows, ports, strict=True):
+            row["channel"] = channel.address
+            runs = runs_of(cells, channel.tags)
+            row["runs"], row["run_count"] = _records(parts, RUN, runs), len(runs)
+            row["reaction"] = reaction.address if reaction else 0
+            of = self._transactions_of(cells, channel.tags) if name == "subscribers" else []
+            row["transactions"], row["transaction_count"] = _records(parts, np.dtype("<i8"), of), len(of)
+        self._tables[name].append(parts)
+        self._x[name] = block.address
+
+    def _transactions_of(self, cells: Cells, tags: Iterable[Tag]) -> list[int]:
+        if self.plan is None:
+            return []
+        wanted = {tag.name for tag in tags}
+        return [i for i, t in enumerate(self.plan.transactions) if any(f.tag.name in wanted for f in t.inputs)]
+
+
+def runs_of(cells: Cells, tags: Iterable[Tag]) -> list[tuple[int, int, int]]:
+    """(cell here, cell in the channel, count): neighbours on both sides are one run."""
+    runs: list[tuple[int, int, int]] = []
+    there = 0
+    for tag in tags:
+        here = cells.first[tag.name]
+        if runs and runs[-1][0] + runs[-1][2] == here:
+            runs[-1] = (runs[-1][0], runs[-1][1], runs[-1][2] + tag.count)
+        else:
+            runs.append((here, there, tag.count))
+        there += tag.count
+    return runs
+
+
+def _part(parts: list[Block], nbytes: int) -> Block:
+    block = Block(nbytes)
+    parts.append(block)
+    return block
+
+
+def _bytes(parts: list[Block], data: bytes) -> int:
+    block = _part(parts, len(data))
+    block.view(np.uint8, 0, len(data))[:] = np.frombuffer(data, np.uint8)
+    return block.address
+
+
+def _records(parts: list[Block], dtype: np.dtype[Any], rows: Sequence[Any]) -> int:
+    block = _part(parts, dtype.itemsize * len(rows))
+    block.view(dtype, 0, len(rows))[:] = np.array(rows, dtype)
+    return block.address
+
+
+def _lay_transaction(parts: list[Block], row: Any, transaction: Transaction) -> None:
+    flags = (Flag.READS if transaction.inputs else 0) | (Flag.WRITES if transaction.outputs else 0)
+    row["request"], row["request_bytes"] = _bytes(parts, transaction.request), len(transaction.request)
+    if transaction.answer is None:
+        flags |= Flag.UNANSWERED
+    else:
+        row["answer"], row["mask"], row["answer_bytes"] = _lay_pattern(parts, transaction.answer)
+        row["newest"] = _part(parts, len(transaction.answer.frame)).address
+    if (refusal := transaction.refusal) is not None:
+        row["refusal"], row["refusal_mask"], row["refusal_bytes"] = _lay_pattern(parts, refusal.pattern)
+        row["code_at"], row["passing"] = refusal.code_at, sum(1 << code for code in refusal.passing)
+    row["flags"], row["quality"] = flags, Quality.GOOD if transaction.answer is None else Quality.BAD
+    outs = moves_of(parts, transaction.outputs, transaction.outputs_at, True)
+    ins = moves_of(parts, transaction.inputs, transaction.inputs_at, False)
+    row["outs"], row["out_count"] = _records(parts, MOVE, outs), len(outs)
+    keeps = [(transaction.outputs_at + keep.byte, keep.mask, keep.cell) for keep in transaction.keeps]
+    row["keeps"], row["keep_count"] = _records(parts, KEEP, keeps), len(keeps)
+    row["echoed_at"], row["echoed_bytes"] = transaction.echoed
+    row["ins"], row["in_count"] = _records(parts, MOVE, ins), len(ins)
+
+
+def _lay_pattern(parts: list[Block], pattern: Pattern) -> tuple[int, int, int]:
+    return _bytes(parts, pattern.frame), _bytes(parts, pattern.fixed), len(pattern.frame)
+
+
+def moves_of(parts: list[Block], fields: Sequence[Field], first_byte: int, is_output: bool) -> list[tuple[Any, ...]]:
+    """Rows of `MOVE`: neighbours that are alike are one."""
+    rows: list[dict[str, Any]] = []
+    for field in fields:
+        row = _move(parts, field, first_byte, is_output)
+        if rows and _continues(rows[-1], row):
+            rows[-1]["count"] += row["count"]
+        else:
+            rows.append(row)
+    return [tuple(row[name] for name in MOVE.names or ()) for row in rows]
+
+
+def _continues(row: dict[str, Any], following: dict[str, Any]) -> bool:
+    count = row["count"]
+    alike = all(row[n] == following[n] for n in row if n not in ("cell", "at", "bit", "count"))
+    near = following["cell"] == row["cell"] + count
+    if row["kind"] == Kind.BIT:
+        return bool(alike and near and 8 * following["at"] + following["bit"] == 8 * row["at"] + row["bit"] + count)
+    return bool(alike and near and not row["absent_count"] and following["at"] == row["at"] + row["step"] * count)
+
+
+def _move(parts: list[Block], field: Field, first_byte: int, is_output: bool) -> dict[str, Any]:
+    tag, number = field.tag, field.tag.number
+    at, kind, nbytes, places = first_byte + field.byte, _kind(field), 1, 0
+    if kind != Kind.BIT:
+        of_element = [i - field.byte for i in little_endian(field, field.byte)]
+        nbytes, places = len(of_element), _packed(of_element)
+    low, high = (number.low, number.high) if is_output else (tag.low, tag.high)
+    absent = () if is_output else getattr(tag, "not_available", ())
+    is_checked = not is_output and (bool(absent) or low > -math.inf or high < math.inf)
+    bits = [_bits(value, kind, nbytes) for value in absent]
+    return {
+        "cell": field.cell, "at": at, "count": field.count, "step": field.width, "kind": int(kind), "nbytes": nbytes,
+        "places": places, "bit": field.bit or 0, "scale": tag.scale, "offset": tag.offset, "low": low, "high": high,
+        "is_checked": int(is_checked), "absent": _records(parts, np.dtype("<i8"), bits) if bits else 0,
+        "absent_count": len(bits),
+    }  # fmt: skip
+
+
+def _kind(field: Field) -> Kind:
+    if field.bit is not None:
+        return Kind.BIT
+    if field.tag.type == "bool":
+        return Kind.TRUTH
+    char = field.tag.number.char
+    if char in "fd":
+        return Kind.FLOAT32 if char == "f" else Kind.FLOAT64
+    return Kind.SIGNED if char in "bhiq" else Kind.UNSIGNED
+
+
+def _packed(places: Sequence[int]) -> int:
+    return int(np.frombuffer(bytes(places).ljust(8, b"\0"), "<i8")[0])
+
+
+def _bits(value: float, kind: Kind, nbytes: int) -> int:
+    """A raw number as the bits that native code compares."""
+    if kind == Kind.FLOAT32:
+        return int(np.float32(value).view(np.uint32))
+    if kind == Kind.FLOAT64:
+        return int(np.float64(value).view(np.int64))
+    bits = int(value) & ((1 << 8 * nbytes) - 1)
+    return bits - (1 << 64) if bits >> 63 else bits

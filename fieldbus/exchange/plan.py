@@ -1,0 +1,112 @@
+"""A plan: what a link asks of its device in each cycle, as data. Pure.
+
+    request   00 07 | 00 00 | 00 0b | 01 | 10 | 00 64 00 02 04 | 41 48 00 00      template, with places for number and outputs
+    answer    .. .. | 00 00 | 00 06 | 01 | 10 | 00 64 00 02                       what must come back, to the byte where `fixed`
+    refusal   .. .. | 00 00 | 00 03 | 01 | 90 | ..                                or a well-formed "no", its code at `code_at`
+
+A protocol makes it once it is connected; native code carries it out (`fieldbus.exchange.exchange_native`).
+"""
+
+from dataclasses import dataclass
+
+from fieldbus.codec import Field
+
+FIXED, FREE = 0xFF, 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A frame that is expected: `frame` has its bytes, `fixed` is 0xFF where they must be so and 0 where they may differ."""
+
+    frame: bytes
+    fixed: bytes
+
+    def __post_init__(self) -> None:
+        assert len(self.frame) == len(self.fixed), self
+
+    @classmethod
+    def of(cls, *parts: tuple[bytes, bool]) -> "Pattern":
+        """From (bytes, are they fixed?)."""
+        frame = b"".join(part for part, _ in parts)
+        return cls(frame, b"".join(bytes([FIXED if is_fixed else FREE]) * len(part) for part, is_fixed in parts))
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A well-formed "no": `code_at` is the byte with the code; codes in `passing` are asked again, others last."""
+
+    pattern: Pattern
+    code_at: int
+    passing: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Bits of the word at `byte` of a request, most significant byte first: those of `mask` are those of the input `cell`."""
+
+    byte: int
+    mask: int
+    cell: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transaction:
+    """One question and its answer.
+
+    Attributes:
+        label: for people: `unit 1 FC 3, holding 0..3 (x)`.
+        request: as it is sent, with whatever in the places of number, outputs and checksum.
+        answer: what must come back; None for a broadcast: nobody answers.
+        refusal: the "no" that the protocol has, if it has one.
+        outputs: fields in the request, from byte `outputs_at` on; cells are those of the link's outputs.
+        inputs: fields in the answer, from byte `inputs_at` on; cells are those of the link's inputs.
+        keeps: bits of the request that are nobody's output: as they were read, in this exchange, into an input.
+        echoed: (first byte, how many) of the answer that must be those of the request, outputs included.
+    """
+
+    label: str
+    request: bytes
+    answer: Pattern | None
+    refusal: Refusal | None = None
+    outputs: tuple[Field, ...] = ()
+    outputs_at: int = 0
+    inputs: tuple[Field, ...] = ()
+    inputs_at: int = 0
+    keeps: tuple[Kept, ...] = ()
+    echoed: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frames:
+    """How frames are cut from a stream: a field of `length_bytes` at `length_at` of a header gives the length, less `length_add`.
+
+    A question and its answer have the same number, of `number_bytes` at `number_at`; 0 bytes: the protocol has none.
+    `any_number`: the device answers with whatever number, so nothing may be under way but one question.
+    Without a header (`header_bytes` 0) it is a serial line: the expected answer says how long a frame is, a checksum ends it.
+    """
+
+    header_bytes: int = 0
+    length_at: int = 0
+    length_bytes: int = 0
+    length_is_big: bool = True
+    length_add: int = 0
+    least: int = 1
+    most: int = 1 << 16
+    number_at: int = 0
+    number_bytes: int = 0
+    number_is_big: bool = True
+    any_number: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All transactions of a cycle, in this order: the first `writes` are what it takes to write the outputs, the others read.
+
+    Times in nanoseconds: an answer is given up after `answer_ns`; between two questions the line is left in peace for `pause_ns`.
+    """
+
+    frames: Frames
+    transactions: tuple[Transaction, ...]
+    writes: int
+    answer_ns: int
+    pause_ns: int = 0
