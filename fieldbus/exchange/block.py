@@ -141,6 +141,7 @@ EXCHANGE = np.dtype(
             "fault",
             "health",
             "echoed",
+            "late_number",
         ),
         # what the keeper is told
         *_words("event", "event_at", "error", "event_bytes", "event_code", "event_number"),
@@ -152,7 +153,8 @@ EXCHANGE = np.dtype(
 """`me` is the address of this struct, a table of one; `carry_out` that of `exchange_phase`.
 
 `received` bytes lie in `buffer`. `pending` is the transaction whose answer is awaited, -1: none; where `is_late`, since a phase
-before. `late_number` is 1 more than the number of a late answer that came instead of its answer, 0: none did. `health` is 0 when all transactions are good, 1 when one is stale, 2 when one is bad, -1 before the first phase.
+before. `late_number` is 1 more than the number of a late answer that came instead of its answer, 0: none did. `health` is 0
+when all transactions are good, 1 when one is stale, 2 when one is bad, -1 before the first phase.
 """
 
 TRANSACTION = np.dtype(

@@ -214,7 +214,7 @@ class ModbusLink(NativeLink):
             return GarbageError(f"{request}: {self._no_frame(frame)}")
         if unit != request.unit:
             return GarbageError(
-                f"{request}: unit {unit} answered where {request.unit} was asked; "
+                f"{request}: an answer of unit {unit} came where unit {request.unit} was asked; "
                 "if this device always answers so: set any_unit = true"
             )
         if function != request.function:

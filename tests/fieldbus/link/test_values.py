@@ -129,7 +129,7 @@ def test_bytes_of_modbus_are_those_on_the_wire(fc23: bool) -> None:
     with modbus_peers.pymodbus() as port:
         link = ModbusLink("m", [*PLACES, held], Tcp("127.0.0.1", port), 0.02, 5.0, read_write=fc23)
         with link:
-            wait_for(lambda: of(link)["held"].values == (12.5,) and of(link)["word"].age_ns is not None)
+            wait_for(lambda: of(link)["held"].values == (12.5,) and link.status().state == "up")
             shown = of(link)
     assert (shown["word"].values, shown["word"].raw.hex()) == ((0x102,), "0102")
     assert (shown["low_first"].values, shown["low_first"].raw.hex()) == ((0x1050104,), "01040105")
