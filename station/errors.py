@@ -5,6 +5,7 @@ StationError
 ├── AlreadyRunningError  the station runs already, or another one writes to one of its devices
 ├── NotRunningError      no station answers on the control socket
 ├── RefusedError         the running station refused a request, with its reason
+├── ScanError            a device that is to be scanned is not reached, or says nothing that is understood
 ├── ServiceError         what makes a station a service cannot be written or run here
 ├── UnsafeFolderError    a folder that must be ours alone is somebody else's, or open to others
 └── UnsafeSocketError    the control socket's place is taken, or could be changed by somebody else
@@ -57,6 +58,10 @@ class NotRunningError(StationError):
 
 class RefusedError(StationError):
     """The running station understood the request and refused it."""
+
+
+class ScanError(StationError):
+    """A device that is to be scanned is not reached, or says nothing that is understood; with what would help."""
 
 
 class ServiceError(StationError):

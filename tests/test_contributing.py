@@ -54,6 +54,7 @@ def test_every_kind_of_change_has_a_row():
         "element type",
         "kind of link",
         "kind of server",
+        "kind of scan",
         "ready step",
         "command",
     }

@@ -25,7 +25,11 @@ def check_relations(view: View) -> list[Finding]:
 
 
 def _something_to_do(view: View) -> Iterator[Finding]:
-    if not view.names("tasks") and not (view.names("servers") and view.names("models")):
+    if view.names("tasks") or (view.names("servers") and view.names("models")):
+        return
+    if view.names("tags") and all(tag.direction == "in" for tag in view.config.tags.values()):
+        yield Finding((), "there is no [tasks.NAME] yet: the station only reads its tags", "warning")
+    else:
         yield Finding(
             (), "a station needs at least one [tasks.NAME], or a [servers.NAME] whose clients call its models"
         )
@@ -142,8 +146,8 @@ def _unused_tags(view: View) -> Iterator[Finding]:
     used = {entry.tag for task in view.config.tasks.values() for entry in (*task.inputs, *task.outputs)}
     if any(section == "tasks" for section, _ in view.broken):
         return  # what a task that could not be read uses is not known
-    if view.names("servers"):
-        return  # their clients see it
+    if view.names("servers") or not view.names("tasks"):
+        return  # their clients see it; without any task that is told once
     for name in view.config.tags:
         if name not in used:
             yield Finding(("tags", name), "no task uses this tag", "warning")

@@ -1,4 +1,4 @@
-"""A kind of link, of server, a command: each appears by being in its folder, and nothing else in the station names one.
+"""A kind of link, of server, of scan, a command: each appears by being in its folder, and nothing else in the station names one.
 
 Here a folder holds one of each. The link is a text file with a line `NAME VALUE` for each tag, the server answers a line
 with a symbol's name by its value, the command greets.
@@ -32,9 +32,10 @@ sys.path[:0] = [str(folder), str(Path.cwd())]
 
 import station.commands
 import station.links
+import station.scans
 import station.servers
 
-for package in (station.commands, station.links, station.servers):
+for package in (station.commands, station.links, station.scans, station.servers):
     package.__path__.append(str(folder / package.__name__.partition(".")[2]))
 
 from station.cli import main
@@ -196,6 +197,22 @@ FILES = {
             """Say good morning."""
             print(f"Good morning, {name}")
     ''',
+    "scans/shelf_kind.py": '''
+        from pathlib import Path
+        from typing import Annotated
+
+        import typer
+
+        from station.errors import ScanError
+
+        ORDER = 5
+
+        def shelf_kind(path: Annotated[Path, typer.Argument(help="The text file.")]) -> None:
+            """Find the values of a text file."""
+            if not path.exists():
+                raise ScanError(f"{path} is not there; write one")
+            print(*(line.split()[0] for line in path.read_text().splitlines()))
+    ''',
 }
 STATION = """\
 [station]
@@ -268,6 +285,17 @@ def test_a_command_is_in_the_help_at_its_place_and_runs(rt_engine):
     names = re.findall(r"^│ (\w+)  ", rt_engine("--help"), re.M)
     assert names[:3] == ["run", "greet", "check"]
     assert rt_engine("greet", "Ada") == "Good morning, Ada\n"
+
+
+def test_a_scan_is_in_the_help_at_its_place_and_runs(rt_engine, folder):
+    """Before the one that is there; what it cannot do is a sentence and an exit code."""
+    names = re.findall(r"^│ (\w[\w-]*)  ", rt_engine("scan", "--help"), re.M)
+    assert names[0] == "shelf-kind"
+    assert rt_engine("scan", "shelf-kind", folder / "values.txt") == "left right\n"
+    assert (
+        rt_engine("scan", "shelf-kind", folder / "none.txt", code=1)
+        == f"{folder / 'none.txt'} is not there; write one\n"
+    )
 
 
 def test_kinds_are_in_the_schema(rt_engine):

@@ -77,6 +77,7 @@ def explained(console: Terminal) -> Iterator[None]:
         AlreadyRunningError,
         NotRunningError,
         RefusedError,
+        ScanError,
         ServiceError,
         StationFileError,
         UnsafeSocketError,
@@ -95,7 +96,7 @@ def explained(console: Terminal) -> Iterator[None]:
         give_up(error, ExitCode.NOT_RUNNING)
     except RefusedError as error:
         give_up(error, ExitCode.REFUSED)
-    except (ServiceError, UnsafeSocketError) as error:
+    except (ScanError, ServiceError, UnsafeSocketError) as error:
         give_up(error, ExitCode.FAILED)
     except Exception as error:
         if _is_one_of(

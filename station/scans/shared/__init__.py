@@ -1,0 +1,1 @@
+"""What kinds of scan use, and is no kind itself."""

@@ -1,0 +1,215 @@
+"""A station file for a Modbus device that was scanned: links, and tags to choose from. Every tag is an input.
+
+[links.device]     how it is reached, and how it has to be treated
+[tags]             the places of the value that was looked for; or a tag for each readable block
+                   what there is beyond that: as comments
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from fieldbus.modbus.scan.blocks import BIT_TABLES, Table
+from fieldbus.modbus.scan.values import Place, apart
+from rt_native.text import visible
+from station.links.modbus import ModbusRtuLink, ModbusTcpLink
+from station.scans.shared.modbus_results import Device, Hit, Unit
+from station.scans.shared.modbus_target import Tcp
+from station.terms.tables import NAME_PATTERN
+
+MOST_READ: Final = 500
+"""Addresses of a unit that are proposed to be read every cycle; more as comments."""
+LONGEST: Final = 2000
+"""Values of a tag."""
+MOST_LINES: Final = 40
+OTHERS: Final = 10
+_CYCLES_MS: Final = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+_USUAL_MS: Final = {"modbus-tcp": 10, "modbus-rtu": 50}
+_USUAL_ANSWER_S: Final = 0.1
+
+
+def proposal(device: Device, command: str, name: str, unit: str) -> str:
+    """The station file's text.
+
+    Args:
+        device: what was found.
+        command: by which it was found, for people.
+        name: of the tag for the value that was looked for.
+        unit: of that value.
+    """
+    chosen = [hit for number in dict.fromkeys(h.unit for h in device.hits) for hit in _apart(device, number)]
+    order = next((h.found.place.order for h in chosen if h.found.place.width > 1), "ABCD")
+    wanted = {chosen[0].unit} if chosen else {u.number for u in device.units if u.readable}
+    units = [u for u in device.units if u.number in wanted]
+    lines = [
+        f"# Made by: {visible(command)}",
+        "# Every tag is an input; what may be written is your decision.",
+        "",
+        "[station]",
+    ]
+    lines += ['name = "scanned"']
+    for one in units:
+        link = _link_name(units, one)
+        lines += ["", *_about(one), f"[links.{link}]", *_link(device, one, order)]
+    lines += ["", "[tags]"]
+    if chosen:
+        lines += _value_tags(chosen, name, unit, order)
+        lines += ["", *(line for one in units for line in _readable(one))]
+    else:
+        for one in units:
+            lines += _block_tags(one, _link_name(units, one) if len(units) > 1 else "")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def is_name(text: str) -> bool:
+    """May a tag be called so?"""
+    return re.match(NAME_PATTERN, text) is not None
+
+
+def _apart(device: Device, number: int) -> list[Hit]:
+    return [Hit(number, found) for found in apart([hit.found for hit in device.hits if hit.unit == number])]
+
+
+def _link_name(units: list[Unit], unit: Unit) -> str:
+    return "device" if len(units) == 1 else f"unit-{unit.number}"
+
+
+def _about(unit: Unit) -> Iterator[str]:
+    if str(unit.identity):
+        yield f"# unit {unit.number}: {visible(str(unit.identity))}"
+
+
+def _link(device: Device, unit: Unit, order: str) -> Iterator[str]:
+    """The keys of the link; those that this version of the table does not have as comments."""
+    table = ModbusTcpLink if isinstance(device.target, Tcp) else ModbusRtuLink
+    kind = "modbus-tcp" if isinstance(device.target, Tcp) else "modbus-rtu"
+    yield f'type = "{kind}"'
+    if isinstance(device.target, Tcp):
+        yield f"host = {_text(device.target.host)}"
+        if device.target.port != 502:
+            yield f"port = {device.target.port}"
+    else:
+        yield f"device = {_text(device.target.device)}"
+    if device.settings:
+        yield from (
+            f"{key} = {_text(value)}"
+            for key, value in zip(("baudrate", "parity", "stopbits"), device.settings, strict=True)
+        )
+    if unit.number != 1:
+        yield f"unit = {unit.number}"
+    if order != "ABCD":
+        yield f"order = {_text(order)}"
+    yield from _pace(device, unit, kind)
+    known = {field.alias or key for key, field in table.model_fields.items()}
+    for key, value in _manners(device).items():
+        yield f"{'' if key in known else '# '}{key} = {_text(value)}"
+
+
+def _manners(device: Device) -> Mapping[str, Any]:
+    m = device.manners
+    keys: dict[str, Any] = {
+        "max_read": m.max_read,
+        "max_bits": m.max_bits,
+        "request_pause": _duration(m.pause_s),
+        "connect_pause": _duration(math.ceil(m.deaf_s * 10) / 10),
+        "any_transaction_id": m.any_transaction_id,
+        "any_unit": m.any_unit,
+        "echo": m.echo,
+    }
+    return {key: value for key, value in keys.items() if value}
+
+
+def _pace(device: Device, unit: Unit, kind: str) -> Iterator[str]:
+    """A cycle in which all can be read, where the usual one is too short: measured, half as much again."""
+    m = device.manners
+    requests = sum(math.ceil(min(table.count, MOST_READ) / table.most) for table in unit.readable) or 1
+    needed_ms = 1500 * requests * (m.usual_s + m.pause_s)
+    cycle = next((ms for ms in _CYCLES_MS if ms >= needed_ms), 10_000)
+    if cycle > _USUAL_MS[kind]:
+        yield f'cycle = "{cycle} ms"'
+        yield f'timeout = "{max(1000, 5 * cycle)} ms"'
+    if kind == "modbus-rtu" and 2 * m.usual_s > _USUAL_ANSWER_S:
+        yield f'answer = "{math.ceil(20 * m.usual_s) * 100} ms"'
+
+
+def _value_tags(hits: list[Hit], name: str, unit: str, order: str) -> Iterator[str]:
+    """The likeliest place; the others as comments."""
+    yield f"{name} = {_tag(hits[0].found.place, unit, order)}"
+    mine = [hit for hit in hits[1:] if hit.unit == hits[0].unit]
+    if mine:
+        yield "# It also lies here; change the value and look again (--again) to see which one follows:"
+    for number, hit in enumerate(mine[:OTHERS], 2):
+        yield f"# {name}_{number} = {_tag(hit.found.place, unit, order)}"
+    if len(mine) > OTHERS:
+        yield f"# and {len(mine) - OTHERS} more"
+
+
+def _tag(place: Place, unit: str, order: str) -> str:
+    own = f" {place.order}" if place.order != (order if place.width > 1 else "ABCD") else ""
+    if place.width == 1 and not own and order in ("BADC", "DCBA") and place.type != "bool":
+        own = " ABCD"
+    keys = {
+        "type": place.type,
+        "address": f"{place.table} {place.register}{own}",
+        **({"scale": place.scale} if place.scale != 1.0 else {}),
+        **({"offset": place.offset} if place.offset else {}),
+        **({"unit": unit} if unit else {}),
+    }
+    return _inline(keys)
+
+
+def _block_tags(unit: Unit, link: str) -> Iterator[str]:
+    """A tag for each block, until enough is read every cycle; the first is cut where that is too much already."""
+    left = MOST_READ
+    pieces = [(table, start, count) for table in unit.readable for start, count in _pieces(table)]
+    for table, start, count in pieces[:MOST_LINES]:
+        taken = count if count <= left else left if left == MOST_READ else 0
+        left = left - count if count <= left else 0
+        yield ("" if taken else "# ") + _block_tag(unit, link, table.name, start, taken or count)
+        if 0 < taken < count:
+            yield f"#   {table.name} can be read up to {start + count - 1}"
+    if len(pieces) > MOST_LINES:
+        yield f"# and {len(pieces) - MOST_LINES} more blocks: --addresses says where to look"
+
+
+def _block_tag(unit: Unit, link: str, table: str, start: int, count: int) -> str:
+    keys = {
+        **({"link": link} if link else {}),
+        "type": "bool" if table in BIT_TABLES else "uint16",
+        "address": f"{table} {start}",
+        **({"count": count} if count > 1 else {}),
+    }
+    return f"{f'u{unit.number}_' if link else ''}{table}_{start} = {_inline(keys)}"
+
+
+def _pieces(table: Table) -> Iterator[tuple[int, int]]:
+    for block in table.blocks:
+        for start in range(block.start, block.end, LONGEST):
+            yield start, min(LONGEST, block.end - start)
+
+
+def _readable(unit: Unit) -> Iterator[str]:
+    yield f"# What unit {unit.number} has:"
+    for table in unit.readable:
+        blocks = [f"{b.start}..{b.end - 1}" if len(b.values) > 1 else str(b.start) for b in table.blocks[:MOST_LINES]]
+        more = ", ..." if len(table.blocks) > MOST_LINES else ""
+        yield f"#   {table.name}: {', '.join(blocks)}{more}"
+
+
+def _inline(keys: Mapping[str, Any]) -> str:
+    return "{ " + ", ".join(f"{key} = {_text(value)}" for key, value in keys.items()) + " }"
+
+
+def _duration(seconds: float) -> str:
+    return f"{round(seconds * 1000)} ms" if seconds else ""
+
+
+def _text(value: Any) -> str:
+    """A value as TOML."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str | bool) else str(value)
