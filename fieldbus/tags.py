@@ -1,6 +1,7 @@
 """Tags: what one value in a device is called, means, and where it lies."""
 
 import math
+import struct
 import warnings
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
@@ -94,7 +95,8 @@ class Tag:
     """One value, or `count` values, in a device: `value = raw * scale + offset`, in engineering units.
 
     `direction` is seen from the controller: "in" is a sensor, "out" an actuator. An output is clipped to `low`..`high`
-    and, when it is NaN or inf, replaced by `safe`; an input is passed on as it came. Raises `TagError` if the parts
+    and, when it is NaN or inf, replaced by `safe`; an input outside of them is no value: NaN, quality BAD. So is one whose
+    raw number is in `not_available`, as the type has it: 0x8000 of an int16 is -32768. Raises `TagError` if the parts
     contradict each other: what can be sent must fit the device's type.
     """
 
@@ -109,6 +111,7 @@ class Tag:
     safe: float = 0.0
     count: int = 1
     address: Address | None = None
+    not_available: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -129,6 +132,15 @@ class Tag:
             raise TagError(f"tag {self.name!r}: low {self.low} is not below high {self.high}")
         if self.direction == "out":
             self._check_safe()
+        self._check_not_available()
+
+    def _check_not_available(self) -> None:
+        if self.not_available and (self.direction == "out" or self.type == "bool"):
+            kind = "an output" if self.direction == "out" else "a bool"
+            raise TagError(f'tag {self.name!r}: {kind} has no numbers that mean "not available"')
+        for raw in self.not_available:
+            if as_held(self.number, raw) is None:
+                raise TagError(f"tag {self.name!r}: not_available {raw:.17g} is no number of {self.type}")
 
     def _check_safe(self) -> None:
         if not (self.low <= self.safe <= self.high and math.isfinite(self.safe)):
@@ -145,6 +157,11 @@ class Tag:
         return TYPES[self.type]
 
     @property
+    def unavailable(self) -> tuple[float, ...]:
+        """The raw numbers that mean "not available", as a decoder gives them."""
+        return tuple(held for raw in self.not_available if (held := as_held(self.number, raw)) is not None)
+
+    @property
     def representable(self) -> tuple[float, float]:
         """Lowest and highest value, in engineering units, that the type in the device can hold."""
         ends = [_nearest_held(self, raw) for raw in (self.number.low, self.number.high)]
@@ -153,6 +170,20 @@ class Tag:
     def raw(self, value: float) -> float:
         """The number in the device, not yet rounded, for a value in engineering units."""
         return (value - self.offset) / self.scale
+
+
+def as_held(number: NumberType, raw: float) -> float | None:
+    """What a device of this type means by `raw`: 0x8000 of an int16 is -32768; None: it has no such number."""
+    if number.is_float:
+        if math.isfinite(raw) and not number.low <= raw <= number.high:
+            return None
+        (held,) = struct.unpack("<" + number.char, struct.pack("<" + number.char, raw))
+        return float(held)
+    if not math.isfinite(raw) or int(raw) != raw:
+        return None
+    top = 2 ** (8 * number.nbytes)
+    whole = int(raw) - top if number.low < 0 and top // 2 <= int(raw) < top else int(raw)
+    return float(whole) if int(number.low) <= whole < int(number.low) + top else None
 
 
 def _nearest_held(tag: Tag, raw: float) -> float:

@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fieldbus.codec import Field
+from fieldbus.codec import Codec, Field
 from fieldbus.errors import (
     ConfigurationError,
     ConnectionLostError,
@@ -194,7 +194,7 @@ class NativeLink(CyclicLink):
 
     def _cycles(self) -> None:
         while not self._stop.is_set():
-            connection = self._connection()
+            connection = self._connection() if self._life is None else None
             if connection is None:
                 self._stop_runner()
                 super()._cycles()
@@ -351,6 +351,7 @@ class NativeLink(CyclicLink):
             errors=status.errors + exchange.counter("errors"),
             safe_writes=status.safe_writes + exchange.counter("safe_writes"),
             limited=status.limited + exchange.counter("limited"),
+            implausible=status.implausible + exchange.counter("implausible"),
         )
 
     def reset_counters(self) -> None:
@@ -376,6 +377,19 @@ class NativeLink(CyclicLink):
         if exchange.suspect[first : first + tag.count].any() and tag.direction == "in":
             quality = Quality.BAD
         return TagValue(tag, tuple(cells[first : first + tag.count].tolist()), self._raw(tag), quality, age_ns)
+
+    def _doubts(self) -> str:
+        """Of the values as they came: in the exchange they are NaN."""
+        exchange, count = self.exchange, self._in.cells.count
+        suspect = exchange.suspect[:count].astype(np.bool_)
+        if exchange.plan is None or not suspect.any():
+            return super()._doubts()
+        values = np.full(count, np.nan)
+        for i, transaction in enumerate(exchange.plan.transactions):
+            payload = exchange.newest(i)[transaction.inputs_at :] if transaction.inputs else b""
+            if payload:
+                Codec(transaction.inputs, len(payload)).decode(payload, values)
+        return self._in.doubts_of(values, suspect)
 
     def _raw(self, tag: Tag) -> bytes:
         """The bytes of the tag in the newest answer, or request."""

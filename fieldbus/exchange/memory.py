@@ -1,6 +1,5 @@
 """A plan, cells and channels -> the memory that native code works on (drawn in `fieldbus.exchange.block`)."""
 
-import math
 import os
 import time
 from collections import deque
@@ -30,6 +29,7 @@ from fieldbus.exchange.block import (
 )
 from fieldbus.exchange.plan import Pattern, Plan, Transaction
 from fieldbus.image.image import Channel
+from fieldbus.link.plausible import is_judged, plausible_range
 from fieldbus.link.ports import Cells
 from fieldbus.tags import Quality, Tag
 from rt_native.histogram import NBYTES, Histogram
@@ -363,9 +363,9 @@ def _move(parts: list[Block], field: Field, first_byte: int, is_output: bool) ->
     if kind != Kind.BIT:
         of_element = [i - field.byte for i in little_endian(field, field.byte)]
         nbytes, places = len(of_element), _packed(of_element)
-    low, high = (number.low, number.high) if is_output else (tag.low, tag.high)
-    absent = () if is_output else getattr(tag, "not_available", ())
-    is_checked = not is_output and (bool(absent) or low > -math.inf or high < math.inf)
+    low, high = (number.low, number.high) if is_output else plausible_range(tag)
+    absent = () if is_output else tag.unavailable
+    is_checked = is_judged(tag)
     bits = [_bits(value, kind, nbytes) for value in absent]
     return {
         "cell": field.cell, "at": at, "count": field.count, "step": field.width, "kind": int(kind), "nbytes": nbytes,

@@ -153,6 +153,8 @@ class CyclicLink(Link):
         self._open(time.monotonic_ns() + round(limit_s * NS))
         self._is_open = True
         self._heard_ns = time.monotonic_ns()
+        if self._life is not None:
+            self._life.reset()
 
     def _cycles(self) -> None:
         """Exchange every `cycle_s` until stopped or the connection is lost. A late cycle moves the next: no burst."""
@@ -194,17 +196,28 @@ class CyclicLink(Link):
 
     def _good(self, now_ns: int, asked_ns: int, begun_ns: int, safe: bool, limited: int) -> None:
         self._heard_ns = now_ns
-        self._in.accept(asked_ns)
-        self._in.publish(Quality.GOOD if now_ns - asked_ns <= self.timeout_s * NS else Quality.BAD)
+        self._counts["implausible"] += self._in.accept(asked_ns)
+        lifeless = self._lifeless(now_ns)
+        is_good = not lifeless and now_ns - asked_ns <= self.timeout_s * NS
+        self._in.publish(Quality.GOOD if is_good else Quality.BAD)
         self._out.publish(begun_ns)
         self._round_trip.add(now_ns - begun_ns)
         self._counts["reads"] += self._in.values.size > 0
         self._counts["writes"] += self._out.values.size > 0
         self._counts["safe_writes"] += safe
         self._counts["limited"] += limited
-        if self._state[0] != "up":
+        if lifeless:
+            self._without_life(lifeless)
+        elif self._state[0] != "up":
             self._backoff.reset()
             self._enter("up")
+
+    def _without_life(self, reason: str) -> None:
+        """Everything was answered, by a device that does not work: told and counted once."""
+        if self._last_error != reason or self._state[0] != "degraded":
+            self._failed(reason)
+        if self._state[0] != "degraded":
+            self._enter("degraded")
 
     def _degraded(self, error: DeviceError, quality: Quality) -> None:
         """The connection holds, the exchange failed: say so, and go on."""

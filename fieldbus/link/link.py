@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fieldbus.errors import ConfigurationError
 from fieldbus.image.image import Channel, ProcessImage
+from fieldbus.link.life import LifeSign
 from fieldbus.link.log import ChangeLog
 from fieldbus.link.ports import Cells, Inputs, Outputs
 from fieldbus.link.state import NEXT, LinkCounts, LinkStatus, State
@@ -50,6 +51,7 @@ class Link(ABC):
         self._up = threading.Event()
         self._state: tuple[State, datetime] = ("stopped", datetime.now(UTC))
         self._note = ""
+        self._life: LifeSign | None = None
         self.reset_counters()
 
     @abstractmethod
@@ -86,6 +88,11 @@ class Link(ABC):
         self._out.observe(channel)
         return channel
 
+    def watch_life(self, tag_name: str, timeout_s: float) -> None:
+        """Trust no input of this device unless this one changes within `timeout_s`; before `start`. Raises `ChannelError`."""
+        (tag,) = self._in.cells.select([tag_name])
+        self._life = LifeSign(tag, self._in.cells.first[tag_name], timeout_s)
+
     def wait_up(self, timeout_s: float) -> bool:
         """Wait until the link is up; gives whether it is."""
         return self._up.wait(timeout_s)
@@ -99,7 +106,7 @@ class Link(ABC):
             round_trip=self._round_trip,
             last_error=self._last_error,
             lost_reason=self._lost_reason,
-            note=self._note,
+            note="; ".join(filter(None, (self._note, self._doubts()))),
             **self._counts,
         )
 
@@ -145,8 +152,19 @@ class Link(ABC):
     def _quality(self, tag: Tag) -> Quality:
         """Of a tag that was read or sent within the timeout. Any thread."""
         if tag.direction == "in":
-            return self._in.published[2]
+            _, _, quality, doubtful = self._in.published
+            first = self._in.cells.first[tag.name]
+            means_nothing = doubtful is not None and doubtful[first : first + tag.count].any()
+            return Quality.BAD if means_nothing else quality
         return Quality.GOOD if self._state[0] == "up" else Quality.STALE
+
+    def _lifeless(self, now_ns: int) -> str:
+        """Why the values that have just come are not to be trusted; empty: they are."""
+        return self._life.look(self._in.values, now_ns) if self._life is not None else ""
+
+    def _doubts(self) -> str:
+        """Which inputs mean nothing now, and why. Any thread."""
+        return self._in.doubts()
 
     def _failed(self, reason: str) -> None:
         self._counts["errors"] += 1

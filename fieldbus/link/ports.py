@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from fieldbus.codec import Limiter, run
 from fieldbus.errors import ChannelError, OutdatedError
 from fieldbus.image.image import Channel
+from fieldbus.link.plausible import Plausible
 from fieldbus.tags import Quality, Tag
 
 _BAD = int(Quality.BAD)
@@ -50,8 +51,16 @@ class Inputs:
         self.values = np.zeros(cells.count)
         self.incoming = np.zeros(cells.count)
         self.timestamp_ns = 0
-        self.published: tuple[NDArray[np.float64], int, Quality] = (self.values, 0, Quality.BAD)
-        """(values, timestamp_ns, quality), as subscribers have them; nobody writes into these values before the next one."""
+        self._plausible = Plausible(list(cells.tags.values()))
+        self._doubtful: NDArray[np.bool_] | None = None
+        self.published: tuple[NDArray[np.float64], int, Quality, NDArray[np.bool_] | None] = (
+            self.values,
+            0,
+            Quality.BAD,
+            None,
+        )
+        """(values as they came, timestamp_ns, quality, which cells mean nothing), as subscribers have them; nobody writes
+        into these values before the next one."""
         self._subscribers: tuple[tuple[Channel, Where], ...] = ()
 
     def add(self, channel: Channel) -> None:
@@ -63,16 +72,32 @@ class Inputs:
         """Those who want inputs."""
         return tuple(channel for channel, _ in self._subscribers)
 
-    def accept(self, timestamp_ns: int) -> None:
-        """What came in is complete: it becomes the values."""
+    def accept(self, timestamp_ns: int) -> int:
+        """What came in is complete: it becomes the values; gives how many of them mean nothing (`Plausible`)."""
         self.values, self.incoming = self.incoming, self.values
         self.timestamp_ns = timestamp_ns
+        self._doubtful = self._plausible.doubtful(self.values)
+        return 0 if self._doubtful is None else int(self._doubtful.sum())
 
     def publish(self, quality: Quality) -> None:
-        """Write the values to every subscriber, with the time at which they were good."""
+        """Write the values to every subscriber, with the time at which they were good; BAD where one means nothing."""
+        doubtful = self._doubtful
         for channel, cells in self._subscribers:
-            channel.write(self.values[cells], quality, self.timestamp_ns)
-        self.published = (self.values, self.timestamp_ns, quality)
+            if doubtful is not None and doubtful[cells].any():
+                values = np.where(doubtful[cells], np.nan, self.values[cells])
+                channel.write(values, Quality.BAD, self.timestamp_ns)
+            else:
+                channel.write(self.values[cells], quality, self.timestamp_ns)
+        self.published = (self.values, self.timestamp_ns, quality, doubtful)
+
+    def doubts(self) -> str:
+        """Which tags mean nothing now, and why, in words. Any thread."""
+        values, _, _, doubtful = self.published
+        return self.doubts_of(values, doubtful)
+
+    def doubts_of(self, values: NDArray[np.float64], doubtful: NDArray[np.bool_] | None) -> str:
+        """The same of other values, as they came."""
+        return self._plausible.words(values, doubtful)
 
 
 class Outputs:

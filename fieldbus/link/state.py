@@ -41,6 +41,7 @@ class LinkCounts:
     """Writes that sent at least one channel's safe values because it was bad or stale."""
     timeouts: int = counted("Timeouts", meaning="times that PLC clients stopped writing")
     """See `fieldbus.plc.link`."""
+    implausible: int = counted(meaning="input values that were outside low..high, or not available")
     limited: int
     """Output cells that a limit, a type's range or a NaN changed."""
 

@@ -91,9 +91,10 @@ class PlcLink(Link):
             self._heard_ns = min(now_ns, self._looked_ns + self._every_ns)
             self._missing.difference_update(changed)
             self._in.incoming[:] = values
-            self._in.accept(self._heard_ns)
+            self._counts["implausible"] += self._in.accept(self._heard_ns)
+            lifeless = self._note = self._lifeless(now_ns)
             is_old = now_ns - self._heard_ns > self.timeout_s * NS
-            self._in.publish(Quality.BAD if self._missing or is_old else Quality.GOOD)
+            self._in.publish(Quality.BAD if self._missing or is_old or lifeless else Quality.GOOD)
             self._counts["reads"] += 1
             self._awaited = tuple(self._missing)
             if not self._missing and self._state[0] != "up":

@@ -51,9 +51,10 @@ def _held_alone(view: View) -> Iterator[Finding]:
     holders: dict[Hashable, str] = {}
     for name, link in view.config.links.items():
         held = link.held_alone()
-        if held is not None and holders.setdefault(held, name) != name:
-            message = f"link {holders[held]} goes to the same device, {link.held_words}"
-            yield Finding(("links", name), f"{message}; put its tags on link {holders[held]}", "warning")
+        first = holders.setdefault(held, name)
+        said = link.second(first, view.config.links[first]) if held is not None and first != name else None
+        if said is not None:
+            yield Finding(("links", name), *said)
 
 
 def _same_places(view: View) -> Iterator[Finding]:

@@ -10,12 +10,14 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from fieldbus.tags import TYPES, as_held
 from station.file.advice import ADVICE
 from station.file.server_checks import SERVER_CHECKS
 from station.file.view import View
 from station.terms.durations import format_duration
 from station.terms.findings import Finding, Step, no_file, no_function, unknown
 from station.terms.steps import FunctionStep
+from station.terms.tables import TagTable
 from station.terms.tasks import TaskTable, surroundings
 
 
@@ -63,6 +65,20 @@ def _tag_values(view: View) -> Iterator[Finding]:
             yield Finding((*path, "low"), f"low {tag.low:g} is above high {tag.high:g}")
         elif tag.direction == "out" and not tag.low <= tag.safe <= tag.high:
             yield Finding((*path, "safe"), f"safe value {tag.safe:g} is outside low {tag.low:g} .. high {tag.high:g}")
+        if tag.not_available and view.knows("tags", name, "not_available", "type"):
+            yield from (Finding((*path, "not_available"), message) for message in _not_available_faults(tag))
+
+
+def _not_available_faults(tag: TagTable) -> Iterator[str]:
+    """Numbers that the device's type does not have would have no effect."""
+    if tag.direction == "out" or tag.type == "bool":
+        kind = "an output" if tag.direction == "out" else "a bool"
+        yield f'{kind} has no numbers that mean "no value"; leave it out'
+        return
+    number = TYPES[tag.type]
+    for raw in tag.not_available:
+        if as_held(number, raw) is None:
+            yield f"{raw:.17g} is no number of {tag.type}, which has {number.low:.17g} to {number.high:.17g}"
 
 
 def _addresses(view: View) -> Iterator[Finding]:
@@ -80,6 +96,30 @@ def _links(view: View) -> Iterator[Finding]:
     for name, link in view.config.links.items():
         tags = {tag: table for tag, table in view.config.tags.items() if view.link_of(table) == name}
         yield from link.findings(name, tags, view.folder)
+
+
+def _life_signs(view: View) -> Iterator[Finding]:
+    """An input of the same link, and time enough to see it change."""
+    for name, link in view.config.links.items():
+        path = ("links", name, "life_sign")
+        if link.life_sign is None:
+            if "life_sign_timeout_ns" in link.model_fields_set:
+                yield Finding(
+                    ("links", name, "life_sign_timeout"), 'has no effect without the key "life_sign"', "warning"
+                )
+            continue
+        inputs = [tag for tag, one in view.config.tags.items() if view.link_of(one) == name and one.direction == "in"]
+        if link.life_sign not in view.names("tags"):
+            yield Finding(path, unknown("tag", link.life_sign, inputs))
+        elif link.life_sign in view.config.tags and link.life_sign not in inputs:
+            yield Finding(
+                path, f"tag {link.life_sign} is no input of this link; allowed: {', '.join(inputs) or 'none'}"
+            )
+        if link.life_sign_timeout_ns < 2 * link.cycle_ns and view.knows("links", name, "life_sign_timeout", "cycle"):
+            least, each = format_duration(link.life_sign_timeout_ns), format_duration(link.cycle_ns)
+            yield Finding(
+                ("links", name, "life_sign_timeout"), f"{least} is shorter than two cycles of the link, each {each}"
+            )
 
 
 def _task_models(view: View) -> Iterator[Finding]:
@@ -148,6 +188,7 @@ def _unused_tags(view: View) -> Iterator[Finding]:
         return  # what a task that could not be read uses is not known
     if view.names("servers") or not view.names("tasks"):
         return  # their clients see it; without any task that is told once
+    used |= {link.life_sign for link in view.config.links.values() if link.life_sign is not None}
     for name in view.config.tags:
         if name not in used:
             yield Finding(("tags", name), "no task uses this tag", "warning")
@@ -220,6 +261,7 @@ CHECKS: Final[tuple[Callable[[View], Iterator[Finding]], ...]] = (
     _tag_values,
     _addresses,
     _links,
+    _life_signs,
     _task_models,
     _task_steps,
     _task_tags,

@@ -19,10 +19,10 @@ A kind is a table of the station file that answers all that a station asks of a 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final, get_args
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, get_args
 
 from pydantic import Field
 
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from fieldbus.tags import Address, Tag
 
 NS: Final = 1_000_000_000
+Saying = tuple[str, Literal["error", "warning"]]
+"""A message, and how bad it is."""
 PORTS: Final = {
     102: "S7",
     502: "Modbus TCP",
@@ -61,6 +63,14 @@ class LinkTable(Table, ABC):
     first: ClassVar[tuple[str, str]] = ("", "")
     """For `rt-engine new`: the keys of a first link beside `type`, as TOML, and the address of its tag number `{0}`, at 32-bit
     register `{1}`; empty: it is not offered."""
+
+    life_sign: str | None = Field(
+        default=None,
+        description="An input that must change; else the device answers and does not work, and all its inputs are bad.",
+    )
+    life_sign_timeout_ns: Duration = Field(  # type: ignore[assignment]
+        "1 s", alias="life_sign_timeout", description="How long `life_sign` may stay the same."
+    )
 
     if TYPE_CHECKING:
         timeout_ns: int
@@ -98,6 +108,10 @@ class LinkTable(Table, ABC):
         """What only one link of a station can hold at a time; None: nothing."""
         return None
 
+    def second(self, first: str, holder: LinkTable) -> Saying | None:
+        """What is said of this link when link `first` holds that already; None: nothing."""
+        return f"link {first} goes to the same device, {self.held_words}; put its tags on link {first}", "warning"
+
     def place(self, tag: TagTable) -> tuple[Hashable, range] | None:
         """The device's memory that a tag takes: which one, the same for all links to it, and where; None: not known."""
         return None
@@ -106,9 +120,9 @@ class LinkTable(Table, ABC):
         """The tag's place in the device. Its `address_faults` have been checked; raises `FieldbusError`."""
         return None
 
-    def reserved(self) -> str:
-        """What only one station may write to at a time: the same text for whoever means that device; empty: nothing."""
-        return ""
+    def reserved(self, tags: Iterable[TagTable]) -> Sequence[str]:
+        """What only one station may write to at a time, of these tags: the same texts for whoever means that device."""
+        return ()
 
     @abstractmethod
     def make(self, name: str, tags: Sequence[Tag], folder: Path) -> Link:
@@ -134,13 +148,13 @@ class DeviceLinkTable(CyclicLinkTable):
         description="Refuse to start while another station here writes to the device; false: each has its own addresses in it.",
     )
 
-    def reserved(self) -> str:
-        """`device_name`, unless others may write there."""
-        return self.device_name() if self.exclusive else ""
+    def reserved(self, tags: Iterable[TagTable]) -> Sequence[str]:
+        """`device_names`, unless others may write there."""
+        return self.device_names(tags) if self.exclusive else ()
 
     @abstractmethod
-    def device_name(self) -> str:
-        """The device: the same text for whoever means it."""
+    def device_names(self, tags: Iterable[TagTable]) -> Sequence[str]:
+        """The devices that these tags are in: the same texts for whoever means them."""
 
 
 def other_port(path: tuple[Step, ...], port: int, own: str) -> Iterator[Finding]:

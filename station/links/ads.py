@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -80,9 +80,9 @@ class AdsLink(DeviceLinkTable):
         """A symbol, whose letters may be capital or not."""
         return (self.ams_net_id, self.port, tag.address.lower()), range(1)
 
-    def device_name(self) -> str:
+    def device_names(self, tags: Iterable[TagTable]) -> list[str]:
         """`ads 5.12.34.56.1.1:851`."""
-        return f"ads {'.'.join(str(int(number)) for number in self.ams_net_id.split('.'))}:{self.port}"
+        return [f"ads {'.'.join(str(int(number)) for number in self.ams_net_id.split('.'))}:{self.port}"]
 
     def address(self, tag: TagTable) -> AdsAddress:
         """A symbol."""

@@ -4,30 +4,32 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from itertools import combinations
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from station.links import NS, DeviceLinkTable, other_port
+from fieldbus.modbus.protocol import READ_BITS, READ_REGISTERS, WRITE_BITS, WRITE_MOST
+from station.links import NS, DeviceLinkTable, LinkTable, Saying, other_port
 from station.links.shared.hosts import no_host, plain_host
 from station.links.shared.modbus_addresses import (
     BIT_TABLES,
     LAST_REGISTER,
+    REGISTERS_OF_TYPE,
     WRITABLE_TABLES,
     Address,
-    as_in_manuals,
     parse_address,
 )
+from station.links.shared.modbus_checks import BROADCAST, as_manuals_count, broadcasts, kept_words, overlaps
 from station.terms.durations import format_duration
 from station.terms.findings import Finding, no_file
 from station.terms.tables import Duration, Order, TagTable
 
 if TYPE_CHECKING:
     from fieldbus.modbus.address import ModbusAddress
+    from fieldbus.modbus.habits import Habits
     from fieldbus.modbus.link import ModbusLink as ModbusDevice
     from fieldbus.modbus.link import Rtu, Tcp, Tls
     from fieldbus.tags import Tag
@@ -41,9 +43,11 @@ BITS_OF_A_BYTE = 11
 
 
 class _ModbusLink(DeviceLinkTable):
-    address_form = '"TABLE REGISTER [ORDER]", for example "holding 40"'
+    address_form = '"[unit N] TABLE REGISTER [ORDER]", for example "holding 40"'
 
-    unit: int = Field(default=1, ge=0, le=255, description="Unit (slave) number of the device.")
+    unit: int = Field(
+        default=1, ge=0, le=255, description="Unit (slave) number of the device, unless a tag's address says another."
+    )
     order: Order = Field(
         default="ABCD", description="Byte order of values wider than a register, unless a tag's address says otherwise."
     )
@@ -51,6 +55,29 @@ class _ModbusLink(DeviceLinkTable):
     single_writes: bool = Field(default=True, description="Write a lone register with function code 5 or 6.")
     fc23: bool = Field(
         default=False, description="Read and write in one request (function code 23); the device must support it."
+    )
+    mask_writes: bool = Field(
+        default=False,
+        description="The device combines the bits of a register that are outputs with its others (function code 22).",
+    )
+    other_bits: Literal["keep", "zero"] = Field(
+        default="keep",
+        description="The other bits of a register of which bits are outputs: read and written back, or written 0.",
+    )
+    max_read: int = Field(
+        default=READ_REGISTERS, ge=1, le=READ_REGISTERS, description="Most registers that the device gives at once."
+    )
+    max_write: int = Field(
+        default=WRITE_MOST, ge=1, le=WRITE_MOST, description="Most registers that the device takes at once."
+    )
+    max_bits: int = Field(
+        default=READ_BITS, ge=1, le=READ_BITS, description="Most coils or discrete inputs of one request."
+    )
+    connect_pause_ns: Duration | None = Field(
+        default=None, alias="connect_pause", description="The device hears nothing so long after it was connected to."
+    )
+    request_pause_ns: Duration | None = Field(
+        default=None, alias="request_pause", description="Quiet that the device needs between an answer and a request."
     )
 
     def address_faults(self, tag: TagTable) -> Iterator[str]:
@@ -68,33 +95,52 @@ class _ModbusLink(DeviceLinkTable):
             yield f'one bit of a register is one value of type "bool", got {tag.count} of "{tag.type}"'
         if address.last(tag.type, tag.count) > LAST_REGISTER:
             yield f"{address.text(tag.type, tag.count)} goes beyond {LAST_REGISTER}"
+        most, key = (self.max_write, "max_write") if tag.direction == "out" else (self.max_read, "max_read")
+        if address.table not in BIT_TABLES and REGISTERS_OF_TYPE[tag.type] > most:
+            yield f"a {tag.type} takes {REGISTERS_OF_TYPE[tag.type]} registers, which are asked for at once; {key} = {most} is less"
+
+    def placed(self, tags: Mapping[str, TagTable]) -> dict[str, tuple[TagTable, Address]]:
+        """Of each tag whose address can be read: where it is, unit and all."""
+        found = ((name, tag, _address(tag)) for name, tag in tags.items())
+        return {
+            name: (tag, replace(address, unit=self._unit(address)))
+            for name, tag, address in found
+            if address is not None
+        }
 
     def findings(self, name: str, tags: Mapping[str, TagTable], folder: Path) -> Iterator[Finding]:
-        """Two tags may not share a register; only an input may read back exactly what an output writes."""
-        for tag_name, tag in tags.items():
-            place = _address(tag)
-            if place is not None and (hint := as_in_manuals(place)):
-                yield Finding(("tags", tag_name, "address"), hint, "warning")
-        tables: dict[str, list[tuple[str, TagTable, Address]]] = defaultdict(list)
-        for tag_name, tag in tags.items():
-            address = _address(tag)
-            if address is not None:
-                tables[address.table].append((tag_name, tag, address))
-        for entries in tables.values():
-            for (tag_name, tag, address), (other_name, other, other_address) in combinations(entries, 2):
-                span, other_span = address.span(tag.type, tag.count), other_address.span(other.type, other.count)
-                shared = span.start < other_span.stop and other_span.start < span.stop
-                read_back = tag.direction != other.direction and span == other_span and tag.type == other.type
-                if shared and not read_back:
-                    here, there = other_address.text(other.type, other.count), address.text(tag.type, tag.count)
-                    yield Finding(("tags", other_name, "address"), f"{here} overlaps {there} of tag {tag_name}")
+        """Tags that share a register, words of many owners, and a cycle shorter than its pauses."""
+        placed = self.placed(tags)
+        yield from as_manuals_count(placed)
+        yield from overlaps(placed)
+        if not self.mask_writes and "other_bits" not in self.model_fields_set:
+            yield from kept_words(name, placed)
+        least_ns = self.least_ns(tags.values())
+        if least_ns > self.cycle_ns:
+            message = (
+                f"{format_duration(self.cycle_ns)} is too short for this {self.too_slow(format_duration(least_ns, 2))}"
+            )
+            yield Finding(("links", name, "cycle"), message, "warning")
+
+    def least_ns(self, tags: Iterable[TagTable]) -> int:
+        """Time that one exchange takes at least: the pauses."""
+        return self.requests(tags) * (self.request_pause_ns or 0)
+
+    def requests(self, tags: Iterable[TagTable]) -> int:
+        """How many an exchange has at least: one for each unit, table and direction."""
+        found = ((tag.direction, address) for tag in tags if (address := _address(tag)) is not None)
+        return len({(self._unit(address), address.table, direction) for direction, address in found})
+
+    def too_slow(self, least: str) -> str:
+        """What needs so long, and why."""
+        return f"device: with its pauses one exchange takes at least {least}"
 
     def place(self, tag: TagTable) -> tuple[Hashable, range] | None:
         """Registers, or bits."""
         address = _address(tag)
         if address is None:
             return None
-        return (*self.wire(), self.unit, address.table), address.span(tag.type, tag.count)
+        return (*self.wire(), self._unit(address), address.table), address.span(tag.type, tag.count)
 
     @abstractmethod
     def wire(self) -> tuple[Hashable, ...]:
@@ -107,29 +153,94 @@ class _ModbusLink(DeviceLinkTable):
 
         place = parse_address(tag.address)
         order = Order(place.order or self.order)
-        return ModbusAddress(place.table, place.register, order, self.unit, place.bit)  # type: ignore[arg-type]
+        return ModbusAddress(place.table, place.register, order, self._unit(place), place.bit)  # type: ignore[arg-type]
 
     def make(self, name: str, tags: Sequence[Tag], folder: Path) -> ModbusDevice:
         """A Modbus client."""
         from fieldbus.modbus.link import ModbusLink as ModbusDevice
+        from fieldbus.modbus.plan import Options
 
-        return ModbusDevice(
-            name,
-            tags,
-            self.transport(folder),
-            self.cycle_s,
-            self.timeout_s,
+        options = Options(
             gap=self.gap,
             read_write=self.fc23,
             single_writes=self.single_writes,
+            mask_writes=self.mask_writes,
+            keep_bits=self.other_bits == "keep",
+            max_read=self.max_read,
+            max_write=self.max_write,
+            max_read_bits=self.max_bits,
+            max_write_bits=min(self.max_bits, WRITE_BITS),
+        )
+        where, habits = self.transport(folder), self.habits()
+        return ModbusDevice(name, tags, where, self.cycle_s, self.timeout_s, options=options, habits=habits)
+
+    def habits(self) -> Habits:
+        """What the device does otherwise than specified."""
+        from fieldbus.modbus.habits import Habits
+
+        return Habits(
+            connect_pause_s=(self.connect_pause_ns or 0) / NS, request_pause_s=(self.request_pause_ns or 0) / NS
         )
 
     @abstractmethod
     def transport(self, folder: Path) -> Tcp | Tls | Rtu:
         """What carries the requests."""
 
+    def instead(self, first: str) -> str:
+        """How one link speaks to several devices."""
+        return (
+            f'One link speaks to several units: write link = "{first}" in the tags of this one, and its unit in their '
+            f'addresses, for example address = "unit {self.unit} holding 40"'
+        )
 
-class ModbusTcpLink(_ModbusLink):
+    def _unit(self, address: Address) -> int:
+        return self.unit if address.unit is None else address.unit
+
+    def _written(self, tags: Iterable[TagTable]) -> list[int]:
+        """The units of outputs."""
+        found = [address for tag in tags if tag.direction == "out" and (address := _address(tag)) is not None]
+        return sorted({self._unit(address) for address in found})
+
+
+class _ModbusIpLink(_ModbusLink):
+    any_transaction_id: bool = Field(
+        default=False, description="Take answers whose transaction id is the device's own, as some gateways give them."
+    )
+    any_unit: bool = Field(default=False, description="Take answers that name another unit than was asked.")
+
+    if TYPE_CHECKING:
+        host: str
+        port: int
+
+    def wire(self) -> tuple[Hashable, ...]:
+        """The device's place in the network."""
+        return plain_host(self.host), self.port
+
+    def describe(self) -> str:
+        """`modbus-tcp 192.168.10.5:502`."""
+        return f"{self.type} {self.host}:{self.port}"  # type: ignore[attr-defined]
+
+    def device_names(self, tags: Iterable[TagTable]) -> list[str]:
+        """`modbus 192.168.10.5:502 unit 1`."""
+        return [f"modbus {plain_host(self.host)}:{self.port} unit {unit}" for unit in self._written(tags)]
+
+    def held_alone(self) -> Hashable:
+        """A connection, which many gateways have one of."""
+        return ("modbus", *self.wire())
+
+    def second(self, first: str, holder: LinkTable) -> Saying | None:
+        """Two units behind one address are a gateway; links of different cycles are two for a reason."""
+        if not isinstance(holder, _ModbusLink) or holder.unit == self.unit or holder.cycle_ns != self.cycle_ns:
+            return None
+        where = f"link {first} goes to {self.host}:{self.port} too, and many gateways take one connection only"
+        return f"{where}. {self.instead(first)}", "warning"
+
+    def habits(self) -> Habits:
+        """Also: numbers of its own."""
+        return replace(super().habits(), any_transaction_id=self.any_transaction_id, any_unit=self.any_unit)
+
+
+class ModbusTcpLink(_ModbusIpLink):
     """A Modbus TCP device."""
 
     first = ('host = "192.168.10.5"', "holding {1}")
@@ -138,24 +249,12 @@ class ModbusTcpLink(_ModbusLink):
     host: str = Field(description="Name or address of the device.")
     port: int = Field(default=502, ge=1, le=65535, description="TCP port.")
 
-    def wire(self) -> tuple[Hashable, ...]:
-        """The device's place in the network."""
-        return plain_host(self.host), self.port
-
     def findings(self, name: str, tags: Mapping[str, TagTable], folder: Path) -> Iterator[Finding]:
         """Also: what is no host, and another protocol's port."""
         if why := no_host(self.host):
             yield Finding(("links", name, "host"), why)
         yield from other_port(("links", name, "port"), self.port, "Modbus TCP")
         yield from super().findings(name, tags, folder)
-
-    def describe(self) -> str:
-        """`modbus-tcp 192.168.10.5:502`."""
-        return f"{self.type} {self.host}:{self.port}"
-
-    def device_name(self) -> str:
-        """`modbus 192.168.10.5:502 unit 1`."""
-        return f"modbus {plain_host(self.host)}:{self.port} unit {self.unit}"
 
     def transport(self, folder: Path) -> Tcp:
         """A TCP connection."""
@@ -164,7 +263,7 @@ class ModbusTcpLink(_ModbusLink):
         return Tcp(self.host, self.port)
 
 
-class ModbusTlsLink(_ModbusLink):
+class ModbusTlsLink(_ModbusIpLink):
     """A Modbus device behind TLS."""
 
     type: Literal["modbus-tls"]
@@ -176,18 +275,6 @@ class ModbusTlsLink(_ModbusLink):
     server_name: str | None = Field(
         default=None, description="Name in the device's certificate, when it is not `host`."
     )
-
-    def wire(self) -> tuple[Hashable, ...]:
-        """The device's place in the network."""
-        return plain_host(self.host), self.port
-
-    def describe(self) -> str:
-        """`modbus-tls 192.168.10.5:802`."""
-        return f"{self.type} {self.host}:{self.port}"
-
-    def device_name(self) -> str:
-        """`modbus 192.168.10.5:802 unit 1`."""
-        return f"modbus {plain_host(self.host)}:{self.port} unit {self.unit}"
 
     def findings(self, name: str, tags: Mapping[str, TagTable], folder: Path) -> Iterator[Finding]:
         """Also: what is no host, and are there such files?"""
@@ -221,37 +308,60 @@ class ModbusRtuLink(_ModbusLink):
     parity: Literal["N", "E", "O"] = "E"
     stopbits: Literal[1, 2] = 1
 
+    echo: bool = Field(default=False, description="The adapter hears what it sends: that is no answer.")
+    broadcast_pause_ns: Duration = Field(
+        default="100 ms",  # type: ignore[assignment]
+        alias="broadcast_pause",
+        description="Quiet after an output to unit 0, which every device takes and none answers.",
+    )
+
     def wire(self) -> tuple[Hashable, ...]:
-        """The serial port."""
-        return (self.device,)
+        """The serial port, whatever link leads there."""
+        return (os.path.realpath(self.device),)
+
+    def held_alone(self) -> Hashable | None:
+        """A port has one master."""
+        return ("serial port", *self.wire())
+
+    def second(self, first: str, holder: LinkTable) -> Saying:
+        """Both devices belong on one link."""
+        return (
+            f"{self.device} is the port of link {first} already, and a serial port has one master: this link would never be up. "
+            f"{self.instead(first)}",
+            "error",
+        )
 
     def findings(self, name: str, tags: Mapping[str, TagTable], folder: Path) -> Iterator[Finding]:
-        """Also: a cycle that the line is too slow for."""
+        """Also: broadcasts."""
         yield from super().findings(name, tags, folder)
-        least_ns = self.least_ns(tags.values())
-        if least_ns > self.cycle_ns:
-            message = (
-                f"{format_duration(self.cycle_ns)} is too short for this line: at {self.baudrate} baud one exchange takes at "
-                f"least {format_duration(least_ns, 2)}"
-            )
-            yield Finding(("links", name, "cycle"), message, "warning")
+        yield from broadcasts(self.placed(tags), self.other_bits == "keep" and not self.mask_writes)
 
     def least_ns(self, tags: Iterable[TagTable]) -> int:
-        """Time on the line of one exchange: for each table and direction one request, its answer, and the silences."""
-        nbytes: dict[tuple[str, str], int] = defaultdict(lambda: REQUEST_BYTES + ANSWER_BYTES + SILENCE_BYTES)
+        """Time on the line: for each unit, table and direction one request, its answer, and the silences; and the pauses."""
+        tags = list(tags)
+        nbytes = self.requests(tags) * (REQUEST_BYTES + ANSWER_BYTES + SILENCE_BYTES)
         for tag in tags:
             address = _address(tag)
             if address is not None:
-                nbytes[address.table, tag.direction] += len(address.span(tag.type, tag.count)) // 8
-        return sum(nbytes.values()) * BITS_OF_A_BYTE * NS // self.baudrate
+                nbytes += len(address.span(tag.type, tag.count)) // 8
+        told = BROADCAST in self._written(tags)
+        return super().least_ns(tags) + nbytes * BITS_OF_A_BYTE * NS // self.baudrate + told * self.broadcast_pause_ns
+
+    def too_slow(self, least: str) -> str:
+        """The line."""
+        return f"line: at {self.baudrate} baud one exchange takes at least {least}"
+
+    def habits(self) -> Habits:
+        """Also: echoes and broadcasts."""
+        return replace(super().habits(), echo=self.echo, broadcast_pause_s=self.broadcast_pause_ns / NS)
 
     def describe(self) -> str:
         """`modbus-rtu /dev/ttyUSB0 unit 1`."""
         return f"{self.type} {self.device} unit {self.unit}"
 
-    def device_name(self) -> str:
+    def device_names(self, tags: Iterable[TagTable]) -> list[str]:
         """The port, whatever link leads there; a serial line has one master, whatever unit it speaks to."""
-        return f"serial port {os.path.realpath(self.device)}"
+        return [f"serial port {os.path.realpath(self.device)}"]
 
     def transport(self, folder: Path) -> Rtu:
         """A serial port."""

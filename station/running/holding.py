@@ -21,6 +21,7 @@ from station.errors import AlreadyRunningError, UnsafeSocketError
 from station.file.reading import StationFile
 from station.file.view import sole_link
 from station.machine.claims import Kind, claim, drain, holder
+from station.terms.tables import TagTable
 
 _DIGITS: Final = 16
 
@@ -92,10 +93,14 @@ class Held:
 
     def _hold_devices(self) -> None:
         config = self._file.config
-        driven = {tag.link or sole_link(set(config.links)) for tag in config.tags.values() if tag.direction == "out"}
-        writers = {table.reserved(): name for name, table in config.links.items() if name in driven}
+        outputs: dict[str | None, list[TagTable]] = {}
+        for tag in config.tags.values():
+            if tag.direction == "out":
+                outputs.setdefault(tag.link or sole_link(set(config.links)), []).append(tag)
+        links = {name: table for name, table in config.links.items() if name in outputs}
+        writers = {device: name for name, table in links.items() for device in table.reserved(outputs[name])}
         for device, link in writers.items():
-            if device and not self._hold("device", device):
+            if not self._hold("device", device):
                 raise AlreadyRunningError(
                     f"link {link}: {device} is written by {holder('device', device)}; stop that first, or, if each of "
                     f"you has addresses of its own there, write exclusive = false in [links.{link}]"

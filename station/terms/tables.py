@@ -109,7 +109,16 @@ class TagTable(Table):
     unit: str = Field(default="", description="Engineering unit, for people.")
     scale: float = Field(default=1.0, description="value = raw * scale + offset")
     offset: float = Field(default=0.0, description="value = raw * scale + offset")
-    low: float = Field(default=float("-inf"), description="Least value, in `unit`; an output is clamped to it.")
-    high: float = Field(default=float("inf"), description="Greatest value, in `unit`; an output is clamped to it.")
+    low: float = Field(
+        default=float("-inf"), description="Least value, in `unit`: an output is clamped to it, an input below is bad."
+    )
+    high: float = Field(
+        default=float("inf"),
+        description="Greatest value, in `unit`: an output is clamped to it, an input above is bad.",
+    )
     safe: float = Field(default=0.0, description="What an output becomes when nobody controls it any more, in `unit`.")
+    not_available: Annotated[tuple[float, ...], Array] = Field(
+        default=(),
+        description='Raw numbers by which the device says "no value", like [0x8000]: the input is bad.',
+    )
     count: int = Field(default=1, ge=1, le=2000, description="How many values in a row.")

@@ -114,6 +114,8 @@ class _Builder:
             )
             if link is not None:
                 self.parts.links[name] = link
+                if table.life_sign is not None:
+                    link.watch_life(table.life_sign, table.life_sign_timeout_ns / NS)
 
     def check_mappings(self) -> None:
         for name, task in self._config.tasks.items():
@@ -240,4 +242,5 @@ def make_tag(name: str, table: TagTable, link: LinkTable) -> Tag:
         safe=table.safe,
         count=table.count,
         address=link.address(table),
+        not_available=table.not_available,
     )

@@ -1,6 +1,7 @@
-"""Modbus addresses as a station file writes them: `"holding 40"`, `"input 12 CDAB"`, `"coil 3"`, `"holding 7.3"`.
+"""Modbus addresses as a station file writes them: `"holding 40"`, `"input 12 CDAB"`, `"coil 3"`, `"unit 2 holding 7.3"`.
 
-The register number is the protocol's own, counted from 0: what data sheets call 40001 is `holding 0`.
+The register number is the protocol's own, counted from 0: what data sheets call 40001 is `holding 0`. Without a unit it is the
+link's.
 """
 
 from __future__ import annotations
@@ -32,9 +33,11 @@ REGISTERS_OF_TYPE: Final = {
 }
 
 _FORM: Final = re.compile(
-    r"(?P<table>[a-z]+)\s*[ :]\s*(?P<register>\d+)(?:\.(?P<bit>\d+))?(?:\s+(?P<order>[A-Za-z]{4}))?", re.IGNORECASE
+    r"(?:unit\s+(?P<unit>\d+)\s+)?(?P<table>[a-z]+)\s*[ :]\s*(?P<register>\d+)(?:\.(?P<bit>\d+))?(?:\s+(?P<order>[A-Za-z]{4}))?",
+    re.IGNORECASE,
 )
 _BITS: Final = 16
+_UNITS: Final = range(256)
 _DIGITS: Final = {1: "discrete", 3: "input", 4: "holding"}
 """The first digit of a number as manuals write it -> the table."""
 
@@ -43,13 +46,14 @@ _DIGITS: Final = {1: "discrete", 3: "input", 4: "holding"}
 class Address:
     """A place in a Modbus device: table, register or bit number (from 0), and the order of values wider than 16 bits.
 
-    `bit` (0 is the least significant) picks one bit of a register; `order` is None where the address does not say.
+    `bit` (0 is the least significant) picks one bit of a register; `order` and `unit` are None where the address does not say.
     """
 
     table: str
     register: int
     bit: int | None = None
     order: str | None = None
+    unit: int | None = None
 
     def span(self, type_name: str, count: int) -> range:
         """What `count` values of this type take, in bits: of a bit table, or 16 for each register."""
@@ -65,7 +69,7 @@ class Address:
         return last if self.table in BIT_TABLES else last // _BITS
 
     def text(self, type_name: str, count: int) -> str:
-        """`holding 40..41`, `holding 7.3`, `coil 2`."""
+        """`holding 40..41`, `holding 7.3`, `coil 2`: without the unit."""
         last = self.last(type_name, count)
         bit = "" if self.bit is None else f".{self.bit}"
         return f"{self.table} {self.register}{bit}" + (f"..{last}" if last > self.register else "")
@@ -95,7 +99,7 @@ def _counted_in_manuals(number: int) -> tuple[str, int] | None:
 
 
 def parse_address(text: str) -> Address:
-    """Read `"TABLE REGISTER[.BIT] [ORDER]"`.
+    """Read `"[unit N] TABLE REGISTER[.BIT] [ORDER]"`.
 
     Raises:
         ValueError: says which part is wrong and what is allowed.
@@ -105,7 +109,8 @@ def parse_address(text: str) -> Address:
         meant = _counted_in_manuals(int(text)) if re.fullmatch(r"\s*[0-9]{5,6}\s*", text) else None
         hint = f'; what manuals call {text.strip()} is "{meant[0]} {meant[1]}"' if meant else ""
         raise ValueError(
-            f'"{text}" is no Modbus address; write "TABLE REGISTER[.BIT] [ORDER]", for example "holding 40 CDAB"{hint}'
+            f'"{text}" is no Modbus address; write "[unit N] TABLE REGISTER[.BIT] [ORDER]", for example "holding 40 CDAB" '
+            f'or "unit 2 input 7"{hint}'
         )
     table, register = match["table"].lower(), int(match["register"])
     bit = None if match["bit"] is None else int(match["bit"])
@@ -123,4 +128,7 @@ def parse_address(text: str) -> Address:
         )
     if bit is not None and (bit >= _BITS or table in BIT_TABLES):
         raise ValueError(f"{table} {register}.{bit}: only a register of holding or input has bits, 0 to 15")
-    return Address(table, register, bit, order)
+    unit = None if match["unit"] is None else int(match["unit"])
+    if unit is not None and unit not in _UNITS:
+        raise ValueError(f"unit {unit}: units go from 0 to {_UNITS[-1]}")
+    return Address(table, register, bit, order, unit)

@@ -10,6 +10,7 @@ import tty
 from contextlib import suppress
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from pymodbus.framer.rtu import FramerRTU
 
@@ -330,3 +331,53 @@ def test_a_broadcast_is_sent_and_never_confirmed() -> None:
     assert not link.stop()
     os.close(end)
     os.close(other)
+
+
+# --- numbers that mean nothing -----------------------------------------------------------------------------------------
+
+
+def test_a_number_that_means_nothing_is_bad_in_native_code_too() -> None:
+    """0x8000 of an int16 and a value beyond its limits: NaN and BAD where they are carried, counted, and told as they came."""
+    temp = Tag("temp", "int16", "in", "degC", 0.1, high=120, address=X.address, not_available=(0x8000,))
+    free = Tag("free", "uint16", "in", address=ModbusAddress("holding", 11))
+    with Odd(registers={10: 200, 11: 7}) as device:
+        link, both = linked(device, [temp, free])
+        alone = link.subscribe(ProcessImage(), ["free"], "other")
+        assert both is not None
+        with link:
+            for register, words in (
+                (0x8000, "temp: not available (raw -32768)"),
+                (1201, "temp: 120.1 degC is not within -inf to 120"),
+            ):
+                device.registers[10] = 1200
+                wait_for(lambda: both.read().quality is Quality.GOOD and alone.read().quality is Quality.GOOD)
+                assert (both.read().values.tolist(), link.status().note) == ([120.0, 7.0], "")
+                count = link.status().implausible
+                device.registers[10] = register
+                wait_for(lambda: both.read().quality is Quality.BAD)
+                wait_for(lambda: link.status().implausible > count)  # noqa: B023
+                assert np.isnan(both.read().values[0])
+                assert (alone.read().quality, link.status().note) == (Quality.GOOD, words)
+
+
+def test_a_device_that_answers_and_does_not_work() -> None:
+    """Its life sign stands still: all inputs BAD, the reason told, outputs written; GOOD when it changes again."""
+    force = Tag("force", "uint16", "out", address=ModbusAddress("holding", 30))
+    with Odd(registers={10: 0}) as device:
+        link, channel = linked(device, [X, Tag("y", "uint16", "in", address=ModbusAddress("input", 50)), force])
+        assert channel is not None
+        link.watch_life("x", 0.1)
+        with link:
+            wait_for(lambda: "its life sign x has not changed yet" in link.status().last_error)
+            assert channel.read().quality is Quality.BAD
+
+            def beats() -> bool:
+                device.registers[10] = (device.registers[10] + 1) & 0xFFFF
+                return True
+
+            wait_for(lambda: beats() and channel.read().quality is Quality.GOOD and link.status().state == "up")
+            wait_for(lambda: channel.read().quality is Quality.BAD and link.status().state == "degraded")
+            assert link.status().last_error == "the device answers, but its life sign x has not changed for 0.1 s"
+            writes = link.status().writes
+            wait_for(lambda: link.status().writes > writes + 5)
+            wait_for(lambda: beats() and channel.read().quality is Quality.GOOD and link.status().state == "up")

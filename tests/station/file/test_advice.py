@@ -88,6 +88,22 @@ CASES = {
         "links.plant.cycle",
         "at 9600 baud one exchange takes at least 55 ms",
     ),
+    "pauses longer than the cycle": (
+        (TCP + 'request_pause = "6 ms"\n', TAGS, TASK),
+        "links.plant.cycle",
+        "10 ms is too short for this device: with its pauses one exchange takes at least 12 ms",
+    ),
+    "a life sign's timeout without a life sign": (
+        (TCP + 'life_sign_timeout = "2 s"\n', TAGS, TASK),
+        "links.plant.life_sign_timeout",
+        'has no effect without the key "life_sign"',
+    ),
+    "a bit of a word of others": (
+        (TCP, TAGS.replace('"holding 10"', '"holding 10.3", type = "bool"'), TASK),
+        "tags.u.address",
+        "the other bits of holding 10 are read and written back: what the device does to them in between is undone; write "
+        "mask_writes = true in [links.plant] if it has function code 22",
+    ),
 }
 
 
@@ -113,6 +129,38 @@ def test_one_warning(case, tmp_path, monkeypatch):
     found = warnings(tmp_path, *parts)
     assert words in found.pop(key), found
     assert not {k for k in found if k != "tags.v"}, found
+
+
+@pytest.mark.parametrize("key", ["mask_writes = true", 'other_bits = "keep"', 'other_bits = "zero"'])
+def test_who_said_what_becomes_of_other_bits_is_not_warned(key, tmp_path):
+    """Each of the keys that the warning names silences it."""
+    tags = TAGS.replace('"holding 10"', '"holding 10.3", type = "bool"')
+    assert warnings(tmp_path, TCP + key + "\n", tags, TASK) == {}
+
+
+def test_a_word_of_which_all_bits_are_outputs_is_not_warned_of(tmp_path):
+    """Sixteen tags own it."""
+    bits = "".join(f'b{n} = {{ address = "holding 10.{n}", type = "bool", direction = "out" }}\n' for n in range(16))
+    tags = '[tags]\na = { address = "input 0" }\n' + bits
+    outputs = ", ".join(f'"b{n}"' for n in range(16))
+    assert warnings(tmp_path, TCP, tags, TASK.replace('"u"', outputs)) == {}
+    assert "tags.b0.address" in warnings(tmp_path, TCP, tags.replace("10.9", "11.9"), TASK.replace('"u"', outputs))
+
+
+@pytest.mark.parametrize(
+    ("keys", "is_told"),
+    [("unit = 2\n", True), ('unit = 2\ncycle = "20 ms"\n', False), ("unit = 2\nport = 503\n", False), ("", False)],
+)
+def test_two_links_to_one_gateway(keys, is_told, tmp_path):
+    """Two units behind one address, read as often: one link does it, and the gateway may have one connection only."""
+    links = TCP + TCP.replace("plant", "other") + keys
+    tags = TAGS + 'b = { address = "input 0", link = "other" }\n'
+    found = warnings(tmp_path, links, tags, TASK.replace('["a"]', '["a", "b"]'))
+    assert ("links.other" in found) == is_told
+    if is_told:
+        assert "many gateways take one connection only" in found["links.other"]
+        assert 'write link = "plant"' in found["links.other"]
+        assert 'address = "unit 2 holding 40"' in found["links.other"]
 
 
 def test_a_second_link_to_one_controller_is_never_up(tmp_path):

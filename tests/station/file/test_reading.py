@@ -105,6 +105,34 @@ CASES = {
     "beyond the end": ('"input 0"', '"input 65535"', "beyond 65535"),
     "safe out of limits": ("low = -10", "low = 5", "safe value 0 is outside low 5 .. high 10"),
     "limits crossed": ("low = -10", "low = 50", "low 50 is above high 10"),
+    "no such unit": ('"input 0"', '"unit 300 input 0"', "unit 300: units go from 0 to 255"),
+    "wider than what the device takes": (
+        'host = "127',
+        'max_write = 1\nhost = "127',
+        "a float32 takes 2 registers, which are asked for at once; max_write = 1 is less",
+    ),
+    "overlap in one unit": ('"input 0"', '"unit 1 input 1"', "input 2..3 overlaps input 1..2 of tag position"),
+    "not a number of the type": (
+        '{ address = "input 0" }',
+        '{ address = "input 0", type = "int16", not_available = [0x18000] }',
+        "98304 is no number of int16, which has -32768 to 32767",
+    ),
+    "an output that is not available": (
+        "low = -10",
+        "not_available = [1], low = -10",
+        "an output has no numbers that mean",
+    ),
+    "no such life sign": ('host = "127', 'life_sign = "posision"\nhost = "127', 'did you mean "position"?'),
+    "an output as a life sign": (
+        'host = "127',
+        'life_sign = "force"\nhost = "127',
+        "tag force is no input of this link; allowed: position, speed",
+    ),
+    "a life sign too fast": (
+        'host = "127',
+        'life_sign = "speed"\nlife_sign_timeout = "1 ms"\nhost = "127',
+        "1 ms is shorter than two cycles of the link, each 1 ms",
+    ),
     "scale 0": ("scale = 0.1", "scale = 0.1 }, { tag = 'position', window = 0", "must be 1 or more, got 0"),
     "wrong word": (
         'cycle = "1 ms"\ninputs',

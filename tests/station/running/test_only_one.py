@@ -20,6 +20,7 @@ from station.links import link_tables, type_of
 from station.links.shared.hosts import plain_host
 from station.machine.claims import WAITING, claim, holder
 from station.running.holding import Held, identity
+from station.terms.tables import TagTable
 from tests import ROOT
 from tests.station.recording_device import RecordingDevice, text_for
 from tests.station.stations import wait_for, write_station
@@ -236,23 +237,29 @@ def test_a_lock_of_another_network_namespace_is_seen(device, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("table", "name"),
+    ("table", "names"),
     [
-        ({"type": "ads", "ams_net_id": "5.12.034.56.1.1", "port": 852}, "ads 5.12.34.56.1.1:852"),
-        ({"type": "modbus-rtu", "device": "{folder}/by-id"}, "serial port {folder}/ttyUSB0"),
-        ({"type": "modbus-tls", "host": "::FFFF:10.0.0.5", "unit": 7}, "modbus 10.0.0.5:802 unit 7"),
-        ({"type": "modbus-tcp", "host": "10.0.0.5", "exclusive": False}, ""),
-        ({"type": "in-process"}, ""),
-        ({"type": "plc"}, ""),
+        ({"type": "ads", "ams_net_id": "5.12.034.56.1.1", "port": 852}, ["ads 5.12.34.56.1.1:852"]),
+        ({"type": "modbus-rtu", "device": "{folder}/by-id"}, ["serial port {folder}/ttyUSB0"]),
+        (
+            {"type": "modbus-tls", "host": "::FFFF:10.0.0.5", "unit": 7},
+            ["modbus 10.0.0.5:802 unit 3", "modbus 10.0.0.5:802 unit 7"],
+        ),
+        ({"type": "modbus-tcp", "host": "10.0.0.5", "exclusive": False}, []),
+        ({"type": "in-process"}, []),
+        ({"type": "plc"}, []),
     ],
 )
-def test_each_kind_of_link_says_its_device(table, name, tmp_path):
-    """The same text for whoever means it; nothing of links that no other station could write through."""
+def test_each_kind_of_link_says_its_devices(table, names, tmp_path):
+    """The same texts for whoever means them, of each unit that is written; nothing where no other station could write."""
     (tmp_path / "ttyUSB0").write_text("")
     (tmp_path / "by-id").symlink_to(tmp_path / "ttyUSB0")
     kind = next(kind for kind in link_tables() if type_of(kind) == table["type"])
     filled = {key: value.format(folder=tmp_path) if isinstance(value, str) else value for key, value in table.items()}
-    assert kind.model_validate(filled).reserved() == name.format(folder=tmp_path)
+    tags = [TagTable(address=a, direction="out") for a in ("holding 4", "unit 3 holding 8")] + [
+        TagTable(address="unit 4 input 0")
+    ]
+    assert list(kind.model_validate(filled).reserved(tags)) == [name.format(folder=tmp_path) for name in names]
 
 
 def test_a_claim_has_one_holder():

@@ -13,6 +13,8 @@ from station.links.shared.modbus_addresses import Address, parse_address
         ("Holding 40 cdab", Address("holding", 40, order="CDAB")),
         ("coil 3", Address("coil", 3)),
         ("holding 7.15", Address("holding", 7, bit=15)),
+        ("unit 2 holding 40", Address("holding", 40, unit=2)),
+        ("Unit 0 input:7.3 CDAB", Address("input", 7, 3, "CDAB", 0)),
     ],
 )
 def test_parse(text, address):
@@ -29,6 +31,9 @@ def test_parse(text, address):
         ("holding 65536", "beyond 65535"),
         ("coil 3.1", "only a register"),
         ("holding 3.16", "0 to 15"),
+        ("unit 256 holding 3", "units go from 0 to 255"),
+        ("unit holding 3", r"\[unit N\] TABLE REGISTER"),
+        ("2 holding 3", 'for example "holding 40 CDAB" or "unit 2 input 7"'),
     ],
 )
 def test_refused(text, reason):

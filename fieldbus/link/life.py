@@ -1,0 +1,37 @@
+"""A life sign: an input that must change, or the device answers and does not work. Pure."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fieldbus.tags import Tag
+
+NS = 1_000_000_000
+
+
+class LifeSign:
+    """Watches one input, whose first cell is `first`.
+
+    A device that was just connected to lives from the first change on: what it says before may be as old as its last stop.
+    """
+
+    def __init__(self, tag: Tag, first: int, timeout_s: float) -> None:
+        self.tag, self.timeout_s = tag, timeout_s
+        self._cells = slice(first, first + tag.count)
+        self.reset()
+
+    def reset(self) -> None:
+        """A new connection: nothing has been seen."""
+        self._last: bytes | None = None
+        self._changed_ns: int | None = None
+
+    def look(self, values: NDArray[np.float64], now_ns: int) -> str:
+        """Why the inputs are not to be trusted, all values having come at `now_ns`; empty: the device lives."""
+        seen = values[self._cells].tobytes()
+        if self._last is not None and seen != self._last:
+            self._changed_ns = now_ns
+        self._last = seen
+        if self._changed_ns is None:
+            return f"the device answers, but its life sign {self.tag.name} has not changed yet"
+        if now_ns - self._changed_ns > self.timeout_s * NS:
+            return f"the device answers, but its life sign {self.tag.name} has not changed for {self.timeout_s:g} s"
+        return ""
