@@ -126,9 +126,8 @@ def measured(name: str, devices: Devices, running: Running, seconds: float) -> R
     cpu, begin = cpu_ns(running.pid), time.monotonic_ns()
     devices.go()
     time.sleep(seconds)
+    took, cpu = time.monotonic_ns() - begin, cpu_ns(running.pid) - cpu
     counts, times = devices.stop()
-    took = time.monotonic_ns() - begin
-    cpu = cpu_ns(running.pid) - cpu
     gaps, reactions = ([t[kind] for t in times] for kind in ("gap", "exchange"))
     quick = group(gaps[:1], reactions[:1], QUICK_NS, took)
     slow = group(gaps[1:], reactions[1:], SLOW_NS, took)

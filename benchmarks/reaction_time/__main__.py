@@ -67,10 +67,9 @@ def measured(device: Devices, running: Running, load: str, seconds: float) -> Re
         running.load()
     else:
         time.sleep(seconds)
-    counts, (times,) = device.stop()
-    took = time.monotonic() - begin
-    cpu = cpu_ns(running.pid) - cpu
+    took, cpu = time.monotonic() - begin, cpu_ns(running.pid) - cpu
     spent = {name: (thread_ns(running.pid, number) - before[name]) / took for name, number in threads.items()}
+    counts, (times,) = device.stop()
     return Result(times, counts, took, cpu / took, spent, running.round_trips())
 
 
