@@ -1,4 +1,7 @@
-"""The command `check`: everything that is wrong with station files and models; nothing runs."""
+"""The command `check`: everything that is wrong with station files and models; nothing runs.
+
+With --connect, what their devices have, too; nothing is written.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +27,17 @@ def check(
     ] = None,
     shape: ShapeOption = None,
     as_json: JsonOption = False,
+    connect: Annotated[
+        bool,
+        typer.Option(
+            "--connect", help="Also read every device once, write nothing, and say what is odd about its values."
+        ),
+    ] = False,
 ) -> None:
-    """Check station files and models: every problem with its line; what of a model runs, its size, what is refused."""
+    """Check station files and models: every problem with its line; what of a model runs, its size, what is refused.
+
+    With --connect also the devices: what each gives for every tag, and which values look wrong. Nothing is written.
+    """
     from rt_native.terminal import Terminal
     from station.commands.shared.model_check import MODEL_SUFFIXES
 
@@ -33,6 +45,8 @@ def check(
     shapes, files = parse_shapes(shape), files or [Path(DEFAULT_FILE)]
     if shapes and not all(file.suffix in MODEL_SUFFIXES for file in files):
         raise typer.BadParameter("a station's shapes are in its file: [models.x] shapes", param_hint="--shape")
+    if connect and all(file.suffix in MODEL_SUFFIXES for file in files):
+        raise typer.BadParameter("a model has no devices; name a station file", param_hint="--connect")
     found: list[dict[str, Any]] = []
     codes: set[int] = set()
     for file in files:
@@ -42,6 +56,9 @@ def check(
                     found.append(_check_model(None if as_json else console, errors, file, shapes))
                 else:
                     found.append(_check_station(None if as_json else console, errors, file))
+                    if connect and found[-1]["runs"]:
+                        found[-1]["devices"], code = _ask_devices(None if as_json else console, errors, file)
+                        codes |= {code} - {ExitCode.OK}
         except typer.Exit as failed:
             codes.add(failed.exit_code)
     if as_json:
@@ -87,6 +104,14 @@ def _check_station(console: Terminal | None, errors: Terminal, path: Path) -> di
         **{name: len(things) for name, things in counts},
         "signatures": models,
     }
+
+
+def _ask_devices(console: Terminal | None, errors: Terminal, path: Path) -> tuple[list[dict[str, Any]], ExitCode]:
+    """Read what the devices of a good station have."""
+    from station.commands.shared.devices import ask_devices
+    from station.file.reading import read_station
+
+    return ask_devices(console, errors, read_station(path))
 
 
 def _check_model(

@@ -143,6 +143,9 @@ class CyclicLinkTable(LinkTable):
 class DeviceLinkTable(CyclicLinkTable):
     """A link to a device that others could call too."""
 
+    is_shared: ClassVar[bool] = True
+    """Can two programs of this computer call it at the same time?"""
+
     exclusive: bool = Field(
         default=True,
         description="Refuse to start while another station here writes to the device; false: each has its own addresses in it.",

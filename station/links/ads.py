@@ -26,6 +26,7 @@ class AdsLink(DeviceLinkTable):
     """A TwinCAT PLC, over ADS."""
 
     address_form = "the symbol's name"
+    is_shared = False
     forms: ClassVar[Mapping[str, str]] = {"ams_net_id": NET_ID_FORM, "local_net_id": NET_ID_FORM}
     stand_ins: ClassVar[Mapping[str, object]] = {"ams_net_id": "0.0.0.0.0.0"}
 

@@ -301,6 +301,7 @@ class ModbusRtuLink(_ModbusLink):
     answer_ns: Duration = Field(default="100 ms", alias="answer", description="Ask again after so long.")  # type: ignore[assignment]
 
     first = ('device = "/dev/ttyUSB0"', "holding {1}")
+    is_shared = False
 
     type: Literal["modbus-rtu"]
     device: str = Field(description="Serial port, for example /dev/ttyUSB0.")

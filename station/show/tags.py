@@ -110,7 +110,7 @@ def _adapter() -> TypeAdapter[tuple[TagView, ...]]:
 
 def number_text(number: float) -> str:
     """`21.5`, `65535`, `2.36e-41`, `nan`."""
-    if number.is_integer() and abs(number) < _WHOLE:
+    if float(number).is_integer() and abs(number) < _WHOLE:
         return f"{int(number)}"
     return f"{number:.6g}"
 

@@ -1,0 +1,245 @@
+"""Every device of a station, asked once what it has; nothing is written: `rt-engine check --connect`.
+
+    inputs     read as the station would, through a link that has no output
+    outputs    read back from where the station would write them; a device may refuse that
+    refused    the tags are read in halves, so that one wrong address does not hide the others
+    doubtful   once more, one register earlier and later (`station.show.doubts`)
+
+A link of our own is at work for as long as an exchange takes. Other stations may read the same device meanwhile, where it has
+room for two masters (`DeviceLinkTable.is_shared`).
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Final
+
+from fieldbus.ads.address import AdsAddress
+from fieldbus.errors import FieldbusError
+from fieldbus.link.cyclic import CONNECT_S
+from fieldbus.link.link import NS, Link
+from fieldbus.link.values import TagValue
+from fieldbus.modbus.address import ModbusAddress
+from fieldbus.modbus.protocol import ADDRESSES
+from fieldbus.tags import Quality, Tag
+from station.errors import StationError
+from station.file.reading import StationFile
+from station.file.view import sole_link
+from station.links import DeviceLinkTable, LinkTable
+from station.machine.claims import holder
+from station.running.control import fetch_status
+from station.running.finding import running_stations
+from station.show.doubts import Doubt, doubt, read
+from station.show.next_steps import next_step
+from station.show.tags import TagView
+from station.wiring.parts import make_tag
+
+PATIENCE_NS: Final = NS
+"""So long a device has for its answer, at least: here nothing is controlled."""
+CYCLE_NS: Final = NS // 10
+TRIES: Final = 2
+"""So many attempts to connect; some devices are deaf right after a connection was closed."""
+MOST_READS: Final = 64
+"""So many connections one device gets at most, when it refuses tags."""
+MOST_BESIDE: Final = 20
+"""So many doubtful tags are read once more, one register earlier and later."""
+_POLL_S: Final = 0.005
+_OF_A_SYMBOL: Final = re.compile(r"ADS error 0x7|its tag needs")
+_AT_ONCE: Final = 16
+
+
+@dataclass(slots=True)
+class Heard:
+    """What one device said. `problem`: why nothing, and `help` what to look at; `notes`: what a person should know besides."""
+
+    link: str
+    device: str
+    tags: list[TagView] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+    helps: list[str] = field(default_factory=list)
+    """What to look at for those."""
+    unshown: dict[str, str] = field(default_factory=dict)
+    """Inputs that could not be read, and outputs that could not be read back: tag -> why."""
+    doubts: dict[str, Doubt] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    problem: str = ""
+    help: str = ""
+    took_ns: float = 0.0
+    """The longest exchange."""
+    is_held: bool = False
+    """Was it not asked, as a running station has it to itself?"""
+
+    @property
+    def is_complete(self) -> bool:
+        """Did the device give every input?"""
+        return not self.problem and not self.refused
+
+
+def connect(file: StationFile) -> list[Heard]:
+    """Ask all devices, those that differ at the same time; links without a device are left out. In the order of the file."""
+    groups: dict[object, list[str]] = {}
+    for name, table in file.config.links.items():
+        if isinstance(table, DeviceLinkTable):
+            groups.setdefault(table.held_alone() or table.device_name(), []).append(name)
+
+    def ask(names: list[str]) -> list[Heard]:
+        return [_Asking(file, name).heard() for name in names]
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        found = {heard.link: heard for some in pool.map(ask, groups.values()) for heard in some}
+    return [found[name] for name in file.config.links if name in found]
+
+
+class _Asking:
+    """One link of the station, asked what its device has."""
+
+    def __init__(self, file: StationFile, name: str) -> None:
+        self._name, self._folder = name, file.path.parent
+        table = file.config.links[name]
+        assert isinstance(table, DeviceLinkTable)
+        self._table = table
+        patience = {"cycle_ns": max(table.cycle_ns, CYCLE_NS), "timeout_ns": max(table.timeout_ns, PATIENCE_NS)}
+        self._patient = table.model_copy(update=patience)
+        only = sole_link(set(file.config.links))
+        self._entries = {tag: entry for tag, entry in file.config.tags.items() if (entry.link or only) == name}
+        self._reads = 0
+        self._refused: dict[str, str] = {}
+        self._heard = Heard(name, table.describe())
+
+    def heard(self) -> Heard:
+        users = list(_users(self._table))
+        if users and not self._table.is_shared:
+            self._heard.is_held = True
+            self._heard.problem = f"not asked: {users[0]}, and it takes one at a time"
+            self._heard.help = "`rt-engine watch` shows what that station reads; or stop it first"
+            return self._heard
+        self._heard.notes += [f"{user}; both read it now" for user in users]
+        made = {name: make_tag(name, entry, self._table) for name, entry in self._entries.items()}
+        inputs = [tag for tag in made.values() if tag.direction == "in"]
+        outputs = [replace(tag, direction="in") for tag in made.values() if tag.direction == "out"]
+        found = self._read(inputs) if inputs else {}
+        self._heard.refused, self._refused = self._refused, {}
+        self._heard.helps = [step for why in self._heard.refused.values() if (step := next_step(why, self._table))]
+        if outputs and not self._heard.problem:
+            found |= self._read(outputs)
+        self._heard.unshown = self._refused
+        for name, entry in self._entries.items():
+            if name in found:
+                view = TagView.of(found[name], self._name, entry.address)
+                self._heard.tags.append(replace(view, direction=entry.direction))
+        self._doubt([tag for tag in inputs if tag.name in found], found)
+        self._note_time()
+        return self._heard
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    def _read(self, tags: Sequence[Tag]) -> dict[str, TagValue]:
+        """What the device gives of these, in halves where it refuses some."""
+        self._reads += 1
+        link = self._patient.make(self._name, tags, self._folder)
+        link.start()
+        try:
+            is_there = _settled(link, tags)
+            status = link.status()
+            found = {value.tag.name: _as_told(value) for value in link.values() if value.age_ns is not None}
+        finally:
+            link.stop(safe=False)
+        self._heard.took_ns = max(self._heard.took_ns, status.round_trip.max if status.round_trip.count else 0.0)
+        missing = [tag for tag in tags if tag.name not in found]
+        if not missing:
+            return found
+        if not is_there and self._reads == 1:
+            self._heard.problem, self._heard.help = status.last_error, next_step(status.last_error, self._table)
+        elif len(missing) == 1 or not is_there or self._reads >= MOST_READS:
+            self._refused |= {tag.name: status.last_error for tag in missing}
+        elif len(missing) < len(tags):
+            found |= self._read(missing)
+        else:
+            half = len(missing) // 2
+            found |= self._read(missing[:half]) | self._read(missing[half:])
+        return found
+
+    def _doubt(self, tags: Iterable[Tag], found: Mapping[str, TagValue]) -> None:
+        """What is odd; of registers, with a look at those beside."""
+        odd = {tag.name: tag for tag in tags if doubt(tag, found[tag.name].values, found[tag.name].raw)}
+        looked = dict(list(odd.items())[:MOST_BESIDE])
+        beside = {shift: self._beside(looked.values(), shift) for shift in (-1, 1)}
+        for name, tag in odd.items():
+            there = {shift: values[name].raw for shift, values in beside.items() if name in values}
+            if why := doubt(tag, found[name].values, found[name].raw, there):
+                self._heard.doubts[name] = why
+
+    def _beside(self, tags: Iterable[Tag], shift: int) -> dict[str, TagValue]:
+        moved = [other for tag in tags if (other := _moved(tag, shift)) is not None]
+        with suppress(FieldbusError):  # there is no such place
+            return self._read(moved) if moved else {}
+        return {}
+
+    def _note_time(self) -> None:
+        """An exchange that takes longer than the station would wait."""
+        took_ms = f"{self._heard.took_ns / 1e6:.3g} ms"
+        if self._heard.took_ns > self._table.timeout_ns:
+            self._heard.notes.append(f"an exchange took {took_ms}, longer than its timeout: it would be lost")
+        elif self._heard.took_ns > self._table.cycle_ns:
+            self._heard.notes.append(f"an exchange took {took_ms}, longer than its cycle")
+
+
+def _settled(link: Link, tags: Sequence[Tag]) -> bool:
+    """Wait until the link is up, or as good as it becomes; gives whether its device answers at all."""
+    symbols = [tag.address.symbol for tag in tags if isinstance(tag.address, AdsAddress) and tag.address.symbol]
+    until_s = time.monotonic() + CONNECT_S + 2.0 * link.timeout_s
+    refused_s = float("inf")
+    lost: set[datetime] = set()
+    while (now_s := time.monotonic()) < min(until_s, refused_s):
+        status = link.status()
+        if status.state == "up":
+            return True
+        if status.state == "degraded":
+            refused_s = min(refused_s, now_s + link.timeout_s)  # a "not now" may pass; on a serial line a silence
+        elif _OF_A_SYMBOL.search(status.last_error) and any(symbol in status.last_error for symbol in symbols):
+            return True  # who says that it has no such symbol is there
+        elif status.state == "down":
+            lost.add(status.since)
+            if len(lost) >= TRIES:
+                return False
+        time.sleep(_POLL_S)
+    return link.status().state == "degraded"
+
+
+def _as_told(value: TagValue) -> TagValue:
+    """What the device said, also where its link believes nothing of it; it was said, so it is GOOD."""
+    tag, width = value.tag, len(value.raw) // value.tag.count
+    if tag.type == "bool" or not width:
+        return replace(value, quality=Quality.GOOD)
+    parts = (value.raw[i * width : (i + 1) * width] for i in range(tag.count))
+    return replace(value, quality=Quality.GOOD, values=tuple(read(tag, part) for part in parts))
+
+
+def _moved(tag: Tag, shift: int) -> Tag | None:
+    """The same tag so many registers later; None: there is no such place."""
+    address = tag.address
+    if not isinstance(address, ModbusAddress) or not 0 <= address.address + shift < ADDRESSES:
+        return None
+    return replace(tag, address=replace(address, address=address.address + shift))
+
+
+def _users(table: LinkTable) -> Iterator[str]:
+    """Which running stations have the device too."""
+    named = False
+    for station in running_stations():
+        if not station.by.hears_us:
+            continue
+        with suppress(StationError):
+            links = fetch_status(station.place).links
+            if any(link.device == table.describe() for link in links):
+                named = True
+                yield f"station {station.name} has it too ({station.by})"
+    by = holder("device", table.device_name()) if isinstance(table, DeviceLinkTable) else None
+    if by is not None and not named:
+        yield f"a running station writes to it ({by})"
