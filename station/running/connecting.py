@@ -11,6 +11,7 @@ room for two masters (`DeviceLinkTable.is_shared`).
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -31,18 +32,22 @@ from fieldbus.tags import Quality, Tag
 from station.errors import StationError
 from station.file.reading import StationFile
 from station.file.view import sole_link
-from station.links import DeviceLinkTable, LinkTable
+from station.links import DeviceLinkTable
 from station.machine.claims import holder
 from station.running.control import fetch_status
 from station.running.finding import running_stations
 from station.show.doubts import Doubt, doubt, read
 from station.show.next_steps import next_step
 from station.show.tags import TagView
+from station.terms.tables import TagTable
 from station.wiring.parts import make_tag
 
 PATIENCE_NS: Final = NS
 """So long a device has for its answer, at least: here nothing is controlled."""
 CYCLE_NS: Final = NS // 10
+SILENCES: Final = 2.0
+REFUSED_S: Final = 0.35
+"""So long a device may say "not now"."""
 TRIES: Final = 2
 """So many attempts to connect; some devices are deaf right after a connection was closed."""
 MOST_READS: Final = 64
@@ -50,7 +55,7 @@ MOST_READS: Final = 64
 MOST_BESIDE: Final = 20
 """So many doubtful tags are read once more, one register earlier and later."""
 _POLL_S: Final = 0.005
-_OF_A_SYMBOL: Final = re.compile(r"ADS error 0x7|its tag needs")
+_REFUSAL: Final = re.compile(r"exception \d|ADS error 0x7|its tag needs")
 _AT_ONCE: Final = 16
 
 
@@ -86,7 +91,8 @@ def connect(file: StationFile) -> list[Heard]:
     groups: dict[object, list[str]] = {}
     for name, table in file.config.links.items():
         if isinstance(table, DeviceLinkTable):
-            groups.setdefault(table.held_alone() or table.device_name(), []).append(name)
+            one = table.held_alone() or next(iter(table.device_names(entries_of(file, name).values())), name)
+            groups.setdefault(one, []).append(name)
 
     def ask(names: list[str]) -> list[Heard]:
         return [_Asking(file, name).heard() for name in names]
@@ -94,6 +100,12 @@ def connect(file: StationFile) -> list[Heard]:
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         found = {heard.link: heard for some in pool.map(ask, groups.values()) for heard in some}
     return [found[name] for name in file.config.links if name in found]
+
+
+def entries_of(file: StationFile, link: str) -> dict[str, TagTable]:
+    """The tags of a link."""
+    only = sole_link(set(file.config.links))
+    return {name: tag for name, tag in file.config.tags.items() if (tag.link or only) == link}
 
 
 class _Asking:
@@ -106,14 +118,13 @@ class _Asking:
         self._table = table
         patience = {"cycle_ns": max(table.cycle_ns, CYCLE_NS), "timeout_ns": max(table.timeout_ns, PATIENCE_NS)}
         self._patient = table.model_copy(update=patience)
-        only = sole_link(set(file.config.links))
-        self._entries = {tag: entry for tag, entry in file.config.tags.items() if (entry.link or only) == name}
+        self._entries = entries_of(file, name)
         self._reads = 0
         self._refused: dict[str, str] = {}
         self._heard = Heard(name, table.describe())
 
     def heard(self) -> Heard:
-        users = list(_users(self._table))
+        users = list(_users(self._table, self._entries.values()))
         if users and not self._table.is_shared:
             self._heard.is_held = True
             self._heard.problem = f"not asked: {users[0]}, and it takes one at a time"
@@ -193,21 +204,25 @@ class _Asking:
 def _settled(link: Link, tags: Sequence[Tag]) -> bool:
     """Wait until the link is up, or as good as it becomes; gives whether its device answers at all."""
     symbols = [tag.address.symbol for tag in tags if isinstance(tag.address, AdsAddress) and tag.address.symbol]
-    until_s = time.monotonic() + CONNECT_S + 2.0 * link.timeout_s
-    refused_s = float("inf")
+    until_s = time.monotonic() + CONNECT_S + SILENCES * link.timeout_s
+    degraded_s = math.inf
     lost: set[datetime] = set()
-    while (now_s := time.monotonic()) < min(until_s, refused_s):
+    while (now_s := time.monotonic()) < until_s:
         status = link.status()
-        if status.state == "up":
-            return True
-        if status.state == "degraded":
-            refused_s = min(refused_s, now_s + link.timeout_s)  # a "not now" may pass; on a serial line a silence
-        elif _OF_A_SYMBOL.search(status.last_error) and any(symbol in status.last_error for symbol in symbols):
-            return True  # who says that it has no such symbol is there
-        elif status.state == "down":
-            lost.add(status.since)
-            if len(lost) >= TRIES:
-                return False
+        is_refusal = bool(_REFUSAL.search(status.last_error))
+        match status.state:
+            case "up":
+                return True
+            case "degraded":  # a "not now" may pass; a silence becomes a loss
+                degraded_s = min(degraded_s, now_s)
+                if is_refusal and now_s - degraded_s >= REFUSED_S:
+                    return True
+            case "down":
+                if is_refusal and any(symbol in status.last_error for symbol in symbols):
+                    return True  # who says that it has no such symbol is there
+                lost.add(status.since)
+                if len(lost) >= TRIES or degraded_s < math.inf:
+                    return False
         time.sleep(_POLL_S)
     return link.status().state == "degraded"
 
@@ -229,7 +244,7 @@ def _moved(tag: Tag, shift: int) -> Tag | None:
     return replace(tag, address=replace(address, address=address.address + shift))
 
 
-def _users(table: LinkTable) -> Iterator[str]:
+def _users(table: DeviceLinkTable, tags: Iterable[TagTable]) -> Iterator[str]:
     """Which running stations have the device too."""
     named = False
     for station in running_stations():
@@ -240,6 +255,8 @@ def _users(table: LinkTable) -> Iterator[str]:
             if any(link.device == table.describe() for link in links):
                 named = True
                 yield f"station {station.name} has it too ({station.by})"
-    by = holder("device", table.device_name()) if isinstance(table, DeviceLinkTable) else None
+    as_outputs = [tag.model_copy(update={"direction": "out"}) for tag in tags]  # names are those of what is written to
+    held = (holder("device", device) for device in table.device_names(as_outputs))
+    by = next((one for one in held if one is not None), None)
     if by is not None and not named:
         yield f"a running station writes to it ({by})"
