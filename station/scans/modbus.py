@@ -221,12 +221,17 @@ def _progress(errors: Terminal) -> Iterator[tuple[Callable[[str], object], Calla
 
 
 def _show(errors: Terminal, device: Device, asker: Asker) -> None:
+    from station.errors import ScanError
     from station.scans.shared.modbus_shown import remarks, units_sheet
 
     errors.print(units_sheet(device))
     for remark in remarks(device):
         _say(errors, f"  {remark}")
     _say(errors, f"  {asker.asked:,} questions, nothing was written\n", "dim")
+    if not any(unit.readable for unit in device.units):
+        raise ScanError(
+            f"{device.target} answers, but nothing can be read where it was asked: does --addresses name another place?"
+        )
 
 
 def _located(errors: Terminal, device: Device, asker: Asker, sought: Sought, text: str, is_first: bool) -> Device:
@@ -260,8 +265,9 @@ def _located(errors: Terminal, device: Device, asker: Asker, sought: Sought, tex
 
 def _typed(errors: Terminal) -> str:
     """What a person types, or nothing."""
+    errors.print("new value (Enter: no more): ", end="", highlight=False, markup=False)
     try:
-        return errors.input("new value (Enter: no more): ").strip()
+        return input().strip()
     except EOFError:
         return ""
 
@@ -307,7 +313,7 @@ def _next(errors: Terminal, device: Device, sought: Sought | None, again: Path |
         _say(errors, f"next: let it change, then rt-engine scan modbus {where} --again {word} --value NEW")
     elif output is not None:
         _say(errors, f"{output}   links and tags, to go on with")
-        _say(errors, f"next: rt-engine check {shlex.quote(str(output))}")
+        _say(errors, f"next: rt-engine check --connect {shlex.quote(str(output))}")
     elif sought is None:
         _say(
             errors,

@@ -1,6 +1,6 @@
 """A station file for a Modbus device that was scanned: links, and tags to choose from. Every tag is an input.
 
-[links.device]     how it is reached, and how it has to be treated
+[links.device]     how it is reached, and how it has to be treated; one for all units, as one line leads to them
 [tags]             the places of the value that was looked for; or a tag for each readable block
                    what there is beyond that: as comments
 """
@@ -18,7 +18,7 @@ from fieldbus.modbus.scan.values import Place, apart
 from rt_native.text import visible
 from station.links.modbus import ModbusRtuLink, ModbusTcpLink
 from station.scans.shared.modbus_results import Device, Hit, Unit
-from station.scans.shared.modbus_target import Tcp
+from station.scans.shared.modbus_target import PORT, Tcp
 from station.terms.tables import NAME_PATTERN
 
 MOST_READ: Final = 500
@@ -28,7 +28,8 @@ LONGEST: Final = 2000
 MOST_LINES: Final = 40
 OTHERS: Final = 10
 _CYCLES_MS: Final = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
-_USUAL_MS: Final = {"modbus-tcp": 10, "modbus-rtu": 50}
+_USUAL_MS: Final = 10
+_USUAL_LINE_MS: Final = 50
 _USUAL_ANSWER_S: Final = 0.1
 
 
@@ -36,7 +37,7 @@ def proposal(device: Device, command: str, name: str, unit: str) -> str:
     """The station file's text.
 
     Args:
-        device: what was found.
+        device: what was found; something of it can be read.
         command: by which it was found, for people.
         name: of the tag for the value that was looked for.
         unit: of that value.
@@ -45,23 +46,28 @@ def proposal(device: Device, command: str, name: str, unit: str) -> str:
     order = next((h.found.place.order for h in chosen if h.found.place.width > 1), "ABCD")
     wanted = {chosen[0].unit} if chosen else {u.number for u in device.units if u.readable}
     units = [u for u in device.units if u.number in wanted]
+    requests = 1 if chosen else sum(map(_requests, units))
     lines = [
         f"# Made by: {visible(command)}",
         "# Every tag is an input; what may be written is your decision.",
         "",
         "[station]",
+        'name = "scanned"',
+        "",
+        *(line for one in units for line in _about(one)),
+        "[links.device]",
+        *_link(device, units[0], order),
+        *_pace(device, requests),
+        *_manners(device),
+        "",
+        "[tags]",
     ]
-    lines += ['name = "scanned"']
-    for one in units:
-        link = _link_name(units, one)
-        lines += ["", *_about(one), f"[links.{link}]", *_link(device, one, order)]
-    lines += ["", "[tags]"]
     if chosen:
         lines += _value_tags(chosen, name, unit, order)
         lines += ["", *(line for one in units for line in _readable(one))]
     else:
         for one in units:
-            lines += _block_tags(one, _link_name(units, one) if len(units) > 1 else "")
+            lines += _block_tags(one, "" if one is units[0] else f"unit {one.number} ")
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -74,44 +80,48 @@ def _apart(device: Device, number: int) -> list[Hit]:
     return [Hit(number, found) for found in apart([hit.found for hit in device.hits if hit.unit == number])]
 
 
-def _link_name(units: list[Unit], unit: Unit) -> str:
-    return "device" if len(units) == 1 else f"unit-{unit.number}"
-
-
 def _about(unit: Unit) -> Iterator[str]:
     if str(unit.identity):
         yield f"# unit {unit.number}: {visible(str(unit.identity))}"
 
 
 def _link(device: Device, unit: Unit, order: str) -> Iterator[str]:
-    """The keys of the link; those that this version of the table does not have as comments."""
-    table = ModbusTcpLink if isinstance(device.target, Tcp) else ModbusRtuLink
-    kind = "modbus-tcp" if isinstance(device.target, Tcp) else "modbus-rtu"
-    yield f'type = "{kind}"'
     if isinstance(device.target, Tcp):
+        yield 'type = "modbus-tcp"'
         yield f"host = {_text(device.target.host)}"
-        if device.target.port != 502:
+        if device.target.port != PORT:
             yield f"port = {device.target.port}"
     else:
+        yield 'type = "modbus-rtu"'
         yield f"device = {_text(device.target.device)}"
-    if device.settings:
-        yield from (
-            f"{key} = {_text(value)}"
-            for key, value in zip(("baudrate", "parity", "stopbits"), device.settings, strict=True)
-        )
+    for key, value in zip(("baudrate", "parity", "stopbits"), device.settings or (), strict=False):
+        yield f"{key} = {_text(value)}"
     if unit.number != 1:
         yield f"unit = {unit.number}"
     if order != "ABCD":
         yield f"order = {_text(order)}"
-    yield from _pace(device, unit, kind)
-    known = {field.alias or key for key, field in table.model_fields.items()}
-    for key, value in _manners(device).items():
-        yield f"{'' if key in known else '# '}{key} = {_text(value)}"
 
 
-def _manners(device: Device) -> Mapping[str, Any]:
+def _pace(device: Device, requests: int) -> Iterator[str]:
+    """A cycle in which all can be read, where the usual one is too short: measured, half as much again."""
+    m, is_line = device.manners, device.settings is not None
+    needed_ms = 1500 * requests * (m.usual_s + m.pause_s)
+    cycle = next((ms for ms in _CYCLES_MS if ms >= needed_ms), 10_000)
+    if cycle > (_USUAL_LINE_MS if is_line else _USUAL_MS):
+        yield f'cycle = "{cycle} ms"'
+        yield f'timeout = "{max(1000, 5 * cycle)} ms"'
+    if is_line and 2 * m.usual_s > _USUAL_ANSWER_S:
+        yield f'answer = "{math.ceil(20 * m.usual_s) * 100} ms"'
+
+
+def _requests(unit: Unit) -> int:
+    return sum(math.ceil(min(table.count, MOST_READ) / table.most) for table in unit.readable)
+
+
+def _manners(device: Device) -> Iterator[str]:
+    """Keys of the link for how the device has to be treated; those that its table does not have are comments."""
     m = device.manners
-    keys: dict[str, Any] = {
+    keys = {
         "max_read": m.max_read,
         "max_bits": m.max_bits,
         "request_pause": _duration(m.pause_s),
@@ -120,20 +130,11 @@ def _manners(device: Device) -> Mapping[str, Any]:
         "any_unit": m.any_unit,
         "echo": m.echo,
     }
-    return {key: value for key, value in keys.items() if value}
-
-
-def _pace(device: Device, unit: Unit, kind: str) -> Iterator[str]:
-    """A cycle in which all can be read, where the usual one is too short: measured, half as much again."""
-    m = device.manners
-    requests = sum(math.ceil(min(table.count, MOST_READ) / table.most) for table in unit.readable) or 1
-    needed_ms = 1500 * requests * (m.usual_s + m.pause_s)
-    cycle = next((ms for ms in _CYCLES_MS if ms >= needed_ms), 10_000)
-    if cycle > _USUAL_MS[kind]:
-        yield f'cycle = "{cycle} ms"'
-        yield f'timeout = "{max(1000, 5 * cycle)} ms"'
-    if kind == "modbus-rtu" and 2 * m.usual_s > _USUAL_ANSWER_S:
-        yield f'answer = "{math.ceil(20 * m.usual_s) * 100} ms"'
+    fields = (ModbusTcpLink if isinstance(device.target, Tcp) else ModbusRtuLink).model_fields
+    known = {field.alias or key for key, field in fields.items()}
+    for key, value in keys.items():
+        if value:
+            yield f"{'' if key in known else '# '}{key} = {_text(value)}"
 
 
 def _value_tags(hits: list[Hit], name: str, unit: str, order: str) -> Iterator[str]:
@@ -162,28 +163,27 @@ def _tag(place: Place, unit: str, order: str) -> str:
     return _inline(keys)
 
 
-def _block_tags(unit: Unit, link: str) -> Iterator[str]:
+def _block_tags(unit: Unit, prefix: str) -> Iterator[str]:
     """A tag for each block, until enough is read every cycle; the first is cut where that is too much already."""
     left = MOST_READ
     pieces = [(table, start, count) for table in unit.readable for start, count in _pieces(table)]
     for table, start, count in pieces[:MOST_LINES]:
         taken = count if count <= left else left if left == MOST_READ else 0
         left = left - count if count <= left else 0
-        yield ("" if taken else "# ") + _block_tag(unit, link, table.name, start, taken or count)
+        yield ("" if taken else "# ") + _block_tag(unit, prefix, table.name, start, taken or count)
         if 0 < taken < count:
             yield f"#   {table.name} can be read up to {start + count - 1}"
     if len(pieces) > MOST_LINES:
         yield f"# and {len(pieces) - MOST_LINES} more blocks: --addresses says where to look"
 
 
-def _block_tag(unit: Unit, link: str, table: str, start: int, count: int) -> str:
+def _block_tag(unit: Unit, prefix: str, table: str, start: int, count: int) -> str:
     keys = {
-        **({"link": link} if link else {}),
         "type": "bool" if table in BIT_TABLES else "uint16",
-        "address": f"{table} {start}",
+        "address": f"{prefix}{table} {start}",
         **({"count": count} if count > 1 else {}),
     }
-    return f"{f'u{unit.number}_' if link else ''}{table}_{start} = {_inline(keys)}"
+    return f"{f'u{unit.number}_' if prefix else ''}{table}_{start} = {_inline(keys)}"
 
 
 def _pieces(table: Table) -> Iterator[tuple[int, int]]:

@@ -131,9 +131,7 @@ def _serial_help(target: Serial, system: BaseException) -> str:
         return _rights_help(target.device)
     if code in (errno.EBUSY, errno.EAGAIN):
         return f"another program has it open: `fuser -v {target.device}` names it"
-    if code in (errno.ENOTTY, errno.EINVAL):
-        return "it is no serial port, or cannot do these settings"
-    return "is it a serial port?"
+    return "is it a serial port, and can it do these settings?"
 
 
 def _rights_help(device: str) -> str:

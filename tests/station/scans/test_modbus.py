@@ -104,7 +104,7 @@ def test_a_value_is_found_in_its_word_order(tmp_path):
     assert "Where 21.5 degC lies" in said
     assert "input 130 float32 CDAB 1 21.5" in said
     assert "holding 40 int16 or uint16 0.1 21.5" in said
-    assert f"next: rt-engine check {path}" in said
+    assert f"next: rt-engine check --connect {path}" in said
     text = path.read_text()
     config = checked(text, tmp_path)
     assert {n: (t.address, t.type, t.unit) for n, t in config.tags.items()} == {
@@ -202,16 +202,25 @@ def test_a_device_that_answers_to_any_unit(tmp_path):
     assert [link.unit for link in checked(result.stdout, tmp_path).links.values()] == [1]
 
 
-def test_several_units_are_links_of_their_own(tmp_path):
-    """Each with its tags."""
+def test_several_units_share_a_link(tmp_path):
+    """A gateway, or a serial line, has one connection: the first unit is the link's, the others are in their addresses."""
     with Device({n: {"holding": words(0, n)} for n in (2, 5)}, stranger=10).tcp() as port:
         result = scan(f"127.0.0.1:{port}", "--units", "1-6")
     config = checked(result.stdout, tmp_path)
-    assert {name: link.unit for name, link in config.links.items()} == {"unit-2": 2, "unit-5": 5}
-    assert {name: (tag.link, tag.count) for name, tag in config.tags.items()} == {
-        "u2_holding_0": ("unit-2", 2),
-        "u5_holding_0": ("unit-5", 5),
+    assert {name: link.unit for name, link in config.links.items()} == {"device": 2}
+    assert {name: (tag.address, tag.count) for name, tag in config.tags.items()} == {
+        "holding_0": ("holding 0", 2),
+        "u5_holding_0": ("unit 5 holding 0", 5),
     }
+
+
+def test_limits_and_pauses_are_keys_of_the_link(tmp_path):
+    """At most 20 registers; 20 ms between questions; foreign transaction numbers."""
+    with replace(meter(), gap_s=0.02, number=7).tcp() as port:
+        result = scan(f"127.0.0.1:{port}", "--units", 3, "--addresses", "30-60", "--timeout", "200 ms")
+    (link,) = checked(result.stdout, tmp_path).links.values()
+    assert (link.max_read, link.any_transaction_id) == (20, True)
+    assert link.request_pause_ns >= 20_000_000
 
 
 def test_large_devices_are_not_read_as_a_whole(tmp_path):
@@ -498,3 +507,11 @@ def test_its_help_says_that_it_writes_nothing():
     assert "It writes nothing" in (modbus.__doc__ or "").splitlines()[0]
     listed = CliRunner().invoke(app, ["scan", "--help"]).output
     assert "modbus" in listed and "Nothing is written" in in_words(listed)
+
+
+def test_a_device_that_gives_nothing_away():
+    """It answers and refuses everything: a sentence, and no station file."""
+    with Device({1: {"holding": {}}}).tcp() as port:
+        result = scan(f"127.0.0.1:{port}", "--units", 1, "--addresses", "0-9")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "answers, but nothing can be read where it was asked" in result.stderr
