@@ -83,6 +83,25 @@ class AdsClient:
         self._socket = self._conversation = None
 
     @property
+    def ends(self) -> Ends:
+        """The addresses of the connection."""
+        assert self._conversation is not None, "dial first"
+        return self._conversation.ends
+
+    def fileno(self) -> int:
+        """The connection's descriptor, which does not block; -1 without one."""
+        return self._socket.fileno() if self._socket else -1
+
+    def rest(self) -> bytes:
+        """The beginning of a packet that has come, for whoever reads on; here it is forgotten."""
+        return self._conversation.take_rest() if self._conversation else b""
+
+    def feed(self, data: bytes) -> None:
+        """What somebody else has read from the connection: notifications, answers that nobody awaits."""
+        if self._conversation is not None:
+            self._on_events(self._conversation.feed(data))
+
+    @property
     def dropped(self) -> int:
         """Packets on this connection that were not for us."""
         return self._conversation.dropped if self._conversation else 0
@@ -170,15 +189,17 @@ class AdsClient:
 
     def _await(self, label: str, invoke: int, deadline_ns: int) -> Answer:
         while True:
-            found = None
-            for event in self._receive(label, deadline_ns):
-                if isinstance(event, Samples):
-                    self._on_samples(event.values)
-                elif event.invoke == invoke:
-                    found = event
-            if found is not None:
-                self._answers += 1
-                return found
+            events = self._receive(label, deadline_ns)
+            self._on_events(events)
+            for event in events:
+                if isinstance(event, Answer) and event.invoke == invoke:
+                    self._answers += 1
+                    return event
+
+    def _on_events(self, events: Sequence[Answer | Samples]) -> None:
+        for event in events:
+            if isinstance(event, Samples):
+                self._on_samples(event.values)
 
     def _receive(self, label: str, deadline_ns: int) -> list[Answer | Samples]:
         assert self._socket is not None

@@ -20,6 +20,8 @@ from fieldbus.errors import GarbageError
 
 MOST_BYTES: Final = 4 * 1024 * 1024
 """Of one packet; TwinCAT's router takes 2 MB in all."""
+FIRST_INVOKE: Final = 0x8000_0000
+"""The numbers below are for the native exchange, which may have the connection before and after."""
 _IS_ANSWER: Final = 0x0001
 _STAMP: Final = struct.Struct("<QI")
 _SAMPLE: Final = struct.Struct("<II")
@@ -63,19 +65,25 @@ class Conversation:
         self.ends = ends
         self.dropped = 0
         self.last_dropped = ""
-        self._invoke = 0
+        self._invoke = FIRST_INVOKE - 1
         self._open: dict[int, int] = {}
         self._rest = bytearray()
 
     def ask(self, command: int, data: bytes) -> tuple[int, bytes]:
         """(invoke id, frame) of a new question."""
-        self._invoke = self._invoke % 0xFFFF_FFFF + 1
+        self._invoke = max(FIRST_INVOKE, (self._invoke + 1) & 0xFFFF_FFFF)
         self._open[self._invoke] = command
         return self._invoke, request(self.ends, command, data, self._invoke)
 
     def give_up(self, invoke: int) -> None:
         """Nobody waits for this answer any more: when it comes it is dropped."""
         self._open.pop(invoke, None)
+
+    def take_rest(self) -> bytes:
+        """The beginning of a packet, which is forgotten here: somebody else reads on."""
+        rest = bytes(self._rest)
+        self._rest.clear()
+        return rest
 
     def feed(self, data: bytes) -> list[Event]:
         """What came; raises `GarbageError` naming what cannot be AMS, and from then on the connection is of no use."""

@@ -12,7 +12,7 @@ from fieldbus.ads import requests
 from fieldbus.ads.client import NO_SUMS, AdsClient
 from fieldbus.ads.protocol import RUN
 from fieldbus.ads.requests import STATE, VERSION, Item
-from fieldbus.ads.words import state_name
+from fieldbus.ads.words import not_running
 from fieldbus.errors import ConnectionLostError, RefusedError
 
 STATE_NS: Final = 100_000_000
@@ -53,6 +53,11 @@ class Watch:
                 self.items = (*self.items, STATE)
 
     @property
+    def asks_state(self) -> bool:
+        """Is the state watched, and is it no value?"""
+        return self._is_state_watched and STATE not in self.items
+
+    @property
     def nbytes(self) -> int:
         """Of the items' values."""
         return sum(item.nbytes for item in self.items)
@@ -79,15 +84,13 @@ class Watch:
 
     def check_state(self, client: AdsClient, deadline_ns: int, is_due: bool = False) -> None:
         """Raises `RefusedError` unless the controller is in RUN; asks where that is no value and its time has come."""
-        if self._is_state_watched and STATE not in self.items:
+        if self.asks_state:
             now_ns = time.monotonic_ns()
             if is_due or now_ns >= self._state_due_ns or self.state != RUN:
                 self.state = client.read_state(deadline_ns)
                 self._state_due_ns = now_ns + STATE_NS
         if self.state != RUN:
-            name = state_name(self.state)
-            message = f"the PLC is in {name}, not in RUN: its values stand still, and nobody acts on outputs"
-            raise RefusedError(message, self.state)
+            raise not_running(self.state)
 
 
 def _read(client: AdsClient, items: Sequence[Item], deadline_ns: int) -> tuple[tuple[int, ...], bytes] | None:

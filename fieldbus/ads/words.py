@@ -3,13 +3,14 @@
 from typing import Final
 
 from fieldbus.ads.protocol import CLIENT_TIMED_OUT, DEVICE_ERRORS, Error
-from fieldbus.errors import ConnectionLostError, DeviceError, NoAnswerError, RefusedError
+from fieldbus.errors import BusyError, ConnectionLostError, DeviceError, NoAnswerError, RefusedError
 
+_MAILBOX_FULL, _PENDING = 0x004, 0x71E
 MEANINGS: Final = {
     0x001: "internal error",
     0x002: "no real time",
     0x003: "allocation locked, no memory",
-    0x004: "mailbox full: the device gets more than it can take",
+    _MAILBOX_FULL: "mailbox full: the device gets more than it can take",
     0x005: "wrong message",
     Error.NO_PORT: "Target port not found: no program runs there; TwinCAT is in CONFIG mode, or this is another AMS port",
     Error.NO_MACHINE: "Target machine not found: the device has another AMS NetId, or no route leads to it",
@@ -64,7 +65,7 @@ MEANINGS: Final = {
     0x717: "too large to be watched",
     0x718: "device not initialised",
     0x719: "the device's own time ran out",
-    0x71E: "request is pending",
+    _PENDING: "request is pending",
     0x71F: "request was aborted",
     0x721: "invalid array index",
     0x722: "symbol not active, after an online change",
@@ -81,9 +82,19 @@ STATES: Final = (
 """ADSSTATE: the name at its number."""
 
 
+PASSING: Final = frozenset({_MAILBOX_FULL, Error.BUSY, _PENDING})
+"""Return codes that say "not now"."""
+
+
 def state_name(state: int) -> str:
     """`STOP`; a number that has no name as `state 77`."""
     return STATES[state] if state < len(STATES) else f"state {state}"
+
+
+def not_running(state: int) -> RefusedError:
+    """The error of a controller that is not in RUN."""
+    message = f"the PLC is in {state_name(state)}, not in RUN: its values stand still, and nobody acts on outputs"
+    return RefusedError(message, state)
 
 
 def failure(label: str, code: int) -> DeviceError:
@@ -91,6 +102,8 @@ def failure(label: str, code: int) -> DeviceError:
     message = f"{label}: ADS error {code:#x}, {MEANINGS.get(code, 'unknown')}"
     if code == CLIENT_TIMED_OUT:
         return NoAnswerError(f"{label}: no answer in time")
+    if code in PASSING:
+        return BusyError(message, code)
     if code in DEVICE_ERRORS:
         return RefusedError(message, code)
     return ConnectionLostError(message)

@@ -125,6 +125,9 @@ EXCHANGE = np.dtype(
         *_words("fd", "is_socket", "wake_fd", "cycle_ns", "timeout_ns", "answer_ns", "pause_ns", "silent_ns"),
         *_words("cut", "header_bytes", "length_at", "length_bytes", "length_is_big", "length_add", "least", "most"),
         *_words("number_at", "number_bytes", "number_is_big", "any_number", "echo", "quiet_ns"),
+        *_words(
+            "ours", "ours_mask", "ours_bytes", "sampled", "sampled_mask", "sampled_bytes", "samples", "sample_count"
+        ),
         *_words("buffer", "buffer_bytes", "note", "transactions", "count", "writes"),
         *_words("values_in", "suspect", "values_out", "low", "high", "safe", "cells_in", "cells_out"),
         *_words("subscribers", "drivers", "observers", "round_trip", "carry_out"),
@@ -146,7 +149,9 @@ EXCHANGE = np.dtype(
         # what the keeper is told
         *_words("event", "event_at", "error", "event_bytes", "event_code", "event_number"),
         # counters
-        *_words("cycles", "reads", "writes_done", "errors", "safe_writes", "limited", "late", "implausible"),
+        *_words(
+            "cycles", "reads", "writes_done", "errors", "safe_writes", "limited", "late", "implausible", "notified"
+        ),
         ("scratch", "<i8", 2),
     ]
 )
@@ -182,6 +187,9 @@ MOVE = np.dtype(
 `places`: byte j of it is where the j-th lowest byte of an element lies, from its first byte. Outputs: `low` and `high` are of
 the raw number, what the type holds. Inputs: of the value, what is plausible; `absent` raw numbers mean that there is none.
 """
+
+SAMPLE = np.dtype(_words("handle", "nbytes", "ins", "in_count", "newest"))
+"""A value that the device sends by itself, by its handle, lowest first; `newest`: its bytes as they came last."""
 
 KEEP = np.dtype(_words("at", "mask", "cell"))
 """Bits of a request that are written back as they were read: see `fieldbus.exchange.plan.Kept`."""

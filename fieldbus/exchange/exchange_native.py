@@ -29,6 +29,7 @@ from fieldbus.exchange.frames_native import (
     MORE,
     OURS,
     checksum,
+    is_for_us,
     is_whole,
     length_by_field,
     length_by_shape,
@@ -45,6 +46,7 @@ from fieldbus.exchange.ports_native import (
     publish_inputs,
     publish_outputs,
 )
+from fieldbus.exchange.samples_native import are_samples, take_samples
 from rt_native.atomics import atomic_replace
 from rt_native.histogram_native import add as count_time
 from rt_native.lang import (
@@ -69,6 +71,7 @@ from rt_native.memory import offsets
 from rt_native.sockets import DONTWAIT, EAGAIN, EINTR, POLLIN, SEND, errno, ppoll, read, recv, send, write
 
 _X, _T = offsets(EXCHANGE), offsets(TRANSACTION)
+_SAMPLED_BYTES = _X.sampled_bytes
 _STATE, _STOP, _NOTED, _ME, _CARRY_OUT = _X.state, _X.stop, _X.noted, _X.me, _X.carry_out
 _FD, _IS_SOCKET, _WAKE_FD, _CYCLE, _TIMEOUT, _ANSWER_NS, _PAUSE, _SILENT = (
     _X.fd, _X.is_socket, _X.wake_fd, _X.cycle_ns, _X.timeout_ns, _X.answer_ns, _X.pause_ns, _X.silent_ns
@@ -314,6 +317,14 @@ def next_frame(exchange, now):  # type: ignore[no-untyped-def]
 @inline
 def judge(exchange, frame, length, pending, now):  # type: ignore[no-untyped-def]
     """What a whole frame means."""
+    if load_i64(exchange + _SAMPLED_BYTES) > 0 and are_samples(exchange, frame, length):
+        store_i64(exchange + _HEARD, now)
+        if not take_samples(exchange, frame, length):
+            fail(exchange, _GARBAGE, 0, frame, length)
+        return
+    if not is_for_us(exchange, frame, length):
+        add_to(exchange + _LATE_COUNT, 1)
+        return
     store_i64(exchange + _HEARD, now)
     owner = whose(exchange, frame, length)
     if owner == LATE or (pending == _NONE and owner == OURS):

@@ -11,6 +11,7 @@ _CUT, _HEADER, _LENGTH_AT, _LENGTH_BYTES, _IS_BIG, _ADD, _LEAST, _MOST = (
 _NUMBER_AT, _NUMBER_BYTES, _NUMBER_BIG, _NUMBER, _ANY_NUMBER = (
     _X.number_at, _X.number_bytes, _X.number_is_big, _X.number, _X.any_number
 )  # fmt: skip
+_OURS, _OURS_MASK, _OURS_BYTES = _X.ours, _X.ours_mask, _X.ours_bytes
 _BUFFER, _RECEIVED = _X.buffer, _X.received
 _ANSWER, _MASK, _ANSWER_BYTES, _REFUSAL, _REFUSAL_MASK, _REFUSAL_BYTES, _REQUEST = (
     _T.answer, _T.mask, _T.answer_bytes, _T.refusal, _T.refusal_mask, _T.refusal_bytes, _T.request
@@ -88,6 +89,13 @@ def length_by_shape(exchange, transaction):  # type: ignore[no-untyped-def]
 def is_whole(frame, nbytes):  # type: ignore[no-untyped-def]
     """Does the frame end with its checksum?"""
     return nbytes >= 4 and checksum(frame, nbytes - 2) == load_number(frame + nbytes - 2, 2, 0)
+
+
+@inline
+def is_for_us(exchange, frame, nbytes):  # type: ignore[no-untyped-def]
+    """Does the frame begin as all do that are meant for us?"""
+    size = load_i64(exchange + _OURS_BYTES)
+    return size <= nbytes and matches(frame, load_i64(exchange + _OURS), load_i64(exchange + _OURS_MASK), size)
 
 
 @inline

@@ -59,6 +59,8 @@ class Connection:
     is_socket: bool = True
     begin_ns: int = 0
     """CLOCK_MONOTONIC: some devices want to be left in peace after connecting."""
+    already: bytes = b""
+    """What came before the exchange is begun, and is still to be looked at."""
 
 
 class NativeLink(CyclicLink):
@@ -211,10 +213,11 @@ class NativeLink(CyclicLink):
             exchange.lay(connection.plan)
             self._transactions = {}
             for i, transaction in enumerate(connection.plan.transactions):
-                for field in (*transaction.inputs, *transaction.outputs):
-                    self._transactions.setdefault(field.tag.name, []).append(i)
+                names = [field.tag.name for field in (*transaction.inputs, *transaction.outputs)]
+                for name in dict.fromkeys([*names, *(self._in.cells.tags if transaction.concerns_all else ())]):
+                    self._transactions.setdefault(name, []).append(i)
             exchange.subscribers(self._in.channels)
-        exchange.arm(connection.fd, connection.is_socket, connection.begin_ns)
+        exchange.arm(connection.fd, connection.is_socket, connection.begin_ns, connection.already)
 
     def _take(self) -> None:
         if not self.exchange.take():

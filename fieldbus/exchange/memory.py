@@ -19,6 +19,7 @@ from fieldbus.exchange.block import (
     NOTE_BYTES,
     PORT,
     RUN,
+    SAMPLE,
     TRANSACTION,
     Cut,
     Event,
@@ -27,7 +28,7 @@ from fieldbus.exchange.block import (
     Phase,
     State,
 )
-from fieldbus.exchange.plan import Pattern, Plan, Transaction
+from fieldbus.exchange.plan import Pattern, Plan, Samples, Transaction
 from fieldbus.image.image import Channel
 from fieldbus.link.plausible import is_judged, plausible_range
 from fieldbus.link.ports import Cells
@@ -73,6 +74,7 @@ class Exchange:
         self._inputs, self._outputs = inputs, outputs
         self.plan: Plan | None = None
         self._plan_parts: list[Block] = []
+        self._sampled: dict[int, tuple[Block, int]] = {}
         self._tables = {
             name: deque[list[Block]](maxlen=_OLD_TABLES) for name in ("subscribers", "drivers", "observers")
         }
@@ -114,7 +116,9 @@ class Exchange:
         rows = block.view(TRANSACTION, 0, len(plan.transactions))
         for row, transaction in zip(rows, plan.transactions, strict=True):
             _lay_transaction(parts, row, transaction)
-        frames, room = plan.frames, _STREAM_BYTES
+        frames, room = plan.frames, _STREAM_BYTES + plan.frames.most
+        self._lay_samples(plan.samples)
+        ours = _lay_pattern(parts, frames.ours) if frames.ours else (0, 0, 0)
         self._set(
             transactions=block.address, count=len(plan.transactions), writes=plan.writes,
             buffer=_part(parts, room + 8).address, buffer_bytes=room, received=0, answer_ns=plan.answer_ns,
@@ -122,9 +126,23 @@ class Exchange:
             header_bytes=frames.header_bytes, length_at=frames.length_at, length_bytes=frames.length_bytes,
             length_is_big=frames.length_is_big, length_add=frames.length_add, least=frames.least, most=frames.most,
             number_at=frames.number_at, number_bytes=frames.number_bytes, number_is_big=frames.number_is_big,
-            any_number=frames.any_number,
+            any_number=frames.any_number, ours=ours[0], ours_mask=ours[1], ours_bytes=ours[2],
         )  # fmt: skip
         self.transactions = rows
+
+    def _lay_samples(self, samples: Samples | None) -> None:
+        parts, self._sampled = self._plan_parts, {}
+        if samples is None:
+            self._set(sampled_bytes=0, sample_count=0)
+            return
+        header, mask, nbytes = _lay_pattern(parts, samples.header)
+        rows = []
+        for sample in sorted(samples.values, key=lambda s: s.handle):
+            ins, newest = moves_of(parts, sample.inputs, 0, False), _part(parts, sample.nbytes)
+            self._sampled[sample.handle] = (newest, sample.nbytes)
+            rows.append((sample.handle, sample.nbytes, _records(parts, MOVE, ins), len(ins), newest.address))
+        table = _records(parts, SAMPLE, rows)
+        self._set(sampled=header, sampled_mask=mask, sampled_bytes=nbytes, samples=table, sample_count=len(rows))
 
     def subscribers(self, channels: Iterable[Channel]) -> None:
         """These channels want inputs; each hears of the transactions that its cells come from."""
@@ -145,10 +163,14 @@ class Exchange:
         """Is the exchange the keeper's?"""
         return bool(self._words[_X.state // 8] == State.KEEPER)
 
-    def arm(self, fd: int, is_socket: bool, send_at_ns: int = 0) -> None:
-        """Let the runner exchange on `fd`, which must not block, from `send_at_ns` on."""
+    def arm(self, fd: int, is_socket: bool, send_at_ns: int = 0, already: bytes = b"") -> None:
+        """Let the runner exchange on `fd`, which must not block, from `send_at_ns` on; `already` came before."""
         assert self.is_mine
-        self._set(fd=fd, is_socket=is_socket, received=0, pending=_NOTHING, send_at_ns=send_at_ns)
+        assert len(already) <= int(self._x[0]["buffer_bytes"])
+        if already:
+            buffer = self._plan_part(int(self._x[0]["buffer"]))
+            buffer.view(np.uint8, 0, len(already))[:] = np.frombuffer(already, np.uint8)
+        self._set(fd=fd, is_socket=is_socket, received=len(already), pending=_NOTHING, send_at_ns=send_at_ns)
         self._set(heard_ns=time.monotonic_ns(), fault=0, noted=0, health=_NOTHING, lost=0)
         self._x["state"] = State.READY
 
@@ -221,9 +243,22 @@ class Exchange:
 
     def reset_counters(self) -> None:
         """From 0 again."""
-        for name in ("reads", "writes_done", "errors", "safe_writes", "limited", "late", "implausible"):
+        for name in ("reads", "writes_done", "errors", "safe_writes", "limited", "late", "implausible", "notified"):
             self._x[name] = 0
         self.round_trip.reset()
+
+    def rest(self) -> bytes:
+        """What has come and was not taken, first the frame that ended the exchange; only while that is the keeper's."""
+        nbytes = int(self._x[0]["received"])
+        return self._plan_part(int(self._x[0]["buffer"])).view(np.uint8, 0, nbytes).tobytes() if nbytes else b""
+
+    def _plan_part(self, address: int) -> Block:
+        return next(part for part in self._plan_parts if part.address == address)
+
+    def newest_sample(self, handle: int) -> bytes:
+        """The bytes that the device sent last by itself under this handle; zeros before the first."""
+        part, nbytes = self._sampled[handle]
+        return part.view(np.uint8, 0, nbytes).tobytes()
 
     def newest(self, transaction: int) -> bytes:
         """The newest good answer to a transaction, zeros before the first."""
@@ -276,7 +311,8 @@ class Exchange:
         if self.plan is None:
             return []
         wanted = {tag.name for tag in tags}
-        return [i for i, t in enumerate(self.plan.transactions) if any(f.tag.name in wanted for f in t.inputs)]
+        asked = enumerate(self.plan.transactions)
+        return [i for i, t in asked if t.concerns_all or any(f.tag.name in wanted for f in t.inputs)]
 
 
 def runs_of(cells: Cells, tags: Iterable[Tag]) -> list[tuple[int, int, int]]:

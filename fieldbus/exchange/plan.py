@@ -62,6 +62,7 @@ class Transaction:
         inputs: fields in the answer, from byte `inputs_at` on; cells are those of the link's inputs.
         keeps: bits of the request that are nobody's output: as they were read, in this exchange, into an input.
         echoed: (first byte, how many) of the answer that must be those of the request, outputs included.
+        concerns_all: no input is better than this transaction: it asks whether what the others read means anything.
     """
 
     label: str
@@ -74,6 +75,7 @@ class Transaction:
     inputs_at: int = 0
     keeps: tuple[Kept, ...] = ()
     echoed: tuple[int, int] = (0, 0)
+    concerns_all: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +84,7 @@ class Frames:
 
     A question and its answer have the same number, of `number_bytes` at `number_at`; 0 bytes: the protocol has none.
     `any_number`: the device answers with whatever number, so nothing may be under way but one question.
+    `ours`: how every frame begins that is meant for us; others are dropped, and counted as late ones are.
     Without a header (`header_bytes` 0) it is a serial line: the expected answer says how long a frame is, a checksum ends it.
     """
 
@@ -96,6 +99,29 @@ class Frames:
     number_bytes: int = 0
     number_is_big: bool = True
     any_number: bool = False
+    ours: Pattern | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What a device sends by itself under the number `handle`: `nbytes` with these fields, counted from its first byte."""
+
+    handle: int
+    nbytes: int
+    inputs: tuple[Field, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Samples:
+    """Frames that nobody asked for and that carry inputs, all that begin with `header`. Numbers have the low byte first.
+
+    header | bytes behind this number u32 | moments u32 | moment: time 8 bytes, values u32 | handle u32, size u32, value | ...
+
+    A handle that is not among `values` is nobody's any more.
+    """
+
+    header: Pattern
+    values: tuple[Sample, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,3 +136,4 @@ class Plan:
     writes: int
     answer_ns: int
     pause_ns: int = 0
+    samples: Samples | None = None

@@ -8,13 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fieldbus.ads import frames
-from fieldbus.ads.conversation import MOST_BYTES, Answer, Conversation, Ends, Event, Samples, samples
+from fieldbus.ads.conversation import FIRST_INVOKE, MOST_BYTES, Answer, Conversation, Ends, Event, Samples, samples
 from fieldbus.ads.protocol import Command
 from fieldbus.errors import GarbageError
 
 ENDS = Ends(bytes((5, 1, 2, 3, 1, 1)), 851, bytes((10, 0, 0, 9, 1, 1)), 30_001)
 HERE, THERE = "0a0000090101 3175", "050102030101 5303"
 """(NetId, port) of ours and of the controller's, low byte of a port first."""
+ONE = FIRST_INVOKE
+"""The first question's number."""
 READ = bytes.fromhex("05f00000 07000000 04000000")
 
 
@@ -29,7 +31,7 @@ def answer(invoke: int, data: bytes, command: int = 2, error: int = 0, **other: 
         other.get("flags", 5),
         other.get("size", len(data)),
         error,
-        invoke,
+        invoke and FIRST_INVOKE - 1 + invoke,
     )
     return frames.HEAD.pack(0, 32 + len(data), *head) + data
 
@@ -46,10 +48,10 @@ def asked(count: int = 1) -> Conversation:
 
 
 def test_a_question_is_these_bytes():
-    """AMS/TCP head, the controller's address, ours, command, "ADS command", length, no error, invoke id 1; then the data."""
+    """AMS/TCP head, the controller's address, ours, command, "ADS command", length, no error, invoke id; then the data."""
     invoke, frame = Conversation(ENDS).ask(Command.READ, READ)
-    words = f"0000 2c000000 {THERE} {HERE} 0200 0400 0c000000 00000000 01000000"
-    assert (invoke, frame.hex()) == (1, words.replace(" ", "") + READ.hex())
+    words = f"0000 2c000000 {THERE} {HERE} 0200 0400 0c000000 00000000 00000080"
+    assert (invoke, frame.hex()) == (FIRST_INVOKE, words.replace(" ", "") + READ.hex())
 
 
 @pytest.mark.parametrize("step", [1, 7, 10_000])
@@ -61,15 +63,15 @@ def test_events_are_the_same_however_the_bytes_are_cut(step: int):
     for at in range(0, len(stream), step):
         events += conversation.feed(stream[at : at + step])
     first, second = Samples(((7, b"\1\2"),)), Samples(((7, b"\3\4"), (8, b"\5")))
-    assert events == [first, Answer(1, 2, 0, b"\0\0\0\0"), second]
-    assert conversation.feed(b"e") == [Answer(2, 2, 0, b"late")]
+    assert events == [first, Answer(ONE, 2, 0, b"\0\0\0\0"), second]
+    assert conversation.feed(b"e") == [Answer(ONE + 1, 2, 0, b"late")]
     assert conversation.dropped == 0
 
 
 @pytest.mark.parametrize(
     ("packet", "words"),
     [
-        (answer(2, b""), "an answer to another question (command 2, invoke id 2, from 5.1.2.3.1.1:851)"),
+        (answer(2, b""), "an answer to another question (command 2, invoke id 2147483649, from 5.1.2.3.1.1:851)"),
         (answer(1, b"", command=3), "an answer to another question (command 3"),
         (answer(1, b"", source=bytes(6)), "from 0.0.0.0.0.0:851"),
         (answer(1, b"", target=bytes((9, 9, 9, 9, 1, 1))), "for 9.9.9.9.1.1:30001"),
@@ -80,7 +82,7 @@ def test_events_are_the_same_however_the_bytes_are_cut(step: int):
 def test_what_is_not_for_us_is_dropped_and_told(packet: bytes, words: str):
     """Counted, kept in words; the right answer behind it is the answer."""
     conversation = asked()
-    assert conversation.feed(packet + answer(1, b"yes")) == [Answer(1, 2, 0, b"yes")]
+    assert conversation.feed(packet + answer(1, b"yes")) == [Answer(ONE, 2, 0, b"yes")]
     assert conversation.dropped == 1
     assert words in conversation.last_dropped
 
@@ -88,8 +90,8 @@ def test_what_is_not_for_us_is_dropped_and_told(packet: bytes, words: str):
 def test_an_answer_is_taken_once_and_not_when_it_was_given_up():
     """The same packet again, or too late: nobody's."""
     conversation = asked(2)
-    conversation.give_up(2)
-    assert conversation.feed(answer(1, b"") * 2 + answer(2, b"")) == [Answer(1, 2, 0, b"")]
+    conversation.give_up(ONE + 1)
+    assert conversation.feed(answer(1, b"") * 2 + answer(2, b"")) == [Answer(ONE, 2, 0, b"")]
     assert conversation.dropped == 2
 
 
@@ -166,6 +168,6 @@ def test_a_byte_that_is_wrong_gives_no_value_of_another_question(data: st.DataOb
         return
     for event in events:
         if isinstance(event, Answer):
-            assert event.invoke in (1, 2, 3)
+            assert event.invoke in (ONE, ONE + 1, ONE + 2)
             assert event.command == Command.READ
             assert len(event.data) == 12

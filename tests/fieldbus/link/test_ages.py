@@ -13,8 +13,6 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from fieldbus.ads.address import AdsAddress
-from fieldbus.ads.link import AdsLink
 from fieldbus.errors import OutdatedError
 from fieldbus.inprocess.link import InProcessLink
 from fieldbus.link.cyclic import CyclicLink
@@ -22,7 +20,6 @@ from fieldbus.modbus import link as modbus_link
 from fieldbus.modbus.address import ModbusAddress
 from fieldbus.modbus.link import ModbusLink, Rtu, Tcp
 from fieldbus.tags import Tag
-from tests.fieldbus.ads.ads_plc import AdsPlc, Symbol
 from tests.fieldbus.modbus.hostile import Hostile
 from tests.fieldbus.waiting import wait_for
 
@@ -32,7 +29,7 @@ STANDS_S = 0.4
 OUT = Tag("u", "uint16", "out", address=ModbusAddress("holding", 0))
 
 
-@pytest.fixture(params=["tcp", "tcp read-write", "rtu", "ads", "in-process"])
+@pytest.fixture(params=["tcp", "tcp read-write", "rtu", "in-process"])
 def link_and_sent(request: pytest.FixtureRequest) -> Iterator[tuple[CyclicLink, list[object]]]:
     """A link of each kind, connected, and a list that anything which its device gets for an output is added to."""
     sent: list[object] = []
@@ -50,11 +47,6 @@ def link_and_sent(request: pytest.FixtureRequest) -> Iterator[tuple[CyclicLink, 
         link._close()
         os.close(master)
         os.close(slave)
-    elif request.param == "ads":
-        with AdsPlc([Symbol("MAIN.u", "UINT")]) as plc:
-            link = AdsLink("l", [Tag("u", "uint16", "out", address=AdsAddress("MAIN.u"))], f"{plc.host}.1.1")
-            yield link, sent
-            sent += [plc.get("MAIN.u")] if plc.get("MAIN.u") else []
     else:
         yield InProcessLink("l", [OUT], lambda values: sent.append(values) or {}), sent  # type: ignore[func-returns-value]
 
