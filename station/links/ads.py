@@ -68,6 +68,11 @@ class AdsLink(DeviceLinkTable):
             message = f"{self.port} is the TCP port of {PORTS[self.port]}; this is the AMS port of the run time, as a rule {PLC_PORT}"
             yield Finding(("links", name, "port"), message, "warning")
 
+    def address_faults(self, tag: TagTable) -> Iterator[str]:
+        """A number is no symbol."""
+        if tag.address.isdecimal():
+            yield f'"{tag.address}" is no symbol; write its name, with that of its program: "MAIN.fSpeed"'
+
     held_words = (
         "of which TwinCAT takes one connection from each computer: the two would close each other's, again and again"
     )

@@ -45,6 +45,11 @@ Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 NET_ID_FORM: Final = "no AMS NetId; six numbers with dots, for example 5.12.34.56.1.1"
 
 
+def _as_text(value: object) -> object:
+    """A bare number is the text of it: what is meant by `address = 40001` its kind of link says."""
+    return str(value) if type(value) is int else value
+
+
 class Table(BaseModel):
     """Any table of a station file."""
 
@@ -102,7 +107,7 @@ class TagTable(Table):
         default="in", description='Seen from here: "in" is a sensor, "out" an actuator.'
     )
     type: TypeName = Field(default="float32", description="The type in the device.")
-    address: str = Field(
+    address: Annotated[str, BeforeValidator(_as_text)] = Field(
         default="",
         description='Modbus: "TABLE REGISTER[.BIT] [ORDER]", from 0, like "holding 40 CDAB". ADS: the symbol\'s name.',
     )

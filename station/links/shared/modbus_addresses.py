@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from fieldbus.modbus.protocol import ADDRESSES
+from station.links.shared.foreign_addresses import counted_in_manuals, meant
 from station.terms.findings import unknown
 
 TABLES: Final = ("holding", "input", "coil", "discrete")
@@ -33,13 +34,13 @@ REGISTERS_OF_TYPE: Final = {
 }
 
 _FORM: Final = re.compile(
-    r"(?:unit\s+(?P<unit>\d+)\s+)?(?P<table>[a-z]+)\s*[ :]\s*(?P<register>\d+)(?:\.(?P<bit>\d+))?(?:\s+(?P<order>[A-Za-z]{4}))?",
+    r"(?:unit\s+(?P<unit>\d+)\s+)?(?P<table>[a-z]+)\s*[ :]\s*(?P<register>0x[0-9a-f]+|\d+)(?:\.(?P<bit>\d+))?"
+    r"(?:\s+(?P<order>[A-Za-z]{4}))?",
     re.IGNORECASE,
 )
+_HEX: Final = ("0x", "0X")
 _BITS: Final = 16
 _UNITS: Final = range(256)
-_DIGITS: Final = {1: "discrete", 3: "input", 4: "holding"}
-"""The first digit of a number as manuals write it -> the table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,25 +78,13 @@ class Address:
 
 def as_in_manuals(address: Address) -> str:
     """What is rather meant by a number that looks as manuals count; empty: it does not."""
-    register = _counted_in_manuals(address.register)
+    register = counted_in_manuals(address.register)
     if register is None or register[0] != address.table:
         return ""
     return (
         f"{address.table} {address.register} is counted from 0; if a manual says {address.register}, "
         f'it means "{address.table} {register[1]}"'
     )
-
-
-def _counted_in_manuals(number: int) -> tuple[str, int] | None:
-    """40003 or 400003 -> holding, 2: the first digit names the table, the rest counts from 1."""
-    for digit, table in _DIGITS.items():
-        for first, last in (
-            (digit * 10_000 + 1, digit * 10_000 + 9_999),
-            (digit * 100_000 + 1, digit * 100_000 + ADDRESSES),
-        ):
-            if first <= number <= last:
-                return table, number - first
-    return None
 
 
 def parse_address(text: str) -> Address:
@@ -106,22 +95,20 @@ def parse_address(text: str) -> Address:
     """
     match = _FORM.fullmatch(text.strip())
     if match is None:
-        meant = _counted_in_manuals(int(text)) if re.fullmatch(r"\s*[0-9]{5,6}\s*", text) else None
-        hint = f'; what manuals call {text.strip()} is "{meant[0]} {meant[1]}"' if meant else ""
-        raise ValueError(
-            f'"{text}" is no Modbus address; write "[unit N] TABLE REGISTER[.BIT] [ORDER]", for example "holding 40 CDAB" '
-            f'or "unit 2 input 7"{hint}'
-        )
-    table, register = match["table"].lower(), int(match["register"])
+        form = 'write "[unit N] TABLE REGISTER[.BIT] [ORDER]", for example "holding 40 CDAB" or "unit 2 input 7"'
+        raise ValueError(f'"{text}" is no Modbus address; {meant(text) or form}')
+    table, register = match["table"].lower(), int(match["register"], 0 if match["register"][:2] in _HEX else 10)
     bit = None if match["bit"] is None else int(match["bit"])
     order = match["order"] and match["order"].upper()
     if table not in TABLES:
-        raise ValueError(unknown("table", table, TABLES))
+        raise ValueError(
+            f'"{text}" is no Modbus address; {hint}' if (hint := meant(text)) else unknown("table", table, TABLES)
+        )
     if order is not None and order not in ORDERS:
         raise ValueError(unknown("byte order", order, ORDERS))
     if register > LAST_REGISTER:
-        place = _counted_in_manuals(register) or ("holding", 0)
-        named = register if _counted_in_manuals(register) else 40001
+        place = counted_in_manuals(register) or ("holding", 0)
+        named = register if counted_in_manuals(register) else 40001
         raise ValueError(
             f"{table} {register} is beyond {LAST_REGISTER}; numbers count from 0: "
             f"what manuals call {named} is {place[0]} {place[1]}"

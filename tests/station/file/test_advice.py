@@ -205,6 +205,19 @@ def test_a_number_of_a_manual_is_told_in_our_words(address, meant, tmp_path):
     assert meant in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("number", "meant"), [("40003", '"holding 2"'), ("7", '"holding 7"'), ("0x10", '"holding 16"')]
+)
+def test_a_bare_number_is_told_what_it_means(number, meant, tmp_path):
+    """Without quotes too, in one message."""
+    from station.errors import StationFileError
+
+    with pytest.raises(StationFileError) as caught:
+        warnings(tmp_path, TCP, TAGS.replace('"input 0"', number), TASK)
+    assert meant in str(caught.value)
+    assert "quotes" not in str(caught.value)
+
+
 def windows(folder, shape, *entries):
     """The warnings of a task whose windows go into a tensor of this shape."""
     import onnx
