@@ -10,16 +10,18 @@ from numpy.typing import NDArray
 from fieldbus.image.image import Channel
 from rt_engine.kernels.interface.dtypes import CODE
 from rt_native.histogram import NBYTES, Histogram
-from rt_native.memory import Block, align
+from rt_native.memory import Block
 from scheduler.checks import limits_of, tensor_position
 from scheduler.clock import Clock
 from scheduler.native import NATIVE
+from scheduler.runs import runs, spacing_of
 from scheduler.steps import Step
 from scheduler.task import Input, Output, Task
 from scheduler.task_block import (
     INPUT,
     NO_TENSOR,
     OUTPUT,
+    RANGES,
     SINK,
     SOURCE,
     STATS,
@@ -42,8 +44,8 @@ _ON_FAULT = {"pass": OnFault.PASS, "run": OnFault.PASS, "hold": OnFault.HOLD, "s
 class TaskMemory:
     """The native memory of one task that fits its model and channels (`scheduler.checks`).
 
-    `address` is what `tasks_run` takes in its table; `task`, `stats`, `trace` and the tables `inputs` and
-    `outputs` are views of the structs.
+    `address` is what `tasks_run` takes in its table; `task`, `stats`, `trace`, the tables `inputs` and `outputs`
+    and the arrays of `input_ranges` and `output_ranges` are views of the structs.
     """
 
     def __init__(self, task: Task, model: "Model | None", reader: "SlotReader | None", clock: Clock) -> None:
@@ -58,8 +60,10 @@ class TaskMemory:
         trace = self._block(TRACE.itemsize)
         self.trace = trace.view(TRACE)
         self.trace["action"] = NOTHING_YET
-        self.inputs = self._bind_inputs(task.inputs, task.period_ns, task.guard.max_age_s)
-        self.outputs = self._bind_outputs(task.outputs)
+        self.input_ranges: dict[str, NDArray[Any]] = {}
+        self.output_ranges: dict[str, NDArray[Any]] = {}
+        self.inputs = self._bind_inputs(task)
+        self.outputs = self._bind_outputs(task)
         self._set(
             period_ns=task.period_ns,
             on_overrun=OnOverrun[task.overrun.upper()],
@@ -95,8 +99,10 @@ class TaskMemory:
         """Start the worst cycles and the ranges of a task that does not run anew."""
         self.trace["bar_ns"] = 0
         self.trace["worst"] = np.zeros(1, self.trace.dtype["worst"])
-        for table in (self.inputs, self.outputs):
-            table["seen"] = table["total"] = 0
+        for ranges in (self.input_ranges, self.output_ranges):
+            ranges["least"][:], ranges["greatest"][:] = math.inf, -math.inf
+            ranges["total"][:] = ranges["lost"][:] = 0
+        self._set(inputs_seen=0, outputs_seen=0)
 
     def _set(self, **fields: int) -> None:
         for name, value in fields.items():
@@ -120,49 +126,78 @@ class TaskMemory:
         rows["channel"] = [channel.address for channel in different.values()]
         return rows, {key: address + i * dtype.itemsize for i, key in enumerate(different)}
 
-    def _bind_inputs(self, inputs: Sequence[Input], period_ns: int, max_age_s: float) -> NDArray[Any]:
+    def _floats(self, values: Sequence[float] | int) -> int:
+        """Address of a block of float64; so many zeros, if a number is given."""
+        count = values if isinstance(values, int) else len(values)
+        block = self._block(8 * count)
+        if not isinstance(values, int):
+            block.view(np.float64, 0, count)[:] = values
+        return block.address
+
+    def _ranges(self, count: int) -> tuple[dict[str, NDArray[Any]], int]:
+        block = self._block(8 * len(RANGES) * count)
+        views = {
+            name: block.view(np.int64 if name == "lost" else np.float64, 8 * count * place, count)
+            for place, name in enumerate(RANGES)
+        }
+        return views, block.address
+
+    def _bind_inputs(self, task: Task) -> NDArray[Any]:
+        inputs, max_age_s = task.inputs, task.guard.max_age_s
         sources, source_at = self._channels(inputs, SOURCE)
         sources["max_age_ns"] = NO_LIMIT_NS if math.isinf(max_age_s) else round(max_age_s * 1e9)
-        rows, address = self._table(INPUT, len(inputs))
-        value_count = sum(e.count for e in inputs)
-        values = self._block(max(8 * value_count, 1)).address
+        moved = list(runs(inputs))
+        rows, address = self._table(INPUT, len(moved))
+        count = sum(e.count for e in inputs)
+        values = self._floats(count)
+        self.input_ranges, ranges = self._ranges(count)
         self._set(
-            sources=next(iter(source_at.values()), 0), source_count=len(sources),
-            inputs=address, input_count=len(inputs), values=values, value_count=value_count,
+            sources=next(iter(source_at.values()), 0), source_count=len(sources), inputs=address,
+            input_count=len(moved), values=values, value_count=count, input_ranges=ranges,
         )  # fmt: skip
-        for number, (row, entry) in enumerate(zip(rows, inputs, strict=True)):
-            row["source"], row["cell"], row["count"], row["values"] = (
-                source_at[id(entry.channel)],
-                entry.cell,
-                entry.count,
-                values,
-            )
-            row["tensor"], row["dtype"] = self._input_tensor(entry, number)
-            row["first"], row["spacing"] = entry.index, entry.spacing or entry.count
+        for row, run in zip(rows, moved, strict=True):
+            entry, is_direct = run.entry, run.entry.window == run.entry.stride == 1
+            row["source"], row["cell"], row["count"] = source_at[id(entry.channel)], entry.cell, entry.count
+            row["number"], row["values"] = run.number, values + 8 * run.number
+            row["tensor"], row["dtype"] = self._input_tensor(entry, run.number)
+            row["first"], row["spacing"] = entry.index, spacing_of(entry)
             row["scale"], row["offset"] = entry.scale, entry.offset
-            row["window"], row["stride_ns"] = entry.window, entry.stride * period_ns
-            row["ring"] = self._block(align(2 * 8 * entry.window * entry.count)).address
-            values += 8 * entry.count
+            row["window"], row["stride_ns"] = entry.window, entry.stride * task.period_ns
+            row["ring"] = 0 if is_direct else self._floats(2 * entry.window * entry.count)
+            row["is_direct"], row["is_kept"] = is_direct, task.step is not None or not is_direct
         return rows
 
-    def _bind_outputs(self, outputs: Sequence[Output]) -> NDArray[Any]:
+    def _bind_outputs(self, task: Task) -> NDArray[Any]:
+        outputs = task.outputs
         sinks, sink_at = self._channels(outputs, SINK)
-        rows, address = self._table(OUTPUT, len(outputs))
+        moved = list(runs(outputs))
+        rows, address = self._table(OUTPUT, len(moved))
         count = sum(e.count for e in outputs)
-        raw, last = self._block(max(8 * count, 1)).address, self._block(max(8 * count, 1)).address
+        raw, last = self._floats(count), self._floats(count)
+        self.output_ranges, ranges = self._ranges(count)
         self._set(
-            sinks=next(iter(sink_at.values()), 0), sink_count=len(sinks),
-            outputs=address, output_count=len(outputs), raw=raw, last=last, raw_count=count,
+            sinks=next(iter(sink_at.values()), 0), sink_count=len(sinks), outputs=address,
+            output_count=len(moved), raw=raw, last=last, raw_count=count, output_ranges=ranges,
         )  # fmt: skip
-        for number, (row, entry) in enumerate(zip(rows, outputs, strict=True)):
+        self._bind_guard(outputs)
+        for row, run in zip(rows, moved, strict=True):
+            entry = run.entry
             row["sink"], row["cell"], row["count"] = sink_at[id(entry.channel)], entry.cell, entry.count
-            row["raw"], row["last"] = raw, last
-            row["tensor"], row["dtype"] = self._output_tensor(entry, number)
+            row["number"], row["raw"] = run.number, raw + 8 * run.number
+            row["tensor"], row["dtype"] = self._output_tensor(entry, run.number)
             row["first"], row["scale"], row["offset"] = entry.index, entry.scale, entry.offset
-            row["low"], row["high"], row["safe"] = limits_of(entry)
-            row["max_rate"] = entry.max_rate
-            raw, last = raw + 8 * entry.count, last + 8 * entry.count
         return rows
+
+    def _bind_guard(self, outputs: Sequence[Output]) -> None:
+        """What the guard wants of each value."""
+        counts = [entry.count for entry in outputs]
+        limits = np.array([limits_of(entry) for entry in outputs], np.float64).reshape(-1, 3)
+        low, high, safe = (np.repeat(column, counts) for column in limits.T)
+        rates = np.repeat(np.array([entry.max_rate for entry in outputs], np.float64), counts)
+        self._set(
+            low=self._floats(low.tolist()), high=self._floats(high.tolist()), safe=self._floats(safe.tolist()),
+            max_rate=self._floats(rates.tolist()), is_limited=int(np.isfinite(rates).any()),
+        )  # fmt: skip
 
     def _bind_step(self, step: Step) -> None:
         """The step's state, with its header before it; `last` is bound already."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fieldbus.image.image import Channel
-from fieldbus.tags import Tag
 from rt_engine.kernels.interface.dtypes import CODE
 from scheduler.errors import TaskError
 from scheduler.task import Input, Output, Task
@@ -18,14 +17,6 @@ if TYPE_CHECKING:
     from rt_engine import Model, TensorSpec
 
 _NO_MODEL = "{}: tensor {!r}, but the task has no model; use tensor=None for values of the step alone"
-
-
-def tag_at(channel: Channel, cell: int) -> Tag:
-    """The tag that a cell belongs to."""
-    for tag in reversed(channel.tags):
-        if channel.index(tag.name) <= cell:
-            return tag
-    raise AssertionError("a channel begins at cell 0")
 
 
 def tensor_position(specs: "Sequence[TensorSpec]", name: str, what: str) -> int:
@@ -100,7 +91,7 @@ def _check_no_overlap(task: Task, inputs: Iterable[Input]) -> None:
         if entry.tensor is None:
             continue
         mine = {(entry.tensor, element) for element in elements_of(entry)}
-        if mine & filled:
+        if not mine.isdisjoint(filled):
             name, element = min(mine & filled)
             raise TaskError(f"task {task.name!r}, input {number}: element {element} of tensor {name!r} is filled twice")
         filled |= mine
@@ -126,7 +117,7 @@ def _check_output(entry: Output, model: "Model | None", task: Task, what: str) -
 
 def limits_of(entry: Output) -> tuple[float, float, float]:
     """(low, high, safe) of an output: its own, else those of its tag."""
-    tag = tag_at(entry.channel, entry.cell)
+    tag, _ = entry.channel.tag_at(entry.cell)
     low = tag.low if entry.low is None else entry.low
     high = tag.high if entry.high is None else entry.high
     return low, high, tag.safe if entry.safe is None else entry.safe
@@ -144,7 +135,7 @@ def _check_coverage(task: Task) -> None:
     for key, cells in drivers.items():
         for cell, count in enumerate(cells):
             if count != 1:
-                tag = tag_at(channels[key], cell)
+                tag, _ = channels[key].tag_at(cell)
                 raise TaskError(
                     f"task {task.name!r}: cell {cell} ({tag.name}) of output channel {channels[key].name!r} "
                     f"is driven by {count} outputs; each cell needs exactly one"

@@ -1,23 +1,32 @@
-"""The first third of a cycle: input channels -> newest values -> windows -> the model's input tensors."""
+"""The first third of a cycle: input channels -> newest values -> windows -> the model's input tensors.
+
+Values that lie in a row with equal scaling are one run (INPUT), moved eight at a time; the rest of a run one by one.
+"""
 
 from fieldbus.image.image_layout import SLOT
 from fieldbus.image.image_native import channel_latch
+from rt_engine.kernels.interface.dtypes import DType
 from rt_engine.run.blocks import BLOCK
 from rt_native.lang import copy_bytes, inline, load_f64, load_i64, store_f64, store_i64
 from rt_native.memory import offsets
+from rt_native.vector import load_f64x, splat_i64x, store_f64x, sum_lanes
 from scheduler.element_native import store_element
+from scheduler.lanes_native import LANES, ones, store_singles
+from scheduler.ranges_native import widen
 from scheduler.status import TaskStatus
 from scheduler.task_block import INPUT, NO_TENSOR, SOURCE, STATS, TASK, OnFault
-from scheduler.trace_native import widen
 
 _T, _S, _I, _N, _SLOT = offsets(TASK), offsets(SOURCE), offsets(INPUT), offsets(STATS), offsets(SLOT)
 _SOURCES, _SOURCE_COUNT, _INPUTS, _INPUT_COUNT = _T.sources, _T.source_count, _T.inputs, _T.input_count
 _STATS, _ON_NAN, _ON_BAD = _T.stats, _T.on_nan, _T.on_bad_input
-_ALL_VALUES, _BAD_SOURCE, _BAD_AGE, _BAD_VALUE, _RANGE = (
-    _T.values, _T.bad_source, _T.bad_age_ns, _T.bad_value, _I.seen
+_VALUE_COUNT, _BAD_SOURCE, _BAD_AGE, _BAD_VALUE, _RANGES, _SEEN = (
+    _T.value_count, _T.bad_source, _T.bad_age_ns, _T.bad_value, _T.input_ranges, _T.inputs_seen
 )  # fmt: skip
 _CHANNEL, _MAX_AGE, _LATCHED, _SOURCE_SIZE = _S.channel, _S.max_age_ns, _S.slot, SOURCE.itemsize
-_SOURCE, _CELL, _COUNT, _VALUES, _INPUT_SIZE = _I.source, _I.cell, _I.count, _I.values, INPUT.itemsize
+_SOURCE, _CELL, _COUNT, _NUMBER, _VALUES, _INPUT_SIZE = (
+    _I.source, _I.cell, _I.count, _I.number, _I.values, INPUT.itemsize
+)  # fmt: skip
+_IS_DIRECT, _IS_KEPT, _EIGHT, _FLOAT = _I.is_direct, _I.is_kept, LANES, int(DType.FLOAT)
 _TENSOR, _DTYPE, _FIRST, _SPACING, _SCALE, _OFFSET = _I.tensor, _I.dtype, _I.first, _I.spacing, _I.scale, _I.offset
 _WINDOW, _STRIDE, _RING, _FILLED, _POSITION, _NEXT = (
     _I.window,
@@ -59,24 +68,71 @@ def latch(task, now):  # type: ignore[no-untyped-def]
 
 
 @inline
+def latched_cells(entry):  # type: ignore[no-untyped-def]
+    """Where the cells of an input lie in this cycle."""
+    return load_i64(load_i64(entry + _SOURCE) + _LATCHED) + _CELLS + 8 * load_i64(entry + _CELL)
+
+
+@inline
 def scale_values(task, is_good):  # type: ignore[no-untyped-def]
-    """Scale the latched cells into `values`; gives how many are NaN or infinite."""
-    wrong, first = 0, load_i64(task + _ALL_VALUES)
+    """Scale the latched cells, into `values` where somebody reads them; gives how many are NaN or infinite."""
+    wrong = 0
+    ranges, numbers = load_i64(task + _RANGES), load_i64(task + _VALUE_COUNT)
     entry = load_i64(task + _INPUTS)
     for _ in range(load_i64(task + _INPUT_COUNT)):
-        cells = load_i64(load_i64(entry + _SOURCE) + _LATCHED) + _CELLS + 8 * load_i64(entry + _CELL)
-        values, scale, offset = load_i64(entry + _VALUES), load_f64(entry + _SCALE), load_f64(entry + _OFFSET)
-        for i in range(load_i64(entry + _COUNT)):
-            value = load_f64(cells + 8 * i) * scale + offset
-            store_f64(values + 8 * i, value)
-            if value - value != 0.0:
-                if wrong == 0:
-                    store_i64(task + _BAD_VALUE, (values + 8 * i - first) // 8)
-                wrong += 1
+        cells, count, number = latched_cells(entry), load_i64(entry + _COUNT), load_i64(entry + _NUMBER)
+        if load_i64(entry + _IS_KEPT) != 0:
+            keep(entry, cells, count)
+        found = count_wrong(entry, cells, count)
+        if found > 0 and wrong == 0:
+            store_i64(task + _BAD_VALUE, number + first_wrong(entry, cells, count))
+        wrong += found
         if is_good:
-            widen(entry + _RANGE, cells, load_i64(entry + _COUNT))
+            widen(ranges, numbers, number, cells, count)
         entry += _INPUT_SIZE
+    if is_good:
+        add_to(task + _SEEN, 1)
     return wrong
+
+
+@inline
+def keep(entry, cells, count):  # type: ignore[no-untyped-def]
+    """Scaled cells -> `values`."""
+    values, scale, offset = load_i64(entry + _VALUES), load_f64(entry + _SCALE), load_f64(entry + _OFFSET)
+    done = 0
+    while done + _EIGHT <= count:
+        store_f64x(values + 8 * done, load_f64x(cells + 8 * done) * scale + offset)
+        done += _EIGHT
+    for i in range(done, count):
+        store_f64(values + 8 * i, load_f64(cells + 8 * i) * scale + offset)
+
+
+@inline
+def count_wrong(entry, cells, count):  # type: ignore[no-untyped-def]
+    """How many of the scaled cells are NaN or infinite."""
+    scale, offset = load_f64(entry + _SCALE), load_f64(entry + _OFFSET)
+    several, done = splat_i64x(0), 0
+    while done + _EIGHT <= count:
+        value = load_f64x(cells + 8 * done) * scale + offset
+        several = several + ones(value - value != 0.0)
+        done += _EIGHT
+    wrong = sum_lanes(several)
+    for i in range(done, count):
+        value = load_f64(cells + 8 * i) * scale + offset
+        if value - value != 0.0:
+            wrong += 1
+    return wrong
+
+
+@inline
+def first_wrong(entry, cells, count):  # type: ignore[no-untyped-def]
+    """Which of the scaled cells is the first that is NaN or infinite."""
+    scale, offset = load_f64(entry + _SCALE), load_f64(entry + _OFFSET)
+    for i in range(count):
+        value = load_f64(cells + 8 * i) * scale + offset
+        if value - value != 0.0:
+            return i
+    return 0
 
 
 @inline
@@ -101,7 +157,9 @@ def fill_windows(task, tick):  # type: ignore[no-untyped-def]
     entry = load_i64(task + _INPUTS)
     for _ in range(load_i64(task + _INPUT_COUNT)):
         window = load_i64(entry + _WINDOW)
-        if tick >= load_i64(entry + _NEXT):
+        if load_i64(entry + _IS_DIRECT) != 0:
+            window = 0
+        elif tick >= load_i64(entry + _NEXT):
             store_i64(entry + _NEXT, tick + load_i64(entry + _STRIDE))
             add_sample(entry)
             while at_once and load_i64(entry + _FILLED) < window:
@@ -129,16 +187,45 @@ def gather(task, block):  # type: ignore[no-untyped-def]
     entry = load_i64(task + _INPUTS)
     for _ in range(load_i64(task + _INPUT_COUNT)):
         tensor = load_i64(entry + _TENSOR)
-        if tensor != _NONE:
-            base, dtype, first = load_i64(tensors + tensor), load_i64(entry + _DTYPE), load_i64(entry + _FIRST)
-            count, spacing = load_i64(entry + _COUNT), load_i64(entry + _SPACING)
-            sample = load_i64(entry + _RING) + 8 * count * load_i64(entry + _POSITION)
-            for _ in range(load_i64(entry + _WINDOW)):
-                for i in range(count):
-                    store_element(base, dtype, first + i, load_f64(sample + 8 * i))
-                sample += 8 * count
-                first += spacing
+        if tensor != _NONE and load_i64(entry + _IS_DIRECT) != 0:
+            fill(entry, load_i64(tensors + tensor))
+        elif tensor != _NONE:
+            fill_window(entry, load_i64(tensors + tensor))
         entry += _INPUT_SIZE
+
+
+@inline
+def fill(entry, base):  # type: ignore[no-untyped-def]
+    """Scaled cells -> the elements of a tensor."""
+    cells, count, dtype, first = (
+        latched_cells(entry), load_i64(entry + _COUNT), load_i64(entry + _DTYPE), load_i64(entry + _FIRST)
+    )  # fmt: skip
+    scale, offset = load_f64(entry + _SCALE), load_f64(entry + _OFFSET)
+    done = 0
+    if dtype == _FLOAT:
+        while done + _EIGHT <= count:
+            store_singles(base + 4 * (first + done), load_f64x(cells + 8 * done) * scale + offset)
+            done += _EIGHT
+    for i in range(done, count):
+        store_element(base, dtype, first + i, load_f64(cells + 8 * i) * scale + offset)
+
+
+@inline
+def fill_window(entry, base):  # type: ignore[no-untyped-def]
+    """The samples of a ring -> the elements of a tensor."""
+    dtype, first = load_i64(entry + _DTYPE), load_i64(entry + _FIRST)
+    count, spacing = load_i64(entry + _COUNT), load_i64(entry + _SPACING)
+    sample = load_i64(entry + _RING) + 8 * count * load_i64(entry + _POSITION)
+    for _ in range(load_i64(entry + _WINDOW)):
+        done = 0
+        if dtype == _FLOAT:
+            while done + _EIGHT <= count:
+                store_singles(base + 4 * (first + done), load_f64x(sample + 8 * done))
+                done += _EIGHT
+        for i in range(done, count):
+            store_element(base, dtype, first + i, load_f64(sample + 8 * i))
+        sample += 8 * count
+        first += spacing
 
 
 @inline

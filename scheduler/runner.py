@@ -3,7 +3,7 @@
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from scheduler.native import NATIVE
 from scheduler.rights import Grant, use_cpu, use_exact_timers, use_fifo
 from scheduler.stats import COUNTED, Latency, TaskStats, Usage
 from scheduler.status import Action, State
-from scheduler.task import Task
+from scheduler.task import Input, Output, Task
 from scheduler.task_block import NOTES, Control
 from scheduler.trace import Cycle, Range, ranges
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rt_engine import ModelSlot
 
 _SNAPSHOT_TRIES = 1000
+_COPY_TRIES = 10
 _RESET_PATIENCE_S = 1.0
 
 
@@ -192,7 +193,21 @@ class TaskRunner:
 
     def ranges(self) -> dict[str, Range]:
         """Tag -> least, mean and greatest value in this task's cycles."""
-        return ranges(self.task, self.memory.inputs.copy(), self.memory.outputs.copy())
+        found = self._ranges(self.task.inputs, "inputs_seen", self.memory.input_ranges)
+        for name, one in self._ranges(self.task.outputs, "outputs_seen", self.memory.output_ranges).items():
+            found[name] = found[name] | one if name in found else one
+        return found
+
+    def _ranges(
+        self, entries: Sequence[Input | Output], seen: str, arrays: Mapping[str, NDArray[Any]]
+    ) -> dict[str, Range]:
+        """Copied while no cycle widened them, as far as there is such a time."""
+        for _ in range(_COPY_TRIES):
+            copy = {name: array.copy() for name, array in arrays.items()}
+            count = int(self.memory.task[seen][0])
+            if all(np.array_equal(array, copy[name]) for name, array in arrays.items()):
+                break
+        return ranges(entries, count, copy)
 
     def _usage(self, stats: dict[str, Any]) -> Usage:
         start = Usage(*stats["usage_start"])

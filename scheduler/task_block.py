@@ -1,16 +1,21 @@
 """What a task's native code and Python agree on, as NumPy dtypes. One block per task, laid out by `scheduler.binding`:
 
     TASK --> sources  SOURCE[n]   input channels, each latched once per cycle
-         |   inputs   INPUT[n]    from a source's cells to `values`, a ring (windows) and a tensor
-         |   outputs  OUTPUT[n]   from a tensor to `raw`, guarded to `last`, to a sink's cells
+         |   inputs   INPUT[n]    a run: from a source's cells to `values`, a ring (windows) and a tensor
+         |   outputs  OUTPUT[n]   a run: from a tensor to `raw`, guarded to `last`, to a sink's cells
          |   sinks    SINK[n]     output channels, each published once per cycle
          |   values   float64[]   newest value of each input element     what the user's step reads
          |   raw      float64[]   the model's outputs before the guard   what the user's step may change
          |   last     float64[]   outputs as published
+         |   low, high, max_rate, safe   float64[]   what the guard wants of each output
+         |   input_ranges, output_ranges   RANGES    what each value was since the last reset
          |   step     STEP_HEADER, then the state of the user's step
          |   stats    STATS
          |   trace    TRACE       cycles worth remembering, for who asks later what happened
          +-> wakeup, execution    histograms (rt_native.histogram)
+
+A run is what lies in a row, cells as elements, with equal scaling and windows, whatever entries of the task it comes from
+(`scheduler.runs`): it is moved as a whole. What is said of single values lies in arrays beside it, in the order of the entries.
 
 All addresses are absolute, except tensors: a model version has its own, found through the block that is run
 (`rt_engine.run.blocks.BLOCK.tensors`), at the byte offset that INPUT.tensor and OUTPUT.tensor give.
@@ -74,49 +79,49 @@ TASK = np.dtype(
         *_words("execute", "reader", "step", "step_state"),
         *_words("sources", "source_count", "inputs", "input_count", "outputs", "output_count", "sinks", "sink_count"),
         *_words("values", "value_count", "raw", "last", "raw_count"),
+        *_words("low", "high", "max_rate", "safe", "is_limited", "input_ranges", "output_ranges"),
         *_words("stats", "wakeup", "execution", "trace"),
         # the cycle's own
         *_words("tick_ns", "tripped", "on_time", "bad_source", "bad_age_ns", "bad_value"),
+        *_words("inputs_seen", "outputs_seen"),
     ]
 )
 """One task. `tick_ns` is the tick of the newest cycle, 0 before the first.
 
 `bad_source`: the newest input channel that was bad, `bad_age_ns` how old its values were, 0: its quality was bad.
 `bad_value`: where in `values`, or in `raw`, the first NaN or infinity of the newest cycle with one was.
+`is_limited`: 1 if an output has a finite `max_rate` (per second). `inputs_seen`, `outputs_seen`: cycles in the ranges.
 """
 
 SOURCE = np.dtype(_words("channel", "max_age_ns", "slot"))
 """An input channel; `slot` is the address of what was latched in this cycle."""
 
-_RANGE = [("seen", "<i8"), ("least", "<f8"), ("greatest", "<f8"), ("total", "<f8")]
-"""Of all finite values since the first cycle or the last reset, in the unit of the tag."""
+RANGES = ("least", "greatest", "total", "lost")
+"""Of each value, in the unit of its tag: four arrays in a row, of float64, `lost` of int64. All that was finite since the
+first cycle or the last reset; `lost`: how many of the cycles it was not. +inf and -inf before the first."""
 
 INPUT = np.dtype(
     [
-        *_words("source", "cell", "count", "values"),
+        *_words("source", "cell", "count", "number", "values"),
         *_words("tensor", "dtype", "first", "spacing"),
         ("scale", "<f8"),
         ("offset", "<f8"),
         *_words("window", "stride_ns", "ring", "filled", "position", "next_sample_ns"),
-        *_RANGE,
+        *_words("is_direct", "is_kept"),
     ]
 )
 """`count` cells, scaled, into a tensor: element `first + t * spacing + i` is cell i of sample t, oldest sample first.
 
 `ring` has room for twice the window: each sample is written twice, so that the last `window` always lie in a row.
+`is_direct`: its window is this cycle's value, so it has no ring; `is_kept`: somebody reads `values`.
 """
 
 OUTPUT = np.dtype(
     [
-        *_words("sink", "cell", "count", "raw", "last"),
+        *_words("sink", "cell", "count", "number", "raw"),
         *_words("tensor", "dtype", "first"),
         ("scale", "<f8"),
         ("offset", "<f8"),
-        ("low", "<f8"),
-        ("high", "<f8"),
-        ("max_rate", "<f8"),  # per second
-        ("safe", "<f8"),
-        *_RANGE,
     ]
 )
 """`count` elements of a tensor, scaled, guarded, into cells of an output channel."""

@@ -1,7 +1,11 @@
 """What a task left behind for who asks later (`scheduler.trace_native` writes it): its cycles and its ranges of values."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fieldbus.image.image import Channel
 from scheduler.status import Action, TaskStatus
@@ -59,15 +63,23 @@ class Range:
         return Range(seen, min(self.least, other.least), mean, max(self.greatest, other.greatest))
 
 
-def ranges(task: Task, inputs: Any, outputs: Any) -> dict[str, Range]:
-    """Tag -> its range, for those of a task that had a value; `inputs`, `outputs`: the tables of its memory."""
+def ranges(entries: Sequence[Input | Output], seen: int, arrays: Mapping[str, NDArray[Any]]) -> dict[str, Range]:
+    """Tag -> its range, for those that had a value, of a task's inputs or outputs.
+
+    `seen`: how many cycles are in the ranges of single values, `arrays` (`RANGES` of `scheduler.task_block`).
+    """
+    if not entries:
+        return {}
+    first = np.cumsum([0, *(entry.count for entry in entries[:-1])])
+    counts = np.array([entry.count for entry in entries]) * seen - np.add.reduceat(arrays["lost"], first)
+    least, greatest = np.minimum.reduceat(arrays["least"], first), np.maximum.reduceat(arrays["greatest"], first)
+    totals = np.add.reduceat(arrays["total"], first)
     found: dict[str, Range] = {}
-    entries: tuple[Input | Output, ...] = (*task.inputs, *task.outputs)
-    for entry, row in zip(entries, (*inputs, *outputs), strict=True):
-        seen, total = int(row["seen"]), float(row["total"])
-        if seen:
-            one = Range(seen, float(row["least"]), total / seen, float(row["greatest"]))
-            name = tag_at(entry.channel, entry.cell).partition("[")[0]
+    columns = (counts.tolist(), least.tolist(), totals.tolist(), greatest.tolist())
+    names = (entry.channel.tag_at(entry.cell)[0].name for entry in entries)
+    for name, count, low, total, high in zip(names, *columns, strict=True):
+        if count:
+            one = Range(count, low, total / count, high)
             found[name] = found[name] | one if name in found else one
     return found
 
@@ -90,8 +102,5 @@ def blamed(task: Task, cycle: Cycle) -> str:
 
 def tag_at(channel: Channel, cell: int) -> str:
     """The tag that a cell belongs to, with the number of the element where it has several: `curve[3]`."""
-    for tag in channel.tags:
-        if cell < tag.count:
-            return tag.name if tag.count == 1 else f"{tag.name}[{cell}]"
-        cell -= tag.count
-    raise IndexError(f"channel {channel.name!r} has no such cell")
+    tag, element = channel.tag_at(cell)
+    return tag.name if tag.count == 1 else f"{tag.name}[{element}]"

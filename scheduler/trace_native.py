@@ -6,21 +6,20 @@
 Nothing is allocated or waited for: a few comparisons in a cycle of which there is nothing to tell.
 """
 
-from rt_native.lang import atomic_store, fill_bytes, inline, load_f64, load_i64, store_f64, store_i64
+from rt_native.lang import atomic_store, fill_bytes, inline, load_i64, store_i64
 from rt_native.memory import offsets
+from scheduler.ranges_native import forget_ranges
 from scheduler.status import TaskStatus
-from scheduler.task_block import CYCLE, INPUT, NOTES, OUTPUT, STATS, TASK, TRACE, WORST
+from scheduler.task_block import CYCLE, NOTES, STATS, TASK, TRACE, WORST
 
 _T, _R, _C, _N = offsets(TASK), offsets(TRACE), offsets(CYCLE), offsets(STATS)
 _TRACE, _STATS, _BAD_SOURCE, _BAD_AGE, _BAD_VALUE = _T.trace, _T.stats, _T.bad_source, _T.bad_age_ns, _T.bad_value
-_INPUTS, _INPUT_COUNT, _OUTPUTS, _OUTPUT_COUNT = _T.inputs, _T.input_count, _T.outputs, _T.output_count
 _NOTED, _FIRST_NOTE, _FIRST_WORST, _BAR = _R.noted, _R.notes, _R.worst, _R.bar_ns
 _LAST_ACTION, _LAST_STATUS, _LAST_BLAME, _LAST_VERSION = _R.action, _R.status, _R.blame, _R.version
 _TICK, _ACTION, _STATUS, _BLAME, _AGE, _WAKEUP, _EXECUTION, _MISSED, _SWITCHED = (
     _C.tick_ns, _C.action, _C.status, _C.blame, _C.age_ns, _C.wakeup_ns, _C.execution_ns, _C.missed, _C.switched
 )  # fmt: skip
-_VERSION, _CYCLE_SIZE, _INPUT_SIZE, _OUTPUT_SIZE = _N.version, CYCLE.itemsize, INPUT.itemsize, OUTPUT.itemsize
-_IN_RANGE, _OUT_RANGE = offsets(INPUT).seen, offsets(OUTPUT).seen
+_VERSION, _CYCLE_SIZE = _N.version, CYCLE.itemsize
 _MANY, _FEW = NOTES, WORST
 _BAD_INPUT, _NAN_INPUT, _NAN_OUTPUT = (int(TaskStatus[name]) for name in ["BAD_INPUT", "NAN_INPUT", "NAN_OUTPUT"])
 
@@ -87,31 +86,7 @@ def least(trace):  # type: ignore[no-untyped-def]
 
 
 @inline
-def widen(entry, values, count):  # type: ignore[no-untyped-def]
-    """Take the finite ones of `values` into a range; `entry` is where it begins (`seen`)."""
-    seen, low, high, total = load_i64(entry), load_f64(entry + 8), load_f64(entry + 16), load_f64(entry + 24)
-    for i in range(count):
-        value = load_f64(values + 8 * i)
-        if value - value == 0.0:
-            low = value if seen == 0 or value < low else low
-            high = value if seen == 0 or value > high else high
-            total += value
-            seen += 1
-    store_f64(entry + 8, low)
-    store_f64(entry + 16, high)
-    store_f64(entry + 24, total)
-    store_i64(entry, seen)
-
-
-@inline
 def forget_trace(task):  # type: ignore[no-untyped-def]
     """Start the worst cycles and the ranges anew; notes stay, who reads them counts on."""
     fill_bytes(load_i64(task + _TRACE) + _BAR, 0, 8 + _FEW * _CYCLE_SIZE)
-    entry = load_i64(task + _INPUTS)
-    for _ in range(load_i64(task + _INPUT_COUNT)):
-        fill_bytes(entry + _IN_RANGE, 0, 32)
-        entry += _INPUT_SIZE
-    entry = load_i64(task + _OUTPUTS)
-    for _ in range(load_i64(task + _OUTPUT_COUNT)):
-        fill_bytes(entry + _OUT_RANGE, 0, 32)
-        entry += _OUTPUT_SIZE
+    forget_ranges(task)

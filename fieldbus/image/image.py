@@ -1,6 +1,7 @@
 """The process image: consistent groups of values between links and tasks, in native memory."""
 
 import time
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +47,7 @@ class Channel:
             self._first[tag.name] = cells
             cells += tag.count
         self.cells = cells
+        self._starts = list(self._first.values())
         self.address: int = block.address + offset
         stride = slot_stride(cells)
         header = block.view(CHANNEL, offset)
@@ -66,6 +68,13 @@ class Channel:
         except KeyError:
             has = ", ".join(self._first)
             raise ChannelError(f"channel {self.name!r} has no tag {tag_name!r}; it carries {has}") from None
+
+    def tag_at(self, cell: int) -> tuple[Tag, int]:
+        """The tag that a cell belongs to, and which of its elements it is; raises `IndexError` if there is no such cell."""
+        if not 0 <= cell < self.cells:
+            raise IndexError(f"channel {self.name!r} has no cell {cell}")
+        place = bisect_right(self._starts, cell) - 1
+        return self.tags[place], cell - self._starts[place]
 
     def write(self, values: ArrayLike, quality: Quality = Quality.GOOD, timestamp_ns: int | None = None) -> None:
         """Publish one value per cell; `timestamp_ns` (CLOCK_MONOTONIC) is now unless given."""

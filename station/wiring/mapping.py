@@ -63,7 +63,7 @@ def _rows(
     path: tuple[Step, ...], entry: InputTable, count: int, filling: _Filling, specs: Sequence[TensorSpec]
 ) -> Iterator[Finding]:
     """A window that lies in a row, where the tensor has a row for each sample: the samples of others belong between."""
-    place = next((place for place in filling.places if place.entry == path[-1]), None)
+    place = filling.places[-1] if filling.places and filling.places[-1].entry == path[-1] else None
     spec = next((spec for spec in specs if place is not None and spec.name == place.tensor), None)
     if place is None or spec is None or entry.spacing is not None or entry.window < 2 or len(spec.shape) < 2:
         return
@@ -93,6 +93,7 @@ class _Filling:
         self._kind, self._shared = kind, shared
         self._specs = {spec.name: spec for spec in specs}
         self._owners: dict[str, dict[int, str]] = {spec.name: {} for spec in specs}
+        self._free = dict.fromkeys(self._specs, 0)
         self.places: list[Place] = []
         self.findings: list[Finding] = []
 
@@ -107,7 +108,7 @@ class _Filling:
             return self._fault(path, f"no element is left for tag {entry.tag}; the model's {self._kind}s: {sizes}")
         if tensor not in self._specs:
             return self._fault(path, unknown(f"{self._kind} tensor", tensor, self._specs))
-        first = entry.index if entry.index is not None else self._next_free(tensor)
+        first = entry.index if entry.index is not None else self._free[tensor]
         last = first + (window - 1) * spacing + count - 1
         owners, spec = self._owners[tensor], self._specs[tensor]
         if last >= size(spec):
@@ -118,6 +119,7 @@ class _Filling:
         if taken and not self._shared:
             return self._fault(path, f"element {taken[0]} of {spec} is already filled by tag {owners[taken[0]]}")
         owners.update(dict.fromkeys(elements, entry.tag))
+        self._free[tensor] = max(self._free[tensor], last + 1)
         self.places.append(Place(int(path[-1]), tensor, first, spacing))
 
     def gaps(self) -> list[str]:
@@ -133,10 +135,7 @@ class _Filling:
         return messages
 
     def _first_with_room(self) -> str | None:
-        return next((name for name, spec in self._specs.items() if self._next_free(name) < size(spec)), None)
-
-    def _next_free(self, tensor: str) -> int:
-        return max(self._owners[tensor], default=-1) + 1
+        return next((name for name, spec in self._specs.items() if self._free[name] < size(spec)), None)
 
     def _fault(self, path: tuple[Step, ...], message: str) -> None:
         self.findings.append(Finding(path, message))

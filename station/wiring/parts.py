@@ -190,12 +190,10 @@ class _Builder:
         self, entries: Iterable[InputTable | OutputTable], connect: Callable[[Link, Sequence[str]], Channel]
     ) -> dict[str, Channel]:
         """One channel for each link that the entries use; tag -> its channel."""
-        by_link: dict[str, list[str]] = {}
+        by_link: dict[str, dict[str, None]] = {}
         for entry in entries:
-            names = by_link.setdefault(self._link_of(entry.tag), [])
-            if entry.tag not in names:
-                names.append(entry.tag)
-        channels = {link: connect(self.parts.links[link], names) for link, names in by_link.items()}
+            by_link.setdefault(self._link_of(entry.tag), {})[entry.tag] = None
+        channels = {link: connect(self.parts.links[link], list(names)) for link, names in by_link.items()}
         return {tag: channels[link] for link, names in by_link.items() for tag in names}
 
     def _input(self, entry: InputTable, place: mapping.Place | None, channels: Mapping[str, Channel]) -> Input:

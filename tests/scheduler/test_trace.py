@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 
+from fieldbus.image.image import ProcessImage
 from fieldbus.tags import Quality
 from rt_engine.run.blocks import BLOCK
 from rt_native.memory import offsets
@@ -13,7 +14,7 @@ from scheduler import Guard
 from scheduler.status import Action, TaskStatus
 from scheduler.task_block import NOTES, WORST
 from scheduler.trace import Range, blamed, tag_at
-from tests.scheduler.fakes import ANY_AGE, EPOCH, MS, PERIOD, FakeClock, bench, channel, tags
+from tests.scheduler.fakes import ANY_AGE, EPOCH, MS, PERIOD, FakeClock, bench, tags
 
 
 def noted(b, since=0):
@@ -134,6 +135,6 @@ def test_a_reset_starts_worst_cycles_and_ranges_anew() -> None:
 
 
 def test_of_an_array_the_element_is_named() -> None:
-    several = channel(["a"], "in")
-    several.tags = (*tags(["a"], "in"), *tags(["curve"], "in", count=3))
+    both = [*tags(["a"], "in"), *tags(["curve"], "in", count=3)]
+    several = ProcessImage().channel("c", both, writer="w", reader="r")
     assert [tag_at(several, cell) for cell in range(4)] == ["a", "curve[0]", "curve[1]", "curve[2]"]
