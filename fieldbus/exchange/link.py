@@ -144,6 +144,11 @@ class NativeLink(CyclicLink):
         """Of the channels that `writer` drives: nanoseconds from when inputs came to when outputs computed from them were sent."""
         return [histogram for channel, histogram in self._reactions if channel.writer == writer]
 
+    def watch_life(self, tag_name: str, timeout_s: float) -> None:
+        """See `Link.watch_life`."""
+        super().watch_life(tag_name, timeout_s)
+        self.exchange.watch(self._in.cells.first[tag_name], round(timeout_s * NS))
+
     # --- life ---------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
@@ -196,7 +201,7 @@ class NativeLink(CyclicLink):
 
     def _cycles(self) -> None:
         while not self._stop.is_set():
-            connection = self._connection() if self._life is None else None
+            connection = self._connection()
             if connection is None:
                 self._stop_runner()
                 super()._cycles()
@@ -294,7 +299,10 @@ class NativeLink(CyclicLink):
         health = self.exchange.health
         if health is None:
             return
-        if health is Quality.GOOD and self._state[0] != "up":
+        is_lifeless, has_changed = self.exchange.lifeless
+        if health is Quality.GOOD and is_lifeless and self._life is not None:
+            self._without_life(self._life.words(has_changed))
+        elif health is Quality.GOOD and self._state[0] != "up":
             self._backoff.reset()
             self._was_good()
             self._enter("up")
@@ -377,7 +385,7 @@ class NativeLink(CyclicLink):
         age_ns = max(0, time.monotonic_ns() - asked_ns) if asked_ns else None
         is_old = age_ns is None or age_ns > self.timeout_s * NS
         quality = Quality.BAD if is_old else Quality(max(int(row["quality"]) for row in rows))
-        if exchange.suspect[first : first + tag.count].any() and tag.direction == "in":
+        if tag.direction == "in" and (exchange.suspect[first : first + tag.count].any() or exchange.lifeless[0]):
             quality = Quality.BAD
         return TagValue(tag, tuple(cells[first : first + tag.count].tolist()), self._raw(tag), quality, age_ns)
 

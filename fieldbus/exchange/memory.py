@@ -95,7 +95,7 @@ class Exchange:
             values_in=values_in, suspect=suspect.address, values_out=values_out,
             low=self._filled(limits.low), high=self._filled(limits.high), safe=self._filled(limits.safe),
             cells_in=inputs.count, cells_out=outputs.count, round_trip=self.round_trip.address, note=self._note.address,
-            pending=_NOTHING, health=_NOTHING, lost=1,
+            pending=_NOTHING, health=_NOTHING, lost=1, life_cell=_NOTHING,
         )  # fmt: skip
         for name in self._tables:
             self._table(name, [])
@@ -129,6 +129,23 @@ class Exchange:
             any_number=frames.any_number, ours=ours[0], ours_mask=ours[1], ours_bytes=ours[2],
         )  # fmt: skip
         self.transactions = rows
+        self._place_life()
+
+    def watch(self, cell: int, timeout_ns: int) -> None:
+        """This input must change within `timeout_ns`, or no input is to be trusted."""
+        self._set(life_cell=cell, life_timeout_ns=timeout_ns)
+        self._place_life()
+
+    def _place_life(self) -> None:
+        cell = self._words[_X.life_cell // 8]
+        for i, transaction in enumerate(self.plan.transactions if self.plan is not None else ()):
+            if any(field.cell <= cell < field.cell + field.count for field in transaction.inputs):
+                self._set(life_transaction=i)
+
+    @property
+    def lifeless(self) -> tuple[bool, bool]:
+        """(does the life sign stand still, has it changed since this connection began)."""
+        return bool(self._words[_X.is_lifeless // 8]), bool(self._words[_X.life_changed_ns // 8])
 
     def _lay_samples(self, samples: Samples | None) -> None:
         parts, self._sampled = self._plan_parts, {}
@@ -172,6 +189,7 @@ class Exchange:
             buffer.view(np.uint8, 0, len(already))[:] = np.frombuffer(already, np.uint8)
         self._set(fd=fd, is_socket=is_socket, received=len(already), pending=_NOTHING, send_at_ns=send_at_ns)
         self._set(heard_ns=time.monotonic_ns(), fault=0, noted=0, health=_NOTHING, lost=0)
+        self._set(life_is_seen=0, life_changed_ns=0, is_lifeless=int(self._words[_X.life_cell // 8] != _NOTHING))
         self._x["state"] = State.READY
 
     def take(self) -> bool:

@@ -14,6 +14,9 @@ _LOW, _HIGH, _CELLS_OUT, _TIMEOUT, _LOST = _X.low, _X.high, _X.cells_out, _X.tim
 _UNTIL, _IS_SAFE, _FORCE_SAFE, _LIMITED, _TRANSACTIONS = (
     _X.until_ns, _X.is_safe, _X.force_safe, _X.limited, _X.transactions
 )  # fmt: skip
+_LIFE_CELL, _LIFE_TRANSACTION, _LIFE_TIMEOUT, _LIFE_IS_SEEN, _LIFE_LAST, _LIFE_CHANGED, _IS_LIFELESS = (
+    _X.life_cell, _X.life_transaction, _X.life_timeout_ns, _X.life_is_seen, _X.life_last, _X.life_changed_ns, _X.is_lifeless
+)  # fmt: skip
 _CHANNEL, _RUNS, _RUN_COUNT, _OF, _OF_COUNT, _REACTION, _SEEN, _TAKEN = (
     _P.channel, _P.runs, _P.run_count, _P.transactions, _P.transaction_count, _P.reaction, _P.seen, _P.taken
 )  # fmt: skip
@@ -95,6 +98,24 @@ def count_reactions(exchange, now):  # type: ignore[no-untyped-def]
 
 
 @inline
+def look_for_life(exchange, now):  # type: ignore[no-untyped-def]
+    """1 when there is a life sign and it has not changed in time, or not yet: no input is to be trusted (`fieldbus.link.life`)."""
+    cell, lifeless = load_i64(exchange + _LIFE_CELL), 0
+    if cell >= 0:
+        transaction = load_i64(exchange + _TRANSACTIONS) + load_i64(exchange + _LIFE_TRANSACTION) * _TRANSACTION
+        if load_i64(transaction + _T_QUALITY) == _GOOD:
+            bits = load_i64(load_i64(exchange + _VALUES_IN) + 8 * cell)
+            if load_i64(exchange + _LIFE_IS_SEEN) != 0 and bits != load_i64(exchange + _LIFE_LAST):
+                store_i64(exchange + _LIFE_CHANGED, now)
+            store_i64(exchange + _LIFE_LAST, bits)
+            store_i64(exchange + _LIFE_IS_SEEN, 1)
+        changed = load_i64(exchange + _LIFE_CHANGED)
+        lifeless = 1 if changed == 0 or now - changed > load_i64(exchange + _LIFE_TIMEOUT) else 0
+    store_i64(exchange + _IS_LIFELESS, lifeless)
+    return lifeless
+
+
+@inline
 def publish_inputs(exchange, now):  # type: ignore[no-untyped-def]
     """`values_in` -> every subscriber, as good as the worst of the transactions, and of the values, that it is made of."""
     values, suspect, timeout = (
@@ -102,6 +123,7 @@ def publish_inputs(exchange, now):  # type: ignore[no-untyped-def]
         load_i64(exchange + _SUSPECT),
         load_i64(exchange + _TIMEOUT),
     )
+    lifeless = look_for_life(exchange, now)
     table = atomic_load(exchange + _SUBSCRIBERS)
     port = table + 8
     for _ in range(load_i64(table)):
@@ -121,7 +143,7 @@ def publish_inputs(exchange, now):  # type: ignore[no-untyped-def]
             for i in range(count):
                 wrong |= load_u8(suspect + here + i)
             run += _RUN
-        if wrong != 0 or now - asked > timeout:
+        if wrong != 0 or lifeless != 0 or now - asked > timeout:
             quality = _BAD
         store_i64(slot + _TIMESTAMP, asked)
         store_i64(slot + _QUALITY, quality)
@@ -137,7 +159,7 @@ def publish_age(exchange, now):  # type: ignore[no-untyped-def]
     values, timeout, lost = (
         load_i64(exchange + _VALUES_IN),
         load_i64(exchange + _TIMEOUT),
-        atomic_load(exchange + _LOST),
+        atomic_load(exchange + _LOST) | load_i64(exchange + _IS_LIFELESS),
     )
     table = atomic_load(exchange + _SUBSCRIBERS)
     port = table + 8

@@ -9,14 +9,14 @@ NS = 1_000_000_000
 
 
 class LifeSign:
-    """Watches one input, whose first cell is `first`.
+    """Watches one input, which is in cell `cell`.
 
     A device that was just connected to lives from the first change on: what it says before may be as old as its last stop.
     """
 
-    def __init__(self, tag: Tag, first: int, timeout_s: float) -> None:
+    def __init__(self, tag: Tag, cell: int, timeout_s: float) -> None:
         self.tag, self.timeout_s = tag, timeout_s
-        self._cells = slice(first, first + tag.count)
+        self._cell = cell
         self.reset()
 
     def reset(self) -> None:
@@ -24,14 +24,17 @@ class LifeSign:
         self._last: bytes | None = None
         self._changed_ns: int | None = None
 
+    def words(self, has_changed: bool) -> str:
+        """What is said of a device whose sign stands still."""
+        since = f"for {self.timeout_s:g} s" if has_changed else "yet"
+        return f"the device answers, but its life sign {self.tag.name} has not changed {since}"
+
     def look(self, values: NDArray[np.float64], now_ns: int) -> str:
         """Why the inputs are not to be trusted, all values having come at `now_ns`; empty: the device lives."""
-        seen = values[self._cells].tobytes()
+        seen = values[self._cell].tobytes()
         if self._last is not None and seen != self._last:
             self._changed_ns = now_ns
         self._last = seen
-        if self._changed_ns is None:
-            return f"the device answers, but its life sign {self.tag.name} has not changed yet"
-        if now_ns - self._changed_ns > self.timeout_s * NS:
-            return f"the device answers, but its life sign {self.tag.name} has not changed for {self.timeout_s:g} s"
-        return ""
+        if self._changed_ns is not None and now_ns - self._changed_ns <= self.timeout_s * NS:
+            return ""
+        return self.words(self._changed_ns is not None)

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from fieldbus.errors import ConfigurationError
+from fieldbus.errors import ChannelError, ConfigurationError
 from fieldbus.image.image import Channel, ProcessImage
 from fieldbus.link.life import LifeSign
 from fieldbus.link.log import ChangeLog
@@ -91,6 +91,8 @@ class Link(ABC):
     def watch_life(self, tag_name: str, timeout_s: float) -> None:
         """Trust no input of this device unless this one changes within `timeout_s`; before `start`. Raises `ChannelError`."""
         (tag,) = self._in.cells.select([tag_name])
+        if tag.count != 1:
+            raise ChannelError(f"link {self.name!r}: its life sign is one value, and {tag_name!r} has {tag.count}")
         self._life = LifeSign(tag, self._in.cells.first[tag_name], timeout_s)
 
     def wait_up(self, timeout_s: float) -> bool:

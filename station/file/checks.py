@@ -115,6 +115,10 @@ def _life_signs(view: View) -> Iterator[Finding]:
             yield Finding(
                 path, f"tag {link.life_sign} is no input of this link; allowed: {', '.join(inputs) or 'none'}"
             )
+        elif link.life_sign in view.config.tags and view.config.tags[link.life_sign].count != 1:
+            yield Finding(
+                path, f"tag {link.life_sign} has {view.config.tags[link.life_sign].count} values; a life sign is one"
+            )
         if link.life_sign_timeout_ns < 2 * link.cycle_ns and view.knows("links", name, "life_sign_timeout", "cycle"):
             least, each = format_duration(link.life_sign_timeout_ns), format_duration(link.cycle_ns)
             yield Finding(

@@ -91,3 +91,10 @@ def test_a_life_sign_is_an_input_of_the_link() -> None:
     for name in ("force", "pulse"):
         with pytest.raises(ChannelError, match=f"link 'sim' has no tag '{name}' of that direction; it has beat"):
             link.watch_life(name, 1.0)
+
+
+def test_a_life_sign_is_one_value() -> None:
+    """An array would not say which of its values must change."""
+    link = InProcessLink("sim", [Tag("beats", "uint16", "in", count=3)], lambda _: {"beats": [0, 0, 0]})
+    with pytest.raises(ChannelError, match="its life sign is one value, and 'beats' has 3"):
+        link.watch_life("beats", 1.0)

@@ -142,3 +142,12 @@ def test_a_life_sign_and_numbers_of_nothing_reach_the_link(tmp_path):
     (tag,) = [tag for tag in link.tags if tag.name == "a"]
     assert (tag.unavailable, tag.low, tag.high) == ((-32768.0,), -5.0, 9.0)
     assert (link._life.tag, link._life.timeout_s) == (tag, 3.0)
+
+
+def test_a_life_sign_is_one_value(tmp_path):
+    """An array would not say which of its values must change."""
+    tags = TAGS.replace('"input 0", link', '"input 0", count = 3, link')
+    assert (
+        "tag a has 3 values; a life sign is one"
+        in errors(tmp_path, TCP + 'life_sign = "a"\n', tags, TASK)["links.line.life_sign"]
+    )
