@@ -12,7 +12,7 @@ from scheduler.scheduler import Scheduler
 from scheduler.stats import Latency, TaskStats, Usage
 from scheduler.status import Action, State, TaskStatus
 from scheduler.steps import Step
-from scheduler.task import Guard, Input, Output, Task
+from scheduler.task import Guard, Input, Output, Task, Trigger
 from scheduler.wakeup import measure_wakeup
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "Task",
     "TaskStats",
     "TaskStatus",
+    "Trigger",
     "Usage",
     "errors",
     "measure_wakeup",

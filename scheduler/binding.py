@@ -30,6 +30,7 @@ from scheduler.task_block import (
     TRACE,
     OnFault,
     OnOverrun,
+    OnState,
 )
 
 if TYPE_CHECKING:
@@ -39,6 +40,10 @@ if TYPE_CHECKING:
 NO_LIMIT_NS = (1 << 62) - 1
 NOTHING_YET = -1
 _ON_FAULT = {"pass": OnFault.PASS, "run": OnFault.PASS, "hold": OnFault.HOLD, "safe": OnFault.SAFE}
+
+
+def _nanoseconds(seconds: float) -> int:
+    return NO_LIMIT_NS if math.isinf(seconds) else round(seconds * 1e9)
 
 
 class TaskMemory:
@@ -70,6 +75,10 @@ class TaskMemory:
             watchdog=task.watchdog,
             on_nan=_ON_FAULT[task.guard.on_nan],
             on_bad_input=_ON_FAULT[task.guard.on_bad_input],
+            on_bad_state=OnState[task.guard.on_bad_state.upper()],
+            max_hold_ns=_nanoseconds(task.guard.max_hold_s),
+            held_since_ns=-1,
+            reset_before=1,
             clock=clock.state,
             clock_now=clock.now,
             clock_sleep=clock.sleep,
@@ -86,14 +95,15 @@ class TaskMemory:
     def clear(self) -> None:
         """As new, for another start: counters, windows and the step's state."""
         fresh = ("control", "reset", "owner", "state", "tick_ns", "tripped", "on_time")
-        self._set(**dict.fromkeys(fresh, 0))
+        self._set(
+            **dict.fromkeys((*fresh, "reset_state", "model_wrong", "step_wrong"), 0), held_since_ns=-1, reset_before=1
+        )
         self.stats[:] = np.zeros(1, STATS)
         self.trace["noted"] = 0
         self.trace["action"] = NOTHING_YET
         self.forget_trace()
         self.inputs["filled"] = self.inputs["next_sample_ns"] = 0
-        if self._task.step is not None:
-            self._clear_step(self._task.step)
+        self.clear_step()
 
     def forget_trace(self) -> None:
         """Start the worst cycles and the ranges of a task that does not run anew."""
@@ -117,14 +127,11 @@ class TaskMemory:
         block = self._block(max(dtype.itemsize * count, 1))
         return block.view(dtype, 0, count), block.address
 
-    def _channels(
-        self, entries: Sequence[Input] | Sequence[Output], dtype: np.dtype[Any]
-    ) -> tuple[NDArray[Any], dict[int, int]]:
-        """A row per different channel, and where each row is: id of channel -> address."""
-        different: dict[int, Channel] = {id(e.channel): e.channel for e in entries}
+    def _channels(self, different: Sequence[Channel], dtype: np.dtype[Any]) -> tuple[NDArray[Any], dict[int, int]]:
+        """A row per channel, and where each row is: id of channel -> address."""
         rows, address = self._table(dtype, len(different))
-        rows["channel"] = [channel.address for channel in different.values()]
-        return rows, {key: address + i * dtype.itemsize for i, key in enumerate(different)}
+        rows["channel"] = [channel.address for channel in different]
+        return rows, {id(channel): address + i * dtype.itemsize for i, channel in enumerate(different)}
 
     def _floats(self, values: Sequence[float] | int) -> int:
         """Address of a block of float64; so many zeros, if a number is given."""
@@ -144,8 +151,8 @@ class TaskMemory:
 
     def _bind_inputs(self, task: Task) -> NDArray[Any]:
         inputs, max_age_s = task.inputs, task.guard.max_age_s
-        sources, source_at = self._channels(inputs, SOURCE)
-        sources["max_age_ns"] = NO_LIMIT_NS if math.isinf(max_age_s) else round(max_age_s * 1e9)
+        sources, source_at = self._channels(task.channels_read, SOURCE)
+        sources["max_age_ns"] = _nanoseconds(max_age_s)
         moved = list(runs(inputs))
         rows, address = self._table(INPUT, len(moved))
         count = sum(e.count for e in inputs)
@@ -155,6 +162,8 @@ class TaskMemory:
             sources=next(iter(source_at.values()), 0), source_count=len(sources), inputs=address,
             input_count=len(moved), values=values, value_count=count, input_ranges=ranges,
         )  # fmt: skip
+        if (trigger := task.reset) is not None:
+            self._set(reset_source=source_at[id(trigger.channel)], reset_cell=trigger.cell)
         for row, run in zip(rows, moved, strict=True):
             entry, is_direct = run.entry, run.entry.window == run.entry.stride == 1
             row["source"], row["cell"], row["count"] = source_at[id(entry.channel)], entry.cell, entry.count
@@ -169,7 +178,7 @@ class TaskMemory:
 
     def _bind_outputs(self, task: Task) -> NDArray[Any]:
         outputs = task.outputs
-        sinks, sink_at = self._channels(outputs, SINK)
+        sinks, sink_at = self._channels(task.channels_written, SINK)
         moved = list(runs(outputs))
         rows, address = self._table(OUTPUT, len(moved))
         count = sum(e.count for e in outputs)
@@ -206,13 +215,22 @@ class TaskMemory:
         self._step_header = block.view(STEP_HEADER)
         self._step_header["period_ns"], self._step_header["published"] = self._task.period_ns, self.task["last"]
         self._step_state = block.view(np.uint8, size, block.nbytes - size)
-        self._set(step=step.address, step_state=block.address + size)
-        self._clear_step(step)
+        initial = self._block(max(self._step_state.nbytes, 1))
+        self._step_initial = initial.view(np.uint8, 0, self._step_state.nbytes)
+        self._step_initial[: len(step.initial)] = np.frombuffer(step.initial, np.uint8)
+        self._set(
+            step=step.address, step_state=block.address + size,
+            step_initial=initial.address, step_bytes=self._step_state.nbytes,
+        )  # fmt: skip
+        self.clear_step()
 
-    def _clear_step(self, step: Step) -> None:
+    def clear_step(self) -> int:
+        """Put the state of a step that does not run back to where it began; gives its bytes."""
+        if self._task.step is None:
+            return 0
         self._step_header["tick_ns"] = 0
-        self._step_state[:] = 0
-        self._step_state[: len(step.initial)] = np.frombuffer(step.initial, np.uint8)
+        self._step_state[:] = self._step_initial
+        return self._step_state.nbytes
 
     def _input_tensor(self, entry: Input, number: int) -> tuple[int, int]:
         if entry.tensor is None or self._model is None:

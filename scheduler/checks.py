@@ -40,6 +40,11 @@ def check_task(task: Task, model: "Model | None") -> None:
         _check_output(output, model, task, f"task {task.name!r}, output {number}")
     _check_coverage(task)
     _check_step(task)
+    if task.reset is not None and not 0 <= task.reset.cell < task.reset.channel.cells:
+        raise TaskError(
+            f"task {task.name!r}, reset: cell {task.reset.cell} of channel {task.reset.channel.name!r}, "
+            f"which has {task.reset.channel.cells}"
+        )
 
 
 def _check_common(entry: Input | Output, what: str) -> None:
@@ -154,23 +159,15 @@ def _check_step(task: Task) -> None:
             )
 
 
-def _read_by(task: Task) -> list[Channel]:
-    return [entry.channel for entry in task.inputs]
-
-
-def _written_by(task: Task) -> list[Channel]:
-    return [entry.channel for entry in task.outputs]
-
-
 def check_together(tasks: Sequence[Task]) -> None:
     """Raise `TaskError` unless names are unique and every channel has one writer and one reader."""
     names = [task.name for task in tasks]
     if len(set(names)) != len(names):
         raise TaskError(f"tasks need different names, got {names}")
-    for kind, channels_of in (("read", _read_by), ("written", _written_by)):
+    for kind in ("read", "written"):
         owner: dict[int, str] = {}
         for task in tasks:
-            for channel in channels_of(task):
+            for channel in task.channels_read if kind == "read" else task.channels_written:
                 other = owner.setdefault(id(channel), task.name)
                 if other != task.name:
                     raise TaskError(

@@ -3,6 +3,8 @@
 None keeps a NaN or an infinity that came in: it is given on, for the guard to judge.
 """
 
+import math
+
 from rt_native.lang import export, inline, load_f64, load_i64, store_f64
 from rt_native.memory import offsets
 from scheduler.controller_blocks import LINEAR, PID, RAMP, TWO_POINT, Wanted
@@ -120,9 +122,10 @@ def controller_pid(inputs, n_in, outputs, n_out, state):
         growth = 0.0
     output = bias + gain * error + integral + growth + slope
     output, growth = reined(output, growth, low, high)
+    is_sound = is_number(integral + growth) and is_number(slope)  # else too large: the next number begins anew
     store_f64(state + _INTEGRAL, integral + growth)
     store_f64(state + _SLOPE, slope)
-    store_f64(state + _BEFORE, measured)
+    store_f64(state + _BEFORE, measured if is_sound else math.nan)
     store_f64(state + _SENT, output)
     store_f64(outputs, output)
     return 0

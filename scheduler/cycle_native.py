@@ -32,9 +32,10 @@ from rt_native.lang import (
 )
 from rt_native.memory import offsets
 from scheduler.inputs_native import add_to, read_inputs
+from scheduler.memory_native import keep_sound, renew
 from scheduler.outputs_native import guard, make_safe, not_finite, scatter, write_outputs
 from scheduler.status import Action, State, TaskStatus
-from scheduler.task_block import STATS, STEP_HEADER, TASK, USAGE, Control, OnFault, OnOverrun
+from scheduler.task_block import STATS, STEP_HEADER, TASK, USAGE, Control, OnFault, OnOverrun, OnState
 from scheduler.trace_native import forget_trace, note_cycle
 
 _T, _N, _U, _H = offsets(TASK), offsets(STATS), offsets(USAGE), offsets(STEP_HEADER)
@@ -44,6 +45,7 @@ _CONTROL, _RESET, _STATE = _T.control, _T.reset, _T.state
 _EPOCH, _PERIOD, _ON_OVERRUN, _WATCHDOG, _ON_NAN, _ON_BAD = (
     _T.epoch_ns, _T.period_ns, _T.on_overrun, _T.watchdog, _T.on_nan, _T.on_bad_input
 )  # fmt: skip
+_ON_STATE, _MAX_HOLD, _HELD_SINCE = _T.on_bad_state, _T.max_hold_ns, _T.held_since_ns
 _CLOCK, _NOW, _SLEEP, _EXECUTE, _READER = _T.clock, _T.clock_now, _T.clock_sleep, _T.execute, _T.reader
 _STEP, _STEP_STATE, _VALUES, _VALUE_COUNT, _RAW, _RAW_COUNT = (
     _T.step, _T.step_state, _T.values, _T.value_count, _T.raw, _T.raw_count
@@ -62,12 +64,14 @@ _COUNTERS, _COUNTERS_SIZE = _N.overruns_in_a_row, _N.status - _N.overruns_in_a_r
 
 _STOP, _PAUSE = int(Control.STOP), int(Control.PAUSE)
 _RUNNING, _STOPPED_STATE = int(State.RUNNING), int(State.STOPPED)
-_LIVE, _SAFE = int(Action.LIVE), int(Action.SAFE)
-_SKIP, _PASS = int(OnOverrun.SKIP), int(OnFault.PASS)
+_LIVE, _HOLD, _SAFE = int(Action.LIVE), int(Action.HOLD), int(Action.SAFE)
+_SKIP, _PASS, _RESET_STATE = int(OnOverrun.SKIP), int(OnFault.PASS), int(OnState.RESET)
 _OK, _PAUSED, _TRIP, _STEP_FAILED, _NAN_OUTPUT, _LATE_CYCLE, _STOPPED = (
     int(TaskStatus[name]) for name in ["OK", "PAUSED", "WATCHDOG", "STEP_FAILED", "NAN_OUTPUT", "OVERRUN", "STOPPED"]
 )
-_BAD_INPUT, _NAN_INPUT, _FILLING = (int(TaskStatus[name]) for name in ["BAD_INPUT", "NAN_INPUT", "WINDOW_FILLING"])
+_BAD_INPUT, _NAN_INPUT, _FILLING, _BAD_STATE = (
+    int(TaskStatus[name]) for name in ["BAD_INPUT", "NAN_INPUT", "WINDOW_FILLING", "BAD_STATE"]
+)
 _GOOD, _STALE, _BAD = 0, 1, 2
 _RUSAGE_THREAD, _RU_MINFLT, _RU_MAJFLT, _RU_NVCSW, _RU_NIVCSW = 1, 64, 72, 128, 136  # struct rusage
 _LEAVE, _NEVER = -1, (1 << 63) - 1  # instead of a tick: the thread has to end; later than any tick
@@ -108,12 +112,13 @@ def cycle(task):  # type: ignore[no-untyped-def]
     block = model_version(task, tick)
     fault = read_inputs(task, block, tick, woke)
     # compute
+    renew(task, block)
     if fault == _OK:
         fault = compute(task, block, tick)
     # write
     done = now(task)
     fault = judge(task, fault, is_late(due, tick, done, period))
-    action = action_on(task, fault)
+    action = end_hold(task, action_on(task, fault), tick)
     guard(task, action, tick - load_i64(task + _TICK))
     if not write_outputs(task, False, _GOOD if action == _LIVE else _STALE, done):
         return _LEAVE
@@ -184,15 +189,20 @@ def compute(task, block, tick):  # type: ignore[no-untyped-def]
         return _PAUSED
     stats = load_i64(task + _STATS)
     fault = call1(load_i64(task + _EXECUTE), block) if block != 0 else _OK
+    given = 0
     if fault == _OK:
         scatter(task, block)
+        given = not_finite(task)
         fault = run_step(task, tick)
     if fault != _OK:
         add_to(stats + _FAILED, 1)
         return fault
-    wrong = not_finite(task)
+    wrong = not_finite(task) if load_i64(task + _STEP) != 0 else given
     add_to(stats + _NAN_OUTPUTS, wrong)
-    return _NAN_OUTPUT if wrong > 0 and load_i64(task + _ON_NAN) != _PASS else _OK
+    fault, on_nan = keep_sound(task, block, given, wrong), load_i64(task + _ON_NAN)
+    if wrong > 0 and on_nan != _PASS and (fault == _OK or on_nan == _SAFE):
+        return _NAN_OUTPUT
+    return fault
 
 
 @inline
@@ -236,7 +246,23 @@ def action_on(task, fault):  # type: ignore[no-untyped-def]
         return load_i64(task + _ON_NAN)
     if fault == _LATE_CYCLE:
         return load_i64(task + _ON_OVERRUN)
+    if fault == _BAD_STATE:
+        policy = load_i64(task + _ON_STATE)
+        return _HOLD if policy == _RESET_STATE else policy
     return _SAFE
+
+
+@inline
+def end_hold(task, action, tick):  # type: ignore[no-untyped-def]
+    """The action; safe where outputs were held for as long as the task may."""
+    since = load_i64(task + _HELD_SINCE)
+    if action != _HOLD:
+        store_i64(task + _HELD_SINCE, -1)
+        return action
+    if since < 0:
+        store_i64(task + _HELD_SINCE, tick)
+        return _HOLD
+    return _SAFE if tick - since >= load_i64(task + _MAX_HOLD) else _HOLD
 
 
 @inline

@@ -49,6 +49,8 @@ class TaskRunner:
     def start(self, ready: Callable[[], object]) -> None:
         """Start the thread; it calls `ready` when it is prepared, and then begins to cycle."""
         self.memory.clear()
+        if self._reader is not None:
+            self._reader.context.reset()
         self._pick_versions(True)  # before the first tick, so that no update takes the task for one that does not run
         self._thread = threading.Thread(target=self._main, args=(ready,), name=f"rt-{self.task.name}", daemon=True)
         self._thread.start()
@@ -141,6 +143,17 @@ class TaskRunner:
         until = time.monotonic() + _RESET_PATIENCE_S + 2 * self.task.period_s
         while self.memory.task["reset"][0] and self.is_alive and time.monotonic() < until:
             time.sleep(0.0005)
+
+    def reset_state(self) -> None:
+        """Put the states of model and step back to where they began; a running task does it in its next cycle."""
+        if self.is_alive:
+            self.memory.task["reset_state"] = 1
+        else:
+            found = self.memory.clear_step()
+            if self._reader is not None:
+                self._reader.context.reset()
+                found += len(self._reader.context.state)
+            self.memory.stats["state_resets"] += 1 if found else 0
 
     def stats(self) -> TaskStats:
         """All counters, of one moment between two cycles."""

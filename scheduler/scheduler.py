@@ -196,6 +196,15 @@ class Scheduler:
             if task in (None, name):
                 runner.reset_stats(wait)
 
+    def reset_state(self, task: str | None = None) -> None:
+        """Put what a task, or all, remember back to where it began: the model's state and the step's. Windows stay.
+
+        A running task does it in its next cycle; `TaskStats.state_resets` counts.
+        """
+        for name, runner in self._runners.items():
+            if task in (None, name):
+                runner.reset_state()
+
     def pause(self, task: str) -> None:
         """Let a task tick on with safe outputs, its model not run."""
         self._runners[task].tell(Control.PAUSE)

@@ -84,6 +84,9 @@ class TaskStats:
     clamped: int = counted(meaning="output values outside low..high")
     filling: int = counted(meaning="cycles in which a window was not full")
     limited: int = counted(meaning="output values that changed faster than max_rate")
+    state_resets: int = counted(
+        "StateResets", meaning="times that the state of the model, or of the step, was put back to its start"
+    )
     model_version: int
     switches: int
     """Model versions taken while running."""

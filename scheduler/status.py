@@ -32,6 +32,8 @@ class TaskStatus(IntEnum):
     """The task has ended; its last outputs are the safe values, with quality BAD."""
     HUNG = 109
     """The task stopped ticking inside a cycle; its outputs were taken from it and made safe."""
+    BAD_STATE = 110
+    """A state of the model became NaN or infinite."""
 
 
 class State(IntEnum):

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 
 MIN_PERIOD_NS = 50_000
 DEFAULT_MAX_AGE_S = 1.0
+DEFAULT_MAX_HOLD_S = 10.0
 
 OnNan = Literal["hold", "safe", "pass"]
 OnBadInput = Literal["safe", "hold", "run"]
+OnBadState = Literal["reset", "hold", "safe", "pass"]
 OnOverrun = Literal["skip", "hold", "safe"]
 
 
@@ -79,11 +81,25 @@ class Guard:
         on_bad_input: an input has bad quality or is older than `max_age_s`, or a window is not full: safe values, hold,
             or run the model anyway (then the first sample fills a whole window).
         max_age_s: how old an input may be; `math.inf` for any.
+        on_bad_state: a state of the model became NaN or infinite: reset it to its initial value for the next cycle and hold the
+            outputs of this one; hold them, or take the safe values, until `Scheduler.reset_state`; or let it pass. With
+            "reset", outputs that are NaN or infinite in ten cycles in a row reset it too.
+        max_hold_s: how long outputs are held at most, whatever for: then they take the safe values; `math.inf` for ever.
     """
 
     on_nan: OnNan = "hold"
     on_bad_input: OnBadInput = "safe"
     max_age_s: float = DEFAULT_MAX_AGE_S
+    on_bad_state: OnBadState = "reset"
+    max_hold_s: float = DEFAULT_MAX_HOLD_S
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trigger:
+    """A cell of an input channel: when it is no longer 0, what it triggers happens once."""
+
+    channel: Channel
+    cell: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +115,8 @@ class Task:
             cycle before, or make them safe. Missed ticks are never made up for.
         watchdog: after so many late cycles in a row outputs are safe, until as many in a row were on time; 0: never.
         step: the user's own compiled function, called after the model.
+        reset: puts the states of model and step back to where they began. Its channel counts as one of the inputs' where
+            that is bad.
     """
 
     name: str
@@ -112,6 +130,7 @@ class Task:
     guard: Guard = Guard()
     watchdog: int = 10
     step: Step | None = None
+    reset: Trigger | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "inputs", tuple(self.inputs))
@@ -124,14 +143,28 @@ class Task:
             raise TaskError(f"task {self.name!r}: watchdog {self.watchdog} is negative; 0 switches it off")
         if not self.guard.max_age_s > 0:
             raise TaskError(f"task {self.name!r}: max_age_s {self.guard.max_age_s} must be above 0")
+        if not self.guard.max_hold_s >= 0:
+            raise TaskError(f"task {self.name!r}: max_hold_s {self.guard.max_hold_s} must be 0 or more")
         policies = (
             ("overrun", self.overrun, OnOverrun),
             ("guard.on_nan", self.guard.on_nan, OnNan),
             ("guard.on_bad_input", self.guard.on_bad_input, OnBadInput),
+            ("guard.on_bad_state", self.guard.on_bad_state, OnBadState),
         )
         for what, value, allowed in policies:
             if value not in get_args(allowed):
                 raise TaskError(f"task {self.name!r}: {what} is {value!r}; it can be {', '.join(get_args(allowed))}")
+
+    @property
+    def channels_read(self) -> tuple[Channel, ...]:
+        """The different channels that it reads, in the order of their entries."""
+        channels = [entry.channel for entry in self.inputs] + ([self.reset.channel] if self.reset else [])
+        return tuple({id(channel): channel for channel in channels}.values())
+
+    @property
+    def channels_written(self) -> tuple[Channel, ...]:
+        """The different channels that it writes, in the order of their entries."""
+        return tuple({id(entry.channel): entry.channel for entry in self.outputs}.values())
 
     @property
     def period_ns(self) -> int:

@@ -61,6 +61,18 @@ class OnFault(IntEnum):
     SAFE = 2
 
 
+class OnState(IntEnum):
+    """What a task does when a state of its model is NaN or infinite; HOLD and SAFE are the numbers of `status.Action`."""
+
+    PASS = 0
+    HOLD = 1
+    SAFE = 2
+    RESET = 3
+
+
+MOST_WRONG = 10
+"""After so many cycles in a row with NaN or infinity from model or step its state is reset, where `OnState.RESET` is wanted."""
+
 NO_TENSOR = -1
 
 
@@ -71,10 +83,11 @@ def _words(*names: str) -> list[tuple[str, str]]:
 TASK = np.dtype(
     [
         # line 0: told from outside, atomically
-        *_words("control", "reset", "owner", "state"),
-        ("spare_0", "<i8", 4),
+        *_words("control", "reset", "owner", "state", "reset_state"),
+        ("spare_0", "<i8", 3),
         # constants
         *_words("epoch_ns", "period_ns", "on_overrun", "watchdog", "on_nan", "on_bad_input"),
+        *_words("on_bad_state", "max_hold_ns", "reset_source", "reset_cell", "step_initial", "step_bytes"),
         *_words("clock", "clock_now", "clock_sleep"),
         *_words("execute", "reader", "step", "step_state"),
         *_words("sources", "source_count", "inputs", "input_count", "outputs", "output_count", "sinks", "sink_count"),
@@ -84,6 +97,7 @@ TASK = np.dtype(
         # the cycle's own
         *_words("tick_ns", "tripped", "on_time", "bad_source", "bad_age_ns", "bad_value"),
         *_words("inputs_seen", "outputs_seen"),
+        *_words("held_since_ns", "model_wrong", "step_wrong", "reset_before"),
     ]
 )
 """One task. `tick_ns` is the tick of the newest cycle, 0 before the first.
@@ -91,6 +105,9 @@ TASK = np.dtype(
 `bad_source`: the newest input channel that was bad, `bad_age_ns` how old its values were, 0: its quality was bad.
 `bad_value`: where in `values`, or in `raw`, the first NaN or infinity of the newest cycle with one was.
 `is_limited`: 1 if an output has a finite `max_rate` (per second). `inputs_seen`, `outputs_seen`: cycles in the ranges.
+`reset_source`: the SOURCE of the cell whose rising edge resets states, or 0; `reset_before`: was it other than 0 in the cycle before?
+`model_wrong`, `step_wrong`: in how many cycles in a row the model, or the step, gave NaN or infinity.
+`held_since_ns`: the tick since which the outputs' policy is HOLD, -1 where it is not.
 """
 
 SOURCE = np.dtype(_words("channel", "max_age_ns", "slot"))

@@ -89,8 +89,7 @@ def blamed(task: Task, cycle: Cycle) -> str:
     if cycle.blame < 0:
         return ""
     if cycle.status == TaskStatus.BAD_INPUT:
-        channels = list({id(entry.channel): entry.channel for entry in task.inputs}.values())
-        return channels[cycle.blame].writer
+        return task.channels_read[cycle.blame].writer
     entries: tuple[Input | Output, ...] = task.inputs if cycle.status == TaskStatus.NAN_INPUT else task.outputs
     rest = cycle.blame
     for entry in entries:

@@ -40,6 +40,7 @@ enum {
     X(107, "OVERRUN") \
     X(108, "STOPPED") \
     X(109, "HUNG") \
+    X(110, "BAD_STATE") \
     X(200, "UNKNOWN_MODEL") \
     X(201, "WRONG_SIZE") \
     X(202, "TOO_MANY") \

@@ -57,10 +57,12 @@ def _struct(name: str, statistics: Sequence[Statistic], *placed: Field | str) ->
 
 
 def _later(type_: Struct, statistics: Sequence[Statistic]) -> tuple[tuple[str, int], ...]:
-    """(name, mask) of the statistics that lie behind `Reset`."""
+    """(name, mask) of the statistics that lie behind `Reset`; of a command there, which reads as 0, ("", 0).
+
+    No BOOL: another coil would move those of the next task."""
     names = {s.symbol: s.name for s in statistics}
     fields = type_.fields[list(type_.offsets).index("Reset") + 1 :]
-    return tuple((names[field.name], (1 << 8 * field.type.size) - 1) for field in fields)
+    return tuple((names[f.name], (1 << 8 * f.type.size) - 1) if f.name in names else ("", 0) for f in fields)
 
 
 _TASK: Final = _struct(
@@ -80,6 +82,8 @@ _TASK: Final = _struct(
     Field("WakeUp", _LATENCY),
     Field("Execution", _LATENCY),
     Field("Reset", BOOL, comment="write TRUE: counters and percentiles from 0"),
+    "StateResets",
+    Field("ResetState", UINT, comment="write 1: what model and step keep from cycle to cycle begins anew"),
 )
 _TASK_LATER: Final = _later(_TASK, TASK_STATISTICS)
 _LINK: Final = _struct(
@@ -187,7 +191,7 @@ class TaskArea(_Record):
     """A task: what TwinCAT shows of one, and percentiles."""
 
     def __init__(self, name: str, scheduler: Scheduler) -> None:
-        super().__init__(f"Tasks.{name}", _TASK, "Reset")
+        super().__init__(f"Tasks.{name}", _TASK, "Reset", "ResetState")
         self._name, self._scheduler = name, scheduler
         self._task = next(task for task in scheduler.tasks if task.name == name)
         self._wakeup, self._execution = map(_Latency, scheduler.histograms(name))
@@ -211,13 +215,16 @@ class TaskArea(_Record):
             *self._wakeup.values(),
             *self._execution.values(),
             False,
-            *(c[name] & mask for name, mask in _TASK_LATER),
+            *(c[name] & mask if name else 0 for name, mask in _TASK_LATER),
         )
 
     def write(self, data: bytes, changed: Sequence[tuple[int, int]]) -> None:
-        """A TRUE in Reset starts the counters anew."""
+        """A TRUE in Reset starts the counters anew; another number than 0 in ResetState, what the task keeps."""
         if data[_TASK.offsets["Reset"]]:
             self._scheduler.reset_stats(self._name, wait=False)
+        at = _TASK.offsets["ResetState"]
+        if any(data[at : at + UINT.size]):
+            self._scheduler.reset_state(self._name)
 
 
 class LinkArea(_Record):

@@ -157,6 +157,23 @@ def _task_tags(view: View) -> Iterator[Finding]:
                     yield Finding(path, unknown("tag", entry.tag, view.names("tags")))
                 elif tag is not None and tag.direction != direction:
                     yield Finding(path, f'tag {entry.tag} has direction "{tag.direction}"; {key} need "{direction}"')
+        yield from _task_reset(view, name, task)
+
+
+def _task_reset(view: View, name: str, task: TaskTable) -> Iterator[Finding]:
+    """The tag that resets a task is one value of a device; and there is something that can be reset."""
+    path, tag = ("tasks", name, "reset"), view.config.tags.get(task.reset or "")
+    model = view.config.models.get(task.model or "")
+    if task.reset is None:
+        return
+    if task.reset not in view.names("tags"):
+        yield Finding(path, unknown("tag", task.reset, view.names("tags")))
+    elif tag is not None and tag.direction != "in":
+        yield Finding(path, f'tag {task.reset} has direction "{tag.direction}"; a reset comes from an input, "in"')
+    elif tag is not None and tag.count != 1:
+        yield Finding(path, f"tag {task.reset} has {tag.count} values; a reset is one")
+    elif task.step is None and model is not None and not model.state and model.file.endswith(".onnx"):
+        yield Finding(path, f"model {task.model} has no state, and there is no step: nothing can be reset", "warning")
 
 
 def _task_outputs(view: View) -> Iterator[Finding]:
@@ -188,6 +205,7 @@ def _one_writer(view: View) -> Iterator[Finding]:
 
 def _unused_tags(view: View) -> Iterator[Finding]:
     used = {entry.tag for task in view.config.tasks.values() for entry in (*task.inputs, *task.outputs)}
+    used |= {task.reset for task in view.config.tasks.values() if task.reset is not None}
     if any(section == "tasks" for section, _ in view.broken):
         return  # what a task that could not be read uses is not known
     if view.names("servers") or not view.names("tasks"):

@@ -35,7 +35,8 @@ def nearest_name(name: str, allowed: Iterable[str]) -> str | None:
     """The allowed name that a misspelt one most likely means; None when none is near."""
     names = list(allowed)
     begun = [one for one in names if one.startswith(name)] if len(name) >= _BEGINNING else []
-    return begun[0] if len(begun) == 1 else next(iter(difflib.get_close_matches(name, names, n=1, cutoff=0.5)), None)
+    near = difflib.get_close_matches(name, names, cutoff=0.5)
+    return begun[0] if len(begun) == 1 else next((one for one in near if one in begun), next(iter(near), None))
 
 
 def no_file(path: tuple[Step, ...], folder: Path, named: str | None) -> Iterator[Finding]:

@@ -66,6 +66,15 @@ class GuardTable(Table):
     """`[tasks.NAME.guard]`: what a task does with numbers it should not trust."""
 
     on_nan: Literal["hold", "safe", "pass"] = Field(default="hold", description="The model gave NaN or infinity.")
+    on_bad_state: Literal["reset", "hold", "safe", "pass"] = Field(
+        default="reset",
+        description="The model's state became NaN or infinite: reset it and hold for a cycle; hold, or safe, until it is reset.",
+    )
+    max_hold_ns: Duration = Field(
+        default="10 s",  # type: ignore[assignment]
+        alias="max_hold",
+        description="How long outputs are held at most, whatever for; then they are the safe values.",
+    )
     on_bad_input: Literal["safe", "hold", "run"] = Field(
         default="safe", description="An input is bad, or older than `max_age`."
     )
@@ -105,6 +114,10 @@ class TaskTable(Table):
         default=(), description="Tags in the order of the model's output elements."
     )
     guard: GuardTable = GuardTable()
+    reset: str | None = Field(
+        default=None,
+        description="An input tag: when it is no longer 0, what model and step keep from cycle to cycle begins anew.",
+    )
     step: StepEntry | None = Field(
         default=None, description='After the model: a ready step, or your own function, "file.py:function".'
     )

@@ -22,7 +22,7 @@ from rt_engine import Model, ModelSlot
 from rt_engine.errors import EngineError, ShapeBindingError
 from scheduler.checks import check_task
 from scheduler.errors import SchedulerError
-from scheduler.task import Guard, Input, Output, Task
+from scheduler.task import Guard, Input, Output, Task, Trigger
 from station.errors import Problem, StationFileError
 from station.file.reading import StationFile
 from station.file.view import sole_link
@@ -137,7 +137,7 @@ class _Builder:
                 self.parts.tasks.append(task)
 
     def _task(self, name: str, table: TaskTable) -> Task:
-        inputs, outputs = self._entries(name, table)
+        inputs, outputs, trigger = self._entries(name, table)
         task = Task(
             name=name,
             model=None if table.model is None else self.parts.slots[table.model],
@@ -151,8 +151,11 @@ class _Builder:
             guard=Guard(
                 on_nan=table.guard.on_nan,
                 on_bad_input=table.guard.on_bad_input,
+                on_bad_state=table.guard.on_bad_state,
                 max_age_s=self._max_age_ns(table) / NS,
+                max_hold_s=table.guard.max_hold_ns / NS,
             ),
+            reset=trigger,
             step=None
             if table.step is None
             else table.step.make(surroundings(table, self._config.tags), self._file.path.parent, table.step_state),
@@ -172,18 +175,22 @@ class _Builder:
         assert link is not None, "read_station has checked that every tag has a link"
         return link
 
-    def _entries(self, name: str, table: TaskTable) -> tuple[tuple[Input, ...], tuple[Output, ...]]:
+    def _entries(self, name: str, table: TaskTable) -> tuple[tuple[Input, ...], tuple[Output, ...], Trigger | None]:
         in_places: dict[int, mapping.Place] = {}
         out_places: dict[int, mapping.Place] = {}
         if table.model is not None:
             inputs, outputs = self._mapped(name, table, self.parts.models[table.model])
             in_places = {place.entry: place for place in inputs.places}
             out_places = {place.entry: place for place in outputs.places}
-        sources = self._channels(table.inputs, lambda link, tags: link.subscribe(self.parts.image, tags, name))
+        readers = (*table.inputs, *([InputTable(tag=table.reset)] if table.reset else []))
+        sources = self._channels(readers, lambda link, tags: link.subscribe(self.parts.image, tags, name))
         sinks = self._channels(table.outputs, lambda link, tags: link.drive(self.parts.image, tags, name))
         return (
             tuple(self._input(entry, in_places.get(i), sources) for i, entry in enumerate(table.inputs)),
             tuple(self._output(entry, out_places.get(i), sinks) for i, entry in enumerate(table.outputs)),
+            Trigger(channel=sources[table.reset], cell=sources[table.reset].index(table.reset))
+            if table.reset
+            else None,
         )
 
     def _channels(

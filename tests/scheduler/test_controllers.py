@@ -238,6 +238,16 @@ def test_pid_keeps_no_nan() -> None:
     assert all(map(math.isfinite, values[2:]))
 
 
+@pytest.mark.parametrize("limits", [{}, {"low": -5.0, "high": 5.0}])
+def test_pid_keeps_no_infinity(limits: dict[str, float]) -> None:
+    """A measured value so large that its sums overflow is over with the next one, whatever the guard lets pass."""
+    guard = Guard(on_nan="pass", max_age_s=math.inf)
+    step = pid(gain=2.0, integral_s=0.02, derivative_s=0.01, setpoint=3.0, **limits)  # type: ignore[arg-type]
+    found = first(outputs_for(task_of(step, guard=guard), [1.0, 1e308, *[1.0] * 400]))
+    assert all(map(math.isfinite, found[2:]))
+    assert found[-1] > found[2]  # it integrates again: the plant is below its setpoint
+
+
 def test_pid_measures_time_also_over_missed_ticks() -> None:
     """A cycle that woke two ticks late integrates three periods at once: a number of cycles is not a time."""
     late = task_of(pid(gain=1.0, integral_s=0.1, setpoint=1.0))

@@ -221,6 +221,26 @@ def test_counters_are_reset_by_writing_true(station):
     assert value(session, "Tasks.axis.ExceedCounter") == 0
 
 
+def test_a_tasks_state_is_reset_by_writing_1(station):
+    """Counted, and it reads as 0 again; writing 0, or resetting the counters, resets no state."""
+    data = station.database()
+    session = Session(data, data.writable(["Tasks.axis.Reset*"]))
+    asked = []
+    station.scheduler.reset_state = asked.append
+    for name, number in (("Tasks.axis.ResetState", 0), ("Tasks.axis.Reset", True)):
+        session.begin()
+        put(session, name, number)
+        session.commit()
+    assert asked == []
+    session.begin()
+    put(session, "Tasks.axis.ResetState", 256)
+    session.commit()
+    assert asked == ["axis"]
+    assert value(session, "Tasks.axis.ResetState") == 0
+    station.scheduler._runners["axis"].memory.stats["state_resets"] = 3
+    assert value(session, "Tasks.axis.StateResets") == 3
+
+
 def test_tags_of_other_devices_are_shown_in_engineering_units(station):
     data = station.database()
     session = Session(data, data.writable(["*"]))

@@ -37,9 +37,15 @@ CASES = {
     ),
     "half a key": (
         'cycle = "10 ms"\n',
-        'cycle = "10 ms"\nguard = { on_bad = "hold" }\n',
+        'cycle = "10 ms"\nguard = { on_bad_in = "hold" }\n',
         11,
         'did you mean "on_bad_input"?',
+    ),
+    "half a key of two": (
+        'cycle = "10 ms"\n',
+        'cycle = "10 ms"\nguard = { on_bad = "hold" }\n',
+        11,
+        'did you mean "on_bad_',
     ),
     "a setpoint that is a tag": ("setpoint = 40", 'setpoint = "level"', 13, 'must be a number, got "level"'),
     "a matrix without rows": (

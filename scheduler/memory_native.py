@@ -1,0 +1,103 @@
+"""What a task remembers from cycle to cycle: the states of its model, and of its step. Kept sound, and put back where it began.
+
+    TASK.on_bad_state     a state of the model is NaN or infinite after a cycle
+    RESET                 back to the start, for the next cycle; this one's outputs are held
+    HOLD, SAFE            that is done with the outputs, until somebody asks for a reset
+    PASS                  nobody looks
+
+A state can also be finite and useless. So with RESET, outputs that the model gave as NaN or infinity in `MOST_WRONG` cycles in a
+row reset its states, and outputs that the step made so of the model's numbers as often in a row reset the step's. Of those nothing
+else is known but where they begin.
+
+A reset of both is asked for from outside (`TASK.reset_state`), or by the rising edge of a cell of an input channel
+(`TASK.reset_source`).
+"""
+
+from fieldbus.image.image_layout import SLOT
+from rt_engine.run.state_native import reset_states, states_finite
+from rt_native.lang import atomic_exchange, copy_bytes, inline, load_f64, load_i64, store_i64
+from rt_native.memory import offsets
+from scheduler.inputs_native import add_to
+from scheduler.status import TaskStatus
+from scheduler.task_block import MOST_WRONG, SOURCE, STATS, STEP_HEADER, TASK, OnState
+
+_T, _N, _SLOT = offsets(TASK), offsets(STATS), offsets(SLOT)
+_STATS, _RESET_STATE, _ON_STATE = _T.stats, _T.reset_state, _T.on_bad_state
+_MODEL_WRONG, _STEP_WRONG = _T.model_wrong, _T.step_wrong
+_RESET_SOURCE, _RESET_CELL, _RESET_BEFORE = _T.reset_source, _T.reset_cell, _T.reset_before
+_STEP_STATE, _STEP_INITIAL, _STEP_BYTES = _T.step_state, _T.step_initial, _T.step_bytes
+_STEP_TICK = offsets(STEP_HEADER).tick_ns - STEP_HEADER.itemsize
+_LATCHED, _QUALITY, _CELLS, _BAD = offsets(SOURCE).slot, _SLOT.quality, SLOT.itemsize, 2
+_STATE_RESETS = _N.state_resets
+_PASS, _RESET = int(OnState.PASS), int(OnState.RESET)
+_OK, _BAD_STATE, _MOST_WRONG = int(TaskStatus.OK), int(TaskStatus.BAD_STATE), MOST_WRONG
+
+
+@inline
+def reset_model(block):  # type: ignore[no-untyped-def]
+    """The model's states back to where they began; gives how many there are."""
+    return reset_states(block) if block != 0 else 0
+
+
+@inline
+def reset_step(task):  # type: ignore[no-untyped-def]
+    """The step's state back to where it began; gives its bytes. It takes the next cycle for its first."""
+    nbytes = load_i64(task + _STEP_BYTES)
+    if nbytes > 0:
+        state = load_i64(task + _STEP_STATE)
+        copy_bytes(state, load_i64(task + _STEP_INITIAL), nbytes)
+        store_i64(state + _STEP_TICK, 0)
+    return nbytes
+
+
+@inline
+def is_triggered(task):  # type: ignore[no-untyped-def]
+    """Is the cell that resets no longer 0, and was before? Values of bad quality, and NaN, are not looked at."""
+    source = load_i64(task + _RESET_SOURCE)
+    if source == 0:
+        return False
+    slot = load_i64(source + _LATCHED)
+    value = load_f64(slot + _CELLS + 8 * load_i64(task + _RESET_CELL))
+    if load_i64(slot + _QUALITY) >= _BAD or value != value:
+        return False
+    before = load_i64(task + _RESET_BEFORE)
+    store_i64(task + _RESET_BEFORE, 1 if value != 0.0 else 0)
+    return value != 0.0 and before == 0
+
+
+@inline
+def renew(task, block):  # type: ignore[no-untyped-def]
+    """Put the states back if somebody has asked for it since the last cycle."""
+    triggered = is_triggered(task)
+    if atomic_exchange(task + _RESET_STATE, 0) != 0 or triggered:
+        count_reset(task, reset_model(block) + reset_step(task))
+
+
+@inline
+def count_reset(task, found):  # type: ignore[no-untyped-def]
+    """A reset of nothing is none."""
+    add_to(load_i64(task + _STATS) + _STATE_RESETS, 1 if found > 0 else 0)
+
+
+@inline
+def keep_sound(task, block, given, wrong):  # type: ignore[no-untyped-def]
+    """Look at the states that a cycle left; BAD_STATE if one of the model's is NaN or infinite.
+
+    `given`, `wrong`: how many of the outputs are so, as the model gave them, and after the step.
+    """
+    policy = load_i64(task + _ON_STATE)
+    model_wrong = load_i64(task + _MODEL_WRONG) + 1 if given > 0 else 0
+    step_wrong = load_i64(task + _STEP_WRONG) + 1 if given == 0 and wrong > 0 else 0
+    is_bad = policy != _PASS and block != 0 and not states_finite(block)
+    if policy == _RESET:
+        found = 0
+        if is_bad or model_wrong >= _MOST_WRONG:
+            found += reset_model(block)
+            model_wrong = 0
+        if step_wrong >= _MOST_WRONG:
+            found += reset_step(task)
+            step_wrong = 0
+        count_reset(task, found)
+    store_i64(task + _MODEL_WRONG, model_wrong)
+    store_i64(task + _STEP_WRONG, step_wrong)
+    return _BAD_STATE if is_bad else _OK
