@@ -13,9 +13,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from station.errors import AlreadyRunningError, ScanError
+from station.errors import AlreadyRunningError, ScanError, StationError
 from station.links.shared.hosts import no_host, plain_host
 from station.machine.claims import Holder, holder
+from station.running.control import fetch_status
+from station.running.finding import Running, running_stations
 
 PORT: Final = 502
 _UNITS: Final = range(256)
@@ -65,31 +67,53 @@ def target_of(text: str) -> Target:
 
 
 def refuse_if_held(target: Target) -> None:
-    """Raises `AlreadyRunningError` if a running station of this computer writes to the device."""
+    """Raises `AlreadyRunningError` if a running station of this computer has the device."""
     for name in _claims(target):
         by = holder("device", name)
         if by is not None:
-            raise AlreadyRunningError(_held(target, name, by))
+            raise AlreadyRunningError(_held(target, f"it writes to {name}", by))
+    for station in running_stations():
+        if station.by.hears_us and any(_is_at(target, link) for link in _links_of(station)):
+            raise AlreadyRunningError(_held(target, f"station {station.name}", station.by))
 
 
-def _held(target: Target, name: str, by: Holder) -> str:
-    what = f"{target} is held by a running station: {name}, {by}"
+def _links_of(station: Running) -> list[str]:
+    """How its links describe themselves; nothing while it does not answer."""
+    with suppress(StationError):
+        return [link.device for link in fetch_status(station.place).links]
+    return []
+
+
+def _held(target: Target, what: str, by: Holder) -> str:
+    told = f"{target} is in use by a running station: {what}, {by}"
     if isinstance(target, Serial):
-        return f"{what}; a serial line has one master: stop it first, rt-engine stop"
-    return f"{what}; scanning costs it answers: stop it first, rt-engine stop, or say --shared to ask beside it, slowly"
+        return f"{told}; a serial line has one master: stop it first, rt-engine stop"
+    return f"{told}; scanning costs it answers: stop it first, rt-engine stop, or say --shared to ask beside it, slowly"
 
 
 def _claims(target: Target) -> list[str]:
     """How a station that writes to the device calls it; any unit of it: they share the way."""
     if isinstance(target, Serial):
         return [f"serial port {os.path.realpath(target.device)}"]
+    return [f"modbus {host}:{target.port} unit {unit}" for host in sorted(_hosts(target)) for unit in _UNITS]
+
+
+def _hosts(target: Tcp) -> set[str]:
+    """The host's name, and its numbers."""
     hosts = {plain_host(target.host)}
     with suppress(OSError, UnicodeError):
-        hosts |= {
-            plain_host(str(found[4][0]))
-            for found in socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
-        }
-    return [f"modbus {host}:{target.port} unit {unit}" for host in sorted(hosts) for unit in _UNITS]
+        found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+        hosts |= {plain_host(str(entry[4][0])) for entry in found}
+    return hosts
+
+
+def _is_at(target: Target, link: str) -> bool:
+    """Does a link that describes itself so lead there? `modbus-tcp 192.168.10.5:502`, `modbus-rtu /dev/ttyUSB0 unit 1`."""
+    kind, place = (*link.split(" ", 2), "", "")[:2]
+    if isinstance(target, Serial):
+        return kind == "modbus-rtu" and os.path.realpath(place) == os.path.realpath(target.device)
+    host, _, port = place.rpartition(":")
+    return kind == "modbus-tcp" and port == str(target.port) and plain_host(host.strip("[]")) in _hosts(target)
 
 
 def not_reached(target: Target, error: Exception) -> ScanError:

@@ -22,7 +22,7 @@ from station.wiring.parts import build
 from tests import ROOT
 from tests.fieldbus.modbus.modbus_peers import libmodbus, process, pymodbus
 from tests.fieldbus.modbus.scan.devices import Device, words
-from tests.fieldbus.waiting import free_port
+from tests.fieldbus.waiting import free_port, wait_for
 
 FLOAT = struct.unpack(">HH", struct.pack(">f", 21.5))
 
@@ -321,11 +321,39 @@ def test_a_device_that_a_station_drives_is_left_alone():
     with device.tcp() as port, claim("device", f"modbus 127.0.0.1:{port} unit 1"):  # type: ignore[union-attr]
         refused = scan(f"localhost:{port}", "--units", 3)
         assert refused.exit_code == 4
-        assert f"is held by a running station: modbus 127.0.0.1:{port} unit 1, process {os.getpid()}" in refused.stderr
+        assert (
+            f"is in use by a running station: it writes to modbus 127.0.0.1:{port} unit 1, process {os.getpid()}"
+            in (refused.stderr)
+        )
         assert "--shared" in refused.stderr
         assert device.asked == []
         shared = scan(f"127.0.0.1:{port}", "--units", 3, "--addresses", "30-34", "--shared", "--pause", "1 ms")
         assert shared.exit_code == 0, shared.stderr
+
+
+def test_a_device_that_a_station_only_reads_is_left_alone(tmp_path):
+    """The station that the scan itself proposed runs: no claim, but a link that leads there."""
+    device = meter()
+    with device.tcp() as port:
+        text = scan(f"127.0.0.1:{port}", "--units", 3, "--addresses", "30-34").stdout
+        path = tmp_path / "station.toml"
+        path.write_text(text.replace('"scanned"', f'"scanned-{os.getpid()}"'))
+        with subprocess.Popen(
+            [sys.executable, "-m", "station", "run", path, "--report", tmp_path], stdout=subprocess.DEVNULL
+        ) as run:
+            try:
+                said: list[str] = []
+                wait_for(lambda: refused(port, said), 120.0)
+            finally:
+                run.terminate()
+    assert f"is in use by a running station: station scanned-{os.getpid()}, process {run.pid}" in said[-1]
+
+
+def refused(port: int, said: list[str]) -> bool:
+    """Is a scan refused? It is as soon as the station answers who asks what it has."""
+    result = scan(f"localhost:{port}", "--units", 3, "--addresses", "30-34")
+    said.append(result.stderr)
+    return result.exit_code == 4
 
 
 def test_a_serial_port_that_a_station_holds_is_left_alone():

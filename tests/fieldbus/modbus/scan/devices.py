@@ -9,7 +9,7 @@ import threading
 import time
 import tty
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from fieldbus.errors import NoAnswerError
@@ -123,6 +123,10 @@ class Device:
             threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
 
     def _serve(self, sock: socket.socket) -> None:
+        with suppress(OSError):  # the other side closed it
+            self._answer_all(sock)
+
+    def _answer_all(self, sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         stream, began, last, is_hung = sock.makefile("rb"), time.monotonic(), 0.0, False
         with sock:

@@ -9,7 +9,7 @@ import pytest
 
 from fieldbus.errors import ConnectionLostError
 from fieldbus.modbus.scan.wire import RtuWire
-from station.scans.shared.modbus_target import Serial, Tcp, not_reached, target_of
+from station.scans.shared.modbus_target import Serial, Tcp, _is_at, not_reached, target_of
 from tests.fieldbus.modbus.scan.devices import Device
 
 
@@ -88,3 +88,21 @@ def test_a_file_that_is_no_port(tmp_path):
     with pytest.raises(ConnectionLostError) as refused:
         RtuWire(str(path), 9600, "N").open(1.0)
     assert "is it a serial port" in str(not_reached(Serial(str(path)), refused.value))
+
+
+@pytest.mark.parametrize(
+    ("target", "link", "is_it"),
+    [
+        (Tcp("localhost", 502), "modbus-tcp 127.0.0.1:502", True),
+        (Tcp("127.0.0.1", 502), "modbus-tcp localhost:502", True),
+        (Tcp("127.0.0.1", 503), "modbus-tcp 127.0.0.1:502", False),
+        (Tcp("127.0.0.1", 502), "modbus-tls 127.0.0.1:502", False),
+        (Tcp("127.0.0.1", 502), "", False),
+        (Serial("/dev/../dev/null"), "modbus-rtu /dev/null unit 1", True),
+        (Serial("/dev/zero"), "modbus-rtu /dev/null unit 1", False),
+        (Serial("/dev/null"), "in-process zeros", False),
+    ],
+)
+def test_a_link_of_a_running_station_is_known_by_what_it_says(target, link, is_it):
+    """Whatever spelling of the same place."""
+    assert _is_at(target, link) is is_it
