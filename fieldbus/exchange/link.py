@@ -95,6 +95,8 @@ class NativeLink(CyclicLink):
         self._round_trip = self._native.round_trip
         self._runner: threading.Thread | None = None
         self._transactions: dict[str, list[int]] = {}
+        self._places: tuple[Plan | None, dict[str, list[tuple[int, int, slice]]]] = (None, {})
+        """A plan, and where its tags' bytes are."""
 
     # --- what a kind provides -----------------------------------------------------------------------------------------
 
@@ -378,7 +380,10 @@ class NativeLink(CyclicLink):
         exchange, of = self.exchange, self._transactions.get(tag.name, [])
         if exchange.plan is None or not of:
             return super()._value(tag, inputs, heard_ns)
-        rows = [exchange.transactions[i] for i in of]
+        try:
+            rows = [exchange.transactions[i] for i in of]
+        except IndexError:  # another plan was laid meanwhile
+            return super()._value(tag, inputs, heard_ns)
         first = (self._in if tag.direction == "in" else self._out).cells.first[tag.name]
         cells = exchange.values_in if tag.direction == "in" else exchange.values_out
         asked_ns = min(int(row["asked_ns"]) for row in rows)
@@ -404,18 +409,28 @@ class NativeLink(CyclicLink):
 
     def _raw(self, tag: Tag) -> bytes:
         """The bytes of the tag in the newest answer, or request."""
-        exchange, parts = self.exchange, []
-        if exchange.plan is None:
+        exchange, plan = self.exchange, self.exchange.plan
+        if plan is None:
             return b""
-        for i in self._transactions.get(tag.name, []):
-            transaction = exchange.plan.transactions[i]
-            is_in = tag.direction == "in"
-            frame = exchange.newest(i) if is_in else exchange.request(i)
-            at = transaction.inputs_at if is_in else transaction.outputs_at
-            for field in transaction.inputs if is_in else transaction.outputs:
-                if field.tag.name == tag.name:
-                    parts.append(frame[at:][self._place(i, field)])
-        return b"".join(parts)
+        newest = exchange.newest if tag.direction == "in" else exchange.request
+        try:
+            if self._places[0] is not plan:
+                self._places = plan, self._places_in(plan)
+            return b"".join(newest(i)[at:][place] for i, at, place in self._places[1].get(tag.name, []))
+        except IndexError:  # another plan was laid meanwhile
+            return b""
+
+    def _places_in(self, plan: Plan) -> dict[str, list[tuple[int, int, slice]]]:
+        """Tag -> (transaction, length of its head, place behind that) of each of its parts."""
+        places: dict[str, list[tuple[int, int, slice]]] = {}
+        for i, transaction in enumerate(plan.transactions):
+            ends = ((transaction.inputs_at, transaction.inputs), (transaction.outputs_at, transaction.outputs))
+            for at, fields in ends:
+                for field in fields:
+                    here, part = places.setdefault(field.tag.name, []), (i, at, self._place(i, field))
+                    if part not in here:  # bits of one register
+                        here.append(part)
+        return places
 
     def _place(self, transaction: int, field: Field) -> slice:
         """The bytes of a field to be shown, in what follows the head."""

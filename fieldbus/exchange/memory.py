@@ -73,6 +73,7 @@ class Exchange:
         self._phase, self._native_run = NATIVE.function("exchange_phase"), NATIVE.function("exchange_run")
         self._inputs, self._outputs = inputs, outputs
         self.plan: Plan | None = None
+        self.transactions = np.zeros(0, TRANSACTION)
         self._plan_parts: list[Block] = []
         self._sampled: dict[int, tuple[Block, int]] = {}
         self._tables = {
@@ -274,9 +275,9 @@ class Exchange:
         return next(part for part in self._plan_parts if part.address == address)
 
     def newest_sample(self, handle: int) -> bytes:
-        """The bytes that the device sent last by itself under this handle; zeros before the first."""
-        part, nbytes = self._sampled[handle]
-        return part.view(np.uint8, 0, nbytes).tobytes()
+        """The bytes that the device sent last by itself under this handle; zeros before the first; of another handle, nothing."""
+        found = self._sampled.get(handle)
+        return found[0].view(np.uint8, 0, found[1]).tobytes() if found else b""
 
     def newest(self, transaction: int) -> bytes:
         """The newest good answer to a transaction, zeros before the first."""

@@ -154,7 +154,7 @@ def test_bytes_of_ads_are_those_on_the_wire(mode: str) -> None:
         link = AdsLink("plc", tags, f"{plc.host}.1.1", cycle_s=0.005, timeout_s=5.0, mode=mode)  # type: ignore[arg-type]
         link.drive(ProcessImage(), ["u"], "test")
         with link:
-            wait_for(lambda: of(link)["u"].quality == Quality.GOOD)
+            wait_for(lambda: {value.quality for value in link.values()} == {Quality.GOOD})
             shown = of(link)
     assert {name: v.raw.hex() for name, v in shown.items()} == {
         "x": "00004841",
