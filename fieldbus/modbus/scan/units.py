@@ -56,6 +56,8 @@ def find_units(asker: Asker, numbers: Sequence[int], is_shared_line: bool, tell:
         is_shared_line: a serial line, on which each device hears its own number alone.
         tell: is told what is asked.
 
+    Ctrl-C ends it with the units that were found.
+
     Raises:
         ConnectionLostError: the way to the device is gone.
     """
@@ -64,6 +66,17 @@ def find_units(asker: Asker, numbers: Sequence[int], is_shared_line: bool, tell:
             if presence(asker, first, True) is Presence.HERE:
                 return Units((first,), any_number=True)
     found: dict[int, Presence] = {}
+    try:
+        _sweep(asker, numbers, found, tell)
+    except KeyboardInterrupt:
+        if Presence.HERE not in found.values():
+            raise
+    of = {kind: tuple(sorted(n for n, what in found.items() if what is kind)) for kind in Presence}
+    return Units(of[Presence.HERE], of[Presence.FAILING], is_gateway=bool(of[Presence.NOBODY]))
+
+
+def _sweep(asker: Asker, numbers: Sequence[int], found: dict[int, Presence], tell: Tell) -> None:
+    """Ask one after the other; then, with more patience, for those whose answers came late."""
     for number in numbers:
         tell(f"unit {number}")
         found[number] = presence(asker, number, len(numbers) <= FEW)
@@ -73,8 +86,6 @@ def find_units(asker: Asker, numbers: Sequence[int], is_shared_line: bool, tell:
         tell(f"unit {number}, which answered late")
         asker.timeout_s = max(asker.timeout_s, 1.0)
         found[number] = presence(asker, number, True)
-    of = {kind: tuple(sorted(n for n in numbers if found[n] is kind)) for kind in Presence}
-    return Units(of[Presence.HERE], of[Presence.FAILING], is_gateway=bool(of[Presence.NOBODY]))
 
 
 def _answers_to_any(asker: Asker, tell: Tell) -> bool:

@@ -58,3 +58,33 @@ def test_a_unit_that_is_silent_for_a_wrong_address():
     device = Device({9: {"input": words(0, 4)}}, silent_at=(1, 2))
     assert units_of(device, range(7, 10)).here == (9,)
     assert units_of(device).here == ()
+
+
+def test_ctrl_c_keeps_the_units_that_were_found():
+    """Those before it; without any it is what it always is."""
+    device = Device({3: HERE, 90: HERE})
+
+    def tell(text: str) -> None:
+        if text == f"unit {stop_at}":
+            raise KeyboardInterrupt
+
+    stop_at = 40
+    assert find_units(asker_of(device), range(1, 248), True, tell).here == (3,)
+    stop_at = 2
+    with pytest.raises(KeyboardInterrupt):
+        find_units(asker_of(device), range(1, 248), True, tell)
+
+
+def test_a_unit_that_answers_late_is_asked_again():
+    """Its answer came while another was asked: whose it was is known, and it is found with more patience."""
+    device = Device({7: HERE, 9: HERE}, most=0)
+    asker = asker_of(device)
+    asker.wire.oddities.late_units.add(7)
+    device.units, late = {9: HERE}, {7: HERE, 9: HERE}
+
+    def tell(text: str) -> None:
+        if text == "unit 7, which answered late":
+            device.units = late
+
+    assert find_units(asker, range(1, 248), True, tell).here == (7, 9)
+    assert asker.timeout_s >= 1.0
