@@ -6,6 +6,7 @@ bin(ns) = ns                                       below 32
 """
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,18 @@ class Histogram:
         self.address = self._block.address + offset
         words = self._block.view(np.int64, offset, HEADER_WORDS + BINS)
         self._head, self._bins = words[:HEADER_WORDS], words[HEADER_WORDS:]
+
+    @classmethod
+    def sum(cls, parts: "Iterable[Histogram]") -> "Histogram":
+        """What several have counted, together; `last` is that of the last part."""
+        total = cls()
+        head, bins = total._head, total._bins
+        for part in (part for part in parts if part.count):
+            head[2] = part.min if head[0] == 0 else min(int(head[2]), part.min)
+            head[3], head[4] = max(int(head[3]), part.max), part.last
+            head[:2] += part._head[:2]
+            bins += part._bins
+        return total
 
     def add(self, ns: int) -> None:
         """Count one time (Python's side; native code uses `histogram_native.add`)."""

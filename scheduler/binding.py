@@ -91,6 +91,24 @@ class TaskMemory:
         )
         if task.step is not None:
             self._bind_step(task.step)
+        if task.exchanges:
+            self._bind_exchanges(task)
+
+    def _bind_exchanges(self, task: Task) -> None:
+        from fieldbus.exchange.block import AREA_BYTES
+        from fieldbus.exchange.link import together
+        from fieldbus.exchange.memory import NATIVE as EXCHANGE
+
+        table = together(task.exchanges)
+        block, area = self._block(table.nbytes), self._block(AREA_BYTES)
+        block.view(np.int64, 0, len(table))[:] = table
+        self._set(
+            exchanges=block.address,
+            exchange_count=len(table),
+            exchange_phase=EXCHANGE.address("exchange_phase"),
+            exchange_area=area.address,
+            io_ns=task.io_deadline_ns,
+        )
 
     def clear(self) -> None:
         """As new, for another start: counters, windows and the step's state."""

@@ -11,6 +11,7 @@ them for each thread, and Python reads that from /proc while the task runs. Only
 """
 
 import scheduler.deadlines as deadlines
+from fieldbus.exchange.block import Phase
 from rt_engine.run.blocks import BLOCK
 from rt_engine.run.slot_native import pick
 from rt_native.histogram import NBYTES as HISTOGRAM_BYTES
@@ -73,6 +74,10 @@ _BAD_INPUT, _NAN_INPUT, _FILLING, _BAD_STATE = (
     int(TaskStatus[name]) for name in ["BAD_INPUT", "NAN_INPUT", "WINDOW_FILLING", "BAD_STATE"]
 )
 _GOOD, _STALE, _BAD = 0, 1, 2
+_EXCHANGES, _EXCHANGE_COUNT, _EXCHANGE_PHASE, _EXCHANGE_AREA, _IO = (
+    _T.exchanges, _T.exchange_count, _T.exchange_phase, _T.exchange_area, _T.io_ns
+)  # fmt: skip
+_READS, _WRITES = int(Phase.READS), int(Phase.WRITES)
 _RUSAGE_THREAD, _RU_MINFLT, _RU_MAJFLT, _RU_NVCSW, _RU_NIVCSW = 1, 64, 72, 128, 136  # struct rusage
 _LEAVE, _NEVER = -1, (1 << 63) - 1  # instead of a tick: the thread has to end; later than any tick
 _SLICE = 100_000_000  # a longer sleep is cut, so that a slow task stops soon
@@ -109,8 +114,9 @@ def cycle(task):  # type: ignore[no-untyped-def]
         return due
     tick = tick_served(due, woke, epoch, period)
     # read
+    exchange(task, _READS, woke + load_i64(task + _IO))
     block = model_version(task, tick)
-    fault = read_inputs(task, block, tick, woke)
+    fault = read_inputs(task, block, tick, now(task))
     # compute
     renew(task, block)
     if fault == _OK:
@@ -122,8 +128,18 @@ def cycle(task):  # type: ignore[no-untyped-def]
     guard(task, action, tick - load_i64(task + _TICK))
     if not write_outputs(task, False, _GOOD if action == _LIVE else _STALE, done):
         return _LEAVE
+    exchange(task, _WRITES, min(done + load_i64(task + _IO), tick + period))
     # record
     return record(task, due, tick, woke, fault, action)
+
+
+@inline
+def exchange(task, phase, limit_ns):  # type: ignore[no-untyped-def]
+    """Read from, or write to, the devices that this task exchanges with itself, until `limit_ns` at the latest."""
+    count = load_i64(task + _EXCHANGE_COUNT)
+    if count != 0:
+        phase_of, table = load_i64(task + _EXCHANGE_PHASE), load_i64(task + _EXCHANGES)
+        call5(phase_of, table, count, phase, limit_ns, load_i64(task + _EXCHANGE_AREA))
 
 
 @inline

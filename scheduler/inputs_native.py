@@ -22,7 +22,8 @@ _STATS, _ON_NAN, _ON_BAD = _T.stats, _T.on_nan, _T.on_bad_input
 _VALUE_COUNT, _BAD_SOURCE, _BAD_AGE, _BAD_VALUE, _RANGES, _SEEN = (
     _T.value_count, _T.bad_source, _T.bad_age_ns, _T.bad_value, _T.input_ranges, _T.inputs_seen
 )  # fmt: skip
-_CHANNEL, _MAX_AGE, _LATCHED, _SOURCE_SIZE = _S.channel, _S.max_age_ns, _S.slot, SOURCE.itemsize
+_CHANNEL, _MAX_AGE, _LATCHED, _TAKEN, _SOURCE_SIZE = _S.channel, _S.max_age_ns, _S.slot, _S.seen, SOURCE.itemsize
+_CAME, _COUNTER, _CAME_FIRST = _SLOT.arrived_ns, _SLOT.counter, _T.came_ns
 _SOURCE, _CELL, _COUNT, _NUMBER, _VALUES, _INPUT_SIZE = (
     _I.source, _I.cell, _I.count, _I.number, _I.values, INPUT.itemsize
 )  # fmt: skip
@@ -53,17 +54,22 @@ def add_to(counter, amount):  # type: ignore[no-untyped-def]
 @inline
 def latch(task, now):  # type: ignore[no-untyped-def]
     """Take the newest write of every input channel, whole; BAD_INPUT if one is bad or too old."""
-    fault = _OK
+    fault, first_ns = _OK, 0
     source = load_i64(task + _SOURCES)
     for number in range(load_i64(task + _SOURCE_COUNT)):
         slot = channel_latch(load_i64(source + _CHANNEL))
         store_i64(source + _LATCHED, slot)
+        came = load_i64(slot + _CAME)
+        if came != 0 and load_i64(slot + _COUNTER) != load_i64(source + _TAKEN):
+            first_ns = came if first_ns == 0 else min(first_ns, came)
+        store_i64(source + _TAKEN, load_i64(slot + _COUNTER))
         age, is_bad = now - load_i64(slot + _TIMESTAMP), load_i64(slot + _QUALITY) >= _BAD
         if is_bad or age > load_i64(source + _MAX_AGE):
             store_i64(task + _BAD_SOURCE, number)
             store_i64(task + _BAD_AGE, 0 if is_bad else age)
             fault = _BAD_INPUT
         source += _SOURCE_SIZE
+    store_i64(task + _CAME_FIRST, first_ns)
     return fault
 
 

@@ -58,7 +58,8 @@ _CLAMPED, _LIMITED, _HELD, _SAFE_CYCLES, _STATUS, _ACTION = (
 _NONE, _LIVE, _SAFE = NO_TENSOR, int(Action.LIVE), int(Action.SAFE)
 _TASK_OWNS, _WRITING, _REVOKED = int(Owner.TASK), int(Owner.WRITING), int(Owner.REVOKED)
 _STOP, _HUNG_STATE, _HUNG = int(Control.STOP), int(State.HUNG), int(TaskStatus.HUNG)
-_BAD = 2
+_GOOD, _BAD = 0, 2
+_CAME, _CAME_FIRST = _SLOT.arrived_ns, _T.came_ns
 
 
 @inline
@@ -204,6 +205,7 @@ def publish(task, safe, quality, now):  # type: ignore[no-untyped-def]
         store_i64(sink + _BACK, slot)
         store_i64(slot + _TIMESTAMP, now)
         store_i64(slot + _QUALITY, quality)
+        store_i64(slot + _CAME, load_i64(task + _CAME_FIRST) if quality == _GOOD else 0)
         sink += _SINK_SIZE
     values = load_i64(task + _SAFE_VALUE) if safe else load_i64(task + _LAST)
     entry = load_i64(task + _OUTPUTS)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rt_native.histogram import Histogram
 from rt_native.memory import Block
 from scheduler.binding import TaskMemory
 from scheduler.clock import Clock
@@ -136,8 +137,12 @@ class TaskRunner:
             self.memory.wakeup.reset()
             self.memory.execution.reset()
             self.memory.forget_trace()
+            for histogram in self._reactions():
+                histogram.reset()
             return
         self.memory.task["reset"] = 1
+        for histogram in self._reactions():
+            histogram.reset()
         if not wait:
             return
         until = time.monotonic() + _RESET_PATIENCE_S + 2 * self.task.period_s
@@ -174,8 +179,17 @@ class TaskRunner:
             usage=self._usage(s),
             wakeup=Latency.of(self.memory.wakeup),
             execution=Latency.of(self.memory.execution),
+            reaction=Latency.of(self.reaction()),
             **{statistic.name: s[statistic.name] for statistic in COUNTED},
         )
+
+    def reaction(self) -> Histogram:
+        """Of all links that send this task's outputs natively, together."""
+        return Histogram.sum(self._reactions())
+
+    def _reactions(self) -> list[Histogram]:
+        channels = {id(output.channel): output.channel for output in self.task.outputs}
+        return [channel.reaction for channel in channels.values() if channel.reaction is not None]
 
     def counters(self) -> dict[str, Any]:
         """The counters alone (`scheduler.task_block.STATS`), of one moment between two cycles: no system call, no histogram.

@@ -95,6 +95,8 @@ class TaskStats:
     usage: Usage
     wakeup: Latency
     execution: Latency
+    reaction: Latency = Latency(0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0)
+    """From when an input came to when the first output that was computed from it was sent, by native exchanges."""
 
     @property
     def page_faults(self) -> int:

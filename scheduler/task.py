@@ -9,6 +9,7 @@ from scheduler.errors import TaskError
 from scheduler.steps import Step
 
 if TYPE_CHECKING:
+    from fieldbus.exchange.link import NativeLink
     from rt_engine import Model, ModelSlot
 
 MIN_PERIOD_NS = 50_000
@@ -117,6 +118,9 @@ class Task:
         step: the user's own compiled function, called after the model.
         reset: puts the states of model and step back to where they began. Its channel counts as one of the inputs' where
             that is bad.
+        exchanges: links made with `exchange="in-cycle"`: read from at the tick, written to as soon as the outputs are there.
+        io_deadline_s: so long the cycle waits for devices' answers, before the model and again after it; a quarter of the
+            period by default. What comes later counts in the next cycle.
     """
 
     name: str
@@ -131,14 +135,21 @@ class Task:
     watchdog: int = 10
     step: Step | None = None
     reset: Trigger | None = None
+    exchanges: "tuple[NativeLink, ...]" = ()
+    io_deadline_s: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "inputs", tuple(self.inputs))
         object.__setattr__(self, "outputs", tuple(self.outputs))
+        object.__setattr__(self, "exchanges", tuple(self.exchanges))
         if self.period_ns < MIN_PERIOD_NS:
             raise TaskError(f"task {self.name!r}: period {self.period_s} s is below {MIN_PERIOD_NS / 1e9} s")
         if not 1 <= self.priority <= 99:
             raise TaskError(f"task {self.name!r}: priority {self.priority} is not in 1 to 99 (SCHED_FIFO)")
+        if not 0.0 < self.io_deadline_ns <= self.period_ns:
+            raise TaskError(
+                f"task {self.name!r}: io_deadline_s {self.io_deadline_s} must be above 0, at most the period"
+            )
         if self.watchdog < 0:
             raise TaskError(f"task {self.name!r}: watchdog {self.watchdog} is negative; 0 switches it off")
         if not self.guard.max_age_s > 0:
@@ -165,6 +176,11 @@ class Task:
     def channels_written(self) -> tuple[Channel, ...]:
         """The different channels that it writes, in the order of their entries."""
         return tuple({id(entry.channel): entry.channel for entry in self.outputs}.values())
+
+    @property
+    def io_deadline_ns(self) -> int:
+        """How long each half of the cycle waits for devices."""
+        return self.period_ns // 4 if self.io_deadline_s is None else round(self.io_deadline_s * 1e9)
 
     @property
     def period_ns(self) -> int:

@@ -94,8 +94,9 @@ TASK = np.dtype(
         *_words("values", "value_count", "raw", "last", "raw_count"),
         *_words("low", "high", "max_rate", "safe", "is_limited", "input_ranges", "output_ranges"),
         *_words("stats", "wakeup", "execution", "trace"),
+        *_words("exchanges", "exchange_count", "exchange_phase", "exchange_area", "io_ns"),
         # the cycle's own
-        *_words("tick_ns", "tripped", "on_time", "bad_source", "bad_age_ns", "bad_value"),
+        *_words("tick_ns", "tripped", "on_time", "bad_source", "bad_age_ns", "bad_value", "came_ns"),
         *_words("inputs_seen", "outputs_seen"),
         *_words("held_since_ns", "model_wrong", "step_wrong", "reset_before"),
     ]
@@ -103,6 +104,8 @@ TASK = np.dtype(
 """One task. `tick_ns` is the tick of the newest cycle, 0 before the first.
 
 `bad_source`: the newest input channel that was bad, `bad_age_ns` how old its values were, 0: its quality was bad.
+`came_ns`: when the first of those inputs had come that this cycle is the first to see, 0: none is new.
+`exchanges`: addresses of the exchanges with devices that are the task's (`fieldbus.exchange`), each phase takes up to `io_ns`.
 `bad_value`: where in `values`, or in `raw`, the first NaN or infinity of the newest cycle with one was.
 `is_limited`: 1 if an output has a finite `max_rate` (per second). `inputs_seen`, `outputs_seen`: cycles in the ranges.
 `reset_source`: the SOURCE of the cell whose rising edge resets states, or 0; `reset_before`: was it other than 0 in the cycle before?
@@ -110,8 +113,8 @@ TASK = np.dtype(
 `held_since_ns`: the tick since which the outputs' policy is HOLD, -1 where it is not.
 """
 
-SOURCE = np.dtype(_words("channel", "max_age_ns", "slot"))
-"""An input channel; `slot` is the address of what was latched in this cycle."""
+SOURCE = np.dtype(_words("channel", "max_age_ns", "slot", "seen"))
+"""An input channel; `slot` is the address of what was latched in this cycle, `seen` the number of that write."""
 
 RANGES = ("least", "greatest", "total", "lost")
 """Of each value, in the unit of its tag: four arrays in a row, of float64, `lost` of int64. All that was finite since the

@@ -145,6 +145,7 @@ EXCHANGE = np.dtype(
             "health",
             "echoed",
             "late_number",
+            "has_read",
         ),
         # the life sign: an input that must change, or no input is to be trusted
         *_words("life_cell", "life_transaction", "life_timeout_ns", "life_is_seen", "life_last", "life_changed_ns"),
@@ -162,7 +163,8 @@ EXCHANGE = np.dtype(
 
 `received` bytes lie in `buffer`. `pending` is the transaction whose answer is awaited, -1: none; where `is_late`, since a phase
 before. `late_number` is 1 more than the number of a late answer that came instead of its answer, 0: none did. `health` is 0
-when all transactions are good, 1 when one is stale, 2 when one is bad, -1 before the first phase. `life_cell` is -1 without a
+when all transactions are good, 1 when one is stale, 2 when one is bad, -1 before the first whole
+cycle, which reads (`has_read`) first. `life_cell` is -1 without a
 life sign; `life_last` are the bits that it had when it was seen last, `life_changed_ns` is 0 until it has changed.
 """
 

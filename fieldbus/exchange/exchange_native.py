@@ -76,7 +76,7 @@ _STATE, _STOP, _NOTED, _ME, _CARRY_OUT = _X.state, _X.stop, _X.noted, _X.me, _X.
 _FD, _IS_SOCKET, _WAKE_FD, _CYCLE, _TIMEOUT, _ANSWER_NS, _PAUSE, _SILENT = (
     _X.fd, _X.is_socket, _X.wake_fd, _X.cycle_ns, _X.timeout_ns, _X.answer_ns, _X.pause_ns, _X.silent_ns
 )  # fmt: skip
-_ANY_NUMBER, _LATE_NUMBER = _X.any_number, _X.late_number
+_ANY_NUMBER, _LATE_NUMBER, _HAS_READ = _X.any_number, _X.late_number, _X.has_read
 _CUT, _NUMBER_AT, _NUMBER_BYTES, _NUMBER_BIG = _X.cut, _X.number_at, _X.number_bytes, _X.number_is_big
 _BUFFER, _BUFFER_BYTES, _NOTE, _TRANSACTIONS, _COUNT, _WRITES = (
     _X.buffer, _X.buffer_bytes, _X.note, _X.transactions, _X.count, _X.writes
@@ -445,7 +445,9 @@ def finish(exchange, phase, now):  # type: ignore[no-untyped-def]
         if complete and worst == _GOOD:
             add_to(exchange + _READS, 1 if load_i64(exchange + _COUNT) > load_i64(exchange + _WRITES) else 0)
             count_time(load_i64(exchange + _ROUND_TRIP), now - load_i64(exchange + _BEGAN))
-    if worst != load_i64(exchange + _HEALTH) and phase != _READS_PHASE:
+    if phase != _WRITES_PHASE:
+        store_i64(exchange + _HAS_READ, 1)
+    if worst != load_i64(exchange + _HEALTH) and phase != _READS_PHASE and load_i64(exchange + _HAS_READ) != 0:
         store_i64(exchange + _HEALTH, worst)
         wake(exchange)
     if load_i64(exchange + _FAULT) != 0:
@@ -486,7 +488,7 @@ def phase_of(table, count, phase, limit_ns, area):  # type: ignore[no-untyped-de
     now = now_ns(timespec)
     for i in range(count):
         store_i64(mine + 8 * i, begin(load_i64(table + 8 * i), phase, now))
-    while now < limit_ns:
+    while True:
         next_ns, waiting = limit_ns, 0
         for i in range(count):
             exchange = load_i64(table + 8 * i)
@@ -496,7 +498,7 @@ def phase_of(table, count, phase, limit_ns, area):  # type: ignore[no-untyped-de
                     store_i32(polls + waiting * _POLL, load_i64(exchange + _FD))
                     store_i32(polls + waiting * _POLL + 4, POLLIN)
                     waiting += 1
-        if waiting == 0:
+        if waiting == 0 or now >= limit_ns:  # what was begun too late is sent nevertheless
             break
         ready = await_answers(polls, waiting, max(next_ns - now, 0))
         now = now_ns(timespec)

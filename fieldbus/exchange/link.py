@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fieldbus.codec import Codec, Field
+from fieldbus.codec import Field
 from fieldbus.errors import (
     ConfigurationError,
     ConnectionLostError,
@@ -47,6 +47,8 @@ _LOOK_MS = 200
 _BETWEEN_S = 0.01
 """It does not look more often than that, however much happens."""
 _STACK_BYTES = 256 * 1024
+_BEATS = 3.0
+"""Cycles without a complete answer until the link is degraded."""
 _SHOWN_BYTES = 32
 
 
@@ -70,8 +72,7 @@ class NativeLink(CyclicLink):
     (`_exchange`, `_write`). `_named` says what bytes mean that were not expected.
 
     Args:
-        exchange: "own-thread", or "in-cycle": whoever owns the link calls `phases` at its tick, see `owner`.
-        deadline_s: in a task's cycle, how long it waits for answers in each phase.
+        exchange: "own-thread", or "in-cycle": a task that has the link among its `exchanges` carries it out at its tick.
     """
 
     def __init__(
@@ -89,7 +90,6 @@ class NativeLink(CyclicLink):
         self.how: How = exchange
         self.prepare: Callable[[], object] | None = None
         """Called once in the thread of the exchange before it begins: gives it real-time rights."""
-        self._reactions: list[tuple[Channel, Histogram]] = []
         timeout_ns, cycle_ns = round(timeout_s * NS), round(cycle_s * NS)
         self._native = Exchange(self._in.cells, self._out.cells, timeout_ns, cycle_ns, round(timeout_ns * TOLD_IN_TIME))
         self._round_trip = self._native.round_trip
@@ -97,6 +97,9 @@ class NativeLink(CyclicLink):
         self._transactions: dict[str, list[int]] = {}
         self._places: tuple[Plan | None, dict[str, list[tuple[int, int, slice]]]] = (None, {})
         """A plan, and where its tags' bytes are."""
+        self._stale_since_s = 0.0
+        self._beats = (-1, 0)
+        """How often the exchange was begun, and since when that is so."""
 
     # --- what a kind provides -----------------------------------------------------------------------------------------
 
@@ -126,8 +129,8 @@ class NativeLink(CyclicLink):
     def drive(self, image: ProcessImage, tag_names: Sequence[str], writer: str, name: str = "") -> Channel:
         """See `Link.drive`."""
         channel = super().drive(image, tag_names, writer, name)
-        self._reactions.append((channel, Histogram()))
-        self.exchange.drivers(self._reactions)
+        channel.reaction = Histogram()
+        self.exchange.drivers(self._out.channels)
         return channel
 
     def observe(self, image: ProcessImage, reader: str, name: str = "") -> Channel:
@@ -141,10 +144,6 @@ class NativeLink(CyclicLink):
         """The native memory; its `address` is what a task that owns the link carries out."""
         assert self._native is not None
         return self._native
-
-    def reactions(self, writer: str) -> list[Histogram]:
-        """Of the channels that `writer` drives: nanoseconds from when inputs came to when outputs computed from them were sent."""
-        return [histogram for channel, histogram in self._reactions if channel.writer == writer]
 
     def watch_life(self, tag_name: str, timeout_s: float) -> None:
         """See `Link.watch_life`."""
@@ -238,7 +237,7 @@ class NativeLink(CyclicLink):
         exchange, poll = self.exchange, select.poll()
         poll.register(exchange.wake_fd, select.POLLIN)
         while not self._stop.is_set() and not self._is_outdated():
-            poll.poll(_LOOK_MS)
+            poll.poll(self._look_ms())
             with suppress(BlockingIOError):
                 os.eventfd_read(exchange.wake_fd)
             is_over = exchange.is_mine
@@ -248,7 +247,18 @@ class NativeLink(CyclicLink):
             if is_over:
                 raise ConnectionLostError("the exchange ended without a reason")
             self._show()
+            if self.how == "in-cycle":
+                self._stand_in()
             self._stop.wait(_BETWEEN_S)
+
+    def _stand_in(self) -> None:
+        """While the task does not cycle, the device is exchanged with here: it gets the safe values, others their inputs."""
+        now_ns, beats = time.monotonic_ns(), self.exchange.counter("cycles")
+        if beats != self._beats[0]:
+            self._beats = beats, now_ns
+        elif now_ns - self._beats[1] > self.timeout_s * NS / 2:
+            self.exchange.phase(Phase.ALL, now_ns + round(self.timeout_s * NS / 2))
+            self._beats = self.exchange.counter("cycles"), self._beats[1]
 
     def _hear(self, note: Note) -> None:
         """Say what a note means; raise it if it ends the connection."""
@@ -297,10 +307,12 @@ class NativeLink(CyclicLink):
         return GarbageError(f"an answer to a question that was not asked: {shown_bytes(note.frame)}")
 
     def _show(self) -> None:
-        """The state that the newest cycle means."""
-        health = self.exchange.health
+        """The state that the newest cycles mean. One missed beat is no change of state."""
+        health, now_s = self.exchange.health, time.monotonic()
         if health is None:
             return
+        if health is not Quality.STALE:
+            self._stale_since_s = now_s
         is_lifeless, has_changed = self.exchange.lifeless
         if health is Quality.GOOD and is_lifeless and self._life is not None:
             self._without_life(self._life.words(has_changed))
@@ -308,8 +320,19 @@ class NativeLink(CyclicLink):
             self._backoff.reset()
             self._was_good()
             self._enter("up")
-        elif health is not Quality.GOOD and self._state[0] != "degraded":
+        elif self._state[0] != "degraded" and (
+            health is Quality.BAD or now_s - self._stale_since_s > _BEATS * self.cycle_s
+        ):
+            if not self._last_error and self.exchange.plan is not None:
+                label = self.exchange.plan.transactions[max(self.exchange.pending, 0)].label
+                self._last_error = f"{label}: no answer by the task's I/O deadline"
             self._enter("degraded")
+
+    def _look_ms(self) -> int:
+        """How long to sleep at most: a state that changes with time has to be looked at."""
+        if self.exchange.health is Quality.STALE:
+            return max(1, min(_LOOK_MS, round(_BEATS * self.cycle_s * 1e3)))
+        return _LOOK_MS if self.how == "own-thread" else max(1, min(_LOOK_MS, round(self.timeout_s * 250)))
 
     def _lost(self, reason: str) -> None:
         self.exchange.lose()
@@ -372,8 +395,9 @@ class NativeLink(CyclicLink):
         super().reset_counters()
         if self._native is not None:
             self._native.reset_counters()
-            for _, histogram in self._reactions:
-                histogram.reset()
+            for channel in self._out.channels:
+                if channel.reaction:
+                    channel.reaction.reset()
 
     def _value(self, tag: Tag, inputs: NDArray[np.float64], heard_ns: int) -> TagValue:
         """Of the newest answer, or request, that carries the tag."""
@@ -395,17 +419,11 @@ class NativeLink(CyclicLink):
         return TagValue(tag, tuple(cells[first : first + tag.count].tolist()), self._raw(tag), quality, age_ns)
 
     def _doubts(self) -> str:
-        """Of the values as they came: in the exchange they are NaN."""
-        exchange, count = self.exchange, self._in.cells.count
-        suspect = exchange.suspect[:count].astype(np.bool_)
-        if exchange.plan is None or not suspect.any():
+        """Which inputs mean nothing now, and why."""
+        exchange = self.exchange
+        if exchange.plan is None or not exchange.suspect.any():
             return super()._doubts()
-        values = np.full(count, np.nan)
-        for i, transaction in enumerate(exchange.plan.transactions):
-            payload = exchange.newest(i)[transaction.inputs_at :] if transaction.inputs else b""
-            if payload:
-                Codec(transaction.inputs, len(payload)).decode(payload, values)
-        return self._in.doubts_of(values, suspect)
+        return self._in.doubts_of(exchange.values_in.copy(), exchange.suspect.astype(np.bool_))
 
     def _raw(self, tag: Tag) -> bytes:
         """The bytes of the tag in the newest answer, or request."""
@@ -444,11 +462,14 @@ def shown_bytes(frame: bytes) -> str:
 
 
 def together(links: Sequence[NativeLink]) -> NDArray[np.int64]:
-    """The table of addresses for a task that carries out the exchanges of these links in its cycle."""
+    """The table of addresses for a task that carries out the exchanges of these links in its cycle; raises `ConfigurationError`."""
     if len(links) > MOST_TOGETHER:
         raise ConfigurationError(
             f"a task exchanges with at most {MOST_TOGETHER} devices in its cycle, not {len(links)}"
         )
+    for link in links:
+        if link.how != "in-cycle":
+            raise ConfigurationError(f'link {link.name!r} has a thread of its own: make it with exchange="in-cycle"')
     return np.array([link.exchange.address for link in links], np.int64)
 
 

@@ -166,9 +166,9 @@ class Exchange:
         """These channels want inputs; each hears of the transactions that its cells come from."""
         self._table("subscribers", [(channel, self._inputs, None) for channel in channels])
 
-    def drivers(self, channels: Iterable[tuple[Channel, Histogram]]) -> None:
-        """These channels bring outputs; how long after its inputs each was sent is counted in the histogram beside it."""
-        self._table("drivers", [(channel, self._outputs, reaction) for channel, reaction in channels])
+    def drivers(self, channels: Iterable[Channel]) -> None:
+        """These channels bring outputs; how long after its inputs each was sent is counted in its `reaction`."""
+        self._table("drivers", [(channel, self._outputs, channel.reaction) for channel in channels])
 
     def observers(self, channels: Iterable[Channel]) -> None:
         """These channels show all outputs as they were sent."""
@@ -189,7 +189,7 @@ class Exchange:
             buffer = self._plan_part(int(self._x[0]["buffer"]))
             buffer.view(np.uint8, 0, len(already))[:] = np.frombuffer(already, np.uint8)
         self._set(fd=fd, is_socket=is_socket, received=len(already), pending=_NOTHING, send_at_ns=send_at_ns)
-        self._set(heard_ns=time.monotonic_ns(), fault=0, noted=0, health=_NOTHING, lost=0)
+        self._set(heard_ns=time.monotonic_ns(), fault=0, noted=0, health=_NOTHING, has_read=0, lost=0)
         self._set(life_is_seen=0, life_changed_ns=0, is_lifeless=int(self._words[_X.life_cell // 8] != _NOTHING))
         self._x["state"] = State.READY
 
@@ -255,6 +255,11 @@ class Exchange:
     def asked_ns(self) -> int:
         """When the oldest of the inputs was asked for."""
         return min((int(t["asked_ns"]) for t in self.transactions if t["in_count"]), default=0)
+
+    @property
+    def pending(self) -> int:
+        """The transaction whose answer is awaited, -1: none."""
+        return int(self._words[_X.pending // 8])
 
     def counter(self, name: str) -> int:
         """A counter of `EXCHANGE`."""

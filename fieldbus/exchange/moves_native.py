@@ -108,7 +108,7 @@ def is_absent(move, bits):  # type: ignore[no-untyped-def]
 
 @inline
 def decode(exchange, moves, count, message):  # type: ignore[no-untyped-def]
-    """The inputs in an answer -> `values_in`; what cannot be trusted becomes NaN and is marked in `suspect`."""
+    """The inputs in an answer -> `values_in`; what means nothing is marked in `suspect`."""
     values, suspect = load_i64(exchange + _VALUES_IN), load_i64(exchange + _SUSPECT)
     scratch, move, wrong = exchange + _SCRATCH, moves, 0
     for _ in range(count):
@@ -131,7 +131,6 @@ def decode(exchange, moves, count, message):  # type: ignore[no-untyped-def]
             if checked != 0:
                 bad = not (low <= value <= high) or is_absent(move, bits)
                 if bad:
-                    value = _NAN
                     wrong += 1
                 store_u8(suspect + cell + i, 1 if bad else 0)
             store_f64(values + 8 * (cell + i), value)

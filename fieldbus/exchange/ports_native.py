@@ -28,6 +28,7 @@ _TIMESTAMP, _QUALITY, _CAME, _COUNTER, _CELLS = (
 _PORT, _RUN, _TRANSACTION = PORT.itemsize, RUN.itemsize, TRANSACTION.itemsize
 _GOOD, _STALE, _BAD = 0, 1, 2
 _NEVER = (1 << 63) - 1
+_NAN = float("nan")
 
 
 @inline
@@ -116,6 +117,18 @@ def look_for_life(exchange, now):  # type: ignore[no-untyped-def]
 
 
 @inline
+def hide(port, suspect, slot):  # type: ignore[no-untyped-def]
+    """What means nothing is NaN for who subscribes to it."""
+    run = load_i64(port + _RUNS)
+    for _ in range(load_i64(port + _RUN_COUNT)):
+        here, there = load_i64(run + _HERE), slot + _CELLS + 8 * load_i64(run + _THERE)
+        for i in range(load_i64(run + _COUNT)):
+            if load_u8(suspect + here + i) != 0:
+                store_f64(there + 8 * i, _NAN)
+        run += _RUN
+
+
+@inline
 def publish_inputs(exchange, now):  # type: ignore[no-untyped-def]
     """`values_in` -> every subscriber, as good as the worst of the transactions, and of the values, that it is made of."""
     values, suspect, timeout = (
@@ -143,6 +156,8 @@ def publish_inputs(exchange, now):  # type: ignore[no-untyped-def]
             for i in range(count):
                 wrong |= load_u8(suspect + here + i)
             run += _RUN
+        if wrong != 0:
+            hide(port, suspect, slot)
         if wrong != 0 or lifeless != 0 or now - asked > timeout:
             quality = _BAD
         store_i64(slot + _TIMESTAMP, asked)

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from fieldbus.errors import ChannelError
 from fieldbus.image.image_layout import CHANNEL, SLOT, SLOTS, channel_bytes, slot_stride
 from fieldbus.tags import Quality, Tag
+from rt_native.histogram import Histogram
 from rt_native.library import Library
 from rt_native.memory import Block, offsets
 
@@ -41,6 +42,8 @@ class Channel:
 
     def __init__(self, name: str, tags: Sequence[Tag], writer: str, reader: str, block: Block, offset: int) -> None:
         self.name, self.tags, self.writer, self.reader = name, tuple(tags), writer, reader
+        self.reaction: Histogram | None = None
+        """Of outputs that a native exchange sends: nanoseconds from when inputs came to when what they led to was sent."""
         self._first: dict[str, int] = {}
         cells = 0
         for tag in self.tags:

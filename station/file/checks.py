@@ -12,6 +12,7 @@ from typing import Final
 
 from fieldbus.tags import TYPES, as_held
 from station.file.advice import ADVICE
+from station.file.owners import owner_findings
 from station.file.server_checks import SERVER_CHECKS
 from station.file.view import View
 from station.terms.durations import format_duration
@@ -292,6 +293,7 @@ CHECKS: Final[tuple[Callable[[View], Iterator[Finding]], ...]] = (
     _unused_tags,
     _unused_links,
     _ages,
+    owner_findings,
     _priorities,
     *SERVER_CHECKS,
     *ADVICE,

@@ -22,7 +22,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final, Literal, get_args
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, Self, get_args
 
 from pydantic import Field
 
@@ -138,6 +138,25 @@ class CyclicLinkTable(LinkTable):
         alias="timeout",
         description="A device silent for so long is lost; an output older than this is sent as its safe value.",
     )
+
+
+class NativeLinkTable(CyclicLinkTable):
+    """A link whose exchange is native code: in a real-time thread of its own, or in a task's cycle."""
+
+    exchange: Literal["own-thread", "in-cycle"] = Field(
+        default="own-thread",
+        description="Who reads and writes the device: a real-time thread of the link's own every `cycle`, or a task at its tick.",
+    )
+    task: str | None = Field(
+        default=None,
+        description='With exchange = "in-cycle": the task that does; left out: the only one that uses the link.',
+    )
+    priority: int = Field(default=70, ge=1, le=98, description="SCHED_FIFO priority of the link's own thread.")
+    cpu: int | None = Field(default=None, ge=0, le=4095, description="Core of the link's own thread; left out: any.")
+
+    def in_the_cycle_of(self, cycle_ns: int) -> Self:
+        """The same link, exchanged with by a task of this cycle."""
+        return self.model_copy(update={"cycle_ns": cycle_ns})
 
 
 class DeviceLinkTable(CyclicLinkTable):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from fieldbus.modbus.protocol import READ_BITS, READ_REGISTERS, WRITE_BITS, WRITE_MOST
-from station.links import NS, DeviceLinkTable, LinkTable, Saying, other_port
+from station.links import NS, DeviceLinkTable, LinkTable, NativeLinkTable, Saying, other_port
 from station.links.shared.hosts import no_host, plain_host
 from station.links.shared.modbus_addresses import (
     BIT_TABLES,
@@ -172,7 +172,10 @@ class _ModbusLink(DeviceLinkTable):
             max_write_bits=min(self.max_bits, WRITE_BITS),
         )
         where, habits = self.transport(folder), self.habits()
-        return ModbusDevice(name, tags, where, self.cycle_s, self.timeout_s, options=options, habits=habits)
+        exchange = self.exchange if isinstance(self, NativeLinkTable) else "own-thread"
+        return ModbusDevice(
+            name, tags, where, self.cycle_s, self.timeout_s, options=options, habits=habits, exchange=exchange
+        )
 
     def habits(self) -> Habits:
         """What the device does otherwise than specified."""
@@ -240,7 +243,7 @@ class _ModbusIpLink(_ModbusLink):
         return replace(super().habits(), any_transaction_id=self.any_transaction_id, any_unit=self.any_unit)
 
 
-class ModbusTcpLink(_ModbusIpLink):
+class ModbusTcpLink(NativeLinkTable, _ModbusIpLink):
     """A Modbus TCP device."""
 
     first = ('host = "192.168.10.5"', "holding {1}")

@@ -27,6 +27,7 @@ from rt_engine.apart import Apart
 from rt_engine.errors import EngineError
 from rt_engine.read.source import Source, opened
 from scheduler.errors import SchedulerError
+from scheduler.rights import Grant
 from scheduler.scheduler import Scheduler
 from scheduler.stats import TaskStats
 from scheduler.status import Action, State, TaskStatus
@@ -308,11 +309,15 @@ class Station:
             ),
             links=tuple(self._link_view(name, link) for name, link in self._parts.links.items()),
             models=dict(self._model_files),
-            rights=tuple(str(grant) for grant in merged(self._scheduler.rights) if not grant.granted),
+            rights=tuple(str(grant) for grant in merged(self._rights()) if not grant.granted),
             servers=self._server_views(),
             tags=self._last_tags[:tags] or self.tags(most=tags),
             tag_count=len(self.file.config.tags),
         )
+
+    def _rights(self) -> tuple[Grant, ...]:
+        """What the threads of tasks and links asked of the system."""
+        return (*self._scheduler.rights, *self._parts.grants)
 
     def report(self) -> Report:
         """What the run leaves behind."""
@@ -321,13 +326,13 @@ class Station:
             Picture.of(f"{name}, round trip", li.status().round_trip) for name, li in self._parts.links.items()
         )
         cpu = next((t.cpu for t in self._scheduler.tasks), None)
-        machine = Computer(wanted_cpu=cpu, grants=self._scheduler.rights)
+        machine = Computer(wanted_cpu=cpu, grants=self._rights())
         return Report(
             started=self._started.astimezone(),
             snapshot=self.snapshot(tags=None),
             pictures=(*pictures, *([("Round trips of the links", trips)] if trips else [])),
             events=self.diary.events,
-            rights=facts_of(self._scheduler.rights, machine),
+            rights=facts_of(self._rights(), machine),
             machine=self._examined or tuple(examine(machine)),
             identity=identity(self.file, self._started.astimezone(), self._model_files, self._model_hashes, machine),
             tags=self._tag_ranges(),

@@ -107,6 +107,12 @@ class TaskTable(Table):
         description="After a missed deadline: skip to the next tick, hold the outputs a cycle, or make them safe.",
     )
     watchdog: int = Field(default=10, ge=0, description="Overruns in a row after which the outputs go safe; 0: never.")
+    io_deadline_ns: Duration | None = Field(
+        default=None,
+        alias="io_deadline",
+        description='How long the cycle waits for devices of links with exchange = "in-cycle", before the model and again '
+        "after it; left out: a quarter of the cycle.",
+    )
     inputs: Annotated[tuple[InputEntry, ...], Array] = Field(
         description="Tags in the order of the model's input elements.", min_length=1
     )

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import ParamSpec, TypeVar
 
 import rt_engine
 from fieldbus.errors import FieldbusError
+from fieldbus.exchange.link import NativeLink
 from fieldbus.image.image import Channel, ProcessImage
 from fieldbus.link.link import Link
 from fieldbus.tags import Tag
@@ -22,11 +24,13 @@ from rt_engine import Model, ModelSlot
 from rt_engine.errors import EngineError, ShapeBindingError
 from scheduler.checks import check_task
 from scheduler.errors import SchedulerError
+from scheduler.rights import Grant, use_cpu, use_exact_timers, use_fifo
 from scheduler.task import Guard, Input, Output, Task, Trigger
 from station.errors import Problem, StationFileError
+from station.file.owners import owner_of
 from station.file.reading import StationFile
 from station.file.view import sole_link
-from station.links import LinkTable
+from station.links import LinkTable, NativeLinkTable
 from station.terms.findings import Finding, Step
 from station.terms.tables import TagTable
 from station.terms.tasks import InputTable, OutputTable, TaskTable, surroundings
@@ -47,6 +51,8 @@ class Parts:
     slots: dict[str, ModelSlot] = field(default_factory=dict)
     links: dict[str, Link] = field(default_factory=dict)
     tasks: list[Task] = field(default_factory=list)
+    grants: list[Grant] = field(default_factory=list)
+    """What the threads of links asked of the system."""
     warnings: tuple[Problem, ...] = ()
     """What is odd about how tags lie in the models."""
 
@@ -109,6 +115,9 @@ class _Builder:
             tags = [tag for tag in made if tag is not None]
             if not tags:
                 continue
+            owner = owner_of(self._config, name)
+            if owner is not None and isinstance(table, NativeLinkTable):
+                table = table.in_the_cycle_of(self._config.tasks[owner].cycle_ns)
             link = self._attempt(
                 ("links", name), (FieldbusError, OSError), table.make, name, tags, self._file.path.parent
             )
@@ -116,6 +125,15 @@ class _Builder:
                 self.parts.links[name] = link
                 if table.life_sign is not None:
                     link.watch_life(table.life_sign, table.life_sign_timeout_ns / NS)
+                if isinstance(link, NativeLink) and isinstance(table, NativeLinkTable):
+                    link.prepare = partial(self._prepare, table)
+
+    def _prepare(self, table: NativeLinkTable) -> None:
+        """What the thread of a link's exchange begins with."""
+        grants = [use_exact_timers(), use_fifo(table.priority)]
+        if table.cpu is not None:
+            grants.append(use_cpu(table.cpu))
+        self.parts.grants += [grant for grant in grants if grant not in self.parts.grants]
 
     def check_mappings(self) -> None:
         for name, task in self._config.tasks.items():
@@ -147,6 +165,12 @@ class _Builder:
             priority=table.priority,
             cpu=table.cpu,
             overrun=table.overrun,
+            exchanges=tuple(
+                link
+                for link_name, link in self.parts.links.items()
+                if isinstance(link, NativeLink) and owner_of(self._config, link_name) == name
+            ),
+            io_deadline_s=None if table.io_deadline_ns is None else table.io_deadline_ns / NS,
             watchdog=table.watchdog,
             guard=Guard(
                 on_nan=table.guard.on_nan,

@@ -1,0 +1,56 @@
+"""Which task exchanges with a link in its cycle. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from station.file.config import StationConfig
+from station.file.view import View, sole_link
+from station.links import NativeLinkTable
+from station.terms.findings import Finding, unknown
+
+
+def owner_of(config: StationConfig, link: str) -> str | None:
+    """The task that exchanges with this link in its cycle; None: a thread of its own does, or it is not clear which."""
+    table = config.links.get(link)
+    if not isinstance(table, NativeLinkTable) or table.exchange != "in-cycle":
+        return None
+    if table.task is not None:
+        return table.task if table.task in config.tasks else None
+    users, writers = _users(config, link)
+    chosen = users if len(users) == 1 else writers
+    return chosen[0] if len(chosen) == 1 else None
+
+
+def _users(config: StationConfig, link: str) -> tuple[list[str], list[str]]:
+    """(tasks that read or write tags of a link, those that write)."""
+    sole = sole_link(set(config.links))
+    mine = {name for name, tag in config.tags.items() if (tag.link or sole) == link}
+    readers = [name for name, task in config.tasks.items() if any(entry.tag in mine for entry in task.inputs)]
+    writers = [name for name, task in config.tasks.items() if any(entry.tag in mine for entry in task.outputs)]
+    return list(dict.fromkeys([*readers, *writers])), writers
+
+
+def owner_findings(view: View) -> Iterator[Finding]:
+    """Links whose task is not clear, and keys that say nothing there."""
+    config = view.config
+    for name, link in config.links.items():
+        if not isinstance(link, NativeLinkTable):
+            continue
+        if link.exchange != "in-cycle":
+            if link.task is not None:
+                yield Finding(("links", name, "task"), 'only with exchange = "in-cycle" a task exchanges with the link')
+            continue
+        if link.task is not None and link.task not in view.names("tasks"):
+            yield Finding(("links", name, "task"), unknown("task", link.task, view.names("tasks")))
+        elif owner_of(config, name) is None and not any(where == "tasks" for where, _ in view.broken):
+            users, _ = _users(config, name)
+            who = f"{', '.join(users)} use it" if users else "no task uses it"
+            message = f'exchange = "in-cycle" needs one task that reads and writes the device: {who}; say which: task = "NAME"'
+            yield Finding(("links", name, "exchange"), message)
+        elif getattr(link, "fc23", False):
+            message = (
+                "in a task's cycle inputs are read before the model runs and outputs are written after it: fc23, which writes "
+                "and reads at once, would send each output a cycle later; leave it out"
+            )
+            yield Finding(("links", name, "fc23"), message)
