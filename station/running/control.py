@@ -3,6 +3,7 @@
     GET  /status          -> 200, a `Snapshot` without tags; /status?tags=20 or ?tags=all with some or all of them
     GET  /tags            -> 200, {"tags": [`TagView`...]}; /tags?name=level&name=tank.* some of them | 404 {"error"}
     POST /update/{slot}   <- {"file": "/absolute/model.onnx"}   -> 200 {"message", "version"} | 404 | 422 {"error"}
+    POST /reset-state/{task}  -> 200 {"message"} | 404 | 422 {"error"}; what the task keeps from cycle to cycle begins anew
     POST /stop            -> 202; the station makes its outputs safe, writes its report and ends
 
 The same is answered at two places: at a path, for other programs, made again when somebody removes it or its folder; and at
@@ -83,6 +84,14 @@ class Controlled(Protocol):
         Raises:
             KeyError: no such slot; the message names those that exist.
             RefusedError: the model does not fit, with the reason; the old one goes on.
+        """
+
+    def reset_state(self, task: str) -> str:
+        """Put what a task keeps from cycle to cycle back to where it began; what was done, in words.
+
+        Raises:
+            KeyError: no such task; the message names those that exist.
+            RefusedError: it keeps nothing.
         """
 
     def request_stop(self) -> None:
@@ -190,6 +199,7 @@ class ControlServer:
                 web.get("/status", self._get_status),
                 web.get("/tags", self._get_tags),
                 web.post("/update/{slot}", self._post_update),
+                web.post("/reset-state/{task}", self._post_reset_state),
                 web.post("/stop", self._post_stop),
             ]
         )
@@ -258,6 +268,16 @@ class ControlServer:
         except RefusedError as error:
             return web.json_response({"error": str(error)}, status=422)
         return web.json_response({"message": updated.message, "version": updated.version})
+
+    async def _post_reset_state(self, request: Any) -> Any:
+        from aiohttp import web
+
+        try:
+            return web.json_response({"message": self._station.reset_state(request.match_info["task"])})
+        except KeyError as error:
+            return web.json_response({"error": error.args[0]}, status=404)
+        except RefusedError as error:
+            return web.json_response({"error": str(error)}, status=422)
 
     async def _post_stop(self, _: Any) -> Any:
         from aiohttp import web
@@ -441,6 +461,20 @@ def request_update(path: Path, slot: str, file: Path) -> Updated:
         return Updated(str(answer["message"]), int(answer["version"]))
     except (ValueError, TypeError, LookupError) as error:
         raise NotRunningError(f"what answers{_at(path)} is no station") from error
+
+
+def request_reset_state(path: Path, task: str) -> str:
+    """Have a running station put what a task keeps back to where it began; gives its words.
+
+    Raises:
+        NotRunningError: no station answers at `path`.
+        RefusedError: it refused, with its reason.
+    """
+    answer = _request(path, "POST", f"/reset-state/{quote(task, safe='')}", None, STATUS_TIMEOUT_S)
+    try:
+        return str(answer["message"])
+    except (TypeError, LookupError) as error:
+        raise NotRunningError(_no_station(path)) from error
 
 
 def request_stop(path: Path) -> None:

@@ -83,6 +83,7 @@ class Station:
         self._starting: dict[str, int] = {}
         self._doings: dict[str, Doings] = {}
         self._noted: dict[str, int] = {}
+        self._state_resets: dict[str, int] = {}
         self._hung: set[str] = set()
         self._begun: list[str] = []
         """The links that were started."""
@@ -119,6 +120,7 @@ class Station:
         self.diary.begin()
         self._doings = {task.name: Doings(task, self.diary.begin_s) for task in self._scheduler.tasks}
         self._noted = dict.fromkeys(self._doings, 0)
+        self._state_resets = dict.fromkeys(self._doings, 0)
         self.diary.note("run", self.name, f"starts, process {os.getpid()}", "ok")
         self._hung.clear()
         try:
@@ -233,6 +235,20 @@ class Station:
             return self._update(slot, source, path, who, begin)
         finally:
             self._updating.release()
+
+    def reset_state(self, task: str, who: str = CONTROL_SOCKET) -> str:
+        """What a task's model and step keep begins anew in its next cycle. See `station.running.control.Controlled`. Any thread."""
+        table = self.file.config.tasks.get(task)
+        if table is None:
+            raise KeyError(unknown("task", task, self.file.config.tasks))
+        if not (table.model and self._parts.slots[table.model].model.state) and table.step is None:
+            raise RefusedError(
+                f"task {task} keeps nothing from cycle to cycle: it has no step, and model {table.model} has no state"
+            )
+        self._scheduler.reset_state(task)
+        if self._plc is not None:
+            self._plc.audit.record_change(who, f"task {task}", "state reset")
+        return f"the state of task {task} begins anew in its next cycle"
 
     @contextmanager
     def _told_if_refused(self, slot: str, path: str, who: str) -> Iterator[None]:
@@ -407,6 +423,7 @@ class Station:
         self._watch_links()
         self._watch_tasks()
         self._watch_changes()
+        self._watch_resets()
         self.diary.flush()
         self._watch_audit()
 
@@ -425,6 +442,15 @@ class Station:
             waited = stats.safe + stats.held
             if name not in self._starting and stats.cycles > waited:
                 self._starting[name] = waited
+
+    def _watch_resets(self) -> None:
+        """Note that a task's state was reset, by itself or by somebody."""
+        for name, before in self._state_resets.items():
+            count = int(self._scheduler.counters(name)["state_resets"])
+            if count > before:
+                times = "" if count == before + 1 else f" {count - before:,} times"
+                self.diary.note("task", name, f"what it keeps from cycle to cycle began anew{times}", "warn")
+            self._state_resets[name] = count
 
     def _watch_changes(self) -> None:
         """Note what tasks did with their outputs, and why: read from what their cycles left behind."""

@@ -17,6 +17,7 @@ STATUS: Final = {
     TaskStatus.WINDOW_FILLING: "a window is filling",
     TaskStatus.STEP_FAILED: "the step failed",
     TaskStatus.NAN_OUTPUT: "the model or the step gave NaN or infinity",
+    TaskStatus.BAD_STATE: "the model's state became NaN or infinite",
     TaskStatus.OVERRUN: "the cycle was late",
     TaskStatus.HUNG: "the task hangs inside a cycle",
 }
@@ -26,6 +27,7 @@ REASONS: Final = {
     "filling": STATUS[TaskStatus.WINDOW_FILLING],
     "failed": "the model or the step failed",
     "nan_outputs": STATUS[TaskStatus.NAN_OUTPUT],
+    "state_resets": "a state was reset",
     "watchdog_trips": STATUS[TaskStatus.WATCHDOG],
 }
 
@@ -51,4 +53,4 @@ def cause(cycle: Cycle, about: str) -> str:
 def reasons(task: TaskView) -> str:
     """Why outputs were safe or held in a run, by what was counted: `inputs bad, a window is filling`."""
     found = [words for name, words in REASONS.items() if task.counters.get(name)]
-    return ", ".join(found) or "cycles were late"
+    return ", ".join(found) or ("cycles were late" if task.overruns else STATUS[TaskStatus.BAD_STATE])

@@ -22,6 +22,7 @@ from station.running.control import (
     Updated,
     fetch_status,
     fetch_tags,
+    request_reset_state,
     request_stop,
     request_update,
     socket_path,
@@ -37,7 +38,7 @@ class FakeStation:
 
     def __init__(self):
         self.stopped = False
-        self.updates = []
+        self.updates, self.resets = [], []
 
     def snapshot(self, tags=0):
         return replace(snapshot(), tags=snapshot().tags[:tags])
@@ -53,6 +54,14 @@ class FakeStation:
             raise RefusedError("input x is (1, 5), the running model has (1, 4)")
         self.updates.append((slot, file))
         return Updated("live at tick 7", 2)
+
+    def reset_state(self, task):
+        if task == "still":
+            raise RefusedError("task still keeps nothing from cycle to cycle")
+        if task != "axis x":
+            raise KeyError(f'no task "{task}"; there are: axis x, still')
+        self.resets.append(task)
+        return "begins anew"
 
     def request_stop(self):
         self.stopped = True
@@ -122,6 +131,17 @@ def test_refusals_carry_their_reason(path):
     with pytest.raises(RefusedError, match='no model "polcy"; there are: policy'):
         request_update(path, "polcy", Path("/better.onnx"))
     assert fetch_status(path).station == "cell"
+
+
+@pytest.mark.usefixtures("server")
+def test_a_state_is_reset(station, path):
+    """The task is named; one that keeps nothing, and one that does not exist, are refused in words."""
+    assert request_reset_state(path, "axis x") == "begins anew"
+    assert station.resets == ["axis x"]
+    with pytest.raises(RefusedError, match="keeps nothing"):
+        request_reset_state(path, "still")
+    with pytest.raises(RefusedError, match='no task "axis/y"; there are: axis x, still'):
+        request_reset_state(path, "axis/y")
 
 
 @pytest.mark.usefixtures("server")
