@@ -119,8 +119,8 @@ def _words(*names: str) -> list[tuple[str, str]]:
 EXCHANGE = np.dtype(
     [
         # line 0: handed to and fro, atomically
-        *_words("state", "stop", "lost", "noted", "force_safe", "me"),
-        ("spare_0", "<i8", 2),
+        *_words("state", "stop", "lost", "noted", "force_safe", "me", "wanted"),
+        ("spare_0", "<i8"),
         # constants of a connection
         *_words("fd", "is_socket", "wake_fd", "cycle_ns", "timeout_ns", "answer_ns", "pause_ns", "silent_ns"),
         *_words("cut", "header_bytes", "length_at", "length_bytes", "length_is_big", "length_add", "least", "most"),
@@ -159,7 +159,8 @@ EXCHANGE = np.dtype(
         ("scratch", "<i8", 2),
     ]
 )
-"""`me` is the address of this struct, a table of one; `carry_out` that of `exchange_phase`.
+"""`me` is the address of this struct, a table of one; `carry_out` that of `exchange_phase`. While it is `wanted` by the keeper,
+the link's own thread begins no phase: where one takes longer than the cycle, it would never be nobody's for long enough.
 
 `received` bytes lie in `buffer`. `pending` is the transaction whose answer is awaited, -1: none; where `is_late`, since a phase
 before. `late_number` is 1 more than the number of a late answer that came instead of its answer, 0: none did. `health` is 0

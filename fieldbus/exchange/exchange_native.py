@@ -72,7 +72,7 @@ from rt_native.sockets import DONTWAIT, EAGAIN, EINTR, POLLIN, SEND, errno, ppol
 
 _X, _T = offsets(EXCHANGE), offsets(TRANSACTION)
 _SAMPLED_BYTES = _X.sampled_bytes
-_STATE, _STOP, _NOTED, _ME, _CARRY_OUT = _X.state, _X.stop, _X.noted, _X.me, _X.carry_out
+_STATE, _STOP, _NOTED, _ME, _CARRY_OUT, _WANTED = _X.state, _X.stop, _X.noted, _X.me, _X.carry_out, _X.wanted
 _FD, _IS_SOCKET, _WAKE_FD, _CYCLE, _TIMEOUT, _ANSWER_NS, _PAUSE, _SILENT = (
     _X.fd, _X.is_socket, _X.wake_fd, _X.cycle_ns, _X.timeout_ns, _X.answer_ns, _X.pause_ns, _X.silent_ns
 )  # fmt: skip
@@ -122,7 +122,7 @@ _REFUSED, _BUSY_EVENT, _MISSED, _UNEXPECTED, _UNASKED, _GARBAGE, _CLOSED, _FAILE
 _BY_LENGTH = int(Cut.LENGTH)
 _GOOD, _STALE, _BAD, _NONE = 0, 1, 2, -1
 _NEVER = (1 << 63) - 1
-_SECOND, _SLICE, _ABSOLUTE = 1_000_000_000, 100_000_000, 1
+_SECOND, _SLICE, _WHILE_WANTED, _ABSOLUTE = 1_000_000_000, 100_000_000, 200_000, 1
 
 
 @inline
@@ -540,8 +540,8 @@ def exchange_run(exchange):  # type: ignore[no-untyped-def]
         call5(carry_out, exchange + _ME, 1, 0, _NEVER, area)
         now = now_ns(timespec)
         due = max(due + cycle, now)
-        while atomic_load(exchange + _STOP) == 0 and now < due:
-            until = min(due, now + _SLICE)
+        while atomic_load(exchange + _STOP) == 0 and (now < due or atomic_load(exchange + _WANTED) != 0):
+            until = min(due, now + _SLICE) if now < due else now + _WHILE_WANTED
             store_i64(timespec, until // _SECOND)
             store_i64(timespec + 8, until % _SECOND)
             clock_nanosleep(CLOCK_MONOTONIC, _ABSOLUTE, timespec, 0)

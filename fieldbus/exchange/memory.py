@@ -40,7 +40,7 @@ from rt_native.memory import Block, offsets
 NATIVE = Library("fieldbus.exchange", modules=("fieldbus.exchange.exchange_native",))
 
 _NOTHING = -1
-_TAKE_S, _TAKE_TRIES = 0.0002, 5000
+_TAKE_S, _TAKE_MORE_NS = 0.0002, 1_000_000_000
 _X = offsets(EXCHANGE)
 _STREAM_BYTES = 1 << 16
 _OLD_TABLES = 8
@@ -72,6 +72,7 @@ class Exchange:
         self._words = memoryview(self._block.view(np.int64, 0, EXCHANGE.itemsize // 8))  # type: ignore[arg-type]
         self._phase, self._native_run = NATIVE.function("exchange_phase"), NATIVE.function("exchange_run")
         self._inputs, self._outputs = inputs, outputs
+        self._longest_ns = timeout_ns + _TAKE_MORE_NS
         self.plan: Plan | None = None
         self.transactions = np.zeros(0, TRANSACTION)
         self._plan_parts: list[Block] = []
@@ -195,12 +196,16 @@ class Exchange:
 
     def take(self) -> bool:
         """Make the exchange the keeper's; False if the runner does not give it back, which a phase of bounded length always does."""
-        take = NATIVE.function("exchange_take")
-        for _ in range(_TAKE_TRIES):
-            if take(self.address) != 0:
-                return True
-            time.sleep(_TAKE_S)
-        return False
+        take, until_ns = NATIVE.function("exchange_take"), time.monotonic_ns() + self._longest_ns
+        self._words[_X.wanted // 8] = 1
+        try:
+            while take(self.address) == 0:
+                if time.monotonic_ns() > until_ns:
+                    return False
+                time.sleep(_TAKE_S)
+            return True
+        finally:
+            self._words[_X.wanted // 8] = 0
 
     def lose(self) -> None:
         """From now on whoever runs it publishes BAD."""

@@ -202,7 +202,8 @@ class ModbusLink(NativeLink):
 
     def _was_good(self) -> None:
         if words := self.lengths.accepted():
-            log.warning("link %s: %s", self.name, words, extra={"link": self.name})
+            self._note = words
+            log.warning("link %s: %s", self.name, words)
 
     def _named(self, transaction: Transaction, frame: bytes, note: Note) -> DeviceError:
         request = self._laid[0].requests[note.transaction]
@@ -253,8 +254,7 @@ class ModbusLink(NativeLink):
 
     def _exchange(self, outputs: NDArray[np.float64], inputs: NDArray[np.float64], deadline_ns: int) -> int:
         asked_ns = self._ask_all(self.requests, outputs, inputs, deadline_ns)
-        if words := self.lengths.accepted():
-            log.warning("link %s: %s", self.name, words, extra={"link": self.name})
+        self._was_good()
         return asked_ns
 
     def _write_in_python(self, outputs: NDArray[np.float64], deadline_ns: int) -> None:

@@ -27,6 +27,7 @@ from tests.fieldbus.waiting import wait_for
 
 BIT = Tag("warning", "bool", "out", address=ModbusAddress("holding", 4, bit=0))
 X = Tag("x", "uint16", "in", address=ModbusAddress("holding", 10))
+MANY = Tag("many", "float32", "in", count=24, address=ModbusAddress("input", 0))
 
 
 def linked(
@@ -178,9 +179,19 @@ def test_a_device_that_needs_quiet_between_requests() -> None:
                 assert (link.status().errors == 0) is good
 
 
-# --- lengths -----------------------------------------------------------------------------------------------------------
+def test_a_device_slower_than_its_cycle_is_stopped_and_read_otherwise() -> None:
+    """Where an exchange takes longer than the cycle there is no gap: other requests are laid, and the end comes, all the same."""
+    slow = Habits(request_pause_s=0.03)
+    with Odd(most=20) as device:
+        link, _ = linked(device, [MANY, X], habits=slow)
+        with link:
+            wait_for(lambda: link.lengths.options.max_read == 12 and link.status().reads > 2)
+            assert link.stop() is False, "it has no outputs"
+        assert (device.connections, link.status().reconnects) == (1, 0)
+        assert "come to an end" not in link.status().last_error
 
-MANY = Tag("many", "float32", "in", count=24, address=ModbusAddress("input", 0))
+
+# --- lengths -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("code", [2, 3])
@@ -198,6 +209,8 @@ def test_a_device_of_short_requests_is_learned(code: int, caplog: pytest.LogCapt
             "link plc: the device refuses longer requests: write max_read = 12, or what its manual says"
         )
         assert sum("refuses longer requests" in line for line in told) == 1
+        assert not any(hasattr(r, "link") for r in caplog.records if "refuses" in r.getMessage()), "a station logs it"
+        assert "write max_read = 12" in link.status().note
         assert {body[3] for _, _, body in device.asked} == {48, 24, 12}
 
 
