@@ -215,6 +215,8 @@ class NativeLink(CyclicLink):
 
     def _arm(self, connection: Connection) -> None:
         exchange = self.exchange
+        if not exchange.is_mine:  # it did not come to an end: what the runner works on must not be laid anew
+            self._take()
         if exchange.plan is not connection.plan:
             exchange.lay(connection.plan)
             self._transactions = {}

@@ -14,6 +14,9 @@ import numpy as np
 import pytest
 from pymodbus.framer.rtu import FramerRTU
 
+from fieldbus.errors import ConnectionLostError
+from fieldbus.exchange.block import State
+from fieldbus.exchange.link import Connection
 from fieldbus.image.image import Channel, ProcessImage
 from fieldbus.modbus.address import ModbusAddress
 from fieldbus.modbus.client import TcpClient
@@ -189,6 +192,17 @@ def test_a_device_slower_than_its_cycle_is_stopped_and_read_otherwise() -> None:
             assert link.stop() is False, "it has no outputs"
         assert (device.connections, link.status().reconnects) == (1, 0)
         assert "come to an end" not in link.status().last_error
+
+
+def test_what_a_runner_works_on_is_not_laid_anew() -> None:
+    """An exchange that does not come to an end keeps its memory: the connection is lost, and nothing is freed under the runner."""
+    with Odd() as device:
+        link, _ = linked(device, [X])
+        link.exchange._longest_ns = 10_000_000
+        link.exchange._x["state"] = State.BUSY
+        with pytest.raises(ConnectionLostError, match="does not come to an end"):
+            link._arm(Connection(0, link._laid[1]))
+        assert link.exchange.plan is None
 
 
 # --- lengths -----------------------------------------------------------------------------------------------------------
