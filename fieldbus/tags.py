@@ -89,6 +89,20 @@ class Address:
 
     __slots__ = ()
 
+    @property
+    def place(self) -> str:
+        """The place alone, for people; empty: it has no number."""
+        return ""
+
+    @property
+    def byte_order(self) -> Order | None:
+        """The order of a value's bytes, where devices of this kind differ in it; None: they do not."""
+        return None
+
+    def moved(self, count: int) -> "Address | None":
+        """The place so many registers later; None: there is none, or places are not counted."""
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class Tag:

@@ -1,6 +1,6 @@
 """Where a tag lies in a Modbus device."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from fieldbus.errors import AddressError
@@ -38,3 +38,18 @@ class ModbusAddress(Address):
                 f"{self.table} {self.address}: bit {self.bit}: a bit (0 to 15) is part of a register only"
             )
         object.__setattr__(self, "order", Order(self.order))
+
+    @property
+    def place(self) -> str:
+        """`holding 40`."""
+        return f"{self.table} {self.address}"
+
+    @property
+    def byte_order(self) -> Order:
+        """Devices differ in it."""
+        return self.order
+
+    def moved(self, count: int) -> "ModbusAddress | None":
+        """The register, or bit, so many later; None: beyond the table's ends."""
+        to = self.address + count
+        return replace(self, address=to) if 0 <= to < ADDRESSES else None

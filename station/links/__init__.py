@@ -60,6 +60,8 @@ class LinkTable(Table, ABC):
     address_form: ClassVar[str] = ""
     """How a tag's `address` looks, in words; empty: tags need none."""
 
+    next_steps: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """What to look at when the device does not answer as it should: words of the reason (a pattern) -> the next step."""
     first: ClassVar[tuple[str, str]] = ("", "")
     """For `rt-engine new`: the keys of a first link beside `type`, as TOML, and the address of its tag number `{0}`, at 32-bit
     register `{1}`; empty: it is not offered."""

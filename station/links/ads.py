@@ -11,6 +11,7 @@ from pydantic import Field
 from fieldbus.ads.protocol import PLC_PORT, TCP_PORT
 from station.links import PORTS, DeviceLinkTable
 from station.links.shared.hosts import plain_host
+from station.links.shared.next_steps import ADS
 from station.terms.findings import Finding
 from station.terms.tables import NET_ID_FORM, TagTable
 
@@ -27,6 +28,7 @@ class AdsLink(DeviceLinkTable):
 
     address_form = "the symbol's name"
     is_shared = False
+    next_steps = ADS
     forms: ClassVar[Mapping[str, str]] = {"ams_net_id": NET_ID_FORM, "local_net_id": NET_ID_FORM}
     stand_ins: ClassVar[Mapping[str, object]] = {"ams_net_id": "0.0.0.0.0.0"}
 

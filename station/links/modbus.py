@@ -23,6 +23,7 @@ from station.links.shared.modbus_addresses import (
     parse_address,
 )
 from station.links.shared.modbus_checks import BROADCAST, as_manuals_count, broadcasts, kept_words, overlaps
+from station.links.shared.next_steps import MODBUS, MODBUS_SERIAL
 from station.terms.durations import format_duration
 from station.terms.findings import Finding, no_file
 from station.terms.tables import Duration, Order, TagTable
@@ -44,6 +45,7 @@ BITS_OF_A_BYTE = 11
 
 class _ModbusLink(DeviceLinkTable):
     address_form = '"[unit N] TABLE REGISTER [ORDER]", for example "holding 40"'
+    next_steps = MODBUS
 
     unit: int = Field(
         default=1, ge=0, le=255, description="Unit (slave) number of the device, unless a tag's address says another."
@@ -305,6 +307,7 @@ class ModbusRtuLink(_ModbusLink):
 
     first = ('device = "/dev/ttyUSB0"', "holding {1}")
     is_shared = False
+    next_steps = MODBUS_SERIAL
 
     type: Literal["modbus-rtu"]
     device: str = Field(description="Serial port, for example /dev/ttyUSB0.")

@@ -21,13 +21,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
-from fieldbus.ads.address import AdsAddress
 from fieldbus.errors import FieldbusError
 from fieldbus.link.cyclic import CONNECT_S
 from fieldbus.link.link import NS, Link
 from fieldbus.link.values import TagValue
-from fieldbus.modbus.address import ModbusAddress
-from fieldbus.modbus.protocol import ADDRESSES
 from fieldbus.tags import Quality, Tag
 from station.errors import StationError
 from station.file.reading import StationFile
@@ -156,7 +153,7 @@ class _Asking:
         link = self._patient.make(self._name, tags, self._folder)
         link.start()
         try:
-            is_there = _settled(link, tags)
+            is_there = _settled(link, [self._entries[tag.name].address for tag in tags])
             status = link.status()
             found = {value.tag.name: _as_told(value) for value in link.values() if value.age_ns is not None}
         finally:
@@ -201,9 +198,8 @@ class _Asking:
             self._heard.notes.append(f"an exchange took {took_ms}, longer than its cycle")
 
 
-def _settled(link: Link, tags: Sequence[Tag]) -> bool:
+def _settled(link: Link, names: Sequence[str]) -> bool:
     """Wait until the link is up, or as good as it becomes; gives whether its device answers at all."""
-    symbols = [tag.address.symbol for tag in tags if isinstance(tag.address, AdsAddress) and tag.address.symbol]
     until_s = time.monotonic() + CONNECT_S + SILENCES * link.timeout_s
     degraded_s = math.inf
     lost: set[datetime] = set()
@@ -218,8 +214,8 @@ def _settled(link: Link, tags: Sequence[Tag]) -> bool:
                 if is_refusal and now_s - degraded_s >= REFUSED_S:
                     return True
             case "down":
-                if is_refusal and any(symbol in status.last_error for symbol in symbols):
-                    return True  # who says that it has no such symbol is there
+                if is_refusal and any(name in status.last_error for name in names):
+                    return True  # who says that it has no such thing is there
                 lost.add(status.since)
                 if len(lost) >= TRIES or degraded_s < math.inf:
                     return False
@@ -238,10 +234,8 @@ def _as_told(value: TagValue) -> TagValue:
 
 def _moved(tag: Tag, shift: int) -> Tag | None:
     """The same tag so many registers later; None: there is no such place."""
-    address = tag.address
-    if not isinstance(address, ModbusAddress) or not 0 <= address.address + shift < ADDRESSES:
-        return None
-    return replace(tag, address=replace(address, address=address.address + shift))
+    there = tag.address.moved(shift) if tag.address else None
+    return replace(tag, address=there) if there else None
 
 
 def _users(table: DeviceLinkTable, tags: Iterable[TagTable]) -> Iterator[str]:

@@ -18,7 +18,6 @@ from typing import Final, TypeVar
 import numpy as np
 
 from fieldbus.codec import WORD_BYTES, Codec, Field
-from fieldbus.modbus.address import ModbusAddress
 from fieldbus.tags import Order, Tag
 from station.show.tags import number_text
 
@@ -139,12 +138,12 @@ def read(tag: Tag, raw: bytes, order: Order | None = None) -> float:
 
 
 def _order(tag: Tag) -> Order:
-    return tag.address.order if isinstance(tag.address, ModbusAddress) else Order.DCBA
+    return (tag.address.byte_order if tag.address else None) or Order.DCBA
 
 
 def _all_orders(tag: Tag) -> list[Order]:
     """A controller's symbols have one order; registers that of their device."""
-    return list(Order) if isinstance(tag.address, ModbusAddress) else []
+    return list(Order) if tag.address and tag.address.byte_order else []
 
 
 def _orders(tag: Tag, raw: bytes) -> list[Order]:
@@ -203,9 +202,8 @@ def _scale_hints(tag: Tag, value: float) -> Iterator[str]:
 
 
 def _where(tag: Tag, shift: int) -> str:
-    assert isinstance(tag.address, ModbusAddress)
-    place = f"{tag.address.table} {tag.address.address + shift}"
-    return f"one register {'later' if shift > 0 else 'earlier'} ({place})"
+    there = tag.address.moved(shift) if tag.address else None
+    return f"one register {'later' if shift > 0 else 'earlier'} ({there.place if there else ''})"
 
 
 def _shown(tag: Tag, value: float) -> str:

@@ -64,7 +64,9 @@ def _print(console: Terminal, errors: Terminal, heard: Heard) -> None:
             say(errors, f"  {heard.help}", "yellow")
         return
     took = f", longest exchange {format_duration(heard.took_ns, 2)}" if heard.took_ns else ""
-    say(console, f"link {heard.link} ({heard.device}): answers{took}; nothing was written", "green")
+    gives = "" if heard.tags else ", and gives none of its tags"
+    said = f"link {heard.link} ({heard.device}): answers{took}{gives}; nothing was written"
+    say(console, said, "yellow" if gives else "green")
     if heard.tags:
         console.print(sheet(heard.tags))
     for name, why in heard.refused.items():

@@ -44,6 +44,24 @@ def test_closed_loop_then_safe(station):
     assert view.wake_up.count == view.cycles
 
 
+def test_tags_are_those_of_the_links_and_at_the_end_those_before_outputs_went_safe(station):
+    """While it runs as many as are asked for; the report has all, with the values that were live, not the safe ones."""
+    assert station.snapshot().tags == ()
+    assert station.snapshot().tag_count == 3
+    with running(station):
+        wait_for(lambda: [tag.values for tag in station.tags()] == [(1.0,), (3.0,), (2.0,)])
+        assert [tag.name for tag in station.snapshot(2).tags] == ["a", "b"]
+        assert [tag.name for tag in station.tags(["f*", "a"])] == ["a", "force"]
+        with pytest.raises(KeyError, match='no tag "c"'):
+            station.tags(["c"])
+    assert received(station)[-1] == -1.0
+    assert [(tag.name, tag.values) for tag in station.report().snapshot.tags] == [
+        ("a", (1.0,)),
+        ("b", (3.0,)),
+        ("force", (2.0,)),
+    ]
+
+
 def test_update_while_running(station, tmp_path):
     """A model replaced while running changes the outputs, the version and the events; no task stops."""
     with station:
