@@ -171,6 +171,13 @@ class Scheduler:
         memory = self._runners[task].memory
         return memory.wakeup, memory.execution
 
+    def reaction(self, task: str) -> Histogram:
+        """Nanoseconds from when inputs of a task came to when outputs computed from them were sent: as counted until now.
+
+        Only links whose exchange is native tell; empty without them.
+        """
+        return self._runners[task].reaction()
+
     def notes(self, task: str, since: int) -> tuple[int, list[Cycle]]:
         """(How many cycles of a task were noted since the start, those from number `since` on that are still there).
 

@@ -30,6 +30,9 @@ class Latency:
         return cls(h.count, h.last, h.min, h.mean, p50, p99, p99_9, p99_99, h.max)
 
 
+NO_LATENCY: Final = Latency(0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """What the kernel counted for the task's thread since its first cycle, or since the last reset."""
@@ -95,7 +98,7 @@ class TaskStats:
     usage: Usage
     wakeup: Latency
     execution: Latency
-    reaction: Latency = Latency(0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0)
+    reaction: Latency
     """From when an input came to when the first output that was computed from it was sent, by native exchanges."""
 
     @property

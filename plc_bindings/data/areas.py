@@ -57,12 +57,17 @@ def _struct(name: str, statistics: Sequence[Statistic], *placed: Field | str) ->
 
 
 def _later(type_: Struct, statistics: Sequence[Statistic]) -> tuple[tuple[str, int], ...]:
-    """(name, mask) of the statistics that lie behind `Reset`; of a command there, which reads as 0, ("", 0).
+    """(name, mask) of the statistics that lie behind `Reset`.
 
-    No BOOL: another coil would move those of the next task."""
+    Of a command there, which reads as 0, ("", 0); of percentiles their name, and 0. No BOOL: another coil would move those of
+    the next task.
+    """
     names = {s.symbol: s.name for s in statistics}
     fields = type_.fields[list(type_.offsets).index("Reset") + 1 :]
-    return tuple((names[f.name], (1 << 8 * f.type.size) - 1) if f.name in names else ("", 0) for f in fields)
+    return tuple(
+        (names[f.name], (1 << 8 * f.type.size) - 1) if f.name in names else (f.name if f.type is _LATENCY else "", 0)
+        for f in fields
+    )
 
 
 _TASK: Final = _struct(
@@ -84,6 +89,7 @@ _TASK: Final = _struct(
     Field("Reset", BOOL, comment="write TRUE: counters and percentiles from 0"),
     "StateResets",
     Field("ResetState", UINT, comment="write 1: what model and step keep from cycle to cycle begins anew"),
+    Field("Reaction", _LATENCY, comment="from when inputs came to when outputs computed from them were sent"),
 )
 _TASK_LATER: Final = _later(_TASK, TASK_STATISTICS)
 _LINK: Final = _struct(
@@ -174,17 +180,21 @@ def text(value: str, length: int) -> bytes:
 class _Latency:
     """Percentiles of a histogram in microseconds, counted anew now and then."""
 
-    def __init__(self, histogram: Histogram, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, histogram: Histogram | Callable[[], Histogram], now: Callable[[], float] = time.monotonic
+    ) -> None:
         self._histogram, self._now, self._due = histogram, now, 0.0
         self._values: tuple[float, ...] = (0.0,) * 4
+        self._count = 0
 
     def values(self) -> tuple[float, ...]:
         now = self._now()
         if now >= self._due:
             self._due = now + LATENCY_EVERY_S
-            h = self._histogram
+            h = self._histogram if isinstance(self._histogram, Histogram) else self._histogram()
             self._values = (*(ns / 1e3 for ns in h.percentiles(50, 99, 99.9)), h.max / 1e3)
-        return (*self._values, self._histogram.count)
+            self._count = h.count
+        return (*self._values, self._histogram.count if isinstance(self._histogram, Histogram) else self._count)
 
 
 class TaskArea(_Record):
@@ -195,6 +205,7 @@ class TaskArea(_Record):
         self._name, self._scheduler = name, scheduler
         self._task = next(task for task in scheduler.tasks if task.name == name)
         self._wakeup, self._execution = map(_Latency, scheduler.histograms(name))
+        self._reaction = _Latency(lambda: scheduler.reaction(name))
         self._execution_ns = scheduler.histograms(name)[1]
 
     def values(self) -> Sequence[Any]:
@@ -215,8 +226,13 @@ class TaskArea(_Record):
             *self._wakeup.values(),
             *self._execution.values(),
             False,
-            *(c[name] & mask if name else 0 for name, mask in _TASK_LATER),
+            *(number for name, mask in _TASK_LATER for number in self._later(c, name, mask)),
         )
+
+    def _later(self, counters: Mapping[str, int], name: str, mask: int) -> tuple[float, ...]:
+        if name == "Reaction":
+            return self._reaction.values()
+        return (counters[name] & mask if name else 0,)
 
     def write(self, data: bytes, changed: Sequence[tuple[int, int]]) -> None:
         """A TRUE in Reset starts the counters anew; another number than 0 in ResetState, what the task keeps."""

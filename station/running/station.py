@@ -404,7 +404,11 @@ class Station:
 
     def _task_pictures(self, name: str) -> tuple[Picture, ...]:
         wake_up, execution = self._scheduler.histograms(name)
-        return Picture.of("wake-up, after the tick", wake_up), Picture.of("execution of a cycle", execution)
+        pictures = [Picture.of("wake-up, after the tick", wake_up), Picture.of("execution of a cycle", execution)]
+        reaction = self._scheduler.reaction(name)
+        if reaction.count:
+            pictures.append(Picture.of("reaction: input came to output sent", reaction))
+        return tuple(pictures)
 
     def _task_view(self, stats: TaskStats, model: str) -> TaskView:
         silent = stats.action == Action.LIVE or not stats.cycles or stats.status == TaskStatus.STOPPED

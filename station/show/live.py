@@ -153,6 +153,7 @@ def _tasks(snapshot: Snapshot) -> Sheet:
             Column("safe,\nheld", rank=1, right=True),
             Column(f"wake-up {_WHAT}", rank=3, right=True),
             Column(f"run {_WHAT}", rank=4, right=True),
+            Column(f"reaction {_WHAT}", rank=4, right=True),
         )
     )
     for task in snapshot.tasks:
@@ -165,6 +166,7 @@ def _tasks(snapshot: Snapshot) -> Sheet:
             Text(f"{unlive:,}", style="yellow" if unlive > task.starting else "green"),
             _spread(task.wake_up),
             _spread(task.execution),
+            _spread(task.reaction),
         )
     return sheet
 

@@ -264,7 +264,7 @@ _MORE_COUNTS: Final = [statistic for statistic in TASK_STATISTICS if statistic.h
 _LINK_COUNTS: Final = [statistic for statistic in LINK_STATISTICS if statistic.heading]
 _TASK_COLUMNS: Final = (
     *("task", "model", ">cycle", *_columns(_LIVE_COUNTS), ">safe, held"),
-    *(f">wake-up {_SPREAD}", f">execution {_SPREAD}", *_columns(_MORE_COUNTS)),
+    *(f">wake-up {_SPREAD}", f">execution {_SPREAD}", f">reaction {_SPREAD}", *_columns(_MORE_COUNTS)),
 )
 _LINK_COLUMNS: Final = ("link", "device", "state", f">round trip {_SPREAD}", *_columns(_LINK_COUNTS))
 _SERVER_COLUMNS: Final = ("server", "address", ">clients", ">requests", ">refused")
@@ -277,9 +277,10 @@ def _task_row(task: TaskView) -> Sequence[str]:
     note = f'<br><span class="warn">{escape(task.note)}</span>' if task.note else ""
     wake_up = spread(task.wake_up.count, task.wake_up.p50_ns, task.wake_up.p99_ns, task.wake_up.max_ns)
     execution = spread(task.execution.count, task.execution.p50_ns, task.execution.p99_ns, task.execution.max_ns)
+    reaction = spread(task.reaction.count, task.reaction.p50_ns, task.reaction.p99_ns, task.reaction.max_ns)
     live, more = ([_count(task, statistic) for statistic in counts] for counts in (_LIVE_COUNTS, _MORE_COUNTS))
     cycle = format_duration(task.cycle_ns)
-    return f"<b>{escape(task.name)}</b>{note}", version, cycle, *live, safe, wake_up, execution, *more
+    return f"<b>{escape(task.name)}</b>{note}", version, cycle, *live, safe, wake_up, execution, reaction, *more
 
 
 def _link_row(link: LinkView) -> Sequence[str]:

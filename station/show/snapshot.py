@@ -10,7 +10,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from fieldbus.link.state import LINK_STATISTICS, LinkStatus
-from scheduler.stats import TASK_STATISTICS, Latency, TaskStats
+from scheduler.stats import NO_LATENCY, TASK_STATISTICS, Latency, TaskStats
 from scheduler.status import TaskStatus
 from station.show.tags import TagView
 
@@ -44,6 +44,8 @@ class TaskView:
     switched_ns: int
     is_hung: bool = False
     starting: int = 0
+    reaction: Latency = NO_LATENCY
+    """From when inputs came to when outputs computed from them were sent; only native links count it."""
 
     @classmethod
     def of(cls, stats: TaskStats, model: str, note: str, starting: int) -> TaskView:
@@ -57,6 +59,7 @@ class TaskView:
             overruns=stats.overruns,
             wake_up=stats.wakeup,
             execution=stats.execution,
+            reaction=stats.reaction,
             counters={s.name: getattr(stats, s.name) for s in TASK_STATISTICS if s.name not in _OWN},
             note=note,
             first_due_ns=stats.first_due_ns,
