@@ -97,8 +97,12 @@ def _why(tag: Tag, value: float, raw: bytes) -> str:
     number, is_float = tag.raw(value), tag.number.is_float
     is_absurd = is_float and number != 0.0 and not LEAST <= abs(number) <= MOST
     is_outside = not tag.low <= value <= tag.high
+    bare = read(_unscaled(tag), raw)
+    if bare in tag.unavailable:
+        return f"{_NOT_AVAILABLE} ({raw.hex(' ').upper()}), as not_available says: is the sensor connected?"
     if _is_missing(tag, raw) if is_absurd else _is_end(tag, raw, is_outside):
-        return f"{_NOT_AVAILABLE} ({raw.hex(' ').upper()}): is the sensor connected?"
+        key = "" if is_float else f"; not_available = [{bare:.0f}] makes it no value"
+        return f"{_NOT_AVAILABLE} ({raw.hex(' ').upper()}): is the sensor connected?{key}"
     if not math.isfinite(value):
         return "is no number"
     if is_absurd:
@@ -152,7 +156,7 @@ def _orders(tag: Tag, raw: bytes) -> list[Order]:
 
 
 def _unscaled(tag: Tag) -> Tag:
-    return replace(tag, scale=1.0, offset=0.0)
+    return replace(tag, scale=1.0, offset=0.0, not_available=())
 
 
 def _has_limits(tag: Tag) -> bool:
@@ -187,7 +191,7 @@ def _is_near(one: float, other: float) -> bool:
 
 def _sign_hints(tag: Tag, value: float, raw: bytes) -> Iterator[str]:
     if raw and tag.type in _OTHER_SIGN:
-        other = replace(tag, type=_OTHER_SIGN[tag.type])
+        other = replace(tag, type=_OTHER_SIGN[tag.type], not_available=())
         if _is_plausible(other, signed := read(other, raw)) and signed != value:
             yield f"as {other.type} it would be {_shown(tag, signed)}"
 

@@ -81,9 +81,26 @@ def test_what_is_odd_is_said_with_what_else_it_could_be(tag, raw, sentence):
 )
 def test_numbers_for_not_available_are_known(tag, raw):
     """Also when the words lie the other way round; no order or scale is proposed for them."""
-    assert told(tag, raw).endswith(
-        f'is what many devices give for "not available" ({bytes.fromhex(raw).hex(" ").upper()}): is the sensor connected?'
+    begin, _, end = told(tag, raw).partition(
+        f' is what many devices give for "not available" ({bytes.fromhex(raw).hex(" ").upper()}): '
     )
+    assert begin
+    key = (
+        ""
+        if tag.number.is_float
+        else f"; not_available = [{read(tag_of(tag.type), bytes.fromhex(raw)):.0f}] makes it no value"
+    )
+    assert end == f"is the sensor connected?{key}"
+
+
+def test_what_the_file_says_is_not_available():
+    """By its own numbers, too."""
+    tag = tag_of("int16", scale=0.1, not_available=(-999.0,))
+    assert (
+        told(tag, "fc19")
+        == '-99.9 is what many devices give for "not available" (FC 19), as not_available says: is the sensor connected?'
+    )
+    assert told(tag, "fc18") == ""
 
 
 @pytest.mark.parametrize(
