@@ -140,9 +140,10 @@ class Exchange:
 
     def _place_life(self) -> None:
         cell = self._words[_X.life_cell // 8]
-        for i, transaction in enumerate(self.plan.transactions if self.plan is not None else ()):
-            if any(field.cell <= cell < field.cell + field.count for field in transaction.inputs):
-                self._set(life_transaction=i)
+        asked = list(enumerate(self.plan.transactions if self.plan is not None else ()))
+        of = [i for i, t in asked if any(field.cell <= cell < field.cell + field.count for field in t.inputs)]
+        for i in (of or [i for i, t in asked if t.concerns_all])[:1]:  # what comes unasked is as good as these
+            self._set(life_transaction=i)
 
     @property
     def lifeless(self) -> tuple[bool, bool]:

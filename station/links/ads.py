@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from fieldbus.ads.protocol import PLC_PORT, TCP_PORT
-from station.links import PORTS, DeviceLinkTable
+from station.links import PORTS, DeviceLinkTable, NativeLinkTable
 from station.links.shared.hosts import plain_host
 from station.links.shared.next_steps import ADS
 from station.terms.findings import Finding
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ORDER = 20
 
 
-class AdsLink(DeviceLinkTable):
+class AdsLink(NativeLinkTable, DeviceLinkTable):
     """A TwinCAT PLC, over ADS."""
 
     address_form = "the symbol's name"
@@ -115,6 +115,7 @@ class AdsLink(DeviceLinkTable):
             local_net_id=self.local_net_id,
             local_host=self.local_host,
             is_state_watched=self.watch_state,
+            exchange=self.exchange,
         )
 
 

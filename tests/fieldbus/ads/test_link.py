@@ -13,6 +13,7 @@ import pytest
 from fieldbus.ads.address import AdsAddress
 from fieldbus.ads.link import AdsLink
 from fieldbus.errors import AddressError, ConfigurationError
+from fieldbus.exchange.block import Phase
 from fieldbus.image.image import Channel, ProcessImage
 from fieldbus.modbus.address import ModbusAddress
 from fieldbus.tags import Quality, Tag
@@ -263,6 +264,49 @@ def test_several_links_go_to_one_controller(plc: AdsPlc, mode: str) -> None:
         plc.set("MAIN.fX", 4.5)
         wait_for(lambda: inputs.read().values[4] == others.read().values[4] == 4.5)
     assert first.status().reconnects == second.status().reconnects == 0
+
+
+@MODES
+def test_in_the_cycle_of_a_task(plc: AdsPlc, mode: str) -> None:
+    """`exchange="in-cycle"`: whoever owns the link reads at its tick, and writes at once; nobody else does."""
+    image = ProcessImage()
+    link = AdsLink("plc", TAGS, net_id(plc), cycle_s=0.005, timeout_s=5.0, mode=mode, exchange="in-cycle")  # type: ignore[arg-type]
+    inputs, outputs = link.subscribe(image, ["a", "x"], "task"), link.drive(image, ["u"], "task")
+
+    def cycle() -> bool:
+        limit_ns = time.monotonic_ns() + 10**9
+        link.exchange.phase(Phase.READS, limit_ns)
+        outputs.write([inputs.read().values[4] + 1.0])
+        link.exchange.phase(Phase.WRITES, limit_ns)
+        return inputs.read().quality is Quality.GOOD and plc.get("MAIN.fU") == inputs.read().values[4] + 1.0
+
+    with link:
+        wait_for(cycle)
+        assert inputs.read().values.tolist() == [1.0, 2.0, 3.0, 4.0, 1.5]
+        plc.set("MAIN.fX", 7.25)
+        wait_for(lambda: cycle() and plc.get("MAIN.fU") == 8.25)
+        link.exchange.take()
+    assert plc.get("MAIN.fU") == -1.0
+
+
+@MODES
+def test_a_life_sign_that_stands_still_makes_inputs_bad(plc: AdsPlc, mode: str) -> None:
+    """Also where values come unasked: GOOD while it changes, BAD when it does not."""
+    image = ProcessImage()
+    link = AdsLink("plc", TAGS, net_id(plc), cycle_s=0.005, timeout_s=0.5, mode=mode)  # type: ignore[arg-type]
+    link.watch_life("x", 0.3)
+    inputs = link.subscribe(image, ["a"], "task")
+    beat = iter(range(10**6))
+
+    def beats() -> bool:
+        plc.set("MAIN.fX", float(next(beat) % 1000))
+        return inputs.read().quality is Quality.GOOD
+
+    with link:
+        wait_for(beats)
+        wait_for(lambda: inputs.read().quality is Quality.BAD)
+        wait_for(lambda: "life sign x has not changed" in link.status().last_error)
+        wait_for(beats)
 
 
 # --- a program that does not run --------------------------------------------------------------------------------------
