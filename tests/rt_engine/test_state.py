@@ -229,8 +229,8 @@ def memory(dtype, initial=None):
 
 
 @pytest.mark.parametrize("dtype", [TensorProto.FLOAT, TensorProto.DOUBLE])
-@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
-@pytest.mark.parametrize("place", [0, 4])
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, -np.nan])
+@pytest.mark.parametrize("place", range(5))
 def test_a_state_with_nan_or_infinity_is_seen(dtype, value, place):
     """Wherever in it that is, and of no greatest or least number."""
     context = memory(dtype).context()
@@ -248,15 +248,19 @@ def test_a_half_is_looked_at_too():
     graph = helper.make_graph(
         [helper.make_node("Identity", ["x"], ["h"])],
         "halves",
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT16, [3]) for name in ("x", "before")],
-        [helper.make_tensor_value_info("h", TensorProto.FLOAT16, [3])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT16, [7]) for name in ("x", "before")],
+        [helper.make_tensor_value_info("h", TensorProto.FLOAT16, [7])],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     context = rt_engine.load(model, state={"h": "before"}).context()
-    context.state["before"][:] = [65504, -65504, 6e-8]
+    sound = [65504, -65504, 6e-8, -0.0, 0.0, -65504, 65504]
+    context.state["before"][:] = sound
     assert context.state_is_finite
-    context.state["before"][2] = np.inf
-    assert not context.state_is_finite
+    for place in range(7):
+        for value in (np.inf, -np.inf, np.nan):
+            context.state["before"][:] = sound
+            context.state["before"][place] = value
+            assert not context.state_is_finite
 
 
 def test_a_state_that_begins_infinite_may_be_so():
