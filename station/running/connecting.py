@@ -29,7 +29,7 @@ from fieldbus.tags import Quality, Tag
 from station.errors import StationError
 from station.file.reading import StationFile
 from station.file.view import sole_link
-from station.links import DeviceLinkTable
+from station.links import DeviceLinkTable, NativeLinkTable
 from station.machine.claims import holder
 from station.running.control import fetch_status
 from station.running.finding import running_stations
@@ -113,7 +113,12 @@ class _Asking:
         table = file.config.links[name]
         assert isinstance(table, DeviceLinkTable)
         self._table = table
-        patience = {"cycle_ns": max(table.cycle_ns, CYCLE_NS), "timeout_ns": max(table.timeout_ns, PATIENCE_NS)}
+        patience: dict[str, object] = {
+            "cycle_ns": max(table.cycle_ns, CYCLE_NS),
+            "timeout_ns": max(table.timeout_ns, PATIENCE_NS),
+        }
+        if isinstance(table, NativeLinkTable):
+            patience["exchange"] = "own-thread"  # there is no task here
         self._patient = table.model_copy(update=patience)
         self._entries = entries_of(file, name)
         self._reads = 0

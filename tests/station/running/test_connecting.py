@@ -52,6 +52,14 @@ def test_what_a_device_has_is_read_and_nothing_is_written(tmp_path):
     assert (heard.is_complete, heard.doubts, heard.refused, heard.unshown) == (True, {}, {}, {})
 
 
+def test_a_link_in_a_tasks_cycle_is_read_without_the_task(tmp_path):
+    """Nothing of the station runs: the link has a thread of its own for it."""
+    with RegistersDevice(floats(0, 21.5, low_first=False) | floats(20, 7.0, low_first=False)) as device:
+        (heard,) = connect(read_station(one_device(tmp_path, device.port, LEVEL, link=['exchange = "in-cycle"', ""])))
+    assert [tag.value for tag in heard.tags] == ["21.5", "7"]
+    assert heard.took_ns > 0
+
+
 def test_floats_in_the_other_order_are_seen(tmp_path):
     """The remark names the order and the value that it gives, and that several tags have it in common."""
     other = 'pressure = { address = "holding 2", unit = "bar" }'
