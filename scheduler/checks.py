@@ -160,10 +160,11 @@ def _check_step(task: Task) -> None:
 
 
 def check_together(tasks: Sequence[Task]) -> None:
-    """Raise `TaskError` unless names are unique and every channel has one writer and one reader."""
+    """Raise `TaskError` unless names are unique, threads fit, and every channel has one writer and one reader."""
     names = [task.name for task in tasks]
     if len(set(names)) != len(names):
         raise TaskError(f"tasks need different names, got {names}")
+    _check_threads(tasks)
     for kind in ("read", "written"):
         owner: dict[int, str] = {}
         for task in tasks:
@@ -173,3 +174,21 @@ def check_together(tasks: Sequence[Task]) -> None:
                     raise TaskError(
                         f"channel {channel.name!r} is {kind} by tasks {other!r} and {task.name!r}; give each its own"
                     )
+
+
+def _check_threads(tasks: Sequence[Task]) -> None:
+    """Tasks of one thread tick together, on one core."""
+    first: dict[str, Task] = {}
+    for task in tasks:
+        if task.thread is None:
+            continue
+        one = first.setdefault(task.thread, task)
+        if (one.period_ns, one.cpu) != (task.period_ns, task.cpu):
+            raise TaskError(
+                f"tasks {one.name!r} and {task.name!r} name the same thread {task.thread!r}, so their period and core must "
+                f"be equal: {one.period_s} s on {_core(one)}, and {task.period_s} s on {_core(task)}"
+            )
+
+
+def _core(task: Task) -> str:
+    return "any core" if task.cpu is None else f"core {task.cpu}"

@@ -153,10 +153,11 @@ def begin_all(table, count):  # type: ignore[no-untyped-def]
 
 @inline
 def cycle_all(table, count):  # type: ignore[no-untyped-def]
-    """A cycle of each task whose tick has come, in their order; gives the next tick of all, or _LEAVE."""
+    """A cycle of each task whose tick has come, in their order; gives the next tick of all, or _LEAVE, at once."""
     due = _NEVER
     for number in range(count):
-        due = min(due, cycle(load_i64(table + 8 * number)))
+        if due != _LEAVE:
+            due = min(due, cycle(load_i64(table + 8 * number)))
     return due
 
 

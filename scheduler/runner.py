@@ -1,7 +1,5 @@
-"""One task on its thread: prepares the thread, enters the native cycle, and reads its counters from outside."""
+"""One task: its memory, what it is told, and its counters read from outside. Its thread is a `scheduler.threads.TaskThread`."""
 
-import signal
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_native.histogram import Histogram
-from rt_native.memory import Block
 from scheduler.binding import TaskMemory
 from scheduler.clock import Clock
 from scheduler.native import NATIVE
-from scheduler.rights import Grant, use_cpu, use_exact_timers, use_fifo
+from scheduler.rights import Grant
 from scheduler.stats import COUNTED, Latency, TaskStats, Usage
 from scheduler.status import Action, State
 from scheduler.task import Input, Output, Task
 from scheduler.task_block import NOTES, Control
+from scheduler.threads import TaskThread
 from scheduler.trace import Cycle, Range, ranges
 
 if TYPE_CHECKING:
@@ -31,55 +29,40 @@ _RESET_PATIENCE_S = 1.0
 
 
 class TaskRunner:
-    """Owns the memory and the thread of one task."""
+    """Owns the memory of one task."""
 
     def __init__(self, task: Task, slot: "ModelSlot | None", clock: Clock) -> None:
         self.task, self.slot, self._clock = task, slot, clock
         self._reader = slot.reader() if slot else None
         self.memory = TaskMemory(task, slot.model if slot else None, self._reader, clock)
-        self._run, self._prefault = NATIVE.function("tasks_run"), NATIVE.function("task_prefault_stack")
         self._revoke = NATIVE.function("task_revoke")
-        self._table = Block(8)
-        self._table.view(np.int64)[:] = self.memory.address
-        self._thread: threading.Thread | None = None
-        self._thread_id = 0
-        self.grants: tuple[Grant, ...] = ()
+        self.thread = TaskThread([self])
+        """Its own, unless a scheduler lets it share one."""
 
-    # --- from the thread's side ---------------------------------------------------------------------------------------
+    @property
+    def grants(self) -> tuple[Grant, ...]:
+        """What was asked of the system for its thread."""
+        return self.thread.grants
+
+    # --- its thread ---------------------------------------------------------------------------------------------------
 
     def start(self, ready: Callable[[], object]) -> None:
-        """Start the thread; it calls `ready` when it is prepared, and then begins to cycle."""
-        self.memory.clear()
-        if self._reader is not None:
-            self._reader.context.reset()
-        self._pick_versions(True)  # before the first tick, so that no update takes the task for one that does not run
-        self._thread = threading.Thread(target=self._main, args=(ready,), name=f"rt-{self.task.name}", daemon=True)
-        self._thread.start()
-
-    def _main(self, ready: Callable[[], object]) -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # signals are for other threads
-        self._thread_id = threading.get_native_id()
-        grants = [use_exact_timers(), use_fifo(self.task.priority)]
-        if self.task.cpu is not None:
-            grants.append(use_cpu(self.task.cpu))
-        self.grants = tuple(grants)
-        self._prefault()
-        try:
-            ready()
-        except threading.BrokenBarrierError:  # another task's thread could not be had: nothing runs
-            self._pick_versions(False)
-            return
-        self.run_here()
+        """Start its thread, with all tasks of it; it calls `ready` when it is prepared, and then begins to cycle."""
+        self.thread.start(ready)
 
     def run_here(self) -> int:
         """Cycle in the calling thread until told to stop; gives the number of cycles."""
-        self._pick_versions(True)
-        try:
-            return self._run(self._table.address, 1)
-        finally:
-            self._pick_versions(False)
+        return self.thread.run_here()
 
-    def _pick_versions(self, running: bool) -> None:
+    def prepare(self) -> None:
+        """As new: counters, windows, states. Before the first tick, so that no update takes it for a task that does not run."""
+        self.memory.clear()
+        if self._reader is not None:
+            self._reader.context.reset()
+        self.pick_versions(True)
+
+    def pick_versions(self, running: bool) -> None:
+        """Does it take new versions of its model at its ticks?"""
         if self._reader:
             self._reader.running = running
 
@@ -96,16 +79,11 @@ class TaskRunner:
     @property
     def is_alive(self) -> bool:
         """Does its thread still run?"""
-        return self._thread is not None and self._thread.is_alive()
+        return self.thread.is_alive
 
     def join(self, timeout_s: float) -> bool:
         """Wait for the thread; True if it has ended, or was never had."""
-        if self._thread is not None and self._thread.is_alive():
-            self._thread.join(timeout_s)
-        if self.is_alive:
-            return False
-        self._pick_versions(False)
-        return True
+        return self.thread.join(timeout_s)
 
     def revoke(self) -> bool:
         """Take the outputs from a task that hangs and make them safe; False if it writes just now, so does not hang."""
@@ -241,7 +219,7 @@ class TaskRunner:
         if start == Usage():
             return start
         if self.state == State.RUNNING:
-            now = read_usage(self._thread_id)
+            now = read_usage(self.thread.native_id)
             if now is not None:
                 return now - start
         end = Usage(*stats["usage_end"])

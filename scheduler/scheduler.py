@@ -1,4 +1,4 @@
-"""Runs tasks: one thread each, one grid of ticks for all."""
+"""Runs tasks: a thread for each, or for several of one core, and one grid of ticks for all."""
 
 import atexit
 import threading
@@ -18,6 +18,7 @@ from scheduler.status import State
 from scheduler.supervisor import Supervisor
 from scheduler.task import Task
 from scheduler.task_block import Control
+from scheduler.threads import TaskThread, shared
 from scheduler.trace import Cycle, Range
 
 if TYPE_CHECKING:
@@ -50,6 +51,10 @@ class Scheduler:
         self._clock = clock or system_clock()
         slots: dict[int, ModelSlot] = {}
         self._runners = {t.name: TaskRunner(t, _slot_of(t, slots), self._clock) for t in tasks}
+        self._threads = [TaskThread([self._runners[task.name] for task in group]) for group in shared(tasks)]
+        for thread in self._threads:
+            for runner in thread.runners:
+                runner.thread = thread
         self._supervisor = Supervisor(list(self._runners.values()))
         self._latency = CpuLatency()
         self._grants: tuple[Grant, ...] = ()
@@ -85,7 +90,7 @@ class Scheduler:
             if runner.is_alive:
                 raise SchedulerError(f"the thread of task {name!r} has not ended: it hangs in its model or step")
         self._grants = (lock_memory(), self._latency.hold(), throttling(), no_quota())
-        ready = threading.Barrier(len(self._runners) + 1, action=self._begin, timeout=START_PATIENCE_S)
+        ready = threading.Barrier(len(self._threads) + 1, action=self._begin, timeout=START_PATIENCE_S)
         self._running = True
         atexit.register(self.stop)
         try:
@@ -102,8 +107,8 @@ class Scheduler:
     def _start_threads(self, ready: Callable[[], object]) -> None:
         previous = threading.stack_size(STACK_BYTES)
         try:
-            for runner in self._runners.values():
-                runner.start(ready)
+            for thread in self._threads:
+                thread.start(ready)
         except RuntimeError as error:
             raise SchedulerError(f"the system gave no thread for a task: {error}; see 'ulimit -u'") from error
         finally:
@@ -124,9 +129,9 @@ class Scheduler:
         for runner in self._runners.values():
             runner.tell(Control.STOP)
         self._supervisor.stop()
-        for runner in self._runners.values():
-            if not runner.join(STOP_PATIENCE_S):
-                runner.revoke()
+        for thread in self._threads:
+            if not thread.join(STOP_PATIENCE_S):
+                thread.revoke()
         self._latency.release()
         self._running = False
         atexit.unregister(self.stop)

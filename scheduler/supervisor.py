@@ -45,11 +45,11 @@ class Supervisor:
                 self.look(runner)
 
     def look(self, runner: TaskRunner) -> None:
-        """Look at a task once; take its outputs if it has not ticked for too many looks."""
+        """Look at a task once; if it has not ticked for too many looks, take its outputs, and those of its thread's others."""
         tick, looks = self._seen[runner]
         if runner.state != State.RUNNING or runner.tick_ns != tick:
             self._seen[runner] = (runner.tick_ns, 0)
             return
         self._seen[runner] = (tick, looks + 1)
         if looks + 1 >= self._limits[runner]:
-            runner.revoke()
+            runner.thread.revoke()

@@ -112,6 +112,9 @@ class Task:
         model: a `Model`; a `ModelSlot` if it is to be replaced at run time, or shared; None for a step alone.
         period_s: at least 50 us. Ticks of all tasks of a scheduler lie on one grid.
         priority: SCHED_FIFO, 1 to 99. `cpu`: the core it stays on, any if None.
+        thread: tasks that name the same thread run in it one after the other at each tick, by priority; their period and core
+            must be equal. None: those of equal core, period and priority share one; a task without a core, or with `exchanges`,
+            has its own.
         overrun: after a missed deadline, skip to the next tick (the late outputs are written), hold the outputs of the
             cycle before, or make them safe. Missed ticks are never made up for.
         watchdog: after so many late cycles in a row outputs are safe, until as many in a row were on time; 0: never.
@@ -130,6 +133,7 @@ class Task:
     outputs: tuple[Output, ...] = ()
     priority: int = 80
     cpu: int | None = None
+    thread: str | None = None
     overrun: OnOverrun = "skip"
     guard: Guard = Guard()
     watchdog: int = 10

@@ -277,6 +277,22 @@ def _priorities(view: View) -> Iterator[Finding]:
                 yield Finding(("tasks", name, "priority"), message, "warning")
 
 
+def _threads(view: View) -> Iterator[Finding]:
+    """Tasks of one thread tick together, on one core."""
+    first: dict[str, str] = {}
+    for name, task in view.config.tasks.items():
+        if task.thread is None or not view.knows("tasks", name, "cycle", "cpu", "thread"):
+            continue
+        other_name = first.setdefault(task.thread, name)
+        other = view.config.tasks[other_name]
+        for key, mine, its in (("cycle", task.cycle_ns, other.cycle_ns), ("cpu", task.cpu, other.cpu)):
+            if mine != its:
+                message = (
+                    f'task {other_name} names the same thread "{task.thread}" and has another {key}; it must be equal'
+                )
+                yield Finding(("tasks", name, "thread"), message)
+
+
 CHECKS: Final[tuple[Callable[[View], Iterator[Finding]], ...]] = (
     _something_to_do,
     _files_exist,
@@ -295,6 +311,7 @@ CHECKS: Final[tuple[Callable[[View], Iterator[Finding]], ...]] = (
     _ages,
     owner_findings,
     _priorities,
+    _threads,
     *SERVER_CHECKS,
     *ADVICE,
 )

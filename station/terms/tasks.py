@@ -102,6 +102,12 @@ class TaskTable(Table):
     )
     priority: int = Field(default=80, ge=1, le=99, description="SCHED_FIFO priority.")
     cpu: int | None = Field(default=None, ge=0, le=4095, description="Core that the task stays on; left out: any.")
+    thread: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Tasks that name the same one run in it one after the other, by priority; their cycle and cpu are equal. "
+        "Left out: tasks of equal cpu, cycle and priority share one.",
+    )
     overrun: Literal["skip", "hold", "safe"] = Field(
         default="skip",
         description="After a missed deadline: skip to the next tick, hold the outputs a cycle, or make them safe.",

@@ -164,6 +164,7 @@ class _Builder:
             outputs=outputs,
             priority=table.priority,
             cpu=table.cpu,
+            thread=table.thread,
             overrun=table.overrun,
             exchanges=tuple(
                 link

@@ -469,7 +469,7 @@ def test_a_thread_that_never_gets_ready_does_not_hang_the_start(monkeypatch: pyt
     scheduler = Scheduler([a, b])
     with monkeypatch.context() as patch:
         patch.setattr("scheduler.scheduler.START_PATIENCE_S", 0.3)
-        patch.setattr(scheduler._runners["a"], "_main", lambda ready: None)
+        patch.setattr(scheduler._runners["a"].thread, "_main", lambda ready: None)
         with pytest.raises(SchedulerError, match="not ready within"):
             scheduler.start()
     assert not any(runner.is_alive for runner in scheduler._runners.values())

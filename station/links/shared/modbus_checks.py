@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from itertools import combinations
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from station.links.shared.modbus_addresses import Address, as_in_manuals
@@ -31,14 +30,25 @@ def overlaps(placed: Placed) -> Iterator[Finding]:
     for name, (_, address) in placed.items():
         tables[address.unit, address.table].append(name)
     for names in tables.values():
-        for name, other_name in combinations(names, 2):
+        spans = [placed[name][1].span(placed[name][0].type, placed[name][0].count) for name in names]
+        for first, second in _sharing(spans):
+            name, other_name = names[first], names[second]
             (tag, address), (other, other_address) = placed[name], placed[other_name]
-            span, other_span = address.span(tag.type, tag.count), other_address.span(other.type, other.count)
-            shared = span.start < other_span.stop and other_span.start < span.stop
-            read_back = tag.direction != other.direction and span == other_span and tag.type == other.type
-            if shared and not read_back:
+            same = spans[first] == spans[second] and tag.type == other.type
+            if not (same and tag.direction != other.direction):  # else it is read back
                 here, there = other_address.text(other.type, other.count), address.text(tag.type, tag.count)
                 yield Finding(("tags", other_name, "address"), f"{here} overlaps {there} of tag {name}")
+
+
+def _sharing(spans: Sequence[range]) -> list[tuple[int, int]]:
+    """The pairs of spans that overlap, by their numbers, in their order."""
+    pairs: list[tuple[int, int]] = []
+    reaching: list[int] = []
+    for number in sorted(range(len(spans)), key=lambda one: spans[one].start):
+        reaching = [other for other in reaching if spans[other].stop > spans[number].start]
+        pairs += [(min(other, number), max(other, number)) for other in reaching]
+        reaching.append(number)
+    return sorted(pairs)
 
 
 def words_of_many(placed: Placed) -> Iterator[tuple[str, Address]]:

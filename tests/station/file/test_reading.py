@@ -271,6 +271,19 @@ def test_faster_task_with_lower_priority_is_a_warning(write):
     assert "below the 90 of the slower task slow" in warning.message
 
 
+@pytest.mark.parametrize(("other", "key"), [('cycle = "1 s"', "cycle"), ('cycle = "1 ms"\ncpu = 0', "cpu")])
+def test_tasks_of_one_thread_have_one_cycle_and_one_core(write, other, key):
+    """Two tasks that name the same thread and differ in either are told so, at the second."""
+    text = GOOD.replace('cycle = "1 ms"\ninputs', 'cycle = "1 ms"\nthread = "fast"\ninputs')
+    assert text != GOOD
+    text += f'[tasks.second]\nmodel = "policy"\n{other}\nthread = "fast"\ninputs = ["position"]\n'
+    (found,) = problems(write(text))
+    assert found[1:] == (
+        "tasks.second.thread",
+        f'task axis names the same thread "fast" and has another {key}; it must be equal',
+    )
+
+
 def test_a_name_with_a_dot_is_shown_quoted(write):
     """Tags may be named like symbols of a PLC; a message shows the key as the file has it."""
     text = GOOD.replace('position = { address = "input 0" }', '"x.position" = { address = "input 65535" }')
