@@ -26,7 +26,7 @@ from rich.table import Table
 from benchmarks.c_programs import MissingError, compiled
 from benchmarks.reaction_time import models
 from benchmarks.reaction_time.device import Devices
-from benchmarks.reaction_time.rivals import RefusedError, Rival, Running, cpu_ns, run, wait_live
+from benchmarks.reaction_time.rivals import RefusedError, Rival, Running, build, cpu_ns, run, wait_live
 
 HERE: Final = Path(__file__).parent
 SLOW_NS: Final = 10_000_000
@@ -55,7 +55,7 @@ type = "modbus-tcp"
 host = "127.0.0.1"
 port = {port}
 cycle = "{cycle}"
-
+{keys}
 [tags.x{i}]
 link = "d{i}"
 address = "holding 100"
@@ -102,9 +102,10 @@ class Result:
     """Safe values, wrong values, connections made while it was measured."""
 
 
-def station_file(ports: Sequence[int]) -> str:
-    """The quick device first."""
-    links = [LINK.format(i=i, port=port, cycle="10 ms" if i else "1 ms") for i, port in enumerate(ports)]
+def station_file(ports: Sequence[int], quick_keys: str | None) -> str:
+    """The quick device first, with more keys of its link."""
+    slow = [LINK.format(i=i, port=port, cycle="10 ms", keys="") for i, port in enumerate(ports)][1:]
+    links = [LINK.format(i=0, port=ports[0], cycle="1 ms", keys=quick_keys), *slow]
     names = [[f"{letter}{i}" for i in range(1, len(ports))] for letter in "xy"]
     many = TASK.format(model="many", cycle="10 ms", inputs=json.dumps(names[0]), outputs=json.dumps(names[1]))
     return HEAD + "".join(links) + TASK.format(model="one", cycle="1 ms", inputs='["x0"]', outputs='["y0"]') + many
@@ -140,7 +141,7 @@ def one(rival: Rival, options: argparse.Namespace, programs: tuple[str, str], fo
     devices = Devices(programs[0], options.devices + 1, 200_000, folder)
     try:
         words = [str(n) for i, port in enumerate(devices.ports) for n in (port, (SLOW_NS if i else QUICK_NS) // 1000)]
-        with run(rival, "idle", [programs[1], *words], station_file(devices.ports), folder) as running:
+        with run(rival, "idle", [programs[1], *words], station_file(devices.ports, rival.keys), folder) as running:
             return measured(rival.name, devices, running, options.seconds)
     finally:
         devices.close()
@@ -175,7 +176,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="all figures, as JSON")
     options = parser.parse_args()
     older = [Rival("station before", "", options.before.absolute())] if options.before else []
-    rivals, results = [C_PROGRAM, *older, Rival("station, own threads", "")], []
+    rivals, results = [C_PROGRAM, *older, Rival("station, own threads", "priority = 80\n")], []
     try:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
@@ -185,10 +186,12 @@ def main() -> int:
             )
             models.save(folder / "one.onnx")
             models.save(folder / "many.onnx", floats=options.devices * models.FLOATS)
+            for rival in rivals:
+                build(rival)
             for number in range(options.rounds):
                 for rival in rivals[number % len(rivals) :] + rivals[: number % len(rivals)]:
                     results.append(one(rival, options, programs, folder))
-    except (MissingError, RefusedError) as error:
+    except (MissingError, RefusedError, TimeoutError) as error:
         print(f"skipped: {error}", file=sys.stderr)
         return 1
     Console(width=150).print(table(sorted(results, key=lambda result: result.rival)))

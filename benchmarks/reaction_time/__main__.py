@@ -16,6 +16,9 @@ Who talks to it, each in turn, every round in another order, all with a cycle of
 
 and with what beside it: nothing (idle), a Python thread that never waits (hog), garbage collection without a pause (gc), a
 model of 500 MB that is loaded for an update (update). In the station's own process; for the C program, in one beside it.
+
+The device and whoever has its cycle keep to one processor (--cpu): real-time threads that wake each other are else pushed from
+one processor to the other, which takes three times as long as what is measured.
 """
 
 from __future__ import annotations
@@ -34,10 +37,10 @@ from rich.console import Console
 
 from benchmarks.c_programs import MissingError, compiled
 from benchmarks.reaction_time import models
-from benchmarks.reaction_time.device import Devices
+from benchmarks.reaction_time.device import Devices, on
 from benchmarks.reaction_time.figures import Figures, Result, svg, table
 from benchmarks.reaction_time.protocols import HERE, PROTOCOLS
-from benchmarks.reaction_time.rivals import RefusedError, Rival, Running, cpu_ns, run, thread_ns, wait_live
+from benchmarks.reaction_time.rivals import RefusedError, Rival, Running, build, cpu_ns, run, thread_ns, wait_live
 
 LOADS: Final = ("idle", "hog", "gc", "update")
 C_PROGRAM: Final = Rival("C program")
@@ -46,10 +49,10 @@ SETTLE_S: Final = 0.5
 SAMPLES: Final = 1_000_000
 
 
-def rivals(before: Path | None) -> list[Rival]:
+def rivals(before: Path | None, cpu: int | None) -> list[Rival]:
     """Who is measured, the C program first."""
     older = [Rival("station before", "", before.absolute())] if before is not None else []
-    return [C_PROGRAM, *older, Rival("station, own thread", ""), IN_CYCLE]
+    return [C_PROGRAM, *older, Rival("station, own thread", "" if cpu is None else f"cpu = {cpu}\n"), IN_CYCLE]
 
 
 def measured(device: Devices, running: Running, load: str, seconds: float) -> Result:
@@ -73,16 +76,14 @@ def measured(device: Devices, running: Running, load: str, seconds: float) -> Re
     return Result(times, counts, took, cpu / took, spent, running.round_trips())
 
 
-def one(rival: Rival, load: str, options: argparse.Namespace, programs: tuple[str, str], folder: Path) -> Result | str:
-    """One run with a device of its own; or why there is none."""
-    protocol = PROTOCOLS[options.protocol]
-    device = Devices(programs[0], 1, SAMPLES, folder)
+def one(rival: Rival, load: str, options: argparse.Namespace, programs: tuple[str, str], folder: Path) -> Result:
+    """One run with a device of its own. Raises `RefusedError`, and `TimeoutError`."""
+    protocol, cpu = PROTOCOLS[options.protocol], options.cpu
+    device = Devices(programs[0], 1, SAMPLES, folder, cpu)
     try:
-        command = [programs[1], *protocol.words(device)]
-        with run(rival, load, command, protocol.station_file(device, rival.keys), folder) as running:
+        command = [*on(cpu), programs[1], *protocol.words(device)]
+        with run(rival, load, command, protocol.station_file(device, rival.keys, cpu), folder) as running:
             return measured(device, running, load, options.seconds)
-    except RefusedError as error:
-        return str(error)
     finally:
         device.close()
 
@@ -97,20 +98,27 @@ def all_runs(options: argparse.Namespace, folder: Path, console: Console) -> Fig
     models.save(folder / "small.onnx")
     if "update" in options.loads:
         models.save(folder / "large.onnx", round(options.megabytes * 1e6))
-    figures, them = Figures(), rivals(options.before)
+    figures, them = Figures(), rivals(options.before, options.cpu)
+    for rival in them:
+        build(rival)
     for number in range(options.rounds):
         for load in options.loads:
             for rival in them[number % len(them) :] + them[: number % len(them)]:
                 if rival.name in figures.refused:
                     continue
                 console.print(f"round {number + 1} of {options.rounds}: {load}, {rival.name}", style="dim")
-                result = one(rival, load, options, programs, folder)
-                if isinstance(result, str):
-                    figures.refused[rival.name] = result
-                    console.print(f"{rival.name} is skipped: {result}", style="yellow", markup=False)
-                else:
-                    figures.add(load, rival.name, result)
+                try:
+                    figures.add(load, rival.name, one(rival, load, options, programs, folder))
+                except (RefusedError, TimeoutError) as error:
+                    if isinstance(error, RefusedError):
+                        figures.refused[rival.name] = str(error)
+                    console.print(f"{rival.name} is skipped: {error}", style="yellow", markup=False)
     return figures
+
+
+def processor(text: str) -> int | None:
+    """A number, or `any`."""
+    return None if text == "any" else int(text)
 
 
 def main() -> int:
@@ -125,6 +133,9 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=10.0, help="of each run; an update takes as long as it takes")
     parser.add_argument("--loads", type=lambda text: text.split(","), default=list(LOADS), help="idle,hog,gc,update")
     parser.add_argument("--megabytes", type=float, default=models.LARGE_BYTES / 1e6, help="of the update's model")
+    parser.add_argument(
+        "--cpu", type=int, default=0, help="of the device, the C program and the station's task; -1: any"
+    )
     parser.add_argument("--before", type=Path, help="another checkout, whose station is measured too")
     parser.add_argument("--quick", action="store_true", help="one round of a second, an update of 20 MB")
     parser.add_argument("--out", type=Path, help="all figures, as JSON")

@@ -15,11 +15,16 @@ KINDS: Final = ("exchange", "register", "gap")
 Times = dict[str, NDArray[np.int64]]
 
 
-class Devices:
-    """`count` devices in one process, which ends with `close`."""
+def on(cpu: int | None) -> list[str]:
+    """The beginning of a command that keeps to one processor."""
+    return [] if cpu is None else ["taskset", "-c", str(cpu)]
 
-    def __init__(self, program: str, count: int, samples: int, scratch: Path) -> None:
-        command = [program, str(count), str(samples)]
+
+class Devices:
+    """`count` devices in one process, on one processor or on any, which ends with `close`."""
+
+    def __init__(self, program: str, count: int, samples: int, scratch: Path, cpu: int | None = None) -> None:
+        command = [*on(cpu), program, str(count), str(samples)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._scratch = scratch / "times"
         first = self._line()

@@ -114,9 +114,8 @@ def table(load: str, figures: Figures, yardstick: str, targets: Mapping[str, Map
             )
         shown.add_section()
     for rival, results in runs.items():
-        trips = {
-            name: float(np.median([r.round_trips_us[name] for r in results])) for name in results[0].round_trips_us
-        }
+        told = [result.round_trips_us for result in results if result.round_trips_us]
+        trips = {name: float(np.median([one[name] for one in told])) for name in (told[0] if told else ())}
         ratios = [trip_ratio(results, runs.get(yardstick, []), f"p{p:g}") for p in RATIOS]
         shown.add_row("round trip", rival, *numbers(trips), *(colored(value, math.nan) for value in ratios))
     return shown

@@ -31,7 +31,7 @@ model = "follow"
 cycle = "1 ms"
 inputs = ["x"]
 outputs = ["y"]
-"""
+{task_keys}"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +50,10 @@ class Protocol:
     targets: dict[float, float]
     """Percentile -> the greatest ratio to the C program that we want of a station that exchanges in its cycle."""
 
-    def station_file(self, devices: Devices, keys: str | None) -> str:
-        """The text of a station file, with more keys of the link."""
-        return FILE.format(link=self.link(devices), keys=keys, x=self.x, y=self.y)
+    def station_file(self, devices: Devices, keys: str | None, cpu: int | None) -> str:
+        """The text of a station file, with more keys of the link, and the task's processor."""
+        task_keys = "" if cpu is None else f"cpu = {cpu}\n"
+        return FILE.format(link=self.link(devices), keys=keys, x=self.x, y=self.y, task_keys=task_keys)
 
 
 PROTOCOLS: Final = {

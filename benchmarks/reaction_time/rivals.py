@@ -83,6 +83,13 @@ class Running:
     """Of its exchanges, by its own clock, from start to now: p50, p99, p99.9 and max in us. Ends the C program."""
 
 
+def build(rival: Rival) -> None:
+    """Compile the native libraries of a station's checkout, where that is not done yet."""
+    if rival.keys is not None:
+        command, path = [sys.executable, "-m", "station", "kernels"], rival.checkout or HERE.parent.parent
+        subprocess.run(command, cwd=path, env={**os.environ, "PYTHONPATH": str(path)}, check=True, capture_output=True)
+
+
 @contextmanager
 def run(rival: Rival, load: str, command: list[str], file: str, folder: Path) -> Iterator[Running]:
     """A rival, until the end of the block: the C program by its command, or a station by the text of its file."""
@@ -145,10 +152,14 @@ def _kept(process: subprocess.Popen[bytes], times: Path) -> dict[str, float]:
 
 
 def _told(place: Path) -> dict[str, float]:
-    """What a station says of its link."""
+    """What a station says of its link; nothing, where its Python side is too busy to answer."""
+    from station.errors import NotRunningError
     from station.running.control import fetch_status
 
-    trip = fetch_status(place).links[0].round_trip
+    try:
+        trip = fetch_status(place).links[0].round_trip
+    except NotRunningError:
+        return {}
     names = {"p50": trip.p50_ns, "p99": trip.p99_ns, "p99.9": trip.p99_9_ns, "max": trip.max_ns}
     return {name: ns / 1e3 for name, ns in names.items()}
 
@@ -178,9 +189,11 @@ def thread_ns(pid: int, thread: int) -> int:
 
 
 def wait_live(running: Running, writes: Callable[[], int]) -> None:
-    """Wait until right values reach the device; raises `RefusedError` when the rival ends before."""
+    """Wait until right values reach the device; raises `RefusedError` when the rival ends before, `TimeoutError`."""
     until = time.monotonic() + START_S
     while writes() < 50:
-        if not running.is_alive() or time.monotonic() > until:
-            raise RefusedError(f"did not come up: {running.why().strip()}")
+        if not running.is_alive():
+            raise RefusedError(f"it ended: {running.why().strip()}")
+        if time.monotonic() > until:
+            raise TimeoutError(f"no right values reach the device: {running.why().strip()}")
         time.sleep(0.2)
