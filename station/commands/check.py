@@ -74,6 +74,7 @@ def _check_station(console: Terminal | None, errors: Terminal, path: Path) -> di
     from dataclasses import asdict
 
     from station.errors import StationFileError
+    from station.file.reactions import expected
     from station.file.reading import read_station
     from station.wiring.parts import build
 
@@ -86,6 +87,7 @@ def _check_station(console: Terminal | None, errors: Terminal, path: Path) -> di
         return {"file": str(path), "runs": False, "problems": [asdict(problem) for problem in error.problems]}
     if console is not None:
         print_problems(errors, (*file.warnings, *parts.warnings))
+    reactions = list(expected(file.config))
     counts = (("tasks", parts.tasks), ("models", parts.models), ("links", parts.links), ("tags", file.config.tags))
     models = {
         name: [", ".join(map(str, specs)) or "none" for specs in (model.inputs, model.outputs)]
@@ -97,12 +99,17 @@ def _check_station(console: Terminal | None, errors: Terminal, path: Path) -> di
             say(console, f"  model {name}: ({ends[0]}) -> ({ends[1]})")
             for note in parts.models[name].notes:
                 say(console, f"  note: {note}")
+        for reaction in reactions:
+            say(console, f"  reaction {reaction}")
+            if reaction.advice:
+                say(console, f"  note: {reaction.advice}")
     return {
         "file": str(path),
         "runs": True,
         "problems": [asdict(problem) for problem in (*file.warnings, *parts.warnings)],
         **{name: len(things) for name, things in counts},
         "signatures": models,
+        "reactions": [asdict(reaction) for reaction in reactions],
     }
 
 

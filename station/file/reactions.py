@@ -1,0 +1,69 @@
+"""How long an input takes to become an output that is sent: what a station file lets expect. Pure.
+
+    in the cycle     read, compute, write in one cycle: the model and the device's answers, within the cycle
+    own thread       an input waits for the task's tick, its output for the link's next exchange: at most one cycle of each
+
+From the moment an input arrives here, as `Reaction` in the statistics counts it; the sensor itself waits for its link's cycle before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from station.file.config import StationConfig
+from station.file.owners import owner_of
+from station.file.view import sole_link
+from station.links import LinkTable, NativeLinkTable
+from station.terms.durations import format_duration
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """Of one task, over one link that it writes to.
+
+    `most_ns`: from the arrival of an input to the sending of the output, in the worst case, when no cycle is missed.
+    `advice`: what would make it shorter; empty: nothing in the file would.
+    """
+
+    task: str
+    link: str
+    most_ns: int
+    how: str
+    advice: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.task} -> {self.link}: at most {format_duration(self.most_ns)}: {self.how}"
+
+
+def expected(config: StationConfig) -> Iterator[Reaction]:
+    """The reactions of all tasks, link by link."""
+    sole = sole_link(set(config.links))
+    for name, task in config.tasks.items():
+        links = dict.fromkeys(config.tags[entry.tag].link or sole for entry in task.outputs if entry.tag in config.tags)
+        readers = {config.tags[entry.tag].link or sole for entry in task.inputs if entry.tag in config.tags}
+        for link in links:
+            table = config.links.get(link or "")
+            if link is None or table is None:
+                continue
+            yield _reaction(config, name, link, table, readers)
+
+
+def _reaction(config: StationConfig, name: str, link: str, table: LinkTable, readers: set[str | None]) -> Reaction:
+    cycle_ns = config.tasks[name].cycle_ns
+    tick = f"the task's cycle, {format_duration(cycle_ns)}"
+    if owner_of(config, link) == name:
+        own = all(owner_of(config, reader or "") == name for reader in readers)
+        return Reaction(
+            name, link, cycle_ns, f"read, computed and written within {tick}" if own else f"{tick}, and written at once"
+        )
+    if not table.cycle_ns:
+        return Reaction(name, link, cycle_ns, f"{tick}; its clients read when they like")
+    how = f"{tick}, and the link's, {format_duration(table.cycle_ns)}"
+    can_be_native = isinstance(table, NativeLinkTable) and table.cycle_ns <= cycle_ns and readers == {link}
+    advice = (
+        f'a value waits for both clocks; exchange = "in-cycle" in [links.{link}] makes it one cycle'
+        if can_be_native
+        else ""
+    )
+    return Reaction(name, link, cycle_ns + table.cycle_ns, how, advice)
