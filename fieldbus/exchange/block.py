@@ -76,6 +76,8 @@ class Event(IntEnum):
     """Nothing for the whole timeout."""
     NOT_SENT = 10
     """The connection takes no more bytes: the device does not read."""
+    NOISE = 11
+    """Somebody else talks on the serial line, so that nothing can be asked: a note, as `MISSED` is."""
 
 
 class Kind(IntEnum):
@@ -97,7 +99,7 @@ class Cut(IntEnum):
     LENGTH = 0
     """A field says how long the frame is."""
     SHAPE = 1
-    """A serial line: it is as long as the expected answer, or as the refusal; a checksum (CRC-16) ends it."""
+    """A serial line: it is as long as the expected answer, or as the refusal; a checksum (CRC-16) ends it. See `line_native`."""
 
 
 MOST_NUMBERS_LATE = 1024
@@ -124,7 +126,8 @@ EXCHANGE = np.dtype(
         # constants of a connection
         *_words("fd", "is_socket", "wake_fd", "cycle_ns", "timeout_ns", "answer_ns", "pause_ns", "silent_ns"),
         *_words("cut", "header_bytes", "length_at", "length_bytes", "length_is_big", "length_add", "least", "most"),
-        *_words("number_at", "number_bytes", "number_is_big", "any_number", "echo", "quiet_ns"),
+        *_words("number_at", "number_bytes", "number_is_big", "any_number"),
+        *_words("echo", "quiet_ns", "byte_ns", "broadcast_ns", "fences", "fence_rows"),
         *_words(
             "ours", "ours_mask", "ours_bytes", "sampled", "sampled_mask", "sampled_bytes", "samples", "sample_count"
         ),
@@ -143,9 +146,12 @@ EXCHANGE = np.dtype(
             "is_late",
             "fault",
             "health",
-            "echoed",
             "late_number",
             "has_read",
+            "unsent",
+            "quiet_by_ns",
+            "longest_ns",
+            "newest_asked",
         ),
         # the life sign: an input that must change, or no input is to be trusted
         *_words("life_cell", "life_transaction", "life_timeout_ns", "life_is_seen", "life_last", "life_changed_ns"),
@@ -166,7 +172,9 @@ the link's own thread begins no phase: where one takes longer than the cycle, it
 before. `late_number` is 1 more than the number of a late answer that came instead of its answer, 0: none did. `health` is 0
 when all transactions are good, 1 when one is stale, 2 when one is bad, -1 before the first whole
 cycle, which reads (`has_read`) first. `life_cell` is -1 without a
-life sign; `life_last` are the bits that it had when it was seen last, `life_changed_ns` is 0 until it has changed.
+life sign; `life_last` are the bits that it had when it was seen last, `life_changed_ns` is 0 until it has changed. Of a serial
+line: `unsent` bytes of the request of `newest_asked` (an address) have not left yet; at `quiet_by_ns` somebody else has talked
+for too long.
 """
 
 TRANSACTION = np.dtype(
@@ -175,9 +183,14 @@ TRANSACTION = np.dtype(
         *_words("refusal", "refusal_mask", "refusal_bytes", "code_at", "passing"),
         *_words("outs", "out_count", "ins", "in_count", "keeps", "keep_count", "echoed_at", "echoed_bytes", "newest"),
         *_words("quality", "is_fresh", "asked_ns", "arrived_ns", "misses", "skip_until_ns", "confirmed"),
+        *_words("fence", "variants", "variant", "in_doubt", "owed", "missed_in", "is_proven", "is_deaf"),
     ]
 )
-"""`passing` has a bit for each code of a refusal that passes. `confirmed` counts good answers."""
+"""`passing` has a bit for each code of a refusal that passes. `confirmed` counts good answers.
+
+`fence` is the number of the first fence of the transaction's unit on a serial line, -1: there is none. What follows belongs to
+that first one (`fieldbus.exchange.line_native`); fences lie behind the transactions.
+"""
 
 MOVE = np.dtype(
     [

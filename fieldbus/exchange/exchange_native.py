@@ -29,14 +29,28 @@ from fieldbus.exchange.frames_native import (
     MORE,
     OURS,
     checksum,
+    is_expected,
     is_for_us,
-    is_whole,
     length_by_field,
-    length_by_shape,
     load_number,
     matches,
     store_number,
     whose,
+)
+from fieldbus.exchange.line_native import (
+    NOWHERE,
+    SKIP,
+    believe,
+    doubt,
+    drop,
+    find,
+    find_echo,
+    hears_itself,
+    is_doubtful,
+    note_time,
+    question_of,
+    rest,
+    stray,
 )
 from fieldbus.exchange.moves_native import decode, encode, forget_kept, put_kept
 from fieldbus.exchange.ports_native import (
@@ -65,7 +79,6 @@ from rt_native.lang import (
     stack,
     store_i32,
     store_i64,
-    store_u16,
 )
 from rt_native.memory import offsets
 from rt_native.sockets import DONTWAIT, EAGAIN, EINTR, POLLIN, SEND, errno, ppoll, read, recv, send, write
@@ -77,6 +90,9 @@ _FD, _IS_SOCKET, _WAKE_FD, _CYCLE, _TIMEOUT, _ANSWER_NS, _PAUSE, _SILENT = (
     _X.fd, _X.is_socket, _X.wake_fd, _X.cycle_ns, _X.timeout_ns, _X.answer_ns, _X.pause_ns, _X.silent_ns
 )  # fmt: skip
 _ANY_NUMBER, _LATE_NUMBER, _HAS_READ = _X.any_number, _X.late_number, _X.has_read
+_ECHO, _BYTE_NS, _BROADCAST, _UNSENT, _QUIET_BY, _NEWEST_ASKED = (
+    _X.echo, _X.byte_ns, _X.broadcast_ns, _X.unsent, _X.quiet_by_ns, _X.newest_asked
+)  # fmt: skip
 _CUT, _NUMBER_AT, _NUMBER_BYTES, _NUMBER_BIG = _X.cut, _X.number_at, _X.number_bytes, _X.number_is_big
 _BUFFER, _BUFFER_BYTES, _NOTE, _TRANSACTIONS, _COUNT, _WRITES = (
     _X.buffer, _X.buffer_bytes, _X.note, _X.transactions, _X.count, _X.writes
@@ -94,14 +110,12 @@ _EVENT, _EVENT_AT, _ERROR, _EVENT_BYTES, _EVENT_CODE, _EVENT_NUMBER = (
 _CYCLES, _READS, _WRITES_DONE, _ERRORS, _SAFE_WRITES, _LATE_COUNT = (
     _X.cycles, _X.reads, _X.writes_done, _X.errors, _X.safe_writes, _X.late
 )  # fmt: skip
-_FLAGS, _REQUEST, _REQUEST_BYTES, _ANSWER, _MASK, _ANSWER_BYTES = (
-    _T.flags, _T.request, _T.request_bytes, _T.answer, _T.mask, _T.answer_bytes
-)  # fmt: skip
+_FLAGS, _REQUEST, _REQUEST_BYTES, _ANSWER_BYTES = _T.flags, _T.request, _T.request_bytes, _T.answer_bytes
 _REFUSAL, _REFUSAL_MASK, _REFUSAL_BYTES, _CODE_AT, _PASSING = (
     _T.refusal, _T.refusal_mask, _T.refusal_bytes, _T.code_at, _T.passing
 )  # fmt: skip
-_OUTS, _OUT_COUNT, _INS, _IN_COUNT, _NEWEST, _KEEPS, _KEEP_COUNT, _ECHOED_AT, _ECHOED = (
-    _T.outs, _T.out_count, _T.ins, _T.in_count, _T.newest, _T.keeps, _T.keep_count, _T.echoed_at, _T.echoed_bytes
+_OUTS, _OUT_COUNT, _INS, _IN_COUNT, _NEWEST, _KEEPS, _KEEP_COUNT = (
+    _T.outs, _T.out_count, _T.ins, _T.in_count, _T.newest, _T.keeps, _T.keep_count
 )  # fmt: skip
 _QUALITY, _IS_FRESH, _ASKED, _ARRIVED, _MISSES, _SKIP_UNTIL, _CONFIRMED = (
     _T.quality, _T.is_fresh, _T.asked_ns, _T.arrived_ns, _T.misses, _T.skip_until_ns, _T.confirmed
@@ -113,16 +127,19 @@ _AREA = AREA_BYTES
 _KEEPER, _READY, _BUSY = int(State.KEEPER), int(State.READY), int(State.BUSY)
 _READS_PHASE, _WRITES_PHASE = int(Phase.READS), int(Phase.WRITES)
 _READS_FLAG, _WRITES_FLAG, _UNANSWERED = int(Flag.READS), int(Flag.WRITES), int(Flag.UNANSWERED)
-_REFUSED, _BUSY_EVENT, _MISSED, _UNEXPECTED, _UNASKED, _GARBAGE, _CLOSED, _FAILED, _SILENT_EVENT, _NOT_SENT = (
+_REFUSED, _BUSY_EVENT, _MISSED, _UNEXPECTED, _UNASKED, _GARBAGE, _CLOSED, _FAILED, _SILENT_EVENT, _NOT_SENT, _NOISE = (
     int(Event[name])
     for name in (
-        "REFUSED", "BUSY", "MISSED", "UNEXPECTED", "UNASKED", "GARBAGE", "CLOSED", "FAILED", "SILENT", "NOT_SENT"
+        "REFUSED", "BUSY", "MISSED", "UNEXPECTED", "UNASKED", "GARBAGE", "CLOSED", "FAILED", "SILENT", "NOT_SENT",
+        "NOISE",
     )
 )  # fmt: skip
 _BY_LENGTH = int(Cut.LENGTH)
 _GOOD, _STALE, _BAD, _NONE = 0, 1, 2, -1
 _NEVER = (1 << 63) - 1
 _SECOND, _SLICE, _WHILE_WANTED, _ABSOLUTE = 1_000_000_000, 100_000_000, 200_000, 1
+_AGAIN = 1_000_000
+"""So soon a line is looked at again that has not taken a whole request."""
 
 
 @inline
@@ -199,26 +216,48 @@ def begin(exchange, phase, now):  # type: ignore[no-untyped-def]
         forget_kept(exchange, load_i64(transaction + _KEEPS), load_i64(transaction + _KEEP_COUNT))
     if phase != _READS_PHASE:
         gather(exchange, now)
+    store_i64(exchange + _QUIET_BY, max(now, load_i64(exchange + _SEND_AT)) + load_i64(exchange + _ANSWER_NS))
     return 1
 
 
 @inline
-def go(exchange, now):  # type: ignore[no-untyped-def]
-    """Send the next request, if its time has come and no answer is awaited."""
-    while (
+def is_line(exchange):  # type: ignore[no-untyped-def]
+    """Is it a serial line?"""
+    return load_i64(exchange + _CUT) != _BY_LENGTH
+
+
+@inline
+def may_send(exchange, now):  # type: ignore[no-untyped-def]
+    """Is there something to ask, has its time come, and is no answer awaited?"""
+    return (
         load_i64(exchange + _PENDING) == _NONE
         and load_i64(exchange + _POSITION) < load_i64(exchange + _END)
         and load_i64(exchange + _FAULT) == 0
+        and load_i64(exchange + _UNSENT) == 0
         and now >= load_i64(exchange + _SEND_AT)
-    ):
+    )
+
+
+@inline
+def go(exchange, now):  # type: ignore[no-untyped-def]
+    """Send the next request, if it may be sent."""
+    while may_send(exchange, now):
+        if is_line(exchange):
+            receive(exchange, now)  # what lies there answers nothing that is asked now
+            if not may_send(exchange, now):
+                return
         number = load_i64(exchange + _POSITION)
+        asked = question_of(exchange, number, now) if is_line(exchange) else number
         transaction = transaction_at(exchange, number)
-        if now < load_i64(transaction + _SKIP_UNTIL) or not prepare(exchange, transaction, now):
+        if asked != number and asked != SKIP:
+            ask(exchange, transaction_at(exchange, asked), asked, now)
+        elif asked == SKIP or now < load_i64(transaction + _SKIP_UNTIL) or not prepare(exchange, transaction, now):
             store_i64(exchange + _POSITION, number + 1)
         elif ask(exchange, transaction, number, now) != 0 and load_i64(transaction + _FLAGS) & _UNANSWERED:
             store_i64(exchange + _PENDING, _NONE)
             store_i64(exchange + _POSITION, number + 1)
-            store_i64(exchange + _SEND_AT, now + load_i64(exchange + _PAUSE))
+            sending = load_i64(transaction + _REQUEST_BYTES) * load_i64(exchange + _BYTE_NS)
+            rest(exchange, now + sending + max(load_i64(exchange + _PAUSE), load_i64(exchange + _BROADCAST)))
             store_i64(transaction + _IS_FRESH, 1)
 
 
@@ -243,22 +282,40 @@ def ask(exchange, transaction, number, now):  # type: ignore[no-untyped-def]
         mine = (load_i64(exchange + _NUMBER) + 1) & ((1 << (8 * size)) - 1)
         store_i64(exchange + _NUMBER, mine)
         store_number(request + load_i64(exchange + _NUMBER_AT), size, load_i64(exchange + _NUMBER_BIG), mine)
-    if load_i64(exchange + _CUT) != _BY_LENGTH:
+    if is_line(exchange):
         store_number(request + nbytes - 2, 2, 0, checksum(request, nbytes - 2))
+        store_i64(exchange + _RECEIVED, 0)
+        store_i64(exchange + _NEWEST_ASKED, transaction)
     fd = load_i64(exchange + _FD)
     sent = send(fd, request, nbytes, SEND) if load_i64(exchange + _IS_SOCKET) != 0 else write(fd, request, nbytes)
-    if sent != nbytes:
-        why = errno() if sent < 0 else 0
+    why = errno() if sent < 0 else 0
+    if is_line(exchange) and sent != nbytes and (sent >= 0 or why == EAGAIN):
+        store_i64(exchange + _UNSENT, nbytes - max(sent, 0))
+    elif sent != nbytes:
         fail(exchange, _NOT_SENT if sent >= 0 or why == EAGAIN else _FAILED, why, request, 0)
         return 0
     store_i64(exchange + _PENDING, number)
     store_i64(exchange + _IS_LATE, 0)
     store_i64(exchange + _LATE_NUMBER, 0)
     store_i64(exchange + _SENT, now)
-    store_i64(exchange + _GIVE_UP, now + load_i64(exchange + _ANSWER_NS))
+    travelling = (nbytes + load_i64(transaction + _ANSWER_BYTES)) * load_i64(exchange + _BYTE_NS)
+    store_i64(exchange + _GIVE_UP, now + load_i64(exchange + _ANSWER_NS) + travelling)
     if number + 1 == load_i64(exchange + _WRITES):
         count_reactions(exchange, now)
     return 1
+
+
+@inline
+def send_rest(exchange):  # type: ignore[no-untyped-def]
+    """A line takes a long request in parts."""
+    transaction, unsent = load_i64(exchange + _NEWEST_ASKED), load_i64(exchange + _UNSENT)
+    end = load_i64(transaction + _REQUEST) + load_i64(transaction + _REQUEST_BYTES)
+    sent = write(load_i64(exchange + _FD), end - unsent, unsent)
+    why = errno() if sent < 0 else 0
+    if sent >= 0:
+        store_i64(exchange + _UNSENT, unsent - sent)
+    elif why != EAGAIN and why != EINTR:
+        fail(exchange, _FAILED, why, end, 0)
 
 
 # --- answers ----------------------------------------------------------------------------------------------------------
@@ -273,12 +330,15 @@ def receive(exchange, now):  # type: ignore[no-untyped-def]
     got = recv(fd, buffer + received, space, DONTWAIT) if is_socket != 0 else read(fd, buffer + received, space)
     if got <= 0:
         why = errno() if got < 0 else 0
-        if got == 0 and is_socket != 0:
+        if got == 0:
             fail(exchange, _CLOSED, 0, buffer, received)
         elif got < 0 and why != EAGAIN and why != EINTR:
             fail(exchange, _FAILED, why, buffer, received)
         return
     store_i64(exchange + _RECEIVED, received + got)
+    if is_line(exchange):
+        listen(exchange, now)
+        return
     more = 1
     while more != 0 and load_i64(exchange + _FAULT) == 0:
         more = next_frame(exchange, now)
@@ -294,12 +354,7 @@ def next_frame(exchange, now):  # type: ignore[no-untyped-def]
     )
     if received == 0:
         return 0
-    if load_i64(exchange + _CUT) == _BY_LENGTH:
-        length = length_by_field(exchange)
-    elif pending == _NONE:
-        length = received  # nothing was asked: noise, or an answer that is too late
-    else:
-        length = length_by_shape(exchange, transaction_at(exchange, pending))
+    length = length_by_field(exchange)
     if length == IMPOSSIBLE or length > load_i64(exchange + _BUFFER_BYTES):
         fail(exchange, _GARBAGE, 0, buffer, received)
         return 0
@@ -307,11 +362,50 @@ def next_frame(exchange, now):  # type: ignore[no-untyped-def]
         return 0
     judge(exchange, buffer, length, pending, now)
     if load_i64(exchange + _FAULT) == 0:
-        left = received - length
-        for i in range(0, left, 2):  # rarely more than nothing; the areas may overlap
-            store_u16(buffer + i, load_u16(buffer + length + i))
-        store_i64(exchange + _RECEIVED, left)
+        drop(exchange, length)
     return 1
+
+
+@inline
+def listen(exchange, now):  # type: ignore[no-untyped-def]
+    """Something has come on a serial line: is the answer among it?"""
+    pending, buffer, received = (
+        load_i64(exchange + _PENDING),
+        load_i64(exchange + _BUFFER),
+        load_i64(exchange + _RECEIVED),
+    )
+    if pending == _NONE:
+        stray(exchange, now)
+        return
+    transaction, has_echo, first = transaction_at(exchange, pending), load_i64(exchange + _ECHO) != 0, 0
+    if has_echo:
+        echo_at = find_echo(exchange, transaction)
+        if echo_at == NOWHERE:
+            return
+        first = echo_at + load_i64(transaction + _REQUEST_BYTES)
+    answer_at = find(exchange, transaction, first, False)
+    refusal_at = find(exchange, transaction, first, True) if answer_at == NOWHERE else NOWHERE
+    at, is_refusal = max(answer_at, refusal_at), answer_at == NOWHERE
+    if not has_echo and hears_itself(exchange, transaction, at):
+        fail(exchange, _UNEXPECTED, 0, buffer, received)
+    elif at != NOWHERE and not is_doubtful(exchange, pending):
+        take_answer(exchange, transaction, pending, at, is_refusal, now)
+
+
+@inline
+def take_answer(exchange, transaction, pending, at, is_refusal, now):  # type: ignore[no-untyped-def]
+    """The answer, or refusal, that begins at byte `at` of what has come on a serial line."""
+    frame = load_i64(exchange + _BUFFER) + at
+    nbytes = load_i64(transaction + (_REFUSAL_BYTES if is_refusal else _ANSWER_BYTES))
+    store_i64(exchange + _HEARD, now)
+    note_time(exchange, now)
+    if not is_refusal:
+        accept(exchange, transaction, frame, nbytes, now)
+    elif pending < load_i64(exchange + _COUNT):
+        refuse(exchange, transaction, frame, nbytes, pending)
+    drop(exchange, at + nbytes)
+    advance(exchange, pending, now)
+    believe(exchange, pending, is_refusal, now)
 
 
 @inline
@@ -338,9 +432,6 @@ def judge(exchange, frame, length, pending, now):  # type: ignore[no-untyped-def
         fail(exchange, _UNASKED, 0, frame, length)
         return
     transaction = transaction_at(exchange, pending)
-    if load_i64(exchange + _CUT) != _BY_LENGTH and not is_whole(frame, length):
-        fail(exchange, _GARBAGE, 0, frame, length)
-        return
     if length == load_i64(transaction + _ANSWER_BYTES) and is_expected(transaction, frame, length):
         accept(exchange, transaction, frame, length, now)
     elif length == load_i64(transaction + _REFUSAL_BYTES) and matches(
@@ -351,15 +442,6 @@ def judge(exchange, frame, length, pending, now):  # type: ignore[no-untyped-def
         fail(exchange, _UNEXPECTED, 0, frame, length)
         return
     advance(exchange, pending, now)
-
-
-@inline
-def is_expected(transaction, frame, length):  # type: ignore[no-untyped-def]
-    """Has the frame the bytes that it must have, and those of the request that it must repeat?"""
-    request, first, wrong = load_i64(transaction + _REQUEST), load_i64(transaction + _ECHOED_AT), 0
-    for i in range(first, first + load_i64(transaction + _ECHOED)):
-        wrong |= load_u8(frame + i) ^ load_u8(request + i)
-    return wrong == 0 and matches(frame, load_i64(transaction + _ANSWER), load_i64(transaction + _MASK), length)
 
 
 @inline
@@ -389,8 +471,8 @@ def refuse(exchange, transaction, frame, length, pending):  # type: ignore[no-un
 def advance(exchange, pending, now):  # type: ignore[no-untyped-def]
     """The question has been answered, or given up. One of an earlier phase is not the one at `position`."""
     store_i64(exchange + _PENDING, _NONE)
-    store_i64(exchange + _SEND_AT, now + load_i64(exchange + _PAUSE))
-    if load_i64(exchange + _IS_LATE) == 0:
+    rest(exchange, now + load_i64(exchange + _PAUSE))
+    if load_i64(exchange + _IS_LATE) == 0 and pending < load_i64(exchange + _COUNT):
         store_i64(exchange + _POSITION, pending + 1)
 
 
@@ -398,6 +480,9 @@ def advance(exchange, pending, now):  # type: ignore[no-untyped-def]
 def give_up(exchange, now):  # type: ignore[no-untyped-def]
     """No answer in time: stale, and asked again in the next cycle; nothing at all for too long: the connection is gone."""
     pending = load_i64(exchange + _PENDING)
+    if load_i64(exchange + _UNSENT) != 0:
+        fail(exchange, _NOT_SENT, 0, load_i64(exchange + _BUFFER), 0)
+        return
     no_number = load_i64(exchange + _ANY_NUMBER) != 0  # what comes later could not be told from what is asked next
     if no_number or now - load_i64(exchange + _HEARD) >= load_i64(exchange + _SILENT):
         fail(exchange, _SILENT_EVENT, 0, load_i64(exchange + _BUFFER), load_i64(exchange + _RECEIVED))
@@ -409,6 +494,24 @@ def give_up(exchange, now):  # type: ignore[no-untyped-def]
     instead = load_i64(exchange + _LATE_NUMBER)
     tell(exchange, _MISSED, pending, load_i64(exchange + _BUFFER), load_i64(exchange + _RECEIVED), instead)
     advance(exchange, pending, now)
+    if is_line(exchange):
+        doubt(exchange, pending, now)
+        if now - load_i64(exchange + _BEGAN) > load_i64(exchange + _TIMEOUT) >> 2:
+            worst_of(exchange, now)
+            publish_inputs(exchange, now)  # with many units that are gone the end of the phase is far
+
+
+@inline
+def never_quiet(exchange, now):  # type: ignore[no-untyped-def]
+    """Nothing could be asked: somebody else talks on the line. It is tried again in the next cycle."""
+    if load_i64(exchange + _UNSENT) != 0:
+        fail(exchange, _NOT_SENT, 0, load_i64(exchange + _BUFFER), 0)
+    elif now - load_i64(exchange + _HEARD) >= load_i64(exchange + _SILENT):
+        fail(exchange, _SILENT_EVENT, 0, load_i64(exchange + _BUFFER), load_i64(exchange + _RECEIVED))
+    else:
+        add_to(exchange + _ERRORS, 1)
+        tell(exchange, _NOISE, _NONE, load_i64(exchange + _BUFFER), load_i64(exchange + _RECEIVED), 0)
+        store_i64(exchange + _POSITION, load_i64(exchange + _END))
 
 
 # --- the end of a phase -----------------------------------------------------------------------------------------------
@@ -466,10 +569,17 @@ def is_under_way(exchange):  # type: ignore[no-untyped-def]
 @inline
 def step(exchange, now):  # type: ignore[no-untyped-def]
     """Do what time brings; gives when it has to be looked at again if nothing comes."""
+    if load_i64(exchange + _UNSENT) != 0:
+        send_rest(exchange)
     if load_i64(exchange + _PENDING) != _NONE and now >= load_i64(exchange + _GIVE_UP):
         give_up(exchange, now)
     go(exchange, now)
-    return load_i64(exchange + _GIVE_UP) if load_i64(exchange + _PENDING) != _NONE else load_i64(exchange + _SEND_AT)
+    again = load_i64(exchange + _GIVE_UP)
+    if load_i64(exchange + _PENDING) == _NONE:
+        again = load_i64(exchange + _SEND_AT)
+        if is_line(exchange) and now >= load_i64(exchange + _QUIET_BY) and is_under_way(exchange):
+            never_quiet(exchange, now)
+    return min(again, now + _AGAIN) if load_i64(exchange + _UNSENT) != 0 else again
 
 
 @inline

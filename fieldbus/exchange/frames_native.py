@@ -1,22 +1,19 @@
 """Frames: how long is the one that has begun to come, whose is it, and is it what was expected?"""
 
-from fieldbus.exchange.block import EXCHANGE, MOST_NUMBERS_LATE, TRANSACTION, Cut
+from fieldbus.exchange.block import EXCHANGE, MOST_NUMBERS_LATE, TRANSACTION
 from rt_native.lang import inline, load_i64, load_u8, store_u8
 from rt_native.memory import offsets
 
 _X, _T = offsets(EXCHANGE), offsets(TRANSACTION)
-_CUT, _HEADER, _LENGTH_AT, _LENGTH_BYTES, _IS_BIG, _ADD, _LEAST, _MOST = (
-    _X.cut, _X.header_bytes, _X.length_at, _X.length_bytes, _X.length_is_big, _X.length_add, _X.least, _X.most
+_HEADER, _LENGTH_AT, _LENGTH_BYTES, _IS_BIG, _ADD, _LEAST, _MOST = (
+    _X.header_bytes, _X.length_at, _X.length_bytes, _X.length_is_big, _X.length_add, _X.least, _X.most
 )  # fmt: skip
 _NUMBER_AT, _NUMBER_BYTES, _NUMBER_BIG, _NUMBER, _ANY_NUMBER = (
     _X.number_at, _X.number_bytes, _X.number_is_big, _X.number, _X.any_number
 )  # fmt: skip
 _OURS, _OURS_MASK, _OURS_BYTES = _X.ours, _X.ours_mask, _X.ours_bytes
 _BUFFER, _RECEIVED = _X.buffer, _X.received
-_ANSWER, _MASK, _ANSWER_BYTES, _REFUSAL, _REFUSAL_MASK, _REFUSAL_BYTES, _REQUEST = (
-    _T.answer, _T.mask, _T.answer_bytes, _T.refusal, _T.refusal_mask, _T.refusal_bytes, _T.request
-)  # fmt: skip
-_BY_LENGTH = int(Cut.LENGTH)
+_ANSWER, _MASK, _REQUEST, _ECHOED_AT, _ECHOED = _T.answer, _T.mask, _T.request, _T.echoed_at, _T.echoed_bytes
 _LATE = MOST_NUMBERS_LATE
 _POLYNOMIAL = 0xA001
 MORE, IMPOSSIBLE = 0, -1
@@ -74,15 +71,12 @@ def length_by_field(exchange):  # type: ignore[no-untyped-def]
 
 
 @inline
-def length_by_shape(exchange, transaction):  # type: ignore[no-untyped-def]
-    """On a serial line the expected answer's, or the refusal's when it begins like that."""
-    received, buffer = load_i64(exchange + _RECEIVED), load_i64(exchange + _BUFFER)
-    refusal = load_i64(transaction + _REFUSAL_BYTES)
-    if received < 2:
-        return MORE
-    if refusal > 0 and matches(buffer, load_i64(transaction + _REFUSAL), load_i64(transaction + _REFUSAL_MASK), 2):
-        return refusal
-    return load_i64(transaction + _ANSWER_BYTES)
+def is_expected(transaction, frame, length):  # type: ignore[no-untyped-def]
+    """Has the frame the bytes that it must have, and those of the request that it must repeat?"""
+    request, first, wrong = load_i64(transaction + _REQUEST), load_i64(transaction + _ECHOED_AT), 0
+    for i in range(first, first + load_i64(transaction + _ECHOED)):
+        wrong |= load_u8(frame + i) ^ load_u8(request + i)
+    return wrong == 0 and matches(frame, load_i64(transaction + _ANSWER), load_i64(transaction + _MASK), length)
 
 
 @inline

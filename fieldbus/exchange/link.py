@@ -50,6 +50,8 @@ _STACK_BYTES = 256 * 1024
 _BEATS = 3.0
 """Cycles without a complete answer until the link is degraded."""
 _SHOWN_BYTES = 32
+GOES_ON = (Event.REFUSED, Event.BUSY, Event.MISSED, Event.NOISE)
+"""Notes after which the exchange goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,14 +267,14 @@ class NativeLink(CyclicLink):
     def _hear(self, note: Note) -> None:
         """Say what a note means; raise it if it ends the connection."""
         error = self._error_of(note)
-        if note.event in (Event.REFUSED, Event.BUSY, Event.MISSED):
+        if note.event in GOES_ON:
             self._last_error = told(error)
             return
         raise error
 
     def _transaction(self, note: Note) -> Transaction:
         assert self.exchange.plan is not None
-        return self.exchange.plan.transactions[note.transaction]
+        return self.exchange.plan.questions[note.transaction]
 
     def _error_of(self, note: Note) -> DeviceError:
         """The words for a note."""
@@ -290,6 +292,8 @@ class NativeLink(CyclicLink):
             case Event.SILENT | Event.MISSED:
                 got = f"half an answer: {shown}" if note.frame else "no answer"
                 return NoAnswerError(f"{asked}{got} in time")
+            case Event.NOISE:
+                return GarbageError(f"the line is never quiet: somebody else talks on it: {shown}")
             case Event.GARBAGE:
                 return GarbageError(f"{asked}{self._no_frame(note.frame)}")
             case Event.UNASKED:

@@ -114,24 +114,40 @@ class Exchange:
         """Make `plan` what is carried out."""
         self.plan = plan
         parts = self._plan_parts = []
-        block = _part(parts, TRANSACTION.itemsize * len(plan.transactions))
-        rows = block.view(TRANSACTION, 0, len(plan.transactions))
-        for row, transaction in zip(rows, plan.transactions, strict=True):
+        questions = plan.questions
+        block = _part(parts, TRANSACTION.itemsize * len(questions))
+        rows = block.view(TRANSACTION, 0, len(questions))
+        for row, transaction in zip(rows, questions, strict=True):
             _lay_transaction(parts, row, transaction)
+        self.transactions = rows[: len(plan.transactions)]
+        self._lay_line(plan, rows)
         frames, room = plan.frames, _STREAM_BYTES + plan.frames.most
         self._lay_samples(plan.samples)
         ours = _lay_pattern(parts, frames.ours) if frames.ours else (0, 0, 0)
         self._set(
             transactions=block.address, count=len(plan.transactions), writes=plan.writes,
             buffer=_part(parts, room + 8).address, buffer_bytes=room, received=0, answer_ns=plan.answer_ns,
-            pause_ns=plan.pause_ns, cut=Cut.LENGTH if frames.header_bytes else Cut.SHAPE,
+            pause_ns=plan.pause_ns, cut=Cut.SHAPE if frames.line else Cut.LENGTH,
             header_bytes=frames.header_bytes, length_at=frames.length_at, length_bytes=frames.length_bytes,
             length_is_big=frames.length_is_big, length_add=frames.length_add, least=frames.least, most=frames.most,
             number_at=frames.number_at, number_bytes=frames.number_bytes, number_is_big=frames.number_is_big,
             any_number=frames.any_number, ours=ours[0], ours_mask=ours[1], ours_bytes=ours[2],
         )  # fmt: skip
-        self.transactions = rows
         self._place_life()
+
+    def _lay_line(self, plan: Plan, rows: NDArray[Any]) -> None:
+        rows["fence"], line = _NOTHING, plan.frames.line
+        first = len(plan.transactions)
+        self._questions, self._fences = rows, rows[first:]
+        for fence in plan.fences:
+            end = first + len(fence.variants)
+            rows["fence"][[*fence.of, *range(first, end)]] = first
+            rows["variants"][first] = len(fence.variants)
+            first = end
+        self._set(fences=len(plan.fences), fence_rows=len(self._fences), newest_asked=0, longest_ns=0)
+        if line is not None:
+            times = {"byte_ns": line.byte_ns, "quiet_ns": line.quiet_ns, "broadcast_ns": line.broadcast_ns}
+            self._set(**times, echo=line.echo)
 
     def watch(self, cell: int, timeout_ns: int) -> None:
         """This input must change within `timeout_ns`, or no input is to be trusted."""
@@ -191,7 +207,8 @@ class Exchange:
             buffer = self._plan_part(int(self._x[0]["buffer"]))
             buffer.view(np.uint8, 0, len(already))[:] = np.frombuffer(already, np.uint8)
         self._set(fd=fd, is_socket=is_socket, received=len(already), pending=_NOTHING, send_at_ns=send_at_ns)
-        self._set(heard_ns=time.monotonic_ns(), fault=0, noted=0, health=_NOTHING, has_read=0, lost=0)
+        self._fences["in_doubt"], self._fences["misses"], self._fences["skip_until_ns"] = 1, 0, 0
+        self._set(unsent=0, heard_ns=time.monotonic_ns(), fault=0, noted=0, health=_NOTHING, has_read=0, lost=0)
         self._set(life_is_seen=0, life_changed_ns=0, is_lifeless=int(self._words[_X.life_cell // 8] != _NOTHING))
         self._x["state"] = State.READY
 
@@ -297,6 +314,11 @@ class Exchange:
     def request(self, transaction: int) -> bytes:
         """The request as it was sent last."""
         return self._bytes_at(transaction, "request", "request_bytes")
+
+    def asked(self, question: int) -> bytes:
+        """A request as it was sent last, by its number in `Plan.questions`."""
+        row = self._questions[question]
+        return self._plan_part(int(row["request"])).view(np.uint8, 0, int(row["request_bytes"])).tobytes()
 
     def _bytes_at(self, transaction: int, name: str, size: str) -> bytes:
         row = self.transactions[transaction]

@@ -79,13 +79,41 @@ class Transaction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A serial line: frames end with a checksum (CRC-16), their last two bytes, low byte first.
+
+    Attributes:
+        byte_ns: how long a character takes; questions and answers are given that time besides `answer_ns`.
+        quiet_ns: so long nobody has spoken when a question is sent; `Plan.pause_ns` must be at least as long.
+        broadcast_ns: so long the line is left in peace after a question that nobody answers has left.
+        echo: what is sent comes back, before its answer.
+    """
+
+    byte_ns: int
+    quiet_ns: int
+    broadcast_ns: int = 0
+    echo: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """Questions to one unit of a line whose answers cannot be taken for those of others, nor for each other's.
+
+    One of them is asked after a question of the transactions `of` was not answered, before any of these is asked again.
+    """
+
+    of: frozenset[int]
+    variants: tuple[Transaction, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Frames:
     """How frames are cut from a stream: a field of `length_bytes` at `length_at` of a header gives the length, less `length_add`.
 
     A question and its answer have the same number, of `number_bytes` at `number_at`; 0 bytes: the protocol has none.
     `any_number`: the device answers with whatever number, so nothing may be under way but one question.
     `ours`: how every frame begins that is meant for us; others are dropped, and counted as late ones are.
-    Without a header (`header_bytes` 0) it is a serial line: the expected answer says how long a frame is, a checksum ends it.
+    With a `line`, and no header, the expected answer says how long a frame is.
     """
 
     header_bytes: int = 0
@@ -100,6 +128,7 @@ class Frames:
     number_is_big: bool = True
     any_number: bool = False
     ours: Pattern | None = None
+    line: Line | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,3 +166,9 @@ class Plan:
     answer_ns: int
     pause_ns: int = 0
     samples: Samples | None = None
+    fences: tuple[Fence, ...] = ()
+
+    @property
+    def questions(self) -> tuple[Transaction, ...]:
+        """Everything that may be asked, as native code numbers it."""
+        return (*self.transactions, *(variant for fence in self.fences for variant in fence.variants))

@@ -34,7 +34,9 @@ from fieldbus.modbus.requests import READ_FUNCTION, READ_WRITE, WRITE_MANY, WRIT
 MBAP_BYTES = 7  # transaction id, protocol id (0), length of what follows, unit id
 TRANSACTION, LENGTH, UNIT = slice(0, 2), slice(4, 6), 6
 LENGTHS = range(3, MOST_PDU + 2)  # unit id, function code and 1 to 252 bytes
+BITS_OF_A_BYTE = 11
 _NS = 1_000_000_000
+_LEAVE_S = 0.02
 
 
 class RawRequest(ModbusPDU):
@@ -287,6 +289,13 @@ class TlsClient(TcpClient, ModbusTlsClient):
         return self._context.wrap_socket(sock, server_hostname=self._server_name)
 
 
+def _wait_for_bytes(fd: int) -> None:
+    """Tell "nothing has come" (EAGAIN) from "the port is gone" (0 bytes)."""
+    settings = termios.tcgetattr(fd)
+    settings[6][termios.VMIN] = 1
+    termios.tcsetattr(fd, termios.TCSANOW, settings)
+
+
 class RtuClient(_Asking, ModbusSerialClient):
     """Modbus RTU on a serial port."""
 
@@ -303,8 +312,11 @@ class RtuClient(_Asking, ModbusSerialClient):
             self.socket = serial.Serial(
                 line.host, line.baudrate, line.bytesize, line.parity, line.stopbits, write_timeout=1.0, exclusive=True
             )
+            _wait_for_bytes(self.socket.fileno())
         except (OSError, ValueError, termios.error) as error:
             raise ConnectionLostError(f"cannot open the serial port {line.host}: {cause(error)}") from error
+        with suppress(OSError, ValueError):  # not every driver holds bytes back, and knows that it can be told not to
+            self.socket.set_low_latency_mode(True)
 
     def connect(self) -> bool:
         """pymodbus asks before each request; only `dial` connects."""
@@ -316,10 +328,21 @@ class RtuClient(_Asking, ModbusSerialClient):
         return int(self.socket.fileno())
 
     def close(self) -> None:
-        """Close the port, if it is open."""
+        """Close the port, if it is open; what has not left by the time that it takes to send it never will."""
         if self.socket is not None:
+            with suppress(OSError, termios.error):
+                self._let_leave()
+                termios.tcflush(self.socket.fileno(), termios.TCIOFLUSH)
             self.socket.close()
         self.socket = None
+
+    def _let_leave(self) -> None:
+        """A broadcast's last bytes may still be in the port."""
+        assert self.socket
+        bits_left = BITS_OF_A_BYTE * self.socket.out_waiting
+        end_s = time.monotonic() + _LEAVE_S + bits_left / self.comm_params.baudrate
+        while self.socket.out_waiting and time.monotonic() < end_s:
+            time.sleep(_LEAVE_S / 10)
 
     def send(self, request: bytes, addr: tuple[Any, ...] | None = None) -> int:
         """Send a frame; what an answer that came too late has left on the line is thrown away."""

@@ -1,5 +1,6 @@
 """The Modbus link: TCP, TLS or RTU, through pymodbus' client."""
 
+import os
 import ssl
 import time
 from collections.abc import Sequence
@@ -10,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fieldbus.codec import WORD_BYTES, Field
-from fieldbus.errors import BusyError, DeviceError, GarbageError, NoAnswerError, RefusedError
+from fieldbus.errors import BusyError, ConnectionLostError, DeviceError, GarbageError, NoAnswerError, RefusedError
+from fieldbus.exchange.block import Event
 from fieldbus.exchange.link import Connection, How, NativeLink, shown_bytes
 from fieldbus.exchange.memory import Note
+from fieldbus.exchange.plan import Line, Transaction
 from fieldbus.exchange.plan import Plan as ExchangePlan
-from fieldbus.exchange.plan import Transaction
 from fieldbus.link.link import NS, log
 from fieldbus.link.ports import NEVER
 from fieldbus.link.values import Travelled
@@ -34,7 +36,8 @@ from fieldbus.modbus.protocol import (
     meaning_of,
 )
 from fieldbus.modbus.requests import READ_WRITE, MaskWrite, Read, Request, Write
-from fieldbus.modbus.transactions import MBAP_BYTES, tcp_frames, transaction
+from fieldbus.modbus.serial_line import fences, heard, line_of
+from fieldbus.modbus.transactions import MBAP_BYTES, rtu_frames, tcp_frames, transaction
 from fieldbus.tags import Tag
 
 TRIES_IN_TIMEOUT = 0.3
@@ -96,6 +99,10 @@ class Rtu:
     def client(self, habits: Habits = NONE) -> Client:
         """A client whose port is not open yet."""
         return RtuClient(self.device, self.baudrate, self.parity, self.stopbits, habits)
+
+    def line(self, habits: Habits = NONE) -> Line:
+        """Its times."""
+        return line_of(self.baudrate, self.parity, self.stopbits, habits)
 
 
 class ModbusLink(NativeLink):
@@ -166,7 +173,7 @@ class ModbusLink(NativeLink):
         is_coil = isinstance(tag.address, ModbusAddress) and tag.address.table in BIT_TABLES
         if is_coil:
             return b""
-        return super()._raw(tag) if isinstance(self.transport, Tcp) else self._travelled.raw(tag.name)
+        return self._travelled.raw(tag.name) if isinstance(self.transport, Tls) else super()._raw(tag)
 
     def _place(self, transaction: int, field: Field) -> slice:
         """A bit is shown with the whole of its register."""
@@ -179,22 +186,27 @@ class ModbusLink(NativeLink):
     # --- native -------------------------------------------------------------------------------------------------------
 
     def _native_plan(self) -> ExchangePlan:
-        plan, habits = self.plan, self.habits
+        plan, habits, transport = self.plan, self.habits, self.transport
+        line = transport.line(habits) if isinstance(transport, Rtu) else None
         return ExchangePlan(
-            frames=tcp_frames(any_number=habits.any_transaction_id),
-            transactions=tuple(transaction(request, any_unit=habits.any_unit) for request in plan.requests),
+            frames=rtu_frames(line) if line else tcp_frames(any_number=habits.any_transaction_id),
+            transactions=tuple(
+                transaction(request, serial=line is not None, any_unit=habits.any_unit) for request in plan.requests
+            ),
             writes=len(plan.before) + len(plan.middle),
-            answer_ns=round(self.timeout_s * TRIES_IN_TIMEOUT * NS),
-            pause_ns=self.request_pause_ns,
+            answer_ns=self._answer_ns if line else round(self.timeout_s * TRIES_IN_TIMEOUT * NS),
+            pause_ns=max(self.request_pause_ns, line.quiet_ns if line else 0),
+            fences=fences(plan.requests, habits.any_unit) if line else (),
         )
 
     def _connection(self) -> Connection | None:
-        """TLS and serial lines are exchanged with in Python."""
-        if not isinstance(self.transport, Tcp):
+        """TLS is exchanged with in Python."""
+        if isinstance(self.transport, Tls):
             return None
         if self._is_outdated():
             self._laid = (self.plan, self._native_plan())
-        return Connection(self._client.fileno(), self._laid[1], begin_ns=self._quiet_until_ns)
+        is_socket = isinstance(self.transport, Tcp)
+        return Connection(self._client.fileno(), self._laid[1], is_socket, begin_ns=self._quiet_until_ns)
 
     def _is_outdated(self) -> bool:
         """Has another plan been made since the one that is carried out?"""
@@ -205,11 +217,25 @@ class ModbusLink(NativeLink):
             self._note = words
             log.warning("link %s: %s", self.name, words)
 
+    def _error_of(self, note: Note) -> DeviceError:
+        if isinstance(self.transport, Rtu):
+            if note.event in (Event.CLOSED, Event.FAILED):
+                why = f": {os.strerror(note.error)}" if note.error else ""
+                return ConnectionLostError(f"the serial port {self.transport.device} is gone{why}")
+            if note.event is Event.NOT_SENT:
+                return ConnectionLostError(f"the serial port {self.transport.device} takes no more bytes")
+            if note.event in (Event.MISSED, Event.SILENT, Event.UNEXPECTED) and note.transaction >= 0:
+                words = heard(self.exchange.asked(note.transaction), note.frame, self.habits.echo)
+                label = self._transaction(note).label
+                return GarbageError(f"{label}: {words}") if words else NoAnswerError(f"{label}: no answer in time")
+        return super()._error_of(note)
+
     def _named(self, transaction: Transaction, frame: bytes, note: Note) -> DeviceError:
         request = self._laid[0].requests[note.transaction]
-        unit, function = frame[MBAP_BYTES - 1], frame[MBAP_BYTES]
-        if function & REFUSED and len(frame) > MBAP_BYTES + 1:
-            code = frame[MBAP_BYTES + 1]
+        head = 0 if isinstance(self.transport, Rtu) else MBAP_BYTES - 1
+        unit, function = frame[head], frame[head + 1]
+        if function & REFUSED and len(frame) > head + 2:
+            code = frame[head + 2]
             return RefusedError(f"{request}: exception {code}, {meaning_of(code)}{self._remedy(request, code)}", code)
         if frame[2:4] != b"\0\0":
             return GarbageError(f"{request}: {self._no_frame(frame)}")

@@ -4,9 +4,10 @@ TCP   number 2 | protocol 2 (0) | length 2 | unit 1 | function 1 | body         
 RTU                                          unit 1 | function 1 | body | CRC 2    MODBUS over Serial Line V1.02, 2.5.1
 """
 
+import struct
 from typing import Final
 
-from fieldbus.exchange.plan import Frames, Kept, Pattern, Refusal, Transaction
+from fieldbus.exchange.plan import Frames, Kept, Line, Pattern, Refusal, Transaction
 from fieldbus.modbus.protocol import MOST_PDU, PASSING, REFUSED
 from fieldbus.modbus.requests import Request
 
@@ -24,9 +25,9 @@ def tcp_frames(*, any_number: bool = False) -> Frames:
     )  # fmt: skip
 
 
-def rtu_frames() -> Frames:
+def rtu_frames(line: Line) -> Frames:
     """How frames end on a serial line."""
-    return Frames()
+    return Frames(line=line)
 
 
 def transaction(request: Request, *, serial: bool = False, any_unit: bool = False) -> Transaction:
@@ -52,6 +53,20 @@ def transaction(request: Request, *, serial: bool = False, any_unit: bool = Fals
         inputs_at=at,
         keeps=tuple(Kept(keep.byte, keep.mask, keep.cell) for keep in request.keeps),
         echoed=echoed,
+    )
+
+
+def bare_read(unit: int, function: int, where: tuple[int, int], nbytes: int, *, any_unit: bool) -> Transaction:
+    """A read of (address, count), answered with `nbytes`, on a serial line, that carries no tag: it asks whether a unit answers."""
+    head, refused = bytes([unit]), bytes([function | REFUSED])
+    data = bytes(nbytes)
+    return Transaction(
+        label=f"unit {unit}",
+        request=_framed(head + bytes([function]) + struct.pack(">HH", *where), True),
+        answer=_pattern(
+            (head, not any_unit), (bytes([function]), True), (bytes([nbytes]), True), serial=True, body=data, fixed=data
+        ),
+        refusal=Refusal(_pattern((head, not any_unit), (refused, True), serial=True, body=b"\0", fixed=b"\0"), 2),
     )
 
 

@@ -314,7 +314,8 @@ class Hearing:
                 self.asked.append(request)
                 os.write(self._end, request)
                 if self._is_alive:
-                    body = request[:6] if request[1] == 6 else request[:2] + b"\2\0\x4d"
+                    count = request[5]
+                    body = request[:6] if request[1] == 6 else request[:2] + bytes([2 * count]) + b"\0\x4d" * count
                     os.write(self._end, body + FramerRTU.compute_CRC(body).to_bytes(2, "big"))
 
     def close(self) -> None:
