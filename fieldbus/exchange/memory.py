@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ from fieldbus.exchange.plan import Pattern, Plan, Samples, Transaction
 from fieldbus.image.image import Channel
 from fieldbus.link.plausible import is_judged, plausible_range
 from fieldbus.link.ports import Cells
-from fieldbus.tags import Quality, Tag
+from fieldbus.tags import Order, Quality, Tag
 from rt_native.histogram import NBYTES, Histogram
 from rt_native.library import Library
 from rt_native.memory import Block, offsets
@@ -447,10 +448,8 @@ def _continues(row: dict[str, Any], following: dict[str, Any]) -> bool:
 
 def _move(parts: list[Block], field: Field, first_byte: int, is_output: bool) -> dict[str, Any]:
     tag, number = field.tag, field.tag.number
-    at, kind, nbytes, places = first_byte + field.byte, _kind(field), 1, 0
-    if kind != Kind.BIT:
-        of_element = [i - field.byte for i in little_endian(field, field.byte)]
-        nbytes, places = len(of_element), _packed(of_element)
+    at, kind = first_byte + field.byte, _kind(field)
+    nbytes, places = (1, 0) if kind == Kind.BIT else _element(tag.type, field.width, field.order)
     low, high = (number.low, number.high) if is_output else plausible_range(tag)
     absent = () if is_output else tag.unavailable
     is_checked = is_judged(tag)
@@ -461,6 +460,13 @@ def _move(parts: list[Block], field: Field, first_byte: int, is_output: bool) ->
         "is_checked": int(is_checked), "absent": _records(parts, np.dtype("<i8"), bits) if bits else 0,
         "absent_count": len(bits),
     }  # fmt: skip
+
+
+@lru_cache(maxsize=256)
+def _element(type_name: str, width: int, order: Order) -> tuple[int, int]:
+    """(bytes, where each of them lies from the first one on) of an element; the same for all of thousands of tags."""
+    places = little_endian(Field(Tag("any", type_name, "in"), 0, 0, width, order), 0)
+    return len(places), _packed(places)
 
 
 def _kind(field: Field) -> Kind:

@@ -4,6 +4,7 @@ Such a value is NaN in the process image, and the channels that carry it are BAD
 plausible; of a tag that says nothing every value counts as it came.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,7 +22,7 @@ _MOST_NAMED = 3
 
 def is_judged(tag: Tag) -> bool:
     """Whether an input says which of its values mean something."""
-    return tag.direction == "in" and bool(tag.not_available or np.isfinite([tag.low, tag.high]).any())
+    return tag.direction == "in" and bool(tag.not_available or math.isfinite(tag.low) or math.isfinite(tag.high))
 
 
 def plausible_range(tag: Tag) -> tuple[float, float]:
@@ -30,7 +31,9 @@ def plausible_range(tag: Tag) -> tuple[float, float]:
     So a limit that has to be rounded, like 0.1 in a float32 or 1200 at scale 0.1, is itself within.
     """
     step = _FLOAT32_STEP if tag.type == "float32" else _STEP
-    low, high = (step * (abs(limit) + abs(tag.offset)) if np.isfinite(limit) else 0.0 for limit in (tag.low, tag.high))
+    low, high = (
+        step * (abs(limit) + abs(tag.offset)) if math.isfinite(limit) else 0.0 for limit in (tag.low, tag.high)
+    )
     return tag.low - low, tag.high + high
 
 
