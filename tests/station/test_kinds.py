@@ -377,7 +377,7 @@ def wait_until(condition, seconds=60):
 
 KINDS = {type_of(table) for table in (*link_tables(), *server_tables())}
 TABLES = {table.__name__ for table in (*link_tables(), *server_tables())}
-SHARED = {"fieldbus": {"image", "link"}, "plc_bindings": {"c", "calls", "data", "net", "security", "st"}}
+SHARED = {"fieldbus": {"exchange", "image", "link"}, "plc_bindings": {"c", "calls", "data", "net", "security", "st"}}
 """Folders that serve all kinds; every other one, also a new one, is a kind's."""
 FOLDERS = {package: {init.parent.name for init in (ROOT / package).glob("*/__init__.py")} for package in SHARED}
 PACKAGES = {
