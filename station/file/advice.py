@@ -9,6 +9,7 @@ from station.file.view import View
 from station.machine.computer import Computer
 from station.terms.durations import format_duration
 from station.terms.findings import Finding
+from station.terms.spans import sharing
 
 MUCH_FASTER: Final = 10
 """A task so many times as fast as its link works on the same values again and again."""
@@ -67,12 +68,13 @@ def _same_places(view: View) -> Iterator[Finding]:
         if place is None:
             continue
         where, span = place
-        others = written.setdefault(where, [])
-        for other_span, other, other_link in others:
-            if other_link != link and span.start < other_span.stop and other_span.start < span.stop:
+        written.setdefault(where, []).append((span, name, link))
+    for places in written.values():
+        for first, second in sharing([span for span, _, _ in places]):
+            (_, other, other_link), (_, name, link) = places[first], places[second]
+            if other_link != link:
                 message = f"tag {other} is written to the same place of the same device, through link {other_link}"
                 yield Finding(("tags", name, "address"), f"{message}: the two overwrite each other", "warning")
-        others.append((span, name, link))
 
 
 ADVICE: Final[tuple[Callable[[View], Iterator[Finding]], ...]] = (_cores, _much_faster, _held_alone, _same_places)

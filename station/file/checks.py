@@ -48,7 +48,7 @@ def _files_exist(view: View) -> Iterator[Finding]:
 
 def _tag_links(view: View) -> Iterator[Finding]:
     for name, tag in view.config.tags.items():
-        if tag.link is not None and tag.link not in view.names("links"):
+        if tag.link is not None and not view.declares("links", tag.link):
             yield Finding(("tags", name, "link"), unknown("link", tag.link, view.names("links")))
         elif view.link_of(tag) is None:
             links = ", ".join(sorted(view.names("links"))) or "none is declared"
@@ -110,7 +110,7 @@ def _life_signs(view: View) -> Iterator[Finding]:
                 )
             continue
         inputs = [tag for tag, one in view.config.tags.items() if view.link_of(one) == name and one.direction == "in"]
-        if link.life_sign not in view.names("tags"):
+        if not view.declares("tags", link.life_sign):
             yield Finding(path, unknown("tag", link.life_sign, inputs))
         elif link.life_sign in view.config.tags and link.life_sign not in inputs:
             yield Finding(
@@ -132,7 +132,7 @@ def _task_models(view: View) -> Iterator[Finding]:
         if task.model is None:
             if task.step is None:
                 yield Finding(("tasks", name), 'needs the key "model", or "step"')
-        elif task.model not in view.names("models"):
+        elif not view.declares("models", task.model):
             yield Finding(("tasks", name, "model"), unknown("model", task.model, view.names("models")))
 
 
@@ -154,7 +154,7 @@ def _task_tags(view: View) -> Iterator[Finding]:
             for index, entry in enumerate(entries):
                 path = ("tasks", name, key, index)
                 tag = view.config.tags.get(entry.tag)
-                if entry.tag not in view.names("tags"):
+                if not view.declares("tags", entry.tag):
                     yield Finding(path, unknown("tag", entry.tag, view.names("tags")))
                 elif tag is not None and tag.direction != direction:
                     yield Finding(path, f'tag {entry.tag} has direction "{tag.direction}"; {key} need "{direction}"')
@@ -167,7 +167,7 @@ def _task_reset(view: View, name: str, task: TaskTable) -> Iterator[Finding]:
     model = view.config.models.get(task.model or "")
     if task.reset is None:
         return
-    if task.reset not in view.names("tags"):
+    if not view.declares("tags", task.reset):
         yield Finding(path, unknown("tag", task.reset, view.names("tags")))
     elif tag is not None and tag.direction != "in":
         yield Finding(path, f'tag {task.reset} has direction "{tag.direction}"; a reset comes from an input, "in"')

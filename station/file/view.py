@@ -28,6 +28,10 @@ class View:
         """All declared names of a section, those of broken entries too."""
         return {*getattr(self.config, section), *(name for where, name in self.broken if where == section)}
 
+    def declares(self, section: str, name: str) -> bool:
+        """Is this one of `names`?"""
+        return name in getattr(self.config, section) or (section, name) in self.broken
+
     def link_of(self, tag: TagTable) -> str | None:
         """Name of the tag's link; the only link when the tag names none."""
         return tag.link or sole_link(self.names("links"))

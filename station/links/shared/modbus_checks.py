@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from station.links.shared.modbus_addresses import Address, as_in_manuals
 from station.terms.findings import Finding
+from station.terms.spans import sharing
 from station.terms.tables import TagTable
 
 Placed = Mapping[str, tuple[TagTable, Address]]
@@ -31,24 +32,13 @@ def overlaps(placed: Placed) -> Iterator[Finding]:
         tables[address.unit, address.table].append(name)
     for names in tables.values():
         spans = [placed[name][1].span(placed[name][0].type, placed[name][0].count) for name in names]
-        for first, second in _sharing(spans):
+        for first, second in sharing(spans):
             name, other_name = names[first], names[second]
             (tag, address), (other, other_address) = placed[name], placed[other_name]
             same = spans[first] == spans[second] and tag.type == other.type
             if not (same and tag.direction != other.direction):  # else it is read back
                 here, there = other_address.text(other.type, other.count), address.text(tag.type, tag.count)
                 yield Finding(("tags", other_name, "address"), f"{here} overlaps {there} of tag {name}")
-
-
-def _sharing(spans: Sequence[range]) -> list[tuple[int, int]]:
-    """The pairs of spans that overlap, by their numbers, in their order."""
-    pairs: list[tuple[int, int]] = []
-    reaching: list[int] = []
-    for number in sorted(range(len(spans)), key=lambda one: spans[one].start):
-        reaching = [other for other in reaching if spans[other].stop > spans[number].start]
-        pairs += [(min(other, number), max(other, number)) for other in reaching]
-        reaching.append(number)
-    return sorted(pairs)
 
 
 def words_of_many(placed: Placed) -> Iterator[tuple[str, Address]]:
