@@ -14,8 +14,6 @@ from fieldbus.errors import (
     BusyError,
     ConfigurationError,
     DeviceError,
-    GarbageError,
-    NoAnswerError,
     OutdatedError,
     RefusedError,
     ResourceError,
@@ -43,11 +41,9 @@ class CyclicLink(Link):
 
     A device is written by three methods, called from the link's thread only; each raises a `DeviceError` on failure and
     may wait until `deadline_ns` (CLOCK_MONOTONIC), not longer: `_open`, `_exchange` and `_write`; and `_close`, which
-    never fails. Right before it sends outputs it asks `self._out.check_age()`. `lossy` says that single frames get lost
-    on this medium (a serial line): a missed answer then makes the inputs STALE and is asked again, until the timeout.
+    never fails. Right before it sends outputs it asks `self._out.check_age()`.
     """
 
-    lossy = False
     confirms = True
     """Does the device answer what is written to it? A broadcast it does not: then nothing is ever confirmed."""
 
@@ -175,10 +171,6 @@ class CyclicLink(Link):
             self._degraded(error, Quality.STALE if time.monotonic_ns() < until_ns else Quality.BAD)
         except RefusedError as error:
             self._degraded(error, Quality.BAD)
-        except (NoAnswerError, GarbageError) as error:
-            if not self.lossy or time.monotonic_ns() >= final_ns:
-                raise
-            self._degraded(error, Quality.STALE)
         else:
             self._good(time.monotonic_ns(), asked_ns, now_ns, safe, limited)
 

@@ -1,7 +1,7 @@
 """pymodbus' clients, made to keep a deadline and to tell failures apart.
 
-pymodbus frames, checks CRCs, numbers transactions and matches answers. Added here, because a control loop needs it:
-- one absolute deadline per exchange; pymodbus waits up to twice its timeout, in steps of milliseconds on a serial line;
+pymodbus frames, numbers transactions and matches answers. Added here, because a control loop needs it:
+- one absolute deadline per exchange; pymodbus waits up to twice its timeout;
 - the TCP stream is cut into whole frames before pymodbus sees it, so that half a frame or a foreign protocol is noticed
   (its TLS framer does not reassemble at all, its TCP framer waits for ever on a wrong protocol id);
 - outputs that grew too old are not sent: looked at right before the system call;
@@ -10,7 +10,6 @@ pymodbus frames, checks CRCs, numbers transactions and matches answers. Added he
 """
 
 import fcntl
-import select
 import socket
 import ssl
 import struct
@@ -19,9 +18,7 @@ import time
 from contextlib import suppress
 from typing import Any, Protocol
 
-import serial
-from pymodbus import FramerType
-from pymodbus.client import ModbusSerialClient, ModbusTcpClient, ModbusTlsClient
+from pymodbus.client import ModbusTcpClient, ModbusTlsClient
 from pymodbus.exceptions import ConnectionException, ModbusException
 from pymodbus.pdu import ModbusPDU
 
@@ -34,9 +31,7 @@ from fieldbus.modbus.requests import READ_FUNCTION, READ_WRITE, WRITE_MANY, WRIT
 MBAP_BYTES = 7  # transaction id, protocol id (0), length of what follows, unit id
 TRANSACTION, LENGTH, UNIT = slice(0, 2), slice(4, 6), 6
 LENGTHS = range(3, MOST_PDU + 2)  # unit id, function code and 1 to 252 bytes
-BITS_OF_A_BYTE = 11
 _NS = 1_000_000_000
-_LEAVE_S = 0.02
 
 
 class RawRequest(ModbusPDU):
@@ -62,13 +57,12 @@ class RawAnswer(ModbusPDU):
         self.body = bytes(data)
 
 
-def _answer(function: int, **rtu_size: int) -> type[RawAnswer]:
-    return type(f"RawAnswer{function}", (RawAnswer,), {"function_code": function, **rtu_size})
+def _answer(function: int) -> type[RawAnswer]:
+    return type(f"RawAnswer{function}", (RawAnswer,), {"function_code": function})
 
 
-_ANSWERS = [_answer(f, rtu_byte_count_pos=2) for f in (*READ_FUNCTION.values(), READ_WRITE)]
-_ANSWERS += [_answer(f, rtu_frame_size=8) for f in (*WRITE_ONE.values(), *WRITE_MANY.values())]
-_ANSWERS += [_answer(MASK_REGISTER, rtu_frame_size=10)]
+_FUNCTIONS = (*READ_FUNCTION.values(), READ_WRITE, *WRITE_ONE.values(), *WRITE_MANY.values(), MASK_REGISTER)
+_ANSWERS = [_answer(function) for function in _FUNCTIONS]
 
 
 class Client(Protocol):
@@ -82,15 +76,6 @@ class Client(Protocol):
 
     def fileno(self) -> int:
         """The descriptor of the connection, made so that nothing blocks on it."""
-
-    def ask(self, unit: int, function: int, body: bytes, deadline_ns: int, until_ns: int = NEVER) -> bytes:
-        """One round trip; gives the answer's body, or raises a `DeviceError`.
-
-        After `until_ns` nothing is sent, but `OutdatedError` raised.
-        """
-
-    def tell(self, unit: int, function: int, body: bytes, deadline_ns: int, until_ns: int = NEVER) -> None:
-        """The same of what nobody answers: a broadcast."""
 
 
 class _Asking:
@@ -111,7 +96,11 @@ class _Asking:
         return left_ns / _NS
 
     def ask(self: Any, unit: int, function: int, body: bytes, deadline_ns: int, until_ns: int = NEVER) -> bytes:
-        answer = self._executed(False, RawRequest(unit, function, body), deadline_ns, until_ns)
+        """One round trip; gives the answer's body, or raises a `DeviceError`.
+
+        After `until_ns` nothing is sent, but `OutdatedError` raised.
+        """
+        answer = self._executed(RawRequest(unit, function, body), deadline_ns, until_ns)
         if answer.isError():
             code = answer.exception_code
             meaning = MEANING.get(code, "unknown exception code")
@@ -121,13 +110,10 @@ class _Asking:
         body_back: bytes = answer.body
         return body_back
 
-    def tell(self: Any, unit: int, function: int, body: bytes, deadline_ns: int, until_ns: int = NEVER) -> None:
-        self._executed(True, RawRequest(unit, function, body), deadline_ns, until_ns)
-
-    def _executed(self: Any, is_alone: bool, request: RawRequest, deadline_ns: int, until_ns: int) -> Any:
+    def _executed(self: Any, request: RawRequest, deadline_ns: int, until_ns: int) -> Any:
         self.deadline_ns, self.until_ns = deadline_ns, until_ns
         try:
-            return self.execute(is_alone, request)
+            return self.execute(False, request)
         except ConnectionException as error:
             raise ConnectionLostError(str(error)) from error
         except (ModbusException, TimeoutError) as error:
@@ -287,84 +273,3 @@ class TlsClient(TcpClient, ModbusTlsClient):
         """Shake hands; the certificate must be valid, and for this server's name."""
         sock.settimeout(self.remaining_s())
         return self._context.wrap_socket(sock, server_hostname=self._server_name)
-
-
-def _wait_for_bytes(fd: int) -> None:
-    """Tell "nothing has come" (EAGAIN) from "the port is gone" (0 bytes)."""
-    settings = termios.tcgetattr(fd)
-    settings[6][termios.VMIN] = 1
-    termios.tcsetattr(fd, termios.TCSANOW, settings)
-
-
-class RtuClient(_Asking, ModbusSerialClient):
-    """Modbus RTU on a serial port."""
-
-    def __init__(self, port: str, baudrate: int, parity: str, stopbits: int, habits: Habits = NONE) -> None:
-        line: dict[str, Any] = {"baudrate": baudrate, "parity": parity, "stopbits": stopbits}
-        ModbusSerialClient.__init__(self, port, framer=FramerType.RTU, retries=0, handle_local_echo=habits.echo, **line)
-        self.accept_raw()
-
-    def dial(self, deadline_ns: int) -> None:
-        """Open the port; raises `ConnectionLostError`."""
-        self.close()
-        line = self.comm_params
-        try:
-            self.socket = serial.Serial(
-                line.host, line.baudrate, line.bytesize, line.parity, line.stopbits, write_timeout=1.0, exclusive=True
-            )
-            _wait_for_bytes(self.socket.fileno())
-        except (OSError, ValueError, termios.error) as error:
-            raise ConnectionLostError(f"cannot open the serial port {line.host}: {cause(error)}") from error
-        with suppress(OSError, ValueError):  # not every driver holds bytes back, and knows that it can be told not to
-            self.socket.set_low_latency_mode(True)
-
-    def connect(self) -> bool:
-        """pymodbus asks before each request; only `dial` connects."""
-        return self.socket is not None
-
-    def fileno(self) -> int:
-        """The descriptor of the port, made so that nothing blocks on it."""
-        assert self.socket
-        return int(self.socket.fileno())
-
-    def close(self) -> None:
-        """Close the port, if it is open; what has not left by the time that it takes to send it never will."""
-        if self.socket is not None:
-            with suppress(OSError, termios.error):
-                self._let_leave()
-                termios.tcflush(self.socket.fileno(), termios.TCIOFLUSH)
-            self.socket.close()
-        self.socket = None
-
-    def _let_leave(self) -> None:
-        """A broadcast's last bytes may still be in the port."""
-        assert self.socket
-        bits_left = BITS_OF_A_BYTE * self.socket.out_waiting
-        end_s = time.monotonic() + _LEAVE_S + bits_left / self.comm_params.baudrate
-        while self.socket.out_waiting and time.monotonic() < end_s:
-            time.sleep(_LEAVE_S / 10)
-
-    def send(self, request: bytes, addr: tuple[Any, ...] | None = None) -> int:
-        """Send a frame; what an answer that came too late has left on the line is thrown away."""
-        assert self.socket
-        try:
-            self.socket.reset_input_buffer()
-            self.remaining_s()
-            check_age(self.until_ns)
-            self.socket.write(request)
-        except (OSError, serial.SerialException, termios.error) as error:
-            raise ConnectionLostError(f"serial port {self.comm_params.host}: {error}") from error
-        return len(request)
-
-    def recv(self, size: int | None) -> bytes:
-        """What has arrived, as soon as anything has."""
-        assert self.socket
-        poll = select.poll()
-        try:
-            poll.register(self.socket.fileno(), select.POLLIN)
-            if not poll.poll(max(1, round(self.remaining_s() * 1000))):
-                raise NoAnswerError("no answer, or only a part of one, in time")
-            data: bytes = self.socket.read(max(1, self.socket.in_waiting))
-        except (OSError, serial.SerialException) as error:
-            raise ConnectionLostError(f"serial port {self.comm_params.host}: {error}") from error
-        return data

@@ -1,11 +1,11 @@
-"""The Modbus link: TCP, TLS or RTU, through pymodbus' client."""
+"""The Modbus link: TCP and RTU exchange natively, TLS through pymodbus' client."""
 
 import os
 import ssl
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from fieldbus.link.link import NS, log
 from fieldbus.link.ports import NEVER
 from fieldbus.link.values import Travelled
 from fieldbus.modbus.address import ModbusAddress
-from fieldbus.modbus.client import Client, RtuClient, TcpClient, TlsClient
+from fieldbus.modbus.client import Client, TcpClient, TlsClient
 from fieldbus.modbus.habits import NONE, Habits
 from fieldbus.modbus.lengths import Lengths
 from fieldbus.modbus.plan import BIT_TABLES, KeptWord, Options, Plan, kept_words, make_plan
@@ -37,6 +37,7 @@ from fieldbus.modbus.protocol import (
 )
 from fieldbus.modbus.requests import READ_WRITE, MaskWrite, Read, Request, Write
 from fieldbus.modbus.serial_line import fences, heard, line_of
+from fieldbus.modbus.serial_port import SerialPort
 from fieldbus.modbus.transactions import MBAP_BYTES, rtu_frames, tcp_frames, transaction
 from fieldbus.tags import Tag
 
@@ -97,8 +98,8 @@ class Rtu:
     answer_s: float = 0.1
 
     def client(self, habits: Habits = NONE) -> Client:
-        """A client whose port is not open yet."""
-        return RtuClient(self.device, self.baudrate, self.parity, self.stopbits, habits)
+        """A port that is not open yet."""
+        return SerialPort(self.device, self.baudrate, self.parity, self.stopbits)
 
     def line(self, habits: Habits = NONE) -> Line:
         """Its times."""
@@ -137,7 +138,6 @@ class ModbusLink(NativeLink):
     ) -> None:
         options = options or Options(gap=gap, read_write=read_write, single_writes=single_writes)
         if isinstance(transport, Rtu):
-            self.lossy = True
             options = replace(options, broadcasts=True)
         super().__init__(
             name, [*tags, *kept_words(tags, options)], cycle_s, timeout_s, backoff_s=backoff_s, exchange=exchange
@@ -295,13 +295,11 @@ class ModbusLink(NativeLink):
     ) -> int:
         """Every request; a refusal is raised after the others: it must not keep other outputs at an old value.
 
-        On a line that loses frames, neither must an answer that did not come. A write whose word could not be read is left
-        out: its other bits are not known. Gives when the first that reads was sent.
+        A write whose word could not be read is left out: its other bits are not known. Gives when the first that reads was sent.
         """
         inputs[self._kept] = np.nan
         failed: DeviceError | None = None
         asked_ns = 0
-        passing = (RefusedError, NoAnswerError, GarbageError) if self.lossy else (RefusedError,)
         for request in requests:
             if not request.is_ready(inputs):
                 continue
@@ -310,7 +308,7 @@ class ModbusLink(NativeLink):
                 asked_ns = time.monotonic_ns()
             try:
                 self._ask(request, outputs, inputs, deadline_ns)
-            except passing as error:
+            except RefusedError as error:
                 failed = error if failed is None or isinstance(failed, BusyError) else failed
         if failed:
             raise failed
@@ -323,17 +321,12 @@ class ModbusLink(NativeLink):
         deadline_ns = min(deadline_ns, time.monotonic_ns() + self._answer_ns)
         until_ns = NEVER if isinstance(request, Read) else self._out.until_ns
         where = request.unit, request.function, body, deadline_ns, until_ns
-        pause_ns = self.request_pause_ns
         try:
-            if request.answered:
-                request.accept(body, self._client.ask(*where), inputs)
-            else:
-                self._client.tell(*where)
-                pause_ns = max(pause_ns, round(self.habits.broadcast_pause_s * NS))
+            request.accept(body, cast("TcpClient", self._client).ask(*where), inputs)
         except RefusedError as error:
             raise type(error)(f"{request}: {error}{self._remedy(request, error.code)}", error.code) from error
         finally:
-            self._quiet_until_ns = time.monotonic_ns() + pause_ns
+            self._quiet_until_ns = time.monotonic_ns() + self.request_pause_ns
 
     def _be_quiet(self) -> None:
         """Wait as long as the device needs between two requests."""

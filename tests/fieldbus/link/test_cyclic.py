@@ -29,9 +29,8 @@ TIMEOUT_S = 0.2
 class Scripted(CyclicLink):
     """Answers x = number of the exchange, unless `fault` is to be raised; keeps all that was written."""
 
-    def __init__(self, cycle_s: float = 0.002, timeout_s: float = TIMEOUT_S, lossy: bool = False) -> None:
+    def __init__(self, cycle_s: float = 0.002, timeout_s: float = TIMEOUT_S) -> None:
         super().__init__("plc", TAGS, cycle_s, timeout_s, backoff_s=(0.01, 0.02))
-        self.lossy = lossy
         self.fault: BaseException | None = None
         self.no_connection = False
         self.opened = self.closed = self.exchanges = 0
@@ -117,22 +116,6 @@ def test_a_refusal_is_bad_but_keeps_the_connection() -> None:
         wait_for(lambda: x.read().quality is Quality.GOOD)
         assert link.wait_up(5.0)
         assert (link.opened, link.status().reconnects) == (1, 0)
-
-
-def test_a_missed_answer_on_a_lossy_line_is_stale_then_bad() -> None:
-    """A serial line: last values with quality STALE while younger than the timeout, then BAD and a new connection."""
-    link, image = Scripted(lossy=True), ProcessImage()
-    x = link.subscribe(image, ["x"], "task")
-    with link:
-        link.wait_up(5.0)
-        good = x.read()
-        link.fault = NoAnswerError("lost frame")
-        wait_for(lambda: x.read().quality is Quality.STALE)
-        assert link.status().state == "degraded"
-        assert x.read().timestamp_ns >= good.timestamp_ns
-        assert wait_for(lambda: x.read().quality is Quality.BAD) <= TIMEOUT_S
-        link.fault = None
-        wait_for(lambda: x.read().quality is Quality.GOOD)
 
 
 def test_an_error_of_our_own_is_bad_too_and_not_the_end() -> None:

@@ -11,7 +11,7 @@ import pytest
 from fieldbus.ads.address import AdsAddress
 from fieldbus.ads.link import AdsLink
 from fieldbus.codec import Codec, Field
-from fieldbus.errors import NoAnswerError, RefusedError
+from fieldbus.errors import BusyError, RefusedError
 from fieldbus.image.image import ProcessImage
 from fieldbus.link.values import TagValue
 from fieldbus.modbus.address import ModbusAddress
@@ -38,13 +38,13 @@ def test_nothing_is_known_before_the_first_exchange() -> None:
 
 
 def test_quality_follows_what_happens() -> None:
-    """GOOD while exchanges are good, STALE for a missed answer on a line that loses frames, BAD after the timeout."""
-    link = Scripted(lossy=True)
+    """GOOD while exchanges are good, STALE while a device is busy, BAD after the timeout."""
+    link = Scripted()
     with link:
         wait_for(lambda: of(link)["x"].quality == Quality.GOOD)
         good = of(link)
         assert (good["u"].values, good["u"].quality, good["u"].direction) == ((-1.0,), Quality.GOOD, "out")
-        link.fault = NoAnswerError("nothing")
+        link.fault = BusyError("not now", 6)
         wait_for(lambda: {v.quality for v in link.values()} == {Quality.STALE})
         last = of(link)["x"].values
         wait_for(lambda: {v.quality for v in link.values()} == {Quality.BAD})
