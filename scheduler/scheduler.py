@@ -51,10 +51,12 @@ class Scheduler:
         self._clock = clock or system_clock()
         slots: dict[int, ModelSlot] = {}
         self._runners = {t.name: TaskRunner(t, _slot_of(t, slots), self._clock) for t in tasks}
-        self._threads = [TaskThread([self._runners[task.name] for task in group]) for group in shared(tasks)]
-        for thread in self._threads:
-            for runner in thread.runners:
-                runner.thread = thread
+        self._threads: list[TaskThread] = []
+        for group in shared(tasks):
+            runners = [self._runners[task.name] for task in group]
+            self._threads.append(TaskThread(runners))
+            for runner in runners:
+                runner.thread = self._threads[-1]
         self._supervisor = Supervisor(list(self._runners.values()))
         self._latency = CpuLatency()
         self._grants: tuple[Grant, ...] = ()

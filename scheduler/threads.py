@@ -7,23 +7,37 @@ threads    a, b: a cycle of each at every tick         c                     d
 import signal
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
 from rt_native.memory import Block
+from scheduler.binding import TaskMemory
 from scheduler.native import NATIVE
 from scheduler.rights import Grant, use_cpu, use_exact_timers, use_fifo
 from scheduler.task import Task
 
-if TYPE_CHECKING:
-    from scheduler.runner import TaskRunner
+
+class Runner(Protocol):
+    """What a thread needs of each of its tasks (`scheduler.runner.TaskRunner`)."""
+
+    task: Task
+    memory: TaskMemory
+
+    def prepare(self) -> None:
+        """As new, before the first tick."""
+
+    def pick_versions(self, running: bool) -> None:
+        """Does it take new versions of its model at its ticks?"""
+
+    def revoke(self) -> bool:
+        """Take its outputs and make them safe."""
 
 
 class TaskThread:
     """The thread of some tasks of one period: at each tick it runs a cycle of each, the most urgent first."""
 
-    def __init__(self, runners: "Sequence[TaskRunner]") -> None:
+    def __init__(self, runners: Sequence[Runner]) -> None:
         self.runners = tuple(sorted(runners, key=lambda runner: -runner.task.priority))
         self._table = Block(8 * len(self.runners))
         self._table.view(np.int64, 0, len(self.runners))[:] = [runner.memory.address for runner in self.runners]

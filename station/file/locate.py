@@ -6,6 +6,7 @@ has to judge whether the text is right: it only has to find where keys, values a
 
 from __future__ import annotations
 
+import re
 import tomllib
 from bisect import bisect_right
 from collections.abc import Iterable
@@ -14,6 +15,7 @@ from typing import Final
 KeyPath = tuple[str | int, ...]
 
 _BLANK: Final = " \t\r\n"
+_BARE = re.compile(r"[ \t]*([A-Za-z0-9_-]+)[ \t]*")
 
 
 class Lines:
@@ -95,6 +97,10 @@ class _Scanner:
 
     def _key(self, end: str) -> tuple[str, ...]:
         """Read a dotted key up to, not including, `end`."""
+        bare = _BARE.match(self._text, self._at)
+        if bare and self._text.startswith(end, bare.end()):  # as nearly all are: no need to ask TOML's own reader
+            self._at = bare.end()
+            return (bare[1],)
         start = self._at
         while self._text[self._at] != end:
             if self._text[self._at] in "\"'":
