@@ -51,6 +51,7 @@ from fieldbus.exchange.line_native import (
     question_of,
     rest,
     stray,
+    wait_on,
 )
 from fieldbus.exchange.moves_native import decode, encode, forget_kept, put_kept
 from fieldbus.exchange.ports_native import (
@@ -390,6 +391,8 @@ def listen(exchange, now):  # type: ignore[no-untyped-def]
         fail(exchange, _UNEXPECTED, 0, buffer, received)
     elif at != NOWHERE and not is_doubtful(exchange, pending):
         take_answer(exchange, transaction, pending, at, is_refusal, now)
+    elif at == NOWHERE and not has_echo and pending >= load_i64(exchange + _COUNT):
+        wait_on(exchange, pending, now)
 
 
 @inline

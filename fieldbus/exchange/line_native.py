@@ -21,7 +21,9 @@ _X, _T = offsets(EXCHANGE), offsets(TRANSACTION)
 _BUFFER, _RECEIVED, _SENT, _SEND_AT, _BEGAN, _LATE_COUNT, _TRANSACTIONS, _COUNT = (
     _X.buffer, _X.received, _X.sent_ns, _X.send_at_ns, _X.began_ns, _X.late, _X.transactions, _X.count
 )  # fmt: skip
-_ANSWER_NS, _TIMEOUT, _FORCE_SAFE = _X.answer_ns, _X.timeout_ns, _X.force_safe
+_ANSWER_NS, _TIMEOUT, _FORCE_SAFE, _HEARD, _GIVE_UP = (
+    _X.answer_ns, _X.timeout_ns, _X.force_safe, _X.heard_ns, _X.give_up_ns
+)  # fmt: skip
 _ECHO, _GAP, _FENCES, _FENCE_ROWS, _QUIET_BY, _LONGEST, _NEWEST_ASKED = (
     _X.echo, _X.quiet_ns, _X.fences, _X.fence_rows, _X.quiet_by_ns, _X.longest_ns, _X.newest_asked
 )  # fmt: skip
@@ -160,6 +162,21 @@ def question_of(exchange, number, now):  # type: ignore[no-untyped-def]
     store_i64(fence + _VARIANT, (variant + 1) % load_i64(fence + _VARIANTS))
     store_i64(fence + _OWED, load_i64(fence + _OWED) + 1)
     return first + variant
+
+
+@inline
+def wait_on(exchange, pending, now):  # type: ignore[no-untyped-def]
+    """An earlier fence is answered while this one is pending: the unit lives, and answers this one next. That is waited for."""
+    first = load_i64(row_at(exchange, pending) + _FENCE)
+    for number in range(first, first + load_i64(row_at(exchange, first) + _VARIANTS)):
+        fence = row_at(exchange, number)
+        at = find(exchange, fence, 0, False)
+        if at != NOWHERE:
+            drop(exchange, at + load_i64(fence + _ANSWER_BYTES))
+            store_i64(exchange + _LATE_COUNT, load_i64(exchange + _LATE_COUNT) + 1)
+            store_i64(exchange + _HEARD, now)
+            store_i64(exchange + _GIVE_UP, now + load_i64(exchange + _ANSWER_NS))
+            return
 
 
 @inline

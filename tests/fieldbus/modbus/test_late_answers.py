@@ -94,6 +94,25 @@ def test_a_device_that_answers_nothing_unusual_is_waited_for() -> None:
         assert link.status().reconnects == 0
 
 
+def test_a_device_that_is_late_many_times_is_caught_up_with() -> None:
+    """Twenty answers that each take 0.8 of what is waited for, behind one that takes three times it: GOOD soon, no new connection."""
+    slow = [0.0]
+
+    def late(_: random.Random) -> float:
+        return slow.pop() if len(slow) > 1 else slow[0]
+
+    with Serial(delay=late) as device:
+        link = ModbusLink("line", ALIKE, Rtu(device.port, BAUD, "N", answer_s=0.05), 0.002, 1.0)
+        channel = link.subscribe(ProcessImage(), [t.name for t in ALIKE], "test")
+        with link:
+            wait_for(lambda: channel.read().quality is Quality.GOOD)
+            slow[:] = [0.0, *[0.04] * 20, 0.15]
+            wait_for(lambda: len(slow) == 1)
+            wait_for(lambda: channel.read().quality is Quality.GOOD)
+            assert channel.read().values.tolist() == [1000.0, 1050.0, 1090.0]
+        assert link.status().reconnects == 0
+
+
 def test_safe_values_are_not_confirmed_by_a_late_answer() -> None:
     """The device answers the write before only after the link has stopped asking: `stop` says that nothing was confirmed."""
     dead = threading.Event()
