@@ -313,7 +313,8 @@ class NativeLink(CyclicLink):
         return GarbageError(f"an answer to a question that was not asked: {shown_bytes(note.frame)}")
 
     def _show(self) -> None:
-        """The state that the newest cycles mean. One missed beat is no change of state."""
+        """The state that the newest cycles mean. One missed beat is no change of state, nor is it a device to which a
+        connection was made and which has said nothing yet: the attempt goes on (a serial line has no connections)."""
         health, now_s = self.exchange.health, time.monotonic()
         if health is None:
             return
@@ -326,6 +327,8 @@ class NativeLink(CyclicLink):
             self._backoff.reset()
             self._was_good()
             self._enter("up")
+        elif self._state[0] == "connecting" and not self.lossy and not self.exchange.has_heard:
+            return
         elif self._state[0] != "degraded" and (
             health is Quality.BAD or now_s - self._stale_since_s > _BEATS * self.cycle_s
         ):

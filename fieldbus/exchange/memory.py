@@ -70,6 +70,7 @@ class Exchange:
         self._block = Block(EXCHANGE.itemsize)
         self.address = self._block.address
         self._x = self._block.view(EXCHANGE)
+        self._armed_ns = 0
         self._words = memoryview(self._block.view(np.int64, 0, EXCHANGE.itemsize // 8))  # type: ignore[arg-type]
         self._phase, self._native_run = NATIVE.function("exchange_phase"), NATIVE.function("exchange_run")
         self._inputs, self._outputs = inputs, outputs
@@ -209,9 +210,15 @@ class Exchange:
             buffer.view(np.uint8, 0, len(already))[:] = np.frombuffer(already, np.uint8)
         self._set(fd=fd, is_socket=is_socket, received=len(already), pending=_NOTHING, send_at_ns=send_at_ns)
         self._fences["in_doubt"], self._fences["misses"], self._fences["skip_until_ns"] = 1, 0, 0
-        self._set(unsent=0, heard_ns=time.monotonic_ns(), fault=0, noted=0, health=_NOTHING, has_read=0, lost=0)
+        self._armed_ns = time.monotonic_ns()
+        self._set(unsent=0, heard_ns=self._armed_ns, fault=0, noted=0, health=_NOTHING, has_read=0, lost=0)
         self._set(life_is_seen=0, life_changed_ns=0, is_lifeless=int(self._words[_X.life_cell // 8] != _NOTHING))
         self._x["state"] = State.READY
+
+    @property
+    def has_heard(self) -> bool:
+        """Has the device sent anything since the exchange was armed?"""
+        return int(self._x[0]["heard_ns"]) != self._armed_ns
 
     def take(self) -> bool:
         """Make the exchange the keeper's; False if the runner does not give it back, which a phase of bounded length always does."""
