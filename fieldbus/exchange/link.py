@@ -327,7 +327,7 @@ class NativeLink(CyclicLink):
             self._backoff.reset()
             self._was_good()
             self._enter("up")
-        elif self._state[0] == "connecting" and not self.lossy and not self.exchange.has_heard:
+        elif self._state[0] == "connecting" and self.exchange.is_mute:
             return
         elif self._state[0] != "degraded" and (
             health is Quality.BAD or now_s - self._stale_since_s > _BEATS * self.cycle_s

@@ -216,9 +216,9 @@ class Exchange:
         self._x["state"] = State.READY
 
     @property
-    def has_heard(self) -> bool:
-        """Has the device sent anything since the exchange was armed?"""
-        return int(self._x[0]["heard_ns"]) != self._armed_ns
+    def is_mute(self) -> bool:
+        """Is there a connection, on which nothing has come since the exchange was armed?"""
+        return bool(self._x[0]["is_socket"]) and int(self._x[0]["heard_ns"]) == self._armed_ns
 
     def take(self) -> bool:
         """Make the exchange the keeper's; False if the runner does not give it back, which a phase of bounded length always does."""
