@@ -99,7 +99,9 @@ class NativeLink(CyclicLink):
         self._transactions: dict[str, list[int]] = {}
         self._places: tuple[Plan | None, dict[str, list[tuple[int, int, slice]]]] = (None, {})
         """A plan, and where its tags' bytes are."""
-        self._stale_since_s = 0.0
+        self._stale_since_s: float | None = None
+        self._has_answered = False
+        """Was there ever a whole exchange that was good?"""
         self._beats = (-1, 0)
         """How often the exchange was begun, and since when that is so."""
 
@@ -291,7 +293,7 @@ class NativeLink(CyclicLink):
                 return NoAnswerError(f"{asked}{self._other_number(note.code - 1, note.number)}")
             case Event.SILENT | Event.MISSED:
                 got = f"half an answer: {shown}" if note.frame else "no answer"
-                return NoAnswerError(f"{asked}{got} in time")
+                return NoAnswerError(f"{asked}{got} in time{'' if self._has_answered else self._deaf()}")
             case Event.NOISE:
                 return GarbageError(f"the line is never quiet: somebody else talks on it: {shown}")
             case Event.GARBAGE:
@@ -304,6 +306,10 @@ class NativeLink(CyclicLink):
     def _other_number(self, came: int, asked: int) -> str:
         """In words: what came answers another question."""
         return f"an answer with number {came} came where {asked} was asked"
+
+    def _deaf(self) -> str:
+        """What may help with a device that has never answered, in words."""
+        return ""
 
     def _no_frame(self, frame: bytes) -> str:
         """In words: these bytes cannot begin a frame."""
@@ -318,7 +324,10 @@ class NativeLink(CyclicLink):
         health, now_s = self.exchange.health, time.monotonic()
         if health is None:
             return
+        self._has_answered = self._has_answered or health is Quality.GOOD
         if health is not Quality.STALE:
+            self._stale_since_s = None
+        elif self._stale_since_s is None:
             self._stale_since_s = now_s
         is_lifeless, has_changed = self.exchange.lifeless
         if health is Quality.GOOD and is_lifeless and self._life is not None:
@@ -330,7 +339,7 @@ class NativeLink(CyclicLink):
         elif self._state[0] == "connecting" and self.exchange.is_mute:
             return
         elif self._state[0] != "degraded" and (
-            health is Quality.BAD or now_s - self._stale_since_s > _BEATS * self.cycle_s
+            self._stale_since_s is None or now_s - self._stale_since_s > _BEATS * self.cycle_s
         ):
             if not self._last_error and self.exchange.plan is not None:
                 label = self.exchange.plan.transactions[max(self.exchange.pending, 0)].label

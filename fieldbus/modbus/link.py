@@ -253,6 +253,11 @@ class ModbusLink(NativeLink):
             return error
         return GarbageError(f"{request}: not the answer that was expected: {shown_bytes(frame)}")
 
+    def _deaf(self) -> str:
+        if self.connect_pause_ns or self.request_pause_ns:
+            return ""
+        return '; if it hears nothing right after connecting: connect_pause = "500 ms", or between requests: request_pause = "20 ms"'
+
     def _no_frame(self, frame: bytes) -> str:
         return f"not a Modbus frame: {shown_bytes(frame[:MBAP_BYTES])}"
 
