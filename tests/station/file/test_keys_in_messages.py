@@ -53,8 +53,10 @@ def test_messages_name_keys_that_exist():
     assert named((ROOT / "fieldbus/modbus/link.py").read_text(encoding="utf-8")) == {
         "any_transaction_id",
         "any_unit",
+        "connect_pause",
         "mask_writes",
         "other_bits",
+        "request_pause",
     }
 
 
