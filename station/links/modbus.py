@@ -298,7 +298,7 @@ class ModbusTlsLink(_ModbusIpLink):
         return Tls(self.host, self.port, ca, cert, key, self.server_name or "")
 
 
-class ModbusRtuLink(_ModbusLink):
+class ModbusRtuLink(NativeLinkTable, _ModbusLink):
     """A Modbus device on a serial line."""
 
     cycle_ns: Duration = Field(default="50 ms", alias="cycle", description="How often the device is read and written.")  # type: ignore[assignment]

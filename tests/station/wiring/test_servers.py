@@ -169,6 +169,7 @@ def test_a_signed_model_that_comes_over_ads_goes_live_and_any_other_changes_noth
     ours, other = (load_private(tmp_path / name) for name in ("key.pem", "other.pem"))
     with station:
         plc.open()
+        plc.set_timeout(60_000)  # a model is compiled at a low priority, beside whatever else runs here
         status, version, message = upload(plc, twice, sign(other, "mean", twice.read_bytes()))
         assert (status, version) == (CallStatus.BAD_SIGNATURE, 0)
         assert "nothing was changed" in message
