@@ -1,0 +1,38 @@
+"""What the runner does while the keeper, which is Python, cannot."""
+
+import ctypes
+import time
+
+import numpy as np
+
+from fieldbus.image.image import ProcessImage
+from fieldbus.modbus.address import ModbusAddress
+from fieldbus.modbus.link import ModbusLink, Tcp
+from fieldbus.tags import Quality, Tag
+from tests.fieldbus.exchange.bench import NS, PIECES
+from tests.fieldbus.modbus.hostile import Hostile
+from tests.fieldbus.waiting import wait_for
+
+TIMEOUT_S = 0.3
+
+
+def test_inputs_are_stale_then_bad_while_python_is_stuck() -> None:
+    """The interpreter is held for three timeouts, so that neither keeper nor device (Python, too) can do anything.
+
+    Who looks at the channel from native code sees GOOD end, then STALE, then BAD to the end. Afterwards it is GOOD again.
+    """
+    holding = ctypes.PYFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 3)(PIECES.address("piece_watch"))
+    with Hostile() as device:
+        tag = Tag("x", "uint16", "in", address=ModbusAddress("holding", 0))
+        link = ModbusLink("l", [tag], Tcp("127.0.0.1", device.port), 0.005, TIMEOUT_S)
+        channel = link.subscribe(ProcessImage(), ["x"], "test")
+        with link:
+            wait_for(lambda: channel.read().quality is Quality.GOOD)
+            seen = np.zeros(3, np.int64)
+            began_ns = time.monotonic_ns()
+            until_ns = began_ns + round(3 * TIMEOUT_S * NS)
+            holding(channel.address, until_ns, seen.ctypes.data)
+            good_ns, stale_ns, bad_ns = seen.tolist()
+            assert good_ns < stale_ns < bad_ns
+            assert stale_ns > began_ns
+            wait_for(lambda: channel.read().quality is Quality.GOOD)
