@@ -336,11 +336,13 @@ class NativeLink(CyclicLink):
             self._backoff.reset()
             self._was_good()
             self._enter("up")
-        elif self._state[0] == "connecting" and self.exchange.is_mute:
-            return
-        elif self._state[0] != "degraded" and (
-            self._stale_since_s is None or now_s - self._stale_since_s > _BEATS * self.cycle_s
+        elif (
+            (self._state[0] == "connecting" and self.exchange.is_mute)
+            or health is Quality.GOOD
+            or self._state[0] == "degraded"
         ):
+            return
+        elif self._stale_since_s is None or now_s - self._stale_since_s > _BEATS * self.cycle_s:
             if not self._last_error and self.exchange.plan is not None:
                 label = self.exchange.plan.transactions[max(self.exchange.pending, 0)].label
                 self._last_error = f"{label}: no answer by the task's I/O deadline"
