@@ -122,7 +122,7 @@ EXCHANGE = np.dtype(
     [
         # line 0: handed to and fro, atomically
         *_words("state", "stop", "lost", "noted", "force_safe", "me", "wanted"),
-        ("spare_0", "<i8"),
+        *_words("publishing"),
         # constants of a connection
         *_words("fd", "is_socket", "wake_fd", "cycle_ns", "timeout_ns", "answer_ns", "pause_ns", "silent_ns"),
         *_words("cut", "header_bytes", "length_at", "length_bytes", "length_is_big", "length_add", "least", "most"),
@@ -144,6 +144,7 @@ EXCHANGE = np.dtype(
             "is_safe",
             "is_mine",
             "is_late",
+            "is_cut",
             "fault",
             "health",
             "late_number",
@@ -166,7 +167,10 @@ EXCHANGE = np.dtype(
     ]
 )
 """`me` is the address of this struct, a table of one; `carry_out` that of `exchange_phase`. While it is `wanted` by the keeper,
-the link's own thread begins no phase: where one takes longer than the cycle, it would never be nobody's for long enough.
+a phase asks nothing more (`is_cut`), and the link's own thread begins none: with many units that are gone one takes longer than
+the keeper waits.
+
+`publishing`: somebody writes to subscribers, and no other may.
 
 `received` bytes lie in `buffer`. `pending` is the transaction whose answer is awaited, -1: none; where `is_late`, since a phase
 before. `late_number` is 1 more than the number of a late answer that came instead of its answer, 0: none did. `health` is 0

@@ -86,7 +86,9 @@ from rt_native.sockets import DONTWAIT, EAGAIN, EINTR, POLLIN, SEND, errno, ppol
 
 _X, _T = offsets(EXCHANGE), offsets(TRANSACTION)
 _SAMPLED_BYTES = _X.sampled_bytes
-_STATE, _STOP, _NOTED, _ME, _CARRY_OUT, _WANTED = _X.state, _X.stop, _X.noted, _X.me, _X.carry_out, _X.wanted
+_STATE, _STOP, _NOTED, _ME, _CARRY_OUT, _WANTED, _PUBLISHING = (
+    _X.state, _X.stop, _X.noted, _X.me, _X.carry_out, _X.wanted, _X.publishing
+)  # fmt: skip
 _FD, _IS_SOCKET, _WAKE_FD, _CYCLE, _TIMEOUT, _ANSWER_NS, _PAUSE, _SILENT = (
     _X.fd, _X.is_socket, _X.wake_fd, _X.cycle_ns, _X.timeout_ns, _X.answer_ns, _X.pause_ns, _X.silent_ns
 )  # fmt: skip
@@ -104,7 +106,7 @@ _ROUND_TRIP, _RECEIVED, _POSITION, _END, _PENDING, _NUMBER = (
 _SENT, _SEND_AT, _GIVE_UP, _HEARD, _BEGAN, _UNTIL = (
     _X.sent_ns, _X.send_at_ns, _X.give_up_ns, _X.heard_ns, _X.began_ns, _X.until_ns
 )  # fmt: skip
-_IS_SAFE, _FAULT, _HEALTH, _IS_LATE = _X.is_safe, _X.fault, _X.health, _X.is_late
+_IS_SAFE, _FAULT, _HEALTH, _IS_LATE, _IS_CUT = _X.is_safe, _X.fault, _X.health, _X.is_late, _X.is_cut
 _EVENT, _EVENT_AT, _ERROR, _EVENT_BYTES, _EVENT_CODE, _EVENT_NUMBER = (
     _X.event, _X.event_at, _X.error, _X.event_bytes, _X.event_code, _X.event_number
 )  # fmt: skip
@@ -208,6 +210,7 @@ def begin(exchange, phase, now):  # type: ignore[no-untyped-def]
     end = writes if phase == _WRITES_PHASE else count
     store_i64(exchange + _POSITION, first)
     store_i64(exchange + _IS_LATE, 1)
+    store_i64(exchange + _IS_CUT, 0)
     store_i64(exchange + _END, end)
     store_i64(exchange + _FAULT, 0)
     store_i64(exchange + _BEGAN, now)
@@ -219,6 +222,14 @@ def begin(exchange, phase, now):  # type: ignore[no-untyped-def]
         gather(exchange, now)
     store_i64(exchange + _QUIET_BY, max(now, load_i64(exchange + _SEND_AT)) + load_i64(exchange + _ANSWER_NS))
     return 1
+
+
+@inline
+def forget_all_kept(exchange):  # type: ignore[no-untyped-def]
+    """No write may carry bits that were read in another exchange."""
+    for number in range(load_i64(exchange + _WRITES)):
+        transaction = transaction_at(exchange, number)
+        forget_kept(exchange, load_i64(transaction + _KEEPS), load_i64(transaction + _KEEP_COUNT))
 
 
 @inline
@@ -243,7 +254,7 @@ def may_send(exchange, now):  # type: ignore[no-untyped-def]
 def go(exchange, now):  # type: ignore[no-untyped-def]
     """Send the next request, if it may be sent."""
     while may_send(exchange, now):
-        if is_line(exchange):
+        if is_line(exchange) or load_i64(exchange + _ANY_NUMBER) != 0:
             receive(exchange, now)  # what lies there answers nothing that is asked now
             if not may_send(exchange, now):
                 return
@@ -424,6 +435,9 @@ def judge(exchange, frame, length, pending, now):  # type: ignore[no-untyped-def
         return
     store_i64(exchange + _HEARD, now)
     owner = whose(exchange, frame, length)
+    if pending == _NONE and load_i64(exchange + _ANY_NUMBER) != 0:
+        fail(exchange, _UNASKED, 0, frame, length)  # each answer would be taken for that of the next question
+        return
     if owner == LATE or (pending == _NONE and owner == OURS):
         add_to(exchange + _LATE_COUNT, 1)
         size = load_i64(exchange + _NUMBER_BYTES)
@@ -458,6 +472,8 @@ def accept(exchange, transaction, frame, length, now):  # type: ignore[no-untype
     store_i64(transaction + _ARRIVED, now)
     store_i64(transaction + _MISSES, 0)
     add_to(transaction + _CONFIRMED, 1)
+    if load_i64(exchange + _IS_LATE) != 0:
+        forget_all_kept(exchange)  # read in an earlier exchange
 
 
 @inline
@@ -501,7 +517,7 @@ def give_up(exchange, now):  # type: ignore[no-untyped-def]
         doubt(exchange, pending, now)
         if now - load_i64(exchange + _BEGAN) > load_i64(exchange + _TIMEOUT) >> 2:
             worst_of(exchange, now)
-            publish_inputs(exchange, now)  # with many units that are gone the end of the phase is far
+            publish(exchange, now)  # with many units that are gone the end of the phase is far
 
 
 @inline
@@ -515,6 +531,24 @@ def never_quiet(exchange, now):  # type: ignore[no-untyped-def]
         add_to(exchange + _ERRORS, 1)
         tell(exchange, _NOISE, _NONE, load_i64(exchange + _BUFFER), load_i64(exchange + _RECEIVED), 0)
         store_i64(exchange + _POSITION, load_i64(exchange + _END))
+
+
+@export
+def exchange_age(exchange, now):  # type: ignore[no-untyped-def]
+    """Tell subscribers how old their inputs are, while the exchange is the keeper's; gives 0 if somebody else publishes just now."""
+    if atomic_replace(exchange + _PUBLISHING, 0, 1) == 0:
+        return 0
+    publish_age(exchange, now)
+    atomic_store(exchange + _PUBLISHING, 0)
+    return 1
+
+
+@inline
+def publish(exchange, now):  # type: ignore[no-untyped-def]
+    """Give subscribers their inputs, unless the keeper publishes just now: a channel has one writer."""
+    if atomic_replace(exchange + _PUBLISHING, 0, 1) != 0:
+        publish_inputs(exchange, now)
+        atomic_store(exchange + _PUBLISHING, 0)
 
 
 # --- the end of a phase -----------------------------------------------------------------------------------------------
@@ -538,16 +572,27 @@ def worst_of(exchange, now):  # type: ignore[no-untyped-def]
 
 
 @inline
+def are_written(exchange):  # type: ignore[no-untyped-def]
+    """Has every request that writes been sent in this phase, and been confirmed if it is?"""
+    missing = 0
+    for number in range(load_i64(exchange + _WRITES)):
+        transaction = transaction_at(exchange, number)
+        if load_i64(transaction + _FLAGS) & _WRITES_FLAG != 0:
+            missing |= 1 - load_i64(transaction + _IS_FRESH)
+    return missing == 0
+
+
+@inline
 def finish(exchange, phase, now):  # type: ignore[no-untyped-def]
     """Publish, count, and give the exchange back."""
     worst = worst_of(exchange, now)
     complete = load_i64(exchange + _POSITION) == load_i64(exchange + _END) and load_i64(exchange + _FAULT) == 0
-    if phase != _READS_PHASE and load_i64(exchange + _WRITES) > 0 and complete:
+    if phase != _READS_PHASE and load_i64(exchange + _WRITES) > 0 and complete and are_written(exchange):
         add_to(exchange + _WRITES_DONE, 1)
         add_to(exchange + _SAFE_WRITES, load_i64(exchange + _IS_SAFE))
         publish_outputs(exchange, now)
     if phase != _WRITES_PHASE:
-        publish_inputs(exchange, now)
+        publish(exchange, now)
         if complete and worst == _GOOD:
             add_to(exchange + _READS, 1 if load_i64(exchange + _COUNT) > load_i64(exchange + _WRITES) else 0)
             count_time(load_i64(exchange + _ROUND_TRIP), now - load_i64(exchange + _BEGAN))
@@ -566,12 +611,19 @@ def finish(exchange, phase, now):  # type: ignore[no-untyped-def]
 @inline
 def is_under_way(exchange):  # type: ignore[no-untyped-def]
     """Is there still something to ask, or an answer to await?"""
-    return load_i64(exchange + _FAULT) == 0 and load_i64(exchange + _POSITION) < load_i64(exchange + _END)
+    return (
+        load_i64(exchange + _FAULT) == 0
+        and load_i64(exchange + _IS_CUT) == 0
+        and load_i64(exchange + _POSITION) < load_i64(exchange + _END)
+    )
 
 
 @inline
 def step(exchange, now):  # type: ignore[no-untyped-def]
     """Do what time brings; gives when it has to be looked at again if nothing comes."""
+    if atomic_load(exchange + _WANTED) != 0:
+        store_i64(exchange + _IS_CUT, 1)
+        return now
     if load_i64(exchange + _UNSENT) != 0:
         send_rest(exchange)
     if load_i64(exchange + _PENDING) != _NONE and now >= load_i64(exchange + _GIVE_UP):
@@ -600,7 +652,12 @@ def phase_of(table, count, phase, limit_ns, area):  # type: ignore[no-untyped-de
     timespec, polls, mine = area, area + _TIMESPEC, area + _MINE_AT
     now = now_ns(timespec)
     for i in range(count):
-        store_i64(mine + 8 * i, begin(load_i64(table + 8 * i), phase, now))
+        exchange = load_i64(table + 8 * i)
+        store_i64(mine + 8 * i, begin(exchange, phase, now))
+        if load_i64(mine + 8 * i) != 0 and load_i64(exchange + _PENDING) != _NONE:
+            receive(
+                exchange, now
+            )  # the answer to an earlier phase's question may lie there, though its time is over by now
     while True:
         next_ns, waiting = limit_ns, 0
         for i in range(count):
@@ -630,7 +687,7 @@ def phase_of(table, count, phase, limit_ns, area):  # type: ignore[no-untyped-de
         if load_i64(mine + 8 * i) != 0:
             finish(exchange, phase, now)
         elif phase != _WRITES_PHASE and atomic_load(exchange + _STATE) == _KEEPER:
-            publish_age(exchange, now)
+            exchange_age(exchange, now)
 
 
 @export

@@ -96,6 +96,9 @@ class NativeLink(CyclicLink):
         self._native = Exchange(self._in.cells, self._out.cells, timeout_ns, cycle_ns, round(timeout_ns * TOLD_IN_TIME))
         self._round_trip = self._native.round_trip
         self._runner: threading.Thread | None = None
+        self._is_in_python = False
+        self._laying = threading.RLock()
+        """Tables of channels name transactions by their place in the plan: both are made by one at a time."""
         self._transactions: dict[str, list[int]] = {}
         self._places: tuple[Plan | None, dict[str, list[tuple[int, int, slice]]]] = (None, {})
         """A plan, and where its tags' bytes are."""
@@ -126,21 +129,24 @@ class NativeLink(CyclicLink):
 
     def subscribe(self, image: ProcessImage, tag_names: Sequence[str], reader: str, name: str = "") -> Channel:
         """See `Link.subscribe`."""
-        channel = super().subscribe(image, tag_names, reader, name)
-        self.exchange.subscribers(self._in.channels)
+        with self._laying:
+            channel = super().subscribe(image, tag_names, reader, name)
+            self.exchange.subscribers(self._in.channels)
         return channel
 
     def drive(self, image: ProcessImage, tag_names: Sequence[str], writer: str, name: str = "") -> Channel:
         """See `Link.drive`."""
-        channel = super().drive(image, tag_names, writer, name)
-        channel.reaction = Histogram()
-        self.exchange.drivers(self._out.channels)
+        with self._laying:
+            channel = super().drive(image, tag_names, writer, name)
+            channel.reaction = Histogram()
+            self.exchange.drivers(self._out.channels)
         return channel
 
     def observe(self, image: ProcessImage, reader: str, name: str = "") -> Channel:
         """See `Link.observe`."""
-        channel = super().observe(image, reader, name)
-        self.exchange.observers(self._out.observers)
+        with self._laying:
+            channel = super().observe(image, reader, name)
+            self.exchange.observers(self._out.observers)
         return channel
 
     @property
@@ -161,6 +167,7 @@ class NativeLink(CyclicLink):
         if self._thread is None:
             self.exchange.stop(False)
             self.exchange.force_safe(False)
+            self._is_in_python = False
             self._start_runner()
         super().start()
 
@@ -209,6 +216,7 @@ class NativeLink(CyclicLink):
             connection = self._connection()
             if connection is None:
                 self._stop_runner()
+                self._is_in_python = True
                 super()._cycles()
                 return
             self._arm(connection)
@@ -222,14 +230,18 @@ class NativeLink(CyclicLink):
         if not exchange.is_mine:  # it did not come to an end: what the runner works on must not be laid anew
             self._take()
         if exchange.plan is not connection.plan:
-            exchange.lay(connection.plan)
+            self._lay(connection.plan)
+        exchange.arm(connection.fd, connection.is_socket, connection.begin_ns, connection.already)
+
+    def _lay(self, plan: Plan) -> None:
+        with self._laying:
+            self.exchange.lay(plan)
             self._transactions = {}
-            for i, transaction in enumerate(connection.plan.transactions):
+            for i, transaction in enumerate(plan.transactions):
                 names = [field.tag.name for field in (*transaction.inputs, *transaction.outputs)]
                 for name in dict.fromkeys([*names, *(self._in.cells.tags if transaction.concerns_all else ())]):
                     self._transactions.setdefault(name, []).append(i)
-            exchange.subscribers(self._in.channels)
-        exchange.arm(connection.fd, connection.is_socket, connection.begin_ns, connection.already)
+            self.exchange.subscribers(self._in.channels)
 
     def _take(self) -> None:
         if not self.exchange.take():
@@ -360,11 +372,10 @@ class NativeLink(CyclicLink):
 
     def _all_bad(self) -> None:
         self.exchange.lose()
-        if self._runner is None:  # nobody else publishes
-            if self.exchange.plan is not None:
-                self._in.values[:] = self.exchange.values_in
-                self._in.timestamp_ns = self.exchange.asked_ns
-            self._in.publish(Quality.BAD)
+        if self._is_in_python:
+            super()._all_bad()
+        elif self._runner is None:  # else the runner tells
+            self.exchange.publish_age()
 
     # --- safe values at the end ---------------------------------------------------------------------------------------
 

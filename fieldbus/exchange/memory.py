@@ -237,6 +237,12 @@ class Exchange:
         """From now on whoever runs it publishes BAD."""
         self._x["lost"] = 1
 
+    def publish_age(self) -> None:
+        """Tell subscribers how old their inputs are, and that they are BAD if the device is lost; the exchange is the keeper's."""
+        publish, until_ns = NATIVE.function("exchange_age"), time.monotonic_ns() + _TAKE_MORE_NS
+        while publish(self.address, time.monotonic_ns()) == 0 and time.monotonic_ns() < until_ns:
+            time.sleep(_TAKE_S)
+
     def run(self) -> None:
         """Exchange every cycle in this thread until `stop`."""
         self._native_run(self.address)

@@ -158,8 +158,9 @@ def publish_inputs(exchange, now):  # type: ignore[no-untyped-def]
             run += _RUN
         if wrong != 0:
             hide(port, suspect, slot)
-        if wrong != 0 or lifeless != 0 or now - asked > timeout:
+        if wrong != 0 or lifeless != 0 or now - asked > timeout or load_i64(port + _OF_COUNT) == 0:
             quality = _BAD
+        store_i64(port + _TAKEN, quality)
         store_i64(slot + _TIMESTAMP, asked)
         store_i64(slot + _QUALITY, quality)
         store_i64(slot + _CAME, arrived)
@@ -170,9 +171,13 @@ def publish_inputs(exchange, now):  # type: ignore[no-untyped-def]
 
 @inline
 def publish_age(exchange, now):  # type: ignore[no-untyped-def]
-    """While the keeper has the exchange: the same values again, STALE until they are too old, or the device is lost."""
-    values, timeout, lost = (
+    """While the keeper has the exchange: the same values again, STALE until they are too old, or the device is lost.
+
+    What was BAD, or means nothing, stays so.
+    """
+    values, suspect, timeout, lost = (
         load_i64(exchange + _VALUES_IN),
+        load_i64(exchange + _SUSPECT),
         load_i64(exchange + _TIMEOUT),
         atomic_load(exchange + _LOST) | load_i64(exchange + _IS_LIFELESS),
     )
@@ -186,8 +191,10 @@ def publish_age(exchange, now):  # type: ignore[no-untyped-def]
             nbytes = 8 * load_i64(run + _COUNT)
             copy_bytes(slot + _CELLS + 8 * load_i64(run + _THERE), values + 8 * load_i64(run + _HERE), nbytes)
             run += _RUN
+        hide(port, suspect, slot)
+        was_bad = load_i64(port + _TAKEN) == _BAD
         store_i64(slot + _TIMESTAMP, asked)
-        store_i64(slot + _QUALITY, _BAD if lost != 0 or now - asked > timeout else _STALE)
+        store_i64(slot + _QUALITY, _BAD if lost != 0 or was_bad or now - asked > timeout else _STALE)
         store_i64(slot + _CAME, 0)
         channel_publish(channel)
         port += _PORT
