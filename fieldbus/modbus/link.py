@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fieldbus.codec import WORD_BYTES, Field
 from fieldbus.errors import BusyError, ConnectionLostError, DeviceError, GarbageError, NoAnswerError, RefusedError
-from fieldbus.exchange.block import Event
+from fieldbus.exchange.block import MOST_NUMBERS_LATE, Event
 from fieldbus.exchange.link import Connection, How, NativeLink, shown_bytes
 from fieldbus.exchange.memory import Note
 from fieldbus.exchange.plan import Line, Transaction
@@ -268,8 +268,9 @@ class ModbusLink(NativeLink):
         return GarbageError(self._other_number(number, note.number))
 
     def _other_number(self, came: int, asked: int) -> str:
+        late = "it is a late one, or, " if 0 < (asked - came) & 0xFFFF <= MOST_NUMBERS_LATE else ""
         return (
-            f"an answer with transaction id {came} came where {asked} was asked; "
+            f"an answer with transaction id {came} came where {asked} was asked; {late}"
             "if this device always answers so: set any_transaction_id = true"
         )
 

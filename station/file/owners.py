@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from station.file.config import StationConfig
 from station.file.view import View, sole_link
 from station.links import NativeLinkTable
+from station.terms.durations import format_duration
 from station.terms.findings import Finding, unknown
 
 
@@ -33,6 +34,7 @@ def _users(config: StationConfig, link: str) -> tuple[list[str], list[str]]:
 
 def owner_findings(view: View) -> Iterator[Finding]:
     """Links whose task is not clear, and keys that say nothing there."""
+    yield from _deadlines(view)
     config = view.config
     for name, link in config.links.items():
         if not isinstance(link, NativeLinkTable):
@@ -41,6 +43,11 @@ def owner_findings(view: View) -> Iterator[Finding]:
             if link.task is not None:
                 yield Finding(("links", name, "task"), 'only with exchange = "in-cycle" a task exchanges with the link')
             continue
+        for key in sorted({"priority", "cpu"} & link.model_fields_set):
+            message = (
+                f'only a link with a thread of its own has it; with exchange = "in-cycle" the task\'s {key} counts'
+            )
+            yield Finding(("links", name, key), message)
         if link.task is not None and link.task not in view.names("tasks"):
             yield Finding(("links", name, "task"), unknown("task", link.task, view.names("tasks")))
         elif owner_of(config, name) is None and not any(where == "tasks" for where, _ in view.broken):
@@ -54,3 +61,19 @@ def owner_findings(view: View) -> Iterator[Finding]:
                 "and reads at once, would send each output a cycle later; leave it out"
             )
             yield Finding(("links", name, "fc23"), message)
+
+
+def _deadlines(view: View) -> Iterator[Finding]:
+    """I/O deadlines that no cycle has room for, or that nothing is awaited until."""
+    for name, task in view.config.tasks.items():
+        if task.io_deadline_ns is None or not view.knows("tasks", name, "io_deadline", "cycle"):
+            continue
+        path = ("tasks", name, "io_deadline")
+        if not 0 < task.io_deadline_ns <= task.cycle_ns:
+            has = f"{format_duration(task.io_deadline_ns)}, and the cycle is {format_duration(task.cycle_ns)}"
+            yield Finding(path, f"must be above 0 and at most the cycle: it is {has}")
+        elif all(owner_of(view.config, link) != name for link in view.config.links):
+            message = (
+                'no link is exchanged with in this task\'s cycle (exchange = "in-cycle"): there is nothing to wait for'
+            )
+            yield Finding(path, message, "warning")

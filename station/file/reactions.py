@@ -60,7 +60,8 @@ def _reaction(config: StationConfig, name: str, link: str, table: LinkTable, rea
     if not table.cycle_ns:
         return Reaction(name, link, cycle_ns, f"{tick}; its clients read when they like")
     how = f"{tick}, and the link's, {format_duration(table.cycle_ns)}"
-    can_be_native = isinstance(table, NativeLinkTable) and table.cycle_ns <= cycle_ns and readers == {link}
+    is_threaded = isinstance(table, NativeLinkTable) and table.exchange == "own-thread"
+    can_be_native = is_threaded and table.cycle_ns <= cycle_ns and readers == {link}
     advice = (
         f'a value waits for both clocks; exchange = "in-cycle" in [links.{link}] makes it one cycle'
         if can_be_native

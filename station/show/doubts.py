@@ -101,8 +101,8 @@ def _why(tag: Tag, value: float, raw: bytes) -> str:
     if bare in tag.unavailable:
         return f"{_NOT_AVAILABLE} ({raw.hex(' ').upper()}), as not_available says: is the sensor connected?"
     if _is_missing(tag, raw) if is_absurd else _is_end(tag, raw, is_outside):
-        key = "" if is_float else f"; not_available = [{bare:.0f}] makes it no value"
-        return f"{_NOT_AVAILABLE} ({raw.hex(' ').upper()}): is the sensor connected?{key}"
+        key = "" if is_float else f"not_available = [{bare:.0f}] makes it no value; "
+        return f"{_NOT_AVAILABLE} ({raw.hex(' ').upper()}): {key}is the sensor connected?"
     if not math.isfinite(value):
         return "is no number"
     if is_absurd:

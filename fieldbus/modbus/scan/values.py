@@ -6,7 +6,8 @@ registers    .. 41AC 0000 ..          ABCD float32 at 8 = 21.5        cost 0: pl
              .. 0000 00D7 ..          int32 x 0.1, or the int16 behind it
              .. 0BAD ..               int16 x 0.1 - 273.15, of a temperature
 
-Many places give 21.5 by chance. When the value changes those that do not follow are dropped: `still`.
+Many places give 21.5 by chance. When the value changes those that do not follow are dropped: `still`. Two never part: floats of
+the one and the other word order around the same register, which has sign, exponent and the first bits of both: `are_twins`.
 """
 
 from __future__ import annotations
@@ -126,10 +127,24 @@ def apart(found: Sequence[Found]) -> list[Found]:
     """The plainest of each place: none overlaps another."""
     kept: list[Found] = []
     for one in found:
-        span = _span(one.place)
-        if not any(k.place.table == one.place.table and set(span) & set(_span(k.place)) for k in kept):
+        if not any(_overlap(k.place, one.place) for k in kept):
             kept.append(one)
     return kept
+
+
+def are_twins(one: Place, other: Place) -> bool:
+    """Are these floats whose most significant register is the same? They differ in less than a hundredth, for ever."""
+    return one != other and one.type.startswith("float") and _twin_key(one) == _twin_key(other)
+
+
+def _twin_key(place: Place) -> tuple[object, ...]:
+    is_swapped = place.order in ("BADC", "DCBA")
+    top = place.register + (place.width - 1 if place.order in ("CDAB", "DCBA") else 0)
+    return place.table, place.type, place.scale, place.offset, is_swapped, top
+
+
+def _overlap(one: Place, other: Place) -> bool:
+    return one.table == other.table and bool(set(_span(one)) & set(_span(other)))
 
 
 def _span(place: Place) -> range:
@@ -174,7 +189,7 @@ def _raws(block: Block, type_name: str, order: str) -> NDArray[np.generic]:
 
 
 def _ranked(found: list[Found], value: float) -> list[Found]:
-    """Plainest and nearest first; an unsigned number that is the same as a signed one is told there."""
+    """Plainest and nearest first, of twins the nearer; an unsigned number that is the same as a signed one is told there."""
     by_place = {one.place: one for one in found}
     kept = []
     for one in found:
@@ -182,4 +197,5 @@ def _ranked(found: list[Found], value: float) -> list[Found]:
             continue
         has_twin = replace(one.place, type=f"u{one.place.type}") in by_place
         kept.append(replace(one, maybe_unsigned=has_twin, off=abs(one.value - value)))
-    return sorted(kept, key=lambda f: (f.cost, f.off, f.place.table, f.place.register))
+    costs = {one.place: min(k.cost for k in kept if k is one or are_twins(k.place, one.place)) for one in kept}
+    return sorted(kept, key=lambda f: (costs[f.place], f.off, f.place.table, f.place.register))

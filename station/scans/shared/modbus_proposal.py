@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from fieldbus.modbus.scan.blocks import BIT_TABLES, Table
-from fieldbus.modbus.scan.values import Place, apart
+from fieldbus.modbus.scan.values import Place, apart, are_twins
 from rt_native.text import visible
 from station.links.modbus import ModbusRtuLink, ModbusTcpLink
 from station.scans.shared.modbus_results import Device, Hit, Unit
@@ -64,6 +64,7 @@ def proposal(device: Device, command: str, name: str, unit: str) -> str:
     ]
     if chosen:
         lines += _value_tags(chosen, name, unit, order)
+        lines += _twins(device, chosen[0])
         lines += ["", *(line for one in units for line in _readable(one))]
     else:
         for one in units:
@@ -147,6 +148,15 @@ def _value_tags(hits: list[Hit], name: str, unit: str, order: str) -> Iterator[s
         yield f"# {name}_{number} = {_tag(hit.found.place, unit, order)}"
     if len(mine) > OTHERS:
         yield f"# and {len(mine) - OTHERS} more"
+
+
+def _twins(device: Device, chosen: Hit) -> Iterator[str]:
+    """The float of the other word order whose first half is the same register: no change of the value tells which it is."""
+    for hit in device.hits:
+        if hit.unit == chosen.unit and are_twins(hit.found.place, chosen.found.place):
+            place = hit.found.place
+            yield f"# {place.type} at {place.table} {place.register} {place.order} shares its first half with it, and is always near."
+            yield "# Which of them it is, more digits of --value tell, or the orders of the values beside it."
 
 
 def _tag(place: Place, unit: str, order: str) -> str:

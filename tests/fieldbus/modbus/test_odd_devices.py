@@ -3,6 +3,7 @@
 import os
 import re
 import select
+import socket
 import struct
 import threading
 import time
@@ -18,6 +19,7 @@ from fieldbus.errors import ConnectionLostError
 from fieldbus.exchange.block import State
 from fieldbus.exchange.link import Connection
 from fieldbus.image.image import Channel, ProcessImage
+from fieldbus.link.state import State as LinkState
 from fieldbus.modbus.address import ModbusAddress
 from fieldbus.modbus.client import TcpClient
 from fieldbus.modbus.habits import NONE, Habits
@@ -116,6 +118,31 @@ def test_an_answer_with_other_numbers_is_told(odd: dict[str, int], words: str) -
         with link:
             wait_for(lambda: re.search(words, link.status().last_error) is not None)
             assert link.status().reads <= 1, "transaction id 2 is right once"
+
+
+def test_the_number_of_an_earlier_question_may_be_late() -> None:
+    """Said before the advice for a gateway with numbers of its own; a number that was never asked has only that."""
+    link = ModbusLink("l", [X], Tcp("127.0.0.1", 1), cycle_s=0.01, timeout_s=0.1)
+    assert "was asked; it is a late one, or, if this device" in link._other_number(2328, 2329)
+    assert "was asked; it is a late one, or, if this device" in link._other_number(0xFFFF, 1)
+    assert "was asked; if this device" in link._other_number(2330, 2329)
+
+
+def test_a_device_that_never_answers_is_not_degraded() -> None:
+    """A port that takes connections, and no more: each attempt ends down. The report of a pulled cable does not flicker."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        link = ModbusLink("l", [X], Tcp("127.0.0.1", server.getsockname()[1]), cycle_s=0.005, timeout_s=0.05)
+        states: list[LinkState] = []
+        enter = link._enter
+
+        def recorded(state: LinkState) -> None:
+            states.append(state)
+            enter(state)
+
+        link._enter = recorded  # type: ignore[method-assign]
+        with link:
+            wait_for(lambda: states.count("down") >= 3)
+        assert set(states) == {"connecting", "down", "stopped"}
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,23 @@ def test_in_the_cycle_it_is_one(tmp_path):
     assert str(reaction) == "t -> io: at most 1 ms: read, computed and written within the task's cycle, 1 ms"
 
 
+def test_another_task_is_not_told_what_the_file_says_already(tmp_path):
+    """The link is in a task's cycle, not in this one's: its output waits for both, and the advice would change nothing."""
+    other = """
+v = { address = "holding 12", type = "float32", direction = "out" }
+[tasks.slow]
+cycle = "10 ms"
+inputs = ["x"]
+outputs = ["v"]
+step = { type = "linear", matrix = [[1.0]] }
+[tasks.t]"""
+    file = tmp_path / "station.toml"
+    text = NATIVE.format(cycle="1 ms", extra='exchange = "in-cycle"\ntask = "t"')
+    file.write_text(text.replace("[tasks.t]", other, 1))
+    told = {reaction.task: (reaction.most_ns, reaction.advice) for reaction in expected(read_station(file).config)}
+    assert told == {"t": (1_000_000, ""), "slow": (11_000_000, "")}
+
+
 def test_a_slow_link_gets_no_advice(tmp_path):
     """Where the device is slower than the task, the thread of its own is right."""
     (reaction,) = reactions(tmp_path, cycle="500 us")

@@ -114,6 +114,14 @@ def test_a_value_is_found_in_its_word_order(tmp_path):
     assert '# oven_2 = { type = "int16", address = "holding 40", scale = 0.1, unit = "degC" }' in text
 
 
+def test_a_float_that_is_always_near_is_named(tmp_path):
+    """Input 131 is the first half of the CDAB float at 130, and of an ABCD float: it is said, and that more digits tell."""
+    with meter().tcp() as port:
+        text = scan(f"127.0.0.1:{port}", "--units", 3, "--value", "21.5", "--unit", "degC").stdout
+    assert "# float32 at input 131 ABCD shares its first half with it" in text
+    assert 'value = { type = "float32", address = "input 130"' in text
+
+
 def test_each_alternative_is_a_tag_that_is_accepted(tmp_path):
     """With the comments before them taken away, and units in links of their own."""
     with meter().tcp() as port:

@@ -88,9 +88,9 @@ def test_numbers_for_not_available_are_known(tag, raw):
     key = (
         ""
         if tag.number.is_float
-        else f"; not_available = [{read(tag_of(tag.type), bytes.fromhex(raw)):.0f}] makes it no value"
+        else f"not_available = [{read(tag_of(tag.type), bytes.fromhex(raw)):.0f}] makes it no value; "
     )
-    assert end == f"is the sensor connected?{key}"
+    assert end == f"{key}is the sensor connected?"
 
 
 def test_what_the_file_says_is_not_available():

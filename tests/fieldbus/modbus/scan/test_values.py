@@ -5,7 +5,7 @@ import struct
 import pytest
 
 from fieldbus.modbus.scan.blocks import Block, Table
-from fieldbus.modbus.scan.values import ORDERS, Found, Place, apart, places, still, tolerance_of
+from fieldbus.modbus.scan.values import ORDERS, Found, Place, apart, are_twins, places, still, tolerance_of
 
 FILLER = (0x1111,) * 5
 
@@ -114,6 +114,34 @@ def test_places_apart():
     """Of those that overlap the first stays; another table is another place."""
     one, two, three = (Found(Place(t, r, "float32"), 0.0) for t, r in (("holding", 5), ("holding", 6), ("input", 6)))
     assert apart([one, two, three]) == [one, three]
+
+
+def test_the_nearer_of_two_floats_around_one_register():
+    """CDAB 27.444 before CDAB 3.25: register 106 makes a float of 27.5 with what follows as well. The nearer is first."""
+    words = [*in_order(struct.pack(">f", 27.444), "CDAB"), *in_order(struct.pack(">f", 3.2484), "CDAB")]
+    found = places([table_of(*words)], 27.44, 0.2)
+    right, other = Place("holding", 105, "float32", "CDAB"), Place("holding", 106, "float32")
+    assert [f.place for f in found if f.place.type == "float32"] == [right, other]
+    assert apart(found)[0].place == right
+    assert [f.place for f in still([other, right], [table_of(*words)], 27.44, 0.2)] == [right, other]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        (("holding", 6, "float32", "ABCD"), ("holding", 5, "float32", "CDAB"), True),
+        (("holding", 6, "float32", "BADC"), ("holding", 5, "float32", "DCBA"), True),
+        (("holding", 8, "float64", "ABCD"), ("holding", 5, "float64", "CDAB"), True),
+        (("holding", 6, "float32", "ABCD"), ("holding", 6, "float32", "CDAB"), False),
+        (("holding", 6, "float32", "ABCD"), ("input", 5, "float32", "CDAB"), False),
+        (("holding", 6, "float32", "ABCD"), ("holding", 5, "float32", "DCBA"), False),
+        (("holding", 6, "int32", "ABCD"), ("holding", 5, "int32", "CDAB"), False),
+        (("holding", 6, "float32", "ABCD"), ("holding", 6, "float32", "ABCD"), False),
+    ],
+)
+def test_twins(one, other, expected):
+    """Floats whose most significant register is the same: no change of the value tells them apart."""
+    assert are_twins(Place(*one), Place(*other)) is expected
 
 
 @pytest.mark.parametrize(
