@@ -145,6 +145,8 @@ EXCHANGE = np.dtype(
             "is_mine",
             "is_late",
             "is_cut",
+            "missed_in",
+            "driven",
             "fault",
             "health",
             "late_number",
@@ -169,6 +171,10 @@ EXCHANGE = np.dtype(
 """`me` is the address of this struct, a table of one; `carry_out` that of `exchange_phase`. While it is `wanted` by the keeper,
 a phase asks nothing more (`is_cut`), and the link's own thread begins none: with many units that are gone one takes longer than
 the keeper waits.
+
+`missed_in` is when the newest phase began in which a question was missed again.
+
+`driven`: how often a request with outputs has been sent, confirmed or not.
 
 `publishing`: somebody writes to subscribers, and no other may.
 

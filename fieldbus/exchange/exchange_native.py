@@ -106,7 +106,9 @@ _ROUND_TRIP, _RECEIVED, _POSITION, _END, _PENDING, _NUMBER = (
 _SENT, _SEND_AT, _GIVE_UP, _HEARD, _BEGAN, _UNTIL = (
     _X.sent_ns, _X.send_at_ns, _X.give_up_ns, _X.heard_ns, _X.began_ns, _X.until_ns
 )  # fmt: skip
-_IS_SAFE, _FAULT, _HEALTH, _IS_LATE, _IS_CUT = _X.is_safe, _X.fault, _X.health, _X.is_late, _X.is_cut
+_IS_SAFE, _FAULT, _HEALTH, _IS_LATE, _IS_CUT, _MISSED_IN, _FORCE_SAFE, _DRIVEN = (
+    _X.is_safe, _X.fault, _X.health, _X.is_late, _X.is_cut, _X.missed_in, _X.force_safe, _X.driven
+)  # fmt: skip
 _EVENT, _EVENT_AT, _ERROR, _EVENT_BYTES, _EVENT_CODE, _EVENT_NUMBER = (
     _X.event, _X.event_at, _X.error, _X.event_bytes, _X.event_code, _X.event_number
 )  # fmt: skip
@@ -263,7 +265,7 @@ def go(exchange, now):  # type: ignore[no-untyped-def]
         transaction = transaction_at(exchange, number)
         if asked != number and asked != SKIP:
             ask(exchange, transaction_at(exchange, asked), asked, now)
-        elif asked == SKIP or now < load_i64(transaction + _SKIP_UNTIL) or not prepare(exchange, transaction, now):
+        elif asked == SKIP or is_left_out(exchange, transaction, now) or not prepare(exchange, transaction, now):
             store_i64(exchange + _POSITION, number + 1)
         elif ask(exchange, transaction, number, now) != 0 and load_i64(transaction + _FLAGS) & _UNANSWERED:
             store_i64(exchange + _PENDING, _NONE)
@@ -271,6 +273,27 @@ def go(exchange, now):  # type: ignore[no-untyped-def]
             sending = load_i64(transaction + _REQUEST_BYTES) * load_i64(exchange + _BYTE_NS)
             rest(exchange, now + sending + max(load_i64(exchange + _PAUSE), load_i64(exchange + _BROADCAST)))
             store_i64(transaction + _IS_FRESH, 1)
+
+
+@inline
+def is_left_out(exchange, transaction, now):  # type: ignore[no-untyped-def]
+    """Who was silent is asked now and then, one in a phase: others are behind the same gateway. A line has its fences for that."""
+    was_silent = load_i64(transaction + _MISSES) > 0 and not is_line(exchange)
+    has_waited = load_i64(exchange + _MISSED_IN) == load_i64(exchange + _BEGAN)
+    return now < load_i64(transaction + _SKIP_UNTIL) or (was_silent and has_waited)
+
+
+@inline
+def leave_out(exchange, transaction, now):  # type: ignore[no-untyped-def]
+    """A question was not answered, while others are: the phase ends soon, so that these, and outputs, do not wait for it."""
+    if load_i64(transaction + _MISSES) > 1:
+        store_i64(exchange + _MISSED_IN, load_i64(exchange + _BEGAN))
+        if load_i64(exchange + _HEARD) >= load_i64(exchange + _BEGAN):
+            turns = 2 * load_i64(exchange + _COUNT)
+            store_i64(transaction + _SKIP_UNTIL, now + turns * load_i64(exchange + _ANSWER_NS))
+    is_long = 2 * (now - load_i64(exchange + _BEGAN)) >= load_i64(exchange + _SILENT)
+    if is_long and load_i64(exchange + _FORCE_SAFE) == 0:
+        store_i64(exchange + _IS_CUT, 1)
 
 
 @inline
@@ -306,12 +329,20 @@ def ask(exchange, transaction, number, now):  # type: ignore[no-untyped-def]
     elif sent != nbytes:
         fail(exchange, _NOT_SENT if sent >= 0 or why == EAGAIN else _FAILED, why, request, 0)
         return 0
+    if load_i64(transaction + _FLAGS) & _WRITES_FLAG != 0:
+        add_to(exchange + _DRIVEN, 1)
     store_i64(exchange + _PENDING, number)
     store_i64(exchange + _IS_LATE, 0)
     store_i64(exchange + _LATE_NUMBER, 0)
     store_i64(exchange + _SENT, now)
     travelling = (nbytes + load_i64(transaction + _ANSWER_BYTES)) * load_i64(exchange + _BYTE_NS)
-    store_i64(exchange + _GIVE_UP, now + load_i64(exchange + _ANSWER_NS) + travelling)
+    give_up_ns, last_ns = (
+        now + load_i64(exchange + _ANSWER_NS) + travelling,
+        load_i64(exchange + _HEARD) + load_i64(exchange + _SILENT),
+    )
+    if last_ns > now or load_i64(transaction + _MISSES) > 0:
+        give_up_ns = min(give_up_ns, max(last_ns, now))  # subscribers are to know within the timeout
+    store_i64(exchange + _GIVE_UP, give_up_ns)
     if number + 1 == load_i64(exchange + _WRITES):
         count_reactions(exchange, now)
     return 1
@@ -351,31 +382,41 @@ def receive(exchange, now):  # type: ignore[no-untyped-def]
     if is_line(exchange):
         listen(exchange, now)
         return
-    more = 1
-    while more != 0 and load_i64(exchange + _FAULT) == 0:
-        more = next_frame(exchange, now)
+    at, taken = 0, 1
+    while taken != 0:
+        taken = take_frame(exchange, at, now)
+        at += taken
+    if at > 0:
+        drop(exchange, at)  # once: a device may send thousands of small frames
 
 
 @inline
 def next_frame(exchange, now):  # type: ignore[no-untyped-def]
-    """Take one frame from the buffer; 0 if no whole one is there."""
-    buffer, received, pending = (
-        load_i64(exchange + _BUFFER),
-        load_i64(exchange + _RECEIVED),
+    """Take one frame out of the buffer; 0 if no whole one is there."""
+    taken = take_frame(exchange, 0, now)
+    if taken > 0:
+        drop(exchange, taken)
+    return taken
+
+
+@inline
+def take_frame(exchange, first, now):  # type: ignore[no-untyped-def]
+    """Judge the frame at byte `first` of the buffer; gives its bytes, 0 if it is not whole, or ends the connection."""
+    buffer, left, pending = (
+        load_i64(exchange + _BUFFER) + first,
+        load_i64(exchange + _RECEIVED) - first,
         load_i64(exchange + _PENDING),
     )
-    if received == 0:
+    if left == 0:
         return 0
-    length = length_by_field(exchange)
+    length = length_by_field(exchange, first)
     if length == IMPOSSIBLE or length > load_i64(exchange + _BUFFER_BYTES):
-        fail(exchange, _GARBAGE, 0, buffer, received)
+        fail(exchange, _GARBAGE, 0, buffer, left)
         return 0
-    if length == MORE or length > received:
+    if length == MORE or length > left:
         return 0
     judge(exchange, buffer, length, pending, now)
-    if load_i64(exchange + _FAULT) == 0:
-        drop(exchange, length)
-    return 1
+    return length if load_i64(exchange + _FAULT) == 0 else 0
 
 
 @inline
@@ -479,6 +520,7 @@ def accept(exchange, transaction, frame, length, now):  # type: ignore[no-untype
 @inline
 def refuse(exchange, transaction, frame, length, pending):  # type: ignore[no-untyped-def]
     """A well-formed "no": one that passes makes the inputs stale, another makes them bad. The others are still asked."""
+    store_i64(transaction + _MISSES, 0)
     code = load_u8(frame + load_i64(transaction + _CODE_AT)) * 1
     passes = code < 63 and (load_i64(transaction + _PASSING) >> code) & 1 != 0
     store_i64(transaction + _QUALITY, max(load_i64(transaction + _QUALITY), _STALE) if passes else _BAD)
@@ -503,17 +545,21 @@ def give_up(exchange, now):  # type: ignore[no-untyped-def]
         fail(exchange, _NOT_SENT, 0, load_i64(exchange + _BUFFER), 0)
         return
     no_number = load_i64(exchange + _ANY_NUMBER) != 0  # what comes later could not be told from what is asked next
-    if no_number or now - load_i64(exchange + _HEARD) >= load_i64(exchange + _SILENT):
-        fail(exchange, _SILENT_EVENT, 0, load_i64(exchange + _BUFFER), load_i64(exchange + _RECEIVED))
-        return
+    is_silent = now - load_i64(exchange + _HEARD) >= load_i64(exchange + _SILENT)
+    lives = not is_line(exchange) and load_i64(exchange + _HEARD) >= load_i64(exchange + _BEGAN)
     transaction = transaction_at(exchange, pending)
     add_to(transaction + _MISSES, 1)
+    if no_number or (is_silent and not lives):
+        fail(exchange, _SILENT_EVENT, 0, load_i64(exchange + _BUFFER), load_i64(exchange + _RECEIVED))
+        return
     store_i64(transaction + _QUALITY, max(load_i64(transaction + _QUALITY), _STALE))
     add_to(exchange + _ERRORS, 1)
     instead = load_i64(exchange + _LATE_NUMBER)
     tell(exchange, _MISSED, pending, load_i64(exchange + _BUFFER), load_i64(exchange + _RECEIVED), instead)
     advance(exchange, pending, now)
-    if is_line(exchange):
+    if not is_line(exchange):
+        leave_out(exchange, transaction, now)
+    else:
         doubt(exchange, pending, now)
         if now - load_i64(exchange + _BEGAN) > load_i64(exchange + _TIMEOUT) >> 2:
             worst_of(exchange, now)

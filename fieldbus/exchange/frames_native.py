@@ -57,11 +57,11 @@ def matches(frame, template, mask, nbytes):  # type: ignore[no-untyped-def]
 
 
 @inline
-def length_by_field(exchange):  # type: ignore[no-untyped-def]
-    """Bytes of the frame that begins the buffer; MORE: not known yet, IMPOSSIBLE: no frame begins so."""
-    if load_i64(exchange + _RECEIVED) < load_i64(exchange + _HEADER):
+def length_by_field(exchange, first):  # type: ignore[no-untyped-def]
+    """Bytes of the frame that begins at byte `first` of the buffer; MORE: not known yet, IMPOSSIBLE: no frame begins so."""
+    if load_i64(exchange + _RECEIVED) - first < load_i64(exchange + _HEADER):
         return MORE
-    at = load_i64(exchange + _BUFFER) + load_i64(exchange + _LENGTH_AT)
+    at = load_i64(exchange + _BUFFER) + first + load_i64(exchange + _LENGTH_AT)
     length = load_number(at, load_i64(exchange + _LENGTH_BYTES), load_i64(exchange + _IS_BIG)) + load_i64(
         exchange + _ADD
     )

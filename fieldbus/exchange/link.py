@@ -390,6 +390,9 @@ class NativeLink(CyclicLink):
         self._arm(connection)
         before = [int(t["confirmed"]) for t in exchange.transactions]
         exchange.phase(Phase.WRITES, deadline_ns)
+        if not exchange.is_mine and not self._are_confirmed(connection.plan, before):
+            exchange.ask_all_again()  # those who were silent were not waited for: others had to become safe first
+            exchange.phase(Phase.WRITES, deadline_ns)
         note = exchange.note()
         self._take()
         if note is not None:
@@ -400,11 +403,21 @@ class NativeLink(CyclicLink):
             if int(exchange.transactions[i]["confirmed"]) == before[i]:
                 raise NoAnswerError(f"{transaction.label}: no answer in time")
 
+    def _are_confirmed(self, plan: Plan, before: Sequence[int]) -> bool:
+        asked = plan.transactions[: plan.writes]
+        now = [int(t["confirmed"]) for t in self.exchange.transactions]
+        return all(t.answer is None or now[i] != before[i] for i, t in enumerate(asked))
+
     def _write_in_python(self, outputs: NDArray[np.float64], deadline_ns: int) -> None:
         raise NotImplementedError
 
     def _exchange(self, outputs: NDArray[np.float64], inputs: NDArray[np.float64], deadline_ns: int) -> int:
         raise NotImplementedError
+
+    @property
+    def has_driven(self) -> bool:
+        """See `Link.has_driven`."""
+        return super().has_driven or self.exchange.counter("driven") > 0
 
     # --- what others see ----------------------------------------------------------------------------------------------
 

@@ -209,6 +209,7 @@ class Exchange:
             buffer = self._plan_part(int(self._x[0]["buffer"]))
             buffer.view(np.uint8, 0, len(already))[:] = np.frombuffer(already, np.uint8)
         self._set(fd=fd, is_socket=is_socket, received=len(already), pending=_NOTHING, send_at_ns=send_at_ns)
+        self.transactions["skip_until_ns"] = 0
         self._fences["in_doubt"], self._fences["misses"], self._fences["skip_until_ns"] = 1, 0, 0
         self._armed_ns = time.monotonic_ns()
         self._set(unsent=0, heard_ns=self._armed_ns, fault=0, noted=0, health=_NOTHING, has_read=0, lost=0)
@@ -236,6 +237,10 @@ class Exchange:
     def lose(self) -> None:
         """From now on whoever runs it publishes BAD."""
         self._x["lost"] = 1
+
+    def ask_all_again(self) -> None:
+        """Who was silent is asked like the others."""
+        self.transactions["misses"], self.transactions["skip_until_ns"] = 0, 0
 
     def publish_age(self) -> None:
         """Tell subscribers how old their inputs are, and that they are BAD if the device is lost; the exchange is the keeper's."""

@@ -95,6 +95,11 @@ class Link(ABC):
             raise ChannelError(f"link {self.name!r}: its life sign is one value, and {tag_name!r} has {tag.count}")
         self._life = LifeSign(tag, self._in.cells.first[tag_name], timeout_s)
 
+    @property
+    def has_driven(self) -> bool:
+        """May outputs have reached the device? What was not confirmed may have, too."""
+        return self._counts["writes"] > 0
+
     def wait_up(self, timeout_s: float) -> bool:
         """Wait until the link is up; gives whether it is."""
         return self._up.wait(timeout_s)

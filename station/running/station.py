@@ -156,7 +156,7 @@ class Station:
             self._scheduler.stop()
         finally:
             links = {name: self._parts.links[name] for name in self._begun}
-            safe = {name: not driven_only or link.status().writes > 0 for name, link in links.items()}
+            safe = {name: not driven_only or link.has_driven for name, link in links.items()}
             for name, link in links.items():
                 link.ask_to_stop(safe[name])
             try:

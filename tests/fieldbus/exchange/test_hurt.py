@@ -197,3 +197,41 @@ def test_a_channel_has_one_writer_at_a_time(pair: Pair) -> None:
         keeper.join()
     words = pair.channel._words
     assert sorted({int(words[8]), int(words[16]), int(words[24]) & 3}) == [0, 1, 2]
+
+
+def test_thousands_of_late_answers_before_the_right_one() -> None:
+    """A flood that came at once is looked through, counted, and the answer behind it is taken."""
+    pair = Pair(answer_ns=10 * NS)
+    number, flood = pair.exchange.counter("number") + 1, 5000
+    pair.theirs.setblocking(True)
+    late = b"".join(framed((number - 1 - i % 1000) & 0xFFFF, bytes([1, 0x83, 2])) for i in range(flood))
+    sender = threading.Thread(target=pair.theirs.sendall, args=(late + framed(number, bytes([1, 3, 2, 0, 7])),))
+    sender.start()
+    pair.phase(limit_ns=10 * NS)
+    sender.join()
+    assert pair.exchange.counter("late") == flood
+    assert pair.read == (7.0, Quality.GOOD)
+    pair.close()
+
+
+def test_outputs_that_nobody_confirmed_may_have_reached_the_device() -> None:
+    """A refused write is counted as driven: who ends early still has to make it safe."""
+    with Bench() as bench:
+        first, second = bytes([1, 3, 4, 0, 1, 0, 2]), bytes([2, 3, 4, 0, 0, 0, 0])
+        assert bench.exchange.counter("driven") == 0
+        bench.cycle(bytes([1, 0x90, 2]), first, second)
+        assert (bench.exchange.counter("driven"), bench.exchange.counter("writes_done")) == (1, 0)
+
+
+def test_a_device_that_is_silent_is_given_up_within_the_timeout() -> None:
+    """The last question before that is waited for no longer than there is time to tell."""
+    pair = Pair(answer_ns=300 * MS)
+    pair.exchange._set(silent_ns=400 * MS, timeout_ns=500 * MS)
+    pair.answer(5)
+    pair.phase()
+    heard, until = pair.exchange.counter("heard_ns"), time.monotonic_ns() + 10 * NS
+    while not pair.exchange.is_mine and time.monotonic_ns() < until:
+        pair.exchange.phase(Phase.ALL, until)
+        assert pair.exchange.counter("give_up_ns") <= heard + 400 * MS
+    assert pair.exchange.fault is Event.SILENT
+    pair.close()
