@@ -247,6 +247,7 @@ def may_send(exchange, now):  # type: ignore[no-untyped-def]
         load_i64(exchange + _PENDING) == _NONE
         and load_i64(exchange + _POSITION) < load_i64(exchange + _END)
         and load_i64(exchange + _FAULT) == 0
+        and load_i64(exchange + _IS_CUT) == 0
         and load_i64(exchange + _UNSENT) == 0
         and now >= load_i64(exchange + _SEND_AT)
     )
