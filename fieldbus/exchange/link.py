@@ -390,7 +390,8 @@ class NativeLink(CyclicLink):
         self._arm(connection)
         before = [int(t["confirmed"]) for t in exchange.transactions]
         exchange.phase(Phase.WRITES, deadline_ns)
-        if not exchange.is_mine and not self._are_confirmed(connection.plan, before):
+        is_line = connection.plan.frames.line is not None  # there everybody was asked
+        if not is_line and not exchange.is_mine and not self._are_confirmed(connection.plan, before):
             exchange.ask_all_again()  # those who were silent were not waited for: others had to become safe first
             exchange.phase(Phase.WRITES, deadline_ns)
         note = exchange.note()
