@@ -38,10 +38,16 @@ class Twin:
     asked_ns: list[int] = field(default_factory=lambda: [0] * 3)
     values: list[bytes] = field(default_factory=lambda: [b""] * 3)
     accepted: int = 0
+    began_ns: int = 0
+    heard_ns: int = 0
+    missed_again_ns: int = 0
+    misses: list[int] = field(default_factory=lambda: [0] * 3)
+    skip_until_ns: list[int] = field(default_factory=lambda: [0] * 3)
 
     def begin(self) -> None:
         """A cycle begins."""
         self.now_ns += MS
+        self.began_ns = self.now_ns
         self.position, self.is_late, self.fresh = 0, True, [False] * 3
         self.step()
 
@@ -51,11 +57,26 @@ class Twin:
             return
         if self.pending is not None and self.now_ns >= self.give_up_ns:
             self.quality[self.pending] = max(self.quality[self.pending], STALE)
+            self._miss(self.pending)
             self._done()
+        while self.pending is None and self.position < 3 and self._is_left_out(self.position):
+            self.position += 1
         if self.pending is None and self.position < 3:
             self.number = (self.number + 1) % 65536
             self.pending, self.is_late = self.position, False
             self.sent_ns, self.give_up_ns = self.now_ns, self.now_ns + self.answer_ns
+
+    def _miss(self, i: int) -> None:
+        self.misses[i] += 1
+        if self.misses[i] > 1:
+            self.missed_again_ns = self.began_ns
+            if self.heard_ns >= self.began_ns:
+                self.skip_until_ns[i] = self.now_ns + 2 * 3 * self.answer_ns
+
+    def _is_left_out(self, i: int) -> bool:
+        """Who was silent is asked now and then, one in a cycle."""
+        has_waited = self.missed_again_ns == self.began_ns
+        return self.now_ns < self.skip_until_ns[i] or (self.misses[i] > 0 and has_waited)
 
     def feed(self, data: bytes) -> None:
         """Bytes come."""
@@ -83,10 +104,12 @@ class Twin:
         outcome = int(self.fault), self.number, tuple(self.quality), tuple(self.values[1:])
         if self.fault:
             self.fault, self.buffer, self.pending = Event.NONE, b"", None
+            self.heard_ns = self.now_ns
         return outcome
 
     def _judge(self, frame: bytes) -> None:
         number, protocol, _, unit, function = struct.unpack(">HHHBB", frame[:8])
+        self.heard_ns = self.now_ns
         body, behind = frame[8:], (self.number - number) % 65536
         if 0 < behind <= 1024 or (behind == 0 and self.pending is None):
             return  # late
@@ -98,10 +121,11 @@ class Twin:
         of_unit, of_function, back = ASKED[i]
         if protocol == 0 and unit == of_unit and function == of_function and _fits(body, back):
             self.quality[i], self.fresh[i], self.asked_ns[i] = GOOD, not self.is_late, self.sent_ns
-            self.values[i] = body[1:]
+            self.values[i], self.misses[i] = body[1:], 0
             self.accepted += 1
         elif protocol == 0 and unit == of_unit and function == of_function | 0x80 and len(body) == 1:
             self.quality[i] = max(self.quality[i], STALE) if body[0] in PASSING else BAD
+            self.misses[i] = 0
         else:
             self.fault = Event.UNEXPECTED
             return
