@@ -88,7 +88,7 @@ class AdsLink(NativeLink):
         self._watch = Watch(is_state_watched)
         self._inputs = [Values(self._in.cells, some) for some in _together(self._in.cells)]
         self._outputs = [Values(self._out.cells, some) for some in _together(self._out.cells)]
-        self._lookup = Lookup([Wanted(t.address.symbol, t.number.nbytes * t.count) for t in self._symbols()])  # type: ignore[union-attr]
+        self._lookup = Lookup([Wanted(t.address.symbol, t.number.nbytes * t.count, t.type) for t in self._symbols()])  # type: ignore[union-attr]
         self._handles: list[Item] = []
         self._handle_of: dict[str, int] = {}
         """Tag -> its notification."""

@@ -22,16 +22,23 @@ _FIRST_NS: Final = 1_000_000_000
 """So long may the answer to the first sum command take, which asks for one symbol."""
 _SILENCES: Final = 2
 """A first sum command that so many times got no answer is asked no more: once may have been the network."""
+TYPE_OF: Final = {
+    "BOOL": "bool", "BYTE": "uint8", "USINT": "uint8", "SINT": "int8", "WORD": "uint16", "UINT": "uint16", "INT": "int16",
+    "DWORD": "uint32", "UDINT": "uint32", "DINT": "int32", "LWORD": "uint64", "ULINT": "uint64", "LINT": "int64",
+    "REAL": "float32", "LREAL": "float64",
+}  # fmt: skip
+"""The controller's name of a type -> a tag's."""
 _TOLD: Final = 3
 """So many symbols that do not fit are named; the others are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A symbol, and the bytes that its tag needs."""
+    """A symbol, the bytes that its tag needs, and the tag's type; empty: any of that size."""
 
     symbol: str
     nbytes: int
+    type: str = ""
 
 
 @dataclass(slots=True)
@@ -166,7 +173,14 @@ class Lookup:
         info = requests.symbol_info(wanted.symbol, data)
         if info.size != wanted.nbytes:
             message = f"symbol {wanted.symbol!r} is {info.type} of {info.size} bytes, but its tag needs {wanted.nbytes}"
-            found.fault = RefusedError(message, Error.BAD_SIZE)
+            found.fault = RefusedError(message + _rather(info.type), Error.BAD_SIZE)
+            return
+        if _are_fractions(wanted.type) is not None and _are_fractions(TYPE_OF.get(_element(info.type), "")) not in (
+            None,
+            _are_fractions(wanted.type),
+        ):
+            message = f"symbol {wanted.symbol!r} is {info.type}, but its tag is {wanted.type}{_rather(info.type)}"
+            found.fault = RefusedError(message, Error.BAD_DATA)
             return
         found.is_checked = True
 
@@ -215,3 +229,19 @@ def stopwatch(deadline_ns: int, is_stopping: Callable[[], bool]) -> Callable[[],
     """
     each_ns = deadline_ns - time.monotonic_ns()
     return lambda: deadline_ns if is_stopping() else time.monotonic_ns() + each_ns
+
+
+def _element(type_name: str) -> str:
+    """`ARRAY [0..3] OF REAL` -> `REAL`."""
+    return type_name.rpartition(" OF ")[2].strip().upper()
+
+
+def _are_fractions(type_name: str) -> bool | None:
+    """Does a tag's type hold fractions? None: it is not known."""
+    return type_name.startswith("float") if type_name else None
+
+
+def _rather(type_name: str) -> str:
+    """What to write for a type of the controller's."""
+    name = TYPE_OF.get(_element(type_name), "")
+    return f': write type = "{name}"' if name else ""

@@ -224,7 +224,8 @@ def test_a_lost_first_notification_costs_nothing(plc: AdsPlc) -> None:
     ("address", "type_name", "error"),
     [
         ("MAIN.nothing", "float32", "MAIN.nothing: ADS error 0x710, symbol not found"),
-        ("MAIN.fU", "float32", "symbol 'MAIN.fU' is LREAL of 8 bytes, but its tag needs 4"),
+        ("MAIN.fU", "float32", "symbol 'MAIN.fU' is LREAL of 8 bytes, but its tag needs 4: write type = \"float64\""),
+        ("MAIN.fU", "int64", "symbol 'MAIN.fU' is LREAL, but its tag is int64: write type = \"float64\""),
     ],
 )
 def test_a_symbol_that_does_not_fit_is_named(plc: AdsPlc, address: str, type_name: str, error: str) -> None:
