@@ -9,6 +9,7 @@ from station.file.view import View, sole_link
 from station.links import NativeLinkTable
 from station.terms.durations import format_duration
 from station.terms.findings import Finding, unknown
+from station.terms.tasks import TaskTable
 
 
 def owner_of(config: StationConfig, link: str) -> str | None:
@@ -77,3 +78,8 @@ def _deadlines(view: View) -> Iterator[Finding]:
                 'no link is exchanged with in this task\'s cycle (exchange = "in-cycle"): there is nothing to wait for'
             )
             yield Finding(path, message, "warning")
+
+
+def waits_ns(task: TaskTable) -> int:
+    """How long each half of a task's cycle waits for devices."""
+    return task.cycle_ns // 4 if task.io_deadline_ns is None else task.io_deadline_ns

@@ -27,6 +27,7 @@ from fieldbus.link.link import NS, Link
 from fieldbus.link.values import TagValue
 from fieldbus.tags import Quality, Tag
 from station.errors import StationError
+from station.file.owners import owner_of, waits_ns
 from station.file.reading import StationFile
 from station.file.view import sole_link
 from station.links import DeviceLinkTable, NativeLinkTable
@@ -36,6 +37,7 @@ from station.running.finding import running_stations
 from station.show.doubts import Doubt, doubt, read
 from station.show.next_steps import next_step
 from station.show.tags import TagView
+from station.terms.durations import format_duration
 from station.terms.tables import TagTable
 from station.wiring.parts import make_tag
 
@@ -119,6 +121,9 @@ class _Asking:
         }
         if isinstance(table, NativeLinkTable):
             patience["exchange"] = "own-thread"  # there is no task here
+        owner = owner_of(file.config, name)
+        self._task = owner or ""
+        self._io_ns = waits_ns(file.config.tasks[owner]) if owner else 0
         self._patient = table.model_copy(update=patience)
         self._entries = entries_of(file, name)
         self._reads = 0
@@ -199,6 +204,11 @@ class _Asking:
         took_ms = f"{self._heard.took_ns / 1e6:.3g} ms"
         if self._heard.took_ns > self._table.timeout_ns:
             self._heard.notes.append(f"an exchange took {took_ms}, longer than its timeout: it would be lost")
+        elif 0 < self._io_ns < self._heard.took_ns:
+            self._heard.notes.append(
+                f"an exchange took {took_ms}, and task {self._task} waits {format_duration(self._io_ns)} for it (io_deadline): what "
+                'comes later is used a cycle later, as stale; exchange = "own-thread" is for devices that take so long'
+            )
         elif self._heard.took_ns > self._table.cycle_ns:
             self._heard.notes.append(f"an exchange took {took_ms}, longer than its cycle")
 

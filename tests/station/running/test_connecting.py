@@ -60,6 +60,19 @@ def test_a_link_in_a_tasks_cycle_is_read_without_the_task(tmp_path):
     assert heard.took_ns > 0
 
 
+def test_a_device_that_is_slower_than_a_task_waits_is_told_with_figures(tmp_path):
+    """How long it took, how long the task waits, and what such a device is better left to; silent where it is quick enough."""
+    registers = floats(0, 21.5, low_first=False) | floats(20, 7.0, low_first=False)
+    for deadline, told in (("50 us", True), ("10 ms", False)):
+        with RegistersDevice(registers) as device:
+            path = one_device(tmp_path, device.port, LEVEL, link=['exchange = "in-cycle"', ""])
+            path.write_text(path.read_text().replace('cycle = "10 ms"', f'cycle = "40 ms"\nio_deadline = "{deadline}"'))
+            (heard,) = connect(read_station(path))
+        notes = [note for note in heard.notes if "task axis waits" in note]
+        assert bool(notes) is ((told and heard.took_ns > 50_000) or heard.took_ns > 10_000_000)
+        assert all(f"waits {deadline} for it (io_deadline)" in note and '"own-thread"' in note for note in notes)
+
+
 def test_floats_in_the_other_order_are_seen(tmp_path):
     """The remark names the order and the value that it gives, and that several tags have it in common."""
     other = 'pressure = { address = "holding 2", unit = "bar" }'
