@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 from rt_native import version
 from rt_native.text import visible
 from station import commands
+from station.commands.run import PROCESS
 from station.found import modules
 
 
@@ -82,7 +83,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
-        app()
+        app(obj=PROCESS)
     finally:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)

@@ -17,10 +17,13 @@ if TYPE_CHECKING:
     from station.running.station import Station
 
 ORDER = 10
+PROCESS = "the process ends with the command"
+"""What `main` gives a command line as its object."""
 STYLES = {"ok": "green", "warn": "yellow", "bad": "red"}
 
 
 def run(
+    context: typer.Context,
     station: StationFileArgument = Path("station.toml"),
     seconds: Annotated[float | None, typer.Option(min=0, help="Stop after so long; by default at Ctrl-C.")] = None,
     report: Annotated[Path | None, typer.Option(help="Folder of the report; by default as the file says.")] = None,
@@ -43,7 +46,9 @@ def run(
         with Held(file) as held:  # before anything is touched
             running = Station(file)
             print_problems(errors, running.warnings)
-            last.enter_context(stopped_by_signals(running))  # until all is said
+            last.enter_context(
+                stopped_by_signals(running, is_last=context.find_root().obj is PROCESS)
+            )  # until all is said
             with ControlServer(running, _place(socket, running.name), held) as control:
                 if control.trouble:
                     say(errors, f"warning: no control socket at {control.path}: {control.trouble}", "yellow")

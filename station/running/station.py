@@ -487,8 +487,11 @@ class Station:
 
 
 @contextmanager
-def stopped_by_signals(station: Station) -> Iterator[None]:
+def stopped_by_signals(station: Station, is_last: bool = False) -> Iterator[None]:
     """SIGINT, SIGTERM and SIGHUP stop the station in order; SIGHUP not where nohup has it ignored. Main thread only.
+
+    `is_last`: the process ends afterwards, and they are ignored from then on: between two handlers there is no moment in which
+    one would end it with another exit code.
 
     More of them change nothing: outputs go safe, the report is written, the exit code is that of the run. Only SIGINT
     (Ctrl-C), when it comes `PATIENCE_S` or more after the first, ends whatever delays that, by `KeyboardInterrupt`; and
@@ -514,4 +517,4 @@ def stopped_by_signals(station: Station) -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if is_last else handler)

@@ -279,9 +279,9 @@ def test_doctor_refuses_a_core_that_is_not_there():
 def test_kernels():
     """`kernels` builds what is missing, and shows where all libraries are."""
     text = rt_engine("kernels")
-    for name in ("kernels", "fieldbus", "scheduler", "plc calls"):
+    for name in ("kernels", "fieldbus", "fieldbus.exchange", "scheduler", "plc calls"):
         assert re.search(rf"^{name} .* files ", text, re.MULTILINE)
-    assert rt_engine("kernels").count("ready") == 4
+    assert rt_engine("kernels").count("ready") == 5
 
 
 def test_module_and_usage():
