@@ -115,6 +115,8 @@ def grown(run) -> tuple[int, int]:
         faults, heap = page_faults(), heap_bytes()
         run()
         tries.append((heap_bytes() - heap, page_faults() - faults))
+        if tries[-1] == (0, 0):
+            break
     return min(heap for heap, _ in tries), min(faults for _, faults in tries)
 
 

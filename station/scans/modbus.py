@@ -293,7 +293,7 @@ def _propose(errors: Terminal, device: Device, name: str, unit: str, output: Pat
 
     text = proposal(device, shlex.join(["rt-engine", *sys.argv[1:]]), name, unit)
     if output is None:
-        print("".join(visible(text, keep="\n")), end="")
+        sys.stdout.write("".join(visible(text, keep="\n")))
         return
     try:
         output.write_text(text, encoding="utf-8")
