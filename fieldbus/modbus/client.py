@@ -25,7 +25,7 @@ from pymodbus.pdu import ModbusPDU
 from fieldbus.errors import BusyError, ConnectionLostError, GarbageError, NoAnswerError, RefusedError, cause
 from fieldbus.link.ports import NEVER, check_age
 from fieldbus.modbus.habits import NONE, Habits
-from fieldbus.modbus.protocol import MASK_REGISTER, MEANING, MOST_PDU, PASSING
+from fieldbus.modbus.protocol import MASK_REGISTER, MOST_PDU, PASSING, meaning_of
 from fieldbus.modbus.requests import READ_FUNCTION, READ_WRITE, WRITE_MANY, WRITE_ONE
 
 MBAP_BYTES = 7  # transaction id, protocol id (0), length of what follows, unit id
@@ -103,8 +103,7 @@ class _Asking:
         answer = self._executed(RawRequest(unit, function, body), deadline_ns, until_ns)
         if answer.isError():
             code = answer.exception_code
-            meaning = MEANING.get(code, "unknown exception code")
-            raise (BusyError if code in PASSING else RefusedError)(f"exception {code}, {meaning}", code)
+            raise (BusyError if code in PASSING else RefusedError)(f"exception {code}, {meaning_of(code)}", code)
         if answer.function_code != function:
             raise GarbageError(f"unit {unit}: asked with FC {function}, answered with FC {answer.function_code}")
         body_back: bytes = answer.body

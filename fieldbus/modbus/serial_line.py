@@ -6,6 +6,7 @@ from typing import Final
 from fieldbus.codec import WORD_BYTES
 from fieldbus.exchange.plan import Fence, Line, Transaction
 from fieldbus.modbus import protocol as p
+from fieldbus.modbus.crc import with_crc
 from fieldbus.modbus.habits import Habits
 from fieldbus.modbus.plan import BIT_TABLES
 from fieldbus.modbus.requests import READ_FUNCTION, TABLE_OF, MaskWrite, Read, ReadWrite, Request
@@ -86,7 +87,7 @@ def heard(request: bytes, came: bytes, echo: bool) -> str:
         return "the adapter hears what it sends: set echo = true"
     if len(came) < CHECKED_BYTES:
         return f"half an answer: {shown} in time"
-    if crc(came[:-2]) != came[-2:]:
+    if with_crc(came[:-2]) != came:
         return f"half an answer, or a disturbed one (its checksum is wrong): {shown}"
     if echo and not echoed:
         return (
@@ -97,13 +98,3 @@ def heard(request: bytes, came: bytes, echo: bool) -> str:
     if came[1] & ~p.REFUSED != request[1]:
         return f"asked with FC {request[1]}, answered with FC {came[1]}: {shown}"
     return f"not the answer that was expected: {shown}"
-
-
-def crc(data: bytes) -> bytes:
-    """CRC-16, as it ends a frame."""
-    value = 0xFFFF
-    for byte in data:
-        value ^= byte
-        for _ in range(8):
-            value = (value >> 1) ^ (0xA001 if value & 1 else 0)
-    return value.to_bytes(2, "little")

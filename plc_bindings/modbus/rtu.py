@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from fieldbus.modbus import protocol as p
+from fieldbus.modbus.crc import crc, with_crc
 
 MOST: Final = 1 + p.MOST_PDU + 2
 BROADCAST: Final = 0
@@ -20,30 +21,11 @@ BROADCAST: Final = 0
 _LEAST: Final = 4
 _READS: Final = (p.READ_COILS, p.READ_DISCRETE_INPUTS, p.READ_HOLDING_REGISTERS, p.READ_INPUT_REGISTERS)
 _WRITES: Final = (p.WRITE_COILS, p.WRITE_REGISTERS)
-_POLYNOMIAL: Final = 0xA001
-
-
-def _remainder(byte: int) -> int:
-    for _ in range(8):
-        byte = byte >> 1 ^ (_POLYNOMIAL if byte & 1 else 0)
-    return byte
-
-
-_TABLE: Final = tuple(map(_remainder, range(256)))
-
-
-def crc(data: bytes | bytearray) -> int:
-    """CRC-16 of Modbus."""
-    value = 0xFFFF
-    for byte in data:
-        value = value >> 8 ^ _TABLE[(value ^ byte) & 0xFF]
-    return value
 
 
 def frame(unit: int, pdu: bytes) -> bytes:
     """A frame to send."""
-    body = bytes((unit,)) + pdu
-    return body + crc(body).to_bytes(2, "little")
+    return with_crc(bytes((unit,)) + pdu)
 
 
 class Reader:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -35,7 +34,6 @@ PAUSES_S: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 MOST_DEAF_S: Final = 1.0
 REST_S: Final = 1.0
 """For a device that waits for the rest of a request which it does not understand."""
-_MEANING: Final[Mapping[int, str]] = {int(code): text for code, text in p.MEANING.items()}
 _RECENT: Final = 12
 _MOST_CALIBRATING: Final = 24
 _ENOUGH: Final = 4
@@ -197,7 +195,7 @@ class Asker:
         self.answered += 1
         if answer[0] & p.REFUSED:
             code: int = answer[1] if len(answer) > 1 else 0
-            raise RefusedError(f"exception {code}, {_MEANING.get(code, 'unknown exception code')}", code)
+            raise RefusedError(f"exception {code}, {p.meaning_of(code)}", code)
         return answer[1:]
 
     def _note(self, was_lost: bool) -> None:

@@ -19,6 +19,7 @@ import serial
 
 from fieldbus.errors import ConnectionLostError, GarbageError, NoAnswerError, cause
 from fieldbus.modbus import protocol as p
+from fieldbus.modbus.crc import with_crc
 
 FIRST_NUMBER: Final = 0x5A01
 """Of transactions: a device that always answers with 0, 1 or 2 is noticed."""
@@ -279,16 +280,6 @@ class RtuWire:
             self.close()
             raise ConnectionLostError(f"serial port {self._device}: {cause(error)}") from error
         return data
-
-
-def with_crc(frame: bytes) -> bytes:
-    """A frame with its CRC behind it: MODBUS over Serial Line V1.02, appendix B."""
-    crc = 0xFFFF
-    for byte in frame:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0xA001 if crc & 1 else 0)
-    return frame + crc.to_bytes(2, "little")
 
 
 def frame_bytes(data: bytes) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from fieldbus.modbus.serial_line import crc
+from fieldbus.modbus.crc import with_crc
 
 Delays = Callable[[random.Random], float]
 READS = (1, 2, 3, 4)
@@ -18,7 +18,7 @@ READS = (1, 2, 3, 4)
 
 def framed(body: bytes) -> bytes:
     """With its checksum."""
-    return body + crc(body)
+    return with_crc(body)
 
 
 @dataclass
@@ -76,7 +76,7 @@ class Serial:
                     if len(data) < nbytes:
                         break
                     request, data = data[:nbytes], data[nbytes:]
-                    assert crc(request[:-2]) == request[-2:], request.hex()
+                    assert with_crc(request[:-2]) == request, request.hex()
                     self.asked.append((time.monotonic(), request))
                     if self.echo:
                         os.write(self._end, request)

@@ -13,8 +13,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from fieldbus.errors import NoAnswerError
+from fieldbus.modbus.crc import with_crc
 from fieldbus.modbus.scan.asking import Asker, Clock
-from fieldbus.modbus.scan.wire import Oddities, with_crc
+from fieldbus.modbus.scan.wire import Oddities
 
 FUNCTIONS = {1: "coil", 2: "discrete", 3: "holding", 4: "input"}
 Tables = Mapping[str, Mapping[int, int]]

@@ -11,7 +11,8 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from fieldbus.errors import ConnectionLostError, GarbageError, NoAnswerError
-from fieldbus.modbus.scan.wire import FIRST_NUMBER, RtuWire, TcpWire, frame_bytes, with_crc
+from fieldbus.modbus.crc import with_crc
+from fieldbus.modbus.scan.wire import FIRST_NUMBER, RtuWire, TcpWire, frame_bytes
 
 PDU = bytes([3, 0, 0, 0, 1])
 GOOD = bytes([3, 2, 0x12, 0x34])
