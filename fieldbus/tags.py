@@ -83,6 +83,25 @@ TYPES: dict[str, NumberType] = {
 }
 """Name -> type. Values are float64 in the process image, so 64-bit integers are exact up to 2**53 only."""
 
+IEC_TYPES: dict[str, str] = {
+    "BOOL": "bool",
+    "SINT": "int8",
+    "INT": "int16",
+    "DINT": "int32",
+    "LINT": "int64",
+    "USINT": "uint8",
+    "BYTE": "uint8",
+    "UINT": "uint16",
+    "WORD": "uint16",
+    "UDINT": "uint32",
+    "DWORD": "uint32",
+    "ULINT": "uint64",
+    "LWORD": "uint64",
+    "REAL": "float32",
+    "LREAL": "float64",
+}
+"""What a type is called in a PLC -> here."""
+
 
 class Address:
     """Where a tag lies in a device: each kind of link has addresses of its own, beside the link."""

@@ -15,6 +15,7 @@ from fieldbus.ads.protocol import MOST_IN_A_SUM, Error, Group
 from fieldbus.ads.requests import INFO_BYTES, Item
 from fieldbus.ads.words import failure
 from fieldbus.errors import ConnectionLostError, GarbageError, NoAnswerError, RefusedError
+from fieldbus.tags import IEC_TYPES, TYPES
 
 _HANDLE_BYTES: Final = 4
 _LONG_INFO_BYTES: Final = 0xFFFF
@@ -22,12 +23,6 @@ _FIRST_NS: Final = 1_000_000_000
 """So long may the answer to the first sum command take, which asks for one symbol."""
 _SILENCES: Final = 2
 """A first sum command that so many times got no answer is asked no more: once may have been the network."""
-TYPE_OF: Final = {
-    "BOOL": "bool", "BYTE": "uint8", "USINT": "uint8", "SINT": "int8", "WORD": "uint16", "UINT": "uint16", "INT": "int16",
-    "DWORD": "uint32", "UDINT": "uint32", "DINT": "int32", "LWORD": "uint64", "ULINT": "uint64", "LINT": "int64",
-    "REAL": "float32", "LREAL": "float64",
-}  # fmt: skip
-"""The controller's name of a type -> a tag's."""
 _TOLD: Final = 3
 """So many symbols that do not fit are named; the others are counted."""
 
@@ -175,10 +170,8 @@ class Lookup:
             message = f"symbol {wanted.symbol!r} is {info.type} of {info.size} bytes, but its tag needs {wanted.nbytes}"
             found.fault = RefusedError(message + _rather(info.type), Error.BAD_SIZE)
             return
-        if _are_fractions(wanted.type) is not None and _are_fractions(TYPE_OF.get(_element(info.type), "")) not in (
-            None,
-            _are_fractions(wanted.type),
-        ):
+        theirs, ours = TYPES.get(_type_of(info.type)), TYPES.get(wanted.type)
+        if theirs and ours and theirs.is_float != ours.is_float:
             message = f"symbol {wanted.symbol!r} is {info.type}, but its tag is {wanted.type}{_rather(info.type)}"
             found.fault = RefusedError(message, Error.BAD_DATA)
             return
@@ -231,17 +224,12 @@ def stopwatch(deadline_ns: int, is_stopping: Callable[[], bool]) -> Callable[[],
     return lambda: deadline_ns if is_stopping() else time.monotonic_ns() + each_ns
 
 
-def _element(type_name: str) -> str:
-    """`ARRAY [0..3] OF REAL` -> `REAL`."""
-    return type_name.rpartition(" OF ")[2].strip().upper()
-
-
-def _are_fractions(type_name: str) -> bool | None:
-    """Does a tag's type hold fractions? None: it is not known."""
-    return type_name.startswith("float") if type_name else None
+def _type_of(type_name: str) -> str:
+    """What a tag calls a type of the controller's, or that of its array's elements; empty: nothing like it."""
+    return IEC_TYPES.get(type_name.rpartition(" OF ")[2].strip().upper(), "")
 
 
 def _rather(type_name: str) -> str:
     """What to write for a type of the controller's."""
-    name = TYPE_OF.get(_element(type_name), "")
+    name = _type_of(type_name)
     return f': write type = "{name}"' if name else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from station.file.config import StationConfig
-from station.file.view import View, sole_link
+from station.file.view import View, tags_of
 from station.links import NativeLinkTable
 from station.terms.durations import format_duration
 from station.terms.findings import Finding, unknown
@@ -26,8 +26,7 @@ def owner_of(config: StationConfig, link: str) -> str | None:
 
 def _users(config: StationConfig, link: str) -> tuple[list[str], list[str]]:
     """(tasks that read or write tags of a link, those that write)."""
-    sole = sole_link(set(config.links))
-    mine = {name for name, tag in config.tags.items() if (tag.link or sole) == link}
+    mine = tags_of(config, link)
     readers = [name for name, task in config.tasks.items() if any(entry.tag in mine for entry in task.inputs)]
     writers = [name for name, task in config.tasks.items() if any(entry.tag in mine for entry in task.outputs)]
     return list(dict.fromkeys([*readers, *writers])), writers

@@ -8,12 +8,12 @@ From the moment an input arrives here, as `Reaction` in the statistics counts it
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from station.file.config import StationConfig
 from station.file.owners import owner_of
-from station.file.view import sole_link
+from station.file.view import link_of
 from station.links import LinkTable, NativeLinkTable
 from station.terms.durations import format_duration
 
@@ -38,10 +38,11 @@ class Reaction:
 
 def expected(config: StationConfig) -> Iterator[Reaction]:
     """The reactions of all tasks, link by link."""
-    sole = sole_link(set(config.links))
     for name, task in config.tasks.items():
-        links = dict.fromkeys(config.tags[entry.tag].link or sole for entry in task.outputs if entry.tag in config.tags)
-        readers = {config.tags[entry.tag].link or sole for entry in task.inputs if entry.tag in config.tags}
+        links, readers = (
+            dict.fromkeys(link_of(config, config.tags[entry.tag]) for entry in entries if entry.tag in config.tags)
+            for entries in (task.outputs, task.inputs)
+        )
         for link in links:
             table = config.links.get(link or "")
             if link is None or table is None:
@@ -49,7 +50,9 @@ def expected(config: StationConfig) -> Iterator[Reaction]:
             yield _reaction(config, name, link, table, readers)
 
 
-def _reaction(config: StationConfig, name: str, link: str, table: LinkTable, readers: set[str | None]) -> Reaction:
+def _reaction(
+    config: StationConfig, name: str, link: str, table: LinkTable, readers: Collection[str | None]
+) -> Reaction:
     cycle_ns = config.tasks[name].cycle_ns
     tick = f"the task's cycle, {format_duration(cycle_ns)}"
     if owner_of(config, link) == name:
@@ -61,7 +64,7 @@ def _reaction(config: StationConfig, name: str, link: str, table: LinkTable, rea
         return Reaction(name, link, cycle_ns, f"{tick}; its clients read when they like")
     how = f"{tick}, and the link's, {format_duration(table.cycle_ns)}"
     is_threaded = isinstance(table, NativeLinkTable) and table.exchange == "own-thread"
-    can_be_native = is_threaded and table.cycle_ns <= cycle_ns and readers == {link}
+    can_be_native = is_threaded and table.cycle_ns <= cycle_ns and set(readers) == {link}
     advice = (
         f'a value waits for both clocks; exchange = "in-cycle" in [links.{link}] makes it one cycle'
         if can_be_native

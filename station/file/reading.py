@@ -19,6 +19,7 @@ from typing import Annotated, Any, Final, Union, get_args, get_origin
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from fieldbus.tags import IEC_TYPES
 from rt_native.files import open_file
 from station.errors import Problem, StationFileError
 from station.file.checks import check_relations
@@ -29,7 +30,7 @@ from station.links import link_tables, type_of
 from station.servers import server_tables
 from station.terms.findings import Finding, Step, dotted, nearest_name, unknown
 from station.terms.steps import STEP_TABLES
-from station.terms.tables import IEC_TYPES, Table
+from station.terms.tables import Table
 
 _ROUNDS: Final = 5
 _DEEPEST: Final = 32

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +38,16 @@ class View:
         return tag.link or sole_link(self.names("links"))
 
 
-def sole_link(links: set[str]) -> str | None:
+def link_of(config: StationConfig, tag: TagTable) -> str | None:
+    """The link of a tag; the only link when the tag names none."""
+    return tag.link or sole_link(config.links)
+
+
+def tags_of(config: StationConfig, link: str) -> dict[str, TagTable]:
+    """The tags of a link."""
+    return {name: tag for name, tag in config.tags.items() if link_of(config, tag) == link}
+
+
+def sole_link(links: Collection[str]) -> str | None:
     """The link that a tag without `link` belongs to."""
     return next(iter(links)) if len(links) == 1 else None

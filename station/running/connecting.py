@@ -29,7 +29,7 @@ from fieldbus.tags import Quality, Tag
 from station.errors import StationError
 from station.file.owners import owner_of, waits_ns
 from station.file.reading import StationFile
-from station.file.view import sole_link
+from station.file.view import tags_of
 from station.links import DeviceLinkTable, NativeLinkTable
 from station.machine.claims import holder
 from station.running.control import fetch_status
@@ -90,7 +90,7 @@ def connect(file: StationFile) -> list[Heard]:
     groups: dict[object, list[str]] = {}
     for name, table in file.config.links.items():
         if isinstance(table, DeviceLinkTable):
-            one = table.held_alone() or next(iter(table.device_names(entries_of(file, name).values())), name)
+            one = table.held_alone() or next(iter(table.device_names(tags_of(file.config, name).values())), name)
             groups.setdefault(one, []).append(name)
 
     def ask(names: list[str]) -> list[Heard]:
@@ -99,12 +99,6 @@ def connect(file: StationFile) -> list[Heard]:
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         found = {heard.link: heard for some in pool.map(ask, groups.values()) for heard in some}
     return [found[name] for name in file.config.links if name in found]
-
-
-def entries_of(file: StationFile, link: str) -> dict[str, TagTable]:
-    """The tags of a link."""
-    only = sole_link(set(file.config.links))
-    return {name: tag for name, tag in file.config.tags.items() if (tag.link or only) == link}
 
 
 class _Asking:
@@ -125,7 +119,7 @@ class _Asking:
         self._task = owner or ""
         self._io_ns = waits_ns(file.config.tasks[owner]) if owner else 0
         self._patient = table.model_copy(update=patience)
-        self._entries = entries_of(file, name)
+        self._entries = tags_of(file.config, name)
         self._reads = 0
         self._refused: dict[str, str] = {}
         self._heard = Heard(name, table.describe())

@@ -19,7 +19,7 @@ from typing import Final
 
 from station.errors import AlreadyRunningError, UnsafeSocketError
 from station.file.reading import StationFile
-from station.file.view import sole_link
+from station.file.view import link_of
 from station.machine.claims import Kind, claim, drain, holder
 from station.terms.tables import TagTable
 
@@ -96,7 +96,7 @@ class Held:
         outputs: dict[str | None, list[TagTable]] = {}
         for tag in config.tags.values():
             if tag.direction == "out":
-                outputs.setdefault(tag.link or sole_link(set(config.links)), []).append(tag)
+                outputs.setdefault(link_of(config, tag), []).append(tag)
         links = {name: table for name, table in config.links.items() if name in outputs}
         writers = {device: name for name, table in links.items() for device in table.reserved(outputs[name])}
         for device, link in writers.items():

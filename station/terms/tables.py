@@ -16,23 +16,6 @@ from station.terms.durations import PATTERN, parse_duration
 TypeName = Literal[
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64"
 ]
-IEC_TYPES: Final = {
-    "SINT": "int8",
-    "INT": "int16",
-    "DINT": "int32",
-    "LINT": "int64",
-    "USINT": "uint8",
-    "BYTE": "uint8",
-    "UINT": "uint16",
-    "WORD": "uint16",
-    "UDINT": "uint32",
-    "DWORD": "uint32",
-    "ULINT": "uint64",
-    "LWORD": "uint64",
-    "REAL": "float32",
-    "LREAL": "float64",
-}
-"""What a type is called in a PLC -> in a station file."""
 Order = Literal["ABCD", "CDAB", "BADC", "DCBA"]
 Duration = Annotated[
     int,

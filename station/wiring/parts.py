@@ -29,7 +29,7 @@ from scheduler.task import Guard, Input, Output, Task, Trigger
 from station.errors import Problem, StationFileError
 from station.file.owners import owner_of
 from station.file.reading import StationFile
-from station.file.view import sole_link
+from station.file.view import link_of, tags_of
 from station.links import LinkTable, NativeLinkTable
 from station.terms.findings import Finding, Step
 from station.terms.tables import TagTable
@@ -108,7 +108,7 @@ class _Builder:
 
     def make_links(self) -> None:
         for name, table in self._config.links.items():
-            mine = {tag: entry for tag, entry in self._config.tags.items() if self._link_of(tag) == name}
+            mine = tags_of(self._config, name)
             made = [
                 self._attempt(("tags", tag), FieldbusError, make_tag, tag, entry, table) for tag, entry in mine.items()
             ]
@@ -196,7 +196,7 @@ class _Builder:
         return max((self._config.links[link].timeout_ns for link in links), default=float("inf"))
 
     def _link_of(self, tag: str) -> str:
-        link = self._config.tags[tag].link or sole_link(set(self._config.links))
+        link = link_of(self._config, self._config.tags[tag])
         assert link is not None, "read_station has checked that every tag has a link"
         return link
 
