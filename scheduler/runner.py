@@ -166,8 +166,7 @@ class TaskRunner:
         return Histogram.sum(self._reactions())
 
     def _reactions(self) -> list[Histogram]:
-        channels = {id(output.channel): output.channel for output in self.task.outputs}
-        return [channel.reaction for channel in channels.values() if channel.reaction is not None]
+        return [channel.reaction for channel in self.task.channels_written if channel.reaction is not None]
 
     def counters(self) -> dict[str, Any]:
         """The counters alone (`scheduler.task_block.STATS`), of one moment between two cycles: no system call, no histogram.

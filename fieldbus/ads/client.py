@@ -18,7 +18,6 @@ from fieldbus.ads.protocol import MOST_IN_A_SUM, SYMBOL_VERSION_INVALID, TCP_POR
 from fieldbus.ads.requests import Item
 from fieldbus.ads.words import failure
 from fieldbus.errors import ConnectionLostError, DeviceError, NoAnswerError, cause
-from fieldbus.link.ports import NEVER, check_age
 
 SYMBOLS_CHANGED: Final = (Error.BAD_OFFSET, SYMBOL_VERSION_INVALID)
 """The first: an unknown handle."""
@@ -113,13 +112,9 @@ class AdsClient:
         got = self.ask(item.label, Command.READ, requests.read(item), deadline_ns)
         return requests.whole(item.label, got, item.nbytes)
 
-    def write(self, item: Item, value: bytes, deadline_ns: int, until_ns: int = NEVER) -> None:
-        """Write one item; after `until_ns` `OutdatedError`."""
-        self.ask(item.label, Command.WRITE, requests.write(item, value), deadline_ns, until_ns)
-
-    def read_write(self, label: str, data: bytes, deadline_ns: int, until_ns: int = NEVER) -> bytes:
+    def read_write(self, label: str, data: bytes, deadline_ns: int) -> bytes:
         """What a ReadWrite with `data` (of `fieldbus.ads.requests`) gives."""
-        return self.ask(label, Command.READ_WRITE, data, deadline_ns, until_ns)
+        return self.ask(label, Command.READ_WRITE, data, deadline_ns)
 
     def by_name(self, group: int, name: str, answer_bytes: int, deadline_ns: int) -> bytes:
         """What `group` tells of a symbol."""
@@ -155,7 +150,7 @@ class AdsClient:
         codes = requests.codes("sum read", got, count)
         return codes, requests.whole("sum read", got[4 * count :], nbytes)
 
-    def ask(self, label: str, command: int, data: bytes, deadline_ns: int, until_ns: int = NEVER) -> bytes:
+    def ask(self, label: str, command: int, data: bytes, deadline_ns: int) -> bytes:
         """One question, and what its answer carries behind the return code.
 
         Raises what the return code means; `NoAnswerError` and `GarbageError` name what came in the answer's place.
@@ -163,7 +158,7 @@ class AdsClient:
         assert self._conversation is not None, "dial first"
         invoke, frame = self._conversation.ask(command, data)
         try:
-            self._send(frame, deadline_ns, until_ns)
+            self._send(frame, deadline_ns)
             answer = self._await(label, invoke, deadline_ns)
         finally:
             self._conversation.give_up(invoke)
@@ -176,11 +171,10 @@ class AdsClient:
 
     # --- the socket ---------------------------------------------------------------------------------------------------
 
-    def _send(self, frame: bytes, deadline_ns: int, until_ns: int) -> None:
+    def _send(self, frame: bytes, deadline_ns: int) -> None:
         assert self._socket is not None
         try:
             self._socket.settimeout(_remaining_s(deadline_ns))
-            check_age(until_ns)
             self._socket.sendall(frame)
         except TimeoutError as error:
             raise NoAnswerError("the controller takes nothing more") from error

@@ -99,9 +99,3 @@ def copy_states(to, source):
 def state_is_finite(block):
     """See `states_finite`."""
     return 1 if states_finite(block) else 0
-
-
-@export
-def state_reset(block):
-    """See `reset_states`."""
-    return reset_states(block)

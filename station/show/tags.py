@@ -160,6 +160,12 @@ def _no_tag(pattern: str, names: Sequence[str]) -> str:
     return f'no {kind} "{pattern}"; {hint}'
 
 
+def cells(tag: TagView, *before_address: str) -> tuple[str | Text, ...]:
+    """A tag as a row of a table: from its name to its age, then what that table has besides, then its address."""
+    name, quality = Text(tag.name, style="bold"), Text(tag.quality, style=STYLES[tag.quality])
+    return name, tag.direction, tag.value, tag.unit, tag.raw_bytes, quality, tag.age, *before_address, tag.place
+
+
 def sheet(tags: Sequence[TagView], more: int = 0) -> Sheet:
     """A table of tags; `more` says in a line below how many are left out."""
     caption = f"and {more:,} more tags: rt-engine watch [TAG ...] follows them" if more else ""
@@ -177,14 +183,5 @@ def sheet(tags: Sequence[TagView], more: int = 0) -> Sheet:
         caption=caption,
     )
     for tag in tags:
-        table.add(
-            Text(tag.name, style="bold"),
-            tag.direction,
-            tag.value,
-            tag.unit,
-            tag.raw_bytes,
-            Text(tag.quality, style=STYLES[tag.quality]),
-            tag.age,
-            tag.place,
-        )
+        table.add(*cells(tag))
     return table

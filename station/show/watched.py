@@ -7,10 +7,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
-from rich.text import Text
-
 from rt_native.terminal import Column, Sheet
-from station.show.tags import STYLES, TagView, number_text
+from station.show.tags import TagView, cells, number_text
 
 _COLUMNS: Final = (
     Column("tag"),
@@ -48,17 +46,7 @@ class Watched:
         left = len(self._tags) - most
         sheet = Sheet(_COLUMNS, caption=f"and {left:,} more tags: name those to watch" if left > 0 else "")
         for tag in self._tags[:most]:
-            sheet.add(
-                Text(tag.name, style="bold"),
-                tag.direction,
-                tag.value,
-                tag.unit,
-                tag.raw_bytes,
-                Text(tag.quality, style=STYLES[tag.quality]),
-                tag.age,
-                *self._seen(tag),
-                tag.place,
-            )
+            sheet.add(*cells(tag, *self._seen(tag)))
         return sheet
 
     def lines(self, when: datetime) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import Final
 
 from fieldbus.modbus.scan.blocks import Table
 from rt_native.terminal import Column, Sheet
-from station.scans.shared.modbus_results import Device, Hit, Unit
+from station.scans.shared.modbus_results import Device, Hit
 from station.scans.shared.modbus_search import ranges, settings_text
 
 MOST_BLOCKS: Final = 12
@@ -113,8 +113,3 @@ def _cells(hit: Hit) -> Sequence[str]:
     swapped = place.order if place.width > 1 or place.order != "ABCD" else ""
     offset = f"{place.offset:g}" if place.offset else ""
     return f"{place.table} {place.register}", kind, swapped, f"{place.scale:g}", offset, f"{hit.found.value:.7g}"
-
-
-def silent_units(units: Sequence[Unit]) -> str:
-    """Which units have nothing that can be read; empty: none."""
-    return ranges([unit.number for unit in units if not unit.readable])
