@@ -1,6 +1,7 @@
 /* The program that a station with many devices is measured against: a thread for each, read (FC 3), compute, write (FC 16)
  * in its cycle, on libmodbus.
  *   many_devices (PORT PERIOD_US)... FILE       FILE stays as it is */
+#include "reaction_time/floats.h"
 #include <errno.h>
 #include <modbus.h>
 #include <pthread.h>
@@ -13,23 +14,6 @@
 #include <unistd.h>
 
 enum { FLOATS = 4, NS_PER_S = 1000000000, STACK = 1 << 16 };
-
-/* High word first; see reaction_time/rival.c */
-static float get(const uint16_t *at)
-{
-    uint32_t bits = (uint32_t)at[0] << 16 | at[1];
-    float value;
-    memcpy(&value, &bits, 4);
-    return value;
-}
-
-static void put(float value, uint16_t *at)
-{
-    uint32_t bits;
-    memcpy(&bits, &value, 4);
-    at[0] = bits >> 16;
-    at[1] = bits;
-}
 
 static void *talk(void *words)
 {

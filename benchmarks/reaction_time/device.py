@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from benchmarks.spoken import Spoken
 
 KINDS: Final = ("exchange", "register", "gap")
 """What is measured at a device; see there."""
@@ -25,24 +25,24 @@ class Devices:
 
     def __init__(self, program: str, count: int, samples: int, scratch: Path, cpu: int | None = None) -> None:
         command = [*on(cpu), program, str(count), str(samples)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._process = Spoken(*command)
         self._scratch = scratch / "times"
-        first = self._line()
+        first = self._process.first
         self.ports: list[int] = first["ports"]
         self.host: str = first["host"]
         self.is_real_time = bool(first["fifo"])
 
     def go(self) -> None:
         """Forget what was measured, begin anew."""
-        self._ask("go")
+        self._process.ask("go")
 
     def counts(self) -> dict[str, int]:
         """Reads, writes, and what was odd, of all devices since `go`."""
-        return self._ask("stop /dev/null")
+        return self._process.ask("stop /dev/null")
 
     def stop(self) -> tuple[dict[str, int], list[Times]]:
         """The same, and the times of each device."""
-        counts = self._ask(f"stop {self._scratch}")
+        counts = self._process.ask(f"stop {self._scratch}")
         data, at, found = np.fromfile(self._scratch, np.int64), 0, []
         for _ in self.ports:
             times: Times = {}
@@ -59,17 +59,4 @@ class Devices:
 
     def close(self) -> None:
         """End the process."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait(5)
-
-    def _ask(self, line: str) -> dict[str, Any]:
-        assert self._process.stdin is not None
-        self._process.stdin.write(line + "\n")
-        self._process.stdin.flush()
-        return self._line()
-
-    def _line(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
-        return answer
+        self._process.close()

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from benchmarks.soak.device import SAFE
+from benchmarks.spoken import Spoken
 from station.errors import NotRunningError, RefusedError
 from station.running.control import fetch_status
 from station.show.snapshot import Snapshot
@@ -66,32 +66,6 @@ def adder(path: Path, version: int, size: int = 1) -> None:
     x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, size]) for name in "xy")
     graph = helper.make_graph([helper.make_node("Add", ["x", "quarters"], ["y"])], "follow", [x], [y], [add])
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
-
-
-class Spoken:
-    """A process that answers each line on its standard input by a line of JSON."""
-
-    def __init__(self, *command: str) -> None:
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.first = self._line()
-
-    def ask(self, line: str) -> dict[str, Any]:
-        """Say a line, give the answer."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(line + "\n")
-        self._process.stdin.flush()
-        return self._line()
-
-    def _line(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
-        return answer
-
-    def close(self) -> None:
-        """End it."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait(5)
 
 
 class Soaked:
