@@ -14,6 +14,7 @@ import scheduler.deadlines as deadlines
 from fieldbus.exchange.block import Phase
 from rt_engine.run.blocks import BLOCK
 from rt_engine.run.slot_native import pick
+from rt_native.counting import add_to
 from rt_native.histogram import NBYTES as HISTOGRAM_BYTES
 from rt_native.histogram_native import add as count_time
 from rt_native.lang import (
@@ -32,7 +33,7 @@ from rt_native.lang import (
     store_i64,
 )
 from rt_native.memory import offsets
-from scheduler.inputs_native import add_to, read_inputs
+from scheduler.inputs_native import read_inputs
 from scheduler.memory_native import keep_sound, renew
 from scheduler.outputs_native import guard, make_safe, not_finite, scatter, write_outputs
 from scheduler.status import Action, State, TaskStatus

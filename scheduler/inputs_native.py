@@ -7,6 +7,7 @@ from fieldbus.image.image_layout import SLOT
 from fieldbus.image.image_native import channel_latch
 from rt_engine.kernels.interface.dtypes import DType
 from rt_engine.run.blocks import BLOCK
+from rt_native.counting import add_to
 from rt_native.lang import copy_bytes, inline, load_f64, load_i64, store_f64, store_i64
 from rt_native.memory import offsets
 from rt_native.vector import load_f64x, splat_i64x, store_f64x, sum_lanes
@@ -43,12 +44,6 @@ _BAD_INPUTS, _NAN_INPUTS, _FILLING_CYCLES = _N.bad_inputs, _N.nan_inputs, _N.fil
 _OK, _BAD_INPUT = int(TaskStatus.OK), int(TaskStatus.BAD_INPUT)
 _NAN_INPUT, _FILLING = int(TaskStatus.NAN_INPUT), int(TaskStatus.WINDOW_FILLING)
 _PASS, _NONE = int(OnFault.PASS), NO_TENSOR
-
-
-@inline
-def add_to(counter, amount):  # type: ignore[no-untyped-def]
-    """Add to a counter that only this thread writes."""
-    store_i64(counter, load_i64(counter) + amount)
 
 
 @inline

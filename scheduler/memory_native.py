@@ -15,9 +15,9 @@ A reset of both is asked for from outside (`TASK.reset_state`), or by the rising
 
 from fieldbus.image.image_layout import SLOT
 from rt_engine.run.state_native import reset_states, states_finite
+from rt_native.counting import add_to
 from rt_native.lang import atomic_exchange, copy_bytes, inline, load_f64, load_i64, store_i64
 from rt_native.memory import offsets
-from scheduler.inputs_native import add_to
 from scheduler.status import TaskStatus
 from scheduler.task_block import MOST_WRONG, SOURCE, STATS, STEP_HEADER, TASK, OnState
 

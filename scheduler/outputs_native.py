@@ -12,6 +12,7 @@ from fieldbus.image.image_layout import SLOT
 from fieldbus.image.image_native import channel_back, channel_publish
 from rt_engine.kernels.interface.dtypes import DType
 from rt_engine.run.blocks import BLOCK
+from rt_native.counting import add_to
 from rt_native.lang import (
     atomic_exchange,
     atomic_store,
@@ -27,7 +28,6 @@ from rt_native.lang import (
 from rt_native.memory import offsets
 from rt_native.vector import load_f64x, select, splat_i64x, store_f64x, sum_lanes
 from scheduler.element_native import load_element
-from scheduler.inputs_native import add_to
 from scheduler.lanes_native import LANES, load_singles, ones
 from scheduler.ranges_native import widen
 from scheduler.status import Action, State, TaskStatus

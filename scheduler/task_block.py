@@ -26,6 +26,7 @@ from enum import IntEnum
 import numpy as np
 
 from rt_engine.kernels.interface.dtypes import DType
+from rt_native.structs import words
 from scheduler.stats import COUNTED
 
 
@@ -76,29 +77,25 @@ MOST_WRONG = 10
 NO_TENSOR = -1
 
 
-def _words(*names: str) -> list[tuple[str, str]]:
-    return [(name, "<i8") for name in names]
-
-
 TASK = np.dtype(
     [
         # line 0: told from outside, atomically
-        *_words("control", "reset", "owner", "state", "reset_state"),
+        *words("control", "reset", "owner", "state", "reset_state"),
         ("spare_0", "<i8", 3),
         # constants
-        *_words("epoch_ns", "period_ns", "on_overrun", "watchdog", "on_nan", "on_bad_input"),
-        *_words("on_bad_state", "max_hold_ns", "reset_source", "reset_cell", "step_initial", "step_bytes"),
-        *_words("clock", "clock_now", "clock_sleep"),
-        *_words("execute", "reader", "step", "step_state"),
-        *_words("sources", "source_count", "inputs", "input_count", "outputs", "output_count", "sinks", "sink_count"),
-        *_words("values", "value_count", "raw", "last", "raw_count"),
-        *_words("low", "high", "max_rate", "safe", "is_limited", "input_ranges", "output_ranges"),
-        *_words("stats", "wakeup", "execution", "trace"),
-        *_words("exchanges", "exchange_count", "exchange_phase", "exchange_area", "io_ns"),
+        *words("epoch_ns", "period_ns", "on_overrun", "watchdog", "on_nan", "on_bad_input"),
+        *words("on_bad_state", "max_hold_ns", "reset_source", "reset_cell", "step_initial", "step_bytes"),
+        *words("clock", "clock_now", "clock_sleep"),
+        *words("execute", "reader", "step", "step_state"),
+        *words("sources", "source_count", "inputs", "input_count", "outputs", "output_count", "sinks", "sink_count"),
+        *words("values", "value_count", "raw", "last", "raw_count"),
+        *words("low", "high", "max_rate", "safe", "is_limited", "input_ranges", "output_ranges"),
+        *words("stats", "wakeup", "execution", "trace"),
+        *words("exchanges", "exchange_count", "exchange_phase", "exchange_area", "io_ns"),
         # the cycle's own
-        *_words("tick_ns", "tripped", "on_time", "bad_source", "bad_age_ns", "bad_value", "came_ns"),
-        *_words("inputs_seen", "outputs_seen"),
-        *_words("held_since_ns", "model_wrong", "step_wrong", "reset_before"),
+        *words("tick_ns", "tripped", "on_time", "bad_source", "bad_age_ns", "bad_value", "came_ns"),
+        *words("inputs_seen", "outputs_seen"),
+        *words("held_since_ns", "model_wrong", "step_wrong", "reset_before"),
     ]
 )
 """One task. `tick_ns` is the tick of the newest cycle, 0 before the first.
@@ -113,7 +110,7 @@ TASK = np.dtype(
 `held_since_ns`: the tick since which the outputs' policy is HOLD, -1 where it is not.
 """
 
-SOURCE = np.dtype(_words("channel", "max_age_ns", "slot", "seen"))
+SOURCE = np.dtype(words("channel", "max_age_ns", "slot", "seen"))
 """An input channel; `slot` is the address of what was latched in this cycle, `seen` the number of that write."""
 
 RANGES = ("least", "greatest", "total", "lost")
@@ -122,12 +119,12 @@ first cycle or the last reset; `lost`: how many of the cycles it was not. +inf a
 
 INPUT = np.dtype(
     [
-        *_words("source", "cell", "count", "number", "values"),
-        *_words("tensor", "dtype", "first", "spacing"),
+        *words("source", "cell", "count", "number", "values"),
+        *words("tensor", "dtype", "first", "spacing"),
         ("scale", "<f8"),
         ("offset", "<f8"),
-        *_words("window", "stride_ns", "ring", "filled", "position", "next_sample_ns"),
-        *_words("is_direct", "is_kept"),
+        *words("window", "stride_ns", "ring", "filled", "position", "next_sample_ns"),
+        *words("is_direct", "is_kept"),
     ]
 )
 """`count` cells, scaled, into a tensor: element `first + t * spacing + i` is cell i of sample t, oldest sample first.
@@ -138,32 +135,32 @@ INPUT = np.dtype(
 
 OUTPUT = np.dtype(
     [
-        *_words("sink", "cell", "count", "number", "raw"),
-        *_words("tensor", "dtype", "first"),
+        *words("sink", "cell", "count", "number", "raw"),
+        *words("tensor", "dtype", "first"),
         ("scale", "<f8"),
         ("offset", "<f8"),
     ]
 )
 """`count` elements of a tensor, scaled, guarded, into cells of an output channel."""
 
-SINK = np.dtype(_words("channel", "slot"))
+SINK = np.dtype(words("channel", "slot"))
 """An output channel; `slot` is the address of what is filled in this cycle."""
 
-STEP_HEADER = np.dtype([*_words("elapsed_ns", "period_ns", "resumed", "published", "tick_ns"), ("spare", "<i8", 3)])
+STEP_HEADER = np.dtype([*words("elapsed_ns", "period_ns", "resumed", "published", "tick_ns"), ("spare", "<i8", 3)])
 """What the cycle says to a step, in the bytes before its state, new before each call.
 
 `elapsed_ns` since the step last ran, `period_ns` the first time; `resumed`: 1 where the newest outputs are not what it gave in
 the cycle before; `published`: the address of the newest outputs; `tick_ns` is the cycle's own: the tick of the last call.
 """
 
-USAGE = np.dtype(_words("minor_faults", "major_faults", "voluntary", "involuntary"))
+USAGE = np.dtype(words("minor_faults", "major_faults", "voluntary", "involuntary"))
 """Page faults and context switches of the thread, since it began (getrusage)."""
 
 STATS = np.dtype(
     [
-        *_words("sequence"),  # odd while the cycle writes; readers repeat
-        *_words("first_due_ns", "due_ns", "overruns_in_a_row", *(statistic.name for statistic in COUNTED)),
-        *_words("status", "action", "last_fault", "version"),
+        *words("sequence"),  # odd while the cycle writes; readers repeat
+        *words("first_due_ns", "due_ns", "overruns_in_a_row", *(statistic.name for statistic in COUNTED)),
+        *words("status", "action", "last_fault", "version"),
         ("usage_start", USAGE),
         ("usage_end", USAGE),
     ]
@@ -171,7 +168,7 @@ STATS = np.dtype(
 """Counters of one task. `cycles + missed` ticks have come since `first_due_ns`; `due_ns` is the next."""
 
 CYCLE = np.dtype(
-    _words("tick_ns", "action", "status", "blame", "age_ns", "wakeup_ns", "execution_ns", "missed", "switched")
+    words("tick_ns", "action", "status", "blame", "age_ns", "wakeup_ns", "execution_ns", "missed", "switched")
 )
 """What one cycle did. See `scheduler.trace.Cycle`."""
 
@@ -179,10 +176,10 @@ NOTES, WORST = 64, 8
 
 TRACE = np.dtype(
     [
-        *_words("noted"),  # cycles noted since the start; the newest `NOTES` are there, number n at n % NOTES
+        *words("noted"),  # cycles noted since the start; the newest `NOTES` are there, number n at n % NOTES
         ("notes", CYCLE, NOTES),
-        *_words("action", "status", "blame", "version"),  # of the newest cycle; `action` -1 before the first
-        *_words("bar_ns"),  # the least completion among the worst
+        *words("action", "status", "blame", "version"),  # of the newest cycle; `action` -1 before the first
+        *words("bar_ns"),  # the least completion among the worst
         ("worst", CYCLE, WORST),
     ]
 )

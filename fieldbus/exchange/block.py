@@ -26,6 +26,8 @@ from enum import IntEnum, IntFlag
 
 import numpy as np
 
+from rt_native.structs import words
+
 
 class State(IntEnum):
     """Whose the exchange is."""
@@ -114,29 +116,25 @@ AREA_BYTES = TIMESPEC_BYTES + (POLL_BYTES + 8) * MOST_TOGETHER
 """What a runner works in: the time, what it polls, and which exchanges it has taken."""
 
 
-def _words(*names: str) -> list[tuple[str, str]]:
-    return [(name, "<i8") for name in names]
-
-
 EXCHANGE = np.dtype(
     [
         # line 0: handed to and fro, atomically
-        *_words("state", "stop", "lost", "noted", "force_safe", "me", "wanted"),
-        *_words("publishing"),
+        *words("state", "stop", "lost", "noted", "force_safe", "me", "wanted"),
+        *words("publishing"),
         # constants of a connection
-        *_words("fd", "is_socket", "wake_fd", "cycle_ns", "timeout_ns", "answer_ns", "pause_ns", "silent_ns"),
-        *_words("cut", "header_bytes", "length_at", "length_bytes", "length_is_big", "length_add", "least", "most"),
-        *_words("number_at", "number_bytes", "number_is_big", "any_number"),
-        *_words("echo", "quiet_ns", "byte_ns", "broadcast_ns", "fences", "fence_rows"),
-        *_words(
+        *words("fd", "is_socket", "wake_fd", "cycle_ns", "timeout_ns", "answer_ns", "pause_ns", "silent_ns"),
+        *words("cut", "header_bytes", "length_at", "length_bytes", "length_is_big", "length_add", "least", "most"),
+        *words("number_at", "number_bytes", "number_is_big", "any_number"),
+        *words("echo", "quiet_ns", "byte_ns", "broadcast_ns", "fences", "fence_rows"),
+        *words(
             "ours", "ours_mask", "ours_bytes", "sampled", "sampled_mask", "sampled_bytes", "samples", "sample_count"
         ),
-        *_words("buffer", "buffer_bytes", "note", "transactions", "count", "writes"),
-        *_words("values_in", "suspect", "values_out", "low", "high", "safe", "cells_in", "cells_out"),
-        *_words("subscribers", "drivers", "observers", "round_trip", "carry_out"),
+        *words("buffer", "buffer_bytes", "note", "transactions", "count", "writes"),
+        *words("values_in", "suspect", "values_out", "low", "high", "safe", "cells_in", "cells_out"),
+        *words("subscribers", "drivers", "observers", "round_trip", "carry_out"),
         # the runner's own, from phase to phase
-        *_words("received", "position", "end", "pending", "number", "frame_bytes", "sent_ns", "send_at_ns"),
-        *_words(
+        *words("received", "position", "end", "pending", "number", "frame_bytes", "sent_ns", "send_at_ns"),
+        *words(
             "give_up_ns",
             "heard_ns",
             "began_ns",
@@ -157,14 +155,12 @@ EXCHANGE = np.dtype(
             "newest_asked",
         ),
         # the life sign: an input that must change, or no input is to be trusted
-        *_words("life_cell", "life_transaction", "life_timeout_ns", "life_is_seen", "life_last", "life_changed_ns"),
-        *_words("is_lifeless"),
+        *words("life_cell", "life_transaction", "life_timeout_ns", "life_is_seen", "life_last", "life_changed_ns"),
+        *words("is_lifeless"),
         # what the keeper is told
-        *_words("event", "event_at", "error", "event_bytes", "event_code", "event_number"),
+        *words("event", "event_at", "error", "event_bytes", "event_code", "event_number"),
         # counters
-        *_words(
-            "cycles", "reads", "writes_done", "errors", "safe_writes", "limited", "late", "implausible", "notified"
-        ),
+        *words("cycles", "reads", "writes_done", "errors", "safe_writes", "limited", "late", "implausible", "notified"),
         ("scratch", "<i8", 2),
     ]
 )
@@ -189,11 +185,11 @@ for too long.
 
 TRANSACTION = np.dtype(
     [
-        *_words("flags", "request", "request_bytes", "answer", "mask", "answer_bytes"),
-        *_words("refusal", "refusal_mask", "refusal_bytes", "code_at", "passing"),
-        *_words("outs", "out_count", "ins", "in_count", "keeps", "keep_count", "echoed_at", "echoed_bytes", "newest"),
-        *_words("quality", "is_fresh", "asked_ns", "arrived_ns", "misses", "skip_until_ns", "confirmed"),
-        *_words("fence", "variants", "variant", "in_doubt", "owed", "missed_in", "is_proven", "is_deaf"),
+        *words("flags", "request", "request_bytes", "answer", "mask", "answer_bytes"),
+        *words("refusal", "refusal_mask", "refusal_bytes", "code_at", "passing"),
+        *words("outs", "out_count", "ins", "in_count", "keeps", "keep_count", "echoed_at", "echoed_bytes", "newest"),
+        *words("quality", "is_fresh", "asked_ns", "arrived_ns", "misses", "skip_until_ns", "confirmed"),
+        *words("fence", "variants", "variant", "in_doubt", "owed", "missed_in", "is_proven", "is_deaf"),
     ]
 )
 """`passing` has a bit for each code of a refusal that passes. `confirmed` counts good answers.
@@ -204,12 +200,12 @@ that first one (`fieldbus.exchange.line_native`); fences lie behind the transact
 
 MOVE = np.dtype(
     [
-        *_words("cell", "at", "count", "step", "kind", "nbytes", "places", "bit"),
+        *words("cell", "at", "count", "step", "kind", "nbytes", "places", "bit"),
         ("scale", "<f8"),
         ("offset", "<f8"),
         ("low", "<f8"),
         ("high", "<f8"),
-        *_words("is_checked", "absent", "absent_count"),
+        *words("is_checked", "absent", "absent_count"),
     ]
 )
 """`count` elements from byte `at` on, `step` bytes apart, <-> cells from `cell` on: `value = raw * scale + offset`.
@@ -218,17 +214,17 @@ MOVE = np.dtype(
 the raw number, what the type holds. Inputs: of the value, what is plausible; `absent` raw numbers mean that there is none.
 """
 
-SAMPLE = np.dtype(_words("handle", "nbytes", "ins", "in_count", "newest"))
+SAMPLE = np.dtype(words("handle", "nbytes", "ins", "in_count", "newest"))
 """A value that the device sends by itself, by its handle, lowest first; `newest`: its bytes as they came last."""
 
-KEEP = np.dtype(_words("at", "mask", "cell"))
+KEEP = np.dtype(words("at", "mask", "cell"))
 """Bits of a request that are written back as they were read: see `fieldbus.exchange.plan.Kept`."""
 
 PORT = np.dtype(
-    [*_words("channel", "runs", "run_count", "transactions", "transaction_count", "reaction", "seen", "taken")]
+    [*words("channel", "runs", "run_count", "transactions", "transaction_count", "reaction", "seen", "taken")]
 )
 """A channel. Of an input: the transactions that its cells come from (int64 each). Of a driver: `reaction`, a histogram;
 `seen`, the number of the newest write that was sent."""
 
-RUN = np.dtype(_words("here", "there", "count"))
+RUN = np.dtype(words("here", "there", "count"))
 """`count` cells from `here` on in the exchange are those from `there` on in the channel."""

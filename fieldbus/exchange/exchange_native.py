@@ -2,58 +2,40 @@
 
     begin    take what is READY; gather outputs
     go       encode the next request and send it
-    receive  bytes -> frames -> is it the expected answer? -> decode -> go
+    receive  bytes -> frames -> is it the expected answer? -> decode (`answers_native`) -> go
     finish   publish inputs and outputs, count, give back
 
 A phase does this for several exchanges at once: all first requests leave before any answer is awaited. It makes no other
 system calls than send, recv, ppoll and, when the keeper has to be woken, write.
 """
 
+from fieldbus.exchange.answers_native import advance, receive
 from fieldbus.exchange.block import (
     AREA_BYTES,
     EXCHANGE,
     MOST_TOGETHER,
-    NOTE_BYTES,
     POLL_BYTES,
     TIMESPEC_BYTES,
     TRANSACTION,
-    Cut,
     Event,
     Flag,
     Phase,
     State,
 )
 from fieldbus.exchange.frames_native import (
-    IMPOSSIBLE,
-    LATE,
-    MORE,
-    OURS,
     checksum,
-    is_expected,
-    is_for_us,
-    length_by_field,
-    load_number,
-    matches,
+    is_line,
     store_number,
-    whose,
+    transaction_at,
 )
 from fieldbus.exchange.line_native import (
-    NOWHERE,
     SKIP,
-    believe,
     doubt,
-    drop,
-    find,
-    find_echo,
-    hears_itself,
-    is_doubtful,
-    note_time,
     question_of,
     rest,
-    stray,
-    wait_on,
 )
-from fieldbus.exchange.moves_native import decode, encode, forget_kept, put_kept
+from fieldbus.exchange.moves_native import encode, forget_kept, put_kept
+from fieldbus.exchange.notes_native import fail, tell, wake
 from fieldbus.exchange.ports_native import (
     count_reactions,
     gather,
@@ -61,8 +43,8 @@ from fieldbus.exchange.ports_native import (
     publish_inputs,
     publish_outputs,
 )
-from fieldbus.exchange.samples_native import are_samples, take_samples
 from rt_native.atomics import atomic_replace
+from rt_native.counting import add_to
 from rt_native.histogram_native import add as count_time
 from rt_native.lang import (
     CLOCK_MONOTONIC,
@@ -70,11 +52,9 @@ from rt_native.lang import (
     atomic_store,
     call5,
     clock_nanosleep,
-    copy_bytes,
     export,
     inline,
     load_i64,
-    load_u8,
     load_u16,
     now_ns,
     stack,
@@ -82,121 +62,52 @@ from rt_native.lang import (
     store_i64,
 )
 from rt_native.memory import offsets
-from rt_native.sockets import DONTWAIT, EAGAIN, EINTR, POLLIN, SEND, errno, ppoll, read, recv, send, write
+from rt_native.sockets import EAGAIN, EINTR, POLLIN, SEND, errno, ppoll, send, write
 
 _X, _T = offsets(EXCHANGE), offsets(TRANSACTION)
-_SAMPLED_BYTES = _X.sampled_bytes
-_STATE, _STOP, _NOTED, _ME, _CARRY_OUT, _WANTED, _PUBLISHING = (
-    _X.state, _X.stop, _X.noted, _X.me, _X.carry_out, _X.wanted, _X.publishing
+_STATE, _STOP, _ME, _CARRY_OUT, _WANTED, _PUBLISHING, _FD = (
+    _X.state, _X.stop, _X.me, _X.carry_out, _X.wanted, _X.publishing, _X.fd
 )  # fmt: skip
-_FD, _IS_SOCKET, _WAKE_FD, _CYCLE, _TIMEOUT, _ANSWER_NS, _PAUSE, _SILENT = (
-    _X.fd, _X.is_socket, _X.wake_fd, _X.cycle_ns, _X.timeout_ns, _X.answer_ns, _X.pause_ns, _X.silent_ns
+_IS_SOCKET, _CYCLE, _TIMEOUT, _ANSWER_NS, _PAUSE, _SILENT, _ANY_NUMBER = (
+    _X.is_socket, _X.cycle_ns, _X.timeout_ns, _X.answer_ns, _X.pause_ns, _X.silent_ns, _X.any_number
 )  # fmt: skip
-_ANY_NUMBER, _LATE_NUMBER, _HAS_READ = _X.any_number, _X.late_number, _X.has_read
-_ECHO, _BYTE_NS, _BROADCAST, _UNSENT, _QUIET_BY, _NEWEST_ASKED = (
-    _X.echo, _X.byte_ns, _X.broadcast_ns, _X.unsent, _X.quiet_by_ns, _X.newest_asked
+_LATE_NUMBER, _HAS_READ, _BYTE_NS, _BROADCAST, _UNSENT, _QUIET_BY, _NEWEST_ASKED = (
+    _X.late_number, _X.has_read, _X.byte_ns, _X.broadcast_ns, _X.unsent, _X.quiet_by_ns, _X.newest_asked
 )  # fmt: skip
-_CUT, _NUMBER_AT, _NUMBER_BYTES, _NUMBER_BIG = _X.cut, _X.number_at, _X.number_bytes, _X.number_is_big
-_BUFFER, _BUFFER_BYTES, _NOTE, _TRANSACTIONS, _COUNT, _WRITES = (
-    _X.buffer, _X.buffer_bytes, _X.note, _X.transactions, _X.count, _X.writes
+_NUMBER_AT, _NUMBER_BYTES, _NUMBER_BIG, _BUFFER, _COUNT, _WRITES, _ROUND_TRIP = (
+    _X.number_at, _X.number_bytes, _X.number_is_big, _X.buffer, _X.count, _X.writes, _X.round_trip
 )  # fmt: skip
-_ROUND_TRIP, _RECEIVED, _POSITION, _END, _PENDING, _NUMBER = (
-    _X.round_trip, _X.received, _X.position, _X.end, _X.pending, _X.number
+_RECEIVED, _POSITION, _END, _PENDING, _NUMBER, _SENT, _SEND_AT = (
+    _X.received, _X.position, _X.end, _X.pending, _X.number, _X.sent_ns, _X.send_at_ns
 )  # fmt: skip
-_SENT, _SEND_AT, _GIVE_UP, _HEARD, _BEGAN, _UNTIL = (
-    _X.sent_ns, _X.send_at_ns, _X.give_up_ns, _X.heard_ns, _X.began_ns, _X.until_ns
+_GIVE_UP, _HEARD, _BEGAN, _UNTIL, _IS_SAFE, _FAULT, _HEALTH = (
+    _X.give_up_ns, _X.heard_ns, _X.began_ns, _X.until_ns, _X.is_safe, _X.fault, _X.health
 )  # fmt: skip
-_IS_SAFE, _FAULT, _HEALTH, _IS_LATE, _IS_CUT, _MISSED_IN, _FORCE_SAFE, _DRIVEN = (
-    _X.is_safe, _X.fault, _X.health, _X.is_late, _X.is_cut, _X.missed_in, _X.force_safe, _X.driven
+_IS_LATE, _IS_CUT, _MISSED_IN, _FORCE_SAFE, _DRIVEN, _CYCLES, _READS = (
+    _X.is_late, _X.is_cut, _X.missed_in, _X.force_safe, _X.driven, _X.cycles, _X.reads
 )  # fmt: skip
-_EVENT, _EVENT_AT, _ERROR, _EVENT_BYTES, _EVENT_CODE, _EVENT_NUMBER = (
-    _X.event, _X.event_at, _X.error, _X.event_bytes, _X.event_code, _X.event_number
+_WRITES_DONE, _ERRORS, _SAFE_WRITES = _X.writes_done, _X.errors, _X.safe_writes
+_FLAGS, _REQUEST, _REQUEST_BYTES, _ANSWER_BYTES, _OUTS, _OUT_COUNT, _KEEPS = (
+    _T.flags, _T.request, _T.request_bytes, _T.answer_bytes, _T.outs, _T.out_count, _T.keeps
 )  # fmt: skip
-_CYCLES, _READS, _WRITES_DONE, _ERRORS, _SAFE_WRITES, _LATE_COUNT = (
-    _X.cycles, _X.reads, _X.writes_done, _X.errors, _X.safe_writes, _X.late
+_KEEP_COUNT, _QUALITY, _IS_FRESH, _ASKED, _MISSES, _SKIP_UNTIL = (
+    _T.keep_count, _T.quality, _T.is_fresh, _T.asked_ns, _T.misses, _T.skip_until_ns
 )  # fmt: skip
-_FLAGS, _REQUEST, _REQUEST_BYTES, _ANSWER_BYTES = _T.flags, _T.request, _T.request_bytes, _T.answer_bytes
-_REFUSAL, _REFUSAL_MASK, _REFUSAL_BYTES, _CODE_AT, _PASSING = (
-    _T.refusal, _T.refusal_mask, _T.refusal_bytes, _T.code_at, _T.passing
-)  # fmt: skip
-_OUTS, _OUT_COUNT, _INS, _IN_COUNT, _NEWEST, _KEEPS, _KEEP_COUNT = (
-    _T.outs, _T.out_count, _T.ins, _T.in_count, _T.newest, _T.keeps, _T.keep_count
-)  # fmt: skip
-_QUALITY, _IS_FRESH, _ASKED, _ARRIVED, _MISSES, _SKIP_UNTIL, _CONFIRMED = (
-    _T.quality, _T.is_fresh, _T.asked_ns, _T.arrived_ns, _T.misses, _T.skip_until_ns, _T.confirmed
-)  # fmt: skip
-_TRANSACTION, _POLL, _NOTE_BYTES = TRANSACTION.itemsize, POLL_BYTES, NOTE_BYTES
+_POLL = POLL_BYTES
 _TIMESPEC = TIMESPEC_BYTES
 _MINE_AT = _TIMESPEC + POLL_BYTES * MOST_TOGETHER
 _AREA = AREA_BYTES
 _KEEPER, _READY, _BUSY = int(State.KEEPER), int(State.READY), int(State.BUSY)
 _READS_PHASE, _WRITES_PHASE = int(Phase.READS), int(Phase.WRITES)
-_READS_FLAG, _WRITES_FLAG, _UNANSWERED = int(Flag.READS), int(Flag.WRITES), int(Flag.UNANSWERED)
-_REFUSED, _BUSY_EVENT, _MISSED, _UNEXPECTED, _UNASKED, _GARBAGE, _CLOSED, _FAILED, _SILENT_EVENT, _NOT_SENT, _NOISE = (
-    int(Event[name])
-    for name in (
-        "REFUSED", "BUSY", "MISSED", "UNEXPECTED", "UNASKED", "GARBAGE", "CLOSED", "FAILED", "SILENT", "NOT_SENT",
-        "NOISE",
-    )
-)  # fmt: skip
-_BY_LENGTH = int(Cut.LENGTH)
+_WRITES_FLAG, _UNANSWERED = int(Flag.WRITES), int(Flag.UNANSWERED)
+_MISSED, _FAILED, _SILENT_EVENT, _NOT_SENT, _NOISE = (
+    int(Event[name]) for name in ("MISSED", "FAILED", "SILENT", "NOT_SENT", "NOISE")
+)
 _GOOD, _STALE, _BAD, _NONE = 0, 1, 2, -1
 _NEVER = (1 << 63) - 1
 _SECOND, _SLICE, _WHILE_WANTED, _ABSOLUTE = 1_000_000_000, 100_000_000, 200_000, 1
 _AGAIN = 1_000_000
 """So soon a line is looked at again that has not taken a whole request."""
-
-
-@inline
-def add_to(counter, amount):  # type: ignore[no-untyped-def]
-    """Add to a counter that only the runner writes."""
-    store_i64(counter, load_i64(counter) + amount)
-
-
-@inline
-def transaction_at(exchange, number):  # type: ignore[no-untyped-def]
-    """The address of a transaction."""
-    return load_i64(exchange + _TRANSACTIONS) + number * _TRANSACTION
-
-
-# --- what the keeper is told ------------------------------------------------------------------------------------------
-
-
-@inline
-def tell(exchange, event, number, frame, nbytes, code):  # type: ignore[no-untyped-def]
-    """Leave a note for the keeper, unless it has not read the last one; it is woken when the phase ends."""
-    if atomic_load(exchange + _NOTED) == 0:
-        store_i64(exchange + _EVENT, event)
-        store_i64(exchange + _EVENT_AT, number)
-        store_i64(exchange + _EVENT_CODE, code)
-        store_i64(exchange + _EVENT_NUMBER, load_i64(exchange + _NUMBER))
-        store_i64(exchange + _EVENT_BYTES, nbytes)
-        if nbytes > 0:
-            copy_bytes(load_i64(exchange + _NOTE), frame, min(nbytes, _NOTE_BYTES))
-        atomic_store(exchange + _NOTED, 1)
-        wake(exchange)
-
-
-@inline
-def fail(exchange, event, error, frame, nbytes):  # type: ignore[no-untyped-def]
-    """This connection cannot go on: what happened replaces any note, and the keeper gets the exchange."""
-    store_i64(exchange + _FAULT, event)
-    store_i64(exchange + _ERROR, error)
-    store_i64(exchange + _EVENT, event)
-    store_i64(exchange + _EVENT_AT, load_i64(exchange + _PENDING))
-    store_i64(exchange + _EVENT_CODE, 0)
-    store_i64(exchange + _EVENT_NUMBER, load_i64(exchange + _NUMBER))
-    store_i64(exchange + _EVENT_BYTES, nbytes)
-    if nbytes > 0:
-        copy_bytes(load_i64(exchange + _NOTE), frame, min(nbytes, _NOTE_BYTES))
-
-
-@inline
-def wake(exchange):  # type: ignore[no-untyped-def]
-    """Make the keeper look."""
-    one = stack(8)
-    store_i64(one, 1)
-    write(load_i64(exchange + _WAKE_FD), one, 8)
 
 
 # --- asking -----------------------------------------------------------------------------------------------------------
@@ -224,20 +135,6 @@ def begin(exchange, phase, now):  # type: ignore[no-untyped-def]
         gather(exchange, now)
     store_i64(exchange + _QUIET_BY, max(now, load_i64(exchange + _SEND_AT)) + load_i64(exchange + _ANSWER_NS))
     return 1
-
-
-@inline
-def forget_all_kept(exchange):  # type: ignore[no-untyped-def]
-    """No write may carry bits that were read in another exchange."""
-    for number in range(load_i64(exchange + _WRITES)):
-        transaction = transaction_at(exchange, number)
-        forget_kept(exchange, load_i64(transaction + _KEEPS), load_i64(transaction + _KEEP_COUNT))
-
-
-@inline
-def is_line(exchange):  # type: ignore[no-untyped-def]
-    """Is it a serial line?"""
-    return load_i64(exchange + _CUT) != _BY_LENGTH
 
 
 @inline
@@ -362,180 +259,7 @@ def send_rest(exchange):  # type: ignore[no-untyped-def]
         fail(exchange, _FAILED, why, end, 0)
 
 
-# --- answers ----------------------------------------------------------------------------------------------------------
-
-
-@inline
-def receive(exchange, now):  # type: ignore[no-untyped-def]
-    """Take what has come, frame by frame."""
-    buffer, received, fd = load_i64(exchange + _BUFFER), load_i64(exchange + _RECEIVED), load_i64(exchange + _FD)
-    space = load_i64(exchange + _BUFFER_BYTES) - received
-    is_socket = load_i64(exchange + _IS_SOCKET)
-    got = recv(fd, buffer + received, space, DONTWAIT) if is_socket != 0 else read(fd, buffer + received, space)
-    if got <= 0:
-        why = errno() if got < 0 else 0
-        if got == 0:
-            fail(exchange, _CLOSED, 0, buffer, received)
-        elif got < 0 and why != EAGAIN and why != EINTR:
-            fail(exchange, _FAILED, why, buffer, received)
-        return
-    store_i64(exchange + _RECEIVED, received + got)
-    if is_line(exchange):
-        listen(exchange, now)
-        return
-    at, taken = 0, 1
-    while taken != 0:
-        taken = take_frame(exchange, at, now)
-        at += taken
-    if at > 0:
-        drop(exchange, at)  # once: a device may send thousands of small frames
-
-
-@inline
-def next_frame(exchange, now):  # type: ignore[no-untyped-def]
-    """Take one frame out of the buffer; 0 if no whole one is there."""
-    taken = take_frame(exchange, 0, now)
-    if taken > 0:
-        drop(exchange, taken)
-    return taken
-
-
-@inline
-def take_frame(exchange, first, now):  # type: ignore[no-untyped-def]
-    """Judge the frame at byte `first` of the buffer; gives its bytes, 0 if it is not whole, or ends the connection."""
-    buffer, left, pending = (
-        load_i64(exchange + _BUFFER) + first,
-        load_i64(exchange + _RECEIVED) - first,
-        load_i64(exchange + _PENDING),
-    )
-    if left == 0:
-        return 0
-    length = length_by_field(exchange, first)
-    if length == IMPOSSIBLE or length > load_i64(exchange + _BUFFER_BYTES):
-        fail(exchange, _GARBAGE, 0, buffer, left)
-        return 0
-    if length == MORE or length > left:
-        return 0
-    judge(exchange, buffer, length, pending, now)
-    return length if load_i64(exchange + _FAULT) == 0 else 0
-
-
-@inline
-def listen(exchange, now):  # type: ignore[no-untyped-def]
-    """Something has come on a serial line: is the answer among it?"""
-    pending, buffer, received = (
-        load_i64(exchange + _PENDING),
-        load_i64(exchange + _BUFFER),
-        load_i64(exchange + _RECEIVED),
-    )
-    if pending == _NONE:
-        stray(exchange, now)
-        return
-    transaction, has_echo, first = transaction_at(exchange, pending), load_i64(exchange + _ECHO) != 0, 0
-    if has_echo:
-        echo_at = find_echo(exchange, transaction)
-        if echo_at == NOWHERE:
-            return
-        first = echo_at + load_i64(transaction + _REQUEST_BYTES)
-    answer_at = find(exchange, transaction, first, False)
-    refusal_at = find(exchange, transaction, first, True) if answer_at == NOWHERE else NOWHERE
-    at, is_refusal = max(answer_at, refusal_at), answer_at == NOWHERE
-    if not has_echo and hears_itself(exchange, transaction, at):
-        fail(exchange, _UNEXPECTED, 0, buffer, received)
-    elif at != NOWHERE and not is_doubtful(exchange, pending):
-        take_answer(exchange, transaction, pending, at, is_refusal, now)
-    elif at == NOWHERE and not has_echo and pending >= load_i64(exchange + _COUNT):
-        wait_on(exchange, pending, now)
-
-
-@inline
-def take_answer(exchange, transaction, pending, at, is_refusal, now):  # type: ignore[no-untyped-def]
-    """The answer, or refusal, that begins at byte `at` of what has come on a serial line."""
-    frame = load_i64(exchange + _BUFFER) + at
-    nbytes = load_i64(transaction + (_REFUSAL_BYTES if is_refusal else _ANSWER_BYTES))
-    store_i64(exchange + _HEARD, now)
-    note_time(exchange, now)
-    if not is_refusal:
-        accept(exchange, transaction, frame, nbytes, now)
-    elif pending < load_i64(exchange + _COUNT):
-        refuse(exchange, transaction, frame, nbytes, pending)
-    drop(exchange, at + nbytes)
-    advance(exchange, pending, now)
-    believe(exchange, pending, is_refusal, now)
-
-
-@inline
-def judge(exchange, frame, length, pending, now):  # type: ignore[no-untyped-def]
-    """What a whole frame means."""
-    if load_i64(exchange + _SAMPLED_BYTES) > 0 and are_samples(exchange, frame, length):
-        store_i64(exchange + _HEARD, now)
-        if not take_samples(exchange, frame, length):
-            fail(exchange, _GARBAGE, 0, frame, length)
-        return
-    if not is_for_us(exchange, frame, length):
-        add_to(exchange + _LATE_COUNT, 1)
-        return
-    store_i64(exchange + _HEARD, now)
-    owner = whose(exchange, frame, length)
-    if pending == _NONE and load_i64(exchange + _ANY_NUMBER) != 0:
-        fail(exchange, _UNASKED, 0, frame, length)  # each answer would be taken for that of the next question
-        return
-    if owner == LATE or (pending == _NONE and owner == OURS):
-        add_to(exchange + _LATE_COUNT, 1)
-        size = load_i64(exchange + _NUMBER_BYTES)
-        if size > 0:
-            at = frame + load_i64(exchange + _NUMBER_AT)
-            store_i64(exchange + _LATE_NUMBER, 1 + load_number(at, size, load_i64(exchange + _NUMBER_BIG)))
-        return
-    if owner != OURS:
-        fail(exchange, _UNASKED, 0, frame, length)
-        return
-    transaction = transaction_at(exchange, pending)
-    if length == load_i64(transaction + _ANSWER_BYTES) and is_expected(transaction, frame, length):
-        accept(exchange, transaction, frame, length, now)
-    elif length == load_i64(transaction + _REFUSAL_BYTES) and matches(
-        frame, load_i64(transaction + _REFUSAL), load_i64(transaction + _REFUSAL_MASK), length
-    ):
-        refuse(exchange, transaction, frame, length, pending)
-    else:
-        fail(exchange, _UNEXPECTED, 0, frame, length)
-        return
-    advance(exchange, pending, now)
-
-
-@inline
-def accept(exchange, transaction, frame, length, now):  # type: ignore[no-untyped-def]
-    """The expected answer: its inputs become the newest."""
-    copy_bytes(load_i64(transaction + _NEWEST), frame, length)
-    decode(exchange, load_i64(transaction + _INS), load_i64(transaction + _IN_COUNT), frame)
-    store_i64(transaction + _QUALITY, _GOOD)
-    store_i64(transaction + _IS_FRESH, 1 - load_i64(exchange + _IS_LATE))
-    store_i64(transaction + _ASKED, load_i64(exchange + _SENT))
-    store_i64(transaction + _ARRIVED, now)
-    store_i64(transaction + _MISSES, 0)
-    add_to(transaction + _CONFIRMED, 1)
-    if load_i64(exchange + _IS_LATE) != 0:
-        forget_all_kept(exchange)  # read in an earlier exchange
-
-
-@inline
-def refuse(exchange, transaction, frame, length, pending):  # type: ignore[no-untyped-def]
-    """A well-formed "no": one that passes makes the inputs stale, another makes them bad. The others are still asked."""
-    store_i64(transaction + _MISSES, 0)
-    code = load_u8(frame + load_i64(transaction + _CODE_AT)) * 1
-    passes = code < 63 and (load_i64(transaction + _PASSING) >> code) & 1 != 0
-    store_i64(transaction + _QUALITY, max(load_i64(transaction + _QUALITY), _STALE) if passes else _BAD)
-    add_to(exchange + _ERRORS, 1)
-    tell(exchange, _BUSY_EVENT if passes else _REFUSED, pending, frame, length, code)
-
-
-@inline
-def advance(exchange, pending, now):  # type: ignore[no-untyped-def]
-    """The question has been answered, or given up. One of an earlier phase is not the one at `position`."""
-    store_i64(exchange + _PENDING, _NONE)
-    rest(exchange, now + load_i64(exchange + _PAUSE))
-    if load_i64(exchange + _IS_LATE) == 0 and pending < load_i64(exchange + _COUNT):
-        store_i64(exchange + _POSITION, pending + 1)
+# --- answers that do not come --------------------------------------------------------------------------------------------
 
 
 @inline
@@ -702,9 +426,7 @@ def phase_of(table, count, phase, limit_ns, area):  # type: ignore[no-untyped-de
         exchange = load_i64(table + 8 * i)
         store_i64(mine + 8 * i, begin(exchange, phase, now))
         if load_i64(mine + 8 * i) != 0 and load_i64(exchange + _PENDING) != _NONE:
-            receive(
-                exchange, now
-            )  # the answer to an earlier phase's question may lie there, though its time is over by now
+            receive(exchange, now)  # an earlier phase's answer may lie there, though its time is over by now
     while True:
         next_ns, waiting = limit_ns, 0
         for i in range(count):

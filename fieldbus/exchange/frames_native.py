@@ -1,10 +1,12 @@
 """Frames: how long is the one that has begun to come, whose is it, and is it what was expected?"""
 
-from fieldbus.exchange.block import EXCHANGE, MOST_NUMBERS_LATE, TRANSACTION
+from fieldbus.exchange.block import EXCHANGE, MOST_NUMBERS_LATE, TRANSACTION, Cut
 from rt_native.lang import inline, load_i64, load_u8, store_u8
 from rt_native.memory import offsets
 
 _X, _T = offsets(EXCHANGE), offsets(TRANSACTION)
+_TRANSACTIONS, _TRANSACTION = _X.transactions, TRANSACTION.itemsize
+_CUT, _BY_LENGTH = _X.cut, int(Cut.LENGTH)
 _HEADER, _LENGTH_AT, _LENGTH_BYTES, _IS_BIG, _ADD, _LEAST, _MOST = (
     _X.header_bytes, _X.length_at, _X.length_bytes, _X.length_is_big, _X.length_add, _X.least, _X.most
 )  # fmt: skip
@@ -18,6 +20,18 @@ _LATE = MOST_NUMBERS_LATE
 _POLYNOMIAL = 0xA001
 MORE, IMPOSSIBLE = 0, -1
 OURS, LATE, FOREIGN = 0, 1, 2
+
+
+@inline
+def transaction_at(exchange, number):  # type: ignore[no-untyped-def]
+    """The address of a transaction, or of a fence behind them."""
+    return load_i64(exchange + _TRANSACTIONS) + number * _TRANSACTION
+
+
+@inline
+def is_line(exchange):  # type: ignore[no-untyped-def]
+    """Is it a serial line?"""
+    return load_i64(exchange + _CUT) != _BY_LENGTH
 
 
 @inline

@@ -13,13 +13,14 @@ them each time. A unit answers in order: once the fence is answered nothing olde
 """
 
 from fieldbus.exchange.block import EXCHANGE, TRANSACTION
-from fieldbus.exchange.frames_native import is_expected, is_whole, matches
+from fieldbus.exchange.frames_native import is_expected, is_whole, matches, transaction_at
+from rt_native.counting import add_to
 from rt_native.lang import inline, load_i64, load_u8, load_u16, store_i64, store_u16
 from rt_native.memory import offsets
 
 _X, _T = offsets(EXCHANGE), offsets(TRANSACTION)
-_BUFFER, _RECEIVED, _SENT, _SEND_AT, _BEGAN, _LATE_COUNT, _TRANSACTIONS, _COUNT = (
-    _X.buffer, _X.received, _X.sent_ns, _X.send_at_ns, _X.began_ns, _X.late, _X.transactions, _X.count
+_BUFFER, _RECEIVED, _SENT, _SEND_AT, _BEGAN, _LATE_COUNT, _COUNT = (
+    _X.buffer, _X.received, _X.sent_ns, _X.send_at_ns, _X.began_ns, _X.late, _X.count
 )  # fmt: skip
 _ANSWER_NS, _TIMEOUT, _FORCE_SAFE, _HEARD, _GIVE_UP = (
     _X.answer_ns, _X.timeout_ns, _X.force_safe, _X.heard_ns, _X.give_up_ns
@@ -35,16 +36,9 @@ _MISSES, _SKIP_UNTIL, _FENCE, _VARIANTS, _VARIANT, _DOUBT, _OWED, _MISSED_IN, _P
     _T.misses, _T.skip_until_ns, _T.fence, _T.variants, _T.variant, _T.in_doubt, _T.owed, _T.missed_in, _T.is_proven,
     _T.is_deaf,
 )  # fmt: skip
-_TRANSACTION = TRANSACTION.itemsize
 _LEAST_FRAME, _MOST_FRAME = 5, 256
 _FEW, _EVERY, _MOST_DOUBLINGS = 3, 3, 20
 NOWHERE, SKIP = -1, -1
-
-
-@inline
-def row_at(exchange, number):  # type: ignore[no-untyped-def]
-    """The address of a transaction, or of a fence."""
-    return load_i64(exchange + _TRANSACTIONS) + number * _TRANSACTION
 
 
 @inline
@@ -123,10 +117,10 @@ def stray(exchange, now):  # type: ignore[no-untyped-def]
         is_frame = is_frame or is_whole(buffer + at, received - at)
     if is_frame:
         if load_i64(exchange + _ECHO) == 0 or newest == 0 or find_echo(exchange, newest) == NOWHERE:
-            store_i64(exchange + _LATE_COUNT, load_i64(exchange + _LATE_COUNT) + 1)
+            add_to(exchange + _LATE_COUNT, 1)
             note_time(exchange, now)
             for number in range(load_i64(exchange + _FENCE_ROWS)):
-                store_i64(row_at(exchange, load_i64(exchange + _COUNT) + number) + _DOUBT, 1)
+                store_i64(transaction_at(exchange, load_i64(exchange + _COUNT) + number) + _DOUBT, 1)
         store_i64(exchange + _RECEIVED, 0)
     elif received > _MOST_FRAME:
         store_i64(exchange + _RECEIVED, 0)
@@ -144,10 +138,10 @@ def note_time(exchange, now):  # type: ignore[no-untyped-def]
 @inline
 def question_of(exchange, number, now):  # type: ignore[no-untyped-def]
     """What to ask where `number` is next: it, or first a fence; SKIP: its unit is not asked now."""
-    first = load_i64(row_at(exchange, number) + _FENCE)
+    first = load_i64(transaction_at(exchange, number) + _FENCE)
     if first < 0:
         return number
-    fence = row_at(exchange, first)
+    fence = transaction_at(exchange, first)
     if load_i64(fence + _DOUBT) == 0:
         return number
     must = load_i64(exchange + _FORCE_SAFE) != 0  # safe values are sent all the same, though nothing confirms them
@@ -160,20 +154,20 @@ def question_of(exchange, number, now):  # type: ignore[no-untyped-def]
         return number
     variant = load_i64(fence + _VARIANT)
     store_i64(fence + _VARIANT, (variant + 1) % load_i64(fence + _VARIANTS))
-    store_i64(fence + _OWED, load_i64(fence + _OWED) + 1)
+    add_to(fence + _OWED, 1)
     return first + variant
 
 
 @inline
 def wait_on(exchange, pending, now):  # type: ignore[no-untyped-def]
     """An earlier fence is answered while this one is pending: the unit lives, and answers this one next. That is waited for."""
-    first = load_i64(row_at(exchange, pending) + _FENCE)
-    for number in range(first, first + load_i64(row_at(exchange, first) + _VARIANTS)):
-        fence = row_at(exchange, number)
+    first = load_i64(transaction_at(exchange, pending) + _FENCE)
+    for number in range(first, first + load_i64(transaction_at(exchange, first) + _VARIANTS)):
+        fence = transaction_at(exchange, number)
         at = find(exchange, fence, 0, False)
         if at != NOWHERE:
             drop(exchange, at + load_i64(fence + _ANSWER_BYTES))
-            store_i64(exchange + _LATE_COUNT, load_i64(exchange + _LATE_COUNT) + 1)
+            add_to(exchange + _LATE_COUNT, 1)
             store_i64(exchange + _HEARD, now)
             store_i64(exchange + _GIVE_UP, now + load_i64(exchange + _ANSWER_NS))
             return
@@ -189,10 +183,10 @@ def is_tried_without(fence):  # type: ignore[no-untyped-def]
 @inline
 def doubt(exchange, number, now):  # type: ignore[no-untyped-def]
     """`number` was not answered. A unit that is silent for long is asked more and more seldom, where others share the line."""
-    first = load_i64(row_at(exchange, number) + _FENCE)
+    first = load_i64(transaction_at(exchange, number) + _FENCE)
     if first < 0:
         return
-    fence, answer = row_at(exchange, first), load_i64(exchange + _ANSWER_NS)
+    fence, answer = transaction_at(exchange, first), load_i64(exchange + _ANSWER_NS)
     misses = load_i64(fence + _MISSES) + 1
     store_i64(fence + _MISSES, misses)
     store_i64(fence + _DOUBT, 1)
@@ -208,8 +202,10 @@ def doubt(exchange, number, now):  # type: ignore[no-untyped-def]
 @inline
 def is_doubtful(exchange, number):  # type: ignore[no-untyped-def]
     """May what answers `number` be older than it?"""
-    first = load_i64(row_at(exchange, number) + _FENCE)
-    return first >= 0 and number < load_i64(exchange + _COUNT) and load_i64(row_at(exchange, first) + _DOUBT) != 0
+    first = load_i64(transaction_at(exchange, number) + _FENCE)
+    return (
+        first >= 0 and number < load_i64(exchange + _COUNT) and load_i64(transaction_at(exchange, first) + _DOUBT) != 0
+    )
 
 
 @inline
@@ -219,10 +215,10 @@ def believe(exchange, number, is_refusal, now):  # type: ignore[no-untyped-def]
     Refusals of fences are all alike: of several that were asked the oldest may be meant, and a refusal of an older question,
     too. So the line has to be quiet after one, and after several the next fence has to tell.
     """
-    first = load_i64(row_at(exchange, number) + _FENCE)
+    first = load_i64(transaction_at(exchange, number) + _FENCE)
     if first < 0:
         return
-    fence = row_at(exchange, first)
+    fence = transaction_at(exchange, first)
     if number < load_i64(exchange + _COUNT):
         store_i64(fence + _DEAF, max(load_i64(fence + _DEAF), 1 if is_tried_without(fence) else 0))
         store_i64(fence + _MISSES, 0)

@@ -475,7 +475,7 @@ class NativeLink(CyclicLink):
         exchange, plan = self.exchange, self.exchange.plan
         if plan is None:
             return b""
-        newest = exchange.newest if tag.direction == "in" else exchange.request
+        newest = exchange.newest if tag.direction == "in" else exchange.asked
         try:
             if self._places[0] is not plan:
                 self._places = plan, self._places_in(plan)

@@ -76,7 +76,7 @@ class Exchange:
         self._inputs, self._outputs = inputs, outputs
         self._longest_ns = timeout_ns + _TAKE_MORE_NS
         self.plan: Plan | None = None
-        self.transactions = np.zeros(0, TRANSACTION)
+        self.transactions = self._questions = np.zeros(0, TRANSACTION)
         self._plan_parts: list[Block] = []
         self._sampled: dict[int, tuple[Block, int]] = {}
         self._tables = {
@@ -328,20 +328,17 @@ class Exchange:
 
     def newest(self, transaction: int) -> bytes:
         """The newest good answer to a transaction, zeros before the first."""
-        return self._bytes_at(transaction, "newest", "answer_bytes")
-
-    def request(self, transaction: int) -> bytes:
-        """The request as it was sent last."""
-        return self._bytes_at(transaction, "request", "request_bytes")
+        return self._bytes_of(self.transactions[transaction], "newest", "answer_bytes")
 
     def asked(self, question: int) -> bytes:
         """A request as it was sent last, by its number in `Plan.questions`."""
-        row = self._questions[question]
-        return self._plan_part(int(row["request"])).view(np.uint8, 0, int(row["request_bytes"])).tobytes()
+        return self._bytes_of(self._questions[question], "request", "request_bytes")
 
-    def _bytes_at(self, transaction: int, name: str, size: str) -> bytes:
-        row = self.transactions[transaction]
-        part = next((part for part in self._plan_parts if part.address == int(row[name])), None)
+    def _bytes_of(self, row: Any, name: str, size: str) -> bytes:
+        address = int(row[name])
+        part = next(
+            (part for part in self._plan_parts if part.address == address), None
+        )  # another plan may be laid meanwhile
         return part.view(np.uint8, 0, int(row[size])).tobytes() if part else b""
 
     # --- parts --------------------------------------------------------------------------------------------------------

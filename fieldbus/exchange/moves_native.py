@@ -1,6 +1,7 @@
 """Numbers <-> bytes: the moves of one message."""
 
 from fieldbus.exchange.block import EXCHANGE, KEEP, MOVE, Kind
+from rt_native.counting import add_to
 from rt_native.lang import (
     inline,
     load_f32,
@@ -136,7 +137,7 @@ def decode(exchange, moves, count, message):  # type: ignore[no-untyped-def]
             store_f64(values + 8 * (cell + i), value)
         move += _MOVE
     if wrong > 0:
-        store_i64(exchange + _IMPLAUSIBLE, load_i64(exchange + _IMPLAUSIBLE) + wrong)
+        add_to(exchange + _IMPLAUSIBLE, wrong)
 
 
 @inline

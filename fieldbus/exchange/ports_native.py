@@ -1,8 +1,10 @@
 """Where an exchange meets the process image: drivers -> outputs, inputs -> subscribers, outputs as sent -> observers."""
 
 from fieldbus.exchange.block import EXCHANGE, PORT, RUN, TRANSACTION
+from fieldbus.exchange.frames_native import transaction_at
 from fieldbus.image.image_layout import SLOT
 from fieldbus.image.image_native import channel_back, channel_latch, channel_publish
+from rt_native.counting import add_to
 from rt_native.histogram_native import add as count_time
 from rt_native.lang import atomic_load, copy_bytes, inline, load_f64, load_i64, load_u8, store_f64, store_i64
 from rt_native.memory import offsets
@@ -11,9 +13,7 @@ _X, _P, _R, _T, _S = offsets(EXCHANGE), offsets(PORT), offsets(RUN), offsets(TRA
 _SUBSCRIBERS, _DRIVERS, _OBSERVERS = _X.subscribers, _X.drivers, _X.observers
 _VALUES_IN, _SUSPECT, _VALUES_OUT, _SAFE_VALUES = _X.values_in, _X.suspect, _X.values_out, _X.safe
 _LOW, _HIGH, _CELLS_OUT, _TIMEOUT, _LOST = _X.low, _X.high, _X.cells_out, _X.timeout_ns, _X.lost
-_UNTIL, _IS_SAFE, _FORCE_SAFE, _LIMITED, _TRANSACTIONS = (
-    _X.until_ns, _X.is_safe, _X.force_safe, _X.limited, _X.transactions
-)  # fmt: skip
+_UNTIL, _IS_SAFE, _FORCE_SAFE, _LIMITED = _X.until_ns, _X.is_safe, _X.force_safe, _X.limited
 _LIFE_CELL, _LIFE_TRANSACTION, _LIFE_TIMEOUT, _LIFE_IS_SEEN, _LIFE_LAST, _LIFE_CHANGED, _IS_LIFELESS = (
     _X.life_cell, _X.life_transaction, _X.life_timeout_ns, _X.life_is_seen, _X.life_last, _X.life_changed_ns, _X.is_lifeless
 )  # fmt: skip
@@ -25,7 +25,7 @@ _ASKED, _ARRIVED, _T_QUALITY = _T.asked_ns, _T.arrived_ns, _T.quality
 _TIMESTAMP, _QUALITY, _CAME, _COUNTER, _CELLS = (
     _S.timestamp_ns, _S.quality, _S.arrived_ns, _S.counter, SLOT.itemsize
 )  # fmt: skip
-_PORT, _RUN, _TRANSACTION = PORT.itemsize, RUN.itemsize, TRANSACTION.itemsize
+_PORT, _RUN = PORT.itemsize, RUN.itemsize
 _GOOD, _STALE, _BAD = 0, 1, 2
 _NEVER = (1 << 63) - 1
 _NAN = float("nan")
@@ -80,7 +80,7 @@ def limit(exchange, values, safe):  # type: ignore[no-untyped-def]
             store_f64(values + 8 * i, sent)
             changed += 1
     if changed > 0:
-        store_i64(exchange + _LIMITED, load_i64(exchange + _LIMITED) + changed)
+        add_to(exchange + _LIMITED, changed)
 
 
 @inline
@@ -103,7 +103,7 @@ def look_for_life(exchange, now):  # type: ignore[no-untyped-def]
     """1 when there is a life sign and it has not changed in time, or not yet: no input is to be trusted (`fieldbus.link.life`)."""
     cell, lifeless = load_i64(exchange + _LIFE_CELL), 0
     if cell >= 0:
-        transaction = load_i64(exchange + _TRANSACTIONS) + load_i64(exchange + _LIFE_TRANSACTION) * _TRANSACTION
+        transaction = transaction_at(exchange, load_i64(exchange + _LIFE_TRANSACTION))
         if load_i64(transaction + _T_QUALITY) == _GOOD:
             bits = load_i64(load_i64(exchange + _VALUES_IN) + 8 * cell)
             if load_i64(exchange + _LIFE_IS_SEEN) != 0 and bits != load_i64(exchange + _LIFE_LAST):
@@ -145,7 +145,7 @@ def publish_inputs(exchange, now):  # type: ignore[no-untyped-def]
         quality, asked, arrived = _GOOD, now, 0
         of = load_i64(port + _OF)
         for i in range(load_i64(port + _OF_COUNT)):
-            transaction = load_i64(exchange + _TRANSACTIONS) + load_i64(of + 8 * i) * _TRANSACTION
+            transaction = transaction_at(exchange, load_i64(of + 8 * i))
             quality = max(quality, load_i64(transaction + _T_QUALITY))
             asked = min(asked, load_i64(transaction + _ASKED))
             arrived = max(arrived, load_i64(transaction + _ARRIVED))

@@ -3,7 +3,8 @@
 from fieldbus.exchange.block import EXCHANGE, SAMPLE
 from fieldbus.exchange.frames_native import load_number, matches
 from fieldbus.exchange.moves_native import decode
-from rt_native.lang import copy_bytes, inline, load_i64, store_i64
+from rt_native.counting import add_to
+from rt_native.lang import copy_bytes, inline, load_i64
 from rt_native.memory import offsets
 
 _X, _S = offsets(EXCHANGE), offsets(SAMPLE)
@@ -82,5 +83,5 @@ def take_samples(exchange, frame, nbytes):  # type: ignore[no-untyped-def]
                 copy_bytes(load_i64(sample + _NEWEST), at + _HEAD, size)
                 decode(exchange, load_i64(sample + _INS), load_i64(sample + _IN_COUNT), at + _HEAD)
             at += _HEAD + size
-    store_i64(exchange + _NOTIFIED, load_i64(exchange + _NOTIFIED) + 1)
+    add_to(exchange + _NOTIFIED, 1)
     return True

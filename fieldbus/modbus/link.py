@@ -247,7 +247,7 @@ class ModbusLink(NativeLink):
         if function != request.function:
             return GarbageError(f"{request}: asked with FC {request.function}, answered with FC {function}")
         try:
-            sent = self.exchange.request(note.transaction)
+            sent = self.exchange.asked(note.transaction)
             request.accept(sent[MBAP_BYTES + 1 :], frame[MBAP_BYTES + 1 :], np.zeros(self._in.cells.count))
         except GarbageError as error:
             return error

@@ -1,8 +1,10 @@
 """Pieces of the exchange, each by itself and at whatever time it is; and what hammers it. A native module: the compiler imports it."""
 
+from fieldbus.exchange.answers_native import take_frame
 from fieldbus.exchange.block import EXCHANGE, TRANSACTION, State
-from fieldbus.exchange.exchange_native import begin, finish, next_frame, phase_of, step
+from fieldbus.exchange.exchange_native import begin, finish, phase_of, step
 from fieldbus.exchange.frames_native import store_number
+from fieldbus.exchange.line_native import drop
 from fieldbus.exchange.moves_native import decode, encode
 from fieldbus.image.image_layout import SLOT
 from fieldbus.image.image_native import channel_latch
@@ -36,6 +38,15 @@ _T_QUALITY, _TRANSACTION, _QUALITY = _T.quality, TRANSACTION.itemsize, _S.qualit
 _KEEPER, _READY = int(State.KEEPER), int(State.READY)
 _NONE, _ALL = -1, 0
 _NEVER = (1 << 63) - 1
+
+
+@inline
+def next_frame(exchange, now):  # type: ignore[no-untyped-def]
+    """Take one frame out of the buffer; 0 if no whole one is there."""
+    taken = take_frame(exchange, 0, now)
+    if taken > 0:
+        drop(exchange, taken)
+    return taken
 
 
 @export
