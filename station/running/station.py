@@ -48,7 +48,7 @@ from station.show.tags import TagView, matching, views
 from station.show.verdict import LATE_NS
 from station.terms.findings import unknown
 from station.wiring.parts import build
-from station.wiring.plc_side import CONTROL_SOCKET, PlcSide, plc_side
+from station.wiring.plc_side import CONTROL_SOCKET, PlcSide, audit_log, plc_side
 
 WATCH_S: Final = 0.05
 UPDATE_PATIENCE_S: Final = 60.0
@@ -72,6 +72,7 @@ class Station:
         self.file, self.diary = file, Diary()
         self._parts = build(file)
         self._scheduler = Scheduler(self._parts.tasks)
+        self._audit = audit_log(file)
         self._plc = self._servers_side() if file.config.servers else None
         self._updating, self._apart = threading.Lock(), Apart()
         self._audit_failure = ""
@@ -123,6 +124,7 @@ class Station:
         self._state_resets = dict.fromkeys(self._doings, 0)
         self.diary.note("run", self.name, f"starts, process {os.getpid()}", "ok")
         self._hung.clear()
+        self._audit.start()
         try:
             if self._plc is not None:
                 self._plc.start()
@@ -165,6 +167,7 @@ class Station:
             finally:
                 if self._plc is not None:
                     self._plc.stop()
+                self._audit.stop()
                 self.is_making_safe = False
 
     def _stop_link(self, name: str, link: Link, safe: bool) -> None:
@@ -246,8 +249,7 @@ class Station:
                 f"task {task} keeps nothing from cycle to cycle: it has no step, and model {table.model} has no state"
             )
         self._scheduler.reset_state(task)
-        if self._plc is not None:
-            self._plc.audit.record_change(who, f"task {task}", "state reset")
+        self._audit.record_change(who, f"task {task}", "state reset")
         return f"the state of task {task} begins anew in its next cycle"
 
     @contextmanager
@@ -259,8 +261,9 @@ class Station:
             name = Path(path).name
             error = "there is too little memory for it" if isinstance(caught, MemoryError) else caught
             self._note("update", slot, f"{name} refused: {error}", good=False)
+            self._audit.record(who, f"model {slot}", f"{name} refused: {error}")
             if self._plc is not None:
-                self._plc.note_refused(slot, name, str(error), who)
+                self._plc.note_refused(slot)
             raise RefusedError(f"{path} is refused, the running model goes on: {error}") from caught
 
     def _update(self, slot: str, source: Source, path: str, who: str, begin: int) -> Updated:
@@ -270,8 +273,9 @@ class Station:
         with self._told_if_refused(slot, path, who):
             model = self._apart.load(source, table.shapes, table.state)
             result = self._replace(slot, model)
+        self._audit.record_change(who, f"model {slot}", f"replaced by {name}, SHA-256 {model.sha256}")
         if self._plc is not None:
-            self._plc.note_update(slot, name, model.sha256, who)
+            self._plc.note_update(slot, name, model.sha256)
         self._model_hashes[slot] = model.sha256
         self._model_files[slot] = path if who == CONTROL_SOCKET else f"{name}, from {who}"
         tick = "taken by all tasks at the same tick" if result.same_tick else "taken by each task at its own next tick"
@@ -286,7 +290,7 @@ class Station:
         return Updated(message, result.version)
 
     def _servers_side(self) -> PlcSide:
-        return plc_side(self.file, self._parts, self._scheduler, self._replaced, self._told_of_client)
+        return plc_side(self.file, self._parts, self._scheduler, self._replaced, self._audit, self._told_of_client)
 
     def _told_of_client(self, who: str, what: str, outcome: str) -> None:
         """What a client did or was refused; the audit log has each, the events what a flood leaves of it."""
@@ -433,7 +437,7 @@ class Station:
 
     def _watch_audit(self) -> None:
         """Note when the audit log cannot be written."""
-        failure = self._plc.audit.failure if self._plc is not None else ""
+        failure = self._audit.failure
         if failure and not self._audit_failure:
             self._note("station", "audit log", f"cannot be written, control goes on: {failure}", good=False)
         self._audit_failure = failure

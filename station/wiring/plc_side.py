@@ -30,11 +30,10 @@ CONTROL_SOCKET: Final = "control socket"
 
 @dataclass(slots=True)
 class PlcSide:
-    """What PLC clients meet: what there is, the servers, the audit log."""
+    """What PLC clients meet: what there is, and the servers."""
 
     offer: Offer
     files: dict[str, ModelFile]
-    audit: AuditLog
     servers: Mapping[str, Server]
     serving: Serving
 
@@ -44,36 +43,34 @@ class PlcSide:
         Raises:
             ServerError: one cannot listen; none does then.
         """
-        self.audit.start()
-        try:
-            self.serving.start()
-        except BaseException:
-            self.audit.stop()
-            raise
+        self.serving.start()
 
     def stop(self) -> None:
-        """Close all connections; write the rest of the audit log."""
+        """Close all connections."""
         self.serving.stop()
-        self.audit.stop()
 
-    def note_update(self, slot: str, file: str, sha256: str, who: str = CONTROL_SOCKET) -> None:
+    def note_update(self, slot: str, file: str, sha256: str) -> None:
         """A model was replaced. The hash is of what was loaded: the file may be another by now, or gone."""
         known = self.files[slot]
         known.file, known.hash, known.status = file, sha256, CallStatus.OK
-        self.audit.record_change(who, f"model {slot}", f"replaced by {file}, SHA-256 {sha256}")
 
-    def note_refused(self, slot: str, file: str, why: str, who: str = CONTROL_SOCKET) -> None:
+    def note_refused(self, slot: str) -> None:
         """A model was not replaced."""
         self.files[slot].refused += 1
         self.files[slot].status = CallStatus.REFUSED
-        self.audit.record(who, f"model {slot}", f"{file} refused: {why}")
+
+
+def audit_log(file: StationFile) -> AuditLog:
+    """The audit log of a station, not started: it has one whether it has servers or not."""
+    return AuditLog(file.beside(file.config.station.audit))
 
 
 def plc_side(
-    file: StationFile, parts: Parts, scheduler: Scheduler, replace: Replace, told: Record = nothing
+    file: StationFile, parts: Parts, scheduler: Scheduler, replace: Replace, audit: AuditLog, told: Record = nothing
 ) -> PlcSide:
     """Everything between a station and PLC clients, not started. `replace` takes a model that a client uploaded.
 
+    `audit` keeps what clients did and were refused; its owner starts it.
     `told`: who else hears of what clients did and were refused; must return at once.
 
     Raises:
@@ -96,7 +93,6 @@ def plc_side(
         data = database(shown)
     except (UnpackableError, NameClashError) as error:
         raise StationFileError([file.problem(Finding(("servers",), str(error)))]) from error
-    audit = AuditLog(file.beside(file.config.station.audit))
 
     def record(who: str, what: str, outcome: str) -> None:
         audit.record(who, what, outcome)
@@ -117,12 +113,12 @@ def plc_side(
             servers[name] = table.make(offer)
         except BindingError as error:
             raise StationFileError([file.problem(Finding(("servers", name), str(error)))]) from error
-    return PlcSide(offer, files, audit, servers, Serving(servers, parts.links.values()))
+    return PlcSide(offer, files, servers, Serving(servers, parts.links.values()))
 
 
 def plc_side_at_rest(file: StationFile, parts: Parts) -> PlcSide:
     """The same of a station that does not run: to look at, not to start."""
-    return plc_side(file, parts, Scheduler(parts.tasks), _never)
+    return plc_side(file, parts, Scheduler(parts.tasks), _never, audit_log(file))
 
 
 def _never(slot: str, model: Source, who: str) -> int:

@@ -112,7 +112,7 @@ def test_a_signed_model_goes_live_and_the_audit_log_says_by_whom(station, folder
         assert predicted(plc) == (2, 4.0)
         assert predicted(plc, 2) == (1, 2.0)
         assert plc.read_by_name("Models.mean.Hash") == hashlib.sha256(data).hexdigest()
-    station._plc.audit._flush()
+    station._audit._flush()
     entries = [json.loads(line) for line in (folder / "audit.jsonl").read_text().splitlines()]
     assert any("replaced by mean-" in e["outcome"] and e["who"].startswith("127.0.0.1") for e in entries)
     assert "from 127.0.0.1" in station.snapshot().models["mean"]

@@ -1,6 +1,7 @@
 """A station runs: closed loop, updates, stop, report."""
 
 import errno
+import json
 import os
 import signal
 import sys
@@ -73,6 +74,10 @@ def test_update_while_running(station, tmp_path):
     assert station.snapshot().tasks[0].model_version == 2
     assert station.snapshot().models["mean"].endswith("twice.onnx")
     assert [event.good for event in station.report().events if event.kind == "update"] == [True]
+    assert not station.file.config.servers
+    (change,) = map(json.loads, (tmp_path / "audit.changes.jsonl").read_text().splitlines())
+    assert (change["who"], change["what"]) == ("control socket", "model mean")
+    assert change["outcome"].startswith("replaced by twice.onnx, SHA-256 ")
 
 
 def test_update_with_a_compiled_program(station, tmp_path):

@@ -44,8 +44,8 @@ def station(tmp_path, host):
 
 def audited(station):
     """(who, what, outcome) of all lines."""
-    station._plc.audit._flush(is_last=True)
-    path = station._plc.audit.path
+    station._audit._flush(is_last=True)
+    path = station._audit.path
     lines = path.read_text().splitlines() if path.exists() else []
     return [(entry["who"], entry["what"], entry["outcome"]) for entry in map(json.loads, lines)]
 
@@ -168,10 +168,10 @@ def test_requests_beyond_the_rate_are_answered_with_busy_and_others_are_not_hind
 
 
 def test_an_audit_log_that_cannot_be_written_is_told_and_stops_nothing(station, host):
-    station._plc.audit.path.mkdir()
+    station._audit.path.mkdir()
     with connect((host, 5020), OTHER) as connection:
         assert is_closed(connection)
-    station._plc.audit._flush()
+    station._audit._flush()
     station._watch()
     station._watch()
     told = [event for event in station.report().events if event.subject == "audit log"]
