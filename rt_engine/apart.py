@@ -1,27 +1,27 @@
-"""ONNX models compiled in processes of their own, so that a parse of 100 MB holds nothing in a process that controls a machine.
+"""ONNX models compiled, and new versions examined, in processes of their own, so that no file holds or harms what controls a machine.
 
-    Source --bytes, in memory--> child: compile --.rtp bytes, in memory--> checked as those of a file --> Model
+    Source --in memory--> worker: compile -> gate --.rtp in memory, report--> checked as a file's bytes --> Model
 
-Nothing is written to a disk. The child has a low priority, is the first that a system without memory ends, and dies with
-its parent. Whatever becomes of it is an `EngineError` here.
+Nothing is written to a disk. The worker (`rt_engine.gate.worker`) has a low priority, limits of memory and time, is the first
+that a system without memory ends, and dies with its parent. Whatever becomes of it is an `EngineError` here.
 """
 
-import ctypes
 import json
 import mmap
 import os
-import resource
 import signal
 import subprocess
-import sys
 import threading
+import time
 from collections.abc import Mapping
-from contextlib import ExitStack, suppress
-from dataclasses import replace
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from rt_engine.errors import EngineError, ShapeBindingError
+from rt_engine.errors import EngineError
+from rt_engine.gate.job import GateJob
+from rt_engine.gate.report import GateReport
 from rt_engine.model import Model, checked_program, load
 from rt_engine.program.rtp_file import read
 from rt_engine.read.source import Source
@@ -29,16 +29,36 @@ from rt_native import isolated
 
 TIME_S: Final = 100.0
 """For one model."""
-MEMORY_BYTES: Final = 4 << 30
-MEMORY_PER_BYTE: Final = 32
-"""What a child may have: so much, and so much for each byte of the model's file."""
-_LOW_PRIORITY, _FIRST_TO_END = 10, b"1000"
-_PR_SET_PDEATHSIG: Final = 1
-_HELP: Final = "compile it beforehand, `rt-engine compile`, and give the .rtp file"
+HELP: Final = "compile it beforehand, `rt-engine compile`, and give the .rtp file"
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A file that went through the gate.
+
+    Args:
+        model: ready to be run here; None where the gate refuses it.
+        program: the compiled file (.rtp), a buffer of bytes.
+        report: what was found.
+    """
+
+    model: Model | None
+    program: "mmap.mmap | bytes"
+    report: GateReport
+
+    def accepted(self) -> Model:
+        """The model; raises GateError, with the report, where the gate refuses it."""
+        self.report.require_passed()
+        assert self.model is not None
+        return self.model
 
 
 class Apart:
-    """Loads models, one child for each that is not compiled yet, until `close`. Any thread."""
+    """Loads and examines models, a worker for each, until `close`. Any thread.
+
+    Args:
+        time_s: for one model, in all.
+    """
 
     def __init__(self, time_s: float = TIME_S) -> None:
         self._time_s = time_s
@@ -58,54 +78,105 @@ class Apart:
                 child.kill()
 
     def load(self, source: Source, shapes: Mapping[str, tuple[int, ...]], state: Mapping[str, str]) -> Model:
-        """As `rt_engine.load`, with the same result.
+        """As `rt_engine.load`, with the same result; nothing is examined.
 
         Raises:
-            EngineError: as there; also when the child could not be started, was ended, or took too long.
+            EngineError: as there; also when the worker could not be started, was ended, or took too long.
         """
         if source.is_program:
             return load(source, dict(shapes) or None, state=state)
-        assert isinstance(source.data, bytes)
-        job = {"name": source.name, "folder": str(source.folder or ""), "shapes": dict(shapes), "state": dict(state)}
         with ExitStack() as files:
-            try:
-                model, made = (_in_memory(files, name) for name in ("model", "program"))
-                _write(model, source.data)
-                answer = self._compile(source.title, json.dumps(job), model, made)
-                program = files.enter_context(mmap.mmap(made, 0, access=mmap.ACCESS_READ))
-            except OSError as error:
-                raise EngineError(f"{source.title} cannot be compiled: {error.strerror}; {_HELP}") from error
-            found = checked_program(read(program, source.title), source.title)
-            return Model(replace(found, sha256=answer["sha256"]), Path(source.name).stem or "model")
+            answer, made = self._asked(files, source, shapes, state, None)
+            return _model(source, made, answer["sha256"])
 
-    def _compile(self, title: str, job: str, model: int, made: int) -> dict[str, str]:
-        """Have a child write the program to `made`; gives its answer."""
-        child = self._start([job, str(model), str(made)], (model, made))
+    def examine(
+        self,
+        source: Source,
+        shapes: Mapping[str, tuple[int, ...]],
+        state: Mapping[str, str],
+        job: GateJob,
+    ) -> Examined:
+        """Compile a file (a program is only checked) and ask of it whatever `job` wants to know. Nothing of it has run here.
+
+        Raises:
+            EngineError: it cannot be compiled, or its worker could not be started, was ended, or took too long: then there is
+                nothing to report on. What the gate refuses is `Examined.report`.
+        """
+        with ExitStack() as files:
+            answer, made = self._asked(files, source, shapes, state, job)
+            report = GateReport.from_json(answer["report"])
+            model = _model(source, made, answer["sha256"]) if report.passed else None
+            return Examined(model, made, report)
+
+    def _asked(
+        self,
+        files: ExitStack,
+        source: Source,
+        shapes: Mapping[str, tuple[int, ...]],
+        state: Mapping[str, str],
+        job: GateJob | None,
+    ) -> "tuple[dict[str, Any], mmap.mmap]":
+        """The worker's answer, and the program that it made."""
+        asked = {
+            "name": source.name,
+            "folder": str(source.folder or ""),
+            "shapes": dict(shapes),
+            "state": dict(state),
+            "job": None if job is None else job.to_json(),
+        }
+        assert isinstance(source.data, bytes)
         try:
-            said, _ = child.communicate(timeout=self._time_s)
+            model, made = (_in_memory(files, name) for name in ("model", "program"))
+            _write(model, source.data)
+            answer = self._answer(source.title, json.dumps(asked), model, made)
+            return answer, mmap.mmap(made, 0, access=mmap.ACCESS_READ)
+        except OSError as error:
+            raise EngineError(f"{source.title} cannot be compiled: {error.strerror}; {HELP}") from error
+
+    def _answer(self, title: str, asked: str, model: int, made: int) -> dict[str, Any]:
+        """Have a worker write the program to `made`; gives what it says in the end."""
+        child = self._start([str(model), str(made)], (model, made))
+        begin, ended = time.monotonic(), ""
+        try:
+            said, _ = child.communicate(asked.encode(), timeout=self._time_s)
         except subprocess.TimeoutExpired:
-            raise EngineError(f"{title} was not compiled within {self._time_s:g} s; {_HELP}") from None
+            ended = f"was not compiled within {self._time_s:g} s"
         finally:
             child.kill()
-            child.communicate()
+            rest, _ = child.communicate()
             with self._lock:
                 self._children.discard(child)
-        if child.returncode or not said:
-            how = signal.strsignal(-child.returncode) if child.returncode < 0 else f"exit code {child.returncode}"
-            why = "the station is stopping" if self._is_closed else "was there too little memory?"
-            raise EngineError(f"the process that compiled {title} has ended ({how}): {why}")
-        answer: dict[str, str] = json.loads(said)
+        lines = [json.loads(line) for line in (rest if ended else said).splitlines(True) if line.endswith(b"\n")]
+        stage = next((line["stage"] for line in reversed(lines) if "stage" in line), "")
+        if ended:
+            doing = f" (it was at: {stage})" if stage else ""
+            raise EngineError(f"{title} {ended}{doing}; {HELP}")
+        if child.returncode or not lines or "stage" in lines[-1]:
+            raise EngineError(self._how_it_ended(title, child.returncode, stage, time.monotonic() - begin))
+        answer: dict[str, Any] = lines[-1]
         if "error" in answer:
             raise EngineError(answer["error"])
         return answer
+
+    def _how_it_ended(self, title: str, code: int, stage: str, took_s: float) -> str:
+        """A worker that is gone without an answer, in a sentence."""
+        how = signal.strsignal(-code) if code < 0 else f"exit code {code}"
+        if self._is_closed:
+            why = "the station is stopping"
+        elif code == -signal.SIGALRM:
+            why = f"one run of it did not end; it ran for {took_s:.0f} s: does one of its loops have an end?"
+        else:
+            why = "was there too little memory?"
+        doing = f" at the stage '{stage}'" if stage else ""
+        return f"the process that compiled {title} has ended ({how}){doing}: {why}"
 
     def _start(self, arguments: list[str], files: tuple[int, int]) -> "subprocess.Popen[bytes]":
         with self._lock:
             if self._is_closed:
                 raise EngineError("the station is stopping: no model is compiled any more")
             child = subprocess.Popen(
-                isolated.command("rt_engine.apart", *arguments),
-                stdin=subprocess.DEVNULL,
+                isolated.command("rt_engine.gate.worker", *arguments),
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 pass_fds=files,
@@ -114,6 +185,12 @@ class Apart:
             )
             self._children.add(child)
             return child
+
+
+def _model(source: Source, program: "mmap.mmap", sha256: str) -> Model:
+    """What a worker has made, checked as a file would be."""
+    found = checked_program(read(program, source.title), source.title)
+    return Model(replace(found, sha256=sha256), Path(source.name).stem or "model")
 
 
 def _in_memory(files: ExitStack, name: str) -> int:
@@ -127,50 +204,3 @@ def _write(file: int, data: bytes) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(file, rest) :]
-
-
-# --- the child --------------------------------------------------------------------------------------------------------
-
-
-def main() -> None:
-    """Arguments: the job (JSON), the descriptors of model and program. Prints the answer (JSON)."""
-    job, model, made = json.loads(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-    _stand_back(os.fstat(model).st_size)
-    try:
-        answer = {"sha256": _made(job, model, made)}
-    except EngineError as error:  # a station's
-        answer = {"error": error.in_toml if isinstance(error, ShapeBindingError) else str(error)}
-    except MemoryError:
-        answer = {"error": f"there is too little memory to compile it; {_HELP}"}
-    print(json.dumps(answer))
-
-
-def _made(job: dict[str, Any], model: int, made: int) -> str:
-    """Compile the model and write the program; gives the hash of all that was read."""
-    from rt_engine.compiler import compile_model
-    from rt_engine.program.rtp_writer import to_bytes
-
-    with open(model, "rb") as file:
-        file.seek(0)
-        data = file.read()
-    source = Source(data, job["name"], Path(job["folder"]) if job["folder"] else None)
-    shapes = {name: tuple(shape) for name, shape in job["shapes"].items()}
-    program = compile_model(source, shapes or None, job["state"])
-    _write(made, to_bytes(program))
-    return program.sha256
-
-
-def _stand_back(model_bytes: int) -> None:
-    """Take no time and no memory that others need, and end when the parent does."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    os.nice(_LOW_PRIORITY)
-    with suppress(OSError), open("/proc/self/oom_score_adj", "wb") as file:
-        file.write(_FIRST_TO_END)
-    most, limit = MEMORY_BYTES + MEMORY_PER_BYTE * model_bytes, resource.getrlimit(resource.RLIMIT_AS)[0]
-    most = most if limit == resource.RLIM_INFINITY else min(most, limit)
-    resource.setrlimit(resource.RLIMIT_AS, (most, most))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-if __name__ == "__main__":
-    main()

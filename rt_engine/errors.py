@@ -9,6 +9,7 @@ EngineError
 ├── StateError              a pair of output and input cannot be a state: unknown name, other shape or type
 ├── InputError              an array given to `run` has the wrong name, shape or type
 ├── InterfaceError          a model for a hot update has other inputs or outputs than the running one
+├── GateError               the gate refuses a new version of a model; `.report` has every check
 ├── UpdateError             a hot update was not taken in time; the old version runs on
 └── RunError                a kernel ended with a status other than OK
 
@@ -116,6 +117,17 @@ class InputError(EngineError):
 
 class InterfaceError(EngineError):
     """The inputs or outputs of a new version differ from those of the running one."""
+
+
+class GateError(EngineError):
+    """The gate refuses a new version of a model; `.report` is its `rt_engine.gate.report.GateReport`."""
+
+    def __init__(self, why: str, report: Any) -> None:
+        self.why, self.report = why, report
+        super().__init__(why)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.why, self.report)
 
 
 class UpdateError(EngineError):

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from rt_engine.errors import InterfaceError, UpdateError
+from rt_engine.gate.interface import objection
 from rt_engine.model import Model
 from rt_engine.run.blocks import NEVER, READER, SLOT
 from rt_engine.run.context import Context
@@ -176,15 +177,8 @@ class ModelSlot:
     def check(self, model: Model) -> None:
         """Raise InterfaceError unless `model` can take the place of the running one."""
         _check_loaded(model)
-        for kind, running, new in (
-            ("inputs", self.model.inputs, model.inputs),
-            ("outputs", self.model.outputs, model.outputs),
-        ):
-            if running != new:
-                raise InterfaceError(
-                    f"slot '{self.name}': the new model's {kind} are ({', '.join(map(str, new))}), the running one's are "
-                    f"({', '.join(map(str, running))}); export it with the same names, shapes and types"
-                )
+        if why := objection(self.name, self.model.inputs, self.model.outputs, model):
+            raise InterfaceError(why)
 
     def update(
         self,

@@ -14,7 +14,8 @@ import pytest
 import rt_engine
 from rt_engine import apart
 from rt_engine.apart import Apart
-from rt_engine.errors import EngineError
+from rt_engine.errors import EngineError, GateError
+from rt_engine.gate.job import GateJob
 from rt_engine.program.rtp_file import write
 from rt_engine.program.rtp_writer import to_bytes
 from rt_engine.read.source import Source, opened
@@ -132,9 +133,21 @@ def test_a_child_stands_back():
     """Low priority, first to be ended, a bound on its memory, no core file."""
     code = """
 import os, resource
-from rt_engine import apart
-apart._stand_back(1000)
+from rt_engine.gate import limits
+limits.stand_back(1000)
 print(os.nice(0), open("/proc/self/oom_score_adj").read().strip(), *resource.getrlimit(resource.RLIMIT_CORE))
-print(resource.getrlimit(resource.RLIMIT_AS)[0] == apart.MEMORY_BYTES + 1000 * apart.MEMORY_PER_BYTE)
+print(resource.getrlimit(resource.RLIMIT_AS)[0] == limits.MEMORY_BYTES + 1000 * limits.MEMORY_PER_BYTE)
 """
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "10 1000 0 0\nTrue\n"
+
+
+def test_what_is_examined_is_the_model_the_program_and_a_report(file):
+    """The program is the file that `rt-engine compile` would write; a model that is refused is not there to be run."""
+    here = rt_engine.load(file, state=STATE)
+    done = Apart().examine(opened(file), {}, STATE, GateJob("a", here.inputs, here.outputs))
+    assert (done.report.passed, done.report.sha256) == (True, here.sha256)
+    assert bytes(done.program) == to_bytes(here.program) == to_bytes(done.accepted().program)
+    refused = Apart().examine(opened(file), {}, STATE, GateJob("a", here.outputs, here.outputs))
+    assert refused.model is None
+    with pytest.raises(GateError, match=r"the gate refuses m: interface: slot 'a': the new model's inputs"):
+        refused.accepted()

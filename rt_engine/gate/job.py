@@ -1,0 +1,117 @@
+"""What a new version is examined against: plain data, so that it goes to a worker process as JSON."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from rt_engine.program.program import TensorSpec
+
+DRAWS = 10_000
+SEED = 20_260_101
+"""Of the drawn inputs: the same file is shown the same inputs, today and in a year."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What one task has for its model in a cycle.
+
+    Args:
+        task: its name.
+        period_ns: from one start of the model to the next: the cycle time, times the cycles between two runs of the model.
+        needs_ns: what the task needs for everything else (inputs, step, guard, exchange): its p99.9, best.
+        running_ns: what the running version takes of a cycle, best its p99.9; 0: nothing runs, or it is not known.
+    """
+
+    task: str
+    period_ns: int
+    needs_ns: int = 0
+    running_ns: int = 0
+
+    @property
+    def ns(self) -> int:
+        """What is left for the model: the period less what the task already needs."""
+        return max(self.period_ns - self.needs_ns, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """What a station wants of one element of an input or output, where the contract says something about it.
+
+    Args:
+        kind: `input` or `output`.
+        tensor: its name.
+        element: place in one sample, in flat order.
+        tag: what is wired to it, for messages.
+        unit: of that tag; "": any.
+        low, high: what the tag's values can be, in `unit`; None: not known. An input's must lie inside of the contract's
+            range, the contract's range of an output inside of these.
+    """
+
+    kind: str
+    tensor: str
+    element: int
+    tag: str
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GateJob:
+    """Everything that the gate wants to know besides the file.
+
+    Args:
+        slot: for messages.
+        inputs, outputs: of the running model; None: none runs, so every interface will do.
+        budgets: one for each task that runs the slot.
+        contract: the running model's contract, as its JSON text; "": it has none.
+        needs_contract: is a file without a contract refused?
+        requires: what the station itself wants of elements, see `Requirement`.
+        draws: how many inputs are drawn from the contract's ranges.
+        seed: of the draws.
+        most_bytes: what weights and one arena for each task may need together; 0: whatever there is.
+        draw_s: the draws end after so long, and the report says how far they came.
+    """
+
+    slot: str = ""
+    inputs: tuple[TensorSpec, ...] | None = None
+    outputs: tuple[TensorSpec, ...] | None = None
+    budgets: tuple[Budget, ...] = ()
+    contract: str = ""
+    needs_contract: bool = False
+    requires: tuple[Requirement, ...] = ()
+    draws: int = DRAWS
+    seed: int = SEED
+    most_bytes: int = 0
+    draw_s: float = 10.0
+
+    def to_json(self) -> dict[str, Any]:
+        """As `from_json` reads it."""
+        return asdict(self) | {"inputs": _specs_json(self.inputs), "outputs": _specs_json(self.outputs)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """What `to_json` gave."""
+        made = {
+            "inputs": _specs(data["inputs"]),
+            "outputs": _specs(data["outputs"]),
+            "budgets": tuple(Budget(**budget) for budget in data["budgets"]),
+            "requires": tuple(Requirement(**wanted) for wanted in data["requires"]),
+        }
+        return cls(**{**data, **made})
+
+
+def _specs_json(specs: tuple[TensorSpec, ...] | None) -> list[list[Any]] | None:
+    return None if specs is None else [[spec.name, list(spec.shape), spec.dtype.name] for spec in specs]
+
+
+def _specs(data: Any) -> tuple[TensorSpec, ...] | None:
+    return None if data is None else tuple(TensorSpec(name, tuple(shape), _dtype(kind)) for name, shape, kind in data)
+
+
+def _dtype(name: str) -> np.dtype[Any]:
+    from rt_engine.program.element_types import KNOWN
+
+    return next(dtype for dtype in KNOWN if dtype.name == name)

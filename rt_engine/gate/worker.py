@@ -1,0 +1,70 @@
+"""The worker: a process that reads one model, compiles it, examines it, and says what it found.
+
+stdin   what is asked, JSON: {name, folder, shapes, state, job or null}
+argv    descriptors of the model's bytes, and of the file that the program is written to
+stdout  a line of JSON for each stage that begins, {"stage": words}; then {"sha256", "report"} or {"error": words}
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from rt_engine.errors import EngineError, ShapeBindingError
+from rt_engine.gate.examine import examine
+from rt_engine.gate.job import GateJob
+from rt_engine.gate.limits import stand_back
+from rt_engine.model import Model, load
+from rt_engine.program.rtp_writer import to_bytes
+from rt_engine.read.source import Source
+
+NO_MEMORY: Final = (
+    "there is too little memory to compile it; compile it beforehand, `rt-engine compile`, and give the .rtp file"
+)
+
+
+def main() -> None:
+    """Arguments: the descriptors of model and program."""
+    model, made = int(sys.argv[1]), int(sys.argv[2])
+    stand_back(os.fstat(model).st_size)
+    try:
+        answer = _answer(json.load(sys.stdin), model, made)
+    except EngineError as error:  # a station's
+        answer = {"error": error.in_toml if isinstance(error, ShapeBindingError) else str(error)}
+    except MemoryError:
+        answer = {"error": NO_MEMORY}
+    _say(answer)
+
+
+def _answer(asked: dict[str, Any], model: int, made: int) -> dict[str, Any]:
+    """Write the program; gives the hash of all that was read, and the report where one is wanted."""
+    _stage("compile")
+    with open(model, "rb") as file:
+        file.seek(0)
+        data = file.read()
+    source = Source(data, asked["name"], Path(asked["folder"]) if asked["folder"] else None)
+    loaded = _loaded(source, asked)
+    with open(made, "wb") as target:
+        target.write(data if source.is_program else to_bytes(loaded.program))
+    answer: dict[str, Any] = {"sha256": loaded.sha256}
+    if asked["job"] is not None:
+        answer["report"] = examine(loaded, GateJob.from_json(asked["job"]), _stage).to_json()
+    return answer
+
+
+def _loaded(source: Source, asked: dict[str, Any]) -> Model:
+    shapes = {name: tuple(shape) for name, shape in asked["shapes"].items()}
+    return load(source, shapes or None, state=asked["state"])
+
+
+def _stage(what: str) -> None:
+    _say({"stage": what})
+
+
+def _say(what: dict[str, Any]) -> None:
+    print(json.dumps(what), flush=True)
+
+
+if __name__ == "__main__":
+    main()
