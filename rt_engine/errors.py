@@ -7,6 +7,7 @@ EngineError
 ├── UnsupportedModelError   it is valid, but this engine cannot run it; `.reasons` has every one
 ├── ShapeBindingError       a symbolic dimension has no size, or a given shape does not fit
 ├── StateError              a pair of output and input cannot be a state: unknown name, other shape or type
+├── ContractError           a model's contract cannot be read, or contradicts itself or the model
 ├── InputError              an array given to `run` has the wrong name, shape or type
 ├── InterfaceError          a model for a hot update has other inputs or outputs than the running one
 ├── GateError               the gate refuses a new version of a model; `.report` has every check
@@ -109,6 +110,10 @@ def _tuple(shape: tuple[int | str, ...]) -> str:
 
 class StateError(EngineError):
     """A pair of output and input cannot be a state."""
+
+
+class ContractError(EngineError):
+    """A model's contract cannot be read, or contradicts itself or the model."""
 
 
 class InputError(EngineError):

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rt_engine.contract.file import of_program
+from rt_engine.contract.terms import Contract
 from rt_engine.errors import InputError, ProgramFileError, ShapeBindingError, StateError
 from rt_engine.kernels.interface.abi import KERNEL_PREFIX
 from rt_engine.program.program import NodeCost, Program, TensorSpec
@@ -92,6 +94,17 @@ class Model:
     def metadata(self) -> Mapping[str, str]:
         """What the model's author wrote into it, by key (ONNX: `metadata_props`)."""
         return dict(self.program.metadata)
+
+    @property
+    def contract(self) -> Contract | None:
+        """What the model says about itself: names, units, ranges, rate, ... (`rt_engine.contract`); None: it says nothing.
+
+        It is read when it is asked for: a model whose contract is broken loads and runs as any other.
+
+        Raises:
+            ContractError: the contract cannot be read, or contradicts the model.
+        """
+        return of_program(self.program, self.name or "the model")
 
     @property
     def sha256(self) -> str:
