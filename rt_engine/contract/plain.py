@@ -139,7 +139,7 @@ def _statistics_to_plain(found: Statistics) -> dict[str, Any]:
 
 def _statistics(table: Reading) -> Statistics:
     tensor, count = table.text("tensor"), table.whole("count")
-    rows = [table.numbers(key) for key in ("mean", "deviation", "least", "greatest")]
+    mean, deviation, least, greatest = (table.numbers(key) for key in ("mean", "deviation", "least", "greatest"))
     quantiles = {}
     inner = table.table("quantiles")
     for key in inner.left():
@@ -147,7 +147,7 @@ def _statistics(table: Reading) -> Statistics:
     covariance = table.rows("covariance") if table.has("covariance") else None
     table.done()
     with table.placed():
-        return Statistics(tensor, count, *rows, quantiles, covariance)
+        return Statistics(tensor, count, mean, deviation, least, greatest, quantiles, covariance)
 
 
 def _part(key: str, table: Reading) -> float:

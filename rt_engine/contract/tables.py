@@ -145,4 +145,6 @@ def shown(value: Any) -> str:
         return str(value) if -(1 << 64) < value < 1 << 64 else "a number of too many digits"
     if isinstance(value, float | None):
         return "nothing" if value is None else str(value)
-    return {list: "a list", dict: "a table"}.get(type(value), f"a {type(value).__name__}")
+    return (
+        "a list" if isinstance(value, list) else "a table" if isinstance(value, dict) else f"a {type(value).__name__}"
+    )
