@@ -12,6 +12,7 @@ from typing import Final
 
 from fieldbus.tags import TYPES, as_held
 from station.file.advice import ADVICE
+from station.file.change_checks import CHANGE_CHECKS
 from station.file.owners import owner_findings
 from station.file.server_checks import SERVER_CHECKS
 from station.file.view import View
@@ -313,5 +314,6 @@ CHECKS: Final[tuple[Callable[[View], Iterator[Finding]], ...]] = (
     _priorities,
     _threads,
     *SERVER_CHECKS,
+    *CHANGE_CHECKS,
     *ADVICE,
 )

@@ -49,6 +49,7 @@ def reference_text() -> str:
 
 _TABLES: Final = (
     ("[models.NAME]", ("ModelTable",)),
+    ("[models.NAME.change]", ("ChangeTable",)),
     (
         "[links.NAME], type TYPE",
         tuple(table.__name__ for table in link_tables()),
@@ -82,11 +83,13 @@ def _values(value: dict[str, Any]) -> str:
         return ", ".join(f"`{v}`" for v in value["enum"])
     if value.get("examples", [""])[0] == "1 ms":
         return "duration"
+    if "5000 cycles" in value.get("examples", ()):
+        return "duration, or cycles"
     low, high, above = (value.get(key) for key in ("minimum", "maximum", "exclusiveMinimum"))
     limits = f" {low} to {high}" if high is not None else f" from {low}" if low is not None else ""
     limits = f" above {above:g}" if above is not None else limits
-    kind = str(value.get("type", "table"))
-    return {"object": "table", "array": "list"}.get(kind, kind) + limits
+    kinds = dict.fromkeys(str(one.get("type", "table")) for one in value.get("anyOf", [value]))
+    return " or ".join({"object": "table", "array": "list"}.get(kind, kind) for kind in kinds) + limits
 
 
 def _default(key: str, value: dict[str, Any], table: dict[str, Any]) -> str:

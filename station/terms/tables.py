@@ -7,11 +7,12 @@ What concerns one value is checked here; what concerns several (does this tag ex
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from station.terms.durations import PATTERN, parse_duration
+from station.terms.lengths import SPAN_PATTERN, parse_span
 
 TypeName = Literal[
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64"
@@ -22,6 +23,11 @@ Duration = Annotated[
     BeforeValidator(parse_duration),
     WithJsonSchema({"type": "string", "pattern": PATTERN, "examples": ["1 ms", "500 us", "2 s"]}),
 ]
+Span = Annotated[
+    tuple[int, int],
+    BeforeValidator(parse_span),
+    WithJsonSchema({"type": "string", "pattern": SPAN_PATTERN, "examples": ["10 min", "1 h", "5000 cycles"]}),
+]
 Array: Final = Field(strict=False)  # TOML arrays arrive as lists
 NAME_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_.-]*$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -31,6 +37,16 @@ NET_ID_FORM: Final = "no AMS NetId; six numbers with dots, for example 5.12.34.5
 def _as_text(value: object) -> object:
     """A bare number is the text of it: what is meant by `address = 40001` its kind of link says."""
     return str(value) if type(value) is int else value
+
+
+def _tolerance(value: Any) -> Any:
+    """A number, or numbers by tag; none is below zero."""
+    if value is None:
+        return None
+    numbers = list(value.values()) if isinstance(value, dict) else [value]
+    if not all(type(number) in (int, float) and number >= 0 for number in numbers):
+        raise ValueError("a tolerance is a number from 0, or a table of them by tag: { speed = 0.5 }")
+    return {tag: float(number) for tag, number in value.items()} if isinstance(value, dict) else float(numbers[0])
 
 
 class Table(BaseModel):
@@ -63,6 +79,31 @@ class StationTable(Table):
     )
 
 
+class ChangeTable(Table):
+    """`[models.NAME.change]`: what a new version of the model goes through before it stays."""
+
+    shadow: Span | None = Field(
+        default=None,
+        description='How long, "10 min", or so many "5000 cycles", it computes beside the live one and is only compared.',
+    )
+    trial: Span | None = Field(
+        default=None,
+        description="How long it is live while the old one stands by, and takes over in the tick in which the new one is bad.",
+    )
+    commit: Literal["auto", "manual"] = Field(
+        default="auto",
+        description='When the trial is over: "auto" keeps it; "manual" takes it back unless somebody has said commit by then.',
+    )
+    tolerance: Annotated[float | dict[str, float] | None, BeforeValidator(_tolerance)] = Field(
+        default=None,
+        description="How far an output may lie from the live one's, in the tag's unit; or by tag: `{ speed = 0.5 }`. "
+        "Left out: differences are shown, and only values that are not finite disagree.",
+    )
+    disagreements: int = Field(
+        default=0, ge=0, description="So many values may disagree, in the shadow and again in the trial."
+    )
+
+
 class ModelTable(Table):
     """`[models.NAME]`: a model in a slot, where `rt-engine update NAME` can replace it."""
 
@@ -78,6 +119,7 @@ class ModelTable(Table):
     remote_update: bool = Field(
         default=False, description="ADS clients may replace it by a file that is signed with one of [station] keys."
     )
+    change: ChangeTable = ChangeTable()
 
 
 class TagTable(Table):

@@ -1,0 +1,53 @@
+"""What concerns `[models.NAME.change]` and the tasks that run the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from station.file.view import View
+from station.terms.findings import Finding, unknown
+
+
+def outputs_of(view: View, model: str) -> set[str]:
+    """The tags that tasks with this model drive."""
+    return {entry.tag for task in view.config.tasks.values() if task.model == model for entry in task.outputs}
+
+
+def _has_a_task(view: View) -> Iterator[Finding]:
+    """Shadow and trial are kept by tasks; a model that only clients call has none."""
+    for name, model in view.config.models.items():
+        has_task = any(task.model == name for task in view.config.tasks.values()) or "tasks" in {
+            section for section, _ in view.broken
+        }
+        for key in ("shadow", "trial"):
+            if getattr(model.change, key) is not None and not has_task:
+                message = (
+                    f"no task runs model {name}, only clients call it: there is no cycle for a {key}; remove the key"
+                )
+                yield Finding(("models", name, "change", key), message)
+
+
+def _tolerances(view: View) -> Iterator[Finding]:
+    """Each is of a tag that the model drives; a shadow without any rejects only what is not finite."""
+    for name, model in view.config.models.items():
+        change, known = model.change, outputs_of(view, name)
+        if isinstance(change.tolerance, dict):
+            for tag in change.tolerance.keys() - known:
+                yield Finding(("models", name, "change", "tolerance", tag), unknown("output", tag, known))
+        elif change.tolerance is None and change.shadow is not None:
+            message = (
+                "there is no `tolerance`: differences are shown, and only values that are not finite reject a version"
+            )
+            yield Finding(("models", name, "change", "shadow"), message, "warning")
+
+
+def _word(view: View) -> Iterator[Finding]:
+    """Who waits for a word needs a time in which it can come."""
+    for name, model in view.config.models.items():
+        if model.change.commit == "manual" and model.change.trial is None:
+            message = 'commit = "manual" waits for a word during the trial, and there is no `trial`; write for example trial = "1 h"'
+            yield Finding(("models", name, "change", "commit"), message)
+
+
+CHANGE_CHECKS: Final[tuple[Callable[[View], Iterator[Finding]], ...]] = (_has_a_task, _tolerances, _word)

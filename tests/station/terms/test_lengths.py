@@ -1,0 +1,42 @@
+"""How long a state of a change lasts: a time, or cycles."""
+
+import re
+
+import pytest
+
+from station.terms.lengths import SPAN_PATTERN, parse_span
+
+MINUTE_NS, HOUR_NS = 60_000_000_000, 3_600_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [
+        ("10 min", (10 * MINUTE_NS, 0)),
+        ("1 h", (HOUR_NS, 0)),
+        ("1.5 h", (HOUR_NS * 3 // 2, 0)),
+        ("2 days", (48 * HOUR_NS, 0)),
+        ("1 d", (24 * HOUR_NS, 0)),
+        ("500 ms", (500_000_000, 0)),
+        ("5000 cycles", (0, 5000)),
+        (" 1 cycle ", (0, 1)),
+    ],
+)
+def test_a_time_or_cycles(text, length):
+    """One of both is 0; the pattern of the schema takes it too."""
+    assert parse_span(text) == length
+    assert re.fullmatch(SPAN_PATTERN, text)
+
+
+@pytest.mark.parametrize("text", ["10", 10, "h", "1 week", "", None, "1.5 cycles", "-1 h"])
+def test_what_says_neither_is_refused_with_examples(text):
+    with pytest.raises(ValueError, match='"10 min", "1 h", "2 days", "5000 cycles"'):
+        parse_span(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"), [("0 cycles", "at least one"), ("0 h", "than zero"), ("0 ms", "than zero"), ("9000 h", "366 days")]
+)
+def test_nothing_and_for_ever_are_refused(text, why):
+    with pytest.raises(ValueError, match=why):
+        parse_span(text)
