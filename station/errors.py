@@ -7,6 +7,7 @@ StationError
 ├── RefusedError         the running station refused a request, with its reason
 ├── ScanError            a device that is to be scanned is not reached, or says nothing that is understood
 ├── ServiceError         what makes a station a service cannot be written or run here
+├── StoreError           the store of versions cannot be opened, read or written; what was to be kept is not
 ├── UnsafeFolderError    a folder that must be ours alone is somebody else's, or open to others
 └── UnsafeSocketError    the control socket's place is taken, or could be changed by somebody else
 """
@@ -66,6 +67,10 @@ class ScanError(StationError):
 
 class ServiceError(StationError):
     """What makes a station a service of systemd cannot be written or run here."""
+
+
+class StoreError(StationError):
+    """The store of versions cannot be opened, read or written; with what it means for the change that was under way."""
 
 
 class UnsafeFolderError(StationError):
