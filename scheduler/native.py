@@ -7,6 +7,7 @@ NATIVE = Library(
     modules=(
         "scheduler.clock_native",
         "scheduler.outputs_native",
+        "scheduler.envelope_native",
         "scheduler.cycle_native",
         "scheduler.controllers_native",
         "rt_engine.run.executor_native",
