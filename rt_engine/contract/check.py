@@ -58,10 +58,10 @@ def _contradictions(contract: Contract, ends: Ends) -> Iterator[str]:
     inputs = {tensor.name: tensor for tensor in (*ends.inputs, *ends.states)}
     outputs = {tensor.name: tensor for tensor in ends.outputs}
     for side, tensors, there in (("input", contract.inputs, inputs), ("output", contract.outputs, outputs)):
-        for tensor in tensors:
-            yield from _of_tensor(side, tensor, there)
+        for name in dict.fromkeys(part.name for part in tensors):
+            yield from _of_tensor(side, [part for part in tensors if part.name == name], there)
     yield from _of_state(contract, inputs, outputs)
-    sizes = {t.name: len(t.elements) for t in (*contract.inputs, *contract.outputs)}
+    sizes = {part.name: len(contract.elements(part.name)) for part in (*contract.inputs, *contract.outputs)}
     for found in contract.statistics:
         tensor_size = sizes.get(found.tensor)
         if tensor_size is None and (there_is := (inputs | outputs).get(found.tensor)) is not None:
@@ -76,16 +76,16 @@ def _contradictions(contract: Contract, ends: Ends) -> Iterator[str]:
         yield from _of_vector(f"test vector {at}", vector, fed, outputs)
 
 
-def _of_tensor(side: str, tensor: TensorContract, there: dict[str, Tensor]) -> Iterator[str]:
-    if tensor.name not in there:
-        yield f"it describes the {side} '{tensor.name}', the model has {_names(there)}"
+def _of_tensor(side: str, parts: list[TensorContract], there: dict[str, Tensor]) -> Iterator[str]:
+    name = parts[0].name
+    if name not in there:
+        yield f"it describes the {side} '{name}', the model has {_names(there)}"
         return
-    size = there[tensor.name].size
-    if size is not None and size != tensor.size:
-        said = f"{len(tensor.elements)} elements"
-        if tensor.window > 1:
-            said += f" x {tensor.window} samples = {tensor.size}"
-        yield f"{side} '{tensor.name}' has {said}, its shape {_shape(there[tensor.name])} has {size}"
+    size, described = there[name].size, sum(part.size for part in parts)
+    if size is not None and size != described:
+        said = " + ".join(f"{len(p.elements)}" + (f" x {p.window} samples" if p.window > 1 else "") for p in parts)
+        total = f" = {described}" if not said.isdigit() else ""
+        yield f"{side} '{name}' has {said}{total} elements, its shape {_shape(there[name])} has {size}"
 
 
 def _of_state(contract: Contract, inputs: dict[str, Tensor], outputs: dict[str, Tensor]) -> Iterator[str]:

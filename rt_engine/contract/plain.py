@@ -75,8 +75,8 @@ def from_plain(plain: Any, place: str = "") -> Contract:
         raise ContractError(f"{top.at('scaling')} is {shown(scaling)}; it is one of {', '.join(SCALINGS)}")
     state = dict(top.table("state").pairs())
     parts: dict[str, Any] = {
-        "inputs": tuple(_tensor(table) for table in top.tables("inputs")),
-        "outputs": tuple(_tensor(table) for table in top.tables("outputs")),
+        "inputs": _tensors(top.tables("inputs")),
+        "outputs": _tensors(top.tables("outputs")),
         "statistics": tuple(_statistics(table) for table in top.tables("statistics")),
         "vectors": tuple(_vector(table) for table in top.tables("vectors")),
         "provenance": _provenance(top.table("provenance")),
@@ -89,6 +89,7 @@ def from_plain(plain: Any, place: str = "") -> Contract:
 def _tensor_to_plain(tensor: TensorContract) -> dict[str, Any]:
     plain: dict[str, Any] = {"name": tensor.name}
     plain |= {key: value for key in ("window", "stride") if (value := getattr(tensor, key)) != 1}
+    plain |= {"start": tensor.start} if tensor.start else {}
     plain["elements"] = [_element_to_plain(element) for element in tensor.elements]
     return plain
 
@@ -98,12 +99,19 @@ def _element_to_plain(element: Element) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value != getattr(_DEFAULTS, key)}
 
 
-def _tensor(table: Reading) -> TensorContract:
-    name, window, stride = table.text("name"), table.whole("window", 1), table.whole("stride", 1)
-    elements = tuple(_element(element) for element in table.tables("elements"))
-    table.done()
-    with table.placed():
-        return TensorContract(name, elements, window, stride)
+def _tensors(tables: list[Reading]) -> tuple[TensorContract, ...]:
+    """The parts of all tensors; one that says no start follows the one of its name before it."""
+    ends: dict[str, int] = {}
+    parts = []
+    for table in tables:
+        name, window, stride = table.text("name"), table.whole("window", 1), table.whole("stride", 1)
+        start = table.whole("start", ends.get(name, 0))
+        elements = tuple(_element(element) for element in table.tables("elements"))
+        table.done()
+        with table.placed():
+            parts.append(TensorContract(name, elements, window, stride, start))
+        ends[name] = start + parts[-1].size
+    return tuple(parts)
 
 
 def _element(table: Reading) -> Element:

@@ -68,16 +68,20 @@ class Element:
 
 @dataclass(frozen=True, slots=True)
 class TensorContract:
-    """An input or output: what its elements mean.
+    """An input or output, or one part of it: what its elements mean.
 
-    The tensor holds `window` samples one after the other, oldest first, each with `elements` in flat order; a sample enters it every
-    `stride` steps of the rate that the model was trained for. Of an output with a window the first sample is for now.
+    From its flat index `start` on it holds `window` samples one after the other, oldest first, each with `elements` in their order; a
+    sample enters it every `stride` steps of the rate that the model was trained for. So element `j` of the oldest sample is at
+    `start + j`, that of the next at `start + len(elements) + j`. Of an output with a window the first sample is for now.
+
+    Where terms have a history each (`[a0 a1 a2 | b0 b1 b2]`), each is a part: of the same name, `start` where the one before ends.
     """
 
     name: str
     elements: tuple[Element, ...]
     window: int = 1
     stride: int = 1
+    start: int = 0
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -89,14 +93,10 @@ class TensorContract:
                 f"tensor '{self.name}' has window = {self.window} and stride = {self.stride}; they are whole numbers from 1 to "
                 f"{MOST_WINDOW:,} and {MOST_STRIDE:,}"
             )
-        names = [element.name for element in self.elements]
-        if len(set(names)) < len(names):
-            twice = next(name for at, name in enumerate(names) if name in names[:at])
-            raise ContractError(f"tensor '{self.name}' has two elements '{twice}'; each has a name of its own")
 
     @property
     def size(self) -> int:
-        """Elements of the whole tensor."""
+        """Elements of this part of the tensor, over all its samples."""
         return len(self.elements) * self.window
 
 
@@ -232,7 +232,8 @@ class Contract:
     """What a model says about itself; `rt_engine.contract.attach` writes it into the model's file.
 
     Args:
-        inputs, outputs: the tensors that it describes, those of states among them or not; others are not described.
+        inputs, outputs: the tensors that it describes, each wholly, in one part or in several that follow each other; those of states
+            among them or not; others are not described.
         rate_hz: how often the model ran in training; None: not known.
         scaling: "inside": the model takes and gives values in their units, no element has a scale or an offset; "outside": whoever
             runs it applies those of its elements.
@@ -261,7 +262,7 @@ class Contract:
         if self.scaling not in SCALINGS:
             raise ContractError(f"scaling is {self.scaling!r}; it is one of {', '.join(SCALINGS)}")
         for side in (self.inputs, self.outputs):
-            _check_once([tensor.name for tensor in side], "tensors")
+            _check_parts(side)
         _check_once([found.tensor for found in self.statistics], "statistics of")
         _check_once(list(self.state.values()), "states for the input")
         self._check_scaling()
@@ -275,16 +276,37 @@ class Contract:
                         f'write scaling = "outside" if whoever runs the model has to apply it, else leave it out'
                     )
 
-    def tensor(self, name: str) -> TensorContract | None:
-        """What is said of the input or output of this name."""
-        return next((tensor for tensor in (*self.inputs, *self.outputs) if tensor.name == name), None)
+    def parts(self, name: str) -> tuple[TensorContract, ...]:
+        """What is said of the input or output of this name, in the order of its memory; empty: nothing."""
+        return tuple(part for part in (*self.inputs, *self.outputs) if part.name == name)
+
+    def elements(self, name: str) -> tuple[Element, ...]:
+        """The elements of one sample of the input or output of this name, in the order of its memory; as statistics have them."""
+        return tuple(element for part in self.parts(name) for element in part.elements)
 
     def statistics_of(self, name: str) -> Statistics | None:
         """Those of the input or output of this name."""
         return next((found for found in self.statistics if found.tensor == name), None)
 
 
+def _check_parts(side: tuple[TensorContract, ...]) -> None:
+    """Raise unless the parts of each tensor follow each other, and no element's name is there twice in it."""
+    ends: dict[str, int] = {}
+    for part in side:
+        if part.start != (end := ends.get(part.name, 0)):
+            raise ContractError(
+                f"tensor '{part.name}' has a part that starts at {part.start}, where {end} elements lie before it; parts follow each "
+                f"other without a gap, the first at 0"
+            )
+        ends[part.name] = end + part.size
+    for name in ends:
+        _check_once(
+            [e.name for part in side if part.name == name for e in part.elements], f"elements of '{name}' called"
+        )
+
+
 def _check_once(names: list[str], what: str) -> None:
     if len(set(names)) < len(names):
-        twice = next(name for at, name in enumerate(names) if name in names[:at])
+        seen: set[str] = set()
+        twice = next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]
         raise ContractError(f"a contract has two {what} '{twice}'; there is one of each name")
