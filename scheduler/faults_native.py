@@ -1,0 +1,62 @@
+"""From what went wrong in a cycle to what its outputs are: live, held, or safe."""
+
+from rt_native.lang import atomic_load, inline, load_i64, store_i64
+from rt_native.memory import offsets
+from scheduler.status import Action, TaskStatus
+from scheduler.task_block import TASK, Control, OnOverrun, OnState
+
+_T = offsets(TASK)
+_CONTROL, _TRIPPED, _ON_OVERRUN, _ON_NAN, _ON_BAD = _T.control, _T.tripped, _T.on_overrun, _T.on_nan, _T.on_bad_input
+_ON_STATE, _MAX_HOLD, _HELD_SINCE = _T.on_bad_state, _T.max_hold_ns, _T.held_since_ns
+_PAUSE = int(Control.PAUSE)
+_LIVE, _HOLD, _SAFE = int(Action.LIVE), int(Action.HOLD), int(Action.SAFE)
+_SKIP, _RESET_STATE = int(OnOverrun.SKIP), int(OnState.RESET)
+_OK, _PAUSED, _TRIP, _NAN_OUTPUT, _LATE_CYCLE, _BAD_INPUT, _NAN_INPUT, _FILLING, _BAD_STATE = (
+    int(TaskStatus[name])
+    for name in [
+        *("OK", "PAUSED", "WATCHDOG", "NAN_OUTPUT", "OVERRUN"),
+        *("BAD_INPUT", "NAN_INPUT", "WINDOW_FILLING", "BAD_STATE"),
+    ]
+)
+
+
+@inline
+def judge(task, fault, late):  # type: ignore[no-untyped-def]
+    """What this cycle's outputs have to answer for: pause and watchdog come first, a late end last."""
+    if atomic_load(task + _CONTROL) == _PAUSE:
+        return _PAUSED
+    if load_i64(task + _TRIPPED) != 0:
+        return _TRIP
+    if fault == _OK and late and load_i64(task + _ON_OVERRUN) != _SKIP:
+        return _LATE_CYCLE
+    return fault
+
+
+@inline
+def action_on(task, fault):  # type: ignore[no-untyped-def]
+    """The task's policy for a fault; safe where it has none."""
+    if fault == _OK:
+        return _LIVE
+    if fault in (_BAD_INPUT, _FILLING):
+        return load_i64(task + _ON_BAD)
+    if fault in (_NAN_INPUT, _NAN_OUTPUT):
+        return load_i64(task + _ON_NAN)
+    if fault == _LATE_CYCLE:
+        return load_i64(task + _ON_OVERRUN)
+    if fault == _BAD_STATE:
+        policy = load_i64(task + _ON_STATE)
+        return _HOLD if policy == _RESET_STATE else policy
+    return _SAFE
+
+
+@inline
+def end_hold(task, action, tick):  # type: ignore[no-untyped-def]
+    """The action; safe where outputs were held for as long as the task may."""
+    since = load_i64(task + _HELD_SINCE)
+    if action != _HOLD:
+        store_i64(task + _HELD_SINCE, -1)
+        return action
+    if since < 0:
+        store_i64(task + _HELD_SINCE, tick)
+        return _HOLD
+    return _SAFE if tick - since >= load_i64(task + _MAX_HOLD) else _HOLD
