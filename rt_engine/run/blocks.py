@@ -19,11 +19,14 @@ BLOCK = np.dtype(
         ("version", "<i8"),
         ("tensors", "<i8"),  # table of int64: the address of each input, then of each output, in signature order
         ("states", "<i8"),  # int64 count, then STATE[count]; or 0
-        ("spare", "<i8", 6),
+        ("good", "<i8"),  # address of room for a copy of all states, one behind the other; or 0
+        ("needs_ns", "<i8"),  # what a run takes at most, as far as that is known; 0: it is not
+        ("envelope", "<i8"),  # what training saw of the tensors (`scheduler.monitor_block`); or 0
+        ("spare", "<i8", 3),
     ]
 )
 """Execution block: one context of one program, as the cycle sees it. Whoever runs another version of a model finds that
-version's tensors through the block, so bindings are made once, by position."""
+version's tensors through the block, so bindings are made once, by position; what belongs to a version lies here too."""
 
 STATE = np.dtype([("address", "<i8"), ("nbytes", "<i8"), ("dtype", "<i8"), ("initial", "<i8")])
 """One state of a context. `dtype`: the number of its type where it has to stay finite (`rt_engine.run.state_native`), else 0."""

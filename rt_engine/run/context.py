@@ -31,7 +31,7 @@ class Context:
     """
 
     __slots__ = (
-        "__weakref__", "_arena", "_argument", "_block", "_executable", "_fields", "_inputs", "_outputs", "_run",
+        "__weakref__", "_arena", "_argument", "_block", "_executable", "_fields", "_inputs", "_kept", "_outputs", "_run",
         "_state", "_states", "_tensors",
         "block_address", "execute_address",
     )  # fmt: skip
@@ -63,6 +63,7 @@ class Context:
             self._fields[name] = value
         self.block_address = self._block.address
         """Address of the execution block, for native code."""
+        self._kept: dict[str, Block] = {}
         self._argument = ctypes.c_int64(self.block_address)  # a third faster than to make one for each call
         self._run = executable.execute
         self.execute_address = executable.execute_address

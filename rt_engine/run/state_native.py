@@ -9,7 +9,7 @@ from rt_engine.run.blocks import BLOCK, STATE, STATES_HEAD
 from rt_native.lang import copy_bytes, export, inline, load_i64, load_u16, load_u32
 from rt_native.memory import offsets
 
-_STATES, _S = offsets(BLOCK).states, offsets(STATE)
+_STATES, _GOOD, _S = offsets(BLOCK).states, offsets(BLOCK).good, offsets(STATE)
 _ADDRESS, _BYTES, _DTYPE, _INITIAL, _SIZE = _S.address, _S.nbytes, _S.dtype, _S.initial, STATE.itemsize
 _HEAD = STATES_HEAD
 _FLOAT, _DOUBLE, _FLOAT16, _BFLOAT16 = int(DType.FLOAT), int(DType.DOUBLE), int(DType.FLOAT16), int(DType.BFLOAT16)
@@ -93,6 +93,29 @@ def copy_states(to, source):
     for i in range(load_i64(mine) if mine != 0 else 0):
         at = _HEAD + _SIZE * i
         copy_bytes(load_i64(mine + at + _ADDRESS), load_i64(theirs + at + _ADDRESS), load_i64(mine + at + _BYTES))
+
+
+@inline
+def save_states(block):
+    """Keep a copy of every state, where there is room for one."""
+    states, good = load_i64(block + _STATES), load_i64(block + _GOOD)
+    for i in range(load_i64(states) if states != 0 and good != 0 else 0):
+        state = states + _HEAD + _SIZE * i
+        copy_bytes(good, load_i64(state + _ADDRESS), load_i64(state + _BYTES))
+        good += load_i64(state + _BYTES)
+
+
+@inline
+def restore_states(block):
+    """Every state as `save_states` last kept it, or its initial value where it never did; gives how many there are."""
+    states, good = load_i64(block + _STATES), load_i64(block + _GOOD)
+    if states == 0 or good == 0:
+        return reset_states(block)
+    for i in range(load_i64(states)):
+        state = states + _HEAD + _SIZE * i
+        copy_bytes(load_i64(state + _ADDRESS), good, load_i64(state + _BYTES))
+        good += load_i64(state + _BYTES)
+    return load_i64(states)
 
 
 @export
