@@ -163,9 +163,9 @@ def envelope_block(model: Model, envelope: Envelope, what: str) -> Block:
 def element_name(model: Model, number: int, element: int) -> str:
     """What an element of the `number`th tensor of a model's envelope is called, for people."""
     contract, tensor = model.contract, _statistics(model)[number].tensor
-    for described in (*contract.inputs, *contract.outputs) if contract is not None else ():
-        if described.name == tensor and element < len(described.elements):
-            return described.elements[element].name
+    named = contract.elements(tensor) if contract is not None else ()
+    if element < len(named):
+        return named[element].name
     return f"{tensor}[{element}]"
 
 

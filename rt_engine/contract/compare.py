@@ -177,13 +177,11 @@ def _of_state(contract: Contract, wiring: Wiring) -> Iterator[Difference]:
 def _of_wires(
     contract: Contract, wiring: Wiring, tensors: Sequence[TensorContract], wires: Sequence[Wire], side: Side
 ) -> Iterator[Difference]:
-    named = {tensor.name: tensor for tensor in tensors}
     found: list[Difference] = []
     for wire in wires:
-        tensor = named.get(wire.tensor)
-        if tensor is not None and wire.index < tensor.size:
-            element = tensor.elements[wire.index % len(tensor.elements)]
-            found += _About(contract, wiring, tensor, element, wire, side).differences()
+        for tensor in tensors:
+            if tensor.name == wire.tensor and (element := tensor.at(wire.index)) is not None:
+                found += _About(contract, wiring, tensor, element, wire, side).differences()
     alike: dict[Difference, list[str]] = {}
     for difference in found:
         alike.setdefault(replace(difference, element=""), []).append(difference.element)

@@ -99,6 +99,11 @@ class TensorContract:
         """Elements of this part of the tensor, over all its samples."""
         return len(self.elements) * self.window
 
+    def at(self, index: int) -> Element | None:
+        """The element at a flat index of the tensor, in whichever sample; None: it lies in another part."""
+        inside = 0 <= index - self.start < self.size
+        return self.elements[(index - self.start) % len(self.elements)] if inside else None
+
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
@@ -263,6 +268,7 @@ class Contract:
             raise ContractError(f"scaling is {self.scaling!r}; it is one of {', '.join(SCALINGS)}")
         for side in (self.inputs, self.outputs):
             _check_parts(side)
+        self._check_statistics()
         _check_once([found.tensor for found in self.statistics], "statistics of")
         _check_once(list(self.state.values()), "states for the input")
         self._check_scaling()
@@ -275,6 +281,16 @@ class Contract:
                         f"element '{element.name}' of '{tensor.name}' has a scale or offset, but scaling is \"inside\" the model; "
                         f'write scaling = "outside" if whoever runs the model has to apply it, else leave it out'
                     )
+
+    def _check_statistics(self) -> None:
+        """Where a sample's elements do not lie in a row, nobody could find them."""
+        for found in self.statistics:
+            parts = self.parts(found.tensor)
+            if len(parts) > 1 and any(part.window > 1 for part in parts):
+                raise ContractError(
+                    f"there are statistics of '{found.tensor}', whose parts have a history each: its samples do not lie in a row, "
+                    f"which is not understood; leave them out"
+                )
 
     def parts(self, name: str) -> tuple[TensorContract, ...]:
         """What is said of the input or output of this name, in the order of its memory; empty: nothing."""

@@ -54,6 +54,12 @@ def statistics(**other):
         (lambda: Contract((TensorContract("x", (A,)), TensorContract("x", (B,)))), "starts at 0, where 1 elements lie"),
         (lambda: Contract((TensorContract("x", (A,), start=1),)), "starts at 1, where 0 elements lie"),
         (lambda: Contract(statistics=(statistics(), statistics())), "two statistics of 'x'"),
+        (
+            lambda: Contract(
+                (TensorContract("x", (A,), 2), TensorContract("x", (B,), 2, 1, 2)), statistics=(statistics(),)
+            ),
+            "parts have a history each",
+        ),
         (lambda: Contract(state={"a": "h", "b": "h"}), "two states for the input 'h'"),
     ],
 )
@@ -69,6 +75,7 @@ def test_terms_with_a_history_each_are_parts_of_a_tensor():
     assert [part.start for part in made.parts("x")] == [0, 3]
     assert made.elements("x") == (A, B, c)
     assert made.parts("y") == () == made.elements("y")
+    assert [made.parts("x")[1].at(i) for i in (2, 3, 6, 7)] == [None, B, c, None]
 
 
 def test_a_covariance_that_is_not_symmetric_is_refused():
