@@ -53,10 +53,16 @@ class UpdateResult:
         return len(set(self.taken_ns)) <= 1
 
 
+Prepare = Callable[[Model, Context], None]
+"""What a task wants of every version before it may take it: done to the reader's context of it, by whoever updates."""
+
+
 class SlotReader:
     """One task's view of a slot. The task sets `running` while its thread picks versions."""
 
-    def __init__(self, slot: "ModelSlot", context: Context) -> None:
+    def __init__(self, slot: "ModelSlot", prepare: Prepare | None = None) -> None:
+        self._prepare = prepare
+        context = self.fresh(slot.model, slot.version)
         self._block = Block(READER.itemsize)
         self._fields = self._block.view(READER)
         self.address = self._block.address
@@ -66,6 +72,13 @@ class SlotReader:
         self._offered: Context | None = None
         self._fields["slot"] = slot.address
         self._fields["active"] = context.block_address
+
+    def fresh(self, model: Model, version: int) -> Context:
+        """A context of a version for this task, warmed and prepared; raises what `prepare` raises."""
+        context = warmed(model, version)
+        if self._prepare is not None:
+            self._prepare(model, context)
+        return context
 
     @property
     def taken_ns(self) -> int:
@@ -162,10 +175,10 @@ class ModelSlot:
         """All tasks' views."""
         return tuple(self._readers)
 
-    def reader(self) -> SlotReader:
-        """A new task's view, with a context of its own."""
+    def reader(self, prepare: Prepare | None = None) -> SlotReader:
+        """A new task's view, with a context of its own; `prepare` is done to each context before the task may take it."""
         with self._lock:
-            reader = SlotReader(self, warmed(self.model, self.version))
+            reader = SlotReader(self, prepare)
             self._readers.append(reader)
             return reader
 
@@ -195,13 +208,13 @@ class ModelSlot:
             timeout_s: how long tasks may take after that.
 
         Raises:
-            InterfaceError: inputs or outputs differ; nothing has changed.
+            InterfaceError: inputs or outputs differ, or a task lacks something in it; nothing has changed.
             UpdateError: a task did not take it in time; it was taken back from the others (or the message says from whom not).
         """
         begin = time.monotonic_ns()
         with self._lock:
             self.check(model)
-            contexts = [warmed(model, self.version + 1) for _ in self._readers]
+            contexts = [reader.fresh(model, self.version + 1) for reader in self._readers]
             ready = time.monotonic_ns()
             old = [r.context for r in self._readers]
             running = [r for r in self._readers if r.running]

@@ -67,6 +67,26 @@ def test_another_interface_is_refused_and_nothing_changes(other):
     assert (slot.version, reader.switches, reader.is_pending) == (1, 0, False)
 
 
+def test_every_context_of_a_reader_is_prepared_before_it_is_offered():
+    """The first, and that of an update; a version that lacks something is refused in words, and nothing changes."""
+    seen = []
+
+    def prepare(model, context):
+        if len(seen) == 2:
+            raise InterfaceError("it carries no statistics")
+        seen.append((model, context))
+
+    first, second = scale(1.0), scale(2.0)
+    slot = rt_engine.ModelSlot(first)
+    reader = slot.reader(prepare)
+    slot.update(second)
+    assert [model for model, _ in seen] == [first, second]
+    assert seen[1][1] is reader.context
+    with pytest.raises(InterfaceError, match="no statistics"):
+        slot.update(first)
+    assert (slot.model, slot.version, reader.context) == (second, 2, seen[1][1])
+
+
 def test_all_tasks_change_at_the_activation_time():
     """Before it every tick runs the old version, from it on the new one; both tasks, whatever their period."""
     slot = rt_engine.ModelSlot(scale(1))

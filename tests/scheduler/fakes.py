@@ -94,7 +94,7 @@ class FakeSlot:
         self.fields["slot"], self.fields["active"] = self._slot.address, model.block_address
         self.address = self._reader.address
 
-    def reader(self) -> "FakeSlot":
+    def reader(self, prepare: object = None) -> "FakeSlot":
         return self
 
     def offer(self, model: FakeModel, activation_ns: int) -> None:
