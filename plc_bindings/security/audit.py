@@ -5,7 +5,8 @@
 It never slows or stops the station: all that touches the file is done by a thread, and what hangs there is left behind; what
 repeats within a minute is folded into one line with a count; refusals beyond a thousand, and then one a second, are only
 counted; a full disk loses lines, which are counted too, and nothing else. The file is bounded (the one before is kept as `.1`), so
-refusals fill it in hours: what was changed is also written to a file of its own, `audit.changes.jsonl`, which they cannot fill.
+refusals fill it in hours: what was changed is also written to a log of its own, `audit.changes.jsonl`, which they cannot fill. That is
+a hash chain, synced line by line and kept for years (`plc_bindings.security.changes`); a change that the disk does not take waits.
 A line that a power cut has cut is ended before the next one is written.
 """
 
@@ -18,10 +19,13 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from plc_bindings.security.chain import OWN_KEYS, Head
+from plc_bindings.security.changes import KEEP, MODE, MOST_BYTES, PIPE, ChangeLog, entry_of
 from rt_native.text import json_safe
 
 FLUSH_S: Final = 0.5
@@ -32,38 +36,52 @@ FOLD_S: Final = 60.0
 BURST: Final = 1000
 PER_S: Final = 1.0
 """Refusals that are written: so many at once, and then so many a second. Changes are always written."""
-MOST_BYTES: Final = 8 << 20
-"""Of the file, before it becomes `.1`."""
+MOST_CHANGES: Final = 10_000
+"""Changes that wait for a disk that takes nothing; more are counted as lost."""
 MOST_CHARS: Final = 500
 """Of one text of a line: names come from clients."""
-MODE: Final = 0o600
 PATIENCE_S: Final = 2.0
-_FIFO: Final = "a pipe is there, not a file; remove it, or name another place"
+_LOST: Final = ("audit log", "write", "lost lines")
 
 _Line = tuple[str, str, str]
-_Seen = tuple[datetime, int, bool]
-"""When first, how often, and whether it is a change."""
+_Seen = tuple[datetime, int]
+"""When first, and how often."""
 
 
 class AuditLog:
     """Appends to `path` from `start` to `stop`. `record` may be called by any thread, at any time."""
 
-    def __init__(self, path: Path, most_bytes: int = MOST_BYTES, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        path: Path,
+        most_bytes: int = MOST_BYTES,
+        now: Callable[[], float] = time.monotonic,
+        keep: timedelta = KEEP,
+    ) -> None:
         self.path, self._most_bytes, self._now = path, most_bytes, now
+        self._log = ChangeLog(changes_of(path), most_bytes, keep)
+        self._keep = keep
+        self._changes: list[dict[str, Any]] = []
+        """Those that wait, in their order."""
+        self._lost_changes = 0
         self._waiting: dict[_Line, _Seen] = {}
         self._written: dict[_Line, float] = {}
         """Lines of the last minute -> when they may be written again."""
         self._budget, self._then, self._tell_lost = float(BURST), now(), now()
-        self._lock = threading.Lock()
-        self._stop = threading.Event()
+        self._lock, self._one_at_a_time = threading.Lock(), threading.Lock()
+        self._wake, self._is_ending = threading.Event(), False
         self._thread: threading.Thread | None = None
         self._lost = 0
+        self.head: Head | None = None
+        """The newest record of the chain of changes, once it is known: who keeps its hash elsewhere can tell later that nothing
+        was cut off."""
         self.failure = ""
         """Why the newest lines could not be written; empty when they could."""
 
     def start(self) -> None:
         """Begin to write. A place that nothing can be written to is a `failure` soon, not when something happens."""
-        self._stop.clear()
+        self._wake.clear()
+        self._is_ending = False
         self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
         try:
             self._thread.start()
@@ -72,7 +90,7 @@ class AuditLog:
 
     def _obstacle(self) -> str:
         if os.path.lexists(self.path) and stat.S_ISFIFO(os.lstat(self.path).st_mode):
-            return f"{self.path}: {_FIFO}"
+            return f"{self.path}: {PIPE}"
         place = self.path if os.path.lexists(self.path) else self.path.parent
         if os.access(place, os.W_OK):
             return ""
@@ -82,7 +100,8 @@ class AuditLog:
     def stop(self) -> None:
         """Write what waits, and end; a place that hangs is waited for no longer than `PATIENCE_S`."""
         if self._thread is not None:
-            self._stop.set()
+            self._is_ending = True
+            self._wake.set()
             self._thread.join(PATIENCE_S)
             if self._thread.is_alive():
                 self.failure = f"{self.path}: the place hangs"
@@ -92,23 +111,31 @@ class AuditLog:
 
     def record(self, who: str, what: str, outcome: str) -> None:
         """Note that `who` wanted `what`, and was refused. Returns at once; never raises."""
-        self._record((who[:MOST_CHARS], what[:MOST_CHARS], outcome[:MOST_CHARS]), is_change=False)
-
-    def record_change(self, who: str, what: str, outcome: str) -> None:
-        """Note that `who` changed `what`. Returns at once; never raises."""
-        self._record((who[:MOST_CHARS], what[:MOST_CHARS], outcome[:MOST_CHARS]), is_change=True)
-
-    def _record(self, line: _Line, is_change: bool) -> None:
+        line = (who[:MOST_CHARS], what[:MOST_CHARS], outcome[:MOST_CHARS])
         with self._lock:
-            if is_change:
-                self._written.pop(line, None)
             found = self._waiting.get(line)
             if found is not None:
-                self._waiting[line] = (found[0], found[1] + 1, found[2] or is_change)
-            elif is_change or (len(self._waiting) < MOST_WAITING and self._may_write()):
-                self._waiting[line] = (datetime.now(UTC), 1, is_change)
+                self._waiting[line] = (found[0], found[1] + 1)
+            elif len(self._waiting) < MOST_WAITING and self._may_write():
+                self._waiting[line] = (datetime.now(UTC), 1)
             else:
                 self._lost += 1
+
+    def record_change(self, who: str, what: str, outcome: str, **more: str | int) -> None:
+        """Note that `who` changed `what`. Returns at once; never raises.
+
+        `more`: what programs look for (`slot`, `sha256`, `state`, ...), each a key of its own; the chain's keys (`OWN_KEYS`)
+        are not among them.
+        """
+        assert not set(OWN_KEYS) & more.keys()
+        entry = entry_of(datetime.now(UTC), who[:MOST_CHARS], what[:MOST_CHARS], outcome[:MOST_CHARS])
+        entry |= {key: value[:MOST_CHARS] if isinstance(value, str) else int(value) for key, value in more.items()}
+        with self._lock:
+            if len(self._changes) < MOST_CHANGES:
+                self._changes.append(entry)
+            else:
+                self._lost_changes += 1
+        self._wake.set()
 
     def _may_write(self) -> bool:
         now = self._now()
@@ -121,12 +148,38 @@ class AuditLog:
 
     def _run(self) -> None:
         self.failure = self._obstacle()
-        while not self._stop.wait(FLUSH_S):
+        with suppress(OSError):  # told when something is to be written
+            self.head = self._log.open()
+        while not self._is_ending:
+            self._wake.wait(FLUSH_S)
+            self._wake.clear()
             self._flush()
         self._flush(is_last=True)
 
     def _flush(self, is_last: bool = False) -> None:
         """Write the lines that are due; the last time, all."""
+        with self._one_at_a_time:
+            self._write(is_last)
+
+    def _write(self, is_last: bool) -> None:
+        copies, trouble = self._flush_changes()
+        due, lost = self._due(is_last)
+        seen = [entry_of(when, *line, count) for line, (when, count) in due.items()]
+        lines = sorted((*copies, *seen), key=lambda entry: str(entry["time"]))
+        if lost:
+            lines.append(entry_of(datetime.now(UTC), *_LOST, lost))
+        try:
+            if lines:
+                self._append(self.path, [json_safe(json.dumps(entry)) + "\n" for entry in lines])
+        except OSError as error:
+            trouble = trouble or f"{self.path}: {error.strerror or error}"
+            with self._lock:
+                self._lost += lost + sum(count for _, count in due.values())
+        if lines or trouble:
+            self.failure = trouble
+
+    def _due(self, is_last: bool) -> tuple[dict[_Line, _Seen], int]:
+        """Refusals that are due, and how many lines were lost that nobody was told of."""
         now = self._now()
         with self._lock:
             self._written = {line: until for line, until in self._written.items() if until > now}
@@ -138,21 +191,29 @@ class AuditLog:
             self._lost -= lost
             if lost:
                 self._tell_lost = now + FOLD_S
-        if not due and not lost:
-            return
-        lines = [_json(when, line, count) for line, (when, count, _) in due.items()]
-        changes = [_json(when, line, count) for line, (when, count, is_change) in due.items() if is_change]
+        return due, lost
+
+    def _flush_changes(self) -> tuple[list[dict[str, Any]], str]:
+        """(the changes that are in the chain now, why the others are not: they wait)."""
+        with self._lock:
+            waiting, self._changes = self._changes, []
+            lost, self._lost_changes = self._lost_changes, 0
         if lost:
-            lines.append(_json(datetime.now(UTC), ("audit log", "write", "lost lines"), lost))
-        try:
-            self._append(self.path, lines)
-            if changes:
-                self._append(self.path.with_suffix(f".changes{self.path.suffix}"), changes)
-            self.failure = ""
-        except OSError as error:
-            self.failure = f"{self.path}: {error.strerror or error}"
-            with self._lock:
-                self._lost += lost + sum(count for _, count, _ in due.values())
+            waiting.append(entry_of(datetime.now(UTC), *_LOST, lost))
+        for done, entry in enumerate(waiting):
+            try:
+                self.head = self._log.append(entry)
+            except OSError as error:
+                with self._lock:
+                    self._changes[:0] = waiting[done:]
+                return waiting[:done], self._why(error, len(waiting) - done)
+        return waiting, ""
+
+    def _why(self, error: OSError, count: int) -> str:
+        why = f"{self._log.path}: {error.strerror or error}; {count} changes wait to be written"
+        if error.errno == errno.ENOSPC:
+            why += f". Changes are kept for {self._keep.days} days, so none is dropped to make room"
+        return why
 
     def _append(self, path: Path, lines: Sequence[str]) -> None:
         data = "".join(lines).encode()
@@ -162,7 +223,7 @@ class AuditLog:
         file = os.open(path, flags, MODE)
         try:
             if stat.S_ISFIFO(os.fstat(file).st_mode):  # its reader may stop reading
-                raise OSError(errno.EINVAL, _FIFO)
+                raise OSError(errno.EINVAL, PIPE)
             size = os.fstat(file).st_size
             if size and os.pread(file, 1, size - 1) != b"\n":
                 data = b"\n" + data
@@ -173,9 +234,6 @@ class AuditLog:
             os.close(file)
 
 
-def _json(when: datetime, line: _Line, count: int) -> str:
-    who, what, outcome = line
-    entry: dict[str, object] = {"time": when.isoformat(), "who": who, "what": what, "outcome": outcome}
-    if count > 1:
-        entry["times"] = count
-    return json_safe(json.dumps(entry)) + "\n"
+def changes_of(path: Path) -> Path:
+    """Where the changes of an audit log are written: `audit.jsonl` -> `audit.changes.jsonl`."""
+    return path.with_suffix(f".changes{path.suffix}")

@@ -4,6 +4,7 @@ import json
 import os
 import stat
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,7 @@ def test_the_thread_writes_without_being_asked(tmp_path, monkeypatch):
         for _ in range(500):
             if log.path.exists() and log.path.stat().st_size:
                 break
-            log._stop.wait(0.01)
+            time.sleep(0.01)
         assert entries(log.path)[0]["who"] == "a"
     finally:
         log.stop()
@@ -189,7 +190,7 @@ def test_a_pipe_in_the_place_of_the_file_is_refused_whether_somebody_reads_it_or
     os.mkfifo(log.path)
     log.record("a", "b", "refused")
     log._flush()
-    assert log.failure == f"{log.path}: {audit._FIFO}"
+    assert log.failure == f"{log.path}: {audit.PIPE}"
     reader = os.open(log.path, os.O_RDONLY | os.O_NONBLOCK)
     log._flush(is_last=True)
     assert "a pipe is there, not a file" in log.failure
