@@ -81,10 +81,23 @@ def read_name(path: Path) -> str:
     Raises:
         StationFileError: the file cannot be read, or is not TOML.
     """
+    return _text_of_station(path, "name", StationConfig().station.name)
+
+
+def read_audit(path: Path) -> Path:
+    """Where a station's audit log is, from its file, whatever else is wrong with the file.
+
+    Raises:
+        StationFileError: the file cannot be read, or is not TOML.
+    """
+    return path.parent / _text_of_station(path, "audit", StationConfig().station.audit)
+
+
+def _text_of_station(path: Path, key: str, default: str) -> str:
     data, _ = _read_toml(path)
     table = data.get("station")
-    name = table.get("name") if isinstance(table, dict) else None
-    return name if isinstance(name, str) else StationConfig().station.name
+    text = table.get(key) if isinstance(table, dict) else None
+    return text if isinstance(text, str) else default
 
 
 def _problem(path: Path, lines: Lines, finding: Finding) -> Problem:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from station.terms.durations import PATTERN, parse_duration
-from station.terms.lengths import SPAN_PATTERN, parse_span
+from station.terms.lengths import AGE_PATTERN, SPAN_PATTERN, parse_age, parse_span
 
 TypeName = Literal[
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64"
@@ -49,6 +49,12 @@ def _tolerance(value: Any) -> Any:
     return {tag: float(number) for tag, number in value.items()} if isinstance(value, dict) else float(numbers[0])
 
 
+def _age(text: str) -> str:
+    """As it is written, if it is one."""
+    parse_age(text)
+    return text
+
+
 class Table(BaseModel):
     """Any table of a station file."""
 
@@ -67,8 +73,12 @@ class StationTable(Table):
     report: str = Field(default="reports", description="Folder of the reports, relative to this file.")
     audit: str = Field(
         default="audit.jsonl",
-        description="File that keeps what clients of the servers changed, or were refused; relative to this file.",
+        description="File that keeps who was refused what; beside it `.changes`, the hash chain of what was changed. "
+        "Relative to this file.",
     )
+    audit_keep: Annotated[
+        str, AfterValidator(_age), WithJsonSchema({"type": "string", "pattern": AGE_PATTERN, "examples": ["5 years"]})
+    ] = Field(default="5 years", description='How long the changes are kept at least: "90 days", "5 years".')
     status_lines: bool | None = Field(
         default=None,
         description="Print a status line every 5 s; left out: where there is no terminal, but not in a service.",

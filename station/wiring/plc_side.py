@@ -22,6 +22,7 @@ from station.errors import StationFileError
 from station.file.reading import StationFile
 from station.servers import Offer
 from station.terms.findings import Finding
+from station.terms.lengths import parse_age
 from station.wiring.parts import Parts
 
 CONTROL_SOCKET: Final = "control socket"
@@ -62,7 +63,8 @@ class PlcSide:
 
 def audit_log(file: StationFile) -> AuditLog:
     """The audit log of a station, not started: it has one whether it has servers or not."""
-    return AuditLog(file.beside(file.config.station.audit))
+    table = file.config.station
+    return AuditLog(file.beside(table.audit), keep=parse_age(table.audit_keep))
 
 
 def plc_side(

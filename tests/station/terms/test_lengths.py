@@ -1,10 +1,11 @@
 """How long a state of a change lasts: a time, or cycles."""
 
 import re
+from datetime import timedelta
 
 import pytest
 
-from station.terms.lengths import SPAN_PATTERN, parse_span
+from station.terms.lengths import AGE_PATTERN, SPAN_PATTERN, parse_age, parse_span
 
 MINUTE_NS, HOUR_NS = 60_000_000_000, 3_600_000_000_000
 
@@ -40,3 +41,19 @@ def test_what_says_neither_is_refused_with_examples(text):
 def test_nothing_and_for_ever_are_refused(text, why):
     with pytest.raises(ValueError, match=why):
         parse_span(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "days"), [("1 day", 1), ("90 days", 90), ("5 years", 5 * 366), (" 1year ", 366), ("100 years", 36_600)]
+)
+def test_an_age_is_so_many_days_and_no_year_is_short_of_one(text, days):
+    assert parse_age(text) == timedelta(days=days)
+    assert re.search(AGE_PATTERN, text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "5", "5 y", "-1 days", "1.5 years", "0 days", "101 years", "9999999 days", None, 5]
+)
+def test_what_is_no_age_is_refused_with_what_to_write(text):
+    with pytest.raises(ValueError, match=r"days|a day"):
+        parse_age(text)
