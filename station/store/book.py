@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from rt_engine.change import ChangeState
 from station.store.journal import Record
@@ -59,6 +59,13 @@ class Open:
     state: ChangeState
 
 
+class Entry(NamedTuple):
+    """A committed version, and the change that brought it; 0: the station file."""
+
+    sha256: str
+    change: int
+
+
 @dataclass(slots=True)
 class SlotBook:
     """One slot. Versions are named by their SHA-256."""
@@ -67,7 +74,7 @@ class SlotBook:
     became: dict[str, Became] = field(default_factory=dict)
     barred: dict[str, str] = field(default_factory=dict)
     """Version -> why."""
-    line: list[str] = field(default_factory=list)
+    line: list[Entry] = field(default_factory=list)
     """Committed versions, oldest first; the last one runs."""
     file: str = ""
     """The version that the station file named when it was looked at last."""
@@ -76,20 +83,23 @@ class SlotBook:
     @property
     def committed(self) -> str:
         """The version that runs; "": none."""
-        return self.line[-1] if self.line else ""
+        return self.line[-1].sha256 if self.line else ""
 
     @property
     def previous(self) -> tuple[str, ...]:
         """Versions that a rollback may go back to, newest first: committed once, not barred."""
-        past = (sha for sha in reversed(self.line[:-1]) if sha not in self.barred and sha != self.committed)
+        past = (entry.sha256 for entry in reversed(self.line) if self._may_run(entry))
         return tuple(dict.fromkeys(past))
 
-    def before(self) -> list[str]:
+    def before(self) -> list[Entry]:
         """The line as it was when the version that a rollback goes back to was committed; empty: there is none."""
-        line = self.line[:-1]
-        while line and (line[-1] in self.barred or line[-1] == self.committed):
+        line = list(self.line)
+        while line and not self._may_run(line[-1]):
             line.pop()
         return line
+
+    def _may_run(self, entry: Entry) -> bool:
+        return entry.sha256 not in (self.committed, *self.barred)
 
 
 @dataclass(slots=True)
@@ -124,18 +134,15 @@ class Book:
         if take is not None:
             take(self, record)
 
-    def now(self, lines: Mapping[str, list[str]], files: Mapping[str, str] = {}) -> Record:
+    def now(self, lines: Mapping[str, list[Entry]], files: Mapping[str, str] = {}) -> Record:
         """What all slots run, with other lines and station file's versions for some."""
         names = dict.fromkeys([*self.slots, *lines, *files])
         return {
-            name: {
-                "line": list(lines.get(name, self.slot(name).line))[-LINE:],
-                "file": files.get(name, self.slot(name).file),
-            }
+            name: {"line": lines.get(name, self.slot(name).line)[-LINE:], "file": files.get(name, self.slot(name).file)}
             for name in names
         }
 
-    def lines_after(self, change: int, slots: Mapping[str, str], state: ChangeState) -> dict[str, list[str]]:
+    def lines_after(self, change: int, slots: Mapping[str, str], state: ChangeState) -> dict[str, list[Entry]]:
         """What the slots of a change have committed once it is in a state.
 
         A version that is rolled back after it was committed, by whatever change, gives way to the one before it; one that
@@ -145,10 +152,22 @@ class Book:
         for name, sha in slots.items():
             slot = self.slot(name)
             if state == ChangeState.COMMITTED and slot.committed != sha:
-                lines[name].append(sha)
+                lines[name].append(Entry(sha, change))
             elif state == ChangeState.ROLLED_BACK and slot.committed == sha and change not in self.open:
                 lines[name] = slot.before()
         return lines
+
+    def together(self, name: str) -> dict[str, str]:
+        """Slots, with their versions, that were committed by the same change as this slot's version, and have it still."""
+        line = self.slot(name).line
+        if not line:
+            return {}
+        change = line[-1].change
+        return {
+            other: slot.committed
+            for other, slot in self.slots.items()
+            if other == name or (change and slot.line and slot.line[-1].change == change)
+        }
 
 
 def _store(book: Book, record: Record) -> None:
@@ -214,7 +233,8 @@ def _became(record: Record, state: ChangeState) -> Became:
 def _take_now(book: Book, record: Record) -> None:
     for name, now in record["now"].items():
         slot = book.slot(str(name))
-        slot.line, slot.file = [str(sha) for sha in now["line"]], str(now["file"])
+        slot.line = [Entry(str(sha), int(change)) for sha, change in now["line"]]
+        slot.file = str(now["file"])
 
 
 _KINDS: Final = {

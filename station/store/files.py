@@ -12,10 +12,12 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
+
+from rt_native.files import open_file
 
 FILE_MODE: Final = 0o600
 FOLDER_MODE: Final = 0o700
@@ -41,10 +43,22 @@ def sync_folder(folder: Path) -> None:
 
 def write_synced(path: Path, data: bytes | memoryview) -> None:
     """A new file with this content, on the disk when this returns; its name is not. Raises OSError; then it is not there."""
+    _write_synced(path, (data,))
+
+
+def copy_synced(source: Path, path: Path) -> None:
+    """The same, with what another file holds; folders above it are made."""
+    path.parent.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
+    with open_file(source) as file:
+        _write_synced(path, iter(lambda: file.read(CHUNK), b""))
+
+
+def _write_synced(path: Path, parts: Iterable[bytes | memoryview]) -> None:
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
     try:
         try:
-            write_all(file, data)
+            for part in parts:
+                write_all(file, part)
             os.fsync(file)
         finally:
             os.close(file)
@@ -71,22 +85,28 @@ def replace_file(path: Path, data: bytes | memoryview) -> None:
     sync_folder(path.parent)
 
 
-def new_folder(path: Path, fill: Callable[[Path], None]) -> None:
-    """A folder that `fill` has written to, with `write_synced`: there with all that is in it, or not there.
+def new_folder(parent: Path, fill: Callable[[Path], str]) -> str:
+    """A folder that `fill` has written to, with `write_synced` and `copy_synced`, under the name that it gives.
+
+    It is there with all that is in it, or not there; one that has the name is replaced.
 
     Raises:
         OSError: it cannot be written; nothing is there.
     """
-    draft = temporary(path.parent)
+    draft = temporary(parent)
     draft.mkdir(FOLDER_MODE)
     try:
-        fill(draft)
-        sync_folder(draft)
-        draft.rename(path)
+        name = fill(draft)
+        for folder, _, _ in os.walk(draft):
+            sync_folder(Path(folder))
+        if (parent / name).exists():
+            remove_folder(parent / name)
+        draft.rename(parent / name)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
-    sync_folder(path.parent)
+    sync_folder(parent)
+    return name
 
 
 def remove_folder(path: Path) -> None:

@@ -22,9 +22,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from rt_engine.change import ChangeState
+from rt_engine.read.external import sha256_of
 from rt_engine.read.source import Source
 from station.errors import StoreError
-from station.store.book import FORMAT, UNDER_WAY, Book, Came, SlotBook
+from station.store.book import FORMAT, UNDER_WAY, Book, Came, Entry, SlotBook
 from station.store.files import FILE_MODE, FOLDER_MODE, sync_folder
 from station.store.journal import Journal, Read, Record, read
 from station.store.versions import Shapes, States, Versions
@@ -157,6 +158,7 @@ class Store:
 
         Raises:
             StoreError: it could not be written.
+            ModelFileError: its external data cannot be read.
         """
         with self._lock, self._told(f"cannot keep a model for slot {slot}"):
             sha256 = self.files.add(source)
@@ -239,11 +241,11 @@ class Store:
         """
         with self._lock, self._told(f"cannot keep the station file's model of slot {slot}"):
             before = self._book.slot(slot)
-            if before.file == source.sha256 and before.line:
+            if before.line and before.file == sha256_of(source):
                 return ""
             version, old = self.add(slot, source, STATION_FILE), before.committed
             why = _why_file(before, version.sha256)
-            line = [*before.line, *([version.sha256] if old != version.sha256 else [])]
+            line = [*before.line, *([Entry(version.sha256, 0)] if old != version.sha256 else [])]
             self._write(
                 kind="file",
                 slot=slot,
@@ -268,6 +270,11 @@ class Store:
             kept = (sha256 for sha256 in self._book.slot(slot).previous if self.files.has(sha256))
             found = next(kept, None)
             return self.version(slot, found) if found else None
+
+    def together(self, slot: str) -> dict[str, Version]:
+        """Slots, this one among them, whose committed versions one change has brought: they go back together."""
+        with self._lock:
+            return {name: self.version(name, sha256) for name, sha256 in self._book.together(slot).items()}
 
     def version(self, slot: str, sha256: str) -> Version:
         """A version of a slot; where the record of its coming is damaged, what its hash alone tells."""
@@ -374,7 +381,7 @@ def rows(book: Book, files: Versions, only: str | None = None) -> tuple[Row, ...
         if only not in (None, name):
             continue
         back = next((sha for sha in slot.previous if files.has(sha)), "")
-        known = dict.fromkeys([*slot.came, *slot.became, *slot.line])
+        known = dict.fromkeys([*slot.came, *slot.became, *(entry.sha256 for entry in slot.line)])
         found += [_row(name, slot, sha, files.has(sha), back) for sha in known]
     return tuple(found)
 

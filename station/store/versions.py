@@ -1,7 +1,7 @@
 """Versions as files, each in a folder that is named by its SHA-256, whatever slot it is for.
 
     versions/0c2f.../model.onnx               as it came; or model.rtp
-    versions/0c2f.../weights.bin              its external data, where it has some
+    versions/0c2f.../beside/weights.bin       its external data, where it has some
     versions/0c2f.../program-5d41.rtp         what was compiled from it for certain shapes and states
     versions/0c2f.../program-5d41.json        the hash of that, and what it was made with
     versions/0c2f.../report.json              what the gate found
@@ -20,16 +20,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from rt_engine.errors import ModelFileError
 from rt_engine.program import rtp_layout
+from rt_engine.read.external import files_beside, sha256_of
 from rt_engine.read.source import Source
 from rt_native import version
 from rt_native.files import open_file
 from station.errors import StoreError
-from station.store.files import new_folder, remove_folder, replace_file, sweep, write_synced
+from station.store.files import copy_synced, new_folder, remove_folder, replace_file, sweep, write_synced
 
 Shapes = Mapping[str, tuple[int, ...]]
 States = Mapping[str, str]
 _DIGITS: Final = 16
+_BESIDE: Final = "beside"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +42,14 @@ class Versions:
     folder: Path
 
     def add(self, source: Source) -> str:
-        """Keep a model's file; gives its SHA-256. One that is there, and whole, is left as it is.
+        """Keep a model's file, and its external data; gives its SHA-256. One that is there, and whole, is left as it is.
 
         Raises:
             OSError: it cannot be written.
+            ModelFileError: its external data cannot be read.
         """
-        assert isinstance(source.data, bytes), "a station's models are files"
-        sha256 = source.sha256
-        place = self.place(sha256)
-        if self.is_whole(sha256):
-            return sha256
-        if place.exists():
-            remove_folder(place)
-        data = source.data
-        new_folder(place, lambda draft: write_synced(draft / _file_name(source), data))
-        return sha256
+        sha256 = sha256_of(source)
+        return sha256 if self.is_whole(sha256) else new_folder(self.folder, lambda draft: _fill(draft, source))
 
     def place(self, sha256: str) -> Path:
         """The folder of a version."""
@@ -78,10 +74,14 @@ class Versions:
         path = self._file(sha256)
         if path is None:
             raise StoreError(f"version {sha256[:12]} is not in {self.folder}")
-        data = _read(path)
-        if hashlib.sha256(data).hexdigest() != sha256:
+        source = Source(_read(path), str(path), path.parent / _BESIDE)
+        try:
+            found = sha256_of(source)
+        except ModelFileError as error:
+            raise StoreError(f"{path} is damaged: {error}") from error
+        if found != sha256:
             raise StoreError(f"{path} is damaged: it is not the file that it was when it came")
-        return Source(data, str(path), path.parent)
+        return source
 
     def put_program(self, sha256: str, program: bytes, shapes: Shapes, state: States) -> None:
         """Keep what was compiled from a version. Raises OSError; then it is compiled again at the next start."""
@@ -135,6 +135,15 @@ class Versions:
 def as_loaded(program: Source, name: str) -> Source:
     """A kept program under the name of the file that it was made from, for messages."""
     return replace(program, name=name)
+
+
+def _fill(draft: Path, source: Source) -> str:
+    """Write a model's file and its external data to a folder; gives the hash of what is there."""
+    assert isinstance(source.data, bytes), "a station's models are files"
+    for location, path in files_beside(source).items():
+        copy_synced(path, draft / _BESIDE / location)
+    write_synced(draft / _file_name(source), source.data)
+    return sha256_of(replace(source, folder=draft / _BESIDE))
 
 
 def _file_name(source: Source) -> str:
