@@ -40,11 +40,13 @@ def run(
         from station.running.holding import Held
         from station.running.station import Station, stopped_by_signals
         from station.show.report import ReportKeeper
+        from station.store.starting import kept_in
 
         file = read_station(station)
         print_problems(errors, file.warnings)
-        with Held(file) as held:  # before anything is touched
-            running = Station(file)
+        place = file.config.station.store
+        with Held(file) as held, kept_in(file.beside(place) if place else None) as kept:  # before anything is touched
+            running = Station(file, kept)
             print_problems(errors, running.warnings)
             last.enter_context(
                 stopped_by_signals(running, is_last=context.find_root().obj is PROCESS)

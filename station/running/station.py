@@ -46,6 +46,7 @@ from station.show.report import LateCycle, Report, TagRange
 from station.show.snapshot import LinkView, ServerView, Snapshot, TaskView
 from station.show.tags import TagView, matching, views
 from station.show.verdict import LATE_NS
+from station.store.starting import Kept, title
 from station.terms.findings import unknown
 from station.wiring.parts import build
 from station.wiring.plc_side import CONTROL_SOCKET, PlcSide, audit_log, plc_side
@@ -63,14 +64,19 @@ PATIENCE_S: Final = 5.0
 class Station:
     """Everything that a station file describes, wired. A context manager: runs from entry to exit.
 
+    Args:
+        file: what it is made of.
+        kept: its store (`station.store.starting.kept_in`); without one its models are those of the file.
+
     Raises:
         StationFileError: a model cannot run, or tags do not fit it.
         TaskError: a task cannot work.
     """
 
-    def __init__(self, file: StationFile) -> None:
+    def __init__(self, file: StationFile, kept: Kept | None = None) -> None:
         self.file, self.diary = file, Diary()
-        self._parts = build(file)
+        self._kept = kept or Kept()
+        self._parts = build(file, self._kept)
         self._scheduler = Scheduler(self._parts.tasks)
         self._audit = audit_log(file)
         self._plc = self._servers_side() if file.config.servers else None
@@ -78,7 +84,11 @@ class Station:
         self._audit_failure = ""
         self._model_hashes = {name: model.sha256 for name, model in self._parts.models.items()}
         self._examined: tuple[Fact, ...] = ()
-        self._model_files = {name: table.file for name, table in file.config.models.items()}
+        self._model_files = {name: table.file for name, table in file.config.models.items()} | {
+            name: title(version)
+            for name, version in self._parts.versions.items()
+            if self._kept.store is not None and self._kept.store.file_version(name) != version.sha256
+        }
         self._seen = {name: link.status() for name, link in self._parts.links.items()}
         self._confirmed: dict[str, bool] = {}
         self._starting: dict[str, int] = {}
@@ -123,6 +133,8 @@ class Station:
         self._noted = dict.fromkeys(self._doings, 0)
         self._state_resets = dict.fromkeys(self._doings, 0)
         self.diary.note("run", self.name, f"starts, process {os.getpid()}", "ok")
+        for said in self._kept.said:
+            self.diary.note("update" if said.slot else "station", said.slot or "store", said.text, said.level)
         self._hung.clear()
         self._audit.start()
         try:

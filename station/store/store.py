@@ -24,6 +24,7 @@ from typing import Any, Final
 from rt_engine.change import ChangeState
 from rt_engine.read.external import sha256_of
 from rt_engine.read.source import Source
+from rt_native.trust import judged, unsafe
 from station.errors import StoreError
 from station.store.book import FORMAT, UNDER_WAY, Book, Came, Entry, SlotBook
 from station.store.files import FILE_MODE, FOLDER_MODE, sync_folder
@@ -125,7 +126,8 @@ class Store:
         """Hold the store, made if it is not there; end what was under way; remove what was never finished.
 
         Raises:
-            StoreError: another process holds it, it cannot be written, a newer version of rt-engine wrote it.
+            StoreError: another process holds it, it cannot be written, another user could write it, a newer version of
+                rt-engine wrote it.
         """
         with self._lock, self._told("cannot be opened"):
             self._hold()
@@ -240,9 +242,9 @@ class Store:
             StoreError: it could not be written.
         """
         with self._lock, self._told(f"cannot keep the station file's model of slot {slot}"):
-            before = self._book.slot(slot)
-            if before.line and before.file == sha256_of(source):
+            if self.is_known_file(slot, source):
                 return ""
+            before = self._book.slot(slot)
             version, old = self.add(slot, source, STATION_FILE), before.committed
             why = _why_file(before, version.sha256)
             line = [*before.line, *([Entry(version.sha256, 0)] if old != version.sha256 else [])]
@@ -255,6 +257,19 @@ class Store:
                 now=self._book.now({slot: line}, {slot: version.sha256}),
             )
             return why if old else ""
+
+    def give_way(self, slots: Mapping[str, str], why: str) -> None:
+        """Committed versions, slot -> SHA-256, cannot run: those before take their places, for this start in any case.
+
+        They are not barred: what is damaged may be copied again. A store that cannot be written says it again at the next start.
+        """
+        with self._lock:
+            change, state = self.next_change(), ChangeState.ROLLED_BACK
+            lines = self._book.lines_after(change, slots, state)
+            with suppress(StoreError):
+                self.record(change, slots, state, STATION, why, bars=False)
+            for slot, line in lines.items():
+                self._book.slot(slot).line = line
 
     # --- what is known ------------------------------------------------------------------------------------------------
 
@@ -270,6 +285,20 @@ class Store:
             kept = (sha256 for sha256 in self._book.slot(slot).previous if self.files.has(sha256))
             found = next(kept, None)
             return self.version(slot, found) if found else None
+
+    def file_version(self, slot: str) -> str:
+        """SHA-256 of the model that the station file named when it was looked at last; "": it was not."""
+        with self._lock:
+            return self._book.slot(slot).file
+
+    def is_known_file(self, slot: str, source: Source) -> bool:
+        """Is this the model that the station file named when it was looked at last, and is there a committed version?"""
+        with self._lock:
+            return bool(self._book.slot(slot).line) and self._book.slot(slot).file == sha256_of(source)
+
+    def is_same(self, source: Source, version: Version) -> bool:
+        """Is this the file of a version?"""
+        return sha256_of(source) == version.sha256
 
     def together(self, slot: str) -> dict[str, Version]:
         """Slots, this one among them, whose committed versions one change has brought: they go back together."""
@@ -295,6 +324,10 @@ class Store:
         """The version's file, read and checked by its hash. Raises StoreError."""
         return self.files.source(version.sha256)
 
+    def is_program(self, sha256: str) -> bool:
+        """Did the version come as a compiled program?"""
+        return self.files.is_program(sha256)
+
     # --- inside -------------------------------------------------------------------------------------------------------
 
     def _came(self, slot: str) -> list[Came]:
@@ -309,6 +342,8 @@ class Store:
             if not folder.exists():
                 folder.mkdir(FOLDER_MODE)
                 sync_folder(folder.parent)
+            if found := judged(folder, folder.stat()) or unsafe(folder, strict=os.geteuid() == 0):
+                raise StoreError(f"{folder} is not used: another user could change what runs: {found}")
         lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

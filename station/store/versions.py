@@ -59,6 +59,11 @@ class Versions:
         """Is it there? It is not read."""
         return self._file(sha256) is not None
 
+    def is_program(self, sha256: str) -> bool:
+        """Did it come compiled?"""
+        path = self._file(sha256)
+        return path is not None and path.suffix == rtp_layout.SUFFIX
+
     def is_whole(self, sha256: str) -> bool:
         """Is it there, and what its name says?"""
         with suppress(StoreError):
@@ -130,11 +135,6 @@ class Versions:
     def _file(self, sha256: str) -> Path | None:
         found = (self.place(sha256) / f"model{suffix}" for suffix in (".onnx", rtp_layout.SUFFIX))
         return next((path for path in found if path.is_file()), None)
-
-
-def as_loaded(program: Source, name: str) -> Source:
-    """A kept program under the name of the file that it was made from, for messages."""
-    return replace(program, name=name)
 
 
 def _fill(draft: Path, source: Source) -> str:

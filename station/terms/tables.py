@@ -79,6 +79,10 @@ class StationTable(Table):
     audit_keep: Annotated[
         str, AfterValidator(_age), WithJsonSchema({"type": "string", "pattern": AGE_PATTERN, "examples": ["5 years"]})
     ] = Field(default="5 years", description='How long the changes are kept at least: "90 days", "5 years".')
+    store: str = Field(
+        default="store",
+        description='Folder that keeps every version of the models and what became of it, relative to this file; "": none.',
+    )
     status_lines: bool | None = Field(
         default=None,
         description="Print a status line every 5 s; left out: where there is no terminal, but not in a service.",

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-import rt_engine
 from fieldbus.errors import FieldbusError
 from fieldbus.exchange.link import NativeLink
 from fieldbus.image.image import Channel, ProcessImage
@@ -31,6 +30,8 @@ from station.file.owners import owner_of
 from station.file.reading import StationFile
 from station.file.view import link_of, tags_of
 from station.links import LinkTable, NativeLinkTable
+from station.store.starting import Beginning, Kept, Wanted
+from station.store.store import Version
 from station.terms.findings import Finding, Step
 from station.terms.tables import TagTable
 from station.terms.tasks import InputTable, OutputTable, TaskTable, surroundings
@@ -53,29 +54,32 @@ class Parts:
     tasks: list[Task] = field(default_factory=list)
     grants: list[Grant] = field(default_factory=list)
     """What the threads of links asked of the system."""
+    versions: dict[str, Version] = field(default_factory=dict)
+    """Slot -> the version of the store that it begins with; those whose model is not from the store are not in it."""
     warnings: tuple[Problem, ...] = ()
     """What is odd about how tags lie in the models."""
 
 
-def build(file: StationFile) -> Parts:
-    """All parts of a station.
+def build(file: StationFile, kept: Kept | None = None) -> Parts:
+    """All parts of a station; its models are those that the store has committed, without one those of the file.
 
     Raises:
         StationFileError: models that cannot run, tags that do not fit them, what the devices' protocols do not allow.
     """
-    builder = _Builder(file)
+    builder = _Builder(file, kept or Kept())
     builder.load_models()
     builder.make_links()
     builder.check_mappings()
     builder.stop_at_findings()
     builder.make_tasks()
     builder.stop_at_findings()
+    builder.settle_versions()
     return builder.parts
 
 
 class _Builder:
-    def __init__(self, file: StationFile) -> None:
-        self._file, self._config = file, file.config
+    def __init__(self, file: StationFile, kept: Kept) -> None:
+        self._file, self._config, self._kept = file, file.config, kept
         self._findings: list[Finding] = []
         self._counts = {name: tag.count for name, tag in self._config.tags.items()}
         self.parts = Parts()
@@ -93,18 +97,29 @@ class _Builder:
         try:
             return make(*args, **options)
         except errors as error:
-            words = error.in_toml if isinstance(error, ShapeBindingError) else str(error)
-            self._findings.append(Finding(path, words))
+            self._found(path, error)
             return None
 
+    def _found(self, path: tuple[Step, ...], error: Exception) -> None:
+        words = error.in_toml if isinstance(error, ShapeBindingError) else str(error)
+        self._findings.append(Finding(path, words))
+
     def load_models(self) -> None:
-        for name, table in self._config.models.items():
-            path, shapes = self._file.beside(table.file), dict(table.shapes) or None
-            state = dict(table.state)
-            model = self._attempt(("models", name), EngineError, rt_engine.load, path, shapes, state=state)
-            if model is not None:
-                self.parts.models[name] = model
-                self.parts.slots[name] = ModelSlot(model, name)
+        wanted = {
+            name: Wanted(self._file.beside(table.file), table.shapes, table.state)
+            for name, table in self._config.models.items()
+        }
+        self._beginning = Beginning(self._kept, wanted)
+        for name, begun in self._beginning.models().items():
+            if isinstance(begun, EngineError):
+                self._found(("models", name), begun)
+                continue
+            self.parts.models[name] = begun.model
+            self.parts.slots[name] = ModelSlot(begun.model, name)
+
+    def settle_versions(self) -> None:
+        """Now that nothing is wrong with the station: what its file names is committed."""
+        self.parts.versions.update(self._beginning.settle())
 
     def make_links(self) -> None:
         for name, table in self._config.links.items():

@@ -91,3 +91,28 @@ def test_a_store_is_held_by_one(store):
 def test_what_is_not_there_cannot_be_committed(store):
     with pytest.raises(StoreError, match="add it first"):
         store.record(1, {"policy": A.sha256}, ChangeState.STAGED, "test", "")
+
+
+@pytest.mark.parametrize("what", ["", "versions"])
+def test_a_store_that_others_can_write_is_refused(store, what):
+    store.close()
+    (store.folder / what).chmod(0o777)
+    with pytest.raises(StoreError, match=r"another user could change what runs.*chmod"):
+        store.open()
+
+
+def test_what_is_made_is_for_its_owner_alone(store):
+    commit(store, 1, policy=A)
+    store.put_program(A.sha256, b"program", {"x": (1, 4)}, {})
+    store.put_report(A.sha256, {"passed": True})
+    for path in (store.folder, *store.folder.rglob("*")):
+        assert path.stat().st_mode & 0o777 == (0o700 if path.is_dir() else 0o600), path
+    assert len([*store.folder.rglob("*")]) == 8
+
+
+def test_a_signature_stays_with_its_version(store):
+    signature = (1234).to_bytes(8, "little") + bytes(range(64))
+    store.add("policy", A, "192.168.10.9", signature)
+    again(store)
+    (row,) = store.versions("policy")
+    assert (row.version.signature, row.version.serial, row.version.who) == (signature, 1234, "192.168.10.9")
