@@ -90,7 +90,7 @@ def attach(source: Any, contract: Contract, output: str | Path | None = None) ->
 
 def _checked(metadata: Mapping[str, str], ends: Ends, title: str) -> Contract | None:
     try:
-        contract = from_keys(metadata)
+        contract = from_keys(metadata, ends)
     except ContractError as error:
         raise ContractError(f"the contract of {title} cannot be read: {error}") from None
     if contract is not None:

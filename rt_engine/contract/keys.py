@@ -4,21 +4,23 @@
     rt_engine.contract.statistics      JSON list, as under the key `statistics` in `plain`
     rt_engine.contract.vectors         JSON list
 
-Files of others have keys of their own, and are understood as far as they go (`foreign/`).
+Files of others have keys of their own, and are understood as far as they go (`mjlab.py`, `koios.py`); ours come first.
 """
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
+from rt_engine.contract import koios, mjlab
+from rt_engine.contract.check import Ends
 from rt_engine.contract.plain import from_plain, to_plain
+from rt_engine.contract.tables import MOST_CHARACTERS, json_of
 from rt_engine.contract.terms import OWN, Contract
 from rt_engine.errors import ContractError
 
 PARTS = ("statistics", "vectors")
 KEYS = (OWN, *(f"{OWN}.{part}" for part in PARTS))
-MOST_CHARACTERS = 64 << 20
-"""Of one key; more is no description but data."""
+OTHERS = (mjlab.understood, koios.understood)
+"""What reads the keys of others, as far as they go: (metadata, ends) -> contract, or None where there are none."""
 
 
 def to_keys(contract: Contract) -> dict[str, str]:
@@ -37,15 +39,15 @@ def to_keys(contract: Contract) -> dict[str, str]:
     return texts
 
 
-def from_keys(metadata: Mapping[str, str]) -> Contract | None:
-    """The contract in these keys; None where there is none.
+def from_keys(metadata: Mapping[str, str], ends: Ends) -> Contract | None:
+    """The contract in the keys of a model with these ends; None where there is none.
 
     Raises:
         ContractError: there is one, but it cannot be read; says where, and what is expected.
     """
     ours = sorted(key for key in metadata if key == OWN or key.startswith(f"{OWN}."))
     if not ours:
-        return None
+        return next((found for read in OTHERS if (found := read(metadata, ends)) is not None), None)
     if unknown := [key for key in ours if key not in KEYS]:
         raise ContractError(
             f"the metadata has the key {unknown[0]!r}; this version knows {', '.join(KEYS)}: use a newer rt-engine"
@@ -54,27 +56,9 @@ def from_keys(metadata: Mapping[str, str]) -> Contract | None:
         raise ContractError(
             f"the metadata has {ours[0]!r} but not {OWN!r}, to which it belongs; attach the contract again"
         )
-    plain = _parsed(metadata[OWN], OWN)
+    plain = json_of(metadata[OWN], OWN)
     if isinstance(plain, dict):
         for part in PARTS:
             if (key := f"{OWN}.{part}") in metadata:
-                plain[part] = _parsed(metadata[key], key)
+                plain[part] = json_of(metadata[key], key)
     return from_plain(plain, OWN)
-
-
-def _parsed(text: str, key: str) -> Any:
-    """JSON without what JSON does not have (NaN), not too long, not too deep."""
-    if len(text) > MOST_CHARACTERS:
-        raise ContractError(f"{key} has {len(text):,} characters; the most is {MOST_CHARACTERS:,}")
-
-    def refuse(token: str) -> Any:
-        raise ContractError(
-            f"{key} has the number {token}, which JSON does not know; leave the key out where there is no limit"
-        )
-
-    try:
-        return json.loads(text, parse_constant=refuse)
-    except RecursionError:
-        raise ContractError(f"{key} is nested too deeply to be a contract; attach it again") from None
-    except ValueError as error:  # JSONDecodeError; a number of too many digits
-        raise ContractError(f"{key} is no JSON: {str(error)[:200]}; attach the contract again") from None

@@ -1,5 +1,6 @@
 """Tables of others (JSON, TOML), read key by key: what is missing, unknown or of another type is refused with its place."""
 
+import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from rt_native.text import visible
 T = TypeVar("T")
 SHOWN = 60
 """Characters of a value that a message shows."""
+MOST_CHARACTERS = 64 << 20
+"""Of one text; more is no description but data."""
 
 
 class Reading:
@@ -123,6 +126,28 @@ class Reading:
         if not isinstance(value, list):
             raise ContractError(f"{self.at(key)} is {shown(value)}; it is a list")
         return value
+
+
+def json_of(text: str, key: str) -> Any:
+    """What a text of JSON holds; without what JSON does not have (NaN), not too long, not too deep.
+
+    Raises:
+        ContractError: it is none; says why.
+    """
+    if len(text) > MOST_CHARACTERS:
+        raise ContractError(f"{key} has {len(text):,} characters; the most is {MOST_CHARACTERS:,}")
+
+    def refuse(token: str) -> Any:
+        raise ContractError(
+            f"{key} has the number {token}, which JSON does not know; leave the key out where there is no limit"
+        )
+
+    try:
+        return json.loads(text, parse_constant=refuse)
+    except RecursionError:
+        raise ContractError(f"{key} is nested too deeply to be a contract; attach it again") from None
+    except ValueError as error:  # JSONDecodeError; a number of too many digits
+        raise ContractError(f"{key} is no JSON: {str(error)[:200]}; attach the contract again") from None
 
 
 def number(value: Any, place: str) -> float:

@@ -69,3 +69,18 @@ def test_a_broken_one_hinders_nobody(file):
     assert loaded.run({"x": [[0, 0, 0, 0]]})
     with pytest.raises(ContractError, match=r"the contract of model cannot be read: .*NaN, which JSON does not know"):
         loaded.contract  # noqa: B018
+
+
+def test_keys_of_others_are_read_with_the_model(file):
+    """Their lengths are those of its tensors."""
+    proto = onnx.load(file)
+    for key, value in {
+        "joint_names": "hip,knee",
+        "default_joint_pos": "0.1,0.2",
+        "observation_names": "joint_pos,command",
+    }.items():
+        proto.metadata_props.add(key=key, value=value)
+    onnx.save(proto, file)
+    found = rt_engine.load(file).contract
+    assert found == read(file) and found.origin == "mjlab"
+    assert [e.name for e in found.elements("x")] == ["joint_pos.hip", "joint_pos.knee", "command.0", "command.1"]
