@@ -1,51 +1,134 @@
 """The recipe: all checks, one after the other, on a model that is loaded.
 
-    interface -> contract -> requirements -> test vectors -> drawn inputs -> recording -> execution time -> memory
+    interface -> contract -> same meaning -> station -> test vectors -> drawn inputs -> recording -> execution time -> memory
 
-A check that needs another one which failed is skipped and says so; all others are made, so that one report tells everything.
+A check that cannot be made is skipped and says why; all others are made, so that one report tells everything.
 """
 
+import os
 import platform
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
 
+from rt_engine.contract.terms import Contract
+from rt_engine.errors import RunError
+from rt_engine.gate.contracts import check_contract, check_meaning, check_station
 from rt_engine.gate.interface import objection
 from rt_engine.gate.job import GateJob
 from rt_engine.gate.report import Check, GateReport, Memory, Outcome, Timing
+from rt_engine.gate.runs import check_drawn
+from rt_engine.gate.timing import check_times, fits_both
+from rt_engine.gate.vectors import check_vectors
 from rt_engine.model import Model
 
 Stage = Callable[[str], None]
 """Told what begins, before it does."""
+ONCE = "one run"
+"""The stage that finds out whether a run ends at all."""
+_Result = TypeVar("_Result")
 
 
-def examine(model: Model, job: GateJob, stage: Stage = lambda what: None) -> GateReport:
+class _Stages:
+    """What was done, and how long it took."""
+
+    def __init__(self, told: Stage) -> None:
+        self._told = told
+        self.took_ms: dict[str, float] = {}
+
+    def do(self, what: str, work: Callable[[], _Result]) -> _Result:
+        self._told(what)
+        begin = time.monotonic()
+        try:
+            return work()
+        finally:
+            self.took_ms[what] = round((time.monotonic() - begin) * 1e3, 3)
+
+
+def examine(model: Model, job: GateJob, told: Stage = lambda what: None, program_bytes: int = 0) -> GateReport:
     """Ask everything of a model that a station would want to know before it runs it. Any process; nothing of it is live.
 
-    Raises nothing for a model that is bad: that is what the report says.
+    Raises nothing for a model that is bad: that is what the report says. A run that never ends holds it: its process is limited
+    (`rt_engine.gate.limits`).
+
+    Args:
+        told: what begins.
+        program_bytes: of the compiled file, for the report.
     """
-    took: dict[str, float] = {}
-    checks: list[Check] = []
+    stages = _Stages(told)
+    interface = stages.do("interface", lambda: _interface(model, job))
+    first, contract = stages.do("contract", lambda: check_contract(model, job))
+    checks = [interface, first, check_meaning(contract, job), check_station(contract, job)]
+    memory = Memory(model.program.weight_nbytes, model.program.arena_nbytes, program_bytes)
+    room = _memory(memory, job)
+    broken = _not_to_be_run(room) or stages.do(ONCE, lambda: _once(model))
+    timing = Timing()
+    if broken is None:
+        runs, timing = _runs(model, job, contract, stages)
+        checks += [*runs, room]
+    else:
+        checks += [broken] if broken is room else [broken, room]
+    both = {budget.task: fits_both(timing, budget) for budget in job.budgets} if timing.runs else {}
+    ends = job.seed, f"{platform.node()}: {_processor()}", stages.took_ms
+    return GateReport(job.slot, model.name, model.sha256, tuple(checks), timing, memory, both, *ends)
 
-    def made(what: str, check: Callable[[], Check]) -> Check:
-        stage(what)
-        begin = time.monotonic()
-        checks.append(check())
-        took[what] = (time.monotonic() - begin) * 1e3
-        return checks[-1]
 
-    made("interface", lambda: _interface(model, job))
-    program = model.program
-    memory = Memory(program.weight_nbytes, program.arena_nbytes)
-    return GateReport(
-        *(job.slot, model.name, model.sha256, tuple(checks), Timing(), memory),
-        seed=job.seed,
-        machine=platform.machine(),
-        took_ms=took,
-    )
+def _runs(model: Model, job: GateJob, contract: Contract | None, stages: _Stages) -> tuple[list[Check], Timing]:
+    """The checks that run the model."""
+    checks = [
+        stages.do("test vectors", lambda: check_vectors(model, contract)),
+        stages.do("drawn inputs", lambda: check_drawn(model, job, contract)),
+        Check("recording", Outcome.SKIPPED, "there is none to replay"),
+    ]
+    check, timing = stages.do("execution time", lambda: check_times(model, job, contract))
+    return [*checks, check], timing
 
 
 def _interface(model: Model, job: GateJob) -> Check:
     if job.inputs is None and job.outputs is None:
         return Check("interface", Outcome.SKIPPED, "no version is running to which it could be compared")
     why = objection(job.slot, job.inputs, job.outputs, model)
-    return Check("interface", Outcome.FAILED if why else Outcome.PASSED, why or "as that of the running model")
+    return Check("interface", Outcome.FAILED if why else Outcome.PASSED, why or "that of the running model")
+
+
+def _once(model: Model) -> Check | None:
+    """What is wrong with a run on zeros, if anything is."""
+    try:
+        model.context().run()
+    except RunError as error:
+        return Check(ONCE, Outcome.FAILED, f"on zeros, {error}")
+    return None
+
+
+def _memory(memory: Memory, job: GateJob) -> Check:
+    contexts = max(len(job.budgets), 1)
+    need, limit = memory.weights + contexts * memory.arena, job.most_bytes or _available()
+    what = "allowed" if job.most_bytes else "free"
+    figures = {"needed_bytes": float(need), "limit_bytes": float(limit)}
+    told = f"{need:,} bytes: weights {memory.weights:,}, arena {memory.arena:,}" + (
+        f" for each of {contexts} tasks" if contexts > 1 else ""
+    )
+    if limit and need > limit:
+        return Check("memory", Outcome.FAILED, f"it needs {told}; {limit:,} are {what}: quantise it", figures)
+    return Check("memory", Outcome.PASSED, f"{told}; {limit:,} are {what}", figures)
+
+
+def _not_to_be_run(memory: Check) -> Check | None:
+    """A model that has no room is not run."""
+    return memory if memory.outcome is Outcome.FAILED else None
+
+
+def _available() -> int:
+    """Bytes of memory that this machine has free."""
+    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) << 10
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()

@@ -1,11 +1,12 @@
 """What a new version is examined against: plain data, so that it goes to a worker process as JSON."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 import numpy as np
 
+from rt_engine.contract.compare import Wire, Wiring
 from rt_engine.program.program import TensorSpec
 
 DRAWS = 10_000
@@ -36,29 +37,6 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
-class Requirement:
-    """What a station wants of one element of an input or output, where the contract says something about it.
-
-    Args:
-        kind: `input` or `output`.
-        tensor: its name.
-        element: place in one sample, in flat order.
-        tag: what is wired to it, for messages.
-        unit: of that tag; "": any.
-        low, high: what the tag's values can be, in `unit`; None: not known. An input's must lie inside of the contract's
-            range, the contract's range of an output inside of these.
-    """
-
-    kind: str
-    tensor: str
-    element: int
-    tag: str
-    unit: str = ""
-    low: float | None = None
-    high: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class GateJob:
     """Everything that the gate wants to know besides the file.
 
@@ -66,9 +44,9 @@ class GateJob:
         slot: for messages.
         inputs, outputs: of the running model; None: none runs, so every interface will do.
         budgets: one for each task that runs the slot.
-        contract: the running model's contract, as its JSON text; "": it has none.
+        running: the running model's `metadata`, in which its contract is.
         needs_contract: is a file without a contract refused?
-        requires: what the station itself wants of elements, see `Requirement`.
+        wirings: what each task connects to the model, to be compared with the contract.
         draws: how many inputs are drawn from the contract's ranges.
         seed: of the draws.
         most_bytes: what weights and one arena for each task may need together; 0: whatever there is.
@@ -79,9 +57,9 @@ class GateJob:
     inputs: tuple[TensorSpec, ...] | None = None
     outputs: tuple[TensorSpec, ...] | None = None
     budgets: tuple[Budget, ...] = ()
-    contract: str = ""
+    running: Mapping[str, str] = field(default_factory=dict)
     needs_contract: bool = False
-    requires: tuple[Requirement, ...] = ()
+    wirings: tuple[Wiring, ...] = ()
     draws: int = DRAWS
     seed: int = SEED
     most_bytes: int = 0
@@ -98,9 +76,14 @@ class GateJob:
             "inputs": _specs(data["inputs"]),
             "outputs": _specs(data["outputs"]),
             "budgets": tuple(Budget(**budget) for budget in data["budgets"]),
-            "requires": tuple(Requirement(**wanted) for wanted in data["requires"]),
+            "wirings": tuple(map(_wiring, data["wirings"])),
         }
         return cls(**{**data, **made})
+
+
+def _wiring(data: Mapping[str, Any]) -> Wiring:
+    ends = {side: tuple(Wire(**wire) for wire in data[side]) for side in ("inputs", "outputs")}
+    return Wiring(**{**data, **ends, "state": tuple((out, into) for out, into in data["state"])})
 
 
 def _specs_json(specs: tuple[TensorSpec, ...] | None) -> list[list[Any]] | None:

@@ -45,11 +45,12 @@ def _answer(asked: dict[str, Any], model: int, made: int) -> dict[str, Any]:
         data = file.read()
     source = Source(data, asked["name"], Path(asked["folder"]) if asked["folder"] else None)
     loaded = _loaded(source, asked)
-    with open(made, "wb") as target:
+    with open(made, "wb", closefd=False) as target:
         target.write(data if source.is_program else to_bytes(loaded.program))
     answer: dict[str, Any] = {"sha256": loaded.sha256}
     if asked["job"] is not None:
-        answer["report"] = examine(loaded, GateJob.from_json(asked["job"]), _stage).to_json()
+        size = os.fstat(made).st_size
+        answer["report"] = examine(loaded, GateJob.from_json(asked["job"]), _stage, size).to_json()
     return answer
 
 

@@ -123,12 +123,12 @@ class _Job:
         """Take and run pieces until none is left, or the time is over; `tells`: and say how far all have come."""
         begin, size = time.monotonic_ns(), 1
         with self._borrow() as context:
-            moves = _moves(context, self._given, self._made)
+            table = moves(context, self._given, self._made)
             now = begin
             while (budget_ns is None or now < begin + budget_ns) and (piece := self._take(size)):
                 before = now
                 try:
-                    context.run_samples(moves, piece.start, piece.stop)
+                    context.run_samples(table, piece.start, piece.stop)
                 except RunError as error:
                     self.failed.append(error)
                     self.stop()
@@ -152,14 +152,14 @@ class _Job:
             self._progress(self._done, self._count)
 
 
-def _moves(context: Context, given: Arrays, made: Arrays) -> Block:
-    """The table for `run_samples`, as drawn in `batch_native`."""
+def moves(context: Context, given: Arrays, made: Arrays) -> Block:
+    """The table for `run_samples`, as drawn in `batch_native`; nothing `made`: outputs stay where they are."""
     block = Block(16 + MOVE.itemsize * (len(given) + len(made)))
     at = 0
     for arrays, tensors in ((given, context.inputs), (made, context.outputs)):
         block.view(np.int64, at)[0] = len(arrays)
         rows = block.view(MOVE, at + 8, len(arrays))
-        for i, (array, tensor) in enumerate(zip(arrays, tensors.values(), strict=True)):
+        for i, (array, tensor) in enumerate(zip(arrays, tensors.values(), strict=bool(arrays))):
             rows[i] = array.ctypes.data, tensor.ctypes.data, tensor.nbytes
         at += 8 + rows.nbytes
     return block

@@ -167,6 +167,30 @@ class Context:
         if at < end:
             self._end(int(self._fields["status"][0]), at)
 
+    def time_samples(self, moves: Block, times: NDArray[np.int64], cold: Block, until_ns: int) -> int:
+        """Run as many samples as `times` is long, as `rt_engine.run.times_native` says; gives how many were run.
+
+        Raises:
+            RunError: the run of a sample ended with a status.
+        """
+        run = self._executable.library.function("time_samples")
+        at = (moves.address, len(times), times.ctypes.data, cold.address, until_ns)
+        done = int(run(self.execute_address, self.block_address, *at))
+        if self._fields["runs"][0] and self._fields["status"][0]:
+            self._end(int(self._fields["status"][0]), done)
+        return done
+
+    def memory(self) -> list[tuple[int, int]]:
+        """(address, bytes) of all that a run reads or writes."""
+        program, table = self._executable.program, self._executable.table
+        data = [self._arena, self._block, self._tensors, self._states, table, program.weights]
+        return [*((b.address, b.nbytes) for b in data), (program.records.ctypes.data, program.records.nbytes)]
+
+    def code(self) -> list[int]:
+        """Where the functions begin that a run calls."""
+        kernels = self._executable.table.view(np.int64, 0, len(self._executable.program.kernels))
+        return [self.execute_address, *kernels.tolist()]
+
     def _end(self, status: int, sample: int | None = None) -> None:
         if status:
             raise RunError(status, self._executable.program.nodes[int(self._fields["node"][0])].name, sample)

@@ -5,11 +5,14 @@ import json
 import numpy as np
 import pytest
 
+from rt_engine.contract.compare import Wire, Wiring
 from rt_engine.errors import GateError
-from rt_engine.gate.job import Budget, GateJob, Requirement
+from rt_engine.gate.job import Budget, GateJob
 from rt_engine.gate.report import Check, GateReport, Memory, Outcome, Timing
 from rt_engine.program.program import TensorSpec
 
+WIRE = Wire(tag="a", tensor="x", index=0, unit="rad")
+WIRING = Wiring(task="t", period_ns=1000, inputs=(WIRE,), state=(("h_out", "h_in"),))
 REPORT = GateReport(
     "policy",
     "m",
@@ -27,7 +30,7 @@ def test_it_is_the_same_after_json():
 
 def test_a_job_is_the_same_after_json():
     spec = TensorSpec("x", (1, 3), np.dtype(np.float32))
-    job = GateJob("a", (spec,), None, (Budget("t", 1000, 10, 5),), requires=(Requirement("input", "x", 0, "tag"),))
+    job = GateJob("a", (spec,), None, (Budget("t", 1000, 10, 5),), wirings=(WIRING,))
     assert GateJob.from_json(json.loads(json.dumps(job.to_json()))) == job
 
 
