@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 from rt_engine.contract.compare import differences
-from rt_engine.contract.keys import from_keys
+from rt_engine.contract.file import of_program
 from rt_engine.contract.terms import Contract, Element, TensorContract
 from rt_engine.contract.units import conversion
 from rt_engine.errors import ContractError
@@ -32,9 +33,8 @@ def check_contract(model: Model, job: GateJob) -> tuple[Check, Contract | None]:
     return Check(CONTRACT, Outcome.PASSED, told + rate), contract
 
 
-def check_meaning(contract: Contract | None, job: GateJob) -> Check:
+def check_meaning(contract: Contract | None, running: Contract | None) -> Check:
     """Does each element mean what it means to the running model: the same name and unit at the same place, scale, history, rate?"""
-    running = _running(job)
     if contract is None or running is None:
         whose = "the file" if contract is None else "the running model"
         return Check(MEANING, Outcome.SKIPPED, f"{whose} has no contract to compare")
@@ -43,12 +43,11 @@ def check_meaning(contract: Contract | None, job: GateJob) -> Check:
     return Check(MEANING, Outcome.PASSED, "names, units, scales, history and rate are those of the running model")
 
 
-def check_station(contract: Contract | None, job: GateJob) -> Check:
+def check_station(contract: Contract | None, running: Contract | None, job: GateJob) -> Check:
     """Does the contract fit what the tasks connect to the model? In what the running one differs too, the new one may."""
     if contract is None or not job.wirings:
         why = "the file has no contract" if contract is None else "nothing is said of what is connected to the model"
         return Check(STATION, Outcome.SKIPPED, why)
-    running = _running(job)
     known = set() if running is None else {d for wiring in job.wirings for d in differences(running, wiring)}
     found = [d for wiring in job.wirings for d in differences(contract, wiring) if d not in known]
     wrong = [str(d) for d in found if d.severity == "error"]
@@ -60,9 +59,10 @@ def check_station(contract: Contract | None, job: GateJob) -> Check:
     return Check(STATION, Outcome.PASSED, f"{said}, but: {_few(meant)}" if meant else said, figures)
 
 
-def _running(job: GateJob) -> Contract | None:
+def running_contract(model: Model, job: GateJob) -> Contract | None:
+    """That of the running model, whose tensors are those of the new one; None: it has none, or it cannot be read."""
     try:
-        return from_keys(job.running)
+        return of_program(replace(model.program, metadata=job.running), "the running model")
     except ContractError:
         return None
 

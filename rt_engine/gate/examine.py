@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from rt_engine.contract.terms import Contract
 from rt_engine.errors import RunError
-from rt_engine.gate.contracts import check_contract, check_meaning, check_station
+from rt_engine.gate.contracts import check_contract, check_meaning, check_station, running_contract
 from rt_engine.gate.interface import objection
 from rt_engine.gate.job import GateJob
 from rt_engine.gate.report import Check, GateReport, Memory, Outcome, Timing
@@ -59,7 +59,8 @@ def examine(model: Model, job: GateJob, told: Stage = lambda what: None, program
     stages = _Stages(told)
     interface = stages.do("interface", lambda: _interface(model, job))
     first, contract = stages.do("contract", lambda: check_contract(model, job))
-    checks = [interface, first, check_meaning(contract, job), check_station(contract, job)]
+    running = running_contract(model, job)
+    checks = [interface, first, check_meaning(contract, running), check_station(contract, running, job)]
     memory = Memory(model.program.weight_nbytes, model.program.arena_nbytes, program_bytes)
     room = _memory(memory, job)
     broken = _not_to_be_run(room) or stages.do(ONCE, lambda: _once(model))
