@@ -1,0 +1,28 @@
+"""What somebody who wants a change says, and what they are told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from rt_engine.change import ChangeState
+from station.change.machine import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Updated:
+    """What an update gives back that was not refused: the words for a person, the version number that the new model has or
+    would have, and the state in which the change is now."""
+
+    message: str
+    version: int
+    state: ChangeState = ChangeState.COMMITTED
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What an update asks for besides the files; None: as the station file says. `Span()` leaves shadow or trial out."""
+
+    shadow: Span | None = None
+    trial: Span | None = None
+    commit: Literal["auto", "manual"] | None = None

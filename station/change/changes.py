@@ -1,0 +1,299 @@
+"""The changes of a running station: from files to versions that stay or go.
+
+update --> opened --> not barred? --> STAGED --> GATE --> SHADOW --> TRIAL --> COMMITTED
+           (in the caller's thread, which waits)          (a thread of the change looks at time and evidence, and ends it)
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from plc_bindings.data.changes import ChangeView
+from rt_engine.change import ChangeState
+from rt_engine.read.source import Source, opened
+from station.change import words
+from station.change.answer import Updated, Wish
+from station.change.machine import ENDED, Event, Policy, objection, seen
+from station.change.parts import Candidate, Change, Gate, Kept, Stand, Tasks, Told
+from station.change.policy import together, wished
+from station.change.show import view_of
+from station.change.steps import COMPARED, REFUSALS, Steps
+from station.errors import RefusedError, StoreError
+from station.terms.findings import unknown
+
+GATE_PATIENCE_S: Final = 60.0
+LOOK_S: Final = 0.05
+STOP_PATIENCE_S: Final = 2.0
+UNDER_WAY: Final = (ChangeState.STAGED, ChangeState.GATE, ChangeState.SHADOW, ChangeState.TRIAL)
+NO_STORE: Final = "the station has no store"
+NO_WISH: Final = Wish()
+SHORT: Final = 12
+"""Digits of a hash that are shown, and enough to name a version."""
+
+
+class Changes:
+    """All changes of a station; at most one of each slot at a time. Any thread.
+
+    Args:
+        policies: slot -> what the station file says.
+        versions: slot -> the number of the live version.
+        now: monotonic nanoseconds.
+        is_watched: does a thread look at shadows and trials? Else somebody calls `look`.
+    """
+
+    def __init__(
+        self,
+        policies: Mapping[str, Policy],
+        versions: Callable[[str], int],
+        gate: Gate,
+        tasks: Tasks,
+        told: Told,
+        now: Callable[[], int] = time.monotonic_ns,
+        is_watched: bool = True,
+    ) -> None:
+        self._policies, self._versions = policies, versions
+        self._gate, self._tasks, self._told = gate, tasks, told
+        self._now, self._is_watched = now, is_watched
+        self._steps = Steps(tasks, told, versions, now)
+        self._kept: Kept | None = None
+        self._why_unkept = NO_STORE
+        self._newest: dict[str, Change] = {}
+        self._number = 0
+        self._at_gate = threading.Lock()
+        self._lock = threading.RLock()
+        """Held while a change goes from one state to the next."""
+        self._stopping = threading.Event()
+
+    # --- the station --------------------------------------------------------------------------------------------------
+
+    def start(self, kept: Kept | None = None, why_unkept: str = NO_STORE) -> None:
+        """The station begins to run, with this store; or without one, and why."""
+        self._kept = self._steps.kept = kept
+        self._why_unkept = why_unkept
+        self._stopping.clear()
+
+    def ask_to_stop(self) -> None:
+        """From now on nothing begins. Returns at once."""
+        self._stopping.set()
+
+    def stop(self) -> None:
+        """The tasks have ended, outputs are safe: what is under way is taken back."""
+        self._stopping.set()
+        if not self._lock.acquire(timeout=STOP_PATIENCE_S):
+            return  # a disk that hangs: the next start ends what the journal has
+        try:
+            for change in dict.fromkeys(self._newest.values()):
+                self._steps.step(change, Event.STOP, "the station")
+        finally:
+            self._lock.release()
+
+    # --- what others ask ----------------------------------------------------------------------------------------------
+
+    def update(
+        self, files: Mapping[str, Path | Source], who: str, wish: Wish = NO_WISH, signature: bytes | None = None
+    ) -> Updated:
+        """New versions for one or several slots: through the gate, then as the policy says. Waits for the gate, not longer.
+
+        Raises:
+            KeyError: no such slot; the message names those that exist.
+            RefusedError: with the reason; the running models go on.
+        """
+        begin = self._now()
+        for slot in files:
+            self._known(slot)
+        candidates = {slot: self._opened(slot, file, who) for slot, file in files.items()}
+        if not self._at_gate.acquire(timeout=GATE_PATIENCE_S):
+            raise RefusedError(f"another update has not ended within {GATE_PATIENCE_S:g} s; try again")
+        try:
+            change = self._staged(candidates, who, wish, signature, begin)
+            self._examine(change)
+            return self._entered(change)
+        finally:
+            self._at_gate.release()
+
+    def commit(self, slot: str, who: str) -> str:
+        """The change of a slot goes on: shadow to trial, trial to committed; with all slots that change with it.
+
+        Raises:
+            KeyError: no such slot.
+            RefusedError: there is nothing to go on with; or it was found bad in this moment.
+        """
+        return self._word(slot, who, Event.COMMIT)
+
+    def roll_back(self, slot: str, who: str) -> str:
+        """Take a change back: one under way, else the newest that was committed; with all slots that change with it.
+
+        Raises:
+            KeyError: no such slot.
+            RefusedError: there is nothing to take back.
+        """
+        return self._word(slot, who, Event.BACK)
+
+    def allow(self, slot: str, sha256: str, who: str) -> str:
+        """A version that was rejected or rolled back may come again; the first digits of its hash are enough.
+
+        Raises:
+            KeyError: no such slot.
+            RefusedError: no such version is barred, or several are meant; or the store cannot be written.
+        """
+        self._known(slot)
+        barred = self._barred(slot)
+        meant = [one for one in barred if sha256 and one.startswith(sha256.lower())]
+        if len(meant) != 1:
+            why = "several barred versions begin so" if meant else "no barred version has this hash"
+            which = ", ".join(one[:SHORT] for one in barred) or "none"
+            raise RefusedError(f"{why}; barred in slot {slot}: {which}")
+        assert self._kept is not None, "who has a store has barred versions"
+        try:
+            self._kept.allow(slot, meant[0], who)
+        except StoreError as error:
+            raise RefusedError(str(error)) from error
+        message = f"version {meant[0][:SHORT]} of {slot} may come again; it was barred because {barred[meant[0]]}"
+        self._told.note(slot, f"{message}; allowed by {who}", good=True)
+        self._told.audit(who, slot, f"version {meant[0]} allowed again", is_change=True)
+        return message
+
+    def views(self) -> tuple[ChangeView, ...]:
+        """One for each slot. Returns at once, also while a change goes from one state to the next."""
+        return tuple(self._view(slot) for slot in self._policies)
+
+    # --- on the way in ------------------------------------------------------------------------------------------------
+
+    def _known(self, slot: str) -> None:
+        if slot not in self._policies:
+            raise KeyError(unknown("model", slot, self._policies))
+
+    def _opened(self, slot: str, file: Path | Source, who: str) -> Candidate:
+        """The file, read once: before its turn, as a place that hangs holds no other update."""
+        path = file.name if isinstance(file, Source) else str(file)
+        candidate = Candidate(slot, path, Path(path).name)
+        try:
+            candidate.source = opened(file)
+            candidate.sha256 = candidate.read.sha256
+        except REFUSALS as error:
+            self._steps.refuse(candidate, words.refusal(error), who)
+            raise RefusedError(words.refused(candidate, words.refusal(error))) from error
+        return candidate
+
+    def _staged(
+        self, candidates: dict[str, Candidate], who: str, wish: Wish, signature: bytes | None, begin: int
+    ) -> Change:
+        """A change of these files, in the store if that can be."""
+        if self._stopping.is_set():
+            raise RefusedError("the station is stopping: its tasks have ended")
+        policies = {slot: wished(self._policies[slot], wish) for slot in candidates}
+        policy = together(policies)
+        for candidate in candidates.values():
+            self._objections(candidate, policy, who)
+        self._number = self._kept.next_change() if self._kept is not None else self._number + 1
+        stand = Stand(ChangeState.STAGED, begin, time.time(), "its file has come")
+        change = Change(self._number, candidates, policy, policies, who, stand, begin)
+        self._keep(change, signature)
+        with self._lock:
+            self._newest.update(dict.fromkeys(candidates, change))
+        return change
+
+    def _objections(self, candidate: Candidate, policy: Policy, who: str) -> None:
+        """Raises RefusedError where this cannot begin now."""
+        slot = candidate.slot
+        busy = self._newest.get(slot)
+        if not policy.is_plain and not self._tasks.has_task(slot):
+            raise RefusedError(
+                f"no task runs model {slot}, only clients call it: there is no cycle for a shadow or a trial; update it without"
+            )
+        if busy is not None and busy.state in UNDER_WAY:
+            raise RefusedError(
+                f"slot {slot} has a change that is {words.STATES[busy.state]}: say `rt-engine commit {slot}` or "
+                f"`rt-engine rollback {slot}` first"
+            )
+        if why := self._kept.barred(slot, candidate.sha256) if self._kept is not None else "":
+            self._steps.refuse(candidate, f"this version is barred: {why}", who)
+            helps = f"`rt-engine allow {slot} {candidate.sha256[:SHORT]}` lets it come again"
+            raise RefusedError(f"{words.refused(candidate, f'this version is barred: {why}')}; {helps}")
+
+    def _keep(self, change: Change, signature: bytes | None) -> None:
+        """The files go to the store; where they cannot, the change goes on without and says so."""
+        change.unkept = self._why_unkept if self._kept is None else ""
+        if self._kept is None:
+            return
+        try:
+            for slot, candidate in change.candidates.items():
+                candidate.sha256 = self._kept.add(slot, candidate.read, change.who, signature).sha256
+            self._kept.record(change.number, change.hashes, ChangeState.STAGED, change.who, change.stand.why)
+        except StoreError as error:
+            change.unkept = str(error)
+
+    def _examine(self, change: Change) -> None:
+        """The gate; raises RefusedError, with the change REJECTED, where it lets one of the versions not pass."""
+        with self._lock:
+            self._steps.step(change, Event.KEPT, change.who, "its files are there")
+        for candidate in change.candidates.values():
+            try:
+                self._gate.examine(candidate, self._kept if not change.unkept else None)
+            except REFUSALS as error:
+                is_end, why = self._stopping.is_set(), words.refusal(error)
+                with self._lock:
+                    self._steps.step(change, Event.STOP if is_end else Event.FAILED, change.who, why)
+                raise RefusedError(words.refused(candidate, why)) from error
+
+    def _entered(self, change: Change) -> Updated:
+        """From the gate to what comes next; what is answered."""
+        notes = [note for one in change.candidates.values() if (note := self._gate.notes(one))]
+        with self._lock:
+            if self._stopping.is_set():
+                self._steps.step(change, Event.STOP, "the station")
+            self._steps.step(change, Event.PASSED, change.who, "it passed the gate")
+        if change.state not in (ChangeState.COMMITTED, *COMPARED):
+            raise RefusedError(words.refused(next(iter(change.candidates.values())), change.stand.why))
+        if change.state in COMPARED and self._is_watched:
+            threading.Thread(target=self._watch, args=(change,), name="change", daemon=True).start()
+        message = words.entered(change, notes, self._now())
+        return Updated(message, next(iter(change.version.values())), change.state)
+
+    # --- from state to state ------------------------------------------------------------------------------------------
+
+    def _watch(self, change: Change) -> None:
+        """Look again and again, until the change has ended."""
+        while not self._stopping.wait(LOOK_S) and change.state not in ENDED:
+            self.look(change)
+
+    def look(self, change: Change) -> None:
+        """What do time, and what the tasks have shown, mean for a change?"""
+        with self._lock:
+            if change.state in COMPARED and not self._stopping.is_set():
+                found = self._tasks.found(change)
+                event = seen(change.state, change.policy, self._now() - change.stand.since_ns, found.evidence)
+                if event is not None:
+                    self._steps.step(change, event, "the station")
+
+    def _word(self, slot: str, who: str, word: Event) -> str:
+        self._known(slot)
+        with self._lock:
+            change = self._newest.get(slot)
+            why = objection(change.state if change is not None else ChangeState.NONE, word)
+            if change is None or why:
+                what = "commit" if word == Event.COMMIT else "take back"
+                raise RefusedError(f"there is nothing to {what} in slot {slot}: {why}")
+            if self._stopping.is_set():
+                raise RefusedError("the station is stopping")
+            if not self._steps.step(change, word, who):
+                raise RefusedError(words.ended(change))
+            return words.stands(change, {slot: self._versions(slot) for slot in change.candidates})
+
+    # --- what is known ------------------------------------------------------------------------------------------------
+
+    def _barred(self, slot: str) -> dict[str, str]:
+        """Hash -> why, of the versions of a slot that must not come again."""
+        rows = self._kept.versions(slot) if self._kept is not None else ()
+        return {row.version.sha256: row.barred for row in rows if row.barred}
+
+    def _view(self, slot: str) -> ChangeView:
+        change = self._newest.get(slot)
+        if change is None:
+            return ChangeView(slot, version=self._versions(slot))
+        found = self._tasks.found(change) if change.state in COMPARED else change.found
+        return view_of(change, slot, self._versions(slot), found, self._now())

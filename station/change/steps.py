@@ -1,0 +1,149 @@
+"""A change goes from one state to the next: the journal, the tasks, and whoever has to hear of it.
+
+A state that leads on is in the journal before it takes effect; so is the way back from COMMITTED. The way out of shadow and trial
+takes effect first: what a journal that ends in one of them comes to, after a power cut, is the same.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from rt_engine.change import ChangeState
+from rt_engine.errors import EngineError
+from scheduler.errors import SchedulerError
+from station.change import words
+from station.change.machine import Event, after
+from station.change.parts import Candidate, Change, Found, Kept, Stand, Taken, Tasks, Told
+from station.errors import StoreError
+
+REFUSALS: Final = (EngineError, SchedulerError, MemoryError)
+"""What the engine and the tasks refuse a version with."""
+ON: Final = frozenset({ChangeState.GATE, ChangeState.SHADOW, ChangeState.TRIAL, ChangeState.COMMITTED})
+COMPARED: Final = (ChangeState.SHADOW, ChangeState.TRIAL)
+NOT_ITS_FAULT: Final = frozenset({Event.STOP, Event.BROKE})
+"""Events that end a change and do not bar its versions."""
+
+
+class Steps:
+    """Takes changes from state to state. One at a time: the caller holds a lock.
+
+    `kept`: the store, or None.
+    """
+
+    def __init__(self, tasks: Tasks, told: Told, versions: Callable[[str], int], now: Callable[[], int]) -> None:
+        self._tasks, self._told, self._versions, self._now = tasks, told, versions, now
+        self.kept: Kept | None = None
+
+    def step(self, change: Change, event: Event, who: str, why: str = "") -> bool:
+        """Take a change to where an event leads; gives whether it went there. If it could not, it has ended."""
+        to = after(change.state, event, change.policy)
+        if to is None:
+            return False
+        found = self._tasks.found(change) if change.state in COMPARED else change.found
+        why, was = why or words.why(event, change, found, who), change.state
+        try:
+            taken = self._done(change, to, who, why, event)
+        except (*REFUSALS, StoreError) as error:
+            return self._broke(change, to, who, why, found, str(error) or "there is too little memory for it")
+        self._settle(change, to, who, why, found, taken)
+        assert change.state != was
+        return True
+
+    def _done(self, change: Change, to: ChangeState, who: str, why: str, event: Event) -> Mapping[str, Taken]:
+        """The journal and the tasks, in their order."""
+        bars = event not in NOT_ITS_FAULT
+        if to in ON or change.state not in COMPARED:
+            self._record(change, to, who, why, bars)
+            return self._effect(change, to)
+        taken = self._effect(change, to)
+        self._record(change, to, who, why, bars)
+        return taken
+
+    def _broke(self, change: Change, to: ChangeState, who: str, why: str, found: Found, error: str) -> bool:
+        """What leads on could not be done: the change ends. What ends it could not be done: it has ended all the same."""
+        if to not in ON:
+            self._settle(change, to, who, f"{why}; and: {error}", found, {})
+            return True
+        end = after(change.state, Event.BROKE, change.policy)
+        assert end is not None, "whatever leads on can break"
+        if change.state in COMPARED:
+            self._attempt(lambda: self._effect(change, end))
+        reason = f"it could not be {words.STATES[to]}: {error}"
+        self._attempt(lambda: self._record(change, end, who, reason, bars=False))
+        self._settle(change, end, who, reason, found, {})
+        return False
+
+    @staticmethod
+    def _attempt(do: Callable[[], object]) -> None:
+        try:
+            do()
+        except (*REFUSALS, StoreError):
+            pass  # what is told is what broke first
+
+    def _record(self, change: Change, state: ChangeState, who: str, why: str, bars: bool) -> None:
+        if self.kept is not None and not change.unkept:
+            self.kept.record(change.number, change.hashes, state, who, why, bars)
+
+    def _effect(self, change: Change, to: ChangeState) -> Mapping[str, Taken]:
+        """What the tasks do for it."""
+        match (change.state, to):
+            case (ChangeState.GATE, ChangeState.COMMITTED):
+                return self._tasks.replace(change)
+            case (_, ChangeState.SHADOW):
+                self._tasks.shadow(change)
+            case (_, ChangeState.TRIAL):
+                return self._tasks.trial(change)
+            case (ChangeState.SHADOW | ChangeState.TRIAL, ChangeState.COMMITTED):
+                return self._tasks.commit(change)
+            case (ChangeState.SHADOW | ChangeState.TRIAL, _):
+                self._tasks.withdraw(change)
+            case (ChangeState.COMMITTED, _):
+                return self._tasks.back(change)
+        return {}
+
+    def _settle(
+        self, change: Change, to: ChangeState, who: str, why: str, found: Found, taken: Mapping[str, Taken]
+    ) -> None:
+        """The change is in its new state: whoever looks sees it, and who has to hear of it does."""
+        was = change.state
+        change.found, change.taken = found, taken or change.taken
+        change.version = {slot: self._version(change, slot, taken) for slot in change.candidates}
+        change.stand = Stand(to, self._now(), time.time(), why)
+        if to == ChangeState.GATE:
+            return
+        for slot, candidate in change.candidates.items():
+            if to == ChangeState.REJECTED and was not in COMPARED:
+                self.refuse(candidate, why, who)
+            else:
+                self._tell(change, candidate, was, who, taken.get(slot))
+
+    def _version(self, change: Change, slot: str, taken: Mapping[str, Taken]) -> int:
+        if slot in taken and change.state != ChangeState.COMMITTED:
+            return taken[slot].version
+        return change.version.get(slot) or self._versions(slot) + 1
+
+    # --- who hears of it ----------------------------------------------------------------------------------------------
+
+    def _tell(self, change: Change, candidate: Candidate, was: ChangeState, who: str, taken: Taken | None) -> None:
+        to, why, slot = change.state, change.stand.why, candidate.slot
+        if to == ChangeState.TRIAL or (to == ChangeState.COMMITTED and was != ChangeState.TRIAL):
+            self._told.live(slot, candidate, who)
+        elif to == ChangeState.ROLLED_BACK and was in (ChangeState.TRIAL, ChangeState.COMMITTED):
+            self._told.back(slot)
+        elif to == ChangeState.REJECTED:
+            self._told.refused(slot)
+        text = f"{candidate.name} is {words.STATES[to]}: {why}"
+        line = f"{candidate.name} {words.STATES[to]}: {why}, SHA-256 {candidate.sha256}"
+        if was == ChangeState.GATE and to == ChangeState.COMMITTED and taken is not None:
+            text = words.live(change, candidate, taken, self._now())
+            line = f"replaced by {candidate.name}, SHA-256 {candidate.sha256}"
+        self._told.note(slot, text, good=to in ON)
+        self._told.audit(who, slot, line, is_change=True)
+
+    def refuse(self, candidate: Candidate, why: str, who: str) -> None:
+        """Tell that a version was refused before anything of it ran."""
+        self._told.note(candidate.slot, f"{candidate.name} refused: {why}", good=False)
+        self._told.audit(who, candidate.slot, f"{candidate.name} refused: {why}", is_change=False)
+        self._told.refused(candidate.slot)

@@ -1,0 +1,174 @@
+"""What is said of a change: to who asked for it, in the events, in the audit log and in the journal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from plc_bindings.data.changes import Difference
+from rt_engine.change import ChangeState, Verdict
+from station.change.machine import Event, Evidence, Policy, Span
+from station.change.parts import Candidate, Change, Found, Taken
+from station.terms.durations import format_duration
+
+NS_PER_H: Final = 3_600_000_000_000
+NS_PER_MS: Final = 1e6
+STATES: Final = {
+    ChangeState.NONE: "no change",
+    ChangeState.STAGED: "staged",
+    ChangeState.GATE: "in the gate",
+    ChangeState.SHADOW: "in shadow",
+    ChangeState.TRIAL: "on trial",
+    ChangeState.COMMITTED: "committed",
+    ChangeState.REJECTED: "rejected",
+    ChangeState.ROLLED_BACK: "rolled back",
+}
+VERDICTS: Final = {
+    Verdict.NONE: "nothing was found",
+    Verdict.NOT_FINITE: "its outputs were not finite (NaN or infinity)",
+    Verdict.OUT_OF_LIMITS: "its outputs left the limits of its contract",
+    Verdict.TOO_SLOW: "it took longer than its budget",
+    Verdict.FAILED: "it ended with a fault",
+    Verdict.MONITOR: "the task's monitor spoke",
+}
+
+
+def length(span: Span) -> str:
+    """`10 min`, `1 h`, `5,000 cycles`."""
+    if span.cycles:
+        return f"{span.cycles:,} cycle" + ("s" if span.cycles != 1 else "")
+    return duration(span.ns)
+
+
+def duration(ns: float) -> str:
+    """The largest units that give a short number."""
+    if ns >= 2 * 24 * NS_PER_H:
+        return f"{ns / (24 * NS_PER_H):.3g} days"
+    if ns >= NS_PER_H:
+        return f"{ns / NS_PER_H:.3g} h"
+    return f"{ns / (NS_PER_H / 60):.3g} min" if ns >= NS_PER_H / 60 else format_duration(ns, 3)
+
+
+def difference(one: Difference) -> str:
+    """`force lay up to 0.31 apart (tolerance 0.2; 214 of 5,000 values beyond)`."""
+    limit = f"tolerance {one.tolerance:.4g}; {one.beyond:,}" if one.tolerance != float("inf") else ""
+    beyond = f" ({limit} of {one.compared:,} values beyond)" if limit else f" (of {one.compared:,} values)"
+    not_finite = f", and {one.not_finite:,} values of it were not finite" if one.not_finite else ""
+    return f"{one.output} lay up to {one.largest:.4g} apart{beyond}{not_finite}"
+
+
+def worst(found: Found, most: int = 3) -> str:
+    """The outputs that lay furthest apart, in words; empty where nothing was compared."""
+    all_ = [one for differences in found.differences.values() for one in differences if one.compared or one.not_finite]
+    ordered = sorted(all_, key=lambda d: (d.not_finite > 0, d.beyond, d.largest), reverse=True)
+    return ", ".join(difference(one) for one in ordered[:most])
+
+
+def counted(evidence: Evidence) -> str:
+    """`4,991 cycles, 9 without time for it`."""
+    skipped = f", {evidence.skipped:,} without time for it" if evidence.skipped else ""
+    return f"{evidence.cycles:,} cycle{'s' if evidence.cycles != 1 else ''}{skipped}"
+
+
+def why(event: Event, change: Change, found: Found, who: str) -> str:
+    """Why an event led a change on, with its figures."""
+    evidence, doing = found.evidence, STATES[change.state]
+    figures = f": {worst(found)}" if worst(found) else ""
+    match event:
+        case Event.ENOUGH:
+            return f"{doing} for {counted(evidence)}, as long as asked for{figures}"
+        case Event.STARVED:
+            return f"{doing} it computed in {counted(evidence)}: too few to know it; its tasks have no time left for two models"
+        case Event.DISAGREED:
+            allowed = change.policy.disagreements
+            return (
+                f"{doing} {evidence.disagreements:,} values disagreed, {allowed:,} may, in {counted(evidence)}{figures}"
+            )
+        case Event.VERDICT:
+            where = f" in task {found.task}" if found.task else ""
+            return f"{doing}{where}, after {counted(evidence)}: {VERDICTS[found.verdict]}; its outputs of that tick were not published"
+        case Event.NO_WORD:
+            return f"nobody said commit within {length(change.policy.trial or Span())}{figures}"
+        case Event.COMMIT:
+            return f"by {who}, {doing} for {counted(evidence)}{figures}"
+        case Event.BACK:
+            return f"by {who}, {doing}{figures}"
+        case Event.STOP:
+            return f"the station stopped while it was {doing}"
+        case _:
+            return doing
+
+
+def next_steps(change: Change) -> str:
+    """What happens next, and what an operator can say."""
+    slots, policy = next(iter(change.candidates)), change.policy
+    say = f"`rt-engine commit {slots}`", f"`rt-engine rollback {slots}`"
+    if change.state == ChangeState.SHADOW:
+        then = f"then on trial for {length(policy.trial)}" if policy.trial is not None else "then it goes live"
+        return f"{then}; `rt-engine status` shows it, {say[0]} ends the shadow now, {say[1]} takes it away"
+    how = "then it stays" if policy.commit == "auto" else f"and is taken back unless {say[0]} is said by then"
+    return f"{how}; `rt-engine status` shows it, {say[0]} ends the trial now, {say[1]} takes it back"
+
+
+def begun(policy: Policy, state: ChangeState) -> str:
+    """`in shadow for 10 min`."""
+    span = policy.shadow if state == ChangeState.SHADOW else policy.trial
+    return f"{STATES[state]} for {length(span or Span())}"
+
+
+# --- answers ----------------------------------------------------------------------------------------------------------
+
+
+def refusal(error: Exception) -> str:
+    """What refused a version, in words."""
+    return "there is too little memory for it" if isinstance(error, MemoryError) else str(error)
+
+
+def refused(candidate: Candidate, why: str) -> str:
+    """A version that never ran."""
+    return f"{candidate.path} is refused, the running model goes on: {why}"
+
+
+def live(change: Change, candidate: Candidate, taken: Taken, now_ns: int) -> str:
+    """A version that is live without a trial."""
+    took_ms = (now_ns - change.begun_ns) / NS_PER_MS
+    state = f"; its state was {taken.state}" if taken.state else ""
+    return (
+        f"{candidate.name} is live as version {taken.version}, {taken.tick}, {took_ms:.1f} ms from file to live{state}"
+    )
+
+
+def entered(change: Change, notes: Sequence[str], now_ns: int) -> str:
+    """The answer to an update that passed the gate."""
+    unkept = f"; it will not survive a restart: {change.unkept}" if change.unkept else ""
+    if change.state == ChangeState.COMMITTED:
+        lines = (live(change, candidate, change.taken[slot], now_ns) for slot, candidate in change.candidates.items())
+        return "; ".join(lines) + unkept
+    names, has = _names(change), "have" if len(change.candidates) > 1 else "has"
+    took_ms = (now_ns - change.begun_ns) / NS_PER_MS
+    noted = "".join(f"; {note}" for note in notes)
+    is_, state = "are" if has == "have" else "is", begun(change.policy, change.state)
+    return f"{names} {has} passed the gate and {is_} {state}, {took_ms:.1f} ms from file to there; {next_steps(change)}{noted}{unkept}"
+
+
+def ended(change: Change) -> str:
+    """A change that did not go where it was told to."""
+    return f"{_names(change)} is {STATES[change.state]}: {change.stand.why}"
+
+
+def stands(change: Change, versions: Mapping[str, int]) -> str:
+    """The answer to a word: where the change is now, and which versions are live."""
+    live = ", ".join(f"{slot} v{version}" for slot, version in versions.items())
+    if change.state == ChangeState.TRIAL:
+        return f"{_names(change)} is {begun(change.policy, change.state)}; {next_steps(change)}"
+    if change.state == ChangeState.COMMITTED or change.unkept:
+        return f"{_names(change)} is {STATES[change.state]}; live: {live}"
+    slot, sha256 = next(iter(change.hashes.items()))
+    return f"{_names(change)} is {STATES[change.state]}; live: {live}; `rt-engine allow {slot} {sha256[:12]}` lets it come again"
+
+
+def _names(change: Change) -> str:
+    """The files; with their slots where there are several."""
+    if len(change.candidates) == 1:
+        return next(iter(change.candidates.values())).name
+    return ", ".join(f"{candidate.name} ({slot})" for slot, candidate in change.candidates.items())
