@@ -29,7 +29,6 @@ GATE_PATIENCE_S: Final = 60.0
 LOOK_S: Final = 0.05
 STOP_PATIENCE_S: Final = 2.0
 UNDER_WAY: Final = (ChangeState.STAGED, ChangeState.GATE, ChangeState.SHADOW, ChangeState.TRIAL)
-NO_STORE: Final = "the station has no store"
 NO_WISH: Final = Wish()
 SHORT: Final = 12
 """Digits of a hash that are shown, and enough to name a version."""
@@ -60,7 +59,7 @@ class Changes:
         self._now, self._is_watched = now, is_watched
         self._steps = Steps(tasks, told, versions, now)
         self._kept: Kept | None = None
-        self._why_unkept = NO_STORE
+        self._why_unkept = ""
         self._newest: dict[str, Change] = {}
         self._number = 0
         self._at_gate = threading.Lock()
@@ -70,8 +69,8 @@ class Changes:
 
     # --- the station --------------------------------------------------------------------------------------------------
 
-    def start(self, kept: Kept | None = None, why_unkept: str = NO_STORE) -> None:
-        """The station begins to run, with this store; or without one, and why."""
+    def start(self, kept: Kept | None = None, why_unkept: str = "") -> None:
+        """The station begins to run, with this store; or without one, and why, where that is worth a word."""
         self._kept = self._steps.kept = kept
         self._why_unkept = why_unkept
         self._stopping.clear()
@@ -217,13 +216,14 @@ class Changes:
 
     def _keep(self, change: Change, signature: bytes | None) -> None:
         """The files go to the store; where they cannot, the change goes on without and says so."""
-        change.unkept = self._why_unkept if self._kept is None else ""
         if self._kept is None:
+            change.unkept = self._why_unkept
             return
         try:
             for slot, candidate in change.candidates.items():
                 candidate.sha256 = self._kept.add(slot, candidate.read, change.who, signature).sha256
             self._kept.record(change.number, change.hashes, ChangeState.STAGED, change.who, change.stand.why)
+            change.is_kept = True
         except StoreError as error:
             change.unkept = str(error)
 
@@ -233,7 +233,7 @@ class Changes:
             self._steps.step(change, Event.KEPT, change.who, "its files are there")
         for candidate in change.candidates.values():
             try:
-                self._gate.examine(candidate, self._kept if not change.unkept else None)
+                self._gate.examine(candidate, self._kept if change.is_kept else None)
             except REFUSALS as error:
                 is_end, why = self._stopping.is_set(), words.refusal(error)
                 with self._lock:

@@ -92,8 +92,10 @@ class Change:
     """Slot -> how the new version was taken, once it is live."""
     found: Found = field(default_factory=Found)
     """What was found when the newest state began; of a change that has ended, at its end."""
+    is_kept: bool = False
+    """Is it in the store?"""
     unkept: str = ""
-    """Why it is not in the store; empty: it is."""
+    """Why it is not, where that is worth a word."""
 
     @property
     def state(self) -> ChangeState:

@@ -83,7 +83,7 @@ class Steps:
             pass  # what is told is what broke first
 
     def _record(self, change: Change, state: ChangeState, who: str, why: str, bars: bool) -> None:
-        if self.kept is not None and not change.unkept:
+        if self.kept is not None and change.is_kept:
             self.kept.record(change.number, change.hashes, state, who, why, bars)
 
     def _effect(self, change: Change, to: ChangeState) -> Mapping[str, Taken]:

@@ -161,7 +161,7 @@ def stands(change: Change, versions: Mapping[str, int]) -> str:
     live = ", ".join(f"{slot} v{version}" for slot, version in versions.items())
     if change.state == ChangeState.TRIAL:
         return f"{_names(change)} is {begun(change.policy, change.state)}; {next_steps(change)}"
-    if change.state == ChangeState.COMMITTED or change.unkept:
+    if change.state == ChangeState.COMMITTED or not change.is_kept:
         return f"{_names(change)} is {STATES[change.state]}; live: {live}"
     slot, sha256 = next(iter(change.hashes.items()))
     return f"{_names(change)} is {STATES[change.state]}; live: {live}; `rt-engine allow {slot} {sha256[:12]}` lets it come again"

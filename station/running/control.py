@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import quote, urlencode
 
+from station.change.answer import Updated
 from station.errors import (
     AlreadyRunningError,
     NotRunningError,
@@ -55,14 +56,6 @@ STRANGERS: Final = 256
 STRANGER_S: Final = 0.05
 """How long nobody is let in after so many knocks of other users: who does it again and again costs the station little, and a
 full queue (`station.machine.claims.WAITING`) is empty before a command gives up."""
-
-
-@dataclass(frozen=True, slots=True)
-class Updated:
-    """What a successful update gives back: the words for a person, and the slot's new version number."""
-
-    message: str
-    version: int
 
 
 class Controlled(Protocol):

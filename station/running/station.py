@@ -22,21 +22,20 @@ from types import FrameType
 from typing import Final
 
 from fieldbus.link.link import Link
-from rt_engine import Model, UpdateResult
 from rt_engine.apart import Apart
-from rt_engine.errors import EngineError
-from rt_engine.read.source import Source, opened
-from scheduler.errors import SchedulerError
+from rt_engine.read.source import Source
 from scheduler.rights import Grant
 from scheduler.scheduler import Scheduler
 from scheduler.stats import TaskStats
 from scheduler.status import Action, State, TaskStatus
+from station.change.answer import Updated
+from station.change.heard import Heard
+from station.change.wired import changes_of
 from station.errors import Problem, RefusedError
 from station.file.reading import StationFile
 from station.machine.computer import Computer, Fact
 from station.machine.probes import examine
 from station.machine.rights import facts_of, merged
-from station.running.control import Updated
 from station.show.events import Diary, Doings, EventKind, did
 from station.show.identity import identity
 from station.show.live import LIVE_TAGS, REFRESH_S, View
@@ -80,15 +79,21 @@ class Station:
         self._scheduler = Scheduler(self._parts.tasks)
         self._audit = audit_log(file)
         self._plc = self._servers_side() if file.config.servers else None
-        self._updating, self._apart = threading.Lock(), Apart()
+        self._apart = Apart()
         self._audit_failure = ""
-        self._model_hashes = {name: model.sha256 for name, model in self._parts.models.items()}
         self._examined: tuple[Fact, ...] = ()
-        self._model_files = {name: table.file for name, table in file.config.models.items()} | {
-            name: title(version)
-            for name, version in self._parts.versions.items()
-            if self._kept.store is not None and self._kept.store.file_version(name) != version.sha256
-        }
+        self._heard = Heard(
+            *(self.diary, self._audit, lambda: self._plc),
+            files={name: table.file for name, table in file.config.models.items()}
+            | {
+                name: title(version)
+                for name, version in self._parts.versions.items()
+                if self._kept.store is not None and self._kept.store.file_version(name) != version.sha256
+            },
+            hashes={name: model.sha256 for name, model in self._parts.models.items()},
+        )
+        self.changes = changes_of(file.config, self._parts.slots, self._scheduler, self._apart, self._heard)
+        """What becomes of new versions of its models."""
         self._seen = {name: link.status() for name, link in self._parts.links.items()}
         self._confirmed: dict[str, bool] = {}
         self._starting: dict[str, int] = {}
@@ -102,7 +107,7 @@ class Station:
         """Are outputs being made safe? That takes a bounded time, and must not be interrupted."""
         self._asks: SimpleQueue[None] = SimpleQueue()
         """Who asks the station to end puts something in. No `Event`: a signal that comes while its lock is held would hang."""
-        self._view_failed = self._is_stopping = False
+        self._view_failed = False
         self._started = datetime.now(UTC)
         self._begin_s = self._end_s = 0.0
         self._last_tags: tuple[TagView, ...] = ()
@@ -122,9 +127,9 @@ class Station:
 
     def __enter__(self) -> Station:
         self._started, self._begin_s, self._end_s = datetime.now(UTC), time.monotonic(), 0.0
-        self._is_stopping = False
         self._last_tags = ()
         self._apart.open()
+        self.changes.start(self._kept.store, self._kept.trouble)
         self._confirmed.clear()
         self._starting.clear()
         self._begun.clear()
@@ -150,7 +155,7 @@ class Station:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._is_stopping = self.is_making_safe = True  # before anything that could be interrupted
+        self.is_making_safe = True  # before anything that could be interrupted
         self._watch()
         self._note("run", self.name, "stops", good=True)
         self._make_safe()
@@ -164,7 +169,8 @@ class Station:
 
         `driven_only`: a device to which nothing was written yet is left as it is.
         """
-        self._is_stopping = self.is_making_safe = True
+        self.is_making_safe = True
+        self.changes.ask_to_stop()
         self._apart.close()  # an update that is under way is refused
         try:
             self._scheduler.stop()
@@ -177,6 +183,7 @@ class Station:
                 for name, link in links.items():
                     self._stop_link(name, link, safe[name])
             finally:
+                self.changes.stop()
                 if self._plc is not None:
                     self._plc.stop()
                 self._audit.stop()
@@ -233,23 +240,12 @@ class Station:
     # --- what others ask ----------------------------------------------------------------------------------------------
 
     def update(self, slot: str, file: Path | Source, who: str = CONTROL_SOCKET) -> Updated:
-        """Replace a model while its tasks run; they all take it at one tick. See `station.running.control.Controlled`.
+        """A new version of a slot's model, as the station file says; `changes.update` has more. Any thread.
 
-        Any thread. `file` is read once, or was; ONNX is compiled in a process of its own, as the parse would hold the
-        links of this one. `who` is for the audit log.
+        Raises:
+            KeyError, RefusedError: see `station.change.changes.Changes.update`.
         """
-        if slot not in self._parts.slots:
-            raise KeyError(unknown("model", slot, self._parts.slots))
-        begin = time.monotonic_ns()
-        path = file.name if isinstance(file, Source) else str(file)
-        with self._told_if_refused(slot, path, who):
-            source = opened(file)  # before its turn: a place that hangs holds no other update
-        if not self._updating.acquire(timeout=UPDATE_PATIENCE_S):
-            raise RefusedError(f"another update has not ended within {UPDATE_PATIENCE_S:g} s; try again")
-        try:
-            return self._update(slot, source, path, who, begin)
-        finally:
-            self._updating.release()
+        return self.changes.update({slot: file}, who)
 
     def reset_state(self, task: str, who: str = CONTROL_SOCKET) -> str:
         """What a task's model and step keep begins anew in its next cycle. See `station.running.control.Controlled`. Any thread."""
@@ -264,43 +260,6 @@ class Station:
         self._audit.record_change(who, f"task {task}", "state reset")
         return f"the state of task {task} begins anew in its next cycle"
 
-    @contextmanager
-    def _told_if_refused(self, slot: str, path: str, who: str) -> Iterator[None]:
-        """What refuses a model becomes an event, a line of the audit log, and the answer."""
-        try:
-            yield
-        except (EngineError, SchedulerError, MemoryError) as caught:
-            name = Path(path).name
-            error = "there is too little memory for it" if isinstance(caught, MemoryError) else caught
-            self._note("update", slot, f"{name} refused: {error}", good=False)
-            self._audit.record(who, f"model {slot}", f"{name} refused: {error}")
-            if self._plc is not None:
-                self._plc.note_refused(slot)
-            raise RefusedError(f"{path} is refused, the running model goes on: {error}") from caught
-
-    def _update(self, slot: str, source: Source, path: str, who: str, begin: int) -> Updated:
-        if self._is_stopping:
-            raise RefusedError("the station is stopping: its tasks have ended")
-        table, name = self.file.config.models[slot], Path(path).name
-        with self._told_if_refused(slot, path, who):
-            model = self._apart.load(source, table.shapes, table.state)
-            result = self._replace(slot, model)
-        self._audit.record_change(who, f"model {slot}", f"replaced by {name}, SHA-256 {model.sha256}")
-        if self._plc is not None:
-            self._plc.note_update(slot, name, model.sha256)
-        self._model_hashes[slot] = model.sha256
-        self._model_files[slot] = path if who == CONTROL_SOCKET else f"{name}, from {who}"
-        tick = "taken by all tasks at the same tick" if result.same_tick else "taken by each task at its own next tick"
-        if not result.taken_ns:
-            tick = "taken by the next call of each client"
-        took_ms = (time.monotonic_ns() - begin) / NS_PER_MS
-        message = f"{name} is live as version {result.version}, {tick}, {took_ms:.1f} ms from file to live"
-        if result.state != "none":
-            reset = f"reset: {result.why_reset}"
-            message += f"; its state was {'carried over' if result.state == 'carried' else reset}"
-        self._note("update", slot, message, good=True)
-        return Updated(message, result.version)
-
     def _servers_side(self) -> PlcSide:
         return plc_side(self.file, self._parts, self._scheduler, self._replaced, self._audit, self._told_of_client)
 
@@ -311,13 +270,6 @@ class Station:
     def _replaced(self, slot: str, model: Source, who: str) -> int:
         """What a client uploaded takes the place of a model; gives the version."""
         return self.update(slot, model, who).version
-
-    def _replace(self, slot: str, model: Model) -> UpdateResult:
-        """In all tasks that run it, and for all clients that call it."""
-        is_called_only = all(table.model != slot for table in self.file.config.tasks.values())
-        if is_called_only and self._plc is not None:
-            return self._parts.slots[slot].update(model)
-        return self._scheduler.update(self._parts.slots[slot], model)
 
     def tags(self, patterns: Iterable[str] = (), most: int | None = None) -> tuple[TagView, ...]:
         """The tags that the patterns mean (`tank.*`), not more than that; all, where there is no pattern.
@@ -340,7 +292,7 @@ class Station:
                 self._task_view(stats[name], table.model or "") for name, table in self.file.config.tasks.items()
             ),
             links=tuple(self._link_view(name, link) for name, link in self._parts.links.items()),
-            models=dict(self._model_files),
+            models=self._heard.files,
             rights=tuple(str(grant) for grant in merged(self._rights()) if not grant.granted),
             servers=self._server_views(),
             tags=self._last_tags[:tags] or self.tags(most=tags),
@@ -366,7 +318,7 @@ class Station:
             events=self.diary.events,
             rights=facts_of(self._rights(), machine),
             machine=self._examined or tuple(examine(machine)),
-            identity=identity(self.file, self._started.astimezone(), self._model_files, self._model_hashes, machine),
+            identity=identity(self.file, self._started.astimezone(), self._heard.files, self._heard.hashes, machine),
             tags=self._tag_ranges(),
             worst=self._worst_cycles(),
             station_file=self.file.lines.text,

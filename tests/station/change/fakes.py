@@ -32,7 +32,7 @@ class World:
             now=lambda: self.now_ns,
             is_watched=False,
         )
-        self.changes.start(self if kept else None)
+        self.changes.start(self if kept else None, "" if kept else "the store is another's")
 
     # the test's own
 

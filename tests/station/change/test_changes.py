@@ -208,7 +208,7 @@ def test_a_stop_takes_back_what_is_under_way(seconds, end):
 
 def test_no_store_is_said_and_stops_nothing():
     world = World(WHOLE, kept=False)
-    assert "; it will not survive a restart: the station has no store" in world.update("m").message
+    assert "; it will not survive a restart: the store is another's" in world.update("m").message
     world.show(cycles=100_000)
     assert [world.after(10), world.after(60)] == [S.TRIAL, S.COMMITTED]
 

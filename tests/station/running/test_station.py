@@ -514,7 +514,7 @@ def test_an_update_whose_file_hangs_holds_no_other(station, tmp_path, monkeypatc
         except GaveUpError:
             given_up.set()
 
-    monkeypatch.setattr("station.running.station.opened", slow)
+    monkeypatch.setattr("station.change.changes.opened", slow)
     with running(station):
         hung = threading.Thread(target=update, daemon=True)
         hung.start()

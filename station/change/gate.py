@@ -1,0 +1,90 @@
+"""The gate of a station: what it asks of a new version (`rt_engine.gate`), in a worker process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from rt_engine import Model, ModelSlot
+from rt_engine.apart import Apart
+from rt_engine.gate.job import Budget, GateJob
+from scheduler.scheduler import Scheduler
+from station.change.parts import Candidate, Kept
+from station.errors import StoreError
+from station.file.config import StationConfig
+from station.terms.tables import ModelTable
+
+RUNS: Final = 20
+"""Of the running model, to know what of a cycle is its own."""
+LONG_NS: Final = 5_000_000
+"""A model that takes longer is run but once or twice."""
+
+
+class StationGate:
+    """Examines new versions against the model that runs, and against the cycles of the tasks that run it."""
+
+    def __init__(
+        self, config: StationConfig, slots: Mapping[str, ModelSlot], scheduler: Scheduler, apart: Apart
+    ) -> None:
+        self._config, self._slots, self._scheduler, self._apart = config, slots, scheduler, apart
+        self._takes: dict[str, int] = {}
+        """Hash of a model that runs -> how long it takes here."""
+
+    def examine(self, candidate: Candidate, kept: Kept | None) -> None:
+        """See `station.change.parts.Gate`."""
+        table = self._config.models[candidate.slot]
+        found = self._apart.examine(candidate.read, table.shapes, table.state, self._job(candidate.slot))
+        candidate.report = found.report
+        self._keep(candidate, table, bytes(found.program), kept)
+        candidate.model = found.accepted()
+
+    def notes(self, candidate: Candidate) -> str:
+        """Which tasks have no time for both versions in one cycle."""
+        if candidate.report is None:
+            return ""
+        tight = [task for task, fits in candidate.report.fits_both.items() if not fits]
+        return (
+            f"in a cycle of {', '.join(tight)} there is no time for both versions: a shadow skips such a cycle, and a tick in which "
+            "the new one fails on trial holds its outputs"
+            if tight
+            else ""
+        )
+
+    def _keep(self, candidate: Candidate, table: ModelTable, program: bytes, kept: Kept | None) -> None:
+        """Report and program into the store; without the program the next start compiles the version again."""
+        if kept is None or candidate.report is None:
+            return
+        try:
+            kept.put_report(candidate.sha256, candidate.report.to_json())
+            kept.put_program(candidate.sha256, program, table.shapes, table.state)
+        except StoreError:
+            pass  # what must be there is the journal; it says so by itself
+
+    def _job(self, slot: str) -> GateJob:
+        running = self._slots[slot].model
+        return GateJob(slot=slot, inputs=running.inputs, outputs=running.outputs, budgets=self._budgets(slot, running))
+
+    def _budgets(self, slot: str, running: Model) -> tuple[Budget, ...]:
+        """What each task has for its model.
+
+        What a task needs besides is told by the medians, of its cycle and of the model alone: the tails are those of the
+        system, which the gate measures with the new version.
+        """
+        names = [name for name, task in self._config.tasks.items() if task.model == slot]
+        if not names:
+            return ()
+        model_ns = self._taken_ns(running)
+        stats = self._scheduler.stats()
+        return tuple(
+            Budget(name, stats[name].period_ns, max(int(stats[name].execution.p50_ns) - model_ns, 0), model_ns)
+            for name in names
+        )
+
+    def _taken_ns(self, model: Model) -> int:
+        """Half of its runs take no longer than that."""
+        if model.sha256 not in self._takes:
+            context = model.context()
+            first = int(context.measure(2)[1])
+            times = sorted(context.measure(RUNS)) if first < LONG_NS else [first]
+            self._takes = {model.sha256: int(times[len(times) // 2])}
+        return self._takes[model.sha256]

@@ -1,0 +1,28 @@
+"""The changes of a station, wired to its tasks, its gate and whoever hears of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rt_engine import ModelSlot
+from rt_engine.apart import Apart
+from scheduler.scheduler import Scheduler
+from station.change.changes import Changes
+from station.change.gate import StationGate
+from station.change.heard import Heard
+from station.change.live import LiveTasks
+from station.change.policy import policy_of
+from station.file.config import StationConfig
+
+
+def changes_of(
+    config: StationConfig, slots: Mapping[str, ModelSlot], scheduler: Scheduler, apart: Apart, heard: Heard
+) -> Changes:
+    """What becomes of new versions of a station's models; nothing is started."""
+    return Changes(
+        policies={name: policy_of(table.change) for name, table in config.models.items()},
+        versions=lambda slot: slots[slot].version,
+        gate=StationGate(config, slots, scheduler, apart),
+        tasks=LiveTasks(config, slots, scheduler, is_served=lambda: bool(config.servers)),
+        told=heard,
+    )
