@@ -86,8 +86,9 @@ def test_a_station_without_tasks_answers_calls_through_an_update(start, plc, tmp
 def test_an_update_is_told_with_the_hash_of_what_was_loaded(start, plc, tmp_path, monkeypatch, lose):
     """Whatever becomes of the file once it was read: the command succeeds, and the audit log names the bytes that are live."""
     station, file = start(CALLED), tmp_path / "twice.onnx"
-    sha256, replace = hashlib.sha256(file.read_bytes()).hexdigest(), station._replace
-    monkeypatch.setattr(station, "_replace", lambda slot, model: (replace(slot, model), lose(file))[0])
+    sha256, tasks = hashlib.sha256(file.read_bytes()).hexdigest(), station.changes._tasks
+    replace = tasks.replace
+    monkeypatch.setattr(tasks, "replace", lambda change: (replace(change), lose(file))[0])
     with station:
         plc.open()
         assert station.update("mean", file).version == 2
