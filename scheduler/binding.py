@@ -14,7 +14,7 @@ from rt_native.memory import Block
 from scheduler.checks import limits_of, tensor_position
 from scheduler.clock import Clock
 from scheduler.native import NATIVE
-from scheduler.runs import runs, spacing_of
+from scheduler.runs import bounds_of, runs, spacing_of
 from scheduler.steps import Step
 from scheduler.task import Input, Output, Task
 from scheduler.task_block import (
@@ -189,6 +189,7 @@ class TaskMemory:
             row["tensor"], row["dtype"] = self._input_tensor(entry, run.number)
             row["first"], row["spacing"] = entry.index, spacing_of(entry)
             row["scale"], row["offset"] = entry.scale, entry.offset
+            row["low"], row["high"] = bounds_of(entry)
             row["window"], row["stride_ns"] = entry.window, entry.stride * task.period_ns
             row["ring"] = 0 if is_direct else self._floats(2 * entry.window * entry.count)
             row["is_direct"], row["is_kept"] = is_direct, task.step is not None or not is_direct

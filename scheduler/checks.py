@@ -74,6 +74,10 @@ def _check_input(entry: Input, model: "Model | None", what: str) -> None:
             f"{what}: window {entry.window} and stride {entry.stride} must be 1 or more, spacing {entry.spacing} "
             f"at least count {entry.count}"
         )
+    if entry.low is not None and entry.high is not None and not entry.low <= entry.high:
+        raise TaskError(f"{what}: low {entry.low} is above high {entry.high}")
+    if entry.scale == 0 and (entry.low, entry.high) != (None, None):
+        raise TaskError(f"{what}: scale 0 leaves nothing that low and high could limit")
     if entry.tensor is None:
         return
     if model is None:

@@ -10,7 +10,7 @@ from rt_engine.run.blocks import BLOCK
 from rt_native.counting import add_to
 from rt_native.lang import copy_bytes, inline, load_f64, load_i64, store_f64, store_i64
 from rt_native.memory import offsets
-from rt_native.vector import load_f64x, splat_i64x, store_f64x, sum_lanes
+from rt_native.vector import load_f64x, select, splat_f64x, splat_i64x, store_f64x, sum_lanes
 from scheduler.element_native import store_element
 from scheduler.lanes_native import LANES, ones, store_singles
 from scheduler.ranges_native import widen
@@ -30,6 +30,7 @@ _SOURCE, _CELL, _COUNT, _NUMBER, _VALUES, _INPUT_SIZE = (
 )  # fmt: skip
 _IS_DIRECT, _IS_KEPT, _EIGHT, _FLOAT = _I.is_direct, _I.is_kept, LANES, int(DType.FLOAT)
 _TENSOR, _DTYPE, _FIRST, _SPACING, _SCALE, _OFFSET = _I.tensor, _I.dtype, _I.first, _I.spacing, _I.scale, _I.offset
+_LOW, _HIGH = _I.low, _I.high
 _WINDOW, _STRIDE, _RING, _FILLED, _POSITION, _NEXT = (
     _I.window,
     _I.stride_ns,
@@ -100,12 +101,26 @@ def scale_values(task, is_good):  # type: ignore[no-untyped-def]
 def keep(entry, cells, count):  # type: ignore[no-untyped-def]
     """Scaled cells -> `values`."""
     values, scale, offset = load_i64(entry + _VALUES), load_f64(entry + _SCALE), load_f64(entry + _OFFSET)
+    low, high = load_f64(entry + _LOW), load_f64(entry + _HIGH)
     done = 0
     while done + _EIGHT <= count:
-        store_f64x(values + 8 * done, load_f64x(cells + 8 * done) * scale + offset)
+        store_f64x(values + 8 * done, clipped_eight(load_f64x(cells + 8 * done) * scale + offset, low, high))
         done += _EIGHT
     for i in range(done, count):
-        store_f64(values + 8 * i, load_f64(cells + 8 * i) * scale + offset)
+        store_f64(values + 8 * i, clipped(load_f64(cells + 8 * i) * scale + offset, low, high))
+
+
+@inline
+def clipped(value, low, high):  # type: ignore[no-untyped-def]
+    """Within low and high; NaN stays."""
+    return low if value < low else high if value > high else value
+
+
+@inline
+def clipped_eight(value, low, high):  # type: ignore[no-untyped-def]
+    """`clipped` of eight."""
+    least, most = splat_f64x(low), splat_f64x(high)
+    return select(value < least, least, select(value > most, most, value))
 
 
 @inline
@@ -202,13 +217,15 @@ def fill(entry, base):  # type: ignore[no-untyped-def]
         latched_cells(entry), load_i64(entry + _COUNT), load_i64(entry + _DTYPE), load_i64(entry + _FIRST)
     )  # fmt: skip
     scale, offset = load_f64(entry + _SCALE), load_f64(entry + _OFFSET)
+    low, high = load_f64(entry + _LOW), load_f64(entry + _HIGH)
     done = 0
     if dtype == _FLOAT:
         while done + _EIGHT <= count:
-            store_singles(base + 4 * (first + done), load_f64x(cells + 8 * done) * scale + offset)
+            value = clipped_eight(load_f64x(cells + 8 * done) * scale + offset, low, high)
+            store_singles(base + 4 * (first + done), value)
             done += _EIGHT
     for i in range(done, count):
-        store_element(base, dtype, first + i, load_f64(cells + 8 * i) * scale + offset)
+        store_element(base, dtype, first + i, clipped(load_f64(cells + 8 * i) * scale + offset, low, high))
 
 
 @inline

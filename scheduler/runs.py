@@ -4,6 +4,7 @@ entries   a: cell 4 -> x[0]   b: cell 5 -> x[1]   c: cell 6 -> x[2], scale 0.1  
 runs      a b: cells 4, 5 -> x[0], x[1]           c                              d
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
@@ -58,6 +59,7 @@ def _goes_on(first: Input | Output, count: int, entry: Input | Output) -> bool:
         and (entry.tensor is None or entry.index == first.index + count)
         and (entry.scale, entry.offset) == (first.scale, first.offset)
         and _window(entry) == _window(first)
+        and _clipping(entry) == _clipping(first)
     )
 
 
@@ -66,3 +68,16 @@ def _window(entry: Input | Output) -> tuple[int, int, int]:
     if isinstance(entry, Output):
         return 1, 1, 0
     return entry.window, entry.stride, spacing_of(entry) if entry.window > 1 else 0
+
+
+def _clipping(entry: Input | Output) -> tuple[float | None, float | None]:
+    """(low, high) of an input; an output's are in arrays of their own."""
+    return (entry.low, entry.high) if isinstance(entry, Input) else (None, None)
+
+
+def bounds_of(entry: Input) -> tuple[float, float]:
+    """(least, greatest) of what the model gets, as elements: after scale and offset."""
+    low = -math.inf if entry.low is None else entry.low
+    high = math.inf if entry.high is None else entry.high
+    ends = low * entry.scale + entry.offset, high * entry.scale + entry.offset
+    return min(ends), max(ends)

@@ -30,6 +30,7 @@ class Input:
         tensor: the model's input; None for a value that only the user's step reads.
         index: first element in the tensor, counted flat (row-major).
         channel, cell, count: where the values are.
+        low, high: the model gets no value beyond, in the channel's unit: what is below `low` counts as `low`.
         window: the last so many samples, oldest first: element `index + t * spacing + i` is cell i of sample t.
         stride: cycles from one sample of the window to the next.
         spacing: elements from one sample to the next; `count` by default. For a tensor [window, features] that several
@@ -43,6 +44,8 @@ class Input:
     count: int = 1
     scale: float = 1.0
     offset: float = 0.0
+    low: float | None = None
+    high: float | None = None
     window: int = 1
     stride: int = 1
     spacing: int | None = None

@@ -123,13 +123,16 @@ INPUT = np.dtype(
         *words("tensor", "dtype", "first", "spacing"),
         ("scale", "<f8"),
         ("offset", "<f8"),
+        ("low", "<f8"),
+        ("high", "<f8"),
         *words("window", "stride_ns", "ring", "filled", "position", "next_sample_ns"),
         *words("is_direct", "is_kept"),
     ]
 )
 """`count` cells, scaled, into a tensor: element `first + t * spacing + i` is cell i of sample t, oldest sample first.
 
-`ring` has room for twice the window: each sample is written twice, so that the last `window` always lie in a row.
+`low`, `high`: what scaled values are kept within. `ring` has room for twice the window: each sample is written twice, so that
+the last `window` always lie in a row.
 `is_direct`: its window is this cycle's value, so it has no ring; `is_kept`: somebody reads `values`.
 """
 

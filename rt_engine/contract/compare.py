@@ -33,7 +33,8 @@ class Wire:
         window, stride, spacing: as of `scheduler.Input`; stride in cycles of the task.
         max_rate: of an output, in the tag's unit per second.
         entry: number of the entry of the task's inputs, or outputs.
-        element: for which element it was made, where it was wired by name; empty: by place.
+        element: for which element it was made; empty: for whatever lies there.
+        by_name: the task takes scale and limits of the contract itself; what its entry says comes before them.
     """
 
     tag: str
@@ -50,11 +51,16 @@ class Wire:
     max_rate: float = math.inf
     entry: int = 0
     element: str = ""
+    by_name: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wiring:
-    """What a task connects to its model, which it runs every `every` cycles of `period_ns`."""
+    """What a task connects to its model, which it runs every `every` cycles of `period_ns`.
+
+    `has_step`: between the model's outputs and the tags the user's own step computes; what it makes of them nobody knows, so
+    outputs are not compared but for their names.
+    """
 
     task: str
     period_ns: int
@@ -63,6 +69,7 @@ class Wiring:
     outputs: tuple[Wire, ...] = ()
     state: tuple[tuple[str, str], ...] = ()
     """Outputs that are inputs of the next run."""
+    has_step: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,6 +221,8 @@ class _About:
         if wire.element and wire.element != element.name:
             yield self._named()
             return
+        if self.side == "outputs" and self.wiring.has_step:
+            return
         tag_is, element_is = f"tag {wire.tag} is in {wire.unit}", f"{_ELEMENT} of {self.tensor.name} in {element.unit}"
         to_contract, is_known = self._conversion()
         if not is_known and element.unit:
@@ -245,13 +254,13 @@ class _About:
         )
 
     def _named(self) -> Difference:
-        """Wired by name, and something else stands at its place."""
+        """Something else stands at its place."""
         wire, place = self.wire, f"element {self.wire.index} of {self.tensor.name}"
         return self._difference(
             "name",
-            f"in this model it is {_ELEMENT}",
-            f"tag {wire.tag} is wired to {place} as {wire.element}",
-            "another order needs the tasks to be wired anew, by a restart with this model",
+            f"in this model that is {_ELEMENT}",
+            f"tag {wire.tag} is wired to {place}, {wire.element}",
+            "give the elements the old order and names; another one needs a restart with this model",
         )
 
     def _conversion(self) -> tuple[Conversion | None, bool]:
@@ -284,8 +293,8 @@ class _About:
         if is_sure and not known.is_none:
             own = Conversion(wire.scale, wire.offset)
             got = "" if own == Conversion(1.0, 0.0) else f" (and its entry has {_keys(own)})"
-            to_write = known if self.wire.element and self.side == "inputs" else wanted
-            if self.wire.element and self.side == "outputs":
+            to_write = known if self.wire.by_name and self.side == "inputs" else wanted
+            if self.wire.by_name and self.side == "outputs":
                 to_write = Conversion(1.0 / known.scale, -known.offset / known.scale)
             write = f"write {_keys(to_write)} in its entry of {self.side}, or give the tag the unit {self.element.unit}"
             yield self._difference("unit", element_is, f"{tag_is}{got}", write)

@@ -159,6 +159,9 @@ def _task_tags(view: View) -> Iterator[Finding]:
                     yield Finding(path, unknown("tag", entry.tag, view.names("tags")))
                 elif tag is not None and tag.direction != direction:
                     yield Finding(path, f'tag {entry.tag} has direction "{tag.direction}"; {key} need "{direction}"')
+                elif tag is not None and entry.cell is not None and entry.cell >= tag.count:
+                    counted = f"tag {entry.tag} has {tag.count} values, the first is 0"
+                    yield Finding((*path, "cell"), f"{counted}; there is no value {entry.cell}")
         yield from _task_reset(view, name, task)
 
 
@@ -195,14 +198,18 @@ def _task_outputs(view: View) -> Iterator[Finding]:
 
 
 def _one_writer(view: View) -> Iterator[Finding]:
-    writers: dict[str, str] = {}
+    writers: dict[tuple[str, int], str] = {}
     for name, task in view.config.tasks.items():
         for index, entry in enumerate(task.outputs):
-            if entry.tag in writers:
-                by = "this task" if writers[entry.tag] == name else f"task {writers[entry.tag]}"
+            count = view.config.tags[entry.tag].count if entry.tag in view.config.tags else 1
+            cells = range(count) if entry.cell is None else [entry.cell]
+            other = next((writers[entry.tag, cell] for cell in cells if (entry.tag, cell) in writers), None)
+            if other is not None:
+                by = "this task" if other == name else f"task {other}"
                 message = f"tag {entry.tag} is already written by {by}; an output has one writer"
                 yield Finding(("tasks", name, "outputs", index), message)
-            writers.setdefault(entry.tag, name)
+            for cell in cells:
+                writers.setdefault((entry.tag, cell), name)
 
 
 def _unused_tags(view: View) -> Iterator[Finding]:

@@ -1,7 +1,7 @@
 """station.toml -> `StationConfig`, or every problem at once, each with its line and what is allowed.
 
-Three stages: TOML (one syntax error at most), values (pydantic, every wrong value), and relations between tables
-(`station.file.checks`). A table with a wrong value does not hide the relations of the others:
+Four stages: TOML (one syntax error at most), entries by contract (`station.file.by_contract`), values (pydantic, every wrong value),
+and relations between tables (`station.file.checks`). A table with a wrong value does not hide the relations of the others:
 it is set aside, and its name stays known.
 """
 
@@ -11,7 +11,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Union, get_args, get_origin
@@ -22,6 +22,7 @@ from pydantic_core import ErrorDetails
 from fieldbus.tags import IEC_TYPES
 from rt_native.files import open_file
 from station.errors import Problem, StationFileError
+from station.file.by_contract import ByName, expand
 from station.file.checks import check_relations
 from station.file.config import StationConfig
 from station.file.locate import Lines
@@ -46,6 +47,8 @@ class StationFile:
     config: StationConfig
     warnings: tuple[Problem, ...]
     lines: Lines
+    by_name: ByName = field(default_factory=dict)
+    """Which entries of tasks were made from the names in a contract."""
 
     def problem(self, finding: Finding) -> Problem:
         """The finding with its file and line."""
@@ -63,7 +66,9 @@ def read_station(path: Path) -> StationFile:
         StationFileError: with all problems of the file, errors and warnings.
     """
     data, lines = _read_toml(path)
-    config, broken, guessed, findings = _validate(data)
+    expanded = expand(data, path.parent)
+    config, broken, guessed, findings = _validate(expanded.data)
+    findings += expanded.findings
     view = View(config, broken, path.parent, guessed)
     faulty = {finding.path for finding in findings}
     findings += [
@@ -72,7 +77,7 @@ def read_station(path: Path) -> StationFile:
     problems = [_problem(path, lines, finding) for finding in findings]
     if any(problem.severity == "error" for problem in problems):
         raise StationFileError(problems)
-    return StationFile(path, config, tuple(problems), lines)
+    return StationFile(path, config, tuple(problems), lines, expanded.by_name)
 
 
 def read_name(path: Path) -> str:

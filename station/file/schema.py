@@ -79,6 +79,10 @@ def _reference(heading: str, table: dict[str, Any]) -> str:
 
 def _values(value: dict[str, Any]) -> str:
     """What a key may hold, in a few words."""
+    if "anyOf" in value:
+        return " or ".join(dict.fromkeys(_values(one) for one in value["anyOf"]))
+    if "const" in value:
+        return f"`{json.dumps(value['const'])}`"
     if "enum" in value:
         return ", ".join(f"`{v}`" for v in value["enum"])
     if value.get("examples", [""])[0] == "1 ms":
@@ -88,8 +92,8 @@ def _values(value: dict[str, Any]) -> str:
     low, high, above = (value.get(key) for key in ("minimum", "maximum", "exclusiveMinimum"))
     limits = f" {low} to {high}" if high is not None else f" from {low}" if low is not None else ""
     limits = f" above {above:g}" if above is not None else limits
-    kinds = dict.fromkeys(str(one.get("type", "table")) for one in value.get("anyOf", [value]))
-    return " or ".join({"object": "table", "array": "list"}.get(kind, kind) for kind in kinds) + limits
+    kind = str(value.get("type", "table"))
+    return {"object": "table", "array": "list"}.get(kind, kind) + limits
 
 
 def _default(key: str, value: dict[str, Any], table: dict[str, Any]) -> str:

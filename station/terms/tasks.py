@@ -33,7 +33,14 @@ class _Entry(Table):
     index: int | None = Field(
         default=None, ge=0, description="First element in the tensor, counted flat; left out: the next free one."
     )
+    cell: int | None = Field(
+        default=None, ge=0, description="One value of a tag that has several, counted from 0; left out: all of them."
+    )
     step_only: bool = Field(default=False, description="Only the task's own step sees it, not the model.")
+
+    def values(self, count: int) -> int:
+        """How many values it has of a tag with `count`."""
+        return count if self.cell is None else 1
 
 
 class InputTable(_Entry):
@@ -41,6 +48,12 @@ class InputTable(_Entry):
 
     scale: float = Field(default=1.0, description="element = value * scale + offset")
     offset: float = Field(default=0.0, description="element = value * scale + offset")
+    low: float | None = Field(
+        default=None, description="Least value that the model gets, in the tag's unit: what is below counts as this."
+    )
+    high: float | None = Field(
+        default=None, description="Greatest value that the model gets, in the tag's unit: what is above counts as this."
+    )
     window: int = Field(default=1, ge=1, le=2**20, description="The last so many samples, oldest first.")
     stride: int = Field(default=1, ge=1, le=2**16, description="Every so many cycles a sample enters the window.")
     spacing: int | None = Field(
@@ -85,8 +98,43 @@ class GuardTable(Table):
     )
 
 
+def _written_out(value: object) -> object:
+    return value
+
+
 InputEntry = Annotated[InputTable, BeforeValidator(_tag_only, json_schema_input_type=str | InputTable)]
 OutputEntry = Annotated[OutputTable, BeforeValidator(_tag_only, json_schema_input_type=str | OutputTable)]
+
+
+class InputsByContract(Table):
+    """Inputs by the names of the model's contract: element -> tag where they differ; and others, for the step."""
+
+    contract: dict[str, InputEntry]
+    also: tuple[InputEntry, ...] = ()
+
+
+class OutputsByContract(Table):
+    """Outputs by the names of the model's contract: element -> tag where they differ, "" where nobody takes it; and others."""
+
+    contract: dict[str, OutputEntry]
+    also: tuple[OutputEntry, ...] = ()
+
+
+_InputEntries = Annotated[
+    tuple[InputEntry, ...],
+    Array,
+    BeforeValidator(
+        _written_out, json_schema_input_type=tuple[InputEntry, ...] | Literal["contract"] | InputsByContract
+    ),
+]
+_OutputEntries = Annotated[
+    tuple[OutputEntry, ...],
+    Array,
+    BeforeValidator(
+        _written_out, json_schema_input_type=tuple[OutputEntry, ...] | Literal["contract"] | OutputsByContract
+    ),
+]
+"""What `station.file.by_contract` writes out before values are checked."""
 
 
 class TaskTable(Table):
@@ -119,11 +167,13 @@ class TaskTable(Table):
         description='How long the cycle waits for devices of links with exchange = "in-cycle", before the model and again '
         "after it; left out: a quarter of the cycle.",
     )
-    inputs: Annotated[tuple[InputEntry, ...], Array] = Field(
-        description="Tags in the order of the model's input elements.", min_length=1
+    inputs: _InputEntries = Field(
+        description='Tags in the order of the model\'s input elements; "contract": by the names in its contract.',
+        min_length=1,
     )
-    outputs: Annotated[tuple[OutputEntry, ...], Array] = Field(
-        default=(), description="Tags in the order of the model's output elements."
+    outputs: _OutputEntries = Field(
+        default=(),
+        description='Tags in the order of the model\'s output elements; "contract": by the names in its contract.',
     )
     guard: GuardTable = GuardTable()
     reset: str | None = Field(
@@ -148,8 +198,8 @@ def surroundings(task: TaskTable, tags: Mapping[str, TagTable]) -> Surroundings:
         first, tag = task.outputs[0], tags[task.outputs[0].tag]
         low, high = tag.low if first.low is None else first.low, tag.high if first.high is None else first.high
     return Surroundings(
-        inputs=tuple(entry.tag for entry in task.inputs for _ in range(tags[entry.tag].count)),
-        outputs=tuple(entry.tag for entry in task.outputs for _ in range(tags[entry.tag].count)),
+        inputs=tuple(entry.tag for entry in task.inputs for _ in range(entry.values(tags[entry.tag].count))),
+        outputs=tuple(entry.tag for entry in task.outputs for _ in range(entry.values(tags[entry.tag].count))),
         low=low,
         high=high,
         has_model=task.model is not None,

@@ -52,6 +52,7 @@ def map_inputs(task: str, entries: Sequence[InputTable], counts: Counts, specs: 
     for number, entry in enumerate(entries):
         count = counts.get(entry.tag)
         if count is not None and not entry.step_only:
+            count = entry.values(count)
             filling.place((*path, number), entry, entry.window, count, entry.spacing or count)
             filling.findings += _rows((*path, number), entry, count, filling, specs)
     if all(entry.tag in counts for entry in entries) and not any(f.severity == "error" for f in filling.findings):
@@ -82,7 +83,7 @@ def map_outputs(task: str, entries: Sequence[OutputTable], counts: Counts, specs
     for number, entry in enumerate(entries):
         count = counts.get(entry.tag)
         if count is not None and not entry.step_only:
-            filling.place(("tasks", task, "outputs", number), entry, 1, count, count)
+            filling.place(("tasks", task, "outputs", number), entry, 1, entry.values(count), entry.values(count))
     return Mapped(tuple(filling.places), tuple(filling.findings))
 
 

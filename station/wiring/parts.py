@@ -20,7 +20,8 @@ from fieldbus.image.image import Channel, ProcessImage
 from fieldbus.link.link import Link
 from fieldbus.tags import Tag
 from rt_engine import Model, ModelSlot
-from rt_engine.errors import EngineError, ShapeBindingError
+from rt_engine.contract.compare import Wiring
+from rt_engine.errors import ContractError, EngineError, ShapeBindingError
 from scheduler.checks import check_task
 from scheduler.errors import SchedulerError
 from scheduler.rights import Grant, use_cpu, use_exact_timers, use_fifo
@@ -36,6 +37,7 @@ from station.terms.findings import Finding, Step
 from station.terms.tables import TagTable
 from station.terms.tasks import InputTable, OutputTable, TaskTable, surroundings
 from station.wiring import mapping
+from station.wiring.contracts import findings, wiring_of
 
 NS = 1_000_000_000
 P = ParamSpec("P")
@@ -58,6 +60,8 @@ class Parts:
     """Slot -> the version of the store that it begins with; those whose model is not from the store are not in it."""
     warnings: tuple[Problem, ...] = ()
     """What is odd about how tags lie in the models."""
+    wirings: dict[str, Wiring] = field(default_factory=dict)
+    """Of each task with a model, what it connects to it: `rt_engine.contract.compare.differences` says whether a version fits."""
 
 
 def build(file: StationFile, kept: Kept | None = None) -> Parts:
@@ -156,6 +160,21 @@ class _Builder:
             if model is not None:
                 inputs, outputs = self._mapped(name, task, model)
                 self._findings += [*inputs.findings, *outputs.findings]
+                self._compare(name, model, inputs.places, outputs.places)
+
+    def _compare(
+        self, name: str, model: Model, inputs: Sequence[mapping.Place], outputs: Sequence[mapping.Place]
+    ) -> None:
+        """What the task connects, against what the model says about itself."""
+        try:
+            contract = model.contract
+        except ContractError as error:
+            contract = None
+            self._findings.append(Finding(("models", self._config.tasks[name].model or ""), str(error), "warning"))
+        wiring = wiring_of(self._config, name, inputs, outputs, contract, self._file.by_name)
+        self.parts.wirings[name] = wiring
+        if contract is not None:
+            self._findings += findings(contract, wiring)
 
     def _mapped(self, name: str, task: TaskTable, model: Model) -> tuple[mapping.Mapped, mapping.Mapped]:
         return (
@@ -249,10 +268,12 @@ class _Builder:
             index=place.index if place else 0,
             spacing=place.spacing if place else None,
             channel=channels[entry.tag],
-            cell=channels[entry.tag].index(entry.tag),
-            count=self._counts[entry.tag],
+            cell=channels[entry.tag].index(entry.tag) + (entry.cell or 0),
+            count=entry.values(self._counts[entry.tag]),
             scale=entry.scale,
             offset=entry.offset,
+            low=entry.low,
+            high=entry.high,
             window=entry.window,
             stride=entry.stride,
         )
@@ -262,8 +283,8 @@ class _Builder:
             tensor=place.tensor if place else None,
             index=place.index if place else 0,
             channel=channels[entry.tag],
-            cell=channels[entry.tag].index(entry.tag),
-            count=self._counts[entry.tag],
+            cell=channels[entry.tag].index(entry.tag) + (entry.cell or 0),
+            count=entry.values(self._counts[entry.tag]),
             scale=entry.scale,
             offset=entry.offset,
             low=entry.low,

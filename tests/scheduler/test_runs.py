@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from scheduler import Guard, Input, Output, Task
+from scheduler.checks import check_task
+from scheduler.errors import TaskError
 from scheduler.runs import runs
 from scheduler.trace import blamed
 from tests.scheduler.fakes import Bench, FakeClock, FakeModel, FakeSlot, channel, spec, step_of
@@ -49,6 +51,8 @@ def test_neighbours_become_one_run() -> None:
         {"offset": 0.5},
         {"window": 2},
         {"stride": 2},
+        {"low": 0.0},
+        {"high": 1.0},
         {"channel": channel(["o", "p", "q"], "in")},
     ],
     ids=lambda other: next(iter(other)),
@@ -187,3 +191,30 @@ def test_a_step_reads_the_values_of_a_run() -> None:
     values = np.arange(COUNT) / 3
     b.run(1, before=lambda k: b.put(*values))
     np.testing.assert_array_equal(got[0], [v * e.scale + e.offset for v, e in zip(values, ins, strict=True)])
+
+
+@pytest.mark.parametrize("window", [1, 2])
+@pytest.mark.parametrize("scale", [0.5, -2.0])
+def test_the_model_gets_nothing_beyond_an_inputs_limits(window: int, scale: float) -> None:
+    """What is below low counts as low, above high as high, in the channel's unit; the ranges say what came."""
+    x, y = channel([f"x{k}" for k in range(11)], "in"), channel(["y"], "out")
+    seen: list[np.ndarray[Any, Any]] = []
+    model = FakeModel([spec("x", window, 11)], [spec("y", 1)], lambda i, o: seen.append(i["x"][-1].copy()))
+    entry = Input(tensor="x", channel=x, count=11, scale=scale, offset=1.0, low=-2.0, high=3.0, window=window)
+    out = Output(tensor="y", channel=y)
+    task = Task(name="t", period_s=0.001, inputs=(entry,), outputs=(out,), guard=Guard(max_age_s=math.inf))
+    b = Bench(task, FakeSlot(model), FakeClock(), x, y)
+    values = [float(k) - 5 for k in range(11)]
+    b.run(3, before=lambda k: b.put(*values))
+    assert seen[-1].tolist() == [min(max(value, -2.0), 3.0) * scale + 1.0 for value in values]
+    assert b.runner.ranges()["x0"].least == -5.0
+
+
+@pytest.mark.parametrize(("low", "high", "words"), [(3.0, -2.0, "low 3.0 is above high -2.0"), (0.0, None, "scale 0")])
+def test_limits_that_leave_nothing_are_refused(low: float, high: float | None, words: str) -> None:
+    """Of an input."""
+    x = channel(["x"], "in")
+    entry = Input(tensor=None, channel=x, low=low, high=high, scale=0.0 if high is None else 1.0)
+    task = Task(name="t", period_s=0.001, inputs=(entry,), outputs=())
+    with pytest.raises(TaskError, match=words):
+        check_task(task, None)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from rt_engine.contract import Contract, Element, TensorContract, attach
 from station.errors import ExitCode
 from station.file.reading import read_station
 from station.file.schema import reference_text
@@ -53,6 +54,17 @@ def test_the_dry_run_is_good(folder):
     """The example runs without a device when its link is replaced by the in-process one."""
     text = re.sub(r"\[links\.plant\].*?(?=\[tags\])", BLOCKS[2] + 'timeout = "50 ms"\n\n', BLOCKS[0], flags=re.DOTALL)
     assert type(build(read(folder, text)).links["plant"]).__name__ == "InProcessLink"
+
+
+def test_the_example_with_a_contract_is_good(folder):
+    """It is wired by name, in the contract's units."""
+    legs = tuple(Element(f"leg[{i}]", "rad", low=-3.0, high=3.0) for i in range(3))
+    x = TensorContract("x", (*legs, Element("speed", "m/s", low=0.0, high=9.0)))
+    y = TensorContract("y", (Element("force", "N", low=-10.0, high=10.0),))
+    attach(gemm(folder / "policy.onnx", 4), Contract((x,), (y,), rate_hz=50.0))
+    (block,) = [block for block in BLOCKS if 'outputs = "contract"' in block]
+    assert [tag.tag for tag in read(folder, block).config.tasks["walk"].inputs] == ["leg", "v_belt"]
+    assert build(read(folder, block)).warnings == ()
 
 
 def test_the_tables_of_keys_are_up_to_date():

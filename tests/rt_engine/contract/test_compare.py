@@ -28,10 +28,8 @@ def drive(**more):
     return Wire(**kept | more)
 
 
-def found(one, *wires, period_ns=MS, every=1, outputs=(), state=()):
-    return differences(
-        one, Wiring(task="t", period_ns=period_ns, every=every, inputs=wires, outputs=tuple(outputs), state=state)
-    )
+def found(one, *wires, period_ns=MS, outputs=(), **more):
+    return differences(one, Wiring(task="t", period_ns=period_ns, inputs=wires, outputs=tuple(outputs), **more))
 
 
 def only(*arguments, **more):
@@ -167,7 +165,7 @@ def test_another_order_in_a_new_version():
     new = contract(Element("knee", "rad"), HIP)
     one = only(new, wire(0, element="hip"))
     assert (one.what, one.severity) == ("name", "error")
-    assert "tag a is wired to element 0 of x as hip; in this model it is knee" in one.message
+    assert "tag a is wired to element 0 of x, hip; in this model that is knee" in one.message
 
 
 def test_a_state_that_nobody_carries():
@@ -180,3 +178,16 @@ def test_a_state_that_nobody_carries():
 def test_what_the_contract_does_not_describe_is_not_compared():
     """Tensors that it leaves out."""
     assert found(contract(HIP), wire(tensor="z", unit="bar")) == ()
+
+
+def test_what_a_step_makes_of_outputs_is_not_compared():
+    """It may make torques of angles."""
+    assert found(contract(outputs=(HIP,)), outputs=[drive()], has_step=True) == ()
+
+
+def test_wired_by_name_the_units_alone_are_to_be_written():
+    """The contract's own scale is applied to what the entry says."""
+    scaled = Element("hip", "rad", scale=0.5, offset=1.0)
+    far = {"unit": "deg", "low": -math.inf, "high": math.inf}
+    one = only(contract(scaled, scaling="outside"), wire(**far, scale=0.5, offset=1.0, element="hip", by_name=True))
+    assert "write scale = 0.0174532925199433 in its entry" in one.message

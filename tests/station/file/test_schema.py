@@ -26,4 +26,6 @@ def test_it_names_the_keys_of_the_file():
     assert "cycle" in task["properties"]
     assert "cycle_ns" not in json.dumps(schema)
     assert task["additionalProperties"] is False
-    assert {"type": "string"} in task["properties"]["inputs"]["items"]["anyOf"]
+    entries, *others = task["properties"]["inputs"]["anyOf"]
+    assert {"type": "string"} in entries["items"]["anyOf"]
+    assert {"const": "contract", "type": "string"} in others

@@ -100,3 +100,9 @@ def test_outputs_may_leave_elements_unused():
 def test_unknown_tags_are_left_to_the_other_checks():
     """A tag that does not exist is reported once, not as a gap too."""
     assert faults(map_inputs("t", inputs("a", "nobody"), COUNTS, [spec("x", 2)])) == []
+
+
+def test_one_value_of_a_tag():
+    """With `cell` an entry has one, whatever the tag has."""
+    found = map_inputs("t", inputs({"tag": "v", "cell": 2}, "a"), COUNTS, [spec("x", 2)])
+    assert places(found) == [("x", 0, 1), ("x", 1, 1)]
