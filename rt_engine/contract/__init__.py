@@ -9,6 +9,7 @@ Nothing of it changes what the model computes. `rt-engine contract` shows it and
 """
 
 from rt_engine.contract.file import attach, read
+from rt_engine.contract.statistics import Gathering, statistics_of, vectors_of
 from rt_engine.contract.terms import Contract, Element, Provenance, Statistics, TensorContract, TestVector
 from rt_engine.errors import ContractError
 
@@ -16,10 +17,13 @@ __all__ = [
     "Contract",
     "ContractError",
     "Element",
+    "Gathering",
     "Provenance",
     "Statistics",
     "TensorContract",
     "TestVector",
     "attach",
     "read",
+    "statistics_of",
+    "vectors_of",
 ]
