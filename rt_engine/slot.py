@@ -3,28 +3,30 @@
     update(model):  interface checked -> a warmed context for every reader -> offered -> activation time -> all have taken it
                                                                                                            -> old one freed
 
-A reader is one task's view of the slot. Its task picks the version for each tick with `slot_native.pick`: the pending one
-from the activation time on. A reader whose task does not run takes the new version here and now.
+A reader (`rt_engine.reader`) is one task's view of the slot. Its task picks the version for each tick with `slot_native.pick`: the
+pending one from the activation time on. A reader whose task does not run takes the new version here and now.
+
+A change that is tried first, or that can be taken back, is a `rt_engine.slot_change.SlotChange`; the scheduler makes one
+(`scheduler.second`). While there is one, the slot's `model`, `version` and `live` are what was committed last.
 """
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
+from rt_engine.change import ChangeState
 from rt_engine.errors import InterfaceError, UpdateError
 from rt_engine.gate.interface import objection
 from rt_engine.model import Model
-from rt_engine.run.blocks import NEVER, READER, SLOT
-from rt_engine.run.context import Context
-from rt_engine.run.native import KERNELS
+from rt_engine.reader import ChangeWords, Prepare, SlotReader, go_over
 from rt_native.memory import Block
 
-MARGIN_NS = 5_000_000
-"""An update becomes active this long after it is offered, unless the caller says when."""
+__all__ = ["ModelSlot", "Prepare", "SlotReader", "UpdateResult"]
+
 OTHER_STATES, NOT_FINITE = "its names, shapes or types differ", "it held NaN or infinity"
 """Why a state does not go over at an update."""
 
@@ -46,6 +48,8 @@ class UpdateResult:
     """What became of the state: `carried` over at that tick, `reset` (then `why_reset` says why), or there is `none`."""
     why_reset: str = ""
     """Names, shapes or types differ, or a task's state held NaN or infinity: that never goes over."""
+    late: int = 0
+    """Tasks that hang, where nothing waits for them: they take it when they come back."""
 
     @property
     def same_tick(self) -> bool:
@@ -53,82 +57,18 @@ class UpdateResult:
         return len(set(self.taken_ns)) <= 1
 
 
-Prepare = Callable[[Model, Context], None]
-"""What a task wants of every version before it may take it: done to the reader's context of it, by whoever updates."""
-
-
-class SlotReader:
-    """One task's view of a slot. The task sets `running` while its thread picks versions."""
-
-    def __init__(self, slot: "ModelSlot", prepare: Prepare | None = None) -> None:
-        self._prepare = prepare
-        context = self.fresh(slot.model, slot.version)
-        self._block = Block(READER.itemsize)
-        self._fields = self._block.view(READER)
-        self.address = self._block.address
-        self.context = context
-        """The context of the version that is active, as far as Python knows."""
-        self.running = False
-        self._offered: Context | None = None
-        self._fields["slot"] = slot.address
-        self._fields["active"] = context.block_address
-
-    def fresh(self, model: Model, version: int) -> Context:
-        """A context of a version for this task, warmed and prepared; raises what `prepare` raises."""
-        context = warmed(model, version)
-        if self._prepare is not None:
-            self._prepare(model, context)
-        return context
+class Change(Protocol):
+    """A change of a slot that takes several steps: `rt_engine.slot_change.SlotChange`."""
 
     @property
-    def taken_ns(self) -> int:
-        """Due time of the tick that took the newest version; 0 before the first update."""
-        return int(self._fields["taken_ns"][0])
+    def state(self) -> ChangeState:
+        """Where it is."""
 
-    @property
-    def switches(self) -> int:
-        """How many times the version was changed."""
-        return int(self._fields["switches"][0])
+    def version(self, slot: "ModelSlot") -> int:
+        """The number of the version that it brings to a slot."""
 
-    @property
-    def dropped(self) -> bool:
-        """Did the newest version begin anew because the states held NaN or infinity?"""
-        return bool(self._fields["dropped"][0])
-
-    @property
-    def is_pending(self) -> bool:
-        """Has a version been offered and not been taken yet?"""
-        return bool(self._fields["next"][0])
-
-    @property
-    def _has_offered(self) -> bool:
-        """Does the task run the offered version? It does only when the states are copied, a moment after it was taken."""
-        return self._offered is not None and int(self._fields["active"][0]) == self._offered.block_address
-
-    def _offer(self, context: Context) -> None:
-        if self._offered is not None:  # an update was interrupted; its context may be the one that runs
-            self._withdraw()
-        self._offered = context
-        self._fields["carry"] = int(bool(context.state) and self.context.state_specs == context.state_specs)
-        self._fields["next"] = context.block_address
-
-    def _settle(self) -> None:
-        """The offered version has been taken: let the old one go."""
-        assert self._offered is not None
-        self.context, self._offered = self._offered, None
-
-    def _withdraw(self) -> bool:
-        """Take the offer back; False if the task has taken it at this very moment."""
-        if KERNELS.function("slot_withdraw")(self.address) == 0:
-            for _ in range(
-                10_000
-            ):  # it copies its states; a second passes only if the offer was interrupted before it was made
-                if self._has_offered:
-                    self._settle()
-                    return False
-                time.sleep(0.0001)
-        self._offered = None
-        return True
+    def before(self, slot: "ModelSlot") -> tuple[Model, int]:
+        """Model and version that a slot had before."""
 
 
 class ModelSlot:
@@ -143,26 +83,24 @@ class ModelSlot:
         _check_loaded(model)
         self.name = name or model.name
         self._live = model, 1
-        self._block = Block(SLOT.itemsize)
-        self._fields = self._block.view(SLOT)
-        self._fields["activation_ns"] = NEVER
-        self.address = self._block.address
+        self._newest = 1
         self._shown = Block(8)
         self._shown.view(np.int64)[0] = self.version
         self.version_address = self._shown.address
         """Where native code reads `version`."""
         self._readers: list[SlotReader] = []
         self._lock = threading.Lock()
-        self._pick = KERNELS.function("slot_pick")
+        self._change: Change | None = None
+        self._committed: Change | None = None
 
     @property
     def model(self) -> Model:
-        """The version that is live."""
+        """The version that is live; in a trial, the one before it."""
         return self._live[0]
 
     @property
     def version(self) -> int:
-        """1 for the first model, one more after each update."""
+        """1 for the first model, and for each that came later a number that no other has."""
         return self._live[1]
 
     @property
@@ -171,14 +109,34 @@ class ModelSlot:
         return self._live
 
     @property
+    def change(self) -> Change | None:
+        """The one that is under way, or None."""
+        return self._change
+
+    @property
+    def committed(self) -> Change | None:
+        """The newest that was committed and can still be rolled back, or None."""
+        return self._committed
+
+    @property
+    def previous(self) -> tuple[Model, int] | None:
+        """What a roll-back of `committed` brings back."""
+        return None if self._committed is None else self._committed.before(self)
+
+    @property
     def readers(self) -> tuple[SlotReader, ...]:
         """All tasks' views."""
         return tuple(self._readers)
 
     def reader(self, prepare: Prepare | None = None) -> SlotReader:
-        """A new task's view, with a context of its own; `prepare` is done to each context before the task may take it."""
+        """A new task's view, with a context of its own; `prepare` is done to each context before the task may take it.
+
+        Raises:
+            UpdateError: a change is under way, which would not be this task's.
+        """
         with self._lock:
-            reader = SlotReader(self, prepare)
+            self._check_free()
+            reader = SlotReader(self.model, self.version, prepare)
             self._readers.append(reader)
             return reader
 
@@ -210,63 +168,64 @@ class ModelSlot:
         Raises:
             InterfaceError: inputs or outputs differ, or a task lacks something in it; nothing has changed.
             UpdateError: a task did not take it in time; it was taken back from the others (or the message says from whom not).
+                Or a change of this slot is under way.
         """
         begin = time.monotonic_ns()
         with self._lock:
+            self._check_free()
             self.check(model)
-            contexts = [reader.fresh(model, self.version + 1) for reader in self._readers]
-            ready = time.monotonic_ns()
-            old = [r.context for r in self._readers]
-            running = [r for r in self._readers if r.running]
-            fate = "none" if not self.model.state else "carried" if self.model.state == model.state else "reset"
-            activation, late = self._switch(list(zip(self._readers, contexts, strict=True)), at, timeout_s)
-            if late:
-                back = [(r, c) for r, c in zip(self._readers, old, strict=True) if r not in late]
-                _, stuck = self._switch(back, None, timeout_s)
-                now = (
-                    f"{len(stuck)} of the others still run the new one: update again"
-                    if stuck
-                    else "all run the old one"
-                )
-                raise UpdateError(
-                    f"slot '{self.name}': {len(late)} of {len(self._readers)} tasks did not take the new version within "
-                    f"{timeout_s:g} s; {now}. Is a task hung, or overrunning?"
-                )
+            version = self._newest + 1
+            contexts = [reader.fresh(model, version) for reader in self._readers]
+            ready, words = time.monotonic_ns(), ChangeWords()
+            old = {id(reader): reader.context for reader in self._readers}
+            running = [reader for reader in self._readers if reader.running]
+            fate = state_fate(self.model, model)
+            activation = go_over(
+                f"slot '{self.name}'",
+                [(r, r.plain(words, context)) for r, context in zip(self._readers, contexts, strict=True)],
+                lambda reader: reader.plain(words, old[id(reader)]),
+                at,
+                timeout_s,
+            )
             live = time.monotonic_ns()
-            self._live = model, self.version + 1
-            self._shown.view(np.int64)[0] = self.version
-            taken, why = tuple(r.taken_ns for r in running), OTHER_STATES if fate == "reset" else ""
-            if any(r.dropped for r in self._readers):
-                fate, why = "reset", NOT_FINITE
-            return UpdateResult(self.version, ready - begin, live - begin, activation, taken, fate, why)
+            self._commit(model, version, None)
+            return UpdateResult(
+                version,
+                ready - begin,
+                live - begin,
+                activation,
+                tuple(r.taken_ns for r in running),
+                *lost(fate, self._readers),
+            )
 
-    def _switch(
-        self, offers: list[tuple[SlotReader, Context]], at: int | Callable[[], int] | None, timeout_s: float
-    ) -> tuple[int, list[SlotReader]]:
-        """Offer a context to each reader, activate, wait; gives the activation time and who did not take it."""
-        self._fields["activation_ns"] = NEVER
-        for reader, context in offers:
-            reader._offer(context)
-        activation = at() if callable(at) else at if at is not None else time.monotonic_ns() + MARGIN_NS
-        self._fields["activation_ns"] = activation
-        until = max(activation, time.monotonic_ns()) + int(timeout_s * 1e9)
-        pending = [r for r, _ in offers]
-        while pending and time.monotonic_ns() < until:
-            pending = [r for r in pending if not self._has_taken(r)]
-            if pending:
-                time.sleep(0.0005)
-        return activation, [r for r in pending if not self._has_taken(r) and r._withdraw()]
+    def _check_free(self) -> None:
+        """Raise UpdateError while a change is under way."""
+        if self._change is not None:
+            raise UpdateError(
+                f"slot '{self.name}': version {self._change.version(self)} is in {self._change.state.name}; "
+                "commit it or roll it back first"
+            )
+
+    def _commit(self, model: Model, version: int, change: Change | None) -> None:
+        """`model` is live from now on; `change` can take that back."""
+        self._live, self._newest = (model, version), max(version, self._newest)
+        self._committed = change
+        self._shown.view(np.int64)[0] = version
 
     def __reduce__(self) -> Any:
         raise TypeError("a slot belongs to the tasks of this process: pickle or copy its model")
 
-    def _has_taken(self, reader: SlotReader) -> bool:
-        if reader.is_pending and not reader.running:
-            self._pick(reader.address, NEVER)
-        if not reader._has_offered:
-            return False
-        reader._settle()
-        return True
+
+def state_fate(old: Model, new: Model) -> str:
+    """What becomes of the state where `new` takes the place of `old`: see `UpdateResult.state`."""
+    return "none" if not old.state else "carried" if old.state == new.state else "reset"
+
+
+def lost(fate: str, readers: Sequence[SlotReader]) -> tuple[str, str]:
+    """(state, why_reset) of an update that was taken: a state that is not finite did not go over."""
+    if any(reader.dropped for reader in readers):
+        return "reset", NOT_FINITE
+    return fate, OTHER_STATES if fate == "reset" else ""
 
 
 def _check_loaded(model: Any) -> None:
@@ -274,14 +233,3 @@ def _check_loaded(model: Any) -> None:
         raise InterfaceError(
             f"a slot takes a model that is loaded, got a {type(model).__name__}: rt_engine.load makes one of a file"
         )
-
-
-def warmed(model: Model, version: int) -> Context:
-    """A context that has run once on zeros, so that its memory is in the caches and no first run is slow."""
-    context = model.context()
-    context._fields["version"] = version
-    context._run(context.block_address)
-    for view in context.outputs.values():
-        np.copyto(view, np.zeros((), view.dtype))
-    context.reset()
-    return context

@@ -58,7 +58,7 @@ class TaskRunner:
         """As new: counters, windows, states. Before the first tick, so that no update takes it for a task that does not run."""
         self.memory.clear()
         if self._reader is not None:
-            self._reader.context.reset()
+            self._reader.reset()
         self.pick_versions(True)
 
     def pick_versions(self, running: bool) -> None:
@@ -134,8 +134,7 @@ class TaskRunner:
         else:
             found = self.memory.clear_step()
             if self._reader is not None:
-                self._reader.context.reset()
-                found += len(self._reader.context.state)
+                found += self._reader.reset()
             self.memory.stats["state_resets"] += 1 if found else 0
 
     def stats(self) -> TaskStats:
@@ -153,7 +152,7 @@ class TaskRunner:
             overruns_in_a_row=s["overruns_in_a_row"],
             model_version=s["version"],
             switches=self._reader.switches if self._reader else 0,
-            switched_ns=self._reader.taken_ns if self._reader else 0,
+            switched_ns=self._reader.switched_ns if self._reader else 0,
             usage=self._usage(s),
             wakeup=Latency.of(self.memory.wakeup),
             execution=Latency.of(self.memory.execution),

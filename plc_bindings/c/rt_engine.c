@@ -9,7 +9,7 @@
 #include "rt_internal.h"
 
 _Static_assert(sizeof(rte_record) == 192 && sizeof(rte_block) == 128, "layouts of rt_engine/kernels/interface/record.py, rt_engine/run/blocks.py");
-_Static_assert(sizeof(rte_native_slot) == 64 && sizeof(rte_native_reader) == 64, "layouts of rt_engine/run/blocks.py");
+_Static_assert(sizeof(rte_native_change) == 64 && sizeof(rte_native_arrangement) == 64 && sizeof(rte_native_reader) == 64, "layouts of rt_engine/run/blocks.py");
 _Static_assert(sizeof(void *) == 8, "addresses are 64-bit numbers");
 
 /* --- the library ------------------------------------------------------------------------------------------------------- */

@@ -32,7 +32,7 @@ typedef struct rte_record {
 
 /** One context of one program, as `execute` sees it: `BLOCK`. */
 typedef struct rte_block {
-    int64_t arena, records, count, table, status, node, runs, version, tensors, states, spare[6];
+    int64_t arena, records, count, table, status, node, runs, version, tensors, states, good, needs_ns, envelope, spare[3];
 } rte_block;
 
 /** One state of a context: `STATE`. */
@@ -46,17 +46,21 @@ typedef struct rte_native_states {
     rte_native_state state[];
 } rte_native_states;
 
-/** Shared by all readers of a slot: `SLOT`. */
-typedef struct rte_native_slot {
-    _Atomic int64_t activation_ns;
-    int64_t spare[7];
-} rte_native_slot;
+/** Shared by all readers of a slot: `CHANGE`. */
+typedef struct rte_native_change {
+    _Atomic int64_t activation_ns, verdict;
+    int64_t tick_ns, task, place, spare[3];
+} rte_native_change;
+
+/** What a reader runs: `ARRANGEMENT`. Here there is no second version: of it only what an update needs is set. */
+typedef struct rte_native_arrangement {
+    int64_t active, second, mode, carry_to, fall_to, change, watch, spare;
+} rte_native_arrangement;
 
 /** One thread's view of a slot: `READER`. */
 typedef struct rte_native_reader {
-    int64_t slot;
-    _Atomic int64_t active, next;
-    int64_t taken_ns, switches, carry, dropped, spare;
+    _Atomic int64_t active, next, arrangement;
+    int64_t watch, taken_ns, switches, switched_ns, dropped;
 } rte_native_reader;
 
 /** Tensors of one kind, and where each lies in an arena. */

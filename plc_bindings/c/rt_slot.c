@@ -22,6 +22,7 @@ enum { MARGIN_NS = 5000000, POLL_NS = 200000 };
 
 struct rte_reader {
     rte_native_reader native; /* first: native code gets its address */
+    rte_native_arrangement offers[2], *offer; /* in turn: one may be what it runs; the newest */
     rte_slot *slot;
     rte_reader *next;
     rte_context *running, *offered; /* as far as the updating thread knows */
@@ -31,7 +32,7 @@ struct rte_reader {
 };
 
 struct rte_slot {
-    rte_native_slot native; /* first: readers hold its address */
+    rte_native_change native;
     pthread_mutex_t updating, state;
     const rte_model *model;
     atomic_uint_fast64_t version;
@@ -86,9 +87,13 @@ static rte_status prepare(rte_slot *slot, const rte_model *model, uint64_t versi
 
 /** The states of the context that runs go over to it if they are the same; also when it is taken back. */
 static void offer(rte_reader *reader, rte_context *context) {
+    bool runs_first = atomic_load(&reader->native.arrangement) == (int64_t)&reader->offers[0];
     reader->offered = context;
-    reader->native.carry = rte_same(&reader->running->model->states, &context->model->states);
-    atomic_store(&reader->native.next, (int64_t)context);
+    reader->offer = &reader->offers[runs_first];
+    reader->offer->active = (int64_t)context;
+    reader->offer->carry_to = rte_same(&reader->running->model->states, &context->model->states) ? (int64_t)context : 0;
+    reader->offer->change = (int64_t)&reader->slot->native;
+    atomic_store(&reader->native.next, (int64_t)reader->offer);
 }
 
 /** Has the thread the offered context, with its states? Takes it for a thread that does not run. */
@@ -97,7 +102,7 @@ static bool has_taken(rte_reader *reader) {
     if (!reader->runs && atomic_load(&reader->native.next))
         slot_pick((int64_t)reader, NEVER);
     pthread_mutex_unlock(&reader->slot->state);
-    if (atomic_load(&reader->native.active) != (int64_t)reader->offered)
+    if (atomic_load(&reader->native.arrangement) != (int64_t)reader->offer)
         return false; /* not offered's turn yet, or its states are being copied at this moment */
     reader->running = reader->offered;
     return true;
@@ -172,7 +177,6 @@ rte_status rte_slot_reader_new(rte_slot *slot, rte_reader **reader) {
         free(made);
     } else {
         made->slot = slot;
-        made->native.slot = (int64_t)&slot->native;
         atomic_store(&made->native.active, (int64_t)made->running);
         made->next = slot->readers;
         slot->readers = made;

@@ -1,9 +1,15 @@
-"""What native code and Python agree on where programs run, as NumPy dtypes: execution block, slot, slot reader.
+"""What native code and Python agree on where programs run, as NumPy dtypes: execution block, and who runs which of them.
 
 block --> records[i] --> kernel(arena, record)
   |                        |
   +--> arena: header | tensors ...      header.weights --> weights of the program
+
+reader --> active: the block that a task runs
+  |   +--> arrangement --> active, second: blocks      mode: what the second is for
+  +------> next: arrangement --> change: from which tick on it is taken, and what became of the version that it brings
 """
+
+from enum import IntEnum
 
 import numpy as np
 
@@ -36,19 +42,54 @@ STATES_HEAD = 8
 
 NEVER = (1 << 63) - 1
 
-SLOT = np.dtype([("activation_ns", "<i8"), ("spare", "<i8", 7)])
-"""Shared by all readers of a model slot. `activation_ns` is when a pending version is taken; NEVER when none is."""
+
+class Mode(IntEnum):
+    """What a second version beside the active one is for."""
+
+    PLAIN = 0
+    """There is none, or it is kept without being run."""
+    SHADOW = 1
+    """The active version is the old one; the second is new, and runs when the outputs are out."""
+    TRIAL = 2
+    """The active version is new; the second is the old one, which takes over in the tick in which the new one is found bad."""
+
+
+CHANGE = np.dtype(
+    [
+        ("activation_ns", "<i8"),  # ticks from this time on take what is offered; NEVER until all is offered
+        ("verdict", "<i8"),  # the fate word: 0 until a version of the change is found bad; then why, once and for all
+        ("tick_ns", "<i8"),  # in which tick; written after the verdict, and last
+        ("task", "<i8"),  # number of the task that found it
+        ("place", "<i8"),  # which of its outputs was it, -1: none of them
+        ("spare", "<i8", 3),
+    ]
+)
+"""Shared by all readers, of one slot or of several, that change at one tick and have one fate."""
+
+ARRANGEMENT = np.dtype(
+    [
+        ("active", "<i8"),  # block that is run
+        ("second", "<i8"),  # block beside it, or 0
+        ("mode", "<i8"),
+        ("carry_to", "<i8"),  # block that begins with the states of the one that ran before, or 0: it keeps its own
+        ("fall_to", "<i8"),  # block that is active from the moment on that the change has a verdict, or 0
+        ("change", "<i8"),
+        ("watch", "<i8"),  # what whoever runs the blocks wants to have at hand with two of them, or 0
+        ("spare", "<i8", 1),
+    ]
+)
+"""What a reader runs: offered, taken at a tick, and not changed after."""
 
 READER = np.dtype(
     [
-        ("slot", "<i8"),
         ("active", "<i8"),  # block that is run
-        ("next", "<i8"),  # block that waits for its time, or 0
-        ("taken_ns", "<i8"),  # tick time of the last switch
-        ("switches", "<i8"),
-        ("carry", "<i8"),  # 1: the version that waits has the same states, which go over; 0: it begins anew
-        ("dropped", "<i8"),  # 1: at the last switch they did not go over, as they held NaN or infinity
-        ("spare", "<i8", 1),
+        ("next", "<i8"),  # arrangement that waits for its time, or 0
+        ("arrangement", "<i8"),  # that was taken last, 0 before the first
+        ("watch", "<i8"),  # the arrangement's, 0 when its second version has taken over
+        ("taken_ns", "<i8"),  # tick that took it
+        ("switches", "<i8"),  # how often another block became the active one
+        ("switched_ns", "<i8"),  # tick of the last switch
+        ("dropped", "<i8"),  # 1: when it was taken the states did not go over, as they held NaN or infinity
     ]
 )
 """One task's view of a model slot."""

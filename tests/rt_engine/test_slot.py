@@ -11,8 +11,8 @@ from onnx import helper, numpy_helper
 
 import rt_engine
 from rt_engine.errors import InterfaceError, UpdateError
+from rt_engine.reader import ChangeWords, SlotReader
 from rt_engine.run.native import KERNELS
-from rt_engine.slot import SlotReader
 
 
 def scale(factor, width=4, name="x"):
@@ -139,13 +139,17 @@ def test_a_version_counts_as_taken_when_its_states_are_copied(monkeypatch):
     slot = rt_engine.ModelSlot(scale(1))
     reader = slot.reader()
     reader.running = True
-    new = scale(2).context()
-    reader._offer(new)
+    new = reader.plain(ChangeWords(), scale(2).context())
+    reader.offer(new)
     reader._fields["next"] = 0  # as `pick` has it while it copies
-    assert not slot._has_taken(reader)
-    monkeypatch.setattr("rt_engine.slot.time.sleep", lambda _: reader._fields.__setitem__("active", new.block_address))
-    assert not reader._withdraw()
-    assert reader.context is new
+    assert not reader.has_taken()
+
+    def copied(_):
+        reader._fields["active"], reader._fields["arrangement"] = new.active.block_address, new.address
+
+    monkeypatch.setattr("rt_engine.reader.time.sleep", copied)
+    assert not reader.withdraw()
+    assert reader.context is new.active
 
 
 def test_an_interrupted_update_leaves_the_running_context_alive(monkeypatch):
@@ -154,19 +158,19 @@ def test_an_interrupted_update_leaves_the_running_context_alive(monkeypatch):
     reader = slot.reader()
     reader.running = True
     with monkeypatch.context() as patch:
-        patch.setattr("rt_engine.slot.time.sleep", _interrupt)
+        patch.setattr("rt_engine.reader.time.sleep", _interrupt)
         with pytest.raises(KeyboardInterrupt):
             slot.update(scale(2), at=0)
     block = KERNELS.function("slot_pick")(reader.address, 1)
     reader.running = False
     contexts = []
-    offer = SlotReader._offer
+    offer = SlotReader.offer
 
-    def spy(self, context):
-        offer(self, context)
+    def spy(self, arrangement):
+        offer(self, arrangement)
         contexts.append(self.context.block_address)
 
-    monkeypatch.setattr(SlotReader, "_offer", spy)
+    monkeypatch.setattr(SlotReader, "offer", spy)
     slot.update(scale(3))
     assert contexts == [block]
     reader.context.inputs["x"][...] = 1

@@ -12,7 +12,7 @@ from fieldbus.image.image import Channel, ProcessImage, Sample
 from fieldbus.tags import Quality, Tag
 from rt_engine import TensorSpec
 from rt_engine.kernels.interface.record import RECORD
-from rt_engine.run.blocks import BLOCK, NEVER, READER, SLOT
+from rt_engine.run.blocks import ARRANGEMENT, BLOCK, CHANGE, NEVER, READER
 from rt_native.memory import Block
 from scheduler import Guard, Input, Output, Step, Task, TaskStats
 from scheduler.clock import Clock
@@ -87,11 +87,15 @@ class FakeSlot:
     """A slot with one reader, which is its own."""
 
     def __init__(self, model: FakeModel) -> None:
-        self.model, self.running, self.switches, self.taken_ns = model, False, 0, 0
-        self._slot, self._reader = Block(SLOT.itemsize), Block(READER.itemsize)
-        self._slot.view(SLOT)["activation_ns"] = NEVER
+        self.model, self.running, self.switches, self.switched_ns = model, False, 0, 0
+        self._change, self._offer, self._reader = (
+            Block(CHANGE.itemsize),
+            Block(ARRANGEMENT.itemsize),
+            Block(READER.itemsize),
+        )
+        self._change.view(CHANGE)["activation_ns"] = NEVER
         self.fields = self._reader.view(READER)
-        self.fields["slot"], self.fields["active"] = self._slot.address, model.block_address
+        self.fields["active"] = model.block_address
         self.address = self._reader.address
 
     def reader(self, prepare: object = None) -> "FakeSlot":
@@ -99,8 +103,10 @@ class FakeSlot:
 
     def offer(self, model: FakeModel, activation_ns: int) -> None:
         self.next_model = model
-        self.fields["next"] = model.block_address
-        self._slot.view(SLOT)["activation_ns"] = activation_ns
+        offer = self._offer.view(ARRANGEMENT)
+        offer["active"], offer["change"] = model.block_address, self._change.address
+        self.fields["next"] = self._offer.address
+        self._change.view(CHANGE)["activation_ns"] = activation_ns
 
 
 def spec(name: str, *shape: int, dtype: str = "float32") -> TensorSpec:

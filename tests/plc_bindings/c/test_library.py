@@ -14,7 +14,7 @@ from plc_bindings.status import KINDS
 from rt_engine.kernels.interface.dtypes import NARROW, DType
 from rt_engine.kernels.interface.record import RECORD
 from rt_engine.program.rtp_file import write
-from rt_engine.run.blocks import BLOCK, READER, SLOT, STATE
+from rt_engine.run.blocks import ARRANGEMENT, BLOCK, CHANGE, READER, STATE
 from rt_native import version
 from rt_native.levels import LEVELS, level
 from tests.plc_bindings.c.models import GOLDEN, MODELS, cycles
@@ -36,7 +36,7 @@ def test_layouts_are_pythons(plain):
     """Records, blocks, slots and readers have their fields where native code looks for them."""
     of = {
         **{"rte_record": RECORD, "rte_block": BLOCK, "rte_native_state": STATE},
-        **{"rte_native_slot": SLOT, "rte_native_reader": READER},
+        **{"rte_native_change": CHANGE, "rte_native_arrangement": ARRANGEMENT, "rte_native_reader": READER},
     }
     told = {tuple(line.split()[:2]): int(line.split()[-1]) for line in _layout_lines(plain)}
     expected = {
