@@ -188,7 +188,7 @@ def test_a_version_that_was_found_bad_is_not_committed():
     change = SlotChange({slot: scale(2)})
     change.trial()
     condemn(change, Verdict.TOO_SLOW)
-    with pytest.raises(UpdateError, match="found bad .*TOO_SLOW"):
+    with pytest.raises(UpdateError, match=r"found bad .*TOO_SLOW"):
         change.commit()
     assert (version_of(reader), slot.version) == (1, 1)
     change.roll_back()
