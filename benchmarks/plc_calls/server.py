@@ -19,8 +19,9 @@ from benchmarks.models import mlp
 from fieldbus.image.image import ProcessImage
 from fieldbus.plc.link import PlcLink
 from fieldbus.tags import Tag
-from plc_bindings.data.areas import ModelFile, Shown, database
+from plc_bindings.data.areas import Shown, database
 from plc_bindings.data.database import Database
+from plc_bindings.data.model_area import ModelFile
 from plc_bindings.data.models import Models
 from plc_bindings.net.serving import Serving
 from plc_bindings.security.access import Access, Limits

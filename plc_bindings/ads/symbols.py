@@ -29,7 +29,7 @@ class ClientSymbols:
 
     def __init__(self, device: Device, client: Client, writable: Writable) -> None:
         self._device, self._client = device, client
-        self._session = Session(device.database, writable, self._refused)
+        self._session = Session(device.database, writable, self._refused, client.name)
         self.begin, self.commit = self._session.begin, self._session.commit
         self._handles: dict[int, Place] = {}
         self._next_handle = 1

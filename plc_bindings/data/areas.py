@@ -9,7 +9,6 @@ Server.Name            the station itself
 
 from __future__ import annotations
 
-import struct
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,12 +22,14 @@ from fieldbus.link.link import Link
 from fieldbus.link.state import LINK_STATISTICS
 from fieldbus.plc.link import PlcLink
 from fieldbus.statistic import Statistic
+from plc_bindings.data.commands import NO_COMMANDS, Commands
 from plc_bindings.data.database import Area, Database, Symbol
-from plc_bindings.data.models import Models, Served
+from plc_bindings.data.model_area import ModelArea, ModelFile
+from plc_bindings.data.models import Models
 from plc_bindings.data.packing import Packing, shown
+from plc_bindings.data.record import Record, text
 from plc_bindings.data.types import BOOL, LREAL, SCALARS, UDINT, UINT, ULINT, Field, String, Struct, identifier
 from rt_native.histogram import Histogram
-from rt_native.text import visible
 from scheduler.scheduler import Scheduler
 from scheduler.stats import TASK_STATISTICS
 
@@ -102,24 +103,6 @@ _LINK: Final = _struct(
     Field("Reset", BOOL, comment="write TRUE: counters from 0"),
 )
 _LINK_LATER: Final = _later(_LINK, LINK_STATISTICS)
-_MODEL: Final = Struct(
-    "ST_RtModel",
-    (
-        Field("Number", UDINT, comment="index offset of a predict call"),
-        Field("Version", UDINT, comment="1, and one more with each update"),
-        Field("Updates", UDINT, comment="model changes that went live"),
-        Field("Refused", UDINT, comment="model changes that were refused"),
-        Field("Status", UDINT, comment="how the newest change went; 0 is good"),
-        Field("SignatureHash", UDINT, comment="CRC-32 of the names, shapes and types of both ends"),
-        Field("InputBytes", UDINT),
-        Field("OutputBytes", UDINT),
-        Field("File", String(127)),
-        Field("Hash", String(64), comment="SHA-256 of the file"),
-        Field("Inputs", String(255)),
-        Field("Outputs", String(255)),
-        Field("State", String(255)),
-    ),
-)
 _SERVER: Final = Struct(
     "ST_RtServer",
     (
@@ -129,52 +112,11 @@ _SERVER: Final = Struct(
         Field("Tasks", UDINT),
         Field("Models", UDINT),
         Field("Links", UDINT),
+        Field("AuditNumber", UDINT, comment="records in the log of changes"),
+        Field("AuditHead", String(64), comment="hash of its newest record: kept elsewhere, it proves the log up to it"),
     ),
 )
 LINK_STATES: Final = ("stopped", "connecting", "up", "degraded", "down")
-
-
-@dataclass(slots=True)
-class ModelFile:
-    """What the station knows of a model beside the model itself. The station changes it; the servers read it."""
-
-    file: str
-    hash: str
-    status: int = 0
-    refused: int = 0
-
-
-class _Record(Area):
-    """An area of plain numbers and texts, packed from a tuple."""
-
-    def __init__(self, name: str, type_: Struct, *writes: str) -> None:
-        super().__init__(name, type_, bool(writes), writes)
-        self._struct = struct.Struct("<" + "".join(_codes(type_)))
-        assert self._struct.size == type_.size
-
-    def values(self) -> Sequence[Any]:
-        """One value for each scalar and string, in the order of the fields."""
-        raise NotImplementedError
-
-    def read(self) -> bytes:
-        """All bytes as they are now."""
-        return self._struct.pack(*self.values())
-
-
-def _codes(type_: Struct) -> Iterator[str]:
-    for field in type_.fields:
-        if isinstance(field.type, Struct):
-            yield from _codes(field.type)
-        elif isinstance(field.type, String):
-            yield f"{field.type.size}s"
-        else:
-            assert not hasattr(field.type, "element")
-            yield field.type.char
-
-
-def text(value: str, length: int) -> bytes:
-    """A text for a STRING(length): UTF-8, cut between characters."""
-    return visible(value).encode()[:length].decode(errors="ignore").encode()
 
 
 class _Latency:
@@ -197,7 +139,7 @@ class _Latency:
         return (*self._values, self._histogram.count if isinstance(self._histogram, Histogram) else self._count)
 
 
-class TaskArea(_Record):
+class TaskArea(Record):
     """A task: what TwinCAT shows of one, and percentiles."""
 
     def __init__(self, name: str, scheduler: Scheduler) -> None:
@@ -243,7 +185,7 @@ class TaskArea(_Record):
             self._scheduler.reset_state(self._name)
 
 
-class LinkArea(_Record):
+class LinkArea(Record):
     """A link: how it does."""
 
     def __init__(self, link: Link) -> None:
@@ -264,43 +206,22 @@ class LinkArea(_Record):
             self._link.reset_counters()
 
 
-class ModelArea(_Record):
-    """A model: which one runs, and what it takes and gives."""
-
-    def __init__(self, served: Served, file: ModelFile) -> None:
-        super().__init__(f"Models.{served.name}", _MODEL)
-        self._served, self._file = served, file
-
-    def values(self) -> Sequence[Any]:
-        """See `_MODEL`."""
-        slot, signature, file = self._served.slot, self._served.signature, self._file
-        ends = (slot.model.inputs, slot.model.outputs, slot.model.state)
-        return (
-            self._served.number,
-            slot.version,
-            slot.version - 1,
-            file.refused,
-            file.status,
-            signature.hash,
-            signature.inputs.size,
-            signature.outputs.size,
-            text(file.file, 127),
-            text(file.hash, 64),
-            *(text(", ".join(map(str, specs)), 255) for specs in ends),
-        )
-
-
-class ServerArea(_Record):
+class ServerArea(Record):
     """The station itself."""
 
-    def __init__(self, station: str, version: str, counts: tuple[int, int, int]) -> None:
+    def __init__(
+        self, station: str, version: str, counts: tuple[int, int, int], audit_head: Callable[[], tuple[int, str]]
+    ) -> None:
         super().__init__("Server", _SERVER)
+        self._audit_head = audit_head
         self._head, self._counts = (text(station, 63), text(version, 31)), counts
         self._begun_s = time.monotonic()
 
     def values(self) -> Sequence[Any]:
         """See `_SERVER`."""
-        return (*self._head, time.monotonic() - self._begun_s, *self._counts)
+        number, hash_ = self._audit_head()
+        running_s = time.monotonic() - self._begun_s
+        return (*self._head, running_s, *self._counts, number & 0xFFFF_FFFF, text(hash_, 64))
 
 
 class ChannelArea(Area):
@@ -352,7 +273,8 @@ class PlcInputs(Area):
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What a database is made of. `tags` is their order in the station's file."""
+    """What a database is made of. `tags` is their order in the station's file; `audit_head`: number and hash of
+    the newest record of the log of changes."""
 
     station: str
     version: str
@@ -362,6 +284,8 @@ class Shown:
     scheduler: Scheduler
     image: ProcessImage
     tags: Sequence[str]
+    commands: Commands = NO_COMMANDS
+    audit_head: Callable[[], tuple[int, str]] = lambda: (0, "")
 
 
 def database(shown: Shown) -> Database:
@@ -371,7 +295,7 @@ def database(shown: Shown) -> Database:
         NameClashError: two names become the same, since clients do not tell case, or `-` from `_`.
     """
     counts = (len(shown.scheduler.tasks), len(shown.models.all), len(shown.links))
-    areas: list[Area] = [ServerArea(shown.station, shown.version, counts)]
+    areas: list[Area] = [ServerArea(shown.station, shown.version, counts, shown.audit_head)]
     symbols = [Symbol("Server", _SERVER, 0, 0)]
 
     def add(name: str, area: Area) -> None:
@@ -379,7 +303,7 @@ def database(shown: Shown) -> Database:
         areas.append(area)
 
     for served in shown.models.all:
-        add(f"Models.{identifier(served.name)}", ModelArea(served, shown.files[served.name]))
+        add(f"Models.{identifier(served.name)}", ModelArea(served, shown.files[served.name], shown.commands))
     for task in shown.scheduler.tasks:
         add(f"Tasks.{identifier(task.name)}", TaskArea(task.name, shown.scheduler))
     for link in shown.links.values():

@@ -37,6 +37,10 @@ class Area(ABC):
         """Publish new bytes at once; `changed` are the (offset, length) that a client wrote."""
         raise NotImplementedError(f"area {self.name} is read-only")
 
+    def write_by(self, who: str, data: bytes, changed: Sequence[tuple[int, int]]) -> None:
+        """The same, for areas that want to know which client it was."""
+        self.write(data, changed)
+
 
 @dataclass(frozen=True, slots=True)
 class Symbol:
@@ -157,12 +161,16 @@ class Session:
     begin(), then reads and writes, then commit(): one request. Reads after a write in the same request see it.
     """
 
-    __slots__ = ("_changed", "_refused", "_snapshots", "_writable", "database")
+    __slots__ = ("_changed", "_refused", "_snapshots", "_who", "_writable", "database")
 
     def __init__(
-        self, database: Database, writable: Writable, refused: Callable[[str], None] = lambda what: None
+        self,
+        database: Database,
+        writable: Writable,
+        refused: Callable[[str], None] = lambda what: None,
+        who: str = "a client",
     ) -> None:
-        self.database, self._writable, self._refused = database, writable, refused
+        self.database, self._writable, self._refused, self._who = database, writable, refused, who
         self._snapshots: dict[int, bytes | bytearray] = {}
         self._changed: dict[int, list[tuple[int, int]]] = {}
 
@@ -203,5 +211,5 @@ class Session:
     def commit(self) -> None:
         """Publish what was staged: each area at once."""
         for area, changed in self._changed.items():
-            self.database.areas[area].write(bytes(self._snapshots[area]), changed)
+            self.database.areas[area].write_by(self._who, bytes(self._snapshots[area]), changed)
         self._changed.clear()

@@ -7,8 +7,10 @@
     41000   tasks                                                      11000   of tasks
     50000   links                                                      12000   of links
     55000   models                                                     13000   of models
+    65300   the newest change of the first model; of the second at 65100, and so on downwards
 
-What is no tag begins at a multiple of 100; what does not fit before the next kind moves that on.
+What is no tag begins at a multiple of 100; what does not fit before the next kind moves that on. A change whose place models have
+taken has no registers.
 
 Holding and input registers are the same; so are coils and discrete inputs. So a value has one address, whatever the
 function code; and a tag, task, link or model that is added behind the others of its kind moves nothing.
@@ -29,20 +31,26 @@ from typing import Final
 
 from fieldbus.modbus.protocol import ADDRESSES
 from plc_bindings.data.database import Database, Symbol, Writable
+from plc_bindings.data.model_area import FIRST_OF_CHANGE
 from plc_bindings.data.models import Models, Served, call_leaves
-from plc_bindings.data.types import BOOL, UDINT, Array, Scalar, String, Struct
+from plc_bindings.data.types import BOOL, UDINT, Array, Leaf, Scalar, String, Struct
 from plc_bindings.errors import BindingError
 
 PREDICT: Final = 10_000
 STATUS: Final = 40_000
+MODELS: Final = "Models."
 KINDS: Final = (
     ("", STATUS, 10_000),
     ("Tasks.", 41_000, 11_000),
     ("Links.", 50_000, 12_000),
-    ("Models.", 55_000, 13_000),
+    (MODELS, 55_000, 13_000),
 )
 """How names begin, and the first register and coil of these: the specific ones last."""
 ALIGNMENT: Final = 100
+CHANGES: Final = 65_300
+"""Of the newest change of the first model; downwards, so that a model that is added moves no other's."""
+PER_CHANGE: Final = 200
+"""Registers, with room for more."""
 
 
 class MapError(BindingError):
@@ -106,7 +114,7 @@ def registers(type_: Scalar | String | Array | Struct) -> int:
 class RegisterMap:
     """Addresses of all symbols, and a predict block for each model.
 
-    `left_out` says which models have none, and why: they are too large, or take nothing.
+    `left_out` says which models have none, and why: they are too large, or take nothing; `unplaced`, whose change has none.
 
     Raises:
         MapError: tags or other values do not fit.
@@ -126,6 +134,8 @@ class RegisterMap:
                 places.append(place)
                 register = place.register + place.count
                 coil += place.count if place.coil is not None else 0
+        changes, self.unplaced = _changes(groups[MODELS], register, coil)
+        places += changes
         self.places = tuple(places)
         self.blocks, self.left_out = _blocks(models)
 
@@ -165,7 +175,7 @@ def _places(
 ) -> Iterator[Place]:
     for symbol in symbols:
         register = -(-register // alignment) * alignment
-        for name, leaf in symbol.leaves():
+        for name, leaf in _parts(symbol)[0]:
             has_coils = is_bool(leaf.type)
             yield Place(name, leaf.type, symbol.area, leaf.offset, register, coil if has_coils else None, leaf.unit)
             register += registers(leaf.type)
@@ -175,6 +185,37 @@ def _places(
                 f"{symbol.name} would lie beyond register {ends[0] - 1} or coil {ends[1] - 1}; "
                 "move values of its kind to another station, or serve them over ADS alone"
             )
+
+
+def _parts(symbol: Symbol) -> tuple[list[tuple[str, Leaf]], list[tuple[str, Leaf]]]:
+    """(what lies where values of its kind do, of a model what belongs to its newest change)."""
+    found = list(symbol.leaves())
+    is_model = symbol.name.startswith(MODELS)
+    first = next((i for i, (_, leaf) in enumerate(found) if is_model and leaf.path == FIRST_OF_CHANGE), len(found))
+    return found[:first], found[first:]
+
+
+def _changes(models: Sequence[Symbol], end: int, coil: int) -> tuple[list[Place], tuple[str, ...]]:
+    """Places of the newest changes of all models, none of which lies before `end`; of those that have none, why."""
+    places: list[Place] = []
+    unplaced = []
+    for i, symbol in enumerate(models):
+        register = CHANGES - i * PER_CHANGE
+        _, parts = _parts(symbol)
+        if parts and register < end:
+            unplaced.append(
+                f"{symbol.name}: its newest change has no registers, models have taken them: read it over ADS"
+            )
+            coil += sum(is_bool(leaf.type) for _, leaf in parts)
+            continue
+        for name, leaf in parts:
+            has_coils = is_bool(leaf.type)
+            places.append(
+                Place(name, leaf.type, symbol.area, leaf.offset, register, coil if has_coils else None, leaf.unit)
+            )
+            register += registers(leaf.type)
+            coil += has_coils
+    return places, tuple(unplaced)
 
 
 def _blocks(models: Models) -> tuple[tuple[Block, ...], tuple[str, ...]]:

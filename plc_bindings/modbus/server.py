@@ -98,7 +98,7 @@ class ModbusServer(ConnectionServer):
         def refused(what: str) -> None:
             self.access.audit(client.name, what, "refused")
 
-        values = Session(self.map.database, self._writable, refused)
+        values = Session(self.map.database, self._writable, refused, client.name)
         predictor = Predictor(self._models, self.access.limits.batch, self._paces)
         return ModbusSession(self._planner, values, predictor, self._objects, refused)
 

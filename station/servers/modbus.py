@@ -53,7 +53,7 @@ class _ModbusServer(ServerTable):
         from plc_bindings.modbus.map import RegisterMap
 
         registers = RegisterMap(database, models)
-        return Listing(registers.columns(), tuple(registers.left_out))
+        return Listing(registers.columns(), (*registers.left_out, *registers.unplaced))
 
 
 class _ModbusNetworkServer(NetworkServerTable, _ModbusServer):

@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from plc_bindings.data.areas import ModelFile, Shown, database
+from plc_bindings.data.areas import Shown, database
+from plc_bindings.data.changes import Changes
+from plc_bindings.data.commands import Commands
+from plc_bindings.data.model_area import ModelFile
 from plc_bindings.data.models import Models
 from plc_bindings.errors import BindingError, NameClashError, UnpackableError
 from plc_bindings.net.serving import Server, Serving
@@ -68,16 +71,28 @@ def audit_log(file: StationFile) -> AuditLog:
 
 
 def plc_side(
-    file: StationFile, parts: Parts, scheduler: Scheduler, replace: Replace, audit: AuditLog, told: Record = nothing
+    file: StationFile,
+    parts: Parts,
+    scheduler: Scheduler,
+    replace: Replace,
+    audit: AuditLog,
+    told: Record = nothing,
+    changes: Changes | None = None,
 ) -> PlcSide:
     """Everything between a station and PLC clients, not started. `replace` takes a model that a client uploaded.
 
     `audit` keeps what clients did and were refused; its owner starts it.
-    `told`: who else hears of what clients did and were refused; must return at once.
+    `told`: who else hears of what clients did and were refused; must return at once. `changes`: those of the models, for clients
+    to see, to commit and to roll back; None: there are none.
 
     Raises:
         StationFileError: a model has a type that no PLC has; two names are the same to a PLC.
     """
+
+    def record(who: str, what: str, outcome: str) -> None:
+        audit.record(who, what, outcome)
+        told(who, what, outcome)
+
     models_of = file.config.models.items()
     files = {n: ModelFile(file.beside(table.file).name, parts.models[n].sha256) for n, table in models_of}
     try:
@@ -91,14 +106,12 @@ def plc_side(
             scheduler,
             parts.image,
             tuple(file.config.tags),
+            Commands(changes, record),
+            lambda: (audit.head.number, audit.head.hash) if audit.head is not None else (0, ""),
         )
         data = database(shown)
     except (UnpackableError, NameClashError) as error:
         raise StationFileError([file.problem(Finding(("servers",), str(error)))]) from error
-
-    def record(who: str, what: str, outcome: str) -> None:
-        audit.record(who, what, outcome)
-        told(who, what, outcome)
 
     offer = Offer(
         station=file.config.station.name,

@@ -11,8 +11,9 @@ from fieldbus.inprocess.link import InProcessLink
 from fieldbus.plc.link import PlcLink
 from fieldbus.tags import Tag
 from plc_bindings.data import areas
-from plc_bindings.data.areas import ModelFile, Shown, database
+from plc_bindings.data.areas import Shown, database
 from plc_bindings.data.database import Database, NotAllowedError, Session, Symbol
+from plc_bindings.data.model_area import ModelFile
 from plc_bindings.data.models import Models
 from plc_bindings.data.types import String, leaves
 from plc_bindings.errors import NameClashError

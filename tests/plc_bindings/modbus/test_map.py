@@ -1,13 +1,16 @@
 """The register map: addresses, what moves them and what does not, what has none."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
 from plc_bindings.data.database import Database, Symbol
+from plc_bindings.data.model_area import _MODEL as MODEL
+from plc_bindings.data.model_area import FIRST_OF_CHANGE
 from plc_bindings.data.models import Models
 from plc_bindings.data.types import BOOL, REAL, Array, Field, Struct
-from plc_bindings.modbus.map import ALIGNMENT, PREDICT, STATUS, MapError, RegisterMap
+from plc_bindings.modbus.map import ALIGNMENT, CHANGES, PER_CHANGE, PREDICT, STATUS, MapError, RegisterMap
 from tests.plc_bindings.modbus.plant import Memory, Plant
 
 
@@ -134,3 +137,33 @@ def test_one_more_of_a_kind_moves_nothing(plant, kind):
     full = RegisterMap(Database(plant.database.areas, [Symbol(n, task, 2, 0) for n in [*names, *many[3:]]]), Models({}))
     taken = [n for row in full.rows() for n in range(row.register, row.register + row.count)]
     assert len(taken) == len(set(taken))
+
+
+def changing(count):
+    """So many models as a station shows them, and their map."""
+    symbols = [Symbol(f"Models.m{i}", MODEL, i, 0) for i in range(count)]
+    areas = [Memory(symbol.name, MODEL) for symbol in symbols]
+    return RegisterMap(Database(areas, symbols), Models({}))
+
+
+def test_a_change_has_registers_at_the_other_end_so_that_no_model_moves_another():
+    one, five = changing(1), changing(5)
+    for i in range(5):
+        first = next(p for p in five.places if p.name == f"Models.m{i}.{FIRST_OF_CHANGE}")
+        assert first.register == CHANGES - i * PER_CHANGE
+        assert next(p.coil for p in five.places if p.name == f"Models.m{i}.Rollback") == 13_001 + 2 * i
+    before = {place.name: (place.register, place.coil) for place in one.places}
+    after = {place.name: (place.register, place.coil) for place in five.places}
+    assert {name: after[name] for name in before} == before
+    assert max(place.register + place.count for place in one.places) <= CHANGES + PER_CHANGE <= 65_536
+
+
+@pytest.mark.parametrize(("count", "unplaced"), [(15, 0), (16, 4), (21, 21)])
+def test_models_go_before_changes_and_no_two_values_share_a_register(count, unplaced):
+    map_ = changing(count)
+    assert len(map_.unplaced) == unplaced
+    spans = sorted((place.register, place.register + place.count) for place in map_.places)
+    assert all(end <= begin for (_, end), (begin, _) in pairwise(spans))
+    assert sum(place.name.endswith(".State") for place in map_.places) == count
+    if unplaced:
+        assert "read it over ADS" in map_.unplaced[0]
