@@ -12,15 +12,15 @@ import os
 import signal
 import subprocess
 import threading
-import time
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Collection, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from rt_engine.errors import EngineError
 from rt_engine.gate.job import GateJob
+from rt_engine.gate.limits import ENDED
 from rt_engine.gate.report import GateReport
 from rt_engine.model import Model, checked_program, load
 from rt_engine.program.rtp_file import read
@@ -29,6 +29,8 @@ from rt_native import isolated
 
 TIME_S: Final = 100.0
 """For one model."""
+ONE_THREAD: Final = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+"""Who helps a worker takes time and addresses too."""
 HELP: Final = "compile it beforehand, `rt-engine compile`, and give the .rtp file"
 
 
@@ -57,11 +59,12 @@ class Apart:
     """Loads and examines models, a worker for each, until `close`. Any thread.
 
     Args:
-        time_s: for one model, in all.
+        time_s: for one model, in all, on the wall.
+        avoid: cores that workers stay away from, where there are others: those of tasks.
     """
 
-    def __init__(self, time_s: float = TIME_S) -> None:
-        self._time_s = time_s
+    def __init__(self, time_s: float = TIME_S, avoid: Collection[int] = ()) -> None:
+        self._time_s, self._avoid = time_s, ",".join(map(str, avoid))
         self._children: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
         self._is_closed = False
@@ -135,8 +138,8 @@ class Apart:
 
     def _answer(self, title: str, asked: str, model: int, made: int) -> dict[str, Any]:
         """Have a worker write the program to `made`; gives what it says in the end."""
-        child = self._start([str(model), str(made)], (model, made))
-        begin, ended = time.monotonic(), ""
+        child = self._start([str(model), str(made), self._avoid], (model, made))
+        ended = ""
         try:
             said, _ = child.communicate(asked.encode(), timeout=self._time_s)
         except subprocess.TimeoutExpired:
@@ -146,25 +149,25 @@ class Apart:
             rest, _ = child.communicate()
             with self._lock:
                 self._children.discard(child)
-        lines = [json.loads(line) for line in (rest if ended else said).splitlines(True) if line.endswith(b"\n")]
-        stage = next((line["stage"] for line in reversed(lines) if "stage" in line), "")
+        lines = _lines(rest if ended else said)
+        stage = next((str(line["stage"]) for line in reversed(lines) if "stage" in line), "")
         if ended:
             doing = f" (it was at: {stage})" if stage else ""
             raise EngineError(f"{title} {ended}{doing}; {HELP}")
         if child.returncode or not lines or "stage" in lines[-1]:
-            raise EngineError(self._how_it_ended(title, child.returncode, stage, time.monotonic() - begin))
+            raise EngineError(self._how_it_ended(title, child.returncode, stage))
         answer: dict[str, Any] = lines[-1]
         if "error" in answer:
             raise EngineError(answer["error"])
         return answer
 
-    def _how_it_ended(self, title: str, code: int, stage: str, took_s: float) -> str:
+    def _how_it_ended(self, title: str, code: int, stage: str) -> str:
         """A worker that is gone without an answer, in a sentence."""
         how = signal.strsignal(-code) if code < 0 else f"exit code {code}"
         if self._is_closed:
             why = "the station is stopping"
-        elif code == -signal.SIGALRM:
-            why = f"one run of it did not end; it ran for {took_s:.0f} s: does one of its loops have an end?"
+        elif code == -ENDED:
+            why = "it takes too long: has each of its loops an end that its inputs cannot move away?"
         else:
             why = "was there too little memory?"
         doing = f" at the stage '{stage}'" if stage else ""
@@ -180,11 +183,21 @@ class Apart:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 pass_fds=files,
-                env=isolated.environment(),
+                env=isolated.environment() | ONE_THREAD,
                 cwd="/",
             )
             self._children.add(child)
             return child
+
+
+def _lines(said: bytes) -> list[dict[str, Any]]:
+    """What a worker has said, line by line; what is no whole line of ours was never said."""
+    found: list[dict[str, Any]] = []
+    for line in said.splitlines():
+        with suppress(ValueError, RecursionError):
+            if isinstance(word := json.loads(line), dict):
+                found.append(word)
+    return found
 
 
 def _model(source: Source, program: "mmap.mmap", sha256: str) -> Model:

@@ -5,7 +5,6 @@
 A check that cannot be made is skipped and says why; all others are made, so that one report tells everything.
 """
 
-import os
 import platform
 import time
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from rt_engine.errors import RunError
 from rt_engine.gate.contracts import check_contract, check_meaning, check_station, running_contract
 from rt_engine.gate.interface import objection
 from rt_engine.gate.job import GateJob
+from rt_engine.gate.limits import free_bytes
 from rt_engine.gate.report import Check, GateReport, Memory, Outcome, Timing
 from rt_engine.gate.runs import check_drawn
 from rt_engine.gate.timing import check_times, fits_both
@@ -104,7 +104,7 @@ def _once(model: Model) -> Check | None:
 
 def _memory(memory: Memory, job: GateJob) -> Check:
     contexts = max(len(job.budgets), 1)
-    need, limit = memory.weights + contexts * memory.arena, job.most_bytes or _available()
+    need, limit = memory.weights + contexts * memory.arena, job.most_bytes or free_bytes()
     what = "allowed" if job.most_bytes else "free"
     figures = {"needed_bytes": float(need), "limit_bytes": float(limit)}
     told = f"{need:,} bytes: weights {memory.weights:,}, arena {memory.arena:,}" + (
@@ -118,14 +118,6 @@ def _memory(memory: Memory, job: GateJob) -> Check:
 def _not_to_be_run(memory: Check) -> Check | None:
     """A model that has no room is not run."""
     return memory if memory.outcome is Outcome.FAILED else None
-
-
-def _available() -> int:
-    """Bytes of memory that this machine has free."""
-    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) << 10
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _processor() -> str:

@@ -51,6 +51,7 @@ class GateJob:
         seed: of the draws.
         most_bytes: what weights and one arena for each task may need together; 0: whatever there is.
         draw_s: the draws end after so long, and the report says how far they came.
+        once_s: a first run that takes more time of the processor than this is one that never ends.
     """
 
     slot: str = ""
@@ -64,6 +65,7 @@ class GateJob:
     seed: int = SEED
     most_bytes: int = 0
     draw_s: float = 10.0
+    once_s: float = 10.0
 
     def to_json(self) -> dict[str, Any]:
         """As `from_json` reads it."""

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from rt_engine.errors import EngineError, ShapeBindingError
-from rt_engine.gate.examine import examine
+from rt_engine.gate.examine import ONCE, examine
 from rt_engine.gate.job import GateJob
-from rt_engine.gate.limits import stand_back
+from rt_engine.gate.limits import STAGE_S, limit, stand_back
 from rt_engine.model import Model, load
 from rt_engine.program.rtp_writer import to_bytes
 from rt_engine.read.source import Source
@@ -25,9 +25,9 @@ NO_MEMORY: Final = (
 
 
 def main() -> None:
-    """Arguments: the descriptors of model and program."""
-    model, made = int(sys.argv[1]), int(sys.argv[2])
-    stand_back(os.fstat(model).st_size)
+    """Arguments: the descriptors of model and program, cores to stay away from."""
+    model, made, avoid = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    stand_back(os.fstat(model).st_size, [int(core) for core in avoid.split(",") if core])
     try:
         answer = _answer(json.load(sys.stdin), model, made)
     except EngineError as error:  # a station's
@@ -49,8 +49,8 @@ def _answer(asked: dict[str, Any], model: int, made: int) -> dict[str, Any]:
         target.write(data if source.is_program else to_bytes(loaded.program))
     answer: dict[str, Any] = {"sha256": loaded.sha256}
     if asked["job"] is not None:
-        size = os.fstat(made).st_size
-        answer["report"] = examine(loaded, GateJob.from_json(asked["job"]), _stage, size).to_json()
+        job, size = GateJob.from_json(asked["job"]), os.fstat(made).st_size
+        answer["report"] = examine(loaded, job, lambda what: _stage(what, job.once_s), size).to_json()
     return answer
 
 
@@ -59,7 +59,8 @@ def _loaded(source: Source, asked: dict[str, Any]) -> Model:
     return load(source, shapes or None, state=asked["state"])
 
 
-def _stage(what: str) -> None:
+def _stage(what: str, once_s: float = STAGE_S) -> None:
+    limit(once_s if what == ONCE else STAGE_S)
     _say({"stage": what})
 
 
