@@ -51,6 +51,19 @@ def read(source: Any) -> Contract | None:
     return _checked({entry.key: entry.value for entry in proto.metadata_props}, _proto_ends(proto), file.title)
 
 
+def ends_of(source: Any) -> Ends:
+    """What goes in and out of a model, as far as its file says; nothing is compiled.
+
+    Raises:
+        ModelFileError: the file cannot be read.
+    """
+    file = opened(source)
+    if file.is_program:
+        assert isinstance(file.data, bytes)
+        return _program_ends(rtp_file.read(file.data, file.title))
+    return _proto_ends(_parsed(file))
+
+
 def attach(source: Any, contract: Contract, output: str | Path | None = None) -> None:
     """Write a contract into a model, in the place of one that is there. What the model computes does not change; its SHA-256 does.
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from station.commands.shared.explaining import check_outputs, explained, say
 from station.commands.shared.options import DataOption, ModelArgument, ShapeOption, parse_shapes
+
+if TYPE_CHECKING:
+    from rt_engine import Model
 
 ORDER = 100
 
@@ -64,7 +67,23 @@ def inspect(
         console.print(inspection.table(found))
         for note in loaded.notes:
             say(console, f"note: {note}")
+        say(console, f"contract: {_contract(loaded)}")
         if json is not None:
             json.write_text(json_text(found.as_dict()), encoding="utf-8")
         if html is not None:
             html.write_text(page(found), encoding="utf-8")
+
+
+def _contract(model: Model) -> str:
+    """What the model says about itself, in a line."""
+    from rt_engine.contract import ContractError
+    from rt_engine.contract.description import summary
+
+    try:
+        return (
+            summary(model.contract)
+            if model.contract is not None
+            else "none; `rt-engine contract` says how to write one"
+        )
+    except ContractError as error:
+        return str(error)
