@@ -89,6 +89,8 @@ class TaskMemory:
             execution=self.execution.address,
             trace=trace.address,
         )
+        if task.every > 1:
+            self._bind_turns(task)
         if task.step is not None:
             self._bind_step(task.step)
         if task.exchanges:
@@ -112,9 +114,12 @@ class TaskMemory:
 
     def clear(self) -> None:
         """As new, for another start: counters, windows and the step's state."""
+        turns = ("next_turn_ns", "turn_ns", "turn_fault")
         fresh = ("control", "reset", "owner", "state", "tick_ns", "tripped", "on_time")
         self._set(
-            **dict.fromkeys((*fresh, "reset_state", "model_wrong", "step_wrong"), 0), held_since_ns=-1, reset_before=1
+            **dict.fromkeys((*fresh, "reset_state", "model_wrong", "step_wrong", *turns), 0),
+            held_since_ns=-1,
+            reset_before=1,
         )
         self.stats[:] = np.zeros(1, STATS)
         self.trace["noted"] = 0
@@ -226,6 +231,20 @@ class TaskMemory:
             low=self._floats(low.tolist()), high=self._floats(high.tolist()), safe=self._floats(safe.tolist()),
             max_rate=self._floats(rates.tolist()), is_limited=int(np.isfinite(rates).any()),
         )  # fmt: skip
+
+    def _bind_turns(self, task: Task) -> None:
+        """What lies between two turns of a model that does not run in each cycle."""
+        count = sum(entry.count for entry in task.outputs)
+        lines = self._block(8 * max(count, 1))
+        lines.view(np.int64, 0, count)[:] = np.repeat(
+            [int(entry.between == "linear") for entry in task.outputs], [entry.count for entry in task.outputs]
+        ).astype(np.int64)
+        self._set(
+            every_ns=task.every * task.period_ns,
+            is_linear=lines.address,
+            ramp_from=self._floats(count),
+            ramp_to=self._floats(count),
+        )
 
     def _bind_step(self, step: Step) -> None:
         """The step's state, with its header before it; `last` is bound already."""

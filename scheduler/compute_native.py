@@ -1,7 +1,8 @@
 """The middle of a cycle: input tensors -> model -> the user's step -> `raw`, in numbers that may go on to the guard.
 
-compute   run_model   the version's outputs, scaled, to `raw`. Here: is it the model's turn (`every`), what is between turns,
-                      the judgement of a version on trial
+compute   is_turn     the model's turn; else `go_on`: what is between turns, then the step (`scheduler.slow_native`)
+          run_model   the version's outputs, scaled, to `raw`. Here: the judgement of a version on trial
+          aim         the outputs' way to the next turn begins in `raw`
           -           here: monitor, and the fallback that it asks for, before the step sees `raw`
           run_step    the user's function on `raw`
           look_at     numbers and states that are not finite
@@ -12,6 +13,7 @@ from rt_native.lang import atomic_load, call1, call5, inline, load_i64, store_i6
 from rt_native.memory import offsets
 from scheduler.memory_native import keep_sound
 from scheduler.outputs_native import not_finite, scatter
+from scheduler.slow_native import aim, begin_turn, between, fault_of_turn, is_turn, note_fault
 from scheduler.status import Action, TaskStatus
 from scheduler.task_block import STATS, STEP_HEADER, TASK, Control, OnFault
 
@@ -35,14 +37,40 @@ def compute(task, block, tick):  # type: ignore[no-untyped-def]
     """Run the model and the user's step on the inputs; OK when `raw` holds numbers that may go on to the guard."""
     if atomic_load(task + _CONTROL) == _PAUSE:
         return _PAUSED
+    return take_turn(task, block, tick) if is_turn(task, tick) else go_on(task, tick)
+
+
+@inline
+def take_turn(task, block, tick):  # type: ignore[no-untyped-def]
+    """The model, then the step."""
+    begin_turn(task, tick)
     fault, given = run_model(task, block), 0
     if fault == _OK:
         given = not_finite(task)
+        aim(task, tick)
         fault = run_step(task, tick)
+    else:
+        note_fault(task, fault)
     if fault != _OK:
         add_to(load_i64(task + _STATS) + _FAILED, 1)
         return fault
-    return look_at(task, block, given)
+    fault = look_at(task, block, given)
+    return fault if fault == _NAN_OUTPUT and given == 0 else note_fault(task, fault)
+
+
+@inline
+def go_on(task, tick):  # type: ignore[no-untyped-def]
+    """A cycle between two turns of the model: what its outputs are now, then the step."""
+    fault = fault_of_turn(task)
+    if fault != _OK:
+        return fault
+    between(task, tick)
+    if run_step(task, tick) != _OK:
+        add_to(load_i64(task + _STATS) + _FAILED, 1)
+        return _STEP_FAILED
+    wrong = not_finite(task) if load_i64(task + _STEP) != 0 else 0
+    add_to(load_i64(task + _STATS) + _NAN_OUTPUTS, wrong)
+    return _NAN_OUTPUT if wrong > 0 and load_i64(task + _ON_NAN) != _PASS else _OK
 
 
 @inline

@@ -39,6 +39,11 @@ def is_late(due_ns: int, tick_ns: int, now_ns: int, period_ns: int) -> bool:
     return tick_ns != due_ns or now_ns > tick_ns + period_ns
 
 
+def next_in_row(due_ns: int, tick_ns: int, step_ns: int) -> int:
+    """The next of a row of ticks `step_ns` apart, when the one due at `due_ns` is served at `tick_ns`; due 0: the row begins."""
+    return tick_ns + step_ns if due_ns == 0 else due_ns + ((tick_ns - due_ns) // step_ns + 1) * step_ns
+
+
 def watchdog_tripped(tripped: int, late_in_a_row: int, on_time_in_a_row: int, limit: int) -> int:
     """1 while outputs must be safe: after `limit` late cycles in a row, until `limit` were on time. Limit 0: never."""
     if limit <= 0:

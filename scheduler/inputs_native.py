@@ -14,6 +14,7 @@ from rt_native.vector import load_f64x, select, splat_f64x, splat_i64x, store_f6
 from scheduler.element_native import store_element
 from scheduler.lanes_native import LANES, ones, store_singles
 from scheduler.ranges_native import widen
+from scheduler.slow_native import is_turn, next_in_row, turn_at_once
 from scheduler.status import TaskStatus
 from scheduler.task_block import INPUT, NO_TENSOR, SOURCE, STATS, TASK, OnFault
 
@@ -166,6 +167,8 @@ def add_sample(entry):  # type: ignore[no-untyped-def]
 def fill_windows(task, tick):  # type: ignore[no-untyped-def]
     """Add a sample to every window whose stride has passed; WINDOW_FILLING while one is not full.
 
+    Samples keep to their row: one that comes late because a tick was missed does not move the next.
+
     Where bad inputs are run anyway, the first sample fills the whole window.
     """
     fault = _OK
@@ -176,7 +179,7 @@ def fill_windows(task, tick):  # type: ignore[no-untyped-def]
         if load_i64(entry + _IS_DIRECT) != 0:
             window = 0
         elif tick >= load_i64(entry + _NEXT):
-            store_i64(entry + _NEXT, tick + load_i64(entry + _STRIDE))
+            store_i64(entry + _NEXT, next_in_row(load_i64(entry + _NEXT), tick, load_i64(entry + _STRIDE)))
             add_sample(entry)
             while at_once and load_i64(entry + _FILLED) < window:
                 add_sample(entry)
@@ -260,11 +263,13 @@ def read_inputs(task, block, tick, now):  # type: ignore[no-untyped-def]
         fault = _NAN_INPUT
     if fault != _OK:
         empty_windows(task)
+        turn_at_once(task)
         return fault
     fault = fill_windows(task, tick)
     if fault != _OK:
         add_to(stats + _FILLING_CYCLES, 1)
+        turn_at_once(task)
         return fault
-    if block != 0:
+    if block != 0 and is_turn(task, tick):
         gather(task, block)
     return _OK

@@ -20,6 +20,8 @@ OnNan = Literal["hold", "safe", "pass"]
 OnBadInput = Literal["safe", "hold", "run"]
 OnBadState = Literal["reset", "hold", "safe", "pass"]
 OnOverrun = Literal["skip", "hold", "safe"]
+Between = Literal["hold", "linear"]
+MOST_EVERY = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +62,8 @@ class Output:
 
     Args:
         tensor: the model's output; None for a value that the user's step computes (0 before it).
+        between: of a model that runs every so many cycles: hold its value until its next turn, or go to it in a line, so that it
+            is reached when the next one comes.
     """
 
     tensor: str | None
@@ -73,6 +77,7 @@ class Output:
     high: float | None = None
     max_rate: float = math.inf
     safe: float | None = None
+    between: Between = "hold"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +118,7 @@ class Task:
     Args:
         name: unique in its scheduler.
         model: a `Model`; a `ModelSlot` if it is to be replaced at run time, or shared; None for a step alone.
+        every: the model runs in each `every`-th cycle, within it; inputs, step, guard and outputs are the matter of each.
         period_s: at least 50 us. Ticks of all tasks of a scheduler lie on one grid.
         priority: SCHED_FIFO, 1 to 99. `cpu`: the core it stays on, any if None.
         thread: tasks that name the same thread run in it one after the other at each tick, by priority; their period and core
@@ -132,6 +138,7 @@ class Task:
     name: str
     model: "Model | ModelSlot | None" = None
     period_s: float
+    every: int = 1
     inputs: tuple[Input, ...] = ()
     outputs: tuple[Output, ...] = ()
     priority: int = 80
@@ -157,18 +164,22 @@ class Task:
             raise TaskError(
                 f"task {self.name!r}: io_deadline_s {self.io_deadline_s} must be above 0, at most the period"
             )
+        if not 1 <= self.every <= MOST_EVERY:
+            raise TaskError(f"task {self.name!r}: every {self.every} is not in 1 to {MOST_EVERY}")
         if self.watchdog < 0:
             raise TaskError(f"task {self.name!r}: watchdog {self.watchdog} is negative; 0 switches it off")
         if not self.guard.max_age_s > 0:
             raise TaskError(f"task {self.name!r}: max_age_s {self.guard.max_age_s} must be above 0")
         if not self.guard.max_hold_s >= 0:
             raise TaskError(f"task {self.name!r}: max_hold_s {self.guard.max_hold_s} must be 0 or more")
-        policies = (
+        policies: tuple[tuple[str, str, object], ...] = (
             ("overrun", self.overrun, OnOverrun),
             ("guard.on_nan", self.guard.on_nan, OnNan),
             ("guard.on_bad_input", self.guard.on_bad_input, OnBadInput),
             ("guard.on_bad_state", self.guard.on_bad_state, OnBadState),
         )
+        for number, output in enumerate(self.outputs):
+            policies += ((f"output {number}: between", output.between, Between),)
         for what, value, allowed in policies:
             if value not in get_args(allowed):
                 raise TaskError(f"task {self.name!r}: {what} is {value!r}; it can be {', '.join(get_args(allowed))}")

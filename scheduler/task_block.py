@@ -96,6 +96,8 @@ TASK = np.dtype(
         *words("tick_ns", "tripped", "on_time", "bad_source", "bad_age_ns", "bad_value", "came_ns"),
         *words("inputs_seen", "outputs_seen"),
         *words("held_since_ns", "model_wrong", "step_wrong", "reset_before"),
+        # of a model that runs every so many cycles: `scheduler.slow_native`
+        *words("every_ns", "is_linear", "ramp_from", "ramp_to", "next_turn_ns", "turn_ns", "turn_fault"),
     ]
 )
 """One task. `tick_ns` is the tick of the newest cycle, 0 before the first.
@@ -108,6 +110,9 @@ TASK = np.dtype(
 `reset_source`: the SOURCE of the cell whose rising edge resets states, or 0; `reset_before`: was it other than 0 in the cycle before?
 `model_wrong`, `step_wrong`: in how many cycles in a row the model, or the step, gave NaN or infinity.
 `held_since_ns`: the tick since which the outputs' policy is HOLD, -1 where it is not.
+`every_ns`: from one turn of the model to the next, 0 where it runs in each cycle; `next_turn_ns`: the tick of the next, 0: at once;
+`turn_ns`: of the newest, 0 before the first; `turn_fault`: what was wrong with the model then. `ramp_from`, `ramp_to`, `is_linear`:
+float64[], float64[], int64[]: of each output, where it goes from and to between two turns, and whether in a line.
 """
 
 SOURCE = np.dtype(words("channel", "max_age_ns", "slot", "seen"))
