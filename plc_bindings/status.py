@@ -8,6 +8,7 @@ import ast
 import inspect
 from enum import IntEnum
 
+import rt_engine.change
 import rt_engine.status
 import scheduler.status
 
@@ -79,6 +80,9 @@ KINDS: tuple[type[IntEnum], ...] = (
     LibraryStatus,
 )
 """Every enumeration of statuses, in the order of their numbers."""
+
+CHANGE_KINDS: tuple[type[IntEnum], ...] = (rt_engine.change.ChangeState, rt_engine.change.Verdict)
+"""The numbers of a model's change, each from 0; they never change their meaning either."""
 
 
 def meanings(kind: type[IntEnum]) -> dict[str, str]:

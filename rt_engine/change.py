@@ -33,6 +33,7 @@ class Verdict(IntEnum):
     """Why a version was found bad, in the tick in which it was."""
 
     NONE = 0
+    """It was not found bad."""
     NOT_FINITE = 1
     """NaN or infinity in one of its outputs, or in its state."""
     OUT_OF_LIMITS = 2

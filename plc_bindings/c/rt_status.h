@@ -24,6 +24,28 @@ enum {
     RTE_LATE = 309, /**< A context did not take the new model in time; all run the old one. */
 };
 
+/** Where a change is. */
+enum {
+    RTE_CHANGE_NONE = 0, /**< No change: the version that runs is the one that was committed. */
+    RTE_CHANGE_STAGED = 1, /**< The new version is there, compiled; nothing has looked at it. */
+    RTE_CHANGE_GATE = 2, /**< It is examined, outside of the tasks. */
+    RTE_CHANGE_SHADOW = 3, /**< It computes beside the old one, from the same inputs; the old one is live. */
+    RTE_CHANGE_TRIAL = 4, /**< It is live; the old one goes on as its shadow, and takes over in the tick in which it is found bad. */
+    RTE_CHANGE_COMMITTED = 5, /**< It is live, for good. */
+    RTE_CHANGE_REJECTED = 6, /**< It was never live, and is barred until it is allowed again. */
+    RTE_CHANGE_ROLLED_BACK = 7, /**< It was live, or began to be; the old one is again. Barred until it is allowed again. */
+};
+
+/** Why a version was found bad, in the tick in which it was. */
+enum {
+    RTE_VERDICT_NONE = 0, /**< It was not found bad. */
+    RTE_VERDICT_NOT_FINITE = 1, /**< NaN or infinity in one of its outputs, or in its state. */
+    RTE_VERDICT_OUT_OF_LIMITS = 2, /**< An output outside of the limits of its contract. */
+    RTE_VERDICT_TOO_SLOW = 3, /**< Its execution took longer than its budget. */
+    RTE_VERDICT_FAILED = 4, /**< It ended with a status other than 0. */
+    RTE_VERDICT_MONITOR = 5, /**< The task's monitor spoke. */
+};
+
 /** Every status, also those of tasks and of calls over a network: X(number, name). */
 #define RTE_STATUSES(X) \
     X(0, "OK") \

@@ -7,8 +7,10 @@ class LibraryStatus(IntEnum):               RTE_DAMAGED = 303, /**< The checksum
     \"""The checksum is wrong, ...\"""        #define RTE_STATUSES(X) ... X(303, "DAMAGED") ...
 """
 
+from enum import IntEnum
+
 from plc_bindings.c import FOLDER
-from plc_bindings.status import KINDS, LibraryStatus, meanings
+from plc_bindings.status import CHANGE_KINDS, KINDS, LibraryStatus, meanings
 from rt_engine.status import Status
 
 FILE = FOLDER / "rt_status.h"
@@ -30,6 +32,12 @@ _MIDDLE = """};
 /** Every status, also those of tasks and of calls over a network: X(number, name). */
 #define RTE_STATUSES(X) \\"""
 
+_CHANGE_WORDS = ("CHANGE", "VERDICT")
+
+
+def _about(kind: type[IntEnum]) -> str:
+    return " ".join((kind.__doc__ or "").split())
+
 
 def header() -> str:
     """The text of `rt_status.h`."""
@@ -38,6 +46,10 @@ def header() -> str:
         what = meanings(kind)
         lines += [f"    RTE_{m.name} = {m.value}, /**< {what[m.name]} */" for m in kind if m.value]
     names = {m.value: m.name for kind in KINDS for m in kind}
+    for change, word in zip(CHANGE_KINDS, _CHANGE_WORDS, strict=True):
+        what = meanings(change)
+        lines += ["};", "", f"/** {_about(change)} */", "enum {"]
+        lines += [f"    RTE_{word}_{m.name} = {m.value}, /**< {what[m.name]} */" for m in change]
     table = " \\\n".join(f'    X({number}, "{name}")' for number, name in sorted(names.items()))
     return "\n".join([_HEAD.rstrip(), *lines, _MIDDLE, table, "", "#endif", ""])
 

@@ -1,6 +1,7 @@
 """Structured Text for any IEC 61131-3 compiler: blocks that call a station over Modbus TCP.
 
 ST_RtStatus      why a call failed, as constants
+ST_RtChangeState where the newest change of a model is; ST_RtVerdict why a task found a version bad
 ST_<model>_In    a model's inputs; ST_<model>_Out its outputs
 ST_RtConnection  what blocks and transport share
 RT_...           functions: numbers to bits and back
@@ -16,7 +17,7 @@ or pragmas; every END has its semicolon; every number with an exponent has a poi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.resources import files
 from string import Template
 from typing import Final
@@ -25,7 +26,7 @@ from plc_bindings.data.types import Array, Struct, Type
 from plc_bindings.st import registers
 from plc_bindings.st.names import check_distinct
 from plc_bindings.st.project import Exported, Modbus, Project, string
-from plc_bindings.st.statuses import STATUSES
+from plc_bindings.st.statuses import CHANGE_HEADS, CHANGE_NUMBERS, STATUSES
 from plc_bindings.st.units import Unit, unit
 
 HEADER_REGISTERS: Final = 4
@@ -52,7 +53,8 @@ def units(project: Project, modbus: Modbus) -> tuple[Unit, ...]:
     blocks = [_block(model, modbus) for model in project.models]
     used = {name for block in blocks for name in _USED.findall(block.body)}
     found = [
-        _statuses(),
+        _numbers("ST_RtStatus", "UDINT", "Why a call failed.", STATUSES),
+        *(_numbers(f"ST_{name}", "UINT", CHANGE_HEADS[name], numbers) for name, numbers in CHANGE_NUMBERS.items()),
         *_arrays(structures),
         *(_structure(struct) for struct in structures),
         unit(_library("RT_FRAME")),
@@ -79,10 +81,10 @@ def _library(file: str, **values: object) -> str:
     return Template(text).substitute(values)
 
 
-def _statuses() -> Unit:
-    lines = "".join(f"    {name} : UDINT := {number}; (* {text} *)\n" for name, number, text in STATUSES)
-    head = "(* Why a call failed. The same numbers everywhere in rt-engine. Declare one, and compare with its elements. *)\n"
-    return unit(f"{head}TYPE ST_RtStatus :\nSTRUCT\n{lines}END_STRUCT;\nEND_TYPE\n")
+def _numbers(name: str, type_: str, about: str, numbers: Iterable[tuple[str, int, str]]) -> Unit:
+    lines = "".join(f"    {name} : {type_} := {number}; (* {text} *)\n" for name, number, text in numbers)
+    head = f"(* {about} The same numbers everywhere in rt-engine. Declare one, and compare with its elements. *)\n"
+    return unit(f"{head}TYPE {name} :\nSTRUCT\n{lines}END_STRUCT;\nEND_TYPE\n")
 
 
 def _type_name(type_: Type) -> str:

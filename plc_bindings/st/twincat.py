@@ -2,6 +2,7 @@
 
 GVL_RtEngine     index groups, sizes of the buffers, where the station is
 E_RtStatus       why a call failed
+E_RtChangeState  where the newest change of a model is; E_RtVerdict why a task found a version bad
 ST_<model>_In    a model's inputs; ST_<model>_Out its outputs; packed as they travel
 FB_RtPredict     calls any model
 FB_<model>       calls one model: structures in and out, checked against the running model's interface
@@ -10,6 +11,7 @@ PRG_RtExample    a program that uses them
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.resources import files
 from string import Template
 
@@ -18,7 +20,7 @@ from plc_bindings.calls.predict import RESULT_HEADER
 from plc_bindings.data.types import Struct
 from plc_bindings.st.names import check_distinct
 from plc_bindings.st.project import Ads, Exported, Project, comment, string
-from plc_bindings.st.statuses import STATUSES
+from plc_bindings.st.statuses import CHANGE_HEADS, CHANGE_NUMBERS, STATUSES
 from plc_bindings.st.units import Unit, unit
 
 NAME_LONGEST = groups.NAME_BYTES - 1
@@ -32,7 +34,9 @@ def units(project: Project, ads: Ads) -> tuple[Unit, ...]:
     Raises:
         UnpackableError: a name cannot be used.
     """
-    found = [_globals(project, ads), _statuses(), unit(_library("ST_RtPredictionParameters"))]
+    found = [_globals(project, ads), _numbers("E_RtStatus", "Why a call failed.", STATUSES)]
+    found += [_numbers(f"E_{name}", CHANGE_HEADS[name], numbers) for name, numbers in CHANGE_NUMBERS.items()]
+    found.append(unit(_library("ST_RtPredictionParameters")))
     for model in project.models:
         found += [_structure(model.signature.inputs), _structure(model.signature.outputs)]
     found.append(unit(_library("FB_RtPredict")))
@@ -71,14 +75,14 @@ def _hex(number: int) -> str:
     return f"16#{number:08X}"
 
 
-def _statuses() -> Unit:
-    last = len(STATUSES) - 1
+def _numbers(name: str, about: str, numbers: Sequence[tuple[str, int, str]]) -> Unit:
+    last = len(numbers) - 1
     lines = [
         f"    {name} := {number}{',' if i < last else ''} (* {text} *)"
-        for i, (name, number, text) in enumerate(STATUSES)
+        for i, (name, number, text) in enumerate(numbers)
     ]
-    head = "(* Why a call failed. The same numbers everywhere in rt-engine. *)\n{attribute 'qualified_only'}\n"
-    return unit(head + "TYPE E_RtStatus :\n(\n" + "\n".join(lines) + "\n);\nEND_TYPE\n")
+    head = f"(* {about} The same numbers everywhere in rt-engine. *)\n{{attribute 'qualified_only'}}\n"
+    return unit(f"{head}TYPE {name} :\n(\n" + "\n".join(lines) + "\n);\nEND_TYPE\n")
 
 
 def _structure(struct: Struct) -> Unit:

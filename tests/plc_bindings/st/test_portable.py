@@ -25,6 +25,7 @@ from plc_bindings.st.units import unit
 from plc_bindings.st.write import portable_files
 from plc_bindings.status import CallStatus
 from rt_engine import ModelSlot
+from rt_engine.change import ChangeState, Verdict
 from scheduler.status import TaskStatus
 from tests.plc_bindings.st.evaluator import Program
 from tests.plc_bindings.st.exported import POLICY, kinds, modbus, square_root, wide
@@ -726,6 +727,10 @@ def test_statuses_are_those_of_the_engine(texts):
     block = re.search(r"TYPE ST_RtStatus :\nSTRUCT\n(.*?)END_STRUCT", texts["cell.st"], re.S)
     shown = {name: int(number) for name, number in re.findall(r"(\w+) : UDINT := (\d+);", block[1])}
     assert shown == {name: number for name, number, _ in STATUSES}
+    for kind in (ChangeState, Verdict):
+        block = re.search(rf"TYPE ST_Rt{kind.__name__} :\nSTRUCT\n(.*?)END_STRUCT", texts["cell.st"], re.S)
+        shown = {name: int(number) for name, number in re.findall(r"(\w+) : UINT := (\d+);", block[1])}
+        assert shown == {member.name: member.value for member in kind}
 
 
 def test_the_same_station_gives_the_same_bytes(policy, all_kinds):

@@ -24,6 +24,7 @@ from plc_bindings.st.statuses import STATUSES
 from plc_bindings.st.write import twincat_files, write
 from plc_bindings.status import CallStatus
 from rt_engine import ModelSlot
+from rt_engine.change import ChangeState, Verdict
 from scheduler.status import TaskStatus
 from tests.plc_bindings.st.exported import ADS, POLICY, kinds, square_root, wide
 from tests.plc_bindings.st.machine import Machine, cells, raw, store, syntax_errors
@@ -470,6 +471,14 @@ def test_structures_are_packed_and_commented(units):
     text = next(u.text for u in units if u.name == "ST_policy_In")
     assert text.startswith("{attribute 'pack_mode' := '1'}\nTYPE ST_policy_In :\nSTRUCT\n")
     assert "ARRAY [0..6] OF REAL; (* observation: float32[1, 7] *)" in text
+
+
+def test_states_and_verdicts_of_a_change_are_those_of_the_engine(units):
+    """What a PLC reads in `Models.NAME.ChangeState` has the name that Python gives it, and a line that says what it means."""
+    for name, kind in (("E_RtChangeState", ChangeState), ("E_RtVerdict", Verdict)):
+        found = next(u for u in units if u.name == name).sections[0].variables
+        assert {v.name: int(v.initial) for v in found} == {member.name: member.value for member in kind}
+        assert all(v.comment for v in found)
 
 
 def test_statuses_are_those_of_the_engine(units):
