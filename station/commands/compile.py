@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from station.commands.shared.explaining import check_outputs, explained, say
-from station.commands.shared.options import ModelArgument, ShapeOption, parse_shapes
+from station.commands.shared.options import ModelArgument, ShapeOption, StateOption, parse_shapes, parse_states
 
 ORDER = 90
 
@@ -20,16 +20,13 @@ def compile(
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="By default MODEL.rtp, beside it.")
     ] = None,
     shape: ShapeOption = None,
-    state: Annotated[
-        list[str] | None,
-        typer.Option(metavar="OUTPUT=INPUT", help="An output that is an input of the next run: h_out=h_in"),
-    ] = None,
+    state: StateOption = None,
 ) -> None:
     """Compile a model to one file for C programs and fast loading: the same bytes on every machine."""
     from rt_native.terminal import Terminal
 
     console, shapes = Terminal(), parse_shapes(shape)
-    states = dict(_pair(word) for word in state or [])
+    states = parse_states(state)
     target = output or model.parent / f"{model.stem}.rtp"
     check_outputs(model, files={"--output": target})
     with explained(Terminal(stderr=True)):
@@ -53,10 +50,3 @@ def compile(
         say(console, f"  {len(program.kernels)} kernels: {' '.join(program.kernels)}")
         for note in made.notes:
             say(console, f"  note: {note}")
-
-
-def _pair(word: str) -> tuple[str, str]:
-    output, equals, name = word.partition("=")
-    if not (equals and output and name):
-        raise typer.BadParameter(f'"{word}" is no state; write OUTPUT=INPUT: h_out=h_in', param_hint="--state")
-    return output, name

@@ -32,6 +32,10 @@ ShapeOption = Annotated[
         help="Shape of an input that the file leaves open: x=1,3,224,224. Repeat it for others.",
     ),
 ]
+StateOption = Annotated[
+    list[str] | None,
+    typer.Option("--state", metavar="OUTPUT=INPUT", help="An output that is an input of the next run: h_out=h_in"),
+]
 DataOption = Annotated[
     Path | None, typer.Option("--input", metavar="DATA.npz", help="Arrays by input name; by default random ones.")
 ]
@@ -58,6 +62,19 @@ def parse_shapes(words: list[str] | None) -> dict[str, tuple[int, ...]]:
             continue
         raise typer.BadParameter(why, param_hint="--shape")
     return found
+
+
+def parse_states(words: list[str] | None) -> dict[str, str]:
+    """["h_out=h_in"] -> {"h_out": "h_in"}.
+
+    Raises:
+        typer.BadParameter: a word is not of that form.
+    """
+    pairs = [word.partition("=") for word in words or ()]
+    for word, (output, equals, name) in zip(words or (), pairs, strict=True):
+        if not (equals and output and name):
+            raise typer.BadParameter(f'"{word}" is no state; write OUTPUT=INPUT: h_out=h_in', param_hint="--state")
+    return {output: name for output, _, name in pairs}
 
 
 def control_socket(station: str | None, socket: Path | None) -> Path:
