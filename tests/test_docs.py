@@ -6,8 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import rt_engine
+from rt_engine.contract.toml import from_toml, merged
 from tests import ROOT
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "examples" / "README.md"])
@@ -128,6 +131,31 @@ def test_python_of_the_first_page_runs(tmp_path, monkeypatch):
     assert blocks(FIRST_PYTHON, "python")
     for block in blocks(FIRST_PYTHON, "python"):
         exec(compile(block, "for-data-scientists.md", "exec"), {})
+
+
+@pytest.mark.parametrize("number", range(3))
+@pytest.mark.filterwarnings("ignore")  # the exporters' own
+def test_python_of_the_contract_page_runs(number, tmp_path, monkeypatch):
+    """On the demo's policy, PyTorch, scikit-learn; what is attached is read, and the test vectors hold."""
+    block = blocks((ROOT / "docs" / "contract.md").read_text(), "python")[number]
+    for package in ("torch", "skl2onnx"):
+        if f"import {package}" in block or f"from {package}" in block:
+            pytest.importorskip(package, reason=f"{package} is not installed")
+    (tmp_path / "policy.onnx").write_bytes((ROOT / "station" / "demo" / "data" / "policy-v1.onnx").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    exec(compile(block, "contract.md", "exec"), {})
+    model = rt_engine.load(max(tmp_path.glob("*.onnx"), key=lambda path: path.stat().st_mtime))
+    assert model.contract.rate_hz
+    for vector in model.contract.vectors:
+        for spec, given in zip(model.outputs, model.run(vector.inputs), strict=True):
+            expected = vector.outputs[spec.name]
+            assert np.allclose(given, expected, atol=vector.atol, rtol=vector.rtol)
+
+
+def test_the_toml_of_the_contract_page_is_a_contract():
+    (text,) = blocks((ROOT / "docs" / "contract.md").read_text(), "toml")
+    made = merged(None, from_toml(text, "contract.md"), "contract.md")
+    assert made.elements("x")[1].clip and made.parts("x")[0].window == 3
 
 
 @pytest.mark.parametrize("reader", READERS)

@@ -208,17 +208,17 @@ class _Reader:
         clips = math.isfinite(term.low) or math.isfinite(term.high)
         return tuple(
             Element(
-                f"{term.name}.{label}", unit, scale, -scale * at if at else 0.0, term.low + at, term.high + at, clips
+                f"{term.name}{label}", unit, scale, -scale * at if at else 0.0, term.low + at, term.high + at, clips
             )
             for label, scale, at in zip(labels, scales, rest, strict=True)
         )
 
     def _labels(self, term: _Term) -> tuple[list[str], str, list[float]]:
-        """What the elements of a term are called, their unit, and the value at which they are 0."""
+        """What the elements of a term are called behind its name, their unit, and the value at which they are 0."""
         assert term.width is not None
         zeros = [0.0] * term.width
         if term.name in VECTORS:
-            return list(XYZ), VECTORS[term.name], zeros
+            return [f".{axis}" for axis in XYZ], VECTORS[term.name], zeros
         if term.name in JOINTS:
             joints, rest = self._joints()
             if term.name == "joint_pos":
@@ -226,12 +226,12 @@ class _Reader:
                     "joint_pos is taken as the joint's angle less default_joint_pos, in rad, as in the stock tasks"
                 )
                 zeros = rest
-            return joints, JOINTS[term.name], zeros
+            return [f".{joint}" for joint in joints], JOINTS[term.name], zeros
         if term.name == ACTIONS:
             self.gaps.append("the observation 'actions' is the raw output of the step before: no sensor gives it")
         else:
             self.gaps.append(f"the units of '{term.name}' are not written")
-        return [str(i) for i in range(term.width)], "", zeros
+        return [f"[{i}]" for i in range(term.width)], "", zeros
 
     def names(self, key: str) -> list[str]:
         """A list of names."""

@@ -120,7 +120,7 @@ def _unnamed(tensor: Tensor) -> dict[str, Any]:
     if not _is_named(tensor):
         return {}
     assert tensor.size is not None
-    names = [tensor.name] if tensor.size == 1 else [f"{tensor.name}_{i}" for i in range(tensor.size)]
+    names = [tensor.name] if tensor.size == 1 else [f"{tensor.name}[{i}]" for i in range(tensor.size)]
     return {"name": tensor.name, "elements": [{"name": name, "unit": ""} for name in names]}
 
 

@@ -83,4 +83,4 @@ def test_keys_of_others_are_read_with_the_model(file):
     onnx.save(proto, file)
     found = rt_engine.load(file).contract
     assert found == read(file) and found.origin == "mjlab"
-    assert [e.name for e in found.elements("x")] == ["joint_pos.hip", "joint_pos.knee", "command.0", "command.1"]
+    assert [e.name for e in found.elements("x")] == ["joint_pos.hip", "joint_pos.knee", "command[0]", "command[1]"]

@@ -43,7 +43,7 @@ def test_observations_and_actions_are_named():
             "joint_vel.hip",
             "joint_vel.knee",
         ),
-        *("actions.0", "actions.1", "command.0", "command.1", "command.2"),
+        *("actions[0]", "actions[1]", "command[0]", "command[1]", "command[2]"),
     ]
     assert [(e.name, e.unit, e.scale, e.offset) for e in found.elements("actions")] == [
         ("target.hip", "rad", 0.5, -0.312),

@@ -35,7 +35,7 @@ def test_a_template_fits_its_model():
     text = template(ENDS, "m.onnx")
     made = merged(None, from_toml(text, "c.toml"), "c.toml")
     check(made, ENDS, "m.onnx")
-    assert [e.name for e in made.elements("x")] == ["x_0", "x_1"] and [e.name for e in made.elements("y")] == ["y"]
+    assert [e.name for e in made.elements("x")] == ["x[0]", "x[1]"] and [e.name for e in made.elements("y")] == ["y"]
     assert "# image: 1228800 elements are too many" in text and "# open: an unknown number of" in text
 
 

@@ -39,7 +39,7 @@ def test_without_one_it_says_what_to_write(model):
     words = model.with_name("contract.toml")
     words.write_text(command(model, "--template"))
     command(model, "--set", words)
-    assert [e.name for e in read(model).elements("x")] == ["x_0", "x_1", "x_2", "x_3"]
+    assert [e.name for e in read(model).elements("x")] == ["x[0]", "x[1]", "x[2]", "x[3]"]
 
 
 def test_it_is_shown(model):
