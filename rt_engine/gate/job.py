@@ -20,7 +20,7 @@ class Budget:
 
     Args:
         task: its name.
-        period_ns: from one start of the model to the next: the cycle time, times the cycles between two runs of the model.
+        period_ns: the cycle time: a model runs within one cycle, also where it has a turn in every so many only.
         needs_ns: what the task needs for everything else (inputs, step, guard, exchange): its p99.9, best.
         running_ns: what the running version takes of a cycle, best its p99.9; 0: nothing runs, or it is not known.
     """

@@ -47,6 +47,23 @@ def _much_faster(view: View) -> Iterator[Finding]:
                 yield Finding(("tasks", name, "cycle"), message, "warning")
 
 
+def _without_turns(view: View) -> Iterator[Finding]:
+    """What is said of the cycles between two turns of a model, where there are none; and of a bool, which has no way to go."""
+    for name, task in view.config.tasks.items():
+        if task.model is None and task.every > 1:
+            message = "has no effect without a model: the step runs in each cycle"
+            yield Finding(("tasks", name, "every"), message, "warning")
+        if "between" in task.model_fields_set and task.every == 1:
+            yield Finding(("tasks", name, "between"), 'has no effect without the key "every"', "warning")
+        for index, entry in enumerate(task.outputs):
+            tag = view.config.tags.get(entry.tag)
+            is_line = task.every > 1 and (entry.between or task.between) == "linear"
+            if is_line and tag is not None and tag.type == "bool":
+                write = f'{{ tag = "{entry.tag}", between = "hold" }}'
+                message = f"tag {entry.tag} is a bool, and in a line it changes half way; write {write}"
+                yield Finding(("tasks", name, "outputs", index), message, "warning")
+
+
 def _held_alone(view: View) -> Iterator[Finding]:
     """Two links that want what only one can have."""
     holders: dict[Hashable, str] = {}
@@ -77,4 +94,10 @@ def _same_places(view: View) -> Iterator[Finding]:
                 yield Finding(("tags", name, "address"), f"{message}: the two overwrite each other", "warning")
 
 
-ADVICE: Final[tuple[Callable[[View], Iterator[Finding]], ...]] = (_cores, _much_faster, _held_alone, _same_places)
+ADVICE: Final[tuple[Callable[[View], Iterator[Finding]], ...]] = (
+    _cores,
+    _much_faster,
+    _without_turns,
+    _held_alone,
+    _same_places,
+)

@@ -73,6 +73,9 @@ class OutputTable(_Entry):
         default=None,
         description="Safe value while the task ticks; left out: the tag's, which applies when the task has ended or hangs.",
     )
+    between: Literal["hold", "linear"] | None = Field(
+        default=None, description="As of the task, for this output; left out: the task's."
+    )
 
 
 class GuardTable(Table):
@@ -147,6 +150,16 @@ class TaskTable(Table):
     )
     cycle_ns: Annotated[Duration, AfterValidator(_cycle)] = Field(
         alias="cycle", description="Cycle time; at least 50 us."
+    )
+    every: int = Field(
+        default=1,
+        ge=1,
+        le=2**20,
+        description="The model runs in every so many cycles, within one; inputs, step and outputs are the matter of each.",
+    )
+    between: Literal["hold", "linear"] = Field(
+        default="hold",
+        description="With `every`, the outputs until the model runs again: held, or in a line, there when it does.",
     )
     priority: int = Field(default=80, ge=1, le=99, description="SCHED_FIFO priority.")
     cpu: int | None = Field(default=None, ge=0, le=4095, description="Core that the task stays on; left out: any.")

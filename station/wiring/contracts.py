@@ -34,6 +34,7 @@ def wiring_of(
     return Wiring(
         task=task,
         period_ns=table.cycle_ns,
+        every=table.every,
         inputs=tuple(
             wire
             for place in inputs
@@ -56,13 +57,15 @@ def wiring_of(
 def findings(contract: Contract, wiring: Wiring) -> Iterator[Finding]:
     """Every difference, at its place in the station file."""
     for difference in differences(contract, wiring):
-        yield Finding(_path(difference), difference.message, difference.severity)
+        yield Finding(_path(difference, wiring), difference.message, difference.severity)
 
 
-def _path(difference: Difference) -> tuple[Step, ...]:
+def _path(difference: Difference, wiring: Wiring) -> tuple[Step, ...]:
     path: tuple[Step, ...] = ("tasks", difference.task)
     if difference.side is None:
-        return (*path, "model" if difference.what == "state" else "cycle")
+        if difference.what == "state":
+            return (*path, "model")
+        return (*path, "every" if wiring.every > 1 else "cycle")
     return path if difference.entry is None else (*path, difference.side, difference.entry)
 
 

@@ -25,7 +25,7 @@ from rt_engine.errors import ContractError, EngineError, ShapeBindingError
 from scheduler.checks import check_task
 from scheduler.errors import SchedulerError
 from scheduler.rights import Grant, use_cpu, use_exact_timers, use_fifo
-from scheduler.task import Guard, Input, Output, Task, Trigger
+from scheduler.task import Between, Guard, Input, Output, Task, Trigger
 from station.errors import Problem, StationFileError
 from station.file.owners import owner_of
 from station.file.reading import StationFile
@@ -194,6 +194,7 @@ class _Builder:
             name=name,
             model=None if table.model is None else self.parts.slots[table.model],
             period_s=table.cycle_ns / NS,
+            every=table.every,
             inputs=inputs,
             outputs=outputs,
             priority=table.priority,
@@ -246,7 +247,10 @@ class _Builder:
         sinks = self._channels(table.outputs, lambda link, tags: link.drive(self.parts.image, tags, name))
         return (
             tuple(self._input(entry, in_places.get(i), sources) for i, entry in enumerate(table.inputs)),
-            tuple(self._output(entry, out_places.get(i), sinks) for i, entry in enumerate(table.outputs)),
+            tuple(
+                self._output(entry, out_places.get(i), sinks, entry.between or table.between)
+                for i, entry in enumerate(table.outputs)
+            ),
             Trigger(channel=sources[table.reset], cell=sources[table.reset].index(table.reset))
             if table.reset
             else None,
@@ -278,7 +282,9 @@ class _Builder:
             stride=entry.stride,
         )
 
-    def _output(self, entry: OutputTable, place: mapping.Place | None, channels: Mapping[str, Channel]) -> Output:
+    def _output(
+        self, entry: OutputTable, place: mapping.Place | None, channels: Mapping[str, Channel], between: Between
+    ) -> Output:
         return Output(
             tensor=place.tensor if place else None,
             index=place.index if place else 0,
@@ -291,6 +297,7 @@ class _Builder:
             high=entry.high,
             max_rate=entry.max_rate,
             safe=entry.safe,
+            between=between,
         )
 
 

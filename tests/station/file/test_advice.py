@@ -98,6 +98,17 @@ CASES = {
         "links.plant.life_sign_timeout",
         'has no effect without the key "life_sign"',
     ),
+    "turns without a model": (
+        (TCP, TAGS, TASK.replace('model = "m"', 'step = { type = "linear" }\nevery = 3')),
+        "tasks.axis.every",
+        "has no effect without a model",
+    ),
+    "a way to go without turns": ((TCP, TAGS, TASK + 'between = "linear"\n'), "tasks.axis.between", 'the key "every"'),
+    "a bool in a line": (
+        (TCP, TAGS.replace('"holding 10"', '"coil 1", type = "bool"'), TASK + 'every = 2\nbetween = "linear"\n'),
+        "tasks.axis.outputs[0]",
+        'write { tag = "u", between = "hold" }',
+    ),
     "a bit of a word of others": (
         (TCP, TAGS.replace('"holding 10"', '"holding 10.3", type = "bool"'), TASK),
         "tags.u.address",

@@ -203,10 +203,24 @@ def test_degrees_against_radians_are_an_error_with_its_line(station):
 def test_another_rate_is_an_error(station):
     """50 Hz in a task of 1 kHz."""
     (one,) = [p for p in problems(station, contract(SPEED, *LEGS, rate_hz=50.0)) if p.severity == "error"]
-    assert (
-        one.key == "tasks.axis.cycle"
-        and "make 1000 Hz; the model was trained for 50 Hz: write every = 20" in one.message
+    assert one.key == "tasks.axis.cycle" and "trained for 50 Hz: write every = 20" in one.message
+    given = contract(SPEED, *LEGS, rate_hz=50.0)
+    assert [p.severity for p in problems(station, given, task=TASK + "every = 20\n")] == ["warning"]
+    (one,) = [p for p in problems(station, given, task=TASK + "every = 10\n") if p.severity == "error"]
+    assert one.key == "tasks.axis.every"
+
+
+def test_a_slow_models_history_is_sampled_at_its_rate(station):
+    """A sample enters at every turn, or at every second; outputs go from one turn to the next as the task, or they, say."""
+    lined = TASK.replace(
+        'outputs = "contract"', 'outputs = { contract = { force = { tag = "force", between = "hold" } } }'
     )
+    given = contract(SPEED, *LEGS, window=2, stride=2, rate_hz=50.0)
+    (task,) = build(station(given, task=lined + 'every = 20\nbetween = "linear"\n')).tasks
+    assert (task.every, task.outputs[0].between) == (20, "hold")
+    assert {(entry.window, entry.stride) for entry in task.inputs} == {(2, 40)}
+    (task,) = build(station(given, task=TASK + 'every = 20\nbetween = "linear"\n')).tasks
+    assert task.outputs[0].between == "linear"
 
 
 def test_a_broken_contract_is_a_warning_where_nobody_needs_it(station, tmp_path):
