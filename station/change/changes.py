@@ -14,6 +14,7 @@ from typing import Final
 
 from plc_bindings.data.changes import ChangeView
 from rt_engine.change import ChangeState
+from rt_engine.read.external import sha256_of
 from rt_engine.read.source import Source, opened
 from station.change import words
 from station.change.answer import Updated, Wish
@@ -172,7 +173,7 @@ class Changes:
         candidate = Candidate(slot, path, Path(path).name)
         try:
             candidate.source = opened(file)
-            candidate.sha256 = candidate.read.sha256
+            candidate.sha256 = sha256_of(candidate.read)
         except REFUSALS as error:
             self._steps.refuse(candidate, words.refusal(error), who)
             raise RefusedError(words.refused(candidate, words.refusal(error))) from error
