@@ -118,13 +118,13 @@ def c_program(load: str, command: list[str], folder: Path) -> Iterator[Running]:
 @contextmanager
 def station(rival: Rival, load: str, text: str, folder: Path) -> Iterator[Running]:
     """`rt-engine run` of a station file, with the load in its own process."""
-    from station.running.control import request_update
+    from station.running.asking import request_update
 
     file, place = folder / "station.toml", folder / "control"
     file.write_text(text)
     command = [sys.executable, str(HERE / "hosted.py"), load, str(file), str(place)]
     spoken = Spoken(command, folder, rival.checkout)
-    update = partial(request_update, place, "follow", folder / "large.onnx")
+    update = partial(request_update, place, {"follow": folder / "large.onnx"})
     try:
         yield Running(
             spoken.process.pid,
@@ -154,7 +154,7 @@ def _kept(process: subprocess.Popen[bytes], times: Path) -> dict[str, float]:
 def _told(place: Path) -> dict[str, float]:
     """What a station says of its link; nothing, where its Python side is too busy to answer."""
     from station.errors import NotRunningError
-    from station.running.control import fetch_status
+    from station.running.asking import fetch_status
 
     try:
         trip = fetch_status(place).links[0].round_trip

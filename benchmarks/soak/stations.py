@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from benchmarks.soak.device import SAFE
 from benchmarks.spoken import Spoken
 from station.errors import NotRunningError, RefusedError
-from station.running.control import fetch_status
+from station.running.asking import fetch_status
 from station.show.snapshot import Snapshot
 
 TIMEOUT_MS = 50

@@ -18,7 +18,7 @@ class Difference:
     """How far one output of the new version lay from the old one's, on the same inputs: task outputs, in the tag's unit.
 
     `largest` is of finite values, and was found at the tick `largest_ns` (CLOCK_MONOTONIC; 0: never compared). `beyond`: values
-    further apart than `tolerance` (inf: none was given). `edges` and `counts`: the histogram of |difference|, bins that are not
+    further apart than `tolerance` (None: none was given). `edges` and `counts`: the histogram of |difference|, bins that are not
     empty; a bin reaches from its edge to below the next one's, and the last has no end.
     """
 
@@ -27,7 +27,7 @@ class Difference:
     compared: int
     largest: float
     largest_ns: int
-    tolerance: float
+    tolerance: float | None
     beyond: int
     not_finite: int
     edges: tuple[float, ...] = ()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from rt_engine.change import ChangeState
 from station.change.machine import Span
+
+NONE: Final = "none"
+"""How a command line says that a shadow, or a trial, is left out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from station.change.policy import together, wished
 from station.change.show import view_of
 from station.change.steps import COMPARED, REFUSALS, Steps
 from station.errors import RefusedError, StoreError
+from station.show.changes import STATES
 from station.terms.findings import unknown
 
 GATE_PATIENCE_S: Final = 60.0
@@ -207,7 +208,7 @@ class Changes:
             )
         if busy is not None and busy.state in UNDER_WAY:
             raise RefusedError(
-                f"slot {slot} has a change that is {words.STATES[busy.state]}: say `rt-engine commit {slot}` or "
+                f"slot {slot} has a change that is {STATES[busy.state]}: say `rt-engine commit {slot}` or "
                 f"`rt-engine rollback {slot}` first"
             )
         if why := self._kept.barred(slot, candidate.sha256) if self._kept is not None else "":

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
-from rt_engine import Model, ModelSlot
+from rt_engine import Model
 from rt_engine.apart import Apart
 from rt_engine.gate.job import Budget, GateJob
 from scheduler.scheduler import Scheduler
@@ -13,6 +12,7 @@ from station.change.parts import Candidate, Kept
 from station.errors import StoreError
 from station.file.config import StationConfig
 from station.terms.tables import ModelTable
+from station.wiring.parts import Parts
 
 RUNS: Final = 20
 """Of the running model, to know what of a cycle is its own."""
@@ -23,10 +23,8 @@ LONG_NS: Final = 5_000_000
 class StationGate:
     """Examines new versions against the model that runs, and against the cycles of the tasks that run it."""
 
-    def __init__(
-        self, config: StationConfig, slots: Mapping[str, ModelSlot], scheduler: Scheduler, apart: Apart
-    ) -> None:
-        self._config, self._slots, self._scheduler, self._apart = config, slots, scheduler, apart
+    def __init__(self, config: StationConfig, parts: Parts, scheduler: Scheduler, apart: Apart) -> None:
+        self._config, self._parts, self._scheduler, self._apart = config, parts, scheduler, apart
         self._takes: dict[str, int] = {}
         """Hash of a model that runs -> how long it takes here."""
 
@@ -61,8 +59,18 @@ class StationGate:
             pass  # what must be there is the journal; it says so by itself
 
     def _job(self, slot: str) -> GateJob:
-        running = self._slots[slot].model
-        return GateJob(slot=slot, inputs=running.inputs, outputs=running.outputs, budgets=self._budgets(slot, running))
+        running = self._parts.slots[slot].model
+        return GateJob(
+            slot=slot,
+            inputs=running.inputs,
+            outputs=running.outputs,
+            budgets=self._budgets(slot, running),
+            running=running.metadata,
+            wirings=tuple(self._parts.wirings[name] for name in self._tasks(slot) if name in self._parts.wirings),
+        )
+
+    def _tasks(self, slot: str) -> list[str]:
+        return [name for name, task in self._config.tasks.items() if task.model == slot]
 
     def _budgets(self, slot: str, running: Model) -> tuple[Budget, ...]:
         """What each task has for its model.
@@ -70,7 +78,7 @@ class StationGate:
         What a task needs besides is told by the medians, of its cycle and of the model alone: the tails are those of the
         system, which the gate measures with the new version.
         """
-        names = [name for name, task in self._config.tasks.items() if task.model == slot]
+        names = self._tasks(slot)
         if not names:
             return ()
         model_ns = self._taken_ns(running)

@@ -17,6 +17,7 @@ from station.change import words
 from station.change.machine import Event, after
 from station.change.parts import Candidate, Change, Found, Kept, Stand, Taken, Tasks, Told
 from station.errors import StoreError
+from station.show.changes import STATES
 
 REFUSALS: Final = (EngineError, SchedulerError, MemoryError)
 """What the engine and the tasks refuse a version with."""
@@ -70,7 +71,7 @@ class Steps:
         assert end is not None, "whatever leads on can break"
         if change.state in COMPARED:
             self._attempt(lambda: self._effect(change, end))
-        reason = f"it could not be {words.STATES[to]}: {error}"
+        reason = f"it could not be {STATES[to]}: {error}"
         self._attempt(lambda: self._record(change, end, who, reason, bars=False))
         self._settle(change, end, who, reason, found, {})
         return False
@@ -134,8 +135,8 @@ class Steps:
             self._told.back(slot)
         elif to == ChangeState.REJECTED:
             self._told.refused(slot)
-        text = f"{candidate.name} is {words.STATES[to]}: {why}"
-        line = f"{candidate.name} {words.STATES[to]}: {why}, SHA-256 {candidate.sha256}"
+        text = f"{candidate.name} is {STATES[to]}: {why}"
+        line = f"{candidate.name} {STATES[to]}: {why}, SHA-256 {candidate.sha256}"
         if was == ChangeState.GATE and to == ChangeState.COMMITTED and taken is not None:
             text = words.live(change, candidate, taken, self._now())
             line = f"replaced by {candidate.name}, SHA-256 {candidate.sha256}"

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from rt_engine import ModelSlot
 from rt_engine.apart import Apart
 from scheduler.scheduler import Scheduler
 from station.change.changes import Changes
@@ -13,16 +10,15 @@ from station.change.heard import Heard
 from station.change.live import LiveTasks
 from station.change.policy import policy_of
 from station.file.config import StationConfig
+from station.wiring.parts import Parts
 
 
-def changes_of(
-    config: StationConfig, slots: Mapping[str, ModelSlot], scheduler: Scheduler, apart: Apart, heard: Heard
-) -> Changes:
+def changes_of(config: StationConfig, parts: Parts, scheduler: Scheduler, apart: Apart, heard: Heard) -> Changes:
     """What becomes of new versions of a station's models; nothing is started."""
     return Changes(
         policies={name: policy_of(table.change) for name, table in config.models.items()},
-        versions=lambda slot: slots[slot].version,
-        gate=StationGate(config, slots, scheduler, apart),
-        tasks=LiveTasks(config, slots, scheduler, is_served=lambda: bool(config.servers)),
+        versions=lambda slot: parts.slots[slot].version,
+        gate=StationGate(config, parts, scheduler, apart),
+        tasks=LiveTasks(config, parts.slots, scheduler, is_served=lambda: bool(config.servers)),
         told=heard,
     )

@@ -5,32 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from plc_bindings.data.changes import Difference
-from rt_engine.change import ChangeState, Verdict
+from rt_engine.change import ChangeState
 from station.change.machine import Event, Evidence, Policy, Span
 from station.change.parts import Candidate, Change, Found, Taken
-from station.terms.durations import format_duration
+from station.show.changes import STATES, VERDICTS, difference, duration
 
-NS_PER_H: Final = 3_600_000_000_000
 NS_PER_MS: Final = 1e6
-STATES: Final = {
-    ChangeState.NONE: "no change",
-    ChangeState.STAGED: "staged",
-    ChangeState.GATE: "in the gate",
-    ChangeState.SHADOW: "in shadow",
-    ChangeState.TRIAL: "on trial",
-    ChangeState.COMMITTED: "committed",
-    ChangeState.REJECTED: "rejected",
-    ChangeState.ROLLED_BACK: "rolled back",
-}
-VERDICTS: Final = {
-    Verdict.NONE: "nothing was found",
-    Verdict.NOT_FINITE: "its outputs were not finite (NaN or infinity)",
-    Verdict.OUT_OF_LIMITS: "its outputs left the limits of its contract",
-    Verdict.TOO_SLOW: "it took longer than its budget",
-    Verdict.FAILED: "it ended with a fault",
-    Verdict.MONITOR: "the task's monitor spoke",
-}
 
 
 def length(span: Span) -> str:
@@ -38,23 +18,6 @@ def length(span: Span) -> str:
     if span.cycles:
         return f"{span.cycles:,} cycle" + ("s" if span.cycles != 1 else "")
     return duration(span.ns)
-
-
-def duration(ns: float) -> str:
-    """The largest units that give a short number."""
-    if ns >= 2 * 24 * NS_PER_H:
-        return f"{ns / (24 * NS_PER_H):.3g} days"
-    if ns >= NS_PER_H:
-        return f"{ns / NS_PER_H:.3g} h"
-    return f"{ns / (NS_PER_H / 60):.3g} min" if ns >= NS_PER_H / 60 else format_duration(ns, 3)
-
-
-def difference(one: Difference) -> str:
-    """`force lay up to 0.31 apart (tolerance 0.2; 214 of 5,000 values beyond)`."""
-    limit = f"tolerance {one.tolerance:.4g}; {one.beyond:,}" if one.tolerance != float("inf") else ""
-    beyond = f" ({limit} of {one.compared:,} values beyond)" if limit else f" (of {one.compared:,} values)"
-    not_finite = f", and {one.not_finite:,} values of it were not finite" if one.not_finite else ""
-    return f"{one.output} lay up to {one.largest:.4g} apart{beyond}{not_finite}"
 
 
 def worst(found: Found, most: int = 3) -> str:

@@ -21,7 +21,7 @@ def reset_state(
     from rt_native.terminal import Terminal
 
     with explained(Terminal(stderr=True)):
-        from station.running.control import request_reset_state
+        from station.running.asking import request_reset_state
 
         message = request_reset_state(control_socket(station, socket), task)
     say(Terminal(), message)

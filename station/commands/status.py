@@ -31,7 +31,7 @@ def status(
 
     console = Terminal()
     with explained(Terminal(stderr=True)):
-        from station.running.control import fetch_status
+        from station.running.asking import fetch_status
         from station.show.live import LIVE_TAGS, draw
         from station.show.verdict import unwell
 

@@ -20,7 +20,7 @@ def stop(which: WhichArgument = None, station: StationOption = None, socket: Soc
 
     console, errors = Terminal(), Terminal(stderr=True)
     with explained(errors):
-        from station.running.control import has_ended, request_stop
+        from station.running.asking import has_ended, request_stop
 
         place = control_socket(which or station, socket)
         request_stop(place)

@@ -54,7 +54,7 @@ def watch(
 def _looks(place: Path, patterns: list[str], every_s: float, seconds: float | None) -> Iterator[tuple[TagView, ...]]:
     """The tags now, and again every `every_s`."""
     from station.errors import RefusedError
-    from station.running.control import fetch_tags
+    from station.running.asking import fetch_tags
 
     due_s = time.monotonic()
     end_s = float("inf") if seconds is None else due_s + seconds

@@ -20,7 +20,7 @@ from typing import Any, Final
 from rt_native import isolated
 from station.demo.facts import Answer
 from station.errors import NotRunningError
-from station.running.control import fetch_status
+from station.running.asking import fetch_status
 from station.show.snapshot import Snapshot
 
 ANSWER_LIMIT: Final = 2**24  # bytes; two minutes of history are some hundred thousand

@@ -32,7 +32,7 @@ from station.file.reading import StationFile
 from station.file.view import tags_of
 from station.links import DeviceLinkTable, NativeLinkTable
 from station.machine.claims import holder
-from station.running.control import fetch_status
+from station.running.asking import fetch_status
 from station.running.finding import running_stations
 from station.show.doubts import Doubt, doubt, read
 from station.show.next_steps import next_step

@@ -2,7 +2,7 @@
 
     GET  /status          -> 200, a `Snapshot` without tags; /status?tags=20 or ?tags=all with some or all of them
     GET  /tags            -> 200, {"tags": [`TagView`...]}; /tags?name=level&name=tank.* some of them | 404 {"error"}
-    POST /update/{slot}   <- {"file": "/absolute/model.onnx"}   -> 200 {"message", "version"} | 404 | 422 {"error"}
+    POST /update, /commit, /rollback, /allow: `station.running.changing`
     POST /reset-state/{task}  -> 200 {"message"} | 404 | 422 {"error"}; what the task keeps from cycle to cycle begins anew
     POST /stop            -> 202; the station makes its outputs safe, writes its report and ends
 
@@ -18,39 +18,32 @@ import os
 import socket
 import stat
 import threading
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
-from urllib.parse import quote, urlencode
 
-from station.change.answer import Updated
 from station.errors import (
     AlreadyRunningError,
-    NotRunningError,
     RefusedError,
     StationError,
     UnsafeFolderError,
     UnsafeSocketError,
 )
-from station.machine.claims import MOST_BYTES, claim, peer
+from station.machine.claims import claim, peer
 from station.machine.folders import FOLDER_MODE, own_folder, temporary
-from station.running.finding import running_stations
+from station.running.asking import ALL_TAGS, answers, too_long
+from station.running.changing import Changing, changing_routes
 from station.running.holding import Held
 from station.show.snapshot import Snapshot
-from station.show.tags import TagView, from_json, to_json
+from station.show.tags import TagView, to_json
 
 SOCKET_MODE: Final = 0o600
 BODY_LIMIT: Final = 64 * 1024
-STATUS_TIMEOUT_S: Final = 5.0
-UPDATE_TIMEOUT_S: Final = 120.0
 SHUTDOWN_S: Final = 1.0
 LOOK_S: Final = 1.0
 """How often it is seen whether the socket is still in its place."""
-_POLL_S: Final = 0.05
-ALL_TAGS: Final = "all"
 _DIGITS: Final = 9
 STRANGERS: Final = 256
 STRANGER_S: Final = 0.05
@@ -71,13 +64,9 @@ class Controlled(Protocol):
             KeyError: a pattern means none; the message names the nearest.
         """
 
-    def update(self, slot: str, file: Path) -> Updated:
-        """Replace a model.
-
-        Raises:
-            KeyError: no such slot; the message names those that exist.
-            RefusedError: the model does not fit, with the reason; the old one goes on.
-        """
+    @property
+    def changes(self) -> Changing:
+        """What changes its models."""
 
     def reset_state(self, task: str) -> str:
         """Put what a task keeps from cycle to cycle back to where it began; what was done, in words.
@@ -122,15 +111,6 @@ def socket_place(station: str) -> Path:
 def _service_folder() -> str:
     """systemd's `RuntimeDirectory` of this service; the first, if there are several."""
     return os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
-
-
-def _answers(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        try:
-            probe.connect(str(path))
-        except OSError:
-            return False
-    return True
 
 
 class ControlServer:
@@ -191,7 +171,7 @@ class ControlServer:
             [
                 web.get("/status", self._get_status),
                 web.get("/tags", self._get_tags),
-                web.post("/update/{slot}", self._post_update),
+                *changing_routes(self._station.changes),
                 web.post("/reset-state/{task}", self._post_reset_state),
                 web.post("/stop", self._post_stop),
             ]
@@ -245,23 +225,6 @@ class ControlServer:
             return web.json_response({"error": error.args[0]}, status=404)
         return web.json_response({"tags": to_json(tags)})
 
-    async def _post_update(self, request: Any) -> Any:
-        from aiohttp import web
-
-        try:
-            file = Path((await request.json())["file"])
-        except (ValueError, TypeError, LookupError, RecursionError):  # no JSON, no charset, or without an end
-            return web.json_response({"error": 'expected {"file": "/path/of/model.onnx"}'}, status=400)
-        if not file.is_absolute():
-            return web.json_response({"error": f"{file} must be an absolute path"}, status=400)
-        try:
-            updated = await _in_thread(lambda: self._station.update(request.match_info["slot"], file))
-        except KeyError as error:
-            return web.json_response({"error": error.args[0]}, status=404)
-        except RefusedError as error:
-            return web.json_response({"error": str(error)}, status=422)
-        return web.json_response({"message": updated.message, "version": updated.version})
-
     async def _post_reset_state(self, request: Any) -> Any:
         from aiohttp import web
 
@@ -277,40 +240,6 @@ class ControlServer:
 
         self._station.request_stop()
         return web.json_response({"message": "stopping"}, status=202)
-
-
-async def _in_thread(work: Callable[[], Updated]) -> Updated:
-    """What `work` gives, from a thread of its own. One of a pool would keep the process from its end when a file's place hangs.
-
-    Raises:
-        RefusedError: the system gives no thread; or what `work` raises.
-    """
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[Updated] = loop.create_future()
-
-    def tell(result: Updated | None, error: BaseException | None) -> None:
-        if done.done():  # nobody waits any more
-            return
-        if error is not None:
-            done.set_exception(error)
-        elif result is not None:
-            done.set_result(result)
-
-    def run() -> None:
-        result: Updated | None = None
-        error: BaseException | None = None
-        try:
-            result = work()
-        except Exception as caught:
-            error = caught
-        with suppress(RuntimeError):  # the loop has ended
-            loop.call_soon_threadsafe(tell, result, error)
-
-    try:
-        threading.Thread(target=run, name="update", daemon=True).start()
-    except RuntimeError as error:
-        raise RefusedError(f"the system gave no thread for it: {error}; see 'ulimit -u'") from error
-    return await done
 
 
 async def _let_in(listener: socket.socket, server: Any) -> None:
@@ -360,7 +289,7 @@ def _file_at(path: Path) -> tuple[int, int]:
 
 def _listen(path: Path) -> _Door:
     """A listening Unix socket of mode 0600 from its first moment; a dead one in its place is replaced."""
-    if why := _too_long(path):
+    if why := too_long(path):
         raise OSError(why)
     _clear(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -385,15 +314,6 @@ def _listen_again(path: Path) -> _Door | None:
         return None
 
 
-def _too_long(path: Path) -> str:
-    """Why no socket can have this path; empty: one can."""
-    if len(os.fsencode(path)) <= MOST_BYTES:
-        return ""
-    return (
-        f"{path} is longer than the {MOST_BYTES} bytes that a socket's path can have; give a shorter one with --socket"
-    )
-
-
 def _clear(path: Path) -> None:
     """Remove a socket that nobody answers; refuse to touch anything else."""
     try:
@@ -404,133 +324,6 @@ def _clear(path: Path) -> None:
         raise UnsafeSocketError(
             f"{path} is there already and is not a socket; remove it, or give another with --socket"
         )
-    if _answers(path):
+    if answers(path):
         raise AlreadyRunningError(_running_already(path))
     path.unlink()
-
-
-def fetch_status(path: Path, tags: int | None = 0) -> Snapshot:
-    """The station that answers at `path`, now, with so many of its tags; None: all.
-
-    Raises:
-        NotRunningError: none does.
-    """
-    asked = ALL_TAGS if tags is None else str(tags)
-    answer = _request(path, "GET", f"/status?tags={asked}", None, STATUS_TIMEOUT_S)
-    try:
-        return Snapshot.from_json(answer)
-    except ValueError as error:
-        raise NotRunningError(_no_station(path)) from error
-
-
-def fetch_tags(path: Path, patterns: Iterable[str] = ()) -> tuple[TagView, ...]:
-    """The tags that the patterns (`level`, `tank.*`) mean in a running station, now; all, where there is none.
-
-    Raises:
-        NotRunningError: no station answers at `path`.
-        RefusedError: a pattern means no tag; the message names the nearest.
-    """
-    url = "/tags?" + urlencode([("name", pattern) for pattern in patterns])
-    answer = _request(path, "GET", url, None, STATUS_TIMEOUT_S)
-    try:
-        return from_json(answer["tags"])
-    except (ValueError, TypeError, LookupError) as error:
-        raise NotRunningError(_no_station(path)) from error
-
-
-def _no_station(path: Path) -> str:
-    return f"what answers{_at(path)} is no station, or one of another version"
-
-
-def request_update(path: Path, slot: str, file: Path) -> Updated:
-    """Have a running station replace the model in `slot`.
-
-    Raises:
-        NotRunningError: no station answers at `path`.
-        RefusedError: it refused, with its reason.
-    """
-    answer = _request(path, "POST", f"/update/{quote(slot, safe='')}", {"file": str(file.absolute())}, UPDATE_TIMEOUT_S)
-    try:
-        return Updated(str(answer["message"]), int(answer["version"]))
-    except (ValueError, TypeError, LookupError) as error:
-        raise NotRunningError(f"what answers{_at(path)} is no station") from error
-
-
-def request_reset_state(path: Path, task: str) -> str:
-    """Have a running station put what a task keeps back to where it began; gives its words.
-
-    Raises:
-        NotRunningError: no station answers at `path`.
-        RefusedError: it refused, with its reason.
-    """
-    answer = _request(path, "POST", f"/reset-state/{quote(task, safe='')}", None, STATUS_TIMEOUT_S)
-    try:
-        return str(answer["message"])
-    except (TypeError, LookupError) as error:
-        raise NotRunningError(_no_station(path)) from error
-
-
-def request_stop(path: Path) -> None:
-    """Ask a running station to end; returns when it begins to.
-
-    Raises:
-        NotRunningError: no station answers at `path`.
-    """
-    _request(path, "POST", "/stop", None, STATUS_TIMEOUT_S)
-
-
-def has_ended(path: Path, patience_s: float) -> bool:
-    """Wait until nobody listens at `path`, not longer than that; gives whether nobody does."""
-    until_s = time.monotonic() + patience_s
-    while _answers(path):
-        if time.monotonic() >= until_s:
-            return False
-        time.sleep(_POLL_S)
-    return True
-
-
-def _request(path: Path, method: str, url: str, body: Any, timeout_s: float) -> Any:
-    import aiohttp
-
-    if why := _too_long(path):
-        raise NotRunningError(why)
-
-    async def send() -> Any:
-        timeout = aiohttp.ClientTimeout(total=timeout_s)
-        async with (
-            aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path)), timeout=timeout) as session,
-            session.request(method, f"http://station{url}", json=body) as response,
-        ):
-            if response.content_type != "application/json":
-                raise RefusedError(f"the station answered {response.status} {response.reason}")
-            try:
-                answer = await response.json()
-                if response.status >= 400:
-                    raise RefusedError(str(answer["error"]))
-            except (ValueError, TypeError, LookupError, RecursionError) as error:
-                raise NotRunningError(f"what answers{_at(path)} is no station") from error
-            return answer
-
-    try:
-        return asyncio.run(send())
-    except TimeoutError as error:
-        raise NotRunningError(
-            f"the station{_at(path)} did not answer within {timeout_s:g} s: it is starting, or busy; ask again"
-        ) from error
-    except (aiohttp.ClientConnectionError, OSError) as error:
-        raise NotRunningError(_not_running(path, error)) from error
-
-
-def _at(path: Path) -> str:
-    """Where a station answers, for a message; a name that the kernel alone knows helps nobody."""
-    return "" if str(path).startswith("\0") else f" at {path}"
-
-
-def _not_running(path: Path, error: Exception) -> str:
-    """Which station does not run, how to start it, and which do."""
-    if isinstance(error, PermissionError) or isinstance(getattr(error, "os_error", None), PermissionError):
-        return f"the control socket {path} is another user's: only the user who runs a station can talk to it"
-    others = ", ".join(dict.fromkeys(str(station) for station in running_stations()))
-    running = f"; running: {others}" if others else "; no other station runs"
-    name = f"station '{path.stem}'" if _at(path) else "the station"
-    return f"{name} is not running (start it: rt-engine run station.toml){running}"

@@ -92,7 +92,7 @@ class Station:
             },
             hashes={name: model.sha256 for name, model in self._parts.models.items()},
         )
-        self.changes = changes_of(file.config, self._parts.slots, self._scheduler, self._apart, self._heard)
+        self.changes = changes_of(file.config, self._parts, self._scheduler, self._apart, self._heard)
         """What becomes of new versions of its models."""
         self._seen = {name: link.status() for name, link in self._parts.links.items()}
         self._confirmed: dict[str, bool] = {}
@@ -297,6 +297,7 @@ class Station:
             servers=self._server_views(),
             tags=self._last_tags[:tags] or self.tags(most=tags),
             tag_count=len(self.file.config.tags),
+            changes=self.changes.views(),
         )
 
     def _rights(self) -> tuple[Grant, ...]:

@@ -17,6 +17,8 @@ from fieldbus.link.state import LINK_STATISTICS
 from fieldbus.statistic import Statistic
 from rt_native.terminal import Column, Sheet
 from scheduler.stats import TASK_STATISTICS, Latency
+from station.show import changes
+from station.show.changes import changes_sheet, seen
 from station.show.snapshot import LinkView, Snapshot, TaskView
 from station.show.tags import sheet
 from station.terms.durations import format_duration
@@ -108,7 +110,7 @@ def view_for(console: Console, status_lines: bool | None = None) -> View:
 
 def tag_lines(snapshot: Snapshot, height: int) -> int:
     """How many tags fit on a screen of so many lines, below all else."""
-    tables = (snapshot.tasks, snapshot.links, snapshot.servers)
+    tables = (snapshot.tasks, snapshot.links, snapshot.servers, seen(snapshot.changes))
     lines = sum(len(rows) + _TABLE_LINES for rows in tables if rows) + len(list(_notes(snapshot)))
     return max(LEAST_TAGS, height - lines - _TABLE_LINES - _OTHER_LINES)
 
@@ -123,6 +125,8 @@ def draw(snapshot: Snapshot, most_tags: int = LIVE_TAGS) -> Group:
         parts.append(_links(snapshot))
     if snapshot.servers:
         parts.append(_servers(snapshot))
+    if changed := seen(snapshot.changes):
+        parts.append(changes_sheet(changed))
     if tags := snapshot.tags[:most_tags]:
         parts.append(sheet(tags, snapshot.tag_count - len(tags)))
     parts += [Text(f"{name}: {text}", style="yellow") for name, text in _notes(snapshot)]
@@ -140,6 +144,7 @@ def _notes(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
             yield link.name, link.last_error
         if link.note:
             yield link.name, link.note
+    yield from changes.notes(snapshot.changes)
 
 
 def _tasks(snapshot: Snapshot) -> Sheet:
@@ -235,4 +240,5 @@ def one_line(snapshot: Snapshot) -> str:
     )
     links = (f"{link.name} {link.state}" for link in snapshot.links)
     servers = (f"{server.name} {server.clients} clients, {server.requests:,} requests" for server in snapshot.servers)
-    return f"{snapshot.running_s:7.1f} s  " + " | ".join((*tasks, *links, *servers))
+    going = (f"{view.slot} {changes.STATES[view.state]}" for view in seen(snapshot.changes))
+    return f"{snapshot.running_s:7.1f} s  " + " | ".join((*tasks, *links, *servers, *going))

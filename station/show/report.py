@@ -9,7 +9,7 @@ import json
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -19,12 +19,21 @@ from typing import Final
 
 from fieldbus.link.state import LINK_STATISTICS
 from fieldbus.statistic import Statistic
+from plc_bindings.data.changes import ChangeView
 from rt_native.text import in_html as escape
 from rt_native.turns import TURNS
 from scheduler.stats import TASK_STATISTICS
 from station.errors import UnsafeFolderError
 from station.machine.computer import Fact, Level
 from station.machine.folders import own_folder, temporary
+from station.show.changes import (
+    CHANGE_COLUMNS,
+    DIFFERENCE_COLUMNS,
+    change_row,
+    difference_picture,
+    difference_row,
+    seen,
+)
 from station.show.events import Event
 from station.show.identity import Rows
 from station.show.picture import Picture, svg_picture
@@ -228,6 +237,7 @@ def to_html(report: Report) -> str:
         ),
         _section("Links", _table(_LINK_COLUMNS, map(_link_row, report.snapshot.links))),
         *([_section("Servers", _table(_SERVER_COLUMNS, map(_server_row, servers)))] if servers else []),
+        *_changes(seen(report.snapshot.changes)),
         _section(
             "What happened",
             _table(("at", "what", "", ""), map(_event_row, sorted(report.events, key=lambda event: event.at_s))),
@@ -248,6 +258,23 @@ def to_html(report: Report) -> str:
         verdict="\n".join(f'<div class="verdict {r.level}">{escape(r.text)}</div>' for r in report.remarks),
         sections="\n".join(sections),
     )
+
+
+def _changes(changes: Sequence[ChangeView]) -> Iterator[str]:
+    """The newest change of each slot; and how far the versions lay apart."""
+    if not changes:
+        return
+    yield _section("Changes of models", _table(CHANGE_COLUMNS, map(change_row, changes)))
+    for view in changes:
+        if view.differences:
+            cards = "".join(
+                f'<div class="card"><h3>{escape(one.output)}: how far apart</h3>{difference_picture(one)}</div>'
+                for one in view.differences
+            )
+            table = _table(DIFFERENCE_COLUMNS, map(difference_row, view.differences))
+            yield _section(
+                f"{view.slot}: old and new version on the same inputs", f'{table}<div class="pair">{cards}</div>'
+            )
 
 
 _QUALITY_LEVELS: Final[dict[str, Level]] = {"GOOD": "ok", "STALE": "warn", "BAD": "bad"}

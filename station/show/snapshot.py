@@ -10,6 +10,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from fieldbus.link.state import LINK_STATISTICS, LinkStatus
+from plc_bindings.data.changes import ChangeView
 from scheduler.stats import NO_LATENCY, TASK_STATISTICS, Latency, TaskStats
 from scheduler.status import TaskStatus
 from station.show.tags import TagView
@@ -147,7 +148,7 @@ class ServerView:
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """The whole station. `models`: slot -> file; `rights`: what the system did not grant, and how to get it; `tags`: as many
-    as were asked for, of `tag_count`."""
+    as were asked for, of `tag_count`; `changes`: of each slot, its newest."""
 
     station: str
     pid: int
@@ -159,6 +160,7 @@ class Snapshot:
     servers: tuple[ServerView, ...] = ()
     tags: tuple[TagView, ...] = ()
     tag_count: int = 0
+    changes: tuple[ChangeView, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain dictionaries, lists and numbers."""

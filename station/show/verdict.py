@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from rt_engine.change import ChangeState
 from station.machine.computer import Level
+from station.show.changes import STATES
 from station.show.reasons import reasons
 from station.show.snapshot import Snapshot
 from station.terms.durations import format_duration
@@ -31,7 +33,7 @@ class Remark:
 
 def judge(snapshot: Snapshot) -> tuple[Remark, ...]:
     """All remarks on a run that has ended; never empty; the first has the level of the whole."""
-    checks = (_ends, _hangs, _outputs, _links, _deadlines)
+    checks = (_ends, _hangs, _outputs, _links, _changes, _deadlines)
     return tuple(sorted((r for check in checks for r in check(snapshot)), key=lambda remark: _RANK[remark.level]))
 
 
@@ -101,6 +103,12 @@ def _links(snapshot: Snapshot) -> Iterator[Remark]:
         elif link.reconnects:
             times = "once" if link.reconnects == 1 else f"{link.reconnects:,} times"
             yield Remark("warn", f"{link.name} was lost {times}{why}")
+
+
+def _changes(snapshot: Snapshot) -> Iterator[Remark]:
+    for view in snapshot.changes:
+        if view.state in (ChangeState.REJECTED, ChangeState.ROLLED_BACK):
+            yield Remark("warn", f"{view.slot}: {view.file} was {STATES[view.state]}: {view.reason}")
 
 
 def _ends(snapshot: Snapshot) -> Iterator[Remark]:

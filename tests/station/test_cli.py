@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 from rt_native import version
 from station.cli import app
 from station.errors import ExitCode, NotRunningError
-from station.running.control import fetch_status, socket_path
+from station.running.asking import fetch_status
+from station.running.control import socket_path
 from tests import ROOT
 from tests.station.stations import STATION, wait_for, write_station
 

@@ -16,7 +16,7 @@ from typing import Final
 from station.errors import AlreadyRunningError, ScanError, StationError
 from station.links.shared.hosts import no_host, plain_host
 from station.machine.claims import Holder, holder
-from station.running.control import fetch_status
+from station.running.asking import fetch_status
 from station.running.finding import Running, running_stations
 
 PORT: Final = 502

@@ -14,19 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from station.change.answer import Updated
 from station.errors import AlreadyRunningError, NotRunningError, RefusedError, UnsafeSocketError
 from station.machine.claims import Holder
-from station.running import control
-from station.running.control import (
-    ControlServer,
-    Updated,
-    fetch_status,
-    fetch_tags,
-    request_reset_state,
-    request_stop,
-    request_update,
-    socket_path,
-)
+from station.running import asking, control
+from station.running.asking import fetch_status, fetch_tags, request_reset_state, request_stop, request_update
+from station.running.control import ControlServer, socket_path
 from station.show.tags import matching
 from tests import ROOT
 from tests.station.examples_of import snapshot
@@ -47,13 +40,20 @@ class FakeStation:
         names = matching(patterns, [tag.name for tag in snapshot().tags])
         return tuple(tag for tag in snapshot().tags if tag.name in names)
 
-    def update(self, slot, file):
+    @property
+    def changes(self):
+        return self
+
+    def update(self, files, who, wish):
+        ((slot, file),) = files.items()
         if slot != "policy":
             raise KeyError(f'no model "{slot}"; there are: policy')
         if file.name == "wrong.onnx":
             raise RefusedError("input x is (1, 5), the running model has (1, 4)")
         self.updates.append((slot, file))
         return Updated("live at tick 7", 2)
+
+    commit = roll_back = allow = None
 
     def reset_state(self, task):
         if task == "still":
@@ -119,7 +119,7 @@ def test_a_number_of_tags_that_is_none_is_refused(path, asked):
 @pytest.mark.usefixtures("server")
 def test_update(station, path, tmp_path):
     """An update names the slot and an absolute path, and gives back the new version."""
-    assert request_update(path, "policy", tmp_path / "better.onnx") == Updated("live at tick 7", 2)
+    assert request_update(path, {"policy": tmp_path / "better.onnx"}) == Updated("live at tick 7", 2)
     assert station.updates == [("policy", tmp_path / "better.onnx")]
 
 
@@ -127,9 +127,9 @@ def test_update(station, path, tmp_path):
 def test_refusals_carry_their_reason(path):
     """A model that does not fit and a slot that does not exist are refused in words; the server goes on."""
     with pytest.raises(RefusedError, match=r"input x is \(1, 5\)"):
-        request_update(path, "policy", Path("/wrong.onnx"))
+        request_update(path, {"policy": Path("/wrong.onnx")})
     with pytest.raises(RefusedError, match='no model "polcy"; there are: policy'):
-        request_update(path, "polcy", Path("/better.onnx"))
+        request_update(path, {"polcy": Path("/better.onnx")})
     assert fetch_status(path).station == "cell"
 
 
@@ -268,7 +268,7 @@ def test_nobody_there(path):
 
 def test_a_place_that_the_kernel_alone_knows_is_not_shown(monkeypatch):
     """A station that does not answer yet: it is starting."""
-    monkeypatch.setattr(control, "STATUS_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(asking, "STATUS_TIMEOUT_S", 0.2)
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind("\0rt-engine-test-" + str(os.getpid()))
         silent.listen()
@@ -321,7 +321,7 @@ def test_a_path_that_is_too_long_for_a_socket_is_said(station, tmp_path):
 def test_a_strange_slot_name_is_refused_in_words(path):
     """A slot with a slash in its name reaches the station as it is."""
     with pytest.raises(RefusedError, match='no model "a/b"'):
-        request_update(path, "a/b", Path("/x.onnx"))
+        request_update(path, {"a/b": Path("/x.onnx")})
 
 
 def test_clients_that_keep_their_connection_do_not_keep_the_station_from_its_end(station, path):
@@ -398,7 +398,7 @@ def test_what_is_no_station_is_said_to_be_none(path, body, status):
         with pytest.raises(NotRunningError, match="is no station"):
             fetch_status(path)
         with pytest.raises(NotRunningError, match="is no station"):
-            request_update(path, "policy", Path("/m.onnx"))
+            request_update(path, {"policy": Path("/m.onnx")})
         thread.join(10)
 
 
@@ -410,10 +410,12 @@ from tests.station.examples_of import snapshot
 
 class Hangs:
     snapshot = staticmethod(snapshot)
-    def update(self, slot, file):
+    commit = roll_back = allow = None
+    def update(self, files, who, wish):
         print("reached", flush=True)
         time.sleep(600)
 
+Hangs.changes = Hangs()
 with ControlServer(Hangs(), Path(sys.argv[1])):
     sys.stdin.readline()
 """
@@ -425,7 +427,7 @@ def test_an_update_that_hangs_does_not_keep_the_process_from_its_end(path):
         [sys.executable, "-c", HANGS, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
     )
     wait_for(path.exists, 30)
-    asks = threading.Thread(target=_swallow, args=(request_update, path, "policy", path), daemon=True)
+    asks = threading.Thread(target=_swallow, args=(request_update, path, {"policy": path}), daemon=True)
     asks.start()
     assert process.stdout.readline() == "reached\n"
     try:
