@@ -78,12 +78,14 @@ class Station:
         self._parts = build(file, self._kept)
         self._scheduler = Scheduler(self._parts.tasks)
         self._audit = audit_log(file)
-        self._plc = self._servers_side() if file.config.servers else None
         self._apart = Apart()
         self._audit_failure = ""
         self._examined: tuple[Fact, ...] = ()
+        self._plc: PlcSide | None = None
         self._heard = Heard(
-            *(self.diary, self._audit, lambda: self._plc),
+            self.diary,
+            self._audit,
+            plc=lambda: self._plc,
             files={name: table.file for name, table in file.config.models.items()}
             | {
                 name: title(version)
@@ -94,6 +96,8 @@ class Station:
         )
         self.changes = changes_of(file.config, self._parts, self._scheduler, self._apart, self._heard)
         """What becomes of new versions of its models."""
+        if file.config.servers:
+            self._plc = self._servers_side()
         self._seen = {name: link.status() for name, link in self._parts.links.items()}
         self._confirmed: dict[str, bool] = {}
         self._starting: dict[str, int] = {}
@@ -261,7 +265,9 @@ class Station:
         return f"the state of task {task} begins anew in its next cycle"
 
     def _servers_side(self) -> PlcSide:
-        return plc_side(self.file, self._parts, self._scheduler, self._replaced, self._audit, self._told_of_client)
+        return plc_side(
+            self.file, self._parts, self._scheduler, self._replaced, self._audit, self._told_of_client, self.changes
+        )
 
     def _told_of_client(self, who: str, what: str, outcome: str) -> None:
         """What a client did or was refused; the audit log has each, the events what a flood leaves of it."""

@@ -106,8 +106,10 @@ def _links(snapshot: Snapshot) -> Iterator[Remark]:
 
 
 def _changes(snapshot: Snapshot) -> Iterator[Remark]:
+    """What was taken back; a file that the gate refused was never part of the run."""
     for view in snapshot.changes:
-        if view.state in (ChangeState.REJECTED, ChangeState.ROLLED_BACK):
+        was_seen = view.state == ChangeState.REJECTED and view.cycles
+        if was_seen or view.state == ChangeState.ROLLED_BACK:
             yield Remark("warn", f"{view.slot}: {view.file} was {STATES[view.state]}: {view.reason}")
 
 
