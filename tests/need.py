@@ -25,6 +25,7 @@ PROGRAMS: Final = {
     "openssl": "openssl",
     "qemu-aarch64": "qemu-user",
     "socat": "socat",
+    "strace": "strace",
     "systemd-analyze": "systemd",
     "tshark": "tshark",
     "valgrind": "valgrind libc6-dbg",

@@ -97,7 +97,7 @@ def new_folder(parent: Path, fill: Callable[[Path], str]) -> str:
     draft.mkdir(FOLDER_MODE)
     try:
         name = fill(draft)
-        for folder, _, _ in os.walk(draft):
+        for folder, _, _ in os.walk(draft, onerror=_raise):
             sync_folder(Path(folder))
         if (parent / name).exists():
             remove_folder(parent / name)
@@ -132,3 +132,7 @@ def sweep(folder: Path) -> None:
 def temporary(folder: Path) -> Path:
     """A name in the folder that nothing has."""
     return folder / f"{TEMPORARY}{secrets.token_hex(8)}"
+
+
+def _raise(error: OSError) -> None:
+    raise error

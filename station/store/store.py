@@ -182,11 +182,14 @@ class Store:
     def put_program(self, sha256: str, program: bytes, shapes: Shapes, state: States) -> None:
         """Keep the .rtp that was compiled from a version for these shapes and states; it is run at the next start.
 
+        Nothing is kept of a version that came compiled, or could not be (no bytes).
+
         Raises:
             StoreError: it could not be written; the next start compiles the version again.
         """
         with self._lock, self._told("cannot keep a compiled program"):
-            self.files.put_program(sha256, program, shapes, state)
+            if program and not self.files.is_program(sha256):
+                self.files.put_program(sha256, program, shapes, state)
 
     def put_report(self, sha256: str, report: Mapping[str, Any]) -> None:
         """Keep the gate's report of a version, in place of an earlier one. Raises StoreError."""

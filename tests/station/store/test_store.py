@@ -3,6 +3,7 @@ import pytest
 from rt_engine.change import ChangeState
 from rt_engine.read.source import Source
 from station.errors import StoreError
+from station.store.journal import line
 from station.store.store import Recovered, Store
 
 A, B, C = (Source(b"model " + letter * 100, f"/else/where/{letter.decode()}.onnx") for letter in (b"a", b"b", b"c"))
@@ -116,3 +117,88 @@ def test_a_signature_stays_with_its_version(store):
     again(store)
     (row,) = store.versions("policy")
     assert (row.version.signature, row.version.serial, row.version.who) == (signature, 1234, "192.168.10.9")
+
+
+def damaged(store, records):
+    """Change a byte of these records of the journal, counted from the end."""
+    path = store.folder / "journal"
+    lines = path.read_bytes().splitlines(keepends=True)
+    for record in records:
+        lines[record] = lines[record][:30] + b"#" + lines[record][31:]
+    path.write_bytes(b"".join(lines))
+
+
+def test_damage_is_told_once_and_the_records_behind_it_count(store):
+    commit(store, 1, policy=A, other=A)
+    commit(store, 2, policy=B, other=B)
+    store.allow("policy", A.sha256, "anna")
+    store.close()
+    damaged(store, [-2, -3])
+    found = again(store)
+    assert "the journal is damaged" in found.notes[0] and "2 records are missing" in found.notes[0]
+    assert {slot: version.sha256 for slot, version in found.committed.items()} == {
+        "policy": A.sha256,
+        "other": A.sha256,
+    }
+    assert [(one.change, one.was) for one in found.ended] == [(2, ChangeState.SHADOW)]
+    assert not again(store).notes
+
+
+def test_the_newest_record_says_what_all_slots_run(store):
+    """Whatever is damaged before it."""
+    commit(store, 1, policy=A, other=A)
+    commit(store, 2, policy=B, other=B)
+    store.record(3, {"third": store.add("third", C, "anna").sha256}, ChangeState.STAGED, "anna", "")
+    store.close()
+    damaged(store, [-3])
+    found = again(store)
+    assert {slot: version.sha256 for slot, version in found.committed.items()} == {
+        "policy": B.sha256,
+        "other": B.sha256,
+    }
+
+
+def test_a_record_that_was_removed_is_missed(store):
+    commit(store, 1, policy=A)
+    store.close()
+    path = store.folder / "journal"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:3], *lines[4:]]))
+    assert "nowhere to be seen; 1 records are missing" in again(store).notes[0]
+    assert not again(store).notes
+
+
+def test_a_changed_byte_anywhere_never_mixes_slots(store):
+    """One of the two versions in both, or, where nothing else is left of the journal, none."""
+    commit(store, 1, policy=A, other=A)
+    commit(store, 2, policy=B, other=B)
+    store.close()
+    path = store.folder / "journal"
+    data = path.read_bytes()
+    for place in range(0, len(data), 37):
+        path.write_bytes(data[:place] + bytes([data[place] ^ 4]) + data[place + 1 :])
+        found = store.open().committed
+        store.close()
+        assert {version.sha256 for version in found.values()} in ({A.sha256}, {B.sha256}) and len(found) == 2
+
+
+def test_a_version_that_does_not_load_any_more_can_be_brought_again(store):
+    """Its damaged file is replaced by the one that comes."""
+    commit(store, 1, policy=A)
+    path = store.files.place(A.sha256) / "model.onnx"
+    path.write_bytes(b"something else")
+    with pytest.raises(StoreError, match="is damaged"):
+        store.source(store.committed("policy"))
+    store.add("policy", A, "anna")
+    assert store.source(store.committed("policy")).data == A.data
+
+
+def test_a_store_of_a_newer_version_is_left_alone(store):
+    store.close()
+
+    with open(store.folder / "journal", "ab") as journal:
+        journal.write(line({"n": 2, "kind": "store", "format": 2}))
+    before = (store.folder / "journal").read_bytes()
+    with pytest.raises(StoreError, match="newer version of rt-engine"):
+        store.open()
+    assert (store.folder / "journal").read_bytes() == before
