@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fieldbus.image.image import Channel
 from rt_engine.kernels.interface.dtypes import CODE
 from rt_native.histogram import NBYTES, Histogram
-from rt_native.memory import Block
+from rt_native.memory import Block, offsets
 from scheduler.checks import limits_of, tensor_position
 from scheduler.clock import Clock
 from scheduler.native import NATIVE
@@ -95,6 +95,25 @@ class TaskMemory:
             self._bind_step(task.step)
         if task.exchanges:
             self._bind_exchanges(task)
+        self.undone = self._undone()
+        """(Address, bytes) of all that a cycle changes from its inputs on until it publishes: a tick that is done again, by the
+        version before the one that was found bad, begins with it as it was (`scheduler.second_native`)."""
+
+    def _undone(self) -> list[tuple[int, int]]:
+        task, stats = offsets(TASK), offsets(STATS)
+        count = int(self.task["raw_count"][0])
+        places = [
+            (self.address + task.tick_ns, TASK.itemsize - task.tick_ns),
+            (int(self.task["stats"][0]) + stats.overruns_in_a_row, stats.status - stats.overruns_in_a_row),
+            (int(self.task["last"][0]), 8 * count),
+            (int(self.task["output_ranges"][0]), 8 * len(RANGES) * count),
+        ]
+        if self._task.every > 1:
+            places += [(int(self.task[name][0]), 8 * count) for name in ("ramp_from", "ramp_to")]
+        if self._task.step is not None:
+            size = STEP_HEADER.itemsize
+            places.append((int(self.task["step_state"][0]) - size, size + int(self.task["step_bytes"][0])))
+        return places
 
     def _bind_exchanges(self, task: Task) -> None:
         from fieldbus.exchange.block import AREA_BYTES

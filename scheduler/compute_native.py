@@ -1,9 +1,10 @@
 """The middle of a cycle: input tensors -> model -> the user's step -> `raw`, in numbers that may go on to the guard.
 
 compute   is_turn     the model's turn; else `go_on`: what is between turns, then the step (`scheduler.slow_native`)
-          run_model   the version's outputs, scaled, to `raw`. Here: the judgement of a version on trial
+          run_model   the version's outputs, scaled, to `raw`; then a version on trial is judged
           aim         the outputs' way to the next turn begins in `raw`
-          -           here: monitor, and the fallback that it asks for, before the step sees `raw`
+          -           here: monitor, and the fallback that it asks for, before the step sees `raw`; a monitor that speaks
+                      calls `second_native.end_trial`, and gives ROLLED_BACK if the block is on trial
           run_step    the user's function on `raw`
           look_at     numbers and states that are not finite
 """
@@ -13,9 +14,11 @@ from rt_native.lang import atomic_load, call1, call5, inline, load_i64, store_i6
 from rt_native.memory import offsets
 from scheduler.memory_native import keep_sound
 from scheduler.outputs_native import not_finite, scatter
+from scheduler.second_native import judge_run, watch_on
 from scheduler.slow_native import aim, begin_turn, between, fault_of_turn, is_turn, note_fault
 from scheduler.status import Action, TaskStatus
 from scheduler.task_block import STATS, STEP_HEADER, TASK, Control, OnFault
+from scheduler.time_native import now
 
 _T, _N, _H = offsets(TASK), offsets(STATS), offsets(STEP_HEADER)
 _HEADER, _ELAPSED, _RESUMED, _STEP_TICK = STEP_HEADER.itemsize, _H.elapsed_ns, _H.resumed, _H.tick_ns
@@ -44,7 +47,7 @@ def compute(task, block, tick):  # type: ignore[no-untyped-def]
 def take_turn(task, block, tick):  # type: ignore[no-untyped-def]
     """The model, then the step."""
     begin_turn(task, tick)
-    fault, given = run_model(task, block), 0
+    fault, given = run_model(task, block, tick), 0
     if fault == _OK:
         given = not_finite(task)
         aim(task, tick)
@@ -74,11 +77,15 @@ def go_on(task, tick):  # type: ignore[no-untyped-def]
 
 
 @inline
-def run_model(task, block):  # type: ignore[no-untyped-def]
-    """Run the model, its outputs -> `raw`; gives its status."""
+def run_model(task, block, tick):  # type: ignore[no-untyped-def]
+    """Run the model, its outputs -> `raw`; gives its status, or ROLLED_BACK if it is on trial and was found bad."""
+    watch = watch_on(task, block)
+    begun = now(task) if watch != 0 else 0
     status = call1(load_i64(task + _EXECUTE), block) if block != 0 else _OK
     if status == _OK:
-        scatter(task, block)
+        scatter(task, block, load_i64(task + _RAW))
+    if watch != 0:
+        status = judge_run(task, block, watch, status, begun, tick)
     return status
 
 

@@ -8,10 +8,12 @@ most urgent first, each with its own ticks, deadlines and counters. One that is 
     cycle   read      exchange            devices that the task exchanges with itself
                       model_version       the block for this tick; here: a smaller model where the time left does not suffice
                       read_inputs         channels -> windows -> the block's tensors
+                      remember            while a version is on trial: what the rest of the cycle changes, so that it can be undone
             compute   renew, compute      model -> (trial's judgement, monitor, fallback) -> step: `scheduler.compute_native`
-            write     judge, action_on    what the outputs answer for: `scheduler.faults_native`
+                      judge, action_on    what the outputs answer for: `scheduler.faults_native`
                       guard               `raw` -> `last`, within limits and rates
-                      write_outputs       `last` -> channels; immediately before: was the version found bad meanwhile?
+                      is_found_bad        by any task, meanwhile: all of "compute" again, by the version before (`take_back`)
+            write     write_outputs       `last` -> channels
                       exchange            to devices
             record                        counters, and the next tick: `scheduler.record_native`
     follow                                after the cycles of all tasks of the thread: second versions, in the time that is left
@@ -23,8 +25,8 @@ them for each thread, and Python reads that from /proc while the task runs. Only
 
 import scheduler.deadlines as deadlines
 from fieldbus.exchange.block import Phase
-from rt_engine.run.blocks import BLOCK
-from rt_engine.run.slot_native import pick
+from rt_engine.run.blocks import BLOCK, READER
+from rt_engine.run.slot_native import has_fallen, pick
 from rt_native.lang import (
     atomic_load,
     atomic_store,
@@ -44,6 +46,8 @@ from scheduler.inputs_native import read_inputs
 from scheduler.memory_native import renew
 from scheduler.outputs_native import guard, make_safe, write_outputs
 from scheduler.record_native import forget, note_usage, record
+from scheduler.second_native import active_block, follow, is_found_bad, remember, take_back
+from scheduler.slow_native import turn_at_once
 from scheduler.status import Action, State, TaskStatus
 from scheduler.task_block import STATS, TASK, Control
 from scheduler.time_native import now, sleep_until
@@ -54,7 +58,7 @@ _CLOCK, _SLEEP, _READER, _STATS = _T.clock, _T.clock_sleep, _T.reader, _T.stats
 _DUE, _CYCLES, _STATUS, _ACTION, _VERSION, _USAGE_END = (
     _N.due_ns, _N.cycles, _N.status, _N.action, _N.version, _N.usage_end
 )  # fmt: skip
-_BLOCK_VERSION = offsets(BLOCK).version
+_BLOCK_VERSION, _ACTIVE = offsets(BLOCK).version, offsets(READER).active
 
 _STOP = int(Control.STOP)
 _RUNNING, _STOPPED_STATE = int(State.RUNNING), int(State.STOPPED)
@@ -99,16 +103,22 @@ def cycle(task):  # type: ignore[no-untyped-def]
     # read
     exchange(task, _READS, woke + load_i64(task + _IO))
     block = model_version(task, tick)
-    fault = read_inputs(task, block, tick, now(task))
-    # compute
+    given = read_inputs(task, block, tick, now(task))
+    # compute; once more, with the version before, where the one that ran is found bad
     renew(task, block)
-    if fault == _OK:
-        fault = compute(task, block, tick)
+    remember(task)
+    fault, action, done, again = given, _SAFE, woke, True
+    while again:
+        fault = compute(task, block, tick) if given == _OK else given
+        done = now(task)
+        fault = judge(task, fault, is_late(due, tick, done, period))
+        action = end_hold(task, action_on(task, fault), tick)
+        guard(task, action, tick - load_i64(task + _TICK))
+        again = is_found_bad(task)
+        if again:
+            given = take_back(task, tick, given)
+            block = active_block(task)
     # write
-    done = now(task)
-    fault = judge(task, fault, is_late(due, tick, done, period))
-    action = end_hold(task, action_on(task, fault), tick)
-    guard(task, action, tick - load_i64(task + _TICK))
     if not write_outputs(task, False, _GOOD if action == _LIVE else _STALE, done):
         return _LEAVE
     exchange(task, _WRITES, min(done + load_i64(task + _IO), tick + period))
@@ -136,11 +146,17 @@ def begin_all(table, count):  # type: ignore[no-untyped-def]
 
 @inline
 def cycle_all(table, count):  # type: ignore[no-untyped-def]
-    """A cycle of each task whose tick has come, in their order; gives the next tick of all, or _LEAVE, at once."""
+    """A cycle of each task whose tick has come, in their order, then their second versions; gives the next tick of all.
+
+    _LEAVE, at once, where one has to end.
+    """
     due = _NEVER
     for number in range(count):
         if due != _LEAVE:
             due = min(due, cycle(load_i64(table + 8 * number)))
+    if due != _LEAVE:
+        for number in range(count):
+            follow(load_i64(table + 8 * number))
     return due
 
 
@@ -159,7 +175,10 @@ def model_version(task, tick):  # type: ignore[no-untyped-def]
     reader = load_i64(task + _READER)
     if reader == 0:
         return 0
+    runs = load_i64(reader + _ACTIVE)
     block = pick(reader, tick)
+    if block != runs and has_fallen(reader):
+        turn_at_once(task)  # what lies between two turns is of the version that was found bad
     store_i64(load_i64(task + _STATS) + _VERSION, load_i64(block + _BLOCK_VERSION))
     return block
 

@@ -18,6 +18,7 @@ from rt_engine.run.state_native import reset_states, states_finite
 from rt_native.counting import add_to
 from rt_native.lang import atomic_exchange, copy_bytes, inline, load_f64, load_i64, store_i64
 from rt_native.memory import offsets
+from scheduler.second_native import reset_second
 from scheduler.status import TaskStatus
 from scheduler.task_block import MOST_WRONG, SOURCE, STATS, STEP_HEADER, TASK, OnState
 
@@ -70,6 +71,7 @@ def renew(task, block):  # type: ignore[no-untyped-def]
     """Put the states back if somebody has asked for it since the last cycle."""
     triggered = is_triggered(task)
     if atomic_exchange(task + _RESET_STATE, 0) != 0 or triggered:
+        reset_second(task)
         count_reset(task, reset_model(block) + reset_step(task))
 
 

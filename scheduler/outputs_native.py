@@ -37,9 +37,7 @@ _T, _O, _K, _N, _SLOT = offsets(TASK), offsets(OUTPUT), offsets(SINK), offsets(S
 _CONTROL, _OWNER, _STATE, _STATS = _T.control, _T.owner, _T.state, _T.stats
 _OUTPUTS, _OUTPUT_COUNT, _SINKS, _SINK_COUNT = _T.outputs, _T.output_count, _T.sinks, _T.sink_count
 _RAW, _RAW_COUNT = _T.raw, _T.raw_count
-_SINK, _CELL, _COUNT, _NUMBER, _OUT_RAW, _OUTPUT_SIZE = (
-    _O.sink, _O.cell, _O.count, _O.number, _O.raw, OUTPUT.itemsize
-)  # fmt: skip
+_SINK, _CELL, _COUNT, _NUMBER, _OUTPUT_SIZE = _O.sink, _O.cell, _O.count, _O.number, OUTPUT.itemsize
 _LAST, _RANGES, _SEEN, _EIGHT, _FLOAT = _T.last, _T.output_ranges, _T.outputs_seen, LANES, int(DType.FLOAT)
 _TENSOR, _DTYPE, _FIRST, _SCALE, _OFFSET = _O.tensor, _O.dtype, _O.first, _O.scale, _O.offset
 _LOW, _HIGH, _RATE, _SAFE_VALUE, _IS_LIMITED = _T.low, _T.high, _T.max_rate, _T.safe, _T.is_limited
@@ -63,12 +61,12 @@ _CAME, _CAME_FIRST = _SLOT.arrived_ns, _T.came_ns
 
 
 @inline
-def scatter(task, block):  # type: ignore[no-untyped-def]
-    """Scale the model's output tensors into `raw`; 0 where an output has no tensor."""
+def scatter(task, block, to):  # type: ignore[no-untyped-def]
+    """Scale the model's output tensors into `to`: `raw`, or as many numbers elsewhere; 0 where an output has no tensor."""
     tensors = load_i64(block + _TENSORS) if block != 0 else 0
     entry = load_i64(task + _OUTPUTS)
     for _ in range(load_i64(task + _OUTPUT_COUNT)):
-        raw, tensor, count = load_i64(entry + _OUT_RAW), load_i64(entry + _TENSOR), load_i64(entry + _COUNT)
+        raw, tensor, count = to + 8 * load_i64(entry + _NUMBER), load_i64(entry + _TENSOR), load_i64(entry + _COUNT)
         if tensor != _NONE:
             scale_elements(entry, load_i64(tensors + tensor), raw, count)
         else:

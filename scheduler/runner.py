@@ -13,15 +13,19 @@ from scheduler.binding import TaskMemory
 from scheduler.clock import Clock
 from scheduler.native import NATIVE
 from scheduler.rights import Grant
+from scheduler.second import SecondStats, Terms
 from scheduler.stats import COUNTED, Latency, TaskStats, Usage
 from scheduler.status import Action, State
 from scheduler.task import Input, Output, Task
 from scheduler.task_block import NOTES, Control
 from scheduler.threads import TaskThread
 from scheduler.trace import Cycle, Range, ranges
+from scheduler.watch import TaskWatch
 
 if TYPE_CHECKING:
-    from rt_engine import ModelSlot
+    from rt_engine import Context, ModelSlot
+    from rt_engine.run.blocks import Mode
+    from rt_engine.slot import SlotReader
 
 _SNAPSHOT_TRIES = 1000
 _COPY_TRIES = 10
@@ -35,6 +39,7 @@ class TaskRunner:
         self.task, self.slot, self._clock = task, slot, clock
         self._reader = slot.reader() if slot else None
         self.memory = TaskMemory(task, slot.model if slot else None, self._reader, clock)
+        self._watch: TaskWatch | None = None
         self._revoke = NATIVE.function("task_revoke")
         self.thread = TaskThread([self])
         """Its own, unless a scheduler lets it share one."""
@@ -94,6 +99,19 @@ class TaskRunner:
         if self._reader and self.slot:
             self.slot.release(self._reader)
             self._reader = None
+
+    def reads(self, reader: "SlotReader") -> bool:
+        """Is it this task's view of the slot whose model it runs?"""
+        return reader is self._reader
+
+    def watch(self, number: int, active: "Context", second: "Context", mode: "Mode", terms: Terms) -> TaskWatch:
+        """What this task has at hand while there are two versions of its model."""
+        self._watch = TaskWatch(self.task, self.memory, number, active, second, mode, terms)
+        return self._watch
+
+    def second(self) -> SecondStats | None:
+        """What was seen in its newest shadow or trial."""
+        return self._watch.stats() if self._watch else None
 
     @property
     def state(self) -> State:

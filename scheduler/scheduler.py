@@ -2,7 +2,7 @@
 
 import atexit
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from scheduler.deadlines import common_period, tick_at_or_after
 from scheduler.errors import SchedulerError
 from scheduler.rights import CpuLatency, Grant, lock_memory, no_quota, throttling
 from scheduler.runner import TaskRunner
+from scheduler.second import SecondStats, Terms
 from scheduler.stats import TaskStats
 from scheduler.status import State
 from scheduler.supervisor import Supervisor
@@ -20,9 +21,13 @@ from scheduler.task import Task
 from scheduler.task_block import Control
 from scheduler.threads import TaskThread, shared
 from scheduler.trace import Cycle, Range
+from scheduler.watch import TaskWatch
 
 if TYPE_CHECKING:
-    from rt_engine import Model, ModelSlot, UpdateResult
+    from rt_engine import Context, Model, ModelSlot, UpdateResult
+    from rt_engine.run.blocks import Mode
+    from rt_engine.slot import SlotReader
+    from rt_engine.slot_change import SlotChange
 
 START_DELAY_NS = 5_000_000
 """From the moment when all threads are ready to tick 0."""
@@ -239,6 +244,9 @@ class Scheduler:
         periods = [r.task.period_ns for r in self._runners.values() if slot is None or r.slot is slot]
         if not periods:
             raise SchedulerError(f"no task of this scheduler runs the model slot {slot.name!r}" if slot else "no task")
+        return self._common_tick(soon, periods)
+
+    def _common_tick(self, soon: int, periods: Sequence[int]) -> int:
         common = common_period(tuple(periods))
         if not self._running or common > MAX_COMMON_PERIOD_NS:
             return soon
@@ -256,6 +264,55 @@ class Scheduler:
         """
         longest_s = max((r.task.period_s for r in self._runners.values() if r.slot is slot), default=0.0)
         return slot.update(model, at=lambda: self.next_common_tick(slot, margin_s), timeout_s=timeout_s + longest_s)
+
+    def change(
+        self,
+        models: "Mapping[ModelSlot, Model]",
+        terms: Mapping[str, Terms] | None = None,
+        *,
+        margin_s: float = UPDATE_MARGIN_S,
+        timeout_s: float = 5.0,
+    ) -> "SlotChange":
+        """New versions for one or several slots, prepared for all their tasks; nothing has changed yet (`scheduler.second`).
+
+        Args:
+            models: slot -> its new model. A slot that no task runs has its step at once.
+            terms: task -> what the new version must keep to in it.
+            margin_s: a step is taken at the tick that all tasks have in common, at least so far ahead.
+            timeout_s: a task may take so much more than its period for a step.
+
+        Raises:
+            InterfaceError: a model does not fit its slot.
+            UpdateError: a slot has a change under way.
+            SchedulerError: the terms name a task that there is not.
+        """
+        from rt_engine.slot_change import SlotChange
+
+        terms = dict(terms or {})
+        if unknown := terms.keys() - self._runners.keys():
+            raise SchedulerError(
+                f"terms of a change name {', '.join(map(repr, sorted(unknown)))}: there is no such task"
+            )
+        of = [runner for runner in self._runners.values() if runner.slot in models]
+        numbers = {runner.task.name: number for number, runner in enumerate(of)}
+
+        def watching(reader: "SlotReader", active: "Context", second: "Context", mode: "Mode") -> TaskWatch | None:
+            runner = next((runner for runner in of if runner.reads(reader)), None)
+            if runner is None:
+                return None
+            name = runner.task.name
+            return runner.watch(numbers[name], active, second, mode, terms.get(name, Terms()))
+
+        def at() -> int:
+            soon, periods = self._clock.now_ns() + round(margin_s * 1e9), [r.task.period_ns for r in of]
+            return self._common_tick(soon, periods) if periods else soon
+
+        longest_s = max((r.task.period_s for r in of), default=0.0)
+        return SlotChange(models, watching=watching, at=at, timeout_s=timeout_s + longest_s)
+
+    def second(self, task: str) -> SecondStats | None:
+        """What was seen of two versions in a task: of the newest shadow or trial; None before the first."""
+        return self._runners[task].second()
 
 
 def _model_of(task: Task) -> "Model | None":

@@ -6,8 +6,9 @@
     change.commit()        -> tuple[UpdateResult, ...]    for good; from STAGED (a plain update), SHADOW or TRIAL
     change.roll_back()     the old ones are live at the next tick; from any state, COMMITTED too while no other change came
     change.state           ChangeState: STAGED, SHADOW, TRIAL, COMMITTED, REJECTED (was never live), ROLLED_BACK
-    change.fate            Fate(verdict, tick_ns, task, output) | None: set natively, in the tick in which a version on trial was
-                           found bad; the tasks are back with the old versions by then. Call `roll_back()` to tidy up
+    change.fate            rt_engine.slot_change.Fate(verdict, tick_ns, task, output) | None: set natively, in the tick in which a
+                           version on trial was found bad; the tasks are back with the old versions by then, or at their next tick.
+                           Call `roll_back()` to tidy up
     scheduler.second(task) SecondStats | None: of the newest shadow or trial of a task
     slot.previous          (model, version) that `roll_back` of the newest committed change brings back, or None
 
@@ -22,7 +23,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from scheduler.second_block import EDGES
 from scheduler.stats import Latency
+
+__all__ = ["EDGES", "Difference", "SecondStats", "Terms"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

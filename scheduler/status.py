@@ -34,6 +34,8 @@ class TaskStatus(IntEnum):
     """The task stopped ticking inside a cycle; its outputs were taken from it and made safe."""
     BAD_STATE = 110
     """A state of the model became NaN or infinite."""
+    ROLLED_BACK = 111
+    """A version on trial was found bad, and no time was left in that cycle to run the one before it."""
 
 
 class State(IntEnum):

@@ -18,6 +18,7 @@ STATUS: Final = {
     TaskStatus.STEP_FAILED: "the step failed",
     TaskStatus.NAN_OUTPUT: "the model or the step gave NaN or infinity",
     TaskStatus.BAD_STATE: "the model's state became NaN or infinite",
+    TaskStatus.ROLLED_BACK: "a version on trial was found bad, and no time was left for the one before it",
     TaskStatus.OVERRUN: "the cycle was late",
     TaskStatus.HUNG: "the task hangs inside a cycle",
 }
