@@ -311,3 +311,36 @@ def test_two_bins_for_each_power_of_two() -> None:
     assert EDGES[-1] == INF
     assert np.all(np.diff(EDGES) > 0)
     assert TERMS.tolerance == INF
+
+
+# --- a model that does not run in each cycle ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("when", ["its turn", "between, before the cycle", "between, in the cycle"])
+def test_nothing_of_a_bad_version_is_left_between_two_turns(when: str) -> None:
+    """What is held until the next turn is the bad version's: the old one has its turn at once, on the inputs of that tick."""
+    steps = iter(range(100))
+
+    def step(inputs, outputs, state):  # type: ignore[no-untyped-def]
+        if next(steps) == 10 and when == "between, in the cycle":
+            mark_bad(trial)
+        return 0
+
+    def x(k: int) -> float:
+        if k == 10 and when == "between, before the cycle":
+            mark_bad(trial)
+        return float(k)
+
+    bad = at_k(lambda run: run.y.fill(NAN)) if when == "its turn" else tells
+    trial = Trial(Versions(tells, bad), every=3, step=step_of(step))
+    if when == "its turn":
+        trial.run(20, {0: "trial"}, x=x)
+        bad_at, states = 3 * K, [0, 3, 6, 9, 12, 15, 18]
+    else:
+        trial.run(20, {0: "trial"}, x=x)
+        bad_at, states = 10, [0, 3, 6, 9, 10, 13, 16, 19]
+    values = trial.values()
+    assert all(value >= 2000 for value in values[:bad_at])
+    sums = dict(zip(states, np.cumsum(states), strict=True))
+    expected = [1000 + sums[max(s for s in states if s <= k)] for k in range(bad_at, 20)]
+    assert values[bad_at:] == expected
