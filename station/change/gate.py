@@ -33,7 +33,7 @@ class StationGate:
         table = self._config.models[candidate.slot]
         found = self._apart.examine(candidate.read, table.shapes, table.state, self._job(candidate.slot))
         candidate.report = found.report
-        self._keep(candidate, table, bytes(found.program), kept)
+        self._keep(candidate, table, memoryview(found.program), kept)
         candidate.model = found.accepted()
 
     def notes(self, candidate: Candidate) -> str:
@@ -48,7 +48,7 @@ class StationGate:
             else ""
         )
 
-    def _keep(self, candidate: Candidate, table: ModelTable, program: bytes, kept: Kept | None) -> None:
+    def _keep(self, candidate: Candidate, table: ModelTable, program: memoryview, kept: Kept | None) -> None:
         """Report and program into the store; without the program the next start compiles the version again."""
         if kept is None or candidate.report is None:
             return

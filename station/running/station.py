@@ -78,7 +78,7 @@ class Station:
         self._parts = build(file, self._kept)
         self._scheduler = Scheduler(self._parts.tasks)
         self._audit = audit_log(file)
-        self._apart = Apart()
+        self._apart = Apart(avoid={task.cpu for task in self._parts.tasks if task.cpu is not None})
         self._audit_failure = ""
         self._examined: tuple[Fact, ...] = ()
         self._plc: PlcSide | None = None

@@ -179,7 +179,7 @@ class Store:
                 )
             return self.version(slot, sha256)
 
-    def put_program(self, sha256: str, program: bytes, shapes: Shapes, state: States) -> None:
+    def put_program(self, sha256: str, program: bytes | memoryview, shapes: Shapes, state: States) -> None:
         """Keep the .rtp that was compiled from a version for these shapes and states; it is run at the next start.
 
         Nothing is kept of a version that came compiled, or could not be (no bytes).

@@ -88,7 +88,7 @@ class Versions:
             raise StoreError(f"{path} is damaged: it is not the file that it was when it came")
         return source
 
-    def put_program(self, sha256: str, program: bytes, shapes: Shapes, state: States) -> None:
+    def put_program(self, sha256: str, program: bytes | memoryview, shapes: Shapes, state: States) -> None:
         """Keep what was compiled from a version. Raises OSError; then it is compiled again at the next start."""
         place = self.place(sha256) / f"program-{_bound(shapes, state)}"
         about = {"sha256": hashlib.sha256(program).hexdigest(), **_made_with(shapes, state)}
