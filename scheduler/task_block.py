@@ -12,6 +12,7 @@
          |   step     STEP_HEADER, then the state of the user's step
          |   stats    STATS
          |   trace    TRACE       cycles worth remembering, for who asks later what happened
+         |   reader   READER      which version of the model runs (rt_engine.run.blocks); while there are two: SECOND (second_block)
          +-> wakeup, execution    histograms (rt_native.histogram)
 
 A run is what lies in a row, cells as elements, with equal scaling and windows, whatever entries of the task it comes from

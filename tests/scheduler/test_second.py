@@ -1,0 +1,206 @@
+"""Changes of several tasks, threads and slots: one tick, one fate, and nothing published of what was found bad."""
+
+import math
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+import rt_engine
+from rt_engine.change import ChangeState, Verdict
+from rt_engine.errors import UpdateError
+from rt_engine.slot_change import SlotChange
+from scheduler import Scheduler
+from scheduler.errors import SchedulerError
+from scheduler.runner import TaskRunner
+from scheduler.second import Terms
+from scheduler.task_block import Control
+from tests.scheduler.fakes import step_of
+from tests.scheduler.models import scale
+from tests.scheduler.test_scheduler import Lockstep, task, wait_for
+from tests.scheduler.versions import TEMPLATE, TERMS, Run, Versions, tells
+
+PERIODS = {"a": 0.001, "b": 0.002, "c": 0.003}
+
+
+class Threads:
+    """Tasks of several slots on threads of their own, whose clock moves when all sleep. What each publishes at each tick is noted."""
+
+    def __init__(self, slots: Mapping[str, rt_engine.ModelSlot]) -> None:
+        self.lockstep, self.slots = Lockstep(len(slots)), slots
+        self.published: dict[str, dict[int, float]] = {name: {} for name in slots}
+        self.runners = {name: self._runner(name) for name in slots}
+
+    def _runner(self, name: str) -> TaskRunner:
+        built, _, self_y = task(name, self.slots[name], PERIODS[name])
+        clock = self.lockstep.clock(name)
+        runner = TaskRunner(built, self.slots[name], clock)
+        seen, sleep = self.published[name], self.lockstep._sleep
+
+        def noting(who: str, until_ns: int) -> int:
+            if who == name:
+                seen[runner.tick_ns] = float(self_y.read().values[0])
+            return sleep(who, until_ns)
+
+        self.lockstep._sleep = noting  # type: ignore[method-assign]
+        return runner
+
+    def change(self, terms: Terms = TERMS) -> SlotChange:
+        def watching(reader: Any, active: Any, second: Any, mode: Any) -> Any:
+            number, runner = next((n, r) for n, r in enumerate(self.runners.values()) if r.reads(reader))
+            return runner.watch(number, active, second, mode, terms)
+
+        models = dict.fromkeys(self.slots.values(), TEMPLATE)
+        return SlotChange(models, watching=watching, at=lambda: (self.lockstep.now_ns // 6_000_000 + 3) * 6_000_000)
+
+    def __enter__(self) -> "Threads":
+        for runner in self.runners.values():
+            runner.start(lambda: None)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for runner in self.runners.values():
+            runner.tell(Control.STOP)
+        self.lockstep.let_each_end()
+        assert all(runner.join(5) for runner in self.runners.values())
+
+    def wait(self, ticks: int) -> None:
+        """So many milliseconds of the tasks' clock."""
+        until = self.lockstep.now_ns + ticks * 1_000_000
+        wait_for(lambda: self.lockstep.now_ns >= until)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("several_slots", [False, True], ids=["one slot", "three slots"])
+def test_no_task_publishes_a_value_of_a_version_after_it_was_found_bad(seed: int, several_slots: bool) -> None:
+    """Three tasks of different periods and threads; one of them, at some run, finds the version bad. Whatever tick and task: in that
+    tick its outputs are the old version's, those of the others from their next tick on at the latest, as if it had been alone."""
+    rng = random.Random(seed)
+    who, when, value = rng.randrange(3), rng.randrange(1, 9), rng.choice([math.nan, math.inf, 9999.0])
+    made: list[Run] = []
+
+    def new(run: Run) -> None:
+        tells(run)
+        if not any(run is other for other in made):
+            made.append(run)
+        if run.count == when and len(by_task) == 3 and by_task[who] is run:
+            run.y[0] = value
+
+    by_task: list[Run] = []
+    shared = Versions(tells, new)
+    slots = {name: Versions(tells, new) if several_slots else shared for name in PERIODS}
+    threads = Threads(slots)
+    with threads:
+        threads.wait(5)
+        change = threads.change(Terms(new_ns=1, old_ns=1, high={f"{name}.y": 5000.0 for name in PERIODS}))
+        by_task += [run for slot in dict.fromkeys(slots.values()) for version, run in runs_of(slot) if version == 2]
+        change.trial()
+        wait_for(lambda: change.fate is not None)
+        threads.wait(12)
+    fate = change.fate
+    assert fate is not None
+    assert fate.verdict is (Verdict.OUT_OF_LIMITS if value == 9999.0 else Verdict.NOT_FINITE)
+    assert (fate.task, fate.output) == (list(PERIODS)[who], f"{list(PERIODS)[who]}.y")
+    for name, published in threads.published.items():
+        cycles = dict(zip(sorted(published), range(len(published)), strict=True))
+        wrong = [
+            t
+            for t, v in published.items()
+            if v >= 2000 and (t > fate.tick_ns or (t == fate.tick_ns and name == fate.task))
+        ]
+        assert wrong == []
+        assert 9999.0 not in published.values()
+        first = min(published)
+        for tick, got in published.items():
+            if first < tick and got < 2000:
+                assert got == 1000 + cycles[tick], (name, tick)  # the first entry is from before the first cycle
+
+
+def runs_of(slot: Versions) -> list[tuple[int, Run]]:
+    """(version, run) of every context that was made for a slot's readers, in their order."""
+    return [(kept[3].version, kept[3]) for kept in slot._kept]
+
+
+def test_a_step_is_taken_by_all_tasks_of_all_slots_at_one_tick() -> None:
+    """Two slots, tasks of 1, 2 and 3 ms: shadow, trial, commit and what each published."""
+    slots = {name: Versions(tells, tells) for name in PERIODS}
+    threads = Threads(slots)
+    with threads:
+        threads.wait(5)
+        change = threads.change()
+        for step in (change.shadow, change.trial, change.commit):
+            results = step()
+            assert len({tick for result in results for tick in result.taken_ns}) == 1 or step == change.commit
+            if step == change.trial:
+                (begun,) = {tick for result in results for tick in result.taken_ns}
+        threads.wait(12)
+    assert change.state is ChangeState.COMMITTED
+    for published in threads.published.values():
+        ticks = sorted(published)[1:]
+        assert all((published[tick] >= 2000) == (tick >= begun) for tick in ticks)
+
+
+# --- the scheduler's own, on real threads ---------------------------------------------------------------------------
+
+
+def test_a_scheduler_changes_two_slots_together() -> None:
+    """Contexts for all tasks, terms for each; what was seen is told by task; then it is committed."""
+    slots = [rt_engine.ModelSlot(scale(1), name) for name in ("p", "q")]
+    (a, _, ya), (b, _, yb) = task("a", slots[0]), task("b", slots[1], 0.002)
+    with Scheduler([a, b]) as scheduler:
+        assert scheduler.second("a") is None
+        change = scheduler.change({slots[0]: scale(2), slots[1]: scale(3)}, {"a": Terms(tolerance=0.5)})
+        change.shadow()
+        wait_for(lambda: all((s := scheduler.second(n)) and s.ran + s.skipped > 5 for n in "ab"))
+        assert (ya.read().values[0], yb.read().values[0]) == (1, 1)
+        change.trial()
+        wait_for(lambda: (ya.read().values[0], yb.read().values[0]) == (2, 3))
+        assert [slot.version for slot in slots] == [1, 1]
+        change.commit()
+        assert [slot.version for slot in slots] == [2, 2]
+        second = scheduler.second("a")
+        assert second is not None
+        assert (second.mode, second.differences[0].name) == ("trial", "a.y")
+        change.roll_back()
+        wait_for(lambda: (ya.read().values[0], yb.read().values[0]) == (1, 1))
+    assert [s.failed for s in scheduler.stats().values()] == [0, 0]
+
+
+def test_what_does_not_fit_is_refused_before_anything_is_prepared() -> None:
+    """Terms for a task that there is not; a second change of a slot."""
+    slot = rt_engine.ModelSlot(scale(1), "policy")
+    built, _, _ = task("a", slot)
+    scheduler = Scheduler([built])
+    with pytest.raises(SchedulerError, match="'axis': there is no such task"):
+        scheduler.change({slot: scale(2)}, {"axis": Terms()})
+    scheduler.change({slot: scale(2)})
+    with pytest.raises(UpdateError, match="in STAGED"):
+        scheduler.update(slot, scale(2))
+
+
+def test_a_slot_that_no_task_runs_has_its_steps_at_once() -> None:
+    """PLC clients alone call it: they are answered by the committed version."""
+    slot = rt_engine.ModelSlot(scale(1))
+    change = Scheduler([]).change({slot: scale(2)})
+    change.trial()
+    assert slot.version == 1
+    change.commit()
+    assert slot.version == 2
+
+
+def test_a_task_that_starts_anew_begins_with_both_versions_as_new() -> None:
+    """Stopped in a shadow and started again: no state is left of the run before."""
+    slot = Versions(tells, tells)
+    built, _, y = task("a", slot, step=step_of(lambda inputs, outputs, state: 0))
+    scheduler = Scheduler([built])
+    change = scheduler.change({slot: TEMPLATE}, {"a": TERMS})
+    with scheduler:
+        change.shadow()
+        wait_for(lambda: y.read().values[0] > 1005)
+    (reader,) = slot.readers
+    assert all(context.state["before"][0] > 0 for context in reader.arrangement.contexts)
+    with scheduler:
+        wait_for(lambda: y.read().values[0] > 1000)
+        assert y.read().values[0] < 1005 + scheduler.stats()["a"].cycles
+    scheduler.close()
