@@ -1,7 +1,8 @@
-"""Files that somebody names: opened only when they are files, so that nobody waits for the other end of a pipe."""
+"""Files that somebody names: opened only when they are files, so that nobody waits for the other end of a pipe; written whole."""
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -32,3 +33,26 @@ def open_file(path: str | Path) -> BinaryIO:
     os.close(file)
     kind = _KINDS.get(stat.S_IFMT(mode), "something else")
     raise NotAFileError(None, f"it is no file, but {kind}", str(path))
+
+
+def write_whole(path: str | Path, data: bytes) -> None:
+    """Write a file; whoever reads the path meanwhile sees the old one or the new one, whole.
+
+    A link stays one: what it points at is replaced. A device or a pipe is written to.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    target = Path(path)
+    if target.exists() and not target.is_file():
+        target.write_bytes(data)
+        return
+    target = target.resolve()
+    partial = target.with_name(f"{target.name}.{os.getpid()}")
+    try:
+        partial.write_bytes(data)
+        partial.replace(target)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink()
+        raise

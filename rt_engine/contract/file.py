@@ -1,8 +1,6 @@
 """The contract of a model's file, or of a loaded model: written and read."""
 
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +13,7 @@ from rt_engine.program import rtp_file
 from rt_engine.program.program import Program
 from rt_engine.program.rtp_writer import to_bytes
 from rt_engine.read.source import Source, opened
+from rt_native.files import write_whole
 
 if TYPE_CHECKING:
     import onnx
@@ -98,7 +97,7 @@ def attach(source: Any, contract: Contract, output: str | Path | None = None) ->
         raise ContractError(
             'a model that is given as bytes has no file to write it to; name one: attach(..., output="model.onnx")'
         )
-    _write(target, data)
+    write_whole(target, data)
 
 
 def _checked(metadata: Mapping[str, str], ends: Ends, title: str) -> Contract | None:
@@ -151,15 +150,3 @@ def _check_place(proto: "onnx.ModelProto", file: Source, target: Path | None) ->
         raise ContractError(
             f"{file.title} has its weights in files beside it; write {target.name} into the same folder, {file.folder}"
         )
-
-
-def _write(target: Path, data: bytes) -> None:
-    target = target.resolve()
-    partial = target.with_name(f"{target.name}.{os.getpid()}")
-    try:
-        partial.write_bytes(data)
-        partial.replace(target)
-    except BaseException:
-        with suppress(OSError):
-            partial.unlink()
-        raise

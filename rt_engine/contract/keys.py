@@ -27,10 +27,7 @@ def to_keys(contract: Contract) -> dict[str, str]:
     """Key -> text. The same contract gives the same text."""
     plain = to_plain(contract)
     parts = {f"{OWN}.{part}": plain.pop(part) for part in PARTS if part in plain}
-    texts = {
-        key: json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-        for key, value in ({OWN: plain} | parts).items()
-    }
+    texts = {key: json.dumps(value, separators=(",", ":")) for key, value in ({OWN: plain} | parts).items()}
     for key, text in texts.items():
         if len(text) > MOST_CHARACTERS:
             raise ContractError(

@@ -12,7 +12,7 @@ from rt_native.text import visible
 T = TypeVar("T")
 SHOWN = 60
 """Characters of a value that a message shows."""
-MOST_CHARACTERS = 64 << 20
+MOST_CHARACTERS = 16 << 20
 """Of one text; more is no description but data."""
 
 

@@ -20,6 +20,8 @@ Scaling = Literal["inside", "outside"]
 SCALINGS = ("inside", "outside")
 MOST_WINDOW, MOST_STRIDE = 1 << 20, 1 << 16
 """As of a station file."""
+MOST_PARTS = 1000
+"""Parts of all tensors, and statistics, of one contract."""
 OWN = "rt_engine.contract"
 """`Contract.origin` of one that was written for us; and the key of its first part in a file's `metadata_props`."""
 
@@ -266,6 +268,12 @@ class Contract:
             raise ContractError(f"rate_hz is {self.rate_hz}; it is above 0, or left out where it is not known")
         if self.scaling not in SCALINGS:
             raise ContractError(f"scaling is {self.scaling!r}; it is one of {', '.join(SCALINGS)}")
+        for what, count in (
+            ("parts of tensors", len(self.inputs) + len(self.outputs)),
+            ("statistics", len(self.statistics)),
+        ):
+            if count > MOST_PARTS:
+                raise ContractError(f"a contract has {count:,} {what}; the most is {MOST_PARTS:,}")
         for side in (self.inputs, self.outputs):
             _check_parts(side)
         self._check_statistics()

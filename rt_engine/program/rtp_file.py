@@ -9,9 +9,7 @@ They are copied, not mapped: whoever overwrites the file later can neither chang
 import hashlib
 import math
 import mmap
-import os
 import zlib
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +35,7 @@ from rt_engine.program.rtp_layout import (
     Kind,
     dtype_of,
 )
+from rt_native.files import write_whole
 from rt_native.memory import ALIGNMENT, Block
 
 _AGAIN = "compile the model again with `rt-engine compile`"
@@ -54,19 +53,8 @@ def write(program: Program, path: str | Path) -> int:
     """
     from rt_engine.program.rtp_writer import to_bytes
 
-    data, target = to_bytes(program), Path(path)
-    if target.exists() and not target.is_file():
-        target.write_bytes(data)
-        return len(data)
-    target = target.resolve()
-    partial = target.with_name(f"{target.name}.{os.getpid()}")
-    try:
-        partial.write_bytes(data)
-        partial.replace(target)
-    except BaseException:
-        with suppress(OSError):
-            partial.unlink()
-        raise
+    data = to_bytes(program)
+    write_whole(path, data)
     return len(data)
 
 

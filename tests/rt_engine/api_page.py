@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import rt_engine
+import rt_engine.contract
 import rt_engine.state
 
 HEAD = """# The engine in Python
@@ -52,6 +53,8 @@ def page() -> str:
     parts = [HEAD.format(example="import rt_engine\n\n" + example)]
     parts += [section(f"rt_engine.{name}", getattr(rt_engine, name)) for name in names]
     parts += [section(f"rt_engine.state.{name}", getattr(rt_engine.state, name)) for name in ("to_bytes", "from_bytes")]
+    own = [name for name in rt_engine.contract.__all__ if not name.endswith("Error")]
+    parts += [section(f"rt_engine.contract.{name}", getattr(rt_engine.contract, name)) for name in own]
     tree = (rt_engine.errors.__doc__ or "").split("\n\n")[1]
     parts.append(
         f"## rt_engine.errors\n\n```text\n{tree}\n```\n\n## rt_engine.\\_\\_version\\_\\_\n\nThe version, as text.\n"

@@ -12,7 +12,7 @@ from plc_bindings.security.updates import Serials
 from rt_engine.errors import InputError, ModelFileError
 from rt_engine.quantization.calibration import read_arrays
 from rt_engine.read.source import opened
-from rt_native.files import NotAFileError, open_file
+from rt_native.files import NotAFileError, open_file, write_whole
 from station.errors import StationFileError
 from station.file.reading import read_station
 
@@ -64,3 +64,14 @@ def test_a_file_is_read_whole(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(bytes(100_000))
     with open_file(tmp_path / "file") as file:
         assert file.read() == bytes(100_000)
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path):
+    """A link stays one, nothing is left beside it; what cannot be written leaves the old one."""
+    (tmp_path / "real").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("real")
+    write_whole(tmp_path / "link", b"new")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "real").read_bytes() == b"new"
+    with pytest.raises(TypeError):
+        write_whole(tmp_path / "real", "no bytes")
+    assert (tmp_path / "real").read_bytes() == b"new" and len(list(tmp_path.iterdir())) == 2

@@ -84,3 +84,17 @@ def test_keys_of_others_are_read_with_the_model(file):
     found = rt_engine.load(file).contract
     assert found == read(file) and found.origin == "mjlab"
     assert [e.name for e in found.elements("x")] == ["joint_pos.hip", "joint_pos.knee", "command[0]", "command[1]"]
+
+
+def test_weights_beside_the_file_are_not_lost(tmp_path):
+    """They are found from the folder of the model; what is written elsewhere would not find them."""
+    proto = onnx.ModelProto.FromString(MODEL.SerializeToString())
+    names = {"save_as_external_data": True, "location": "weights", "size_threshold": 0}
+    onnx.save(proto, tmp_path / "model.onnx", **names)
+    attach(tmp_path / "model.onnx", full())
+    assert rt_engine.load(tmp_path / "model.onnx").contract == full()
+    attach(tmp_path / "model.onnx", Contract(rate_hz=1), tmp_path / "other.onnx")
+    assert rt_engine.load(tmp_path / "other.onnx").contract == Contract(rate_hz=1)
+    (tmp_path / "elsewhere").mkdir()
+    with pytest.raises(ContractError, match="weights in files beside it"):
+        attach(tmp_path / "model.onnx", full(), tmp_path / "elsewhere" / "model.onnx")

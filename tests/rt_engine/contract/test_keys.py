@@ -4,7 +4,7 @@ import string
 
 import pytest
 
-from rt_engine.contract import Contract, ContractError, TensorContract
+from rt_engine.contract import Contract, ContractError, Element, TensorContract
 from rt_engine.contract.check import Ends
 from rt_engine.contract.keys import KEYS, from_keys, to_keys
 from rt_engine.contract.tables import MOST_CHARACTERS
@@ -13,12 +13,21 @@ from tests.rt_engine.contract.contracts import full
 
 NONE = Ends([], [])
 OWN = KEYS[0]
+PART = '{{"name": "x{}", "elements": [{{"name": "a"}}]}}'.format
 
 
 def test_a_contract_comes_back_as_it_was():
     """Whole, and with nothing in it; exactly, to the last bit of each number."""
     for made in (full(), Contract()):
         assert from_keys(to_keys(made), NONE) == made
+
+
+def test_any_name_comes_back():
+    """Halves of characters too, which no UTF-8 file can hold as they are."""
+    for name in ("\ud800", "\0", "°", '"', "\n", "\U0001f600"):
+        made = Contract((TensorContract(name, (Element(name, name),)),))
+        (text,) = to_keys(made).values()
+        assert text.isascii() and from_keys({OWN: text}, NONE) == made
 
 
 def test_parts_have_keys_of_their_own():
@@ -94,6 +103,7 @@ def test_our_keys_come_before_those_of_others():
             {OWN: "{}", f"{OWN}.vectors": '[{"inputs": {"x": [1]}, "outputs": {}}]'},
             r"vectors\[0\]: a test vector needs",
         ),
+        ({OWN: '{"inputs": [' + ",".join(map(PART, range(20_000))) + "]}"}, "20,000 parts"),
         ({f"{OWN}.vectors": "[]"}, "not 'rt_engine.contract', to which it belongs"),
         ({OWN: "{}", f"{OWN}.more": "{}"}, "this version knows"),
     ],
