@@ -19,7 +19,7 @@ from rt_engine.read.source import Source, opened
 from station.change import words
 from station.change.answer import Updated, Wish
 from station.change.machine import ENDED, Event, Policy, objection, seen
-from station.change.parts import Candidate, Change, Gate, Kept, Stand, Tasks, Told
+from station.change.parts import Candidate, Change, Found, Gate, Kept, Stand, Tasks, Told
 from station.change.policy import together, wished
 from station.change.show import view_of
 from station.change.steps import COMPARED, REFUSALS, Steps
@@ -29,6 +29,10 @@ from station.terms.findings import unknown
 
 GATE_PATIENCE_S: Final = 60.0
 LOOK_S: Final = 0.05
+REST: Final = 20
+"""After a look at thousands of outputs comes a rest so many times as long."""
+SHOWN_NS: Final = 100_000_000
+"""What tasks have found is shown to all who ask within so long as it was to the first."""
 STOP_PATIENCE_S: Final = 2.0
 UNDER_WAY: Final = (ChangeState.STAGED, ChangeState.GATE, ChangeState.SHADOW, ChangeState.TRIAL)
 NO_WISH: Final = Wish()
@@ -63,6 +67,7 @@ class Changes:
         self._kept: Kept | None = None
         self._why_unkept = ""
         self._newest: dict[str, Change] = {}
+        self._shown: dict[int, tuple[Stand, Found, int]] = {}
         self._number = 0
         self._at_gate = threading.Lock()
         self._lock = threading.RLock()
@@ -260,8 +265,11 @@ class Changes:
 
     def _watch(self, change: Change) -> None:
         """Look again and again, until the change has ended."""
-        while not self._stopping.wait(LOOK_S) and change.state not in ENDED:
+        rest_s = LOOK_S
+        while not self._stopping.wait(rest_s) and change.state not in ENDED:
+            begin_s = time.monotonic()
             self.look(change)
+            rest_s = max(LOOK_S, REST * (time.monotonic() - begin_s))
 
     def look(self, change: Change) -> None:
         """What do time, and what the tasks have shown, mean for a change?"""
@@ -297,5 +305,14 @@ class Changes:
         change = self._newest.get(slot)
         if change is None:
             return ChangeView(slot, version=self._versions(slot))
-        found = self._tasks.found(change) if change.state in COMPARED else change.found
-        return view_of(change, slot, self._versions(slot), found, self._now())
+        return view_of(change, slot, self._versions(slot), self._found(change), self._now())
+
+    def _found(self, change: Change) -> Found:
+        if change.state not in COMPARED:
+            return change.found
+        stand, now = change.stand, self._now()
+        seen, found, until = self._shown.get(change.number, (stand, change.found, 0))
+        if seen is not stand or now >= until:
+            found = self._tasks.found(change)
+            self._shown = {change.number: (stand, found, now + SHOWN_NS)}
+        return found

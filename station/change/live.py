@@ -1,14 +1,22 @@
-"""What a change does in the tasks of a running station."""
+"""What a change does in the tasks of a running station, and what they have seen (`scheduler.second`)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from rt_engine import Model, ModelSlot, UpdateResult
+from plc_bindings.data.changes import Difference
+from rt_engine import UpdateResult
+from rt_engine.change import Verdict
+from rt_engine.slot_change import SlotChange
+from scheduler import second
 from scheduler.errors import SchedulerError
 from scheduler.scheduler import Scheduler
-from station.change.parts import Change, Found, Taken
+from scheduler.task import Output
+from station.change.machine import Evidence, Policy
+from station.change.parts import Candidate, Change, Found, Taken
+from station.change.terms import limits_of
 from station.file.config import StationConfig
+from station.wiring.parts import Parts
 
 
 class LiveTasks:
@@ -19,51 +27,137 @@ class LiveTasks:
     """
 
     def __init__(
-        self, config: StationConfig, slots: Mapping[str, ModelSlot], scheduler: Scheduler, is_served: Callable[[], bool]
+        self, config: StationConfig, parts: Parts, scheduler: Scheduler, is_served: Callable[[], bool]
     ) -> None:
-        self._config, self._slots, self._scheduler, self._is_served = config, slots, scheduler, is_served
-        self._before: dict[str, Model] = {}
+        self._config, self._parts, self._scheduler, self._is_served = config, parts, scheduler, is_served
+        self._made: dict[int, SlotChange] = {}
+        """Number of a change -> what the scheduler knows of it; those that can still be taken back."""
 
     def has_task(self, slot: str) -> bool:
         """Does a task run it?"""
-        return any(table.model == slot for table in self._config.tasks.values())
+        return bool(self._tasks(slot))
 
     def replace(self, change: Change) -> Mapping[str, Taken]:
         """Gate, then live."""
-        return {slot: self._replace(slot, model) for slot, model in change.models.items()}
+        for slot in change.candidates:
+            if not self.has_task(slot) and not self._is_served():
+                raise SchedulerError(f"no task of this scheduler runs the model slot '{slot}'")
+        return _taken(change, self._of(change).commit())
 
     def shadow(self, change: Change) -> None:
         """The new ones compute behind the live ones."""
-        raise SchedulerError("shadows are not there yet")
+        self._of(change).shadow()
 
     def trial(self, change: Change) -> Mapping[str, Taken]:
-        """The new ones are live."""
-        raise SchedulerError("trials are not there yet")
+        """The new ones are live, the old ones their shadows."""
+        return _taken(change, self._of(change).trial())
 
     def commit(self, change: Change) -> Mapping[str, Taken]:
         """The new ones stay."""
-        raise SchedulerError("trials are not there yet")
+        return _taken(change, self._of(change).commit())
 
     def withdraw(self, change: Change) -> None:
         """The old ones alone."""
+        if (made := self._made.pop(change.number, None)) is not None:
+            made.roll_back()
 
     def back(self, change: Change) -> Mapping[str, Taken]:
-        """The ones before."""
-        return {slot: self._replace(slot, self._before[slot]) for slot in change.candidates}
+        """The ones before; they are prepared."""
+        return _taken(change, self._made.pop(change.number).roll_back())
 
     def found(self, change: Change) -> Found:
-        """Nothing yet."""
-        return Found()
+        """What shadow or trial have shown since it began."""
+        made = self._made.get(change.number)
+        if made is None:
+            return Found()
+        seen = {slot: self._seen(slot) for slot in change.candidates}
+        stats = [one for of_slot in seen.values() for one in of_slot.values()]
+        is_trial = any(one.mode == "trial" for one in stats)
+        fate = made.fate
+        evidence = Evidence(
+            cycles=min((one.judged.count if is_trial else one.ran for one in stats), default=0),
+            skipped=max((one.skipped for one in stats), default=0),
+            disagreements=sum(map(_disagreements, stats)),
+            verdict=Verdict.NONE if fate is None else fate.verdict,
+        )
+        differences = {slot: tuple(_differences(of_slot)) for slot, of_slot in seen.items()}
+        if fate is None:
+            return Found(evidence, differences)
+        return Found(evidence, differences, fate.task, fate.tick_ns, fate.output)
 
-    def _replace(self, slot: str, model: Model) -> Taken:
-        """In all tasks that run it, and for all clients that call it."""
-        before = self._slots[slot].model
-        if not self.has_task(slot) and self._is_served():
-            taken = self._slots[slot].update(model)
-        else:
-            taken = self._scheduler.update(self._slots[slot], model)
-        self._before[slot] = before
-        return in_words(taken)
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _tasks(self, slot: str) -> list[str]:
+        return [name for name, table in self._config.tasks.items() if table.model == slot]
+
+    def _seen(self, slot: str) -> dict[str, second.SecondStats]:
+        found = {name: self._scheduler.second(name) for name in self._tasks(slot)}
+        return {name: stats for name, stats in found.items() if stats is not None}
+
+    def _of(self, change: Change) -> SlotChange:
+        """What the scheduler knows of it; made, with contexts prepared, when it is asked first."""
+        made = self._made.get(change.number)
+        if made is None:
+            slots = self._parts.slots
+            models = {slots[slot]: model for slot, model in change.models.items()}
+            made = self._scheduler.change(models, self._terms(change))
+            newest = {id(slot.committed) for slot in slots.values()}
+            self._made = {n: one for n, one in self._made.items() if id(one) in newest} | {change.number: made}
+        return made
+
+    def _terms(self, change: Change) -> dict[str, second.Terms]:
+        return {
+            task: self._terms_of(task, candidate, change.policies[slot])
+            for slot, candidate in change.candidates.items()
+            for task in self._tasks(slot)
+        }
+
+    def _outputs(self, task: str) -> list[tuple[str, Output]]:
+        """The task's outputs with their tags."""
+        entries = self._config.tasks[task].outputs
+        made = next(one for one in self._parts.tasks if one.name == task)
+        return [(entry.tag, output) for entry, output in zip(entries, made.outputs, strict=True)]
+
+    def _terms_of(self, task: str, candidate: Candidate, policy: Policy) -> second.Terms:
+        """What the new version has to keep to in a task: the gate's times, the contract's limits, the policy's tolerances."""
+        report, contract = candidate.report, candidate.loaded.contract
+        low, high = limits_of(contract, self._outputs(task))
+        return second.Terms(
+            new_ns=report.timing.need_ns or None if report is not None else None,
+            low=low,
+            high=high,
+            tolerance={entry.tag: policy.tolerance_of(entry.tag) for entry in self._config.tasks[task].outputs},
+        )
+
+
+def _disagreements(stats: second.SecondStats) -> int:
+    """Values beyond their tolerance; in a shadow, also runs that would have been no good. In a trial the second is the old one."""
+    beyond = sum(one.beyond for one in stats.differences)
+    return beyond + (stats.failed + stats.not_finite + stats.outside if stats.mode == "shadow" else 0)
+
+
+def _differences(seen: Mapping[str, second.SecondStats]) -> list[Difference]:
+    return [_difference(task, one) for task, stats in seen.items() for one in stats.differences]
+
+
+def _difference(task: str, one: second.Difference) -> Difference:
+    bins = one.histogram.nonzero()[0]
+    return Difference(
+        task=task,
+        output=one.name,
+        compared=int(one.histogram.sum()) + one.not_finite,
+        largest=one.largest,
+        largest_ns=one.largest_tick_ns,
+        tolerance=one.tolerance if one.tolerance != float("inf") else None,
+        beyond=one.beyond,
+        not_finite=one.not_finite,
+        edges=tuple(float(second.EDGES[bin_]) for bin_ in bins),
+        counts=tuple(int(one.histogram[bin_]) for bin_ in bins),
+    )
+
+
+def _taken(change: Change, results: Sequence[UpdateResult]) -> dict[str, Taken]:
+    return {slot: in_words(result) for slot, result in zip(change.candidates, results, strict=True)}
 
 
 def in_words(result: UpdateResult) -> Taken:

@@ -58,6 +58,7 @@ class Found:
     """By slot."""
     task: str = ""
     tick_ns: int = 0
+    output: str = ""
 
     @property
     def verdict(self) -> Verdict:

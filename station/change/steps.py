@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from rt_engine.change import ChangeState
+from rt_engine.change import ChangeState, Verdict
 from rt_engine.errors import EngineError
 from scheduler.errors import SchedulerError
 from station.change import words
@@ -67,12 +67,18 @@ class Steps:
         if to not in ON:
             self._settle(change, to, who, f"{why}; and: {error}", found, {})
             return True
-        end = after(change.state, Event.BROKE, change.policy)
+        end, reason, bars = (
+            after(change.state, Event.BROKE, change.policy),
+            f"it could not be {STATES[to]}: {error}",
+            False,
+        )
         assert end is not None, "whatever leads on can break"
         if change.state in COMPARED:
+            found = self._tasks.found(change)
+            if found.verdict != Verdict.NONE:  # a task was quicker than the word
+                reason, bars = words.why(Event.VERDICT, change, found, who), True
             self._attempt(lambda: self._effect(change, end))
-        reason = f"it could not be {STATES[to]}: {error}"
-        self._attempt(lambda: self._record(change, end, who, reason, bars=False))
+        self._attempt(lambda: self._record(change, end, who, reason, bars))
         self._settle(change, end, who, reason, found, {})
         return False
 

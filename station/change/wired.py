@@ -19,6 +19,6 @@ def changes_of(config: StationConfig, parts: Parts, scheduler: Scheduler, apart:
         policies={name: policy_of(table.change) for name, table in config.models.items()},
         versions=lambda slot: parts.slots[slot].version,
         gate=StationGate(config, parts, scheduler, apart),
-        tasks=LiveTasks(config, parts.slots, scheduler, is_served=lambda: bool(config.servers)),
+        tasks=LiveTasks(config, parts, scheduler, is_served=lambda: bool(config.servers)),
         told=heard,
     )

@@ -49,6 +49,7 @@ def why(event: Event, change: Change, found: Found, who: str) -> str:
             )
         case Event.VERDICT:
             where = f" in task {found.task}" if found.task else ""
+            where += f", output {found.output}" if found.output else ""
             return f"{doing}{where}, after {counted(evidence)}: {VERDICTS[found.verdict]}; its outputs of that tick were not published"
         case Event.NO_WORD:
             return f"nobody said commit within {length(change.policy.trial or Span())}{figures}"
