@@ -67,6 +67,8 @@ class Changes:
         self._kept: Kept | None = None
         self._why_unkept = ""
         self._newest: dict[str, Change] = {}
+        self._stays: dict[str, Change] = {}
+        """Slot -> the newest change that was committed, and was not taken back."""
         self._shown: dict[int, tuple[Stand, Found, int]] = {}
         self._number = 0
         self._at_gate = threading.Lock()
@@ -253,7 +255,7 @@ class Changes:
         with self._lock:
             if self._stopping.is_set():
                 self._steps.step(change, Event.STOP, "the station")
-            self._steps.step(change, Event.PASSED, change.who, "it passed the gate")
+            self._step(change, Event.PASSED, change.who, "it passed the gate")
         if change.state not in (ChangeState.COMMITTED, *COMPARED):
             raise RefusedError(words.refused(next(iter(change.candidates.values())), change.stand.why))
         if change.state in COMPARED and self._is_watched:
@@ -271,6 +273,17 @@ class Changes:
             self.look(change)
             rest_s = max(LOOK_S, REST * (time.monotonic() - begin_s))
 
+    def _step(self, change: Change, event: Event, who: str, why: str = "") -> bool:
+        """To the next state; which changes stay is known afterwards."""
+        went = self._steps.step(change, event, who, why)
+        for slot in change.candidates:
+            if change.state == ChangeState.COMMITTED:
+                self._stays[slot] = change
+            elif self._stays.get(slot) is change:
+                del self._stays[slot]
+                self._newest[slot] = change
+        return went
+
     def look(self, change: Change) -> None:
         """What do time, and what the tasks have shown, mean for a change?"""
         with self._lock:
@@ -278,21 +291,36 @@ class Changes:
                 found = self._tasks.found(change)
                 event = seen(change.state, change.policy, self._now() - change.stand.since_ns, found.evidence)
                 if event is not None:
-                    self._steps.step(change, event, "the station")
+                    self._step(change, event, "the station")
 
     def _word(self, slot: str, who: str, word: Event) -> str:
         self._known(slot)
         with self._lock:
-            change = self._newest.get(slot)
+            change = self._meant(slot, word)
             why = objection(change.state if change is not None else ChangeState.NONE, word)
             if change is None or why:
                 what = "commit" if word == Event.COMMIT else "take back"
                 raise RefusedError(f"there is nothing to {what} in slot {slot}: {why}")
             if self._stopping.is_set():
                 raise RefusedError("the station is stopping")
-            if not self._steps.step(change, word, who):
+            self._refuse_older(change)
+            if not self._step(change, word, who):
                 raise RefusedError(words.ended(change))
             return words.stands(change, {slot: self._versions(slot) for slot in change.candidates})
+
+    def _refuse_older(self, change: Change) -> None:
+        """Slots that changed together go back together: not while one of them runs something newer."""
+        later = [slot for slot in change.candidates if self._stays.get(slot, change) is not change]
+        if change.state == ChangeState.COMMITTED and later:
+            together = ", ".join(change.candidates)
+            raise RefusedError(f"{together} changed together, and {later[0]} has changed since: take that back first")
+
+    def _meant(self, slot: str, word: Event) -> Change | None:
+        """The change that a word is about: the newest; to take back, where that has ended, the newest that was committed."""
+        newest = self._newest.get(slot)
+        if word == Event.BACK and newest is not None and newest.state not in UNDER_WAY:
+            return self._stays.get(slot, newest)
+        return newest
 
     # --- what is known ------------------------------------------------------------------------------------------------
 

@@ -101,8 +101,8 @@ class LiveTasks:
             slots = self._parts.slots
             models = {slots[slot]: model for slot, model in change.models.items()}
             made = self._scheduler.change(models, self._terms(change))
-            newest = {id(slot.committed) for slot in slots.values()}
-            self._made = {n: one for n, one in self._made.items() if id(one) in newest} | {change.number: made}
+            known = {id(one) for slot in slots.values() for one in (slot.change, slot.committed)}
+            self._made = {n: one for n, one in self._made.items() if id(one) in known} | {change.number: made}
         return made
 
     def _terms(self, change: Change) -> dict[str, second.Terms]:

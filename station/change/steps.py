@@ -55,12 +55,17 @@ class Steps:
     def _done(self, change: Change, to: ChangeState, who: str, why: str, event: Event) -> Mapping[str, Taken]:
         """The journal and the tasks, in their order."""
         bars = event not in NOT_ITS_FAULT
-        if to in ON or change.state not in COMPARED:
+        if change.state in COMPARED and to not in ON:
+            taken = self._effect(change, to)
             self._record(change, to, who, why, bars)
-            return self._effect(change, to)
-        taken = self._effect(change, to)
-        self._record(change, to, who, why, bars)
-        return taken
+            return taken
+        try:
+            self._record(change, to, who, why, bars)
+        except StoreError:
+            if change.state == ChangeState.COMMITTED:  # a disk that is full keeps nobody from going back
+                self._effect(change, to)
+            raise
+        return self._effect(change, to)
 
     def _broke(self, change: Change, to: ChangeState, who: str, why: str, found: Found, error: str) -> bool:
         """What leads on could not be done: the change ends. What ends it could not be done: it has ended all the same."""

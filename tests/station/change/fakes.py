@@ -36,8 +36,8 @@ class World:
 
     # the test's own
 
-    def update(self, *slots, wish=None, who="anna"):
-        files = {slot: Source(b"new " + slot.encode(), f"/x/{slot}.onnx") for slot in slots}
+    def update(self, *slots, wish=None, who="anna", data=b"new "):
+        files = {slot: Source(data + slot.encode(), f"/x/{slot}.onnx") for slot in slots}
         return self.changes.update(files, who, **({} if wish is None else {"wish": wish}))
 
     def show(self, cycles=0, skipped=0, disagreements=0, verdict=0, **more):

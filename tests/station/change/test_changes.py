@@ -302,3 +302,35 @@ def test_what_the_gate_notes_is_said_before_the_trial():
     world = World(WHOLE)
     world.said_by_gate = "a tick of axis in which it fails holds"
     assert "; a tick of axis in which it fails holds" in world.update("m").message
+
+
+def test_rollback_after_a_rejected_change_takes_the_committed_one_back():
+    world = World(PLAIN)
+    world.update("m")
+    world.changes._policies = WHOLE
+    world.update("m", data=b"another")
+    world.show(cycles=5, disagreements=1)
+    assert world.after(1) == S.REJECTED
+    assert "m.onnx is rolled back; live: m v2" in world.changes.roll_back("m", "anna")
+    assert world.done[-2:] == ["ROLLED_BACK", "back"]
+    assert world.state() == S.ROLLED_BACK
+
+
+def test_a_full_disk_keeps_nobody_from_going_back():
+    """The version before is live; that the next start does not know of it is said."""
+    world = World(PLAIN)
+    world.update("m")
+    world.full.add(S.ROLLED_BACK)
+    world.changes.roll_back("m", "anna")
+    assert world.done[-1] == "back"
+    assert words(world)[-1].endswith("and: /x/store: No space left on device")
+
+
+def test_of_slots_that_changed_together_the_newest_change_goes_back_first():
+    world = World({"m": Policy(), "n": Policy()})
+    world.update("m", "n")
+    world.update("m", data=b"newer ")
+    with pytest.raises(RefusedError, match="m, n changed together, and m has changed since: take that back first"):
+        world.changes.roll_back("n", "anna")
+    world.changes.roll_back("m", "anna")
+    assert world.done[-1] == "back"
