@@ -66,6 +66,14 @@ class LinkTable(Table, ABC):
     """For `rt-engine new`: the keys of a first link beside `type`, as TOML, and the address of its tag number `{0}`, at 32-bit
     register `{1}`; empty: it is not offered."""
 
+    scheme: ClassVar[str] = ""
+    """For `rt-engine new --link SCHEME://...`; empty: it has none."""
+
+    @classmethod
+    def of_url(cls, rest: str) -> str:
+        """The keys of a link beside `type`, as TOML, from what follows `SCHEME://`; raises ValueError, with the form."""
+        raise ValueError(f"{cls.scheme}:// is not understood")
+
     life_sign: str | None = Field(
         default=None,
         description="An input that must change; else the device answers and does not work, and all its inputs are bad.",

@@ -12,6 +12,7 @@ from fieldbus.ads.protocol import PLC_PORT, TCP_PORT
 from station.links import PORTS, DeviceLinkTable, NativeLinkTable
 from station.links.shared.hosts import plain_host
 from station.links.shared.next_steps import ADS
+from station.links.shared.urls import ads_keys
 from station.terms.findings import Finding
 from station.terms.tables import NET_ID_FORM, TagTable
 
@@ -33,6 +34,12 @@ class AdsLink(NativeLinkTable, DeviceLinkTable):
     stand_ins: ClassVar[Mapping[str, object]] = {"ams_net_id": "0.0.0.0.0.0"}
 
     first = ('ams_net_id = "192.168.10.5.1.1"', "MAIN.{0}")
+    scheme = "ads"
+
+    @classmethod
+    def of_url(cls, rest: str) -> str:
+        """`NETID[@HOST][:PORT]`, or an address of four numbers, whose NetId as a rule is that and .1.1."""
+        return ads_keys(rest)
 
     type: Literal["ads"]
     ams_net_id: str = Field(

@@ -24,6 +24,7 @@ from station.links.shared.modbus_addresses import (
 )
 from station.links.shared.modbus_checks import BROADCAST, as_manuals_count, broadcasts, kept_words, overlaps
 from station.links.shared.next_steps import MODBUS, MODBUS_SERIAL
+from station.links.shared.urls import modbus_rtu_keys, modbus_tcp_keys
 from station.terms.durations import format_duration
 from station.terms.findings import Finding, no_file
 from station.terms.tables import Duration, Order, TagTable
@@ -249,6 +250,12 @@ class ModbusTcpLink(NativeLinkTable, _ModbusIpLink):
     """A Modbus TCP device."""
 
     first = ('host = "192.168.10.5"', "holding {1}")
+    scheme = "modbus"
+
+    @classmethod
+    def of_url(cls, rest: str) -> str:
+        """`HOST[:PORT][/UNIT]`."""
+        return modbus_tcp_keys(rest)
 
     type: Literal["modbus-tcp"]
     host: str = Field(description="Name or address of the device.")
@@ -306,6 +313,13 @@ class ModbusRtuLink(NativeLinkTable, _ModbusLink):
     answer_ns: Duration = Field(default="100 ms", alias="answer", description="Ask again after so long.")  # type: ignore[assignment]
 
     first = ('device = "/dev/ttyUSB0"', "holding {1}")
+    scheme = "modbus-rtu"
+
+    @classmethod
+    def of_url(cls, rest: str) -> str:
+        """`/dev/PORT[/UNIT]`."""
+        return modbus_rtu_keys(rest)
+
     is_shared = False
     next_steps = MODBUS_SERIAL
 

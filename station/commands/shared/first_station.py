@@ -13,32 +13,55 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from station.links import type_of
+from station.terms.durations import parse_duration
 
 if TYPE_CHECKING:
     from rt_engine import Model
     from station.links import LinkTable
 
 LARGEST_TAG: Final = 2000
+_USUAL_NS: Final = 10_000_000
+"""Cycle of a link that is not slow."""
 
 
 @dataclass(frozen=True, slots=True)
 class FirstTag:
-    """A tag: its keys beside `direction`, `address` and `count`."""
+    """A tag: its keys beside `direction`, `address`, `count` and `type`; `registers`: of 16 bits, that a value of it takes."""
 
     name: str
     is_output: bool
     keys: str = ""
     count: int = 1
+    registers: int = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What a first station does: its tags, the line of its task, and the simulated plant."""
+    """What a first station does: its tags, the line of its task, and the simulated plant.
+
+    `inputs`, `outputs`: what the task says of them; empty: the tags in their order. `cycle_ns`: the task's and the link's.
+    """
 
     tags: tuple[FirstTag, ...]
     task: str
     plant: str
     models: str = ""
+    inputs: str = ""
+    outputs: str = ""
+    cycle_ns: int = 10_000_000
+
+    @property
+    def timeout_ns(self) -> int:
+        """Of its links: longer than two of their cycles and one of the task."""
+        return max(100_000_000, 5 * self.cycle_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class RealLink:
+    """The real device: the kind of its link, and what `--link` says of it, as TOML; empty: it is only proposed, in comments."""
+
+    kind: type[LinkTable]
+    keys: str = ""
 
 
 _PERCENT: Final = 'unit = "%", low = 0, high = 100, safe = 0'
@@ -99,40 +122,49 @@ _HEAD: Final = """\
 [station]
 name = "{name}"
 
-{models}# A dry run: the device is the function in plant.py.
-[links.plant]
-type = "in-process"
-device = "plant.py:device"
-cycle = "10 ms"
-timeout = "100 ms"
-{real}
+{models}{links}
 [tags]
 {tags}
 
 [tasks.control]
-cycle = "10 ms"
-inputs = [{inputs}]
-outputs = [{outputs}]
+cycle = "{cycle}"
+inputs = {inputs}
+outputs = {outputs}
 {task}
 """
-_REAL: Final = """
-# The real device: take the "# " off these lines, and the five of the dry run away.
-# [links.plant]
-# type = "{type}"
-# {keys}
-# cycle = "{cycle}"
-# timeout = "{timeout}"
+_DRY: Final = """\
+[links.plant]
+type = "in-process"
+device = "plant.py:device"
+cycle = "{cycle}"
+timeout = "{timeout}"
 """
+_REAL: Final = """\
+[links.plant]
+type = "{type}"
+{keys}
+cycle = "{cycle}"
+timeout = "{timeout}"
+"""
+_PROPOSED: Final = """\
+# A dry run: the device is the function in plant.py.
+{dry}
+# The real device: take the "# " off these lines, and the five of the dry run away.
+{real}"""
+_NAMED: Final = """\
+# The device. Where its tags are is not known here: look at every address, and then at `rt-engine check --connect`.
+{real}
+# A dry run, where the device is the function in plant.py: take the "# " off these lines, and those above away.
+{dry}"""
 
 
-def station_text(name: str, start: Start, real: type[LinkTable] | None = None) -> str:
-    """station.toml; `real`: the kind of the real link, with the cycle and the time-out that it has of its own accord."""
+def station_text(name: str, start: Start, real: RealLink | None = None) -> str:
+    """station.toml, with the real device if it is known."""
     register, lines = 0, []
-    keys, place = real.first if real is not None else ("", "")
-    times = {key: real.model_fields[f"{key}_ns"].default for key in ("cycle", "timeout")} if real is not None else {}
+    place = real.kind.first[1] if real is not None else ""
     for tag in start.tags:
         address = place.format(tag.name, register)
-        register += 2 * tag.count
+        register += tag.registers * tag.count
         said = (
             'direction = "out"' if tag.is_output else "",
             f'address = "{address}"' if address else "",
@@ -144,16 +176,44 @@ def station_text(name: str, start: Start, real: type[LinkTable] | None = None) -
     return _HEAD.format(
         name=name,
         models=start.models,
-        real=_REAL.format(type=type_of(real), keys=keys, **times) if real is not None else "",
+        links=_links(start, real),
         tags="\n".join(lines),
-        inputs=_names(tag for tag in start.tags if not tag.is_output),
-        outputs=_names(tag for tag in start.tags if tag.is_output),
+        cycle=exact_duration(start.cycle_ns),
+        inputs=start.inputs or _names(tag for tag in start.tags if not tag.is_output),
+        outputs=start.outputs or _names(tag for tag in start.tags if tag.is_output),
         task=start.task,
     )
 
 
+def _links(start: Start, real: RealLink | None) -> str:
+    """The dry run, the real device, or one of them in comments."""
+    times = {"cycle": exact_duration(start.cycle_ns), "timeout": exact_duration(start.timeout_ns)}
+    dry = _DRY.format(**times)
+    if real is None:
+        return "# A dry run: the device is the function in plant.py.\n" + dry
+    of_kind = {key: real.kind.model_fields[f"{key}_ns"].default for key in ("cycle", "timeout")}
+    if real.keys:
+        if parse_duration(of_kind["cycle"]) > _USUAL_NS:  # a slow line stays one
+            times = {"cycle": max(times["cycle"], of_kind["cycle"], key=parse_duration)}
+            times["timeout"] = max(exact_duration(start.timeout_ns), of_kind["timeout"], key=parse_duration)
+        text = _REAL.format(type=type_of(real.kind), keys=real.keys, **times)
+        return _NAMED.format(real=text, dry=_commented(dry))
+    text = _REAL.format(type=type_of(real.kind), keys=real.kind.first[0], **of_kind)
+    return _PROPOSED.format(dry=dry, real=_commented(text))
+
+
+def _commented(text: str) -> str:
+    return "".join(f"# {line}\n" for line in text.splitlines())
+
+
+def exact_duration(ns: int) -> str:
+    """As a station file writes it, to the nanosecond."""
+    unit, size = next(one for one in (("s", 10**9), ("ms", 10**6), ("us", 10**3), ("ns", 1)) if ns >= one[1])
+    return f"{ns / size:.10g} {unit}"
+
+
 def _names(tags: Iterable[FirstTag]) -> str:
-    return ", ".join(f'"{tag.name}"' for tag in tags)
+    return "[" + ", ".join(f'"{tag.name}"' for tag in tags) + "]"
 
 
 def start_with(model: Model, file: str, shapes: Mapping[str, tuple[int, ...]]) -> Start:
@@ -170,28 +230,39 @@ def start_with(model: Model, file: str, shapes: Mapping[str, tuple[int, ...]]) -
                 raise ValueError(
                     f"{spec} has {count} elements, a tag at most {LARGEST_TAG}; give it tags by hand, see docs/station.md"
                 )
-            tags.append(FirstTag(_free_name(spec.name, tags), is_output, count=count))
-    inputs = [tag for tag in tags if not tag.is_output]
+            tags.append(FirstTag(free_name(spec.name, tags), is_output, count=count))
+    moves = {tag.name: (tag.count, 0.0, 1.0) for tag in tags if not tag.is_output}
+    return Start(tuple(tags), 'model = "model"', moving_plant(moves), model_table(file, shapes))
+
+
+def moving_plant(inputs: Mapping[str, tuple[int, float, float]]) -> str:
+    """plant.py with a sine for every input: name -> (values, middle, amplitude)."""
     plant = '"""Inputs that move slowly, as sensors would."""\n\nimport math\nimport time\n\n\ndef device(outputs):\n'
-    plant += (
-        '    """Called every cycle of the link, 10 ms: the outputs in, the inputs out."""\n    now = time.monotonic()\n'
-    )
-    plant += "    return {\n"
-    for tag in inputs:
-        value = "math.sin(now)" if tag.count == 1 else f"[math.sin(now + i) for i in range({tag.count})]"
-        plant += f'        "{tag.name}": {value},\n'
-    table = f"[models.model]\nfile = {_quoted(file)}\n"
+    plant += '    """Called every cycle of the link: the outputs in, the inputs out."""\n    now = time.monotonic()\n    return {\n'
+    for name, (count, middle, amplitude) in inputs.items():
+        wave = "math.sin(now)" if count == 1 else "math.sin(now + i)"
+        value = wave if (middle, amplitude) == (0.0, 1.0) else f"{middle:.6g} + {amplitude:.6g} * {wave}"
+        plant += f'        "{name}": ' + (f"{value},\n" if count == 1 else f"[{value} for i in range({count})],\n")
+    return plant + "    }\n"
+
+
+def model_table(file: str, shapes: Mapping[str, tuple[int, ...]], state: Mapping[str, str] | None = None) -> str:
+    """`[models.model]`."""
+    table = f"[models.model]\nfile = {quoted(file)}\n"
     if shapes:
-        table += f"shapes = {{ {', '.join(f'{_quoted(name)} = {list(sizes)}' for name, sizes in shapes.items())} }}\n"
-    return Start(tuple(tags), 'model = "model"', plant + "    }\n", table + "\n")
+        table += f"shapes = {{ {', '.join(f'{quoted(name)} = {list(sizes)}' for name, sizes in shapes.items())} }}\n"
+    if state:
+        table += f"state = {{ {', '.join(f'{quoted(out)} = {quoted(into)}' for out, into in state.items())} }}\n"
+    return table + "\n"
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """As TOML."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
 
-def _free_name(tensor: str, taken: Sequence[FirstTag]) -> str:
+def free_name(tensor: str, taken: Sequence[FirstTag]) -> str:
     """A tag's name for a tensor: letters, digits, `_`, and not one that there is."""
     name = re.sub(r"\W", "_", tensor, flags=re.ASCII)
     name = name if re.match(r"[A-Za-z_]", name) else f"_{name}"
