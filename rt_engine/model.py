@@ -66,6 +66,7 @@ class Model:
         self.program, self.name = program, name
         self._executable = Executable(program, library)
         self._idle: list[Context] = []
+        self._contract: tuple[Contract | None] | None = None
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
@@ -99,12 +100,14 @@ class Model:
     def contract(self) -> Contract | None:
         """What the model says about itself: names, units, ranges, rate, ... (`rt_engine.contract`); None: it says nothing.
 
-        It is read when it is asked for: a model whose contract is broken loads and runs as any other.
+        It is read when it is first asked for: a model whose contract is broken loads and runs as any other.
 
         Raises:
             ContractError: the contract cannot be read, or contradicts the model.
         """
-        return of_program(self.program, self.name or "the model")
+        if self._contract is None:
+            self._contract = (of_program(self.program, self.name or "the model"),)
+        return self._contract[0]
 
     @property
     def sha256(self) -> str:

@@ -56,7 +56,8 @@ class _Reader:
         plain = all((e.scale, e.offset) == (1.0, 0.0) for tensor in (*inputs, *outputs) for e in tensor.elements)
         scaling: Scaling = "inside" if plain else "outside"
         words = {key: _text(training, key) for key in ("scenario_name", "algorithm", "exported_at")}
-        provenance = Provenance(words["scenario_name"], data=words["algorithm"], created=words["exported_at"])
+        name = " ".join(filter(None, (words["scenario_name"], words["algorithm"])))
+        provenance = Provenance(name, created=words["exported_at"])
         return Contract(inputs, outputs, rate, scaling, provenance=provenance, origin=ORIGIN, gaps=tuple(self.gaps))
 
     def _table(self, key: str) -> dict[str, Any]:

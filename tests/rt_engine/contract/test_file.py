@@ -30,6 +30,13 @@ def test_a_compiled_program_takes_one_too(file):
     assert rt_engine.load(path).contract == full()
 
 
+def test_a_model_reads_its_contract_once(file):
+    """Who asks in every cycle of a loop gets the same object."""
+    attach(file, full())
+    loaded = rt_engine.load(file)
+    assert loaded.contract is loaded.contract
+
+
 def test_without_one_there_is_none(file):
     assert read(file) is None and rt_engine.load(file).contract is None
 

@@ -47,7 +47,7 @@ def test_normalisations_become_scales():
     assert (pressure.scale, pressure.offset, pressure.low, pressure.high) == (0.01, 0.0, 0.0, 100.0)
     assert (valve.scale, valve.offset, valve.low, valve.high, valve.clip) == (50.0, 50.0, 0.0, 100.0, True)
     assert (found.origin, found.scaling, found.rate_hz) == ("koios", "outside", 1.0)
-    assert (found.provenance.name, found.provenance.data) == ("tank", "PPO")
+    assert found.provenance.name == "tank PPO"
     check(found, TANK, "m")
 
 
