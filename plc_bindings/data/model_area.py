@@ -125,11 +125,11 @@ class ModelArea(Record):
 
     def _change(self) -> Sequence[Any]:
         view = self._view(self._served.name) or ChangeView(self._served.name, version=self._served.slot.version)
-        widest = view.largest
+        widest, is_on_trial = view.largest, view.state == ChangeState.TRIAL and view.verdict == Verdict.NONE
         return (
             view.state,
             view.verdict,
-            view.version,
+            view.candidate if is_on_trial else view.version,
             view.candidate,
             view.left_ns / 1e9 if view.left_ns >= 0 else -1.0,
             view.cycles,

@@ -2,10 +2,11 @@
 
 begin(model, size, signature) -> data(offset, part) ... -> activate(model)          abort() at any time
                                                            |
-    in a thread:  SHA-256 -> signature -> serial number -> load the same bytes, warm, publish -> serial kept
+    in a thread:  SHA-256 -> signature -> serial number -> the station's way for new versions (`Replace`) -> serial kept
 
-Nothing of the file is parsed before its signature is found good, and it is never written to a disk. Whatever is wrong
-before that changes nothing at all; what the engine refuses after that leaves the running model and the serial number.
+Nothing of the file is parsed, or written to a disk, before its signature is found good. Whatever is wrong before that changes
+nothing at all; what is refused after that leaves the running model and the serial number. A version that was taken may be in
+shadow or on trial when `activate` answers: the answer says so, and symbols show how it goes on.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from plc_bindings.security.access import Record, nothing
 from plc_bindings.security.signing import SIGNATURE_BYTES, PublicKey, serial_of, verify
 from plc_bindings.status import CallStatus
+from rt_engine.change import ChangeState
 from rt_engine.read.source import Source
 from rt_native.files import open_file
 
@@ -31,8 +33,32 @@ MOST_BYTES: Final = 64 << 20
 SILENCE_S: Final = 30.0
 """An upload that nothing is added to for so long may be displaced by another client's."""
 MOST_MESSAGE: Final = 255
-Replace = Callable[[str, Source, str], int]
-"""(slot, model, who) -> version now live; raises whatever refuses the model. Called in a thread."""
+
+
+class Reached(Protocol):
+    """What became of a version that was taken, until now: its number, where it is, and words for a person."""
+
+    @property
+    def version(self) -> int:
+        """The number that it has, or will have when it is live."""
+
+    @property
+    def state(self) -> ChangeState:
+        """Where its change is."""
+
+    @property
+    def message(self) -> str:
+        """In words."""
+
+
+Replace = Callable[[str, Source, str, bytes], Reached]
+"""(slot, model, who, signature) -> how far it got; raises whatever refuses the model. Called in a thread."""
+Signed = Callable[[str], tuple[int, str]]
+"""Slot -> (serial number, SHA-256) of the newest signed version that the station keeps; (-1, ""): it keeps none.
+
+Raises:
+    ValueError: that cannot be told.
+"""
 Answer = tuple[int, int, str]
 """(status, version, message)."""
 
@@ -49,11 +75,18 @@ class _Upload:
     is_activating: bool = False
 
 
-class Serials:
-    """The newest serial number taken for each slot, in a file, so that a restart does not forget it."""
+def _none_kept(slot: str) -> tuple[int, str]:
+    return -1, ""
 
-    def __init__(self, path: Path) -> None:
-        self._path, self._draft = path, path.with_name(path.name + ".new")
+
+class Serials:
+    """The newest serial number taken for each slot, in a file, so that a restart does not forget it.
+
+    `kept`: what the station's store knows too: it has a version before the file has its number.
+    """
+
+    def __init__(self, path: Path, kept: Signed = _none_kept) -> None:
+        self._path, self._draft, self._kept = path, path.with_name(path.name + ".new"), kept
         self._taken: dict[str, tuple[int, str]] = {}
         self._is_read = False
 
@@ -65,7 +98,7 @@ class Serials:
             ValueError: it is damaged.
         """
         self._read()
-        newest, known = self._taken.get(slot, (-1, ""))
+        newest, known = max(self._taken.get(slot, (-1, "")), self._kept(slot), key=lambda one: one[0])
         if serial > newest or (serial == newest and digest == known):
             return ""
         return f"signed before the one taken last (serial number {serial}, last {newest}): sign it again"
@@ -114,12 +147,13 @@ class Updates:
     Args:
         keys: who may sign.
         slots: those that may be updated so.
-        replace: loads a model into a slot.
+        replace: takes a version for a slot.
         serials: file that keeps the serial numbers.
         audit: where refusals go.
         changes: where updates go.
         most_bytes: of one file.
         now: monotonic seconds.
+        kept: the newest signed version that the station keeps.
     """
 
     def __init__(
@@ -132,9 +166,10 @@ class Updates:
         changes: Record = nothing,
         most_bytes: int = MOST_BYTES,
         now: Callable[[], float] = time.monotonic,
+        kept: Signed = _none_kept,
     ) -> None:
         self._keys, self._slots = tuple(keys), frozenset(slots)
-        self._replace, self._serials, self._audit, self._changes = replace, Serials(serials), audit, changes
+        self._replace, self._serials, self._audit, self._changes = replace, Serials(serials, kept), audit, changes
         self._most_bytes, self._now = most_bytes, now
         self._under_way: dict[str, _Upload] = {}
         self._lock = threading.Lock()
@@ -193,17 +228,20 @@ class Updates:
         try:
             model = Source(bytes(upload.data))
             suffix = ".rtp" if model.is_program else ".onnx"
-            version = self._replace(slot, replace(model, name=f"{slot}-{serial}{suffix}"), upload.who)
+            named = replace(model, name=f"{slot}-{serial}{suffix}")
+            reached = self._replace(slot, named, upload.who, upload.signature)
         except Exception as error:  # whatever a model can be refused with: the client is told, the station goes on
             self._serials.discard()
             return self._refuse(upload.who, slot, CallStatus.REFUSED, str(error)), 0, str(error)
-        message = f"live as version {version}"
+        message = reached.message
+        if reached.state != ChangeState.COMMITTED:
+            message = f"{reached.state.name}: {message}"
         try:
             commit()
         except OSError as error:
-            message += f"; its serial number will be forgotten at the next start: {error}"
-        self._changes(upload.who, f"update of model {slot}", f"{message}; serial number {serial}, signed by {key.text}")
-        return CallStatus.OK, version, message
+            message = f"its serial number will be forgotten at the next start: {error}; {message}"
+        self._changes(upload.who, f"update of model {slot}", f"serial number {serial}, signed by {key.text}: {message}")
+        return CallStatus.OK, reached.version, message
 
     def _refuse(self, who: str, slot: str, status: CallStatus, why: str) -> CallStatus:
         self._audit(who, f"update of model {slot}", f"refused: {why}")
@@ -245,7 +283,7 @@ class ClientUploads:
         return CallStatus.OK
 
     def activate(self, model: str) -> Answer:
-        """Check the signature, load, replace the model. Takes as long as loading takes; never raises."""
+        """Check the signature, and have the version taken. Takes as long as the gate takes; never raises."""
         upload = self._held()
         if upload is None or model != self._slot or len(upload.data) != upload.size:
             return CallStatus.INCOMPLETE, 0, "the upload was not begun, or is not whole"

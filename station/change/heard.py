@@ -44,10 +44,12 @@ class Heard:
         """An event of the run."""
         self._diary.note("update", slot, text, "ok" if good else "bad")
 
-    def audit(self, who: str, slot: str, text: str, is_change: bool) -> None:
-        """A line of the audit log."""
-        record = self._audit.record_change if is_change else self._audit.record
-        record(who, f"model {slot}", text)
+    def audit(self, who: str, slot: str, text: str, is_change: bool, **more: str | int) -> None:
+        """A line of the audit log; a change has keys for programs too."""
+        if is_change:
+            self._audit.record_change(who, f"model {slot}", text, slot=slot, **more)
+        else:
+            self._audit.record(who, f"model {slot}", text)
 
     def live(self, slot: str, candidate: Candidate, who: str) -> None:
         """This version is live now."""

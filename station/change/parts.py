@@ -165,8 +165,8 @@ class Told(Protocol):
     def note(self, slot: str, text: str, good: bool) -> None:
         """An event of the run."""
 
-    def audit(self, who: str, slot: str, text: str, is_change: bool) -> None:
-        """A line of the audit log."""
+    def audit(self, who: str, slot: str, text: str, is_change: bool, **more: str | int) -> None:
+        """A line of the audit log. `more`: for programs, of a change: `state`, `sha256`, `change`, `version`."""
 
     def live(self, slot: str, candidate: Candidate, who: str) -> None:
         """This version is live now."""

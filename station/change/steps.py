@@ -127,7 +127,7 @@ class Steps:
             return
         for slot, candidate in change.candidates.items():
             if to == ChangeState.REJECTED and was not in COMPARED:
-                self.refuse(candidate, why, who)
+                self.refuse(candidate, why, who, self._facts(change, slot))
             else:
                 self._tell(change, candidate, was, who, taken.get(slot))
 
@@ -152,10 +152,17 @@ class Steps:
             text = words.live(change, candidate, taken, self._now())
             line = f"replaced by {candidate.name}, SHA-256 {candidate.sha256}"
         self._told.note(slot, text, good=to in ON)
-        self._told.audit(who, slot, line, is_change=True)
+        self._told.audit(who, slot, line, is_change=True, **self._facts(change, slot))
 
-    def refuse(self, candidate: Candidate, why: str, who: str) -> None:
-        """Tell that a version was refused before anything of it ran."""
+    @staticmethod
+    def _facts(change: Change, slot: str) -> dict[str, str | int]:
+        """What programs look for in the audit log."""
+        facts: dict[str, str | int] = {"state": change.state.name, "change": change.number}
+        return facts | {"sha256": change.candidates[slot].sha256, "version": change.version.get(slot, 0)}
+
+    def refuse(self, candidate: Candidate, why: str, who: str, facts: Mapping[str, str | int] | None = None) -> None:
+        """Tell that a version was refused before anything of it ran. `facts`: of one that had come, and was rejected."""
         self._told.note(candidate.slot, f"{candidate.name} refused: {why}", good=False)
-        self._told.audit(who, candidate.slot, f"{candidate.name} refused: {why}", is_change=False)
+        text = f"{candidate.name} refused: {why}"
+        self._told.audit(who, candidate.slot, text, is_change=facts is not None, **(facts or {}))
         self._told.refused(candidate.slot)

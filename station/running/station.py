@@ -48,7 +48,7 @@ from station.show.verdict import LATE_NS
 from station.store.starting import Kept, title
 from station.terms.findings import unknown
 from station.wiring.parts import build
-from station.wiring.plc_side import CONTROL_SOCKET, PlcSide, audit_log, plc_side
+from station.wiring.plc_side import CONTROL_SOCKET, Behind, PlcSide, audit_log, plc_side, signed_in
 
 WATCH_S: Final = 0.05
 UPDATE_PATIENCE_S: Final = 60.0
@@ -78,6 +78,10 @@ class Station:
         self._parts = build(file, self._kept)
         self._scheduler = Scheduler(self._parts.tasks)
         self._audit = audit_log(file)
+        for said in self._kept.said:
+            if said.slot:
+                facts = {"state": said.state.name, "sha256": said.sha256} if said.sha256 else {}
+                self._audit.record_change("the station", f"model {said.slot}", said.text, slot=said.slot, **facts)
         self._apart = Apart(avoid={task.cpu for task in self._parts.tasks if task.cpu is not None})
         self._audit_failure = ""
         self._examined: tuple[Fact, ...] = ()
@@ -265,17 +269,16 @@ class Station:
         return f"the state of task {task} begins anew in its next cycle"
 
     def _servers_side(self) -> PlcSide:
-        return plc_side(
-            self.file, self._parts, self._scheduler, self._replaced, self._audit, self._told_of_client, self.changes
-        )
+        behind = Behind(self._replaced, signed_in(self._kept.store), self.changes, self._told_of_client)
+        return plc_side(self.file, self._parts, self._scheduler, self._audit, behind)
 
     def _told_of_client(self, who: str, what: str, outcome: str) -> None:
         """What a client did or was refused; the audit log has each, the events what a flood leaves of it."""
         self._note("client", "all", f"{who}: {what}: {outcome}", good="refused" not in outcome)
 
-    def _replaced(self, slot: str, model: Source, who: str) -> int:
-        """What a client uploaded takes the place of a model; gives the version."""
-        return self.update(slot, model, who).version
+    def _replaced(self, slot: str, model: Source, who: str, signature: bytes) -> Updated:
+        """What a client uploaded goes the way of any new version."""
+        return self.changes.update({slot: model}, who, signature=signature)
 
     def tags(self, patterns: Iterable[str] = (), most: int | None = None) -> tuple[TagView, ...]:
         """The tags that the patterns mean (`tank.*`), not more than that; all, where there is no pattern.

@@ -41,11 +41,16 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """Something about a slot's version that who starts the station should know; `slot` is empty for the store as a whole."""
+    """Something about a slot's version that who starts the station should know; `slot` is empty for the store as a whole.
+
+    `sha256`, `state`: of a version whose change ended with the station before.
+    """
 
     slot: str
     text: str
     level: Level = "warn"
+    sha256: str = ""
+    state: ChangeState = ChangeState.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,4 +271,6 @@ def _ended(store: Store, ended: Ended) -> Iterator[Said]:
             slot,
             f"{title(store.version(slot, sha256))} is {became}: {ended.why}; "
             + (f"{title(runs)} runs" if runs else "the station file's model runs"),
+            sha256=sha256,
+            state=ended.state,
         )

@@ -16,20 +16,24 @@ from plc_bindings.net.serving import Server, Serving
 from plc_bindings.security.access import Record, nothing
 from plc_bindings.security.audit import AuditLog
 from plc_bindings.security.signing import PublicKey
-from plc_bindings.security.updates import Replace, Updates
+from plc_bindings.security.updates import Reached, Replace, Signed, Updates
 from plc_bindings.status import CallStatus
+from rt_engine.change import ChangeState
 from rt_engine.read.source import Source
 from rt_native import version
 from scheduler.scheduler import Scheduler
-from station.errors import StationFileError
+from station.errors import StationFileError, StoreError
 from station.file.reading import StationFile
 from station.servers import Offer
+from station.store.store import Store
 from station.terms.findings import Finding
 from station.terms.lengths import parse_age
 from station.wiring.parts import Parts
 
 CONTROL_SOCKET: Final = "control socket"
 """Who changes a model by `rt-engine update`."""
+TAKEN: Final = frozenset({ChangeState.SHADOW, ChangeState.TRIAL, ChangeState.COMMITTED, ChangeState.ROLLED_BACK})
+"""States of a version whose serial number counts: it has passed the gate."""
 
 
 @dataclass(slots=True)
@@ -70,20 +74,41 @@ def audit_log(file: StationFile) -> AuditLog:
     return AuditLog(file.beside(table.audit), keep=parse_age(table.audit_keep))
 
 
-def plc_side(
-    file: StationFile,
-    parts: Parts,
-    scheduler: Scheduler,
-    replace: Replace,
-    audit: AuditLog,
-    told: Record = nothing,
-    changes: Changes | None = None,
-) -> PlcSide:
-    """Everything between a station and PLC clients, not started. `replace` takes a model that a client uploaded.
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """What stands behind the servers.
+
+    Args:
+        replace: takes a version of a model that a client uploaded.
+        signed: the newest signed version of a slot that the station keeps.
+        changes: those of the models, for clients to see, to commit and to roll back; None: there are none.
+        told: who hears, beside the audit log, of what clients did and were refused; must return at once.
+    """
+
+    replace: Replace
+    signed: Signed
+    changes: Changes | None = None
+    told: Record = nothing
+
+
+def signed_in(store: Store | None) -> Signed:
+    """The newest signed version of a slot that was taken, by a station with this store."""
+
+    def signed(slot: str) -> tuple[int, str]:
+        try:
+            rows = store.versions(slot) if store is not None else ()
+        except StoreError as error:
+            raise ValueError(str(error)) from error
+        known = ((row.version.serial, row.version.sha256) for row in rows if row.state in TAKEN)
+        return max(((serial, sha256) for serial, sha256 in known if serial is not None), default=(-1, ""))
+
+    return signed
+
+
+def plc_side(file: StationFile, parts: Parts, scheduler: Scheduler, audit: AuditLog, behind: Behind) -> PlcSide:
+    """Everything between a station and PLC clients, not started.
 
     `audit` keeps what clients did and were refused; its owner starts it.
-    `told`: who else hears of what clients did and were refused; must return at once. `changes`: those of the models, for clients
-    to see, to commit and to roll back; None: there are none.
 
     Raises:
         StationFileError: a model has a type that no PLC has; two names are the same to a PLC.
@@ -91,7 +116,7 @@ def plc_side(
 
     def record(who: str, what: str, outcome: str) -> None:
         audit.record(who, what, outcome)
-        told(who, what, outcome)
+        behind.told(who, what, outcome)
 
     models_of = file.config.models.items()
     files = {n: ModelFile(file.beside(table.file).name, parts.models[n].sha256) for n, table in models_of}
@@ -106,7 +131,7 @@ def plc_side(
             scheduler,
             parts.image,
             tuple(file.config.tags),
-            Commands(changes, record),
+            Commands(behind.changes, record),
             lambda: (audit.head.number, audit.head.hash) if audit.head is not None else (0, ""),
         )
         data = database(shown)
@@ -118,7 +143,7 @@ def plc_side(
         database=data,
         models=models,
         attributes=lambda model: parts.slots[model].model.metadata,
-        uploads=uploads_of(file, replace, record, audit.record_change),
+        uploads=uploads_of(file, behind, record, audit.record_change),
         audit=record,
         folder=file.path.parent,
     )
@@ -133,18 +158,18 @@ def plc_side(
 
 def plc_side_at_rest(file: StationFile, parts: Parts) -> PlcSide:
     """The same of a station that does not run: to look at, not to start."""
-    return plc_side(file, parts, Scheduler(parts.tasks), _never, audit_log(file))
+    return plc_side(file, parts, Scheduler(parts.tasks), audit_log(file), Behind(_never, signed_in(None)))
 
 
-def _never(slot: str, model: Source, who: str) -> int:
+def _never(slot: str, model: Source, who: str, signature: bytes) -> Reached:
     raise AssertionError("nothing runs: no client can upload")
 
 
-def uploads_of(file: StationFile, replace: Replace, record: Record, record_change: Record) -> Updates | None:
+def uploads_of(file: StationFile, behind: Behind, record: Record, record_change: Record) -> Updates | None:
     """What takes model files that clients upload; None when no model may be replaced so."""
     slots = [name for name, table in file.config.models.items() if table.remote_update]
     if not slots:
         return None
     keys = [PublicKey.parse(text) for text in file.config.station.keys]
     serials = file.beside(f"{file.config.station.name}.serials.json")
-    return Updates(keys, slots, replace, serials, record, record_change)
+    return Updates(keys, slots, behind.replace, serials, record, record_change, kept=behind.signed)

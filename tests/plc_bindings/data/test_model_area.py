@@ -101,6 +101,21 @@ def test_the_newest_change_is_shown(session, said):
     assert shown == [3, 5, 4, 5, 1.5, 90, 10, 3, 0, 0.25, "force", "é" * 63, "cd" * 32, 0, 0]
 
 
+@pytest.mark.parametrize(
+    ("state", "verdict", "live"),
+    [
+        (ChangeState.SHADOW, Verdict.NONE, 1),
+        (ChangeState.TRIAL, Verdict.NONE, 2),
+        (ChangeState.TRIAL, Verdict.TOO_SLOW, 1),
+        (ChangeState.ROLLED_BACK, Verdict.TOO_SLOW, 1),
+    ],
+)
+def test_the_live_version_is_the_candidate_while_it_is_on_trial_and_good(session, said, state, verdict, live):
+    """Version, by which calls of clients are answered, is the committed one all the while."""
+    said.shown = ChangeView("policy", state, version=1, candidate=2, verdict=verdict)
+    assert (value(session, "LiveVersion"), value(session, "Version")) == (live, 1)
+
+
 @pytest.mark.parametrize(("bit", "word"), [("Commit", "commit"), ("Rollback", "rollback")])
 def test_a_bit_acts_once_when_it_goes_from_false_to_true(session, said, bit, word):
     """Whoever writes it in every cycle acts once; one that is TRUE when a station starts does not act."""

@@ -4,6 +4,7 @@ import hashlib
 import json
 import threading
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -11,8 +12,15 @@ from plc_bindings.security import signing
 from plc_bindings.security.signing import serial_of, sign
 from plc_bindings.security.updates import SILENCE_S, Updates
 from plc_bindings.status import CallStatus
+from rt_engine.change import ChangeState
 
 MODEL = bytes(range(256)) * 40
+
+
+class Updated(NamedTuple):
+    version: int
+    state: ChangeState
+    message: str
 
 
 class Plant:
@@ -24,7 +32,7 @@ class Plant:
         self.public = signing.generate(self.key_file)
         self.key = signing.load_private(self.key_file)
         self.taken, self.lines, self.error, self.now = [], [], None, 0.0
-        self.gate = None
+        self.gate, self.signatures, self.reaches = None, [], ChangeState.COMMITTED
         self.updates = self.start()
 
     def start(self, keys=None, **more):
@@ -41,13 +49,15 @@ class Plant:
             **more,
         )
 
-    def replace(self, slot, model, who):
+    def replace(self, slot, model, who, signature):
         if self.gate is not None:
             self.gate.wait(10)
         if self.error:
             raise self.error
         self.taken.append((slot, model.data, who))
-        return len(self.taken) + 1
+        self.signatures.append(signature)
+        version = len(self.taken) + 1
+        return Updated(version, self.reaches, f"live as version {version}")
 
     def state(self):
         """A hash of everything that an update could change."""
@@ -239,9 +249,40 @@ def test_a_mistake_of_ours_is_an_answer_too(plant, monkeypatch):
 def test_the_serial_number_names_the_file(plant):
     """So that the station's report tells versions apart; a compiled program keeps its suffix."""
     names = []
-    plant.updates._replace = lambda slot, file, who: names.append(file.name) or 2
+    live = Updated(2, ChangeState.COMMITTED, "")
+    plant.updates._replace = lambda slot, file, who, signature: names.append(file.name) or live
     for model in (MODEL, b"\x89RTP\r\n\x1a\n"):
         signature = sign(plant.key, "policy", model)
         plant.send(plant.updates.client("plc"), signature, model)
         assert names[-1].startswith(f"policy-{serial_of(signature)}.")
     assert [Path(name).suffix for name in names] == [".onnx", ".rtp"]
+
+
+def test_the_answer_says_how_far_it_got_and_the_signature_goes_with_the_file(plant):
+    """In shadow it is taken, though not live: its serial number counts."""
+    plant.reaches = ChangeState.SHADOW
+    signature = sign(plant.key, "policy", MODEL)
+    assert plant.send(plant.updates.client("plc"), signature) == (0, 2, "SHADOW: live as version 2")
+    assert plant.signatures == [signature]
+    assert f"serial number {serial_of(signature)}, signed by {plant.public.text}: SHADOW" in plant.lines[-1][2]
+    older = sign(plant.key, "policy", MODEL + b"x", serial=serial_of(signature) - 1)
+    assert plant.send(plant.updates.client("plc"), older, MODEL + b"x")[0] == CallStatus.REFUSED
+
+
+def test_a_version_that_is_kept_counts_though_its_number_was_not_written(plant):
+    """The power went between the one and the other: what is older is still refused, the same file is not."""
+    signature = sign(plant.key, "policy", MODEL)
+    kept = (serial_of(signature), hashlib.sha256(MODEL).hexdigest())
+    updates = plant.start(kept=lambda slot: kept)
+    older = sign(plant.key, "policy", MODEL + b"x", serial=kept[0] - 1)
+    status, _, message = plant.send(updates.client("plc"), older, MODEL + b"x")
+    assert status == CallStatus.REFUSED and f"last {kept[0]}" in message
+    assert plant.send(updates.client("plc"), signature)[0] == 0
+
+
+def test_where_it_cannot_be_told_what_is_kept_nothing_is_taken(plant):
+    def kept(slot):
+        raise ValueError("the journal is damaged")
+
+    answer = plant.send(plant.start(kept=kept).client("plc"), sign(plant.key, "policy", MODEL))
+    assert answer[0] == CallStatus.REFUSED and "the journal is damaged" in answer[2]

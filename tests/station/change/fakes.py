@@ -145,7 +145,7 @@ class _Told:
     def note(self, slot, text, good):
         self._world.notes.append((slot, text, good))
 
-    def audit(self, who, slot, text, is_change):
+    def audit(self, who, slot, text, is_change, **more):
         self._world.audit_lines.append((who, slot, text, is_change))
 
     def live(self, slot, candidate, who):

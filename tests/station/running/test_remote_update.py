@@ -13,12 +13,16 @@ import pytest
 from typer.testing import CliRunner
 
 from plc_bindings.ads.groups import PREDICT, UPLOAD_ABORT, UPLOAD_ACTIVATE, UPLOAD_BEGIN, UPLOAD_DATA
+from plc_bindings.security.verifying import verify
 from plc_bindings.status import CallStatus
+from rt_engine.change import ChangeState
 from station.cli import app
 from station.errors import StationFileError
 from station.file.reading import read_station
 from station.running.station import Station
+from station.store.starting import kept_in
 from tests import ROOT
+from tests.fieldbus.waiting import wait_for
 from tests.station.stations import write_station
 
 TEXT = """\
@@ -36,6 +40,7 @@ file = "mean.onnx"
 [servers.ads]
 type = "ads"
 host = "HOST"
+writable = ["Models.mean.Rollback"]
 """
 
 
@@ -108,7 +113,8 @@ def test_a_signed_model_goes_live_and_the_audit_log_says_by_whom(station, folder
         assert predicted(plc) == (1, 2.0)
         upload(plc, data, (folder / "twice.onnx.sig").read_bytes())
         assert predicted(plc) == (1, 2.0)
-        assert activate(plc) == (0, 2, "live as version 2")
+        status, version, message = activate(plc)
+        assert (status, version) == (0, 2) and message.startswith("mean-") and " is live as version 2, " in message
         assert predicted(plc) == (2, 4.0)
         assert predicted(plc, 2) == (1, 2.0)
         assert plc.read_by_name("Models.mean.Hash") == hashlib.sha256(data).hexdigest()
@@ -116,6 +122,42 @@ def test_a_signed_model_goes_live_and_the_audit_log_says_by_whom(station, folder
     entries = [json.loads(line) for line in (folder / "audit.jsonl").read_text().splitlines()]
     assert any("replaced by mean-" in e["outcome"] and e["who"].startswith("127.0.0.1") for e in entries)
     assert "from 127.0.0.1" in station.snapshot().models["mean"]
+
+
+def test_a_client_sees_its_change_and_takes_it_back(folder, host):
+    """The store has the version with its signature, the log of changes who did what; a bit that stays TRUE acts once."""
+    text = TEXT.replace("HOST", host).replace("KEY", (folder / "plant.pub").read_text().strip())
+    data, signature = ((folder / name).read_bytes() for name in ("twice.onnx", "twice.onnx.sig"))
+    file = read_station(write_station(folder, text))
+    with kept_in(folder / "store") as kept, Station(file, kept) as station, connected(host) as plc:
+
+        def shown(name):
+            return plc.read_by_name(f"Models.mean.{name}")
+
+        def back(bit):
+            plc.write_by_name("Models.mean.Rollback", bit, pyads.PLCTYPE_BOOL)
+
+        assert (shown("ChangeState"), shown("CandidateVersion")) == (ChangeState.NONE, 0)
+        upload(plc, data, signature)
+        assert activate(plc)[:2] == (0, 2)
+        assert (shown("ChangeState"), shown("CandidateVersion")) == (ChangeState.COMMITTED, 2)
+        assert shown("CandidateHash") == hashlib.sha256(data).hexdigest() and shown("Reason")
+        assert kept.store.committed("mean").signature == signature
+        back(True)
+        back(False)
+        for _ in range(3):
+            back(True)
+        wait_for(lambda: shown("ChangeState") == ChangeState.ROLLED_BACK)
+        assert predicted(plc)[1] == 2.0
+        with pytest.raises(pyads.ADSError):
+            plc.write_by_name("Models.mean.Commit", True, pyads.PLCTYPE_BOOL)
+        back(False)
+        back(True)
+        wait_for(lambda: any("rollback of model mean" in event.text for event in station.report().events))
+    changes = [json.loads(line) for line in (folder / "audit.changes.jsonl").read_text().splitlines()]
+    told = [(e["state"], e["who"].split()[0], e["sha256"]) for e in changes if "state" in e]
+    assert told == [(state, "127.0.0.1", hashlib.sha256(data).hexdigest()) for state in ("COMMITTED", "ROLLED_BACK")]
+    assert verify(folder / "audit.changes.jsonl").is_whole
 
 
 def test_a_wrong_signature_changes_nothing(station, folder, host):
@@ -172,7 +214,7 @@ def test_the_documented_client_does_it(station, folder, host):
     exec(re.findall(r"```python\n(.*?)```", page, re.S)[0], names)
     with connected(host) as plc:
         files = [(folder / name).read_bytes() for name in ("twice.onnx", "twice.onnx.sig")]
-        assert names["update"](plc, 1, *files) == (0, 2, "live as version 2")
+        assert names["update"](plc, 1, *files)[:2] == (0, 2)
         assert names["update"](plc, 1, files[0], bytes(72))[0] == CallStatus.BAD_SIGNATURE
 
 
