@@ -44,8 +44,9 @@ def run(
 
         file = read_station(station)
         print_problems(errors, file.warnings)
-        place = file.config.station.store
-        with Held(file) as held, kept_in(file.beside(place) if place else None) as kept:  # before anything is touched
+        here = file.config.station
+        store = file.beside(here.store) if here.store else None
+        with Held(file) as held, kept_in(store, here.store_keep) as kept:  # before anything is touched
             running = Station(file, kept)
             print_problems(errors, running.warnings)
             last.enter_context(

@@ -16,11 +16,12 @@ station file names. So the newest good record says it all, whatever is damaged b
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from rt_engine.change import ChangeState
-from station.store.journal import Record
+from station.store.journal import Read, Record
 
 FORMAT: Final = 1
 LINE: Final = 20
@@ -98,6 +99,13 @@ class SlotBook:
             line.pop()
         return line
 
+    def kept(self, count: int) -> set[str]:
+        """Versions whose files are needed: that of the station file, the one that runs, the one before; and the newest others."""
+        needed = {self.file, self.committed, *self.previous[:1]}
+        others = [sha for sha in self.came if sha not in needed and sha not in self.gone]
+        others.sort(key=lambda sha: self.came[sha].number)
+        return needed | set(others[-count:] if count > 0 else ())
+
     def _may_run(self, entry: Entry) -> bool:
         return entry.sha256 not in (self.committed, *self.barred)
 
@@ -119,6 +127,10 @@ class Book:
     def slot(self, name: str) -> SlotBook:
         """One slot's; made where there is none."""
         return self.slots.setdefault(name, SlotBook())
+
+    def knows(self, sha256: str) -> bool:
+        """Has it come to a slot?"""
+        return any(sha256 in slot.came for slot in self.slots.values())
 
     def take(self, record: Record) -> None:
         """The next record; one of a kind that is not known is passed over.
@@ -246,3 +258,12 @@ _KINDS: Final = {
     "gone": _gone,
     "note": _note,
 }
+
+
+def book_of(found: Read) -> Book:
+    """The book of a journal; records that are not understood are as good as none."""
+    book = Book()
+    for record in found.records:
+        with suppress(LookupError, TypeError, ValueError, AttributeError):
+            book.take(record)
+    return book

@@ -24,7 +24,7 @@ from rt_engine.errors import EngineError, ShapeBindingError
 from rt_engine.read.source import Source, opened
 from station.errors import StoreError
 from station.machine.computer import Level
-from station.store.store import STATION_FILE, Ended, Recovered, Store, Version
+from station.store.store import KEEP, STATION_FILE, Ended, Recovered, Store, Version
 from station.store.versions import Shapes, States
 
 _DIGITS: Final = 12
@@ -74,11 +74,11 @@ class Kept:
 
 
 @contextmanager
-def kept_in(folder: Path | None) -> Iterator[Kept]:
+def kept_in(folder: Path | None, keep: int = KEEP) -> Iterator[Kept]:
     """The store in a folder, held until the end; a `Kept` without one where it cannot be used, or None is wanted."""
     kept = Kept()
     if folder is not None:
-        store = Store(folder)
+        store = Store(folder, keep)
         try:
             kept.recovered = store.open()
         except StoreError as error:

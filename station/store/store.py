@@ -26,11 +26,12 @@ from rt_engine.read.external import sha256_of
 from rt_engine.read.source import Source
 from rt_native.trust import judged, unsafe
 from station.errors import StoreError
-from station.store.book import FORMAT, UNDER_WAY, Book, Came, Entry, SlotBook
+from station.store.book import FORMAT, UNDER_WAY, Book, Came, Entry, SlotBook, book_of
 from station.store.files import FILE_MODE, FOLDER_MODE, sync_folder
 from station.store.journal import Journal, Read, Record, read
 from station.store.versions import Shapes, States, Versions
 
+KEEP: Final = 20
 MOST_CHARS: Final = 1000
 """Of one text of a record: names and reasons come from others."""
 STATION_FILE: Final = "station file"
@@ -110,10 +111,16 @@ class Store:
     """The store in a folder. `open` first, `close` at last; any thread between them.
 
     All methods that write raise `StoreError` when what they write is not on the disk: then nothing was changed.
+
+    Args:
+        folder: made when the store is opened; the folder above it is there.
+        keep: so many versions of each slot keep their files, besides those that run, ran before, are under way, or are the
+            station file's.
+        now: the time.
     """
 
-    def __init__(self, folder: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self.folder, self._now = folder, now
+    def __init__(self, folder: Path, keep: int = KEEP, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self.folder, self._keep, self._now = folder, keep, now
         self.files = Versions(folder / "versions")
         self._book = Book()
         self._journal: Journal | None = None
@@ -133,13 +140,15 @@ class Store:
             self._hold()
             try:
                 found = read(self.folder / "journal")
-                self._book = _book_of(found)
+                self._book = book_of(found)
                 if self._book.format > FORMAT:
                     raise StoreError(f"{self.folder} was written by a newer version of rt-engine; run that one")
                 self._journal = Journal(self.folder / "journal")
                 notes = self._mend(found)
                 self.files.sweep()
-                return Recovered(self._all_committed(), tuple(self._end_all()), notes)
+                ended = tuple(self._end_all())
+                self._prune()
+                return Recovered(self._all_committed(), ended, notes)
             except BaseException:
                 self.close()
                 raise
@@ -163,6 +172,7 @@ class Store:
             ModelFileError: its external data cannot be read.
         """
         with self._lock, self._told(f"cannot keep a model for slot {slot}"):
+            self._prune(slot)
             sha256 = self.files.add(source)
             known = self._book.slot(slot).came.get(sha256)
             is_new_signature = bool(signature) and known is not None and known.signature != (signature or b"").hex()
@@ -386,6 +396,19 @@ class Store:
             self.record(change, one.slots, state, STATION, why, bars=was_live)
             yield Ended(change, one.slots, one.state, state, why)
 
+    def _prune(self, coming: str = "") -> None:
+        """Remove the files of the oldest versions that nothing needs, so that one more may come to a slot.
+
+        The journal remembers them, and that they are gone. What cannot be removed now is tried again.
+        """
+        kept = {sha for name, slot in self._book.slots.items() for sha in slot.kept(self._keep - (name == coming))}
+        kept |= {sha256 for one in self._book.open.values() for sha256 in one.slots.values()}
+        with suppress(OSError):
+            for sha256 in self.files.all():
+                if sha256 not in kept and self._book.knows(sha256):
+                    self._write(kind="gone", sha256=sha256)
+                    self.files.remove(sha256)
+
     def _write(self, **record: Any) -> None:
         """Add a record to the journal, then to the book."""
         if self._journal is None:
@@ -437,15 +460,6 @@ def _version(slot: str, sha256: str, came: Came | None) -> Version:
     if came is None:
         return Version(slot, sha256, 0, f"{sha256[:12]}", 0, "not known", "")
     return Version(slot, sha256, came.number, came.name, came.size, came.who, came.time, bytes.fromhex(came.signature))
-
-
-def _book_of(found: Read) -> Book:
-    """The book of a journal; records that are not understood are as good as none."""
-    book = Book()
-    for record in found.records:
-        with suppress(LookupError, TypeError, ValueError, AttributeError):
-            book.take(record)
-    return book
 
 
 def _why_file(slot: SlotBook, sha256: str) -> str:

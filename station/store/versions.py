@@ -55,6 +55,10 @@ class Versions:
         """The folder of a version."""
         return self.folder / sha256
 
+    def all(self) -> tuple[str, ...]:
+        """All that are there. Raises OSError."""
+        return tuple(sorted(place.name for place in self.folder.iterdir() if self.has(place.name)))
+
     def has(self, sha256: str) -> bool:
         """Is it there? It is not read."""
         return self._file(sha256) is not None

@@ -83,6 +83,11 @@ class StationTable(Table):
         default="store",
         description='Folder that keeps every version of the models and what became of it, relative to this file; "": none.',
     )
+    store_keep: int = Field(
+        default=20,
+        ge=0,
+        description="So many versions of each model keep their files there, besides those that run, ran before, or are the file's.",
+    )
     status_lines: bool | None = Field(
         default=None,
         description="Print a status line every 5 s; left out: where there is no terminal, but not in a service.",

@@ -80,6 +80,7 @@ def explained(console: Terminal) -> Iterator[None]:
         ScanError,
         ServiceError,
         StationFileError,
+        StoreError,
         UnsafeSocketError,
     )
 
@@ -96,7 +97,7 @@ def explained(console: Terminal) -> Iterator[None]:
         give_up(error, ExitCode.NOT_RUNNING)
     except RefusedError as error:
         give_up(error, ExitCode.REFUSED)
-    except (ScanError, ServiceError, UnsafeSocketError) as error:
+    except (ScanError, ServiceError, StoreError, UnsafeSocketError) as error:
         give_up(error, ExitCode.FAILED)
     except Exception as error:
         if _is_one_of(

@@ -202,3 +202,31 @@ def test_a_store_of_a_newer_version_is_left_alone(store):
     with pytest.raises(StoreError, match="newer version of rt-engine"):
         store.open()
     assert (store.folder / "journal").read_bytes() == before
+
+
+def test_the_oldest_versions_go_when_there_are_too_many(tmp_path):
+    """Never the one that runs, the one before, that of the station file; nor what another slot needs. The journal knows them."""
+    models = [Source(b"model %d" % n, f"{n}.onnx") for n in range(9)]
+    store = Store(tmp_path / "store", keep=2)
+    store.open()
+    store.take_file("policy", models[0])
+    commit(store, 1, other=models[1])
+    for number, model in enumerate(models[1:8], 2):
+        commit(store, number, policy=model)
+    for model in models[8:]:
+        version = store.add("policy", model, "anna").sha256
+        store.record(store.next_change(), {"policy": version}, ChangeState.REJECTED, "gate", "too slow")
+    kept = {row.version.name: row.is_kept for row in store.versions("policy")}
+    assert [name for name, is_kept in kept.items() if is_kept] == [
+        "0.onnx",
+        "1.onnx",
+        "5.onnx",
+        "6.onnx",
+        "7.onnx",
+        "8.onnx",
+    ]
+    assert len(kept) == 9
+    assert store.add("policy", models[2], "anna").number == 3
+    again(store)
+    assert store.committed("policy").sha256 == models[7].sha256 and store.previous("policy").sha256 == models[6].sha256
+    store.close()
