@@ -21,7 +21,7 @@ from scheduler.task import Task
 from scheduler.task_block import Control
 from scheduler.threads import TaskThread, shared
 from scheduler.trace import Cycle, Range
-from scheduler.watch import TaskWatch
+from scheduler.watch import TaskWatch, check_terms
 
 if TYPE_CHECKING:
     from rt_engine import Context, Model, ModelSlot, UpdateResult
@@ -284,15 +284,15 @@ class Scheduler:
         Raises:
             InterfaceError: a model does not fit its slot.
             UpdateError: a slot has a change under way.
-            SchedulerError: the terms name a task that there is not.
+            SchedulerError: the terms name a task, or an output of one, that there is not.
         """
         from rt_engine.slot_change import SlotChange
 
         terms = dict(terms or {})
-        if unknown := terms.keys() - self._runners.keys():
-            raise SchedulerError(
-                f"terms of a change name {', '.join(map(repr, sorted(unknown)))}: there is no such task"
-            )
+        for name, term in terms.items():
+            if name not in self._runners:
+                raise SchedulerError(f"terms of a change name {name!r}: there is no such task")
+            check_terms(self._runners[name].task, term)
         of = [runner for runner in self._runners.values() if runner.slot in models]
         numbers = {runner.task.name: number for number, runner in enumerate(of)}
 

@@ -14,7 +14,9 @@ from rt_native.counting import add_to
 from rt_native.histogram_native import add as count_time
 from rt_native.lang import call1, copy_bytes, inline, load_f64, load_i64, store_f64, store_i64
 from rt_native.memory import offsets
+from rt_native.vector import any_lane, load_f64x
 from scheduler.inputs_native import gather
+from scheduler.lanes_native import LANES
 from scheduler.outputs_native import scatter
 from scheduler.second_block import BINS, COPY, CUT, DIFFERENCE, FIRST, SAVED, SECOND
 from scheduler.slow_native import turn_at_once
@@ -48,7 +50,7 @@ _LARGEST, _LARGEST_TICK, _BEYOND, _WRONG, _TOLERANCE, _BINS_AT, _DIFFERENCE_SIZE
     _D.largest, _D.largest_tick_ns, _D.beyond, _D.not_finite, _D.tolerance, _D.bins, DIFFERENCE.itemsize
 )  # fmt: skip
 _VERSION, _BLOCK_VERSION, _STATE_SIZE = offsets(STATS).version, offsets(BLOCK).version, STATE.itemsize
-_LAST_BIN, _FIRST, _CUT, _NONE = BINS - 1, FIRST, CUT, NO_TENSOR
+_LAST_BIN, _FIRST, _CUT, _NONE, _EIGHT = BINS - 1, FIRST, CUT, NO_TENSOR, LANES
 _PLAIN, _TRIAL, _RESET = int(Mode.PLAIN), int(Mode.TRIAL), int(OnState.RESET)
 _OK, _ROLLED_BACK = int(TaskStatus.OK), int(TaskStatus.ROLLED_BACK)
 _GOOD, _NUMBERS, _LIMITS, _SLOW, _STOPPED, _SPOKE = (
@@ -140,9 +142,14 @@ def outputs_finite(state, count):  # type: ignore[no-untyped-def]
 @inline
 def first_beyond(watch, raw, count):  # type: ignore[no-untyped-def]
     """Which of `raw` is the first outside of its limits, or -1. What is not a number is not outside."""
-    low, high = load_i64(watch + _LOW), load_i64(watch + _HIGH)
+    low, high, done = load_i64(watch + _LOW), load_i64(watch + _HIGH), 0
     if low != 0:
-        for i in range(count):
+        is_within = True
+        while is_within and done + _EIGHT <= count:
+            eight = load_f64x(raw + 8 * done)
+            is_within = not any_lane((eight < load_f64x(low + 8 * done)) | (eight > load_f64x(high + 8 * done)))
+            done += _EIGHT if is_within else 0
+        for i in range(done, count):
             value = load_f64(raw + 8 * i)
             if value < load_f64(low + 8 * i) or value > load_f64(high + 8 * i):
                 return i

@@ -12,6 +12,7 @@ from rt_engine.run.blocks import STATE, Mode
 from rt_native.histogram import NBYTES, Histogram
 from rt_native.memory import Block
 from scheduler.binding import TaskMemory
+from scheduler.errors import SchedulerError
 from scheduler.second import Difference, SecondStats, Terms
 from scheduler.second_block import COPY, DIFFERENCE, SAVED, SECOND
 from scheduler.stats import Latency
@@ -151,6 +152,18 @@ def _difference(name: str, row: Any) -> Difference:
         beyond=int(row["beyond"]),
         not_finite=int(row["not_finite"]),
     )
+
+
+def check_terms(task: Task, terms: Terms) -> None:
+    """Raise SchedulerError if they say something of an output that the task does not have."""
+    names = names_of(task.outputs)
+    tolerance = terms.tolerance if isinstance(terms.tolerance, Mapping) else {}
+    for what, values in (("low", terms.low), ("high", terms.high), ("tolerance", tolerance)):
+        if unknown := sorted(values.keys() - set(names)):
+            raise SchedulerError(
+                f"terms of a change for task {task.name!r}: {what} names {', '.join(map(repr, unknown))}; its outputs are "
+                f"{', '.join(map(repr, names)) or 'none'}"
+            )
 
 
 def names_of(outputs: Sequence[Output]) -> list[str]:

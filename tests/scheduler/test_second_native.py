@@ -12,7 +12,7 @@ from rt_engine.run.blocks import CHANGE
 from scheduler import Guard, TaskStatus
 from scheduler.second import EDGES, Terms
 from tests.scheduler.fakes import EPOCH, MS, FakeClock, step_of
-from tests.scheduler.versions import TERMS, Run, Trial, Versions, tells
+from tests.scheduler.versions import TERMS, Run, Trial, Versions, tells, wide_trial
 
 NAN, INF = math.nan, math.inf
 K = 4
@@ -61,6 +61,15 @@ BAD = {
     "status": (lambda run: 3, Verdict.FAILED, ""),
 }
 LIMITS = Terms(new_ns=100_000, old_ns=100_000, budget_ns=200_000, low={"a.y": 500.0}, high={"a.y": 2600.0})
+
+
+@pytest.mark.parametrize("place", [0, 5, 7, 8, 15, 16, 18])
+@pytest.mark.parametrize("beyond", [-1.5, 1.5])
+def test_whichever_output_is_beyond_its_limits_is_named(place: int, beyond: float) -> None:
+    """Of nineteen: also where eight are looked at together."""
+    change, names = wide_trial(19, place, beyond)
+    assert change.fate is not None
+    assert (change.fate.verdict, change.fate.output) == (Verdict.OUT_OF_LIMITS, names[place])
 
 
 @pytest.mark.parametrize("shadowed", [False, True], ids=["trial", "shadow-trial"])

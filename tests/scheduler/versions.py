@@ -19,6 +19,7 @@ from scheduler.runner import TaskRunner
 from scheduler.second import Terms
 from scheduler.task_block import Control
 from tests.scheduler.fakes import _PAIR, ANY_AGE, EPOCH, MS, FakeClock, channel
+from tests.scheduler.models import scale
 
 Compute = Callable[["Run"], int | None]
 
@@ -86,6 +87,24 @@ class Versions(rt_engine.ModelSlot):
 
 
 TERMS = Terms(new_ns=100_000, old_ns=100_000, budget_ns=200_000)
+
+
+def wide_trial(width: int, place: int, value: float) -> tuple[SlotChange, list[str]]:
+    """A trial, after one cycle, of a model with so many outputs from -1 to 1, one of which is `value`; their names."""
+    slot, clock = rt_engine.ModelSlot(scale(1, width)), FakeClock()
+    names = [f"y{k}" for k in range(width)]
+    x, y = channel([f"x{k}" for k in range(width)], "in"), channel(names, "out")
+    inputs, outputs = (Input(tensor="x", channel=x, count=width),), (Output(tensor="y", channel=y, count=width),)
+    built = Task(name="t", model=slot, period_s=0.001, inputs=inputs, outputs=outputs, guard=ANY_AGE)
+    runner = TaskRunner(built, slot, clock.clock)
+    runner.set_epoch(EPOCH)
+    terms = Terms(new_ns=1, old_ns=1, low=dict.fromkeys(names, -1.0), high=dict.fromkeys(names, 1.0))
+    change = SlotChange({slot: scale(1, width)}, watching=lambda reader, *two: runner.watch(0, *two, terms))
+    change.trial()
+    x.write([value if k == place else 1.0 for k in range(width)], timestamp_ns=clock.now_ns)
+    clock.on_sleep = lambda until_ns: runner.tell(Control.STOP) if until_ns > EPOCH else None
+    runner.run_here()
+    return change, names
 
 
 class Trial:
