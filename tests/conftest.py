@@ -7,9 +7,11 @@ import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling
 
 from tests import need
 
@@ -18,6 +20,11 @@ pytest_plugins = ["pytester"]
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared")  # machines are shared and noisy: how long an example takes says nothing
 
+COMPUTING = (
+    *("tests/rt_engine/", "tests/rt_native/", "tests/conformance/", "tests/exporters/", "tests/fuzz/"),
+    *("tests/plc_bindings/st/", "tests/plc_bindings/c/"),
+)
+"""Tests that need nothing of the machine but a processor."""
 WIDTH = shutil.get_terminal_size().columns
 
 # A terminal so wide that no message is wrapped, without colours, in English; what starts a test run may say otherwise.
@@ -43,6 +50,23 @@ atexit.register(shutil.rmtree, os.environ["XDG_RUNTIME_DIR"], ignore_errors=True
 def pytest_configure(config: pytest.Config) -> None:
     """pytest's own lines are as wide as the terminal is."""
     config.get_terminal_writer().fullwidth = WIDTH
+
+
+class Lanes(LoadScopeScheduling):
+    """What runs at the same time, with `-n 2`: files of tests that only compute, and one after another all that own the machine.
+
+    Those have real-time threads, sockets, devices, processes with deadlines: two of them at once would measure each other.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return file if file.startswith(COMPUTING) else "the machine"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Lanes:
+    """See `Lanes`."""
+    return Lanes(config, log)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
