@@ -1,6 +1,6 @@
 """Links that PLC clients call: quality, communication timeout, counters, safe values."""
 
-import time
+import time as real_time
 
 import numpy as np
 import pytest
@@ -17,8 +17,25 @@ TAGS = [
 SECOND = 1_000_000_000
 
 
+class _Time:
+    """The clock of links and tests here: nobody's processor moves it."""
+
+    def __init__(self):
+        self._now_ns = real_time.monotonic_ns()
+
+    def monotonic_ns(self):
+        return self._now_ns
+
+    def sleep(self, seconds):
+        self._now_ns += round(seconds * SECOND)
+
+
+time = _Time()
+
+
 @pytest.fixture
-def link():
+def link(monkeypatch):
+    monkeypatch.setattr("fieldbus.plc.link.time", time)
     link = PlcLink("plc", TAGS, timeout_s=0.05)
     yield link
     link.stop(safe=False)
@@ -94,9 +111,9 @@ def test_outputs_are_what_a_task_drives_and_safe_when_it_does_not(link):
     channel = link.drive(ProcessImage(), ["valve"], "task")
     link.start()
     assert link.outputs().tolist() == [5.0]
-    channel.write([150.0])
+    channel.write([150.0], timestamp_ns=time.monotonic_ns())
     assert link.outputs().tolist() == [100.0]
-    channel.write([20.0], Quality.BAD)
+    channel.write([20.0], Quality.BAD, time.monotonic_ns())
     assert link.outputs().tolist() == [5.0]
     channel.write([20.0], timestamp_ns=time.monotonic_ns() - SECOND)
     assert link.outputs().tolist() == [5.0]
