@@ -26,7 +26,7 @@ them for each thread, and Python reads that from /proc while the task runs. Only
 import scheduler.deadlines as deadlines
 from fieldbus.exchange.block import Phase
 from rt_engine.run.blocks import BLOCK, READER
-from rt_engine.run.slot_native import has_fallen, pick
+from rt_engine.run.slot_native import pick
 from rt_native.lang import (
     atomic_load,
     atomic_store,
@@ -47,7 +47,7 @@ from scheduler.memory_native import renew
 from scheduler.outputs_native import guard, make_safe, write_outputs
 from scheduler.record_native import forget, note_usage, record
 from scheduler.second_native import active_block, follow, is_found_bad, remember, take_back
-from scheduler.slow_native import turn_at_once
+from scheduler.slow_native import turn_again
 from scheduler.status import Action, State, TaskStatus
 from scheduler.task_block import STATS, TASK, Control
 from scheduler.time_native import now, sleep_until
@@ -177,8 +177,8 @@ def model_version(task, tick):  # type: ignore[no-untyped-def]
         return 0
     runs = load_i64(reader + _ACTIVE)
     block = pick(reader, tick)
-    if block != runs and has_fallen(reader):
-        turn_at_once(task)  # what lies between two turns is of the version that was found bad
+    if block != runs:
+        turn_again(task)  # what lies between two turns is of the version before, which may have been found bad
     store_i64(load_i64(task + _STATS) + _VERSION, load_i64(block + _BLOCK_VERSION))
     return block
 

@@ -19,7 +19,7 @@ from scheduler.inputs_native import gather
 from scheduler.lanes_native import LANES
 from scheduler.outputs_native import scatter
 from scheduler.second_block import BINS, COPY, CUT, DIFFERENCE, FIRST, SAVED, SECOND
-from scheduler.slow_native import turn_at_once
+from scheduler.slow_native import turn_again
 from scheduler.status import TaskStatus
 from scheduler.task_block import NO_TENSOR, OUTPUT, STATS, TASK, OnState
 from scheduler.time_native import now
@@ -208,7 +208,7 @@ def take_back(task, tick, given):  # type: ignore[no-untyped-def]
     block = fall_back(reader, tick)
     store_i64(load_i64(task + _STATS) + _VERSION, load_i64(block + _BLOCK_VERSION))
     store_i64(watch + _PENDING, 0)
-    turn_at_once(task)
+    turn_again(task)
     if given != _OK:
         return given
     if tick + load_i64(task + _PERIOD) - now(task) < load_i64(watch + _NEED):

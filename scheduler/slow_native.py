@@ -9,7 +9,8 @@
 Turns keep to their row: one that comes late because a tick was missed does not move the next. The row begins anew, at once, after a
 cycle whose inputs were bad, or whose windows were not full, so that the newest sample of a window is always the one of a turn.
 
-A fault of the model at its turn is the fault of all cycles until the next one.
+A fault of the model at its turn is the fault of all cycles until the next one. A version that becomes live has a turn at once, so
+that nothing of the one before is published any more.
 """
 
 import scheduler.deadlines as deadlines
@@ -48,6 +49,14 @@ def begin_turn(task, tick):  # type: ignore[no-untyped-def]
 def turn_at_once(task):  # type: ignore[no-untyped-def]
     """The next cycle whose inputs are good is a turn, and the first of a new row."""
     store_i64(task + _NEXT, 0)
+
+
+@inline
+def turn_again(task):  # type: ignore[no-untyped-def]
+    """This cycle is a turn, too; the row goes on as it is."""
+    following = load_i64(task + _NEXT)
+    if following != 0:
+        store_i64(task + _NEXT, following - load_i64(task + _EVERY))
 
 
 @inline
