@@ -16,7 +16,7 @@ from plc_bindings.data.changes import ChangeView
 from rt_engine.change import ChangeState
 from rt_engine.read.external import sha256_of
 from rt_engine.read.source import Source, opened
-from station.change import words
+from station.change import older, words
 from station.change.answer import Updated, Wish
 from station.change.machine import ENDED, Event, Policy, objection, seen
 from station.change.parts import Candidate, Change, Found, Gate, Kept, Stand, Tasks, Told
@@ -139,7 +139,20 @@ class Changes:
             KeyError: no such slot.
             RefusedError: there is nothing to take back.
         """
-        return self._word(slot, who, Event.BACK)
+        self._known(slot)
+        meant = self._meant(slot, Event.BACK)
+        is_open = meant is not None and meant.state in (*UNDER_WAY, ChangeState.COMMITTED)
+        if is_open or self._kept is None or self._stopping.is_set():
+            return self._word(slot, who, Event.BACK)
+        if not self._at_gate.acquire(timeout=GATE_PATIENCE_S):
+            raise RefusedError(f"an update has not ended within {GATE_PATIENCE_S:g} s; try again")
+        try:
+            with self._lock:
+                change, _ = older.roll_back(slot, who, self._kept, self._gate, self._tasks, self._told, self._now)
+                self._newest.update(dict.fromkeys(change.candidates, change))
+                return words.stands(change, {name: self._versions(name) for name in change.candidates})
+        finally:
+            self._at_gate.release()
 
     def allow(self, slot: str, sha256: str, who: str) -> str:
         """A version that was rejected or rolled back may come again; the first digits of its hash are enough.

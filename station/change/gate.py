@@ -36,6 +36,11 @@ class StationGate:
         self._keep(candidate, table, memoryview(found.program), kept)
         candidate.model = found.accepted()
 
+    def load(self, candidate: Candidate) -> None:
+        """Its model, without a question: it was examined before it was committed."""
+        table = self._config.models[candidate.slot]
+        candidate.model = self._apart.load(candidate.read, table.shapes, table.state)
+
     def notes(self, candidate: Candidate) -> str:
         """Which tasks have no time for both versions in one cycle."""
         if candidate.report is None:

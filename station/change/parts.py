@@ -124,6 +124,9 @@ class Gate(Protocol):
             EngineError: it cannot be read, or it does not pass; the message says why.
         """
 
+    def load(self, candidate: Candidate) -> None:
+        """Give the candidate its model; it was examined before. Raises EngineError."""
+
     def notes(self, candidate: Candidate) -> str:
         """What an operator should know of what was found before shadow and trial begin, in words; mostly empty."""
 
@@ -206,3 +209,12 @@ class Kept(Protocol):
 
     def versions(self, slot: str | None = None) -> tuple[Any, ...]:
         """What is known."""
+
+    def together(self, slot: str) -> Mapping[str, Any]:
+        """Slot -> committed version, of all slots that go back together with this one."""
+
+    def previous(self, slot: str) -> Any:
+        """The version before the committed one; None: there is none."""
+
+    def source(self, version: Any) -> Source:
+        """Its file."""

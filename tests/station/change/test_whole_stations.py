@@ -257,3 +257,23 @@ def test_a_station_that_stops_takes_it_back(start, tmp_path, change, end):
     again = start(change)
     live(again, 2.0)
     assert again.update("mean", tmp_path / "twice.onnx").state in (S.SHADOW, S.TRIAL)
+
+
+def test_after_a_restart_and_a_second_time_it_goes_back_to_what_the_store_has(start, tmp_path):
+    """From the third version to the second and to the first; then there is none before, which is said."""
+    station = start("")
+    station.update("mean", tmp_path / "same.onnx")
+    station.update("mean", tmp_path / "twice.onnx")
+    live(station, 4.0)
+    station.ends()
+    again = start("")
+    live(again, 4.0)
+    assert "twice.onnx is rolled back" in again.changes.roll_back("mean", "anna")
+    live(again, pytest.approx(2.0, abs=1e-4))
+    assert "same.onnx" in again.snapshot().models["mean"]
+    assert "same.onnx is rolled back" in again.changes.roll_back("mean", "anna")
+    live(again, 2.0)
+    with pytest.raises(RefusedError, match="the store has no version before the one that runs"):
+        again.changes.roll_back("mean", "anna")
+    again.ends()
+    live(start(""), 2.0)
