@@ -47,3 +47,5 @@ def status(
         print_json(snapshot.to_json())
     else:
         console.print(draw(snapshot))
+        if snapshot.audit_head:
+            say(console, f"log of changes: record {snapshot.audit_number}, head {snapshot.audit_head}", "dim")

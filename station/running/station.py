@@ -22,6 +22,7 @@ from types import FrameType
 from typing import Final
 
 from fieldbus.link.link import Link
+from plc_bindings.security.chain import START
 from rt_engine.apart import Apart
 from rt_engine.read.source import Source
 from scheduler.rights import Grant
@@ -293,6 +294,7 @@ class Station:
         """The station now, with so many of its tags; None: all."""
         stats = self._scheduler.stats()
         now_s = self._end_s or time.monotonic()
+        head = self._audit.head or START
         return Snapshot(
             station=self.name,
             pid=os.getpid(),
@@ -307,6 +309,8 @@ class Station:
             tags=self._last_tags[:tags] or self.tags(most=tags),
             tag_count=len(self.file.config.tags),
             changes=self.changes.views(),
+            audit_number=head.number,
+            audit_head=head.hash if head.number else "",
         )
 
     def _rights(self) -> tuple[Grant, ...]:

@@ -148,7 +148,8 @@ class ServerView:
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """The whole station. `models`: slot -> file; `rights`: what the system did not grant, and how to get it; `tags`: as many
-    as were asked for, of `tag_count`; `changes`: of each slot, its newest."""
+    as were asked for, of `tag_count`; `changes`: of each slot, its newest; `audit_number`, `audit_head`: number and hash of
+    the newest record of the log of changes."""
 
     station: str
     pid: int
@@ -161,6 +162,8 @@ class Snapshot:
     tags: tuple[TagView, ...] = ()
     tag_count: int = 0
     changes: tuple[ChangeView, ...] = ()
+    audit_number: int = 0
+    audit_head: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Plain dictionaries, lists and numbers."""

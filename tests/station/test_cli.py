@@ -121,6 +121,10 @@ def test_status_update_stop(running, tmp_path):
     assert "x: float32[1, 5]" in refusal
     status = json.loads(rt_engine("status", "--json", "--station", cell / "station.toml"))
     assert status["tasks"][0]["model_version"] == 2
+    assert f"log of changes: record 2, head {status['audit_head']}" in rt_engine("status", cell / "station.toml")
+    assert "2 changes are as they" in rt_engine(
+        "audit", "verify", cell / "station.toml", "--head", status["audit_head"]
+    )
     text = rt_engine("status", "--station", "mine", code=ExitCode.NOT_RUNNING)
     assert re.match(
         r"station 'mine' is not running \(start it: rt-engine run station.toml\); running: .*\bbench\b", text

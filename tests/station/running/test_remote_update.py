@@ -10,6 +10,7 @@ from typing import Any
 
 import pyads
 import pytest
+from pymodbus.client import ModbusTcpClient
 from typer.testing import CliRunner
 
 from plc_bindings.ads.groups import PREDICT, UPLOAD_ABORT, UPLOAD_ACTIVATE, UPLOAD_BEGIN, UPLOAD_DATA
@@ -23,7 +24,7 @@ from station.running.station import Station
 from station.store.starting import kept_in
 from tests import ROOT
 from tests.fieldbus.waiting import wait_for
-from tests.station.stations import write_station
+from tests.station.stations import AXIS, SIM, write_station
 
 TEXT = """\
 [station]
@@ -141,6 +142,9 @@ def test_a_client_sees_its_change_and_takes_it_back(folder, host):
         upload(plc, data, signature)
         assert activate(plc)[:2] == (0, 2)
         assert (shown("ChangeState"), shown("CandidateVersion")) == (ChangeState.COMMITTED, 2)
+        wait_for(lambda: plc.read_by_name("Server.AuditNumber", pyads.PLCTYPE_UDINT) == 2)
+        head = plc.read_by_name("Server.AuditHead")
+        assert (station.snapshot().audit_number, station.snapshot().audit_head) == (2, head)
         assert shown("CandidateHash") == hashlib.sha256(data).hexdigest() and shown("Reason")
         assert kept.store.committed("mean").signature == signature
         back(True)
@@ -157,7 +161,60 @@ def test_a_client_sees_its_change_and_takes_it_back(folder, host):
     changes = [json.loads(line) for line in (folder / "audit.changes.jsonl").read_text().splitlines()]
     told = [(e["state"], e["who"].split()[0], e["sha256"]) for e in changes if "state" in e]
     assert told == [(state, "127.0.0.1", hashlib.sha256(data).hexdigest()) for state in ("COMMITTED", "ROLLED_BACK")]
-    assert verify(folder / "audit.changes.jsonl").is_whole
+    assert verify(folder / "audit.changes.jsonl", head).is_whole
+
+
+ON_TRIAL = """\
+[models.mean.change]
+shadow = "10 h"
+trial = "10 h"
+commit = "manual"
+
+[servers.modbus]
+type = "modbus-tcp"
+host = "HOST"
+port = 5020
+writable = ["Models.mean.Commit"]
+
+"""
+
+
+def test_a_plc_watches_shadow_and_trial_and_says_commit(folder, host):
+    """Over ADS it comes and is seen, a coil of Modbus says that it goes on; the log says who did what."""
+    text = (
+        TEXT.replace("KEY", (folder / "plant.pub").read_text().strip()) + ON_TRIAL + SIM + AXIS.replace("1 ms", "10 ms")
+    )
+    file = read_station(write_station(folder, text.replace("HOST", host)))
+    data, signature = ((folder / name).read_bytes() for name in ("twice.onnx", "twice.onnx.sig"))
+    coils = ModbusTcpClient(host, port=5020)
+    with kept_in(folder / "store") as kept, Station(file, kept) as station, connected(host) as plc:
+
+        def shown(name):
+            return plc.read_by_name(f"Models.mean.{name}")
+
+        def commit():
+            for bit in (False, True):
+                assert not coils.write_coil(13_000, bit).isError()
+
+        wait_for(lambda: station.tags(["force"])[0].values == (2.0,))
+        upload(plc, data, signature)
+        status, version, message = activate(plc)
+        assert (status, version, message[:7]) == (0, 2, "SHADOW:")
+        wait_for(lambda: shown("Compared") > 3 and shown("LargestDifference") == 2.0)
+        assert (shown("ChangeState"), shown("LiveVersion"), shown("CandidateVersion")) == (ChangeState.SHADOW, 1, 2)
+        assert shown("LargestOutput") == "force" and 35_000 < shown("Remaining") <= 36_000
+        assert station.tags(["force"])[0].values == (2.0,)
+        assert coils.connect()
+        commit()
+        wait_for(lambda: (shown("ChangeState"), shown("LiveVersion")) == (ChangeState.TRIAL, 2))
+        wait_for(lambda: station.tags(["force"])[0].values == (4.0,))
+        commit()
+        wait_for(lambda: shown("ChangeState") == ChangeState.COMMITTED)
+        coils.close()
+    changes = [json.loads(line) for line in (folder / "audit.changes.jsonl").read_text().splitlines()]
+    states = [entry["state"] for entry in changes if "state" in entry]
+    assert states == ["SHADOW", "TRIAL", "COMMITTED"]
+    assert all(entry["who"].startswith("127.0.0.1") for entry in changes)
 
 
 def test_a_wrong_signature_changes_nothing(station, folder, host):
