@@ -81,7 +81,7 @@ class StationGate:
         """What each task has for its model.
 
         What a task needs besides is told by the medians, of its cycle and of the model alone: the tails are those of the
-        system, which the gate measures with the new version.
+        system, which the gate measures with the new version. That of a model's turns, which are not in each cycle, has no model.
         """
         names = self._tasks(slot)
         if not names:
@@ -89,8 +89,9 @@ class StationGate:
         model_ns = self._taken_ns(running)
         stats = self._scheduler.stats()
         return tuple(
-            Budget(name, stats[name].period_ns, max(int(stats[name].execution.p50_ns) - model_ns, 0), model_ns)
+            Budget(name, stats[name].period_ns, max(int(stats[name].execution.p50_ns) - in_median, 0), model_ns)
             for name in names
+            for in_median in (model_ns if self._config.tasks[name].every == 1 else 0,)
         )
 
     def _taken_ns(self, model: Model) -> int:

@@ -1,0 +1,29 @@
+"""What a station's gate knows of its tasks."""
+
+from types import SimpleNamespace
+
+from station.change.gate import StationGate
+from station.file.reading import read_station
+from tests.scheduler.models import scale
+from tests.station.stations import STATION, write_station
+
+US = 1_000
+
+
+def budgets(folder, monkeypatch, **keys):
+    """Of a task whose median cycle takes 100 us, with a model that takes 60 us."""
+    lines = "".join(f"{key} = {value}\n" for key, value in keys.items())
+    config = read_station(write_station(folder, STATION + lines)).config
+    stats = SimpleNamespace(period_ns=1000 * US, execution=SimpleNamespace(p50_ns=100 * US))
+    parts = SimpleNamespace(slots={}, wirings={})
+    gate = StationGate(config, parts, SimpleNamespace(stats=lambda: {"axis": stats}), None)
+    monkeypatch.setattr(gate, "_taken_ns", lambda model: 60 * US)
+    return gate._budgets("mean", scale(1.0))
+
+
+def test_what_a_task_needs_besides_its_model(tmp_path, monkeypatch):
+    """Of a median with the model what is left; a median of cycles between a model's turns is without it."""
+    (each,) = budgets(tmp_path / "a", monkeypatch)
+    (slow,) = budgets(tmp_path / "b", monkeypatch, every=20)
+    assert (each.needs_ns, each.running_ns, each.period_ns) == (40 * US, 60 * US, 1000 * US)
+    assert (slow.needs_ns, slow.running_ns, slow.period_ns) == (100 * US, 60 * US, 1000 * US)
