@@ -122,8 +122,6 @@ def test_status_update_stop(running, tmp_path):
     status = json.loads(rt_engine("status", "--json", "--station", cell / "station.toml"))
     assert status["tasks"][0]["model_version"] == 2
     assert f"log of changes: record 2, head {status['audit_head']}" in rt_engine("status", cell / "station.toml")
-        "audit", "verify", cell / "station.toml", "--head", status["audit_head"]
-    )
     text = rt_engine("status", "--station", "mine", code=ExitCode.NOT_RUNNING)
     assert re.match(
         r"station 'mine' is not running \(start it: rt-engine run station.toml\); running: .*\bbench\b", text
