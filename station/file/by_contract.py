@@ -28,6 +28,10 @@ WORD: Final = "contract"
 ByName = Mapping[tuple[str, str], int]
 """(task, "inputs" or "outputs") -> how many of its entries were made from names; they come first."""
 _STAND_IN: Final = ["?"]
+_MOST_VALUES = 2000
+_NUMBERS: Final = {"scale", "offset", "low", "high", "max_rate"}
+_PLACES: Final = {"tensor", "index", "window", "stride", "spacing", "step_only"}
+"""What the contract says of an entry."""
 _MOST_NAMED = 6
 _FORM: Final = 'write "contract", or { contract = { "ELEMENT" = "TAG" }, also = ["TAG"] } where names differ'
 
@@ -164,7 +168,8 @@ class _Wiring:
         return ""
 
     def _fault(self, message: str) -> None:
-        self.findings.append(Finding(self._path, message))
+        if (finding := Finding(self._path, message)) not in self.findings:
+            self.findings.append(finding)
 
     def _check_names(self, elements: Sequence[str]) -> None:
         known = {*elements, *(base for base, _ in map(_numbered, elements) if base is not None)}
@@ -182,19 +187,26 @@ class _Wiring:
             if one is None or one.tag == "":
                 at += 1
                 continue
-            elements = tensor.elements[at : at + self._count(one.tag)]
-            whole = [_Found(one.tag, cell, one.written) for cell in range(self._count(one.tag))]
-            alike = all(_without_name(element) == _without_name(elements[0]) for element in elements)
-            if found[at : at + len(whole)] == whole and alike and len(whole) > 1:
+            count = self._count(one.tag)
+            if count > 1 and one.cell == 0 and self._is_whole(tensor, found, at, count):
                 yield self._entry(tensor, at, one, None, is_outside)
-                at += len(whole)
+                at += count
             else:
-                yield self._entry(tensor, at, one, one.cell if self._count(one.tag) > 1 else None, is_outside)
+                yield self._entry(tensor, at, one, one.cell if count > 1 else None, is_outside)
                 at += 1
+
+    def _is_whole(self, tensor: Any, found: Sequence[_Found | None], at: int, count: int) -> bool:
+        """Do all values of a tag lie in a row from here on, and are moved alike?"""
+        first = found[at]
+        if first is None or found[at : at + count] != [_Found(first.tag, cell, first.written) for cell in range(count)]:
+            return False
+        elements = tensor.elements[at : at + count]
+        return all(_without_name(element) == _without_name(elements[0]) for element in elements)
 
     def _entry(self, tensor: Any, at: int, one: _Found, cell: int | None, is_outside: bool) -> dict[str, Any]:
         element = tensor.elements[at]
         of_model = (element.scale, element.offset) if is_outside else (1.0, 0.0)
+        wrong = {key: value for key, value in one.written.items() if key in _NUMBERS and not _is_number(value)}
         entry = {key: value for key, value in one.written.items() if key not in ("scale", "offset")}
         scale, offset = (_number(one.written.get(key), default) for key, default in (("scale", 1.0), ("offset", 0.0)))
         entry |= {"tag": one.tag, "tensor": tensor.name, "index": tensor.start + at}
@@ -206,12 +218,12 @@ class _Wiring:
                 entry |= {"window": tensor.window, "stride": tensor.stride * self._every()}
                 entry |= {"spacing": len(tensor.elements)}
             if element.clip:
-                entry |= _inside(element, scale, offset)
-            return entry
+                entry |= _inside(element, scale, offset, one.written)
+            return entry | wrong
         entry |= {"scale": of_model[0] * scale, "offset": of_model[1] * scale + offset}
         if self._task.get("step") is not None:  # what it makes of the model's numbers has limits of its own
-            return entry
-        return entry | self._limits(element, one, scale, offset)
+            return entry | wrong
+        return entry | self._limits(element, one, scale, offset) | wrong
 
     def _limits(self, element: Any, one: _Found, scale: float, offset: float) -> dict[str, float]:
         """What the contract, the tag and the entry all allow, in the tag's unit."""
@@ -230,7 +242,7 @@ class _Wiring:
 
     def _count(self, tag: str) -> int:
         count = self._tags[tag].get("count", 1)
-        return count if type(count) is int and count > 0 else 1
+        return count if type(count) is int and 0 < count <= _MOST_VALUES else 1
 
     def _found(self, element: str) -> _Found | None:
         """The tag of an element, and which of its values; a tag "" where the file says that it has none."""
@@ -256,8 +268,11 @@ class _Wiring:
         if not isinstance(tag, str) or tag not in self._tags:
             self._fault(unknown(f"{self._direction}put tag", str(tag), self._tags))
             return _Found("", 0, {})
+        if taken := sorted(set(written) & _PLACES):
+            self._fault(f"{taken[0]} of tag {tag} is the contract's; leave it out")
+            return _Found("", 0, {})
         own = written.pop("cell", None)
-        cell = own if type(own) is int else cell
+        cell += own if type(own) is int else 0
         if not 0 <= cell < self._count(tag):
             self._fault(f"tag {tag} has {self._count(tag)} values; value {cell} is wanted, counted from 0")
             return _Found("", 0, {})
@@ -306,13 +321,18 @@ def _without_name(element: Any) -> tuple[float, ...]:
     return (element.scale, element.offset, element.low, element.high, element.clip, element.max_rate)
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, float) or (type(value) is int and abs(value) < 1 << 1023)
+
+
 def _number(value: object, default: float) -> float:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else default
+    return float(value) if isinstance(value, int | float) and _is_number(value) else default
 
 
-def _inside(element: Any, scale: float, offset: float) -> dict[str, float]:
+def _inside(element: Any, scale: float, offset: float, written: Mapping[str, object]) -> dict[str, float]:
     """An input that training clipped is clipped here, in the tag's unit: value * scale + offset is the element's value."""
     if scale == 0:
         return {}
-    ends = sorted(((element.low - offset) / scale, (element.high - offset) / scale))
-    return {key: end for key, end in zip(("low", "high"), ends, strict=True) if math.isfinite(end)}
+    low, high = sorted(((element.low - offset) / scale, (element.high - offset) / scale))
+    ends = {"low": max(low, _number(written.get("low"), low)), "high": min(high, _number(written.get("high"), high))}
+    return {key: end for key, end in ends.items() if math.isfinite(end)}

@@ -1,11 +1,13 @@
 """`inputs = "contract"`: tags are found by the names in the model's contract."""
 
 import math
+from random import Random
 
 import pytest
 
 from rt_engine.contract import Contract, Element, TensorContract, attach
 from station.errors import StationFileError
+from station.file.by_contract import expand
 from station.file.reading import read_station
 from station.wiring.parts import build
 from tests.station.stations import DEVICE, gemm
@@ -95,6 +97,8 @@ def test_other_names_are_given(station):
     file = station(contract(*hips, SPEED), TAGS + "v = {}\n", task)
     assert entries(file) == [("leg", None, 0), ("v", None, 3), ("wanted", None, None)]
     assert file.config.tasks["axis"].inputs[1].scale == 0.5
+    shifted = TASK.replace('inputs = "contract"', 'inputs = { contract = { hip = { tag = "leg", cell = 1 } } }')
+    assert entries(station(contract(*hips[:2], SPEED), TAGS, shifted))[:2] == [("leg", 1, 0), ("leg", 2, 1)]
 
 
 def test_what_has_no_tag_is_named(station):
@@ -128,6 +132,10 @@ def test_nobody_takes_an_output(station):
         ('{ contrct = {} }', 'unknown key "contrct"; did you mean "contract"'),
         ('{ also = ["speed"] }', 'write "contract", or { contract ='),
         ('{ contract = { speed = 3 } }', 'write "contract", or { contract ='),
+        ('{ contract = { speed = { tag = "speed", window = 3 } } }', "window of tag speed is the contract's"),
+        ('{ contract = { speed = { tag = "speed", scale = "x" } } }', 'must be a number, got "x"'),
+        ('{ contract = { speed = { tag = "speed", scal = 2 } } }', 'unknown key "scal"; did you mean "scale"'),
+        ('{ contract = { "leg[0]" = { tag = "leg", cell = 3 } } }', "tag leg has 3 values; value 3 is wanted, counted from 0"),
         ('"contrct"', "must be an array"),
     ],
 )  # fmt: skip
@@ -152,6 +160,11 @@ def test_scale_window_and_clip_are_the_contracts(station):
     speed, leg = file.config.tasks["axis"].inputs
     assert (speed.scale, speed.offset) == (5.0, 3.0)
     assert (speed.low, speed.high) == (pytest.approx(-0.6), pytest.approx(-0.2))
+    narrow = task.replace("offset = 4", "offset = 4, low = -0.5, high = 9")
+    (speed, _) = (
+        station(contract(one, LEGS[0], window=3, stride=2, scaling="outside"), task=narrow).config.tasks["axis"].inputs
+    )
+    assert (speed.low, speed.high) == (-0.5, pytest.approx(-0.2))
     assert (speed.window, speed.stride, speed.spacing, speed.index) == (3, 2, 2, 0)
     assert (leg.tag, leg.cell, leg.index, leg.spacing) == ("leg", 0, 1, 2)
 
@@ -177,6 +190,48 @@ def test_parts_of_a_tensor_with_a_history_each(station):
     speed, leg = station(given).config.tasks["axis"].inputs
     assert [(e.index, e.window, e.spacing) for e in (speed, leg)] == [(0, 2, 1), (2, 2, 3)]
     build(station(given))
+
+
+def test_any_table_is_expanded_or_told(tmp_path):
+    """What is no table of a station file yet: nothing is raised, and nothing grows."""
+    gemm(tmp_path / "policy.onnx", 4)
+    attach(tmp_path / "policy.onnx", contract(SPEED, *LEGS))
+    values = [
+        None,
+        0,
+        -1,
+        10**400,
+        1e308,
+        float("nan"),
+        "",
+        "contract",
+        "leg",
+        [],
+        [1],
+        {},
+        {"count": 10**12},
+        {"contract": {}},
+        True,
+    ]
+    random = Random(4)
+    for _ in range(2000):
+        pick = lambda: random.choice(values)  # noqa: E731
+        names = {pick_name: pick() for pick_name in ("leg", "speed", "leg[0]")}
+        tags = {"leg": random.choice([{"count": 3}, pick()]), "speed": random.choice([{}, pick()])}
+        task = {"model": random.choice(["p", pick()]), "every": pick(), "step": pick()}
+        task["inputs"] = random.choice(["contract", {"contract": names}, {"contract": pick(), "also": pick()}])
+        task["outputs"] = random.choice(
+            ["contract", {"contract": {"force": {"tag": "leg", "low": pick(), "scale": pick()}}}]
+        )
+        models = {"p": random.choice([{"file": "policy.onnx", "state": pick()}, pick()])}
+        data = random.choice(
+            [
+                {"models": models, "tags": tags, "tasks": {"t": task}},
+                {"tasks": pick()},
+                {"tags": pick(), "tasks": {"t": task}},
+            ]
+        )
+        expand(data, tmp_path)
 
 
 def problems(station, *arguments, **more):
