@@ -125,10 +125,32 @@ def lines_of(file: Path) -> list[Line]:
     Raises:
         OSError: it cannot be read.
     """
-    with open_file(file) as opened:
-        data = opened.read()
-    entries = ((at, raw, parse(raw)) for at, raw in enumerate(_split(data), start=1))
+    entries = ((at, raw, parse(raw)) for at, raw in enumerate(_split(_content(file)), start=1))
     return [Line(file.name, at, raw, entry, entry is not None and _is_sound(entry, raw)) for at, raw, entry in entries]
+
+
+def end_of(file: Path) -> tuple[Head | None, bytes]:
+    """(the newest record of one file, what lies behind it); (None, all of it) when it has no record. Only the end is parsed.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    rest: list[bytes] = []
+    for raw in reversed(_split(_content(file))):
+        if (entry := parse(raw)) is not None:
+            return Head(entry["number"], entry["hash"]), b"".join(reversed(rest))
+        rest.append(raw)
+    return None, b"".join(reversed(rest))
+
+
+def is_cut(rest: bytes) -> bool:
+    """Can a power failure have left this behind the newest record? It ends within a line, or a part of it was never written."""
+    return bool(rest) and (not rest.endswith(b"}\n") or b"\0" in rest)
+
+
+def _content(file: Path) -> bytes:
+    with open_file(file) as opened:
+        return opened.read()
 
 
 def _split(data: bytes) -> list[bytes]:

@@ -23,7 +23,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from plc_bindings.security.chain import START, Head, Line, files, lines_of, link, rotated, sha256
+from plc_bindings.security.chain import START, Head, end_of, files, is_cut, lines_of, link, rotated, sha256
+from rt_native.files import open_file
 
 MODE: Final = 0o600
 MOST_BYTES: Final = 8 << 20
@@ -121,7 +122,7 @@ class ChangeLog:
 
     def _drop(self, file: Path, last: datetime) -> bool:
         """First the record that tells of it, then the deed: a chain whose beginning nobody dropped was tampered with."""
-        end = next((line.head for line in reversed(lines_of(file)) if line.entry is not None), START)
+        end = end_of(file)[0] or START
         outcome = f"{file.name} dropped: its last line is of {last.date()}, older than it is kept"
         told = {"dropped": file.name, "through": end.number, "head": end.hash}
         self._write(entry_of(datetime.now(UTC), "audit log", "keep", outcome) | told)
@@ -141,20 +142,27 @@ def entry_of(when: datetime, who: str, what: str, outcome: str, count: int = 1) 
 
 def _end_of(path: Path) -> _End:
     """Where the log that is written at `path` ends. Files before the one with the newest record are not read."""
-    found: list[Line] = []
+    head, rest, ends_in_line = None, b"", False
     for file in reversed(files(path)):
-        found = lines_of(file) + found
-        if any(line.entry is not None for line in found):
+        head, behind = end_of(file)
+        if file == path:
+            ends_in_line = _ends_in_line(file)
+        rest = behind + rest
+        if head is not None:
             break
-    newest = next((i for i in reversed(range(len(found))) if found[i].entry is not None), None)
-    rest = b"".join(line.raw for line in found[(newest + 1 if newest is not None else 0) :])
-    is_mid_line = bool(found) and found[-1].file == path.name and not found[-1].raw.endswith(b"\n")
-    whole = rest + b"\n" if rest and is_mid_line else rest
-    if newest is not None:
-        return _End(found[newest].head, {"cut": sha256(whole)} if rest else {}, is_mid_line)
+    whole = rest + b"\n" if rest and ends_in_line else rest
+    if head is not None:
+        return _End(head, {"cut": sha256(whole)} if is_cut(rest) else {}, ends_in_line)
     return (
-        _End(Head(0, sha256(whole)), {"old": len(whole)}, is_mid_line) if rest else _End(START, {}, is_mid_line=False)
+        _End(Head(0, sha256(whole)), {"old": len(whole)}, ends_in_line) if rest else _End(START, {}, is_mid_line=False)
     )
+
+
+def _ends_in_line(file: Path) -> bool:
+    with open_file(file) as opened:
+        size = opened.seek(0, os.SEEK_END)
+        opened.seek(max(size - 1, 0))
+        return opened.read() not in (b"", b"\n")
 
 
 def _times(file: Path) -> tuple[datetime | None, datetime | None]:

@@ -6,6 +6,7 @@ lines -> where the chain begins -> record after record -> Verified
 |---------------------------------------------------------------------|-------------------------------------------------------|
 | a hash that is not that of its record's content                     | changed; inserted, when the next one passes over it   |
 | no record, and the next one tells of no cut                         | changed; inserted, when no number is missing          |
+| no record at the end, and whole                                     | changed                                               |
 | the record that belongs here stands further on                      | moved                                                 |
 | a number that is too high                                           | those between were removed                            |
 | a number that was there already                                     | inserted; of two, the one that nothing follows        |
@@ -18,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from plc_bindings.security.chain import START, Head, Line, lines, sha256
+from plc_bindings.security.chain import START, Head, Line, is_cut, lines, sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +104,17 @@ class _Walk:
         if self._first < len(self._found):
             self.broken = self._begin(self._found[self._first])
         for i in range(self._first, len(self._found)):
-            if self.broken is not None:
-                return
-            self._step(i, self._found[i])
-        if self._between:
+            if self.broken is None:
+                self._step(i, self._found[i])
+        if self.broken is None:
+            self._end()
+
+    def _end(self) -> None:
+        """What lies behind the newest record."""
+        if self._between and not is_cut(b"".join(line.raw for line in self._between)):
+            why = "it is no record, and no line that a power failure has cut"
+            self.broken = _at(self._between[0], "changed", why)
+        elif self._between:
             line = self._between[0]
             self.notes.append(
                 f"{line.file}, line {line.at}: the last line is cut: by a power failure, or it is being written now; "

@@ -93,15 +93,31 @@ def test_a_page_of_zeros_where_a_record_was_written_is_a_cut_too(path):
 
 
 def test_a_cut_of_a_cut_is_told_once(path):
+    """Wherever the second is: also right behind the end of the line that the first has cut."""
     log = ChangeLog(path)
     log.append(entry(0))
     log.append(entry(1))
-    path.write_bytes(path.read_bytes()[:-20])
+    first = path.read_bytes()[:-20]
+    path.write_bytes(first)
     ChangeLog(path).append(entry(2))
-    path.write_bytes(path.read_bytes()[:-20])
-    ChangeLog(path).append(entry(3))
-    assert verify(path).is_whole
-    assert who(path) == ["client 0", "client 3"]
+    second = path.read_bytes()
+    for size in range(len(first), len(second) - 1):
+        path.write_bytes(second[:size])
+        ChangeLog(path).append(entry(3))
+        assert verify(path).is_whole, size
+        assert who(path) == ["client 0", "client 3"]
+
+
+def test_a_line_at_the_end_that_is_whole_and_no_record_is_no_cut(path):
+    """Two lines that somebody made one of: a power failure leaves no end of a line. The station does not explain it away."""
+    log = ChangeLog(path)
+    for i in range(3):
+        log.append(entry(i))
+    first, second, third = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(first + second[:50] + third)
+    assert (verify(path).broken.kind, verify(path).broken.line) == ("changed", 2)
+    ChangeLog(path).append(entry(4))
+    assert verify(path).broken.line == 2
 
 
 def test_a_line_that_was_changed_at_the_end_is_no_cut(path):

@@ -66,11 +66,13 @@ def test_all_changes_are_exported_as_rows_and_no_cell_is_a_formula(station, tmp_
 
 def test_what_cannot_be_read_is_exported_as_it_is_and_told(station):
     with station.with_name("log.changes.jsonl").open("ab") as file:
-        file.write(b"\xff[1]\n")
-        file.write(b"{}\n")
-    AuditLog(station.with_name("log.jsonl")).record_change("a", "b", "c")
+        file.write(b"\xff[1]")
     found = run("export", station)
     assert found.exit_code == 0 and "not readable: \\xff[1]" in found.output
+    with station.with_name("log.changes.jsonl").open("ab") as file:
+        file.write(b"{}\n")
+    found = run("export", station)
+    assert found.exit_code == 1 and "changed: it is no record" in found.output
 
 
 @pytest.mark.parametrize("name", ["no.toml", "no.jsonl", "."])
