@@ -7,6 +7,7 @@ ChangeWords   what the readers of a change share: the activation time, and the f
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -21,12 +22,33 @@ from rt_native.memory import Block
 
 MARGIN_NS = 5_000_000
 """An update becomes active this long after it is offered, unless the caller says when."""
+AT_ONCE = 0
+"""Every task takes it at its own next tick."""
 _COPYING_S, _COPYING_TRIES = 0.0001, 10_000
 
 Prepare = Callable[[Model, Context], None]
 """What a task wants of every version before it may take it: done to the reader's context of it, by whoever updates."""
-At = int | Callable[[], int] | None
-"""When an arrangement is taken: CLOCK_MONOTONIC nanoseconds, a function that gives them once all is ready, or soon."""
+ACTIVATION_TRIES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class NextTick:
+    """The first tick of a grid that is at least a margin ahead, found and made known in one native call.
+
+    No thread of Python that holds the interpreter, and no sleep of this one, lets that tick pass between the two unseen.
+    """
+
+    clock_now: int
+    """Address of the function that tells the time, of what is at `clock`."""
+    clock: int
+    epoch_ns: int
+    every_ns: int
+    """From tick to tick; 0: no grid, just the margin."""
+    margin_ns: int
+
+
+At = int | NextTick | Callable[[], int | NextTick] | None
+"""When an arrangement is taken: CLOCK_MONOTONIC nanoseconds, a tick, a function that gives them once all is ready, or soon."""
 
 
 class Watch(Protocol):
@@ -61,6 +83,12 @@ class ChangeWords:
     def verdict(self) -> Verdict:
         """Of the version that the change brings."""
         return Verdict(int(self._fields["verdict"][0]))
+
+    def activate(self, at: NextTick) -> tuple[int, bool]:
+        """From the next tick of a grid on; gives it, and whether it was still ahead when all readers could see it."""
+        native = KERNELS.function("slot_activate")
+        tick = native(self.address, at.clock_now, at.clock, at.epoch_ns, at.every_ns, at.margin_ns)
+        return (tick, True) if tick else (int(self._fields["activation_ns"][0]), False)
 
     @property
     def found(self) -> tuple[int, int, int] | None:
@@ -99,6 +127,12 @@ class Arrangement:
         for name, context in {"active": active, "second": second, "carry_to": carry_to, "fall_to": fall_to}.items():
             fields[name] = context.block_address if context else 0
         fields["mode"], fields["change"], fields["watch"] = mode, words.address, watch.address if watch else 0
+
+    def again(self) -> "Arrangement":
+        """The same in other memory, to be offered once more."""
+        new = Arrangement(self.words, self.active, self.second, self.mode, fall_to=self.fall_to, watch=self.watch)
+        new.block.view(ARRANGEMENT)[:] = self.block.view(ARRANGEMENT)
+        return new
 
     @property
     def contexts(self) -> tuple[Context, ...]:
@@ -217,13 +251,15 @@ def arrange(offers: Sequence[tuple[SlotReader, Arrangement]], at: At, timeout_s:
 
     They are all taken at one tick, or each at its first after the activation time where the ticks differ.
     """
-    for words in {arrangement.words for _, arrangement in offers}:
-        words.set_activation(NEVER)
-    for reader, arrangement in offers:
-        reader.offer(arrangement)
-    activation = at() if callable(at) else at if at is not None else time.monotonic_ns() + MARGIN_NS
-    for words in {arrangement.words for _, arrangement in offers}:
-        words.set_activation(activation)
+    activation, is_in_time = _activate(offers, at)
+    for _ in range(ACTIVATION_TRIES):
+        if is_in_time:
+            break
+        back = [(reader, arrangement.again()) for reader, arrangement in offers if reader.withdraw()]
+        # the tick came before all could know of it: another one, unless somebody took it; then the others shall at once
+        is_another = len(back) == len(offers)
+        activation, is_in_time = _activate(back, at) if is_another else (activation, _activate(back, AT_ONCE)[1])
+        offers = back
     until = max(activation, time.monotonic_ns()) + int(timeout_s * 1e9)
     pending = [reader for reader, _ in offers]
     while pending and time.monotonic_ns() < until:
@@ -231,6 +267,22 @@ def arrange(offers: Sequence[tuple[SlotReader, Arrangement]], at: At, timeout_s:
         if pending:
             time.sleep(0.0005)
     return activation, [reader for reader in pending if not reader.has_taken()]
+
+
+def _activate(offers: Sequence[tuple[SlotReader, Arrangement]], at: At) -> tuple[int, bool]:
+    """Offer, and choose when it is taken: (activation time, was it ahead when everybody could see it?)."""
+    all_words = {arrangement.words for _, arrangement in offers}
+    for words in all_words:
+        words.set_activation(NEVER)
+    for reader, arrangement in offers:
+        reader.offer(arrangement)
+    when = at() if callable(at) else at if at is not None else time.monotonic_ns() + MARGIN_NS
+    if isinstance(when, NextTick):
+        (words,) = all_words or {ChangeWords()}
+        return words.activate(when)
+    for words in all_words:
+        words.set_activation(when)
+    return when, True
 
 
 def go_over(

@@ -12,7 +12,7 @@ A change that is tried first, or that can be taken back, is a `rt_engine.slot_ch
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -22,7 +22,7 @@ from rt_engine.change import ChangeState
 from rt_engine.errors import InterfaceError, UpdateError
 from rt_engine.gate.interface import objection
 from rt_engine.model import Model
-from rt_engine.reader import ChangeWords, Prepare, SlotReader, go_over
+from rt_engine.reader import At, ChangeWords, Prepare, SlotReader, go_over
 from rt_native.memory import Block
 
 __all__ = ["ModelSlot", "Prepare", "SlotReader", "UpdateResult"]
@@ -154,15 +154,15 @@ class ModelSlot:
     def update(
         self,
         model: Model,
-        at: int | Callable[[], int] | None = None,
+        at: At = None,
         timeout_s: float = 5.0,
     ) -> UpdateResult:
         """Replace the model while tasks run; returns when every task has taken it.
 
         Args:
             model: the new version; the same names, shapes and types of inputs and outputs.
-            at: CLOCK_MONOTONIC nanoseconds from which on a tick takes it, or a function that gives it once all is ready.
-                By default a few milliseconds after the contexts are ready.
+            at: CLOCK_MONOTONIC nanoseconds from which on a tick takes it, the next tick of a grid (`rt_engine.reader.NextTick`), or a
+                function that gives one of them once all is ready. By default a few milliseconds after the contexts are ready.
             timeout_s: how long tasks may take after that.
 
         Raises:

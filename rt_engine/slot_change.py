@@ -23,13 +23,11 @@ from dataclasses import dataclass
 from rt_engine.change import ChangeState, Verdict
 from rt_engine.errors import UpdateError
 from rt_engine.model import Model
-from rt_engine.reader import Arrangement, At, ChangeWords, SlotReader, Watch, arrange, go_over
+from rt_engine.reader import AT_ONCE, Arrangement, At, ChangeWords, SlotReader, Watch, arrange, go_over
 from rt_engine.run.blocks import Mode
 from rt_engine.run.context import Context
 from rt_engine.slot import ModelSlot, UpdateResult, lost, state_fate
 
-AT_ONCE = 0
-"""Every task takes it at its own next tick."""
 WORDS_S, WORDS_TRIES = 0.0001, 1000
 
 

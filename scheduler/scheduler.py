@@ -3,6 +3,7 @@
 import atexit
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from scheduler.watch import TaskWatch, check_terms
 
 if TYPE_CHECKING:
     from rt_engine import Context, Model, ModelSlot, UpdateResult
+    from rt_engine.reader import NextTick
     from rt_engine.run.blocks import Mode
     from rt_engine.slot import SlotReader
     from rt_engine.slot_change import SlotChange
@@ -241,16 +243,26 @@ class Scheduler:
         changes at its own first tick after that.
         """
         soon = self._clock.now_ns() + round(margin_s * 1e9)
+        every = self._grid(self._periods(slot))
+        return tick_at_or_after(max(soon, self._epoch_ns), self._epoch_ns, every) if every else soon
+
+    def _periods(self, slot: "ModelSlot | None") -> list[int]:
         periods = [r.task.period_ns for r in self._runners.values() if slot is None or r.slot is slot]
         if not periods:
             raise SchedulerError(f"no task of this scheduler runs the model slot {slot.name!r}" if slot else "no task")
-        return self._common_tick(soon, periods)
+        return periods
 
-    def _common_tick(self, soon: int, periods: Sequence[int]) -> int:
-        common = common_period(tuple(periods))
-        if not self._running or common > MAX_COMMON_PERIOD_NS:
-            return soon
-        return tick_at_or_after(max(soon, self._epoch_ns), self._epoch_ns, common)
+    def _grid(self, periods: Sequence[int]) -> int:
+        """From one tick that tasks of such periods have in common to the next; 0 where that is no use."""
+        common = common_period(tuple(periods)) if periods else 0
+        return common if self._running and common <= MAX_COMMON_PERIOD_NS else 0
+
+    def _next_tick(self, periods: Sequence[int], margin_s: float) -> "NextTick":
+        """The next that all have in common, as native code finds it."""
+        from rt_engine.reader import NextTick
+
+        clock = self._clock
+        return NextTick(clock.now, clock.state, self._epoch_ns, self._grid(periods), round(margin_s * 1e9))
 
     def update(
         self, slot: "ModelSlot", model: "Model", *, margin_s: float = UPDATE_MARGIN_S, timeout_s: float = 5.0
@@ -262,8 +274,9 @@ class Scheduler:
         Raises:
             InterfaceError, UpdateError: see `rt_engine.ModelSlot.update`.
         """
-        longest_s = max((r.task.period_s for r in self._runners.values() if r.slot is slot), default=0.0)
-        return slot.update(model, at=lambda: self.next_common_tick(slot, margin_s), timeout_s=timeout_s + longest_s)
+        periods = self._periods(slot)
+        longest_s = max(periods) * 1e-9
+        return slot.update(model, at=partial(self._next_tick, periods, margin_s), timeout_s=timeout_s + longest_s)
 
     def change(
         self,
@@ -303,11 +316,9 @@ class Scheduler:
             name = runner.task.name
             return runner.watch(numbers[name], active, second, mode, terms.get(name, Terms()))
 
-        def at() -> int:
-            soon, periods = self._clock.now_ns() + round(margin_s * 1e9), [r.task.period_ns for r in of]
-            return self._common_tick(soon, periods) if periods else soon
-
-        longest_s = max((r.task.period_s for r in of), default=0.0)
+        periods = [runner.task.period_ns for runner in of]
+        longest_s = max(periods, default=0) * 1e-9
+        at = partial(self._next_tick, periods, margin_s)
         return SlotChange(models, watching=watching, at=at, timeout_s=timeout_s + longest_s)
 
     def second(self, task: str) -> SecondStats | None:

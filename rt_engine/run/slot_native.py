@@ -7,7 +7,7 @@ found bad    the change has a verdict    --> fall_back:  active is what the arra
 from rt_engine.run.blocks import ARRANGEMENT, CHANGE, READER
 from rt_engine.run.state_native import copy_states, reset_states, states_finite
 from rt_native.atomics import atomic_replace
-from rt_native.lang import atomic_exchange, atomic_load, atomic_store, export, inline, load_i64, store_i64
+from rt_native.lang import atomic_exchange, atomic_load, atomic_store, call1, export, inline, load_i64, store_i64
 from rt_native.memory import offsets
 
 _R, _A, _C = offsets(READER), offsets(ARRANGEMENT), offsets(CHANGE)
@@ -115,6 +115,21 @@ def pick(reader, tick_ns):
 def slot_pick(reader, tick_ns):
     """See `pick`."""
     return pick(reader, tick_ns)
+
+
+@export
+def slot_activate(change, clock_now, clock, epoch, every, margin):
+    """Let a change's offers be taken from the first tick of a grid on that is `margin` ahead; `every` 0: from that moment on.
+
+    Gives that tick. Or 0, if it has come meanwhile: then not everybody may have seen it in time.
+    """
+    soon = call1(clock_now, clock) + margin
+    tick = soon
+    if every > 0:
+        first = max(soon, epoch)
+        tick = epoch + (first - epoch + every - 1) // every * every
+    atomic_exchange(change + _ACTIVATION, tick)
+    return tick if call1(clock_now, clock) < tick else 0
 
 
 @export

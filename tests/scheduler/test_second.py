@@ -21,7 +21,15 @@ from tests.scheduler.models import scale
 from tests.scheduler.test_scheduler import Lockstep, fast_clock, task, wait_for
 from tests.scheduler.versions import TEMPLATE, TERMS, Run, Versions, tells
 
+FAR, BEYOND = 1_000_000, 9_999_999.0
+"""What lies between two versions: no run is so long that the old one counts to it."""
 PERIODS = {"a": 0.001, "b": 0.002, "c": 0.003}
+
+
+def tells_far(run: Run) -> None:
+    """y = FAR * version + the sum of all x until now, which is the state."""
+    tells(run)
+    run.y[0] = FAR * run.version + run.state[0]
 
 
 class Threads:
@@ -77,44 +85,44 @@ def test_no_task_publishes_a_value_of_a_version_after_it_was_found_bad(seed: int
     """Three tasks of different periods and threads; one of them, at some run, finds the version bad. Whatever tick and task: in that
     tick its outputs are the old version's, those of the others from their next tick on at the latest, as if it had been alone."""
     rng = random.Random(seed)
-    who, when, value = rng.randrange(3), rng.randrange(1, 9), rng.choice([math.nan, math.inf, 9999.0])
+    who, when, value = rng.randrange(3), rng.randrange(1, 9), rng.choice([math.nan, math.inf, BEYOND])
     made: list[Run] = []
 
     def new(run: Run) -> None:
-        tells(run)
+        tells_far(run)
         if not any(run is other for other in made):
             made.append(run)
         if run.count == when and len(by_task) == 3 and by_task[who] is run:
             run.y[0] = value
 
     by_task: list[Run] = []
-    shared = Versions(tells, new)
-    slots = {name: Versions(tells, new) if several_slots else shared for name in PERIODS}
+    shared = Versions(tells_far, new)
+    slots = {name: Versions(tells_far, new) if several_slots else shared for name in PERIODS}
     threads = Threads(slots)
     with threads:
         threads.wait(5)
-        change = threads.change(Terms(new_ns=1, old_ns=1, high={f"{name}.y": 5000.0 for name in PERIODS}))
+        change = threads.change(Terms(new_ns=1, old_ns=1, high={f"{name}.y": 3 * FAR for name in PERIODS}))
         by_task += [run for slot in dict.fromkeys(slots.values()) for version, run in runs_of(slot) if version == 2]
         change.trial()
         wait_for(lambda: change.fate is not None)
         threads.wait(12)
     fate = change.fate
     assert fate is not None
-    assert fate.verdict is (Verdict.OUT_OF_LIMITS if value == 9999.0 else Verdict.NOT_FINITE)
+    assert fate.verdict is (Verdict.OUT_OF_LIMITS if value == BEYOND else Verdict.NOT_FINITE)
     assert (fate.task, fate.output) == (list(PERIODS)[who], f"{list(PERIODS)[who]}.y")
     for name, published in threads.published.items():
         cycles = dict(zip(sorted(published), range(len(published)), strict=True))
         wrong = [
             t
             for t, v in published.items()
-            if v >= 2000 and (t > fate.tick_ns or (t == fate.tick_ns and name == fate.task))
+            if v >= 2 * FAR and (t > fate.tick_ns or (t == fate.tick_ns and name == fate.task))
         ]
         assert wrong == []
-        assert 9999.0 not in published.values()
+        assert BEYOND not in published.values()
         first = min(published)
         for tick, got in published.items():
-            if first < tick and got < 2000:
-                assert got == 1000 + cycles[tick], (name, tick)  # the first entry is from before the first cycle
+            if first < tick and got < 2 * FAR:
+                assert got == FAR + cycles[tick], (name, tick)  # the first entry is from before the first cycle
 
 
 def runs_of(slot: Versions) -> list[tuple[int, Run]]:
@@ -124,7 +132,7 @@ def runs_of(slot: Versions) -> list[tuple[int, Run]]:
 
 def test_a_step_is_taken_by_all_tasks_of_all_slots_at_one_tick() -> None:
     """Two slots, tasks of 1, 2 and 3 ms: shadow, trial, commit and what each published."""
-    slots = {name: Versions(tells, tells) for name in PERIODS}
+    slots = {name: Versions(tells_far, tells_far) for name in PERIODS}
     threads = Threads(slots)
     with threads:
         threads.wait(5)
@@ -138,7 +146,7 @@ def test_a_step_is_taken_by_all_tasks_of_all_slots_at_one_tick() -> None:
     assert change.state is ChangeState.COMMITTED
     for published in threads.published.values():
         ticks = sorted(published)[1:]
-        assert all((published[tick] >= 2000) == (tick >= begun) for tick in ticks)
+        assert all((published[tick] >= 2 * FAR) == (tick >= begun) for tick in ticks)
 
 
 @pytest.mark.parametrize("step", ["shadow", "trial"])
