@@ -74,7 +74,7 @@ class Changes:
         self._at_gate = threading.Lock()
         self._lock = threading.RLock()
         """Held while a change goes from one state to the next."""
-        self._stopping = threading.Event()
+        self._stopping, self._running = threading.Event(), threading.Event()
 
     # --- the station --------------------------------------------------------------------------------------------------
 
@@ -83,6 +83,7 @@ class Changes:
         self._kept = self._steps.kept = kept
         self._why_unkept = why_unkept
         self._stopping.clear()
+        self._running.set()
 
     def ask_to_stop(self) -> None:
         """From now on nothing begins. Returns at once."""
@@ -91,6 +92,7 @@ class Changes:
     def stop(self) -> None:
         """The tasks have ended, outputs are safe: what is under way is taken back."""
         self._stopping.set()
+        self._running.clear()
         if not self._lock.acquire(timeout=STOP_PATIENCE_S):
             return  # a disk that hangs: the next start ends what the journal has
         try:
@@ -206,6 +208,8 @@ class Changes:
         """A change of these files, in the store if that can be."""
         if self._stopping.is_set():
             raise RefusedError("the station is stopping: its tasks have ended")
+        if not self._running.wait(GATE_PATIENCE_S):
+            raise RefusedError(f"the station has not started within {GATE_PATIENCE_S:g} s; try again")
         policies = {slot: wished(self._policies[slot], wish) for slot in candidates}
         policy = together(policies)
         for candidate in candidates.values():

@@ -30,8 +30,8 @@ class LiveTasks:
         self, config: StationConfig, parts: Parts, scheduler: Scheduler, is_served: Callable[[], bool]
     ) -> None:
         self._config, self._parts, self._scheduler, self._is_served = config, parts, scheduler, is_served
-        self._made: dict[int, SlotChange] = {}
-        """Number of a change -> what the scheduler knows of it; those that can still be taken back."""
+        self._made: dict[Change, SlotChange] = {}
+        """What the scheduler knows of each change that can still be taken back."""
 
     def has_task(self, slot: str) -> bool:
         """Does a task run it?"""
@@ -58,16 +58,16 @@ class LiveTasks:
 
     def withdraw(self, change: Change) -> None:
         """The old ones alone."""
-        if (made := self._made.pop(change.number, None)) is not None:
+        if (made := self._made.pop(change, None)) is not None:
             made.roll_back()
 
     def back(self, change: Change) -> Mapping[str, Taken]:
         """The ones before; they are prepared."""
-        return _taken(change, self._made.pop(change.number).roll_back())
+        return _taken(change, self._made.pop(change).roll_back())
 
     def found(self, change: Change) -> Found:
         """What shadow or trial have shown since it began."""
-        made = self._made.get(change.number)
+        made = self._made.get(change)
         if made is None:
             return Found()
         seen = {slot: self._seen(slot) for slot in change.candidates}
@@ -96,13 +96,13 @@ class LiveTasks:
 
     def _of(self, change: Change) -> SlotChange:
         """What the scheduler knows of it; made, with contexts prepared, when it is asked first."""
-        made = self._made.get(change.number)
+        made = self._made.get(change)
         if made is None:
             slots = self._parts.slots
             models = {slots[slot]: model for slot, model in change.models.items()}
             made = self._scheduler.change(models, self._terms(change))
             known = {id(one) for slot in slots.values() for one in (slot.change, slot.committed)}
-            self._made = {n: one for n, one in self._made.items() if id(one) in known} | {change.number: made}
+            self._made = {n: one for n, one in self._made.items() if id(one) in known} | {change: made}
         return made
 
     def _terms(self, change: Change) -> dict[str, second.Terms]:

@@ -8,7 +8,7 @@ from station.change.parts import Change, Found
 
 
 def view_of(change: Change, slot: str, version: int, found: Found, now_ns: int) -> ChangeView:
-    """One slot's, at a moment of the monotonic clock. `version`: the live one."""
+    """One slot's, at a moment of the monotonic clock. `version`: the one that is committed."""
     stand, candidate = change.stand, change.candidates[slot]
     span = {ChangeState.SHADOW: change.policy.shadow, ChangeState.TRIAL: change.policy.trial}.get(stand.state)
     left = max(span.ns - (now_ns - stand.since_ns), 0) if span is not None and span.ns else -1
@@ -16,7 +16,7 @@ def view_of(change: Change, slot: str, version: int, found: Found, now_ns: int) 
     return ChangeView(
         slot=slot,
         state=stand.state,
-        version=version,
+        version=change.version.get(slot, version) if stand.state == ChangeState.TRIAL else version,
         candidate=change.version.get(slot, 0),
         since=stand.since,
         reason=stand.why,

@@ -334,3 +334,25 @@ def test_of_slots_that_changed_together_the_newest_change_goes_back_first():
         world.changes.roll_back("n", "anna")
     world.changes.roll_back("m", "anna")
     assert world.done[-1] == "back"
+
+
+def test_an_update_waits_for_the_start(monkeypatch):
+    """Before it there is no store to keep it, and no task to run it."""
+    monkeypatch.setattr("station.change.changes.GATE_PATIENCE_S", 0.05)
+    world = World(PLAIN)
+    world.changes.stop()
+    world.changes._stopping.clear()
+    with pytest.raises(RefusedError, match=r"has not started within 0\.05 s"):
+        world.update("m")
+    world.changes.start(world)
+    assert world.update("m").state == S.COMMITTED
+
+
+def test_the_version_that_is_live_is_shown():
+    """On trial it is the new one."""
+    world = World(WHOLE)
+    world.update("m")
+    world.show(cycles=100_000)
+    assert [view.version for view in world.changes.views()] == [1]
+    world.after(10)
+    assert [view.version for view in world.changes.views()] == [2]
