@@ -7,6 +7,8 @@ with Scheduler([task]) as scheduler:
 """
 
 from scheduler import errors
+from scheduler.envelope import Envelope
+from scheduler.instead import Fallback, Monitor, OnLate
 from scheduler.rights import Grant
 from scheduler.scheduler import Scheduler
 from scheduler.stats import Latency, TaskStats, Usage
@@ -17,10 +19,14 @@ from scheduler.wakeup import measure_wakeup
 
 __all__ = [
     "Action",
+    "Envelope",
+    "Fallback",
     "Grant",
     "Guard",
     "Input",
     "Latency",
+    "Monitor",
+    "OnLate",
     "Output",
     "Scheduler",
     "State",

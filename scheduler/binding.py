@@ -13,6 +13,7 @@ from rt_native.histogram import NBYTES, Histogram
 from rt_native.memory import Block, offsets
 from scheduler.checks import limits_of, tensor_position
 from scheduler.clock import Clock
+from scheduler.instead_memory import Instead
 from scheduler.native import NATIVE
 from scheduler.runs import bounds_of, runs, spacing_of
 from scheduler.steps import Step
@@ -53,9 +54,11 @@ class TaskMemory:
     and the arrays of `input_ranges` and `output_ranges` are views of the structs.
     """
 
-    def __init__(self, task: Task, model: "Model | None", reader: "SlotReader | None", clock: Clock) -> None:
+    def __init__(
+        self, task: Task, model: "Model | None", reader: "SlotReader | None", clock: Clock, instead: Instead
+    ) -> None:
         self._parts: list[Block] = []
-        self._task, self._model = task, model
+        self._task, self._model, self._instead = task, model, instead
         block = self._block(TASK.itemsize)
         self.address = block.address
         self.task = block.view(TASK)
@@ -88,6 +91,7 @@ class TaskMemory:
             wakeup=self.wakeup.address,
             execution=self.execution.address,
             trace=trace.address,
+            **instead.fields,
         )
         if task.every > 1:
             self._bind_turns(task)
@@ -113,7 +117,7 @@ class TaskMemory:
         if self._task.step is not None:
             size = STEP_HEADER.itemsize
             places.append((int(self.task["step_state"][0]) - size, size + int(self.task["step_bytes"][0])))
-        return places
+        return [*places, *self._instead.undone]
 
     def _bind_exchanges(self, task: Task) -> None:
         from fieldbus.exchange.block import AREA_BYTES
@@ -136,7 +140,7 @@ class TaskMemory:
         turns = ("next_turn_ns", "turn_ns", "turn_fault")
         fresh = ("control", "reset", "owner", "state", "tick_ns", "tripped", "on_time")
         self._set(
-            **dict.fromkeys((*fresh, "reset_state", "model_wrong", "step_wrong", *turns), 0),
+            **dict.fromkeys((*fresh, "reset_state", "model_wrong", "step_wrong", "restored", *turns), 0),
             held_since_ns=-1,
             reset_before=1,
         )
@@ -145,6 +149,7 @@ class TaskMemory:
         self.trace["action"] = NOTHING_YET
         self.forget_trace()
         self.inputs["filled"] = self.inputs["next_sample_ns"] = 0
+        self._instead.clear()
         self.clear_step()
 
     def forget_trace(self) -> None:
@@ -155,6 +160,7 @@ class TaskMemory:
             ranges["least"][:], ranges["greatest"][:] = math.inf, -math.inf
             ranges["total"][:] = ranges["lost"][:] = 0
         self._set(inputs_seen=0, outputs_seen=0)
+        self._instead.forget()
 
     def _set(self, **fields: int) -> None:
         for name, value in fields.items():

@@ -10,6 +10,7 @@ import numpy as np
 from fieldbus.image.image import Channel
 from rt_engine.kernels.interface.dtypes import CODE
 from scheduler.errors import TaskError
+from scheduler.instead_checks import check_instead
 from scheduler.task import Input, Output, Task
 from scheduler.task_block import TYPES
 
@@ -40,6 +41,7 @@ def check_task(task: Task, model: "Model | None") -> None:
         _check_output(output, model, task, f"task {task.name!r}, output {number}")
     _check_coverage(task)
     _check_step(task)
+    check_instead(task, model)
     if task.reset is not None and not 0 <= task.reset.cell < task.reset.channel.cells:
         raise TaskError(
             f"task {task.name!r}, reset: cell {task.reset.cell} of channel {task.reset.channel.name!r}, "

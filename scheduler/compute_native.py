@@ -2,19 +2,22 @@
 
 compute   is_turn     the model's turn; else `go_on`: what is between turns, then the step (`scheduler.slow_native`)
           run_model   the version's outputs, scaled, to `raw`; then a version on trial is judged
+          is_distrusted   the monitor, on the model's tensors, before the step sees `raw`; it ends a trial
+          stand_in    the fallback's numbers -> `raw`, where the monitor speaks or the model's are no numbers
           aim         the outputs' way to the next turn begins in `raw`
-          -           here: monitor, and the fallback that it asks for, before the step sees `raw`; a monitor that speaks
-                      calls `second_native.end_trial`, and gives ROLLED_BACK if the block is on trial
           run_step    the user's function on `raw`
           look_at     numbers and states that are not finite
 """
 
+from rt_engine.change import Verdict
 from rt_native.counting import add_to
 from rt_native.lang import atomic_load, call1, call5, inline, load_i64, store_i64
 from rt_native.memory import offsets
-from scheduler.memory_native import keep_sound
+from scheduler.fallback_native import fallback_use, is_late_cycle, stand_in, stand_on, stands, step_aside
+from scheduler.memory_native import keep_model, keep_step, save_model
+from scheduler.monitor_native import look, still_speaks
 from scheduler.outputs_native import not_finite, scatter
-from scheduler.second_native import judge_run, watch_on
+from scheduler.second_native import end_trial, is_on_trial, judge_run, watch_on
 from scheduler.slow_native import aim, begin_turn, between, fault_of_turn, is_turn, note_fault
 from scheduler.status import Action, TaskStatus
 from scheduler.task_block import STATS, STEP_HEADER, TASK, Control, OnFault
@@ -30,8 +33,10 @@ _STEP, _STEP_STATE, _VALUES, _VALUE_COUNT, _RAW, _RAW_COUNT = (
 )  # fmt: skip
 _NAN_OUTPUTS, _FAILED, _ACTION = _N.nan_outputs, _N.failed, _N.action
 _PAUSE, _PASS, _LIVE, _SAFE = int(Control.PAUSE), int(OnFault.PASS), int(Action.LIVE), int(Action.SAFE)
-_OK, _PAUSED, _STEP_FAILED, _NAN_OUTPUT = (
-    int(TaskStatus[name]) for name in ["OK", "PAUSED", "STEP_FAILED", "NAN_OUTPUT"]
+_STAND_IN = int(Action.FALLBACK)
+_MONITOR = int(Verdict.MONITOR)
+_OK, _PAUSED, _STEP_FAILED, _NAN_OUTPUT, _SPOKEN, _ROLLED_BACK = (
+    int(TaskStatus[name]) for name in ["OK", "PAUSED", "STEP_FAILED", "NAN_OUTPUT", "MONITOR", "ROLLED_BACK"]
 )
 
 
@@ -45,40 +50,82 @@ def compute(task, block, tick):  # type: ignore[no-untyped-def]
 
 @inline
 def take_turn(task, block, tick):  # type: ignore[no-untyped-def]
-    """The model, then the step."""
+    """The model, what stands in for it where it is not to be trusted, then the step."""
     begin_turn(task, tick)
-    fault, given = run_model(task, block, tick), 0
-    if fault == _OK:
+    stats, given, sound, said = load_i64(task + _STATS), 0, _OK, 0
+    status = run_model(task, block, tick)
+    if status == _ROLLED_BACK:
+        return status
+    if status == _OK:
         given = not_finite(task)
-        aim(task, tick)
-        fault = run_step(task, tick)
+        said = is_distrusted(task, block, tick)
+        if said != 0 and is_on_trial(task, block):
+            end_trial(task, block, tick, _MONITOR, -1)
+            return _ROLLED_BACK
+        sound = keep_model(task, block, given)
     else:
-        note_fault(task, fault)
-    if fault != _OK:
-        add_to(load_i64(task + _STATS) + _FAILED, 1)
-        return fault
-    fault = look_at(task, block, given)
-    return fault if fault == _NAN_OUTPUT and given == 0 else note_fault(task, fault)
+        add_to(stats + _FAILED, 1)
+    cause = cause_of(task, status, said, given, sound)
+    if cause != _OK and stand_in(task) != 0:
+        note_fault(task, cause)
+        add_to(stats + _NAN_OUTPUTS, given)
+        given = 0
+    elif status != _OK:
+        return note_fault(task, status)
+    aim(task, tick)
+    if run_step(task, tick) != _OK:
+        step_aside(task)
+        add_to(stats + _FAILED, 1)
+        return _STEP_FAILED
+    return look_at(task, given, sound, cause)
 
 
 @inline
 def go_on(task, tick):  # type: ignore[no-untyped-def]
-    """A cycle between two turns of the model: what its outputs are now, then the step."""
+    """A cycle between two turns of the model: what its outputs, or those of what stands in, are now, then the step."""
     fault = fault_of_turn(task)
-    if fault != _OK:
+    if fault != _OK and stand_on(task) == 0:
         return fault
     between(task, tick)
     if run_step(task, tick) != _OK:
+        step_aside(task)
         add_to(load_i64(task + _STATS) + _FAILED, 1)
         return _STEP_FAILED
     wrong = not_finite(task) if load_i64(task + _STEP) != 0 else 0
     add_to(load_i64(task + _STATS) + _NAN_OUTPUTS, wrong)
-    return _NAN_OUTPUT if wrong > 0 and load_i64(task + _ON_NAN) != _PASS else _OK
+    if wrong > 0 and load_i64(task + _ON_NAN) != _PASS:
+        step_aside(task)
+        return _NAN_OUTPUT
+    return fault
+
+
+@inline
+def is_distrusted(task, block, tick):  # type: ignore[no-untyped-def]
+    """1 where the monitor speaks. In a cycle that a smaller model computes there is no time to look: what it said stays."""
+    return still_speaks(task) if is_late_cycle(task) else look(task, block, tick)
+
+
+@inline
+def cause_of(task, status, said, given, sound):  # type: ignore[no-untyped-def]
+    """Why the model's numbers are not to be used; OK where they are. A monitor without a fallback only counts."""
+    if status != _OK:
+        return status
+    if said != 0 and fallback_use(task) != 0:
+        return _SPOKEN
+    return nan_or(task, given, sound)
+
+
+@inline
+def nan_or(task, wrong, sound):  # type: ignore[no-untyped-def]
+    """NAN_OUTPUT where numbers are wrong and may not be, and the states are sound or less is done about them; else `sound`."""
+    on_nan = load_i64(task + _ON_NAN)
+    return _NAN_OUTPUT if wrong > 0 and on_nan != _PASS and (sound == _OK or on_nan == _SAFE) else sound
 
 
 @inline
 def run_model(task, block, tick):  # type: ignore[no-untyped-def]
     """Run the model, its outputs -> `raw`; gives its status, or ROLLED_BACK if it is on trial and was found bad."""
+    save_model(task, block)
     watch = watch_on(task, block)
     begun = now(task) if watch != 0 else 0
     status = call1(load_i64(task + _EXECUTE), block) if block != 0 else _OK
@@ -98,7 +145,7 @@ def run_step(task, tick):  # type: ignore[no-untyped-def]
     state, last_tick = load_i64(task + _STEP_STATE), load_i64(task + _TICK)
     header = state - _HEADER
     ran = load_i64(header + _STEP_TICK)
-    is_own = ran == last_tick and load_i64(load_i64(task + _STATS) + _ACTION) == _LIVE
+    is_own = ran == last_tick and load_i64(load_i64(task + _STATS) + _ACTION) in (_LIVE, _STAND_IN)
     store_i64(header + _RESUMED, 0 if is_own else 1)
     store_i64(header + _ELAPSED, tick - ran if ran != 0 else load_i64(task + _PERIOD))
     store_i64(header + _STEP_TICK, tick)
@@ -108,11 +155,15 @@ def run_step(task, tick):  # type: ignore[no-untyped-def]
 
 
 @inline
-def look_at(task, block, given):  # type: ignore[no-untyped-def]
-    """Look at what model and step have left: `raw`, and their states. `given`: how many of the model's outputs are not finite."""
+def look_at(task, given, sound, cause):  # type: ignore[no-untyped-def]
+    """What this cycle's numbers are worth, now that the step has run. `given`: how many it was given that are not finite."""
     wrong = not_finite(task) if load_i64(task + _STEP) != 0 else given
     add_to(load_i64(task + _STATS) + _NAN_OUTPUTS, wrong)
-    fault, on_nan = keep_sound(task, block, given, wrong), load_i64(task + _ON_NAN)
-    if wrong > 0 and on_nan != _PASS and (fault == _OK or on_nan == _SAFE):
+    keep_step(task, given, wrong)
+    if stands(task):
+        if wrong == 0 or load_i64(task + _ON_NAN) == _PASS:
+            return cause
+        step_aside(task)
         return _NAN_OUTPUT
-    return fault
+    fault = cause if cause == _SPOKEN else nan_or(task, wrong, sound)
+    return fault if fault == _NAN_OUTPUT and given == 0 else note_fault(task, fault)

@@ -6,11 +6,13 @@ A thread has one task, or several of one period on one grid (`scheduler.threads`
 most urgent first, each with its own ticks, deadlines and counters. One that is told to stop ends them all.
 
     cycle   read      exchange            devices that the task exchanges with itself
-                      model_version       the block for this tick; here: a smaller model where the time left does not suffice
+                      model_version       the block for this tick
+                      in_time             or that of a smaller model, where the time left does not suffice
                       read_inputs         channels -> windows -> the block's tensors
                       remember            while a version is on trial: what the rest of the cycle changes, so that it can be undone
-            compute   renew, compute      model -> (trial's judgement, monitor, fallback) -> step: `scheduler.compute_native`
+            compute   renew, compute      model -> (trial's judgement) -> monitor -> fallback -> step: `scheduler.compute_native`
                       judge, action_on    what the outputs answer for: `scheduler.faults_native`
+                      blend               `raw` begins where the published values are, when its source is another one
                       guard               `raw` -> `last`, within limits and rates
                       is_found_bad        by any task, meanwhile: all of "compute" again, by the version before (`take_back`)
             write     write_outputs       `last` -> channels
@@ -41,6 +43,7 @@ from rt_native.lang import (
 )
 from rt_native.memory import offsets
 from scheduler.compute_native import compute
+from scheduler.fallback_native import begin_instead, blend, in_time
 from scheduler.faults_native import action_on, end_hold, judge
 from scheduler.inputs_native import read_inputs
 from scheduler.memory_native import renew
@@ -62,7 +65,7 @@ _BLOCK_VERSION, _ACTIVE = offsets(BLOCK).version, offsets(READER).active
 
 _STOP = int(Control.STOP)
 _RUNNING, _STOPPED_STATE = int(State.RUNNING), int(State.STOPPED)
-_LIVE, _SAFE = int(Action.LIVE), int(Action.SAFE)
+_LIVE, _SAFE, _STAND_IN = int(Action.LIVE), int(Action.SAFE), int(Action.FALLBACK)
 _OK, _STOPPED = int(TaskStatus.OK), int(TaskStatus.STOPPED)
 _GOOD, _STALE, _BAD = 0, 1, 2
 _EXCHANGES, _EXCHANGE_COUNT, _EXCHANGE_PHASE, _EXCHANGE_AREA, _IO = (
@@ -102,24 +105,27 @@ def cycle(task):  # type: ignore[no-untyped-def]
     tick = tick_served(due, woke, epoch, period)
     # read
     exchange(task, _READS, woke + load_i64(task + _IO))
-    block = model_version(task, tick)
+    begin_instead(task, tick)
+    version = model_version(task, tick)
+    block = in_time(task, version, tick)
     given = read_inputs(task, block, tick, now(task))
     # compute; once more, with the version before, where the one that ran is found bad
-    renew(task, block)
+    renew(task, version)
     remember(task)
     fault, action, done, again = given, _SAFE, woke, True
     while again:
         fault = compute(task, block, tick) if given == _OK else given
         done = now(task)
         fault = judge(task, fault, is_late(due, tick, done, period))
-        action = end_hold(task, action_on(task, fault), tick)
+        action = end_hold(task, fault, action_on(task, fault), tick)
+        blend(task, action, tick)
         guard(task, action, tick - load_i64(task + _TICK))
         again = is_found_bad(task)
         if again:
             given = take_back(task, tick, given)
             block = active_block(task)
     # write
-    if not write_outputs(task, False, _GOOD if action == _LIVE else _STALE, done):
+    if not write_outputs(task, False, _GOOD if action in (_LIVE, _STAND_IN) else _STALE, done):
         return _LEAVE
     exchange(task, _WRITES, min(done + load_i64(task + _IO), tick + period))
     # record

@@ -20,7 +20,7 @@ from rt_engine.errors import ContractError
 from rt_engine.kernels.interface.dtypes import CODE
 from rt_native.memory import Block
 from scheduler.errors import TaskError
-from scheduler.monitor_block import ENVELOPE, ENVELOPE_HEAD, NOTHING
+from scheduler.monitor_block import DISTANCE, ENVELOPE, ENVELOPE_HEAD, NOTHING
 from scheduler.task_block import TYPES
 
 if TYPE_CHECKING:
@@ -132,41 +132,57 @@ def _factor(
     return factor
 
 
-def envelope_block(model: Model, envelope: Envelope, what: str) -> Block:
-    """The native memory of a model's envelope; `what` begins a complaint.
+class EnvelopeMemory:
+    """The native memory of one model's envelope: `block` is what BLOCK.envelope is the address of.
+
+    Args:
+        model, envelope: of which, and where its edge is.
+        what: begins a complaint.
 
     Raises:
-        TaskError: the model has no contract with statistics of its inputs, or they do not fit the model.
+        TaskError: the model has no contract with statistics of its tensors, or they do not fit the model.
     """
-    try:
-        found = _statistics(model)
-    except ContractError as error:
-        raise TaskError(f"{what}: {error}") from error
-    if not found:
-        raise TaskError(f"{what}: the model carries no statistics of its training data; {HOW_TO_GET_THEM}")
-    rows = [_row(model, statistics, envelope, what) for statistics in found]
-    head = ENVELOPE_HEAD + ENVELOPE.itemsize * len(rows)
-    arrays_at = -(-head // 64) * 64
-    block = Block(arrays_at + sum(array.nbytes for _, arrays in rows for array in arrays.values()))
-    block.view(np.int64)[0] = len(rows)
-    at = arrays_at
-    for place, (fields, arrays) in zip(block.view(ENVELOPE, ENVELOPE_HEAD, len(rows)), rows, strict=True):
-        for name, array in arrays.items():
-            block.view(np.float64, at, array.size)[:] = array.reshape(-1)
-            fields[name] = block.address + at
-            at += array.nbytes
-        for name, value in fields.items():
-            place[name] = value
-    return block
+
+    def __init__(self, model: Model, envelope: Envelope, what: str) -> None:
+        try:
+            found = _statistics(model)
+        except ContractError as error:
+            raise TaskError(f"{what}: {error}") from error
+        if not found:
+            raise TaskError(f"{what}: the model carries no statistics of its training data; {HOW_TO_GET_THEM}")
+        self._names = [_names(model, statistics) for statistics in found]
+        rows = [_row(model, statistics, envelope, what) for statistics in found]
+        arrays_at = -(-(ENVELOPE_HEAD + ENVELOPE.itemsize * len(rows)) // 64) * 64
+        self.block = Block(arrays_at + sum(array.nbytes for _, arrays in rows for array in arrays.values()))
+        self.block.view(np.int64)[0] = len(rows)
+        self.rows = self.block.view(ENVELOPE, ENVELOPE_HEAD, len(rows))
+        at = arrays_at
+        for row, (fields, arrays) in zip(self.rows, rows, strict=True):
+            for name, array in arrays.items():
+                self.block.view(np.float64, at, array.size)[:] = array.reshape(-1)
+                row[name] = self.block.address + at
+                at += array.nbytes
+            for name, value in fields.items():
+                row[name] = value
+
+    @property
+    def worst(self) -> str:
+        """What is furthest out in the newest look, if anything is beyond its edge: an element, or all of a tensor together."""
+        number = int(np.argmax(self.rows["value"]))
+        element, names = int(self.rows["worst"][number]), self._names[number]
+        if element == NOTHING:
+            return ""
+        return names[element] if element != DISTANCE else f"all of {names[-1]} together"
 
 
-def element_name(model: Model, number: int, element: int) -> str:
-    """What an element of the `number`th tensor of a model's envelope is called, for people."""
-    contract, tensor = model.contract, _statistics(model)[number].tensor
-    named = contract.elements(tensor) if contract is not None else ()
-    if element < len(named):
-        return named[element].name
-    return f"{tensor}[{element}]"
+def _names(model: Model, statistics: Statistics) -> list[str]:
+    """What the elements of a tensor are called, and then the tensor."""
+    contract, tensor = model.contract, statistics.tensor
+    described = (
+        [e for t in (*contract.inputs, *contract.outputs) if t.name == tensor for e in t.elements] if contract else []
+    )
+    known = [element.name for element in described]
+    return [*(known[i] if i < len(known) else f"{tensor}[{i}]" for i in range(len(statistics.mean))), tensor]
 
 
 def _statistics(model: Model) -> list[Statistics]:

@@ -92,8 +92,9 @@ def look(row, base):  # type: ignore[no-untyped-def]
         worst = furthest_element(row)
     if load_i64(row + _FACTOR) != 0 and value != _INFINITE:
         whole = distance(row) / load_f64(row + _EDGE)
-        if not whole <= value:
-            value, worst = whole, _DISTANCE if not whole <= 1.0 else _NOTHING
+        if worst == _NOTHING and not whole <= 1.0:
+            worst = _DISTANCE
+        value = value if whole <= value else whole
     store_f64(row + _VALUE, value)
     store_i64(row + _WORST, worst)
     return value

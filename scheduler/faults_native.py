@@ -2,6 +2,7 @@
 
 from rt_native.lang import atomic_load, inline, load_i64, store_i64
 from rt_native.memory import offsets
+from scheduler.fallback_native import fallback_action, longest_hold, stands
 from scheduler.status import Action, TaskStatus
 from scheduler.task_block import TASK, Control, OnOverrun, OnState
 
@@ -10,7 +11,7 @@ _CONTROL, _TRIPPED, _ON_OVERRUN, _ON_NAN, _ON_BAD = _T.control, _T.tripped, _T.o
 _ON_STATE, _MAX_HOLD, _HELD_SINCE = _T.on_bad_state, _T.max_hold_ns, _T.held_since_ns
 _PAUSE = int(Control.PAUSE)
 _LIVE, _HOLD, _SAFE = int(Action.LIVE), int(Action.HOLD), int(Action.SAFE)
-_SKIP, _RESET_STATE = int(OnOverrun.SKIP), int(OnState.RESET)
+_SKIP, _RESET_STATE, _RESTORE = int(OnOverrun.SKIP), int(OnState.RESET), int(OnState.RESTORE)
 _OK, _PAUSED, _TRIP, _NAN_OUTPUT, _LATE_CYCLE, _BAD_INPUT, _NAN_INPUT, _FILLING, _BAD_STATE, _ROLLED_BACK = (
     int(TaskStatus[name])
     for name in [
@@ -27,7 +28,7 @@ def judge(task, fault, late):  # type: ignore[no-untyped-def]
         return _PAUSED
     if load_i64(task + _TRIPPED) != 0:
         return _TRIP
-    if fault == _OK and late and load_i64(task + _ON_OVERRUN) != _SKIP:
+    if (fault == _OK or stands(task)) and late and load_i64(task + _ON_OVERRUN) != _SKIP:
         return _LATE_CYCLE
     return fault
 
@@ -37,6 +38,9 @@ def action_on(task, fault):  # type: ignore[no-untyped-def]
     """The task's policy for a fault; safe where it has none."""
     if fault == _OK:
         return _LIVE
+    instead = fallback_action(task, fault)
+    if instead >= 0:
+        return instead
     if fault in (_BAD_INPUT, _FILLING):
         return load_i64(task + _ON_BAD)
     if fault in (_NAN_INPUT, _NAN_OUTPUT):
@@ -47,12 +51,12 @@ def action_on(task, fault):  # type: ignore[no-untyped-def]
         return _HOLD
     if fault == _BAD_STATE:
         policy = load_i64(task + _ON_STATE)
-        return _HOLD if policy == _RESET_STATE else policy
+        return _HOLD if policy in (_RESET_STATE, _RESTORE) else policy
     return _SAFE
 
 
 @inline
-def end_hold(task, action, tick):  # type: ignore[no-untyped-def]
+def end_hold(task, fault, action, tick):  # type: ignore[no-untyped-def]
     """The action; safe where outputs were held for as long as the task may."""
     since = load_i64(task + _HELD_SINCE)
     if action != _HOLD:
@@ -61,4 +65,4 @@ def end_hold(task, action, tick):  # type: ignore[no-untyped-def]
     if since < 0:
         store_i64(task + _HELD_SINCE, tick)
         return _HOLD
-    return _SAFE if tick - since >= load_i64(task + _MAX_HOLD) else _HOLD
+    return _SAFE if tick - since >= longest_hold(task, fault, load_i64(task + _MAX_HOLD)) else _HOLD

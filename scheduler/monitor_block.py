@@ -28,8 +28,8 @@ ENVELOPE = np.dtype(
 
 `middle`, `per_half`: float64[padded], the middle of each element's range, and 1 / half of its width; `padded` is a multiple of 8,
 with zeros. `mean`: float64[padded]; `factor`: as below; 0: no distance is computed. `sample`: float64[2 * padded], scratch.
-`edge`: the distance that counts as 1. `value`: the newest; `worst`: the element that is furthest out, `DISTANCE` where it is the
-distance as a whole.
+`edge`: the distance that counts as 1. `value`: the newest; `worst`: the element that is furthest beyond its range; where none is, and
+the distance is above 1, `DISTANCE`.
 
 `factor` is the inverse of the lower triangular factor of the covariance, eight rows at a time, column by column:
 
@@ -65,7 +65,8 @@ MONITOR = np.dtype(
         # the cycle's own
         ("value", "<f8"),
         ("largest", "<f8"),
-        *words("over_since_ns", "speaks", "looks"),
+        *words("over_since_ns", "speaks", "looked_ns", "looked_at"),
     ]
 )
-"""One monitor. `output`, `dtype`: the tensor of its model whose first element is the value. `largest`: since the last reset."""
+"""One monitor. `output`, `dtype`, `element`: where the value is among the tensors of its model. `largest`: since the last reset.
+`looked_ns`, `looked_at`: the tick and the block of its newest look."""

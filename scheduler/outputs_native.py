@@ -53,7 +53,7 @@ _CLAMPED, _LIMITED, _HELD, _SAFE_CYCLES, _STATUS, _ACTION = (
     _N.status,
     _N.action,
 )
-_NONE, _LIVE, _SAFE = NO_TENSOR, int(Action.LIVE), int(Action.SAFE)
+_NONE, _LIVE, _SAFE, _STAND_IN = NO_TENSOR, int(Action.LIVE), int(Action.SAFE), int(Action.FALLBACK)
 _TASK_OWNS, _WRITING, _REVOKED = int(Owner.TASK), int(Owner.WRITING), int(Owner.REVOKED)
 _STOP, _HUNG_STATE, _HUNG = int(Control.STOP), int(State.HUNG), int(TaskStatus.HUNG)
 _GOOD, _BAD = 0, 2
@@ -182,7 +182,7 @@ def make_safe(task):  # type: ignore[no-untyped-def]
 def guard(task, action, elapsed_ns):  # type: ignore[no-untyped-def]
     """Make `last` what this cycle's action wants."""
     stats = load_i64(task + _STATS)
-    if action == _LIVE:
+    if action in (_LIVE, _STAND_IN):
         limit(task, elapsed_ns)
     elif action == _SAFE:
         make_safe(task)

@@ -6,6 +6,7 @@ from rt_native.histogram import NBYTES as HISTOGRAM_BYTES
 from rt_native.histogram_native import add as count_time
 from rt_native.lang import atomic_exchange, atomic_store, fill_bytes, getrusage, inline, load_i64, stack, store_i64
 from rt_native.memory import offsets
+from scheduler.monitor_native import forget_monitor
 from scheduler.status import TaskStatus
 from scheduler.task_block import STATS, TASK, USAGE
 from scheduler.time_native import now
@@ -75,6 +76,7 @@ def forget(task, due):  # type: ignore[no-untyped-def]
     store_i64(stats + _LAST_FAULT, 0)
     fill_bytes(load_i64(task + _WAKEUP), 0, HISTOGRAM_BYTES)
     fill_bytes(load_i64(task + _EXECUTION), 0, HISTOGRAM_BYTES)
+    forget_monitor(task)
     forget_trace(task)
     note_usage(stats + _USAGE_START)
     store_i64(stats + _FIRST_DUE, due)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rt_native.histogram import Histogram
 from scheduler.binding import TaskMemory
 from scheduler.clock import Clock
+from scheduler.instead_memory import Instead, SlotOf, own_slot
 from scheduler.native import NATIVE
 from scheduler.rights import Grant
 from scheduler.second import SecondStats, Terms
@@ -35,14 +36,26 @@ _RESET_PATIENCE_S = 1.0
 class TaskRunner:
     """Owns the memory of one task."""
 
-    def __init__(self, task: Task, slot: "ModelSlot | None", clock: Clock) -> None:
+    def __init__(self, task: Task, slot: "ModelSlot | None", clock: Clock, slot_of: SlotOf = own_slot) -> None:
         self.task, self.slot, self._clock = task, slot, clock
-        self._reader = slot.reader() if slot else None
-        self.memory = TaskMemory(task, slot.model if slot else None, self._reader, clock)
+        model = slot.model if slot else None
+        self._instead = Instead(task, model, sum(entry.count for entry in task.outputs), slot_of)
+        self._reader = slot.reader(self._instead.prepare) if slot else None
+        self.memory = TaskMemory(task, model, self._reader, clock, self._instead)
         self._watch: TaskWatch | None = None
         self._revoke = NATIVE.function("task_revoke")
         self.thread = TaskThread([self])
         """Its own, unless a scheduler lets it share one."""
+
+    @property
+    def slots(self) -> "tuple[ModelSlot, ...]":
+        """The slots of all models of the task, its own first."""
+        return (*([self.slot] if self.slot else []), *(slot for _, slot in self._instead.readers))
+
+    @property
+    def _readers(self) -> "list[SlotReader]":
+        """Its views of those slots."""
+        return [*([self._reader] if self._reader else []), *(reader for reader, _ in self._instead.readers)]
 
     @property
     def grants(self) -> tuple[Grant, ...]:
@@ -62,14 +75,14 @@ class TaskRunner:
     def prepare(self) -> None:
         """As new: counters, windows, states. Before the first tick, so that no update takes it for a task that does not run."""
         self.memory.clear()
-        if self._reader is not None:
-            self._reader.reset()
+        for reader in self._readers:
+            reader.reset()
         self.pick_versions(True)
 
     def pick_versions(self, running: bool) -> None:
         """Does it take new versions of its model at its ticks?"""
-        if self._reader:
-            self._reader.running = running
+        for reader in self._readers:
+            reader.running = running
 
     # --- from outside -------------------------------------------------------------------------------------------------
 
@@ -99,6 +112,9 @@ class TaskRunner:
         if self._reader and self.slot:
             self.slot.release(self._reader)
             self._reader = None
+        while self._instead.readers:
+            reader, slot = self._instead.readers.pop()
+            slot.release(reader)
 
     def reads(self, reader: "SlotReader") -> bool:
         """Is it this task's view of the slot whose model it runs?"""
@@ -151,8 +167,8 @@ class TaskRunner:
             self.memory.task["reset_state"] = 1
         else:
             found = self.memory.clear_step()
-            if self._reader is not None:
-                found += self._reader.reset()
+            for reader in self._readers:
+                found += reader.reset()
             self.memory.stats["state_resets"] += 1 if found else 0
 
     def stats(self) -> TaskStats:
@@ -175,6 +191,7 @@ class TaskRunner:
             wakeup=Latency.of(self.memory.wakeup),
             execution=Latency.of(self.memory.execution),
             reaction=Latency.of(self.reaction()),
+            monitor=self._instead.stats(self._reader),
             **{statistic.name: s[statistic.name] for statistic in COUNTED},
         )
 

@@ -12,6 +12,7 @@ from scheduler.checks import check_task, check_together
 from scheduler.clock import Clock, system_clock
 from scheduler.deadlines import common_period, tick_at_or_after
 from scheduler.errors import SchedulerError
+from scheduler.instead_memory import own_slot
 from scheduler.rights import CpuLatency, Grant, lock_memory, no_quota, throttling
 from scheduler.runner import TaskRunner
 from scheduler.second import SecondStats, Terms
@@ -57,7 +58,10 @@ class Scheduler:
             check_task(task, _model_of(task))
         self._clock = clock or system_clock()
         slots: dict[int, ModelSlot] = {}
-        self._runners = {t.name: TaskRunner(t, _slot_of(t, slots), self._clock) for t in tasks}
+        slot_of = partial(own_slot, slots=slots)
+        self._runners = {
+            t.name: TaskRunner(t, None if t.model is None else slot_of(t.model), self._clock, slot_of) for t in tasks
+        }
         self._threads: list[TaskThread] = []
         for group in shared(tasks):
             runners = [self._runners[task.name] for task in group]
@@ -247,7 +251,7 @@ class Scheduler:
         return tick_at_or_after(max(soon, self._epoch_ns), self._epoch_ns, every) if every else soon
 
     def _periods(self, slot: "ModelSlot | None") -> list[int]:
-        periods = [r.task.period_ns for r in self._runners.values() if slot is None or r.slot is slot]
+        periods = [r.task.period_ns for r in self._runners.values() if slot is None or slot in r.slots]
         if not periods:
             raise SchedulerError(f"no task of this scheduler runs the model slot {slot.name!r}" if slot else "no task")
         return periods
@@ -331,12 +335,3 @@ def _model_of(task: Task) -> "Model | None":
     from rt_engine import ModelSlot
 
     return task.model.model if isinstance(task.model, ModelSlot) else task.model
-
-
-def _slot_of(task: Task, slots: "dict[int, ModelSlot]") -> "ModelSlot | None":
-    """The task's slot; tasks with the same plain model share one that is made for it."""
-    from rt_engine import Model, ModelSlot
-
-    if isinstance(task.model, Model):
-        return slots.setdefault(id(task.model), ModelSlot(task.model))
-    return task.model

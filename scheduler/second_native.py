@@ -51,7 +51,7 @@ _LARGEST, _LARGEST_TICK, _BEYOND, _WRONG, _TOLERANCE, _BINS_AT, _DIFFERENCE_SIZE
 )  # fmt: skip
 _VERSION, _BLOCK_VERSION, _STATE_SIZE = offsets(STATS).version, offsets(BLOCK).version, STATE.itemsize
 _LAST_BIN, _FIRST, _CUT, _NONE, _EIGHT = BINS - 1, FIRST, CUT, NO_TENSOR, LANES
-_PLAIN, _TRIAL, _RESET = int(Mode.PLAIN), int(Mode.TRIAL), int(OnState.RESET)
+_PLAIN, _TRIAL, _RESET, _RESTORE = int(Mode.PLAIN), int(Mode.TRIAL), int(OnState.RESET), int(OnState.RESTORE)
 _OK, _ROLLED_BACK = int(TaskStatus.OK), int(TaskStatus.ROLLED_BACK)
 _GOOD, _NUMBERS, _LIMITS, _SLOW, _STOPPED, _SPOKE = (
     int(Verdict[name]) for name in ["NONE", "NOT_FINITE", "OUT_OF_LIMITS", "TOO_SLOW", "FAILED", "MONITOR"]
@@ -257,7 +257,7 @@ def run_second(task, watch, tick, begun):  # type: ignore[no-untyped-def]
             add_to(watch + _NOT_FINITE, 1)
         if load_i64(watch + _IS_NEW) != 0 and first_beyond(watch, other, load_i64(task + _RAW_COUNT)) >= 0:
             add_to(watch + _OUTSIDE, 1)
-        if not sound and load_i64(task + _ON_STATE) == _RESET:
+        if not sound and load_i64(task + _ON_STATE) in (_RESET, _RESTORE):
             reset_states(block)  # as its task would, were it live
         compare(task, watch, tick)
 

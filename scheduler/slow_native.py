@@ -25,7 +25,7 @@ _T = offsets(TASK)
 _EVERY, _NEXT, _TURN, _FAULT = _T.every_ns, _T.next_turn_ns, _T.turn_ns, _T.turn_fault
 _FROM, _TO, _IS_LINEAR, _RAW, _RAW_COUNT = _T.ramp_from, _T.ramp_to, _T.is_linear, _T.raw, _T.raw_count
 _PERIOD, _TICK, _STATS, _ACTION = _T.period_ns, _T.tick_ns, _T.stats, offsets(STATS).action
-_EIGHT, _LIVE = LANES, int(Action.LIVE)
+_EIGHT, _LIVE, _STAND_IN = LANES, int(Action.LIVE), int(Action.FALLBACK)
 
 next_in_row = inline(deadlines.next_in_row)
 
@@ -88,7 +88,7 @@ def aim(task, tick):  # type: ignore[no-untyped-def]
     """
     if load_i64(task + _EVERY) != 0:
         before = load_i64(task + _TICK)
-        goes_on = load_i64(load_i64(task + _STATS) + _ACTION) == _LIVE and load_i64(task + _TURN) != 0
+        goes_on = load_i64(load_i64(task + _STATS) + _ACTION) in (_LIVE, _STAND_IN) and load_i64(task + _TURN) != 0
         along = share(task, before) if goes_on else 1.0
         raw, start, goal, lines, count = (
             load_i64(task + _RAW), load_i64(task + _FROM), load_i64(task + _TO), load_i64(task + _IS_LINEAR),

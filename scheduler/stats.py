@@ -51,6 +51,22 @@ class Usage:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class MonitorStats:
+    """What a task's monitor found."""
+
+    value: float
+    """Of the newest look; infinite where there was no number."""
+    largest: float
+    """Since the start or the last reset; -inf before the first look."""
+    speaks: bool
+    """Did it speak against the model when it last looked?"""
+    worst: str
+    """Of an envelope: the element that is furthest out, where one is beyond its range; else empty."""
+    cost: Latency
+    """How long a look takes."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskStats:
     """One task at one moment. `cycles + missed` ticks have come since `first_due_ns`; the next is due at `due_ns`."""
@@ -90,6 +106,17 @@ class TaskStats:
     state_resets: int = counted(
         "StateResets", meaning="times that the state of the model, or of the step, was put back to its start"
     )
+    monitor_over: int = counted("MonitorOver", meaning="cycles in which the monitor's value was over its limit")
+    monitor_verdicts: int = counted(
+        "MonitorVerdicts", meaning="times that the monitor began to speak against the model"
+    )
+    fallbacks: int = counted("Fallbacks", meaning="cycles in which the fallback decided what was published")
+    smaller_models: int = counted(
+        "SmallerModels", meaning="cycles that the smaller model computed, as too little time was left"
+    )
+    state_restores: int = counted(
+        "StateRestores", meaning="times that the state of the model was put back to the last good one"
+    )
     model_version: int
     switches: int
     """Model versions taken while running."""
@@ -100,6 +127,7 @@ class TaskStats:
     execution: Latency
     reaction: Latency
     """From when an input came to when the first output that was computed from it was sent, by native exchanges."""
+    monitor: MonitorStats | None = None
 
     @property
     def page_faults(self) -> int:

@@ -36,6 +36,8 @@ class TaskStatus(IntEnum):
     """A state of the model became NaN or infinite."""
     ROLLED_BACK = 111
     """A version on trial was found bad, and no time was left in that cycle to run the one before it."""
+    MONITOR = 112
+    """The task's monitor speaks: the model is not to be trusted with these inputs."""
 
 
 class State(IntEnum):
@@ -56,6 +58,8 @@ class Action(IntEnum):
     """The same values as the cycle before. Quality STALE."""
     SAFE = 2
     """The safe values. Quality STALE while the task lives, BAD when it has ended."""
+    FALLBACK = 3
+    """The values of what stands in for the model (`Fallback`), guarded. Quality GOOD."""
 
 
 def describe(number: int) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from fieldbus.image.image import Channel
 from scheduler.errors import TaskError
+from scheduler.instead import Fallback, Monitor, OnLate, check_numbers
 from scheduler.steps import Step
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ DEFAULT_MAX_HOLD_S = 10.0
 
 OnNan = Literal["hold", "safe", "pass"]
 OnBadInput = Literal["safe", "hold", "run"]
-OnBadState = Literal["reset", "hold", "safe", "pass"]
+OnBadState = Literal["reset", "restore", "hold", "safe", "pass"]
 OnOverrun = Literal["skip", "hold", "safe"]
 Between = Literal["hold", "linear"]
 MOST_EVERY = 1 << 20
@@ -90,9 +91,10 @@ class Guard:
         on_bad_input: an input has bad quality or is older than `max_age_s`, or a window is not full: safe values, hold,
             or run the model anyway (then the first sample fills a whole window).
         max_age_s: how old an input may be; `math.inf` for any.
-        on_bad_state: a state of the model became NaN or infinite: reset it to its initial value for the next cycle and hold the
-            outputs of this one; hold them, or take the safe values, until `Scheduler.reset_state`; or let it pass. With
-            "reset", outputs that are NaN or infinite in ten cycles in a row reset it too.
+        on_bad_state: a state of the model became NaN or infinite: reset it to its initial value, or restore all states as they
+            were before this cycle, for the next one, and hold the outputs of this one; hold them, or take the safe values, until
+            `Scheduler.reset_state`; or let it pass. With "reset" and "restore", outputs that are NaN or infinite, and states that
+            had to be restored, in ten cycles in a row reset it too.
         max_hold_s: how long outputs are held at most, whatever for: then they take the safe values; `math.inf` for ever.
     """
 
@@ -130,6 +132,8 @@ class Task:
         step: the user's own compiled function, called after the model.
         reset: puts the states of model and step back to where they began. Its channel counts as one of the inputs' where
             that is bad.
+        monitor: looks whether the model is to be trusted, in every cycle. `fallback`: what is published where it is not.
+        on_late: a smaller model for cycles in which too little time is left.
         exchanges: links made with `exchange="in-cycle"`: read from at the tick, written to as soon as the outputs are there.
         io_deadline_s: so long the cycle waits for devices' answers, before the model and again after it; a quarter of the
             period by default. What comes later counts in the next cycle.
@@ -149,6 +153,9 @@ class Task:
     watchdog: int = 10
     step: Step | None = None
     reset: Trigger | None = None
+    monitor: Monitor | None = None
+    fallback: Fallback | None = None
+    on_late: OnLate | None = None
     exchanges: "tuple[NativeLink, ...]" = ()
     io_deadline_s: float | None = None
 
@@ -172,6 +179,7 @@ class Task:
             raise TaskError(f"task {self.name!r}: max_age_s {self.guard.max_age_s} must be above 0")
         if not self.guard.max_hold_s >= 0:
             raise TaskError(f"task {self.name!r}: max_hold_s {self.guard.max_hold_s} must be 0 or more")
+        check_numbers(self.name, self.monitor, self.fallback, self.on_late)
         policies: tuple[tuple[str, str, object], ...] = (
             ("overrun", self.overrun, OnOverrun),
             ("guard.on_nan", self.guard.on_nan, OnNan),

@@ -70,6 +70,7 @@ class OnState(IntEnum):
     HOLD = 1
     SAFE = 2
     RESET = 3
+    RESTORE = 4
 
 
 MOST_WRONG = 10
@@ -93,10 +94,11 @@ TASK = np.dtype(
         *words("low", "high", "max_rate", "safe", "is_limited", "input_ranges", "output_ranges"),
         *words("stats", "wakeup", "execution", "trace"),
         *words("exchanges", "exchange_count", "exchange_phase", "exchange_area", "io_ns"),
+        *words("monitor", "fallback", "late"),
         # the cycle's own
         *words("tick_ns", "tripped", "on_time", "bad_source", "bad_age_ns", "bad_value", "came_ns"),
         *words("inputs_seen", "outputs_seen"),
-        *words("held_since_ns", "model_wrong", "step_wrong", "reset_before"),
+        *words("held_since_ns", "model_wrong", "step_wrong", "reset_before", "restored"),
         # of a model that runs every so many cycles: `scheduler.slow_native`
         *words("every_ns", "is_linear", "ramp_from", "ramp_to", "next_turn_ns", "turn_ns", "turn_fault"),
     ]
@@ -106,10 +108,12 @@ TASK = np.dtype(
 `bad_source`: the newest input channel that was bad, `bad_age_ns` how old its values were, 0: its quality was bad.
 `came_ns`: when the first of those inputs had come that this cycle is the first to see, 0: none is new.
 `exchanges`: addresses of the exchanges with devices that are the task's (`fieldbus.exchange`), each phase takes up to `io_ns`.
+`monitor`, `fallback`, `late`: `scheduler.monitor_block.MONITOR`, `scheduler.fallback_block.FALLBACK` and `LATE`, or 0.
 `bad_value`: where in `values`, or in `raw`, the first NaN or infinity of the newest cycle with one was.
 `is_limited`: 1 if an output has a finite `max_rate` (per second). `inputs_seen`, `outputs_seen`: cycles in the ranges.
 `reset_source`: the SOURCE of the cell whose rising edge resets states, or 0; `reset_before`: was it other than 0 in the cycle before?
 `model_wrong`, `step_wrong`: in how many cycles in a row the model, or the step, gave NaN or infinity.
+`restored`: in how many cycles in a row a state of the model was NaN or infinite.
 `held_since_ns`: the tick since which the outputs' policy is HOLD, -1 where it is not.
 `every_ns`: from one turn of the model to the next, 0 where it runs in each cycle; `next_turn_ns`: the tick of the next, 0: at once;
 `turn_ns`: of the newest, 0 before the first; `turn_fault`: what was wrong with the model then. `ramp_from`, `ramp_to`, `is_linear`:

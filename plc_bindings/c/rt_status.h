@@ -64,6 +64,7 @@ enum {
     X(109, "HUNG") \
     X(110, "BAD_STATE") \
     X(111, "ROLLED_BACK") \
+    X(112, "MONITOR") \
     X(200, "UNKNOWN_MODEL") \
     X(201, "WRONG_SIZE") \
     X(202, "TOO_MANY") \

@@ -82,7 +82,7 @@ _TASK: Final = _struct(
     "ExceedCounter",
     "MissedTicks",
     Field("State", UINT, comment="0 idle, 1 running, 2 stopped, 3 hung"),
-    Field("Action", UINT, comment="newest outputs: 0 live, 1 held, 2 safe"),
+    Field("Action", UINT, comment="newest outputs: 0 live, 1 held, 2 safe, 3 the fallback's"),
     Field("Status", UDINT, comment="why; 0 is good"),
     Field("ModelVersion", UDINT),
     Field("WakeUp", _LATENCY),

@@ -151,7 +151,7 @@ class Doings:
         return f"outputs still {_ACTION[cycle.action]}: {why}", "warn" if self._was_live else "ok"
 
 
-_ACTION: Final = {Action.LIVE: "live", Action.HOLD: "held", Action.SAFE: "safe"}
+_ACTION: Final = {Action.LIVE: "live", Action.HOLD: "held", Action.SAFE: "safe", Action.FALLBACK: "the fallback's"}
 
 
 def did(cycle: Cycle) -> str:

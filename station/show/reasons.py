@@ -19,6 +19,7 @@ STATUS: Final = {
     TaskStatus.NAN_OUTPUT: "the model or the step gave NaN or infinity",
     TaskStatus.BAD_STATE: "the model's state became NaN or infinite",
     TaskStatus.ROLLED_BACK: "a version on trial was found bad, and no time was left for the one before it",
+    TaskStatus.MONITOR: "the monitor does not trust the model with these inputs",
     TaskStatus.OVERRUN: "the cycle was late",
     TaskStatus.HUNG: "the task hangs inside a cycle",
 }
@@ -29,6 +30,8 @@ REASONS: Final = {
     "failed": "the model or the step failed",
     "nan_outputs": STATUS[TaskStatus.NAN_OUTPUT],
     "state_resets": "a state was reset",
+    "state_restores": "a state was restored",
+    "monitor_verdicts": STATUS[TaskStatus.MONITOR],
     "watchdog_trips": STATUS[TaskStatus.WATCHDOG],
 }
 
@@ -36,7 +39,7 @@ REASONS: Final = {
 def note(action: Action, status: int) -> str:
     """`outputs safe, inputs bad`."""
     words = STATUS[TaskStatus(status)] if status in STATUS else describe(status)
-    return f"outputs {action.name.lower()}, {words}"
+    return f"outputs {'of the fallback' if action is Action.FALLBACK else action.name.lower()}, {words}"
 
 
 def cause(cycle: Cycle, about: str) -> str:

@@ -15,6 +15,7 @@ from rt_engine.kernels.interface.record import RECORD
 from rt_engine.run.blocks import ARRANGEMENT, BLOCK, CHANGE, NEVER, READER
 from rt_native.memory import Block
 from scheduler import Guard, Input, Output, Step, Task, TaskStats
+from scheduler.checks import check_task
 from scheduler.clock import Clock
 from scheduler.runner import TaskRunner
 from scheduler.task_block import Control
@@ -68,7 +69,7 @@ class FakeModel:
         table = self._words([ctypes.cast(kernel, ctypes.c_void_p).value or 0])
         tensors = self._words([a.ctypes.data for a in self.arrays.values()])
         records, block = Block(RECORD.itemsize), Block(BLOCK.itemsize)
-        fields = block.view(BLOCK)
+        self.fields = fields = block.view(BLOCK)
         fields["records"], fields["count"], fields["table"], fields["tensors"] = records.address, 1, table, tensors
         self.block_address = block.address
         self._parts += [kernel, records, block]
@@ -154,6 +155,7 @@ class Bench:
     ticks: list[Tick] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        check_task(self.task, self.slot.model if self.slot else None)  # type: ignore[arg-type]
         self.runner = TaskRunner(self.task, self.slot, self.clock.clock)  # type: ignore[arg-type]
         self.runner.set_epoch(EPOCH)
 
@@ -163,6 +165,9 @@ class Bench:
 
         def on_sleep(until_ns: int) -> None:
             nonlocal done
+            if self.clock.failure:  # nothing will be raised before the task has ended
+                self.runner.tell(Control.STOP)
+                return
             if done:
                 self.ticks.append(Tick(self.y.read(), self.runner.stats()))
             if done == count:

@@ -9,9 +9,9 @@ import pytest
 
 from rt_engine.contract import Contract, Element, Statistics, TensorContract
 from rt_native.memory import Block
-from scheduler.envelope import RIDGE, Envelope, bounds_of, edge_of, element_name, envelope_block
+from scheduler.envelope import RIDGE, Envelope, EnvelopeMemory, bounds_of, edge_of
 from scheduler.errors import TaskError
-from scheduler.monitor_block import DISTANCE, ENVELOPE, ENVELOPE_HEAD, NOTHING
+from scheduler.monitor_block import DISTANCE, NOTHING
 from scheduler.native import NATIVE
 from tests.scheduler.fakes import FakeModel, spec
 
@@ -39,17 +39,17 @@ class Watched:
     """A model, its envelope, and what the native code says of values."""
 
     def __init__(self, model: Any, envelope: Envelope = LEAST_AND_GREATEST) -> None:
-        self.model, self.block, self._value = model, envelope_block(model, envelope, "t"), Block(8)
+        self.model, self.memory, self._value = model, EnvelopeMemory(model, envelope, "t"), Block(8)
         self._look = NATIVE.function("envelope_look")
 
     def value(self, *elements: Any) -> float:
         self.model.arrays["x"].reshape(-1)[:] = np.reshape(elements, -1)
-        self._look(self.block.address, self.model.block_address, self._value.address)
+        self._look(self.memory.block.address, self.model.block_address, self._value.address)
         return float(self._value.view(np.float64)[0])
 
     @property
     def worst(self) -> int:
-        return int(self.block.view(ENVELOPE, ENVELOPE_HEAD)["worst"][0])
+        return int(self.memory.rows["worst"][0])
 
 
 def samples(count: int, width: int, seed: int = 1) -> np.ndarray[Any, Any]:
@@ -149,11 +149,20 @@ def test_the_edge_of_normal_data_is_where_one_in_ten_thousand_is_beyond():
 
 
 def test_an_element_has_the_name_that_the_contract_gives_it():
-    model = model_of(statistics([[0, 0, 0], [1, 1, 1]]))
-    assert element_name(model, 0, 2) == "x[2]"
-    elements = (Element("speed"), Element("load"))
-    model.contract = replace(model.contract, inputs=(TensorContract("x", elements),))
-    assert [element_name(model, 0, i) for i in range(3)] == ["speed", "load", "x[2]"]
+    model = model_of(statistics([[0, 0, 0], [1, 1, 1], [0, 1, 0]]))
+    watched = Watched(model)
+    watched.value(0, 0, 9)
+    assert watched.memory.worst == "x[2]"
+    model.contract = replace(model.contract, inputs=(TensorContract("x", (Element("speed"), Element("load"))),))
+    watched = Watched(model)
+    for values, worst in (
+        ((0, 0, 9), "x[2]"),
+        ((0, 9, 0), "load"),
+        ((0.5, 0.5, 0.5), ""),
+        ((0, 1, 1), "all of x together"),
+    ):
+        watched.value(*values)
+        assert watched.memory.worst == worst
 
 
 @pytest.mark.parametrize(
@@ -169,7 +178,7 @@ def test_an_element_has_the_name_that_the_contract_gives_it():
 )
 def test_statistics_that_do_not_fit_are_refused_in_words(model, envelope, words):
     with pytest.raises(TaskError, match=words):
-        envelope_block(model, envelope, "task 't', monitor")
+        EnvelopeMemory(model, envelope, "task 't', monitor")
 
 
 def test_a_covariance_that_is_none_is_refused():

@@ -323,7 +323,10 @@ def test_a_scheduler_resets_one_task_or_all() -> None:
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"guard": Guard(on_bad_state="zero")}, "guard.on_bad_state is 'zero'; it can be reset, hold, safe, pass"),  # type: ignore[arg-type]
+        (
+            {"guard": Guard(on_bad_state="zero")},
+            "guard.on_bad_state is 'zero'; it can be reset, restore, hold, safe, pass",
+        ),  # type: ignore[arg-type]
         ({"guard": Guard(max_hold_s=-1)}, "max_hold_s -1 must be 0 or more"),
         ({"guard": Guard(max_hold_s=math.nan)}, "max_hold_s nan must be 0 or more"),
     ],
