@@ -113,20 +113,22 @@ class LiveTasks:
         }
 
     def _outputs(self, task: str) -> list[tuple[str, Output]]:
-        """The task's outputs with their tags."""
+        """The task's outputs that its model gives, with their tags."""
         entries = self._config.tasks[task].outputs
         made = next(one for one in self._parts.tasks if one.name == task)
-        return [(entry.tag, output) for entry, output in zip(entries, made.outputs, strict=True)]
+        both = zip(entries, made.outputs, strict=True)
+        return [(entry.tag, output) for entry, output in both if output.tensor is not None]
 
     def _terms_of(self, task: str, candidate: Candidate, policy: Policy) -> second.Terms:
         """What the new version has to keep to in a task: the gate's times, the contract's limits, the policy's tolerances."""
         report, contract = candidate.report, candidate.loaded.contract
-        low, high = limits_of(contract, self._outputs(task))
+        outputs = self._outputs(task)
+        low, high = limits_of(contract, outputs)
         return second.Terms(
             new_ns=report.timing.need_ns or None if report is not None else None,
             low=low,
             high=high,
-            tolerance={entry.tag: policy.tolerance_of(entry.tag) for entry in self._config.tasks[task].outputs},
+            tolerance={tag: policy.tolerance_of(tag) for tag, _ in outputs},
         )
 
 

@@ -64,7 +64,8 @@ def update(
         from station.running.asking import request_update
 
         place = control_socket(station, socket)
-        updated = request_update(place, files, wishes)
+        with Terminal(stderr=True).status(f"the gate examines {', '.join(file.name for file in files.values())}"):
+            updated = request_update(place, files, wishes)
         say(Terminal(), updated.message)
         if wait and not _stays(Terminal(), place, next(iter(files))):
             raise typer.Exit(ExitCode.REFUSED)
@@ -94,17 +95,22 @@ def _set(what: list[str]) -> dict[str, Path]:
 def _stays(console: Terminal, place: Path, slot: str) -> bool:
     """Wait for the end of a change, and tell each state; did it stay?"""
     from rt_engine.change import ChangeState
+    from rt_native.terminal import Terminal
     from station.running.asking import fetch_status
+    from station.show.changes import STATES, duration
 
     ended = (ChangeState.COMMITTED, ChangeState.REJECTED, ChangeState.ROLLED_BACK, ChangeState.NONE)
     told: ChangeView | None = None
-    while True:
-        view = next((one for one in fetch_status(place).changes if one.slot == slot), None)
-        if view is None:
-            return False
-        if told is not None and view.state != told.state:
-            say(console, f"{view.file} is {view.state.name.lower().replace('_', ' ')}: {view.reason}")
-        told = view
-        if view.state in ended:
-            return bool(view.state == ChangeState.COMMITTED)
-        time.sleep(LOOK_S)
+    with Terminal(stderr=True).status("") as shown:
+        while True:
+            view = next((one for one in fetch_status(place).changes if one.slot == slot), None)
+            if view is None:
+                return False
+            if told is not None and view.state != told.state:
+                say(console, f"{view.file} is {STATES[view.state]}: {view.reason}")
+            if view.state in ended:
+                return bool(view.state == ChangeState.COMMITTED)
+            left = f", {duration(view.left_ns)} left" if view.left_ns >= 0 else ""
+            shown.update(f"{view.file} {STATES[view.state]}, {view.cycles:,} cycles{left}")
+            told = view
+            time.sleep(LOOK_S)

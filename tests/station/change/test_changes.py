@@ -356,3 +356,22 @@ def test_the_version_that_is_live_is_shown():
     assert [view.version for view in world.changes.views()] == [1]
     world.after(10)
     assert [view.version for view in world.changes.views()] == [2]
+
+
+def test_a_task_that_is_quicker_than_the_word_wins():
+    """The version was found bad while somebody said commit: it is rolled back, barred, and the verdict is the reason."""
+    world = World({"m": Policy(trial=Span(ns=SECOND_NS))})
+    world.update("m")
+    world.show(cycles=9)
+
+    def condemned(change):
+        world.show(cycles=10, verdict=Verdict.NOT_FINITE, task="axis")
+        raise UpdateError("found bad by task 'axis' (NOT_FINITE); roll it back")
+
+    world.commit = condemned
+    with pytest.raises(
+        RefusedError, match=r"m\.onnx is rolled back: on trial in task axis, after 10 cycles: its outputs were not"
+    ):
+        world.changes.commit("m", "anna")
+    assert world.done[-3:] == ["COMMITTED", "withdraw", "ROLLED_BACK"]
+    assert any(row.barred for row in world.rows.values())

@@ -14,6 +14,8 @@ from onnx import TensorProto, helper, numpy_helper
 import rt_engine
 from rt_engine.change import ChangeState as S
 from rt_engine.change import Verdict
+from rt_engine.contract import Contract, attach
+from rt_engine.contract.terms import Element, TensorContract
 from station.change.answer import Wish
 from station.change.gate import StationGate
 from station.change.machine import Span
@@ -277,3 +279,41 @@ def test_after_a_restart_and_a_second_time_it_goes_back_to_what_the_store_has(st
         again.changes.roll_back("mean", "anna")
     again.ends()
     live(start(""), 2.0)
+
+
+def test_what_leaves_the_limits_of_its_contract_in_trial_is_taken_back(start, tmp_path):
+    """In the tag's unit; the device sees the old version's value of that tick, and none beyond the limit from the new one."""
+    station = start('trial = "1 h"')
+    contract = Contract((), (TensorContract("y", (Element("force", low=-9.0, high=9.0),)),))
+    attach(tmp_path / "twice.onnx", contract)
+    live(station, 2.0)
+    station.update("mean", tmp_path / "twice.onnx")
+    live(station, 4.0)
+    device(station)["INPUT"][0] = 6.5  # the new one gives 9.5, the old one 4.75
+    view = until(station, S.ROLLED_BACK)
+    live(station, 4.75)
+    assert view.verdict == Verdict.OUT_OF_LIMITS
+    assert "in task axis, output force" in view.reason
+    assert max(device(station)["received"]) == 4.75
+
+
+def test_a_step_that_makes_an_output_of_its_own_is_no_matter_of_the_change(start, tmp_path):
+    """Only what the model gives is compared."""
+    (tmp_path / "step.py").write_text(STEP)
+    tables = SLOW.replace('outputs = ["force"]', f'outputs = ["force", {EXTRA}]\nstep = "step.py:step"')
+    tables = tables.replace("[tasks.axis]", 'extra = { direction = "out" }\n\n[tasks.axis]')
+    station = start(SHADOW + TRIAL + TOLERANCE, SIM, tables)
+    station.update("mean", tmp_path / "same.onnx")
+    assert [one.output for one in until(station, S.COMMITTED).differences] == ["force"]
+
+
+EXTRA = '{ tag = "extra", step_only = true }'
+STEP = """\
+from rt_native.lang import export, load_f64, store_f64
+
+
+@export
+def step(inputs, n_in, outputs, n_out, state):
+    store_f64(outputs + 8, load_f64(inputs))
+    return 0
+"""
