@@ -7,7 +7,6 @@ that a system without memory ends, and dies with its parent. Whatever becomes of
 """
 
 import json
-import mmap
 import os
 import signal
 import subprocess
@@ -23,9 +22,10 @@ from rt_engine.gate.job import GateJob
 from rt_engine.gate.limits import ENDED
 from rt_engine.gate.report import GateReport
 from rt_engine.model import Model, checked_program, load
-from rt_engine.program.rtp_file import read
-from rt_engine.read.source import Source
+from rt_engine.program.rtp_file import read_open
+from rt_engine.read.source import BYTES, Source
 from rt_native import isolated
+from rt_native.pages import STEP
 
 TIME_S: Final = 100.0
 """For one model."""
@@ -40,12 +40,12 @@ class Examined:
 
     Args:
         model: ready to be run here; None where the gate refuses it.
-        program: the compiled file (.rtp), a buffer of bytes.
+        program: the compiled file (.rtp); empty where the gate refuses it.
         report: what was found.
     """
 
     model: Model | None
-    program: "mmap.mmap | bytes"
+    program: memoryview
     report: GateReport
 
     def accepted(self) -> Model:
@@ -90,7 +90,7 @@ class Apart:
             return load(source, dict(shapes) or None, state=state)
         with ExitStack() as files:
             answer, made = self._asked(files, source, shapes, state, None)
-            return _model(source, made, answer["sha256"])
+            return _model(source, made, answer["sha256"])[0]
 
     def examine(
         self,
@@ -108,8 +108,10 @@ class Apart:
         with ExitStack() as files:
             answer, made = self._asked(files, source, shapes, state, job)
             report = GateReport.from_json(answer["report"])
-            model = _model(source, made, answer["sha256"]) if report.passed else None
-            return Examined(model, made, report)
+            if not report.passed:
+                return Examined(None, memoryview(b""), report)
+            model, program = _model(source, made, answer["sha256"])
+            return Examined(model, program, report)
 
     def _asked(
         self,
@@ -118,8 +120,8 @@ class Apart:
         shapes: Mapping[str, tuple[int, ...]],
         state: Mapping[str, str],
         job: GateJob | None,
-    ) -> "tuple[dict[str, Any], mmap.mmap]":
-        """The worker's answer, and the program that it made."""
+    ) -> tuple[dict[str, Any], int]:
+        """The worker's answer, and the descriptor of the program that it made."""
         asked = {
             "name": source.name,
             "folder": str(source.folder or ""),
@@ -127,12 +129,11 @@ class Apart:
             "state": dict(state),
             "job": None if job is None else job.to_json(),
         }
-        assert isinstance(source.data, bytes)
+        assert isinstance(source.data, BYTES)
         try:
             model, made = (_in_memory(files, name) for name in ("model", "program"))
             _write(model, source.data)
-            answer = self._answer(source.title, json.dumps(asked), model, made)
-            return answer, mmap.mmap(made, 0, access=mmap.ACCESS_READ)
+            return self._answer(source.title, json.dumps(asked), model, made), made
         except OSError as error:
             raise EngineError(f"{source.title} cannot be compiled: {error.strerror}; {HELP}") from error
 
@@ -200,10 +201,14 @@ def _lines(said: bytes) -> list[dict[str, Any]]:
     return found
 
 
-def _model(source: Source, program: "mmap.mmap", sha256: str) -> Model:
-    """What a worker has made, checked as a file would be."""
-    found = checked_program(read(program, source.title), source.title)
-    return Model(replace(found, sha256=sha256), Path(source.name).stem or "model")
+def _model(source: Source, made: int, sha256: str) -> tuple[Model, memoryview]:
+    """What a worker has made, checked as a file would be; and its bytes."""
+    try:
+        program, data = read_open(made, source.title)
+    except OSError as error:
+        raise EngineError(f"{source.title} cannot be read back: {error.strerror}; {HELP}") from error
+    found = replace(checked_program(program, source.title), sha256=sha256)
+    return Model(found, Path(source.name).stem or "model"), data
 
 
 def _in_memory(files: ExitStack, name: str) -> int:
@@ -213,7 +218,7 @@ def _in_memory(files: ExitStack, name: str) -> int:
     return file
 
 
-def _write(file: int, data: bytes) -> None:
+def _write(file: int, data: bytes | memoryview) -> None:
     rest = memoryview(data)
     while rest:
-        rest = rest[os.write(file, rest) :]
+        rest = rest[os.write(file, rest[:STEP]) :]

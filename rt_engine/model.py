@@ -16,7 +16,7 @@ from rt_engine.errors import InputError, ProgramFileError, ShapeBindingError, St
 from rt_engine.kernels.interface.abi import KERNEL_PREFIX
 from rt_engine.program.program import NodeCost, Program, TensorSpec
 from rt_engine.program.rtp_file import read
-from rt_engine.read.source import AnySource, opened
+from rt_engine.read.source import BYTES, AnySource, opened
 from rt_engine.run.batch import Progress, cores, run_batch, stacked
 from rt_engine.run.context import Context
 from rt_engine.run.executable import Executable
@@ -268,7 +268,7 @@ def load(
     source = opened(source)
     name = Path(source.name).stem or "model"
     if source.is_program:
-        assert isinstance(source.data, bytes)
+        assert isinstance(source.data, BYTES)
         program, title = read(source.data, source.title), source.title
         checked_program(program, title, library)
         _check_bound(program, title, shapes or {}, state or {})

@@ -226,7 +226,7 @@ class Updates:
         if commit is None:
             return self._refuse(upload.who, slot, CallStatus.REFUSED, why), 0, why
         try:
-            model = Source(bytes(upload.data))
+            model = Source(memoryview(upload.data).toreadonly())
             suffix = ".rtp" if model.is_program else ".onnx"
             named = replace(model, name=f"{slot}-{serial}{suffix}")
             reached = self._replace(slot, named, upload.who, upload.signature)

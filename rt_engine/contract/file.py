@@ -12,7 +12,7 @@ from rt_engine.errors import ContractError
 from rt_engine.program import rtp_file
 from rt_engine.program.program import Program
 from rt_engine.program.rtp_writer import to_bytes
-from rt_engine.read.source import Source, opened
+from rt_engine.read.source import BYTES, Source, opened
 from rt_native.files import write_whole
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def read(source: Any) -> Contract | None:
         return of_program(program, getattr(source, "name", "") or "the model")
     file = opened(source)
     if file.is_program:
-        assert isinstance(file.data, bytes)
+        assert isinstance(file.data, BYTES)
         return of_program(rtp_file.read(file.data, file.title), file.title)
     proto = _parsed(file)
     return _checked({entry.key: entry.value for entry in proto.metadata_props}, _proto_ends(proto), file.title)
@@ -58,7 +58,7 @@ def ends_of(source: Any) -> Ends:
     """
     file = opened(source)
     if file.is_program:
-        assert isinstance(file.data, bytes)
+        assert isinstance(file.data, BYTES)
         return _program_ends(rtp_file.read(file.data, file.title))
     return _proto_ends(_parsed(file))
 
@@ -80,7 +80,7 @@ def attach(source: Any, contract: Contract, output: str | Path | None = None) ->
     file = opened(source)
     target = Path(output) if output is not None else Path(file.name) if file.name else None
     if file.is_program:
-        assert isinstance(file.data, bytes)
+        assert isinstance(file.data, BYTES)
         program = rtp_file.read(file.data, file.title)
         check(contract, _program_ends(program), file.title)
         kept = {key: value for key, value in program.metadata.items() if key not in KEYS}

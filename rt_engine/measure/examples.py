@@ -17,7 +17,7 @@ from rt_engine.program.rtp_layout import SUFFIX
 from rt_engine.quantization.calibration import read_arrays
 from rt_engine.quantization.quantizer import quantize
 from rt_engine.read.frontend import whole
-from rt_engine.read.source import Source, opened
+from rt_engine.read.source import BYTES, Source, opened
 
 
 def saved(source: Source, folder: Path) -> Path:
@@ -30,7 +30,7 @@ def saved(source: Source, folder: Path) -> Path:
     if source.is_program:
         file = file.with_suffix(SUFFIX)
     model = source if source.is_program else whole(source)
-    if isinstance(model.data, bytes):
+    if isinstance(model.data, BYTES):
         file.write_bytes(model.data)
     else:
         # onnx itself names the file of the weights: a given name it looks for in the working folder, and refuses

@@ -8,7 +8,7 @@ They are copied, not mapped: whoever overwrites the file later can neither chang
 
 import hashlib
 import math
-import mmap
+import os
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +37,7 @@ from rt_engine.program.rtp_layout import (
 )
 from rt_native.files import write_whole
 from rt_native.memory import ALIGNMENT, Block
+from rt_native.pages import LargeBlock, fill
 
 _AGAIN = "compile the model again with `rt-engine compile`"
 _DAMAGED = "copy the file again, or compile the model again"
@@ -58,15 +59,33 @@ def write(program: Program, path: str | Path) -> int:
     return len(data)
 
 
-def read(data: "bytes | mmap.mmap", name: str = "the program") -> Program:
+def read(data: "bytes | memoryview", name: str = "the program") -> Program:
     """Check the bytes of a compiled program, and make one of them. `name` is what messages call it.
 
     Raises:
         ProgramFileError: they are damaged, or were made for another version; the message says which.
     """
-    block = Block(len(data))
+    block = LargeBlock(len(data))
     block.view(np.uint8, 0, len(data))[:] = np.frombuffer(data, np.uint8)
-    return replace(_Reader(block, len(data), name).program(), sha256=hashlib.sha256(data).hexdigest())
+    return _read(block, len(data), name)
+
+
+def read_open(file: int, name: str = "the program") -> tuple[Program, memoryview]:
+    """As `read`, of an open file by its descriptor, in small steps that hold nobody up. Gives its bytes too, where the program lies.
+
+    Raises:
+        ProgramFileError: as `read`.
+        OSError: it cannot be read.
+    """
+    size = os.fstat(file).st_size
+    block = LargeBlock(size)
+    fill(file, block.view(np.uint8, 0, size))
+    return _read(block, size, name), block.view(np.uint8, 0, size).data.toreadonly()
+
+
+def _read(block: Block, size: int, name: str) -> Program:
+    program = _Reader(block, size, name).program()
+    return replace(program, sha256=hashlib.sha256(block.view(np.uint8, 0, size).data).hexdigest())
 
 
 class _Part(Block):

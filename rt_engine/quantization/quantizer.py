@@ -21,7 +21,7 @@ from rt_engine.errors import InputError, ModelFileError, Reason, UnsupportedMode
 from rt_engine.model import load
 from rt_engine.quantization.calibration import Method, Watched, observe, read_samples
 from rt_engine.read.frontend import parsed, read, whole
-from rt_engine.read.source import AnySource, Source, opened
+from rt_engine.read.source import BYTES, AnySource, Source, opened
 
 WEIGHTED = {"Conv": 0, "Gemm": 1, "MatMul": 1}
 """Operator -> axis of its weights' output channels (Gemm with transB: 0)."""
@@ -166,7 +166,7 @@ def quantize(
     layers = _layers(draft, Watched(proto, watched, shapes), Watched(result, watched, shapes), samples, step)
     names = [o.name for o in proto.graph.output]
     outputs = _outputs(names, Watched(proto, names, shapes), Watched(result, names, shapes), samples, step)
-    before = len(source.data) if isinstance(source.data, bytes) else source.data.ByteSize()
+    before = len(source.data) if isinstance(source.data, BYTES) else source.data.ByteSize()
     return Quantized(result, layers, outputs, len(samples), draft.kept, before, plain.program.assumed)
 
 

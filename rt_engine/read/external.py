@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from rt_engine.errors import ModelFileError
-from rt_engine.read.source import Source
+from rt_engine.read.source import BYTES, Source
 from rt_native.files import open_file
 
 _DEEPEST: Final = 64
@@ -40,7 +40,7 @@ class External:
 
 def external_data(source: Source) -> tuple[External, ...]:
     """Of every tensor that has any, in the order in which `rt_engine.read.frontend` reads it."""
-    if source.is_program or not isinstance(source.data, bytes):
+    if source.is_program or not isinstance(source.data, BYTES):
         return ()
     try:
         model = memoryview(source.data)
@@ -84,7 +84,7 @@ def sha256_of(source: Source) -> str:
     files = files_beside(source)
     if not files:
         return source.sha256
-    assert isinstance(source.data, bytes)
+    assert isinstance(source.data, BYTES)
     digest = hashlib.sha256(source.data)
     for tensor in external_data(source):
         try:

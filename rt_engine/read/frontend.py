@@ -13,7 +13,7 @@ from rt_engine.errors import InvalidModelError, ModelFileError, Reason, Unsuppor
 from rt_engine.ops.advice import advice
 from rt_engine.read.class_names import with_numbers
 from rt_engine.read.definitions import define
-from rt_engine.read.source import AnySource, Source, opened
+from rt_engine.read.source import BYTES, AnySource, Source, opened
 
 NAMING = "rt_engine.naming"
 """Under this key a model that was read keeps its `rt_engine.program.naming.Naming`."""
@@ -68,7 +68,7 @@ def parsed(source: Source) -> onnx.ModelProto:
     Raises:
         ModelFileError: it says nothing.
     """
-    if not isinstance(source.data, bytes):
+    if not isinstance(source.data, BYTES):
         return source.data
     name = source.title
     if source.is_program:
@@ -77,7 +77,7 @@ def parsed(source: Source) -> onnx.ModelProto:
         raise ModelFileError(f"{name} is empty; export it again")
     proto = onnx.ModelProto()
     try:
-        proto.ParseFromString(source.data)
+        proto.ParseFromString(bytes(source.data))
     except DecodeError as error:
         raise ModelFileError(f"{name} is not an ONNX model, or is cut short: {error}; export it again") from error
     if not proto.HasField("graph") or not proto.opset_import:
@@ -146,7 +146,7 @@ def _load_external_data(proto: onnx.ModelProto, source: Source) -> str:
             onnx.external_data_helper.load_external_data_for_tensor(tensor, str(source.folder))
     except (OSError, ValueError, onnx.checker.ValidationError) as error:
         raise _broken(source.title, error) from error
-    assert isinstance(source.data, bytes)
+    assert isinstance(source.data, BYTES)
     digest = hashlib.sha256(source.data)
     for tensor in tensors:
         digest.update(tensor.raw_data)

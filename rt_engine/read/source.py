@@ -5,17 +5,21 @@ Whoever replaces or removes the file meanwhile changes nothing. Nothing here imp
 
 import hashlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, BinaryIO, Union
 
 from rt_engine.errors import ModelFileError, ProgramFileError
 from rt_engine.program import rtp_layout
 from rt_native.files import open_file
+from rt_native.pages import bytes_of, fill
 
 if TYPE_CHECKING:
     import onnx
 
+BYTES = bytes | memoryview
+"""What the data of a file is; a view where it lies in memory of its own (`opened_apart`)."""
 MOST_BYTES = (1 << 31) - 1
 """Protobuf's own limit for one message; larger models keep their weights in external data."""
 
@@ -30,7 +34,7 @@ class Source:
         folder: where its external data lies; None: it may have none.
     """
 
-    data: "bytes | onnx.ModelProto"
+    data: "bytes | memoryview | onnx.ModelProto"
     name: str = ""
     folder: Path | None = None
 
@@ -38,7 +42,7 @@ class Source:
     def is_program(self) -> bool:
         """Is it a compiled program, by its name or by how it begins?"""
         return self.name.endswith(rtp_layout.SUFFIX) or (
-            isinstance(self.data, bytes) and self.data.startswith(rtp_layout.MAGIC)
+            isinstance(self.data, BYTES) and self.data[: len(rtp_layout.MAGIC)] == rtp_layout.MAGIC
         )
 
     @property
@@ -49,7 +53,7 @@ class Source:
     @property
     def sha256(self) -> str:
         """SHA-256 of its bytes without external data, in hexadecimal; empty for a `ModelProto`."""
-        return hashlib.sha256(self.data).hexdigest() if isinstance(self.data, bytes) else ""
+        return hashlib.sha256(self.data).hexdigest() if isinstance(self.data, BYTES) else ""
 
 
 AnySource = Union[Source, str, os.PathLike[str], bytes, bytearray, memoryview, "onnx.ModelProto"]
@@ -70,6 +74,15 @@ def opened(source: AnySource) -> Source:
     if type(source).__name__ == "ModelProto":
         return Source(source)
     raise ModelFileError(_no_model(source))
+
+
+def opened_apart(path: str | Path) -> Source:
+    """A file, read into memory of its own in small steps: nothing of its size holds the interpreter, now or when it is given back.
+
+    Raises:
+        ModelFileError: the file cannot be read.
+    """
+    return _read(Path(path), _in_steps)
 
 
 def names_of(thing: Any) -> list[tuple[str, str]]:
@@ -99,7 +112,12 @@ def _no_model(thing: Any) -> str:
     return f"a {type(thing).__name__} is no model: give the path of an .onnx or .rtp file, its bytes, or a ModelProto of onnx"
 
 
-def _read(path: Path) -> Source:
+def _in_steps(file: BinaryIO, size: int) -> memoryview:
+    whole = bytes_of(size)[:size]
+    return whole[: fill(file.fileno(), whole)].data.toreadonly()
+
+
+def _read(path: Path, read: Callable[[BinaryIO, int], bytes | memoryview] = lambda file, size: file.read()) -> Source:
     refusal = ProgramFileError if path.suffix == rtp_layout.SUFFIX else ModelFileError
     try:
         with open_file(path) as file:
@@ -107,7 +125,7 @@ def _read(path: Path) -> Source:
             if size > MOST_BYTES:
                 help = "quantise the model" if refusal is ProgramFileError else "export it with external data"
                 raise refusal(f"{path} has {size:,} bytes; the most is {MOST_BYTES:,}: {help}")
-            return Source(file.read(), str(path), path.parent)
+            return Source(read(file, size), str(path), path.parent)
     except (OSError, ValueError) as error:  # a ValueError: a null byte in the path
         why = (error.strerror if isinstance(error, OSError) else "") or str(error)
         raise refusal(f"{path} cannot be read: {why}") from error

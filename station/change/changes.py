@@ -15,7 +15,7 @@ from typing import Final
 from plc_bindings.data.changes import ChangeView
 from rt_engine.change import ChangeState
 from rt_engine.read.external import sha256_of
-from rt_engine.read.source import Source, opened
+from rt_engine.read.source import Source, opened_apart
 from station.change import older, words
 from station.change.answer import Updated, Wish
 from station.change.machine import ENDED, Event, Policy, objection, seen
@@ -195,7 +195,7 @@ class Changes:
         path = file.name if isinstance(file, Source) else str(file)
         candidate = Candidate(slot, path, Path(path).name)
         try:
-            candidate.source = opened(file)
+            candidate.source = file if isinstance(file, Source) else opened_apart(file)
             candidate.sha256 = sha256_of(candidate.read)
         except REFUSALS as error:
             self._steps.refuse(candidate, words.refusal(error), who)

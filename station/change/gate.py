@@ -33,7 +33,7 @@ class StationGate:
         table = self._config.models[candidate.slot]
         found = self._apart.examine(candidate.read, table.shapes, table.state, self._job(candidate.slot))
         candidate.report = found.report
-        self._keep(candidate, table, memoryview(found.program), kept)
+        self._keep(candidate, table, found.program, kept)
         candidate.model = found.accepted()
 
     def load(self, candidate: Candidate) -> None:
@@ -59,7 +59,8 @@ class StationGate:
             return
         try:
             kept.put_report(candidate.sha256, candidate.report.to_json())
-            kept.put_program(candidate.sha256, program, table.shapes, table.state)
+            if program:
+                kept.put_program(candidate.sha256, program, table.shapes, table.state)
         except StoreError:
             pass  # what must be there is the journal; it says so by itself
 

@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from rt_engine.change import ChangeState
 from rt_engine.read.external import sha256_of
-from rt_engine.read.source import Source
+from rt_engine.read.source import BYTES, Source
 from rt_native.trust import judged, unsafe
 from station.errors import StoreError
 from station.store.book import FORMAT, UNDER_WAY, Book, Came, Entry, SlotBook, book_of
@@ -183,7 +183,7 @@ class Store:
                     sha256=sha256,
                     number=known.number if known else 1 + max((c.number for c in self._came(slot)), default=0),
                     name=_short(Path(source.name).name),
-                    size=len(source.data) if isinstance(source.data, bytes) else 0,
+                    size=len(source.data) if isinstance(source.data, BYTES) else 0,
                     who=_short(who),
                     signature=(signature or b"").hex(),
                 )

@@ -23,7 +23,7 @@ from typing import Any, Final
 from rt_engine.errors import ModelFileError
 from rt_engine.program import rtp_layout
 from rt_engine.read.external import files_beside, sha256_of
-from rt_engine.read.source import Source
+from rt_engine.read.source import BYTES, Source
 from rt_native import version
 from rt_native.files import open_file
 from station.errors import StoreError
@@ -143,7 +143,7 @@ class Versions:
 
 def _fill(draft: Path, source: Source) -> str:
     """Write a model's file and its external data to a folder; gives the hash of what is there."""
-    assert isinstance(source.data, bytes), "a station's models are files"
+    assert isinstance(source.data, BYTES), "a station's models are files"
     for location, path in files_beside(source).items():
         copy_synced(path, draft / _BESIDE / location)
     write_synced(draft / _file_name(source), source.data)

@@ -18,7 +18,7 @@ from rt_engine.errors import EngineError, GateError
 from rt_engine.gate.job import GateJob
 from rt_engine.program.rtp_file import write
 from rt_engine.program.rtp_writer import to_bytes
-from rt_engine.read.source import Source, opened
+from rt_engine.read.source import Source, opened, opened_apart
 from tests.fieldbus.waiting import wait_for
 from tests.rt_engine.test_state import STATE, counter
 
@@ -151,3 +151,13 @@ def test_what_is_examined_is_the_model_the_program_and_a_report(file):
     assert refused.model is None
     with pytest.raises(GateError, match=r"the gate refuses m: interface: slot 'a': the new model's inputs"):
         refused.accepted()
+
+
+def test_a_file_that_was_read_apart_is_the_same_model(file):
+    """Its bytes are a view of memory of its own; external data is found beside it."""
+    here, source = rt_engine.load(file, state=STATE), opened_apart(file)
+    assert isinstance(source.data, memoryview) and source.sha256 == opened(file).sha256
+    assert to_bytes(Apart().load(source, {}, STATE).program) == to_bytes(here.program)
+    assert to_bytes(rt_engine.load(source, state=STATE).program) == to_bytes(here.program)
+    write(here.program, file.with_suffix(".rtp"))
+    assert opened_apart(file.with_suffix(".rtp")).is_program
