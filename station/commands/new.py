@@ -94,11 +94,11 @@ def _places(target: Path, model: Path | None, into: Path | None) -> tuple[Path, 
 
 def _real(link: str | None) -> RealLink | None:
     """The kind of the real device, and where it is."""
-    from station.commands.shared.first_station import RealLink
+    from station.commands.shared.first_station import DRY_RUN, RealLink
     from station.links import link_tables, type_of
 
     kinds = {type_of(table): table for table in link_tables() if table.first != ("", "")}
-    if link is None or link == "in-process":
+    if link is None or link == DRY_RUN:
         return None
     if link in kinds:
         return RealLink(kinds[link])
@@ -106,7 +106,7 @@ def _real(link: str | None) -> RealLink | None:
     by_scheme = {table.scheme: table for table in kinds.values() if table.scheme}
     if not is_url or scheme not in by_scheme:
         urls = ", ".join(f"{name}://" for name in by_scheme)
-        raise typer.BadParameter(f'"{link}" is none of {", ".join(kinds)}, {urls}, in-process', param_hint="--link")
+        raise typer.BadParameter(f'"{link}" is none of {", ".join(kinds)}, {urls}, {DRY_RUN}', param_hint="--link")
     try:
         return RealLink(by_scheme[scheme], by_scheme[scheme].of_url(rest))
     except ValueError as error:

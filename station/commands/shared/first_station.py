@@ -139,6 +139,8 @@ device = "plant.py:device"
 cycle = "{cycle}"
 timeout = "{timeout}"
 """
+DRY_RUN: Final = _DRY.split('"')[1]
+"""What the kind of that link is called."""
 _REAL: Final = """\
 [links.plant]
 type = "{type}"
