@@ -13,6 +13,7 @@ from typing import Final
 from fieldbus.tags import TYPES, as_held
 from station.file.advice import ADVICE
 from station.file.change_checks import CHANGE_CHECKS
+from station.file.instead_checks import instead_findings
 from station.file.owners import owner_findings
 from station.file.server_checks import SERVER_CHECKS
 from station.file.view import View
@@ -311,6 +312,7 @@ CHECKS: Final[tuple[Callable[[View], Iterator[Finding]], ...]] = (
     _life_signs,
     _task_models,
     _task_steps,
+    instead_findings,
     _task_tags,
     _task_outputs,
     _one_writer,

@@ -61,6 +61,9 @@ _TABLES: Final = (
     ("An entry of inputs", ("InputTable",)),
     ("An entry of outputs", ("OutputTable",)),
     ("[tasks.NAME.guard]", ("GuardTable",)),
+    ("[tasks.NAME.monitor]", ("MonitorTable",)),
+    ("[tasks.NAME.fallback]", ("FallbackTable",)),
+    ("[tasks.NAME.on_late]", ("OnLateTable",)),
 )
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from station.terms.instead import FallbackTable, MonitorTable, OnLateEntry
 from station.terms.steps import StepEntry, Surroundings
 from station.terms.tables import Array, Duration, Table, TagTable
 
@@ -82,9 +83,10 @@ class GuardTable(Table):
     """`[tasks.NAME.guard]`: what a task does with numbers it should not trust."""
 
     on_nan: Literal["hold", "safe", "pass"] = Field(default="hold", description="The model gave NaN or infinity.")
-    on_bad_state: Literal["reset", "hold", "safe", "pass"] = Field(
+    on_bad_state: Literal["reset", "restore", "hold", "safe", "pass"] = Field(
         default="reset",
-        description="The model's state became NaN or infinite: reset it and hold for a cycle; hold, or safe, until it is reset.",
+        description="The model's state became NaN or infinite: reset it, or restore the last good one, and hold for a cycle; hold, "
+        "or safe, until it is reset.",
     )
     max_hold_ns: Duration = Field(
         default="10 s",  # type: ignore[assignment]
@@ -189,6 +191,13 @@ class TaskTable(Table):
         description='Tags in the order of the model\'s output elements; "contract": by the names in its contract.',
     )
     guard: GuardTable = GuardTable()
+    monitor: MonitorTable | None = Field(default=None, description="Looks whether the model is to be trusted.")
+    fallback: FallbackTable | None = Field(
+        default=None, description="What is published where the model is not to be trusted."
+    )
+    on_late: OnLateEntry | None = Field(
+        default=None, description="A smaller model for cycles whose time left is less than the task's model needs."
+    )
     reset: str | None = Field(
         default=None,
         description="An input tag: when it is no longer 0, what model and step keep from cycle to cycle begins anew.",

@@ -38,6 +38,7 @@ from station.terms.tables import TagTable
 from station.terms.tasks import InputTable, OutputTable, TaskTable, surroundings
 from station.wiring import mapping
 from station.wiring.contracts import findings, wiring_of
+from station.wiring.instead import fallback_of, monitor_of, on_late_of
 
 NS = 1_000_000_000
 P = ParamSpec("P")
@@ -216,6 +217,9 @@ class _Builder:
                 max_hold_s=table.guard.max_hold_ns / NS,
             ),
             reset=trigger,
+            monitor=monitor_of(table.monitor, self.parts.slots),
+            fallback=fallback_of(table.fallback, self.parts.slots),
+            on_late=on_late_of(table.on_late, self.parts.slots),
             step=None
             if table.step is None
             else table.step.make(surroundings(table, self._config.tags), self._file.path.parent, table.step_state),
