@@ -31,7 +31,10 @@ class StationGate:
     def examine(self, candidate: Candidate, kept: Kept | None) -> None:
         """See `station.change.parts.Gate`."""
         table = self._config.models[candidate.slot]
-        found = self._apart.examine(candidate.read, table.shapes, table.state, self._job(candidate.slot))
+        try:
+            found = self._apart.examine(candidate.read, table.shapes, table.state, self._job(candidate.slot))
+        finally:
+            candidate.source = None  # nobody needs the file's bytes any more; a change is remembered for long
         candidate.report = found.report
         self._keep(candidate, table, found.program, kept)
         candidate.model = found.accepted()

@@ -2,7 +2,12 @@
 
 from types import SimpleNamespace
 
+import pytest
+
+from rt_engine.errors import EngineError
+from rt_engine.read.source import Source
 from station.change.gate import StationGate
+from station.change.parts import Candidate
 from station.file.reading import read_station
 from tests.scheduler.models import scale
 from tests.station.stations import STATION, write_station
@@ -27,3 +32,21 @@ def test_what_a_task_needs_besides_its_model(tmp_path, monkeypatch):
     (slow,) = budgets(tmp_path / "b", monkeypatch, every=20)
     assert (each.needs_ns, each.running_ns, each.period_ns) == (40 * US, 60 * US, 1000 * US)
     assert (slow.needs_ns, slow.running_ns, slow.period_ns) == (100 * US, 60 * US, 1000 * US)
+
+
+def test_the_bytes_of_a_file_are_let_go_behind_the_gate(tmp_path):
+    """A change is remembered for long, and its file may have two gigabytes; also where the gate refuses it."""
+    config = read_station(write_station(tmp_path, STATION)).config
+    slot = SimpleNamespace(model=scale(1.0))
+    parts = SimpleNamespace(slots={"mean": slot}, wirings={})
+
+    class Refusing:
+        def examine(self, *asked):
+            raise EngineError("no")
+
+    gate = StationGate(config, parts, SimpleNamespace(stats=dict), Refusing())
+    gate._budgets = lambda slot, running: ()
+    candidate = Candidate("mean", "m.onnx", "m.onnx", Source(b"x", "m.onnx"))
+    with pytest.raises(EngineError):
+        gate.examine(candidate, None)
+    assert candidate.source is None
