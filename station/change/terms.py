@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from rt_engine.contract import Contract
 from rt_engine.contract.terms import Element
+from rt_engine.gate.runs import SLACK
 from scheduler.task import Output
 
 
@@ -15,6 +16,7 @@ def limits_of(
 ) -> tuple[dict[str, float], dict[str, float]]:
     """(tag -> least value, tag -> greatest), in the unit of the task's outputs, before step and guard.
 
+    By `SLACK` beyond one is not outside, as in the gate: a float32 that was clipped at 3.2 is 3.20000005.
     Of several elements in one tag the widest. An element that is to be clipped may lie outside: it has no limits here.
     """
     low: dict[str, float] = {}
@@ -40,6 +42,7 @@ def _limits(element: Element | None, output: Output) -> tuple[float, float]:
     """What the contract allows (value = number * scale + offset), as the task sees it (the same with the output's)."""
     if element is None or element.clip or not output.scale:
         return -math.inf, math.inf
-    raw = ((limit - element.offset) / element.scale for limit in (element.low, element.high))
-    least, greatest = sorted(number * output.scale + output.offset for number in raw)
+    raw = sorted((limit - element.offset) / element.scale for limit in (element.low, element.high))
+    wide = raw[0] - SLACK * abs(raw[0]), raw[1] + SLACK * abs(raw[1])
+    least, greatest = sorted(number * output.scale + output.offset for number in wide)
     return least, greatest
