@@ -43,6 +43,11 @@ class Steps:
         if to is None:
             return False
         found = self._tasks.found(change) if change.state in COMPARED else change.found
+        if (
+            to in ON and change.state in COMPARED and found.verdict != Verdict.NONE
+        ):  # what was found bad goes no step on
+            self.step(change, Event.VERDICT, who)
+            return False
         why, was = why or words.why(event, change, found, who), change.state
         try:
             taken = self._done(change, to, who, why, event)
@@ -83,16 +88,20 @@ class Steps:
             if found.verdict != Verdict.NONE:  # a task was quicker than the word
                 reason, bars = words.why(Event.VERDICT, change, found, who), True
             self._attempt(lambda: self._effect(change, end))
-        self._attempt(lambda: self._record(change, end, who, reason, bars))
+        unsaid = self._attempt(lambda: self._record(change, end, who, reason, bars))
+        if unsaid and to == ChangeState.COMMITTED:
+            reason += f"; the store may still have it as committed, for the next start: {unsaid}"
         self._settle(change, end, who, reason, found, {})
         return False
 
     @staticmethod
-    def _attempt(do: Callable[[], object]) -> None:
+    def _attempt(do: Callable[[], object]) -> str:
+        """Why it could not be done; mostly what is told is what broke first."""
         try:
             do()
-        except (*REFUSALS, StoreError):
-            pass  # what is told is what broke first
+        except (*REFUSALS, StoreError) as error:
+            return str(error)
+        return ""
 
     def _record(self, change: Change, state: ChangeState, who: str, why: str, bars: bool) -> None:
         if self.kept is not None and change.is_kept:

@@ -375,3 +375,26 @@ def test_a_task_that_is_quicker_than_the_word_wins():
         world.changes.commit("m", "anna")
     assert world.done[-3:] == ["COMMITTED", "withdraw", "ROLLED_BACK"]
     assert any(row.barred for row in world.rows.values())
+
+
+def test_no_word_puts_a_version_into_the_journal_as_committed_that_a_task_has_found_bad():
+    """Nobody has looked since the verdict: were the power cut behind that record, the next start would run it."""
+    world = World({"m": Policy(trial=Span(ns=SECOND_NS))})
+    world.update("m")
+    world.show(cycles=10, verdict=Verdict.NOT_FINITE, task="axis")
+    with pytest.raises(RefusedError, match=r"m\.onnx is rolled back: on trial in task axis"):
+        world.changes.commit("m", "anna")
+    assert world.done[-3:] == ["trial", "withdraw", "ROLLED_BACK"]
+    assert "COMMITTED" not in world.done
+    assert any(row.barred for row in world.rows.values())
+
+
+def test_a_journal_that_has_a_version_committed_that_did_not_stay_is_told_of():
+    """The disk took COMMITTED, the tasks did not, and then the disk was full."""
+    world = World({"m": Policy(trial=Span(ns=SECOND_NS))})
+    world.update("m")
+    world.show(cycles=9)
+    world.breaks["commit"] = UpdateError("1 of 2 tasks did not take the new version within 5 s")
+    world.full.add(S.ROLLED_BACK)
+    with pytest.raises(RefusedError, match=r"as committed, for the next start: /x/store: No space left"):
+        world.changes.commit("m", "anna")
