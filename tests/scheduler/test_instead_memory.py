@@ -14,11 +14,13 @@ from rt_engine.change import Verdict
 from rt_engine.errors import InterfaceError
 from scheduler import Envelope, Fallback, Guard, Input, Monitor, OnLate, Output, Task, TaskStatus
 from scheduler.instead_memory import measured_ns
+from scheduler.runner import TaskRunner
 from scheduler.task_block import MOST_WRONG
 from tests.scheduler.fakes import ANY_AGE, PERIOD, Bench, FakeClock, channel
 from tests.scheduler.models import scale
 from tests.scheduler.test_instead import given, statuses
-from tests.scheduler.test_memory_native import ABSURD, remembering
+from tests.scheduler.test_memory_native import ABSURD, filtered, remembering
+from tests.scheduler.test_scheduler import fast_clock
 from tests.scheduler.versions import Trial, Versions, tells
 
 INF = math.inf
@@ -178,3 +180,34 @@ def test_guards_of_a_task_stay(tmp_path: Any) -> None:
     b = one_bench(rt_engine.ModelSlot(scale(2.0)), guard=Guard(max_age_s=INF))
     assert given(b, 1, math.nan, 2) == [2, 2, 4]
     assert b.ticks[-1].stats.monitor is None
+
+
+def test_cycles_with_all_of_it_fault_never() -> None:
+    """A monitor with a state of its own that speaks now and then, a fallback that blends, states kept for restoring, a smaller model:
+    200,000 cycles without a page fault. (That nothing allocates is read from the object file: `tests/test_proofs.py`.)"""
+    nodes = [helper.make_node("Add", ["before", "x"], ["after"]), helper.make_node("Sin", ["after"], ["score"])]
+    ends = {n: helper.make_tensor_value_info(n, TensorProto.FLOAT, [1]) for n in ("x", "before", "after", "score")}
+    graph = helper.make_graph(nodes, "waves", [ends["x"], ends["before"]], [ends["score"], ends["after"]])
+    waves = rt_engine.load(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), state={"after": "before"}
+    )
+    b = remembering(on_bad_state="restore")
+    task = replace(
+        b.task,
+        monitor=Monitor(model=waves, limit=0.5),
+        fallback=Fallback(use=rt_engine.ModelSlot(filtered()), blend_s=3 * PERIOD / 1e9),
+        on_late=OnLate(model=rt_engine.ModelSlot(filtered()), needs_s=1e-6),
+        reset=None,
+    )
+    b.put(0.1, 0.0)
+    clock, state = fast_clock()
+    runner = TaskRunner(task, b.slot, clock)  # type: ignore[arg-type]
+    count = 200_000
+    state[:] = 1, count + 1, runner.memory.address
+    runner.start(lambda: None)
+    assert runner.join(60)
+    s = runner.stats()
+    assert (s.cycles, s.missed, s.smaller_models) == (count, 0, 0)
+    assert 50_000 < s.fallbacks < 80_000
+    assert s.monitor_verdicts > 1000
+    assert (s.usage.minor_faults, s.usage.major_faults) == (0, 0)
