@@ -320,7 +320,7 @@ class Scheduler:
             name = runner.task.name
             return runner.watch(numbers[name], active, second, mode, terms.get(name, Terms()))
 
-        periods = [runner.task.period_ns for runner in of]
+        periods = [r.task.period_ns for r in self._runners.values() if any(slot in models for slot in r.slots)]
         longest_s = max(periods, default=0) * 1e-9
         at = partial(self._next_tick, periods, margin_s)
         return SlotChange(models, watching=watching, at=at, timeout_s=timeout_s + longest_s)
