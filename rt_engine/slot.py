@@ -83,7 +83,7 @@ class ModelSlot:
         _check_loaded(model)
         self.name = name or model.name
         self._live = model, 1
-        self._newest = 1
+        self._newest, self._updates = 1, 0
         self._shown = Block(8)
         self._shown.view(np.int64)[0] = self.version
         self.version_address = self._shown.address
@@ -100,8 +100,13 @@ class ModelSlot:
 
     @property
     def version(self) -> int:
-        """1 for the first model, and for each that came later a number that no other has."""
+        """1 for the first model, and for each that came later a number that no other has; or as who keeps versions numbers them."""
         return self._live[1]
+
+    @property
+    def updates(self) -> int:
+        """How often another version went live for good."""
+        return self._updates
 
     @property
     def live(self) -> tuple[Model, int]:
@@ -139,6 +144,12 @@ class ModelSlot:
             reader = SlotReader(self.model, self.version, prepare)
             self._readers.append(reader)
             return reader
+
+    def begin_at(self, version: int) -> None:
+        """Give the first model another number than 1, before anybody runs it: who keeps versions has numbered it already."""
+        assert not self._readers, "contexts have the number of their version"
+        self._live, self._newest = (self.model, version), version
+        self._shown.view(np.int64)[0] = version
 
     def release(self, reader: SlotReader) -> None:
         """Forget a task that has ended."""
@@ -209,7 +220,7 @@ class ModelSlot:
     def _commit(self, model: Model, version: int, change: Change | None) -> None:
         """`model` is live from now on; `change` can take that back."""
         self._live, self._newest = (model, version), max(version, self._newest)
-        self._committed = change
+        self._committed, self._updates = change, self._updates + 1
         self._shown.view(np.int64)[0] = version
 
     def __reduce__(self) -> Any:

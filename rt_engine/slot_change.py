@@ -53,6 +53,7 @@ class SlotChange:
     Args:
         models: slot -> its new model.
         watching: what each task has at hand while there are two versions.
+        numbers: of the new versions, by slot; where none is given, one more than any was.
         at: gives the tick of a step when all is ready.
         timeout_s: how long tasks may take after that.
 
@@ -68,6 +69,7 @@ class SlotChange:
         watching: Watching = lambda reader, active, second, mode: None,
         at: At = None,
         timeout_s: float = 5.0,
+        numbers: Mapping[ModelSlot, int] | None = None,
     ) -> None:
         self._begin = time.monotonic_ns()
         self._models, self._watching, self._at, self._timeout_s = dict(models), watching, at, timeout_s
@@ -79,7 +81,7 @@ class SlotChange:
                 slot._check_free()
                 slot.check(model)
             self._before = {slot: slot.live for slot in models}
-            self._numbers = {slot: slot._newest + 1 for slot in models}
+            self._numbers = {slot: (numbers or {}).get(slot) or slot._newest + 1 for slot in models}
             self._readers = {slot: slot.readers for slot in models}
             self._fates = {slot: state_fate(slot.model, model) for slot, model in models.items()}
             self._old = {reader: reader.context for reader in self._all}

@@ -289,6 +289,7 @@ class Scheduler:
         *,
         margin_s: float = UPDATE_MARGIN_S,
         timeout_s: float = 5.0,
+        versions: "Mapping[ModelSlot, int] | None" = None,
     ) -> "SlotChange":
         """New versions for one or several slots, prepared for all their tasks; nothing has changed yet (`scheduler.second`).
 
@@ -297,6 +298,7 @@ class Scheduler:
             terms: task -> what the new version must keep to in it.
             margin_s: a step is taken at the tick that all tasks have in common, at least so far ahead.
             timeout_s: a task may take so much more than its period for a step.
+            versions: the numbers of the new ones, by slot, as who keeps them has them; left out: one more than any was.
 
         Raises:
             InterfaceError: a model does not fit its slot.
@@ -323,7 +325,7 @@ class Scheduler:
         periods = [r.task.period_ns for r in self._runners.values() if any(slot in models for slot in r.slots)]
         longest_s = max(periods, default=0) * 1e-9
         at = partial(self._next_tick, periods, margin_s)
-        return SlotChange(models, watching=watching, at=at, timeout_s=timeout_s + longest_s)
+        return SlotChange(models, watching=watching, at=at, timeout_s=timeout_s + longest_s, numbers=versions)
 
     def second(self, task: str) -> SecondStats | None:
         """What was seen of two versions in a task: of the newest shadow or trial; None before the first."""

@@ -111,7 +111,7 @@ class ModelArea(Record):
         return (
             self._served.number,
             slot.version,
-            slot.version - 1,
+            slot.updates,
             file.refused,
             file.status,
             signature.hash,

@@ -247,7 +247,8 @@ class Changes:
             return
         try:
             for slot, candidate in change.candidates.items():
-                candidate.sha256 = self._kept.add(slot, candidate.read, change.who, signature).sha256
+                version = self._kept.add(slot, candidate.read, change.who, signature)
+                candidate.sha256, candidate.number = version.sha256, version.number
             self._kept.record(change.number, change.hashes, ChangeState.STAGED, change.who, change.stand.why)
             change.is_kept = True
         except StoreError as error:

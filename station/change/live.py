@@ -100,7 +100,8 @@ class LiveTasks:
         if made is None:
             slots = self._parts.slots
             models = {slots[slot]: model for slot, model in change.models.items()}
-            made = self._scheduler.change(models, self._terms(change))
+            numbers = {slots[slot]: one.number for slot, one in change.candidates.items() if one.number}
+            made = self._scheduler.change(models, self._terms(change), versions=numbers)
             known = {id(one) for slot in slots.values() for one in (slot.change, slot.committed)}
             self._made = {n: one for n, one in self._made.items() if id(one) in known} | {change: made}
         return made

@@ -36,7 +36,7 @@ def roll_back(
         ) from error
     hashes = {name: version.sha256 for name, version in kept.together(slot).items()}
     gone = {
-        name: Candidate(name, version.name, version.name, sha256=version.sha256)
+        name: Candidate(name, version.name, version.name, sha256=version.sha256, number=version.number)
         for name, version in kept.together(slot).items()
     }
     number, why = kept.next_change(), f"by {who}, committed; {_names(before)} runs again"
@@ -51,7 +51,7 @@ def roll_back(
         taken = tasks.replace(back)
     except REFUSALS as error:
         raise RefusedError(f"the tasks did not take {_names(before)}, the next start will: {error}") from error
-    change.version = {name: one.version - 1 for name, one in taken.items()}
+    change.version = {name: candidate.number for name, candidate in gone.items()}
     for name, candidate in before.items():
         told.live(name, candidate, who)
         told.note(name, f"{gone[name].name} is {STATES[ChangeState.ROLLED_BACK]}: {why}", good=False)
@@ -75,7 +75,7 @@ def _before(slot: str, kept: Kept) -> dict[str, Candidate]:
             source = kept.source(version)
         except StoreError as error:
             raise RefusedError(f"the version before of slot {name} cannot be read: {error}") from error
-        found[name] = Candidate(name, version.name, version.name, source, version.sha256)
+        found[name] = Candidate(name, version.name, version.name, source, version.sha256, version.number)
     if not found:
         raise RefusedError(f"there is nothing to take back in slot {slot}: the store has no committed version of it")
     return found

@@ -23,6 +23,8 @@ class Candidate:
     name: str
     source: Source | None = None
     sha256: str = ""
+    number: int = 0
+    """As the store numbers versions of the slot; 0: it does not know it."""
     model: Model | None = None
     report: GateReport | None = None
 

@@ -143,7 +143,7 @@ class Steps:
     def _version(self, change: Change, slot: str, taken: Mapping[str, Taken]) -> int:
         if slot in taken and change.state != ChangeState.COMMITTED:
             return taken[slot].version
-        return change.version.get(slot) or self._versions(slot) + 1
+        return change.version.get(slot) or change.candidates[slot].number or self._versions(slot) + 1
 
     # --- who hears of it ----------------------------------------------------------------------------------------------
 

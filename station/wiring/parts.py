@@ -125,6 +125,9 @@ class _Builder:
     def settle_versions(self) -> None:
         """Now that nothing is wrong with the station: what its file names is committed."""
         self.parts.versions.update(self._beginning.settle())
+        for name, version in self.parts.versions.items():
+            if version.number:
+                self.parts.slots[name].begin_at(version.number)
 
     def make_links(self) -> None:
         for name, table in self._config.links.items():

@@ -100,7 +100,7 @@ class World:
     def add(self, slot, source, who, signature=None):
         if "add" in self.full:
             raise StoreError("/x/store: No space left on device")
-        return SimpleNamespace(sha256=source.sha256)
+        return SimpleNamespace(sha256=source.sha256, number=0)
 
     def record(self, change, slots, state, who, why, bars=True):
         if state in self.full:

@@ -261,6 +261,21 @@ def test_a_station_that_stops_takes_it_back(start, tmp_path, change, end):
     assert again.update("mean", tmp_path / "twice.onnx").state in (S.SHADOW, S.TRIAL)
 
 
+def test_a_version_has_one_number(start, tmp_path):
+    """That of the store: where it is listed, in answers, in the tasks, after a restart, and when it comes again."""
+    station = start("")
+    station.update("mean", tmp_path / "near.onnx")
+    assert station.update("mean", tmp_path / "twice.onnx").version == 3
+    assert station.update("mean", tmp_path / "near.onnx").version == 2
+    station.ends()
+    again = start("")
+    live(again, pytest.approx(2.1, abs=1e-4))
+    assert again.snapshot().tasks[0].model_version == 2
+    rows = {row.version.name: row.version.number for row in again._kept.store.versions("mean")}
+    assert rows == {"mean.onnx": 1, "near.onnx": 2, "twice.onnx": 3}
+    assert again.update("mean", tmp_path / "same.onnx").version == 4
+
+
 def test_after_a_restart_and_a_second_time_it_goes_back_to_what_the_store_has(start, tmp_path):
     """From the third version to the second and to the first; then there is none before, which is said."""
     station = start("")
@@ -270,8 +285,10 @@ def test_after_a_restart_and_a_second_time_it_goes_back_to_what_the_store_has(st
     station.ends()
     again = start("")
     live(again, 4.0)
-    assert "twice.onnx is rolled back" in again.changes.roll_back("mean", "anna")
+    assert (again.snapshot().tasks[0].model_version, state(again).version) == (3, 3)
+    assert "twice.onnx is rolled back; live: mean v2" in again.changes.roll_back("mean", "anna")
     live(again, pytest.approx(2.0, abs=1e-4))
+    assert again.snapshot().tasks[0].model_version == 2
     assert "same.onnx" in again.snapshot().models["mean"]
     assert "same.onnx is rolled back" in again.changes.roll_back("mean", "anna")
     live(again, 2.0)
