@@ -27,7 +27,7 @@ def models(station: StationFileArgument = Path(DEFAULT_FILE), as_json: JsonOptio
         from station.file.reading import read_station
         from station.machine.claims import holder
         from station.running.holding import identity
-        from station.store.looking import look, to_json
+        from station.store.looking import look, to_json, why_words
 
         file = read_station(station)
         if not file.config.station.store:
@@ -37,14 +37,17 @@ def models(station: StationFileArgument = Path(DEFAULT_FILE), as_json: JsonOptio
     if as_json:
         print_json([to_json(row) for row in looked.rows])
         return
-    console.print(_sheet(looked, runs))
+    console.print(_sheet(looked))
+    for row in looked.rows:
+        if why := why_words(row, runs):
+            say(console, f"{row.version.slot} {row.version.number or '?'}: {why}", "dim")
     for note in looked.notes:
         say(errors, f"warning: {note}", "yellow")
 
 
-def _sheet(looked: Looked, runs: bool) -> Sheet:
+def _sheet(looked: Looked) -> Sheet:
     from rt_native.terminal import Column, Sheet
-    from station.store.looking import state_words, why_words
+    from station.store.looking import state_words
 
     sheet = Sheet(
         (
@@ -55,7 +58,6 @@ def _sheet(looked: Looked, runs: bool) -> Sheet:
             Column("since", rank=1),
             Column("by", rank=2, folds=True),
             Column("file", rank=3, folds=True),
-            Column("why", folds=True),
         ),
         caption="" if looked.rows else "no model has been kept yet",
     )
@@ -63,7 +65,6 @@ def _sheet(looked: Looked, runs: bool) -> Sheet:
         version = row.version
         number = str(version.number) if version.number else "?"
         style = "green" if row.role == "committed" else "red" if row.barred else ""
-        why = why_words(row, runs)
         sheet.add(
             version.slot,
             number,
@@ -72,7 +73,6 @@ def _sheet(looked: Looked, runs: bool) -> Sheet:
             row.since.replace("T", " ").replace("+00:00", "Z"),
             row.who,
             version.name,
-            why,
             style=style,
         )
     return sheet
