@@ -127,6 +127,12 @@ class Instead:
             keep(context, "envelope", memory.block)
             self._envelopes[context] = memory
 
+    def monitored(self) -> tuple[float, float]:
+        """(Newest value, largest value) of the monitor; zeros before its first look."""
+        if self.monitor is None or self.monitor["looked_ns"][0] == 0:
+            return 0.0, 0.0
+        return float(self.monitor["value"][0]), float(self.monitor["largest"][0])
+
     def stats(self, reader: SlotReader | None) -> MonitorStats | None:
         """What the monitor found; `reader` is the task's of its own slot."""
         if self.monitor is None or self._task.monitor is None:

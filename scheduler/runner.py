@@ -195,6 +195,10 @@ class TaskRunner:
             **{statistic.name: s[statistic.name] for statistic in COUNTED},
         )
 
+    def monitored(self) -> tuple[float, float]:
+        """See `Scheduler.monitored`."""
+        return self._instead.monitored()
+
     def reaction(self) -> Histogram:
         """Of all links that send this task's outputs natively, together."""
         return Histogram.sum(self._reactions())

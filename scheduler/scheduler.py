@@ -180,6 +180,10 @@ class Scheduler:
         """The native counters of one task (`scheduler.task_block.STATS`), of one moment; cheaper than `stats`."""
         return self._runners[task].counters()
 
+    def monitored(self, task: str) -> tuple[float, float]:
+        """(Newest value of a task's monitor, the largest since the start or the last reset); zeros before its first look."""
+        return self._runners[task].monitored()
+
     def state(self, task: str) -> State:
         """Where in its life a task is."""
         return self._runners[task].state

@@ -106,17 +106,15 @@ class TaskStats:
     state_resets: int = counted(
         "StateResets", meaning="times that the state of the model, or of the step, was put back to its start"
     )
-    monitor_over: int = counted("MonitorOver", meaning="cycles in which the monitor's value was over its limit")
-    monitor_verdicts: int = counted(
-        "MonitorVerdicts", meaning="times that the monitor began to speak against the model"
+    monitor_over: int = counted(
+        *("MonitorOver", "UDINT"), meaning="cycles in which the monitor's value was over its limit"
     )
-    fallbacks: int = counted("Fallbacks", meaning="cycles in which the fallback decided what was published")
+    monitor_verdicts: int = counted(meaning="times that the monitor began to speak against the model")
+    fallbacks: int = counted(*("Fallbacks", "UDINT"), meaning="cycles in which the fallback decided what was published")
     smaller_models: int = counted(
-        "SmallerModels", meaning="cycles that the smaller model computed, as too little time was left"
+        *("SmallerModels", "UDINT"), meaning="cycles that the smaller model computed, as too little time was left"
     )
-    state_restores: int = counted(
-        "StateRestores", meaning="times that the state of the model was put back to the last good one"
-    )
+    state_restores: int = counted(meaning="times that the state of the model was put back to the last good one")
     model_version: int
     switches: int
     """Model versions taken while running."""

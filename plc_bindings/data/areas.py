@@ -28,7 +28,7 @@ from plc_bindings.data.model_area import ModelArea, ModelFile
 from plc_bindings.data.models import Models
 from plc_bindings.data.packing import Packing, shown
 from plc_bindings.data.record import Record, text
-from plc_bindings.data.types import BOOL, LREAL, SCALARS, UDINT, UINT, ULINT, Field, String, Struct, identifier
+from plc_bindings.data.types import BOOL, LREAL, REAL, SCALARS, UDINT, UINT, ULINT, Field, String, Struct, identifier
 from rt_native.histogram import Histogram
 from scheduler.scheduler import Scheduler
 from scheduler.stats import TASK_STATISTICS
@@ -57,16 +57,22 @@ def _struct(name: str, statistics: Sequence[Statistic], *placed: Field | str) ->
     return Struct(name, (*first, *fields.values()))
 
 
+_MOST_REAL: Final = 3.0e38
+_OF_MONITOR: Final = ("MonitorValue", "MonitorLargest")
+
+
 def _later(type_: Struct, statistics: Sequence[Statistic]) -> tuple[tuple[str, int], ...]:
     """(name, mask) of the statistics that lie behind `Reset`.
 
-    Of a command there, which reads as 0, ("", 0); of percentiles their name, and 0. No BOOL: another coil would move those of
-    the next task.
+    Of a command there, which reads as 0, ("", 0); of percentiles, and of what the monitor found, their name, and 0. No BOOL:
+    another coil would move those of the next task.
     """
     names = {s.symbol: s.name for s in statistics}
     fields = type_.fields[list(type_.offsets).index("Reset") + 1 :]
     return tuple(
-        (names[f.name], (1 << 8 * f.type.size) - 1) if f.name in names else (f.name if f.type is _LATENCY else "", 0)
+        (names[f.name], (1 << 8 * f.type.size) - 1)
+        if f.name in names
+        else (f.name if f.type is _LATENCY or f.name in _OF_MONITOR else "", 0)
         for f in fields
     )
 
@@ -91,6 +97,8 @@ _TASK: Final = _struct(
     "StateResets",
     Field("ResetState", UINT, comment="write 1: what model and step keep from cycle to cycle begins anew"),
     Field("Reaction", _LATENCY, comment="from when inputs came to when outputs computed from them were sent"),
+    Field("MonitorValue", REAL, comment="of the monitor, newest; 0 without one, 3E38 for infinite"),
+    Field("MonitorLargest", REAL, comment="since the start or the last reset"),
 )
 _TASK_LATER: Final = _later(_TASK, TASK_STATISTICS)
 _LINK: Final = _struct(
@@ -174,6 +182,9 @@ class TaskArea(Record):
     def _later(self, counters: Mapping[str, int], name: str, mask: int) -> tuple[float, ...]:
         if name == "Reaction":
             return self._reaction.values()
+        if name in _OF_MONITOR:
+            value = self._scheduler.monitored(self._name)[_OF_MONITOR.index(name)]
+            return (min(max(value, -_MOST_REAL), _MOST_REAL),)
         return (counters[name] & mask if name else 0,)
 
     def write(self, data: bytes, changed: Sequence[tuple[int, int]]) -> None:

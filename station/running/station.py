@@ -43,7 +43,7 @@ from station.show.live import LIVE_TAGS, REFRESH_S, View
 from station.show.picture import Picture
 from station.show.reasons import note
 from station.show.report import LateCycle, Report, TagRange
-from station.show.snapshot import LinkView, ServerView, Snapshot, TaskView
+from station.show.snapshot import LinkView, MonitorView, ServerView, Snapshot, TaskView
 from station.show.tags import TagView, matching, views
 from station.show.verdict import LATE_NS
 from station.store.starting import Kept, title
@@ -395,6 +395,8 @@ class Station:
     def _task_view(self, stats: TaskStats, model: str) -> TaskView:
         silent = stats.action == Action.LIVE or not stats.cycles or stats.status == TaskStatus.STOPPED
         words = "" if silent else note(stats.action, stats.status)
+        if (monitor := MonitorView.of(stats.monitor)) is not None:
+            words = "; ".join(filter(None, (words, monitor.words)))
         return TaskView.of(stats, model, words, self._starting.get(stats.name, 0))
 
     def _link_view(self, name: str, link: Link) -> LinkView:

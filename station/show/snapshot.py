@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -11,12 +12,41 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from fieldbus.link.state import LINK_STATISTICS, LinkStatus
 from plc_bindings.data.changes import ChangeView
-from scheduler.stats import NO_LATENCY, TASK_STATISTICS, Latency, TaskStats
+from scheduler.stats import NO_LATENCY, TASK_STATISTICS, Latency, MonitorStats, TaskStats
 from scheduler.status import TaskStatus
 from station.show.tags import TagView
 
 _OWN: Final = ("cycles", "overruns")
 """Statistics that are attributes of `TaskView`; the others are among its `counters`."""
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorView:
+    """What a task's monitor found. `value`, `largest`: None where there was no number, or no look yet; `worst`: see `MonitorStats`."""
+
+    value: float | None
+    largest: float | None
+    speaks: bool
+    worst: str
+    cost: Latency
+
+    @classmethod
+    def of(cls, stats: MonitorStats | None) -> MonitorView | None:
+        """A monitor as it is."""
+        if stats is None:
+            return None
+        value, largest = (number if math.isfinite(number) else None for number in (stats.value, stats.largest))
+        return cls(value, largest, stats.speaks, stats.worst, stats.cost)
+
+    @property
+    def words(self) -> str:
+        """For people: `monitor speaks: 2.4, speed is furthest out`; empty where it does not."""
+        value = "no number" if self.value is None else f"{self.value:.3g}"
+        return (
+            f"monitor speaks: {value}" + (f", {self.worst} is furthest out" if self.worst else "")
+            if self.speaks
+            else ""
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +77,7 @@ class TaskView:
     starting: int = 0
     reaction: Latency = NO_LATENCY
     """From when inputs came to when outputs computed from them were sent; only native links count it."""
+    monitor: MonitorView | None = None
 
     @classmethod
     def of(cls, stats: TaskStats, model: str, note: str, starting: int) -> TaskView:
@@ -62,6 +93,7 @@ class TaskView:
             execution=stats.execution,
             reaction=stats.reaction,
             counters={s.name: getattr(stats, s.name) for s in TASK_STATISTICS if s.name not in _OWN},
+            monitor=MonitorView.of(stats.monitor),
             note=note,
             first_due_ns=stats.first_due_ns,
             due_ns=stats.due_ns,
