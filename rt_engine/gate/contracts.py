@@ -15,6 +15,8 @@ from rt_engine.model import Model
 
 CONTRACT, MEANING, STATION = "contract", "same meaning", "station"
 SHOWN = 5
+UNKNOWN = "elements_of_which_less_is_known"
+"""A figure of `MEANING`: so many elements of which the running model's contract says what that of the new one does not."""
 
 
 def check_contract(model: Model, job: GateJob) -> tuple[Check, Contract | None]:
@@ -35,11 +37,18 @@ def check_contract(model: Model, job: GateJob) -> tuple[Check, Contract | None]:
 
 def check_meaning(contract: Contract | None, running: Contract | None) -> Check:
     """Does each element mean what it means to the running model: the same name and unit at the same place, scale, history, rate?"""
-    if contract is None or running is None:
-        whose = "the file" if contract is None else "the running model"
-        return Check(MEANING, Outcome.SKIPPED, f"{whose} has no contract to compare")
+    if running is None:
+        return Check(MEANING, Outcome.SKIPPED, "the running model has no contract to compare")
+    if contract is None:
+        why = (
+            "it has no contract, the running model has one: nothing is known of order, units and limits of its elements"
+        )
+        return Check(MEANING, Outcome.SKIPPED, why, {UNKNOWN: float(sum(1 for _ in _described(running)))})
     if wrong := list(_differences(running, contract)):
         return Check(MEANING, Outcome.FAILED, _few(wrong))
+    if lost := list(_lost(running, contract)):
+        why = f"its contract says less than the running model's: {_few(lost)}"
+        return Check(MEANING, Outcome.PASSED, why, {UNKNOWN: float(len(lost))})
     return Check(MEANING, Outcome.PASSED, "names, units, scales, history and rate are those of the running model")
 
 
@@ -83,6 +92,24 @@ def _differences(running: Contract, new: Contract) -> Iterator[str]:
                 yield from _of_tensor(what, old, mine)
             elif old.name in described:
                 yield f"{what} is laid out otherwise: at {old.start} no part begins, of the running one {old.elements[0].name}"
+
+
+def _described(contract: Contract) -> Iterator[tuple[str, Element]]:
+    """(input or output, element) of all that it describes."""
+    for side, parts in (("input", contract.inputs), ("output", contract.outputs)):
+        for part in parts:
+            yield from ((f"{side} '{part.name}'", element) for element in part.elements)
+
+
+def _lost(running: Contract, new: Contract) -> Iterator[str]:
+    """Elements of which the running contract says what the new one leaves out: all, or their unit."""
+    known = {(what, element.name): element for what, element in _described(new)}
+    for what, element in _described(running):
+        mine = known.get((what, element.name))
+        if mine is None:
+            yield f"{what} '{element.name}' is not described"
+        elif element.unit and not mine.unit:
+            yield f"{what} '{element.name}' has no unit, of the running one {element.unit}"
 
 
 def _of_tensor(what: str, old: TensorContract, new: TensorContract) -> Iterator[str]:

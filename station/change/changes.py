@@ -269,7 +269,8 @@ class Changes:
 
     def _entered(self, change: Change) -> Updated:
         """From the gate to what comes next; what is answered."""
-        notes = [note for one in change.candidates.values() if (note := self._gate.notes(one))]
+        is_plain = change.policy.is_plain
+        notes = [note for one in change.candidates.values() if (note := self._gate.notes(one, is_plain))]
         with self._lock:
             if self._stopping.is_set():
                 self._steps.step(change, Event.STOP, "the station")

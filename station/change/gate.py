@@ -6,7 +6,9 @@ from typing import Final
 
 from rt_engine import Model
 from rt_engine.apart import Apart
+from rt_engine.gate.contracts import MEANING, UNKNOWN
 from rt_engine.gate.job import Budget, GateJob
+from rt_engine.gate.report import GateReport
 from scheduler.scheduler import Scheduler
 from station.change.parts import Candidate, Kept
 from station.errors import StoreError
@@ -44,11 +46,20 @@ class StationGate:
         table = self._config.models[candidate.slot]
         candidate.model = self._apart.load(candidate.read, table.shapes, table.state)
 
-    def notes(self, candidate: Candidate) -> str:
-        """Which tasks have no time for both versions in one cycle."""
+    def notes(self, candidate: Candidate, is_plain: bool) -> str:
+        """What an update is told although it passed: less is known of it than of the running one; which tasks have no time for both
+        versions in one cycle, unless it goes live at once (`is_plain`)."""
         if candidate.report is None:
             return ""
-        tight = [task for task, fits in candidate.report.fits_both.items() if not fits]
+        unknown = next(
+            (check.why for check in candidate.report.checks if check.name == MEANING and UNKNOWN in check.figures), ""
+        )
+        tight = "" if is_plain else self._tight(candidate.report)
+        return "; ".join(filter(None, (unknown, tight)))
+
+    @staticmethod
+    def _tight(report: GateReport) -> str:
+        tight = [task for task, fits in report.fits_both.items() if not fits]
         return (
             f"in a cycle of {', '.join(tight)} there is no time for both versions: a shadow skips such a cycle, and a tick in which "
             "the new one fails on trial holds its outputs"

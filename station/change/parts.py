@@ -129,8 +129,9 @@ class Gate(Protocol):
     def load(self, candidate: Candidate) -> None:
         """Give the candidate its model; it was examined before. Raises EngineError."""
 
-    def notes(self, candidate: Candidate) -> str:
-        """What an operator should know of what was found before shadow and trial begin, in words; mostly empty."""
+    def notes(self, candidate: Candidate, is_plain: bool) -> str:
+        """What an operator should know of what was found, before shadow and trial begin or of what is live at once (`is_plain`), in
+        words; mostly empty."""
 
 
 class Tasks(Protocol):

@@ -105,12 +105,12 @@ def live(change: Change, candidate: Candidate, taken: Taken, now_ns: int) -> str
 def entered(change: Change, notes: Sequence[str], now_ns: int) -> str:
     """The answer to an update that passed the gate."""
     unkept = f"; it will not survive a restart: {change.unkept}" if change.unkept else ""
+    noted = "".join(f"; {note}" for note in notes)
     if change.state == ChangeState.COMMITTED:
         lines = (live(change, candidate, change.taken[slot], now_ns) for slot, candidate in change.candidates.items())
-        return "; ".join(lines) + unkept
+        return "; ".join(lines) + noted + unkept
     names, has = _names(change), "have" if len(change.candidates) > 1 else "has"
     took_ms = (now_ns - change.begun_ns) / NS_PER_MS
-    noted = "".join(f"; {note}" for note in notes)
     is_, state = "are" if has == "have" else "is", begun(change.policy, change.state)
     return f"{names} {has} passed the gate and {is_} {state}, {took_ms:.1f} ms from file to there; {next_steps(change)}{noted}{unkept}"
 

@@ -7,6 +7,7 @@ import pytest
 from rt_engine.contract import Element, TensorContract
 from rt_engine.contract.compare import Wire, Wiring
 from rt_engine.contract.keys import to_keys
+from rt_engine.gate.contracts import UNKNOWN
 from rt_engine.gate.examine import examine
 from rt_engine.gate.report import Outcome
 from tests.rt_engine.gate.models import job, loaded, of, root, root_contract
@@ -45,6 +46,25 @@ def test_another_meaning_is_refused_with_both(running, words):
     assert same.outcome is Outcome.PASSED
     found = of(examine(model, job(model, running=to_keys(running))), "same meaning")
     assert found.outcome is Outcome.FAILED and words in found.why
+
+
+@pytest.mark.parametrize(
+    ("contract", "outcome", "words"),
+    [
+        (None, Outcome.SKIPPED, "it has no contract, the running model has one: nothing is known of order, units and"),
+        (
+            with_elements(replace(INPUT.elements[0], unit=""), *INPUT.elements[1:]),
+            Outcome.PASSED,
+            "says less than the running model's: input 'x' 'angle' has no unit, of the running one rad",
+        ),
+        (root_contract(inputs=()), Outcome.PASSED, "input 'x' 'angle' is not described"),
+    ],
+)
+def test_what_the_running_contract_says_and_the_new_one_does_not_is_told(contract, outcome, words):
+    model = loaded(root(), contract) if contract is not None else loaded(root())
+    found = of(examine(model, job(model, running=to_keys(HERE))), "same meaning")
+    assert found.outcome is outcome and words in found.why
+    assert found.figures[UNKNOWN] >= 1
 
 
 def wiring(**wire):

@@ -134,7 +134,7 @@ class _Gate:
         if candidate.slot in self._world.refuses:
             raise EngineError("its outputs are not finite for 3 of 10,000 inputs")
 
-    def notes(self, candidate):
+    def notes(self, candidate, is_plain):
         return self._world.said_by_gate
 
 
