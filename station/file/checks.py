@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Final
 
 from fieldbus.tags import TYPES, as_held
@@ -42,7 +43,12 @@ def _something_to_do(view: View) -> Iterator[Finding]:
 
 def _files_exist(view: View) -> Iterator[Finding]:
     for name, model in view.config.models.items():
-        yield from no_file(("models", name, "file"), view.folder, model.file)
+        for finding in no_file(("models", name, "file"), view.folder, model.file):
+            yield (
+                replace(finding, message=f"{finding.message}; {_KEPT}", severity="warning")
+                if _is_kept(view)
+                else finding
+            )
     for name, task in view.config.tasks.items():
         if isinstance(task.step, FunctionStep):
             yield from no_function(("tasks", name, "step", "function"), view.folder, task.step.function)
@@ -326,3 +332,12 @@ CHECKS: Final[tuple[Callable[[View], Iterator[Finding]], ...]] = (
     *CHANGE_CHECKS,
     *ADVICE,
 )
+
+
+_KEPT: Final = "what the store has committed runs"
+
+
+def _is_kept(view: View) -> bool:
+    """Is there a store, so that the station may run without the files of its models?"""
+    store = view.config.station.store
+    return bool(store) and (view.folder / store / "journal").is_file()
