@@ -40,7 +40,7 @@ class LiveTasks:
     def replace(self, change: Change) -> Mapping[str, Taken]:
         """Gate, then live."""
         for slot in change.candidates:
-            if not self.has_task(slot) and not self._is_served():
+            if not self._parts.slots[slot].readers and not self._is_served():  # nor as a monitor, or to fall back on
                 raise SchedulerError(f"no task of this scheduler runs the model slot '{slot}'")
         return _taken(change, self._of(change).commit())
 

@@ -514,7 +514,7 @@ def test_an_update_whose_file_hangs_holds_no_other(station, tmp_path, monkeypatc
         except GaveUpError:
             given_up.set()
 
-    monkeypatch.setattr("station.change.changes.opened", slow)
+    monkeypatch.setattr("station.change.changes.opened_apart", slow)
     with running(station):
         hung = threading.Thread(target=update, daemon=True)
         hung.start()
