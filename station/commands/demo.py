@@ -25,11 +25,11 @@ def demo(
         PlcProtocol | None, typer.Option(help="An external PLC program calls the network, over ADS or Modbus.")
     ] = None,
 ) -> None:
-    """Balance an unstable machine over Modbus, replace its network mid-run, pull its cable; check that all went well."""
+    """Balance an unstable machine over Modbus, replace its network, refuse bad ones, cut power and cable; check that all went well."""
     from rt_native.terminal import Terminal
 
     with explained(Terminal(stderr=True)):
         from station.demo.demo import BETTER, Options
         from station.demo.demo import run as play
 
-        raise typer.Exit(play(Options(port, report, better or BETTER, plc)))
+        raise typer.Exit(play(Options(port, report, better or BETTER, plc=plc)))

@@ -262,7 +262,7 @@ def disturbance(before: Look, after: Look, silence: bool = False) -> str:
     `silence`: the plant's drives heard nothing for too long, though nobody had pulled the cable.
     """
     signs = {
-        f"{after.missed - before.missed} ticks missed": after.missed > before.missed,
+        f"{after.missed_since(before)} ticks missed": after.missed_since(before) > 0,
         "the plant's process did not get the processor": after.plant.slipped_s > before.plant.slipped_s,
         "Modbus fell silent for longer than the plant accepts": silence,
     }

@@ -10,6 +10,7 @@ station's report (HTML and JSON), the plant's own record as a picture, every cla
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import re
@@ -31,7 +32,7 @@ from station.demo.facts import Answer, PlantView
 from station.demo.processes import DemoError, PlantProcess, StationProcess, plant_process, station_process
 from station.demo.protocols import PlcProtocol
 from station.demo.screen import Screen
-from station.demo.story import Record, Story
+from station.demo.story import Networks, Record, Story
 from station.demo.trajectory import Moment, trajectory_svg
 from station.errors import ExitCode
 from station.running.control import socket_path
@@ -40,8 +41,10 @@ HERE: Final = Path(__file__).parent
 DATA: Final = HERE / "data"
 BETTER: Final = DATA / "policy-v2.onnx"
 WRONG: Final = DATA / "policy-v3-bad.onnx"
+STORE: Final = "store"
 PICTURE: Final = "trajectory.svg"
-EXPECTED_S: Final = 21.0
+EXPECTED_S: Final = 40.0
+REFUSALS: Final = 3
 STOPPED: Final = 130  # what shells say of a command that Ctrl-C ended
 
 
@@ -52,6 +55,8 @@ class Options:
     port: int = 0
     report: Path | None = None
     better: Path = BETTER
+    acts: tuple[str, ...] = ()
+    """Names of `Story.play`; none: all of them."""
     plc: PlcProtocol | None = None
     """What an external PLC program, which takes the place of the station's own tasks, speaks."""
 
@@ -102,8 +107,8 @@ async def _run(options: Options, screen: Screen) -> int:
         screen.say(f"plant   process {plant.pid}, its Modbus TCP server on 127.0.0.1:{plant.port}")
         file = station_file(folder, plant.port)
         station = await stack.enter_async_context(station_process(file, folder, socket, folder / "station.log"))
-        story = Story(plant, station, screen, options.better.absolute(), WRONG)
-        await story.play()
+        story = Story(plant, station, screen, networks(options.better.absolute()))
+        await story.play(options.acts)
         screen.act("The station ends")
         page = await _end(plant, station, story.record, folder, screen)
     return _verdict(story.record, page or folder, folder / PICTURE, screen)
@@ -149,10 +154,27 @@ def report_folder(wanted: Path | None) -> tuple[Path, str]:
         return spare, f"{folder} cannot be written ({error.strerror}); the report goes to {spare}"
 
 
+def networks(better: Path = BETTER) -> Networks:
+    """The versions that come in the story."""
+    bad = {name: DATA / f"policy-{name}.onnx" for name in ("degrees", "slow", "biased", "brittle")}
+    return Networks(better, newer=DATA / "policy-v4.onnx", shape=WRONG, **bad)
+
+
+def new_store(folder: Path) -> str:
+    """The name of a store that is not there yet: a demo knows nothing of those before it in the same folder."""
+    names = itertools.chain([STORE], (f"{STORE}-{number}" for number in itertools.count(2)))
+    return next(name for name in names if not (folder / name).exists())
+
+
 def station_file(folder: Path, port: int) -> Path:
-    """A copy of the demo's station.toml with the plant's real port and absolute paths of the models."""
+    """A copy of the demo's station.toml with the plant's real port, absolute paths of the models and a store of its own."""
     text = (HERE / "station.toml").read_text(encoding="utf-8")
-    for old, new in (("port = 5020\n", f"port = {port}\n"), ('file = "data/', f'file = "{DATA.as_posix()}/')):
+    changes = {
+        "port = 5020\n": f"port = {port}\n",
+        'file = "data/': f'file = "{DATA.as_posix()}/',
+        'name = "demo"\n': f'name = "demo"\nstore = "{new_store(folder)}"\n',
+    }
+    for old, new in changes.items():
         assert old in text, f"station.toml of the demo must contain {old!r}"
         text = text.replace(old, new)
     file = folder / "station.toml"
@@ -193,8 +215,8 @@ async def _end(
 
 
 def _report_written(answer: Answer) -> Check:
-    """The station's report lies where it says, and tells of the update, the refusal and the lost link."""
-    claim = "its report tells of the update, the refusal and the lost link"
+    """The station's report lies where it says, and tells of what happened since the power was back."""
+    claim = "its report tells of the power cut, the networks that were refused or taken back, and the lost link"
     page = report_page(answer)
     if page is None:
         return Check(claim, False, f"it wrote none; it said: {answer.text[-300:]}")
@@ -204,14 +226,17 @@ def _report_written(answer: Answer) -> Check:
 
 
 def untold(events: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What a report's events should tell and do not: an update, a refusal, a lost link, and its return after that."""
+    """What a report's events should tell and do not: changes of the model, a lost link, and its return after that."""
     story = [(event["kind"], event["good"], event["text"]) for event in events]
+    bad = [text for kind, good, text in story if kind == "update" and not good]
     lost = [
         place for place, (kind, good, text) in enumerate(story) if kind == "link" and not good and "-> down" in text
     ]
     told = {
-        "the update": any(kind == "update" and good for kind, good, _ in story),
-        "the refusal": any(kind == "update" and not good for kind, good, _ in story),
+        "the power cut": any("is rolled back: the station ended" in text for text in bad),
+        "the refusals": sum(" refused: " in text for text in bad) >= REFUSALS,
+        "the shadow": any("is rejected: in shadow" in text for text in bad),
+        "the trial": any("is rolled back: on trial" in text for text in bad),
         "the lost link": bool(lost),
         "its return": any(
             kind == "link" and good and "-> up" in text for kind, good, text in story[min(lost, default=0) :]

@@ -6,17 +6,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from plc_bindings.data.changes import ChangeView
 from station.show.snapshot import Snapshot, TaskView
 
 
 @dataclass(frozen=True, slots=True)
 class AxisInterval:
-    """The plant's statistics of one axis over one interval. `holds`: why its brake engaged -> how often."""
+    """The plant's statistics of one axis over one interval. `holds`: why its brake engaged -> how often.
+
+    `commands`: force commands that came; `not_finite`: those of them that were no number.
+    """
 
     running_s: float
     tracking_rms_m: float | None
     max_angle_rad: float
     holds: Mapping[str, int]
+    commands: int = 0
+    not_finite: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +48,9 @@ class Interval:
     def of(cls, name: str, answer: Mapping[str, Any]) -> Interval:
         """From the plant's answer to the `mark` that ended it."""
         axes = {
-            name: AxisInterval(a["running_s"], a["tracking_rms_m"], a["max_angle_rad"], a["holds"])
+            name: AxisInterval(
+                a["running_s"], a["tracking_rms_m"], a["max_angle_rad"], a["holds"], a["commands"], a["not_finite"]
+            )
             for name, a in answer["axes"].items()
         }
         return cls(name, answer["begin_s"], answer["end_s"], axes)
@@ -98,6 +106,14 @@ class Look:
     def missed(self) -> int:
         """Ticks that no cycle served, of all tasks."""
         return sum(task.counters["missed"] for task in self.station.tasks)
+
+    def change(self, slot: str) -> ChangeView:
+        """The newest change of a model's slot."""
+        return next((one for one in self.station.changes if one.slot == slot), ChangeView(slot))
+
+    def missed_since(self, before: Look) -> int:
+        """Ticks missed since another look; since the station's start, where it has started anew."""
+        return self.missed - (before.missed if before.station.pid == self.station.pid else 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,12 +109,14 @@ class Push:
 
 @dataclass(slots=True)
 class Tally:
-    """Tracking of one axis over one interval, counted only while it runs."""
+    """Tracking of one axis over one interval, counted only while it runs; force commands that came, and those that were no number."""
 
     running_s: float = 0.0
     squares: float = 0.0
     max_error_m: float = 0.0
     max_angle_rad: float = 0.0
+    commands: int = 0
+    not_finite: int = 0
     holds: dict[str, int] = field(default_factory=dict)
 
     def add(self, error_m: float, angle_rad: float, step_s: float) -> None:
@@ -132,6 +134,8 @@ class Tally:
             "tracking_rms_m": rms,
             "max_error_m": self.max_error_m,
             "max_angle_rad": self.max_angle_rad,
+            "commands": self.commands,
+            "not_finite": self.not_finite,
             "holds": dict(self.holds),
         }
 
@@ -165,6 +169,8 @@ class Axis:
     def write(self, force_n: float, time_s: float) -> None:
         """Take a force command that arrived at `time_s`."""
         self.command, self.command_time_s = force_n, time_s
+        self.tally.commands += 1
+        self.tally.not_finite += not math.isfinite(force_n)
 
     def step(self, time_s: float, step_s: float) -> None:
         """Move on from `time_s` by `step_s`."""

@@ -21,6 +21,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import logging
 import math
 import sys
 import threading
@@ -247,6 +248,7 @@ def main() -> None:
         "--forever", action="store_true", help="do not read commands and do not end with the standard input"
     )
     options = parser.parse_args()
+    logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # a controller that is gone is part of the story
     plant = Plant(Machine(seed=options.seed), options.host, options.port)
     try:
         asyncio.run(_run(plant, options.forever))

@@ -13,7 +13,7 @@ import json
 import os
 import time
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,7 +26,7 @@ from station.show.snapshot import Snapshot
 ANSWER_LIMIT: Final = 2**24  # bytes; two minutes of history are some hundred thousand
 START_S: Final = 30.0
 STOP_S: Final = 10.0
-LONGEST_RUN_S: Final = 900.0
+LONGEST_RUN_S: Final = 1800.0
 """The station ends by itself after so long: it does not run on when the demo was killed. On a busy computer, where acts are
 played again and an update takes half a minute, a demo takes minutes."""
 
@@ -85,16 +85,48 @@ async def plant_process(port: int = 0) -> AsyncIterator[PlantProcess]:
 
 
 class StationProcess:
-    """A running station, `rt-engine run FILE`, begun at `begun_ns`; asked and updated through its control socket."""
+    """A running station, `rt-engine run FILE`, begun at `begun_ns`; asked and updated through its control socket.
 
-    def __init__(self, process: Process, socket: Path, log: Path, begun_ns: int) -> None:
-        self._process, self.socket, self._log = process, socket, log
-        self.begun_ns = begun_ns
+    What it prints goes to `log`, also that of a later process.
+    """
+
+    def __init__(self, arguments: Sequence[str], socket: Path, log: Path) -> None:
+        self._arguments, self.socket, self._log = arguments, socket, log
+        self._running: Process | None = None
+        self.begun_ns = 0
+        self._before = 0
+
+    @property
+    def _process(self) -> Process:
+        assert self._running is not None, "it has been started"
+        return self._running
 
     @property
     def pid(self) -> int:
         """Its process number."""
         return self._process.pid
+
+    async def start_again(self) -> None:
+        """The power is back."""
+        await self.start()
+
+    async def start(self) -> None:
+        """Start it."""
+        self.begun_ns = time.monotonic_ns()
+        with self._log.open("ab") as output:
+            self._before = output.tell()
+            self._running = await _spawn("station", *self._arguments, stdout=output.fileno(), stderr=STDOUT)
+
+    async def cut_power(self) -> None:
+        """End it as a power cut does: with SIGKILL, in the middle of whatever it does."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        await self._process.wait()
+
+    async def end(self) -> None:
+        """End it, if it runs."""
+        if self._running is not None:
+            await _end(self._running, terminate=True)
 
     async def status(self) -> Snapshot:
         """The station now.
@@ -135,8 +167,12 @@ class StationProcess:
 
     async def stop(self) -> Answer:
         """End it as SIGTERM does (outputs safe, report written); gives its exit code and all that it said."""
-        await _end(self._process, terminate=True)
+        await self.end()
         return Answer(self._process.returncode or 0, self._log.read_text(encoding="utf-8"))
+
+    def said(self) -> str:
+        """What it has printed since its newest start."""
+        return self._log.read_bytes()[self._before :].decode(errors="replace")
 
     def memory_bytes(self) -> int | None:
         """Resident memory; None where the system does not tell."""
@@ -153,13 +189,13 @@ class StationProcess:
 async def station_process(file: Path, report: Path, socket: Path, log: Path) -> AsyncIterator[StationProcess]:
     """A station that runs `file` until the context ends; what it prints goes to `log`."""
     command = ("run", str(file), "--report", str(report), "--socket", str(socket), "--seconds", str(LONGEST_RUN_S))
-    begun_ns = time.monotonic_ns()
-    with log.open("wb") as output:
-        process = await _spawn("station", *command, stdout=output.fileno(), stderr=STDOUT)
+    log.unlink(missing_ok=True)
+    station = StationProcess(command, socket, log)
     try:
-        yield StationProcess(process, socket, log, begun_ns)
+        await station.start()
+        yield station
     finally:
-        await _end(process, terminate=True)
+        await station.end()
 
 
 async def _spawn(module: str, *arguments: str, stdout: int, stdin: int = DEVNULL, stderr: int | None = None) -> Process:
