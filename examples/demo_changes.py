@@ -1,6 +1,6 @@
 """Give the demo's policies their contracts, and derive the versions of policy-v2 that a station must not keep.
 
-python examples/demo_changes.py [FOLDER]        (default: station/demo/data; after train_policy.py; half a minute)
+python examples/demo_changes.py [FOLDER]        (default: station/demo/data; after train_policy.py; 10 s)
 
 policy-v1, policy-v2     as they were trained, with a contract: what their elements are, in which unit and range, statistics
                          of their own runs on the machine, test vectors. No rate: they have no memory, and imitate a

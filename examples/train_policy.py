@@ -3,7 +3,8 @@
     python examples/train_policy.py [FOLDER]        (default: station/demo/data; half a minute on one core)
 
 Each policy is a network 7-64-64-1 (tanh, float32) that imitates a teacher, a linear-quadratic regulator designed on the
-machine's own equations. One network serves both axes:
+machine's own equations. One network serves both axes.
+Their contracts, and the further networks of the demo, demo_changes.py adds to these files:
 
     observation [batch, 7]: position m, velocity m/s, angle rad, angular velocity rad/s, reference m, m/s, m/s^2
     force       [batch, 1]: N, always within the drive's limit
