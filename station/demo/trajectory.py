@@ -17,9 +17,13 @@ PANEL: Final = 170
 GAP: Final = 26
 LEFT: Final = 56
 RIGHT: Final = 16
-TOP: Final = 100
+TOP: Final = 114
 BOTTOM: Final = 34
-LABEL_ROWS: Final = 4
+LABEL_ROWS: Final = 5
+FORGOTTEN_S: Final = 1.0
+"""A moment so long before the record begins is one that the plant remembers no more."""
+MOST_SECONDS: Final = 25
+"""Labels of the time."""
 LABEL_HEIGHT: Final = 14
 LETTER: Final = 6.4  # width of a letter of a label, about
 STYLE: Final = (
@@ -57,6 +61,8 @@ def trajectory_svg(history: Mapping[str, Any], moments: Sequence[Moment]) -> str
     """The picture as an SVG file, from the plant's answer to `history`. Begins at the first moment, if there is one."""
     columns = history["columns"]
     begin_s = moments[0].time_s if moments else float("-inf")
+    if history["rows"]:
+        begin_s = max(begin_s, history["rows"][0][0] - FORGOTTEN_S)
     rows = [row for row in history["rows"] if row[0] >= begin_s] or history["rows"]
     axes = [name.partition(".")[0] for name in columns if name.endswith(".position")]
     height = TOP + len(axes) * (PANEL + GAP) - GAP + BOTTOM
@@ -72,7 +78,7 @@ def trajectory_svg(history: Mapping[str, Any], moments: Sequence[Moment]) -> str
         f'<text class="title" x="{LEFT}" y="22">Position and reference of both axes, by the plant\'s own record</text>',
         *(part for axis, scale in zip(axes, scales, strict=True) for part in _panel(axis, scale, values)),
         *_legend(),
-        *_moments(scales[0], moments, height - BOTTOM),
+        *_moments(scales[0], [one for one in moments if one.time_s >= begin_s], height - BOTTOM),
         *_seconds(scales[0], height - BOTTOM),
         "</svg>",
     ]
@@ -144,6 +150,9 @@ def _legend() -> list[str]:
 
 def _seconds(scale: _Scale, ground: float) -> list[str]:
     whole = range(int(scale.begin_s) + 1, int(scale.end_s) + 1)
+    apart = next((seconds for seconds in (2, 5, 10, 20) if len(whole) <= MOST_SECONDS * seconds), 60)
     return [
-        f'<text x="{scale.x(s):.1f}" y="{ground + 20}" text-anchor="middle">{s} s</text>' for s in whole if s % 2 == 0
+        f'<text x="{scale.x(s):.1f}" y="{ground + 20}" text-anchor="middle">{s} s</text>'
+        for s in whole
+        if s % apart == 0
     ]

@@ -6,7 +6,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from station.demo.machine import TRACE_COLUMNS, Machine
-from station.demo.trajectory import Moment, braked_times, trajectory_svg
+from station.demo.trajectory import MOST_SECONDS, Moment, braked_times, trajectory_svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -58,3 +58,14 @@ def test_words_of_neighbours_do_not_cover_each_other() -> None:
     svg = trajectory_svg(history(1.0), [Moment(0.1 + 0.01 * place, f"moment {place}") for place in range(4)])
     texts = [text for text in ElementTree.fromstring(svg).iter(f"{SVG}text") if (text.text or "").startswith("moment")]
     assert len({text.get("y") for text in texts}) == 4
+
+
+def test_a_long_record_has_no_more_labels_than_there_is_room_for() -> None:
+    """Seconds are marked further apart; a moment that the record no longer reaches is left out."""
+    record = history(1.0)
+    record["rows"] = [[200.0 + 120.0 * row[0], *row[1:]] for row in record["rows"]]
+    svg = trajectory_svg(record, [Moment(100.0, "long ago"), Moment(250.0, "cut")])
+    texts = [text.text or "" for text in ElementTree.fromstring(svg).iter(f"{SVG}text")]
+    assert 5 < sum(text.endswith(" s") for text in texts) <= MOST_SECONDS
+    assert "cut" in texts
+    assert "long ago" not in texts
