@@ -228,7 +228,7 @@ class Changes:
         busy = self._newest.get(slot)
         if not policy.is_plain and not self._tasks.has_task(slot):
             raise RefusedError(
-                f"no task runs model {slot}, only clients call it: there is no cycle for a shadow or a trial; update it without"
+                f"no task runs model {slot} as its own model: there is no cycle for a shadow or a trial; update it without"
             )
         if busy is not None and busy.state in UNDER_WAY:
             raise RefusedError(

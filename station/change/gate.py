@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from rt_engine import Model
 from rt_engine.apart import Apart
+from rt_engine.contract.compare import Wiring
 from rt_engine.gate.contracts import MEANING, UNKNOWN
 from rt_engine.gate.job import Budget, GateJob
 from rt_engine.gate.report import GateReport
@@ -86,28 +89,39 @@ class StationGate:
             outputs=running.outputs,
             budgets=self._budgets(slot, running),
             running=running.metadata,
-            wirings=tuple(self._parts.wirings[name] for name in self._tasks(slot) if name in self._parts.wirings),
+            wirings=tuple(self._wirings(slot)),
         )
 
-    def _tasks(self, slot: str) -> list[str]:
-        return [name for name, task in self._config.tasks.items() if task.model == slot]
+    def _wirings(self, slot: str) -> Iterator[Wiring]:
+        """What tasks connect to it; who stands in for a task's model gets the same, and has states of its own."""
+        for name, table in self._config.tasks.items():
+            if (wiring := self._parts.wirings.get(name)) is None:
+                continue
+            if table.model == slot:
+                yield wiring
+            if slot in (table.others.get("fallback"), table.others.get("on_late")):
+                yield replace(wiring, state=tuple(self._config.models[slot].state.items()))
 
     def _budgets(self, slot: str, running: Model) -> tuple[Budget, ...]:
         """What each task has for its model.
 
         What a task needs besides is told by the medians, of its cycle and of the model alone: the tails are those of the
         system, which the gate measures with the new version. That of a model's turns, which are not in each cycle, has no model.
+        A monitor is in the cycles that its task's model is in; a fallback comes on top; a smaller model comes in the model's place.
         """
-        names = self._tasks(slot)
-        if not names:
-            return ()
-        model_ns = self._taken_ns(running)
-        stats = self._scheduler.stats()
-        return tuple(
-            Budget(name, stats[name].period_ns, max(int(stats[name].execution.p50_ns) - in_median, 0), model_ns)
-            for name in names
-            for in_median in (model_ns if self._config.tasks[name].every == 1 else 0,)
-        )
+        stats, found = self._scheduler.stats(), []
+        for name, table in self._config.tasks.items():
+            monitor, late = table.others.get("monitor"), table.others.get("on_late")
+            if slot not in (table.model, *table.others.values()):
+                continue
+            model_ns, in_median = self._taken_ns(running), 0
+            if table.every == 1 and slot in (table.model, monitor):
+                in_median = model_ns
+            elif table.every == 1 and table.model is not None and slot == late:
+                in_median = self._taken_ns(self._parts.slots[table.model].model)
+            needs_ns = max(int(stats[name].execution.p50_ns) - in_median, 0)
+            found.append(Budget(name, stats[name].period_ns, needs_ns, model_ns))
+        return tuple(found)
 
     def _taken_ns(self, model: Model) -> int:
         """Half of its runs take no longer than that."""

@@ -22,9 +22,7 @@ def _has_a_task(view: View) -> Iterator[Finding]:
         }
         for key in ("shadow", "trial"):
             if getattr(model.change, key) is not None and not has_task:
-                message = (
-                    f"no task runs model {name}, only clients call it: there is no cycle for a {key}; remove the key"
-                )
+                message = f"no task runs model {name} as its own model: there is no cycle for a {key}; remove the key"
                 yield Finding(("models", name, "change", key), message)
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from station.terms.instead import FallbackTable, MonitorTable, OnLateEntry
+from station.terms.instead import ENVELOPE, SLOT, FallbackTable, MonitorTable, OnLateEntry
 from station.terms.steps import StepEntry, Surroundings
 from station.terms.tables import Array, Duration, Table, TagTable
 
@@ -211,6 +211,17 @@ class TaskTable(Table):
         le=2**20,
         description="Bytes that a function keeps from cycle to cycle, if it does not say so itself.",
     )
+
+    @property
+    def others(self) -> Mapping[str, str]:
+        """The models that it runs besides its own: "monitor", "fallback", "on_late" -> one of [models]."""
+        found = {
+            "monitor": self.monitor.model if self.monitor is not None and self.monitor.model != ENVELOPE else "",
+            "fallback": self.fallback.use if self.fallback is not None else "",
+            "on_late": self.on_late.model if self.on_late is not None else "",
+        }
+        found["fallback"] = found["fallback"].removeprefix(SLOT) if found["fallback"].startswith(SLOT) else ""
+        return {role: slot for role, slot in found.items() if slot}
 
 
 def surroundings(task: TaskTable, tags: Mapping[str, TagTable]) -> Surroundings:

@@ -270,7 +270,7 @@ def test_a_task_that_does_not_take_it_ends_the_change(what):
 
 def test_a_model_that_only_clients_call_has_no_shadow():
     world = World(PLAIN, called_only=["m"])
-    with pytest.raises(RefusedError, match="no task runs model m, only clients call it"):
+    with pytest.raises(RefusedError, match="no task runs model m as its own model"):
         world.update("m", wish=Wish(shadow=Span(cycles=5)))
     assert world.update("m").state == S.COMMITTED
 

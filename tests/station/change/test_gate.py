@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from rt_engine.contract.compare import Wiring
 from rt_engine.errors import EngineError
 from rt_engine.read.source import Source
 from station.change.gate import StationGate
@@ -32,6 +33,31 @@ def test_what_a_task_needs_besides_its_model(tmp_path, monkeypatch):
     (slow,) = budgets(tmp_path / "b", monkeypatch, every=20)
     assert (each.needs_ns, each.running_ns, each.period_ns) == (40 * US, 60 * US, 1000 * US)
     assert (slow.needs_ns, slow.running_ns, slow.period_ns) == (100 * US, 60 * US, 1000 * US)
+
+
+@pytest.mark.parametrize(
+    ("tables", "needs_us"),
+    [
+        ('[tasks.axis.monitor]\nmodel = "other"\nlimit = 1.0', 40),
+        ('[tasks.axis.fallback]\nuse = "slot:other"', 100),
+        ('[tasks.axis.on_late]\nmodel = "other"', 40),
+    ],
+)
+def test_a_model_that_a_task_runs_besides_its_own_has_a_budget_too(tmp_path, monkeypatch, tables, needs_us):
+    """A monitor that is slow makes each cycle late, whatever its numbers are; what takes a model's place is wired as that is."""
+    text = STATION + "\n" + tables + '\n\n[models.other]\nfile = "twice.onnx"\n'
+    config = read_station(write_station(tmp_path, text)).config
+    stats = SimpleNamespace(period_ns=1000 * US, execution=SimpleNamespace(p50_ns=100 * US))
+    slots = {name: SimpleNamespace(model=scale(1.0)) for name in ("mean", "other")}
+    parts = SimpleNamespace(
+        slots=slots, wirings={"axis": Wiring(task="axis", period_ns=1000 * US, state=(("a", "b"),))}
+    )
+    gate = StationGate(config, parts, SimpleNamespace(stats=lambda: {"axis": stats}), None)
+    monkeypatch.setattr(gate, "_taken_ns", lambda model: 60 * US)
+    (budget,) = gate._job("other").budgets
+    assert (budget.task, budget.needs_ns) == ("axis", needs_us * US)
+    is_instead = "monitor" not in tables
+    assert [wiring.state for wiring in gate._job("other").wirings] == [()] * is_instead
 
 
 def test_the_bytes_of_a_file_are_let_go_behind_the_gate(tmp_path):

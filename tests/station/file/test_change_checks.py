@@ -49,6 +49,6 @@ def test_a_shadow_without_tolerance_is_told(tmp_path):
 def test_a_model_that_only_clients_call_has_no_cycle_for_it(tmp_path, key):
     server = '[servers.ads]\ntype = "ads"\nport = 0\n'
     with pytest.raises(
-        StationFileError, match=f"no task runs model mean, only clients call it: there is no cycle for a {key}"
+        StationFileError, match=f"no task runs model mean as its own model: there is no cycle for a {key}"
     ):
         read(tmp_path, f'{key} = "10 min"\ntolerance = 1.0', server)
