@@ -48,7 +48,7 @@ class TaskWatch:
         self._task, self._mode, self._second = task, mode, second
         self._parts: list[Block] = []
         self._number = number
-        self._names = names_of(task.outputs)
+        self._names, tags = names_of(task.outputs), tags_of(task.outputs)
         block = self._block(SECOND.itemsize)
         self._address = block.address
         self._fields = block.view(SECOND)
@@ -56,7 +56,7 @@ class TaskWatch:
         count = len(self._names)
         rows = self._block(DIFFERENCE.itemsize * max(count, 1))
         self._differences = rows.view(DIFFERENCE, 0, count)
-        self._differences["tolerance"] = by_name(terms.tolerance, self._names, math.inf)
+        self._differences["tolerance"] = by_name(terms.tolerance, self._names, tags, math.inf)
         need = terms.new_ns if mode is Mode.SHADOW else terms.old_ns
         need = needed_ns(second) if need is None else need
         outputs = [self._tensors(context) for context in (active, second)]
@@ -72,7 +72,8 @@ class TaskWatch:
             execution=self._execution.address, judged=self._judged.address,
         )  # fmt: skip
         if terms.low or terms.high:
-            low, high = by_name(terms.low, self._names, -math.inf), by_name(terms.high, self._names, math.inf)
+            low = by_name(terms.low, self._names, tags, -math.inf)
+            high = by_name(terms.high, self._names, tags, math.inf)
             self._set(low=self._floats(low), high=self._floats(high))
 
     @property
@@ -159,23 +160,32 @@ def check_terms(task: Task, terms: Terms) -> None:
     names = names_of(task.outputs)
     tolerance = terms.tolerance if isinstance(terms.tolerance, Mapping) else {}
     for what, values in (("low", terms.low), ("high", terms.high), ("tolerance", tolerance)):
-        if unknown := sorted(values.keys() - set(names)):
+        if unknown := sorted(values.keys() - {*names, *tags_of(task.outputs)}):
             raise SchedulerError(
                 f"terms of a change for task {task.name!r}: {what} names {', '.join(map(repr, unknown))}; its outputs are "
                 f"{', '.join(map(repr, names)) or 'none'}"
             )
 
 
-def names_of(outputs: Sequence[Output]) -> list[str]:
+def tags_of(outputs: Sequence[Output]) -> list[str]:
     """The tag of each output value of a task, in the order of `raw`."""
-    return [entry.channel.tags[entry.cell + i].name for entry in outputs for i in range(entry.count)]
+    return [entry.channel.tag_at(entry.cell + i)[0].name for entry in outputs for i in range(entry.count)]
 
 
-def by_name(values: float | Mapping[str, float], names: Sequence[str], other: float) -> NDArray[np.float64]:
-    """A number for each name: its own, or `other`; one number is everybody's."""
+def names_of(outputs: Sequence[Output]) -> list[str]:
+    """The name of each output value of a task, in the order of `raw`: its tag, with the element where that has several."""
+    found = (entry.channel.tag_at(entry.cell + i) for entry in outputs for i in range(entry.count))
+    return [f"{tag.name}[{element}]" if tag.count > 1 else tag.name for tag, element in found]
+
+
+def by_name(
+    values: float | Mapping[str, float], names: Sequence[str], tags: Sequence[str], other: float
+) -> NDArray[np.float64]:
+    """A number for each name: its own, its tag's, or `other`; one number is everybody's."""
     if not isinstance(values, Mapping):
         return np.full(len(names), float(values))
-    return np.array([values.get(name, other) for name in names], np.float64)
+    both = zip(names, tags, strict=True)
+    return np.array([values.get(name, values.get(tag, other)) for name, tag in both], np.float64)
 
 
 def needed_ns(context: "Context") -> int:

@@ -120,8 +120,7 @@ class Changes:
             raise RefusedError(f"another update has not ended within {GATE_PATIENCE_S:g} s; try again")
         try:
             change = self._staged(candidates, who, wish, signature, begin)
-            self._examine(change)
-            return self._entered(change)
+            return self._brought(change)
         finally:
             self._at_gate.release()
 
@@ -253,6 +252,18 @@ class Changes:
             change.is_kept = True
         except StoreError as error:
             change.unkept = str(error)
+
+    def _brought(self, change: Change) -> Updated:
+        """Through the gate, and to what comes next; an error of ours ends the change, so that another may come."""
+        try:
+            self._examine(change)
+            return self._entered(change)
+        except RefusedError:
+            raise
+        except Exception as error:
+            with self._lock:
+                self._steps.step(change, Event.BROKE, "the station", f"an error in rt-engine: {error!r}")
+            raise
 
     def _examine(self, change: Change) -> None:
         """The gate; raises RefusedError, with the change REJECTED, where it lets one of the versions not pass."""

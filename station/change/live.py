@@ -127,6 +127,7 @@ class LiveTasks:
         low, high = limits_of(contract, outputs)
         return second.Terms(
             new_ns=report.timing.need_ns or None if report is not None else None,
+            budget_ns=candidate.budgets.get(task),
             low=low,
             high=high,
             tolerance={tag: policy.tolerance_of(tag) for tag, _ in outputs},

@@ -27,6 +27,8 @@ class Candidate:
     """As the store numbers versions of the slot; 0: it does not know it."""
     model: Model | None = None
     report: GateReport | None = None
+    budgets: Mapping[str, int] = field(default_factory=dict)
+    """Task -> nanoseconds that it has for a model in a cycle, as the gate was told."""
 
     @property
     def read(self) -> Source:

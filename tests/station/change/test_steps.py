@@ -1,0 +1,22 @@
+"""A change goes from state to state, whatever breaks."""
+
+import pytest
+
+from rt_engine.change import ChangeState
+from station.change.machine import Policy
+from tests.station.change.fakes import SHADOW_THEN_TRIAL, World, words
+
+
+@pytest.mark.parametrize(("policy", "what"), [(Policy(), "replace"), (SHADOW_THEN_TRIAL, "shadow")])
+def test_an_error_of_ours_ends_the_change_and_holds_no_slot(policy, what):
+    """It is not held against the version; the next update may come."""
+    world = World({"m": policy})
+    world.breaks[what] = IndexError("tuple index out of range")
+    with pytest.raises(IndexError):
+        world.update("m")
+    assert world.state() == ChangeState.REJECTED
+    assert "an error in rt-engine: IndexError('tuple index out of range')" in words(world)[-1]
+    assert not any(row.barred for row in world.rows.values())
+    world.breaks.clear()
+    world.update("m")
+    assert world.state() in (ChangeState.COMMITTED, ChangeState.SHADOW)
