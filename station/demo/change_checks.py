@@ -15,7 +15,7 @@ from station.errors import ExitCode
 from station.show.changes import STATES, VERDICTS
 
 MEANING: Final = r"same meaning: (.*?)(?:; station: |$)"
-ROLLED_BACK: Final = re.compile(r"^.*\bis rolled back: .*$", re.MULTILINE)
+ROLLED_BACK: Final = re.compile(r"^.*\bis rolled back: the station ended while .*$", re.MULTILINE)
 
 
 def reason(answer: Answer) -> str:

@@ -161,11 +161,12 @@ def test_committed_runs() -> None:
 
 
 def test_says_so() -> None:
-    """A line that names the file and says rolled back."""
+    """A line that names the file and says rolled back, because the station ended."""
     words = "warn update policy: version 3 (v4.onnx, 12) is rolled back: the station ended while it was on trial\n"
     assert change_checks.says_so(f"starts\n{words}ok", "v4.onnx").ok
     assert not change_checks.says_so("starts\nok", "v4.onnx").ok
     assert not change_checks.says_so(words, "v5.onnx").ok
+    assert not change_checks.says_so("v4.onnx is rolled back: on trial 9 values disagreed, 0 may", "v4.onnx").ok
 
 
 def test_a_station_that_started_anew_counts_from_zero() -> None:
