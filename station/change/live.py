@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from plc_bindings.data.changes import Difference
 from rt_engine import UpdateResult
-from rt_engine.change import Verdict
+from rt_engine.change import ChangeState, Verdict
 from rt_engine.slot_change import SlotChange
 from scheduler import second
 from scheduler.errors import SchedulerError
@@ -42,15 +42,15 @@ class LiveTasks:
         for slot in change.candidates:
             if not self._parts.slots[slot].readers and not self._is_served():  # nor as a monitor, or to fall back on
                 raise SchedulerError(f"no task of this scheduler runs the model slot '{slot}'")
-        return _taken(change, self._of(change).commit())
+        return _taken(change, self._begun(change, SlotChange.commit))
 
     def shadow(self, change: Change) -> None:
         """The new ones compute behind the live ones."""
-        self._of(change).shadow()
+        self._begun(change, SlotChange.shadow)
 
     def trial(self, change: Change) -> Mapping[str, Taken]:
         """The new ones are live, the old ones their shadows."""
-        return _taken(change, self._of(change).trial())
+        return _taken(change, self._begun(change, SlotChange.trial))
 
     def commit(self, change: Change) -> Mapping[str, Taken]:
         """The new ones stay."""
@@ -105,6 +105,18 @@ class LiveTasks:
             known = {id(one) for slot in slots.values() for one in (slot.change, slot.committed)}
             self._made = {n: one for n, one in self._made.items() if id(one) in known} | {change: made}
         return made
+
+    def _begun(
+        self, change: Change, step: Callable[[SlotChange], tuple[UpdateResult, ...]]
+    ) -> tuple[UpdateResult, ...]:
+        """A step that may be the first. A first one that was not taken leaves nothing behind: its slots are free."""
+        made = self._of(change)
+        try:
+            return step(made)
+        except BaseException:
+            if made.state == ChangeState.STAGED:
+                self.withdraw(change)
+            raise
 
     def _terms(self, change: Change) -> dict[str, second.Terms]:
         return {

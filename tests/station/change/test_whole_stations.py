@@ -12,10 +12,12 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import rt_engine
+from rt_engine import slot_change
 from rt_engine.change import ChangeState as S
 from rt_engine.change import Verdict
 from rt_engine.contract import Contract, attach
 from rt_engine.contract.terms import Element, TensorContract
+from rt_engine.errors import UpdateError
 from station.change.answer import Wish
 from station.change.gate import StationGate
 from station.change.machine import Span
@@ -334,3 +336,21 @@ def step(inputs, n_in, outputs, n_out, state):
     store_f64(outputs + 8, load_f64(inputs))
     return 0
 """
+
+
+@pytest.mark.parametrize("change", ["", TRIAL, SHADOW])
+def test_after_a_change_that_no_task_took_another_may_come(start, tmp_path, monkeypatch, change):
+    """A task that overran for a moment does not hold its slot until the next start."""
+    station = start(change)
+    live(station, 2.0)
+    with monkeypatch.context() as once:
+        once.setattr(slot_change, "go_over", never_taken)
+        with pytest.raises(RefusedError, match="1 of 1 tasks did not take the new version"):
+            station.update("mean", tmp_path / "twice.onnx")
+    assert state(station).state == S.REJECTED
+    station.update("mean", tmp_path / "near.onnx")
+    until(station, S.COMMITTED)
+
+
+def never_taken(names, *_):
+    raise UpdateError(f"{names}: 1 of 1 tasks did not take the new version within 5 s; all run the old one")
