@@ -36,6 +36,7 @@ SHOWN_NS: Final = 100_000_000
 STOP_PATIENCE_S: Final = 2.0
 UNDER_WAY: Final = (ChangeState.STAGED, ChangeState.GATE, ChangeState.SHADOW, ChangeState.TRIAL)
 NO_WISH: Final = Wish()
+UNPREPARED: Final = "are not prepared any more, as another change of one of its models came since"
 SHORT: Final = 12
 """Digits of a hash that are shown, and enough to name a version."""
 
@@ -142,15 +143,17 @@ class Changes:
         """
         self._known(slot)
         meant = self._meant(slot, Event.BACK)
-        is_open = meant is not None and meant.state in (*UNDER_WAY, ChangeState.COMMITTED)
+        is_open = meant is not None and (meant.state in UNDER_WAY or self._is_prepared(meant))
         if is_open or self._kept is None or self._stopping.is_set():
             return self._word(slot, who, Event.BACK)
         if not self._at_gate.acquire(timeout=GATE_PATIENCE_S):
             raise RefusedError(f"an update has not ended within {GATE_PATIENCE_S:g} s; try again")
         try:
             with self._lock:
+                self._refuse_of_store(slot, self._kept)
                 change, _ = older.roll_back(slot, who, self._kept, self._gate, self._tasks, self._told, self._now)
                 self._newest.update(dict.fromkeys(change.candidates, change))
+                self._stays = {name: one for name, one in self._stays.items() if name not in change.candidates}
                 return words.stands(change, {name: self._versions(name) for name in change.candidates})
         finally:
             self._at_gate.release()
@@ -334,9 +337,30 @@ class Changes:
             if self._stopping.is_set():
                 raise RefusedError("the station is stopping")
             self._refuse_older(change)
+            if change.state == ChangeState.COMMITTED and not self._tasks.is_prepared(change):
+                raise RefusedError(
+                    f"the versions before {words.names(change)} {UNPREPARED}, and there is no store to load them from"
+                )
             if not self._step(change, word, who):
                 raise RefusedError(words.ended(change))
             return words.stands(change, {slot: self._versions(slot) for slot in change.candidates})
+
+    def _is_prepared(self, change: Change) -> bool:
+        """Is it committed, and can its tasks be back with the versions before within a tick?"""
+        return change.state == ChangeState.COMMITTED and self._tasks.is_prepared(change)
+
+    def _refuse_of_store(self, slot: str, kept: Kept) -> None:
+        """Raise RefusedError where what the store has for this slot is not what goes back now."""
+        meant = self._stays.get(slot)
+        if meant is not None:
+            self._refuse_older(meant)
+            if not meant.is_kept:
+                raise RefusedError(f"the versions before {words.names(meant)} {UNPREPARED}, and the store never had it")
+        for name in kept.together(slot):
+            if (newest := self._newest.get(name)) is not None and newest.state in UNDER_WAY:
+                raise RefusedError(
+                    f"{name} goes back together with {slot}, and has a change that is {STATES[newest.state]}: take that back first"
+                )
 
     def _refuse_older(self, change: Change) -> None:
         """Slots that changed together go back together: not while one of them runs something newer."""

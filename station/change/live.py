@@ -65,6 +65,11 @@ class LiveTasks:
         """The ones before; they are prepared."""
         return _taken(change, self._made.pop(change).roll_back())
 
+    def is_prepared(self, change: Change) -> bool:
+        """Does the scheduler still have the contexts before?"""
+        made = self._made.get(change)
+        return made is not None and all(slot.committed is made for slot in made.slots)
+
     def found(self, change: Change) -> Found:
         """What shadow or trial have shown since it began."""
         made = self._made.get(change)

@@ -163,6 +163,9 @@ class Tasks(Protocol):
     def back(self, change: Change) -> Mapping[str, Taken]:
         """Behind `replace` or `commit`: the versions before, at the next tick."""
 
+    def is_prepared(self, change: Change) -> bool:
+        """Can a committed change be taken back within a tick? Not once another change of one of its slots was committed."""
+
     def found(self, change: Change) -> Found:
         """What shadow or trial have shown since it began. Returns at once."""
 

@@ -109,29 +109,29 @@ def entered(change: Change, notes: Sequence[str], now_ns: int) -> str:
     if change.state == ChangeState.COMMITTED:
         lines = (live(change, candidate, change.taken[slot], now_ns) for slot, candidate in change.candidates.items())
         return "; ".join(lines) + noted + unkept
-    names, has = _names(change), "have" if len(change.candidates) > 1 else "has"
+    which, has = names(change), "have" if len(change.candidates) > 1 else "has"
     took_ms = (now_ns - change.begun_ns) / NS_PER_MS
     is_, state = "are" if has == "have" else "is", begun(change.policy, change.state)
-    return f"{names} {has} passed the gate and {is_} {state}, {took_ms:.1f} ms from file to there; {next_steps(change)}{noted}{unkept}"
+    return f"{which} {has} passed the gate and {is_} {state}, {took_ms:.1f} ms from file to there; {next_steps(change)}{noted}{unkept}"
 
 
 def ended(change: Change) -> str:
     """A change that did not go where it was told to."""
-    return f"{_names(change)} is {STATES[change.state]}: {change.stand.why}"
+    return f"{names(change)} is {STATES[change.state]}: {change.stand.why}"
 
 
 def stands(change: Change, versions: Mapping[str, int]) -> str:
     """The answer to a word: where the change is now, and which versions are live."""
     live = ", ".join(f"{slot} v{version}" for slot, version in versions.items())
     if change.state == ChangeState.TRIAL:
-        return f"{_names(change)} is {begun(change.policy, change.state)}; {next_steps(change)}"
+        return f"{names(change)} is {begun(change.policy, change.state)}; {next_steps(change)}"
     if change.state == ChangeState.COMMITTED or not change.is_kept:
-        return f"{_names(change)} is {STATES[change.state]}; live: {live}"
+        return f"{names(change)} is {STATES[change.state]}; live: {live}"
     slot, sha256 = next(iter(change.hashes.items()))
-    return f"{_names(change)} is {STATES[change.state]}; live: {live}; `rt-engine allow {slot} {sha256[:12]}` lets it come again"
+    return f"{names(change)} is {STATES[change.state]}; live: {live}; `rt-engine allow {slot} {sha256[:12]}` lets it come again"
 
 
-def _names(change: Change) -> str:
+def names(change: Change) -> str:
     """The files; with their slots where there are several."""
     if len(change.candidates) == 1:
         return next(iter(change.candidates.values())).name

@@ -22,7 +22,7 @@ class World:
         self.files, self.said_by_gate = {slot: ["old.onnx"] for slot in policies}, ""
         self.now_ns, self.finds, self.live_version = 0, Found(), dict.fromkeys(policies, 1)
         self.refuses, self.breaks, self.full, self.rows = set(), {}, set(), {}
-        self.called_only, self.numbers = set(called_only), 0
+        self.called_only, self.numbers, self.unprepared = set(called_only), 0, False
         self.changes = Changes(
             policies,
             self.live_version.__getitem__,
@@ -87,6 +87,9 @@ class World:
 
     def back(self, change):
         return self._taken("back", change, 0)
+
+    def is_prepared(self, change):
+        return not self.unprepared
 
     def found(self, change):
         return self.finds

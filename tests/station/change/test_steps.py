@@ -4,6 +4,7 @@ import pytest
 
 from rt_engine.change import ChangeState
 from station.change.machine import Policy
+from station.errors import RefusedError
 from tests.station.change.fakes import SHADOW_THEN_TRIAL, World, words
 
 
@@ -20,3 +21,13 @@ def test_an_error_of_ours_ends_the_change_and_holds_no_slot(policy, what):
     world.breaks.clear()
     world.update("m")
     assert world.state() in (ChangeState.COMMITTED, ChangeState.SHADOW)
+
+
+def test_nothing_is_said_to_go_back_that_cannot():
+    """Without a store, behind another change that went back: the journal and the status would say one thing, the tasks do another."""
+    world = World({"m": Policy()}, kept=False)
+    world.update("m")
+    world.unprepared = True
+    with pytest.raises(RefusedError, match=r"before m\.onnx are not prepared any more.* there is no store"):
+        world.changes.roll_back("m", "anna")
+    assert world.state() == ChangeState.COMMITTED

@@ -338,6 +338,22 @@ def step(inputs, n_in, outputs, n_out, state):
 """
 
 
+def test_slots_that_changed_together_go_back_after_a_newer_change_of_one_did(start, tmp_path):
+    """The contexts before are gone by then: what was committed before is loaded from the store, and is what the tasks publish."""
+    station = start("", SIM, TWO, device=BOTH, more='[models.copy]\nfile = "mean.onnx"\n\n')
+    both = dict.fromkeys(("mean", "copy"), tmp_path / "twice.onnx")
+    station.changes.update(both, "anna")
+    station.update("copy", tmp_path / "near.onnx")
+    with pytest.raises(RefusedError, match="changed together, and copy has changed since: take that back first"):
+        station.changes.roll_back("mean", "anna")
+    station.changes.roll_back("copy", "anna")
+    wait_for(lambda: device(station)["received"][-1:] == [(4.0, 4.0)])
+    station.changes.roll_back("mean", "anna")
+    wait_for(lambda: device(station)["received"][-1:] == [(2.0, 2.0)])
+    with pytest.raises(RefusedError, match="there is nothing to take back"):
+        station.changes.roll_back("copy", "anna")
+
+
 @pytest.mark.parametrize("change", ["", TRIAL, SHADOW])
 def test_after_a_change_that_no_task_took_another_may_come(start, tmp_path, monkeypatch, change):
     """A task that overran for a moment does not hold its slot until the next start."""
