@@ -35,9 +35,10 @@ class StationGate:
 
     def examine(self, candidate: Candidate, kept: Kept | None) -> None:
         """See `station.change.parts.Gate`."""
-        table = self._config.models[candidate.slot]
+        table, job = self._config.models[candidate.slot], self._job(candidate.slot)
+        candidate.budgets = {budget.task: budget.ns for budget in job.budgets}
         try:
-            found = self._apart.examine(candidate.read, table.shapes, table.state, self._job(candidate.slot))
+            found = self._apart.examine(candidate.read, table.shapes, table.state, job)
         finally:
             candidate.source = None  # nobody needs the file's bytes any more; a change is remembered for long
         candidate.report = found.report

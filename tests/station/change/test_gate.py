@@ -6,6 +6,7 @@ import pytest
 
 from rt_engine.contract.compare import Wiring
 from rt_engine.errors import EngineError
+from rt_engine.gate.job import Budget
 from rt_engine.read.source import Source
 from station.change.gate import StationGate
 from station.change.parts import Candidate
@@ -71,8 +72,9 @@ def test_the_bytes_of_a_file_are_let_go_behind_the_gate(tmp_path):
             raise EngineError("no")
 
     gate = StationGate(config, parts, SimpleNamespace(stats=dict), Refusing())
-    gate._budgets = lambda slot, running: ()
+    gate._budgets = lambda slot, running: (Budget("axis", 1000 * US, 40 * US),)
     candidate = Candidate("mean", "m.onnx", "m.onnx", Source(b"x", "m.onnx"))
     with pytest.raises(EngineError):
         gate.examine(candidate, None)
     assert candidate.source is None
+    assert candidate.budgets == {"axis": 960 * US}
