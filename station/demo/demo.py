@@ -10,7 +10,6 @@ station's report (HTML and JSON), the plant's own record as a picture, every cla
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 import os
 import re
@@ -29,7 +28,14 @@ from rt_native.terminal import Terminal
 from station.demo import checks, plc_story
 from station.demo.checks import Check
 from station.demo.facts import Answer, PlantView
-from station.demo.processes import DemoError, PlantProcess, StationProcess, plant_process, station_process
+from station.demo.processes import (
+    DemoError,
+    PlantProcess,
+    StationProcess,
+    new_store,
+    plant_process,
+    station_process,
+)
 from station.demo.protocols import PlcProtocol
 from station.demo.screen import Screen
 from station.demo.story import Networks, Record, Story
@@ -41,7 +47,6 @@ HERE: Final = Path(__file__).parent
 DATA: Final = HERE / "data"
 BETTER: Final = DATA / "policy-v2.onnx"
 WRONG: Final = DATA / "policy-v3-bad.onnx"
-STORE: Final = "store"
 PICTURE: Final = "trajectory.svg"
 EXPECTED_S: Final = 40.0
 REFUSALS: Final = 3
@@ -158,12 +163,6 @@ def networks(better: Path = BETTER) -> Networks:
     """The versions that come in the story."""
     bad = {name: DATA / f"policy-{name}.onnx" for name in ("degrees", "slow", "biased", "brittle")}
     return Networks(better, newer=DATA / "policy-v4.onnx", shape=WRONG, **bad)
-
-
-def new_store(folder: Path) -> str:
-    """The name of a store that is not there yet: a demo knows nothing of those before it in the same folder."""
-    names = itertools.chain([STORE], (f"{STORE}-{number}" for number in itertools.count(2)))
-    return next(name for name in names if not (folder / name).exists())
 
 
 def station_file(folder: Path, port: int) -> Path:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import time
@@ -29,6 +30,9 @@ STOP_S: Final = 10.0
 LONGEST_RUN_S: Final = 1800.0
 """The station ends by itself after so long: it does not run on when the demo was killed. On a busy computer, where acts are
 played again and an update takes half a minute, a demo takes minutes."""
+
+
+STORE: Final = "store"
 
 
 class DemoError(Exception):
@@ -183,6 +187,12 @@ class StationProcess:
 
     def _last_words(self) -> str:
         return "\n".join(self._log.read_text(encoding="utf-8").splitlines()[-8:])
+
+
+def new_store(folder: Path) -> str:
+    """The name of a store that is not there yet: a demo knows nothing of those before it in the same folder."""
+    names = itertools.chain([STORE], (f"{STORE}-{number}" for number in itertools.count(2)))
+    return next(name for name in names if not (folder / name).exists())
 
 
 @contextlib.asynccontextmanager

@@ -80,6 +80,15 @@ def test_station_file(tmp_path: Path) -> None:
     assert {task.model for name, task in copy.config.tasks.items() if name in ("x", "y")} == {"policy"}
 
 
+def test_a_store_of_its_own(tmp_path: Path) -> None:
+    """A second demo in the same folder knows nothing of what the first one's station kept."""
+    stores = []
+    for _ in range(2):
+        stores.append(read_station(demo.station_file(tmp_path, 40_123)).config.station.store)
+        (tmp_path / str(stores[-1])).mkdir()
+    assert [str(store) for store in stores] == ["store", "store-2"]
+
+
 def test_report_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The wanted folder is made; by default it is a new one in ./reports."""
     monkeypatch.chdir(tmp_path)

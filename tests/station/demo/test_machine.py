@@ -104,6 +104,9 @@ def test_a_command_that_is_no_number_brakes(clock: Clock, force: float) -> None:
     clock.run(0.05, 0.0, 0.0)
     clock.run(0.05, force, 0.0)
     assert clock.holds() == (Hold.COMMAND, Hold.NONE)
+    tallies = [clock.machine.axes[name].tally for name in ("x", "y")]
+    assert [tally.not_finite for tally in tallies] == [10, 0]
+    assert [tally.commands for tally in tallies] == [20, 20]
 
 
 def test_travel_is_limited_and_the_way_back_is_open() -> None:

@@ -87,7 +87,7 @@ class PlcRehearsal(PlcStory):
     async def _until_held(self) -> None: ...
 
     async def _mark(self, name: str) -> Interval:
-        axis = AxisInterval(10.0, 0.01, 0.1, {} if name == "take-off" or not self._holds else self._holds.pop(0))
+        axis = AxisInterval(10.0, 0.01, 0.1, {} if name != "first network" or not self._holds else self._holds.pop(0))
         self.record.intervals.append(Interval(name, 0.0, 10.0, {"x": axis}))
         return self.record.intervals[-1]
 
