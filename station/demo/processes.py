@@ -27,7 +27,7 @@ from station.show.snapshot import Snapshot
 ANSWER_LIMIT: Final = 2**24  # bytes; two minutes of history are some hundred thousand
 START_S: Final = 30.0
 STOP_S: Final = 10.0
-LONGEST_RUN_S: Final = 1800.0
+LONGEST_RUN_S: Final = 2400.0
 """The station ends by itself after so long: it does not run on when the demo was killed. On a busy computer, where acts are
 played again and an update takes half a minute, a demo takes minutes."""
 

@@ -32,7 +32,7 @@ SLOT: Final = "policy"
 TIMEOUT_S: Final = 0.1
 """The link's timeout in the demo's station.toml."""
 
-TRIES: Final = 3
+TRIES: Final = 5
 FIND_TOGETHER_S: Final = 15.0
 SETTLE_S: Final = 1.5
 MEASURE_S: Final = 4.0

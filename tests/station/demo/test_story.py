@@ -98,7 +98,7 @@ class PlcRehearsal(PlcStory):
         ([], True, 0),
         ([{"communication": 1}], True, 1),
         ([{"angle": 1}], False, 0),
-        ([{"communication": 1}] * 3, False, 2),
+        ([{"communication": 1}] * TRIES, False, TRIES - 1),
     ],
     ids=["good", "silent once", "it fell", "always silent"],
 )
