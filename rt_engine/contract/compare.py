@@ -296,16 +296,23 @@ class _About:
             to_write = known if self.wire.by_name and self.side == "inputs" else wanted
             if self.wire.by_name and self.side == "outputs":
                 to_write = Conversion(1.0 / known.scale, -known.offset / known.scale)
-            write = f"write {_keys(to_write)} in its entry of {self.side}, or give the tag the unit {self.element.unit}"
+            write = f"write {self._entry(to_write)}, or give the tag the unit {self.element.unit}"
             yield self._difference("unit", element_is, f"{tag_is}{got}", write)
         elif self.contract.scaling == "outside" or is_sure:
             yield self._difference(
                 "scaling",
                 f"by the contract {_ELEMENT} of {self.tensor.name} needs {_keys(wanted)}",
                 f"the entry of tag {wire.tag} has {_keys(Conversion(wire.scale, wire.offset))}",
-                f"write {_keys(wanted)} in its entry of {self.side}",
+                f"write {self._entry(wanted)}",
                 "error" if is_sure else "warning",
             )
+
+    def _entry(self, scaling: Conversion) -> str:
+        """Where scale and offset are to be written: in the table of names where the task takes them from the contract."""
+        name, number, _ = self.element.name.partition("[")
+        if not self.wire.by_name or (number and name != self.wire.tag):
+            return f"{_keys(scaling)} in its entry of {self.side}"
+        return f'{self.side} = {{ contract = {{ "{name}" = {{ tag = "{self.wire.tag}", {_keys(scaling)} }} }} }}'
 
     def _ranges(self, known: Conversion) -> Iterator[Difference]:
         """The tag's limits, in the contract's unit, against the element's."""

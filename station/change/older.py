@@ -39,7 +39,7 @@ def roll_back(
         name: Candidate(name, version.name, version.name, sha256=version.sha256, number=version.number)
         for name, version in kept.together(slot).items()
     }
-    number, why = kept.next_change(), f"by {who}, committed; {_names(before)} runs again"
+    number, why = kept.next_change(), f"taken back by {who} after it was committed; {_names(before)} runs again"
     try:
         kept.record(number, hashes, ChangeState.ROLLED_BACK, who, why)
     except StoreError as error:  # a disk that is full keeps nobody from going back

@@ -56,7 +56,8 @@ def why(event: Event, change: Change, found: Found, who: str) -> str:
         case Event.COMMIT:
             return f"by {who}, {doing} for {counted(evidence)}{figures}"
         case Event.BACK:
-            return f"by {who}, {doing}{figures}"
+            when = "after it was committed" if change.state == ChangeState.COMMITTED else f"while it was {doing}"
+            return f"taken back by {who} {when}{figures}"
         case Event.STOP:
             return f"the station stopped while it was {doing}"
         case _:

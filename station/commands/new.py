@@ -63,7 +63,8 @@ def new(
         raise typer.BadParameter("a shape is one of a model's; give --model", param_hint="--shape")
     path, plant = folder / "station.toml", folder / "plant.py"
     if there := next((file for file in (path, plant) if file.exists()), None):
-        raise typer.BadParameter(f"{there} is there already; name another folder", param_hint="FOLDER")
+        other = "name another folder with --folder" if target == model else "name another folder"
+        raise typer.BadParameter(f"{there} is there already; {other}", param_hint="FOLDER")
     with explained(Terminal(stderr=True)):
         start = _start(controller, model, folder, shapes)
         name = re.sub(r"[^A-Za-z0-9_.-]", "-", folder.resolve().name)

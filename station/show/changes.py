@@ -49,7 +49,7 @@ def difference(one: Difference) -> str:
     """`force lay up to 0.31 apart (tolerance 0.2; 214 of 5,000 values beyond)`."""
     limit = f"tolerance {one.tolerance:.4g}; {one.beyond:,}" if one.tolerance is not None else ""
     beyond = f" ({limit} of {one.compared:,} values beyond)" if limit else f" (of {one.compared:,} values)"
-    not_finite = f", and {one.not_finite:,} values of it were not finite" if one.not_finite else ""
+    not_finite = f", and in {one.not_finite:,} cycles one of the two was not finite" if one.not_finite else ""
     return f"{one.output} lay up to {one.largest:.4g} apart{beyond}{not_finite}"
 
 

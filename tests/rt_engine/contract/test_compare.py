@@ -190,4 +190,19 @@ def test_wired_by_name_the_units_alone_are_to_be_written():
     scaled = Element("hip", "rad", scale=0.5, offset=1.0)
     far = {"unit": "deg", "low": -math.inf, "high": math.inf}
     one = only(contract(scaled, scaling="outside"), wire(**far, scale=0.5, offset=1.0, element="hip", by_name=True))
-    assert "write scale = 0.0174532925199433 in its entry" in one.message
+    assert 'write inputs = { contract = { "hip" = { tag = "a", scale = 0.0174532925199433 } } }, or give' in one.message
+
+
+@pytest.mark.parametrize(
+    ("tag", "write"),
+    [
+        ("leg", 'write inputs = { contract = { "leg" = { tag = "leg", scale = 0.0174532925199433 } } }, or give'),
+        ("hips", "write scale = 0.0174532925199433 in its entry of inputs, or give"),
+    ],
+    ids=["of-its-name", "given-by-the-file"],
+)
+def test_all_values_of_an_array_have_one_entry(tag, write):
+    """That of the tag's name; where the file gives another tag, the entry is written already."""
+    far = {"unit": "deg", "low": -math.inf, "high": math.inf}
+    one = only(contract(Element("leg[0]", "rad")), wire(**far, tag=tag, element="leg[0]", by_name=True))
+    assert write in one.message

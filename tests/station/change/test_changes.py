@@ -129,13 +129,16 @@ def test_a_barred_version_is_refused_until_it_is_allowed():
     world.update("m")
     world.changes.roll_back("m", "anna")
     with pytest.raises(
-        RefusedError, match=r"this version is barred: by anna, committed; `rt-engine allow m [0-9a-f]{12}`"
+        RefusedError,
+        match=r"this version is barred: taken back by anna after it was committed; `rt-engine allow m [0-9a-f]{12}`",
     ) as caught:
         world.update("m")
     digits = str(caught.value).split("allow m ")[1][:12]
     with pytest.raises(RefusedError, match=f"no barred version has this hash; barred in slot m: {digits}"):
         world.changes.allow("m", "00ff", "anna")
-    assert "may come again; it was barred because by anna, committed" in world.changes.allow("m", digits, "anna")
+    assert "may come again; it was barred because taken back by anna after it was committed" in world.changes.allow(
+        "m", digits, "anna"
+    )
     assert world.update("m").state == S.COMMITTED
 
 

@@ -247,3 +247,14 @@ def test_a_model_that_no_task_is_fast_enough_for(tmp_path):
     named(tmp_path / "m.onnx", rate_hz=50_000.0)
     result = new(tmp_path / "m.onnx", "--folder", tmp_path / "a")
     assert result.exit_code == 2 and "trained for 50000 Hz" in " ".join(result.output.replace("│", " ").split())
+
+
+def test_a_second_station_of_a_model_needs_a_folder_of_its_own(tmp_path, monkeypatch):
+    """The option that names it is said, as the place of the folder is the model's."""
+    monkeypatch.chdir(tmp_path)
+    gemm(tmp_path / "mean.onnx", 3)
+    assert new("mean.onnx").exit_code == 0
+    again = new("mean.onnx")
+    assert again.exit_code == 2
+    assert "with --folder" in " ".join(again.output.split())
+    assert new("mean.onnx", "--folder", "other").exit_code == 0

@@ -62,7 +62,7 @@ def test_the_table_has_state_time_and_the_output_that_lies_furthest_apart():
     ("one", "text"),
     [
         (FAR, "force lay up to 0.75 apart (tolerance 0.5; 214 of 5,000 values beyond)"),
-        (NEAR, "speed lay up to 1e-06 apart (of 5,000 values), and 2 values of it were not finite"),
+        (NEAR, "speed lay up to 1e-06 apart (of 5,000 values), and in 2 cycles one of the two was not finite"),
     ],
 )
 def test_a_difference_in_words(one, text):
