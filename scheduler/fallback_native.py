@@ -11,7 +11,7 @@ held or safe. A fallback, and a smaller model, that did not compute in the cycle
 """
 
 from rt_engine.run.blocks import BLOCK, READER
-from rt_engine.run.slot_native import pick
+from rt_engine.run.slot_native import is_condemned, pick
 from rt_engine.run.state_native import reset_states, states_finite
 from rt_native.counting import add_to
 from rt_native.lang import call1, fill_bytes, inline, load_f64, load_i64, store_f64, store_i64
@@ -20,7 +20,7 @@ from scheduler.fallback_block import FALLBACK, LATE, Source, Use
 from scheduler.inputs_native import gather
 from scheduler.monitor_block import MONITOR
 from scheduler.outputs_native import not_finite, scatter
-from scheduler.slow_native import is_turn
+from scheduler.slow_native import is_turn, turn_again
 from scheduler.status import Action, TaskStatus
 from scheduler.task_block import STATS, TASK, OnFault
 from scheduler.time_native import now
@@ -51,13 +51,34 @@ def take_version(reader, tick):  # type: ignore[no-untyped-def]
 
 
 @inline
+def renew_version(task, reader, tick, is_live):  # type: ignore[no-untyped-def]
+    """The same for one whose numbers are live: another version has a turn at once, as what lies between two is of the one before."""
+    before = load_i64(reader + _ACTIVE) if reader != 0 else 0
+    block = take_version(reader, tick)
+    if block != before and is_live != 0:
+        turn_again(task)
+    return block
+
+
+@inline
+def is_other_condemned(task):  # type: ignore[no-untyped-def]
+    """Are this cycle's numbers those of a fallback, or of a smaller model, whose version a task has found bad meanwhile?"""
+    fallback, late, found = load_i64(task + _FALLBACK), load_i64(task + _LATE), False
+    if fallback != 0 and load_i64(fallback + _STANDS) != 0 and load_i64(fallback + _READER) != 0:
+        found = is_condemned(load_i64(fallback + _READER))
+    if late != 0 and load_i64(late + _IS_LATE) != 0 and not found:
+        found = is_condemned(load_i64(late + _LATE_READER))
+    return found
+
+
+@inline
 def begin_instead(task, tick):  # type: ignore[no-untyped-def]
     """Begin a cycle: nothing stands in yet."""
     monitor, fallback = load_i64(task + _MONITOR), load_i64(task + _FALLBACK)
     if monitor != 0:
         take_version(load_i64(monitor + _MONITOR_READER), tick)
     if fallback != 0:
-        take_version(load_i64(fallback + _READER), tick)
+        renew_version(task, load_i64(fallback + _READER), tick, load_i64(fallback + _STANDS))
         store_i64(fallback + _STOOD, load_i64(fallback + _STANDS))
         store_i64(fallback + _STANDS, 0)
 
@@ -68,7 +89,8 @@ def in_time(task, block, tick):  # type: ignore[no-untyped-def]
     late = load_i64(task + _LATE)
     if late == 0:
         return block
-    smaller, before = take_version(load_i64(late + _LATE_READER), tick), load_i64(late + _IS_LATE)
+    before = load_i64(late + _IS_LATE)
+    smaller = renew_version(task, load_i64(late + _LATE_READER), tick, before)
     if not is_turn(task, tick):
         return block
     left = tick + load_i64(task + _PERIOD) - now(task) - load_i64(late + _RESERVE)

@@ -2,7 +2,7 @@
 
 from rt_native.lang import atomic_load, inline, load_i64, store_i64
 from rt_native.memory import offsets
-from scheduler.fallback_native import fallback_action, longest_hold, stands
+from scheduler.fallback_native import fallback_action, is_other_condemned, longest_hold, stands
 from scheduler.status import Action, TaskStatus
 from scheduler.task_block import TASK, Control, OnOverrun, OnState
 
@@ -28,6 +28,8 @@ def judge(task, fault, late):  # type: ignore[no-untyped-def]
         return _PAUSED
     if load_i64(task + _TRIPPED) != 0:
         return _TRIP
+    if is_other_condemned(task):
+        return _ROLLED_BACK
     if (fault == _OK or stands(task)) and late and load_i64(task + _ON_OVERRUN) != _SKIP:
         return _LATE_CYCLE
     return fault
