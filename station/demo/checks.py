@@ -94,9 +94,12 @@ def _errors(before: Interval, after: Interval) -> str:
 
 
 def taken_at_one_tick(before: Look, after: Look) -> Check:
-    """Each policy task's own word: it took a new version, at a tick that it served, and these are the same moment."""
+    """Each policy task's own word: it took a version, at a tick that it served, and these are the same moment.
+
+    The same file once more, when this is played again, is the same version.
+    """
     pairs = [(before.task(name), after.task(name)) for name in POLICY_TASKS]
-    newer = all(b.model_version < a.model_version and b.switched_ns < a.switched_ns for b, a in pairs)
+    newer = all(b.model_version <= a.model_version and b.switched_ns < a.switched_ns for b, a in pairs)
     same = len({a.switched_ns for _, a in pairs}) == len({a.model_version for _, a in pairs}) == 1
     ticks = " and ".join(f"{a.name}'s tick {_tick_number(a):,}" for _, a in pairs)
     apart_us = (max(a.switched_ns for _, a in pairs) - min(a.switched_ns for _, a in pairs)) / 1000

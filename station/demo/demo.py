@@ -50,6 +50,8 @@ WRONG: Final = DATA / "policy-v3-bad.onnx"
 PICTURE: Final = "trajectory.svg"
 EXPECTED_S: Final = 40.0
 REFUSALS: Final = 3
+MERGED: Final = " changes in "
+"""What the diary says of events that came too quickly for a line each."""
 STOPPED: Final = 130  # what shells say of a command that Ctrl-C ended
 
 
@@ -229,7 +231,9 @@ def untold(events: Sequence[Mapping[str, Any]]) -> list[str]:
     story = [(event["kind"], event["good"], event["text"]) for event in events]
     bad = [text for kind, good, text in story if kind == "update" and not good]
     lost = [
-        place for place, (kind, good, text) in enumerate(story) if kind == "link" and not good and "-> down" in text
+        place
+        for place, (kind, good, text) in enumerate(story)
+        if kind == "link" and not good and ("-> down" in text or "up -> degraded" in text)
     ]
     told = {
         "the power cut": any("is rolled back: the station ended" in text for text in bad),
@@ -238,7 +242,8 @@ def untold(events: Sequence[Mapping[str, Any]]) -> list[str]:
         "the trial": any("is rolled back: on trial" in text for text in bad),
         "the lost link": bool(lost),
         "its return": any(
-            kind == "link" and good and "-> up" in text for kind, good, text in story[min(lost, default=0) :]
+            kind == "link" and ((good and "-> up" in text) or MERGED in text)
+            for kind, good, text in story[min(lost, default=0) :]
         ),
     }
     return [name for name, found in told.items() if not found]

@@ -148,6 +148,8 @@ def test_taken_at_one_tick() -> None:
     check = checks.taken_at_one_tick(look(6_000), switched())
     assert check.ok
     assert "x's tick 7,000 and y's tick 3,500" in check.evidence
+    same = {"model_version": 1}
+    assert checks.taken_at_one_tick(look(6_000), switched(x=same, y=same)).ok
 
 
 @pytest.mark.parametrize(

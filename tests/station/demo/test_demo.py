@@ -32,6 +32,8 @@ TRIAL = {
 }
 CHANGES = [POWER, REFUSAL, REFUSAL, REFUSAL, SHADOW, TRIAL]
 LOST = {"kind": "link", "good": False, "text": "up -> down: no answer"}
+DEGRADED = {"kind": "link", "good": False, "text": "up -> degraded: no answer"}
+SEVERAL = {"kind": "link", "good": False, "text": "3 changes in 4.7 s, the newest: safe values written"}
 BACK = {"kind": "link", "good": True, "text": "down -> up"}
 FIRST = {"kind": "link", "good": True, "text": "stopped -> up"}
 
@@ -45,7 +47,7 @@ def start(folder: Path, *options: str) -> subprocess.Popen[str]:
 def play(folder: Path, *options: str) -> tuple[int, str]:
     """Run the demo to its end; exit code and output."""
     process = start(folder, *options)
-    output, _ = process.communicate(timeout=200)
+    output, _ = process.communicate(timeout=400)
     return process.returncode, output
 
 
@@ -117,6 +119,7 @@ def test_report_folder_that_cannot_be(tmp_path: Path, monkeypatch: pytest.Monkey
         ([FIRST, *CHANGES[:5], LOST, BACK], ["the trial"]),
         ([FIRST, *CHANGES[:4], TRIAL, LOST, BACK], ["the shadow"]),
         ([FIRST, *CHANGES, LOST], ["its return"]),
+        ([FIRST, *CHANGES, DEGRADED, SEVERAL], []),
         ([], ["the power cut", "the refusals", "the shadow", "the trial", "the lost link", "its return"]),
     ],
 )
