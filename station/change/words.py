@@ -105,7 +105,7 @@ def live(change: Change, candidate: Candidate, taken: Taken, now_ns: int) -> str
 
 def entered(change: Change, notes: Sequence[str], now_ns: int) -> str:
     """The answer to an update that passed the gate."""
-    unkept = f"; it will not survive a restart: {change.unkept}" if change.unkept else ""
+    unkept = _unkept(change)
     noted = "".join(f"; {note}" for note in notes)
     if change.state == ChangeState.COMMITTED:
         lines = (live(change, candidate, change.taken[slot], now_ns) for slot, candidate in change.candidates.items())
@@ -127,9 +127,14 @@ def stands(change: Change, versions: Mapping[str, int]) -> str:
     if change.state == ChangeState.TRIAL:
         return f"{names(change)} is {begun(change.policy, change.state)}; {next_steps(change)}"
     if change.state == ChangeState.COMMITTED or not change.is_kept:
-        return f"{names(change)} is {STATES[change.state]}; live: {live}"
+        unkept = _unkept(change) if change.state == ChangeState.COMMITTED else ""
+        return f"{names(change)} is {STATES[change.state]}; live: {live}{unkept}"
     slot, sha256 = next(iter(change.hashes.items()))
     return f"{names(change)} is {STATES[change.state]}; live: {live}; `rt-engine allow {slot} {sha256[:12]}` lets it come again"
+
+
+def _unkept(change: Change) -> str:
+    return f"; it will not survive a restart: {change.unkept}" if change.unkept else ""
 
 
 def names(change: Change) -> str:

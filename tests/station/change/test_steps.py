@@ -3,7 +3,7 @@
 import pytest
 
 from rt_engine.change import ChangeState
-from station.change.machine import Policy
+from station.change.machine import Policy, Span
 from station.errors import RefusedError
 from tests.station.change.fakes import SHADOW_THEN_TRIAL, World, words
 
@@ -31,3 +31,10 @@ def test_nothing_is_said_to_go_back_that_cannot():
     with pytest.raises(RefusedError, match=r"before m\.onnx are not prepared any more.* there is no store"):
         world.changes.roll_back("m", "anna")
     assert world.state() == ChangeState.COMMITTED
+
+
+def test_who_commits_what_the_store_does_not_have_is_told_that_it_will_not_survive():
+    """The update's answer said so; perhaps to somebody else, an hour ago."""
+    world = World({"m": Policy(trial=Span(ns=10**9))}, kept=False)
+    world.update("m")
+    assert world.changes.commit("m", "bert").endswith("it will not survive a restart: the store is another's")
