@@ -237,6 +237,9 @@ class Changes:
                 f"slot {slot} has a change that is {STATES[busy.state]}: say `rt-engine commit {slot}` or "
                 f"`rt-engine rollback {slot}` first"
             )
+        if not policy.is_plain and older.is_committed(slot, candidate.sha256, self._kept):
+            why = "a shadow or a trial would compare it with itself, and bar what runs where it goes wrong"
+            raise RefusedError(f"{candidate.name} is what runs in slot {slot} already: {why}")
         if why := self._kept.barred(slot, candidate.sha256) if self._kept is not None else "":
             self._steps.refuse(candidate, f"this version is barred: {why}", who)
             helps = f"`rt-engine allow {slot} {candidate.sha256[:SHORT]}` lets it come again"

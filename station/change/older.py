@@ -83,3 +83,9 @@ def _before(slot: str, kept: Kept) -> dict[str, Candidate]:
 
 def _names(candidates: Mapping[str, Candidate]) -> str:
     return ", ".join(candidate.name for candidate in candidates.values())
+
+
+def is_committed(slot: str, sha256: str, kept: Kept | None) -> bool:
+    """Does the store have this version as the one that runs?"""
+    rows = () if kept is None else kept.versions(slot)
+    return any(row.role == "committed" and row.version.sha256 == sha256 for row in rows)

@@ -112,7 +112,10 @@ class World:
         for slot, sha256 in slots.items():
             is_end = state in (ChangeState.REJECTED, ChangeState.ROLLED_BACK)
             version = SimpleNamespace(sha256=sha256)
-            self.rows[slot, sha256] = SimpleNamespace(version=version, barred=why if is_end and bars else "")
+            if role := "committed" if state == ChangeState.COMMITTED else "":
+                for (of, _), row in self.rows.items():
+                    row.role = "" if of == slot else row.role
+            self.rows[slot, sha256] = SimpleNamespace(version=version, barred=why if is_end and bars else "", role=role)
 
     def versions(self, slot):
         return [row for (of, _), row in self.rows.items() if of == slot]

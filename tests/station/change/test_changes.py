@@ -123,6 +123,18 @@ def test_rollback_at_any_time(seconds, end, did):
     assert world.files["m"] == ["old.onnx"]
 
 
+def test_what_runs_is_not_tried_against_itself():
+    """Else what a trial finds would bar the version that goes on; once another runs it may come; live at once it may always."""
+    world, tried = World(PLAIN), Wish(trial=Span(cycles=5))
+    world.update("m")
+    with pytest.raises(RefusedError, match="is what runs in slot m already"):
+        world.update("m", wish=tried)
+    assert world.state() == S.COMMITTED
+    assert world.update("m").state == S.COMMITTED
+    world.update("m", data=b"other ")
+    assert world.update("m", wish=tried).state == S.TRIAL
+
+
 def test_a_barred_version_is_refused_until_it_is_allowed():
     """With the reason; a few digits of its hash are enough."""
     world = World(PLAIN)
