@@ -9,7 +9,7 @@ from typing import Final
 from rt_engine import Model
 from rt_engine.apart import Apart
 from rt_engine.contract.compare import Wiring
-from rt_engine.gate.contracts import MEANING, UNKNOWN
+from rt_engine.gate.contracts import MEANING, STATION, UNKNOWN
 from rt_engine.gate.job import Budget, GateJob
 from rt_engine.gate.report import GateReport
 from scheduler.scheduler import Scheduler
@@ -51,15 +51,21 @@ class StationGate:
         candidate.model = self._apart.load(candidate.read, table.shapes, table.state)
 
     def notes(self, candidate: Candidate, is_plain: bool) -> str:
-        """What an update is told although it passed: less is known of it than of the running one; which tasks have no time for both
-        versions in one cycle, unless it goes live at once (`is_plain`)."""
+        """What an update is told although it passed: less is known of it than of the running one; what of it does not quite fit
+        what tasks connect to it; which tasks have no time for both versions in one cycle, unless it goes live at once (`is_plain`)."""
         if candidate.report is None:
             return ""
         unknown = next(
             (check.why for check in candidate.report.checks if check.name == MEANING and UNKNOWN in check.figures), ""
         )
         tight = "" if is_plain else self._tight(candidate.report)
-        return "; ".join(filter(None, (unknown, tight)))
+        return "; ".join(filter(None, (unknown, self._warnings(candidate.report), tight)))
+
+    @staticmethod
+    def _warnings(report: GateReport) -> str:
+        return next(
+            (check.why for check in report.checks if check.name == STATION and check.figures.get("warnings")), ""
+        )
 
     @staticmethod
     def _tight(report: GateReport) -> str:

@@ -6,7 +6,9 @@ import pytest
 
 from rt_engine.contract.compare import Wiring
 from rt_engine.errors import EngineError
+from rt_engine.gate.contracts import STATION as FITS
 from rt_engine.gate.job import Budget
+from rt_engine.gate.report import Check, GateReport, Memory, Outcome, Timing
 from rt_engine.read.source import Source
 from station.change.gate import StationGate
 from station.change.parts import Candidate
@@ -78,3 +80,12 @@ def test_the_bytes_of_a_file_are_let_go_behind_the_gate(tmp_path):
         gate.examine(candidate, None)
     assert candidate.source is None
     assert candidate.budgets == {"axis": 960 * US}
+
+
+@pytest.mark.parametrize(("warnings", "told"), [(1.0, "it fits, but: its range is narrower"), (0.0, "")])
+def test_an_update_is_told_what_does_not_quite_fit(warnings, told):
+    """Warnings refuse nothing, so who brings the version has to read them."""
+    check = Check(FITS, Outcome.PASSED, "it fits, but: its range is narrower", {"errors": 0.0, "warnings": warnings})
+    report = GateReport("m", "m.onnx", "00", (check,), Timing(), Memory())
+    candidate = Candidate("m", "m.onnx", "m.onnx", Source(b"x", "m.onnx"), report=report)
+    assert StationGate(None, None, None, None).notes(candidate, True) == told
