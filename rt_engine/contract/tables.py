@@ -157,7 +157,9 @@ def number(value: Any, place: str) -> float:
             return float(value)
     except OverflowError:  # a whole number of 400 digits
         pass
-    raise ContractError(f"{place} is {shown(value)}; it is a finite number (no limit is a key that is left out)")
+    raise ContractError(
+        f"{place} is {shown(value)}; it is a finite number (where there is no limit, leave the key out)"
+    )
 
 
 def shown(value: Any) -> str:

@@ -112,8 +112,8 @@ def _memory(memory: Memory, job: GateJob) -> Check:
         f" for each of {contexts} tasks" if contexts > 1 else ""
     )
     if limit and need > limit:
-        return Check("memory", Outcome.FAILED, f"it needs {told}; {limit:,} are {what}: quantise it", figures)
-    return Check("memory", Outcome.PASSED, f"{told}; {limit:,} are {what}", figures)
+        return Check("memory", Outcome.FAILED, f"it needs {told}; {limit:,} bytes are {what}: quantise it", figures)
+    return Check("memory", Outcome.PASSED, f"{told}; {limit:,} bytes are {what}", figures)
 
 
 def _not_to_be_run(memory: Check) -> Check | None:

@@ -36,7 +36,7 @@ MOST_CHARS: Final = 1000
 """Of one text of a record: names and reasons come from others."""
 STATION_FILE: Final = "station file"
 """Who commits the version that the station file names."""
-STATION: Final = "station"
+STATION: Final = "the station"
 """Who ends what was under way when the station ended."""
 SIGNATURE_SERIAL_BYTES: Final = 8
 

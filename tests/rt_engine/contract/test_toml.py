@@ -63,7 +63,10 @@ def test_what_is_not_said_stays_as_it_was():
         ("rate = 5", "the key 'rate' of c.toml is not known"),
         ("created = 2026-11-28", "the key 'created'"),
         ("[provenance]\ncreated = 2026-11-28", "created is a date; it is text"),
-        ("[[inputs]]\nname = 'x'\nelements = [{ name = 'a', high = inf }]", "no limit is a key that is left out"),
+        (
+            "[[inputs]]\nname = 'x'\nelements = [{ name = 'a', high = inf }]",
+            "where there is no limit, leave the key out",
+        ),
     ],
 )
 def test_what_is_wrong_is_refused_with_its_place(text, words):
