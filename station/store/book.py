@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from rt_engine.change import ChangeState
@@ -208,12 +208,16 @@ def _change(book: Book, record: Record) -> None:
         book.open[number] = Open(slots, state)
     else:
         book.open.pop(number, None)
+    _take_now(book, record)
     for name, sha in slots.items():
         slot = book.slot(name)
+        if state in (ChangeState.REJECTED, ChangeState.ROLLED_BACK):
+            if sha == slot.committed:  # brought once more, and refused: it goes on, and is not barred
+                slot.became[sha] = replace(became, state=ChangeState.COMMITTED)
+                continue
+            if record["bars"]:
+                slot.barred[sha] = became.why
         slot.became[sha] = became
-        if state in (ChangeState.REJECTED, ChangeState.ROLLED_BACK) and record["bars"]:
-            slot.barred[sha] = became.why
-    _take_now(book, record)
 
 
 def _file(book: Book, record: Record) -> None:

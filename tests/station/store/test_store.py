@@ -230,3 +230,13 @@ def test_the_oldest_versions_go_when_there_are_too_many(tmp_path):
     again(store)
     assert store.committed("policy").sha256 == models[7].sha256 and store.previous("policy").sha256 == models[6].sha256
     store.close()
+
+
+def test_the_version_that_runs_is_not_barred_by_a_refusal_of_its_own_file(store):
+    """Brought once more and refused (by a gate on a busy machine), it goes on, and runs after a restart."""
+    commit(store, store.next_change(), policy=A)
+    refused = store.next_change()
+    for state in (ChangeState.STAGED, ChangeState.GATE, ChangeState.REJECTED):
+        store.record(refused, {"policy": A.sha256}, state, "test", "the gate refuses it")
+    assert (store.barred("policy", A.sha256), store.versions("policy")[0].state) == ("", COMMITTED)
+    assert again(store).committed["policy"].sha256 == A.sha256
