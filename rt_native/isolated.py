@@ -15,12 +15,17 @@ _STEERING = ("PYTHON", "NUMBA_", "RT_NATIVE_")
 """Beginnings of variables that change what an interpreter or the compiler does."""
 
 
-def command(module: str, *arguments: str) -> list[str]:
-    """The command line that runs a module of ours as a program."""
+def command(module: str, *arguments: str, writes_bytecode: bool = True) -> list[str]:
+    """The command line that runs a module of ours as a program.
+
+    `writes_bytecode` is False for who reads sources that are edited: Python takes bytecode for that of a source of the same size
+    and second.
+    """
     import llvmlite
 
     folders = dict.fromkeys(str(Path(file).resolve().parents[1]) for file in (__file__, str(llvmlite.__file__)))
-    return [sys.executable, "-I", str(Path(__file__).resolve()), os.pathsep.join(folders), module, *arguments]
+    options = ["-I"] if writes_bytecode else ["-I", "-B"]
+    return [sys.executable, *options, str(Path(__file__).resolve()), os.pathsep.join(folders), module, *arguments]
 
 
 def environment() -> dict[str, str]:

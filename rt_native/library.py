@@ -214,7 +214,9 @@ class Library:
         }
         complaint = []
         with subprocess.Popen(
-            isolated.command("rt_native.cross" if is_foreign(self.target) else "rt_native.build"),
+            isolated.command(
+                "rt_native.cross" if is_foreign(self.target) else "rt_native.build", writes_bytecode=False
+            ),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -14,7 +14,8 @@ TEXT_METHODS = {"read_text": 0, "write_text": 1}
 """Method -> at which place the encoding may stand."""
 PRINTS_ITSELF = {
     "rt_native/build.py": "the words of a child process to its parent",
-    "rt_engine/apart.py": "JSON, of a child process to its parent",
+    "rt_engine/gate/worker.py": "JSON, of a child process to its parent",
+    "rt_engine/contract/schema.py": "a schema of our own",
     "rt_engine/ops/table.py": "a page about our own operators",
     "station/demo/plant.py": "numbers, to the demo",
     "station/demo/plc_program.py": "numbers, to who runs it by hand",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,13 +38,14 @@ def contract(
 ) -> None:
     """Show a model's contract: names, units, ranges, rate, history, training data; --set adds it to a finished file."""
     from rt_native.terminal import Terminal
+    from rt_native.text import visible
 
     errors = Terminal(stderr=True)
     with explained(errors):
         if schema:
             from rt_engine.contract.schema import FILE
 
-            print(FILE.read_text(encoding="utf-8"), end="")
+            sys.stdout.write(FILE.read_text(encoding="utf-8"))
             return
         if model is None:
             raise typer.BadParameter("which model? only --schema needs none", param_hint="MODEL")
@@ -53,7 +55,7 @@ def contract(
             check_outputs(set_, data, files={"--output": output or model})
             _write(errors, model, set_, data, output or model)
         if template:
-            print(_template(model), end="")
+            sys.stdout.write(visible(_template(model), keep="\n"))
         else:
             _show(output or model, json)
 

@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import selectors
 import socket
 import stat
 import threading
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -129,7 +130,7 @@ class ControlServer:
         self.path, self.trouble = path, ""
         self._station, self._held = station, held
         self._door: _Door | None = None
-        self._loop = asyncio.new_event_loop()
+        self._loop = _event_loop()
         self._done = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
 
@@ -240,6 +241,14 @@ class ControlServer:
 
         self._station.request_stop()
         return web.json_response({"message": "stopping"}, status=202)
+
+
+def _event_loop() -> asyncio.AbstractEventLoop:
+    """A new event loop; where descriptors are few, OSError before there is half of one, which complains when it is freed."""
+    with selectors.DefaultSelector(), ExitStack() as ends:
+        for end in socket.socketpair():
+            ends.enter_context(end)
+    return asyncio.new_event_loop()
 
 
 async def _let_in(listener: socket.socket, server: Any) -> None:

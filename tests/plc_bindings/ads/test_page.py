@@ -68,11 +68,12 @@ def test_the_structured_text_is_well_formed():
 
 def test_the_python_runs():
     """With pyads, against a server at an address of its own."""
-    (program,) = re.findall(r"```python\n(.*?)```", PAGE, re.S)
+    program, later = re.findall(r"```python\n(.*?)```", PAGE, re.S)
     found: dict[str, object] = {}
     with ads_server() as running:
         host, _ = running.address
         exec(compile(program.replace("192.168.10.2", host), "ads.md", "exec"), found)
+        exec(compile(later, "ads.md", "exec"), found)  # a function, for a station
         found["plc"].close()
     (y,) = model().run({"x": np.full((1, 16), 0.5, np.float32)})
     assert (found["status"], found["version"]) == (0, 1)

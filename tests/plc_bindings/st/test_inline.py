@@ -20,7 +20,8 @@ from tests.plc_bindings.st.evaluator import Program
 from tests.plc_bindings.st.inlined import Inlined, graph, mlp, same
 
 GOLDEN = ROOT / "tests" / "exporters" / "golden"
-DEMO = sorted((ROOT / "station" / "demo" / "data").glob("*.onnx"))
+TOO_LARGE = "policy-slow"  # it is in the demo to be refused
+DEMO = [path for path in sorted((ROOT / "station" / "demo" / "data").glob("*.onnx")) if path.stem != TOO_LARGE]
 F32 = np.float32
 
 EXACT = """
