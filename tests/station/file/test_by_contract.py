@@ -246,11 +246,12 @@ def problems(station, *arguments, **more):
 def test_degrees_against_radians_are_an_error_with_its_line(station):
     """Wired by name or by hand; both units and the scale to write; with it the station is good."""
     tags = TAGS.replace('3, unit = "rad"', '3, unit = "deg"')
-    for task in (TASK, TASK.replace('inputs = "contract"', 'inputs = ["speed", "leg"]')):
+    turned = '{ contract = { "leg" = { tag = "leg", scale = 0.0174532925199433 } } }'
+    by_hand = TASK.replace('inputs = "contract"', 'inputs = ["speed", "leg"]')
+    for task, what in ((TASK, f"inputs = {turned}"), (by_hand, "scale = 0.0174532925199433 in its entry of inputs")):
         (one,) = [p for p in problems(station, contract(SPEED, *LEGS), tags, task) if p.severity == "error"]
-        assert "tag leg is in deg; leg[0] to leg[2] of x in rad: write scale = 0.0174532925199433" in one.message
+        assert f"tag leg is in deg; leg[0] to leg[2] of x in rad: write {what}" in one.message
         assert one.key == "tasks.axis.inputs[1]" and one.line > 0
-    turned = '{ contract = { leg = { tag = "leg", scale = 0.0174533 } } }'
     good = problems(station, contract(SPEED, *LEGS), tags, TASK.replace('inputs = "contract"', f"inputs = {turned}"))
     assert [p.severity for p in good] == ["warning"]
 
