@@ -115,12 +115,3 @@ def envelope_look(envelope, block, value):  # type: ignore[no-untyped-def]
     """See `envelope_value`; the result goes to the address `value`."""
     store_f64(value, envelope_value(envelope, block))
     return 0
-
-
-@export
-def envelope_looks(envelope, block, count):  # type: ignore[no-untyped-def]
-    """Look `count` times, for who measures what that costs; gives 0."""
-    total = 0.0
-    for _ in range(count):
-        total += envelope_value(envelope, block)
-    return 1 if total < 0.0 else 0

@@ -84,33 +84,35 @@ def reset_second(task):  # type: ignore[no-untyped-def]
 
 
 @inline
+def copy_each(row, count, size, to, source, nbytes):  # type: ignore[no-untyped-def]
+    """Copy what each row names; `to`, `source` and `nbytes` are where in a row these stand."""
+    for _ in range(count):
+        copy_bytes(load_i64(row + to), load_i64(row + source), load_i64(row + nbytes))
+        row += size
+
+
+@inline
 def remember(task):  # type: ignore[no-untyped-def]
     """Before a tick computes: keep what it changes."""
     watch = watch_of(task)
     if watch != 0:
         store_i64(watch + _PENDING, 0)
-        row = load_i64(watch + _SAVED)
-        for _ in range(load_i64(watch + _SAVED_COUNT)):
-            copy_bytes(load_i64(row + _KEPT), load_i64(row + _PLACE), load_i64(row + _KEPT_BYTES))
-            row += _SAVED_SIZE
+        rows, count = load_i64(watch + _SAVED), load_i64(watch + _SAVED_COUNT)
+        copy_each(rows, count, _SAVED_SIZE, _KEPT, _PLACE, _KEPT_BYTES)
 
 
 @inline
 def restore(watch):  # type: ignore[no-untyped-def]
     """Put back what `remember` kept."""
-    row = load_i64(watch + _SAVED)
-    for _ in range(load_i64(watch + _SAVED_COUNT)):
-        copy_bytes(load_i64(row + _PLACE), load_i64(row + _KEPT), load_i64(row + _KEPT_BYTES))
-        row += _SAVED_SIZE
+    rows, count = load_i64(watch + _SAVED), load_i64(watch + _SAVED_COUNT)
+    copy_each(rows, count, _SAVED_SIZE, _PLACE, _KEPT, _KEPT_BYTES)
 
 
 @inline
 def copy_inputs(watch):  # type: ignore[no-untyped-def]
     """The active version's inputs -> the second's."""
-    row = load_i64(watch + _INPUTS)
-    for _ in range(load_i64(watch + _INPUT_COUNT)):
-        copy_bytes(load_i64(row + _TO), load_i64(row + _SOURCE), load_i64(row + _BYTES))
-        row += _COPY_SIZE
+    rows, count = load_i64(watch + _INPUTS), load_i64(watch + _INPUT_COUNT)
+    copy_each(rows, count, _COPY_SIZE, _TO, _SOURCE, _BYTES)
 
 
 @inline

@@ -70,13 +70,6 @@ def is_condemned(reader):
 
 
 @inline
-def has_fallen(reader):
-    """Is the version active to which the arrangement falls?"""
-    arrangement = load_i64(reader + _ARRANGEMENT)
-    return arrangement != 0 and load_i64(arrangement + _FALL_TO) == load_i64(reader + _ACTIVE)
-
-
-@inline
 def fall_back(reader, tick_ns):
     """The version before is active again, with its own states; gives its block."""
     block = load_i64(load_i64(reader + _ARRANGEMENT) + _FALL_TO)
