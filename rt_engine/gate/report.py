@@ -1,7 +1,7 @@
 """What the gate found: every check with its outcome and figures, the times, the memory. Also when all is well."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Self
 
@@ -98,10 +98,6 @@ class GateReport:
     def refusal(self) -> str:
         """Why it is refused, in a sentence for each check that failed; "": it is not."""
         return "; ".join(f"{check.name}: {check.why}" for check in self.failed)
-
-    def with_checks(self, *checks: Check) -> Self:
-        """With more checks, that somebody else made."""
-        return replace(self, checks=(*self.checks, *checks))
 
     def require_passed(self) -> None:
         """Raise GateError, with `refusal`, unless it passed."""

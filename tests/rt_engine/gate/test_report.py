@@ -1,6 +1,7 @@
 """A report says everything, survives JSON, and refuses with every reason."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -37,7 +38,10 @@ def test_a_job_is_the_same_after_json():
 def test_one_failed_check_refuses_and_is_named():
     """Whoever adds a check of their own refuses too."""
     REPORT.require_passed()
-    bad = REPORT.with_checks(Check("wiring", Outcome.FAILED, "degrees"), Check("rate", Outcome.FAILED, "50 Hz"))
+    bad = replace(
+        REPORT,
+        checks=(*REPORT.checks, Check("wiring", Outcome.FAILED, "degrees"), Check("rate", Outcome.FAILED, "50 Hz")),
+    )
     assert (REPORT.passed, bad.passed) == (True, False)
     with pytest.raises(GateError, match="the gate refuses m: wiring: degrees; rate: 50 Hz") as caught:
         bad.require_passed()

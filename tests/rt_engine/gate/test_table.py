@@ -11,7 +11,9 @@ from tests.rt_engine.gate.test_report import REPORT
 
 def test_every_check_is_a_row_and_the_verdict_is_below():
     terminal = Terminal(width=200, record=True, file=io.StringIO())
-    bad = replace(REPORT, sha256="abc", machine="here", seed=7).with_checks(Check("rate", Outcome.FAILED, "50 Hz"))
+    bad = replace(
+        REPORT, sha256="abc", machine="here", seed=7, checks=(*REPORT.checks, Check("rate", Outcome.FAILED, "50 Hz"))
+    )
     terminal.print(table(bad))
     lines = [" ".join(line.split()) for line in terminal.export_text().splitlines()]
     assert lines[:5] == [
