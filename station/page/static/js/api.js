@@ -4,14 +4,18 @@ All GET unless it says POST; JSON; same origin; times in nanoseconds where a nam
 that JSON has not are the texts "NaN", "Infinity", "-Infinity". A key that is missing is shown as "-", never as 0.
 
   POST /login {token}         204 and a cookie (HttpOnly, SameSite=Strict) | 401 {error}.     POST /logout  204
-  /api/session                {who, commands: ["record", "commit", "rollback", "reset-state"...]}: what this viewer may do
+  /api/session                {who, commands: ["record", "commit", "rollback", "reset-state"...]}: what this viewer may do;
+                              statistics: {task: [{name, heading, meaning, is_fault, is_live}], link: [..]}: the words for what is counted;
+                              trends: {steps_ms: [..], keeps_s: [..]}: resolutions that /api/trends has, and how long each
   /api/status                 a `Snapshot` as `rt-engine status --json` (tasks, links, servers, models, changes, rights, audit_*),
                               and beside it: verdict: [{level, text}], now: UTC
   /api/histograms             {task or link: [{title, timing: Latency, bars: [{low_ns, high_ns, count}]}]} as the report has them
   /api/tags?name=PATTERN      {tags: [TagView]}
-  /api/trends?tag=A&tag=B&seconds=300&points=600
-                              {end_ns, step_ns, tags: {A: {unit, low: [..points], high: [..points]}}}: bucket i ends at
-                              end_ns - (points - 1 - i) * step_ns; null where there was nothing (a gap stays a gap)
+  /api/trends?tag=A&tag=B&step_ms=500&from=N
+                              {step_ms, first, end, missing: [tags that there are not], tags: {A: {unit, low: [..], high: [..]}}}: least and
+                              greatest in each step, full rate behind it; bucket `first` + i holds the time [(first + i) * step_ms,
+                              (first + i + 1) * step_ms) of UTC in milliseconds; only whole buckets, from number N on (the page asks for what
+                              it lacks), the newest 1,200 at most; null where there was nothing (a gap stays a gap)
   /api/events?after=N         {last, events: [{number, at_s, when, kind, subject, text, level}]}: the newest 500 after N
   /api/models                 {models: [{slot, file, sha256, version, inputs: [{name, dtype, shape}], outputs: [..], tasks: [..]}]}
   /api/models/SLOT/graph      {version, runs, total_ns, nodes: [{id, kind: "input"|"operator"|"output", name, operator, dtype, shape,
