@@ -11,6 +11,7 @@ EngineError
 ├── InputError              an array given to `run` has the wrong name, shape or type
 ├── InterfaceError          a model for a hot update has other inputs or outputs than the running one
 ├── GateError               the gate refuses a new version of a model; `.report` has every check
+├── RecordingError          a recording, or a part of one, cannot be read, or is damaged where it is asked for
 ├── UpdateError             a hot update was not taken in time; the old version runs on
 └── RunError                a kernel ended with a status other than OK
 
@@ -133,6 +134,10 @@ class GateError(EngineError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.why, self.report)
+
+
+class RecordingError(EngineError):
+    """A recording, or a part of one, cannot be read."""
 
 
 class UpdateError(EngineError):

@@ -1,0 +1,1 @@
+"""Recordings: what a task saw, thought and did in every cycle, in MCAP files."""
