@@ -11,7 +11,7 @@ compute   is_turn     the model's turn; else `go_on`: what is between turns, the
 
 from rt_engine.change import Verdict
 from rt_native.counting import add_to
-from rt_native.lang import atomic_load, call1, call5, inline, load_i64, store_i64
+from rt_native.lang import call1, call5, inline, load_i64, store_i64
 from rt_native.memory import offsets
 from scheduler.fallback_native import fallback_use, is_late_cycle, stand_in, stand_on, stands, step_aside
 from scheduler.memory_native import keep_model, keep_step, save_model
@@ -25,8 +25,8 @@ from scheduler.time_native import now
 
 _T, _N, _H = offsets(TASK), offsets(STATS), offsets(STEP_HEADER)
 _HEADER, _ELAPSED, _RESUMED, _STEP_TICK = STEP_HEADER.itemsize, _H.elapsed_ns, _H.resumed, _H.tick_ns
-_CONTROL, _PERIOD, _ON_NAN, _EXECUTE, _STATS, _TICK = (
-    _T.control, _T.period_ns, _T.on_nan, _T.execute, _T.stats, _T.tick_ns
+_TOLD, _PERIOD, _ON_NAN, _EXECUTE, _STATS, _TICK = (
+    _T.told, _T.period_ns, _T.on_nan, _T.execute, _T.stats, _T.tick_ns
 )  # fmt: skip
 _STEP, _STEP_STATE, _VALUES, _VALUE_COUNT, _RAW, _RAW_COUNT = (
     _T.step, _T.step_state, _T.values, _T.value_count, _T.raw, _T.raw_count
@@ -43,7 +43,7 @@ _OK, _PAUSED, _STEP_FAILED, _NAN_OUTPUT, _SPOKEN, _ROLLED_BACK = (
 @inline
 def compute(task, block, tick):  # type: ignore[no-untyped-def]
     """Run the model and the user's step on the inputs; OK when `raw` holds numbers that may go on to the guard."""
-    if atomic_load(task + _CONTROL) == _PAUSE:
+    if load_i64(task + _TOLD) == _PAUSE:
         return _PAUSED
     return take_turn(task, block, tick) if is_turn(task, tick) else go_on(task, tick)
 

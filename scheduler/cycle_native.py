@@ -57,7 +57,7 @@ from scheduler.time_native import now, sleep_until
 
 _T, _N = offsets(TASK), offsets(STATS)
 _CONTROL, _STATE, _EPOCH, _PERIOD, _TICK = _T.control, _T.state, _T.epoch_ns, _T.period_ns, _T.tick_ns
-_CLOCK, _SLEEP, _READER, _STATS = _T.clock, _T.clock_sleep, _T.reader, _T.stats
+_CLOCK, _SLEEP, _READER, _STATS, _TOLD = _T.clock, _T.clock_sleep, _T.reader, _T.stats, _T.told
 _DUE, _CYCLES, _STATUS, _ACTION, _VERSION, _USAGE_END = (
     _N.due_ns, _N.cycles, _N.status, _N.action, _N.version, _N.usage_end
 )  # fmt: skip
@@ -96,8 +96,10 @@ def tasks_run(table, count):  # type: ignore[no-untyped-def]
 @inline
 def cycle(task):  # type: ignore[no-untyped-def]
     """One cycle, if its tick has come; gives the tick to wait for, or _LEAVE."""
-    if atomic_load(task + _CONTROL) == _STOP:
+    told = atomic_load(task + _CONTROL)
+    if told == _STOP:
         return _LEAVE
+    store_i64(task + _TOLD, told)
     epoch, period, due = load_i64(task + _EPOCH), load_i64(task + _PERIOD), load_i64(load_i64(task + _STATS) + _DUE)
     woke = now(task)
     if woke < due:

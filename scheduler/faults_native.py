@@ -1,13 +1,13 @@
 """From what went wrong in a cycle to what its outputs are: live, held, or safe."""
 
-from rt_native.lang import atomic_load, inline, load_i64, store_i64
+from rt_native.lang import inline, load_i64, store_i64
 from rt_native.memory import offsets
 from scheduler.fallback_native import fallback_action, is_other_condemned, longest_hold, stands
 from scheduler.status import Action, TaskStatus
 from scheduler.task_block import TASK, Control, OnOverrun, OnState
 
 _T = offsets(TASK)
-_CONTROL, _TRIPPED, _ON_OVERRUN, _ON_NAN, _ON_BAD = _T.control, _T.tripped, _T.on_overrun, _T.on_nan, _T.on_bad_input
+_TOLD, _TRIPPED, _ON_OVERRUN, _ON_NAN, _ON_BAD = _T.told, _T.tripped, _T.on_overrun, _T.on_nan, _T.on_bad_input
 _ON_STATE, _MAX_HOLD, _HELD_SINCE = _T.on_bad_state, _T.max_hold_ns, _T.held_since_ns
 _PAUSE = int(Control.PAUSE)
 _LIVE, _HOLD, _SAFE = int(Action.LIVE), int(Action.HOLD), int(Action.SAFE)
@@ -24,7 +24,7 @@ _OK, _PAUSED, _TRIP, _NAN_OUTPUT, _LATE_CYCLE, _BAD_INPUT, _NAN_INPUT, _FILLING,
 @inline
 def judge(task, fault, late):  # type: ignore[no-untyped-def]
     """What this cycle's outputs have to answer for: pause and watchdog come first, a late end last."""
-    if atomic_load(task + _CONTROL) == _PAUSE:
+    if load_i64(task + _TOLD) == _PAUSE:
         return _PAUSED
     if load_i64(task + _TRIPPED) != 0:
         return _TRIP

@@ -96,6 +96,7 @@ TASK = np.dtype(
         *words("exchanges", "exchange_count", "exchange_phase", "exchange_area", "io_ns"),
         *words("monitor", "fallback", "late"),
         # the cycle's own
+        *words("told"),
         *words("tick_ns", "tripped", "on_time", "bad_source", "bad_age_ns", "bad_value", "came_ns"),
         *words("inputs_seen", "outputs_seen"),
         *words("held_since_ns", "model_wrong", "step_wrong", "reset_before", "restored"),
@@ -103,7 +104,8 @@ TASK = np.dtype(
         *words("every_ns", "is_linear", "ramp_from", "ramp_to", "next_turn_ns", "turn_ns", "turn_fault"),
     ]
 )
-"""One task. `tick_ns` is the tick of the newest cycle, 0 before the first.
+"""One task. `tick_ns` is the tick of the newest cycle, 0 before the first. `told`: what `control` was when this cycle began: for all
+of it, so that it can be repeated.
 
 `bad_source`: the newest input channel that was bad, `bad_age_ns` how old its values were, 0: its quality was bad.
 `came_ns`: when the first of those inputs had come that this cycle is the first to see, 0: none is new.

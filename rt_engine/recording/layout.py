@@ -87,6 +87,8 @@ class Flag(IntFlag):
     """A second version ran beside it, in shadow."""
     SECOND_TRIAL = 16
     """A second version was on trial, or the loser of a trial ran beside it."""
+    SMALLER = 32
+    """A smaller model computed, as too little time was left: what the other needs was measured on the machine."""
 
 
 class Phase(IntEnum):
