@@ -2,7 +2,8 @@
 
 SchedulerError
 ├── TaskError    a task's description contradicts itself, its model or its channels; raised before anything runs
-└── StepError    a user's own step cannot be found, compiled or called
+├── StepError    a user's own step cannot be found, compiled or called
+└── RingError    the ring of a task's tap cannot be made, or a file is no ring that can be read here
 """
 
 
@@ -16,3 +17,7 @@ class TaskError(SchedulerError, ValueError):
 
 class StepError(SchedulerError):
     """A user's own compiled step cannot be used."""
+
+
+class RingError(SchedulerError):
+    """A ring cannot be made, or read."""
