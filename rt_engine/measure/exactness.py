@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from rt_engine.kernels.interface.record import RECORD
 from rt_engine.measure.reference import FLOAT_TYPES, OPERATORS
 from rt_engine.model import Model
 from rt_engine.passes.channels_last import TWIN
-from rt_engine.run.context import Context
+from rt_engine.run.stepping import run_record
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -42,7 +41,7 @@ def record_errors(model: Model, path: Path, inputs: Arrays) -> list[float | None
     errors: list[float | None] = []
     last = {p.spec.name: i for i, p in enumerate(model.program.results) if p is not None}
     for i, place in enumerate(model.program.results):
-        _run_record(context, i)
+        run_record(context, i)
         name = "" if place is None else place.spec.name.removesuffix(TWIN)
         wanted = reference.get(name)
         if place is None or wanted is None or last[place.spec.name] != i or wanted.dtype.kind not in "fiub":
@@ -52,16 +51,6 @@ def record_errors(model: Model, path: Path, inputs: Arrays) -> list[float | None
         zero = shift.get(name, 0.0) if got.dtype.kind == "f" else 0.0
         errors.append(_share(got - zero, np.asarray(wanted, np.float64) - zero))
     return errors
-
-
-def _run_record(context: Context, index: int) -> None:
-    """Run one record of a context's program."""
-    first, count = int(context._fields["records"][0]), int(context._fields["count"][0])
-    context._fields["records"], context._fields["count"] = first + index * RECORD.itemsize, 1
-    try:
-        context._run(context.block_address)
-    finally:
-        context._fields["records"], context._fields["count"] = first, count
 
 
 def _share(got: NDArray[Any], wanted: NDArray[Any]) -> float | None:

@@ -1,9 +1,10 @@
 """An inspection as a page of its own: the graph as a picture, the table below. No script, no network."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from rt_engine.kernels.interface.control import JUMP, LOOP
-from rt_engine.measure.inspect import COLUMNS, Inspection, OperatorRow, cells, summary
+from rt_engine.measure.inspect import COLUMNS, End, Inspection, OperatorRow, cells, summary
 from rt_engine.measure.layout import Layout, layout
 from rt_native.text import in_html as escape
 
@@ -14,6 +15,22 @@ LINES = 400
 """Room for lines beside them."""
 CHARACTERS = 32
 """That a line of a box holds."""
+
+
+class Drawable(Protocol):
+    """What a picture of a graph needs: an `Inspection` has it."""
+
+    @property
+    def inputs(self) -> tuple[End, ...]:
+        """Inputs and states."""
+
+    @property
+    def outputs(self) -> tuple[End, ...]:
+        """Outputs."""
+
+    @property
+    def rows(self) -> tuple[OperatorRow, ...]:
+        """Operators."""
 
 
 def page(found: Inspection) -> str:
@@ -60,7 +77,7 @@ class Box:
     """The operator's line in the table."""
 
 
-def graph_of(found: Inspection) -> tuple[list[Box], list[list[int]]]:
+def graph_of(found: Drawable) -> tuple[list[Box], list[list[int]]]:
     """What is drawn, and for each box those whose values it reads, which stand before it."""
     boxes = [_end("input", end.name, end.value) for end in found.inputs]
     sources: list[list[int]] = [[] for _ in boxes]
@@ -79,7 +96,7 @@ def graph_of(found: Inspection) -> tuple[list[Box], list[list[int]]]:
     return boxes, sources
 
 
-def graph_svg(found: Inspection) -> str:
+def graph_svg(found: Drawable) -> str:
     """Boxes from top to bottom, lines from what makes a value to what reads it."""
     boxes, sources = graph_of(found)
     made = layout(sources, WIDEST, BOX_WIDTH + GAP_X, GAP_X, LINES)

@@ -1,0 +1,45 @@
+"""A context's program record by record, for who wants to look at what each of them made."""
+
+import ctypes
+from collections.abc import Iterator
+
+import numpy as np
+
+from rt_engine.kernels.interface.control import JUMP, LOOP
+from rt_engine.kernels.interface.record import JUMP as JUMPED
+from rt_engine.kernels.interface.record import RECORD
+from rt_engine.run.context import Context
+
+_KERNEL = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
+
+
+def run_record(context: Context, index: int) -> int:
+    """Run one record; gives its status. It must not be one that jumps."""
+    first, count = int(context._fields["records"][0]), int(context._fields["count"][0])
+    context._fields["records"], context._fields["count"] = first + index * RECORD.itemsize, 1
+    try:
+        return int(context._run(context._argument))
+    finally:
+        context._fields["records"], context._fields["count"] = first, count
+
+
+def stepped(context: Context) -> Iterator[tuple[int, int]]:
+    """Run the program as `Context.run` does, the same bits; gives (record, status) after each, in the order in which they run.
+
+    It ends behind the last record, or behind one whose status is not 0.
+    """
+    program = context._executable.program
+    jumping = {i for i, name in enumerate(program.kernels) if name in (JUMP.name, LOOP.name)}
+    kernels = context._executable.table.view(np.int64, 0, max(len(program.kernels), 1)).tolist()
+    of_record, at = program.records["kernel"].tolist(), 0
+    while at < len(of_record):
+        kernel = of_record[at]
+        if kernel in jumping:
+            where = program.records.ctypes.data + at * RECORD.itemsize
+            status = int(_KERNEL(kernels[kernel])(context._arena.address, where))
+        else:
+            status = run_record(context, at)
+        yield at, status if status < JUMPED else 0
+        if 0 < status < JUMPED:
+            return
+        at = status - JUMPED if status >= JUMPED else at + 1
