@@ -14,7 +14,6 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from string import Template
 from typing import Final
 
 from fieldbus.link.state import LINK_STATISTICS
@@ -36,6 +35,7 @@ from station.show.changes import (
 )
 from station.show.events import Event
 from station.show.identity import Rows
+from station.show.paper import folded, page, section, table
 from station.show.picture import Picture, svg_picture
 from station.show.reasons import reasons
 from station.show.snapshot import LinkView, ServerView, Snapshot, TaskView
@@ -43,14 +43,11 @@ from station.show.tags import TagView
 from station.show.verdict import Remark, judge
 from station.terms.durations import format_duration
 
-TEMPLATE: Final = Path(__file__).with_name("report.html")
 WRITE_PATIENCE_S: Final = 10.0
 KEEPER_PATIENCE_S: Final = 2.0
 FIRST_S: Final = 10.0
 EVERY_S: Final = 60.0
 """When a report is written the first time while the station runs, and then how often."""
-FOLDED_ROWS: Final = 40
-"""A table with more rows opens when somebody clicks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,39 +221,39 @@ def to_html(report: Report) -> str:
     """The report for people: one page, no script, nothing fetched."""
     ran, servers = timedelta(seconds=round(report.snapshot.running_s)), report.snapshot.servers
     sections = [
-        _section("What ran, and where", _table(("what", "found"), map(_identity_row, report.identity))),
-        _section("Tasks", _table(_TASK_COLUMNS, map(_task_row, report.snapshot.tasks))),
-        _section(
+        section("What ran, and where", table(("what", "found"), map(_identity_row, report.identity))),
+        section("Tasks", table(_TASK_COLUMNS, map(_task_row, report.snapshot.tasks))),
+        section(
             "Tags: as their links had them last" + (", before the stop" if report.is_final else ""),
-            _folded(_table(_VALUE_COLUMNS, map(_value_row, report.snapshot.tags)), len(report.snapshot.tags), "tags"),
+            folded(table(_VALUE_COLUMNS, map(_value_row, report.snapshot.tags)), len(report.snapshot.tags), "tags"),
         ),
-        _section("Tags: values in the cycles of the tasks", _table(_TAG_COLUMNS, map(_tag_row, report.tags))),
+        section("Tags: values in the cycles of the tasks", table(_TAG_COLUMNS, map(_tag_row, report.tags))),
         *(_pictures(name, pictures) for name, pictures in report.pictures),
-        _section(
-            "The latest cycles, from the tick to the outputs", _table(_CYCLE_COLUMNS, map(_cycle_row, report.worst))
+        section(
+            "The latest cycles, from the tick to the outputs", table(_CYCLE_COLUMNS, map(_cycle_row, report.worst))
         ),
-        _section("Links", _table(_LINK_COLUMNS, map(_link_row, report.snapshot.links))),
-        *([_section("Servers", _table(_SERVER_COLUMNS, map(_server_row, servers)))] if servers else []),
+        section("Links", table(_LINK_COLUMNS, map(_link_row, report.snapshot.links))),
+        *([section("Servers", table(_SERVER_COLUMNS, map(_server_row, servers)))] if servers else []),
         *_changes(seen(report.snapshot.changes)),
-        _section(
+        section(
             "What happened",
-            _table(("at", "what", "", ""), map(_event_row, sorted(report.events, key=lambda event: event.at_s))),
+            table(("at", "what", "", ""), map(_event_row, sorted(report.events, key=lambda event: event.at_s))),
         ),
-        _section(
-            "Rights: what this process asked for its own threads", _table(_FACT_COLUMNS, map(_fact_row, report.rights))
+        section(
+            "Rights: what this process asked for its own threads", table(_FACT_COLUMNS, map(_fact_row, report.rights))
         ),
-        _section(
-            "Machine: what the system is, whoever runs on it", _table(_FACT_COLUMNS, map(_fact_row, report.machine))
+        section(
+            "Machine: what the system is, whoever runs on it", table(_FACT_COLUMNS, map(_fact_row, report.machine))
         ),
-        _section("The station file", f'<div class="card wide"><pre>{escape(report.station_file)}</pre></div>'),
+        section("The station file", f'<div class="card wide"><pre>{escape(report.station_file)}</pre></div>'),
     ]
-    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
-        title=escape(f"{report.snapshot.station}, {report.started:%Y-%m-%d %H:%M}"),
-        station=escape(report.snapshot.station),
-        when=f"{report.started:%Y-%m-%d %H:%M:%S} {report.started.tzname() or ''}, ran {ran}"
+    return page(
+        f"{report.snapshot.station}, {report.started:%Y-%m-%d %H:%M}",
+        report.snapshot.station,
+        f"{report.started:%Y-%m-%d %H:%M:%S} {report.started.tzname() or ''}, ran {ran}"
         + ("" if report.is_final else ", and ran on when this was written; a later report has the same name"),
-        verdict="\n".join(f'<div class="verdict {r.level}">{escape(r.text)}</div>' for r in report.remarks),
-        sections="\n".join(sections),
+        report.remarks,
+        sections,
     )
 
 
@@ -264,16 +261,16 @@ def _changes(changes: Sequence[ChangeView]) -> Iterator[str]:
     """The newest change of each slot; and how far the versions lay apart."""
     if not changes:
         return
-    yield _section("Changes of models", _table(CHANGE_COLUMNS, map(change_row, changes)))
+    yield section("Changes of models", table(CHANGE_COLUMNS, map(change_row, changes)))
     for view in changes:
         if view.differences:
             cards = "".join(
                 f'<div class="card"><h3>{escape(one.output)}: how far apart</h3>{difference_picture(one)}</div>'
                 for one in view.differences
             )
-            table = _table(DIFFERENCE_COLUMNS, map(difference_row, view.differences))
-            yield _section(
-                f"{view.slot}: old and new version on the same inputs", f'{table}<div class="pair">{cards}</div>'
+            rows = table(DIFFERENCE_COLUMNS, map(difference_row, view.differences))
+            yield section(
+                f"{view.slot}: old and new version on the same inputs", f'{rows}<div class="pair">{cards}</div>'
             )
 
 
@@ -374,28 +371,7 @@ def _fact_row(fact: Fact) -> Sequence[str]:
 
 def _pictures(name: str, pictures: Iterable[Picture]) -> str:
     cards = "".join(f'<div class="card"><h3>{escape(p.title)}</h3>{svg_picture(p)}</div>' for p in pictures)
-    return _section(name, f'<div class="pair">{cards}</div>')
-
-
-def _section(title: str, body: str) -> str:
-    return f"<section><h2>{escape(title)}</h2>\n{body}</section>"
-
-
-def _folded(table: str, rows: int, what: str) -> str:
-    """The table, closed when it is long."""
-    return table if rows <= FOLDED_ROWS else f"<details><summary>{rows:,} {what}</summary>{table}</details>"
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A column whose name begins with `>` holds numbers."""
-    numeric = [' class="n"' if column.startswith(">") else "" for column in columns]
-    head = "".join(f"<th{css}>{escape(c.lstrip('>'))}</th>" for c, css in zip(columns, numeric, strict=True))
-    body = "".join(
-        "<tr>" + "".join(f"<td{css}>{cell}</td>" for cell, css in zip(row, numeric, strict=True)) + "</tr>"
-        for row in rows
-    )
-    body = body or f'<tr><td class="none" colspan="{len(columns)}">none</td></tr>'
-    return f'<div class="card wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    return section(name, f'<div class="pair">{cards}</div>')
 
 
 def spread(count: int, *times_ns: float) -> str:

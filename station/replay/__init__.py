@@ -1,0 +1,1 @@
+"""A recording run again: the same bits, or what another model would have put out."""
