@@ -1,1 +1,13 @@
-"""Recordings: what a task saw, thought and did in every cycle, in MCAP files."""
+"""Recordings: what a task saw, thought and did in every cycle, in MCAP files.
+
+    TaskLayout  -->  Writer  -->  *.mcap  -->  mcap.reader.scan  -->  Recording  -->  TaskRecording  -->  arrays, segments, export
+    the record       chunks                    what is there          one or many     one task
+
+`open(path)` reads them; `Writer` makes them. The format is drawn in `layout`, `contents` and `mcap.writer`.
+"""
+
+from rt_engine.recording.contents import Version
+from rt_engine.recording.layout import Field, Flag, Phase, SourceFields, TaskLayout
+from rt_engine.recording.writer import Writer
+
+__all__ = ["Field", "Flag", "Phase", "SourceFields", "TaskLayout", "Version", "Writer"]

@@ -39,8 +39,8 @@ CLOCKS = 8
 WORD = 8
 MOST_CELLS = 1 << 20
 """In one record: 8 MiB."""
-MOST_BYTES = 1 << 30
-"""In one checkpoint."""
+MOST_BYTES = 1 << 27
+"""In one checkpoint: 128 MiB."""
 MOST_NAMES = 1 << 16
 LONGEST_NAME = 1 << 10
 
