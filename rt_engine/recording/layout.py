@@ -21,7 +21,6 @@ The parts that are not there (no source, no output) are no fields of the dtype.
 
 import json
 from dataclasses import dataclass, field
-from enum import IntEnum, IntFlag
 from functools import cache
 from typing import Any
 
@@ -29,13 +28,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_engine.errors import RecordingError
+from rt_engine.recording.record_block import CHECKPOINT_HEAD, CLOCKS, HEAD, SOURCE_HEAD, Flag, Phase
 from rt_engine.recording.ros2msg import definition, safe_names
-from rt_native.structs import words
+
+__all__ = ["CHECKPOINT_HEAD", "CLOCKS", "HEAD", "SOURCE_HEAD", "Field", "Flag", "Phase", "SourceFields", "TaskLayout"]
 
 FORMAT = 1
 """Of the layout as JSON, and with it of the records."""
-CLOCKS = 8
-"""Readings of the clock that a record has room for."""
 WORD = 8
 MOST_CELLS = 1 << 20
 """In one record: 8 MiB."""
@@ -46,59 +45,6 @@ LONGEST_NAME = 1 << 10
 
 Records = NDArray[np.void]
 Floats = NDArray[np.float64]
-
-HEAD = np.dtype(
-    [
-        *words("tick_ns", "number", "due_ns", "version", "status", "action", "blame", "missed", "flags"),
-        *words("wakeup_ns", "execution_ns"),
-        ("monitor", "<f8"),
-        *words("turn", "reads"),
-        ("clock", "<i8", CLOCKS),
-    ]
-)
-"""What each record begins with.
-
-`tick_ns`: the tick of the cycle, on the clock of the task. `number`: cycles of the task since its start: a gap is seen by it.
-`due_ns`: the tick that was waited for. `version`: of the model's block that ran. `status`, `action`: numbers of
-`scheduler.status`; `blame`: where the fault was. `missed`: ticks lost after this one. `flags`: `Flag`. `wakeup_ns`: from `due_ns`
-to waking; `execution_ns`: from there to the end. `monitor`: score of the monitor, 0 without one. `turn`: tick of the newest turn of
-a model that runs every so many cycles, else 0. `reads`: how often the cycle asked its clock; `clock`: what it was told, in order,
-as many as there is room for, 0 in the rest.
-"""
-
-SOURCE_HEAD = np.dtype(words("timestamp_ns", "counter", "quality", "arrived_ns"))
-"""Of an input channel, as latched in this cycle: the first words of `fieldbus.image.image_layout.SLOT`; values follow."""
-
-CHECKPOINT_HEAD = np.dtype(words("tick_ns", "number", "version", "phase", "epoch_ns", "due_ns"))
-"""`number`: of the cycle that it comes before; `tick_ns`: that cycle's tick, as far as known, else the newest's.
-`version`: of the block that runs. `phase`: `Phase`. `epoch_ns`, `due_ns`: of the task."""
-
-
-class Flag(IntFlag):
-    """What HEAD.flags says of a cycle."""
-
-    RENEWED = 1
-    """The model's and the step's states were reset in it."""
-    TAKEN_BACK = 2
-    """The version on trial was found bad; the old one did the tick again."""
-    HELD_BACK = 4
-    """The version on trial was found bad, and there was no time for the old one."""
-    SECOND_SHADOW = 8
-    """A second version ran beside it, in shadow."""
-    SECOND_TRIAL = 16
-    """A second version was on trial, or the loser of a trial ran beside it."""
-    SMALLER = 32
-    """A smaller model computed, as too little time was left: what the other needs was measured on the machine."""
-
-
-class Phase(IntEnum):
-    """When a checkpoint was written."""
-
-    BEFORE_READ = 0
-    """Before the inputs of its cycle were read."""
-    AFTER_TAKE_BACK = 1
-    """In the cycle, after a trial was taken back: the windows have this cycle's inputs already."""
-
 
 Regions = tuple[tuple[str, int], ...]
 """(name, bytes) of each part of a checkpoint, in order."""
