@@ -89,6 +89,8 @@ class Influence:
     tags: tuple[str, ...]
     """Names that several sources share: the samples of a window."""
     tag_effects: NDArray[np.float64]
+    shapes: Mapping[str, tuple[int, ...]]
+    """Of each input and state."""
     method: str
     """What was done, in sentences."""
 
@@ -208,11 +210,10 @@ def influence(
     names = [s.label.name for s in sources]
     tags = tuple(name for name in dict.fromkeys(names) if names.count(name) > 1)
     of_tags = np.array([without([s for s in sources if s.label.name == tag]) for tag in tags])
-    form = (len(sources), len(targets))
-    return Influence(
-        sources, targets, slopes.reshape(form).T, effects.reshape(form).T, without(sources), tags,
-        of_tags.reshape(len(tags), len(targets)).T, _method(model, sources, base, targets),
-    )  # fmt: skip
+    shapes = {s.name: s.shape for s in (*model.inputs, *model.state)}
+    slopes, effects, of_tags = (found.reshape(-1, len(targets)).T for found in (slopes, effects, of_tags))
+    said = _method(model, sources, base, targets)
+    return Influence(sources, targets, slopes, effects, without(sources), tags, of_tags, shapes, said)
 
 
 def _targets(
@@ -338,7 +339,7 @@ def _method(model: Model, sources: Sequence[Source], base: Base | None, targets:
         f"Effects by occlusion: each input, alone, is replaced by {said}"
         + (", each state by its initial value" if model.state else "")
         + "; the effect is the output as it was, less the output then.",
-        f"Slopes by central finite differences, each input moved up and down by {STEP:.4g} of {usual}, rounded down to a power "
+        f"Slopes by central finite differences, each input moved up and down by 1/{1 / STEP:.0f} of {usual}, rounded down to a power "
         f"of two (column step); a model that answers in steps, as trees do, has slopes of 0 between them.",
     ]
     if any(len(s.indices) > 1 for s in sources):

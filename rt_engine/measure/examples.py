@@ -94,6 +94,11 @@ def example_inputs(path: Path, data: Path | None = None, seed: int = 0) -> Array
         if missing:
             raise InputError(f"{data} has no array {', '.join(map(repr, missing))}; it has {', '.join(stored)}")
         return {v.name: _fitting(stored[v.name], v, data) for v in values}
+    return drawn(values, seed)
+
+
+def drawn(values: Sequence[TensorSpec], seed: int = 0) -> Arrays:
+    """Normal floats, small integers, random bits."""
     rng = np.random.default_rng(seed)
     made = {}
     for value in values:

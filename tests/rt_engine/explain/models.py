@@ -104,3 +104,14 @@ def counting() -> onnx.ModelProto:
         [numpy_helper.from_array(np.array(5), "trips")],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def choosing() -> onnx.ModelProto:
+    """y = (2x)[i]: an index that is too large ends it."""
+    nodes = [
+        helper.make_node("Add", ["x", "x"], ["twice"], name="add"),
+        helper.make_node("Gather", ["twice", "i"], ["y"], name="choose"),
+    ]
+    made = model(nodes, {"x": [3], "i": [1]}, {"y": [1]}, checked=False)
+    made.graph.input[1].type.tensor_type.elem_type = TensorProto.INT64
+    return made

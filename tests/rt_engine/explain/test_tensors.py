@@ -76,13 +76,7 @@ def test_a_loop_is_followed():
 
 def test_a_run_that_ends_with_a_status_shows_what_was_made_until_then():
     """And where it ended."""
-    nodes = [
-        helper.make_node("Add", ["x", "x"], ["twice"], name="add"),
-        helper.make_node("Gather", ["twice", "i"], ["y"], name="choose"),
-    ]
-    proto = models.model(nodes, {"x": [3], "i": [1]}, {"y": [1]}, checked=False)
-    proto.graph.input[1].type.tensor_type.elem_type = onnx.TensorProto.INT64
-    model = rt_engine.load(proto)
+    model = rt_engine.load(models.choosing())
     found = explain(model, {"x": np.ones(3, np.float32), "i": np.array([7])})
     assert found.status != 0
     assert found.ended_at == "choose"

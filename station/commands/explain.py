@@ -1,0 +1,99 @@
+"""The command `explain`: what a model made of one tick, or of given inputs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from station.commands.shared.explaining import check_outputs, explained, print_json, say
+from station.commands.shared.options import DataOption, JsonOption, ShapeOption, StateOption, parse_shapes, parse_states
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rt_engine import Model
+    from rt_engine.explain import Explanation
+    from rt_native.terminal import Terminal
+
+ORDER = 105
+
+
+def explain(
+    what: Annotated[Path, typer.Argument(metavar="REC|MODEL", help="A recording, or a model: .onnx or .rtp.")],
+    at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TICK|TIME|NUMBER", help="Which cycle of a recording: 2026-11-28T03:12:00.5Z, #1200, a tick."
+        ),
+    ] = None,
+    task: Annotated[str | None, typer.Option(help="Which task of a recording; its only one by default.")] = None,
+    data: DataOption = None,
+    shape: ShapeOption = None,
+    state: StateOption = None,
+    models: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where models lie that the recording does not hold.")
+    ] = None,
+    output: Annotated[
+        list[str] | None, typer.Option(metavar="TAG", help="Only this output: a tag or tensor. Repeat it for others.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", "-o", metavar="FILE", help="Write a page, to be opened anywhere.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Every tensor of every operator at one tick, and which inputs moved each output most.
+
+    A model is run on the arrays of --input (a state among them is where it begins), else on random ones.
+    """
+    from rt_native.terminal import Terminal
+
+    errors, shapes = Terminal(stderr=True), parse_shapes(shape)
+    if at is not None or task is not None or models is not None:
+        raise typer.BadParameter(f"{what} is a model: --at, --task and --models are for recordings")
+    check_outputs(what, data, files={"--html": html})
+    with explained(errors):
+        from rt_engine.explain import graph_of, operator_times
+        from rt_engine.explain.page import page
+
+        model, found, facts = _of_model(what, data, shapes, parse_states(state), output or ())
+        if html is not None:
+            html.write_text(page(found, graph_of(model, operator_times(model)), facts), encoding="utf-8")
+        if as_json:
+            print_json(found.to_json())
+        else:
+            _print(Terminal(), found, facts)
+
+
+Facts = list[tuple[str, str]]
+
+
+def _of_model(
+    path: Path, data: Path | None, shapes: dict[str, tuple[int, ...]], states: dict[str, str], outputs: Sequence[str]
+) -> tuple[Model, Explanation, Facts]:
+    """Without a recording: on given arrays, or random ones."""
+    import rt_engine
+    from rt_engine.explain import explain as explanation
+    from rt_engine.measure.examples import drawn
+    from rt_engine.quantization.calibration import read_arrays
+
+    model = rt_engine.load(path, shapes, state=states or None)
+    arrays = drawn(model.inputs) if data is None else read_arrays(data)
+    state = {spec.name: arrays[spec.name] for spec in model.state if spec.name in arrays}
+    inputs = {name: array for name, array in arrays.items() if name not in state}
+    facts = [("inputs", str(data) if data is not None else "random")]
+    return model, explanation(model, inputs, state, outputs=outputs), facts
+
+
+def _print(console: Terminal, found: Explanation, facts: Facts) -> None:
+    from rt_engine.explain import table
+
+    for word, value in facts:
+        say(console, f"{word}: {value}")
+    console.print(table.tensors(found))
+    if found.influence is not None:
+        for sheet in table.influences(found.influence):
+            console.print()
+            console.print(sheet)
+        say(console, f"\n{found.influence.method}", "dim")
