@@ -27,6 +27,7 @@ from rt_engine.read.source import BYTES, Source
 from rt_native import isolated
 from rt_native.pages import STEP
 
+WORKER: Final = "rt_engine.gate.worker"
 TIME_S: Final = 100.0
 """For one model."""
 ONE_THREAD: Final = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -61,10 +62,11 @@ class Apart:
     Args:
         time_s: for one model, in all, on the wall.
         avoid: cores that workers stay away from, where there are others: those of tasks.
+        worker: the module that is the worker: one that calls `rt_engine.gate.worker.main`.
     """
 
-    def __init__(self, time_s: float = TIME_S, avoid: Collection[int] = ()) -> None:
-        self._time_s, self._avoid = time_s, ",".join(map(str, avoid))
+    def __init__(self, time_s: float = TIME_S, avoid: Collection[int] = (), worker: str = WORKER) -> None:
+        self._time_s, self._avoid, self._worker = time_s, ",".join(map(str, avoid)), worker
         self._children: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
         self._is_closed = False
@@ -179,7 +181,7 @@ class Apart:
             if self._is_closed:
                 raise EngineError("the station is stopping: no model is compiled any more")
             child = subprocess.Popen(
-                isolated.command("rt_engine.gate.worker", *arguments),
+                isolated.command(self._worker, *arguments),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

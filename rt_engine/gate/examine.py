@@ -16,7 +16,7 @@ from rt_engine.contract.terms import Contract
 from rt_engine.errors import RunError
 from rt_engine.gate.contracts import check_contract, check_meaning, check_station, running_contract
 from rt_engine.gate.interface import objection
-from rt_engine.gate.job import GateJob
+from rt_engine.gate.job import GateJob, Recorded
 from rt_engine.gate.limits import free_bytes
 from rt_engine.gate.report import Check, GateReport, Memory, Outcome, Timing
 from rt_engine.gate.runs import check_drawn
@@ -26,7 +26,11 @@ from rt_engine.model import Model
 
 Stage = Callable[[str], None]
 """Told what begins, before it does."""
+Over = Callable[[Model, Recorded, str], Check]
+"""Runs a model over a recording, in the place of the model of that slot ("": the only one). What a recording holds are the inputs of
+tasks, with their windows, steps and guards: that is known above this package, so who examines for a station brings it along."""
 SLOW_DRAW_S = 1.0
+RECORDING = "recording"
 ONCE = "one run"
 """The stage that finds out whether a run ends at all."""
 _Result = TypeVar("_Result")
@@ -48,7 +52,9 @@ class _Stages:
             self.took_ms[what] = round((time.monotonic() - begin) * 1e3, 3)
 
 
-def examine(model: Model, job: GateJob, told: Stage = lambda what: None, program_bytes: int = 0) -> GateReport:
+def examine(
+    model: Model, job: GateJob, told: Stage = lambda what: None, program_bytes: int = 0, over: Over | None = None
+) -> GateReport:
     """Ask everything of a model that a station would want to know before it runs it. Any process; nothing of it is live.
 
     Raises nothing for a model that is bad: that is what the report says. A run that never ends holds it: its process is limited
@@ -57,6 +63,7 @@ def examine(model: Model, job: GateJob, told: Stage = lambda what: None, program
     Args:
         told: what begins.
         program_bytes: of the compiled file, for the report.
+        over: makes the check of `job.recording`; raises nothing.
     """
     stages = _Stages(told)
     interface = stages.do("interface", lambda: _interface(model, job))
@@ -68,7 +75,7 @@ def examine(model: Model, job: GateJob, told: Stage = lambda what: None, program
     broken = _not_to_be_run(room) or stages.do(ONCE, lambda: _once(model))
     timing = Timing()
     if broken is None:
-        runs, timing = _runs(model, job, contract, stages)
+        runs, timing = _runs(model, job, contract, stages, over)
         checks += [*runs, room]
     else:
         checks += [broken] if broken is room else [broken, room]
@@ -77,14 +84,30 @@ def examine(model: Model, job: GateJob, told: Stage = lambda what: None, program
     return GateReport(job.slot, model.name, model.sha256, tuple(checks), timing, memory, both, *ends)
 
 
-def _runs(model: Model, job: GateJob, contract: Contract | None, stages: _Stages) -> tuple[list[Check], Timing]:
+def _runs(
+    model: Model, job: GateJob, contract: Contract | None, stages: _Stages, over: Over | None
+) -> tuple[list[Check], Timing]:
     """The checks that run the model. One that is too slow is refused whatever it gives: it is shown fewer inputs."""
     vectors = stages.do("test vectors", lambda: check_vectors(model, contract))
     time_, timing = stages.do("execution time", lambda: check_times(model, job, contract))
     if time_.outcome is Outcome.FAILED:
-        job = replace(job, draw_s=min(job.draw_s, SLOW_DRAW_S))
+        job = _hurried(job)
     drawn = stages.do("drawn inputs", lambda: check_drawn(model, job, contract))
-    return [vectors, drawn, Check("recording", Outcome.SKIPPED, "there is none to replay"), time_], timing
+    recorded = stages.do(RECORDING, lambda: _recorded(model, job, over))
+    return [vectors, drawn, recorded, time_], timing
+
+
+def _hurried(job: GateJob) -> GateJob:
+    recording = None if job.recording is None else replace(job.recording, most_s=min(job.recording.most_s, SLOW_DRAW_S))
+    return replace(job, draw_s=min(job.draw_s, SLOW_DRAW_S), recording=recording)
+
+
+def _recorded(model: Model, job: GateJob, over: Over | None) -> Check:
+    if job.recording is None:
+        return Check(RECORDING, Outcome.SKIPPED, "none was given")
+    if over is None:
+        return Check(RECORDING, Outcome.FAILED, f"{job.recording.path} cannot be replayed by who examines here")
+    return over(model, job.recording, job.slot)
 
 
 def _interface(model: Model, job: GateJob) -> Check:

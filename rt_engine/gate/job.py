@@ -37,6 +37,24 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
+class Recorded:
+    """What was recorded, for the new version to be run over; who can replay recordings reads it (`rt_engine.gate.examine.Over`).
+
+    Args:
+        path: a file, or a folder of files.
+        tolerance: how far an output may lie from what was recorded, in its unit; `tolerances`, by output, come first. None: any.
+        disagreements: so many values may lie further apart.
+        most_s: it ends after so long, and the report says how far it came.
+    """
+
+    path: str
+    tolerance: float | None = None
+    tolerances: Mapping[str, float] = field(default_factory=dict)
+    disagreements: int = 0
+    most_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
 class GateJob:
     """Everything that the gate wants to know besides the file.
 
@@ -52,6 +70,7 @@ class GateJob:
         most_bytes: what weights and one arena for each task may need together; 0: whatever there is.
         draw_s: the draws end after so long, and the report says how far they came.
         once_s: a first run that takes more time of the processor than this is one that never ends.
+        recording: what the new version is run over besides; None: nothing.
     """
 
     slot: str = ""
@@ -66,6 +85,7 @@ class GateJob:
     most_bytes: int = 0
     draw_s: float = 10.0
     once_s: float = 10.0
+    recording: Recorded | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As `from_json` reads it."""
@@ -79,6 +99,7 @@ class GateJob:
             "outputs": _specs(data["outputs"]),
             "budgets": tuple(Budget(**budget) for budget in data["budgets"]),
             "wirings": tuple(map(_wiring, data["wirings"])),
+            "recording": None if data["recording"] is None else Recorded(**data["recording"]),
         }
         return cls(**{**data, **made})
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rt_engine.errors import EngineError, ShapeBindingError
-from rt_engine.gate.examine import ONCE, examine
+from rt_engine.gate.examine import ONCE, Over, examine
 from rt_engine.gate.job import GateJob
 from rt_engine.gate.limits import STAGE_S, limit, stand_back
 from rt_engine.model import Model, load
@@ -24,12 +24,15 @@ NO_MEMORY: Final = (
 )
 
 
-def main() -> None:
-    """Arguments: the descriptors of model and program, cores to stay away from."""
+def main(over: Over | None = None) -> None:
+    """Arguments: the descriptors of model and program, cores to stay away from.
+
+    `over` runs it over a recording: a worker of who can do that calls this with it (`rt_engine.apart.Apart(worker=...)`).
+    """
     model, made, avoid = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     stand_back(os.fstat(model).st_size, [int(core) for core in avoid.split(",") if core])
     try:
-        answer = _answer(json.load(sys.stdin), model, made)
+        answer = _answer(json.load(sys.stdin), model, made, over)
     except EngineError as error:  # a station's
         answer = {"error": error.in_toml if isinstance(error, ShapeBindingError) else str(error)}
     except MemoryError:
@@ -37,7 +40,7 @@ def main() -> None:
     _say(answer)
 
 
-def _answer(asked: dict[str, Any], model: int, made: int) -> dict[str, Any]:
+def _answer(asked: dict[str, Any], model: int, made: int, over: Over | None) -> dict[str, Any]:
     """Write the program; gives the hash of all that was read, and the report where one is wanted."""
     _stage("compile")
     with open(model, "rb") as file:
@@ -50,7 +53,7 @@ def _answer(asked: dict[str, Any], model: int, made: int) -> dict[str, Any]:
     answer: dict[str, Any] = {"sha256": loaded.sha256}
     if asked["job"] is not None:
         job, size = GateJob.from_json(asked["job"]), os.fstat(made).st_size
-        answer["report"] = examine(loaded, job, lambda what: _stage(what, job.once_s), size).to_json()
+        answer["report"] = examine(loaded, job, lambda what: _stage(what, job.once_s), size, over).to_json()
     return answer
 
 

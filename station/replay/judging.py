@@ -40,6 +40,11 @@ def clock(terms: Terms, tick_ns: int) -> str:
     return f"{since} ({moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d} UTC)"
 
 
+def many(count: int, what: str) -> str:
+    """`1 cycle`, `2,000 cycles`."""
+    return f"{count:,} {what}" + ("" if count == 1 else "s")
+
+
 def _whole(found: WhatIf) -> Iterator[Remark]:
     if not found.compared:
         why = next(iter(found.apart), "the recording has no cycle of this task")
@@ -53,7 +58,9 @@ def _faults(found: WhatIf) -> Iterator[Remark]:
         new = ", ".join(name for name in found.new.statuses if name not in found.old.statuses)
         said = f" ({new})" if new else ""
         at = clock(found.terms, found.fault_ns)
-        yield Remark("bad", f"it fails in {found.faults:,} cycles in which the old one does not{said}, first at {at}")
+        yield Remark(
+            "bad", f"it fails in {many(found.faults, 'cycle')} in which the old one does not{said}, first at {at}"
+        )
 
 
 def _values(found: WhatIf) -> Iterator[Remark]:
@@ -67,9 +74,9 @@ def _values(found: WhatIf) -> Iterator[Remark]:
     ):
         for one in outputs[:_SHOWN]:
             at = clock(found.terms, one.first_bad_ns)
-            yield Remark("bad", f"{one.terms.name}: {getattr(one, count):,} values are {what}, first at {at}")
+            yield Remark("bad", f"{one.terms.name}: {many(getattr(one, count), 'value')} {what}, first at {at}")
         if len(outputs) > _SHOWN:
-            yield Remark("bad", f"and of {len(outputs) - _SHOWN} more outputs values are {what}")
+            yield Remark("bad", f"and of {len(outputs) - _SHOWN} more outputs values {what}")
 
 
 def _apart(found: WhatIf) -> Iterator[Remark]:
@@ -101,11 +108,9 @@ def _apart(found: WhatIf) -> Iterator[Remark]:
 
 
 def _furthest(terms: Terms, one: OutputFound) -> str:
-    unit = f" {one.terms.unit}" if one.terms.unit else ""
-    return (
-        f"{one.terms.name} by up to {one.largest:.4g}{unit} (tolerance {one.terms.tolerance:.4g}), {one.beyond:,} times, first at "
-        f"{clock(terms, one.first_beyond_ns)}"
-    )
+    by = f"{one.largest:.4g} {one.terms.unit}".rstrip()
+    first = clock(terms, one.first_beyond_ns)
+    return f"{one.terms.name} by up to {by} (tolerance {one.terms.tolerance:.4g}), {many(one.beyond, 'time')}, first at {first}"
 
 
 def _published(found: WhatIf) -> Iterator[Remark]:

@@ -23,12 +23,14 @@ AROUND: Final = 100
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trend:
-    """One output: of each column of equal length, from `first_ns` to `last_ns`, (least, greatest) of old and new; NaN: no value."""
+    """One output: of each column of equal length, from `first_ns` to `last_ns`, (least, greatest) of old and new, and the greatest
+    difference in one cycle; NaN: no value."""
 
     first_ns: int
     last_ns: int
     old: tuple[Floats, Floats]
     new: tuple[Floats, Floats]
+    apart: Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,26 +49,25 @@ class Trends:
 
     def __init__(self, outputs: int, first_ns: int, last_ns: int) -> None:
         self._first_ns, self._last_ns = first_ns, max(last_ns, first_ns + 1)
-        self._ends = np.full((4, COLUMNS, outputs), np.nan)
+        self._ends = np.full((5, COLUMNS, outputs), np.nan)
 
     def add(self, tick_ns: Ints, old: Floats, new: Floats) -> None:
         """Values [cycles, outputs] of both; NaN where there is none."""
         share = (tick_ns - self._first_ns) / (self._last_ns + 1 - self._first_ns)
         columns = np.clip((share * COLUMNS).astype(np.int64), 0, COLUMNS - 1)
         kinds, begins = np.unique(columns, return_index=True)
-        for ends, function, values in zip(
-            self._ends, (np.fmin, np.fmax, np.fmin, np.fmax), (old, old, new, new), strict=True
-        ):
+        with np.errstate(invalid="ignore", over="ignore"):
+            apart = np.abs(new - old)
+        least, greatest = np.fmin, np.fmax
+        taken = (least, old), (greatest, old), (least, new), (greatest, new), (greatest, apart)
+        for ends, (function, values) in zip(self._ends, taken, strict=True):
             finite = np.where(np.isfinite(values), values, np.nan)
             ends[kinds] = function(ends[kinds], function.reduceat(finite, begins, axis=0))
 
     def result(self) -> tuple[Trend, ...]:
         """One for each output."""
-        low, high, new_low, new_high = self._ends
-        return tuple(
-            Trend(self._first_ns, self._last_ns, (low[:, i], high[:, i]), (new_low[:, i], new_high[:, i]))
-            for i in range(low.shape[1])
-        )
+        ends = np.moveaxis(self._ends, 2, 0)
+        return tuple(Trend(self._first_ns, self._last_ns, (o[0], o[1]), (o[2], o[3]), o[4]) for o in ends)
 
 
 class Moments:

@@ -75,7 +75,7 @@ class Terms:
 @dataclass(frozen=True, slots=True, eq=False)
 class Cycles:
     """What a task did in cycles that follow each other: of each its tick, outputs before and after the guard [n, outputs], status,
-    action, and the monitor's value (NaN: none)."""
+    action, the monitor's value (NaN: none), and whether a smaller model computed, for lack of time."""
 
     tick_ns: Ints
     raw: Floats
@@ -83,6 +83,7 @@ class Cycles:
     status: Ints
     action: Ints
     monitor: Floats
+    smaller: Flags
 
     def __len__(self) -> int:
         return len(self.tick_ns)
@@ -296,10 +297,14 @@ class Comparison:
     def _reasons(self, old: Cycles, new: Cycles, both: Flags) -> None:
         """Why cycles cannot be compared."""
         for who, one, mine in (("recorded", old, ~_computed(old)), ("new", new, _computed(old) & ~both)):
-            stood = mine & (one.action == Action.FALLBACK)
-            if count := int(stood.sum()):
-                self._apart[f"{who}: a fallback stood in"] += count
-            statuses, counts = np.unique(one.status[mine & ~stood], return_counts=True)
+            stood, smaller = (
+                mine & (one.action == Action.FALLBACK),
+                mine & one.smaller & (one.action != Action.FALLBACK),
+            )
+            for why, which in (("a fallback stood in", stood), ("a smaller model computed", smaller)):
+                if count := int(which.sum()):
+                    self._apart[f"{who}: {why}"] += count
+            statuses, counts = np.unique(one.status[mine & ~stood & ~smaller], return_counts=True)
             for status, count in zip(statuses, counts, strict=True):
                 self._apart[f"{who}: {describe(int(status))}"] += int(count)
 
@@ -347,7 +352,7 @@ def _of(terms: Terms, name: str) -> Floats:
 
 def _computed(cycles: Cycles) -> Flags:
     """Is `raw` the model's own?"""
-    ran: Flags = np.isin(cycles.status, (*COMPUTED, SPOKEN)) & (cycles.action != Action.FALLBACK)
+    ran: Flags = np.isin(cycles.status, (*COMPUTED, SPOKEN)) & (cycles.action != Action.FALLBACK) & ~cycles.smaller
     return ran
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+import numpy as np
+
 from rt_native.text import in_html as escape
 from station.replay.judging import CAVEAT, clock, judged
 from station.replay.trends import Moment, Trend
@@ -20,15 +22,8 @@ from station.show.verdict import Remark
 PICTURED: Final = 24
 """Outputs of a task with pictures: those that lie furthest apart."""
 _COLUMNS: Final = (
-    *("output", ">furthest apart", "at", ">tolerance", ">beyond", "first beyond"),
-    *(
-        ">50 / 90 / 99 / 99.9 % within",
-        ">not finite",
-        ">outside its contract",
-        ">clamped, old / new",
-        ">limited, old / new",
-    ),
-    ">published: furthest apart",
+    *("output", ">furthest apart", "at", ">tolerance", ">beyond", "first beyond", ">50 / 90 / 99 / 99.9 % within"),
+    *(">not finite, outside its contract", ">clamped, old / new", ">limited, old / new", ">published: furthest apart"),
 )
 _KEY: Final = (
     '<p class="soft"><span class="key old"></span>recorded <span class="key new"></span>new model; before the guard, '
@@ -89,15 +84,21 @@ def _output_row(found: WhatIf, one: OutputFound) -> Sequence[str]:
     unit = f' <span class="soft">{escape(terms.unit)}</span>' if terms.unit else ""
     within = " / ".join(f"{value:.3g}" for value in known.values()) or "-"
     tolerance = "-" if terms.tolerance is None else f"{terms.tolerance:.6g}"
-    first = clock(found.terms, one.first_beyond_ns) if one.first_beyond_ns else "-"
-    bad = [_counted(one.beyond) if terms.tolerance is not None else "-", *map(_counted, (one.not_finite, one.outside))]
-    at = clock(found.terms, one.largest_ns) if one.largest_ns else "-"
+    first, at = (_at(found, tick_ns) for tick_ns in (one.first_beyond_ns, one.largest_ns))
+    beyond = "-" if terms.tolerance is None else _counted(one.beyond)
+    bad = f"{_counted(one.not_finite)}, {_counted(one.outside)}"
     guards = [f"{old:,} / {new:,}" for old, new in (one.clamped, one.limited)]
     name = f"<b>{escape(terms.name)}</b>{unit}"
     return (
-        *(name, f"{one.largest:.6g}", at, tolerance, bad[0], first, within, *bad[1:], *guards),
+        *(name, f"{one.largest:.6g}", at, tolerance, beyond, first, within, bad, *guards),
         f"{one.published.largest:.6g}",
     )
+
+
+def _at(found: WhatIf, tick_ns: int) -> str:
+    """A tick in a cell: seconds, the time of day below."""
+    since, _, day = clock(found.terms, tick_ns).partition(" (") if tick_ns else ("-", "", "")
+    return f'{since}<br><span class="soft">{day.partition(" ")[2][:-5]}</span>' if day else since
 
 
 def _counted(count: int) -> str:
@@ -118,6 +119,7 @@ def _counts(found: WhatIf) -> Iterator[Sequence[str]]:
 def _pictures(found: WhatIf, one: OutputFound, i: int) -> Iterator[str]:
     """The whole span, and the worst moments."""
     cards = [_card("the whole recording", _trend(found, one, found.trends[i]))]
+    cards.append(_card("how far apart, at most", _apart(found, one, found.trends[i])))
     cards += [
         _card(f"{moment.apart:.4g} {one.terms.unit} apart at {clock(found.terms, moment.at_ns)}", _moment(one, moment))
         for moment in found.moments[i]
@@ -138,6 +140,15 @@ def _trend(found: WhatIf, one: OutputFound, trend: Trend) -> str:
     begin, end = 0.0, (trend.last_ns - trend.first_ns) / 1e9
     summary = f"{one.terms.name} over the whole recording, recorded and with the new model"
     return bands_picture(bands, Frame(begin, end, _clock_of(found, trend.first_ns), summary, _limits(one)))
+
+
+def _apart(found: WhatIf, one: OutputFound, trend: Trend) -> str:
+    """The greatest difference of each column, over 0."""
+    band = Band("new", np.where(np.isnan(trend.apart), np.nan, 0.0), trend.apart)
+    marks = () if one.terms.tolerance is None else (("limit", one.terms.tolerance),)
+    summary = f"how far {one.terms.name} of the new model lies from the recorded one, over the whole recording"
+    end = (trend.last_ns - trend.first_ns) / 1e9
+    return bands_picture([band], Frame(0.0, end, _clock_of(found, trend.first_ns), summary, marks))
 
 
 def _moment(one: OutputFound, moment: Moment) -> str:

@@ -17,14 +17,15 @@ def terms(*outputs, count=1000, **more):
     )
 
 
-def cycles(raw, published=None, status=0, action=Action.LIVE, monitor=0.0, first=0):
+def cycles(raw, published=None, status=0, action=Action.LIVE, monitor=0.0, smaller=False, first=0):
     """Of these outputs [cycles] or [cycles, outputs]; what is left out is as in a good cycle."""
     raw = np.asarray(raw, np.float64).reshape(len(raw), -1)
     count = len(raw)
     published = raw if published is None else np.asarray(published, np.float64).reshape(count, -1)
     ticks = FIRST_NS + (first + np.arange(count)) * PERIOD_NS
     status, action = (np.broadcast_to(np.asarray(one, np.int64), count) for one in (status, action))
-    return Cycles(ticks, raw, published, status, action, np.broadcast_to(np.asarray(monitor, np.float64), count))
+    smaller, monitor = np.broadcast_to(smaller, count), np.broadcast_to(np.asarray(monitor, np.float64), count)
+    return Cycles(ticks, raw, published, status, action, monitor, smaller)
 
 
 def compared(old, new, *outputs, pieces=1, **more):

@@ -65,7 +65,7 @@ def test_faults_are_bad():
     status[4] = TaskStatus.STEP_FAILED
     found = compared(cycles(RAW), cycles(RAW, status=status), NEAR)
     assert not passes(found)
-    assert "fails in 1 cycles in which the old one does not (105 STEP_FAILED), first at 0.004 s" in texts(found)[0]
+    assert "fails in 1 cycle in which the old one does not (105 STEP_FAILED), first at 0.004 s" in texts(found)[0]
 
 
 def test_nothing_that_could_be_compared_is_bad():

@@ -35,6 +35,8 @@ def test_a_peak_of_one_cycle_is_in_its_column(both, pieces):
     assert trend.new[1].argmax() == 31_234 * COLUMNS // COUNT
     assert trend.old[1].max() == old[:, 1].max()
     assert trend.old[0].min() == old[:, 1].min()
+    assert np.flatnonzero(trend.apart).tolist() == [trend.new[1].argmax()]
+    assert trend.apart.max() == 9.0 - old[31_234, 1]
 
 
 def test_where_there_is_no_value_there_is_a_gap(both):

@@ -48,19 +48,22 @@ def test_what_is_beyond_the_tolerance_is_counted_and_the_first_named():
 
 
 def test_cycles_in_which_no_model_computed_are_not_compared_and_said_why():
-    """Bad inputs, pauses; a fallback's numbers are not the model's."""
+    """Bad inputs, pauses; the numbers of a fallback, or of a smaller model, are not the model's."""
+    smaller = np.arange(1000) == 50
     status, action = np.zeros(1000, int), np.zeros(1000, int)
     status[:20], action[:20] = TaskStatus.BAD_INPUT, Action.SAFE
     status[20:25], action[20:25] = TaskStatus.PAUSED, Action.SAFE
     status[30:33], action[30:33] = TaskStatus.MONITOR, Action.FALLBACK
     status[40], action[40] = TaskStatus.MONITOR, Action.HOLD
     far = changed(RAW, **{f"c{i}": 99.0 for i in range(25)})
-    found = compared(cycles(RAW, status=status, action=action), cycles(far, RAW, status=status, action=action), FORCE)
-    assert found.compared == 1000 - 28
+    how = {"status": status, "action": action, "smaller": smaller}
+    found = compared(cycles(RAW, **how), cycles(far, RAW, **how), FORCE)
+    assert found.compared == 1000 - 29
     assert found.apart == {
         "recorded: 102 BAD_INPUT": 20,
         "recorded: 100 PAUSED": 5,
         "recorded: a fallback stood in": 3,
+        "recorded: a smaller model computed": 1,
     }
     assert found.outputs[0].largest == 0.0
 

@@ -54,7 +54,7 @@ def test_it_has_verdict_figures_pictures_and_the_caveat(html):
     """A trend of the whole, and the moment in which they lay furthest apart."""
     assert '<div class="verdict bad">1 of 3,000 values lie beyond their tolerance' in html
     assert "The recorded inputs are those that the old model" in html
-    assert html.count("<svg") == 2
+    assert html.count("<svg") == 3
     assert "5 N apart at 1.234 s (2023-11-14 22:13:28.234 UTC)" in html
     assert 'class="limit"' in html
 
