@@ -7,6 +7,9 @@ from typing import Any, Self
 
 from rt_engine.errors import GateError
 
+NONE_YET = "nothing_recorded_yet"
+"""A figure of the check of a recording that was skipped, as its folder holds none yet."""
+
 
 class Outcome(StrEnum):
     """Of one check. One that was skipped says why, and stops nothing."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 from rt_engine import Model
 from rt_engine.apart import Apart
 from rt_engine.contract.compare import Wiring
 from rt_engine.gate.contracts import MEANING, STATION, UNKNOWN
-from rt_engine.gate.job import Budget, GateJob
-from rt_engine.gate.report import GateReport
+from rt_engine.gate.job import Budget, GateJob, Recorded
+from rt_engine.gate.report import NONE_YET, GateReport
 from scheduler.scheduler import Scheduler
 from station.change.parts import Candidate, Kept
 from station.errors import StoreError
@@ -26,10 +27,16 @@ LONG_NS: Final = 5_000_000
 
 
 class StationGate:
-    """Examines new versions against the model that runs, and against the cycles of the tasks that run it."""
+    """Examines new versions against the model that runs, and against the cycles of the tasks that run it.
 
-    def __init__(self, config: StationConfig, parts: Parts, scheduler: Scheduler, apart: Apart) -> None:
+    `folder`: of the station file, where paths in it begin.
+    """
+
+    def __init__(
+        self, config: StationConfig, parts: Parts, scheduler: Scheduler, apart: Apart, folder: Path = Path()
+    ) -> None:
         self._config, self._parts, self._scheduler, self._apart = config, parts, scheduler, apart
+        self._folder = folder
         self._takes: dict[str, int] = {}
         """Hash of a model that runs -> how long it takes here."""
 
@@ -52,14 +59,18 @@ class StationGate:
 
     def notes(self, candidate: Candidate, is_plain: bool) -> str:
         """What an update is told although it passed: less is known of it than of the running one; what of it does not quite fit
-        what tasks connect to it; which tasks have no time for both versions in one cycle, unless it goes live at once (`is_plain`)."""
+        what tasks connect to it; that nothing is recorded yet; which tasks have no time for both versions in one cycle, unless it
+        goes live at once (`is_plain`)."""
         if candidate.report is None:
             return ""
         unknown = next(
             (check.why for check in candidate.report.checks if check.name == MEANING and UNKNOWN in check.figures), ""
         )
         tight = "" if is_plain else self._tight(candidate.report)
-        return "; ".join(filter(None, (unknown, self._warnings(candidate.report), tight)))
+        unseen = next(
+            (f"{check.name}: {check.why}" for check in candidate.report.checks if NONE_YET in check.figures), ""
+        )
+        return "; ".join(filter(None, (unknown, self._warnings(candidate.report), unseen, tight)))
 
     @staticmethod
     def _warnings(report: GateReport) -> str:
@@ -97,6 +108,18 @@ class StationGate:
             budgets=self._budgets(slot, running),
             running=running.metadata,
             wirings=tuple(self._wirings(slot)),
+            recording=self._recording(slot),
+        )
+
+    def _recording(self, slot: str) -> Recorded | None:
+        change = self._config.models[slot].change
+        if change.recording is None:
+            return None
+        return Recorded(
+            path=str((self._folder / change.recording).resolve()),
+            tolerance=change.tolerance if isinstance(change.tolerance, float) else None,
+            tolerances=change.tolerance if isinstance(change.tolerance, dict) else {},
+            disagreements=change.disagreements,
         )
 
     def _wirings(self, slot: str) -> Iterator[Wiring]:

@@ -9,16 +9,17 @@ from station.change.gate import StationGate
 from station.change.heard import Heard
 from station.change.live import LiveTasks
 from station.change.policy import policy_of
-from station.file.config import StationConfig
+from station.file.reading import StationFile
 from station.wiring.parts import Parts
 
 
-def changes_of(config: StationConfig, parts: Parts, scheduler: Scheduler, apart: Apart, heard: Heard) -> Changes:
+def changes_of(file: StationFile, parts: Parts, scheduler: Scheduler, apart: Apart, heard: Heard) -> Changes:
     """What becomes of new versions of a station's models; nothing is started."""
+    config = file.config
     return Changes(
         policies={name: policy_of(table.change) for name, table in config.models.items()},
         versions=lambda slot: parts.slots[slot].version,
-        gate=StationGate(config, parts, scheduler, apart),
+        gate=StationGate(config, parts, scheduler, apart, file.path.parent),
         tasks=LiveTasks(config, parts, scheduler, is_served=lambda: bool(config.servers)),
         told=heard,
     )

@@ -48,4 +48,21 @@ def _word(view: View) -> Iterator[Finding]:
             yield Finding(("models", name, "change", "commit"), message)
 
 
-CHANGE_CHECKS: Final[tuple[Callable[[View], Iterator[Finding]], ...]] = (_has_a_task, _tolerances, _word)
+def _recordings(view: View) -> Iterator[Finding]:
+    """A recording is of a task: it has the inputs of the model that the task runs as its own."""
+    for name, model in view.config.models.items():
+        has_task = any(task.model == name for task in view.config.tasks.values()) or "tasks" in {
+            section for section, _ in view.broken
+        }
+        place = ("models", name, "change", "recording")
+        if model.change.recording is None:
+            continue
+        if not has_task:
+            message = f"no task runs model {name} as its own model: nothing is recorded of it; remove the key"
+            yield Finding(place, message)
+        elif not (view.folder / model.change.recording).exists():
+            message = f"there is no {model.change.recording} yet: until there is, the gate refuses every new version"
+            yield Finding(place, message, "warning")
+
+
+CHANGE_CHECKS: Final[tuple[Callable[[View], Iterator[Finding]], ...]] = (_has_a_task, _tolerances, _word, _recordings)

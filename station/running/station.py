@@ -57,6 +57,8 @@ VIEW_PATIENCE_S: Final = 1.0
 NS: Final = 1e9
 NS_PER_MS: Final = 1e6
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+WORKER: Final = "station.replay.gate_worker"
+"""Examines new versions, in a process of its own."""
 PATIENCE_S: Final = 5.0
 """How long after the first signal Ctrl-C ends what delays the stop."""
 
@@ -83,7 +85,8 @@ class Station:
             if said.slot:
                 facts = {"state": said.state.name, "sha256": said.sha256} if said.sha256 else {}
                 self._audit.record_change("the station", f"model {said.slot}", said.text, slot=said.slot, **facts)
-        self._apart = Apart(avoid={task.cpu for task in self._parts.tasks if task.cpu is not None})
+        avoid = {task.cpu for task in self._parts.tasks if task.cpu is not None}
+        self._apart = Apart(avoid=avoid, worker=WORKER)
         self._audit_failure = ""
         self._examined: tuple[Fact, ...] = ()
         self._plc: PlcSide | None = None
@@ -99,7 +102,7 @@ class Station:
             },
             hashes={name: model.sha256 for name, model in self._parts.models.items()},
         )
-        self.changes = changes_of(file.config, self._parts, self._scheduler, self._apart, self._heard)
+        self.changes = changes_of(file, self._parts, self._scheduler, self._apart, self._heard)
         """What becomes of new versions of its models."""
         if file.config.servers:
             self._plc = self._servers_side()

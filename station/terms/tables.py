@@ -121,6 +121,11 @@ class ChangeTable(Table):
     disagreements: int = Field(
         default=0, ge=0, description="So many values may disagree, in the shadow and again in the trial."
     )
+    recording: str | None = Field(
+        default=None,
+        description="A recording, or a folder of them, relative to this file: the gate runs a new version over it and holds its "
+        "outputs against what was recorded, by `tolerance` and `disagreements`.",
+    )
 
 
 class ModelTable(Table):

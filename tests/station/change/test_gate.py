@@ -8,7 +8,7 @@ from rt_engine.contract.compare import Wiring
 from rt_engine.errors import EngineError
 from rt_engine.gate.contracts import STATION as FITS
 from rt_engine.gate.job import Budget
-from rt_engine.gate.report import Check, GateReport, Memory, Outcome, Timing
+from rt_engine.gate.report import NONE_YET, Check, GateReport, Memory, Outcome, Timing
 from rt_engine.read.source import Source
 from station.change.gate import StationGate
 from station.change.parts import Candidate
@@ -89,3 +89,28 @@ def test_an_update_is_told_what_does_not_quite_fit(warnings, told):
     report = GateReport("m", "m.onnx", "00", (check,), Timing(), Memory())
     candidate = Candidate("m", "m.onnx", "m.onnx", Source(b"x", "m.onnx"), report=report)
     assert StationGate(None, None, None, None).notes(candidate, True) == told
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "expected"), [("0.5", (0.5, {})), ("{ force = 0.5 }", (None, {"force": 0.5})), (None, (None, {}))]
+)
+def test_a_recording_beside_the_station_file_is_what_a_new_version_is_run_over(tmp_path, tolerance, expected):
+    """A path from the root on, as the worker stands elsewhere; judged as shadow and trial are."""
+    lines = '\n[models.mean.change]\nrecording = "kept"\ndisagreements = 3\n'
+    lines += f"tolerance = {tolerance}\n" if tolerance else ""
+    config = read_station(write_station(tmp_path, STATION + lines)).config
+    parts = SimpleNamespace(slots={"mean": SimpleNamespace(model=scale(1.0))}, wirings={})
+    gate = StationGate(config, parts, SimpleNamespace(stats=dict), None, tmp_path)
+    gate._budgets = lambda slot, running: ()
+    recorded = gate._job("mean").recording
+    assert (recorded.path, recorded.disagreements) == (str((tmp_path / "kept").resolve()), 3)
+    assert (recorded.tolerance, recorded.tolerances) == expected
+
+
+def test_an_update_is_told_that_nothing_is_recorded_yet(tmp_path):
+    config = read_station(write_station(tmp_path, STATION)).config
+    gate = StationGate(config, None, None, None)
+    check = Check("recording", Outcome.SKIPPED, "there is none yet in kept", {NONE_YET: 1.0})
+    report = GateReport("mean", "m", "", (check,), Timing(), Memory())
+    candidate = Candidate("mean", "m.onnx", "m.onnx", report=report)
+    assert gate.notes(candidate, is_plain=True) == "recording: there is none yet in kept"

@@ -52,3 +52,17 @@ def test_a_model_that_only_clients_call_has_no_cycle_for_it(tmp_path, key):
         StationFileError, match=f"no task runs model mean as its own model: there is no cycle for a {key}"
     ):
         read(tmp_path, f'{key} = "10 min"\ntolerance = 1.0', server)
+
+
+def test_a_recording_is_of_a_task(tmp_path):
+    server = '[servers.ads]\ntype = "ads"\nport = 0\n'
+    with pytest.raises(StationFileError, match="nothing is recorded of it; remove the key"):
+        read(tmp_path, 'recording = "kept"', server)
+
+
+def test_a_recording_that_is_not_there_is_told(tmp_path):
+    """The gate refuses without it; with a folder that is there nothing is said."""
+    (warning,) = read(tmp_path, 'recording = "kept"').warnings
+    assert "there is no kept yet: until there is, the gate refuses every new version" in warning.message
+    (tmp_path / "kept").mkdir()
+    assert read(tmp_path, 'recording = "kept"').warnings == ()
