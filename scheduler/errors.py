@@ -3,7 +3,8 @@
 SchedulerError
 ├── TaskError    a task's description contradicts itself, its model or its channels; raised before anything runs
 ├── StepError    a user's own step cannot be found, compiled or called
-└── RingError    the ring of a task's tap cannot be made, or a file is no ring that can be read here
+├── RingError    the ring of a task's tap cannot be made, or a file is no ring that can be read here
+└── ReplayError  a recording cannot be repeated with this task and these models
 """
 
 
@@ -21,3 +22,7 @@ class StepError(SchedulerError):
 
 class RingError(SchedulerError):
     """A ring cannot be made, or read."""
+
+
+class ReplayError(SchedulerError):
+    """A recording does not fit the task, or the models, that are to repeat it."""

@@ -1,0 +1,382 @@
+"""Repeat what was recorded of a task, exactly: the cycle of production runs on a clock that plays the recording.
+
+    done = replay_task(task, {1: model}, layout, [Piece(records, checkpoints)])
+    done.cycles, done.equal      repeated, and of those the same in all that came out, bit for bit
+    done.first                   the first that was not: which tick, what, what was wanted, what came
+    done.left_out                how many could not be repeated, and why (`scheduler.replay_plan.Why`)
+
+Between two calls of the clock there is no Python; a piece more costs one call of it. Several replays may run in several threads, or
+processes: each has memory of its own.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_engine.errors import InterfaceError
+from rt_engine.reader import Arrangement, ChangeWords
+from rt_engine.recording.layout import CHECKPOINT_HEAD, SOURCE_HEAD, Records, TaskLayout
+from rt_native.library import Library
+from rt_native.memory import Block
+from scheduler.clock import Clock
+from scheduler.errors import ReplayError
+from scheduler.native import NATIVE
+from scheduler.replay_block import PLACE, REPLAY, VERSION, What, kept_dtype
+from scheduler.replay_fit import check_fit, checked
+from scheduler.replay_plan import Before, Plan, Why, plan
+from scheduler.replay_regions import region_rows
+from scheduler.runner import TaskRunner
+from scheduler.task import Task
+from scheduler.watch import names_of
+
+if TYPE_CHECKING:
+    from rt_engine import Context, Model
+
+CLOCK = Library("replay", modules=("scheduler.replay_native",))
+NOT_REPEATED = -1
+"""Instead of a `What` in the row of a record that was not repeated."""
+_MORE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)
+
+Each = Callable[["Piece", Records], None]
+"""Gets each piece, and what came out of its records (`kept_dtype`): `what` is `NOT_REPEATED` where nothing did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Records of one life of a task, in their order, and the checkpoints that were written meanwhile.
+
+    Args:
+        records: as `TaskLayout.dtype`.
+        checkpoints: as `TaskLayout.checkpoint_dtype`; those of other records are not used.
+        goes_on: its first record follows the last of the piece before, in the same life: no checkpoint is needed.
+    """
+
+    records: Records
+    checkpoints: Records
+    goes_on: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Something of a cycle that is another than recorded. `wanted`, `got`: as numbers; as bits, in `..._bits`."""
+
+    tick_ns: int
+    number: int
+    """Of the cycle, in the life of its task."""
+    version: int
+    what: What
+    name: str
+    """Of the output, or of the part of what the task remembers; "" where there is only one."""
+    wanted_bits: int
+    got_bits: int
+
+    @property
+    def wanted(self) -> float | int:
+        """What was recorded."""
+        return self._number(self.wanted_bits)
+
+    @property
+    def got(self) -> float | int:
+        """What came now."""
+        return self._number(self.got_bits)
+
+    def _number(self, bits: int) -> float | int:
+        is_float = self.what in (What.RAW, What.PUBLISHED, What.MONITOR)
+        return float(np.int64(bits).view(np.float64)) if is_float else bits
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """How a replay went."""
+
+    task: str
+    recorded: int
+    """Records that it was given."""
+    cycles: int
+    """Of those, how many were repeated."""
+    equal: int
+    first: Difference | None = None
+    left_out: Mapping[Why, int] = field(default_factory=dict)
+    seconds: float = 0.0
+    """In native code, and for bringing its pieces."""
+    rows: Records | None = None
+    """What came out of each record, where that was to be kept (`kept_dtype`)."""
+
+    @property
+    def is_equal(self) -> bool:
+        """Was every cycle that could be repeated the same?"""
+        return self.equal == self.cycles
+
+
+def replay_task(
+    task: Task,
+    models: Mapping[int, Model],
+    layout: TaskLayout,
+    pieces: Iterable[Piece],
+    *,
+    keep: bool = False,
+    what_if: bool = False,
+    each: Each | None = None,
+) -> Replayed:
+    """Repeat pieces of a recording.
+
+    Args:
+        task: as it ran; its channels are this function's while it works, its devices are not asked.
+        models: version -> its model. Records of a version that is not here are left out. Empty for a task without a model.
+        layout: of the records.
+        pieces: taken one after the other, when the one before is done.
+        keep: give what came out, of all records together.
+        what_if: the models are others than those that ran: what comes out goes on as theirs, checkpoints count only where a run of
+            records begins, and states are taken from there if they have the same size.
+        each: called after each piece.
+
+    Raises:
+        ReplayError: task, models and layout do not fit each other, or a checkpoint is broken.
+    """
+    return Replay(task, models, layout, what_if=what_if).run(pieces, keep=keep, each=each)
+
+
+class Replay:
+    """A task that repeats a recording; see `replay_task`. One thread at a time."""
+
+    def __init__(self, task: Task, models: Mapping[int, Model], layout: TaskLayout, *, what_if: bool = False) -> None:
+        check_fit(task, layout)
+        self.task, self.layout = _without_devices(task), layout
+        self._block = Block(REPLAY.itemsize)
+        self._fields = self._block.view(REPLAY)
+        address = self._block.address
+        self._clock = Clock(CLOCK.address("replay_now"), CLOCK.address("replay_sleep"), address, owner=self._block)
+        self._models, self._contexts = dict(models), {}  # type: ignore[var-annotated]
+        self._runner = self._make(what_if)
+        self._known = np.array(sorted(self._models) or [0], np.int64)
+        self._parts: list[Any] = []
+        self._bind(what_if)
+
+    def _make(self, what_if: bool) -> TaskRunner:
+        """The task, and a context of each version."""
+        from rt_engine import ModelSlot
+
+        if self.task.model is None:
+            return TaskRunner(self.task, None, self._clock)
+        if not self._models:
+            raise ReplayError(f"task {self.task.name!r} has a model, and none of its versions is given")
+        numbers = sorted(self._models)
+        slot = ModelSlot(self._models[numbers[0]], self.task.name)
+        slot.begin_at(numbers[0])
+        runner = TaskRunner(self.task, slot, self._clock)
+        reader = runner._reader
+        assert reader is not None
+        self._contexts[numbers[0]] = reader.context
+        for number in numbers[1:]:
+            same = next((n for n in numbers if n < number and self._models[n] is self._models[number]), None)
+            is_same = what_if and same is not None
+            self._contexts[number] = self._contexts[same] if is_same else self._fresh(slot, runner, number)
+        return runner
+
+    def _fresh(self, slot: Any, runner: TaskRunner, number: int) -> Context:
+        try:
+            slot.check(self._models[number])
+            return runner._reader.fresh(self._models[number], number)  # type: ignore[union-attr]
+        except InterfaceError as error:
+            raise ReplayError(f"task {self.task.name!r}, version {number}: {error}") from error
+
+    def _bind(self, what_if: bool) -> None:
+        """Everything that does not change from piece to piece."""
+        memory, layout = self._runner.memory, self.layout
+        row = memory.task[0]
+        versions = self._table(VERSION, [(n, c.block_address, self._offer(c)) for n, c in self._contexts.items()])
+        places = self._table(PLACE, list(self._places()))
+        regions = region_rows(self.task, self._runner, layout)
+        self._regions = regions
+        self._parts.append(regions)
+        self._set(
+            is_what_if=int(what_if), remember_at=-1, index=-1, task=memory.address, stats=row["stats"], reader=row["reader"],
+            late=row["late"], monitor=row["monitor"], period_ns=self.task.period_ns, size=layout.nbytes,
+            sources=places.ctypes.data, source_count=len(places), regions=regions.ctypes.data, region_count=len(regions),
+            versions=versions.ctypes.data, version_count=len(versions), raw=row["raw"], last=row["last"],
+            count=layout.output_count, raw_at=layout.raw_at, published_at=layout.published_at,
+            kept_size=kept_dtype(layout.output_count).itemsize,
+        )  # fmt: skip
+
+    def _offer(self, context: Context) -> int:
+        """What makes a version live, without states of the one before: its address."""
+        words = ChangeWords()
+        words.set_activation(0)
+        self._parts.append(Arrangement(words, context))
+        return int(self._parts[-1].address)
+
+    def _places(self) -> Iterator[tuple[int, int, int]]:
+        """Where the parts of a record go: the slot of each channel that its reader has, as nobody publishes there."""
+        from fieldbus.image.image import NATIVE as IMAGE
+        from fieldbus.image.image_layout import SLOT
+
+        latch = IMAGE.function("channel_latch")
+        for number, channel in enumerate(self.task.channels_read):
+            slot = int(latch(channel.address))
+            yield slot, self.layout.source_at(number), SOURCE_HEAD.itemsize
+            yield slot + SLOT.itemsize, self.layout.values_at(number), 8 * channel.cells
+
+    def run(self, pieces: Iterable[Piece], *, keep: bool = False, each: Each | None = None) -> Replayed:
+        """See `replay_task`."""
+        feed = _Feed(self, iter(pieces), keep, each)
+        more = _MORE(feed.more)
+        self._set(
+            more=ctypes.cast(more, ctypes.c_void_p).value or 0, is_begun=0, is_in_cycle=0, run=0, run_count=0, end=0
+        )
+        self._set(cycles=0, equal=0, differed=0, index=-1)
+        table = Block(8)
+        table.view(np.int64)[0] = self._runner.memory.address
+        self._runner.memory.task["control"] = self._runner.memory.task["owner"] = 0
+        self._runner.pick_versions(True)
+        began = time.perf_counter()
+        try:
+            NATIVE.function("tasks_run")(table.address, 1)
+        finally:
+            self._runner.pick_versions(False)
+        seconds = time.perf_counter() - began
+        if feed.failure is not None:
+            raise feed.failure
+        return self._done(feed, seconds)
+
+    def _done(self, feed: _Feed, seconds: float) -> Replayed:
+        fields = self._fields[0]
+        rows = None
+        if feed.keeps:
+            rows = np.concatenate([np.zeros(0, kept_dtype(self.layout.output_count)), *feed.rows])
+        return Replayed(
+            task=self.task.name,
+            recorded=feed.recorded,
+            cycles=int(fields["cycles"]),
+            equal=int(fields["equal"]),
+            first=feed.first,
+            left_out={why: count for why, count in feed.left_out.items() if count},
+            seconds=seconds,
+            rows=rows,
+        )
+
+    # --- for the feed -------------------------------------------------------------------------------------------------
+
+    def put(self, piece: Piece, planned: Plan, rows: Records | None) -> None:
+        """Let the clock play a piece. `planned` and the arrays stay where they are until the next one."""
+        records, runs, checks = piece.records, planned.runs, planned.checks
+        self._set(
+            records=records.ctypes.data, index=-1, end=0, runs=runs.ctypes.data, run=0, run_count=len(runs),
+            checks=checks.ctypes.data, check=0, check_count=len(checks), kept=0 if rows is None else rows.ctypes.data,
+        )  # fmt: skip
+        if len(piece.checkpoints):
+            self._runner.set_epoch(int(piece.checkpoints["epoch_ns"][0]))
+
+    @property
+    def known(self) -> NDArray[np.int64]:
+        """The versions that it can repeat."""
+        return self._known
+
+    @property
+    def differed(self) -> int:
+        """How many cycles did."""
+        return int(self._fields["differed"][0])
+
+    def checked(self, piece: Piece) -> Piece:
+        """A piece that native code may take; raises `ReplayError`."""
+        return replace(
+            piece,
+            records=checked(piece.records, self.layout.nbytes, "record"),
+            checkpoints=checked(piece.checkpoints, self.layout.checkpoint_bytes, "checkpoint"),
+        )
+
+    def difference(self, records: Records) -> Difference:
+        """The first that was found, in these records."""
+        found = self._fields[0]
+        record, what = records[int(found["first_index"])], What(int(found["first_what"]))
+        place, name = int(found["first_place"]), ""
+        if what in (What.RAW, What.PUBLISHED):
+            name = names_of(self.task.outputs)[place]
+        elif what is What.STATE:
+            name = self.layout.regions[place][0]
+        return Difference(
+            int(record["tick_ns"]), int(record["number"]), int(record["version"]), what, name,
+            int(found["first_wanted"]), int(found["first_got"]),
+        )  # fmt: skip
+
+    def _set(self, **fields: int) -> None:
+        for name, value in fields.items():
+            self._fields[name] = value
+
+    def _table(self, dtype: np.dtype[Any], rows: list[tuple[int, ...]]) -> NDArray[Any]:
+        table = np.array(rows, dtype) if rows else np.zeros(0, dtype)
+        self._parts.append(table)
+        return table
+
+
+class _Feed:
+    """Brings pieces when the clock has played the one before, and takes what came out of that."""
+
+    def __init__(self, owner: Replay, pieces: Iterator[Piece], keeps: bool, each: Each | None) -> None:
+        self._owner, self._pieces, self.keeps, self._each = owner, pieces, keeps, each
+        self._now: tuple[Piece, Plan, Records | None] | None = None
+        self._before = Before()
+        self.rows: list[Records] = []
+        self.left_out: Counter[Why] = Counter()
+        self.recorded = 0
+        self.first: Difference | None = None
+        self.failure: BaseException | None = None
+
+    def more(self, _replay: int) -> int:
+        """1 if there is another piece. Native code calls it, so nothing may be raised."""
+        try:
+            self._close()
+            piece = next(self._pieces, None)
+            if piece is None:
+                return 0
+            self._open(self._owner.checked(piece))
+            return 1
+        except BaseException as error:  # a Control-C as well: it is raised again when the native code has returned
+            self.failure = error
+            return 0
+
+    def _open(self, piece: Piece) -> None:
+        before = self._before if piece.goes_on else Before()
+        planned = plan(piece.records, piece.checkpoints, self._owner.known, before)
+        self._before = planned.after
+        planned.checks["address"] = (
+            piece.checkpoints.ctypes.data
+            + planned.checks["address"] * piece.checkpoints.dtype.itemsize
+            + CHECKPOINT_HEAD.itemsize
+        )
+        rows = None
+        if self.keeps or self._each is not None:
+            rows = np.zeros(len(piece.records), kept_dtype(self._owner.layout.output_count))
+            rows["what"] = NOT_REPEATED
+        self.recorded += len(piece.records)
+        self.left_out.update(planned.left_out)
+        self._now = piece, planned, rows
+        self._owner.put(piece, planned, rows)
+
+    def _close(self) -> None:
+        if self._now is None:
+            return
+        piece, _, rows = self._now
+        if self.first is None and self._owner.differed:
+            self.first = self._owner.difference(piece.records)
+        if rows is not None and self.keeps:
+            self.rows.append(rows)
+        if rows is not None and self._each is not None:
+            self._each(piece, rows)
+        self._now = None
+
+
+def _without_devices(task: Task) -> Task:
+    """What needs time is told by the record: whether the smaller model computed, is not measured again."""
+    late = None if task.on_late is None else replace(task.on_late, needs_s=0.0)
+    return replace(task, exchanges=(), on_late=late)
+
+
+__all__ = ["CLOCK", "NOT_REPEATED", "Difference", "Piece", "Replay", "Replayed", "What", "Why", "replay_task"]

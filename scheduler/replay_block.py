@@ -1,0 +1,111 @@
+"""What the clock that plays a recording (`scheduler.replay_native`) and Python agree on, as NumPy dtypes.
+
+REPLAY --> record   of this cycle       runs      RUN[n]      records in a row that can be repeated
+       |                                checks    CHECK[n]    checkpoints, in the order of their records
+       +-> task, stats, reader          sources   PLACE[n]    slots of the task's input channels
+       |                                regions   REGION[n]   what a checkpoint's bytes are of
+       +-> versions VERSION[n]          blocks of the versions that ran
+       +-> kept                         a row for each record, as `kept_dtype` has it; or 0
+"""
+
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+
+from rt_native.structs import words
+
+
+class What(IntEnum):
+    """What of a cycle is another than recorded; the first that applies. 0: nothing."""
+
+    NOTHING = 0
+    TICK = 1
+    """The cycle served another tick, or none."""
+    STATE = 2
+    """What the task remembers, at a checkpoint."""
+    RAW = 3
+    """An output as given to the guard."""
+    STATUS = 4
+    ACTION = 5
+    PUBLISHED = 6
+    """An output after the guard."""
+    MONITOR = 7
+    """The value of the monitor."""
+    MISSED = 8
+    """How many ticks were lost after it."""
+
+
+class Use(IntEnum):
+    """What a checkpoint is used for."""
+
+    BEGIN = 0
+    """Before the cycle: the task remembers what it says, as cycles before it were not repeated."""
+    VERIFY = 1
+    """Before the cycle: what the task remembers is compared with it, then it is as for BEGIN."""
+    SWITCH = 2
+    """In the cycle, before inputs are read: the states of models are those of the version that became live."""
+    TAKE_BACK = 3
+    """In the cycle, before inputs are read: the task remembers what it says, but for the windows, which have the inputs."""
+
+
+class Kind(IntEnum):
+    """What a region is of."""
+
+    OTHER = 0
+    WINDOW = 1
+    STATE = 2
+    """Of a model."""
+
+
+REPLAY = np.dtype(
+    [
+        *words("is_begun", "is_in_cycle", "is_what_if", "remember_at", "skip_at", "inside", "inside_at"),
+        *words("task", "stats", "reader", "late", "monitor", "period_ns"),
+        *words("record", "index", "end", "records", "size"),
+        *words("runs", "run", "run_count", "checks", "check", "check_count"),
+        *words("sources", "source_count", "regions", "region_count", "versions", "version_count"),
+        *words("raw", "last", "count", "raw_at", "published_at"),
+        *words("kept", "kept_size", "more"),
+        *words("cycles", "equal", "differed"),
+        *words("what", "place", "wanted", "got"),  # of the newest cycle
+        *words("first_piece", "first_index", "first_what", "first_place", "first_wanted", "first_got", "piece"),
+    ]
+)
+"""`is_in_cycle`: 1 from the moment that a record is put in place until its cycle is compared. `remember_at`: at which reading of
+the clock, counted from 0, a checkpoint applies that was written in this cycle, -1: none; `inside`: its `Use`; `inside_at`: its
+address. `skip_at`: from which reading on the next one is given, as one of the recorded cycle has no place here. `index`, `end`: of
+the run. `more`: a function of Python's that brings the next piece of the recording, and gives 0 where there is none. `cycles`:
+repeated; `equal`, `differed`: of those. `first_...`: of the first that did. `wanted`, `got`: as bits."""
+
+RUN = np.dtype(words("first", "end"))
+"""Records from `first` until `end`."""
+
+CHECK = np.dtype(words("index", "use", "version", "address"))
+"""A checkpoint: before (or in) which record it belongs, what for (`Use`), which version's states it has, where its
+regions lie."""
+
+PLACE = np.dtype(words("slot", "at", "nbytes"))
+"""Bytes of a record, from `at` on, that go to a slot."""
+
+MODEL_STATES = 0
+"""Instead of an address in REGION.address: the states of the model's version that runs, one behind the other."""
+
+REGION = np.dtype(words("address", "at", "nbytes", "kind", "is_compared", "name"))
+"""Bytes of a checkpoint, from `at` of its regions on. `kind`: `Kind`. `name`: which of the layout's
+regions it is a part of."""
+
+VERSION = np.dtype(words("number", "block", "offer"))
+"""A version that ran, the execution block of its context here, and an arrangement that makes it live."""
+
+
+def kept_dtype(outputs: int) -> np.dtype[Any]:
+    """Of what is kept of a cycle, where somebody wants it: `what` is another than recorded (`What`), and what came out."""
+    return np.dtype(
+        [
+            *words("what", "status", "action"),
+            ("monitor", "<f8"),
+            ("raw", "<f8", (outputs,)),
+            ("published", "<f8", (outputs,)),
+        ]
+    )
