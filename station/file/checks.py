@@ -16,6 +16,7 @@ from station.file.advice import ADVICE
 from station.file.change_checks import CHANGE_CHECKS
 from station.file.instead_checks import instead_findings
 from station.file.owners import owner_findings
+from station.file.recorder_checks import recorder_findings
 from station.file.server_checks import SERVER_CHECKS
 from station.file.view import View
 from station.terms.durations import format_duration
@@ -330,6 +331,7 @@ CHECKS: Final[tuple[Callable[[View], Iterator[Finding]], ...]] = (
     _threads,
     *SERVER_CHECKS,
     *CHANGE_CHECKS,
+    recorder_findings,
     *ADVICE,
 )
 

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from station.links import LinkTable, link_tables
 from station.servers import ServerTable, server_tables
+from station.terms.recorder import RecorderTable
 from station.terms.tables import ModelTable, Name, StationTable, Table, TagTable
 from station.terms.tasks import TaskTable
 
@@ -30,3 +31,4 @@ class StationConfig(Table):
     tags: dict[Name, TagTable] = Field(default={})
     servers: dict[Name, AnyServer] = Field(default={})
     tasks: dict[Name, TaskTable] = Field(default={})
+    recorder: RecorderTable | None = None

@@ -355,15 +355,16 @@ def _model_at(annotation: Any, loc: tuple[Step, ...]) -> type[Table] | None:
 
 
 def _plain(annotation: Any) -> Any:
+    """Without what is said about it, and without the None of what may be left out."""
     while get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
+    if get_origin(annotation) in (Union, UnionType) and NoneType in get_args(annotation):
+        return _plain(get_args(annotation)[0])
     return annotation
 
 
 def _inside(annotation: Any, step: Step) -> Any:
     origin, args = get_origin(annotation), get_args(annotation)
-    if origin in (Union, UnionType) and NoneType in args:
-        return _inside(_plain(args[0]), step)
     if origin in (Union, UnionType):  # the step is the discriminator of one member
         return next(m for m in map(_plain, args) if step in get_args(m.model_fields["type"].annotation))
     if origin in (dict, tuple):

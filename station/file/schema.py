@@ -64,6 +64,7 @@ _TABLES: Final = (
     ("[tasks.NAME.monitor]", ("MonitorTable",)),
     ("[tasks.NAME.fallback]", ("FallbackTable",)),
     ("[tasks.NAME.on_late]", ("OnLateTable",)),
+    ("[recorder]", ("RecorderTable",)),
 )
 
 
@@ -92,6 +93,8 @@ def _values(value: dict[str, Any]) -> str:
         return "duration"
     if "5000 cycles" in value.get("examples", ()):
         return "duration, or cycles"
+    if "100 MB" in value.get("examples", ()):
+        return "size" if "2 GB" in value["examples"] else "duration, or size"
     low, high, above = (value.get(key) for key in ("minimum", "maximum", "exclusiveMinimum"))
     limits = f" {low} to {high}" if high is not None else f" from {low}" if low is not None else ""
     limits = f" above {above:g}" if above is not None else limits

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,8 @@ from rt_engine.recording.layout import Flag, TaskLayout
 from scheduler.status import TaskStatus, describe
 from station.recorder.episodes import Fired
 from station.terms.expressions import Condition, Value
+from station.terms.recorder import Kind
 
-Kind = Literal["fault", "overrun", "rollback", "monitor", "disagreement"]
-KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 COUNTED: Final[tuple[Kind, ...]] = ("monitor", "disagreement")
 MOST_OF_A_LOOK: Final = 20
 """Triggers of one kind and task; of more in one look the first are told."""

@@ -5,8 +5,9 @@ import pytest
 
 from rt_engine.recording.layout import Field, Flag, SourceFields, TaskLayout
 from scheduler.status import TaskStatus
-from station.recorder.triggers import KINDS, MOST_OF_A_LOOK, Triggers, assigned, places
+from station.recorder.triggers import MOST_OF_A_LOOK, Triggers, assigned, places
 from station.terms.expressions import Value, parse
+from station.terms.recorder import KINDS
 from tests.station.recorder.records import LAYOUT, MS, records
 
 TAGS = {"speed": 1, "leg": 3, "force": 1, "lamp": 1, "other": 1}
