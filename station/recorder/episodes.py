@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MOST_FIRED: Final = 100
-"""Triggers that an episode keeps one by one; of more it counts how many."""
+"""Triggers of an episode that wait to be written; of more it counts how many."""
 EVER: Final = 1 << 62
 
 
@@ -40,9 +40,25 @@ class Episode:
     number: int
     begin_ns: int
     end_ns: int
+    why: str = ""
+    """The kind of its first trigger."""
     fired: list[Fired] = field(default_factory=list)
+    """Triggers that nobody has taken yet."""
     more: int = 0
-    """Triggers that came when `MOST_FIRED` were there."""
+    """Triggers that came when `MOST_FIRED` waited."""
+
+    def fire(self, fired: Fired) -> None:
+        """A trigger belongs to it."""
+        self.why = self.why or fired.kind
+        if len(self.fired) < MOST_FIRED:
+            self.fired.append(fired)
+        else:
+            self.more += 1
+
+    def taken(self) -> list[Fired]:
+        """The triggers that wait; they wait no more."""
+        fired, self.fired = self.fired, []
+        return fired
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +90,7 @@ class Always:
     """Every cycle is kept, in one episode without an end."""
 
     def __init__(self) -> None:
-        self._episode = Episode(0, -EVER, EVER)
+        self._episode = Episode(0, -EVER, EVER, "continuous")
 
     @property
     def episodes(self) -> tuple[Episode, ...]:
@@ -83,6 +99,7 @@ class Always:
 
     def fire(self, fired: Fired) -> Episode:
         """It is noted, no more."""
+        self._episode.fire(fired)
         return self._episode
 
     def cut(self, ticks: NDArray[Any], look_ns: int) -> Iterator[Part]:
@@ -124,10 +141,7 @@ class Episodes:
             self._episodes.append(newest)
         newest.end_ns = max(newest.end_ns, fired.tick_ns + self._after_ns)
         self._last_end_ns = max(self._last_end_ns, newest.end_ns)
-        if len(newest.fired) < MOST_FIRED:
-            newest.fired.append(fired)
-        else:
-            newest.more += 1
+        newest.fire(fired)
         return newest
 
     def cut(self, ticks: NDArray[Any], look_ns: int) -> Iterator[Part]:
