@@ -161,6 +161,13 @@ class Lane:
                 self._release(self._jobs.popleft().count)
             self._busy = None
 
+    def given_up(self) -> None:
+        """What was taken is not written: it is taken again, or lost where it gave way meanwhile."""
+        with self._lock:
+            if self._busy is not None and not (self._jobs and self._jobs[0] is self._busy):
+                self.lost += self._busy.count
+            self._busy = None
+
     def spare(self) -> None:
         """Make room for the tap where the writer is too slow. What is being written is in memory already, and not lost."""
         with self._lock:

@@ -11,14 +11,17 @@ class FakeRing:
     def __init__(self, layout=LAYOUT, capacity=1000, checkpoint_capacity=10):
         self.layout, self.capacity, self.checkpoint_capacity = layout, capacity, checkpoint_capacity
         self.head = self.tail = self.dropped = self.checkpoint_head = self.checkpoint_tail = 0
-        self._records = np.zeros(0, layout.dtype)
+        self._records = np.zeros(64, layout.dtype)
         self._checkpoints = np.zeros(0, layout.checkpoint_dtype)
 
     def put(self, records):
         room = self.capacity - (self.head - self.tail)
         self.dropped += max(0, len(records) - room)
-        self._records = np.concatenate((self._records, records[:room]))
-        self.head += min(room, len(records))
+        end = self.head + min(room, len(records))
+        while end > len(self._records):
+            self._records = np.concatenate((self._records, np.zeros_like(self._records)))
+        self._records[self.head : end] = records[:room]
+        self.head = end
 
     def put_checkpoints(self, ticks, numbers):
         made = np.zeros(len(ticks), self.layout.checkpoint_dtype)
