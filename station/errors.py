@@ -3,6 +3,7 @@
 StationError
 ├── StationFileError     the station file is wrong; carries every problem, each with its line
 ├── AlreadyRunningError  the station runs already, or another one writes to one of its devices
+├── FleetError           the workers that are to replay recordings are not reached, or there are none
 ├── NotRunningError      no station answers on the control socket
 ├── RefusedError         the running station refused a request, with its reason
 ├── ScanError            a device that is to be scanned is not reached, or says nothing that is understood
@@ -51,6 +52,10 @@ class StationFileError(StationError):
 
 class AlreadyRunningError(StationError):
     """Another process runs the station, or one that writes to one of its devices."""
+
+
+class FleetError(StationError):
+    """The workers that are to replay recordings are not reached, or there are none; with what would help."""
 
 
 class NotRunningError(StationError):

@@ -75,6 +75,7 @@ def explained(console: Terminal) -> Iterator[None]:
     """Errors that a user can mend become a message and an exit code; all others stay tracebacks."""
     from station.errors import (
         AlreadyRunningError,
+        FleetError,
         NotRunningError,
         RefusedError,
         ScanError,
@@ -97,7 +98,7 @@ def explained(console: Terminal) -> Iterator[None]:
         give_up(error, ExitCode.NOT_RUNNING)
     except RefusedError as error:
         give_up(error, ExitCode.REFUSED)
-    except (ScanError, ServiceError, StoreError, UnsafeSocketError) as error:
+    except (FleetError, ScanError, ServiceError, StoreError, UnsafeSocketError) as error:
         give_up(error, ExitCode.FAILED)
     except Exception as error:
         if _is_one_of(
