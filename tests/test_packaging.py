@@ -78,6 +78,7 @@ OPTIONAL = {
     "onnxruntime": "the peer of `bench`, where it is installed; its quantiser makes the int8 version",
     "openvino": "the peer of `bench`, where it is installed",
     "matplotlib": "charts of the benchmarks",
+    "pandas": "data frames of recordings, where it is installed",
     "zstandard": "the extra recording: chunks of recordings, compressed",
 }
 """Modules that no requirement brings: imported in functions alone, by who asks for what they do."""

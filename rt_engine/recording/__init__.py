@@ -8,6 +8,12 @@
 
 from rt_engine.recording.contents import Version
 from rt_engine.recording.layout import Field, Flag, Phase, SourceFields, TaskLayout
+from rt_engine.recording.recording import Attachment, Recording, open
+from rt_engine.recording.segments import Segment
+from rt_engine.recording.task import Checkpoint, Gap, TaskRecording
 from rt_engine.recording.writer import Writer
 
-__all__ = ["Field", "Flag", "Phase", "SourceFields", "TaskLayout", "Version", "Writer"]
+__all__ = [
+    "Attachment", "Checkpoint", "Field", "Flag", "Gap", "Phase", "Recording", "Segment", "SourceFields", "TaskLayout", "TaskRecording",
+    "Version", "Writer", "open",
+]  # fmt: skip

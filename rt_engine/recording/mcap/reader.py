@@ -48,18 +48,29 @@ class Source(Protocol):
 
 
 class FileSource:
-    """A file on a disk."""
+    """A file on a disk, opened for each read: a folder may have more files than a process may have open.
+
+    Raises:
+        OSError: it cannot be opened, at first.
+        RecordingError: later.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._file = open(path, "rb", buffering=0)  # noqa: SIM115 - open as long as this is
-        self.size = os.fstat(self._file.fileno()).st_size
+        self._path = path
+        with path.open("rb", buffering=0) as file:
+            self.size = os.fstat(file.fileno()).st_size
 
     def read(self, at: int, count: int) -> bytes:
         """See `Source`."""
         parts = []
-        while count > 0 and (part := os.pread(self._file.fileno(), min(count, bulk.MOST_CHUNK), at)):
-            parts.append(part)
-            at, count = at + len(part), count - len(part)
+        try:
+            with self._path.open("rb", buffering=0) as file:
+                count = min(count, max(0, self.size - at))
+                while count > 0 and (part := os.pread(file.fileno(), min(count, bulk.MOST_CHUNK), at)):
+                    parts.append(part)
+                    at, count = at + len(part), count - len(part)
+        except OSError as error:
+            raise RecordingError(f"it cannot be read any more: {error.strerror}") from None
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
@@ -183,7 +194,7 @@ def _take(window: "_Window", found: Contents, opcode: int, at: int, length: int)
         found.held += length
         if found.held > MOST_HELD:
             raise RecordingError(f"more than {MOST_HELD} bytes of metadata")
-        content = window.source.read(at, length)
+        content = window.read(at, length)
         if opcode == Opcode.METADATA:
             found.metadata.append(Metadata.decode(content))
         else:
