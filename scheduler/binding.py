@@ -103,6 +103,11 @@ class TaskMemory:
         """(Address, bytes) of all that a cycle changes from its inputs on until it publishes: a tick that is done again, by the
         version before the one that was found bad, begins with it as it was (`scheduler.second_native`)."""
 
+    @property
+    def instead(self) -> Instead:
+        """Of its monitor, fallback and smaller model."""
+        return self._instead
+
     def _undone(self) -> list[tuple[int, int]]:
         task, stats = offsets(TASK), offsets(STATS)
         count = int(self.task["raw_count"][0])

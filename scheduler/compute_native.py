@@ -21,7 +21,7 @@ from scheduler.second_native import end_trial, is_on_trial, judge_run, watch_on
 from scheduler.slow_native import aim, begin_turn, between, fault_of_turn, is_turn, note_fault
 from scheduler.status import Action, TaskStatus
 from scheduler.task_block import STATS, STEP_HEADER, TASK, Control, OnFault
-from scheduler.time_native import now
+from scheduler.time_native import measured
 
 _T, _N, _H = offsets(TASK), offsets(STATS), offsets(STEP_HEADER)
 _HEADER, _ELAPSED, _RESUMED, _STEP_TICK = STEP_HEADER.itemsize, _H.elapsed_ns, _H.resumed, _H.tick_ns
@@ -127,7 +127,7 @@ def run_model(task, block, tick):  # type: ignore[no-untyped-def]
     """Run the model, its outputs -> `raw`; gives its status, or ROLLED_BACK if it is on trial and was found bad."""
     save_model(task, block)
     watch = watch_on(task, block)
-    begun = now(task) if watch != 0 else 0
+    begun = measured(task) if watch != 0 else 0
     status = call1(load_i64(task + _EXECUTE), block) if block != 0 else _OK
     if status == _OK:
         scatter(task, block, load_i64(task + _RAW))

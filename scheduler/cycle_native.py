@@ -17,7 +17,7 @@ most urgent first, each with its own ticks, deadlines and counters. One that is 
                       is_found_bad        by any task, meanwhile: all of "compute" again, by the version before (`take_back`)
             write     write_outputs       `last` -> channels
                       exchange            to devices
-            record                        counters, and the next tick: `scheduler.record_native`
+            record                        counters, and the next tick: `scheduler.record_native`; the tap: `scheduler.tap_native`
     follow                                after the cycles of all tasks of the thread: second versions, in the time that is left
 
 Between two sleeps it makes no system call (the clock is read through the vDSO), takes no lock, allocates nothing,
@@ -52,8 +52,9 @@ from scheduler.record_native import forget, note_usage, record
 from scheduler.second_native import active_block, follow, is_found_bad, remember, take_back
 from scheduler.slow_native import turn_again
 from scheduler.status import Action, State, TaskStatus
+from scheduler.tapping_native import tap_begin, tap_switch, tap_take_back
 from scheduler.task_block import STATS, TASK, Control
-from scheduler.time_native import now, sleep_until
+from scheduler.time_native import forget_readings, measured, now, sleep_until
 
 _T, _N = offsets(TASK), offsets(STATS)
 _CONTROL, _STATE, _EPOCH, _PERIOD, _TICK = _T.control, _T.state, _T.epoch_ns, _T.period_ns, _T.tick_ns
@@ -101,15 +102,18 @@ def cycle(task):  # type: ignore[no-untyped-def]
         return _LEAVE
     store_i64(task + _TOLD, told)
     epoch, period, due = load_i64(task + _EPOCH), load_i64(task + _PERIOD), load_i64(load_i64(task + _STATS) + _DUE)
+    forget_readings(task)
     woke = now(task)
     if woke < due:
         return due
     tick = tick_served(due, woke, epoch, period)
+    tap_begin(task, tick)
     # read
     exchange(task, _READS, woke + load_i64(task + _IO))
     begin_instead(task, tick)
     version = model_version(task, tick)
     block = in_time(task, version, tick)
+    tap_switch(task, tick)
     given = read_inputs(task, block, tick, now(task))
     # compute; once more, with the version before, where the one that ran is found bad
     renew(task, version)
@@ -125,6 +129,7 @@ def cycle(task):  # type: ignore[no-untyped-def]
         again = is_found_bad(task)
         if again:
             given = take_back(task, tick, given)
+            tap_take_back(task, tick, given)
             block = active_block(task)
     # write
     if not write_outputs(task, False, _GOOD if action in (_LIVE, _STAND_IN) else _STALE, done):
@@ -194,10 +199,10 @@ def model_version(task, tick):  # type: ignore[no-untyped-def]
 @inline
 def begin(task):  # type: ignore[no-untyped-def]
     """Touch what the cycle will touch, start the counters; gives the first tick."""
-    time = now(task)
+    time = measured(task)
     call2(load_i64(task + _SLEEP), load_i64(task + _CLOCK), time)
     epoch, period = load_i64(task + _EPOCH), load_i64(task + _PERIOD)
-    due = tick_at_or_after(max(now(task), epoch), epoch, period)
+    due = tick_at_or_after(max(measured(task), epoch), epoch, period)
     store_i64(task + _TICK, due - period)
     store_i64(load_i64(task + _STATS) + _DUE, due)
     make_safe(task)
@@ -210,7 +215,7 @@ def begin(task):  # type: ignore[no-untyped-def]
 def end(task):  # type: ignore[no-untyped-def]
     """Make the outputs safe, if they are still this task's, and say that it has stopped."""
     stats = load_i64(task + _STATS)
-    if write_outputs(task, True, _BAD, now(task)):
+    if write_outputs(task, True, _BAD, measured(task)):
         store_i64(stats + _STATUS, _STOPPED)
         store_i64(stats + _ACTION, _SAFE)
     note_usage(stats + _USAGE_END)

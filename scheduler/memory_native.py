@@ -15,6 +15,7 @@ rising edge of a cell of an input channel (`TASK.reset_source`).
 """
 
 from fieldbus.image.image_layout import SLOT
+from rt_engine.recording.record_block import Flag
 from rt_engine.run.state_native import reset_states, restore_states, save_states, states_finite
 from rt_native.counting import add_to
 from rt_native.lang import atomic_exchange, copy_bytes, inline, load_f64, load_i64, store_i64
@@ -22,6 +23,7 @@ from rt_native.memory import offsets
 from scheduler.fallback_native import reset_others
 from scheduler.second_native import reset_second
 from scheduler.status import TaskStatus
+from scheduler.tapping_native import raise_flag
 from scheduler.task_block import MOST_WRONG, SOURCE, STATS, STEP_HEADER, TASK, OnState
 
 _T, _N, _SLOT = offsets(TASK), offsets(STATS), offsets(SLOT)
@@ -33,6 +35,7 @@ _STEP_TICK = offsets(STEP_HEADER).tick_ns - STEP_HEADER.itemsize
 _LATCHED, _QUALITY, _CELLS, _BAD = offsets(SOURCE).slot, _SLOT.quality, SLOT.itemsize, 2
 _STATE_RESETS, _STATE_RESTORES, _RESTORED = _N.state_resets, _N.state_restores, _T.restored
 _PASS, _RESET, _RESTORE = int(OnState.PASS), int(OnState.RESET), int(OnState.RESTORE)
+_RENEWED = int(Flag.RENEWED)
 _OK, _BAD_STATE, _MOST_WRONG = int(TaskStatus.OK), int(TaskStatus.BAD_STATE), MOST_WRONG
 
 
@@ -74,6 +77,7 @@ def renew(task, block):  # type: ignore[no-untyped-def]
     triggered = is_triggered(task)
     if atomic_exchange(task + _RESET_STATE, 0) != 0 or triggered:
         reset_second(task)
+        raise_flag(task, _RENEWED)
         count_reset(task, reset_model(block) + reset_step(task) + reset_others(task))
 
 

@@ -22,7 +22,7 @@ from scheduler.element_native import load_element
 from scheduler.envelope_native import envelope_value
 from scheduler.monitor_block import MONITOR, WATCHED, Kind
 from scheduler.task_block import STATS, TASK
-from scheduler.time_native import now
+from scheduler.time_native import measured
 
 _T, _M, _W, _N, _S, _B, _R = (
     offsets(TASK), offsets(MONITOR), offsets(WATCHED), offsets(STATS), offsets(STATE), offsets(BLOCK), offsets(READER)
@@ -97,7 +97,7 @@ def look(task, block, tick):  # type: ignore[no-untyped-def]
         return 0
     if load_i64(monitor + _LOOKED) == tick and load_i64(monitor + _LOOKED_AT) == block:
         return load_i64(monitor + _SPEAKS)
-    began, said, stats = now(task), load_i64(monitor + _SPEAKS), load_i64(task + _STATS)
+    began, said, stats = measured(task), load_i64(monitor + _SPEAKS), load_i64(task + _STATS)
     value = value_of(task, monitor, block)
     over = is_over(value, load_f64(monitor + _LIMIT), load_f64(monitor + _HYSTERESIS), said)
     since = over_since(load_i64(monitor + _SINCE), over, tick)
@@ -110,7 +110,7 @@ def look(task, block, tick):  # type: ignore[no-untyped-def]
     store_i64(monitor + _SPEAKS, says)
     store_i64(monitor + _LOOKED, tick)
     store_i64(monitor + _LOOKED_AT, block)
-    count_time(load_i64(monitor + _COST), now(task) - began)
+    count_time(load_i64(monitor + _COST), measured(task) - began)
     return says
 
 

@@ -1,4 +1,4 @@
-"""The scheduler's native library: the cycle, its clock, the ready steps, and the executor of models."""
+"""The scheduler's native library: the cycle, its clock, its tap, the ready steps, and the executor of models."""
 
 from rt_native.library import Library
 
@@ -9,6 +9,7 @@ NATIVE = Library(
         "scheduler.outputs_native",
         "scheduler.envelope_native",
         "scheduler.cycle_native",
+        "scheduler.tap_native",
         "scheduler.controllers_native",
         "rt_engine.run.executor_native",
     ),

@@ -1,4 +1,4 @@
-"""The end of a cycle: what it did is counted, and the tick to wait for is found."""
+"""The end of a cycle: what it did is counted and recorded, and the tick to wait for is found."""
 
 import scheduler.deadlines as deadlines
 from rt_native.counting import add_to
@@ -8,6 +8,7 @@ from rt_native.lang import atomic_exchange, atomic_store, fill_bytes, getrusage,
 from rt_native.memory import offsets
 from scheduler.monitor_native import forget_monitor
 from scheduler.status import TaskStatus
+from scheduler.tapping_native import tap_cycle
 from scheduler.task_block import STATS, TASK, USAGE
 from scheduler.time_native import now
 from scheduler.trace_native import forget_trace, note_cycle
@@ -65,6 +66,7 @@ def record(task, due, tick, woke, fault, action):  # type: ignore[no-untyped-def
     if fault != _OK:
         store_i64(stats + _LAST_FAULT, fault)
     atomic_store(stats + _SEQUENCE, load_i64(stats + _SEQUENCE) + 1)
+    tap_cycle(task, due, missed, fault, action)
     return following
 
 

@@ -149,6 +149,17 @@ def lock_memory() -> Grant:
     )
 
 
+def lock_region(what: str, address: int, nbytes: int) -> Grant:
+    """Keep one region of this process's memory in memory, for as long as it is mapped."""
+    return _attempt(
+        f"locked {what}",
+        lambda: _call(_LIBC.mlock(ctypes.c_void_p(address), ctypes.c_size_t(nbytes))),
+        f"its {nbytes:,} bytes are never put on disk",
+        "where memory is short, a cycle may wait milliseconds for a page of it from disk",
+        MEMORY_HOW,
+    )
+
+
 def _may_lock_without_limit() -> bool:
     if resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] == resource.RLIM_INFINITY:
         return True

@@ -7,7 +7,6 @@ ring.release(1000)
 ring = Ring.open(path)                         what a process has left that has ended
 """
 
-import ctypes
 import fcntl
 import mmap
 import os
@@ -25,6 +24,8 @@ from rt_engine.errors import RecordingError
 from rt_engine.recording.layout import TaskLayout
 from rt_native.memory import align, offsets
 from scheduler.errors import RingError
+from scheduler.native import NATIVE
+from scheduler.rights import lock_region
 from scheduler.ring_block import CONSTANTS, LAYOUT_AT, MAGIC, RING, VERSION
 
 MOST_RECORDS = 1 << 26
@@ -62,15 +63,16 @@ class _Mapped:
         self._map = mmap.mmap(handle, nbytes, flags=mmap.MAP_SHARED | mmap.MAP_POPULATE)
         self.bytes: NDArray[np.uint8] = np.frombuffer(self._map, np.uint8)
         self.address = int(self.bytes.ctypes.data)
+        self._load, self._store = NATIVE.function("ring_load"), NATIVE.function("ring_store")
 
     def read(self, at: int, nbytes: int) -> NDArray[np.uint8]:
         return self.bytes[at : at + nbytes].copy()
 
     def word(self, at: int) -> int:
-        return ctypes.c_int64.from_address(self.address + at).value
+        return int(self._load(self.address + at))
 
     def set_word(self, at: int, value: int) -> None:
-        ctypes.c_int64.from_address(self.address + at).value = value
+        self._store(self.address + at, value)
 
     def write(self, at: int, data: bytes) -> None:
         self.bytes[at : at + len(data)] = np.frombuffer(data, np.uint8)
@@ -115,6 +117,8 @@ class Ring:
         self._stride, self._checkpoint_stride = int(head["stride"]), int(head["checkpoint_stride"])
         self._slots, self._checkpoints = int(head["slots_at"]), int(head["checkpoints_at"])
         self.nbytes = int(head["nbytes"])
+        self.locked = lock_region("ring", memory.address, self.nbytes) if isinstance(memory, _Mapped) else None
+        """Whether its memory is; None for one that was opened."""
 
     # --- made and found -----------------------------------------------------------------------------------------------
 
@@ -194,6 +198,18 @@ class Ring:
     def address(self) -> int:
         """Of the mapped memory, for native code; 0 for a ring that was opened."""
         return self._memory.address if isinstance(self._memory, _Mapped) else 0
+
+    @property
+    def places(self) -> dict[str, int]:
+        """Addresses and sizes for a tap (TAP of `scheduler.tap_block`) that begins with an empty ring."""
+        first, checkpoint = self.address + self._slots, self.address + self._checkpoints
+        return {
+            "capacity": self.capacity, "stride": self._stride,
+            "first_slot": first, "slot": first, "end": first + self.capacity * self._stride,
+            "checkpoint_capacity": self.checkpoint_capacity, "checkpoint_stride": self._checkpoint_stride,
+            "first_checkpoint": checkpoint, "checkpoint": checkpoint,
+            "checkpoint_end": checkpoint + self.checkpoint_capacity * self._checkpoint_stride,
+        }  # fmt: skip
 
     def close(self) -> None:
         """Let go of the file; what it holds stays there. No tap writes to it any more, and nobody reads."""

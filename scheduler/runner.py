@@ -17,6 +17,7 @@ from scheduler.rights import Grant
 from scheduler.second import SecondStats, Terms
 from scheduler.stats import COUNTED, Latency, TaskStats, Usage
 from scheduler.status import Action, State
+from scheduler.tap import Tap, TapTerms
 from scheduler.task import Input, Output, Task
 from scheduler.task_block import NOTES, Control
 from scheduler.threads import TaskThread
@@ -36,12 +37,20 @@ _RESET_PATIENCE_S = 1.0
 class TaskRunner:
     """Owns the memory of one task."""
 
-    def __init__(self, task: Task, slot: "ModelSlot | None", clock: Clock, slot_of: SlotOf = own_slot) -> None:
+    def __init__(
+        self,
+        task: Task,
+        slot: "ModelSlot | None",
+        clock: Clock,
+        slot_of: SlotOf = own_slot,
+        terms: TapTerms | None = None,
+    ) -> None:
         self.task, self.slot, self._clock = task, slot, clock
         model = slot.model if slot else None
         self._instead = Instead(task, model, sum(entry.count for entry in task.outputs), slot_of)
         self._reader = slot.reader(self._instead.prepare) if slot else None
         self.memory = TaskMemory(task, model, self._reader, clock, self._instead)
+        self.tap = Tap(task, self.memory, terms) if terms else None
         self._watch: TaskWatch | None = None
         self._revoke = NATIVE.function("task_revoke")
         self.thread = TaskThread([self])
@@ -75,6 +84,8 @@ class TaskRunner:
     def prepare(self) -> None:
         """As new: counters, windows, states. Before the first tick, so that no update takes it for a task that does not run."""
         self.memory.clear()
+        if self.tap:
+            self.tap.begin()
         for reader in self._readers:
             reader.reset()
         self.pick_versions(True)
@@ -108,7 +119,9 @@ class TaskRunner:
         return self._revoke(self.memory.address, self._clock.now_ns()) != 0
 
     def release(self) -> None:
-        """Give the model's context back to its slot."""
+        """Give the model's context back to its slot, and let go of the ring."""
+        if self.tap:
+            self.tap.close()
         if self._reader and self.slot:
             self.slot.release(self._reader)
             self._reader = None

@@ -11,14 +11,16 @@ from rt_native.histogram import Histogram
 from scheduler.checks import check_task, check_together
 from scheduler.clock import Clock, system_clock
 from scheduler.deadlines import common_period, tick_at_or_after
-from scheduler.errors import SchedulerError
+from scheduler.errors import RingError, SchedulerError
 from scheduler.instead_memory import own_slot
 from scheduler.rights import CpuLatency, Grant, lock_memory, no_quota, throttling
+from scheduler.ring import Ring
 from scheduler.runner import TaskRunner
 from scheduler.second import SecondStats, Terms
 from scheduler.stats import TaskStats
 from scheduler.status import State
 from scheduler.supervisor import Supervisor
+from scheduler.tap import TapTerms
 from scheduler.task import Task
 from scheduler.task_block import Control
 from scheduler.threads import TaskThread, shared
@@ -47,21 +49,30 @@ class Scheduler:
     Args:
         tasks: what to run. Tasks with the same `ModelSlot` share its model.
         clock: the system's, unless a test brings its own.
+        taps: name of a task -> where its cycles are recorded.
 
     Raises:
         TaskError: a task does not fit its model or its channels, or two tasks contradict each other.
+        RingError: what a tap writes to cannot be made; none is left behind.
     """
 
-    def __init__(self, tasks: Sequence[Task], *, clock: Clock | None = None) -> None:
+    def __init__(
+        self, tasks: Sequence[Task], *, clock: Clock | None = None, taps: Mapping[str, TapTerms] | None = None
+    ) -> None:
         check_together(tasks)
         for task in tasks:
             check_task(task, _model_of(task))
         self._clock = clock or system_clock()
         slots: dict[int, ModelSlot] = {}
         slot_of = partial(own_slot, slots=slots)
-        self._runners = {
-            t.name: TaskRunner(t, None if t.model is None else slot_of(t.model), self._clock, slot_of) for t in tasks
-        }
+        self._runners: dict[str, TaskRunner] = {}
+        try:
+            for t in tasks:
+                slot = None if t.model is None else slot_of(t.model)
+                self._runners[t.name] = TaskRunner(t, slot, self._clock, slot_of, (taps or {}).get(t.name))
+        except RingError:
+            self._undo()
+            raise
         self._threads: list[TaskThread] = []
         for group in shared(tasks):
             runners = [self._runners[task.name] for task in group]
@@ -80,6 +91,11 @@ class Scheduler:
         return tuple(r.task for r in self._runners.values())
 
     @property
+    def rings(self) -> dict[str, Ring]:
+        """Task -> where its cycles are recorded, of those that have a tap; until `close`. One thread may take from each."""
+        return {name: runner.tap.ring for name, runner in self._runners.items() if runner.tap}
+
+    @property
     def is_running(self) -> bool:
         """Between `start` and `stop`."""
         return self._running
@@ -88,6 +104,13 @@ class Scheduler:
     def epoch_ns(self) -> int:
         """Tick 0 of every task, on CLOCK_MONOTONIC; 0 before the first start."""
         return self._epoch_ns
+
+    def _undo(self) -> None:
+        """Let go of what was made, and leave no ring behind."""
+        for ring in self.rings.values():
+            ring.remove()
+        for runner in self._runners.values():
+            runner.release()
 
     # --- life ---------------------------------------------------------------------------------------------------------
 
@@ -150,7 +173,7 @@ class Scheduler:
         atexit.unregister(self.stop)
 
     def close(self) -> None:
-        """Stop, and give the contexts back to the model slots; this scheduler is not started again."""
+        """Stop, give the contexts back to the model slots, let go of the rings; this scheduler is not started again."""
         self.stop()
         for runner in self._runners.values():
             runner.release()
@@ -170,7 +193,7 @@ class Scheduler:
     def rights(self) -> tuple[Grant, ...]:
         """What was asked of the system, whether it was granted, and if not, how to grant it."""
         per_task = {grant: None for runner in self._runners.values() for grant in runner.grants}
-        return (*self._grants, *per_task)
+        return (*self._grants, *(ring.locked for ring in self.rings.values() if ring.locked), *per_task)
 
     def stats(self) -> dict[str, TaskStats]:
         """Task name -> counters."""

@@ -22,7 +22,7 @@ from scheduler.second_block import BINS, COPY, CUT, DIFFERENCE, FIRST, SAVED, SE
 from scheduler.slow_native import turn_again
 from scheduler.status import TaskStatus
 from scheduler.task_block import NO_TENSOR, OUTPUT, STATS, TASK, OnState
-from scheduler.time_native import now
+from scheduler.time_native import measured
 
 _T, _S, _C, _K, _D, _O = (offsets(dtype) for dtype in (TASK, SECOND, COPY, SAVED, DIFFERENCE, OUTPUT))
 _READER, _STATS, _RAW, _RAW_COUNT, _PERIOD, _EXECUTE, _ON_STATE = (
@@ -173,7 +173,7 @@ def judge_run(task, block, watch, status, begun, tick):  # type: ignore[no-untyp
     """After the active version's run that began at `begun`: OK, its own status, or ROLLED_BACK where it was found bad."""
     raw, count = load_i64(task + _RAW), load_i64(task + _RAW_COUNT)
     if is_on_trial(task, block):
-        took, verdict, place = now(task) - begun, _GOOD, -1
+        took, verdict, place = measured(task) - begun, _GOOD, -1
         count_time(load_i64(watch + _JUDGED), took)
         outputs, tensors = load_i64(watch + _ACTIVE_OUTPUTS), load_i64(watch + _TENSORS)
         if status != _OK:
@@ -213,7 +213,7 @@ def take_back(task, tick, given):  # type: ignore[no-untyped-def]
     turn_again(task)
     if given != _OK:
         return given
-    if tick + load_i64(task + _PERIOD) - now(task) < load_i64(watch + _NEED):
+    if tick + load_i64(task + _PERIOD) - measured(task) < load_i64(watch + _NEED):
         add_to(watch + _SKIPPED, 1)
         return _ROLLED_BACK
     gather(task, block)
@@ -231,7 +231,7 @@ def follow(task):  # type: ignore[no-untyped-def]
     """Run the second version on the inputs of the cycle that was, if the time left suffices, and compare the two."""
     watch = watch_of(task)
     if watch != 0 and load_i64(watch + _PENDING) != 0:
-        tick, begun, need = load_i64(watch + _PENDING), now(task), load_i64(watch + _NEED)
+        tick, begun, need = load_i64(watch + _PENDING), measured(task), load_i64(watch + _NEED)
         store_i64(watch + _PENDING, 0)
         if tick + load_i64(task + _PERIOD) - begun < need:
             base = load_i64(watch + _BASE)
@@ -239,7 +239,7 @@ def follow(task):  # type: ignore[no-untyped-def]
             add_to(watch + _SKIPPED, 1)
         else:
             run_second(task, watch, tick, begun)
-            store_i64(watch + _NEED, max(need, now(task) - begun))
+            store_i64(watch + _NEED, max(need, measured(task) - begun))
 
 
 @inline
@@ -248,7 +248,7 @@ def run_second(task, watch, tick, begun):  # type: ignore[no-untyped-def]
     copy_inputs(watch)
     block, other = load_i64(watch + _SECOND), load_i64(watch + _OTHER)
     status = call1(load_i64(task + _EXECUTE), block)
-    count_time(load_i64(watch + _EXECUTION), now(task) - begun)
+    count_time(load_i64(watch + _EXECUTION), measured(task) - begun)
     add_to(watch + _RAN, 1)
     if status != _OK:
         add_to(watch + _FAILED, 1)

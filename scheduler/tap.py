@@ -10,6 +10,12 @@ from pathlib import Path
 
 from fieldbus.image.image import Channel
 from rt_engine.recording.layout import Field, Regions, SourceFields, TaskLayout
+from rt_native.memory import Block
+from scheduler.binding import TaskMemory
+from scheduler.kept import Kept
+from scheduler.native import NATIVE
+from scheduler.ring import Ring
+from scheduler.tap_block import AT_ONCE, TAP
 from scheduler.task import Output, Task
 
 CHECKPOINT_NS = 1_000_000_000
@@ -30,6 +36,40 @@ class TapTerms:
     capacity: int
     checkpoint_ns: int = CHECKPOINT_NS
     checkpoints: int = 8
+
+
+class Tap:
+    """The tap of a task that a runner has bound: from its next cycle on each is recorded.
+
+    Raises:
+        RingError: the ring cannot be made.
+        RecordingError: a record would be too large.
+    """
+
+    def __init__(self, task: Task, memory: TaskMemory, terms: TapTerms) -> None:
+        self._memory, self._kept = memory, Kept(memory)
+        layout = layout_of(task, self._kept.regions)
+        self.ring = Ring.create(terms.path, layout, terms.capacity, terms.checkpoints)
+        self._block = Block(TAP.itemsize)
+        self._fields = self._block.view(TAP)
+        values = {
+            "record": NATIVE.address("tap_record"), "write_checkpoint": NATIVE.address("tap_checkpoint"),
+            "ring": self.ring.address, "kept": self._kept.address, "checkpoint_ns": terms.checkpoint_ns,
+            **self.ring.places,
+        }  # fmt: skip
+        for name, value in values.items():
+            self._fields[name] = value
+        self.begin()
+        memory.task["tap"] = self._block.address
+
+    def begin(self) -> None:
+        """The task, which does not cycle, begins anew: cycles are numbered from 0, and the first has a checkpoint."""
+        self._fields["number"], self._fields["next_checkpoint_ns"] = 0, AT_ONCE
+
+    def close(self) -> None:
+        """The task, which does not cycle any more, has no tap; what the ring holds stays in its file."""
+        self._memory.task["tap"] = 0
+        self.ring.close()
 
 
 def layout_of(task: Task, regions: Regions = ()) -> TaskLayout:

@@ -12,6 +12,7 @@
          |   step     STEP_HEADER, then the state of the user's step
          |   stats    STATS
          |   trace    TRACE       cycles worth remembering, for who asks later what happened
+         |   tap      TAP         where each cycle is recorded (`scheduler.tap_block`), or 0
          |   reader   READER      which version of the model runs (rt_engine.run.blocks); while there are two: SECOND (second_block)
          +-> wakeup, execution    histograms (rt_native.histogram)
 
@@ -27,6 +28,7 @@ from enum import IntEnum
 import numpy as np
 
 from rt_engine.kernels.interface.dtypes import DType
+from rt_engine.recording.record_block import CLOCKS
 from rt_native.structs import words
 from scheduler.stats import COUNTED
 
@@ -94,7 +96,7 @@ TASK = np.dtype(
         *words("low", "high", "max_rate", "safe", "is_limited", "input_ranges", "output_ranges"),
         *words("stats", "wakeup", "execution", "trace"),
         *words("exchanges", "exchange_count", "exchange_phase", "exchange_area", "io_ns"),
-        *words("monitor", "fallback", "late"),
+        *words("monitor", "fallback", "late", "tap"),
         # the cycle's own
         *words("told"),
         *words("tick_ns", "tripped", "on_time", "bad_source", "bad_age_ns", "bad_value", "came_ns"),
@@ -102,6 +104,9 @@ TASK = np.dtype(
         *words("held_since_ns", "model_wrong", "step_wrong", "reset_before", "restored"),
         # of a model that runs every so many cycles: `scheduler.slow_native`
         *words("every_ns", "is_linear", "ramp_from", "ramp_to", "next_turn_ns", "turn_ns", "turn_fault"),
+        # what a record of this cycle says besides: `scheduler.tap_native`
+        *words("flags", "reads"),
+        ("readings", "<i8", CLOCKS),
     ]
 )
 """One task. `tick_ns` is the tick of the newest cycle, 0 before the first. `told`: what `control` was when this cycle began: for all
@@ -120,6 +125,8 @@ of it, so that it can be repeated.
 `every_ns`: from one turn of the model to the next, 0 where it runs in each cycle; `next_turn_ns`: the tick of the next, 0: at once;
 `turn_ns`: of the newest, 0 before the first; `turn_fault`: what was wrong with the model then. `ramp_from`, `ramp_to`, `is_linear`:
 float64[], float64[], int64[]: of each output, where it goes from and to between two turns, and whether in a line.
+`flags`: `rt_engine.recording.record_block.Flag`. `reads`: how often this cycle asked its clock for what it acts on; `readings`: what
+it was told. A tick that is done again has only those of its second time.
 """
 
 SOURCE = np.dtype(words("channel", "max_age_ns", "slot", "seen"))
