@@ -16,8 +16,6 @@ from tests import ROOT
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "examples" / "README.md"])
 README = (ROOT / "README.md").read_text()
 READERS = ("for-controls-engineers", "for-data-scientists", "for-integrators")
-FIRST_PYTHON = (ROOT / "docs" / "for-data-scientists.md").read_text()
-"""The page with the engine in ten lines."""
 
 FOLDERS = "rt_native|rt_engine|fieldbus|scheduler|plc_bindings|station|tests|benchmarks|docs|examples|requirements"
 """What a path from the top begins with."""
@@ -123,14 +121,16 @@ def test_places_in_the_pipeline_table_exist():
         assert any(re.search(rf"^(def|class) {function}\b", s, re.M) for s in sources), f"{function} is not in {places}"
 
 
-def test_python_of_the_first_page_runs(tmp_path, monkeypatch):
-    """The engine in ten lines, on the demo's policy."""
+@pytest.mark.parametrize("page", ["for-data-scientists", "explain"])
+def test_python_of_the_first_pages_runs(page, tmp_path, monkeypatch):
+    """The engine in ten lines, and a run explained, on the demo's policy."""
     policy = (ROOT / "station" / "demo" / "data" / "policy-v1.onnx").read_bytes()
     (tmp_path / "policy.onnx").write_bytes(policy)
     monkeypatch.chdir(tmp_path)
-    assert blocks(FIRST_PYTHON, "python")
-    for block in blocks(FIRST_PYTHON, "python"):
-        exec(compile(block, "for-data-scientists.md", "exec"), {})
+    text = (ROOT / "docs" / f"{page}.md").read_text()
+    assert blocks(text, "python")
+    for block in blocks(text, "python"):
+        exec(compile(block, f"{page}.md", "exec"), {})
 
 
 @pytest.mark.parametrize("number", range(3))
