@@ -60,6 +60,7 @@ class Kept:
         self._memory = memory
         moves = [move for move in _moves(memory) if move.nbytes > 0]
         rooms = [_room(reader, whose) for reader, whose in _readers(memory) if reader]
+        self.moves, self.rooms = tuple(moves), tuple(rooms)
         self.regions: Regions = (
             ("about", ABOUT.itemsize),
             *((move.name, move.nbytes) for move in moves),

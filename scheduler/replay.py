@@ -28,11 +28,12 @@ from rt_native.library import Library
 from rt_native.memory import Block
 from scheduler.clock import Clock
 from scheduler.errors import ReplayError
+from scheduler.kept import Kept
 from scheduler.native import NATIVE
 from scheduler.replay_block import PLACE, REPLAY, VERSION, What, kept_dtype
 from scheduler.replay_fit import check_fit, checked
 from scheduler.replay_plan import Before, Plan, Why, plan
-from scheduler.replay_regions import region_rows
+from scheduler.replay_regions import are_sound, region_rows, versions_of
 from scheduler.runner import TaskRunner
 from scheduler.task import Task
 from scheduler.watch import names_of
@@ -194,8 +195,11 @@ class Replay:
         row = memory.task[0]
         versions = self._table(VERSION, [(n, c.block_address, self._offer(c)) for n, c in self._contexts.items()])
         places = self._table(PLACE, list(self._places()))
-        regions = region_rows(self.task, self._runner, layout)
-        self._regions = regions
+        self._kept = Kept(memory)
+        self._windows = {
+            f"window_{number}": int(row["window"]) for number, row in enumerate(memory.inputs) if not row["is_direct"]
+        }
+        regions = region_rows(self._kept, layout)
         self._parts.append(regions)
         self._set(
             is_what_if=int(what_if), remember_at=-1, index=-1, task=memory.address, stats=row["stats"], reader=row["reader"],
@@ -286,11 +290,12 @@ class Replay:
 
     def checked(self, piece: Piece) -> Piece:
         """A piece that native code may take; raises `ReplayError`."""
-        return replace(
-            piece,
-            records=checked(piece.records, self.layout.nbytes, "record"),
-            checkpoints=checked(piece.checkpoints, self.layout.checkpoint_bytes, "checkpoint"),
-        )
+        records = checked(piece.records, self.layout.nbytes, "record")
+        checkpoints = checked(piece.checkpoints, self.layout.checkpoint_bytes, "checkpoint")
+        sound = are_sound(checkpoints, self._kept, self.layout, self._windows)
+        checkpoints = checkpoints[sound]
+        checkpoints["version"] = versions_of(checkpoints, self.layout)  # the head's is of the cycle before
+        return replace(piece, records=records, checkpoints=checkpoints)
 
     def difference(self, records: Records) -> Difference:
         """The first that was found, in these records."""

@@ -60,7 +60,7 @@ class Kind(IntEnum):
 
 REPLAY = np.dtype(
     [
-        *words("is_begun", "is_in_cycle", "is_what_if", "remember_at", "skip_at", "inside", "inside_at"),
+        *words("is_begun", "is_in_cycle", "is_what_if", "remember_at", "inside", "inside_at"),
         *words("task", "stats", "reader", "late", "monitor", "period_ns"),
         *words("record", "index", "end", "records", "size"),
         *words("runs", "run", "run_count", "checks", "check", "check_count"),
@@ -74,9 +74,8 @@ REPLAY = np.dtype(
 )
 """`is_in_cycle`: 1 from the moment that a record is put in place until its cycle is compared. `remember_at`: at which reading of
 the clock, counted from 0, a checkpoint applies that was written in this cycle, -1: none; `inside`: its `Use`; `inside_at`: its
-address. `skip_at`: from which reading on the next one is given, as one of the recorded cycle has no place here. `index`, `end`: of
-the run. `more`: a function of Python's that brings the next piece of the recording, and gives 0 where there is none. `cycles`:
-repeated; `equal`, `differed`: of those. `first_...`: of the first that did. `wanted`, `got`: as bits."""
+address. `index`, `end`: of the run. `more`: a function of Python's that brings the next piece of the recording, and gives 0 where
+there is none. `cycles`: repeated; `equal`, `differed`: of those. `first_...`: of the first that did. `wanted`, `got`: as bits."""
 
 RUN = np.dtype(words("first", "end"))
 """Records from `first` until `end`."""
@@ -88,12 +87,10 @@ regions lie."""
 PLACE = np.dtype(words("slot", "at", "nbytes"))
 """Bytes of a record, from `at` on, that go to a slot."""
 
-MODEL_STATES = 0
-"""Instead of an address in REGION.address: the states of the model's version that runs, one behind the other."""
-
-REGION = np.dtype(words("address", "at", "nbytes", "kind", "is_compared", "name"))
-"""Bytes of a checkpoint, from `at` of its regions on. `kind`: `Kind`. `name`: which of the layout's
-regions it is a part of."""
+REGION = np.dtype(words("kind", "address", "at", "nbytes", "copies", "needs_at", "is_compared", "name"))
+"""A part of a checkpoint that lies in a row: `nbytes` from `at` of its regions on, `copies` times at `address`. `kind`: `Kind`; of
+STATE, `address` is that of a reader, and `needs_at` where the checkpoint says how many bytes its block's states have. `name`: which
+of the layout's regions it is of."""
 
 VERSION = np.dtype(words("number", "block", "offer"))
 """A version that ran, the execution block of its context here, and an arrangement that makes it live."""

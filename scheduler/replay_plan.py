@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from rt_engine.recording.layout import CLOCKS, Flag, Phase, Records
 from scheduler.replay_block import CHECK, RUN, Use
+from scheduler.status import TaskStatus
 
 LEAST_READS = 4
 """A cycle asks its clock when it wakes, before it reads, when its outputs are there, and at its end."""
@@ -71,13 +72,14 @@ def plan(records: Records, checkpoints: Records, known: NDArray[np.int64], befor
         return Plan(np.zeros(0, RUN), np.zeros(0, CHECK), {}, before)
     number, version, flags, reads = (records[name].astype(np.int64) for name in ("number", "version", "flags", "reads"))
     checks = _checks_of(number, checkpoints, known)
-    is_back, is_held = flags & Flag.TAKEN_BACK != 0, flags & Flag.HELD_BACK != 0
+    is_back = flags & Flag.TAKEN_BACK != 0
+    is_held = (flags & Flag.HELD_BACK != 0) | (records["status"] == TaskStatus.ROLLED_BACK)
     is_other = np.diff(version, prepend=before.version if before.is_repeated else version[0]) != 0
     whole = checks[Phase.BEFORE_READ]
     begins_as = np.where(whole >= 0, checkpoints["version"][whole], version) if len(checkpoints) else version
     is_begin = (whole >= 0) & ((begins_as == version) | is_back | (checks[Phase.AFTER_SWITCH] >= 0))
     reasons = {
-        Why.BROKEN: (reads < LEAST_READS + is_back) | (reads > CLOCKS),
+        Why.BROKEN: (reads < LEAST_READS) | (reads > CLOCKS),
         Why.NO_MODEL: ~np.isin(version, known),
         Why.HELD_BACK: is_held,
         Why.NEW_VERSION: is_back & (checks[Phase.AFTER_TAKE_BACK] < 0),

@@ -1,19 +1,93 @@
-"""Where the parts of a checkpoint lie in the memory of a task."""
+"""Where the parts of a checkpoint lie in the memory of a task that repeats a recording."""
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_engine.recording.layout import TaskLayout
+from rt_engine.recording.layout import CHECKPOINT_HEAD, Records, TaskLayout
+from rt_native.memory import offsets
 from scheduler.errors import ReplayError
-from scheduler.replay_block import REGION
-from scheduler.runner import TaskRunner
-from scheduler.task import Task
+from scheduler.kept import Kept, Move, Room
+from scheduler.monitor_block import MONITOR
+from scheduler.replay_block import REGION, Kind
+from scheduler.tap_block import ABOUT
+from scheduler.task_block import TASK
+
+WORD = 8
+_T, _M, _A = offsets(TASK), offsets(MONITOR), offsets(ABOUT)
+NOT_COMPARED = {"task": _T.came_ns - _T.tick_ns, "monitor": _M.largest - _M.value}
+"""Region -> the byte of its word that may be another: when inputs came, of a run's first cycle, in which all count as new; the largest
+value since counters were reset, which nobody records."""
 
 
-def region_rows(task: Task, runner: TaskRunner, layout: TaskLayout) -> NDArray[Any]:
-    """A row for each part that lies in a row; raises `ReplayError` if the recorded checkpoints have other regions."""
-    if layout.regions:
-        raise ReplayError(f"task {task.name!r}: its checkpoints cannot be read yet")
-    return np.zeros(0, REGION)
+def region_rows(kept: Kept, layout: TaskLayout) -> NDArray[np.void]:
+    """A row for each part that lies in a row.
+
+    Raises:
+        ReplayError: the recorded checkpoints have other regions; it says which.
+    """
+    if not layout.regions:
+        return np.zeros(0, REGION)
+    recorded, mine = dict(layout.regions), dict(kept.regions)
+    rooms = {room.name for room in kept.rooms}  # those are as large as the first version's states wanted
+    wrong = [name for name in {**mine, **recorded} if name not in rooms and mine.get(name) != recorded.get(name)]
+    if wrong or [*mine] != [*recorded]:
+        raise ReplayError(
+            f"task {layout.task!r} remembers something else than was recorded: {', '.join(wrong or recorded)}. Is it another "
+            "station file, or another version of rt-engine?"
+        )
+    found, at = list[Any](), ABOUT.itemsize
+    parts: tuple[Move | Room, ...] = (*kept.moves, *kept.rooms)
+    for number, part in enumerate(parts, 1):
+        nbytes = recorded[part.name]
+        if isinstance(part, Move):
+            found += [(*row[:-1], 0, row[-1], number) for row in _of_move(part, at)]
+        else:
+            found.append((Kind.STATE, part.reader, at, nbytes, 1, _A.needs + WORD * part.whose, 1, number))
+        at += nbytes
+    return np.array(found, REGION)
+
+
+def _of_move(move: Move, at: int) -> Iterator[tuple[int, int, int, int, int, int]]:
+    """(kind, address, at, bytes, copies, is compared) of its parts: all of it, but for a word that may be another."""
+    kind, word = Kind.WINDOW if move.is_window else Kind.OTHER, NOT_COMPARED.get(move.name)
+    if word is None:
+        yield kind, move.address, at, move.nbytes, move.copies, 1
+    else:
+        for first, end, is_compared in ((0, word, 1), (word, word + WORD, 0), (word + WORD, move.nbytes, 1)):
+            if end > first:
+                yield kind, move.address + first, at + first, end - first, move.copies, is_compared
+
+
+def are_sound(checkpoints: Records, kept: Kept, layout: TaskLayout, windows: Mapping[str, int]) -> NDArray[np.bool_]:
+    """Of each checkpoint: has it the states of all models, and do its windows lie within their rings?
+
+    Args:
+        windows: name of a region -> samples of that window.
+    """
+    sound = np.ones(len(checkpoints), np.bool_)
+    at = CHECKPOINT_HEAD.itemsize
+    for number, (name, nbytes) in enumerate(layout.regions):
+        if number == 0:
+            sound &= _words(checkpoints, at + _A.lacking, 1)[:, 0] == 0
+        if name in windows:
+            filled, position = _words(checkpoints, at, 2).T
+            sound &= (filled >= 0) & (filled <= windows[name]) & (position >= 0) & (position < windows[name])
+        at += nbytes
+    return sound
+
+
+def versions_of(checkpoints: Records, layout: TaskLayout) -> NDArray[np.int64]:
+    """Of each checkpoint: which version's states it has, of the model that the task has."""
+    if not layout.regions:
+        return np.zeros(len(checkpoints), np.int64)
+    return _words(checkpoints, CHECKPOINT_HEAD.itemsize + _A.versions, 1)[:, 0]
+
+
+def _words(rows: Records, at: int, count: int) -> NDArray[np.int64]:
+    """`count` words from byte `at` on of each row."""
+    part = np.dtype({"names": ["w"], "formats": [("<i8", (count,))], "offsets": [at], "itemsize": rows.dtype.itemsize})
+    words: NDArray[np.int64] = rows.view(part)["w"]
+    return words
