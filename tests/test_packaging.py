@@ -79,6 +79,7 @@ OPTIONAL = {
     "openvino": "the peer of `bench`, where it is installed",
     "matplotlib": "charts of the benchmarks",
     "pandas": "data frames of recordings, where it is installed",
+    "prometheus_client": "the extra metrics: GET /metrics of a station's page",
     "zstandard": "the extra recording: chunks of recordings, compressed",
 }
 """Modules that no requirement brings: imported in functions alone, by who asks for what they do."""

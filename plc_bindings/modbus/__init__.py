@@ -9,5 +9,5 @@ session.py   request PDU in, answer PDU out
 stream.py    frames in, frames out: one connection over TCP or TLS, without sockets
 repeated.py                            calls that are replayed
 mbap.py, rtu.py                        frames of Modbus TCP and of a serial line
-server.py, gate.py, serial_line.py     what its connections have of their own; TLS; a serial port
+server.py, serial_line.py              what its connections have of their own; a serial port
 """

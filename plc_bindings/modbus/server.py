@@ -12,7 +12,6 @@ from plc_bindings.calls.predict import Predictor
 from plc_bindings.calls.replay import ReplaySelector
 from plc_bindings.data.database import Database, Session
 from plc_bindings.data.models import Models
-from plc_bindings.modbus.gate import Gate, tls_context
 from plc_bindings.modbus.map import RegisterMap
 from plc_bindings.modbus.options import ModbusOptions, Rtu, Tcp, Tls
 from plc_bindings.modbus.plan import Planner
@@ -21,6 +20,7 @@ from plc_bindings.modbus.serial_line import SerialLine
 from plc_bindings.modbus.session import ModbusSession
 from plc_bindings.modbus.stream import ModbusStream
 from plc_bindings.net.connection import ConnectionServer, Rules
+from plc_bindings.net.gate import Gate, tls_context
 from plc_bindings.net.serving import ServerStatus
 from plc_bindings.security.access import Access, Client
 
@@ -60,7 +60,8 @@ class ModbusServer(ConnectionServer):
             return
         make: Callable[[], Gate] | None = None
         if isinstance(transport, Tls):
-            make = functools.partial(Gate, self.access, tls_context(transport), HANDSHAKE_S, self.connection)
+            context = tls_context(transport.certificate, transport.key, transport.ca)
+            make = functools.partial(Gate, self.access, context, HANDSHAKE_S, self.connection)
         await self.listen(transport.host, transport.port, make)
 
     async def stop(self) -> None:

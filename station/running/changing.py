@@ -12,20 +12,17 @@ POST /allow/{slot}     <- {"sha256": "at least its first digits"}               
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol, TypeVar
+from typing import Any, Final, Literal, Protocol
 
 from station.change.answer import NONE, Updated, Wish
 from station.change.machine import Span
 from station.errors import RefusedError
+from station.machine.beside import in_thread
 from station.terms.lengths import parse_span
 from station.wiring.plc_side import CONTROL_SOCKET
 
-T = TypeVar("T")
 _BODY: Final = 'expected {"file": "/path/of/model.onnx"}, or {"files": {"SLOT": "/path/of/model.onnx"}}'
 
 
@@ -128,42 +125,8 @@ async def _told(work: Callable[[], dict[str, Any]]) -> Any:
     from aiohttp import web
 
     try:
-        return web.json_response(await _in_thread(work))
+        return web.json_response(await in_thread(work, "update"))
     except KeyError as error:
         return web.json_response({"error": error.args[0]}, status=404)
     except RefusedError as error:
         return web.json_response({"error": str(error)}, status=422)
-
-
-async def _in_thread(work: Callable[[], T]) -> T:
-    """What `work` gives, from a thread of its own. One of a pool would keep the process from its end when a file's place hangs.
-
-    Raises:
-        RefusedError: the system gives no thread; or what `work` raises.
-    """
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[T] = loop.create_future()
-
-    def tell(result: T | None, error: BaseException | None) -> None:
-        if done.done():  # nobody waits any more
-            return
-        if error is not None:
-            done.set_exception(error)
-        elif result is not None:
-            done.set_result(result)
-
-    def run() -> None:
-        result: T | None = None
-        error: BaseException | None = None
-        try:
-            result = work()
-        except Exception as caught:
-            error = caught
-        with suppress(RuntimeError):  # the loop has ended
-            loop.call_soon_threadsafe(tell, result, error)
-
-    try:
-        threading.Thread(target=run, name="update", daemon=True).start()
-    except RuntimeError as error:
-        raise RefusedError(f"the system gave no thread for it: {error}; see 'ulimit -u'") from error
-    return await done

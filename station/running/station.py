@@ -22,6 +22,7 @@ from types import FrameType
 from typing import Final
 
 from fieldbus.link.link import Link
+from plc_bindings.net.serving import ServerStatus
 from plc_bindings.security.chain import START
 from rt_engine.apart import Apart
 from rt_engine.read.source import Source
@@ -37,6 +38,8 @@ from station.file.reading import StationFile
 from station.machine.computer import Computer, Fact
 from station.machine.probes import examine
 from station.machine.rights import facts_of, merged
+from station.running.page import Behind as PageBehind
+from station.running.page import StationPage
 from station.show.events import Diary, Doings, EventKind, did
 from station.show.identity import identity
 from station.show.live import LIVE_TAGS, REFRESH_S, View
@@ -273,7 +276,22 @@ class Station:
         return f"the state of task {task} begins anew in its next cycle"
 
     def _servers_side(self) -> PlcSide:
-        behind = Behind(self._replaced, signed_in(self._kept.store), self.changes, self._told_of_client)
+        page = StationPage(
+            PageBehind(
+                config=self.file.config,
+                parts=self._parts,
+                scheduler=self._scheduler,
+                heard=self._heard,
+                changes=self.changes,
+                diary=self.diary,
+                audit=self._audit,
+                snapshot=self.snapshot,
+                tags=self.tags,
+                servers=self._server_status,
+                reset_state=self.reset_state,
+            )
+        )
+        behind = Behind(self._replaced, signed_in(self._kept.store), self.changes, self._told_of_client, page)
         return plc_side(self.file, self._parts, self._scheduler, self._audit, behind)
 
     def _told_of_client(self, who: str, what: str, outcome: str) -> None:
@@ -405,9 +423,12 @@ class Station:
     def _link_view(self, name: str, link: Link) -> LinkView:
         return LinkView.of(name, self.file.config.links[name].describe(), link.status(), self._confirmed.get(name))
 
-    def _server_views(self) -> tuple[ServerView, ...]:
+    def _server_status(self) -> dict[str, ServerStatus]:
         servers = self._plc.servers if self._plc is not None else {}
-        status = {name: server.status() for name, server in servers.items()}
+        return {name: server.status() for name, server in servers.items()}
+
+    def _server_views(self) -> tuple[ServerView, ...]:
+        status = self._server_status()
         return tuple(ServerView(name, s.address, s.clients, s.requests, s.refused) for name, s in status.items())
 
     def _watch(self) -> None:

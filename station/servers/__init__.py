@@ -39,13 +39,15 @@ if TYPE_CHECKING:
     from plc_bindings.security.access import Access, Limits, Record
     from plc_bindings.security.updates import Updates
     from plc_bindings.st.project import Project
+    from station.page.source import Source
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a station has for clients, whatever they speak. `attributes`: a model's own; `folder`: the station file's."""
+    """What a station has for clients, whatever they speak. `attributes`: a model's own; `folder`: the station file's; `page`: what
+    people see in a browser, None of a station that does not run."""
 
     station: str
     database: Database
@@ -54,6 +56,7 @@ class Offer:
     uploads: Updates | None
     audit: Record
     folder: Path
+    page: Source | None = None
 
 
 @dataclass(frozen=True, slots=True)

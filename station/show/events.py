@@ -71,6 +71,7 @@ class Diary:
         with self._lock:
             self.begin_s = time.monotonic()
             self._events: deque[Event] = deque(maxlen=MOST_KEPT)
+            self._count = 0
             self._recent: dict[tuple[EventKind, str], deque[float]] = {}
             self._folds: dict[tuple[EventKind, str], _Fold] = {}
 
@@ -79,6 +80,12 @@ class Diary:
         """In their order."""
         with self._lock:
             return tuple(self._events)
+
+    def after(self, number: int) -> tuple[int, tuple[Event, ...]]:
+        """(Number of the newest event, those with a higher number than that which are still there, in their order); from 1."""
+        with self._lock:
+            most = min(max(self._count - number, 0), len(self._events))
+            return self._count, tuple(self._events)[len(self._events) - most :]
 
     def note(
         self, kind: EventKind, subject: str, text: str, level: Level, monotonic_s: float | None = None, times: int = 1
@@ -114,6 +121,7 @@ class Diary:
     def _keep(self, event: Event) -> None:
         with self._lock:
             self._events.append(event)
+            self._count += 1
         self.tell(event)
 
 

@@ -24,6 +24,7 @@ from rt_native import version
 from scheduler.scheduler import Scheduler
 from station.errors import StationFileError, StoreError
 from station.file.reading import StationFile
+from station.page.source import Source as Page
 from station.servers import Offer
 from station.store.store import Store
 from station.terms.findings import Finding
@@ -83,12 +84,14 @@ class Behind:
         signed: the newest signed version of a slot that the station keeps.
         changes: those of the models, for clients to see, to commit and to roll back; None: there are none.
         told: who hears, beside the audit log, of what clients did and were refused; must return at once.
+        page: what people see in a browser.
     """
 
     replace: Replace
     signed: Signed
     changes: Changes | None = None
     told: Record = nothing
+    page: Page | None = None
 
 
 def signed_in(store: Store | None) -> Signed:
@@ -146,6 +149,7 @@ def plc_side(file: StationFile, parts: Parts, scheduler: Scheduler, audit: Audit
         uploads=uploads_of(file, behind, record, audit.record_change),
         audit=record,
         folder=file.path.parent,
+        page=behind.page,
     )
     servers: dict[str, Server] = {}
     for name, table in file.config.servers.items():

@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from pymodbus.client import ModbusTlsClient
 
-from plc_bindings.modbus.gate import tls_context
 from plc_bindings.modbus.options import ModbusOptions, Tls
 from plc_bindings.modbus.server import ModbusServer
+from plc_bindings.net.gate import tls_context
 from plc_bindings.security.access import Access, Limits
 from tests.plc_bindings.modbus.plant import serving
 
@@ -125,7 +125,10 @@ def test_the_list_of_certificates(plant, options, authority, by):
 
 
 def test_old_tls_is_refused(options):
-    assert tls_context(options.transport).minimum_version == ssl.TLSVersion.TLSv1_2
+    assert (
+        tls_context(options.transport.certificate, options.transport.key, options.transport.ca).minimum_version
+        == ssl.TLSVersion.TLSv1_2
+    )
 
 
 def test_a_missing_file_is_an_os_error(plant, authority):

@@ -11,17 +11,21 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
-from plc_bindings.modbus.options import Tls
 from plc_bindings.security.access import Access, Client
 
 
-def tls_context(transport: Tls) -> ssl.SSLContext:
-    """TLS 1.2 or newer, clients with certificates only; raises `OSError` when a file is missing or wrong."""
+def tls_context(certificate: str, key: str, ca: str) -> ssl.SSLContext:
+    """TLS 1.2 or newer; only clients whose certificate `ca` signed, anybody where that is empty.
+
+    Raises:
+        OSError: a file is missing or wrong.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.verify_mode = ssl.CERT_REQUIRED
-    context.load_cert_chain(transport.certificate, transport.key)
-    context.load_verify_locations(transport.ca)
+    context.load_cert_chain(certificate, key)
+    if ca:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(ca)
     return context
 
 

@@ -1,0 +1,237 @@
+"""What the page of a station shows of it (`station.page.source.Source`): plain values, made when they are asked for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from fieldbus.link.state import LINK_STATISTICS
+from fieldbus.tags import Tag
+from plc_bindings.net.serving import ServerStatus
+from plc_bindings.security.audit import AuditLog, changes_of
+from plc_bindings.security.chain import lines
+from rt_engine import Model, TensorSpec
+from rt_native import version
+from scheduler.scheduler import Scheduler
+from scheduler.stats import TASK_STATISTICS
+from station.change.changes import Changes
+from station.change.heard import Heard
+from station.errors import RefusedError
+from station.file.config import StationConfig
+from station.page.source import Measures, TaskTimes
+from station.page.trends import KEEPS_S, STEPS_MS, Column, Trends
+from station.show.events import Diary, Event
+from station.show.picture import Picture
+from station.show.snapshot import Snapshot
+from station.show.tags import TagView, to_json
+from station.show.verdict import judge
+from station.terms.findings import unknown
+from station.wiring.parts import Parts
+
+MOST_EVENTS: Final = 500
+MOST_LINES: Final = 50
+NO_RECORDER: Final = "this station records nothing: its file has no [recorder]"
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """What of a station its page is made from."""
+
+    config: StationConfig
+    parts: Parts
+    scheduler: Scheduler
+    heard: Heard
+    changes: Changes
+    diary: Diary
+    audit: AuditLog
+    snapshot: Callable[[], Snapshot]
+    tags: Callable[[Sequence[str]], Sequence[TagView]]
+    servers: Callable[[], Mapping[str, ServerStatus]]
+    reset_state: Callable[[str, str], str]
+
+
+class StationPage:
+    """See `station.page.source.Source`. Any thread."""
+
+    def __init__(self, behind: Behind) -> None:
+        self._b, self._trends = behind, Trends()
+        self.avoid = frozenset(task.cpu for task in behind.parts.tasks if task.cpu is not None)
+
+    def status(self) -> dict[str, Any]:
+        """`rt-engine status --json`, with the verdict on the run until now, and the time."""
+        snapshot = self._b.snapshot()
+        verdict = [asdict(remark) for remark in judge(snapshot)]
+        return {**snapshot.to_json(), "verdict": verdict, "now": _utc(time.time())}
+
+    def histograms(self) -> dict[str, Any]:
+        """As the report has them."""
+        found: dict[str, list[Picture]] = {}
+        for task in self._b.scheduler.tasks:
+            wakeup, execution = self._b.scheduler.histograms(task.name)
+            reaction = self._b.scheduler.reaction(task.name)
+            pictures = [Picture.of("wake-up, after the tick", wakeup), Picture.of("execution of a cycle", execution)]
+            if reaction.count:
+                pictures.append(Picture.of("reaction: input came to output sent", reaction))
+            found[task.name] = pictures
+        for name, link in self._b.parts.links.items():
+            found.setdefault(name, []).append(Picture.of("round trip", link.status().round_trip))
+        return {name: [asdict(picture) for picture in pictures] for name, pictures in found.items()}
+
+    def tags(self, patterns: Sequence[str]) -> list[Any]:
+        """The tags that the patterns mean, now."""
+        return list(to_json(tuple(self._b.tags(patterns))))
+
+    def facts(self) -> dict[str, Any]:
+        """The words for what is counted; steps of trends."""
+        shown = ("name", "heading", "meaning", "is_fault", "is_live")
+        statistics = {"task": TASK_STATISTICS, "link": LINK_STATISTICS}
+        words = {of: [{key: getattr(one, key) for key in shown} for one in all_] for of, all_ in statistics.items()}
+        return {"statistics": words, "trends": {"steps_ms": STEPS_MS, "keeps_s": KEEPS_S}}
+
+    def trends(self, tags: Sequence[str], step_ms: int, after: int) -> dict[str, Any]:
+        """Least and greatest of each tag in steps."""
+        return self._trends.read(tags, step_ms, after)
+
+    def sample(self) -> None:
+        """The tags now."""
+        names = list(self._b.config.tags)
+        values = {one.tag.name: one for link in self._b.parts.links.values() for one in link.values(set(names))}
+
+        def columns() -> list[Column]:
+            return [column for name in names if name in values for column in columns_of(values[name].tag)]
+
+        rows = [number for name in names if name in values for number in values[name].values]
+        self._trends.add("sampled", columns, np.array([time.monotonic_ns()]), np.array([rows], np.float64))
+
+    def events(self, after: int) -> dict[str, Any]:
+        """The newest events after that number."""
+        last, events = self._b.diary.after(max(after, 0))
+        first = last - len(events) + 1
+        numbered = list(enumerate(events, first))[-MOST_EVENTS:]
+        return {"last": last, "events": [_event(number, event) for number, event in numbered]}
+
+    def models(self) -> list[Any]:
+        """What is in the slots."""
+        files, hashes = self._b.heard.files, self._b.heard.hashes
+        return [self._model(slot, files[slot], hashes[slot]) for slot in self._b.config.models]
+
+    def _model(self, slot: str, file: str, sha256: str) -> dict[str, Any]:
+        slot_of = self._b.parts.slots[slot]
+        model = slot_of.model
+        return {
+            "slot": slot,
+            "file": file,
+            "sha256": sha256,
+            "version": slot_of.version,
+            "inputs": [_spec(spec) for spec in model.inputs],
+            "outputs": [_spec(spec) for spec in model.outputs],
+            "tasks": [name for name, task in self._b.config.tasks.items() if task.model == slot],
+        }
+
+    def recordings(self) -> dict[str, Any]:
+        """The recorder and its files."""
+        return {"recorder": None, "recordings": [], "why": NO_RECORDER}
+
+    def audit(self) -> dict[str, Any]:
+        """The newest changes that the log has."""
+        path = changes_of(self._b.audit.path)
+        found = _newest(path)
+        head = self._b.audit.head
+        keys = ("number", "time", "who", "what", "outcome")
+        return {
+            "number": head.number if head else 0,
+            "head": head.hash if head and head.number else "",
+            "log": path.name,
+            "lines": [{key: entry.get(key) for key in keys} for entry in found],
+        }
+
+    def graph(self, slot: str) -> dict[str, Any]:
+        """Operators, edges, time of each."""
+        self._slot(slot)
+        raise RefusedError("not yet")
+
+    def tensor(self, slot: str, node: str) -> dict[str, Any]:
+        """What an operator made of recorded inputs."""
+        self._slot(slot)
+        raise RefusedError("not yet")
+
+    def _slot(self, slot: str) -> Model:
+        if slot not in self._b.parts.slots:
+            raise KeyError(unknown("model", slot, self._b.parts.slots))
+        return self._b.parts.slots[slot].model
+
+    def measures(self) -> Measures:
+        """The numbers."""
+        scheduler, snapshot = self._b.scheduler, self._b.snapshot()
+        times = {
+            task.name: TaskTimes(*scheduler.histograms(task.name), scheduler.reaction(task.name))
+            for task in scheduler.tasks
+        }
+        return Measures(
+            station=snapshot.station,
+            version=version.TEXT,
+            running_s=snapshot.running_s,
+            tasks=scheduler.stats(),
+            times=times,
+            links={name: link.status() for name, link in self._b.parts.links.items()},
+            servers=self._b.servers(),
+            models=self._b.heard.hashes,
+            changes=self._b.changes.views(),
+        )
+
+    def command(self, name: str, arguments: Mapping[str, Any], who: str) -> str:
+        """Do it; `who` is in the audit log."""
+        if name == "commit":
+            return self._b.changes.commit(_text(arguments, "slot"), who)
+        if name == "rollback":
+            return self._b.changes.roll_back(_text(arguments, "slot"), who)
+        if name == "reset-state":
+            return self._b.reset_state(_text(arguments, "task"), who)
+        raise RefusedError(NO_RECORDER)
+
+
+def columns_of(tag: Tag) -> list[Column]:
+    """The columns of a tag: one for each value."""
+    names = [tag.name] if tag.count == 1 else [f"{tag.name}[{i}]" for i in range(tag.count)]
+    return [Column(name, tag.unit) for name in names]
+
+
+def _text(arguments: Mapping[str, Any], key: str) -> str:
+    value = arguments.get(key)
+    if not isinstance(value, str):
+        raise ValueError(f'expected {{"{key}": "NAME"}}')
+    return value
+
+
+def _utc(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
+def _event(number: int, event: Event) -> dict[str, Any]:
+    return {
+        "number": number,
+        "at_s": round(event.at_s, 3),
+        "when": event.when.astimezone(UTC).isoformat(timespec="milliseconds"),
+        "kind": event.kind,
+        "subject": event.subject,
+        "text": event.text,
+        "level": event.level,
+    }
+
+
+def _spec(spec: TensorSpec) -> dict[str, Any]:
+    return {"name": spec.name, "dtype": str(spec.dtype), "shape": list(spec.shape)}
+
+
+def _newest(path: Path) -> list[Mapping[str, Any]]:
+    try:
+        found = [line.entry for line in lines(path) if line.entry is not None]
+    except OSError:
+        return []
+    return found[-MOST_LINES:]
