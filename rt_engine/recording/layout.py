@@ -21,7 +21,7 @@ The parts that are not there (no source, no output) are no fields of the dtype.
 
 import json
 from dataclasses import dataclass, field
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,8 @@ MOST_CELLS = 1 << 20
 """In one record: 8 MiB."""
 MOST_BYTES = 1 << 27
 """In one checkpoint: 128 MiB."""
+LAYOUTS_KEPT = 1024
+"""Dtypes that are remembered."""
 MOST_NAMES = 1 << 16
 LONGEST_NAME = 1 << 10
 
@@ -168,9 +170,7 @@ class TaskLayout:
     @property
     def checkpoint_dtype(self) -> np.dtype[np.void]:
         """Of a checkpoint: fields of CHECKPOINT_HEAD, then of each region its bytes."""
-        names = safe_names((name for name, _ in self.regions), taken=CHECKPOINT_HEAD.names or ())
-        regions = [(name, "u1", (nbytes,)) for name, (_, nbytes) in zip(names, self.regions, strict=True)]
-        return np.dtype([*CHECKPOINT_HEAD.descr, *regions])
+        return _checkpoint_dtype(self.regions)
 
     @property
     def schema(self) -> str:
@@ -271,7 +271,7 @@ def _entries(names: tuple[str, ...], fields: tuple[Field, ...]) -> list[Any]:
     return [(name, "<f8", (f.count,)) if f.count > 1 else (name, "<f8") for name, f in zip(names, fields, strict=True)]
 
 
-@cache
+@lru_cache(LAYOUTS_KEPT)
 def _dtype(layout: TaskLayout) -> np.dtype[np.void]:
     parts: list[Any] = list(HEAD.descr)
     inputs = [
@@ -286,6 +286,13 @@ def _dtype(layout: TaskLayout) -> np.dtype[np.void]:
     made = np.dtype(parts)
     assert made.itemsize == layout.nbytes, (made.itemsize, layout.nbytes)
     return made
+
+
+@lru_cache(LAYOUTS_KEPT)
+def _checkpoint_dtype(regions: Regions) -> np.dtype[np.void]:
+    names = safe_names((name for name, _ in regions), taken=CHECKPOINT_HEAD.names or ())
+    parts = [(name, "u1", (nbytes,)) for name, (_, nbytes) in zip(names, regions, strict=True)]
+    return np.dtype([*CHECKPOINT_HEAD.descr, *parts])
 
 
 def _notes(layout: TaskLayout) -> dict[tuple[str, ...], str]:

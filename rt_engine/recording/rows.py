@@ -72,8 +72,8 @@ class Rows:
     def __len__(self) -> int:
         return self.starts[-1]
 
-    def blocks(self, start: int, stop: int) -> Iterator[tuple[Piece, Records]]:
-        """Rows from `start` up to `stop`, chunk by chunk; views of what was read."""
+    def blocks(self, start: int, stop: int) -> Iterator[tuple[int, Piece, Records]]:
+        """Rows from `start` up to `stop`, chunk by chunk, with the number of the first; views of what was read."""
         number = self.piece_of(start)
         while number < len(self.pieces) and self.starts[number] < stop:
             records = self._read(number)
@@ -81,7 +81,7 @@ class Rows:
                 first = self.starts[number]
                 part = records[max(0, start - first) : stop - first]
                 if len(part):
-                    yield self.pieces[number], part
+                    yield max(start, first), self.pieces[number], part
             number += 1
 
     def find(self, value: int, what: str) -> int:

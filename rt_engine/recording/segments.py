@@ -62,7 +62,7 @@ def _starts(rows: Rows, checkpoints: Rows, step: int) -> list[int]:
 def _rows_of(rows: Rows, piece: Piece) -> Iterator[int]:
     """The rows before which the checkpoints of a piece were written."""
     mine = Rows((piece,))
-    for _, part in mine.blocks(0, len(mine)):
+    for _, _, part in mine.blocks(0, len(mine)):
         for tick in part["tick_ns"][part["phase"] == Phase.BEFORE_READ]:
             row = rows.row_at(piece.file.boot, int(tick))
             if row is not None:

@@ -119,7 +119,7 @@ class TaskRecording:
     def blocks(self, start: int | None = None, stop: int | None = None, by: By = "tick") -> Iterator[Records]:
         """The records of `rows`, chunk by chunk: arrays of `layout.dtype`, read-only in memory that is used again by nobody."""
         assert self.layout
-        for _, part in self.record_rows.blocks(*self.rows(start, stop, by)):
+        for _, _, part in self.record_rows.blocks(*self.rows(start, stop, by)):
             yield part
 
     def __iter__(self) -> Iterator[np.void]:
@@ -136,7 +136,7 @@ class TaskRecording:
         """When each record of `rows` was due, in UTC."""
         parts = [
             part["tick_ns"] + piece.file.offset_ns
-            for piece, part in self.record_rows.blocks(*self.rows(start, stop, by))
+            for _, piece, part in self.record_rows.blocks(*self.rows(start, stop, by))
         ]
         return np.concatenate([np.empty(0, np.int64), *parts])
 
@@ -178,17 +178,16 @@ class TaskRecording:
     def gaps(self) -> tuple[Gap, ...]:
         """Where cycles are missing between two records, or the task began anew. Reads all records."""
         found: list[Gap] = []
-        row, number, tick = 0, None, 0
-        for piece, part in self.record_rows.blocks(0, len(self)):
+        number, tick = None, 0
+        for row, _, part in self.record_rows.blocks(0, len(self)):
             numbers, ticks = np.ascontiguousarray(part["number"]), np.ascontiguousarray(part["tick_ns"])
             if number is not None:
-                numbers, ticks = np.concatenate([[number], numbers]), np.concatenate([[tick], ticks])
                 row -= 1
-            assert piece.rows >= len(part)
+                numbers, ticks = np.concatenate([[number], numbers]), np.concatenate([[tick], ticks])
             for at in np.flatnonzero(np.diff(numbers) != 1):
                 lost = int(numbers[at + 1]) - int(numbers[at]) - 1
                 found.append(Gap(row + int(at) + 1, int(ticks[at]), int(ticks[at + 1]), lost if lost > 0 else -1))
-            row, number, tick = row + len(numbers), int(numbers[-1]), int(ticks[-1])
+            number, tick = int(numbers[-1]), int(ticks[-1])
         return tuple(found)
 
     def segments(self, most: int = 1) -> tuple[Segment, ...]:
@@ -230,7 +229,7 @@ class Checkpoints:
             and piece.first_ns <= segment.last_ns
         )
         rows = Rows(tuple(pieces))
-        for piece, part in rows.blocks(0, len(rows)):
+        for _, piece, part in rows.blocks(0, len(rows)):
             for at in np.flatnonzero((part["tick_ns"] >= segment.first_ns) & (part["tick_ns"] <= segment.last_ns)):
                 yield Checkpoint(piece.layout, part[at : at + 1])
 
@@ -238,14 +237,14 @@ class Checkpoints:
         """The newest of this tick or an earlier one, before its inputs were read: where a replay of that cycle begins."""
         for piece in reversed(self._rows.pieces):
             if piece.first_ns <= tick_ns:
-                for _, part in Rows((piece,)).blocks(0, piece.rows):
+                for _, _, part in Rows((piece,)).blocks(0, piece.rows):
                     wanted = np.flatnonzero((part["tick_ns"] <= tick_ns) & (part["phase"] == Phase.BEFORE_READ))
                     if len(wanted):
                         return Checkpoint(piece.layout, part[wanted[-1] : wanted[-1] + 1])
         return None
 
     def _between(self, start: int, stop: int) -> Iterator[Checkpoint]:
-        for piece, part in self._rows.blocks(start, stop):
+        for _, piece, part in self._rows.blocks(start, stop):
             for at in range(len(part)):
                 yield Checkpoint(piece.layout, part[at : at + 1])
 

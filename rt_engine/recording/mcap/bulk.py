@@ -7,7 +7,7 @@ index     for each message: u64 log_time, u64 byte of the chunk where it begins
 
 import struct
 import zlib
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ Messages = NDArray[np.void]
 Times = NDArray[np.uint64]
 
 
-@cache
+@lru_cache(1024)
 def message_dtype(nbytes: int) -> np.dtype[np.void]:
     """Of one message with a body of `nbytes`, without padding."""
     fields: list[Any] = [("opcode", "u1"), ("length", "<u8"), ("channel", "<u2"), ("sequence", "<u4")]
