@@ -24,7 +24,7 @@ from scheduler.tap import TapTerms
 from scheduler.task import Task
 from scheduler.task_block import Control
 from scheduler.threads import TaskThread, shared
-from scheduler.trace import Cycle, Range
+from scheduler.trace import Cycle, Latched, Range
 from scheduler.watch import TaskWatch, check_terms
 
 if TYPE_CHECKING:
@@ -222,6 +222,10 @@ class Scheduler:
         Only links whose exchange is native tell; empty without them.
         """
         return self._runners[task].reaction()
+
+    def latched(self, task: str) -> Latched | None:
+        """What the model of a task was given in its newest cycle. None: it has no model, or never rests long enough for a copy."""
+        return self._runners[task].latched()
 
     def notes(self, task: str, since: int) -> tuple[int, list[Cycle]]:
         """(How many cycles of a task were noted since the start, those from number `since` on that are still there).

@@ -47,6 +47,17 @@ class Cycle:
         return self.wakeup_ns + self.execution_ns
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Latched:
+    """What a task's model was given and made in the cycle of a tick: copies. `state` is what it will begin the next run with."""
+
+    version: int
+    tick_ns: int
+    inputs: Mapping[str, NDArray[Any]]
+    outputs: Mapping[str, NDArray[Any]]
+    state: Mapping[str, NDArray[Any]]
+
+
 @dataclass(frozen=True, slots=True)
 class Range:
     """Of the values that a tag had in a task's cycles: how many, least, mean, greatest, in the tag's unit."""

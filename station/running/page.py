@@ -16,7 +16,7 @@ from fieldbus.tags import Tag
 from plc_bindings.net.serving import ServerStatus
 from plc_bindings.security.audit import AuditLog, changes_of
 from plc_bindings.security.chain import lines
-from rt_engine import Model, TensorSpec
+from rt_engine import TensorSpec
 from rt_native import version
 from scheduler.scheduler import Scheduler
 from scheduler.stats import TASK_STATISTICS
@@ -26,12 +26,12 @@ from station.errors import RefusedError
 from station.file.config import StationConfig
 from station.page.source import Measures, TaskTimes
 from station.page.trends import KEEPS_S, STEPS_MS, Column, Trends
+from station.running.inside import Inside
 from station.show.events import Diary, Event
 from station.show.picture import Picture
 from station.show.snapshot import Snapshot
 from station.show.tags import TagView, to_json
 from station.show.verdict import judge
-from station.terms.findings import unknown
 from station.wiring.parts import Parts
 
 MOST_EVENTS: Final = 500
@@ -61,6 +61,9 @@ class StationPage:
 
     def __init__(self, behind: Behind) -> None:
         self._b, self._trends = behind, Trends()
+        tasks = behind.config.tasks.items()
+        of = {slot: [name for name, task in tasks if task.model == slot] for slot in behind.parts.slots}
+        self._inside = Inside(behind.parts.slots, of, behind.scheduler)
         self.avoid = frozenset(task.cpu for task in behind.parts.tasks if task.cpu is not None)
 
     def status(self) -> dict[str, Any]:
@@ -153,18 +156,11 @@ class StationPage:
 
     def graph(self, slot: str) -> dict[str, Any]:
         """Operators, edges, time of each."""
-        self._slot(slot)
-        raise RefusedError("not yet")
+        return self._inside.graph(slot)
 
     def tensor(self, slot: str, node: str) -> dict[str, Any]:
-        """What an operator made of recorded inputs."""
-        self._slot(slot)
-        raise RefusedError("not yet")
-
-    def _slot(self, slot: str) -> Model:
-        if slot not in self._b.parts.slots:
-            raise KeyError(unknown("model", slot, self._b.parts.slots))
-        return self._b.parts.slots[slot].model
+        """What an operator made of the inputs of the newest cycle."""
+        return self._inside.tensor(slot, node)
 
     def measures(self) -> Measures:
         """The numbers."""
