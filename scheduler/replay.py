@@ -266,6 +266,15 @@ class Replay:
             rows=rows,
         )
 
+    def context(self, version: int) -> Context:
+        """Where a version's model runs: between two pieces (`each`), what the newest cycle left there.
+
+        Raises:
+            KeyError: there is no model of that version.
+        """
+        found: Context = self._contexts[version]
+        return found
+
     # --- for the feed -------------------------------------------------------------------------------------------------
 
     def put(self, piece: Piece, planned: Plan, rows: Records | None) -> None:
