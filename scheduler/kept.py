@@ -23,7 +23,7 @@ from scheduler.binding import TaskMemory
 from scheduler.fallback_block import FALLBACK, LATE
 from scheduler.monitor_block import MONITOR
 from scheduler.native import NATIVE
-from scheduler.tap_block import ABOUT, KEPT, MOVE, ROOM, Whose
+from scheduler.tap_block import ABOUT, DAMAGED, KEPT, MOVE, ROOM, Whose
 from scheduler.task_block import INPUT, STATS, STEP_HEADER, TASK
 
 LEAST_ROOM = 4096
@@ -41,6 +41,7 @@ class Move:
     nbytes: int
     copies: int = 1
     is_window: bool = False
+    window: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +71,8 @@ class Kept:
         self.nbytes = sum(nbytes for _, nbytes in self.regions)
         rows, places = Block(MOVE.itemsize * max(len(moves), 1)), Block(ROOM.itemsize * max(len(rooms), 1))
         for row, move in zip(rows.view(MOVE, 0, len(moves)), moves, strict=True):
-            row["address"], row["nbytes"], row["copies"], row["is_window"] = (
-                move.address, move.nbytes, move.copies, move.is_window
-            )  # fmt: skip
+            row["address"], row["nbytes"], row["copies"] = move.address, move.nbytes, move.copies
+            row["is_window"], row["window"] = move.is_window, move.window
         for row, room in zip(places.view(ROOM, 0, len(rooms)), rooms, strict=True):
             row["reader"], row["nbytes"], row["whose"] = room.reader, room.nbytes, room.whose
         block = Block(KEPT.itemsize)
@@ -92,7 +92,7 @@ class Kept:
         Gives whose states are not in the checkpoint, or are other ones than those of the block that runs: then nothing has changed.
 
         Raises:
-            ValueError: the checkpoint is of another layout.
+            ValueError: the checkpoint is of another layout, or damaged.
         """
         regions = np.ascontiguousarray(regions, np.uint8)
         if regions.nbytes != self.nbytes:
@@ -100,6 +100,8 @@ class Kept:
                 f"a checkpoint of {regions.nbytes} bytes, where this task has {self.nbytes}: another layout"
             )
         wrong = int(self._put_back(self.address, regions.ctypes.data, int(phase)))
+        if wrong & DAMAGED:
+            raise ValueError("the checkpoint is damaged: it has a window begin where none can")
         return tuple(whose for whose in Whose if wrong >> whose & 1)
 
 
@@ -128,7 +130,9 @@ def _windows(memory: TaskMemory) -> list[Move]:
     for number, row in enumerate(memory.inputs):
         if not row["is_direct"]:
             place = at + number * INPUT.itemsize + _I.filled
-            found.append(Move(f"window_{number}", place, _I.is_direct - _I.filled, is_window=True))
+            found.append(
+                Move(f"window_{number}", place, _I.is_direct - _I.filled, is_window=True, window=int(row["window"]))
+            )
             samples = 8 * int(row["window"]) * int(row["count"])
             found.append(Move(f"samples_{number}", int(row["ring"]), samples, copies=2, is_window=True))
     return found

@@ -4,12 +4,15 @@ from rt_engine.recording.record_block import Phase
 from rt_engine.run.blocks import BLOCK, READER, STATE, STATES_HEAD
 from rt_native.lang import copy_bytes, inline, load_i64, store_i64
 from rt_native.memory import offsets
-from scheduler.tap_block import ABOUT, KEPT, MOVE, ROOM
+from scheduler.tap_block import ABOUT, DAMAGED, KEPT, MOVE, ROOM
 
 _K, _M, _R, _A, _S = offsets(KEPT), offsets(MOVE), offsets(ROOM), offsets(ABOUT), offsets(STATE)
 _MOVES, _MOVE_COUNT, _ROOMS, _ROOM_COUNT = _K.moves, _K.move_count, _K.rooms, _K.room_count
-_ADDRESS, _NBYTES, _COPIES, _IS_WINDOW, _MOVE_SIZE = _M.address, _M.nbytes, _M.copies, _M.is_window, MOVE.itemsize
-_READER, _ROOM, _WHOSE, _ROOM_SIZE = _R.reader, _R.nbytes, _R.whose, ROOM.itemsize
+_ADDRESS, _NBYTES, _COPIES, _IS_WINDOW, _WINDOW, _MOVE_SIZE = (
+    _M.address, _M.nbytes, _M.copies, _M.is_window, _M.window, MOVE.itemsize
+)  # fmt: skip
+_DAMAGED = DAMAGED
+_READER, _ROOM, _WHOSE, _KNOWN, _ROOM_SIZE = _R.reader, _R.nbytes, _R.whose, _R.active, ROOM.itemsize
 _LACKING, _NEEDS, _VERSIONS, _ABOUT_SIZE = _A.lacking, _A.needs, _A.versions, ABOUT.itemsize
 _ACTIVE, _STATES, _VERSION = offsets(READER).active, offsets(BLOCK).states, offsets(BLOCK).version
 _AT, _SIZE, _STATE_SIZE, _HEAD = _S.address, _S.nbytes, STATE.itemsize, STATES_HEAD
@@ -63,6 +66,7 @@ def keep(kept, to):  # type: ignore[no-untyped-def]
     for _ in range(load_i64(kept + _ROOM_COUNT)):
         block, whose, nbytes = active_of(room), load_i64(room + _WHOSE), load_i64(room + _ROOM)
         need = states_bytes(block)
+        store_i64(room + _KNOWN, block)
         store_i64(to + _NEEDS + 8 * whose, need)
         store_i64(to + _VERSIONS + 8 * whose, load_i64(block + _VERSION))
         if need <= nbytes:
@@ -75,9 +79,25 @@ def keep(kept, to):  # type: ignore[no-untyped-def]
 
 
 @inline
+def is_damaged(kept, source):  # type: ignore[no-untyped-def]
+    """Does a checkpoint say of a window that it is where no window can be?"""
+    at, row, found = source + _ABOUT_SIZE, load_i64(kept + _MOVES), False
+    for _ in range(load_i64(kept + _MOVE_COUNT)):
+        window = load_i64(row + _WINDOW)
+        if window != 0:
+            filled, position = load_i64(at), load_i64(at + 8)
+            found = found or filled < 0 or filled > window or position < 0 or position >= window
+        at += load_i64(row + _NBYTES)
+        row += _MOVE_SIZE
+    return found
+
+
+@inline
 def misfits(kept, source):  # type: ignore[no-untyped-def]
-    """Bits of `Whose`: whose states are not in a checkpoint, or are others than those of the block that runs."""
+    """Bits of `Whose`: whose states are not in a checkpoint, or are others than those of the block that runs. Or DAMAGED, too."""
     wrong, room = load_i64(source + _LACKING), load_i64(kept + _ROOMS)
+    if is_damaged(kept, source):
+        wrong |= _DAMAGED
     for _ in range(load_i64(kept + _ROOM_COUNT)):
         whose = load_i64(room + _WHOSE)
         if load_i64(source + _NEEDS + 8 * whose) != states_bytes(active_of(room)):

@@ -47,14 +47,14 @@ class Tap:
     """
 
     def __init__(self, task: Task, memory: TaskMemory, terms: TapTerms) -> None:
-        self._memory, self._kept = memory, Kept(memory)
-        layout = layout_of(task, self._kept.regions)
+        self._memory, self.kept = memory, Kept(memory)
+        layout = layout_of(task, self.kept.regions)
         self.ring = Ring.create(terms.path, layout, terms.capacity, terms.checkpoints)
         self._block = Block(TAP.itemsize)
         self._fields = self._block.view(TAP)
         values = {
             "record": NATIVE.address("tap_record"), "write_checkpoint": NATIVE.address("tap_checkpoint"),
-            "ring": self.ring.address, "kept": self._kept.address, "checkpoint_ns": terms.checkpoint_ns,
+            "ring": self.ring.address, "kept": self.kept.address, "checkpoint_ns": terms.checkpoint_ns,
             **self.ring.places,
         }  # fmt: skip
         for name, value in values.items():

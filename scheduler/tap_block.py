@@ -28,10 +28,15 @@ ABOUT = np.dtype([*words("lacking"), ("needs", "<i8", len(Whose)), ("versions", 
 """`needs`: bytes of the states of each model's block that runs, in the order of `Whose`; `versions`: of these blocks, 0 without one.
 `lacking`: bit n: the states of number n need more than there is room for, and none of them is here."""
 
-MOVE = np.dtype(words("address", "nbytes", "copies", "is_window"))
-"""`copies`: 2 where the same bytes lie there twice, one behind the other, as in the ring of a window; a checkpoint has them once."""
+MOVE = np.dtype(words("address", "nbytes", "copies", "is_window", "window"))
+"""`copies`: 2 where the same bytes lie there twice, one behind the other, as in the ring of a window; a checkpoint has them once.
+`window`: of INPUT.filled and what follows it, the samples of the window; else 0."""
 
-ROOM = np.dtype(words("reader", "nbytes", "whose"))
+DAMAGED = 1 << 32
+"""Beside the bits of `Whose`: what a checkpoint says of a window cannot be."""
+
+ROOM = np.dtype(words("reader", "nbytes", "whose", "active"))
+"""`active`: the block that ran when there was last a checkpoint."""
 
 KEPT = np.dtype(words("moves", "move_count", "rooms", "room_count"))
 

@@ -18,8 +18,8 @@ from scheduler.task_block import TASK
 _T, _P, _K = offsets(TASK), offsets(TAP), offsets(KEPT)
 _TAP, _FLAGS = _T.tap, _T.flags
 _RECORD, _CHECKPOINT, _KEPT, _NEXT = _P.record, _P.write_checkpoint, _P.kept, _P.next_checkpoint_ns
-_ROOMS, _ROOM_COUNT, _READER, _ROOM_SIZE, _SWITCHED = (
-    _K.rooms, _K.room_count, offsets(ROOM).reader, ROOM.itemsize, offsets(READER).switched_ns
+_ROOMS, _ROOM_COUNT, _READER, _KNOWN, _ROOM_SIZE, _ACTIVE = (
+    _K.rooms, _K.room_count, offsets(ROOM).reader, offsets(ROOM).active, ROOM.itemsize, offsets(READER).active
 )  # fmt: skip
 _BEFORE_READ, _AFTER_TAKE_BACK, _AFTER_SWITCH = (
     int(Phase.BEFORE_READ), int(Phase.AFTER_TAKE_BACK), int(Phase.AFTER_SWITCH)
@@ -47,16 +47,16 @@ def tap_begin(task, tick):  # type: ignore[no-untyped-def]
 def tap_switch(task, tick):  # type: ignore[no-untyped-def]
     """All models of the task have the versions of this tick."""
     tap = load_i64(task + _TAP)
-    if tap != 0 and is_switched(load_i64(tap + _KEPT), tick):
+    if tap != 0 and is_switched(load_i64(tap + _KEPT)):
         call5(load_i64(tap + _CHECKPOINT), task, tap, tick, _AFTER_SWITCH, 0)
 
 
 @inline
-def is_switched(kept, tick):  # type: ignore[no-untyped-def]
-    """Did a block become active in this tick?"""
+def is_switched(kept):  # type: ignore[no-untyped-def]
+    """Is a block active of which there is no checkpoint?"""
     found, room = False, load_i64(kept + _ROOMS)
     for _ in range(load_i64(kept + _ROOM_COUNT)):
-        found = found or load_i64(load_i64(room + _READER) + _SWITCHED) == tick
+        found = found or load_i64(load_i64(room + _READER) + _ACTIVE) != load_i64(room + _KNOWN)
         room += _ROOM_SIZE
     return found
 
