@@ -52,12 +52,12 @@ Each = Callable[["Piece", Records], None]
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Records of one life of a task, in their order, and the checkpoints that were written meanwhile.
+    """Records of a task in their order, all of one boot of its machine, and the checkpoints that were written meanwhile.
 
     Args:
         records: as `TaskLayout.dtype`.
         checkpoints: as `TaskLayout.checkpoint_dtype`; those of other records are not used.
-        goes_on: its first record follows the last of the piece before, in the same life: no checkpoint is needed.
+        goes_on: its first record follows the last of the piece before: no checkpoint is needed.
     """
 
     records: Records
@@ -284,8 +284,6 @@ class Replay:
             records=records.ctypes.data, index=-1, end=0, runs=runs.ctypes.data, run=0, run_count=len(runs),
             checks=checks.ctypes.data, check=0, check_count=len(checks), kept=0 if rows is None else rows.ctypes.data,
         )  # fmt: skip
-        if len(piece.checkpoints):
-            self._runner.set_epoch(int(piece.checkpoints["epoch_ns"][0]))
 
     @property
     def known(self) -> NDArray[np.int64]:
@@ -302,7 +300,7 @@ class Replay:
         records = checked(piece.records, self.layout.nbytes, "record")
         checkpoints = checked(piece.checkpoints, self.layout.checkpoint_bytes, "checkpoint")
         sound = are_sound(checkpoints, self._kept, self.layout, self._windows)
-        checkpoints = checkpoints[sound]
+        checkpoints = checkpoints.view(f"V{checkpoints.dtype.itemsize}")[sound].view(checkpoints.dtype)
         checkpoints["version"] = versions_of(checkpoints, self.layout)  # the head's is of the cycle before
         return replace(piece, records=records, checkpoints=checkpoints)
 

@@ -80,9 +80,9 @@ there is none. `cycles`: repeated; `equal`, `differed`: of those. `first_...`: o
 RUN = np.dtype(words("first", "end"))
 """Records from `first` until `end`."""
 
-CHECK = np.dtype(words("index", "use", "version", "address"))
-"""A checkpoint: before (or in) which record it belongs, what for (`Use`), which version's states it has, where its
-regions lie."""
+CHECK = np.dtype(words("index", "use", "version", "epoch_ns", "address"))
+"""A checkpoint: before (or in) which record it belongs, what for (`Use`), which version's states it has, tick 0
+of the task, where its regions lie."""
 
 PLACE = np.dtype(words("slot", "at", "nbytes"))
 """Bytes of a record, from `at` on, that go to a slot."""

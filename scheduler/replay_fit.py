@@ -33,4 +33,6 @@ def checked(rows: Records, nbytes: int, what: str) -> Records:
     """Rows that native code may take: in one piece, of the size that the layout says; raises `ReplayError`."""
     if rows.ndim != 1 or rows.dtype.itemsize != nbytes:
         raise ReplayError(f"a {what} has {rows.dtype.itemsize} bytes; the layout says {nbytes}")
-    return np.ascontiguousarray(rows)
+    return np.ascontiguousarray(rows.view(f"V{nbytes}")).view(
+        rows.dtype
+    )  # without names: as they are, not field by field

@@ -53,8 +53,8 @@ _RUN_SIZE, _CHECK_SIZE, _PLACE_SIZE, _REGION_SIZE, _VERSION_SIZE = (
     RUN.itemsize, CHECK.itemsize, PLACE.itemsize, REGION.itemsize, VERSION.itemsize
 )  # fmt: skip
 _RUN_FIRST, _RUN_END = offsets(RUN).first, offsets(RUN).end
-_CHECK_INDEX, _CHECK_USE, _CHECK_VERSION, _CHECK_AT = (
-    offsets(CHECK).index, offsets(CHECK).use, offsets(CHECK).version, offsets(CHECK).address
+_CHECK_INDEX, _CHECK_USE, _CHECK_VERSION, _CHECK_EPOCH, _CHECK_AT = (
+    offsets(CHECK).index, offsets(CHECK).use, offsets(CHECK).version, offsets(CHECK).epoch_ns, offsets(CHECK).address
 )  # fmt: skip
 _SLOT, _AT, _BYTES = offsets(PLACE).slot, offsets(PLACE).at, offsets(PLACE).nbytes
 _G = offsets(REGION)
@@ -65,7 +65,7 @@ _NUMBER, _BLOCK, _OFFER = offsets(VERSION).number, offsets(VERSION).block, offse
 _CLOCK, _CLOCK_COUNT, _FLAGS, _VERSION, _STATUS, _ACTION, _TICK, _DUE, _MISSED, _MONITOR_VALUE = (
     _H.clock, _H.reads, _H.flags, _H.version, _H.status, _H.action, _H.tick_ns, _H.due_ns, _H.missed, _H.monitor
 )  # fmt: skip
-_READS, _CONTROL, _RESET_STATE, _TASK_TICK = _T.reads, _T.control, _T.reset_state, _T.tick_ns
+_READS, _CONTROL, _RESET_STATE, _TASK_TICK, _EPOCH = _T.reads, _T.control, _T.reset_state, _T.tick_ns, _T.epoch_ns
 _STATS_DUE, _STATS_STATUS, _STATS_ACTION = _N.due_ns, _N.status, _N.action
 _ACTIVE, _NEXT, _NEEDS, _BLOCK_VERSION, _STATES = (
     offsets(READER).active, offsets(READER).next, offsets(BLOCK).needs_ns, offsets(BLOCK).version, offsets(BLOCK).states
@@ -208,6 +208,7 @@ def use_checks(replay):  # type: ignore[no-untyped-def]
             reader = load_i64(replay + _READER)
             if reader != 0:
                 store_i64(reader + _ACTIVE, load_i64(version_row(replay, load_i64(row + _CHECK_VERSION)) + _BLOCK))
+            store_i64(load_i64(replay + _TASK) + _EPOCH, load_i64(row + _CHECK_EPOCH))
             remember(replay, use, address)
         elif what_if == 0 and use == _VERIFY:
             compare_regions(replay, address)

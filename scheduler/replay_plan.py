@@ -62,7 +62,7 @@ def plan(records: Records, checkpoints: Records, known: NDArray[np.int64], befor
     """The runs of a piece.
 
     Args:
-        records: of one life of a task, in their order.
+        records: of a task, in their order; all of one boot of its machine.
         checkpoints: of the same; those of no record of the piece are not used.
         known: the versions of which there is a model.
         before: `after` of the piece before, if this one goes on from it.
@@ -71,7 +71,7 @@ def plan(records: Records, checkpoints: Records, known: NDArray[np.int64], befor
     if count == 0:
         return Plan(np.zeros(0, RUN), np.zeros(0, CHECK), {}, before)
     number, version, flags, reads = (records[name].astype(np.int64) for name in ("number", "version", "flags", "reads"))
-    checks = _checks_of(number, checkpoints, known)
+    checks = _checks_of(records["tick_ns"].astype(np.int64), checkpoints, known)
     is_back = flags & Flag.TAKEN_BACK != 0
     is_held = (flags & Flag.HELD_BACK != 0) | (records["status"] == TaskStatus.ROLLED_BACK)
     is_other = np.diff(version, prepend=before.version if before.is_repeated else version[0]) != 0
@@ -112,17 +112,17 @@ def plan(records: Records, checkpoints: Records, known: NDArray[np.int64], befor
 
 
 def _checks_of(
-    number: NDArray[np.int64], checkpoints: Records, known: NDArray[np.int64]
+    ticks: NDArray[np.int64], checkpoints: Records, known: NDArray[np.int64]
 ) -> dict[Phase, NDArray[np.int64]]:
     """Of each record, by phase, which checkpoint belongs to it; or -1. Not those with the states of a version without a model."""
     found = {}
     for phase in Phase:
         mine = np.flatnonzero((checkpoints["phase"] == phase) & np.isin(checkpoints["version"], known))
-        numbers, rows = np.unique(checkpoints["number"][mine], return_index=True)
-        found[phase] = np.full(len(number), -1, np.int64)
-        if len(numbers):
-            at = np.minimum(np.searchsorted(numbers, number), len(numbers) - 1)
-            found[phase] = np.where(numbers[at] == number, mine[rows[at]], -1)
+        marks, rows = np.unique(checkpoints["tick_ns"][mine], return_index=True)
+        found[phase] = np.full(len(ticks), -1, np.int64)
+        if len(marks):
+            at = np.minimum(np.searchsorted(marks, ticks), len(marks) - 1)
+            found[phase] = np.where(marks[at] == ticks, mine[rows[at]], -1)
     return found
 
 
@@ -148,6 +148,7 @@ def _uses(
         index = np.flatnonzero(where & (checks[phase] >= 0))
         rows = np.zeros(len(index), CHECK)
         rows["index"], rows["use"], rows["address"] = index, uses[index], checks[phase][index]
-        rows["version"] = checkpoints["version"][rows["address"]]
+        for name in ("version", "epoch_ns"):
+            rows[name] = checkpoints[name][rows["address"]]
         found.append(rows)
     return np.sort(np.concatenate(found), order=["index", "use"])

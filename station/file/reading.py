@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,6 +80,33 @@ def read_station(path: Path) -> StationFile:
     return StationFile(path, config, tuple(problems), lines, expanded.by_name)
 
 
+def read_as_it_ran(text: str, path: Path, models: Mapping[str, str], tasks: Collection[str]) -> StationFile:
+    """A station file that a station ran with, somewhere: its values are read again, what it goes with is no matter here.
+
+    Args:
+        text: of the file.
+        path: where it would be; steps and models are looked for beside it.
+        models: name of a model -> the file that is taken for it.
+        tasks: those that are wanted; others, servers and the recorder are left out.
+
+    Raises:
+        StationFileError: a value cannot be read; a later version may have written it.
+    """
+    data, lines = _parsed(path, text)
+    for name in ("servers", "recorder"):
+        data.pop(name, None)
+    for name, table in (data.get("models") or {}).items():
+        if name in models and isinstance(table, dict):
+            table["file"] = models[name]
+    if isinstance(data.get("tasks"), dict):
+        data["tasks"] = {name: table for name, table in data["tasks"].items() if name in tasks}
+    expanded = expand(data, path.parent)
+    config, _, _, findings = _validate(expanded.data)
+    if problems := [_problem(path, lines, finding) for finding in (*findings, *expanded.findings)]:
+        raise StationFileError(problems)
+    return StationFile(path, config, (), lines, expanded.by_name)
+
+
 def read_name(path: Path) -> str:
     """The name of a station, from its file, whatever else is wrong with the file.
 
@@ -120,6 +147,10 @@ def _read_toml(path: Path) -> tuple[dict[str, Any], Lines]:
         raise StationFileError([Problem(path, 0, "", f"cannot be read: {error.strerror}")]) from error
     except UnicodeDecodeError as error:
         raise StationFileError([Problem(path, 0, "", f"is not UTF-8 text (byte {error.start})")]) from error
+    return _parsed(path, text)
+
+
+def _parsed(path: Path, text: str) -> tuple[dict[str, Any], Lines]:
     text = text.replace("\r\n", "\n")
     try:
         data = tomllib.loads(text)

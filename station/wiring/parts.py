@@ -71,7 +71,7 @@ def build(file: StationFile, kept: Kept | None = None) -> Parts:
     Raises:
         StationFileError: models that cannot run, tags that do not fit them, what the devices' protocols do not allow.
     """
-    builder = _Builder(file, kept or Kept())
+    builder = Builder(file, kept or Kept())
     builder.load_models()
     builder.make_links()
     builder.check_mappings()
@@ -82,7 +82,9 @@ def build(file: StationFile, kept: Kept | None = None) -> Parts:
     return builder.parts
 
 
-class _Builder:
+class Builder:
+    """The steps of `build`, in their order."""
+
     def __init__(self, file: StationFile, kept: Kept) -> None:
         self._file, self._config, self._kept = file, file.config, kept
         self._findings: list[Finding] = []
@@ -90,6 +92,7 @@ class _Builder:
         self.parts = Parts()
 
     def stop_at_findings(self) -> None:
+        """Raise StationFileError if something is wrong so far."""
         problems = [self._file.problem(finding) for finding in self._findings]
         if any(problem.severity == "error" for problem in problems):
             raise StationFileError(problems)
@@ -110,6 +113,7 @@ class _Builder:
         self._findings.append(Finding(path, words))
 
     def load_models(self) -> None:
+        """A slot for each model."""
         wanted = {
             name: Wanted(self._file.beside(table.file), table.shapes, table.state)
             for name, table in self._config.models.items()
@@ -130,6 +134,7 @@ class _Builder:
                 self.parts.slots[name].begin_at(version.number)
 
     def make_links(self) -> None:
+        """A link for each that has tags."""
         for name, table in self._config.links.items():
             mine = tags_of(self._config, name)
             made = [
@@ -159,6 +164,7 @@ class _Builder:
         self.parts.grants += [grant for grant in grants if grant not in self.parts.grants]
 
     def check_mappings(self) -> None:
+        """How tags lie in the models' tensors."""
         for name, task in self._config.tasks.items():
             model = self.parts.models.get(task.model or "")
             if model is not None:
@@ -187,6 +193,7 @@ class _Builder:
         )
 
     def make_tasks(self) -> None:
+        """The tasks, with their channels."""
         for name, table in self._config.tasks.items():
             task = self._attempt(("tasks", name), (SchedulerError, FieldbusError), self._task, name, table)
             if task is not None:
