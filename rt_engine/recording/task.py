@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rt_engine.errors import RecordingError
 from rt_engine.recording.columns import Column, column, columns
+from rt_engine.recording.file import Piece
 from rt_engine.recording.layout import CHECKPOINT_HEAD, Phase, Records, TaskLayout
 from rt_engine.recording.rows import Rows
 from rt_engine.recording.segments import Segment, segments
@@ -221,17 +222,23 @@ class Checkpoints:
 
     def of(self, segment: Segment) -> Iterator[Checkpoint]:
         """Those of a segment, the one of its first row first."""
+        for piece, part in self.blocks(segment.boot, segment.first_ns, segment.last_ns):
+            for at in range(len(part)):
+                yield Checkpoint(piece.layout, part[at : at + 1])
+
+    def blocks(self, boot: str, first_ns: int, last_ns: int) -> Iterator[tuple[Piece, Records]]:
+        """Those of a boot from one tick to another, as arrays of their layout's `checkpoint_dtype`."""
         pieces = (
             piece
             for piece in self._rows.pieces
-            if piece.file.boot == segment.boot
-            and piece.last_ns >= segment.first_ns
-            and piece.first_ns <= segment.last_ns
+            if piece.file.boot == boot and piece.last_ns >= first_ns and piece.first_ns <= last_ns
         )
         rows = Rows(tuple(pieces))
         for _, piece, part in rows.blocks(0, len(rows)):
-            for at in np.flatnonzero((part["tick_ns"] >= segment.first_ns) & (part["tick_ns"] <= segment.last_ns)):
-                yield Checkpoint(piece.layout, part[at : at + 1])
+            within = (part["tick_ns"] >= first_ns) & (part["tick_ns"] <= last_ns)
+            if within.any():
+                first, last = np.flatnonzero(within)[[0, -1]]
+                yield piece, part[first : last + 1]
 
     def before(self, tick_ns: int) -> Checkpoint | None:
         """The newest of this tick or an earlier one, before its inputs were read: where a replay of that cycle begins."""
