@@ -108,10 +108,22 @@ class Recording:
                 found[one.head.name] = Attachment(one.head.name, one.head.nbytes, one.head.media_type, read)
         return found
 
+    def has_model(self, sha256: str) -> bool:
+        """Is the model with that hash attached?"""
+        return self._model(sha256) is not None
+
     def model(self, sha256: str) -> bytes | None:
-        """The attached model with that hash; None: it is not attached."""
+        """The attached model with that hash; None: it is not attached.
+
+        Raises:
+            RecordingError: it is damaged.
+        """
+        found = self._model(sha256)
+        return None if found is None else found.read()
+
+    def _model(self, sha256: str) -> Attachment | None:
         wanted = f"{names.MODELS}{sha256}"
-        return next((a.read() for name, a in self.attachments.items() if sha256 and name.startswith(wanted)), None)
+        return next((each for name, each in self.attachments.items() if sha256 and name.startswith(wanted)), None)
 
     @property
     def damaged(self) -> tuple[Damage, ...]:
