@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from station.commands.shared.explaining import check_outputs, explained, print_json, say
+from station.commands.shared.model_check import MODEL_SUFFIXES
 from station.commands.shared.options import DataOption, JsonOption, ShapeOption, StateOption, parse_shapes, parse_states
 
 if TYPE_CHECKING:
@@ -33,8 +34,15 @@ def explain(
     shape: ShapeOption = None,
     state: StateOption = None,
     models: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Where models lie that the recording does not hold.")
+        list[Path] | None,
+        typer.Option(metavar="FOLDER", help="Where models lie that are not in the recording, or a station's store."),
     ] = None,
+    steps: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where the steps of your own lie that the tasks have.")
+    ] = None,
+    run_steps: Annotated[
+        bool, typer.Option("--run-steps", help="Run the steps, which are code, that came with the recording.")
+    ] = False,
     output: Annotated[
         list[str] | None, typer.Option(metavar="TAG", help="Only this output: a tag or tensor. Repeat it for others.")
     ] = None,
@@ -45,25 +53,45 @@ def explain(
 ) -> None:
     """Every tensor of every operator at one tick, and which inputs moved each output most.
 
-    A model is run on the arrays of --input (a state among them is where it begins), else on random ones.
+    Of a recording, the cycle of --at is run again, with the windows and states that it had. A model is run on the arrays of
+    --input (a state among them is where it begins), else on random ones.
     """
     from rt_native.terminal import Terminal
 
-    errors, shapes = Terminal(stderr=True), parse_shapes(shape)
-    if at is not None or task is not None or models is not None:
-        raise typer.BadParameter(f"{what} is a model: --at, --task and --models are for recordings")
+    errors, shapes, is_model = Terminal(stderr=True), parse_shapes(shape), what.suffix in MODEL_SUFFIXES
+    _check(what, is_model, recording=(at, task, models, steps, run_steps), model=(data, shape, state))
+    if not is_model and at is None:
+        raise typer.BadParameter("which cycle? Say --at TIME, --at '#NUMBER' or --at TICK", param_hint="--at")
     check_outputs(what, data, files={"--html": html})
     with explained(errors):
         from rt_engine.explain import graph_of, operator_times
         from rt_engine.explain.page import page
 
-        model, found, facts = _of_model(what, data, shapes, parse_states(state), output or ())
+        if is_model:
+            model, found, facts = _of_model(what, data, shapes, parse_states(state), output or ())
+        else:
+            from station.replay.explained import explain_recording
+            from station.replay.repeat import How
+
+            how = How(tuple(models or ()), steps, run_steps, (task,) if task else ())
+            model, found, facts = explain_recording(what, at or "", how, output or ())
+            facts.insert(0, ("recording", str(what)))
         if html is not None:
             html.write_text(page(found, graph_of(model, operator_times(model)), facts), encoding="utf-8")
         if as_json:
             print_json(found.to_json())
         else:
             _print(Terminal(), found, facts)
+
+
+def _check(what: Path, is_model: bool, recording: Sequence[object], model: Sequence[object]) -> None:
+    """Options that are of the other kind are no slip of the pen to be passed over."""
+    if is_model and any(recording):
+        raise typer.BadParameter(f"{what} is a model: --at, --task, --models and --steps are for recordings")
+    if not is_model and any(model):
+        raise typer.BadParameter(
+            f"{what} is taken for a recording: --input, --shape and --state are for .onnx and .rtp"
+        )
 
 
 Facts = list[tuple[str, str]]

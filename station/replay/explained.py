@@ -11,21 +11,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from math import prod
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+import rt_engine.recording
 from rt_engine import Model
 from rt_engine.errors import RecordingError
 from rt_engine.explain import Explanation, explain
 from rt_engine.recording.layout import Records, TaskLayout
+from scheduler.errors import ReplayError
 from scheduler.replay import NOT_REPEATED, Piece, Replay
 from scheduler.status import Action, describe
 from scheduler.task import Task
-from station.replay.elements import labels_of_task, usual_base
+from station.replay.elements import USUAL, labels_of_task, usual_base
+from station.replay.models import Search
+from station.replay.moment import cycle_at, row_at
+from station.replay.pieces import lives
+from station.replay.repeat import How, utc
+from station.replay.restored import WHAT_HELPS, restored
 from station.replay.whatif import COMPUTED, SPOKEN
 
 Arrays = dict[str, NDArray[Any]]
@@ -41,6 +48,48 @@ class Seen:
     inputs: Arrays
     state: Arrays
     outputs: Arrays
+
+
+def explain_recording(
+    where: Path | Sequence[Path], at: str, how: How, outputs: Sequence[str] = ()
+) -> tuple[Model, Explanation, Facts]:
+    """Explain a cycle of a recording.
+
+    Args:
+        where: its file, its files, or their folder.
+        at: which cycle; see `station.replay.moment.cycle_at`.
+        how: where models and steps are; `tasks` has one task, or none if the recording has one only.
+        outputs: names of outputs or tags; all by default.
+
+    Raises:
+        RecordingError: there is no such cycle, or it cannot be repeated.
+        ReplayError: the task cannot be made of the recording: a model is missing, a step is not trusted.
+    """
+    wrong: RecordingError | None = None
+    for life in lives(rt_engine.recording.open(where if isinstance(where, Path) else list(where))):
+        recorded = life.task(next(iter(how.tasks), None))
+        try:
+            records, checkpoints, offset_ns = cycle_at(recorded, at)
+        except RecordingError as error:
+            wrong = error
+            continue
+        name = recorded.name
+        made = restored(life, name, Search(life, how.models), steps=how.steps, trusted=how.trusted)
+        if made.slot and int(records["version"][-1]) not in made.models:
+            wanted = "; ".join(map(str, made.missing)) or f"version {records['version'][-1]}"
+            raise ReplayError(f"the model of this cycle is not found: {wanted}. {WHAT_HELPS}")
+        row = row_at(recorded, at)
+        return explained(
+            made.task,
+            made.models,
+            made.layout,
+            records,
+            checkpoints,
+            usual=recorded.records(max(row + 1 - USUAL, 0), row + 1, "row"),
+            outputs=outputs,
+            offset_ns=offset_ns,
+        )
+    raise wrong or RecordingError("the recording has no cycle")
 
 
 def explained(
@@ -164,9 +213,7 @@ def _facts(layout: TaskLayout, record: Any, offset_ns: int) -> Facts:
     tick = int(record["tick_ns"])
     found = [("task", layout.task), ("cycle", f"#{int(record['number'])}, tick {tick}")]
     if offset_ns:
-        ns = tick + offset_ns
-        moment = datetime.fromtimestamp(ns // 1_000_000_000, UTC)
-        found.append(("time", f"{moment:%Y-%m-%d %H:%M:%S}.{ns % 1_000_000_000:09d} UTC"))
+        found.append(("time", utc(tick + offset_ns)))
     action = int(record["action"])
     did = Action(action).name if action in Action._value2member_map_ else str(action)
     found.append(("version", str(int(record["version"]))))

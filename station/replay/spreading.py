@@ -41,6 +41,8 @@ class Outcome:
     job: Job
     done: dict[str, Any] | None
     worker: str = ""
+    lanes: int = 0
+    """Of the vectors of the worker; 0: it did not say."""
     failures: tuple[Failure, ...] = ()
 
 
@@ -79,7 +81,8 @@ def spread(jobs: Iterable[Job], work: Work, pool: Pool) -> Iterator[Outcome]:
             if isinstance(found, Failure):
                 yield from _ended(one, found, again)
             else:
-                yield Outcome(one.job, found["done"], str(found.get("worker", "")), tuple(one.failures))
+                about = str(found.get("worker", "")), int(found.get("lanes", 0))
+                yield Outcome(one.job, found["done"], *about, tuple(one.failures))
 
 
 def _next(again: deque[_Try], waiting: Iterator[Job], is_one_alone: bool) -> _Try | None:
@@ -106,7 +109,7 @@ def _ended(one: _Try, failure: Failure, again: deque[_Try]) -> Iterator[Outcome]
     if len(one.failures) < TRIES and (one.alone or failure.kind in ELSEWHERE):
         again.append(one)
     else:
-        yield Outcome(one.job, None, failure.worker, tuple(one.failures))
+        yield Outcome(one.job, None, failure.worker, failures=tuple(one.failures))
 
 
 def _reply(future: Future[dict[str, Any]]) -> dict[str, Any] | Failure:
