@@ -23,6 +23,8 @@ PROGRAMS: Final = {
     "node": "nodejs",
     "npm": "npm",
     "openssl": "openssl",
+    "prometheus": "prometheus",
+    "promtool": "prometheus",
     "qemu-aarch64": "qemu-user",
     "socat": "socat",
     "strace": "strace",

@@ -12,7 +12,7 @@ from station.commands.shared.explaining import check_outputs, explained, say
 from station.commands.shared.options import ShapeOption, parse_shapes
 
 ORDER = 170
-export = typer.Typer(help="Write files for PLC and C++ programs.", no_args_is_help=True)
+export = typer.Typer(help="Write files for PLC and C++ programs, and for Grafana.", no_args_is_help=True)
 
 OutputOption = Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder; made if it is not there.")]
 
@@ -174,3 +174,22 @@ def c_project(
         for one in made:
             say(Terminal(), f"{one.level.name}: {one.count} kernels, {len(one.archive):,} bytes", "green")
         say(Terminal(), f"{output}: {len(files)} files; build: cmake -S {output} -B BUILD && cmake --build BUILD")
+
+
+@export.command("grafana")
+def grafana(
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE", help="The dashboard; its folder has to be there.")
+    ] = Path("rt-engine.grafana.json"),
+) -> None:
+    """A dashboard for Grafana, on what stations with a page tell Prometheus (`GET /metrics`)."""
+    from rt_native.terminal import Terminal
+
+    with explained(Terminal(stderr=True)):
+        from station.page.dashboard import text
+
+        try:
+            output.write_text(text(), encoding="utf-8")
+        except OSError as error:
+            raise typer.BadParameter(f"{error}; choose another place", param_hint="--output") from error
+        say(Terminal(), f"{output}: Grafana, Dashboards, New, Import")

@@ -15,6 +15,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from plc_bindings.net.connection import certificate
 from plc_bindings.security.access import Access, Client
+from station.page.people import Viewer
 
 HEAD_S: Final = 10.0
 """A request's head has to be there so long after its first byte, or after the connection was made."""
@@ -48,6 +49,8 @@ class Caller(RequestHandler):
         self._door, self._now = door, loop.time
         self.client: Client | None = None
         self.certificate: tuple[str, str] | None = None
+        self.viewer = Viewer("")
+        """Who asks: of one connection requests come one after the other."""
         self._asking_since: float | None = None
         self._stuck_since: float | None = None
 

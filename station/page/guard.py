@@ -18,13 +18,11 @@ from aiohttp import web
 from plc_bindings.security.access import Access
 from station.errors import RefusedError
 from station.page.door import Caller, dress
-from station.page.people import People
+from station.page.people import People, Viewer
 
 COOKIE: Final = "rt_page"
 OPEN: Final = ("/login",)
 """Who is nobody yet may ask for these."""
-VIEWER: Final = "viewer"
-"""Under this name a request has its `Viewer`."""
 _VISITED: Final = ("/", "/login")
 """A link elsewhere may lead here."""
 _OWN_SITES: Final = ("same-origin", "none")
@@ -123,7 +121,7 @@ class Guard:
             who = self._people.of_session(request.cookies.get(COOKIE, "")) or self._of_bearer(request)
             if not who and request.path not in self._open:
                 return self._log_in_first(request)
-        request[VIEWER] = self._people.viewer(who, caller.certificate)
+        caller.viewer = self._people.viewer(who, caller.certificate)
         return None
 
     def _of_bearer(self, request: web.Request) -> str:
@@ -147,11 +145,16 @@ def _caller(request: web.BaseRequest) -> Caller:
     return caller
 
 
+def viewer_of(request: web.Request) -> Viewer:
+    """Who asks, once the guard has let the request through."""
+    return _caller(request).viewer
+
+
 def name_of(request: web.Request) -> str:
     """Who asks, for the audit log: `anna (page, 192.168.10.9)`."""
-    client, viewer = _caller(request).client, request.get(VIEWER)
+    client, who = _caller(request).client, viewer_of(request).who
     address = client.address if client else "?"
-    return f"{viewer.who} (page, {address})" if viewer and viewer.who else f"page, {address}"
+    return f"{who} (page, {address})" if who else f"page, {address}"
 
 
 async def dressed(request: web.BaseRequest, response: web.StreamResponse) -> None:

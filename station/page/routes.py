@@ -16,9 +16,9 @@ from plc_bindings.security.access import Record
 from station.machine.beside import in_thread
 from station.page.answers import answer, encoded
 from station.page.assets import Assets, sent
-from station.page.guard import COOKIE, VIEWER, Guard, name_of
+from station.page.guard import COOKIE, Guard, name_of, viewer_of
 from station.page.metrics import exposition
-from station.page.people import People, Viewer
+from station.page.people import People
 from station.page.source import COMMANDS, Source
 from station.page.stream import Stream
 
@@ -96,7 +96,7 @@ class Routes:
         return sent(request, self._assets.find(name))
 
     async def _session(self, request: web.Request) -> web.Response:
-        viewer: Viewer = request[VIEWER]
+        viewer = viewer_of(request)
         own = {"who": viewer.who, "commands": list(viewer.commands), "has_tokens": self._people.have_tokens}
         return answer({**own, **self._source.facts()})
 
@@ -170,7 +170,7 @@ class Routes:
     # --- what is done -------------------------------------------------------------------------------------------------
 
     async def _command(self, request: web.Request) -> web.StreamResponse:
-        name, viewer = request.match_info["name"], request[VIEWER]
+        name, viewer = request.match_info["name"], viewer_of(request)
         if name not in COMMANDS:
             raise KeyError(f"no such command; there are: {', '.join(COMMANDS)}")
         if name not in viewer.commands:

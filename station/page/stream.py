@@ -26,8 +26,8 @@ RETRY_MS: Final = 2000
 class Stream:
     """All who look. The page's thread only."""
 
-    def __init__(self, source: Source, every_s: float = EVERY_S) -> None:
-        self._source, self._every_s = source, every_s
+    def __init__(self, source: Source) -> None:
+        self._source = source
         self._viewers = 0
         self._frame, self._number, self._last = b"", 0, 0
         self._events: dict[int, tuple[bytes, int]] = {}
@@ -46,7 +46,7 @@ class Stream:
         while True:
             await self._somebody.wait()
             await self._make()
-            await asyncio.sleep(self._every_s)
+            await asyncio.sleep(EVERY_S)
 
     async def end(self) -> None:
         """Tell all that the station ends."""
