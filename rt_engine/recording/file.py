@@ -15,6 +15,8 @@ from rt_engine.recording.mcap.reader import Chunk, Contents, Ending, Source
 MOST_UNINDEXED = 1 << 30
 """Bytes of a file's chunks that are unpacked, where the index does not say what is in them."""
 MOST_EVENTS = 1 << 20
+NOTHING = -1
+"""No channel: in the counts of a chunk that was looked into."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +89,17 @@ class RecordingFile:
         for at, chunk in enumerate(self.contents.chunks):
             if not chunk.counts:
                 chunk = self.contents.chunks[at] = self._counted(chunk)
+            if unknown := chunk.counts.keys() - self.contents.channels.keys() - {NOTHING}:
+                self.damage(
+                    chunk.at, f"a chunk with messages of channel {min(unknown)}, which the file does not describe"
+                )
             for number in wanted:
                 if count := chunk.counts.get(number, 0):
                     yield number, chunk, count
 
     def _counted(self, chunk: Chunk) -> Chunk:
         """A chunk whose index is missing, with what it has."""
-        counts: dict[int, int] = {-1: 0}
+        counts: dict[int, int] = {NOTHING: 0}
         self.contents.held += chunk.head.uncompressed
         if self.contents.held > MOST_UNINDEXED:
             self.damage(chunk.at, "a chunk without an index, after too many others without")

@@ -10,7 +10,10 @@ from typing import Any
 from rt_native.library import cache_folder
 from tests import need
 
-PACKAGES = ("ads-client@2.1.0", "node-ads@1.5.1", "modbus-serial@8.0.25", "jsmodbus@5.0.0")
+PACKAGES = (
+    "ads-client@2.1.0", "node-ads@1.5.1", "modbus-serial@8.0.25", "jsmodbus@5.0.0",
+    "@mcap/core@2.2.2", "@foxglove/rosmsg@5.0.5", "@foxglove/rosmsg2-serialization@3.1.0", "fzstd@0.1.1",
+)  # fmt: skip
 HERE = Path(__file__).parent
 
 
@@ -18,7 +21,7 @@ def modules() -> Path:
     """The folder node_modules with all of `PACKAGES`; without npm or without the registry the test is skipped."""
     need.program("node")
     need.program("npm")
-    folder = cache_folder() / "npm" / "-".join(PACKAGES).replace("@", "_")
+    folder = cache_folder() / "npm" / "-".join(PACKAGES).replace("@", "_").replace("/", "_")
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:  # test runs beside each other
         fcntl.flock(lock, fcntl.LOCK_EX)

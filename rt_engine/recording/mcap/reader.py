@@ -130,7 +130,7 @@ def scan(source: Source) -> Contents:
             return found
         at += HEAD.size + length
         if opcode == Opcode.DATA_END:
-            found.ending = Ending(at, _closing(source))
+            found.ending = Ending(at, _closing(window, found, at))
             return found
     found.ending = Ending(at, f"more than {MOST_RECORDS} records, which no recording of ours has")
     return found
@@ -215,10 +215,22 @@ def _index(found: Contents, start: bytes, length: int) -> None:
         found.chunks[-1] = Chunk(chunk.at, chunk.head, counts)
 
 
-def _closing(source: Source) -> str:
-    """What is wrong behind the data."""
+def _closing(window: "_Window", found: Contents, at: int) -> str:
+    """What is wrong behind the data, from `at` on. Takes the channels there: some writers have them in chunks, and again here."""
+    source = window.source
     whole = source.read(max(0, source.size - len(MAGIC)), len(MAGIC)) == MAGIC
-    return "" if whole else "it is cut off in its summary; all data are there"
+    for _ in range(MOST_RECORDS):
+        if not whole or at >= source.size - len(MAGIC):
+            break
+        try:
+            opcode, length = _record(window, at)
+            if opcode == Opcode.CHANNEL:
+                _take(window, found, opcode, at + HEAD.size, length)
+        except RecordingError:
+            whole = False
+        else:
+            at += HEAD.size + length
+    return "" if whole else "it is cut off, or damaged, in its summary; all data are there"
 
 
 class _Window:

@@ -120,6 +120,10 @@ CYCLE = b"\0\1\0\0" + cycles(0, 1).tobytes()
         ([CHANNEL, chunk(b"\x05\x01", 1)], "ends within a record"),
         ([CHANNEL, chunk(message(CYCLE), 1, compression="lz4")], "mcap compress"),
         ([CHANNEL, chunk(message(CYCLE), 1, compression="zstd")], "cannot unpack"),
+        (
+            [CHANNEL, chunk(message(CYCLE), 1), chunk(message(CYCLE, 7), 0)],
+            "channel 7, which the file does not describe",
+        ),
         ([message(CYCLE)], "a message that is in no chunk"),
         ([b"\0" * 20], "a record of kind 0"),
         ([HEAD.pack(Opcode.CHUNK, 1 << 60)], "bytes where 0 are left"),
