@@ -24,6 +24,10 @@ PATIENCE_S: Final = 5.0
 class Keeper(Protocol):
     """Who decides what becomes of what was looked at."""
 
+    @property
+    def tasks(self) -> frozenset[str]:
+        """Those that it keeps; of others nothing stays."""
+
     def seen(self, lane: Lane, records: Any) -> None:
         """New ones of a lane; may be none."""
 
@@ -107,7 +111,7 @@ class Drain:
             self.keeper.looked(look_ns)
 
     def _keep(self, lane: Lane, records: Any) -> None:
-        if self.keeper is None:
+        if self.keeper is None or lane.task not in self.keeper.tasks:
             lane.drop()
         else:
             self.keeper.seen(lane, records)

@@ -52,6 +52,11 @@ class RecorderView:
     newest: str
     trouble: str
 
+    @classmethod
+    def of_none(cls, table: RecorderTable, trouble: str) -> RecorderView:
+        """There could be none."""
+        return cls(table.mode, False, 0, 0, table.quota, 0, 0, 0, 0, "", trouble)
+
 
 class Recorder:
     """See the module. `start` after its drain's, `stop` after it.
@@ -59,12 +64,13 @@ class Recorder:
     Args:
         table: `[recorder]`.
         shelf: where its files go.
-        drain: whose cycles; all its tasks are recorded.
+        drain: whose cycles.
         facts: what each file says besides.
         when: the conditions of the table.
         count: (task, kind) -> how often a monitor spoke, or versions disagreed.
         tell: hears what people should know.
         clocks: both clocks.
+        tasks: those of the drain that are recorded; None: all.
     """
 
     def __init__(
@@ -77,9 +83,13 @@ class Recorder:
         count: Callable[[str, str], int],
         tell: Tell,
         clocks: Clocks,
+        tasks: Iterable[str] | None = None,
     ) -> None:
         self._table, self._shelf, self._drain, self._tell, self._clocks = table, shelf, drain, tell, clocks
         layouts = {ring.layout.task: ring.layout for ring in drain.rings}
+        if tasks is not None:
+            layouts = {task: layouts[task] for task in tasks}
+        self.tasks = frozenset(layouts)
         conditions = assigned(when, layouts)
         self._triggers = {
             task: Triggers(layout, table.on, conditions[task], lambda kind, task=task: count(task, kind))  # type: ignore[misc]
@@ -91,7 +101,8 @@ class Recorder:
             if table.mode == "continuous"
             else Episodes(table.before_ns + table.checkpoint_ns, table.after_ns, slack_ns(longest_ns))
         )
-        self._lanes = (*drain.records, *drain.checkpoints)
+        self._records = tuple(lane for lane in drain.records if lane.task in layouts)
+        self._lanes = (*self._records, *(lane for lane in drain.checkpoints if lane.task in layouts))
         self._pieces = Pieces(shelf, table, facts, clocks)
         self._lock = threading.Lock()
         self._fired: list[Fired] = []
@@ -163,7 +174,7 @@ class Recorder:
             nbytes=self._pieces.nbytes,
             quota=self._table.quota,
             triggers=self.triggers,
-            dropped=self._drain.dropped,
+            dropped=self._dropped,
             lost=self._lost,
             removed=self._pieces.removed,
             newest=self._pieces.newest,
@@ -172,11 +183,15 @@ class Recorder:
 
     @property
     def _lost(self) -> int:
-        return sum(lane.lost for lane in self._drain.records)
+        return sum(lane.lost for lane in self._records)
+
+    @property
+    def _dropped(self) -> int:
+        return sum(lane.ring.dropped for lane in self._records)
 
     @property
     def _waits(self) -> int:
-        return sum(lane.waits for lane in self._drain.records)
+        return sum(lane.waits for lane in self._records)
 
     # --- the drain's thread -------------------------------------------------------------------------------------------
 
@@ -254,7 +269,7 @@ class Recorder:
         """What happened besides: triggers, versions, cycles that are missing, a clock that was set."""
         with self._lock:
             self._pieces.note_fired()
-        lost, dropped = self._lost, self._drain.dropped
+        lost, dropped = self._lost, self._dropped
         for piece in self._pieces.open:
             moved_ns = piece.look()
             if abs(moved_ns) >= NS:

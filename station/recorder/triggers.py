@@ -6,6 +6,7 @@ counts of the task's, that a look compares with the look before: their tick is t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -34,19 +35,24 @@ _NO_FAULT: Final = np.array(
 """Statuses that are nobody's fault, or have a trigger of their own."""
 
 
+_PART: Final = re.compile(r"(?P<tag>.+)\[(?P<first>\d+)(?::\d+)?\]")
+
+
 def places(layout: TaskLayout) -> dict[Value, tuple[str, int, int]]:
     """Each value of a tag -> where a record has it: ("source" or "published", source, column)."""
     found: dict[Value, tuple[str, int, int]] = {}
     column = 0
     for output in layout.outputs:
+        part = _PART.fullmatch(output.name)  # of a tag that is not driven whole: `name[3]`, `name[4:8]`
+        tag, first = (part["tag"], int(part["first"])) if part else (output.name, 0)
         for cell in range(output.count):
-            found.setdefault(Value(output.name, cell), ("published", 0, column))
+            found.setdefault(Value(tag, first + cell), ("published", 0, column))
             column += 1
     for number, source in enumerate(layout.sources):
         column = 0
-        for tag in source.tags:
-            for cell in range(tag.count):
-                found[Value(tag.name, cell)] = "source", number, column
+        for field_ in source.tags:
+            for cell in range(field_.count):
+                found[Value(field_.name, cell)] = "source", number, column
                 column += 1
     return found
 

@@ -88,6 +88,8 @@ class ServerTable(Table, ABC):
 
     takes_uploads: ClassVar[bool] = False
     """Can its clients send a model, to replace a running one?"""
+    wants_records: ClassVar[bool] = False
+    """Does it show every cycle of the tasks? Then they are there for it without a recorder, too (`station.running.recording`)."""
     columns: ClassVar[Columns | None] = None
     flavour: ClassVar[str] = ""
     """Of the Structured Text whose blocks call such a server; empty: there is none."""

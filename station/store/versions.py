@@ -63,6 +63,10 @@ class Versions:
         """Is it there? It is not read."""
         return self._file(sha256) is not None
 
+    def file(self, sha256: str) -> Path | None:
+        """Its file as it came; None: it is not there. It is not read."""
+        return self._file(sha256)
+
     def is_program(self, sha256: str) -> bool:
         """Did it come compiled?"""
         path = self._file(sha256)

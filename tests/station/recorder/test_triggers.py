@@ -81,6 +81,13 @@ def test_one_look_tells_the_first_of_many():
 def test_where_values_lie():
     assert places(LAYOUT)[Value("leg", 2)] == ("source", 0, 3)
     assert places(LAYOUT)[Value("lamp")] == ("published", 0, 1)
+    parts = TaskLayout("t", MS, (), (Field("leg[2]"), Field("leg[4:6]", 2), Field("lamp")))
+    assert {(value.tag, value.cell): place[2] for value, place in places(parts).items()} == {
+        ("leg", 2): 0,
+        ("leg", 4): 1,
+        ("leg", 5): 2,
+        ("lamp", 0): 3,
+    }
 
 
 def test_a_condition_is_looked_for_in_the_first_task_that_has_its_tags():
