@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rt_engine.recording.contents import Version
+from station.errors import UnsafeFolderError
 from station.machine.folders import own_folder, temporary
 
 BASE: Final = "/dev/shm"
@@ -76,8 +77,8 @@ class Home:
         name: of the station; `known` tells stations with the same name apart.
     """
 
-    def __init__(self, name: str, known: str, base: str = BASE) -> None:
-        self.folder = temporary(base) / f"{name}-{known}"
+    def __init__(self, name: str, known: str) -> None:
+        self.folder = temporary(BASE) / f"{name}-{known}"
 
     def new(self) -> Path:
         """What names of this process's rings begin with. Raises OSError, UnsafeFolderError: there can be no such folder."""
@@ -88,7 +89,7 @@ class Home:
     def left(self) -> list[Left]:
         """What processes that have ended have left, oldest first."""
         groups: dict[str, list[Path]] = {}
-        with suppress(OSError):
+        with suppress(OSError, UnsafeFolderError):
             own_folder(self.folder.parent)
             own_folder(self.folder)
             for path in sorted(self.folder.iterdir(), key=_age):
@@ -163,3 +164,4 @@ def forget_stem(stem: Path) -> None:
     """Nobody needs what is said of rings that are gone."""
     with suppress(OSError):
         facts_path(stem).unlink(missing_ok=True)
+        stem.parent.rmdir()  # unless another has something in it

@@ -22,13 +22,14 @@ class ModelFiles:
 
     def __init__(self, most: int, store: Versions | None, others: Callable[[], Iterable[Path]]) -> None:
         self._most, self._store, self._others = most, store, others
-        self._known: dict[str, Path | None] = {}
+        self._known: dict[str, Path] = {}
 
     def path(self, sha256: str) -> Path | None:
         """Where it is; None: not known, or it is too large."""
-        if sha256 not in self._known:
-            self._known[sha256] = next((path for path in self._candidates(sha256) if self._is(path, sha256)), None)
-        return self._known[sha256]
+        known = self._known.get(sha256)
+        if known is None and (known := next((p for p in self._candidates(sha256) if self._is(p, sha256)), None)):
+            self._known[sha256] = known
+        return known
 
     def read(self, sha256: str) -> tuple[str, bytes] | None:
         """(its name in a recording, its bytes), if it is what its hash says, now."""

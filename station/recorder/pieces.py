@@ -22,6 +22,8 @@ from station.terms.recorder import RecorderTable
 FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 SHARE: Final = 4
 """A file takes no more than this part of the quota."""
+TRIES: Final = 60
+"""A new version's file is known only when it is live."""
 SET_NS: Final = 50_000_000
 """The clock was set when UTC is so far from where it was."""
 
@@ -80,6 +82,8 @@ class Piece:
             compression=compression,
         )
         self._attached = _hashes(versions)
+        self._wanted: dict[str, int] = {}
+        """Models of versions that came later, until they are found or were looked for so often."""
         status = path.stat()
         self._file = status.st_dev, status.st_ino
 
@@ -116,9 +120,17 @@ class Piece:
                     "version", f"version {version.number} of {version.model}", task=version.task,
                     number=version.number, sha256=version.sha256, model=version.model,
                 )  # fmt: skip
-                if version.sha256 not in self._attached and (made := self._facts.model(version.sha256)) is not None:
-                    self._attached |= {version.sha256}
-                    self._writer.attach(f"{MODELS}{made[0]}", made[1])
+                if version.sha256 not in self._attached:
+                    self._wanted.setdefault(version.sha256, TRIES)
+        for sha256, tries in list(self._wanted.items()):
+            made = self._facts.model(sha256)
+            if made is not None:
+                self._attached |= {sha256}
+                self._writer.attach(f"{MODELS}{made[0]}", made[1])
+            if made is not None or not tries:
+                del self._wanted[sha256]
+            else:
+                self._wanted[sha256] = tries - 1
         offset_ns = self._clocks.offset_ns()
         moved_ns = offset_ns - self._offset_ns
         if abs(moved_ns) < SET_NS:

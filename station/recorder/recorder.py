@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
+from station.machine.computer import Level
 from station.recorder.drain import Drain
 from station.recorder.episodes import Always, Episode, Episodes, Fired, Plan
 from station.recorder.lanes import Lane
 from station.recorder.pieces import Clocks, Facts, Pieces, is_full, makes_folder
 from station.recorder.shelf import Shelf
 from station.recorder.triggers import Triggers, assigned
+from station.show.recorder import RecorderView
 from station.terms.expressions import Condition
 from station.terms.recorder import RecorderTable
 
@@ -31,31 +32,8 @@ SLACK_NS: Final = 250_000_000
 PAGE_NS: Final = 1_000_000_000
 WRITE_NS: Final = 2_000_000_000
 """From when a cycle is kept until it is written, by a disk that is well."""
-Level = Literal["ok", "warn", "bad"]
 Tell = Callable[[str, Level], None]
 NS: Final = 1e9
-
-
-@dataclass(frozen=True, slots=True)
-class RecorderView:
-    """A recorder at one moment. `dropped`: cycles for which a ring had no room; `lost`: those that the disk did not take."""
-
-    mode: str
-    is_recording: bool
-    files: int
-    nbytes: int
-    quota: int
-    triggers: int
-    dropped: int
-    lost: int
-    removed: int
-    newest: str
-    trouble: str
-
-    @classmethod
-    def of_none(cls, table: RecorderTable, trouble: str) -> RecorderView:
-        """There could be none."""
-        return cls(table.mode, False, 0, 0, table.quota, 0, 0, 0, 0, "", trouble)
 
 
 class Recorder:

@@ -32,6 +32,11 @@ class Kept:
     why: str
     size: int
 
+    def to_json(self) -> dict[str, str | int]:
+        """Plain."""
+        begun = self.begun.isoformat().replace("+00:00", "Z")
+        return {"file": str(self.path), "number": self.number, "begun": begun, "why": self.why, "size": self.size}
+
 
 @dataclass(frozen=True, slots=True)
 class Shelf:

@@ -118,6 +118,20 @@ def request_reset_state(path: Path, task: str) -> str:
     return _words(path, f"/reset-state/{quote(task, safe='')}")
 
 
+def request_record(path: Path, why: str) -> str:
+    """Have a running station keep the cycles around now; gives its words. Raises as `request_update`."""
+    return _words(path, "/record", {"why": why})
+
+
+def fetch_recordings(path: Path) -> list[dict[str, Any]]:
+    """The files of a running station's recorder, as `station.running.control` says. Raises as `request_update`."""
+    answer = request(path, "GET", "/recordings", None, STATUS_TIMEOUT_S)
+    try:
+        return [dict(one) for one in answer["recordings"]]
+    except (ValueError, TypeError, LookupError) as error:
+        raise NotRunningError(_no_station(path)) from error
+
+
 def _words(path: Path, url: str, body: object = None) -> str:
     answer = request(path, "POST", url, body, WORD_TIMEOUT_S)
     try:

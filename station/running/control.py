@@ -4,6 +4,8 @@
     GET  /tags            -> 200, {"tags": [`TagView`...]}; /tags?name=level&name=tank.* some of them | 404 {"error"}
     POST /update, /commit, /rollback, /allow: `station.running.changing`
     POST /reset-state/{task}  -> 200 {"message"} | 404 | 422 {"error"}; what the task keeps from cycle to cycle begins anew
+    POST /record {"why"}  -> 200 {"message"} | 422 {"error"}; the cycles around now are kept
+    GET  /recordings      -> 200 {"recordings": [{"file", "number", "begun", "why", "size"}...]} | 422 {"error"}
     POST /stop            -> 202; the station makes its outputs safe, writes its report and ends
 
 The same is answered at two places: at a path, for other programs, made again when somebody removes it or its folder; and at
@@ -19,7 +21,7 @@ import selectors
 import socket
 import stat
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +36,7 @@ from station.errors import (
 )
 from station.machine.claims import claim, peer
 from station.machine.folders import FOLDER_MODE, own_folder, temporary
+from station.recorder.shelf import Kept
 from station.running.asking import ALL_TAGS, answers, too_long
 from station.running.changing import Changing, changing_routes
 from station.running.holding import Held
@@ -42,6 +45,8 @@ from station.show.tags import TagView, to_json
 
 SOCKET_MODE: Final = 0o600
 BODY_LIMIT: Final = 64 * 1024
+MOST_WHY: Final = 500
+"""Characters of why somebody records."""
 SHUTDOWN_S: Final = 1.0
 LOOK_S: Final = 1.0
 """How often it is seen whether the socket is still in its place."""
@@ -75,6 +80,20 @@ class Controlled(Protocol):
         Raises:
             KeyError: no such task; the message names those that exist.
             RefusedError: it keeps nothing.
+        """
+
+    def record(self, why: str) -> str:
+        """Keep the cycles around now; what is kept, in words.
+
+        Raises:
+            RefusedError: it has no recorder.
+        """
+
+    def recordings(self) -> Sequence[Kept]:
+        """The recorder's files, oldest first.
+
+        Raises:
+            RefusedError: it has no recorder, or its folder cannot be read.
         """
 
     def request_stop(self) -> None:
@@ -174,6 +193,8 @@ class ControlServer:
                 web.get("/tags", self._get_tags),
                 *changing_routes(self._station.changes),
                 web.post("/reset-state/{task}", self._post_reset_state),
+                web.post("/record", self._post_record),
+                web.get("/recordings", self._get_recordings),
                 web.post("/stop", self._post_stop),
             ]
         )
@@ -235,6 +256,27 @@ class ControlServer:
             return web.json_response({"error": error.args[0]}, status=404)
         except RefusedError as error:
             return web.json_response({"error": str(error)}, status=422)
+
+    async def _post_record(self, request: Any) -> Any:
+        from aiohttp import web
+
+        try:
+            body = await request.json()
+            why = str(body.get("why", ""))[:MOST_WHY]
+            return web.json_response({"message": self._station.record(why)})
+        except (ValueError, AttributeError, RecursionError):
+            return web.json_response({"error": 'expected {"why": "..."}'}, status=400)
+        except RefusedError as error:
+            return web.json_response({"error": str(error)}, status=422)
+
+    async def _get_recordings(self, _: Any) -> Any:
+        from aiohttp import web
+
+        try:
+            found = await asyncio.to_thread(self._station.recordings)
+        except RefusedError as error:
+            return web.json_response({"error": str(error)}, status=422)
+        return web.json_response({"recordings": [one.to_json() for one in found]})
 
     async def _post_stop(self, _: Any) -> Any:
         from aiohttp import web

@@ -27,14 +27,16 @@ from scheduler.tap import TapTerms
 from station.errors import RefusedError, UnsafeFolderError
 from station.file.reading import StationFile
 from station.file.recorder_checks import conditions
+from station.machine.computer import Level
 from station.recorder.drain import Drain
 from station.recorder.home import Home, SavedFacts, facts_path, forget_stem, ring_path, write_facts
 from station.recorder.models import ModelFiles
 from station.recorder.pieces import Clocks, Facts
-from station.recorder.recorder import Recorder, RecorderView, Tell, capacity, checkpoints
+from station.recorder.recorder import Recorder, Tell, capacity, checkpoints
 from station.recorder.salvage import salvage
 from station.recorder.shelf import Kept, Shelf
 from station.running.holding import identity
+from station.show.recorder import RecorderView
 from station.store.starting import Kept as KeptStore
 from station.terms.steps import FunctionStep
 from station.wiring.parts import Parts
@@ -64,7 +66,9 @@ class RecordingSide:
     """
 
     def __init__(self, file: StationFile, parts: Parts, kept: KeptStore, tell: Tell) -> None:
-        self._file, self._parts, self._tell = file, parts, tell
+        self._file, self._parts, self._hear = file, parts, tell
+        self._early: list[tuple[str, Level]] | None = []
+        """What is to be told when the run begins."""
         config = file.config
         self.table = config.recorder
         self._tasks = [
@@ -85,6 +89,12 @@ class RecordingSide:
         self._models = ModelFiles(self.table.models if self.table else 0, store, self._model_paths)
         self._done = threading.Event()
         self._salvager: threading.Thread | None = None
+
+    def _tell(self, words: str, level: Level) -> None:
+        if self._early is None:
+            self._hear(words, level)
+        else:
+            self._early.append((words, level))
 
     # --- made ---------------------------------------------------------------------------------------------------------
 
@@ -155,6 +165,9 @@ class RecordingSide:
 
     def start(self) -> None:
         """Before the tasks: their first cycles are seen."""
+        early, self._early = self._early or [], None
+        for words, level in early:
+            self._hear(words, level)
         self._done.clear()
         self._write_facts()
         if self.recorder is not None:
@@ -229,7 +242,23 @@ class RecordingSide:
         """The recorder now; None: the file has none."""
         if self.recorder is not None:
             return self.recorder.view()
-        return None if self.table is None else RecorderView.of_none(self.table, self.trouble)
+        return (
+            None
+            if self.table is None
+            else RecorderView(
+                self.table.mode,
+                False,
+                0,
+                0,
+                self.table.quota,
+                0,
+                0,
+                0,
+                0,
+                "",
+                self.trouble or "it has not been started",
+            )
+        )
 
     # --- what a recording says ----------------------------------------------------------------------------------------
 

@@ -27,7 +27,6 @@ from plc_bindings.security.chain import START
 from rt_engine.apart import Apart
 from rt_engine.read.source import Source
 from scheduler.rights import Grant
-from scheduler.scheduler import Scheduler
 from scheduler.stats import TaskStats
 from scheduler.status import Action, State, TaskStatus
 from station.change.answer import Updated
@@ -35,11 +34,13 @@ from station.change.heard import Heard
 from station.change.wired import changes_of
 from station.errors import Problem, RefusedError
 from station.file.reading import StationFile
-from station.machine.computer import Computer, Fact
+from station.machine.computer import Computer, Fact, Level
 from station.machine.probes import examine
 from station.machine.rights import facts_of, merged
+from station.recorder.shelf import Kept as KeptFile
 from station.running.page import Behind as PageBehind
 from station.running.page import StationPage
+from station.running.recording import RecordingSide
 from station.show.events import Diary, Doings, EventKind, did
 from station.show.identity import identity
 from station.show.live import LIVE_TAGS, REFRESH_S, View
@@ -82,7 +83,9 @@ class Station:
         self.file, self.diary = file, Diary()
         self._kept = kept or Kept()
         self._parts = build(file, self._kept)
-        self._scheduler = Scheduler(self._parts.tasks)
+        self.recording = RecordingSide(file, self._parts, self._kept, self._told_by_recorder)
+        """What records its cycles, and hands them to who listens."""
+        self._scheduler = self.recording.scheduler()
         self._audit = audit_log(file)
         for said in self._kept.said:
             if said.slot:
@@ -107,6 +110,7 @@ class Station:
         )
         self.changes = changes_of(file, self._parts, self._scheduler, self._apart, self._heard)
         """What becomes of new versions of its models."""
+        self.recording.bind(self._scheduler, self.changes, lambda: self._heard.files)
         if file.config.servers:
             self._plc = self._servers_side()
         self._seen = {name: link.status() for name, link in self._parts.links.items()}
@@ -160,6 +164,7 @@ class Station:
         try:
             if self._plc is not None:
                 self._plc.start()
+            self.recording.start()
             self._scheduler.start()
             for name, link in self._parts.links.items():
                 link.start()
@@ -203,6 +208,7 @@ class Station:
                     self._plc.stop()
                 self._audit.stop()
                 self.is_making_safe = False
+                self.recording.stop()
 
     def _stop_link(self, name: str, link: Link, safe: bool) -> None:
         confirmed = link.stop(safe)
@@ -275,6 +281,19 @@ class Station:
         self._audit.record_change(who, f"task {task}", "state reset")
         return f"the state of task {task} begins anew in its next cycle"
 
+    def record(self, why: str, who: str = CONTROL_SOCKET) -> str:
+        """Keep the cycles around now. See `station.running.control.Controlled`. Any thread."""
+        message = self.recording.record(why)
+        self._note("recorder", "trigger", f"by {who}{f': {why}' if why else ''}", good=True)
+        return message
+
+    def recordings(self) -> list[KeptFile]:
+        """Its files. See `station.running.control.Controlled`. Any thread."""
+        return self.recording.kept()
+
+    def _told_by_recorder(self, words: str, level: Level) -> None:
+        self.diary.note("recorder", "recorder", words, level)
+
     def _servers_side(self) -> PlcSide:
         page = StationPage(
             PageBehind(
@@ -332,6 +351,7 @@ class Station:
             changes=self.changes.views(),
             audit_number=head.number,
             audit_head=head.hash if head.number else "",
+            recorder=self.recording.view(),
         )
 
     def _rights(self) -> tuple[Grant, ...]:
@@ -438,6 +458,7 @@ class Station:
         self._watch_resets()
         self.diary.flush()
         self._watch_audit()
+        self.recording.look()
 
     def _watch_audit(self) -> None:
         """Note when the audit log cannot be written."""

@@ -21,7 +21,7 @@ from station.machine.computer import Level
 from station.show.reasons import cause
 from station.terms.durations import format_duration
 
-EventKind = Literal["run", "station", "link", "task", "overrun", "update", "client"]
+EventKind = Literal["run", "station", "link", "task", "overrun", "update", "client", "recorder"]
 MOST: Final = 6
 WITHIN_S: Final = 10.0
 MOST_KEPT: Final = 2000

@@ -19,6 +19,7 @@ from rt_native.terminal import Column, Sheet
 from scheduler.stats import TASK_STATISTICS, Latency
 from station.show import changes
 from station.show.changes import changes_sheet, seen
+from station.show.recorder import doubts
 from station.show.snapshot import LinkView, Snapshot, TaskView
 from station.show.tags import sheet
 from station.terms.durations import format_duration
@@ -31,8 +32,8 @@ LEAST_TAGS: Final = 3
 """So many are shown on the lowest screen."""
 _TABLE_LINES: Final = 3
 """Of a table: its heading, and what is said below it."""
-_OTHER_LINES: Final = 4
-"""The first line, what the system did not grant, what is said below the tags, the cursor."""
+_OTHER_LINES: Final = 5
+"""The first line, the recorder, what the system did not grant, what is said below the tags, the cursor."""
 _WHAT: Final = "us\n50/99/max"
 
 
@@ -127,6 +128,8 @@ def draw(snapshot: Snapshot, most_tags: int = LIVE_TAGS) -> Group:
         parts.append(_servers(snapshot))
     if changed := seen(snapshot.changes):
         parts.append(changes_sheet(changed))
+    if snapshot.recorder is not None:
+        parts.append(Text(f"recorder {snapshot.recorder.line}"))
     if tags := snapshot.tags[:most_tags]:
         parts.append(sheet(tags, snapshot.tag_count - len(tags)))
     parts += [Text(f"{name}: {text}", style="yellow") for name, text in _notes(snapshot)]
@@ -145,6 +148,8 @@ def _notes(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
         if link.note:
             yield link.name, link.note
     yield from changes.notes(snapshot.changes)
+    if snapshot.recorder is not None:
+        yield from (("recorder", text) for text in doubts(snapshot.recorder))
 
 
 def _tasks(snapshot: Snapshot) -> Sheet:

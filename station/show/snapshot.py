@@ -14,6 +14,7 @@ from fieldbus.link.state import LINK_STATISTICS, LinkStatus
 from plc_bindings.data.changes import ChangeView
 from scheduler.stats import NO_LATENCY, TASK_STATISTICS, Latency, MonitorStats, TaskStats
 from scheduler.status import TaskStatus
+from station.show.recorder import RecorderView
 from station.show.tags import TagView
 
 _OWN: Final = ("cycles", "overruns")
@@ -196,6 +197,8 @@ class Snapshot:
     changes: tuple[ChangeView, ...] = ()
     audit_number: int = 0
     audit_head: str = ""
+    recorder: RecorderView | None = None
+    """None: it has none."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain dictionaries, lists and numbers."""

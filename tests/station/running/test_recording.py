@@ -1,0 +1,164 @@
+"""A real station records: its cycles are in its files, as its tasks counted them; and what a killed one left is saved."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import rt_engine.recording as recording
+from rt_engine.recording.contents import Version
+from station.cli import app
+from station.errors import RefusedError
+from station.file.reading import read_station
+from station.recorder import home
+from station.running.control import ControlServer
+from station.running.station import Station
+from tests.station.stations import AXIS, SIM, running, station_text, wait_for, write_station
+
+QUICK = '[recorder]\ncompression = "none"\nbefore = "500 ms"\nafter = "200 ms"\ncheckpoint = "100 ms"\n'
+
+
+@pytest.fixture(autouse=True)
+def own_rings(tmp_path, monkeypatch):
+    """Rings of this test alone."""
+    monkeypatch.setattr(home, "BASE", str(tmp_path / "shm"))
+
+
+def made(folder, recorder=QUICK, *more):
+    return Station(read_station(write_station(folder, station_text("bench", SIM, AXIS, recorder, *more))))
+
+
+def test_a_station_without_one_has_nothing_of_it(tmp_path):
+    station = Station(read_station(write_station(tmp_path)))
+    assert station._scheduler.rings == {}
+    assert station.recording.drain is None
+    assert not (tmp_path / "shm").exists()
+    assert station.snapshot().recorder is None
+    with pytest.raises(RefusedError, match=r"its file has no \[recorder\]"):
+        station.record("")
+
+
+def test_continuous_has_every_cycle(tmp_path):
+    station = made(tmp_path, QUICK + 'mode = "continuous"')
+    with running(station):
+        wait_for(lambda: station.snapshot().tasks[0].cycles > 1500)
+        view = station.snapshot().recorder
+        assert view.mode == "continuous"
+        station.update("mean", tmp_path / "twice.onnx")
+        wait_for(lambda: station.recording.recorder.view().is_recording)
+    cycles = station._scheduler.counters("axis")["cycles"]
+    (path,) = (tmp_path / "recordings").glob("*.mcap")
+    found = recording.open(path)
+    assert found.station_text == station.file.lines.text
+    rows = found.task("axis").numpy()
+    assert np.array_equal(rows["number"], np.arange(rows["number"][0], rows["number"][0] + cycles))
+    models = station._parts.slots["mean"]
+    versions = {(one.number, one.sha256) for one in found.versions["axis"].values()}
+    assert (2, models.model.sha256) in versions and len(versions) == 2
+    assert {f"models/{sha}.onnx" for _, sha in versions} == set(found.attachments)
+    assert {1, 2} == set(np.unique(rows["version"]).tolist())
+    assert not list((tmp_path / "shm").rglob("*.*")), "nothing is left in memory"
+    assert Version("axis", 2, models.model.sha256, "mean") in station.recording.versions()
+
+
+def test_a_command_keeps_what_lies_around_it(tmp_path):
+    """By the control socket; listed, shown in the status and the events."""
+    station, socket, run = made(tmp_path, QUICK + "on = []"), tmp_path / "s", CliRunner()
+    with running(station), ControlServer(station, socket):
+        wait_for(lambda: station.snapshot().tasks[0].cycles > 1000)
+        asked = station._scheduler.counters("axis")["due_ns"]
+        done = run.invoke(app, ["record", "--why", "it hums", "--socket", str(socket)])
+        assert (done.exit_code, "the last 0.5 s and the next 0.2 s are kept" in done.output) == (0, True)
+        wait_for(lambda: list((tmp_path / "recordings").glob("*-command.mcap")))
+        wait_for(lambda: not (now := station.recording.recorder.view()).is_recording and now.files)
+        shown = run.invoke(app, ["status", "--socket", str(socket)]).output
+        assert "recorder records around triggers: 1 file" in shown
+    (path,) = (tmp_path / "recordings").glob("*.mcap")
+    found = recording.open(path)
+    ticks = found.task("axis").numpy()["tick_ns"]
+    assert ticks[0] < asked < ticks[-1]
+    assert 600_000_000 <= ticks[-1] - ticks[0] <= 1_200_000_000
+    assert [event["text"] for event in found.events if event["kind"] == "trigger"] == ["it hums"]
+    listed = run.invoke(app, ["recordings", str(tmp_path / "station.toml"), "--json"])
+    (one,) = json.loads(listed.output)
+    assert (one["file"], one["why"], one["size"]) == (str(path), "command", path.stat().st_size)
+    assert "1 file, " in run.invoke(app, ["recordings", str(tmp_path / "station.toml")]).output
+    assert any("by control socket: it hums" in event.text for event in station.diary.events)
+
+
+def test_a_fault_of_a_real_task_is_kept(tmp_path):
+    station = made(tmp_path, QUICK + 'on = ["fault"]\nwhen = ["force > 5"]')
+    link = station._parts.links["sim"]
+    works = link._device
+    with running(station):
+        wait_for(lambda: station.snapshot().tasks[0].cycles > 300)
+        link._device = lambda outputs: works(outputs) | {"b": float("nan")}
+        wait_for(lambda: list((tmp_path / "recordings").glob("*-fault.mcap")))
+        link._device = lambda outputs: works(outputs) | {"b": 19.0}
+        wait_for(lambda: station.recording.recorder.view().triggers >= 2)
+        wait_for(lambda: not station.recording.recorder.view().is_recording)
+    events = [e for p in (tmp_path / "recordings").glob("*.mcap") for e in recording.open(p).events]
+    triggers = {event["trigger"]: event["text"] for event in events if event["kind"] == "trigger"}
+    assert triggers == {"fault": "103 NAN_INPUT", "when": "force > 5"}
+
+
+def test_a_ring_that_cannot_be_had_is_told_and_control_goes_on(tmp_path, monkeypatch):
+    (tmp_path / "shm").write_text("no folder")
+    station = made(tmp_path)
+    with running(station):
+        wait_for(lambda: station.snapshot().tasks[0].cycles > 50)
+        view = station.snapshot().recorder
+    assert "shm" in view.trouble
+    assert any("nothing is recorded, control goes on" in event.text for event in station.diary.events)
+    with pytest.raises(RefusedError, match="shm"):
+        station.record("")
+
+
+KILLED = """\
+import os, signal, sys, time
+from pathlib import Path
+from station.file.reading import read_station
+from station.recorder import home
+from station.running.station import Station
+
+folder, cycles = Path(sys.argv[1]), int(sys.argv[2])
+home.BASE = str(folder / "shm")
+station = Station(read_station(folder / "station.toml"))
+with station:
+    while True:
+        counted = station._scheduler.counters("axis")
+        if counted["cycles"] >= cycles:
+            print(int(counted["cycles"]), flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(0.0003)
+"""
+
+
+@pytest.mark.parametrize("mode", ["continuous", "trigger"])
+def test_a_station_that_is_killed_loses_no_cycle(tmp_path, mode):
+    """Its files and what the next start saves are one recording without a hole, up to the last cycle that was counted."""
+    text = QUICK.replace('"500 ms"', '"30 s"') + f'mode = "{mode}"\non = []\n'
+    write_station(tmp_path, station_text("bench", SIM, AXIS, text))
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path), "2600"], timeout=60, check=False, capture_output=True, text=True
+    )
+    assert done.returncode == -9, done.stderr
+    counted = int(done.stdout)
+    with running(station := Station(read_station(tmp_path / "station.toml"))):
+        wait_for(lambda: list((tmp_path / "recordings").glob("*-salvaged.mcap")))
+        wait_for(lambda: any("saved in" in event.text for event in station.diary.events))
+    paths = sorted((tmp_path / "recordings").glob("*.mcap"))
+    salvaged = next(path for path in paths if path.name.endswith("-salvaged.mcap"))
+    before = paths[: paths.index(salvaged) + 1]
+    found = recording.open(before)
+    numbers = found.task("axis").numpy()["number"]
+    assert numbers[-1] >= counted - 1, "none is lost that was counted"
+    assert np.array_equal(numbers, np.arange(numbers[0], numbers[0] + len(numbers))), "there is no hole"
+    assert len(numbers) >= counted
+    assert len(before) == (2 if mode == "continuous" else 1)
+    assert found.station_text == station.file.lines.text
+    assert len(found.versions["axis"]) == 1 and found.attachments
+    assert not list((tmp_path / "shm").rglob("*.*"))
