@@ -155,7 +155,7 @@ def _recorder(m: Measures) -> Iterator[Any]:
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
     for name, value in m.recorder.items():
-        words = name.removesuffix("_total").replace("_", " ")
+        words = _sentence(name.removesuffix("_total").replace("_", " "))
         kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
         yield kind(f"rt_engine_recorder_{name}", words, value=value)
 

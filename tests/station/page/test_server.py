@@ -1,0 +1,130 @@
+"""The page's server: where it listens, in which thread, with whose certificates, and how it ends."""
+
+import asyncio
+import http.client
+import os
+import ssl
+import threading
+import time
+
+import pytest
+
+from plc_bindings.security.access import Access
+from station.page import server as module
+from station.page.server import PageOptions, PageServer
+from tests.plc_bindings.modbus.test_tls import Authority
+from tests.station.page.fakes import FakeSource, served
+
+
+def page_thread():
+    return next(thread for thread in threading.enumerate() if thread.name == "page")
+
+
+def test_it_gives_way_to_everything_else():
+    """Its thread is nicer than the others of the process, and so is what it starts."""
+    with served():
+        assert os.getpriority(os.PRIO_PROCESS, page_thread().native_id) == module.NICE
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) < module.NICE
+
+
+def test_it_stays_away_from_the_processors_of_tasks():
+    source, here = FakeSource(), sorted(os.sched_getaffinity(0))
+    source.avoid = frozenset(here[1:])
+    with served(source):
+        assert os.sched_getaffinity(page_thread().native_id) == {here[0]}
+    source.avoid = frozenset(here)
+    with served(source):  # there is no other: then anywhere
+        assert os.sched_getaffinity(page_thread().native_id) == set(here)
+
+
+def test_it_ends_soon_whatever_clients_do():
+    with served() as page:
+        clients = [http.client.HTTPConnection("127.0.0.1", page.port) for _ in range(5)]
+        for client in clients:
+            client.request("GET", "/api/stream")
+        wait_for(lambda: page.server.viewers == 5)
+        begin = time.monotonic()
+    assert time.monotonic() - begin < 2 * module.STOP_S + 1
+    assert not any(thread.name == "page" for thread in threading.enumerate())
+    for client in clients:
+        client.close()
+
+
+def wait_for(condition, seconds=20):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it did not happen in time"
+        time.sleep(0.01)
+
+
+def test_a_port_that_is_taken_is_an_os_error():
+    """The servers' side says which server it is, and what helps."""
+    with served() as page:
+        another = PageServer(PageOptions(port=page.port), FakeSource(), Access())
+        with pytest.raises(OSError, match="in use"):
+            asyncio.run(another.start())
+
+
+def test_its_status_is_where_a_browser_finds_it_and_what_was_asked(page):
+    page.ask("/api/status")
+    status = page.server.status()
+    assert status.address == f"web http://127.0.0.1:{page.port}/"
+    assert (status.requests, status.refused) == (1, 0)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+def asked(port, authority, client=None, path="/api/session"):
+    context = ssl.create_default_context(cafile=authority.file)
+    context.check_hostname = False
+    if client is not None:
+        context.load_cert_chain(*client[:2])
+    connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=10)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read()
+    finally:
+        connection.close()
+
+
+def test_with_a_certificate_it_speaks_tls(authority):
+    """And its cookie goes nowhere unencrypted."""
+    certificate, key, _ = authority.issue("page")
+    from tests.station.page.fakes import ANNA, TOKENS
+
+    with served(certificate=str(certificate), key=str(key), tokens=TOKENS) as page:
+        assert asked(page.port, authority, path="/login")[0] == 200
+        assert page.server.status().address.startswith("web https://")
+        context = ssl.create_default_context(cafile=authority.file)
+        context.check_hostname = False
+        connection = http.client.HTTPSConnection("127.0.0.1", page.port, context=context, timeout=10)
+        connection.request("POST", "/login", f'{{"token": "{ANNA}"}}', {"Content-Type": "application/json"})
+        assert "Secure" in connection.getresponse().headers["Set-Cookie"]
+        connection.close()
+
+
+def test_a_client_without_a_certificate_gets_nothing_where_one_is_wanted(authority):
+    """Who has one is called by its name, and may do what the station file says of that name."""
+    certificate, key, _ = authority.issue("page2")
+    files = {"certificate": str(certificate), "key": str(key), "ca": str(authority.file)}
+    with served(**files, commands={"panel": ("record",)}) as page:
+        status, _, body = asked(page.port, authority, authority.issue("panel"))
+        assert status == 200 and b'"who":"panel","commands":["record"]' in body
+        status, _, body = asked(page.port, authority, authority.issue("other"))
+        assert status == 200 and b'"who":"other","commands":[]' in body
+        with pytest.raises(OSError):  # noqa: PT011  the system and OpenSSL have many words for it
+            asked(page.port, authority)
+        wait_for(lambda: page.audited)
+        assert page.audited[0][1:2] == ("TLS handshake",)
+
+
+def test_who_speaks_no_tls_is_refused(authority):
+    certificate, key, _ = authority.issue("page3")
+    with served(certificate=str(certificate), key=str(key)) as page:
+        with pytest.raises((OSError, http.client.HTTPException)):
+            page.ask("/api/status")
+        assert page.source.asked == []

@@ -1,0 +1,177 @@
+"""The page of a running station says what the station says: each route against the station itself."""
+
+import json
+import urllib.error
+import urllib.request
+
+import pytest
+
+from station.file.reading import read_station
+from station.page.people import hashed
+from station.running.station import Station
+from tests.station.stations import AXIS, SIM, running, station_text, wait_for, write_station
+
+TOKEN = "rt_secret"
+PAGE = f"""\
+[servers.page]
+type = "web"
+port = 0
+requests_per_second = 10000
+tokens = {{ anna = "{hashed(TOKEN)}" }}
+commands = {{ anna = ["commit", "rollback", "reset-state", "record"] }}
+"""
+
+
+class Asked:
+    """A station that runs, and its page."""
+
+    def __init__(self, station):
+        self.station = station
+        self._base = "http://127.0.0.1:{}".format(station._plc.servers["page"].address[1])
+
+    def __call__(self, path, body=None):
+        """(status, JSON)."""
+        headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
+        data = None if body is None else json.dumps(body).encode()
+        try:
+            with urllib.request.urlopen(urllib.request.Request(self._base + path, data, headers), timeout=30) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)
+
+    def get(self, path):
+        status, found = self(path)
+        assert status == 200, found
+        return found
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory):
+    """`with Station` is within `running`."""
+    station = Station(
+        read_station(write_station(tmp_path_factory.mktemp("page"), station_text("press", SIM, AXIS, PAGE)))
+    )
+    with running(station):
+        wait_for(lambda: station.snapshot().tasks[0].cycles > 100)
+        yield Asked(station)
+
+
+def test_the_status_is_that_of_the_command(asked):
+    """The keys of `rt-engine status --json`, and what cannot change while it runs; beside them a verdict and the time."""
+    found, own = asked.get("/api/status"), asked.station.snapshot().to_json()
+    assert found.keys() - own.keys() == {"verdict", "now"} and own.keys() <= found.keys()
+    still = ("station", "pid", "models", "rights", "tag_count", "changes")
+    assert {key: found[key] for key in still} == {key: own[key] for key in still}
+    assert [task["name"] for task in found["tasks"]] == ["axis"]
+    assert 100 < found["tasks"][0]["cycles"] <= own["tasks"][0]["cycles"]
+    assert found["verdict"] and {"level", "text"} == found["verdict"][0].keys()
+
+
+def test_histograms_are_those_of_task_and_link(asked):
+    found = asked.get("/api/histograms")
+    assert [picture["title"][:7] for picture in found["axis"]] == ["wake-up", "executi"]
+    for picture in (*found["axis"], *found["sim"]):
+        assert abs(sum(bar["count"] for bar in picture["bars"]) - picture["timing"]["count"]) <= 1
+        assert picture["timing"]["count"] > 10
+
+
+def test_tags_are_as_the_links_have_them(asked):
+    found = {tag["name"]: tag["values"] for tag in asked.get("/api/tags")["tags"]}
+    assert found == {"a": [1.0], "b": [3.0], "force": [2.0]}
+    assert [tag["name"] for tag in asked.get("/api/tags?name=f*")["tags"]] == ["force"]
+    assert asked("/api/tags?name=forc")[0] == 404
+
+
+def test_trends_of_what_the_station_saw(asked):
+    def seen():
+        found = asked.get("/api/trends?tag=force&tag=none&step_ms=100&from=0")
+        low, high = ([v for v in found["tags"]["force"][of] if v is not None] for of in ("low", "high"))
+        return found["missing"] == ["none"] and low[-1:] == high[-1:] == [2.0]
+
+    wait_for(seen)
+
+
+def test_the_session_says_what_is_counted_and_how_long_trends_are_kept(asked):
+    found = asked.get("/api/session")
+    assert found["who"] == "anna" and "missed" in [one["name"] for one in found["statistics"]["task"]]
+    assert len(found["trends"]["steps_ms"]) == len(found["trends"]["keeps_s"])
+
+
+def test_events_are_numbered_and_only_new_ones_are_sent(asked):
+    found = asked.get("/api/events")
+    assert [event["number"] for event in found["events"]] == list(range(1, found["last"] + 1))
+    assert found["events"][0]["text"].startswith("starts, process")
+    assert asked.get(f"/api/events?after={found['last']}")["events"] == []
+    assert len(asked.get(f"/api/events?after={found['last'] - 1}")["events"]) == 1
+
+
+def test_models_are_those_of_the_slots(asked):
+    (found,) = asked.get("/api/models")["models"]
+    model = asked.station._parts.models["mean"]
+    assert (found["slot"], found["sha256"], found["tasks"]) == ("mean", model.sha256, ["axis"])
+    assert found["inputs"] == [{"name": "x", "dtype": "float32", "shape": [1, 2]}]
+
+
+def test_a_graph_has_boxes_with_times_and_edges_between_boxes(asked):
+    found = asked.get("/api/models/mean/graph")
+    ids = [node["id"] for node in found["nodes"]]
+    assert ids == ["i0", "n0", "o0"] and found["edges"] == [["i0", "n0"], ["n0", "o0"]]
+    assert found["nodes"][1]["ns"] > 0 and found["total_ns"] == sum(node.get("ns", 0) for node in found["nodes"])
+    assert asked("/api/models/men/graph")[0] == 404
+
+
+@pytest.mark.parametrize(("node", "name", "values"), [("i0", "x", [1.0, 3.0]), ("n0", "y", [2.0]), ("o0", "y", [2.0])])
+def test_tensors_are_those_of_a_cycle(asked, node, name, values):
+    found = asked.get(f"/api/models/mean/tensor?node={node}")
+    assert (found["name"], found["values"], found["not_finite"]) == (name, values, 0)
+    assert found["least"] == min(values) and found["greatest"] == max(values)
+    assert "axis" in found["source"]
+
+
+@pytest.mark.parametrize("node", ["", "n1", "i1", "o1", "x0", "n-1", "n" + "9" * 30, "n0x", "n\u0663"])
+def test_a_box_that_there_is_not_is_said(asked, node):
+    import urllib.parse
+
+    status, found = asked(f"/api/models/mean/tensor?node={urllib.parse.quote(node)}")
+    assert status == 404 and "no such box" in found["error"]
+
+
+def test_commands_are_carried_out_and_audited_by_name(asked):
+    status, found = asked("/api/command/reset-state", {"task": "axis"})
+    assert status == 422 and "keeps nothing" in found["error"]
+    status, found = asked("/api/command/commit", {"slot": "mean"})
+    assert status == 422 and "no change" in found["error"]
+    assert asked("/api/command/rollback", {"slot": "men"})[0] == 404
+    assert asked("/api/command/commit", {})[0] == 400
+    assert asked("/api/command/record", {"why": "look"})[0] == 422
+
+
+def test_the_newest_of_the_log_of_changes_is_shown(asked):
+    asked.station._audit.record_change("anna (page, 127.0.0.1)", "task axis", "state reset")
+    wait_for(lambda: asked.get("/api/audit")["lines"])
+    found = asked.get("/api/audit")
+    assert found["lines"][-1]["who"] == "anna (page, 127.0.0.1)" and found["lines"][-1]["number"] == found["number"]
+    assert found["log"] == "audit.changes.jsonl" and len(found["head"]) == 64
+
+
+def test_metrics_are_the_stations(asked):
+    from prometheus_client.parser import text_string_to_metric_families
+
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    with urllib.request.urlopen(urllib.request.Request(asked._base + "/metrics", headers=headers)) as answer:
+        families = {one.name: one for one in text_string_to_metric_families(answer.read().decode())}
+    (cycles,) = families["rt_engine_task_cycles"].samples
+    assert cycles.labels == {"task": "axis"} and 100 < cycles.value <= asked.station.snapshot().tasks[0].cycles
+    wakeup = families["rt_engine_task_wakeup_seconds"].samples
+    count = next(sample.value for sample in wakeup if sample.name.endswith("_count"))
+    assert abs(count - cycles.value) < 1000
+
+
+def test_a_station_that_does_not_run_has_its_page_in_the_lists(tmp_path):
+    """`rt-engine symbols` makes servers of a station at rest."""
+    from station.wiring.parts import build
+    from station.wiring.plc_side import plc_side_at_rest
+
+    file = read_station(write_station(tmp_path, station_text("press", SIM, AXIS, PAGE)))
+    side = plc_side_at_rest(file, build(file))
+    assert side.servers["page"].status().clients == 0
