@@ -42,16 +42,17 @@ KEPT = np.dtype(words("moves", "move_count", "rooms", "room_count"))
 
 TAP = np.dtype(
     [
-        *words("record", "write_checkpoint"),  # functions: tap_record, tap_checkpoint of `scheduler.tap_native`
-        *words("ring", "capacity", "stride", "first_slot", "end"),
+        # lines 0 and 1: of each cycle
+        *words("next_checkpoint_ns", "kept", "record", "number", "head", "tail", "capacity", "ring"),
+        *words("slot", "stride", "first_slot", "end"),
+        # of a checkpoint
+        *words("write_checkpoint", "checkpoint_ns", "checkpoint_head", "checkpoint"),
         *words("checkpoint_capacity", "checkpoint_stride", "first_checkpoint", "checkpoint_end"),
-        *words("kept", "checkpoint_ns"),
-        # the tap's own
-        *words("number", "head", "slot", "checkpoint_head", "checkpoint", "next_checkpoint_ns"),
     ]
 )
-"""`number`: cycles since the start of the task. `head`, `checkpoint_head`: as in the ring, which others could write.
-`next_checkpoint_ns`: from this tick on one is due."""
+"""`record`, `write_checkpoint`: functions (`scheduler.tap_native`). `number`: cycles since the start of the task. `head`,
+`checkpoint_head`: as in the ring, which others could write; `tail`: as last seen there. `next_checkpoint_ns`: from this tick on
+one is due."""
 
 AT_ONCE = -(1 << 63)
 """As `next_checkpoint_ns`: the record alone does not tell how to go on."""

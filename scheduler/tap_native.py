@@ -23,6 +23,7 @@ from rt_native.lang import (
     store_i64,
 )
 from rt_native.memory import offsets
+from rt_native.streaming import stream_words, streamed
 from scheduler.fallback_block import LATE
 from scheduler.kept_native import keep, put_back
 from scheduler.monitor_block import MONITOR
@@ -42,8 +43,8 @@ _SOURCES, _SOURCE_COUNT, _RAW, _LAST, _RAW_COUNT, _TURN, _READS, _READINGS = (
 )  # fmt: skip
 _BAD_SOURCE, _BAD_VALUE, _VERSION, _DUE = _T.bad_source, _T.bad_value, _N.version, _N.due_ns
 _RING, _CAPACITY, _STRIDE, _FIRST, _END = _P.ring, _P.capacity, _P.stride, _P.first_slot, _P.end
-_NUMBER, _HEAD, _SLOT, _NEXT, _KEPT, _EVERY = (
-    _P.number, _P.head, _P.slot, _P.next_checkpoint_ns, _P.kept, _P.checkpoint_ns
+_NUMBER, _HEAD, _TAIL, _SLOT, _NEXT, _KEPT, _EVERY = (
+    _P.number, _P.head, _P.tail, _P.slot, _P.next_checkpoint_ns, _P.kept, _P.checkpoint_ns
 )  # fmt: skip
 _CP_CAPACITY, _CP_STRIDE, _CP_FIRST, _CP_END, _CP_HEAD, _CP = (
     _P.checkpoint_capacity, _P.checkpoint_stride, _P.first_checkpoint, _P.checkpoint_end, _P.checkpoint_head, _P.checkpoint
@@ -73,6 +74,7 @@ _WATCH, _ARRANGEMENT, _MODE, _IS_LATE, _VALUE = (
 _SHADOW, _TRIAL, _BEFORE_READ, _AT_ONCE = int(Mode.SHADOW), int(Mode.TRIAL), int(Phase.BEFORE_READ), AT_ONCE
 _SECOND_SHADOW, _SECOND_TRIAL, _SMALLER = int(Flag.SECOND_SHADOW), int(Flag.SECOND_TRIAL), int(Flag.SMALLER)
 _BAD_INPUT, _NAN_INPUT, _NAN_OUTPUT = (int(TaskStatus[name]) for name in ["BAD_INPUT", "NAN_INPUT", "NAN_OUTPUT"])
+_MUCH = 2048  # bytes
 _HEAD_BYTES, _SOURCE_BYTES, _CP_BYTES, _CLOCKS = HEAD.itemsize, SOURCE_HEAD.itemsize, CHECKPOINT_HEAD.itemsize, CLOCKS
 
 
@@ -82,21 +84,42 @@ def tap_record(task, due, missed, status, action):  # type: ignore[no-untyped-de
     tap = load_i64(task + _TAP)
     ring, head, number = load_i64(tap + _RING), load_i64(tap + _HEAD), load_i64(tap + _NUMBER)
     store_i64(tap + _NUMBER, number + 1)
-    if head - atomic_load(ring + _RING_TAIL) >= load_i64(tap + _CAPACITY):
+    if is_full(tap):
         add_to(ring + _DROPPED, 1)
         store_i64(tap + _NEXT, _AT_ONCE)
         return 0
-    slot = load_i64(tap + _SLOT)
+    slot, stride = load_i64(tap + _SLOT), load_i64(tap + _STRIDE)
     write_head(task, slot, number, due, missed, status, action)
     at = write_sources(task, slot + _HEAD_BYTES)
     nbytes = 8 * load_i64(task + _RAW_COUNT)
-    copy_bytes(at, load_i64(task + _RAW), nbytes)
-    copy_bytes(at + nbytes, load_i64(task + _LAST), nbytes)
-    following = slot + load_i64(tap + _STRIDE)
+    write_words(at, load_i64(task + _RAW), nbytes)
+    write_words(at + nbytes, load_i64(task + _LAST), nbytes)
+    if stride > _MUCH:
+        streamed()
+    following = slot + stride
     store_i64(tap + _SLOT, load_i64(tap + _FIRST) if following == load_i64(tap + _END) else following)
     store_i64(tap + _HEAD, head + 1)
     atomic_store(ring + _RING_HEAD, head + 1)
     return 1
+
+
+@inline
+def is_full(tap):  # type: ignore[no-untyped-def]
+    """Is there no room for a record? The reader's line of the ring is looked at only where there was none when it was last."""
+    head, capacity = load_i64(tap + _HEAD), load_i64(tap + _CAPACITY)
+    if head - load_i64(tap + _TAIL) < capacity:
+        return False
+    store_i64(tap + _TAIL, atomic_load(load_i64(tap + _RING) + _RING_TAIL))
+    return head - load_i64(tap + _TAIL) >= capacity
+
+
+@inline
+def write_words(to, source, nbytes):  # type: ignore[no-untyped-def]
+    """Copy values. Many would push out of the caches what the next cycle needs."""
+    if nbytes > _MUCH:
+        stream_words(to, source, nbytes)
+    else:
+        copy_bytes(to, source, nbytes)
 
 
 @inline
@@ -153,7 +176,7 @@ def write_sources(task, at):  # type: ignore[no-untyped-def]
     for _ in range(load_i64(task + _SOURCE_COUNT)):
         latched, nbytes = load_i64(source + _LATCHED), 8 * load_i64(load_i64(source + _CHANNEL) + _CELL_COUNT)
         copy_bytes(at, latched, _SOURCE_BYTES)
-        copy_bytes(at + _SOURCE_BYTES, latched + _CELLS, nbytes)
+        write_words(at + _SOURCE_BYTES, latched + _CELLS, nbytes)
         at += _SOURCE_BYTES + nbytes
         source += _SOURCE_SIZE
     return at
@@ -166,10 +189,9 @@ def tap_checkpoint(task, tap, tick, phase, spare):  # type: ignore[no-untyped-de
     At the begin of a cycle it is no use without the cycle's own record.
     """
     ring, head = load_i64(tap + _RING), load_i64(tap + _CP_HEAD)
-    is_full = head - atomic_load(ring + _RING_CP_TAIL) >= load_i64(tap + _CP_CAPACITY)
-    if phase == _BEFORE_READ:
-        is_full = is_full or load_i64(tap + _HEAD) - atomic_load(ring + _RING_TAIL) >= load_i64(tap + _CAPACITY)
-    if is_full:
+    if head - atomic_load(ring + _RING_CP_TAIL) >= load_i64(tap + _CP_CAPACITY) or (
+        phase == _BEFORE_READ and is_full(tap)
+    ):
         add_to(ring + _REFUSED, 1)
         store_i64(tap + _NEXT, _AT_ONCE)
         return 0
