@@ -15,6 +15,7 @@ from typing import Any, Final, NoReturn
 PROGRAMS: Final = {
     "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu libc6-dev-arm64-cross",
     "ar": "binutils",
+    "chromedriver": "chromium-driver",
     "chromium": "chromium",
     "cmake": "cmake make",
     "g++": "g++",

@@ -95,6 +95,8 @@ export class Live extends EventTarget {
   start() {
     this.#open();
     setInterval(() => this.#look(), 500);
+    window.addEventListener("pagehide", () => this.#source?.close()); // a page that the browser keeps for later listens to nothing
+    window.addEventListener("pageshow", (event) => event.persisted && this.retry());
   }
 
   /** Try at once: a token was given, or somebody pressed the button. */

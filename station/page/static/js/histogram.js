@@ -3,7 +3,7 @@
 import { h, mark, s } from "./dom.js";
 import { count, duration, number } from "./words.js";
 
-const WIDTH = 460, HEIGHT = 200, LEFT = 46, RIGHT = 12, TOP = 44, BOTTOM = 24, PER_OCTAVE = 8, LETTER = 6.2, ROW = 13;
+const WIDTH = 420, HEIGHT = 200, LEFT = 48, RIGHT = 12, TOP = 46, BOTTOM = 24, PER_OCTAVE = 8, LETTER = 6.6, ROW = 14;
 
 /** Bars of equal width on a log scale: [{low, high, count}], the empty ones between the others left out. */
 export function octaves(bars, perOctave = PER_OCTAVE) {
@@ -109,7 +109,7 @@ function lines({ x }, marks) {
 export function apart(difference) {
   const bars = difference.edges.map((low, i) => ({ low, count: difference.counts[i] })).filter((bar) => bar.count);
   if (!bars.length) return h("p", { class: "none" }, "nothing was compared yet");
-  const [width, height, side, bottom] = [460, 130, 16, 24];
+  const [width, height, side, bottom] = [420, 130, 16, 24];
   const places = bars.filter((bar) => bar.low > 0).map((bar) => Math.log10(bar.low));
   const limit = difference.tolerance > 0 ? Math.log10(difference.tolerance) : null;
   const ends = limit === null ? places : [...places, limit];

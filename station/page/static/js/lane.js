@@ -78,7 +78,7 @@ export class Lane {
     pen.fillStyle = this.colours.soft;
     pen.textAlign = "end";
     pen.textBaseline = "middle";
-    for (const value of ticks(y.low, y.high, Math.max(2, Math.floor((ground - TOP) / 32))).at) {
+    for (const value of ticks(y.low, y.high, Math.max(3, Math.floor((ground - TOP) / 30))).at) {
       line(pen, LEFT, y(value), this.width - RIGHT, y(value));
       pen.fillText(number(value, 5), LEFT - 6, y(value));
     }

@@ -83,20 +83,21 @@ function go(hash) {
 
 function show() {
   const { name, rest, query } = place();
-  if (view?.stay?.(name, rest, query)) return;
+  if (view?.made.stay?.(name, rest)) return;
   view?.leaving.abort();
   const kind = VIEWS.find((one) => one.name === name);
   const leaving = new AbortController();
-  view = { name, leaving, ...kind.make(given(rest, query, leaving.signal)) };
+  const made = kind.make(given(rest, query, leaving.signal));
+  view = { name, leaving, made };
   const trouble = h("p", { class: "trouble", role: "status", hidden: true });
   context.trouble = (text) => {
     trouble.hidden = !text;
     say(trouble, text);
   };
-  at("main").replaceChildren(h("div", { class: `view ${name}`, "data-view": name }, trouble, view.element));
+  at("main").replaceChildren(h("div", { class: `view ${name}`, "data-view": name }, trouble, made.element));
   for (const link of document.querySelectorAll("nav.views a")) mark(link, "aria-current", link.dataset.view === name ? "page" : null);
   document.title = `${kind.title} - ${live.status?.station ?? "rt-engine"}`;
-  if (live.status) view.update?.(live.status);
+  if (live.status) made.update?.(live.status);
 }
 
 /** What a view has of the page. */
@@ -155,7 +156,7 @@ function hold() {
 
 function update() {
   if (context.held || !live.status) return;
-  view?.update?.(live.status);
+  view?.made.update?.(live.status);
 }
 
 function keyed(event) {
@@ -187,7 +188,7 @@ function anew(status) {
 async function session() {
   try {
     context.session = await get("/api/session");
-    view?.session?.(context.session);
+    view?.made.session?.();
   } catch {
     context.session = null; // nothing is allowed, and statistics go by their names
   }
@@ -201,8 +202,8 @@ function begin() {
   at("help").addEventListener("click", () => at("keys").showModal());
   document.addEventListener("keydown", keyed);
   window.addEventListener("hashchange", show);
-  window.addEventListener("themechange", () => view?.theme?.());
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => view?.theme?.());
+  window.addEventListener("themechange", () => view?.made.theme?.());
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => view?.made.theme?.());
   live.addEventListener("status", ({ detail }) => {
     anew(detail);
     head();

@@ -54,7 +54,7 @@ export const links = {
     const pictures = h("div", { class: "pair" });
     const drawn = new Map();
     let names = [];
-    context.every(2000, async () => {
+    const ask = context.every(2000, async () => {
       const found = await get("/api/histograms", {}, context.signal);
       keyed(pictures, names, (name) => name, (name) => {
         drawn.set(name, new Histogram(`${name}: round trip`));
@@ -65,7 +65,9 @@ export const links = {
     return {
       element: h("div", {}, section("Links", table.element, pictures), section("Reaction times", hint, reactions.element), section("Servers", servers.element)),
       update(status) {
+        const first = !names.length;
         names = status.links.map((link) => link.name);
+        if (first) ask();
         table.update(status.links);
         reactions.update(status.tasks);
         servers.update(status.servers);

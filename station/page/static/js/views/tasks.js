@@ -24,24 +24,22 @@ const COLUMNS = [
   { head: "Task", cell: (task) => ({ text: task.name, href: `#tasks/${encodeURIComponent(task.name)}` }) },
   { head: "State", cell: (task) => ({ text: doing(task)[1], level: doing(task)[0] }) },
   { head: "Model", cell: (task) => (task.model ? `${task.model} v${task.model_version}` : "-") },
-  { head: "Cycle", number: true, cell: (task) => duration(task.cycle_ns) },
   { head: "Cycles", number: true, cell: (task) => count(task.cycles) },
   { head: "Overruns", number: true, cell: (task) => fault(task.overruns) },
   { head: "Missed", number: true, cell: (task) => fault(task.counters.missed) },
   { head: "Safe, held", number: true, cell: (task) => ({ text: count(safe(task)), level: safe(task) > task.starting ? "warn" : null }) },
-  { head: "Deadline", cell: (task) => ({ node: bar(task) }) },
-  { head: "Run p50/p99/max", number: true, cell: (task) => spread(task.execution) },
+  { head: "Run, of its cycle", cell: (task) => ({ node: bar(task) }) },
 ];
 
 const bars = new Map();
 
-/** How much of the cycle a run takes: the 99th percentile as a bar, the longest as a line. */
+/** How much of the cycle a run takes: the 99th percentile as a bar, the longest as a line; median, 99th percentile and longest below. */
 function bar(task) {
   if (!bars.has(task.name)) {
     const meter = h("span", { class: "meter", role: "img" }, h("span", { class: "meter-bar" }), h("span", { class: "meter-max" }));
-    bars.set(task.name, meter);
+    bars.set(task.name, h("span", { class: "deadline" }, meter, h("small", { class: "sub" })));
   }
-  const meter = bars.get(task.name);
+  const [meter, says] = bars.get(task.name).children;
   const share = (ns) => Math.min(1, Math.max(0.004, ns / task.cycle_ns));
   meter.firstChild.style.inlineSize = `${100 * share(task.execution.p99_ns)}%`;
   meter.lastChild.style.insetInlineStart = `${100 * share(task.execution.max_ns)}%`;
@@ -50,7 +48,8 @@ function bar(task) {
   const words = `p99 ${percent(task.execution.p99_ns)}, longest ${percent(task.execution.max_ns)} of the cycle`;
   mark(meter, "aria-label", words);
   mark(meter, "title", words);
-  return meter;
+  say(says, task.execution.count ? `${spread(task.execution)} of ${duration(task.cycle_ns)}` : `cycle ${duration(task.cycle_ns)}`);
+  return bars.get(task.name);
 }
 
 export const tasks = {

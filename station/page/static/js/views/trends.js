@@ -9,7 +9,7 @@ import { clock, number } from "../words.js";
 
 const MOST = 8; // lanes; more are no longer read, and cost
 const STEPS = 1200;
-const SPANS = [["1 min", 60], ["5 min", 300], ["15 min", 900], ["1 hour", 3600], ["4 hours", 14400]];
+const SPANS = [["20 s", 20], ["1 min", 60], ["2 min", 120], ["5 min", 300], ["10 min", 600], ["30 min", 1800], ["1 hour", 3600], ["3 hours", 10800]];
 const KNOWN = { steps_ms: [500], keeps_s: [600] }; // of a station that does not say
 const EVERY_MS = 1000;
 const AT_FIRST = 3;
@@ -87,7 +87,10 @@ class Trends {
 
   async #names() {
     const { tags } = await get("/api/tags", {}, this.context.signal);
-    this.tags = tags.map((tag) => ({ name: tag.name, note: [tag.direction, tag.link, tag.unit].filter(Boolean).join(", ") }));
+    this.tags = tags.flatMap(({ name, direction, link, unit, values }) => {
+      const note = [direction, link, unit].filter(Boolean).join(", ");
+      return values.length > 1 ? values.map((_, i) => ({ name: `${name}[${i}]`, note })) : [{ name, note }];
+    });
     if (!this.chosen.length && !this.context.query.has("seconds") && !this.begun) {
       this.chosen = this.tags.slice(0, AT_FIRST).map((tag) => tag.name);
       this.ask();

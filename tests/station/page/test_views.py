@@ -1,0 +1,196 @@
+"""Every view of the page shows what the station's own status says, while it runs: a real station, a real browser."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from station.file.reading import read_station
+from station.running.station import Station
+from tests.station.page.browser import Browser
+from tests.station.page.looking import Page, shown
+from tests.station.stations import AXIS, SIM, running, station_text, wait_for, write_station
+
+pytestmark = pytest.mark.peer("chromium")
+NUMBERS = r"[\d,.]+"
+PAGE = '[servers.page]\ntype = "web"\nport = 0\n'
+TWO = (
+    AXIS.replace('"1 ms"', '"5 ms"')
+    + '\n[tasks.watch]\nmodel = "mean"\ncycle = "20 ms"\ninputs = ["a", "b"]\noutputs = ["spare"]\n'
+)
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """A station with two tasks, that runs through all tests of this file."""
+    text = station_text("bench", SIM.replace('"1 ms"', '"5 ms"'), TWO, PAGE).replace(
+        "force = {", 'spare = { direction = "out" }\nforce = {'
+    )
+    path = write_station(tmp_path_factory.mktemp("station"), text)
+    browser.size(1280, 900)
+    browser.complaints()
+    station = Station(read_station(path))
+    with running(station):
+        address = next(server.address for server in station.snapshot().servers)
+        served = Page(re.search(r"http://[0-9.:]+", address)[0], station)
+        wait_for(lambda: served.ask("/api/status")["tasks"][0]["cycles"] > 50)
+        yield served
+        browser.open("about:blank")
+    assert browser.complaints() == []
+
+
+CELLS = """
+const said = (cell) => (cell.querySelector(".words") ?? cell.querySelector(".value") ?? cell).textContent;
+const row = (one) => Object.fromEntries([...one.children].map((cell) => [cell.dataset.column, said(cell)]));
+const rows = [...document.querySelectorAll(`[data-view=${arguments[0]}] tbody tr`)];
+return Object.fromEntries(rows.map((one) => [one.dataset.row, row(one)]));
+"""
+SAMPLES = """[...document.querySelectorAll(".histogram")].filter((svg) => svg.getBoundingClientRect().width).map((svg) => [
+  svg.getAttribute("aria-label"),
+  [...svg.querySelectorAll(".bar title")].reduce((sum, one) => sum + Number(one.textContent.split(": ")[1].replaceAll(",", "")), 0),
+])"""
+MEANINGS = """Object.fromEntries(
+  [...document.querySelectorAll("[data-counter]")].map((one) => [one.dataset.counter, one.firstChild.textContent]))"""
+
+
+def cells(browser: Browser, view: str) -> dict[str, dict[str, str]]:
+    """What the tables of a view say: row -> column -> the words of its value."""
+    return browser.run(CELLS, view)
+
+
+def number(text: str) -> int:
+    return int(text.replace(",", ""))
+
+
+def between(browser: Browser, page: Page, view: str, moved: Any) -> tuple[Any, dict[str, dict[str, str]], Any]:
+    """The status before, what the browser shows after it had a newer one, and the status after that."""
+    before = page.ask("/api/status")
+    deadline = time.monotonic() + 20
+    while not moved(before, found := cells(browser, view)):
+        assert time.monotonic() < deadline, found
+        time.sleep(0.05)
+    read = datetime.now(UTC)
+    while (
+        datetime.fromisoformat((after := page.ask("/api/status"))["now"]) < read
+    ):  # an answer is given to all within 0.25 s
+        time.sleep(0.05)
+    return before, found, after
+
+
+def test_tasks(browser, page):
+    """Counters lie between those of the status just before and just after; what does not move is the same."""
+    shown(browser, page, "tasks")
+    before, found, after = between(
+        browser,
+        page,
+        "tasks",
+        lambda status, found: all(number(found[t["name"]]["cycles"]) >= t["cycles"] for t in status["tasks"]),
+    )
+    assert list(found) == ["axis", "watch"]
+    for old, new in zip(before["tasks"], after["tasks"], strict=True):
+        row = found[old["name"]]
+        assert row["model"] == "mean v1"
+        for key, low, high in (
+            ("cycles", old["cycles"], new["cycles"]),
+            ("overruns", old["overruns"], new["overruns"]),
+            ("missed", old["counters"]["missed"], new["counters"]["missed"]),
+            ("safe, held", *(task["counters"]["safe"] + task["counters"]["held"] for task in (old, new))),
+        ):
+            assert low <= number(row[key]) <= high, key
+    assert browser.text("#station") == "bench"
+    said = browser.text("#verdict") + browser.text(".verdicts")
+    said = re.sub(NUMBERS, "", said)
+    assert any(all(re.sub(NUMBERS, "", one["text"]) in said for one in status["verdict"]) for status in (before, after))
+
+
+def test_the_histograms_grow(browser, page):
+    """The bars together are the samples that the station has counted; a name for screen readers has its percentiles."""
+    shown(browser, page, "tasks")
+    first = browser.wait(SAMPLES, until=lambda found: len(found) >= 2)
+    before = page.ask("/api/histograms")["axis"]
+    later = browser.wait(SAMPLES, until=lambda found: all(b[1] > a[1] for a, b in zip(first, found, strict=False)))
+    after = page.ask("/api/histograms")["axis"]
+    for (label, total), old, new in zip(later, before, after, strict=False):
+        assert first[0][1] <= total <= new["timing"]["count"]
+        assert label.startswith(old["title"]) and "p99.9" in label
+
+
+def test_all_that_is_counted_has_its_words(browser, page):
+    """Every statistic of the status, with the meaning that the station gives it."""
+    shown(browser, page, "tasks/watch")
+    status, session = page.ask("/api/status"), page.ask("/api/session")
+    counters = browser.wait(
+        MEANINGS,
+        until=lambda found: found.get("safe") == "cycles whose outputs were the safe ones",
+    )
+    assert set(counters) == {"cycles", "overruns", *status["tasks"][1]["counters"]}
+    meanings = {one["name"]: one["meaning"] for one in session["statistics"]["task"] if one["meaning"]}
+    assert all(counters[name] == meaning for name, meaning in meanings.items())
+
+
+def test_links_and_servers(browser, page):
+    shown(browser, page, "links")
+    before, found, after = between(
+        browser, page, "links", lambda status, found: number(found["sim"]["reads"]) >= status["links"][0]["reads"]
+    )
+    link = before["links"][0]
+    assert found["sim"]["device"] == link["device"] and found["sim"]["state"] == link["state"] == "up"
+    for key in ("reads", "writes", "errors"):
+        assert link[key] <= number(found["sim"][key]) <= after["links"][0][key]
+    assert found["page"]["address"] == before["servers"][0]["address"]
+    assert before["servers"][0]["requests"] <= after["servers"][0]["requests"]
+
+
+def test_models(browser, page):
+    shown(browser, page, "models")
+    (model,) = page.ask("/api/models")["models"]
+    browser.wait("document.querySelector('[data-slot=mean]').innerText", until=lambda text: model["sha256"] in text)
+    text = browser.text("[data-slot=mean]")
+    assert f"version {model['version']}" in text and model["file"] in text and "axis, watch" in text
+    assert browser.run("return document.querySelector('.change').hidden")
+
+
+def test_trends(browser, page):
+    """The newest value that is shown lies where the station's trend lay at that time."""
+    browser.run("location.hash = 'trends?tag=a&tag=force&seconds=20'")
+    browser.wait("document.querySelectorAll('.lane .now').length", until=lambda n: n == 2)
+    words = browser.wait(
+        "[...document.querySelectorAll('.lane .now')].map((e) => e.textContent)",
+        until=lambda found: all(w[0].isdigit() for w in found),
+    )
+    status = {tag["name"]: tag for tag in page.ask("/api/tags")["tags"]}
+    assert (
+        [float(word.split()[0].rstrip(",")) for word in words]
+        == [status["a"]["values"][0], status["force"]["values"][0]]
+        == [1.0, 2.0]
+    )
+
+
+def test_events(browser, page):
+    """All of them, the newest first."""
+    shown(browser, page, "events")
+    events = page.ask("/api/events?after=0")["events"]
+    rows = browser.wait(
+        "[...document.querySelectorAll('[data-view=events] tbody tr')].map((e) => e.innerText)",
+        until=lambda found: len(found) >= len(events),
+    )
+    for event, row in zip(reversed(events), rows[len(rows) - len(events) :], strict=True):
+        assert event["text"] in row and event["subject"] in row
+
+
+def test_recordings_and_audit(browser, page):
+    shown(browser, page, "recordings")
+    told = page.ask("/api/recordings")
+    words = told["recorder"]["state"] if told["recorder"] else "records nothing"
+    browser.wait("document.querySelector('main').innerText", until=lambda text: words in text)
+    shown(browser, page, "audit")
+    status = page.ask("/api/status")
+    head = (
+        f"{status['audit_number']:,}: {status['audit_head']}" if status["audit_number"] else "nothing was changed yet"
+    )
+    assert head in browser.text(".hash")
