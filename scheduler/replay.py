@@ -196,9 +196,6 @@ class Replay:
         versions = self._table(VERSION, [(n, c.block_address, self._offer(c)) for n, c in self._contexts.items()])
         places = self._table(PLACE, list(self._places()))
         self._kept = Kept(memory)
-        self._windows = {
-            f"window_{number}": int(row["window"]) for number, row in enumerate(memory.inputs) if not row["is_direct"]
-        }
         regions = region_rows(self._kept, layout)
         self._parts.append(regions)
         self._set(
@@ -299,7 +296,7 @@ class Replay:
         """A piece that native code may take; raises `ReplayError`."""
         records = checked(piece.records, self.layout.nbytes, "record")
         checkpoints = checked(piece.checkpoints, self.layout.checkpoint_bytes, "checkpoint")
-        sound = are_sound(checkpoints, self._kept, self.layout, self._windows)
+        sound = are_sound(checkpoints, self._kept, self.layout, self.task.every > 1)
         checkpoints = checkpoints.view(f"V{checkpoints.dtype.itemsize}")[sound].view(checkpoints.dtype)
         checkpoints["version"] = versions_of(checkpoints, self.layout)  # the head's is of the cycle before
         return replace(piece, records=records, checkpoints=checkpoints)

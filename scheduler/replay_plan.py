@@ -27,7 +27,9 @@ LEAST_READS = 4
 class Why(Enum):
     """Why a cycle that was recorded is not repeated."""
 
-    NO_CHECKPOINT = "before the first checkpoint of the recording, or after a gap in it, until the next one"
+    NO_CHECKPOINT = (
+        "what the task remembered is not known: before the first checkpoint, or from a gap until the next one"
+    )
     NEW_VERSION = "after another version of the model became live, until the next checkpoint"
     NO_MODEL = "the model of its version is missing"
     HELD_BACK = "a version on trial was found bad in it, and its outputs were held: which of its numbers were there is not known"

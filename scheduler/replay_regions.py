@@ -1,6 +1,6 @@
 """Where the parts of a checkpoint lie in the memory of a task that repeats a recording."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -61,17 +61,17 @@ def _of_move(move: Move, at: int) -> Iterator[tuple[int, int, int, int, int, int
                 yield kind, move.address + first, at + first, end - first, move.copies, is_compared
 
 
-def are_sound(checkpoints: Records, kept: Kept, layout: TaskLayout, windows: Mapping[str, int]) -> NDArray[np.bool_]:
-    """Of each checkpoint: has it the states of all models, and do its windows lie within their rings?
-
-    Args:
-        windows: name of a region -> samples of that window.
-    """
+def are_sound(checkpoints: Records, kept: Kept, layout: TaskLayout, has_turns: bool) -> NDArray[np.bool_]:
+    """Of each checkpoint: can it be one of this task? It has the states of all models, its windows lie within their rings, and no
+    turn is to come of a model that runs in each cycle (`has_turns`: every so many)."""
+    windows = {move.name: move.window for move in kept.moves if move.window}
     sound = np.ones(len(checkpoints), np.bool_)
     at = CHECKPOINT_HEAD.itemsize
     for number, (name, nbytes) in enumerate(layout.regions):
         if number == 0:
             sound &= _words(checkpoints, at + _A.lacking, 1)[:, 0] == 0
+        if name == "turns" and not has_turns:
+            sound &= _words(checkpoints, at, 1)[:, 0] == 0
         if name in windows:
             filled, position = _words(checkpoints, at, 2).T
             sound &= (filled >= 0) & (filled <= windows[name]) & (position >= 0) & (position < windows[name])
