@@ -43,6 +43,10 @@ WHAT_HELPS: Final = (
 )
 
 
+class MissingModelError(ReplayError):
+    """A task has a model, and none of its versions is found."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Restored:
     """A task as it ran.
@@ -79,6 +83,7 @@ def restored(
         instead: name in the station file -> a model that takes the place of those that ran; they are not looked for.
 
     Raises:
+        MissingModelError: see there.
         ReplayError: there is no station file in the recording, or the task cannot be made of it: it says what is missing, and what
             would help.
         RecordingError: there is no such task, or its layout changes.
@@ -122,7 +127,7 @@ class _Restoring:
             models[slot] = dict.fromkeys((*self._versions.get(slot, {}), *models.get(slot, {})) or (1,), model)
         for slot in slots_of(table):
             if not models.get(slot):
-                raise ReplayError(self._no_model(slot))
+                raise MissingModelError(self._no_model(slot))
         self._bring_step(table.step)
         try:
             task = WithoutDevices(file, models).task(self._name)

@@ -97,7 +97,8 @@ def _next(again: deque[_Try], waiting: Iterator[Job], is_one_alone: bool) -> _Tr
 
 def _begin(pool: Pool, work: Work, one: _Try) -> Future[dict[str, Any]] | Failure:
     try:
-        return pool.alone(work, one.job) if one.alone else pool.submit(work, one.job, one.apart)
+        job = {**one.job, "tries": len(one.failures)} if one.failures else one.job
+        return pool.alone(work, job) if one.alone else pool.submit(work, job, one.apart)
     except BrokenExecutor as error:
         return Failure("", "died", f"a worker died: {error}")
 

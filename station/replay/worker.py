@@ -31,7 +31,7 @@ from scheduler.replay import replay_task
 from station.replay import places
 from station.replay.models import Search
 from station.replay.pieces import pieces_of
-from station.replay.restored import Restored, restored
+from station.replay.restored import MissingModelError, Restored, restored
 
 LANES: Final = "RT_ENGINE_LANES"
 """Environment: the models of this worker run with so many lanes, where it has wider ones: for who wants to see the same bits."""
@@ -57,7 +57,8 @@ def work(job: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         job: `software` of who asks; `paths` of the recording; `task`; `boot`, `first_ns`, `last_ns` of the segment; `models`,
-            folders in which models are looked for; `steps`, a folder, or None; `trusted`: run steps that are in the recording.
+            folders in which models are looked for; `steps`, a folder, or None; `trusted`: run steps that are in the recording;
+            `tries`: how often others could not do it: then what can be run is, without the models that are nowhere.
 
     Returns:
         `worker`, `lanes`, and `done`: a dictionary with `found`, a `scheduler.replay.Replayed`; or `refused`, why, and `text`.
@@ -73,6 +74,8 @@ def work(job: Mapping[str, Any]) -> dict[str, Any]:
         return {**about, "refused": "file", "text": text}
     except MemoryError as error:
         return {**about, "refused": "memory", "text": f"there is too little memory: {error}"}
+    except MissingModelError as error:
+        return {**about, "refused": "model", "text": str(error)}
     except (RecordingError, ReplayError) as error:
         return {**about, "refused": "recording", "text": str(error)}
 
@@ -85,6 +88,8 @@ def _done(job: Mapping[str, Any]) -> dict[str, Any]:
     if first is None or last is None:
         raise RecordingError("the segment is not in the recording any more: has it been written to, or cut?")
     made = _made(recording, job)
+    if made.missing and not job.get("tries"):
+        raise MissingModelError("; ".join(map(str, made.missing)))
     found = replay_task(made.task, made.models, made.layout, pieces_of(task, (first, last + 1)))
     return {"found": found, "period_ns": made.layout.period_ns, "missing": [str(one) for one in made.missing]}
 
