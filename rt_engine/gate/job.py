@@ -45,6 +45,8 @@ class Recorded:
         tolerance: how far an output may lie from what was recorded, in its unit; `tolerances`, by output, come first. None: any.
         disagreements: so many values may lie further apart.
         most_s: it ends after so long, and the report says how far it came.
+        folders: where models are looked for that the tasks need besides, by their hash.
+        steps: where files of steps are; "": a task with a step of the user's own cannot be run.
     """
 
     path: str
@@ -52,6 +54,8 @@ class Recorded:
     tolerances: Mapping[str, float] = field(default_factory=dict)
     disagreements: int = 0
     most_s: float = 10.0
+    folders: tuple[str, ...] = ()
+    steps: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +103,13 @@ class GateJob:
             "outputs": _specs(data["outputs"]),
             "budgets": tuple(Budget(**budget) for budget in data["budgets"]),
             "wirings": tuple(map(_wiring, data["wirings"])),
-            "recording": None if data["recording"] is None else Recorded(**data["recording"]),
+            "recording": _recorded(data["recording"]),
         }
         return cls(**{**data, **made})
+
+
+def _recorded(data: Mapping[str, Any] | None) -> Recorded | None:
+    return None if data is None else Recorded(**{**data, "folders": tuple(data["folders"])})
 
 
 def _wiring(data: Mapping[str, Any]) -> Wiring:

@@ -120,6 +120,10 @@ class StationGate:
             tolerance=change.tolerance if isinstance(change.tolerance, float) else None,
             tolerances=change.tolerance if isinstance(change.tolerance, dict) else {},
             disagreements=change.disagreements,
+            folders=tuple(
+                str(self._folder.resolve() / name) for name in (self._config.station.store, "") if name is not None
+            ),
+            steps=str(self._folder.resolve()),
         )
 
     def _wirings(self, slot: str) -> Iterator[Wiring]:

@@ -31,6 +31,7 @@ SPOKEN: Final = int(TaskStatus.MONITOR)
 FAULTS: Final = tuple(map(int, (TaskStatus.NAN_OUTPUT, TaskStatus.BAD_STATE, TaskStatus.STEP_FAILED)))
 """Of what was computed; those below 100 are the model's own."""
 FIRST_OF_TASKS: Final = 100
+_SMALL: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +155,10 @@ class WhatIf:
     moments: tuple[tuple[Moment, ...], ...] = ()
     notes: tuple[str, ...] = ()
     """What a reader has to know besides: where states began fresh, what was left out."""
+    recorded: int = 0
+    """Cycles that the recording has."""
+    seconds: float = 0.0
+    """That it took."""
 
     @property
     def beyond(self) -> int:
@@ -195,6 +200,8 @@ class WhatIf:
             "first_fault_ns": self.fault_ns,
             "outputs": outputs,
             "notes": list(self.notes),
+            "recorded": self.recorded,
+            "seconds": self.seconds,
         }
         return plain
 
@@ -304,17 +311,15 @@ class Comparison:
             for why, which in (("a fallback stood in", stood), ("a smaller model computed", smaller)):
                 if count := int(which.sum()):
                     self._apart[f"{who}: {why}"] += count
-            statuses, counts = np.unique(one.status[mine & ~stood & ~smaller], return_counts=True)
-            for status, count in zip(statuses, counts, strict=True):
-                self._apart[f"{who}: {describe(int(status))}"] += int(count)
+            for status, count in _counted(one.status[mine & ~stood & ~smaller]).items():
+                self._apart[f"{who}: {describe(status)}"] += count
 
     def _behaviour(self, old: Cycles, new: Cycles) -> None:
-        pairs, counts = np.unique(np.stack([old.action, new.action]), axis=1, return_counts=True)
-        for (one, other), count in zip(pairs.T, counts, strict=True):
-            self._both[int(one), int(other)] += int(count)
+        for one in _counted(old.action):
+            mine = new.action[old.action == one]
+            self._both.update({(one, other): count for other, count in _counted(mine).items()})
         for i, cycles in enumerate((old, new)):
-            statuses, counts = np.unique(cycles.status, return_counts=True)
-            self._statuses[i].update(dict(zip(map(int, statuses), map(int, counts), strict=True)))
+            self._statuses[i].update(_counted(cycles.status))
             known = cycles.monitor[~np.isnan(cycles.monitor)]
             if known.size:
                 self._monitor[i] = max(self._monitor[i], float(known.max()))
@@ -360,6 +365,15 @@ def _failed(cycles: Cycles) -> Flags:
     """Did what was computed fail?"""
     own: Flags = (cycles.status > 0) & (cycles.status < FIRST_OF_TASKS)
     return own | np.isin(cycles.status, FAULTS)
+
+
+def _counted(values: Ints) -> dict[int, int]:
+    """Each value, and how often it comes; small ones without sorting."""
+    if len(values) and values.min() >= 0 and values.max() < _SMALL:
+        counts = np.bincount(values)
+        return {int(value): int(counts[value]) for value in np.flatnonzero(counts)}
+    kinds, counts = np.unique(values, return_counts=True)
+    return dict(zip(kinds.tolist(), counts.tolist(), strict=True))
 
 
 def _named(statuses: Mapping[int, int]) -> dict[str, int]:
