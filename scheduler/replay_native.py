@@ -13,6 +13,7 @@ Two NaN are equal: their bits are no number's, and processors choose them.
 
 from rt_engine.recording.record_block import HEAD, Flag
 from rt_engine.run.blocks import BLOCK, READER, STATE, STATES_HEAD
+from rt_engine.run.state_native import reset_states
 from rt_native.counting import add_to
 from rt_native.lang import (
     atomic_store,
@@ -223,7 +224,7 @@ def use_checks(replay):  # type: ignore[no-untyped-def]
 
 @inline
 def remember(replay, use, address):  # type: ignore[no-untyped-def]
-    """The task remembers what a checkpoint says, as far as it is to be used."""
+    """The task remembers what a checkpoint says, as far as it is to be used. States of another kind of model begin fresh."""
     row = load_i64(replay + _REGIONS)
     for _ in range(load_i64(replay + _REGION_COUNT)):
         where, source, nbytes, kind = (
@@ -233,6 +234,8 @@ def remember(replay, use, address):  # type: ignore[no-untyped-def]
             block = load_i64(where + _ACTIVE)
             if states_bytes(block) == load_i64(address + load_i64(row + _NEEDS_AT)):
                 states_from(block, source)
+            elif load_i64(replay + _WHAT_IF) != 0:
+                reset_states(block)  # of another model, which has seen nothing of what came before
         elif use != _SWITCH and (use != _TAKE_BACK or kind != _IS_WINDOW):
             for copy in range(load_i64(row + _COPIES)):
                 copy_bytes(where + copy * nbytes, source, nbytes)

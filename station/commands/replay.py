@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from station.commands.shared.explaining import explained, print_json, say
 from station.commands.shared.options import JsonOption
+from station.commands.shared.what_if import Wanted, tolerances, what_if
 from station.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -33,15 +35,39 @@ def replay(
     run_steps: Annotated[
         bool, typer.Option("--run-steps", help="Run the steps, which are code, that came with the recording.")
     ] = False,
+    model: Annotated[
+        Path | None, typer.Option(metavar="NEW", help="What would this model have put out? .onnx or .rtp.")
+    ] = None,
+    slot: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="With --model: whose place it takes, where tasks run several models."),
+    ] = None,
+    tolerance: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[TAG=]NUMBER",
+            help="With --model: so far outputs may lie from those recorded. Repeat it for others.",
+        ),
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="With --model: a page with trends of both, which needs no network."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run what was recorded again, through windows, model, step and guard: every output equal, bit for bit, or the first that is not.
 
-    Nothing is asked of a device, and no station runs. Exit code 1: something differs; 3: a task cannot be repeated at all.
+    Nothing is asked of a device, and no station runs. Exit code 1: something differs, or a new model does not pass; 3: a task cannot
+    be repeated at all, or the model does not fit.
     """
     from rt_native.terminal import Terminal
 
     console, errors = Terminal(), Terminal(stderr=True)
+    if model is not None:
+        what = Asking(recording, task or [], models or [], steps, run_steps, slot, tolerance or [])
+        raise typer.Exit(_what_if(console, errors, what, Wanted(model, html, as_json)))
+    if unused := [name for name, given in (("--slot", slot), ("--tolerance", tolerance), ("--html", html)) if given]:
+        raise typer.BadParameter("it is about another model; give --model too", param_hint=unused[0])
     with explained(errors):
         from station.replay.repeat import How
 
@@ -52,6 +78,40 @@ def replay(
     else:
         _show(console, found)
     raise typer.Exit(_code(found))
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What the options say of a what-if, as they are given."""
+
+    recordings: list[Path]
+    tasks: list[str]
+    models: list[Path]
+    steps: Path | None
+    run_steps: bool
+    slot: str | None
+    tolerances: list[str]
+
+
+def _what_if(console: Terminal, errors: Terminal, asking: Asking, wanted: Wanted) -> ExitCode:
+    if len(asking.tasks) > 1:
+        raise typer.BadParameter("a what-if is of one task, or of all that run a model", param_hint="--task")
+    for_all, by_name = tolerances(asking.tolerances)
+    with explained(errors):
+        import rt_engine.recording
+        from station.replay.asking import Asked
+
+        asked = Asked(
+            task=next(iter(asking.tasks), None),
+            slot=asking.slot,
+            tolerance=for_all,
+            tolerances=by_name,
+            folders=tuple(asking.models),
+            steps=asking.steps,
+            trusts_steps=asking.run_steps,
+        )
+        paths = asking.recordings
+        return what_if(console, rt_engine.recording.open(paths[0] if len(paths) == 1 else paths), asked, wanted)
 
 
 def _repeated(paths: list[Path], how: How, errors: Terminal) -> list[Repeated]:

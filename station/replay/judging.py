@@ -47,7 +47,7 @@ def many(count: int, what: str) -> str:
 
 def _whole(found: WhatIf) -> Iterator[Remark]:
     if not found.compared:
-        why = next(iter(found.apart), "the recording has no cycle of this task")
+        why = next(iter((*found.apart, *found.notes)), "the recording has no cycle of this task")
         yield Remark("bad", f"nothing could be compared, in {found.cycles:,} cycles: {why}")
     elif found.is_equal:
         yield Remark("ok", f"the same bits in all {found.cycles:,} cycles")

@@ -118,7 +118,7 @@ class _Restoring:
         try:
             file = read_as_it_ran(self._recording.station_text, self._place / NAME, files, [self._name])
         except StationFileError as error:
-            raise ReplayError(f"the station file in the recording cannot be read: {error}") from error
+            raise ReplayError(f"the station file in the recording cannot be read: {_problems(error)}") from error
         table = file.config.tasks.get(self._name)
         if table is None:
             raise ReplayError(f"the station file in the recording has no task {self._name}")
@@ -130,10 +130,10 @@ class _Restoring:
                 raise MissingModelError(self._no_model(slot))
         self._bring_step(table.step)
         try:
-            task = WithoutDevices(file, models).task(self._name)
+            task = WithoutDevices(file, models).task(self._name, is_checked=bool(self._instead))
         except StationFileError as error:
             raise ReplayError(
-                f"task {self._name} cannot be made of the station file in the recording: {error}"
+                f"task {self._name} cannot be made of the station file in the recording: {_problems(error)}"
             ) from error
         own = models.get(table.model, {}) if table.model is not None else {}
         return Restored(task, self._layout, own, table.model or "", tuple(self._missing))
@@ -211,6 +211,14 @@ class _Restoring:
                 raise ReplayError(f"task {self._name}: its step {path} cannot be read: {error.strerror}") from error
 
 
+def _problems(error: StationFileError) -> str:
+    """What is wrong with it: its lines, without the place where it lay for a moment."""
+    problems = [problem for problem in error.problems if problem.severity == "error"]
+    lines = (f"line {p.line}: " if p.line else "" for p in problems)
+    keys = (f"{p.key}: {p.message}" if p.key else p.message for p in problems)
+    return "; ".join(line + key for line, key in zip(lines, keys, strict=True))
+
+
 def slots_of(table: TaskTable) -> tuple[str, ...]:
     """The models of a task: its own first, then those that look at it, or stand in for it."""
     named = (
@@ -229,10 +237,13 @@ class WithoutDevices(Builder):
         super().__init__(file, Kept())
         self._models = models
 
-    def task(self, name: str) -> Task:
-        """One of the file; raises StationFileError."""
+    def task(self, name: str, is_checked: bool = False) -> Task:
+        """One of the file; raises StationFileError. `is_checked`: tags and models have to mean the same, as at a start."""
         self.load_models()
         self.make_links()
+        if is_checked:
+            self.check_mappings()
+            self.stop_at_findings()
         self.make_tasks()
         self.stop_at_findings()
         return next(task for task in self.parts.tasks if task.name == name)

@@ -12,11 +12,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rt_engine.model import Model
-from rt_engine.recording.layout import Flag, Records, TaskLayout
+from rt_engine.recording.layout import CHECKPOINT_HEAD, Flag, Records, TaskLayout
+from rt_native.memory import offsets
 from scheduler.replay import NOT_REPEATED, Piece, Replay, Replayed
+from scheduler.tap_block import ABOUT, Whose
 from scheduler.task import Task
 from station.replay.judging import many
 from station.replay.whatif import Comparison, Cycles, Terms, WhatIf
+
+_NEEDS = offsets(ABOUT).needs + 8 * Whose.TASK
+"""Where the region "about", the first of a checkpoint, says how many bytes the states of the task's model have."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,6 +57,8 @@ def what_if(subject: Subject, model: Model, terms: Terms, pieces: Iterable[Piece
         comparison.add(recorded(subject.layout, records), repeated(records, rows))
 
     models = dict.fromkeys(subject.versions, model)
+    if not are_alike(subject.model, model):
+        pieces = (replace(piece, checkpoints=_without_states(piece.checkpoints, subject.layout)) for piece in pieces)
     found = Replay(subject.task, models, subject.layout, what_if=True).run(_in_time(pieces, most_s), each=each)
     notes = [*states(subject.model, model), *_left_out(found)]
     return replace(comparison.result(notes), recorded=found.recorded, seconds=found.seconds)
@@ -83,12 +90,26 @@ def repeated(records: Records, rows: Records) -> Cycles:
     )
 
 
+def are_alike(old: Model | None, new: Model) -> bool:
+    """Has the new model the states of the old one: names, shapes, types? Of one that is not there nobody knows."""
+    return old is not None and old.state == new.state
+
+
+def _without_states(checkpoints: Records, layout: TaskLayout) -> Records:
+    """The same, with the states of the task's model being those of another one, so that they are not taken."""
+    made = np.array(checkpoints.view(f"V{layout.checkpoint_bytes}"))
+    if layout.regions:
+        at = CHECKPOINT_HEAD.itemsize + _NEEDS
+        word = np.dtype({"names": ["needs"], "formats": ["<i8"], "offsets": [at], "itemsize": layout.checkpoint_bytes})
+        made.view(word)["needs"] = -1
+    return made.view(checkpoints.dtype)
+
+
 def states(old: Model | None, new: Model) -> Iterator[str]:
     """What the new model's states begin with, where it has any."""
     if not new.state:
         return
-    theirs = None if old is None else {spec.name: (spec.shape, spec.dtype) for spec in old.state}
-    if theirs == {spec.name: (spec.shape, spec.dtype) for spec in new.state}:
+    if are_alike(old, new):
         yield "its states are those of the old model: they begin as recorded, and go on as its own"
     else:
         yield "its states are not those of the old model: they begin fresh, so its first cycles are not yet what it would give later"
