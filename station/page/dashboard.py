@@ -103,6 +103,16 @@ ROWS: Final[dict[str, tuple[Panel, ...]]] = {
         ),
         _rate("Requests of clients", "server_requests", "server", "reqps"),
     ),
+    "Recorder": (
+        Panel(
+            "Disk quota that is used",
+            "timeseries",
+            "percentunit",
+            ((f"rt_engine_recorder_bytes{{{WHICH}}} / rt_engine_recorder_quota_bytes{{{WHICH}}}", "{{instance}}"),),
+        ),
+        Panel("Recording now", "stat", "bool_yes_no", ((f"rt_engine_recorder_recording{{{WHICH}}}", "{{instance}}"),)),
+        _rate("Cycles dropped", "recorder_dropped_cycles", "instance"),
+    ),
 }
 """Title of a row -> its panels."""
 

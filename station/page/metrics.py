@@ -33,6 +33,17 @@ _LE: Final = tuple(repr((bound - 1) / NS) for bound in BOUNDS_NS)
 _LINK_STATES: Final = ("stopped", "connecting", "up", "degraded", "down")
 _TOO: Final = {"cycles": "cycles that were run"}
 """Meanings of statistics whose name says it to us."""
+_OF_RECORDER: Final = {
+    "recording": "is a file being written: 1 yes, 0 no",
+    "trouble": "does something keep it from recording: 1 yes, 0 no",
+    "files": "recordings in its folder",
+    "bytes": "what they take",
+    "quota_bytes": "what they may take",
+    "triggers_total": "triggers since the start",
+    "dropped_cycles_total": "cycles for which a ring had no room",
+    "lost_cycles_total": "cycles that the disk did not take",
+    "removed_files_total": "recordings that went for the quota",
+}
 
 
 def exposition(measures: Measures, accept: str) -> tuple[bytes, str]:
@@ -155,7 +166,7 @@ def _recorder(m: Measures) -> Iterator[Any]:
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
     for name, value in m.recorder.items():
-        words = _sentence(name.removesuffix("_total").replace("_", " "))
+        words = _sentence(_OF_RECORDER.get(name) or name.removesuffix("_total").replace("_", " "))
         kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
         yield kind(f"rt_engine_recorder_{name}", words, value=value)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,13 +23,16 @@ from scheduler.scheduler import Scheduler
 from scheduler.stats import TASK_STATISTICS
 from station.change.changes import Changes
 from station.change.heard import Heard
-from station.errors import RefusedError
 from station.file.config import StationConfig
 from station.page.source import Measures, TaskTimes
 from station.page.trends import KEEPS_S, STEPS_MS, Column, Trends
+from station.recorder.shelf import Kept
 from station.running.inside import Inside
+from station.running.recording import NO_RECORDER, RecordingSide
+from station.running.seen import Cycles, columns_of
 from station.show.events import Diary, Event
 from station.show.picture import Picture
+from station.show.recorder import RecorderView
 from station.show.snapshot import Snapshot
 from station.show.tags import TagView, to_json
 from station.show.verdict import judge
@@ -36,7 +40,10 @@ from station.wiring.parts import Parts
 
 MOST_EVENTS: Final = 500
 MOST_LINES: Final = 50
-NO_RECORDER: Final = "this station records nothing: its file has no [recorder]"
+MOST_FILES: Final = 200
+"""Recordings that are listed."""
+MOST_WHY: Final = 200
+"""Letters of why somebody wants a recording."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +61,8 @@ class Behind:
     tags: Callable[[Sequence[str]], Sequence[TagView]]
     servers: Callable[[], Mapping[str, ServerStatus]]
     reset_state: Callable[[str, str], str]
+    recording: RecordingSide
+    record: Callable[[str, str], str]
 
 
 class StationPage:
@@ -61,6 +70,10 @@ class StationPage:
 
     def __init__(self, behind: Behind) -> None:
         self._b, self._trends = behind, Trends()
+        drain = behind.recording.drain
+        self._sees_cycles = drain is not None
+        if drain is not None:
+            drain.listen(Cycles(self._trends, {name: tag.unit for name, tag in behind.config.tags.items()}))
         tasks = behind.config.tasks.items()
         of = {slot: [name for name, task in tasks if task.model == slot] for slot in behind.parts.slots}
         self._inside = Inside(behind.parts.slots, of, behind.scheduler)
@@ -102,12 +115,14 @@ class StationPage:
         return self._trends.read(tags, step_ms, after)
 
     def sample(self) -> None:
-        """The tags now."""
+        """The tags now, where no drain tells of every cycle."""
+        if self._sees_cycles:
+            return
         names = list(self._b.config.tags)
         values = {one.tag.name: one for link in self._b.parts.links.values() for one in link.values(set(names))}
 
         def columns() -> list[Column]:
-            return [column for name in names if name in values for column in columns_of(values[name].tag)]
+            return [column for name in names if name in values for column in _columns(values[name].tag)]
 
         rows = [number for name in names if name in values for number in values[name].values]
         self._trends.add("sampled", columns, np.array([time.monotonic_ns()]), np.array([rows], np.float64))
@@ -138,8 +153,23 @@ class StationPage:
         }
 
     def recordings(self) -> dict[str, Any]:
-        """The recorder and its files."""
-        return {"recorder": None, "recordings": [], "why": NO_RECORDER}
+        """The recorder and its files, the newest first."""
+        table, view = self._b.config.recorder, self._b.recording.view()
+        if table is None or view is None:
+            return {"recorder": None, "recordings": [], "why": NO_RECORDER}
+        tasks = list(table.tasks or self._b.config.tasks)
+        kept = [_recording(one, table.folder, tasks, view) for one in reversed(self._b.recording.kept()[-MOST_FILES:])]
+        recorder = {
+            "state": view.line,
+            "mode": view.mode,
+            "folder": table.folder,
+            "quota_bytes": view.quota,
+            "used_bytes": view.nbytes,
+            "dropped": view.dropped + view.lost,
+            "triggers": view.triggers,
+            "trouble": view.trouble,
+        }
+        return {"recorder": recorder, "recordings": kept}
 
     def audit(self) -> dict[str, Any]:
         """The newest changes that the log has."""
@@ -179,6 +209,7 @@ class StationPage:
             servers=self._b.servers(),
             models=self._b.heard.hashes,
             changes=self._b.changes.views(),
+            recorder=_counted(snapshot.recorder),
         )
 
     def command(self, name: str, arguments: Mapping[str, Any], who: str) -> str:
@@ -189,13 +220,45 @@ class StationPage:
             return self._b.changes.roll_back(_text(arguments, "slot"), who)
         if name == "reset-state":
             return self._b.reset_state(_text(arguments, "task"), who)
-        raise RefusedError(NO_RECORDER)
+        return self._b.record(str(arguments.get("why", ""))[:MOST_WHY], who)
 
 
-def columns_of(tag: Tag) -> list[Column]:
-    """The columns of a tag: one for each value."""
-    names = [tag.name] if tag.count == 1 else [f"{tag.name}[{i}]" for i in range(tag.count)]
-    return [Column(name, tag.unit) for name in names]
+def _columns(tag: Tag) -> list[Column]:
+    return columns_of(tag.name, tag.count, tag.unit)
+
+
+def _recording(one: Kept, folder: str, tasks: list[str], view: RecorderView) -> dict[str, Any]:
+    name = one.path.name
+    is_open = view.is_recording and name == view.newest.rpartition("/")[2]
+    with suppress(OSError):
+        return {
+            "name": name,
+            "tasks": tasks,
+            "begin": one.begun.isoformat(),
+            "end": None if is_open else _utc(one.path.stat().st_mtime),
+            "bytes": one.size,
+            "why": one.why,
+            "is_open": is_open,
+            "replay": f"rt-engine replay {folder}/{name}",
+        }
+    return {"name": name, "why": "it has just gone"}
+
+
+def _counted(view: RecorderView | None) -> dict[str, float]:
+    """What a recorder counts, by the names of `station.page.metrics`."""
+    if view is None:
+        return {}
+    return {
+        "recording": float(view.is_recording),
+        "trouble": float(bool(view.trouble)),
+        "files": view.files,
+        "bytes": view.nbytes,
+        "quota_bytes": view.quota,
+        "triggers_total": view.triggers,
+        "dropped_cycles_total": view.dropped,
+        "lost_cycles_total": view.lost,
+        "removed_files_total": view.removed,
+    }
 
 
 def _text(arguments: Mapping[str, Any], key: str) -> str:

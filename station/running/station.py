@@ -308,6 +308,8 @@ class Station:
                 tags=self.tags,
                 servers=self._server_status,
                 reset_state=self.reset_state,
+                recording=self.recording,
+                record=self.record,
             )
         )
         behind = Behind(self._replaced, signed_in(self._kept.store), self.changes, self._told_of_client, page)

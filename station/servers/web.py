@@ -23,6 +23,8 @@ Command = Literal["record", "commit", "rollback", "reset-state"]
 class WebServerTable(NetworkServerTable):
     """A page that shows the running station, and what it measures for Prometheus. Read-only unless `commands` says who may what."""
 
+    wants_records = True
+
     type: Literal["web"]
     port: int = Field(default=8080, ge=0, le=65535, description="TCP port; below 1024 it needs a right.")
     names: Annotated[tuple[str, ...], Array] = Field(

@@ -117,7 +117,7 @@ class FakeSource:
             servers={"page": ServerStatus("web", 1, 2, 3)},
             models={"policy": "ab" * 32},
             changes=[ChangeView("policy", ChangeState.TRIAL, disagreements=2)],
-            recorder={"dropped_total": 0.0},
+            recorder={"recording": 1.0, "bytes": 5e6, "quota_bytes": 1e9, "dropped_cycles_total": 0.0},
         )
 
     def command(self, name, arguments, who):

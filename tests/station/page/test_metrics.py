@@ -61,7 +61,7 @@ def test_counters_gauges_and_states(accept):
     assert value("rt_engine_info", accept, station="press", version="1.2.3") == 1
     assert value("rt_engine_model_change", accept, model="policy", rt_engine_model_change="trial") == 1
     assert value("rt_engine_model_change_disagreements", accept, model="policy") == 2
-    assert value("rt_engine_recorder_dropped_total", accept) == 0
+    assert value("rt_engine_recorder_dropped_cycles_total", accept) == 0
 
 
 def test_every_statistic_of_tasks_and_links_is_there():
