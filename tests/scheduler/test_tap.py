@@ -1,4 +1,7 @@
+import json
 import math
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -252,3 +255,13 @@ def test_a_ring_that_cannot_be_made_leaves_none_behind(tmp_path):
     assert list(tmp_path.iterdir()) == []
     with Scheduler(tasks):
         pass
+
+
+def test_a_process_that_is_killed_loses_the_cycle_that_it_was_in_and_nothing_else(tmp_path):
+    """Four processes, killed in their cycles or soon after; `python -m tests.scheduler.kill_campaign` kills as many as one likes."""
+    what = ["-m", "tests.scheduler.kill_campaign", "--rounds", "2", "--values", "8", "500", "--folder", str(tmp_path)]
+    done = subprocess.run([sys.executable, *what], capture_output=True, text=True, check=True)
+    for found in json.loads(done.stdout):
+        assert found["records"] >= 10
+        wrong = ("lost", "dropped", "gaps", "halves", "old_ticks", "bad_checkpoints")
+        assert {name: found[name] for name in wrong} == dict.fromkeys(wrong, 0)
