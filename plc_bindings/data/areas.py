@@ -5,6 +5,7 @@ Tasks.axis.CycleCount  one area for each task        names as TwinCAT's PlcTaskS
 Models.policy.Version  one area for each model
 Links.plant.State      one area for each link
 Server.Name            the station itself
+Recorder.State         its recorder, where it has one
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from plc_bindings.data.model_area import ModelArea, ModelFile
 from plc_bindings.data.models import Models
 from plc_bindings.data.packing import Packing, shown
 from plc_bindings.data.record import Record, text
+from plc_bindings.data.recorder_area import RecorderArea, RecorderShown
 from plc_bindings.data.types import BOOL, LREAL, REAL, SCALARS, UDINT, UINT, ULINT, Field, String, Struct, identifier
 from rt_native.histogram import Histogram
 from scheduler.scheduler import Scheduler
@@ -297,6 +299,7 @@ class Shown:
     tags: Sequence[str]
     commands: Commands = NO_COMMANDS
     audit_head: Callable[[], tuple[int, str]] = lambda: (0, "")
+    recorder: RecorderShown | None = None
 
 
 def database(shown: Shown) -> Database:
@@ -328,6 +331,8 @@ def database(shown: Shown) -> Database:
                 tags[tag.name] = Symbol(f"Tags.{field.name}", field.type, len(areas), place, tag.unit)
             areas.append(area)
     symbols += [tags[name] for name in shown.tags if name in tags]
+    if shown.recorder is not None:  # it came later: it lies behind all others
+        add("Recorder", RecorderArea(shown.recorder))
     extra = [struct for served in shown.models.all for struct in (served.signature.inputs, served.signature.outputs)]
     return Database(areas, symbols, extra)
 

@@ -49,6 +49,7 @@ def _patterns(view: View) -> Iterator[Finding]:
     names = [f"links.{identifier(name)}.reset".lower() for name in view.names("links")]
     names += [f"tasks.{identifier(name)}.reset".lower() for name in view.names("tasks")]
     names += [f"tags.{identifier(name)}".lower() for name in view.names("tags") if _is_input(view, name)]
+    names += ["recorder.record"] if config.recorder is not None else []
     for name, server in config.servers.items():
         for index, pattern in enumerate(server.writable):
             if not any(fnmatchcase(one, pattern.lower()) for one in names):

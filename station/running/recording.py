@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from plc_bindings.data.changes import ChangeView
+from plc_bindings.data.recorder_area import RecorderNumbers, RecorderShown
 from rt_engine.recording.contents import Version
 from scheduler.errors import RingError
 from scheduler.ring import boot_id
@@ -259,6 +260,18 @@ class RecordingSide:
                 self.trouble or "it has not been started",
             )
         )
+
+    def shown(self, record: Callable[[], object]) -> RecorderShown | None:
+        """What PLC clients see of it; `record`: what their trigger does. None: the file has no recorder."""
+        return RecorderShown(self._numbers, record) if self.table is not None else None
+
+    def _numbers(self) -> RecorderNumbers:
+        view = self.view()
+        if view is None:
+            return RecorderNumbers()
+        state = 2 if view.trouble else int(view.is_recording)
+        counts = view.triggers, view.files, view.nbytes, view.quota, view.dropped, view.lost
+        return RecorderNumbers(state, *counts, view.newest, view.trouble)
 
     # --- what a recording says ----------------------------------------------------------------------------------------
 

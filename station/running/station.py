@@ -14,7 +14,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -287,6 +287,10 @@ class Station:
         self._note("recorder", "trigger", f"by {who}{f': {why}' if why else ''}", good=True)
         return message
 
+    def _record_for_client(self) -> None:
+        with suppress(RefusedError):  # it is in the status why
+            self.record("", "a PLC client")
+
     def recordings(self) -> list[KeptFile]:
         """Its files. See `station.running.control.Controlled`. Any thread."""
         return self.recording.kept()
@@ -312,7 +316,10 @@ class Station:
                 record=self.record,
             )
         )
-        behind = Behind(self._replaced, signed_in(self._kept.store), self.changes, self._told_of_client, page)
+        behind = Behind(
+            *(self._replaced, signed_in(self._kept.store), self.changes, self._told_of_client, page),
+            self.recording.shown(self._record_for_client),
+        )
         return plc_side(self.file, self._parts, self._scheduler, self._audit, behind)
 
     def _told_of_client(self, who: str, what: str, outcome: str) -> None:

@@ -11,6 +11,7 @@ from plc_bindings.data.changes import Changes
 from plc_bindings.data.commands import Commands
 from plc_bindings.data.model_area import ModelFile
 from plc_bindings.data.models import Models
+from plc_bindings.data.recorder_area import RecorderShown
 from plc_bindings.errors import BindingError, NameClashError, UnpackableError
 from plc_bindings.net.serving import Server, Serving
 from plc_bindings.security.access import Record, nothing
@@ -85,6 +86,7 @@ class Behind:
         changes: those of the models, for clients to see, to commit and to roll back; None: there are none.
         told: who hears, beside the audit log, of what clients did and were refused; must return at once.
         page: what people see in a browser.
+        recorder: what clients see of the recorder; None: there is none that runs.
     """
 
     replace: Replace
@@ -92,6 +94,7 @@ class Behind:
     changes: Changes | None = None
     told: Record = nothing
     page: Page | None = None
+    recorder: RecorderShown | None = None
 
 
 def signed_in(store: Store | None) -> Signed:
@@ -136,6 +139,7 @@ def plc_side(file: StationFile, parts: Parts, scheduler: Scheduler, audit: Audit
             tuple(file.config.tags),
             Commands(behind.changes, record),
             lambda: (audit.head.number, audit.head.hash) if audit.head is not None else (0, ""),
+            behind.recorder or (RecorderShown() if file.config.recorder is not None else None),
         )
         data = database(shown)
     except (UnpackableError, NameClashError) as error:
