@@ -7,12 +7,14 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from rt_engine.recording.layout import TaskLayout
 from rt_native.histogram import Histogram
 from scheduler.checks import check_task, check_together
 from scheduler.clock import Clock, system_clock
 from scheduler.deadlines import common_period, tick_at_or_after
 from scheduler.errors import RingError, SchedulerError
 from scheduler.instead_memory import own_slot
+from scheduler.kept import Kept
 from scheduler.rights import CpuLatency, Grant, lock_memory, no_quota, throttling
 from scheduler.ring import Ring
 from scheduler.runner import TaskRunner
@@ -20,7 +22,7 @@ from scheduler.second import SecondStats, Terms
 from scheduler.stats import TaskStats
 from scheduler.status import State
 from scheduler.supervisor import Supervisor
-from scheduler.tap import TapTerms
+from scheduler.tap import TapTerms, layout_of
 from scheduler.task import Task
 from scheduler.task_block import Control
 from scheduler.threads import TaskThread, shared
@@ -94,6 +96,13 @@ class Scheduler:
     def rings(self) -> dict[str, Ring]:
         """Task -> where its cycles are recorded, of those that have a tap; until `close`. One thread may take from each."""
         return {name: runner.tap.ring for name, runner in self._runners.items() if runner.tap}
+
+    def layouts(self) -> dict[str, TaskLayout]:
+        """Task -> what its records and checkpoints have, or would have with a tap."""
+        return {
+            name: runner.tap.ring.layout if runner.tap else layout_of(runner.task, Kept(runner.memory).regions)
+            for name, runner in self._runners.items()
+        }
 
     @property
     def is_running(self) -> bool:

@@ -76,6 +76,7 @@ def _check_station(console: Terminal | None, errors: Terminal, path: Path) -> di
     from station.errors import StationFileError
     from station.file.reactions import expected
     from station.file.reading import read_station
+    from station.recorder.cost import cost_of
     from station.wiring.parts import build
 
     try:
@@ -88,6 +89,7 @@ def _check_station(console: Terminal | None, errors: Terminal, path: Path) -> di
     if console is not None:
         print_problems(errors, (*file.warnings, *parts.warnings))
     reactions = list(expected(file.config))
+    recording = cost_of(file.config.recorder, parts.tasks) if file.config.recorder is not None else None
     counts = (("tasks", parts.tasks), ("models", parts.models), ("links", parts.links), ("tags", file.config.tags))
     models = {
         name: [", ".join(map(str, specs)) or "none" for specs in (model.inputs, model.outputs)]
@@ -103,6 +105,8 @@ def _check_station(console: Terminal | None, errors: Terminal, path: Path) -> di
             say(console, f"  reaction {reaction}")
             if reaction.advice:
                 say(console, f"  note: {reaction.advice}")
+        for line in recording.lines() if recording is not None else ():
+            say(console, f"  {line}")
     return {
         "file": str(path),
         "runs": True,
@@ -110,6 +114,7 @@ def _check_station(console: Terminal | None, errors: Terminal, path: Path) -> di
         **{name: len(things) for name, things in counts},
         "signatures": models,
         "reactions": [asdict(reaction) for reaction in reactions],
+        **({"recorder": asdict(recording)} if recording is not None else {}),
     }
 
 
