@@ -21,7 +21,9 @@ ORDER = 104
 
 
 def replay(
-    recording: Annotated[list[Path], typer.Argument(metavar="REC...", exists=True, help="Recordings: files, or a folder of them.")],
+    recording: Annotated[
+        list[Path], typer.Argument(metavar="REC...", exists=True, help="Recordings: files, or a folder of them.")
+    ],
     task: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Only this task. Repeat it for others.")
     ] = None,

@@ -47,3 +47,20 @@ def doubts(view: RecorderView) -> Iterator[str]:
         yield f"nothing is recorded: {view.trouble}"
     if view.dropped or view.lost:
         yield f"{view.dropped:,} cycles dropped by full rings, {view.lost:,} lost that the disk did not take"
+
+
+def rows(view: RecorderView) -> Iterator[tuple[str, str]]:
+    """(what, found) for the report."""
+    yield "records", {"continuous": "always", "trigger": "around triggers"}.get(view.mode, view.mode)
+    yield (
+        "files",
+        f"{view.files:,}, {format_size(view.nbytes)} of {format_size(view.quota)}; {view.removed:,} removed for it",
+    )
+    yield "newest file", view.newest or "none"
+    yield "triggers", f"{view.triggers:,}"
+    yield (
+        "cycles not recorded",
+        f"{view.dropped:,} dropped by full rings, {view.lost:,} lost that the disk did not take",
+    )
+    if view.trouble:
+        yield "trouble", view.trouble

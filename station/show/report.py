@@ -38,6 +38,7 @@ from station.show.identity import Rows
 from station.show.paper import folded, page, section, table
 from station.show.picture import Picture, svg_picture
 from station.show.reasons import reasons
+from station.show.recorder import rows
 from station.show.snapshot import LinkView, ServerView, Snapshot, TaskView
 from station.show.tags import TagView
 from station.show.verdict import Remark, judge
@@ -220,6 +221,7 @@ def to_json(report: Report) -> str:
 def to_html(report: Report) -> str:
     """The report for people: one page, no script, nothing fetched."""
     ran, servers = timedelta(seconds=round(report.snapshot.running_s)), report.snapshot.servers
+    kept = report.snapshot.recorder
     sections = [
         section("What ran, and where", table(("what", "found"), map(_identity_row, report.identity))),
         section("Tasks", table(_TASK_COLUMNS, map(_task_row, report.snapshot.tasks))),
@@ -235,6 +237,7 @@ def to_html(report: Report) -> str:
         section("Links", table(_LINK_COLUMNS, map(_link_row, report.snapshot.links))),
         *([section("Servers", table(_SERVER_COLUMNS, map(_server_row, servers)))] if servers else []),
         *_changes(seen(report.snapshot.changes)),
+        *([section("Recorder", table(("what", "found"), map(_identity_row, rows(kept))))] if kept else []),
         section(
             "What happened",
             table(("at", "what", "", ""), map(_event_row, sorted(report.events, key=lambda event: event.at_s))),

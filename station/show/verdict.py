@@ -13,6 +13,7 @@ from rt_engine.change import ChangeState
 from station.machine.computer import Level
 from station.show.changes import STATES
 from station.show.reasons import reasons
+from station.show.recorder import doubts
 from station.show.snapshot import Snapshot
 from station.terms.durations import format_duration
 
@@ -33,7 +34,7 @@ class Remark:
 
 def judge(snapshot: Snapshot) -> tuple[Remark, ...]:
     """All remarks on a run that has ended; never empty; the first has the level of the whole."""
-    checks = (_ends, _hangs, _outputs, _links, _changes, _deadlines)
+    checks = (_ends, _hangs, _outputs, _links, _changes, _recorder, _deadlines)
     return tuple(sorted((r for check in checks for r in check(snapshot)), key=lambda remark: _RANK[remark.level]))
 
 
@@ -111,6 +112,11 @@ def _changes(snapshot: Snapshot) -> Iterator[Remark]:
         was_seen = view.state == ChangeState.REJECTED and view.cycles
         if was_seen or view.state == ChangeState.ROLLED_BACK:
             yield Remark("warn", f"{view.slot}: {view.file} was {STATES[view.state]}: {view.reason}")
+
+
+def _recorder(snapshot: Snapshot) -> Iterator[Remark]:
+    for text in doubts(snapshot.recorder) if snapshot.recorder is not None else ():
+        yield Remark("warn", f"recorder: {text}")
 
 
 def _ends(snapshot: Snapshot) -> Iterator[Remark]:
