@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from station.commands.shared.explaining import explained, print_json, say
+from station.commands.shared.many_replays import replay_on
 from station.commands.shared.options import JsonOption
 from station.commands.shared.what_if import Wanted, tolerances, what_if
 from station.errors import ExitCode
@@ -20,9 +21,22 @@ if TYPE_CHECKING:
 ORDER = 104
 
 
+def _there(given: list[str]) -> list[str]:
+    """Addresses are asked later."""
+    for one in given:
+        if "://" not in one and not Path(one).exists():
+            raise typer.BadParameter(f"Path '{one}' does not exist.")
+    return given
+
+
 def replay(
     recording: Annotated[
-        list[Path], typer.Argument(metavar="REC...", exists=True, help="Recordings: files, or a folder of them.")
+        list[str],
+        typer.Argument(
+            metavar="REC...",
+            callback=_there,
+            help="Recordings: files, or a folder of them; with --workers also s3://... and others.",
+        ),
     ],
     task: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Only this task. Repeat it for others.")
@@ -55,6 +69,13 @@ def replay(
         Path | None,
         typer.Option(metavar="FILE", help="With --model: a page with trends of both, which needs no network."),
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Replay in so many processes; folders then are of many stations."),
+    ] = None,
+    on: Annotated[
+        str | None, typer.Option(metavar="dask://HOST:PORT", help="Replay on the workers of a Dask cluster.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run what was recorded again, through windows, model, step and guard: every output equal, bit for bit, or the first that is not.
@@ -65,6 +86,11 @@ def replay(
     from rt_native.terminal import Terminal
 
     console, errors = Terminal(), Terminal(stderr=True)
+    is_many = workers is not None or on is not None or any("://" in one for one in recording)
+    if model is not None and is_many:
+        raise typer.BadParameter(
+            "what another model would have put out is asked of recordings here, one process at a time"
+        )
     if model is not None:
         what = Asking(recording, task or [], models or [], steps, run_steps, slot, tolerance or [])
         raise typer.Exit(_what_if(console, errors, what, Wanted(model, html, as_json)))
@@ -74,6 +100,8 @@ def replay(
         from station.replay.repeat import How
 
         how = How(models=tuple(models or ()), steps=steps, trusted=run_steps, tasks=tuple(task or ()))
+        if is_many:
+            raise typer.Exit(replay_on(console, errors, recording, how, workers, on, as_json))
         found = _repeated(recording, how, errors)
     if as_json:
         print_json([one.to_json() for one in found])
@@ -86,7 +114,7 @@ def replay(
 class Asking:
     """What the options say of a what-if, as they are given."""
 
-    recordings: list[Path]
+    recordings: list[str]
     tasks: list[str]
     models: list[Path]
     steps: Path | None
@@ -116,7 +144,7 @@ def _what_if(console: Terminal, errors: Terminal, asking: Asking, wanted: Wanted
         return what_if(console, rt_engine.recording.open(paths[0] if len(paths) == 1 else paths), asked, wanted)
 
 
-def _repeated(paths: list[Path], how: How, errors: Terminal) -> list[Repeated]:
+def _repeated(paths: list[str], how: How, errors: Terminal) -> list[Repeated]:
     """All of it, with a bar where there is a screen."""
     import rt_engine.recording
     from station.replay.repeat import repeat
