@@ -12,6 +12,7 @@ from rt_native.histogram import Histogram
 from scheduler.binding import TaskMemory
 from scheduler.clock import Clock
 from scheduler.instead_memory import Instead, SlotOf, own_slot
+from scheduler.latching import latch
 from scheduler.native import NATIVE
 from scheduler.rights import Grant
 from scheduler.second import SecondStats, Terms
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 _SNAPSHOT_TRIES = 1000
 _COPY_TRIES = 10
 _RESET_PATIENCE_S = 1.0
-_REST_NS = 20_000
-"""A copy of some tensors takes less, as a rule."""
 
 
 class TaskRunner:
@@ -236,17 +235,11 @@ class TaskRunner:
         return dict(zip(copy.dtype.names or (), copy[0].item(), strict=True))
 
     def latched(self) -> Latched | None:
-        """See `Scheduler.latched`. Copied while the task rests: after a cycle was recorded, and before the next tick."""
-        for _ in range(_COPY_TRIES if self._reader else 0):
-            before = self.counters()
-            if before["due_ns"] - self._clock.now_ns() < _REST_NS:
-                time.sleep(_REST_NS / 1e9)
-                continue
-            found = _latched(self._reader.context, before["version"], self.tick_ns)  # type: ignore[union-attr]
-            after = self.counters()
-            if after["cycles"] == before["cycles"] and self._clock.now_ns() < after["due_ns"]:
-                return found
-        return None
+        """See `Scheduler.latched`."""
+        reader = self._reader
+        if reader is None or not self.is_alive:
+            return None
+        return latch(lambda: reader.context, self.counters, lambda: self.tick_ns, self._clock, self.task.period_ns)
 
     def notes(self, since: int) -> tuple[int, list[Cycle]]:
         """(How many cycles were noted since the start, those from number `since` on that are still there, in their order)."""
@@ -289,14 +282,6 @@ class TaskRunner:
                 return now - start
         end = Usage(*stats["usage_end"])
         return end - start if end != Usage() else Usage()
-
-
-def _latched(context: "Context", version: int, tick_ns: int) -> Latched:
-    copies = (
-        {name: view.copy() for name, view in views.items()}
-        for views in (context.inputs, context.outputs, context.state)
-    )
-    return Latched(version, tick_ns, *copies)
 
 
 def read_usage(thread_id: int) -> Usage | None:

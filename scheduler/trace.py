@@ -49,7 +49,7 @@ class Cycle:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Latched:
-    """What a task's model was given and made in the cycle of a tick: copies. `state` is what it will begin the next run with."""
+    """What a task's model was given and made in the cycle of a tick: copies. `state` is what it began with."""
 
     version: int
     tick_ns: int

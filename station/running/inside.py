@@ -35,8 +35,8 @@ class _Moment:
     task: str
     tick_ns: int
     found: Explanation
-    outputs: Mapping[str, NDArray[Any]]
-    has_state: bool
+    is_same: bool
+    """Did it give the very bits that the task had?"""
 
 
 class Inside:
@@ -99,7 +99,7 @@ class Inside:
             if latched is None or set(latched.inputs) != {spec.name for spec in model.inputs}:
                 continue
             found = explain(model, latched.inputs, latched.state or None, moving=False)
-            moment = _Moment(now_s, task, latched.tick_ns, found, latched.outputs, bool(latched.state))
+            moment = _Moment(now_s, task, latched.tick_ns, found, _is_same(found, latched.outputs))
             self._moments[slot] = (model.sha256, moment)
             return moment
         raise RefusedError(f"no task that runs {slot} can be asked now: none runs it, or it never rests long enough")
@@ -123,11 +123,21 @@ def _values(model: Model, moment: _Moment, node: str) -> tuple[NDArray[Any], str
     return found[-1].values, found[-1].name
 
 
+def _is_same(found: Explanation, outputs: Mapping[str, NDArray[Any]]) -> bool:
+    made = {tensor.name: tensor.values for tensor in found.tensors if tensor.name in outputs}
+    return made.keys() == outputs.keys() and all(
+        np.array_equal(made[name], values, equal_nan=values.dtype.kind == "f") for name, values in outputs.items()
+    )
+
+
 def _about(moment: _Moment) -> dict[str, Any]:
     at_s = time.time() - (time.monotonic_ns() - moment.tick_ns) / 1e9
-    words = f"computed again from the inputs of task {moment.task}'s cycle"
-    if moment.has_state:
-        words += ", with the state that this cycle left: as if the same inputs came once more"
+    words = f"computed again from the inputs of a cycle of task {moment.task}"
+    words += (
+        ", to the same bits"
+        if moment.is_same
+        else "; the task had other outputs: its model runs in some cycles only, or failed"
+    )
     if moment.found.ended_at:
         words += f"; the run ended at {moment.found.ended_at}"
     when = datetime.fromtimestamp(at_s, UTC).isoformat(timespec="milliseconds")
