@@ -2,6 +2,7 @@ import json
 import math
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -9,17 +10,22 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.many_tags import fast_clock
 from fieldbus.image.image import Channel, ProcessImage
 from fieldbus.tags import Quality, Tag
 from rt_engine.recording.layout import Field, Flag, Phase, SourceFields
+from rt_native.memory import Block
 from scheduler import Action, Guard, Input, Output, Scheduler, Task, TaskStatus, Trigger
 from scheduler.errors import RingError
+from scheduler.native import NATIVE
 from scheduler.ring import Ring
+from scheduler.runner import TaskRunner
 from scheduler.tap import Tap, TapTerms, layout_of
 from scheduler.task_block import Control
-from tests.scheduler.fakes import EPOCH, PERIOD, Bench, bench, channel
+from tests.scheduler.fakes import ANY_AGE, EPOCH, PERIOD, Bench, bench, channel
 from tests.scheduler.models import scale
 from tests.scheduler.versions import Trial, Versions, tells
+from tests.test_proofs import grown
 
 
 def test_a_layout_has_the_tags_of_the_channels_that_a_task_reads_and_of_the_values_that_it_drives():
@@ -265,3 +271,61 @@ def test_a_process_that_is_killed_loses_the_cycle_that_it_was_in_and_nothing_els
         assert found["records"] >= 10
         wrong = ("lost", "dropped", "gaps", "halves", "old_ticks", "bad_checkpoints")
         assert {name: found[name] for name in wrong} == dict.fromkeys(wrong, 0)
+
+
+# --- what is promised -------------------------------------------------------------------------------------------------
+
+
+def fast(folder: Path, capacity: int, cycles: int) -> tuple[Any, Ring, Any]:
+    """A task with a tap on a clock that does not wait: a function that runs so many cycles natively, its ring, its counters."""
+    x, y = channel(["x"], "in"), channel(["y"], "out")
+    x.write([3.0])
+    clock, state = fast_clock()
+    inputs, outputs = (Input(tensor=None, channel=x),), (Output(tensor=None, channel=y),)
+    task = Task(name="t", period_s=0.001, inputs=inputs, outputs=outputs, guard=ANY_AGE)
+    terms = TapTerms(path=folder / "ring", capacity=capacity, checkpoint_ns=100 * PERIOD, checkpoints=1000)
+    runner = TaskRunner(task, None, clock, terms=terms)
+    assert runner.tap
+    run, table = NATIVE.function("tasks_run"), Block(8)
+    table.view(np.int64)[0] = runner.memory.address
+
+    def go() -> None:
+        state[:] = 1, cycles + 1, runner.memory.address
+        runner.memory.task["control"] = 0
+        run(table.address, 1)
+
+    return go, runner.tap.ring, runner
+
+
+def test_recording_allocates_nothing_and_faults_never(tmp_path):
+    """A hundred thousand cycles: recorded, and then dropped, as nobody takes them; counted by the C library and by the kernel."""
+    go, ring, _ = fast(tmp_path, 100_000, 50_000)
+    assert grown(go) == (0, 0)
+    for _ in range(4):
+        go()
+    assert ring.head == 100_000
+    assert grown(go) == (0, 0)
+    assert ring.dropped >= 100_000
+
+
+def test_a_reader_beside_a_tap_at_full_speed_sees_whole_cycles_only(tmp_path):
+    """Every word of a record is of one cycle; what is missing was dropped, and counted."""
+    go, ring, runner = fast(tmp_path, 64, 50_000)
+    cycling = threading.Thread(target=go)
+    cycling.start()
+    taken, last = 0, -1
+    while cycling.is_alive() or ring.head > ring.tail:
+        r = ring.records()
+        if not len(r):
+            continue
+        ticks = (r["tick_ns"] - r["tick_ns"][0]) // PERIOD + r["number"][0]
+        assert r["number"].tolist() == ticks.tolist()
+        assert (np.diff(r["number"], prepend=last) > 0).all()
+        assert (r["clock"][:, : r["reads"][0]] == r["due_ns"][:, None]).all()
+        assert set(r["inputs"]["w"]["x"].tolist()) == {3.0}
+        taken, last = taken + len(r), int(r["number"][-1])
+        ring.release(len(r))
+        ring.release_checkpoints(ring.checkpoint_head - ring.checkpoint_tail)
+    cycling.join()
+    assert taken + ring.dropped == runner.stats().cycles >= 49_000
+    assert ring.dropped > 0
