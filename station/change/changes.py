@@ -186,6 +186,11 @@ class Changes:
         """One for each slot. Returns at once, also while a change goes from one state to the next."""
         return tuple(self._view(slot) for slot in self._policies)
 
+    def paths(self) -> tuple[str, ...]:
+        """Where the files of each slot's newest change came from; they may be others by now."""
+        newest = dict.fromkeys(self._newest.values())
+        return tuple(candidate.path for change in newest for candidate in change.candidates.values())
+
     # --- on the way in ------------------------------------------------------------------------------------------------
 
     def _known(self, slot: str) -> None:

@@ -232,6 +232,19 @@ def is_full(error: OSError) -> bool:
     return error.errno in FULL
 
 
-def makes_folder(folder: Path) -> None:
-    """At the start, with all above it; later only itself is made again, so that a disk that went is not replaced by its place."""
-    os.makedirs(folder, exist_ok=True)
+def probe(folder: Path, is_start: bool = False) -> None:
+    """Could something be written there now? Nothing is.
+
+    At the start the folder is made with all above it; later only itself, so that a disk that went is not replaced by its place.
+
+    Raises:
+        OSError: it could not.
+    """
+    if is_start:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, "it may not be written", str(folder))
+    disk = os.statvfs(folder)
+    if not (disk.f_bavail if os.geteuid() else disk.f_bfree):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))

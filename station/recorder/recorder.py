@@ -16,7 +16,7 @@ from station.machine.computer import Level
 from station.recorder.drain import Drain
 from station.recorder.episodes import Always, Episode, Episodes, Fired, Plan
 from station.recorder.lanes import Lane
-from station.recorder.pieces import Clocks, Facts, Pieces, is_full, makes_folder
+from station.recorder.pieces import Clocks, Facts, Pieces, is_full, probe
 from station.recorder.shelf import Shelf
 from station.recorder.triggers import Triggers, assigned
 from station.show.recorder import RecorderView
@@ -99,28 +99,35 @@ class Recorder:
     def start(self) -> None:
         """Write again and again, until `stop`."""
         with self._troubled():
-            makes_folder(self._shelf.folder)
+            probe(self._shelf.folder, is_start=True)
             self._pieces.keep_quota()
         self._drain.keeper = self
         self._done.clear()
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
-        """All that was kept is written, if the disk takes it in time; files are whole. The drain has stopped."""
+    def stop(self) -> bool:
+        """All that was kept is written, if the disk takes it in time; files are whole. The drain has stopped.
+
+        Gives whether it was; else what waits is still in the rings, for a salvage.
+        """
         self._done.set()
         self._wake.set()
         if self._thread is not None:
             self._thread.join(PATIENCE_S)
             if self._thread.is_alive():
-                self._tell(f"the disk does not answer: {self._waits} cycles that were kept are not written", "bad")
-                return
+                self._tell(f"the disk does not answer: {self._waits:,} cycles that were kept are not written", "bad")
+                return False
             self._thread = None
         self._round()
+        waits = self._waits
+        if waits:
+            self._tell(f"{waits:,} cycles that were kept are not written: the next start saves them", "bad")
         for episode in self._plan.episodes:
             with self._troubled():
                 self._pieces.end(episode)
         self._drain.keeper = None
+        return not waits
 
     def _run(self) -> None:
         while not self._done.is_set():
@@ -215,6 +222,8 @@ class Recorder:
                 self._pieces.end(episode)
             self._rounds += 1
             is_tenth = self._rounds % SYNC_ROUNDS == 0
+            if self.trouble or (is_tenth and not self._pieces.open):
+                probe(self._shelf.folder)
             if over or self._pieces.open or is_tenth:
                 self._pieces.keep_quota()
             for piece in self._pieces.open if is_tenth else ():

@@ -55,6 +55,9 @@ class ChangesLike(Protocol):
     def views(self) -> Iterable[ChangeView]:
         """The newest of each slot."""
 
+    def paths(self) -> Iterable[str]:
+        """Where their files came from."""
+
 
 class RecordingSide:
     """See the module.
@@ -180,15 +183,14 @@ class RecordingSide:
             self._salvager.start()
 
     def stop(self) -> None:
-        """After the tasks: all that they did is written, if the disk takes it in time."""
+        """After the tasks: all that they did is written, if the disk takes it in time; else the next start saves it."""
         self._done.set()
         if self.drain is not None:
             self.drain.stop()
-        if self.recorder is not None:
-            self.recorder.stop()
+        is_written = self.recorder is None or self.recorder.stop()
         if self._salvager is not None:
             self._salvager.join(PATIENCE_S)
-        if self._stem is not None:
+        if self._stem is not None and is_written:
             for ring in self._scheduler.rings.values():
                 ring.path.unlink(missing_ok=True)
             forget_stem(self._stem)
@@ -324,7 +326,8 @@ class RecordingSide:
     def _model_paths(self) -> Iterator[Path]:
         for table in self._file.config.models.values():
             yield self._file.beside(table.file)
-        for place in self._lives().values():
+        coming = self._changes.paths() if self._changes is not None else ()
+        for place in (*self._lives().values(), *coming):
             yield self._file.beside(place)
 
     def _files(self) -> Iterator[tuple[str, Path]]:

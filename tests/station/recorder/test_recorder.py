@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+from types import SimpleNamespace
 
 import pytest
 
@@ -230,6 +231,43 @@ def test_a_disk_that_is_full_for_long_loses_the_oldest_and_counts_them(tmp_path,
     assert ticks[:3_000] == list(range(3_000)) and ticks[-3_000:] == list(range(23_000, 26_000))
     (event,) = [event for path in bench.files() for event in File(path).of_kind("lost")]
     assert str(view.lost) in event["text"]
+
+
+def test_what_a_disk_does_not_take_at_the_stop_waits_in_the_ring(tmp_path, disk):
+    """A salvage finds it there."""
+    bench = Bench(tmp_path, mode="continuous", stall="4 s")
+    bench.run(3_000)
+    disk.error = errno.EIO
+    bench.run(1_000)
+    bench.drain.stop()
+    assert bench.recorder.stop() is False
+    (ring,) = bench.rings
+    assert ring.head - ring.tail == 1_000
+    assert "1,000 cycles that were kept are not written: the next start saves them" in bench.told[-1][1]
+
+
+def test_a_disk_without_room_is_told_before_anything_is_to_be_written(tmp_path, monkeypatch):
+    """And that it has room again."""
+    bench = Bench(tmp_path, **SHORT)
+    full = os.statvfs(tmp_path)
+    monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_bavail=0, f_bfree=0) if full else None)
+    bench.run(11_000)
+    assert bench.recorder.view().trouble == "No space left on device"
+    monkeypatch.undo()
+    bench.run(1_000)
+    assert bench.recorder.view().trouble == ""
+    assert [level for level, _ in bench.told] == ["bad", "ok"]
+
+
+def test_a_folder_that_cannot_be_made_stays_a_trouble(tmp_path):
+    bench = Bench(tmp_path, **SHORT)
+    bench.folder.rmdir()
+    bench.folder.write_text("no folder")
+    bench.recorder.start()
+    bench.run(3_000)
+    assert bench.recorder.view().trouble
+    assert len(bench.told) == 1
+    bench.stop()
 
 
 def test_a_folder_that_is_gone_is_made_again(tmp_path):
