@@ -115,7 +115,7 @@ class Caller(RequestHandler):
     ) -> web.StreamResponse:
         """What is no HTTP, or too long: said in a word, audited, closed. Nothing of ours, and nothing of what came, is told."""
         self.answering()
-        if self.client is not None:
+        if self.client is not None and not isinstance(exc, ConnectionError):  # that he went is no fault
             words = "is no HTTP, or too long" if status < 500 else f"error of ours: {type(exc).__name__}"
             self._door.access.audit(self.client.name, "request", f"refused: {words}")
         response = web.json_response({"error": "the request is not understood"}, status=status)

@@ -54,8 +54,7 @@ class Guard:
         async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
             self.requests += 1
             _caller(request).answering()
-            refusal = self._refusal(request)
-            return refusal if refusal is not None else await self._answer(request, handler)
+            return await self._answer(request, handler)
 
         return guarded
 
@@ -79,7 +78,8 @@ class Guard:
 
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
-            return await handler(request)
+            refusal = self._refusal(request)
+            return refusal if refusal is not None else await handler(request)
         except web.HTTPException as error:
             if error.status < 400:  # a way to another page
                 raise

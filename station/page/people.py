@@ -37,7 +37,7 @@ def new_token() -> str:
 
 def hashed(token: str) -> str:
     """What the station file has of a token: `sha256:` and 64 hexadecimal digits. The token cannot be found from it."""
-    return SCHEME + hashlib.sha256(token.encode()).hexdigest()
+    return SCHEME + hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
 
 
 def is_hash(text: str) -> bool:

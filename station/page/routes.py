@@ -103,13 +103,12 @@ class Routes:
     async def _log_in(self, request: web.Request) -> web.StreamResponse:
         given = await _body(request)
         token = given.get("token")
-        is_form = request.content_type != "application/json"
         if self._people.is_tired:
             return self._guard.refuse(request, 429, "too many wrong tokens: wait a minute", "refused: too many tries")
         who = self._people.of_token(token.strip()) if isinstance(token, str) else ""
         if not who:
             return self._guard.refuse(request, 401, "no such token", "refused: wrong token", "log in")
-        response = web.Response(status=303, headers={"Location": "/"}) if is_form else web.Response(status=204)
+        response = web.Response(status=204)
         secret = self._people.log_in(who)
         response.set_cookie(COOKIE, secret, httponly=True, samesite="Strict", secure=self._is_tls, path="/")
         return response
@@ -176,8 +175,6 @@ class Routes:
         if name not in viewer.commands:
             words = f"you may not {name}; the station file says who may, in `commands` of the page"
             return self._guard.refuse(request, 403, words, f"refused: {viewer.who or 'nobody'} may not {name}", name)
-        if request.content_type != "application/json":
-            raise ValueError("a command is sent as JSON")
         given, who = await _body(request), name_of(request)
         async with self._lock("command"):
             return answer({"message": await in_thread(lambda: self._source.command(name, given, who), WORKER)})
@@ -187,13 +184,12 @@ class Routes:
 
 
 async def _body(request: web.Request) -> dict[str, Any]:
-    """What a request says; raises `ValueError` in words."""
+    """What a request says, in JSON, which no form of another site sends; raises `ValueError` in words."""
+    if request.content_type != "application/json":
+        raise ValueError("what is sent has to be JSON")
     try:
         async with asyncio.timeout(BODY_S):
-            if request.content_type == "application/json":
-                given = await request.json() if request.can_read_body else {}
-            else:
-                given = dict(await request.post())
+            given = await request.json() if request.can_read_body else {}
     except (ValueError, TypeError, LookupError, RecursionError):
         raise ValueError("the body is not understood") from None
     if not isinstance(given, dict):

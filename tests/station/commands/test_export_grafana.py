@@ -1,0 +1,23 @@
+"""`rt-engine export grafana`: the dashboard as a file."""
+
+import json
+
+from typer.testing import CliRunner
+
+from station.cli import app
+from station.page.dashboard import dashboard
+
+
+def run(*words):
+    return CliRunner().invoke(app, ["export", "grafana", *map(str, words)], env={"COLUMNS": "200"})
+
+
+def test_the_file_is_what_grafana_imports(tmp_path):
+    said = run("-o", tmp_path / "d.json")
+    assert said.exit_code == 0 and "Import" in said.output
+    assert json.loads((tmp_path / "d.json").read_text()) == dashboard()
+
+
+def test_a_place_that_cannot_be_written_is_said(tmp_path):
+    said = run("-o", tmp_path / "none" / "d.json")
+    assert said.exit_code == 2 and "No such file" in said.output
