@@ -56,6 +56,8 @@ class Instead:
         self._watched: list[Watch] = []
         self._envelopes: WeakKeyDictionary[Context, EnvelopeMemory] = WeakKeyDictionary()
         self.readers: list[tuple[SlotReader, ModelSlot]] = []
+        self.whose: list[str] = []
+        """Of each reader: "monitor", "fallback" or "late"."""
         self.fields: dict[str, int] = {}
         self.monitor: NDArray[Any] | None = None
         self.fallback: NDArray[Any] | None = None
@@ -70,7 +72,7 @@ class Instead:
             self._bind_fallback(task, outputs, slot_of)
         if task.on_late is not None:
             self.late = self._struct("late", LATE)
-            self.late["reader"] = self._reader(slot_of(task.on_late.model))
+            self.late["reader"] = self._reader(slot_of(task.on_late.model), "late")
             self.late["reserve_ns"] = round(task.on_late.reserve_s * 1e9)
         self.clear()
 
@@ -156,8 +158,9 @@ class Instead:
         self._parts.append(block)
         return block
 
-    def _reader(self, slot: ModelSlot) -> int:
+    def _reader(self, slot: ModelSlot, whose: str) -> int:
         reader = slot.reader()
+        self.whose.append(whose)
         self.readers.append((reader, slot))
         return reader.address
 
@@ -181,7 +184,7 @@ class Instead:
         self.monitor["moves"], self.monitor["move_count"] = rows.address, len(self._watched)
         self.monitor["output"] = 8 * (len(mine.inputs) + position)
         self.monitor["dtype"] = CODE[np.dtype(spec.dtype)]
-        self.monitor["reader"] = self._reader(slot_of(monitor.model))
+        self.monitor["reader"] = self._reader(slot_of(monitor.model), "monitor")
 
     def _bind_fallback(self, task: Task, outputs: int, slot_of: SlotOf) -> None:
         assert task.fallback is not None and self.fallback is not None
@@ -193,7 +196,7 @@ class Instead:
         if isinstance(fallback.use, str):
             self.fallback["use"] = Use[fallback.use.upper()]
         else:
-            self.fallback["use"], self.fallback["reader"] = Use.SLOT, self._reader(slot_of(fallback.use))
+            self.fallback["use"], self.fallback["reader"] = Use.SLOT, self._reader(slot_of(fallback.use), "fallback")
 
 
 def measured_ns(context: Context) -> int:

@@ -23,23 +23,25 @@ from numpy.typing import NDArray
 
 from rt_engine.errors import InterfaceError
 from rt_engine.reader import Arrangement, ChangeWords
-from rt_engine.recording.layout import CHECKPOINT_HEAD, SOURCE_HEAD, Records, TaskLayout
+from rt_engine.recording.layout import CHECKPOINT_HEAD, SOURCE_HEAD, Phase, Records, TaskLayout
 from rt_native.library import Library
-from rt_native.memory import Block
+from rt_native.memory import Block, offsets
 from scheduler.clock import Clock
 from scheduler.errors import ReplayError
 from scheduler.kept import Kept
 from scheduler.native import NATIVE
-from scheduler.replay_block import PLACE, REPLAY, VERSION, What, kept_dtype
+from scheduler.replay_block import OTHER, PLACE, REPLAY, VERSION, What, kept_dtype
 from scheduler.replay_fit import check_fit, checked
 from scheduler.replay_plan import Before, Plan, Why, plan
-from scheduler.replay_regions import are_sound, region_rows, versions_of
+from scheduler.replay_regions import are_known, are_sound, region_rows, versions_of
 from scheduler.runner import TaskRunner
+from scheduler.tap_block import ABOUT, Whose
 from scheduler.task import Task
 from scheduler.watch import names_of
 
 if TYPE_CHECKING:
-    from rt_engine import Context, Model
+    from rt_engine import Context, Model, ModelSlot
+    from rt_engine.reader import SlotReader
 
 CLOCK = Library("replay", modules=("scheduler.replay_native",))
 NOT_REPEATED = -1
@@ -125,6 +127,7 @@ def replay_task(
     *,
     keep: bool = False,
     what_if: bool = False,
+    others: Mapping[str, Mapping[int, Model]] | None = None,
     each: Each | None = None,
 ) -> Replayed:
     """Repeat pieces of a recording.
@@ -137,18 +140,27 @@ def replay_task(
         keep: give what came out, of all records together.
         what_if: the models are others than those that ran: what comes out goes on as theirs, checkpoints count only where a run of
             records begins, and states are taken from there if they have the same size.
+        others: "monitor", "fallback", "late" -> version -> model: of the slots that the task has there. Left out: the task's own.
         each: called after each piece.
 
     Raises:
         ReplayError: task, models and layout do not fit each other, or a checkpoint is broken.
     """
-    return Replay(task, models, layout, what_if=what_if).run(pieces, keep=keep, each=each)
+    return Replay(task, models, layout, what_if=what_if, others=others).run(pieces, keep=keep, each=each)
 
 
 class Replay:
     """A task that repeats a recording; see `replay_task`. One thread at a time."""
 
-    def __init__(self, task: Task, models: Mapping[int, Model], layout: TaskLayout, *, what_if: bool = False) -> None:
+    def __init__(
+        self,
+        task: Task,
+        models: Mapping[int, Model],
+        layout: TaskLayout,
+        *,
+        what_if: bool = False,
+        others: Mapping[str, Mapping[int, Model]] | None = None,
+    ) -> None:
         check_fit(task, layout)
         self.task, self.layout = _without_devices(task), layout
         self._block = Block(REPLAY.itemsize)
@@ -156,10 +168,13 @@ class Replay:
         address = self._block.address
         self._clock = Clock(CLOCK.address("replay_now"), CLOCK.address("replay_sleep"), address, owner=self._block)
         self._models, self._contexts = dict(models), {}  # type: ignore[var-annotated]
-        self._runner = self._make(what_if)
-        self._known = np.array(sorted(self._models) or [0], np.int64)
         self._parts: list[Any] = []
-        self._bind(what_if)
+        self.misfits: dict[tuple[str, int], str] = {}
+        """Versions that do not fit the task, and why: ("" or whose, number)."""
+        self._known_others: dict[str, set[int]] = {}
+        self._runner = self._make(what_if)
+        self._known = np.array(sorted(self._contexts) or [0], np.int64)
+        self._bind(what_if, others or {})
 
     def _make(self, what_if: bool) -> TaskRunner:
         """The task, and a context of each version."""
@@ -169,31 +184,51 @@ class Replay:
             return TaskRunner(self.task, None, self._clock)
         if not self._models:
             raise ReplayError(f"task {self.task.name!r} has a model, and none of its versions is given")
-        numbers = sorted(self._models)
-        slot = ModelSlot(self._models[numbers[0]], self.task.name)
-        slot.begin_at(numbers[0])
+        first = self.task.model.version if isinstance(self.task.model, ModelSlot) else 0
+        first = first if first in self._models else next(iter(self._models))
+        slot = ModelSlot(self._models[first], self.task.name)
+        slot.begin_at(first)
         runner = TaskRunner(self.task, slot, self._clock)
         reader = runner._reader
         assert reader is not None
-        self._contexts[numbers[0]] = reader.context
-        for number in numbers[1:]:
-            same = next((n for n in numbers if n < number and self._models[n] is self._models[number]), None)
-            is_same = what_if and same is not None
-            self._contexts[number] = self._contexts[same] if is_same else self._fresh(slot, runner, number)
+        self._contexts[first] = reader.context
+        for number, model in self._models.items():
+            same = next((n for n in self._contexts if what_if and self._models[n] is model), None)
+            found = self._contexts.get(number) if same is None else self._contexts[same]
+            if found := found or self._fresh(slot, reader, model, number, ""):
+                self._contexts[number] = found
         return runner
 
-    def _fresh(self, slot: Any, runner: TaskRunner, number: int) -> Context:
+    def _fresh(self, slot: ModelSlot, reader: SlotReader, model: Model, number: int, whose: str) -> Context | None:
+        """A context of a version; None where it does not fit, so never ran: a gate refused it."""
         try:
-            slot.check(self._models[number])
-            return runner._reader.fresh(self._models[number], number)  # type: ignore[union-attr]
+            slot.check(model)
+            return reader.fresh(model, number)
         except InterfaceError as error:
-            raise ReplayError(f"task {self.task.name!r}, version {number}: {error}") from error
+            self.misfits[whose, number] = str(error)
+            return None
 
-    def _bind(self, what_if: bool) -> None:
+    def _others(self, others: Mapping[str, Mapping[int, Model]]) -> NDArray[Any]:
+        """A row for each version of the task's other models; `_known_others`: the numbers that there are, by whose they are."""
+        rows = list[tuple[int, ...]]()
+        for (reader, slot), whose in zip(self._runner.instead.readers, self._runner.instead.whose, strict=True):
+            versions = others.get(whose, {})
+            for number, model in versions.items():
+                is_first = number == slot.version
+                context = reader.context if is_first else self._fresh(slot, reader, model, number, whose)
+                if context is not None:
+                    self._known_others.setdefault(whose, set()).add(number)
+                    self._parts.append(context)
+                    at = offsets(ABOUT).versions + 8 * Whose[whose.upper()]
+                    rows.append((reader.address, at, number, context.block_address, self._offer(context)))
+        return self._table(OTHER, rows)
+
+    def _bind(self, what_if: bool, others: Mapping[str, Mapping[int, Model]]) -> None:
         """Everything that does not change from piece to piece."""
         memory, layout = self._runner.memory, self.layout
         row = memory.task[0]
         versions = self._table(VERSION, [(n, c.block_address, self._offer(c)) for n, c in self._contexts.items()])
+        rows = self._others(others)
         places = self._table(PLACE, list(self._places()))
         self._kept = Kept(memory)
         regions = region_rows(self._kept, layout)
@@ -202,7 +237,8 @@ class Replay:
             is_what_if=int(what_if), remember_at=-1, index=-1, task=memory.address, stats=row["stats"], reader=row["reader"],
             late=row["late"], monitor=row["monitor"], period_ns=self.task.period_ns, size=layout.nbytes,
             sources=places.ctypes.data, source_count=len(places), regions=regions.ctypes.data, region_count=len(regions),
-            versions=versions.ctypes.data, version_count=len(versions), raw=row["raw"], last=row["last"],
+            versions=versions.ctypes.data, version_count=len(versions),
+            others=rows.ctypes.data, other_count=len(rows), raw=row["raw"], last=row["last"],
             count=layout.output_count, raw_at=layout.raw_at, published_at=layout.published_at,
             kept_size=kept_dtype(layout.output_count).itemsize,
         )  # fmt: skip
@@ -292,14 +328,20 @@ class Replay:
         """How many cycles did."""
         return int(self._fields["differed"][0])
 
-    def checked(self, piece: Piece) -> Piece:
-        """A piece that native code may take; raises `ReplayError`."""
+    def checked(self, piece: Piece) -> tuple[Piece, NDArray[np.int64]]:
+        """A piece that native code may take, and the ticks at which another model began that is not there.
+
+        Raises:
+            ReplayError: it is of another layout.
+        """
         records = checked(piece.records, self.layout.nbytes, "record")
         checkpoints = checked(piece.checkpoints, self.layout.checkpoint_bytes, "checkpoint")
         sound = are_sound(checkpoints, self._kept, self.layout, self.task.every > 1)
+        sound &= are_known(checkpoints, self.layout, self._known_others)
+        cuts = checkpoints["tick_ns"][~sound & (checkpoints["phase"] == Phase.AFTER_SWITCH)]
         checkpoints = checkpoints.view(f"V{checkpoints.dtype.itemsize}")[sound].view(checkpoints.dtype)
         checkpoints["version"] = versions_of(checkpoints, self.layout)  # the head's is of the cycle before
-        return replace(piece, records=records, checkpoints=checkpoints)
+        return replace(piece, records=records, checkpoints=checkpoints), cuts
 
     def difference(self, records: Records) -> Difference:
         """The first that was found, in these records."""
@@ -345,15 +387,15 @@ class _Feed:
             piece = next(self._pieces, None)
             if piece is None:
                 return 0
-            self._open(self._owner.checked(piece))
+            self._open(*self._owner.checked(piece))
             return 1
         except BaseException as error:  # a Control-C as well: it is raised again when the native code has returned
             self.failure = error
             return 0
 
-    def _open(self, piece: Piece) -> None:
+    def _open(self, piece: Piece, cuts: NDArray[np.int64]) -> None:
         before = self._before if piece.goes_on else Before()
-        planned = plan(piece.records, piece.checkpoints, self._owner.known, before)
+        planned = plan(piece.records, piece.checkpoints, self._owner.known, before, cuts)
         self._before = planned.after
         planned.checks["address"] = (
             piece.checkpoints.ctypes.data

@@ -4,7 +4,7 @@ REPLAY --> record   of this cycle       runs      RUN[n]      records in a row t
        |                                checks    CHECK[n]    checkpoints, in the order of their records
        +-> task, stats, reader          sources   PLACE[n]    slots of the task's input channels
        |                                regions   REGION[n]   what a checkpoint's bytes are of
-       +-> versions VERSION[n]          blocks of the versions that ran
+       +-> versions VERSION[n]          blocks of the versions that ran; others OTHER[n]: of its other models
        +-> kept                         a row for each record, as `kept_dtype` has it; or 0
 """
 
@@ -65,6 +65,7 @@ REPLAY = np.dtype(
         *words("record", "index", "end", "records", "size"),
         *words("runs", "run", "run_count", "checks", "check", "check_count"),
         *words("sources", "source_count", "regions", "region_count", "versions", "version_count"),
+        *words("others", "other_count"),
         *words("raw", "last", "count", "raw_at", "published_at"),
         *words("kept", "kept_size", "more"),
         *words("cycles", "equal", "differed"),
@@ -94,6 +95,10 @@ of the layout's regions it is of."""
 
 VERSION = np.dtype(words("number", "block", "offer"))
 """A version that ran, the execution block of its context here, and an arrangement that makes it live."""
+
+
+OTHER = np.dtype(words("reader", "at", "number", "block", "offer"))
+"""The same of another model of the task; `at`: where in a checkpoint's regions the number of its version stands."""
 
 
 def kept_dtype(outputs: int) -> np.dtype[Any]:

@@ -29,7 +29,7 @@ from rt_native.lang import (
 from rt_native.memory import offsets
 from scheduler.kept_native import states_bytes, states_from
 from scheduler.monitor_block import MONITOR
-from scheduler.replay_block import CHECK, PLACE, REGION, REPLAY, RUN, VERSION, Kind, Use, What
+from scheduler.replay_block import CHECK, OTHER, PLACE, REGION, REPLAY, RUN, VERSION, Kind, Use, What
 from scheduler.status import TaskStatus
 from scheduler.task_block import STATS, TASK, Control
 
@@ -44,6 +44,11 @@ _RUNS, _RUN, _RUN_COUNT, _CHECKS, _CHECK, _CHECK_COUNT = (
 )  # fmt: skip
 _SOURCES, _SOURCE_COUNT, _REGIONS, _REGION_COUNT, _VERSIONS, _VERSION_COUNT = (
     _R.sources, _R.source_count, _R.regions, _R.region_count, _R.versions, _R.version_count
+)  # fmt: skip
+_OTHERS, _OTHER_COUNT, _OTHER_SIZE = _R.others, _R.other_count, OTHER.itemsize
+_O = offsets(OTHER)
+_OTHER_READER, _OTHER_AT, _OTHER_NUMBER, _OTHER_BLOCK, _OTHER_OFFER = (
+    _O.reader, _O.at, _O.number, _O.block, _O.offer
 )  # fmt: skip
 _RAW, _LAST, _COUNT, _RAW_AT, _PUBLISHED_AT = _R.raw, _R.last, _R.count, _R.raw_at, _R.published_at
 _KEPT, _KEPT_SIZE, _MORE = _R.kept, _R.kept_size, _R.more
@@ -210,6 +215,7 @@ def use_checks(replay):  # type: ignore[no-untyped-def]
             if reader != 0:
                 store_i64(reader + _ACTIVE, load_i64(version_row(replay, load_i64(row + _CHECK_VERSION)) + _BLOCK))
             store_i64(load_i64(replay + _TASK) + _EPOCH, load_i64(row + _CHECK_EPOCH))
+            put_others(replay, address, _ACTIVE, _OTHER_BLOCK)
             remember(replay, use, address)
         elif what_if == 0 and use == _VERIFY:
             compare_regions(replay, address)
@@ -217,9 +223,22 @@ def use_checks(replay):  # type: ignore[no-untyped-def]
         elif what_if == 0:
             store_i64(replay + _INSIDE, use)
             store_i64(replay + _INSIDE_AT, address)
+            if use == _SWITCH:
+                put_others(replay, address, _NEXT, _OTHER_OFFER)
         row += _CHECK_SIZE
         number += 1
     store_i64(replay + _CHECK, number)
+
+
+@inline
+def put_others(replay, address, to, what):  # type: ignore[no-untyped-def]
+    """The task's other models have the versions of a checkpoint: at once, or offered."""
+    row = load_i64(replay + _OTHERS)
+    for _ in range(load_i64(replay + _OTHER_COUNT)):
+        reader, number = load_i64(row + _OTHER_READER), load_i64(address + load_i64(row + _OTHER_AT))
+        if number == load_i64(row + _OTHER_NUMBER) and load_i64(reader + _ACTIVE) != load_i64(row + _OTHER_BLOCK):
+            store_i64(reader + to, load_i64(row + what))
+        row += _OTHER_SIZE
 
 
 @inline

@@ -20,6 +20,7 @@ from rt_engine.recording.layout import CLOCKS, Flag, Phase, Records
 from scheduler.replay_block import CHECK, RUN, Use
 from scheduler.status import TaskStatus
 
+NO_CUTS: NDArray[np.int64] = np.zeros(0, np.int64)
 LEAST_READS = 4
 """A cycle asks its clock when it wakes, before it reads, when its outputs are there, and at its end."""
 
@@ -60,7 +61,13 @@ class Plan:
         return int((self.runs["end"] - self.runs["first"]).sum())
 
 
-def plan(records: Records, checkpoints: Records, known: NDArray[np.int64], before: Before = Before()) -> Plan:
+def plan(
+    records: Records,
+    checkpoints: Records,
+    known: NDArray[np.int64],
+    before: Before = Before(),
+    cuts: NDArray[np.int64] = NO_CUTS,
+) -> Plan:
     """The runs of a piece.
 
     Args:
@@ -68,6 +75,7 @@ def plan(records: Records, checkpoints: Records, known: NDArray[np.int64], befor
         checkpoints: of the same; those of no record of the piece are not used.
         known: the versions of which there is a model.
         before: `after` of the piece before, if this one goes on from it.
+        cuts: ticks at which another model of the task became one that is not there.
     """
     count = len(records)
     if count == 0:
@@ -79,7 +87,8 @@ def plan(records: Records, checkpoints: Records, known: NDArray[np.int64], befor
     is_other = np.diff(version, prepend=before.version if before.is_repeated else version[0]) != 0
     whole = checks[Phase.BEFORE_READ]
     begins_as = np.where(whole >= 0, checkpoints["version"][whole], version) if len(checkpoints) else version
-    is_begin = (whole >= 0) & ((begins_as == version) | is_back | (checks[Phase.AFTER_SWITCH] >= 0))
+    is_cut = np.isin(records["tick_ns"], cuts)
+    is_begin = (whole >= 0) & ~is_cut & ((begins_as == version) | is_back | (checks[Phase.AFTER_SWITCH] >= 0))
     reasons = {
         Why.BROKEN: (reads < LEAST_READS) | (reads > CLOCKS),
         Why.NO_MODEL: ~np.isin(version, known),
@@ -90,7 +99,7 @@ def plan(records: Records, checkpoints: Records, known: NDArray[np.int64], befor
     for why, found in reasons.items():
         left_out[why] = int((found & ~is_bad).sum())
         is_bad |= found
-    is_cut = is_other & ~is_back & (checks[Phase.AFTER_SWITCH] < 0)
+    is_cut |= is_other & ~is_back & (checks[Phase.AFTER_SWITCH] < 0)
     is_gap = np.diff(number, prepend=before.number) != 1
     is_gap[0] |= not before.is_repeated
     begins = is_gap | is_cut | is_bad

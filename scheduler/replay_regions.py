@@ -1,6 +1,6 @@
 """Where the parts of a checkpoint lie in the memory of a task that repeats a recording."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from scheduler.errors import ReplayError
 from scheduler.kept import Kept, Move, Room
 from scheduler.monitor_block import MONITOR
 from scheduler.replay_block import REGION, Kind
-from scheduler.tap_block import ABOUT
+from scheduler.tap_block import ABOUT, Whose
 from scheduler.task_block import TASK
 
 WORD = 8
@@ -77,6 +77,15 @@ def are_sound(checkpoints: Records, kept: Kept, layout: TaskLayout, has_turns: b
             sound &= (filled >= 0) & (filled <= windows[name]) & (position >= 0) & (position < windows[name])
         at += nbytes
     return sound
+
+
+def are_known(checkpoints: Records, layout: TaskLayout, known: Mapping[str, Collection[int]]) -> NDArray[np.bool_]:
+    """Of each checkpoint: are the versions of the task's other models among those that are there? `known`: by whose they are."""
+    found = np.ones(len(checkpoints), np.bool_)
+    for whose, numbers in known.items() if layout.regions else ():
+        at = CHECKPOINT_HEAD.itemsize + _A.versions + WORD * Whose[whose.upper()]
+        found &= np.isin(_words(checkpoints, at, 1)[:, 0], list(numbers))
+    return found
 
 
 def versions_of(checkpoints: Records, layout: TaskLayout) -> NDArray[np.int64]:

@@ -68,6 +68,11 @@ class TaskRunner:
         return [*([self._reader] if self._reader else []), *(reader for reader, _ in self._instead.readers)]
 
     @property
+    def instead(self) -> Instead:
+        """Its monitor, fallback and smaller model."""
+        return self._instead
+
+    @property
     def grants(self) -> tuple[Grant, ...]:
         """What was asked of the system for its thread."""
         return self.thread.grants

@@ -27,16 +27,18 @@ _DIGITS: Final = 12
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A model that ran, and that is nowhere."""
+    """A model that is nowhere, or (`why`) that cannot be loaded here."""
 
     slot: str
     number: int
     sha256: str
+    why: str = ""
 
     def __str__(self) -> str:
         if not self.sha256:
             return f"model {self.slot}, version {self.number}: the recording does not say which file it was"
-        return f"model {self.slot}, version {self.number}: SHA-256 {self.sha256}"
+        words = f"model {self.slot}, version {self.number}: SHA-256 {self.sha256}"
+        return f"{words}; it is there, and cannot be loaded: {self.why}" if self.why else words
 
 
 def versions_of(recording: Recording, task: str) -> dict[str, dict[int, Version]]:

@@ -116,7 +116,7 @@ def _repeat_task(recording: Recording, name: str, search: Search, how: How, prog
     try:
         made = restored(recording, name, search, steps=how.steps, trusted=how.trusted)
         pieces = _told(_wanted(recording, name, how), name, len(recording.task(name)), progress)
-        found = replay_task(made.task, made.models, made.layout, pieces)
+        found = replay_task(made.task, made.models, made.layout, pieces, others=made.others)
     except ReplayError as error:
         return Repeated(name, why=str(error), paths=recording.paths)
     hints = tuple(hints_of(found.first, made, recording)) if found.first is not None else ()
@@ -222,10 +222,9 @@ def left_out_words(found: Replayed) -> Iterator[str]:
 
 
 def missing_words(one: Repeated) -> Iterator[str]:
-    """The models that would be needed."""
-    for missing in one.missing:
-        yield f"not found: {missing}"
-    if one.missing:
-        yield WHAT_HELPS
-    if one.found is not None and Why.NO_MODEL in one.found.left_out:
-        yield "--model FILE tries another model on the same inputs"
+    """The models that would be needed; a recording names some, too, that never ran, as a gate refused them."""
+    is_needed = one.found is not None and Why.NO_MODEL in one.found.left_out
+    if is_needed:
+        for missing in one.missing:
+            yield f"not found: {missing}"
+        yield f"{WHAT_HELPS}; --model FILE tries another model on the same inputs"

@@ -55,6 +55,7 @@ class Restored:
         models: version -> model, of the task's own model; empty where it has none.
         slot: its name in the station file; "": it has no model.
         missing: what ran and is nowhere; records of those versions cannot be repeated.
+        others: "monitor", "fallback", "late" -> version -> model, of the models that the task has there.
     """
 
     task: Task
@@ -62,6 +63,7 @@ class Restored:
     models: Mapping[int, Model] = field(default_factory=dict)
     slot: str = ""
     missing: tuple[Missing, ...] = ()
+    others: Mapping[str, Mapping[int, Model]] = field(default_factory=dict)
 
 
 def restored(
@@ -125,7 +127,8 @@ class _Restoring:
         models = {slot: self._load(file, slot, found) for slot, found in sources.items()}
         for slot, model in self._instead.items():
             models[slot] = dict.fromkeys((*self._versions.get(slot, {}), *models.get(slot, {})) or (1,), model)
-        for slot in slots_of(table):
+        slots = slots_of(table)
+        for slot in slots.values():
             if not models.get(slot):
                 raise MissingModelError(self._no_model(slot))
         self._bring_step(table.step)
@@ -135,8 +138,8 @@ class _Restoring:
             raise ReplayError(
                 f"task {self._name} cannot be made of the station file in the recording: {_problems(error)}"
             ) from error
-        own = models.get(table.model, {}) if table.model is not None else {}
-        return Restored(task, self._layout, own, table.model or "", tuple(self._missing))
+        of = {whose: models[slot] for whose, slot in slots.items()}
+        return Restored(task, self._layout, of.pop("", {}), table.model or "", tuple(self._missing), of)
 
     def _sources(self, slot: str, known: Mapping[int, Version]) -> dict[int, Source]:
         """Version -> its file, of those that are found."""
@@ -166,7 +169,7 @@ class _Restoring:
                 shapes, state = (table.shapes, table.state) if table is not None else ({}, {})
                 models[number] = rt_engine.load(source, shapes=shapes, state=state)
             except EngineError as error:
-                raise ReplayError(f"model {slot}, version {number}: {error}") from error
+                self._missing.append(Missing(slot, number, self._versions[slot][number].sha256, str(error)))
         return models
 
     def _no_model(self, slot: str) -> str:
@@ -219,15 +222,17 @@ def _problems(error: StationFileError) -> str:
     return "; ".join(line + key for line, key in zip(lines, keys, strict=True))
 
 
-def slots_of(table: TaskTable) -> tuple[str, ...]:
-    """The models of a task: its own first, then those that look at it, or stand in for it."""
-    named = (
-        table.model,
-        table.monitor.model if table.monitor and table.monitor.model != ENVELOPE else None,
-        table.fallback.use.removeprefix(SLOT) if table.fallback and table.fallback.use.startswith(SLOT) else None,
-        table.on_late.model if table.on_late else None,
-    )
-    return tuple(dict.fromkeys(slot for slot in named if slot is not None))
+def slots_of(table: TaskTable) -> dict[str, str]:
+    """The models of a task: "" -> its own, "monitor", "fallback", "late" -> those that look at it, or stand in for it."""
+    named = {
+        "": table.model,
+        "monitor": table.monitor.model if table.monitor and table.monitor.model != ENVELOPE else None,
+        "fallback": table.fallback.use.removeprefix(SLOT)
+        if table.fallback and table.fallback.use.startswith(SLOT)
+        else None,
+        "late": table.on_late.model if table.on_late else None,
+    }
+    return {whose: slot for whose, slot in named.items() if slot is not None}
 
 
 class WithoutDevices(Builder):
@@ -251,7 +256,7 @@ class WithoutDevices(Builder):
     def load_models(self) -> None:
         """A slot for each model that there is, with its first version."""
         for slot, versions in self._models.items():
-            for number in sorted(versions)[:1]:
+            for number in list(versions)[:1]:  # what was live when the recording began
                 self.parts.models[slot] = versions[number]
                 self.parts.slots[slot] = ModelSlot(versions[number], slot)
                 self.parts.slots[slot].begin_at(number)

@@ -90,7 +90,7 @@ def _done(job: Mapping[str, Any]) -> dict[str, Any]:
     made = _made(recording, job)
     if made.missing and not job.get("tries"):
         raise MissingModelError("; ".join(map(str, made.missing)))
-    found = replay_task(made.task, made.models, made.layout, pieces_of(task, (first, last + 1)))
+    found = replay_task(made.task, made.models, made.layout, pieces_of(task, (first, last + 1)), others=made.others)
     return {"found": found, "period_ns": made.layout.period_ns, "missing": [str(one) for one in made.missing]}
 
 

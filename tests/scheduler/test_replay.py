@@ -13,7 +13,7 @@ from rt_engine import Model, ModelSlot
 from rt_engine.reader import Arrangement, ChangeWords
 from rt_engine.recording.layout import Flag, Phase
 from rt_engine.run.blocks import Mode
-from scheduler import Fallback, Guard, Input, Monitor, OnLate, Output, Task, TaskStatus, Trigger
+from scheduler import Action, Fallback, Guard, Input, Monitor, OnLate, Output, Task, TaskStatus, Trigger
 from scheduler.controllers import pid, ramp
 from scheduler.errors import ReplayError
 from scheduler.replay import NOT_REPEATED, Piece, Replayed, What, replay_task
@@ -298,6 +298,12 @@ def test_a_tick_that_was_held_back_is_not_repeated_and_all_others_are() -> None:
     assert (done.cycles, done.equal, done.left_out) == (79, 79, {Why.HELD_BACK: 1})
 
 
+def test_a_version_that_never_ran_and_does_not_fit_is_no_hindrance() -> None:
+    """A recording names those, too, that a gate refused."""
+    recorded = run(made(NET)(), 40, draws)
+    assert_equal(made(NET), recorded, {2: FOREST, 1: NET})
+
+
 def test_without_the_model_of_a_version_the_cycles_of_the_others_are_repeated() -> None:
     first, other = summing(2.0), summing(3.0)
     slot = ModelSlot(first)
@@ -307,6 +313,48 @@ def test_without_the_model_of_a_version_the_cycles_of_the_others_are_repeated() 
     done = replayed(summed(ModelSlot(other)), recorded, {2: other})
     assert done.cycles == done.equal == 10  # from the first checkpoint with its states on
     assert done.left_out == {Why.NO_MODEL: 30, Why.NO_CHECKPOINT: 20}
+
+
+OTHERS: dict[str, tuple[Model, Model]] = {
+    "monitor": (score(1, 1, 3), score(1, 1, 3)),
+    "fallback": (lstm(1, 3, 7, 3, seed=2), lstm(1, 3, 7, 3, seed=3)),
+    "late": (lstm(1, 3, 2, 3, seed=4), lstm(1, 3, 2, 3, seed=5)),
+}
+
+
+def with_others() -> Make:
+    """A task that has all of them, in slots of their own."""
+    slots = {whose: ModelSlot(models[0]) for whose, models in OTHERS.items()}
+    return made(
+        ONE_STEP,
+        every=2,
+        monitor=Monitor(model=slots["monitor"], limit=1.5),
+        fallback=Fallback(use=slots["fallback"], blend_s=0.004),
+        on_late=OnLate(model=slots["late"], needs_s=0.0009),
+    )
+
+
+def test_versions_of_the_other_models_that_came_while_it_ran() -> None:
+    """Monitor, fallback and smaller model, one after the other; and without the newer of one, up to there."""
+
+    def before(k: int, live: Live) -> None:
+        stalls(k, live)
+        place = {30: 0, 55: 1, 80: 2}.get(k)
+        if place is not None:
+            reader = live.runner.instead.readers[place][0]
+            words = ChangeWords()
+            words.set_activation(0)
+            reader.offer(reader.plain(words, reader.fresh(list(OTHERS.values())[place][1], 2)))
+
+    recorded = run(with_others()(), COUNT, before)
+    actions = recorded.records["action"].tolist()
+    assert {Action.LIVE, Action.FALLBACK} <= set(actions[60:])
+    others = {whose: dict(enumerate(models, 1)) for whose, models in OTHERS.items()}
+    done = replayed(with_others(), recorded, {1: ONE_STEP}, others=others)
+    assert done.first is None and done.cycles == done.equal == COUNT
+    del others["late"][2]
+    done = replayed(with_others(), recorded, {1: ONE_STEP}, others=others)
+    assert done.is_equal and done.cycles == 80
 
 
 # --- gaps -------------------------------------------------------------------------------------------------------------
