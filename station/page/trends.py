@@ -83,10 +83,15 @@ class Group:
         self.columns = tuple(columns)
         self.levels = tuple(_Level(step, len(columns)) for step in STEPS_MS)
         self.newest_ns = 0
+        self.every_ns = 0
+        """From one row to the next, of those that came last; 0: there were not two."""
 
     def add(self, at_ns: Numbers, rows: Floats) -> None:
         """Rows with the UTC times of their cycles, in order."""
         low = high = rows[:, : len(self.columns)]
+        apart = np.diff(at_ns, prepend=self.newest_ns or at_ns[0])
+        if len(apart) > 1 or self.newest_ns:
+            self.every_ns = max(int(np.median(apart)), 0)
         self.newest_ns = max(self.newest_ns, int(at_ns[-1]))
         for level in self.levels:
             at_ns, low, high = level.add(at_ns, low, high)
@@ -146,7 +151,8 @@ class Trends:
             found: dict[str, Any] = {}
             for tag, (group, column) in wanted.items():
                 low, high = group.levels[level].read(first, end, column)
-                found[tag] = {"unit": group.columns[column].unit, "low": low, "high": high}
+                every_ms = group.every_ns / NS_PER_MS
+                found[tag] = {"unit": group.columns[column].unit, "every_ms": every_ms, "low": low, "high": high}
         missing = [tag for tag in tags if tag not in found]
         return {"step_ms": step_ms, "first": first, "end": end, "missing": missing, "tags": found}
 

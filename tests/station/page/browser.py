@@ -95,6 +95,15 @@ class Browser:
         """What a script returns; `arguments[0]` is the first of these."""
         return self.ask("POST", "/execute/sync", {"script": script, "args": list(arguments)})
 
+    def module(self, name: str, expression: str, *arguments: Any) -> Any:
+        """What an expression gives with a module of the page, `m`, and the arguments, `a`; of a page that is open."""
+        script = f"""const [name, ...a] = arguments, done = a.pop();
+        import(name).then((m) => done([{expression}])).catch((error) => done(`${{error}}`));"""
+        found = self.ask("POST", "/execute/async", {"script": script, "args": [f"/static/js/{name}.js", *arguments]})
+        if isinstance(found, str):
+            raise BrowserError(found)
+        return found[0]
+
     def wait(
         self, script: str, *arguments: Any, until: Callable[[Any], bool] = bool, patience_s: float = PATIENCE_S
     ) -> Any:

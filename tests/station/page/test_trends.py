@@ -139,3 +139,14 @@ def test_other_steps_are_refused():
 def test_steps_nest():
     """Each is made from the one before."""
     assert all(longer % shorter == 0 for shorter, longer in itertools.pairwise(STEPS_MS))
+
+
+def test_how_often_values_come_is_told():
+    """So that who draws them knows what is a gap, and what is only a slow task."""
+    trends = Trends(lambda: (10_000_000_000, 0))
+    trends.add("slow", lambda: [Column("level")], np.array([0]), np.array([[1.0]]))
+    assert trends.read(["level"], 5, 0)["tags"]["level"]["every_ms"] == 0
+    trends.add("slow", lambda: [], np.array([200_000_000]), np.array([[1.0]]))
+    assert trends.read(["level"], 5, 0)["tags"]["level"]["every_ms"] == 200
+    trends.add("slow", lambda: [], np.arange(3, 9) * 100_000_000, np.ones((6, 1)))
+    assert trends.read(["level"], 5, 0)["tags"]["level"]["every_ms"] == 100

@@ -14,10 +14,11 @@ that JSON has not are the texts "NaN", "Infinity", "-Infinity". A key that is mi
   /api/histograms             {task or link: [{title, timing: Latency, bars: [{low_ns, high_ns, count}]}]} as the report has them
   /api/tags?name=PATTERN      {tags: [TagView]}
   /api/trends?tag=A&tag=B&step_ms=500&from=N
-                              {step_ms, first, end: the number of the step that is not whole yet, missing: [tags that there are not], tags: {A: {unit, low: [..], high: [..]}}}: least and
+                              {step_ms, first, end: the number of the step that is not whole yet, missing: [tags that there are not], tags: {A: {unit, every_ms, low: [..], high: [..]}}}: least and
                               greatest in each step, full rate behind it; bucket `first` + i holds the time [(first + i) * step_ms,
                               (first + i + 1) * step_ms) of UTC in milliseconds; only whole buckets, from number N on (the page asks for what
-                              it lacks), the newest 1,200 at most; null where there was nothing (a gap stays a gap)
+                              it lacks), the newest 1,200 at most; null where there was nothing (a gap stays a gap);
+                              every_ms: from one value to the next (of a slow task that is longer than a step)
   /api/events?after=N         {last, events: [{number, at_s, when, kind, subject, text, level}]}: the newest 500 after N
   /api/models                 {models: [{slot, file, sha256, version, inputs: [{name, dtype, shape}], outputs: [..], tasks: [..]}]}
   /api/models/SLOT/graph      {version, runs, total_ns, nodes: [{id, kind: "input"|"operator"|"output", name, operator, dtype, shape,

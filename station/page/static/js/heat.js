@@ -4,6 +4,7 @@ import { h } from "./dom.js";
 import { clock, count, number, shape } from "./words.js";
 
 const MOST_WIDE = 256;
+const FEW = 16; // numbers that are shown at once
 
 /** Rows and columns of a picture: the last dimension lies across, all others stand one above the other; long ones are wrapped. */
 export function folded(sizes, length) {
@@ -35,7 +36,7 @@ export function panel(tensor, node) {
 
 function picture(numbers, tensor, node) {
   const { columns, rows } = folded(tensor.shape, numbers.length), most = Math.max(...numbers.map((value) => Math.abs(value ?? 0)), 0);
-  const size = Math.max(1, Math.min(24, Math.floor(336 / columns)));
+  const size = Math.max(1, Math.min(32, Math.floor(344 / columns)));
   const label = `${node.name ?? node.operator}: ${count(rows)} rows of ${count(columns)}, from ${number(tensor.least, 4)} (blue) to ${number(tensor.greatest, 4)} (red)`;
   const canvas = h("canvas", { width: columns * size, height: rows * size, role: "img", "aria-label": label });
   const pen = canvas.getContext("2d");
@@ -60,5 +61,5 @@ function picture(numbers, tensor, node) {
 function values(tensor) {
   const shown = tensor.values.slice(0, 256);
   const text = shown.map((value) => number(value, 5)).join("  ");
-  return h("details", {}, h("summary", {}, "Numbers"), h("p", { class: "hash" }, text + (tensor.values.length > shown.length ? "  ..." : "")));
+  return h("details", { open: tensor.values.length <= FEW }, h("summary", {}, "Numbers"), h("p", { class: "hash" }, text + (tensor.values.length > shown.length ? "  ..." : "")));
 }

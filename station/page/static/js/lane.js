@@ -2,7 +2,7 @@
 
 import { h, mark, say } from "./dom.js";
 import { marks, ticks } from "./series.js";
-import { clock, number } from "./words.js";
+import { clock, duration, number } from "./words.js";
 
 const LEFT = 58, RIGHT = 8, TOP = 6, BOTTOM = 20;
 
@@ -29,11 +29,11 @@ export class Lane {
     this.cursor = cursor;
     const range = series.range(span.begin, span.end), unit = series.unit ? ` ${series.unit}` : "";
     const newest = series.newest, value = newest === null ? null : series.at(newest);
-    const old = newest !== null && (span.end - newest) * span.step_ms > Math.max(3000, 3 * span.step_ms);
+    const old = newest !== null && (span.end - newest) * span.step_ms > Math.max(3000, 3 * span.step_ms * series.every);
     say(this.now, value === null ? "no value yet" : `${number(value[1], 5)}${unit}${old ? `, last at ${clock((newest + 1) * span.step_ms)}` : ""}`);
     this.now.classList.toggle("warn", old);
     const words = range ? `${number(range[0], 5)} to ${number(range[1], 5)}${unit}` : "";
-    say(this.seen, words);
+    say(this.seen, [words, series.every > 1 ? `a value every ${duration(series.every * span.step_ms * 1e6, 2)}` : ""].filter(Boolean).join(", "));
     mark(this.canvas, "aria-label", `${this.tag}: ${this.now.textContent}; in this time ${words || "nothing"}`);
     this.#paint(range);
   }
@@ -99,7 +99,7 @@ export class Lane {
     const { begin, end } = this.span;
     let from = null;
     for (let n = begin; n <= end; n += 1) {
-      const gap = n < end && this.series.at(n) === null;
+      const gap = n < end && this.series.held(n) === null;
       if (gap && from === null) from = n;
       else if (!gap && from !== null) {
         hatch(pen, this.#x(from), TOP, this.#x(n), this.height - BOTTOM);
@@ -116,7 +116,7 @@ export class Lane {
       run = [];
     };
     for (let n = Math.max(begin, this.series.first); n < end; n += 1) {
-      const value = this.series.at(n);
+      const value = this.series.held(n);
       if (value === null) flush();
       else run.push([this.#x(n), value[0], value[1]]);
     }
@@ -139,7 +139,7 @@ export class Lane {
   }
 
   #reading(pen, y) {
-    const x = this.#x(this.cursor + 0.5), value = this.series.at(this.cursor);
+    const x = this.#x(this.cursor + 0.5), value = this.series.held(this.cursor);
     pen.strokeStyle = this.colours.mark;
     pen.setLineDash([4, 3]);
     line(pen, x, TOP, x, this.height - BOTTOM);

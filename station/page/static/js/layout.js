@@ -14,12 +14,15 @@ export function layout(sources, { widest, box, line, room }) {
     const passing = [...ends].filter(([from, end]) => levelOf.get(from) < at && at < end).map(([from]) => from);
     const items = [...level.map((i) => ({ key: i, read: sources[i], half: box / 2 })), ...passing.map((i) => ({ key: `~${i}`, read: [i], half: Math.min(line, room / passing.length) / 2 }))];
     for (const item of items) item.wanted = wanted(item.read, x[at - 1]);
-    items.sort((a, b) => a.wanted - b.wanted || String(a.key).localeCompare(String(b.key), "en", { numeric: true }));
+    items.sort((a, b) => a.wanted - b.wanted || isLine(a) - isLine(b) || number(a) - number(b));
     const places = packed(items, (widest * box + room) / 2);
     items.forEach((item, i) => x[at].set(item.key, places[i]));
   });
   return moved(levels, x, box);
 }
+
+const isLine = (item) => typeof item.key !== "number";
+const number = (item) => (isLine(item) ? Number(item.key.slice(1)) : item.key);
 
 /** Boxes by their longest way from the top; one that reads nothing stands above its first reader; a wide level is several. */
 function leveled(sources, widest) {
@@ -50,7 +53,7 @@ function wanted(read, above) {
 /** As near to where they want to be as their order and widths allow, none beyond `most`. */
 function packed(items, most) {
   const right = apart(items.map((item) => item.wanted), items.map((item) => item.half), -Infinity);
-  const boxes = items.map((item, i) => (typeof item.key === "number" ? right[i] - item.wanted : null)).filter((shift) => shift !== null);
+  const boxes = items.map((item, i) => (!isLine(item) ? right[i] - item.wanted : null)).filter((shift) => shift !== null);
   const shift = boxes.reduce((sum, one) => sum + one, 0) / (boxes.length || 1);
   const mirrored = apart(right.map((place) => shift - place).reverse(), items.map((item) => item.half).reverse(), -most);
   return apart(mirrored.map((place) => -place).reverse(), items.map((item) => item.half), -most);

@@ -6,6 +6,7 @@ const finite = (value) => (typeof value === "number" && Number.isFinite(value) ?
 export class Series {
   constructor(unit = "") {
     this.unit = unit;
+    this.every = 1; // steps from one value to the next: of a slow task that is more than one
     this.first = 0; // number of the step that low[0] and high[0] are of
     this.low = [];
     this.high = [];
@@ -47,6 +48,15 @@ export class Series {
     return low === null || low === undefined || high === null ? null : [low, high];
   }
 
+  /** The same, or what was there last, where the next value was not yet to come: that is no gap. */
+  held(number) {
+    for (let n = number; n > number - 2.5 * this.every && n >= this.first; n -= 1) {
+      const value = this.at(n);
+      if (value) return value;
+    }
+    return null;
+  }
+
   /** The newest step that has values: its number, or null. */
   get newest() {
     for (let i = this.low.length - 1; i >= 0; i -= 1) if (this.low[i] !== null) return this.first + i;
@@ -69,7 +79,7 @@ export class Series {
 /** Round numbers from about `low` to about `high`, some `wanted` of them. */
 export function ticks(low, high, wanted) {
   const rough = (high - low) / Math.max(1, wanted), power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= rough) ?? 10 * power;
+  const step = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= 0.75 * rough) ?? 10 * power;
   const found = [];
   for (let n = Math.ceil(low / step - 1e-9); n * step <= high + step * 1e-9 && found.length < 50; n += 1) found.push(n * step);
   return { step, at: found.map((value) => Number(value.toPrecision(12))) };

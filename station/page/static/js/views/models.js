@@ -162,9 +162,9 @@ class OneModel {
     try {
       const tensor = await get(`/api/models/${encodeURIComponent(this.slot)}/tensor`, { node: node.id }, this.context.signal);
       if (node !== this.node) return;
-      const open = this.heat.querySelector("details")?.open ?? false;
+      const open = this.heat.querySelector("details")?.open;
       this.heat.replaceChildren(...panel(tensor, node).filter(Boolean));
-      this.heat.querySelector("details").open = open;
+      if (open !== undefined) this.heat.querySelector("details").open = open;
       mark(this.heat, "data-node", node.id);
     } catch (error) {
       if (error.name !== "AbortError" && node === this.node) this.heat.replaceChildren(h("h3", {}, node.operator ?? node.name), h("p", { class: "warn" }, error.message));

@@ -105,9 +105,11 @@ class Trends {
     const from = known.every((next) => next !== undefined) ? Math.min(...known) : undefined;
     const found = await get("/api/trends", { tag: wanted, step_ms: step, from }, this.context.signal);
     if (step !== this.step) return;
-    for (const [tag, { unit, low, high }] of Object.entries(found.tags)) {
+    for (const [tag, { unit, every_ms: every, low, high }] of Object.entries(found.tags)) {
       if (!this.series.has(tag)) this.series.set(tag, new Series(unit));
-      this.series.get(tag).add(found.first, low, high, most);
+      const series = this.series.get(tag);
+      series.every = Math.max(1, (every ?? 0) / step);
+      series.add(found.first, low, high, most);
     }
     this.end = found.end ?? this.end;
     this.context.trouble(found.missing?.length ? `There is no tag ${found.missing.join(", ")}.` : "");
@@ -133,7 +135,7 @@ class Trends {
   }
 
   #read(tag, step) {
-    const series = this.series.get(tag), value = series?.at(step);
+    const series = this.series.get(tag), value = series?.held(step);
     if (!value) return `${tag} nothing`;
     const [low, high] = value.map((one) => number(one, 5));
     return `${tag} ${low === high ? low : `${low} to ${high}`}${series.unit ? ` ${series.unit}` : ""}`;
