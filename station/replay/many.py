@@ -46,6 +46,8 @@ class Part:
     offset_ns: int
     found: Replayed
     segments: int
+    cpu_s: float = 0.0
+    """Of all workers: reading, unpacking, replaying."""
     failed: tuple[str, ...] = ()
     """Why segments could not be run, each with when it is."""
     missing: tuple[str, ...] = ()
@@ -62,7 +64,7 @@ class Part:
         first = None if found.first is None else difference_to_json(found.first, self.offset_ns)
         return {
             "station": self.station, "task": self.task, "recorded": found.recorded, "repeated": found.cycles,
-            "equal": found.equal, "is_equal": self.is_equal, "segments": self.segments, "core_seconds": found.seconds,
+            "equal": found.equal, "is_equal": self.is_equal, "segments": self.segments, "core_seconds": self.cpu_s,
             "left_out": {why.name.lower(): count for why, count in found.left_out.items()}, "first_difference": first,
             "failed": list(self.failed), "missing": list(self.missing),
         }  # fmt: skip
@@ -97,6 +99,11 @@ class Many:
     def recorded_s(self) -> float:
         """Of machines' time."""
         return sum(part.found.recorded * part.period_ns for part in self.parts) / NS
+
+    @property
+    def cpu_s(self) -> float:
+        """Of all workers, for all parts."""
+        return sum(part.cpu_s for part in self.parts)
 
     @property
     def speed(self) -> float:
@@ -271,4 +278,5 @@ def _merged(plan: _Plan, outcomes: list[Outcome]) -> Part:
     )
     missing = tuple(dict.fromkeys(text for reply in replies for text in reply["missing"]))
     period_ns = max((reply["period_ns"] for reply in replies), default=0)
-    return Part(plan.station, plan.task, period_ns, plan.offset_ns, whole, len(plan.segments), failed, missing)
+    cpu_s = sum(reply["cpu_s"] for reply in replies)
+    return Part(plan.station, plan.task, period_ns, plan.offset_ns, whole, len(plan.segments), cpu_s, failed, missing)

@@ -11,6 +11,7 @@ import os
 import socket
 import sys
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -61,14 +62,17 @@ def work(job: Mapping[str, Any]) -> dict[str, Any]:
             `tries`: how often others could not do it: then what can be run is, without the models that are nowhere.
 
     Returns:
-        `worker`, `lanes`, and `done`: a dictionary with `found`, a `scheduler.replay.Replayed`; or `refused`, why, and `text`.
+        `worker`, `lanes`, and `done`: a dictionary with `found`, a `scheduler.replay.Replayed`, and `cpu_s`; or `refused`, why, and
+        `text`.
     """
     about = {"worker": address()}
     if job.get("software") != software():
         text = f"it has {software()}, and {job.get('software')} was asked for: install the same version there"
         return {**about, "refused": "software", "text": text}
     try:
-        return {**about, "lanes": lanes(), "done": _done(job)}
+        begin = time.thread_time()
+        done = _done(job)
+        return {**about, "lanes": lanes(), "done": {**done, "cpu_s": time.thread_time() - begin}}
     except (FileNotFoundError, PermissionError) as error:
         text = f"{error}: name recordings and folders as workers see them, or by an address (s3://...)"
         return {**about, "refused": "file", "text": text}

@@ -99,13 +99,13 @@ def _sheet(found: Many) -> Sheet:
     )
     for part in found.parts:
         one = part.found
-        life = one.cycles * part.period_ns / 1e9 / one.seconds if one.seconds > 0 else 0.0
+        life = one.cycles * part.period_ns / 1e9 / part.cpu_s if part.cpu_s > 0 else 0.0
         figures = (
             f"{one.recorded:,}",
             f"{one.cycles:,}",
             f"{one.equal:,}",
             f"{part.segments:,}",
-            f"{one.seconds:,.2f}",
+            f"{part.cpu_s:,.2f}",
         )
         sheet.add(
             part.station, part.task, *figures, f"{life:,.0f}", _verdict(part), style="green" if part.is_equal else "red"
@@ -124,8 +124,7 @@ def _verdict(part: Part) -> str:
 def _took(found: Many) -> Iterator[str]:
     """How fast, on what, at what cost."""
     hours = found.recorded_s / 3600
-    core_s = sum(part.found.seconds for part in found.parts)
-    cost = f"; an hour of recording took {core_s / hours:,.2f} s of a core" if hours > 0 else ""
+    cost = f"; an hour of recording took {found.cpu_s / hours:,.2f} s of a core" if hours > 0 else ""
     times = found.recorded_s / found.seconds if found.seconds > 0 else 0.0
     workers = len(found.workers)
     yield (
