@@ -167,6 +167,7 @@ class Pieces:
 
     def __init__(self, shelf: Shelf, table: RecorderTable, facts: Facts, clocks: Clocks) -> None:
         self._shelf, self._table, self._facts, self._clocks = shelf, table, facts, clocks
+        self.ground = Ground(shelf.folder)
         longest_ns, largest = table.file
         self._longest_ns = longest_ns or 1 << 62
         self._largest = min(largest or 1 << 62, max(1, table.quota // SHARE))
@@ -187,7 +188,7 @@ class Pieces:
             return piece
         if piece is not None:
             self.end(episode)
-        self._shelf.folder.mkdir(exist_ok=True)
+        self.ground.make()
         path = self._shelf.next_path(episode.why, self._clocks.utc())
         piece = Piece(path, episode.why, self._facts, self._table.compression, self._clocks)
         self._open[episode.number] = episode, piece
@@ -232,19 +233,34 @@ def is_full(error: OSError) -> bool:
     return error.errno in FULL
 
 
-def probe(folder: Path, is_start: bool = False) -> None:
-    """Could something be written there now? Nothing is.
+class Ground:
+    """Where the files go: a folder on the disk on which it was at the start.
 
-    At the start the folder is made with all above it; later only itself, so that a disk that went is not replaced by its place.
-
-    Raises:
-        OSError: it could not.
+    It is made with all above it at the start; later only itself, and only while a disk is mounted where one was: so that what
+    stands in a disk's place while it is gone is not filled.
     """
-    if is_start:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-    folder.mkdir(exist_ok=True)
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise PermissionError(errno.EACCES, "it may not be written", str(folder))
-    disk = os.statvfs(folder)
-    if not (disk.f_bavail if os.geteuid() else disk.f_bfree):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._mount: Path | None = None
+
+    def begin(self) -> None:
+        """The start. Raises OSError: there can be no such folder."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        real = self._folder.resolve()
+        self._mount = next(place for place in (real, *real.parents) if os.path.ismount(place))
+
+    def make(self) -> None:
+        """The folder is there. Raises OSError: it is not."""
+        if self._mount is not None and not os.path.ismount(self._mount):
+            raise FileNotFoundError(errno.ENOENT, f"the disk is gone that was mounted at {self._mount}")
+        self._folder.mkdir(exist_ok=True)
+
+    def probe(self) -> None:
+        """Could something be written there now? Nothing is. Raises OSError: it could not."""
+        self.make()
+        if not os.access(self._folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, "it may not be written", str(self._folder))
+        disk = os.statvfs(self._folder)
+        if not (disk.f_bavail if os.geteuid() else disk.f_bfree):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._folder))

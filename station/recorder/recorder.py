@@ -16,7 +16,7 @@ from station.machine.computer import Level
 from station.recorder.drain import Drain
 from station.recorder.episodes import Always, Episode, Episodes, Fired, Plan
 from station.recorder.lanes import Lane
-from station.recorder.pieces import Clocks, Facts, Pieces, is_full, probe
+from station.recorder.pieces import Clocks, Facts, Pieces, is_full
 from station.recorder.shelf import Shelf
 from station.recorder.triggers import Triggers, assigned
 from station.show.recorder import RecorderView
@@ -99,7 +99,7 @@ class Recorder:
     def start(self) -> None:
         """Write again and again, until `stop`."""
         with self._troubled():
-            probe(self._shelf.folder, is_start=True)
+            self._pieces.ground.begin()
             self._pieces.keep_quota()
         self._drain.keeper = self
         self._done.clear()
@@ -223,7 +223,7 @@ class Recorder:
             self._rounds += 1
             is_tenth = self._rounds % SYNC_ROUNDS == 0
             if self.trouble or (is_tenth and not self._pieces.open):
-                probe(self._shelf.folder)
+                self._pieces.ground.probe()
             if over or self._pieces.open or is_tenth:
                 self._pieces.keep_quota()
             for piece in self._pieces.open if is_tenth else ():

@@ -86,7 +86,9 @@ def test_what_could_not_be_run_is_told(recorded):
     first = int(recorded.checkpoints["number"][1] - recorded.records["number"][0])
     found = compared(recorded, OLD, [cut(recorded, first - 3, 100)])
     assert found.cycles == 100 - first
-    assert found.notes[-1].startswith("3 cycles of the recording cannot be run again: what the task remembered is not known")
+    assert found.notes[-1].startswith(
+        "3 cycles of the recording cannot be run again: what the task remembered is not known"
+    )
 
 
 def test_a_time_is_kept_after_the_piece_in_which_it_is_over(recorded):
