@@ -13,7 +13,7 @@ import numpy as np
 
 ENCAPSULATION = bytes((0, 1, 0, 0))
 """CDR, little-endian, no options: what comes before each record."""
-PACKAGE = "rt_engine"
+PACKAGE = "rt_engine_msgs"
 
 _TYPES = {"<i8": "int64", "<f8": "float64", "|u1": "uint8"}
 _RULE = "=" * 80

@@ -4,6 +4,7 @@ Half of them are flipped bits, cuts and copies anywhere; the others are hits on 
 of layouts, with check sums taken away, so that what is behind them is reached.
 """
 
+import re
 import resource
 import signal
 import struct
@@ -38,15 +39,15 @@ class Bytes:
         return self.data[at : at + count]
 
 
-def whole(compression):
-    """A small file with all that there is."""
+def whole(compression, count=24):
+    """A small file with all that there is, in chunks of 8 cycles."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.mcap"
         with Writer(
             path, [LAYOUT], offset_ns=OFFSET_NS, about={"boot_id": "b"}, station="[x]", compression=compression,
             versions=[Version("balance", 1, "ab", "m")], attachments={"models/ab.onnx": b"model" * 9},
         ) as writer:  # fmt: skip
-            for first in range(0, 24, 8):
+            for first in range(0, count, 8):
                 writer.add_checkpoints(LAYOUT, checkpoints([first]))
                 writer.add_records(LAYOUT, cycles(first, first + 8))
                 writer.add_event(
@@ -98,7 +99,7 @@ def mutant(random, base, starts):
                     edge = EDGES[random.integers(len(EDGES))] + int(random.integers(-1, 2))
                     struct.pack_into(form, made, near, edge % (1 << 8 * struct.calcsize(form)))
             case 7:
-                digits = [i for i, byte in enumerate(made[:4000]) if 48 <= byte < 58]
+                digits = [match.start() for match in re.finditer(rb"[0-9]", made[:4000])]
                 if digits:
                     made[digits[random.integers(len(digits))]] = b'0123456789-e.[]{}"'[random.integers(18)]
             case 8 if start + 9 < len(made) and made[start] == Opcode.CHUNK:
@@ -134,7 +135,7 @@ def _ask(task, random):
         lambda: [list(task.checkpoints.of(part)) for part in task.segments(2)],
         lambda: [checkpoint.region(0) for checkpoint in task.checkpoints], lambda: task.checkpoints.before(10**10),
     )  # fmt: skip
-    for which in random.permutation(len(known))[:3]:
+    for which in random.permutation(len(known))[:2]:
         _try(known[which])
 
 
@@ -147,7 +148,7 @@ def bases():
     """(file, where its records begin) of what is damaged."""
     found = []
     for compression in ("none", "zstd"):
-        made = whole(compression)
+        made = whole(compression, 16)
         found += [(made, records(made)), (without_check_sums(made), records(made))]
     return found
 

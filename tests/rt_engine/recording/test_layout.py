@@ -96,17 +96,17 @@ def test_the_schema_names_every_part_and_no_text_of_others_becomes_a_line():
     """Units and names are comments, on one line."""
     lines = LAYOUT.schema.splitlines()
     assert "int64[8] clock" in lines and "float64 monitor" in lines
-    assert "float64[3] pole  # pole rad" in lines and "MSG: rt_engine/InputsPlc2" in lines
+    assert "float64[3] pole  # pole rad" in lines and "MSG: rt_engine_msgs/InputsPlc2" in lines
     assert [line for line in lines if "planted" in line] == [
         "float64 ubertemperatur  # Übertemperatur °C int64 planted"
     ]
-    assert lines.index("MSG: rt_engine/Inputs") < lines.index("MSG: rt_engine/InputsPlc")
+    assert lines.index("MSG: rt_engine_msgs/Inputs") < lines.index("MSG: rt_engine_msgs/InputsPlc")
     assert "inputs" not in BARE.schema and "published" not in BARE.schema
 
 
 def test_messages_of_links_whose_names_differ_by_an_underscore_are_two():
     schema = TaskLayout("t", 1, (SourceFields("a1b", ()), SourceFields("a_1b", ())), ()).schema
-    assert schema.count("MSG: rt_engine/InputsA1B\n") == schema.count("MSG: rt_engine/InputsA1BX\n") == 1
+    assert schema.count("MSG: rt_engine_msgs/InputsA1B\n") == schema.count("MSG: rt_engine_msgs/InputsA1BX\n") == 1
 
 
 def test_a_checkpoint_is_its_head_and_its_regions():

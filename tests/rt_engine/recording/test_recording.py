@@ -1,4 +1,5 @@
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ import pytest
 from rt_engine import recording as rec
 from rt_engine.errors import RecordingError
 from rt_engine.recording import Field, SourceFields, TaskLayout, Version, Writer
+from tests import ROOT
 from tests.rt_engine.recording.recorded import FIRST_NS, LAYOUT, OFFSET_NS, checkpoints, cycles, tick
 
 OTHER = TaskLayout("other", 10_000_000, (), (Field("y"),))
@@ -252,3 +254,15 @@ def test_a_file_that_is_still_written_is_read_up_to_what_it_has(tmp_path):
     assert numbers(rec.open(tmp_path).task()) == list(range(10))
     assert rec.open(tmp_path).task().span[0] == FIRST_NS
     writer.close()
+
+
+def test_the_python_of_the_page_runs(tmp_path, monkeypatch):
+    """docs/recording.md, on a folder with a recording."""
+    layout = TaskLayout("balance", 1_000_000, (SourceFields("plc", (Field("speed"),)),), (Field("force"),))
+    (tmp_path / "recordings").mkdir()
+    with Writer(tmp_path / "recordings" / "a.mcap", [layout], offset_ns=1_795_909_920_000_000_000 - FIRST_NS) as writer:
+        writer.add_records(layout, cycles(0, 3000, layout))
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(re.search(r"```python\n(.*?)```", (ROOT / "docs" / "recording.md").read_text(), re.S)[1], names)
+    assert [len(names[name]) for name in ("cycles", "force", "table")] == [1000, 3000, 3000]
