@@ -26,9 +26,9 @@ from rt_engine.model import Model
 
 Stage = Callable[[str], None]
 """Told what begins, before it does."""
-Over = Callable[[Model, Recorded, str], Check]
-"""Runs a model over a recording, in the place of the model of that slot ("": the only one). What a recording holds are the inputs of
-tasks, with their windows, steps and guards: that is known above this package, so who examines for a station brings it along."""
+Over = Callable[[Model, Recorded], Check]
+"""Runs a model over a recording. What a recording holds are the inputs of tasks, with their windows, steps and guards: that is known
+above this package, so who examines for a station brings it along."""
 SLOW_DRAW_S = 1.0
 RECORDING = "recording"
 ONCE = "one run"
@@ -107,7 +107,7 @@ def _recorded(model: Model, job: GateJob, over: Over | None) -> Check:
         return Check(RECORDING, Outcome.SKIPPED, "none was given")
     if over is None:
         return Check(RECORDING, Outcome.FAILED, f"{job.recording.path} cannot be replayed by who examines here")
-    return over(model, job.recording, job.slot)
+    return over(model, job.recording)
 
 
 def _interface(model: Model, job: GateJob) -> Check:

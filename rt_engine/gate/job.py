@@ -42,6 +42,7 @@ class Recorded:
 
     Args:
         path: a file, or a folder of files.
+        slot: whose model it takes the place of, as the recording names it; "": the only one.
         tolerance: how far an output may lie from what was recorded, in its unit; `tolerances`, by output, come first. None: any.
         disagreements: so many values may lie further apart.
         most_s: it ends after so long, and the report says how far it came.
@@ -50,6 +51,7 @@ class Recorded:
     """
 
     path: str
+    slot: str = ""
     tolerance: float | None = None
     tolerances: Mapping[str, float] = field(default_factory=dict)
     disagreements: int = 0

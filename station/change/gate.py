@@ -117,6 +117,7 @@ class StationGate:
             return None
         return Recorded(
             path=str((self._folder / change.recording).resolve()),
+            slot=slot,
             tolerance=change.tolerance if isinstance(change.tolerance, float) else None,
             tolerances=change.tolerance if isinstance(change.tolerance, dict) else {},
             disagreements=change.disagreements,

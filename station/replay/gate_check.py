@@ -22,14 +22,14 @@ SHOWN: Final = 3
 FILES: Final = "*.mcap"
 
 
-def check_recording(model: Model, recorded: Recorded, slot: str) -> Check:
+def check_recording(model: Model, recorded: Recorded) -> Check:
     """What the model makes of the recorded inputs. Raises nothing for a recording that is bad: that is what the check says."""
     path = Path(recorded.path)
     try:
         if path.is_dir() and next(path.glob(FILES), None) is None:
             return Check(RECORDING, Outcome.SKIPPED, f"there is none yet in {path}", {NONE_YET: 1.0})
         asked = Asked(
-            slot=slot or None,
+            slot=recorded.slot or None,
             tolerance=recorded.tolerance,
             tolerances=recorded.tolerances,
             disagreements=recorded.disagreements,

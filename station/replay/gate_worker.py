@@ -6,11 +6,11 @@ from rt_engine.gate.worker import main
 from rt_engine.model import Model
 
 
-def over(model: Model, recorded: Recorded, slot: str) -> Check:
+def over(model: Model, recorded: Recorded) -> Check:
     """The check; what it needs is imported when it is wanted."""
     from station.replay.gate_check import check_recording
 
-    return check_recording(model, recorded, slot)
+    return check_recording(model, recorded)
 
 
 if __name__ == "__main__":

@@ -29,18 +29,18 @@ def test_a_recording_is_run_over_by_who_can():
     """Who examines brings it along; what it says is the check, and it has less time where the model is too slow anyway."""
     model, asked = rt_engine.load(counter().SerializeToString()), []
 
-    def over(model, recorded, slot):
-        asked.append((recorded, slot))
+    def over(model, recorded):
+        asked.append(recorded)
         return Check("recording", Outcome.FAILED, "force is NaN")
 
-    job = GateJob("a", model.inputs, model.outputs, draws=10, recording=Recorded("/r", 0.5))
+    job = GateJob("a", model.inputs, model.outputs, draws=10, recording=Recorded("/r", "policy", 0.5))
     assert GateJob.from_json(json.loads(json.dumps(job.to_json()))) == job
     report = examine(model, job, over=over)
-    assert asked == [(Recorded("/r", 0.5), "a")]
+    assert asked == [Recorded("/r", "policy", 0.5)]
     assert report.refusal == "recording: force is NaN"
     slow = examine(model, replace(job, budgets=(Budget("axis", 50_000, 50_000),)), over=over)
     assert not slow.passed
-    assert asked[-1][0].most_s < asked[0][0].most_s
+    assert asked[-1].most_s < asked[0].most_s
 
 
 def test_a_recording_that_nobody_here_can_replay_is_no_pass():

@@ -103,7 +103,7 @@ def test_a_recording_beside_the_station_file_is_what_a_new_version_is_run_over(t
     gate = StationGate(config, parts, SimpleNamespace(stats=dict), None, tmp_path)
     gate._budgets = lambda slot, running: ()
     recorded = gate._job("mean").recording
-    assert (recorded.path, recorded.disagreements) == (str((tmp_path / "kept").resolve()), 3)
+    assert (recorded.path, recorded.slot, recorded.disagreements) == (str((tmp_path / "kept").resolve()), "mean", 3)
     assert (recorded.tolerance, recorded.tolerances) == expected
 
 

@@ -33,7 +33,7 @@ def path(recorded, tmp_path_factory):
 
 
 def check(path, factor=2.5, slot="policy", **more):
-    return check_recording(loaded(factor), Recorded(str(path), **more), slot)
+    return check_recording(loaded(factor), Recorded(str(path), slot, **more))
 
 
 def test_the_model_that_ran_passes(path):
@@ -114,7 +114,7 @@ def test_a_recording_without_its_station_file_fails(recorded, tmp_path):
 @pytest.mark.parametrize(("factor", "outcome"), [(2.0, Outcome.PASSED), (2.5, Outcome.FAILED)])
 def test_the_worker_makes_it_with_all_other_checks(path, factor, outcome):
     """In a process of its own, from the model's bytes; the report travels whole."""
-    job = GateJob(slot="policy", draws=10, recording=Recorded(str(path), 0.1))
+    job = GateJob(slot="policy", draws=10, recording=Recorded(str(path), tolerance=0.1))
     report = Apart(worker=WORKER).examine(Source(model_bytes(factor), "new.onnx"), {}, {}, job).report
     (found,) = [one for one in report.checks if one.name == "recording"]
     assert found.outcome is outcome
@@ -124,6 +124,6 @@ def test_the_worker_makes_it_with_all_other_checks(path, factor, outcome):
 
 
 def test_what_it_says_is_that_of_the_same_call_here(path):
-    job = GateJob(slot="policy", draws=10, recording=Recorded(str(path), 0.1))
+    job = GateJob(slot="policy", draws=10, recording=Recorded(str(path), tolerance=0.1))
     here = examine(loaded(2.5), job, over=check_recording)
     assert here.refusal == f"recording: {check(path, tolerance=0.1).why}"
