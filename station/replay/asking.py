@@ -18,10 +18,10 @@ from rt_engine.gate.job import GateJob
 from rt_engine.gate.report import Outcome
 from rt_engine.model import Model, load
 from rt_engine.read.source import Source, opened
-from rt_engine.recording import Recording, Segment, TaskRecording
+from rt_engine.recording import Recording, Segment, TaskRecording, Version
 from scheduler.errors import ReplayError
 from scheduler.replay import Piece
-from station.replay.models import Search
+from station.replay.models import Search, versions_of
 from station.replay.outputs import outputs_of
 from station.replay.pieces import pieces_of
 from station.replay.restored import Restored, restored
@@ -78,11 +78,16 @@ class Asking:
         how = loading_of(self.recording, self.slot)
         return load(source, how.shapes or None, state=how.state)
 
+    @property
+    def versions(self) -> tuple[Version, ...]:
+        """Those of the slot that the recording tells of, in the order of their numbers."""
+        known = versions_of(self.recording, self.tasks[0]).get(self.slot, {})
+        return tuple(known[number] for number in sorted(known))
+
     def old(self) -> Model | None:
         """The newest version that ran; None: it is nowhere, or does not load here."""
-        numbers = self.recording.versions.get(self.tasks[0], {})
-        for number in sorted(numbers, reverse=True):
-            if (found := self.search.find(numbers[number].sha256)) is not None:
+        for version in reversed(self.versions):
+            if (found := self.search.find(version.sha256)) is not None:
                 try:
                     return self._loaded(found)
                 except EngineError:
@@ -120,7 +125,7 @@ class Asking:
         return restored(self.recording, name, self.search, steps=steps, trusted=trusted, instead={self.slot: model})
 
     def _lost(self) -> str:
-        hashes = dict.fromkeys(version.sha256 for version in self.recording.versions.get(self.tasks[0], {}).values())
+        hashes = dict.fromkeys(version.sha256 for version in self.versions)
         return f"the model that ran is not there (SHA-256 {', '.join(hashes) or 'unknown'}): what it put out is as recorded"
 
     def _compared(self, made: Restored, model: Model, old: Model | None) -> WhatIf:
@@ -137,8 +142,8 @@ class Asking:
             monitor_limit=None if task.monitor is None else task.monitor.limit,
             disagreements=asked.disagreements,
         )
-        versions = tuple(made.models) if self.recording.versions.get(task.name) else _versions(recorded)
-        subject, most_s = Subject(task, made.layout, versions, old), asked.most_s / len(self.tasks)
+        versions = tuple(made.models) if self.versions else _versions(recorded)
+        subject, most_s = Subject(task, made.layout, versions, old, made.others), asked.most_s / len(self.tasks)
         if most_s == np.inf:
             return what_if(subject, model, terms, pieces_of(recorded))
         pieces = _in_time(subject, model, terms, recorded, most_s)

@@ -6,8 +6,8 @@ pieces of the recording --scheduler.replay, the real cycle--> rows --> Compariso
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -33,12 +33,14 @@ class Subject:
         layout: of its records.
         versions: the numbers of the model's versions in the records.
         model: the one that ran; None: it is not there, which only means that less is told.
+        others: see `station.replay.restored.Restored`.
     """
 
     task: Task
     layout: TaskLayout
     versions: tuple[int, ...]
     model: Model | None = None
+    others: Mapping[str, Mapping[int, Model]] = field(default_factory=dict)
 
 
 def what_if(subject: Subject, model: Model, terms: Terms, pieces: Iterable[Piece], most_s: float = np.inf) -> WhatIf:
@@ -59,7 +61,8 @@ def what_if(subject: Subject, model: Model, terms: Terms, pieces: Iterable[Piece
     models = dict.fromkeys(subject.versions, model)
     if not are_alike(subject.model, model):
         pieces = (replace(piece, checkpoints=_without_states(piece.checkpoints, subject.layout)) for piece in pieces)
-    found = Replay(subject.task, models, subject.layout, what_if=True).run(_in_time(pieces, most_s), each=each)
+    replay = Replay(subject.task, models, subject.layout, others=subject.others, what_if=True)
+    found = replay.run(_in_time(pieces, most_s), each=each)
     notes = [*states(subject.model, model), *_left_out(found)]
     return replace(comparison.result(notes), recorded=found.recorded, seconds=found.seconds)
 

@@ -100,8 +100,7 @@ def _page(asking: Asking, path: Path, model: Model, found: Sequence[WhatIf]) -> 
     recording = asking.recording
     names = [Path(name).name for name in recording.paths]
     title = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
-    versions = recording.versions.get(asking.tasks[0], {})
-    old = ", ".join(f"version {number}: {version.sha256[:12]}" for number, version in sorted(versions.items()))
+    old = ", ".join(f"version {version.number}: {version.sha256[:12]}" for version in asking.versions)
     rows = [
         ("recording", ", ".join(names)),
         ("machine", recording.about.get("machine", "not known")),

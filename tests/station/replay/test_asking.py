@@ -135,3 +135,9 @@ def test_which_model_is_meant(path, recorded, tmp_path):
     empty = type(recorded)(recorded.layout, recorded.records[:0], recorded.checkpoints[:0])
     with pytest.raises(ReplayError, match="no cycle of any task"):
         ask(rt_engine.recording.open(write(tmp_path / "e.mcap", empty, MODELS)), Asked())
+
+
+def test_the_old_model_is_that_of_the_slot_not_of_the_tasks_others(tmp_path, recorded):
+    """A monitor's versions are counted by themselves, and may have the same numbers."""
+    path = write(tmp_path / "a.mcap", recorded, MODELS | {"watch": model_bytes(1.0, 3)})
+    assert run(path, MODELS["policy"]).is_equal
