@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,12 +10,14 @@ import typer
 
 from station.commands.shared.explaining import explained, print_json, say
 from station.commands.shared.many_replays import replay_on
+from station.commands.shared.many_what_ifs import what_if_on
 from station.commands.shared.options import JsonOption
 from station.commands.shared.what_if import Wanted, tolerances, what_if
 from station.errors import ExitCode
 
 if TYPE_CHECKING:
     from rt_native.terminal import Sheet, Terminal
+    from station.replay.asking import Asked
     from station.replay.repeat import How, Repeated
 
 ORDER = 104
@@ -87,13 +89,10 @@ def replay(
 
     console, errors = Terminal(), Terminal(stderr=True)
     is_many = workers is not None or on is not None or any("://" in one for one in recording)
-    if model is not None and is_many:
-        raise typer.BadParameter(
-            "what another model would have put out is asked of recordings here, one process at a time"
-        )
     if model is not None:
         what = Asking(recording, task or [], models or [], steps, run_steps, slot, tolerance or [])
-        raise typer.Exit(_what_if(console, errors, what, Wanted(model, html, as_json)))
+        many = (workers or 1, on) if is_many else None
+        raise typer.Exit(_what_if(console, errors, what, Wanted(model, html, as_json), many))
     if unused := [name for name, given in (("--slot", slot), ("--tolerance", tolerance), ("--html", html)) if given]:
         raise typer.BadParameter("it is about another model; give --model too", param_hint=unused[0])
     with explained(errors):
@@ -123,7 +122,10 @@ class Asking:
     tolerances: list[str]
 
 
-def _what_if(console: Terminal, errors: Terminal, asking: Asking, wanted: Wanted) -> ExitCode:
+def _what_if(
+    console: Terminal, errors: Terminal, asking: Asking, wanted: Wanted, many: tuple[int, str | None] | None
+) -> ExitCode:
+    """`many`: on so many processes, or at that address."""
     if len(asking.tasks) > 1:
         raise typer.BadParameter("a what-if is of one task, or of all that run a model", param_hint="--task")
     for_all, by_name = tolerances(asking.tolerances)
@@ -140,8 +142,24 @@ def _what_if(console: Terminal, errors: Terminal, asking: Asking, wanted: Wanted
             steps=asking.steps,
             trusts_steps=asking.run_steps,
         )
+        if many is not None:
+            return _what_if_on(console, errors, asking, asked, wanted, many)
         paths = asking.recordings
         return what_if(console, rt_engine.recording.open(paths[0] if len(paths) == 1 else paths), asked, wanted)
+
+
+def _what_if_on(
+    console: Terminal, errors: Terminal, asking: Asking, asked: Asked, wanted: Wanted, many: tuple[int, str | None]
+) -> ExitCode:
+    """Workers have other folders to work in."""
+    from station.replay.pool import pool_of
+
+    if wanted.html is not None:
+        raise typer.BadParameter("a page is of one station: leave out --workers and --on", param_hint="--html")
+    folders = tuple(folder.absolute() for folder in asked.folders)
+    steps = None if asked.steps is None else asked.steps.absolute()
+    asked = replace(asked, folders=folders, steps=steps)
+    return what_if_on(console, errors, asking.recordings, wanted.model, asked, pool_of(*many), wanted.as_json)
 
 
 def _repeated(paths: list[str], how: How, errors: Terminal) -> list[Repeated]:

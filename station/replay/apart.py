@@ -70,14 +70,23 @@ class Apartness:
 
     def quantiles(self, i: int) -> Mapping[str, float]:
         """Of |difference| of one output: at most so much; empty where nothing was compared."""
-        bins = sorted(self._bins[i].items())
-        if not bins:
-            return {}
-        edges = np.array([kind + 1 if kind else 0 for kind, _ in bins], np.int64) << _CUT
-        tops = np.minimum(edges.view(np.float64), self.largest[i])
-        upto = np.cumsum([count for _, count in bins])
-        return {name: float(tops[np.searchsorted(upto, part * upto[-1])]) for name, part in QUANTILES.items()}
+        return quantiles_of(self._bins[i], float(self.largest[i]))
+
+    def bins(self, i: int) -> Mapping[int, int]:
+        """How many |differences| of one output are of each size, for `quantiles_of`; those of several replays may be added."""
+        return dict(self._bins[i])
 
     def furthest(self, i: int) -> Furthest:
         """The largest difference of one output."""
         return Furthest(float(self.largest[i]), int(self.largest_ns[i]))
+
+
+def quantiles_of(bins: Mapping[int, int], largest: float) -> Mapping[str, float]:
+    """What `Apartness.quantiles` gives, of `Apartness.bins` and the largest difference."""
+    if not bins:
+        return {}
+    kinds = sorted(bins)
+    edges = np.array([kind + 1 if kind else 0 for kind in kinds], np.int64) << _CUT
+    tops = np.minimum(edges.view(np.float64), largest)
+    upto = np.cumsum([bins[kind] for kind in kinds])
+    return {name: float(tops[np.searchsorted(upto, part * upto[-1])]) for name, part in QUANTILES.items()}

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -126,6 +126,8 @@ class OutputFound:
     clamped: tuple[int, int]
     limited: tuple[int, int]
     published: Furthest
+    bins: Mapping[int, int] = field(default_factory=dict, repr=False)
+    """See `station.replay.apart.Apartness.bins`."""
 
     @property
     def rank(self) -> tuple[float, ...]:
@@ -208,6 +210,7 @@ class WhatIf:
 
 def _output_json(found: OutputFound) -> dict[str, Any]:
     data = asdict(found)
+    del data["bins"]
     terms = {key: value if _is_number(value) else None for key, value in data.pop("terms").items()}
     return terms | data
 
@@ -299,6 +302,7 @@ class Comparison:
             clamped=(int(self._clamped[0, i]), int(self._clamped[1, i])),
             limited=(int(self._limited[0, i]), int(self._limited[1, i])),
             published=self._published.furthest(i),
+            bins=raw.bins(i),
         )
 
     def _reasons(self, old: Cycles, new: Cycles, both: Flags) -> None:

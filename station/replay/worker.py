@@ -66,9 +66,8 @@ def work(job: Mapping[str, Any]) -> dict[str, Any]:
         `text`.
     """
     about = {"worker": address()}
-    if job.get("software") != software():
-        text = f"it has {software()}, and {job.get('software')} was asked for: install the same version there"
-        return {**about, "refused": "software", "text": text}
+    if refused := other_software(job):
+        return {**about, **refused}
     try:
         begin = time.thread_time()
         done = _done(job)
@@ -82,6 +81,14 @@ def work(job: Mapping[str, Any]) -> dict[str, Any]:
         return {**about, "refused": "model", "text": str(error)}
     except (RecordingError, ReplayError) as error:
         return {**about, "refused": "recording", "text": str(error)}
+
+
+def other_software(job: Mapping[str, Any]) -> dict[str, Any]:
+    """A refusal, where who asks has other software; empty: the same."""
+    if job.get("software") == software():
+        return {}
+    text = f"it has {software()}, and {job.get('software')} was asked for: install the same version there"
+    return {"refused": "software", "text": text}
 
 
 def _done(job: Mapping[str, Any]) -> dict[str, Any]:

@@ -57,10 +57,9 @@ def _with_bar(errors: Terminal, where: Sequence[str], how: How, pool: Pool) -> M
     from station.replay.worker import Ask
 
     ask = Ask(_whole(how.models), None if how.steps is None else str(how.steps.absolute()), how.trusted)
-    places = [one if "://" in one else _whole_path(one) for one in where]
 
     def run(step: Step | None) -> Many:
-        return replay_many(places, pool, tasks=how.tasks, ask=ask, step=step)
+        return replay_many(whole_paths(where), pool, tasks=how.tasks, ask=ask, step=step)
 
     if not errors.is_terminal:
         return run(None)
@@ -76,10 +75,11 @@ def _whole(folders: Sequence[Path]) -> tuple[str, ...]:
     return tuple(str(folder.absolute()) for folder in folders)
 
 
-def _whole_path(where: str) -> str:
+def whole_paths(where: Sequence[str]) -> list[str]:
+    """The same of recordings; addresses are whole."""
     from pathlib import Path
 
-    return str(Path(where).absolute())
+    return [one if "://" in one else str(Path(one).absolute()) for one in where]
 
 
 def _show(console: Terminal, found: Many) -> None:

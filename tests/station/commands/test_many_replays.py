@@ -60,3 +60,18 @@ def test_workers_that_are_not_there_are_said(fleet, monkeypatch, words, code, sa
 def test_a_folder_without_recordings_is_said(tmp_path):
     done = ask(tmp_path, "--workers", 1)
     assert done.exit_code == ExitCode.BAD_FILE and "no recordings" in done.output
+
+
+def test_another_model_is_tried_on_all_stations(fleet, tmp_path):
+    """A line for each, all outputs together; a page is of one station."""
+    model = tmp_path / "new.onnx"
+    model.write_bytes(model_bytes(2.5))
+    words = (fleet, "--model", model, "--tolerance", "0.1", "--workers", 1)
+    done = ask(*words)
+    assert done.exit_code == ExitCode.FAILED
+    assert "all stations together" in done.output
+    assert {"left", "right"} <= {line.split()[0] for line in done.output.splitlines() if line.strip()}
+    found = json.loads(ask(*words, "--json").stdout)
+    assert [one["station"] for one in found["stations"]] == ["left", "right"] and not found["passes"]
+    done = ask(*words, "--html", tmp_path / "page.html")
+    assert done.exit_code == 2 and "a page is of one station" in done.output
