@@ -60,11 +60,6 @@ class Drain:
         self._done = threading.Event()
         self._thread: threading.Thread | None = None
 
-    @property
-    def dropped(self) -> int:
-        """Cycles that no ring had room for."""
-        return sum(ring.dropped for ring in self.rings)
-
     def listen(self, hear: Listener) -> Callable[[], None]:
         """Call `hear(layout, records)` with the new cycles of each task at each look, in the drain's thread; gives what ends it.
 

@@ -29,9 +29,6 @@ class Fired:
     task: str
     text: str
 
-    def __str__(self) -> str:
-        return f"{self.kind}{f' of task {self.task}' if self.task else ''}{f': {self.text}' if self.text else ''}"
-
 
 @dataclass(eq=False, slots=True)
 class Episode:

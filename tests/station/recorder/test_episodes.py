@@ -1,7 +1,6 @@
 """What is kept around triggers, tick by tick, on a clock of the test's own."""
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -108,8 +107,3 @@ def test_whatever_the_looks_each_tick_near_a_trigger_is_kept_once_and_no_other(b
         plan.ended(now)
     wanted = [tick for tick in range(now) if any(-before <= tick - one <= after for one in triggers)]
     assert keep == [tick for tick in wanted if tick < now]
-
-
-@pytest.mark.parametrize("kind", ["command", "fault"])
-def test_a_trigger_in_words(kind):
-    assert str(Fired(0, kind, "axis" if kind == "fault" else "", "why")).startswith(kind)
