@@ -18,10 +18,11 @@ from tests.station.page.browser import Browser
 
 @dataclass(slots=True)
 class Page:
-    """A page that is served: where, and of what."""
+    """A page that is served: where, of what, and by what."""
 
     url: str
     source: Any
+    server: PageServer | None = None
 
     def ask(self, path: str) -> Any:
         """What the station itself says, to a program."""
@@ -37,7 +38,7 @@ def serving(source: Any, port: int = 0, **options: Any) -> Iterator[Page]:
     server = PageServer(PageOptions(port=port, **options), source, Access())
     asyncio.run_coroutine_threadsafe(server.start(), loop).result(20)
     try:
-        yield Page(f"http://127.0.0.1:{server.address[1]}", source)
+        yield Page(f"http://127.0.0.1:{server.address[1]}", source, server)
     finally:
         asyncio.run_coroutine_threadsafe(server.stop(), loop).result(20)
         loop.call_soon_threadsafe(loop.stop)

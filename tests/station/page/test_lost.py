@@ -8,6 +8,7 @@ import pytest
 from station.page.people import hashed
 from tests.station.page.looking import VIEWS, Page, serving, shown
 from tests.station.page.pretended import Pretended, link, tag, task
+from tests.station.stations import wait_for
 
 pytestmark = pytest.mark.peer("chromium")
 LIVE = "document.body.dataset.live"
@@ -42,6 +43,20 @@ def test_a_connection_that_hangs_is_told(browser, panel, monkeypatch):
     browser.run("Date.now = window.when")
     browser.wait(LIVE, until=lambda state: state == "live")
     assert browser.run("return document.querySelector('#banner').hidden")
+
+
+def test_a_tab_that_nobody_sees_lets_its_connection_go(browser, panel):
+    """A browser has six for all tabs: many that lie behind would leave none for the one in front."""
+    shown(browser, panel, "tasks")
+    wait_for(lambda: panel.server.viewers == 1)
+    browser.run("""const later = window.setTimeout; window.setTimeout = (f, ms) => later(f, ms / 100);
+      window.hidden = true; Object.defineProperty(document, "hidden", {get: () => window.hidden, configurable: true});
+      document.dispatchEvent(new Event("visibilitychange")); window.setTimeout = later;""")
+    browser.wait(LIVE, until=lambda state: state == "waiting")
+    wait_for(lambda: panel.server.viewers == 0)
+    browser.run("window.hidden = false; document.dispatchEvent(new Event('visibilitychange'))")
+    browser.wait(LIVE, until=lambda state: state == "live")
+    assert panel.server.viewers == 1
 
 
 def test_what_is_paused_stays_as_it_is(browser, panel):

@@ -25,7 +25,7 @@ that JSON has not are the texts "NaN", "Infinity", "-Infinity". A key that is mi
                               kernels, ns, share, macs, weight_bytes}], edges: [[from id, to id]]}
   /api/models/SLOT/tensor?node=ID
                               {node, name, tick_ns, when, source, dtype, shape, values: [the first 4,096, flat], least, greatest,
-                              mean, deviation, zeros, not_finite}: computed from recorded or newest inputs, never in the cycle
+                              mean, deviation, zeros: share of 0..1, not_finite}: computed from recorded or newest inputs, never in the cycle
   /api/recordings             {recorder: {state, folder, quota_bytes, used_bytes, dropped}, recordings: [{name, tasks, begin, end,
                               bytes, why, is_open, replay: "rt-engine replay FILE"}]}
   /api/audit                  {number, head, log, lines: [{number, time, who, what, outcome}]}: the newest 50
@@ -35,6 +35,7 @@ that JSON has not are the texts "NaN", "Infinity", "-Infinity". A key that is mi
 */
 
 const PATIENCE_MS = 3500; // the station speaks about once a second
+const ASLEEP_MS = 5000; // a tab that nobody sees lets its connection go: a browser has six for all tabs of a station
 const AGAIN_MS = [500, 1000, 2000, 4000];
 
 /** A refusal of the station: `status` is HTTP's, 0 where nobody answered; the message is for people. */
@@ -92,12 +93,29 @@ export class Live extends EventTarget {
   #source = null;
   #tries = 0;
   #again = 0;
+  #sleep = 0;
 
   start() {
     this.#open();
     setInterval(() => this.#look(), 500);
     window.addEventListener("pagehide", () => this.#source?.close()); // a page that the browser keeps for later listens to nothing
     window.addEventListener("pageshow", (event) => event.persisted && this.retry());
+    document.addEventListener("visibilitychange", () => this.#seen(!document.hidden));
+  }
+
+  #seen(isSeen) {
+    clearTimeout(this.#sleep);
+    if (!isSeen) this.#sleep = setTimeout(() => this.#nap(), ASLEEP_MS);
+    else if (this.#source?.readyState === EventSource.CLOSED) {
+      if (this.state === "live") this.#to("waiting");
+      this.retry();
+    }
+  }
+
+  #nap() {
+    clearTimeout(this.#again);
+    this.#source?.close();
+    if (this.state === "live") this.#to("waiting");
   }
 
   /** Try at once: a token was given, or somebody pressed the button. */

@@ -13,15 +13,17 @@ export const colour = (share) => STEPS.filter(([least]) => (share ?? 0) >= least
 export class Graph {
   /** `chosen(node)`: somebody wants to see its tensor. */
   constructor(graph, chosen) {
-    this.nodes = graph.nodes;
+    const joined = new Set(graph.edges.flat().map(String));
+    // what only gives a value another shape has neither kernels nor lines of its own: lines go past it
+    this.nodes = graph.nodes.filter((node) => node.kind !== "operator" || node.kernels?.length || joined.has(String(node.id)));
     this.chosen = chosen;
-    this.number = new Map(graph.nodes.map((node, i) => [String(node.id), i]));
-    this.sources = graph.nodes.map(() => []);
+    this.number = new Map(this.nodes.map((node, i) => [String(node.id), i]));
+    this.sources = this.nodes.map(() => []);
     for (const [from, to] of graph.edges) {
       const [a, b] = [this.number.get(String(from)), this.number.get(String(to))];
       if (a !== undefined && b !== undefined && a < b && !this.sources[b].includes(a)) this.sources[b].push(a);
     }
-    this.readers = graph.nodes.map((_, i) => this.sources.flatMap((read, to) => (read.includes(i) ? [to] : [])));
+    this.readers = this.nodes.map((_, i) => this.sources.flatMap((read, to) => (read.includes(i) ? [to] : [])));
     this.element = h("div", { class: "card canvas", role: "group", "aria-label": "Graph of the model: arrow keys go from operator to operator, Enter shows the tensor" });
     const widest = Math.max(1, Math.min(5, Math.floor((window.innerWidth - 60) / (BOX + GAP_X))));
     this.made = layout(this.sources, { widest, box: BOX + GAP_X, line: GAP_X, room: Math.min(300, 60 * widest) });

@@ -26,7 +26,7 @@ export function panel(tensor, node) {
   const cut = (tensor.shape ?? []).reduce((product, size) => product * size, 1) - numbers.length;
   const facts = [
     ["shape", `${tensor.dtype ?? ""} ${shape(tensor.shape)}`], ["least", number(tensor.least)], ["greatest", number(tensor.greatest)], ["mean", number(tensor.mean)],
-    ["deviation", number(tensor.deviation)], ["zeros", count(tensor.zeros)], ["not finite", count(tensor.not_finite)], ["from", tensor.source ?? "-"],
+    ["deviation", number(tensor.deviation)], ["zeros", typeof tensor.zeros === "number" ? `${number(100 * tensor.zeros, 3)} %` : "-"], ["not finite", count(tensor.not_finite)], ["from", tensor.source ?? "-"],
     ["of", tensor.when ? clock(tensor.when) : "-"],
   ];
   const list = h("dl", { class: "facts" }, facts.map(([name, value]) => h("div", { "data-fact": name }, h("dt", {}, name), h("dd", { class: name === "not finite" && tensor.not_finite ? "bad" : null }, value))));
@@ -36,17 +36,17 @@ export function panel(tensor, node) {
 
 function picture(numbers, tensor, node) {
   const { columns, rows } = folded(tensor.shape, numbers.length), most = Math.max(...numbers.map((value) => Math.abs(value ?? 0)), 0);
-  const size = Math.max(1, Math.min(32, Math.floor(344 / columns)));
+  const size = Math.max(1, Math.min(32, Math.floor(344 / columns))), tall = Math.max(size, rows <= 8 ? 18 : 1); // a single row is seen too
   const label = `${node.name ?? node.operator}: ${count(rows)} rows of ${count(columns)}, from ${number(tensor.least, 4)} (blue) to ${number(tensor.greatest, 4)} (red)`;
-  const canvas = h("canvas", { width: columns * size, height: rows * size, role: "img", "aria-label": label });
+  const canvas = h("canvas", { width: columns * size, height: rows * tall, role: "img", "aria-label": label });
   const pen = canvas.getContext("2d");
   numbers.forEach((value, i) => {
-    const [x, y] = [(i % columns) * size, Math.floor(i / columns) * size];
+    const [x, y] = [(i % columns) * size, Math.floor(i / columns) * tall];
     pen.fillStyle = value === null ? "#000" : `rgb(${heat(most ? value / most : 0).join(" ")})`;
-    pen.fillRect(x, y, size, size);
+    pen.fillRect(x, y, size, tall);
     if (value === null && size >= 4) {
       pen.fillStyle = "#ffd400"; // what is not finite is seen in any row
-      pen.fillRect(x + size / 4, y + size / 4, size / 2, size / 2);
+      pen.fillRect(x + size / 4, y + tall / 4, size / 2, tall / 2);
     }
   });
   canvas.addEventListener("pointermove", (event) => {

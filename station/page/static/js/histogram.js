@@ -3,7 +3,7 @@
 import { h, mark, s } from "./dom.js";
 import { count, duration, number } from "./words.js";
 
-const WIDTH = 420, HEIGHT = 200, LEFT = 48, RIGHT = 12, TOP = 46, BOTTOM = 24, PER_OCTAVE = 8, LETTER = 6.6, ROW = 14;
+const WIDTH = 420, HEIGHT = 200, LEFT = 48, RIGHT = 12, TOP = 46, BOTTOM = 24, PER_OCTAVE = 8, LETTER = 7.2, ROW = 14;
 
 /** Bars of equal width on a log scale: [{low, high, count}], the empty ones between the others left out. */
 export function octaves(bars, perOctave = PER_OCTAVE) {

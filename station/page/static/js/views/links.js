@@ -24,7 +24,7 @@ const LINKS = [
   { head: "Writes", number: true, cell: (link) => count(link.writes) },
   { head: "Errors", number: true, cell: (link) => fault(link.errors) },
   { head: "Lost", number: true, cell: (link) => ({ ...fault(link.reconnects), sub: link.lost_reason ?? "" }) },
-  { head: "Safe writes", number: true, cell: (link) => fault(link.safe_writes) },
+  { head: "Safe writes", number: true, cell: (link) => count(link.safe_writes) },
 ];
 const REACTIONS = [
   { head: "Task", cell: (task) => task.name },

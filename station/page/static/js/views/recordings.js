@@ -28,11 +28,10 @@ function command(text) {
 }
 
 const COLUMNS = [
-  { head: "Recording", cell: (one) => ({ text: one.name, sub: one.is_open ? "being written" : "" }) },
+  { head: "Recording", cell: (one) => ({ text: one.name, sub: [one.tasks?.join(", "), one.is_open ? "being written" : ""].filter(Boolean).join("; ") }) },
   { head: "Why", cell: (one) => one.why || "-" },
   { head: "Begin", cell: (one) => moment(one.begin) },
   { head: "Length", number: true, cell: lasted },
-  { head: "Tasks", cell: (one) => one.tasks?.join(", ") || "-" },
   { head: "Size", number: true, cell: (one) => bytes(one.bytes) },
   { head: "Replay", cell: (one) => ({ node: command(one.replay ?? `rt-engine replay ${one.name}`) }) },
 ];
@@ -60,7 +59,7 @@ export const recordings = {
       table.update(all);
       now.hidden = !context.rights("record");
       const shown = recorder
-        ? [["state", recorder.state], ["folder", recorder.folder], ["used", `${bytes(recorder.used_bytes)} of ${bytes(recorder.quota_bytes)}`], ["cycles lost", count(recorder.dropped)], ["trouble", recorder.trouble ?? ""]]
+        ? [["state", recorder.state], ["folder", recorder.folder], ["cycles lost", count(recorder.dropped)], ["trouble", recorder.trouble ?? ""]]
         : [["state", "this station records nothing: `[recorder]` in its file begins it"]];
       keyed(facts, shown.filter(([, text]) => text), ([name]) => name, ([name]) => h("div", {}, h("dt", {}, name), h("dd")), (row, [name, text]) => {
         say(row.lastChild, text);
