@@ -13,6 +13,7 @@ from fieldbus.image.image import NATIVE as FIELDBUS
 from rt_engine.run.native import KERNELS
 from rt_native.library import Library
 from scheduler.native import NATIVE as SCHEDULER
+from scheduler.replay import CLOCK as REPLAY
 from tests.rt_native.symbols import undefined
 
 ALLOWED = {
@@ -29,7 +30,7 @@ ALLOWED = {
 MILLION = 1_000_000
 
 
-@pytest.mark.parametrize("library", [KERNELS, SCHEDULER, FIELDBUS], ids=lambda library: library.name)
+@pytest.mark.parametrize("library", [KERNELS, SCHEDULER, FIELDBUS, REPLAY], ids=lambda library: library.name)
 def test_compiled_code_needs_only_the_clock_and_memory_moves(library):
     """No Python symbol, no malloc, no libm, no exception: read from the object file itself."""
     assert undefined(library.build()) <= ALLOWED

@@ -49,6 +49,7 @@ def _build_steps(station: Path) -> None:
 
 def libraries() -> list[Library]:
     """Those that the modules of a running station declare, in the order in which it imports them."""
+    import scheduler.replay  # noqa: F401  # its gate may run a new version over a recording
     import station.running.station  # noqa: F401
     from rt_native.library import Library
 
