@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -9,6 +10,7 @@ from typing import Final
 from rt_native.memory import align
 from scheduler.scheduler import Scheduler
 from scheduler.task import Task
+from station.recorder.home import BASE
 from station.recorder.recorder import capacity, checkpoints
 from station.terms.lengths import format_size
 from station.terms.recorder import RecorderTable
@@ -31,6 +33,8 @@ class Cost:
     episode_bytes: float
     memory: int
     compression: str
+    room: int | None = None
+    """Bytes that shared memory has now; None: not known."""
 
     def lines(self) -> Iterator[str]:
         """For people."""
@@ -43,6 +47,11 @@ class Cost:
             count = int(self.quota // self.episode_bytes)
             holds = f"a trigger keeps {format_size(self.episode_bytes)}, the quota of {format_size(self.quota)} holds {count:,}"
         yield f"recorder: {rate}; {holds}; {format_size(self.memory)} of locked memory"
+        if self.room is not None and self.memory > self.room:
+            yield (
+                f"note: {BASE} has room for {format_size(self.room)} now: nothing would be recorded; less `before` or `stall`, "
+                f"or a larger one (mount -o remount,size=... {BASE}; docker --shm-size)"
+            )
         if self.episode_bytes > self.quota:
             yield "note: one trigger keeps more than the quota holds: a larger quota, or less before and after"
 
@@ -65,7 +74,15 @@ def cost_of(table: RecorderTable, tasks: Sequence[Task]) -> Cost:
     kept_s = (table.before_ns + table.checkpoint_ns + table.after_ns) / NS
     episode = rate * kept_s if table.mode == "trigger" else 0.0
     quota_s = table.quota / rate if rate else 0.0
-    return Cost(table.mode, len(found), rate, table.quota, quota_s, episode, memory, table.compression)
+    return Cost(table.mode, len(found), rate, table.quota, quota_s, episode, memory, table.compression, _room())
+
+
+def _room() -> int | None:
+    try:
+        found = os.statvfs(BASE)
+    except OSError:
+        return None
+    return found.f_bavail * found.f_frsize
 
 
 def _length(seconds: float) -> str:

@@ -47,6 +47,12 @@ def test_files_and_rings_take_what_it_says(tmp_path, monkeypatch):
     assert size == pytest.approx(cost.bytes_per_s * cycles / 1000, rel=0.1)
 
 
+def test_more_memory_than_there_is_is_told():
+    cost = Cost("continuous", 1, 1e3, 10**9, 1e6, 0, 10**9, "none", 64 * 10**6)
+    _, note = cost.lines()
+    assert "/dev/shm has room for 64 MB now: nothing would be recorded" in note
+
+
 @pytest.mark.parametrize(
     ("cost", "words"),
     [
