@@ -190,3 +190,36 @@ def test_a_disagreement_in_shadow_is_kept_with_both_models(tmp_path):
     assert {f"models/{one.sha256}.onnx" for one in found.versions["axis"].values()} == set(found.attachments)
     flags = found.task("axis").numpy()["flags"]
     assert (flags & int(Flag.SECOND_SHADOW)).any()
+
+
+SECOND = """\
+[tasks.second]
+cycle = "2 ms"
+inputs = ["a"]
+outputs = ["lamp"]
+step = { type = "linear" }
+"""
+
+
+def test_a_page_alone_has_every_cycle_and_keeps_none(tmp_path):
+    """Of all tasks; and where a recorder wants some of them, those of the others go to no file."""
+    axis = AXIS.replace("[tags]\n", '[tags]\nlamp = { direction = "out" }\n')
+    page = '[servers.page]\ntype = "web"\nport = 0\n'
+    for recorder, kept in (("", None), (QUICK + 'mode = "continuous"\ntasks = ["second"]\n', ["second"])):
+        folder, heard = tmp_path / str(len(recorder)), {}
+        station = Station(read_station(write_station(folder, station_text("bench", SIM, axis, SECOND, page, recorder))))
+        assert set(station._scheduler.rings) == {"axis", "second"}
+        station.recording.drain.listen(
+            lambda layout, records, heard=heard: heard.setdefault(layout.task, []).extend(records["number"].tolist())
+        )
+        with running(station):
+            wait_for(lambda heard=heard: len(heard.get("axis", ())) > 200 and len(heard.get("second", ())) > 100)
+        for numbers in heard.values():
+            assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+        assert not list((tmp_path / "shm").rglob("*.*"))
+        found = list(folder.rglob("*.mcap"))
+        if kept is None:
+            assert found == [] and station.snapshot().recorder is None
+        else:
+            assert list(recording.open(found[0]).tasks) == kept
+            assert recording.open(found[0]).task("second").numpy()["number"].tolist() == heard["second"]
