@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,12 @@ from scheduler.controllers import pid, ramp
 from scheduler.errors import ReplayError
 from scheduler.replay import NOT_REPEATED, Piece, Replayed, What, replay_task
 from scheduler.replay_plan import Why
+from scheduler.runner import TaskRunner
 from scheduler.second import Terms
+from scheduler.tap import TapTerms
 from scheduler.task_block import Control
-from tests.scheduler.fakes import ANY_AGE, MS, PERIOD, channel
+from scheduler.threads import TaskThread
+from tests.scheduler.fakes import ANY_AGE, EPOCH, MS, PERIOD, FakeClock, channel
 from tests.scheduler.models import lstm, mlp, scale, score, summing, trees
 from tests.scheduler.recorded import Live, Recorded, run
 
@@ -355,6 +359,53 @@ def test_versions_of_the_other_models_that_came_while_it_ran() -> None:
     del others["late"][2]
     done = replayed(with_others(), recorded, {1: ONE_STEP}, others=others)
     assert done.is_equal and done.cycles == 80
+
+
+def test_each_task_of_a_thread_is_repeated_by_itself(tmp_path: Path) -> None:
+    """One has the clock's readings that came after the other's cycle; both take the same trial back in the same tick."""
+    first, other = summing(2.0), summing(3.0, most=50.0)
+    slot, clock, runners = ModelSlot(first), FakeClock(), []
+    for name in "ab":
+        task = replace(summed(slot)(), name=name)
+        terms = TapTerms(path=tmp_path / name, capacity=200, checkpoint_ns=20 * MS, checkpoints=50)
+        runners.append(TaskRunner(task, slot, clock.clock, terms=terms))
+        runners[-1].set_epoch(EPOCH)
+    lives = [Live(runner.task, runner, clock) for runner in runners]
+    words, done = ChangeWords(), 0
+    words.set_activation(0)
+
+    def on_sleep(until_ns: int) -> None:
+        nonlocal done
+        for number, live in enumerate(lives):
+            reader = live.runner._reader
+            assert reader is not None
+            live.put(1.0 + done % (3 + number))
+            if done == 8:
+                old, new = reader.context, reader.fresh(other, 2)
+                watch = live.runner.watch(number, new, old, Mode.TRIAL, TERMS)
+                reader.offer(Arrangement(words, new, old, Mode.TRIAL, carry_to=new, fall_to=old, watch=watch))
+            reader.has_taken()
+        done += 1
+        if done > 100:
+            runners[0].tell(Control.STOP)
+
+    clock.on_sleep = on_sleep
+    clock.now_ns += PERIOD // 2
+    for runner in runners:
+        runner.prepare()
+    TaskThread(runners).run_here()
+    assert clock.failure is None
+    for runner in runners:
+        assert runner.tap is not None
+        ring = runner.tap.ring
+        recorded = Recorded(ring.layout, np.array(ring.records(200)), np.array(ring.checkpoints(50)))
+        assert set(recorded.records["version"].tolist()) == {1, 2}
+        make = summed(ModelSlot(first))
+        done_ = replay_task(
+            replace(make(), name=runner.task.name), {1: first, 2: other}, recorded.layout, [recorded.piece]
+        )
+        assert (done_.first, done_.cycles, done_.left_out) == (None, 100, {})
+        runner.release()
 
 
 # --- gaps -------------------------------------------------------------------------------------------------------------
