@@ -149,7 +149,7 @@ def replay_many(
     known, unread = stations(places.found(where))
     plans = list(_plans(known, frozenset(tasks), cycles, pool))
     total, done = sum(plan.cycles for plan in plans), 0
-    jobs = ({**ask.job(*one.place), "plan": number} for number, plan in enumerate(plans) for one in plan.segments)
+    jobs = ({**ask.job(*one), "plan": number} for number, plan in enumerate(plans) for one in plan.segments)
     replies: dict[int, list[Outcome]] = {number: [] for number in range(len(plans))}
     for outcome in spread(jobs, work, pool):
         replies[outcome.job["plan"]].append(outcome)
@@ -200,17 +200,8 @@ def _begin(file: RecordingFile) -> int:
     return min((chunk.head.start for chunk in file.contents.chunks), default=0)
 
 
-@dataclass(frozen=True, slots=True)
-class _Stretch:
-    """A segment, with the files that it needs."""
-
-    segment: Segment
-    paths: tuple[str, ...]
-
-    @property
-    def place(self) -> tuple[tuple[str, ...], str, str, int, int]:
-        """As `Ask.job` wants it."""
-        return self.paths, self.segment.task, self.segment.boot, self.segment.first_ns, self.segment.last_ns
+_Stretch = tuple[tuple[str, ...], str, str, int | None, int | None]
+"""As `Ask.job` wants it: files, task, boot, first and last tick, or None for all that there is of that boot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,17 +214,33 @@ class _Plan:
 
 
 def _plans(known: Mapping[str, Recording], tasks: frozenset[str], cycles: int, pool: Pool) -> Iterator[_Plan]:
-    """Of each station, each life of its models, each task."""
-    for station, recording in known.items():
-        for life in lives(recording):
-            for task in life.tasks:
-                found = life.task(task)
-                if (tasks and task not in tasks) or not len(found):
-                    continue
-                most = max(-(-len(found) // cycles), min(pool.most, len(found) // LEAST), 1)
-                segments = tuple(_Stretch(one, _paths(life, one)) for one in found.segments(most))
-                offset_ns = int(life.about.get("offset_ns") or 0)
-                yield _Plan(station, task, offset_ns, len(found), segments)
+    """Of each station, each life of its models, each task. To find checkpoints takes reading: nothing is cut that need not be."""
+    every = [
+        (station, life, task)
+        for station, recording in known.items()
+        for life in lives(recording)
+        for task in life.tasks
+        if (not tasks or task in tasks) and len(life.task(task))
+    ]
+    total = sum(len(life.task(task)) for _, life, task in every)
+    length = min(cycles, max(LEAST, total // max(pool.most, 1)))
+    for station, life, task in every:
+        found = life.task(task)
+        most = round(len(found) / length)
+        stretches = tuple(_cut(life, task, most) if most > 1 else _whole(life, task))
+        yield _Plan(station, task, int(life.about.get("offset_ns") or 0), len(found), stretches)
+
+
+def _whole(recording: Recording, task: str) -> Iterator[_Stretch]:
+    """What there is of each boot of its machine."""
+    for boot in recording.task(task).record_rows.boots:
+        yield tuple(file.path for file in recording.files if file.boot == boot), task, boot, None, None
+
+
+def _cut(recording: Recording, task: str, most: int) -> Iterator[_Stretch]:
+    """At checkpoints."""
+    for one in recording.task(task).segments(most):
+        yield _paths(recording, one), task, one.boot, one.first_ns, one.last_ns
 
 
 def _paths(recording: Recording, segment: Segment) -> tuple[str, ...]:
@@ -252,7 +259,7 @@ def _paths(recording: Recording, segment: Segment) -> tuple[str, ...]:
 
 
 def _merged(plan: _Plan, outcomes: list[Outcome]) -> Part:
-    order = {one.place: number for number, one in enumerate(plan.segments)}
+    order = {one: number for number, one in enumerate(plan.segments)}
 
     def at(outcome: Outcome) -> int:
         job = outcome.job
@@ -271,12 +278,13 @@ def _merged(plan: _Plan, outcomes: list[Outcome]) -> Part:
         left_out=left_out,
         seconds=sum(one.seconds for one in found),
     )
-    failed = tuple(
-        f"ticks {one.job['first_ns']} to {one.job['last_ns']}: {'; '.join(map(str, one.failures))}"
-        for one in outcomes
-        if one.done is None
-    )
+    failed = tuple(f"{_when(one.job)}: {'; '.join(map(str, one.failures))}" for one in outcomes if one.done is None)
     missing = tuple(dict.fromkeys(text for reply in replies for text in reply["missing"]))
     period_ns = max((reply["period_ns"] for reply in replies), default=0)
     cpu_s = sum(reply["cpu_s"] for reply in replies)
     return Part(plan.station, plan.task, period_ns, plan.offset_ns, whole, len(plan.segments), cpu_s, failed, missing)
+
+
+def _when(job: Mapping[str, Any]) -> str:
+    is_whole = job["first_ns"] is None
+    return ", ".join(job["paths"]) if is_whole else f"ticks {job['first_ns']} to {job['last_ns']}"

@@ -23,6 +23,7 @@ import rt_engine
 from rt_engine import Model
 from rt_engine.errors import RecordingError
 from rt_engine.recording import Recording
+from rt_engine.recording.rows import Rows
 from rt_engine.run.native import library
 from rt_native.errors import NativeError
 from rt_native.target import host
@@ -57,9 +58,9 @@ def work(job: Mapping[str, Any]) -> dict[str, Any]:
     """Run a segment again.
 
     Args:
-        job: `software` of who asks; `paths` of the recording; `task`; `boot`, `first_ns`, `last_ns` of the segment; `models`,
-            folders in which models are looked for; `steps`, a folder, or None; `trusted`: run steps that are in the recording;
-            `tries`: how often others could not do it: then what can be run is, without the models that are nowhere.
+        job: `software` of who asks; `paths` of the recording; `task`; `boot`, `first_ns`, `last_ns` of the segment, None for all of a
+            boot; `models`, folders in which models are looked for; `steps`, a folder, or None; `trusted`: run steps that are in the
+            recording; `tries`: how often others could not do it: then what can be run is, without the models that are nowhere.
 
     Returns:
         `worker`, `lanes`, and `done`: a dictionary with `found`, a `scheduler.replay.Replayed`, and `cpu_s`; or `refused`, why, and
@@ -95,14 +96,23 @@ def _done(job: Mapping[str, Any]) -> dict[str, Any]:
     recording = _opened(tuple(job["paths"]))
     task = recording.task(job["task"])
     rows = task.record_rows
-    first, last = (rows.row_at(job["boot"], job[key]) for key in ("first_ns", "last_ns"))
-    if first is None or last is None:
-        raise RecordingError("the segment is not in the recording any more: has it been written to, or cut?")
+    start, stop = _rows(rows, job)
     made = _made(recording, job)
     if made.missing and not job.get("tries"):
         raise MissingModelError("; ".join(map(str, made.missing)))
-    found = replay_task(made.task, made.models, made.layout, pieces_of(task, (first, last + 1)), others=made.others)
+    found = replay_task(made.task, made.models, made.layout, pieces_of(task, (start, stop)), others=made.others)
     return {"found": found, "period_ns": made.layout.period_ns, "missing": [str(one) for one in made.missing]}
+
+
+def _rows(rows: Rows, job: Mapping[str, Any]) -> tuple[int, int]:
+    """The first row of a segment, and the one behind its last."""
+    if job["first_ns"] is None and job["boot"] in rows.boots:
+        first, behind = rows.boots[job["boot"]]
+        return rows.starts[first], rows.starts[behind]
+    found = [rows.row_at(job["boot"], job[key]) for key in ("first_ns", "last_ns") if job[key] is not None]
+    if len(found) != 2 or found[0] is None or found[1] is None:
+        raise RecordingError("the segment is not in the recording any more: has it been written to, or cut?")
+    return found[0], found[1] + 1
 
 
 def _opened(paths: tuple[str, ...]) -> Recording:
@@ -196,7 +206,9 @@ class Ask:
     steps: str | None = None
     trusted: bool = False
 
-    def job(self, paths: tuple[str, ...], task: str, boot: str, first_ns: int, last_ns: int) -> dict[str, Any]:
+    def job(
+        self, paths: tuple[str, ...], task: str, boot: str, first_ns: int | None, last_ns: int | None
+    ) -> dict[str, Any]:
         """What `work` takes."""
         return {
             "software": software(), "paths": list(paths), "task": task, "boot": boot, "first_ns": first_ns, "last_ns": last_ns,
