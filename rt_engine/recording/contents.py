@@ -37,6 +37,9 @@ EVENT_SCHEMA = json.dumps(
 MODELS = "models/"
 """What the names of attached models begin with; their SHA-256 follows."""
 
+MOST_NS = 1 << 62
+"""Of a tick: with its offset it stays a number of 64 bits."""
+
 Event = dict[str, Any]
 
 
@@ -112,4 +115,6 @@ def event_from_json(data: bytes) -> Event:
         or not isinstance(event.get("kind"), str)
     ):
         raise RecordingError("an event without 'tick_ns' and 'kind'")
+    if not -MOST_NS <= event["tick_ns"] <= MOST_NS:
+        raise RecordingError("an event with a tick that is none")
     return event

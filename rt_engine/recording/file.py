@@ -214,7 +214,7 @@ class Piece:
         if len(found) != self.count:
             raise RecordingError(f"a chunk of {len(found)} messages, where its index says {self.count}")
         keys = self.keys(found)
-        if not (keys[1:] > keys[:-1]).all():
+        if not (keys[1:] >= keys[:-1]).all():
             raise RecordingError("a chunk in which ticks go back")
         if keys[0] < self.key(self.first_ns, 0) or keys[-1] > self.key(self.last_ns, 1):
             raise RecordingError("a chunk with ticks that are not within its times")

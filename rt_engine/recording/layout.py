@@ -21,7 +21,6 @@ The parts that are not there (no source, no output) are no fields of the dtype.
 
 import json
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -40,8 +39,6 @@ MOST_CELLS = 1 << 20
 """In one record: 8 MiB."""
 MOST_BYTES = 1 << 27
 """In one checkpoint: 128 MiB."""
-LAYOUTS_KEPT = 1024
-"""Dtypes that are remembered."""
 MOST_NAMES = 1 << 16
 LONGEST_NAME = 1 << 10
 
@@ -114,6 +111,7 @@ class TaskLayout:
     sources: tuple[SourceFields, ...]
     outputs: tuple[Field, ...]
     regions: Regions = field(default=())
+    _dtypes: dict[str, "np.dtype[np.void]"] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _check_name("a task", self.task)
@@ -165,12 +163,13 @@ class TaskLayout:
     @property
     def dtype(self) -> np.dtype[np.void]:
         """Of a record: fields of HEAD, `inputs` (LINK (SOURCE_HEAD, TAG...)...), `raw` (NAME...), `published` (NAME...)."""
-        return _dtype(self)
+        return self._dtypes.get("record") or self._dtypes.setdefault("record", _dtype(self))
 
     @property
     def checkpoint_dtype(self) -> np.dtype[np.void]:
         """Of a checkpoint: fields of CHECKPOINT_HEAD, then of each region its bytes."""
-        return _checkpoint_dtype(self.regions)
+        made = self._dtypes.get("checkpoint")
+        return made or self._dtypes.setdefault("checkpoint", _checkpoint_dtype(self.regions))
 
     @property
     def schema(self) -> str:
@@ -271,7 +270,6 @@ def _entries(names: tuple[str, ...], fields: tuple[Field, ...]) -> list[Any]:
     return [(name, "<f8", (f.count,)) if f.count > 1 else (name, "<f8") for name, f in zip(names, fields, strict=True)]
 
 
-@lru_cache(LAYOUTS_KEPT)
 def _dtype(layout: TaskLayout) -> np.dtype[np.void]:
     parts: list[Any] = list(HEAD.descr)
     inputs = [
@@ -288,7 +286,6 @@ def _dtype(layout: TaskLayout) -> np.dtype[np.void]:
     return made
 
 
-@lru_cache(LAYOUTS_KEPT)
 def _checkpoint_dtype(regions: Regions) -> np.dtype[np.void]:
     names = safe_names((name for name, _ in regions), taken=CHECKPOINT_HEAD.names or ())
     parts = [(name, "u1", (nbytes,)) for name, (_, nbytes) in zip(names, regions, strict=True)]
