@@ -9,6 +9,7 @@ import rt_engine
 from rt_engine.recording import Version, Writer
 from station.file.reading import read_as_it_ran
 from station.replay.restored import WithoutDevices
+from tests.scheduler.fakes import FakeClock
 from tests.scheduler.models import scale_file
 from tests.scheduler.recorded import Live, Recorded, run
 
@@ -55,11 +56,14 @@ def record(
     before: Callable[[int, Live], None] = wave,
     text: str = STATION,
     task: str = "axis",
+    later_ns: int = 0,
 ) -> Recorded:
-    """Run a task of a station file for so many cycles."""
+    """Run a task of a station file for so many cycles, `later_ns` after others did."""
     loaded = {name: {1: rt_engine.load(onnx.load_from_string(data))} for name, data in models.items()}
     file = read_as_it_ran(text, Path("station.toml"), {}, [task])
-    return run(WithoutDevices(file, loaded).task(task), count, before)
+    clock = FakeClock()
+    clock.now_ns += later_ns
+    return run(WithoutDevices(file, loaded).task(task), count, before, clock=clock)
 
 
 def write(
@@ -70,6 +74,7 @@ def write(
     text: str = STATION,
     attach: bool = True,
     software: str = "",
+    files: Mapping[str, bytes] | None = None,
 ) -> Path:
     """As the recorder writes it."""
     hashes = {name: rt_engine.load(data).sha256 for name, data in models.items()}
@@ -82,7 +87,7 @@ def write(
         about=about,
         station=text,
         versions=[Version(recorded.layout.task, 1, sha256, name) for name, sha256 in hashes.items()],
-        attachments=attachments,
+        attachments=attachments | dict(files or {}),
         compression="none",
     ) as writer:
         writer.add_records(recorded.layout.task, recorded.records)
