@@ -98,7 +98,7 @@ class Browser:
     def module(self, name: str, expression: str, *arguments: Any) -> Any:
         """What an expression gives with a module of the page, `m`, and the arguments, `a`; of a page that is open."""
         script = f"""const [name, ...a] = arguments, done = a.pop();
-        import(name).then((m) => done([{expression}])).catch((error) => done(`${{error}}`));"""
+        import(name).then(async (m) => done([{expression}])).catch((error) => done(`${{error}}`));"""
         found = self.ask("POST", "/execute/async", {"script": script, "args": [f"/static/js/{name}.js", *arguments]})
         if isinstance(found, str):
             raise BrowserError(found)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from station.page.people import hashed
+from tests.station.page.browser import BrowserError
 from tests.station.page.looking import VIEWS, Page, serving, shown
 from tests.station.page.pretended import Pretended, link, tag, task
 from tests.station.stations import wait_for
@@ -59,6 +60,19 @@ def test_a_tab_that_nobody_sees_lets_its_connection_go(browser, panel):
     assert panel.server.viewers == 1
 
 
+def test_a_screen_reader_is_told_what_changes_and_not_every_number(browser, panel):
+    shown(browser, panel, "tasks")
+    said = browser.wait("document.querySelector('#said').textContent", until=bool)
+    assert said.startswith("press-7 is live, bad: camera")
+    spoken = "[...document.querySelectorAll('[role=status], [role=alert], [aria-live]')].map((e) => e.textContent)"
+    cycles = "document.querySelector('[data-row=axis] [data-column=cycles]').innerText"
+    before = browser.run(f"return [{spoken}, {cycles}]")
+    browser.wait(cycles, until=lambda text: text != before[1])
+    assert browser.run(f"return {spoken}") == before[0]
+    panel.source.snapshot = replace(panel.source.snapshot, links=(), tasks=(task("axis", "policy", 1_000_000),))
+    browser.wait("document.querySelector('#said').textContent", until=lambda text: text != said)
+
+
 def test_what_is_paused_stays_as_it_is(browser, panel):
     shown(browser, panel, "tasks")
     cycles = "document.querySelector('[data-row=axis] [data-column=cycles]').innerText"
@@ -90,9 +104,14 @@ def test_a_wrong_token_is_refused_and_the_right_one_lets_in(browser):
         browser.press(*"rt_secret", "Enter")
         browser.wait("document.body.dataset.live", until=lambda state: state == "live")
         assert browser.run("return document.cookie") == ""  # scripts do not see it
+        browser.wait("document.querySelector('#who').innerText", until=lambda text: text == "anna: log out")
         assert "rt_secret" not in browser.run(
             "return JSON.stringify([location.href, {...localStorage}, {...sessionStorage}])"
         )
+        browser.run("document.querySelector('#who').click()")
+        browser.wait("document.querySelector('input[type=password]') !== null")
+        with pytest.raises(BrowserError, match="log in first"):
+            browser.module("api", "await m.get('/api/status')")
     browser.open("about:blank")
     browser.cdp("Network.clearBrowserCookies")
     browser.complaints()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,13 +27,13 @@ TWO = (
 )
 
 
-@pytest.fixture(scope="module")
-def page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    """A station with two tasks, that runs through all tests of this file."""
+@contextmanager
+def started(browser: Browser, folder: Path) -> Iterator[Page]:
+    """A station with two tasks and its page."""
     text = station_text("bench", SIM.replace('"1 ms"', '"5 ms"'), TWO, PAGE).replace(
         "force = {", 'spare = { direction = "out" }\nforce = {'
     )
-    path = write_station(tmp_path_factory.mktemp("station"), text)
+    path = write_station(folder, text)
     browser.size(1280, 900)
     browser.complaints()
     station = Station(read_station(path))
@@ -39,6 +41,13 @@ def page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         address = next(server.address for server in station.snapshot().servers)
         served = Page(re.search(r"http://[0-9.:]+", address)[0], station)
         wait_for(lambda: served.ask("/api/status")["tasks"][0]["cycles"] > 50)
+        yield served
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """Of a station that runs through all tests of this file that do not end theirs."""
+    with started(browser, tmp_path_factory.mktemp("station")) as served:
         yield served
         browser.open("about:blank")
     assert browser.complaints() == []
@@ -194,3 +203,16 @@ def test_recordings_and_audit(browser, page):
         f"{status['audit_number']:,}: {status['audit_head']}" if status["audit_number"] else "nothing was changed yet"
     )
     assert head in browser.text(".hash")
+
+
+def test_a_station_that_is_stopped_is_shown_as_stopped(browser, tmp_path):
+    """By its own word, at once, with the numbers that it had last."""
+    with started(browser, tmp_path / "other") as page:
+        shown(browser, page, "tasks")
+    assert browser.wait("document.body.dataset.live", until=lambda state: state == "stopped")
+    assert "was stopped" in browser.text("#banner") and browser.run("return document.title").startswith(
+        "(stopped) Tasks"
+    )
+    assert list(cells(browser, "tasks")) == ["axis", "watch"]
+    browser.open("about:blank")
+    browser.complaints()

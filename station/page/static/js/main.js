@@ -1,6 +1,6 @@
 /* The page: which view is shown, what stands above all of them, and the keys. */
 
-import { Live, get } from "./api.js";
+import { Live, get, post } from "./api.js";
 import { h, mark, say } from "./dom.js";
 import { level } from "./table.js";
 import { audit } from "./views/audit.js";
@@ -10,7 +10,7 @@ import { models } from "./views/models.js";
 import { recordings } from "./views/recordings.js";
 import { tasks } from "./views/tasks.js";
 import { trends } from "./views/trends.js";
-import { clock, long } from "./words.js";
+import { LEVELS, clock, long } from "./words.js";
 
 /* A view: {name, title, make(context) -> {element, update(status), leave(), key(event)}}; all but the element may be missing. */
 const VIEWS = [tasks, trends, links, models, events, recordings, audit];
@@ -30,6 +30,7 @@ const context = { session: null, held: false, trouble: () => {} };
 let view = null;
 let pid = null;
 let frozen = "";
+let told = "";
 
 /** `fetched()` now and every so many ms, while its view is shown, the page is seen and nothing is held; ends with `signal`. */
 function every(ms, signal, fetched) {
@@ -96,7 +97,7 @@ function show() {
   };
   at("main").replaceChildren(h("div", { class: `view ${name}`, "data-view": name }, trouble, made.element));
   for (const link of document.querySelectorAll("nav.views a")) mark(link, "aria-current", link.dataset.view === name ? "page" : null);
-  document.title = `${kind.title} - ${live.status?.station ?? "rt-engine"}`;
+  head();
   if (live.status) made.update?.(live.status);
 }
 
@@ -126,7 +127,10 @@ function head() {
   const running = status ? long(status.running_s) : "";
   const words = { waiting: "connecting", live: `live, running ${running}`, lost: "connection lost", stopped: "stopped", refused: "locked" };
   say(at("link-words"), context.held && state === "live" ? "paused" : words[state]);
+  const title = VIEWS.find((one) => one.name === view?.name)?.title ?? "";
+  document.title = `${["lost", "stopped"].includes(state) ? `(${state}) ` : ""}${title} - ${status?.station ?? "rt-engine"}`;
   banner(state);
+  tell();
 }
 
 /** At once, and in words: that what is shown is old. */
@@ -174,20 +178,27 @@ function keyed(event) {
   event.preventDefault();
 }
 
-/** A station that was started again has nothing of what the one before had: begin anew. */
+/** A station that was started again has nothing of what the one before had, and may have another page. */
 function anew(status) {
-  if (pid !== null && pid !== status.pid) {
-    session();
-    view?.leaving.abort();
-    view = null;
-    show();
-  }
+  if (pid !== null && pid !== status.pid) location.reload();
   pid = status.pid;
+}
+
+/** For screen readers: how it goes, when that changes; not every number that moves. */
+function tell() {
+  const { state, status } = live, worst = status?.verdict?.[0];
+  const words = state === "live" ? `${status.station} is live, ${worst ? `${LEVELS[worst.level]}: ${worst.text}` : ""}` : "";
+  const kind = `${state} ${worst?.level}`;
+  if (kind !== told && words) say(at("said"), words);
+  told = kind;
 }
 
 async function session() {
   try {
     context.session = await get("/api/session");
+    const { who, has_tokens: hasTokens } = context.session;
+    at("who").hidden = !(hasTokens && who);
+    say(at("who"), `${who}: log out`);
     view?.made.session?.();
   } catch {
     context.session = null; // nothing is allowed, and statistics go by their names
@@ -198,6 +209,10 @@ function begin() {
   const nav = document.querySelector("nav.views");
   nav.append(...VIEWS.map((one, i) => h("a", { href: `#${one.name}`, "data-view": one.name, "aria-keyshortcuts": i + 1 }, one.title)));
   document.querySelector("dl.keys").append(...KEYS.flatMap(([key, what]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, what)]));
+  at("who").addEventListener("click", async () => {
+    await post("/logout");
+    location.assign("/login");
+  });
   at("hold").addEventListener("click", hold);
   at("help").addEventListener("click", () => at("keys").showModal());
   document.addEventListener("keydown", keyed);
