@@ -129,8 +129,7 @@ HOSTILE = (
 )
 
 
-@pytest.mark.parametrize("view", [view for view in VIEWS if "/" not in view])
-def test_names_and_words_of_others_are_text(browser, panel, view):
+def test_names_and_words_of_others_are_text(browser, panel):
     """Tags, tasks, links, models, events with names that would be HTML: shown as they are, nothing runs, nothing gets too wide."""
     source: Pretended = panel.source
     source.tag_views = tuple(tag(name, 1.0, unit=name[:20]) for name in HOSTILE)
@@ -147,16 +146,15 @@ def test_names_and_words_of_others_are_text(browser, panel, view):
         for i, (name, event) in enumerate(zip(HOSTILE, source.happened * 2, strict=False))
     ]
     browser.size(320, 640, touch=True)
-    shown(browser, panel, view)
-    assert browser.run("return document.querySelectorAll('main img, main script, main iframe').length") == 0
-    assert browser.run("return document.scrollingElement.scrollWidth") <= 320
-    assert browser.text("#station") == HOSTILE[0]
-    if view in ("tasks", "links", "events"):
-        assert HOSTILE[0] in browser.text("main") and HOSTILE[1] in browser.text("main")
-    bad = browser.run(
-        "return [...document.querySelectorAll('a')].map((a) => a.getAttribute('href')).filter((href) => !href.startsWith('#'))"
-    )
-    assert bad == []
+    for view in VIEWS[:4] + VIEWS[5:]:
+        shown(browser, panel, view)
+        assert browser.run("return document.querySelectorAll('main img, main script, main iframe').length") == 0, view
+        assert browser.run("return document.scrollingElement.scrollWidth") <= 320, view
+        assert browser.text("#station") == HOSTILE[0]
+        if view in ("tasks", "links", "events"):
+            assert HOSTILE[0] in browser.text("main") and HOSTILE[1] in browser.text("main"), view
+        hrefs = browser.run("return [...document.querySelectorAll('a')].map((a) => a.getAttribute('href'))")
+        assert all(href.startswith("#") for href in hrefs), view
 
 
 def test_a_view_of_something_that_there_is_not_says_so(browser, panel):
