@@ -22,6 +22,7 @@ from rt_native.library import Library
 from rt_native.memory import Block
 from scheduler.checks import check_task
 from scheduler.clock import Clock
+from scheduler.rights import use_fifo
 from scheduler.runner import TaskRunner
 from scheduler.tap import TapTerms
 from tests.scheduler.fakes import FakeModel, FakeSlot, spec
@@ -102,14 +103,15 @@ def main() -> None:
     parser.add_argument("--pause", type=int, default=0, help="microseconds between two cycles")
     parser.add_argument("--folder", type=Path, default=Path("/dev/shm"), help="of the ring")
     args = parser.parse_args()
+    print(use_fifo(80))
     heading = ("values", "bytes", "allowed", "off p50", "off p99", "on p50", "on p99", "tap p50", "tap p99")
-    print("".join(f"{name:>10}" for name in heading))
+    print("".join(f"{name:>11}" for name in heading))
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
         for values in args.values:
             most = min(RING_BYTES // (208 + 24 * values), MOST) - 3
             cycles = min(args.cycles or 20_000, most)
             row = measure(values, cycles, args.rounds, args.pause * 1000, Path(folder))
-            print("".join(f"{row[name]:>10,}" for name in heading), flush=True)
+            print("".join(f"{row[name]:>11,}" for name in heading), flush=True)
 
 
 if __name__ == "__main__":
