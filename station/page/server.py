@@ -33,7 +33,8 @@ from station.page.stream import Stream
 HANDSHAKE_S: Final = 5.0
 STOP_S: Final = 1.5
 NICE: Final = 10
-BACKLOG: Final = 128
+BACKLOG: Final = 1024
+"""Connections that wait to be let in, or turned away: a burst of them must not make those behind it wait for TCP to try again."""
 LOG_IN_FILES: Final = tuple(
     f"/static/{name}" for name in ("page.css", "icon.svg", "js/theme.js", "js/login.js", "js/api.js", "js/dom.js")
 )
@@ -150,7 +151,7 @@ class PageServer:
         await runner.setup()
         assert runner.server is not None
         door = Door(self.access, runner.server)
-        server = await loop.create_server(lambda: make(door), sock=listener)
+        server = await loop.create_server(lambda: make(door), sock=listener, backlog=BACKLOG)
         self._loop, self._done = loop, asyncio.Event()
         beside = [asyncio.create_task(work) for work in (door.sweep(), stream.run(), _sample(self._source))]
         tell(None)
