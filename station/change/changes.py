@@ -21,6 +21,7 @@ from station.change.answer import Updated, Wish
 from station.change.machine import ENDED, Event, Policy, objection, seen
 from station.change.parts import Candidate, Change, Found, Gate, Kept, Stand, Tasks, Told
 from station.change.policy import together, wished
+from station.change.seen_again import Recordings, named, nowhere
 from station.change.show import view_of
 from station.change.steps import COMPARED, REFUSALS, Steps
 from station.errors import RefusedError, StoreError
@@ -49,6 +50,7 @@ class Changes:
         versions: slot -> the number of the live version.
         now: monotonic nanoseconds.
         is_watched: does a thread look at shadows and trials? Else somebody calls `look`.
+        recordings: where what tasks do is recorded.
     """
 
     def __init__(
@@ -60,11 +62,13 @@ class Changes:
         told: Told,
         now: Callable[[], int] = time.monotonic_ns,
         is_watched: bool = True,
+        recordings: Recordings = nowhere,
     ) -> None:
         self._policies, self._versions = policies, versions
         self._gate, self._tasks, self._told = gate, tasks, told
         self._now, self._is_watched = now, is_watched
-        self._steps = Steps(tasks, told, versions, now)
+        self._recordings = recordings
+        self._steps = Steps(tasks, told, versions, now, recordings)
         self._kept: Kept | None = None
         self._why_unkept = ""
         self._newest: dict[str, Change] = {}
@@ -313,6 +317,9 @@ class Changes:
             begin_s = time.monotonic()
             self.look(change)
             rest_s = max(LOOK_S, REST * (time.monotonic() - begin_s))
+        if change.state in ENDED and (file := named(change, self._recordings, self._stopping)):
+            for slot, candidate in change.candidates.items():
+                self._told.note(slot, f"what was seen of {candidate.name} is recorded in {file}", good=True)
 
     def _step(self, change: Change, event: Event, who: str, why: str = "") -> bool:
         """To the next state; which changes stay is known afterwards."""

@@ -16,6 +16,7 @@ from scheduler.errors import SchedulerError
 from station.change import words
 from station.change.machine import Event, after
 from station.change.parts import Candidate, Change, Found, Kept, Stand, Taken, Tasks, Told
+from station.change.seen_again import Recordings, nowhere, with_place
 from station.errors import StoreError
 from station.show.changes import STATES
 
@@ -33,8 +34,16 @@ class Steps:
     `kept`: the store, or None.
     """
 
-    def __init__(self, tasks: Tasks, told: Told, versions: Callable[[str], int], now: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        tasks: Tasks,
+        told: Told,
+        versions: Callable[[str], int],
+        now: Callable[[], int],
+        recordings: Recordings = nowhere,
+    ) -> None:
         self._tasks, self._told, self._versions, self._now = tasks, told, versions, now
+        self._recordings = recordings
         self.kept: Kept | None = None
 
     def step(self, change: Change, event: Event, who: str, why: str = "") -> bool:
@@ -49,6 +58,7 @@ class Steps:
             self.step(change, Event.VERDICT, who)
             return False
         why, was = why or words.why(event, change, found, who), change.state
+        why = with_place(why, event, self._recordings())
         try:
             taken = self._done(change, to, who, why, event)
         except (*REFUSALS, StoreError) as error:

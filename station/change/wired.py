@@ -9,11 +9,19 @@ from station.change.gate import StationGate
 from station.change.heard import Heard
 from station.change.live import LiveTasks
 from station.change.policy import policy_of
+from station.change.seen_again import Recordings, nowhere
 from station.file.reading import StationFile
 from station.wiring.parts import Parts
 
 
-def changes_of(file: StationFile, parts: Parts, scheduler: Scheduler, apart: Apart, heard: Heard) -> Changes:
+def changes_of(
+    file: StationFile,
+    parts: Parts,
+    scheduler: Scheduler,
+    apart: Apart,
+    heard: Heard,
+    recordings: Recordings = nowhere,
+) -> Changes:
     """What becomes of new versions of a station's models; nothing is started."""
     config = file.config
     return Changes(
@@ -22,4 +30,5 @@ def changes_of(file: StationFile, parts: Parts, scheduler: Scheduler, apart: Apa
         gate=StationGate(config, parts, scheduler, apart, file.path.parent),
         tasks=LiveTasks(config, parts, scheduler, is_served=lambda: bool(config.servers)),
         told=heard,
+        recordings=recordings,
     )

@@ -25,6 +25,7 @@ from scheduler.errors import RingError
 from scheduler.ring import boot_id
 from scheduler.scheduler import Scheduler
 from scheduler.tap import TapTerms
+from station.change.seen_again import Places
 from station.errors import RefusedError, UnsafeFolderError
 from station.file.reading import StationFile
 from station.file.recorder_checks import conditions
@@ -262,6 +263,14 @@ class RecordingSide:
                 self.trouble or "it has not been started",
             )
         )
+
+    def places(self) -> Places:
+        """Where what tasks do now is recorded. Returns at once."""
+        if self.recorder is None or self.table is None:
+            return Places()
+        view, folder = self.recorder.view(), self.shelf.folder
+        keeps = self.table.mode == "continuous" or {"disagreement", "rollback"} & set(self.table.on)
+        return Places(str(folder / view.newest) if view.is_recording else "", str(folder) if keeps else "")
 
     def shown(self, record: Callable[[], object]) -> RecorderShown | None:
         """What PLC clients see of it; `record`: what their trigger does. None: the file has no recorder."""

@@ -108,7 +108,7 @@ class Station:
             },
             hashes={name: model.sha256 for name, model in self._parts.models.items()},
         )
-        self.changes = changes_of(file, self._parts, self._scheduler, self._apart, self._heard)
+        self.changes = changes_of(file, self._parts, self._scheduler, self._apart, self._heard, self.recording.places)
         """What becomes of new versions of its models."""
         self.recording.bind(self._scheduler, self.changes, lambda: self._heard.files)
         if file.config.servers:

@@ -8,6 +8,7 @@ from rt_engine.read.source import Source
 from station.change.changes import Changes
 from station.change.machine import Evidence, Policy, Span
 from station.change.parts import Found, Taken
+from station.change.seen_again import Places
 from station.errors import StoreError
 
 SECOND_NS = 1_000_000_000
@@ -23,6 +24,7 @@ class World:
         self.now_ns, self.finds, self.live_version = 0, Found(), dict.fromkeys(policies, 1)
         self.refuses, self.breaks, self.full, self.rows = set(), {}, set(), {}
         self.called_only, self.numbers, self.unprepared = set(called_only), 0, False
+        self.places = Places()
         self.changes = Changes(
             policies,
             self.live_version.__getitem__,
@@ -31,6 +33,7 @@ class World:
             _Told(self),
             now=lambda: self.now_ns,
             is_watched=False,
+            recordings=lambda: self.places,
         )
         self.changes.start(self if kept else None, "" if kept else "the store is another's")
 

@@ -8,6 +8,7 @@ from rt_engine.change import Verdict
 from rt_engine.errors import UpdateError
 from station.change.answer import Wish
 from station.change.machine import Policy, Span
+from station.change.seen_again import Places
 from station.errors import RefusedError
 from tests.station.change.fakes import SECOND_NS, SHADOW_THEN_TRIAL, World, words
 
@@ -65,6 +66,18 @@ def test_a_version_that_differs_is_rejected_in_shadow_with_its_figures():
     (view,) = world.changes.views()
     assert (view.differences, view.disagreements, view.candidate, view.version) == (FAR["m"], 214, 2, 1)
     assert world.files["m"] == ["old.onnx"]
+
+
+def test_a_version_that_differs_names_the_recording_of_it():
+    """In the answer, the report, the events and the journal: the reason is one."""
+    world = World(WHOLE)
+    world.places = Places("/r/bench-000001.mcap", "/r")
+    world.update("m")
+    world.show(cycles=5000, disagreements=214, differences=FAR)
+    assert world.after(1) == S.REJECTED
+    (view,) = world.changes.views()
+    assert view.reason.endswith("; what was seen is recorded in /r/bench-000001.mcap")
+    assert words(world)[-1].endswith("/r/bench-000001.mcap")
 
 
 def test_a_verdict_in_trial_takes_it_back():
