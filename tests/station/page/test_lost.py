@@ -35,6 +35,20 @@ def test_a_stopped_station_is_shown_as_stopped_and_lives_again(browser):
     browser.open("about:blank")
 
 
+def test_nothing_is_claimed_of_a_station_that_has_not_answered(browser, panel):
+    """Neither that it has no tasks, nor that it is live; it is asked again until it answers."""
+    browser.cdp("Network.enable")
+    browser.cdp("Network.setBlockedURLs", urls=["*/api/stream"])
+    browser.open(f"{panel.url}/#tasks")
+    browser.wait(LIVE, until=lambda state: state == "lost")
+    assert browser.text("main") == "Asking the station ..." and "No connection" in browser.text("#banner")
+    browser.cdp("Network.setBlockedURLs", urls=[])
+    browser.cdp("Network.disable")
+    browser.wait(LIVE, until=lambda state: state == "live")
+    assert "axis" in browser.text("main")
+    browser.complaints()
+
+
 def test_a_connection_that_hangs_is_told(browser, panel, monkeypatch):
     """Nothing is closed, and nothing comes any more: the page does not wait for ever."""
     shown(browser, panel, "tasks")

@@ -31,7 +31,7 @@ function scale(bars, marks, limit) {
 export class Histogram {
   constructor(title) {
     this.title = h("h3", {}, title);
-    this.svg = s("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", class: "histogram" });
+    this.svg = s("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", class: "histogram", hidden: true });
     this.none = h("p", { class: "none" }, "nothing was measured yet");
     this.element = h("figure", { class: "card" }, this.title, this.svg, this.none);
   }

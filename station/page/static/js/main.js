@@ -95,7 +95,9 @@ function show() {
     trouble.hidden = !text;
     say(trouble, text);
   };
-  at("main").replaceChildren(h("div", { class: `view ${name}`, "data-view": name }, trouble, made.element));
+  const asking = h("p", { class: "none", id: "asking", hidden: Boolean(live.status) }, "Asking the station ...");
+  const shown = { class: `view ${name}`, id: "view", "data-view": name, hidden: !live.status };
+  at("main").replaceChildren(asking, h("div", shown, trouble, made.element));
   for (const link of document.querySelectorAll("nav.views a")) mark(link, "aria-current", link.dataset.view === name ? "page" : null);
   head();
   if (live.status) made.update?.(live.status);
@@ -160,6 +162,8 @@ function hold() {
 
 function update() {
   if (context.held || !live.status) return;
+  at("asking").hidden = true;
+  at("view").hidden = false;
   view?.made.update?.(live.status);
 }
 
