@@ -142,7 +142,7 @@ class Writer:
         body = json.dumps(event, default=str).encode()
         log = max(0, tick + self.offset_ns)
         self._event_number += 1
-        self._wait(self._events, (self._event_number, log, max(0, tick), body), len(body))
+        self._wait(self._events, [((self._event_number, log, max(0, tick), body), len(body))])
 
     def attach(self, name: str, data: bytes, media_type: str = "application/octet-stream") -> None:
         """A file in the file, written at once."""
@@ -187,14 +187,15 @@ class Writer:
         return self.layouts[name]
 
     def _add(self, channel: int, records: Records) -> None:
-        most = max(1, MOST_WAITING // (records.dtype.itemsize + bulk.MESSAGE_HEAD.size))
-        for at in range(0, len(records), most):
-            part = records[at : at + most]
-            self._wait(channel, part, part.nbytes)
+        most = max(1, self.chunk_bytes // records.dtype.itemsize)
+        parts = [records[at : at + most] for at in range(0, len(records), most)]
+        self._wait(channel, [(part, part.nbytes) for part in parts])
 
-    def _wait(self, channel: int, part: Any, nbytes: int) -> None:
-        self._waiting.setdefault(channel, []).append((part, nbytes))
-        if sum(size for _, size in self._waiting[channel]) >= self.chunk_bytes:
+    def _wait(self, channel: int, parts: list[tuple[Any, int]]) -> None:
+        """First all of it waits, then it is written: an error loses nothing."""
+        waiting = self._waiting.setdefault(channel, [])
+        waiting += parts
+        if sum(size for _, size in waiting) >= self.chunk_bytes:
             self._write(channel)
 
     def _write(self, channel: int) -> None:
@@ -202,7 +203,7 @@ class Writer:
         waiting = self._waiting[channel]
         while waiting:
             count, nbytes = 1, waiting[0][1]
-            while count < len(waiting) and nbytes + waiting[count][1] <= MOST_WAITING:
+            while count < len(waiting) and nbytes + waiting[count][1] <= self.chunk_bytes:
                 nbytes, count = nbytes + waiting[count][1], count + 1
             parts = [part for part, _ in waiting[:count]]
             if channel == self._events:
