@@ -63,7 +63,7 @@ def two_point(
     if switch_on == switch_off or on_value == off_value:
         raise StepError("two-point: switch_on and switch_off must be different, and so must on_value and off_value")
     block = np.array([(of_model, switch_on, switch_off, on_value, off_value)], TWO_POINT)
-    return _step("two_point", block.tobytes() + bytes(8 * count), (None if of_model else count, count))
+    return _step("two_point", block.tobytes() + bytes(8 * count), (None if of_model else count, count), 8 * count)
 
 
 def ramp(*, up: float, down: float | None = None, count: int = 1, of_model: bool = False) -> Step:
@@ -126,11 +126,13 @@ def pid(
         raise StepError(f"pid: low {low:g} is not below high {high:g}")
     memory = (0.0, 0.0, 0.0, 0.0)
     numbers = (setpoint, gain, integral_s, derivative_s, smooth, bias, low, high)
-    return _step("pid", np.array([(measured, wanted, *numbers, *memory)], PID).tobytes(), (inputs, 1))
+    return _step("pid", np.array([(measured, wanted, *numbers, *memory)], PID).tobytes(), (inputs, 1), 8 * len(memory))
 
 
-def _step(name: str, state: bytes, shape: tuple[int | None, int]) -> Step:
-    return Step(NATIVE.address(f"controller_{name}"), len(state), name.replace("_", "-"), state, shape)
+def _step(name: str, state: bytes, shape: tuple[int | None, int], memory: int = 0) -> Step:
+    """`memory`: the last so many bytes of the state are no parameters."""
+    fixed = len(state) - memory
+    return Step(NATIVE.address(f"controller_{name}"), len(state), name.replace("_", "-"), state, shape, fixed)
 
 
 def _must_be_finite(what: str, **values: float) -> None:

@@ -231,7 +231,7 @@ class Replay:
         rows = self._others(others)
         places = self._table(PLACE, list(self._places()))
         self._kept = Kept(memory)
-        regions = region_rows(self._kept, layout)
+        regions = region_rows(self._kept, layout, 0 if self.task.step is None else self.task.step.fixed)
         self._parts.append(regions)
         self._set(
             is_what_if=int(what_if), remember_at=-1, index=-1, task=memory.address, stats=row["stats"], reader=row["reader"],

@@ -56,6 +56,8 @@ class Kind(IntEnum):
     WINDOW = 1
     STATE = 2
     """Of a model."""
+    FIXED = 3
+    """Parameters that are the task's own: compared, never restored."""
 
 
 REPLAY = np.dtype(

@@ -83,7 +83,7 @@ _VALUE = offsets(MONITOR).value
 _RENEWED, _BACK, _SMALLER = int(Flag.RENEWED), int(Flag.TAKEN_BACK | Flag.HELD_BACK), int(Flag.SMALLER)
 _RUNNING, _PAUSE, _STOP, _PAUSED = int(Control.RUN), int(Control.PAUSE), int(Control.STOP), int(TaskStatus.PAUSED)
 _BEGIN, _VERIFY, _SWITCH, _TAKE_BACK = int(Use.BEGIN), int(Use.VERIFY), int(Use.SWITCH), int(Use.TAKE_BACK)
-_IS_WINDOW, _IS_STATE = int(Kind.WINDOW), int(Kind.STATE)
+_IS_WINDOW, _IS_STATE, _IS_FIXED = int(Kind.WINDOW), int(Kind.STATE), int(Kind.FIXED)
 _NOTHING, _TICK_WRONG, _STATE_WRONG, _RAW_WRONG, _STATUS_WRONG, _ACTION_WRONG, _PUBLISHED_WRONG, _MONITOR_WRONG = (
     int(What[name]) for name in ["NOTHING", "TICK", "STATE", "RAW", "STATUS", "ACTION", "PUBLISHED", "MONITOR"]
 )
@@ -255,7 +255,7 @@ def remember(replay, use, address):  # type: ignore[no-untyped-def]
                 states_from(block, source)
             elif load_i64(replay + _WHAT_IF) != 0:
                 reset_states(block)  # of another model, which has seen nothing of what came before
-        elif use != _SWITCH and (use != _TAKE_BACK or kind != _IS_WINDOW):
+        elif kind != _IS_FIXED and use != _SWITCH and (use != _TAKE_BACK or kind != _IS_WINDOW):
             for copy in range(load_i64(row + _COPIES)):
                 copy_bytes(where + copy * nbytes, source, nbytes)
         row += _REGION_SIZE

@@ -22,8 +22,11 @@ NOT_COMPARED = {"task": _T.came_ns - _T.tick_ns, "monitor": _M.largest - _M.valu
 value since counters were reset, which nobody records."""
 
 
-def region_rows(kept: Kept, layout: TaskLayout) -> NDArray[np.void]:
+def region_rows(kept: Kept, layout: TaskLayout, fixed: int = 0) -> NDArray[np.void]:
     """A row for each part that lies in a row.
+
+    Args:
+        fixed: bytes of parameters that the state of the task's step begins with (`Step.fixed`).
 
     Raises:
         ReplayError: the recorded checkpoints have other regions; it says which.
@@ -43,22 +46,24 @@ def region_rows(kept: Kept, layout: TaskLayout) -> NDArray[np.void]:
     for number, part in enumerate(parts, 1):
         nbytes = recorded[part.name]
         if isinstance(part, Move):
-            found += [(*row[:-1], 0, row[-1], number) for row in _of_move(part, at)]
+            found += [(*row[:-1], 0, row[-1], number) for row in _of_move(part, at, fixed)]
         else:
             found.append((Kind.STATE, part.reader, at, nbytes, 1, _A.needs + WORD * part.whose, 1, number))
         at += nbytes
     return np.array(found, REGION)
 
 
-def _of_move(move: Move, at: int) -> Iterator[tuple[int, int, int, int, int, int]]:
-    """(kind, address, at, bytes, copies, is compared) of its parts: all of it, but for a word that may be another."""
+def _of_move(move: Move, at: int, fixed: int) -> Iterator[tuple[int, int, int, int, int, int]]:
+    """(kind, address, at, bytes, copies, is compared) of its parts: all of it, but for what is another matter."""
     kind, word = Kind.WINDOW if move.is_window else Kind.OTHER, NOT_COMPARED.get(move.name)
-    if word is None:
-        yield kind, move.address, at, move.nbytes, move.copies, 1
-    else:
-        for first, end, is_compared in ((0, word, 1), (word, word + WORD, 0), (word + WORD, move.nbytes, 1)):
-            if end > first:
-                yield kind, move.address + first, at + first, end - first, move.copies, is_compared
+    parts = [(0, move.nbytes, kind, 1)]
+    if word is not None:
+        parts = [(0, word, kind, 1), (word, word + WORD, kind, 0), (word + WORD, move.nbytes, kind, 1)]
+    elif move.name == "step":
+        parts = [(0, fixed, Kind.FIXED, 1), (fixed, move.nbytes, kind, 1)]
+    for first, end, of, is_compared in parts:
+        if end > first:
+            yield of, move.address + first, at + first, end - first, move.copies, is_compared
 
 
 def are_sound(checkpoints: Records, kept: Kept, layout: TaskLayout, has_turns: bool) -> NDArray[np.bool_]:

@@ -39,7 +39,7 @@ class Step:
     """The address of a step function, and the bytes of state that each task keeps for it.
 
     `initial` is what the state begins with, zeros after it. `shape` is for how many elements of inputs, and of outputs, the
-    step is made; None: for any.
+    step is made; None: for any. `fixed`: the first so many bytes of the state are parameters, which no call changes.
     """
 
     address: int
@@ -47,6 +47,7 @@ class Step:
     name: str = "step"
     initial: bytes = b""
     shape: tuple[int | None, int | None] = (None, None)
+    fixed: int = 0
     _owner: Any = field(default=None, repr=False, compare=False)  # keeps the code loaded
 
     @classmethod

@@ -579,12 +579,31 @@ def test_a_checkpoint_that_cannot_be_one_is_not_used(plain: Recorded, region: st
     assert (done.cycles, done.left_out) == (0, {Why.NO_CHECKPOINT: COUNT})
 
 
-def test_a_record_that_cannot_be_one_is_left_out(plain: Recorded) -> None:
+@pytest.mark.parametrize(
+    ("name", "value"), [("reads", -3), ("reads", 1 << 40), ("due_ns", -(1 << 63)), ("due_ns", 1 << 62), ("clock", -1)]
+)
+def test_a_record_that_cannot_be_one_is_left_out(plain: Recorded, name: str, value: int) -> None:
+    """Native code would count on it."""
+
     def change(layout: Any, r: Any, c: Any) -> None:
-        r["reads"][[50, 90]] = -3, 1 << 40
+        r[name][[50, 90]] = value
 
     done = replayed(made(RECURRENT, entry=WINDOW), flipped(plain, change), {1: RECURRENT})
     assert done.left_out[Why.BROKEN] == 2 and done.is_equal and done.cycles > 100
+
+
+def test_parameters_of_a_ready_step_never_come_from_a_checkpoint() -> None:
+    """Which input is measured is an address in the end. Another one is told as what the task remembers."""
+    _, more, before = FEATURES["a step alone"]
+    make = made(None, **more)
+
+    def change(layout: Any, r: Any, c: Any) -> None:
+        c["step"][:, :8].view("<i8")[...] = 1 << 60
+
+    recorded = run(make(), COUNT, before)
+    done = replayed(make, flipped(recorded, change), {})
+    assert done.first is not None and (done.first.what, done.first.name) == (What.STATE, "step")
+    assert done.cycles == COUNT and done.equal == COUNT - len(recorded.checkpoints) + 1
 
 
 def test_a_failure_of_who_brings_pieces_comes_out(plain: Recorded) -> None:
