@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from plc_bindings.security.access import Record
 from station.machine.beside import in_thread
 from station.page.answers import answer, encoded
 from station.page.assets import Assets, sent
@@ -40,10 +39,10 @@ class Routes:
     """Everything that a page answers. Its thread only."""
 
     def __init__(
-        self, source: Source, people: People, guard: Guard, stream: Stream, assets: Assets, audit: Record, is_tls: bool
+        self, source: Source, people: People, guard: Guard, stream: Stream, assets: Assets, is_tls: bool
     ) -> None:
         self._source, self._people, self._guard, self._assets = source, people, guard, assets
-        self._stream, self._audit, self._is_tls = stream, audit, is_tls
+        self._stream, self._is_tls = stream, is_tls
         self._kept: dict[str, tuple[float, bytes]] = {}
         self._one_at_a_time: dict[str, asyncio.Lock] = {}
 

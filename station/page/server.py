@@ -141,9 +141,7 @@ class PageServer:
         people = People(options.tokens, options.commands)
         guard = self._guard = Guard(self.access, people, options.names, LOG_IN_FILES)
         stream = self._stream = Stream(self._source)
-        routes = Routes(
-            self._source, people, guard, stream, Assets(), self.access.audit, is_tls=bool(options.certificate)
-        )
+        routes = Routes(self._source, people, guard, stream, Assets(), is_tls=bool(options.certificate))
         app = web.Application(client_max_size=BODY_BYTES, middlewares=[guard.middleware()])
         app.add_routes(routes.all())
         app.on_response_prepare.append(dressed)

@@ -14,7 +14,7 @@ PARAMETER = re.compile(r"\{(\w+)(?::[^}]*)?\}")
 
 def served():
     stream = Stream(FakeSource())
-    routes = Routes(FakeSource(), None, None, stream, None, None, False).all()  # type: ignore[arg-type]
+    routes = Routes(FakeSource(), None, None, stream, None, False).all()  # type: ignore[arg-type]
     return {f"{route.method} {PARAMETER.sub(lambda found: found[1].upper(), route.path)}" for route in routes}
 
 
