@@ -21,7 +21,7 @@ def opened(data):
 
 
 def test_thousands_of_mutants_end_in_words():
-    """A million were tried by hand: `python -m tests.rt_engine.recording.mutants`."""
+    """By hand, for hours: `python -m tests.rt_engine.recording.mutants COUNT SEED`."""
     ends = mutants.campaign(1500, 5)
     assert min(ends[word] for word in ("refused", "damaged", "whole")) > 10, ends
 
