@@ -83,6 +83,8 @@ def write(folder: Path, stations: int, cycles: int) -> None:
 
 def line(what: str, found: Many) -> str:
     """What one run says."""
+    if failed := [text for part in found.parts for text in part.failed]:
+        return f"{what:24} {len(failed)} segments were not run: {failed[0]}"
     hours = found.recorded_s / 3600
     verdict = "equal" if found.is_equal else "NOT EQUAL"
     return (
