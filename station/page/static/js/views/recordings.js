@@ -6,6 +6,7 @@ import { Table, section } from "../table.js";
 import { bytes, count, long, moment } from "../words.js";
 
 const lasted = (one) => (one.begin && one.end ? long((new Date(one.end) - new Date(one.begin)) / 1000) : "-");
+const replayed = (one) => one.replay ?? `rt-engine replay ${one.name}`;
 const commands = new Map();
 
 /** A command that can be taken along with one touch. */
@@ -33,7 +34,7 @@ const COLUMNS = [
   { head: "Begin", cell: (one) => moment(one.begin) },
   { head: "Length", number: true, cell: lasted },
   { head: "Size", number: true, cell: (one) => bytes(one.bytes) },
-  { head: "Replay", cell: (one) => ({ node: command(one.replay ?? `rt-engine replay ${one.name}`) }) },
+  { head: "Replay", cell: (one) => ({ node: command(replayed(one)) }) },
 ];
 
 export const recordings = {
@@ -57,11 +58,13 @@ export const recordings = {
     const ask = context.every(3000, async () => {
       const { recorder, recordings: all } = await get("/api/recordings", {}, context.signal);
       table.update(all);
+      const shown = new Set(all.map(replayed)); // a panel shows this for months, and files come and go
+      for (const text of commands.keys()) if (!shown.has(text)) commands.delete(text);
       now.hidden = !context.rights("record");
-      const shown = recorder
+      const told = recorder
         ? [["state", recorder.state], ["folder", recorder.folder], ["cycles lost", count(recorder.dropped)], ["trouble", recorder.trouble ?? ""]]
         : [["state", "this station records nothing: `[recorder]` in its file begins it"]];
-      keyed(facts, shown.filter(([, text]) => text), ([name]) => name, ([name]) => h("div", {}, h("dt", {}, name), h("dd")), (row, [name, text]) => {
+      keyed(facts, told.filter(([, text]) => text), ([name]) => name, ([name]) => h("div", {}, h("dt", {}, name), h("dd")), (row, [name, text]) => {
         say(row.lastChild, text);
         row.lastChild.className = (name === "cycles lost" && recorder.dropped) || name === "trouble" ? "warn" : "";
       });
