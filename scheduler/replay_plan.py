@@ -90,26 +90,20 @@ def plan(
     begins_as = np.where(whole >= 0, checkpoints["version"][whole], version) if len(checkpoints) else version
     is_cut = np.isin(records["tick_ns"], cuts)
     is_begin = (whole >= 0) & ~is_cut & ((begins_as == version) | is_back | (checks[Phase.AFTER_SWITCH] >= 0))
-    reasons = {
-        Why.BROKEN: ~_are_possible(records),
-        Why.NO_MODEL: ~np.isin(version, known),
-        Why.HELD_BACK: is_held,
-        Why.NEW_VERSION: is_back & (checks[Phase.AFTER_TAKE_BACK] < 0),
-    }
-    left_out, is_bad = {}, np.zeros(count, np.bool_)
-    for why, found in reasons.items():
-        left_out[why] = int((found & ~is_bad).sum())
-        is_bad |= found
+    left_out, is_bad = _left_out(
+        {
+            Why.BROKEN: ~_are_possible(records),
+            Why.NO_MODEL: ~np.isin(version, known),
+            Why.HELD_BACK: is_held,
+            Why.NEW_VERSION: is_back & (checks[Phase.AFTER_TAKE_BACK] < 0),
+        }
+    )
     is_cut |= is_other & ~is_back & (checks[Phase.AFTER_SWITCH] < 0)
     is_gap = np.diff(number, prepend=before.number) != 1
     is_gap[0] |= not before.is_repeated
     begins = is_gap | is_cut | is_bad
     begins[1:] |= is_bad[:-1]
-    starts = np.flatnonzero(begins) if begins[0] else np.concatenate([[0], np.flatnonzero(begins)])
-    first = np.minimum.reduceat(np.where(is_begin, np.arange(count), count), starts)
-    if not begins[0]:
-        first[0] = 0
-    ends = np.append(starts[1:], count)
+    starts, first, ends = _groups(begins, is_begin)
     is_run = ~is_bad[starts] & (first < ends)
     runs = np.zeros(int(is_run.sum()), RUN)
     runs["first"], runs["end"] = first[is_run], ends[is_run]
@@ -121,6 +115,30 @@ def plan(
     begun = runs["first"] if begins[0] or not len(runs) else runs["first"][1:]
     used = _uses(runs, begun, checks, checkpoints, is_back)
     return Plan(runs, used, {why: n for why, n in left_out.items() if n}, after)
+
+
+def _left_out(reasons: Mapping[Why, NDArray[np.bool_]]) -> tuple[dict[Why, int], NDArray[np.bool_]]:
+    """How many records each reason leaves out, the first that applies to one; and which records those are."""
+    counts, is_bad = dict[Why, int](), np.zeros_like(next(iter(reasons.values())))
+    for why, found in reasons.items():
+        counts[why] = int((found & ~is_bad).sum())
+        is_bad |= found
+    return counts, is_bad
+
+
+def _groups(
+    begins: NDArray[np.bool_], is_begin: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Records in rows that follow from each other: where each row starts, where in it a run can begin, and where it ends.
+
+    The first goes on from the piece before, if it does not begin anew; of a row without a checkpoint a run begins behind its end.
+    """
+    count = len(begins)
+    starts = np.flatnonzero(begins) if begins[0] else np.concatenate([[0], np.flatnonzero(begins)])
+    first = np.minimum.reduceat(np.where(is_begin, np.arange(count), count), starts)
+    if not begins[0]:
+        first[0] = 0
+    return starts, first, np.append(starts[1:], count)
 
 
 def _are_possible(records: Records) -> NDArray[np.bool_]:

@@ -37,15 +37,12 @@ class How:
         steps: a folder with steps of the user's own.
         trusted: run steps that came with the recording.
         tasks: which; all of them by default.
-        start_ns, stop_ns: only the cycles from the one until the other, in UTC.
     """
 
     models: tuple[Path, ...] = ()
     steps: Path | None = None
     trusted: bool = False
     tasks: tuple[str, ...] = ()
-    start_ns: int | None = None
-    stop_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,19 +112,12 @@ def _repeat_task(recording: Recording, name: str, search: Search, how: How, prog
     offset_ns = int(recording.about.get("offset_ns") or 0)
     try:
         made = restored(recording, name, search, steps=how.steps, trusted=how.trusted)
-        pieces = _told(_wanted(recording, name, how), name, len(recording.task(name)), progress)
+        pieces = _told(pieces_of(recording.task(name)), name, len(recording.task(name)), progress)
         found = replay_task(made.task, made.models, made.layout, pieces, others=made.others)
     except ReplayError as error:
         return Repeated(name, why=str(error), paths=recording.paths)
     hints = tuple(hints_of(found.first, made, recording)) if found.first is not None else ()
     return Repeated(name, found, made.layout.period_ns, offset_ns, made.missing, hints, paths=recording.paths)
-
-
-def _wanted(recording: Recording, name: str, how: How) -> Iterator[Piece]:
-    task = recording.task(name)
-    if how.start_ns is None and how.stop_ns is None:
-        return pieces_of(task)
-    return pieces_of(task, task.rows(how.start_ns, how.stop_ns, "utc"))
 
 
 def _told(pieces: Iterable[Piece], task: str, total: int, progress: Progress | None) -> Iterator[Piece]:
