@@ -33,11 +33,20 @@ def passes(found: WhatIf) -> bool:
 
 def clock(terms: Terms, tick_ns: int) -> str:
     """A tick for people: seconds since the first, and the time of day where it is known."""
-    since = f"{(tick_ns - terms.first_ns) / 1e9:,.3f} s"
-    if not terms.utc_ns:
+    since, moment = f"{(tick_ns - terms.first_ns) / 1e9:,.3f} s", moment_of(terms, tick_ns)
+    if moment is None:
         return since
-    moment = datetime.fromtimestamp((tick_ns + terms.utc_ns) / 1e9, UTC)
     return f"{since} ({moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d} UTC)"
+
+
+def moment_of(terms: Terms, tick_ns: float) -> datetime | None:
+    """The time of day of a tick; None: it is not known, or none (a recording may say anything)."""
+    if not terms.utc_ns:
+        return None
+    try:
+        return datetime.fromtimestamp((tick_ns + terms.utc_ns) / 1e9, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def many(count: int, what: str) -> str:

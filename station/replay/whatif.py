@@ -31,6 +31,8 @@ SPOKEN: Final = int(TaskStatus.MONITOR)
 FAULTS: Final = tuple(map(int, (TaskStatus.NAN_OUTPUT, TaskStatus.BAD_STATE, TaskStatus.STEP_FAILED)))
 """Of what was computed; those below 100 are the model's own."""
 FIRST_OF_TASKS: Final = 100
+PICTURED: Final = 1024
+"""Outputs of which trends are kept: the first."""
 _SMALL: Final = 4096
 
 
@@ -233,8 +235,8 @@ class Comparison:
         self._statuses: tuple[Counter[int], Counter[int]] = (Counter(), Counter())
         self._over, self._monitor = [0, 0], [-np.inf, -np.inf]
         self._cycles = self._compared = self._faults = self._fault_ns = 0
-        self._trends = Trends(count, terms.first_ns, terms.last_ns)
-        self._moments = Moments(count, terms.period_ns)
+        self._trends = Trends(min(count, PICTURED), terms.first_ns, terms.last_ns)
+        self._moments = Moments(min(count, PICTURED), terms.period_ns)
 
     def add(self, old: Cycles, new: Cycles) -> None:
         """A piece of both: the same cycles.
@@ -251,7 +253,7 @@ class Comparison:
         self._compared += int(both.sum())
         self._reasons(old, new, both)
         self._behaviour(old, new)
-        shown = [np.where(both[:, None], one.raw, np.nan) for one in (old, new)]
+        shown = [np.where(both[:, None], one.raw[:, :PICTURED], np.nan) for one in (old, new)]
         self._raw.add(old.tick_ns, old.raw, new.raw, both)
         self._published.add(old.tick_ns, old.published, new.published, np.ones(len(old), np.bool_))
         self._limits(new, both)

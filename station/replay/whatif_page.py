@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
 import numpy as np
 
 from rt_native.text import in_html as escape
-from station.replay.judging import CAVEAT, clock, judged
+from station.replay.judging import CAVEAT, clock, judged, moment_of
 from station.replay.trends import Moment, Trend
 from station.replay.whatif import OutputFound, WhatIf
 from station.replay.whatif_table import counted
@@ -72,10 +71,10 @@ def _task(found: WhatIf) -> Iterator[str]:
             f"{found.terms.task}: cycles in which they did otherwise", table(("what was published", ">cycles"), pairs)
         )
     places = {one.terms.name: i for i, one in enumerate(found.outputs)}
-    for one in outputs[:PICTURED]:
+    drawn = [one for one in outputs if places[one.terms.name] < len(found.trends)][:PICTURED]
+    for one in drawn:
         yield from _pictures(found, one, places[one.terms.name])
-    if len(outputs) > PICTURED:
-        left = len(outputs) - PICTURED
+    if left := len(outputs) - len(drawn):
         yield f'<p class="soft">{left:,} more outputs lie less far apart, and have no picture.</p>'
 
 
@@ -161,7 +160,6 @@ def _moment(one: OutputFound, moment: Moment) -> str:
 
 def _clock_of(found: WhatIf, first_ns: int) -> Callable[[float], str]:
     """Seconds of the trend -> a label: the time of day, or the seconds."""
-    utc_ns = found.terms.utc_ns
-    if not utc_ns:
+    if moment_of(found.terms, first_ns) is None or moment_of(found.terms, found.terms.last_ns) is None:
         return lambda seconds: f"{seconds:g} s"
-    return lambda seconds: f"{datetime.fromtimestamp((first_ns + utc_ns) / 1e9 + seconds, UTC):%H:%M:%S}"
+    return lambda seconds: f"{moment_of(found.terms, first_ns + seconds * 1e9):%H:%M:%S}"

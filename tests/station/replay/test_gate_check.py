@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import onnx
 import pytest
 
@@ -127,3 +128,16 @@ def test_what_it_says_is_that_of_the_same_call_here(path):
     job = GateJob(slot="policy", draws=10, recording=Recorded(str(path), tolerance=0.1))
     here = examine(loaded(2.5), job, over=check_recording)
     assert here.refusal == f"recording: {check(path, tolerance=0.1).why}"
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_records_that_say_anything_come_to_a_check(recorded, tmp_path, seed):
+    """Bits of records and checkpoints turned at random: passed, failed, but told."""
+    rng = np.random.default_rng(seed)
+    parts = recorded.records.copy(), recorded.checkpoints.copy()
+    for part in parts:
+        words = part.view(np.uint8)
+        places = rng.integers(0, words.size, 40)
+        words[places] = rng.integers(0, 256, 40)
+    path = write(tmp_path / "a.mcap", type(recorded)(recorded.layout, *parts), MODELS)
+    assert check(path, tolerance=0.5).why

@@ -91,3 +91,4 @@ def test_a_tick_is_said_with_the_time_of_day_where_it_is_known():
     tick = FIRST_NS + 1500 * PERIOD_NS
     assert clock(terms(NEAR), tick) == "1.500 s"
     assert clock(terms(NEAR, utc_ns=1_700_000_000_000_000_000), tick) == "1.500 s (2023-11-14 22:13:28.500 UTC)"
+    assert clock(terms(NEAR, utc_ns=1_700_000_000_000_000_000), 1 << 80).endswith(" s")  # no such time

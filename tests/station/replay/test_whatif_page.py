@@ -73,3 +73,10 @@ def test_of_many_outputs_those_furthest_apart_have_pictures():
 def test_several_tasks_are_told_apart():
     html = to_html(SUBJECT, [far(), far()])
     assert html.count('<div class="verdict bad">axis: 1 of') == 2
+
+
+def test_outputs_beyond_those_with_trends_have_none_and_are_counted(monkeypatch):
+    monkeypatch.setattr("station.replay.whatif.PICTURED", 2)
+    html = to_html(SUBJECT, [far(5)])
+    assert html.count("the whole recording</h3>") == 2
+    assert "3 more outputs" in html
