@@ -166,7 +166,7 @@ def with_lanes(made: Restored, wanted: int | None) -> Restored:
 
 
 def _wanted_lanes() -> int | None:
-    text = os.environ.get(LANES, "")
+    text = os.environ.get("RT_ENGINE_LANES", "")
     if text and not text.isdigit():
         raise ReplayError(f"{LANES} is {text!r}; it is a number of lanes: 4, 8 or 16")
     return int(text) if text else None
