@@ -28,9 +28,9 @@ TWO = (
 
 
 @contextmanager
-def started(browser: Browser, folder: Path) -> Iterator[Page]:
+def started(browser: Browser, folder: Path, *tables: str) -> Iterator[Page]:
     """A station with two tasks and its page."""
-    text = station_text("bench", SIM.replace('"1 ms"', '"5 ms"'), TWO, PAGE).replace(
+    text = station_text("bench", SIM.replace('"1 ms"', '"5 ms"'), TWO, PAGE, *tables).replace(
         "force = {", 'spare = { direction = "out" }\nforce = {'
     )
     path = write_station(folder, text)
@@ -216,3 +216,30 @@ def test_a_station_that_is_stopped_is_shown_as_stopped(browser, tmp_path):
     assert list(cells(browser, "tasks")) == ["axis", "watch"]
     browser.open("about:blank")
     browser.complaints()
+
+
+def test_a_version_in_shadow(browser, tmp_path):
+    """Its state in words, the time that is left, and how far the two lie apart, as the status has it while they are compared."""
+    with started(browser, tmp_path / "other", '[models.mean.change]\nshadow = "1 h"\ntolerance = 10\n') as page:
+        page.source.update("mean", tmp_path / "other" / "twice.onnx")
+        shown(browser, page, "models")
+        words = browser.wait("document.querySelector('.change .state .words')?.textContent", until=bool)
+        assert re.fullmatch(r"twice\.onnx is in shadow, (1 h|59 min( \d+ s)?) left", words)
+        before, found, after = between(browser, page, "models", compared)
+        assert list(found) == ["axis force", "watch spare"]
+        old, new = before["changes"][0], after["changes"][0]
+        for row, first, last in zip(found.values(), old["differences"], new["differences"], strict=True):
+            assert (row["output"], row["task"]) == (first["output"], first["task"])
+            assert (row["furthest apart"], row["tolerance"], row["beyond"]) == ("2", "10", "0")
+            assert first["compared"] <= number(row["compared"]) <= last["compared"]
+        assert old["reason"] in browser.text(".change") and browser.run(
+            "return document.querySelector('.change svg .bar') !== null"
+        )
+    browser.open("about:blank")
+    browser.complaints()
+
+
+def compared(status: Any, found: dict[str, dict[str, str]]) -> bool:
+    """Does the browser show a status that is not older, of values that were compared?"""
+    old = {f"{one['task']} {one['output']}": one["compared"] for one in status["changes"][0]["differences"]}
+    return bool(old) and all(key in found and number(found[key]["compared"]) >= count > 0 for key, count in old.items())
