@@ -20,6 +20,10 @@ from rt_native.text import in_html as escape
 TEMPLATE: Final = Path(__file__).with_name("page.html")
 SHOWN: Final = 12
 """Inputs of an output, the rest are folded."""
+MOST_INPUTS: Final = 60
+"""Of each output, folded ones included; the others did less, and the picture has them."""
+MOST_OUTPUTS: Final = 48
+"""Of a model with many elements, the first ones; `--output` names others."""
 OPEN: Final = 4
 """Outputs that are open when the page opens."""
 MAPPED: Final = 16
@@ -48,17 +52,21 @@ def page(found: Explanation, graph: Graph, facts: Facts = ()) -> str:
 def _moved(found: Influence | None) -> str:
     if found is None:
         return '<p class="soft">This was not asked, or the run ended before its outputs.</p>'
-    cards = "".join(_target(found, i, i < OPEN) for i in range(len(found.targets)))
-    return f'<p class="soft">{escape(found.method)}</p>{cards}'
+    shown, many = min(len(found.targets), MOST_OUTPUTS), len(found.targets)
+    cards = "".join(_target(found, i, i < OPEN) for i in range(shown))
+    rest = f'<p class="soft">{many - shown:,} outputs more: ask for them by name.</p>' if many > shown else ""
+    return f'<p class="soft">{escape(found.method)}</p>{cards}{rest}'
 
 
 def _target(found: Influence, at: int, opened: bool) -> str:
-    target, order = found.targets[at], found.ranked(at, len(found.sources))
+    target, order = found.targets[at], found.ranked(at, MOST_INPUTS)
     sizes = np.abs(found.effects[at])
     most = float(sizes[np.isfinite(sizes)].max(initial=0.0)) or 1.0
     rows = [_row(found, at, i, most) for i in order]
     more = len(rows) - SHOWN
     rest = f"<details><summary>{more:,} more</summary>{_table(rows[SHOWN:])}</details>" if more > 0 else ""
+    less = len(found.sources) - len(rows)
+    rest += f'<p class="soft">{less:,} inputs did less.</p>' if less > 0 else ""
     together, lone = found.together[at], float(np.nan_to_num(found.effects[at]).sum())
     said = (
         f"All inputs at their base would change it by {figure(-together)}; the effects of single inputs add up to {figure(lone)} of "

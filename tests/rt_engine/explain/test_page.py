@@ -56,6 +56,14 @@ def test_every_tensor_is_there_with_a_picture(shown):
     assert sum(v == "Effects of the elements of x" for n, v in seen.attributes if n == "alt") == 2
 
 
+def test_a_page_stays_small():
+    """Of a model with many inputs and outputs it has those that count, and says how many it has not."""
+    model = rt_engine.load(models.linear(np.ones((500, 100)), np.zeros(100)))
+    drawn = page(explain(model, {"x": np.ones((1, 500), np.float32)}), graph_of(model))
+    assert "440 inputs did less" in drawn and "52 outputs more: ask for them by name" in drawn
+    assert len(drawn) < 2_000_000
+
+
 def test_the_boxes_of_the_graph_lead_to_tensors(shown):
     """Of their operator."""
     places = set(re.findall(r'id="(r\d+)"', shown))
