@@ -125,7 +125,7 @@ def facts_path(stem: Path) -> Path:
 def write_facts(path: Path, facts: SavedFacts) -> None:
     """All of it or nothing. Raises OSError."""
     draft = path.with_suffix(".draft")
-    draft.write_text(facts.to_json())
+    draft.write_text(facts.to_json(), encoding="utf-8")
     draft.replace(path)
 
 
