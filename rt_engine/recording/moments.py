@@ -28,7 +28,7 @@ def utc_ns(recording: Recording, text: str, task: str | None = None) -> int:
         row = cycles.rows(int(text.lstrip("#")), by="number" if text[0] == "#" else "tick")[0]
         found = cycles.utc_ns(row, row + 1, "row")
         return int(found[0]) if len(found) else span(recording)[1] + 1
-    return _time(text)
+    return time_ns(text)
 
 
 def duration_ns(text: str) -> int:
@@ -60,15 +60,12 @@ def in_words(utc_ns: int) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{utc_ns % 10**9:09d}Z"
 
 
-def _trigger(recording: Recording, number: str) -> int:
-    triggers = [event for event in recording.events if event["kind"] == "trigger"]
-    if not number.isdigit() or not 1 <= int(number) <= len(triggers):
-        raise RecordingError(f"no trigger '@{number}': the recording has {len(triggers)}, from @1")
-    return int(triggers[int(number) - 1]["utc_ns"])
+def time_ns(text: str) -> int:
+    """UTC of a time as ISO 8601 has it, to the nanosecond; without a zone it is UTC.
 
-
-def _time(text: str) -> int:
-    """Of a time as ISO 8601 has it, to the nanosecond; without a zone it is UTC."""
+    Raises:
+        RecordingError: it is none.
+    """
     fraction = _FRACTION.search(text)
     try:
         moment = datetime.fromisoformat(_FRACTION.sub("", text, count=1))
@@ -76,3 +73,10 @@ def _time(text: str) -> int:
         raise RecordingError(f"{text!r} says no moment; write {FORMS}") from None
     since = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH
     return (since.days * 86400 + since.seconds) * 10**9 + int(fraction[1].ljust(9, "0") if fraction else 0)
+
+
+def _trigger(recording: Recording, number: str) -> int:
+    triggers = [event for event in recording.events if event["kind"] == "trigger"]
+    if not number.isdigit() or not 1 <= int(number) <= len(triggers):
+        raise RecordingError(f"no trigger '@{number}': the recording has {len(triggers)}, from @1")
+    return int(triggers[int(number) - 1]["utc_ns"])

@@ -26,7 +26,7 @@ def explain(
     at: Annotated[
         str | None,
         typer.Option(
-            metavar="TICK|TIME|NUMBER", help="Which cycle of a recording: 2026-11-28T03:12:00.5Z, #1200, a tick."
+            metavar="WHEN", help="Which cycle of a recording: 2026-11-28T03:12:00.5Z, #1200, a tick, +12.5s, @1."
         ),
     ] = None,
     task: Annotated[str | None, typer.Option(help="Which task of a recording; its only one by default.")] = None,

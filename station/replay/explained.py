@@ -23,6 +23,7 @@ from rt_engine import Model
 from rt_engine.errors import RecordingError
 from rt_engine.explain import Explanation, explain
 from rt_engine.recording.layout import Records, TaskLayout
+from rt_engine.recording.moments import in_words, utc_ns
 from scheduler.errors import ReplayError
 from scheduler.replay import NOT_REPEATED, Piece, Replay
 from scheduler.status import Action, describe
@@ -57,7 +58,7 @@ def explain_recording(
 
     Args:
         where: its file, its files, or their folder.
-        at: which cycle; see `station.replay.moment.cycle_at`.
+        at: which cycle, as `rt_engine.recording.moments.FORMS` says it.
         how: where models and steps are; `tasks` has one task, or none if the recording has one only.
         outputs: names of outputs or tags; all by default.
 
@@ -66,7 +67,10 @@ def explain_recording(
         ReplayError: the task cannot be made of the recording: a model is missing, a step is not trusted.
     """
     wrong: RecordingError | None = None
-    for life in lives(rt_engine.recording.open(where if isinstance(where, Path) else list(where))):
+    recording = rt_engine.recording.open(where if isinstance(where, Path) else list(where))
+    if at[:1] in ("@", "+"):
+        at = in_words(utc_ns(recording, at))
+    for life in lives(recording):
         recorded = life.task(next(iter(how.tasks), None))
         try:
             records, checkpoints, offset_ns = cycle_at(recorded, at)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-
 import numpy as np
 
 from rt_engine.errors import RecordingError
 from rt_engine.recording.layout import Records
+from rt_engine.recording.moments import in_words, time_ns
 from rt_engine.recording.rows import Rows
 from rt_engine.recording.task import By, Checkpoints, TaskRecording
 
@@ -50,7 +49,7 @@ def row_at(found: TaskRecording, at: str) -> int:
         row -= 1
     first, last, first_utc, last_utc = found.span
     if not 0 <= row < many or (by == "utc" and value > last_utc + found.layout.period_ns):
-        text = f"ticks {first} to {last}, {_utc(first_utc)} to {_utc(last_utc)}"
+        text = f"ticks {first} to {last}, {in_words(first_utc)} to {in_words(last_utc)}"
         raise RecordingError(f"task '{found.name}' has no cycle at {at}; the recording has {text}")
     (record,) = found.records(row, row + 1, "row")
     if by == "number" and int(record["number"]) != value:
@@ -61,19 +60,8 @@ def row_at(found: TaskRecording, at: str) -> int:
 
 
 def _meant(at: str) -> tuple[By, int]:
-    try:
-        if at.startswith("#"):
-            return "number", int(at[1:])
-        if at.isdigit():
-            return "tick", int(at)
-        moment = datetime.fromisoformat(at)
-    except ValueError:
-        raise RecordingError(
-            f"{at!r} is no cycle: write #1200 for its number, 2026-11-28T03:12:00.5Z for a time, or its tick in nanoseconds"
-        ) from None
-    moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    return "utc", (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
-
-
-def _utc(ns: int) -> str:
-    return f"{datetime.fromtimestamp(ns // 1_000_000_000, UTC):%Y-%m-%dT%H:%M:%S}Z"
+    if at.isdigit():
+        return "tick", int(at)
+    if at[:1] == "#" and at[1:].isdigit():
+        return "number", int(at[1:])
+    return "utc", time_ns(at)

@@ -67,10 +67,10 @@ def test_the_records_begin_at_the_checkpoint_before(axis):
         ("#550", "cycles are missing"),
         ("#505", "the next one is #510"),
         ("#5000", "has no cycle at #5000; the recording has ticks 50000000 to 1049000000"),
-        ("2025-01-01", "2026-11-28T03:12:00Z"),
-        ("2027-01-01", "2026-11-28T03:12:00Z"),
-        ("noon", "is no cycle: write #1200"),
-        ("#x", "is no cycle"),
+        ("2025-01-01", "2026-11-28T03:12:00.000000000Z"),
+        ("2027-01-01", "2026-11-28T03:12:00.000000000Z"),
+        ("noon", "says no moment; write a tick"),
+        ("#x", "says no moment"),
     ],
 )
 def test_what_is_not_there_is_said(axis, at, said):
