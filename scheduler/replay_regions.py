@@ -36,7 +36,7 @@ def region_rows(kept: Kept, layout: TaskLayout, fixed: int = 0) -> NDArray[np.vo
     recorded, mine = dict(layout.regions), dict(kept.regions)
     rooms = {room.name for room in kept.rooms}  # those are as large as the first version's states wanted
     wrong = [name for name in {**mine, **recorded} if name not in rooms and mine.get(name) != recorded.get(name)]
-    if wrong or [*mine] != [*recorded]:
+    if wrong or [*mine] != [name for name, _ in layout.regions]:  # each once: checked is what native code takes
         raise ReplayError(
             f"task {layout.task!r} remembers something else than was recorded: {', '.join(wrong or recorded)}. Is it another "
             "station file, or another version of rt-engine?"
@@ -67,9 +67,10 @@ def _of_move(move: Move, at: int, fixed: int) -> Iterator[tuple[int, int, int, i
 
 
 def are_sound(checkpoints: Records, kept: Kept, layout: TaskLayout, has_turns: bool) -> NDArray[np.bool_]:
-    """Of each checkpoint: can it be one of this task? It has the states of all models, its windows lie within their rings, and no
-    turn is to come of a model that runs in each cycle (`has_turns`: every so many)."""
+    """Of each checkpoint: can it be one of this task? It has the states of all models, in the room that there is for them, its
+    windows lie within their rings, and no turn is to come of a model that runs in each cycle (`has_turns`: every so many)."""
     windows = {move.name: move.window for move in kept.moves if move.window}
+    rooms = {room.name: room.whose for room in kept.rooms}
     sound = np.ones(len(checkpoints), np.bool_)
     at = CHECKPOINT_HEAD.itemsize
     for number, (name, nbytes) in enumerate(layout.regions):
@@ -77,6 +78,8 @@ def are_sound(checkpoints: Records, kept: Kept, layout: TaskLayout, has_turns: b
             sound &= _words(checkpoints, at + _A.lacking, 1)[:, 0] == 0
         if name == "turns" and not has_turns:
             sound &= _words(checkpoints, at, 1)[:, 0] == 0
+        if name in rooms:
+            sound &= _words(checkpoints, CHECKPOINT_HEAD.itemsize + _A.needs + WORD * rooms[name], 1)[:, 0] <= nbytes
         if name in windows:
             filled, position = _words(checkpoints, at, 2).T
             sound &= (filled >= 0) & (filled <= windows[name]) & (position >= 0) & (position < windows[name])

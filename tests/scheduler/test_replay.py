@@ -579,6 +579,30 @@ def test_a_checkpoint_that_cannot_be_one_is_not_used(plain: Recorded, region: st
     assert (done.cycles, done.left_out) == (0, {Why.NO_CHECKPOINT: COUNT})
 
 
+def with_regions(recorded: Recorded, regions: Any) -> Recorded:
+    """The same, with checkpoints of other regions: what they had of these is in them, the rest is zeros."""
+    layout = replace(recorded.layout, regions=tuple(regions))
+    checkpoints = np.zeros(len(recorded.checkpoints), layout.checkpoint_dtype)
+    for name in set(checkpoints.dtype.names or ()) & set(recorded.checkpoints.dtype.names or ()):
+        part = recorded.checkpoints[name]
+        checkpoints[name] = part[:, : checkpoints[name].shape[1]] if part.ndim > 1 else part
+    return replace(recorded, layout=layout, checkpoints=checkpoints)
+
+
+def test_states_that_have_no_room_in_a_checkpoint_are_not_taken_from_behind_it(plain: Recorded) -> None:
+    short = with_regions(plain, [(name, 8 if name == "states" else size) for name, size in plain.layout.regions])
+    done = replayed(made(RECURRENT, entry=WINDOW), short, {1: RECURRENT})
+    assert (done.cycles, done.left_out) == (0, {Why.NO_CHECKPOINT: COUNT})
+
+
+def test_a_region_that_is_there_twice_is_refused(plain: Recorded) -> None:
+    """What is checked, and what native code takes, would lie in two places."""
+    first, *rest = plain.layout.regions
+    twice = with_regions(plain, [first, rest[0], *rest])
+    with pytest.raises(ReplayError, match="remembers something else"):
+        replayed(made(RECURRENT, entry=WINDOW), twice, {1: RECURRENT})
+
+
 @pytest.mark.parametrize(
     ("name", "value"), [("reads", -3), ("reads", 1 << 40), ("due_ns", -(1 << 63)), ("due_ns", 1 << 62), ("clock", -1)]
 )
