@@ -85,7 +85,7 @@ def explain_recording(
         row = row_at(recorded, at)
         return explained(
             made.task,
-            made.models,
+            {number: Model(model.program, made.slot) for number, model in made.models.items()},
             made.layout,
             records,
             checkpoints,

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 MOST_WORDS = 20
 """Lines about single failures, retries and files; the rest is in the JSON."""
+LEAST_HOURS = 0.1
+"""Of less, most of the time is for loading what replays, once."""
 
 
 def replay_on(
@@ -124,7 +126,7 @@ def _verdict(part: Part) -> str:
 def _took(found: Many) -> Iterator[str]:
     """How fast, on what, at what cost."""
     hours = found.recorded_s / 3600
-    cost = f"; an hour of recording took {found.cpu_s / hours:,.2f} s of a core" if hours > 0 else ""
+    cost = f"; an hour of recording took {found.cpu_s / hours:,.2f} s of a core" if hours >= LEAST_HOURS else ""
     times = found.recorded_s / found.seconds if found.seconds > 0 else 0.0
     workers = len(found.workers)
     yield (
