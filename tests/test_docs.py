@@ -11,7 +11,9 @@ import pytest
 
 import rt_engine
 from rt_engine.contract.toml import from_toml, merged
+from rt_engine.recording import Field, SourceFields, TaskLayout, Writer
 from tests import ROOT
+from tests.rt_engine.recording.recorded import cycles
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "examples" / "README.md"])
 README = (ROOT / "README.md").read_text()
@@ -123,9 +125,13 @@ def test_places_in_the_pipeline_table_exist():
 
 @pytest.mark.parametrize("page", ["for-data-scientists", "explain"])
 def test_python_of_the_first_pages_runs(page, tmp_path, monkeypatch):
-    """The engine in ten lines, and a run explained, on the demo's policy."""
+    """The engine in ten lines, a run explained, on the demo's policy; and a recording, on 3000 cycles of one."""
     policy = (ROOT / "station" / "demo" / "data" / "policy-v1.onnx").read_bytes()
     (tmp_path / "policy.onnx").write_bytes(policy)
+    (tmp_path / "recordings").mkdir()
+    layout = TaskLayout("balance", 1_000_000, (SourceFields("plc", (Field("speed"),)),), (Field("force"),))
+    with Writer(tmp_path / "recordings" / "a.mcap", [layout], offset_ns=0, compression="none") as writer:
+        writer.add_records(layout, cycles(0, 3000, layout))
     monkeypatch.chdir(tmp_path)
     text = (ROOT / "docs" / f"{page}.md").read_text()
     assert blocks(text, "python")

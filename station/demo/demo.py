@@ -1,10 +1,12 @@
 """The demo: an unstable machine, held by a neural network over Modbus, its model replaced, its cable pulled; checked.
 
+What the station recorded of it is then run again, without both (`station.demo.recorded`).
+
     plant process  <--Modbus TCP-->  station process  <--control socket-->  this process
           ^------------------------ standard input ------------------------------'
 
 This process starts the two others, tells the story (`station.demo.story`), and leaves behind, in one folder: the
-station's report (HTML and JSON), the plant's own record as a picture, every claim with its numbers, and the station file.
+station's report (HTML and JSON), the plant's own record as a picture, every claim with its numbers, the station file, and recordings.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import json
 import os
 import re
 import signal
+import socket
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -25,7 +28,7 @@ from typing import Any, Final
 from rich.console import Console
 
 from rt_native.terminal import Terminal
-from station.demo import checks, plc_story
+from station.demo import checks, plc_story, recorded
 from station.demo.checks import Check
 from station.demo.facts import Answer, PlantView
 from station.demo.processes import (
@@ -48,7 +51,11 @@ DATA: Final = HERE / "data"
 BETTER: Final = DATA / "policy-v2.onnx"
 WRONG: Final = DATA / "policy-v3-bad.onnx"
 PICTURE: Final = "trajectory.svg"
-EXPECTED_S: Final = 40.0
+EXPECTED_S: Final = 42.0
+RECORDED: Final = "recordings"
+"""The name of the act about what was recorded, among those of `Story.play`."""
+TOLERANCE_N: Final = 0.5
+"""Of [models.policy.change] in station.toml."""
 REFUSALS: Final = 3
 MERGED: Final = " changes in "
 """What the diary says of events that came too quickly for a line each."""
@@ -105,26 +112,48 @@ def _end_like_ctrl_c() -> None:
 async def _run(options: Options, screen: Screen) -> int:
     _end_like_ctrl_c()
     folder, warning = report_folder(options.report)
-    socket = socket_path(f"demo-{os.getpid()}")
+    control = socket_path(f"demo-{os.getpid()}")
     async with AsyncExitStack() as stack:
         plant = await stack.enter_async_context(plant_process(options.port))
         screen.title("A machine that falls over without control, held by a neural network over Modbus TCP")
         if warning:
             screen.say(warning, "yellow")
         screen.say(f"plant   process {plant.pid}, its Modbus TCP server on 127.0.0.1:{plant.port}")
-        file = station_file(folder, plant.port)
-        station = await stack.enter_async_context(station_process(file, folder, socket, folder / "station.log"))
+        page_port = free_port()
+        file = station_file(folder, plant.port, page_port)
+        station = await stack.enter_async_context(station_process(file, folder, control, folder / "station.log"))
+        screen.say(f"page    http://127.0.0.1:{page_port}/ shows the station live, until it ends")
         story = Story(plant, station, screen, networks(options.better.absolute()))
         await story.play(options.acts)
         screen.act("The station ends")
         page = await _end(plant, station, story.record, folder, screen)
+    if not options.acts or RECORDED in options.acts:
+        await _look_into_recordings(folder, story.record, screen)
+    write_record(folder, story.record)
     return _verdict(story.record, page or folder, folder / PICTURE, screen)
+
+
+async def _look_into_recordings(folder: Path, record: Record, screen: Screen) -> None:
+    """Run again what the station recorded, without it, and without the machine."""
+    screen.act("What the networks did is run again, tried with another one, and explained, without station and machine")
+    biased = networks().biased
+    found = await asyncio.to_thread(recorded.look_into, folder, record.ticks, biased, TOLERANCE_N)
+    for check in found.claims:
+        screen.show(check)
+    for line in found.words:
+        screen.say(line)
+    record.claims += found.claims
+
+
+def write_record(folder: Path, record: Record) -> None:
+    """Every claim with its numbers."""
+    (folder / "demo.json").write_text(json.dumps(asdict(record), indent=1), encoding="utf-8")
 
 
 async def _run_plc(options: Options, protocol: PlcProtocol, screen: Screen) -> int:
     _end_like_ctrl_c()
     folder, warning = report_folder(options.report)
-    socket = socket_path(f"demo-{os.getpid()}")
+    control = socket_path(f"demo-{os.getpid()}")
     addresses = plc_story.Addresses.free()
     engine, file = addresses.engine(protocol), plc_story.station_file(folder, addresses)
     async with AsyncExitStack() as stack:
@@ -135,7 +164,7 @@ async def _run_plc(options: Options, protocol: PlcProtocol, screen: Screen) -> i
             screen.say(warning, "yellow")
         machine = f"127.0.0.1:{plant.port}"
         screen.say(f"plant   process {plant.pid}, its Modbus TCP server on {machine}")
-        station = await stack.enter_async_context(station_process(file, folder, socket, folder / "station.log"))
+        station = await stack.enter_async_context(station_process(file, folder, control, folder / "station.log"))
         screen.say(f"station process {station.pid}, its {words} server on {engine}")
         plc = await stack.enter_async_context(plc_story.plc_process(protocol, engine, machine, folder))
         screen.say(f"PLC     {plc_story.PROGRAM}")
@@ -167,11 +196,19 @@ def networks(better: Path = BETTER) -> Networks:
     return Networks(better, newer=DATA / "policy-v4.onnx", shape=WRONG, **bad)
 
 
-def station_file(folder: Path, port: int) -> Path:
-    """A copy of the demo's station.toml with the plant's real port, absolute paths of the models and a store of its own."""
+def free_port() -> int:
+    """A TCP port at 127.0.0.1 at which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
+
+
+def station_file(folder: Path, port: int, page_port: int) -> Path:
+    """A copy of the demo's station.toml: real ports of plant and page, absolute paths of the models, a store of its own."""
     text = (HERE / "station.toml").read_text(encoding="utf-8")
     changes = {
         "port = 5020\n": f"port = {port}\n",
+        "port = 8080\n": f"port = {page_port}\n",
         'file = "data/': f'file = "{DATA.as_posix()}/',
         'name = "demo"\n': f'name = "demo"\nstore = "{new_store(folder)}"\n',
     }
@@ -211,7 +248,6 @@ async def _end(
     record.moments.append(Moment(view.time_s, "station ended"))
     picture = trajectory_svg(await plant.ask("history"), record.moments)
     (folder / PICTURE).write_text(picture, encoding="utf-8")
-    (folder / "demo.json").write_text(json.dumps(asdict(record), indent=1), encoding="utf-8")
     return report_page(answer)
 
 

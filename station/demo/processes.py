@@ -101,6 +101,11 @@ class StationProcess:
         self._before = 0
 
     @property
+    def folder(self) -> Path:
+        """In which it leaves what it leaves."""
+        return self._log.parent
+
+    @property
     def _process(self) -> Process:
         assert self._running is not None, "it has been started"
         return self._running

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from rt_engine.change import ChangeState
-from station.demo import change_checks, checks
+from station.demo import change_checks, checks, recorded, recording_checks
 from station.demo.checks import Check
 from station.demo.facts import Answer, Interval, Look, Mute, PlantView
 from station.demo.processes import DemoError, PlantProcess, StationProcess
@@ -83,6 +83,7 @@ class Record:
     intervals: list[Interval] = field(default_factory=list)
     moments: list[Moment] = field(default_factory=list)
     numbers: dict[str, str] = field(default_factory=dict)
+    ticks: recorded.Ticks = field(default_factory=recorded.Ticks)
 
     def interval(self, name: str) -> Interval:
         """The newest interval of that name."""
@@ -185,12 +186,16 @@ class Story:
         await self._mark("before the power cut")
         before = await self._look()
         self._moment("power cut", before)
+        killed_ns = time.monotonic_ns()
         await self._station.cut_power()
+        gone_ns = time.monotonic_ns()
         await self._station.start_again()
         await self._station.first_cycle()
         back = await self._until_whole(FIND_TOGETHER_S)
         yield change_checks.committed_runs(before, back, SLOT, self._networks.better.name)
         yield change_checks.says_so(self._station.said(), newer.name)
+        saved = recorded.saved(recorded.newest_saved(self._station.folder))
+        yield recording_checks.saved_to_the_end(before, saved, killed_ns, gone_ns)
         await self._watch(SETTLE_S)
         await self._mark(CUT)
         await self._watch(SETTLE_S)
@@ -236,6 +241,7 @@ class Story:
         self._moment("push on trial", tried)
         await self._watch(PUSH_SEEN_S)
         after = await self._until_change(ChangeState.ROLLED_BACK)
+        self.record.ticks.trial = after.change(SLOT).verdict_ns
         yield change_checks.found_out(before, after, SLOT)
         yield change_checks.not_noticed(await self._mark("trial"))
         yield change_checks.old_one_again(before, after)
@@ -244,6 +250,7 @@ class Story:
     async def _push(self) -> AsyncIterator[Check]:
         quiet = await self._until_quiet()
         await self._mark("before the push")
+        self.record.ticks.push = time.monotonic_ns()
         await self._plant.ask(PUSH)
         self._moment("push", await self._look())
         after = await self._watch(PUSH_SEEN_S, LOOK_CLOSELY_S)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from station.demo import demo
+from station.demo import demo, recorded
 from station.demo.facts import Answer
 from station.demo.story import TIMEOUT_S
 from station.file.reading import read_station
@@ -70,12 +70,18 @@ def is_running(pid: int) -> bool:
 def test_station_file(tmp_path: Path) -> None:
     """The demo's station file is good as it lies there, and its copy too, with the real port and the same models."""
     original = read_station(demo.HERE / "station.toml")
-    copy = read_station(demo.station_file(tmp_path, 40_123))
+    copy = read_station(demo.station_file(tmp_path, 40_123, 40_124))
     assert not original.warnings
     assert not copy.warnings
     assert copy.config.links["machine"].port == 40_123  # type: ignore[union-attr]
+    assert copy.config.servers["page"].place() == "web at http://127.0.0.1:40124/"  # type: ignore[attr-defined]
     assert copy.config.links["machine"].timeout_ns == round(TIMEOUT_S * 1e9)
     assert copy.config.tasks == original.config.tasks
+    assert copy.config.recorder == original.config.recorder
+    assert original.config.recorder is not None
+    assert original.config.recorder.compression == "none", "the demo runs without extras"
+    assert original.config.models["policy"].change.tolerance == demo.TOLERANCE_N
+    assert original.config.station.name == recorded.STATION
     assert [copy.beside(m.file) for m in copy.config.models.values()] == [
         original.beside(m.file) for m in original.config.models.values()
     ]
@@ -86,7 +92,7 @@ def test_a_store_of_its_own(tmp_path: Path) -> None:
     """A second demo in the same folder knows nothing of what the first one's station kept."""
     stores = []
     for _ in range(2):
-        stores.append(read_station(demo.station_file(tmp_path, 40_123)).config.station.store)
+        stores.append(read_station(demo.station_file(tmp_path, 40_123, 40_124)).config.station.store)
         (tmp_path / str(stores[-1])).mkdir()
     assert [str(store) for store in stores] == ["store", "store-2"]
 
@@ -153,7 +159,7 @@ def test_the_whole_story(tmp_path: Path) -> None:
     assert code == 0, output
     record = json.loads((report / "demo.json").read_text())
     assert [claim["claim"] for claim in record["claims"] if not claim["ok"]] == []
-    assert len(record["claims"]) == 31
+    assert len(record["claims"]) == 35
     assert f"All {len(record['claims'])} claims came true." in output
     page = next(page for page in report.glob("demo-*.html") if f"report   {page}" in output)
     assert json.loads(page.with_suffix(".json").read_text())["station"]["tasks"][0]["cycles"] > 5_000
@@ -163,7 +169,7 @@ def test_the_whole_story(tmp_path: Path) -> None:
 ACTS = """
 import sys
 from pathlib import Path
-from station.demo import demo
+from station.demo import demo, recorded
 from station.demo.processes import PlantProcess, StationProcess
 
 from station.demo import story
@@ -217,6 +223,7 @@ def test_a_cable_that_is_not_pulled_and_power_that_does_not_fail(tmp_path: Path)
     assert failed >= {
         "with the power back the committed network runs",
         "and the station says that the trial was rolled back",
+        "and has saved what they did until then, without a hole",
         "the tasks knew at once that their inputs were bad",
         "the tasks put out the safe value, 0 N",
         "the plant braked each axis once",
