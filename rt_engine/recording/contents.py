@@ -39,6 +39,8 @@ MODELS = "models/"
 
 MOST_NS = 1 << 62
 """Of a tick: with its offset it stays a number of 64 bits."""
+MOST_VERSION = (1 << 63) - 1
+"""Of a version: a record has 64 bits for it."""
 
 Event = dict[str, Any]
 
@@ -96,6 +98,8 @@ def _version(plain: Any) -> Version:
     task, number, sha256, model = plain["task"], plain["number"], plain["sha256"], plain.get("model", "")
     if not (isinstance(task, str) and isinstance(number, int) and isinstance(sha256, str) and isinstance(model, str)):
         raise TypeError("task, sha256 and model are texts, number is a number")
+    if not 0 <= number <= MOST_VERSION:
+        raise TypeError("a version is a number of 63 bits")
     return Version(task, number, sha256, model)
 
 

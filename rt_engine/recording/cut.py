@@ -1,6 +1,7 @@
 """A part of a recording as a recording of its own, which can be replayed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,7 +58,7 @@ def cut(
         about={**first.file.about, "cut_of": ", ".join(Path(name).name for name in recording.paths)},
         station=recording.station_text,
         versions=[version for task in names for version in recording.versions.get(task, {}).values()],
-        attachments={name: attached.read() for name, attached in recording.attachments.items()},
+        attachments=dict(_attachments(recording)),
         compression=compression,
     )
     try:
@@ -74,6 +75,13 @@ def cut(
         path.unlink(missing_ok=True)
         raise
     return tuple(parts)
+
+
+def _attachments(recording: Recording) -> Iterator[tuple[str, bytes]]:
+    """Those that can be read; of the others `Recording.damaged` tells."""
+    for name, attached in recording.attachments.items():
+        with suppress(RecordingError):
+            yield name, attached.read()
 
 
 def _part(task: TaskRecording, start_ns: int, stop_ns: int, is_exact: bool) -> Part | None:

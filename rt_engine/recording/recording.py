@@ -149,7 +149,14 @@ class Recording:
 
 
 def _reading(file: RecordingFile, attachment: reader.Attachment) -> Callable[[], bytes]:
-    return lambda: reader.attached(file.source, attachment)
+    def read() -> bytes:
+        try:
+            return reader.attached(file.source, attachment)
+        except RecordingError as error:
+            file.damage(attachment.at, error)
+            raise
+
+    return read
 
 
 def open(

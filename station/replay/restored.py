@@ -163,13 +163,16 @@ class _Restoring:
         return name
 
     def _load(self, file: StationFile, slot: str, found: Mapping[int, Source]) -> dict[int, Model]:
-        table, models = file.config.models.get(slot), dict[int, Model]()
+        """A file that is several versions is loaded once."""
+        table, models, known = file.config.models.get(slot), dict[int, Model](), dict[str, Model]()
         for number, source in found.items():
+            sha256 = self._versions[slot][number].sha256
             try:
                 shapes, state = (table.shapes, table.state) if table is not None else ({}, {})
-                models[number] = rt_engine.load(source, shapes=shapes, state=state)
+                models[number] = known.get(sha256) or rt_engine.load(source, shapes=shapes, state=state)
+                known[sha256] = models[number]
             except EngineError as error:
-                self._missing.append(Missing(slot, number, self._versions[slot][number].sha256, str(error)))
+                self._missing.append(Missing(slot, number, sha256, str(error)))
         return models
 
     def _no_model(self, slot: str) -> str:

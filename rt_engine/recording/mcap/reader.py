@@ -25,12 +25,15 @@ from rt_engine.recording.mcap.records import (
     Metadata,
     Opcode,
 )
+from rt_native.files import open_file
 
 MOST_RECORDS = 5_000_000
 """In a file, those in chunks not counted."""
 MOST_HELD = 1 << 26
 """Bytes of all metadata and channels of a file: what is held of it."""
 LONGEST_ATTACHMENT_HEAD = 1 << 16
+MOST_ATTACHMENT = 1 << 31
+"""Bytes of an attachment that is read: more than the largest ONNX file. A file with holes may say more than a disk has."""
 AHEAD = 1 << 16
 
 
@@ -51,20 +54,20 @@ class FileSource:
     """A file on a disk, opened for each read: a folder may have more files than a process may have open.
 
     Raises:
-        OSError: it cannot be opened, at first.
+        OSError: it cannot be opened, or is no file, at first.
         RecordingError: later.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        with path.open("rb", buffering=0) as file:
+        with open_file(path) as file:
             self.size = os.fstat(file.fileno()).st_size
 
     def read(self, at: int, count: int) -> bytes:
         """See `Source`."""
         parts = []
         try:
-            with self._path.open("rb", buffering=0) as file:
+            with open_file(self._path) as file:
                 count = min(count, max(0, self.size - at))
                 while count > 0 and (part := os.pread(file.fileno(), min(count, bulk.MOST_CHUNK), at)):
                     parts.append(part)
@@ -150,9 +153,11 @@ def attached(source: Source, attachment: Attachment) -> bytes:
     """The bytes of an attachment, checked.
 
     Raises:
-        RecordingError: it is damaged.
+        RecordingError: it is damaged, or too large.
     """
     head = attachment.head
+    if head.nbytes > MOST_ATTACHMENT:
+        raise RecordingError(f"attachment '{head.name}' of {head.nbytes} bytes; up to {MOST_ATTACHMENT} are read")
     data = source.read(attachment.at - head.begins, head.begins + head.nbytes + 4)
     (crc,) = struct.unpack("<I", data[-4:]) if len(data) == head.begins + head.nbytes + 4 else (None,)
     if crc is None or (crc and zlib.crc32(memoryview(data)[:-4]) != crc):

@@ -67,3 +67,15 @@ def test_a_part_does_not_go_over_a_boot(tmp_path):
         cut(both, tmp_path / "part.mcap", at(50), at(50) + 10**12)
     cut(both, tmp_path / "part.mcap", at(0) + 10**12, at(50) + 10**12)
     assert len(rec.open(tmp_path / "part.mcap").task()) == 50
+
+
+def test_an_attachment_that_is_damaged_keeps_nobody_from_the_rest(whole, tmp_path):
+    place = whole.files[0].contents.attachments[0].at
+    data = bytearray((tmp_path / "whole.mcap").read_bytes())
+    data[place] ^= 1
+    (tmp_path / "damaged.mcap").write_bytes(data)
+    damaged = rec.open(tmp_path / "damaged.mcap")
+    (part,) = cut(damaged, tmp_path / "part.mcap", at(150), at(210))
+    assert (part.start, part.stop) == (100, 210)
+    assert rec.open(tmp_path / "part.mcap").attachments == {}
+    assert "attachment 'models/aa.onnx' is damaged" in str(damaged.damaged)

@@ -1,5 +1,7 @@
 """Recordings that were cut, damaged or made to hurt: what is readable is read, the rest is said, and nothing else happens."""
 
+import json
+import os
 import struct
 from itertools import pairwise
 
@@ -8,7 +10,18 @@ import pytest
 
 from rt_engine import recording as rec
 from rt_engine.errors import RecordingError
-from rt_engine.recording.mcap.records import HEAD, MAGIC, Channel, ChunkHead, Metadata, Opcode, record, text
+from rt_engine.recording.contents import version_of, versions_from_json
+from rt_engine.recording.mcap.records import (
+    HEAD,
+    MAGIC,
+    AttachmentHead,
+    Channel,
+    ChunkHead,
+    Metadata,
+    Opcode,
+    record,
+    text,
+)
 from tests.rt_engine.recording import mutants
 from tests.rt_engine.recording.recorded import LAYOUT, cycles
 
@@ -175,3 +188,30 @@ def test_a_recording_of_the_future_says_so():
         opened(data)
     with pytest.raises(RecordingError, match=r"no recording of rt-engine.*ends at byte 8: the file is cut off"):
         opened(MAGIC)
+
+
+def test_a_pipe_that_is_called_like_a_recording_is_none(tmp_path):
+    """Nobody waits for its other end."""
+    os.mkfifo(tmp_path / "a.mcap")
+    with pytest.raises(OSError, match="a pipe"):
+        rec.open(tmp_path)
+
+
+def test_an_attachment_with_holes_is_not_read(tmp_path):
+    """A file may say that it has more bytes than a disk."""
+    head = AttachmentHead(0, 0, "models/aa.onnx", "", 1 << 40, 0).encode()
+    path = tmp_path / "a.mcap"
+    start = begun()
+    path.write_bytes(start + HEAD.pack(Opcode.ATTACHMENT, len(head) + (1 << 40) + 4) + head)
+    os.truncate(path, path.stat().st_size + (1 << 40) + 4)
+    with pytest.raises(RecordingError, match=r"of 1099511627776 bytes; up to 2147483648 are read"):
+        rec.open(path).attachments["models/aa.onnx"].read()
+
+
+@pytest.mark.parametrize("number", [1 << 63, -1])
+def test_a_version_that_no_record_can_name_is_none(number):
+    """As one that a file begins with, and as an event."""
+    plain = {"task": "balance", "number": number, "sha256": "aa", "model": "policy"}
+    with pytest.raises(RecordingError, match="63 bits"):
+        versions_from_json(json.dumps([plain]))
+    assert version_of({"tick_ns": 0, "kind": "version", **plain}) is None
