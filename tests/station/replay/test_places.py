@@ -26,10 +26,10 @@ def test_an_address_is_a_folder_too():
     """Of any file system that fsspec knows."""
     fsspec = pytest.importorskip("fsspec", reason="the extra fleet is not installed")
     system = fsspec.filesystem("memory")
-    for name in ("/plant/a/1.mcap", "/plant/2.mcap", "/plant/x.csv"):
+    for name in ("/yard/a/1.mcap", "/yard/2.mcap", "/yard/x.csv"):
         system.pipe(name, b"0123456789")
-    names = found(["memory://plant"])
-    assert names == ("memory:///plant/2.mcap", "memory:///plant/a/1.mcap")
+    names = found(["memory://yard"])
+    assert names == ("memory:///yard/2.mcap", "memory:///yard/a/1.mcap")
     read = source(names[0])
     assert (read.size, read.read(3, 4), read.read(8, 50), read.read(99, 1)) == (10, b"3456", b"89", b"")
 
