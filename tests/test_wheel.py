@@ -19,7 +19,7 @@ import pytest
 
 from rt_native.version import TEXT
 from tests import ROOT
-from tests.test_docs import FIRST_PYTHON, blocks
+from tests.test_docs import blocks
 
 PACKAGES = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]["packages"]
 BUILD = "import sys; from setuptools import build_meta; print(getattr(build_meta, sys.argv[1])(sys.argv[2]))"
@@ -144,7 +144,7 @@ def test_the_public_api_works(run, installed, tmp_path):
     """The first Python of docs/for-data-scientists.md, on a model of the wheel's."""
     data = next(installed.glob("lib/*/site-packages/station/demo/data"))
     shutil.copy(data / "policy-v1.onnx", tmp_path / "policy.onnx")
-    (tmp_path / "readme.py").write_text(blocks(FIRST_PYTHON, "python")[0])
+    (tmp_path / "readme.py").write_text(blocks((ROOT / "docs" / "for-data-scientists.md").read_text(), "python")[0])
     assert " ns\n" in run("python", "readme.py")
 
 
