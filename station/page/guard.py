@@ -126,9 +126,10 @@ class Guard:
 
     def _of_bearer(self, request: web.Request) -> str:
         kind, _, token = request.headers.get("Authorization", "").partition(" ")
-        if kind.lower() != "bearer" or self._people.is_tired:
+        address = address_of(request)
+        if kind.lower() != "bearer" or self._people.is_tired_of(address):
             return ""
-        return self._people.of_token(token.strip())
+        return self._people.of_token(token.strip(), address)
 
     def _log_in_first(self, request: web.Request) -> web.StreamResponse:
         if request.path == "/" and "Authorization" not in request.headers:
@@ -150,10 +151,15 @@ def viewer_of(request: web.Request) -> Viewer:
     return _caller(request).viewer
 
 
+def address_of(request: web.Request) -> str:
+    """Where a request comes from."""
+    client = _caller(request).client
+    return client.address if client else "?"
+
+
 def name_of(request: web.Request) -> str:
     """Who asks, for the audit log: `anna (page, 192.168.10.9)`."""
-    client, who = _caller(request).client, viewer_of(request).who
-    address = client.address if client else "?"
+    who, address = viewer_of(request).who, address_of(request)
     return f"{who} (page, {address})" if who else f"page, {address}"
 
 

@@ -14,6 +14,7 @@ import hashlib
 import hmac
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -27,7 +28,9 @@ MOST_SESSIONS: Final = 256
 """The oldest makes room for the next."""
 TRIES: Final = 10
 TRIES_S: Final = 60.0
-"""So many wrong tokens in such a time, of all who try; then none is looked at for a while."""
+"""So many wrong tokens in such a time, from one address; then none from there is looked at for a while: nobody can lock out others."""
+MOST_WRONG: Final = 10_000
+"""From all addresses, in that time; then none is looked at."""
 
 
 def new_token() -> str:
@@ -77,27 +80,27 @@ class People:
         self._tokens, self._now = dict(tokens), now
         self._commands = {name.lower(): tuple(allowed) for name, allowed in commands.items()}
         self._sessions: dict[str, _Session] = {}
-        self._wrong: list[float] = []
+        self._wrong: deque[tuple[float, str]] = deque(maxlen=MOST_WRONG)
 
     @property
     def have_tokens(self) -> bool:
         """Must a viewer have one?"""
         return bool(self._tokens)
 
-    @property
-    def is_tired(self) -> bool:
-        """Were there so many wrong tokens that none is looked at for a while?"""
-        self._wrong = [at for at in self._wrong if self._now() - at < TRIES_S]
-        return len(self._wrong) >= TRIES
+    def is_tired_of(self, address: str) -> bool:
+        """Came so many wrong tokens from there that none is looked at for a while?"""
+        while self._wrong and self._now() - self._wrong[0][0] >= TRIES_S:
+            self._wrong.popleft()
+        return len(self._wrong) >= MOST_WRONG or sum(one == address for _, one in self._wrong) >= TRIES
 
-    def of_token(self, token: str) -> str:
-        """Whose token that is; empty: nobody's. Takes as long for any token, and is not asked while `is_tired`."""
+    def of_token(self, token: str, address: str = "") -> str:
+        """Whose token that is; empty: nobody's. Takes as long for any token, and is not asked while `is_tired_of` the address."""
         given, found = hashed(token), ""
         for name, known in self._tokens.items():  # all of them: which one fits is not to be seen from outside
             if hmac.compare_digest(given.encode(), known.encode()):
                 found = name
         if not found:
-            self._wrong.append(self._now())
+            self._wrong.append((self._now(), address))
         return found
 
     def log_in(self, who: str) -> str:

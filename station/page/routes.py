@@ -15,7 +15,7 @@ from aiohttp import web
 from station.machine.beside import in_thread
 from station.page.answers import answer, encoded
 from station.page.assets import Assets, sent
-from station.page.guard import COOKIE, Guard, name_of, viewer_of
+from station.page.guard import COOKIE, Guard, address_of, name_of, viewer_of
 from station.page.metrics import exposition
 from station.page.people import People
 from station.page.source import COMMANDS, Source
@@ -101,10 +101,10 @@ class Routes:
 
     async def _log_in(self, request: web.Request) -> web.StreamResponse:
         given = await _body(request)
-        token = given.get("token")
-        if self._people.is_tired:
+        token, address = given.get("token"), address_of(request)
+        if self._people.is_tired_of(address):
             return self._guard.refuse(request, 429, "too many wrong tokens: wait a minute", "refused: too many tries")
-        who = self._people.of_token(token.strip()) if isinstance(token, str) else ""
+        who = self._people.of_token(token.strip(), address) if isinstance(token, str) else ""
         if not who:
             return self._guard.refuse(request, 401, "no such token", "refused: wrong token", "log in")
         response = web.Response(status=204)

@@ -57,15 +57,27 @@ def test_the_oldest_session_makes_room():
     assert all(found.of_session(secret) for secret in secrets[1:])
 
 
-def test_after_some_wrong_tokens_none_is_looked_at_for_a_while():
+def test_after_some_wrong_tokens_none_from_there_is_looked_at_for_a_while():
+    """From elsewhere they are: who guesses locks nobody out."""
     clock = Clock()
     found = People({"anna": hashed("one")}, {}, clock)
     for _ in range(people.TRIES):
-        assert not found.is_tired
-        found.of_token("guess")
-    assert found.is_tired
+        assert not found.is_tired_of("10.0.0.1")
+        found.of_token("guess", "10.0.0.1")
+    assert found.is_tired_of("10.0.0.1") and not found.is_tired_of("10.0.0.2")
     clock.now += people.TRIES_S
-    assert not found.is_tired
+    assert not found.is_tired_of("10.0.0.1")
+
+
+def test_guesses_from_countless_addresses_are_not_all_remembered(monkeypatch):
+    monkeypatch.setattr(people, "MOST_WRONG", 30)
+    clock = Clock()
+    found = People({"anna": hashed("one")}, {}, clock)
+    for number in range(40):
+        found.of_token("guess", f"10.0.0.{number}")
+    assert found.is_tired_of("10.0.1.1") and len(found._wrong) == 30
+    clock.now += people.TRIES_S
+    assert not found.is_tired_of("10.0.1.1")
 
 
 def test_commands_go_by_the_name_of_a_token_or_by_a_certificate():
