@@ -1,12 +1,13 @@
 """What the demo's station has recorded, read, run again, tried with another network and explained: facts for the claims.
 
-    folder of recordings --at_tick, newest_saved--> a file --saved, again, otherwise, reasons--> station.demo.recording_checks
+    folder of recordings --at_tick, saved_in--> a file --saved, again, otherwise, reasons--> station.demo.recording_checks
 
 Nothing of it needs the station, or the machine.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +22,7 @@ from scheduler.errors import SchedulerError
 from station.demo import recording_checks as checks
 from station.demo.checks import Check
 from station.demo.recording_checks import NS, Again, Moved, Otherwise, Reasons, Saved
-from station.recorder.shelf import SALVAGED, Shelf
+from station.recorder.shelf import Shelf
 from station.replay.asking import Asked, ask
 from station.replay.explained import explain_recording
 from station.replay.repeat import How, repeat
@@ -29,6 +30,7 @@ from station.replay.repeat import How, repeat
 STATION: Final = "demo"
 FOLDER: Final = "recordings"
 AXIS: Final = "x"
+SAVED: Final = re.compile(r"saved in (\S+\.mcap)")
 SEEN_NS: Final = NS // 2
 """So long after a push its strongest answer is looked for."""
 FAILURES: Final = (EngineError, SchedulerError, OSError)
@@ -86,9 +88,10 @@ def at_tick(folder: Path, tick_ns: int) -> Path | None:
     return None
 
 
-def newest_saved(folder: Path) -> Path | None:
-    """What was saved of the process that was killed last."""
-    return next((kept.path for kept in reversed(shelf(folder).kept()) if kept.why == SALVAGED), None)
+def saved_in(folder: Path, words: str) -> Path | None:
+    """The file in which a station says that it has saved what a killed one left; None: it has not said so yet."""
+    found = SAVED.findall(words)
+    return folder / FOLDER / found[-1] if found else None
 
 
 def saved(path: Path | None) -> dict[str, Saved]:

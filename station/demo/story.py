@@ -49,6 +49,7 @@ SHADOW: Final = ("--shadow", "1 s")
 SHADOW_AND_TRIAL: Final = ("--shadow", "500 ms", "--trial", "2 min")
 TRIAL: Final = ("--trial", "2 min")
 CHANGE_PATIENCE_S: Final = 15.0
+SAVED_PATIENCE_S: Final = 15.0
 BARRED: Final = rf"rt-engine allow {SLOT} ([0-9a-f]+)"
 LOOK_S: Final = 0.1
 LOOK_CLOSELY_S: Final = 0.04
@@ -194,7 +195,7 @@ class Story:
         back = await self._until_whole(FIND_TOGETHER_S)
         yield change_checks.committed_runs(before, back, SLOT, self._networks.better.name)
         yield change_checks.says_so(self._station.said(), newer.name)
-        saved = recorded.saved(recorded.newest_saved(self._station.folder))
+        saved = recorded.saved(await self._until_saved())
         yield recording_checks.saved_to_the_end(before, saved, killed_ns, gone_ns)
         await self._watch(SETTLE_S)
         await self._mark(CUT)
@@ -325,6 +326,15 @@ class Story:
         while (look := await self._look()).change(SLOT).state not in states and time.monotonic() < until_s:
             await asyncio.sleep(LOOK_CLOSELY_S)
         return look
+
+    async def _until_saved(self) -> Path | None:
+        """The recording of the killed station, when the new one says that it is whole; None, where it never does."""
+        until_s = time.monotonic() + SAVED_PATIENCE_S
+        while not (path := recorded.saved_in(self._station.folder, self._station.said())):
+            if time.monotonic() > until_s:
+                return None
+            await asyncio.sleep(LOOK_CLOSELY_S)
+        return path
 
     async def _until_quiet(self) -> list[Look]:
         """Looks at a machine at which the detector finds nothing; the newest ones, when it never comes to that."""

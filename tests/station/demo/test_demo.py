@@ -213,6 +213,7 @@ async def nothing(self):
 
 PlantProcess.ask = ask
 StationProcess.start_again = StationProcess.cut_power = nothing
+story.SAVED_PATIENCE_S = 0.5
 """
 
 

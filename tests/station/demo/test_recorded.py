@@ -92,11 +92,16 @@ def test_a_model_that_does_not_fit_and_a_file_that_is_none(tmp_path: Path, ran: 
 
 
 def test_what_was_saved(tmp_path: Path, ran: Recorded) -> None:
-    """Of the newest salvage: numbers of the first and the last cycle, and how many are missing between them."""
-    assert recorded.saved(recorded.newest_saved(tmp_path)) == {}
-    shelved(tmp_path, ran, "salvaged")
-    whole = recorded.saved(recorded.newest_saved(tmp_path))["x"]
+    """Numbers of the first and the last cycle, and how many are missing between them."""
+    assert recorded.saved(None) == {}
+    whole = recorded.saved(shelved(tmp_path, ran, "salvaged"))["x"]
     assert (whole.last - whole.first, whole.lost, whole.last_ns) == (199, 0, ran.records["tick_ns"][-1])
-    shelved(tmp_path, replace(ran, records=np.delete(ran.records, [5, 6])), "salvaged")
-    shelved(tmp_path, ran)
-    assert recorded.saved(recorded.newest_saved(tmp_path))["x"].lost == 2
+    holed = replace(ran, records=np.delete(ran.records, [5, 6]))
+    assert recorded.saved(shelved(tmp_path, holed, "salvaged"))["x"].lost == 2
+
+
+def test_where_it_was_saved_is_the_stations_word(tmp_path: Path) -> None:
+    """A file that is there before the station says so may not be whole yet."""
+    assert recorded.saved_in(tmp_path, "recorder: cannot be saved yet") is None
+    words = "warn recorder: process 7 had ended without writing it: 9 cycles of task x; saved in a.mcap\nrunning"
+    assert recorded.saved_in(tmp_path, words) == tmp_path / recorded.FOLDER / "a.mcap"
