@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from itertools import pairwise, zip_longest
 from pathlib import Path
 from typing import Any, Final
 
@@ -238,16 +239,24 @@ def _whole(recording: Recording, task: str) -> Iterator[_Stretch]:
 
 
 def _cut(recording: Recording, task: str, most: int) -> Iterator[_Stretch]:
-    """At checkpoints."""
-    for one in recording.task(task).segments(most):
-        yield _paths(recording, one), task, one.boot, one.first_ns, one.last_ns
+    """At checkpoints; each goes on to the first record of the next, whose checkpoint is what the task remembers at its end."""
+    every = list(recording.task(task).segments(most))
+    for one, following in zip_longest(every, every[1:]):
+        goes_on = following is not None and following.boot == one.boot
+        yield (
+            _paths(recording, one, following.first_ns if goes_on else one.last_ns),
+            task,
+            one.boot,
+            one.first_ns,
+            one.last_ns,
+        )
 
 
-def _paths(recording: Recording, segment: Segment) -> tuple[str, ...]:
-    """The files that have something of a segment's time."""
+def _paths(recording: Recording, segment: Segment, last_ns: int) -> tuple[str, ...]:
+    """The files that have something of a segment's time, up to that tick."""
     found = []
     for file in recording.files:
-        first, last = segment.first_ns + file.offset_ns, segment.last_ns + file.offset_ns
+        first, last = segment.first_ns + file.offset_ns, last_ns + file.offset_ns
         if file.boot == segment.boot and any(
             c.head.start <= last and c.head.end >= first for c in file.contents.chunks
         ):
@@ -273,7 +282,7 @@ def _merged(plan: _Plan, outcomes: list[Outcome]) -> Part:
         task=plan.task,
         recorded=sum(one.recorded for one in found),
         cycles=sum(one.cycles for one in found),
-        equal=sum(one.equal for one in found),
+        equal=sum(one.equal for one in found) - _unlike(outcomes),
         first=next((one.first for one in found if one.first is not None), None),
         left_out=left_out,
         seconds=sum(one.seconds for one in found),
@@ -283,6 +292,15 @@ def _merged(plan: _Plan, outcomes: list[Outcome]) -> Part:
     period_ns = max((reply["period_ns"] for reply in replies), default=0)
     cpu_s = sum(reply["cpu_s"] for reply in replies)
     return Part(plan.station, plan.task, period_ns, plan.offset_ns, whole, len(plan.segments), cpu_s, failed, missing)
+
+
+def _unlike(outcomes: list[Outcome]) -> int:
+    """How often a segment began with something else than the one before remembered, and its first cycle was the same nevertheless."""
+    return sum(
+        not one.done["ends_same"] and following.done["begins_same"]
+        for one, following in pairwise(outcomes)
+        if one.done is not None and following.done is not None
+    )
 
 
 def _when(job: Mapping[str, Any]) -> str:

@@ -22,14 +22,15 @@ from typing import Any, Final
 import rt_engine
 from rt_engine import Model
 from rt_engine.errors import RecordingError
-from rt_engine.recording import Recording
+from rt_engine.recording import Recording, TaskRecording
+from rt_engine.recording.layout import Records
 from rt_engine.recording.rows import Rows
 from rt_engine.run.native import library
 from rt_native.errors import NativeError
 from rt_native.target import host
 from rt_native.version import TEXT
 from scheduler.errors import ReplayError
-from scheduler.replay import replay_task
+from scheduler.replay import NOT_REPEATED, Piece, Replayed, What, replay_task
 from station.replay import places
 from station.replay.models import Search
 from station.replay.pieces import pieces_of
@@ -63,8 +64,9 @@ def work(job: Mapping[str, Any]) -> dict[str, Any]:
             recording; `tries`: how often others could not do it: then what can be run is, without the models that are nowhere.
 
     Returns:
-        `worker`, `lanes`, and `done`: a dictionary with `found`, a `scheduler.replay.Replayed`, and `cpu_s`; or `refused`, why, and
-        `text`.
+        `worker`, `lanes`, and `done`: a dictionary with `found`, a `scheduler.replay.Replayed`, and `cpu_s`; `begins_same`, was its
+        first record the same, and `ends_same`, was what the task remembered at its end what the next segment begins with; or
+        `refused`, why, and `text`.
     """
     about = {"worker": address()}
     if refused := other_software(job):
@@ -100,8 +102,29 @@ def _done(job: Mapping[str, Any]) -> dict[str, Any]:
     made = _made(recording, job)
     if made.missing and not job.get("tries"):
         raise MissingModelError("; ".join(map(str, made.missing)))
-    found = replay_task(made.task, made.models, made.layout, pieces_of(task, (start, stop)), others=made.others)
-    return {"found": found, "period_ns": made.layout.period_ns, "missing": [str(one) for one in made.missing]}
+    behind = rows.starts[rows.boots[job["boot"]][1]]
+    found, what = _run(made, task, start, min(stop + 1, behind))
+    is_same = True
+    if stop < behind and what[-1] == NOT_REPEATED:
+        found, what = _run(made, task, start, stop)
+    elif stop < behind:  # counted by the segment that begins with it
+        is_same = what[-1] == What.NOTHING
+        found = replace(found, recorded=found.recorded - 1, cycles=found.cycles - 1, equal=found.equal - is_same)
+    missing = [str(one) for one in made.missing]
+    ends = {"begins_same": what[0] == What.NOTHING, "ends_same": is_same}
+    return {"found": found, "period_ns": made.layout.period_ns, "missing": missing, **ends}
+
+
+def _run(made: Restored, task: TaskRecording, start: int, stop: int) -> tuple[Replayed, list[int]]:
+    """Repeat rows; and what was another in the first record, and in the last (`What`)."""
+    ends: list[int] = []
+
+    def each(piece: Piece, rows: Records) -> None:
+        ends[:] = [*ends[:1], *map(int, rows["what"][[0, -1] if not ends else [-1]])]
+
+    pieces = pieces_of(task, (start, stop))
+    found = replay_task(made.task, made.models, made.layout, pieces, others=made.others, each=each)
+    return found, ends or [NOT_REPEATED]
 
 
 def _rows(rows: Rows, job: Mapping[str, Any]) -> tuple[int, int]:

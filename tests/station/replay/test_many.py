@@ -70,6 +70,31 @@ def test_parts_are_merged_to_what_a_replay_of_the_whole_says(fleet, cycles):
     assert found.recorded_s == pytest.approx(0.8)
 
 
+@pytest.mark.parametrize("word", ["last", "holds"])
+@pytest.mark.parametrize("cycles", [10, 50])
+def test_what_the_task_remembers_is_compared_where_segments_meet(axis, tmp_path, cycles, word):
+    """A difference there may be in none of the outputs; and the files may be two."""
+    checkpoints = axis.checkpoints.copy()
+    checkpoints[word][:, 0] ^= 1
+    half = int(axis.checkpoints["number"][10])
+    for name, rows, kept in (("a", slice(0, half), slice(0, 10)), ("b", slice(half, None), slice(10, None))):
+        write(tmp_path / f"{name}.mcap", type(axis)(axis.layout, axis.records[rows], checkpoints[kept]), NETWORKS)
+    with ThreadPoolExecutor(3) as executor:
+        (part,) = replay_many([tmp_path], executor, cycles=cycles).parts
+    agrees(part, tmp_path)
+    assert part.found.cycles - part.found.equal >= len(checkpoints) - 1
+
+
+def test_a_segment_whose_next_one_cannot_be_repeated_ends_with_its_own(axis, tmp_path):
+    """Its last record is the next one's, and that is none of a cycle."""
+    records = axis.records.copy()
+    records["reads"][axis.checkpoints["number"]] = 0
+    write(tmp_path / "a.mcap", type(axis)(axis.layout, records, axis.checkpoints), NETWORKS)
+    with ThreadPoolExecutor(3) as executor:
+        (part,) = replay_many([tmp_path], executor, cycles=50).parts
+    agrees(part, tmp_path)
+
+
 def test_processes_say_the_same(fleet):
     """Which import everything anew; the whole as JSON."""
     pool = Processes(2)
