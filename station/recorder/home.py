@@ -104,6 +104,12 @@ class Home:
                 found.append(Left(int(pid), rings, facts))
         return found
 
+    def sweep(self) -> None:
+        """Forget what processes have left of which nobody wants a recording: rings of a page alone, about which no facts are said."""
+        for left in self.left():
+            if not left.facts.exists():
+                forget(left)
+
 
 def _age(path: Path) -> int:
     try:

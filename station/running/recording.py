@@ -121,6 +121,8 @@ class RecordingSide:
         names = list(self._file.config.tasks) if wants else self._tasks
         if not names:
             return {}
+        if self.table is None:
+            self._home.sweep()
         try:
             self._stem = self._home.new()
         except (OSError, UnsafeFolderError) as error:

@@ -223,3 +223,16 @@ def test_a_page_alone_has_every_cycle_and_keeps_none(tmp_path):
         else:
             assert list(recording.open(found[0]).tasks) == kept
             assert recording.open(found[0]).task("second").numpy()["number"].tolist() == heard["second"]
+
+
+def test_what_a_page_alone_has_left_fills_no_memory(tmp_path):
+    """A station that is killed again and again; what a recorder has left waits for a recorder."""
+    station = made(tmp_path, '[servers.page]\ntype = "web"\nport = 0\n')
+    (ring,) = station._scheduler.rings.values()
+    old, kept = ring.path.with_name("1-ab.0.ring"), ring.path.with_name("2-cd.0.ring")
+    for path in (old, kept, kept.with_name("2-cd.facts")):
+        path.write_bytes(b"what was there")
+    again = made(tmp_path, '[servers.page]\ntype = "web"\nport = 0\n')
+    assert not old.exists() and kept.exists() and kept.with_name("2-cd.facts").exists()
+    assert ring.path.exists()  # of a process that lives
+    assert again._scheduler.rings
