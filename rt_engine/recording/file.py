@@ -15,6 +15,8 @@ from rt_engine.recording.mcap.reader import Chunk, Contents, Ending, Source
 MOST_UNINDEXED = 1 << 30
 """Bytes of a file's chunks that are unpacked, where the index does not say what is in them."""
 MOST_EVENTS = 1 << 20
+MOST_DAMAGE = 1000
+"""Parts of a file that are noted."""
 NOTHING = -1
 """No channel: in the counts of a chunk that was looked into."""
 
@@ -44,6 +46,8 @@ class RecordingFile:
     station_text: str = ""
     offset_ns: int = 0
     damaged: list[Damage] = field(default_factory=list)
+    _places: dict[int, list[int]] | None = None
+    _of_kind: dict[tuple[str, str], list[int]] = field(default_factory=dict)
 
     @property
     def ending(self) -> Ending:
@@ -56,9 +60,9 @@ class RecordingFile:
         return self.about.get("boot_id") or self.path
 
     def damage(self, at: int, why: object) -> None:
-        """Note it, once."""
+        """Note it, once; of very much the first."""
         made = Damage(self.path, at, str(why))
-        if made not in self.damaged:
+        if len(self.damaged) < MOST_DAMAGE and made not in self.damaged:
             self.damaged.append(made)
 
     def events(self) -> Iterator[Event]:
@@ -81,21 +85,30 @@ class RecordingFile:
 
     def chunks(self, kind: str, task: str) -> Iterator[tuple[int, Chunk, int]]:
         """(channel, chunk, messages) of each chunk that has some of that kind, of that task."""
-        wanted = [
-            number
-            for number, channel in self.contents.channels.items()
-            if channel.metadata.get("kind") == kind and channel.metadata.get("task", "") == task
-        ]
+        if self._places is None:
+            self._places = self._indexed()
+        mine = self._of_kind.get((kind, task), ())
+        for at, number in sorted((place, one) for one in mine for place in self._places[one]):
+            chunk = self.contents.chunks[at]
+            yield number, chunk, chunk.counts[number]
+
+    def _indexed(self) -> dict[int, list[int]]:
+        """Channel -> the chunks that have some of it: made once, as a file may have many tasks and many chunks."""
+        places: dict[int, list[int]] = {number: [] for number in self.contents.channels}
+        for number, channel in self.contents.channels.items():
+            key = channel.metadata.get("kind", ""), channel.metadata.get("task", "")
+            self._of_kind.setdefault(key, []).append(number)
         for at, chunk in enumerate(self.contents.chunks):
             if not chunk.counts:
                 chunk = self.contents.chunks[at] = self._counted(chunk)
-            if unknown := chunk.counts.keys() - self.contents.channels.keys() - {NOTHING}:
+            if unknown := [number for number in chunk.counts if number not in places and number != NOTHING]:
                 self.damage(
                     chunk.at, f"a chunk with messages of channel {min(unknown)}, which the file does not describe"
                 )
-            for number in wanted:
-                if count := chunk.counts.get(number, 0):
-                    yield number, chunk, count
+            for number, count in chunk.counts.items():
+                if count and number in places:
+                    places[number].append(at)
+        return places
 
     def _counted(self, chunk: Chunk) -> Chunk:
         """A chunk whose index is missing, with what it has."""

@@ -9,6 +9,7 @@ from rt_engine.errors import RecordingError
 from rt_engine.recording import contents as names
 from rt_engine.recording.contents import Event, Version, version_of
 from rt_engine.recording.file import Damage, Piece, RecordingFile, opened
+from rt_engine.recording.layout import TaskLayout
 from rt_engine.recording.mcap import reader
 from rt_engine.recording.mcap.reader import FileSource, Source
 from rt_engine.recording.rows import Rows, ordered
@@ -53,7 +54,16 @@ class Recording:
     @property
     def tasks(self) -> tuple[str, ...]:
         """Names of the tasks that have a layout in it."""
-        return tuple(dict.fromkeys(task for file in self.files for task in file.layouts))
+        return tuple(self._layouts)
+
+    @cached_property
+    def _layouts(self) -> dict[str, list[TaskLayout]]:
+        """Of each task, that of each file that has one."""
+        found: dict[str, list[TaskLayout]] = {}
+        for file in self.files:
+            for task, layout in file.layouts.items():
+                found.setdefault(task, []).append(layout)
+        return found
 
     def task(self, name: str | None = None) -> TaskRecording:
         """A task's cycles; without a name those of the only one.
@@ -61,17 +71,16 @@ class Recording:
         Raises:
             RecordingError: there is no such task, or several and no name; it says which there are.
         """
-        if name is None and len(self.tasks) == 1:
-            name = self.tasks[0]
-        if name is None or name not in self.tasks:
+        if name is None and len(self._layouts) == 1:
+            (name,) = self._layouts
+        if name is None or name not in self._layouts:
             wanted = "which task?" if name is None else f"no task '{name}' in the recording;"
             raise RecordingError(f"{wanted} it has {', '.join(self.tasks) or 'none'}")
         if name not in self._tasks:
-            layouts = [file.layouts[name] for file in self.files if name in file.layouts]
             records, checkpoints = (
                 Rows(ordered(self._pieces(name, kind))) for kind in (names.RECORDS, names.CHECKPOINTS)
             )
-            self._tasks[name] = TaskRecording(name, self.paths, layouts, records, checkpoints)
+            self._tasks[name] = TaskRecording(name, self.paths, self._layouts[name], records, checkpoints)
         return self._tasks[name]
 
     def _pieces(self, task: str, kind: str) -> Iterable[Piece]:

@@ -3,6 +3,7 @@
 import json
 import os
 import struct
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from rt_engine import recording as rec
 from rt_engine.errors import RecordingError
 from rt_engine.recording.contents import version_of, versions_from_json
+from rt_engine.recording.layout import TaskLayout
 from rt_engine.recording.mcap.records import (
     HEAD,
     MAGIC,
@@ -22,6 +24,7 @@ from rt_engine.recording.mcap.records import (
     record,
     text,
 )
+from rt_engine.recording.summary import summarise
 from tests.rt_engine.recording import mutants
 from tests.rt_engine.recording.recorded import LAYOUT, cycles
 
@@ -215,3 +218,30 @@ def test_a_version_that_no_record_can_name_is_none(number):
     with pytest.raises(RecordingError, match="63 bits"):
         versions_from_json(json.dumps([plain]))
     assert version_of({"tick_ns": 0, "kind": "version", **plain}) is None
+
+
+def test_thousands_of_tasks_and_of_damaged_chunks_take_no_hours():
+    """Each task is looked at once, not once for each channel and each chunk."""
+    count, steps = 3000, 0
+
+    class Counted(dict):
+        def get(self, *more):
+            nonlocal steps
+            steps += 1
+            return super().get(*more)
+
+    names = [f"t{number}" for number in range(count)]
+    layout = TaskLayout("t", 1_000_000, (), ())
+    layouts = {name: replace(layout, task=name).to_json() for name in names}
+    channels = [
+        Channel(number, 1, "", "cdr", {"task": name, "kind": "records"}).encode() for number, name in enumerate(names)
+    ]
+    bad = chunk(b"no messages", 1) * count
+    about = Metadata("rt-engine", {"format": "1"}).encode()
+    recording = opened(b"".join((MAGIC, about, Metadata("rt-engine/layouts", layouts).encode(), *channels, bad)))
+    for file in recording.files:
+        for number, channel in file.contents.channels.items():
+            file.contents.channels[number] = replace(channel, metadata=Counted(channel.metadata))
+    assert len(summarise(recording)) == count
+    assert steps <= 4 * count
+    assert 0 < len(recording.damaged) <= 1001  # and where it ends
