@@ -25,7 +25,8 @@ def with_unit(value: float, unit: str) -> str:
 def influence_row(found: Influence, target: int, source: int) -> tuple[str, str, str, str, str, str]:
     """Name, value, base, effect, slope, step of one input, with their units."""
     s, t = found.sources[source], found.targets[target]
-    ratio = f"{t.label.unit or '1'}/{s.label.unit or '1'}" if t.label.unit or s.label.unit else ""
+    below = f"({s.label.unit})" if "/" in s.label.unit or " " in s.label.unit else s.label.unit
+    ratio = f"{t.label.unit or '1'}/{below or '1'}" if t.label.unit or s.label.unit else ""
     return (
         str(s.label),
         with_unit(s.value, s.label.unit),

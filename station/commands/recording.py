@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -178,8 +179,6 @@ def _warn(found: Recording) -> None:
 
 
 def _show(console: Terminal, found: Recording, tasks: tuple[TaskSummary, ...]) -> None:
-    from rt_engine.recording.moments import in_words
-
     for file in found.files:
         say(console, f"{file.path}: {file.source.size:,} bytes")
     about = ", ".join(f"{name} {value}" for name, value in found.about.items() if not name.endswith("_ns"))
@@ -190,13 +189,29 @@ def _show(console: Terminal, found: Recording, tasks: tuple[TaskSummary, ...]) -
             is_here = "attached" if version.sha256 and found.has_model(version.sha256) else "not attached"
             model = f" of model {version.model}" if version.model else ""
             say(console, f"{version.task}: version {version.number}{model} is {version.sha256[:_DIGITS]}, {is_here}")
-    shown = [event for event in found.events if event["kind"] != "version"]
-    for event in shown[:_EVENTS_SHOWN]:
-        say(console, f"{in_words(event['utc_ns'])} {event['kind']} {event.get('text', '')}")
+    shown = _in_words(found.events)
+    for line in shown[:_EVENTS_SHOWN]:
+        say(console, line)
     if len(shown) > _EVENTS_SHOWN:
         say(console, f"and {len(shown) - _EVENTS_SHOWN} more events; --json has all", "dim")
     for attached in found.attachments.values():
         say(console, f"attached: {attached.name}, {attached.nbytes:,} bytes", "dim")
+
+
+def _in_words(events: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line for each event but new versions; a trigger has the number by which `--from @N` and `--at @N` mean it."""
+    from rt_engine.recording.moments import in_words
+
+    lines: list[str] = []
+    triggers = 0
+    for event in events:
+        triggers += event["kind"] == "trigger"
+        number = f"@{triggers} " if event["kind"] == "trigger" else ""
+        task = f" of task {event['task']}" if event.get("task") else ""
+        what = f"{event['kind']} {event.get('trigger', '')}".rstrip() + task
+        if event["kind"] != "version":
+            lines.append(f"{in_words(event['utc_ns'])} {number}{what}: {event.get('text', '')}".rstrip(": "))
+    return lines
 
 
 def _table(tasks: tuple[TaskSummary, ...]) -> Sheet:

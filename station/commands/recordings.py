@@ -49,11 +49,11 @@ def _sheet(kept: list[Kept]) -> Sheet:
 
     sheet = Sheet(
         (
-            Column("number", right=True),
+            Column("number", right=True, rank=3),
             Column("begun"),
-            Column("why"),
+            Column("why", rank=2),
             Column("size", right=True),
-            Column("file", rank=1, folds=True),
+            Column("file"),
         )
     )
     for one in kept:

@@ -45,19 +45,20 @@ class Expanded:
     findings: tuple[Finding, ...] = ()
 
 
-def expand(data: dict[str, Any], folder: Path) -> Expanded:
+def expand(data: dict[str, Any], folder: Path, known: Mapping[str, Any] | None = None) -> Expanded:
     """The tables of a file in which tasks are wired by contract, with their entries; others are as they were.
 
     Args:
         data: as TOML gives them; anything may be wrong with them, which is said later.
         folder: of the file; models are looked for in it.
+        known: name of a model -> its contract, of those that are not read from their files.
     """
     tasks = data.get("tasks")
     if not isinstance(tasks, dict):
         return Expanded(data)
     by_name: dict[tuple[str, str], int] = {}
     findings: list[Finding] = []
-    contracts = _Contracts(data, folder)
+    contracts = _Contracts(data, folder, known or {})
     new: dict[str, Any] = {}
     for name, task in tasks.items():
         new[name] = task
@@ -80,12 +81,14 @@ def _is_by_contract(value: object) -> bool:
 class _Contracts:
     """The contract of each model of the file, read once."""
 
-    def __init__(self, data: dict[str, Any], folder: Path) -> None:
-        self._tables, self._folder = _table(data, "models"), folder
+    def __init__(self, data: dict[str, Any], folder: Path, known: Mapping[str, Any]) -> None:
+        self._tables, self._folder, self._known = _table(data, "models"), folder, known
         self._read: dict[str, Any] = {}
 
     def of(self, model: object) -> tuple[Any, str]:
         """(contract, why there is none)."""
+        if isinstance(model, str) and model in self._known:
+            return self._known[model], ""
         table = self._tables.get(model) if isinstance(model, str) else None
         if not isinstance(table, dict) or not isinstance(table.get("file"), str):
             return None, "its model is none of [models]" if model is not None else "the task has no model"

@@ -80,7 +80,13 @@ def read_station(path: Path) -> StationFile:
     return StationFile(path, config, tuple(problems), lines, expanded.by_name)
 
 
-def read_as_it_ran(text: str, path: Path, models: Mapping[str, str], tasks: Collection[str]) -> StationFile:
+def read_as_it_ran(
+    text: str,
+    path: Path,
+    models: Mapping[str, str],
+    tasks: Collection[str],
+    contracts: Mapping[str, Any] | None = None,
+) -> StationFile:
     """A station file that a station ran with, somewhere: its values are read again, what it goes with is no matter here.
 
     Args:
@@ -88,6 +94,7 @@ def read_as_it_ran(text: str, path: Path, models: Mapping[str, str], tasks: Coll
         path: where it would be; steps and models are looked for beside it.
         models: name of a model -> the file that is taken for it.
         tasks: those that are wanted; others, servers and the recorder are left out.
+        contracts: name of a model -> its contract, of those whose files are not there.
 
     Raises:
         StationFileError: a value cannot be read; a later version may have written it.
@@ -100,7 +107,7 @@ def read_as_it_ran(text: str, path: Path, models: Mapping[str, str], tasks: Coll
             table["file"] = models[name]
     if isinstance(data.get("tasks"), dict):
         data["tasks"] = {name: table for name, table in data["tasks"].items() if name in tasks}
-    expanded = expand(data, path.parent)
+    expanded = expand(data, path.parent, contracts)
     config, _, _, findings = _validate(expanded.data)
     if problems := [_problem(path, lines, finding) for finding in (*findings, *expanded.findings)]:
         raise StationFileError(problems)

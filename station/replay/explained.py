@@ -124,8 +124,8 @@ def explained(
         ReplayError: task, models and layout do not fit each other.
     """
     last = records[-1]
-    model = models[int(last["version"])]
     seen = see(task, models, layout, records, checkpoints)
+    model = models[int(last["version"])]
     base = None if _has_statistics(model) else usual_base(task, model, layout, records if usual is None else usual)
     labels = labels_of_task(task)
     state, was_reset = _state_before(model, seen)

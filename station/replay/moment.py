@@ -48,7 +48,8 @@ def row_at(found: TaskRecording, at: str) -> int:
     if by == "utc" and (row == many or int(found.utc_ns(row, row + 1, "row")[0]) > value):
         row -= 1
     first, last, first_utc, last_utc = found.span
-    if not 0 <= row < many or (by == "utc" and value > last_utc + found.layout.period_ns):
+    is_past = by == "utc" and value > last_utc + found.layout.period_ns
+    if not 0 <= row < many or is_past or (by == "tick" and value < first):
         text = f"ticks {first} to {last}, {in_words(first_utc)} to {in_words(last_utc)}"
         raise RecordingError(f"task '{found.name}' has no cycle at {at}; the recording has {text}")
     (record,) = found.records(row, row + 1, "row")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -20,6 +21,7 @@ import rt_engine
 from fieldbus.image.image import Channel, ProcessImage
 from fieldbus.tags import Tag
 from rt_engine import Model, ModelSlot
+from rt_engine.contract.terms import Contract
 from rt_engine.errors import EngineError, RecordingError
 from rt_engine.read.source import BYTES, Source
 from rt_engine.recording import Recording, TaskLayout, Version
@@ -116,9 +118,11 @@ class _Restoring:
 
     def restored(self) -> Restored:
         sources = {slot: self._sources(slot, known) for slot, known in self._versions.items()}
-        files = {slot: self._beside(slot, found) for slot, found in sources.items()}
+        files = {slot: self._beside(slot, found or self._as_wired(slot)) for slot, found in sources.items()}
         try:
-            file = read_as_it_ran(self._recording.station_text, self._place / NAME, files, [self._name])
+            file = read_as_it_ran(
+                self._recording.station_text, self._place / NAME, files, [self._name], self._contracts(files)
+            )
         except StationFileError as error:
             raise ReplayError(f"the station file in the recording cannot be read: {_problems(error)}") from error
         table = file.config.tasks.get(self._name)
@@ -150,6 +154,22 @@ class _Restoring:
                 self._missing.append(Missing(slot, number, version.sha256))
             else:
                 found[number] = source
+        return found
+
+    def _as_wired(self, slot: str) -> dict[int, Source]:
+        """What ran where now another model is run: a task that is wired by contract is wired by that one's."""
+        for number, version in self._versions[slot].items() if slot in self._instead else ():
+            if (source := self._search.find(version.sha256)) is not None:
+                return {number: source}
+        return {}
+
+    def _contracts(self, files: Mapping[str, str]) -> dict[str, Contract]:
+        """Those of the models that take the place of one that is nowhere."""
+        found: dict[str, Contract] = {}
+        for slot, model in self._instead.items():
+            with suppress(EngineError):  # a contract that is broken says nothing
+                if not (self._place / files.get(slot, "?")).is_file() and model.contract is not None:
+                    found[slot] = model.contract
         return found
 
     def _beside(self, slot: str, found: Mapping[int, Source]) -> str:

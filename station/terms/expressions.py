@@ -237,7 +237,8 @@ class _Reader:
             )
         if (cell or 0) >= count:
             raise ExpressionError(
-                f"tag {name.text} has {count} values, the first is 0; there is no {name.text}[{cell}]"
+                f"tag {name.text} has {count} value{'s' if count != 1 else ''}, the first is 0; "
+                f"there is no {name.text}[{cell}]"
             )
         return Value(name.text, cell or 0)
 

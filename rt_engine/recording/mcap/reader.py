@@ -171,7 +171,9 @@ def _record(window: "_Window", at: int) -> tuple[int, int]:
     head = window.read(at, HEAD.size)
     if len(head) < HEAD.size:
         raise RecordingError(
-            "the file is cut off: it ends without its summary" if not left else "it is cut off in a record's head"
+            "the file is cut off, or still being written: it ends without its summary"
+            if not left
+            else "it is cut off in a record's head"
         )
     opcode, length = HEAD.unpack(head)
     if opcode == 0:

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 from rt_engine import recording as rec
 from station.cli import app
 from tests.rt_engine.recording.mutants import whole
+from tests.rt_engine.recording.recorded import LAYOUT
 from tests.rt_engine.recording.test_recording import written
 
 
@@ -66,6 +67,16 @@ def test_cut_takes_what_is_around_a_moment(recorded, tmp_path):
         "cut", recorded, "-o", tmp_path / "c.mcap", "--from", "#250", "--to", "#255", "--exact", "--task", "balance"
     )
     assert "balance: 5 cycles, without a checkpoint" in result.output
+
+
+def test_triggers_are_shown_with_the_number_that_means_them(tmp_path):
+    """And with what fired, and of which task."""
+    event = {"kind": "trigger", "text": "102 BAD_INPUT", "task": "balance", "trigger": "fault"}
+    with rec.Writer(tmp_path / "a.mcap", [LAYOUT], offset_ns=0) as writer:
+        for tick_ns in (1_000_000_000, 2_000_000_000):
+            writer.add_event({"tick_ns": tick_ns, **event})
+    result = command("info", tmp_path / "a.mcap")
+    assert "1970-01-01T00:00:02.000000000Z @2 trigger fault of task balance: 102 BAD_INPUT" in result.output
 
 
 def test_export_writes_the_chosen_columns(recorded, tmp_path):

@@ -60,7 +60,8 @@ def record(
 ) -> Recorded:
     """Run a task of a station file for so many cycles, `later_ns` after others did."""
     loaded = {name: {1: rt_engine.load(onnx.load_from_string(data))} for name, data in models.items()}
-    file = read_as_it_ran(text, Path("station.toml"), {}, [task])
+    contracts = {name: model[1].contract for name, model in loaded.items()}
+    file = read_as_it_ran(text, Path("station.toml"), {}, [task], contracts)
     clock = FakeClock()
     clock.now_ns += later_ns
     return run(WithoutDevices(file, loaded).task(task), count, before, clock=clock)

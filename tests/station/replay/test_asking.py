@@ -11,9 +11,10 @@ from scheduler.errors import ReplayError
 from station.replay.asking import Asked, ask
 from station.replay.judging import judged, passes
 from tests.scheduler.models import scale_file
-from tests.station.replay.recordings import model_bytes, record, write
+from tests.station.replay.recordings import STATION, model_bytes, record, write
 
 MODELS = {"policy": model_bytes()}
+WIRED = STATION.replace('["a", "b"]', '"contract"').replace('[{ tag = "p", max_rate = 400.0 }, "q"]', '"contract"')
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +99,14 @@ def test_a_model_that_means_something_else_is_refused(tmp_path):
         run(path, described(2.0, unit="rad"))
     with pytest.raises(ReplayError, match="it was trained for 100 Hz, the running one for 1000 Hz"):
         run(path, described(2.0, unit="m", rate_hz=100.0))
+
+
+@pytest.mark.parametrize("attach", [True, False], ids=["the old model is there", "the old model is lost"])
+def test_a_task_that_is_wired_by_contract_is_asked_too(tmp_path, attach):
+    """Where the model that ran is nowhere, by the contract of the one that takes its place."""
+    models = {"policy": described(2.0, unit="m")}
+    path = write(tmp_path / "a.mcap", record(models, text=WIRED), models, text=WIRED, attach=attach)
+    assert run(path, described(2.0, unit="m")).compared == 60
 
 
 def test_values_outside_the_contract_are_found(tmp_path):

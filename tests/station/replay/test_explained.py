@@ -146,3 +146,5 @@ def test_a_task_without_a_model_is_refused():
     recorded = run(recurrent(), 40, numbers)
     with pytest.raises(RecordingError, match="no model"):
         see(replace(recurrent(), model=None), {}, recorded.layout, recorded.records[20:30], recorded.checkpoints)
+    with pytest.raises(RecordingError, match="no model"):
+        explained(replace(recurrent(), model=None), {}, recorded.layout, recorded.records[20:30], recorded.checkpoints)

@@ -67,6 +67,7 @@ def test_the_records_begin_at_the_checkpoint_before(axis):
         ("#550", "cycles are missing"),
         ("#505", "the next one is #510"),
         ("#5000", "has no cycle at #5000; the recording has ticks 50000000 to 1049000000"),
+        ("99", "has no cycle at 99; the recording has ticks 50000000 to 1049000000"),
         ("2025-01-01", "2026-11-28T03:12:00.000000000Z"),
         ("2027-01-01", "2026-11-28T03:12:00.000000000Z"),
         ("noon", "says no moment; write a tick"),
