@@ -98,7 +98,7 @@ class Processes:
         return []
 
     def close(self) -> None:
-        """Wait for none that still works."""
+        """Wait for what still works; nothing more begins."""
         for executor in (self._executor, self._alone):
             executor.shutdown(wait=True, cancel_futures=True)
 
