@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from rt_engine.errors import RecordingError
@@ -23,7 +25,7 @@ def cycle_at(found: TaskRecording, at: str) -> tuple[Records, Records, int]:
     rows = found.record_rows
     row = row_at(found, at)
     piece = rows.pieces[rows.piece_of(row)]
-    (record,) = found.records(row, row + 1, "row")
+    record = _record(found, row)
     mine = Rows(tuple(p for p in found.checkpoint_rows.pieces if p.file.boot == piece.file.boot))
     checkpoint = Checkpoints(mine).before(int(record["tick_ns"]))
     back = -1 if checkpoint is None else int(record["number"]) - checkpoint.number
@@ -45,19 +47,35 @@ def row_at(found: TaskRecording, at: str) -> int:
     by, value = _meant(at)
     row, _ = found.rows(value, None, by)
     many = len(found)
-    if by == "utc" and (row == many or int(found.utc_ns(row, row + 1, "row")[0]) > value):
+    if by == "utc" and (row == many or _utc_ns(found, row) > value):
         row -= 1
     first, last, first_utc, last_utc = found.span
     is_past = by == "utc" and value > last_utc + found.layout.period_ns
     if not 0 <= row < many or is_past or (by == "tick" and value < first):
         text = f"ticks {first} to {last}, {in_words(first_utc)} to {in_words(last_utc)}"
         raise RecordingError(f"task '{found.name}' has no cycle at {at}; the recording has {text}")
-    (record,) = found.records(row, row + 1, "row")
+    record = _record(found, row)
     if by == "number" and int(record["number"]) != value:
         raise RecordingError(
             f"cycle {at} of task '{found.name}' is not in the recording; the next one is #{record['number']}"
         )
     return row
+
+
+def _record(found: TaskRecording, row: int) -> Any:
+    """The record of a row that the recording has; raises RecordingError where it lies in a damaged chunk."""
+    records = found.records(row, row + 1, "row")
+    if not len(records):
+        raise RecordingError(
+            f"that cycle of task '{found.name}' lies in a damaged part of the recording, which `rt-engine recording info` tells; "
+            "choose another one"
+        )
+    return records[0]
+
+
+def _utc_ns(found: TaskRecording, row: int) -> int:
+    piece = found.record_rows.pieces[found.record_rows.piece_of(row)]
+    return int(_record(found, row)["tick_ns"]) + piece.file.offset_ns
 
 
 def _meant(at: str) -> tuple[By, int]:

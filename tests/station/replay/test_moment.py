@@ -1,5 +1,7 @@
 """Which cycle is meant: by number, by time, by tick; with all records since the checkpoint before it."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -78,3 +80,13 @@ def test_what_is_not_there_is_said(axis, at, said):
     """With what would help."""
     with pytest.raises(RecordingError, match=said):
         cycle_at(axis, at)
+
+
+@pytest.mark.parametrize("at", [str(BEGIN_NS + 234_000_000), "2026-11-28T03:12:00.234Z"])
+def test_a_cycle_in_a_damaged_chunk_is_told(axis, tmp_path, at):
+    data = bytearray(Path(axis.record_rows.pieces[0].file.path).read_bytes())
+    data[axis.record_rows.pieces[0].chunk.at + 40] ^= 1
+    (tmp_path / "a.mcap").write_bytes(data)
+    damaged = rt_engine.recording.open(tmp_path / "a.mcap").task("axis")
+    with pytest.raises(RecordingError, match=r"damaged part of the recording"):
+        cycle_at(damaged, at)
