@@ -1,6 +1,7 @@
 """The columns of a task's records, with the names of the station file."""
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import reduce
 
 import numpy as np
@@ -67,4 +68,6 @@ def column(layout: TaskLayout, name: str) -> Column:
             raise RecordingError(
                 f"several columns are called '{name}': write one of {', '.join(c.path for c in found)}"
             )
-    raise RecordingError(f"task '{layout.task}' has no column '{name}'; it has {', '.join(c.path for c in known)}")
+    near = get_close_matches(name, sorted({word for c in known for word in (c.name, c.path)}), 1)
+    meant = f"; did you mean '{near[0]}'? It has" if near else "; it has"
+    raise RecordingError(f"task '{layout.task}' has no column '{name}'{meant} {', '.join(c.path for c in known)}")

@@ -145,6 +145,8 @@ class Recorder:
         fired = Fired(self._clocks.monotonic(), "command", "", why)
         with self._lock:
             self._fired.append(fired)
+        if self.trouble:
+            return f"noted; but nothing can be written in {self._shelf.folder} now: {self.trouble}"
         if self._table.mode == "continuous":
             return "noted in the recording, which is continuous"
         before, after = (ns / NS for ns in (self._table.before_ns, self._table.after_ns))

@@ -72,7 +72,9 @@ def test_columns_go_by_the_name_of_a_tag_or_by_their_path(task):
     assert np.array_equal(task.column("raw.modes"), records["raw"]["modes"])
     assert task.column("clock").shape == (300, 8) and task.column("plc.quality").shape == (300,)
     assert task.column("force", 5, 5).shape == (0,) and task.column("pole", 5, 5).shape == (0, 3)
-    with pytest.raises(RecordingError, match=r"no column 'speeed'; it has tick_ns, .*inputs\.drive\.speed"):
+    with pytest.raises(
+        RecordingError, match=r"no column 'speeed'; did you mean 'speed'. It has tick_ns, .*inputs\.drive\.speed"
+    ):
         task.column("speeed")
 
 

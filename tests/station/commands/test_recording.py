@@ -95,7 +95,7 @@ def test_export_writes_the_chosen_columns(recorded, tmp_path):
     [
         (("info", "gone.mcap"), 2, "there is no gone.mcap"),
         (("export", "a.mcap", "-o", "x.xlsx"), 2, "which kind of table"),
-        (("export", "a.mcap", "-o", "x.csv", "--columns", "speeed"), 3, "no column 'speeed'"),
+        (("export", "a.mcap", "-o", "x.csv", "--columns", "speeed"), 3, "no column 'speeed'; did you mean 'speed'?"),
         (("export", "a.mcap", "-o", "x.csv", "--task", "other"), 3, "no task 'other' in the recording; it has balance"),
         (("export", "a.mcap", "-o", "x.csv", "--from", "noon"), 3, "'noon' says no moment"),
         (("cut", "a.mcap", "-o", "b.mcap", "--from", "@1"), 3, "no trigger '@1'"),

@@ -253,6 +253,7 @@ def test_a_disk_without_room_is_told_before_anything_is_to_be_written(tmp_path, 
     monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_bavail=0, f_bfree=0) if full else None)
     bench.run(11_000)
     assert bench.recorder.view().trouble == "No space left on device"
+    assert "nothing can be written" in bench.recorder.record("it hums")
     monkeypatch.undo()
     bench.run(1_000)
     assert bench.recorder.view().trouble == ""
