@@ -124,6 +124,9 @@ class _Restoring:
                 self._recording.station_text, self._place / NAME, files, [self._name], self._contracts(files)
             )
         except StationFileError as error:
+            for missing in self._missing:  # it may be wired by that one's contract
+                if any("cannot be read" in p.message and files[missing.slot] in p.message for p in error.problems):
+                    raise MissingModelError(self._no_model(missing.slot)) from error
             raise ReplayError(f"the station file in the recording cannot be read: {_problems(error)}") from error
         table = file.config.tasks.get(self._name)
         if table is None:

@@ -10,6 +10,8 @@ from rt_engine.contract import Contract, Element, TensorContract, attach
 from scheduler.errors import ReplayError
 from station.replay.asking import Asked, ask
 from station.replay.judging import judged, passes
+from station.replay.models import Search
+from station.replay.restored import MissingModelError, restored
 from tests.scheduler.models import scale_file
 from tests.station.replay.recordings import STATION, model_bytes, record, write
 
@@ -107,6 +109,15 @@ def test_a_task_that_is_wired_by_contract_is_asked_too(tmp_path, attach):
     models = {"policy": described(2.0, unit="m")}
     path = write(tmp_path / "a.mcap", record(models, text=WIRED), models, text=WIRED, attach=attach)
     assert run(path, described(2.0, unit="m")).compared == 60
+
+
+def test_a_task_wired_by_the_contract_of_a_model_that_is_lost_says_which_model(tmp_path):
+    models = {"policy": described(2.0, unit="m")}
+    path = write(tmp_path / "a.mcap", record(models, text=WIRED), models, text=WIRED, attach=False)
+    recording = rt_engine.recording.open(path)
+    sha256 = rt_engine.load(onnx.load_from_string(models["policy"])).sha256
+    with pytest.raises(MissingModelError, match=rf"cannot run without its model.*SHA-256 {sha256}.*--models FOLDER"):
+        restored(recording, "axis", Search(recording))
 
 
 def test_values_outside_the_contract_are_found(tmp_path):
