@@ -40,7 +40,7 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class SavedFacts:
-    """What can be said of rings when their process is gone. `models`: SHA-256 -> where its file was; `files`: name -> path."""
+    """What can be said of rings when their process is gone. `models`: SHA-256 -> where its file was; `files`: name -> text."""
 
     station: str = ""
     about: Mapping[str, str] | None = None

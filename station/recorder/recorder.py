@@ -80,7 +80,8 @@ class Recorder:
             else Episodes(table.before_ns + table.checkpoint_ns, table.after_ns, slack_ns(longest_ns))
         )
         self._records = tuple(lane for lane in drain.records if lane.task in layouts)
-        self._lanes = (*self._records, *(lane for lane in drain.checkpoints if lane.task in layouts))
+        self._lanes = (*(lane for lane in drain.checkpoints if lane.task in layouts), *self._records)
+        """In the order in which they are written: of a file that ends early, what is there can be replayed."""
         self._pieces = Pieces(shelf, table, facts, clocks)
         self._lock = threading.Lock()
         self._fired: list[Fired] = []

@@ -21,7 +21,6 @@ from station.recorder.models import read_model
 from station.recorder.shelf import SALVAGED, Shelf
 
 AT_ONCE: Final = 4096
-MOST_FILE: Final = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +75,7 @@ def _opened(left: Left, stack: ExitStack, notes: list[str]) -> Iterable[Ring]:
 def _written(path: Path, left: Left, rings: list[Ring], compression: str) -> list[str]:
     """Write the file; gives what of each task is in it."""
     facts = read_facts(left.facts)
-    attached = {name: data for name, place in (facts.files or {}).items() if (data := _read(Path(place))) is not None}
+    attached = {name: text.encode(errors="replace") for name, text in (facts.files or {}).items()}
     for sha256, place in (facts.models or {}).items():
         if (made := read_model(Path(place), sha256)) is not None:
             attached[f"{MODELS}{made[0]}"] = made[1]
@@ -112,24 +111,15 @@ def _written(path: Path, left: Left, rings: list[Ring], compression: str) -> lis
 
 def _copied(writer: Writer, ring: Ring) -> tuple[int, int, int]:
     """(tick of the first, of the last, how many) cycles; checkpoints too."""
+    at = ring.checkpoint_tail
+    while at < ring.checkpoint_head:
+        checkpoints = ring.checkpoints(1, at)
+        writer.add_checkpoints(ring.layout.task, checkpoints)
+        at += len(checkpoints)
     at, first, last = ring.tail, 0, 0
     while at < ring.head:
         records = ring.records(AT_ONCE, at)
         first, last = first or int(records["tick_ns"][0]), int(records["tick_ns"][-1])
         writer.add_records(ring.layout.task, records)
         at += len(records)
-    count, at = at - ring.tail, ring.checkpoint_tail
-    while at < ring.checkpoint_head:
-        checkpoints = ring.checkpoints(1, at)
-        writer.add_checkpoints(ring.layout.task, checkpoints)
-        at += len(checkpoints)
-    return first, last, count
-
-
-def _read(path: Path) -> bytes | None:
-    try:
-        if path.stat().st_size > MOST_FILE:
-            return None
-        return path.read_bytes()
-    except OSError:
-        return None
+    return first, last, at - ring.tail

@@ -88,6 +88,8 @@ class RecordingSide:
         self._home = Home(config.station.name, identity(file.path))
         self._stem: Path | None = None
         self._said: tuple[Version, ...] = ()
+        self._sources: dict[str, str] = {}
+        """Steps, as they run."""
         self._lives: Callable[[], Mapping[str, str]] = dict
         self._changes: ChangesLike | None = None
         store = kept.store.files if kept.store is not None else None
@@ -154,13 +156,14 @@ class RecordingSide:
         if self.table is None or not self._tasks:
             return
         recorded = [name for name in rings if name in self._tasks]
+        self._sources = {name: text for name, path in self._files() if (text := _read(path)) is not None}
         facts = Facts(
             layouts=tuple(rings[name].layout for name in recorded),
             station=self._file.lines.text,
             about=self._about(),
             versions=self.versions,
             model=self._models.read,
-            files={name: data for name, path in self._files() if (data := _read(path)) is not None},
+            files={name: text.encode() for name, text in self._sources.items()},
         )
         counts = {name: tag.count for name, tag in self._file.config.tags.items()}
         when = conditions(self.table, counts)
@@ -356,10 +359,10 @@ class RecordingSide:
         self._said = self.versions()
         hashes = {version.sha256 for version in self._said}
         models = {sha256: str(path.absolute()) for sha256 in hashes if (path := self._models.path(sha256)) is not None}
-        files = {name: str(path.absolute()) for name, path in self._files()}
         with suppress(OSError):
             write_facts(
-                facts_path(self._stem), SavedFacts(self._file.lines.text, self._about(), self._said, models, files)
+                facts_path(self._stem),
+                SavedFacts(self._file.lines.text, self._about(), self._said, models, self._sources),
             )
 
 
@@ -367,8 +370,8 @@ NEVER_NS: Final = 1 << 62
 """A page needs no checkpoints."""
 
 
-def _read(path: Path) -> bytes | None:
+def _read(path: Path) -> str | None:
     try:
-        return path.read_bytes()
-    except OSError:
+        return path.read_bytes().decode()
+    except (OSError, UnicodeDecodeError):
         return None

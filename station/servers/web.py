@@ -84,7 +84,13 @@ class WebServerTable(NetworkServerTable):
     def _people_findings(self, path: tuple[Step, ...]) -> Iterator[Finding]:
         from station.page.people import is_hash
 
+        names: set[str] = set()
         for who, text in self.tokens.items():
+            if who.lower() in names:
+                yield Finding(
+                    (*path, "tokens", who), "is the name of another token too: names are compared in lower case"
+                )
+            names.add(who.lower())
             if not is_hash(text):
                 message = (
                     f"is no hash of a token: `rt-engine token {who}` makes both; the token itself does not belong here"

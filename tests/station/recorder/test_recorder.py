@@ -67,6 +67,21 @@ def test_continuous_keeps_every_cycle_over_files_without_a_hole(tmp_path):
     assert bench.recorder.view().triggers == 1
 
 
+def test_a_file_that_ends_anywhere_can_be_replayed_from_its_first_cycles_on(tmp_path):
+    """Where there is a record of a cycle, there is the checkpoint before it."""
+    bench = Bench(tmp_path, **SHORT)
+    bench.run(10_000, at(6_000, status=3))
+    (path,) = bench.files()
+    whole, found = path.read_bytes(), 0
+    for size in range(0, len(whole), len(whole) // 40):
+        path.write_bytes(whole[:size])
+        file = File(path) if size > len(whole) // 4 else None
+        if file is not None and "axis" in file.layouts and (ticks := file.ticks()):
+            assert file.checkpoints()["tick_ns"].min() <= ticks[0] * MS
+            found += 1
+    assert found > 2
+
+
 def test_a_file_has_all_that_a_replay_needs(tmp_path):
     """The station file, versions by hash with their models, the step's source; a version that comes later too, as an event."""
     bench = Bench(tmp_path, mode="continuous")

@@ -47,14 +47,13 @@ def left_behind(here, layouts=(LAYOUT,), cycles=100):
 def test_all_that_was_not_written_is_saved_with_what_was_said_of_it(here, shelf, tmp_path):
     model = gemm(tmp_path / "mean.onnx", 2)
     sha256 = hashlib.sha256(model.read_bytes()).hexdigest()
-    (tmp_path / "step.py").write_text("def step(): ...")
     stem = left_behind(here, (LAYOUT, OTHER))
     facts = SavedFacts(
         "station text",
         {"station": "bench", "boot_id": "x"},
         (Version("axis", 1, sha256, "mean"),),
         {sha256: str(model), "0" * 64: str(model)},
-        {"step.py": str(tmp_path / "step.py"), "gone.py": str(tmp_path / "gone.py")},
+        {"step.py": "def step(): ..."},
     )
     write_facts(facts_path(stem), facts)
     assert read_facts(facts_path(stem)) == facts
@@ -66,6 +65,7 @@ def test_all_that_was_not_written_is_saved_with_what_was_said_of_it(here, shelf,
     assert file.metadata[STATION]["text"] == "station text"
     assert file.metadata[ABOUT]["why"] == "salvaged" and file.metadata[ABOUT]["boot_id"] == "x"
     assert set(file.attached) == {f"models/{sha256}.onnx", "step.py"}
+    assert file.attached["step.py"] == b"def step(): ..."
     first, _ = file.of_kind("salvage")
     assert (first["task"], first["cycles"], first["first_ns"], first["last_ns"]) == ("axis", 90, 10 * MS, 99 * MS)
     assert "had ended without writing it: 90 cycles of task axis; 90 cycles of task other; saved in" in saved.words

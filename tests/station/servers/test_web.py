@@ -39,6 +39,7 @@ def test_what_fits_together_is_good(tmp_path, keys):
         ('host = "192.168.10.2"', "servers.page", "say which may connect"),
         ('tokens = { anna = "rt_secret" }', "servers.page.tokens.anna", "`rt-engine token anna`"),
         (f'tokens = {{ anna = "{HASH}" }}\ncommands = {{ ana = ["record"] }}', "servers.page.commands.ana", '"anna"'),
+        (f'tokens = {{ anna = "{HASH}", Anna = "{HASH}" }}', "servers.page.tokens.Anna", "the name of another token"),
         ('commands = { anna = ["record"] }', "servers.page.commands.anna", "nobody can show that he is anna"),
         ('commands = { anna = ["stop"] }', "servers.page.commands.anna[0]", "record"),
         ('cert_file = "station.toml"', "servers.page", "key_file"),
