@@ -22,6 +22,8 @@ from station.store.versions import Versions
 
 SUFFIXES: Final = (".onnx", ".rtp")
 MOST_FILES: Final = 10_000
+MOST_VERSIONS: Final = 1000
+"""Of a task's models: each has a context of its own while it is repeated."""
 _DIGITS: Final = 12
 
 
@@ -42,13 +44,22 @@ class Missing:
 
 
 def versions_of(recording: Recording, task: str) -> dict[str, dict[int, Version]]:
-    """Slot -> number -> version, of all models of a task."""
+    """Slot -> number -> version, of all models of a task.
+
+    Raises:
+        RecordingError: there are more than `MOST_VERSIONS`.
+    """
     known = [version for file in recording.files for version in file.versions]
     told = [version for event in recording.events if (version := version_of(event)) is not None]
     found: dict[str, dict[int, Version]] = {}
     for version in (*known, *told):
         if version.task == task:
             found.setdefault(version.model, {})[version.number] = version
+    if (many := sum(map(len, found.values()))) > MOST_VERSIONS:
+        raise RecordingError(
+            f"task '{task}' of the recording names {many:,} versions of models, and at most {MOST_VERSIONS:,} are repeated at once; "
+            f"cut it by time first: rt-engine recording cut"
+        )
     return found
 
 

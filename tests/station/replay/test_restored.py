@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 import rt_engine.recording
+from rt_engine.errors import RecordingError
 from scheduler.errors import ReplayError
 from scheduler.replay import replay_task
+from station.replay import models
 from station.replay.models import Search
 from station.replay.pieces import lives, pieces_of
 from station.replay.restored import Restored, restored
@@ -162,4 +164,13 @@ def test_the_other_models_of_a_task_come_by_their_names(tmp_path: Path) -> None:
     assert is_equal(path, made)
     path = write(tmp_path / "b.mcap", record(models, text=text), MODELS, text=text)
     with pytest.raises(ReplayError, match="model spare"):
+        made_of(path)
+
+
+def test_a_recording_of_endless_versions_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each would have a context of its own; what would help is said."""
+    path = write(tmp_path / "a.mcap", record(MODELS), MODELS)
+    assert is_equal(path, made_of(path))
+    monkeypatch.setattr(models, "MOST_VERSIONS", 0)
+    with pytest.raises(RecordingError, match=r"'axis' .* names 1 versions .* rt-engine recording cut"):
         made_of(path)
