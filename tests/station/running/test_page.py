@@ -14,6 +14,7 @@ from tests.station.stations import AXIS, SIM, running, station_text, wait_for, w
 TOKEN = "rt_secret"
 RECORDER = """\
 [recorder]
+on = []
 before = "100 ms"
 after = "100 ms"
 """

@@ -107,12 +107,11 @@ def test_a_fault_of_a_real_task_is_kept(tmp_path):
     with running(station):
         wait_for(lambda: station.snapshot().tasks[0].cycles > 300)
         link._device = lambda outputs: works(outputs) | {"b": float("nan")}
-        wait_for(lambda: list((tmp_path / "recordings").glob("*-fault.mcap")))
+        wait_for(lambda: "103 NAN_INPUT" in triggers_of(tmp_path, "fault"))
         link._device = lambda outputs: works(outputs) | {"b": 19.0}
-        wait_for(lambda: station.recording.recorder.view().triggers >= 2)
-        wait_for(lambda: not station.recording.recorder.view().is_recording)
-    assert set(triggers_of(tmp_path, "fault")) == {"103 NAN_INPUT"}
-    assert triggers_of(tmp_path, "when") == ["force > 5"]
+        wait_for(lambda: triggers_of(tmp_path, "when"))
+    assert "103 NAN_INPUT" in triggers_of(tmp_path, "fault"), "a busy machine has others, too"
+    assert set(triggers_of(tmp_path, "when")) == {"force > 5"}
 
 
 def test_a_ring_that_cannot_be_had_is_told_and_control_goes_on(tmp_path, monkeypatch):
