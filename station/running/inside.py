@@ -8,16 +8,18 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rt_engine import Model, ModelSlot
-from rt_engine.explain import Explanation, Graph, Statistics, explain, graph_of, operator_times
 from scheduler.scheduler import Scheduler
 from station.errors import RefusedError
 from station.terms.findings import unknown
+
+if TYPE_CHECKING:  # what examines models is loaded when somebody looks at one, not at each start of a station
+    from rt_engine.explain import Explanation, Graph
 
 MEASURED_S: Final = 0.2
 """So long a model is run to know the time of its operators, once for each version."""
@@ -85,12 +87,16 @@ class Inside:
         return of.model, of.version
 
     def _graph(self, slot: str, model: Model) -> Graph:
+        from rt_engine.explain import graph_of, operator_times
+
         known = self._graphs.get(slot)
         if known is None or known[0] != model.sha256:
             known = self._graphs[slot] = (model.sha256, graph_of(model, operator_times(model, MEASURED_S)))
         return known[1]
 
     def _moment(self, slot: str, model: Model) -> _Moment:
+        from rt_engine.explain import explain
+
         known, now_s = self._moments.get(slot), time.monotonic()
         if known is not None and known[0] == model.sha256 and now_s - known[1].made_s < FRESH_S:
             return known[1]
@@ -145,6 +151,8 @@ def _about(moment: _Moment) -> dict[str, Any]:
 
 
 def _numbers(values: NDArray[Any]) -> dict[str, Any]:
+    from rt_engine.explain import Statistics
+
     seen = Statistics.of(values)
     return {
         "dtype": str(values.dtype),

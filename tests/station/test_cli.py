@@ -89,6 +89,20 @@ def test_run_imports_no_compiler(tmp_path):
     assert done.stdout.startswith("0 []"), done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(
+    ("module", "others"),
+    [
+        ("station.running.station", ("rt_engine.explain", "rt_engine.measure.inspect", "aiohttp.web_protocol")),
+        ("scheduler.scheduler", ("rt_engine.recording.writer", "rt_engine.recording.recording")),
+    ],
+)
+def test_a_start_loads_nothing_of_what_only_some_look_at(module, others):
+    """What examines models, serves the page, reads and writes recordings is loaded by who does that."""
+    code = f"import sys, {module}; print([other for other in {others!r} if other in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
+
+
 def test_run_for_a_time(tmp_path):
     """`run --seconds` runs, says how it went, and writes the report into the folder that the file names."""
     text = rt_engine("run", write_station(tmp_path), "--seconds", "0.3")
