@@ -17,6 +17,7 @@ from scheduler.second import Difference, SecondStats, Terms
 from scheduler.second_block import COPY, DIFFERENCE, SAVED, SECOND
 from scheduler.stats import Latency
 from scheduler.task import Output, Task
+from scheduler.trace import tag_at
 
 if TYPE_CHECKING:
     from rt_engine import Context
@@ -174,8 +175,7 @@ def tags_of(outputs: Sequence[Output]) -> list[str]:
 
 def names_of(outputs: Sequence[Output]) -> list[str]:
     """The name of each output value of a task, in the order of `raw`: its tag, with the element where that has several."""
-    found = (entry.channel.tag_at(entry.cell + i) for entry in outputs for i in range(entry.count))
-    return [f"{tag.name}[{element}]" if tag.count > 1 else tag.name for tag, element in found]
+    return [tag_at(entry.channel, entry.cell + i) for entry in outputs for i in range(entry.count)]
 
 
 def by_name(

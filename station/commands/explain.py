@@ -9,7 +9,17 @@ import typer
 
 from station.commands.shared.explaining import check_outputs, explained, print_json, say
 from station.commands.shared.model_check import MODEL_SUFFIXES
-from station.commands.shared.options import DataOption, JsonOption, ShapeOption, StateOption, parse_shapes, parse_states
+from station.commands.shared.options import (
+    DataOption,
+    JsonOption,
+    ModelsOption,
+    RunStepsOption,
+    ShapeOption,
+    StateOption,
+    StepsOption,
+    parse_shapes,
+    parse_states,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,16 +43,9 @@ def explain(
     data: DataOption = None,
     shape: ShapeOption = None,
     state: StateOption = None,
-    models: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="FOLDER", help="Where models lie that are not in the recording, or a station's store."),
-    ] = None,
-    steps: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Where the steps of your own lie that the tasks have.")
-    ] = None,
-    run_steps: Annotated[
-        bool, typer.Option("--run-steps", help="Run the steps, which are code, that came with the recording.")
-    ] = False,
+    models: ModelsOption = None,
+    steps: StepsOption = None,
+    run_steps: RunStepsOption = False,
     output: Annotated[
         list[str] | None, typer.Option(metavar="TAG", help="Only this output: a tag or tensor. Repeat it for others.")
     ] = None,

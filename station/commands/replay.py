@@ -11,7 +11,7 @@ import typer
 from station.commands.shared.explaining import explained, print_json, say
 from station.commands.shared.many_replays import replay_on
 from station.commands.shared.many_what_ifs import what_if_on
-from station.commands.shared.options import JsonOption
+from station.commands.shared.options import JsonOption, ModelsOption, RunStepsOption, StepsOption
 from station.commands.shared.what_if import Wanted, tolerances, what_if
 from station.errors import ExitCode
 
@@ -25,8 +25,10 @@ ORDER = 104
 
 def _there(given: list[str]) -> list[str]:
     """Addresses are asked later."""
+    from station.replay.places import is_address
+
     for one in given:
-        if "://" not in one and not Path(one).exists():
+        if not is_address(one) and not Path(one).exists():
             raise typer.BadParameter(f"Path '{one}' does not exist.")
     return given
 
@@ -43,16 +45,9 @@ def replay(
     task: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Only this task. Repeat it for others.")
     ] = None,
-    models: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="FOLDER", help="Where models lie that are not in the recording, or a station's store."),
-    ] = None,
-    steps: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Where the steps of your own lie that the tasks have.")
-    ] = None,
-    run_steps: Annotated[
-        bool, typer.Option("--run-steps", help="Run the steps, which are code, that came with the recording.")
-    ] = False,
+    models: ModelsOption = None,
+    steps: StepsOption = None,
+    run_steps: RunStepsOption = False,
     model: Annotated[
         Path | None, typer.Option(metavar="NEW", help="What would this model have put out? .onnx or .rtp.")
     ] = None,
@@ -86,9 +81,10 @@ def replay(
     be repeated at all, or the model does not fit.
     """
     from rt_native.terminal import Terminal
+    from station.replay.places import is_address
 
     console, errors = Terminal(), Terminal(stderr=True)
-    is_many = workers is not None or on is not None or any("://" in one for one in recording)
+    is_many = workers is not None or on is not None or any(map(is_address, recording))
     if model is not None:
         what = Asking(recording, task or [], models or [], steps, run_steps, slot, tolerance or [])
         many = (workers or 1, on) if is_many else None

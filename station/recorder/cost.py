@@ -60,11 +60,10 @@ def cost_of(table: RecorderTable, tasks: Sequence[Task]) -> Cost:
     """Of a station with these tasks."""
     scheduler = Scheduler(tasks)
     try:
-        found = {
-            name: layout for name, layout in scheduler.layouts().items() if name in (table.tasks or scheduler.layouts())
-        }
+        layouts = scheduler.layouts()
     finally:
         scheduler.close()
+    found = {name: layout for name, layout in layouts.items() if name in (table.tasks or layouts)}
     rate, memory = 0.0, 0
     for layout in found.values():
         rate += (layout.nbytes + MESSAGE_BYTES) * NS / layout.period_ns

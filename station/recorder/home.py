@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rt_engine.recording.contents import Version
+from rt_native.files import write_whole
 from station.errors import UnsafeFolderError
 from station.machine.folders import own_folder, temporary
 
@@ -130,9 +131,7 @@ def facts_path(stem: Path) -> Path:
 
 def write_facts(path: Path, facts: SavedFacts) -> None:
     """All of it or nothing. Raises OSError."""
-    draft = path.with_suffix(".draft")
-    draft.write_text(facts.to_json(), encoding="utf-8")
-    draft.replace(path)
+    write_whole(path, facts.to_json().encode())
 
 
 def read_facts(path: Path) -> SavedFacts:

@@ -16,7 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-SUFFIX: Final = ".mcap"
+from rt_engine.recording.recording import SUFFIX
+
 SALVAGED: Final = "salvaged"
 _FORM: Final = re.compile(r"(?P<number>[0-9]{6,12})-(?P<when>[0-9]{8}T[0-9]{6}Z)-(?P<why>[a-z]{1,20})\.mcap", re.ASCII)
 _TIME: Final = "%Y%m%dT%H%M%SZ"

@@ -10,6 +10,7 @@ from rt_engine import Model
 from rt_engine.explain import Base, Label
 from rt_engine.recording.layout import Records, TaskLayout
 from scheduler.task import Input, Output, Task
+from scheduler.trace import tag_at
 
 USUAL: Final = 10_000
 """Cycles whose median says what is usual."""
@@ -43,8 +44,7 @@ def elements_of(entry: Input) -> list[tuple[int, int, int]]:
 
 
 def _tag(entry: Input | Output, cell: int) -> tuple[str, str]:
-    tag, place = entry.channel.tag_at(cell)
-    return tag.name if tag.count == 1 else f"{tag.name}[{place}]", tag.unit
+    return tag_at(entry.channel, cell), entry.channel.tag_at(cell)[0].unit
 
 
 def usual_base(task: Task, model: Model, layout: TaskLayout, records: Records) -> Base:

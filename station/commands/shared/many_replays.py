@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from station.commands.shared.explaining import print_json, say
 from station.errors import ExitCode
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from station.replay.pool import Pool
     from station.replay.repeat import How
 
+T = TypeVar("T")
 MOST_WORDS = 20
 """Lines about single failures, retries and files; the rest is in the JSON."""
 LEAST_HOURS = 0.1
@@ -41,7 +42,7 @@ def replay_on(
 
     pool = pool_of(workers or 1, on)
     try:
-        found = _with_bar(errors, where, how, pool)
+        found = _found(errors, where, how, pool)
     finally:
         pool.close()
     if as_json:
@@ -54,7 +55,7 @@ def replay_on(
     return ExitCode.FAILED if differs else ExitCode.BAD_FILE
 
 
-def _with_bar(errors: Terminal, where: Sequence[str], how: How, pool: Pool) -> Many:
+def _found(errors: Terminal, where: Sequence[str], how: How, pool: Pool) -> Many:
     from station.replay.many import replay_many
     from station.replay.worker import Ask
 
@@ -63,12 +64,17 @@ def _with_bar(errors: Terminal, where: Sequence[str], how: How, pool: Pool) -> M
     def run(step: Step | None) -> Many:
         return replay_many(whole_paths(where), pool, tasks=how.tasks, ask=ask, step=step)
 
+    return with_bar(errors, "cycles", run)
+
+
+def with_bar(errors: Terminal, what: str, run: Callable[[Step | None], T]) -> T:
+    """What `run` gives, which is told by whom it says how far it is: a bar, where there is a screen."""
     if not errors.is_terminal:
         return run(None)
     from rich.progress import Progress
 
     with Progress(console=errors, transient=True) as bar:
-        row = bar.add_task("cycles", total=None)
+        row = bar.add_task(what, total=None)
         return run(lambda done, total: bar.update(row, completed=done, total=total))
 
 
@@ -81,7 +87,9 @@ def whole_paths(where: Sequence[str]) -> list[str]:
     """The same of recordings; addresses are whole."""
     from pathlib import Path
 
-    return [one if "://" in one else str(Path(one).absolute()) for one in where]
+    from station.replay.places import is_address
+
+    return [one if is_address(one) else str(Path(one).absolute()) for one in where]
 
 
 def _show(console: Terminal, found: Many) -> None:

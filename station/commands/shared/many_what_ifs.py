@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from station.commands.shared.explaining import print_json, say
-from station.commands.shared.many_replays import MOST_WORDS, whole_paths
+from station.commands.shared.many_replays import MOST_WORDS, whole_paths, with_bar
 from station.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def what_if_on(
 ) -> ExitCode:
     """Run, print, and say with which code to end; the pool is closed."""
     try:
-        found = _with_bar(errors, where, model, asked, pool)
+        found = _found(errors, where, model, asked, pool)
     finally:
         pool.close()
     if as_json:
@@ -34,19 +34,13 @@ def what_if_on(
     return ExitCode.OK if found.passes else ExitCode.FAILED
 
 
-def _with_bar(errors: Terminal, where: Sequence[str], model: Path, asked: Asked, pool: Pool) -> Fleet:
+def _found(errors: Terminal, where: Sequence[str], model: Path, asked: Asked, pool: Pool) -> Fleet:
     from station.replay.many_whatif import what_if_many
 
     def run(step: Step | None) -> Fleet:
         return what_if_many(whole_paths(where), pool, model, asked, step)
 
-    if not errors.is_terminal:
-        return run(None)
-    from rich.progress import Progress
-
-    with Progress(console=errors, transient=True) as bar:
-        row = bar.add_task("stations", total=None)
-        return run(lambda done, total: bar.update(row, completed=done, total=total))
+    return with_bar(errors, "stations", run)
 
 
 def _show(console: Terminal, found: Fleet) -> None:

@@ -39,6 +39,16 @@ StateOption = Annotated[
 DataOption = Annotated[
     Path | None, typer.Option("--input", metavar="DATA.npz", help="Arrays by input name; by default random ones.")
 ]
+ModelsOption = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="FOLDER", help="Where models lie that are not in the recording, or a station's store."),
+]
+StepsOption = Annotated[
+    Path | None, typer.Option(metavar="FOLDER", help="Where the steps of your own lie that the tasks have.")
+]
+RunStepsOption = Annotated[
+    bool, typer.Option("--run-steps", help="Run the steps, which are code, that came with the recording.")
+]
 
 
 _SHAPE = re.compile(r"(?P<name>.+)=(?P<sizes>\d+([,x]\d+)*)?")
