@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from station.commands.shared.explaining import explained, say
-
-if TYPE_CHECKING:
-    from rt_native.library import Library
 
 ORDER = 150
 
@@ -26,6 +22,7 @@ def kernels(
 
     with explained(Terminal(stderr=True)):
         from rt_native.library import cache_folder
+        from station.running.libraries import libraries
 
         for library in libraries():
             words = "ready" if library.is_built() else "built"
@@ -45,13 +42,3 @@ def _build_steps(station: Path) -> None:
 
     steps = [task.step.name for task in build(read_station(station)).tasks if task.step is not None]
     say(Terminal(), f"{station}  ready  {', '.join(steps) or 'no steps of its own'}")
-
-
-def libraries() -> list[Library]:
-    """Those that the modules of a running station declare, in the order in which it imports them."""
-    import scheduler.replay  # noqa: F401  # its gate may run a new version over a recording
-    import station.running.station  # noqa: F401
-    from rt_native.library import Library
-
-    values = [value for module in list(sys.modules.values()) for value in vars(module).values()]
-    return list(dict.fromkeys(value for value in values if isinstance(value, Library)))

@@ -222,7 +222,7 @@ def _prepare(console: Terminal, made: Service) -> None:
 
 def _are_kernels_ready(cache: Path) -> bool:
     """Are all objects of this version, for this machine, in the service's cache?"""
-    from station.commands.kernels import libraries
+    from station.running.libraries import libraries
 
     names = [path.name for library in libraries() for path in library.objects().values()]
     return all((cache / "rt-engine" / name).is_file() for name in names)

@@ -45,6 +45,7 @@ from station.demo.story import Networks, Record, Story
 from station.demo.trajectory import Moment, trajectory_svg
 from station.errors import ExitCode
 from station.running.control import socket_path
+from station.running.libraries import libraries
 
 HERE: Final = Path(__file__).parent
 DATA: Final = HERE / "data"
@@ -78,7 +79,8 @@ class Options:
 def run(options: Options = Options(), console: Console | None = None) -> int:
     """Play the demo; gives the exit code: 0, all that it shows did happen; 1, it did not; 130, it was stopped."""
     console = console or Terminal(highlight=False)
-    build_libraries()
+    for library in libraries():  # compiled once per machine, with a progress bar, before any clock runs
+        library.build()
     screen = Screen(console, EXPECTED_S)
     try:
         with screen.live():
@@ -89,16 +91,6 @@ def run(options: Options = Options(), console: Console | None = None) -> int:
     except (DemoError, OSError) as error:
         screen.say(f"\nthe demo cannot go on: {error}", "red")
         return ExitCode.FAILED
-
-
-def build_libraries() -> None:
-    """Compile the native libraries, once per machine, with a progress bar, before any clock runs."""
-    import fieldbus.image.image
-    import rt_engine.run.native
-    import scheduler.native
-
-    for library in (rt_engine.run.native.KERNELS, fieldbus.image.image.NATIVE, scheduler.native.NATIVE):
-        library.build()
 
 
 def _end_like_ctrl_c() -> None:

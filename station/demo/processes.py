@@ -152,18 +152,22 @@ class StationProcess:
         """Wait until its first task ticks; gives the first status that shows it.
 
         Raises:
-            DemoError: it ended, or nothing ticks within half a minute.
+            DemoError: it ended, or for half a minute nothing ticks and it says nothing new (as it does while it compiles).
         """
-        until = asyncio.get_running_loop().time() + START_S
-        while asyncio.get_running_loop().time() < until:
+        silent_since, words = asyncio.get_running_loop().time(), 0
+        while True:
             if self._process.returncode is not None:
                 raise DemoError(f"the station ended with exit code {self._process.returncode}:\n{self._last_words()}")
             with contextlib.suppress(DemoError):
                 snapshot = await self.status()
                 if any(task.cycles for task in snapshot.tasks):
                     return snapshot
+            now = asyncio.get_running_loop().time()
+            if (said := self._log.stat().st_size) > words:
+                silent_since, words = now, said
+            elif now - silent_since > START_S:
+                raise DemoError(f"no task of the station ran within {START_S:g} s; it said:\n{self._last_words()}")
             await asyncio.sleep(0.01)
-        raise DemoError(f"no task of the station ran within {START_S:g} s; it said:\n{self._last_words()}")
 
     async def command(self, *words: str) -> Answer:
         """Run a command of `rt-engine` on it, such as `update SLOT MODEL`."""

@@ -77,7 +77,7 @@ def test_kernels_that_are_there(root, tmp_path):
     rt_engine("service", "install", station, "--root", root, "--user", "control")
     cache = root / "var/cache/rt-engine/control/rt-engine"
     cache.mkdir(parents=True)
-    from station.commands.kernels import libraries
+    from station.running.libraries import libraries
 
     for library in libraries():
         for path in library.objects().values():

@@ -1,0 +1,42 @@
+"""The demo's processes: what it waits for, and for how long."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+
+from station.demo import processes
+from station.demo.processes import DemoError, StationProcess
+
+
+class Starting(StationProcess):
+    """A station that says a word at each of `words` looks, and ticks at the look behind them if it is to."""
+
+    def __init__(self, log, words, ticks):
+        super().__init__((), log.with_name("socket"), log)
+        self._running = SimpleNamespace(returncode=None)
+        self.left, self.ticks = words, ticks
+
+    async def status(self):
+        if not self.left:
+            return SimpleNamespace(tasks=[SimpleNamespace(cycles=int(self.ticks))])
+        self.left -= 1
+        with self._log.open("a", encoding="utf-8") as log:
+            log.write("Compiling\n")
+        raise DemoError("not yet")
+
+
+@pytest.mark.parametrize("ticks", [True, False])
+def test_a_station_that_compiles_is_waited_for_and_a_silent_one_is_not(tmp_path, monkeypatch, ticks):
+    """A slow computer compiles for as long as it takes; patience is for silence."""
+    monkeypatch.setattr(processes, "START_S", 0.0)
+    log = tmp_path / "station.log"
+    log.touch()
+    waiting = Starting(log, words=5, ticks=ticks).first_cycle()
+    if ticks:
+        assert asyncio.run(waiting).tasks[0].cycles
+    else:
+        with pytest.raises(DemoError, match=r"Compiling"):
+            asyncio.run(waiting)
