@@ -19,7 +19,7 @@ from rt_engine.kernels.interface.panels import HALF, WINDOW_PANEL
 from rt_engine.ops.base import Refusal
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.moves import reshaped, strided_copy, transposed
-from rt_engine.ops.window import Window
+from rt_engine.ops.window import Window, seen
 from rt_engine.ops.winograd import pays, winograd
 from rt_engine.program.calls import Buffer, Kind
 
@@ -93,6 +93,8 @@ def convolve(build: Builder, x: Buffer, y: Buffer, layer: Layer, channels_first:
         raise Refusal(f"{channels} channels, weights {list(w.shape)} in {group} groups do not fit", "export it again")
     if layer.bias.shape != (w.shape[-1],):
         raise Refusal(f"a bias of shape {list(layer.bias.shape)} for {w.shape[-1]} outputs", "export it again")
+    window, w = seen(layer.window, w)
+    layer = replace(layer, window=window, w=w)
     if _is_one_run(layer, channels):
         source, layer = _one_run(build, x, layer, channels_first)
         _product(build, source, y, layer)

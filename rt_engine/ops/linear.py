@@ -107,20 +107,26 @@ def run_time_product(
     batch: tuple[int, int, int],
     b_strides: tuple[int, int],
 ) -> None:
-    """A product whose right side is packed at run time. `batch`: count, stride of a, stride of b."""
+    """A product whose right side is packed at run time, or now where it is known. `batch`: count, stride of a, stride of b."""
     (m, k, n), (count, a_stride, b_stride) = mkn, batch
     size = k * packed_columns(n, a.dtype)
     repeats = count if b_stride else 1
     if b.size != repeats * k * n:
         raise ValueError(f"a right side of shape {list(b.shape)} is not {repeats} times [{k}, {n}]")
+    bias = build.constant(np.zeros(packed_columns(n, a.dtype), a.dtype))
+    times = (count, a_stride, size if b_stride else 0, m * n)
+    if b.value is not None:
+        steps = [s * b.dtype.itemsize for s in (b_stride, *b_strides)]
+        matrices = np.lib.stride_tricks.as_strided(b.value, (repeats, k, n), steps)
+        product(build, a, build.constant(np.concatenate([pack(w) for w in matrices])), bias, out, mkn, times)
+        return
     packed = build.temporary(a.dtype, (repeats * size,))
     record = PACK(
         b=b, packed=packed, depth=k, columns=n, b_row=b_strides[0], b_column=b_strides[1],
         batch=repeats, b_batch=b_stride, packed_batch=size,
     )  # fmt: skip
     build.call(f"pack_{SUFFIX[a.dtype]}", record)
-    bias = build.constant(np.zeros(packed_columns(n, a.dtype), a.dtype))
-    product(build, a, packed, bias, out, mkn, (count, a_stride, size if b_stride else 0, m * n))
+    product(build, a, packed, bias, out, mkn, times)
 
 
 @operator("Gemm", since=1)
@@ -164,6 +170,8 @@ def matmul(node: Node, build: Builder) -> None:
     (m, k), n = a_shape[-2:], b_shape[-1]
     batch = np.broadcast_shapes(a_shape[:-2], b_shape[:-2])
     count = prod(batch)
+    if y.dtype in FLOATS and y.size and k and _by_constant(build, a, b, y, (a_shape, b_shape, batch)):
+        return
     a = _batched(build, a, a_shape, batch)
     b = _batched(build, b, b_shape, batch)
     a_stride, b_stride = (m * k if prod(a.shape[:-2]) > 1 else 0), (k * n if prod(b.shape[:-2]) > 1 else 0)
@@ -182,6 +190,43 @@ def matmul(node: Node, build: Builder) -> None:
         a=a, b=b, out=y, batch=count, rows=m, depth=k, columns=n, a_batch=a_stride, b_batch=b_stride, out_batch=m * n
     )
     build.call(str(kernel), record, macs=count * m * k * n)
+
+
+def _by_constant(
+    build: Builder, a: Buffer, b: Buffer, y: Buffer, shapes: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+) -> bool:
+    """Products by matrices that are known and would otherwise be repeated, or meet a side of few columns.
+
+    1. Constant b [E, k, n] for a [..., E, m, k], an ensemble: each matrix meets all its rows at once.
+    2. Constant a for a b of less columns than a vector has: (b' @ a')', so that the vectors go along the constant.
+    """
+    a_shape, b_shape, batch = shapes
+    (m, k), n, count = a_shape[-2:], b_shape[-1], prod(batch)
+    each = prod(b_shape[:-2])
+    if (
+        b.value is not None
+        and 1 < each < count
+        and a_shape[:-2] == batch
+        and batch[len(batch) - len(b_shape) + 2 :] == b_shape[:-2]
+    ):
+        outer = count // each
+        rows = transposed(build, reshaped(build, a, (outer, each, m, k)), (1, 0, 2, 3))
+        made = build.temporary(y.dtype, (each, outer, m, n))
+        run_time_product(build, rows, b, made, (outer * m, k, n), (each, outer * m * k, k * n), (n, 1))
+        transposed(build, made, (1, 0, 2, 3), reshaped(build, y, (outer, each, m, n)))
+        return True
+    if a.value is None or n >= lanes(y.dtype) or m <= n or prod(a_shape[:-2]) not in (1, count):
+        return False
+    if prod(b_shape[:-2]) not in (1, count) or (prod(a_shape[:-2]) == 1 and count > 1):
+        return False
+    rows = transposed(build, reshaped(build, b, (prod(b_shape[:-2]), k, n)), (0, 2, 1))
+    made = reshaped(build, y, (count, n, m)) if n == 1 else build.temporary(y.dtype, (count, n, m))
+    run_time_product(
+        build, rows, a, made, (n, k, m), (count, n * k if rows.shape[0] > 1 else 0, m * k if count > 1 else 0), (1, k)
+    )
+    if n > 1:
+        transposed(build, made, (0, 2, 1), reshaped(build, y, (count, m, n)))
+    return True
 
 
 def _batched(build: Builder, x: Buffer, shape: tuple[int, ...], batch: tuple[int, ...]) -> Buffer:

@@ -10,8 +10,9 @@ padding.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -78,6 +79,27 @@ class Window:
         """Does any window reach into padding?"""
         ends = (int(self.positions(a).max(initial=0)) for a in range(len(self.size)))
         return any(self.begin) or any(end >= size for end, size in zip(ends, self.size, strict=True))
+
+
+def seen(window: Window, w: NDArray[Any]) -> tuple[Window, NDArray[Any]]:
+    """The window and its weights [taps..., ...] without the taps at the ends of an axis that only ever see padding.
+
+    What they would add is zero times a weight: sums are the same, but that a -0 stays one, and that infinite weights there make
+    no NaN. (Other runtimes skip them too.)
+    """
+    kernel, begin, dilations = list(window.kernel), list(window.begin), list(window.dilations)
+    for axis, size in enumerate(window.size):
+        at = window.positions(axis)
+        found = np.flatnonzero(((at >= 0) & (at < size)).any(0))
+        first, last = (int(found[0]), int(found[-1]) + 1) if found.size else (0, 1)
+        w = w[(slice(None),) * axis + (slice(first, last),)]
+        kernel[axis], begin[axis] = last - first, begin[axis] - first * dilations[axis]
+        dilations[axis] = dilations[axis] if kernel[axis] > 1 else 1
+    if tuple(kernel) == window.kernel:
+        return window, w
+    return replace(window, kernel=tuple(kernel), begin=tuple(begin), dilations=tuple(dilations)), np.ascontiguousarray(
+        w
+    )
 
 
 def window_of(node: ir.Node, size: Sequence[int], out: Sequence[int], kernel: Sequence[int]) -> Window:

@@ -76,6 +76,43 @@ def random_layer(rng):
     return x, w, rng.standard_normal(group * columns), attributes
 
 
+WIDE = [
+    ([8, 8], [3, 3], [12, 12], [12] * 4),
+    ([8, 8], [3, 3], [5, 9], [5, 9, 5, 9]),
+    ([8, 8], [3, 3], [4, 4], [4] * 4),
+    ([9, 7], [3, 3], [3, 2], [3, 2, 3, 2]),
+    ([4], [5], [3], [6, 6]),
+    ([3, 3], [5, 2], [2, 7], [4, 7, 4, 0]),
+    ([2], [9], [1], [8, 0]),
+    ([1, 4], [1, 3], [1, 9], [5, 9, 0, 9]),
+]
+
+
+@pytest.mark.parametrize("group", [1, 3, 24])
+@pytest.mark.parametrize(("size", "kernel", "dilations", "pads"), WIDE)
+def test_taps_that_see_padding_only_change_nothing(size, kernel, dilations, pads, group):
+    """A dilation that reaches beyond the image: the taps there are left out, the numbers stay."""
+    rng, rank = np.random.default_rng(len(size)), len(size)
+    x, w = rng.standard_normal((2, 24, *size)), rng.standard_normal((24, 24 // group, *kernel))
+    attributes = {"strides": [1] * rank, "dilations": dilations, "pads": pads, "group": group}
+    node = helper.make_node("Conv", ["x", "w", "b"], ["y"], **attributes)
+    for dtype, tolerance in ((np.float32, 1e-5), (np.float64, 1e-12)):
+        b = rng.standard_normal(24)
+        constants = {"w": w.astype(dtype), "b": b.astype(dtype)}
+        right = convolved(x.astype(dtype), constants["w"], constants["b"], **attributes)
+        got = rt_engine.load(model_of([node], x.astype(dtype), constants, right.shape)).run({"x": x.astype(dtype)})[0]
+        np.testing.assert_allclose(got, right, rtol=0, atol=tolerance * np.abs(right).max())
+
+
+def test_only_taps_that_see_the_image_are_multiplied():
+    """3x3 with dilation 12 on 8x8 is 1x1."""
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((1, 16, 8, 8), dtype=np.float32), rng.standard_normal((32, 16, 3, 3), dtype=np.float32)
+    node = helper.make_node("Conv", ["x", "w"], ["y"], dilations=[12, 12], pads=[12] * 4)
+    report = rt_engine.load(model_of([node], x, {"w": w}, (1, 32, 8, 8))).report()
+    assert sum(one.macs for one in report.nodes) == 64 * 16 * 32
+
+
 @pytest.mark.parametrize("seed", range(60))
 def test_convolution_equals_its_twin(seed):
     """Any rank, groups, strides, dilations, paddings; constant or computed weights; float32 and float64."""
