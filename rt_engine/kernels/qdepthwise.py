@@ -4,7 +4,7 @@
 
 The table has the byte offset of each output pixel's window in an image, then that of each tap in a window; taps that fill up
 the last quad have the weight 0. The input carries its padding with it; `x` is read up to 64 bytes behind its end, where
-memory must be. Nothing outside of `out` is written. The sums are quantised: see `requantise`.
+memory must be. Nothing outside of `out` is written. What becomes of the sums says `sums`: see `requantise`.
 
 Channels stand in blocks of 64, then 32 and 16 for what is left. In a block, four taps are unpacked within 16 bytes each:
 
@@ -123,6 +123,27 @@ class _Emitter:
                 )
                 masked(builder, f"llvm.masked.store.v{count}i8.p0", ir.VoidType(), [value, pointer, mask], 1, 1)
 
+    def keep(self, sums: list[Any], scale: Any, out: Any, left: Any, real: Any, low: Any, high: Any) -> None:
+        """Store up to `left` channels of four bytes: the sums, or with `real` the scaled numbers."""
+        builder, low, high = self.builder, self.splat(self.floats, low), self.splat(self.floats, high)
+        for j, total in enumerate(sums):
+            factor = self.load(self.floats, scale, j * self.stride)
+            scaled = clamped_part(builder, builder.fmul(builder.sitofp(total, self.floats), factor), low, high)
+            value = builder.select(real, builder.bitcast(scaled, self.ints), total)
+            for group in range(self.groups):
+                lanes = ir.Constant(ir.VectorType(_I32, 4), [4 * group + c for c in range(4)])
+                four = builder.shuffle_vector(value, value, lanes)
+                first = 16 * group + 4 * j
+                at = builder.inttoptr(builder.add(out, _I64(4 * first)), four.type.as_pointer())
+                rest = builder.sub(left, _I64(first))
+                with builder.if_else(builder.icmp_signed(">=", rest, _I64(4))) as (whole, some):
+                    with whole:
+                        builder.store(four, at, align=4)
+                    with some:
+                        numbers, limit = ir.Constant(four.type, list(range(4))), builder.trunc(rest, _I32)
+                        mask = builder.icmp_signed("<", numbers, self.splat(four.type, limit))
+                        masked(builder, "llvm.masked.store.v4i32.p0", ir.VoidType(), [four, at, mask], 1, 4)
+
 
 def _make_block(groups: int) -> Any:
     """A native function for one pixel of a block of `groups` times 16 channels."""
@@ -130,20 +151,26 @@ def _make_block(groups: int) -> Any:
 
     @intrinsic
     def block(
-        typingctx: Any, x: Any, w: Any, bias: Any, scale: Any, table: Any, quads: Any, out: Any, left: Any, zero: Any,
-        low: Any, high: Any,
+        typingctx: Any, x: Any, w: Any, bias: Any, scale: Any, table: Any, quads: Any, out: Any, left: Any, kept: Any,
+        zero: Any, low: Any, high: Any,
     ) -> Any:  # fmt: skip
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            x, w, bias, scale, table, quads, out, left, zero, low, high = args
+            x, w, bias, scale, table, quads, out, left, kept, zero, low, high = args
+            quantised = builder.icmp_signed("==", kept, _I64(0))
             for first in range(0, groups, part):
                 shift = _I64(16 * first)
-                emitter = _Emitter(builder, part, 16 * groups)
-                places = [builder.add(address, shift) for address in (x, w, bias, scale, out)]
+                emitter, rest = _Emitter(builder, part, 16 * groups), builder.sub(left, shift)
+                places = [builder.add(address, shift) for address in (x, w, bias, scale)]
                 sums = emitter.run(places[0], places[1], places[2], table, quads, 64 * groups)
-                emitter.finish(sums, places[3], places[4], builder.sub(left, shift), zero, low, high)
+                with builder.if_else(quantised) as (bytes_wanted, numbers_wanted):
+                    with bytes_wanted:
+                        emitter.finish(sums, places[3], builder.add(out, shift), rest, zero, low, high)
+                    with numbers_wanted:
+                        real = builder.icmp_signed("==", kept, _I64(2))
+                        emitter.keep(sums, places[3], builder.add(out, _I64(64 * first)), rest, real, low, high)
             return context.get_dummy_value()
 
-        return types.void(*([types.int64] * 8), types.int32, types.float32, types.float32), codegen
+        return types.void(*([types.int64] * 9), types.int32, types.float32, types.float32), codegen
 
     return block
 
@@ -155,13 +182,14 @@ _block_4, _block_2, _block_1 = (_make_block(groups) for groups in (4, 2, 1))
 def qdepthwise(record):
     """See the top of this file."""
     pixels, quads, channels, zero = record.pixels, record.quads, record.channels, int32(record.zero)
-    low, high = float32(record.low), float32(record.high)
+    low, high, kept = float32(record.low), float32(record.high), record.sums
+    item = 1 if kept == 0 else 4
     starts = record.table
     taps = starts + 4 * pixels
     total = (channels + 15) // 16
     for image in range(record.images):
         x = record.x + image * record.x_image
-        out = record.out + image * pixels * channels
+        out = record.out + image * pixels * channels * item
         w, bias, scale = record.w, record.bias, record.scale
         done = 0
         while done < total:
@@ -170,13 +198,13 @@ def qdepthwise(record):
             left = channels - 16 * done
             for pixel in range(pixels):
                 at = x + load_i32(starts + 4 * pixel) + 16 * done
-                to = out + pixel * channels + 16 * done
+                to = out + (pixel * channels + 16 * done) * item
                 if groups == 4:
-                    _block_4(at, w, bias, scale, taps, quads, to, left, zero, low, high)
+                    _block_4(at, w, bias, scale, taps, quads, to, left, kept, zero, low, high)
                 elif groups == 2:
-                    _block_2(at, w, bias, scale, taps, quads, to, left, zero, low, high)
+                    _block_2(at, w, bias, scale, taps, quads, to, left, kept, zero, low, high)
                 else:
-                    _block_1(at, w, bias, scale, taps, quads, to, left, zero, low, high)
+                    _block_1(at, w, bias, scale, taps, quads, to, left, kept, zero, low, high)
             w += 64 * groups * quads
             bias += 64 * groups
             scale += 64 * groups

@@ -3,8 +3,8 @@
 https://onnx.ai/onnx/operators/onnx__QLinearMatMul.html, https://onnx.ai/onnx/operators/onnx__QLinearConv.html,
 https://onnx.ai/onnx/operators/onnx__MatMulInteger.html, https://onnx.ai/onnx/operators/onnx__ConvInteger.html
 
-These are the general forms, for weights and zero points that are computed at run time; `passes.quantised` makes the fast ones
-(`ops.qfused`) where they are constant. Both give the same integers.
+These are the general forms, for weights and zero points that are computed at run time; `passes.quantised` and
+`passes.integers` make the fast ones (`ops.qfused`) where they are constant. Both give the same integers.
 """
 
 from math import prod
@@ -13,16 +13,13 @@ import numpy as np
 import onnx_ir as ir
 
 from rt_engine.kernels.interface.dtypes import CODE
-from rt_engine.kernels.interface.modes import Mode
-from rt_engine.kernels.interface.qgemm import QGEMM
 from rt_engine.kernels.interface.reduce import MATMUL
 from rt_engine.ops.base import Node, Refusal, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.convert import converted
 from rt_engine.ops.elementwise import broadcast
 from rt_engine.ops.moves import broadcast_to, reshaped, strided_copy
-from rt_engine.ops.packing.quantised import bias_with_zero_point, pack_bytes, padded, signed_weights
-from rt_engine.ops.quantise import F32, I32, flipped, is_zero, known_as, less_zero, quantised
+from rt_engine.ops.quantise import F32, I32, is_zero, less_zero, quantised
 from rt_engine.ops.window import Window, window_of
 from rt_engine.program.calls import Buffer
 
@@ -69,41 +66,9 @@ def _matmul(build: Builder, a: Buffer, za: Buffer | None, b: Buffer, zb: Buffer 
     integer_product(build, left, right, y)
 
 
-def _constant_weights(build: Builder, a: Buffer, za: Buffer | None, b: Buffer, zb: Buffer | None, y: Buffer) -> bool:
-    """The fast product, where `b` and its zero point are known and `a` has one zero point, known or not.
-
-    a @ b by the kernel, less za * (column sums of b); a dynamically quantised model computes za with every input.
-    """
-    if b.value is None or len(b.shape) != 2 or not (za is None or za.size == 1) or not y.size or not a.shape:
-        return False
-    if zb is not None and (zb.value is None or zb.size not in (1, b.shape[1])):
-        return False
-    w = signed_weights(b.value, None if zb is None or zb.value is None else zb.value.reshape(-1))
-    if w is None:
-        return False
-    unsigned = a if a.dtype == np.uint8 else flipped(build, a)
-    rows, (k, n) = prod(a.shape[:-1]), w.shape
-    moved = 0 if a.dtype == np.uint8 else 128
-    bias, ones = padded(bias_with_zero_point(None, w, moved)), padded(np.ones(n, np.float32))
-    known = is_zero(za)
-    total = y if known else build.temporary(I32, (rows, n))
-    record = QGEMM(
-        a=unsigned, b=build.constant(pack_bytes(w)), bias=build.constant(bias), out=total, scale=build.constant(ones),
-        rows=rows, depth=k, columns=n, a_row=k, out_row=n, mode=Mode.RAW, zero=0, low=0.0, high=0.0,
-    )  # fmt: skip
-    build.call("qgemm", record, macs=rows * k * n)
-    if not known and za is not None:
-        sums, share = build.constant(w.astype(np.int32).sum(0, dtype=np.int32)), build.temporary(I32, (n,))
-        broadcast(build, "mul_int", (sums, reshaped(build, known_as(build, za, I32), ())), share, CODE[I32])
-        broadcast(build, "sub_int", (total, share), reshaped(build, y, (rows, n)), CODE[I32])
-    return True
-
-
 @operator("MatMulInteger", since=10)
 def matmul_integer(node: Node, build: Builder) -> None:
     """(a - za) @ (b - zb) as int32."""
-    if _constant_weights(build, node.x, node.optional(2), node.input(1), node.optional(3), node.y):
-        return
     _matmul(build, node.x, node.optional(2), node.input(1), node.optional(3), node.y)
 
 

@@ -18,6 +18,7 @@ from rt_engine.passes.closing import close_subgraphs, scopes
 from rt_engine.passes.compilation import Compilation
 from rt_engine.passes.convolution import fuse_convolutions
 from rt_engine.passes.facts import Fact, wrong
+from rt_engine.passes.integers import fuse_integer_products
 from rt_engine.passes.linear import fuse_linear
 from rt_engine.passes.microsoft import standard_quantised
 from rt_engine.passes.norms import fuse_norms
@@ -52,6 +53,7 @@ PASSES: tuple[Pass, ...] = (
     Pass("infer shapes, fold constants", specialise, (Fact.BOUND,), (Fact.STATIC, Fact.CLOSED), whole=True),
     Pass("remove identities and dead code", clean, _STATIC),
     Pass("fuse integer operators", fuse_quantised, _STATIC),
+    Pass("fuse products of dynamically quantised tensors", fuse_integer_products, _STATIC),
     Pass("fold dequantised constants", fold_rest, _STATIC),
     Pass("remove dead code", clean, _STATIC),
     Pass("compute half floats in float32", widen_halves, _STATIC, (Fact.HALVES_STORED,)),

@@ -131,7 +131,7 @@ def channels_last(compilation: Compilation) -> bool:
     for node in list(graph):
         rule = CARRYING.get(node.op_type) if node.domain in ("", RT_DOMAIN) else None
         rule = _EACH.get(elements_of(node, opsets), rule)
-        if rule is not None and _is_simple(node) and rule(walk, node):
+        if rule is not None and (_is_simple(node) or node.op_type in _SEVERAL) and rule(walk, node):
             continue
         for value in dict.fromkeys(v for v in node.inputs if v is not None):
             if value in walk.plain:
@@ -262,6 +262,27 @@ def _per_tensor(walk: _Walk, node: ir.Node) -> bool:
     if x is None or x not in walk.last or scale is None or np.prod(shape_of(scale)) != 1:
         return False
     walk.put(node, node.op_type, [walk.last[x], *node.inputs[1:]], attributes_of(node))
+    return True
+
+
+_SEVERAL = {"DynamicQuantizeLinear"}
+"""Operators of several outputs, of which the rule knows what becomes of each."""
+
+
+@carries("DynamicQuantizeLinear")
+def _dynamic(walk: _Walk, node: ir.Node) -> bool:
+    """Smallest and largest element do not depend on the layout: scale and zero point are what they were."""
+    x = node.inputs[0]
+    if x is None or x not in walk.last or any(v.shape is None or not v.name for v in node.outputs):
+        return False
+    walk.put(node, node.op_type, [walk.last[x]], attributes_of(node))
+    twin = walk.last[node.outputs[0]].producer()
+    assert twin is not None
+    twin.resize_outputs(3)
+    for was, now in zip(node.outputs[1:], twin.outputs[1:], strict=True):
+        now.shape, now.type = was.shape, was.type
+        ir.convenience.replace_all_uses_with(was, now, replace_graph_outputs=True)
+        now.name, was.name = was.name, None
     return True
 
 

@@ -279,8 +279,8 @@ def _unsigned(graph: ir.Graph, x: Quantity, before: ir.Node) -> tuple[ir.Value, 
     return node.outputs[0], x.shift + 128
 
 
-def _weights(value: ir.Value | None, columns_axis: int) -> tuple[NDArray[np.int8], NDArray[Any]] | None:
-    """(signed bytes without zero point, one scale per column or one in all) of dequantised constant weights."""
+def _weights(value: ir.Value | None, columns_axis: int) -> tuple[NDArray[Any], NDArray[Any]] | None:
+    """(signed weights without zero point, one scale per column or one in all) of dequantised constant weights."""
     producer = None if value is None else value.producer()
     if producer is not None and producer.op_type == "Transpose" and not producer.domain:
         inner = producer.inputs[0]
@@ -298,8 +298,7 @@ def _weights(value: ir.Value | None, columns_axis: int) -> tuple[NDArray[np.int8
         return None
     if zero.size > 1:
         zero = zero.reshape([-1 if a == axis else 1 for a in range(array.ndim)])
-    signed = signed_weights(array, zero.reshape(()) if zero.size == 1 else zero)
-    return None if signed is None else (signed, w.scale.reshape(-1))
+    return signed_weights(array, zero.reshape(()) if zero.size == 1 else zero), w.scale.reshape(-1)
 
 
 def _bias(value: ir.Value | None, scale: NDArray[Any], columns: int) -> NDArray[np.int32] | None:
@@ -335,7 +334,7 @@ def _conv(graph: ir.Graph, node: ir.Node) -> None:
     _make_conv(graph, node, tail, x, w, bias, scale, dict(node.attributes))
 
 
-def _make_conv(graph: ir.Graph, node: ir.Node, tail: _Tail, x: Quantity, w: NDArray[np.int8], bias: NDArray[np.int32],
+def _make_conv(graph: ir.Graph, node: ir.Node, tail: _Tail, x: Quantity, w: NDArray[Any], bias: NDArray[np.int32],
                scale: NDArray[Any], attributes: dict[str, Any]) -> ir.Value:  # fmt: skip
     """`w` in ONNX's layout [m, channels / group, taps...]."""
     source, zero = _unsigned(graph, x, node)
@@ -482,7 +481,7 @@ def _qlinear(graph: ir.Graph, node: ir.Node) -> None:
     shape = [-1 if a == w.axis else 1 for a in range(array.ndim)]
     signed = signed_weights(array, w.zero.reshape(shape) if w.zero.size > 1 else w.zero.reshape(()))
     bias = constant(node.inputs[8]) if len(node.inputs) > 8 else None
-    if signed is None or (len(node.inputs) > 8 and node.inputs[8] is not None and bias is None):
+    if len(node.inputs) > 8 and node.inputs[8] is not None and bias is None:
         return
     row = np.zeros(columns, np.int32) if bias is None else bias.astype(np.int32)
     sums = (x.step * w.scale.astype(np.float32)).reshape(-1)

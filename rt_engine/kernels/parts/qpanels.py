@@ -2,8 +2,10 @@
 
 from rt_engine.kernels.parts.registers import TILES
 from rt_native.lang import inline
+from rt_native.vector import LANES
 
-_ROWS, _COLUMNS = TILES.product
+_ROWS, _COLUMNS = (6, 1) if LANES == 8 else TILES.product
+"""On 8 lanes bytes are widened before they are multiplied: weights of one vector in two registers, a factor in two."""
 
 
 def shapes(splits: int) -> list[tuple[int, int, int]]:
@@ -18,7 +20,7 @@ def widest(left):
     """Vectors of the widest tile that fits."""
     if _COLUMNS == 4 and left >= 4:
         return 4
-    return 2 if left >= 2 else 1
+    return 2 if left >= 2 and _COLUMNS >= 2 else 1
 
 
 @inline

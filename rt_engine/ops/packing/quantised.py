@@ -4,7 +4,7 @@
 
     sum over k of (x - zx) * w  =  [sum of x * w]  -  zx * [sum of w]            the kernel     the bias
 
-Weights are signed bytes without a zero point of their own: it is subtracted here, where the result still fits a byte.
+Weights are signed numbers without a zero point of their own: it is subtracted here; what does not fit a byte is several rows.
 """
 
 from typing import Any
@@ -25,26 +25,52 @@ def padded(values: NDArray[Any], columns: int | None = None) -> NDArray[Any]:
     return out
 
 
-def pack_bytes(w: NDArray[np.int8]) -> NDArray[np.int8]:
-    """[k, n] -> panels of up to 4 vectors of 16 columns, four k of a column side by side (see `parts.qtile`)."""
+def quads_of(w: NDArray[Any]) -> NDArray[Any]:
+    """[k, n] -> [k / 4, 4, n], zeros behind the end."""
     k, n = w.shape
-    quads, columns = -(-k // 4), -(-n // LANES) * LANES
-    whole = np.zeros((4 * quads, columns), np.int8)
-    whole[:k, :n] = w
-    by_quad = whole.reshape(quads, 4, columns).transpose(0, 2, 1)
+    whole = np.zeros((-(-k // 4) * 4, n), w.dtype)
+    whole[:k] = w
+    return whole.reshape(-1, 4, n)
+
+
+def pack_bytes(w: NDArray[np.int8]) -> NDArray[np.int8]:
+    """[k, n] as `kernels.qgemm` reads it."""
+    return pack_quads(quads_of(w))
+
+
+def pack_quads(quads: NDArray[np.int8]) -> NDArray[np.int8]:
+    """[k / 4, 4, n] -> panels of up to 4 vectors of 16 columns, four k of a column side by side (see `parts.qtile`)."""
+    count, _, n = quads.shape
+    columns = -(-n // LANES) * LANES
+    whole = np.zeros((count, 4, columns), np.int8)
+    whole[..., :n] = quads
+    by_quad = whole.transpose(0, 2, 1)
     step = MATRIX_PANEL * LANES
     parts = [by_quad[:, p : p + step].ravel() for p in range(0, columns, step)]
     return np.concatenate(parts) if parts else np.zeros(0, np.int8)
 
 
-def signed_weights(w: NDArray[Any], zero: NDArray[Any] | None) -> NDArray[np.int8] | None:
-    """Weights less their zero point, as signed bytes; None where they do not fit. `zero` broadcasts to `w`."""
-    wide = w.astype(np.int32) - (0 if zero is None else zero.astype(np.int32))
+def split_quads(quads: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int8]]:
+    """Weights beyond a signed byte as several: (which quad of `quads` each is a part of, parts [more quads, 4, n])."""
+    wide, which = quads.astype(np.int16), np.arange(len(quads), dtype=np.int64)
+    found = [(which, np.clip(wide, -128, 127).astype(np.int8))]
+    rest = wide - found[0][1]
+    while rest.any():
+        which = np.flatnonzero(rest.any((1, 2)))
+        part = np.clip(rest[which], -128, 127).astype(np.int8)
+        rest[which] -= part
+        found.append((which, part))
+    return np.concatenate([w for w, _ in found]), np.concatenate([p for _, p in found])
+
+
+def signed_weights(w: NDArray[Any], zero: NDArray[Any] | None) -> NDArray[Any]:
+    """Weights, bytes, less their zero point: int8, or int16 where they do not fit. `zero` broadcasts to `w`."""
+    wide = w.astype(np.int16) - (np.int16(0) if zero is None else zero.astype(np.int16))
     fits = wide.size == 0 or (wide.min() >= -128 and wide.max() <= 127)
-    return wide.astype(np.int8) if fits else None
+    return wide.astype(np.int8) if fits else wide
 
 
-def bias_with_zero_point(bias: NDArray[Any] | None, w: NDArray[np.int8], zero: int) -> NDArray[np.int32]:
+def bias_with_zero_point(bias: NDArray[Any] | None, w: NDArray[Any], zero: int) -> NDArray[np.int32]:
     """[n]: bias - zero * column sums of w [k, n], wrapping around like the kernel's sums."""
     sums = w.astype(np.int64).sum(0)
     total = (0 if bias is None else bias.astype(np.int64).reshape(-1)) - zero * sums
