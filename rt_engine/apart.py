@@ -11,12 +11,13 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from rt_engine.binding import Binding
 from rt_engine.errors import EngineError
 from rt_engine.gate.job import GateJob
 from rt_engine.gate.limits import ENDED
@@ -82,23 +83,22 @@ class Apart:
             for child in self._children:
                 child.kill()
 
-    def load(self, source: Source, shapes: Mapping[str, tuple[int, ...]], state: Mapping[str, str]) -> Model:
+    def load(self, source: Source, binding: Binding) -> Model:
         """As `rt_engine.load`, with the same result; nothing is examined.
 
         Raises:
             EngineError: as there; also when the worker could not be started, was ended, or took too long.
         """
         if source.is_program:
-            return load(source, dict(shapes) or None, state=state)
+            return load(source, **binding.options)
         with ExitStack() as files:
-            answer, made = self._asked(files, source, shapes, state, None)
+            answer, made = self._asked(files, source, binding, None)
             return _model(source, made, answer["sha256"])[0]
 
     def examine(
         self,
         source: Source,
-        shapes: Mapping[str, tuple[int, ...]],
-        state: Mapping[str, str],
+        binding: Binding,
         job: GateJob,
     ) -> Examined:
         """Compile a file (a program is only checked) and ask of it whatever `job` wants to know. Nothing of it has run here.
@@ -108,7 +108,7 @@ class Apart:
                 nothing to report on. What the gate refuses is `Examined.report`.
         """
         with ExitStack() as files:
-            answer, made = self._asked(files, source, shapes, state, job)
+            answer, made = self._asked(files, source, binding, job)
             report = GateReport.from_json(answer["report"])
             if not report.passed:
                 return Examined(None, memoryview(b""), report)
@@ -119,16 +119,14 @@ class Apart:
         self,
         files: ExitStack,
         source: Source,
-        shapes: Mapping[str, tuple[int, ...]],
-        state: Mapping[str, str],
+        binding: Binding,
         job: GateJob | None,
     ) -> tuple[dict[str, Any], int]:
         """The worker's answer, and the descriptor of the program that it made."""
         asked = {
             "name": source.name,
             "folder": str(source.folder or ""),
-            "shapes": dict(shapes),
-            "state": dict(state),
+            "binding": binding.to_json(),
             "job": None if job is None else job.to_json(),
         }
         assert isinstance(source.data, BYTES)

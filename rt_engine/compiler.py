@@ -9,6 +9,7 @@ import onnx
 import onnx_ir as ir
 from numpy.typing import ArrayLike, NDArray
 
+from rt_engine.binding import UNBOUND, Binding
 from rt_engine.errors import InvalidModelError
 from rt_engine.lower.assemble import assemble
 from rt_engine.lower.lower import lower
@@ -16,6 +17,7 @@ from rt_engine.passes import run_passes
 from rt_engine.passes.bind import bind_shapes
 from rt_engine.passes.compilation import Compilation
 from rt_engine.program.calls import Lowered
+from rt_engine.program.fixed import fixed_metadata
 from rt_engine.program.naming import Naming
 from rt_engine.program.program import Program
 from rt_engine.read.frontend import NAMING, SHA256, read
@@ -25,24 +27,19 @@ from rt_engine.run.executable import Executable
 
 
 def compile_model(
-    source: AnySource,
-    shapes: Mapping[str, tuple[int, ...]] | None = None,
-    state: Mapping[str, str] | None = None,
-    initial: Mapping[str, ArrayLike] | None = None,
+    source: AnySource, binding: Binding = UNBOUND, initial: Mapping[str, ArrayLike] | None = None
 ) -> Program:
     """Read -> passes -> lower -> plan and assemble. Raises what `rt_engine.load` documents."""
     source = opened(source)
     name, model = source.title, read(source)
     with _contradictions(name):
-        lowered, assumed = _lower(model, name, shapes, state)
+        lowered, assumed = _lower(model, name, binding)
         program = assemble(lowered, name, initial)
-    meta, metadata = model.meta, dict(model.metadata_props)
+    meta, metadata = model.meta, dict(model.metadata_props) | fixed_metadata(binding)
     return replace(program, naming=meta[NAMING], metadata=metadata, sha256=meta[SHA256], assumed=assumed)
 
 
-def lower_model(
-    source: AnySource, shapes: Mapping[str, tuple[int, ...]] | None = None
-) -> tuple[Lowered, Naming, tuple[str, ...]]:
+def lower_model(source: AnySource, binding: Binding = UNBOUND) -> tuple[Lowered, Naming, tuple[str, ...]]:
     """Read -> passes -> lower: the kernel calls that a Program is made of, for what is generated from them instead.
 
     Gives also what the outputs mean, and what was assumed of the inputs.
@@ -53,32 +50,29 @@ def lower_model(
     source = opened(source)
     name, model = source.title, read(source)
     with _contradictions(name):
-        lowered, assumed = _lower(model, name, shapes, None)
+        lowered, assumed = _lower(model, name, binding)
     return lowered, model.meta[NAMING], assumed
 
 
-def bound_inputs(
-    source: AnySource, shapes: Mapping[str, tuple[int, ...]] | None = None
-) -> tuple[dict[str, tuple[int, ...]], tuple[str, ...]]:
+def bound_inputs(source: AnySource, binding: Binding = UNBOUND) -> tuple[dict[str, tuple[int, ...]], tuple[str, ...]]:
     """(input -> its static shape, what was assumed) of a model that this engine may not be able to run.
 
     Raises:
         ModelFileError, InvalidModelError, UnsupportedModelError, ShapeBindingError: as `rt_engine.load`.
     """
     source = opened(source)
-    work = Compilation(read(source), dict(shapes or {}), source.title, _evaluate)
+    work = Compilation(read(source), binding, source.title, _evaluate)
     bind_shapes(work)
     found = {str(v.name): tuple(int(d) for d in v.shape or ()) for v in work.graph.inputs}  # type: ignore[arg-type]
-    return found, tuple(work.assumed)
+    return found, (*work.assumed, *work.fixed)
 
 
-def _lower(
-    model: ir.Model, name: str, shapes: Mapping[str, tuple[int, ...]] | None, state: Mapping[str, str] | None
-) -> tuple[Lowered, tuple[str, ...]]:
+def _lower(model: ir.Model, name: str, binding: Binding) -> tuple[Lowered, tuple[str, ...]]:
     outputs = [str(v.name) for v in model.graph.outputs]
-    work = Compilation(model, dict(shapes or {}), name, _evaluate)
+    work = Compilation(model, binding, name, _evaluate)
     run_passes(work)
-    return lower(model.graph, dict(model.opset_imports), name, outputs, state), tuple(work.assumed)
+    model.meta[NAMING].notes.extend(work.fixed)
+    return lower(model.graph, dict(model.opset_imports), name, outputs, binding.state or None), tuple(work.assumed)
 
 
 def _evaluate(model: onnx.ModelProto, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:

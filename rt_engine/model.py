@@ -3,17 +3,18 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rt_engine.binding import Binding, binding
 from rt_engine.contract.file import of_program
 from rt_engine.contract.terms import Contract
 from rt_engine.errors import InputError, ProgramFileError, ShapeBindingError, StateError
 from rt_engine.kernels.interface.abi import KERNEL_PREFIX
+from rt_engine.program.fixed import other_fixed
 from rt_engine.program.program import NodeCost, Program, TensorSpec
 from rt_engine.program.rtp_file import read
 from rt_engine.read.source import BYTES, AnySource, opened
@@ -238,6 +239,8 @@ def load(
     example: Any = None,
     state: Mapping[str, str] | None = None,
     initial: Mapping[str, ArrayLike] | None = None,
+    values: Mapping[str, ArrayLike] | None = None,
+    bounds: Mapping[str, int] | None = None,
     library: Library = KERNELS,
 ) -> Model:
     """Load an ONNX model and compile it to a program for any machine, or a compiled program, bound to this machine's kernels.
@@ -253,14 +256,17 @@ def load(
         state: output name -> name of the input that it is in the next run. The input is no input of the caller's any more
             but a state of each context (`Context.state`).
         initial: state (input name) -> the array it starts at; by default zeros, or what the compiled program says.
+        values: input name -> what it always is, such as the sample rate of a speech model: the input becomes a constant, what
+            follows from it is computed now, and it is no input any more.
+        bounds: name of a tensor, a node or a symbolic dimension -> the most that a length can be that is known at run time only.
         library: kernels to run it with; another lane width than the machine's own is for tests.
 
-    A compiled program has its shapes and states; they may be given again, but not be others.
+    A compiled program has its shapes, states, values and bounds; they may be given again, but not be others.
 
     Raises:
         ModelFileError, InvalidModelError, UnsupportedModelError, ShapeBindingError, StateError, InputError: see `rt_engine.errors`.
     """
-    _check_dictionaries(shapes, state)
+    bound = binding(shapes, state, values, bounds)
     if example is not None:
         from rt_engine.read.exporters import exported
 
@@ -271,7 +277,7 @@ def load(
         assert isinstance(source.data, BYTES)
         program, title = read(source.data, source.title), source.title
         checked_program(program, title, library)
-        _check_bound(program, title, shapes or {}, state or {})
+        _check_bound(program, title, bound)
         if initial is not None:
             check_states(initial)
             specs = [place.spec for place in program.state]
@@ -280,22 +286,7 @@ def load(
         return Model(program, name, library)
     from rt_engine.compiler import compile_model
 
-    return Model(compile_model(source, shapes, state, initial), name, library)
-
-
-def _check_dictionaries(shapes: Any, state: Any) -> None:
-    """Raise unless they are what `load` documents, or None: else the model would be blamed."""
-    if shapes is not None and not (
-        isinstance(shapes, Mapping)
-        and all(
-            isinstance(shape, tuple | list) and all(isinstance(n, Integral) for n in shape) for shape in shapes.values()
-        )
-    ):
-        raise ShapeBindingError(
-            f"shapes are a dictionary of input name -> whole numbers, as {{'x': (1, 16)}}; got {shapes!r}"
-        )
-    if state is not None and not (isinstance(state, Mapping) and all(isinstance(name, str) for name in state.values())):
-        raise StateError(f"state is a dictionary of output name -> input name, as {{'h_out': 'h_in'}}; got {state!r}")
+    return Model(compile_model(source, bound, initial), name, library)
 
 
 def checked_program(program: Program, title: str, library: Library = KERNELS) -> Program:
@@ -310,8 +301,9 @@ def checked_program(program: Program, title: str, library: Library = KERNELS) ->
     return program
 
 
-def _check_bound(program: Program, title: str, shapes: Mapping[str, tuple[int, ...]], state: Mapping[str, str]) -> None:
-    """Raise unless the shapes and states that are asked for are those that the program was compiled with."""
+def _check_bound(program: Program, title: str, bound: Binding) -> None:
+    """Raise unless what is asked for is what the program was compiled with."""
+    shapes, state = bound.shapes, bound.state
     compiled = {place.spec.name: place.spec.shape for place in (*program.inputs, *program.state)}
     for name, shape in shapes.items():
         if compiled.get(name) != tuple(shape):
@@ -320,6 +312,8 @@ def _check_bound(program: Program, title: str, shapes: Mapping[str, tuple[int, .
                 f"input '{name}' is to have the shape {list(shape)}; {title} was compiled with {there}: compile it with "
                 f"--shape {name}={','.join(map(str, shape))}"
             )
+    if difference := other_fixed(program.metadata, bound):
+        raise ShapeBindingError(f"{title} was compiled {difference}")
     states = {place.spec.name for place in program.state}
     outputs = {place.spec.name for place in program.outputs}
     if state and not (set(state.values()) == states and set(state) <= outputs):

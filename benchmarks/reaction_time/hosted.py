@@ -38,10 +38,11 @@ def update() -> None:
     """What a station does with a model that it is updated to, without a station."""
     import rt_engine
     from rt_engine.apart import Apart
+    from rt_engine.binding import UNBOUND
     from rt_engine.read.source import opened
 
     apart, slot = Apart(), rt_engine.ModelSlot(rt_engine.load("small.onnx"))
-    slot.update(apart.load(opened(Path(LARGE)), {}, {}))
+    slot.update(apart.load(opened(Path(LARGE)), UNBOUND))
 
 
 def in_thread(work: Callable[..., None], *arguments: object) -> None:

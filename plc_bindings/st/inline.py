@@ -9,7 +9,6 @@ The text comes from the same kernel calls that the engine runs, so both compute 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -25,6 +24,7 @@ from plc_bindings.st.names import LONGEST, check_distinct, usable
 from plc_bindings.st.project import comment
 from plc_bindings.st.twincat_files import twincat_file
 from plc_bindings.st.units import Unit
+from rt_engine.binding import UNBOUND, Binding
 from rt_engine.compiler import lower_model
 from rt_engine.errors import Reason
 from rt_engine.ops.base import Refusal
@@ -95,7 +95,7 @@ def inline_block(
     source: str | Path | bytes | onnx.ModelProto,
     flavour: Flavour = "portable",
     name: str | None = None,
-    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    binding: Binding = UNBOUND,
 ) -> InlineBlock:
     """The model as a function block.
 
@@ -103,7 +103,7 @@ def inline_block(
         source: path of an .onnx file, its bytes, or a `ModelProto`.
         flavour: `portable` names a type for every array of the interface; `twincat` writes arrays in place.
         name: of the block; by default FB_ and the file's name.
-        shapes: as for `rt_engine.load`.
+        binding: what the file leaves open; no states.
 
     Raises:
         EngineError: the engine cannot load the model.
@@ -112,7 +112,7 @@ def inline_block(
     """
     title = Path(source).name if isinstance(source, str | Path) else "the model"
     block = usable(name or f"FB_{Path(source).stem if isinstance(source, str | Path) else 'Model'}", "the block")
-    lowered, naming, assumed = lower_model(source, shapes)
+    lowered, naming, assumed = lower_model(source, binding)
     _check_size(lowered, title)
     writer, ends, extra = _ends(lowered, block, title)
     _write(lowered, writer, title)

@@ -1,6 +1,6 @@
 """The worker: a process that reads one model, compiles it, examines it, and says what it found.
 
-stdin   what is asked, JSON: {name, folder, shapes, state, job or null}
+stdin   what is asked, JSON: {name, folder, binding, job or null}
 argv    descriptors of the model's bytes, and of the file that the program is written to
 stdout  a line of JSON for each stage that begins, {"stage": words}; then {"sha256", "report"} or {"error": words}
 """
@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+from rt_engine.binding import Binding
 from rt_engine.errors import EngineError, ShapeBindingError
 from rt_engine.gate.examine import ONCE, Over, examine
 from rt_engine.gate.job import GateJob
@@ -58,8 +59,7 @@ def _answer(asked: dict[str, Any], model: int, made: int, over: Over | None) -> 
 
 
 def _loaded(source: Source, asked: dict[str, Any]) -> Model:
-    shapes = {name: tuple(shape) for name, shape in asked["shapes"].items()}
-    return load(source, shapes or None, state=asked["state"])
+    return load(source, **Binding.from_json(asked["binding"]).options)
 
 
 def _stage(what: str, once_s: float = STAGE_S) -> None:

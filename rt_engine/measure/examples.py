@@ -38,18 +38,29 @@ def saved(source: Source, folder: Path) -> Path:
     return file
 
 
-def static_copy(path: Path, folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> Path:
-    """The model itself, or a copy in `folder` whose inputs have these shapes: all engines run the same ones."""
+def static_copy(
+    path: Path, folder: Path, shapes: Mapping[str, tuple[int, ...]], values: Mapping[str, Any] | None = None
+) -> Path:
+    """The model itself, or a copy in `folder` whose inputs have these shapes, or are these values: all engines run the same."""
     if path.suffix == SUFFIX:
         return path
     proto = onnx.load(path, load_external_data=False)
     kinds = {v.name: v.type.tensor_type for v in _inputs(proto)}
-    if all([d.dim_value for d in kinds[name].shape.dim] == list(shape) for name, shape in shapes.items()):
+    if not values and all(
+        [d.dim_value for d in kinds[name].shape.dim] == list(shape) for name, shape in shapes.items()
+    ):
         return path
     for name, shape in shapes.items():
         del kinds[name].shape.dim[:]
         for size in shape:
             kinds[name].shape.dim.add().dim_value = size
+    for name, value in (values or {}).items():
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(kinds[name].elem_type)
+        sizes = [d.dim_value for d in kinds[name].shape.dim]
+        array = np.asarray(value, dtype)
+        array = array if array.ndim else np.broadcast_to(array, sizes)
+        proto.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
+        proto.graph.input.remove(next(v for v in proto.graph.input if v.name == name))
     onnx.load_external_data_for_model(proto, str(path.parent))
     copy = folder / path.name
     onnx.save(proto, copy)

@@ -1,13 +1,19 @@
 """Give every graph input a static shape."""
 
 from collections.abc import Iterator
+from typing import Any
 
+import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
-from rt_engine.errors import Reason, ShapeBindingError, UnsupportedModelError
+from rt_engine.binding import Plain, array_of
+from rt_engine.errors import InputError, Reason, ShapeBindingError, UnsupportedModelError
 from rt_engine.ops.graph import is_absurd
 from rt_engine.passes.compilation import Compilation
 from rt_engine.program.element_types import KNOWN
+from rt_engine.program.program import TensorSpec
+from rt_engine.program.values import fitted
 
 _Sizes = dict[str, tuple[int, str]]
 """Name of a dimension -> its size, and the input that gave it."""
@@ -21,6 +27,7 @@ def bind_shapes(compilation: Compilation) -> bool:
     3. An unbound first dimension is assumed to be 1 (the batch), unless its name stands at another place too.
     4. Any other unbound dimension is an error; one error names all of them.
     5. An input that is an initializer too is a constant, as in every runtime: it is no input any more.
+    6. An input named in `values` has that value's shape, and is a constant from here on.
 
     Requires: nothing. Ensures: static shapes on all inputs; what was assumed is in `compilation.assumed`.
     """
@@ -29,10 +36,12 @@ def bind_shapes(compilation: Compilation) -> bool:
         if value.name in graph.initializers:
             graph.inputs.remove(value)
     sizes = _bind_given(compilation)
-    rest = [value for value in graph.inputs if value.name not in compilation.shapes]
+    given = {*compilation.binding.shapes, *compilation.binding.values}
+    rest = [value for value in graph.inputs if value.name not in given]
     _take_known(rest, sizes, source)
     _check_known(rest, source)
     compilation.assumed.extend(_assume_batches(rest))
+    _fix_values(compilation)
     reasons = [reason for value in graph.inputs for reason in _strange(value)]
     if reasons:
         raise UnsupportedModelError(source, reasons)
@@ -60,7 +69,11 @@ def _bind_given(compilation: Compilation) -> _Sizes:
     """Case 1; gives the sizes of names."""
     source, sizes = compilation.source, _Sizes()
     inputs = {value.name: value for value in compilation.graph.inputs}
-    for name, given in compilation.shapes.items():
+    binding = compilation.binding
+    fixed = {name: _fixed(inputs.get(name), name, value).shape for name, value in binding.values.items()}
+    if twice := [name for name in fixed if name in binding.shapes and tuple(binding.shapes[name]) != fixed[name]]:
+        raise ShapeBindingError(f"input '{twice[0]}' of {source} has a shape and a value of another shape")
+    for name, given in {**binding.shapes, **fixed}.items():
         if name not in inputs:
             raise ShapeBindingError(f"{source} has no input '{name}'; its inputs are {', '.join(map(repr, inputs))}")
         value, shape = inputs[name], tuple(int(d) for d in given)
@@ -82,6 +95,34 @@ def _bind_given(compilation: Compilation) -> _Sizes:
                 )
         value.shape = ir.Shape(shape)
     return sizes
+
+
+def _fix_values(compilation: Compilation) -> None:
+    """Case 6."""
+    graph = compilation.graph
+    for value in [value for value in graph.inputs if value.name in compilation.binding.values]:
+        name, given = str(value.name), compilation.binding.values[str(value.name)]
+        array = _fixed(value, name, given)
+        if value.dtype not in _NUMBERS or array.dtype.kind == "U":
+            raise ShapeBindingError(f"input '{name}' of {compilation.source} is {value.dtype}: it cannot be {given!r}")
+        try:
+            spec = TensorSpec(name, array.shape, value.dtype.numpy())
+            fixed = fitted(array, spec, "input").astype(spec.dtype)
+        except InputError as error:
+            raise ShapeBindingError(f"{error}, in {compilation.source}") from error
+        graph.inputs.remove(value)
+        value.const_value = ir.tensor(fixed, name=name)
+        graph.register_initializer(value)
+        shown = f"{given}" if fixed.size <= _SHOWN else f"{fixed.dtype}{list(fixed.shape)}"
+        compilation.fixed.append(f"input '{name}' is fixed: {shown}")
+
+
+def _fixed(value: ir.Value | None, name: str, given: Plain) -> NDArray[Any]:
+    """What is given, as an array; one number fills the shape that the file declares."""
+    array = array_of(name, given)
+    declared = () if value is None or value.shape is None else tuple(value.shape)
+    sizes = [size for size in declared if isinstance(size, int) and size >= 0]
+    return np.broadcast_to(array, sizes) if not array.ndim and len(sizes) == len(declared) else array
 
 
 def _take_known(values: list[ir.Value], sizes: _Sizes, source: str) -> None:

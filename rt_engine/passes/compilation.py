@@ -9,22 +9,26 @@ import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from rt_engine.binding import Binding
+
 Evaluate = Callable[[onnx.ModelProto, Mapping[str, NDArray[Any]]], list[NDArray[Any]]]
 """What a model of a few nodes computes, on our own kernels: the same bits as at run time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Compilation:
-    """A model, the shapes that the user binds, and the model's name for messages."""
+    """A model, what the user says of it that its file leaves open, and the model's name for messages."""
 
     model: ir.Model
-    shapes: Mapping[str, tuple[int, ...]]
+    binding: Binding
     source: str
     evaluate: Evaluate
     scope: ir.Graph | None = None
     """The body of a control-flow operator that is worked on; None for the model's own graph."""
     assumed: list[str] = field(default_factory=list)
     """What neither the file nor the user says and was taken for granted, in sentences."""
+    fixed: list[str] = field(default_factory=list)
+    """Inputs that the user gave a value for good, in sentences."""
 
     @property
     def graph(self) -> ir.Graph:

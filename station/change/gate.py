@@ -45,7 +45,7 @@ class StationGate:
         table, job = self._config.models[candidate.slot], self._job(candidate.slot)
         candidate.budgets = {budget.task: budget.ns for budget in job.budgets}
         try:
-            found = self._apart.examine(candidate.read, table.shapes, table.state, job)
+            found = self._apart.examine(candidate.read, table.binding, job)
         finally:
             candidate.source = None  # nobody needs the file's bytes any more; a change is remembered for long
         candidate.report = found.report
@@ -55,7 +55,7 @@ class StationGate:
     def load(self, candidate: Candidate) -> None:
         """Its model, without a question: it was examined before it was committed."""
         table = self._config.models[candidate.slot]
-        candidate.model = self._apart.load(candidate.read, table.shapes, table.state)
+        candidate.model = self._apart.load(candidate.read, table.binding)
 
     def notes(self, candidate: Candidate, is_plain: bool) -> str:
         """What an update is told although it passed: less is known of it than of the running one; what of it does not quite fit
@@ -95,7 +95,7 @@ class StationGate:
         try:
             kept.put_report(candidate.sha256, candidate.report.to_json())
             if program:
-                kept.put_program(candidate.sha256, program, table.shapes, table.state)
+                kept.put_program(candidate.sha256, program, table.binding)
         except StoreError:
             pass  # what must be there is the journal; it says so by itself
 

@@ -206,7 +206,7 @@ class Kept(Protocol):
     def put_report(self, sha256: str, report: Mapping[str, Any]) -> None:
         """The gate's report."""
 
-    def put_program(self, sha256: str, program: bytes | memoryview, shapes: Any, state: Any) -> None:
+    def put_program(self, sha256: str, program: bytes | memoryview, binding: Any) -> None:
         """What it was compiled to."""
 
     def barred(self, slot: str, sha256: str) -> str:

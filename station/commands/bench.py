@@ -9,10 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from station.commands.shared.explaining import check_outputs, explained, say
-from station.commands.shared.options import DataOption, ModelArgument, ShapeOption, parse_shapes
+from station.commands.shared.options import (
+    BoundOption,
+    DataOption,
+    ModelArgument,
+    ShapeOption,
+    ValueOption,
+    parse_binding,
+)
 from station.errors import ExitCode
 
 if TYPE_CHECKING:
+    from rt_engine.binding import Binding
     from rt_engine.measure.compare import Comparison
     from rt_engine.read.source import Source
 
@@ -30,6 +38,8 @@ def bench(
     ] = None,
     int8: Annotated[bool, typer.Option("--int8", help="Also its int8 version (QDQ, per channel).")] = False,
     shape: ShapeOption = None,
+    value: ValueOption = None,
+    bound: BoundOption = None,
     data: DataOption = None,
     seconds: Annotated[float, typer.Option(min=0.1, help="For the warm rounds of each version.")] = 3.0,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all figures as JSON.")] = None,
@@ -38,7 +48,7 @@ def bench(
     """Time a model against ONNX Runtime and OpenVINO: one thread, bound memory, in turns, results compared first."""
     from rt_native.terminal import Terminal
 
-    errors, shapes = Terminal(stderr=True), parse_shapes(shape)
+    errors, binding = Terminal(stderr=True), parse_binding(shape, value, bound)
     check_outputs(model, data, files={"--json": json, "--plot": plot})
     with explained(errors):
         from rt_engine.measure import results
@@ -54,7 +64,7 @@ def bench(
         engines = () if source.is_program else peers(vs)
         if vs is None and not engines and not source.is_program:
             say(errors, "no peer is installed; to compare: pip install onnxruntime openvino", "yellow")
-        found, notes = _compared(errors, source, shapes, data, engines, int8, seconds)
+        found, notes = _compared(errors, source, binding, data, engines, int8, seconds)
         console, facts = Terminal(), peaks()
         console.print(results.table(found, facts))
         say(console, f"ran on {', '.join(found[0].inputs) or 'no inputs'}")
@@ -71,7 +81,7 @@ def bench(
 
 
 def _compared(
-    errors: Any, source: Source, shapes: Shapes, data: Path | None, engines: Any, int8: bool, seconds: float
+    errors: Any, source: Source, binding: Binding, data: Path | None, engines: Any, int8: bool, seconds: float
 ) -> tuple[list[Comparison], tuple[str, ...]]:
     """The comparison of the model, and of its int8 version where asked, with a progress bar; and what was assumed."""
     from rich.progress import Progress
@@ -80,9 +90,9 @@ def _compared(
     from rt_engine.measure.compare import compare, steps
     from rt_engine.measure.peers import OURS
 
-    shapes, notes = _bound(source, shapes, int8)
+    shapes, notes = _bound(source, binding, int8)
     with tempfile.TemporaryDirectory() as folder, Progress(console=errors, transient=True) as bar:
-        path = examples.static_copy(examples.saved(source, Path(folder)), Path(folder), shapes)
+        path = examples.static_copy(examples.saved(source, Path(folder)), Path(folder), shapes, binding.values)
         path, title = examples.tensor_copy(path, Path(folder)), Path(source.name).stem
         inputs = examples.example_inputs(path, data)
         versions = [(path, title, 1e-4)]
@@ -106,12 +116,12 @@ def _compared(
     return found, notes
 
 
-def _bound(source: Source, shapes: Shapes, int8: bool) -> tuple[Shapes, tuple[str, ...]]:
+def _bound(source: Source, binding: Binding, int8: bool) -> tuple[Shapes, tuple[str, ...]]:
     """The shapes that all engines run, and what was assumed; says what is wrong with the file before anybody else meets it."""
     import rt_engine
 
     if source.is_program and not int8:
-        return {spec.name: spec.shape for spec in rt_engine.load(source, shapes).inputs}, ()
+        return {spec.name: spec.shape for spec in rt_engine.load(source, **binding.options).inputs}, ()
     from rt_engine.compiler import bound_inputs
 
-    return bound_inputs(source, shapes)
+    return bound_inputs(source, binding)

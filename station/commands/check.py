@@ -11,10 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from station.commands.shared.explaining import explained, print_json, print_problems, say
-from station.commands.shared.options import DEFAULT_FILE, JsonOption, ShapeOption, parse_shapes
+from station.commands.shared.options import (
+    DEFAULT_FILE,
+    BoundOption,
+    JsonOption,
+    ShapeOption,
+    ValueOption,
+    parse_binding,
+)
 from station.errors import ExitCode
 
 if TYPE_CHECKING:
+    from rt_engine.binding import Binding
     from rt_native.terminal import Terminal
 
 ORDER = 20
@@ -26,6 +34,8 @@ def check(
         typer.Argument(metavar="[FILE...]", help="Station files and models (.onnx, .rtp); by default station.toml."),
     ] = None,
     shape: ShapeOption = None,
+    value: ValueOption = None,
+    bound: BoundOption = None,
     as_json: JsonOption = False,
     connect: Annotated[
         bool,
@@ -42,9 +52,9 @@ def check(
     from station.commands.shared.model_check import MODEL_SUFFIXES
 
     console, errors = Terminal(), Terminal(stderr=True)
-    shapes, files = parse_shapes(shape), files or [Path(DEFAULT_FILE)]
-    if shapes and not all(file.suffix in MODEL_SUFFIXES for file in files):
-        raise typer.BadParameter("a station's shapes are in its file: [models.x] shapes", param_hint="--shape")
+    binding, files = parse_binding(shape, value, bound), files or [Path(DEFAULT_FILE)]
+    if binding.options and not all(file.suffix in MODEL_SUFFIXES for file in files):
+        raise typer.BadParameter("a station's are in its file: [models.x] shapes, values, bounds", param_hint="--shape")
     if connect and all(file.suffix in MODEL_SUFFIXES for file in files):
         raise typer.BadParameter("a model has no devices; name a station file", param_hint="--connect")
     found: list[dict[str, Any]] = []
@@ -53,7 +63,7 @@ def check(
         try:
             with explained(errors):
                 if file.suffix in MODEL_SUFFIXES:
-                    found.append(_check_model(None if as_json else console, errors, file, shapes))
+                    found.append(_check_model(None if as_json else console, errors, file, binding))
                 else:
                     found.append(_check_station(None if as_json else console, errors, file))
                     if connect and found[-1]["runs"]:
@@ -126,13 +136,11 @@ def _ask_devices(console: Terminal | None, errors: Terminal, path: Path) -> tupl
     return ask_devices(console, errors, read_station(path))
 
 
-def _check_model(
-    console: Terminal | None, errors: Terminal, path: Path, shapes: dict[str, tuple[int, ...]]
-) -> dict[str, Any]:
+def _check_model(console: Terminal | None, errors: Terminal, path: Path, binding: Binding) -> dict[str, Any]:
     """Load a model; print what it is or what is refused, or on no console give it for JSON."""
     from station.commands.shared.model_check import check_model
 
-    result = check_model(path, shapes)
+    result = check_model(path, binding)
     if console is not None and result.runs:
         say(console, f"{path}: runs", "green")
         for line in result.lines():

@@ -9,7 +9,14 @@ from typing import Annotated
 import typer
 
 from station.commands.shared.explaining import check_outputs, explained, say
-from station.commands.shared.options import ModelArgument, ShapeOption, StateOption, parse_shapes, parse_states
+from station.commands.shared.options import (
+    BoundOption,
+    ModelArgument,
+    ShapeOption,
+    StateOption,
+    ValueOption,
+    parse_binding,
+)
 
 ORDER = 90
 
@@ -20,13 +27,14 @@ def compile(
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="By default MODEL.rtp, beside it.")
     ] = None,
     shape: ShapeOption = None,
+    value: ValueOption = None,
+    bound: BoundOption = None,
     state: StateOption = None,
 ) -> None:
     """Compile a model to one file for C programs and fast loading: the same bytes on every machine."""
     from rt_native.terminal import Terminal
 
-    console, shapes = Terminal(), parse_shapes(shape)
-    states = parse_states(state)
+    console, binding = Terminal(), parse_binding(shape, value, bound, state)
     target = output or model.parent / f"{model.stem}.rtp"
     check_outputs(model, files={"--output": target})
     with explained(Terminal(stderr=True)):
@@ -35,7 +43,7 @@ def compile(
         from rt_engine.program.rtp_file import write
 
         begin = time.monotonic()
-        made = rt_engine.load(model, shapes, state=states)
+        made = rt_engine.load(model, **binding.options)
         compiled = time.monotonic()
         try:
             size = write(made.program, target)

@@ -10,6 +10,7 @@ import typer
 from station.commands.shared.explaining import check_outputs, explained, print_json, say
 from station.commands.shared.model_check import MODEL_SUFFIXES
 from station.commands.shared.options import (
+    BoundOption,
     DataOption,
     JsonOption,
     ModelsOption,
@@ -17,14 +18,15 @@ from station.commands.shared.options import (
     ShapeOption,
     StateOption,
     StepsOption,
-    parse_shapes,
-    parse_states,
+    ValueOption,
+    parse_binding,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rt_engine import Model
+    from rt_engine.binding import Binding
     from rt_engine.explain import Explanation
     from rt_native.terminal import Terminal
 
@@ -42,6 +44,8 @@ def explain(
     task: Annotated[str | None, typer.Option(help="Which task of a recording; its only one by default.")] = None,
     data: DataOption = None,
     shape: ShapeOption = None,
+    value: ValueOption = None,
+    bound: BoundOption = None,
     state: StateOption = None,
     models: ModelsOption = None,
     steps: StepsOption = None,
@@ -61,8 +65,12 @@ def explain(
     """
     from rt_native.terminal import Terminal
 
-    errors, shapes, is_model = Terminal(stderr=True), parse_shapes(shape), what.suffix in MODEL_SUFFIXES
-    _check(what, is_model, recording=(at, task, models, steps, run_steps), model=(data, shape, state))
+    errors, binding, is_model = (
+        Terminal(stderr=True),
+        parse_binding(shape, value, bound, state),
+        what.suffix in MODEL_SUFFIXES,
+    )
+    _check(what, is_model, recording=(at, task, models, steps, run_steps), model=(data, shape, value, bound, state))
     if not is_model and at is None:
         raise typer.BadParameter("which cycle? Say --at TIME, --at '#NUMBER' or --at TICK", param_hint="--at")
     check_outputs(what, data, files={"--html": html})
@@ -71,7 +79,7 @@ def explain(
         from rt_engine.explain.page import page
 
         if is_model:
-            model, found, facts = _of_model(what, data, shapes, parse_states(state), output or ())
+            model, found, facts = _of_model(what, data, binding, output or ())
         else:
             from station.replay.explained import explain_recording
             from station.replay.repeat import How
@@ -93,7 +101,7 @@ def _check(what: Path, is_model: bool, recording: Sequence[object], model: Seque
         raise typer.BadParameter(f"{what} is a model: --at, --task, --models and --steps are for recordings")
     if not is_model and any(model):
         raise typer.BadParameter(
-            f"{what} is taken for a recording: --input, --shape and --state are for .onnx and .rtp"
+            f"{what} is taken for a recording: --input, --shape, --value, --bound and --state are for .onnx and .rtp"
         )
 
 
@@ -101,7 +109,7 @@ Facts = list[tuple[str, str]]
 
 
 def _of_model(
-    path: Path, data: Path | None, shapes: dict[str, tuple[int, ...]], states: dict[str, str], outputs: Sequence[str]
+    path: Path, data: Path | None, binding: Binding, outputs: Sequence[str]
 ) -> tuple[Model, Explanation, Facts]:
     """Without a recording: on given arrays, or random ones."""
     import rt_engine
@@ -109,7 +117,7 @@ def _of_model(
     from rt_engine.measure.examples import drawn
     from rt_engine.quantization.calibration import read_arrays
 
-    model = rt_engine.load(path, shapes, state=states or None)
+    model = rt_engine.load(path, **binding.options)
     arrays = drawn(model.inputs) if data is None else read_arrays(data)
     state = {spec.name: arrays[spec.name] for spec in model.state if spec.name in arrays}
     inputs = {name: array for name, array in arrays.items() if name not in state}

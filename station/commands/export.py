@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from station.commands.shared.explaining import check_outputs, explained, say
-from station.commands.shared.options import ShapeOption, parse_shapes
+from station.commands.shared.options import BoundOption, ShapeOption, ValueOption, parse_binding
+
+if TYPE_CHECKING:
+    from rt_engine.binding import Binding
 
 ORDER = 170
 export = typer.Typer(help="Write files for PLC and C++ programs, and for Grafana.", no_args_is_help=True)
@@ -60,6 +63,8 @@ def structured_text(
         list[str] | None, typer.Option(metavar="NAME", help="Only this model; may be given several times.")
     ] = None,
     shape: ShapeOption = None,
+    value: ValueOption = None,
+    bound: BoundOption = None,
 ) -> None:
     """Structured Text for a PLC: blocks that call the models of a station, or with --inline a small model itself."""
     if inline and source.suffix == ".toml":
@@ -69,13 +74,14 @@ def structured_text(
             f"{source} is a model: --inline makes a block of it; blocks that call a station need its file, station.toml"
         )
     if inline:
-        for option, value in (("--server", server), ("--model", model)):
-            if value:
+        for option, called in (("--server", server), ("--model", model)):
+            if called:
                 raise typer.BadParameter("not with --inline, which calls no server", param_hint=option)
-        _inline(source, output, flavour, name, parse_shapes(shape))
+        _inline(source, output, flavour, name, parse_binding(shape, value, bound))
         return
-    if shape:
-        raise typer.BadParameter("it belongs to --inline; a station's file has its own", param_hint="--shape")
+    for words, given in (("--shape", shape), ("--value", value), ("--bound", bound)):
+        if given:
+            raise typer.BadParameter("it belongs to --inline; a station's file has its own", param_hint=words)
     if output is None:
         raise typer.BadParameter("name a folder for the files", param_hint="--output")
     if name is not None:
@@ -97,9 +103,7 @@ def structured_text(
             say(Terminal(stderr=True), remark, "yellow")
 
 
-def _inline(
-    source: Path, output: Path | None, flavour: Flavour, name: str | None, shapes: dict[str, tuple[int, ...]]
-) -> None:
+def _inline(source: Path, output: Path | None, flavour: Flavour, name: str | None, binding: Binding) -> None:
     from rt_native.terminal import Terminal
 
     folder = output if output is not None and (output.is_dir() or not output.suffix) else None
@@ -108,7 +112,7 @@ def _inline(
         from plc_bindings.st.inline import inline_block
         from plc_bindings.st.write import write
 
-        block = inline_block(source, flavour.value, name, shapes)
+        block = inline_block(source, flavour.value, name, binding)
         file, text = block.file
         folder, file = (folder, file) if folder or output is None else (output.parent, output.name)
         try:
@@ -139,12 +143,14 @@ def c_project(
         ),
     ] = None,
     shape: ShapeOption = None,
+    value: ValueOption = None,
+    bound: BoundOption = None,
 ) -> None:
     """Everything for a C or C++ program: header, sources, kernels, CMake file, example. No Python in it."""
     from rt_native.terminal import Terminal
 
-    shapes = parse_shapes(shape)
-    if shapes and not model:
+    binding = parse_binding(shape, value, bound)
+    if binding.options and not model:
         raise typer.BadParameter("it belongs to --model", param_hint="--shape")
     with explained(Terminal(stderr=True)):
         import rt_engine
@@ -158,7 +164,7 @@ def c_project(
             levels = [level_of(name) for name in dict.fromkeys(level or [NATIVE])]
         except UnsupportedCpu as error:
             raise typer.BadParameter(str(error), param_hint="--level") from error
-        models = {path.stem: rt_engine.load(path, shapes) for path in model or []}
+        models = {path.stem: rt_engine.load(path, **binding.options) for path in model or []}
         programs = {stem: loaded.program for stem, loaded in models.items()}
         if len(programs) < len(model or []):
             raise typer.BadParameter("two models have the same name", param_hint="--model")

@@ -10,12 +10,13 @@ import typer
 
 from station.commands.shared.explaining import explained, print_json
 from station.commands.shared.options import (
+    BoundOption,
     JsonOption,
     ModelArgument,
     ShapeOption,
     StateOption,
-    parse_shapes,
-    parse_states,
+    ValueOption,
+    parse_binding,
 )
 from station.commands.shared.what_if import tolerances
 from station.errors import ExitCode
@@ -42,6 +43,8 @@ def gate(
         typer.Option(metavar="TIME", help="What of a cycle the task needs for everything else; by default nothing."),
     ] = None,
     shape: ShapeOption = None,
+    value: ValueOption = None,
+    bound: BoundOption = None,
     state: StateOption = None,
     draws: Annotated[int, typer.Option(min=1, help="Inputs that are drawn from the contract's ranges.")] = 10_000,
     recording: Annotated[
@@ -76,7 +79,7 @@ def gate(
     """
     from rt_native.terminal import Terminal
 
-    shapes, states = parse_shapes(shape), parse_states(state)
+    binding = parse_binding(shape, value, bound, state)
     recorded = _recorded(recording, tolerance or [], models or [], steps, slot)
     with explained(Terminal(stderr=True)):
         from rt_engine.apart import Apart
@@ -84,9 +87,9 @@ def gate(
         from rt_engine.read.source import opened
 
         apart = Apart(worker=WORKER)
-        old = None if against is None else apart.load(opened(against), shapes, states)
+        old = None if against is None else apart.load(opened(against), binding)
         job = replace(_job(old, cycle, needs, draws), recording=recorded)
-        report = apart.examine(opened(model), shapes, states, job).report
+        report = apart.examine(opened(model), binding, job).report
     if as_json:
         print_json(report.to_json())
     else:

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from station.commands.shared.explaining import check_outputs, explained, say
-from station.commands.shared.options import DataOption, ModelArgument, ShapeOption, parse_shapes
+from station.commands.shared.options import (
+    BoundOption,
+    DataOption,
+    ModelArgument,
+    ShapeOption,
+    ValueOption,
+    parse_binding,
+)
 
 if TYPE_CHECKING:
     from rt_engine import Model
@@ -20,6 +27,8 @@ ORDER = 100
 def inspect(
     model: ModelArgument,
     shape: ShapeOption = None,
+    value: ValueOption = None,
+    bound: BoundOption = None,
     data: DataOption = None,
     seconds: Annotated[float, typer.Option(min=0.01, help="For timing every operator.")] = 1.0,
     no_errors: Annotated[bool, typer.Option("--no-errors", help="Do not compare with float64.")] = False,
@@ -31,7 +40,7 @@ def inspect(
 
     from rt_native.terminal import Terminal
 
-    errors, shapes = Terminal(stderr=True), parse_shapes(shape)
+    errors, binding = Terminal(stderr=True), parse_binding(shape, value, bound)
     check_outputs(model, data, files={"--json": json, "--html": html})
     with explained(errors), tempfile.TemporaryDirectory() as folder:
         import rt_engine
@@ -42,7 +51,7 @@ def inspect(
         from rt_engine.read.source import opened
 
         source = opened(model)
-        loaded = rt_engine.load(source, shapes)
+        loaded = rt_engine.load(source, **binding.options)
         if source.is_program and not no_errors:
             say(
                 errors,
@@ -50,8 +59,8 @@ def inspect(
                 "yellow",
             )
             no_errors = True
-        bound = {spec.name: spec.shape for spec in loaded.inputs}
-        path = examples.static_copy(examples.saved(source, Path(folder)), Path(folder), bound)
+        sizes = {spec.name: spec.shape for spec in loaded.inputs}
+        path = examples.static_copy(examples.saved(source, Path(folder)), Path(folder), sizes, binding.values)
         inputs = examples.example_inputs(path, data)
         with Progress(console=errors, transient=True) as bar:
             task = bar.add_task("inspecting", total=inspection.STEPS)

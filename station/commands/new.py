@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from station.commands.shared.explaining import explained, say
-from station.commands.shared.options import ShapeOption, parse_shapes
+from station.commands.shared.options import BoundOption, ShapeOption, ValueOption, parse_binding
 
 if TYPE_CHECKING:
+    from rt_engine.binding import Binding
     from station.commands.shared.first_station import RealLink, Start
 
 ORDER = 65
@@ -45,6 +47,8 @@ def new(
         ),
     ] = None,
     shape: ShapeOption = None,
+    value: ValueOption = None,
+    bound: BoundOption = None,
     into: Annotated[
         Path | None, typer.Option("--folder", metavar="FOLDER", help="Where to put the station of a MODEL.")
     ] = None,
@@ -58,15 +62,15 @@ def new(
 
     real = _real(link)
     folder, model = _places(target, model, into)
-    shapes = parse_shapes(shape)
-    if shapes and model is None:
-        raise typer.BadParameter("a shape is one of a model's; give --model", param_hint="--shape")
+    binding = parse_binding(shape, value, bound)
+    if binding.options and model is None:
+        raise typer.BadParameter("shapes, values and bounds are a model's; give --model", param_hint="--shape")
     path, plant = folder / "station.toml", folder / "plant.py"
     if there := next((file for file in (path, plant) if file.exists()), None):
         other = "name another folder with --folder" if target == model else "name another folder"
         raise typer.BadParameter(f"{there} is there already; {other}", param_hint="FOLDER")
     with explained(Terminal(stderr=True)):
-        start = _start(controller, model, folder, shapes)
+        start = _start(controller, model, folder, binding)
         name = re.sub(r"[^A-Za-z0-9_.-]", "-", folder.resolve().name)
         name = name if re.match(r"[A-Za-z_]", name) else f"station-{name}"
         text = station_text(name, start, real)
@@ -114,7 +118,7 @@ def _real(link: str | None) -> RealLink | None:
         raise typer.BadParameter(str(error), param_hint="--link") from error
 
 
-def _start(controller: str | None, model: Path | None, folder: Path, shapes: dict[str, tuple[int, ...]]) -> Start:
+def _start(controller: str | None, model: Path | None, folder: Path, binding: Binding) -> Start:
     """What the options ask for."""
     from station.commands.shared.first_station import CONTROLLERS, start_with
 
@@ -129,11 +133,12 @@ def _start(controller: str | None, model: Path | None, folder: Path, shapes: dic
     from station.commands.shared.contract_station import start_by_contract
 
     contract = read(model)
-    loaded = rt_engine.load(model, shapes or None, state=dict(contract.state) if contract is not None else None)
+    binding = replace(binding, state=dict(contract.state) if contract is not None else {})
+    loaded = rt_engine.load(model, **binding.options)
     file = os.path.relpath(model.resolve(), folder.resolve())
     try:
         if contract is not None and (contract.inputs or contract.outputs):
-            return start_by_contract(loaded, contract, file, shapes)
-        return start_with(loaded, file, shapes)
+            return start_by_contract(loaded, contract, file, binding)
+        return start_with(loaded, file, binding)
     except ValueError as error:
         raise typer.BadParameter(f"{model}: {error}", param_hint="--model") from error

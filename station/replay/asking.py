@@ -25,7 +25,7 @@ from station.replay.models import Search, versions_of
 from station.replay.outputs import outputs_of
 from station.replay.pieces import pieces_of
 from station.replay.restored import Restored, restored
-from station.replay.slots import loading_of, slot_of
+from station.replay.slots import binding_of, slot_of
 from station.replay.whatif import Terms, WhatIf
 from station.replay.whatif_run import Subject, what_if
 
@@ -71,12 +71,11 @@ class Asking:
     search: Search
 
     def load(self, path: Path) -> Model:
-        """A new model, with the shapes and states that the recording's station file gives the slot. Raises EngineError."""
+        """A new model, bound as the recording's station file binds the slot. Raises EngineError."""
         return self._loaded(opened(path))
 
     def _loaded(self, source: Source) -> Model:
-        how = loading_of(self.recording, self.slot)
-        return load(source, how.shapes or None, state=how.state)
+        return load(source, **binding_of(self.recording, self.slot).options)
 
     @property
     def versions(self) -> tuple[Version, ...]:

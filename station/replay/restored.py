@@ -191,8 +191,8 @@ class _Restoring:
         for number, source in found.items():
             sha256 = self._versions[slot][number].sha256
             try:
-                shapes, state = (table.shapes, table.state) if table is not None else ({}, {})
-                models[number] = known.get(sha256) or rt_engine.load(source, shapes=shapes, state=state)
+                options = {} if table is None else table.binding.options
+                models[number] = known.get(sha256) or rt_engine.load(source, **options)
                 known[sha256] = models[number]
             except EngineError as error:
                 self._missing.append(Missing(slot, number, sha256, str(error)))

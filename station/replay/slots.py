@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
 from typing import Any
 
+from rt_engine.binding import Binding
+from rt_engine.errors import EngineError
 from rt_engine.recording import Recording
 from scheduler.errors import ReplayError
-
-
-@dataclass(frozen=True, slots=True)
-class Loading:
-    """What a station file says of how a slot's model is loaded."""
-
-    shapes: dict[str, tuple[int, ...]]
-    state: dict[str, str]
 
 
 def slot_of(recording: Recording, task: str) -> str | None:
@@ -27,14 +20,13 @@ def slot_of(recording: Recording, task: str) -> str | None:
     return model if isinstance(model, str) else None
 
 
-def loading_of(recording: Recording, slot: str) -> Loading:
+def binding_of(recording: Recording, slot: str) -> Binding:
     """Of a slot; nothing, where the file says nothing that can be used. Raises ReplayError."""
     table = _table(_tables(recording), "models", slot) or {}
     try:
-        shapes = {name: tuple(map(int, sizes)) for name, sizes in table.get("shapes", {}).items()}
-        return Loading(shapes, dict(table.get("state", {})))
-    except (AttributeError, TypeError, ValueError):
-        return Loading({}, {})
+        return Binding.from_json(table)
+    except (EngineError, TypeError):
+        return Binding()
 
 
 def _tables(recording: Recording) -> dict[str, Any]:

@@ -19,13 +19,13 @@ from typing import Final
 
 import rt_engine
 from rt_engine import Model
+from rt_engine.binding import Binding
 from rt_engine.change import ChangeState
 from rt_engine.errors import EngineError, ShapeBindingError
 from rt_engine.read.source import Source, opened
 from station.errors import StoreError
 from station.machine.computer import Level
 from station.store.store import KEEP, STATION_FILE, Ended, Recovered, Store, Version
-from station.store.versions import Shapes, States
 
 _DIGITS: Final = 12
 
@@ -35,8 +35,7 @@ class Wanted:
     """What the station file says of a slot's model."""
 
     file: Path
-    shapes: Shapes
-    state: States
+    binding: Binding
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,10 +202,10 @@ class Beginning:
             EngineError: it does not run (any more).
         """
         wanted = self._wanted[version.slot]
-        program = store.files.program(version.sha256, wanted.shapes, wanted.state)
+        program = store.files.program(version.sha256, wanted.binding)
         if program is not None:
             try:
-                return _named(rt_engine.load(program, dict(wanted.shapes) or None, state=dict(wanted.state)), version)
+                return _named(rt_engine.load(program, **wanted.binding.options), version)
             except EngineError:
                 pass  # it is made again
         try:
@@ -228,7 +227,7 @@ class Beginning:
         if store.is_program(model.sha256):
             return
         try:
-            store.put_program(model.sha256, _program(model), wanted.shapes, wanted.state)
+            store.put_program(model.sha256, _program(model), wanted.binding)
         except StoreError as error:
             self._say(slot, f"{error}; the next start compiles it again")
 
@@ -243,7 +242,7 @@ class Beginning:
 
     def _loaded(self, source: Source, slot: str) -> Model:
         wanted = self._wanted[slot]
-        return rt_engine.load(source, dict(wanted.shapes) or None, state=dict(wanted.state))
+        return rt_engine.load(source, **wanted.binding.options)
 
 
 def title(version: Version) -> str:

@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from rt_engine.binding import Binding
 from rt_engine.change import ChangeState
 from rt_engine.read.external import sha256_of
 from rt_engine.read.source import BYTES, Source
@@ -29,7 +30,7 @@ from station.errors import StoreError
 from station.store.book import FORMAT, UNDER_WAY, Book, Came, Entry, SlotBook, book_of
 from station.store.files import FILE_MODE, FOLDER_MODE, sync_folder
 from station.store.journal import Journal, Read, Record, read
-from station.store.versions import Shapes, States, Versions
+from station.store.versions import Versions
 
 KEEP: Final = 20
 MOST_CHARS: Final = 1000
@@ -189,8 +190,8 @@ class Store:
                 )
             return self.version(slot, sha256)
 
-    def put_program(self, sha256: str, program: bytes | memoryview, shapes: Shapes, state: States) -> None:
-        """Keep the .rtp that was compiled from a version for these shapes and states; it is run at the next start.
+    def put_program(self, sha256: str, program: bytes | memoryview, binding: Binding) -> None:
+        """Keep the .rtp that was compiled from a version as a slot binds it; it is run at the next start.
 
         Nothing is kept of a version that came compiled, or could not be (no bytes).
 
@@ -199,7 +200,7 @@ class Store:
         """
         with self._lock, self._told("cannot keep a compiled program"):
             if program and not self.files.is_program(sha256):
-                self.files.put_program(sha256, program, shapes, state)
+                self.files.put_program(sha256, program, binding)
 
     def put_report(self, sha256: str, report: Mapping[str, Any]) -> None:
         """Keep the gate's report of a version, in place of an earlier one. Raises StoreError."""

@@ -2,7 +2,7 @@
 
     versions/0c2f.../model.onnx               as it came; or model.rtp
     versions/0c2f.../beside/weights.bin       its external data, where it has some
-    versions/0c2f.../program-5d41.rtp         what was compiled from it for certain shapes and states
+    versions/0c2f.../program-5d41.rtp         what was compiled from it as a slot binds it
     versions/0c2f.../program-5d41.json        the hash of that, and what it was made with
     versions/0c2f.../report.json              what the gate found
 
@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from rt_engine.binding import Binding
 from rt_engine.errors import ModelFileError
 from rt_engine.program import rtp_layout
 from rt_engine.read.external import files_beside, sha256_of
@@ -29,8 +30,6 @@ from rt_native.files import open_file
 from station.errors import StoreError
 from station.store.files import copy_synced, new_folder, remove_folder, replace_file, sweep, write_synced
 
-Shapes = Mapping[str, tuple[int, ...]]
-States = Mapping[str, str]
 _DIGITS: Final = 16
 _BESIDE: Final = "beside"
 
@@ -96,23 +95,23 @@ class Versions:
             raise StoreError(f"{path} is damaged: it is not the file that it was when it came")
         return source
 
-    def put_program(self, sha256: str, program: bytes | memoryview, shapes: Shapes, state: States) -> None:
+    def put_program(self, sha256: str, program: bytes | memoryview, binding: Binding) -> None:
         """Keep what was compiled from a version. Raises OSError; then it is compiled again at the next start."""
-        place = self.place(sha256) / f"program-{_bound(shapes, state)}"
-        about = {"sha256": hashlib.sha256(program).hexdigest(), **_made_with(shapes, state)}
+        place = self.place(sha256) / f"program-{_bound(binding)}"
+        about = {"sha256": hashlib.sha256(program).hexdigest(), **_made_with(binding)}
         replace_file(place.with_suffix(".rtp"), program)
         replace_file(place.with_suffix(".json"), json.dumps(about).encode())
 
-    def program(self, sha256: str, shapes: Shapes, state: States) -> Source | None:
-        """The program of a version for these shapes and states, checked; None: it must be compiled (again).
+    def program(self, sha256: str, binding: Binding) -> Source | None:
+        """The program of a version for this binding, checked; None: it must be compiled (again).
 
         It must be when there is none, it is damaged, or another version of this program made it.
         """
-        place = self.place(sha256) / f"program-{_bound(shapes, state)}"
+        place = self.place(sha256) / f"program-{_bound(binding)}"
         with suppress(StoreError, ValueError, AttributeError, RecursionError):
             about = json.loads(_read(place.with_suffix(".json")))
             wanted = about.pop("sha256")
-            if about == json.loads(json.dumps(_made_with(shapes, state))):
+            if about == json.loads(json.dumps(_made_with(binding))):
                 data = _read(place.with_suffix(".rtp"))
                 if hashlib.sha256(data).hexdigest() == wanted:
                     return Source(data, str(place.with_suffix(".rtp")))
@@ -158,19 +157,22 @@ def _file_name(source: Source) -> str:
     return f"model{rtp_layout.SUFFIX if source.is_program else '.onnx'}"
 
 
-def _made_with(shapes: Shapes, state: States) -> dict[str, Any]:
+def _made_with(binding: Binding) -> dict[str, Any]:
     """What a program depends on besides its model."""
     return {
         "engine": version.TEXT,
         "format": rtp_layout.FORMAT,
         "kernel_abi": rtp_layout.KERNEL_ABI,
-        "shapes": {name: list(shape) for name, shape in shapes.items()},
-        "state": dict(state),
+        "shapes": {},
+        "state": {},
+        **binding.to_json(),
     }
 
 
-def _bound(shapes: Shapes, state: States) -> str:
-    text = json.dumps([{name: list(shape) for name, shape in shapes.items()}, dict(state)], sort_keys=True)
+def _bound(binding: Binding) -> str:
+    parts = binding.to_json()
+    others = [parts[name] for name in ("values", "bounds") if name in parts]
+    text = json.dumps([parts.get("shapes", {}), parts.get("state", {}), *others], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
 
 

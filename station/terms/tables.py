@@ -7,12 +7,15 @@ What concerns one value is checked here; what concerns several (does this tag ex
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from station.terms.durations import PATTERN, parse_duration
 from station.terms.lengths import AGE_PATTERN, SPAN_PATTERN, parse_age, parse_span
+
+if TYPE_CHECKING:
+    from rt_engine.binding import Binding
 
 TypeName = Literal[
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64"
@@ -140,10 +143,26 @@ class ModelTable(Table):
         default={},
         description='Outputs that are inputs of the next cycle: `{ h_out = "h_in" }`. They start at zero; updates keep them.',
     )
+    values: dict[str, Any] = Field(
+        default={},
+        description="Inputs that always have the same value, such as `{ sr = 16000 }`: they are constants, and no inputs any more.",
+    )
+    bounds: dict[str, Annotated[int, Field(ge=1)]] = Field(
+        default={},
+        description="The most that a length can be that is known at run time only, by the name of a tensor, a node or a symbolic "
+        "dimension: `{ boxes = 100 }`.",
+    )
     remote_update: bool = Field(
         default=False, description="ADS clients may replace it by a file that is signed with one of [station] keys."
     )
     change: ChangeTable = ChangeTable()
+
+    @property
+    def binding(self) -> Binding:
+        """What it says that the model's file leaves open. Raises ShapeBindingError."""
+        from rt_engine.binding import binding
+
+        return binding(self.shapes, self.state, self.values, self.bounds)
 
 
 class TagTable(Table):

@@ -115,8 +115,7 @@ class Builder:
     def load_models(self) -> None:
         """A slot for each model."""
         wanted = {
-            name: Wanted(self._file.beside(table.file), table.shapes, table.state)
-            for name, table in self._config.models.items()
+            name: Wanted(self._file.beside(table.file), table.binding) for name, table in self._config.models.items()
         }
         self._beginning = Beginning(self._kept, wanted)
         for name, begun in self._beginning.models().items():

@@ -14,6 +14,7 @@ import pytest
 import rt_engine
 from rt_engine import apart
 from rt_engine.apart import Apart
+from rt_engine.binding import UNBOUND, Binding
 from rt_engine.errors import EngineError, GateError
 from rt_engine.gate.job import GateJob
 from rt_engine.program.rtp_file import write
@@ -43,11 +44,13 @@ def hangs(monkeypatch):
 
 def test_it_gives_what_load_gives(file):
     """The same program to the last byte, and the same hash, name, metadata and state; a program is loaded here."""
-    here, there = rt_engine.load(file, state=STATE), Apart().load(opened(file), {}, STATE)
+    here, there = rt_engine.load(file, state=STATE), Apart().load(opened(file), Binding(state=STATE))
     assert to_bytes(there.program) == to_bytes(here.program)
     assert (there.sha256, there.name, there.metadata) == (here.sha256, here.name, {"author": "Ada"})
     write(here.program, file.with_suffix(".rtp"))
-    assert to_bytes(Apart().load(opened(file.with_suffix(".rtp")), {}, STATE).program) == to_bytes(here.program)
+    assert to_bytes(Apart().load(opened(file.with_suffix(".rtp")), Binding(state=STATE)).program) == to_bytes(
+        here.program
+    )
 
 
 @pytest.mark.parametrize(
@@ -62,7 +65,7 @@ def test_a_refusal_has_the_words_of_load(source, shapes, state):
     with pytest.raises(EngineError) as here:
         rt_engine.load(source, shapes, state=state)
     with pytest.raises(EngineError) as there:
-        Apart().load(source, shapes, state)
+        Apart().load(source, Binding(shapes, state))
     assert str(there.value) == str(here.value)
 
 
@@ -71,8 +74,9 @@ def test_the_parse_is_not_here(file):
     code = """
 import sys
 from rt_engine.apart import Apart
+from rt_engine.binding import Binding
 from rt_engine.read.source import opened
-print(Apart().load(opened(sys.argv[1]), {}, {"total": "before"}).outputs[0].name, "onnx" in sys.modules)
+print(Apart().load(opened(sys.argv[1]), Binding(state={"total": "before"})).outputs[0].name, "onnx" in sys.modules)
 """
     assert subprocess.check_output([sys.executable, "-c", code, str(file)], text=True) == "y False\n"
 
@@ -83,7 +87,7 @@ def test_a_child_that_is_killed_is_a_sentence(file, hangs):
     killer = threading.Thread(target=lambda: (wait_for(lambda: bool(loader._children)), _kill(loader)))
     killer.start()
     with pytest.raises(EngineError, match=r"compiled .*m\.onnx has ended \(Killed\): was there too little memory\?"):
-        loader.load(opened(file), {}, {})
+        loader.load(opened(file), UNBOUND)
     killer.join()
 
 
@@ -95,7 +99,7 @@ def _kill(loader):
 def test_a_child_that_hangs_is_ended(file, hangs):
     loader = Apart(time_s=0.2)
     with pytest.raises(EngineError, match=r"was not compiled within 0\.2 s; compile it beforehand"):
-        loader.load(opened(file), {}, {})
+        loader.load(opened(file), UNBOUND)
     assert not loader._children
 
 
@@ -105,7 +109,7 @@ def test_who_closes_waits_for_nothing(file, hangs):
 
     def load():
         try:
-            loader.load(opened(file), {}, {})
+            loader.load(opened(file), UNBOUND)
         except EngineError as error:
             said.append(str(error))
 
@@ -126,7 +130,7 @@ def test_no_process_to_be_had_is_a_sentence(file, monkeypatch, code):
 
     monkeypatch.setattr(apart.subprocess, "Popen", refuse)
     with pytest.raises(EngineError, match=rf"cannot be compiled: {os.strerror(code)}; compile it beforehand"):
-        Apart().load(opened(file), {}, {})
+        Apart().load(opened(file), UNBOUND)
 
 
 def test_a_child_stands_back():
@@ -144,10 +148,10 @@ print(resource.getrlimit(resource.RLIMIT_AS)[0] == limits.MEMORY_BYTES + 1000 * 
 def test_what_is_examined_is_the_model_the_program_and_a_report(file):
     """The program is the file that `rt-engine compile` would write; a model that is refused is not there to be run."""
     here = rt_engine.load(file, state=STATE)
-    done = Apart().examine(opened(file), {}, STATE, GateJob("a", here.inputs, here.outputs))
+    done = Apart().examine(opened(file), Binding(state=STATE), GateJob("a", here.inputs, here.outputs))
     assert (done.report.passed, done.report.sha256) == (True, here.sha256)
     assert bytes(done.program) == to_bytes(here.program) == to_bytes(done.accepted().program)
-    refused = Apart().examine(opened(file), {}, STATE, GateJob("a", here.outputs, here.outputs))
+    refused = Apart().examine(opened(file), Binding(state=STATE), GateJob("a", here.outputs, here.outputs))
     assert refused.model is None
     with pytest.raises(GateError, match=r"the gate refuses m: interface: slot 'a': the new model's inputs"):
         refused.accepted()
@@ -157,7 +161,7 @@ def test_a_file_that_was_read_apart_is_the_same_model(file):
     """Its bytes are a view of memory of its own; external data is found beside it."""
     here, source = rt_engine.load(file, state=STATE), opened_apart(file)
     assert isinstance(source.data, memoryview) and source.sha256 == opened(file).sha256
-    assert to_bytes(Apart().load(source, {}, STATE).program) == to_bytes(here.program)
+    assert to_bytes(Apart().load(source, Binding(state=STATE)).program) == to_bytes(here.program)
     assert to_bytes(rt_engine.load(source, state=STATE).program) == to_bytes(here.program)
     write(here.program, file.with_suffix(".rtp"))
     assert opened_apart(file.with_suffix(".rtp")).is_program

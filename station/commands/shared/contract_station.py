@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -28,6 +28,7 @@ from station.terms.tasks import MIN_CYCLE_NS
 
 if TYPE_CHECKING:
     from rt_engine import Model, TensorSpec
+    from rt_engine.binding import Binding
     from rt_engine.contract import Contract, Element, TensorContract
 
 _CYCLE_NS: Final = 10_000_000
@@ -35,8 +36,8 @@ _TYPES: Final = {"float16": "float32", "bfloat16": "float32", "bool": "uint16"}
 _OF_REGISTERS: Final = {8: 1, 16: 1, 32: 2, 64: 4}
 
 
-def start_by_contract(model: Model, contract: Contract, file: str, shapes: Mapping[str, tuple[int, ...]]) -> Start:
-    """A task for a model that says what its elements are; `model` is loaded with these shapes and the contract's state.
+def start_by_contract(model: Model, contract: Contract, file: str, binding: Binding) -> Start:
+    """A task for a model that says what its elements are; `model` is loaded with this binding, the contract's state in it.
 
     Raises:
         ValueError: a tensor that the contract does not describe has more elements than a tag; no task is as fast as the model.
@@ -54,7 +55,7 @@ def start_by_contract(model: Model, contract: Contract, file: str, shapes: Mappi
         raise ValueError(
             f"it was trained for {contract.rate_hz:g} Hz; a task's cycle is at least {MIN_CYCLE_NS // 1000} us"
         )
-    table = model_table(file, shapes, contract.state)
+    table = model_table(file, binding)
     return Start(tuple(tags), _task(contract), moving_plant(moves), table, sides[0], sides[1], cycle_ns)
 
 

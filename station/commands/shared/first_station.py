@@ -10,13 +10,14 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from station.links import type_of
 from station.terms.durations import parse_duration
 
 if TYPE_CHECKING:
     from rt_engine import Model
+    from rt_engine.binding import Binding
     from station.links import LinkTable
 
 LARGEST_TAG: Final = 2000
@@ -218,8 +219,8 @@ def _names(tags: Iterable[FirstTag]) -> str:
     return "[" + ", ".join(f'"{tag.name}"' for tag in tags) + "]"
 
 
-def start_with(model: Model, file: str, shapes: Mapping[str, tuple[int, ...]]) -> Start:
-    """A task for a model, loaded with these shapes: a tag for each tensor, and a plant that moves all inputs slowly.
+def start_with(model: Model, file: str, binding: Binding) -> Start:
+    """A task for a model, loaded with this binding: a tag for each tensor, and a plant that moves all inputs slowly.
 
     Raises:
         ValueError: a tensor has more elements than a tag.
@@ -234,7 +235,7 @@ def start_with(model: Model, file: str, shapes: Mapping[str, tuple[int, ...]]) -
                 )
             tags.append(FirstTag(free_name(spec.name, tags), is_output, count=count))
     moves = {tag.name: (tag.count, 0.0, 1.0) for tag in tags if not tag.is_output}
-    return Start(tuple(tags), 'model = "model"', moving_plant(moves), model_table(file, shapes))
+    return Start(tuple(tags), 'model = "model"', moving_plant(moves), model_table(file, binding))
 
 
 def moving_plant(inputs: Mapping[str, tuple[int, float, float]]) -> str:
@@ -248,14 +249,21 @@ def moving_plant(inputs: Mapping[str, tuple[int, float, float]]) -> str:
     return plant + "    }\n"
 
 
-def model_table(file: str, shapes: Mapping[str, tuple[int, ...]], state: Mapping[str, str] | None = None) -> str:
+def model_table(file: str, binding: Binding) -> str:
     """`[models.model]`."""
     table = f"[models.model]\nfile = {quoted(file)}\n"
-    if shapes:
-        table += f"shapes = {{ {', '.join(f'{quoted(name)} = {list(sizes)}' for name, sizes in shapes.items())} }}\n"
-    if state:
-        table += f"state = {{ {', '.join(f'{quoted(out)} = {quoted(into)}' for out, into in state.items())} }}\n"
+    for key, given in binding.to_json().items():
+        table += f"{key} = {{ {', '.join(f'{quoted(name)} = {_toml(value)}' for name, value in given.items())} }}\n"
     return table + "\n"
+
+
+def _toml(value: Any) -> str:
+    """A number, truth value or name, or lists of them."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return quoted(value) if isinstance(value, str) else repr(value)
 
 
 def quoted(text: str) -> str:

@@ -13,6 +13,7 @@ from station.commands.shared.explaining import sentence
 
 if TYPE_CHECKING:
     from rt_engine import Model
+    from rt_engine.binding import Binding
     from rt_engine.errors import Reason
     from rt_engine.read.source import Source
 
@@ -64,7 +65,7 @@ class ModelCheck:
         return sheet
 
 
-def check_model(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> ModelCheck:
+def check_model(path: Path, binding: Binding) -> ModelCheck:
     """Load a model, without running it."""
     import rt_engine
     from rt_engine.errors import EngineError, UnsupportedModelError
@@ -72,7 +73,7 @@ def check_model(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> ModelCheck
 
     try:
         source = opened(path)
-        return _good(source, rt_engine.load(source, shapes))
+        return _good(source, rt_engine.load(source, **binding.options))
     except UnsupportedModelError as error:
         return ModelCheck(str(path), False, error=str(error), reasons=error.reasons)
     except EngineError as error:

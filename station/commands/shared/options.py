@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from rt_engine.binding import Binding
 
 DEFAULT_FILE = "station.toml"
 
@@ -32,6 +35,22 @@ ShapeOption = Annotated[
         help="Shape of an input that the file leaves open: x=1,3,224,224. Repeat it for others.",
     ),
 ]
+ValueOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--value",
+        metavar="INPUT=VALUE",
+        help="An input that always has this value, and is no input any more: sr=16000, or numbers with commas. Repeat it for others.",
+    ),
+]
+BoundOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--bound",
+        metavar="NAME=LENGTH",
+        help="The most that a length can be that is known at run time only, by the name of a tensor, node or dimension: boxes=100.",
+    ),
+]
 StateOption = Annotated[
     list[str] | None,
     typer.Option("--state", metavar="OUTPUT=INPUT", help="An output that is an input of the next run: h_out=h_in"),
@@ -52,6 +71,73 @@ RunStepsOption = Annotated[
 
 
 _SHAPE = re.compile(r"(?P<name>.+)=(?P<sizes>\d+([,x]\d+)*)?")
+
+
+def parse_binding(
+    shapes: list[str] | None = None,
+    values: list[str] | None = None,
+    bounds: list[str] | None = None,
+    states: list[str] | None = None,
+) -> Binding:
+    """What the options --shape, --value, --bound and --state say, as one.
+
+    Raises:
+        typer.BadParameter: a word is not of its form, or names something again.
+    """
+    from rt_engine.binding import Binding
+
+    return Binding(parse_shapes(shapes), parse_states(states), parse_values(values), parse_bounds(bounds))
+
+
+def parse_values(words: list[str] | None) -> dict[str, Any]:
+    """["sr=16000", "w=1,2.5"] -> {"sr": 16000, "w": [1, 2.5]}.
+
+    Raises:
+        typer.BadParameter: a word is not of that form, or names an input again.
+    """
+    found: dict[str, Any] = {}
+    for name, text in _pairs(words, "--value", "value", "INPUT=VALUE: sr=16000"):
+        items = [_plain(item.strip()) for item in text.split(",")]
+        found[name] = items if "," in text else items[0]
+    return found
+
+
+def parse_bounds(words: list[str] | None) -> dict[str, int]:
+    """["boxes=100"] -> {"boxes": 100}.
+
+    Raises:
+        typer.BadParameter: a word is not of that form, or names something again.
+    """
+    found: dict[str, int] = {}
+    for name, text in _pairs(words, "--bound", "bound", "NAME=LENGTH: boxes=100"):
+        if not text.isdecimal() or int(text) < 1:
+            raise typer.BadParameter(f'"{text}" is no length; write a whole number from 1 on', param_hint="--bound")
+        found[name] = int(text)
+    return found
+
+
+def _pairs(words: list[str] | None, option: str, what: str, form: str) -> list[tuple[str, str]]:
+    found: dict[str, str] = {}
+    for word in words or ():
+        name, equals, text = word.rpartition("=")
+        if not (equals and name and text):
+            raise typer.BadParameter(f'"{word}" is no {what}; write {form}', param_hint=option)
+        if name in found:
+            raise typer.BadParameter(f"it is given twice for '{name}'", param_hint=option)
+        found[name] = text
+    return list(found.items())
+
+
+def _plain(text: str) -> bool | int | float | str:
+    """A word of the command line: true, false, a number, else a name."""
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
 
 
 def parse_shapes(words: list[str] | None) -> dict[str, tuple[int, ...]]:

@@ -9,6 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from rt_engine.apart import Apart
+from rt_engine.binding import UNBOUND
 from rt_engine.errors import EngineError
 from rt_engine.gate import limits
 from rt_engine.gate.job import GateJob
@@ -57,7 +58,7 @@ def endless():
 def test_a_run_that_never_ends_is_ended_by_its_time_of_the_processor():
     worker = Apart()
     with pytest.raises(EngineError, match=r"at the stage 'one run': it takes too long: has each of its loops an end"):
-        worker.examine(Source(endless().SerializeToString(), "m.onnx"), {}, {}, GateJob(once_s=0.2))
+        worker.examine(Source(endless().SerializeToString(), "m.onnx"), UNBOUND, GateJob(once_s=0.2))
     assert not worker._children
 
 
@@ -73,11 +74,11 @@ def test_a_hostile_file_is_a_sentence(case):
         data = _message(7, _nested(3000))
     source, job = Source(data, "m.onnx"), GateJob(once_s=1.0)
     if case == "a contract nested deeply":
-        report = Apart().examine(source, {}, {}, job).report
+        report = Apart().examine(source, UNBOUND, job).report
         assert "is nested too deeply to be a contract" in report.refusal
         return
     with pytest.raises(EngineError, match=r"m\.onnx"):
-        Apart().examine(source, {}, {}, job)
+        Apart().examine(source, UNBOUND, job)
 
 
 def _nested(levels):
@@ -134,7 +135,7 @@ from onnx import numpy_helper
 model.graph.initializer.append(numpy_helper.from_array(np.array([100, 1]), "n"))
 resource.setrlimit(resource.RLIMIT_AS, (700 << 20, 700 << 20))
 try:
-    Apart().examine(Source(model.SerializeToString(), "m.onnx"), {}, {}, GateJob())
+    Apart().examine(Source(model.SerializeToString(), "m.onnx"), UNBOUND, GateJob())
 except Exception as error:
     print(type(error).__name__, error)
 """

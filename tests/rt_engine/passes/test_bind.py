@@ -6,6 +6,7 @@ import pytest
 from onnx import helper
 
 import rt_engine
+from rt_engine.binding import Binding
 from rt_engine.compiler import bound_inputs
 from rt_engine.errors import ShapeBindingError
 
@@ -82,4 +83,4 @@ def test_a_model_that_cannot_run_here_has_shapes_all_the_same():
     ends = helper.make_tensor_value_info("x", 1, ["n", "t"]), helper.make_tensor_value_info("y", 7, [2, None])
     graph = helper.make_graph([node], "g", ends[:1], ends[1:])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    assert bound_inputs(model, {"x": (2, 3)}) == ({"x": (2, 3)}, ())
+    assert bound_inputs(model, Binding({"x": (2, 3)})) == ({"x": (2, 3)}, ())

@@ -4,6 +4,7 @@ import onnx_ir as ir
 import pytest
 
 from benchmarks.models import mlp
+from rt_engine.binding import UNBOUND
 from rt_engine.passes import PASSES, Pass, check_order, run_passes
 from rt_engine.passes.compilation import Compilation
 from rt_engine.passes.facts import Fact
@@ -12,7 +13,7 @@ from rt_engine.passes.facts import Fact
 def compilation() -> Compilation:
     """Of a small network with tanh."""
     model = ir.serde.deserialize_model(mlp([3, 5, 2], "Tanh"))
-    return Compilation(model, {}, "mlp", lambda model, inputs: pytest.fail("nothing is folded"))
+    return Compilation(model, UNBOUND, "mlp", lambda model, inputs: pytest.fail("nothing is folded"))
 
 
 def operators(*passes: Pass) -> list[str]:

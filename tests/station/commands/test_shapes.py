@@ -1,4 +1,4 @@
-"""`--shape`: one way to bind what a model's file leaves open, the same in every command."""
+"""`--shape`, `--value`: one way to bind what a model's file leaves open, the same in every command."""
 
 import json
 import re
@@ -11,6 +11,7 @@ from onnx import helper
 from typer.testing import CliRunner
 
 from station.cli import app
+from station.commands.shared.options import parse_values
 
 COMMANDS = (
     "check {}",
@@ -120,3 +121,35 @@ def test_a_station_says_it_with_its_own_key():
     assert re.search(r"models\.p: .*: shapes = \{ x = \[batch, steps, 4\], m = \[batch, steps, 1\] \}", text)
     Path("station.toml").write_text(f'{head}file = "batch.onnx"\n')
     assert "note: the file leaves the first size ('seq')" in said("check station.toml")[1]
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if not command.startswith("quantize")])
+def test_an_input_is_fixed_by_the_same_option_in_every_command(command):
+    """With its shape, which binds the other's."""
+    code, text = said(command.format("open.onnx"), "--shape", "x=1,5,4", "--value", "m=2")
+    assert (code, "has 3 dimensions" in text) == (3, True), text
+    code, text = said(command.format("fixed.onnx"), "--value", "m=2")
+    assert code == 0, text
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--value", "m"), '"m" is no value; write INPUT=VALUE: sr=16000'),
+        (("--value", "m=1", "--value", "m=2"), "it is given twice for 'm'"),
+        (("--bound", "m=many"), '"many" is no length; write a whole number from 1 on'),
+        (("--bound", "m=0"), '"0" is no length'),
+    ],
+)
+def test_words_that_fix_nothing(options, words):
+    """Before anything is read."""
+    code, text = said("check fixed.onnx", *options)
+    assert (code, words in re.sub("[│ ]+", " ", text)) == (2, True), text
+
+
+def test_values_as_words_of_a_command_line():
+    """Numbers, truth values, names, and several with commas."""
+    assert parse_values(["a=1", "b=-2.5", "c=true", "d=red", "e=1,2.5", "f=x=3"]) == {
+        **{"a": 1, "b": -2.5, "c": True, "d": "red", "e": [1, 2.5]},
+        "f=x": 3,
+    }

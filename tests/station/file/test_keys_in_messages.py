@@ -20,8 +20,8 @@ FOLDERS = (
 NAMED = re.compile(r'\b([a-z][a-z_0-9]*) = (?:true|false|\[|"|\d)|key "([a-z_]+)"|\bset ([a-z][a-z_0-9]*) (?:=|to)')
 """`fc23 = false`, the key "link", set x to y."""
 
-EXAMPLES = {"h_out", "speed", "anna"}
-"""Names of a model, of a tag, and of somebody who looks at a page, in the description of a key."""
+EXAMPLES = {"h_out", "sr", "boxes", "speed", "anna"}
+"""Names of tensors, of a tag, and of somebody who looks at a page, in the description of a key."""
 
 
 def said(source):

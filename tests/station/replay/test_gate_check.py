@@ -8,6 +8,7 @@ import pytest
 
 import rt_engine
 from rt_engine.apart import Apart
+from rt_engine.binding import UNBOUND
 from rt_engine.gate.examine import examine
 from rt_engine.gate.job import GateJob, Recorded
 from rt_engine.gate.report import NONE_YET, Outcome
@@ -116,7 +117,7 @@ def test_a_recording_without_its_station_file_fails(recorded, tmp_path):
 def test_the_worker_makes_it_with_all_other_checks(path, factor, outcome):
     """In a process of its own, from the model's bytes; the report travels whole."""
     job = GateJob(slot="policy", draws=10, recording=Recorded(str(path), tolerance=0.1))
-    report = Apart(worker=WORKER).examine(Source(model_bytes(factor), "new.onnx"), {}, {}, job).report
+    report = Apart(worker=WORKER).examine(Source(model_bytes(factor), "new.onnx"), UNBOUND, job).report
     (found,) = [one for one in report.checks if one.name == "recording"]
     assert found.outcome is outcome
     assert report.passed == (outcome is Outcome.PASSED)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from scheduler.errors import ReplayError
-from station.replay.slots import loading_of, slot_of
+from station.replay.slots import binding_of, slot_of
 
 TEXT = """
 [models.policy]
@@ -46,7 +46,7 @@ def test_what_is_no_station_file_is_said(text, words):
 
 def test_how_a_model_is_loaded():
     """Shapes and states as the file has them; what is none counts as not said."""
-    assert loading_of(recording(TEXT), "policy").shapes == {"x": (1, 4)}
-    assert loading_of(recording(TEXT), "policy").state == {"h_out": "h_in"}
-    assert loading_of(recording(TEXT), "odd").shapes == {}
-    assert loading_of(recording(TEXT), "none").state == {}
+    assert binding_of(recording(TEXT), "policy").shapes == {"x": (1, 4)}
+    assert binding_of(recording(TEXT), "policy").state == {"h_out": "h_in"}
+    assert binding_of(recording(TEXT), "odd").shapes == {}
+    assert binding_of(recording(TEXT), "none").state == {}

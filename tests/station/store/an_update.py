@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from rt_engine.binding import Binding
 from rt_engine.change import ChangeState
 from rt_engine.errors import EngineError
 from rt_engine.read.source import Source, opened
@@ -18,7 +19,7 @@ SLOTS = ("a", "b")
 OLD = {slot: Source(f"the old model of {slot}".encode() * 3, f"{slot}.onnx") for slot in SLOTS}
 NEW = {slot: Source(f"the new model of {slot}".encode() * 50, f"{slot}.onnx") for slot in SLOTS}
 REPORT = {"passed": True, "checks": ["interface", "vectors"]}
-SHAPES, STATE = {"x": (1, 4)}, {"h_out": "h_in"}
+BINDING = Binding({"x": (1, 4)}, {"h_out": "h_in"})
 BEFORE, AFTER = (
     (ChangeState.GATE, ChangeState.SHADOW, ChangeState.TRIAL),
     (ChangeState.COMMITTED, ChangeState.ROLLED_BACK),
@@ -65,7 +66,7 @@ def _update(store: Store, incoming: Path) -> Steps:
 
     def put() -> None:
         for sha256 in hashes.values():
-            store.put_program(sha256, program_of(sha256), SHAPES, STATE)
+            store.put_program(sha256, program_of(sha256), BINDING)
             store.put_report(sha256, REPORT)
 
     def record(state: ChangeState) -> None:
@@ -98,7 +99,7 @@ def _first(store: Store, incoming: Path) -> Steps:
     yield "open", store.open
     for slot, source in OLD.items():
         yield slot, lambda slot=slot, source=source: store.take_file(slot, source)
-        yield "kept", lambda sha256=source.sha256: store.put_program(sha256, program_of(sha256), SHAPES, STATE)
+        yield "kept", lambda sha256=source.sha256: store.put_program(sha256, program_of(sha256), BINDING)
 
 
 def _file(store: Store, incoming: Path) -> Steps:

@@ -28,13 +28,12 @@ from station.errors import StoreError
 from station.store.store import Store, Version
 from tests.station.store import disk, traced
 from tests.station.store.an_update import (
+    BINDING,
     NEW,
     OLD,
     REPORT,
     SCENARIOS,
-    SHAPES,
     SLOTS,
-    STATE,
     Found,
     Scenario,
     program_of,
@@ -136,7 +135,7 @@ class Bench:
 
     def _is_whole(self, store: Store, version: Version) -> None:
         assert store.source(version).data in (OLD[version.slot].data, NEW[version.slot].data)
-        program = store.files.program(version.sha256, SHAPES, STATE)
+        program = store.files.program(version.sha256, BINDING)
         assert program is None or program.data == program_of(version.sha256)
         assert store.files.report(version.sha256) in (None, REPORT)
 

@@ -7,6 +7,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from rt_engine.binding import UNBOUND, Binding
 from rt_engine.change import ChangeState
 from rt_engine.errors import EngineError
 from rt_engine.read.source import opened
@@ -38,7 +39,7 @@ class Machine:
     def start(self):
         """Slot -> the factor that its model multiplies by; what was said; the versions."""
         with kept_in(self.folder / "store") as kept:
-            begins = Beginning(kept, {slot: Wanted(file, {}, {}) for slot, file in self.files.items()})
+            begins = Beginning(kept, {slot: Wanted(file, UNBOUND) for slot, file in self.files.items()})
             models = begins.models()
             for begun in models.values():
                 if isinstance(begun, EngineError):
@@ -152,7 +153,7 @@ def test_a_version_that_does_not_load_any_more_is_an_error(machine):
     """It is whole: what the station file says of it has changed. Nothing is rolled back for that."""
     machine.update(2.0, "a")
     with kept_in(machine.folder / "store") as kept:
-        begun = Beginning(kept, {"a": Wanted(machine.files["a"], {"x": (2, 2, 2)}, {})}).models()["a"]
+        begun = Beginning(kept, {"a": Wanted(machine.files["a"], Binding({"x": (2, 2, 2)}))}).models()["a"]
     assert isinstance(begun, EngineError) and "version 2 (new.onnx" in str(begun) and "committed" in str(begun)
     assert machine.start() == ({"a": 2.0, "b": 1.0}, [])
 

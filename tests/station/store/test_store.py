@@ -1,5 +1,6 @@
 import pytest
 
+from rt_engine.binding import Binding
 from rt_engine.change import ChangeState
 from rt_engine.read.source import Source
 from station.errors import StoreError
@@ -104,7 +105,7 @@ def test_a_store_that_others_can_write_is_refused(store, what):
 
 def test_what_is_made_is_for_its_owner_alone(store):
     commit(store, 1, policy=A)
-    store.put_program(A.sha256, b"program", {"x": (1, 4)}, {})
+    store.put_program(A.sha256, b"program", Binding({"x": (1, 4)}))
     store.put_report(A.sha256, {"passed": True})
     for path in (store.folder, *store.folder.rglob("*")):
         assert path.stat().st_mode & 0o777 == (0o700 if path.is_dir() else 0o600), path
