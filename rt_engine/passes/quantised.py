@@ -8,59 +8,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 
 from rt_engine.kernels.interface.dtypes import CODE
 from rt_engine.kernels.interface.modes import Mode
-from rt_engine.ops import elements_of
-from rt_engine.ops.base import RT_DOMAIN, Elements
+from rt_engine.ops.base import RT_DOMAIN
 from rt_engine.ops.graph import add_constant, constant, only_user
 from rt_engine.ops.packing.quantised import multiplier, signed_weights
 from rt_engine.passes.compilation import Compilation
 from rt_engine.passes.linear import limits_of
+from rt_engine.passes.quantity import BYTES, Quantity, dequantised, quantity
+from rt_engine.passes.tables import fuse_tables
 from rt_engine.program.element_types import INTEGER_LIMITS
 
 MOVERS = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "MaxPool", "Identity", "Slice", "Gather", "Expand")
 """Operators that a per-tensor scale and zero point pass through: they move elements, or pick the largest."""
-_BYTES = (np.dtype(np.int8), np.dtype(np.uint8))
-
-
-@dataclass(frozen=True, slots=True)
-class Quantity:
-    """What a DequantizeLinear reads or a QuantizeLinear makes: real = scale * (value - zero)."""
-
-    value: ir.Value
-    scale: NDArray[Any]
-    zero: NDArray[Any]
-    axis: int
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of the quantised elements."""
-        return self.zero.dtype
-
-    @property
-    def per_tensor(self) -> bool:
-        """One scale for all, of bytes."""
-        return self.scale.size == 1 and self.zero.size == 1 and self.dtype in _BYTES
-
-    @property
-    def step(self) -> np.float32:
-        """The one scale."""
-        return np.float32(self.scale.reshape(-1)[0])
-
-    @property
-    def shift(self) -> int:
-        """The one zero point."""
-        return int(self.zero.reshape(-1)[0])
-
-    def same(self, other: "Quantity") -> bool:
-        """The same numbers stand for the same values."""
-        if not (self.per_tensor and other.per_tensor):
-            return False
-        return (self.step, self.shift, self.dtype) == (other.step, other.shift, other.dtype)
 
 
 def fuse_quantised(compilation: Compilation) -> bool:
@@ -74,15 +37,15 @@ def fuse_quantised(compilation: Compilation) -> bool:
     4. Add of two quantised tensors, Relu or Clip, QuantizeLinear -> QAdd.
     5. GlobalAveragePool, ReduceMean of the spatial axes, AveragePool without padding, QuantizeLinear -> QConv, depthwise.
     6. QLinearConv, QLinearMatMul with constant weights, scales and zero points -> QConv, QLinear.
-    7. A function of one element (Sigmoid, Tanh, ...), QuantizeLinear -> Lookup in a table of its 256 results.
-    8. Concat of tensors with the scale and zero point of the QuantizeLinear behind it: of the quantised ones.
+    7. Concat of tensors with the scale and zero point of the QuantizeLinear behind it: of the quantised ones.
 
-    4, 7 and 8 give the bits of the unfused operators. 3, 5 and 6 differ from the float32 computation by at most one quantisation step,
-    where its rounding errors or ours (one multiplication in float32) cross the border between two.
+    Before 3, functions of one tensor become tables (`passes.tables`). Those, 4 and 7 give the bits of the unfused operators. 3, 5
+    and 6 differ from the float32 computation by at most one quantisation step, where its rounding errors or ours (one
+    multiplication in float32) cross the border between two.
 
     Requires: shapes and types; DequantizeLinear of constants not folded. Ensures: nothing that later passes need.
     """
-    graph, opsets = compilation.graph, compilation.opsets
+    graph = compilation.graph
     if not any(n.op_type in ("DequantizeLinear", "QLinearConv", "QLinearMatMul") for n in graph):
         return False
     for node in list(graph):
@@ -90,35 +53,11 @@ def fuse_quantised(compilation: Compilation) -> bool:
             _to_unsigned(graph, node)
     while any(_sink(graph, n) or _lift(graph, n) or _cancel(graph, n) for n in list(graph) if n.graph is graph):
         pass
+    fuse_tables(compilation)
     for node in list(graph):
         if node.graph is graph and not node.domain and node.op_type in _FUSE:
             _FUSE[node.op_type](graph, node)
-        elif node.graph is graph and not node.domain and elements_of(node, opsets) is Elements.ONE:
-            _lookup(compilation, node)
     return True
-
-
-def quantity(node: ir.Node | None, op_type: str) -> Quantity | None:
-    """The scale and zero point of a Q or DQ node with constant ones, not blocked."""
-    if node is None or node.op_type != op_type or node.domain or node.attributes.get_int("block_size", 0) != 0:
-        return None
-    value = node.inputs[0] if op_type == "DequantizeLinear" else node.outputs[0]
-    scale, zero = constant(node.inputs[1]), constant(node.inputs[2] if len(node.inputs) > 2 else None)
-    if value is None or scale is None or scale.dtype != np.float32 or value.dtype is None:
-        return None
-    if len(node.inputs) > 2 and node.inputs[2] is not None and zero is None:
-        return None
-    dtype = np.dtype(value.dtype.numpy())
-    if zero is None:
-        zero = np.zeros(scale.shape, dtype)
-    if zero.size not in (1, scale.size) or not np.isfinite(scale).all() or (scale <= 0).any():
-        return None
-    return Quantity(value, scale, zero, node.attributes.get_int("axis", 1))
-
-
-def dequantised(value: ir.Value | None) -> Quantity | None:
-    """What `value` was dequantised from."""
-    return None if value is None else quantity(value.producer(), "DequantizeLinear")
 
 
 # --- 1, 2: unsigned, and moved together --------------------------------------------------------------------------------
@@ -291,7 +230,7 @@ def _weights(value: ir.Value | None, columns_axis: int) -> tuple[NDArray[Any], N
         return None if found is None else (np.ascontiguousarray(found[0].transpose(order)), found[1])
     w = dequantised(value)
     array = None if w is None else constant(w.value)
-    if w is None or array is None or (array.dtype not in _BYTES and array.dtype not in INTEGER_LIMITS):
+    if w is None or array is None or (array.dtype not in BYTES and array.dtype not in INTEGER_LIMITS):
         return None
     axis, zero = w.axis % max(array.ndim, 1), w.zero
     if w.scale.size > 1 and (axis != columns_axis % array.ndim or w.scale.size != array.shape[axis]):
@@ -495,46 +434,7 @@ def _qlinear(graph: ir.Graph, node: ir.Node) -> None:
     _finish(graph, node, tail, "QLinear", inputs, sums, {"zero_x": shift})
 
 
-# --- 7, 8: functions of one element, and parts side by side --------------------------------------------------------------
-
-
-def _lookup(compilation: Compilation, node: ir.Node) -> None:
-    """Of float32 functions: a Cast to another type, which QuantizeLinear may also read, stays."""
-    graph, x = compilation.graph, dequantised(node.inputs[0])
-    user = only_user(node.outputs[0], graph)
-    made = quantity(user, "QuantizeLinear")
-    if x is None or made is None or user is None or not (x.per_tensor and made.per_tensor):
-        return
-    if node.outputs[0].dtype != ir.DataType.FLOAT:
-        return
-    if constant(x.value) is not None or any(v is not None and constant(v) is None for v in node.inputs[1:]):
-        return
-    table = add_constant(graph, f"{node.name}.table", _table(compilation, node, x, made))
-    new = ir.node("Lookup", [x.value, table], domain=RT_DOMAIN, name=node.name)
-    _typed(new.outputs[0], made.value.dtype, made.value.shape, f"{made.value.name}.fused")
-    _put(graph, user, [new], made.value, new.outputs[0])
-
-
-def _table(compilation: Compilation, node: ir.Node, x: Quantity, made: Quantity) -> NDArray[Any]:
-    """What DequantizeLinear, the function and QuantizeLinear make of each byte: run now, on our own kernels."""
-    values = np.arange(256, dtype=np.uint8).view(x.dtype).astype(np.float32)
-    real = (values - np.float32(x.shift)) * x.step
-    proto = ir.to_proto(node)
-    proto.input[0], proto.output[0] = "x", "f"
-    constants = {"scale": made.step, "zero": np.array(made.shift, made.dtype)}
-    for index, value in enumerate(node.inputs[1:], 1):
-        array = constant(value)
-        if array is not None:
-            proto.input[index] = f"c{index}"
-            constants[f"c{index}"] = array
-    quantise = onnx.helper.make_node("QuantizeLinear", ["f", "scale", "zero"], ["y"])
-    types = (("x", np.dtype(np.float32)), ("y", made.dtype))
-    ends = [onnx.helper.make_tensor_value_info(n, onnx.helper.np_dtype_to_tensor_dtype(t), [256]) for n, t in types]
-    stored = [onnx.numpy_helper.from_array(np.asarray(v), n) for n, v in constants.items()]
-    graph = onnx.helper.make_graph([proto, quantise], "table", ends[:1], ends[1:], stored)
-    opset = onnx.helper.make_opsetid("", compilation.opsets.get("", 18))
-    model = onnx.helper.make_model(graph, opset_imports=[opset], ir_version=8)
-    return compilation.evaluate(model, {"x": real})[0]
+# --- 7: parts side by side --------------------------------------------------------------
 
 
 def _concat(graph: ir.Graph, node: ir.Node) -> None:

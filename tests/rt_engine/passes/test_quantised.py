@@ -7,6 +7,7 @@ from onnx import TensorProto as T
 from onnx import helper, numpy_helper
 
 import rt_engine
+from rt_engine.passes import tables
 from rt_native.library import Library
 from rt_native.target import LANE_WIDTHS, host
 from tests.onnx_runtime import session
@@ -355,3 +356,72 @@ def test_a_zero_point_may_be_left_out_and_indices_of_a_pool_be_read():
     peer = session(model)
     for ours, theirs in zip(rt_engine.load(model).run({"x": x}), peer.run(None, {"x": x}), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def silu_of_parts(g, x, q):
+    """x * Sigmoid(x), quantised on the way as ONNX Runtime's quantiser does."""
+    return g.node("Mul", x, q(g.node("Sigmoid", x), 1 / 255, 0))
+
+
+def hard_swish_of_parts(g, x, q):
+    """x * Clip(x + 3, 0, 6) / 6, as tf2onnx writes it."""
+    limits = g.constant(np.float32(0)), g.constant(np.float32(6))
+    moved = g.node("Clip", g.node("Add", g.constant(np.float32([[3]])), x), *limits)
+    return g.node("Div", g.node("Mul", moved, x), g.constant(np.float32(6)))
+
+
+COMPOSED = {
+    "silu": silu_of_parts,
+    "hard swish": hard_swish_of_parts,
+    "x * HardSigmoid(x)": lambda g, x, q: g.node("Mul", q(g.node("HardSigmoid", x, alpha=1 / 6), 1 / 255, 0), x),
+    "gelu": lambda g, x, q: g.node("Mul", x, g.node("Erf", g.node("Mul", x, g.constant(np.float32(0.7))))),
+    "three steps": lambda g, x, q: q(
+        g.node("Tanh", q(g.node("Abs", q(g.node("Neg", x), 0.03, 7)), 0.02, 3)), 0.01, 100
+    ),
+    "another scale": lambda g, x, q: x,
+}
+
+
+@pytest.mark.parametrize("function", COMPOSED)
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8])
+def test_functions_of_one_tensor_are_one_table(function, dtype):
+    """However many nodes there are, and quantised tensors between them: the bits of the nodes, by one lookup."""
+    g, shift = Graph(19), 0 if dtype is np.uint8 else -128
+    x = g.qdq("x", 0.03, dtype(120 + shift))
+    y = COMPOSED[function](g, x, lambda v, scale, zero: g.qdq(v, scale, dtype(zero + shift)))
+    model = g.model((3, 300), g.qdq(y, 0.021, dtype(90 + shift)), (3, 300))
+    values = (3 * g.rng.standard_normal((3, 300))).astype(np.float32)
+    loaded = rt_engine.load(model)
+    operators = [node.operator for node in loaded.report().nodes]
+    assert operators.count("Lookup") == 1 and not {"Mul", "Sigmoid", "Add", "Tanh"} & set(operators)
+    away = np.abs(loaded.run({"x": values})[0] - unfused(model, values))
+    assert (away < 1e-6).mean() > 0.98 and away.max() < 0.0211
+
+
+def test_a_tensor_on_the_way_that_others_read_is_a_table_too():
+    """Sigmoid, which others read, and x * Sigmoid, both of x; not what has an operand of another tensor, or of another shape."""
+    g = Graph(20)
+    x, z = g.qdq("x", 0.03, np.uint8(120)), g.qdq(g.node("Transpose", "x", perm=[1, 0]), 0.03, np.uint8(120))
+    s = g.qdq(g.node("Sigmoid", x), 1 / 255, np.uint8(0))
+    p = g.qdq(g.node("Mul", x, s), 0.02, np.uint8(14))
+    wide = g.qdq(g.node("Mul", x, g.constant(np.float32(np.arange(5)))), 0.1, np.uint8(100))
+    y = g.node("Sum", s, p, z, wide, g.qdq(g.node("Mul", p, z), 0.05, np.uint8(100)))
+    model = g.model((5, 5), y, (5, 5))
+    values = g.rng.standard_normal((5, 5)).astype(np.float32)
+    loaded = rt_engine.load(model)
+    assert [node.operator for node in loaded.report().nodes].count("Lookup") == 2
+    np.testing.assert_allclose(loaded.run({"x": values})[0], unfused(model, values), atol=1e-5)
+
+
+def test_a_long_chain_is_several_tables(monkeypatch):
+    """A function of more nodes than MOST_NODES begins anew at a quantised tensor."""
+    monkeypatch.setattr(tables, "MOST_NODES", 5)
+    g = Graph(21)
+    x = g.qdq("x", 0.03, np.uint8(120))
+    for step in range(8):
+        x = g.qdq(g.node("Tanh" if step % 2 else "Neg", x), 0.02, np.uint8(128))
+    model = g.model((4, 50), x, (4, 50))
+    values = g.rng.standard_normal((4, 50)).astype(np.float32)
+    loaded = rt_engine.load(model)
+    assert 1 < [node.operator for node in loaded.report().nodes].count("Lookup") < 5
+    np.testing.assert_allclose(loaded.run({"x": values})[0], unfused(model, values), atol=1e-6)

@@ -91,6 +91,8 @@ def _small() -> Iterator[onnx.ModelProto]:
         regions = np.array([[0, 0, 0, 5, 5], [0, 1, 1, 7, 7]], helper.tensor_dtype_to_np_dtype(type))
         yield _node("MaxRoiPool", {"x": (type, [1, 2, 8, 8])}, type, {"z": regions}, pooled_shape=[2, 2])
         yield _conv([1, 64, 8, 8], [1, 64, 1, 1], type)
+    weights = np.random.default_rng(1).integers(0, 256, (9, 20)).astype(np.uint8)
+    yield _node("MatMulInteger", {"x": (TensorProto.UINT8, [3, 9])}, TensorProto.INT32, {"w": weights})
     yield _conv([1, 32, 16, 16], [32, 32, 3, 3], half, pads=[1, 1, 1, 1])
     yield _conv([1, 32, 64], [32, 32, 3], half, pads=[1, 1])
 
