@@ -16,7 +16,7 @@ from numba import float32
 from rt_engine.kernels.interface.conv import CONV, CUT, NARROW, TALLEST
 from rt_engine.kernels.interface.panels import HALF, WINDOW_PANEL
 from rt_engine.kernels.parts.abi import kernel
-from rt_engine.kernels.parts.registers import TILES
+from rt_engine.kernels.parts.registers import TILES, of_six
 from rt_engine.kernels.parts.window_tile import make_window_tiles
 from rt_native.lang import fill_bytes, inline
 from rt_native.vector import Vector, f32x, f64x
@@ -24,7 +24,12 @@ from rt_native.vector import Vector, f32x, f64x
 _TALL, _WIDE = TILES.window_rows
 assert max(_TALL, _WIDE) <= TALLEST
 _WIDTHS, _NARROW = TILES.window_halves, TILES.few
-_SHAPES = [(rows, h) for h in _WIDTHS for rows in dict.fromkeys((_TALL if h <= _NARROW else _WIDE, 4, 2, 1))]
+_IN_L2 = _WIDTHS[0] < WINDOW_PANEL
+"""Is a full panel wider than a tile? Pieces are then worked through pixel by pixel, and are as long as the second-level cache
+allows: the lines of one column of tiles fall on a quarter of the first level's sets, and would push each other out."""
+_BY_PIXEL, _WIDE_CUT = (WINDOW_PANEL, 4 * CUT) if _IN_L2 else (NARROW, CUT)
+_ROWS = range(6, 0, -1) if _TALL == _WIDE == 6 else (4, 2, 1)
+_SHAPES = [(rows, h) for h in _WIDTHS for rows in dict.fromkeys((_TALL if h <= _NARROW else _WIDE, *_ROWS))]
 _CHANNELS = _SHAPES + [(TILES.channel_rows, h) for h in (1, 2) if TILES.channel_rows > _TALL]
 _DOTS = [(rows, h) for rows in (8, 4, 1) for h in (2, 1)]
 _SMALL = [(rows, h) for rows in (2, 1) for h in (2, 1)]
@@ -47,6 +52,9 @@ def _chooser(widest: int) -> Any:
 
 
 def _tallest(tall: int, wide: int, narrow: int) -> Any:
+    if tall == wide == 6:
+        return inline(lambda left, halves: of_six(left))
+
     @inline
     def tallest(left, halves):
         most = tall if halves <= narrow else wide
@@ -82,7 +90,7 @@ def _make(vector: Vector, suffix: str, shapes: list[tuple[int, int]], channel_sh
     @inline
     def panel(x, table, stride, pixels, taps, run, w, width, bias, addend, out, out_stride, valid, low, high):
         """`width` half vectors of columns, for all pixels."""
-        if width <= NARROW:  # pixel after pixel: the output may lie where the input was (`overlap_bytes`)
+        if width <= _BY_PIXEL:  # up to NARROW the output may lie where the input was (`overlap_bytes`)
             row = 0
             while row < pixels:
                 rows = tallest(pixels - row, widest(width))
@@ -115,8 +123,8 @@ def _make(vector: Vector, suffix: str, shapes: list[tuple[int, int]], channel_sh
 
     @inline
     def cuts(x, zero, table, pixels, taps, run, w, width, bias, addend, out, out_stride, valid, low, high):
-        """A panel, its sum over taps and channels cut so that a piece of its weights stays in the first-level cache."""
-        most = CUT if width > NARROW else CUT * NARROW // width
+        """A panel, its sum over taps and channels cut so that a piece of its weights stays in a cache."""
+        most = _WIDE_CUT if width > NARROW else CUT * NARROW // width
         step = min(run, most)
         some = max(most // max(run, 1), 1)
         tap, first = 0, 0

@@ -13,29 +13,33 @@ from numba import float32
 from rt_engine.kernels.interface.gemm import GEMM, PACK
 from rt_engine.kernels.interface.panels import MATRIX_PANEL
 from rt_engine.kernels.parts.abi import kernel
-from rt_engine.kernels.parts.registers import TILES
+from rt_engine.kernels.parts.registers import TILES, of_six
 from rt_engine.kernels.parts.tile import make_tiles
 from rt_native.lang import inline, load_f32, load_f64, store_f32, store_f64
 from rt_native.vector import BYTES, Vector, f32x, f64x
 
-_ROWS, _COLUMNS = TILES.product
-_ROW_TILES = [(1, v, splits) for v, splits in ((4, 2), (2, 2), (1, 2), (2, 4), (1, 4), (1, 8)) if v <= _COLUMNS]
-_TILES = [(rows, vectors, 1) for rows in (6, 3, 2, 1) if rows <= _ROWS for vectors in (4, 2, 1) if vectors <= _COLUMNS]
-_TILES += _ROW_TILES
+_ROWS, _COLUMNS = 6, TILES.matrix
+_WIDE_ROW = TILES.product[1]
+"""Vectors of the widest tile of several rows, and of one row alone."""
+_ROW_TILES = [(1, v, splits) for v, splits in ((4, 2), (2, 2), (1, 2), (2, 4), (1, 4), (1, 8)) if v <= _WIDE_ROW]
+_TILES = [(rows, vectors, 1) for rows in range(2, _ROWS + 1) for vectors in (4, 2, 1) if vectors <= _COLUMNS]
+_TILES += [(1, v, 1) for v in (4, 2, 1) if v <= _WIDE_ROW] + _ROW_TILES
 
 
 @inline
-def _widest(left, splits):
-    """Vectors of the widest tile that fits."""
-    if _COLUMNS == 4 and left >= 4 and splits <= 2:
+def _widest_row(left, splits):
+    """Vectors of the widest tile of one row that fits."""
+    if _WIDE_ROW == 4 and left >= 4 and splits <= 2:
         return 4
     return 2 if left >= 2 and splits <= 4 else 1
 
 
 @inline
-def _tallest(left):
-    """Rows of the tallest tile that fits."""
-    return _ROWS if left >= _ROWS else (3 if left >= 3 else left)
+def _widest(m, left, splits):
+    """Vectors of the widest tile that fits."""
+    if m == 1:
+        return _widest_row(left, splits)
+    return _COLUMNS if left >= _COLUMNS else (2 if left >= 2 and _COLUMNS >= 2 else 1)
 
 
 def _make(vector: Vector, suffix: str, load: Any, store: Any, cast: Any) -> None:
@@ -47,7 +51,7 @@ def _make(vector: Vector, suffix: str, load: Any, store: Any, cast: Any) -> None
         """One panel of weights, `width` vectors wide, for the only row: whole vectors are stored."""
         done = 0
         while done < width:
-            vectors, at = _widest(width - done, splits), BYTES * done
+            vectors, at = _widest_row(width - done, splits), BYTES * done
             row_tile(1, vectors, splits, a, 0, b + at, BYTES * width, k, c + at, 0, bias + at, 0, low, high)
             done += vectors
 
@@ -57,11 +61,11 @@ def _make(vector: Vector, suffix: str, load: Any, store: Any, cast: Any) -> None
         stride = BYTES * width
         done = 0
         while done < width:
-            vectors = _widest(width - done, splits)
+            vectors = _widest(m, width - done, splits)
             at, left = BYTES * done, valid - done * lanes
             row = 0
             while row < m:
-                rows = _tallest(m - row)
+                rows = of_six(m - row)
                 tile(
                     rows,
                     vectors,

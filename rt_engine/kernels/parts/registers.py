@@ -5,6 +5,7 @@ Every output of a tile is a chain of its own, so none of these numbers moves a b
 
 from dataclasses import dataclass
 
+from rt_native.lang import inline
 from rt_native.vector import LANES
 
 
@@ -13,7 +14,10 @@ class Tiles:
     """The largest tiles."""
 
     product: tuple[int, int]
-    """Rows and vectors of a matrix product (`tile`, `qtile`): its sums, a row of weights and a factor are in registers."""
+    """Rows and vectors of a product of integers (`qtile`), and vectors of one row (`tile`): sums, weights and a factor are in
+    registers."""
+    matrix: int
+    """Vectors of a product of matrices of several rows: tiles have 6."""
     cell: int
     """Vectors of a recurrent cell's product, which has two chains for each."""
     window_rows: tuple[int, int]
@@ -28,10 +32,25 @@ class Tiles:
 
 _BY_LANES = {
     # 32 registers of 64 bytes
-    16: Tiles(product=(6, 4), cell=4, window_rows=(8, 6), few=4, window_halves=(8, 6, 4, 3, 2, 1), channel_rows=12),
+    16: Tiles(
+        product=(6, 4), matrix=4, cell=4, window_rows=(8, 6), few=4, window_halves=(8, 6, 4, 3, 2, 1), channel_rows=12
+    ),
     # 16 registers of 32 bytes: two are a vector
-    8: Tiles(product=(3, 2), cell=3, window_rows=(6, 6), few=2, window_halves=(2, 1), channel_rows=6),
+    8: Tiles(product=(3, 2), matrix=1, cell=3, window_rows=(6, 6), few=2, window_halves=(2, 1), channel_rows=6),
     # 32 registers of 16 bytes: four are a vector
-    4: Tiles(product=(3, 2), cell=3, window_rows=(4, 4), few=2, window_halves=(2, 1), channel_rows=4),
+    4: Tiles(product=(3, 2), matrix=1, cell=3, window_rows=(4, 4), few=2, window_halves=(2, 1), channel_rows=4),
 }
 TILES = _BY_LANES[LANES]
+
+
+@inline
+def of_six(left):
+    """Rows of the next tile where tiles have 1 to 6: the last ones are made alike.
+
+    Behind a tile of 6 the multipliers would wait for one or two rows as long as for four.
+    """
+    if left >= 10 or left == 6:
+        return 6
+    if left == 9:
+        return 5
+    return 4 if left >= 7 else left
