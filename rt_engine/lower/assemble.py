@@ -23,7 +23,15 @@ class _Weights:
 
     arrays: list[tuple[int, NDArray[Any]]] = field(default_factory=list)
     known: dict[tuple[int, bytes], int] = field(default_factory=dict)
+    of: dict[Storage, int] = field(default_factory=dict)
     end: int = 0
+
+    def place_of(self, storage: Storage) -> int:
+        """Where a constant lies; its bytes are looked at once, however many calls read it."""
+        if storage not in self.of:
+            assert storage.value is not None
+            self.of[storage] = self.place(storage.value)
+        return self.of[storage]
 
     def place(self, value: NDArray[Any]) -> int:
         key = (value.nbytes, blake2b(_bytes(value).data).digest())
@@ -61,37 +69,12 @@ def assemble(lowered: Lowered, source: str, initial: Mapping[str, ArrayLike] | N
     weights = _Weights()
     calls, places = _effective(lowered.calls, layout.offsets)
     names = tuple(dict.fromkeys(c.kernel for c in calls))
-    records = np.zeros(len(calls), RECORD)
-
-    def where(buffer: Buffer | None) -> int:
-        if buffer is None:
-            return ABSENT
-        if buffer.storage.kind is Kind.CONSTANT:
-            assert buffer.storage.value is not None
-            return weights.place(buffer.storage.value) | 1
-        return layout.offsets[buffer.storage]
-
-    for record, call in zip(records, calls, strict=True):
-        record["kernel"] = names.index(call.kernel)
-        record["node"] = call.node
-        for column, values in (
-            ("operand", [where(b) for b in call.operands]),
-            ("size", call.record.sizes),
-            ("param", call.record.params),
-        ):
-            record[column][: len(values)] = values
-        if call.jump >= 0:
-            record["size"][call.record.fields.places["target"].index] = places[call.jump]
-    block = weights.block()
-    block_records = Block(max(records.nbytes, 1))
-    block_records.view(RECORD, 0, len(records))[:] = records
-    frozen = block_records.view(RECORD, 0, len(records))
-    frozen.flags.writeable = False
+    records = _records(calls, names, places, weights, layout.offsets)
     state = tuple(_place(start, layout.offsets) for start, _ in lowered.state)
     return Program(
         names,
-        frozen,
-        block,
+        records,
+        weights.block(),
         tuple(_place(b, layout.offsets) for b in lowered.inputs),
         tuple(_place(b, layout.offsets) for b in lowered.outputs),
         _costs(lowered),
@@ -100,9 +83,48 @@ def assemble(lowered: Lowered, source: str, initial: Mapping[str, ArrayLike] | N
         state,
         tuple(initial_values([place.spec for place in state], initial).values()),
         layout.bare_bound,
-        tuple(_place(b, layout.offsets) if b is not None else None for b in map(_written, calls)),
+        _results(calls, layout.offsets),
         makers=_makers(lowered),
     )
+
+
+def _records(
+    calls: Sequence[Call],
+    names: Sequence[str],
+    places: Sequence[int],
+    weights: _Weights,
+    offsets: Mapping[Storage, int],
+) -> NDArray[Any]:
+    """The records, in memory of their own, not to be written; constants are gathered in their order."""
+
+    def where(buffer: Buffer | None) -> int:
+        if buffer is None:
+            return ABSENT
+        storage = buffer.storage
+        return weights.place_of(storage) | 1 if storage.kind is Kind.CONSTANT else offsets[storage]
+
+    records = Block(max(len(calls) * RECORD.itemsize, 1)).view(RECORD, 0, len(calls))
+    number = {name: i for i, name in enumerate(names)}
+    records["kernel"] = [number[c.kernel] for c in calls]
+    records["node"] = [c.node for c in calls]
+    _fill(records["operand"], [[where(b) for b in c.operands] for c in calls])
+    _fill(records["size"], [c.record.sizes for c in calls])
+    _fill(records["param"], [c.record.params for c in calls])
+    for record, call in enumerate(calls):
+        if call.jump >= 0:
+            records["size"][record, call.record.fields.places["target"].index] = places[call.jump]
+    records.flags.writeable = False
+    return records
+
+
+def _fill(column: NDArray[Any], rows: Sequence[Sequence[Any]]) -> None:
+    """Write rows of several lengths, each to the beginning of its own."""
+    by_length: dict[int, list[int]] = {}
+    for i, row in enumerate(rows):
+        by_length.setdefault(len(row), []).append(i)
+    for length, which in by_length.items():
+        if length:
+            column[which, :length] = [rows[i] for i in which]
 
 
 def _effective(calls: Sequence[Call], offsets: dict[Storage, int]) -> tuple[list[Call], list[int]]:
@@ -130,6 +152,13 @@ def _written(call: Call) -> Buffer | None:
 
 def _place(buffer: Buffer, offsets: dict[Storage, int]) -> Place:
     return Place(TensorSpec(buffer.name, buffer.shape, buffer.dtype), offsets[buffer.storage])
+
+
+def _results(calls: Sequence[Call], offsets: dict[Storage, int]) -> tuple[Place | None, ...]:
+    """What each call writes first; of calls that write the same buffer, it is one object."""
+    written = [_written(call) for call in calls]
+    places = {b: _place(b, offsets) for b in written if b is not None}
+    return tuple(None if b is None else places[b] for b in written)
 
 
 def _makers(lowered: Lowered) -> tuple[int, ...]:

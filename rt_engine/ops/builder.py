@@ -77,6 +77,20 @@ class Builder:
         """Let call number `call` jump to the next call."""
         self.calls[call] = replace(self.calls[call], jump=len(self.calls))
 
+    def again(self, call: Call, **operands: Buffer) -> None:
+        """Add a call that is like another of this operator, but for these operands, which that has too."""
+        if not operands:
+            self.calls.append(call)
+            return
+        record = call.record
+        changed = list(record.operands)
+        for name, buffer in operands.items():
+            changed[record.fields.places[name].index] = buffer
+        copy = Record(record.fields, tuple(changed), record.sizes, record.params)
+        self.calls.append(
+            Call(call.kernel, copy, call.writes, call.inplace, call.node, call.macs, call.jump, call.overlap)
+        )
+
     def call(
         self,
         kernel: str,

@@ -24,7 +24,7 @@ def constant(value: ir.Value | None) -> NDArray[Any] | None:
 def only_user(value: ir.Value, graph: ir.Graph) -> ir.Node | None:
     """The one node that reads `value`, if there is just one, in this graph, and it is not a graph output."""
     users = {usage.node for usage in value.uses()}
-    if len(users) != 1 or value in graph.outputs:
+    if len(users) != 1 or value.is_graph_output():
         return None
     user = users.pop()
     return user if user.graph is graph else None
@@ -32,10 +32,9 @@ def only_user(value: ir.Value, graph: ir.Graph) -> ir.Node | None:
 
 def add_constant(graph: ir.Graph, name: str, array: NDArray[Any]) -> ir.Value:
     """A new initializer with a name that is not taken yet."""
-    unique, number = name, 0
+    unique, number = name, len(graph.initializers)
     while unique in graph.initializers:
-        number += 1
-        unique = f"{name}.{number}"
+        unique, number = f"{name}.{number}", number + 1
     tensor = ir.tensor(np.ascontiguousarray(array).reshape(array.shape), name=unique)
     value = ir.Value(name=unique, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
     graph.register_initializer(value)

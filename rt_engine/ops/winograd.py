@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from rt_engine.kernels.interface.winograd import WINOGRAD_IN, WINOGRAD_OUT
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.window import Window
-from rt_engine.program.calls import Buffer
+from rt_engine.program.calls import Buffer, Call
 
 GroupedProduct = Callable[[Builder, NDArray[Any]], Callable[[Buffer, Buffer], None]]
 """(builder, weights [groups, k, n]) -> what calls y[row, g] = x[row, g] @ w[g]: `rt_engine.ops.convolve.grouped_product`."""
@@ -118,18 +118,28 @@ def winograd(
     most = max(BLOCK_BYTES // (4 * scheme.positions * (channels + outputs)), LEAST_BLOCK)
     step = -(-count // -(-count // most))
     product = grouped_product(build, u)
+    wholes = [build.temporary(x.dtype, (step * scheme.positions * n,)) for n in (channels, outputs)]
+    known: dict[int, list[Call]] = {}
     for first in range(0, count, step):
         some = min(step, count - first)
-        part = slice(first, first + some)
-        v, m = (build.temporary(x.dtype, (1, some, scheme.positions * n)) for n in (channels, outputs))
-        table = build.constant(patches[part])
+        table, to = (build.constant(part[first : first + some]) for part in (patches, places))
+        if some in known:  # all blocks but the last are alike, and lie in the same memory
+            before, *between, behind = known[some]
+            build.again(before, table=table)
+            for call in between:
+                build.again(call)
+            build.again(behind, places=to)
+            continue
+        v, m = (Buffer("", x.dtype, (1, some, whole.size // step), whole.storage) for whole in wholes)
+        begin = len(build.calls)
         build.call(f"{scheme.kernel}_in", WINOGRAD_IN(x=x, v=v, table=table, tiles=some, channels=channels))
         product(v, m)
         record = WINOGRAD_OUT(
-            m=m, bias=row, out=y, places=build.constant(places[part]), addend=addend, tiles=some, channels=outputs,
+            m=m, bias=row, out=y, places=to, addend=addend, tiles=some, channels=outputs,
             outputs=per_tile, low=limits[0], high=limits[1],
         )  # fmt: skip
         build.call(f"{scheme.kernel}_out", record, inplace=("addend",))
+        known[some] = build.calls[begin:]
 
 
 def _offsets(table: NDArray[np.int64], channels: int, columns: int) -> NDArray[np.int32]:

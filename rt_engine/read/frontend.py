@@ -1,6 +1,7 @@
 """A model as it was read -> checked `onnx_ir.Model`. What is wrong with the file is said here; shapes come later."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -180,7 +181,7 @@ def _check_external_data(tensors: Sequence[onnx.TensorProto], name: str, folder:
 def _check_names_and_data(proto: onnx.ModelProto, name: str) -> None:
     """What ONNX's checker lets pass: an output listed twice, a tensor whose data does not fill its shape."""
     outputs = [o.name for o in proto.graph.output]
-    twice = sorted({o for o in outputs if outputs.count(o) > 1})
+    twice = sorted(o for o, count in Counter(outputs).items() if count > 1)
     if twice:
         raise InvalidModelError(f"{name} lists the outputs {twice} more than once; give each a name of its own")
     for tensor in _all_tensors(proto):

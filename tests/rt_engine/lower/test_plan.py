@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from rt_engine.kernels.interface.fields import Fields
 from rt_engine.kernels.interface.record import ARENA_HEADER
-from rt_engine.lower.plan import Life, Overlap, allocate, busiest, merge_in_place, plan
+from rt_engine.lower.placing import Life, Overlap, allocate, busiest
+from rt_engine.lower.plan import merge_in_place, plan
 from rt_engine.ops.builder import Builder
 from rt_engine.program.calls import Buffer, Kind, Storage
 from rt_native.memory import align
