@@ -11,6 +11,7 @@ https://onnx.ai/onnx/api/backend.html
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import count, takewhile
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from rt_engine.model import Model, load
 
 _AXES = "which axes: decides the shape"
 _SHAPE = "is a shape"
+_PLACE = "which tensor of a sequence: decides the shape"
 _COUNT = "a count: decides the shape"
 _LIMITS = "limits of a range: decide the shape"
 
@@ -57,8 +59,12 @@ CONSTANT_INPUTS: dict[str, dict[int, str]] = {
     "Reshape": {1: _SHAPE},
     "Resize": {1: "the region decides what is sampled", 2: "decides the shape", 3: _SHAPE},
     "STFT": {1: _COUNT, 3: _COUNT},
+    "SequenceAt": {1: _PLACE},
+    "SequenceErase": {1: _PLACE},
+    "SequenceInsert": {2: _PLACE},
     "Slice": {1: _LIMITS, 2: _LIMITS, 3: _AXES, 4: _LIMITS},
     "Split": {1: "the sizes of the parts: decide the shapes"},
+    "SplitToSequence": {1: "the sizes of the parts: decide the shapes"},
     "Squeeze": {1: _AXES},
     "Tile": {1: "repeats: decide the shape"},
     "TopK": {1: _COUNT},
@@ -124,13 +130,13 @@ class Prepared(BackendRep):
         """Run once.
 
         Args:
-            inputs: arrays, in the order of the graph's inputs, or by name.
+            inputs: arrays, in the order of the graph's inputs, or by name; a list of arrays for a sequence.
 
         Returns:
             The outputs, in order; also by name.
         """
         feeds = self._by_name(inputs)
-        constants = {name: feeds.pop(name) for name in self._names if name in self._constant}
+        constants = {name: feeds.pop(name) for name in self._names if name in self._constant and name in feeds}
         key = (
             tuple((name, value.shape) for name, value in feeds.items()),
             tuple((value.dtype.str, value.shape, value.tobytes()) for value in constants.values()),
@@ -139,8 +145,19 @@ class Prepared(BackendRep):
             shapes = {name: value.shape for name, value in feeds.items()}
             self._compiled[key] = load(bind(self._proto, constants) if constants else self._proto, shapes)
         model = self._compiled[key]
-        outputs = model.run(feeds)
-        return namedtupledict("Outputs", [spec.name for spec in model.outputs])(*outputs)
+        outputs = self._gathered(dict(zip([spec.name for spec in model.outputs], model.run(feeds), strict=True)))
+        return namedtupledict("Outputs", list(outputs))(*outputs.values())
+
+    def _gathered(self, made: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+        """The outputs as the file has them: those that are sequences as lists again."""
+        found: dict[str, Any] = {}
+        for value in self._proto.graph.output:
+            if value.name in made:
+                found[value.name] = made[value.name]
+                continue
+            numbers = takewhile(lambda i, name=value.name: f"{name}_{i}" in made, count())  # type: ignore[misc]
+            found[value.name] = [made[f"{value.name}_{i}"] for i in numbers]
+        return found
 
     def _by_name(self, inputs: Any) -> dict[str, NDArray[Any]]:
         if not isinstance(inputs, Mapping):
@@ -153,7 +170,14 @@ class Prepared(BackendRep):
         missing = [name for name in self._names if name not in inputs]
         if missing:
             raise InputError(f"the inputs {', '.join(missing)} are missing")
-        return {name: np.asarray(inputs[name]) for name in self._names}
+        feeds = {}
+        for name in self._names:
+            parts = inputs[name] if isinstance(inputs[name], list) else None
+            if parts is None:
+                feeds[name] = np.asarray(inputs[name])
+            else:
+                feeds |= {f"{name}_{i}": np.asarray(part) for i, part in enumerate(parts)}
+        return feeds
 
 
 class RtEngineBackend(Backend):

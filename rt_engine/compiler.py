@@ -16,6 +16,7 @@ from rt_engine.lower.lower import lower
 from rt_engine.passes import run_passes
 from rt_engine.passes.bind import bind_shapes
 from rt_engine.passes.compilation import Compilation
+from rt_engine.passes.sequences import part_names
 from rt_engine.program.calls import Lowered
 from rt_engine.program.fixed import fixed_metadata
 from rt_engine.program.naming import Naming
@@ -36,7 +37,7 @@ def compile_model(
         lowered, assumed = _lower(model, name, binding)
         program = assemble(lowered, name, initial)
     meta, metadata = model.meta, dict(model.metadata_props) | fixed_metadata(binding)
-    return replace(program, naming=meta[NAMING], metadata=metadata, sha256=meta[SHA256], assumed=assumed)
+    return replace(program.named(meta[NAMING]), metadata=metadata, sha256=meta[SHA256], assumed=assumed)
 
 
 def lower_model(source: AnySource, binding: Binding = UNBOUND) -> tuple[Lowered, Naming, tuple[str, ...]]:
@@ -72,7 +73,19 @@ def _lower(model: ir.Model, name: str, binding: Binding) -> tuple[Lowered, tuple
     work = Compilation(model, binding, name, _evaluate)
     run_passes(work)
     model.meta[NAMING].notes.extend(work.fixed)
+    parts = part_names(model.graph, outputs)
+    outputs = [part for name in outputs for part in parts.get(name, (name,))]
+    _tell_parts(model, parts)
     return lower(model.graph, dict(model.opset_imports), name, outputs, binding.state or None), tuple(work.assumed)
+
+
+def _tell_parts(model: ir.Model, parts: Mapping[str, list[str]]) -> None:
+    for name, made in parts.items():
+        listed = ", ".join(made[:_SHOWN]) + (f" to {made[-1]}" if len(made) > _SHOWN else "")
+        model.meta[NAMING].notes.append(f"output '{name}' is not a sequence, but its tensors: {listed}")
+
+
+_SHOWN = 5
 
 
 def _evaluate(model: onnx.ModelProto, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:

@@ -93,6 +93,14 @@ class Model:
         return dict(self.program.naming.classes)
 
     @property
+    def categories(self) -> Mapping[str, tuple[str, ...]]:
+        """Input name -> its names, where the file has strings and the program their indices: `run`, `map` and contexts take either.
+
+        A name that is not among them is -1, and is to every operator what a string that it does not know is in the file.
+        """
+        return dict(self.program.naming.categories)
+
+    @property
     def metadata(self) -> Mapping[str, str]:
         """What the model's author wrote into it, by key (ONNX: `metadata_props`)."""
         return dict(self.program.metadata)
@@ -131,7 +139,7 @@ class Model:
 
         Args:
             feeds: input name -> array of the input's shape; floats are rounded to its type, integers are converted
-                where no value changes.
+                where no value changes. Where the file has strings (`categories`), names or their indices.
                 A state may be fed too, else it is at its initial value.
 
         Raises:

@@ -20,7 +20,8 @@ class Signature:
     inputs: Struct
     outputs: Struct
     hash: int
-    """CRC-32 of names, types and shapes: what a generated block compares with the running model."""
+    """CRC-32 of names, types and shapes, and of the names that inputs count: what a generated block compares with the
+    running model."""
 
 
 def signature(name: str, model: Model) -> Signature:
@@ -30,6 +31,7 @@ def signature(name: str, model: Model) -> Signature:
         UnpackableError: a tensor has a type that no PLC has.
     """
     lines = [f"{kind} {spec}" for kind, specs in (("in", model.inputs), ("out", model.outputs)) for spec in specs]
+    lines += [f"names {spec.name} {','.join(spec.categories)}" for spec in model.inputs if spec.categories]
     return Signature(
         _struct(f"ST_{identifier(name)}_In", model.inputs),
         _struct(f"ST_{identifier(name)}_Out", model.outputs),

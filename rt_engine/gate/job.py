@@ -120,11 +120,15 @@ def _wiring(data: Mapping[str, Any]) -> Wiring:
 
 
 def _specs_json(specs: tuple[TensorSpec, ...] | None) -> list[list[Any]] | None:
-    return None if specs is None else [[spec.name, list(spec.shape), spec.dtype.name] for spec in specs]
+    if specs is None:
+        return None
+    return [[spec.name, list(spec.shape), spec.dtype.name, list(spec.categories)] for spec in specs]
 
 
 def _specs(data: Any) -> tuple[TensorSpec, ...] | None:
-    return None if data is None else tuple(TensorSpec(name, tuple(shape), _dtype(kind)) for name, shape, kind in data)
+    if data is None:
+        return None
+    return tuple(TensorSpec(name, tuple(shape), _dtype(kind), tuple(*names)) for name, shape, kind, *names in data)
 
 
 def _dtype(name: str) -> np.dtype[Any]:

@@ -14,8 +14,10 @@ from rt_engine.errors import InputError
 from rt_engine.measure.peers import Arrays, MissingPeerError
 from rt_engine.program.program import TensorSpec
 from rt_engine.program.rtp_layout import SUFFIX
+from rt_engine.program.values import converted
 from rt_engine.quantization.calibration import read_arrays
 from rt_engine.quantization.quantizer import quantize
+from rt_engine.read.categories import has_strings, with_indices
 from rt_engine.read.frontend import whole
 from rt_engine.read.source import BYTES, Source, opened
 
@@ -41,13 +43,19 @@ def saved(source: Source, folder: Path) -> Path:
 def static_copy(
     path: Path, folder: Path, shapes: Mapping[str, tuple[int, ...]], values: Mapping[str, Any] | None = None
 ) -> Path:
-    """The model itself, or a copy in `folder` whose inputs have these shapes, or are these values: all engines run the same."""
+    """The model itself, or a copy in `folder`: inputs have these shapes, or are these values, strings are indices.
+
+    So all engines run the same.
+    """
     if path.suffix == SUFFIX:
         return path
     proto = onnx.load(path, load_external_data=False)
     kinds = {v.name: v.type.tensor_type for v in _inputs(proto)}
-    if not values and all(
-        [d.dim_value for d in kinds[name].shape.dim] == list(shape) for name, shape in shapes.items()
+    names = with_indices(proto).inputs if has_strings(proto) else None
+    if (
+        not values
+        and names is None
+        and all([d.dim_value for d in kinds[name].shape.dim] == list(shape) for name, shape in shapes.items())
     ):
         return path
     for name, shape in shapes.items():
@@ -57,7 +65,7 @@ def static_copy(
     for name, value in (values or {}).items():
         dtype = onnx.helper.tensor_dtype_to_np_dtype(kinds[name].elem_type)
         sizes = [d.dim_value for d in kinds[name].shape.dim]
-        array = np.asarray(value, dtype)
+        array = converted(value, TensorSpec(name, (), dtype, (names or {}).get(name, ())), "input").astype(dtype)
         array = array if array.ndim else np.broadcast_to(array, sizes)
         proto.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
         proto.graph.input.remove(next(v for v in proto.graph.input if v.name == name))

@@ -7,15 +7,15 @@ import onnx
 
 from rt_engine.ops import operators
 
-_BEFORE = "do it before the model, or in a step; the model takes numbers"
+_BEFORE = (
+    "it works on free text, which no cycle has time for: do it before the model; strings that are categories do run"
+)
 _STATIC = "shapes must be static: give a mask, or the best k by TopK with a constant k, in its place"
 _ADVICE = {
     "Adagrad": "export for inference",
     "Adam": "export for inference",
     "Bernoulli": "feed the random numbers as an input",
     "Compress": _STATIC,
-    "ConcatFromSequence": "export with tensors: Concat",
-    "CategoryMapper": _BEFORE,
     "DictVectorizer": _BEFORE,
     "Gradient": "export for inference",
     "ImageDecoder": "decode the image before the model",
@@ -23,11 +23,8 @@ _ADVICE = {
     "Multinomial": "feed the random numbers as an input",
     "NonMaxSuppression": "leave it out, and choose boxes in a step; or take the best k by TopK with a constant k",
     "NonZero": _STATIC,
-    "Optional*": "export without optional values",
     "Random*": "feed the random numbers as an input",
     "RegexFullMatch": _BEFORE,
-    "Sequence*": "export with tensors: Concat, Split, Gather",
-    "SplitToSequence": "export with tensors: Split",
     "String*": _BEFORE,
     "TfIdfVectorizer": _BEFORE,
     "Tokenizer": _BEFORE,

@@ -11,9 +11,11 @@ from rt_engine.binding import Plain, array_of
 from rt_engine.errors import InputError, Reason, ShapeBindingError, UnsupportedModelError
 from rt_engine.ops.graph import is_absurd
 from rt_engine.passes.compilation import Compilation
+from rt_engine.passes.sequences import spread_inputs
 from rt_engine.program.element_types import KNOWN
 from rt_engine.program.program import TensorSpec
 from rt_engine.program.values import fitted
+from rt_engine.read.frontend import NAMING
 
 _Sizes = dict[str, tuple[int, str]]
 """Name of a dimension -> its size, and the input that gave it."""
@@ -28,6 +30,7 @@ def bind_shapes(compilation: Compilation) -> bool:
     4. Any other unbound dimension is an error; one error names all of them.
     5. An input that is an initializer too is a constant, as in every runtime: it is no input any more.
     6. An input named in `values` has that value's shape, and is a constant from here on.
+    7. An input that is a sequence becomes an input for each of its tensors (`passes.sequences`).
 
     Requires: nothing. Ensures: static shapes on all inputs; what was assumed is in `compilation.assumed`.
     """
@@ -35,6 +38,7 @@ def bind_shapes(compilation: Compilation) -> bool:
     for value in list(graph.inputs):
         if value.name in graph.initializers:
             graph.inputs.remove(value)
+    spread_inputs(compilation)
     sizes = _bind_given(compilation)
     given = {*compilation.binding.shapes, *compilation.binding.values}
     rest = [value for value in graph.inputs if value.name not in given]
@@ -103,10 +107,12 @@ def _fix_values(compilation: Compilation) -> None:
     for value in [value for value in graph.inputs if value.name in compilation.binding.values]:
         name, given = str(value.name), compilation.binding.values[str(value.name)]
         array = _fixed(value, name, given)
-        if value.dtype not in _NUMBERS or array.dtype.kind == "U":
+        naming = compilation.model.meta[NAMING]
+        categories = naming.categories.pop(name, ())
+        if value.dtype not in _NUMBERS or (array.dtype.kind == "U" and not categories):
             raise ShapeBindingError(f"input '{name}' of {compilation.source} is {value.dtype}: it cannot be {given!r}")
         try:
-            spec = TensorSpec(name, array.shape, value.dtype.numpy())
+            spec = TensorSpec(name, array.shape, value.dtype.numpy(), categories)
             fixed = fitted(array, spec, "input").astype(spec.dtype)
         except InputError as error:
             raise ShapeBindingError(f"{error}, in {compilation.source}") from error

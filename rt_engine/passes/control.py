@@ -12,6 +12,7 @@ from rt_engine.ops.control import bodies
 from rt_engine.ops.graph import add_constant, constant
 from rt_engine.passes.closing import note
 from rt_engine.passes.compilation import Compilation
+from rt_engine.passes.sequences import close_branches, open_branches
 
 MOST_TRIPS = 1_000_000
 """A loop with more iterations has no bound that a cycle could keep."""
@@ -116,12 +117,14 @@ def _if(compilation: Compilation, node: ir.Node, specialise: Specialise) -> list
         body = node.attributes[names[0] if condition.reshape(-1)[0] else names[1]].as_graph()
         nodes, results = _inlined(compilation.graph, node, body, list(node.inputs[1:]))
         return _replaced(compilation.graph, node, nodes, results)
-    for name in names:
-        body = node.attributes[name].as_graph()
+    branches = [node.attributes[name].as_graph() for name in names]
+    open_branches(compilation.graph, node, branches)
+    for body in branches:
         for inner, outer in zip(body.inputs, node.inputs[1:], strict=True):
             _type_as(inner, outer)
         _specialised(compilation, body, specialise)
-    then, other = (node.attributes[name].as_graph().outputs for name in names)
+    node, *sequences = close_branches(compilation.graph, node, branches)
+    then, other = (body.outputs for body in branches)
     if not len(then) == len(other) == len(node.outputs):
         raise Refusal("its branches give another number of results than it has")
     for value, a, b in zip(node.outputs, then, other, strict=True):
@@ -131,7 +134,7 @@ def _if(compilation: Compilation, node: ir.Node, specialise: Specialise) -> list
                 "let both branches give the same shape and type, or make the condition a constant",
             )
         _type_as(value, a)
-    return None
+    return sequences or None
 
 
 def _loop(compilation: Compilation, node: ir.Node, specialise: Specialise) -> list[ir.Node] | None:

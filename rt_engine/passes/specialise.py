@@ -25,6 +25,7 @@ from rt_engine.ops.graph import add_constant, constant, is_absurd
 from rt_engine.passes.closing import close_node, is_control
 from rt_engine.passes.compilation import Compilation
 from rt_engine.passes.control import resolve
+from rt_engine.passes.sequences import SEQUENCE_OPERATORS, is_sequence, remove, spread_outputs, take_apart
 from rt_engine.passes.standard_functions import expand
 from rt_engine.program.calls import Buffer, Kind, Lowered
 from rt_engine.read.definitions import has_definition
@@ -65,10 +66,19 @@ def specialise(compilation: Compilation, kept: tuple[str, ...] = _KEPT) -> bool:
     shapeless: set[ir.Value | None] = set()
     folded = 0
     waiting = deque(graph)
+    apart: list[ir.Node] = []
     while waiting:
         node = waiting.popleft()
         if not shapeless.isdisjoint(node.inputs):
             shapeless.update(node.outputs)
+            continue
+        if is_sequence(node):
+            try:
+                waiting.extendleft(reversed(take_apart(graph, node, opsets.get("", 1))))
+                apart.append(node)
+            except Refusal as refusal:
+                reasons[id(node)] = reason_of(node, refusal)
+                shapeless.update(node.outputs)
             continue
         version = opsets.get(node.domain, 1)
         if find(node.domain, node.op_type, version) is None and has_definition(node.domain, node.op_type, version):
@@ -105,8 +115,19 @@ def specialise(compilation: Compilation, kept: tuple[str, ...] = _KEPT) -> bool:
                 raise
             shapeless.update(node.outputs)
     if reasons:
+        shapeless.update(value for node in apart for value in node.outputs)
         raise UnsupportedModelError(compilation.source, _all_reasons(compilation, reasons, shapeless))
+    _remove_sequences(compilation, apart)
     return True
+
+
+def _remove_sequences(compilation: Compilation, apart: list[ir.Node]) -> None:
+    try:
+        spread_outputs(compilation)
+    except Refusal as refusal:
+        reason = Reason("the whole model", "output", refusal.why, refusal.help)
+        raise UnsupportedModelError(compilation.source, [reason]) from refusal
+    remove(compilation.graph, apart)
 
 
 def unknown_operators(compilation: Compilation) -> list[tuple[ir.Node, Reason]]:
@@ -117,6 +138,8 @@ def unknown_operators(compilation: Compilation) -> list[tuple[ir.Node, Reason]]:
 
 def _unknown(node: ir.Node, opsets: dict[str, int]) -> Reason | None:
     version = opsets.get(node.domain, 1)
+    if not node.domain and node.op_type in SEQUENCE_OPERATORS:
+        return None
     if find(node.domain, node.op_type, version) is not None or has_definition(node.domain, node.op_type, version):
         return None
     return reason_of(node, _no_operator(node, version))

@@ -7,7 +7,7 @@ belongs to the machine (kernel addresses) is in `Executable`, what belongs to a 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,8 @@ class TensorSpec:
     name: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
+    categories: tuple[str, ...] = ()
+    """Of an input whose numbers are indices into names: the names, from 0 on (docs/adr/0032)."""
 
     def __str__(self) -> str:
         return f"{self.name}: {self.dtype}{list(self.shape)}"
@@ -89,6 +91,13 @@ class Program:
     """For each output, the node that writes it last (-1: none); a file does not keep it."""
     assumed: tuple[str, ...] = ()
     """What was taken for granted when it was compiled, in sentences; a file does not keep it: its shapes are its own."""
+
+    def named(self, naming: Naming) -> "Program":
+        """The same program, whose tensors mean this."""
+        places = tuple(
+            replace(p, spec=replace(p.spec, categories=naming.categories.get(p.spec.name, ()))) for p in self.inputs
+        )
+        return replace(self, naming=naming, inputs=places if naming.categories else self.inputs)
 
     @property
     def weight_nbytes(self) -> int:

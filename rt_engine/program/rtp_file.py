@@ -23,6 +23,7 @@ from rt_engine.kernels.interface.record import ARENA_HEADER, RECORD
 from rt_engine.program.naming import Naming
 from rt_engine.program.program import ABSENT, MOST_ARENA_BYTES, NodeCost, Place, Program, TensorSpec
 from rt_engine.program.rtp_layout import (
+    CATEGORIES,
     CHECKED_FROM,
     ELEMENTS,
     ENTRY,
@@ -251,13 +252,17 @@ class _Reader:
 
     def naming(self) -> Naming:
         classes: dict[str, tuple[Any, ...]] = {}
+        categories: dict[str, tuple[str, ...]] = {}
         for output, type, count, first in self.array(Kind.CLASSES).tolist():
             labels = tuple(map(self.text, self.listed(count, first)))
+            if type == CATEGORIES:
+                categories[self.text(output)] = labels
+                continue
             try:
                 classes[self.text(output)] = tuple(map(int, labels)) if type == INTEGERS else labels
             except ValueError as error:
                 raise self.damaged(f"a class that is no integer: {error}") from error
-        return Naming(classes, [self.text(note) for note in self.array(Kind.NOTES).tolist()])
+        return Naming(classes, [self.text(note) for note in self.array(Kind.NOTES).tolist()], categories)
 
     def results(self, records: int) -> tuple[Place | None, ...]:
         rows = self.array(Kind.RESULTS).tolist()
@@ -272,7 +277,7 @@ class _Reader:
             raise self.damaged("a kernel is listed twice")
         inputs, outputs, states = self.places()
         records = self.records(kernels)
-        return Program(
+        program = Program(
             kernels,
             records,
             _Part(self.block, *self.sections[Kind.WEIGHTS]),
@@ -285,6 +290,6 @@ class _Reader:
             self.initial(states),
             int(self.header["arena_bare_bound"]),
             self.results(len(records)),
-            self.naming(),
-            {self.text(key): self.text(value) for key, value in self.array(Kind.ATTRIBUTES).tolist()},
+            metadata={self.text(key): self.text(value) for key, value in self.array(Kind.ATTRIBUTES).tolist()},
         )
+        return program.named(self.naming())

@@ -77,8 +77,8 @@ NODE = np.dtype(
     ]
 )
 CLASSES = np.dtype([("output", TEXT), ("type", "<u4"), ("count", "<u4"), ("first", "<u4")])
-NAMES, INTEGERS = 0, 1
-"""Types of the labels of a class list."""
+NAMES, INTEGERS, CATEGORIES = 0, 1, 2
+"""Types of a class list: names or integers that an output stands for; names that an input stands for."""
 
 
 class Kind(IntEnum):

@@ -13,6 +13,7 @@ from rt_engine.errors import ProgramFileError
 from rt_engine.kernels.interface.record import RECORD
 from rt_engine.program.program import NodeCost, Place, Program
 from rt_engine.program.rtp_layout import (
+    CATEGORIES,
     CHECKED_FROM,
     ELEMENTS,
     ENTRY,
@@ -48,7 +49,10 @@ def to_bytes(program: Program) -> bytes:
         Kind.NODES: [tables.node(node) for node in program.nodes],
         Kind.RESULTS: [tables.tensor(place) if place is not None else (0,) * 7 for place in program.results],
         Kind.ATTRIBUTES: [(tables.text(key), tables.text(value)) for key, value in program.metadata.items()],
-        Kind.CLASSES: [tables.classes(output, labels) for output, labels in program.naming.classes.items()],
+        Kind.CLASSES: [
+            *(tables.classes(output, labels) for output, labels in program.naming.classes.items()),
+            *(tables.categories(name, names) for name, names in program.naming.categories.items()),
+        ],
         Kind.NOTES: [tables.text(note) for note in program.naming.notes],
         Kind.SHAPES: tables.shapes,
         Kind.NUMBERS: tables.numbers,
@@ -132,3 +136,6 @@ class _Tables:
         integers = all(isinstance(label, int) for label in labels)
         listed = self.list([self.text(str(label)) for label in labels])
         return self.text(output), INTEGERS if integers else NAMES, *listed
+
+    def categories(self, name: str, names: tuple[str, ...]) -> tuple[int, ...]:
+        return self.text(name), CATEGORIES, *self.list([self.text(one) for one in names])

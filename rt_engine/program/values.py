@@ -1,11 +1,13 @@
 """What a caller gives for a tensor -> an array that its memory can take."""
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rt_engine.errors import InputError
+from rt_engine.program.naming import UNKNOWN
 from rt_engine.program.program import TensorSpec
 
 
@@ -42,6 +44,8 @@ def converted(value: Any, spec: TensorSpec, what: str) -> NDArray[Any]:
         raise InputError(
             f"{what} '{spec.name}' takes {_type(spec)}, got a {type(value).__name__} that is no array: {error}"
         ) from error
+    if spec.categories and array.dtype.kind in "USO":
+        array = _indices(array, spec, what)
     if not np.can_cast(array.dtype, spec.dtype, "same_kind"):
         raise InputError(unfit(array, spec, what))
     if array.dtype.kind in "iu" and spec.dtype.kind in "iu" and (array != array.astype(spec.dtype)).any():
@@ -50,6 +54,26 @@ def converted(value: Any, spec: TensorSpec, what: str) -> NDArray[Any]:
             f"cannot hold; scale or clip them"
         )
     return array
+
+
+def _indices(names: NDArray[Any], spec: TensorSpec, what: str) -> NDArray[Any]:
+    """Names as indices; a name that the model does not know is `UNKNOWN`."""
+    places = _places(spec.categories)
+    found = []
+    for name in names.reshape(-1).tolist():
+        if isinstance(name, bytes):
+            name = name.decode("utf-8", "replace")
+        if not isinstance(name, str):
+            raise InputError(
+                f"{what} '{spec.name}' takes names or their indices, got a {type(name).__name__} among them"
+            )
+        found.append(places.get(name, UNKNOWN))
+    return np.array(found, spec.dtype).reshape(names.shape)
+
+
+@lru_cache(maxsize=64)
+def _places(names: tuple[str, ...]) -> dict[str, int]:
+    return {name: place for place, name in enumerate(names)}
 
 
 def unfit(array: NDArray[Any], spec: TensorSpec, what: str) -> str:

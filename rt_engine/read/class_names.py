@@ -1,148 +1,85 @@
-"""Classes that have names, and lists of dictionaries: what exporters write for people becomes what a program can carry.
+"""Names, and lists of dictionaries: what exporters write for people becomes what a program can carry.
 
-A program carries numbers in tensors. A label that is a string becomes its index in the list of class names, and a list of
-dictionaries from class to score (ZipMap) becomes the tensor of the scores. The lists are kept: nothing is lost but the form.
+A program carries numbers in tensors. Strings become indices (`read.categories`), and a list of dictionaries from class to score
+(ZipMap) becomes the tensor of the scores. The lists of names are kept: nothing is lost but the form.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import onnx
-from onnx import AttributeProto, NodeProto, TensorProto, helper, numpy_helper
+import onnx.inliner
+from onnx import AttributeProto, NodeProto, TensorProto, helper
 
-from rt_engine.program.naming import Naming
+from rt_engine.errors import Reason
+from rt_engine.program.naming import UNKNOWN, Naming
+from rt_engine.read.categories import ML, Categories, has_strings, with_indices
+from rt_engine.read.graphs import attributes
 
-ML = "ai.onnx.ml"
-_INDICES = {"TreeEnsembleClassifier": "classlabels_int64s"}
-_SAME_VALUES = ("Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Cast")
+_SHOWN, _SHOWN_CHARACTERS = 20, 40
 
 
-def with_numbers(proto: onnx.ModelProto) -> tuple[onnx.ModelProto, Naming]:
-    """The model with indices for class names and tensors for lists of dictionaries; a copy, if anything changes.
+def with_numbers(proto: onnx.ModelProto) -> tuple[onnx.ModelProto, Naming, list[Reason]]:
+    """The model with indices for strings and tensors for lists of dictionaries; a copy, if anything changes.
 
-    1. A classifier with string labels has their indices as labels.
-    2. ArrayFeatureExtractor of a constant list of strings (how exporters turn an index into a name) gives the index.
-    3. LabelEncoder from numbers to strings gives the index of the string; -1 for what it does not know.
-    4. Cast of such an index to string is an Identity.
-    5. ZipMap is an Identity.
+    1. Strings are indices into lists of names (`read.categories` has the cases); where they are not, the reasons say why.
+    2. ZipMap is an Identity.
     """
-    if not _concerns(proto):
-        return proto, Naming()
+    texts = has_strings(proto)
+    if not texts and not any(node.domain == ML and node.op_type == "ZipMap" for node in proto.graph.node):
+        return proto, Naming(), []
     changed = onnx.ModelProto()
     changed.CopyFrom(proto)
-    naming, graph = Naming(), changed.graph
-    strings = {t.name: t for t in graph.initializer if t.data_type == TensorProto.STRING}
-    names: dict[str, tuple[Any, ...]] = {}
-    columns: dict[str, tuple[Any, ...]] = {}
-    for node in graph.node:
-        _rewrite(node, strings, names, columns)
+    if texts and changed.functions:
+        changed = onnx.inliner.inline_local_functions(changed)
+    columns = {node.output[0]: _dictionaries(node) for node in changed.graph.node if _is_zipmap(node)}
+    found = with_indices(changed) if texts else Categories()
     if columns and not any(o.domain in ("", "ai.onnx") for o in changed.opset_import):
         changed.opset_import.append(helper.make_opsetid("", 18))
-    for output in graph.output:
+    naming = Naming(categories=found.inputs)
+    naming.notes += [_of_input(name, names) for name, names in found.inputs.items()]
+    for output in changed.graph.output:
         if output.name in columns:
             output.type.CopyFrom(helper.make_tensor_type_proto(TensorProto.FLOAT, [None, None]))
             naming.classes[output.name] = columns[output.name]
-            listed = ", ".join(str(c) for c in columns[output.name])
+            listed = short(columns[output.name])
             naming.notes.append(
                 f"output '{output.name}' is a tensor, not a list of dictionaries: a column for each of {listed}"
             )
-        elif output.name in names and output.type.tensor_type.elem_type == TensorProto.STRING:
-            output.type.tensor_type.elem_type = TensorProto.INT64
-            naming.classes[output.name] = names[output.name]
-            listed = ", ".join(names[output.name])
-            naming.notes.append(f"output '{output.name}' is an index, not a string: it counts, from 0, {listed}")
-    del graph.value_info[:]
-    return changed, naming
+        elif output.name in found.outputs:
+            naming.classes[output.name] = found.outputs[output.name]
+            naming.notes.append(_of_output(output.name, found))
+    del changed.graph.value_info[:]
+    return changed, naming, found.reasons
 
 
-def _concerns(proto: onnx.ModelProto) -> bool:
-    return any(
-        node.domain == ML
-        and (node.op_type in ("ZipMap", "ArrayFeatureExtractor") or any(a.strings for a in node.attribute))
-        for node in proto.graph.node
-    )
+def short(names: Sequence[Any]) -> str:
+    """Names in a sentence, cut where they are many or long."""
+    told = [
+        text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
+        for text in map(str, names[:_SHOWN])
+    ]
+    return ", ".join(told) + (f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else "")
 
 
-def _attributes(node: NodeProto) -> dict[str, AttributeProto]:
-    return {a.name: a for a in node.attribute}
+def _of_input(name: str, names: tuple[str, ...]) -> str:
+    return f"input '{name}' is an index, not a string: it counts, from 0, {short(names)}; {UNKNOWN}: any other name"
 
 
-def _replace(node: NodeProto, old: str, new: str, value: Any) -> None:
-    kept = [a for a in node.attribute if a.name not in (old, new)]
+def _of_output(name: str, found: Categories) -> str:
+    other = f"; {UNKNOWN}: any other name" if name in found.open_outputs else ""
+    return f"output '{name}' is an index, not a string: it counts, from 0, {short(found.outputs[name])}{other}"
+
+
+def _is_zipmap(node: NodeProto) -> bool:
+    return node.domain == ML and node.op_type == "ZipMap"
+
+
+def _dictionaries(node: NodeProto) -> tuple[Any, ...]:
+    """A ZipMap becomes an Identity; gives what its columns stand for."""
+    given = attributes(node)
+    labels = tuple(t.decode("utf-8", "replace") for t in given.get("classlabels_strings", AttributeProto()).strings)
+    numbers = tuple(given.get("classlabels_int64s", AttributeProto()).ints)
+    node.op_type, node.domain = "Identity", ""
     del node.attribute[:]
-    node.attribute.extend([*kept, helper.make_attribute(new, value)])
-
-
-def _texts(values: Any) -> tuple[str, ...]:
-    return tuple(v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in values)
-
-
-def _classifier(node: NodeProto, strings: Mapping[str, TensorProto]) -> tuple[str, ...]:
-    given = _attributes(node).get("classlabels_strings")
-    if given is None or not given.strings:
-        return ()
-    new = _INDICES.get(node.op_type, "classlabels_ints")
-    _replace(node, "classlabels_strings", new, list(range(len(given.strings))))
-    return _texts(given.strings)
-
-
-def _extractor(node: NodeProto, strings: Mapping[str, TensorProto]) -> tuple[str, ...]:
-    tensor = strings.get(node.input[0]) if node.input else None
-    if tensor is None:
-        return ()
-    found = _texts(tensor.string_data)
-    if tensor.data_type != TensorProto.STRING or len(found) != np.prod(tensor.dims):
-        return ()
-    indices = np.arange(len(found), dtype=np.int64).reshape(tuple(tensor.dims))
-    tensor.CopyFrom(numpy_helper.from_array(indices, tensor.name))
-    return found
-
-
-def _encoder(node: NodeProto, strings: Mapping[str, TensorProto]) -> tuple[str, ...]:
-    attributes = _attributes(node)
-    values = attributes.get("values_strings")
-    if values is None or not values.strings or "keys_strings" in attributes:
-        return ()
-    found = _texts(values.strings)
-    _replace(node, "values_strings", "values_int64s", list(range(len(found))))
-    _replace(node, "default_string", "default_int64", -1)
-    return found
-
-
-_RULES: dict[str, Callable[[NodeProto, Mapping[str, TensorProto]], tuple[str, ...]]] = {
-    "LinearClassifier": _classifier,
-    "SVMClassifier": _classifier,
-    "TreeEnsembleClassifier": _classifier,
-    "ArrayFeatureExtractor": _extractor,
-    "LabelEncoder": _encoder,
-}
-
-
-def _rewrite(
-    node: NodeProto,
-    strings: Mapping[str, TensorProto],
-    names: dict[str, tuple[Any, ...]],
-    columns: dict[str, tuple[Any, ...]],
-) -> None:
-    """One node; what its output stands for goes into `names` or `columns`."""
-    first = node.input[0] if node.input else ""
-    if node.domain == ML and node.op_type == "ZipMap":
-        attributes = _attributes(node)
-        labels = attributes.get("classlabels_strings", AttributeProto()).strings
-        numbers = attributes.get("classlabels_int64s", AttributeProto()).ints
-        columns[node.output[0]] = _texts(labels) or tuple(numbers)
-        node.op_type, node.domain = "Identity", ""
-        del node.attribute[:]
-    elif node.domain == ML and node.op_type in _RULES:
-        found = _RULES[node.op_type](node, strings)
-        if found:
-            names[node.output[0]] = found
-        elif node.op_type == "ArrayFeatureExtractor" and first in names:
-            names[node.output[0]] = names[first]
-    elif node.domain in ("", "ai.onnx") and node.op_type in _SAME_VALUES and first in names:
-        names[node.output[0]] = names[first]
-        to = _attributes(node).get("to")
-        if to is not None and to.i == TensorProto.STRING:
-            node.op_type = "Identity"
-            del node.attribute[:]
+    return labels or numbers

@@ -33,7 +33,9 @@ def read(source: AnySource) -> ir.Model:
     source = opened(source)
     name, proto = source.title, parsed(source)
     _check_opset(proto, name)
-    proto, naming = with_numbers(proto)
+    proto, naming, reasons = with_numbers(proto)
+    if reasons:
+        raise UnsupportedModelError(name, reasons)
     _check_types(proto, name)
     _check_operators(proto, name)
     sha256 = _load_external_data(proto, source)
@@ -97,12 +99,12 @@ def _check_opset(proto: onnx.ModelProto, name: str) -> None:
 
 
 def _check_types(proto: onnx.ModelProto, name: str) -> None:
-    """Every input and output is a tensor of numbers; sequences and maps have no place in a real-time program."""
+    """Every input and output is a tensor, or a sequence of tensors; maps have no place in a real-time program."""
     made_by = {output: node for node in proto.graph.node for output in node.output}
     reasons = []
     for value in (*proto.graph.input, *proto.graph.output):
         kind = value.type.WhichOneof("value")
-        if kind in (None, "tensor_type"):
+        if kind in (None, "tensor_type") or _of_tensors(value.type):
             continue
         node = made_by.get(value.name)
         operator = node.op_type if node is not None else "input"
@@ -110,6 +112,15 @@ def _check_types(proto: onnx.ModelProto, name: str) -> None:
         reasons.append(Reason(value.name, operator, f"it is a {str(kind).removesuffix('_type')}, not a tensor", help))
     if reasons:
         raise UnsupportedModelError(name, reasons)
+
+
+def _of_tensors(type: onnx.TypeProto) -> bool:
+    """Is it a tensor, a sequence of tensors, or an optional one of these?"""
+    while (kind := type.WhichOneof("value")) in ("optional_type", "sequence_type"):
+        type = getattr(type, kind).elem_type
+        if kind == "sequence_type" and type.WhichOneof("value") != "tensor_type":
+            return False
+    return bool(kind == "tensor_type")
 
 
 def _check_operators(proto: onnx.ModelProto, name: str) -> None:

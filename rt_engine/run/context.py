@@ -43,7 +43,7 @@ class Context:
         self._arena.view(ARENA_HEADER)["weights"] = program.weights.address
         self._block = Block(BLOCK.itemsize)
         self._fields = self._block.view(BLOCK)
-        self._inputs = Tensors({p.spec.name: self._view(p) for p in program.inputs})
+        self._inputs = Tensors({p.spec.name: self._view(p) for p in program.inputs}, program.naming.categories)
         self._outputs = Tensors({p.spec.name: self._view(p) for p in program.outputs})
         self._state = Tensors({p.spec.name: self._view(p) for p in program.state})
         self.reset()

@@ -14,8 +14,11 @@ from rt_engine.program.values import fitted, spread
 class Tensors(dict[str, NDArray[Any]]):
     """Name -> view in the arena. Assigning to a name copies into its view; names cannot be added or removed."""
 
-    def __init__(self, views: Mapping[str, NDArray[Any]]) -> None:
+    def __init__(
+        self, views: Mapping[str, NDArray[Any]], categories: Mapping[str, tuple[str, ...]] | None = None
+    ) -> None:
         super().__init__(views)
+        self._categories = dict(categories or {})
         self._forms = tuple((name, view, view.dtype, view.shape) for name, view in views.items())
 
     def __missing__(self, name: str) -> NDArray[Any]:
@@ -23,7 +26,7 @@ class Tensors(dict[str, NDArray[Any]]):
 
     def __setitem__(self, name: str, value: ArrayLike) -> None:
         view = self[name]
-        view[...] = spread(value, TensorSpec(name, view.shape, view.dtype))
+        view[...] = spread(value, TensorSpec(name, view.shape, view.dtype, self._categories.get(name, ())))
 
     def update(self, *others: Any, **named: Any) -> None:
         """Copy several values into their views."""
@@ -41,7 +44,7 @@ class Tensors(dict[str, NDArray[Any]]):
         if not self._are_alike(values):
             check_names(values, self, what)
             values = {
-                name: fitted(values[name], TensorSpec(name, shape, dtype), what)
+                name: fitted(values[name], TensorSpec(name, shape, dtype, self._categories.get(name, ())), what)
                 for name, _, dtype, shape in self._forms
             }
         for name, view, _, _ in self._forms:

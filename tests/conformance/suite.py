@@ -93,6 +93,12 @@ def _read(folder: Path, stem: str, values: Sequence[onnx.ValueInfoProto]) -> lis
 
 def _compare(ours: Any, expected: Any, rtol: float, atol: float) -> None:
     """As ONNX's runner: same type, same shape, same values to a tolerance; types that NumPy lacks as float32."""
+    if isinstance(expected, list):
+        assert isinstance(ours, list) and len(ours) == len(expected), f"{ours}, expected {expected}"
+        for one, other in zip(ours, expected, strict=True):
+            _compare(one, other, rtol, atol)
+        return
+    expected = np.asarray(expected)
     assert ours.dtype == expected.dtype, f"type {ours.dtype}, expected {expected.dtype}"
     assert ours.shape == expected.shape, f"shape {ours.shape}, expected {expected.shape}"
     if expected.dtype.isbuiltin != 1:

@@ -1,0 +1,424 @@
+"""Sequences of tensors whose length is known at load, and optional values, are taken apart: only their tensors stay (docs/adr/0033).
+
+SequenceConstruct(a, b) -> s --SequenceInsert(s, c)--> t --SequenceAt(t, 1)--> y      what the file says
+y is b                                                                                what is compiled
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import count
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from rt_engine.errors import ShapeBindingError
+from rt_engine.ops.base import Refusal
+from rt_engine.ops.graph import add_constant, constant
+from rt_engine.passes.compilation import Compilation
+
+ELEMENTS = "rt_engine.elements"
+"""Under this key, a value that is a sequence has the values of its tensors."""
+ABSENT = "rt_engine.absent"
+"""Under this key, an optional value that has nothing in it says so."""
+LENGTHS = "rt_engine.lengths"
+"""Under this key, a graph has for each output the number of tensors that it became; None for what was a tensor."""
+MOST_ELEMENTS = 4096
+"""Of one sequence: each is a tensor of its own, and sequences are copied as they grow."""
+_numbers = count()
+
+Made = list[ir.Node]
+
+
+def elements(value: ir.Value | None) -> tuple[ir.Value, ...] | None:
+    """The tensors of a sequence; None for what is no sequence, or none that is known."""
+    return None if value is None else value.meta.get(ELEMENTS)
+
+
+def is_sequence(node: ir.Node) -> bool:
+    """Is it a node that makes or reads sequences or optional values?"""
+    if node.domain:
+        return False
+    return node.op_type in SEQUENCE_OPERATORS or (
+        node.op_type == "Identity"
+        and node.inputs[0] is not None
+        and bool({ELEMENTS, ABSENT} & node.inputs[0].meta.keys())
+    )
+
+
+def take_apart(graph: ir.Graph, node: ir.Node, opset: int) -> Made:
+    """What a node of sequences makes is known from here on; gives nodes that were put before it, to be looked at next.
+
+    1. SequenceEmpty, SequenceConstruct, SequenceInsert, SequenceErase, Identity make a sequence of values that are there.
+    2. SequenceAt is one of them, SequenceLength a constant.
+    3. SplitToSequence is a Split, without the axis where it shall not be kept.
+    4. ConcatFromSequence is a Concat, along a new axis of Unsqueezes.
+    5. Optional is what is in it, OptionalHasElement a constant, OptionalGetElement what is in it.
+
+    The node itself stays until `remove`: others may read what it made.
+
+    Raises:
+        Refusal: the length or a position depends on data, or is not there.
+    """
+    return _TAKEN_APART[node.op_type](graph, node, opset)
+
+
+def remove(graph: ir.Graph, nodes: Made) -> None:
+    """The nodes that were taken apart, in the order in which they were."""
+    for node in reversed(nodes):
+        graph.remove(node, safe=True)
+
+
+def spread_outputs(compilation: Compilation) -> None:
+    """Outputs that are sequences become their tensors, `NAME_0`, `NAME_1`, ..."""
+    graph = compilation.graph
+    lengths = [None if (found := elements(value)) is None else len(found) for value in graph.outputs]
+    graph.meta[LENGTHS] = lengths
+    for value in list(graph.outputs):
+        found = elements(value)
+        if found is None:
+            if ABSENT in value.meta:
+                raise Refusal(f"output '{value.name}' has nothing in it", "leave it out")
+            continue
+        if not found:
+            raise Refusal(f"output '{value.name}' is a sequence without tensors", "leave it out")
+        at = next(i for i, one in enumerate(graph.outputs) if one is value)
+        graph.outputs[at : at + 1] = found
+
+
+def part_names(graph: ir.Graph, names: Sequence[str]) -> dict[str, list[str]]:
+    """Name of an output, of those that the graph had -> the names of the tensors that it became; those that were sequences."""
+    taken = list(names)
+    lengths = graph.meta.get(LENGTHS, [None] * len(taken))
+    return {
+        name: [_free_name(f"{name}_{i}", taken) for i in range(length)]
+        for name, length in zip(names, lengths, strict=True)
+        if length is not None
+    }
+
+
+def part_names(graph: ir.Graph, names: Sequence[str]) -> dict[str, list[str]]:
+    """Name of an output, of those that the graph had -> the names of the tensors that it became; those that were sequences."""
+    taken = list(names)
+    lengths = graph.meta.get(LENGTHS, [None] * len(taken))
+    return {
+        name: [_free_name(f"{name}_{i}", taken) for i in range(length)]
+        for name, length in zip(names, lengths, strict=True)
+        if length is not None
+    }
+
+
+def _free_name(name: str, taken: list[str]) -> str:
+    while name in taken:
+        name += "_"
+    taken.append(name)
+    return name
+
+
+def spread_inputs(compilation: Compilation) -> None:
+    """Inputs that are sequences become `NAME_0`, `NAME_1`, ...: as many as shapes or bounds say. Optional inputs are given.
+
+    Raises:
+        ShapeBindingError: nothing says how many tensors a sequence has.
+    """
+    graph = compilation.graph
+    for value in list(graph.inputs):
+        if isinstance(value.type, ir.OptionalType):
+            value.type = value.type.elem_type
+            compilation.assumed.append(f"input '{value.name}' is optional in the file: it is always given")
+        if not isinstance(value.type, ir.SequenceType):
+            continue
+        length = _length(compilation, str(value.name))
+        inner = value.type.elem_type
+        made = [ir.Value(name=f"{value.name}_{i}", type=inner, shape=_copied(value.shape)) for i in range(length)]
+        at = list(graph.inputs).index(value)
+        graph.inputs[at : at + 1] = made
+        _constructed(graph, value, made)
+
+
+def _copied(shape: ir.Shape | None) -> ir.Shape | None:
+    """Open dimensions are open in each tensor: a name is not one size in all."""
+    return None if shape is None else ir.Shape([dim if isinstance(dim, int) else None for dim in shape])
+
+
+def _constructed(graph: ir.Graph, value: ir.Value, parts: list[ir.Value]) -> ir.Node:
+    """A SequenceConstruct of parts, before all nodes, in the place of a value."""
+    node = ir.node("SequenceConstruct", parts, name=f"{value.name}.{next(_numbers)}")
+    node.outputs[0].name = f"{node.name}.sequence"
+    if len(graph):
+        graph.insert_before(graph[0], node)
+    else:
+        graph.append(node)
+    ir.convenience.replace_all_uses_with(value, node.outputs[0], replace_graph_outputs=True)
+    return node
+
+
+def _length(compilation: Compilation, name: str) -> int:
+    given = compilation.binding.bounds.get(name)
+    length = 0
+    while given is None and f"{name}_{length}" in compilation.binding.shapes:
+        length += 1
+    length = int(given) if given is not None else length
+    if not 0 < length <= MOST_ELEMENTS:
+        raise ShapeBindingError(
+            f"input '{name}' of {compilation.source} is a sequence of tensors, and nothing says of how many (1 to {MOST_ELEMENTS:,}): "
+            f"bind the shape of each, as {name}_0, {name}_1, ..., or their number with bounds={{{name!r}: N}}"
+        )
+    return length
+
+
+def open_branches(graph: ir.Graph, node: ir.Node, branches: list[ir.Graph]) -> None:
+    """Sequences that the branches of an If read become inputs for each tensor."""
+    for at in range(len(node.inputs) - 1, 0, -1):
+        parts = elements(node.inputs[at])
+        if parts is None:
+            continue
+        rest = [*node.inputs[:at], *parts, *node.inputs[at + 1 :]]
+        node.resize_inputs(len(rest))
+        for i, value in enumerate(rest):
+            node.replace_input_with(i, value)
+        for body in branches:
+            value = body.inputs[at - 1]
+            inner = [ir.Value(name=f"{value.name}.{i}") for i in range(len(parts))]
+            body.inputs[at - 1 : at] = inner
+            _constructed(body, value, inner)
+
+
+def close_branches(graph: ir.Graph, node: ir.Node, branches: list[ir.Graph]) -> Made:
+    """An If whose branches gave sequences: another, with an output for each tensor. `node` is gone.
+
+    Gives it, and nodes that make sequences of its outputs again; itself alone where its branches gave none.
+
+    Raises:
+        Refusal: one branch gives more tensors than the other.
+    """
+    lengths, others = (body.meta.get(LENGTHS, [None] * len(node.outputs)) for body in branches)
+    if len(lengths) != len(node.outputs) or lengths != others:
+        raise Refusal("its branches give sequences of other lengths", "let both give the same number of tensors")
+    if all(length is None for length in lengths):
+        return [node]
+    outputs: list[ir.Value] = []
+    made: Made = []
+    for value, length in zip(node.outputs, lengths, strict=True):
+        parts = [
+            ir.Value(name=f"{value.name}.{i}" if length is not None else value.name)
+            for i in range(1 if length is None else length)
+        ]
+        outputs += parts
+        if length is None:
+            ir.convenience.replace_all_uses_with(value, parts[0], replace_graph_outputs=True)
+            continue
+        construct = ir.node("SequenceConstruct", parts, name=f"{value.name}.{next(_numbers)}")
+        construct.outputs[0].name = value.name
+        ir.convenience.replace_all_uses_with(value, construct.outputs[0], replace_graph_outputs=True)
+        made.append(construct)
+    attributes = list(node.attributes.values())
+    node.attributes.clear()
+    again = ir.Node(node.domain, node.op_type, node.inputs, attributes, outputs=outputs, name=node.name)
+    graph.insert_before(node, [again, *made])
+    graph.remove(node, safe=True)
+    return [again, *made]
+
+
+# --- one node ----------------------------------------------------------------------------------------------------------------
+
+
+def _sequence(node: ir.Node, values: tuple[ir.Value, ...]) -> Made:
+    if len(values) > MOST_ELEMENTS:
+        raise Refusal(f"a sequence of {len(values):,} tensors; the most is {MOST_ELEMENTS:,}", "export with one tensor")
+    node.outputs[0].meta[ELEMENTS] = values
+    return []
+
+
+def _alias(node: ir.Node, value: ir.Value) -> Made:
+    """The node's output is another value."""
+    ir.convenience.replace_all_uses_with(node.outputs[0], value, replace_graph_outputs=True)
+    return []
+
+
+def _known(node: ir.Node, index: int = 0) -> tuple[ir.Value, ...]:
+    found = elements(node.inputs[index])
+    if found is None:
+        raise Refusal("how many tensors its sequence has is not known when the model is loaded", "export with tensors")
+    return found
+
+
+def _position(node: ir.Node, index: int, length: int, most: int) -> int:
+    """A constant position, counted from the front: at most `most`."""
+    array = constant(node.inputs[index])
+    if array is None or array.size != 1:
+        raise Refusal("its position is computed at run time", "use a constant position, or one tensor and Gather")
+    position = int(array.reshape(-1)[0])
+    if not -length <= position <= most:
+        raise Refusal(f"position {position} of a sequence of {length}", "correct it")
+    return position + length if position < 0 else position
+
+
+def _empty(graph: ir.Graph, node: ir.Node, opset: int) -> Made:
+    return _sequence(node, ())
+
+
+def _construct(graph: ir.Graph, node: ir.Node, opset: int) -> Made:
+    return _sequence(node, tuple(value for value in node.inputs if value is not None))
+
+
+def _has(node: ir.Node, index: int) -> bool:
+    return len(node.inputs) > index and node.inputs[index] is not None
+
+
+def _insert(graph: ir.Graph, node: ir.Node, opset: int) -> Made:
+    found, tensor = _known(node), node.inputs[1]
+    at = _position(node, 2, len(found), len(found)) if _has(node, 2) else len(found)
+    if tensor is None:
+        raise Refusal("the tensor is missing", "export it again")
+    return _sequence(node, (*found[:at], tensor, *found[at:]))
+
+
+def _erase(graph: ir.Graph, node: ir.Node, opset: int) -> Made:
+    found = _known(node)
+    at = _position(node, 1, len(found), len(found) - 1) if _has(node, 1) else len(found) - 1
+    if not found:
+        raise Refusal("its sequence has no tensor", "correct it")
+    return _sequence(node, (*found[:at], *found[at + 1 :]))
+
+
+def _at(graph: ir.Graph, node: ir.Node, opset: int) -> Made:
+    found = _known(node)
+    return _alias(node, found[_position(node, 1, len(found), len(found) - 1)])
+
+
+def _number(graph: ir.Graph, node: ir.Node, array: Any) -> Made:
+    return _alias(node, add_constant(graph, f"{node.outputs[0].name}.{next(_numbers)}", array))
+
+
+def _count(graph: ir.Graph, node: ir.Node, opset: int) -> Made:
+    return _number(graph, node, np.array(len(_known(node)), np.int64))
+
+
+def _same(graph: ir.Graph, node: ir.Node, opset: int) -> Made:
+    value = node.inputs[0]
+    assert value is not None
+    for key in (ELEMENTS, ABSENT):
+        if key in value.meta:
+            node.outputs[0].meta[key] = value.meta[key]
+    return []
+
+
+def _axis(node: ir.Node, rank: int) -> int:
+    axis = node.attributes.get_int("axis", 0)
+    if not -rank <= axis < rank:
+        raise Refusal(f"axis is {axis}, and there are {rank}", "correct it")
+    return axis % rank
+
+
+def _put(graph: ir.Graph, before: ir.Node, *made: ir.Node) -> Made:
+    for node in made:
+        node.name = f"{before.name or before.op_type}.{next(_numbers)}"
+        for i, value in enumerate(node.outputs):
+            value.name = f"{node.name}.{i}"
+    graph.insert_before(before, list(made))
+    return list(made)
+
+
+def _with_axes(graph: ir.Graph, node: ir.Node, op_type: str, value: ir.Value, axis: int, opset: int) -> ir.Node:
+    """Squeeze or Unsqueeze of one axis."""
+    if opset < 13:
+        return ir.node(op_type, [value], {"axes": [axis]})
+    return ir.node(op_type, [value, add_constant(graph, f"{node.name}.axes", np.array([axis], np.int64))])
+
+
+def _split(graph: ir.Graph, node: ir.Node, opset: int) -> Made:
+    x = node.inputs[0]
+    if x is None or x.shape is None:
+        raise Refusal("its input is missing", "export it again")
+    axis = _axis(node, len(x.shape))
+    size = int(x.shape[axis])  # type: ignore[arg-type]  # static by now
+    whole = not _has(node, 1)
+    parts = [1] * size if whole else _parts(node, size)
+    if not 0 < len(parts) <= MOST_ELEMENTS:
+        raise Refusal(
+            f"a sequence of {len(parts):,} tensors; 1 to {MOST_ELEMENTS:,} are possible", "export with one tensor"
+        )
+    if opset < 13:
+        split = ir.node("Split", [x], {"axis": axis, "split": parts}, num_outputs=len(parts))
+    else:
+        sizes = add_constant(graph, f"{node.name}.sizes", np.array(parts, np.int64))
+        split = ir.node("Split", [x, sizes], {"axis": axis}, num_outputs=len(parts))
+    found, made = tuple(split.outputs), [split]
+    if whole and not node.attributes.get_int("keepdims", 1):
+        made += (rest := [_with_axes(graph, node, "Squeeze", value, axis, opset) for value in found])
+        found = tuple(one.outputs[0] for one in rest)
+    _sequence(node, found)
+    return _put(graph, node, *made)
+
+
+def _parts(node: ir.Node, size: int) -> list[int]:
+    array = constant(node.inputs[1])
+    if array is None:
+        raise Refusal("the sizes of its parts are computed at run time", "use constant sizes")
+    if array.ndim == 0:
+        each = int(array)
+        if each < 1:
+            raise Refusal(f"parts of size {each}", "correct it")
+        return (
+            [min(each, size - at) for at in range(0, size, each)]
+            if size // each < MOST_ELEMENTS
+            else [1] * (MOST_ELEMENTS + 1)
+        )
+    parts = [int(part) for part in array.reshape(-1)]
+    if min(parts, default=0) < 0 or sum(parts) != size:
+        raise Refusal(f"parts that are {sum(parts)} long together, of an axis of {size}", "correct it")
+    return parts
+
+
+def _concat(graph: ir.Graph, node: ir.Node, opset: int) -> Made:
+    found, new = _known(node), node.attributes.get_int("new_axis", 0)
+    if not found:
+        raise Refusal("its sequence has no tensor: the shape of its output is not known", "leave it out")
+    rank = len(found[0].shape) if found[0].shape is not None else 0
+    axis = _axis(node, rank + bool(new))
+    made: Made = []
+    if new:
+        made = [_with_axes(graph, node, "Unsqueeze", value, axis, opset) for value in found]
+        found = tuple(one.outputs[0] for one in made)
+    made.append(ir.node("Concat", list(found), {"axis": axis}))
+    _put(graph, node, *made)
+    _alias(node, made[-1].outputs[0])
+    return made
+
+
+def _optional(graph: ir.Graph, node: ir.Node, opset: int) -> Made:
+    value = node.inputs[0] if node.inputs else None
+    if value is None:
+        node.outputs[0].meta[ABSENT] = True
+        return []
+    return _alias(node, value)
+
+
+def _is_there(graph: ir.Graph, node: ir.Node, opset: int) -> Made:
+    value = node.inputs[0] if node.inputs else None
+    return _number(graph, node, np.array(value is not None and ABSENT not in value.meta))
+
+
+def _inside(graph: ir.Graph, node: ir.Node, opset: int) -> Made:
+    value = node.inputs[0]
+    if value is None or ABSENT in value.meta:
+        raise Refusal("it takes what is in an optional value, and there is nothing in it", "correct it")
+    return _alias(node, value)
+
+
+_TAKEN_APART: dict[str, Callable[[ir.Graph, ir.Node, int], Made]] = {
+    "SequenceEmpty": _empty,
+    "SequenceConstruct": _construct,
+    "SequenceInsert": _insert,
+    "SequenceErase": _erase,
+    "SequenceAt": _at,
+    "SequenceLength": _count,
+    "SplitToSequence": _split,
+    "ConcatFromSequence": _concat,
+    "Identity": _same,
+    "Optional": _optional,
+    "OptionalHasElement": _is_there,
+    "OptionalGetElement": _inside,
+}
+SEQUENCE_OPERATORS = frozenset(_TAKEN_APART) - {"Identity"}
+"""What needs no operator of its own."""
