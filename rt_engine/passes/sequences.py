@@ -96,17 +96,6 @@ def part_names(graph: ir.Graph, names: Sequence[str]) -> dict[str, list[str]]:
     }
 
 
-def part_names(graph: ir.Graph, names: Sequence[str]) -> dict[str, list[str]]:
-    """Name of an output, of those that the graph had -> the names of the tensors that it became; those that were sequences."""
-    taken = list(names)
-    lengths = graph.meta.get(LENGTHS, [None] * len(taken))
-    return {
-        name: [_free_name(f"{name}_{i}", taken) for i in range(length)]
-        for name, length in zip(names, lengths, strict=True)
-        if length is not None
-    }
-
-
 def _free_name(name: str, taken: list[str]) -> str:
     while name in taken:
         name += "_"

@@ -31,6 +31,8 @@ def define(proto: onnx.ModelProto) -> onnx.ModelProto:
         if function is None or not any(_has_graph(inner) for inner in (node, *function.node)):
             continue
         function.domain, function.name = DOMAIN, f"{node.op_type}_{number}"
+        for entry in function.opset_import:  # it is the newest that holds for the model's own version
+            entry.version = versions.get(entry.domain, entry.version)
         proto.functions.append(function)
         node.domain, node.op_type = function.domain, function.name
         kept = [
