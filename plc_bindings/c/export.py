@@ -8,6 +8,7 @@ DIR/README.txt           what is here, how it is built
     kernels/LEVEL.c      their table
     example/             a control loop with a hot update
     models/NAME.rtp      compiled models
+    include/NAME_names.h what the numbers of its tensors stand for, where it has names for them
 """
 
 import re
@@ -17,6 +18,8 @@ from pathlib import Path
 
 from plc_bindings.c import EXAMPLE, FOLDER, HEADERS, SOURCES
 from plc_bindings.c.project import cmake, readme
+from plc_bindings.data.enumerations import enumerations
+from plc_bindings.data.types import identifier
 from rt_engine.kernels.interface.abi import KERNEL_PREFIX
 from rt_engine.program.program import Program
 from rt_engine.program.rtp_file import write
@@ -89,12 +92,41 @@ def export(folder: Path, libraries: Sequence[Kernels], models: Mapping[str, Prog
     texts |= {f"example/{EXAMPLE}": (FOLDER / EXAMPLE).read_text(encoding="utf-8")}
     texts |= {"CMakeLists.txt": cmake([made.level for made in libraries]), "README.txt": readme(names, list(models))}
     data = {name: text.encode() for name, text in texts.items()}
+    headers: list[Path] = []
     data |= {f"kernels/{made.level.name}.a": made.archive for made in libraries}
     for name, content in data.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     for name, program in models.items():
+        if header := _names(name, program):
+            path = folder / "include" / f"{identifier(name)}_names.h"
+            path.write_text(header, encoding="utf-8")
+            headers.append(path)
         (folder / "models").mkdir(exist_ok=True)
         write(program, folder / "models" / f"{name}.rtp")
-    return [folder / name for name in (*data, *(f"models/{name}.rtp" for name in models))]
+    return [*(folder / name for name in (*data, *(f"models/{name}.rtp" for name in models))), *headers]
+
+
+def _names(name: str, program: Program) -> str:
+    """The header of what the numbers of a model's tensors stand for; "" where it has no names."""
+    specs = [place.spec for place in program.inputs], [place.spec for place in program.outputs]
+    lines = []
+    for tensor, entries in enumerations(program.naming, *specs).items():
+        lines.append(f"/* {_comment(tensor)} */\nenum {{\n")
+        prefix = f"{identifier(name)}_{identifier(tensor)}"
+        lines += [f"    {prefix}_{entry} = {number}, /* {_comment(text)} */\n" for entry, number, text in entries]
+        lines.append("};\n")
+    if not lines:
+        return ""
+    guard = f"{identifier(name).upper()}_NAMES_H"
+    head = f"/* What the numbers of {_comment(name)}'s tensors stand for. Generated; not to be edited. */\n"
+    return f"{head}#ifndef {guard}\n#define {guard}\n\n{''.join(lines)}\n#endif\n"
+
+
+def _comment(text: str) -> str:
+    plain = "".join(c if c.isprintable() else "?" for c in text[:_SHOWN].encode("ascii", "replace").decode())
+    return plain.replace("*/", "x/").replace("/*", "/x").replace("\\", "/")
+
+
+_SHOWN = 80

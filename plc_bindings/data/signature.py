@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
 
-from plc_bindings.data.types import SCALARS, Array, Field, Struct, identifier
+from plc_bindings.data.enumerations import Entry, enumerations, told
+from plc_bindings.data.types import SCALARS, Array, Field, Struct, distinct, identifier
 from plc_bindings.errors import UnpackableError
 from rt_engine import Model, TensorSpec
 
@@ -32,19 +32,20 @@ def signature(name: str, model: Model) -> Signature:
     """
     lines = [f"{kind} {spec}" for kind, specs in (("in", model.inputs), ("out", model.outputs)) for spec in specs]
     lines += [f"names {spec.name} {','.join(spec.categories)}" for spec in model.inputs if spec.categories]
+    names = enumerations(model.program.naming, model.inputs, model.outputs)
     return Signature(
-        _struct(f"ST_{identifier(name)}_In", model.inputs),
-        _struct(f"ST_{identifier(name)}_Out", model.outputs),
+        _struct(f"ST_{identifier(name)}_In", model.inputs, names),
+        _struct(f"ST_{identifier(name)}_Out", model.outputs, names),
         zlib.crc32("\n".join(lines).encode()),
     )
 
 
-def _struct(name: str, specs: Sequence[TensorSpec]) -> Struct:
+def _struct(name: str, specs: Sequence[TensorSpec], names: Mapping[str, tuple[Entry, ...]]) -> Struct:
     taken: set[str] = set()
-    return Struct(name, tuple(_field(spec, taken) for spec in specs))
+    return Struct(name, tuple(_field(spec, taken, names) for spec in specs))
 
 
-def _field(spec: TensorSpec, taken: set[str]) -> Field:
+def _field(spec: TensorSpec, taken: set[str], names: Mapping[str, tuple[Entry, ...]]) -> Field:
     scalar = SCALARS.get(spec.dtype.name)
     if scalar is None:
         raise UnpackableError(
@@ -52,15 +53,7 @@ def _field(spec: TensorSpec, taken: set[str]) -> Field:
         )
     size = math.prod(spec.shape)
     return Field(
-        _distinct(identifier(spec.name), taken),
+        distinct(identifier(spec.name), taken),
         scalar if not spec.shape or size == 1 else Array(scalar, size),
-        comment=f"{spec.name}: {spec.dtype}{list(spec.shape)}",
+        comment=f"{spec.name}: {spec.dtype}{list(spec.shape)}{told(names, spec.name)}",
     )
-
-
-def _distinct(name: str, taken: set[str]) -> str:
-    """The name, with a number behind it if there is one that a PLC does not tell from it: `x-1` and `x_1`, `x` and `X`."""
-    tries = (f"{name}_{number}" if number else name for number in count())
-    fresh = next(tried for tried in tries if tried.lower() not in taken)
-    taken.add(fresh.lower())
-    return fresh

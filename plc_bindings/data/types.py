@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import count
 
 from rt_engine.kernels.interface.dtypes import DType
 
@@ -167,3 +168,11 @@ def identifier(name: str) -> str:
     """A name as IEC 61131-3 allows it: letters, digits and single underscores, not beginning with a digit."""
     plain = re.sub(r"_+", "_", re.sub(r"[^A-Za-z0-9_]", "_", name)).rstrip("_")
     return plain if re.match(r"[A-Za-z_]", plain) else f"_{plain}"
+
+
+def distinct(name: str, taken: set[str]) -> str:
+    """The name, with a number behind it if there is one that a PLC does not tell from it: `x-1` and `x_1`, `x` and `X`."""
+    tries = (f"{name}_{number}" if number else name for number in count())
+    fresh = next(tried for tried in tries if tried.lower() not in taken)
+    taken.add(fresh.lower())
+    return fresh

@@ -3,6 +3,7 @@
 ST_RtStatus      why a call failed, as constants
 ST_RtChangeState where the newest change of a model is; ST_RtVerdict why a task found a version bad
 ST_<model>_In    a model's inputs; ST_<model>_Out its outputs
+ST_<model>_<tensor>_Names  what the numbers of a tensor stand for, where the model has names for them
 ST_RtConnection  what blocks and transport share
 RT_...           functions: numbers to bits and back
 FB_RtPredict     calls any model, by registers
@@ -29,6 +30,7 @@ from plc_bindings.st.project import Exported, Modbus, Project, string
 from plc_bindings.st.statuses import CHANGE_HEADS, CHANGE_NUMBERS, STATUSES
 from plc_bindings.st.units import Unit, unit
 
+_EVERYWHERE: Final = " The same numbers everywhere in rt-engine."
 HEADER_REGISTERS: Final = 4
 """Status and version, in front of the outputs."""
 _FUNCTIONS: Final = (
@@ -57,6 +59,17 @@ def units(project: Project, modbus: Modbus) -> tuple[Unit, ...]:
         *(_numbers(f"ST_{name}", "UINT", CHANGE_HEADS[name], numbers) for name, numbers in CHANGE_NUMBERS.items()),
         *_arrays(structures),
         *(_structure(struct) for struct in structures),
+        *(
+            _numbers(
+                f"ST_{model.identifier}_{field}_Names",
+                "LINT",
+                f"What '{tensor}' of {model.identifier} counts.",
+                entries,
+                "",
+            )
+            for model in project.models
+            for field, tensor, entries in model.names
+        ),
         unit(_library("RT_FRAME")),
         _registers(project),
         unit(_library("ST_RtConnection")),
@@ -81,9 +94,11 @@ def _library(file: str, **values: object) -> str:
     return Template(text).substitute(values)
 
 
-def _numbers(name: str, type_: str, about: str, numbers: Iterable[tuple[str, int, str]]) -> Unit:
+def _numbers(
+    name: str, type_: str, about: str, numbers: Iterable[tuple[str, int, str]], where: str = _EVERYWHERE
+) -> Unit:
     lines = "".join(f"    {name} : {type_} := {number}; (* {text} *)\n" for name, number, text in numbers)
-    head = f"(* {about} The same numbers everywhere in rt-engine. Declare one, and compare with its elements. *)\n"
+    head = f"(* {about}{where} Declare one, and compare with its elements. *)\n"
     return unit(f"{head}TYPE {name} :\nSTRUCT\n{lines}END_STRUCT;\nEND_TYPE\n")
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from plc_bindings.data.enumerations import Entry, enumerations
 from plc_bindings.data.signature import Signature, signature
 from plc_bindings.data.types import Struct
 from plc_bindings.errors import UnpackableError
@@ -25,6 +26,8 @@ class Exported:
     name: str
     identifier: str
     signature: Signature
+    names: tuple[tuple[str, str, tuple[Entry, ...]], ...] = ()
+    """(field, tensor, names) of each tensor whose numbers stand for names."""
 
     @property
     def title(self) -> str:
@@ -90,7 +93,25 @@ def _exported(name: str, model: Model) -> Exported:
         end: _renamed(struct, f"ST_{plain}_{end}", [spec.name for spec in specs], what)
         for end, struct, specs in (("In", found.inputs, model.inputs), ("Out", found.outputs, model.outputs))
     }
-    return Exported(name, plain, Signature(ends["In"], ends["Out"], found.hash))
+    entries = enumerations(model.program.naming, model.inputs, model.outputs)
+    fields = {
+        spec.name: field.name
+        for end, specs in (("Out", model.outputs), ("In", model.inputs))
+        for spec, field in zip(specs, ends[end].fields, strict=True)
+    }
+    names = tuple(
+        (
+            fields[tensor],
+            comment(tensor),
+            tuple((entry, number, comment(text[:_SHOWN])) for entry, number, text in listed),
+        )
+        for tensor, listed in entries.items()
+    )
+    return Exported(name, plain, Signature(ends["In"], ends["Out"], found.hash), names)
+
+
+_SHOWN = 80
+"""Characters of a name in a comment."""
 
 
 def _renamed(struct: Struct, name: str, tensors: Sequence[str], what: str) -> Struct:

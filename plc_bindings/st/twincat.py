@@ -4,6 +4,7 @@ GVL_RtEngine     index groups, sizes of the buffers, where the station is
 E_RtStatus       why a call failed
 E_RtChangeState  where the newest change of a model is; E_RtVerdict why a task found a version bad
 ST_<model>_In    a model's inputs; ST_<model>_Out its outputs; packed as they travel
+E_<model>_<tensor>  what the numbers of a tensor stand for, where the model has names for them
 FB_RtPredict     calls any model
 FB_<model>       calls one model: structures in and out, checked against the running model's interface
 PRG_RtExample    a program that uses them
@@ -24,6 +25,7 @@ from plc_bindings.st.statuses import CHANGE_HEADS, CHANGE_NUMBERS, STATUSES
 from plc_bindings.st.units import Unit, unit
 
 NAME_LONGEST = groups.NAME_BYTES - 1
+_EVERYWHERE = " The same numbers everywhere in rt-engine."
 TEXT_BYTES = 256
 """Of an attribute."""
 
@@ -39,6 +41,10 @@ def units(project: Project, ads: Ads) -> tuple[Unit, ...]:
     found.append(unit(_library("ST_RtPredictionParameters")))
     for model in project.models:
         found += [_structure(model.signature.inputs), _structure(model.signature.outputs)]
+        found += [
+            _numbers(f"E_{model.identifier}_{field}", f"What '{tensor}' of {model.identifier} counts.", entries, "")
+            for field, tensor, entries in model.names
+        ]
     found.append(unit(_library("FB_RtPredict")))
     found += [_block(model) for model in project.models]
     found.append(_example(project))
@@ -75,13 +81,13 @@ def _hex(number: int) -> str:
     return f"16#{number:08X}"
 
 
-def _numbers(name: str, about: str, numbers: Sequence[tuple[str, int, str]]) -> Unit:
+def _numbers(name: str, about: str, numbers: Sequence[tuple[str, int, str]], where: str = _EVERYWHERE) -> Unit:
     last = len(numbers) - 1
     lines = [
         f"    {name} := {number}{',' if i < last else ''} (* {text} *)"
         for i, (name, number, text) in enumerate(numbers)
     ]
-    head = f"(* {about} The same numbers everywhere in rt-engine. *)\n{{attribute 'qualified_only'}}\n"
+    head = f"(* {about}{where} *)\n{{attribute 'qualified_only'}}\n"
     return unit(f"{head}TYPE {name} :\n(\n" + "\n".join(lines) + "\n);\nEND_TYPE\n")
 
 

@@ -139,7 +139,9 @@ def test_branches_that_give_sequences(positive):
 
 
 def test_a_map_over_a_sequence():
-    inner = helper.make_graph([on("Add", ["e", "e"], ["d"])], "inner", [tensor("e", ["a", "b"])], [tensor("d", ["a", "b"])])
+    inner = helper.make_graph(
+        [on("Add", ["e", "e"], ["d"])], "inner", [tensor("e", ["a", "b"])], [tensor("d", ["a", "b"])]
+    )
     nodes = [on("SequenceConstruct", ["x", "x"], ["s"]), on("SequenceMap", ["s"], ["y"], body=inner)]
     same(model(nodes, [sequence("y")]))
 
