@@ -20,7 +20,7 @@ from rt_engine.ops.base import Refusal
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.moves import reshaped, strided_copy, transposed
 from rt_engine.ops.window import Window, seen
-from rt_engine.ops.winograd import pays, winograd
+from rt_engine.ops.winograd import Scheme, scheme_for, winograd
 from rt_engine.program.calls import Buffer, Kind
 
 FEW = 8
@@ -104,12 +104,19 @@ def convolve(build: Builder, x: Buffer, y: Buffer, layer: Layer, channels_first:
     x, layer = _simplified(x, layer)
     if group > 1 and group == x.shape[-1] == y.shape[-1]:
         _depthwise(build, x, y, layer)
-    elif group == 1 and x.shape[0] == 1 and pays(layer.window, x.shape[-1], y.shape[-1], x.dtype):
-        winograd(build, x, layer.w, layer.bias, layer.addend, y, layer.window, layer.limits, grouped_product)
+    elif scheme := _scheme(x, y, layer):
+        winograd(build, scheme, x, layer.w, layer.bias, layer.addend, y, layer.window, layer.limits, grouped_product)
     elif group == 1 and y.shape[-1] <= FEW_OUTPUTS and x.shape[-1] % half_lanes(x.dtype) == 0:
         _dot(build, x, y, layer)
     else:
         _product(build, x, y, layer)
+
+
+def _scheme(x: Buffer, y: Buffer, layer: Layer) -> Scheme | None:
+    """Winograd's algorithm, where one pays."""
+    if layer.group > 1 or x.shape[0] > 1:
+        return None
+    return scheme_for(layer.window, x.shape[-1], y.shape[-1], x.dtype)
 
 
 def _simplified(x: Buffer, layer: Layer) -> tuple[Buffer, Layer]:

@@ -256,10 +256,37 @@ def test_bits_do_not_depend_on_the_lane_width(seed):
     assert len(results) == 1
 
 
+def wide_layer(channels, outputs, size):
+    """A 3x3 layer that tiles of 4x4 outputs pay for: x, w, bias."""
+    rng = np.random.default_rng(channels + size[0])
+    x = np.maximum(rng.standard_normal((1, channels, *size)), 0).astype(np.float32)
+    w = (rng.standard_normal((outputs, channels, 3, 3)) / np.sqrt(9 * channels)).astype(np.float32)
+    return x, w, rng.standard_normal(outputs).astype(np.float32)
+
+
+@pytest.mark.parametrize(("channels", "outputs", "size"), [(16, 16, (32, 32)), (37, 21, (13, 18)), (64, 64, (12, 9))])
+@pytest.mark.parametrize("residual", [False, True])
+def test_tiles_of_4x4_outputs_equal_the_sum(channels, outputs, size, residual):
+    """Borders within a tile, tails of vectors, an addend and clipping; the same bits on every lane width."""
+    x, w, b = wide_layer(channels, outputs, size)
+    nodes, inputs, feeds = [helper.make_node("Conv", ["x", "w", "b"], ["c"], pads=[1, 1, 1, 1])], (), {"x": x}
+    expected = convolved(x, w, b, [1, 1], [1, 1], [1, 1, 1, 1], 1)
+    if residual:
+        z = np.random.default_rng(9).standard_normal(expected.shape).astype(np.float32)
+        nodes.append(helper.make_node("Add", ["c", "z"], ["s"]))
+        inputs, feeds["z"], expected = (("z", z),), z, expected + z
+    nodes.append(helper.make_node("Relu", ["s" if residual else "c"], ["y"]))
+    model = model_of(nodes, x, {"w": w, "b": b}, expected.shape, inputs=inputs)
+    assert "winograd_four_in" in compile_model(model).kernels
+    results = [rt_engine.load(model, library=kernels).run(feeds)[0] for kernels in libraries()]
+    np.testing.assert_allclose(results[0], np.maximum(expected, 0), rtol=0, atol=5e-6 * np.abs(expected).max())
+    assert len({y.tobytes() for y in results}) == 1
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("shape", [(5, 5, 3, 3), (16, 16, 3, 3), (8, 1, 3, 3), (6, 1, 3, 3)])
 def test_nan_and_inf_reach_their_windows_only(value, shape):
-    """One bad pixel spoils the outputs that see it (by tiles of 2x2: their tile), no others, run after run."""
+    """One bad pixel spoils the outputs that see it (by tiles: their tile), no others, run after run."""
     rng = np.random.default_rng(3)
     outputs, inputs = shape[:2]
     group = outputs if inputs == 1 else 1
