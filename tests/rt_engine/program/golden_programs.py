@@ -93,7 +93,8 @@ def _small() -> Iterator[onnx.ModelProto]:
         yield _conv([1, 64, 8, 8], [1, 64, 1, 1], type)
     weights = np.random.default_rng(1).integers(0, 256, (9, 20)).astype(np.uint8)
     yield _node("MatMulInteger", {"x": (TensorProto.UINT8, [3, 9])}, TensorProto.INT32, {"w": weights})
-    yield _conv([1, 32, 16, 16], [32, 32, 3, 3], half, pads=[1, 1, 1, 1])
+    yield _conv([1, 37, 13, 18], [21, 37, 3, 3], half, pads=[1, 1, 1, 1])
+    yield _conv([1, 32, 20, 20], [32, 32, 3, 3], half, pads=[1, 1, 1, 1])
     yield _conv([1, 32, 64], [32, 32, 3], half, pads=[1, 1])
 
 
