@@ -16,9 +16,10 @@ from numba import float32
 from rt_engine.kernels.interface.conv import CONV, CUT, NARROW, TALLEST
 from rt_engine.kernels.interface.panels import HALF, WINDOW_PANEL
 from rt_engine.kernels.parts.abi import kernel
+from rt_engine.kernels.parts.blocks import at_once
 from rt_engine.kernels.parts.registers import TILES, of_six
 from rt_engine.kernels.parts.window_tile import make_window_tiles
-from rt_native.lang import fill_bytes, inline
+from rt_native.lang import fill_bytes, inline, stack, store_f32, store_f64
 from rt_native.vector import Vector, f32x, f64x
 
 _TALL, _WIDE = TILES.window_rows
@@ -32,6 +33,7 @@ _ROWS = range(6, 0, -1) if _TALL == _WIDE == 6 else (4, 2, 1)
 _SHAPES = [(rows, h) for h in _WIDTHS for rows in dict.fromkeys((_TALL if h <= _NARROW else _WIDE, *_ROWS))]
 _CHANNELS = _SHAPES + [(TILES.channel_rows, h) for h in (1, 2) if TILES.channel_rows > _TALL]
 _DOTS = [(rows, h) for rows in (8, 4, 1) for h in (2, 1)]
+_PANEL_BYTES = HALF * WINDOW_PANEL
 _SMALL = [(rows, h) for rows in (2, 1) for h in (2, 1)]
 
 
@@ -68,7 +70,7 @@ def _tallest(tall: int, wide: int, narrow: int) -> Any:
 
 
 def _make(vector: Vector, suffix: str, shapes: list[tuple[int, int]], channel_shapes: list[tuple[int, int]],
-          cast: Any) -> None:  # fmt: skip
+          cast: Any, store: Any) -> None:  # fmt: skip
     element = vector.bits // 8
     lanes = HALF // element
     tile, channel_tile = (
@@ -122,9 +124,9 @@ def _make(vector: Vector, suffix: str, shapes: list[tuple[int, int]], channel_sh
             done += halves
 
     @inline
-    def cuts(x, zero, table, pixels, taps, run, w, width, bias, addend, out, out_stride, valid, low, high):
+    def cuts(x, zero, piece, table, pixels, taps, run, w, width, bias, addend, out, out_stride, valid, low, high):
         """A panel, its sum over taps and channels cut so that a piece of its weights stays in a cache."""
-        most = _WIDE_CUT if width > NARROW else CUT * NARROW // width
+        most = piece if width > NARROW else CUT * NARROW // width
         step = min(run, most)
         some = max(most // max(run, 1), 1)
         tap, first = 0, 0
@@ -147,28 +149,34 @@ def _make(vector: Vector, suffix: str, shapes: list[tuple[int, int]], channel_sh
         in_stride, out_stride = record.x_channels * element, record.out_channels * element
         low, high = cast(record.low), cast(record.high)
         table = record.table
-        zero = table + (pixels * taps * 4 + 63) // 64 * 64
+        zero = stack(_PANEL_BYTES)
+        for at in range(0, _PANEL_BYTES, element):  # -0 and a stored sum are that sum, also where it is -0
+            store(zero + at, cast(-0.0))
         halves = (columns + lanes - 1) // lanes
+        step, piece = at_once(record.block, pixels), at_once(record.cut, _WIDE_CUT)
         for image in range(record.images):
             clear(record, record.x + (image + 1) * record.x_pixels * in_stride)
-            w, bias = record.w, record.bias
-            for group in range(record.groups):
-                x = record.x + image * record.x_pixels * in_stride + group * run * element
-                at = image * pixels * out_stride + group * columns * element
-                out, addend = record.out + at, 0
-                if record.has_addend:
-                    addend = record.addend + at
-                done = 0
-                while done < halves:
-                    width, shift = min(WINDOW_PANEL, halves - done), HALF * done
-                    z = addend
-                    if addend != 0:
-                        z = addend + shift
-                    cuts(x, zero, table, pixels, taps, run, w, width, bias + shift, z, out + shift,
-                         out_stride, columns - done * lanes, low, high)  # fmt: skip
-                    w += taps * run * HALF * width
-                    done += width
-                bias += HALF * halves
+            for first in range(0, pixels, step):
+                some, shift = min(step, pixels - first), (image * pixels + first) * out_stride
+                entries = table + first * taps * 4
+                w, bias = record.w, record.bias
+                for group in range(record.groups):
+                    x = record.x + image * record.x_pixels * in_stride + group * run * element
+                    at = shift + group * columns * element
+                    addend = 0
+                    if record.has_addend:
+                        addend = record.addend + at
+                    done = 0
+                    while done < halves:
+                        width, column = min(WINDOW_PANEL, halves - done), HALF * done
+                        z = addend
+                        if addend != 0:
+                            z = addend + column
+                        cuts(x, zero, piece, entries, some, taps, run, w, width, bias + column, z, record.out + at + column,
+                             out_stride, columns - done * lanes, low, high)  # fmt: skip
+                        w += taps * run * HALF * width
+                        done += width
+                    bias += HALF * halves
         return 0
 
     @kernel("depthwise_" + suffix, CONV)
@@ -178,28 +186,31 @@ def _make(vector: Vector, suffix: str, shapes: list[tuple[int, int]], channel_sh
         low, high = cast(record.low), cast(record.high)
         table, w, bias = record.table, record.w, record.bias
         total = (channels + lanes - 1) // lanes
+        step = at_once(record.block, pixels)
         for image in range(record.images):
             x = record.x + image * record.x_pixels * stride
             clear(record, x + record.x_pixels * stride)
             out, addend = record.out + image * pixels * stride, 0
             if record.has_addend:
                 addend = record.addend + image * pixels * stride
-            done = 0
-            while done < total:
-                halves, at = widest(total - done), HALF * done
-                row = 0
-                while row < pixels:
-                    rows = tallest(pixels - row, halves)
-                    if halves <= 2 and pixels - row >= tallest_channels:
-                        rows = tallest_channels
-                    z = addend
-                    if addend != 0:
-                        z = addend + row * stride + at
-                    channel_tile(rows, halves, x + at, table + row * taps * 4, 4 * taps, taps, 0, w + at,
-                                 HALF * total, bias + at, z, stride, out + row * stride + at, stride,
-                                 channels - done * lanes, low, high)  # fmt: skip
-                    row += rows
-                done += halves
+            for first in range(0, pixels, step):
+                last = min(first + step, pixels)
+                done = 0
+                while done < total:
+                    halves, at = widest(total - done), HALF * done
+                    row = first
+                    while row < last:
+                        rows = tallest(last - row, halves)
+                        if halves <= 2 and last - row >= tallest_channels:
+                            rows = tallest_channels
+                        z = addend
+                        if addend != 0:
+                            z = addend + row * stride + at
+                        channel_tile(rows, halves, x + at, table + row * taps * 4, 4 * taps, taps, 0, w + at,
+                                     HALF * total, bias + at, z, stride, out + row * stride + at, stride,
+                                     channels - done * lanes, low, high)  # fmt: skip
+                        row += rows
+                    done += halves
         return 0
 
     @kernel("dot_" + suffix, CONV)
@@ -237,5 +248,5 @@ def _to_f64(x):
     return x
 
 
-_make(f32x, "f32", _SHAPES, _CHANNELS, _to_f32)
-_make(f64x, "f64", _SMALL, _SMALL, _to_f64)
+_make(f32x, "f32", _SHAPES, _CHANNELS, _to_f32, store_f32)
+_make(f64x, "f64", _SMALL, _SMALL, _to_f64, store_f64)

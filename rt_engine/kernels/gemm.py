@@ -13,6 +13,7 @@ from numba import float32
 from rt_engine.kernels.interface.gemm import GEMM, PACK
 from rt_engine.kernels.interface.panels import MATRIX_PANEL
 from rt_engine.kernels.parts.abi import kernel
+from rt_engine.kernels.parts.blocks import at_once
 from rt_engine.kernels.parts.registers import TILES, of_six
 from rt_engine.kernels.parts.tile import make_tiles
 from rt_native.lang import inline, load_f32, load_f64, store_f32, store_f64
@@ -93,18 +94,24 @@ def _make(vector: Vector, suffix: str, load: Any, store: Any, cast: Any) -> None
         bias = record.bias
         vectors = (n + lanes - 1) // lanes
         alone = m == 1 and record.batch == 1
+        step = max(at_once(record.block, m), 1)
         for i in range(record.batch):
             a = record.a + i * record.a_batch * element
             b = record.b + i * record.b_batch * element
             c = record.out + i * record.out_batch * element
-            done = 0
-            while done < vectors:
-                width, at = min(MATRIX_PANEL, vectors - done), BYTES * done
-                if alone:
-                    row_panel(width, splits, a, b + at * k, k, c + at, bias + at, low, high)
-                else:
-                    panel(m, width, splits, a, sa, b + at * k, k, c + at, sc, bias + at, n - done * lanes, low, high)
-                done += width
+            for first in range(0, m, step):
+                rows = min(step, m - first)
+                done = 0
+                while done < vectors:
+                    width, at = min(MATRIX_PANEL, vectors - done), BYTES * done
+                    if alone:
+                        row_panel(width, splits, a, b + at * k, k, c + at, bias + at, low, high)
+                    else:
+                        panel(rows, width, splits, a, sa, b + at * k, k, c + at, sc, bias + at,
+                              n - done * lanes, low, high)  # fmt: skip
+                    done += width
+                a += rows * sa
+                c += rows * sc
         return 0
 
     @kernel("pack_" + suffix, PACK)

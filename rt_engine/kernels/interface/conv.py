@@ -6,7 +6,7 @@ CONV = Fields(
     "conv",
     operands="x w bias out table addend?",
     sizes="images x_pixels out_pixels taps run columns groups x_channels out_channels zeros",
-    params="low high",
+    params="low high block? cut?",
     writes="out",
 )
 """x [images, x_pixels, x_channels] -> out [images, out_pixels, out_channels].
@@ -14,9 +14,10 @@ CONV = Fields(
 run         how many neighbouring elements lie under one tap: the channels of a group, or several pixels' where the input has
             padding of its own
 columns     output channels of a group
-table       int32 [out_pixels, taps], byte offsets in an image; behind it, from the next multiple of 64 on, 256 bytes of zeros. Taps
-            in the padding point at the last `zeros` elements of an image, which belong to no pixel: the kernel sets them to zero
+table       int32 [out_pixels, taps], byte offsets in an image; behind it, from the next multiple of 64 on, 256 unused bytes.
+            Taps in the padding point at the last `zeros` elements of an image, which belong to no pixel: the kernel sets them to zero
 addend      has the shape of `out`, and may be `out`
+block, cut  as `interface.blocking` says; the pixels of an image are the rows
 """
 
 CUT = 128
