@@ -28,7 +28,7 @@ format: $(VENV)/lint.done  ## Format in place
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/bench.done $(VENV)/torch.done  ## The whole zoo against ONNX Runtime and OpenVINO (a few minutes)
+bench: $(VENV)/bench.done $(VENV)/torch.done  ## The whole zoo against every peer: ONNX Runtime, OpenVINO, MNN, tract (some minutes)
 	$(BIN)/python -m benchmarks
 
 conformance: $(VENV)/test.done  ## ONNX's backend suite: what we pass, what ONNX Runtime passes

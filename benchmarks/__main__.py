@@ -1,4 +1,4 @@
-"""The whole zoo against ONNX Runtime and OpenVINO: `python -m benchmarks`, which is `make bench`.
+"""The whole zoo against every peer that is installed: `python -m benchmarks`, which is `make bench`.
 
 One table, JSON and a plot in reports/bench; a few minutes. With names, only those models: `python -m benchmarks ds-cnn resnet-8`.
 """
@@ -14,8 +14,9 @@ from benchmarks.targets import TARGETS
 from benchmarks.zoo import Entry, entries, entry
 from rt_engine.measure import results
 from rt_engine.measure.compare import Comparison, compare, steps
+from rt_engine.measure.engines import OURS, Engine, OurRunner
 from rt_engine.measure.peaks import peaks
-from rt_engine.measure.peers import OURS, Engine, OurRunner, peers
+from rt_engine.measure.peers import peers
 
 
 def measure(chosen: Entry, engines: tuple[Engine, ...], seconds: float, bar: Progress | None = None) -> Comparison:
@@ -55,7 +56,7 @@ def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("models", nargs="*", help="names in the zoo; by default all")
-    parser.add_argument("--vs", help="peers, with commas; by default onnxruntime,openvino")
+    parser.add_argument("--vs", help="peers, with commas; by default all that are installed")
     parser.add_argument("--seconds", type=float, default=3.0, help="for the warm rounds of each model")
     parser.add_argument("--out", type=Path, default=Path("reports/bench"), help="folder of bench.json and bench.html")
     arguments = parser.parse_args()

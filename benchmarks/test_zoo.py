@@ -8,9 +8,11 @@ import pytest
 
 from benchmarks.zoo import entries
 from rt_engine.measure.compare import difference
-from rt_engine.measure.peers import DEFAULT_PEERS, OURS, PEERS, RefusedError, is_installed
+from rt_engine.measure.engines import OURS, RefusedError
+from rt_engine.measure.peers import peers
+from rt_engine.measure.trial import runner
 
-ENGINES = {OURS.name: OURS, **{name: PEERS[name] for name in DEFAULT_PEERS if is_installed(name)}}
+ENGINES = {engine.name: engine for engine in (OURS, *peers(None))}
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -20,8 +22,8 @@ def test_latency(benchmark, chosen, engine):
     benchmark.group = chosen.title
     made = chosen.get()
     try:
-        runner = ENGINES[engine].make(made.path, made.inputs)
+        running = runner(ENGINES[engine], made.path, made.inputs)
     except RefusedError as error:
         pytest.skip(f"refused: {error}")
-    assert difference(runner.result(), made.outputs) <= made.tolerance
-    benchmark(runner.run)
+    assert difference(running.result(), made.outputs) <= made.tolerance
+    benchmark(running.run)

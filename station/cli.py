@@ -15,10 +15,10 @@ import typer
 from typer.core import TyperGroup
 
 from rt_native import version
+from rt_native.found import modules
 from rt_native.text import visible
 from station import commands
 from station.commands.run import PROCESS
-from station.found import modules
 
 
 class _Commands(TyperGroup):

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
+from rt_engine.measure.engines import OURS, Arrays, Engine, OurRunner, RefusedError, Runner, Times
 from rt_engine.measure.inspect import is_int8
 from rt_engine.measure.peaks import Sweeper, peaks
-from rt_engine.measure.peers import OURS, Arrays, Engine, OurRunner, RefusedError, Runner, Times
+from rt_engine.measure.trial import runner as runner_in
 from rt_engine.model import Model
 from rt_engine.program.program import TensorSpec
 
@@ -83,7 +84,7 @@ class Comparison:
         return min(peers, key=lambda n: peers[n]) if peers else None
 
     def ratio(self, cold: bool = False) -> float | None:
-        """How many times faster than the better peer we are; None where one of the two is missing."""
+        """How many times faster than the best peer we are; None where one of the two is missing."""
         ours, peer = self.timings.get(OURS.name), self.better_peer
         if ours is None or peer is None:
             return None
@@ -138,7 +139,7 @@ def compare(
     for engine in engines:
         step(f"loading in {engine.name}")
         try:
-            runners[engine.name] = engine.make(path, inputs)
+            runners[engine.name] = runner_in(engine, path, inputs)
         except RefusedError as error:
             refused[engine.name] = str(error)
     results = {name: runner.result() for name, runner in runners.items()}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 import rt_engine
 from rt_engine.errors import InputError
-from rt_engine.measure.peers import Arrays, MissingPeerError
+from rt_engine.measure.engines import Arrays, MissingPeerError
 from rt_engine.program.program import TensorSpec
 from rt_engine.program.rtp_layout import SUFFIX
 from rt_engine.program.values import converted

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from rt_engine.measure.engines import Arrays
 from rt_engine.measure.exactness import record_errors
 from rt_engine.measure.peaks import Peaks, peaks
-from rt_engine.measure.peers import Arrays
 from rt_engine.measure.profile import record_times
 from rt_engine.model import Model
 from rt_engine.program.program import Place, Program

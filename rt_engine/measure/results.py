@@ -12,8 +12,8 @@ from rich.text import Text
 
 from rt_engine.errors import EngineError
 from rt_engine.measure.compare import Comparison
+from rt_engine.measure.engines import OURS
 from rt_engine.measure.peaks import Peaks
-from rt_engine.measure.peers import OURS
 from rt_native.terminal import Column, Sheet
 from rt_native.text import in_html as escape
 
@@ -34,7 +34,7 @@ def _times(value: float | None) -> str:
 
 
 def table(comparisons: Sequence[Comparison], facts: Peaks) -> Sheet:
-    """One row per model: our percentiles, the peers' medians, the ratio against the better one, warm and cold."""
+    """One row per model: our percentiles, the peers' medians, the ratio against the best one, warm and cold."""
     peers = list(dict.fromkeys(n for c in comparisons for n in (*c.timings, *c.refused) if n != OURS.name))
     ranks = {"p50": 0, "p99": 3, "p99.9": 4, "cold": 4, **{f"{p}\np50": 1 for p in peers}, "ratio": 1, "target": 5}
     ranks |= {"cold\nratio": 4, "of\npeak": 3, "error": 2}
@@ -79,11 +79,25 @@ def notes(comparisons: Sequence[Comparison]) -> list[str]:
     lines = [
         f"{c.title}: refused by {OURS.name}: {c.refused[OURS.name]}" for c in comparisons if OURS.name in c.refused
     ]
+    lines += _refusals(comparisons)
     for c in comparisons:
         lines += [
             f"{c.title}: {engine} differs from what is expected by {error:.1e}" for engine, error in c.wrong.items()
         ]
     return lines
+
+
+def _refusals(comparisons: Sequence[Comparison]) -> list[str]:
+    """What the peers refuse; models that one refuses for one reason are told together."""
+    told: dict[tuple[str, str], list[str]] = {}
+    for c in comparisons:
+        for engine, why in c.refused.items():
+            if engine != OURS.name:
+                told.setdefault((engine, why), []).append(c.title)
+    return [
+        f"{titles[0] if len(titles) == 1 else f'{len(titles)} models'}: refused by {engine}: {why}"
+        for (engine, why), titles in told.items()
+    ]
 
 
 def as_dict(comparisons: Sequence[Comparison], facts: Peaks) -> dict[str, Any]:
@@ -93,7 +107,7 @@ def as_dict(comparisons: Sequence[Comparison], facts: Peaks) -> dict[str, Any]:
         "method": {
             "threads": 1,
             "p50": "median of the medians of interleaved rounds, nanoseconds",
-            "ratio": "median of the rounds' ratios, against the better peer whose result is right",
+            "ratio": "median of the rounds' ratios, against the best peer whose result is right",
             "cold": "median; before each run every line of a buffer of 1.5 times L2 and L3 is written",
         },
         "models": [
@@ -159,7 +173,7 @@ def _page(picture: str, facts: Peaks, remarks: list[str]) -> str:
     return (
         "<!doctype html><meta charset='utf-8'><title>rt-engine bench</title>"
         "<style>body{font:14px system-ui,sans-serif;max-width:60rem;margin:2rem auto;color:#222}</style>"
-        f"<h1>Against the better of ONNX Runtime and OpenVINO</h1>{picture}<p>{escape(str(facts))}</p><ul>{remarks_html}</ul>\n"
+        f"<h1>Against the best of all peers</h1>{picture}<p>{escape(str(facts))}</p><ul>{remarks_html}</ul>\n"
     )
 
 
@@ -167,7 +181,7 @@ _ROW, _LEFT, _WIDTH = 24, 330, 900
 
 
 def svg(comparisons: Sequence[Comparison]) -> str:
-    """Bars on a logarithmic axis: how many times faster than the better peer; a mark where the target is."""
+    """Bars on a logarithmic axis: how many times faster than the best peer; a mark where the target is."""
     most = max([2.0, *(x for c in comparisons for x in (c.ratio(), c.target) if x)])
     low = 0.25
 
@@ -208,6 +222,6 @@ def _write_png(path: Path, comparisons: Sequence[Comparison]) -> None:
     rows = range(len(comparisons))
     axes.barh(list(rows), [c.ratio() or 0.0 for c in comparisons], tick_label=[c.title for c in comparisons])
     axes.plot([c.target or math.nan for c in comparisons], list(rows), "k|", markersize=10)
-    axes.set(xscale="log", xlabel="times faster than the better peer (mark: target)")
+    axes.set(xscale="log", xlabel="times faster than the best peer (mark: target)")
     axes.invert_yaxis()
     figure.savefig(path, dpi=150)

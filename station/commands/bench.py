@@ -33,7 +33,7 @@ def bench(
     vs: Annotated[
         str | None,
         typer.Option(
-            help="Peers, with commas: onnxruntime, openvino, openvino-bf16; by default the first two, if installed."
+            help="Peers, with commas: onnxruntime, openvino, mnn, tract, openvino-bf16; by default all but the last."
         ),
     ] = None,
     int8: Annotated[bool, typer.Option("--int8", help="Also its int8 version (QDQ, per channel).")] = False,
@@ -45,7 +45,7 @@ def bench(
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all figures as JSON.")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a plot: .svg, .html or .png.")] = None,
 ) -> None:
-    """Time a model against ONNX Runtime and OpenVINO: one thread, bound memory, in turns, results compared first."""
+    """Time a model against ONNX Runtime, OpenVINO, MNN and others: one thread, bound memory, in turns, results compared first."""
     from rt_native.terminal import Terminal
 
     errors, binding = Terminal(stderr=True), parse_binding(shape, value, bound)
@@ -63,7 +63,7 @@ def bench(
             say(errors, f"{model} is a compiled program, which nobody else reads: measured alone", "yellow")
         engines = () if source.is_program else peers(vs)
         if vs is None and not engines and not source.is_program:
-            say(errors, "no peer is installed; to compare: pip install onnxruntime openvino", "yellow")
+            say(errors, "no peer is installed; to compare: pip install onnxruntime openvino MNN", "yellow")
         found, notes = _compared(errors, source, binding, data, engines, int8, seconds)
         console, facts = Terminal(), peaks()
         console.print(results.table(found, facts))
@@ -88,7 +88,7 @@ def _compared(
 
     from rt_engine.measure import examples
     from rt_engine.measure.compare import compare, steps
-    from rt_engine.measure.peers import OURS
+    from rt_engine.measure.engines import OURS
 
     shapes, notes = _bound(source, binding, int8)
     with tempfile.TemporaryDirectory() as folder, Progress(console=errors, transient=True) as bar:

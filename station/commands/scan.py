@@ -8,9 +8,9 @@ from typing import Any
 
 import typer
 
+from rt_native.found import modules
 from station import scans
 from station.commands.shared.explaining import explained
-from station.found import modules
 
 ORDER = 165
 scan = typer.Typer(

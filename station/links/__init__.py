@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, Literal, Self, get_args
 
 from pydantic import Field
 
-from station.found import modules
+from rt_native.found import modules
 from station.terms.findings import Finding, Step
 from station.terms.tables import Duration, Table, TagTable
 

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from station.found import modules
+from rt_native.found import modules
 from station.terms.findings import Finding, Step
 from station.terms.tables import Array, Table
 

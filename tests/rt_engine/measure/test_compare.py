@@ -9,9 +9,10 @@ import pytest
 from benchmarks.models import mlp
 from rt_engine.measure import results
 from rt_engine.measure.compare import compare, difference, steps
+from rt_engine.measure.engines import OURS, Engine, MissingPeerError, RefusedError
 from rt_engine.measure.examples import example_inputs, static_copy
 from rt_engine.measure.peaks import Peaks, clock_cost_ns, peaks
-from rt_engine.measure.peers import OURS, Engine, MissingPeerError, RefusedError, peers
+from rt_engine.measure.peers import peers
 from tests import need
 
 FACTS = Peaks("p", "s", 1, 16, 32 << 10, 1 << 20, 8 << 20, 3.0, 96.0, 0.0, 200.0, 100.0, 50.0, 10.0)
@@ -35,14 +36,14 @@ class Fake:
 
 
 def engine(name, ns, y=(1.0, 2.0)):
-    return Engine(name, name, lambda path, inputs: Fake(ns, y))
+    return Engine(name, (name,), lambda path, inputs: Fake(ns, y))
 
 
 def refusing(name):
     def make(path, inputs):
         raise RefusedError("it has a Loop")
 
-    return Engine(name, name, make)
+    return Engine(name, (name,), make)
 
 
 def fake_comparison(tmp_path, *engines, target=None):
@@ -120,6 +121,14 @@ def test_peaks_are_plausible():
     assert facts.gflops > facts.ghz
     assert facts.l1_gbs > 0.5 * facts.dram_gbs > 0
     assert 0 <= clock_cost_ns() < 10_000
+
+
+def test_what_a_peer_refuses_is_said_once(tmp_path):
+    """Models that it refuses for one reason are told together."""
+    engines = engine(OURS.name, 1000), refusing("other")
+    found = [compare(tmp_path / f"{n}.onnx", {}, None, engines, seconds=0.01, cold=False) for n in "abc"]
+    assert results.notes(found) == ["3 models: refused by other: it has a Loop"]
+    assert results.notes(found[:1]) == ["a: refused by other: it has a Loop"]
 
 
 def test_peers_are_found_by_name():

@@ -7,8 +7,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from rt_engine.measure.engines import RefusedError
 from rt_engine.measure.examples import tensor_copy
-from rt_engine.measure.peers import OnnxRuntime, RefusedError
+from rt_engine.measure.peers.onnxruntime import OnnxRuntime
 from tests import need
 
 

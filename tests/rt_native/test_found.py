@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from station.found import modules
+from rt_native.found import modules
 
 
 @pytest.fixture

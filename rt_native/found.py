@@ -1,4 +1,4 @@
-"""Modules that are found by being in a folder: kinds of links, kinds of servers, commands."""
+"""Modules that are found by being in a folder: kinds of links, kinds of servers, commands, engines to compare with."""
 
 from __future__ import annotations
 
