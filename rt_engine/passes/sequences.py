@@ -24,6 +24,9 @@ LENGTHS = "rt_engine.lengths"
 """Under this key, a graph has for each output the number of tensors that it became; None for what was a tensor."""
 MOST_ELEMENTS = 4096
 """Of one sequence: each is a tensor of its own, and sequences are copied as they grow."""
+MOST_TOGETHER = 1 << 18
+"""Of all sequences of a graph."""
+_CHARGED = "rt_engine.charged"
 _numbers = count()
 
 Made = list[ir.Node]
@@ -69,26 +72,28 @@ def remove(graph: ir.Graph, nodes: Made) -> None:
 
 
 def spread_outputs(compilation: Compilation) -> None:
-    """Outputs that are sequences become their tensors, `NAME_0`, `NAME_1`, ..."""
+    """Outputs that are sequences become their tensors, `NAME_0`, `NAME_1`, ...
+
+    Raises:
+        Refusal: there is no tensor in one.
+    """
     graph = compilation.graph
-    lengths = [None if (found := elements(value)) is None else len(found) for value in graph.outputs]
-    graph.meta[LENGTHS] = lengths
-    for value in list(graph.outputs):
-        found = elements(value)
-        if found is None:
-            if ABSENT in value.meta:
-                raise Refusal(f"output '{value.name}' has nothing in it", "leave it out")
-            continue
-        if not found:
+    found = [elements(value) for value in graph.outputs]
+    graph.meta[LENGTHS] = [None if parts is None else len(parts) for parts in found]
+    for value, parts in zip(graph.outputs, found, strict=True):
+        if ABSENT in value.meta:
+            raise Refusal(f"output '{value.name}' has nothing in it", "leave it out")
+        if parts is not None and not parts:
             raise Refusal(f"output '{value.name}' is a sequence without tensors", "leave it out")
-        at = next(i for i, one in enumerate(graph.outputs) if one is value)
-        graph.outputs[at : at + 1] = found
+    if any(parts is not None for parts in found):
+        every = [(value,) if parts is None else parts for value, parts in zip(graph.outputs, found, strict=True)]
+        graph.outputs[:] = [one for parts in every for one in parts]
 
 
 def part_names(graph: ir.Graph, names: Sequence[str]) -> dict[str, list[str]]:
     """Name of an output, of those that the graph had -> the names of the tensors that it became; those that were sequences."""
-    taken = list(names)
-    lengths = graph.meta.get(LENGTHS, [None] * len(taken))
+    taken = set(names)
+    lengths = graph.meta.get(LENGTHS, [None] * len(names))
     return {
         name: [_free_name(f"{name}_{i}", taken) for i in range(length)]
         for name, length in zip(names, lengths, strict=True)
@@ -96,10 +101,10 @@ def part_names(graph: ir.Graph, names: Sequence[str]) -> dict[str, list[str]]:
     }
 
 
-def _free_name(name: str, taken: list[str]) -> str:
+def _free_name(name: str, taken: set[str]) -> str:
     while name in taken:
         name += "_"
-    taken.append(name)
+    taken.add(name)
     return name
 
 
@@ -110,18 +115,20 @@ def spread_inputs(compilation: Compilation) -> None:
         ShapeBindingError: nothing says how many tensors a sequence has.
     """
     graph = compilation.graph
-    for value in list(graph.inputs):
+    found: list[ir.Value] = []
+    for value in graph.inputs:
         if isinstance(value.type, ir.OptionalType):
             value.type = value.type.elem_type
             compilation.assumed.append(f"input '{value.name}' is optional in the file: it is always given")
         if not isinstance(value.type, ir.SequenceType):
+            found.append(value)
             continue
-        length = _length(compilation, str(value.name))
-        inner = value.type.elem_type
+        length, inner = _length(compilation, str(value.name)), value.type.elem_type
         made = [ir.Value(name=f"{value.name}_{i}", type=inner, shape=_copied(value.shape)) for i in range(length)]
-        at = list(graph.inputs).index(value)
-        graph.inputs[at : at + 1] = made
+        found += made
         _constructed(graph, value, made)
+    if len(found) != len(graph.inputs) or any(a is not b for a, b in zip(found, graph.inputs, strict=True)):
+        graph.inputs[:] = found
 
 
 def _copied(shape: ir.Shape | None) -> ir.Shape | None:
@@ -157,19 +164,24 @@ def _length(compilation: Compilation, name: str) -> int:
 
 def open_branches(graph: ir.Graph, node: ir.Node, branches: list[ir.Graph]) -> None:
     """Sequences that the branches of an If read become inputs for each tensor."""
-    for at in range(len(node.inputs) - 1, 0, -1):
-        parts = elements(node.inputs[at])
-        if parts is None:
-            continue
-        rest = [*node.inputs[:at], *parts, *node.inputs[at + 1 :]]
-        node.resize_inputs(len(rest))
-        for i, value in enumerate(rest):
-            node.replace_input_with(i, value)
-        for body in branches:
-            value = body.inputs[at - 1]
-            inner = [ir.Value(name=f"{value.name}.{i}") for i in range(len(parts))]
-            body.inputs[at - 1 : at] = inner
-            _constructed(body, value, inner)
+    found = [elements(value) for value in node.inputs]
+    if all(parts is None for parts in found):
+        return
+    rest = [
+        one for value, parts in zip(node.inputs, found, strict=True) for one in ((value,) if parts is None else parts)
+    ]
+    _charge(graph, len(rest) * len(branches))
+    for body in branches:
+        inputs: list[ir.Value] = []
+        for value, parts in zip(list(body.inputs), found[1:], strict=True):
+            inner = [value] if parts is None else [ir.Value(name=f"{value.name}.{i}") for i in range(len(parts))]
+            inputs += inner
+            if parts is not None:
+                _constructed(body, value, inner)
+        body.inputs[:] = inputs
+    node.resize_inputs(len(rest))
+    for i, one in enumerate(rest):
+        node.replace_input_with(i, one)
 
 
 def close_branches(graph: ir.Graph, node: ir.Node, branches: list[ir.Graph]) -> Made:
@@ -214,8 +226,17 @@ def close_branches(graph: ir.Graph, node: ir.Node, branches: list[ir.Graph]) -> 
 def _sequence(node: ir.Node, values: tuple[ir.Value, ...]) -> Made:
     if len(values) > MOST_ELEMENTS:
         raise Refusal(f"a sequence of {len(values):,} tensors; the most is {MOST_ELEMENTS:,}", "export with one tensor")
+    assert node.graph is not None
+    _charge(node.graph, len(values))
     node.outputs[0].meta[ELEMENTS] = values
     return []
+
+
+def _charge(graph: ir.Graph | ir.Function, count: int) -> None:
+    """A file of a few bytes can ask for any number of long sequences."""
+    graph.meta[_CHARGED] = graph.meta.get(_CHARGED, 0) + count
+    if graph.meta[_CHARGED] > MOST_TOGETHER:
+        raise Refusal(f"sequences of more than {MOST_TOGETHER:,} tensors in all", "export with one tensor")
 
 
 def _alias(node: ir.Node, value: ir.Value) -> Made:
@@ -363,6 +384,7 @@ def _concat(graph: ir.Graph, node: ir.Node, opset: int) -> Made:
     found, new = _known(node), node.attributes.get_int("new_axis", 0)
     if not found:
         raise Refusal("its sequence has no tensor: the shape of its output is not known", "leave it out")
+    _charge(graph, len(found))
     rank = len(found[0].shape) if found[0].shape is not None else 0
     axis = _axis(node, rank + bool(new))
     made: Made = []

@@ -253,11 +253,14 @@ class _Reader:
     def naming(self) -> Naming:
         classes: dict[str, tuple[Any, ...]] = {}
         categories: dict[str, tuple[str, ...]] = {}
+        lists: dict[tuple[int, int], tuple[str, ...]] = {}
         for output, type, count, first in self.array(Kind.CLASSES).tolist():
-            labels = tuple(map(self.text, self.listed(count, first)))
             if type == CATEGORIES:
-                categories[self.text(output)] = labels
+                if (count, first) not in lists:
+                    lists[count, first] = tuple(map(self.text, self.listed(count, first)))
+                categories[self.text(output)] = lists[count, first]
                 continue
+            labels = tuple(map(self.text, self.listed(count, first)))
             try:
                 classes[self.text(output)] = tuple(map(int, labels)) if type == INTEGERS else labels
             except ValueError as error:

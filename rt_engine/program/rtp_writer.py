@@ -99,8 +99,11 @@ class _Tables:
     shapes: list[int] = field(default_factory=list)
     numbers: list[int] = field(default_factory=list)
     initial: bytearray = field(default_factory=bytearray)
+    lists: dict[int, tuple[int, int]] = field(default_factory=dict)
 
-    def text(self, value: str) -> int:
+    def text(self, value: str | bytes) -> int:
+        if isinstance(value, bytes):  # a name that is no UTF-8
+            value = value.decode("utf-8", "replace")
         if value not in self.known:
             if "\0" in value:
                 raise ProgramFileError(f"the text {value!r} has a null character; rename it in the model")
@@ -138,4 +141,6 @@ class _Tables:
         return self.text(output), INTEGERS if integers else NAMES, *listed
 
     def categories(self, name: str, names: tuple[str, ...]) -> tuple[int, ...]:
-        return self.text(name), CATEGORIES, *self.list([self.text(one) for one in names])
+        if id(names) not in self.lists:  # inputs of one component share a list
+            self.lists[id(names)] = self.list([self.text(one) for one in names])
+        return self.text(name), CATEGORIES, *self.lists[id(names)]

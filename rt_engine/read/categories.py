@@ -157,6 +157,7 @@ class _Strings:
         self._types: dict[str, int] = {}
         self._names: dict[str, dict[bytes, int]] = defaultdict(dict)
         self._tensors: list[tuple[str, TensorProto]] = []
+        self._told: dict[str, tuple[str, ...]] = {}
 
     # --- components -------------------------------------------------------------------------------------------------------
 
@@ -465,13 +466,20 @@ class _Strings:
         else:
             versions[ML].version = max(versions[ML].version, 2)
 
+    def _texts(self, name: str) -> tuple[str, ...]:
+        """The list of a component, once for all its values."""
+        root = self._root(name)
+        if root not in self._told:
+            self._told[root] = tuple(text.decode("utf-8", "replace") for text in self._names[root])
+        return self._told[root]
+
     def _ends(self) -> None:
         """The lists of the model's inputs and outputs."""
         initializers = {tensor.name for tensor in self.proto.graph.initializer}
         for value in self.proto.graph.input:
             if not self._is_string(value.name) or value.name in initializers:
                 continue
-            names = tuple(text.decode("utf-8", "replace") for text in self._list(value.name))
+            names = self._texts(value.name)
             if why := _unusable(names):
                 self.found.reasons.append(
                     Reason(value.name, "input", f"input '{value.name}' is of strings, and {why}", _HELP)
@@ -479,7 +487,7 @@ class _Strings:
             self.found.inputs[value.name] = names
         for value in self.proto.graph.output:
             if self._is_string(value.name):
-                self.found.outputs[value.name] = tuple(t.decode("utf-8", "replace") for t in self._list(value.name))
+                self.found.outputs[value.name] = self._texts(value.name)
                 if value.name in self._open:
                     self.found.open_outputs.add(value.name)
 

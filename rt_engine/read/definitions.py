@@ -79,7 +79,7 @@ def _types(proto: onnx.ModelProto) -> dict[str, onnx.TypeProto]:
 
 def definition(node: onnx.NodeProto, version: int, types: Sequence[onnx.TypeProto | None]) -> onnx.FunctionProto | None:
     """The function that defines a node, for inputs of these types (None where one is absent); None where there is none."""
-    if not has_definition(node.domain, node.op_type, version):
+    if not has_definition(node.domain, node.op_type, version) or not _is_whole(node, types):
         return None
     schema: Any = onnx.defs.get_schema(node.op_type, version, node.domain)
     function = onnx.FunctionProto()
@@ -94,6 +94,16 @@ def definition(node: onnx.NodeProto, version: int, types: Sequence[onnx.TypeProt
         body = schema.get_function_with_opset_version(chosen)
     function.ParseFromString(body)
     return function if function.node else None
+
+
+def _is_whole(node: onnx.NodeProto, types: Sequence[onnx.TypeProto | None]) -> bool:
+    """A SequenceMap whose inputs and outputs are those of its body: with any other, ONNX reads outside of its memory."""
+    if node.op_type != "SequenceMap":
+        return True
+    body = next((a.g for a in node.attribute if a.name == "body" and a.HasField("g")), None)
+    known = [t is not None and t.WhichOneof("value") in ("sequence_type", "tensor_type") for t in types]
+    ends = None if body is None else (len(body.input), len(body.output))
+    return ends == (len(node.input), len(node.output)) and min(ends) > 0 and all(known)
 
 
 def _newest(versions: list[int], version: int) -> int | None:

@@ -33,7 +33,10 @@ def read(source: AnySource) -> ir.Model:
     source = opened(source)
     name, proto = source.title, parsed(source)
     _check_opset(proto, name)
-    proto, naming, reasons = with_numbers(proto)
+    try:
+        proto, naming, reasons = with_numbers(proto)
+    except (ValueError, TypeError, LookupError, RuntimeError) as error:
+        raise InvalidModelError(f"{name} breaks ONNX's rules at its strings: {_first_lines(error)}") from error
     if reasons:
         raise UnsupportedModelError(name, reasons)
     _check_types(proto, name)

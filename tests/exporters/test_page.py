@@ -12,7 +12,7 @@ import rt_engine
 from tests import ROOT, need
 
 PAGE = (ROOT / "docs" / "exporters.md").read_text()
-TORCH, LOGISTIC, BOOSTING = re.findall(r"```python\n(.*?)```", PAGE, re.S)
+TORCH, LOGISTIC, STRINGS, BOOSTING = re.findall(r"```python\n(.*?)```", PAGE, re.S)
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +51,13 @@ def test_a_classifier_of_scikit_learn():
     found = run(LOGISTIC)
     label, scores = rt_engine.load("classifier.onnx").run({"X": found["X"][:1]})
     assert label.shape == (1,) and scores.shape == (1, 2)
+
+
+def test_a_pipeline_on_columns_of_strings():
+    """Names go in and come out, or their indices."""
+    need.package("skl2onnx")
+    model = run(STRINGS)["model"]
+    assert model.categories == {"material": ("brass", "steel")} and model.classes == {"label": ("bad", "good")}
 
 
 def test_gradient_boosting_is_exported_with_the_block_alone():
