@@ -10,7 +10,7 @@ import onnx_ir as ir
 from numpy.typing import ArrayLike, NDArray
 
 from rt_engine.binding import UNBOUND, Binding
-from rt_engine.errors import InvalidModelError
+from rt_engine.errors import Reason, UnsupportedModelError
 from rt_engine.lower.assemble import assemble
 from rt_engine.lower.lower import lower
 from rt_engine.passes import run_passes
@@ -33,7 +33,7 @@ def compile_model(
     """Read -> passes -> lower -> plan and assemble. Raises what `rt_engine.load` documents."""
     source = opened(source)
     name, model = source.title, read(source)
-    with _contradictions(name):
+    with _stopped(name):
         lowered, assumed = _lower(model, name, binding)
         program = assemble(lowered, name, initial)
     meta, metadata = model.meta, dict(model.metadata_props) | fixed_metadata(binding)
@@ -50,7 +50,7 @@ def lower_model(source: AnySource, binding: Binding = UNBOUND) -> tuple[Lowered,
     """
     source = opened(source)
     name, model = source.title, read(source)
-    with _contradictions(name):
+    with _stopped(name):
         lowered, assumed = _lower(model, name, binding)
     return lowered, model.meta[NAMING], assumed
 
@@ -97,12 +97,13 @@ def _evaluate(model: onnx.ModelProto, feeds: Mapping[str, NDArray[Any]]) -> list
 
 
 @contextmanager
-def _contradictions(name: str) -> Iterator[None]:
+def _stopped(name: str) -> Iterator[None]:
     try:
         yield
     except _NONSENSE as error:
-        what = f"{type(error).__name__}: {error}"
-        raise InvalidModelError(f"{name} contradicts itself where ONNX's checker does not look: {what}") from error
+        what = f"compiling it ended in {type(error).__name__}: {error}"
+        help = "ONNX's checker finds no mistake in it; where ONNX Runtime runs it, the mistake is here: report it"
+        raise UnsupportedModelError(name, [Reason("the whole model", "model", what, help)]) from error
 
 
 _NONSENSE = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, AssertionError, MemoryError)

@@ -162,4 +162,5 @@ _MEANING = {
     Status.INDEX_OUT_OF_RANGE: "an index computed at run time points outside of its tensor",
     Status.UNKNOWN_KERNEL: "the program was made for another version of the kernel library",
     Status.DIVISION_BY_ZERO: "an integer was divided by zero",
+    Status.IMPOSSIBLE_BRANCH: "its condition chose a branch that does not fit the shapes which the model was loaded for",
 }

@@ -13,3 +13,5 @@ class Status(IntEnum):
     """A record names a kernel that the library does not have: the program was made for another version."""
     DIVISION_BY_ZERO = 3
     """An integer was divided by zero; the quotient is 0."""
+    IMPOSSIBLE_BRANCH = 4
+    """A condition chose a branch that does not fit the shapes which the model was loaded for."""

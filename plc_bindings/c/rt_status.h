@@ -12,6 +12,7 @@ enum {
     RTE_INDEX_OUT_OF_RANGE = 1, /**< An index computed at run time points outside of its tensor; the output is not written. */
     RTE_UNKNOWN_KERNEL = 2, /**< A record names a kernel that the library does not have: the program was made for another version. */
     RTE_DIVISION_BY_ZERO = 3, /**< An integer was divided by zero; the quotient is 0. */
+    RTE_IMPOSSIBLE_BRANCH = 4, /**< A condition chose a branch that does not fit the shapes which the model was loaded for. */
     RTE_NO_FILE = 300, /**< The file cannot be opened, or not be read. */
     RTE_NOT_A_PROGRAM = 301, /**< The file is no compiled program (.rtp). */
     RTE_OTHER_VERSION = 302, /**< The program was compiled for another version of the format or of the kernels: compile the model again. */
@@ -52,6 +53,7 @@ enum {
     X(1, "INDEX_OUT_OF_RANGE") \
     X(2, "UNKNOWN_KERNEL") \
     X(3, "DIVISION_BY_ZERO") \
+    X(4, "IMPOSSIBLE_BRANCH") \
     X(100, "PAUSED") \
     X(101, "WATCHDOG") \
     X(102, "BAD_INPUT") \

@@ -104,9 +104,14 @@ def is_absent(output: ir.Value) -> bool:
     return output.name == ""
 
 
+def label(node: ir.Node) -> str:
+    """What a user finds a node by: its name, or where it has none that of its first output."""
+    return node.name or next((v.name for v in node.outputs if v.name), "") or node.op_type
+
+
 def reason_of(node: ir.Node, refusal: Refusal) -> Reason:
     """A refusal, as what a user reads."""
-    return Reason(node.name or node.op_type, node.op_type, refusal.why, refusal.help)
+    return Reason(label(node), node.op_type, refusal.why, refusal.help)
 
 
 _DOES_NOT_FIT = (ValueError, TypeError, LookupError, ArithmeticError, AssertionError, AttributeError)

@@ -30,6 +30,10 @@ class Refusal(Exception):
         super().__init__(why)
 
 
+class Misfit(Refusal):
+    """Types or shapes do not fit together; `InvalidModelError`, where this is all that stands in the way."""
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
     """An ONNX node as an operator sees it: static shapes, buffers for inputs and outputs (None where absent)."""

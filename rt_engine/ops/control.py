@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from rt_engine.kernels.interface.control import COPY_AT, JUMP, LOOP
+from rt_engine.kernels.interface.control import COPY_AT, JUMP, LOOP, TRAP
 from rt_engine.ops.base import RT_DOMAIN, Node, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.moves import reshaped
@@ -26,7 +26,7 @@ from rt_engine.program.calls import Buffer
 
 @operator("If", domain=RT_DOMAIN, since=1, any_type=True)
 def if_(node: Node, build: Builder) -> None:
-    """One of two bodies, chosen at run time; both give the same shapes."""
+    """One of two bodies, chosen at run time; both give the same shapes, or one cannot be and is a trap."""
     condition = node.x
     node.require(condition.size == 1, "the condition is not one bool")
     branch = _jump(build, condition)
@@ -38,6 +38,9 @@ def if_(node: Node, build: Builder) -> None:
 
 
 def _branch(node: Node, build: Builder, name: str) -> None:
+    if node.attr("trap", "") == name:
+        build.call("trap", TRAP())
+        return
     arguments = [_present(node, i) for i in range(1, len(node.inputs))]
     results = build.body(node.attr(name), arguments)
     _own_call(node, build)

@@ -1,18 +1,20 @@
 """If, Loop and Scan whose bodies stand alone (`passes.closing`): bodies are specialised, and what is known at load goes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 
 import numpy as np
 import onnx_ir as ir
 
 from rt_engine.errors import InvalidModelError, UnsupportedModelError
-from rt_engine.ops.base import Refusal
+from rt_engine.ops.base import Misfit, Refusal
 from rt_engine.ops.control import bodies
 from rt_engine.ops.graph import add_constant, constant
 from rt_engine.passes.closing import note
 from rt_engine.passes.compilation import Compilation
 from rt_engine.passes.sequences import close_branches, open_branches
+from rt_engine.passes.trips import static_trips
+from rt_engine.status import Status
 
 MOST_TRIPS = 1_000_000
 """A loop with more iterations has no bound that a cycle could keep."""
@@ -32,11 +34,12 @@ def resolve(compilation: Compilation, node: ir.Node, specialise: Specialise) -> 
 
     1. What is captured and constant becomes a constant of the body.
     2. If with a constant condition -> the nodes of its branch.
-    3. If -> both branches are specialised, and must give the same shapes.
+    3. If -> both branches are specialised, and must give the same shapes. One that does not fit the model's shapes becomes a trap.
     4. Loop whose body keeps its shapes -> the body is specialised, once for all iterations.
     5. Loop whose body does not, with a constant number of iterations -> all iterations, one after the other.
     6. Loop without a number of iterations, whose condition depends on constants alone -> one iteration, and the rest of it.
-    7. Scan -> as 4.
+    7. Loop whose condition is computed from constants and the iteration's number -> how often it runs is found out now.
+    8. Scan -> as 4.
 
     Raises:
         Refusal: no static shape, or no bound.
@@ -90,7 +93,7 @@ def _specialised(compilation: Compilation, body: ir.Graph, specialise: Specialis
     except UnsupportedModelError as error:
         raise Refusal("in its body, " + "; ".join(str(reason) for reason in error.reasons)) from error
     except InvalidModelError as error:
-        raise Refusal(f"in its body, {error}") from error
+        raise Misfit(f"in its body, {error}") from error
 
 
 def _type_as(value: ir.Value, other: ir.Value | None, shape: tuple[int, ...] | None = None) -> None:
@@ -117,14 +120,10 @@ def _if(compilation: Compilation, node: ir.Node, specialise: Specialise) -> list
         body = node.attributes[names[0] if condition.reshape(-1)[0] else names[1]].as_graph()
         nodes, results = _inlined(compilation.graph, node, body, list(node.inputs[1:]))
         return _replaced(compilation.graph, node, nodes, results)
-    branches = [node.attributes[name].as_graph() for name in names]
-    open_branches(compilation.graph, node, branches)
-    for body in branches:
-        for inner, outer in zip(body.inputs, node.inputs[1:], strict=True):
-            _type_as(inner, outer)
-        _specialised(compilation, body, specialise)
-    node, *sequences = close_branches(compilation.graph, node, branches)
-    then, other = (body.outputs for body in branches)
+    open_branches(compilation.graph, node, [node.attributes[name].as_graph() for name in names])
+    possible = _type_branches(compilation, node, specialise)
+    node, *sequences = close_branches(compilation.graph, node, [possible[0], possible[-1]])
+    then, other = possible[0].outputs, possible[-1].outputs
     if not len(then) == len(other) == len(node.outputs):
         raise Refusal("its branches give another number of results than it has")
     for value, a, b in zip(node.outputs, then, other, strict=True):
@@ -137,16 +136,51 @@ def _if(compilation: Compilation, node: ir.Node, specialise: Specialise) -> list
     return sequences or None
 
 
+def _type_branches(compilation: Compilation, node: ir.Node, specialise: Specialise) -> list[ir.Graph]:
+    """Give the branches' values their types; the branches that are possible. One that does not fit becomes a trap.
+
+    The branch itself goes: nothing in it has a type.
+    """
+    possible: list[ir.Graph] = []
+    failed: dict[str, Misfit] = {}
+    for name in ("then_branch", "else_branch"):
+        if node.attributes.get_string("trap", "") == name:
+            continue
+        body = node.attributes[name].as_graph()
+        for inner, outer in zip(body.inputs, node.inputs[1:], strict=True):
+            _type_as(inner, outer)
+        try:
+            _specialised(compilation, body, specialise)
+            possible.append(body)
+        except Misfit as error:
+            failed[name] = error
+    if not possible:
+        raise next(iter(failed.values()))
+    for name in failed:
+        body = node.attributes[name].as_graph()
+        node.attributes[name] = ir.AttrGraph(name, ir.Graph(_like(body.inputs), [], nodes=[], name=body.name))
+        node.attributes["trap"] = ir.AttrString("trap", name)
+        compilation.assumed.append(
+            f"the {name} of If '{node.name or node.outputs[0].name}' does not fit the shapes of the inputs: a run that takes it "
+            f"ends with status {int(Status.IMPOSSIBLE_BRANCH)}; where an input decides that never changes, fix it with values"
+        )
+    return possible
+
+
+def _like(values: Sequence[ir.Value]) -> list[ir.Value]:
+    return [ir.Value(name=v.name, type=v.type, shape=v.shape) for v in values]
+
+
 def _loop(compilation: Compilation, node: ir.Node, specialise: Specialise) -> list[ir.Node] | None:
     body, captured = node.attributes["body"].as_graph(), _number(node, "captured")
     start = constant(node.inputs[1]) if len(node.inputs) > 1 else None
-    if (
-        node.inputs[0] is None
-        and start is not None
-        and start.all()
-        and len(body.outputs) == len(body.inputs) - 1 - captured
-    ):
+    count = _count(compilation, node, body, captured)
+    endless = node.inputs[0] is None and start is not None and start.all()
+    few = count is None or count * (len(list(body)) + 1) <= MOST_PEELED
+    if endless and few and len(body.outputs) == len(body.inputs) - 1 - captured:
         return _peeled(compilation.graph, node, body)
+    if count is not None:
+        _fix(compilation.graph, node, body, count)
     trips = _trips(node)
     carried = len(body.inputs) - 2 - captured
     if carried < 0 or len(body.outputs) != len(node.outputs) + 1 or len(node.outputs) < carried:
@@ -163,6 +197,27 @@ def _loop(compilation: Compilation, node: ir.Node, specialise: Specialise) -> li
         except (ValueError, TypeError, AttributeError) as error:
             raise refusal from error
     return None
+
+
+def _count(compilation: Compilation, node: ir.Node, body: ir.Graph, captured: int) -> int | None:
+    """How often a loop runs whose condition is computed, but from no data; None where nothing asks for it."""
+    start = constant(node.inputs[1]) if len(node.inputs) > 1 and node.inputs[1] is not None else np.array(True)
+    carried = len(body.inputs) - 2 - captured
+    collects = len(body.outputs) > 1 + carried
+    given = constant(node.inputs[0])
+    bound = MOST_TRIPS if given is None or given.size != 1 else int(given.reshape(-1)[0])
+    if start is None or not start.all() or carried < 0 or bound <= 0 or not (collects or given is None):
+        return None
+    if (node.inputs[0] is not None and given is None) or _always(body, node):
+        return None
+    count = static_trips(compilation, node, captured, min(bound, MOST_TRIPS))
+    return None if count == MOST_TRIPS else count
+
+
+def _fix(graph: ir.Graph, node: ir.Node, body: ir.Graph, count: int) -> None:
+    """The loop runs this often, whatever its condition says."""
+    node.replace_input_with(0, add_constant(graph, f"{node.name}.trips", np.array(count, np.int64)))
+    body.outputs[0] = body.inputs[1]
 
 
 def _trips(node: ir.Node) -> int:

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from rt_engine.errors import InvalidModelError, Reason, UnsupportedModelError
 from rt_engine.lower.assemble import assemble
-from rt_engine.lower.lower import buffer_of, builder, is_absent, lower_node, reason_of
+from rt_engine.lower.lower import buffer_of, builder, is_absent, label, lower_node, reason_of
 from rt_engine.ops import find
 from rt_engine.ops.advice import advice
-from rt_engine.ops.base import Operator, Refusal
+from rt_engine.ops.base import Misfit, Operator, Refusal
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.graph import add_constant, constant, is_absurd
 from rt_engine.passes.closing import close_node, is_control
@@ -107,8 +107,15 @@ def specialise(compilation: Compilation, kept: tuple[str, ...] = _KEPT) -> bool:
                         f"constants of {folded:,} bytes; the most is {MOST_FOLDED_BYTES:,}", "check its shape"
                     )
                 _fold(graph, node, opsets)
+        except Misfit as misfit:
+            if not reasons:
+                raise InvalidModelError(f"{compilation.source}: {reason_of(node, misfit)}") from misfit
+            shapeless.update(node.outputs)
         except Refusal as refusal:
             reasons.setdefault(id(node), reason_of(node, refusal))
+            shapeless.update(node.outputs)
+        except _DOES_NOT_FIT as error:
+            reasons.setdefault(id(node), reason_of(node, _does_not_fit(error)))
             shapeless.update(node.outputs)
         except InvalidModelError:
             if not reasons:
@@ -128,6 +135,14 @@ def _remove_sequences(compilation: Compilation, apart: list[ir.Node]) -> None:
         reason = Reason("the whole model", "output", refusal.why, refusal.help)
         raise UnsupportedModelError(compilation.source, [reason]) from refusal
     remove(compilation.graph, apart)
+
+
+_DOES_NOT_FIT = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError)
+
+
+def _does_not_fit(error: Exception) -> Refusal:
+    """What inference runs into when a model gives a node what ONNX's checker let pass."""
+    return Refusal(f"its inputs and attributes do not fit together: {error}", "export the model again")
 
 
 def unknown_operators(compilation: Compilation) -> list[tuple[ir.Node, Reason]]:
@@ -226,7 +241,7 @@ def _onnx_inference(node: ir.Node, version: int, protos: list[Any], source: str)
         given = ", ".join(f"{v.name}: {v.dtype}{list(v.shape) if v.shape is not None else '?'}" for v in inputs)
         words = " ".join(str(error).split())
         raise InvalidModelError(
-            f"{source}: {node.op_type} (node '{node.name}') does not fit its inputs ({given}): {words}"
+            f"{source}: {node.op_type} (node '{label(node)}') does not fit its inputs ({given}): {words}"
         ) from error
     result = []
     for value in node.outputs:

@@ -14,7 +14,9 @@ from rt_engine.errors import InvalidModelError, ModelFileError, Reason, Unsuppor
 from rt_engine.ops.advice import advice
 from rt_engine.read.class_names import with_numbers
 from rt_engine.read.definitions import define
+from rt_engine.read.mended import checked, mended
 from rt_engine.read.source import BYTES, AnySource, Source, opened
+from rt_engine.read.versions import converted
 
 NAMING = "rt_engine.naming"
 """Under this key a model that was read keeps its `rt_engine.program.naming.Naming`."""
@@ -33,6 +35,7 @@ def read(source: AnySource) -> ir.Model:
     source = opened(source)
     name, proto = source.title, parsed(source)
     _check_opset(proto, name)
+    proto = _mended(proto, name, proto is not source.data)
     try:
         proto, naming, reasons = with_numbers(proto)
     except (ValueError, TypeError, LookupError, RuntimeError) as error:
@@ -43,8 +46,9 @@ def read(source: AnySource) -> ir.Model:
     _check_operators(proto, name)
     sha256 = _load_external_data(proto, source)
     try:
-        onnx.checker.check_model(proto)
-    except (OSError, ValueError, onnx.checker.ValidationError) as error:
+        proto = converted(proto, checked)
+        checked(proto)
+    except (OSError, ValueError, RuntimeError, onnx.checker.ValidationError) as error:
         raise _broken(name, error) from error
     _check_names_and_data(proto, name)
     try:
@@ -53,6 +57,13 @@ def read(source: AnySource) -> ir.Model:
         raise InvalidModelError(f"{name} cannot be turned into a graph: {_first_lines(error)}") from error
     model.meta[NAMING], model.meta[SHA256] = naming, sha256
     return model
+
+
+def _mended(proto: onnx.ModelProto, name: str, own: bool) -> onnx.ModelProto:
+    try:
+        return mended(proto, name, own)
+    except (ValueError, TypeError, LookupError, RuntimeError) as error:  # text that is none, types that are none
+        raise _broken(name, error) from error
 
 
 def whole(source: Source) -> Source:
@@ -107,7 +118,10 @@ def _check_types(proto: onnx.ModelProto, name: str) -> None:
     reasons = []
     for value in (*proto.graph.input, *proto.graph.output):
         kind = value.type.WhichOneof("value")
-        if kind in (None, "tensor_type") or _of_tensors(value.type):
+        if _of_tensors(value.type) or (kind is None and value.name in made_by):
+            continue
+        if kind is None:
+            reasons.append(Reason(value.name, "input", "the file does not say its type", "export it again"))
             continue
         node = made_by.get(value.name)
         operator = node.op_type if node is not None else "input"

@@ -37,7 +37,7 @@ def load_and_run(data: bytes) -> str:
         try:
             model = rt_engine.load(data)
         except EngineError as error:
-            net = ", by the last net" if "contradicts itself" in str(error) else ""
+            net = ", by the last net" if "compiling it ended in" in str(error) else ""
             return f"{type(error).__name__}{net}"
         layout = list(spans)
     program = model.program

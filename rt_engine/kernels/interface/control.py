@@ -8,6 +8,9 @@ JUMP = Fields("jump", operands="condition?", sizes="target?", writes="")
 LOOP = Fields("loop", operands="counter condition?", sizes="target? trips", writes="counter")
 """Count; go to record `target` if fewer than `trips` are done and the condition (where there is one) holds."""
 
+TRAP = Fields("trap", operands="", writes="")
+"""End the run with the status of a branch that cannot be."""
+
 COPY_AT = Fields(
     "copy_at",
     operands="x out counter",

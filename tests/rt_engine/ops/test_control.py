@@ -7,7 +7,8 @@ import pytest
 from onnx import parser
 
 import rt_engine
-from rt_engine.errors import UnsupportedModelError
+from rt_engine.errors import InvalidModelError, RunError, UnsupportedModelError
+from rt_engine.status import Status
 from tests.rt_engine.test_lanes import LIBRARIES
 
 HEAD = '<ir_version: 9, opset_import: ["" : 18]>\n'
@@ -276,3 +277,103 @@ def test_a_while_loop_on_constants_is_unrolled():
     endless = model(text, **(numbers | {"two": np.array(0)}))
     with pytest.raises(UnsupportedModelError, match="very many"):
         rt_engine.load(endless)
+
+
+IMPOSSIBLE = """g (float[1, n] x, bool c) => (float[1, 1] y)
+{
+    y = If (c) <
+        then_branch = t () => (float[1, 1] t1) { t1 = MatMul(x, six) },
+        else_branch = e () => (float[1, 1] e1)
+        {
+            e1 = If (c) <
+                then_branch = et () => (float[1, 1] et1) { et1 = MatMul(x, three) },
+                else_branch = ee () => (float[1, 1] ee1) { ee0 = MatMul(x, three)  ee1 = Neg(ee0) }
+            >
+        }
+    >
+}"""
+WEIGHTS = {"six": np.ones((6, 1), np.float32), "three": np.ones((3, 1), np.float32)}
+
+
+@pytest.mark.parametrize(("length", "possible"), [(6, True), (3, False)])
+def test_a_branch_that_does_not_fit_is_a_trap(length, possible):
+    """For the bound shapes only one body is possible: it runs; the other ends the run, and a later run is good again."""
+    loaded = rt_engine.load(model(IMPOSSIBLE, **WEIGHTS), shapes={"x": (1, length)})
+    (note,) = loaded.notes
+    assert ("else_branch" if possible else "then_branch") in note and "status 4" in note
+    context = loaded.context()
+    context.inputs["x"] = 1
+    for condition in (possible, not possible, possible):
+        context.inputs["c"] = condition
+        if condition == possible:
+            context.run()
+            assert abs(context.outputs["y"]) == length
+        else:
+            with pytest.raises(RunError) as caught:
+                context.run()
+            assert caught.value.status is Status.IMPOSSIBLE_BRANCH
+    with pytest.raises(InvalidModelError, match="MatMul"):
+        rt_engine.load(model(IMPOSSIBLE, **WEIGHTS), shapes={"x": (1, 5)})
+
+
+def test_a_fixed_input_folds_the_branch_that_does_not_fit():
+    """With `values` there is no condition, and no trap."""
+    loaded = rt_engine.load(model(IMPOSSIBLE, **WEIGHTS), shapes={"x": (1, 6)}, values={"c": True})
+    assert [i.name for i in loaded.inputs] == ["x"] and not {"jump", "trap"} & set(kernels(loaded))
+    assert loaded.run({"x": np.ones((1, 6), np.float32)})[0] == 6
+
+
+def test_an_operator_that_is_not_here_is_no_trap():
+    """Nobody can tell that its branch is never taken."""
+    text = IF.replace("Neg(a)", "NonZero(a)")
+    with pytest.raises(UnsupportedModelError, match="t2"):
+        rt_engine.load(model(text, w=W))
+
+
+COUNTED = """g (float[1] x) => (float[1] y, float[n, 1] all, int64 k)
+{
+    k, y, all = Loop (most, on, zero, x) <
+        body = b (int64 i, bool go, int64 k, float[1] s) => (bool more, int64 k1, float[1] s1, float[1] out)
+        {
+            k1 = Add(k, one)
+            less = Less(k1, limit)
+            early = Less(i, most)
+            more = And(less, early)
+            s1 = Add(s, x)
+            out = Identity(s1)
+        }
+    >
+}"""
+ZERO, ONE_MORE = {"zero": np.int64(0)}, {"one": np.int64(1), "on": np.array(True)}
+
+
+@pytest.mark.parametrize(("most", "limit"), [(4, 4), (100, 7), (5, 100), (1 << 40, 3000), (3, -1)])
+def test_how_often_a_loop_runs_is_found_at_load(most, limit):
+    """A condition on a counter that begins with a constant, as tf2onnx writes GRU and SimpleRNN of Keras."""
+    constants = {**ZERO, **ONE_MORE, "most": np.int64(most), "limit": np.int64(limit)}
+    loaded = check(model(COUNTED, **constants), {"x": np.full(1, 0.5, np.float32)})
+    assert loaded.outputs[1].shape == (max(1, min(most, limit)), 1)
+
+
+def test_a_loop_without_a_count_is_counted_too():
+    """More iterations than are unrolled."""
+    text = COUNTED.replace("Loop (most,", 'Loop ("",').replace("Less(i, most)", "Less(i, limit)")
+    constants = {**ZERO, **ONE_MORE, "limit": np.int64(2500)}
+    (_, all, k) = rt_engine.load(model(text, **constants)).run({"x": np.ones(1, np.float32)})
+    assert all.shape == (2500, 1) and k == 2500
+
+
+def test_a_condition_on_data_is_still_refused():
+    """What is collected has no static length then."""
+    text = COUNTED.replace("less = Less(k1, limit)", "f = ReduceSum <keepdims = 0> (s)  less = Less(f, fraction)")
+    constants = {**ZERO, **ONE_MORE, "most": np.int64(4), "fraction": np.float32(2)}
+    with pytest.raises(UnsupportedModelError, match="depends on data"):
+        rt_engine.load(model(text, **constants))
+
+
+def test_an_endless_condition_is_refused():
+    """It holds for ever, and nothing bounds it."""
+    text = COUNTED.replace("Loop (most,", 'Loop ("",').replace("Less(i, most)", "Less(zero, one)")
+    text = text.replace("Less(k1, limit)", "Less(zero, k1)")
+    with pytest.raises(UnsupportedModelError, match="number of iterations"):
+        rt_engine.load(model(text, **ZERO, **ONE_MORE))

@@ -95,6 +95,8 @@ def _small() -> Iterator[onnx.ModelProto]:
     yield _node("MatMulInteger", {"x": (TensorProto.UINT8, [3, 9])}, TensorProto.INT32, {"w": weights})
     yield _conv([1, 37, 13, 18], [21, 37, 3, 3], half, pads=[1, 1, 1, 1])
     yield _conv([1, 32, 20, 20], [32, 32, 3, 3], half, pads=[1, 1, 1, 1])
+    yield _trapped()
+    yield _conv([1, 32, 16, 16], [32, 32, 3, 3], half, pads=[1, 1, 1, 1])
     yield _conv([1, 32, 64], [32, 32, 3], half, pads=[1, 1])
 
 
@@ -113,6 +115,22 @@ def _node(
     graph = helper.make_graph([node], operator, ends, [helper.make_tensor_value_info("y", result, axes)], constants)
     opsets = {"": 17} if not domain else {"": 17, domain: 1}
     return helper.make_model(graph, opset_imports=[helper.make_opsetid(*o) for o in opsets.items()], ir_version=8)
+
+
+def _trapped() -> onnx.ModelProto:
+    """An If of which one branch does not fit."""
+    value = helper.make_tensor_value_info
+    branches = {}
+    for name, size in (("then_branch", 6), ("else_branch", 3)):
+        w = helper.make_node("Constant", [], ["w"], value=numpy_helper.from_array(np.ones((size, 1), np.float32)))
+        nodes = [w, helper.make_node("MatMul", ["x", "w"], [name])]
+        branches[name] = helper.make_graph(nodes, name, [], [value(name, TensorProto.FLOAT, None)])
+    ends = [value("x", TensorProto.FLOAT, [1, 6]), value("c", TensorProto.BOOL, [])]
+    node = helper.make_node("If", ["flag"], ["y"], **branches)
+    nodes = [helper.make_node("Or", ["c", "true"], ["flag"]), node]
+    true = numpy_helper.from_array(np.array(True), "true")
+    graph = helper.make_graph(nodes, "Trap", ends, [value("y", TensorProto.FLOAT, [1, 1])], [true])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
 
 
 def _conv(x: list[int], w: list[int], type: int, **attributes: object) -> onnx.ModelProto:
