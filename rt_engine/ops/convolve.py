@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from rt_engine.kernels.interface.conv import CONV, CUT, NARROW, TALLEST
 from rt_engine.kernels.interface.dtypes import SUFFIX
 from rt_engine.kernels.interface.panels import HALF, WINDOW_PANEL
+from rt_engine.kernels.interface.strides import contiguous
 from rt_engine.ops.base import Refusal
 from rt_engine.ops.builder import Builder
+from rt_engine.ops.convolve_parts import Part, parts_of
 from rt_engine.ops.moves import reshaped, strided_copy, transposed
 from rt_engine.ops.window import Window, seen
 from rt_engine.ops.winograd import Scheme, scheme_for, winograd
@@ -108,6 +110,9 @@ def convolve(build: Builder, x: Buffer, y: Buffer, layer: Layer, channels_first:
         winograd(build, scheme, x, layer.w, layer.bias, layer.addend, y, layer.window, layer.limits, grouped_product)
     elif group == 1 and y.shape[-1] <= FEW_OUTPUTS and x.shape[-1] % half_lanes(x.dtype) == 0:
         _dot(build, x, y, layer)
+    elif group == 1 and x.shape[0] == 1 and len(parts := parts_of(layer.window)) > 1:
+        for part in parts:
+            _partly(build, x, y, layer, part)
     else:
         _product(build, x, y, layer)
 
@@ -117,6 +122,20 @@ def _scheme(x: Buffer, y: Buffer, layer: Layer) -> Scheme | None:
     if layer.group > 1 or x.shape[0] > 1:
         return None
     return scheme_for(layer.window, x.shape[-1], y.shape[-1], x.dtype)
+
+
+def _partly(build: Builder, x: Buffer, y: Buffer, layer: Layer, part: Part) -> None:
+    """One part of the output, from the taps that it sees, and into its place."""
+    window, outputs = part.window, y.shape[-1]
+    w = layer.w[tuple(slice(t, t + k) for t, k in zip(part.tap, window.kernel, strict=True))]
+    block, strides = (*window.out, outputs), contiguous((*layer.window.out, outputs))
+    first = sum(o * s for o, s in zip(part.first, strides, strict=False))
+    addend = None if layer.addend is None else build.temporary(y.dtype, block)
+    if layer.addend is not None and addend is not None:
+        strided_copy(build, layer.addend, addend, block, strides, None, first)
+    made = build.temporary(y.dtype, block)
+    _product(build, x, made, replace(layer, w=np.ascontiguousarray(w), window=window, addend=addend))
+    strided_copy(build, made, y, block, contiguous(block), strides, 0, first)
 
 
 def _simplified(x: Buffer, layer: Layer) -> tuple[Buffer, Layer]:

@@ -33,7 +33,7 @@ class Window:
     strides: tuple[int, ...]
     dilations: tuple[int, ...]
     begin: tuple[int, ...]
-    """Padding before the first pixel; that behind the last follows from `out`."""
+    """Padding before the first pixel, negative where the first window begins behind it; that behind the last follows from `out`."""
     out: tuple[int, ...]
 
     @property
@@ -78,7 +78,7 @@ class Window:
     def pads(self) -> bool:
         """Does any window reach into padding?"""
         ends = (int(self.positions(a).max(initial=0)) for a in range(len(self.size)))
-        return any(self.begin) or any(end >= size for end, size in zip(ends, self.size, strict=True))
+        return any(b > 0 for b in self.begin) or any(end >= size for end, size in zip(ends, self.size, strict=True))
 
 
 def seen(window: Window, w: NDArray[Any]) -> tuple[Window, NDArray[Any]]:

@@ -104,6 +104,28 @@ def test_taps_that_see_padding_only_change_nothing(size, kernel, dilations, pads
         np.testing.assert_allclose(got, right, rtol=0, atol=tolerance * np.abs(right).max())
 
 
+@pytest.mark.parametrize("addend", [False, True])
+def test_parts_that_see_different_taps_are_computed_from_those(addend):
+    """Dilation 4 on 8x8: four parts of four taps. An addend and limits stay; the bits are those of a batch, which is not split."""
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((1, 24, 8, 8), dtype=np.float32), rng.standard_normal((40, 24, 3, 3), dtype=np.float32)
+    z, b = rng.standard_normal((1, 40, 8, 8), dtype=np.float32), rng.standard_normal(40, dtype=np.float32)
+    nodes = [helper.make_node("Conv", ["x", "w", "b"], ["c"], dilations=[4, 4], pads=[4] * 4)]
+    nodes += [helper.make_node("Add", ["c", "z"], ["a"])] if addend else []
+    nodes.append(helper.make_node("Relu", ["a" if addend else "c"], ["y"]))
+    results = []
+    for images in (1, 2):
+        feeds = {"x": np.repeat(x, images, 0), **({"z": np.repeat(z, images, 0)} if addend else {})}
+        more = list(feeds.items())[1:]
+        model = rt_engine.load(model_of(nodes, feeds["x"], {"w": w, "b": b}, (images, 40, 8, 8), inputs=more))
+        results.append(model.run(feeds)[0][0])
+        macs = sum(one.macs for one in model.report().nodes)
+        assert macs == images * 64 * 24 * 40 * (4 if images == 1 else 9)
+    right = convolved(x, w, b, [1, 1], [4, 4], [4] * 4, 1) + (z if addend else 0)
+    np.testing.assert_allclose(results[0], np.maximum(right, 0)[0], atol=1e-4)
+    assert (results[0] == results[1]).all()
+
+
 def test_only_taps_that_see_the_image_are_multiplied():
     """3x3 with dilation 12 on 8x8 is 1x1."""
     rng = np.random.default_rng(0)
