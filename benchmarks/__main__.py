@@ -17,6 +17,7 @@ from rt_engine.measure.compare import Comparison, compare, steps
 from rt_engine.measure.engines import OURS, Engine, OurRunner
 from rt_engine.measure.peaks import peaks
 from rt_engine.measure.peers import peers
+from rt_native.terminal import Terminal
 
 
 def measure(chosen: Entry, engines: tuple[Engine, ...], seconds: float, bar: Progress | None = None) -> Comparison:
@@ -68,7 +69,7 @@ def main() -> None:
         for one in chosen:
             found.append(measure(one, engines, arguments.seconds, bar))
             bar.advance(whole)
-    console, facts = results.wide_console(), peaks()
+    console, facts = Terminal(), peaks()
     console.print(results.table(found, facts))
     for line in results.notes(found):
         console.print(line, style="yellow", soft_wrap=True, markup=False, highlight=False)

@@ -24,6 +24,7 @@ from plc_bindings.st.inline_writer import Writer, number, place, type_of
 from rt_engine.kernels.interface.panels import MATRIX_PANEL
 from rt_engine.ops.base import Refusal
 from rt_engine.ops.linear import lanes, pack, packed_columns
+from rt_engine.ops.sparse import unpack_blocks
 from rt_engine.program.calls import Call
 
 Emit = Callable[[Call, Writer], None]
@@ -202,24 +203,40 @@ def _pack(call: Call, writer: Writer) -> None:
 def _gemm(call: Call, writer: Writer) -> None:
     """c = clip(bias + a @ b)."""
     record = call.record
-    a, k, n = record.a, record.depth, record.columns
     weights, biases = writer.known_value(record.b), writer.known_value(record.bias)
     if weights is None or biases is None or record.batch != 1:
         raise Refusal("a product of two matrices that are both computed is not inlined", "keep the weights constant")
-    w = writer.constant(np.ascontiguousarray(_unpacked(weights.reshape(-1), k, n).T))
+    w = _unpacked(weights.reshape(-1), record.depth, record.columns)
+    _product(call, writer, w, biases, (record.a_row, record.out_row))
+
+
+@kernel("sparse")
+def _sparse(call: Call, writer: Writer) -> None:
+    """The same; the weights are written with their zeros."""
+    record = call.record
+    weights, places, biases = (writer.known_value(x) for x in (record.b, record.places, record.bias))
+    assert weights is not None and places is not None and biases is not None
+    shape = record.depth, record.columns
+    _product(call, writer, unpack_blocks(weights, places, shape, record.splits), biases, shape)
+
+
+def _product(call: Call, writer: Writer, of: NDArray[Any], biases: NDArray[Any], strides: tuple[int, int]) -> None:
+    """clip(biases + a @ of), for rows of a and of the output at `strides`."""
+    record, (k, n), (a_row, out_row) = call.record, of.shape, strides
+    a, w = record.a, writer.constant(np.ascontiguousarray(of.T))
     b = biases.reshape(-1)[:n].copy()
     starts = writer.constant(b) if n > 1 and b.any() else ""
     v = writer.value("v", a.dtype)
     with writer.loop("r", record.rows) as r, writer.loop("i", n) as i:
         writer.line(f"{v} := {f'{starts}[{i}]' if starts else writer.literal(b[0], b.dtype)};")
         with writer.loop("j", k) as j:
-            given = writer.element(a, place((r, record.a_row), (j, 1)))
+            given = writer.element(a, place((r, a_row), (j, 1)))
             writer.line(f"{v} := {v} + {w}[{place((i, k), (j, 1))}] * {given};", multiply_adds=1)
         for sign, limit in (("<", record.low), (">", record.high)):
             if isfinite(limit):
                 literal = writer.literal(np.asarray(limit, a.dtype)[()], a.dtype)
                 writer.block(f"IF {v} {sign} {literal} THEN\n    {v} := {literal};\nEND_IF;", {}, operations=1)
-        writer.line(f"{writer.element(record.out, place((r, record.out_row), (i, 1)))} := {v};")
+        writer.line(f"{writer.element(record.out, place((r, out_row), (i, 1)))} := {v};")
 
 
 def _unpacked(packed: NDArray[Any], k: int, n: int) -> NDArray[Any]:

@@ -18,6 +18,7 @@ from rt_engine.kernels.interface.reduce import MATMUL
 from rt_engine.ops.base import FLOATS, RT_DOMAIN, Node, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.moves import broadcast_to, reshaped, transposed
+from rt_engine.ops.sparse import is_taken, sparse_product
 from rt_engine.program.calls import Buffer
 
 
@@ -94,8 +95,11 @@ def linear(node: Node, build: Builder) -> None:
     """clip(x @ w + b, low, high), weights constant: what `passes.linear` makes."""
     x, w, b = node.x, node.constant(1, "weights"), node.constant(2, "bias")
     rows = prod(x.shape[:-1])
-    packed, bias = build.constant(pack(w)), build.constant(pad_bias(b))
-    product(build, x, packed, bias, node.y, (rows, *w.shape), limits=(node.attr("low", -inf), node.attr("high", inf)))
+    bias, limits = build.constant(pad_bias(b)), (node.attr("low", -inf), node.attr("high", inf))
+    if is_taken(w):
+        sparse_product(build, x, w, bias, node.y, splits(rows, w.shape[1], w.dtype), limits)
+    else:
+        product(build, x, build.constant(pack(w)), bias, node.y, (rows, *w.shape), limits=limits)
 
 
 def run_time_product(

@@ -4,6 +4,7 @@ Its converter is called as its native function: `MNN.tools.mnnconvert` installs 
 """
 
 import tempfile
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +73,20 @@ def _converted(path: Path, folder: Path) -> str:
     import _tools
 
     to = folder / "model.mnn"
-    words = ["MNNConvert", "-f", "ONNX", "--modelFile", str(path), "--MNNModel", str(to), "--bizCode", "rt-engine"]
-    if not _tools.mnnconvert(words) or not to.exists():
+    words = [
+        "MNNConvert",
+        "-f",
+        "ONNX",
+        "--modelFile",
+        str(path.resolve()),
+        "--MNNModel",
+        str(to),
+        "--bizCode",
+        "rt-engine",
+    ]
+    with chdir(folder):  # it leaves a file where it stands
+        done = _tools.mnnconvert(words)
+    if not done or not to.exists():
         raise RefusedError("cannot read: its converter refuses the file")
     return str(to)
 
