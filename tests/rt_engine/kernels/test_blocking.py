@@ -50,7 +50,9 @@ def _convolution(kernel, dtype, pixels, taps, channels, columns, x, w, bias, set
     out = np.zeros(pixels * columns + 64, dtype)
     sizes = (1, pixels + extra, pixels, taps, channels, columns, 1, channels, columns, extra * channels)
     limits = (-np.inf, np.inf)
-    return _same(kernel, (image, w, bias, out, table), sizes, settings, limits)[: pixels * columns].reshape(pixels, columns)
+    return _same(kernel, (image, w, bias, out, table), sizes, settings, limits)[: pixels * columns].reshape(
+        pixels, columns
+    )
 
 
 @pytest.mark.parametrize(("suffix", "dtype"), TYPES)
