@@ -31,7 +31,10 @@ allows: the lines of one column of tiles fall on a quarter of the first level's 
 _BY_PIXEL, _WIDE_CUT = (WINDOW_PANEL, 4 * CUT) if _IN_L2 else (NARROW, CUT)
 _ROWS = range(6, 0, -1) if _TALL == _WIDE == 6 else (4, 2, 1)
 _SHAPES = [(rows, h) for h in _WIDTHS for rows in dict.fromkeys((_TALL if h <= _NARROW else _WIDE, *_ROWS))]
+_SINGLE = 8 if _TALL == _WIDE == 6 else 0
+"""Rows of a tile of one half vector, where it takes more than six to keep the multipliers busy; 0: as the others."""
 _CHANNELS = _SHAPES + [(TILES.channel_rows, h) for h in (1, 2) if TILES.channel_rows > _TALL]
+_SHAPES = [(rows, 1) for rows in range(_SINGLE, 6, -1)] + _SHAPES
 _DOTS = [(rows, h) for rows in (8, 4, 1) for h in (2, 1)]
 _PANEL_BYTES = HALF * WINDOW_PANEL
 _SMALL = [(rows, h) for rows in (2, 1) for h in (2, 1)]
@@ -53,9 +56,9 @@ def _chooser(widest: int) -> Any:
     return inline(full if widest == 8 else plain)
 
 
-def _tallest(tall: int, wide: int, narrow: int) -> Any:
+def _tallest(tall: int, wide: int, narrow: int, single: int = 0) -> Any:
     if tall == wide == 6:
-        return inline(lambda left, halves: of_six(left))
+        return inline(lambda left, halves: min(left, single) if single and halves == 1 else of_six(left))
 
     @inline
     def tallest(left, halves):
@@ -81,7 +84,8 @@ def _make(vector: Vector, suffix: str, shapes: list[tuple[int, int]], channel_sh
     tallest_channels = max(rows for rows, _ in channel_shapes)
     limited = len(shapes) == len(_SMALL)
     widest = _chooser(2 if limited else _WIDTHS[0])
-    tallest = _tallest(2, 2, 2) if limited else _tallest(_TALL, _WIDE, _NARROW)
+    tallest = _tallest(2, 2, 2) if limited else _tallest(_TALL, _WIDE, _NARROW, _SINGLE)
+    tallest_of_channels = tallest if limited else _tallest(_TALL, _WIDE, _NARROW)
 
     @inline
     def clear(record, end):
@@ -200,7 +204,7 @@ def _make(vector: Vector, suffix: str, shapes: list[tuple[int, int]], channel_sh
                     halves, at = widest(total - done), HALF * done
                     row = first
                     while row < last:
-                        rows = tallest(last - row, halves)
+                        rows = tallest_of_channels(last - row, halves)
                         if halves <= 2 and last - row >= tallest_channels:
                             rows = tallest_channels
                         z = addend

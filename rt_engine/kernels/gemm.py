@@ -22,6 +22,8 @@ from rt_native.vector import BYTES, Vector, f32x, f64x
 _ROWS, _COLUMNS = 6, TILES.matrix
 _WIDE_ROW = TILES.product[1]
 """Vectors of the widest tile of several rows, and of one row alone."""
+_AHEAD = 2048
+"""Bytes that one row alone fetches its weights ahead: each is used once, and comes from the second- or third-level cache."""
 _ROW_TILES = [(1, v, splits) for v, splits in ((4, 2), (2, 2), (1, 2), (2, 4), (1, 4), (1, 8)) if v <= _WIDE_ROW]
 _TILES = [(rows, vectors, 1) for rows in range(2, _ROWS + 1) for vectors in (4, 2, 1) if vectors <= _COLUMNS]
 _TILES += [(1, v, 1) for v in (4, 2, 1) if v <= _WIDE_ROW] + _ROW_TILES
@@ -45,7 +47,7 @@ def _widest(m, left, splits):
 
 def _make(vector: Vector, suffix: str, load: Any, store: Any, cast: Any) -> None:
     element, lanes = vector.bits // 8, vector.lanes
-    tile, row_tile = make_tiles(vector, _TILES), make_tiles(vector, _ROW_TILES, whole=True)
+    tile, row_tile = make_tiles(vector, _TILES), make_tiles(vector, _ROW_TILES, True, _AHEAD)
 
     @inline
     def row_panel(width, splits, a, b, k, c, bias, low, high):

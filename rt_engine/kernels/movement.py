@@ -15,7 +15,15 @@ from rt_engine.kernels.interface.dtypes import DType
 from rt_engine.kernels.interface.movement import COPY_BLOCKS, COPY_STRIDED, FILL, GATHER_BLOCKS
 from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.copy import copy_run
-from rt_engine.kernels.parts.transpose import FEW, SIDE, make_transpose, transpose_few
+from rt_engine.kernels.parts.transpose import (
+    FEW,
+    SIDE,
+    interleave_2,
+    interleave_3,
+    interleave_4,
+    make_transpose,
+    transpose_few,
+)
 from rt_engine.status import Status
 from rt_native.lang import (
     copy_bytes,
@@ -66,12 +74,24 @@ def _make_copy_strided(nbytes: int, load: Any, store: Any) -> None:
                 b += run_out
 
     @inline
+    def few(source, run_in, target, row_out, run):
+        """Eight rows of 2 to 4 elements."""
+        if row_out != run * nbytes:
+            transpose_few(source, run_in, target, row_out, run)
+        elif run == 3:
+            interleave_3(source, run_in, target)
+        elif run == 4:
+            interleave_4(source, run_in, target)
+        else:
+            interleave_2(source, run_in, target)
+
+    @inline
     def transposed(source, target, rows, row_out, run, run_in):
         """Input rows are neighbours, output runs are: whole blocks, then the two edges."""
         if nbytes == 4 and 1 < run <= FEW:
             done = 0
             while done + 8 <= rows:
-                transpose_few(source + done * nbytes, run_in, target + done * row_out, row_out, run)
+                few(source + done * nbytes, run_in, target + done * row_out, row_out, run)
                 done += 8
             scattered(
                 source + done * nbytes, target + done * row_out, rows - done, nbytes, row_out, run, run_in, nbytes

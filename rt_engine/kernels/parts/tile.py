@@ -26,8 +26,8 @@ _I64 = ir.IntType(64)
 class _Emitter:
     """Emits one tile; `vector` is f32x or f64x."""
 
-    def __init__(self, builder: Any, vector: Vector, rows: int, vectors: int, splits: int) -> None:
-        self.builder, self.vector = builder, vector
+    def __init__(self, builder: Any, vector: Vector, rows: int, vectors: int, splits: int, ahead: int = 0) -> None:
+        self.builder, self.vector, self.ahead = builder, vector, ahead
         self.rows, self.vectors, self.splits = rows, vectors, splits
         self.element_bytes = vector.bits // 8
 
@@ -60,6 +60,8 @@ class _Emitter:
         """One k of one chain; `a` and `b` point at it."""
         builder, vector = self.builder, self.vector
         columns = [self.parts_at(b, v) for v in range(self.vectors)]
+        if self.ahead:
+            self.fetch(b)
         for r in range(self.rows):
             pointer = builder.inttoptr(self.offset(a, a_stride, r), vector.element.as_pointer())
             scalar = builder.load(pointer, typ=vector.element, align=self.element_bytes)
@@ -70,6 +72,14 @@ class _Emitter:
                     value = builder.load(cell, typ=vector.part)
                     arguments = [factor, columns[v][p], value]
                     builder.store(call_llvm(builder, f"llvm.fma.{suffix(vector)}", vector.part, arguments), cell)
+
+    def fetch(self, b: Any) -> None:
+        """Ask for the weights that come `ahead` bytes later; beyond their end that is what lies there, and never faults."""
+        flags = [ir.Constant(ir.IntType(32), number) for number in (0, 3, 1)]  # to read, to keep, data
+        for v in range(self.vectors):
+            place = self.builder.add(b, self.constant(self.ahead + BYTES * v))
+            pointer = self.builder.inttoptr(place, ir.IntType(8).as_pointer())
+            call_llvm(self.builder, "llvm.prefetch.p0", ir.VoidType(), [pointer, *flags])
 
     def run(self, a: Any, a_stride: Any, b: Any, b_stride: Any, k: Any) -> None:
         builder, splits = self.builder, self.splits
@@ -137,12 +147,12 @@ class _Emitter:
                     masked(builder, name, ir.VoidType(), [value, pointer, mask], 1, self.element_bytes)
 
 
-def make_tiles(vector: Vector, shapes: Sequence[tuple[int, int, int]], whole: bool = False) -> Any:
+def make_tiles(vector: Vector, shapes: Sequence[tuple[int, int, int]], whole: bool = False, ahead: int = 0) -> Any:
     """A native function that computes one tile: c[r, :valid] = clip(bias + a[r, :] @ b).
 
     Arguments: rows, vectors, splits (one of `shapes`), a, a_stride, b, b_stride, k, c, c_stride, bias (addresses; strides
     in bytes), valid (columns), low, high. Each shape is code of its own; a switch leads to it. With `whole`, all columns of
-    a tile are stored, whatever `valid` says.
+    a tile are stored, whatever `valid` says. With `ahead`, weights are fetched that many bytes before they are needed.
     """
 
     @intrinsic
@@ -159,7 +169,7 @@ def make_tiles(vector: Vector, shapes: Sequence[tuple[int, int, int]], whole: bo
                 block = builder.append_basic_block(f"tile.{'x'.join(map(str, shape))}")
                 switch.add_case(_I64((shape[0] << 8) + (shape[1] << 4) + shape[2]), block)
                 builder.position_at_end(block)
-                emitter = _Emitter(builder, vector, *shape)
+                emitter = _Emitter(builder, vector, *shape, ahead)
                 emitter.start(bias)
                 emitter.run(a, a_stride, b, b_stride, k)
                 emitter.finish(c, c_stride, None if whole else valid, low, high)

@@ -97,3 +97,37 @@ def transpose_few(typingctx: Any, source: Any, source_stride: Any, target: Any, 
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 5), codegen
+
+
+def _make_interleave(run: int) -> Any:
+    """interleave(source, source_stride, target): target[i, j] = source[j, i] for 8 rows i of `run` elements j of 4 bytes.
+
+    Rows of the target stand close together, so that whole vectors are stored.
+    """
+    row = ir.VectorType(ir.IntType(32), 8)
+
+    @intrinsic
+    def interleave(typingctx: Any, source: Any, source_stride: Any, target: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            source, source_stride, target = args
+
+            def pointer(address: Any, offset: Any) -> Any:
+                return builder.inttoptr(builder.add(address, offset), row.as_pointer())
+
+            strides = [builder.mul(source_stride, _I64(j)) for j in range(run)]
+            rows = [builder.load(pointer(source, stride), typ=row, align=4) for stride in strides]
+            for k in range(run):
+                places = [divmod(8 * k + lane, run) for lane in range(8)]
+                value = rows[0]
+                for j in range(run):
+                    mask = [8 + i if channel == j else lane for lane, (i, channel) in enumerate(places)]
+                    value = builder.shuffle_vector(value, rows[j], ir.Constant(ir.VectorType(ir.IntType(32), 8), mask))
+                builder.store(value, pointer(target, _I64(32 * k)), align=4)
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 3), codegen
+
+    return interleave
+
+
+interleave_2, interleave_3, interleave_4 = (_make_interleave(run) for run in (2, 3, 4))
