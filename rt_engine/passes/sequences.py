@@ -48,6 +48,15 @@ def is_sequence(node: ir.Node) -> bool:
     )
 
 
+def takes_tensors(node: ir.Node) -> None:
+    """Raise Refusal where a node that knows no sequences reads one."""
+    for value in node.inputs:
+        if value is not None and {ELEMENTS, ABSENT} & value.meta.keys():
+            raise Refusal(
+                f"its input '{value.name}' is a sequence or an optional value, and it takes a tensor", "correct it"
+            )
+
+
 def take_apart(graph: ir.Graph, node: ir.Node, opset: int) -> Made:
     """What a node of sequences makes is known from here on; gives nodes that were put before it, to be looked at next.
 
@@ -224,6 +233,8 @@ def close_branches(graph: ir.Graph, node: ir.Node, branches: list[ir.Graph]) -> 
 
 
 def _sequence(node: ir.Node, values: tuple[ir.Value, ...]) -> Made:
+    if any({ELEMENTS, ABSENT} & value.meta.keys() for value in values):
+        raise Refusal("a sequence of sequences, or of optional values", "export with tensors")
     if len(values) > MOST_ELEMENTS:
         raise Refusal(f"a sequence of {len(values):,} tensors; the most is {MOST_ELEMENTS:,}", "export with one tensor")
     assert node.graph is not None

@@ -25,7 +25,14 @@ from rt_engine.ops.graph import add_constant, constant, is_absurd
 from rt_engine.passes.closing import close_node, is_control
 from rt_engine.passes.compilation import Compilation
 from rt_engine.passes.control import resolve
-from rt_engine.passes.sequences import SEQUENCE_OPERATORS, is_sequence, remove, spread_outputs, take_apart
+from rt_engine.passes.sequences import (
+    SEQUENCE_OPERATORS,
+    is_sequence,
+    remove,
+    spread_outputs,
+    take_apart,
+    takes_tensors,
+)
 from rt_engine.passes.standard_functions import expand
 from rt_engine.program.calls import Buffer, Kind, Lowered
 from rt_engine.read.definitions import has_definition
@@ -98,6 +105,7 @@ def specialise(compilation: Compilation, kept: tuple[str, ...] = _KEPT) -> bool:
                     waiting.extendleft(reversed(instead))
                     continue
             else:
+                takes_tensors(node)
                 check_rules(node, version)
                 _infer(node, opsets, protos, compilation.source)
             if id(node) not in reasons and node.op_type not in kept and _is_constant(node):

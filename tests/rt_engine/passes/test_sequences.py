@@ -167,6 +167,15 @@ def test_optional_values_are_what_is_in_them():
             "position 2 of a sequence of 1",
         ),
         ([on("SequenceConstruct", ["x"], ["s"]), on("SequenceAt", ["s", "free"], ["y"])], "computed at run time"),
+        ([on("SequenceConstruct", ["x"], ["s"]), on("Neg", ["s"], ["y"])], "'s' is a sequence .* takes a tensor"),
+        (
+            [
+                on("SequenceConstruct", ["x"], ["s"]),
+                on("SequenceConstruct", ["s"], ["t"]),
+                on("SequenceAt", ["t", "two"], ["y"]),
+            ],
+            "a sequence of sequences",
+        ),
         ([on("SequenceEmpty", [], ["s"]), on("ConcatFromSequence", ["s"], ["y"], axis=0)], "no tensor"),
         ([on("SplitToSequence", ["x", "two"], ["s"], axis=9), on("SequenceAt", ["s", "two"], ["y"])], "axis is 9"),
         ([on("SplitToSequence", ["x", "nought"], ["s"]), on("SequenceAt", ["s", "two"], ["y"])], "parts of size 0"),
