@@ -66,14 +66,31 @@ class Categories:
     """Where strings are no categories: the model is refused."""
 
 
+_MAKERS = frozenset(
+    ("Constant", "ConstantOfShape", "Cast", "OneHotEncoder", "LabelEncoder", "CategoryMapper", *_CLASSIFIERS)
+)
+_BODIES = frozenset(("If", "Loop", "Scan", "SequenceMap"))
+
+
 def has_strings(proto: onnx.ModelProto) -> bool:
-    """Is there a tensor of strings in a graph, or an operator that makes one?"""
-    return any(
-        any(map(_is_text, graph.initializer))
-        or any(map(_makes_strings, graph.node))
-        or any(value.type.tensor_type.elem_type == TensorProto.STRING for value in (*graph.input, *graph.output))
-        for graph in graphs(proto.graph)
-    )
+    """Is there a tensor of strings in a graph, or an operator that makes one?
+
+    Every file is asked, so most nodes cost no more than a look at their name.
+    """
+    waiting = [proto.graph]
+    while waiting:
+        graph = waiting.pop()
+        if any(value.type.tensor_type.elem_type == TensorProto.STRING for value in (*graph.input, *graph.output)):
+            return True
+        if any(map(_is_text, graph.initializer)):
+            return True
+        for node in graph.node:
+            name = node.op_type
+            if name in _MAKERS and _makes_strings(node):
+                return True
+            if name in _BODIES:
+                waiting += [a.g for a in node.attribute if a.type == AttributeProto.GRAPH]
+    return False
 
 
 def with_indices(proto: onnx.ModelProto) -> Categories:
@@ -475,12 +492,15 @@ class _Strings:
 
     def _ends(self) -> None:
         """The lists of the model's inputs and outputs."""
+        faults: dict[str, str] = {}
         initializers = {tensor.name for tensor in self.proto.graph.initializer}
         for value in self.proto.graph.input:
             if not self._is_string(value.name) or value.name in initializers:
                 continue
-            names = self._texts(value.name)
-            if why := _unusable(names):
+            names, root = self._texts(value.name), self._root(value.name)
+            if root not in faults:
+                faults[root] = _unusable(names)
+            if why := faults[root]:
                 self.found.reasons.append(
                     Reason(value.name, "input", f"input '{value.name}' is of strings, and {why}", _HELP)
                 )

@@ -264,6 +264,18 @@ def test_long_empty_and_many_names_work():
     assert "19,980 more" in loaded.notes[0]
 
 
+def test_inputs_of_one_component_share_one_list():
+    """Else many inputs of many names would need memory that grows faster than the file."""
+    columns = [f"c{i}" for i in range(50)]
+    nodes = [
+        on("Concat", columns, ["all"], axis=0),
+        ml("LabelEncoder", ["all"], ["y"], keys_strings=[str(i) for i in range(50)], values_int64s=list(range(50))),
+    ]
+    loaded = rt_engine.load(model(nodes, [value(c, STRING, [1]) for c in columns], [value("y", INT64, [50])]))
+    assert len({id(spec.categories) for spec in loaded.inputs}) == 1
+    assert loaded.run({c: [str(49 - i)] for i, c in enumerate(columns)})[0].tolist() == list(range(49, -1, -1))
+
+
 def test_random_graphs_of_string_operators_give_what_onnx_runtime_gives():
     rng = np.random.default_rng(3)
     words = ["a", "b", "c", "d", ""]
