@@ -3,6 +3,7 @@
 from math import prod
 
 import numpy as np
+import onnx_ir as ir
 
 from rt_engine.kernels.interface.dtypes import CODE, SUFFIX
 from rt_engine.kernels.interface.normalise import LAYER_NORM, SOFTMAX
@@ -50,7 +51,9 @@ def softmax_of_matrix(node: Node, build: Builder) -> None:
 
 @operator("RMSNormalization", since=23)
 @operator("LayerNormalization", since=17)
-@operator("LayerNormalization", "RMSNormalization", domain=RT_DOMAIN, since=1, infer=lambda n, x: _same_types(n, x))
+@operator(
+    "LayerNormalization", "RMSNormalization", domain=RT_DOMAIN, since=1, infer=lambda n, x: _normalised_types(n, x)
+)
 def layer_normalization(node: Node, build: Builder) -> None:
     """Over the last axes, with scale and bias; mean and inverse deviation where they are wanted.
 
@@ -123,6 +126,14 @@ def _factor_and_shift(
     broadcast(build, f"mul_{suffix}", (mean, factor), moved)
     broadcast(build, f"sub_{suffix}", (shift, moved), moved)
     return factor, moved
+
+
+def _normalised_types(node: ir.Node, inputs: list[Buffer]) -> list[tuple[np.dtype, tuple[int, ...]]]:
+    """Of the result, the mean and the inverse deviation."""
+    shape, rank = inputs[0].shape, len(inputs[0].shape)
+    axis = node.attributes.get_int("axis", -1) % max(rank, 1)
+    one = np.dtype(np.float32), (*shape[:axis], *(1,) * (rank - axis))
+    return [(inputs[0].dtype, shape), one, one]
 
 
 def _same_types(node: object, inputs: list[Buffer]) -> list[tuple[np.dtype, tuple[int, ...]]]:

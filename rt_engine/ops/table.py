@@ -1,6 +1,7 @@
 """The table of operators for docs/operators.md: `python -m rt_engine.ops.table > docs/operators.md`."""
 
 from rt_engine.ops import operators
+from rt_engine.ops.microsoft import MICROSOFT, REWRITTEN
 
 _HEAD = """# Operators
 
@@ -12,6 +13,15 @@ To add one: a function in a file of `rt_engine/ops` (see `rt_engine/ops/unary.py
 work yet, a kernel in `rt_engine/kernels`.
 """
 
+_REWRITTEN = """
+## Operators of ONNX Runtime
+
+What its optimisers and quantisers write is put in the standard's words when the model is loaded
+(`rt_engine/passes/microsoft`), and so are `LayerNormalization` before opset 17 and `SimplifiedLayerNormalization`, which they
+write without a domain. Files for one kind of processor (level `all`: `com.microsoft.nchwc`) are refused: save them at level
+`extended`.
+"""
+
 
 def table() -> str:
     """The page, as Markdown."""
@@ -21,6 +31,8 @@ def table() -> str:
             what = (operator.lower.__doc__ or "").split("\n")[0].replace("|", "\\|")
             place = operator.lower.__module__.replace(".", "/") + ".py"
             lines.append(f"| {domain + ':' if domain else ''}{name} | {operator.since} | {what} | `{place}` |")
+    lines += [_REWRITTEN, "| operator | what it becomes |", "|---|---|"]
+    lines += [f"| {MICROSOFT}:{name} | {words} |" for name, words in sorted(REWRITTEN.items())]
     return "\n".join(lines) + "\n"
 
 

@@ -49,10 +49,12 @@ def _same(node: object, inputs: Sequence[Buffer]) -> list[tuple[np.dtype, tuple[
     return [(inputs[0].dtype, inputs[0].shape)]
 
 
-@operator("GeluErf", "Mish", "Silu", domain=RT_DOMAIN, since=1, infer=_same, elements=Elements.ONE)
+@operator("GeluErf", "GeluTanh", "Mish", "Silu", "Swish", domain=RT_DOMAIN, since=1, infer=_same, elements=Elements.ONE)
 def fused(node: Node, build: Builder) -> None:
-    """Activations that `passes.patterns` found."""
-    name, parameters = {"GeluErf": ("gelu", ()), "Mish": ("mish", ()), "Silu": ("swish", (1.0,))}[node.op_type]
+    """Activations that `passes.patterns` found, or that an optimiser had fused."""
+    names = {"GeluErf": "gelu", "GeluTanh": "gelu_tanh", "Mish": "mish", "Silu": "swish", "Swish": "swish"}
+    name = names[node.op_type]
+    parameters = (float(node.attr("alpha", 1.0)),) if name == "swish" else ()
     node.require_type(node.x, FLOATS)
     unary(build, name, node.x, node.y, parameters)
 

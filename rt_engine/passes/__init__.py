@@ -21,7 +21,6 @@ from rt_engine.passes.convolution import fuse_convolutions
 from rt_engine.passes.facts import Fact, wrong
 from rt_engine.passes.integers import fuse_integer_products
 from rt_engine.passes.linear import fuse_linear
-from rt_engine.passes.microsoft import standard_quantised
 from rt_engine.passes.norms import fuse_norms
 from rt_engine.passes.patterns import fuse_patterns
 from rt_engine.passes.quantised import fuse_quantised
@@ -49,7 +48,6 @@ _STATIC = (Fact.STATIC,)
 PASSES: tuple[Pass, ...] = (
     Pass("inline model-local functions", inline_functions, ensures=(Fact.NO_FUNCTIONS,), whole=True),
     Pass("close the bodies of control flow", close_subgraphs, (Fact.NO_FUNCTIONS,), whole=True),
-    Pass("standard forms of quantised operators", standard_quantised, (Fact.NO_FUNCTIONS,)),
     Pass("bind symbolic dimensions", bind_shapes, ensures=(Fact.BOUND,), whole=True),
     Pass("infer shapes, fold constants", specialise, (Fact.BOUND,), (Fact.STATIC, Fact.CLOSED), whole=True),
     Pass("remove identities and dead code", clean, _STATIC),

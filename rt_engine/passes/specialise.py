@@ -22,10 +22,10 @@ from rt_engine.ops.advice import advice
 from rt_engine.ops.base import Misfit, Operator, Refusal
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.graph import add_constant, constant, is_absurd
+from rt_engine.ops.microsoft import is_rewritten
 from rt_engine.passes.closing import close_node, is_control
 from rt_engine.passes.compilation import Compilation
 from rt_engine.passes.control import resolve
-from rt_engine.passes.sequences import (
     SEQUENCE_OPERATORS,
     is_sequence,
     remove,
@@ -33,6 +33,9 @@ from rt_engine.passes.sequences import (
     take_apart,
     takes_tensors,
 )
+from rt_engine.passes.microsoft import rewrite
+from rt_engine.passes.sequences import (
+from rt_engine.passes.sequences import SEQUENCE_OPERATORS, is_sequence, remove, spread_outputs, take_apart
 from rt_engine.passes.standard_functions import expand
 from rt_engine.program.calls import Buffer, Kind, Lowered
 from rt_engine.read.definitions import has_definition
@@ -99,6 +102,12 @@ def specialise(compilation: Compilation, kept: tuple[str, ...] = _KEPT) -> bool:
                 continue
             reasons[id(node)] = reason_of(node, _no_operator(node, version))
         try:
+            if is_rewritten(node.domain, node.op_type):
+                nodes = rewrite(graph, node, opsets)
+                waiting.extendleft(reversed(nodes))
+                for made in nodes:
+                    close_node(made, opsets)
+                continue
             if is_control(node):
                 instead = resolve(compilation, node, specialise)
                 if instead is not None:
@@ -163,7 +172,8 @@ def _unknown(node: ir.Node, opsets: dict[str, int]) -> Reason | None:
     version = opsets.get(node.domain, 1)
     if not node.domain and node.op_type in SEQUENCE_OPERATORS:
         return None
-    if find(node.domain, node.op_type, version) is not None or has_definition(node.domain, node.op_type, version):
+    known = find(node.domain, node.op_type, version) is not None or is_rewritten(node.domain, node.op_type)
+    if known or has_definition(node.domain, node.op_type, version):
         return None
     return reason_of(node, _no_operator(node, version))
 

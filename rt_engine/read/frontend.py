@@ -15,6 +15,7 @@ from rt_engine.ops.advice import advice
 from rt_engine.read.class_names import with_numbers
 from rt_engine.read.definitions import define
 from rt_engine.read.mended import checked, mended
+from rt_engine.read.runtimes import in_own_domain
 from rt_engine.read.source import BYTES, AnySource, Source, opened
 from rt_engine.read.versions import converted
 
@@ -35,6 +36,7 @@ def read(source: AnySource) -> ir.Model:
     source = opened(source)
     name, proto = source.title, parsed(source)
     _check_opset(proto, name)
+    proto = in_own_domain(proto)
     proto = _mended(proto, name, proto is not source.data)
     try:
         proto, naming, reasons = with_numbers(proto)

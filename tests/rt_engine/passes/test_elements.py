@@ -58,7 +58,7 @@ def names(domain: str, elements: Elements) -> set[str]:
 def test_these_work_element_by_element():
     assert names("", Elements.ONE) == OF_ONE
     assert names("", Elements.SEVERAL) == OF_SEVERAL
-    assert names(RT_DOMAIN, Elements.ONE) == {"Silu", "GeluErf", "Mish", "FlipSign", "Lookup"}
+    assert names(RT_DOMAIN, Elements.ONE) == {"Silu", "Swish", "GeluErf", "GeluTanh", "Mish", "FlipSign", "Lookup"}
     assert names(RT_DOMAIN, Elements.SEVERAL) == {"QAdd"}
 
 
