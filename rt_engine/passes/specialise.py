@@ -26,6 +26,8 @@ from rt_engine.ops.microsoft import is_rewritten
 from rt_engine.passes.closing import close_node, is_control
 from rt_engine.passes.compilation import Compilation
 from rt_engine.passes.control import resolve
+from rt_engine.passes.microsoft import rewrite
+from rt_engine.passes.sequences import (
     SEQUENCE_OPERATORS,
     is_sequence,
     remove,
@@ -33,9 +35,6 @@ from rt_engine.passes.control import resolve
     take_apart,
     takes_tensors,
 )
-from rt_engine.passes.microsoft import rewrite
-from rt_engine.passes.sequences import (
-from rt_engine.passes.sequences import SEQUENCE_OPERATORS, is_sequence, remove, spread_outputs, take_apart
 from rt_engine.passes.standard_functions import expand
 from rt_engine.program.calls import Buffer, Kind, Lowered
 from rt_engine.read.definitions import has_definition
