@@ -1,22 +1,21 @@
 """What this machine is, and the most that one of its cores can do, measured."""
 
 import platform
-import re
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rt_engine.measure.native import MEASURING
 from rt_native.memory import Block
+from rt_native.processor import data_caches, processor_name
 from rt_native.target import host
 
-_CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
-_FALLBACK = {1: 32 << 10, 2: 512 << 10, 3: 8 << 20}
+_USUAL = {1: 32 << 10, 2: 512 << 10, 3: 8 << 20}
+"""Caches, where the system does not tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +70,9 @@ class Peaks:
 @cache
 def peaks() -> Peaks:
     """This machine, measured once per process (half a second)."""
-    l1, l2, l3 = (_cache_bytes(level) for level in (1, 2, 3))
+    l1, l2, l3 = (data_caches().get(level, usual) for level, usual in _USUAL.items())
     return Peaks(
-        _processor(),
+        f"{processor_name()} ({host().cpu})",
         f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
         len(_cores()),
         host().lanes,
@@ -94,29 +93,6 @@ def _cores() -> set[int]:
     import os
 
     return os.sched_getaffinity(0)
-
-
-def _processor() -> str:
-    try:
-        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.M)
-    except OSError:
-        found = None
-    return f"{found[1] if found else platform.processor() or platform.machine()} ({host().cpu})"
-
-
-def _cache_bytes(level: int) -> int:
-    """Bytes of the data cache of a level, as the system tells; a common size where it does not."""
-    try:
-        for index in sorted(_CACHES.glob("index*")):
-            if (
-                int((index / "level").read_text(encoding="utf-8")) == level
-                and (index / "type").read_text(encoding="utf-8").strip() != "Instruction"
-            ):
-                digits, unit = re.match(r"(\d+)([KM]?)", (index / "size").read_text(encoding="utf-8")).groups()  # type: ignore[union-attr]
-                return int(digits) * {"K": 1 << 10, "M": 1 << 20, "": 1}[unit]
-    except (OSError, ValueError, AttributeError):
-        pass
-    return _FALLBACK[level]
 
 
 def _best_ns(run: Callable[[], object], times: int) -> int:
@@ -162,7 +138,7 @@ class Sweeper:
     """Empties the caches: writes every line of a buffer one and a half times as large as L2 and L3 together."""
 
     def __init__(self) -> None:
-        self.nbytes = (3 * (_cache_bytes(2) + _cache_bytes(3)) // 2) // 64 * 64
+        self.nbytes = (3 * sum(data_caches().get(level, _USUAL[level]) for level in (2, 3)) // 2) // 64 * 64
         self._block = Block(self.nbytes)
         self.address = self._block.address
         self._sweep = MEASURING.function("sweep")

@@ -53,7 +53,7 @@ class Context:
         self._states = self._table_of_states()
         block: dict[str, int] = {
             "arena": self._arena.address,
-            "records": program.records.ctypes.data,
+            "records": executable.records.ctypes.data,
             "count": len(program.records),
             "table": executable.table.address,
             "tensors": self._tensors.address,
@@ -182,9 +182,9 @@ class Context:
 
     def memory(self) -> list[tuple[int, int]]:
         """(address, bytes) of all that a run reads or writes."""
-        program, table = self._executable.program, self._executable.table
+        program, table, records = self._executable.program, self._executable.table, self._executable.records
         data = [self._arena, self._block, self._tensors, self._states, table, program.weights]
-        return [*((b.address, b.nbytes) for b in data), (program.records.ctypes.data, program.records.nbytes)]
+        return [*((b.address, b.nbytes) for b in data), (records.ctypes.data, records.nbytes)]
 
     def code(self) -> list[int]:
         """Where the functions begin that a run calls."""

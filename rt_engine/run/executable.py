@@ -1,23 +1,30 @@
 """A program bound to the kernels of this machine."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from rt_engine.kernels.interface.abi import KERNEL_PREFIX
 from rt_engine.program.program import Program
+from rt_engine.run.chosen import Pieces, applied, chosen_for
 from rt_engine.run.native import KERNELS
 from rt_native.library import Library
 from rt_native.memory import Block
 
 
 class Executable:
-    """A program with the addresses of this machine's kernels."""
+    """A program with the addresses of this machine's kernels, and its records as they are quickest here (`run.chosen`).
 
-    __slots__ = ("execute", "execute_address", "library", "program", "table")
+    `chosen` is for who measures; by default it is looked up.
+    """
 
-    def __init__(self, program: Program, library: Library = KERNELS) -> None:
+    __slots__ = ("execute", "execute_address", "library", "program", "records", "table", "tuned")
+
+    def __init__(
+        self, program: Program, library: Library = KERNELS, chosen: Mapping[str, Pieces] | None = None
+    ) -> None:
         self.program, self.library = program, library
+        self.records, self.tuned = applied(program, chosen_for(library).table if chosen is None else chosen)
         self.table = Block(8 * max(len(program.kernels), 1))
         self.table.view(np.int64, 0, max(len(program.kernels), 1))[: len(program.kernels)] = _addresses(
             program.kernels, library

@@ -55,6 +55,8 @@ def bench(
         from rt_engine.measure.peaks import peaks
         from rt_engine.measure.peers import peers
         from rt_engine.read.source import opened
+        from rt_engine.run.chosen import chosen_for
+        from rt_engine.run.native import KERNELS
 
         if plot is not None:
             results.check_plot(plot)
@@ -68,7 +70,7 @@ def bench(
         console, facts = Terminal(), peaks()
         console.print(results.table(found, facts))
         say(console, f"ran on {', '.join(found[0].inputs) or 'no inputs'}")
-        for note in notes:
+        for note in (*notes, chosen_for(KERNELS).words):
             say(console, f"note: {note}")
         for line in results.notes(found):
             say(console, line, "yellow")
