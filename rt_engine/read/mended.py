@@ -9,7 +9,7 @@ from onnx import AttributeProto, ModelProto, TensorProto, ValueInfoProto
 from rt_engine.read.order import order_of, sort
 from rt_engine.read.sparse import dense
 from rt_engine.read.versions import level, strangers
-from rt_engine.read.walking import graphs_of, nodes_of
+from rt_engine.read.walking import Walked, walked
 
 _FIRST_WITH_CONSTANTS = 4
 """From this version of the format on, an initializer need not be an input."""
@@ -29,7 +29,8 @@ def mended(proto: ModelProto, source: str, own: bool) -> ModelProto:
     Raises:
         InvalidModelError, UnsupportedModelError: a sparse tensor that contradicts itself, or is too large.
     """
-    wanted = [mend for needed, mend in _MENDS if needed(proto)]
+    seen = walked(proto)
+    wanted = [mend for needed, mend in _MENDS if needed(seen)]
     if not wanted:
         return proto
     changed = proto
@@ -71,33 +72,33 @@ def _is_vague(value: ValueInfoProto) -> bool:
     )
 
 
-def _vague(proto: ModelProto) -> bool:
-    return any(_is_vague(value) for value in (*proto.graph.input, *proto.graph.output))
+def _vague(seen: Walked) -> bool:
+    return any(_is_vague(value) for value in (*seen.graphs[0].input, *seen.graphs[0].output))
 
 
-def _values(proto: ModelProto) -> Iterator[ValueInfoProto]:
-    for graph in graphs_of(proto):
+def _values(seen: Walked) -> Iterator[ValueInfoProto]:
+    for graph in seen.graphs:
         yield from graph.input
         yield from graph.output
         yield from graph.value_info
 
 
-def _open_sizes(proto: ModelProto) -> list[Any]:
-    return [d for v in _values(proto) for d in v.type.tensor_type.shape.dim if d.dim_value < 0]
+def _open_sizes(seen: Walked) -> list[Any]:
+    return [d for v in _values(seen) for d in v.type.tensor_type.shape.dim if d.dim_value < 0]
 
 
 def _open(proto: ModelProto, source: str) -> None:
-    for dim in _open_sizes(proto):
+    for dim in _open_sizes(walked(proto)):
         dim.Clear()
 
 
-def _orders(proto: ModelProto) -> list[tuple[Any, list[int]]]:
-    lists = [g.node for g in graphs_of(proto)] + [f.node for f in proto.functions]
+def _orders(seen: Walked) -> list[tuple[Any, list[int]]]:
+    lists = [g.node for g in seen.graphs] + [f.node for f in seen.proto.functions]
     return [(nodes, order) for nodes in reversed(lists) if (order := order_of(nodes)) is not None]
 
 
 def _sort(proto: ModelProto, source: str) -> None:
-    for nodes, order in _orders(proto):  # the inner ones first: sorting moves what is in a node
+    for nodes, order in _orders(walked(proto)):  # the inner ones first: sorting moves what is in a node
         sort(nodes, order)
 
 
@@ -105,18 +106,19 @@ def _is_sparse(attribute: AttributeProto) -> bool:
     return attribute.type == AttributeProto.SPARSE_TENSOR and attribute.name == "sparse_value"
 
 
-def _has_sparse(proto: ModelProto) -> bool:
-    return any(len(g.sparse_initializer) for g in graphs_of(proto)) or any(
-        _is_sparse(a) for node in nodes_of(proto) if node.op_type == "Constant" for a in node.attribute
+def _has_sparse(seen: Walked) -> bool:
+    return any(len(g.sparse_initializer) for g in seen.graphs) or any(
+        _is_sparse(a) for node in seen.nodes if node.op_type == "Constant" for a in node.attribute
     )
 
 
 def _make_dense(proto: ModelProto, source: str) -> None:
-    for graph in graphs_of(proto):
+    seen = walked(proto)
+    for graph in seen.graphs:
         for tensor in graph.sparse_initializer:
             graph.initializer.append(dense(tensor, tensor.values.name, source))
         del graph.sparse_initializer[:]
-    for node in nodes_of(proto):
+    for node in seen.nodes:
         if node.op_type != "Constant":
             continue
         for attribute in node.attribute:
@@ -131,46 +133,46 @@ def _level(proto: ModelProto, source: str) -> None:
         level(function, versions)
 
 
-def _has_hidden_constants(proto: ModelProto) -> bool:
+def _has_hidden_constants(seen: Walked) -> bool:
     """Initializers that are no inputs, in a file of a version that wants them to be."""
-    if proto.ir_version >= _FIRST_WITH_CONSTANTS:
+    if seen.proto.ir_version >= _FIRST_WITH_CONSTANTS:
         return False
-    return any(not {t.name for t in g.initializer} <= {v.name for v in g.input} for g in graphs_of(proto))
+    return any(not {t.name for t in g.initializer} <= {v.name for v in g.input} for g in seen.graphs)
 
 
 def _be_newer(proto: ModelProto, source: str) -> None:
     proto.ir_version = _FIRST_WITH_CONSTANTS
 
 
-def _nameless(proto: ModelProto) -> list[Any]:
-    return [graph for graph in graphs_of(proto) if not graph.name]
+def _nameless(seen: Walked) -> list[Any]:
+    return [graph for graph in seen.graphs if not graph.name]
 
 
 def _name(proto: ModelProto, source: str) -> None:
-    for graph in _nameless(proto):
+    for graph in _nameless(walked(proto)):
         graph.name = "graph"
 
 
-def _not_imported(proto: ModelProto) -> set[str]:
+def _not_imported(seen: Walked) -> set[str]:
     """Known domains that nodes use and the file does not import; ONNX's own must be imported."""
-    known = {entry.domain for entry in proto.opset_import}
-    return {node.domain for node in nodes_of(proto) if node.domain in _IMPORTED and node.domain not in known}
+    known = {entry.domain for entry in seen.proto.opset_import}
+    return ({node.domain for node in seen.nodes} & set(_IMPORTED)) - known
 
 
 _IMPORTED = {"ai.onnx.ml": 3, "com.microsoft": 1}
 
 
 def _import(proto: ModelProto, source: str) -> None:
-    for domain in sorted(_not_imported(proto)):
+    for domain in sorted(_not_imported(walked(proto))):
         proto.opset_import.append(onnx.helper.make_opsetid(domain, _IMPORTED[domain]))
 
 
-_MENDS: tuple[tuple[Callable[[ModelProto], Any], Callable[[ModelProto, str], None]], ...] = (
+_MENDS: tuple[tuple[Callable[[Walked], Any], Callable[[ModelProto, str], None]], ...] = (
     (_open_sizes, _open),
     (_vague, lambda proto, source: None),
     (_orders, _sort),
     (_has_sparse, _make_dense),
-    (strangers, _level),
+    (lambda seen: strangers(seen.proto), _level),
     (_has_hidden_constants, _be_newer),
     (_nameless, _name),
     (_not_imported, _import),

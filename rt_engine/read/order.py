@@ -16,7 +16,7 @@ def order_of(nodes: Sequence[NodeProto]) -> list[int] | None:
     """
     made_by = {name: number for number, node in enumerate(nodes) for name in node.output if name}
     reads = [{made_by[name] for name in _read(node) if name in made_by} for node in nodes]
-    if all(max(before, default=-1) < number for number, before in enumerate(reads)):
+    if all(before < number for number, all_before in enumerate(reads) for before in all_before):
         return None
     readers: list[list[int]] = [[] for _ in nodes]
     for number, before in enumerate(reads):
@@ -42,9 +42,13 @@ def sort(nodes: Any, order: Sequence[int]) -> None:
     nodes.extend(kept.node)
 
 
-def _read(node: NodeProto) -> Iterator[str]:
-    yield from node.input
-    for body in bodies_of(node):
+def _read(node: NodeProto) -> Sequence[str]:
+    found = bodies_of(node)
+    return [*node.input, *_free(found)] if found else node.input
+
+
+def _free(bodies: Sequence[GraphProto]) -> Iterator[str]:
+    for body in bodies:
         inside = {v.name for v in body.input} | {t.name for t in body.initializer}
         inside.update(name for inner in body.node for name in inner.output)
         read = [name for inner in body.node for name in _read(inner)]

@@ -25,9 +25,7 @@ def level(function: FunctionProto, versions: dict[str, int]) -> bool:
     for entry in function.opset_import:
         now = versions.get(entry.domain, entry.version)
         if now != entry.version and all(
-            _means_the_same(node, entry.version, now)
-            for node in nodes_in(iter(function.node))
-            if node.domain == entry.domain
+            _means_the_same(node, entry.version, now) for node in nodes_in(function.node) if node.domain == entry.domain
         ):
             entry.version, changed = now, True
     return changed
