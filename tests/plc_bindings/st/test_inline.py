@@ -499,3 +499,13 @@ def test_blark_reads_the_block_for_twincat(tmp_path):
     assert file == "FB_Net.TcPOU"
     results = list(blark.parse.parse(tmp_path / file))
     assert results and all(result.exception is None for result in results)
+
+
+def test_blocks_of_zeros_are_written_out():
+    """Weights that the engine keeps as their blocks are whole again in the block, to rounding."""
+    rng = np.random.default_rng(3)
+    w = (rng.standard_normal((64, 70)) * np.repeat(rng.random((64, 5)) < 0.2, 16, axis=1)[:, :70]).astype(np.float32)
+    made = Inlined(mlp([w], [rng.standard_normal(70).astype(np.float32)], None))
+    assert "sparse_f32" in made.model.program.kernels
+    feeds = made.random(rng)
+    np.testing.assert_allclose(made.run(feeds)[0], made.model.run(feeds)[0], rtol=1e-4, atol=1e-4)
