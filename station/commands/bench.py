@@ -33,7 +33,7 @@ def bench(
     vs: Annotated[
         str | None,
         typer.Option(
-            help="Peers, with commas: onnxruntime, openvino, mnn, tract, openvino-bf16; by default all but the last."
+            help="Peers, with commas: onnxruntime, openvino, mnn, tract, tl2cgen, openvino-bf16; by default all but the last."
         ),
     ] = None,
     int8: Annotated[bool, typer.Option("--int8", help="Also its int8 version (QDQ, per channel).")] = False,
