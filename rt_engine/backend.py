@@ -5,7 +5,8 @@
 
 Every shape of a program is static, and ONNX models may leave shapes open or compute them from inputs. So a model is compiled
 for the inputs that it is run with, once for each set of their shapes, and inputs that decide a shape are constants of that
-program: `CONSTANT_INPUTS` says which inputs of which operators those are, and why.
+program: `CONSTANT_INPUTS` says which inputs of which operators those are, and why. Outputs whose length is only known at run time
+are cut at their count.
 
 https://onnx.ai/onnx/api/backend.html
 """
@@ -21,6 +22,7 @@ from onnx.backend.base import Backend, BackendRep, namedtupledict
 
 from rt_engine.errors import EngineError, InputError, ShapeBindingError
 from rt_engine.model import Model, load
+from rt_engine.program.counts import cut
 
 _AXES = "which axes: decides the shape"
 _SHAPE = "is a shape"
@@ -33,7 +35,6 @@ CONSTANT_INPUTS: dict[str, dict[int, str]] = {
     "BlackmanWindow": {0: _COUNT},
     "CenterCropPad": {1: _SHAPE},
     "Col2Im": {1: _SHAPE, 2: _SHAPE},
-    "Compress": {1: "which elements are kept: decides the shape"},
     "ConstantOfShape": {0: _SHAPE},
     "CumProd": {1: "which axis is walked: decides the order of memory"},
     "CumSum": {1: "which axis is walked: decides the order of memory"},
@@ -145,7 +146,7 @@ class Prepared(BackendRep):
             shapes = {name: value.shape for name, value in feeds.items()}
             self._compiled[key] = load(bind(self._proto, constants) if constants else self._proto, shapes)
         model = self._compiled[key]
-        outputs = self._gathered(dict(zip([spec.name for spec in model.outputs], model.run(feeds), strict=True)))
+        outputs = self._gathered(cut(model.counts, [spec.name for spec in model.outputs], model.run(feeds)))
         return namedtupledict("Outputs", list(outputs))(*outputs.values())
 
     def _gathered(self, made: Mapping[str, NDArray[Any]]) -> dict[str, Any]:

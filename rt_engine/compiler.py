@@ -18,6 +18,7 @@ from rt_engine.passes.bind import bind_shapes
 from rt_engine.passes.compilation import Compilation
 from rt_engine.passes.sequences import part_names
 from rt_engine.program.calls import Lowered
+from rt_engine.program.counts import counts_metadata
 from rt_engine.program.fixed import fixed_metadata
 from rt_engine.program.naming import Naming
 from rt_engine.program.program import Program
@@ -76,6 +77,8 @@ def _lower(model: ir.Model, name: str, binding: Binding) -> tuple[Lowered, tuple
     parts = part_names(model.graph, outputs)
     outputs = [part for name in outputs for part in parts.get(name, (name,))]
     _tell_parts(model, parts)
+    model.metadata_props.update(counts_metadata(work.counts))
+    outputs += [count for count, _ in work.counts.values()]
     return lower(model.graph, dict(model.opset_imports), name, outputs, binding.state or None), tuple(work.assumed)
 
 

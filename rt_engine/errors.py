@@ -163,4 +163,5 @@ _MEANING = {
     Status.UNKNOWN_KERNEL: "the program was made for another version of the kernel library",
     Status.DIVISION_BY_ZERO: "an integer was divided by zero",
     Status.IMPOSSIBLE_BRANCH: "its condition chose a branch that does not fit the shapes which the model was loaded for",
+    Status.LONGER_THAN_BOUND: "a length that is only known at run time was larger than its bound",
 }

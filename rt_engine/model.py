@@ -14,6 +14,7 @@ from rt_engine.contract.file import of_program
 from rt_engine.contract.terms import Contract
 from rt_engine.errors import InputError, ProgramFileError, ShapeBindingError, StateError
 from rt_engine.kernels.interface.abi import KERNEL_PREFIX
+from rt_engine.program.counts import counts_of
 from rt_engine.program.fixed import other_fixed
 from rt_engine.program.program import NodeCost, Program, TensorSpec
 from rt_engine.program.rtp_file import read
@@ -99,6 +100,11 @@ class Model:
         A name that is not among them is -1, and is to every operator what a string that it does not know is in the file.
         """
         return dict(self.program.naming.categories)
+
+    @property
+    def counts(self) -> Mapping[str, tuple[str, int]]:
+        """Output whose length is only known at run time -> (the output that says how many there are, along which axis)."""
+        return counts_of(self.program.metadata)
 
     @property
     def metadata(self) -> Mapping[str, str]:

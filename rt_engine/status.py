@@ -15,3 +15,5 @@ class Status(IntEnum):
     """An integer was divided by zero; the quotient is 0."""
     IMPOSSIBLE_BRANCH = 4
     """A condition chose a branch that does not fit the shapes which the model was loaded for."""
+    LONGER_THAN_BOUND = 5
+    """A length that is only known at run time was larger than its bound; the output is not written."""

@@ -10,25 +10,20 @@ from rt_engine.ops import operators
 _BEFORE = (
     "it works on free text, which no cycle has time for: do it before the model; strings that are categories do run"
 )
-_STATIC = "shapes must be static: give a mask, or the best k by TopK with a constant k, in its place"
 _ADVICE = {
     "Adagrad": "export for inference",
     "Adam": "export for inference",
     "Bernoulli": "feed the random numbers as an input",
-    "Compress": _STATIC,
     "DictVectorizer": _BEFORE,
     "Gradient": "export for inference",
     "ImageDecoder": "decode the image before the model",
     "Momentum": "export for inference",
     "Multinomial": "feed the random numbers as an input",
-    "NonMaxSuppression": "leave it out, and choose boxes in a step; or take the best k by TopK with a constant k",
-    "NonZero": _STATIC,
     "Random*": "feed the random numbers as an input",
     "RegexFullMatch": _BEFORE,
     "String*": _BEFORE,
     "TfIdfVectorizer": _BEFORE,
     "Tokenizer": _BEFORE,
-    "Unique": _STATIC,
 }
 """ONNX name (or pattern) -> what helps."""
 

@@ -10,6 +10,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from rt_engine.binding import Binding
+from rt_engine.passes.lengths import Lengths
 
 Evaluate = Callable[[onnx.ModelProto, Mapping[str, NDArray[Any]]], list[NDArray[Any]]]
 """What a model of a few nodes computes, on our own kernels: the same bits as at run time."""
@@ -29,6 +30,10 @@ class Compilation:
     """What neither the file nor the user says and was taken for granted, in sentences."""
     fixed: list[str] = field(default_factory=list)
     """Inputs that the user gave a value for good, in sentences."""
+    lengths: Lengths = field(default_factory=Lengths)
+    """Lengths that are only known at run time."""
+    counts: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """Output with such a length -> (the output that has its count, which axis it is)."""
 
     @property
     def graph(self) -> ir.Graph:

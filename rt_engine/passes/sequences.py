@@ -105,7 +105,7 @@ def part_names(graph: ir.Graph, names: Sequence[str]) -> dict[str, list[str]]:
     lengths = graph.meta.get(LENGTHS, [None] * len(names))
     return {
         name: [_free_name(f"{name}_{i}", taken) for i in range(length)]
-        for name, length in zip(names, lengths, strict=True)
+        for name, length in zip(names, lengths, strict=False)  # counts are behind
         if length is not None
     }
 

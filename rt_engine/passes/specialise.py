@@ -26,6 +26,7 @@ from rt_engine.ops.microsoft import is_rewritten
 from rt_engine.passes.closing import close_node, is_control
 from rt_engine.passes.compilation import Compilation
 from rt_engine.passes.control import resolve
+from rt_engine.passes.following_rules import finish, follow, refuse_bodies
 from rt_engine.passes.microsoft import rewrite
 from rt_engine.passes.sequences import (
     SEQUENCE_OPERATORS,
@@ -76,6 +77,10 @@ def specialise(compilation: Compilation, kept: tuple[str, ...] = _KEPT) -> bool:
     folded = 0
     waiting = deque(graph)
     apart: list[ir.Node] = []
+
+    def infer(node: ir.Node) -> None:
+        _infer(node, opsets, protos, compilation.source)
+
     while waiting:
         node = waiting.popleft()
         if not shapeless.isdisjoint(node.inputs):
@@ -83,6 +88,7 @@ def specialise(compilation: Compilation, kept: tuple[str, ...] = _KEPT) -> bool:
             continue
         if is_sequence(node):
             try:
+                refuse_bodies(compilation, node)
                 waiting.extendleft(reversed(take_apart(graph, node, opsets.get("", 1))))
                 apart.append(node)
             except Refusal as refusal:
@@ -108,6 +114,7 @@ def specialise(compilation: Compilation, kept: tuple[str, ...] = _KEPT) -> bool:
                     close_node(made, opsets)
                 continue
             if is_control(node):
+                refuse_bodies(compilation, node)
                 instead = resolve(compilation, node, specialise)
                 if instead is not None:
                     waiting.extendleft(reversed(instead))
@@ -115,7 +122,8 @@ def specialise(compilation: Compilation, kept: tuple[str, ...] = _KEPT) -> bool:
             else:
                 takes_tensors(node)
                 check_rules(node, version)
-                _infer(node, opsets, protos, compilation.source)
+                if not follow(compilation, node, infer):
+                    continue
             if id(node) not in reasons and node.op_type not in kept and _is_constant(node):
                 folded += sum(buffer_of(v, Kind.OUTPUT).nbytes for v in node.outputs)
                 if folded > MOST_FOLDED_BYTES:
@@ -137,6 +145,11 @@ def specialise(compilation: Compilation, kept: tuple[str, ...] = _KEPT) -> bool:
             if not reasons:
                 raise
             shapeless.update(node.outputs)
+    try:
+        if not reasons:
+            finish(compilation, infer)
+    except Refusal as refusal:
+        reasons[0] = Reason("its results", "body", refusal.why, refusal.help)
     if reasons:
         shapeless.update(value for node in apart for value in node.outputs)
         raise UnsupportedModelError(compilation.source, _all_reasons(compilation, reasons, shapeless))

@@ -152,7 +152,7 @@ def test_an_equation_that_does_not_fit_is_refused(equation):
         load("Einsum", [np.ones((2, 3), np.float32)], equation=equation)
 
 
-def test_shapes_that_depend_on_values_are_refused():
-    """NonZero of an input, with what helps."""
-    with pytest.raises(UnsupportedModelError, match="depends on"):
-        load("NonZero", [DATA])
+def test_shapes_that_depend_on_values_without_a_bound_are_refused():
+    """A tensor as long as an input says, with what helps."""
+    with pytest.raises(UnsupportedModelError, match=r"has no bound; load it with bounds="):
+        load("ConstantOfShape", [np.array([5])])

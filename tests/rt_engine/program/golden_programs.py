@@ -98,6 +98,22 @@ def _small() -> Iterator[onnx.ModelProto]:
     yield _trapped()
     yield _conv([1, 32, 16, 16], [32, 32, 3, 3], half, pads=[1, 1, 1, 1])
     yield _conv([1, 32, 64], [32, 32, 3], half, pads=[1, 1])
+    yield _lengths()
+
+
+def _lengths() -> onnx.ModelProto:
+    """What a detector does behind the boxes that it finds."""
+    nodes = [
+        helper.make_node("NonZero", ["x"], ["found"]),
+        helper.make_node("Gather", ["found", "row"], ["index"], axis=0),
+        helper.make_node("Gather", ["x", "index"], ["rows"]),
+        helper.make_node("Concat", ["rows", "x"], ["y"], axis=0),
+    ]
+    row = numpy_helper.from_array(np.array(0), "row")
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [3, 4])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 4])
+    graph = helper.make_graph(nodes, "lengths", [x], [y], [row])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
 _REDUCE = ("ReduceL1", "ReduceL2", "ReduceMean", "ReduceProd", "ReduceSum", "ReduceSumSquare")

@@ -1,0 +1,236 @@
+"""Sizes that are computed from lengths which are only known at run time: Shape, and the arithmetic of exporters behind it."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from rt_engine.ops.graph import constant
+from rt_engine.passes.following import Step
+from rt_engine.passes.lengths import Length, Size
+
+_MOST = 64
+"""A tensor with more elements is no shape."""
+
+
+def shape(step: Step) -> None:
+    """Shape of a tensor with such an axis: a vector of numbers and the length."""
+    sizes = step.dims(0)[slice(step.attr("start", 0), step.attr("end"))]
+    step.become([vector(step, sizes)])
+
+
+def size(step: Step) -> None:
+    """Its number of elements."""
+    along = step.along(0)
+    assert along is not None
+    others = int(np.prod([n for i, n in enumerate(step.shape(0)) if i != along.axis], dtype=np.int64))
+    length = along.length
+    made = Length(length.count, length.bound * others, length.factor * others)
+    out = step.emit("Length", [made.count], factor=made.factor)[0]
+    step.lengths.known[out] = [made]
+    step.become([out])
+
+
+def vector(step: Step, sizes: Sequence[Size]) -> ir.Value:
+    """The int64 vector of these sizes, which are known."""
+    if all(isinstance(n, int) for n in sizes):
+        return step.constant(np.array(sizes, np.int64))
+    one = step.constant(np.array([1], np.int64))
+    parts = [
+        step.emit("Reshape", [step.scalar(n), one], domain="")[0]
+        if isinstance(n, Length)
+        else step.constant(np.array([n], np.int64))
+        for n in sizes
+    ]
+    out = step.emit("Concat", parts, domain="", axis=0)[0] if len(parts) > 1 else parts[0]
+    step.lengths.known[out] = list(sizes)
+    return out
+
+
+def derived(step: Step) -> list[Size] | None:
+    """The elements of the first output, as far as they follow from those of the inputs; None if nothing is known."""
+    rule = _RULES.get(step.node.op_type) if step.node.domain == "" else None
+    if rule is None or not any(v in step.lengths.known or v in step.lengths.empty for v in step.node.inputs if v):
+        return None
+    shape = step.node.outputs[0].shape
+    count = int(np.prod([int(d) for d in shape or ()], dtype=np.int64))  # type: ignore[arg-type]
+    found = rule(step) if count <= _MOST else None
+    return found if found is not None and len(found) == count else None
+
+
+def _same(step: Step) -> list[Size] | None:
+    return step.sizes(0)
+
+
+def _cast(step: Step) -> list[Size] | None:
+    to = step.node.outputs[0].dtype
+    return step.sizes(0) if to in (ir.DataType.INT64, ir.DataType.INT32) else None
+
+
+def _array(step: Step, i: int) -> Any:
+    """The elements as an array of objects, in the input's shape."""
+    sizes = step.sizes(i)
+    if sizes is None:
+        return None
+    out = np.empty(len(sizes), object)
+    out[:] = sizes
+    return out.reshape(step.shape(i))
+
+
+def _gather(step: Step) -> list[Size] | None:
+    data, index = _array(step, 0), constant(step.value(1))
+    if data is None or index is None:
+        return None
+    return list(np.atleast_1d(np.take(data, index, axis=int(step.attr("axis", 0)))).reshape(-1))
+
+
+def _slice(step: Step) -> list[Size] | None:
+    data, (starts, ends, steps) = _array(step, 0), (constant(step.value(i)) for i in (1, 2, 4))
+    if (
+        data is None
+        or data.ndim != 1
+        or starts is None
+        or ends is None
+        or (step.value(4) is not None and steps is None)
+    ):
+        return None
+    by = 1 if steps is None else int(steps.reshape(-1)[0])
+    return list(data[int(starts.reshape(-1)[0]) : int(ends.reshape(-1)[0]) : by]) if by > 0 else None
+
+
+def _concat(step: Step) -> list[Size] | None:
+    parts = [step.sizes(i) for i in range(len(step.node.inputs))]
+    if len(step.shape(0)) != 1:
+        return None
+    return [size for i, part in enumerate(parts) for size in (part or [None] * step.shape(i)[0])]
+
+
+def _pairs(combine: Callable[[Step, Size, Size], Size]) -> Callable[[Step], list[Size] | None]:
+    def rule(step: Step) -> list[Size] | None:
+        parts = [_array(step, i) for i in range(len(step.node.inputs))]
+        if any(part is None for part in parts):
+            return None
+        found = parts[0]
+        for part in parts[1:]:
+            a, b = np.broadcast_arrays(found, part)
+            out = np.empty(a.size, object)
+            out[:] = [combine(step, x, y) for x, y in zip(a.reshape(-1), b.reshape(-1), strict=True)]
+            found = out.reshape(a.shape)
+        return list(found.reshape(-1))
+
+    return rule
+
+
+def made(step: Step, length: Length, shift: int = 0, low: int = -(1 << 62), high: int = 1 << 62) -> Length:
+    """length + shift, within limits."""
+    bound = max(min(length.bound + shift, high), low)
+    return Length(step.scalar(length, shift=shift, low=low, high=high), bound)
+
+
+def _add(step: Step, a: Size, b: Size) -> Size:
+    if isinstance(a, int) and isinstance(b, int):
+        return a + b
+    a, b = (b, a) if isinstance(a, int) else (a, b)
+    return (a if b == 0 else made(step, a, shift=b)) if isinstance(a, Length) and isinstance(b, int) else None
+
+
+def _sub(step: Step, a: Size, b: Size) -> Size:
+    return _add(step, a, -b) if isinstance(b, int) else None
+
+
+def _mul(step: Step, a: Size, b: Size) -> Size:
+    if isinstance(a, int) and isinstance(b, int):
+        return a * b
+    a, b = (b, a) if isinstance(a, int) else (a, b)
+    if isinstance(a, Length) and isinstance(b, int) and b > 0:
+        return Length(a.count, a.bound * b, a.factor * b)
+    return None
+
+
+def _div(step: Step, a: Size, b: Size) -> Size:
+    if not isinstance(b, int) or b <= 0:
+        return None
+    if isinstance(a, int):
+        return a // b if a >= 0 else None
+    return Length(a.count, a.bound // b, a.factor // b) if isinstance(a, Length) and a.factor % b == 0 else None
+
+
+def _limit(smallest: bool) -> Callable[[Step, Size, Size], Size]:
+    def combine(step: Step, a: Size, b: Size) -> Size:
+        if a is None or b is None:
+            return None
+        if isinstance(a, int) and isinstance(b, int):
+            return min(a, b) if smallest else max(a, b)
+        a, b = (b, a) if isinstance(a, int) else (a, b)
+        assert isinstance(a, Length)
+        if isinstance(b, int):
+            if smallest:
+                return made(step, a, high=b) if b < a.bound else a
+            return made(step, a, low=b) if b > 0 else a
+        if not smallest or b is None:
+            return None
+        count = step.emit("Length", [step.scalar(a), step.scalar(b)])[0]
+        return Length(count, min(a.bound, b.bound))
+
+    return combine
+
+
+def _equal(step: Step) -> list[Size] | None:
+    """As 0 and 1."""
+    a, b = _array(step, 0), _array(step, 1)
+    if a is None or b is None:
+        return None
+    if a.size == 1 and b.size == 1:
+        x, y = (b.item(), a.item()) if isinstance(a.item(), int) else (a.item(), b.item())
+        if isinstance(x, Length) and isinstance(y, int) and y == 0 and x.factor > 0:
+            step.lengths.empty[step.node.outputs[0]] = x
+    pairs = zip(*(p.reshape(-1) for p in np.broadcast_arrays(a, b)), strict=True)
+    return [_is_equal(x, y) for x, y in pairs]
+
+
+def _is_equal(a: Size, b: Size) -> Size:
+    if isinstance(a, int) and isinstance(b, int):
+        return int(a == b)
+    if isinstance(a, Length) and isinstance(b, Length):
+        return 1 if a.same(b) else None
+    number = a if isinstance(a, int) else b
+    return 0 if isinstance(number, int) and number < 0 and None not in (a, b) else None
+
+
+def _where(step: Step) -> list[Size] | None:
+    parts = [_array(step, i) for i in range(3)]
+    if any(part is None for part in parts):
+        return None
+    rows = zip(*(p.reshape(-1) for p in np.broadcast_arrays(*parts)), strict=True)
+    return [None if c is None or isinstance(c, Length) else (a if c else b) for c, a, b in rows]
+
+
+def _least(step: Step) -> list[Size] | None:
+    sizes = step.sizes(0)
+    if sizes is None or len(step.shape(0)) != 1 or not sizes:
+        return None
+    found = sizes[0]
+    for size in sizes[1:]:
+        found = _limit(step.node.op_type == "ReduceMin")(step, found, size)
+    return [found]
+
+
+_RULES: dict[str, Callable[[Step], list[Size] | None]] = {
+    **dict.fromkeys(("Identity", "Squeeze", "Unsqueeze", "Reshape", "Flatten"), _same),
+    "Cast": _cast,
+    "Gather": _gather,
+    "Slice": _slice,
+    "Concat": _concat,
+    "Add": _pairs(_add),
+    "Sub": _pairs(_sub),
+    "Mul": _pairs(_mul),
+    "Div": _pairs(_div),
+    "Min": _pairs(_limit(True)),
+    "Max": _pairs(_limit(False)),
+    "Equal": _equal,
+    "Where": _where,
+    "ReduceMin": _least,
+    "ReduceMax": _least,
+}
+"""Operator of ONNX -> the elements of its output."""
