@@ -41,6 +41,10 @@ class Mnn(PythonRunner):
             raise RefusedError(f"its converter lost the output {missing[0]!r}")
         self._fill()
         run = interpreter.runSession
+        with silent():
+            status = run(session)
+        if status:
+            raise RefusedError(f"cannot run: its session ends with status {status}")
         self.run = lambda: run(session)
 
     def _tensor(self, value: NDArray[Any]) -> Any:
