@@ -19,7 +19,7 @@ from rt_engine.kernels.interface.panels import HALF, WINDOW_PANEL
 from rt_engine.kernels.interface.strides import contiguous
 from rt_engine.ops.base import Refusal
 from rt_engine.ops.builder import Builder
-from rt_engine.ops.convolve_parts import Part, parts_of
+from rt_engine.ops.convolve_parts import Columns, Part, columns_of, parts_of
 from rt_engine.ops.moves import reshaped, strided_copy, transposed
 from rt_engine.ops.window import Window, seen
 from rt_engine.ops.winograd import Scheme, scheme_for, winograd
@@ -97,6 +97,10 @@ def convolve(build: Builder, x: Buffer, y: Buffer, layer: Layer, channels_first:
         raise Refusal(f"a bias of shape {list(layer.bias.shape)} for {w.shape[-1]} outputs", "export it again")
     window, w = seen(layer.window, w)
     layer = replace(layer, window=window, w=w)
+    if not channels_first and len(parts := _column_parts(x, y, layer)) > 1:
+        for part in parts:
+            _some_columns(build, x, y, layer, part)
+        return
     if _is_one_run(layer, channels):
         source, layer = _one_run(build, x, layer, channels_first)
         _product(build, source, y, layer)
@@ -110,9 +114,9 @@ def convolve(build: Builder, x: Buffer, y: Buffer, layer: Layer, channels_first:
         winograd(build, scheme, x, layer.w, layer.bias, layer.addend, y, layer.window, layer.limits, grouped_product)
     elif group == 1 and y.shape[-1] <= FEW_OUTPUTS and x.shape[-1] % half_lanes(x.dtype) == 0:
         _dot(build, x, y, layer)
-    elif group == 1 and x.shape[0] == 1 and len(parts := parts_of(layer.window)) > 1:
-        for part in parts:
-            _partly(build, x, y, layer, part)
+    elif group == 1 and x.shape[0] == 1 and len(pixel_parts := parts_of(layer.window)) > 1:
+        for pixels in pixel_parts:
+            _partly(build, x, y, layer, pixels)
     else:
         _product(build, x, y, layer)
 
@@ -136,6 +140,31 @@ def _partly(build: Builder, x: Buffer, y: Buffer, layer: Layer, part: Part) -> N
     made = build.temporary(y.dtype, block)
     _product(build, x, made, replace(layer, w=np.ascontiguousarray(w), window=window, addend=addend))
     strided_copy(build, made, y, block, contiguous(block), strides, 0, first)
+
+
+def _column_parts(x: Buffer, y: Buffer, layer: Layer) -> list[Columns]:
+    """Parts of the output channels, where some have fewer taps; Winograd's algorithm is quicker than they are."""
+    if layer.group > 1 or _scheme(x, y, layer):
+        return []
+    return columns_of(layer.window, layer.w, half_lanes(x.dtype))
+
+
+def _some_columns(build: Builder, x: Buffer, y: Buffer, layer: Layer, part: Columns) -> None:
+    """Some output channels, from the taps that they have, and into their place."""
+    columns, total = slice(part.first, part.first + part.count), y.shape[-1]
+    taps: tuple[Any, ...] = tuple(slice(b, e) for b, e in zip(part.begin, part.end, strict=True))
+    some = replace(
+        layer, w=np.ascontiguousarray(layer.w[(*taps, ..., columns)]), bias=layer.bias[columns], addend=None,
+        window=part.window(layer.window),
+    )  # fmt: skip
+    block = (y.size // total, part.count)
+    made = build.temporary(y.dtype, (*y.shape[:-1], part.count))
+    if layer.addend is not None:
+        addend = build.temporary(y.dtype, made.shape)
+        strided_copy(build, layer.addend, addend, block, (total, 1), None, part.first)
+        some = replace(some, addend=addend)
+    convolve(build, x, made, some)
+    strided_copy(build, made, y, block, contiguous(block), (total, 1), 0, part.first)
 
 
 def _simplified(x: Buffer, layer: Layer) -> tuple[Buffer, Layer]:

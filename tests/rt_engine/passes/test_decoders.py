@@ -60,3 +60,21 @@ def test_decoder(rank, group, resized):
     agree(model, feeds)
     kernels = {kernel for node in rt_engine.load(model).program.nodes for kernel in node.kernels}
     assert not kernels & {"scale_shift_f32", "relu_f32"}
+
+
+def test_each_phase_is_computed_from_its_own_taps():
+    """3x3 with stride 2: the four phases have 1, 2, 2 and 4 taps, 9 in all; an activation stays part of them."""
+    rng = np.random.default_rng(0)
+    w = numpy_helper.from_array(rng.standard_normal((32, 16, 3, 3)).astype(np.float32), "w")
+    x = rng.standard_normal((1, 32, 8, 8)).astype(np.float32)
+    nodes = [
+        helper.make_node("ConvTranspose", ["x", "w"], ["a"], strides=[2, 2], pads=[1] * 4, output_padding=[1, 1]),
+        helper.make_node("Relu", ["a"], ["y"]),
+    ]
+    ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in (("x", x.shape), ("y", [None] * 4))]
+    graph = helper.make_graph(nodes, "decoder", ends[:1], ends[1:], [w])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    agree(model, {"x": x})
+    nodes_of = rt_engine.load(model).report().nodes
+    assert sum(one.macs for one in nodes_of) == 64 * 9 * 32 * 16
+    assert not any("relu_f32" in one.kernels for one in nodes_of)
