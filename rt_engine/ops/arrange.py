@@ -12,7 +12,7 @@ import onnx_ir as ir
 from rt_engine.kernels.interface.dtypes import CODE, SUFFIX
 from rt_engine.kernels.interface.reduce import ARG
 from rt_engine.kernels.interface.strides import contiguous
-from rt_engine.ops.base import FLOATS, INTEGERS, NUMBERS, Node, Refusal, operator
+from rt_engine.ops.base import FLOATS, INTEGERS, NUMBERS, RT_DOMAIN, Node, Refusal, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.convert import converted
 from rt_engine.ops.elementwise import broadcast
@@ -47,6 +47,7 @@ def tile(node: Node, build: Builder) -> None:
     strided_copy(build, node.x, node.y, [n for n, _ in pairs], [s for _, s in pairs])
 
 
+@operator("Trilu", domain=RT_DOMAIN, since=1, any_type=True, infer=lambda n, x: [(x[0].dtype, x[0].shape)])
 @operator("Trilu", since=14, any_type=True)
 def trilu(node: Node, build: Builder) -> None:
     """The upper or lower triangle of matrices; the rest is zero. The diagonal may be chosen at run time."""

@@ -1,5 +1,6 @@
 """Sampling at computed places: GridSample, DeformConv, RoiAlign, MaxRoiPool, MaxUnpool: https://onnx.ai/onnx/operators/"""
 
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
@@ -21,7 +22,7 @@ from rt_engine.kernels.interface.sample_modes import (
     REFLECTION,
     ZEROS,
 )
-from rt_engine.ops.base import FLOATS, Node, Refusal, operator
+from rt_engine.ops.base import FLOATS, RT_DOMAIN, Node, Refusal, operator
 from rt_engine.ops.builder import Builder
 from rt_engine.ops.convert import converted
 from rt_engine.ops.elementwise import broadcast
@@ -55,6 +56,12 @@ def sampled(
         build.call(f"sample_{SUFFIX[x.dtype]}", record, macs=out.size * (1, 2, 4)[mode] ** rank)
 
 
+def _sampled_types(node: object, inputs: Sequence[Buffer]) -> list[tuple[np.dtype, tuple[int, ...]]]:
+    x, grid = inputs
+    return [(x.dtype, (*x.shape[:2], *grid.shape[1:-1]))]
+
+
+@operator("GridSample", domain=RT_DOMAIN, since=1, infer=_sampled_types)
 @operator("GridSample", since=16)
 def grid_sample(node: Node, build: Builder) -> None:
     """In one, two or three dimensions; nearest, linear or cubic."""

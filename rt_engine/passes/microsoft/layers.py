@@ -90,10 +90,12 @@ def _quick_gelu(w: Writer) -> list[ir.Value]:
     return [w.own("Swish", w.input(0), alpha=w.number("alpha", 1.702))[0]]
 
 
-def _standard(name: str, since: int) -> Rewriting:
-    """An operator that has become one of ONNX's, as it is."""
+def _standard(name: str, since: int, own: bool = False) -> Rewriting:
+    """An operator that has become one of ONNX's, as it is; where the opset is older, this engine's of that name if it has one."""
 
     def rewritten(w: Writer) -> list[ir.Value]:
+        if own and w.opset < since:
+            return list(w.own(name, *w.node.inputs, **w.kept()))
         w.require(w.opset >= since, f"the file's opset is {w.opset}", f"export it for opset {since} or newer")
         return [w.op(name, *w.node.inputs, **w.kept())]
 
@@ -135,9 +137,9 @@ TABLE: dict[str, Rewriting] = {
     "FusedMatMul": _fused_matmul,
     "GatherND": _standard("GatherND", 12),
     "Gelu": _gelu,
-    "GridSample": _standard("GridSample", 16),
+    "GridSample": _standard("GridSample", 16, own=True),
     "MatMulNBits": _matmul_n_bits,
     "QuickGelu": _quick_gelu,
     "TransposeMatMul": _fused_matmul,
-    "Trilu": _standard("Trilu", 14),
+    "Trilu": _standard("Trilu", 14, own=True),
 }

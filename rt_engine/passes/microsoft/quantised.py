@@ -13,12 +13,19 @@ from rt_engine.passes.microsoft.writer import Rewriting, Values, Writer, dtype_o
 _EIGHT_BITS = (np.uint8, np.int8)
 
 
+def _stored(w: Writer, y: ir.Value, index: int, like: ir.Value) -> ir.Value:
+    """QuantizeLinear with scale `index` and the zero point behind it; where that is absent, it is 0 of `like`'s type."""
+    scale, zero = w.input(index), w.optional(index + 1)
+    zero = w.constant(np.zeros(shape_of(scale)), dtype_of(like)) if zero is None else zero
+    return w.op("QuantizeLinear", y, scale, zero)
+
+
 def _two(name: str) -> Rewriting:
     """a, its scale and zero point, b and its own, those of the result."""
 
     def rewritten(w: Writer) -> Values:
         parts = [w.real(w.input(i), w.input(i + 1), w.optional(i + 2)) for i in (0, 3)]
-        return [w.op("QuantizeLinear", w.op(name, *parts), w.input(6), w.optional(7))]
+        return [_stored(w, w.op(name, *parts), 6, w.input(0))]
 
     return rewritten
 
@@ -31,7 +38,7 @@ def _one(name: str) -> Rewriting:
         rank = len(shape_of(x))
         x = w.transpose(x, 0, rank - 1, *range(1, rank - 1)) if last else x
         y = w.op(name, w.real(x, w.input(1), w.optional(2)), **w.kept("channels_last"))
-        y = w.op("QuantizeLinear", y, w.input(3), w.optional(4))
+        y = _stored(w, y, 3, x)
         return [w.transpose(y, 0, *range(2, rank), 1) if last else y]
 
     return rewritten
@@ -41,13 +48,13 @@ def _concat(w: Writer) -> Values:
     """Scale and zero point of the result; then x, scale and zero point of each part."""
     w.require(len(w.node.inputs) >= 5 and len(w.node.inputs) % 3 == 2, f"{len(w.node.inputs)} inputs")
     parts = [w.real(w.input(i), w.input(i + 1), w.optional(i + 2)) for i in range(2, len(w.node.inputs), 3)]
-    return [w.op("QuantizeLinear", w.op("Concat", *parts, **w.kept()), w.input(0), w.optional(1))]
+    return [_stored(w, w.op("Concat", *parts, **w.kept()), 0, w.input(2))]
 
 
 def _where(w: Writer) -> Values:
     """The condition; x, scale, zero point; y, scale, zero point; those of the result."""
     parts = [w.real(w.input(i), w.input(i + 1), w.optional(i + 2)) for i in (1, 4)]
-    return [w.op("QuantizeLinear", w.op("Where", w.input(0), *parts), w.input(7), w.optional(8))]
+    return [_stored(w, w.op("Where", w.input(0), *parts), 7, w.input(1))]
 
 
 def _softmax(w: Writer) -> Values:
@@ -65,7 +72,7 @@ def _softmax(w: Writer) -> Values:
         perm = list(range(len(shape)))
         perm[axis], perm[-1] = perm[-1], perm[axis]
         y = w.transpose(w.op("Softmax", w.transpose(real, *perm), axis=len(shape) - 1), *perm)
-    return [w.op("QuantizeLinear", y, w.input(3), w.optional(4))]
+    return [_stored(w, y, 3, x)]
 
 
 def _reduce_mean(w: Writer) -> Values:
@@ -73,7 +80,7 @@ def _reduce_mean(w: Writer) -> Values:
     x = w.input(0)
     axes = w.node.attributes.get_ints("axes", None) or range(len(shape_of(x)))
     y = w.reduced("ReduceMean", w.real(x, w.input(1), w.optional(2)), list(axes), w.integer("keepdims", 1), since=18)
-    return [w.op("QuantizeLinear", y, w.input(3), w.optional(4))]
+    return [_stored(w, y, 3, x)]
 
 
 def _gemm(w: Writer) -> Values:
@@ -89,7 +96,7 @@ def _gemm(w: Writer) -> Values:
         parts.append(w.real(bias, scale, axis=None if whole else 0))
     y = w.op("Gemm", *parts, **w.kept())
     made = w.optional(7)
-    return [y if made is None else w.op("QuantizeLinear", y, made, w.optional(8))]
+    return [y if made is None else _stored(w, y, 7, w.input(0))]
 
 
 def _conv(w: Writer) -> Values:

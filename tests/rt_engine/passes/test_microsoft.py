@@ -69,6 +69,7 @@ IDS, KINDS = RNG.integers(0, 20, (2, 5)).astype(np.int32), RNG.integers(0, 2, (2
 MASK = np.array([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]], np.int32)
 WHERE = RNG.integers(0, 16, (2, 5))
 BYTES = {"x": u8(1, 3, 6, 6), "sx": F(0.02), "zx": np.uint8(120), "sy": F(0.03), "zy": np.uint8(110)}
+NO_ZEROS = {"x": i8(1, 3, 6, 6), "sx": F(0.02), "zx": None, "sy": F(0.03), "zy": None}
 TABLES = {"w": f(20, 8), "p": f(9, 8), "s": f(2, 8), "g": f(8), "b": f(8)}
 QTABLES = {"w": u8(20, 8), "p": u8(9, 8), "s": u8(2, 8), "g": u8(8), "b": u8(8), "m": MASK}
 SCALES = {f"{n}s": F(0.01 + 0.01 * i) for i, n in enumerate("wpsgb")} | {
@@ -131,6 +132,11 @@ QSELF = {"x": u8(2, 5, 12), "w": i8(12, 36), "b": WB, "sx": F(0.02), "sw": F(0.0
 ZEROS = {"zx": np.uint8(120), "zw": np.int8(0)}
 TURN = {"p": WHERE, "c": angles(np.cos), "s": angles(np.sin)}
 POOL = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1], "TOL": 1}
+SAMPLES = [
+    {"mode": "bilinear", "padding_mode": "border"},
+    {"mode": "nearest", "align_corners": 1},
+    {"mode": "bicubic", "padding_mode": "reflection", "align_corners": 1},
+]
 
 CASES = [
     ("FusedConv", CONV, "x", {"activation": "Relu", "kernel_shape": [3, 3]}),
@@ -185,6 +191,8 @@ CASES = [
     ("QLinearGlobalAveragePool", BYTES, "x", {"channels_last": 1, "TOL": 1}),
     ("QLinearLeakyRelu", BYTES, "x", {"alpha": 0.1}),
     ("QLinearSigmoid", BYTES, "x", {"TOL": 1}),
+    ("QLinearLeakyRelu", NO_ZEROS, "x", {"alpha": 0.1, "TOL": 0}),
+    ("QLinearSigmoid", NO_ZEROS, "x", {"TOL": 1}),
     (
         "QLinearWhere",
         {"c": np.array([[1, 0, 1]], bool), "x": u8(2, 3), "s": F(0.02), "z": np.uint8(9), "y": u8(2, 3), "S": F(0.05),
@@ -220,12 +228,13 @@ CASES = [
     ),
     *lstm(),
     *n_bits(),
-    ("Trilu", {"x": f(4, 4)}, "x", {"upper": 0}),
+    *(("Trilu", {"x": f(4, 4)}, "x", {"upper": 0, "OPSET": opset}) for opset in (13, 18)),
+    *(("GridSample", {"x": IMAGE, "g": f(1, 3, 4, 2)}, "xg", {**how, "OPSET": opset}) for how in SAMPLES for opset in (12, 21)),
     ("GatherND", {"x": X, "i": np.array([[1], [0]])}, "x", {}),
 ]  # fmt: skip
 
-NOT_THERE = {"QLinearReduceMean", "GridSample"}
-"""ONNX Runtime has no kernel for them any more, or makes them of nothing today."""
+NOT_THERE = {"QLinearReduceMean"}
+"""ONNX Runtime has no kernel for it any more: see `test_microsoft_definitions`."""
 ELSEWHERE = {"QLinearAdd", "QLinearMul", "QLinearConcat", "QGemm", "LayerNormalization", "SimplifiedLayerNormalization"}
 """Tested below, or in `test_quantised`."""
 
