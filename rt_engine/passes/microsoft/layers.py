@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from rt_engine.ops.base import Refusal
+from rt_engine.ops.base import RT_DOMAIN, Refusal
 from rt_engine.passes.microsoft.writer import Rewriting, Writer, dtype_of, shape_of
 
 _ACTIVATIONS: dict[str, tuple[str, ...]] = {
@@ -95,7 +95,7 @@ def _standard(name: str, since: int, own: bool = False) -> Rewriting:
 
     def rewritten(w: Writer) -> list[ir.Value]:
         if own and w.opset < since:
-            return list(w.own(name, *w.node.inputs, **w.kept()))
+            return [w.node_of(name, w.node.inputs, w.kept(), RT_DOMAIN).outputs[0]]
         w.require(w.opset >= since, f"the file's opset is {w.opset}", f"export it for opset {since} or newer")
         return [w.op(name, *w.node.inputs, **w.kept())]
 
