@@ -99,6 +99,9 @@ def _small() -> Iterator[onnx.ModelProto]:
     yield _conv([1, 32, 16, 16], [32, 32, 3, 3], half, pads=[1, 1, 1, 1])
     yield _conv([1, 32, 64], [32, 32, 3], half, pads=[1, 1])
     yield _lengths()
+    pruned = np.random.default_rng(1).standard_normal((128, 128)).astype(np.float32)
+    pruned[np.random.default_rng(2).random((128, 8)).repeat(16, axis=1) < 0.9] = 0
+    yield _node("MatMul", {"x": (half, [3, 128])}, half, {"w": pruned})
 
 
 def _lengths() -> onnx.ModelProto:
