@@ -118,7 +118,7 @@ def _if(compilation: Compilation, node: ir.Node, specialise: Specialise) -> list
         if condition.size != 1:
             raise Refusal("the condition is not one bool")
         body = node.attributes[names[0] if condition.reshape(-1)[0] else names[1]].as_graph()
-        nodes, results = _inlined(compilation.graph, node, body, list(node.inputs[1:]))
+        nodes, results = inlined(compilation.graph, node, body, list(node.inputs[1:]))
         return _replaced(compilation.graph, node, nodes, results)
     open_branches(compilation.graph, node, [node.attributes[name].as_graph() for name in names])
     possible = _type_branches(compilation, node, specialise)
@@ -374,7 +374,7 @@ def _axes(node: ir.Node, name: str, ranks: list[int], batched: int) -> list[int]
 # --- bodies in place of their node ---------------------------------------------------------------------------------------
 
 
-def _inlined(
+def inlined(
     graph: ir.Graph, node: ir.Node, body: ir.Graph, arguments: list[ir.Value | None]
 ) -> tuple[list[ir.Node], list[ir.Value]]:
     """Move a body's nodes before `node`; gives them and the results. The body is used up."""
@@ -422,7 +422,7 @@ def _unrolled(graph: ir.Graph, node: ir.Node, body: ir.Graph, trips: int, carrie
     true = add_constant(graph, f"{node.name}.true", np.array(True))
     for i in range(trips):
         number = add_constant(graph, f"{node.name}.{i}", np.array(i, np.int64))
-        nodes, results = _inlined(graph, node, body.clone(), [number, true, *values, *outer])
+        nodes, results = inlined(graph, node, body.clone(), [number, true, *values, *outer])
         made += nodes
         values = list(results[1 : 1 + carried])
         for found, result in zip(collected, results[1 + carried :], strict=True):
@@ -444,7 +444,7 @@ def _peeled(graph: ir.Graph, node: ir.Node, body: ir.Graph) -> list[ir.Node]:
     carried = len(body.outputs) - 1
     values, outer = list(node.inputs[2 : 2 + carried]), list(node.inputs[2 + carried :])
     number = add_constant(graph, f"{node.name}.number", np.array(_number(node, "iterations"), np.int64))
-    nodes, results = _inlined(graph, node, body.clone(), [number, node.inputs[1], *values, *outer])
+    nodes, results = inlined(graph, node, body.clone(), [number, node.inputs[1], *values, *outer])
     for i, result in enumerate(results):
         node.replace_input_with(1 + i, result)
     note(node, peeled=done, iterations=_number(node, "iterations") + 1)

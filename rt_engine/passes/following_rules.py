@@ -9,6 +9,7 @@ from rt_engine.errors import ShapeBindingError
 from rt_engine.ops import elements_of
 from rt_engine.ops.base import RT_DOMAIN, Refusal
 from rt_engine.ops.graph import constant
+from rt_engine.passes import length_branches as branches
 from rt_engine.passes import length_masks as masks
 from rt_engine.passes import length_rules as rules
 from rt_engine.passes import length_sizes as sizes
@@ -73,10 +74,13 @@ def follow(compilation: Compilation, node: ir.Node, infer: Callable[[ir.Node], N
         Refusal: it is not known what it does with a length that is only known at run time.
     """
     lengths = compilation.lengths
+    step = Step(compilation, node, infer)
+    if node in lengths.branches:
+        branches.agree(step)
+        return False
     if lengths.finished or node.domain == RT_DOMAIN:
         infer(node)
         return True
-    step = Step(compilation, node, infer)
     found = _found(step)
     if found is None:
         return False
@@ -135,16 +139,19 @@ def _settled(step: Step) -> bool:
     return True
 
 
-def refuse_bodies(compilation: Compilation, node: ir.Node) -> None:
-    """Control flow over such tensors is not followed; a branch that is known is no control flow.
+def without_bodies(compilation: Compilation, node: ir.Node) -> list[ir.Node] | None:
+    """Control flow over such tensors is not followed; a branch that is known, or does for both, is no control flow.
 
     Raises:
         Refusal: it reads one.
     """
+    if (general := branches.general_branch(compilation, node)) is not None:
+        return general
     if any(v in compilation.lengths.along for v in node.inputs):
         if node.op_type == "If" and constant(node.inputs[0]) is not None:
-            return
+            return None
         rules.no_rule(Step(compilation, node, lambda node: None))
+    return None
 
 
 def finish(compilation: Compilation, infer: Callable[[ir.Node], None]) -> None:

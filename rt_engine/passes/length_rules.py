@@ -206,6 +206,9 @@ def concat(step: Step) -> Found:
     bound = sum(step.shape(i)[axis] for i in range(n))
     factors = [1 if a is None else a.length.factor for a in found]
     out, count = step.emit("Append", inputs, 2, axis=axis, bound=bound, factors=factors)
+    sizes = [step.shape(i)[axis] if a is None else a.length.count for i, a in enumerate(found)]
+    key = (id(step.compilation.graph), "sum of", *sizes, *factors, bound)
+    (count,) = step.lengths.made.setdefault(key, (count,))  # the same lengths have one sum, whatever is put together
     step.lengths.along[out] = Along(axis, Length(count, bound))
     step.become([out])
     return None

@@ -64,7 +64,9 @@ def _same(step: Step) -> list[Size] | None:
 
 
 def _cast(step: Step) -> list[Size] | None:
-    to = step.node.outputs[0].dtype
+    to, condition = step.node.outputs[0].dtype, step.lengths.empty.get(step.given(0))
+    if condition is not None and to == ir.DataType.BOOL:
+        step.lengths.empty[step.node.outputs[0]] = condition
     return step.sizes(0) if to in (ir.DataType.INT64, ir.DataType.INT32) else None
 
 
@@ -82,7 +84,7 @@ def _gather(step: Step) -> list[Size] | None:
     data, index = _array(step, 0), constant(step.value(1))
     if data is None or index is None:
         return None
-    return list(np.atleast_1d(np.take(data, index, axis=int(step.attr("axis", 0)))).reshape(-1))
+    return list(np.array(np.take(data, index, axis=int(step.attr("axis", 0))), object).reshape(-1))
 
 
 def _slice(step: Step) -> list[Size] | None:
@@ -216,6 +218,16 @@ def _least(step: Step) -> list[Size] | None:
     return [found]
 
 
+def _product(step: Step) -> list[Size] | None:
+    sizes = step.sizes(0)
+    if sizes is None or len(step.shape(0)) != 1:
+        return None
+    found: Size = 1
+    for size in sizes:
+        found = _mul(step, found, size)
+    return [found]
+
+
 _RULES: dict[str, Callable[[Step], list[Size] | None]] = {
     **dict.fromkeys(("Identity", "Squeeze", "Unsqueeze", "Reshape", "Flatten"), _same),
     "Cast": _cast,
@@ -232,5 +244,6 @@ _RULES: dict[str, Callable[[Step], list[Size] | None]] = {
     "Where": _where,
     "ReduceMin": _least,
     "ReduceMax": _least,
+    "ReduceProd": _product,
 }
 """Operator of ONNX -> the elements of its output."""

@@ -26,7 +26,7 @@ from rt_engine.ops.microsoft import is_rewritten
 from rt_engine.passes.closing import close_node, is_control
 from rt_engine.passes.compilation import Compilation
 from rt_engine.passes.control import resolve
-from rt_engine.passes.following_rules import finish, follow, refuse_bodies
+from rt_engine.passes.following_rules import finish, follow, without_bodies
 from rt_engine.passes.microsoft import rewrite
 from rt_engine.passes.sequences import (
     SEQUENCE_OPERATORS,
@@ -88,7 +88,7 @@ def specialise(compilation: Compilation, kept: tuple[str, ...] = _KEPT) -> bool:
             continue
         if is_sequence(node):
             try:
-                refuse_bodies(compilation, node)
+                without_bodies(compilation, node)
                 waiting.extendleft(reversed(take_apart(graph, node, opsets.get("", 1))))
                 apart.append(node)
             except Refusal as refusal:
@@ -114,8 +114,7 @@ def specialise(compilation: Compilation, kept: tuple[str, ...] = _KEPT) -> bool:
                     close_node(made, opsets)
                 continue
             if is_control(node):
-                refuse_bodies(compilation, node)
-                instead = resolve(compilation, node, specialise)
+                instead = without_bodies(compilation, node) or resolve(compilation, node, specialise)
                 if instead is not None:
                     waiting.extendleft(reversed(instead))
                     continue

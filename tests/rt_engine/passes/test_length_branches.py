@@ -1,0 +1,136 @@
+"""If on a length that is 0: the general branch does for both, or it is refused. ONNX Runtime is the oracle."""
+
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import rt_engine
+from rt_engine.errors import UnsupportedModelError
+from tests.rt_engine.passes.test_lengths import CONSTANTS, FLOAT, INT64, VALUES, chosen, model, node, same
+
+NOTHING = np.zeros(0, np.float32)
+
+
+def branch(nodes: list[onnx.NodeProto], given: Any = None, kind: int = FLOAT) -> onnx.GraphProto:
+    """A branch that gives r: of these nodes, or a constant."""
+    read = {name for n in nodes for name in n.input} & CONSTANTS.keys()
+    known = {f"inner_{k}": np.asarray(CONSTANTS[k]) for k in read} | ({} if given is None else {"r": given})
+    made = [node("Constant", [], [k], value=numpy_helper.from_array(v)) for k, v in known.items()]
+    for n in nodes:
+        made.append(onnx.NodeProto.FromString(n.SerializeToString()))
+        for i, name in enumerate(n.input):
+            made[-1].input[i] = f"inner_{name}" if name in read else name
+    return helper.make_graph(made, "b", [], [helper.make_tensor_value_info("r", kind, None)])
+
+
+def choice(empty: Any, nodes: list[onnx.NodeProto], ask: list[onnx.NodeProto] | None = None) -> list[onnx.NodeProto]:
+    """X[x > t] -> v; y = empty if v.numel() == 0 else what the nodes make of it."""
+    ask = ask or [node("Size", ["v"], ["n"]), node("Equal", ["n", "zero"], ["is"])]
+    made = node("If", ["is"], ["y"], then_branch=branch([], empty), else_branch=branch(nodes))
+    return [*VALUES, *ask, made]
+
+
+SHAPED = [
+    node("Shape", ["v"], ["s"]),
+    node("ReduceProd", ["s"], ["n"], keepdims=0),
+    node("Equal", ["n", "zero"], ["e"]),
+    node("Cast", ["e"], ["is"], to=TensorProto.BOOL),
+]
+AGREE: dict[str, tuple[Any, list[onnx.NodeProto], int]] = {
+    "offsets": (NOTHING, [node("ReduceMax", ["v"], ["peak"], keepdims=0), node("Add", ["v", "peak"], ["r"])], 1),
+    "selected": (NOTHING, [node("Greater", ["v", "half"], ["c"]), node("Compress", ["v", "c"], ["r"], axis=0)], 1),
+    "put_together": (NOTHING, [node("Neg", ["v"], ["w"]), node("Concat", ["v", "w"], ["r"], axis=0)], 1),
+    "number": (np.float32(7), [node("ReduceMax", ["v"], ["r"], keepdims=0)], 0),
+}
+
+
+@pytest.mark.parametrize("ask", [None, SHAPED], ids=["size", "shape"])
+@pytest.mark.parametrize("name", AGREE)
+def test_both_branches_give_the_same_where_the_length_is_0(name, ask):
+    """Nothing of nothing; and a number of nothing is chosen at run time."""
+    empty, nodes, rank = AGREE[name]
+    proto = model(choice(empty, nodes, ask), {"x": (FLOAT, [40]), "t": (FLOAT, [1])}, rank=rank)
+    same(proto, chosen((40,)))
+
+
+DIFFER: dict[str, tuple[Any, list[onnx.NodeProto], str]] = {
+    "more_than_nothing": (np.ones(2, np.float32), [node("Neg", ["v"], ["r"])], "one of its branches gives"),
+    "longer": (NOTHING, [node("Concat", ["v", "seven"], ["r"], axis=0)], "one of its branches gives"),
+    "the_last": (np.float32(7), [node("Gather", ["v", "minus"], ["r"])], "has Settle, which may not run"),
+    "the_best": (
+        np.zeros(5, np.float32),
+        [node("TopK", ["v", "five"], ["r", "j"], axis=0)],
+        "has ClearRest, which may",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DIFFER)
+def test_a_branch_that_does_not_do_for_both_is_refused(name):
+    """It gives something else, or a status, where the length is 0."""
+    empty, nodes, why = DIFFER[name]
+    proto = model(choice(empty, nodes), {"x": (FLOAT, [40]), "t": (FLOAT, [1])})
+    with pytest.raises(UnsupportedModelError, match=why):
+        rt_engine.load(proto)
+
+
+def test_lists_of_the_same_lengths_stay_beside_each_other():
+    """Boxes and scores of several levels, put together each on its own, have one length."""
+    nodes = [
+        *VALUES,
+        node("Gather", ["found", "zero"], ["i"], axis=0),
+        node("Cast", ["i"], ["f"], to=FLOAT),
+        node("Concat", ["v", "seven", "v"], ["a"], axis=0),
+        node("Concat", ["f", "seven", "f"], ["b"], axis=0),
+        node("Add", ["a", "b"], ["y"]),
+    ]
+    same(model(nodes, {"x": (FLOAT, [40]), "t": (FLOAT, [1])}), chosen((40,)))
+
+
+def test_boxes_of_classes_are_suppressed_apart():
+    """As torchvision writes batched_nms: an If on no boxes, offsets by class, and the best of what is left."""
+    inside = [
+        node("ReduceMax", ["boxes"], ["peak"], keepdims=0),
+        node("Mul", ["labels", "peak"], ["o"]),
+        node("Unsqueeze", ["o", "at1"], ["u"]),
+        node("Add", ["boxes", "u"], ["p"]),
+        node("Unsqueeze", ["p", "at0"], ["q"]),
+        node("Unsqueeze", ["v", "at0"], ["s1"]),
+        node("Unsqueeze", ["s1", "at0"], ["s2"]),
+        node("NonMaxSuppression", ["q", "s2", "hundred", "half"], ["k"]),
+        node("Gather", ["k", "at2"], ["g"], axis=1),
+        node("Squeeze", ["g", "at1"], ["r"]),
+    ]
+    nodes = [
+        *VALUES,
+        node("Gather", ["found", "zero"], ["i"], axis=0),
+        node("Mod", ["i", "at2"], ["label"]),
+        node("Cast", ["label"], ["labels"], to=FLOAT),
+        node("Gather", ["b", "i"], ["some"]),
+        node("Shape", ["some"], ["shape"]),
+        node("Gather", ["shape", "one"], ["width"]),
+        node("Gather", ["shape", "zero"], ["number"]),
+        node("Unsqueeze", ["number", "at0"], ["n1"]),
+        node("Unsqueeze", ["width", "at0"], ["w1"]),
+        node("Concat", ["n1", "w1"], ["to"], axis=0),
+        node("Reshape", ["some", "to"], ["boxes"]),
+        node("Size", ["boxes"], ["n"]),
+        node("Equal", ["n", "zero"], ["is"]),
+        node(
+            "If",
+            ["is"],
+            ["kept"],
+            then_branch=branch([], np.zeros(0, np.int64), INT64),
+            else_branch=branch(inside, None, INT64),
+        ),
+        node("Slice", ["kept", "at0", "five"], ["few"]),
+        node("Gather", ["boxes", "few"], ["y"]),
+    ]
+    rng = np.random.default_rng(2)
+    corner = rng.random((40, 2)) * 20
+    boxes = np.concatenate([corner, corner + rng.random((40, 2)) * 9], 1).astype(np.float32)
+    proto = model(nodes, {"x": (FLOAT, [40]), "t": (FLOAT, [1]), "b": (FLOAT, [40, 4])}, rank=2)
+    same(proto, [{**feed, "b": boxes} for feed in chosen((40,))])
