@@ -28,11 +28,10 @@ _I8, _I16, _I32 = ir.IntType(8), ir.IntType(16), ir.IntType(32)
 def dot_part(builder: Any, acc: Any, a: Any, w: Any) -> Any:
     """One hardware vector of the sum; all three are vectors of int32, `a` and `w` four bytes in each."""
     bits = 32 * acc.type.count
-    x86 = builder.module.triple.startswith("x86_64")
-    if x86 and ({"avx512vnni", "avx512vl"} <= FEATURES or ("avxvnni" in FEATURES and bits <= 256)):
+    if is_widened(builder, bits):
+        return widened_part(builder, acc, a, widened_weights(builder, w))
+    if builder.module.triple.startswith("x86_64"):
         return call_llvm(builder, f"llvm.x86.avx512.vpdpbusd.{bits}", acc.type, [acc, a, w])
-    if x86:
-        return _widened(builder, acc, a, w)
     if builder.module.triple.startswith(("aarch64", "arm64")) and bits == 128:
         if "i8mm" in FEATURES:
             return _arm(builder, "usdot", acc, a, w)
@@ -54,15 +53,28 @@ def _splat(vector: Any, value: int) -> Any:
     return ir.Constant(vector, [value] * vector.count)
 
 
-def _widened(builder: Any, acc: Any, a: Any, w: Any) -> Any:
+def is_widened(builder: Any, bits: int) -> bool:
+    """Are bytes widened to 16 bits here? Then weights that are used again may be widened once."""
+    vnni = {"avx512vnni", "avx512vl"} <= FEATURES or ("avxvnni" in FEATURES and bits <= 256)
+    return builder.module.triple.startswith("x86_64") and not vnni
+
+
+def widened_weights(builder: Any, w: Any) -> list[Any]:
+    """Even and odd bytes of a vector of int32, as 16 bits each."""
+    halves = ir.VectorType(_I16, 2 * w.type.count)
+    w, eight = builder.bitcast(w, halves), _splat(halves, 8)
+    return [builder.ashr(builder.shl(w, eight), eight), builder.ashr(w, eight)]
+
+
+def widened_part(builder: Any, acc: Any, a: Any, w: list[Any]) -> Any:
+    """`dot_part` of what `widened_weights` gave."""
     halves = ir.VectorType(_I16, 2 * acc.type.count)
     name = {8: "llvm.x86.sse2.pmadd.wd", 16: "llvm.x86.avx2.pmadd.wd", 32: "llvm.x86.avx512.pmaddw.d.512"}[halves.count]
-    a, w = builder.bitcast(a, halves), builder.bitcast(w, halves)
-    eight = _splat(halves, 8)
-    even = builder.and_(a, _splat(halves, 0xFF)), builder.ashr(builder.shl(w, eight), eight)
-    odd = builder.lshr(a, eight), builder.ashr(w, eight)
-    for pair in (even, odd):
-        acc = builder.add(acc, call_llvm(builder, name, acc.type, list(pair)))
+    a = builder.bitcast(a, halves)
+    for factor, weight in zip(
+        (builder.and_(a, _splat(halves, 0xFF)), builder.lshr(a, _splat(halves, 8))), w, strict=True
+    ):
+        acc = builder.add(acc, call_llvm(builder, name, acc.type, [factor, weight]))
     return acc
 
 

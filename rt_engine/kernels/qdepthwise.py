@@ -12,7 +12,8 @@ Channels stand in blocks of 64, then 32 and 16 for what is left. In a block, fou
     vector j has of every 16 channels those from 4j to 4j + 3; packing the results undoes it
 
 Weights are [block][quad][j][16 channels each: 4 of them][4 taps], bias and scale [block][j][16 channels each: 4 of them]:
-one order for every machine; a machine with narrower vectors works through a block in parts.
+one order for every machine; a machine with narrower vectors works through a block in parts. Where the machine multiplies 16 bits
+(`rt_native.dot`), the weights of a block of some pixels are widened once, on the stack: [quad][j][even taps, odd taps].
 """
 
 from typing import Any
@@ -25,13 +26,17 @@ from numba.extending import intrinsic
 from rt_engine.kernels.interface.qdepthwise import QDEPTHWISE
 from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.requantise import clamped_part, nearest_part
-from rt_native.dot import dot_part
-from rt_native.lang import load_i32
+from rt_native.dot import dot_part, is_widened, widened_part, widened_weights
+from rt_native.lang import inline, load_i32, stack
 from rt_native.vector import LANES, call_llvm, masked
 
 _I8, _I16, _I32, _I64 = (ir.IntType(n) for n in (8, 16, 32, 64))
 _WIDEST = LANES // 4
 """Groups of 16 channels in a hardware vector of bytes."""
+_MOST = 16
+"""Quads whose widened weights, 512 bytes each in a block of 64 channels, fit the stack: windows of 64 taps."""
+_FEW = 4
+"""Pixels from which on weights are widened once."""
 
 
 class _Emitter:
@@ -71,10 +76,26 @@ class _Emitter:
         zeros = ir.Constant(ir.VectorType(_I32, kind.count), [0] * kind.count)
         return self.builder.shuffle_vector(one, ir.Constant(kind, ir.Undefined), zeros)
 
-    def run(self, x: Any, w: Any, bias: Any, table: Any, quads: Any, quad_stride: int) -> list[Any]:
-        """The sums, four vectors."""
+    def run(self, x: Any, w: Any, wide: Any, bias: Any, table: Any, quads: Any, quad_stride: int) -> list[Any]:
+        """The sums, four vectors; the weights are in `wide`, where that is no 0."""
         builder = self.builder
         cells = [cgutils.alloca_once_value(builder, self.load(self.ints, bias, j * self.stride)) for j in range(4)]
+        if not self.widens():
+            self.add_up(cells, x, w, table, quads, quad_stride, False)
+        else:
+            with builder.if_else(builder.icmp_signed("==", wide, _I64(0))) as (narrow, widened):
+                with narrow:
+                    self.add_up(cells, x, w, table, quads, quad_stride, False)
+                with widened:
+                    self.add_up(cells, x, wide, table, quads, 2 * quad_stride, True)
+        return [builder.load(cell, typ=self.ints) for cell in cells]
+
+    def widens(self) -> bool:
+        return is_widened(self.builder, 32 * self.ints.count)
+
+    def add_up(self, cells: list[Any], x: Any, w: Any, table: Any, quads: Any, quad_stride: int, wide: bool) -> None:
+        """Every quad's products on top of the cells."""
+        builder = self.builder
         with cgutils.for_range(builder, quads, intp=_I64) as loop:
             places = builder.add(table, builder.shl(loop.index, _I64(4)))
             offsets = [builder.sext(self.load(_I32, places, 4 * i), _I64) for i in range(4)]
@@ -82,9 +103,23 @@ class _Emitter:
             weights = builder.add(w, builder.mul(loop.index, _I64(quad_stride)))
             for j, quad in enumerate(self.quads(taps)):
                 total = builder.load(cells[j], typ=self.ints)
-                weight = self.load(self.ints, weights, j * self.stride)
-                builder.store(dot_part(builder, total, quad, weight), cells[j])
-        return [builder.load(cell, typ=self.ints) for cell in cells]
+                if wide:
+                    pair = [self.load(self.words, weights, (2 * j + odd) * self.stride) for odd in (0, 1)]
+                    total = widened_part(builder, total, quad, pair)
+                else:
+                    total = dot_part(builder, total, quad, self.load(self.ints, weights, j * self.stride))
+                builder.store(total, cells[j])
+
+    def widen(self, w: Any, wide: Any, quads: Any, quad_stride: int) -> None:
+        """Put the weights of `quads` into `wide`, as `add_up` reads them."""
+        builder = self.builder
+        with cgutils.for_range(builder, quads, intp=_I64) as loop:
+            at = builder.mul(loop.index, _I64(quad_stride))
+            source, target = builder.add(w, at), builder.add(wide, builder.shl(at, _I64(1)))
+            for j in range(4):
+                for odd, half in enumerate(widened_weights(builder, self.load(self.ints, source, j * self.stride))):
+                    to = builder.add(target, _I64((2 * j + odd) * self.stride))
+                    builder.store(half, builder.inttoptr(to, half.type.as_pointer()), align=1)
 
     def pack(self, parts: list[Any]) -> Any:
         """The low bytes of four vectors, in the order of the channels."""
@@ -151,17 +186,18 @@ def _make_block(groups: int) -> Any:
 
     @intrinsic
     def block(
-        typingctx: Any, x: Any, w: Any, bias: Any, scale: Any, table: Any, quads: Any, out: Any, left: Any, kept: Any,
+        typingctx: Any, x: Any, w: Any, wide: Any, bias: Any, scale: Any, table: Any, quads: Any, out: Any, left: Any, kept: Any,
         zero: Any, low: Any, high: Any,
     ) -> Any:  # fmt: skip
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            x, w, bias, scale, table, quads, out, left, kept, zero, low, high = args
+            x, w, wide, bias, scale, table, quads, out, left, kept, zero, low, high = args
             quantised = builder.icmp_signed("==", kept, _I64(0))
             for first in range(0, groups, part):
                 shift = _I64(16 * first)
                 emitter, rest = _Emitter(builder, part, 16 * groups), builder.sub(left, shift)
                 places = [builder.add(address, shift) for address in (x, w, bias, scale)]
-                sums = emitter.run(places[0], places[1], places[2], table, quads, 64 * groups)
+                wide_place = builder.select(builder.icmp_signed("==", wide, _I64(0)), wide, builder.add(wide, shift))
+                sums = emitter.run(places[0], places[1], wide_place, places[2], table, quads, 64 * groups)
                 with builder.if_else(quantised) as (bytes_wanted, numbers_wanted):
                     with bytes_wanted:
                         emitter.finish(sums, places[3], builder.add(out, shift), rest, zero, low, high)
@@ -170,12 +206,43 @@ def _make_block(groups: int) -> Any:
                         emitter.keep(sums, places[3], builder.add(out, _I64(64 * first)), rest, real, low, high)
             return context.get_dummy_value()
 
-        return types.void(*([types.int64] * 9), types.int32, types.float32, types.float32), codegen
+        return types.void(*([types.int64] * 10), types.int32, types.float32, types.float32), codegen
 
     return block
 
 
+def _make_widening(groups: int) -> Any:
+    """Widens the weights of a block; gives where they are, or 0 on machines that need it not."""
+    part = min(groups, _WIDEST)
+
+    @intrinsic
+    def widened(typingctx: Any, w: Any, wide: Any, quads: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            w, wide, quads = args
+            emitter = _Emitter(builder, part, 16 * groups)
+            if not emitter.widens():
+                return _I64(0)
+            for first in range(0, groups, part):
+                shift = _I64(16 * first)
+                emitter.widen(builder.add(w, shift), builder.add(wide, shift), quads, 64 * groups)
+            return wide
+
+        return types.int64(types.int64, types.int64, types.int64), codegen
+
+    return widened
+
+
 _block_4, _block_2, _block_1 = (_make_block(groups) for groups in (4, 2, 1))
+_widened_4, _widened_2, _widened_1 = (_make_widening(groups) for groups in (4, 2, 1))
+
+
+@inline
+def _widened(groups, w, room, quads):
+    if groups == 4:
+        return _widened_4(w, room, quads)
+    if groups == 2:
+        return _widened_2(w, room, quads)
+    return _widened_1(w, room, quads)
 
 
 @kernel("qdepthwise", QDEPTHWISE)
@@ -187,6 +254,8 @@ def qdepthwise(record):
     starts = record.table
     taps = starts + 4 * pixels
     total = (channels + 15) // 16
+    room = stack(8192)
+    once = pixels >= _FEW and quads <= _MOST
     for image in range(record.images):
         x = record.x + image * record.x_image
         out = record.out + image * pixels * channels * item
@@ -196,15 +265,16 @@ def qdepthwise(record):
             rest = total - done
             groups = 4 if rest >= 4 else (2 if rest >= 2 else 1)
             left = channels - 16 * done
+            wide = _widened(groups, w, room, quads) if once else 0
             for pixel in range(pixels):
                 at = x + load_i32(starts + 4 * pixel) + 16 * done
                 to = out + (pixel * channels + 16 * done) * item
                 if groups == 4:
-                    _block_4(at, w, bias, scale, taps, quads, to, left, kept, zero, low, high)
+                    _block_4(at, w, wide, bias, scale, taps, quads, to, left, kept, zero, low, high)
                 elif groups == 2:
-                    _block_2(at, w, bias, scale, taps, quads, to, left, kept, zero, low, high)
+                    _block_2(at, w, wide, bias, scale, taps, quads, to, left, kept, zero, low, high)
                 else:
-                    _block_1(at, w, bias, scale, taps, quads, to, left, kept, zero, low, high)
+                    _block_1(at, w, wide, bias, scale, taps, quads, to, left, kept, zero, low, high)
             w += 64 * groups * quads
             bias += 64 * groups
             scale += 64 * groups

@@ -26,6 +26,7 @@ def test_the_instruction_of_the_machine(monkeypatch, triple, cpu, features, bits
     vector = ir.VectorType(ir.IntType(32), bits // 32)
     function = ir.Function(module, ir.FunctionType(vector, [vector] * 3), "f")
     builder = ir.IRBuilder(function.append_basic_block())
+    assert dot.is_widened(builder, bits) == (instruction == "vpmaddwd")
     builder.ret(dot.dot_part(builder, *function.args))
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
