@@ -13,6 +13,7 @@ from rt_engine.binding import UNBOUND, Binding
 from rt_engine.errors import Reason, UnsupportedModelError
 from rt_engine.lower.assemble import assemble
 from rt_engine.lower.lower import lower
+from rt_engine.lower.work import MOST_AT_LOAD, MOST_IN_A_RUN, units
 from rt_engine.passes import run_passes
 from rt_engine.passes.bind import bind_shapes
 from rt_engine.passes.compilation import Compilation
@@ -79,7 +80,16 @@ def _lower(model: ir.Model, name: str, binding: Binding) -> tuple[Lowered, tuple
     _tell_parts(model, parts)
     model.metadata_props.update(counts_metadata(work.counts))
     outputs += [count for count, _ in work.counts.values()]
-    return lower(model.graph, dict(model.opset_imports), name, outputs, binding.state or None), tuple(work.assumed)
+    lowered = lower(model.graph, dict(model.opset_imports), name, outputs, binding.state or None)
+    _check_work(lowered, name, MOST_IN_A_RUN, "a run")
+    return lowered, tuple(work.assumed)
+
+
+def _check_work(lowered: Lowered, name: str, most: int, what: str) -> None:
+    """Loops within loops multiply: a file of a few bytes can ask for years."""
+    if units(lowered.calls, lowered.loops) > most:
+        why = f"{what} would take very long: its loops and sizes multiply"
+        raise UnsupportedModelError(name, [Reason("the whole model", "model", why, "export with fewer iterations")])
 
 
 def _tell_parts(model: ir.Model, parts: Mapping[str, list[str]]) -> None:
@@ -93,7 +103,9 @@ _SHOWN = 5
 
 def _evaluate(model: onnx.ModelProto, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
     """What passes ask for: a model of a few nodes, compiled and run now."""
-    context = Context(Executable(compile_model(model)))
+    lowered, *_ = lower_model(model)
+    _check_work(lowered, "the model", MOST_AT_LOAD, "what is computed when it is loaded")
+    context = Context(Executable(assemble(lowered, "the model")))
     context.inputs.update(feeds)
     context.run()
     return [array.copy() for array in context.outputs.values()]
@@ -109,5 +121,14 @@ def _stopped(name: str) -> Iterator[None]:
         raise UnsupportedModelError(name, [Reason("the whole model", "model", what, help)]) from error
 
 
-_NONSENSE = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, AssertionError, MemoryError)
+_NONSENSE = (
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    AssertionError,
+    MemoryError,
+    RuntimeError,
+)
 """What code that trusts a checked model runs into when a hostile one got through the check."""

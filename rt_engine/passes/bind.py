@@ -1,6 +1,7 @@
 """Give every graph input a static shape."""
 
 from collections.abc import Iterator
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -128,6 +129,10 @@ def _fixed(value: ir.Value | None, name: str, given: Plain) -> NDArray[Any]:
     array = array_of(name, given)
     declared = () if value is None or value.shape is None else tuple(value.shape)
     sizes = [size for size in declared if isinstance(size, int) and size >= 0]
+    if not array.ndim and prod(sizes) > _MOST_FIXED:
+        raise ShapeBindingError(
+            f"input '{name}' {list(declared)} has more than {_MOST_FIXED:,} elements: too many for a value"
+        )
     return np.broadcast_to(array, sizes) if not array.ndim and len(sizes) == len(declared) else array
 
 
@@ -179,6 +184,8 @@ def _assume_batches(values: list[ir.Value]) -> Iterator[str]:
 
 
 _SHOWN = 5
+_MOST_FIXED = 1 << 26
+"""Elements of an input that one number is the value of."""
 
 
 def _name(dim: int | ir.SymbolicDim) -> str:

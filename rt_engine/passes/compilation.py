@@ -1,5 +1,6 @@
 """What a pass works on."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from dataclasses import replace as replace_fields
@@ -30,6 +31,8 @@ class Compilation:
     """What neither the file nor the user says and was taken for granted, in sentences."""
     fixed: list[str] = field(default_factory=list)
     """Inputs that the user gave a value for good, in sentences."""
+    unrolled: Counter[str] = field(default_factory=Counter)
+    """Nodes that loops have become, in all graphs together."""
     lengths: Lengths = field(default_factory=Lengths)
     """Lengths that are only known at run time."""
     counts: dict[str, tuple[str, int]] = field(default_factory=dict)

@@ -10,7 +10,7 @@ from rt_engine.errors import InvalidModelError, UnsupportedModelError
 from rt_engine.ops.base import Misfit, Refusal
 from rt_engine.ops.control import bodies
 from rt_engine.ops.graph import add_constant, constant
-from rt_engine.passes.closing import note
+from rt_engine.passes.closing import note, scopes
 from rt_engine.passes.compilation import Compilation
 from rt_engine.passes.sequences import close_branches, open_branches
 from rt_engine.passes.trips import static_trips
@@ -22,6 +22,9 @@ MOST_UNROLLED = 20_000
 """Nodes that unrolling may make."""
 MOST_PEELED = 2_000
 """Nodes that a loop without a number of iterations may become."""
+MOST_TOGETHER = 25_000
+"""Nodes that all loops of a model may become, those within loops too."""
+_PER_LOOP = 20
 _numbers = count()
 
 
@@ -172,12 +175,14 @@ def _like(values: Sequence[ir.Value]) -> list[ir.Value]:
 
 
 def _loop(compilation: Compilation, node: ir.Node, specialise: Specialise) -> list[ir.Node] | None:
+    _check_spent(compilation)
     body, captured = node.attributes["body"].as_graph(), _number(node, "captured")
     start = constant(node.inputs[1]) if len(node.inputs) > 1 else None
     count = _count(compilation, node, body, captured)
     endless = node.inputs[0] is None and start is not None and start.all()
     few = count is None or count * (len(list(body)) + 1) <= MOST_PEELED
     if endless and few and len(body.outputs) == len(body.inputs) - 1 - captured:
+        _spend(compilation, 1, body)
         return _peeled(compilation.graph, node, body)
     if count is not None:
         _fix(compilation.graph, node, body, count)
@@ -192,11 +197,23 @@ def _loop(compilation: Compilation, node: ir.Node, specialise: Specialise) -> li
         unrolled = trips * (len(list(pristine)) + 1)
         if not _always(pristine, node) or unrolled > MOST_UNROLLED:
             raise
+        _spend(compilation, trips, pristine)
         try:
             return _unrolled(compilation.graph, node, pristine, trips, carried, compilation.opsets.get("", 1))
         except (ValueError, TypeError, AttributeError) as error:
             raise refusal from error
     return None
+
+
+def _spend(compilation: Compilation, trips: int, body: ir.Graph) -> None:
+    """Loops within loops multiply, and each is tried as a loop first."""
+    compilation.unrolled["nodes"] += trips * sum(len(list(graph)) + 1 for graph in scopes(body)) + _PER_LOOP
+    _check_spent(compilation)
+
+
+def _check_spent(compilation: Compilation) -> None:
+    if compilation.unrolled["nodes"] > MOST_TOGETHER:
+        raise Refusal(f"loops that become more than {MOST_TOGETHER:,} nodes", "carry values whose shapes stay the same")
 
 
 def _count(compilation: Compilation, node: ir.Node, body: ir.Graph, captured: int) -> int | None:

@@ -24,7 +24,7 @@ LENGTHS = "rt_engine.lengths"
 """Under this key, a graph has for each output the number of tensors that it became; None for what was a tensor."""
 MOST_ELEMENTS = 4096
 """Of one sequence: each is a tensor of its own, and sequences are copied as they grow."""
-MOST_TOGETHER = 1 << 18
+MOST_TOGETHER = 1 << 15
 """Of all sequences of a graph."""
 _CHARGED = "rt_engine.charged"
 _numbers = count()
@@ -359,6 +359,8 @@ def _split(graph: ir.Graph, node: ir.Node, opset: int) -> Made:
         raise Refusal(
             f"a sequence of {len(parts):,} tensors; 1 to {MOST_ELEMENTS:,} are possible", "export with one tensor"
         )
+    assert node.graph is not None
+    _charge(node.graph, len(parts))
     if opset < 13:
         split = ir.node("Split", [x], {"axis": axis, "split": parts}, num_outputs=len(parts))
     else:
@@ -368,7 +370,7 @@ def _split(graph: ir.Graph, node: ir.Node, opset: int) -> Made:
     if whole and not node.attributes.get_int("keepdims", 1):
         made += (rest := [_with_axes(graph, node, "Squeeze", value, axis, opset) for value in found])
         found = tuple(one.outputs[0] for one in rest)
-    _sequence(node, found)
+    node.outputs[0].meta[ELEMENTS] = found
     return _put(graph, node, *made)
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from rt_engine.errors import InvalidModelError, Reason, UnsupportedModelError
 from rt_engine.lower.assemble import assemble
 from rt_engine.lower.lower import buffer_of, builder, is_absent, label, lower_node, reason_of
+from rt_engine.lower.work import MOST_AT_LOAD, units
 from rt_engine.ops import find
 from rt_engine.ops.advice import advice
 from rt_engine.ops.base import Misfit, Operator, Refusal
@@ -330,6 +331,10 @@ def _run(build: Builder, outputs: tuple[Buffer, ...], operator: str) -> list[NDA
     (source, *_) = build.calls[0].operands if len(build.calls) == 1 else (None,)
     if source is not None and source.value is not None and build.calls[0].kernel == "copy_blocks":
         return [source.value.reshape(outputs[0].shape)]
+    if units(build.calls, build.loops) > MOST_AT_LOAD:
+        raise Refusal(
+            "its inputs are constants, and computing it once would take very long", "compute it before the model"
+        )
     lowered = Lowered(tuple(build.calls), tuple(build.nodes), (), outputs, tuple(build.loops))
     context = Context(Executable(assemble(lowered, operator)))
     context.run()

@@ -14,6 +14,7 @@ from rt_engine.errors import InvalidModelError, ModelFileError, Reason, Unsuppor
 from rt_engine.ops.advice import advice
 from rt_engine.read.class_names import with_numbers
 from rt_engine.read.definitions import define
+from rt_engine.read.expansion import check_expansion
 from rt_engine.read.mended import checked, mended
 from rt_engine.read.runtimes import in_own_domain
 from rt_engine.read.source import BYTES, AnySource, Source, opened
@@ -46,6 +47,7 @@ def read(source: AnySource) -> ir.Model:
         raise UnsupportedModelError(name, reasons)
     _check_types(proto, name)
     _check_operators(proto, name)
+    check_expansion(proto, name)
     sha256 = _load_external_data(proto, source)
     try:
         proto = converted(proto, checked)

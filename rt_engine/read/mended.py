@@ -7,7 +7,7 @@ import onnx
 from onnx import AttributeProto, ModelProto, TensorProto, ValueInfoProto
 
 from rt_engine.read.order import order_of, sort
-from rt_engine.read.sparse import dense
+from rt_engine.read.sparse import Room, dense
 from rt_engine.read.versions import level, strangers
 from rt_engine.read.walking import Walked, walked
 
@@ -113,17 +113,17 @@ def _has_sparse(seen: Walked) -> bool:
 
 
 def _make_dense(proto: ModelProto, source: str) -> None:
-    seen = walked(proto)
+    seen, room = walked(proto), Room.of(proto)
     for graph in seen.graphs:
         for tensor in graph.sparse_initializer:
-            graph.initializer.append(dense(tensor, tensor.values.name, source))
+            graph.initializer.append(dense(tensor, tensor.values.name, source, room))
         del graph.sparse_initializer[:]
     for node in seen.nodes:
         if node.op_type != "Constant":
             continue
         for attribute in node.attribute:
             if _is_sparse(attribute):
-                value = dense(attribute.sparse_tensor, node.output[0] if node.output else "", source)
+                value = dense(attribute.sparse_tensor, node.output[0] if node.output else "", source, room)
                 attribute.CopyFrom(onnx.helper.make_attribute("value", value))
 
 

@@ -3,20 +3,34 @@
 https://onnx.ai/onnx/repo-docs/IR.html: `values` [NNZ] and `indices` [NNZ] (of the flat tensor) or [NNZ, rank], `dims`.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import SparseTensorProto, TensorProto, numpy_helper
+from onnx import ModelProto, SparseTensorProto, TensorProto, numpy_helper
 
 from rt_engine.errors import InvalidModelError, Reason, UnsupportedModelError
 
-MOST_BYTES = 1 << 30
-"""A file of a few bytes can name any shape; a dense tensor beyond this is refused."""
+MOST_BYTES, _ALWAYS, _TIMES = 1 << 30, 1 << 28, 64
+"""A file of a few bytes can name any shape: dense tensors, all together, may have so many bytes; and no more than some, and so
+many times those of the file."""
 
 
-def dense(sparse: SparseTensorProto, name: str, source: str) -> TensorProto:
-    """The same tensor, dense, with this name.
+@dataclass(slots=True)
+class Room:
+    """Bytes that the dense tensors of one model may still have."""
+
+    left: int
+
+    @classmethod
+    def of(cls, proto: ModelProto) -> "Room":
+        """Before the first."""
+        return cls(min(MOST_BYTES, _ALWAYS + _TIMES * proto.ByteSize()))
+
+
+def dense(sparse: SparseTensorProto, name: str, source: str, room: Room) -> TensorProto:
+    """The same tensor, dense, with this name; takes its bytes of the room.
 
     Raises:
         InvalidModelError: indices, values and shape do not fit together.
@@ -32,9 +46,10 @@ def dense(sparse: SparseTensorProto, name: str, source: str) -> TensorProto:
     size = 1
     for dim in shape:
         size *= max(dim, 0)
-    if size * values.dtype.itemsize > MOST_BYTES:
-        what = f"its dense form, {list(shape)}, has more than {MOST_BYTES:,} bytes"
+    if size * values.dtype.itemsize > room.left:
+        what = f"its dense form, {list(shape)}, has more than the {room.left:,} bytes left of what such a file may have"
         raise _refused(name, source, what, "check its shape")
+    room.left -= size * values.dtype.itemsize
     flat = _flat(indices, shape)
     if values.ndim != 1 or min(shape, default=0) < 0 or flat is None or len(flat) != len(values):
         raise InvalidModelError(

@@ -12,6 +12,7 @@ from rt_engine.backend import bind, constant_inputs
 from rt_engine.ops import operators
 from tests import ROOT
 from tests.conformance.suite import cases, excluded
+from tests.fuzz.doors import door_changes, doors
 
 GOLDEN = ROOT / "tests" / "exporters" / "golden"
 INTEGERS = (
@@ -53,20 +54,40 @@ def seeds() -> list[tuple[str, bytes]]:
     return found
 
 
+DOORS, BYTES = 10**9, 2 * 10**9
+"""From the first number on, mutants of models that use what was opened last; from the second on, their bytes are changed."""
+PLANTED = 3 * 10**9
+"""A good model that the worker spoils when it is loaded: who watches must see it."""
+
+
 def mutant(number: int) -> tuple[str, bytes]:
     """(name of the seed, bytes of a hostile model): the same for a number, always."""
     rng = np.random.default_rng(number)
-    name, data = pick(rng, seeds())
-    if rng.random() < 0.1:
+    if number == PLANTED:
+        return "planted", dict(doors())["unsorted"]
+    name, data = pick(rng, doors() if number >= DOORS else seeds())
+    if number >= BYTES or rng.random() < 0.1:
         return name, _damaged(data, rng)
+    changes = (*CHANGES, *door_changes()) if number >= DOORS else CHANGES
     model = ModelProto.FromString(data)
     for _ in range(int(rng.integers(1, 4))):
-        change: Change = pick(rng, CHANGES)
+        change: Change = pick(rng, changes)
         try:
             change(model, pick(rng, _graphs(model.graph)), rng)
-        except (ValueError, TypeError, OverflowError, LookupError, onnx.defs.SchemaError):
+        except (ValueError, TypeError, OverflowError, LookupError, RuntimeError, onnx.defs.SchemaError):
             continue  # protobuf refused the value, or there is nothing to change
     return name, model.SerializeToString()
+
+
+def binding_of(number: int, data: bytes) -> dict[str, Any]:
+    """What is bound when the mutant is loaded: mostly nothing."""
+    rng = np.random.default_rng(number + (1 << 40))
+    if number < DOORS or number == PLANTED or rng.random() < 0.7:
+        return {}
+    name = pick(rng, ("x", "c", "n", "s", "q", "y", "no such name"))
+    value: Any = pick(rng, (0, 1, True, -1, 2.5, "red", [1.0] * 4, ["red", "?"], [[1, 2], [3]], 1 << 63, [], None))
+    bound = pick(rng, (1, 2, 7, 5000, 1 << 40, 10**30))
+    return {"values": {name: value}} if rng.random() < 0.5 else {"bounds": {name: bound}}
 
 
 def pick(rng: Rng, items: Sequence[Any]) -> Any:

@@ -9,6 +9,7 @@ import resource
 import sys
 import time
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ import numpy as np
 
 import rt_engine
 from rt_engine.errors import EngineError, RunError
-from tests.fuzz.guards import BYTE, fill, guarded
-from tests.fuzz.mutate import mutant
+from rt_engine.model import Model
+from tests.fuzz.guards import BYTE, fill, guarded, paged
+from tests.fuzz.mutate import PLANTED, binding_of, mutant
 
 SECONDS = 30
 """A mutant that takes longer ends the process."""
@@ -27,7 +29,7 @@ MOST_RUN_BYTES, MOST_RUN_MACS = 1 << 26, 1 << 28
 """Larger mutants are loaded and not run."""
 
 
-def load_and_run(data: bytes) -> str:
+def load_and_run(data: bytes, binding: dict[str, Any], is_planted: bool = False) -> str:
     """What came of it, in a word.
 
     Raises:
@@ -35,11 +37,13 @@ def load_and_run(data: bytes) -> str:
     """
     with guarded() as spans:
         try:
-            model = rt_engine.load(data)
+            model = rt_engine.load(data, **binding)
         except EngineError as error:
             net = ", by the last net" if "compiling it ended in" in str(error) else ""
             return f"{type(error).__name__}{net}"
         layout = list(spans)
+    if is_planted:
+        model = _with_a_fault(model)
     program = model.program
     if program.arena_nbytes > MOST_RUN_BYTES or sum(n.macs for n in program.nodes) > MOST_RUN_MACS:
         return "large"
@@ -70,8 +74,20 @@ def _random(rng: np.random.Generator, view: Any, spread: float) -> Any:
         return (rng.standard_normal(view.shape) * spread).astype(view.dtype)
 
 
+def _with_a_fault(model: Model) -> Model:
+    """The same with sizes in its records that are wrong: it writes beyond its memory."""
+    records = model.program.records.copy()
+    records["size"] *= 1 << 16
+    return Model(replace(model.program, records=records))
+
+
 def main() -> None:
-    """Work off a range of mutants."""
+    """Work off a range of mutants, arenas and weights between pages that nobody may touch."""
+    with paged():
+        _work()
+
+
+def _work() -> None:
     folder, first, count = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     warnings.simplefilter("ignore")
     mutant(first)
@@ -84,7 +100,7 @@ def main() -> None:
         _reset_peak()
         began, resident = time.monotonic(), _status("VmRSS")
         try:
-            word = load_and_run(data)
+            word = load_and_run(data, binding_of(number, data), number == PLANTED)
         except BaseException as error:
             word = f"FAULT {type(error).__name__}: {error}"[:300]
         faulthandler.cancel_dump_traceback_later()

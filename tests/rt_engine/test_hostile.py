@@ -4,15 +4,18 @@ import json
 import re
 import resource
 import subprocess
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import rt_engine
-from rt_engine.errors import EngineError, InvalidModelError, ModelFileError, RunError
+from rt_engine.errors import EngineError, InvalidModelError, ModelFileError, RunError, ShapeBindingError
+from rt_engine.passes import control, sequences
 from rt_engine.status import Status
 from tests.fuzz.campaign import campaign
+from tests.fuzz.mutate import DOORS, PLANTED
 
 TRILLION, HUGE = 10**12, 1 << 62
 IMAGE, TAPS = (1, 1, 8, 8), np.ones((1, 1, 3, 3), np.float32)
@@ -218,6 +221,133 @@ def test_an_index_out_of_range_is_a_status(name, index):
     with pytest.raises(RunError) as caught:
         context.run()
     assert caught.value.status is Status.INDEX_OUT_OF_RANGE
+
+
+def loop(name, start, nodes):
+    """A loop, `most` times, of nodes that make `NAME.h2` of `NAME.h`."""
+    ends = [
+        helper.make_tensor_value_info(f"{name}.{n}", t, [])
+        for n, t in (("i", TensorProto.INT64), ("go", TensorProto.BOOL))
+    ]
+    carried = [helper.make_tensor_value_info(f"{name}.{n}", TensorProto.FLOAT, None) for n in ("h", "h2")]
+    on = helper.make_tensor_value_info(f"{name}.on", TensorProto.BOOL, [])
+    nodes = [*nodes, helper.make_node("Identity", [f"{name}.go"], [f"{name}.on"])]
+    body = helper.make_graph(nodes, name, [*ends, carried[0]], [on, carried[1]])
+    return helper.make_node("Loop", ["most", "true", start], [f"{name}.y"], body=body)
+
+
+def looped(start, most, operator, depth):
+    """Loops within loops: x [1] -> y."""
+    inner = []
+    for level in range(depth):
+        name, source = f"l{level}", f"l{level - 1}.y" if level else f"l{level}.h"
+        more = helper.make_node(
+            operator, [source, "one"], [f"{name}.h2"], **({"axis": 0} if operator == "Concat" else {})
+        )
+        inner = [loop(name, f"l{level + 1}.h" if level < depth - 1 else start, [*inner, more])]
+    end = helper.make_node("ReduceSum", [inner[0].output[0]], ["s"], keepdims=0)
+    constants = {"most": np.array(most), "true": np.array(True), "one": floats(1)}
+    return whole([*inner, end, helper.make_node("Add", ["x", "s"], ["y"])], constants)
+
+
+def whole(nodes, constants=(), size=1, **more):
+    """A model: x [size] -> y."""
+    ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in (("x", [size]), ("y", None))]
+    tensors = [numpy_helper.from_array(v, n) for n, v in dict(constants).items()]
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], tensors, sparse_initializer=more.get("sparse", []))
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("d", 1)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=9, functions=more.get("functions", []))
+
+
+def chained(count, calls):
+    """Functions of which each calls the next one, this often."""
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("d", 1)]
+    functions = []
+    for k in range(count):
+        names = ["a", *(f"v{i}" for i in range(calls - 1)), "b"]
+        nodes = [helper.make_node(f"f{k + 1}", [a], [b], domain="d") for a, b in pairwise(names)]
+        nodes = nodes if k < count - 1 else [helper.make_node("Neg", ["a"], ["b"])]
+        functions.append(helper.make_function("d", f"f{k}", ["a"], ["b"], nodes, opsets))
+    return whole([helper.make_node("f0", ["x"], ["y"], domain="d")], functions=functions)
+
+
+def many_sparse():
+    """Sparse tensors of one number each, of 128 MiB when they are dense."""
+    tensors = [
+        helper.make_sparse_tensor(
+            numpy_helper.from_array(floats(1), f"w{k}"), numpy_helper.from_array(longs(0), "i"), [1 << 25]
+        )
+        for k in range(20)
+    ]
+    return whole([helper.make_node("Sum", ["x", *(f"w{k}" for k in range(20))], ["y"])], sparse=tensors)
+
+
+def many_sequences():
+    nodes = [helper.make_node("SplitToSequence", ["x"], [f"s{k}"]) for k in range(20)]
+    return whole([*nodes, helper.make_node("SequenceAt", ["s0", "i"], ["y"])], {"i": longs(0)}, size=4000)
+
+
+def product_of_constants():
+    nodes = [helper.make_node("ConstantOfShape", ["n"], ["a"]), helper.make_node("MatMul", ["a", "a"], ["b"])]
+    nodes += [helper.make_node("ReduceSum", ["b"], ["s"], keepdims=0), helper.make_node("Add", ["x", "s"], ["y"])]
+    return whole(nodes, {"n": longs(4500, 4500)})
+
+
+BOMBS = {
+    "loops of constants": (lambda: looped("one", 1_000_000, "Add", 3), "very long"),
+    "loops of inputs": (lambda: looped("x", 1_000_000, "Add", 3), "very long"),
+    "loops that become nodes": (lambda: looped("x", 40, "Concat", 2), "loops that become"),
+    "loops that are tried again": (lambda: looped("x", 1, "Concat", 20), "loops that become"),
+    "a product of constants": (product_of_constants, "very long"),
+    "functions that call two": (lambda: chained(40, 2), "put in place"),
+    "functions in functions": (lambda: chained(3000, 1), "put in place"),
+    "functions in a circle": (lambda: circle(), "[Cc]ycle"),
+    "sparse tensors": (many_sparse, "dense form"),
+    "sequences": (many_sequences, "sequences of more"),
+}
+
+
+def circle():
+    model = chained(3, 1)
+    model.functions[2].node[0].op_type, model.functions[2].node[0].domain = "f0", "d"
+    return model
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_what_multiplies_is_refused(name, monkeypatch):
+    """A few bytes that ask for years, or for more memory than there is."""
+    monkeypatch.setattr(control, "MOST_TOGETHER", 2_000)
+    monkeypatch.setattr(sequences, "MOST_TOGETHER", 2_000)
+    make, words = BOMBS[name]
+    with pytest.raises(EngineError, match=words):
+        rt_engine.load(make())
+
+
+def test_one_number_is_no_value_of_a_giant():
+    """`values` fill the shape of an input."""
+    with pytest.raises(ShapeBindingError, match="too many for a value"):
+        rt_engine.load(whole([helper.make_node("Neg", ["x"], ["y"])], size=1 << 33), values={"x": 1.0})
+
+
+def test_loops_within_bounds_still_become_nodes():
+    """What is refused is what multiplies, not loops in loops."""
+    model = rt_engine.load(looped("x", 3, "Concat", 2))
+    assert model.run({"x": floats(2)})[0] == 2 + 2 + 3 * 4
+
+
+def test_the_guards_see_a_kernel_that_leaves_its_memory():
+    """A record with wrong sizes ends the worker, and its parent says so."""
+    outcome = campaign(first=PLANTED, count=1, seconds=250)
+    assert outcome.words["crash"] == 1
+    assert re.search("planted.*ended with -", outcome.faults[0])
+
+
+@pytest.mark.slow
+def test_mutants_of_what_was_opened_last():
+    """Strings, sequences, sparse tensors, functions, loops, lengths of the run: as above."""
+    outcome = campaign(first=DOORS, count=300, seconds=250)
+    assert not outcome.faults
+    assert outcome.words["runs"] > 20
 
 
 @pytest.mark.slow
