@@ -162,7 +162,9 @@ def _length(compilation: Compilation, name: str) -> int:
     length = 0
     while given is None and f"{name}_{length}" in compilation.binding.shapes:
         length += 1
-    length = int(given) if given is not None else length
+    if given is not None:
+        length = int(given)
+        compilation.lengths.used.add(name)
     if not 0 < length <= MOST_ELEMENTS:
         raise ShapeBindingError(
             f"input '{name}' of {compilation.source} is a sequence of tensors, and nothing says of how many (1 to {MOST_ELEMENTS:,}): "
