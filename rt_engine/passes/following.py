@@ -142,12 +142,19 @@ class Step:
 
     def become(self, values: Sequence[ir.Value]) -> None:
         """Other values take the place of this node and its outputs."""
+        graph, given = self.compilation.graph, [v for v in self.node.outputs if v.is_graph_output()]
         for old, new in zip(self.node.outputs, values, strict=False):
+            if old in given and new.is_graph_output():
+                copied = ir.node("Identity", [new], name=f"{self.node.name or self.node.op_type}.{old.name}")
+                graph.insert_before(self.node, copied)
+                self.infer(copied)
+                if new in self.lengths.along:
+                    self.lengths.along[copied.outputs[0]] = self.lengths.along[new]
+                new = copied.outputs[0]
             ir.convenience.replace_all_uses_with(old, new, replace_graph_outputs=True)
-        self.compilation.graph.remove(self.node, safe=True)
-        for old, new in zip(self.node.outputs, values, strict=False):
-            if new.is_graph_output() and old.name:
+            if old in given and old.name:
                 new.name = old.name
+        graph.remove(self.node, safe=True)
 
     def scalar(self, length: Length, **attributes: Any) -> ir.Value:
         """A length, or what is made of it, as an int64 scalar."""

@@ -12,6 +12,7 @@ from rt_engine.ops.graph import constant
 from rt_engine.passes import length_branches as branches
 from rt_engine.passes import length_masks as masks
 from rt_engine.passes import length_rules as rules
+from rt_engine.passes import length_scatter as scatter
 from rt_engine.passes import length_sizes as sizes
 from rt_engine.passes.compilation import Compilation
 from rt_engine.passes.following import Step
@@ -60,6 +61,8 @@ _RULES: dict[str, rules.Rule] = {
     "Pad": masks.pad,
     "Reshape": rules.reshape,
     "RoiAlign": masks.roi_align,
+    "ScatterElements": scatter.scatter_elements,
+    "ScatterND": scatter.scatter_nd,
     "Split": masks.split,
     "Squeeze": rules.squeeze,
     "Transpose": rules.transpose,

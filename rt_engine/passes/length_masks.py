@@ -14,7 +14,7 @@ from rt_engine.passes.length_sizes import made
 from rt_engine.passes.lengths import Along, Length
 
 
-def _settle(step: Step, i: int, dims: tuple[int, ...], dynamic: int, data: Along | None) -> None:
+def settled(step: Step, i: int, dims: tuple[int, ...], dynamic: int, data: Along | None) -> None:
     """Let the node read indices that exist: of the rest too, and below the length of the data."""
     index, length = step.along(i), None if data is None else data.length
     (value,) = step.emit(
@@ -37,7 +37,7 @@ def gather(step: Step) -> Found:
     axis, more = step.axis(0, len(step.shape(0))), len(step.shape(1)) - 1
     on_axis = data is not None and data.axis == axis
     if index is not None or on_axis:
-        _settle(step, 1, (step.shape(0)[axis],), 0 if on_axis else -1, data if on_axis else None)
+        settled(step, 1, (step.shape(0)[axis],), 0 if on_axis else -1, data if on_axis else None)
     found = [] if index is None else [Along(axis + index.axis, index.length)]
     if data is not None and not on_axis:
         found.append(Along(data.axis + (more if data.axis > axis else 0), data.length))
@@ -57,7 +57,7 @@ def gather_nd(step: Step) -> Found:
     if step.attr("batch_dims", 0) or (index is not None and index.axis == len(step.shape(1)) - 1):
         no_rule(step)
     inside = data is not None and data.axis < width
-    _settle(step, 1, step.shape(0)[:width], data.axis if data is not None and inside else -1, data if inside else None)
+    settled(step, 1, step.shape(0)[:width], data.axis if data is not None and inside else -1, data if inside else None)
     found = [] if index is None else [index]
     if data is not None and not inside:
         found.append(Along(len(step.shape(1)) - 1 + data.axis - width, data.length))
@@ -72,7 +72,7 @@ def gather_elements(step: Step) -> Found:
     beside = index is not None and data is not None and index.axis == data.axis and index.length.same(data.length)
     if data is not None and not on_axis and not beside:
         no_rule(step)
-    _settle(step, 1, (step.shape(0)[axis],), 0 if on_axis else -1, data if on_axis else None)
+    settled(step, 1, (step.shape(0)[axis],), 0 if on_axis else -1, data if on_axis else None)
     return {} if index is None else {0: index}
 
 
@@ -218,9 +218,28 @@ def reduce(step: Step) -> Found:
         step.clear(0, -np.inf)
     elif op in _IDENTITY:
         step.clear(0, _IDENTITY[op])
+    elif op == "ReduceMean" and step.dtype(0).kind == "f":
+        return _mean(step, data, sorted(gone))
     else:
         no_rule(step)
     return {}
+
+
+def _mean(step: Step, data: Along, axes: list[int]) -> Found:
+    """A sum, by how many there are; of nothing 0, as ONNX Runtime gives."""
+    step.clear(0)
+    keep, others = int(step.attr("keepdims", 1)), prod(step.shape(0)[a] for a in axes if a != data.axis)
+    x = step.given(0)
+    if step.compilation.opsets.get("", 1) >= 13:
+        (total,) = step.emit(
+            "ReduceSum", [x, step.constant(np.array(axes, np.int64), "axes")], domain="", keepdims=keep
+        )
+    else:
+        (total,) = step.emit("ReduceSum", [x], domain="", axes=axes, keepdims=keep)
+    length = Length(data.length.count, data.length.bound * others, data.length.factor * others)
+    (number,) = step.emit("Cast", [step.scalar(length, low=1)], domain="", to=int(ir.DataType.from_numpy(step.dtype(0))))
+    step.become(step.emit("Div", [total, number], domain=""))
+    return None
 
 
 def arg(step: Step) -> Found:

@@ -134,3 +134,14 @@ def test_boxes_of_classes_are_suppressed_apart():
     boxes = np.concatenate([corner, corner + rng.random((40, 2)) * 9], 1).astype(np.float32)
     proto = model(nodes, {"x": (FLOAT, [40]), "t": (FLOAT, [1]), "b": (FLOAT, [40, 4])}, rank=2)
     same(proto, [{**feed, "b": boxes} for feed in chosen((40,))])
+
+
+def test_results_that_are_one_value_keep_their_names():
+    """A list put together of one, and that one itself, are both results."""
+    proto = model([*VALUES, node("Concat", ["v"], ["y"], axis=0)], {"x": (FLOAT, [40]), "t": (FLOAT, [1])})
+    for name in ("v", "w"):
+        proto.graph.output.append(helper.make_tensor_value_info(name, FLOAT, ["n"]))
+    proto.graph.node.append(node("Concat", ["v"], ["w"], axis=0))
+    names = [spec.name for spec in rt_engine.load(proto).outputs]
+    assert names == ["y", "v", "w", "y_count", "v_count", "w_count"]
+    same(proto, chosen((40,)))

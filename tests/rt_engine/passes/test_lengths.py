@@ -151,7 +151,7 @@ TO_ONE = {
     "argmin": [node("ArgMin", ["v"], ["a"], axis=0, keepdims=0), node("Cast", ["a"], ["y"], to=FLOAT)],
     **{
         kind: [node("Exp", ["v"], ["e"]), node(kind, ["e"], ["y"], keepdims=0)]
-        for kind in ("ReduceSum", "ReduceProd", "ReduceMax", "ReduceMin", "ReduceL2", "ReduceLogSumExp")
+        for kind in ("ReduceSum", "ReduceProd", "ReduceMax", "ReduceMin", "ReduceL2", "ReduceLogSumExp", "ReduceMean")
     },
 }
 
@@ -286,10 +286,9 @@ def test_a_program_keeps_its_counts():
 
 
 REFUSED = {
-    "mean": [*VALUES, node("ReduceMean", ["v"], ["y"], keepdims=0)],
     "two_lengths": [*ROWS, node("Transpose", ["v"], ["w"]), node("MatMul", ["v", "w"], ["y"])],
     "einsum": [*ROWS, node("Einsum", ["v"], ["y"], equation="ij->j")],
-    "scatter": [*VALUES, *PLACES, node("ScatterElements", ["x", "i", "v"], ["y"])],
+    "scatter": [*VALUES, *PLACES, node("ScatterElements", ["x", "i", "ramp"], ["y"])],
 }
 
 
