@@ -11,6 +11,7 @@ from rt_engine.ops.base import RT_DOMAIN, Refusal
 from rt_engine.ops.graph import constant
 from rt_engine.passes import length_branches as branches
 from rt_engine.passes import length_masks as masks
+from rt_engine.passes import length_pads as pads
 from rt_engine.passes import length_rules as rules
 from rt_engine.passes import length_scatter as scatter
 from rt_engine.passes import length_sizes as sizes
@@ -58,7 +59,7 @@ _RULES: dict[str, rules.Rule] = {
     "LayerNormalization": rules.layer_norm,
     "MatMul": masks.matmul,
     "OneHot": masks.one_hot,
-    "Pad": masks.pad,
+    "Pad": pads.pad,
     "Reshape": rules.reshape,
     "RoiAlign": masks.roi_align,
     "ScatterElements": scatter.scatter_elements,

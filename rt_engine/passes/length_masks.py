@@ -237,7 +237,9 @@ def _mean(step: Step, data: Along, axes: list[int]) -> Found:
     else:
         (total,) = step.emit("ReduceSum", [x], domain="", axes=axes, keepdims=keep)
     length = Length(data.length.count, data.length.bound * others, data.length.factor * others)
-    (number,) = step.emit("Cast", [step.scalar(length, low=1)], domain="", to=int(ir.DataType.from_numpy(step.dtype(0))))
+    (number,) = step.emit(
+        "Cast", [step.scalar(length, low=1)], domain="", to=int(ir.DataType.from_numpy(step.dtype(0)))
+    )
     step.become(step.emit("Div", [total, number], domain=""))
     return None
 
@@ -408,19 +410,3 @@ def split(step: Step) -> Found:
         no_rule(step)
     assert along is not None
     return dict.fromkeys(range(len(step.node.outputs)), along)
-
-
-def pad(step: Step) -> Found:
-    """Along other axes."""
-    along, rank = step.along(0), len(step.shape(0))
-    pads = step.ints(1, "how much is padded") if step.value(1) is not None else list(step.attr("pads", ()))
-    if (
-        along is None
-        or step.value(3) is not None
-        or len(pads) != 2 * rank
-        or pads[along.axis]
-        or pads[along.axis + rank]
-    ):
-        no_rule(step)
-    assert along is not None
-    return {0: along}

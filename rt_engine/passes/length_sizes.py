@@ -88,17 +88,20 @@ def _gather(step: Step) -> list[Size] | None:
 
 
 def _slice(step: Step) -> list[Size] | None:
-    data, (starts, ends, steps) = _array(step, 0), (constant(step.value(i)) for i in (1, 2, 4))
-    if (
-        data is None
-        or data.ndim != 1
-        or starts is None
-        or ends is None
-        or (step.value(4) is not None and steps is None)
-    ):
+    data, inputs = _array(step, 0), [step.value(i) for i in range(1, 5)]
+    parts = [None if v is None else constant(v) for v in inputs]
+    starts, ends, axes, steps = (None if part is None else [int(n) for n in part.reshape(-1)] for part in parts)
+    if data is None or starts is None or ends is None or any(v is not None and constant(v) is None for v in inputs):
         return None
-    by = 1 if steps is None else int(steps.reshape(-1)[0])
-    return list(data[int(starts.reshape(-1)[0]) : int(ends.reshape(-1)[0]) : by]) if by > 0 else None
+    cuts = [slice(None)] * data.ndim
+    for k, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        cuts[k if axes is None else axes[k]] = slice(start, end, 1 if steps is None else steps[k])
+    return list(data[tuple(cuts)].reshape(-1))
+
+
+def _transpose(step: Step) -> list[Size] | None:
+    data = _array(step, 0)
+    return None if data is None else list(np.transpose(data, step.attr("perm")).reshape(-1))
 
 
 def _concat(step: Step) -> list[Size] | None:
@@ -138,6 +141,8 @@ def _add(step: Step, a: Size, b: Size) -> Size:
 
 
 def _sub(step: Step, a: Size, b: Size) -> Size:
+    if isinstance(a, int) and isinstance(b, Length) and b.bound <= a:  # as many as are missing
+        return Length(step.emit("Length", [b.count], factor=-b.factor, shift=a, low=0, high=a)[0], a)
     return _add(step, a, -b) if isinstance(b, int) else None
 
 
@@ -233,6 +238,7 @@ _RULES: dict[str, Callable[[Step], list[Size] | None]] = {
     "Cast": _cast,
     "Gather": _gather,
     "Slice": _slice,
+    "Transpose": _transpose,
     "Concat": _concat,
     "Add": _pairs(_add),
     "Sub": _pairs(_sub),
