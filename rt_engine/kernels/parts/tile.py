@@ -12,13 +12,15 @@ takes chain i + S/2, then i + S/4, and so on. The order depends on the shapes al
 """
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from rt_native.vector import BYTES, PARTS, Vector, call_llvm, first_lanes, masked, splat_part, suffix
+from rt_engine.kernels.parts.tail import store_tails
+from rt_native.vector import BYTES, PARTS, Vector, call_llvm, splat_part, suffix
 
 _I64 = ir.IntType(64)
 
@@ -104,13 +106,11 @@ class _Emitter:
         """Add the chains, clip, store the first `valid` columns (all, where it is None)."""
         builder, vector = self.builder, self.vector
         low, high = (splat_part(builder, vector, x) for x in (low, high))
-        for r in range(self.rows):
-            row = self.offset(c, c_stride, r)
-            for v in range(self.vectors):
-                values = [self.total(r, v, p) for p in range(PARTS)]
-                clipped = [self.clip(value, low, high) for value in values]
-                left = None if valid is None else builder.sub(valid, self.constant(v * vector.lanes))
-                self.store(builder.add(row, self.constant(BYTES * v)), clipped, left)
+        for v in range(self.vectors):
+            rows = [builder.add(self.offset(c, c_stride, r), self.constant(BYTES * v)) for r in range(self.rows)]
+            values = [[self.clip(self.total(r, v, p), low, high) for r in range(self.rows)] for p in range(PARTS)]
+            left = None if valid is None else builder.sub(valid, self.constant(v * vector.lanes))
+            self.store(rows, values, left)
 
     def total(self, r: int, v: int, p: int) -> Any:
         chains = [self.builder.load(self.acc[r, v, s, p], typ=self.vector.part) for s in range(self.splits)]
@@ -125,26 +125,19 @@ class _Emitter:
         value = builder.select(builder.fcmp_ordered("<", value, low), low, value)
         return builder.select(builder.fcmp_ordered(">", value, high), high, value)
 
-    def store(self, address: Any, values: list[Any], valid: Any) -> None:
-        """The first `valid` lanes; all of them where `valid` is None."""
-        builder, vector, step = self.builder, self.vector, BYTES // PARTS
-        pointers = [
-            builder.inttoptr(builder.add(address, self.constant(step * p)), vector.part.as_pointer())
-            for p in range(PARTS)
-        ]
-        if valid is None:
-            for value, pointer in zip(values, pointers, strict=True):
-                builder.store(value, pointer, align=self.element_bytes)
-            return
-        with builder.if_else(builder.icmp_signed(">=", valid, self.constant(vector.lanes))) as (whole, some):
+    def store(self, rows: list[Any], values: list[list[Any]], valid: Any) -> None:
+        """The first `valid` lanes of a vector of each row, by parts; all of them where `valid` is None."""
+        builder, step, lanes = self.builder, BYTES // PARTS, self.vector.part.count
+        places = [[builder.add(row, self.constant(step * p)) for row in rows] for p in range(PARTS)]
+        left = self.constant(self.vector.lanes) if valid is None else valid
+        with builder.if_else(builder.icmp_signed(">=", left, self.constant(self.vector.lanes))) as (whole, some):
             with whole:
-                for value, pointer in zip(values, pointers, strict=True):
-                    builder.store(value, pointer, align=self.element_bytes)
+                for place, value in zip(chain(*places), chain(*values), strict=True):
+                    builder.store(value, builder.inttoptr(place, value.type.as_pointer()), align=self.element_bytes)
             with some:
-                masks = first_lanes(builder, vector, valid)
-                name = f"llvm.masked.store.{suffix(vector)}.p0"
-                for value, pointer, mask in zip(values, pointers, masks, strict=True):
-                    masked(builder, name, ir.VoidType(), [value, pointer, mask], 1, self.element_bytes)
+                for p in range(PARTS):
+                    beyond = builder.sub(left, self.constant(p * lanes))
+                    store_tails(builder, places[p], values[p], beyond, self.element_bytes)
 
 
 def make_tiles(vector: Vector, shapes: Sequence[tuple[int, int, int]], whole: bool = False, ahead: int = 0) -> Any:

@@ -19,6 +19,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from rt_engine.kernels.interface.panels import HALF
+from rt_engine.kernels.parts.tail import store_tails
 from rt_native.vector import LANES, Vector, call_llvm
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
@@ -229,40 +230,9 @@ class _Tile:
                     builder.store(values[r, i], self.pointer(self.row("out", r), piece), align=self.element_bytes)
             with some:
                 for i, piece in enumerate(self.pieces):
-                    self.store_some(piece, [values[r, i] for r in range(self.rows)])
-
-    def store_some(self, piece: _Piece, values: list[Any]) -> None:
-        """The valid columns of a piece of each row, in parts of 8, 4, 2 and 1: stores with a mask take long on some processors."""
-        builder = self.builder
-        left = builder.sub(self.args["valid"], self.number(piece.at // self.element_bytes))
-        with builder.if_else(builder.icmp_signed(">=", left, self.number(piece.lanes))) as (whole, some):
-            with whole:
-                for r, value in enumerate(values):
-                    builder.store(value, self.pointer(self.row("out", r), piece), align=self.element_bytes)
-            with some:
-                left = builder.select(builder.icmp_signed("<", left, self.number(0)), self.number(0), left)
-                places = [builder.add(self.row("out", r), self.number(piece.at)) for r in range(self.rows)]
-                lanes = piece.lanes
-                while lanes > 1:
-                    lanes //= 2
-                    places, values = self.store_half(places, values, lanes, left)
-
-    def store_half(self, places: list[Any], values: list[Any], lanes: int, left: Any) -> tuple[list[Any], list[Any]]:
-        """The first `lanes` of twice as many, if `left` has that bit; gives the other lanes, or these, and where they belong."""
-        builder = self.builder
-        halves = [[self.lanes_from(value, at, lanes) for value in values] for at in (0, lanes)]
-        yes = builder.icmp_signed("!=", builder.and_(left, self.number(lanes)), self.number(0))
-        with builder.if_then(yes):
-            for place, value in zip(places, halves[0], strict=True):
-                builder.store(value, builder.inttoptr(place, value.type.as_pointer()), align=self.element_bytes)
-        step = builder.select(yes, self.number(lanes * self.element_bytes), self.number(0))
-        rest = [builder.select(yes, high, low) for low, high in zip(*halves, strict=True)]
-        return [builder.add(place, step) for place in places], rest
-
-    def lanes_from(self, value: Any, first: int, lanes: int) -> Any:
-        """Some neighbouring lanes of a vector."""
-        numbers = ir.Constant(ir.VectorType(_I32, lanes), list(range(first, first + lanes)))
-        return self.builder.shuffle_vector(value, ir.Constant(value.type, ir.Undefined), numbers)
+                    left = builder.sub(self.args["valid"], self.number(piece.at // self.element_bytes))
+                    places = [builder.add(self.row("out", r), self.number(piece.at)) for r in range(self.rows)]
+                    store_tails(builder, places, [values[r, i] for r in range(self.rows)], left, self.element_bytes)
 
 
 _ARGUMENTS = (
