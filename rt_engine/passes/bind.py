@@ -26,7 +26,8 @@ def bind_shapes(compilation: Compilation) -> bool:
     """Bind symbolic dimensions of the inputs.
 
     1. An input named in `shapes` takes that shape; fixed dimensions must agree, and equal names must have equal sizes.
-    2. A dimension with a name that case 1 bound elsewhere takes the same size.
+    2. A dimension with a name that case 1 bound elsewhere takes the same size. What exporters write where they know no name
+       (`?`, `None`) is none.
     3. An unbound first dimension is assumed to be 1 (the batch), unless its name stands at another place too.
     4. Any other unbound dimension is an error; one error names all of them.
     5. An input that is an initializer too is a constant, as in every runtime: it is no input any more.
@@ -91,12 +92,12 @@ def _bind_given(compilation: Compilation) -> _Sizes:
             dim = declared[i] if declared is not None else None
             if size < 0 or (isinstance(dim, int) and dim != size):
                 raise ShapeBindingError(f"dimension {i} of input '{name}' of {source} is {dim}, got {size}")
-            if not isinstance(dim, ir.SymbolicDim) or not dim.value:
+            if dim is None or not (called := _name(dim)):
                 continue
-            known, by = sizes.setdefault(str(dim.value), (size, name))
+            known, by = sizes.setdefault(called, (size, name))
             if known != size:
                 raise ShapeBindingError(
-                    f"'{dim.value}' is one size in {source}: input '{by}' has {known} for it, input '{name}' has {size}"
+                    f"'{called}' is one size in {source}: input '{by}' has {known} for it, input '{name}' has {size}"
                 )
         value.shape = ir.Shape(shape)
     return sizes
@@ -188,5 +189,10 @@ _MOST_FIXED = 1 << 26
 """Elements of an input that one number is the value of."""
 
 
+_NO_NAMES = ("?", "None")
+"""PaddlePaddle's and other exporters' words for a size that they do not know: two of them need not be equal."""
+
+
 def _name(dim: int | ir.SymbolicDim) -> str:
-    return "" if isinstance(dim, int) else str(dim.value or "")
+    name = "" if isinstance(dim, int) else str(dim.value or "")
+    return "" if name in _NO_NAMES else name

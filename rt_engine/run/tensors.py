@@ -76,6 +76,8 @@ class Tensors(dict[str, NDArray[Any]]):
 
 def check_names(given: Any, wanted: Mapping[str, Any], what: str) -> None:
     """Raise InputError unless `given` is a mapping of just the names of `wanted`, specifications or arrays."""
+    if isinstance(given, Mapping) and given.keys() == wanted.keys():
+        return
     names = ", ".join(f"{name}: {tensor.dtype}{list(tensor.shape)}" for name, tensor in wanted.items()) or "none"
     if not isinstance(given, Mapping):
         raise InputError(

@@ -40,6 +40,17 @@ def test_one_name_has_one_size():
         rt_engine.load(model, shapes={"x": (1, 5), "m": (1, 6)})
 
 
+@pytest.mark.parametrize("word", ["?", "None"])
+def test_what_exporters_write_for_an_unknown_size_is_no_name(word):
+    """PaddlePaddle writes `?` for every size that it leaves open: two of them may differ, and a first one is the batch."""
+    model = passing(x=[word, 3, word, word], m=[word, 2])
+    loaded = rt_engine.load(model, shapes={"x": (2, 3, 4, 6)})
+    assert [spec.shape for spec in loaded.inputs] == [(2, 3, 4, 6), (1, 2)]
+    assert loaded.notes == ("the file leaves the first size of m open: taken as 1",)
+    with pytest.raises(ShapeBindingError, match=r"dimension 2 \('\?'\) and dimension 3 \('\?'\) of input 'x'"):
+        rt_engine.load(model)
+
+
 @pytest.mark.parametrize(
     ("declared", "notes"),
     [
