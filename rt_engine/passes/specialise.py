@@ -199,7 +199,7 @@ def _no_operator(node: ir.Node, version: int) -> Refusal:
 
 def _all_reasons(compilation: Compilation, reasons: dict[int, Reason], shapeless: set[ir.Value | None]) -> list[Reason]:
     """The reasons so far, and those of every other node whose shapes are known: a user wants to see all at once."""
-    found = []
+    found = [reasons[0]] if 0 in reasons else []
     for node in compilation.graph:
         if id(node) in reasons:
             found.append(reasons[id(node)])
