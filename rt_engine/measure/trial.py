@@ -46,16 +46,16 @@ def _try(engine: Engine, path: Path, inputs: Arrays, seconds: float) -> None:
         folder = Path(name)
         _write(folder / "inputs.npz", inputs)
         what = {"module": engine.make.__module__, "name": engine.make.__qualname__, "path": str(path.resolve())}
-        (folder / "engine.json").write_text(json.dumps(what))
+        (folder / "engine.json").write_text(json.dumps(what), encoding="utf-8")
         words = command("rt_engine.measure.trial", str(folder))
         try:
             done = subprocess.run(words, env=environment(), capture_output=True, timeout=seconds, check=False)
         except subprocess.TimeoutExpired as error:
             raise RefusedError(f"cannot run: it did not end within {seconds:g} s") from error
         verdict = folder / "verdict.txt"
-        if verdict.exists() and verdict.read_text() == "":
+        if verdict.exists() and verdict.read_text(encoding="utf-8") == "":
             return
-        raise RefusedError(verdict.read_text() if verdict.exists() else _ended(done.returncode))
+        raise RefusedError(verdict.read_text(encoding="utf-8") if verdict.exists() else _ended(done.returncode))
 
 
 def _write(path: Path, inputs: Arrays) -> None:
@@ -72,7 +72,7 @@ def _ended(code: int) -> str:
 def main() -> None:
     """In the other process: make the runner, run it twice, write what went wrong, or nothing."""
     folder = Path(sys.argv[1])
-    what = json.loads((folder / "engine.json").read_text())
+    what = json.loads((folder / "engine.json").read_text(encoding="utf-8"))
     stored = np.load(folder / "inputs.npz")
     inputs = {key.removeprefix("in:"): stored[key] for key in stored.files}
     said = ""
@@ -84,7 +84,7 @@ def main() -> None:
         said = str(error)
     except Exception as error:  # an engine's own exceptions have no common base
         said = f"cannot read: {short(error)}"
-    (folder / "verdict.txt").write_text(said)
+    (folder / "verdict.txt").write_text(said, encoding="utf-8")
 
 
 if __name__ == "__main__":

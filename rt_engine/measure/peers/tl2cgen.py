@@ -68,7 +68,7 @@ class Tl2cgen(PythonRunner):
                 tl2cgen.generate_c_code(self._built(features), str(folder), params={})
         except Exception as error:  # their exceptions have no common base
             raise RefusedError(f"cannot read: {short(error)}") from error
-        with (folder / "main.c").open("a") as source:
+        with (folder / "main.c").open("a", encoding="utf-8") as source:
             source.write(_SHIM.format(features=features, targets=self._targets))
         words = [
             compiler,

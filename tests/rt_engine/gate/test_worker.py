@@ -126,6 +126,7 @@ def test_memory_that_is_not_there_is_a_sentence():
     code = """
 import resource, sys
 from rt_engine.apart import Apart
+from rt_engine.binding import UNBOUND
 from rt_engine.gate.job import GateJob
 from rt_engine.read.source import Source
 from tests.rt_engine.gate.models import proto
