@@ -16,7 +16,7 @@ from rt_engine.gate.job import GateJob
 from rt_engine.read.source import Source
 from tests.rt_engine.gate.models import proto
 
-LARGE = 1 << 20
+LARGE = 1 << 18
 
 
 def endless():
