@@ -37,7 +37,7 @@ UNITS = ("m", "m/s", "rad", "rad/s", "m", "m/s", "m/s^2")
 REACH = (0.6, 2.0, 0.7, 4.0, 0.2, 0.25, 0.4)
 """To both sides, as the tags of station.toml have them: a little beyond where the drives brake; what references may be."""
 ANGLES = ("angle", "angular_velocity")
-COPIES = 6_000
+COPIES = 16_000
 BIAS_N = 1.0
 QUICK_RAD_PER_S = 0.28
 """Three times what is seen while nobody pushes; the story's push of 10 N gives 0.4."""
