@@ -77,6 +77,11 @@ def test_commits_and_forge_run_what_the_gate_runs():
 OPTIONAL = {
     "onnxruntime": "the peer of `bench`, where it is installed; its quantiser makes the int8 version",
     "openvino": "the peer of `bench`, where it is installed",
+    "MNN": "the peer of `bench`, where it is installed",
+    "_tools": "MNN's own converter, which its package has at the top",
+    "tract": "the peer of `bench`, where it is installed",
+    "treelite": "the peer of `bench` for trees, where it is installed",
+    "tl2cgen": "the peer of `bench` for trees, where it is installed",
     "matplotlib": "charts of the benchmarks",
     "pandas": "data frames of recordings, where it is installed",
     "prometheus_client": "the extra metrics: GET /metrics of a station's page",
