@@ -255,6 +255,10 @@ def _costs(writer: Writer) -> str:
     return ", ".join(f"{writer.cost[key]:,} {text}" for key, text in _COSTS.items() if writer.cost[key])
 
 
+MOST_IN_A_NOTE: Final = 20
+"""Names that a note of the model tells; the block tells all."""
+
+
 def _header(lowered: Lowered, naming: Naming, writer: Writer, block: str, title: str) -> str:
     lines = [
         f"{block}: {comment(title)}, computed in this block. Made by rt-engine export st --inline.",
@@ -262,6 +266,9 @@ def _header(lowered: Lowered, naming: Naming, writer: Writer, block: str, title:
         f"It keeps {writer.elements:,} numbers. It needs no other block, and no state: call it in any cycle.",
     ]
     lines += [comment(note) for note in naming.notes]
+    for name, names in naming.classes.items():
+        if len(names) > MOST_IN_A_NOTE:
+            lines.append(comment(f"all of {name}, from 0: {', '.join(map(str, names))}"))
     integers = [b.name for b in lowered.outputs if b.dtype.kind == "i" and prod(b.shape) == 1]
     if integers and not naming.notes:
         lines.append(f"{comment(', '.join(integers))}: the number of the class, as the model was trained with.")
