@@ -18,16 +18,13 @@ from rt_engine.kernels.interface.lengths import (
 )
 from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.copy import copy_run
-from rt_engine.kernels.parts.int_elements import bytes_of, load_int
+from rt_engine.kernels.parts.order_key import element_bytes, order_key
 from rt_engine.status import Status
 from rt_native.lang import fill_bytes, inline, load_i8, load_i32, load_i64, store_i8, store_i32, store_i64
 
-_INT32, _FLOAT, _DOUBLE, _UINT64 = int(DType.INT32), int(DType.FLOAT), int(DType.DOUBLE), int(DType.UINT64)
-_FLOAT16, _BFLOAT16, _INT16 = int(DType.FLOAT16), int(DType.BFLOAT16), int(DType.INT16)
-_INFINITY_16, _INFINITY_B16 = 0x7C00, 0x7F80
+_INT32 = int(DType.INT32)
 _LONGER, _OUT_OF_RANGE = int(Status.LONGER_THAN_BOUND), int(Status.INDEX_OUT_OF_RANGE)
-_LOWEST, _HIGHEST = -(1 << 63), (1 << 63) - 1
-_INFINITY_32, _INFINITY_64 = 0x7F800000, 0x7FF0000000000000
+_HIGHEST = (1 << 63) - 1
 
 
 @inline
@@ -92,39 +89,10 @@ def compress(record):
 
 
 @inline
-def _float_key(bits, rest, infinity):
-    """Order of a float's bits, as in `kernels.topk`."""
-    magnitude = bits & rest
-    if magnitude > infinity:
-        return _HIGHEST
-    return -magnitude if bits < 0 else magnitude
-
-
-@inline
-def _key(address, code):
-    if code == _FLOAT:
-        return _float_key(load_i32(address) + 0, 0x7FFFFFFF, _INFINITY_32)
-    if code == _DOUBLE:
-        return _float_key(load_i64(address), _HIGHEST, _INFINITY_64)
-    if code in (_FLOAT16, _BFLOAT16):
-        return _float_key(load_int(address, _INT16), 0x7FFF, _INFINITY_16 if code == _FLOAT16 else _INFINITY_B16)
-    value = load_int(address, code)
-    return value ^ _LOWEST if code == _UINT64 else value + 0
-
-
-@inline
-def _element(code):
-    """Bytes of an element."""
-    if code in (_FLOAT16, _BFLOAT16):
-        return 2
-    return 4 if code == _FLOAT else (8 if code == _DOUBLE else bytes_of(code))
-
-
-@inline
 def _order(x, i, j, width, element, code):
     """-1, 0 or 1: row i before, like or behind row j."""
     for k in range(width):
-        a, b = _key(x + (i * width + k) * element, code), _key(x + (j * width + k) * element, code)
+        a, b = order_key(x + (i * width + k) * element, code), order_key(x + (j * width + k) * element, code)
         if a != b:
             return -1 if a < b else 1
     return 0
@@ -172,7 +140,7 @@ def unique(record):
     """See the top of this file."""
     x, values, found, places, work = record.x, record.values, record.found, record.places, record.work
     n, width, code, bound = record.n, record.width, record.type, record.bound
-    element = _element(code)
+    element = element_bytes(code)
     first, inverse, counts = found, found + 8 * n, found + 16 * n
     _sort(places, n, x, width, element, code)
     groups = 0

@@ -8,34 +8,11 @@ NaN is larger than every number; -0 equals 0. indices are int64.
 Each element becomes an int64 key whose order is that of the elements; the keys form a heap, from which k are taken.
 """
 
-from rt_engine.kernels.interface.dtypes import DType
 from rt_engine.kernels.interface.topk import TOPK
 from rt_engine.kernels.parts.abi import kernel
-from rt_engine.kernels.parts.int_elements import bytes_of, load_int, store_int
+from rt_engine.kernels.parts.int_elements import load_int, store_int
+from rt_engine.kernels.parts.order_key import element_bytes, order_key
 from rt_native.lang import inline, load_i32, load_i64, store_i32, store_i64
-
-_FLOAT, _DOUBLE, _UINT64 = int(DType.FLOAT), int(DType.DOUBLE), int(DType.UINT64)
-_LOWEST, _HIGHEST = -(1 << 63), (1 << 63) - 1
-_INFINITY_32, _INFINITY_64 = 0x7F800000, 0x7FF0000000000000
-
-
-@inline
-def _float_key(bits, rest, infinity):
-    """Order of a float's bits; `rest` masks what is not the sign."""
-    magnitude = bits & rest
-    if magnitude > infinity:
-        return _HIGHEST
-    return -magnitude if bits < 0 else magnitude
-
-
-@inline
-def _key(address, code):
-    if code == _FLOAT:
-        return _float_key(load_i32(address) + 0, 0x7FFFFFFF, _INFINITY_32)
-    if code == _DOUBLE:
-        return _float_key(load_i64(address), _HIGHEST, _INFINITY_64)
-    value = load_int(address, code)
-    return value ^ _LOWEST if code == _UINT64 else value + 0
 
 
 @inline
@@ -72,12 +49,12 @@ def topk(record):
     keys, places = record.keys, record.places
     outer, n, inner, k = record.outer, record.n, record.inner, record.k
     code, largest = record.type, record.largest
-    element = 4 if code == _FLOAT else (8 if code == _DOUBLE else bytes_of(code))
+    element = element_bytes(code)
     for o in range(outer):
         for i in range(inner):
             source = x + (o * n * inner + i) * element
             for j in range(n):
-                key = _key(source + j * inner * element, code)
+                key = order_key(source + j * inner * element, code)
                 store_i64(keys + 8 * j, key if largest else ~key)
                 store_i64(places + 8 * j, j)
             for j in range(n // 2):
