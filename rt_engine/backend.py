@@ -23,6 +23,7 @@ from onnx.backend.base import Backend, BackendRep, namedtupledict
 from rt_engine.errors import EngineError, InputError, ShapeBindingError
 from rt_engine.model import Model, load
 from rt_engine.program.counts import cut
+from rt_engine.read.walking import nodes_in
 
 _AXES = "which axes: decides the shape"
 _SHAPE = "is a shape"
@@ -80,7 +81,7 @@ _SHAPE_READERS = ("Shape", "Size")
 
 def constant_inputs(model: onnx.ModelProto) -> set[str]:
     """Names of the graph inputs that are bound as constants: those that decide a shape, directly or through other nodes."""
-    nodes = _all_nodes(model.graph)
+    nodes = list(nodes_in(model.graph.node))
     makers = {name: node for node in nodes for name in node.output if name}
     waiting = [
         node.input[index]
@@ -99,12 +100,6 @@ def constant_inputs(model: onnx.ModelProto) -> set[str]:
             waiting.extend(maker.input[:1] if maker.op_type == "CastLike" else maker.input)
             waiting.extend(v.name for a in maker.attribute if a.type == onnx.AttributeProto.GRAPH for v in a.g.output)
     return seen & {value.name for value in model.graph.input}
-
-
-def _all_nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
-    """The nodes of a graph and of all graphs in it."""
-    inner = [a.g for node in graph.node for a in node.attribute if a.type == onnx.AttributeProto.GRAPH]
-    return [*graph.node, *(node for sub in inner for node in _all_nodes(sub))]
 
 
 def bind(model: onnx.ModelProto, constants: Mapping[str, NDArray[Any]]) -> onnx.ModelProto:

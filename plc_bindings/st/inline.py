@@ -30,6 +30,7 @@ from rt_engine.errors import Reason
 from rt_engine.ops.base import Refusal
 from rt_engine.program.calls import Buffer, Lowered, Storage
 from rt_engine.program.naming import Naming
+from rt_engine.read.class_names import MOST_NAMES
 
 Flavour = Literal["twincat", "portable"]
 MOST_NUMBERS: Final = 100_000
@@ -255,10 +256,6 @@ def _costs(writer: Writer) -> str:
     return ", ".join(f"{writer.cost[key]:,} {text}" for key, text in _COSTS.items() if writer.cost[key])
 
 
-MOST_IN_A_NOTE: Final = 20
-"""Names that a note of the model tells; the block tells all."""
-
-
 def _header(lowered: Lowered, naming: Naming, writer: Writer, block: str, title: str) -> str:
     lines = [
         f"{block}: {comment(title)}, computed in this block. Made by rt-engine export st --inline.",
@@ -267,7 +264,7 @@ def _header(lowered: Lowered, naming: Naming, writer: Writer, block: str, title:
     ]
     lines += [comment(note) for note in naming.notes]
     for name, names in naming.classes.items():
-        if len(names) > MOST_IN_A_NOTE:
+        if len(names) > MOST_NAMES:  # the note has cut them
             lines.append(comment(f"all of {name}, from 0: {', '.join(map(str, names))}"))
     integers = [b.name for b in lowered.outputs if b.dtype.kind == "i" and prod(b.shape) == 1]
     if integers and not naming.notes:

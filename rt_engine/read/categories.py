@@ -19,7 +19,7 @@ from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, helper, num
 from rt_engine.errors import Reason
 from rt_engine.program.naming import UNKNOWN
 from rt_engine.read.columns import choose_columns
-from rt_engine.read.graphs import attributes, graphs, nodes
+from rt_engine.read.walking import attributes, graphs_in, nodes_in
 
 ML = "ai.onnx.ml"
 UNUSED = b"_Unused"
@@ -107,11 +107,11 @@ def with_indices(proto: onnx.ModelProto) -> Categories:
     """
     choose_columns(proto.graph)
     strings = _Strings(proto)
-    for graph in graphs(proto.graph):
+    for graph in graphs_in(proto.graph):
         strings.declare(graph)
-    for node in nodes(proto.graph):
+    for node in nodes_in(proto.graph.node):
         strings.connect(node)
-    for node in nodes(proto.graph):
+    for node in nodes_in(proto.graph.node):
         strings.list_names(node)
     if not strings.found.reasons:
         strings.rewrite()
@@ -354,14 +354,14 @@ class _Strings:
         """Put indices for strings, everywhere."""
         for name, tensor in self._tensors:
             self._list_all(name, list(tensor.string_data))
-        casts = [node for node in nodes(self.proto.graph) if node.op_type == "Cast"]
+        casts = [node for node in nodes_in(self.proto.graph.node) if node.op_type == "Cast"]
         for node in casts:  # a list is whole when all casts into it have been seen: they bring no names
             self._cast(node)
-        for node in nodes(self.proto.graph):
+        for node in nodes_in(self.proto.graph.node):
             self._rewrite(node)
         for name, tensor in self._tensors:
             self._numbers(name, tensor)
-        for graph in graphs(self.proto.graph):
+        for graph in graphs_in(self.proto.graph):
             del graph.value_info[:]
             for value in (*graph.input, *graph.output):
                 if self._is_string(value.name):

@@ -14,9 +14,10 @@ from onnx import AttributeProto, NodeProto, TensorProto, helper
 from rt_engine.errors import Reason
 from rt_engine.program.naming import UNKNOWN, Naming
 from rt_engine.read.categories import ML, Categories, has_strings, with_indices
-from rt_engine.read.graphs import attributes
+from rt_engine.read.walking import attributes
 
-_SHOWN, _SHOWN_CHARACTERS = 20, 40
+MOST_NAMES, _SHOWN_CHARACTERS = 20, 40
+"""Of names in a sentence; of characters of each."""
 
 
 def with_numbers(proto: onnx.ModelProto) -> tuple[onnx.ModelProto, Naming, list[Reason]]:
@@ -57,9 +58,9 @@ def short(names: Sequence[Any]) -> str:
     """Names in a sentence, cut where they are many or long."""
     told = [
         text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
-        for text in map(str, names[:_SHOWN])
+        for text in map(str, names[:MOST_NAMES])
     ]
-    return ", ".join(told) + (f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else "")
+    return ", ".join(told) + (f" and {len(names) - MOST_NAMES:,} more" if len(names) > MOST_NAMES else "")
 
 
 def _of_input(name: str, names: tuple[str, ...]) -> str:

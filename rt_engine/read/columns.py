@@ -6,7 +6,7 @@ Exporters of pipelines join all columns and choose them again, one by one: apart
 import numpy as np
 from onnx import GraphProto, NodeProto, TensorProto, numpy_helper
 
-from rt_engine.read.graphs import attributes, graphs
+from rt_engine.read.walking import attributes, graphs_in
 
 Column = tuple[str, int]
 MOST_COLUMNS = 1 << 16
@@ -65,7 +65,7 @@ def _choose(node: NodeProto, columns: list[Column], index: TensorProto | None, a
 def _drop_unread(graph: GraphProto, joined: set[str]) -> None:
     """Joined columns that nobody reads any more."""
     read = {value.name for value in graph.output}
-    for one in graphs(graph):
+    for one in graphs_in(graph):
         read.update(name for node in one.node for name in node.input)
         read.update(value.name for value in one.output)
     kept = []

@@ -45,9 +45,22 @@ def walked(proto: ModelProto) -> Walked:
     return Walked(proto, graphs, nodes)
 
 
+def graphs_in(graph: GraphProto) -> Iterator[GraphProto]:
+    """A graph and all bodies in it."""
+    yield graph
+    for node in graph.node:
+        for body in bodies_of(node):
+            yield from graphs_in(body)
+
+
 def nodes_in(nodes: Iterable[NodeProto]) -> Iterator[NodeProto]:
-    """Nodes, and those in their sub-graphs."""
+    """Nodes, and those in their sub-graphs, in the order in which values are made: those of a body before the node that has it."""
     for node in nodes:
-        yield node
         for body in bodies_of(node):
             yield from nodes_in(body.node)
+        yield node
+
+
+def attributes(node: NodeProto) -> dict[str, AttributeProto]:
+    """By name."""
+    return {a.name: a for a in node.attribute}
