@@ -22,11 +22,10 @@ def rounds(
     versions: Sequence[NDArray[Any]],
     seconds: float,
     step: Callable[[float], None] = lambda share: None,
-    between: Callable[[], None] = lambda: None,
 ) -> NDArray[np.float64]:
     """[rounds, versions, records]: nanoseconds of the processor, as many rounds as fit in `seconds`, 9 at least and 400 at most.
 
-    What a run finds in the caches is what the run before it left there, and what `between` does, which is called before each.
+    What a run finds in the caches is what the run before it left there.
     `step` is told the share that is done.
 
     Raises:
@@ -46,7 +45,6 @@ def rounds(
             found.append([])
             for records in versions:
                 profile.view(PROFILE)["records"] = fields["records"] = records.ctypes.data
-                between()
                 times[:] = 0
                 context.run()
                 found[-1].append(times.copy())

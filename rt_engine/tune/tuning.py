@@ -49,13 +49,11 @@ class Tuned:
         return {row.shape: row.pieces for row in self.rows}
 
 
-def tune(
-    model: Model, seconds: float = 10.0, step: Step = lambda share: None, between: Callable[[], None] = lambda: None
-) -> Tuned:
+def tune(model: Model, seconds: float = 10.0, step: Step = lambda share: None) -> Tuned:
     """Measure all alternatives on the records of a model, and then all that was chosen together; keeps nothing.
 
     Four fifths of `seconds` go to the alternatives, the rest to the proof: what is not quicker as a whole is not chosen. A model of
-    which ten rounds take longer takes longer. `step` is told the share that is done; `between` as `rounds` says.
+    which ten rounds take longer takes longer. `step` is told the share that is done.
 
     Raises:
         RunError: a kernel ended with a status.
@@ -73,7 +71,7 @@ def tune(
         with_pieces(program, [(int(i), kernels[int(i)], ALTERNATIVES[a]) for i in np.flatnonzero(apply[a])])
         for a in used
     ]
-    times = rounds(context, versions, 0.8 * seconds, lambda share: step(0.8 * share), between)
+    times = rounds(context, versions, 0.8 * seconds, lambda share: step(0.8 * share))
     mask = np.concatenate([np.zeros((1, apply.shape[1]), bool), apply[used]])
     picked = choose(times, mask)
     middle, fixed = np.median(times, axis=0), float(np.median(times[:, 0].sum(axis=-1)))
@@ -87,7 +85,6 @@ def tune(
         [program.records, with_pieces(program, [(i, kernels[i], p) for i, p in pieces.items()])],
         0.2 * seconds,
         lambda share: step(0.8 + 0.2 * share),
-        between,
     ).sum(axis=-1)
     ratio = float(np.median(proof[:, 1] / proof[:, 0]))
     if ratio >= 1.0:

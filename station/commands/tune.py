@@ -84,22 +84,21 @@ def _measured(errors: Any, path: Path, options: dict[str, Any], seconds: float) 
 
 
 def _show(found: dict[str, Tuned]) -> None:
-    from rich.table import Table
+    from rt_native.terminal import Column, Sheet, Terminal
 
-    from rt_native.terminal import Terminal
-
-    table = Table("model, node", "kernel and sizes", "fixed", "chosen", "block", "cut", "gain")
+    figures = (Column(name, right=True) for name in ("fixed", "chosen", "block", "cut", "gain"))
+    table = Sheet((Column("model, node", folds=True), Column("kernel and sizes", folds=True), *figures))
     for name, tuned in found.items():
         told = f"{tuned.records} records with a choice, {len(tuned.rows)} shapes changed, {tuned.rounds} rounds"
         run = (f"{tuned.fixed_ns / 1e3:,.1f} us", f"{tuned.fixed_ns * tuned.ratio / 1e3:,.1f} us")
-        table.add_row(Path(name).name, told, *run, "", "", f"{1 - tuned.ratio:.1%}")
+        table.add(Path(name).name, told, *run, "", "", f"{1 - tuned.ratio:.1%}")
         rows = sorted(tuned.rows, key=lambda row: row.chosen_ns - row.fixed_ns)
         for row in rows[:MOST_ROWS]:
             times = (f"{row.fixed_ns / 1e3:,.1f} us", f"{row.chosen_ns / 1e3:,.1f} us")
             pieces = [str(n) if n else "-" for n in (row.pieces.block, row.pieces.cut)]
-            table.add_row(f"  {row.node}", row.shape, *times, *pieces, f"{1 - row.chosen_ns / row.fixed_ns:.1%}")
+            table.add(f"  {row.node}", row.shape, *times, *pieces, f"{1 - row.chosen_ns / row.fixed_ns:.1%}")
         if len(rows) > MOST_ROWS:
-            table.add_row("", f"  and {len(rows) - MOST_ROWS} more: --json FILE has all")
+            table.add("", f"  and {len(rows) - MOST_ROWS} more: --json FILE has all", *[""] * 5)
     if found:
         Terminal().print(table)
 
