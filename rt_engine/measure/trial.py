@@ -53,9 +53,9 @@ def _try(engine: Engine, path: Path, inputs: Arrays, seconds: float) -> None:
         except subprocess.TimeoutExpired as error:
             raise RefusedError(f"cannot run: it did not end within {seconds:g} s") from error
         verdict = folder / "verdict.txt"
-        if verdict.exists() and verdict.read_text(encoding="utf-8") == "":
-            return
-        raise RefusedError(verdict.read_text(encoding="utf-8") if verdict.exists() else _ended(done.returncode))
+        said = verdict.read_text(encoding="utf-8") if verdict.exists() else _ended(done.returncode)
+        if said:
+            raise RefusedError(said)
 
 
 def _write(path: Path, inputs: Arrays) -> None:

@@ -82,6 +82,11 @@ def specialise(compilation: Compilation, kept: tuple[str, ...] = _KEPT) -> bool:
     def infer(node: ir.Node) -> None:
         _infer(node, opsets, protos, compilation.source)
 
+    def go_on_with(nodes: list[ir.Node]) -> None:
+        waiting.extendleft(reversed(nodes))
+        for made in nodes:
+            close_node(made, opsets)
+
     while waiting:
         node = waiting.popleft()
         if not shapeless.isdisjoint(node.inputs):
@@ -100,19 +105,14 @@ def specialise(compilation: Compilation, kept: tuple[str, ...] = _KEPT) -> bool:
         if find(node.domain, node.op_type, version) is None and has_definition(node.domain, node.op_type, version):
             types = [None if v is None else _type_proto(v) for v in node.inputs]
             nodes = expand(graph, node, version, types)
-            waiting.extendleft(reversed(nodes))
             if nodes:
-                for made in nodes:
-                    close_node(made, opsets)
+                go_on_with(nodes)
                 reasons.update((id(n), r) for n in nodes if (r := _unknown(n, opsets)) is not None)
                 continue
             reasons[id(node)] = reason_of(node, _no_operator(node, version))
         try:
             if is_rewritten(node.domain, node.op_type):
-                nodes = rewrite(graph, node, opsets)
-                waiting.extendleft(reversed(nodes))
-                for made in nodes:
-                    close_node(made, opsets)
+                go_on_with(rewrite(graph, node, opsets))
                 continue
             if is_control(node):
                 instead = without_bodies(compilation, node) or resolve(compilation, node, specialise)
@@ -135,11 +135,9 @@ def specialise(compilation: Compilation, kept: tuple[str, ...] = _KEPT) -> bool:
             if not reasons:
                 raise InvalidModelError(f"{compilation.source}: {reason_of(node, misfit)}") from misfit
             shapeless.update(node.outputs)
-        except Refusal as refusal:
-            reasons.setdefault(id(node), reason_of(node, refusal))
-            shapeless.update(node.outputs)
-        except _DOES_NOT_FIT as error:
-            reasons.setdefault(id(node), reason_of(node, _does_not_fit(error)))
+        except (Refusal, *_DOES_NOT_FIT) as error:
+            why = error if isinstance(error, Refusal) else _does_not_fit(error)
+            reasons.setdefault(id(node), reason_of(node, why))
             shapeless.update(node.outputs)
         except InvalidModelError:
             if not reasons:
@@ -149,7 +147,7 @@ def specialise(compilation: Compilation, kept: tuple[str, ...] = _KEPT) -> bool:
         if not reasons:
             finish(compilation, infer)
     except Refusal as refusal:
-        reasons[0] = Reason("its results", "body", refusal.why, refusal.help)
+        reasons[_RESULTS] = Reason("its results", "body", refusal.why, refusal.help)
     if reasons:
         shapeless.update(value for node in apart for value in node.outputs)
         raise UnsupportedModelError(compilation.source, _all_reasons(compilation, reasons, shapeless))
@@ -166,6 +164,8 @@ def _remove_sequences(compilation: Compilation, apart: list[ir.Node]) -> None:
     remove(compilation.graph, apart)
 
 
+_RESULTS = 0
+"""Among reasons by the `id` of a node: that of what a graph gives."""
 _DOES_NOT_FIT = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError)
 
 
@@ -199,7 +199,7 @@ def _no_operator(node: ir.Node, version: int) -> Refusal:
 
 def _all_reasons(compilation: Compilation, reasons: dict[int, Reason], shapeless: set[ir.Value | None]) -> list[Reason]:
     """The reasons so far, and those of every other node whose shapes are known: a user wants to see all at once."""
-    found = [reasons[0]] if 0 in reasons else []
+    found = [reasons[_RESULTS]] if _RESULTS in reasons else []
     for node in compilation.graph:
         if id(node) in reasons:
             found.append(reasons[id(node)])
