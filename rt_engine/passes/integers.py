@@ -12,6 +12,7 @@ from rt_engine.ops.base import RT_DOMAIN
 from rt_engine.ops.graph import add_constant, constant, only_user, replace
 from rt_engine.ops.packing.quantised import signed_weights
 from rt_engine.passes.compilation import Compilation
+from rt_engine.passes.quantity import flipped
 
 
 def fuse_integer_products(compilation: Compilation) -> bool:
@@ -116,13 +117,5 @@ def _unsigned(graph: ir.Graph, x: ir.Value, zero: ir.Value | None, before: ir.No
         shift = add_constant(graph, f"{x.name}.zero", (known.astype(np.int16) + 128).astype(np.uint8))
     else:
         assert zero is not None
-        shift = _flipped(graph, zero, before)
-    return _flipped(graph, x, before), shift
-
-
-def _flipped(graph: ir.Graph, value: ir.Value, before: ir.Node) -> ir.Value:
-    node = ir.node("FlipSign", [value], domain=RT_DOMAIN, name=f"{value.name}.unsigned")
-    out = node.outputs[0]
-    out.name, out.shape, out.dtype = f"{value.name}.unsigned", value.shape, ir.DataType.UINT8
-    graph.insert_before(before, node)
-    return out
+        shift = flipped(graph, zero, before)
+    return flipped(graph, x, before), shift

@@ -18,7 +18,7 @@ from rt_engine.ops.graph import add_constant, constant, only_user
 from rt_engine.ops.packing.quantised import multiplier, signed_weights
 from rt_engine.passes.compilation import Compilation
 from rt_engine.passes.linear import limits_of
-from rt_engine.passes.quantity import BYTES, Quantity, dequantised, quantity
+from rt_engine.passes.quantity import BYTES, Quantity, dequantised, flipped, quantity
 from rt_engine.passes.tables import fuse_tables
 from rt_engine.program.element_types import INTEGER_LIMITS
 
@@ -212,10 +212,7 @@ def _unsigned(graph: ir.Graph, x: Quantity, before: ir.Node) -> tuple[ir.Value, 
     """(value, zero point) as uint8."""
     if x.dtype == np.uint8:
         return x.value, x.shift
-    node = ir.node("FlipSign", [x.value], domain=RT_DOMAIN, name=f"{x.value.name}.unsigned")
-    _typed(node.outputs[0], ir.DataType.UINT8, x.value.shape, f"{x.value.name}.unsigned")
-    graph.insert_before(before, node)
-    return node.outputs[0], x.shift + 128
+    return flipped(graph, x.value, before), x.shift + 128
 
 
 def _weights(value: ir.Value | None, columns_axis: int) -> tuple[NDArray[Any], NDArray[Any]] | None:

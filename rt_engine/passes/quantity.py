@@ -7,6 +7,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from rt_engine.ops.base import RT_DOMAIN
 from rt_engine.ops.graph import constant
 
 BYTES = (np.dtype(np.int8), np.dtype(np.uint8))
@@ -69,3 +70,12 @@ def quantity(node: ir.Node | None, op_type: str) -> Quantity | None:
 def dequantised(value: ir.Value | None) -> Quantity | None:
     """What `value` was dequantised from."""
     return None if value is None else quantity(value.producer(), "DequantizeLinear")
+
+
+def flipped(graph: ir.Graph, value: ir.Value, before: ir.Node) -> ir.Value:
+    """int8 as uint8, 128 more, by a FlipSign in front of `before`."""
+    node = ir.node("FlipSign", [value], domain=RT_DOMAIN, name=f"{value.name}.unsigned")
+    out = node.outputs[0]
+    out.name, out.shape, out.dtype = f"{value.name}.unsigned", value.shape, ir.DataType.UINT8
+    graph.insert_before(before, node)
+    return out
