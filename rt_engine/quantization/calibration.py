@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from rt_engine.binding import Binding
 from rt_engine.errors import InputError
 from rt_engine.model import Model, load
 from rt_engine.program.program import TensorSpec
@@ -143,7 +144,7 @@ def _percentile(counts: NDArray[np.int64], edges: NDArray[Any], percentile: floa
 class Watched:
     """A model that also gives some of its inner tensors."""
 
-    def __init__(self, proto: onnx.ModelProto, names: Sequence[str], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    def __init__(self, proto: onnx.ModelProto, names: Sequence[str], said: Binding) -> None:
         self.names = tuple(dict.fromkeys(names))
         watching = onnx.ModelProto()
         watching.CopyFrom(proto)
@@ -151,7 +152,7 @@ class Watched:
         watching.graph.output.extend(  # ONNX's checker wants a shape; ours is inferred, whatever stands there
             onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, []) for n in self.names if n not in given
         )
-        self.model: Model = load(watching, shapes)
+        self.model: Model = load(watching, **said.options)
 
     def runs(self, samples: Sequence[dict[str, NDArray[Any]]], step: Step) -> Iterator[dict[str, NDArray[Any]]]:
         """The watched tensors, for one sample after the other; views that the next sample overwrites."""

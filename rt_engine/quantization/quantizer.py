@@ -17,6 +17,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from rt_engine.binding import binding
 from rt_engine.errors import InputError, ModelFileError, Reason, UnsupportedModelError
 from rt_engine.model import load
 from rt_engine.quantization.calibration import Method, Watched, observe, read_samples
@@ -117,6 +118,8 @@ def quantize(
     method: Method = "minmax",
     percentile: float = 99.99,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
+    values: Mapping[str, Any] | None = None,
+    bounds: Mapping[str, int] | None = None,
     progress: Progress | None = None,
 ) -> Quantized:
     """Quantise a float32 model to 8 bits, with ranges from calibration data.
@@ -129,6 +132,8 @@ def quantize(
         method: how ranges are chosen: the extremes, or without the share of elements that a percentile leaves out.
         percentile: for the method of that name, in percent.
         shapes: as for `load`.
+        values: as for `load`, while the model is calibrated and compared: the data has no such input, the int8 model still does.
+        bounds: as for `load`.
         progress: called after each run of the model.
 
     Raises:
@@ -141,10 +146,10 @@ def quantize(
         raise InputError(
             f"{given}: the type is int8 or uint8, the method minmax or percentile, the percentile 50 to 100"
         )
-    shapes = dict(shapes or {})
+    said = binding(shapes, values=values, bounds=bounds)
     source = whole(opened(source))
     proto = _prepared(source)
-    plain = load(proto, shapes)
+    plain = load(proto, **said.options)
     samples = read_samples(data, plain.inputs)
     draft = _Draft(proto, per_channel, np.dtype(type))
     if not draft.layers:
@@ -160,12 +165,12 @@ def quantize(
         if progress is not None:
             progress(done, total)
 
-    found = observe(Watched(proto, draft.tensors, shapes), samples, method, step)
+    found = observe(Watched(proto, draft.tensors, said), samples, method, step)
     result = draft.finished({name: o.range(method, percentile) for name, o in found.items()})
     watched = draft.results
-    layers = _layers(draft, Watched(proto, watched, shapes), Watched(result, watched, shapes), samples, step)
+    layers = _layers(draft, Watched(proto, watched, said), Watched(result, watched, said), samples, step)
     names = [o.name for o in proto.graph.output]
-    outputs = _outputs(names, Watched(proto, names, shapes), Watched(result, names, shapes), samples, step)
+    outputs = _outputs(names, Watched(proto, names, said), Watched(result, names, said), samples, step)
     before = len(source.data) if isinstance(source.data, BYTES) else source.data.ByteSize()
     return Quantized(result, layers, outputs, len(samples), draft.kept, before, plain.program.assumed)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from station.commands.shared.explaining import check_outputs, explained, say
-from station.commands.shared.options import ModelArgument, ShapeOption, parse_shapes
+from station.commands.shared.options import BoundOption, ModelArgument, ShapeOption, ValueOption, parse_binding
 
 if TYPE_CHECKING:
     from rt_engine import Quantized
@@ -55,12 +55,14 @@ def quantize(
     ] = RangeMethod.minmax,
     percentile: Annotated[float, typer.Option(min=50, max=100, help="For --method percentile.")] = 99.99,
     shape: ShapeOption = None,
+    value: ValueOption = None,
+    bound: BoundOption = None,
 ) -> None:
     """Quantise a model to int8 with calibration data; print the error of each layer and of the outputs."""
     from rt_native.terminal import Terminal
 
     console, errors = Terminal(), Terminal(stderr=True)
-    shapes = parse_shapes(shape)
+    said = parse_binding(shape, value, bound)
     target = output or model.with_name(f"{model.stem}-int8.onnx")
     check_outputs(model, calibrate, files={"--output": target})
     with explained(errors):
@@ -76,7 +78,7 @@ def quantize(
                 type=type.value,
                 method=method.value,
                 percentile=percentile,
-                shapes=shapes,
+                **said.options,
                 progress=bar,
             )
         result.save(target)

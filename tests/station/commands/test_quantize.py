@@ -86,3 +86,18 @@ def test_what_stays_float_and_true_sizes_are_printed(files, tmp_path):
     assert result.exit_code == 0 and "Stays float" in text and "both its operands are computed" in text
     before = int(text.rpartition("with its weights ")[2].split()[0].replace(",", ""))
     assert before > (tmp_path / "apart.data").stat().st_size
+
+
+def test_an_input_that_always_has_one_value_needs_no_data(files, tmp_path):
+    """--value fixes it while the model is calibrated; the int8 model still has it, for `load(values=)` to say."""
+    source, data = files
+    proto = onnx.load(source)
+    proto.graph.node[0].output[0] = "q"
+    proto.graph.node.insert(1, helper.make_node("Mul", ["q", "gain"], ["p"], name="gained"))
+    proto.graph.input.append(helper.make_tensor_value_info("gain", T.FLOAT, ()))
+    model = tmp_path / "gain.onnx"
+    onnx.save(proto, model)
+    assert "missing input 'gain'" in CliRunner().invoke(app, ["quantize", str(model), "--calibrate", str(data)]).output
+    result = CliRunner().invoke(app, ["quantize", str(model), "--calibrate", str(data), "--value", "gain=2.0"])
+    assert result.exit_code == 0, result.output
+    assert [i.name for i in onnx.load(model.with_name("gain-int8.onnx")).graph.input] == ["x", "gain"]
