@@ -86,6 +86,7 @@ OPTIONAL = {
     "pandas": "data frames of recordings, where it is installed",
     "prometheus_client": "the extra metrics: GET /metrics of a station's page",
     "zstandard": "the extra recording: chunks of recordings, compressed",
+    "pysoem": "the extra ethercat: finds slaves, reads their EEPROM, speaks CoE",
 }
 """Modules that no requirement brings: imported in functions alone, by who asks for what they do."""
 WITH_ANOTHER = {"pydantic_core": "pydantic"}
