@@ -1,6 +1,6 @@
 """What comes: bytes -> frames -> is it the expected answer? -> decode."""
 
-from fieldbus.exchange.block import EXCHANGE, TRANSACTION, Event
+from fieldbus.exchange.block import EXCHANGE, TRANSACTION, Event, Flag
 from fieldbus.exchange.frames_native import (
     IMPOSSIBLE,
     LATE,
@@ -32,7 +32,7 @@ from fieldbus.exchange.moves_native import decode, forget_kept
 from fieldbus.exchange.notes_native import fail, tell
 from fieldbus.exchange.samples_native import are_samples, take_samples
 from rt_native.counting import add_to
-from rt_native.lang import copy_bytes, inline, load_i64, load_u8, store_i64
+from rt_native.lang import call5, copy_bytes, inline, load_i64, load_u8, store_i64
 from rt_native.memory import offsets
 from rt_native.sockets import DONTWAIT, EAGAIN, EINTR, errno, read, recv
 
@@ -57,6 +57,7 @@ _ASKED, _ARRIVED, _MISSES, _CONFIRMED = _T.asked_ns, _T.arrived_ns, _T.misses, _
 _REFUSED, _BUSY_EVENT, _UNEXPECTED, _UNASKED, _GARBAGE, _CLOSED, _FAILED = (
     int(Event[name]) for name in ("REFUSED", "BUSY", "UNEXPECTED", "UNASKED", "GARBAGE", "CLOSED", "FAILED")
 )
+_FLAGS, _CLOCK, _CLOCK_NOTE = _T.flags, int(Flag.CLOCK), _X.clock_note
 _GOOD, _STALE, _BAD, _NONE = 0, 1, 2, -1
 
 
@@ -200,6 +201,9 @@ def accept(exchange, transaction, frame, length, now):  # type: ignore[no-untype
     store_i64(transaction + _ARRIVED, now)
     store_i64(transaction + _MISSES, 0)
     add_to(transaction + _CONFIRMED, 1)
+    note = load_i64(exchange + _CLOCK_NOTE) if load_i64(transaction + _FLAGS) & _CLOCK != 0 else 0
+    if note != 0:
+        call5(note, exchange, frame, load_i64(exchange + _SENT), now, transaction)
     if load_i64(exchange + _IS_LATE) != 0:
         forget_all_kept(exchange)  # read in an earlier exchange
 

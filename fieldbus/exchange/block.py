@@ -52,6 +52,8 @@ class Flag(IntFlag):
     WRITES = 2
     UNANSWERED = 4
     """A broadcast: nobody answers, nothing is confirmed."""
+    CLOCK = 8
+    """Its answer says what time it is at the device: `clock_note` hears of it."""
 
 
 class Event(IntEnum):
@@ -162,6 +164,8 @@ EXCHANGE = np.dtype(
         # counters
         *words("cycles", "reads", "writes_done", "errors", "safe_writes", "limited", "late", "implausible", "notified"),
         ("scratch", "<i8", 2),
+        # what a kind of link adds, by address
+        *words("clock", "clock_note", "clock_shift", "drives", "drive_count", "drives_step"),
     ]
 )
 """`me` is the address of this struct, a table of one; `carry_out` that of `exchange_phase`. While it is `wanted` by the keeper,
@@ -181,6 +185,13 @@ cycle, which reads (`has_read`) first. `life_cell` is -1 without a
 life sign; `life_last` are the bits that it had when it was seen last, `life_changed_ns` is 0 until it has changed. Of a serial
 line: `unsent` bytes of the request of `newest_asked` (an address) have not left yet; at `quiet_by_ns` somebody else has talked
 for too long.
+
+What a kind of link adds are exported functions, by address, 0: none (`Exchange.extend`); `clock`, `drives`, `drive_count` are theirs:
+
+    clock_note(exchange, datagram, sent_ns, now, transaction)   the answer of a transaction with `Flag.CLOCK` was accepted
+    clock_shift(exchange)                                       nanoseconds that the runner adds to its next wake-up
+    drives_step(exchange, now)                                  outputs were gathered and limited, and are not encoded yet: it works
+                                                                on the cells of `values_in` and `values_out`
 """
 
 TRANSACTION = np.dtype(

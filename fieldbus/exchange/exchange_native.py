@@ -50,6 +50,8 @@ from rt_native.lang import (
     CLOCK_MONOTONIC,
     atomic_load,
     atomic_store,
+    call1,
+    call2,
     call5,
     clock_nanosleep,
     export,
@@ -93,6 +95,7 @@ _FLAGS, _REQUEST, _REQUEST_BYTES, _ANSWER_BYTES, _OUTS, _OUT_COUNT, _KEEPS = (
 _KEEP_COUNT, _QUALITY, _IS_FRESH, _ASKED, _MISSES, _SKIP_UNTIL = (
     _T.keep_count, _T.quality, _T.is_fresh, _T.asked_ns, _T.misses, _T.skip_until_ns
 )  # fmt: skip
+_CLOCK_SHIFT, _DRIVES_STEP = _X.clock_shift, _X.drives_step
 _POLL = POLL_BYTES
 _TIMESPEC = TIMESPEC_BYTES
 _MINE_AT = _TIMESPEC + POLL_BYTES * MOST_TOGETHER
@@ -132,9 +135,18 @@ def begin(exchange, phase, now):  # type: ignore[no-untyped-def]
         store_i64(transaction + _IS_FRESH, 0)
         forget_kept(exchange, load_i64(transaction + _KEEPS), load_i64(transaction + _KEEP_COUNT))
     if phase != _READS_PHASE:
-        gather(exchange, now)
+        gather_all(exchange, now)
     store_i64(exchange + _QUIET_BY, max(now, load_i64(exchange + _SEND_AT)) + load_i64(exchange + _ANSWER_NS))
     return 1
+
+
+@inline
+def gather_all(exchange, now):  # type: ignore[no-untyped-def]
+    """Outputs, and what the kind of link makes of them."""
+    gather(exchange, now)
+    drives = load_i64(exchange + _DRIVES_STEP)
+    if drives != 0:
+        call2(drives, exchange, now)
 
 
 @inline
@@ -200,7 +212,7 @@ def prepare(exchange, transaction, now):  # type: ignore[no-untyped-def]
     if load_i64(transaction + _FLAGS) & _WRITES_FLAG == 0:
         return True
     if now > load_i64(exchange + _UNTIL):
-        gather(exchange, now)  # they grew old while others were asked: newer ones, or the safe ones
+        gather_all(exchange, now)  # they grew old while others were asked: newer ones, or the safe ones
     request = load_i64(transaction + _REQUEST)
     encode(exchange, load_i64(transaction + _OUTS), load_i64(transaction + _OUT_COUNT), request)
     return put_kept(exchange, load_i64(transaction + _KEEPS), load_i64(transaction + _KEEP_COUNT), request) != 0
@@ -478,6 +490,9 @@ def exchange_run(exchange):  # type: ignore[no-untyped-def]
     while atomic_load(exchange + _STOP) == 0:
         call5(carry_out, exchange + _ME, 1, 0, _NEVER, area)
         now = now_ns(timespec)
+        shift = load_i64(exchange + _CLOCK_SHIFT)
+        if shift != 0:
+            due += call1(shift, exchange)
         due = max(due + cycle, now)
         while atomic_load(exchange + _STOP) == 0 and (now < due or atomic_load(exchange + _WANTED) != 0):
             until = min(due, now + _SLICE) if now < due else now + _WHILE_WANTED

@@ -6,7 +6,7 @@ from rt_native.memory import offsets
 
 _X, _T = offsets(EXCHANGE), offsets(TRANSACTION)
 _TRANSACTIONS, _TRANSACTION = _X.transactions, TRANSACTION.itemsize
-_CUT, _BY_LENGTH = _X.cut, int(Cut.LENGTH)
+_CUT, _BY_SHAPE = _X.cut, int(Cut.SHAPE)
 _HEADER, _LENGTH_AT, _LENGTH_BYTES, _IS_BIG, _ADD, _LEAST, _MOST = (
     _X.header_bytes, _X.length_at, _X.length_bytes, _X.length_is_big, _X.length_add, _X.least, _X.most
 )  # fmt: skip
@@ -31,7 +31,7 @@ def transaction_at(exchange, number):  # type: ignore[no-untyped-def]
 @inline
 def is_line(exchange):  # type: ignore[no-untyped-def]
     """Is it a serial line?"""
-    return load_i64(exchange + _CUT) != _BY_LENGTH
+    return load_i64(exchange + _CUT) == _BY_SHAPE
 
 
 @inline

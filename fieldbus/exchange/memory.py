@@ -45,6 +45,7 @@ _TAKE_S, _TAKE_MORE_NS = 0.0002, 1_000_000_000
 _X = offsets(EXCHANGE)
 _STREAM_BYTES = 1 << 16
 _OLD_TABLES = 8
+_EXTENSIONS = ("clock", "clock_note", "clock_shift", "drives", "drive_count", "drives_step")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +156,11 @@ class Exchange:
         """This input must change within `timeout_ns`, or no input is to be trusted."""
         self._set(life_cell=cell, life_timeout_ns=timeout_ns)
         self._place_life()
+
+    def extend(self, **words: int) -> None:
+        """Addresses of what a kind of link adds (`fieldbus.exchange.block`), 0: nothing; what they mean must live on."""
+        assert words.keys() <= set(_EXTENSIONS), words
+        self._set(**words)
 
     def _place_life(self) -> None:
         cell = self._words[_X.life_cell // 8]
@@ -417,6 +423,8 @@ def _records(parts: list[Block], dtype: np.dtype[Any], rows: Sequence[Any]) -> i
 
 def _lay_transaction(parts: list[Block], row: Any, transaction: Transaction) -> None:
     flags = (Flag.READS if transaction.inputs else 0) | (Flag.WRITES if transaction.outputs else 0)
+    if transaction.tells_time:
+        flags |= Flag.CLOCK
     row["request"], row["request_bytes"] = _bytes(parts, transaction.request), len(transaction.request)
     if transaction.answer is None:
         flags |= Flag.UNANSWERED

@@ -63,6 +63,7 @@ class Transaction:
         keeps: bits of the request that are nobody's output: as they were read, in this exchange, into an input.
         echoed: (first byte, how many) of the answer that must be those of the request, outputs included.
         concerns_all: no input is better than this transaction: it asks whether what the others read means anything.
+        tells_time: its answer says what time it is at the device, and is given to the link's clock.
     """
 
     label: str
@@ -76,6 +77,7 @@ class Transaction:
     keeps: tuple[Kept, ...] = ()
     echoed: tuple[int, int] = (0, 0)
     concerns_all: bool = False
+    tells_time: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
