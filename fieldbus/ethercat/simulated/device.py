@@ -122,6 +122,12 @@ class Device:
     def watchdog(self, esc: Pdi) -> None:
         """No outputs came for as long as the process data watchdog is set to."""
 
+    poll_ns: int = 0
+    """How often `poll` is wanted, about; 0: never."""
+
+    def poll(self, esc: Pdi) -> None:
+        """Time passes: see whether the native step has something to tell (a fault: an emergency, another AL status)."""
+
     def order(self, esc: Pdi, name: str, arguments: Mapping[str, object]) -> object:
         """Carry out a fault to order that is the device's own (`{"do": NAME, "slave": N, ...}`); gives what is answered.
 
