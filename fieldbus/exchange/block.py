@@ -189,7 +189,8 @@ for too long.
 What a kind of link adds are exported functions, by address, 0: none (`Exchange.extend`); `clock`, `drives`, `drive_count` are theirs:
 
     clock_note(exchange, datagram, sent_ns, now, transaction)   the answer of a transaction with `Flag.CLOCK` was accepted
-    clock_shift(exchange)                                       nanoseconds that the runner adds to its next wake-up
+    clock_shift(exchange, due_ns)                               once a cycle: nanoseconds that the runner adds to its next wake-up,
+                                                                which is due at `due_ns`
     drives_step(exchange, now)                                  outputs were gathered and limited, and are not encoded yet: it works
                                                                 on the cells of `values_in` and `values_out`
 """

@@ -50,7 +50,6 @@ from rt_native.lang import (
     CLOCK_MONOTONIC,
     atomic_load,
     atomic_store,
-    call1,
     call2,
     call5,
     clock_nanosleep,
@@ -481,6 +480,19 @@ def exchange_phase(table, count, phase, limit_ns, area):  # type: ignore[no-unty
     return 0
 
 
+@inline
+def next_begin(exchange, due, now):  # type: ignore[no-untyped-def]
+    """When the next cycle begins that is due at `due`, or as a clock shifts it. One that is late begins at once: no burst.
+
+    With a clock it is the newest that has come, so that the ones after it are in phase.
+    """
+    shift, cycle = load_i64(exchange + _CLOCK_SHIFT), load_i64(exchange + _CYCLE)
+    if shift == 0:
+        return max(due, now)
+    due += call2(shift, exchange, due)
+    return due + max(now - due, 0) // cycle * cycle
+
+
 @export
 def exchange_run(exchange):  # type: ignore[no-untyped-def]
     """Exchange every cycle until told to stop. A late cycle moves the next: no burst."""
@@ -490,10 +502,7 @@ def exchange_run(exchange):  # type: ignore[no-untyped-def]
     while atomic_load(exchange + _STOP) == 0:
         call5(carry_out, exchange + _ME, 1, 0, _NEVER, area)
         now = now_ns(timespec)
-        shift = load_i64(exchange + _CLOCK_SHIFT)
-        if shift != 0:
-            due += call1(shift, exchange)
-        due = max(due + cycle, now)
+        due = next_begin(exchange, due + cycle, now)
         while atomic_load(exchange + _STOP) == 0 and (now < due or atomic_load(exchange + _WANTED) != 0):
             until = min(due, now + _SLICE) if now < due else now + _WHILE_WANTED
             store_i64(timespec, until // _SECOND)

@@ -2,7 +2,7 @@
 
 from fieldbus.exchange.answers_native import take_frame
 from fieldbus.exchange.block import EXCHANGE, TRANSACTION, State
-from fieldbus.exchange.exchange_native import begin, finish, phase_of, step
+from fieldbus.exchange.exchange_native import begin, finish, next_begin, phase_of, step
 from fieldbus.exchange.frames_native import store_number
 from fieldbus.exchange.line_native import drop
 from fieldbus.exchange.moves_native import decode, encode
@@ -182,3 +182,9 @@ def piece_watch(channel, until_ns, seen):  # type: ignore[no-untyped-def]
         clock_nanosleep(CLOCK_MONOTONIC, 1, timespec, 0)
         now = now_ns(timespec)
     return 0
+
+
+@export
+def piece_next_begin(exchange, due, now):
+    """When a link's own thread begins its next cycle."""
+    return next_begin(exchange, due, now)
