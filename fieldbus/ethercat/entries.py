@@ -50,6 +50,7 @@ class PdoEntry:
         bit_offset: from the beginning of what the slave exchanges in that direction.
         sync_manager: that exchanges it.
         label: as the slave calls it, with its PDO's name.
+        data_type: its number in CoE; 0: nobody said, so its bits are taken for those of a number without sign.
     """
 
     direction: Literal["in", "out"]
@@ -63,6 +64,7 @@ class PdoEntry:
     sync_manager: int = 0
     label: str = ""
     refusal: str = ""
+    data_type: int = 0
 
     @property
     def is_gap(self) -> bool:
@@ -181,6 +183,7 @@ def _entry(pdo: SiiPdo, entry: SiiEntry, manager: int, at: int, known: Known) ->
         sync_manager=manager,
         label=entry.name or name,
         refusal=refusal,
+        data_type=data_type,
     )
 
 

@@ -17,8 +17,8 @@ from fieldbus.errors import GarbageError
 
 FIXED_BYTES: Final = 128
 """So long is what lies before the categories."""
-MOST_BYTES: Final = 1 << 19
-"""So long can an EEPROM be: 4 Mbit."""
+MOST_BYTES: Final = 1 << 16
+"""So much of an EEPROM is read, if it has no end mark before."""
 MOST_ENTRIES: Final = 4096
 """So many PDO entries are read of one slave; an ESC has 64 KB for all."""
 END: Final = 0xFFFF
