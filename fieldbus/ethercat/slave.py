@@ -1,0 +1,199 @@
+"""A slave that takes part, and the way from INIT to SAFE-OP that it goes at the start and when it comes back."""
+
+import struct
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from fieldbus.errors import DeviceError, NoAnswerError, RefusedError, told
+from fieldbus.ethercat.entries import SlaveFound, found_by_sii, read_assigned
+from fieldbus.ethercat.layout import Layout
+from fieldbus.ethercat.options import WATCHDOG_TICK_NS, PdoChoice, Sdo, SlaveOptions
+from fieldbus.ethercat.protocol import (
+    FMMU_BYTES,
+    SYNC_MANAGER_BYTES,
+    AlState,
+    Register,
+    abort_in_words,
+)
+from fieldbus.ethercat.sii import MAILBOX_IN, MAILBOX_OUT, Sii
+from fieldbus.ethercat.states import Steps, go
+from fieldbus.ethercat.wire import Node, Wire
+
+_OUTPUTS_ASSIGNED, _INPUTS_ASSIGNED = 0x1C12, 0x1C13
+_DIVIDER_NS: Final = 40
+"""A tick of the watchdogs is so long, times the divider plus 2 (ESC data sheet, register 0x0400)."""
+_DIVIDER_OF_RESET: Final = 2498
+_MAILBOX_S: Final = 2.0
+
+
+@dataclass(slots=True)
+class Slave:
+    """A slave of ours: what it is (`found`, `sii`), what is wanted (`option`), where it is, how it is laid out.
+
+    `device` is pysoem's slave, which speaks CoE with it.
+    """
+
+    found: SlaveFound
+    sii: Sii
+    address: int
+    device: Any
+    option: SlaveOptions | None = None
+    layout: Layout | None = None
+    mailboxes: bytes = b""
+    """What sync managers 0 and 1 are programmed with where they are mailboxes; else nothing."""
+    watchdog_ms: float = 0.0
+    """As it is set; 0: off."""
+    heard: list[str] = field(default_factory=list)
+    """Emergency messages that it sent, in words, which nobody has looked at."""
+
+    @property
+    def node(self) -> Node:
+        """As datagrams address it."""
+        return Node.called(self.address)
+
+    @property
+    def label(self) -> str:
+        """`slave 1 'drive' (AX5203)`."""
+        name = f" {self.option.name!r}" if self.option else ""
+        return f"slave {self.found.position}{name} ({self.found.name})"
+
+    @property
+    def has_coe(self) -> bool:
+        """Can objects be read and written?"""
+        return self.sii.has_coe and bool(self.mailboxes)
+
+
+# --- objects ----------------------------------------------------------------------------------------------------------
+
+
+def write_sdo(slave: Slave, sdo: Sdo) -> None:
+    """Write an object; raises `RefusedError`, with the abort code in words, or `NoAnswerError`."""
+    try:
+        slave.device.sdo_write(sdo.index, sdo.subindex, sdo.data, sdo.complete)
+    except Exception as error:
+        raise sdo_error(slave, f"SDO {sdo.place} = {sdo.value}", error) from error
+
+
+def sdo_error(slave: Slave, what: str, error: Exception) -> DeviceError:
+    """What pysoem raised, as one sentence."""
+    if isinstance(error, DeviceError):
+        return error
+    code = getattr(error, "abort_code", None)
+    if code is not None:
+        return RefusedError(f"{slave.label} refuses {what}: {abort_in_words(code & 0xFFFFFFFF)}", code & 0xFFFFFFFF)
+    words = getattr(error, "desc", "") or told(error)
+    if type(error).__name__ == "WkcError":
+        words = "its mailbox does not answer"
+    return NoAnswerError(f"{slave.label}: {what}: {words}")
+
+
+def assign(slave: Slave, pdos: tuple[PdoChoice, ...]) -> None:
+    """Have these PDOs exchanged instead of the slave's own choice; of a direction without one, that stays."""
+    for pdo in pdos:
+        if pdo.entries:
+            _put(slave, pdo.index, [i << 16 | sub << 8 | bits for i, sub, bits in pdo.entries], "uint32")
+    for is_output, index in ((True, _OUTPUTS_ASSIGNED), (False, _INPUTS_ASSIGNED)):
+        chosen = [pdo.index for pdo in pdos if pdo.is_output == is_output]
+        if chosen:
+            _put(slave, index, chosen, "uint16")
+
+
+def _put(slave: Slave, index: int, numbers: list[int], kind: str) -> None:
+    """A list of numbers into an object whose subindex 0 is their count: it is 0 meanwhile."""
+    write_sdo(slave, Sdo(index, 0, 0, "uint8"))
+    for i, number in enumerate(numbers):
+        write_sdo(slave, Sdo(index, i + 1, number, kind))
+    write_sdo(slave, Sdo(index, 0, len(numbers), "uint8"))
+
+
+def look_at_entries(slave: Slave) -> None:
+    """What it exchanges, now that PDOs are assigned."""
+    if not slave.has_coe:
+        return
+    try:
+        assigned = read_assigned(slave.device, slave.sii)
+    except Exception as error:
+        raise sdo_error(slave, "what it exchanges cannot be read", error) from error
+    slave.found = found_by_sii(slave.found.position, slave.sii, assigned)
+
+
+# --- the way ----------------------------------------------------------------------------------------------------------
+
+
+def to_preop(wire: Wire, slave: Slave) -> Steps:
+    """From whatever state: with its mailbox as it was, in PRE-OP, and start-up SDOs written."""
+    yield from go(wire, slave.node, AlState.INIT, slave.label)
+    wire.write(slave.node, Register.FMMU, bytes(3 * FMMU_BYTES))
+    wire.write(slave.node, Register.SYNC_MANAGER, slave.mailboxes.ljust(4 * SYNC_MANAGER_BYTES, b"\0"))
+    yield from go(wire, slave.node, AlState.PREOP, slave.label, "its mailbox is set as its EEPROM says")
+
+
+def set_up(wire: Wire, slave: Slave) -> Steps:
+    """In PRE-OP: start-up SDOs, PDO assignment."""
+    option = slave.option
+    if option and (option.sdos or option.pdos) and not slave.has_coe:
+        raise RefusedError(f"{slave.label} has no CoE: it takes neither SDOs nor PDO assignments", 0)
+    for sdo in option.sdos if option else ():
+        write_sdo(slave, sdo)
+        yield
+    if option and option.pdos:
+        assign(slave, option.pdos)
+        yield
+
+
+def to_safeop(wire: Wire, slave: Slave) -> Steps:
+    """From PRE-OP, set up and laid out: sync managers, FMMUs, watchdog; in SAFE-OP."""
+    layout = slave.layout
+    assert layout is not None
+    for window in layout.windows:
+        at = Register.SYNC_MANAGER + SYNC_MANAGER_BYTES * window.number
+        wire.write(slave.node, at, window.register)
+    for i, fmmu in enumerate(layout.fmmus):
+        wire.write(slave.node, Register.FMMU + FMMU_BYTES * i, fmmu.register)
+    _set_watchdog(wire, slave)
+    yield from go(wire, slave.node, AlState.SAFEOP, slave.label, f"we map {layout.in_words}")
+
+
+def _set_watchdog(wire: Wire, slave: Slave) -> None:
+    """As wanted, or as it comes; what is set in the end is read back."""
+    wanted = slave.option.watchdog_ms if slave.option else None
+    if wanted is not None:
+        wire.write(slave.node, Register.WATCHDOG_DIVIDER, struct.pack("<H", _DIVIDER_OF_RESET))
+        wire.write(
+            slave.node, Register.WATCHDOG_PROCESS_DATA, struct.pack("<H", round(wanted * 1e6 / WATCHDOG_TICK_NS))
+        )
+    slave.watchdog_ms = watchdog_ms(wire, slave.node)
+
+
+def watchdog_ms(wire: Wire, node: Node) -> float:
+    """So long without outputs, and this slave switches them off; 0: never."""
+    divider = wire.try_read(node, Register.WATCHDOG_DIVIDER, 2)
+    ticks = wire.try_read(node, Register.WATCHDOG_PROCESS_DATA, 2)
+    if divider is None or ticks is None:
+        return 0.0
+    tick_ns = _DIVIDER_NS * (int.from_bytes(divider, "little") + 2)
+    return int.from_bytes(ticks, "little") * tick_ns / 1e6
+
+
+def mailboxes_of(wire: Wire, node: Node, sii: Sii) -> bytes:
+    """What sync managers 0 and 1 are programmed with, if they are mailboxes."""
+    if not sii.mailbox_protocols:
+        return b""
+    data = wire.read(node, Register.SYNC_MANAGER, 2 * SYNC_MANAGER_BYTES)
+    return data if any(data[2:4]) else _from_eeprom(sii)
+
+
+def _from_eeprom(sii: Sii) -> bytes:
+    managers = [m for m in sii.sync_managers[:2] if m.kind in (MAILBOX_OUT, MAILBOX_IN)]
+    return b"".join(struct.pack("<HHBBBB", m.start, m.length, m.control, 0, 1, 0) for m in managers)
+
+
+def within(steps: Steps, seconds: float, label: str) -> Iterator[None]:
+    """The same, but no longer."""
+    until_s = time.monotonic() + seconds
+    for _ in steps:
+        if time.monotonic() > until_s:
+            raise NoAnswerError(f"{label} takes too long")
+        yield
