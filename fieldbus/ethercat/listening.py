@@ -1,4 +1,4 @@
-"""Does somebody else speak EtherCAT on a network interface? What /proc tells of sockets misses those of other machines and containers."""
+"""Does somebody else speak EtherCAT on a network interface? What /proc tells of sockets misses other machines and containers."""
 
 import select
 import socket

@@ -23,8 +23,8 @@ from fieldbus.ethercat.eeprom import read_images
 from fieldbus.ethercat.entries import SlaveFound, found_by_sii
 from fieldbus.ethercat.identity import positions
 from fieldbus.ethercat.interface import check_interface
-from fieldbus.ethercat.listening import check_nobody_else
 from fieldbus.ethercat.layout import lay_out
+from fieldbus.ethercat.listening import check_nobody_else
 from fieldbus.ethercat.options import SlaveOptions, check_names
 from fieldbus.ethercat.protocol import AlState, Register
 from fieldbus.ethercat.sii import parse_sii
