@@ -32,11 +32,11 @@ class Why(IntFlag):
 class NativeStep:
     """What a device does with its process data, in native code.
 
-    `address` is that of an exported function `step(state, outputs, inputs, now_ns, why) -> 0`: `state` is `block.address`; `outputs`
-    is where the newest whole outputs lie, 0: there are none; `inputs` is where inputs are to be written, all of them, 0: their
-    sync manager is not active; the bus then hands them to the master, whatever the slave's state. `now_ns` is true time
-    (CLOCK_MONOTONIC), of SYNC0 that of the pulse itself, and never goes back. It is called when one of `on` happens: `PERIOD` comes every
-    `period_ns`, whatever the slave's state, unless SYNC0 is active and in `on`.
+    `address` is that of an exported function `step(state, outputs, inputs, now_ns, why) -> 0`: `state` is `block.address`;
+    `outputs` is where the newest whole outputs lie, 0: there are none; `inputs` is where inputs are to be written, all of them,
+    0: their sync manager is not active; the bus then hands them to the master, whatever the slave's state. `now_ns` is true time
+    (CLOCK_MONOTONIC), of SYNC0 that of the pulse itself, and never goes back. It is called when one of `on` happens: `PERIOD`
+    comes every `period_ns`, whatever the slave's state, unless SYNC0 is active and in `on`.
     """
 
     address: int
