@@ -12,14 +12,12 @@ from fieldbus.ethercat.simulated.layout import ESC
 from rt_native.lang import (
     inline,
     load_f64,
-    load_i32,
     load_i64,
     load_u8,
     load_u32,
     store_f64,
     store_i32,
     store_i64,
-    store_u8,
 )
 from rt_native.memory import offsets
 

@@ -18,7 +18,6 @@ from rt_native.lang import (
     load_u16,
     load_u32,
     store_i16,
-    store_i64,
     store_u8,
 )
 from rt_native.memory import offsets

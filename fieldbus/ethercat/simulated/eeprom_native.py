@@ -1,4 +1,7 @@
-"""The interface to the EEPROM: 0x500 to 0x50F (data sheet, section I, chapter 11). A command takes `eeprom_ns`; meanwhile it is busy."""
+"""The interface to the EEPROM: 0x500 to 0x50F (data sheet, section I, chapter 11).
+
+A command takes `eeprom_ns`; meanwhile the interface is busy.
+"""
 
 from fieldbus.ethercat.simulated import registers
 from fieldbus.ethercat.simulated.layout import ESC

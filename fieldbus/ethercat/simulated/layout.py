@@ -114,8 +114,8 @@ BUS = np.dtype(
         *words("writable", "special"),
     ]
 )
-"""`is_stale`: the topology has changed. `last_cut`: the cable behind the last slave is broken. `writable`, `special`: bytes[REGISTERS], the bits that a master
-may write; registers of which a write has an effect instead."""
+"""`is_stale`: the topology has changed. `last_cut`: the cable behind the last slave is broken. `writable`,
+`special`: bytes[REGISTERS], the bits that a master may write; registers of which a write has an effect instead."""
 
 EVENT = np.dtype(words("slave", "kind", "value"))
 HELD = np.dtype([*words("due_ns", "port", "nbytes", "order"), ("bytes", "u1", (FRAME_BYTES,))])

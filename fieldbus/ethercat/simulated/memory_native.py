@@ -6,7 +6,7 @@ in both        where a sync manager is active, it decides (`managers_native`)
 """
 
 from fieldbus.ethercat.simulated import registers
-from fieldbus.ethercat.simulated.clock_native import anchor, forget, latch, refresh, start_pulses, synchronise
+from fieldbus.ethercat.simulated.clock_native import forget, latch, refresh, start_pulses, synchronise
 from fieldbus.ethercat.simulated.eeprom_native import command, show_busy
 from fieldbus.ethercat.simulated.layout import BUS, ESC, MANAGER, REGISTERS, Access, Event
 from fieldbus.ethercat.simulated.managers_native import (

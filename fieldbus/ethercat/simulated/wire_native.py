@@ -158,7 +158,7 @@ def bus_run(bus):  # type: ignore[no-untyped-def]
 
 @export
 def bus_carry(bus, frame, nbytes, port, now):  # type: ignore[no-untyped-def]
-    """One frame without a wire, at a time of the caller's: what came back is in `frame`; gives the port where it leaves, -1: nowhere."""
+    """One frame without a wire, at a time of the caller's: what came back is in `frame`; gives its port, -1: none."""
     area = stack(_AREA)
     lock(bus, area)
     bring(bus, now)

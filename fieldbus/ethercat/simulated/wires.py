@@ -1,0 +1,88 @@
+"""Cables for a simulated bus: pairs of virtual interfaces, in a network of their own, so that nothing leaves this computer.
+
+    with own_network(), pair("master0", "slaves0"):
+        with Bus([...], "slaves0"): ...                  # a master opens master0
+
+Making them needs root, or a name space in which one is root: `unshare -rn COMMAND`.
+"""
+
+import ctypes
+import os
+import socket
+import struct
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from fieldbus.ethercat.protocol import ETHERTYPE
+
+_NEW_NETWORK: Final = 0x40000000
+_SOL_PACKET, _IGNORE_OUTGOING = 263, 23
+_RECEIVE_BYTES: Final = 1 << 20
+
+
+def open_port(interface: str) -> socket.socket:
+    """A raw socket for EtherCAT's frames on an interface; it does not hear what it sends itself.
+
+    Raises:
+        PermissionError: Without CAP_NET_RAW.
+        OSError: There is no such interface, or it is down.
+    """
+    port = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+    try:
+        port.setsockopt(_SOL_PACKET, _IGNORE_OUTGOING, struct.pack("i", 1))
+        port.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
+        port.bind((interface, ETHERTYPE))
+        port.setblocking(False)
+    except OSError:
+        port.close()
+        raise
+    return port
+
+
+def _ip(*arguments: str) -> None:
+    done = subprocess.run(("ip", *arguments), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise OSError(f"ip {' '.join(arguments)}: {done.stderr.strip()}")
+
+
+def _call(name: str, *arguments: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if getattr(libc, name)(*arguments):
+        code = ctypes.get_errno()
+        raise OSError(code, f"{name}: {os.strerror(code)}")
+
+
+@contextmanager
+def own_network() -> Iterator[None]:
+    """This thread, and threads and processes that it starts from here on, have a network of their own, with only `lo` in it.
+
+    It goes with the last of them. Raises PermissionError where one is not root.
+    """
+    before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _call("unshare", _NEW_NETWORK)
+        try:
+            _ip("link", "set", "lo", "up")
+            yield
+        finally:
+            _call("setns", before, _NEW_NETWORK)
+    finally:
+        os.close(before)
+
+
+@contextmanager
+def pair(one: str, other: str) -> Iterator[None]:
+    """Two virtual interfaces with a cable between them; nothing but what a program sends is on it."""
+    _ip("link", "add", one, "type", "veth", "peer", "name", other)
+    try:
+        for name in (one, other):
+            quiet = Path(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6")
+            if quiet.exists():
+                quiet.write_text("1")
+            _ip("link", "set", name, "up")
+        yield
+    finally:
+        _ip("link", "delete", one)
