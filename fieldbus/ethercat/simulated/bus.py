@@ -67,7 +67,7 @@ class Bus:
         self._frames = [Block(FRAME_BYTES), Block(4 * FRAME_BYTES)]
         self._ports = [open_port(name) for name in (interface, second) if name is not None]
         self._wake, self._tell = os.eventfd(0, os.EFD_NONBLOCK), os.eventfd(0, os.EFD_NONBLOCK)
-        self.escs = [Esc(device, i, self._block.address, eeprom_ns) for i, device in enumerate(devices)]
+        self._escs = [Esc(device, i, self._block.address, eeprom_ns) for i, device in enumerate(devices)]
         self._lay_out(seed)
         self._threads: list[threading.Thread] = []
         self._is_stopping = False
@@ -90,6 +90,11 @@ class Bus:
         }
         for name, value in values.items():
             self._words[name] = value
+
+    @property
+    def escs(self) -> list[Esc]:
+        """The slaves' ESCs, each with its device, by position."""
+        return self._escs
 
     # --- life ---
 

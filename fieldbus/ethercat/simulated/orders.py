@@ -15,13 +15,11 @@
 """
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
+from fieldbus.ethercat.simulated.esc import Esc
 from fieldbus.ethercat.simulated.layout import Fault
 from fieldbus.ethercat.simulated.registers import AL_CODE, AL_STATUS
-
-if TYPE_CHECKING:
-    from fieldbus.ethercat.simulated.bus import Bus
 
 _KEYS: Final = {
     "frames": "left",
@@ -35,8 +33,28 @@ _KEYS: Final = {
 _MOST_SLAVE, _MOST_DELAY_NS = 255, 1 << 36
 
 
-def _fault(kind: Fault) -> Callable[["Bus", Mapping[str, Any]], dict[str, Any]]:
-    def order(bus: "Bus", given: Mapping[str, Any]) -> dict[str, Any]:
+class Ordered(Protocol):
+    """A bus, as orders need it."""
+
+    @property
+    def escs(self) -> list[Esc]:
+        """The slaves."""
+
+    def power(self, slave: int, is_on: bool) -> None:
+        """Switch a slave on or off."""
+
+    def cut(self, before: int, is_cut: bool = True) -> None:
+        """Break a cable, or mend it."""
+
+    def fault(self, row: Mapping[str, int] | None) -> None:
+        """Order a fault of frames; None ends all."""
+
+    def counters(self) -> dict[str, int]:
+        """What happened to frames so far."""
+
+
+def _fault(kind: Fault) -> Callable[[Ordered, Mapping[str, Any]], dict[str, Any]]:
+    def order(bus: Ordered, given: Mapping[str, Any]) -> dict[str, Any]:
         row = {_KEYS[name]: int(value) for name, value in given.items() if name in _KEYS}
         if kind is Fault.DELAY and not 0 < row.get("value", 0) < _MOST_DELAY_NS:
             raise ValueError("a delay needs its ns, more than 0 and less than a minute")
@@ -48,23 +66,23 @@ def _fault(kind: Fault) -> Callable[["Bus", Mapping[str, Any]], dict[str, Any]]:
     return order
 
 
-def _calm(bus: "Bus", given: Mapping[str, Any]) -> dict[str, Any]:
+def _calm(bus: Ordered, given: Mapping[str, Any]) -> dict[str, Any]:
     bus.fault(None)
     return {}
 
 
-def _power(bus: "Bus", given: Mapping[str, Any]) -> dict[str, Any]:
+def _power(bus: Ordered, given: Mapping[str, Any]) -> dict[str, Any]:
     bus.power(_slave(bus, given), bool(given["on"]))
     return {}
 
 
-def _reset(bus: "Bus", given: Mapping[str, Any]) -> dict[str, Any]:
+def _reset(bus: Ordered, given: Mapping[str, Any]) -> dict[str, Any]:
     for is_on in (False, True):
         bus.power(_slave(bus, given), is_on)
     return {}
 
 
-def _cut(bus: "Bus", given: Mapping[str, Any]) -> dict[str, Any]:
+def _cut(bus: Ordered, given: Mapping[str, Any]) -> dict[str, Any]:
     before = int(given["before"])
     if not 0 <= before <= len(bus.escs):
         raise ValueError(f"there is no cable before slave {before}; cables are 0 to {len(bus.escs)}")
@@ -72,13 +90,13 @@ def _cut(bus: "Bus", given: Mapping[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def _identify(bus: "Bus", given: Mapping[str, Any]) -> dict[str, Any]:
+def _identify(bus: Ordered, given: Mapping[str, Any]) -> dict[str, Any]:
     numbers = {name: int(value) for name, value in given.items() if name not in ("do", "slave")}
     bus.escs[_slave(bus, given)].identify(**numbers)
     return {}
 
 
-def _state(bus: "Bus", given: Mapping[str, Any]) -> dict[str, Any]:
+def _state(bus: Ordered, given: Mapping[str, Any]) -> dict[str, Any]:
     slaves = [
         {
             "on": esc.is_on,
@@ -90,7 +108,7 @@ def _state(bus: "Bus", given: Mapping[str, Any]) -> dict[str, Any]:
     return {"bus": bus.counters(), "slaves": slaves}
 
 
-_ORDERS: Final[Mapping[str, Callable[["Bus", Mapping[str, Any]], dict[str, Any]]]] = {
+_ORDERS: Final[Mapping[str, Callable[[Ordered, Mapping[str, Any]], dict[str, Any]]]] = {
     **{kind.name.lower(): _fault(kind) for kind in Fault if kind is not Fault.COUNTER},
     "miscount": _fault(Fault.COUNTER),
     "calm": _calm,
@@ -103,14 +121,14 @@ _ORDERS: Final[Mapping[str, Callable[["Bus", Mapping[str, Any]], dict[str, Any]]
 }
 
 
-def _slave(bus: "Bus", given: Mapping[str, Any]) -> int:
+def _slave(bus: Ordered, given: Mapping[str, Any]) -> int:
     slave = int(given["slave"])
     if not 0 <= slave < len(bus.escs):
         raise ValueError(f"there is no slave {slave}; they are 0 to {len(bus.escs) - 1}")
     return slave
 
 
-def carry_out(bus: "Bus", given: Mapping[str, Any]) -> dict[str, Any]:
+def carry_out(bus: Ordered, given: Mapping[str, Any]) -> dict[str, Any]:
     """Carry out one order; gives what is answered.
 
     Raises:
