@@ -238,7 +238,10 @@ class NativeLink(CyclicLink):
             self.exchange.lay(plan)
             self._transactions = {}
             for i, transaction in enumerate(plan.transactions):
-                names = [field.tag.name for field in (*transaction.inputs, *transaction.outputs)]
+                names = [
+                    *(field.tag.name for field in (*transaction.inputs, *transaction.outputs)),
+                    *transaction.virtual,
+                ]
                 for name in dict.fromkeys([*names, *(self._in.cells.tags if transaction.concerns_all else ())]):
                     self._transactions.setdefault(name, []).append(i)
             self.exchange.subscribers(self._in.channels)

@@ -87,18 +87,19 @@ class Exchange:
         self.round_trip = Histogram(self._part(NBYTES))
         self.values_in, values_in = self._array(inputs.count)
         self.values_out, values_out = self._array(outputs.count)
+        self._safe, safe = self._array(outputs.count)
         self._note = self._part(NOTE_BYTES)
         self._area = self._part(AREA_BYTES)
         suspect = self._part(inputs.count)
         self.suspect = suspect.view(np.uint8, 0, inputs.count)
         self.wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         limits = Limiter(list(outputs.tags.values()))
-        self.values_out[:] = limits.safe
+        self.values_out[:] = self._safe[:] = limits.safe
         self._set(
             me=self.address, carry_out=NATIVE.address("exchange_phase"),
             wake_fd=self.wake_fd, timeout_ns=timeout_ns, cycle_ns=cycle_ns, silent_ns=silent_ns,
             values_in=values_in, suspect=suspect.address, values_out=values_out,
-            low=self._filled(limits.low), high=self._filled(limits.high), safe=self._filled(limits.safe),
+            low=self._filled(limits.low), high=self._filled(limits.high), safe=safe,
             cells_in=inputs.count, cells_out=outputs.count, round_trip=self.round_trip.address, note=self._note.address,
             pending=_NOTHING, health=_NOTHING, lost=1, life_cell=_NOTHING,
         )  # fmt: skip
@@ -161,6 +162,15 @@ class Exchange:
         """Addresses of what a kind of link adds (`fieldbus.exchange.block`), 0: nothing; what they mean must live on."""
         assert words.keys() <= set(_EXTENSIONS), words
         self._set(**words)
+
+    def cell(self, tag_name: str) -> int:
+        """The first cell of a tag, in `values_in` or `values_out`; raises `KeyError`."""
+        return self._inputs.first[tag_name] if tag_name in self._inputs.first else self._outputs.first[tag_name]
+
+    def without_safe_value(self, tag_name: str) -> None:
+        """This output is NaN where others are safe: what a kind of link adds knows what that means."""
+        first = self.cell(tag_name)
+        self._safe[first : first + self._outputs.tags[tag_name].count] = np.nan
 
     def _place_life(self) -> None:
         cell = self._words[_X.life_cell // 8]
@@ -386,7 +396,7 @@ class Exchange:
             return []
         wanted = {tag.name for tag in tags}
         asked = enumerate(self.plan.transactions)
-        return [i for i, t in asked if t.concerns_all or any(f.tag.name in wanted for f in t.inputs)]
+        return [i for i, t in asked if t.concerns_all or wanted & {*(f.tag.name for f in t.inputs), *t.virtual}]
 
 
 def runs_of(cells: Cells, tags: Iterable[Tag]) -> list[tuple[int, int, int]]:

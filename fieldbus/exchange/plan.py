@@ -64,6 +64,8 @@ class Transaction:
         echoed: (first byte, how many) of the answer that must be those of the request, outputs included.
         concerns_all: no input is better than this transaction: it asks whether what the others read means anything.
         tells_time: its answer says what time it is at the device, and is given to the link's clock.
+        virtual: tags without a place on the wire that are made of these inputs, or of which these outputs are made (by native code
+            that the link hangs in): as good as the transaction.
     """
 
     label: str
@@ -78,6 +80,7 @@ class Transaction:
     echoed: tuple[int, int] = (0, 0)
     concerns_all: bool = False
     tells_time: bool = False
+    virtual: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,7 +69,10 @@ def gather(exchange, now):  # type: ignore[no-untyped-def]
 
 @inline
 def limit(exchange, values, safe):  # type: ignore[no-untyped-def]
-    """NaN and infinities become the safe value, what is beyond a limit the limit (`fieldbus.codec.Limiter`)."""
+    """NaN and infinities become the safe value, what is beyond a limit the limit (`fieldbus.codec.Limiter`).
+
+    A safe value that is NaN (`Exchange.without_safe_value`) is left to what the link adds.
+    """
     low, high, changed = load_i64(exchange + _LOW), load_i64(exchange + _HIGH), 0
     for i in range(load_i64(exchange + _CELLS_OUT)):
         value = load_f64(values + 8 * i)
@@ -78,7 +81,7 @@ def limit(exchange, values, safe):  # type: ignore[no-untyped-def]
         sent = least if sent < least else (most if sent > most else sent)
         if sent != value:
             store_f64(values + 8 * i, sent)
-            changed += 1
+            changed += 1 if sent == sent else 0
     if changed > 0:
         add_to(exchange + _LIMITED, changed)
 
