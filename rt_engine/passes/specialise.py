@@ -40,6 +40,7 @@ from rt_engine.passes.sequences import (
 from rt_engine.passes.standard_functions import expand
 from rt_engine.program.calls import Buffer, Kind, Lowered
 from rt_engine.read.definitions import has_definition
+from rt_engine.read.raised import RAISED_BY_ONNX
 from rt_engine.read.rules import check_rules
 from rt_engine.run.context import Context
 from rt_engine.run.executable import Executable
@@ -261,13 +262,7 @@ def _onnx_inference(node: ir.Node, version: int, protos: list[Any], source: str)
             data[str(v.name)] = onnx.numpy_helper.from_array(array, str(v.name))
     try:
         found = onnx.shape_inference.infer_node_outputs(schema, ir.to_proto(node), types, data, opset_imports=protos)
-    except (
-        onnx.shape_inference.InferenceError,
-        onnx.checker.ValidationError,
-        ValueError,
-        RuntimeError,
-        KeyError,
-    ) as error:
+    except RAISED_BY_ONNX as error:
         given = ", ".join(f"{v.name}: {v.dtype}{list(v.shape) if v.shape is not None else '?'}" for v in inputs)
         words = " ".join(str(error).split())
         raise InvalidModelError(

@@ -16,6 +16,7 @@ from rt_engine.read.class_names import with_numbers
 from rt_engine.read.definitions import define
 from rt_engine.read.expansion import check_expansion
 from rt_engine.read.mended import checked, mended
+from rt_engine.read.raised import RAISED_BY_ONNX
 from rt_engine.read.runtimes import in_own_domain
 from rt_engine.read.source import BYTES, AnySource, Source, opened
 from rt_engine.read.versions import converted
@@ -41,7 +42,7 @@ def read(source: AnySource) -> ir.Model:
     proto = _mended(proto, name, proto is not source.data)
     try:
         proto, naming, reasons = with_numbers(proto)
-    except (ValueError, TypeError, LookupError, RuntimeError) as error:
+    except RAISED_BY_ONNX as error:
         raise InvalidModelError(f"{name} breaks ONNX's rules at its strings: {_first_lines(error)}") from error
     if reasons:
         raise UnsupportedModelError(name, reasons)
@@ -52,12 +53,12 @@ def read(source: AnySource) -> ir.Model:
     try:
         proto = converted(proto, checked)
         checked(proto)
-    except (OSError, ValueError, RuntimeError, onnx.checker.ValidationError) as error:
+    except (OSError, *RAISED_BY_ONNX) as error:
         raise _broken(name, error) from error
     _check_names_and_data(proto, name)
     try:
         model = ir.from_proto(define(proto))
-    except (ValueError, KeyError, TypeError, RuntimeError) as error:
+    except RAISED_BY_ONNX as error:
         raise InvalidModelError(f"{name} cannot be turned into a graph: {_first_lines(error)}") from error
     model.meta[NAMING], model.meta[SHA256] = naming, sha256
     return model
@@ -66,7 +67,7 @@ def read(source: AnySource) -> ir.Model:
 def _mended(proto: onnx.ModelProto, name: str, own: bool) -> onnx.ModelProto:
     try:
         return mended(proto, name, own)
-    except (ValueError, TypeError, LookupError, RuntimeError) as error:  # text that is none, types that are none
+    except RAISED_BY_ONNX as error:  # text that is none, types that are none
         raise _broken(name, error) from error
 
 
@@ -177,7 +178,7 @@ def _load_external_data(proto: onnx.ModelProto, source: Source) -> str:
     try:
         for tensor in tensors:
             onnx.external_data_helper.load_external_data_for_tensor(tensor, str(source.folder))
-    except (OSError, ValueError, onnx.checker.ValidationError) as error:
+    except (OSError, *RAISED_BY_ONNX) as error:
         raise _broken(source.title, error) from error
     assert isinstance(source.data, BYTES)
     digest = hashlib.sha256(source.data)

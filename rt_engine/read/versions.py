@@ -41,7 +41,7 @@ def converted(proto: ModelProto, checked: Callable[[ModelProto], None]) -> Model
     """The model with its functions in place, those of another opset converted by ONNX; itself where all have one.
 
     Raises:
-        onnx.checker.ValidationError, RuntimeError: it breaks ONNX's rules, or ONNX cannot convert it.
+        RAISED_BY_ONNX: it breaks ONNX's rules, or ONNX cannot convert it.
     """
     others = strangers(proto)
     if not others:

@@ -205,6 +205,21 @@ def test_a_function_that_cannot_be_converted_is_refused():
         rt_engine.load(calling(nodes, 18, 12))
 
 
+def test_whatever_onnx_raises_while_it_converts_is_said_of_the_file():
+    """Its checker, its inference and its converter have errors of three kinds: a shape that is not its constant's, a name that
+    nobody makes, a circle of functions where there are strings."""
+    softmax = helper.make_node("Softmax", ["a"], ["b"], axis=0)
+    wide = calling([softmax], 12, 18, (4,))
+    wide.graph.initializer.append(numpy_helper.from_array(np.zeros((4, 3, 2), np.float32), "x"))
+    lost = calling([helper.make_node("Softmax", ["a"], ["c"], axis=0)], 12, 18, (4,))
+    circle = calling([helper.make_node("f", ["a"], ["b"], domain="local")], 18, 18, (4,))
+    circle.functions[0].opset_import.append(helper.make_opsetid("local", 1))
+    circle.graph.input[0].type.tensor_type.elem_type = TensorProto.STRING
+    for proto in (wide, lost, circle):
+        with pytest.raises(InvalidModelError, match="breaks ONNX's rules"):
+            rt_engine.load(proto)
+
+
 def test_constants_that_are_no_inputs_may_be_in_an_old_file():
     """Version 3 of the format wants them among the inputs; files without are common."""
     proto = model(LATE[::-1], [end("x", [1])], [end("y", [1])], {"one": ONE}, 9, ir_version=3)
