@@ -121,13 +121,11 @@ def reset(esc, now):  # type: ignore[no-untyped-def]
 def count_reset(esc, byte):  # type: ignore[no-untyped-def]
     """`R`, `E`, `S` in three frames, one after the other, reset an ESC."""
     done, frame = load_i64(esc + _RESETS), load_i64(load_i64(esc + _BUS) + _NUMBER)
-    expected = 0x52 if done == 0 else (0x45 if done == 1 else 0x53)
-    if byte == expected and (done == 0 or frame == load_i64(esc + _RESET_FRAME) + 1):
-        store_i64(esc + _RESETS, done + 1)
-        store_i64(esc + _RESET_FRAME, frame)
-    else:
-        store_i64(esc + _RESETS, 0)
-    if done == 2 and load_i64(esc + _RESETS) == 3:
+    expected = 0x45 if done == 1 else 0x53
+    follows = done > 0 and byte == expected and frame == load_i64(esc + _RESET_FRAME) + 1
+    store_i64(esc + _RESETS, done + 1 if follows else (1 if byte == 0x52 else 0))
+    store_i64(esc + _RESET_FRAME, frame)
+    if follows and done == 2:
         reset(esc, load_i64(esc + _ARRIVAL))
 
 
@@ -184,10 +182,14 @@ def control_effects(esc, first, end):  # type: ignore[no-untyped-def]
 
 @inline
 def is_frozen(esc, address):  # type: ignore[no-untyped-def]
-    """Settings of a sync manager cannot be written while it is active."""
-    if address < _MANAGER or address >= _MANAGER + _MANAGER_BYTES * load_i64(esc + _MANAGERS):
-        return address >= _MANAGER and address < _RECEIVED
+    """Settings of a sync manager cannot be written while it is active; what an ESC does not have never."""
+    if address < _FMMU or address >= _RECEIVED:
+        return False
+    if address < _MANAGER:
+        return address >= _FMMU + _FMMU_BYTES * load_i64(esc + _FMMUS)
     number, at = (address - _MANAGER) // _MANAGER_BYTES, (address - _MANAGER) % _MANAGER_BYTES
+    if number >= load_i64(esc + _MANAGERS):
+        return True
     return at < 5 and load_i64(manager_at(esc, number) + _LENGTH) != 0
 
 
