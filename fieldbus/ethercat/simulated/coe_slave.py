@@ -15,6 +15,7 @@ from fieldbus.ethercat.simulated.device import EscKind, Pdi, Why
 from fieldbus.ethercat.simulated.mailbox import Kind, Mailbox
 from fieldbus.ethercat.simulated.objects import (
     SIGNED,
+    AbortCode,
     Access,
     Code,
     Dictionary,
@@ -38,7 +39,7 @@ from fieldbus.ethercat.simulated.sii import (
     Sii,
 )  # fmt: skip
 from fieldbus.ethercat.simulated.sii import Mailbox as Place
-from fieldbus.ethercat.simulated.slave import Image, Row, Slave
+from fieldbus.ethercat.simulated.slave import Image, Row, Slave, number_of
 
 _MEMORY, _MOST_BYTES = 0x1000, 256
 _NOTES = 0x2000
@@ -105,18 +106,17 @@ class CoeSlave(Slave):
 
     def order(self, esc: Pdi, name: str, arguments: Mapping[str, object]) -> object:
         """Faults to order: `abort` (index, subindex, code; 0: no more), `silent` (count), `emergency` (code, register)."""
-        numbers = {key: int(str(value), 0) for key, value in arguments.items() if key not in ("do", "state")}
         if name == "abort":
-            place = (numbers["index"], numbers.get("subindex", 0))
+            place = (number_of(arguments, "index", 0), number_of(arguments, "subindex", 0))
             self.coe.aborts.pop(place, None)
-            if code := numbers.get("code", 0x08000000):
+            if code := number_of(arguments, "code", AbortCode.GENERAL):
                 self.coe.aborts[place] = code
             return None
         if name == "silent":
-            self.mails.silent = numbers.get("count", 1)
+            self.mails.silent = number_of(arguments, "count", 1)
             return None
         if name == "emergency":
-            self.emergency(esc, numbers.get("code", 0x1000), numbers.get("register", 1))
+            self.emergency(esc, number_of(arguments, "code", 0x1000), number_of(arguments, "register", 1))
             return None
         return super().order(esc, name, arguments)
 

@@ -12,6 +12,7 @@ from fieldbus.ethercat.simulated.device import Pdi, Why
 from fieldbus.ethercat.simulated.drive_block import CELLS, DRIVE, DriveState, Error, Mode
 from fieldbus.ethercat.simulated.objects import Abort, AbortCode, Access, Dictionary, Entry, Type, record, variable
 from fieldbus.ethercat.simulated.process_data import PdoMap
+from fieldbus.ethercat.simulated.slave import number_of
 from rt_native.memory import Block
 
 _RX, _TX = Access.RW | Access.RX, Access.RO | Access.TX
@@ -153,7 +154,7 @@ class Drive(CoeSlave):
         """Faults to order: `fault` (code, held), `jam` (on), `load` (nm); `axis` tells where the axis is."""
         if name == "fault":
             self.now["held_fault"] = int(bool(arguments.get("held", False)))
-            if code := int(str(arguments.get("code", "0x2310")), 0):
+            if code := number_of(arguments, "code", 0x2310):
                 self.now["asked_fault"] = code
             return None
         if name == "jam":

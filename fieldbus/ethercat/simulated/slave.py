@@ -107,11 +107,11 @@ class Slave(Device):
     def order(self, esc: Pdi, name: str, arguments: Mapping[str, object]) -> object:
         """Faults to order: `refuse` (state, code, times), `fall` (state, code)."""
         if name == "refuse":
-            times = int(str(arguments.get("times", -1)))
-            self.al.refusals[_state(arguments)] = Refusal(int(str(arguments.get("code", AlCode.NO_SUCH_CHANGE))), times)
+            code, times = number_of(arguments, "code", AlCode.NO_SUCH_CHANGE), number_of(arguments, "times", -1)
+            self.al.refusals[_state(arguments)] = Refusal(code, times)
             return None
         if name == "fall":
-            self.al.fall(esc, _state(arguments), int(str(arguments.get("code", AlCode.SYNC))))
+            self.al.fall(esc, _state(arguments), number_of(arguments, "code", AlCode.SYNC))
             return None
         return super().order(esc, name, arguments)
 
@@ -147,6 +147,11 @@ class Slave(Device):
         if self.rules.is_simple or not self.rules.output_bytes or self.esc is None:
             return True
         return self.esc.outputs(self.rules.output_manager) is not None
+
+
+def number_of(arguments: Mapping[str, object], name: str, default: int) -> int:
+    """A number of an order; as text it may be hexadecimal."""
+    return int(str(arguments.get(name, int(default))), 0)
 
 
 def _state(arguments: Mapping[str, object]) -> AlState:

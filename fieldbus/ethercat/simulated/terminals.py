@@ -10,7 +10,7 @@ from fieldbus.ethercat.simulated.device import EscKind, Pdi, Why
 from fieldbus.ethercat.simulated.objects import Access, Dictionary, Entry, Type, record
 from fieldbus.ethercat.simulated.process_data import PdoMap
 from fieldbus.ethercat.simulated.sii import FmmuUse, Identity, Manager, Purpose, Sii, SiiEntry, SiiPdo
-from fieldbus.ethercat.simulated.slave import Image, Row, Slave
+from fieldbus.ethercat.simulated.slave import Image, Row, Slave, number_of
 from fieldbus.ethercat.simulated.slave_block import CHANNEL, WIRE
 from rt_native.memory import Block
 
@@ -130,7 +130,7 @@ class AnalogueInputs(CoeSlave):
     def order(self, esc: Pdi, name: str, arguments: Mapping[str, object]) -> object:
         """Faults to order: `broken` (channel, on)."""
         if name == "broken":
-            self.rows[int(str(arguments.get("channel", 0)))]["is_broken"] = int(bool(arguments.get("on", True)))
+            self.rows[number_of(arguments, "channel", 0)]["is_broken"] = int(bool(arguments.get("on", True)))
             return None
         return super().order(esc, name, arguments)
 

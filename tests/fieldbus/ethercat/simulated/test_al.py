@@ -7,40 +7,10 @@ import pytest
 from fieldbus.ethercat.protocol import AlState
 from fieldbus.ethercat.simulated.al import AlCode, AlMachine, Refusal, Rules
 from fieldbus.ethercat.simulated.sii import Mailbox
+from tests.fieldbus.ethercat.simulated.fake_esc import Esc
 
 OUT, IN = Mailbox(0x1000, 128), Mailbox(0x1080, 128)
 ERROR = 0x10
-
-
-class Esc:
-    """Memory, and the AL status that was shown last."""
-
-    def __init__(self):
-        self.memory = bytearray(0x2000)
-        self.memory[0x04] = 4
-        self.shown = (1, 0)
-        self.manager(0, 0x1000, 128, 0x26)
-        self.manager(1, 0x1080, 128, 0x22)
-        self.manager(2, 0x1100, 6, 0x64)
-        self.manager(3, 0x1180, 8, 0x20)
-
-    def manager(self, number, start, nbytes, control, activate=1):
-        self.memory[0x800 + 8 * number : 0x808 + 8 * number] = struct.pack(
-            "<HHBBBB", start, nbytes, control, 0, activate, 0
-        )
-
-    def fmmu(self, number, start, nbytes, kind):
-        row = struct.pack("<IHBBHBBB3x", 0x10000, nbytes, 0, 7, start, 0, kind, 1)
-        self.memory[0x600 + 16 * number : 0x610 + 16 * number] = row
-
-    def put(self, address, data):
-        self.memory[address : address + len(data)] = data
-
-    def read(self, address, nbytes):
-        return bytes(self.memory[address : address + nbytes])
-
-    def al_status(self, state, code=0):
-        self.shown = (state, code)
 
 
 def rules(**more):
@@ -138,7 +108,7 @@ def test_where_it_is_needed_an_fmmu_must_reach_the_process_data():
     assert walk(esc, machine, 2, 4) == (2 | ERROR, AlCode.OUTPUT_MAPPING)
     esc.fmmu(0, 0x1100, 6, 2)
     assert walk(esc, machine, 4 | ERROR) == (2 | ERROR, AlCode.INPUT_MAPPING)
-    esc.fmmu(3, 0x1180, 8, 1)
+    esc.fmmu(3, 0x1400, 8, 1)
     assert walk(esc, machine, 4 | ERROR) == (4, 0)
 
 

@@ -5,7 +5,17 @@ from dataclasses import replace
 
 from fieldbus.ethercat.sii import parse_sii
 from fieldbus.ethercat.simulated.sii import (
-    ClockMode, Details, FmmuUse, Identity, Mailbox, Manager, Protocol, Purpose, Sii, SiiEntry, SiiPdo,
+    ClockMode,
+    Details,
+    FmmuUse,
+    Identity,
+    Mailbox,
+    Manager,
+    Protocol,
+    Purpose,
+    Sii,
+    SiiEntry,
+    SiiPdo,
 )
 
 ENTRY = SiiEntry(0x6040, 0, "Controlword", 6, 16)
