@@ -8,8 +8,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -73,6 +72,7 @@ def modbus(
     from rt_native.terminal import Terminal
     from station.scans.shared.modbus_search import connected
     from station.scans.shared.modbus_target import Serial, refuse_if_held
+    from station.scans.shared.progress import progress
 
     target = _target(where)
     usual = "200 ms" if isinstance(target, Serial) else "500 ms"
@@ -82,7 +82,7 @@ def modbus(
     if not shared:
         refuse_if_held(target)
     errors = Terminal(stderr=True)
-    with _progress(errors) as (tell, quiet):
+    with progress(errors) as (tell, quiet):
         known = _kept(again, target)
         if known is not None:
             wish = _for_kept(wish, known)
@@ -207,17 +207,6 @@ def _for_kept(wish: Wish, known: Device) -> Wish:
     settings: Sequence[Settings] = [known.settings] if known.settings else wish.settings
     pause_s = max(wish.pause_s, known.manners.pause_s)
     return replace(wish, units=[unit.number for unit in known.units], settings=settings, pause_s=pause_s)
-
-
-@contextmanager
-def _progress(errors: Terminal) -> Iterator[tuple[Callable[[str], object], Callable[[], object]]]:
-    """(what is asked, shown while it is; ends that)."""
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
-    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
-        task = bar.add_task("")
-        yield (lambda text: bar.update(task, description=text)), bar.stop
 
 
 def _show(errors: Terminal, device: Device, asker: Asker) -> None:

@@ -7,11 +7,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Final
 
 from fieldbus.modbus.scan.blocks import BIT_TABLES, Table
 from fieldbus.modbus.scan.values import Place, apart, are_twins
@@ -19,6 +18,7 @@ from rt_native.text import visible
 from station.links.modbus import ModbusRtuLink, ModbusTcpLink
 from station.scans.shared.modbus_results import Device, Hit, Unit
 from station.scans.shared.modbus_target import PORT, Tcp
+from station.scans.shared.toml_text import inline, text_of
 from station.terms.tables import NAME_PATTERN
 
 MOST_READ: Final = 500
@@ -89,18 +89,18 @@ def _about(unit: Unit) -> Iterator[str]:
 def _link(device: Device, unit: Unit, order: str) -> Iterator[str]:
     if isinstance(device.target, Tcp):
         yield 'type = "modbus-tcp"'
-        yield f"host = {_text(device.target.host)}"
+        yield f"host = {text_of(device.target.host)}"
         if device.target.port != PORT:
             yield f"port = {device.target.port}"
     else:
         yield 'type = "modbus-rtu"'
-        yield f"device = {_text(device.target.device)}"
+        yield f"device = {text_of(device.target.device)}"
     for key, value in zip(("baudrate", "parity", "stopbits"), device.settings or (), strict=False):
-        yield f"{key} = {_text(value)}"
+        yield f"{key} = {text_of(value)}"
     if unit.number != 1:
         yield f"unit = {unit.number}"
     if order != "ABCD":
-        yield f"order = {_text(order)}"
+        yield f"order = {text_of(order)}"
 
 
 def _pace(device: Device, requests: int) -> Iterator[str]:
@@ -135,7 +135,7 @@ def _manners(device: Device) -> Iterator[str]:
     known = {field.alias or key for key, field in fields.items()}
     for key, value in keys.items():
         if value:
-            yield f"{'' if key in known else '# '}{key} = {_text(value)}"
+            yield f"{'' if key in known else '# '}{key} = {text_of(value)}"
 
 
 def _value_tags(hits: list[Hit], name: str, unit: str, order: str) -> Iterator[str]:
@@ -170,7 +170,7 @@ def _tag(place: Place, unit: str, order: str) -> str:
         **({"offset": place.offset} if place.offset else {}),
         **({"unit": unit} if unit else {}),
     }
-    return _inline(keys)
+    return inline(keys)
 
 
 def _block_tags(unit: Unit, prefix: str) -> Iterator[str]:
@@ -193,7 +193,7 @@ def _block_tag(unit: Unit, prefix: str, table: str, start: int, count: int) -> s
         "address": f"{prefix}{table} {start}",
         **({"count": count} if count > 1 else {}),
     }
-    return f"{f'u{unit.number}_' if prefix else ''}{table}_{start} = {_inline(keys)}"
+    return f"{f'u{unit.number}_' if prefix else ''}{table}_{start} = {inline(keys)}"
 
 
 def _pieces(table: Table) -> Iterator[tuple[int, int]]:
@@ -210,16 +210,5 @@ def _readable(unit: Unit) -> Iterator[str]:
         yield f"#   {table.name}: {', '.join(blocks)}{more}"
 
 
-def _inline(keys: Mapping[str, Any]) -> str:
-    return "{ " + ", ".join(f"{key} = {_text(value)}" for key, value in keys.items()) + " }"
-
-
 def _duration(seconds: float) -> str:
     return f"{round(seconds * 1000)} ms" if seconds else ""
-
-
-def _text(value: Any) -> str:
-    """A value as TOML."""
-    if isinstance(value, float):
-        return f"{value:g}"
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str | bool) else str(value)

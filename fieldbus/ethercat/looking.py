@@ -1,0 +1,112 @@
+"""A bus as it is found, for people: who is on it and what each exchanges; and how its slaves are.
+
+`look` brings slaves to PRE-OP and back to INIT, and clears their error counters, as every master that starts does. `examine` only
+reads registers: nothing on the bus changes by it.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+
+from fieldbus.errors import NoAnswerError
+from fieldbus.ethercat.entries import Known, SlaveFound, found_by_sii, known_by, read_assigned, read_identity
+from fieldbus.ethercat.health import BLOCKS, NEEDED, Health, health_of
+from fieldbus.ethercat.interface import check_interface
+from fieldbus.ethercat.master import Master
+from fieldbus.ethercat.protocol import Register
+from fieldbus.ethercat.slave import Slave
+from fieldbus.ethercat.states import statuses
+from fieldbus.ethercat.wire import Datagram, Node, Wire
+
+_HAS_CLOCK = 1 << 2
+_TELLS = 0x02
+"""Bit of the CoE details: it has the service "SDO information"."""
+
+
+def look(
+    interface: str, tell: Callable[[str], object] = lambda text: None, with_names: bool = True
+) -> list[SlaveFound]:
+    """Who is on the bus, and what each exchanges.
+
+    Args:
+        tell: gets what is being done, for people.
+        with_names: ask object dictionaries for names and types that EEPROMs do not have.
+
+    Raises:
+        DeviceError: the interface cannot be used, nobody answers, or a slave says what cannot be so; with what would help.
+        ConfigurationError: pysoem is missing; with the command that installs it.
+    """
+    master = Master(interface)
+    tell(f"counting slaves on {interface}")
+    master.open()
+    try:
+        master.scan()
+        master.check()
+        tell(f"{len(master.slaves)} slaves: asking what they exchange")
+        master.set_up()
+        return [_whole(master.wire, slave, with_names) for slave in master.slaves]
+    finally:
+        with suppress(Exception):
+            master.down()
+        master.close()
+
+
+def _whole(wire: Wire, slave: Slave, with_names: bool) -> SlaveFound:
+    features = wire.read(slave.node, Register.FEATURES, 2)
+    (status,) = statuses(wire, [slave.node])
+    found = slave.found
+    if slave.has_coe:
+        if (
+            with_names
+            and slave.sii.coe_details & _TELLS
+            and any(not (e.label and e.data_type) for e in found.entries if not e.is_gap)
+        ):
+            found = found_by_sii(
+                found.position, slave.sii, read_assigned(slave.device, slave.sii), _names(slave, found)
+            )
+        with suppress(Exception):  # the serial number is told to people only
+            found = replace(found, serial=found.serial or read_identity(slave.device)[3] or 0)
+    return replace(
+        found,
+        has_dc=bool(features[0] & _HAS_CLOCK),
+        has_lrw=slave.found.has_lrw,
+        state=status.state if status else 0,
+        al_status=status.code if status else 0,
+    )
+
+
+def _names(slave: Slave, found: SlaveFound) -> Known:
+    """As its object dictionary has them; nothing where it refuses to tell: they are names only."""
+    with suppress(Exception):
+        return known_by(slave.device.od, found.entries)
+    return {}
+
+
+def examine(interface: str) -> list[Health]:
+    """How the slaves of a bus are; nothing is written to them.
+
+    Raises:
+        DeviceError: the interface cannot be used, nobody answers, or some did only at first.
+    """
+    check_interface(interface)
+    wire = Wire(interface)
+    try:
+        count = wire.count()
+        if not count:
+            raise NoAnswerError(
+                f"no slave answers on {interface}: is the cable plugged in, in the first slave's IN port, and has that one power?"
+            )
+        return [_health(wire, position) for position in range(count)]
+    finally:
+        wire.close()
+
+
+def _health(wire: Wire, position: int) -> Health:
+    node = Node.at(position)
+    answers = wire.ask([Datagram(node.reads, node.address, register, bytes(size)) for register, size in BLOCKS.items()])
+    blocks = {register: a.data for register, a in zip(BLOCKS, answers, strict=True) if a is not None and a.counter}
+    if missing := NEEDED - set(blocks):
+        raise NoAnswerError(
+            f"slave {position} does not answer any more (register 0x{min(missing):04X}): is a cable loose?"
+        )
+    return health_of(position, blocks)
