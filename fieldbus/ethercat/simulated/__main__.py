@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from fieldbus.ethercat.simulated.bus import EEPROM_NS, Bus
-from fieldbus.ethercat.simulated.catalogue import make
+from fieldbus.ethercat.simulated.presets import make
 
 _MOST_LINE = 1 << 16
 
@@ -28,7 +28,7 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--interface", required=True, help="the slaves' end of a pair of virtual interfaces")
     parser.add_argument("--second", help="another interface that closes the line to a ring")
-    parser.add_argument("--slaves", required=True, help="names, in their order: mirror,mirror:8")
+    parser.add_argument("--slaves", required=True, help="names, in their order: coupler,di8,drive:alias=7")
     parser.add_argument(
         "--socket", help="take orders on this Unix socket, until a signal comes, instead of standard input"
     )

@@ -1,6 +1,7 @@
-"""Slaves by name: `coupler`, `di8`, `do8`, `ai2`, `ao2`, `drive`, ... as a list on a command line names them.
+"""Slaves by name, as a list on a command line has them: `coupler`, `di8`, `do8`, `ai2`, `ao2`, `drive`, ...
 
-Their vendor is nobody's (0x00FABE00), their products are 0x00C00001 and so on. A name may bring settings: `drive:alias=7:drift=20`.
+Their vendor is nobody's (0x00FABE00), their products are 0x00C00001 and so on. A name may bring settings: `drive:alias=7:drift=20`,
+`mirror:8`.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -9,6 +10,7 @@ from dataclasses import dataclass, replace
 from fieldbus.ethercat.simulated.coe_slave import Description
 from fieldbus.ethercat.simulated.device import Device
 from fieldbus.ethercat.simulated.drive import Axis, Drive
+from fieldbus.ethercat.simulated.generic import Mirror
 from fieldbus.ethercat.simulated.sii import Identity
 from fieldbus.ethercat.simulated.terminals import (
     AnalogueInputs,
@@ -20,6 +22,7 @@ from fieldbus.ethercat.simulated.terminals import (
 )
 
 _PRODUCT = 0x00C00000
+_MOST_MIRRORED = 200
 _ANALOGUE, _DRIVE = 0x0000_1389, 0x0002_0192  # object 0x1000: profile 5001, CiA 402 servo drive
 
 
@@ -40,6 +43,8 @@ class Settings:
     """Bytes."""
     load: float = 0.0
     """Of a drive's axis, Nm."""
+    bytes: int = 2
+    """Of a mirror, each way; the number alone is enough."""
 
     def identity(self, number: int) -> Identity:
         """Who the slave with this product number is."""
@@ -73,6 +78,15 @@ def _drive(settings: Settings) -> Device:
     return Drive(about, replace(Axis(), load_nm=settings.load))
 
 
+def _mirror(settings: Settings) -> Device:
+    if not 1 <= settings.bytes <= _MOST_MIRRORED:
+        raise ValueError(f"a mirror has 1 to {_MOST_MIRRORED} bytes, not {settings.bytes}")
+    product = settings.product or settings.bytes
+    return Mirror(
+        settings.bytes, product=product, revision=settings.revision, serial=settings.serial, alias=settings.alias
+    )
+
+
 PRESETS: Mapping[str, Callable[[Settings], Device]] = {
     "coupler": lambda s: Coupler(s.identity(1), s.alias),
     "di4": _digital(2, 4, False),
@@ -86,6 +100,7 @@ PRESETS: Mapping[str, Callable[[Settings], Device]] = {
     "ai4": _inputs(10, 4),
     "ao4": _outputs(11, 4),
     "drive": _drive,
+    "mirror": _mirror,
 }
 """Name -> how it is made."""
 
@@ -115,7 +130,7 @@ def _one(text: str) -> Device:
     name, *settings = text.split(":")
     if name not in PRESETS:
         raise ValueError(f"no simulated slave is called {name!r}; there are {', '.join(PRESETS)}")
-    values = dict(setting.partition("=")[::2] for setting in settings)
+    values = dict((setting if "=" in setting else f"bytes={setting}").split("=", 1) for setting in settings)
     known = Settings.__dataclass_fields__
     if unknown := values.keys() - known.keys():
         raise ValueError(f"{text}: no setting is called {min(unknown)!r}; there are {', '.join(known)}")
