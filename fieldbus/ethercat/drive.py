@@ -23,10 +23,11 @@ AXIS_STEP: Final = 0x800
 MOST_AXES: Final = 8
 QUICK_STOP_CODE, MODE_OF_OPERATION = 0x605A, 0x6060
 
-SHOWN: Final = ("position", "velocity", "torque", "state", "fault", "target", "enable", "reset")
-"""The tags that users have."""
-NEEDED: Final = ("statusword", "controlword", "sent")
-"""The tags without whose entries there is no drive; in csp the position is needed too."""
+InputName = Literal["position", "velocity", "torque"]
+INPUTS: Final[tuple[InputName, ...]] = ("position", "velocity", "torque")
+VIRTUAL_INPUTS, VIRTUAL_OUTPUTS = ("state", "fault"), ("target", "enable", "reset")
+VIRTUAL: Final = (*VIRTUAL_INPUTS, *VIRTUAL_OUTPUTS)
+"""Parts that have no place on the wire."""
 
 
 class Entry(NamedTuple):
@@ -77,6 +78,7 @@ class Drive:
         name: what its tags begin with.
         slave: its name in the link's table, or its position.
         axis: which axis of the slave, from 0.
+        inputs: which of `INPUTS` it has tags of, and its slave must exchange; in csp the position always.
         scale, offset: position = counts * scale + offset, in `unit`; and so velocity, torque with theirs.
         low, high: limits of the target, in its unit.
         max_rate: how fast the target may move, in its unit per second.
@@ -90,6 +92,7 @@ class Drive:
     slave: str
     mode: ModeName = "csp"
     axis: int = 0
+    inputs: tuple[InputName, ...] = INPUTS
     unit: str = ""
     scale: float = 1.0
     offset: float = 0.0
@@ -120,6 +123,17 @@ class Drive:
         """The mode's number."""
         return Mode[self.mode.upper()]
 
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The parts of which users have tags."""
+        read = [part for part in INPUTS if part in self.inputs or (part == "position" and self.mode == "csp")]
+        return (*read, *VIRTUAL)
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The parts that the slave must exchange."""
+        return ("statusword", "controlword", "sent", *(part for part in self.shown if part not in VIRTUAL))
+
     def tag_name(self, part: str) -> str:
         """`x.position`."""
         return f"{self.name}.{part}"
@@ -133,9 +147,9 @@ class Drive:
         """Where a part lies; raises `AddressError` if a drive has no such part."""
         if part == "sent" or part in ENTRIES:
             return EthercatAddress(self.slave, self.entry(part).object, 0)
-        if part in SHOWN:
+        if part in VIRTUAL:
             return DriveAddress(self.name, part)
-        raise AddressError(f"a drive has no {part!r}; it has {', '.join(SHOWN)}")
+        raise AddressError(f"a drive has no {part!r}; it has {', '.join(self.shown)}")
 
     def tag(self, part: str) -> Tag:
         """The tag of a part."""
@@ -158,8 +172,8 @@ class Drive:
 
     def tags(self) -> tuple[Tag, ...]:
         """All tags of the drive, those that users have first."""
-        hidden = ("sent", *(part for part in ENTRIES if part not in SHOWN))
-        return tuple(self.tag(part) for part in (*SHOWN, *hidden))
+        hidden = ("sent", *(part for part in ENTRIES if part not in INPUTS))
+        return tuple(self.tag(part) for part in (*self.shown, *hidden))
 
     def sdos(self, is_mode_mapped: bool) -> tuple[tuple[int, int, int, str], ...]:
         """What is written in PRE-OP, as (index, subindex, value, type of a tag): the quick stop's option code, and the mode

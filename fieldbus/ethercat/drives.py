@@ -6,7 +6,7 @@ The link gives their tags to the exchange like any others, and then:
     exchange.lay(plan); drives.lay()   from now on `drives_native` works between the tasks' outputs and the requests
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from fieldbus.errors import AddressError, ConfigurationError
 from fieldbus.ethercat.cia402 import Bit, DriveState, Goal
-from fieldbus.ethercat.drive import ENTRIES, NEEDED, Drive, DriveAddress
+from fieldbus.ethercat.drive import ENTRIES, VIRTUAL, VIRTUAL_INPUTS, VIRTUAL_OUTPUTS, Drive, DriveAddress
 from fieldbus.ethercat.drive_block import DRIVE, NO_CELL
 from fieldbus.ethercat.drive_words import STATES, Shown, why_not
 from fieldbus.exchange.memory import Exchange
@@ -30,7 +30,6 @@ _STANDS = 1 << Bit.TARGET_REACHED
 _LONGEST_CYCLES = 2
 _SETTLED_NS = 100_000_000
 """So long after it was enabled nothing is said of how a drive follows."""
-_INS, _OUTS = ("state", "fault"), ("target", "enable", "reset")
 _CELLS: Final = {
     "statusword": "statusword_cell", "shown_mode": "shown_mode_cell", "position": "position_cell", "error_code": "error_cell",
     "controlword": "controlword_cell", "mode": "mode_cell", "sent": "wire_cell",
@@ -95,27 +94,25 @@ class Drives:
 
     def is_optional(self, tag: Tag) -> bool:
         """May the plan do without this tag: is it a drive's that has no place on the wire, or that its slave need not map?"""
-        needed = {drive.tag_name(part) for drive in self.drives for part in _needed(drive)}
-        mine = {drive.tag_name(part) for drive in self.drives for part in (*ENTRIES, "sent")}
-        return isinstance(tag.address, DriveAddress) or (tag.name in mine and tag.name not in needed)
+        optional = {drive.tag_name(part) for drive in self.drives for part in ENTRIES if part not in drive.needed}
+        return isinstance(tag.address, DriveAddress) or tag.name in optional
 
-    def completed(self, plan: Plan, used: Collection[str] = ()) -> Plan:
+    def completed(self, plan: Plan) -> Plan:
         """The plan with the virtual tags of drives at the transactions that bring, and take, what they are made of.
 
         Raises:
-            AddressError: the slave of a drive does not exchange what it needs, or a tag among `used`.
+            AddressError: the slave of a drive does not exchange what that needs.
         """
         inputs = {field.tag.name: i for i, t in enumerate(plan.transactions) for field in t.inputs}
         outputs = {field.tag.name: i for i, t in enumerate(plan.transactions) for field in t.outputs}
         virtual: dict[int, list[str]] = {}
         for drive in self.drives:
-            wanted = {*_needed(drive), *(part for part in ENTRIES if drive.tag_name(part) in used)}
-            if missing := [part for part in wanted if drive.tag_name(part) not in {*inputs, *outputs}]:
-                raise AddressError(_not_mapped(drive, sorted(missing)))
+            if missing := [part for part in drive.needed if drive.tag_name(part) not in {*inputs, *outputs}]:
+                raise AddressError(_not_mapped(drive, missing))
             here = virtual.setdefault(inputs[drive.tag_name("statusword")], [])
-            here += [drive.tag_name(part) for part in _INS]
+            here += [drive.tag_name(part) for part in VIRTUAL_INPUTS]
             there = virtual.setdefault(outputs[drive.tag_name("controlword")], [])
-            there += [drive.tag_name(part) for part in _OUTS]
+            there += [drive.tag_name(part) for part in VIRTUAL_OUTPUTS]
         changed: list[Transaction] = [
             replace(t, virtual=(*t.virtual, *virtual.get(i, ()))) for i, t in enumerate(plan.transactions)
         ]
@@ -131,7 +128,7 @@ class Drives:
             row["row"] = inputs[drive.tag_name("statusword")]
             for part, field in _CELLS.items():
                 name = drive.tag_name(part)
-                is_there = name in mapped or part in (*_INS, *_OUTS)
+                is_there = name in mapped or part in VIRTUAL
                 row[field] = exchange.cell(name) if is_there else NO_CELL
         if self.drives:
             step = NATIVE.address("drives_step")
@@ -179,15 +176,15 @@ class Drives:
         return news
 
 
-def _needed(drive: Drive) -> tuple[str, ...]:
-    return (*NEEDED, "position") if drive.mode == "csp" else NEEDED
-
-
 def _not_mapped(drive: Drive, parts: Sequence[str]) -> str:
     lacks = ", ".join(f"0x{drive.entry(part).object:04X} ({'target' if part == 'sent' else part})" for part in parts)
+    can_do_without = not {"statusword", "controlword", "sent"} & {*parts} and not (
+        drive.mode == "csp" and "position" in parts
+    )
+    or_less = f", or leave {', '.join(parts)} out of its inputs" if can_do_without else ""
     return (
-        f"drive {drive.name!r}: slave {drive.slave!r} does not exchange {lacks}, which {drive.mode} or a task needs; "
-        "assign it PDOs that have them, with pdos in the slave's table"
+        f"drive {drive.name!r}: slave {drive.slave!r} does not exchange {lacks}; "
+        f"assign it PDOs that have them, with pdos in the slave's table{or_less}"
     )
 
 

@@ -96,6 +96,15 @@ class Link(ABC):
         self._life = LifeSign(tag, self._in.cells.first[tag_name], timeout_s)
 
     @property
+    def resettable(self) -> tuple[str, ...]:
+        """What in the device has faults that somebody has to reset, by name: drives."""
+        return ()
+
+    def reset_fault(self, name: str) -> None:
+        """Have one of `resettable` reset its fault; returns at once. Any thread."""
+        raise KeyError(name)
+
+    @property
     def has_driven(self) -> bool:
         """May outputs have reached the device? What was not confirmed may have, too."""
         return self._counts["writes"] > 0

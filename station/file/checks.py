@@ -229,7 +229,7 @@ def _unused_tags(view: View) -> Iterator[Finding]:
         return  # their clients see it; without any task that is told once
     used |= {link.life_sign for link in view.config.links.values() if link.life_sign is not None}
     for name in view.config.tags:
-        if name not in used:
+        if name not in used | view.own_tags:
             yield Finding(("tags", name), "no task uses this tag", "warning")
 
 

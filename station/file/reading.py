@@ -26,6 +26,7 @@ from station.file.by_contract import ByName, expand
 from station.file.checks import check_relations
 from station.file.config import StationConfig
 from station.file.locate import Lines
+from station.file.own_tags import own_tag_names, with_own_tags
 from station.file.view import View
 from station.links import link_tables, type_of
 from station.servers import server_tables
@@ -66,10 +67,10 @@ def read_station(path: Path) -> StationFile:
         StationFileError: with all problems of the file, errors and warnings.
     """
     data, lines = _read_toml(path)
-    expanded = expand(data, path.parent)
+    expanded = expand(with_own_tags(data), path.parent)
     config, broken, guessed, findings = _validate(expanded.data)
     findings += expanded.findings
-    view = View(config, broken, path.parent, guessed)
+    view = View(config, broken, path.parent, guessed, own_tag_names(data))
     faulty = {finding.path for finding in findings}
     findings += [
         finding for finding in check_relations(view) if not any(finding.path[: len(place)] == place for place in faulty)
@@ -107,7 +108,7 @@ def read_as_it_ran(
             table["file"] = models[name]
     if isinstance(data.get("tasks"), dict):
         data["tasks"] = {name: table for name, table in data["tasks"].items() if name in tasks}
-    expanded = expand(data, path.parent, contracts)
+    expanded = expand(with_own_tags(data), path.parent, contracts)
     config, _, _, findings = _validate(expanded.data)
     if problems := [_problem(path, lines, finding) for finding in (*findings, *expanded.findings)]:
         raise StationFileError(problems)

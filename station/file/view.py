@@ -20,6 +20,8 @@ class View:
     folder: Path
     guessed: frozenset[tuple[Step, ...]] = frozenset()
     """Places whose value was wrong or missing, so that another stands there."""
+    own_tags: frozenset[str] = frozenset()
+    """The names of the tags that links bring by themselves."""
 
     def knows(self, section: str, name: str, *keys: str) -> bool:
         """Does the file say what these keys of an entry are? What follows from a guess is no finding."""

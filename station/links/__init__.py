@@ -22,7 +22,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self, get_args
 
 from pydantic import Field
 
@@ -129,6 +129,11 @@ class LinkTable(Table, ABC):
     def address(self, tag: TagTable) -> Address | None:
         """The tag's place in the device. Its `address_faults` have been checked; raises `FieldbusError`."""
         return None
+
+    @classmethod
+    def own_tags(cls, name: str, table: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """The tags that the link `name` brings by itself, as a file would have them: `table` is as TOML gives it, unchecked."""
+        return {}
 
     def reserved(self, tags: Iterable[TagTable]) -> Sequence[str]:
         """What only one station may write to at a time, of these tags: the same texts for whoever means that device."""

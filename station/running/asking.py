@@ -118,6 +118,11 @@ def request_reset_state(path: Path, task: str) -> str:
     return _words(path, f"/reset-state/{quote(task, safe='')}")
 
 
+def request_reset_drive(path: Path, drive: str) -> str:
+    """Have a running station tell a drive to reset its fault; gives its words. Raises as `request_update`."""
+    return _words(path, f"/reset-drive/{quote(drive, safe='')}")
+
+
 def request_record(path: Path, why: str) -> str:
     """Have a running station keep the cycles around now; gives its words. Raises as `request_update`."""
     return _words(path, "/record", {"why": why})

@@ -4,6 +4,7 @@
     GET  /tags            -> 200, {"tags": [`TagView`...]}; /tags?name=level&name=tank.* some of them | 404 {"error"}
     POST /update, /commit, /rollback, /allow: `station.running.changing`
     POST /reset-state/{task}  -> 200 {"message"} | 404 | 422 {"error"}; what the task keeps from cycle to cycle begins anew
+    POST /reset-drive/{drive} -> 200 {"message"} | 404 {"error"}; the drive is told to reset its fault
     POST /record {"why"}  -> 200 {"message"} | 422 {"error"}; the cycles around now are kept
     GET  /recordings      -> 200 {"recordings": [{"file", "number", "begun", "why", "size"}...]} | 422 {"error"}
     POST /stop            -> 202; the station makes its outputs safe, writes its report and ends
@@ -80,6 +81,13 @@ class Controlled(Protocol):
         Raises:
             KeyError: no such task; the message names those that exist.
             RefusedError: it keeps nothing.
+        """
+
+    def reset_drive(self, drive: str) -> str:
+        """Tell a drive to reset its fault; what was done, in words.
+
+        Raises:
+            KeyError: no such drive; the message names those that exist.
         """
 
     def record(self, why: str) -> str:
@@ -193,6 +201,7 @@ class ControlServer:
                 web.get("/tags", self._get_tags),
                 *changing_routes(self._station.changes),
                 web.post("/reset-state/{task}", self._post_reset_state),
+                web.post("/reset-drive/{drive}", self._post_reset_drive),
                 web.post("/record", self._post_record),
                 web.get("/recordings", self._get_recordings),
                 web.post("/stop", self._post_stop),
@@ -256,6 +265,14 @@ class ControlServer:
             return web.json_response({"error": error.args[0]}, status=404)
         except RefusedError as error:
             return web.json_response({"error": str(error)}, status=422)
+
+    async def _post_reset_drive(self, request: Any) -> Any:
+        from aiohttp import web
+
+        try:
+            return web.json_response({"message": self._station.reset_drive(request.match_info["drive"])})
+        except KeyError as error:
+            return web.json_response({"error": error.args[0]}, status=404)
 
     async def _post_record(self, request: Any) -> Any:
         from aiohttp import web

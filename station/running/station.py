@@ -281,6 +281,15 @@ class Station:
         self._audit.record_change(who, f"task {task}", "state reset")
         return f"the state of task {task} begins anew in its next cycle"
 
+    def reset_drive(self, drive: str, who: str = CONTROL_SOCKET) -> str:
+        """Have a drive reset its fault. See `station.running.control.Controlled`. Any thread."""
+        links = {name: link for link in self._parts.links.values() for name in link.resettable}
+        if drive not in links:
+            raise KeyError(unknown("drive", drive, links))
+        links[drive].reset_fault(drive)
+        self._audit.record_change(who, f"drive {drive}", "fault reset")
+        return f"drive {drive} is told to reset its fault; {links[drive].name}'s note in the status says whether it did"
+
     def record(self, why: str, who: str = CONTROL_SOCKET) -> str:
         """Keep the cycles around now. See `station.running.control.Controlled`. Any thread."""
         message = self.recording.record(why)

@@ -10,7 +10,7 @@ import pytest
 from fieldbus.codec import Field
 from fieldbus.errors import AddressError, ConfigurationError
 from fieldbus.ethercat.cia402 import DriveState, Goal
-from fieldbus.ethercat.drive import SHOWN, Drive
+from fieldbus.ethercat.drive import Drive
 from fieldbus.ethercat.drives import NATIVE, Drives, drive_tags
 from fieldbus.exchange.memory import Exchange
 from fieldbus.exchange.plan import Frames, Pattern, Plan, Transaction
@@ -458,16 +458,17 @@ def test_a_driver_that_is_gone_reaches_the_drive_as_a_stop() -> None:
     assert channel.cells == 3
 
 
-def test_what_a_slave_does_not_map_is_refused_with_its_objects() -> None:
-    """Before anything is exchanged; a tag that nobody uses may be missing."""
-    Bench(CSP, without=("x.velocity", "x.torque", "x.error_code", "x.mode", "x.shown_mode"))
-    Bench(CSV, without=("x.position",))
-    with pytest.raises(AddressError, match=r"'servo' does not exchange 0x6064 \(position\), 0x607A \(target\)"):
-        Bench(CSP, without=("x.position", "x.sent"))
-    bench = Bench(CSP)
-    plan = plan_of(CSP.tags(), bench.exchange._inputs, bench.exchange._outputs, ("x.velocity",))
-    with pytest.raises(AddressError, match="0x606C"):
-        bench.drives.completed(plan, used=["x.velocity"])
+def test_what_a_slave_does_not_exchange_is_refused_with_its_objects() -> None:
+    """Before anything is exchanged; what is only shown may be missing, and inputs that are not wanted."""
+    Bench(CSP, without=("x.error_code", "x.mode", "x.shown_mode"))
+    Bench(Drive(name="x", slave="servo", mode="csv", inputs=()), without=("x.position", "x.velocity", "x.torque"))
+    with pytest.raises(
+        AddressError, match=r"'servo' does not exchange 0x607A \(target\), 0x6064 \(position\); assign"
+    ) as refusal:
+        Bench(Drive(name="x", slave="servo", inputs=()), without=("x.position", "x.sent"))
+    assert "leave" not in str(refusal.value)
+    with pytest.raises(AddressError, match=r"0x606C \(velocity\);.*leave velocity out of its inputs"):
+        Bench(CSP, without=("x.velocity",))
 
 
 def test_the_plan_knows_which_virtual_tags_come_with_which_slave() -> None:
@@ -484,18 +485,7 @@ def test_tags_that_a_plan_may_do_without() -> None:
     """Virtual ones always, entries that no drive needs; an ordinary tag never."""
     bench = Bench(CSP)
     optional = {tag.name.partition(".")[2] for tag in CSP.tags() if bench.drives.is_optional(tag)}
-    assert optional == {
-        "state",
-        "fault",
-        "target",
-        "enable",
-        "reset",
-        "velocity",
-        "torque",
-        "error_code",
-        "mode",
-        "shown_mode",
-    }
+    assert optional == {"state", "fault", "target", "enable", "reset", "error_code", "mode", "shown_mode"}
     assert not bench.drives.is_optional(Tag("x.speed", "int16", "in"))
 
 
@@ -511,4 +501,3 @@ def test_goals_and_states_start_before_anything_was_heard() -> None:
     """Nothing has come: stop."""
     status = Bench(CSP).drives.status()[0]
     assert (status.state, status.goal) == (DriveState.NOT_READY, Goal.STOP)
-    assert set(SHOWN) <= {tag.name.partition(".")[2] for tag in CSP.tags()}

@@ -13,12 +13,21 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from station.change.answer import Updated
+from station.cli import app
 from station.errors import AlreadyRunningError, NotRunningError, RefusedError, UnsafeSocketError
 from station.machine.claims import Holder
 from station.running import asking, control
-from station.running.asking import fetch_status, fetch_tags, request_reset_state, request_stop, request_update
+from station.running.asking import (
+    fetch_status,
+    fetch_tags,
+    request_reset_drive,
+    request_reset_state,
+    request_stop,
+    request_update,
+)
 from station.running.control import ControlServer, socket_path
 from station.show.tags import matching
 from tests import ROOT
@@ -62,6 +71,11 @@ class FakeStation:
             raise KeyError(f'no task "{task}"; there are: axis x, still')
         self.resets.append(task)
         return "begins anew"
+
+    def reset_drive(self, drive):
+        if drive != "x.1":
+            raise KeyError(f'no drive "{drive}"; there are: x.1')
+        return "told"
 
     def request_stop(self):
         self.stopped = True
@@ -142,6 +156,15 @@ def test_a_state_is_reset(station, path):
         request_reset_state(path, "still")
     with pytest.raises(RefusedError, match='no task "axis/y"; there are: axis x, still'):
         request_reset_state(path, "axis/y")
+
+
+@pytest.mark.usefixtures("server")
+def test_a_drive_is_told_to_reset_its_fault(path):
+    """By the command, at the control socket; one that does not exist is refused by name."""
+    told = CliRunner().invoke(app, ["reset-drive", "x.1", "--socket", str(path)])
+    assert (told.exit_code, told.output.strip()) == (0, "told")
+    with pytest.raises(RefusedError, match=r'no drive "y"; there are: x\.1'):
+        request_reset_drive(path, "y")
 
 
 @pytest.mark.usefixtures("server")
