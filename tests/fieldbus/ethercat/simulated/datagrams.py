@@ -30,6 +30,10 @@ def at(position: int, register: int) -> int:
     return (position & 0xFFFF) | register << 16
 
 
+COUNT = Datagram(Command.BRD, at(0, 0), b"\0")
+"""How many are there?"""
+
+
 def pack(datagrams: Sequence[Datagram]) -> bytes:
     """A frame."""
     body = b""

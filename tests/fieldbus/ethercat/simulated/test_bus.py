@@ -1,0 +1,209 @@
+"""A bus on the wire: masters that are not ours find its slaves and bring them to OP, in a line and in a ring; and its process."""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from datetime import timedelta
+
+import pytest
+
+from fieldbus.ethercat.simulated.bus import Bus
+from fieldbus.ethercat.simulated.generic import Mirror
+from fieldbus.ethercat.simulated.process import BusProcess
+from tests import need
+from tests.fieldbus.ethercat.buses import MASTER, SECOND_MASTER, SLAVES, network, simulated
+from tests.fieldbus.ethercat.simulated.datagrams import COUNT, pack, unpack
+from tests.fieldbus.waiting import wait_for
+
+MICROSECONDS = 200_000
+"""So long a master may wait for what usually takes 50 us: the machine has other work."""
+
+
+@pytest.fixture(scope="module")
+def pysoem():
+    """With the interpreter free while it waits: the slaves are in this process."""
+    module = need.package("pysoem")
+    module.settings.always_release_gil = True
+    return module
+
+
+def exchange(master):
+    """One cycle; gives the working counter."""
+    master.send_processdata()
+    return master.receive_processdata(MICROSECONDS)
+
+
+def operational(pysoem, master, slaves):
+    """Bring all slaves to OP."""
+    assert master.config_init() == slaves
+    master.config_map()
+    master.config_dc()
+    assert master.state_check(pysoem.SAFEOP_STATE, 2_000_000) == pysoem.SAFEOP_STATE
+    exchange(master)
+    master.state = pysoem.OP_STATE
+    master.write_state()
+
+    def is_operational():
+        exchange(master)
+        return master.state_check(pysoem.OP_STATE, 2000) == pysoem.OP_STATE
+
+    wait_for(is_operational)
+
+
+def mirrors(*sizes):
+    """Mirrors, each a product of its own: masters take what they know of one for another of its kind."""
+    return [Mirror(nbytes, product=nbytes) for nbytes in sizes]
+
+
+def test_pysoem_brings_slaves_to_op(pysoem):
+    """They are named, their clocks measured, and what is written comes back; a slave without power is missed, and counted."""
+    with simulated(mirrors(2, 4, 8)) as bus:
+        master = pysoem.Master()
+        master.open(MASTER)
+        operational(pysoem, master, 3)
+        assert [slave.id for slave in master.slaves] == [2, 4, 8]
+        assert [int.from_bytes(esc.read(0x0928, 4), "little") for esc in bus.escs] == [0, 500, 1000]
+        master.slaves[1].output = b"abcd"
+        wait_for(lambda: exchange(master) == 9 and master.slaves[1].input == b"abcd")
+        bus.order({"do": "power", "slave": 2, "on": False})
+        assert exchange(master) == 6
+        bus.order({"do": "miscount", "slave": 0, "by": 1})
+        assert exchange(master) == 7
+        master.close()
+
+
+def test_a_ring_survives_a_broken_cable(pysoem):
+    """pysoem with a second interface: all slaves are exchanged with before and after."""
+    with simulated(mirrors(2, 4), is_ring=True) as bus:
+        master = pysoem.Master()
+        master.open(MASTER, SECOND_MASTER)
+        operational(pysoem, master, 2)
+        assert exchange(master) == 6
+        for cable in range(3):
+            bus.cut(cable)
+            assert exchange(master) == 6
+            bus.cut(cable, False)
+        master.close()
+
+
+def test_frames_are_delayed_doubled_and_lost_on_the_wire():
+    """By a master of bytes."""
+    with simulated(mirrors(2)) as bus, socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as master:
+        master.bind((MASTER, 0x88A4))
+        master.settimeout(5)
+
+        def answers(order, frames=1):
+            bus.order(order)
+            began = time.monotonic_ns()
+            master.send(pack([COUNT]))
+            found = [master.recv(2048) for _ in range(frames)]
+            assert all(unpack(frame)[0].counter == 1 and len(frame) == 60 for frame in found)
+            return time.monotonic_ns() - began
+
+        answers({"do": "double"}, 2)
+        assert answers({"do": "delay", "ns": 30_000_000}) > 30_000_000
+        bus.order({"do": "lose"})
+        master.send(pack([COUNT]))
+        answers({"do": "calm"})
+        assert [bus.counters()[name] for name in ("doubled", "late", "lost", "frames")] == [1, 1, 1, 4]
+
+
+def test_another_master_finds_the_same():
+    """KickCAT, with the slaves in a process of their own: it holds the interpreter while it waits."""
+    kickcat = need.package("kickcat")
+    with network(), BusProcess(SLAVES, ["mirror", "mirror:4"]) as bus:
+        link = kickcat.create_link(MASTER, "")
+        link.set_timeout(timedelta(milliseconds=5))
+        master = kickcat.Bus(link)
+        master.init(timedelta(seconds=1))
+        master.create_mapping(4096)
+        for state in (kickcat.State.SAFE_OP, kickcat.State.OPERATIONAL):
+            master.request_state(state)
+            master.wait_for_state(state, timedelta(seconds=5), master.process_data_no_check)
+        slaves = master.slaves()
+        assert [(slave.input_size, slave.output_size) for slave in slaves] == [(2, 2), (4, 4)]
+        slaves[1].set_output_bytes(b"abcd")
+
+        def is_back():
+            master.process_data_no_check()
+            return bytes(slaves[1].input_data) == b"abcd"
+
+        wait_for(is_back)
+        assert [slave["al_status"] for slave in bus.order({"do": "state"})["slaves"]] == [8, 8]
+
+
+@pytest.mark.parametrize(
+    ("order", "words"),
+    [
+        ({"do": "power", "slave": 9, "on": False}, "there is no slave 9"),
+        ({"do": "cut", "before": 5}, "cables are 0 to 2"),
+        ({"do": "power"}, "lacks 'slave'"),
+        ({"frames": 3}, "lacks 'do'"),
+        ({"do": "explode", "slave": 0}, "no order 'explode'"),
+        ({"do": "delay", "frames": 3}, "needs its ns"),
+        ({"do": "identify", "slave": 0, "colour": 3}, "no 'colour'"),
+    ],
+)
+def test_an_order_that_is_none_is_refused_in_words(order, words):
+    bus = Bus(mirrors(1, 2))
+    with pytest.raises(ValueError, match=words):
+        bus.order(order)
+    bus.close()
+
+
+def test_another_identity_is_in_the_eeprom():
+    """And its checksum is right; the alias is what registers say after power returns."""
+    bus = Bus([Mirror(product=1)])
+    bus.order({"do": "identify", "slave": 0, "product": 0x99, "alias": 5})
+    assert bytes(bus.escs[0].eeprom[20:24]) == b"\x99\0\0\0"
+    bus.order({"do": "reset", "slave": 0})
+    assert bus.escs[0].read(0x0012, 2) == b"\x05\0"
+    bus.close()
+
+
+def test_too_many_faults_are_refused():
+    bus = Bus(mirrors(1))
+    for _ in range(16):
+        bus.order({"do": "lose"})
+    with pytest.raises(ValueError, match="calm"):
+        bus.order({"do": "lose"})
+    bus.order({"do": "calm"})
+    bus.order({"do": "lose"})
+    bus.close()
+
+
+def test_a_process_takes_orders_line_by_line(socket_folder):
+    """On its standard input, or on a socket of one's own: what is no order is answered, and the bus lives."""
+    path = socket_folder / "orders"
+    command = [
+        sys.executable,
+        "-m",
+        "fieldbus.ethercat.simulated",
+        "--interface",
+        SLAVES,
+        "--slaves",
+        "mirror*1,mirror:4",
+    ]
+    command[-1] = "mirror,mirror:4"
+    with network(), subprocess.Popen([*command, "--socket", str(path)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline()) == {"ok": True, "ready": 2}
+        wait_for(path.exists)
+        with socket.socket(socket.AF_UNIX) as client, client.makefile("r") as answers:
+            wait_for(lambda: client.connect_ex(str(path)) in (0, 106))
+            client.sendall(b'{"do": "power", "slave": 1, "on": false}\nnonsense\n[]\n{"do": "st')
+            client.sendall(b'ate"}\n')
+            said = [json.loads(answers.readline()) for _ in range(4)]
+        assert [one["ok"] for one in said] == [True, False, False, True]
+        assert [slave["on"] for slave in said[3]["slaves"]] == [True, False]
+        process.terminate()
+        assert process.wait(10) == 0
+
+
+def test_a_process_says_why_it_cannot_begin():
+    with network(), pytest.raises(ValueError, match=r"nothing0: .*No such device"), BusProcess("nothing0", ["mirror"]):
+        pass
+    with network(), pytest.raises(ValueError, match="'motor'"), BusProcess(SLAVES, ["motor"]):
+        pass
