@@ -84,6 +84,33 @@ def state(interface: InterfaceArgument, as_json: JsonOption = False) -> None:
         raise typer.Exit(ExitCode.FAILED)
 
 
+@ethercat.command("import")
+def import_file(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="LinuxCNC's ethercat-conf.xml, or an ENI (EtherCATConfig).")
+    ],
+    interface: Annotated[
+        str, typer.Option(metavar="NAME", help="The bus's network interface: files do not say it.")
+    ] = "eth1",
+    master: Annotated[
+        int | None, typer.Option(min=0, help="Which one, of a LinuxCNC file with several masters.")
+    ] = None,
+    output: OutputOption = None,
+) -> None:
+    """Make a station file of what another master's file says: slaves, start-up SDOs, PDOs, watchdogs, and tags.
+
+    What is not taken over is in its comments. Nothing on a bus is asked.
+    """
+    from rt_native.terminal import Terminal
+
+    errors = Terminal(stderr=True)
+    _check_output(output)
+    with explained(errors):
+        from station.scans.shared.ethercat_files import read_bus
+
+        _propose(errors, read_bus(file, interface, _command(), master), output)
+
+
 def _refuse_if_held(interface: str) -> None:
     """Raises `AlreadyRunningError` if a running station of this computer has the bus."""
     from station.errors import AlreadyRunningError

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -56,17 +56,19 @@ class SlaveWanted:
     pdos: tuple[PdoWanted, ...] = ()
     watchdog_ns: int | None = None
     remarks: tuple[str, ...] = ()
+    scales: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Place of an entry -> scale and offset of its tag."""
 
 
 @dataclass(frozen=True, slots=True)
 class BusWanted:
-    """A bus of the proposal. `made_by`: the command, for people; `remarks`: what in a file was not taken over."""
+    """A bus of the proposal. `made_by`: the command, for people; `is_whole`: are all slaves of the bus there?"""
 
     interface: str
     slaves: tuple[SlaveWanted, ...]
     made_by: str
     cycle_ns: int | None = None
-    remarks: tuple[str, ...] = field(default=())
+    is_whole: bool = True
 
 
 def wanted_of(found: Sequence[SlaveFound]) -> tuple[SlaveWanted, ...]:
@@ -108,7 +110,6 @@ def proposal(bus: BusWanted) -> str:
     lines = [
         f"# Made by: {visible(bus.made_by)}",
         "# Outputs of which no task writes anything are sent as 0; what is controlled is your decision.",
-        *(f"# {visible(remark)}" for remark in bus.remarks),
         "",
         "[station]",
         'name = "scanned"',
@@ -117,7 +118,7 @@ def proposal(bus: BusWanted) -> str:
         'type = "ethercat"',
         f"interface = {text_of(bus.interface)}",
         *([f"cycle = {text_of(format_duration(bus.cycle_ns))}"] if bus.cycle_ns else []),
-        f"slave_count = {len(bus.slaves)}",
+        *([f"slave_count = {len(bus.slaves)}"] if bus.is_whole else []),
         "",
         *_slaves(bus.slaves),
         "[tags]",
@@ -133,8 +134,10 @@ def _slaves(slaves: Sequence[SlaveWanted]) -> Iterator[str]:
     for slave in plain:
         keys = {key: _hex(value) for key, value in _identity(slave).items()}
         yield f"{slave.name} = {{ {', '.join(f'{key} = {value}' for key, value in keys.items())} }}{_about(slave)}"
+        yield from _remarks(slave)
     for slave in (one for one in slaves if one not in plain):
         yield from ("", f"[links.bus.slaves.{slave.name}]{_about(slave)}")
+        yield from _remarks(slave)
         yield from (f"{key} = {_hex(value)}" for key, value in _identity(slave).items())
         yield from _setting_up(slave)
     yield ""
@@ -153,8 +156,12 @@ def _hex(value: int) -> str:
 def _about(slave: SlaveWanted) -> str:
     revision = f"revision 0x{slave.revision:08X}" if slave.revision is not None else ""
     serial = f"serial {slave.serial}" if slave.serial else ""
-    words = ", ".join(filter(None, (slave.title, revision, serial, *slave.remarks)))
+    words = ", ".join(filter(None, (slave.title, revision, serial)))
     return f"   # {visible(words)}" if words else ""
+
+
+def _remarks(slave: SlaveWanted) -> Iterator[str]:
+    yield from (f"# {visible(remark)}" for remark in slave.remarks)
 
 
 def _setting_up(slave: SlaveWanted) -> Iterator[str]:
@@ -192,20 +199,24 @@ def _tags(slaves: Sequence[SlaveWanted]) -> Iterator[str]:
             if entry.is_gap:
                 continue
             place = f"{slave.name}:{entry.place}"
-            name = f"{slave.name}_{entry.name}"
+            name = f"{slave.name}_{entry.name.lstrip('_')}"
             if entry.refusal:
-                yield f"# {name}: {place} ({visible(entry.label)}): {entry.refusal}"
+                label = f" ({visible(entry.label)})" if entry.label else ""
+                yield f"# {name}: {place}{label}: {entry.refusal}"
             elif (entry.direction, entry.place) in seen:
                 yield f"# {name}: {place} is exchanged twice; the first one is a tag"
             else:
-                yield f"{name} = {inline(_keys(entry, place))}{f'   # {visible(entry.label)}' if entry.label else ''}"
+                yield f"{name} = {inline(_keys(entry, place, slave.scales))}{f'   # {visible(entry.label)}' if entry.label else ''}"
             seen.add((entry.direction, entry.place))
 
 
-def _keys(entry: PdoEntry, place: str) -> dict[str, object]:
+def _keys(entry: PdoEntry, place: str, scales: Mapping[str, tuple[float, float]]) -> dict[str, object]:
+    scale, offset = scales.get(entry.place, (1.0, 0.0))
     return {
         **({"direction": "out"} if entry.direction == "out" else {}),
         "type": entry.type,
         "address": place,
         **({"count": entry.count} if entry.count > 1 else {}),
+        **({"scale": scale} if scale != 1.0 else {}),
+        **({"offset": offset} if offset else {}),
     }

@@ -60,10 +60,20 @@ def test_how_a_slave_is_set_up():
     sdos = (SdoWanted(0x6060, 0, 8, "int8", comment="csp"), SdoWanted(0x8000, 1, "0102ff", "bytes", complete=True))
     pdos = (PdoWanted(0x1600), PdoWanted(0x1A00, ((0x6041, 0, 16), (0x6064, 0, 32))))
     slaves = (
-        SlaveWanted("drive", 0, 1, 2, sdos=sdos, pdos=pdos, watchdog_ns=200_000_000, title="a\ndrive"),
+        SlaveWanted(
+            "drive",
+            0,
+            1,
+            2,
+            sdos=sdos,
+            pdos=pdos,
+            watchdog_ns=200_000_000,
+            title="a\ndrive",
+            remarks=("one line\nonly",),
+        ),
         SlaveWanted("plain", 1),
     )
-    text = proposal(BusWanted("eth1", slaves, "x", cycle_ns=500_000, remarks=("one line\nonly",)))
+    text = proposal(BusWanted("eth1", slaves, "x", cycle_ns=500_000))
     bus = tomllib.loads(text)["links"]["bus"]
     assert bus["cycle"] == "500 us"
     assert bus["slaves"]["plain"] == {"position": 1}
