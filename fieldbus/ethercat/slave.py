@@ -90,14 +90,31 @@ def sdo_error(slave: Slave, what: str, error: Exception) -> DeviceError:
 
 
 def assign(slave: Slave, pdos: tuple[PdoChoice, ...]) -> None:
-    """Have these PDOs exchanged instead of the slave's own choice; of a direction without one, that stays."""
-    for pdo in pdos:
-        if pdo.entries:
-            _put(slave, pdo.index, [i << 16 | sub << 8 | bits for i, sub, bits in pdo.entries], "uint32")
+    """Have these PDOs exchanged instead of the slave's own choice; of a direction without one, that stays.
+
+    Nothing is written where it is so already: some slaves refuse to be told what they do anyway. A PDO that is changed is assigned
+    to nothing meanwhile, as ETG.1000.6, clause 5.6.7.4, wants it.
+    """
     for is_output, index in ((True, _OUTPUTS_ASSIGNED), (False, _INPUTS_ASSIGNED)):
-        chosen = [pdo.index for pdo in pdos if pdo.is_output == is_output]
-        if chosen:
-            _put(slave, index, chosen, "uint16")
+        chosen = {pdo.index: pdo for pdo in pdos if pdo.is_output == is_output}
+        mapped = {i: [e[0] << 16 | e[1] << 8 | e[2] for e in pdo.entries] for i, pdo in chosen.items() if pdo.entries}
+        changed = {i: numbers for i, numbers in mapped.items() if _present(slave, i) != numbers}
+        if not chosen or (not changed and _present(slave, index) == list(chosen)):
+            continue
+        if changed:
+            write_sdo(slave, Sdo(index, 0, 0, "uint8"))
+        for i, numbers in changed.items():
+            _put(slave, i, numbers, "uint32")
+        _put(slave, index, list(chosen), "uint16")
+
+
+def _present(slave: Slave, index: int) -> list[int] | None:
+    """The list of numbers in an object; None: there is none, or it cannot be read."""
+    try:
+        count = slave.device.sdo_read(index, 0)
+        return [int.from_bytes(slave.device.sdo_read(index, i + 1), "little") for i in range(count[0])]
+    except Exception:  # what is wrong the slave says when it is written
+        return None
 
 
 def _put(slave: Slave, index: int, numbers: list[int], kind: str) -> None:
