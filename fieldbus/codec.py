@@ -28,7 +28,8 @@ class Field:
 
     `cell` is where the first one goes in the values, `byte` where it starts in the payload, `width` the bytes from one
     to the next (2 for an int8 in a register, else the type's own size). `bit`, from the lowest bit of `byte` on, is for
-    packed bools; successive elements are successive bits.
+    packed bools; successive elements are successive bits. `bits`: so many, from `bit` on, are a whole number; successive elements are
+    neighbours (native exchanges only).
     """
 
     tag: Tag
@@ -38,6 +39,7 @@ class Field:
     order: Order = Order.ABCD
     count: int = 1
     bit: int | None = None
+    bits: int = 0
 
 
 class Codec:

@@ -54,6 +54,8 @@ class Flag(IntFlag):
     """A broadcast: nobody answers, nothing is confirmed."""
     CLOCK = 8
     """Its answer says what time it is at the device: `clock_note` hears of it."""
+    STATE = 16
+    """Its answer is the state of all devices."""
 
 
 class Event(IntEnum):
@@ -82,6 +84,10 @@ class Event(IntEnum):
     """The connection takes no more bytes: the device does not read."""
     NOISE = 11
     """Somebody else talks on the serial line, so that nothing can be asked: a note, as `MISSED` is."""
+    COUNTER = 12
+    """A datagram came back with a working counter, which is the code, that is not the one that it must have: a note."""
+    STATE = 13
+    """The state of all devices, which is the code, or how many have said so, is another than before: a note."""
 
 
 class Kind(IntEnum):
@@ -95,6 +101,9 @@ class Kind(IntEnum):
     """0 or not."""
     BIT = 5
     """One bit of a byte; successive elements are successive bits."""
+    BITS = 6
+    """So many bits as `nbytes` says, from `bit` on, lowest first; successive elements are neighbours."""
+    SIGNED_BITS = 7
 
 
 class Cut(IntEnum):
@@ -104,6 +113,8 @@ class Cut(IntEnum):
     """A field says how long the frame is."""
     SHAPE = 1
     """A serial line: it is as long as the expected answer, or as the refusal; a checksum (CRC-16) ends it. See `line_native`."""
+    PACKET = 2
+    """One `recv` is one whole frame, of several datagrams. See `packets_native`."""
 
 
 MOST_NUMBERS_LATE = 1024
@@ -166,6 +177,9 @@ EXCHANGE = np.dtype(
         ("scratch", "<i8", 2),
         # what a kind of link adds, by address
         *words("clock", "clock_note", "clock_shift", "drives", "drive_count", "drives_step"),
+        # packets, and what of them is counted
+        *words("packets", "packet_count", "flying", "is_asked", "bus_state", "bus_count"),
+        *words("frames_lost", "wrong_counters", "foreign", "state_changes"),
     ]
 )
 """`me` is the address of this struct, a table of one; `carry_out` that of `exchange_phase`. While it is `wanted` by the keeper,
@@ -186,6 +200,9 @@ life sign; `life_last` are the bits that it had when it was seen last, `life_cha
 line: `unsent` bytes of the request of `newest_asked` (an address) have not left yet; at `quiet_by_ns` somebody else has talked
 for too long.
 
+Of packets: so many are `flying`; `is_asked` since those of this phase have left. `bus_state` is what all devices together say of their
+state, -1: not known yet, and `bus_count` how many have said so.
+
 What a kind of link adds are exported functions, by address, 0: none (`Exchange.extend`); `clock`, `drives`, `drive_count` are theirs:
 
     clock_note(exchange, datagram, sent_ns, now, transaction)   the answer of a transaction with `Flag.CLOCK` was accepted
@@ -202,13 +219,19 @@ TRANSACTION = np.dtype(
         *words("outs", "out_count", "ins", "in_count", "keeps", "keep_count", "echoed_at", "echoed_bytes", "newest"),
         *words("quality", "is_fresh", "asked_ns", "arrived_ns", "misses", "skip_until_ns", "confirmed"),
         *words("fence", "variants", "variant", "in_doubt", "owed", "missed_in", "is_proven", "is_deaf"),
+        *words("counter", "counter_came", "counters_wrong"),
     ]
 )
 """`passing` has a bit for each code of a refusal that passes. `confirmed` counts good answers.
 
 `fence` is the number of the first fence of the transaction's unit on a serial line, -1: there is none. What follows belongs to
 that first one (`fieldbus.exchange.line_native`); fences lie behind the transactions.
+
+Of a datagram: its working `counter` as it must be, as it came last, and how often it was wrong.
 """
+
+PACKET = np.dtype(words("frame", "frame_bytes", "least", "first", "count", "number", "is_flying"))
+"""A frame with its datagrams, which are the requests of transactions; `least`: so many of its bytes an answer has."""
 
 MOVE = np.dtype(
     [

@@ -5,6 +5,8 @@
     receive  bytes -> frames -> is it the expected answer? -> decode (`answers_native`) -> go
     finish   publish inputs and outputs, count, give back
 
+On a bus all requests of the phase leave at once, several in a frame (`packets_native`).
+
 A phase does this for several exchanges at once: all first requests leave before any answer is awaited. It makes no other
 system calls than send, recv, ppoll and, when the keeper has to be woken, write.
 """
@@ -36,6 +38,13 @@ from fieldbus.exchange.line_native import (
 )
 from fieldbus.exchange.moves_native import encode, forget_kept, put_kept
 from fieldbus.exchange.notes_native import fail, tell, wake
+from fieldbus.exchange.packets_native import (
+    begin_packets,
+    is_bus,
+    lose_packets,
+    receive_packets,
+    step_packets,
+)
 from fieldbus.exchange.ports_native import (
     count_reactions,
     gather,
@@ -135,6 +144,8 @@ def begin(exchange, phase, now):  # type: ignore[no-untyped-def]
         forget_kept(exchange, load_i64(transaction + _KEEPS), load_i64(transaction + _KEEP_COUNT))
     if phase != _READS_PHASE:
         gather_all(exchange, now)
+    if is_bus(exchange):
+        begin_packets(exchange)
     store_i64(exchange + _QUIET_BY, max(now, load_i64(exchange + _SEND_AT)) + load_i64(exchange + _ANSWER_NS))
     return 1
 
@@ -367,6 +378,8 @@ def are_written(exchange):  # type: ignore[no-untyped-def]
 @inline
 def finish(exchange, phase, now):  # type: ignore[no-untyped-def]
     """Publish, count, and give the exchange back."""
+    if is_bus(exchange):
+        lose_packets(exchange)  # that are still under way at the end of the time that a phase has
     worst = worst_of(exchange, now)
     complete = load_i64(exchange + _POSITION) == load_i64(exchange + _END) and load_i64(exchange + _FAULT) == 0
     if phase != _READS_PHASE and load_i64(exchange + _WRITES) > 0 and complete and are_written(exchange):
@@ -406,6 +419,8 @@ def step(exchange, now):  # type: ignore[no-untyped-def]
     if atomic_load(exchange + _WANTED) != 0:
         store_i64(exchange + _IS_CUT, 1)
         return now
+    if is_bus(exchange):
+        return step_packets(exchange, now)
     if load_i64(exchange + _UNSENT) != 0:
         send_rest(exchange)
     if load_i64(exchange + _PENDING) != _NONE and now >= load_i64(exchange + _GIVE_UP):
@@ -417,6 +432,15 @@ def step(exchange, now):  # type: ignore[no-untyped-def]
         if is_line(exchange) and now >= load_i64(exchange + _QUIET_BY) and is_under_way(exchange):
             never_quiet(exchange, now)
     return min(again, now + _AGAIN) if load_i64(exchange + _UNSENT) != 0 else again
+
+
+@inline
+def take_what_came(exchange, now):  # type: ignore[no-untyped-def]
+    """Answers, whole or in parts."""
+    if is_bus(exchange):
+        receive_packets(exchange, now)
+    else:
+        receive(exchange, now)
 
 
 @inline
@@ -458,7 +482,7 @@ def phase_of(table, count, phase, limit_ns, area):  # type: ignore[no-untyped-de
                 exchange = load_i64(table + 8 * i)
                 if load_i64(mine + 8 * i) != 0 and is_under_way(exchange):
                     if load_u16(at + 6) != 0:
-                        receive(exchange, now)
+                        take_what_came(exchange, now)
                     at += _POLL
     for i in range(count):
         exchange, now = load_i64(table + 8 * i), now_ns(timespec)

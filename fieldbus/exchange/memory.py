@@ -18,6 +18,7 @@ from fieldbus.exchange.block import (
     KEEP,
     MOVE,
     NOTE_BYTES,
+    PACKET,
     PORT,
     RUN,
     SAMPLE,
@@ -29,7 +30,7 @@ from fieldbus.exchange.block import (
     Phase,
     State,
 )
-from fieldbus.exchange.plan import Pattern, Plan, Samples, Transaction
+from fieldbus.exchange.plan import Packet, Pattern, Plan, Samples, Transaction
 from fieldbus.image.image import Channel
 from fieldbus.link.plausible import is_judged, plausible_range
 from fieldbus.link.ports import Cells
@@ -127,11 +128,12 @@ class Exchange:
         self._lay_line(plan, rows)
         frames, room = plan.frames, _STREAM_BYTES + plan.frames.most
         self._lay_samples(plan.samples)
+        self._lay_packets(plan.packets, rows)
         ours = _lay_pattern(parts, frames.ours) if frames.ours else (0, 0, 0)
         self._set(
             transactions=block.address, count=len(plan.transactions), writes=plan.writes,
             buffer=_part(parts, room + 8).address, buffer_bytes=room, received=0, answer_ns=plan.answer_ns,
-            pause_ns=plan.pause_ns, cut=Cut.SHAPE if frames.line else Cut.LENGTH,
+            pause_ns=plan.pause_ns, cut=_cut(plan),
             header_bytes=frames.header_bytes, length_at=frames.length_at, length_bytes=frames.length_bytes,
             length_is_big=frames.length_is_big, length_add=frames.length_add, least=frames.least, most=frames.most,
             number_at=frames.number_at, number_bytes=frames.number_bytes, number_is_big=frames.number_is_big,
@@ -152,6 +154,32 @@ class Exchange:
         if line is not None:
             times = {"byte_ns": line.byte_ns, "quiet_ns": line.quiet_ns, "broadcast_ns": line.broadcast_ns}
             self._set(**times, echo=line.echo)
+
+    def _lay_packets(self, packets: Sequence[Packet], rows: NDArray[Any]) -> None:
+        """Requests move into the frames that they travel in."""
+        parts, first = self._plan_parts, 0
+        block = _part(parts, PACKET.itemsize * len(packets))
+        for row, packet in zip(block.view(PACKET, 0, len(packets)), packets, strict=True):
+            some = rows[first : first + packet.count]
+            used = len(packet.head) + int(some["request_bytes"].sum())
+            frame, at = _part(parts, max(used, packet.least)), len(packet.head)
+            frame.view(np.uint8, 0, at)[:] = np.frombuffer(packet.head, np.uint8)
+            for one in some:
+                request, nbytes = self._plan_part(int(one["request"])), int(one["request_bytes"])
+                frame.view(np.uint8, at, nbytes)[:] = request.view(np.uint8, 0, nbytes)
+                one["request"] = frame.address + at
+                at += nbytes
+            row["frame"], row["frame_bytes"], row["least"] = frame.address, max(used, packet.least), used
+            row["first"], row["count"] = first, packet.count
+            first += packet.count
+        assert not packets or first == len(rows), packets
+        self._set(packets=block.address, packet_count=len(packets), flying=0, bus_state=_NOTHING, bus_count=_NOTHING)
+
+    @property
+    def bus_state(self) -> tuple[int, int] | None:
+        """(what all devices of a bus together say of their state, how many have said so); None: it is not known."""
+        state = int(self._words[_X.bus_state // 8])
+        return None if state == _NOTHING else (state, int(self._words[_X.bus_count // 8]))
 
     def watch(self, cell: int, timeout_ns: int) -> None:
         """This input must change within `timeout_ns`, or no input is to be trusted."""
@@ -352,10 +380,9 @@ class Exchange:
 
     def _bytes_of(self, row: Any, name: str, size: str) -> bytes:
         address = int(row[name])
-        part = next(
-            (part for part in self._plan_parts if part.address == address), None
-        )  # another plan may be laid meanwhile
-        return part.view(np.uint8, 0, int(row[size])).tobytes() if part else b""
+        holds = (part for part in self._plan_parts if part.address <= address < part.address + part.nbytes)
+        part = next(holds, None)  # another plan may be laid meanwhile
+        return part.view(np.uint8, address - part.address, int(row[size])).tobytes() if part else b""
 
     # --- parts --------------------------------------------------------------------------------------------------------
 
@@ -399,6 +426,12 @@ class Exchange:
         return [i for i, t in asked if t.concerns_all or wanted & {*(f.tag.name for f in t.inputs), *t.virtual}]
 
 
+def _cut(plan: Plan) -> Cut:
+    if plan.packets:
+        return Cut.PACKET
+    return Cut.SHAPE if plan.frames.line else Cut.LENGTH
+
+
 def runs_of(cells: Cells, tags: Iterable[Tag]) -> list[tuple[int, int, int]]:
     """(cell here, cell in the channel, count): neighbours on both sides are one run."""
     runs: list[tuple[int, int, int]] = []
@@ -433,8 +466,8 @@ def _records(parts: list[Block], dtype: np.dtype[Any], rows: Sequence[Any]) -> i
 
 def _lay_transaction(parts: list[Block], row: Any, transaction: Transaction) -> None:
     flags = (Flag.READS if transaction.inputs else 0) | (Flag.WRITES if transaction.outputs else 0)
-    if transaction.tells_time:
-        flags |= Flag.CLOCK
+    flags |= (Flag.CLOCK if transaction.tells_time else 0) | (Flag.STATE if transaction.tells_state else 0)
+    row["counter"] = transaction.counter or 0
     row["request"], row["request_bytes"] = _bytes(parts, transaction.request), len(transaction.request)
     if transaction.answer is None:
         flags |= Flag.UNANSWERED
@@ -474,16 +507,18 @@ def _continues(row: dict[str, Any], following: dict[str, Any]) -> bool:
     count = row["count"]
     alike = all(row[n] == following[n] for n in row if n not in ("cell", "at", "bit", "count"))
     near = following["cell"] == row["cell"] + count
+    if row["kind"] > Kind.BIT:
+        return False
     if row["kind"] == Kind.BIT:
         return bool(alike and near and 8 * following["at"] + following["bit"] == 8 * row["at"] + row["bit"] + count)
     return bool(alike and near and not row["absent_count"] and following["at"] == row["at"] + row["step"] * count)
 
 
 def _move(parts: list[Block], field: Field, first_byte: int, is_output: bool) -> dict[str, Any]:
-    tag, number = field.tag, field.tag.number
+    tag = field.tag
     at, kind = first_byte + field.byte, _kind(field)
-    nbytes, places = (1, 0) if kind == Kind.BIT else _element(tag.type, field.width, field.order)
-    low, high = (number.low, number.high) if is_output else plausible_range(tag)
+    nbytes, places = (field.bits or 1, 0) if kind >= Kind.BIT else _element(tag.type, field.width, field.order)
+    low, high = _held(field) if is_output else plausible_range(tag)
     absent = () if is_output else tag.unavailable
     is_checked = is_judged(tag)
     bits = [_bits(value, kind, nbytes) for value in absent]
@@ -502,7 +537,18 @@ def _element(type_name: str, width: int, order: Order) -> tuple[int, int]:
     return len(places), _packed(places)
 
 
+def _held(field: Field) -> tuple[float, float]:
+    """The lowest and the highest raw number that fits."""
+    number, bits = field.tag.number, field.bits
+    if not bits:
+        return number.low, number.high
+    low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if number.low < 0 else (0, (1 << bits) - 1)
+    return max(number.low, low), min(number.high, high)
+
+
 def _kind(field: Field) -> Kind:
+    if field.bits:
+        return Kind.SIGNED_BITS if field.tag.number.low < 0 else Kind.BITS
     if field.bit is not None:
         return Kind.BIT
     if field.tag.type == "bool":
@@ -519,6 +565,8 @@ def _packed(places: Sequence[int]) -> int:
 
 def _bits(value: float, kind: Kind, nbytes: int) -> int:
     """A raw number as the bits that native code compares."""
+    if kind > Kind.BIT:
+        return int(value)
     if kind == Kind.FLOAT32:
         return int(np.float32(value).view(np.uint32))
     if kind == Kind.FLOAT64:

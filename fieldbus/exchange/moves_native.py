@@ -31,6 +31,7 @@ _VALUES_IN, _SUSPECT, _VALUES_OUT, _SCRATCH, _IMPLAUSIBLE = (
 _SIGNED, _UNSIGNED, _FLOAT32, _FLOAT64, _TRUTH, _BIT_KIND = (
     int(Kind.SIGNED), int(Kind.UNSIGNED), int(Kind.FLOAT32), int(Kind.FLOAT64), int(Kind.TRUTH), int(Kind.BIT)
 )  # fmt: skip
+_SIGNED_BITS = int(Kind.SIGNED_BITS)
 _ROUNDING = 4503599627370496.0  # 2**52: above it every float64 is whole
 _TOP = 9223372036854775808.0  # 2**63
 _SIGN = -(1 << 63)
@@ -61,6 +62,26 @@ def scatter_bytes(at, places, nbytes, bits):  # type: ignore[no-untyped-def]
     """The same back."""
     for j in range(nbytes):
         store_u8(at + ((places >> (8 * j)) & 0xFF), (bits >> (8 * j)) & 0xFF)
+
+
+@inline
+def gather_bits(at, bit, count, is_signed):  # type: ignore[no-untyped-def]
+    """`count` bits from `bit` on, lowest first, as a number (at most 56)."""
+    first, end, bits = at + bit // 8, bit % 8 + count, 0
+    for j in range((end + 7) // 8):
+        bits |= load_u8(first + j) << (8 * j)
+    bits = (bits >> (bit % 8)) & ((1 << count) - 1)
+    return bits - (1 << count) if is_signed and bits >> (count - 1) != 0 else bits
+
+
+@inline
+def scatter_bits(at, bit, count, bits):  # type: ignore[no-untyped-def]
+    """The same back; bits around them stay."""
+    first, end, mask = at + bit // 8, bit % 8 + count, ((1 << count) - 1) << (bit % 8)
+    bits = (bits << (bit % 8)) & mask
+    for j in range((end + 7) // 8):
+        keep = load_u8(first + j) & (0xFF ^ ((mask >> (8 * j)) & 0xFF))
+        store_u8(first + j, keep | ((bits >> (8 * j)) & 0xFF))
 
 
 @inline
@@ -124,6 +145,9 @@ def decode(exchange, moves, count, message):  # type: ignore[no-untyped-def]
             if kind == _BIT_KIND:
                 bits = (load_u8(at + (bit + i) // 8) >> ((bit + i) % 8)) & 1
                 raw = float(bits)
+            elif kind > _BIT_KIND:
+                bits = gather_bits(at, bit + i * nbytes, nbytes, kind == _SIGNED_BITS)
+                raw = float(bits)
             else:
                 bits = gather_bytes(at, places, nbytes)
                 raw = number_of(bits, kind, nbytes, scratch)
@@ -159,6 +183,8 @@ def encode(exchange, moves, count, message):  # type: ignore[no-untyped-def]
                 one = 1 << ((bit + i) % 8)
                 byte = load_u8(place) & (0xFF ^ one)
                 store_u8(place, byte | (one if whole(raw) != 0.0 else 0))
+            elif kind > _BIT_KIND:
+                scatter_bits(at, bit + i * nbytes, nbytes, int(whole(raw)))
             else:
                 scatter_bytes(at, places, nbytes, bits_of(raw, kind, scratch))
                 at += step

@@ -66,6 +66,10 @@ class Transaction:
         tells_time: its answer says what time it is at the device, and is given to the link's clock.
         virtual: tags without a place on the wire that are made of these inputs, or of which these outputs are made (by native code
             that the link hangs in): as good as the transaction.
+        counter: of a datagram in a packet: how often it must have been worked on, as its last two bytes say, low byte first; if it
+            `tells_time`, at least so often.
+        tells_state: of a datagram: it is the state of all devices, good only where it has the answer's fixed bits, and then the
+            keeper is told what it is and how many have said so whenever that changes.
     """
 
     label: str
@@ -81,6 +85,8 @@ class Transaction:
     concerns_all: bool = False
     tells_time: bool = False
     virtual: tuple[str, ...] = ()
+    counter: int | None = None
+    tells_state: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +115,19 @@ class Fence:
 
     of: frozenset[int]
     variants: tuple[Transaction, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """Datagrams that travel together in one frame: `head`, then so many transactions' requests, then zeros up to `least` bytes.
+
+    A packet is known by its datagrams' first 8 bytes, where their patterns fix them, and by its number, which is in the second byte
+    of each: the lowest 7 bits, behind a bit that is set, in the first, 8 more in each that follows.
+    """
+
+    head: bytes
+    count: int
+    least: int = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +182,9 @@ class Plan:
     """All transactions of a cycle, in this order: the first `writes` are what it takes to write the outputs, the others read.
 
     Times in nanoseconds: an answer is given up after `answer_ns`; between two questions the line is left in peace for `pause_ns`.
+
+    With `packets`, which are all transactions in their order, one `recv` gives one frame, and all packets of a phase are under way at
+    once: those whose first transaction belongs to it.
     """
 
     frames: Frames
@@ -172,6 +194,7 @@ class Plan:
     pause_ns: int = 0
     samples: Samples | None = None
     fences: tuple[Fence, ...] = ()
+    packets: tuple[Packet, ...] = ()
 
     @property
     def questions(self) -> tuple[Transaction, ...]:
