@@ -155,7 +155,7 @@ class Bus:
             slave, kind, value = (int(event[name][0]) for name in ("slave", "kind", "value"))
             self._happened(self.escs[slave], Event(kind), value)
         for esc in self.escs:
-            if esc.device.poll_ns > 0 and esc.is_on:
+            if esc.device.poll_ns > 0 and esc.is_on and not esc.word("hung_ns"):
                 esc.device.poll(esc)
 
     def _happened(self, esc: Esc, event: Event, value: int) -> None:
@@ -164,14 +164,16 @@ class Bus:
             esc.forget_messages()
             device.power_on(esc)
             esc.install_step()
-        elif not esc.is_on:
+        elif not esc.is_on or esc.word("hung_ns"):
             return
         elif event is Event.AL_CONTROL:
             device.al_control(esc, value)
         elif event is Event.WATCHDOG:
             device.watchdog(esc)
         elif event is Event.MAILBOX_READ:
-            esc.deliver()
+            esc.message_was_read()
+        elif event is Event.REPEAT:
+            esc.repeat(value)
         elif value == device.mailboxes[0]:
             message = esc.take_message(value)
             for answer in device.mailbox(esc, message) if message is not None else []:
@@ -186,6 +188,15 @@ class Bus:
             os.eventfd_write(self._tell, 1)
         elif not self._ports:
             self.attend()
+
+    def hang(self, slave: int, is_hung: bool) -> None:
+        """Let a slave's device hang, or work again: then it sees what its master asked for last."""
+        esc = self.escs[slave]
+        since = time.monotonic_ns() if is_hung else 0
+        NATIVE.function("bus_set")(self._block.address, esc.word_address("hung_ns"), since)
+        if not is_hung and esc.is_on:
+            self._happened(esc, Event.AL_CONTROL, int.from_bytes(esc.read(registers.AL_CONTROL, 2), "little"))
+            self._happened(esc, Event.MAILBOX, esc.device.mailboxes[0])
 
     def cut(self, before: int, is_cut: bool = True) -> None:
         """Break the cable before slave `before`, or mend it; that behind the last one is before a slave that is not there."""

@@ -16,6 +16,7 @@ from rt_native.memory import Block
 _MOST: Final = 2048
 _IDENTITY: Final = {"vendor": 16, "product": 20, "revision": 24, "serial": 28}
 _ALIAS_AT, _CHECKED = 8, 14
+_REPEAT: Final = 2
 
 
 class Esc:
@@ -30,6 +31,7 @@ class Esc:
         self._eeprom.view(np.uint8, count=len(sii))[:] = np.frombuffer(sii, np.uint8)
         self._eeprom_bytes = len(sii)
         self._waiting: deque[bytes] = deque()
+        self._lying = self._was_read = b""
         self._words = self._block.view(ESC)
         self._set(memory=self.address + ESC.itemsize, initial=self._initial.address, bus=bus, position=position)
         self._set(ram_end=REGISTERS + kind.ram_bytes, managers=kind.sync_managers, fmmus=kind.fmmus)
@@ -130,6 +132,7 @@ class Esc:
     def forget_messages(self) -> None:
         """Empty that queue: the mailbox was switched off."""
         self._waiting.clear()
+        self._lying = self._was_read = b""
 
     # --- what the bus does with it ---
 
@@ -139,9 +142,27 @@ class Esc:
             done = NATIVE.function("pdi_put_message")(self.address, self.device.mailboxes[1], *_given(self._waiting[0]))
             if done == 0:
                 return
-            self._waiting.popleft()
+            message = self._waiting.popleft()
             if done == 1:
+                self._lying = message
                 return
+
+    def message_was_read(self) -> None:
+        """The master has read what lay in its mailbox: the next can be put there."""
+        self._was_read = self._lying
+        self.deliver()
+
+    def repeat(self, manager: int) -> None:
+        """Put the message that the master read last in its mailbox again, before all others, and acknowledge that."""
+        asked, acknowledged = self.read(registers.MANAGER + registers.MANAGER_BYTES * manager + 6, 2)
+        if not (asked ^ acknowledged) & _REPEAT:
+            return
+        if NATIVE.function("pdi_recall_message")(self.address, manager):
+            self._waiting.appendleft(self._lying)
+        if self._was_read:
+            self._waiting.appendleft(self._was_read)
+        self.deliver()
+        self.write(registers.MANAGER + registers.MANAGER_BYTES * manager + 7, bytes([acknowledged ^ _REPEAT]))
 
     def take_message(self, manager: int) -> bytes | None:
         """What the master wrote; the mailbox is empty again."""

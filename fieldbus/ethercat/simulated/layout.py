@@ -41,6 +41,8 @@ class Event(IntEnum):
     MAILBOX_READ = 4
     """The master has read mailbox `value`: the next message can be put there."""
     WATCHDOG = 5
+    REPEAT = 6
+    """The master wants the message again that it read last from mailbox `value`."""
 
 
 class Access(IntFlag):
@@ -93,13 +95,14 @@ ESC = np.dtype(
         *words("watchdog_ns", "fed_ns", "is_fed"),
         # protection against writing, reset
         *words("enabled", "enabled_all", "resets", "reset_frame"),
-        *words("logical_low", "logical_high", "any_manager", "cut", "counter_fault"),
+        *words("logical_low", "logical_high", "any_manager", "cut", "counter_fault", "hung_ns"),
         ("manager", MANAGER, (MANAGERS,)),
     ]
 )
 """`crystal`, `steer`: how much faster than true time the clock runs, by itself, and by what its control adds. At true time
 `anchor_ns` the clock showed `local_ns`. `sync`: activation (0: none); `sync0`, `sync1`: system time of the next pulse. `cut`: the
-cable before this slave is broken. `enabled`: number of the frame in which writing of registers was enabled."""
+cable before this slave is broken. `hung_ns`: since
+when its device does nothing, 0: it works. `enabled`: number of the frame in which writing of registers was enabled."""
 
 BUS = np.dtype(
     [

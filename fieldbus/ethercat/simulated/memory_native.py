@@ -41,13 +41,13 @@ _HAS_CLOCK, _ARRIVAL, _ENABLED, _ENABLED_ALL, _RESETS, _RESET_FRAME = (
 _LOW, _HIGH, _WATCHDOG, _IS_FED, _FED, _SYNC, _ANCHOR, _LOCAL = (
     _E.logical_low, _E.logical_high, _E.watchdog_ns, _E.is_fed, _E.fed_ns, _E.sync, _E.anchor_ns, _E.local_ns
 )  # fmt: skip
-_START, _LENGTH = _M.start, _M.length
+_START, _LENGTH, _BY_MASTER = _M.start, _M.length, _M.by_master
 _NUMBER, _NOW, _STALE, _WRITABLE, _SPECIAL, _DUE = (
     _B.number, _B.now_ns, _B.is_stale, _B.writable, _B.special, _B.due_ns
 )  # fmt: skip
 _REGISTERS = REGISTERS
 _READ, _WRITE, _OR = int(Access.READ), int(Access.WRITE), int(Access.OR)
-_RESET_EVENT, _AL_EVENT = int(Event.RESET), int(Event.AL_CONTROL)
+_RESET_EVENT, _AL_EVENT, _REPEAT = int(Event.RESET), int(Event.AL_CONTROL), int(Event.REPEAT)
 _ALL_EVER = 1 << 62
 (
     _WRITE_ENABLE, _PROTECTION, _ESC_ENABLE, _ESC_PROTECTION, _RESET_AT, _DL_CONTROL, _DL_STATUS, _AL_CONTROL, _AL_STATUS,
@@ -205,6 +205,16 @@ def is_protected(esc, first, end):  # type: ignore[no-untyped-def]
 
 
 @inline
+def ask_again(esc):  # type: ignore[no-untyped-def]
+    """A mailbox whose repeat request (byte 6, bit 1) is not what the device has acknowledged (byte 7, bit 1)."""
+    for number in range(load_i64(esc + _MANAGERS)):
+        manager, at = manager_at(esc, number), load_i64(esc + _MEMORY) + _MANAGER + number * _MANAGER_BYTES
+        is_asked = (load_u8(at + 6) ^ load_u8(at + 7)) & 2 != 0
+        if is_asked and load_i64(manager + _LENGTH) != 0 and load_i64(manager + _BY_MASTER) == 0:
+            tell(esc, _REPEAT, number)
+
+
+@inline
 def write_registers(esc, first, nbytes, data):  # type: ignore[no-untyped-def]
     """Gives 1 if a byte could be written."""
     memory, bus, end, any_written = load_i64(esc + _MEMORY), load_i64(esc + _BUS), first + nbytes, 0
@@ -228,6 +238,7 @@ def write_registers(esc, first, nbytes, data):  # type: ignore[no-untyped-def]
         find_logical(esc)
     if overlaps(first, end, _MANAGER, _RECEIVED):
         activate_all(esc)
+        ask_again(esc)
     if overlaps(first, end, _RECEIVED, _CLOCK_END) and load_i64(esc + _HAS_CLOCK) != 0:
         clock_effects(esc, first, end, data)
     return 1

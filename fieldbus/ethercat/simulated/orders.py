@@ -7,6 +7,7 @@
 {"do": "miscount", "slave": 1, "by": -1, ...}   a wrong working counter
 {"do": "calm"}                                  none of these any more; "frames": -1 is for ever
 {"do": "power", "slave": 1, "on": false}
+{"do": "hang", "slave": 1, "on": true}          its device does nothing; the watchdog of the PDI expires
 {"do": "cut" | "mend", "before": 1}             the cable before that slave
 {"do": "identify", "slave": 1, "product": 7}    vendor, product, revision, serial, alias in its EEPROM
 {"do": "reset", "slave": 1}                     power off and on
@@ -42,6 +43,9 @@ class Ordered(Protocol):
 
     def power(self, slave: int, is_on: bool) -> None:
         """Switch a slave on or off."""
+
+    def hang(self, slave: int, is_hung: bool) -> None:
+        """Let a slave's device hang, or work again."""
 
     def cut(self, before: int, is_cut: bool = True) -> None:
         """Break a cable, or mend it."""
@@ -82,6 +86,11 @@ def _reset(bus: Ordered, given: Mapping[str, Any]) -> dict[str, Any]:
     return {}
 
 
+def _hang(bus: Ordered, given: Mapping[str, Any]) -> dict[str, Any]:
+    bus.hang(_slave(bus, given), bool(given.get("on", True)))
+    return {}
+
+
 def _cut(bus: Ordered, given: Mapping[str, Any]) -> dict[str, Any]:
     before = int(given["before"])
     if not 0 <= before <= len(bus.escs):
@@ -114,6 +123,7 @@ _ORDERS: Final[Mapping[str, Callable[[Ordered, Mapping[str, Any]], dict[str, Any
     "calm": _calm,
     "power": _power,
     "reset": _reset,
+    "hang": _hang,
     "cut": _cut,
     "mend": _cut,
     "identify": _identify,

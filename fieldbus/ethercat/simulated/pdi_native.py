@@ -125,6 +125,21 @@ def pdi_put_message(esc, number, source, nbytes):  # type: ignore[no-untyped-def
 
 
 @export
+def pdi_recall_message(esc, number):  # type: ignore[no-untyped-def]
+    """Take a message back that the master has not read: 1; 0: there is none."""
+    area = stack(_SHORT)
+    bus, manager = load_i64(esc + _BUS), manager_at(esc, number)
+    lock(bus, area)
+    was_full = load_i64(manager + _IS_WRITTEN) != 0 and load_i64(manager + _BY_MASTER) == 0
+    if was_full:
+        store_i64(manager + _IS_WRITTEN, 0)
+        status = status_at(esc, number)
+        store_u8(status, load_u8(status) & (0xFF ^ FULL))
+    unlock(bus)
+    return 1 if was_full else 0
+
+
+@export
 def pdi_outputs(esc, number, to, most):  # type: ignore[no-untyped-def]
     """The newest whole outputs: their bytes; -1: there are none."""
     area = stack(_SHORT)

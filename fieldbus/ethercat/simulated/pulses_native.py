@@ -9,15 +9,16 @@ from fieldbus.ethercat.simulated.device import Why
 from fieldbus.ethercat.simulated.layout import BUS, ESC, MANAGER, Event
 from fieldbus.ethercat.simulated.managers_native import buffer_at, manager_at, publish, take_newest, tell
 from fieldbus.ethercat.simulated.topology_native import esc_at
-from rt_native.lang import call5, inline, load_i64, load_u8, store_i64, store_u8
+from rt_native.lang import call5, inline, load_i64, load_u8, load_u16, store_i64, store_u8
 from rt_native.memory import offsets
 
 _B, _E, _M = offsets(BUS), offsets(ESC), offsets(MANAGER)
-_COUNT, _DUE, _FRESH = _B.count, _B.due_ns, _B.fresh
+_COUNT, _DUE, _FRESH, _NOW = _B.count, _B.due_ns, _B.fresh, _B.now_ns
 _MEMORY, _IS_ON, _MANAGERS = _E.memory, _E.is_on, _E.managers
 _STEP, _STATE, _ON, _PERIOD, _OUT, _IN, _NEXT, _IS_FRESH = (
     _E.step, _E.state, _E.on, _E.period_ns, _E.out_manager, _E.in_manager, _E.next_period_ns, _E.is_fresh
 )  # fmt: skip
+_HUNG = _E.hung_ns
 _WATCHDOG, _FED, _IS_FED, _SYNC, _SYNC0, _SYNC1, _CYCLE, _CYCLE1 = (
     _E.watchdog_ns, _E.fed_ns, _E.is_fed, _E.sync, _E.sync0, _E.sync1, _E.sync_cycle, _E.sync1_cycle
 )  # fmt: skip
@@ -25,6 +26,7 @@ _LENGTH, _MODE, _BY_MASTER, _FRONT, _BACK, _IS_WRITTEN = (
     _M.length, _M.mode, _M.by_master, _M.front, _M.back, _M.is_written
 )  # fmt: skip
 _AL_STATUS, _STATUS, _COUNTER = registers.AL_STATUS, registers.WATCHDOG_STATUS, registers.WATCHDOG_COUNT
+_DL_STATUS, _DIVIDER, _PDI_TIME = registers.DL_STATUS, registers.DIVIDER, registers.WATCHDOG_PDI
 _OUTPUTS, _SYNC0_CAME, _SYNC1_CAME, _PERIOD_CAME, _OPERATIONAL = (
     int(Why[name]) for name in ("OUTPUTS", "SYNC0", "SYNC1", "PERIOD", "OPERATIONAL")
 )
@@ -62,7 +64,7 @@ def inputs_at(esc, number):  # type: ignore[no-untyped-def]
 @inline
 def call_step(esc, now, why):  # type: ignore[no-untyped-def]
     """The device's native step, if it asked for this."""
-    if load_i64(esc + _STEP) == 0 or load_i64(esc + _ON) & why == 0:
+    if load_i64(esc + _STEP) == 0 or load_i64(esc + _ON) & why == 0 or load_i64(esc + _HUNG) != 0:
         return
     memory, number = load_i64(esc + _MEMORY), load_i64(esc + _IN)
     is_alive = load_u8(memory + _AL_STATUS) & 0x0F == _OP and load_u8(memory + _STATUS) & 1 != 0
@@ -71,6 +73,25 @@ def call_step(esc, now, why):  # type: ignore[no-untyped-def]
     call5(load_i64(esc + _STEP), load_i64(esc + _STATE), outputs, inputs, now, why | (_OPERATIONAL if is_alive else 0))
     if inputs != 0:
         publish(esc, number)
+
+
+@inline
+def watch_device(esc, now):  # type: ignore[no-untyped-def]
+    """The watchdog of the PDI: bit 1 of DL status says that the device lives."""
+    memory, hung = load_i64(esc + _MEMORY), load_i64(esc + _HUNG)
+    status, is_alive = load_u8(memory + _DL_STATUS), load_u8(memory + _DL_STATUS) & 2 != 0
+    if hung == 0:
+        if not is_alive:
+            store_u8(memory + _DL_STATUS, status | 2)
+        return _NEVER
+    until = hung + (load_u16(memory + _DIVIDER) + 2) * 40 * load_u16(memory + _PDI_TIME)
+    if not is_alive or until == hung:
+        return _NEVER
+    if now < until:
+        return until
+    store_u8(memory + _DL_STATUS, status & 0xFD)
+    store_u8(memory + _COUNTER + 1, min(load_u8(memory + _COUNTER + 1) + 1, 255))
+    return _NEVER
 
 
 @inline
@@ -132,13 +153,15 @@ def run_freely(esc, now):  # type: ignore[no-untyped-def]
 @inline
 def bring(bus, now):  # type: ignore[no-untyped-def]
     """All that time has brought to all slaves."""
+    store_i64(bus + _NOW, max(now, load_i64(bus + _NOW)))
     if now < load_i64(bus + _DUE):
         return
     due = now + _LATEST
     for number in range(load_i64(bus + _COUNT)):
         esc = esc_at(bus, number)
         if load_i64(esc + _IS_ON) != 0:
-            due = min(min(due, watch(esc, now)), min(pulse(esc, now), run_freely(esc, now)))
+            due = min(min(due, watch_device(esc, now)), watch(esc, now))
+            due = min(due, min(pulse(esc, now), run_freely(esc, now)))
     store_i64(bus + _DUE, due)
 
 

@@ -6,6 +6,7 @@ ppoll --> recv --> `carry` (slaves) --> send --> steps of devices with new outpu
 from fieldbus.ethercat.simulated.frames_native import DESTROYED, carry
 from fieldbus.ethercat.simulated.layout import BUS, FRAME_BYTES, HELD, HOLD, Fault
 from fieldbus.ethercat.simulated.pulses_native import bring, take_outputs
+from fieldbus.ethercat.simulated.stamps_native import arrival
 from fieldbus.ethercat.simulated.turns_native import lock, unlock
 from rt_native.counting import add_to
 from rt_native.lang import (
@@ -112,14 +113,15 @@ def take_frames(bus, fd, port, area):  # type: ignore[no-untyped-def]
         if nbytes < 0:
             return
         lock(bus, area)
-        now = now_ns(area)
+        began = now_ns(area)
+        now = arrival(bus, fd, began, area)
         bring(bus, now)
         answer(bus, load_i64(bus + _FRAME), nbytes, port, now)
         if load_i64(bus + _FRESH) != 0:
             take_outputs(bus, now)
         tell_python(bus, area)
         unlock(bus)
-        store_i64(bus + _LONGEST, max(load_i64(bus + _LONGEST), now_ns(area) - now))
+        store_i64(bus + _LONGEST, max(load_i64(bus + _LONGEST), now_ns(area) - began))
 
 
 @inline

@@ -140,3 +140,27 @@ def test_the_master_learns_of_a_message_by_an_event_request(echo):
     assert echo.ask(Command.BRD, 0, 0, b"\0").events & 0x20
     fetch(echo, 0x1080, 4)
     assert echo.ask(Command.BRD, 0, 0, b"\0").events & 0x20 == 0
+
+
+def test_a_message_whose_frame_was_lost_comes_again(echo):
+    """The master turns the repeat request: what it read last lies there again, before the next, and is acknowledged."""
+    echo.write(0, 0x1000, b"abcd")
+    assert fetch(echo, 0x1080, 4) == b"ab\0\0"
+    assert echo.write(0, 0x080E, b"\x03") == 1
+    assert echo.read(0, 0x080F, 1) == b"\x02"
+    assert [fetch(echo, 0x1080, 4) for _ in range(3)] == [b"ab\0\0", b"cd\0\0", None]
+    echo.write(0, 0x080E, b"\x01")
+    assert [fetch(echo, 0x1080, 4) for _ in range(2)] == [b"cd\0\0", None]
+    assert echo.read(0, 0x080F, 1) == b"\0"
+
+
+def test_a_device_that_hangs_does_nothing(echo):
+    """Its mailbox stays full; when it works again it answers."""
+    echo.bus.order({"do": "hang", "slave": 0})
+    echo.write(0, 0x1000, b"abcd")
+    echo.write(0, 0x0120, b"\x02\x00")
+    assert status(echo, 0) & FULL
+    assert echo.read(0, 0x0130, 1) == b"\x01"
+    echo.bus.order({"do": "hang", "slave": 0, "on": False})
+    assert echo.read(0, 0x0130, 1) == b"\x02"
+    assert fetch(echo, 0x1080, 4) == b"ab\0\0"

@@ -1,5 +1,7 @@
 """What a master may read and write of one ESC, and what writing does."""
 
+import time
+
 import pytest
 
 from fieldbus.ethercat.protocol import Command
@@ -143,3 +145,19 @@ def test_a_watchdog_expires_once():
         assert one.read(0, 0x0130, 6) == b"\x14\0\0\0\x1b\0"
         one.write(0, 0x0420, b"\0\0")
         assert one.read(0, 0x0440, 1) == b"\x01"
+
+
+def test_a_device_that_hangs_is_seen_in_dl_status():
+    """100 ms after it did something last, by default; it is counted, and back when the device works again."""
+    with line([Mirror()]) as one:
+        one.now = time.monotonic_ns()
+        one.bus.order({"do": "hang", "slave": 0})
+        assert one.read(0, 0x0110, 1)[0] & 2
+        one.now += 10_000_000_000
+        one.read(0, 0, 1)
+        assert one.read(0, 0x0110, 1)[0] & 2 == 0
+        assert one.read(0, 0x0443, 1) == b"\x01"
+        one.bus.order({"do": "hang", "slave": 0, "on": False})
+        one.now += 1_000_000_000
+        one.read(0, 0, 1)
+        assert one.read(0, 0x0110, 1)[0] & 2
