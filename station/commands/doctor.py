@@ -12,6 +12,7 @@ from station.errors import ExitCode
 
 if TYPE_CHECKING:
     from rt_native.terminal import Terminal
+    from station.machine.card import Card
     from station.show.doctor import Diagnosis
 
 ORDER = 60
@@ -20,6 +21,9 @@ ORDER = 60
 def doctor(
     seconds: Annotated[float, typer.Option(min=0, help="How long to measure wake-ups; 0: not at all.")] = 5.0,
     cpu: Annotated[int | None, typer.Option(min=0, help="The core for the task.")] = None,
+    interface: Annotated[
+        str, typer.Option(metavar="NAME", help="Also judge this network card for EtherCAT: eth1.")
+    ] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Tell how ready this machine is for real time, and the command that mends each shortcoming."""
@@ -27,7 +31,7 @@ def doctor(
     from station.machine.computer import Computer
 
     console = Terminal()
-    machine = Computer(wanted_cpu=cpu)
+    machine = Computer(wanted_cpu=cpu, card=_card(interface))
     if cpu is not None and cpu not in machine.cores:
         raise typer.BadParameter(f"this machine has the cores {machine.cores}", param_hint="--cpu")
     with explained(Terminal(stderr=True)):
@@ -40,6 +44,17 @@ def doctor(
         _print_diagnosis(console, diagnosis)
     if diagnosis.level == "bad":
         raise typer.Exit(ExitCode.FAILED)
+
+
+def _card(interface: str) -> Card | None:
+    if not interface:
+        return None
+    from station.machine.card import card_of
+
+    card = card_of(interface)
+    if not card.use.exists:
+        raise typer.BadParameter(card.use.problem, param_hint="--interface")
+    return card
 
 
 def _print_diagnosis(console: Terminal, diagnosis: Diagnosis) -> None:

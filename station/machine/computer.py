@@ -9,10 +9,13 @@ from typing import Final, Literal
 
 from scheduler.groups import cores as cores_of_group
 from scheduler.rights import Grant
+from station.machine.card import Card
 
 Level = Literal["ok", "warn", "bad"]
 
 CPU_FOLDER: Final = "/sys/devices/system/cpu"
+GRUB: Final = "/etc/default/grub"
+RESTART: Final = "   # then restart the computer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +34,13 @@ class Computer:
     """The files of a computer, and the core that the control task is meant for (None: the best candidate).
 
     `grants`: what this process really asked the system for, and its answers. Files say what is allowed; only asking says what
-    is granted.
+    is granted. `card`: the network card to judge for EtherCAT, which is there.
     """
 
     root: Path = Path("/")
     wanted_cpu: int | None = None
     grants: tuple[Grant, ...] = ()
+    card: Card | None = None
 
     def answer(self, name: str) -> Grant | None:
         """What the system said to the first grant whose name begins so; None: it was not asked."""
@@ -125,3 +129,10 @@ def parse_cpus(text: str) -> list[int]:
     """`"0,2-4"` -> `[0, 2, 3, 4]`; what is no number or range is left out."""
     ends = re.findall(r"(?:^|,)\s*(\d{1,5})(?:-(\d{1,5}))?(?=\s*(?:,|$))", text)
     return [cpu for low, high in ends for cpu in range(int(low), int(high or low) + 1)]
+
+
+def boot_with(m: Computer, words: str) -> str:
+    """How to give the kernel parameters."""
+    if m.exists(GRUB) and not m.in_container:
+        return f"""sudo sed -i 's/^GRUB_CMDLINE_LINUX="/&{words} /' {GRUB} && sudo update-grub{RESTART}"""
+    return f"start the computer with the kernel parameters {words}"

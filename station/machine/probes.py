@@ -12,12 +12,11 @@ from dataclasses import replace
 from typing import Final
 
 from station.machine.allowed import awake_cores, cores, cpu_quota, locked_memory, priority, throttling
-from station.machine.computer import CPU_FOLDER, Computer, Fact, Level, parse_cpus
+from station.machine.computer import CPU_FOLDER, RESTART, Computer, Fact, Level, boot_with, parse_cpus
+from station.machine.network import CARD_PROBES
 
 PREEMPT_SWITCH: Final = "/sys/kernel/debug/sched/preempt"
 ON_HOST: Final = "on the host: "
-GRUB: Final = "/etc/default/grub"
-RESTART: Final = "   # then restart the computer"
 
 
 def kernel(m: Computer) -> Iterator[Fact]:
@@ -50,20 +49,13 @@ def _rt_kernel(m: Computer) -> str:
     return "install a kernel with PREEMPT_RT, and start the computer with it"
 
 
-def _boot_with(m: Computer, words: str) -> str:
-    """How to give the kernel parameters."""
-    if m.exists(GRUB) and not m.in_container:
-        return f"""sudo sed -i 's/^GRUB_CMDLINE_LINUX="/&{words} /' {GRUB} && sudo update-grub{RESTART}"""
-    return f"start the computer with the kernel parameters {words}"
-
-
 def isolation(m: Computer) -> Iterator[Fact]:
     """Is there a core that nothing else runs on?"""
     if len(m.cores) == 1:
         yield Fact("isolated cores", "warn", "one core only", "everything else shares the core of the control task")
         return
     cpu = m.task_cpu
-    fix = _boot_with(m, f"isolcpus={cpu} nohz_full={cpu} rcu_nocbs={cpu}")
+    fix = boot_with(m, f"isolcpus={cpu} nohz_full={cpu} rcu_nocbs={cpu}")
     if cpu not in m.isolated:
         shown = ",".join(map(str, m.isolated)) or "none"
         yield Fact("isolated cores", "warn", shown, f"other programs may run on core {cpu} of the control task", fix)
@@ -216,7 +208,7 @@ def clock_source(m: Computer) -> Iterator[Fact]:
         to = (
             f"echo tsc | sudo tee {folder}/current_clocksource"
             if "tsc" in available.split()
-            else _boot_with(m, "tsc=reliable")
+            else boot_with(m, "tsc=reliable")
         )
         yield Fact("clock source", "bad", found, "every look at the clock is a system call of about 1 us", to)
     else:
@@ -284,7 +276,8 @@ PROBES: Final[tuple[Callable[[Computer], Iterator[Fact]], ...]] = (
 
 def examine(machine: Computer) -> list[Fact]:
     """All facts of all probes. A machine whose files a probe cannot make sense of is a fact too."""
-    return [fact for probe in PROBES for fact in _facts(probe, machine)]
+    probes = (*PROBES, *CARD_PROBES) if machine.card else PROBES
+    return [fact for probe in probes for fact in _facts(probe, machine)]
 
 
 def _facts(probe: Callable[[Computer], Iterator[Fact]], machine: Computer) -> list[Fact]:
