@@ -28,6 +28,8 @@ _ROUND_S: Final = 0.008
 _PAUSE_S: Final = 0.0005
 _AGAIN_S: Final = (0.2, 2.0)
 """After a refusal the next try waits: the first time, and at most."""
+_SHOWN: Final = 3
+"""So many slaves are named in a sentence."""
 _SHORT_FRAMES: Final = 300
 """Bytes of a frame beside the cyclic exchange: 25 us on the line."""
 
@@ -53,12 +55,23 @@ def returned(addresses: Sequence[int], expected: Sequence[int]) -> dict[int, int
 
 
 @dataclass(slots=True)
+class Group:
+    """Slaves that were lost at the same moment: so many, and so many are not back yet."""
+
+    count: int = 1
+    left: int = 1
+
+
+@dataclass(slots=True)
 class Job:
     """A slave on its way back."""
 
     slave: Slave
     steps: Steps
     since_s: float
+    group: Group
+    is_counted: bool = True
+    """Was it in OP before?"""
     waits_s: float = 0.0
     due_s: float = 0.0
     said: str = ""
@@ -92,7 +105,9 @@ class Tender:
     @property
     def sentence(self) -> str:
         """Who is not in OP, and why; empty: all are."""
-        return "; ".join(job.said for job in self._jobs.values() if job.said)
+        said = [job.said for job in self._jobs.values() if job.said]
+        more = f"; and {len(said) - _SHOWN} more" if len(said) > _SHOWN else ""
+        return "; ".join(said[:_SHOWN]) + more
 
     def troubled(self) -> dict[int, str]:
         """Station address -> what is wrong, of those on the way; any thread."""
@@ -103,7 +118,7 @@ class Tender:
         self.master.wire.most_bytes = _SHORT_FRAMES
         now_s = time.monotonic()
         for slave in self.master.slaves:
-            self._jobs[slave.address] = Job(slave, self._up(slave), now_s)
+            self._jobs[slave.address] = Job(slave, self._up(slave), now_s, Group(), is_counted=False)
 
     def look(self, is_troubled: bool) -> None:
         """Go on with whoever is on the way, for some milliseconds; look for others where something seems wrong, or now and then.
@@ -123,15 +138,22 @@ class Tender:
 
     def _look_at_all(self) -> None:
         resting = [slave for slave in self.master.slaves if slave.address not in self._jobs]
-        now_s = time.monotonic()
+        now_s, lost, group = time.monotonic(), list[Slave](), Group()
         for slave, status in zip(resting, statuses(self.master.wire, [s.node for s in resting]), strict=True):
             if status is not None and status.state == AlState.OP:
                 continue
             self.lost += 1
-            job = Job(slave, self._restore(slave, status), now_s)
-            self._jobs[slave.address] = job
-            what = f"fell back to {status.in_words}" if status is not None else "does not answer any more"
-            self._say(job, f"{slave.label} {what}")
+            job = self._jobs[slave.address] = Job(slave, self._restore(slave, status), now_s, group)
+            if status is None:
+                lost.append(slave)
+                job.said = f"{slave.label} does not answer any more"
+            else:
+                job.group = Group()
+                self._say(job, f"{slave.label} fell back to {status.in_words}")
+        group.count = group.left = len(lost)
+        if lost:
+            more = f", nor do {len(lost) - 1} others" if len(lost) > 1 else ""
+            self.tell(f"{lost[0].label} does not answer any more{more}", False)
 
     def _go_on(self) -> None:
         for job in list(self._jobs.values()):
@@ -151,12 +173,20 @@ class Tender:
         for emergency in job.slave.heard:
             self.tell(emergency, False)
         job.slave.heard.clear()
-        if job.said:
-            self.back += 1
-            self.tell(f"{job.slave.label} is in OP again after {time.monotonic() - job.since_s:.2f} s", True)
+        group = job.group
+        group.left -= 1
+        if not job.is_counted:
+            return
+        self.back += 1
+        if group.count <= _SHOWN or not group.left:
+            who = f"{job.slave.label} is" if group.count <= _SHOWN else f"{group.count} slaves are"
+            self.tell(f"{who} in OP again after {time.monotonic() - job.since_s:.2f} s", True)
 
     def _again(self, job: Job, why: str) -> None:
         self._say(job, why)
+        if not job.is_counted:
+            self.lost += 1
+            job.is_counted = True
         job.waits_s = min(max(2 * job.waits_s, _AGAIN_S[0]), _AGAIN_S[1])
         job.due_s = time.monotonic() + job.waits_s
         job.steps = self._restore_from_now(job.slave)

@@ -3,11 +3,11 @@
 import struct
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from fieldbus.errors import DeviceError, NoAnswerError, RefusedError, told
-from fieldbus.ethercat.entries import SlaveFound, found_by_sii, read_assigned
+from fieldbus.ethercat.entries import SlaveFound, found_by_sii, known_by, read_assigned
 from fieldbus.ethercat.layout import Layout
 from fieldbus.ethercat.options import WATCHDOG_TICK_NS, PdoChoice, Sdo, SlaveOptions
 from fieldbus.ethercat.protocol import (
@@ -133,7 +133,19 @@ def look_at_entries(slave: Slave) -> None:
         assigned = read_assigned(slave.device, slave.sii)
     except Exception as error:
         raise sdo_error(slave, "what it exchanges cannot be read", error) from error
-    slave.found = found_by_sii(slave.found.position, slave.sii, assigned)
+    slave.found = replace(found_by_sii(slave.found.position, slave.sii, assigned), has_lrw=slave.found.has_lrw)
+
+
+def look_at_names(slave: Slave) -> None:
+    """What its object dictionary calls them: for tags that mean an entry by its name. It takes a while, and holds the interpreter."""
+    if not slave.has_coe:
+        return
+    try:
+        known = known_by(slave.device.od, slave.found.entries)
+        assigned = read_assigned(slave.device, slave.sii)
+    except Exception as error:
+        raise sdo_error(slave, "what it calls its entries cannot be read", error) from error
+    slave.found = replace(found_by_sii(slave.found.position, slave.sii, assigned, known), has_lrw=slave.found.has_lrw)
 
 
 # --- the way ----------------------------------------------------------------------------------------------------------

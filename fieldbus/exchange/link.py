@@ -125,6 +125,9 @@ class NativeLink(CyclicLink):
     def _was_good(self) -> None:
         """A whole exchange was good, after one that was not."""
 
+    def _tend(self) -> None:
+        """Look after the device while the exchange runs: called in each round of the keeper, at least every `_look_ms`."""
+
     # --- channels -----------------------------------------------------------------------------------------------------
 
     def subscribe(self, image: ProcessImage, tag_names: Sequence[str], reader: str, name: str = "") -> Channel:
@@ -268,6 +271,7 @@ class NativeLink(CyclicLink):
             if is_over:
                 raise ConnectionLostError("the exchange ended without a reason")
             self._show()
+            self._tend()
             if self.how == "in-cycle":
                 self._stand_in()
             self._stop.wait(_BETWEEN_S)
@@ -436,6 +440,9 @@ class NativeLink(CyclicLink):
             safe_writes=status.safe_writes + exchange.counter("safe_writes"),
             limited=status.limited + exchange.counter("limited"),
             implausible=status.implausible + exchange.counter("implausible"),
+            frames_lost=exchange.counter("frames_lost"),
+            wrong_counters=exchange.counter("wrong_counters"),
+            foreign_frames=exchange.counter("foreign"),
         )
 
     def reset_counters(self) -> None:

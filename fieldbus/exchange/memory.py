@@ -44,6 +44,10 @@ NATIVE = Library("fieldbus.exchange", modules=("fieldbus.exchange.exchange_nativ
 _NOTHING = -1
 _TAKE_S, _TAKE_MORE_NS = 0.0002, 1_000_000_000
 _X = offsets(EXCHANGE)
+_COUNTERS = (
+    *("reads", "writes_done", "errors", "safe_writes", "limited", "late", "implausible", "notified"),
+    *("frames_lost", "wrong_counters", "foreign", "state_changes"),
+)
 _STREAM_BYTES = 1 << 16
 _OLD_TABLES = 8
 _EXTENSIONS = ("clock", "clock_note", "clock_shift", "drives", "drive_count", "drives_step")
@@ -353,7 +357,7 @@ class Exchange:
 
     def reset_counters(self) -> None:
         """From 0 again."""
-        for name in ("reads", "writes_done", "errors", "safe_writes", "limited", "late", "implausible", "notified"):
+        for name in _COUNTERS:
             self._x[name] = 0
         self.round_trip.reset()
 

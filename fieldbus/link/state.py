@@ -42,6 +42,11 @@ class LinkCounts:
     timeouts: int = counted("Timeouts", meaning="times that PLC clients stopped writing")
     """See `fieldbus.plc.link`."""
     implausible: int = counted(meaning="input values that were outside low..high, or not available")
+    frames_lost: int = counted(meaning="frames of a bus that did not come back in time")
+    wrong_counters: int = counted(meaning="times that a slave of a bus did not do all that it was asked in a frame")
+    foreign_frames: int = counted(meaning="frames on a bus that were nobody's answer")
+    slaves_lost: int = counted(meaning="times that a slave of a bus did not answer any more, or left its state")
+    slaves_back: int = counted(meaning="times that one was brought back")
     limited: int
     """Output cells that a limit, a type's range or a NaN changed."""
 

@@ -146,6 +146,7 @@ def _service(station: Path, config: StationConfig, user: str) -> Service:
         user,
         tuple(_groups(config)),
         any(isinstance(port, int) and port < FIRST_FREE_PORT for port in ports),
+        tuple(dict.fromkeys(right for link in config.links.values() for right in link.rights)),
     )
 
 

@@ -21,6 +21,9 @@ def owner_of(config: StationConfig, link: str) -> str | None:
         return table.task if table.task in config.tasks else None
     users, writers = _users(config, link)
     chosen = users if len(users) == 1 else writers
+    if len(chosen) != 1 and table.is_the_fastest_tasks:
+        fastest = min((config.tasks[name].cycle_ns for name in users), default=0)
+        chosen = [name for name in users if config.tasks[name].cycle_ns == fastest]
     return chosen[0] if len(chosen) == 1 else None
 
 

@@ -43,7 +43,9 @@ def reference_text() -> str:
     schema = json.loads(schema_text())
     sections = [_reference("[station]", schema["$defs"]["StationTable"])]
     for heading, names in _TABLES:
-        sections += [_reference(heading.replace("TYPE", _kind(schema["$defs"][n])), schema["$defs"][n]) for n in names]
+        for name in names:
+            sections.append(_reference(heading.replace("TYPE", _kind(schema["$defs"][name])), schema["$defs"][name]))
+            sections += [_reference(part, schema["$defs"][table]) for part, table in _PARTS.get(name, {}).items()]
     return "\n".join(sections)
 
 
@@ -66,6 +68,12 @@ _TABLES: Final = (
     ("[tasks.NAME.on_late]", ("OnLateTable",)),
     ("[recorder]", ("RecorderTable",)),
 )
+
+
+_PARTS: Final = {
+    table.__name__: {heading: part.__name__ for heading, part in table.parts.items()} for table in link_tables()
+}
+"""Table of a link -> those within it: heading, name."""
 
 
 def _kind(table: dict[str, Any]) -> str:

@@ -62,6 +62,10 @@ class LinkTable(Table, ABC):
 
     next_steps: ClassVar[tuple[tuple[str, str], ...]] = ()
     """What to look at when the device does not answer as it should: words of the reason (a pattern) -> the next step."""
+    rights: ClassVar[tuple[str, ...]] = ()
+    """Capabilities that a process with such a link needs, beside those of every station."""
+    parts: ClassVar[Mapping[str, type[Table]]] = {}
+    """Tables within this one, for the documentation: heading -> table."""
     first: ClassVar[tuple[str, str]] = ("", "")
     """For `rt-engine new`: the keys of a first link beside `type`, as TOML, and the address of its tag number `{0}`, at 32-bit
     register `{1}`; empty: it is not offered."""
@@ -158,13 +162,16 @@ class CyclicLinkTable(LinkTable):
 class NativeLinkTable(CyclicLinkTable):
     """A link whose exchange is native code: in a real-time thread of its own, or in a task's cycle."""
 
+    is_the_fastest_tasks: ClassVar[bool] = False
+    """Where several tasks use it and none is named: does the fastest exchange, and do the others have its newest values?"""
+
     exchange: Literal["own-thread", "in-cycle"] = Field(
         default="own-thread",
         description="Who reads and writes the device: a real-time thread of the link's own every `cycle`, or a task at its tick.",
     )
     task: str | None = Field(
         default=None,
-        description='With exchange = "in-cycle": the task that does; left out: the only one that uses the link.',
+        description='With exchange = "in-cycle": the task that does; left out: the only one that uses it; of EtherCAT, the fastest.',
     )
     priority: int = Field(default=70, ge=1, le=98, description="SCHED_FIFO priority of the link's own thread.")
     cpu: int | None = Field(default=None, ge=0, le=4095, description="Core of the link's own thread; left out: any.")

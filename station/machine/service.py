@@ -89,6 +89,8 @@ class Service:
     user: str = USER
     groups: tuple[str, ...] = ()
     has_low_ports: bool = False
+    rights: tuple[str, ...] = ()
+    """Capabilities that its links need."""
 
     def __post_init__(self) -> None:
         if not str(self.file).isprintable():
@@ -116,7 +118,8 @@ class Service:
 
     def text(self) -> str:
         """The unit."""
-        capabilities = ("CAP_SYS_NICE", "CAP_IPC_LOCK", *(["CAP_NET_BIND_SERVICE"] if self.has_low_ports else []))
+        low = ("CAP_NET_BIND_SERVICE",) if self.has_low_ports else ()
+        capabilities = dict.fromkeys(("CAP_SYS_NICE", "CAP_IPC_LOCK", *low, *self.rights))
         return _TEXT.format(
             unit=self.unit,
             station=self.station,

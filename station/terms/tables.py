@@ -177,7 +177,8 @@ class TagTable(Table):
     type: TypeName = Field(default="float32", description="The type in the device.")
     address: Annotated[str, BeforeValidator(_as_text)] = Field(
         default="",
-        description='Modbus: "TABLE REGISTER[.BIT] [ORDER]", from 0, like "holding 40 CDAB". ADS: the symbol\'s name.',
+        description='Modbus: "TABLE REGISTER[.BIT] [ORDER]", from 0, like "holding 40 CDAB". ADS: the symbol\'s name. '
+        'EtherCAT: "SLAVE:ENTRY", like "drive:0x6041:00" or "1:Input_1".',
     )
     unit: str = Field(default="", description="Engineering unit, for people.")
     scale: float = Field(default=1.0, description="value = raw * scale + offset")

@@ -59,4 +59,19 @@ ADS: Final[Steps] = (
     ),
     (r"not in RUN", "start the PLC's program, or say watch_state = false"),
 )
+ETHERCAT: Final[Steps] = (
+    (
+        r"no slave answers",
+        "is the cable in the first slave's IN port, has that one power? `rt-engine ethercat scan INTERFACE` shows who answers",
+    ),
+    (
+        r"expected|is called|exchanges no",
+        "`rt-engine ethercat scan INTERFACE` shows what is there, as tables for this file",
+    ),
+    (
+        r"AL status code|refuses",
+        "`rt-engine ethercat state INTERFACE` shows every slave's state and the errors of its ports",
+    ),
+    (r"mailbox", "has the slave CoE, and is its firmware running? `rt-engine ethercat state INTERFACE`"),
+)
 MODBUS_SERIAL: Final[Steps] = (*MODBUS[:4], *SERIAL)

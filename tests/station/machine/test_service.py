@@ -55,6 +55,8 @@ def test_rights_and_folders():
     assert service().cache == Path("/var/cache") / found["CacheDirectory"]
     more = parsed(service(user="control", groups=("dialout",), has_low_ports=True).text())
     assert more["AmbientCapabilities"].split()[-1] == "CAP_NET_BIND_SERVICE"
+    raw = parsed(service(rights=("CAP_NET_RAW", "CAP_NET_ADMIN")).text())
+    assert raw["CapabilityBoundingSet"].split()[-2:] == ["CAP_NET_RAW", "CAP_NET_ADMIN"]
     assert more["SupplementaryGroups"].split() == ["rt-engine", "dialout"]
     assert 'GROUP="rt-engine"' in SHARED[UDEV_RULE]
 

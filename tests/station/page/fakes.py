@@ -5,8 +5,9 @@ import http.client
 import json
 import threading
 from contextlib import contextmanager
+from dataclasses import fields
 
-from fieldbus.link.state import LinkStatus
+from fieldbus.link.state import LinkCounts, LinkStatus
 from plc_bindings.data.changes import ChangeView
 from plc_bindings.net.serving import ServerStatus
 from plc_bindings.security.access import Access, Limits
@@ -49,9 +50,7 @@ def histogram(*ns):
 def link_status(state="up"):
     from datetime import UTC, datetime
 
-    counts = dict.fromkeys(
-        ("reads", "writes", "errors", "reconnects", "safe_writes", "timeouts", "implausible", "limited"), 3
-    )
+    counts = {field.name: 3 for field in fields(LinkCounts)}
     return LinkStatus(
         state=state, since=datetime.now(UTC), round_trip=histogram(200_000, 400_000), last_error="", **counts
     )

@@ -1,0 +1,191 @@
+"""The EtherCAT link: all slaves on a network interface, which belongs to it alone."""
+
+import contextlib
+import socket
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from fieldbus.errors import ConfigurationError, ConnectionLostError, DeviceError, GarbageError, NoAnswerError, told
+from fieldbus.ethercat.address import EthercatAddress
+from fieldbus.ethercat.identity import position_of
+from fieldbus.ethercat.master import Master
+from fieldbus.ethercat.options import SlaveOptions
+from fieldbus.ethercat.places import places_of
+from fieldbus.ethercat.plan import BusSlave, Place, plan_of
+from fieldbus.ethercat.protocol import state_in_words
+from fieldbus.ethercat.recovery import Tender
+from fieldbus.ethercat.slave import look_at_names
+from fieldbus.ethercat.socket import open_socket
+from fieldbus.exchange.block import Event
+from fieldbus.exchange.link import Connection, How, NativeLink
+from fieldbus.exchange.memory import Note
+from fieldbus.exchange.plan import Plan, Transaction
+from fieldbus.link.link import NS, log
+from fieldbus.tags import Quality, Tag
+
+ANSWER_SHARE: Final = {"own-thread": 0.8, "in-cycle": 0.4}
+"""Share of a cycle that a frame may be under way; in a task's cycle there are two rounds, and a model between them."""
+_BUSY_MS: Final = 5
+_DOWN_S: Final = 1.0
+_ENDS: Final = (Event.FAILED, Event.CLOSED, Event.NOT_SENT)
+
+
+class EthercatLink(NativeLink):
+    """Moves tags with an `EthercatAddress` to and from the slaves on a network interface.
+
+    Each connection begins with a scan: the slaves are counted and looked at, and compared with `slaves` and `slave_count`; start-up
+    SDOs are written, PDOs assigned and mapped, and all brought to SAFE-OP. A bus that is not as expected is not driven: the
+    reason is in the link's status, with both sides' numbers, and it is tried again. Then the exchange begins, with safe values
+    until tasks bring others, and the slaves are asked to OP.
+
+    A slave that is lost, or falls back, is brought back by itself; meanwhile its own tags are BAD, the others live, and the link is
+    "degraded". At the end the slaves get the safe values, and go to SAFE-OP and INIT.
+
+    Outputs of the slaves that have no tag are 0.
+
+    Args:
+        interface: its name, as `ip link` shows it; the link needs CAP_NET_RAW and CAP_NET_ADMIN.
+        slaves: those that are named; others are taken as they are found.
+        slave_count: how many there must be; None: as many as answer.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        tags: Sequence[Tag],
+        interface: str,
+        cycle_s: float = 0.001,
+        timeout_s: float = 0.05,
+        *,
+        slaves: Sequence[SlaveOptions] = (),
+        slave_count: int | None = None,
+        backoff_s: tuple[float, float] = (0.1, 2.0),
+        exchange: How = "own-thread",
+    ) -> None:
+        for tag in tags:
+            if not isinstance(tag.address, EthercatAddress):
+                raise ConfigurationError(f"tag {tag.name!r} needs an EthercatAddress, has {tag.address!r}")
+        super().__init__(name, tags, cycle_s, timeout_s, backoff_s=backoff_s, exchange=exchange)
+        self.interface = interface
+        self._master = Master(interface, slaves, slave_count, self._stop.is_set)
+        self._tender: Tender | None = None
+        self._plan: Plan | None = None
+        self._socket: socket.socket | None = None
+        self._is_troubled = False
+
+    # --- the bus ------------------------------------------------------------------------------------------------------
+
+    def _open(self, deadline_ns: int) -> None:
+        """Everything up to SAFE-OP. It takes what it takes: it ends when the link is stopped."""
+        if self._stop.is_set():
+            raise ConnectionLostError(
+                "there is no connection to the bus: each slave's own watchdog makes its outputs safe"
+            )
+        master = self._master
+        begun_s = time.monotonic()
+        master.open()
+        master.scan()
+        master.check()
+        master.set_up()
+        self._name_entries()
+        found = [slave.found for slave in master.slaves]
+        places = [p for port in (self._in, self._out) for p in places_of(port.cells, found, master.places)]
+        master.lay_out()
+        self._plan = self._make_plan(places)
+        master.to_safeop()
+        self._socket = open_socket(self.interface)
+        self._tender = None
+        log.info(
+            "link %s: %d slaves in SAFE-OP after %.2f s", self.name, len(found), time.monotonic() - begun_s,
+            extra={"link": self.name},
+        )  # fmt: skip
+
+    def _name_entries(self) -> None:
+        """A slave whose EEPROM does not have the names that tags use is asked for them."""
+        for tag in self.tags:
+            address = tag.address
+            assert isinstance(address, EthercatAddress)
+            slave = self._master.slaves[position_of(address.slave, self._master.places, len(self._master.slaves))]
+            if address.entry and slave.found.entry(address.entry) is None:
+                look_at_names(slave)
+
+    def _make_plan(self, places: Sequence[Place]) -> Plan:
+        slaves = []
+        for slave in self._master.slaves:
+            layout = slave.layout
+            assert layout is not None
+            slaves.append(
+                BusSlave(
+                    name=slave.label,
+                    logical=layout.logical,
+                    out_bytes=layout.out_bytes,
+                    in_bytes=layout.in_bytes,
+                    has_lrw=slave.found.has_lrw,
+                    station_address=slave.address,
+                )
+            )
+        answer_ns = round(self.cycle_s * ANSWER_SHARE[self.how] * NS)
+        return plan_of(slaves, places, self.how, answer_ns)
+
+    def _connection(self) -> Connection:
+        assert self._plan is not None
+        assert self._socket is not None
+        return Connection(self._socket.fileno(), self._plan)
+
+    def _close(self) -> None:
+        if self._stop.is_set() and self._plan is not None:
+            for fault in self._master.down(_DOWN_S):
+                self._failed(fault)
+        self._plan, self._tender, self._note = None, None, ""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        self._master.close()
+
+    # --- the keeper ---------------------------------------------------------------------------------------------------
+
+    def _tend(self) -> None:
+        """Look after the slaves; called in each round of the keeper."""
+        if self._tender is None:
+            self._tender = Tender(self._master, self._tell)
+            self._tender.begin()
+        tender = self._tender
+        before = tender.lost, tender.back
+        is_troubled, self._is_troubled = self._is_troubled, False
+        tender.look(is_troubled or self.exchange.health is not Quality.GOOD)
+        self._counts["slaves_lost"] += tender.lost - before[0]
+        self._counts["slaves_back"] += tender.back - before[1]
+        self._note = tender.sentence
+
+    def _tell(self, sentence: str, is_good: bool) -> None:
+        if not is_good:
+            self._failed(sentence)
+        (log.info if is_good else log.warning)("link %s: %s", self.name, sentence, extra={"link": self.name})
+
+    def _look_ms(self) -> int:
+        return _BUSY_MS if self._tender is None or self._tender.is_busy else super()._look_ms()
+
+    def _hear(self, note: Note) -> None:
+        """Nothing on the wire ends the exchange; an interface that is gone does."""
+        error = self._error_of(note)
+        if note.event in _ENDS:
+            raise error
+        self._last_error = told(error)
+        self._is_troubled = True
+
+    def _named(self, transaction: Transaction, frame: bytes, note: Note) -> DeviceError:
+        if note.event is Event.COUNTER:
+            right = transaction.counter
+            return NoAnswerError(f"{transaction.label}: working counter {note.code}, where {right} is right")
+        if note.event is Event.STATE:
+            return NoAnswerError(f"{transaction.label}: {state_in_words(note.code & 0x1F)} is what they have in common")
+        return GarbageError(f"{transaction.label}: unexpected: {frame[:16].hex(' ')}")
+
+    def slave_states(self) -> list[tuple[str, str, float]]:
+        """(slave, why it is not in OP, its watchdog in ms) of each; any thread."""
+        tender = self._tender
+        troubled = tender.troubled() if tender is not None else {}
+        with contextlib.suppress(RuntimeError):  # the list changes meanwhile
+            return [(s.label, troubled.get(s.address, ""), s.watchdog_ms) for s in self._master.slaves]
+        return []

@@ -1,0 +1,312 @@
+"""A link to a simulated bus: up, through faults, and down; every row of what can go wrong."""
+
+import contextlib
+import logging
+import socket
+import subprocess
+import threading
+
+import pytest
+
+from fieldbus.errors import ConfigurationError
+from fieldbus.ethercat.address import EthercatAddress
+from fieldbus.ethercat.link import EthercatLink
+from fieldbus.ethercat.options import PdoChoice, Sdo, SlaveOptions
+from fieldbus.ethercat.protocol import AlState, Command, Register
+from fieldbus.ethercat.simulated.presets import make
+from fieldbus.ethercat.wire import Datagram, Node, Wire, packed
+from fieldbus.image.image import ProcessImage
+from fieldbus.tags import Quality, Tag
+from tests.fieldbus.ethercat.buses import MASTER, SLAVES, simulated
+from tests.fieldbus.waiting import wait_for
+
+COUPLER, VALVES, SWITCHES, AXIS = range(4)
+pytest.importorskip("pysoem", reason="pip install 'rt-engine[ethercat]'")
+
+
+@pytest.fixture(scope="module")
+def bus():
+    """A coupler, 8 outputs, 8 inputs, a drive."""
+    with simulated(make(["coupler", "do8", "di8", "drive"])) as bus:
+        yield bus
+
+
+@pytest.fixture(autouse=True)
+def as_new(request):
+    """Every test finds the bus with power, whole, and without orders."""
+    bus = request.getfixturevalue("bus")
+    yield
+    bus.order({"do": "calm"})
+    for slave in range(4):
+        bus.order({"do": "mend", "before": slave})
+        bus.order({"do": "reset", "slave": slave})
+
+
+def tags():
+    return [
+        Tag("valve", "bool", "out", address=EthercatAddress("1", 0x7000, 1)),
+        Tag("switch", "bool", "in", address=EthercatAddress("2", 0x6000, 1)),
+        Tag("status", "uint16", "in", address=EthercatAddress("axis", 0x6041, 0)),
+        Tag("control", "uint16", "out", address=EthercatAddress("axis", 0x6040, 0)),
+    ]
+
+
+def axis(**more):
+    return SlaveOptions(name="axis", position=AXIS, **more)
+
+
+@contextlib.contextmanager
+def running(some=None, slaves=(), **more):
+    """A link that has been started."""
+    link = EthercatLink(
+        "bus", some or tags(), MASTER, 0.001, 0.05, slaves=slaves or [axis()], backoff_s=(0.01, 0.02), **more
+    )
+    link.start()
+    try:
+        yield link
+    finally:
+        link.stop()
+
+
+def up(link):
+    """Wait until it is, and nobody is on the way any more."""
+    try:
+        wait_for(lambda: link.status().state == "up" and not link.status().note and not link._tender.is_busy, 10)
+    except AssertionError:
+        pytest.fail(f"{link.status()}")
+
+
+def qualities(link):
+    return {value.tag.name: value.quality for value in link.values()}
+
+
+def refusal(link):
+    """Why it does not come up, once it has been tried."""
+    wait_for(lambda: link.status().state == "down" and bool(link.status().last_error), 10)
+    return link.status().last_error
+
+
+def al_states():
+    wire = Wire(MASTER)
+    try:
+        return [wire.read(Node.at(i), Register.AL_STATUS, 1)[0] for i in range(4)]
+    finally:
+        wire.close()
+
+
+# --- up and down ------------------------------------------------------------------------------------------------------
+
+
+def test_values_go_to_and_fro_and_everybody_is_in_init_at_the_end(bus):
+    """Outputs reach a slave, come back by the inputs that are wired to them, and are safe before the slaves leave OP."""
+    valves = bus.escs[VALVES].device
+    image = ProcessImage()
+    with running() as link:
+        outputs = link.drive(image, ["valve"], "task")
+        up(link)
+        wait_for(lambda: al_states() == [AlState.OP] * 4)
+        wait_for(lambda: outputs.write([1.0]) is None and link.values(["switch"])[0].values == (1.0,))
+        assert valves.values[0]
+        assert [ms for _, _, ms in link.slave_states()] == [100.0] * 4
+        outputs.write([1.0])
+        assert link.stop()
+    assert al_states() == [AlState.INIT] * 4
+    assert not valves.values[0]
+
+
+def test_a_slave_gets_its_objects_pdos_and_watchdog(bus):
+    """As the file says, and not as the slave comes: other outputs, and an entry put into its inputs."""
+    pdos = (PdoChoice(0x1601), PdoChoice(0x1A00), PdoChoice(0x1A01, ((0x60F4, 0, 32), (0x60FD, 0, 32))))
+    option = axis(sdos=(Sdo(0x605A, 0, 6, "int16"),), pdos=pdos, watchdog_ms=20)
+    more = [
+        Tag("speed", "int32", "out", address=EthercatAddress("axis", 0x60FF, 0)),
+        Tag("inputs", "uint32", "in", address=EthercatAddress("axis", 0x60FD, 0)),
+    ]
+    with running([*tags(), *more], slaves=[option]) as link:
+        up(link)
+        assert bus.escs[AXIS].device.objects.number(0x605A) == 6
+        assert link.slave_states()[AXIS][2] == 20.0
+
+
+# --- what is refused before OP ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("slaves", "count", "words"),
+    [
+        ([SlaveOptions(name="axis", position=AXIS, product=0x402)], None, "where 0x00000402 is expected"),
+        ([SlaveOptions(name="axis", position=4)], None, "expected at position 4, but 4 slaves answer"),
+        ([SlaveOptions(name="axis", alias=9)], None, "no slave has alias 9"),
+        ([axis()], 5, "4 slaves answer, where 5 are expected"),
+        ([axis()], 3, "4 slaves answer, where 3 are expected"),
+        (
+            [axis(sdos=(Sdo(0x5FFF, 1, 1, "uint8"),))],
+            None,
+            "refuses SDO 0x5FFF:01 = 1: it has no such object (abort code 0x06020000)",
+        ),
+        ([SlaveOptions(name="axis", position=VALVES, sdos=(Sdo(0x6060, 0, 8, "int8"),))], None, "has no CoE"),
+    ],
+    ids=["identity", "position", "alias", "too few", "too many", "abort", "no CoE"],
+)
+def test_a_bus_that_is_not_as_expected_is_not_driven(bus, slaves, count, words):
+    """It is refused before OP, with both sides' numbers; nobody is left in OP."""
+    with running(slaves=slaves, slave_count=count) as link:
+        assert words in refusal(link)
+        assert AlState.OP not in al_states()
+
+
+@pytest.mark.parametrize(
+    ("address", "kind", "direction", "words"),
+    [
+        (EthercatAddress("axis", 0x60FF, 0), "int32", "out", "exchanges no 0x60FF:00; its outputs are 0x6040:00"),
+        (EthercatAddress("axis", 0x6064, 0), "int16", "in", "int16 has 16 bits, and 0x6064:00"),
+        (EthercatAddress("axis", 0x6064, 0), "int32", "out", "it is an output, and slave 3"),
+        (EthercatAddress("7", 0x6064, 0), "int32", "in", "there is no slave at position 7: 4 slaves answer"),
+    ],
+)
+def test_a_tag_that_has_no_place_is_refused(bus, address, kind, direction, words):
+    with running([*tags(), Tag("more", kind, direction, address=address)]) as link:
+        assert words in refusal(link)
+
+
+def test_a_refused_transition_is_told_with_what_was_mapped(bus):
+    bus.order({"do": "refuse", "slave": AXIS, "state": 4, "code": 0x1D})
+    try:
+        with running() as link:
+            said = refusal(link)
+    finally:
+        bus.order({"do": "refuse", "slave": AXIS, "state": 4, "code": 0x1D, "times": 0})
+    assert "slave 3 'axis'" in said
+    assert "PRE-OP -> SAFE-OP" in said
+    assert "(AL status code 0x001D); we map 8 bytes of outputs (sync manager 2), 16 bytes of inputs" in said
+
+
+def test_nobody_there_and_another_master_and_no_interface(bus):
+    bus.order({"do": "cut", "before": 0})
+    with running() as link:
+        assert "no slave answers on master0: is the cable plugged in" in refusal(link)
+    link = EthercatLink("bus", tags(), "nowhere0", slaves=[axis()], backoff_s=(0.01, 0.02))
+    with link:
+        assert 'there is no network interface "nowhere0"' in refusal(link)
+
+
+# --- faults while it runs ---------------------------------------------------------------------------------------------
+
+
+def test_a_slave_that_loses_power_is_bad_alone_and_comes_back_by_itself(bus, caplog):
+    """BAD within the timeout, the others live; named and counted; in OP again without anybody's doing."""
+    caplog.set_level(logging.INFO)
+    with running() as link:
+        up(link)
+        bus.order({"do": "power", "slave": AXIS, "on": False})
+        took_s = wait_for(lambda: qualities(link)["status"] is Quality.BAD)
+        assert qualities(link)["switch"] is Quality.GOOD
+        assert took_s < 1.0
+        wait_for(lambda: "slave 3 'axis' (SIM-DR1) does not answer any more" in link.status().note)
+        wait_for(lambda: link.status().state == "degraded")
+        bus.order({"do": "power", "slave": AXIS, "on": True})
+        up(link)
+        assert (link.status().slaves_lost, link.status().slaves_back) == (1, 1)
+        assert qualities(link)["status"] is Quality.GOOD
+    assert "slave 3 'axis' (SIM-DR1) is in OP again after" in caplog.text
+
+
+def test_a_cable_that_is_cut_costs_those_behind_it(bus):
+    with running() as link:
+        up(link)
+        bus.order({"do": "cut", "before": SWITCHES})
+        wait_for(lambda: qualities(link)["switch"] is qualities(link)["status"] is Quality.BAD)
+        assert qualities(link)["valve"] is Quality.GOOD
+        wait_for(lambda: link.status().state == "degraded" and bool(link.status().note))
+        bus.order({"do": "mend", "before": SWITCHES})
+        up(link)
+        assert link.status().slaves_lost == link.status().slaves_back == 2
+
+
+def test_another_slave_at_its_place_is_refused_and_the_right_one_taken(bus):
+    with running() as link:
+        up(link)
+        bus.order({"do": "power", "slave": AXIS, "on": False})
+        bus.order({"do": "identify", "slave": AXIS, "product": 7})
+        bus.order({"do": "power", "slave": AXIS, "on": True})
+        wait_for(
+            lambda: (
+                "another slave is at the place of slave 3 'axis' (SIM-DR1): product 0x00000007" in link.status().note
+            )
+        )
+        assert qualities(link)["switch"] is Quality.GOOD
+        right = link._master.slaves[AXIS].found.product
+        bus.order({"do": "identify", "slave": AXIS, "product": right})
+        up(link)
+
+
+def test_a_slave_that_falls_back_is_told_in_words_and_asked_to_op_again(bus, caplog):
+    with running() as link:
+        up(link)
+        wait_for(lambda: not link.status().note and al_states()[AXIS] == AlState.OP)
+        bus.order({"do": "fall", "slave": AXIS, "state": 4, "code": 0x1B})
+        wait_for(lambda: link.status().slaves_back == 1)
+        wait_for(lambda: link.status().state == "up")
+    assert "fell back to SAFE-OP with an error: its watchdog expired" in caplog.text
+
+
+def test_wrong_counters_and_lost_frames_pass_and_are_counted(bus):
+    """The exchange goes on; what a wrong counter says of a slave lasts as long as the counter is wrong."""
+    with running() as link:
+        up(link)
+        for order in ({"do": "miscount", "slave": AXIS, "by": -1, "frames": 200}, {"do": "lose", "frames": 20}):
+            bus.order(order)
+            wait_for(lambda: link.status().wrong_counters > 0)
+        wait_for(lambda: link.status().frames_lost > 0)
+        bus.order({"do": "calm"})
+        up(link)
+
+
+def test_an_interface_that_goes_down_costs_all_and_comes_back(bus):
+    """BAD at once, with the command that mends it; from the start when it is up again."""
+    with running() as link:
+        up(link)
+        subprocess.run(["ip", "link", "set", MASTER, "down"], check=True)
+        wait_for(lambda: {*qualities(link).values()} == {Quality.BAD})
+        wait_for(lambda: f"sudo ip link set {MASTER} up" in link.status().last_error)
+        subprocess.run(["ip", "link", "set", MASTER, "up"], check=True)
+        up(link)
+        assert link.status().reconnects == 1
+
+
+def test_another_master_is_seen_before_anything_is_sent(bus):
+    """One that is here is named by the kernel, one elsewhere is heard: its frames come by."""
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as other:
+        other.bind((SLAVES, 0))
+        stop = threading.Event()
+        frame = packed([Datagram(Command.LRW, 0, 0, bytes(8))], 3)
+
+        def talk():
+            while not stop.wait(0.002):
+                other.send(frame)
+
+        talking = threading.Thread(target=talk)
+        talking.start()
+        try:
+            with running() as link:
+                assert f"another EtherCAT master is on network interface {MASTER}" in refusal(link)
+        finally:
+            stop.set()
+            talking.join()
+
+
+def test_frames_of_others_are_ignored(bus):
+    """Of another master that comes later, and garbage."""
+    with running() as link:
+        up(link)
+        wire = Wire(MASTER)
+        frame = packed([Datagram(Command.BRD, 0, Register.TYPE, b"\0\0")], 0x85)
+        for i in range(500):
+            wire._socket.send(frame[: 20 + i % 40] if i % 2 else frame)
+        wire.close()
+        up(link)
+
+
+def test_an_interface_without_a_thread_of_tags_is_refused():
+    with pytest.raises(ConfigurationError, match="needs an EthercatAddress"):
+        EthercatLink("bus", [Tag("x", "bool", "in")], MASTER)

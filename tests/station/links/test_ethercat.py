@@ -1,0 +1,102 @@
+"""The EtherCAT table of a station file."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from station.links.ethercat import EthercatLink
+from station.terms.tables import TagTable
+
+DRIVE = {"position": 2, "vendor": 0x66F}
+
+
+def table(**keys):
+    return EthercatLink.model_validate({"type": "ethercat", "interface": "eth1", **keys})
+
+
+def found(**keys):
+    return [(finding.path[2:], finding.message) for finding in table(**keys).findings("bus", {}, Path())]
+
+
+def test_a_slave_is_what_the_master_is_told():
+    sdos = [
+        {"index": 0x6060, "value": 8, "type": "int8"},
+        {"index": 0x2000, "subindex": 3, "value": "ab", "type": "text"},
+    ]
+    pdos = [0x1600, {"index": 0x1A00, "entries": ["0x6041:00:16", "0x6064:0:32"]}]
+    option = (
+        table(slaves={"axis": {**DRIVE, "sdos": sdos, "pdos": pdos, "watchdog": "20 ms"}}).slaves["axis"].made("axis")
+    )
+    assert [(sdo.place, sdo.data) for sdo in option.sdos] == [("0x6060:00", b"\x08"), ("0x2000:03", b"ab")]
+    assert [(pdo.index, pdo.entries) for pdo in option.pdos] == [
+        (0x1600, ()),
+        (0x1A00, ((0x6041, 0, 16), (0x6064, 0, 32))),
+    ]
+    assert (option.position, option.vendor, option.product, option.watchdog_ms) == (2, 0x66F, None, 20.0)
+
+
+@pytest.mark.parametrize(
+    ("slaves", "where", "words"),
+    [
+        ({"axis": {}}, ("slaves", "axis"), "give its position (counted from 0) or its alias"),
+        ({"a": {"position": 1}, "b": {"position": 1}}, ("slaves",), "two slaves have the position 1"),
+        (
+            {"axis": {**DRIVE, "sdos": [{"index": 0x6060, "value": 300, "type": "int8"}]}},
+            ("slaves", "axis"),
+            "SDO 0x6060:00: 300 is no value of int8",
+        ),
+        ({"axis": {**DRIVE, "pdos": [0x6040]}}, ("slaves", "axis"), "0x6040 is no PDO"),
+        (
+            {"axis": {**DRIVE, "pdos": [{"index": 0x1A00, "entries": ["0x6041:00"]}]}},
+            ("slaves", "axis"),
+            'write index, subindex and bits: "0x6041:00:16"',
+        ),
+        ({"axis": {**DRIVE, "watchdog": "1 ms"}}, ("slaves", "axis", "watchdog"), "shorter than two cycles"),
+    ],
+)
+def test_a_slave_that_cannot_be_is_told_where_it_stands(slaves, where, words):
+    (path, message), *more = found(slaves=slaves)
+    assert (path, more) == (where, [])
+    assert words in message
+
+
+def test_a_missing_package_is_told_with_the_command(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert found() == [(("type",), "EtherCAT needs the package pysoem: pip install 'rt-engine[ethercat]'")]
+
+
+@pytest.mark.parametrize("interface", ["", "a/b", "enp0s31f6-too-long"])
+def test_a_name_that_no_interface_can_have_is_refused(interface):
+    """A longer one would be written over what lies behind its place in SOEM."""
+    with pytest.raises(ValidationError):
+        table(interface=interface)
+
+
+def test_an_address_names_a_slave_that_is_named_or_a_position():
+    bus = table(slaves={"axis": DRIVE})
+    faults = {
+        a: [*bus.address_faults(TagTable(address=a))] for a in ("axis:0x6041:00", "1:Input_1", "axes:Input_1", "axis")
+    }
+    assert [faults["axis:0x6041:00"], faults["1:Input_1"]] == [[], []]
+    assert faults["axes:Input_1"] == [
+        'no slave is called "axes"; there are axis: name it in a table `slaves.axes`, or write its position, from 0'
+    ]
+    assert 'write "SLAVE:ENTRY"' in faults["axis"][0]
+
+
+def test_an_interface_has_one_master():
+    """Two links of a station, and two stations, cannot both have it."""
+    first, second = table(), table(cycle="2 ms")
+    assert first.held_alone() == second.held_alone() != table(interface="eth2").held_alone()
+    assert second.second("bus", first) == (
+        "link bus has the interface eth1, and a bus has one master: this one never gets the interface; put its tags on link bus",
+        "error",
+    )
+    assert first.reserved([]) == ["ethercat eth1"]
+
+
+def test_a_link_by_its_address():
+    assert EthercatLink.of_url("eth1") == 'interface = "eth1"'
+    with pytest.raises(ValueError, match="ethercat://INTERFACE"):
+        EthercatLink.of_url("")
