@@ -166,11 +166,17 @@ def _check_step(task: Task) -> None:
 
 
 def check_together(tasks: Sequence[Task]) -> None:
-    """Raise `TaskError` unless names are unique, threads fit, and every channel has one writer and one reader."""
+    """Raise `TaskError` unless names are unique, threads fit, one clock leads, and every channel has one writer and one reader."""
     names = [task.name for task in tasks]
     if len(set(names)) != len(names):
         raise TaskError(f"tasks need different names, got {names}")
     _check_threads(tasks)
+    clocks = [f"{link.name} (task {task.name!r})" for task in tasks for link in task.exchanges if link.has_clock]
+    if len(clocks) > 1:
+        raise TaskError(
+            f"ticks of all tasks lie on one grid, which follows one bus clock; here are {len(clocks)}: {', '.join(clocks)}. "
+            "Give all but one of these links a thread of its own, or switch its clock off"
+        )
     for kind in ("read", "written"):
         owner: dict[int, str] = {}
         for task in tasks:

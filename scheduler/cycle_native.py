@@ -2,6 +2,8 @@
 
     tasks_run:  begin of each task;  sleep until the first due tick -> `cycle` of each task whose tick has come;  end of each
 
+When a tick is due, as its number and the grid's shift say, is settled before the sleep, for the whole cycle (`scheduler.grid`).
+
 A thread has one task, or several of one period on one grid (`scheduler.threads`): their cycles run one after the other, the
 most urgent first, each with its own ticks, deadlines and counters. One that is told to stop ends them all.
 
@@ -18,6 +20,7 @@ most urgent first, each with its own ticks, deadlines and counters. One that is 
             write     write_outputs       `last` -> channels
                       exchange            to devices
             record                        counters, and the next tick: `scheduler.record_native`; the tap: `scheduler.tap_native`
+            lead                          a bus clock shifts the grid: `scheduler.time_native`
     follow                                after the cycles of all tasks of the thread: second versions, in the time that is left
 
 Between two sleeps it makes no system call (the clock is read through the vDSO), takes no lock, allocates nothing,
@@ -54,7 +57,7 @@ from scheduler.slow_native import turn_again
 from scheduler.status import Action, State, TaskStatus
 from scheduler.tapping_native import tap_begin, tap_switch, tap_take_back
 from scheduler.task_block import STATS, TASK, Control
-from scheduler.time_native import forget_readings, measured, now, sleep_until
+from scheduler.time_native import forget_readings, lead, look_at_grid, measured, now, shift_of, sleep_until
 
 _T, _N = offsets(TASK), offsets(STATS)
 _CONTROL, _STATE, _EPOCH, _PERIOD, _TICK = _T.control, _T.state, _T.epoch_ns, _T.period_ns, _T.tick_ns
@@ -89,7 +92,7 @@ def tasks_run(table, count):  # type: ignore[no-untyped-def]
     """
     due = begin_all(table, count)
     while due != _LEAVE:
-        sleep_until(load_i64(table), due)
+        sleep_until(load_i64(table), due + look_at_grid(table, count))
         due = cycle_all(table, count)
     return end_all(table, count)
 
@@ -103,10 +106,10 @@ def cycle(task):  # type: ignore[no-untyped-def]
     store_i64(task + _TOLD, told)
     epoch, period, due = load_i64(task + _EPOCH), load_i64(task + _PERIOD), load_i64(load_i64(task + _STATS) + _DUE)
     forget_readings(task)
-    woke = now(task)
-    if woke < due:
+    woke, shift = now(task), shift_of(task)
+    if woke - shift < due:
         return due
-    tick = tick_served(due, woke, epoch, period)
+    tick = tick_served(due, woke - shift, epoch, period)
     tap_begin(task, tick)
     # read
     exchange(task, _READS, woke + load_i64(task + _IO))
@@ -122,7 +125,7 @@ def cycle(task):  # type: ignore[no-untyped-def]
     while again:
         fault = compute(task, block, tick) if given == _OK else given
         done = now(task)
-        fault = judge(task, fault, is_late(due, tick, done, period))
+        fault = judge(task, fault, is_late(due, tick, done - shift, period))
         action = end_hold(task, fault, action_on(task, fault), tick)
         blend(task, action, tick)
         guard(task, action, tick - load_i64(task + _TICK))
@@ -134,9 +137,11 @@ def cycle(task):  # type: ignore[no-untyped-def]
     # write
     if not write_outputs(task, False, _GOOD if action in (_LIVE, _STAND_IN) else _STALE, done):
         return _LEAVE
-    exchange(task, _WRITES, min(done + load_i64(task + _IO), tick + period))
+    exchange(task, _WRITES, min(done + load_i64(task + _IO), tick + period + shift))
     # record
-    return record(task, due, tick, woke, fault, action)
+    following = record(task, due, tick, woke - shift, fault, action)
+    lead(task, following)
+    return following
 
 
 @inline
@@ -152,6 +157,7 @@ def exchange(task, phase, limit_ns):  # type: ignore[no-untyped-def]
 def begin_all(table, count):  # type: ignore[no-untyped-def]
     """Begin every task; gives the first tick of all."""
     due = _NEVER
+    look_at_grid(table, count)
     for number in range(count):
         due = min(due, begin(load_i64(table + 8 * number)))
     return due
@@ -202,7 +208,7 @@ def begin(task):  # type: ignore[no-untyped-def]
     time = measured(task)
     call2(load_i64(task + _SLEEP), load_i64(task + _CLOCK), time)
     epoch, period = load_i64(task + _EPOCH), load_i64(task + _PERIOD)
-    due = tick_at_or_after(max(measured(task), epoch), epoch, period)
+    due = tick_at_or_after(max(measured(task) - shift_of(task), epoch), epoch, period)
     store_i64(task + _TICK, due - period)
     store_i64(load_i64(task + _STATS) + _DUE, due)
     make_safe(task)

@@ -23,7 +23,7 @@ from scheduler.outputs_native import not_finite, scatter
 from scheduler.slow_native import is_turn, turn_again
 from scheduler.status import Action, TaskStatus
 from scheduler.task_block import STATS, TASK, OnFault
-from scheduler.time_native import now
+from scheduler.time_native import now, shift_of
 
 _T, _F, _L, _N = offsets(TASK), offsets(FALLBACK), offsets(LATE), offsets(STATS)
 _FALLBACK, _LATE, _MONITOR, _EXECUTE, _STATS, _PERIOD, _ON_NAN = (
@@ -93,7 +93,7 @@ def in_time(task, block, tick):  # type: ignore[no-untyped-def]
     smaller = renew_version(task, load_i64(late + _LATE_READER), tick, before)
     if not is_turn(task, tick):
         return block
-    left = tick + load_i64(task + _PERIOD) - now(task) - load_i64(late + _RESERVE)
+    left = tick + shift_of(task) + load_i64(task + _PERIOD) - now(task) - load_i64(late + _RESERVE)
     is_late = 1 if left < load_i64(block + _NEEDS) else 0
     store_i64(late + _IS_LATE, is_late)
     add_to(load_i64(task + _STATS) + _SMALLER, is_late)

@@ -10,7 +10,7 @@ from scheduler.monitor_native import forget_monitor
 from scheduler.status import TaskStatus
 from scheduler.tapping_native import tap_cycle
 from scheduler.task_block import STATS, TASK, USAGE
-from scheduler.time_native import now
+from scheduler.time_native import now, shift_of
 from scheduler.trace_native import forget_trace, note_cycle
 
 _T, _N, _U = offsets(TASK), offsets(STATS), offsets(USAGE)
@@ -34,9 +34,9 @@ watchdog_tripped = inline(deadlines.watchdog_tripped)
 
 @inline
 def record(task, due, tick, woke, fault, action):  # type: ignore[no-untyped-def]
-    """Count this cycle, and what it missed; gives the tick to wait for."""
+    """Count this cycle, and what it missed; gives the tick to wait for. `woke`: as ticks have it."""
     stats, epoch, period = load_i64(task + _STATS), load_i64(task + _EPOCH), load_i64(task + _PERIOD)
-    done = now(task)
+    done = now(task) - shift_of(task)
     following = next_due(tick, done, epoch, period)
     missed = missed_ticks(due, tick, following, period)
     late = 1 if missed > 0 else 0

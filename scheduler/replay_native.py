@@ -71,7 +71,9 @@ _NUMBER, _BLOCK, _OFFER = offsets(VERSION).number, offsets(VERSION).block, offse
 _CLOCK, _CLOCK_COUNT, _FLAGS, _VERSION, _STATUS, _ACTION, _TICK, _DUE, _MISSED, _MONITOR_VALUE = (
     _H.clock, _H.reads, _H.flags, _H.version, _H.status, _H.action, _H.tick_ns, _H.due_ns, _H.missed, _H.monitor
 )  # fmt: skip
-_READS, _CONTROL, _RESET_STATE, _TASK_TICK, _EPOCH = _T.reads, _T.control, _T.reset_state, _T.tick_ns, _T.epoch_ns
+_READS, _CONTROL, _RESET_STATE, _TASK_TICK, _EPOCH, _SHIFT, _WAKEUP = (
+    _T.reads, _T.control, _T.reset_state, _T.tick_ns, _T.epoch_ns, _T.shift_ns, _H.wakeup_ns
+)  # fmt: skip
 _STATS_DUE, _STATS_STATUS, _STATS_ACTION = _N.due_ns, _N.status, _N.action
 _ACTIVE, _NEXT, _NEEDS, _BLOCK_VERSION, _STATES = (
     offsets(READER).active, offsets(READER).next, offsets(BLOCK).needs_ns, offsets(BLOCK).version, offsets(BLOCK).states
@@ -140,7 +142,7 @@ def to_next(replay):  # type: ignore[no-untyped-def]
 
 @inline
 def prepare(replay):  # type: ignore[no-untyped-def]
-    """Everything as the recorded cycle found it."""
+    """Everything as the recorded cycle found it. When its tick was due on the clock: so long before it woke as it was late."""
     task, stats, record = load_i64(replay + _TASK), load_i64(replay + _STATS), load_i64(replay + _RECORD)
     flags, reads = load_i64(record + _FLAGS), load_i64(record + _CLOCK_COUNT)
     store_i64(replay + _WHAT, _NOTHING)
@@ -148,6 +150,7 @@ def prepare(replay):  # type: ignore[no-untyped-def]
     use_checks(replay)
     put_inputs(replay, record)
     store_i64(stats + _STATS_DUE, load_i64(record + _DUE))
+    store_i64(task + _SHIFT, load_i64(record + _CLOCK) - load_i64(record + _WAKEUP) - load_i64(record + _DUE))
     atomic_store(task + _CONTROL, _PAUSE if load_i64(record + _STATUS) == _PAUSED else _RUNNING)
     atomic_store(task + _RESET_STATE, 1 if flags & _RENEWED != 0 and flags & _BACK == 0 else 0)
     put_version(replay, record, flags)

@@ -142,12 +142,12 @@ def _groups(
 
 
 def _are_possible(records: Records) -> NDArray[np.bool_]:
-    """Of each record: can a cycle have asked its clock so often, and been told that? It never wakes before its tick."""
-    reads, due, clock = records["reads"], records["due_ns"], records["clock"]
+    """Of each record: can a cycle have asked its clock so often, and been told that? It never wakes before its tick is due."""
+    reads, due, clock, late = records["reads"], records["due_ns"], records["clock"], records["wakeup_ns"]
     is_told = np.arange(CLOCKS) < reads[:, np.newaxis]
     is_time = ((clock >= 0) & (clock < LATEST_NS)) | ~is_told
     possible: NDArray[np.bool_] = (reads >= LEAST_READS) & (reads <= CLOCKS) & is_time.all(axis=1)
-    return possible & (due >= 0) & (due < LATEST_NS) & (clock[:, 0] >= due)
+    return possible & (due >= 0) & (due < LATEST_NS) & (late >= 0) & (late < LATEST_NS)
 
 
 def _checks_of(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rt_native.histogram import Histogram
 from scheduler.binding import TaskMemory
 from scheduler.clock import Clock
+from scheduler.grid import Grid
 from scheduler.instead_memory import Instead, SlotOf, own_slot
 from scheduler.latching import latch
 from scheduler.native import NATIVE
@@ -53,6 +54,8 @@ class TaskRunner:
         self.memory = TaskMemory(task, model, self._reader, clock, self._instead)
         self.tap = Tap(task, self.memory, terms) if terms else None
         self._watch: TaskWatch | None = None
+        self._grid = Grid(clock)
+        self.follow(self._grid)
         self._revoke = NATIVE.function("task_revoke")
         self.thread = TaskThread([self])
         """Its own, unless a scheduler lets it share one."""
@@ -106,6 +109,12 @@ class TaskRunner:
     def tell(self, control: Control) -> None:
         """Set what the task shall do from its next cycle on."""
         self.memory.task["control"] = control
+
+    def follow(self, grid: Grid) -> None:
+        """Tick when this grid does; one whose exchange has a clock shifts it. Before it runs: its own unless it is told."""
+        self._grid, row = grid, self.memory.task
+        row["grid"] = grid.address
+        row["leads"] = next((link.exchange.address for link in self.task.exchanges if link.has_clock), 0)
 
     def set_epoch(self, epoch_ns: int) -> None:
         """Where tick 0 of the grid lies."""
@@ -244,7 +253,7 @@ class TaskRunner:
         reader = self._reader
         if reader is None or not self.is_alive:
             return None
-        return latch(lambda: reader.context, self.counters, lambda: self.tick_ns, self._clock, self.task.period_ns)
+        return latch(lambda: reader.context, self.counters, lambda: self.tick_ns, self._grid.clock, self.task.period_ns)
 
     def notes(self, since: int) -> tuple[int, list[Cycle]]:
         """(How many cycles were noted since the start, those from number `since` on that are still there, in their order)."""

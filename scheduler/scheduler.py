@@ -13,6 +13,7 @@ from scheduler.checks import check_task, check_together
 from scheduler.clock import Clock, system_clock
 from scheduler.deadlines import common_period, tick_at_or_after
 from scheduler.errors import RingError, SchedulerError
+from scheduler.grid import Grid
 from scheduler.instead_memory import own_slot
 from scheduler.kept import Kept
 from scheduler.rights import CpuLatency, Grant, lock_memory, no_quota, throttling
@@ -65,6 +66,7 @@ class Scheduler:
         for task in tasks:
             check_task(task, _model_of(task))
         self._clock = clock or system_clock()
+        self._time = Grid(self._clock)
         slots: dict[int, ModelSlot] = {}
         slot_of = partial(own_slot, slots=slots)
         self._runners: dict[str, TaskRunner] = {}
@@ -81,6 +83,7 @@ class Scheduler:
             self._threads.append(TaskThread(runners))
             for runner in runners:
                 runner.thread = self._threads[-1]
+                runner.follow(self._time)
         self._supervisor = Supervisor(list(self._runners.values()))
         self._latency = CpuLatency()
         self._grants: tuple[Grant, ...] = ()
@@ -111,8 +114,17 @@ class Scheduler:
 
     @property
     def epoch_ns(self) -> int:
-        """Tick 0 of every task, on CLOCK_MONOTONIC; 0 before the first start."""
+        """Tick 0 of every task; 0 before the first start."""
         return self._epoch_ns
+
+    @property
+    def shift_ns(self) -> int:
+        """Ticks are due so much later on CLOCK_MONOTONIC than their numbers, now: 0 where no bus clock leads them."""
+        return self._time.shift_ns
+
+    def now_ns(self) -> int:
+        """The time as ticks have it: CLOCK_MONOTONIC, less the shift."""
+        return self._time.now_ns()
 
     def _undo(self) -> None:
         """Let go of what was made, and leave no ring behind."""
@@ -160,7 +172,7 @@ class Scheduler:
             threading.stack_size(previous)
 
     def _begin(self) -> None:
-        self._epoch_ns = self._clock.now_ns() + START_DELAY_NS
+        self._epoch_ns = self.now_ns() + START_DELAY_NS
         for runner in self._runners.values():
             runner.set_epoch(self._epoch_ns)
 
@@ -281,12 +293,12 @@ class Scheduler:
     # --- model updates ------------------------------------------------------------------------------------------------
 
     def next_common_tick(self, slot: "ModelSlot | None" = None, margin_s: float = UPDATE_MARGIN_S) -> int:
-        """When every task of a slot (all tasks, if None) has a tick, at least `margin_s` ahead. CLOCK_MONOTONIC, ns.
+        """When every task of a slot (all tasks, if None) has a tick, at least `margin_s` ahead. Nanoseconds, as `now_ns`.
 
         Where ticks coincide less than once a second, or nothing runs, it is just `margin_s` ahead: then each task
         changes at its own first tick after that.
         """
-        soon = self._clock.now_ns() + round(margin_s * 1e9)
+        soon = self.now_ns() + round(margin_s * 1e9)
         every = self._grid(self._periods(slot))
         return tick_at_or_after(max(soon, self._epoch_ns), self._epoch_ns, every) if every else soon
 
@@ -305,7 +317,7 @@ class Scheduler:
         """The next that all have in common, as native code finds it."""
         from rt_engine.reader import NextTick
 
-        clock = self._clock
+        clock = self._time.clock
         return NextTick(clock.now, clock.state, self._epoch_ns, self._grid(periods), round(margin_s * 1e9))
 
     def update(

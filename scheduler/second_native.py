@@ -22,7 +22,7 @@ from scheduler.second_block import BINS, COPY, CUT, DIFFERENCE, FIRST, SAVED, SE
 from scheduler.slow_native import turn_again
 from scheduler.status import TaskStatus
 from scheduler.task_block import NO_TENSOR, OUTPUT, STATS, TASK, OnState
-from scheduler.time_native import measured
+from scheduler.time_native import measured, shift_of
 
 _T, _S, _C, _K, _D, _O = (offsets(dtype) for dtype in (TASK, SECOND, COPY, SAVED, DIFFERENCE, OUTPUT))
 _READER, _STATS, _RAW, _RAW_COUNT, _PERIOD, _EXECUTE, _ON_STATE = (
@@ -213,7 +213,7 @@ def take_back(task, tick, given):  # type: ignore[no-untyped-def]
     turn_again(task)
     if given != _OK:
         return given
-    if tick + load_i64(task + _PERIOD) - measured(task) < load_i64(watch + _NEED):
+    if tick + shift_of(task) + load_i64(task + _PERIOD) - measured(task) < load_i64(watch + _NEED):
         add_to(watch + _SKIPPED, 1)
         return _ROLLED_BACK
     gather(task, block)
@@ -233,7 +233,7 @@ def follow(task):  # type: ignore[no-untyped-def]
     if watch != 0 and load_i64(watch + _PENDING) != 0:
         tick, begun, need = load_i64(watch + _PENDING), measured(task), load_i64(watch + _NEED)
         store_i64(watch + _PENDING, 0)
-        if tick + load_i64(task + _PERIOD) - begun < need:
+        if tick + shift_of(task) + load_i64(task + _PERIOD) - begun < need:
             base = load_i64(watch + _BASE)
             store_i64(watch + _NEED, need - ((need - base) >> _FORGET) - (1 if need > base else 0))
             add_to(watch + _SKIPPED, 1)

@@ -31,6 +31,7 @@ from scheduler.ring_block import RING
 from scheduler.status import TaskStatus
 from scheduler.tap_block import AT_ONCE, TAP
 from scheduler.task_block import SOURCE, STATS, TASK
+from scheduler.time_native import shift_of
 
 _T, _P, _G, _H, _C, _S, _N = (
     offsets(dtype) for dtype in (TASK, TAP, RING, HEAD, CHECKPOINT_HEAD, SOURCE, STATS)
@@ -137,7 +138,7 @@ def write_head(task, slot, number, due, missed, status, action):  # type: ignore
     store_i64(slot + _H_BLAME, blame_of(task, status))
     store_i64(slot + _H_MISSED, missed)
     store_i64(slot + _H_FLAGS, flags_of(task))
-    store_i64(slot + _H_WAKEUP, woke - due)
+    store_i64(slot + _H_WAKEUP, woke - shift_of(task) - due)
     store_i64(slot + _H_EXECUTION, done - woke)
     store_f64(slot + _H_MONITOR, load_f64(monitor + _VALUE) if monitor != 0 else 0.0)
     store_i64(slot + _H_TURN, load_i64(task + _TURN))

@@ -85,7 +85,8 @@ TASK = np.dtype(
     [
         # line 0: told from outside, atomically
         *words("control", "reset", "owner", "state", "reset_state"),
-        ("spare_0", "<i8", 3),
+        # when ticks are due: `scheduler.grid`
+        *words("grid", "shift_ns", "leads"),
         # constants
         *words("epoch_ns", "period_ns", "on_overrun", "watchdog", "on_nan", "on_bad_input"),
         *words("on_bad_state", "max_hold_ns", "reset_source", "reset_cell", "step_initial", "step_bytes"),
@@ -109,8 +110,10 @@ TASK = np.dtype(
         ("readings", "<i8", CLOCKS),
     ]
 )
-"""One task. `tick_ns` is the tick of the newest cycle, 0 before the first. `told`: what `control` was when this cycle began: for all
-of it, so that it can be repeated.
+"""One task. `grid`: its scheduler's GRID; `shift_ns`: what that said when this cycle was waited for: ticks are so much later on the
+machine's clock; `leads`: the EXCHANGE whose clock moves it, as this task carries it out, or 0.
+`tick_ns` is the tick of the newest cycle, 0 before the first. `told`: what `control` was when this cycle began: for all of it, so that
+it can be repeated.
 
 `bad_source`: the newest input channel that was bad, `bad_age_ns` how old its values were, 0: its quality was bad.
 `came_ns`: when the first of those inputs had come that this cycle is the first to see, 0: none is new.

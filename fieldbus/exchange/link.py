@@ -90,6 +90,8 @@ class NativeLink(CyclicLink):
         self._native: Exchange | None = None
         super().__init__(name, tags, cycle_s, timeout_s, backoff_s=backoff_s)
         self.how: How = exchange
+        self.has_clock = False
+        """Has the device a clock that the ticks of who carries out the exchange are to follow?"""
         self.prepare: Callable[[], object] | None = None
         """Called once in the thread of the exchange before it begins: gives it real-time rights."""
         timeout_ns, cycle_ns = round(timeout_s * NS), round(cycle_s * NS)

@@ -239,7 +239,7 @@ class Station:
 
     def ticks(self) -> bool:
         """Does every task tick? None hangs, and none is behind by more than two of its periods (two seconds at least)."""
-        now_ns = time.monotonic_ns()
+        now_ns = self._scheduler.now_ns()
         return all(
             self._scheduler.state(task.name) == State.RUNNING
             and now_ns - self._scheduler.counters(task.name)["due_ns"] < max(LATE_NS, 2 * task.period_ns)

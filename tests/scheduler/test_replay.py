@@ -604,7 +604,16 @@ def test_a_region_that_is_there_twice_is_refused(plain: Recorded) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("reads", -3), ("reads", 1 << 40), ("due_ns", -(1 << 63)), ("due_ns", 1 << 62), ("clock", -1)]
+    ("name", "value"),
+    [
+        ("reads", -3),
+        ("reads", 1 << 40),
+        ("due_ns", -(1 << 63)),
+        ("due_ns", 1 << 62),
+        ("clock", -1),
+        ("wakeup_ns", -1),
+        ("wakeup_ns", 1 << 62),
+    ],
 )
 def test_a_record_that_cannot_be_one_is_left_out(plain: Recorded, name: str, value: int) -> None:
     """Native code would count on it."""
