@@ -14,7 +14,7 @@ from fieldbus.ethercat.simulated.objects import SIGNED, Abort, AbortCode, Access
 _HEAD = struct.Struct("<BBH")
 _MORE = 0x80
 _DEFAULT, _LOW, _HIGH = 0x10, 0x20, 0x40
-_ALWAYS = 0x07  # access rights, object category and mappability are in every answer
+_RIGHTS_AND_KIND = 0x07  # in every answer; told where they were asked for
 
 
 class Opcode(IntEnum):
@@ -95,7 +95,7 @@ class Information:
             for flag, value in ((_DEFAULT, entry.default), (_LOW, entry.low), (_HIGH, entry.high))
             if wanted & flag and value is not None and not entry.is_text
         ]
-        told = _ALWAYS | sum(flag for flag, _ in values)
+        told = wanted & _RIGHTS_AND_KIND | sum(flag for flag, _ in values)
         head = struct.pack("<HBBHHH", item.index, subindex, told, entry.type, entry.bits, entry.access)
         return head + b"".join(_as_bytes(entry, value) for _, value in values) + entry.name.encode("utf-8")
 

@@ -18,6 +18,8 @@ _MEMORY = 0x1000
 _OUTPUTS, _INPUTS = 0x44, 0x00
 _FULL_SCALE_V, _UNITY = 10.0, 65536
 _ANALOGUE_TYPE = 0x0000_1389  # object 0x1000: modular device profile 5001
+_SMALL = EscKind(type_number=0x12, fmmus=3, sync_managers=4, ram_bytes=1024, has_clock=False)
+"""The smallest ESC (ET1200, data sheet section I): what simple terminals have."""
 _READ_WRITE = Access.RW | Access.SETTINGS
 
 
@@ -41,7 +43,7 @@ class Digital(Slave):
             output_bytes=nbytes * is_output, input_bytes=nbytes * (not is_output),
         )  # fmt: skip
         on = Why.OUTPUTS | Why.PERIOD if is_output else Why.PERIOD
-        super().__init__(rules, EscKind(fmmus=1, sync_managers=1, has_clock=False), Image(), on, period_ns)
+        super().__init__(rules, _SMALL, Image(), on, period_ns)
         self.image.head["zeroes"] = 1
         self.sii = self._sii(identity, name, nbytes).image()
 
