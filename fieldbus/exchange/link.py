@@ -50,7 +50,7 @@ _STACK_BYTES = 256 * 1024
 _BEATS = 3.0
 """Cycles without a complete answer until the link is degraded."""
 _SHOWN_BYTES = 32
-GOES_ON = (Event.REFUSED, Event.BUSY, Event.MISSED, Event.NOISE)
+GOES_ON = (Event.REFUSED, Event.BUSY, Event.MISSED, Event.NOISE, Event.COUNTER, Event.STATE)
 """Notes after which the exchange goes on."""
 
 
@@ -445,6 +445,8 @@ class NativeLink(CyclicLink):
             frames_lost=exchange.counter("frames_lost"),
             wrong_counters=exchange.counter("wrong_counters"),
             foreign_frames=exchange.counter("foreign"),
+            late=exchange.counter("late"),
+            state_changes=exchange.counter("state_changes"),
         )
 
     def reset_counters(self) -> None:

@@ -50,6 +50,10 @@ _COUNTERS = (
 )
 _STREAM_BYTES = 1 << 16
 _OLD_TABLES = 8
+_COUNTERS = (
+    *("reads", "writes_done", "errors", "safe_writes", "limited", "late", "implausible", "notified"),
+    *("frames_lost", "wrong_counters", "foreign", "state_changes"),
+)
 _EXTENSIONS = ("clock", "clock_note", "clock_shift", "drives", "drive_count", "drives_step")
 
 

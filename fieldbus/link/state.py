@@ -47,6 +47,10 @@ class LinkCounts:
     foreign_frames: int = counted(meaning="frames on a bus that were nobody's answer")
     slaves_lost: int = counted(meaning="times that a slave of a bus did not answer any more, or left its state")
     slaves_back: int = counted(meaning="times that one was brought back")
+    late: int = counted(meaning="answers that came when nobody waited for them any longer, or twice; they were dropped")
+    state_changes: int = counted(
+        meaning="times that the states of a bus's slaves, all together, or their number were others"
+    )
     limited: int
     """Output cells that a limit, a type's range or a NaN changed."""
 
