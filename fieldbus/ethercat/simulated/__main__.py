@@ -107,7 +107,6 @@ def _sayer(peer: socket.socket) -> Callable[[str], object]:
 
 def main(given: Sequence[str] | None = None) -> int:
     """Be a bus until the input ends, or a signal comes."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     arguments = _arguments(given)
     try:
         devices = make(arguments.slaves.split(","))
@@ -115,6 +114,7 @@ def main(given: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         _print(json.dumps({"ok": False, "error": f"{arguments.interface}: {error}"}) + "\n")
         return 1
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with bus:
         _print(json.dumps({"ok": True, "ready": len(devices)}) + "\n")
         try:

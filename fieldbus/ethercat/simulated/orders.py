@@ -11,6 +11,7 @@
 {"do": "cut" | "mend", "before": 1}             the cable before that slave
 {"do": "identify", "slave": 1, "product": 7}    vendor, product, revision, serial, alias in its EEPROM
 {"do": "reset", "slave": 1}                     power off and on
+{"do": "read", "slave": 1, "register": 272, "nbytes": 2}    registers or memory of its ESC, in hexadecimal digits
 {"do": "state"}                                 counters of the bus, states of the slaves
 {"do": ANYTHING ELSE, "slave": 1, ...}          is the device's own: `Device.order`
 """
@@ -105,6 +106,10 @@ def _identify(bus: Ordered, given: Mapping[str, Any]) -> dict[str, Any]:
     return {}
 
 
+def _read(bus: Ordered, given: Mapping[str, Any]) -> dict[str, Any]:
+    return {"data": bus.escs[_slave(bus, given)].read(int(given["register"]), int(given["nbytes"])).hex()}
+
+
 def _state(bus: Ordered, given: Mapping[str, Any]) -> dict[str, Any]:
     slaves = [
         {
@@ -127,6 +132,7 @@ _ORDERS: Final[Mapping[str, Callable[[Ordered, Mapping[str, Any]], dict[str, Any
     "cut": _cut,
     "mend": _cut,
     "identify": _identify,
+    "read": _read,
     "state": _state,
 }
 

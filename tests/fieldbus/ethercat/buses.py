@@ -28,6 +28,10 @@ def network(is_ring: bool = False) -> Iterator[None]:
 
 @contextmanager
 def simulated(devices: Sequence[Device], is_ring: bool = False) -> Iterator[Bus]:
-    """A bus on the wire; its master opens MASTER, from this thread or one that it starts."""
+    """A bus on the wire; its master opens MASTER, from this thread or one that it starts.
+
+    A master that holds the interpreter while it waits (pysoem's `config_map`, `state_check`; KickCAT) keeps these devices from
+    answering: it needs a `BusProcess`.
+    """
     with network(is_ring), Bus(devices, SLAVES, SECOND_SLAVES if is_ring else None) as bus:
         yield bus

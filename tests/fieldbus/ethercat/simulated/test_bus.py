@@ -9,11 +9,12 @@ from datetime import timedelta
 
 import pytest
 
+from fieldbus.ethercat.simulated.__main__ import main
 from fieldbus.ethercat.simulated.bus import Bus
 from fieldbus.ethercat.simulated.generic import Mirror
 from fieldbus.ethercat.simulated.process import BusProcess
 from tests import need
-from tests.fieldbus.ethercat.buses import MASTER, SECOND_MASTER, SLAVES, network, simulated
+from tests.fieldbus.ethercat.buses import MASTER, SECOND_MASTER, SECOND_SLAVES, SLAVES, network, simulated
 from tests.fieldbus.ethercat.simulated.datagrams import COUNT, pack, unpack
 from tests.fieldbus.waiting import wait_for
 
@@ -23,10 +24,8 @@ MICROSECONDS = 200_000
 
 @pytest.fixture(scope="module")
 def pysoem():
-    """With the interpreter free while it waits: the slaves are in this process."""
-    module = need.package("pysoem")
-    module.settings.always_release_gil = True
-    return module
+    """It holds the interpreter while it waits, so its slaves are in a process of their own."""
+    return need.package("pysoem")
 
 
 def exchange(master):
@@ -61,14 +60,20 @@ def mirrors(*sizes):
     return [Mirror(nbytes, product=nbytes) for nbytes in sizes]
 
 
+def registers(bus, register, nbytes, slaves):
+    """What is in a register of each slave."""
+    asked = [{"do": "read", "slave": i, "register": register, "nbytes": nbytes} for i in range(slaves)]
+    return [int.from_bytes(bytes.fromhex(bus.order(order)["data"]), "little") for order in asked]
+
+
 def test_pysoem_brings_slaves_to_op(pysoem):
     """They are named, their clocks measured, and what is written comes back; a slave without power is missed, and counted."""
-    with simulated(mirrors(2, 4, 8)) as bus:
+    with network(), BusProcess(SLAVES, ["mirror", "mirror:4", "mirror:8"]) as bus:
         master = pysoem.Master()
         master.open(MASTER)
         operational(pysoem, master, 3)
-        assert [slave.id for slave in master.slaves] == [2, 4, 8]
-        assert [int.from_bytes(esc.read(0x0928, 4), "little") for esc in bus.escs] == [0, 500, 1000]
+        assert len({slave.id for slave in master.slaves}) == 3
+        assert registers(bus, 0x0928, 4, 3) == [0, 500, 1000]
         master.slaves[1].output = b"abcd"
         wait_for(lambda: exchange(master) == 9 and master.slaves[1].input == b"abcd")
         bus.order({"do": "power", "slave": 2, "on": False})
@@ -80,15 +85,15 @@ def test_pysoem_brings_slaves_to_op(pysoem):
 
 def test_a_ring_survives_a_broken_cable(pysoem):
     """pysoem with a second interface: all slaves are exchanged with before and after."""
-    with simulated(mirrors(2, 4), is_ring=True) as bus:
+    with network(is_ring=True), BusProcess(SLAVES, ["mirror", "mirror:4"], SECOND_SLAVES) as bus:
         master = pysoem.Master()
         master.open(MASTER, SECOND_MASTER)
         operational(pysoem, master, 2)
         assert exchange(master) == 6
         for cable in range(3):
-            bus.cut(cable)
+            bus.order({"do": "cut", "before": cable})
             assert exchange(master) == 6
-            bus.cut(cable, False)
+            bus.order({"do": "mend", "before": cable})
         master.close()
 
 
@@ -214,8 +219,16 @@ def test_a_process_takes_orders_line_by_line(socket_folder):
         assert process.wait(10) == 0
 
 
-def test_a_process_says_why_it_cannot_begin():
+def test_a_process_says_why_it_cannot_begin(capsys):
+    with network():
+        assert main(["--interface", "nothing0", "--slaves", "mirror"]) == 1
+        assert main(["--interface", SLAVES, "--slaves", "motor"]) == 1
+    nothing, motor = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (nothing["ok"], motor["ok"]) == (False, False)
+    assert nothing["error"].startswith("nothing0: ") and "No such device" in nothing["error"]
+    assert "'motor'" in motor["error"]
+
+
+def test_who_starts_a_process_gets_its_reason():
     with network(), pytest.raises(ValueError, match=r"nothing0: .*No such device"), BusProcess("nothing0", ["mirror"]):
-        pass
-    with network(), pytest.raises(ValueError, match="'motor'"), BusProcess(SLAVES, ["motor"]):
         pass
