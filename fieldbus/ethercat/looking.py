@@ -8,13 +8,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
-from fieldbus.errors import NoAnswerError
-from fieldbus.ethercat.entries import Known, SlaveFound, found_by_sii, known_by, read_assigned, read_identity
+from fieldbus.errors import DeviceError, NoAnswerError
+from fieldbus.ethercat.entries import SlaveFound, read_identity
 from fieldbus.ethercat.health import BLOCKS, NEEDED, Health, health_of
 from fieldbus.ethercat.interface import check_interface
 from fieldbus.ethercat.master import Master
 from fieldbus.ethercat.protocol import Register
-from fieldbus.ethercat.slave import Slave
+from fieldbus.ethercat.slave import Slave, look_at_names
 from fieldbus.ethercat.states import statuses
 from fieldbus.ethercat.wire import Datagram, Node, Wire
 
@@ -54,32 +54,21 @@ def look(
 def _whole(wire: Wire, slave: Slave, with_names: bool) -> SlaveFound:
     features = wire.read(slave.node, Register.FEATURES, 2)
     (status,) = statuses(wire, [slave.node])
-    found = slave.found
+    serial = slave.found.serial
     if slave.has_coe:
-        if (
-            with_names
-            and slave.sii.coe_details & _TELLS
-            and any(not (e.label and e.data_type) for e in found.entries if not e.is_gap)
-        ):
-            found = found_by_sii(
-                found.position, slave.sii, read_assigned(slave.device, slave.sii), _names(slave, found)
-            )
-        with suppress(Exception):  # the serial number is told to people only
-            found = replace(found, serial=found.serial or read_identity(slave.device)[3] or 0)
+        wanted = with_names and slave.sii.coe_details & _TELLS
+        if wanted and any(not (e.label and e.data_type) for e in slave.found.entries if not e.is_gap):
+            with suppress(DeviceError):  # they are names only
+                look_at_names(slave)
+        with suppress(Exception):  # it is told to people only
+            serial = serial or read_identity(slave.device)[3] or 0
     return replace(
-        found,
+        slave.found,
+        serial=serial,
         has_dc=bool(features[0] & _HAS_CLOCK),
-        has_lrw=slave.found.has_lrw,
         state=status.state if status else 0,
         al_status=status.code if status else 0,
     )
-
-
-def _names(slave: Slave, found: SlaveFound) -> Known:
-    """As its object dictionary has them; nothing where it refuses to tell: they are names only."""
-    with suppress(Exception):
-        return known_by(slave.device.od, found.entries)
-    return {}
 
 
 def examine(interface: str) -> list[Health]:

@@ -2,7 +2,7 @@
 
 [links.bus]           the interface, and how many slaves there are
 [links.bus.slaves]    who they are, so that others in their place are refused; and how they are set up
-[tags]                what they exchange; what no tag can have, as comments
+[tags]                what they send; what is sent to them, and what no tag can have, as comments
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def proposal(bus: BusWanted) -> str:
     """The station file's text."""
     lines = [
         f"# Made by: {visible(bus.made_by)}",
-        "# Outputs of which no task writes anything are sent as 0; what is controlled is your decision.",
+        "# Inputs are tags. What is controlled is your decision: take the # from outputs that a task is to write; others are 0.",
         "",
         "[station]",
         'name = "scanned"',
@@ -193,21 +193,31 @@ def _sdo(sdo: SdoWanted) -> str:
 
 
 def _tags(slaves: Sequence[SlaveWanted]) -> Iterator[str]:
-    for slave in slaves:
-        seen: set[tuple[str, str]] = set()
-        for entry in slave.entries:
-            if entry.is_gap:
-                continue
-            place = f"{slave.name}:{entry.place}"
-            name = f"{slave.name}_{entry.name.lstrip('_')}"
-            if entry.refusal:
-                label = f" ({visible(entry.label)})" if entry.label else ""
-                yield f"# {name}: {place}{label}: {entry.refusal}"
-            elif (entry.direction, entry.place) in seen:
-                yield f"# {name}: {place} is exchanged twice; the first one is a tag"
-            else:
-                yield f"{name} = {inline(_keys(entry, place, slave.scales))}{f'   # {visible(entry.label)}' if entry.label else ''}"
-            seen.add((entry.direction, entry.place))
+    """Inputs, as tags; then outputs, as comments."""
+    for direction in ("in", "out"):
+        lines = [line for slave in slaves for line in _tags_of(slave, direction)]
+        if lines and direction == "out":
+            yield from ("", "# Outputs:")
+        yield from lines
+
+
+def _tags_of(slave: SlaveWanted, direction: str) -> Iterator[str]:
+    seen: set[str] = set()
+    for entry in slave.entries:
+        if entry.is_gap or entry.direction != direction:
+            continue
+        place = f"{slave.name}:{entry.place}"
+        name = f"{slave.name}_{entry.name.lstrip('_')}"
+        label = f" ({visible(entry.label)})" if entry.label else ""
+        if entry.refusal:
+            yield f"# {name}: {place}{label}: {entry.refusal}"
+        elif entry.place in seen:
+            yield f"# {name}: {place} is exchanged twice; the first one is a tag"
+        else:
+            hidden = "# " if direction == "out" else ""
+            about = f"   # {visible(entry.label)}" if entry.label else ""
+            yield f"{hidden}{name} = {inline(_keys(entry, place, slave.scales))}{about}"
+        seen.add(entry.place)
 
 
 def _keys(entry: PdoEntry, place: str, scales: Mapping[str, tuple[float, float]]) -> dict[str, object]:

@@ -36,7 +36,8 @@ def test_scan_lists_and_proposes(bus):
     done = run("scan", "eth9")
     file = tomllib.loads(done.stdout)
     assert file["links"]["bus"]["interface"] == "eth9"
-    assert "D1_Controlword" in file["tags"]
+    assert "D1_Statusword" in file["tags"]
+    assert "\n# D1_Controlword = {" in done.stdout
     for word in ("00001234:0000ABCD:00000001", "0x6041:00", "Channel_1_Output", "STRING of 64 bits is no number"):
         assert word in done.stderr
 

@@ -33,22 +33,30 @@ def bus():
 
 
 def test_scan_and_state(bus):
-    """All slaves, their entries and a station file; then their states, in which nothing is wrong; then damage, which is found."""
+    """All slaves, their entries and a station file; then their states, in which nothing is wrong."""
     done = run("scan", MASTER)
     file = tomllib.loads(done.stdout)
     assert list(file["links"]["bus"]["slaves"]) == ["SIM_C", "SIM_DI8", "SIM_DO8", "SIM_AI2", "SIM_AO2", "SIM_DR1"]
     assert file["tags"]["SIM_DR1_Statusword"] == {"type": "uint16", "address": "SIM_DR1:0x6041:00"}
-    assert file["tags"]["SIM_DR1_Target_position"] == {
-        "direction": "out",
-        "type": "int32",
-        "address": "SIM_DR1:0x607A:00",
-    }
+    assert (
+        '\n# SIM_DR1_Target_position = { direction = "out", type = "int32", address = "SIM_DR1:0x607A:00" }'
+        in done.stdout
+    )
     assert "00FABE00:00C00014:00000001" in done.stderr
     drive = look(MASTER)[5]
     assert (drive.alias, drive.serial, drive.has_coe, drive.nbytes("in")) == (7, 5, True, 16)
     slaves = json.loads(run("state", MASTER, "--json").stdout)["slaves"]
     assert [slave["state_words"] for slave in slaves] == ["INIT"] * 6
     assert [slave["alias"] for slave in slaves] == [0, 0, 0, 0, 0, 7]
+
+
+def test_what_is_proposed_works_as_it_is(bus, tmp_path):
+    """`check` takes the station file, and with --connect every input of it is read, and good."""
+    path = tmp_path / "bus.toml"
+    run("scan", MASTER, "-o", str(path))
+    done = CliRunner().invoke(app, ["check", "--json", "--connect", str(path)])
+    assert done.exit_code == 0, done.output
+    assert done.stdout.count('"GOOD"') == len(tomllib.loads(path.read_text())["tags"]) == 32
 
 
 def test_what_was_ordered_is_found(bus):

@@ -1,13 +1,13 @@
 """Files of other masters -> a station file. The files are made here, after LinuxCNC's reference and ETG.2100."""
 
 import random
-import tomllib
 
 import pytest
 
 from station.errors import ScanError
 from station.scans.shared.ethercat_files import read_bus
 from station.scans.shared.ethercat_proposal import proposal
+from tests.station.scans.shared.test_ethercat_proposal import with_outputs
 
 LCEC = """<!-- a drive, two terminals -->
 <masters>
@@ -99,7 +99,7 @@ def read(tmp_path):
         path = tmp_path / "bus.xml"
         path.write_text(text)
         made = proposal(read_bus(path, "eth1", "rt-engine ethercat import", **keys))
-        return tomllib.loads(made), made
+        return with_outputs(made), made
 
     return make
 

@@ -1,5 +1,6 @@
 """The station file that is proposed for an EtherCAT bus."""
 
+import re
 import tomllib
 
 from fieldbus.ethercat.entries import PdoEntry, SlaveFound, found_by_sii
@@ -20,14 +21,23 @@ def text_of(*slaves, **keys):
     return proposal(BusWanted("eth1", wanted_of(slaves), "rt-engine ethercat scan eth1", **keys))
 
 
+def with_outputs(text):
+    """The file's values, when the # is taken from its outputs."""
+    head, _, outputs = text.partition("# Outputs:\n")
+    return tomllib.loads(head + re.sub(r"^# (?=\w+ = )", "", outputs, flags=re.MULTILINE))
+
+
 def found(position, image):
     return found_by_sii(position, parse_sii(image))
 
 
 def test_slaves_and_tags():
-    """Each slave with its place and identity, each value a tag with its address, type and direction; two alike have two names."""
+    """Slaves with place and identity; inputs are tags, outputs comments, with address and type; two alike have two names."""
     text = text_of(found(0, images.digital()), found(1, images.digital()), found(2, images.drive()))
-    file = tomllib.loads(text)
+    assert set(tomllib.loads(text)["tags"]) == {
+        name for name, tag in with_outputs(text)["tags"].items() if "direction" not in tag
+    }
+    file = with_outputs(text)
     bus = file["links"]["bus"]
     assert (bus["type"], bus["interface"], bus["slave_count"]) == ("ethercat", "eth1", 3)
     assert bus["slaves"] == {
