@@ -10,14 +10,14 @@
 
 A drive is brought towards a goal one state at a time, each command being sent until the drive shows the next state:
 
-    state               ENABLE                     DISABLE                    STOP
-    NOT READY           nothing                    nothing                    quick stop
-    SWITCH ON DISABLED  shutdown                   nothing                    quick stop
-    READY               switch on                  disable voltage            quick stop
-    SWITCHED ON         enable, if mode is right   shutdown                   quick stop
-    OPERATION ENABLED   enable                     disable operation          quick stop
-    QUICK STOP ACTIVE   quick stop, until the axis stands; then disable voltage    quick stop
-    FAULT, its reaction nothing                    nothing                    nothing
+    state               ENABLE                     DISABLE             STOP         LEAVE
+    NOT READY           nothing                    nothing             quick stop   quick stop
+    SWITCH ON DISABLED  shutdown                   nothing             quick stop   quick stop
+    READY               switch on                  disable voltage     quick stop   quick stop
+    SWITCHED ON         enable, if mode is right   shutdown            quick stop   quick stop
+    OPERATION ENABLED   enable                     disable operation   quick stop   quick stop
+    QUICK STOP ACTIVE   until it stands quick stop, then disable voltage; STOP: quick stop for ever
+    FAULT, its reaction nothing                    nothing             nothing      nothing
 
 A quick stop that is sent to a drive that is not enabled takes it to SWITCH ON DISABLED.
 """
@@ -60,6 +60,8 @@ class Goal(IntEnum):
     """To SWITCH ON DISABLED, by the drive's own ramp: it is not wanted."""
     ENABLE = 2
     """To OPERATION ENABLED."""
+    LEAVE = 3
+    """As STOP, and then without power: the master leaves the bus."""
 
 
 class Bit(IntEnum):
@@ -86,7 +88,7 @@ NOTHING, DISABLE_VOLTAGE, QUICK_STOP, SHUTDOWN, SWITCH_ON, DISABLE_OPERATION, EN
 """Control words (object 0x6040). A fault is reset by the rising edge of its bit."""
 
 _NOT_READY, _OFF, _READY, _ON, _ENABLED, _STOPPING, _REACTING, _FAULT, _UNKNOWN = (int(state) for state in DriveState)
-_STOP, _DISABLE, _ENABLE = (int(goal) for goal in Goal)
+_STOP, _DISABLE, _ENABLE, _LEAVE = (int(goal) for goal in Goal)
 _STANDS = 1 << Bit.TARGET_REACHED
 _YES = 0.5
 
@@ -113,7 +115,7 @@ def state_of(statusword: int) -> int:
     return _FAULT if low == 0x08 else _UNKNOWN
 
 
-def goal_of(is_heard: int, is_right: int, order: float, has_target: int) -> int:
+def goal_of(is_heard: int, is_right: int, order: float, has_target: int, is_leaving: int) -> int:
     """Where the drive is brought to.
 
     Args:
@@ -121,7 +123,10 @@ def goal_of(is_heard: int, is_right: int, order: float, has_target: int) -> int:
         is_right: it is not at work in another mode than the one asked for.
         order: the tag `AXIS.enable`: 1, 0, or -1, its safe value, which is what a driver's that is BAD or too old becomes.
         has_target: the target is a number.
+        is_leaving: the link is stopping.
     """
+    if is_leaving != 0:
+        return _LEAVE
     if is_heard == 0 or order < -_YES or is_right == 0:
         return _STOP
     if order > _YES:
@@ -137,6 +142,8 @@ def controlword_for(state: int, goal: int, stands: int, may_enable: int) -> int:
         return QUICK_STOP
     if state == _STOPPING:
         return DISABLE_VOLTAGE if stands != 0 else QUICK_STOP
+    if goal == _LEAVE:
+        return QUICK_STOP
     if state == _ENABLED:
         return ENABLE_OPERATION if goal == _ENABLE else DISABLE_OPERATION
     if state == _ON:

@@ -9,6 +9,7 @@ x.controlword x.mode        x.sent         out  what it is sent: `fieldbus.ether
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
@@ -115,6 +116,8 @@ class Drive:
             raise ConfigurationError(f"drive {self.name!r}: axis {self.axis} is not within 0 to {MOST_AXES - 1}")
         if not self.max_rate > 0.0 or self.handover_s < 0.0 or self.stop_s < 0.0:
             raise ConfigurationError(f"drive {self.name!r}: max_rate must be above 0, times must not be below")
+        if not self.low <= self.high:
+            raise ConfigurationError(f"drive {self.name!r}: low {self.low:g} is above high {self.high:g}")
         if self.quick_stop is not None and not -32768 <= self.quick_stop <= 32767:
             raise ConfigurationError(f"drive {self.name!r}: quick_stop {self.quick_stop} is no number of 16 bits")
 
@@ -195,3 +198,18 @@ class Drive:
             case "torque":
                 return self.torque_unit, self.torque_scale, 0.0
         return "", 1.0, 0.0
+
+
+def drive_tags(drives: Iterable[Drive]) -> tuple[Tag, ...]:
+    """All tags of the drives, also those that users do not have; raises `ConfigurationError` where two drives share some."""
+    drives = tuple(drives)
+    names, places = [drive.name for drive in drives], [(drive.slave, drive.axis) for drive in drives]
+    for drive in drives:
+        if names.count(drive.name) > 1:
+            raise ConfigurationError(f"two drives have the name {drive.name!r}")
+        if places.count((drive.slave, drive.axis)) > 1:
+            same = ", ".join(other.name for other in drives if (other.slave, other.axis) == (drive.slave, drive.axis))
+            raise ConfigurationError(
+                f"drives {same} are all axis {drive.axis} of slave {drive.slave!r}; say which axis each is"
+            )
+    return tuple(tag for drive in drives for tag in drive.tags())

@@ -17,7 +17,7 @@ DRIVE = np.dtype(
         # handed over by Python, atomically
         *words("reset_asked"),
         # the runner's own
-        *words("state", "goal", "controlword", "statusword", "shown_mode", "is_heard", "has_target"),
+        *words("state", "goal", "controlword", "statusword", "shown_mode", "is_heard", "lacks_target"),
         *words("enabled_ns", "stopping_ns", "reset_ns", "reset_wanted", "reset_tag", "before_ns"),
         ("commanded", "<f8"),
         ("gap", "<f8"),
@@ -27,7 +27,8 @@ DRIVE = np.dtype(
 )
 """`wire_cell` is the target as the drive gets it, `target_cell` the one that a task gives; `commanded` is what was sent last.
 
-`longest_ns`: more than that does not count as the time between two steps, so that after a pause the target does not leap.
+`lacks_target`: it is wanted, and its target is no number. `longest_ns`: more than that does not count as the time between two
+steps, so that after a pause the target does not leap.
 `enabled_ns`, `stopping_ns`, `reset_ns` are since when the drive is enabled, in quick stop, and told to reset its fault; 0: it is not.
 `fault` is the error code of a drive in FAULT, 0: in none; `last_fault` the newest that there was. `reset_tag` is 1 while the tag is.
 """

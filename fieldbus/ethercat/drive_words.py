@@ -253,7 +253,7 @@ class Shown:
         return bool(self.statusword >> bit & 1)
 
 
-def why_not(shown: Shown, goal: Goal, mode: Mode, has_target: bool) -> str:
+def why_not(shown: Shown, goal: Goal, mode: Mode, lacks_target: bool) -> str:
     """Why a drive is not enabled, or does not do what it is told, in words; empty: it does, or is not wanted."""
     if not shown.is_heard:
         return "not heard of within the timeout: it is told to stop"
@@ -263,7 +263,7 @@ def why_not(shown: Shown, goal: Goal, mode: Mode, has_target: bool) -> str:
     if shown.state is DriveState.UNKNOWN:
         return f"its status word 0x{shown.statusword:04X} is none of CiA 402"
     is_enabled, is_wrong = shown.state is DriveState.OPERATION_ENABLED, shown.mode != mode
-    if goal is Goal.STOP and not has_target:
+    if lacks_target:
         return "its target is not a number: it is told to stop"
     if goal is not Goal.ENABLE and not (is_enabled and is_wrong):
         return ""

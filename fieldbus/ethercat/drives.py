@@ -6,27 +6,29 @@ The link gives their tags to the exchange like any others, and then:
     exchange.lay(plan); drives.lay()   from now on `drives_native` works between the tasks' outputs and the requests
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 
-from fieldbus.errors import AddressError, ConfigurationError
-from fieldbus.ethercat.cia402 import Bit, DriveState, Goal
-from fieldbus.ethercat.drive import ENTRIES, VIRTUAL, VIRTUAL_INPUTS, VIRTUAL_OUTPUTS, Drive, DriveAddress
+from fieldbus.errors import RefusedError
+from fieldbus.ethercat.cia402 import DriveState, Goal
+from fieldbus.ethercat.drive import ENTRIES, VIRTUAL, VIRTUAL_INPUTS, VIRTUAL_OUTPUTS, Drive, DriveAddress, drive_tags
 from fieldbus.ethercat.drive_block import DRIVE, NO_CELL
 from fieldbus.ethercat.drive_words import STATES, Shown, why_not
+from fieldbus.ethercat.identity import WRONG_SLAVE
 from fieldbus.exchange.memory import Exchange
 from fieldbus.exchange.plan import Plan, Transaction
 from fieldbus.tags import Tag
 from rt_native.library import Library
 from rt_native.memory import Block
 
+__all__ = ["NATIVE", "DriveStatus", "Drives", "drive_tags"]
+
 NATIVE: Final = Library("fieldbus.ethercat", modules=("fieldbus.ethercat.drives_native",))
 
 _NS = 1_000_000_000
-_STANDS = 1 << Bit.TARGET_REACHED
 _LONGEST_CYCLES = 2
 _SETTLED_NS = 100_000_000
 """So long after it was enabled nothing is said of how a drive follows."""
@@ -57,21 +59,6 @@ class DriveStatus:
         return f"{self.name}: {self.why if self.fault else ': '.join(filter(None, (STATES[self.state], self.why)))}"
 
 
-def drive_tags(drives: Iterable[Drive]) -> tuple[Tag, ...]:
-    """All tags of the drives, also those that users do not have; raises `ConfigurationError` where two drives share some."""
-    drives = tuple(drives)
-    names, places = [drive.name for drive in drives], [(drive.slave, drive.axis) for drive in drives]
-    for drive in drives:
-        if names.count(drive.name) > 1:
-            raise ConfigurationError(f"two drives have the name {drive.name!r}")
-        if places.count((drive.slave, drive.axis)) > 1:
-            same = ", ".join(other.name for other in drives if (other.slave, other.axis) == (drive.slave, drive.axis))
-            raise ConfigurationError(
-                f"drives {same} are all axis {drive.axis} of slave {drive.slave!r}; say which axis each is"
-            )
-    return tuple(tag for drive in drives for tag in drive.tags())
-
-
 class Drives:
     """The drives of a link. `exchange` has been made with all their tags (`drive_tags`) among its cells.
 
@@ -81,10 +68,10 @@ class Drives:
 
     def __init__(self, drives: Sequence[Drive], exchange: Exchange, cycle_s: float) -> None:
         self.drives = tuple(drives)
-        self._exchange = exchange
+        self._exchange, self._step = exchange, NATIVE.address("drives_step") if drives else 0
         self._block = Block(DRIVE.itemsize * max(len(self.drives), 1))
         self._rows = self._block.view(DRIVE, 0, len(self.drives)) if self.drives else np.zeros(0, DRIVE)
-        self._told = {drive.name: "" for drive in self.drives}
+        self._told: dict[str, str | None] = dict.fromkeys(drive.name for drive in self.drives)
         for drive, row in zip(self.drives, self._rows, strict=True):
             row["mode"], row["is_mode_checked"], row["max_rate"] = drive.number, drive.is_mode_checked, drive.max_rate
             row["handover_ns"], row["stop_ns"] = round(drive.handover_s * _NS), round(drive.stop_s * _NS)
@@ -93,22 +80,22 @@ class Drives:
             exchange.without_safe_value(drive.tag_name("target"))
 
     def is_optional(self, tag: Tag) -> bool:
-        """May the plan do without this tag: is it a drive's that has no place on the wire, or that its slave need not map?"""
-        optional = {drive.tag_name(part) for drive in self.drives for part in ENTRIES if part not in drive.needed}
-        return isinstance(tag.address, DriveAddress) or tag.name in optional
+        """May a plan be made without this tag: is it a drive's? What that cannot do without `completed` says."""
+        mine = {drive.tag_name(part) for drive in self.drives for part in (*ENTRIES, "sent")}
+        return isinstance(tag.address, DriveAddress) or tag.name in mine
 
     def completed(self, plan: Plan) -> Plan:
         """The plan with the virtual tags of drives at the transactions that bring, and take, what they are made of.
 
         Raises:
-            AddressError: the slave of a drive does not exchange what that needs.
+            RefusedError: the slave of a drive does not exchange what that needs.
         """
         inputs = {field.tag.name: i for i, t in enumerate(plan.transactions) for field in t.inputs}
         outputs = {field.tag.name: i for i, t in enumerate(plan.transactions) for field in t.outputs}
         virtual: dict[int, list[str]] = {}
         for drive in self.drives:
             if missing := [part for part in drive.needed if drive.tag_name(part) not in {*inputs, *outputs}]:
-                raise AddressError(_not_mapped(drive, missing))
+                raise RefusedError(_not_mapped(drive, missing), WRONG_SLAVE)
             here = virtual.setdefault(inputs[drive.tag_name("statusword")], [])
             here += [drive.tag_name(part) for part in VIRTUAL_INPUTS]
             there = virtual.setdefault(outputs[drive.tag_name("controlword")], [])
@@ -131,8 +118,7 @@ class Drives:
                 is_there = name in mapped or part in VIRTUAL
                 row[field] = exchange.cell(name) if is_there else NO_CELL
         if self.drives:
-            step = NATIVE.address("drives_step")
-            exchange.extend(drives=self._block.address, drive_count=len(self.drives), drives_step=step)
+            exchange.extend(drives=self._block.address, drive_count=len(self.drives), drives_step=self._step)
 
     def reset(self, name: str) -> None:
         """Have a drive reset its fault; raises `KeyError` if there is none of that name."""
@@ -144,13 +130,10 @@ class Drives:
         return list(self._told).index(name)
 
     @property
-    def have_stopped(self) -> bool:
-        """Is no drive at work any more? One in quick stop is until it says that it stands, or has had its time."""
-        rows = self._rows
-        moving = (rows["state"] == DriveState.OPERATION_ENABLED) | (rows["state"] == DriveState.FAULT_REACTION_ACTIVE)
-        lasts = rows["before_ns"] - rows["stopping_ns"] < rows["stop_ns"]
-        moving |= (rows["state"] == DriveState.QUICK_STOP_ACTIVE) & lasts & (rows["statusword"] & _STANDS == 0)
-        return not bool((moving & (rows["is_heard"] != 0)).any())
+    def are_at_work(self) -> bool:
+        """Is a drive, as far as it is heard, enabled or braking? `Goal.LEAVE` ends that."""
+        states = (DriveState.OPERATION_ENABLED, DriveState.QUICK_STOP_ACTIVE, DriveState.FAULT_REACTION_ACTIVE)
+        return bool((np.isin(self._rows["state"], states) & (self._rows["is_heard"] != 0)).any())
 
     @property
     def longest_stop_s(self) -> float:
@@ -165,14 +148,21 @@ class Drives:
         """The drives that are not as they should be, for a link's note; empty: all are."""
         return "; ".join(status.words for status in self.status() if status.why)
 
-    def news(self) -> list[str]:
-        """What has changed since it was asked last, in words for a log: faults, and why a drive is not enabled."""
-        news = []
-        for status in self.status():
+    def news(self) -> list[tuple[str, bool]]:
+        """What has changed since it was asked last: words for a log, and whether they are good news.
+
+        Faults, and why a drive is not enabled; nothing before a drive was heard for the first time.
+        """
+        news: list[tuple[str, bool]] = []
+        for status, row in zip(self.status(), self._rows, strict=True):
             before, now = self._told[status.name], status.why
-            if now != before:
-                self._told[status.name] = now
-                news.append(f"drive {status.words}" if now else f"drive {status.name}: {STATES[status.state]} again")
+            if now == before or (before is None and not row["is_heard"]):
+                continue
+            self._told[status.name] = now
+            if now:
+                news.append((f"drive {status.words}", False))
+            elif before:
+                news.append((f"drive {status.name}: {STATES[status.state]} again", True))
         return news
 
 
@@ -200,5 +190,5 @@ def _status(drive: Drive, row: Any) -> DriveStatus:
         is_settled=enabled_ns > 0 and int(row["before_ns"]) - enabled_ns >= _SETTLED_NS,
         is_reset=bool(row["reset_ns"]),
     )
-    why = why_not(shown, goal, drive.number, bool(row["has_target"]))
+    why = why_not(shown, goal, drive.number, bool(row["lacks_target"]))
     return DriveStatus(drive.name, state, goal, statusword, int(row["controlword"]), fault, int(row["faults"]), why)

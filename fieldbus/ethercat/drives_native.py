@@ -12,7 +12,7 @@ from fieldbus.exchange.block import EXCHANGE, TRANSACTION
 from fieldbus.exchange.frames_native import transaction_at
 from fieldbus.exchange.notes_native import wake
 from rt_native.counting import add_to
-from rt_native.lang import atomic_exchange, export, inline, load_f64, load_i64, store_f64, store_i64
+from rt_native.lang import atomic_exchange, atomic_load, export, inline, load_f64, load_i64, store_f64, store_i64
 from rt_native.memory import offsets
 
 state_of = inline(cia402.state_of)
@@ -23,8 +23,8 @@ handed_over = inline(cia402.handed_over)
 moved = inline(cia402.moved)
 
 _X, _T, _D = offsets(EXCHANGE), offsets(TRANSACTION), offsets(DRIVE)
-_DRIVES, _DRIVE_COUNT, _VALUES_IN, _VALUES_OUT, _TIMEOUT = (
-    _X.drives, _X.drive_count, _X.values_in, _X.values_out, _X.timeout_ns
+_DRIVES, _DRIVE_COUNT, _VALUES_IN, _VALUES_OUT, _TIMEOUT, _FORCE_SAFE = (
+    _X.drives, _X.drive_count, _X.values_in, _X.values_out, _X.timeout_ns, _X.force_safe
 )  # fmt: skip
 _QUALITY, _ASKED = _T.quality, _T.asked_ns
 _ROW, _STATUSWORD_CELL, _SHOWN_MODE_CELL, _POSITION_CELL, _ERROR_CELL, _STATE_CELL, _FAULT_CELL = (
@@ -36,8 +36,8 @@ _CONTROLWORD_CELL, _MODE_CELL, _WIRE_CELL, _TARGET_CELL, _ENABLE_CELL, _RESET_CE
 _MODE, _IS_MODE_CHECKED, _HANDOVER, _STOP_NS, _LONGEST, _MAX_RATE, _RESET_ASKED = (
     _D.mode, _D.is_mode_checked, _D.handover_ns, _D.stop_ns, _D.longest_ns, _D.max_rate, _D.reset_asked
 )  # fmt: skip
-_STATE, _GOAL, _CONTROLWORD, _STATUSWORD, _SHOWN_MODE, _IS_HEARD, _HAS_TARGET = (
-    _D.state, _D.goal, _D.controlword, _D.statusword, _D.shown_mode, _D.is_heard, _D.has_target
+_STATE, _GOAL, _CONTROLWORD, _STATUSWORD, _SHOWN_MODE, _IS_HEARD, _LACKS_TARGET = (
+    _D.state, _D.goal, _D.controlword, _D.statusword, _D.shown_mode, _D.is_heard, _D.lacks_target
 )  # fmt: skip
 _ENABLED_NS, _STOPPING_NS, _RESET_NS, _RESET_WANTED, _RESET_TAG, _BEFORE = (
     _D.enabled_ns, _D.stopping_ns, _D.reset_ns, _D.reset_wanted, _D.reset_tag, _D.before_ns
@@ -134,12 +134,14 @@ def command(exchange, drive, now):  # type: ignore[no-untyped-def]
     has_target = 1 if target - target == 0.0 else 0
     shows_mode = load_i64(drive + _SHOWN_MODE) == load_i64(drive + _MODE) or load_i64(drive + _IS_MODE_CHECKED) == 0
     is_right = 1 if shows_mode or state != _ENABLED else 0
-    goal = goal_of(load_i64(drive + _IS_HEARD), is_right, cell_of(values, drive, _ENABLE_CELL), has_target)
+    order = cell_of(values, drive, _ENABLE_CELL)
+    is_leaving = atomic_load(exchange + _FORCE_SAFE)
+    goal = goal_of(load_i64(drive + _IS_HEARD), is_right, order, has_target, is_leaving)
     has_stopped = stands(statusword, now - load_i64(drive + _STOPPING_NS), load_i64(drive + _STOP_NS))
     controlword = controlword_for(state, goal, has_stopped, 1 if shows_mode else 0)
     if resets(values, drive, state, now):
         controlword = _FAULT_RESET
-    store_i64(drive + _HAS_TARGET, has_target)
+    store_i64(drive + _LACKS_TARGET, 1 if order > 0.5 and has_target == 0 else 0)
     store_i64(drive + _GOAL, goal)
     store_i64(drive + _CONTROLWORD, controlword)
     put(values, drive, _CONTROLWORD_CELL, float(controlword))

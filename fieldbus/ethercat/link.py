@@ -6,18 +6,23 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fieldbus.errors import ConfigurationError, ConnectionLostError, DeviceError, GarbageError, NoAnswerError, told
 from fieldbus.ethercat.address import EthercatAddress
+from fieldbus.ethercat.drive import Drive, DriveAddress
+from fieldbus.ethercat.drives import Drives, DriveStatus, drive_tags
 from fieldbus.ethercat.identity import position_of
 from fieldbus.ethercat.master import Master
-from fieldbus.ethercat.options import SlaveOptions
+from fieldbus.ethercat.options import Sdo, SlaveOptions
 from fieldbus.ethercat.places import places_of
 from fieldbus.ethercat.plan import BusSlave, Place, plan_of
 from fieldbus.ethercat.protocol import state_in_words
 from fieldbus.ethercat.recovery import Tender
-from fieldbus.ethercat.slave import look_at_names
+from fieldbus.ethercat.slave import Slave, look_at_names, write_sdo
 from fieldbus.ethercat.socket import open_socket
-from fieldbus.exchange.block import Event
+from fieldbus.exchange.block import Event, Phase
 from fieldbus.exchange.link import Connection, How, NativeLink
 from fieldbus.exchange.memory import Note
 from fieldbus.exchange.plan import Plan, Transaction
@@ -28,6 +33,10 @@ ANSWER_SHARE: Final = {"own-thread": 0.8, "in-cycle": 0.4}
 """Share of a cycle that a frame may be under way; in a task's cycle there are two rounds, and a model between them."""
 _BUSY_MS: Final = 5
 _DOWN_S: Final = 1.0
+_BRAKING_S: Final = 3.0
+"""So long drives have at most to come to a standstill when the link stops."""
+_DISABLING_S: Final = 0.2
+"""So much longer than a quick stop it takes until a drive is without power."""
 _ENDS: Final = (Event.FAILED, Event.CLOSED, Event.NOT_SENT)
 
 
@@ -48,6 +57,7 @@ class EthercatLink(NativeLink):
         interface: its name, as `ip link` shows it; the link needs CAP_NET_RAW and CAP_NET_ADMIN.
         slaves: those that are named; others are taken as they are found.
         slave_count: how many there must be; None: as many as answer.
+        drives: axes; their tags need not be among `tags`.
     """
 
     def __init__(
@@ -60,13 +70,19 @@ class EthercatLink(NativeLink):
         *,
         slaves: Sequence[SlaveOptions] = (),
         slave_count: int | None = None,
+        drives: Sequence[Drive] = (),
         backoff_s: tuple[float, float] = (0.1, 2.0),
         exchange: How = "own-thread",
     ) -> None:
         for tag in tags:
-            if not isinstance(tag.address, EthercatAddress):
+            if not isinstance(tag.address, EthercatAddress | DriveAddress):
                 raise ConfigurationError(f"tag {tag.name!r} needs an EthercatAddress, has {tag.address!r}")
-        super().__init__(name, tags, cycle_s, timeout_s, backoff_s=backoff_s, exchange=exchange)
+        given = {tag.name for tag in tags}
+        more = [tag for tag in drive_tags(drives) if tag.name not in given]
+        super().__init__(name, [*tags, *more], cycle_s, timeout_s, backoff_s=backoff_s, exchange=exchange)
+        shown = {drive.tag_name(part) for drive in drives for part in drive.shown}
+        self.tags = tuple(tag for tag in self.tags if tag.name in given | shown)
+        self._drives = Drives(drives, self.exchange, cycle_s)
         self.interface = interface
         self._master = Master(interface, slaves, slave_count, self._stop.is_set)
         self._tender: Tender | None = None
@@ -88,11 +104,12 @@ class EthercatLink(NativeLink):
         master.scan()
         master.check()
         master.set_up()
+        self._set_up_drives()
         self._name_entries()
-        found = [slave.found for slave in master.slaves]
-        places = [p for port in (self._in, self._out) for p in places_of(port.cells, found, master.places)]
+        found, optional = [slave.found for slave in master.slaves], self._drives.is_optional
+        places = [p for port in (self._in, self._out) for p in places_of(port.cells, found, master.places, optional)]
         master.lay_out()
-        self._plan = self._make_plan(places)
+        self._plan = self._drives.completed(self._make_plan(places))
         master.to_safeop()
         self._socket = open_socket(self.interface)
         self._tender = None
@@ -105,10 +122,26 @@ class EthercatLink(NativeLink):
         """A slave whose EEPROM does not have the names that tags use is asked for them."""
         for tag in self.tags:
             address = tag.address
-            assert isinstance(address, EthercatAddress)
-            slave = self._master.slaves[position_of(address.slave, self._master.places, len(self._master.slaves))]
+            if not isinstance(address, EthercatAddress):
+                continue
+            slave = self._slave(address.slave)
             if address.entry and slave.found.entry(address.entry) is None:
                 look_at_names(slave)
+
+    def _slave(self, name: str) -> Slave:
+        return self._master.slaves[position_of(name, self._master.places, len(self._master.slaves))]
+
+    def _set_up_drives(self) -> None:
+        """What drives want to have written; a slave that comes back gets it again."""
+        for slave in self._master.slaves:
+            slave.more_sdos.clear()
+        for drive in self._drives.drives:
+            slave = self._slave(drive.slave)
+            has_mode = slave.found.entry(f"0x{drive.entry('mode').object:04X}:00") is not None
+            for numbers in drive.sdos(has_mode):
+                sdo = Sdo(*numbers)
+                write_sdo(slave, sdo)
+                slave.more_sdos.append(sdo)
 
     def _make_plan(self, places: Sequence[Place]) -> Plan:
         slaves = []
@@ -127,6 +160,10 @@ class EthercatLink(NativeLink):
             )
         answer_ns = round(self.cycle_s * ANSWER_SHARE[self.how] * NS)
         return plan_of(slaves, places, self.how, answer_ns)
+
+    def _lay(self, plan: Plan) -> None:
+        super()._lay(plan)
+        self._drives.lay()
 
     def _connection(self) -> Connection:
         assert self._plan is not None
@@ -156,7 +193,37 @@ class EthercatLink(NativeLink):
         tender.look(is_troubled or self.exchange.health is not Quality.GOOD)
         self._counts["slaves_lost"] += tender.lost - before[0]
         self._counts["slaves_back"] += tender.back - before[1]
-        self._note = tender.sentence
+        self._note = "; ".join(filter(None, (tender.sentence, self._drives.words())))
+        for sentence, is_good in self._drives.news():
+            (log.info if is_good else log.warning)("link %s: %s", self.name, sentence, extra={"link": self.name})
+
+    def _write(self, outputs: NDArray[np.float64], deadline_ns: int) -> None:
+        """The safe values, and so long as drives brake: they are told to stop in every cycle before they leave OP."""
+        super()._write(outputs, deadline_ns)
+        limit_s = time.monotonic() + min(self._drives.longest_stop_s + _DISABLING_S, _BRAKING_S)
+        if self._drives.are_at_work:
+            self._arm(self._connection())
+            while self._drives.are_at_work and time.monotonic() < limit_s and not self.exchange.is_mine:
+                self.exchange.phase(Phase.ALL, time.monotonic_ns() + round(self.cycle_s * NS))
+                time.sleep(self.cycle_s)
+            self._take()
+
+    # --- drives -------------------------------------------------------------------------------------------------------
+
+    @property
+    def resettable(self) -> tuple[str, ...]:
+        """The names of its drives."""
+        return tuple(drive.name for drive in self._drives.drives)
+
+    def reset_fault(self, name: str) -> None:
+        """Have a drive reset its fault. Any thread."""
+        self._drives.reset(name)
+
+    def drive_states(self) -> tuple[DriveStatus, ...]:
+        """Every drive, now. Any thread."""
+        return self._drives.status()
+
+    # --- what is told -------------------------------------------------------------------------------------------------
 
     def _tell(self, sentence: str, is_good: bool) -> None:
         if not is_good:

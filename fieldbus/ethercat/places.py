@@ -1,6 +1,6 @@
 """Tags -> where they lie in the process data of slaves. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from fieldbus.errors import AddressError, RefusedError
 from fieldbus.ethercat.address import EthercatAddress
@@ -13,13 +13,23 @@ from fieldbus.tags import Tag
 _SHOWN = 8
 
 
-def places_of(cells: Cells, slaves: Sequence[SlaveFound], names: Mapping[str, int]) -> list[Place]:
-    """Of all tags of a direction; `names`: the positions of slaves that have one.
+def _never(tag: Tag) -> bool:
+    return False
+
+
+def places_of(
+    cells: Cells,
+    slaves: Sequence[SlaveFound],
+    names: Mapping[str, int],
+    is_optional: Callable[[Tag], bool] = _never,
+) -> list[Place]:
+    """Of all tags of a direction; `names`: the positions of slaves that have one; a tag that is optional may have no place.
 
     Raises:
         RefusedError: there is no such slave or entry, it goes the other way, or has another size: with both.
     """
-    places = [_place(tag, cells.first[tag.name], slaves, names) for tag in cells.tags.values()]
+    found = [_place(tag, cells.first[tag.name], slaves, names, is_optional(tag)) for tag in cells.tags.values()]
+    places = [place for place in found if place is not None]
     taken: dict[tuple[int, int], Tag] = {}
     for place in places:
         for bit in range(place.bit, place.bit + place.bits * place.tag.count) if place.tag.direction == "out" else ():
@@ -29,8 +39,12 @@ def places_of(cells: Cells, slaves: Sequence[SlaveFound], names: Mapping[str, in
     return places
 
 
-def _place(tag: Tag, cell: int, slaves: Sequence[SlaveFound], names: Mapping[str, int]) -> Place:
+def _place(
+    tag: Tag, cell: int, slaves: Sequence[SlaveFound], names: Mapping[str, int], is_optional: bool
+) -> Place | None:
     address = tag.address
+    if is_optional and not isinstance(address, EthercatAddress):
+        return None
     if not isinstance(address, EthercatAddress):
         raise AddressError(f"tag {tag.name!r} needs an EthercatAddress, has {address!r}")
     try:
@@ -39,6 +53,8 @@ def _place(tag: Tag, cell: int, slaves: Sequence[SlaveFound], names: Mapping[str
         raise _refused(tag, str(error)) from error
     slave = slaves[position]
     entry = slave.entry(address.wanted)
+    if entry is None and is_optional:
+        return None
     if entry is None:
         raise _refused(tag, f"slave {position} ({slave.name}) exchanges no {address.wanted}; {_offered(slave, tag)}")
     if entry.direction != tag.direction:

@@ -45,6 +45,8 @@ class Slave:
     """What sync managers 0 and 1 are programmed with where they are mailboxes; else nothing."""
     watchdog_ms: float = 0.0
     """As it is set; 0: off."""
+    more_sdos: list[Sdo] = field(default_factory=list)
+    """Written in PRE-OP besides those of its option: what its drives want."""
     heard: list[str] = field(default_factory=list)
     """Emergency messages that it sent, in words, which nobody has looked at."""
 
@@ -164,7 +166,7 @@ def set_up(wire: Wire, slave: Slave) -> Steps:
     option = slave.option
     if option and (option.sdos or option.pdos) and not slave.has_coe:
         raise RefusedError(f"{slave.label} has no CoE: it takes neither SDOs nor PDO assignments", 0)
-    for sdo in option.sdos if option else ():
+    for sdo in (*(option.sdos if option else ()), *slave.more_sdos):
         write_sdo(slave, sdo)
         yield
     if option and option.pdos:

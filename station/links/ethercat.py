@@ -6,22 +6,24 @@ import importlib.util
 import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from fieldbus.errors import ConfigurationError, FieldbusError
+from fieldbus.ethercat.address import EthercatAddress
+from fieldbus.ethercat.drive import drive_tags
 from fieldbus.ethercat.options import PdoChoice, Sdo, SlaveOptions, check_names
 from fieldbus.ethercat.soem import INSTALL
 from station.links import DeviceLinkTable, NativeLinkTable, Saying
+from station.links.shared.drives import DriveTable, tags_of_drives
 from station.links.shared.next_steps import ETHERCAT
 from station.terms.findings import Finding
 from station.terms.tables import Array, Duration, Name, Table, TagTable
 
 if TYPE_CHECKING:
-    from fieldbus.ethercat.address import EthercatAddress
     from fieldbus.ethercat.link import EthercatLink as EthercatDevice
-    from fieldbus.tags import Tag
+    from fieldbus.tags import Address, Tag
 
 ORDER = 25
 MOST_NAME = 15
@@ -137,6 +139,7 @@ class EthercatLink(NativeLinkTable, DeviceLinkTable):
     stand_ins: ClassVar[Mapping[str, object]] = {"interface": "eth1"}
     parts: ClassVar[Mapping[str, type[Table]]] = {
         "[links.NAME.slaves.SLAVE], type ethercat": EthercatSlave,
+        "[links.NAME.drives.AXIS], type ethercat": DriveTable,
         "An entry of sdos": EthercatSdo,
         "An entry of pdos": EthercatPdo,
     }
@@ -171,6 +174,15 @@ class EthercatLink(NativeLinkTable, DeviceLinkTable):
         description="Slaves with names, by which tags and people call them; others are taken as they are found.",
     )
 
+    drives: dict[Name, DriveTable] = Field(
+        default={}, description="Axes: drives of profile CiA 402. Each brings tags that begin with its name."
+    )
+
+    @classmethod
+    def own_tags(cls, name: str, table: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """Those of its drives."""
+        return tags_of_drives(name, table.get("drives"))
+
     def describe(self) -> str:
         """`ethercat eth1`."""
         return f"ethercat {self.interface}"
@@ -190,6 +202,27 @@ class EthercatLink(NativeLinkTable, DeviceLinkTable):
         if importlib.util.find_spec("pysoem") is None:
             yield Finding(("links", name, "type"), f"EtherCAT needs the package pysoem: {INSTALL}", "warning")
         yield from self._watchdogs(name)
+        yield from self._drive_faults(name, tags)
+
+    def _drive_faults(self, name: str, tags: Mapping[str, TagTable]) -> Iterator[Finding]:
+        """Drives that contradict themselves or each other, or that have no slave; tags of theirs that the file has, too."""
+        made = []
+        for axis, table in self.drives.items():
+            path = ("links", name, "drives", axis)
+            try:
+                made.append(table.made(axis))
+            except FieldbusError as error:
+                yield Finding(path, str(error))
+            yield from (Finding((*path, "slave"), message) for message in self._slave_faults(str(table.slave)))
+        try:
+            drive_tags(made)
+        except FieldbusError as error:
+            yield Finding(("links", name, "drives"), str(error))
+        for tag, raw in tags_of_drives(name, {axis: self.drives[axis] for axis in self.drives}).items():
+            if tag in tags and tags[tag] != TagTable.model_validate(raw):
+                axis = tag.rpartition(".")[0]
+                message = f"drive {axis} brings this tag itself; leave it out: unit, scale and limits are keys of drives.{axis}"
+                yield Finding(("tags", tag), message)
 
     def _watchdogs(self, name: str) -> Iterator[Finding]:
         for slave, table in self.slaves.items():
@@ -200,10 +233,14 @@ class EthercatLink(NativeLinkTable, DeviceLinkTable):
     def address_faults(self, tag: TagTable) -> Iterator[str]:
         """Not of the form, or a slave that nobody named."""
         try:
-            slave = self.address(tag).slave
+            address = self.address(tag)
         except FieldbusError as error:
             yield str(error)
             return
+        if isinstance(address, EthercatAddress):
+            yield from self._slave_faults(address.slave)
+
+    def _slave_faults(self, slave: str) -> Iterator[str]:
         if slave not in self.slaves and not slave.isdecimal():
             there = f"there are {', '.join(self.slaves)}" if self.slaves else "none has a name"
             yield f'no slave is called "{slave}"; {there}: name it in a table `slaves.{slave}`, or write its position, from 0'
@@ -233,10 +270,11 @@ class EthercatLink(NativeLinkTable, DeviceLinkTable):
         """The interface, also of who only reads: there is one master."""
         return self.device_names(tags)
 
-    def address(self, tag: TagTable) -> EthercatAddress:
-        """An entry of a slave."""
-        from fieldbus.ethercat.address import EthercatAddress
-
+    def address(self, tag: TagTable) -> Address:
+        """An entry of a slave, or a part of a drive: `AXIS.position`."""
+        axis, _, part = tag.address.rpartition(".")
+        if axis in self.drives and ":" not in tag.address:
+            return self.drives[axis].made(axis).address(part)
         return EthercatAddress.parse(tag.address)
 
     def make(self, name: str, tags: Sequence[Tag], folder: Path) -> EthercatDevice:
@@ -253,6 +291,7 @@ class EthercatLink(NativeLinkTable, DeviceLinkTable):
             self.timeout_s,
             slaves=[table.made(slave) for slave, table in self.slaves.items()],
             slave_count=self.slave_count,
+            drives=[table.made(axis) for axis, table in self.drives.items()],
             exchange=self.exchange,
         )
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 def libraries() -> list[Library]:
     """Those that the modules of a running station declare, in the order in which it imports them."""
+    import fieldbus.ethercat.drives  # noqa: F401  # a link with drives imports it
     import scheduler.replay  # noqa: F401  # its gate may run a new version over a recording
     import station.running.station  # noqa: F401
     from rt_native.library import Library

@@ -28,7 +28,7 @@ STATES = {
     "reacting": DriveState.FAULT_REACTION_ACTIVE,
     "fault": DriveState.FAULT,
 }
-GOALS = {Goal.ENABLE: "enabled", Goal.DISABLE: "off"}
+GOALS = {Goal.ENABLE: "enabled", Goal.DISABLE: "off", Goal.LEAVE: "off"}
 MOST_STEPS = 12
 
 
@@ -71,11 +71,12 @@ def test_a_drive_comes_to_its_goal_from_every_state(state: str, goal: Goal) -> N
     assert len(seen) == len(set(seen)), seen
 
 
+@pytest.mark.parametrize("goal", [Goal.STOP, Goal.LEAVE])
 @pytest.mark.parametrize("state", STATES)
-def test_a_stop_takes_power_or_brakes_from_every_state_with_one_command(state: str) -> None:
+def test_a_stop_takes_power_or_brakes_from_every_state_with_one_command(state: str, goal: Goal) -> None:
     """An enabled drive brakes at once and stays so; any other is without power after one command."""
     twin = Twin(state)
-    twin.step(controlword_for(state_of(twin.statusword), Goal.STOP, 0, 1))
+    twin.step(controlword_for(state_of(twin.statusword), goal, 0, 1))
     ended = {"enabled": "stopping", "stopping": "stopping", "reacting": "fault", "fault": "fault"}.get(state, "off")
     assert twin.state == ended
     for stood in (0, 1):
@@ -134,21 +135,24 @@ def test_over_any_story_a_drive_is_enabled_only_when_it_is_wanted(
                 or (goal if before != "enabled" else enabled_for) is Goal.ENABLE
                 or state == "enabled"
             )
-            assert goal is not Goal.STOP or twin.state != "enabled"
+            assert goal not in (Goal.STOP, Goal.LEAVE) or twin.state != "enabled"
     last = story[-1][0] if story else Goal.STOP
     for _ in range(MOST_STEPS):
         word = controlword_for(state_of(twin.statusword), last, stands(twin.statusword, 0, 10**9), 1)
         twin.step(word)
-    resting = {Goal.ENABLE: {"enabled"}, Goal.DISABLE: {"off"}, Goal.STOP: {"off", "stopping"}}[last]
+    resting = {Goal.ENABLE: {"enabled"}, Goal.STOP: {"off", "stopping"}}.get(last, {"off"})
     assert twin.state in {*resting, "fault"}
 
 
 def test_what_is_not_heard_or_in_the_wrong_mode_or_not_answered_for_is_stopped() -> None:
     """A drive is enabled for 1 alone, disabled for 0, and stopped for everything that says that nobody is there."""
-    assert goal_of(1, 1, 1.0, 1) == Goal.ENABLE
-    assert goal_of(1, 1, 0.0, 1) == goal_of(1, 1, 0.0, 0) == Goal.DISABLE
-    assert goal_of(1, 1, -1.0, 1) == Goal.STOP
-    assert goal_of(0, 1, 1.0, 1) == goal_of(1, 0, 1.0, 1) == goal_of(1, 1, 1.0, 0) == Goal.STOP
+    assert goal_of(1, 1, 1.0, 1, 0) == Goal.ENABLE
+    assert goal_of(1, 1, 0.0, 1, 0) == goal_of(1, 1, 0.0, 0, 0) == Goal.DISABLE
+    assert goal_of(1, 1, -1.0, 1, 0) == Goal.STOP
+    assert goal_of(0, 1, 1.0, 1, 0) == goal_of(1, 0, 1.0, 1, 0) == goal_of(1, 1, 1.0, 0, 0) == Goal.STOP
+    assert {goal_of(h, r, o, t, 1) for h in (0, 1) for r in (0, 1) for o in (-1.0, 0.0, 1.0) for t in (0, 1)} == {
+        Goal.LEAVE
+    }
 
 
 def test_a_quick_stop_has_ended_when_the_drive_says_so_or_its_time_is_over() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fieldbus.codec import Field
-from fieldbus.errors import AddressError, ConfigurationError
+from fieldbus.errors import ConfigurationError, RefusedError
 from fieldbus.ethercat.cia402 import DriveState, Goal
 from fieldbus.ethercat.drive import Drive
 from fieldbus.ethercat.drives import NATIVE, Drives, drive_tags
@@ -211,12 +211,26 @@ def test_nobody_to_answer_for_the_target_is_a_quick_stop_in_the_same_cycle(enabl
     rig.cycle(enable, target)
     assert rig.words[-1] == 0x02
     assert rig.sent[-1] == rig.position
+    assert rig.why == ("its target is not a number: it is told to stop" if enable == 1.0 else "")
     rig.cycle(enable, target)
     assert rig.bench.get("x.state") == DriveState.QUICK_STOP_ACTIVE
-    assert not rig.bench.drives.have_stopped
     rig.cycle(enable, target, times=5)
-    assert rig.bench.drives.have_stopped
     assert rig.words[-1] == 0x02
+    assert rig.twin.state == "stopping"
+
+
+@pytest.mark.parametrize("needs", [3, 10**9])
+def test_a_link_that_stops_brings_a_drive_to_a_standstill_and_takes_its_power(needs: int) -> None:
+    """A quick stop first; once it has ended, or has had its time, no master may leave a drive that is at work."""
+    rig = Rig(Drive(name="x", slave="servo", stop_s=0.02), Twin(needs=needs)).enabled()
+    rig.bench.exchange.force_safe()
+    first = len(rig.words)
+    rig.cycle(1.0, times=4)
+    assert rig.words[first] == 0x02
+    assert rig.bench.drives.are_at_work
+    rig.cycle(1.0, times=25)
+    assert not rig.bench.drives.are_at_work
+    assert rig.twin.state == "off"
 
 
 def test_after_a_stop_a_drive_is_enabled_again_once_it_stands() -> None:
@@ -396,11 +410,12 @@ def test_what_changes_is_news_once() -> None:
     assert rig.bench.drives.news() == []
     rig.twin.fail(0x2310)
     rig.cycle(1.0, times=4)
-    (line,) = rig.bench.drives.news()
+    ((line, is_good),) = rig.bench.drives.news()
+    assert not is_good
     assert line == "drive x: fault 0x2310: continuous over-current at the motor; once its cause is gone, reset it"
     rig.bench.drives.reset("x")
     rig.cycle(1.0, times=10)
-    assert rig.bench.drives.news() == ["drive x: operation enabled again"]
+    assert rig.bench.drives.news() == [("drive x: operation enabled again", True)]
 
 
 def test_the_keeper_is_woken_when_a_fault_comes_and_goes() -> None:
@@ -463,11 +478,11 @@ def test_what_a_slave_does_not_exchange_is_refused_with_its_objects() -> None:
     Bench(CSP, without=("x.error_code", "x.mode", "x.shown_mode"))
     Bench(Drive(name="x", slave="servo", mode="csv", inputs=()), without=("x.position", "x.velocity", "x.torque"))
     with pytest.raises(
-        AddressError, match=r"'servo' does not exchange 0x607A \(target\), 0x6064 \(position\); assign"
+        RefusedError, match=r"'servo' does not exchange 0x607A \(target\), 0x6064 \(position\); assign"
     ) as refusal:
         Bench(Drive(name="x", slave="servo", inputs=()), without=("x.position", "x.sent"))
     assert "leave" not in str(refusal.value)
-    with pytest.raises(AddressError, match=r"0x606C \(velocity\);.*leave velocity out of its inputs"):
+    with pytest.raises(RefusedError, match=r"0x606C \(velocity\);.*leave velocity out of its inputs"):
         Bench(CSP, without=("x.velocity",))
 
 
@@ -481,11 +496,10 @@ def test_the_plan_knows_which_virtual_tags_come_with_which_slave() -> None:
     assert bench.exchange._transactions_of(bench.exchange._inputs, [state]) == [1]
 
 
-def test_tags_that_a_plan_may_do_without() -> None:
-    """Virtual ones always, entries that no drive needs; an ordinary tag never."""
+def test_tags_that_a_plan_may_be_made_without() -> None:
+    """All of a drive: it says itself what it cannot do without. No other."""
     bench = Bench(CSP)
-    optional = {tag.name.partition(".")[2] for tag in CSP.tags() if bench.drives.is_optional(tag)}
-    assert optional == {"state", "fault", "target", "enable", "reset", "error_code", "mode", "shown_mode"}
+    assert all(bench.drives.is_optional(tag) for tag in CSP.tags())
     assert not bench.drives.is_optional(Tag("x.speed", "int16", "in"))
 
 
