@@ -44,6 +44,7 @@ PLACES = (
     Place(SWITCHES, INPUTS.first["switches"], 2, 2, 1),
     Place(LAMP, OUTPUTS.first["lamp"], 3, 5, 1),
 )
+ALL_GOOD = {"position": "GOOD", "status": "GOOD", "switches": "GOOD"}
 
 
 class Bench:

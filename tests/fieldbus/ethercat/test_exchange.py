@@ -15,10 +15,8 @@ from fieldbus.ethercat.socket import INDEXES
 from fieldbus.exchange.block import Event, Phase
 from fieldbus.link.ports import Cells
 from fieldbus.tags import Quality, Tag
-from tests.fieldbus.ethercat.bench import ANSWER_NS, DRIVE, OUT, OUTPUTS, TIMEOUT_NS, Bench
+from tests.fieldbus.ethercat.bench import ALL_GOOD, ANSWER_NS, DRIVE, OUT, OUTPUTS, TIMEOUT_NS, Bench
 from tests.fieldbus.exchange.bench import MS
-
-ALL_GOOD = {"position": "GOOD", "status": "GOOD", "switches": "GOOD"}
 
 
 def test_outputs_go_out_and_inputs_come_back_in_one_frame() -> None:
