@@ -62,6 +62,8 @@ class LinkTable(Table, ABC):
 
     next_steps: ClassVar[tuple[tuple[str, str], ...]] = ()
     """What to look at when the device does not answer as it should: words of the reason (a pattern) -> the next step."""
+    libraries: ClassVar[tuple[str, ...]] = ()
+    """Modules with native libraries that such a link imports when it needs them."""
     rights: ClassVar[tuple[str, ...]] = ()
     """Capabilities that a process with such a link needs, beside those of every station."""
     parts: ClassVar[Mapping[str, type[Table]]] = {}
@@ -138,6 +140,13 @@ class LinkTable(Table, ABC):
     def own_tags(cls, name: str, table: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """The tags that the link `name` brings by itself, as a file would have them: `table` is as TOML gives it, unchecked."""
         return {}
+
+    is_reserved_to_read: ClassVar[bool] = False
+    """Is what is `reserved` also that of a station which only reads there?"""
+    free_words: ClassVar[str] = (
+        "stop that first, or, if each of you has addresses of its own there, write exclusive = false in [links.{link}]"
+    )
+    """What to do when another station has what is reserved."""
 
     def reserved(self, tags: Iterable[TagTable]) -> Sequence[str]:
         """What only one station may write to at a time, of these tags: the same texts for whoever means that device."""

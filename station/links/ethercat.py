@@ -134,6 +134,9 @@ class EthercatLink(NativeLinkTable, DeviceLinkTable):
     address_form = '"SLAVE:ENTRY", for example "drive:0x6041:00"'
     is_shared = False
     is_the_fastest_tasks = True
+    is_reserved_to_read = True
+    free_words = "stop that first: a bus has one master"
+    libraries = ("fieldbus.ethercat.drives", "fieldbus.ethercat.clock_memory")
     rights = ("CAP_NET_RAW", "CAP_NET_ADMIN")
     next_steps = ETHERCAT
     stand_ins: ClassVar[Mapping[str, object]] = {"interface": "eth1"}
@@ -201,6 +204,9 @@ class EthercatLink(NativeLinkTable, DeviceLinkTable):
             yield Finding(("links", name, "slaves"), str(error))
         if importlib.util.find_spec("pysoem") is None:
             yield Finding(("links", name, "type"), f"EtherCAT needs the package pysoem: {INSTALL}", "warning")
+        if not self.exclusive:
+            message = "a bus has one master: it is this link's alone, whatever is written here"
+            yield Finding(("links", name, "exclusive"), message, "warning")
         yield from self._watchdogs(name)
         yield from self._drive_faults(name, tags)
 

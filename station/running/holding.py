@@ -97,14 +97,13 @@ class Held:
         for tag in config.tags.values():
             if tag.direction == "out":
                 outputs.setdefault(link_of(config, tag), []).append(tag)
-        links = {name: table for name, table in config.links.items() if name in outputs}
-        writers = {device: name for name, table in links.items() for device in table.reserved(outputs[name])}
-        for device, link in writers.items():
+        links = {n: table for n, table in config.links.items() if n in outputs or table.is_reserved_to_read}
+        users = {device: name for name, table in links.items() for device in table.reserved(outputs.get(name, ()))}
+        for device, link in users.items():
             if not self._hold("device", device):
-                raise AlreadyRunningError(
-                    f"link {link}: {device} is written by {holder('device', device)}; stop that first, or, if each of "
-                    f"you has addresses of its own there, write exclusive = false in [links.{link}]"
-                )
+                by, table = holder("device", device), links[link]
+                uses = "is used" if table.is_reserved_to_read else "is written"
+                raise AlreadyRunningError(f"link {link}: {device} {uses} by {by}; {table.free_words.format(link=link)}")
 
     def _hold(self, kind: Kind, text: str) -> bool:
         claimed = claim(kind, text)

@@ -390,11 +390,14 @@ PACKAGES = {
 }
 """Where a kind lives."""
 # A command of the name of a kind, as `rt-engine ads`, is that kind's own.
+OF_A_KIND = {"machine/card.py": "what a network card has in the way of EtherCAT: doctor --interface"}
+"""Files outside of a kind's own that are about it, and what they are for."""
 NAMELESS = [
     *(
         path
         for room in ("terms", "file", "wiring", "running", "show", "machine", "commands")
         for path in (ROOT / "station" / room).rglob("*.py")
+        if str(path.relative_to(ROOT / "station")) not in OF_A_KIND
         if room != "commands" or not (ROOT / "station" / "links" / path.name).exists() or path.name == "__init__.py"
     ),
     *(ROOT / "station" / package / "__init__.py" for package in ("links", "servers")),
