@@ -42,6 +42,13 @@ def test_scan_lists_and_proposes(bus):
         assert word in done.stderr
 
 
+def test_scan_ethercat_is_the_same(bus):
+    """Beside the other kinds of scan, for who looks there."""
+    done = CliRunner().invoke(app, ["scan", "ethercat", "eth9"])
+    assert done.exit_code == 0, done.output
+    assert done.stdout.partition("\n")[2] == run("scan", "eth9").stdout.partition("\n")[2]
+
+
 def test_scan_writes_a_file(bus, tmp_path):
     """It says what to do next, and never writes over a file."""
     path = tmp_path / "bus.toml"

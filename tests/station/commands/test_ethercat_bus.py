@@ -1,12 +1,15 @@
 """`rt-engine ethercat scan` and `state` on a simulated bus."""
 
 import json
+import subprocess
+import sys
 import tomllib
 from contextlib import closing
 
 import pytest
 from typer.testing import CliRunner
 
+from fieldbus.ethercat import interface
 from fieldbus.ethercat.looking import look
 from fieldbus.ethercat.protocol import Register
 from fieldbus.ethercat.simulated.presets import make
@@ -81,6 +84,47 @@ def test_a_slave_with_an_error(bus):
     told = run("state", MASTER, code=ExitCode.FAILED).stdout
     assert "INIT with an error" in told
     assert "it has no such state change (AL status code 0x0011)" in told
+
+
+def ip(*words):
+    subprocess.run(["ip", *words], check=True)
+
+
+def refused(*words):
+    """What both commands say, which is one sentence."""
+    told = {run(command, MASTER, code=ExitCode.FAILED).stderr.strip() for command in ("scan", "state")}
+    assert len(told) == 1
+    sentence = told.pop()
+    assert "\n" not in sentence
+    for word in words:
+        assert word in sentence
+    return sentence
+
+
+def test_interfaces_that_cannot_be_used(monkeypatch):
+    """Down, with an address, with another master on it, without the right: one sentence, with the command that mends it."""
+    with network():
+        ip("link", "set", MASTER, "down")
+        assert refused("is down").endswith(f"sudo ip link set {MASTER} up")
+        ip("link", "set", MASTER, "up")
+        ip("address", "add", "192.0.2.9/24", "dev", MASTER)
+        assert refused("has the address 192.0.2.9").endswith(f"sudo ip addr flush dev {MASTER}")
+        ip("addr", "flush", "dev", MASTER)
+        code = f"import socket; s = socket.socket(17, 3, 0); s.bind(('{MASTER}', 0x88A4)); print(flush=True); input()"
+        with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+            other.stdout.readline()
+            assert refused("another EtherCAT master has").endswith(f"kill {other.pid}")
+            other.stdin.close()
+        monkeypatch.setattr(interface, "missing_rights", lambda status: ("CAP_NET_RAW",))
+        assert "sudo setcap cap_net_raw+ep /" in refused("may not send frames", "CAP_NET_RAW")
+
+
+def test_without_pysoem(monkeypatch):
+    """`scan` names the command that installs it; `state` does without."""
+    monkeypatch.setitem(sys.modules, "pysoem", None)
+    with network():
+        assert run("scan", MASTER, code=ExitCode.FAILED).stderr.strip().endswith("pip install 'rt-engine[ethercat]'")
+        assert "is the cable plugged in" in run("state", MASTER, code=ExitCode.FAILED).stderr
 
 
 def test_no_slave_answers():
