@@ -1,7 +1,7 @@
 """Process data of a slave with CoE: which PDOs are assigned, what is mapped in them, where in the image each entry lies.
 
 Objects 0x1C12 and 0x1C13 assign, 0x1600.. and 0x1A00.. map (ETG.1000.6, 5.6.7.4; ETG.1020, 6): index 16 bits, subindex 8, length 8.
-Both change in PREOP only, and only while their subindex 0 is 0.
+Both change in PREOP only, and only while their subindex 0 is 0; a PDO is mapped anew only while it is assigned to nothing.
 """
 
 from collections.abc import Callable, Sequence
@@ -102,7 +102,8 @@ class ProcessData:
         access = Access.RO if pdo.is_fixed else Access.RW_PREOP
         item = changeable(pdo.index, pdo.name, Type.UINT32, most, access)
         right = Access.RX if pdo.index < _TX else Access.TX
-        item.check = self._guarded(item, lambda word: self._check_mapped(word, right), lambda word: word & 0xFF)
+        guard = self._guarded(item, lambda word: self._check_mapped(word, right), lambda word: word & 0xFF)
+        item.check = self._free(pdo.index, guard)
         self.dictionary.add(item)
         self._set(pdo.index, [self._word(entry) for entry in pdo.entries])
 
@@ -128,6 +129,16 @@ class ProcessData:
                 check(word)
             if sum(map(bits, words)) > 8 * self.most_bytes:
                 raise Abort(AbortCode.PDO_TOO_LONG)
+
+        return guard
+
+    def _free(self, pdo: int, check: Callable[[int, int], None]) -> Callable[[int, int], None]:
+        """A PDO that is assigned cannot be mapped anew."""
+
+        def guard(subindex: int, value: int) -> None:
+            if pdo in self._list(OUTPUTS if pdo < _TX else INPUTS):
+                raise Abort(AbortCode.WRONG_STATE)
+            check(subindex, value)
 
         return guard
 

@@ -53,7 +53,10 @@ def test_another_assignment_takes_three_steps(process):
 
 
 def test_a_mapping_is_changed_where_the_device_lets_it(process):
+    assert code_of(write, process, 0x1600, (0, 0)) == AbortCode.WRONG_STATE  # it is assigned
+    write(process, OUTPUTS, (0, 0))
     write(process, 0x1600, (0, 0), (1, 0x60400010), (2, 0x00000008), (0, 2))
+    write(process, OUTPUTS, (1, 0x1600), (0, 1))
     assert process.nbytes(OUTPUTS) == 3
     assert code_of(write, process, 0x1A00, (0, 0)) == AbortCode.READ_ONLY
 
@@ -74,6 +77,8 @@ def test_a_mapping_is_changed_where_the_device_lets_it(process):
     ],
 )
 def test_what_cannot_be_assigned_or_mapped_is_refused(process, index, writes, code):
+    if index != OUTPUTS:
+        write(process, OUTPUTS, (0, 0))
     assert code_of(write, process, index, *writes) == code
 
 
