@@ -47,6 +47,7 @@ class AlCode(IntEnum):
     INPUT_MAPPING = 0x0024
     OUTPUT_MAPPING = 0x0025
     NO_SUCH_SYNC = 0x0028
+    NO_SYNC = 0x002D
     CLOCK_SETTING = 0x0030
     SYNC0_CYCLE = 0x0036
     SYNC1_CYCLE = 0x0037
@@ -224,13 +225,13 @@ class Refusal:
 class AlMachine:
     """The state of one slave.
 
-    `entered(old, new)` is told of each change before the master sees it. `has_outputs()` tells whether outputs have come since
-    SAFEOP; until they have, a slave with outputs stays there, and after `patience_ns` it says so (0x0019).
+    `entered(old, new)` is told of each change before the master sees it. `lacks()` tells what OP still waits for: outputs (0x0019),
+    or SYNC0 (0x002D); a slave stays in SAFEOP until it has both, and after `patience_ns` it says what it lacks.
     """
 
     rules: Rules
     entered: Callable[[AlState, AlState], None] = lambda old, new: None
-    has_outputs: Callable[[], bool] = lambda: True
+    lacks: Callable[[], int] = lambda: 0
     patience_ns: int = 5_000_000_000
     refusals: dict[AlState, Refusal] = field(default_factory=dict)
     state: AlState = AlState.INIT
@@ -257,7 +258,7 @@ class AlMachine:
         if code:
             below = _DOWN.get(self.state, self.state)
             self._fail(esc, below if wanted == self.state else self.state, code)
-        elif wanted == AlState.OP != self.state and not self.has_outputs():
+        elif wanted == AlState.OP != self.state and self.lacks():
             self._asked_ns = now_ns
             self._show(esc)
         else:
@@ -282,12 +283,13 @@ class AlMachine:
         """Time passes: outputs may have come that the way to OP waits for."""
         if not self.is_waiting:
             return
-        if self.has_outputs():
+        code = self.lacks()
+        if not code:
             self._asked_ns = 0
             self._enter(esc, AlState.OP)
         elif now_ns - self._asked_ns > self.patience_ns:
             self._asked_ns = 0
-            self._fail(esc, self.state, AlCode.NO_OUTPUTS)
+            self._fail(esc, self.state, code)
 
     def fall(self, esc: Shown, state: AlState, code: int) -> None:
         """The slave leaves its state by itself for a lower one, or says that something is wrong where it is."""

@@ -42,7 +42,8 @@ from fieldbus.ethercat.simulated.sii import Mailbox as Place
 from fieldbus.ethercat.simulated.slave import Image, Row, Slave, number_of
 
 _MEMORY, _MOST_BYTES = 0x1000, 256
-_NOTES = 0x2000
+_NOTES, _SYNC_ERRORS = 0x2000, 0x10F1
+_MISSED_MOST = 300
 _NOTES_BYTES = 4096
 _TO_SLAVE, _TO_MASTER, _OUT, _IN = 0x26, 0x22, 0x64, 0x20
 _CLOCK = ClockMode("DC-Synchron", 0x0300)
@@ -150,6 +151,8 @@ class CoeSlave(Slave):
             self.coe.reset()
         if new == AlState.INIT and self.esc is not None:
             self.esc.forget_messages()
+        if _SYNC_ERRORS in self.objects.objects:
+            self.image.head["missed_most"] = self.objects.number(_SYNC_ERRORS, 2)
         if new < AlState.SAFEOP:
             for item in self.objects:
                 for entry in item.entries.values():
@@ -193,10 +196,20 @@ def _add_standard(objects: Dictionary, about: Description) -> None:
     objects.add(who, dict(enumerate(numbers)))
     purposes = (4, Purpose.MAILBOX_OUT, Purpose.MAILBOX_IN, Purpose.OUTPUTS, Purpose.INPUTS)
     objects.add(array(0x1C00, "Sync manager type", Type.UINT8, 4), dict(enumerate(purposes)))
+    if about.has_clock:
+        objects.add(_sync_errors())
     for index, name in ((0x1C32, "SM output parameter"), (0x1C33, "SM input parameter")):
         objects.add(_sync_parameters(index, name, about.has_clock))
     notes = Entry("Notes", Type.OCTETS, Access.RW, most_bytes=_NOTES_BYTES)
     objects.add(Object(_NOTES, "Notes", Code.VARIABLE, Type.OCTETS, {0: notes}))
+
+
+def _sync_errors() -> Object:
+    """0x10F1 (ETG.1020, 21.4): each SYNC0 without new outputs counts 3, each with them -1; more than the limit ends OP, 0: never."""
+    return record(_SYNC_ERRORS, "Sync error setting", {
+        1: Entry("Local error reaction", Type.UINT32, Access.RO, default=1),
+        2: Entry("Sync error counter limit", Type.UINT16, Access.RW | Access.SETTINGS, default=_MISSED_MOST),
+    })  # fmt: skip
 
 
 def _sync_parameters(index: int, name: str, has_clock: bool) -> Object:

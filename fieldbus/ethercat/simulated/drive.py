@@ -18,7 +18,6 @@ from rt_native.memory import Block
 _RX, _TX = Access.RW | Access.RX, Access.RO | Access.TX
 _SETTING = Access.RW | Access.SETTINGS
 _SUPPORTED = sum(1 << (mode - 1) for mode in (Mode.CSP, Mode.CSV, Mode.CST))
-_MISSED_MOST = 20
 _REGISTER = {0x2: 0x02, 0x3: 0x04, 0x4: 0x08, 0x8: 0x10}
 """First digit of an error code -> bit of the error register 0x1001: current, voltage, temperature, communication."""
 
@@ -113,7 +112,6 @@ class Drive(CoeSlave):
         self.now = app.view(DRIVE)[0]
         self._lay()
         self.apply("drive_step", app)
-        self.image.head["missed_most"] = _MISSED_MOST
         self._faults = 0
 
     @property

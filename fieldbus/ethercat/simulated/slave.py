@@ -69,9 +69,9 @@ class Slave(Device):
     poll_ns = _POLL_NS
 
     def __init__(self, rules: Rules, kind: EscKind, image: Image, on: Why, period_ns: int) -> None:
-        self.kind, self.image, self.rules = kind, image, rules
+        self.kind, self.image, self.rules, self._hears_pulses = kind, image, rules, Why.SYNC0 in on
         self.esc: Pdi | None = None
-        self.al = AlMachine(rules, entered=self.entered, has_outputs=self._has_outputs)
+        self.al = AlMachine(rules, entered=self.entered, lacks=self._lacks)
         self.step = NativeStep(
             NATIVE.address("slave_step"), image.block, on, period_ns, rules.output_manager, rules.input_manager
         )
@@ -140,13 +140,16 @@ class Slave(Device):
         elif old < AlState.SAFEOP:
             assert self.esc is not None
             self.image.head["is_clocked"] = int(is_clocked(self.esc))
-            self.image.head["came"] = self.image.head["missed"] = 0
+            self.image.head["came"] = self.image.head["missed"] = self.image.head["pulses"] = 0
             self.image.lay(*self.layout())
 
-    def _has_outputs(self) -> bool:
-        if self.rules.is_simple or not self.rules.output_bytes or self.esc is None:
-            return True
-        return self.esc.outputs(self.rules.output_manager) is not None
+    def _lacks(self) -> int:
+        if self.rules.is_simple or self.esc is None:
+            return AlCode.OK
+        if self.rules.output_bytes and self.esc.outputs(self.rules.output_manager) is None:
+            return AlCode.NO_OUTPUTS
+        head = self.image.head
+        return AlCode.NO_SYNC if head["is_clocked"] and self._hears_pulses and not head["pulses"] else AlCode.OK
 
 
 def number_of(arguments: Mapping[str, object], name: str, default: int) -> int:

@@ -22,6 +22,7 @@ SLAVE = np.dtype(
         "missed",  # SYNC0s without new outputs: 3 for each, 1 less for each with (ETG.1020, 21.4)
         "missed_most",  # more end OP; 0: they are not counted
         "steps",
+        "pulses",  # SYNC0s since SAFEOP
     )
 )  # fmt: skip
 """The head of a slave's block."""

@@ -26,7 +26,7 @@ _WORDS, _OUTPUTS, _OUTPUT_COUNT, _INPUTS, _INPUT_COUNT, _INPUT_BYTES = (
     _S.words, _S.outputs, _S.output_count, _S.inputs, _S.input_count, _S.input_bytes
 )  # fmt: skip
 _APPLICATION, _APP, _IS_CLOCKED, _ZEROES = _S.application, _S.app, _S.is_clocked, _S.zeroes
-_CAME, _CAME_BEFORE, _MISSED, _STEPS = _S.came, _S.came_before, _S.missed, _S.steps
+_CAME, _CAME_BEFORE, _MISSED, _STEPS, _PULSES = _S.came, _S.came_before, _S.missed, _S.steps, _S.pulses
 _BIT, _BITS, _CELL, _IS_SIGNED, _MOVE = _M.bit, _M.bits, _M.cell, _M.is_signed, MOVE.itemsize
 _ON_OUTPUTS, _ON_SYNC0, _OPERATIONAL = int(Why.OUTPUTS), int(Why.SYNC0), int(Why.OPERATIONAL)
 _FOR_A_MISS = 3
@@ -107,6 +107,8 @@ def slave_step(slave, outputs, inputs, now_ns, why):
     is_operational, is_clocked = why & _OPERATIONAL != 0, load_i64(slave + _IS_CLOCKED) != 0
     if why & _ON_OUTPUTS:
         store_i64(slave + _CAME, load_i64(slave + _CAME) + 1)
+    if why & _ON_SYNC0:
+        store_i64(slave + _PULSES, load_i64(slave + _PULSES) + 1)
     if is_clocked and why & _ON_SYNC0 and is_operational:
         count_misses(slave)
     elif not is_operational:

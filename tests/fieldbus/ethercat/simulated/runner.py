@@ -26,7 +26,7 @@ class Runner:
     def go(self, *states):
         """Ask for states, one after the other; the AL status at the end."""
         for state in states:
-            if state == 8:
+            if state & 0x0F == 8:
                 self.esc.newest = b""
             self.device.al_control(self.esc, state)
         self.is_op = self.esc.shown[0] == 8

@@ -140,7 +140,7 @@ def test_a_clock_that_the_slave_cannot_have_is_refused(activation, cycle, betwee
 
 def test_the_way_to_op_waits_for_outputs_but_not_for_ever():
     esc, came = Esc(), []
-    machine = AlMachine(rules(), has_outputs=lambda: bool(came), patience_ns=100)
+    machine = AlMachine(rules(), lacks=lambda: 0 if came else AlCode.NO_OUTPUTS, patience_ns=100)
     assert walk(esc, machine, 2, 4, 8) == (4, 0)
     machine.poll(esc, 50)
     assert esc.shown == (4, 0)

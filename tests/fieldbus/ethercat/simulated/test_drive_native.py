@@ -236,6 +236,8 @@ def test_the_end_of_op_is_what_its_option_says(option, state):
 
 
 def test_outputs_that_are_not_there_at_sync0_end_op_with_a_fault(rig):
+    rig.sdo(0x10F1, struct.pack("<H", 20), 2)
+    rig.go(4, 8)
     rig.enable()
     rig.device.image.head["is_clocked"] = 1
     for _ in range(4):

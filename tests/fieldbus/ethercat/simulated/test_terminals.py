@@ -6,7 +6,6 @@ import struct
 import pytest
 
 from fieldbus.ethercat.simulated.al import AlCode
-from fieldbus.ethercat.simulated.device import Why
 from fieldbus.ethercat.simulated.presets import make
 from tests.fieldbus.ethercat.simulated.runner import Runner
 
@@ -102,17 +101,6 @@ def test_analogue_inputs_follow_the_outputs_that_they_are_wired_to(inputs):
     out.go(4)
     out.step()
     assert outputs.volts == [0.0, 0.0] and channel(reader.step(), 0)[6] == 0
-
-
-def test_outputs_are_taken_at_sync0_where_there_is_a_clock():
-    runner = Runner(make(["ao2"])[0], 4, 0)
-    runner.esc.put(0x981, b"\3")
-    runner.esc.put(0x9A0, struct.pack("<I", 1_000_000))
-    runner.go(2, 4, 8)
-    runner.step(struct.pack("<hh", 16384, 0))
-    assert runner.device.volts == [0.0, 0.0]
-    runner.step(why=Why.SYNC0)
-    assert runner.device.volts == [5.0, 0.0]
 
 
 def test_the_watchdog_ends_op_where_there_is_firmware():
