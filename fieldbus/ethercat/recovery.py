@@ -7,7 +7,7 @@ in OP      nothing to do
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
@@ -94,6 +94,7 @@ class Tender:
     """How often one came back into OP."""
     _jobs: dict[int, Job] = field(default_factory=dict)
     _look_s: float = 0.0
+    _addresses: list[int] = field(default_factory=list)
     _seats: dict[int, int] = field(default_factory=dict)
     _seats_s: float = 0.0
 
@@ -139,7 +140,8 @@ class Tender:
     def _look_at_all(self) -> None:
         resting = [slave for slave in self.master.slaves if slave.address not in self._jobs]
         now_s, lost, group = time.monotonic(), list[Slave](), Group()
-        for slave, status in zip(resting, statuses(self.master.wire, [s.node for s in resting]), strict=True):
+        found = statuses(self.master.wire, [s.node for s in resting], tries=2)
+        for slave, status in zip(resting, found, strict=True):
             if status is not None and status.state == AlState.OP:
                 continue
             self.lost += 1
@@ -152,6 +154,7 @@ class Tender:
                 self._say(job, f"{slave.label} fell back to {status.in_words}")
         group.count = group.left = len(lost)
         if lost:
+            self._seats_s = 0.0
             more = f", nor do {len(lost) - 1} others" if len(lost) > 1 else ""
             self.tell(f"{lost[0].label} does not answer any more{more}", False)
 
@@ -209,10 +212,11 @@ class Tender:
     def _restore(self, slave: Slave, status: Status | None) -> Steps:
         """From whatever it is now, into OP."""
         wire = self.master.wire
-        if status is None:
+        while status is None:
             yield from self._found(slave)
-            (status,) = statuses(wire, [slave.node])
-        if status is not None and status.bare >= AlState.SAFEOP:
+            (status,) = statuses(wire, [slave.node], tries=1)
+            yield
+        if status.bare >= AlState.SAFEOP:
             if status.has_error:
                 yield from go(wire, slave.node, AlState.SAFEOP, slave.label)
         else:
@@ -223,25 +227,25 @@ class Tender:
 
     def _found(self, slave: Slave) -> Iterator[None]:
         """Until it answers at its address, which is given to it again where it has lost it."""
-        wire = self.master.wire
-        while wire.try_read(slave.node, Register.STATION_ADDRESS, 2, tries=1) is None:
-            position = self._seat(slave)
+        while slave.address not in self._present():
+            position = self._seats.pop(slave.address, None)
             if position is not None:
                 self._check(slave, position)
-                wire.write(Node.at(position), Register.STATION_ADDRESS, slave.address.to_bytes(2, "little"))
+                node = Node.at(position)
+                self.master.wire.write(node, Register.STATION_ADDRESS, slave.address.to_bytes(2, "little"))
                 return
             yield
 
-    def _seat(self, slave: Slave) -> int | None:
-        """The position at which it seems to be again, without an address."""
+    def _present(self) -> Collection[int]:
+        """The station addresses that are on the bus; all who look for one share one look, now and then."""
         wire, now_s = self.master.wire, time.monotonic()
         if now_s >= self._seats_s:
-            nodes = [Node.at(i) for i in range(min(wire.count(), len(self.master.slaves)))]
-            read = wire.read_each(nodes, Register.STATION_ADDRESS, 2)
-            addresses = [int.from_bytes(a or b"\0\0", "little") for a in read]
-            self._seats = returned(addresses, [one.address for one in self.master.slaves])
+            nodes = [Node.at(i) for i in range(min(wire.count(tries=1), len(self.master.slaves)))]
+            read = wire.read_each(nodes, Register.STATION_ADDRESS, 2, tries=1)
+            self._addresses = [int.from_bytes(a or b"\0\0", "little") for a in read]
+            self._seats = returned(self._addresses, [one.address for one in self.master.slaves])
             self._seats_s = now_s + _FIND_S
-        return self._seats.pop(slave.address, None)
+        return self._addresses
 
     def _check(self, slave: Slave, position: int) -> None:
         """Is it the same, or another of its kind?"""

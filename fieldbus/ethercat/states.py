@@ -12,7 +12,7 @@ from typing import Final
 
 from fieldbus.errors import NoAnswerError, RefusedError
 from fieldbus.ethercat.protocol import AL_ERROR, AlState, Register, al_in_words, state_in_words
-from fieldbus.ethercat.wire import Node, Wire
+from fieldbus.ethercat.wire import TRIES, Node, Wire
 
 Steps = Iterator[None]
 """Work that waits: to be driven until it ends, or raises."""
@@ -58,9 +58,9 @@ def status_from(data: bytes | None) -> Status | None:
     return Status(state & 0x1F, code)
 
 
-def statuses(wire: Wire, nodes: Sequence[Node]) -> list[Status | None]:
+def statuses(wire: Wire, nodes: Sequence[Node], tries: int = TRIES) -> list[Status | None]:
     """Of each slave; None: it does not answer."""
-    return [status_from(data) for data in wire.read_each(nodes, Register.AL_STATUS, STATUS_BYTES)]
+    return [status_from(data) for data in wire.read_each(nodes, Register.AL_STATUS, STATUS_BYTES, tries)]
 
 
 def ask(wire: Wire, node: Node, state: AlState, now: Status) -> None:

@@ -215,9 +215,9 @@ class Wire:
         if answer is None or not answer.counter:
             raise NoAnswerError(f"nobody takes what is written to register 0x{register:04X}")
 
-    def read_each(self, nodes: Sequence[Node], register: int, nbytes: int) -> list[bytes | None]:
+    def read_each(self, nodes: Sequence[Node], register: int, nbytes: int, tries: int = TRIES) -> list[bytes | None]:
         """A register of several slaves; None for one that does not answer."""
-        answers = self.ask([Datagram(n.reads, n.address, register, bytes(nbytes)) for n in nodes])
+        answers = self.ask([Datagram(n.reads, n.address, register, bytes(nbytes)) for n in nodes], tries)
         return [a.data if a is not None and a.counter else None for a in answers]
 
     def write_each(self, nodes: Sequence[Node], register: int, data: bytes) -> list[bool]:
@@ -225,7 +225,7 @@ class Wire:
         answers = self.ask([Datagram(n.writes, n.address, register, data) for n in nodes])
         return [a is not None and a.counter > 0 for a in answers]
 
-    def count(self) -> int:
+    def count(self, tries: int = TRIES) -> int:
         """How many slaves answer; 0 also if no frame comes back."""
-        (answer,) = self.ask([Datagram(Command.BRD, 0, Register.TYPE, b"\0\0")])
+        (answer,) = self.ask([Datagram(Command.BRD, 0, Register.TYPE, b"\0\0")], tries)
         return answer.counter if answer is not None else 0
