@@ -113,10 +113,19 @@ class EthercatLink(NativeLink):
         master.to_safeop()
         self._socket = open_socket(self.interface)
         self._tender = None
-        log.info(
-            "link %s: %d slaves in SAFE-OP after %.2f s", self.name, len(found), time.monotonic() - begun_s,
-            extra={"link": self.name},
-        )  # fmt: skip
+        self._say_up(time.monotonic() - begun_s)
+
+    def _say_up(self, took_s: float) -> None:
+        """How long it took, and what guards the outputs when this computer dies."""
+        slaves, more = self._master.slaves, {"link": self.name}
+        with_outputs = [s for s in slaves if s.layout is not None and s.layout.out_bytes]
+        guards = ", ".join(f"{ms:g} ms" for ms in sorted({s.watchdog_ms for s in with_outputs if not s.is_unguarded}))
+        said = f"; watchdogs of outputs: {guards}" if guards else ""
+        log.info("link %s: %d slaves in SAFE-OP after %.2f s%s", self.name, len(slaves), took_s, said, extra=more)
+        for slave in with_outputs:
+            if slave.is_unguarded:
+                text = "keeps its outputs when this computer dies: its watchdog is off; `watchdog` in its table sets it"
+                log.warning("link %s: %s %s", self.name, slave.label, text, extra=more)
 
     def _name_entries(self) -> None:
         """A slave whose EEPROM does not have the names that tags use is asked for them."""

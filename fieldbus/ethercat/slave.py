@@ -25,6 +25,8 @@ _OUTPUTS_ASSIGNED, _INPUTS_ASSIGNED = 0x1C12, 0x1C13
 _DIVIDER_NS: Final = 40
 """A tick of the watchdogs is so long, times the divider plus 2 (ESC data sheet, register 0x0400)."""
 _DIVIDER_OF_RESET: Final = 2498
+_WATCHDOG: Final = 0x40
+"""In the control byte of a sync manager: the watchdog looks whether it is written."""
 _MAILBOX_S: Final = 2.0
 
 
@@ -60,6 +62,12 @@ class Slave:
         """`slave 1 'drive' (AX5203)`."""
         name = f" {self.option.name!r}" if self.option else ""
         return f"slave {self.found.position}{name} ({self.found.name})"
+
+    @property
+    def is_unguarded(self) -> bool:
+        """Has it outputs that no watchdog of its own switches off when nobody writes them any more?"""
+        outputs = [w for w in self.layout.windows if w.is_output and w.length] if self.layout else []
+        return bool(outputs) and not (self.watchdog_ms and any(w.control & _WATCHDOG for w in outputs))
 
     @property
     def has_coe(self) -> bool:

@@ -1,10 +1,5 @@
 """Registers of slaves, one exchange after the other, on a raw socket of its own: for what is not cyclic.
 
-    Ethernet: to 6 | from 6 | 0x88A4           then, low byte first:
-    EtherCAT: length (11 bits), type 1 (4 bits)
-    datagram: command 1 | index 1 | address 4 | length (11 bits), more follow (bit 15) | interrupts 2 | data | working counter 2
-    ...                                        ETG.1000.4, clause 5.3
-
 Waiting is the kernel's: the interpreter is free meanwhile, which it is not in pysoem's own register access. Whose answer a frame is
 tells the index of its first datagram: ours are `INDEXES`, SOEM's 0 to 15, those of the cyclic exchange 0x80 and above.
 """
@@ -19,19 +14,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from fieldbus.errors import ConnectionLostError, NoAnswerError
+from fieldbus.errors import ConnectionLostError, GarbageError, NoAnswerError
+from fieldbus.ethercat import frames
 from fieldbus.ethercat.protocol import ETHERTYPE, Command, Register
 
 INDEXES: Final = range(0x40, 0x80)
 SOEM_INDEXES: Final = range(0, 0x10)
-MOST_BYTES: Final = 1498
-"""Of a frame behind its Ethernet header: what a standard frame carries, less two for luck with tags."""
-_ETHERNET: Final = b"\xff" * 6 + b"\x02\x00\x00\x00\x00\x01" + struct.pack(">H", ETHERTYPE)
-_HEAD: Final = struct.Struct("<BBHHHH")
-_TAIL_BYTES: Final = 2
-_LEAST_FRAME: Final = 60
-_MORE: Final = 0x8000
-_INDEX_AT: Final = len(_ETHERNET) + 3
+_INDEX_AT: Final = frames.HEAD_BYTES + 1
 _SO_ATTACH_FILTER: Final = 26
 _READ_S: Final = 0.02
 """So long an answer is awaited; a bus of 60 slaves takes 0.1 ms."""
@@ -78,12 +67,12 @@ class Answer:
     counter: int
 
 
-def frames_of(datagrams: Sequence[Datagram], most_bytes: int = MOST_BYTES) -> Iterator[list[Datagram]]:
+def frames_of(datagrams: Sequence[Datagram], most_bytes: int = frames.MOST_DATAGRAMS) -> Iterator[list[Datagram]]:
     """In order, as many in each frame as fit."""
     room, some = 0, list[Datagram]()
     for datagram in datagrams:
-        size = _HEAD.size + len(datagram.data) + _TAIL_BYTES
-        if some and room + size > most_bytes - 2:
+        size = frames.AROUND_BYTES + len(datagram.data)
+        if some and room + size > most_bytes:
             yield some
             room, some = 0, []
         some.append(datagram)
@@ -94,27 +83,21 @@ def frames_of(datagrams: Sequence[Datagram], most_bytes: int = MOST_BYTES) -> It
 
 def packed(datagrams: Sequence[Datagram], index: int) -> bytes:
     """The frame that carries these datagrams."""
-    body = b""
-    for i, d in enumerate(datagrams):
-        more = _MORE if i + 1 < len(datagrams) else 0
-        body += _HEAD.pack(d.command, index, d.address, d.register, len(d.data) | more, 0) + d.data + b"\0\0"
-    return (_ETHERNET + struct.pack("<H", len(body) | 0x1000) + body).ljust(_LEAST_FRAME, b"\0")
+    return frames.frame_of(
+        [frames.Datagram(d.command, frames.at(d.address, d.register), d.data, index) for d in datagrams]
+    )
 
 
 def unpacked(frame: bytes, datagrams: Sequence[Datagram], index: int) -> list[Answer] | None:
     """What came back, if this frame is the answer to those; else None. Nothing in it is trusted."""
-    at, answers = len(_ETHERNET) + 2, list[Answer]()
-    for d in datagrams:
-        end = at + _HEAD.size + len(d.data)
-        if len(frame) < end + _TAIL_BYTES:
-            return None
-        command, number, _, register, length, _ = _HEAD.unpack_from(frame, at)
-        if (command, number, register, length & 0x7FF) != (d.command, index, d.register, len(d.data)):
-            return None
-        (counter,) = struct.unpack_from("<H", frame, end)
-        answers.append(Answer(frame[at + _HEAD.size : end], counter))
-        at = end + _TAIL_BYTES
-    return answers
+    try:
+        came = frames.datagrams_of(frame)
+    except GarbageError:
+        return None
+    asked = [(d.command, index, d.register, len(d.data)) for d in datagrams]
+    if [(c.command, c.index, c.address >> 16, len(c.data)) for c in came] != asked:  # a slave changes its position
+        return None
+    return [Answer(c.data, c.counter) for c in came]
 
 
 def only(sock: socket.socket, indexes: range) -> None:
@@ -143,7 +126,7 @@ class Wire:
     """
 
     def __init__(self, interface: str, *, timeout_s: float = _READ_S) -> None:
-        self.interface, self.timeout_s, self.most_bytes = interface, timeout_s, MOST_BYTES
+        self.interface, self.timeout_s, self.most_bytes = interface, timeout_s, frames.MOST_DATAGRAMS
         self._next = 0
         try:
             self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)

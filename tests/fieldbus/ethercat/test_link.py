@@ -128,6 +128,16 @@ def test_a_slave_gets_its_objects_pdos_and_watchdog(bus):
         assert link.slave_states()[AXIS][2] == 20.0
 
 
+def test_what_guards_the_outputs_is_told_and_where_nothing_does(bus, caplog):
+    """The slave's own watchdog is the last one: without it outputs stay when this computer dies."""
+    caplog.set_level(logging.INFO)
+    with running(slaves=[axis(), SlaveOptions(name="valves", position=VALVES, watchdog_ms=0)]) as link:
+        up(link)
+    assert "4 slaves in SAFE-OP after" in caplog.text
+    assert "watchdogs of outputs: 100 ms" in caplog.text
+    assert "slave 1 'valves' (SIM-DO8) keeps its outputs when this computer dies" in caplog.text
+
+
 # --- what is refused before OP ----------------------------------------------------------------------------------------
 
 
