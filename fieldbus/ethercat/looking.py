@@ -13,9 +13,9 @@ from fieldbus.ethercat.entries import SlaveFound, read_identity
 from fieldbus.ethercat.health import BLOCKS, NEEDED, Health, health_of
 from fieldbus.ethercat.interface import check_interface
 from fieldbus.ethercat.master import Master
-from fieldbus.ethercat.protocol import Register
-from fieldbus.ethercat.slave import Slave, look_at_names
-from fieldbus.ethercat.states import statuses
+from fieldbus.ethercat.protocol import AlState, Register
+from fieldbus.ethercat.slave import Slave, look_at_entries, look_at_names
+from fieldbus.ethercat.states import drive, go, statuses
 from fieldbus.ethercat.wire import Datagram, Node, Wire
 
 _HAS_CLOCK = 1 << 2
@@ -33,7 +33,7 @@ def look(
         with_names: ask object dictionaries for names and types that EEPROMs do not have.
 
     Raises:
-        DeviceError: the interface cannot be used, nobody answers, or a slave says what cannot be so; with what would help.
+        DeviceError: the interface cannot be used, nobody answers, or an EEPROM says what cannot be so; with what would help.
         ConfigurationError: pysoem is missing; with the command that installs it.
     """
     master = Master(interface)
@@ -43,7 +43,6 @@ def look(
         master.scan()
         master.check()
         tell(f"{len(master.slaves)} slaves: asking what they exchange")
-        master.set_up()
         return [_whole(master.wire, slave, with_names) for slave in master.slaves]
     finally:
         with suppress(Exception):
@@ -52,10 +51,17 @@ def look(
 
 
 def _whole(wire: Wire, slave: Slave, with_names: bool) -> SlaveFound:
+    """All that is known of a slave; why that is not more is among its doubts: the others are looked at all the same."""
+    doubts: tuple[str, ...] = ()
+    try:
+        drive([go(wire, slave.node, AlState.PREOP, slave.label)])
+        look_at_entries(slave)
+    except DeviceError as error:
+        doubts = (str(error),)
     features = wire.read(slave.node, Register.FEATURES, 2)
     (status,) = statuses(wire, [slave.node])
     serial = slave.found.serial
-    if slave.has_coe:
+    if slave.has_coe and not doubts:
         wanted = with_names and slave.sii.coe_details & _TELLS
         if wanted and any(not (e.label and e.data_type) for e in slave.found.entries if not e.is_gap):
             with suppress(DeviceError):  # they are names only
@@ -68,6 +74,7 @@ def _whole(wire: Wire, slave: Slave, with_names: bool) -> SlaveFound:
         has_dc=bool(features[0] & _HAS_CLOCK),
         state=status.state if status else 0,
         al_status=status.code if status else 0,
+        doubts=(*slave.found.doubts, *doubts),
     )
 
 

@@ -52,6 +52,11 @@ def ethercat(interface: InterfaceArgument, output: OutputOption = None, as_json:
         print(json_safe(json.dumps(slaves_as_dicts(found), indent=1)))
     else:
         errors.print(slaves_sheet(found))
+        for slave in found:
+            for doubt in slave.doubts:
+                errors.print(
+                    f"slave {slave.position}: {doubt}", style="yellow", soft_wrap=True, highlight=False, markup=False
+                )
         if any(slave.entries for slave in found):
             errors.print(entries_sheet(found))
     if not as_json or output is not None:

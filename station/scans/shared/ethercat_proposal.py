@@ -2,6 +2,7 @@
 
 [links.bus]           the interface, and how many slaves there are
 [links.bus.slaves]    who they are, so that others in their place are refused; and how they are set up
+[links.bus.drives]    axes of profile CiA 402, as comments
 [tags]                what they send; what is sent to them, and what no tag can have, as comments
 """
 
@@ -18,6 +19,11 @@ from station.scans.shared.toml_text import inline, text_of
 from station.terms.durations import format_duration
 
 LONGEST_NAME: Final = 40
+_AXES: Final = range(8)
+_NEXT_AXIS: Final = 0x800
+_TARGETS: Final = {"csp": 0x607A, "csv": 0x60FF, "cst": 0x6071}
+_ACTUALS: Final = {"position": 0x6064, "velocity": 0x606C, "torque": 0x6077}
+"""Objects of CiA 402 (IEC 61800-7-201): targets by mode, and what is read of an axis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +127,7 @@ def proposal(bus: BusWanted) -> str:
         *([f"slave_count = {len(bus.slaves)}"] if bus.is_whole else []),
         "",
         *_slaves(bus.slaves),
+        *_drives(bus.slaves),
         "[tags]",
         *_tags(bus.slaves),
     ]
@@ -190,6 +197,35 @@ def _sdo(sdo: SdoWanted) -> str:
     keys += [f"value = {text_of(sdo.value)}", f"type = {text_of(sdo.type)}"]
     keys += ["complete = true"] if sdo.complete else []
     return f"{{ {', '.join(keys)} }}"
+
+
+def _drives(slaves: Sequence[SlaveWanted]) -> Iterator[str]:
+    """A table for each axis of profile CiA 402, as comments."""
+    axes = [
+        (slave, axis)
+        for slave in slaves
+        for axis in _AXES
+        if _has(slave, "out", 0x6040, axis) and _has(slave, "in", 0x6041, axis)
+    ]
+    if axes:
+        yield "# Drives of profile CiA 402. Without the # a state machine enables, moves and stops them: tags NAME.target ..."
+    for slave, axis in axes:
+        mode = next((mode for mode, index in _TARGETS.items() if _has(slave, "out", index, axis)), None)
+        inputs = [name for name, index in _ACTUALS.items() if _has(slave, "in", index, axis)]
+        if mode is None:
+            continue
+        yield f"# [links.bus.drives.{slave.name}_axis{axis or ''}]"
+        yield f"# slave = {text_of(slave.name)}"
+        yield from ([f"# axis = {axis}"] if axis else [])
+        yield f"# mode = {text_of(mode)}"
+        yield f"# inputs = [{', '.join(map(text_of, inputs))}]"
+        yield ""
+
+
+def _has(slave: SlaveWanted, direction: str, index: int, axis: int) -> bool:
+    return any(
+        e.direction == direction and (e.index, e.subindex) == (index + _NEXT_AXIS * axis, 0) for e in slave.entries
+    )
 
 
 def _tags(slaves: Sequence[SlaveWanted]) -> Iterator[str]:

@@ -62,6 +62,14 @@ def test_what_is_proposed_works_as_it_is(bus, tmp_path):
     assert done.stdout.count('"GOOD"') == len(tomllib.loads(path.read_text())["tags"]) == 32
 
 
+def test_a_slave_that_hangs_costs_nobody_else(bus):
+    """The others are listed; why it is not is told."""
+    bus.order({"do": "hang", "slave": 5, "on": True})
+    done = run("scan", MASTER)
+    assert "slave 5: slave 5 (SIM-DR1) does not reach PRE-OP" in done.stderr
+    assert "SIM_AI2_AI_TxPDO_Map_standard_channel_1_Value" in tomllib.loads(done.stdout)["tags"]
+
+
 def test_what_was_ordered_is_found(bus):
     """Two damaged frames before a slave, and a cable that was cut: the slave, the port, the count, and what would help."""
     bus.order({"do": "damage", "slave": 2, "frames": 2})

@@ -5,6 +5,7 @@ import tomllib
 
 from fieldbus.ethercat.entries import PdoEntry, SlaveFound, found_by_sii
 from fieldbus.ethercat.sii import parse_sii
+from station.links.shared.drives import DriveTable
 from station.scans.shared.ethercat_proposal import (
     BusWanted,
     PdoWanted,
@@ -55,6 +56,37 @@ def test_slaves_and_tags():
     assert "# D1_Text: D1:0x2001:00 (Inputs Text): STRING of 64 bits is no number" in text
     assert "revision 0x00120000" in text
     assert "serial 99" in text
+
+
+def test_drives_are_proposed():
+    """Controlword and statusword make a drive; its mode is that of the target it has; a second axis lies 0x800 further."""
+    entries = [
+        ("out", 0x6040),
+        ("out", 0x607A),
+        ("in", 0x6041),
+        ("in", 0x6064),
+        ("out", 0x6840),
+        ("out", 0x68FF),
+        ("in", 0x6841),
+        ("in", 0x6877),
+    ]
+    made = tuple(PdoEntry(d, 0, index, 0, 16, f"x{index:X}", "uint16", 0) for d, index in entries)
+    text = text_of(SlaveFound(0, "two axes", 1, 2, 3, entries=made), found(1, images.drive()))
+    drives = tomllib.loads(
+        text.replace("# [links", "[links")
+        .replace("# slave", "slave")
+        .replace("# axis", "axis")
+        .replace("# mode", "mode")
+        .replace("# inputs", "inputs")
+    )
+    tables = drives["links"]["bus"]["drives"]
+    assert tables == {
+        "two_axes_axis": {"slave": "two_axes", "mode": "csp", "inputs": ["position"]},
+        "two_axes_axis1": {"slave": "two_axes", "axis": 1, "mode": "csv", "inputs": ["torque"]},
+        "D1_axis": {"slave": "D1", "mode": "csp", "inputs": ["position"]},
+    }
+    assert all(DriveTable.model_validate(table).made(name).name == name for name, table in tables.items())
+    assert "drives" not in text_of(found(0, images.digital()))
 
 
 def test_what_is_exchanged_twice_is_one_tag():
