@@ -18,6 +18,8 @@ from fieldbus.image.image import ProcessImage
 from fieldbus.link.ports import Cells
 from fieldbus.tags import Quality, Tag
 from tests.fieldbus.ethercat.drive_twin import Twin
+from tests.rt_native.symbols import undefined
+from tests.test_proofs import ALLOWED, MILLION, grown
 
 MS = 1_000_000
 SECOND = 1_000 * MS
@@ -515,3 +517,21 @@ def test_goals_and_states_start_before_anything_was_heard() -> None:
     """Nothing has come: stop."""
     status = Bench(CSP).drives.status()[0]
     assert (status.state, status.goal) == (DriveState.NOT_READY, Goal.STOP)
+
+
+def test_compiled_code_needs_only_memory_moves_and_the_keepers_eventfd() -> None:
+    """No Python symbol, no malloc, no lock: read from the object files themselves."""
+    assert undefined(NATIVE.build()) <= ALLOWED | {"write"}
+
+
+def test_ten_thousand_steps_allocate_nothing() -> None:
+    """Of two drives, one of which is enabled: memory does not grow."""
+    bench = Bench(CSP, Drive(name="z", slave="other", mode="csv"))
+    bench.set(x_statusword=0x1237, x_shown_mode=8, x_enable=1.0, x_target=5.0)
+
+    def steps() -> None:
+        for _ in range(MILLION // 100):
+            bench.hear()
+            bench.step()
+
+    assert grown(steps) == (0, 0)

@@ -59,7 +59,7 @@ def test_a_drive_brings_its_tags(tmp_path):
 def test_the_station_of_the_page_is_one(tmp_path):
     """docs/drives.md, with its step beside it."""
     page = (ROOT / "docs" / "drives.md").read_text()
-    (tmp_path / "axis.py").write_text(blocks(page, "python")[0])
+    (tmp_path / "file.py").write_text(blocks(page, "python")[0])
     station = read(tmp_path, blocks(page, "toml")[0])
     drive = station.config.links["bus"].drives["x"].made("x")
     assert (drive.handover_s, drive.quick_stop, drive.max_rate) == (0.5, 6, 200.0)
