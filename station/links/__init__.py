@@ -195,6 +195,8 @@ class DeviceLinkTable(CyclicLinkTable):
 
     is_shared: ClassVar[bool] = True
     """Can two programs of this computer call it at the same time?"""
+    gives_outputs_back: ClassVar[bool] = True
+    """Can an output be read?"""
 
     exclusive: bool = Field(
         default=True,

@@ -133,6 +133,7 @@ class EthercatLink(NativeLinkTable, DeviceLinkTable):
 
     address_form = '"SLAVE:ENTRY", for example "drive:0x6041:00"'
     is_shared = False
+    gives_outputs_back = False
     is_the_fastest_tasks = True
     is_reserved_to_read = True
     free_words = "stop that first: a bus has one master"

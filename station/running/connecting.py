@@ -138,9 +138,11 @@ class _Asking:
         found = self._read(inputs) if inputs else {}
         self._heard.refused, self._refused = self._refused, {}
         self._heard.helps = [step for why in self._heard.refused.values() if (step := next_step(why, self._table))]
-        if outputs and not self._heard.problem:
+        if outputs and not self._heard.problem and self._table.gives_outputs_back:
             found |= self._read(outputs)
         self._heard.unshown = self._refused
+        if not self._table.gives_outputs_back:
+            self._heard.unshown |= {tag.name: "devices of this kind do not say what they were sent" for tag in outputs}
         for name, entry in self._entries.items():
             if name in found:
                 view = TagView.of(found[name], self._name, entry.address)

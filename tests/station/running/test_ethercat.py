@@ -5,6 +5,7 @@ import pytest
 from fieldbus.ethercat.simulated.presets import make
 from station.errors import AlreadyRunningError
 from station.file.reading import read_station
+from station.running.connecting import connect
 from station.running.holding import Held
 from station.running.station import Station
 from tests.fieldbus.ethercat.buses import MASTER, simulated
@@ -81,3 +82,12 @@ def test_a_second_station_does_not_get_the_interface(tmp_path):
         Held(files[1]),
     ):
         pass
+
+
+def test_what_the_slaves_have_is_asked_without_a_station(tmp_path):
+    """Every input; an output is no value of the slave's."""
+    with simulated(make(["coupler", "ao2", "ai2"])):
+        (heard,) = connect(read_station(write_station(tmp_path, STATION)))
+    assert heard.problem == ""
+    assert [tag.name for tag in heard.tags] == ["near", "far"]
+    assert heard.unshown == dict.fromkeys(("fast", "slow"), "devices of this kind do not say what they were sent")
