@@ -22,6 +22,8 @@ ASSIGNMENT: Final = 0x1C10
 """With the number of a sync manager: the object that lists its PDOs."""
 IDENTITY: Final = 0x1018
 MOST_MANAGERS: Final = 32
+MOST_IN_A_LIST: Final = 255
+_MOST_REFUSALS: Final = 3
 _NOT_THERE: Final = frozenset({0x06020000, 0x06090011, 0x06010000, 0x06010001})
 """Abort codes that mean: this slave has no such object (ETG.1000.6, table 41)."""
 
@@ -240,7 +242,7 @@ def read_assigned(reader: SdoReader, sii: Sii) -> tuple[SiiPdo, ...] | None:
     is_said = False
     left = MOST_ENTRIES
     for manager, is_output in managers:
-        count = _number(reader, ASSIGNMENT + manager, 0)
+        count = _count(reader, ASSIGNMENT + manager)
         is_said = is_said or count is not None
         for i in range(count or 0):
             index = _number(reader, ASSIGNMENT + manager, i + 1)
@@ -257,7 +259,7 @@ def read_assigned(reader: SdoReader, sii: Sii) -> tuple[SiiPdo, ...] | None:
 def _managers(reader: SdoReader, sii: Sii) -> list[tuple[int, bool]]:
     """(number, is it for outputs?) of the sync managers with process data: as CoE says, else as the EEPROM does."""
     kinds = {i: manager.kind for i, manager in enumerate(sii.sync_managers)}
-    count = _number(reader, MANAGER_KINDS, 0)
+    count = _count(reader, MANAGER_KINDS)
     for i in range(min(count or 0, MOST_MANAGERS)):
         kind = _number(reader, MANAGER_KINDS, i + 1)
         if kind is not None:
@@ -267,7 +269,7 @@ def _managers(reader: SdoReader, sii: Sii) -> list[tuple[int, bool]]:
 
 def _mapping(reader: SdoReader, pdo: int) -> tuple[SiiEntry, ...]:
     """What is in a PDO."""
-    count = _number(reader, pdo, 0) or 0
+    count = _count(reader, pdo) or 0
     words = [_number(reader, pdo, i + 1) for i in range(count)]
     if None in words:
         raise GarbageError(f"PDO 0x{pdo:04X} is said to have {count} entries, but not number {words.index(None) + 1}")
@@ -278,6 +280,14 @@ def read_identity(reader: SdoReader) -> tuple[int | None, int | None, int | None
     """Vendor, product, revision and serial number, as CoE says; None: not said."""
     one, two, three, four = (_number(reader, IDENTITY, i) for i in (1, 2, 3, 4))
     return one, two, three, four
+
+
+def _count(reader: SdoReader, index: int) -> int | None:
+    """How many values a list has; None: there is no such object."""
+    count = _number(reader, index, 0)
+    if count is not None and count > MOST_IN_A_LIST:
+        raise GarbageError(f"0x{index:04X} is said to have {count} values, where {MOST_IN_A_LIST} are the most")
+    return count
 
 
 def _number(reader: SdoReader, index: int, subindex: int) -> int | None:
@@ -303,17 +313,27 @@ def known_by(dictionary: Sequence[Any], wanted: Sequence[PdoEntry]) -> dict[tupl
     """
     indexes = {entry.index for entry in wanted if entry.index} | {entry.pdo for entry in wanted}
     found: dict[tuple[int, int], tuple[str, int]] = {}
+    refused = 0
     for thing in dictionary:
         if thing.index not in indexes:
             continue
-        title = _text(thing.name)
-        if title:
-            found[thing.index, -1] = (title, 0)
-        found[thing.index, 0] = (title, thing.data_type)
-        for subindex, entry in enumerate(thing.entries):
-            label = _text(entry.name)
-            own = label if not title or label.startswith(title) else f"{title} {label}"
-            found[thing.index, subindex] = (own if label else title, entry.data_type)
+        try:
+            found |= _described(thing)
+        except Exception:  # the reader's own; names are not worth a bus that does not come up
+            refused += 1
+            if refused == _MOST_REFUSALS:
+                break
+    return found
+
+
+def _described(thing: Any) -> dict[tuple[int, int], tuple[str, int]]:
+    title = _text(thing.name)
+    found = {(thing.index, -1): (title, 0)} if title else {}
+    found[thing.index, 0] = (title, thing.data_type)
+    for subindex, entry in enumerate(thing.entries):
+        label = _text(entry.name)
+        own = label if not title or label.startswith(title) else f"{title} {label}"
+        found[thing.index, subindex] = (own if label else title, entry.data_type)
     return found
 
 

@@ -212,6 +212,32 @@ def test_names_by_the_dictionary():
     assert slave.entry("x6064_00").label == "Third"
 
 
+def test_a_dictionary_that_refuses():
+    """What is refused is left out; after three refusals nothing more is asked: each takes as long as a mailbox is waited for."""
+    asked = []
+
+    class Refusing:
+        def __init__(self, index):
+            self.index = index
+
+        @property
+        def name(self):
+            asked.append(self.index)
+            raise AbortError(0x08000023)
+
+    wanted = found_by_sii(0, parse_sii(images.drive())).entries
+    good = SimpleNamespace(index=0x6040, name=b"Controlword", data_type=6, entries=[])
+    assert known_by([Refusing(0x607A), good], wanted)[0x6040, 0] == ("Controlword", 6)
+    assert known_by([Refusing(index) for index in (0x6041, 0x607A, 0x6064, 0x2001, 0x2000)], wanted) == {}
+    assert asked == [0x607A, 0x6041, 0x607A, 0x6064]
+
+
+def test_a_list_that_is_too_long():
+    """A count is a byte; one of a thousand million is none."""
+    with pytest.raises(GarbageError, match="255 are the most"):
+        read_assigned(Objects({**MAPPED, (0x1C12, 0): b"\xff\xff\xff\x3f"}), parse_sii(images.drive()))
+
+
 def test_an_entry_is_found_by_name_or_place():
     """In whichever letters; a gap is nobody's."""
     slave = found_by_sii(0, parse_sii(images.drive()))
