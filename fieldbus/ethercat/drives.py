@@ -16,7 +16,7 @@ from fieldbus.errors import RefusedError
 from fieldbus.ethercat.cia402 import DriveState, Goal
 from fieldbus.ethercat.drive import ENTRIES, VIRTUAL, VIRTUAL_INPUTS, VIRTUAL_OUTPUTS, Drive, DriveAddress, drive_tags
 from fieldbus.ethercat.drive_block import DRIVE, NO_CELL
-from fieldbus.ethercat.drive_words import STATES, Shown, why_not
+from fieldbus.ethercat.drive_words import STATES, Shown, error_words, why_not
 from fieldbus.ethercat.identity import WRONG_SLAVE
 from fieldbus.exchange.memory import Exchange
 from fieldbus.exchange.plan import Plan, Transaction
@@ -52,6 +52,11 @@ class DriveStatus:
     fault: int
     faults: int
     why: str
+
+    @property
+    def trouble(self) -> str:
+        """The fault, or why: the same as long as nothing else has happened."""
+        return f"fault {error_words(self.fault)}" if self.fault else self.why
 
     @property
     def words(self) -> str:
@@ -155,12 +160,12 @@ class Drives:
         """
         news: list[tuple[str, bool]] = []
         for status, row in zip(self.status(), self._rows, strict=True):
-            before, now = self._told[status.name], status.why
+            before, now = self._told[status.name], status.trouble
             if now == before or (before is None and not row["is_heard"]):
                 continue
             self._told[status.name] = now
             if now:
-                news.append((f"drive {status.words}", False))
+                news.append((f"drive {status.name}: {now}", False))
             elif before:
                 news.append((f"drive {status.name}: {STATES[status.state]} again", True))
         return news
