@@ -25,6 +25,7 @@ WITHIN_S: Final[dict[AlState, float]] = {
 }
 """So long a change of state may take (the defaults of ETG.2000: back to INIT 5 s, to PRE-OP 3 s, up 10 s)."""
 STATUS_BYTES: Final = 6
+_ACKNOWLEDGED_S: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +64,14 @@ def statuses(wire: Wire, nodes: Sequence[Node], tries: int = TRIES) -> list[Stat
     return [status_from(data) for data in wire.read_each(nodes, Register.AL_STATUS, STATUS_BYTES, tries)]
 
 
-def ask(wire: Wire, node: Node, state: AlState, now: Status) -> None:
-    """Ask for a state; an error of before is seen to."""
-    if now.has_error:
-        wire.write(node, Register.AL_CONTROL, struct.pack("<H", now.bare | AL_ERROR))
-    wire.write(node, Register.AL_CONTROL, struct.pack("<H", state))
+def acknowledge(wire: Wire, node: Node, status: Status) -> Steps:
+    """See to an error of before, so that a new one can be told from it; a slave that keeps it is asked all the same."""
+    until_s = time.monotonic() + _ACKNOWLEDGED_S
+    now: Status | None = status
+    wire.write(node, Register.AL_CONTROL, struct.pack("<H", status.bare | AL_ERROR))
+    while now is not None and now.has_error and time.monotonic() < until_s:
+        yield
+        (now,) = statuses(wire, [node])
 
 
 def go(wire: Wire, node: Node, state: AlState, label: str, about: str = "") -> Steps:
@@ -82,16 +86,18 @@ def go(wire: Wire, node: Node, state: AlState, label: str, about: str = "") -> S
         raise NoAnswerError(f"{label} does not answer")
     if before.state == state:
         return
-    ask(wire, node, state, before)
+    if before.has_error:
+        yield from acknowledge(wire, node, before)
+        before = next(iter(statuses(wire, [node]))) or before
+    wire.write(node, Register.AL_CONTROL, struct.pack("<H", state))
     until_s = time.monotonic() + WITHIN_S[state]
-    seen_error = before.has_error
     while True:
         (now,) = statuses(wire, [node])
         if now is None:
             raise NoAnswerError(f"{label} does not answer on its way to {state_in_words(state)}")
         if now.state == state:
             return
-        if now.has_error and not (seen_error and now == before):
+        if now.has_error and now != before:
             why = f"; {about}" if about else ""
             way = f"{state_in_words(before.bare)} -> {state_in_words(state)}"
             raise RefusedError(f"{label} refuses {way}: {al_in_words(now.code)}{why}", now.code)

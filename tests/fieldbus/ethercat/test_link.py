@@ -179,16 +179,43 @@ def test_a_tag_that_has_no_place_is_refused(bus, address, kind, direction, words
         assert words in refusal(link)
 
 
-def test_a_refused_transition_is_told_with_what_was_mapped(bus):
-    bus.order({"do": "refuse", "slave": AXIS, "state": 4, "code": 0x1D})
+@pytest.mark.parametrize(
+    ("state", "code", "words"),
+    [
+        (
+            AlState.SAFEOP,
+            0x1D,
+            "PRE-OP -> SAFE-OP: its outputs are not configured as it needs them (size or place of the sync manager) "
+            "(AL status code 0x001D); we map 8 bytes of outputs (sync manager 2), 16 bytes of inputs (sync manager 3)",
+        ),
+        (AlState.PREOP, 0x16, "its mailbox is not configured as it must be (AL status code 0x0016)"),
+    ],
+)
+def test_a_refused_transition_is_told_in_words(bus, state, code, words):
+    """With what was mapped, where that may be the reason."""
+    bus.order({"do": "refuse", "slave": AXIS, "state": state, "code": code})
     try:
         with running() as link:
             said = refusal(link)
     finally:
-        bus.order({"do": "refuse", "slave": AXIS, "state": 4, "code": 0x1D, "times": 0})
-    assert "slave 3 'axis'" in said
-    assert "PRE-OP -> SAFE-OP" in said
-    assert "(AL status code 0x001D); we map 8 bytes of outputs (sync manager 2), 16 bytes of inputs" in said
+        bus.order({"do": "refuse", "slave": AXIS, "state": state, "code": code, "times": 0})
+    assert "slave 3 'axis' (SIM-DR1) refuses" in said
+    assert words in said
+
+
+def test_what_is_asked_of_a_slave_never_holds_the_exchange_up(bus):
+    """Its mailbox does not answer while it is brought back: the others are exchanged with all the time."""
+    with running(slaves=[axis(sdos=(Sdo(0x605A, 0, 6, "int16"),))]) as link:
+        up(link)
+        bus.order({"do": "power", "slave": AXIS, "on": False})
+        wait_for(lambda: "does not answer" in link.status().note)
+        bus.order({"do": "silent", "slave": AXIS, "count": 1000})
+        bus.order({"do": "power", "slave": AXIS, "on": True})
+        wait_for(lambda: "its mailbox does not answer" in link.status().note)
+        assert qualities(link)["switch"] is Quality.GOOD
+        assert link.exchange.round_trip.max < 0.5e9
+        bus.order({"do": "silent", "slave": AXIS, "count": 0})
+        up(link)
 
 
 def test_nobody_there_and_another_master_and_no_interface(bus):
