@@ -206,7 +206,7 @@ def _gemm(call: Call, writer: Writer) -> None:
     weights, biases = writer.known_value(record.b), writer.known_value(record.bias)
     if weights is None or biases is None or record.batch != 1:
         raise Refusal("a product of two matrices that are both computed is not inlined", "keep the weights constant")
-    w = _unpacked(weights.reshape(-1), record.depth, record.columns)
+    w = _unpacked(weights.reshape(-1), record.depth, record.columns, int(record.panel) or MATRIX_PANEL)
     _product(call, writer, w, biases, (record.a_row, record.out_row))
 
 
@@ -239,9 +239,9 @@ def _product(call: Call, writer: Writer, of: NDArray[Any], biases: NDArray[Any],
         writer.line(f"{writer.element(record.out, place((r, out_row), (i, 1)))} := {v};")
 
 
-def _unpacked(packed: NDArray[Any], k: int, n: int) -> NDArray[Any]:
+def _unpacked(packed: NDArray[Any], k: int, n: int, panel: int) -> NDArray[Any]:
     """[k, n] of `rt_engine.ops.linear.pack`."""
-    columns, step = packed_columns(n, packed.dtype), MATRIX_PANEL * lanes(packed.dtype)
+    columns, step = packed_columns(n, packed.dtype), panel * lanes(packed.dtype)
     panels, at = [], 0
     for first in range(0, columns, step):
         width = min(step, columns - first)

@@ -43,7 +43,7 @@ def _rows_of_product(rows, vectors, a, a_stride, b, b_stride, k, c, c_stride, ze
         if _COLUMNS == 4 and vectors - done >= 4:
             wide = 4
         at, left = BYTES * done, valid - done * _lanes
-        _tile(rows, wide, 1, a, a_stride, b + at, b_stride, k, c + at, c_stride, zeros, left, _LOW, _HIGH)
+        _tile(rows, wide, 1, a, a_stride, b + at, b_stride, BYTES, k, c + at, c_stride, zeros, left, _LOW, _HIGH)
         done += wide
 
 

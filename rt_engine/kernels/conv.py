@@ -13,7 +13,7 @@ from typing import Any
 
 from numba import float32
 
-from rt_engine.kernels.interface.conv import CONV, CUT, NARROW, TALLEST
+from rt_engine.kernels.interface.conv import CONV, CUT, NARROW, NARROW_PANEL, TALLEST
 from rt_engine.kernels.interface.panels import HALF, WINDOW_PANEL
 from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.blocks import at_once
@@ -94,7 +94,13 @@ def _make(vector: Vector, suffix: str, shapes: list[tuple[int, int]], channel_sh
         fill_bytes(end - nbytes, 0, nbytes)
 
     @inline
-    def panel(x, table, stride, pixels, taps, run, w, width, bias, addend, out, out_stride, valid, low, high):
+    def weights(w, w_column, half):
+        """Where half vector `half` of a row of weights is."""
+        return w + half // 2 * w_column + half % 2 * HALF
+
+    @inline
+    def panel(x, table, stride, pixels, taps, run, w, w_stride, w_column, width, bias, addend, out, out_stride, valid,
+              low, high):  # fmt: skip
         """`width` half vectors of columns, for all pixels."""
         if width <= _BY_PIXEL:  # up to NARROW the output may lie where the input was (`overlap_bytes`)
             row = 0
@@ -107,8 +113,9 @@ def _make(vector: Vector, suffix: str, shapes: list[tuple[int, int]], channel_sh
                     z = addend
                     if addend != 0:
                         z = addend + row * out_stride + at
-                    tile(rows, halves, x, table + row * stride, stride, taps, run, w + at, HALF * width, bias + at,
-                         z, out_stride, out + row * out_stride + at, out_stride, valid - done * lanes, low, high)  # fmt: skip
+                    tile(rows, halves, x, table + row * stride, stride, taps, run, weights(w, w_column, done), w_stride, w_column,
+                         bias + at, z, out_stride, out + row * out_stride + at, out_stride, valid - done * lanes,
+                         low, high)  # fmt: skip
                     done += halves
                 row += rows
             return
@@ -122,14 +129,17 @@ def _make(vector: Vector, suffix: str, shapes: list[tuple[int, int]], channel_sh
                 z = addend
                 if addend != 0:
                     z = addend + row * out_stride + at
-                tile(rows, halves, x, table + row * stride, stride, taps, run, w + at, HALF * width, bias + at,
-                     z, out_stride, out + row * out_stride + at, out_stride, valid - done * lanes, low, high)  # fmt: skip
+                tile(rows, halves, x, table + row * stride, stride, taps, run, weights(w, w_column, done), w_stride, w_column,
+                     bias + at, z, out_stride, out + row * out_stride + at, out_stride, valid - done * lanes, low, high)  # fmt: skip
                 row += rows
             done += halves
 
     @inline
-    def cuts(x, zero, piece, table, pixels, taps, run, w, width, bias, addend, out, out_stride, valid, low, high):
-        """A panel, its sum over taps and channels cut so that a piece of its weights stays in a cache."""
+    def cuts(
+        x, zero, piece, table, pixels, taps, run, w, narrow, width, bias, addend, out, out_stride, valid, low, high
+    ):
+        """Up to 8 half vectors of columns, their sum over taps and channels cut so that a piece of the weights stays in a cache."""
+        w_stride, w_column = (2 * HALF, 2 * HALF * taps * run) if narrow else (HALF * width, 2 * HALF)
         most = piece if width > NARROW else CUT * NARROW // width
         step = min(run, most)
         some = max(most // max(run, 1), 1)
@@ -140,8 +150,8 @@ def _make(vector: Vector, suffix: str, shapes: list[tuple[int, int]], channel_sh
             begins = tap == 0 and first == 0
             panel(
                 x + first * element, table + 4 * tap, 4 * taps, pixels, count, length,
-                w + (tap * run + first) * HALF * width, width, bias if begins else zero, addend if begins else out,
-                out, out_stride, valid, low if last else cast(-inf), high if last else cast(inf),
+                w + (tap * run + first) * w_stride, w_stride, w_column, width, bias if begins else zero,
+                addend if begins else out, out, out_stride, valid, low if last else cast(-inf), high if last else cast(inf),
             )  # fmt: skip
             first += length
             if first >= run:
@@ -158,6 +168,7 @@ def _make(vector: Vector, suffix: str, shapes: list[tuple[int, int]], channel_sh
             store(zero + at, cast(-0.0))
         halves = (columns + lanes - 1) // lanes
         step, piece = at_once(record.block, pixels), at_once(record.cut, _WIDE_CUT)
+        narrow = at_once(record.panel, WINDOW_PANEL) == NARROW_PANEL
         for image in range(record.images):
             clear(record, record.x + (image + 1) * record.x_pixels * in_stride)
             for first in range(0, pixels, step):
@@ -176,8 +187,8 @@ def _make(vector: Vector, suffix: str, shapes: list[tuple[int, int]], channel_sh
                         z = addend
                         if addend != 0:
                             z = addend + column
-                        cuts(x, zero, piece, entries, some, taps, run, w, width, bias + column, z, record.out + at + column,
-                             out_stride, columns - done * lanes, low, high)  # fmt: skip
+                        cuts(x, zero, piece, entries, some, taps, run, w, narrow, width, bias + column, z,
+                             record.out + at + column, out_stride, columns - done * lanes, low, high)  # fmt: skip
                         w += taps * run * HALF * width
                         done += width
                     bias += HALF * halves
@@ -211,7 +222,7 @@ def _make(vector: Vector, suffix: str, shapes: list[tuple[int, int]], channel_sh
                         if addend != 0:
                             z = addend + row * stride + at
                         channel_tile(rows, halves, x + at, table + row * taps * 4, 4 * taps, taps, 0, w + at,
-                                     HALF * total, bias + at, z, stride, out + row * stride + at, stride,
+                                     HALF * total, 2 * HALF, bias + at, z, stride, out + row * stride + at, stride,
                                      channels - done * lanes, low, high)  # fmt: skip
                         row += rows
                     done += halves
@@ -235,7 +246,7 @@ def _make(vector: Vector, suffix: str, shapes: list[tuple[int, int]], channel_sh
                     rows = 8 if pixels - row >= 8 else (4 if pixels - row >= 4 else 1)
                     if record.has_addend:
                         addend = record.addend + at + row * out_stride
-                    dot_tile(rows, halves, x, table + row * taps * 4, 4 * taps, taps, run // (halves * lanes), w, 0,
+                    dot_tile(rows, halves, x, table + row * taps * 4, 4 * taps, taps, run // (halves * lanes), w, 0, 0,
                              record.bias + column * element, addend, out_stride,
                              record.out + at + row * out_stride, out_stride, 1, low, high)  # fmt: skip
                     row += rows

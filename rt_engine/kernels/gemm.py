@@ -10,7 +10,7 @@ from typing import Any
 
 from numba import float32
 
-from rt_engine.kernels.interface.gemm import GEMM, PACK
+from rt_engine.kernels.interface.gemm import GEMM, NARROW_PANEL, PACK
 from rt_engine.kernels.interface.panels import MATRIX_PANEL
 from rt_engine.kernels.parts.abi import kernel
 from rt_engine.kernels.parts.blocks import at_once
@@ -22,6 +22,8 @@ from rt_native.vector import BYTES, Vector, f32x, f64x
 _ROWS, _COLUMNS = 6, TILES.matrix
 _WIDE_ROW = TILES.product[1]
 """Vectors of the widest tile of several rows, and of one row alone."""
+_BY_ROWS = 2048
+"""Bytes of a column up to which 64 of them stay in the second-level cache, with what else is there."""
 _AHEAD = 2048
 """Bytes that one row alone fetches its weights ahead: each is used once, and comes from the second- or third-level cache."""
 _ROW_TILES = [(1, v, splits) for v, splits in ((4, 2), (2, 2), (1, 2), (2, 4), (1, 4), (1, 8)) if v <= _WIDE_ROW]
@@ -50,18 +52,19 @@ def _make(vector: Vector, suffix: str, load: Any, store: Any, cast: Any) -> None
     tile, row_tile = make_tiles(vector, _TILES), make_tiles(vector, _ROW_TILES, True, _AHEAD)
 
     @inline
-    def row_panel(width, splits, a, b, k, c, bias, low, high):
-        """One panel of weights, `width` vectors wide, for the only row: whole vectors are stored."""
+    def row_panel(width, splits, a, b, stride, column, k, c, bias, low, high):
+        """`width` vectors of columns for the only row: whole vectors are stored."""
         done = 0
         while done < width:
             vectors, at = _widest_row(width - done, splits), BYTES * done
-            row_tile(1, vectors, splits, a, 0, b + at, BYTES * width, k, c + at, 0, bias + at, 0, low, high)
+            row_tile(
+                1, vectors, splits, a, 0, b + column * done, stride, column, k, c + at, 0, bias + at, 0, low, high
+            )  # fmt: skip
             done += vectors
 
     @inline
-    def panel(m, width, splits, a, sa, b, k, c, sc, bias, valid, low, high):
-        """One panel of weights, `width` vectors wide, for all rows."""
-        stride = BYTES * width
+    def panel(m, width, splits, a, sa, b, stride, column, k, c, sc, bias, valid, low, high):
+        """`width` vectors of columns for all rows."""
         done = 0
         while done < width:
             vectors = _widest(m, width - done, splits)
@@ -70,23 +73,28 @@ def _make(vector: Vector, suffix: str, load: Any, store: Any, cast: Any) -> None
             while row < m:
                 rows = of_six(m - row)
                 tile(
-                    rows,
-                    vectors,
-                    splits,
-                    a + row * sa,
-                    sa,
-                    b + at,
-                    stride,
-                    k,
-                    c + row * sc + at,
-                    sc,
-                    bias + at,
-                    left,
-                    low,
-                    high,
-                )
+                    rows, vectors, splits, a + row * sa, sa, b + column * done, stride, column, k, c + row * sc + at, sc,
+                    bias + at, left, low, high,
+                )  # fmt: skip
                 row += rows
             done += vectors
+
+    @inline
+    def panel_by_rows(m, width, splits, a, sa, b, stride, column, k, c, sc, bias, valid, low, high):
+        """As `panel`, where all the weights stay in a cache: a line of the output is then written at once."""
+        row = 0
+        while row < m:
+            rows = of_six(m - row)
+            done = 0
+            while done < width:
+                vectors = _widest(m, width - done, splits)
+                at, left = BYTES * done, valid - done * lanes
+                tile(
+                    rows, vectors, splits, a + row * sa, sa, b + column * done, stride, column, k, c + row * sc + at, sc,
+                    bias + at, left, low, high,
+                )  # fmt: skip
+                done += vectors
+            row += rows
 
     @kernel("gemm_" + suffix, GEMM)
     def gemm(record):
@@ -97,6 +105,7 @@ def _make(vector: Vector, suffix: str, load: Any, store: Any, cast: Any) -> None
         vectors = (n + lanes - 1) // lanes
         alone = m == 1 and record.batch == 1
         step = max(at_once(record.block, m), 1)
+        narrow = at_once(record.panel, MATRIX_PANEL) == NARROW_PANEL
         for i in range(record.batch):
             a = record.a + i * record.a_batch * element
             b = record.b + i * record.b_batch * element
@@ -106,10 +115,14 @@ def _make(vector: Vector, suffix: str, load: Any, store: Any, cast: Any) -> None
                 done = 0
                 while done < vectors:
                     width, at = min(MATRIX_PANEL, vectors - done), BYTES * done
+                    stride, column = (BYTES, BYTES * k) if narrow else (BYTES * width, BYTES)
                     if alone:
-                        row_panel(width, splits, a, b + at * k, k, c + at, bias + at, low, high)
+                        row_panel(width, splits, a, b + at * k, stride, column, k, c + at, bias + at, low, high)
+                    elif k * element <= _BY_ROWS and width > _COLUMNS:
+                        panel_by_rows(rows, width, splits, a, sa, b + at * k, stride, column, k, c + at, sc, bias + at,
+                                      n - done * lanes, low, high)  # fmt: skip
                     else:
-                        panel(rows, width, splits, a, sa, b + at * k, k, c + at, sc, bias + at,
+                        panel(rows, width, splits, a, sa, b + at * k, stride, column, k, c + at, sc, bias + at,
                               n - done * lanes, low, high)  # fmt: skip
                     done += width
                 a += rows * sa

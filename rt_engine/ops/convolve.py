@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_engine.kernels.interface.conv import CONV, CUT, NARROW, TALLEST
+from rt_engine.kernels.interface.conv import CONV, CUT, NARROW, NARROW_PANEL, TALLEST
 from rt_engine.kernels.interface.dtypes import SUFFIX
 from rt_engine.kernels.interface.panels import HALF, WINDOW_PANEL
 from rt_engine.kernels.interface.strides import contiguous
@@ -41,13 +41,18 @@ def to_halves(columns: int, dtype: np.dtype[Any]) -> int:
     return -(-columns // half_lanes(dtype)) * half_lanes(dtype)
 
 
-def pack_panels(w: NDArray[Any]) -> NDArray[Any]:
-    """[k, n] -> panels of up to 8 half vectors, k-major: one layout for every lane width."""
+def pack_panels(w: NDArray[Any], panel: int = WINDOW_PANEL) -> NDArray[Any]:
+    """[k, n] -> panels of up to so many half vectors, k-major: one layout for every lane width."""
     k, n = w.shape
     padded = np.zeros((k, to_halves(n, w.dtype)), w.dtype)
     padded[:, :n] = w
-    step = WINDOW_PANEL * half_lanes(w.dtype)
+    step = panel * half_lanes(w.dtype)
     return np.concatenate([padded[:, p : p + step].ravel() for p in range(0, max(padded.shape[1], 1), step)])
+
+
+def panel_of(columns: int, dtype: np.dtype[Any]) -> int:
+    """Half vectors of the panels for so many columns: whole vectors, or all together where the last one is but half."""
+    return WINDOW_PANEL if to_halves(columns, dtype) // half_lanes(dtype) % NARROW_PANEL else NARROW_PANEL
 
 
 def offset_table(window: Window, channels: int, dtype: np.dtype[Any], padding: int = -1) -> NDArray[np.int32]:
@@ -258,7 +263,10 @@ def _with_zeros(build: Builder, x: Buffer, window: Window, least: int) -> tuple[
     return x, pixels, extra * channels
 
 
-def _call(build: Builder, name: str, x: Buffer, y: Buffer, layer: Layer, constants: tuple[Any, Any], run: int) -> None:
+def _call(
+    build: Builder, name: str, x: Buffer, y: Buffer, layer: Layer, constants: tuple[Any, Any], run: int,
+    panel: int = WINDOW_PANEL,
+) -> None:  # fmt: skip
     """One call of a kernel of `kernels.conv`; `constants` are its weights and its bias, arrays or buffers."""
     window, channels, outputs = layer.window, x.shape[-1], y.shape[-1]
     least = to_halves(max(run, channels), x.dtype)
@@ -272,6 +280,7 @@ def _call(build: Builder, name: str, x: Buffer, y: Buffer, layer: Layer, constan
         x=x, w=w, bias=bias, out=y, table=table, addend=layer.addend, images=x.shape[0], x_pixels=pixels,
         out_pixels=window.outputs, taps=window.taps, run=run, columns=outputs // layer.group, groups=layer.group,
         x_channels=channels, out_channels=outputs, zeros=zeros, low=low, high=high,
+        panel=0 if panel == WINDOW_PANEL else panel,
     )  # fmt: skip
     overlap = overlap_bytes(x, y, layer, offsets, run) if name == "conv" else None
     macs = x.shape[0] * window.outputs * window.taps * run * outputs
@@ -302,10 +311,11 @@ def _product(build: Builder, x: Buffer, y: Buffer, layer: Layer) -> None:
     run, outputs = w.shape[-2], w.shape[-1]
     columns = outputs // group
     blocks = w.reshape(layer.window.taps * run, group, columns)
-    packed = np.concatenate([pack_panels(blocks[:, g]) for g in range(group)])
+    panel = panel_of(columns, w.dtype)
+    packed = np.concatenate([pack_panels(blocks[:, g], panel) for g in range(group)])
     biases = np.zeros((group, to_halves(columns, w.dtype)), w.dtype)
     biases[:, :columns] = layer.bias.reshape(group, columns)
-    _call(build, "conv", x, y, layer, (packed, biases), run)
+    _call(build, "conv", x, y, layer, (packed, biases), run, panel)
 
 
 def _dot(build: Builder, x: Buffer, y: Buffer, layer: Layer) -> None:
@@ -328,13 +338,14 @@ def _depthwise(build: Builder, x: Buffer, y: Buffer, layer: Layer) -> None:
 def grouped_product(build: Builder, w: NDArray[Any]) -> Callable[[Buffer, Buffer], None]:
     """A function that calls y[row, g] = x[row, g] @ w[g] for all groups; w is [groups, k, n], x [1, rows, groups * k]."""
     group, k, n = w.shape
-    packed = build.constant(np.concatenate([pack_panels(w[g]) for g in range(group)]))
+    panel = panel_of(n, w.dtype)
+    packed = build.constant(np.concatenate([pack_panels(w[g], panel) for g in range(group)]))
     bias = build.constant(np.zeros(group * to_halves(n, w.dtype), w.dtype))
 
     def product(x: Buffer, y: Buffer) -> None:
         rows = (x.shape[1],)
         window = Window(rows, (1,), (1,), (1,), (0,), rows)
-        _call(build, "conv", x, y, Layer(w, w[0, 0], window, group), (packed, bias), k)
+        _call(build, "conv", x, y, Layer(w, w[0, 0], window, group), (packed, bias), k, panel)
 
     return product
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rt_engine.kernels.interface.dtypes import SUFFIX
 from rt_engine.kernels.interface.elementwise import BROADCAST, flat
-from rt_engine.kernels.interface.gemm import GEMM, PACK
+from rt_engine.kernels.interface.gemm import GEMM, NARROW_PANEL, PACK
 from rt_engine.kernels.interface.panels import MATRIX_PANEL, VECTOR
 from rt_engine.kernels.interface.reduce import MATMUL
 from rt_engine.ops.base import FLOATS, RT_DOMAIN, Node, operator
@@ -32,12 +32,12 @@ def packed_columns(columns: int, dtype: np.dtype[Any]) -> int:
     return -(-columns // lanes(dtype)) * lanes(dtype)
 
 
-def pack(w: NDArray[Any]) -> NDArray[Any]:
-    """[k, n] -> panels of up to 4 vectors, k-major: one layout for every lane width (see `parts.tile`)."""
+def pack(w: NDArray[Any], panel: int = MATRIX_PANEL) -> NDArray[Any]:
+    """[k, n] -> panels of up to so many vectors, k-major: one layout for every lane width (see `parts.tile`)."""
     k, n = w.shape
     padded = np.zeros((k, packed_columns(n, w.dtype)), w.dtype)
     padded[:, :n] = w
-    step = MATRIX_PANEL * lanes(w.dtype)
+    step = panel * lanes(w.dtype)
     return np.concatenate(
         [padded[:, p : p + step].ravel() for p in range(0, padded.shape[1], step)] or [padded.ravel()]
     )
@@ -66,8 +66,12 @@ def product(
     mkn: tuple[int, int, int],
     batch: tuple[int, int, int, int] = (1, 0, 0, 0),
     limits: tuple[float, float] = (-inf, inf),
+    panel: int = MATRIX_PANEL,
 ) -> None:
     """Call the product kernel: out[m, n] = clip(bias + a[m, k] @ packed[k, n]), `batch` times (count and three strides).
+
+    Args:
+        panel: vectors of a full panel of `packed`.
 
     Raises:
         ValueError: an operand has another number of elements.
@@ -81,6 +85,7 @@ def product(
     record = GEMM(
         a=a, b=packed, bias=bias, out=out, rows=m, depth=k, columns=n, a_row=k, splits=splits(m, n, a.dtype), out_row=n,
         batch=count, a_batch=a_stride, b_batch=packed_stride, out_batch=out_stride, low=limits[0], high=limits[1],
+        panel=0 if panel == MATRIX_PANEL else panel,
     )  # fmt: skip
     build.call(f"gemm_{SUFFIX[a.dtype]}", record, macs=m * k * n * count)
 
@@ -99,7 +104,8 @@ def linear(node: Node, build: Builder) -> None:
     if is_taken(w):
         sparse_product(build, x, w, bias, node.y, splits(rows, w.shape[1], w.dtype), limits)
     else:
-        product(build, x, build.constant(pack(w)), bias, node.y, (rows, *w.shape), limits=limits)
+        packed = build.constant(pack(w, NARROW_PANEL))
+        product(build, x, packed, bias, node.y, (rows, *w.shape), limits=limits, panel=NARROW_PANEL)
 
 
 def run_time_product(
@@ -122,7 +128,8 @@ def run_time_product(
     if b.value is not None:
         steps = [s * b.dtype.itemsize for s in (b_stride, *b_strides)]
         matrices = np.lib.stride_tricks.as_strided(b.value, (repeats, k, n), steps)
-        product(build, a, build.constant(np.concatenate([pack(w) for w in matrices])), bias, out, mkn, times)
+        packed = build.constant(np.concatenate([pack(w, NARROW_PANEL) for w in matrices]))
+        product(build, a, packed, bias, out, mkn, times, panel=NARROW_PANEL)
         return
     packed = build.temporary(a.dtype, (repeats * size,))
     record = PACK(

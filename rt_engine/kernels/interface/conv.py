@@ -6,7 +6,7 @@ CONV = Fields(
     "conv",
     operands="x w bias out table addend?",
     sizes="images x_pixels out_pixels taps run columns groups x_channels out_channels zeros",
-    params="low high block? cut?",
+    params="low high block? cut? panel?",
     writes="out",
 )
 """x [images, x_pixels, x_channels] -> out [images, out_pixels, out_channels].
@@ -18,7 +18,11 @@ table       int32 [out_pixels, taps], byte offsets in an image; behind it, from 
             Taps in the padding point at the last `zeros` elements of an image, which belong to no pixel: the kernel sets them to zero
 addend      has the shape of `out`, and may be `out`
 block, cut  as `interface.blocking` says; the pixels of an image are the rows
+panel       half vectors of a full panel of `w`: 2, which all panels have then, or 8; 0 is 8
 """
+
+NARROW_PANEL = 2
+"""Half vectors of a panel that lies as it is read, from the first byte to the last: what processors fetch ahead by themselves."""
 
 CUT = 128
 """Longest piece of a sum over taps and channels: such a piece of a panel, 32 KB, is worked through for all pixels."""

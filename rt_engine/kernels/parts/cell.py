@@ -28,10 +28,10 @@ def make_product(of: Element, widths: tuple[int, ...]) -> Any:
     def product(vectors, h, weights, k, out, bias):
         stride = BYTES * vectors
         first = min(vectors, _WIDEST)
-        tile(1, first, 2, h, 0, weights, stride, k, out, 0, bias, 0, low, high)
+        tile(1, first, 2, h, 0, weights, stride, BYTES, k, out, 0, bias, 0, low, high)
         if vectors > _WIDEST:
             at = BYTES * _WIDEST
-            tile(1, vectors - _WIDEST, 2, h, 0, weights + at, stride, k, out + at, 0, bias + at, 0, low, high)
+            tile(1, vectors - _WIDEST, 2, h, 0, weights + at, stride, BYTES, k, out + at, 0, bias + at, 0, low, high)
 
     return product
 

@@ -1,8 +1,9 @@
 """The matrix-product tile: `rows x vectors` outputs held in registers while k runs, written directly in LLVM IR.
 
-    weights, packed in panels of up to 4 vectors (`MATRIX_PANEL`), k-major; the same layout for every lane width:
+    weights, packed in panels of up to 1 or 4 vectors (`interface.panels`), k-major; the same layout for every lane width:
 
         panel 0: k=0 [v0 v1 v2 v3]  k=1 [v0 v1 v2 v3] ...     panel 1: ...     last panel: 1 to 4 vectors wide
+        panel 0: k=0 [v0]  k=1 [v0] ...     panel 1: k=0 [v1] ...              a tile reads several at once
 
     one step of k:   acc[r][v] = fma(splat(a[r, k]), b[k, v], acc[r][v])
 
@@ -32,6 +33,7 @@ class _Emitter:
         self.builder, self.vector, self.ahead = builder, vector, ahead
         self.rows, self.vectors, self.splits = rows, vectors, splits
         self.element_bytes = vector.bits // 8
+        self.column = self.constant(BYTES)
 
     def constant(self, value: int) -> Any:
         return ir.Constant(_I64, value)
@@ -61,7 +63,7 @@ class _Emitter:
     def step(self, a: Any, a_stride: Any, b: Any, chain: int) -> None:
         """One k of one chain; `a` and `b` point at it."""
         builder, vector = self.builder, self.vector
-        columns = [self.parts_at(b, v) for v in range(self.vectors)]
+        columns = [self.parts_at(self.offset(b, self.column, v), 0) for v in range(self.vectors)]
         if self.ahead:
             self.fetch(b)
         for r in range(self.rows):
@@ -79,7 +81,7 @@ class _Emitter:
         """Ask for the weights that come `ahead` bytes later; beyond their end that is what lies there, and never faults."""
         flags = [ir.Constant(ir.IntType(32), number) for number in (0, 3, 1)]  # to read, to keep, data
         for v in range(self.vectors):
-            place = self.builder.add(b, self.constant(self.ahead + BYTES * v))
+            place = self.builder.add(self.offset(b, self.column, v), self.constant(self.ahead))
             pointer = self.builder.inttoptr(place, ir.IntType(8).as_pointer())
             call_llvm(self.builder, "llvm.prefetch.p0", ir.VoidType(), [pointer, *flags])
 
@@ -143,18 +145,20 @@ class _Emitter:
 def make_tiles(vector: Vector, shapes: Sequence[tuple[int, int, int]], whole: bool = False, ahead: int = 0) -> Any:
     """A native function that computes one tile: c[r, :valid] = clip(bias + a[r, :] @ b).
 
-    Arguments: rows, vectors, splits (one of `shapes`), a, a_stride, b, b_stride, k, c, c_stride, bias (addresses; strides
-    in bytes), valid (columns), low, high. Each shape is code of its own; a switch leads to it. With `whole`, all columns of
-    a tile are stored, whatever `valid` says. With `ahead`, weights are fetched that many bytes before they are needed.
+    Arguments: rows, vectors, splits (one of `shapes`), a, a_stride, b, b_stride, b_column (from one vector of columns to the
+    next), k, c, c_stride, bias (addresses; strides in bytes), valid (columns), low, high. Each shape is code of its own; a
+    switch leads to it. With `whole`, all columns of a tile are stored, whatever `valid` says. With `ahead`, weights are fetched
+    that many bytes before they are needed.
     """
 
     @intrinsic
     def tile(
-        typingctx: Any, rows: Any, vectors: Any, splits: Any, a: Any, a_stride: Any, b: Any, b_stride: Any, k: Any,
-        c: Any, c_stride: Any, bias: Any, valid: Any, low: Any, high: Any,
+        typingctx: Any, rows: Any, vectors: Any, splits: Any, a: Any, a_stride: Any, b: Any, b_stride: Any,
+        b_column: Any, k: Any, c: Any, c_stride: Any, bias: Any, valid: Any, low: Any, high: Any,
     ) -> Any:  # fmt: skip
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            rows, vectors, splits, a, a_stride, b, b_stride, k, c, c_stride, bias, valid, low, high = args
+            rows, vectors, splits, a, a_stride, b, b_stride, b_column, k, *target = args
+            c, c_stride, bias, valid, low, high = target
             key = builder.add(builder.shl(rows, _I64(8)), builder.add(builder.shl(vectors, _I64(4)), splits))
             end = builder.append_basic_block("tile.end")
             switch = builder.switch(key, end)
@@ -163,6 +167,7 @@ def make_tiles(vector: Vector, shapes: Sequence[tuple[int, int, int]], whole: bo
                 switch.add_case(_I64((shape[0] << 8) + (shape[1] << 4) + shape[2]), block)
                 builder.position_at_end(block)
                 emitter = _Emitter(builder, vector, *shape, ahead)
+                emitter.column = b_column
                 emitter.start(bias)
                 emitter.run(a, a_stride, b, b_stride, k)
                 emitter.finish(c, c_stride, None if whole else valid, low, high)
@@ -170,6 +175,6 @@ def make_tiles(vector: Vector, shapes: Sequence[tuple[int, int, int]], whole: bo
             builder.position_at_end(end)
             return context.get_dummy_value()
 
-        return types.void(*([types.int64] * 12), vector.scalar, vector.scalar), codegen
+        return types.void(*([types.int64] * 13), vector.scalar, vector.scalar), codegen
 
     return tile

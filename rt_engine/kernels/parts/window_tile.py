@@ -132,6 +132,14 @@ class _Tile:
             places.append(builder.add(self.args["x"], builder.sext(offset, _I64)))
         return places
 
+    def weights(self, address: Any, piece: _Piece) -> Any:
+        """A piece of a row of weights, a vector of which is `w_column` behind the one before."""
+        vector, rest = divmod(piece.at, 2 * HALF)
+        shift = self.builder.mul(self.args["w_column"], self.number(vector))
+        address = self.builder.add(self.builder.add(address, shift), self.number(rest))
+        pointer = self.builder.inttoptr(address, piece.type.as_pointer())
+        return self.builder.load(pointer, typ=piece.type, align=self.element_bytes)
+
     def product(self) -> None:
         """Channels are summed over."""
         builder, size = self.builder, self.element_bytes
@@ -141,7 +149,7 @@ class _Tile:
             first = builder.load(b, typ=_I64)
             with cgutils.for_range(builder, self.args["run"], intp=_I64) as run:
                 at = builder.add(first, builder.mul(run.index, self.args["w_stride"]))
-                columns = [self.load(at, piece) for piece in self.pieces]
+                columns = [self.weights(at, piece) for piece in self.pieces]
                 for r in range(self.rows):
                     place = builder.add(places[r], builder.mul(run.index, self.number(size)))
                     scalar = builder.load(
@@ -236,7 +244,7 @@ class _Tile:
 
 
 _ARGUMENTS = (
-    *("rows", "halves", "x", "table", "table_stride", "taps", "run", "w", "w_stride"),
+    *("rows", "halves", "x", "table", "table_stride", "taps", "run", "w", "w_stride", "w_column"),
     *("bias", "addend", "addend_stride", "out", "out_stride", "valid", "low", "high"),
 )
 
@@ -245,14 +253,15 @@ def make_window_tiles(vector: Vector, shapes: Sequence[tuple[int, int]], kind: s
     """A native function that computes one tile; `kind` is "product", "channels" or "dot".
 
     Arguments: rows, halves (one of `shapes`); x (address of an image); table, its row stride; taps, run (counts; steps of a
-    run for dot); w, its stride from one channel (product) or tap (channels) to the next; bias; addend (0: none), row stride;
-    out, row stride; valid (columns), low, high. Strides are in bytes. Each shape is code of its own; a switch leads to it.
+    run for dot); w, its stride from one channel (product) or tap (channels) to the next, and that of a product from one vector
+    of columns to the next; bias; addend (0: none), row stride; out, row stride; valid (columns), low, high. Strides are in
+    bytes. Each shape is code of its own; a switch leads to it.
     """
 
     @intrinsic
     def tile(
         typingctx: Any, rows: Any, halves: Any, x: Any, table: Any, table_stride: Any, taps: Any, run: Any,
-        w: Any, w_stride: Any, bias: Any, addend: Any, addend_stride: Any, out: Any, out_stride: Any, valid: Any,
+        w: Any, w_stride: Any, w_column: Any, bias: Any, addend: Any, addend_stride: Any, out: Any, out_stride: Any, valid: Any,
         low: Any, high: Any,
     ) -> Any:  # fmt: skip
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -272,6 +281,6 @@ def make_window_tiles(vector: Vector, shapes: Sequence[tuple[int, int]], kind: s
             builder.position_at_end(end)
             return context.get_dummy_value()
 
-        return types.void(*([types.int64] * 15), vector.scalar, vector.scalar), codegen
+        return types.void(*([types.int64] * 16), vector.scalar, vector.scalar), codegen
 
     return tile

@@ -1,9 +1,11 @@
-"""However a product or a convolution is cut into pieces (`interface.blocking`), its bits are the same, on every lane width."""
+"""However a product or a convolution is cut into pieces (`interface.blocking`), and however wide its panels of weights are, its bits
+are the same, on every lane width.
+"""
 
 import numpy as np
 import pytest
 
-from rt_engine.ops.convolve import offset_table, pack_panels, to_halves
+from rt_engine.ops.convolve import offset_table, pack_panels, panel_of, to_halves
 from rt_engine.ops.linear import pack, pad_bias
 from rt_engine.ops.window import Window
 from tests.rt_engine.kernels.calling import call, libraries, same_bits
@@ -27,13 +29,17 @@ def _values(rng, shape, dtype):
 
 
 @pytest.mark.parametrize(("suffix", "dtype"), TYPES)
-@pytest.mark.parametrize(("rows", "depth", "columns"), [(1, 9, 70), (7, 130, 3), (25, 33, 64), (50, 1, 150)])
+@pytest.mark.parametrize(
+    ("rows", "depth", "columns"), [(1, 9, 70), (7, 130, 3), (25, 33, 64), (50, 1, 150), (8, 600, 80)]
+)
 def test_products(suffix, dtype, rows, depth, columns):
     rng = np.random.default_rng(rows)
     a, w, bias = (_values(rng, shape, dtype) for shape in ((2, rows, depth), (depth, columns), (columns,)))
     out = np.zeros((2, rows, columns), dtype)
     sizes = (rows, depth, columns, depth, 1, columns, 2, rows * depth, 0, rows * columns)
     y = _same(f"gemm_{suffix}", (a, pack(w), pad_bias(bias), out), sizes, [(b,) for b in BLOCKS])
+    narrow = _same(f"gemm_{suffix}", (a, pack(w, 1), pad_bias(bias), out), sizes, [(b, 1) for b in BLOCKS])
+    assert same_bits(y, narrow)
     np.testing.assert_allclose(y.reshape(out.shape), np.clip(a @ w + bias, -1.5, 2.5), rtol=1e-4, atol=1e-4)
 
 
@@ -67,9 +73,28 @@ def test_convolutions(suffix, dtype, pixels, taps, channels, columns):
     packed = pack_panels(w.reshape(taps * channels, columns))
     settings = [(block, cut) for block in BLOCKS for cut in CUTS]
     y = _convolution(f"conv_{suffix}", dtype, pixels, taps, channels, columns, x, packed, bias, settings)
+    if panel_of(columns, np.dtype(dtype)) == 2:
+        packed, settings = pack_panels(w.reshape(taps * channels, columns), 2), [(*s, 2) for s in settings]
+        assert same_bits(
+            y, _convolution(f"conv_{suffix}", dtype, pixels, taps, channels, columns, x, packed, bias, settings)
+        )
     wide = np.pad(x.astype(np.float64), ((taps // 2, taps // 2), (0, 0)))
     expected = sum(wide[t : t + pixels] @ w[t] for t in range(taps)) + b
     np.testing.assert_allclose(y, expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(("suffix", "dtype"), TYPES)
+@pytest.mark.parametrize("columns", [5, 64, 70, 130, 200])
+@pytest.mark.parametrize("splits", [2, 4, 8])
+def test_one_row(suffix, dtype, columns, splits):
+    """Panels of one vector give the bits of wider ones, with so many chains."""
+    rng = np.random.default_rng(columns)
+    a, w, bias = (_values(rng, shape, dtype) for shape in ((1, 133), (133, columns), (columns,)))
+    padded = pad_bias(bias)
+    out, sizes = np.zeros(padded.size, dtype), (1, 133, columns, 133, splits, columns, 1, 0, 0, 0)
+    y = _same(f"gemm_{suffix}", (a, pack(w), padded, out), sizes, [()])
+    assert same_bits(y, _same(f"gemm_{suffix}", (a, pack(w, 1), padded, out), sizes, [(0, 1)]))
+    np.testing.assert_allclose(y.ravel()[:columns], np.clip(a @ w + bias, -1.5, 2.5)[0], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(("suffix", "dtype"), TYPES)
