@@ -1,13 +1,30 @@
 """The EtherCAT table of a station file."""
 
+import re
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
+from station.file.owners import owner_of
+from station.file.reading import read_station
 from station.links.ethercat import EthercatLink
 from station.terms.tables import TagTable
+from tests import ROOT
 
+TASK = """
+[tasks.control]
+cycle = "1 ms"
+inputs = ["position"]
+outputs = ["target"]
+step = { type = "linear" }
+
+[tasks.slow]
+cycle = "5 ms"
+inputs = ["position"]
+outputs = ["valve"]
+step = { type = "linear" }
+"""
 DRIVE = {"position": 2, "vendor": 0x66F}
 
 
@@ -100,3 +117,13 @@ def test_a_link_by_its_address():
     assert EthercatLink.of_url("eth1") == 'interface = "eth1"'
     with pytest.raises(ValueError, match="ethercat://INTERFACE"):
         EthercatLink.of_url("")
+
+
+def test_the_station_of_the_page_checks(tmp_path):
+    """The file that docs/ethercat.md shows has no mistake."""
+    (text, *_) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "ethercat.md").read_text(), re.DOTALL)
+    file = tmp_path / "station.toml"
+    file.write_text('[station]\nname = "n"\n\n' + text + TASK)
+    config = read_station(file).config
+    assert config.links["bus"].slaves["axis"].made("axis").watchdog_ms == 20.0
+    assert owner_of(config, "bus") == "control"
