@@ -134,9 +134,9 @@ def health_of(position: int, blocks: Mapping[int, bytes]) -> Health:
 
 def _clock(data: Mapping[int, bytes]) -> Clock:
     delay, difference = struct.unpack("<II", data[0x0928])
-    size = difference & (_SIGN - 1)
+    size = difference & (_SIGN - 1)  # the sign, in section II of the data sheet from version 3 on: this clock is ahead
     return Clock(
-        difference_ns=-size if difference & _SIGN else size,
+        difference_ns=size if difference & _SIGN else -size,
         delay_ns=delay,
         is_pulsing=data[0x0981][0] & 3 == 3,
         cycle_ns=int.from_bytes(data[0x09A0], "little"),

@@ -8,7 +8,7 @@ Each such write moves the clock: its phase by an eighth of the difference, its s
 """
 
 from fieldbus.ethercat.simulated import registers
-from fieldbus.ethercat.simulated.layout import ESC
+from fieldbus.ethercat.simulated.layout import BUS, ESC
 from rt_native.lang import (
     inline,
     load_f64,
@@ -21,7 +21,8 @@ from rt_native.lang import (
 )
 from rt_native.memory import offsets
 
-_E = offsets(ESC)
+_E, _BUS, _COMMAND = offsets(ESC), offsets(ESC).bus, offsets(BUS).command
+_BWR, _FPWR = 8, 5
 _MEMORY, _ANCHOR, _LOCAL, _CRYSTAL, _STEER, _MEAN = (
     _E.memory, _E.anchor_ns, _E.local_ns, _E.crystal, _E.steer, _E.mean
 )  # fmt: skip
@@ -38,6 +39,7 @@ _FILTER, _ACTIVATION, _START, _NEXT1, _CYCLE0_AT, _CYCLE1_AT = (
 _PHASE, _SPEED, _MOST_STEER = 0.125, 0.00390625, 0.0005
 _SHORTEST, _LONGEST, _SECOND = 10_000, 1_000_000_000, 1_000_000_000
 _NEVER = (1 << 63) - 1
+_IS_CHECKED, _IS_NEAR, _NEAR = 0x20, 0x40, 1 << 31
 _FAR = 1000
 """So many pulses are made up for; more than these are left out: the time was set."""
 
@@ -74,24 +76,30 @@ def anchor(esc, true_ns):  # type: ignore[no-untyped-def]
 
 @inline
 def latch(esc):  # type: ignore[no-untyped-def]
-    """A write to 0x900: the local times at which this frame came to the ports are kept."""
+    """A write to 0x900: when this frame came is kept; when it came to each port, only of BWR and FPWR."""
     memory, arrived = load_i64(esc + _MEMORY), local_time(esc, load_i64(esc + _ARRIVAL))
-    store_i32(memory + _RECEIVED, arrived)
+    command = load_i64(load_i64(esc + _BUS) + _COMMAND)
     store_i64(memory + _UNIT, arrived)
+    if command != _BWR and command != _FPWR:
+        return
+    store_i32(memory + _RECEIVED, arrived)
     if load_i64(esc + _RETURNED) != 0:
         store_i32(memory + _RECEIVED + 4, local_time(esc, load_i64(esc + _RETURNED)))
 
 
 @inline
 def show_difference(esc, difference):  # type: ignore[no-untyped-def]
-    """0x92C: a sign (1: this clock is behind) and the mean of the differences."""
+    """0x92C: a sign (1: this clock is ahead, or not behind) and the mean of the differences.
+
+    So section II, version 3, has it; version 2 had it the other way round.
+    """
     memory = load_i64(esc + _MEMORY)
     depth = load_u8(memory + _FILTER) & 0x0F
     mean = load_f64(esc + _MEAN)
     mean += (difference - mean) / (1 << depth)
     store_f64(esc + _MEAN, mean)
     size = min(int(abs(mean)), 0x7FFFFFFF)
-    store_i32(memory + _DIFFERENCE, size | (0x80000000 if mean < 0.0 else 0))
+    store_i32(memory + _DIFFERENCE, size | (0x80000000 if mean >= 0.0 else 0))
 
 
 @inline
@@ -124,7 +132,10 @@ def forget(esc):  # type: ignore[no-untyped-def]
 
 @inline
 def start_pulses(esc, now):  # type: ignore[no-untyped-def]
-    """A write to 0x980 or 0x981: pulses from the start time (0x990) on; one that has passed never comes."""
+    """A write to 0x980 or 0x981: pulses from the start time (0x990) on; one that has passed never comes.
+
+    With the plausibility check (bit 5) one that has passed, or is far off, begins at once.
+    """
     memory = load_i64(esc + _MEMORY)
     activation = load_u8(memory + _ACTIVATION)
     if activation & 1 == 0 or activation & 6 == 0:
@@ -138,10 +149,12 @@ def start_pulses(esc, now):  # type: ignore[no-untyped-def]
     store_i64(esc + _CYCLE, cycle)
     times = cycle1 // cycle + 1 if cycle > 0 else 1
     store_i64(esc + _CYCLE1, cycle * times)
-    store_i64(esc + _SYNC0, first if first > system_time(esc, now) else _NEVER)
-    store_i64(esc + _SYNC1, first + (cycle1 % cycle if cycle > 0 else cycle1))
-    if first <= system_time(esc, now):
-        store_i64(esc + _SYNC1, _NEVER)
+    system = system_time(esc, now)
+    near = _NEAR if activation & _IS_NEAR else _NEVER
+    if activation & _IS_CHECKED and (first <= system or first - system > near):
+        first = system + 1
+    store_i64(esc + _SYNC0, first if first > system else _NEVER)
+    store_i64(esc + _SYNC1, first + (cycle1 % cycle if cycle > 0 else cycle1) if first > system else _NEVER)
 
 
 @inline

@@ -18,6 +18,7 @@ from rt_native.lang import (
     load_u16,
     load_u32,
     store_i16,
+    store_i64,
     store_u8,
 )
 from rt_native.memory import offsets
@@ -26,7 +27,7 @@ _B, _E = offsets(BUS), offsets(ESC)
 _MEMORY, _BUS, _FMMUS, _LOW, _HIGH, _HAS_LRW, _FAULT = (
     _E.memory, _E.bus, _E.fmmus, _E.logical_low, _E.logical_high, _E.has_lrw, _E.counter_fault
 )  # fmt: skip
-_ACCESS, _SCRATCH = _B.access, _B.scratch
+_ACCESS, _SCRATCH, _COMMAND = _B.access, _B.scratch, _B.command
 _STATION, _ALIAS, _USE_ALIAS, _OFFSET, _MASK, _REQUESTS, _FMMU, _FMMU_BYTES = (
     registers.STATION, registers.ALIAS, registers.USE_ALIAS, registers.OFFSET, registers.EVENT_MASK, registers.EVENTS,
     registers.FMMU, registers.FMMU_BYTES,
@@ -155,6 +156,7 @@ def visit_physical(esc, datagram, command, nbytes):  # type: ignore[no-untyped-d
     mode, data, gains = physical_mode(esc, datagram, command), datagram + HEADER, 0
     if mode == 0:
         return 0
+    store_i64(load_i64(esc + _BUS) + _COMMAND, command)
     address, is_both = load_u16(datagram + 4), mode & 3 == _READ | _WRITE
     source = copy_for_writing(esc, data, nbytes) if is_both else data
     if mode & _READ:

@@ -77,7 +77,8 @@ MANAGER = np.dtype(
     words("start", "length", "mode", "by_master", "back", "middle", "front", "is_new", "is_written", "is_open")
 )
 """A sync manager that is active (`length` is not 0). `mode`: 0: three buffers, of which the writer fills `back` and the reader
-reads `front`; 2: a mailbox, where `is_written` says that it is full. `is_open`: the master has begun to read or write it."""
+reads `front`; 1: a single byte, which is as any other memory, but outputs
+are seen to have come; 2: a mailbox, where `is_written` says that it is full. `is_open`: the master has begun to read or write it."""
 
 ESC = np.dtype(
     [
@@ -108,7 +109,7 @@ BUS = np.dtype(
     [
         *words("stop", "lock", "a", "b", "wake", "tell", "escs", "count", "access", "a_end", "b_first", "is_ring"),
         *words("is_stale", "last_cut", "frame", "scratch", "number", "now_ns", "due_ns", "fresh"),
-        *words("events", "head", "tail", "held", "faults", "fault_count", "chance"),
+        *words("events", "head", "tail", "held", "faults", "fault_count", "chance", "command"),
         # counters
         *words(
             "frames", "datagrams", "ignored", "malformed", "lost", "late", "doubled", "damaged", "garbled", "miscounted"

@@ -3,8 +3,10 @@
     three buffers   the writer fills `back`; with its last byte it changes places with `middle`, which is then new;
                     the reader's first byte takes `middle`, if it is new, as `front`
     mailbox         the master writes it when it is empty, from the first byte to the last, and then it is full; reading empties it
+    a single byte   is memory that everybody may read and write; writing it feeds the watchdog
 
-An access begins with the first byte, or it is refused; whoever goes against the direction is refused.
+An access begins with the first byte, or it is refused; whoever goes against the direction is refused. Three buffers can be read at
+any time, also before the first write.
 """
 
 from fieldbus.ethercat.simulated import registers
@@ -30,7 +32,7 @@ _AT, _BYTES = registers.MANAGER, registers.MANAGER_BYTES
 _REQUESTS, _WATCHDOG_STATUS = registers.EVENTS, registers.WATCHDOG_STATUS
 _READ, _WRITE, _OR = int(Access.READ), int(Access.WRITE), int(Access.OR)
 _MAILBOX_EVENT, _READ_EVENT = int(Event.MAILBOX), int(Event.MAILBOX_READ)
-_MAILBOX = 2
+_SINGLE, _MAILBOX = 1, 2
 FULL, BUFFERS, NONE_WRITTEN = 0x08, 0x30, 0x30
 
 
@@ -79,7 +81,7 @@ def activate(esc, number):  # type: ignore[no-untyped-def]
         return
     store_i64(manager + _LENGTH, load_u16(at + 2) if is_active else 0)
     store_i64(manager + _START, load_u16(at))
-    store_i64(manager + _MODE, control & 3)
+    store_i64(manager + _MODE, _SINGLE if load_u16(at + 2) == 1 else control & 3)
     store_i64(manager + _BY_MASTER, 1 if control & 0x0C == 4 else 0)
     store_i64(manager + _BACK, 0)
     store_i64(manager + _MIDDLE, 1)
@@ -103,9 +105,9 @@ def activate_all(esc):  # type: ignore[no-untyped-def]
 
 @inline
 def buffer_at(esc, manager, which):  # type: ignore[no-untyped-def]
-    """The address of one of the three buffers; a mailbox has one."""
+    """The address of one of the three buffers; a mailbox, and a single byte, have one."""
     length = load_i64(manager + _LENGTH)
-    at = load_i64(manager + _START) + (which * length if load_i64(manager + _MODE) != _MAILBOX else 0)
+    at = load_i64(manager + _START) + (which * length if load_i64(manager + _MODE) == 0 else 0)
     return load_i64(esc + _MEMORY) + min(at, 0x10000 - length)
 
 
@@ -144,6 +146,7 @@ def written(esc, number):  # type: ignore[no-untyped-def]
     """The master has written the last byte."""
     manager, status, bus = manager_at(esc, number), status_at(esc, number), load_i64(esc + _BUS)
     store_i64(manager + _IS_OPEN, 0)
+    store_u8(status, load_u8(status) & 0x7F)
     if load_u8(status - 1) & 0x40 != 0:
         store_i64(esc + _FED, load_i64(bus + _NOW))
         store_i64(esc + _IS_FED, 1)
@@ -165,7 +168,7 @@ def was_read(esc, number):  # type: ignore[no-untyped-def]
     """The master has read the last byte."""
     manager, status = manager_at(esc, number), status_at(esc, number)
     store_i64(manager + _IS_OPEN, 0)
-    store_u8(status, (load_u8(status) & 0xFE) | 2)
+    store_u8(status, (load_u8(status) & 0xBE) | 2)
     if load_i64(manager + _MODE) == _MAILBOX:
         store_i64(manager + _IS_WRITTEN, 0)
         store_u8(status, load_u8(status) & (0xFF ^ FULL))
@@ -177,9 +180,11 @@ def was_read(esc, number):  # type: ignore[no-untyped-def]
 def is_let(manager, mode):  # type: ignore[no-untyped-def]
     """May the master do this now?"""
     is_mailbox, is_written = load_i64(manager + _MODE) == _MAILBOX, load_i64(manager + _IS_WRITTEN) != 0
+    if load_i64(manager + _MODE) == _SINGLE:
+        return True
     if mode & _WRITE:
         return load_i64(manager + _BY_MASTER) != 0 and not (is_mailbox and is_written)
-    return load_i64(manager + _BY_MASTER) == 0 and is_written
+    return load_i64(manager + _BY_MASTER) == 0 and (is_written or not is_mailbox)
 
 
 @inline
@@ -193,12 +198,21 @@ def copy_into(to, source, nbytes, mode):  # type: ignore[no-untyped-def]
 
 
 @inline
+def open_buffer(esc, number, mode):  # type: ignore[no-untyped-def]
+    """The first byte: a buffer is in use (bits 6 and 7), and the other side's interrupt is gone."""
+    status = status_at(esc, number)
+    store_u8(status, (load_u8(status) & 0xFD) | 0x80 if mode & _WRITE else (load_u8(status) & 0xFE) | 0x40)
+
+
+@inline
 def through_manager(esc, number, first, nbytes, data, mode):  # type: ignore[no-untyped-def]
     """The master reads or writes `nbytes` of a sync manager's buffer from byte `first` on; gives 0 where that is refused."""
     manager = manager_at(esc, number)
     if not is_let(manager, mode) or opens(manager, first) == 0:
         return 0
     is_last = first + nbytes == load_i64(manager + _LENGTH)
+    if first == 0:
+        open_buffer(esc, number, mode)
     if mode & _WRITE:
         copy_bytes(buffer_at(esc, manager, load_i64(manager + _BACK)) + first, data, nbytes)
         if is_last:

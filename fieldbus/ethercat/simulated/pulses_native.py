@@ -33,7 +33,7 @@ _OUTPUTS, _SYNC0_CAME, _SYNC1_CAME, _PERIOD_CAME, _OPERATIONAL = (
 _EXPIRED = int(Event.WATCHDOG)
 _LATEST, _FAR = 100_000_000, 1000
 _NEVER = (1 << 63) - 1
-_OP, _BUFFERED = 8, 0
+_OP, _MAILBOX = 8, 2
 
 
 @inline
@@ -43,7 +43,7 @@ def outputs_at(esc, number):  # type: ignore[no-untyped-def]
         return 0
     manager = manager_at(esc, number)
     is_there = load_i64(manager + _LENGTH) != 0 and load_i64(manager + _BY_MASTER) != 0
-    if not is_there or load_i64(manager + _MODE) != _BUFFERED or load_i64(manager + _IS_WRITTEN) == 0:
+    if not is_there or load_i64(manager + _MODE) == _MAILBOX or load_i64(manager + _IS_WRITTEN) == 0:
         return 0
     take_newest(manager)
     return buffer_at(esc, manager, load_i64(manager + _FRONT))
@@ -56,7 +56,7 @@ def inputs_at(esc, number):  # type: ignore[no-untyped-def]
         return 0
     manager = manager_at(esc, number)
     is_there = load_i64(manager + _LENGTH) != 0 and load_i64(manager + _BY_MASTER) == 0
-    if not is_there or load_i64(manager + _MODE) != _BUFFERED:
+    if not is_there or load_i64(manager + _MODE) == _MAILBOX:
         return 0
     return buffer_at(esc, manager, load_i64(manager + _BACK))
 

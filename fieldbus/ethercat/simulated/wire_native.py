@@ -28,13 +28,14 @@ _B, _H = offsets(BUS), offsets(HELD)
 _STOP, _A, _B_FD, _WAKE, _TELL, _FRAME, _HELD_AT, _DUE, _FRESH, _HEAD, _TAIL = (
     _B.stop, _B.a, _B.b, _B.wake, _B.tell, _B.frame, _B.held, _B.due_ns, _B.fresh, _B.head, _B.tail
 )  # fmt: skip
+_LOST = _B.lost
 _LATE, _DOUBLED, _UNSENT, _LONGEST = _B.late, _B.doubled, _B.unsent, _B.longest_ns
 _HELD_DUE, _HELD_PORT, _HELD_BYTES, _HELD_FRAME = _H.due_ns, _H.port, _H.nbytes, _H.bytes
 _ROW, _HOLD, _MOST = HELD.itemsize, HOLD, FRAME_BYTES
 _DELAY, _DOUBLE = 1 << (1 + int(Fault.DELAY)), 1 << (1 + int(Fault.DOUBLE))
 _DELAY_AT = 25
 _DONTWAIT, _LEAST = 0x40, 60
-_SECOND, _LONGEST_SLEEP = 1_000_000_000, 50_000_000
+_SECOND, _LONGEST_SLEEP, _NAP = 1_000_000_000, 50_000_000, 100_000
 _POLLS, _WORD = 16, 64
 _AREA = 128
 
@@ -89,7 +90,8 @@ def answer(bus, frame, nbytes, port, now):  # type: ignore[no-untyped-def]
     leaves = left & 1
     if left & _DELAY:
         add_to(bus + _LATE, 1)
-        hold(bus, leaves, frame, nbytes, now + (left >> _DELAY_AT))
+        if hold(bus, leaves, frame, nbytes, now + (left >> _DELAY_AT)) == 0:
+            add_to(bus + _LOST, 1)
         return
     leave(bus, leaves, frame, nbytes)
     if left & _DOUBLE:
@@ -148,7 +150,7 @@ def bus_run(bus):  # type: ignore[no-untyped-def]
         lock(bus, area)
         now = now_ns(area)
         bring(bus, now)
-        due = min(let_go(bus, now), load_i64(bus + _DUE))
+        due = min(let_go(bus, now), max(load_i64(bus + _DUE), now + _NAP))  # what is late is made up for
         tell_python(bus, area)
         unlock(bus)
         wait(bus, area, due - now)

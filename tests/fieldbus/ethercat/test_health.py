@@ -61,7 +61,7 @@ def test_a_slave_that_is_well():
         ({"errors": {0x30D: 1}}, "1 errors between its ESC and its processor", "its maker knows"),
         ({"expired": 2}, "its watchdog expired 2 times", "watchdog of 100 ms"),
         ({"status": 0x0230}, "port 1 has a link, and no EtherCAT comes through", "is no slave, or starts"),
-        ({"features": CLOCKED, "activation": 3, "difference": 0x80000000 | 5000}, "clock is -5,000 ns", "settles in seconds"),
+        ({"features": CLOCKED, "activation": 3, "difference": 0x80000000 | 5000}, "clock is +5,000 ns", "settles in seconds"),
     ],
 )  # fmt: skip
 def test_each_thing_that_is_wrong(changes, what, would_help):
@@ -87,7 +87,7 @@ def test_what_others_saw_before_is_no_finding():
 def test_clocks():
     """Sign and size of the difference; a clock that does not pulse may be wherever it is."""
     clock = health_of(0, registers(features=CLOCKED, difference=250)).clock
-    assert (clock.difference_ns, clock.delay_ns, clock.is_pulsing, clock.cycle_ns) == (250, 310, False, 1_000_000)
+    assert (clock.difference_ns, clock.delay_ns, clock.is_pulsing, clock.cycle_ns) == (-250, 310, False, 1_000_000)
     assert findings([health_of(0, registers(features=CLOCKED, difference=99999))]) == []
 
 

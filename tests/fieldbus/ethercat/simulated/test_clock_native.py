@@ -60,7 +60,7 @@ def synchronised(one, delays, cycles, period=MS):
         one.now += period
         one.send(Datagram(Command.FRMW, at(1001, 0x0910), bytes(8)))
         words = [struct.unpack("<I", one.read(i, 0x092C, 4))[0] for i in range(1, len(delays))]
-        found.append([-(w & 0x7FFFFFFF) if w >> 31 else w for w in words])
+        found.append([w & 0x7FFFFFFF if w >> 31 else -w for w in words])
     return np.array(found)
 
 
@@ -143,6 +143,36 @@ def test_a_start_time_that_has_passed_never_comes(pulses):
     one.now += 5 * MS
     one.read(0, 0, 1)
     assert calls == []
+
+
+def test_a_start_time_that_has_passed_comes_at_once_where_it_is_checked(pulses):
+    """Bit 5 of the activation."""
+    one, calls, _ = pulses
+    activate(one, system_time(one, 0) - 1, MS, 0x23)
+    calls.clear()
+    one.now += 5 * MS
+    one.read(0, 0, 1)
+    assert len(calls) == 5
+
+
+def test_ports_keep_receive_times_of_two_commands(pulses):
+    """BWR and FPWR; the processing unit keeps that of any write."""
+    one, _, _ = pulses
+    one.ask(Command.BWR, 0, 0x0900, bytes(4))
+    kept = one.read(0, 0x0900, 4)
+    one.now += MS
+    assert one.write(0, 0x0900, bytes(4)) == 1
+    assert one.read(0, 0x0900, 4) == kept
+    assert one.read(0, 0x0918, 4) != kept
+
+
+def test_a_clock_that_is_ahead_says_so(pulses):
+    """Bit 31 of the difference is set."""
+    one, _, _ = pulses
+    for wrong, is_ahead in ((-1000, 1), (1000, 0)):
+        one.write(0, 0x0930, b"\x00\x10")
+        one.write(0, 0x0910, struct.pack("<I", (system_time(one, 0) + wrong) & 0xFFFFFFFF))
+        assert struct.unpack("<I", one.read(0, 0x092C, 4))[0] >> 31 == is_ahead
 
 
 def test_one_without_a_clock_has_none():

@@ -104,14 +104,37 @@ def test_the_newest_whole_outputs_count(echo):
     assert esc.outputs() == b"\4\4\4\4"
 
 
-def test_inputs_are_there_when_the_device_has_given_them(echo):
-    """Not before; then they can be read again and again."""
-    assert fetch(echo, 0x1180, 4) is None
+def test_inputs_can_be_read_at_any_time(echo):
+    """Before the device has given some, and again and again."""
+    assert fetch(echo, 0x1180, 4) == bytes(4)
     esc = echo.bus.escs[0]
     for data in (b"abcd", b"efgh"):
         esc.inputs(data)
         assert fetch(echo, 0x1180, 4) == data
     assert fetch(echo, 0x1180, 4) == b"efgh"
+
+
+def test_a_single_byte_has_no_buffers(echo):
+    """Everybody may read and write it; who writes outputs is heard by the device."""
+    echo.manager(0, 4, 0x1200, 1, OUTPUTS)
+    esc = echo.bus.escs[0]
+    assert esc.outputs(4) is None
+    assert fetch(echo, 0x1200, 1) == b"\0"
+    for byte in (b"x", b"y", b"z"):
+        assert echo.write(0, 0x1200, byte) == 1
+        assert (fetch(echo, 0x1200, 1), esc.outputs(4)) == (byte, byte)
+
+
+def test_the_status_tells_who_has_begun(echo):
+    """Bit 7: a buffer is being written; bit 0: it was; bit 6: one is being read."""
+    echo.write(0, 0x1100, b"ab")
+    assert status(echo, 2) & 0x81 == 0x80
+    echo.write(0, 0x1102, b"cd")
+    assert status(echo, 2) & 0x81 == 0x01
+    fetch(echo, 0x1180, 2)
+    assert status(echo, 3) & 0x40
+    fetch(echo, 0x1182, 2)
+    assert status(echo, 3) & 0x42 == 0x02
 
 
 def test_what_is_being_read_is_not_overwritten(echo):
