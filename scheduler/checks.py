@@ -175,7 +175,7 @@ def check_together(tasks: Sequence[Task]) -> None:
     if len(clocks) > 1:
         raise TaskError(
             f"ticks of all tasks lie on one grid, which follows one bus clock; here are {len(clocks)}: {', '.join(clocks)}. "
-            "Give all but one of these links a thread of its own, or switch its clock off"
+            "Give all but one of these links a thread of its own, or set its key clock = false"
         )
     for kind in ("read", "written"):
         owner: dict[int, str] = {}

@@ -113,6 +113,8 @@ class TaskRunner:
     def follow(self, grid: Grid) -> None:
         """Tick when this grid does; one whose exchange has a clock shifts it. Before it runs: its own unless it is told."""
         self._grid, row = grid, self.memory.task
+        for link in self.task.exchanges:
+            link.period_ns = self.task.period_ns
         row["grid"] = grid.address
         row["leads"] = next((link.exchange.address for link in self.task.exchanges if link.has_clock), 0)
 

@@ -4,6 +4,7 @@ import contextlib
 import socket
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 
 from fieldbus.errors import ConfigurationError, ConnectionLostError, DeviceError, GarbageError, NoAnswerError, told
 from fieldbus.ethercat.address import EthercatAddress
+from fieldbus.ethercat.clock_memory import BusClock, ClockStatus
+from fieldbus.ethercat.clock_setup import BusClocks
 from fieldbus.ethercat.drive import Drive, DriveAddress
 from fieldbus.ethercat.drives import Drives, DriveStatus, drive_tags
 from fieldbus.ethercat.identity import position_of
@@ -27,6 +30,7 @@ from fieldbus.exchange.link import Connection, How, NativeLink
 from fieldbus.exchange.memory import Note
 from fieldbus.exchange.plan import Plan, Transaction
 from fieldbus.link.link import NS, log
+from fieldbus.link.state import LinkStatus
 from fieldbus.tags import Quality, Tag
 
 ANSWER_SHARE: Final = {"own-thread": 0.8, "in-cycle": 0.4}
@@ -58,6 +62,8 @@ class EthercatLink(NativeLink):
         slaves: those that are named; others are taken as they are found.
         slave_count: how many there must be; None: as many as answer.
         drives: axes; their tags need not be among `tags`.
+        has_clock: frames are held in phase with the distributed clock, where a slave wants its pulse (`SlaveOptions.dc`).
+        shift_s: when in a cycle that pulse (SYNC0) comes, after frames pass the reference clock; None: as measured.
     """
 
     def __init__(
@@ -73,18 +79,24 @@ class EthercatLink(NativeLink):
         drives: Sequence[Drive] = (),
         backoff_s: tuple[float, float] = (0.1, 2.0),
         exchange: How = "own-thread",
+        has_clock: bool = True,
+        shift_s: float | None = None,
     ) -> None:
         for tag in tags:
             if not isinstance(tag.address, EthercatAddress | DriveAddress):
                 raise ConfigurationError(f"tag {tag.name!r} needs an EthercatAddress, has {tag.address!r}")
         given = {tag.name for tag in tags}
         more = [tag for tag in drive_tags(drives) if tag.name not in given]
+        self._clock: BusClock | None = None
         super().__init__(name, [*tags, *more], cycle_s, timeout_s, backoff_s=backoff_s, exchange=exchange)
         shown = {drive.tag_name(part) for drive in drives for part in drive.shown}
         self.tags = tuple(tag for tag in self.tags if tag.name in given | shown)
         self._drives = Drives(drives, self.exchange, cycle_s)
         self.interface = interface
+        self.has_clock, self._shift_s = has_clock, shift_s
+        self._clocks: BusClocks | None = None
         self._master = Master(interface, slaves, slave_count, self._stop.is_set)
+        self._master.is_in_phase = self._is_in_phase
         self._tender: Tender | None = None
         self._plan: Plan | None = None
         self._socket: socket.socket | None = None
@@ -109,6 +121,7 @@ class EthercatLink(NativeLink):
         found, optional = [slave.found for slave in master.slaves], self._drives.is_optional
         places = [p for port in (self._in, self._out) for p in places_of(port.cells, found, master.places, optional)]
         master.lay_out()
+        self._set_clocks()
         self._plan = self._drives.completed(self._make_plan(places))
         master.to_safeop()
         self._socket = open_socket(self.interface)
@@ -126,6 +139,20 @@ class EthercatLink(NativeLink):
             if slave.is_unguarded:
                 text = "keeps its outputs when this computer dies: its watchdog is off; `watchdog` in its table sets it"
                 log.warning("link %s: %s %s", self.name, slave.label, text, extra=more)
+
+    def _set_clocks(self) -> None:
+        """Distributed clocks, and what keeps the exchange in phase with them; the rate is known from the connection before."""
+        shift_ns = None if self._shift_s is None else round(self._shift_s * NS)
+        clocks = self._master.set_up_clocks(self.period_ns, self.how, shift_ns) if self.has_clock else None
+        if clocks is None:
+            self.exchange.extend(clock_shift=0, clock_note=0, clock=0)
+        elif self._clock is None or self._clocks != clocks:
+            self._clock = BusClock(clocks.cycle_ns, is_short=clocks.is_short)
+        else:
+            self._clock.restart()
+        if clocks is not None and self._clock is not None:
+            self.exchange.extend(**self._clock.words)
+        self._clocks = clocks
 
     def _name_entries(self) -> None:
         """A slave whose EEPROM does not have the names that tags use is asked for them."""
@@ -168,7 +195,8 @@ class EthercatLink(NativeLink):
                 )
             )
         answer_ns = round(self.cycle_s * ANSWER_SHARE[self.how] * NS)
-        return plan_of(slaves, places, self.how, answer_ns)
+        reference = self._clocks.reference if self._clocks is not None else None
+        return plan_of(slaves, places, self.how, answer_ns, clock=reference)
 
     def _lay(self, plan: Plan) -> None:
         super()._lay(plan)
@@ -257,6 +285,38 @@ class EthercatLink(NativeLink):
         if note.event is Event.STATE:
             return NoAnswerError(f"{transaction.label}: {state_in_words(note.code & 0x1F)} is what they have in common")
         return GarbageError(f"{transaction.label}: unexpected: {frame[:16].hex(' ')}")
+
+    def status(self) -> LinkStatus:
+        """How the link is, now; and its clock."""
+        status, clock = super().status(), self.clock_status()
+        if clock is None:
+            return status
+        return replace(
+            status,
+            clock_locked=int(clock.is_locked),
+            clock_offset=abs(clock.phase_ns),
+            clock_rate=round(1000 * clock.rate_ppm),
+            clock_refused=clock.refused,
+            clock_jumps=clock.jumps,
+            clock_unlocks=clock.unlocks,
+            clock_losses=clock.losses,
+            clock_offsets=clock.offsets,
+        )
+
+    def reset_counters(self) -> None:
+        """Count from 0 again."""
+        super().reset_counters()
+        if self._clock is not None:
+            self._clock.reset_counters()
+
+    def _is_in_phase(self) -> bool:
+        status = self.clock_status()
+        return status is None or status.is_locked
+
+    def clock_status(self) -> ClockStatus | None:
+        """How wake-ups follow the distributed clock; None: they need not."""
+        clock = self._clock
+        return clock.status() if clock is not None and self._clocks is not None else None
 
     def slave_states(self) -> list[tuple[str, str, float]]:
         """(slave, why it is not in OP, its watchdog in ms) of each; any thread."""

@@ -19,6 +19,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from fieldbus.errors import ConnectionLostError, DeviceError, NoAnswerError
+from fieldbus.ethercat.clock_setup import BusClocks, How, set_up_clocks
 from fieldbus.ethercat.eeprom import read_images
 from fieldbus.ethercat.entries import SlaveFound, found_by_sii
 from fieldbus.ethercat.identity import positions
@@ -63,6 +64,8 @@ class Master:
         self.slaves: list[Slave] = []
         self.places: dict[str, int] = {}
         """Name -> position of the slaves that are named."""
+        self.is_in_phase: Callable[[], bool] = lambda: True
+        """Do frames pass the reference clock when they should? Slaves that act on its pulse are asked to OP then."""
         self._soem: Any = None
         self._wire: Wire | None = None
 
@@ -161,6 +164,10 @@ class Master:
                 error.args = (f"{slave.label}: {error}",)
                 raise
             logical += -(-slave.layout.nbytes // _STEP) * _STEP
+
+    def set_up_clocks(self, cycle_ns: int, how: How, shift_ns: int | None = None) -> BusClocks | None:
+        """Distributed clocks, in PRE-OP; None: nobody wants one (`fieldbus.ethercat.clock_setup`)."""
+        return set_up_clocks(self.wire, self.slaves, self._soem.config_dc, cycle_ns, how, shift_ns)
 
     def to_safeop(self) -> None:
         """Everybody in SAFE-OP, as laid out."""

@@ -88,6 +88,7 @@ class SlaveOptions:
         pdos: those that it is to exchange, instead of its own choice.
         sdos: written in PRE-OP, in this order, before PDOs are assigned.
         watchdog_ms: so long without outputs, and the slave switches them off by itself; 0: never.
+        dc: is it to have the pulse (SYNC0) of its distributed clock? None: where it says that it acts on it (0x1C32:01).
     """
 
     name: str
@@ -99,6 +100,7 @@ class SlaveOptions:
     sdos: tuple[Sdo, ...] = ()
     pdos: tuple[PdoChoice, ...] = ()
     watchdog_ms: float | None = None
+    dc: bool | None = None
 
     def __post_init__(self) -> None:
         if (self.position is None) == (self.alias is None):

@@ -28,6 +28,7 @@ _ROUND_S: Final = 0.008
 _PAUSE_S: Final = 0.0005
 _AGAIN_S: Final = (0.2, 2.0)
 """After a refusal the next try waits: the first time, and at most."""
+_PHASE_S: Final = 3.0
 _SHOWN: Final = 3
 """So many slaves are named in a sentence."""
 _SHORT_FRAMES: Final = 300
@@ -202,7 +203,10 @@ class Tender:
     # --- the ways -----------------------------------------------------------------------------------------------------
 
     def _up(self, slave: Slave) -> Steps:
-        """From SAFE-OP."""
+        """From SAFE-OP; who acts on the pulse of a clock, when frames are in phase with it, or will not be soon."""
+        until_s = time.monotonic() + _PHASE_S
+        while slave.clock is not None and not self.master.is_in_phase() and time.monotonic() < until_s:
+            yield
         yield from go(self.master.wire, slave.node, AlState.OP, slave.label)
 
     def _restore_from_now(self, slave: Slave) -> Steps:

@@ -18,6 +18,7 @@ from fieldbus.ethercat.protocol import (
     abort_in_words,
 )
 from fieldbus.ethercat.sii import MAILBOX_IN, MAILBOX_OUT, Sii
+from fieldbus.ethercat.slave_clock import SlaveClock, begin_pulse
 from fieldbus.ethercat.states import Steps, go
 from fieldbus.ethercat.wire import Node, Wire
 
@@ -49,6 +50,8 @@ class Slave:
     """As it is set; 0: off."""
     more_sdos: list[Sdo] = field(default_factory=list)
     """Written in PRE-OP besides those of its option: what its drives want."""
+    clock: SlaveClock | None = None
+    """The pulse that it is to have from its distributed clock, if it is."""
     heard: list[str] = field(default_factory=list)
     """Emergency messages that it sent, in words, which nobody has looked at."""
 
@@ -192,6 +195,9 @@ def to_safeop(wire: Wire, slave: Slave) -> Steps:
     for i, fmmu in enumerate(layout.fmmus):
         wire.write(slave.node, Register.FMMU + FMMU_BYTES * i, fmmu.register)
     _set_watchdog(wire, slave)
+    if slave.clock is not None:
+        begin_pulse(wire, slave.node, slave.clock)
+        yield
     yield from go(wire, slave.node, AlState.SAFEOP, slave.label, f"we map {layout.in_words}")
 
 

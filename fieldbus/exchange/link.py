@@ -92,6 +92,8 @@ class NativeLink(CyclicLink):
         self.how: How = exchange
         self.has_clock = False
         """Has the device a clock that the ticks of who carries out the exchange are to follow?"""
+        self.period_ns = round(cycle_s * NS)
+        """From one exchange to the next: that of the task that carries it out."""
         self.prepare: Callable[[], object] | None = None
         """Called once in the thread of the exchange before it begins: gives it real-time rights."""
         timeout_ns, cycle_ns = round(timeout_s * NS), round(cycle_s * NS)

@@ -120,6 +120,7 @@ class Link(ABC):
             state=state,
             since=since,
             round_trip=self._round_trip,
+            clock_offsets=None,
             last_error=self._last_error,
             lost_reason=self._lost_reason,
             note="; ".join(filter(None, (self._note, self._doubts()))),

@@ -51,6 +51,22 @@ class LinkCounts:
     state_changes: int = counted(
         meaning="times that the states of a bus's slaves, all together, or their number were others"
     )
+    clock_locked: int = counted(
+        *("ClockLocked", "UDINT"), meaning="1 while frames pass the reference clock of a bus in phase, else 0"
+    )
+    clock_offset: int = counted(
+        *("ClockOffset", "UDINT", "ns"),
+        meaning="by how much the newest frame passed the reference clock too early or too late",
+    )
+    clock_rate: int = counted(unit="ppb", meaning="by how much the reference clock is faster than the machine's")
+    clock_refused: int = counted(meaning="frames whose time was an outlier, so that the clock was not steered by it")
+    clock_jumps: int = counted(meaning="times that the reference clock was another one, or had jumped")
+    clock_unlocks: int = counted(
+        *("ClockUnlocks", "UDINT"), meaning="times that frames lost the phase of the reference clock"
+    )
+    clock_losses: int = counted(
+        *("ClockLosses", "UDINT"), meaning="times that the reference clock was lost; the rate is held then"
+    )
     limited: int
     """Output cells that a limit, a type's range or a NaN changed."""
 
@@ -65,6 +81,8 @@ class LinkStatus(LinkCounts):
     round_trip: Histogram
     """Nanoseconds of each successful exchange: write and read together."""
     last_error: str
+    clock_offsets: Histogram | None = None
+    """Nanoseconds that frames passed the reference clock of a bus too early or too late, since they were first in phase. Live."""
     lost_reason: str = ""
     """Why the connection was lost the last time it was up; errors of attempts to get it back do not change that."""
     note: str = ""

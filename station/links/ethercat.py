@@ -113,6 +113,12 @@ class EthercatSlave(Table):
         description="So long without outputs, and it switches them off by itself; left out: as it comes, as a rule 100 ms.",
     )
 
+    dc: bool | None = Field(
+        default=None,
+        description="Is it to have the pulse (SYNC0) of its distributed clock? Left out: where it says that it acts on it "
+        "(0x1C32:01).",
+    )
+
     def made(self, name: str) -> SlaveOptions:
         """Raises `ConfigurationError`."""
         return SlaveOptions(
@@ -125,6 +131,7 @@ class EthercatSlave(Table):
             sdos=tuple(sdo.made() for sdo in self.sdos),
             pdos=tuple(pdo.made() if isinstance(pdo, EthercatPdo) else PdoChoice(pdo) for pdo in self.pdos),
             watchdog_ms=None if self.watchdog_ns is None else self.watchdog_ns / 1e6,
+            dc=self.dc,
         )
 
 
@@ -172,6 +179,16 @@ class EthercatLink(NativeLinkTable, DeviceLinkTable):
     )
     slave_count: int | None = Field(
         default=None, ge=1, le=199, description="How many slaves there must be; left out: as many as answer."
+    )
+    clock: bool = Field(
+        default=True,
+        description="Wake-ups follow the distributed clock, where a slave has its pulse; with exchange in a task's cycle the ticks "
+        "of all tasks do. false: no slave has the pulse.",
+    )
+    sync0_shift_ns: Duration | None = Field(
+        default=None,
+        alias="sync0_shift",
+        description="When in a cycle the pulse comes, after frames pass the first clock of the bus; left out: as measured.",
     )
     slaves: dict[Name, EthercatSlave] = Field(
         default={},
@@ -300,6 +317,8 @@ class EthercatLink(NativeLinkTable, DeviceLinkTable):
             slave_count=self.slave_count,
             drives=[table.made(axis) for axis, table in self.drives.items()],
             exchange=self.exchange,
+            has_clock=self.clock,
+            shift_s=None if self.sync0_shift_ns is None else self.sync0_shift_ns / 1e9,
         )
 
 

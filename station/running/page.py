@@ -96,7 +96,10 @@ class StationPage:
                 pictures.append(Picture.of("reaction: input came to output sent", reaction))
             found[task.name] = pictures
         for name, link in self._b.parts.links.items():
-            found.setdefault(name, []).append(Picture.of("round trip", link.status().round_trip))
+            status = link.status()
+            found.setdefault(name, []).append(Picture.of("round trip", status.round_trip))
+            if status.clock_offsets is not None:
+                found[name].append(Picture.of("off the phase of the reference clock", status.clock_offsets))
         return {name: [asdict(picture) for picture in pictures] for name, pictures in found.items()}
 
     def tags(self, patterns: Sequence[str]) -> list[Any]:

@@ -379,15 +379,19 @@ class Station:
     def report(self) -> Report:
         """What the run leaves behind."""
         pictures = [(f"Task {name}", self._task_pictures(name)) for name in self.file.config.tasks]
-        trips = tuple(
-            Picture.of(f"{name}, round trip", li.status().round_trip) for name, li in self._parts.links.items()
+        links = {name: link.status() for name, link in self._parts.links.items()}
+        trips = tuple(Picture.of(f"{name}, round trip", status.round_trip) for name, status in links.items())
+        phases = tuple(
+            Picture.of(f"{name}, off the phase of the reference clock", status.clock_offsets)
+            for name, status in links.items()
+            if status.clock_offsets is not None
         )
         cpu = next((t.cpu for t in self._scheduler.tasks), None)
         machine = Computer(wanted_cpu=cpu, grants=self._rights())
         return Report(
             started=self._started.astimezone(),
             snapshot=self.snapshot(tags=None),
-            pictures=(*pictures, *([("Round trips of the links", trips)] if trips else [])),
+            pictures=(*pictures, *([("Round trips of the links", (*trips, *phases))] if trips else [])),
             events=self.diary.events,
             rights=facts_of(self._rights(), machine),
             machine=self._examined or tuple(examine(machine)),
