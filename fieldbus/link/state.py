@@ -52,7 +52,7 @@ class LinkCounts:
         meaning="times that the states of a bus's slaves, all together, or their number were others"
     )
     clock_locked: int = counted(
-        *("ClockLocked", "UDINT"), meaning="1 while frames pass the reference clock of a bus in phase, else 0"
+        *("ClockLocked", "UDINT"), meaning="are frames in phase with the reference clock of a bus: 1 yes, 0 no"
     )
     clock_offset: int = counted(
         *("ClockOffset", "UDINT", "ns"),
