@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from fieldbus.errors import NoAnswerError
-from fieldbus.ethercat.protocol import Register
+from fieldbus.ethercat.protocol import Command, Register
 from fieldbus.ethercat.sii import FIXED_BYTES, words_needed
 from fieldbus.ethercat.wire import Datagram, Node, Wire
 
@@ -69,9 +69,10 @@ def read_identity(wire: Wire, node: Node) -> tuple[int, int, int, int]:
 
 
 def hold(wire: Wire, nodes: Sequence[Node]) -> None:
-    """Take them from the slaves' processors."""
+    """Take them from the slaves' processors; errors of before are cleared."""
     for value in (b"\2", b"\0"):
         wire.write_each(nodes, Register.EEPROM_CONFIG, value)
+    wire.write_each(nodes, Register.EEPROM_CONTROL, struct.pack("<H", _NOTHING))
 
 
 def release(wire: Wire, nodes: Sequence[Node]) -> None:
@@ -81,7 +82,6 @@ def release(wire: Wire, nodes: Sequence[Node]) -> None:
 
 def read_words(wire: Wire, nodes: Sequence[Node], words: Sequence[int]) -> list[bytes]:
     """4 or 8 bytes of each, from word address `words` on; raises `NoAnswerError`."""
-    wire.ask([Datagram(n.writes, n.address, Register.EEPROM_CONTROL, struct.pack("<H", _NOTHING)) for n in nodes])
     asked = [struct.pack("<HI", _READ, word) for word in words]
     wire.ask([Datagram(n.writes, n.address, Register.EEPROM_CONTROL, a) for n, a in zip(nodes, asked, strict=True)])
     found: list[bytes | None] = [None] * len(nodes)
@@ -90,15 +90,15 @@ def read_words(wire: Wire, nodes: Sequence[Node], words: Sequence[int]) -> list[
         waiting = [i for i, data in enumerate(found) if data is None]
         answers = wire.read_each([nodes[i] for i in waiting], Register.EEPROM_CONTROL, _STATUS_BYTES)
         for i, answer in zip(waiting, answers, strict=True):
-            found[i] = _data_of(answer)
+            found[i] = _data_of(answer, nodes[i])
         if None in found:
             if time.monotonic() > until_s:
-                raise NoAnswerError("an EEPROM does not answer")
+                raise NoAnswerError(f"{_whose(nodes[found.index(None)])} does not answer")
             time.sleep(_PAUSE_S)
     return [data for data in found if data is not None]
 
 
-def _data_of(answer: bytes | None) -> bytes | None:
+def _data_of(answer: bytes | None, node: Node) -> bytes | None:
     """What was read; None: not yet."""
     if answer is None:
         return None
@@ -106,5 +106,12 @@ def _data_of(answer: bytes | None) -> bytes | None:
     if status & _BUSY:
         return None
     if status & _ERRORS:
-        raise NoAnswerError(f"an EEPROM cannot be read (status 0x{status:04X})")
+        raise NoAnswerError(f"{_whose(node)} cannot be read (status 0x{status:04X})")
     return answer[6:14] if status & _EIGHT else answer[6:10]
+
+
+def _whose(node: Node) -> str:
+    """An EEPROM, for people."""
+    by_position = node.reads == Command.APRD
+    where = f"at position {-node.address & 0xFFFF}" if by_position else f"with station address 0x{node.address:04X}"
+    return f"the EEPROM of the slave {where}"
