@@ -9,13 +9,14 @@ from datetime import timedelta
 
 import pytest
 
+from fieldbus.ethercat.protocol import Command
 from fieldbus.ethercat.simulated.__main__ import main
 from fieldbus.ethercat.simulated.bus import Bus
 from fieldbus.ethercat.simulated.generic import Mirror
 from fieldbus.ethercat.simulated.process import BusProcess
 from tests import need
 from tests.fieldbus.ethercat.buses import MASTER, SECOND_MASTER, SECOND_SLAVES, SLAVES, network, simulated
-from tests.fieldbus.ethercat.simulated.datagrams import COUNT, pack, unpack
+from tests.fieldbus.ethercat.simulated.datagrams import COUNT, Datagram, at, pack, unpack
 from tests.fieldbus.waiting import wait_for
 
 MICROSECONDS = 200_000
@@ -117,6 +118,30 @@ def test_frames_are_delayed_doubled_and_lost_on_the_wire():
         master.send(pack([COUNT]))
         answers({"do": "calm"})
         assert [bus.counters()[name] for name in ("doubled", "late", "lost", "frames")] == [1, 1, 1, 4]
+
+
+def test_a_frame_comes_when_the_kernel_has_it():
+    """A clock that a frame reads shows that time, however late the thread is that runs the bus: here it is held up."""
+    with simulated(mirrors(2)) as bus, socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as master:
+        master.bind((MASTER, 0x88A4))
+        master.settimeout(5)
+
+        def clock(held_up_s):
+            if held_up_s:
+                bus._words["lock"] = 1
+            began = time.monotonic_ns()
+            master.send(pack([Datagram(Command.APRD, at(0, 0x0910), bytes(8))]))
+            time.sleep(held_up_s)
+            ended = time.monotonic_ns()
+            if held_up_s:
+                bus._words["lock"] = 0
+            shown = int.from_bytes(unpack(master.recv(2048))[0].data, "little")
+            esc = bus.escs[0]
+            return began, int(esc.word("anchor_ns")) + shown - int(esc.word("local_ns")) - int(esc.word("at_ns")), ended
+
+        clock(0)  # the kernel begins to stamp
+        began, came, ended = clock(0.05)
+        assert began <= came < ended
 
 
 def test_another_master_finds_the_same():
