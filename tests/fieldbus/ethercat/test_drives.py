@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fieldbus.codec import Field
 from fieldbus.errors import ConfigurationError, RefusedError
@@ -537,3 +539,33 @@ def test_ten_thousand_steps_allocate_nothing() -> None:
             bench.step()
 
     assert grown(steps) == (0, 0)
+
+
+shown = st.tuples(st.integers(0, 0xFFFF), st.sampled_from([8, 8, 8, -128, 0, 127]), st.integers(-(2**31), 2**31 - 1))
+said = st.tuples(st.sampled_from([1.0, 1.0, 1.0, 0.0, -1.0]), st.floats(), st.sampled_from([0.0, 1.0]))
+
+
+@given(
+    st.lists(
+        st.tuples(shown, said, st.sampled_from([Quality.GOOD, Quality.GOOD, Quality.STALE, Quality.BAD])), max_size=30
+    )
+)
+def test_whatever_a_drive_shows_and_tasks_say_only_what_is_wanted_is_enabled(story: list[Any]) -> None:
+    """Any status word, mode and position, any target: a command of the table, a target that is a number and keeps to its rate."""
+    bench, before = Bench(Drive(name="x", slave="servo", max_rate=100.0, handover_s=0.01)), None
+    for (statusword, mode, position), (enable, target, reset), quality in story:
+        bench.hear()
+        bench.exchange.transactions[0]["quality"] = quality
+        bench.set(x_statusword=statusword, x_shown_mode=mode, x_position=position, x_error_code=7)
+        bench.set(x_enable=enable, x_target=target, x_reset=reset)
+        bench.step()
+        word, sent = int(bench.get("x.controlword")), bench.get("x.sent")
+        assert word in (0x00, 0x02, 0x06, 0x07, 0x0F, 0x80)
+        assert math.isfinite(sent)
+        if word == 0x0F:
+            assert (enable, quality != Quality.BAD, math.isfinite(target), mode) == (1.0, True, True, 8)
+        assert word != 0x80 or statusword & 0x4F == 0x08
+        is_enabled = word == 0x0F and statusword & 0x6F == 0x27
+        if is_enabled and before is not None:
+            assert abs(sent - before) <= 0.1 + 1e-6
+        before = sent if is_enabled else None
