@@ -196,6 +196,4 @@ def at_rest(exchange, drive):  # type: ignore[no-untyped-def]
     """The target with which the axis would not move: its position, in csp as it was heard last; else 0."""
     if load_i64(drive + _MODE) != _CSP:
         return 0.0
-    if load_i64(drive + _IS_HEARD) == 0:
-        return load_f64(drive + _COMMANDED)
     return cell_of(load_i64(exchange + _VALUES_IN), drive, _POSITION_CELL)
