@@ -5,6 +5,7 @@ import random
 import pytest
 
 from station.errors import ScanError
+from station.file.reading import read_station
 from station.scans.shared.ethercat_files import read_bus
 from station.scans.shared.ethercat_proposal import proposal
 from tests.station.scans.shared.test_ethercat_proposal import with_outputs
@@ -184,6 +185,14 @@ def test_eni(read):
         "AX_Limit": {"type": "bool", "address": "AX:0x2000:11", "count": 2},
     }
     assert "SYNC0 every 1000000 ns, shift -250000 ns" in text
+
+
+@pytest.mark.parametrize("text", [LCEC, ENI], ids=["lcec", "eni"])
+def test_the_station_file_is_one(text, read, tmp_path):
+    """`check` has nothing against it: keys, SDOs, PDOs, addresses are those of the link."""
+    path = tmp_path / "station.toml"
+    path.write_text(read(text)[1])
+    assert list(read_station(path).config.links) == ["bus"]
 
 
 def test_assignments_that_no_pdo_tells_are_kept(read):
