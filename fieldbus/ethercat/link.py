@@ -219,6 +219,12 @@ class EthercatLink(NativeLink):
 
     # --- the keeper ---------------------------------------------------------------------------------------------------
 
+    def _show(self) -> None:
+        """Slaves on their way to OP, for the first time, are no fault: it still connects."""
+        is_on_the_way = self._tender is None or self._tender.is_beginning
+        if self._state[0] != "connecting" or self.exchange.health is Quality.GOOD or not is_on_the_way:
+            super()._show()
+
     def _tend(self) -> None:
         """Look after the slaves; called in each round of the keeper."""
         if self._tender is None:

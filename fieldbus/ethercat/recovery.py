@@ -105,6 +105,11 @@ class Tender:
         return bool(self._jobs)
 
     @property
+    def is_beginning(self) -> bool:
+        """Are there slaves that have only been asked to OP, and have not answered yet?"""
+        return any(not job.is_counted for job in self._jobs.values())
+
+    @property
     def sentence(self) -> str:
         """Who is not in OP, and why; empty: all are."""
         said = [job.said for job in self._jobs.values() if job.said]

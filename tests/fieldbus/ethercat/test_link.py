@@ -136,6 +136,7 @@ def test_what_guards_the_outputs_is_told_and_where_nothing_does(bus, caplog):
     assert "4 slaves in SAFE-OP after" in caplog.text
     assert "watchdogs of outputs: 100 ms" in caplog.text
     assert "slave 1 'valves' (SIM-DO8) keeps its outputs when this computer dies" in caplog.text
+    assert "degraded" not in caplog.text, "slaves on their way to OP are no fault"
 
 
 # --- what is refused before OP ----------------------------------------------------------------------------------------
@@ -225,6 +226,15 @@ def test_nobody_there_and_another_master_and_no_interface(bus):
     link = EthercatLink("bus", tags(), "nowhere0", slaves=[axis()], backoff_s=(0.01, 0.02))
     with link:
         assert 'there is no network interface "nowhere0"' in refusal(link)
+
+
+def test_a_slave_that_refuses_op_is_told_while_the_others_go_on(bus):
+    """The link is degraded, its own tags are what its counter says, the rest lives; and it is asked again."""
+    bus.order({"do": "refuse", "slave": AXIS, "state": AlState.OP, "code": 0x8001, "times": 1})
+    with running() as link:
+        wait_for(lambda: "SAFE-OP -> OP: of its maker's own (AL status code 0x8001)" in link.status().note)
+        wait_for(lambda: qualities(link)["switch"] is Quality.GOOD)
+        up(link)
 
 
 # --- faults while it runs ---------------------------------------------------------------------------------------------
