@@ -12,6 +12,7 @@ system calls than send, recv, ppoll and, when the keeper has to be woken, write.
 """
 
 from fieldbus.exchange.answers_native import advance, receive
+from fieldbus.exchange.asking_native import gather_all, go, leave_out, send_rest
 from fieldbus.exchange.block import (
     AREA_BYTES,
     EXCHANGE,
@@ -25,18 +26,13 @@ from fieldbus.exchange.block import (
     State,
 )
 from fieldbus.exchange.frames_native import (
-    checksum,
     is_line,
-    store_number,
     transaction_at,
 )
 from fieldbus.exchange.line_native import (
-    SKIP,
     doubt,
-    question_of,
-    rest,
 )
-from fieldbus.exchange.moves_native import encode, forget_kept, put_kept
+from fieldbus.exchange.moves_native import forget_kept
 from fieldbus.exchange.notes_native import fail, tell, wake
 from fieldbus.exchange.packets_native import (
     begin_packets,
@@ -46,8 +42,6 @@ from fieldbus.exchange.packets_native import (
     step_packets,
 )
 from fieldbus.exchange.ports_native import (
-    count_reactions,
-    gather,
     publish_age,
     publish_inputs,
     publish_outputs,
@@ -72,38 +66,26 @@ from rt_native.lang import (
     store_i64,
 )
 from rt_native.memory import offsets
-from rt_native.sockets import EAGAIN, EINTR, POLLIN, SEND, errno, ppoll, send, write
+from rt_native.sockets import POLLIN, ppoll
 
 _X, _T = offsets(EXCHANGE), offsets(TRANSACTION)
 _STATE, _STOP, _ME, _CARRY_OUT, _WANTED, _PUBLISHING, _FD = (
     _X.state, _X.stop, _X.me, _X.carry_out, _X.wanted, _X.publishing, _X.fd
 )  # fmt: skip
-_IS_SOCKET, _CYCLE, _TIMEOUT, _ANSWER_NS, _PAUSE, _SILENT, _ANY_NUMBER = (
-    _X.is_socket, _X.cycle_ns, _X.timeout_ns, _X.answer_ns, _X.pause_ns, _X.silent_ns, _X.any_number
+_CYCLE, _TIMEOUT, _ANSWER_NS, _SILENT, _ANY_NUMBER = (
+    _X.cycle_ns, _X.timeout_ns, _X.answer_ns, _X.silent_ns, _X.any_number
 )  # fmt: skip
-_LATE_NUMBER, _HAS_READ, _BYTE_NS, _BROADCAST, _UNSENT, _QUIET_BY, _NEWEST_ASKED = (
-    _X.late_number, _X.has_read, _X.byte_ns, _X.broadcast_ns, _X.unsent, _X.quiet_by_ns, _X.newest_asked
+_LATE_NUMBER, _HAS_READ, _UNSENT, _QUIET_BY = _X.late_number, _X.has_read, _X.unsent, _X.quiet_by_ns
+_BUFFER, _COUNT, _WRITES, _ROUND_TRIP = _X.buffer, _X.count, _X.writes, _X.round_trip
+_RECEIVED, _POSITION, _END, _PENDING, _SEND_AT = _X.received, _X.position, _X.end, _X.pending, _X.send_at_ns
+_GIVE_UP, _HEARD, _BEGAN, _IS_SAFE, _FAULT, _HEALTH = (
+    _X.give_up_ns, _X.heard_ns, _X.began_ns, _X.is_safe, _X.fault, _X.health
 )  # fmt: skip
-_NUMBER_AT, _NUMBER_BYTES, _NUMBER_BIG, _BUFFER, _COUNT, _WRITES, _ROUND_TRIP = (
-    _X.number_at, _X.number_bytes, _X.number_is_big, _X.buffer, _X.count, _X.writes, _X.round_trip
-)  # fmt: skip
-_RECEIVED, _POSITION, _END, _PENDING, _NUMBER, _SENT, _SEND_AT = (
-    _X.received, _X.position, _X.end, _X.pending, _X.number, _X.sent_ns, _X.send_at_ns
-)  # fmt: skip
-_GIVE_UP, _HEARD, _BEGAN, _UNTIL, _IS_SAFE, _FAULT, _HEALTH = (
-    _X.give_up_ns, _X.heard_ns, _X.began_ns, _X.until_ns, _X.is_safe, _X.fault, _X.health
-)  # fmt: skip
-_IS_LATE, _IS_CUT, _MISSED_IN, _FORCE_SAFE, _DRIVEN, _CYCLES, _READS = (
-    _X.is_late, _X.is_cut, _X.missed_in, _X.force_safe, _X.driven, _X.cycles, _X.reads
-)  # fmt: skip
+_IS_LATE, _IS_CUT, _CYCLES, _READS = _X.is_late, _X.is_cut, _X.cycles, _X.reads
 _WRITES_DONE, _ERRORS, _SAFE_WRITES = _X.writes_done, _X.errors, _X.safe_writes
-_FLAGS, _REQUEST, _REQUEST_BYTES, _ANSWER_BYTES, _OUTS, _OUT_COUNT, _KEEPS = (
-    _T.flags, _T.request, _T.request_bytes, _T.answer_bytes, _T.outs, _T.out_count, _T.keeps
-)  # fmt: skip
-_KEEP_COUNT, _QUALITY, _IS_FRESH, _ASKED, _MISSES, _SKIP_UNTIL = (
-    _T.keep_count, _T.quality, _T.is_fresh, _T.asked_ns, _T.misses, _T.skip_until_ns
-)  # fmt: skip
-_CLOCK_SHIFT, _DRIVES_STEP = _X.clock_shift, _X.drives_step
+_FLAGS, _KEEPS = _T.flags, _T.keeps
+_KEEP_COUNT, _QUALITY, _IS_FRESH, _ASKED, _MISSES = _T.keep_count, _T.quality, _T.is_fresh, _T.asked_ns, _T.misses
+_CLOCK_SHIFT = _X.clock_shift
 _POLL = POLL_BYTES
 _TIMESPEC = TIMESPEC_BYTES
 _MINE_AT = _TIMESPEC + POLL_BYTES * MOST_TOGETHER
@@ -121,7 +103,7 @@ _AGAIN = 1_000_000
 """So soon a line is looked at again that has not taken a whole request."""
 
 
-# --- asking -----------------------------------------------------------------------------------------------------------
+# --- the begin of a phase ---------------------------------------------------------------------------------------------
 
 
 @inline
@@ -148,137 +130,6 @@ def begin(exchange, phase, now):  # type: ignore[no-untyped-def]
         begin_packets(exchange)
     store_i64(exchange + _QUIET_BY, max(now, load_i64(exchange + _SEND_AT)) + load_i64(exchange + _ANSWER_NS))
     return 1
-
-
-@inline
-def gather_all(exchange, now):  # type: ignore[no-untyped-def]
-    """Outputs, and what the kind of link makes of them."""
-    gather(exchange, now)
-    drives = load_i64(exchange + _DRIVES_STEP)
-    if drives != 0:
-        call2(drives, exchange, now)
-
-
-@inline
-def may_send(exchange, now):  # type: ignore[no-untyped-def]
-    """Is there something to ask, has its time come, and is no answer awaited?"""
-    return (
-        load_i64(exchange + _PENDING) == _NONE
-        and load_i64(exchange + _POSITION) < load_i64(exchange + _END)
-        and load_i64(exchange + _FAULT) == 0
-        and load_i64(exchange + _IS_CUT) == 0
-        and load_i64(exchange + _UNSENT) == 0
-        and now >= load_i64(exchange + _SEND_AT)
-    )
-
-
-@inline
-def go(exchange, now):  # type: ignore[no-untyped-def]
-    """Send the next request, if it may be sent."""
-    while may_send(exchange, now):
-        if is_line(exchange) or load_i64(exchange + _ANY_NUMBER) != 0:
-            receive(exchange, now)  # what lies there answers nothing that is asked now
-            if not may_send(exchange, now):
-                return
-        number = load_i64(exchange + _POSITION)
-        asked = question_of(exchange, number, now) if is_line(exchange) else number
-        transaction = transaction_at(exchange, number)
-        if asked != number and asked != SKIP:
-            ask(exchange, transaction_at(exchange, asked), asked, now)
-        elif asked == SKIP or is_left_out(exchange, transaction, now) or not prepare(exchange, transaction, now):
-            store_i64(exchange + _POSITION, number + 1)
-        elif ask(exchange, transaction, number, now) != 0 and load_i64(transaction + _FLAGS) & _UNANSWERED:
-            store_i64(exchange + _PENDING, _NONE)
-            store_i64(exchange + _POSITION, number + 1)
-            sending = load_i64(transaction + _REQUEST_BYTES) * load_i64(exchange + _BYTE_NS)
-            rest(exchange, now + sending + max(load_i64(exchange + _PAUSE), load_i64(exchange + _BROADCAST)))
-            store_i64(transaction + _IS_FRESH, 1)
-
-
-@inline
-def is_left_out(exchange, transaction, now):  # type: ignore[no-untyped-def]
-    """Who was silent is asked now and then, one in a phase: others are behind the same gateway. A line has its fences for that."""
-    was_silent = load_i64(transaction + _MISSES) > 0 and not is_line(exchange)
-    has_waited = load_i64(exchange + _MISSED_IN) == load_i64(exchange + _BEGAN)
-    return now < load_i64(transaction + _SKIP_UNTIL) or (was_silent and has_waited)
-
-
-@inline
-def leave_out(exchange, transaction, now):  # type: ignore[no-untyped-def]
-    """A question was not answered, while others are: the phase ends soon, so that these, and outputs, do not wait for it."""
-    if load_i64(transaction + _MISSES) > 1:
-        store_i64(exchange + _MISSED_IN, load_i64(exchange + _BEGAN))
-        if load_i64(exchange + _HEARD) >= load_i64(exchange + _BEGAN):
-            turns = 2 * load_i64(exchange + _COUNT)
-            store_i64(transaction + _SKIP_UNTIL, now + turns * load_i64(exchange + _ANSWER_NS))
-    is_long = 2 * (now - load_i64(exchange + _BEGAN)) >= load_i64(exchange + _SILENT)
-    if is_long and load_i64(exchange + _FORCE_SAFE) == 0:
-        store_i64(exchange + _IS_CUT, 1)
-
-
-@inline
-def prepare(exchange, transaction, now):  # type: ignore[no-untyped-def]
-    """Put the outputs into the request; false if nothing may be sent."""
-    if load_i64(transaction + _FLAGS) & _WRITES_FLAG == 0:
-        return True
-    if now > load_i64(exchange + _UNTIL):
-        gather_all(exchange, now)  # they grew old while others were asked: newer ones, or the safe ones
-    request = load_i64(transaction + _REQUEST)
-    encode(exchange, load_i64(transaction + _OUTS), load_i64(transaction + _OUT_COUNT), request)
-    return put_kept(exchange, load_i64(transaction + _KEEPS), load_i64(transaction + _KEEP_COUNT), request) != 0
-
-
-@inline
-def ask(exchange, transaction, number, now):  # type: ignore[no-untyped-def]
-    """Number and send one request; 0 if it could not be sent."""
-    request, nbytes = load_i64(transaction + _REQUEST), load_i64(transaction + _REQUEST_BYTES)
-    size = load_i64(exchange + _NUMBER_BYTES)
-    if size > 0:
-        mine = (load_i64(exchange + _NUMBER) + 1) & ((1 << (8 * size)) - 1)
-        store_i64(exchange + _NUMBER, mine)
-        store_number(request + load_i64(exchange + _NUMBER_AT), size, load_i64(exchange + _NUMBER_BIG), mine)
-    if is_line(exchange):
-        store_number(request + nbytes - 2, 2, 0, checksum(request, nbytes - 2))
-        store_i64(exchange + _RECEIVED, 0)
-        store_i64(exchange + _NEWEST_ASKED, transaction)
-    fd = load_i64(exchange + _FD)
-    sent = send(fd, request, nbytes, SEND) if load_i64(exchange + _IS_SOCKET) != 0 else write(fd, request, nbytes)
-    why = errno() if sent < 0 else 0
-    if is_line(exchange) and sent != nbytes and (sent >= 0 or why == EAGAIN):
-        store_i64(exchange + _UNSENT, nbytes - max(sent, 0))
-    elif sent != nbytes:
-        fail(exchange, _NOT_SENT if sent >= 0 or why == EAGAIN else _FAILED, why, request, 0)
-        return 0
-    if load_i64(transaction + _FLAGS) & _WRITES_FLAG != 0:
-        add_to(exchange + _DRIVEN, 1)
-    store_i64(exchange + _PENDING, number)
-    store_i64(exchange + _IS_LATE, 0)
-    store_i64(exchange + _LATE_NUMBER, 0)
-    store_i64(exchange + _SENT, now)
-    travelling = (nbytes + load_i64(transaction + _ANSWER_BYTES)) * load_i64(exchange + _BYTE_NS)
-    give_up_ns, last_ns = (
-        now + load_i64(exchange + _ANSWER_NS) + travelling,
-        load_i64(exchange + _HEARD) + load_i64(exchange + _SILENT),
-    )
-    if last_ns > now or load_i64(transaction + _MISSES) > 0:
-        give_up_ns = min(give_up_ns, max(last_ns, now))  # subscribers are to know within the timeout
-    store_i64(exchange + _GIVE_UP, give_up_ns)
-    if number + 1 == load_i64(exchange + _WRITES):
-        count_reactions(exchange, now)
-    return 1
-
-
-@inline
-def send_rest(exchange):  # type: ignore[no-untyped-def]
-    """A line takes a long request in parts."""
-    transaction, unsent = load_i64(exchange + _NEWEST_ASKED), load_i64(exchange + _UNSENT)
-    end = load_i64(transaction + _REQUEST) + load_i64(transaction + _REQUEST_BYTES)
-    sent = write(load_i64(exchange + _FD), end - unsent, unsent)
-    why = errno() if sent < 0 else 0
-    if sent >= 0:
-        store_i64(exchange + _UNSENT, unsent - sent)
-    elif why != EAGAIN and why != EINTR:
-        fail(exchange, _FAILED, why, end, 0)
 
 
 # --- answers that do not come --------------------------------------------------------------------------------------------
@@ -416,11 +267,11 @@ def is_under_way(exchange):  # type: ignore[no-untyped-def]
 @inline
 def step(exchange, now):  # type: ignore[no-untyped-def]
     """Do what time brings; gives when it has to be looked at again if nothing comes."""
+    if is_bus(exchange):
+        return step_packets(exchange, now)
     if atomic_load(exchange + _WANTED) != 0:
         store_i64(exchange + _IS_CUT, 1)
         return now
-    if is_bus(exchange):
-        return step_packets(exchange, now)
     if load_i64(exchange + _UNSENT) != 0:
         send_rest(exchange)
     if load_i64(exchange + _PENDING) != _NONE and now >= load_i64(exchange + _GIVE_UP):

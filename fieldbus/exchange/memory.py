@@ -5,17 +5,15 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fieldbus.codec import Field, Limiter, little_endian
+from fieldbus.codec import Limiter
 from fieldbus.exchange.block import (
     AREA_BYTES,
     EXCHANGE,
-    KEEP,
     MOVE,
     NOTE_BYTES,
     PACKET,
@@ -25,16 +23,14 @@ from fieldbus.exchange.block import (
     TRANSACTION,
     Cut,
     Event,
-    Flag,
-    Kind,
     Phase,
     State,
 )
-from fieldbus.exchange.plan import Packet, Pattern, Plan, Samples, Transaction
+from fieldbus.exchange.plan import Packet, Plan, Samples
+from fieldbus.exchange.rows import lay_pattern, lay_transaction, moves_of, part, records, runs_of
 from fieldbus.image.image import Channel
-from fieldbus.link.plausible import is_judged, plausible_range
 from fieldbus.link.ports import Cells
-from fieldbus.tags import Order, Quality, Tag
+from fieldbus.tags import Quality, Tag
 from rt_native.histogram import NBYTES, Histogram
 from rt_native.library import Library
 from rt_native.memory import Block, offsets
@@ -128,19 +124,19 @@ class Exchange:
         self.plan = plan
         parts = self._plan_parts = []
         questions = plan.questions
-        block = _part(parts, TRANSACTION.itemsize * len(questions))
+        block = part(parts, TRANSACTION.itemsize * len(questions))
         rows = block.view(TRANSACTION, 0, len(questions))
         for row, transaction in zip(rows, questions, strict=True):
-            _lay_transaction(parts, row, transaction)
+            lay_transaction(parts, row, transaction)
         self.transactions = rows[: len(plan.transactions)]
         self._lay_line(plan, rows)
         frames, room = plan.frames, _STREAM_BYTES + plan.frames.most
         self._lay_samples(plan.samples)
         self._lay_packets(plan.packets, rows)
-        ours = _lay_pattern(parts, frames.ours) if frames.ours else (0, 0, 0)
+        ours = lay_pattern(parts, frames.ours) if frames.ours else (0, 0, 0)
         self._set(
             transactions=block.address, count=len(plan.transactions), writes=plan.writes,
-            buffer=_part(parts, room + 8).address, buffer_bytes=room, received=0, answer_ns=plan.answer_ns,
+            buffer=part(parts, room + 8).address, buffer_bytes=room, received=0, answer_ns=plan.answer_ns,
             pause_ns=plan.pause_ns, cut=_cut(plan),
             header_bytes=frames.header_bytes, length_at=frames.length_at, length_bytes=frames.length_bytes,
             length_is_big=frames.length_is_big, length_add=frames.length_add, least=frames.least, most=frames.most,
@@ -166,11 +162,11 @@ class Exchange:
     def _lay_packets(self, packets: Sequence[Packet], rows: NDArray[Any]) -> None:
         """Requests move into the frames that they travel in."""
         parts, first = self._plan_parts, 0
-        block = _part(parts, PACKET.itemsize * len(packets))
+        block = part(parts, PACKET.itemsize * len(packets))
         for row, packet in zip(block.view(PACKET, 0, len(packets)), packets, strict=True):
             some = rows[first : first + packet.count]
             used = len(packet.head) + int(some["request_bytes"].sum())
-            frame, at = _part(parts, max(used, packet.least)), len(packet.head)
+            frame, at = part(parts, max(used, packet.least)), len(packet.head)
             frame.view(np.uint8, 0, at)[:] = np.frombuffer(packet.head, np.uint8)
             for one in some:
                 request, nbytes = self._plan_part(int(one["request"])), int(one["request_bytes"])
@@ -225,13 +221,13 @@ class Exchange:
         if samples is None:
             self._set(sampled_bytes=0, sample_count=0)
             return
-        header, mask, nbytes = _lay_pattern(parts, samples.header)
+        header, mask, nbytes = lay_pattern(parts, samples.header)
         rows = []
         for sample in sorted(samples.values, key=lambda s: s.handle):
-            ins, newest = moves_of(parts, sample.inputs, 0, False), _part(parts, sample.nbytes)
+            ins, newest = moves_of(parts, sample.inputs, 0, False), part(parts, sample.nbytes)
             self._sampled[sample.handle] = (newest, sample.nbytes)
-            rows.append((sample.handle, sample.nbytes, _records(parts, MOVE, ins), len(ins), newest.address))
-        table = _records(parts, SAMPLE, rows)
+            rows.append((sample.handle, sample.nbytes, records(parts, MOVE, ins), len(ins), newest.address))
+        table = records(parts, SAMPLE, rows)
         self._set(sampled=header, sampled_mask=mask, sampled_bytes=nbytes, samples=table, sample_count=len(rows))
 
     def subscribers(self, channels: Iterable[Channel]) -> None:
@@ -399,7 +395,7 @@ class Exchange:
             self._x[name] = value
 
     def _part(self, nbytes: int) -> Block:
-        return _part(self._parts, nbytes)
+        return part(self._parts, nbytes)
 
     def _array(self, count: int) -> tuple[NDArray[np.float64], int]:
         block = self._part(8 * count)
@@ -413,16 +409,16 @@ class Exchange:
     def _table(self, name: str, ports: Sequence[tuple[Channel, Cells, Histogram | None]]) -> None:
         """A new table of ports takes the place of the old one, which the runner may still be reading: that stays for a while."""
         parts: list[Block] = []
-        block = _part(parts, 8 + PORT.itemsize * len(ports))
+        block = part(parts, 8 + PORT.itemsize * len(ports))
         block.view(np.int64)[0] = len(ports)
         rows = block.view(PORT, 8, len(ports))
         for row, (channel, cells, reaction) in zip(rows, ports, strict=True):
             row["channel"] = channel.address
             runs = runs_of(cells, channel.tags)
-            row["runs"], row["run_count"] = _records(parts, RUN, runs), len(runs)
+            row["runs"], row["run_count"] = records(parts, RUN, runs), len(runs)
             row["reaction"] = reaction.address if reaction else 0
             of = self._transactions_of(cells, channel.tags) if name == "subscribers" else []
-            row["transactions"], row["transaction_count"] = _records(parts, np.dtype("<i8"), of), len(of)
+            row["transactions"], row["transaction_count"] = records(parts, np.dtype("<i8"), of), len(of)
         self._tables[name].append(parts)
         self._x[name] = block.address
 
@@ -438,146 +434,3 @@ def _cut(plan: Plan) -> Cut:
     if plan.packets:
         return Cut.PACKET
     return Cut.SHAPE if plan.frames.line else Cut.LENGTH
-
-
-def runs_of(cells: Cells, tags: Iterable[Tag]) -> list[tuple[int, int, int]]:
-    """(cell here, cell in the channel, count): neighbours on both sides are one run."""
-    runs: list[tuple[int, int, int]] = []
-    there = 0
-    for tag in tags:
-        here = cells.first[tag.name]
-        if runs and runs[-1][0] + runs[-1][2] == here:
-            runs[-1] = (runs[-1][0], runs[-1][1], runs[-1][2] + tag.count)
-        else:
-            runs.append((here, there, tag.count))
-        there += tag.count
-    return runs
-
-
-def _part(parts: list[Block], nbytes: int) -> Block:
-    block = Block(nbytes)
-    parts.append(block)
-    return block
-
-
-def _bytes(parts: list[Block], data: bytes) -> int:
-    block = _part(parts, len(data))
-    block.view(np.uint8, 0, len(data))[:] = np.frombuffer(data, np.uint8)
-    return block.address
-
-
-def _records(parts: list[Block], dtype: np.dtype[Any], rows: Sequence[Any]) -> int:
-    block = _part(parts, dtype.itemsize * len(rows))
-    block.view(dtype, 0, len(rows))[:] = np.array(rows, dtype)
-    return block.address
-
-
-def _lay_transaction(parts: list[Block], row: Any, transaction: Transaction) -> None:
-    flags = (Flag.READS if transaction.inputs else 0) | (Flag.WRITES if transaction.outputs else 0)
-    flags |= (Flag.CLOCK if transaction.tells_time else 0) | (Flag.STATE if transaction.tells_state else 0)
-    row["counter"] = transaction.counter or 0
-    row["request"], row["request_bytes"] = _bytes(parts, transaction.request), len(transaction.request)
-    if transaction.answer is None:
-        flags |= Flag.UNANSWERED
-    else:
-        row["answer"], row["mask"], row["answer_bytes"] = _lay_pattern(parts, transaction.answer)
-        row["newest"] = _part(parts, len(transaction.answer.frame)).address
-    if (refusal := transaction.refusal) is not None:
-        row["refusal"], row["refusal_mask"], row["refusal_bytes"] = _lay_pattern(parts, refusal.pattern)
-        row["code_at"], row["passing"] = refusal.code_at, sum(1 << code for code in refusal.passing)
-    row["flags"], row["quality"] = flags, Quality.GOOD if transaction.answer is None else Quality.BAD
-    outs = moves_of(parts, transaction.outputs, transaction.outputs_at, True)
-    ins = moves_of(parts, transaction.inputs, transaction.inputs_at, False)
-    row["outs"], row["out_count"] = _records(parts, MOVE, outs), len(outs)
-    keeps = [(transaction.outputs_at + keep.byte, keep.mask, keep.cell) for keep in transaction.keeps]
-    row["keeps"], row["keep_count"] = _records(parts, KEEP, keeps), len(keeps)
-    row["echoed_at"], row["echoed_bytes"] = transaction.echoed
-    row["ins"], row["in_count"] = _records(parts, MOVE, ins), len(ins)
-
-
-def _lay_pattern(parts: list[Block], pattern: Pattern) -> tuple[int, int, int]:
-    return _bytes(parts, pattern.frame), _bytes(parts, pattern.fixed), len(pattern.frame)
-
-
-def moves_of(parts: list[Block], fields: Sequence[Field], first_byte: int, is_output: bool) -> list[tuple[Any, ...]]:
-    """Rows of `MOVE`: neighbours that are alike are one."""
-    rows: list[dict[str, Any]] = []
-    for field in fields:
-        row = _move(parts, field, first_byte, is_output)
-        if rows and _continues(rows[-1], row):
-            rows[-1]["count"] += row["count"]
-        else:
-            rows.append(row)
-    return [tuple(row[name] for name in MOVE.names or ()) for row in rows]
-
-
-def _continues(row: dict[str, Any], following: dict[str, Any]) -> bool:
-    count = row["count"]
-    alike = all(row[n] == following[n] for n in row if n not in ("cell", "at", "bit", "count"))
-    near = following["cell"] == row["cell"] + count
-    if row["kind"] > Kind.BIT:
-        return False
-    if row["kind"] == Kind.BIT:
-        return bool(alike and near and 8 * following["at"] + following["bit"] == 8 * row["at"] + row["bit"] + count)
-    return bool(alike and near and not row["absent_count"] and following["at"] == row["at"] + row["step"] * count)
-
-
-def _move(parts: list[Block], field: Field, first_byte: int, is_output: bool) -> dict[str, Any]:
-    tag = field.tag
-    at, kind = first_byte + field.byte, _kind(field)
-    nbytes, places = (field.bits or 1, 0) if kind >= Kind.BIT else _element(tag.type, field.width, field.order)
-    low, high = _held(field) if is_output else plausible_range(tag)
-    absent = () if is_output else tag.unavailable
-    is_checked = is_judged(tag)
-    bits = [_bits(value, kind, nbytes) for value in absent]
-    return {
-        "cell": field.cell, "at": at, "count": field.count, "step": field.width, "kind": int(kind), "nbytes": nbytes,
-        "places": places, "bit": field.bit or 0, "scale": tag.scale, "offset": tag.offset, "low": low, "high": high,
-        "is_checked": int(is_checked), "absent": _records(parts, np.dtype("<i8"), bits) if bits else 0,
-        "absent_count": len(bits),
-    }  # fmt: skip
-
-
-@lru_cache(maxsize=256)
-def _element(type_name: str, width: int, order: Order) -> tuple[int, int]:
-    """(bytes, where each of them lies from the first one on) of an element; the same for all of thousands of tags."""
-    places = little_endian(Field(Tag("any", type_name, "in"), 0, 0, width, order), 0)
-    return len(places), _packed(places)
-
-
-def _held(field: Field) -> tuple[float, float]:
-    """The lowest and the highest raw number that fits."""
-    number, bits = field.tag.number, field.bits
-    if not bits:
-        return number.low, number.high
-    low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if number.low < 0 else (0, (1 << bits) - 1)
-    return max(number.low, low), min(number.high, high)
-
-
-def _kind(field: Field) -> Kind:
-    if field.bits:
-        return Kind.SIGNED_BITS if field.tag.number.low < 0 else Kind.BITS
-    if field.bit is not None:
-        return Kind.BIT
-    if field.tag.type == "bool":
-        return Kind.TRUTH
-    char = field.tag.number.char
-    if char in "fd":
-        return Kind.FLOAT32 if char == "f" else Kind.FLOAT64
-    return Kind.SIGNED if char in "bhiq" else Kind.UNSIGNED
-
-
-def _packed(places: Sequence[int]) -> int:
-    return int(np.frombuffer(bytes(places).ljust(8, b"\0"), "<i8")[0])
-
-
-def _bits(value: float, kind: Kind, nbytes: int) -> int:
-    """A raw number as the bits that native code compares."""
-    if kind > Kind.BIT:
-        return int(value)
-    if kind == Kind.FLOAT32:
-        return int(np.float32(value).view(np.uint32))
-    if kind == Kind.FLOAT64:
-        return int(np.float64(value).view(np.int64))
-    bits = int(value) & ((1 << 8 * nbytes) - 1)
-    return bits - (1 << 64) if bits >> 63 else bits

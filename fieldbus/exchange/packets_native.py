@@ -18,7 +18,7 @@ from fieldbus.exchange.moves_native import encode
 from fieldbus.exchange.notes_native import fail, tell
 from fieldbus.exchange.ports_native import count_reactions
 from rt_native.counting import add_to
-from rt_native.lang import inline, load_i64, load_u8, store_i64, store_u8
+from rt_native.lang import atomic_load, inline, load_i64, load_u8, store_i64, store_u8
 from rt_native.memory import offsets
 from rt_native.sockets import DONTWAIT, EAGAIN, EINTR, SEND, errno, recv, send
 
@@ -32,6 +32,7 @@ _POSITION, _END, _NUMBER, _SENT, _GIVE_UP, _HEARD, _IS_LATE, _FAULT = (
 _PACKETS, _PACKET_COUNT, _FLYING, _IS_ASKED, _BUS_STATE, _BUS_COUNT = (
     _X.packets, _X.packet_count, _X.flying, _X.is_asked, _X.bus_state, _X.bus_count
 )  # fmt: skip
+_WANTED, _IS_CUT = _X.wanted, _X.is_cut
 _LOST, _LATE, _WRONG, _FOREIGN, _STATE_CHANGES, _ERRORS, _DRIVEN = (
     _X.frames_lost, _X.late, _X.wrong_counters, _X.foreign, _X.state_changes, _X.errors, _X.driven
 )  # fmt: skip
@@ -179,6 +180,9 @@ def lose_packets(exchange):  # type: ignore[no-untyped-def]
 def step_packets(exchange, now):  # type: ignore[no-untyped-def]
     """Send, or give up; gives when it has to be looked at again."""
     if load_i64(exchange + _IS_ASKED) == 0:
+        if atomic_load(exchange + _WANTED) != 0:
+            store_i64(exchange + _IS_CUT, 1)
+            return now
         send_packets(exchange, now)
     elif now >= load_i64(exchange + _GIVE_UP):
         lose_packets(exchange)

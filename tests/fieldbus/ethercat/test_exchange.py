@@ -2,6 +2,7 @@
 
 import random
 import struct
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -371,3 +372,39 @@ def test_thousands_of_hostile_frames_change_nothing() -> None:
     assert counters["foreign"] > 2000
     assert counters["late"] > 200
     assert counters.get("wrong_counters", 0) == 0
+
+
+def flood(seed: int, frames: int) -> dict[str, int]:
+    """So many frames that are none of ours, again and again, dozens before each right answer; every exchange is as it must be."""
+    chance = random.Random(seed)
+    with Bench() as bench:
+        bench.write(1.0, 2, 1)
+        (frame,) = bench.phase()
+        right = bench.wire.answer(frame)
+        near = (hostile(chance, right, []) for _ in range(3000))
+        pool = [one for one in near if shapes(one) != shapes(right)]
+        for cycle in range(-(-frames // 40)):
+            bench.wire.slaves[2].inputs[0] = cycle & 0xFF
+            (frame,) = bench.begin()
+            bench.come(*chance.choices(pool, k=40), bench.wire.answer(frame))
+            bench.finish()
+            assert bench.values("switches") == [float(cycle >> bit & 1) for bit in (2, 3, 4, 5)]
+        assert bench.qualities() == ALL_GOOD
+        return bench.counters()
+
+
+def shapes(frame: bytes) -> list[tuple[int, int, int]] | None:
+    """What tells a frame from those of others: no numbers."""
+    found = headers(frame)
+    return None if found is None else [(command, register, nbytes) for command, _, register, nbytes in found]
+
+
+def test_a_flood_of_foreign_frames_is_counted() -> None:
+    """A million of them: `python -m tests.fieldbus.ethercat.test_exchange 1000000`."""
+    counters = flood(1, 10_000)
+    assert counters["foreign"] == 10_000
+    assert {name for name in counters if name not in ("foreign", "reads", "writes_done", "state_changes")} == set()
+
+
+if __name__ == "__main__":
+    print(flood(int(sys.argv[2]) if len(sys.argv) > 2 else 1, int(sys.argv[1])))

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from fieldbus.codec import Codec, Field, Limiter
 from fieldbus.exchange.block import MOVE
-from fieldbus.exchange.memory import Exchange, moves_of
+from fieldbus.exchange.memory import Exchange
+from fieldbus.exchange.rows import moves_of
 from fieldbus.link.ports import Cells
 from fieldbus.tags import TYPES, Order, Tag
 from rt_native.memory import Block
