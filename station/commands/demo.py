@@ -24,6 +24,10 @@ def demo(
     plc: Annotated[
         PlcProtocol | None, typer.Option(help="An external PLC program calls the network, over ADS or Modbus.")
     ] = None,
+    ethercat: Annotated[
+        bool,
+        typer.Option("--ethercat", help="A servo axis on a simulated EtherCAT bus instead, in a network of its own."),
+    ] = False,
 ) -> None:
     """Balance an unstable machine over Modbus, replace its network, refuse bad ones, cut power and cable; check that all went well."""
     from rt_native.terminal import Terminal
@@ -32,4 +36,6 @@ def demo(
         from station.demo.demo import BETTER, Options
         from station.demo.demo import run as play
 
-        raise typer.Exit(play(Options(port, report, better or BETTER, plc=plc)))
+        if ethercat and (plc or port or better):
+            raise typer.BadParameter("it has a machine and networks of its own: leave --plc, --port and --better out")
+        raise typer.Exit(play(Options(port, report, better or BETTER, plc=plc, ethercat=ethercat)))

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from station.demo.facts import Answer, Interval, Look, Mute
+from station.demo.facts import Answer, Interval, Look, Mute, StationLook
 from station.errors import ExitCode
 from station.show.snapshot import TaskView
 
@@ -112,7 +112,7 @@ def _tick_number(task: TaskView) -> int:
     return (task.switched_ns - task.first_due_ns) // task.cycle_ns
 
 
-def no_tick_missed(calm: Sequence[Look], looks: Sequence[Look], switched_ns: int) -> Check:
+def no_tick_missed(calm: Sequence[StationLook], looks: Sequence[StationLook], switched_ns: int) -> Check:
     """From `AROUND_S` before the switch to as long after it no more ticks were missed than in some equally long time
     without an update, but with as much other work: 0 on a quiet machine with real-time rights.
 
@@ -132,7 +132,7 @@ def no_tick_missed(calm: Sequence[Look], looks: Sequence[Look], switched_ns: int
     return Check(MORE_MISSED.format(missed, usual) if missed <= usual else claim, missed <= usual, evidence)
 
 
-def most_missed(calm: Sequence[Look], window_ns: int) -> int:
+def most_missed(calm: Sequence[StationLook], window_ns: int) -> int:
     """The most ticks missed between any two of the looks that are at most `window_ns` apart."""
     return max(
         (

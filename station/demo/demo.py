@@ -29,6 +29,7 @@ from rich.console import Console
 
 from rt_native.terminal import Terminal
 from station.demo import checks, plc_story, recorded
+from station.demo.axis import demo as axis_demo
 from station.demo.checks import Check
 from station.demo.facts import Answer, PlantView
 from station.demo.processes import (
@@ -74,6 +75,8 @@ class Options:
     """Names of `Story.play`; none: all of them."""
     plc: PlcProtocol | None = None
     """What an external PLC program, which takes the place of the station's own tasks, speaks."""
+    ethercat: bool = False
+    """The other machine: an axis on a simulated EtherCAT bus."""
 
 
 def run(options: Options = Options(), console: Console | None = None) -> int:
@@ -81,16 +84,32 @@ def run(options: Options = Options(), console: Console | None = None) -> int:
     console = console or Terminal(highlight=False)
     for library in libraries():  # compiled once per machine, with a progress bar, before any clock runs
         library.build()
-    screen = Screen(console, EXPECTED_S)
+    if options.ethercat:
+        axis_demo.build()
+    screen = Screen(console, axis_demo.EXPECTED_S if options.ethercat else EXPECTED_S)
     try:
         with screen.live():
-            return asyncio.run(_run(options, screen) if options.plc is None else _run_plc(options, options.plc, screen))
+            return asyncio.run(_chosen(options, screen))
     except (KeyboardInterrupt, asyncio.CancelledError):
         screen.say("\nstopped; both processes have ended", "yellow")
         return STOPPED
     except (DemoError, OSError) as error:
         screen.say(f"\nthe demo cannot go on: {error}", "red")
         return ExitCode.FAILED
+
+
+async def _chosen(options: Options, screen: Screen) -> int:
+    if options.ethercat:
+        return await _run_axis(options, screen)
+    return await (_run(options, screen) if options.plc is None else _run_plc(options, options.plc, screen))
+
+
+async def _run_axis(options: Options, screen: Screen) -> int:
+    _end_like_ctrl_c()
+    folder, warning = report_folder(options.report)
+    story = await axis_demo.play(folder, warning, screen)
+    write_record(folder, story.record)
+    return _verdict(story.record, folder, folder / axis_demo.PICTURE, screen)
 
 
 def _end_like_ctrl_c() -> None:

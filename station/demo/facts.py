@@ -90,13 +90,12 @@ class PlantView:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """Station and plant, asked at about the same time: between `asked_ns` and `answered_ns`, CLOCK_MONOTONIC."""
+class StationLook:
+    """The station, asked between `asked_ns` and `answered_ns`, CLOCK_MONOTONIC."""
 
     asked_ns: int
     answered_ns: int
     station: Snapshot
-    plant: PlantView
 
     def task(self, name: str) -> TaskView:
         """One task of the station."""
@@ -111,9 +110,16 @@ class Look:
         """The newest change of a model's slot."""
         return next((one for one in self.station.changes if one.slot == slot), ChangeView(slot))
 
-    def missed_since(self, before: Look) -> int:
+    def missed_since(self, before: StationLook) -> int:
         """Ticks missed since another look; since the station's start, where it has started anew."""
         return self.missed - (before.missed if before.station.pid == self.station.pid else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Look(StationLook):
+    """Station and plant, asked at about the same time."""
+
+    plant: PlantView
 
 
 @dataclass(frozen=True, slots=True)

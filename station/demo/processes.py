@@ -21,8 +21,9 @@ from typing import Any, Final
 from rt_native import isolated
 from station.demo.facts import Answer
 from station.errors import NotRunningError
-from station.running.asking import fetch_status
+from station.running.asking import fetch_status, fetch_tags
 from station.show.snapshot import Snapshot
+from station.show.tags import TagView
 
 ANSWER_LIMIT: Final = 2**24  # bytes; two minutes of history are some hundred thousand
 START_S: Final = 30.0
@@ -88,6 +89,21 @@ async def plant_process(port: int = 0) -> AsyncIterator[PlantProcess]:
         await _end(process)
 
 
+@contextlib.asynccontextmanager
+async def bus_process(interface: str, slaves: Sequence[str]) -> AsyncIterator[PlantProcess]:
+    """Simulated EtherCAT slaves on an interface, until the context ends; orders are JSON (`fieldbus.ethercat.simulated.orders`)."""
+    words = ("--interface", interface, "--slaves", ",".join(slaves))
+    process = await _spawn("fieldbus.ethercat.simulated", *words, stdin=PIPE, stdout=PIPE)
+    try:
+        bus = PlantProcess(process)
+        await asyncio.wait_for(bus.answer(), START_S)
+        yield bus
+    finally:
+        assert process.stdin is not None
+        process.stdin.close()
+        await _end(process)
+
+
 class StationProcess:
     """A running station, `rt-engine run FILE`, begun at `begun_ns`; asked and updated through its control socket.
 
@@ -145,6 +161,13 @@ class StationProcess:
         """
         try:
             return await asyncio.to_thread(fetch_status, self.socket)
+        except NotRunningError as error:
+            raise DemoError(f"the station does not answer: {error}; it said:\n{self._last_words()}") from error
+
+    async def tags(self, *names: str) -> dict[str, TagView]:
+        """These tags now, by name; raises `DemoError` as `status`."""
+        try:
+            return {tag.name: tag for tag in await asyncio.to_thread(fetch_tags, self.socket, names)}
         except NotRunningError as error:
             raise DemoError(f"the station does not answer: {error}; it said:\n{self._last_words()}") from error
 

@@ -39,9 +39,13 @@ class Screen:
 
     def look(self, look: Look) -> None:
         """Show the newest numbers."""
+        self.line(one_line(look))
+
+    def line(self, text: str) -> None:
+        """Show this beside the bar."""
         if self._progress is not None:
             elapsed_s = self._progress.tasks[0].elapsed or 0.0
-            self._progress.update(self._bar, completed=min(elapsed_s, self._expected_s), description=one_line(look))
+            self._progress.update(self._bar, completed=min(elapsed_s, self._expected_s), description=text)
 
     def title(self, text: str) -> None:
         """What this is about."""

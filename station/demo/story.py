@@ -27,6 +27,7 @@ from station.demo.trajectory import Moment
 from station.errors import ExitCode
 from station.machine.computer import Computer
 from station.machine.rights import rights_fix
+from station.show.snapshot import Snapshot
 
 SLOT: Final = "policy"
 TIMEOUT_S: Final = 0.1
@@ -151,10 +152,8 @@ class Story:
         start_s = (min(task.first_due_ns for task in first.tasks if task.cycles) - self._station.begun_ns) / 1e9
         self.record.numbers["from `rt-engine run` to its first cycle"] = f"{start_s:.2f} s"
         self._screen.say(f"station process {self._station.pid}, first cycle {start_s:.2f} s after its start")
-        if first.rights:
-            names = ", ".join(right.partition(":")[0] for right in first.rights)
-            words = f"this system did not grant {names}: it runs all the same, less evenly; rt-engine doctor tells all. To get"
-            self._screen.say(f"{words} priority and locked memory: {rights_fix(Computer())}", "yellow")
+        for line in not_granted(first):
+            self._screen.say(line, "yellow")
         if await self._until_whole(FIND_TOGETHER_S) is None:
             raise DemoError(f"station and plant did not find together within {FIND_TOGETHER_S:g} s")
         await self._watch(SETTLE_S)
@@ -354,6 +353,15 @@ class Story:
         """Note what happened at `at_ns` (CLOCK_MONOTONIC), or at the look itself, by the plant's clock."""
         since_s = 0.0 if at_ns is None else (look.answered_ns - at_ns) / 1e9
         self.record.moments.append(Moment(look.plant.time_s - since_s, text))
+
+
+def not_granted(first: Snapshot) -> list[str]:
+    """What a station could not set, in a line with the command that mends it; none where it has all."""
+    if not first.rights:
+        return []
+    names = ", ".join(right.partition(":")[0] for right in first.rights)
+    words = f"this system did not grant {names}: it runs all the same, less evenly; rt-engine doctor tells all. To get"
+    return [f"{words} priority and locked memory: {rights_fix(Computer())}"]
 
 
 def _said_no(answer: Answer) -> Check:

@@ -42,6 +42,15 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
+class Drawn:
+    """What is drawn, in words: a title, lines of the grid with their labels, what grey means."""
+
+    title: str = "Position and reference of both axes, by the plant's own record"
+    grid: tuple[tuple[float, str], ...] = ((-0.1, "-10 cm"), (0.0, "+0 cm"), (0.1, "+10 cm"))
+    grey: str = "braked"
+
+
+@dataclass(frozen=True, slots=True)
 class _Scale:
     """Seconds to pixels, and one panel's metres to pixels."""
 
@@ -57,7 +66,7 @@ class _Scale:
         return self.top + PANEL / 2 - metres / self.reach_m * PANEL / 2
 
 
-def trajectory_svg(history: Mapping[str, Any], moments: Sequence[Moment]) -> str:
+def trajectory_svg(history: Mapping[str, Any], moments: Sequence[Moment], drawn: Drawn = Drawn()) -> str:
     """The picture as an SVG file, from the plant's answer to `history`. Begins at the first moment, if there is one."""
     columns = history["columns"]
     begin_s = moments[0].time_s if moments else float("-inf")
@@ -75,9 +84,9 @@ def trajectory_svg(history: Mapping[str, Any], moments: Sequence[Moment]) -> str
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img">',
         f"<style>{STYLE}</style>",
         f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>',
-        f'<text class="title" x="{LEFT}" y="22">Position and reference of both axes, by the plant\'s own record</text>',
-        *(part for axis, scale in zip(axes, scales, strict=True) for part in _panel(axis, scale, values)),
-        *_legend(),
+        f'<text class="title" x="{LEFT}" y="22">{escape(drawn.title)}</text>',
+        *(part for axis, scale in zip(axes, scales, strict=True) for part in _panel(axis, scale, values, drawn)),
+        *_legend(drawn.grey),
         *_moments(scales[0], [one for one in moments if one.time_s >= begin_s], height - BOTTOM),
         *_seconds(scales[0], height - BOTTOM),
         "</svg>",
@@ -85,12 +94,12 @@ def trajectory_svg(history: Mapping[str, Any], moments: Sequence[Moment]) -> str
     return "\n".join(parts)
 
 
-def _panel(axis: str, scale: _Scale, values: Mapping[str, Sequence[float]]) -> list[str]:
+def _panel(axis: str, scale: _Scale, values: Mapping[str, Sequence[float]], drawn: Drawn) -> list[str]:
     times = values["time_s"]
     parts = [
         f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{scale.y(m):.1f}" y2="{scale.y(m):.1f}"/>'
-        f'<text x="{LEFT - 6}" y="{scale.y(m) + 4:.1f}" text-anchor="end">{m * 100:+.0f} cm</text>'
-        for m in (-0.1, 0.0, 0.1)
+        f'<text x="{LEFT - 6}" y="{scale.y(m) + 4:.1f}" text-anchor="end">{escape(label)}</text>'
+        for m, label in drawn.grid
         if abs(m) < scale.reach_m
     ]
     parts.append(f'<text class="title" x="12" y="{scale.top + 16}">{escape(axis)}</text>')
@@ -134,14 +143,14 @@ def _moments(scale: _Scale, moments: Sequence[Moment], ground: float) -> list[st
     return parts
 
 
-def _legend() -> list[str]:
+def _legend(grey: str) -> list[str]:
     """Which line is what, in the upper right corner."""
     parts = []
-    for place, name in enumerate(("reference", "position", "braked")):
+    for place, name in enumerate(("reference", "position", grey)):
         x = WIDTH - 250 + 88 * place
         sample = (
             f'<rect class="braked" x="{x}" y="12" width="18" height="12"/>'
-            if name == "braked"
+            if name == grey
             else f'<path class="{name}" d="M{x} 18h18"/>'
         )
         parts.append(f'{sample}<text x="{x + 23}" y="22">{name}</text>')

@@ -1,0 +1,55 @@
+"""A network for the demo alone: a cable between two virtual interfaces, which nothing of this computer's network sees.
+
+Who is not root becomes so within a network of his own (`unshare --map-root-user --net`), and the demo begins again in it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Final
+
+from fieldbus.ethercat.simulated.wires import own_network, pair
+from station.demo.processes import DemoError
+
+MASTER: Final = "bus0"
+SLAVES: Final = "slaves0"
+UNSHARE: Final = ("unshare", "--map-root-user", "--net")
+_INSIDE: Final = "RT_ENGINE_DEMO_NETWORK"
+
+
+@contextmanager
+def cable() -> Iterator[None]:
+    """From MASTER to SLAVES, for this thread and the processes that it starts; gone with them.
+
+    Raises:
+        DemoError: this system lets nobody but root have a network of his own; with what would help.
+    """
+    with ExitStack() as held:
+        try:
+            held.enter_context(own_network())
+        except PermissionError:
+            _begin_again()
+        held.enter_context(pair(MASTER, SLAVES))
+        yield
+
+
+def _begin_again() -> None:
+    """This program once more, in a network of its own, in which it is root. Does not return."""
+    help_ = "run it with sudo, or allow it: sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu), \
+kernel.unprivileged_userns_clone=1 (Debian)"
+    words = f"a simulated bus needs a network of its own, which this system gives to root only: {help_}"
+    if _INSIDE in os.environ:
+        raise DemoError(words)
+    try:
+        allowed = subprocess.run((*UNSHARE, "true"), capture_output=True, check=False).returncode == 0
+    except OSError as error:
+        raise DemoError(f"{words} ({error})") from error
+    if not allowed:
+        raise DemoError(words)
+    os.environ[_INSIDE] = "1"
+    sys.stdout.flush()
+    os.execvp(UNSHARE[0], [*UNSHARE, sys.executable, "-m", "station", *sys.argv[1:]])

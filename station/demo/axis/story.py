@@ -1,0 +1,209 @@
+"""The acts of the demo on EtherCAT, played with a running station and simulated slaves.
+
+bring-up, hold -> better network -> the drive loses power for a second -> the station ends
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final
+
+from station.demo import checks as common
+from station.demo.axis import checks
+from station.demo.axis.facts import AXIS_TAGS, OTHER_TAGS, AxisLook
+from station.demo.checks import Check
+from station.demo.processes import DemoError, PlantProcess, StationProcess
+from station.demo.screen import Screen
+from station.demo.story import Record, not_granted
+from station.demo.trajectory import Moment
+from station.errors import ExitCode
+
+SLOT: Final = "hold"
+DRIVE: Final = 3
+"""The drive's place on the bus."""
+TRIES: Final = 4
+FIND_TOGETHER_S: Final = 30.0
+SETTLE_S: Final = 1.0
+MEASURE_S: Final = 3.0
+"""One turn of the reference."""
+POWER_S: Final = 1.0
+LOOK_S: Final = 0.05
+
+
+class AxisStory:
+    """The acts, with the network that comes."""
+
+    def __init__(self, bus: PlantProcess, station: StationProcess, screen: Screen, better: str) -> None:
+        self.record = Record()
+        self.looks: list[AxisLook] = []
+        self._bus, self._station, self._screen, self._better = bus, station, screen, better
+        self._usual: list[AxisLook] = []
+
+    async def play(self) -> None:
+        """All acts, in order.
+
+        Raises:
+            DemoError: a process ended, or the axis never gets going.
+        """
+        await self._take_off()
+        for title, act in (
+            ("A neural network holds an axis, 1,000 times a second, over EtherCAT", self._hold),
+            ("A better network takes over while it runs", self._update),
+            ("The drive loses its power for a second", self._lose_power),
+        ):
+            self._screen.act(title)
+            await self._attempt(act)
+
+    async def _attempt(self, act: Callable[[], AsyncIterator[Check]]) -> None:
+        for left in reversed(range(TRIES)):
+            before, results = await self._look(), []
+            async for check in act():
+                self._screen.show(check)
+                results.append(check)
+            failed = next((check for check in results if not check.ok), None)
+            missed = (await self._look()).missed_since(before)
+            if not (failed and missed and left):
+                break
+            excuse = f"{missed} ticks missed"
+            self.record.retold.append(f"{failed.claim}: {failed.evidence}; {excuse}")
+            self._screen.say(f"but this computer was too busy for it ({excuse}): once more", "yellow")
+            await self._until_held()
+        self.record.claims += results
+
+    async def _take_off(self) -> None:
+        first = await self._station.first_cycle()
+        self._screen.say(f"station process {self._station.pid}")
+        for line in not_granted(first):
+            self._screen.say(line, "yellow")
+        held = await self._until_held()
+        if held is None:
+            note = self.looks[-1].link.note or self.looks[-1].link.last_error
+            raise DemoError(f"the axis was not enabled within {FIND_TOGETHER_S:g} s; the link says: {note}")
+        took_s = (held.answered_ns - self._station.begun_ns) / 1e9
+        self.record.numbers["from `rt-engine run` to an enabled axis"] = f"{took_s:.2f} s"
+        await self._watch(SETTLE_S)
+
+    async def _hold(self) -> AsyncIterator[Check]:
+        self._moment("held by the first network")
+        self._usual = await self._watch(MEASURE_S)
+        yield checks.held("the first network", self._usual)
+
+    async def _update(self) -> AsyncIterator[Check]:
+        calm, _ = await self._watch_command("status")  # the same work as an update, without one
+        looks, answer = await self._watch_command("update", SLOT, self._better)
+        yield Check("the better network is live", answer.code == ExitCode.OK, answer.text)
+        if answer.code != ExitCode.OK:
+            return
+        self._moment("better network")
+        yield checks.taken_at_a_tick(looks[0], looks[-1])
+        yield common.no_tick_missed(calm, looks, looks[-1].task("axis").switched_ns)
+        await self._watch(SETTLE_S)
+        after = await self._watch(MEASURE_S)
+        yield checks.held("the better network", after)
+        yield checks.tracks_better(self._usual, after)
+        self._usual = after
+
+    async def _lose_power(self) -> AsyncIterator[Check]:
+        before = await self._look()
+        off_ns = time.monotonic_ns()
+        await self._power(False)
+        self._moment("drive without power")
+        looks = await self._watch(POWER_S)
+        on_ns = time.monotonic_ns()
+        await self._power(True)
+        self._moment("power back")
+        yield checks.drive_known_lost(off_ns, on_ns, looks)
+        yield checks.others_live(before, off_ns, on_ns, looks)
+        yield checks.outputs_safe(before, looks)
+        back = await self._until_held()
+        yield checks.named(self._since(before))
+        yield checks.back_by_itself(on_ns, back)
+        if back is not None:
+            self._moment("enabled again")
+            await self._watch(SETTLE_S)
+            yield checks.tracks_again(self._usual, await self._watch(MEASURE_S))
+
+    async def end(self) -> None:
+        """Stop the station, and see what the slaves were left with."""
+        last = await self._look()
+        answer = await self._station.stop()
+        drive = (await self._order("axis"))["answer"]["state"]
+        check = checks.ended(answer, str(drive), (await self._bus.ask('{"do": "state"}'))["slaves"])
+        self._screen.show(check)
+        self.record.claims.append(check)
+        for task in last.station.tasks:
+            self.record.numbers[f"task {task.name}"] = (
+                f"{task.cycles:,} cycles, {task.counters['missed']:,} ticks missed, "
+                f"wake-up p50 / p99 {task.wake_up.p50_ns / 1000:.0f} / {task.wake_up.p99_ns / 1000:.0f} us"
+            )
+        link = last.link
+        self.record.numbers["exchange with the bus p50 / p99"] = (
+            f"{link.round_trip.p50_ns / 1000:.0f} / {link.round_trip.p99_ns / 1000:.0f} us"
+        )
+
+    # --- looking ------------------------------------------------------------------------------------------------------
+
+    async def _order(self, what: str, **more: object) -> dict[str, Any]:
+        return await self._bus.ask(json.dumps({"do": what, "slave": DRIVE, **more}))
+
+    async def _power(self, is_on: bool) -> None:
+        await self._order("power", on=is_on)
+
+    async def _look(self) -> AxisLook:
+        asked_ns = time.monotonic_ns()
+        station, tags, axis = await asyncio.gather(
+            self._station.status(), self._station.tags(*AXIS_TAGS, *OTHER_TAGS), self._order("axis")
+        )
+        answer = axis["answer"]
+        turned = math.tau * float(answer["turns"])
+        look = AxisLook(asked_ns, time.monotonic_ns(), station, tags, turned, str(answer["state"]))
+        self.looks.append(look)
+        off = look.reference_rad - turned
+        self._screen.line(f"off the reference {off * 1000:+5.0f} mrad  bus {look.link.state}  missed {look.missed}")
+        return look
+
+    async def _watch(self, seconds: float) -> list[AxisLook]:
+        until_s = time.monotonic() + seconds
+        looks = [await self._look()]
+        while (left_s := until_s - time.monotonic()) > 0:
+            await asyncio.sleep(min(LOOK_S, left_s))
+            looks.append(await self._look())
+        return looks
+
+    async def _watch_command(self, *words: str) -> tuple[list[AxisLook], Any]:
+        command = asyncio.create_task(self._station.command(*words))
+        looks = await self._watch(SETTLE_S)
+        while not command.done():
+            looks += await self._watch(2 * common.AROUND_S)
+        looks += await self._watch(2 * common.AROUND_S)
+        return looks, await command
+
+    async def _until_held(self) -> AxisLook | None:
+        until_s = time.monotonic() + FIND_TOGETHER_S
+        while not (look := await self._look()).holds:
+            if time.monotonic() > until_s:
+                return None
+            await asyncio.sleep(LOOK_S)
+        return look
+
+    def _since(self, look: AxisLook) -> list[AxisLook]:
+        return [one for one in self.looks if one.asked_ns >= look.asked_ns]
+
+    def _moment(self, text: str) -> None:
+        self.record.moments.append(Moment(self.time_s(time.monotonic_ns()), text))
+
+    def time_s(self, at_ns: int) -> float:
+        """Seconds since the first look."""
+        return (at_ns - self.looks[0].asked_ns) / 1e9
+
+    def history(self) -> dict[str, Any]:
+        """For the picture: where the axis should be and was, and when it had no power."""
+        rows, reference = [], 0.0
+        for look in self.looks:
+            reference = look.reference_rad if math.isfinite(look.reference_rad) else reference
+            rows.append([self.time_s(look.answered_ns), look.position_rad, reference, 0.0 if look.holds else 1.0])
+        return {"columns": ["time_s", "x.position", "x.reference", "x.hold"], "rows": rows}
