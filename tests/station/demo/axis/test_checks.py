@@ -19,7 +19,8 @@ def tag(name, value=0.0, quality="GOOD"):
 
 
 def task(name, **more):
-    made = TaskView(name, "hold", 1, MS, 100, 0, NO_LATENCY, NO_LATENCY, {"missed": 0, "safe": 0, "held": 0}, "", MS, 2 * MS, MS)  # fmt: skip
+    counters = {"missed": 0, "safe": 0, "held": 0}
+    made = TaskView(name, "hold", 1, MS, 100, 0, NO_LATENCY, NO_LATENCY, counters, "", MS, 2 * MS, MS)
     return replace(made, **more)
 
 
