@@ -167,8 +167,9 @@ class RecordingSide:
         )
         counts = {name: tag.count for name, tag in self._file.config.tags.items()}
         when = conditions(self.table, counts)
+        clocks = Clocks(scheduler.now_ns, CLOCKS.utc)  # records tell the time as ticks have it
         self.recorder = Recorder(
-            self.table, self.shelf, self.drain, facts, when, self._count, self._tell, CLOCKS, recorded
+            self.table, self.shelf, self.drain, facts, when, self._count, self._tell, clocks, recorded
         )
 
     # --- life ---------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -460,7 +461,8 @@ class Station:
         words = "" if silent else note(stats.action, stats.status)
         if (monitor := MonitorView.of(stats.monitor)) is not None:
             words = "; ".join(filter(None, (words, monitor.words)))
-        return TaskView.of(stats, model, words, self._starting.get(stats.name, 0))
+        view = TaskView.of(stats, model, words, self._starting.get(stats.name, 0))
+        return replace(view, due_ns=view.due_ns + self._scheduler.shift_ns)
 
     def _link_view(self, name: str, link: Link) -> LinkView:
         return LinkView.of(name, self.file.config.links[name].describe(), link.status(), self._confirmed.get(name))

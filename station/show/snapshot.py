@@ -57,8 +57,9 @@ class TaskView:
     `is_hung`: it stopped ticking inside a cycle, and its outputs were taken from it. `starting`: of the cycles with safe
     or held outputs, those before they were first live (0 as long as they never were).
 
-    Ticks are CLOCK_MONOTONIC: `first_due_ns` the first, `due_ns` the next, `switched_ns` the first that the newest
-    model version served (0: there was no update). `cycles + counters["missed"]` ticks have come since the first.
+    Ticks: `first_due_ns` the first, `due_ns` the next (this one as CLOCK_MONOTONIC has it, also where a bus clock shifts
+    ticks), `switched_ns` the first that the newest model version served (0: there was no update). `cycles + counters["missed"]`
+    ticks have come since the first.
     """
 
     name: str
