@@ -32,7 +32,7 @@ Known = Mapping[tuple[int, int], tuple[str, int]]
 
 
 class SdoReader(Protocol):
-    """What reads objects through CoE: a slave of pysoem is one. An error of its own with an `abort_code` is a refusal."""
+    """What reads objects through CoE: `coe.Coe` is one. An error of its own with an `abort_code` is a refusal."""
 
     def sdo_read(self, index: int, subindex: int, /) -> bytes:
         """The value of an object."""
@@ -301,13 +301,13 @@ def read_or_none(reader: SdoReader, index: int, subindex: int) -> bytes | None:
     try:
         return reader.sdo_read(index, subindex)
     except Exception as error:
-        if getattr(error, "abort_code", 0) & 0xFFFFFFFF in _NOT_THERE:
+        if (getattr(error, "abort_code", None) or 0) & 0xFFFFFFFF in _NOT_THERE:
             return None
         raise
 
 
 def known_by(dictionary: Sequence[Any], wanted: Sequence[PdoEntry]) -> dict[tuple[int, int], tuple[str, int]]:
-    """Names and data types of entries and their PDOs, from an object dictionary as pysoem's `slave.od` has it.
+    """Names and data types of entries and their PDOs, from an object dictionary as `coe.Coe.od` has it.
 
     It is asked for the wanted objects only, one message each, besides their list. What it refuses to tell is left out.
     """

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from fieldbus.errors import ConnectionLostError, DeviceError, NoAnswerError
 from fieldbus.ethercat.clock_setup import BusClocks, How, set_up_clocks
+from fieldbus.ethercat.coe import Coe, Mailbox
 from fieldbus.ethercat.eeprom import read_images
 from fieldbus.ethercat.entries import SlaveFound, found_by_sii
 from fieldbus.ethercat.identity import positions
@@ -109,12 +110,11 @@ class Master:
         count = self._soem.config_init(False)
         if count is None or count <= 0:
             raise self._nobody(count or 0)
-        devices = list(self._soem.slaves)
-        nodes = [Node.called(FIRST_ADDRESS + i) for i in range(len(devices))]
+        nodes = [Node.called(FIRST_ADDRESS + i) for i in range(len(self._soem.slaves))]
         images = read_images(self.wire, nodes, self._is_stopped)
         features = self.wire.read_each(nodes, Register.FEATURES, 2)
         self.slaves = []
-        for i, (device, image) in enumerate(zip(devices, images, strict=True)):
+        for i, image in enumerate(images):
             try:
                 sii = parse_sii(image)
             except DeviceError as error:
@@ -122,9 +122,11 @@ class Master:
             found = found_by_sii(i, sii)
             feature = int.from_bytes(features[i] or b"\0\0", "little")
             found = replace(found, has_lrw=found.has_lrw and not feature & _NO_LRW)
-            slave = Slave(found, sii, FIRST_ADDRESS + i, device)
-            slave.mailboxes = mailboxes_of(self.wire, slave.node, sii)
-            device.add_emergency_callback(_into(slave))
+            address = FIRST_ADDRESS + i
+            mailboxes = mailboxes_of(self.wire, Node.called(address), sii)
+            mailbox = Mailbox(self.wire, Node.called(address), mailboxes)
+            slave = Slave(found, sii, address, Coe(mailbox), mailboxes=mailboxes)
+            mailbox.hear = _into(slave)
             self.slaves.append(slave)
         return [slave.found for slave in self.slaves]
 
@@ -211,12 +213,10 @@ _NO_LRW: Final = 0x0200
 """In register 0x0008: the ESC has no LRW (bit 9)."""
 
 
-def _into(slave: Slave) -> Callable[[Any], None]:
-    def hear(emergency: Any) -> None:
+def _into(slave: Slave) -> Callable[[int, int], None]:
+    def hear(code: int, register: int) -> None:
         if len(slave.heard) < 8:
-            slave.heard.append(
-                f"{slave.label} reports emergency 0x{emergency.error_code:04X} (error register 0x{emergency.error_reg:02X})"
-            )
+            slave.heard.append(f"{slave.label} reports emergency 0x{code:04X} (error register 0x{register:02X})")
 
     return hear
 

@@ -35,7 +35,7 @@ _MAILBOX_S: Final = 2.0
 class Slave:
     """A slave of ours: what it is (`found`, `sii`), what is wanted (`option`), where it is, how it is laid out.
 
-    `device` is pysoem's slave, which speaks CoE with it.
+    `device` speaks CoE with it: `coe.Coe`.
     """
 
     found: SlaveFound
@@ -90,15 +90,13 @@ def write_sdo(slave: Slave, sdo: Sdo) -> None:
 
 
 def sdo_error(slave: Slave, what: str, error: Exception) -> DeviceError:
-    """What pysoem raised, as one sentence."""
+    """What went wrong with its mailbox, as one sentence."""
     if isinstance(error, DeviceError):
         return error
     code = getattr(error, "abort_code", None)
     if code is not None:
         return RefusedError(f"{slave.label} refuses {what}: {abort_in_words(code & 0xFFFFFFFF)}", code & 0xFFFFFFFF)
     words = getattr(error, "desc", "") or told(error)
-    if type(error).__name__ == "WkcError":
-        words = "its mailbox does not answer"
     return NoAnswerError(f"{slave.label}: {what}: {words}")
 
 

@@ -1,4 +1,4 @@
-"""pysoem, where it is installed: it finds slaves, gives them their addresses and speaks CoE with them."""
+"""pysoem, where it is installed: it finds slaves and gives them their addresses."""
 
 from typing import Any
 

@@ -94,10 +94,15 @@ def unpacked(frame: bytes, datagrams: Sequence[Datagram], index: int) -> list[An
         came = frames.datagrams_of(frame)
     except GarbageError:
         return None
-    asked = [(d.command, index, d.register, len(d.data)) for d in datagrams]
-    if [(c.command, c.index, c.address >> 16, len(c.data)) for c in came] != asked:  # a slave changes its position
+    asked = [(d.command, index, d.register, len(d.data), _station(d.command, d.address)) for d in datagrams]
+    if [(c.command, c.index, c.address >> 16, len(c.data), _station(c.command, c.address)) for c in came] != asked:
         return None
     return [Answer(c.data, c.counter) for c in came]
+
+
+def _station(command: Command, address: int) -> int:
+    """The station that is meant, which comes back as it went; a position does not: each slave adds 1 to it."""
+    return address & 0xFFFF if command in (Command.FPRD, Command.FPWR, Command.FPRW) else 0
 
 
 def only(sock: socket.socket, indexes: range) -> None:
