@@ -26,7 +26,7 @@ from station.show.snapshot import Snapshot
 from station.show.tags import TagView
 
 ANSWER_LIMIT: Final = 2**24  # bytes; two minutes of history are some hundred thousand
-START_S: Final = 30.0
+START_S: Final = 90.0
 STOP_S: Final = 10.0
 LONGEST_RUN_S: Final = 2400.0
 """The station ends by itself after so long: it does not run on when the demo was killed. On a busy computer, where acts are
@@ -175,7 +175,7 @@ class StationProcess:
         """Wait until its first task ticks; gives the first status that shows it.
 
         Raises:
-            DemoError: it ended, or for half a minute nothing ticks and it says nothing new (as it does while it compiles).
+            DemoError: it ended, or for so long as `START_S` nothing ticks and it says nothing new (as it does while it compiles).
         """
         silent_since, words = asyncio.get_running_loop().time(), 0
         while True:

@@ -140,6 +140,10 @@ class AxisStory:
                 f"{task.cycles:,} cycles, {task.counters['missed']:,} ticks missed, "
                 f"wake-up p50 / p99 {task.wake_up.p50_ns / 1000:.0f} / {task.wake_up.p99_ns / 1000:.0f} us"
             )
+        reaction = last.task("axis").reaction
+        self.record.numbers["from the bus's answer to the torque that was computed from it p50 / p99"] = (
+            f"{reaction.p50_ns / 1000:.0f} / {reaction.p99_ns / 1000:.0f} us"
+        )
         link = last.link
         self.record.numbers["exchange with the bus p50 / p99"] = (
             f"{link.round_trip.p50_ns / 1000:.0f} / {link.round_trip.p99_ns / 1000:.0f} us"
