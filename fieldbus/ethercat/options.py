@@ -12,7 +12,7 @@ INPUT_PDOS = range(0x1A00, 0x1C00)
 """Indexes of PDOs (ETG.1000.6, clause 5.6.7.4)."""
 WATCHDOG_TICK_NS = 100_000
 """Of the process data watchdog, with the divider as it comes out of reset (2498)."""
-MOST_WATCHDOG_MS = 0xFFFF * WATCHDOG_TICK_NS / 1e6
+LEAST_WATCHDOG_MS, MOST_WATCHDOG_MS = WATCHDOG_TICK_NS / 1e6, 0xFFFF * WATCHDOG_TICK_NS / 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +110,11 @@ class SlaveOptions:
         if self.watchdog_ms is not None and not 0 <= self.watchdog_ms <= MOST_WATCHDOG_MS:
             raise ConfigurationError(
                 f"slave {self.name!r}: watchdog_ms {self.watchdog_ms:g} is not between 0 and {MOST_WATCHDOG_MS:g}"
+            )
+        if self.watchdog_ms and self.watchdog_ms < LEAST_WATCHDOG_MS:
+            raise ConfigurationError(
+                f"slave {self.name!r}: watchdog_ms {self.watchdog_ms:g} is shorter than the {LEAST_WATCHDOG_MS:g} that a slave "
+                "can count"
             )
 
 

@@ -37,7 +37,7 @@ class EthercatSdo(Table):
 
     index: Index = Field(description="Index of the object, for example 0x6060.")
     subindex: int = Field(default=0, ge=0, le=255, description="Its subindex.")
-    value: float | str | bool = Field(description="What is written; texts are for the types text and bytes.")
+    value: int | float | str | bool = Field(description="What is written; texts are for the types text and bytes.")
     type: Literal[
         "bool",
         "int8",

@@ -54,6 +54,9 @@ def test_an_index_tells_the_direction_of_a_pdo():
 def test_a_watchdog_is_what_its_register_holds():
     with pytest.raises(ConfigurationError, match=r"watchdog_ms 6554 is not between 0 and 6553\.5"):
         SlaveOptions(name="axis", position=0, watchdog_ms=6554)
+    with pytest.raises(ConfigurationError, match=r"watchdog_ms 0\.05 is shorter than the 0\.1 that a slave can count"):
+        SlaveOptions(name="axis", position=0, watchdog_ms=0.05)  # it would be written as 0: off
+    assert SlaveOptions(name="axis", position=0, watchdog_ms=0).watchdog_ms == 0
 
 
 def test_two_slaves_are_not_one():

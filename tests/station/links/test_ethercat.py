@@ -54,6 +54,16 @@ def test_a_slave_is_what_the_master_is_told():
 
 
 @pytest.mark.parametrize(
+    ("value", "kind"), [((1 << 64) - 1, "uint64"), ((1 << 53) + 1, "int64"), (-(1 << 63), "int64")]
+)
+def test_a_whole_number_is_written_to_its_last_bit(value, kind):
+    """Also one that a float64 does not hold."""
+    sdos = [{"index": 0x2000, "value": value, "type": kind}]
+    option = table(slaves={"axis": {**DRIVE, "sdos": sdos}}).slaves["axis"].made("axis")
+    assert int.from_bytes(option.sdos[0].data, "little", signed=kind == "int64") == value
+
+
+@pytest.mark.parametrize(
     ("slaves", "where", "words"),
     [
         ({"axis": {}}, ("slaves", "axis"), "give its position (counted from 0) or its alias"),
