@@ -20,6 +20,7 @@ PROGRAMS: Final = {
     "cmake": "cmake make",
     "g++": "g++",
     "gcc": "gcc libc6-dev",
+    "ip": "iproute2",
     "mbpoll": "mbpoll",
     "node": "nodejs",
     "npm": "npm",

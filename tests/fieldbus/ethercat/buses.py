@@ -15,6 +15,7 @@ SECOND_MASTER, SECOND_SLAVES = "master1", "slaves1"
 @contextmanager
 def network(is_ring: bool = False) -> Iterator[None]:
     """Cables from MASTER to SLAVES (and their seconds) for this thread and what it starts; skipped without the right to make them."""
+    need.program("ip")
     with ExitStack() as held:
         try:
             held.enter_context(own_network())

@@ -17,6 +17,7 @@ from tests import ROOT, need
 
 @pytest.fixture
 def may_have_networks():
+    need.program("ip")
     try:
         with network.cable():
             pass
@@ -27,7 +28,7 @@ def may_have_networks():
 @pytest.mark.timeout(240)
 def test_the_whole_story(tmp_path, may_have_networks):
     """Every claim comes true; it leaves a report, a picture and its claims."""
-    pytest.importorskip("pysoem")
+    need.package("pysoem")
     command = [sys.executable, "-m", "station", "demo", "--ethercat", "--report", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=220, check=False)
     assert done.returncode == ExitCode.OK, done.stdout + done.stderr
