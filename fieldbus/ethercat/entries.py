@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, Protocol
 from fieldbus.errors import GarbageError
 from fieldbus.ethercat.datatypes import refusal_of, type_of
 from fieldbus.ethercat.sii import INPUTS, MOST_ENTRIES, OUTPUTS, Sii, SiiEntry, SiiPdo
+from rt_native.text import visible
 
 MANAGER_KINDS: Final = 0x1C00
 ASSIGNMENT: Final = 0x1C10
@@ -338,4 +339,4 @@ def _described(thing: Any) -> dict[tuple[int, int], tuple[str, int]]:
 
 
 def _text(name: bytes | str) -> str:
-    return (name.decode("utf-8", "replace") if isinstance(name, bytes) else name).split("\0")[0].strip()
+    return visible((name.decode("utf-8", "replace") if isinstance(name, bytes) else name).split("\0")[0].strip())

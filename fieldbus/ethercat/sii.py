@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from fieldbus.errors import GarbageError
+from rt_native.text import visible
 
 FIXED_BYTES: Final = 128
 """So long is what lies before the categories."""
@@ -205,7 +206,7 @@ def _strings(data: bytes) -> Iterator[str]:
         if at >= len(data):
             return
         text = data[at + 1 : at + 1 + data[at]]
-        yield text.split(b"\0")[0].decode("utf-8", "replace").strip()
+        yield visible(text.split(b"\0")[0].decode("utf-8", "replace").strip())
         at += 1 + data[at]
 
 

@@ -20,6 +20,12 @@ def test_identity_and_names():
     assert not sii.doubts
 
 
+def test_names_cannot_steer_a_terminal():
+    """Nor a log, nor a file: what cannot be seen is escaped where it is read."""
+    sii = parse_sii(images.image(images.strings("g", "\x1b[2J\nx", "a\u202eb"), images.general()))
+    assert (sii.order, sii.name) == (r"\x1b[2J\x0ax", r"a\u202eb")
+
+
 def test_a_slave_without_mailbox():
     """A digital terminal has neither CoE nor a clock."""
     sii = parse_sii(images.digital())
