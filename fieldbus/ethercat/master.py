@@ -10,15 +10,12 @@ pysoem's `config_map` is not used: it holds the interpreter for as long as all m
 What it works out `layout` does, and slaves go through their states together.
 """
 
-import os
-import socket
-import stat
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
-from fieldbus.errors import ConnectionLostError, DeviceError, NoAnswerError
+from fieldbus.errors import DeviceError, NoAnswerError
 from fieldbus.ethercat.clock_setup import BusClocks, How, set_up_clocks
 from fieldbus.ethercat.coe import Coe, Mailbox
 from fieldbus.ethercat.eeprom import read_images
@@ -31,9 +28,9 @@ from fieldbus.ethercat.options import SlaveOptions, check_names
 from fieldbus.ethercat.protocol import AlState, Register
 from fieldbus.ethercat.sii import parse_sii
 from fieldbus.ethercat.slave import Slave, look_at_entries, mailboxes_of, set_up, to_safeop
-from fieldbus.ethercat.soem import library
+from fieldbus.ethercat.soem import Soem, library
 from fieldbus.ethercat.states import Steps, drive, go, statuses
-from fieldbus.ethercat.wire import SOEM_INDEXES, Node, Wire, only
+from fieldbus.ethercat.wire import Node, Wire
 
 FIRST_ADDRESS: Final = 0x1001
 """Station address of the first slave: SOEM's habit."""
@@ -67,7 +64,7 @@ class Master:
         """Name -> position of the slaves that are named."""
         self.is_in_phase: Callable[[], bool] = lambda: True
         """Do frames pass the reference clock when they should? Slaves that act on its pulse are asked to OP then."""
-        self._soem: Any = None
+        self._soem: Soem | None = None
         self._wire: Wire | None = None
 
     @property
@@ -80,17 +77,10 @@ class Master:
 
     def open(self) -> None:
         """Take the interface; raises `ConnectionLostError`, with the command that mends it, or `ConfigurationError`."""
-        soem = library()
+        library()
         check_interface(self.interface)
         check_nobody_else(self.interface)
-        self._soem = soem.Master()
-        before = _sockets()
-        try:
-            self._soem.open(self.interface)
-        except ConnectionError as error:
-            self._soem = None
-            raise ConnectionLostError(f"network interface {self.interface} cannot be opened") from error
-        _filter(_sockets() - before, self.interface)
+        self._soem = Soem(self.interface)
         self._wire = Wire(self.interface)
 
     def close(self) -> None:
@@ -107,10 +97,11 @@ class Master:
 
     def scan(self) -> list[SlaveFound]:
         """Who is on the bus, in PRE-OP; whoever does not come there is refused, in words. Also sets `slaves`."""
-        count = self._soem.config_init(False)
-        if count is None or count <= 0:
-            raise self._nobody(count or 0)
-        nodes = [Node.called(FIRST_ADDRESS + i) for i in range(len(self._soem.slaves))]
+        assert self._soem is not None
+        count = self._soem.scan(lambda: self.wire.count(tries=1), self._is_stopped)
+        if count <= 0:
+            raise self._nobody(count)
+        nodes = [Node.called(FIRST_ADDRESS + i) for i in range(len(self._soem.master.slaves))]
         images = read_images(self.wire, nodes, self._is_stopped)
         features = self.wire.read_each(nodes, Register.FEATURES, 2)
         self.slaves = []
@@ -169,7 +160,8 @@ class Master:
 
     def set_up_clocks(self, cycle_ns: int, how: How, shift_ns: int | None = None) -> BusClocks | None:
         """Distributed clocks, in PRE-OP; None: nobody wants one (`fieldbus.ethercat.clock_setup`)."""
-        return set_up_clocks(self.wire, self.slaves, self._soem.config_dc, cycle_ns, how, shift_ns)
+        assert self._soem is not None
+        return set_up_clocks(self.wire, self.slaves, self._soem.master.config_dc, cycle_ns, how, shift_ns)
 
     def to_safeop(self) -> None:
         """Everybody in SAFE-OP, as laid out."""
@@ -219,21 +211,3 @@ def _into(slave: Slave) -> Callable[[int, int], None]:
             slave.heard.append(f"{slave.label} reports emergency 0x{code:04X} (error register 0x{register:02X})")
 
     return hear
-
-
-def _sockets() -> set[int]:
-    """Descriptors of this process."""
-    return {int(name) for name in os.listdir("/proc/self/fd")}
-
-
-def _filter(new: set[int], interface: str) -> None:
-    """Let SOEM's socket, which is one of the new descriptors, hear SOEM's frames alone: those of the exchange would fill it."""
-    for fd in new:
-        try:
-            if not stat.S_ISSOCK(os.fstat(fd).st_mode):
-                continue
-        except OSError:  # it was closed meanwhile
-            continue
-        with socket.socket(fileno=os.dup(fd)) as sock:
-            if sock.family == socket.AF_PACKET and sock.getsockname()[0] == interface:
-                only(sock, SOEM_INDEXES)

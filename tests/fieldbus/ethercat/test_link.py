@@ -5,12 +5,15 @@ import logging
 import socket
 import subprocess
 import threading
+import time
 
 import pytest
 
-from fieldbus.errors import ConfigurationError
+from fieldbus.errors import ConfigurationError, NoAnswerError
 from fieldbus.ethercat.address import EthercatAddress
 from fieldbus.ethercat.link import EthercatLink
+from fieldbus.ethercat.listening import check_nobody_else
+from fieldbus.ethercat.master import Master
 from fieldbus.ethercat.options import PdoChoice, Sdo, SlaveOptions
 from fieldbus.ethercat.protocol import AlState, Command, Register
 from fieldbus.ethercat.simulated.presets import make
@@ -112,6 +115,21 @@ def test_values_go_to_and_fro_and_everybody_is_in_init_at_the_end(bus):
         assert link.stop()
     assert al_states() == [AlState.INIT] * 4
     assert not valves.values[0]
+
+
+def test_a_slave_that_leaves_while_it_is_looked_for_costs_no_minute(bus):
+    """SOEM's scan would wait for each word of its EEPROM; the scan is left, tells why, and a stop is not kept waiting either."""
+    master = Master(MASTER)
+    threading.Timer(0.004, lambda: bus.order({"do": "power", "slave": AXIS, "on": False})).start()
+    begun_s = time.monotonic()
+    master.open()
+    try:
+        with contextlib.suppress(NoAnswerError):  # or it was gone before
+            master.scan()
+        assert time.monotonic() - begun_s < 10
+    finally:
+        master.close()
+    check_nobody_else(MASTER)  # what was left behind sends nothing
 
 
 def test_a_slave_gets_its_objects_pdos_and_watchdog(bus):
