@@ -28,7 +28,7 @@ class Terminal(Console):
     """A console on which whatever would steer a terminal is printed as an escape; a pipe is as wide as it needs."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
+        super().__init__(**{"emoji": False, **options})  # `a:b:` is a name, and not a picture
         if not self.is_terminal and "width" not in options and not os.environ.get("COLUMNS"):
             self.width = UNLIMITED
 

@@ -69,3 +69,8 @@ def test_a_pipe_is_as_wide_as_its_lines(monkeypatch):
     monkeypatch.delenv("COLUMNS", raising=False)
     assert Terminal(file=io.StringIO()).width == UNLIMITED
     assert Terminal(file=io.StringIO(), width=60).width == 60
+
+
+def test_a_name_between_colons_stays_a_name():
+    """`:b:` is no picture: messages have paths of keys, with a colon behind."""
+    assert printed("links.bus.slaves.a:b: it is no name", 80).strip() == "links.bus.slaves.a:b: it is no name"
