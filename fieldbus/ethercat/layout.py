@@ -21,6 +21,10 @@ MOST_PROCESS_BYTES: Final = 1486
 """Of one slave in one datagram, alone in its frame."""
 DOES_NOT_FIT: Final = -2
 """`RefusedError.code` of a mapping that cannot be."""
+MOST_MANAGERS: Final = 16
+"""Of an ESC; behind their registers are those of the clock."""
+_FIRST_BYTE: Final = 0x0F00
+"""Process data lie from here on: outputs of digital terminals without a processor; memory begins at 0x1000."""
 _BUFFERS: Final = 3
 _MODE, _BUFFERED = 0x03, 0x00
 _READ, _WRITE = 1, 2
@@ -121,6 +125,11 @@ def _windows(
             what = f"{(bits + 7) // 8} bytes of {direction}puts are for sync manager {number}"
             raise _does_not_fit(f"{what}, and its EEPROM has {len(managers)} sync managers without that one")
         manager = managers[number]
+        if number >= MOST_MANAGERS or manager.start < _FIRST_BYTE:
+            raise _does_not_fit(
+                f"its EEPROM has sync manager {number} at 0x{manager.start:04X}; there are {MOST_MANAGERS}, and below "
+                f"0x{_FIRST_BYTE:04X} are registers"
+            )
         window = Window(number, manager.start, (bits + 7) // 8, manager.control, is_output)
         _check_room(window, managers)
         found.append(window)

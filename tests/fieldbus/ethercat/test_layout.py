@@ -61,6 +61,15 @@ def test_what_has_no_fmmu_or_no_sync_manager_is_refused():
         lay_out([entry("out", 4, 16, 0)], DRIVE, 0, 8)
 
 
+def test_an_eeprom_whose_process_data_lie_among_registers_is_refused():
+    """Below 0x0F00 outputs would be written into registers; a 17th sync manager's registers are those of the clock."""
+    managers = (*DRIVE[:2], SyncManager(0x0120, 0, 0x64, False, OUTPUTS))
+    with pytest.raises(RefusedError, match="sync manager 2 at 0x0120"):
+        lay_out([entry("out", 2, 8, 0)], managers, 0, 8)
+    with pytest.raises(RefusedError, match="sync manager 16 at 0x1000; there are 16"):
+        lay_out([entry("out", 16, 8, 0)], (SyncManager(0x1000, 0, 0x64, False, OUTPUTS),) * 17, 0, 8)
+
+
 def test_more_than_a_datagram_holds_is_refused():
     managers = (*DRIVE[:3], SyncManager(0x4000, 0, 0x20, False, INPUTS))
     with pytest.raises(RefusedError, match=r"1487 bytes of inputs.*a datagram holds 1486"):
