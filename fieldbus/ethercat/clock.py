@@ -30,6 +30,7 @@ ONE_SIDED: Final = 24
 FARTHEST: Final = 8
 """Times the usual distance from the line: what is farther is not believed."""
 LEAST_GATE_NS: Final = 1000
+MOST_NOISE_NS: Final = 1 << 20
 DRIFT: Final = 50_000
 """A line that has heard nothing for so long may be off by one more nanosecond in each of these (20 ppm)."""
 LONGEST_NS: Final = 1 << 40
@@ -70,8 +71,9 @@ def gate(usual_q: int, gone_ns: int) -> int:
 
 
 def usual(usual_q: int, distance_q: int, slowness: int) -> int:
-    """The usual distance from the line, after one more, which counts 1 / 2**slowness."""
-    return usual_q + ((min(distance_q, FARTHEST * usual_q + (LEAST_GATE_NS << Q)) - usual_q) >> slowness)
+    """The usual distance from the line, after one more, which counts 1 / 2**slowness; no noise is more than a millisecond."""
+    after = usual_q + ((min(distance_q, FARTHEST * usual_q + (LEAST_GATE_NS << Q)) - usual_q) >> slowness)
+    return min(after, MOST_NOISE_NS << Q)
 
 
 def within(value: int, most: int) -> int:

@@ -1,6 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fieldbus.ethercat import clock
 from fieldbus.ethercat.clock import (
     LEAST_GATE_NS,
     MOST_RATE,
@@ -86,3 +87,11 @@ def test_an_error_makes_the_next_cycle_shorter_where_frames_come_too_late() -> N
 def test_within_keeps_to_both_sides() -> None:
     """A bound holds for early as for late."""
     assert [within(v, 5) for v in (-9, -5, 0, 5, 9)] == [-5, -5, 0, 5, 5]
+
+
+def test_a_reference_that_tells_nonsense_for_seconds_does_not_open_the_gate_for_ever() -> None:
+    """The usual distance stays that of noise: numbers beyond it left the 64 bits of native code, and nothing was in phase again."""
+    usual_q = 0
+    for _ in range(5000):
+        usual_q = clock.usual(usual_q, 1 << 61, 8)
+    assert usual_q <= clock.MOST_NOISE_NS << clock.Q
