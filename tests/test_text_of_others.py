@@ -19,6 +19,7 @@ PRINTS_ITSELF = {
     "rt_engine/ops/table.py": "a page about our own operators",
     "station/demo/plant.py": "numbers, to the demo",
     "station/demo/plc_program.py": "numbers, to who runs it by hand",
+    "station/scans/ethercat.py": "JSON, which has no control characters",
     "station/show/log.py": "events, made visible right there",
     "station/commands/shared/explaining.py": "JSON, which has no control characters",
 }

@@ -19,6 +19,7 @@ from typing import Final
 from fieldbus.ethercat.protocol import ETHERTYPE
 
 _NEW_NETWORK: Final = 0x40000000
+_NETWORK: Final = "/proc/thread-self/ns/net"
 _SOL_PACKET, _IGNORE_OUTGOING = 263, 23
 _RECEIVE_BYTES: Final = 1 << 20
 
@@ -61,7 +62,7 @@ def own_network() -> Iterator[None]:
 
     It goes with the last of them. Raises PermissionError where one is not root.
     """
-    before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    before = os.open(_NETWORK, os.O_RDONLY | os.O_CLOEXEC)
     try:
         _call("unshare", _NEW_NETWORK)
         try:
@@ -81,7 +82,7 @@ def pair(one: str, other: str) -> Iterator[None]:
         for name in (one, other):
             quiet = Path(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6")
             if quiet.exists():
-                quiet.write_text("1")
+                quiet.write_text("1", encoding="ascii")
             _ip("link", "set", name, "up")
         yield
     finally:
