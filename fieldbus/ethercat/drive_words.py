@@ -258,7 +258,9 @@ def why_not(shown: Shown, goal: Goal, mode: Mode, lacks_target: bool) -> str:
     if not shown.is_heard:
         return "not heard of within the timeout: it is told to stop"
     if shown.fault:
-        then = "it is told to reset it" if shown.is_reset else "once its cause is gone, reset it"
+        then = (
+            "it is told to reset it" if shown.is_reset else "once its cause is gone, reset it (rt-engine reset-drive)"
+        )
         return f"{STATES[shown.state]} {error_words(shown.fault)}; {then}"
     if shown.state is DriveState.UNKNOWN:
         return f"its status word 0x{shown.statusword:04X} is none of CiA 402"

@@ -531,7 +531,8 @@ class Station:
                 continue
             self._seen[name] = status
             change = f"{seen.state} -> {status.state}" if status.state != seen.state else f"{status.state} again"
-            reason = f": {status.last_error}" if status.errors > seen.errors else ""
+            leads = "; the last error" if status.state == "up" else ""
+            reason = f"{leads}: {status.last_error}" if status.errors > seen.errors else ""
             if change != "down again":
                 self._note("link", name, change + reason, good=status.state == "up")
 

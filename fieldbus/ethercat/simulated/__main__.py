@@ -38,12 +38,20 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(given)
 
 
+def _object_in(line: bytes) -> dict[str, Any]:
+    try:
+        order = json.loads(line)
+    except ValueError as error:
+        raise ValueError(f'an order is a line of JSON, like {{"do": "state"}}; this one is none: {error}') from error
+    if not isinstance(order, dict):
+        raise ValueError(f"an order is an object, not {order!r}")
+    return order
+
+
 def answer(bus: Bus, line: bytes) -> dict[str, Any]:
     """Carry out the order in a line; whatever is in it, the bus lives."""
     try:
-        order = json.loads(line)
-        if not isinstance(order, dict):
-            raise ValueError(f"an order is an object, not {order!r}")
+        order = _object_in(line)
         return {"ok": True, **bus.order(order)}
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         return {"ok": False, "error": str(error)}

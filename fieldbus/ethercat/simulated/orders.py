@@ -154,6 +154,10 @@ def carry_out(bus: Ordered, given: Mapping[str, Any]) -> dict[str, Any]:
         name = str(given["do"])
         if name in _ORDERS:
             return _ORDERS[name](bus, given)
+        if "slave" not in given:
+            raise ValueError(
+                f"the bus knows no order {name!r}: {', '.join(_ORDERS)}; what a slave does itself needs its 'slave'"
+            )
         esc = bus.escs[_slave(bus, given)]
         rest = {key: value for key, value in given.items() if key not in ("do", "slave")}
         return {"answer": esc.device.order(esc, name, rest)}

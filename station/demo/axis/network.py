@@ -14,6 +14,7 @@ from typing import Final
 
 from fieldbus.ethercat.simulated.wires import own_network, pair
 from station.demo.processes import DemoError
+from station.machine.folders import temporary
 
 MASTER: Final = "bus0"
 SLAVES: Final = "slaves0"
@@ -51,5 +52,7 @@ kernel.unprivileged_userns_clone=1 (Debian)"
     if not allowed:
         raise DemoError(words)
     os.environ[_INSIDE] = "1"
+    # Inside, where everybody is user 0, /tmp/rt-engine-0 would be that of the real root.
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(temporary("/tmp")))
     sys.stdout.flush()
     os.execvp(UNSHARE[0], [*UNSHARE, sys.executable, "-m", "station", *sys.argv[1:]])

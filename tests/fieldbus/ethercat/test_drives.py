@@ -289,7 +289,7 @@ def test_a_fault_is_shown_and_stays_until_it_is_reset_by_a_rising_edge() -> None
     rig.twin.fail(0x8611)
     rig.cycle(1.0, 50.0, times=5)
     assert (rig.bench.get("x.state"), rig.bench.get("x.fault")) == (DriveState.FAULT, 0x8611)
-    assert rig.why == "fault 0x8611: following error; once its cause is gone, reset it"
+    assert rig.why == "fault 0x8611: following error; once its cause is gone, reset it (rt-engine reset-drive)"
     assert rig.sent[-1] == rig.position
     rig.cycle(1.0, 50.0, 1.0)
     assert rig.words[-1] == 0x80

@@ -184,6 +184,7 @@ def test_another_master_finds_the_same():
         ({"do": "power"}, "lacks 'slave'"),
         ({"frames": 3}, "lacks 'do'"),
         ({"do": "explode", "slave": 0}, "no order 'explode'"),
+        ({"do": "explode"}, "knows no order 'explode': lose, .*needs its 'slave'"),
         ({"do": "delay", "frames": 3}, "needs its ns"),
         ({"do": "identify", "slave": 0, "colour": 3}, "no 'colour'"),
     ],
