@@ -54,7 +54,7 @@ def judged(path: Path, status: os.stat_result, strict: bool = True, is_above: bo
     """One file or folder alone, by its status; a sticky folder is good above others."""
     us, mode = os.geteuid(), status.st_mode
     sudo = "" if us in (0, status.st_uid) else "sudo "
-    if strict and status.st_uid not in (0, us):
+    if strict and status.st_uid not in (0, us) and not (is_above and status.st_uid == _outside()):
         owner = _user(status.st_uid)
         if is_above:  # a folder that holds more than this, perhaps his home: it stays his
             return Unsafe(
@@ -70,6 +70,18 @@ def judged(path: Path, status: os.stat_result, strict: bool = True, is_above: bo
         whom = "those whom its access control list names" if _has_acl(path) else "its group"
         return Unsafe(path, f"can be written by {whom}", f"{sudo}chmod g-w {shlex.quote(str(path))}")
     return None
+
+
+def _outside(uid_map: str = "/proc/self/uid_map") -> int | None:
+    """Who seems to own the real root's folders in a user namespace that has one user, as `unshare -r` makes it; else None.
+
+    Other users' folders seem to be his as well: only what lies above ours is believed to be root's.
+    """
+    try:
+        rows = [line.split() for line in Path(uid_map).read_text().splitlines()]
+        return int(Path("/proc/sys/kernel/overflowuid").read_text()) if [row[2] for row in rows] == ["1"] else None
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def _has_acl(path: Path) -> bool:

@@ -217,3 +217,16 @@ def test_nobody_is_advised_to_take_a_folder_from_its_owner(tmp_path):
     status = os.stat_result((0o755, 0, 0, 1, SOMEBODY, SOMEBODY, 0, 0, 0, 0))
     assert "chown" in judged(tmp_path, status).mend
     assert "chown" not in judged(tmp_path, status, is_above=True).mend
+
+
+@pytest.mark.parametrize(
+    ("rows", "is_believed"), [("0 1000 1\n", True), ("0 0 4294967295\n", False), ("0 1000 1\n1 100000 65536\n", False)]
+)
+def test_in_a_namespace_of_one_user_what_lies_above_may_be_the_real_roots(rows, is_believed, tmp_path):
+    """Its folders seem to be those of the overflow user there: / and /home too. Nowhere else is that user believed."""
+    from rt_native import trust
+
+    (tmp_path / "uid_map").write_text(rows)
+    found = trust._outside(str(tmp_path / "uid_map"))
+    assert found == (int(Path("/proc/sys/kernel/overflowuid").read_text()) if is_believed else None)
+    assert trust._outside(str(tmp_path / "nothing")) is None
