@@ -4,6 +4,7 @@ import os
 import shlex
 import struct
 import subprocess
+from pathlib import Path
 
 import pytest
 
