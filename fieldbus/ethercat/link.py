@@ -29,7 +29,7 @@ from fieldbus.exchange.block import Event, Phase
 from fieldbus.exchange.link import Connection, How, NativeLink
 from fieldbus.exchange.memory import Note
 from fieldbus.exchange.plan import Plan, Transaction
-from fieldbus.link.link import NS, log
+from fieldbus.link.link import NS
 from fieldbus.link.state import LinkStatus
 from fieldbus.tags import Quality, Tag
 
@@ -130,15 +130,15 @@ class EthercatLink(NativeLink):
 
     def _say_up(self, took_s: float) -> None:
         """How long it took, and what guards the outputs when this computer dies."""
-        slaves, more = self._master.slaves, {"link": self.name}
+        slaves = self._master.slaves
         with_outputs = [s for s in slaves if s.layout is not None and s.layout.out_bytes]
         guards = ", ".join(f"{ms:g} ms" for ms in sorted({s.watchdog_ms for s in with_outputs if not s.is_unguarded}))
         said = f"; watchdogs of outputs: {guards}" if guards else ""
-        log.info("link %s: %d slaves in SAFE-OP after %.2f s%s", self.name, len(slaves), took_s, said, extra=more)
+        self._tell_news(f"{len(slaves)} slaves in SAFE-OP after {took_s:.2f} s{said}", True)
         for slave in with_outputs:
             if slave.is_unguarded:
                 text = "keeps its outputs when this computer dies: its watchdog is off; `watchdog` in its table sets it"
-                log.warning("link %s: %s %s", self.name, slave.label, text, extra=more)
+                self._tell_news(f"{slave.label} {text}", False)
 
     def _set_clocks(self) -> None:
         """Distributed clocks, and what keeps the exchange in phase with them; the rate is known from the connection before."""
@@ -238,7 +238,7 @@ class EthercatLink(NativeLink):
         self._counts["slaves_back"] += tender.back - before[1]
         self._note = "; ".join(filter(None, (tender.sentence, self._drives.words())))
         for sentence, is_good in self._drives.news():
-            (log.info if is_good else log.warning)("link %s: %s", self.name, sentence, extra={"link": self.name})
+            self._tell_news(sentence, is_good)
 
     def _write(self, outputs: NDArray[np.float64], deadline_ns: int) -> None:
         """The safe values, and so long as drives brake: they are told to stop in every cycle before they leave OP."""
@@ -271,7 +271,7 @@ class EthercatLink(NativeLink):
     def _tell(self, sentence: str, is_good: bool) -> None:
         if not is_good:
             self._failed(sentence)
-        (log.info if is_good else log.warning)("link %s: %s", self.name, sentence, extra={"link": self.name})
+        self._tell_news(sentence, is_good)
 
     def _look_ms(self) -> int:
         return _BUSY_MS if self._tender is None or self._tender.is_busy else super()._look_ms()

@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 NS = 1_000_000_000
 _ATTEMPTS = 10
 """A copy takes microseconds, the device's cycle longer."""
+_MOST_NEWS = 64
+"""Older ones that nobody took are forgotten; all are in the log."""
 
 
 class Link(ABC):
@@ -52,6 +55,7 @@ class Link(ABC):
         self._state: tuple[State, datetime] = ("stopped", datetime.now(UTC))
         self._note = ""
         self._life: LifeSign | None = None
+        self._news: deque[tuple[str, bool]] = deque(maxlen=_MOST_NEWS)
         self.reset_counters()
 
     @abstractmethod
@@ -182,6 +186,16 @@ class Link(ABC):
     def _doubts(self) -> str:
         """Which inputs mean nothing now, and why. Any thread."""
         return self._in.doubts()
+
+    def take_news(self) -> list[tuple[str, bool]]:
+        """What happened in the device since the last call, beside changes of state: (sentence, is it good?). One thread's."""
+        return [self._news.popleft() for _ in range(len(self._news))]
+
+    def _tell_news(self, sentence: str, is_good: bool) -> None:
+        """To who takes the news, and to the log."""
+        self._news.append((sentence, is_good))
+        level = logging.INFO if is_good else logging.WARNING
+        log.log(level, "link %s: %s", self.name, visible(sentence), extra={"link": self.name})
 
     def _failed(self, reason: str) -> None:
         self._counts["errors"] += 1

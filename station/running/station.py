@@ -524,8 +524,10 @@ class Station:
                 self.diary.note("task", name, "hangs inside a cycle: outputs taken from it and made safe", "bad")
 
     def _watch_links(self) -> None:
-        """Note changes of a link's state, not each attempt to connect; also what was undone between two looks."""
+        """Note changes of a link's state, not each attempt to connect; also what was undone between two looks; and its news."""
         for name, link in self._parts.links.items():
+            for sentence, is_good in link.take_news():
+                self.diary.note("link", name, sentence, "ok" if is_good else "warn")
             status, seen = link.status(), self._seen[name]
             if status.state == "connecting" or status.since == seen.since:
                 continue
