@@ -154,7 +154,7 @@ class EthercatLink(NativeLinkTable, DeviceLinkTable):
         "An entry of sdos": EthercatSdo,
         "An entry of pdos": EthercatPdo,
     }
-    first = ('interface = "eth1"', "{0}:0x6000:01")
+    first = ('interface = "eth1"', "{1}:0x6000:01")
     scheme = "ethercat"
 
     @classmethod

@@ -225,7 +225,7 @@ def test_a_url_says_where_the_device_is(tmp_path, url, kind, keys):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--link", "profinet://x"], "ads://, in-process"),
+        (["--link", "profinet://x"], "ads://, ethercat://, in-process"),
         (["--link", "modbus://"], "modbus://HOST[:PORT][/UNIT]"),
         (["--link", "modbus://10.0.0.999"], "four numbers from 0 to 255"),
         (["--link", 'modbus://a"b'], "modbus://HOST[:PORT][/UNIT]"),
