@@ -34,6 +34,7 @@ def test_the_whole_story(tmp_path, may_have_networks):
     assert done.returncode == ExitCode.OK, done.stdout + done.stderr
     record = json.loads((tmp_path / "demo.json").read_text())
     assert len(record["claims"]) >= 13 and all(claim["ok"] for claim in record["claims"])
+    assert "is in OP again after" in (tmp_path / "station.log").read_text(), "the log tells of the drive's return"
     assert "<polyline" in (tmp_path / demo.PICTURE).read_text() and list(tmp_path.glob("*.html"))
     assert network.MASTER not in subprocess.run(["ip", "link"], capture_output=True, text=True, check=True).stdout
 
