@@ -32,8 +32,8 @@ from fieldbus.ethercat.master import Master
 from fieldbus.ethercat.plan import BusSlave, Place, plan_of
 from fieldbus.ethercat.protocol import AlState, Register
 from fieldbus.ethercat.simulated.wires import own_network, pair
-from fieldbus.ethercat.socket import open_socket
-from fieldbus.ethercat.wire import EVERYBODY
+from fieldbus.ethercat.wire.socket import open_socket
+from fieldbus.ethercat.wire.wire import EVERYBODY
 from fieldbus.exchange.block import AREA_BYTES
 from fieldbus.exchange.memory import NATIVE, Exchange
 from fieldbus.exchange.plan import Plan

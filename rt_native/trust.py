@@ -78,8 +78,12 @@ def _outside(uid_map: str = "/proc/self/uid_map") -> int | None:
     Other users' folders seem to be his as well: only what lies above ours is believed to be root's.
     """
     try:
-        rows = [line.split() for line in Path(uid_map).read_text().splitlines()]
-        return int(Path("/proc/sys/kernel/overflowuid").read_text()) if [row[2] for row in rows] == ["1"] else None
+        rows = [line.split() for line in Path(uid_map).read_text(encoding="ascii").splitlines()]
+        return (
+            int(Path("/proc/sys/kernel/overflowuid").read_text(encoding="ascii"))
+            if [row[2] for row in rows] == ["1"]
+            else None
+        )
     except (OSError, ValueError, IndexError):
         return None
 

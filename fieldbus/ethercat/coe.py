@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from fieldbus.ethercat.frames import MOST_DATA
 from fieldbus.ethercat.protocol import SYNC_MANAGER_BYTES, Register
-from fieldbus.ethercat.wire import Datagram, Node, Wire
+from fieldbus.ethercat.wire.frames import MOST_DATA
+from fieldbus.ethercat.wire.wire import Datagram, Node, Wire
 
 MOST_BYTES: Final = 1 << 18
 """So long an object may be."""

@@ -12,19 +12,19 @@ from numpy.typing import NDArray
 
 from fieldbus.errors import ConfigurationError, ConnectionLostError, DeviceError, GarbageError, NoAnswerError, told
 from fieldbus.ethercat.address import EthercatAddress
-from fieldbus.ethercat.clock_memory import BusClock, ClockStatus
-from fieldbus.ethercat.clock_setup import BusClocks
-from fieldbus.ethercat.drive import Drive, DriveAddress
-from fieldbus.ethercat.drives import Drives, DriveStatus, drive_tags
-from fieldbus.ethercat.identity import position_of
+from fieldbus.ethercat.clock.clock_memory import BusClock, ClockStatus
+from fieldbus.ethercat.clock.clock_setup import BusClocks
+from fieldbus.ethercat.drives.drive import Drive, DriveAddress
+from fieldbus.ethercat.drives.drives import Drives, DriveStatus, drive_tags
 from fieldbus.ethercat.master import Master
 from fieldbus.ethercat.options import Sdo, SlaveOptions
-from fieldbus.ethercat.places import places_of
 from fieldbus.ethercat.plan import BusSlave, Place, plan_of
 from fieldbus.ethercat.protocol import state_in_words
 from fieldbus.ethercat.recovery import Tender
-from fieldbus.ethercat.slave import Slave, look_at_names, write_sdo
-from fieldbus.ethercat.socket import open_socket
+from fieldbus.ethercat.slaves.identity import position_of
+from fieldbus.ethercat.slaves.places import places_of
+from fieldbus.ethercat.slaves.slave import Slave, look_at_names, write_sdo
+from fieldbus.ethercat.wire.socket import open_socket
 from fieldbus.exchange.block import Event, Phase
 from fieldbus.exchange.link import Connection, How, NativeLink
 from fieldbus.exchange.memory import Note

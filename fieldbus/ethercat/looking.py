@@ -9,14 +9,14 @@ from contextlib import suppress
 from dataclasses import replace
 
 from fieldbus.errors import DeviceError, NoAnswerError
-from fieldbus.ethercat.entries import SlaveFound, read_identity
 from fieldbus.ethercat.health import BLOCKS, NEEDED, Health, health_of
-from fieldbus.ethercat.interface import check_interface
 from fieldbus.ethercat.master import Master
 from fieldbus.ethercat.protocol import AlState, Register
-from fieldbus.ethercat.slave import Slave, look_at_entries, look_at_names
-from fieldbus.ethercat.states import drive, go, statuses
-from fieldbus.ethercat.wire import Datagram, Node, Wire
+from fieldbus.ethercat.slaves.entries import SlaveFound, read_identity
+from fieldbus.ethercat.slaves.slave import Slave, look_at_entries, look_at_names
+from fieldbus.ethercat.slaves.states import drive, go, statuses
+from fieldbus.ethercat.wire.interface import check_interface
+from fieldbus.ethercat.wire.wire import Datagram, Node, Wire
 
 _HAS_CLOCK = 1 << 2
 _TELLS = 0x02

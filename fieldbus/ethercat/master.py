@@ -16,21 +16,21 @@ from dataclasses import replace
 from typing import Final
 
 from fieldbus.errors import DeviceError, NoAnswerError
-from fieldbus.ethercat.clock_setup import BusClocks, How, set_up_clocks
+from fieldbus.ethercat.clock.clock_setup import BusClocks, How, set_up_clocks
 from fieldbus.ethercat.coe import Coe, Mailbox
-from fieldbus.ethercat.eeprom import read_images
-from fieldbus.ethercat.entries import SlaveFound, found_by_sii
-from fieldbus.ethercat.identity import positions
-from fieldbus.ethercat.interface import check_interface
-from fieldbus.ethercat.layout import lay_out
-from fieldbus.ethercat.listening import check_nobody_else
 from fieldbus.ethercat.options import SlaveOptions, check_names
 from fieldbus.ethercat.protocol import AlState, Register
-from fieldbus.ethercat.sii import parse_sii
-from fieldbus.ethercat.slave import Slave, look_at_entries, mailboxes_of, set_up, to_safeop
-from fieldbus.ethercat.soem import Soem, library
-from fieldbus.ethercat.states import Steps, drive, go, statuses
-from fieldbus.ethercat.wire import Node, Wire
+from fieldbus.ethercat.slaves.eeprom import read_images
+from fieldbus.ethercat.slaves.entries import SlaveFound, found_by_sii
+from fieldbus.ethercat.slaves.identity import positions
+from fieldbus.ethercat.slaves.layout import lay_out
+from fieldbus.ethercat.slaves.sii import parse_sii
+from fieldbus.ethercat.slaves.slave import Slave, look_at_entries, mailboxes_of, set_up, to_safeop
+from fieldbus.ethercat.slaves.states import Steps, drive, go, statuses
+from fieldbus.ethercat.wire.interface import check_interface
+from fieldbus.ethercat.wire.listening import check_nobody_else
+from fieldbus.ethercat.wire.soem import Soem, library
+from fieldbus.ethercat.wire.wire import Node, Wire
 
 FIRST_ADDRESS: Final = 0x1001
 """Station address of the first slave: SOEM's habit."""
@@ -159,7 +159,7 @@ class Master:
             logical += -(-slave.layout.nbytes // _STEP) * _STEP
 
     def set_up_clocks(self, cycle_ns: int, how: How, shift_ns: int | None = None) -> BusClocks | None:
-        """Distributed clocks, in PRE-OP; None: nobody wants one (`fieldbus.ethercat.clock_setup`)."""
+        """Distributed clocks, in PRE-OP; None: nobody wants one (`fieldbus.ethercat.clock.clock_setup`)."""
         assert self._soem is not None
         return set_up_clocks(self.wire, self.slaves, self._soem.master.config_dc, cycle_ns, how, shift_ns)
 

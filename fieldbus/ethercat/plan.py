@@ -14,7 +14,8 @@ from typing import Final, Literal
 
 from fieldbus.codec import Field
 from fieldbus.errors import ConfigurationError
-from fieldbus.ethercat.frames import (
+from fieldbus.ethercat.protocol import AL_ERROR, AlState, Command, Register
+from fieldbus.ethercat.wire.frames import (
     CIRCULATED,
     COUNTER,
     DATAGRAM,
@@ -28,7 +29,6 @@ from fieldbus.ethercat.frames import (
     at,
     head,
 )
-from fieldbus.ethercat.protocol import AL_ERROR, AlState, Command, Register
 from fieldbus.exchange.plan import FIXED, FREE, Frames, Packet, Pattern, Plan, Transaction
 from fieldbus.tags import Order, Tag
 

@@ -13,13 +13,13 @@ from itertools import pairwise
 from typing import Final
 
 from fieldbus.errors import ConnectionLostError, DeviceError, RefusedError, told
-from fieldbus.ethercat.eeprom import read_identity, release
-from fieldbus.ethercat.identity import WRONG_SLAVE
 from fieldbus.ethercat.master import Master
 from fieldbus.ethercat.protocol import AlState, Register
-from fieldbus.ethercat.slave import Slave, set_up, to_preop, to_safeop
-from fieldbus.ethercat.states import Status, Steps, go, statuses
-from fieldbus.ethercat.wire import Node
+from fieldbus.ethercat.slaves.eeprom import read_identity, release
+from fieldbus.ethercat.slaves.identity import WRONG_SLAVE
+from fieldbus.ethercat.slaves.slave import Slave, set_up, to_preop, to_safeop
+from fieldbus.ethercat.slaves.states import Status, Steps, go, statuses
+from fieldbus.ethercat.wire.wire import Node
 
 LOOK_S: Final = 1.0
 """So often states are looked at though nothing seems wrong."""

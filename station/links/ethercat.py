@@ -12,9 +12,9 @@ from pydantic import Field
 
 from fieldbus.errors import ConfigurationError, FieldbusError
 from fieldbus.ethercat.address import EthercatAddress
-from fieldbus.ethercat.drive import drive_tags
+from fieldbus.ethercat.drives.drive import drive_tags
 from fieldbus.ethercat.options import PdoChoice, Sdo, SlaveOptions, check_names
-from fieldbus.ethercat.soem import INSTALL
+from fieldbus.ethercat.wire.soem import INSTALL
 from station.links import DeviceLinkTable, NativeLinkTable, Saying
 from station.links.shared.drives import DriveTable, tags_of_drives
 from station.links.shared.next_steps import ETHERCAT
@@ -144,7 +144,7 @@ class EthercatLink(NativeLinkTable, DeviceLinkTable):
     is_the_fastest_tasks = True
     is_reserved_to_read = True
     free_words = "stop that first: a bus has one master"
-    libraries = ("fieldbus.ethercat.drives", "fieldbus.ethercat.clock_memory")
+    libraries = ("fieldbus.ethercat.drives.drives", "fieldbus.ethercat.clock.clock_memory")
     rights = ("CAP_NET_RAW", "CAP_NET_ADMIN")
     next_steps = ETHERCAT
     stand_ins: ClassVar[Mapping[str, object]] = {"interface": "eth1"}
@@ -304,7 +304,7 @@ class EthercatLink(NativeLinkTable, DeviceLinkTable):
     def make(self, name: str, tags: Sequence[Tag], folder: Path) -> EthercatDevice:
         """A master of the bus."""
         from fieldbus.ethercat.link import EthercatLink as EthercatDevice
-        from fieldbus.ethercat.soem import library
+        from fieldbus.ethercat.wire.soem import library
 
         library()
         return EthercatDevice(

@@ -9,7 +9,7 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-from fieldbus.ethercat.interface import InterfaceFacts, interface_facts
+from fieldbus.ethercat.wire.interface import InterfaceFacts, interface_facts
 
 _SIOCETHTOOL: Final = 0x8946
 _GET_COALESCE, _GET_EEE = 0x0E, 0x44

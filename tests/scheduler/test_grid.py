@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import rt_engine
-from fieldbus.ethercat.clock import wrapped
-from fieldbus.ethercat.clock_memory import NATIVE, BusClock
+from fieldbus.ethercat.clock.clock import wrapped
+from fieldbus.ethercat.clock.clock_memory import NATIVE, BusClock
 from fieldbus.exchange.block import EXCHANGE
 from rt_engine import ModelSlot
 from rt_native.memory import Block

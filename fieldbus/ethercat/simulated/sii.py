@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum, IntFlag
 
-from fieldbus.ethercat.sii import crc8
+from fieldbus.ethercat.slaves.sii import crc8
 
 _FIRST_CATEGORY = 0x80
 _LEAST_BYTES = 2048

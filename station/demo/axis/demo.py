@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Final
 
 from fieldbus.errors import ConfigurationError
-from fieldbus.ethercat import soem
 from fieldbus.ethercat.simulated.native import NATIVE as ESCS
 from fieldbus.ethercat.simulated.slave import NATIVE as DEVICES
+from fieldbus.ethercat.wire import soem
 from station.demo.axis.network import MASTER, SLAVES, cable
 from station.demo.axis.story import AxisStory
 from station.demo.processes import DemoError, bus_process, new_store, station_process

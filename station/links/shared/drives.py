@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from fieldbus.errors import FieldbusError
-from fieldbus.ethercat.drive import INPUTS, Drive
+from fieldbus.ethercat.drives.drive import INPUTS, Drive
 from station.terms.tables import Array, Duration, Table
 
 NS = 1_000_000_000

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from fieldbus.ethercat.entries import Known, PdoEntry, entries_of
-from fieldbus.ethercat.sii import SiiPdo
+from fieldbus.ethercat.slaves.entries import Known, PdoEntry, entries_of
+from fieldbus.ethercat.slaves.sii import SiiPdo
 from station.errors import ScanError
 from station.scans.shared.ethercat_proposal import PdoWanted, SdoWanted, SlaveWanted
 

@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from typing import Final
 from xml.etree.ElementTree import Element
 
-from fieldbus.ethercat.datatypes import DATA_TYPES
-from fieldbus.ethercat.sii import SiiEntry, SiiPdo
+from fieldbus.ethercat.slaves.datatypes import DATA_TYPES
+from fieldbus.ethercat.slaves.sii import SiiEntry, SiiPdo
 from station.errors import ScanError
 from station.scans.shared.ethercat_common import check_positions, exchanged, sdo_of, without_mapping
 from station.scans.shared.ethercat_proposal import BusWanted, SdoWanted, SlaveWanted, with_names

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from xml.etree.ElementTree import Element
 
-from fieldbus.ethercat.sii import SiiEntry, SiiPdo
+from fieldbus.ethercat.slaves.sii import SiiEntry, SiiPdo
 from station.errors import ScanError
 from station.scans.shared.ethercat_common import MOST_SLAVES, check_positions, exchanged, sdo_of, without_mapping
 from station.scans.shared.ethercat_proposal import BusWanted, SdoWanted, SlaveWanted, with_names

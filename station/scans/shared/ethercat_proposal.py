@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from fieldbus.ethercat.entries import PdoEntry, SlaveFound
+from fieldbus.ethercat.slaves.entries import PdoEntry, SlaveFound
 from rt_native.text import visible
 from station.scans.shared.toml_text import inline, text_of
 from station.terms.durations import format_duration

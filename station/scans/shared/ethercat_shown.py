@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from fieldbus.ethercat.datatypes import DATA_TYPES
-from fieldbus.ethercat.entries import PdoEntry, SlaveFound
 from fieldbus.ethercat.health import FULL, Finding, Health, Port
 from fieldbus.ethercat.protocol import state_in_words
+from fieldbus.ethercat.slaves.datatypes import DATA_TYPES
+from fieldbus.ethercat.slaves.entries import PdoEntry, SlaveFound
 from rt_native.terminal import Column, Sheet
 
 

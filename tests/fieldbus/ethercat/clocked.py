@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from fieldbus.ethercat.clock import wrapped
-from fieldbus.ethercat.clock_memory import NATIVE, BusClock
+from fieldbus.ethercat.clock.clock import wrapped
+from fieldbus.ethercat.clock.clock_memory import NATIVE, BusClock
 from fieldbus.exchange.block import EXCHANGE
 from rt_native.memory import Block
 

@@ -7,10 +7,10 @@ import pytest
 
 import fieldbus.ethercat.coe as coe_client
 from fieldbus.ethercat.coe import Coe, Mailbox, SdoError
-from fieldbus.ethercat.entries import read_or_none
 from fieldbus.ethercat.protocol import AlState
 from fieldbus.ethercat.simulated.presets import make
-from fieldbus.ethercat.wire import Answer, Node
+from fieldbus.ethercat.slaves.entries import read_or_none
+from fieldbus.ethercat.wire.wire import Answer, Node
 
 TO, FROM, STATUS, REPEAT, NBYTES = 0x1000, 0x1100, 0x80D, 0x80E, 128
 MAILBOXES = struct.pack("<HHBBHHHBBH", TO, NBYTES, 0x26, 0, 1, FROM, NBYTES, 0x22, 0, 1)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from fieldbus.ethercat.cia402 import DriveState
-from fieldbus.ethercat.drive import Drive, ModeName
+from fieldbus.ethercat.drives.cia402 import DriveState
+from fieldbus.ethercat.drives.drive import Drive, ModeName
 from fieldbus.ethercat.link import EthercatLink
 from fieldbus.ethercat.options import PdoChoice, SlaveOptions
 from fieldbus.ethercat.simulated.presets import make

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from fieldbus.errors import GarbageError
-from fieldbus.ethercat.frames import datagrams_of, frame_of
 from fieldbus.ethercat.plan import BusSlave, Place, aligned
 from fieldbus.ethercat.protocol import AL_ERROR, AlState, Command
-from fieldbus.ethercat.socket import INDEXES
+from fieldbus.ethercat.wire.frames import datagrams_of, frame_of
+from fieldbus.ethercat.wire.socket import INDEXES
 from fieldbus.exchange.block import Event, Phase
 from fieldbus.link.ports import Cells
 from fieldbus.tags import Quality, Tag

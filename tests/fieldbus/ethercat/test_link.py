@@ -12,12 +12,12 @@ import pytest
 from fieldbus.errors import ConfigurationError, NoAnswerError
 from fieldbus.ethercat.address import EthercatAddress
 from fieldbus.ethercat.link import EthercatLink
-from fieldbus.ethercat.listening import check_nobody_else
 from fieldbus.ethercat.master import Master
 from fieldbus.ethercat.options import PdoChoice, Sdo, SlaveOptions
 from fieldbus.ethercat.protocol import AlState, Command, Register
 from fieldbus.ethercat.simulated.presets import make
-from fieldbus.ethercat.wire import Datagram, Node, Wire, packed
+from fieldbus.ethercat.wire.listening import check_nobody_else
+from fieldbus.ethercat.wire.wire import Datagram, Node, Wire, packed
 from fieldbus.image.image import ProcessImage
 from fieldbus.tags import Quality, Tag
 from tests.fieldbus.ethercat.buses import MASTER, SLAVES, simulated

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from fieldbus.ethercat.simulated.wires import open_port
-from fieldbus.ethercat.socket import open_socket
+from fieldbus.ethercat.wire.socket import open_socket
 from fieldbus.exchange.block import Event, Phase
 from fieldbus.exchange.memory import Exchange
 from tests.fieldbus.ethercat.bench import ALL_GOOD, Bench

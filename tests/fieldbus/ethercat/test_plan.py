@@ -3,9 +3,9 @@
 import pytest
 
 from fieldbus.errors import ConfigurationError
-from fieldbus.ethercat.frames import HEAD_BYTES, LEAST_FRAME, MOST_DATA, MOST_DATAGRAMS, Datagram, datagrams_of
 from fieldbus.ethercat.plan import BusSlave, Place, aligned, plan_of
 from fieldbus.ethercat.protocol import Command
+from fieldbus.ethercat.wire.frames import HEAD_BYTES, LEAST_FRAME, MOST_DATA, MOST_DATAGRAMS, Datagram, datagrams_of
 from fieldbus.exchange.plan import Plan
 from fieldbus.tags import Tag
 from tests.fieldbus.ethercat.bench import PLACES, SLAVES

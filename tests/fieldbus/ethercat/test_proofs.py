@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fieldbus.ethercat.frames import datagrams_of
+from fieldbus.ethercat.wire.frames import datagrams_of
 from fieldbus.exchange.block import AREA_BYTES
 from rt_native.memory import Block
 from tests import ROOT, need

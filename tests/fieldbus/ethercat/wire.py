@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from fieldbus.ethercat.frames import SOURCE, Datagram, datagrams_of, frame_of
 from fieldbus.ethercat.plan import READS, WRITES, WRITES_OF_LRW, BusSlave
 from fieldbus.ethercat.protocol import AlState, Command, Register
+from fieldbus.ethercat.wire.frames import SOURCE, Datagram, datagrams_of, frame_of
 
 BACK = bytes([SOURCE[0] | 2]) + SOURCE[1:]
 

@@ -7,9 +7,9 @@ import pytest
 from typer.testing import CliRunner
 
 from fieldbus.ethercat import looking
-from fieldbus.ethercat.entries import found_by_sii
 from fieldbus.ethercat.health import health_of
-from fieldbus.ethercat.sii import parse_sii
+from fieldbus.ethercat.slaves.entries import found_by_sii
+from fieldbus.ethercat.slaves.sii import parse_sii
 from station.cli import app
 from station.errors import ExitCode
 from station.machine.claims import claim

@@ -9,11 +9,11 @@ from contextlib import closing
 import pytest
 from typer.testing import CliRunner
 
-from fieldbus.ethercat import interface
 from fieldbus.ethercat.looking import look
 from fieldbus.ethercat.protocol import Register
 from fieldbus.ethercat.simulated.presets import make
-from fieldbus.ethercat.wire import Node, Wire
+from fieldbus.ethercat.wire import interface
+from fieldbus.ethercat.wire.wire import Node, Wire
 from station.cli import app
 from station.errors import ExitCode
 from tests import need

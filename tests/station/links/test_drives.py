@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fieldbus.ethercat.drive import DriveAddress
+from fieldbus.ethercat.drives.drive import DriveAddress
 from station.errors import StationFileError
 from station.file.reading import read_station
 from station.wiring.parts import make_tag

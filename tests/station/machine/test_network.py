@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from typer.testing import CliRunner
 
-from fieldbus.ethercat.interface import InterfaceFacts
+from fieldbus.ethercat.wire.interface import InterfaceFacts
 from station.cli import app
 from station.errors import ExitCode
 from station.machine.card import Card, card_of

@@ -3,7 +3,7 @@
 import pytest
 from typer.testing import CliRunner
 
-from fieldbus.ethercat.cia402 import DriveState
+from fieldbus.ethercat.drives.cia402 import DriveState
 from fieldbus.ethercat.simulated.presets import make
 from station.cli import app
 from station.file.reading import read_station

@@ -2,8 +2,8 @@
 
 import pytest
 
-from fieldbus.ethercat.sii import parse_sii
 from fieldbus.ethercat.simulated.presets import PRESETS, make
+from fieldbus.ethercat.slaves.sii import parse_sii
 
 
 @pytest.mark.parametrize("name", PRESETS)

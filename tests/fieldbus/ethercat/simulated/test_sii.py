@@ -3,7 +3,6 @@
 import struct
 from dataclasses import replace
 
-from fieldbus.ethercat.sii import parse_sii
 from fieldbus.ethercat.simulated.sii import (
     ClockMode,
     Details,
@@ -17,6 +16,7 @@ from fieldbus.ethercat.simulated.sii import (
     SiiEntry,
     SiiPdo,
 )
+from fieldbus.ethercat.slaves.sii import parse_sii
 
 ENTRY = SiiEntry(0x6040, 0, "Controlword", 6, 16)
 SII = Sii(

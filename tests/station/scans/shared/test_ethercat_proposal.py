@@ -3,8 +3,8 @@
 import re
 import tomllib
 
-from fieldbus.ethercat.entries import PdoEntry, SlaveFound, found_by_sii
-from fieldbus.ethercat.sii import parse_sii
+from fieldbus.ethercat.slaves.entries import PdoEntry, SlaveFound, found_by_sii
+from fieldbus.ethercat.slaves.sii import parse_sii
 from station.links.shared.drives import DriveTable
 from station.scans.shared.ethercat_proposal import (
     BusWanted,

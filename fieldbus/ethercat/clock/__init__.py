@@ -1,0 +1,1 @@
+"""The task and the reference clock of a bus, in phase."""

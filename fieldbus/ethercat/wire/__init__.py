@@ -1,0 +1,1 @@
+"""Frames: the interface, who may use it, raw sockets, registers of slaves."""

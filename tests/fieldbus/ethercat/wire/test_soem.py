@@ -1,0 +1,43 @@
+"""The library that finds slaves."""
+
+import os
+import socket
+import sys
+
+import pytest
+
+from fieldbus.errors import ConfigurationError
+from fieldbus.ethercat.protocol import ETHERTYPE, Command
+from fieldbus.ethercat.wire.soem import Soem, library
+from fieldbus.ethercat.wire.wire import Datagram, packed
+from tests.fieldbus.ethercat.buses import MASTER, SLAVES, network
+
+INDEX_AT = 17
+
+
+def test_without_the_package_one_sentence_says_how_to_install_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pysoem", None)
+    with pytest.raises(ConfigurationError, match=r"needs the package pysoem: pip install 'rt-engine\[ethercat\]'"):
+        library()
+
+
+def test_with_it_the_interpreter_is_free_while_slaves_are_asked():
+    """Its calls may take seconds."""
+    assert pytest.importorskip("pysoem", reason="pip install pysoem") is library()
+    assert library().settings.always_release_gil
+
+
+def test_its_socket_is_known_and_hears_its_own_frames_alone():
+    """Whatever number the system gives it: that of the last descriptor that was closed, as a rule."""
+    pytest.importorskip("pysoem", reason="pip install pysoem")
+    with network():
+        soem = Soem(MASTER)
+        try:
+            (fd,) = soem._sockets
+            with socket.socket(fileno=os.dup(fd)) as own, socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as other:
+                other.bind((SLAVES, ETHERTYPE))
+                for index in (0x80, 0x45, 3):
+                    other.send(packed([Datagram(Command.BRD, 0, 0, b"\0\0")], index))
+                assert own.recv(64)[INDEX_AT] == 3
+        finally:
+            soem.close()
