@@ -20,9 +20,37 @@ pytest_plugins = ["pytester"]
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared")  # machines are shared and noisy: how long an example takes says nothing
 
+_SIMULATED = [
+    "al",
+    "coe",
+    "datagrams",
+    "drive",
+    "frames",
+    "mailbox",
+    "managers",
+    "memory",
+    "objects",
+    "presets",
+    "process",
+    "sdo",
+    "sii",
+    "terminals",
+]
 COMPUTING = (
     *("tests/rt_engine/", "tests/rt_native/", "tests/conformance/", "tests/exporters/", "tests/fuzz/"),
-    *("tests/plc_bindings/st/", "tests/plc_bindings/c/"),
+    *(
+        "tests/plc_bindings/st/",
+        "tests/plc_bindings/c/",
+        "tests/station/file/",
+        "tests/station/links/",
+        "tests/station/terms/",
+    ),
+    *(
+        "tests/fieldbus/ethercat/drives/",
+        "tests/fieldbus/ethercat/slaves/test_sii",
+        "tests/fieldbus/ethercat/slaves/test_entries",
+    ),
+    *(f"tests/fieldbus/ethercat/simulated/test_{name}" for name in _SIMULATED),
 )
 """Tests that need nothing of the machine but a processor."""
 WIDTH = shutil.get_terminal_size().columns

@@ -6,10 +6,11 @@ with BusProcess("veth1", ["mirror", "mirror:8"]) as bus:
 
 import json
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
+
+from rt_native import isolated
 
 _PATIENCE_S = 10.0
 
@@ -18,17 +19,9 @@ class BusProcess:
     """`python -m fieldbus.ethercat.simulated`, with its orders. It is on the wire from `__enter__` on."""
 
     def __init__(self, interface: str, slaves: Sequence[str], second: str | None = None, *more: str) -> None:
-        self._command = [
-            sys.executable,
-            "-m",
-            "fieldbus.ethercat.simulated",
-            "--interface",
-            interface,
-            "--slaves",
-            ",".join(slaves),
-        ]
-        self._command += ["--second", second] if second is not None else []
-        self._command += more
+        words = ["--interface", interface, "--slaves", ",".join(slaves)]
+        words += ["--second", second] if second is not None else []
+        self._command = isolated.command("fieldbus.ethercat.simulated", *words, *more)
         self._process: subprocess.Popen[str] | None = None
 
     def order(self, order: Mapping[str, Any]) -> dict[str, Any]:
@@ -59,7 +52,9 @@ class BusProcess:
         Raises:
             ValueError: It says why it is not.
         """
-        self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=isolated.environment()
+        )
         try:
             self._answer()
         except BaseException:

@@ -51,7 +51,7 @@ class InterfaceFacts:
             return f"interface {name} is no Ethernet with a cable, which EtherCAT needs; which are here: ip -br link"
         if self.missing_rights:
             caps = ",".join(right.lower() for right in self.missing_rights)
-            python = os.path.realpath(sys.executable)
+            python = Path(sys.executable).resolve()
             return (
                 f"this user may not send frames on {name} ({' and '.join(self.missing_rights)}): run it with sudo, or "
                 f"sudo setcap {caps}+ep {python}"

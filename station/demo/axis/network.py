@@ -13,13 +13,13 @@ from contextlib import ExitStack, contextmanager
 from typing import Final
 
 from fieldbus.ethercat.simulated.wires import own_network, pair
+from rt_native import isolated
 from station.demo.processes import DemoError
 from station.machine.folders import temporary
 
 MASTER: Final = "bus0"
 SLAVES: Final = "slaves0"
 UNSHARE: Final = ("unshare", "--map-root-user", "--net")
-_INSIDE: Final = "RT_ENGINE_DEMO_NETWORK"
 
 
 @contextmanager
@@ -43,7 +43,7 @@ def _begin_again() -> None:
     help_ = "run it with sudo, or allow it: sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu), \
 kernel.unprivileged_userns_clone=1 (Debian)"
     words = f"a simulated bus needs a network of its own, which this system gives to root only: {help_}"
-    if _INSIDE in os.environ:
+    if os.geteuid() == 0:  # it is in a name space already, or root is none here
         raise DemoError(words)
     try:
         allowed = subprocess.run((*UNSHARE, "true"), capture_output=True, check=False).returncode == 0
@@ -51,8 +51,7 @@ kernel.unprivileged_userns_clone=1 (Debian)"
         raise DemoError(f"{words} ({error})") from error
     if not allowed:
         raise DemoError(words)
-    os.environ[_INSIDE] = "1"
     # Inside, where everybody is user 0, /tmp/rt-engine-0 would be that of the real root.
     os.environ.setdefault("XDG_RUNTIME_DIR", str(temporary("/tmp")))
     sys.stdout.flush()
-    os.execvp(UNSHARE[0], [*UNSHARE, sys.executable, "-m", "station", *sys.argv[1:]])
+    os.execvp(UNSHARE[0], [*UNSHARE, *isolated.command("station", *sys.argv[1:])])

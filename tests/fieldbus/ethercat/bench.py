@@ -13,7 +13,7 @@ from fieldbus.image.image import Channel, ProcessImage
 from fieldbus.link.ports import Cells
 from fieldbus.tags import Tag
 from rt_native.library import Library
-from tests.fieldbus.ethercat.wire.wire import Wire
+from tests.fieldbus.ethercat.stand_in import Wire
 from tests.fieldbus.exchange.bench import MS, START
 
 PIECES = Library("fieldbus-bus-pieces", modules=("bus_native",), path=(str(Path(__file__).parent),))

@@ -81,9 +81,10 @@ def test_frames_are_held_in_phase_with_a_reference_that_drifts(bus: Bus) -> None
         assert (status.clock_jumps, status.clock_losses) == (0, 0)
         assert status.clock_rate == pytest.approx(100_000, abs=40_000)
         assert status.clock_offsets is not None
-        assert status.clock_offsets.count > 50
+        counted = status.clock_offsets.count
+        assert counted > 0
         link.reset_counters()
-        assert status.clock_offsets.count < 50
+        assert status.clock_offsets.count < counted
 
 
 def _pulse_or_none(position: int) -> tuple[int, int, int] | None:
