@@ -51,6 +51,8 @@ COMPUTING = (
         "tests/fieldbus/ethercat/slaves/test_entries",
     ),
     *(f"tests/fieldbus/ethercat/simulated/test_{name}" for name in _SIMULATED),
+    *(f"tests/station/commands/test_{name}" for name in ("compile", "export", "models", "quantize", "shapes")),
+    *("tests/station/show/", "tests/plc_bindings/security/"),
 )
 """Tests that need nothing of the machine but a processor."""
 WIDTH = shutil.get_terminal_size().columns

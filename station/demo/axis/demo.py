@@ -30,8 +30,8 @@ BUS: Final = ("coupler", "ao2", "ai2", "drive:load=0.05")
 PICTURE: Final = "trajectory.svg"
 EXPECTED_S: Final = 25.0
 DRAWN: Final = Drawn(
-    "Position and reference of the axis, by the drive's own word",
-    ((-0.8, "-0.8 rad"), (0.0, "0"), (0.8, "+0.8 rad")),
+    "Position and reference of the axis in rad, by the drive's own word",
+    ((-0.8, "-0.8"), (0.0, "0"), (0.8, "+0.8")),
     "not held",
 )
 
