@@ -48,7 +48,7 @@ def _ratio(claim: str, before: Sequence[AxisLook], after: Sequence[AxisLook], mo
 def taken_at_a_tick(before: AxisLook, after: AxisLook) -> Check:
     """The task's own word: it took another version, at a tick that it served."""
     was, now = before.task("axis"), after.task("axis")
-    ok = was.model_version < now.model_version and was.switched_ns < now.switched_ns
+    ok = was.model_version != now.model_version and was.switched_ns < now.switched_ns
     tick = (now.switched_ns - now.first_due_ns) // now.cycle_ns
     return Check(
         "the task took it at one tick", ok, f"version {was.model_version} -> {now.model_version}, tick {tick:,}"

@@ -78,7 +78,7 @@ async def play(folder: Path, warning: str, screen: Screen) -> AxisStory:
             screen.say(f"bus     process {bus.pid}: simulated {', '.join(name.partition(':')[0] for name in BUS)}")
             file = station_file(folder)
             station = await stack.enter_async_context(station_process(file, folder, control, folder / "station.log"))
-            story = AxisStory(bus, station, screen, str(HERE / "hold-v2.onnx"))
+            story = AxisStory(bus, station, screen, str(HERE / "hold-v1.onnx"), str(HERE / "hold-v2.onnx"))
             await story.play()
             screen.act("The station ends")
             await story.end()

@@ -37,10 +37,11 @@ LOOK_S: Final = 0.05
 class AxisStory:
     """The acts, with the network that comes."""
 
-    def __init__(self, bus: PlantProcess, station: StationProcess, screen: Screen, better: str) -> None:
+    def __init__(self, bus: PlantProcess, station: StationProcess, screen: Screen, first: str, better: str) -> None:
         self.record = Record()
         self.looks: list[AxisLook] = []
-        self._bus, self._station, self._screen, self._better = bus, station, screen, better
+        self._bus, self._station, self._screen = bus, station, screen
+        self._first, self._better, self._is_updated = first, better, False
         self._usual: list[AxisLook] = []
 
     async def play(self) -> None:
@@ -93,11 +94,16 @@ class AxisStory:
         yield checks.held("the first network", self._usual)
 
     async def _update(self) -> AsyncIterator[Check]:
+        if self._is_updated:  # played again: the same file once more would be no update
+            await self._station.command("update", SLOT, self._first)
+            await self._watch(SETTLE_S)
+            self._usual = await self._watch(MEASURE_S)
         calm, _ = await self._watch_command("status")  # the same work as an update, without one
         looks, answer = await self._watch_command("update", SLOT, self._better)
         yield Check("the better network is live", answer.code == ExitCode.OK, answer.text)
         if answer.code != ExitCode.OK:
             return
+        self._is_updated = True
         self._moment("better network")
         yield checks.taken_at_a_tick(looks[0], looks[-1])
         yield common.no_tick_missed(calm, looks, looks[-1].task("axis").switched_ns)
