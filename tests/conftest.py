@@ -20,39 +20,23 @@ pytest_plugins = ["pytester"]
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared")  # machines are shared and noisy: how long an example takes says nothing
 
-_SIMULATED = [
-    "al",
-    "coe",
-    "datagrams",
-    "drive",
-    "frames",
-    "mailbox",
-    "managers",
-    "memory",
-    "objects",
-    "presets",
-    "process",
-    "sdo",
-    "sii",
-    "terminals",
-]
+_SOME = {
+    "tests/fieldbus/ethercat/slaves/": "entries sii",
+    "tests/fieldbus/ethercat/simulated/": "al coe datagrams drive frames mailbox managers memory objects presets process "
+    "sdo sii terminals",
+    "tests/station/commands/": "compile export models quantize shapes",
+}
+"""Folder -> how the names of its files begin that only compute; others of it need more."""
 COMPUTING = (
     *("tests/rt_engine/", "tests/rt_native/", "tests/conformance/", "tests/exporters/", "tests/fuzz/"),
     *(
         "tests/plc_bindings/st/",
         "tests/plc_bindings/c/",
-        "tests/station/file/",
-        "tests/station/links/",
-        "tests/station/terms/",
-    ),
-    *(
+        "tests/plc_bindings/security/",
         "tests/fieldbus/ethercat/drives/",
-        "tests/fieldbus/ethercat/slaves/test_sii",
-        "tests/fieldbus/ethercat/slaves/test_entries",
     ),
-    *(f"tests/fieldbus/ethercat/simulated/test_{name}" for name in _SIMULATED),
-    *(f"tests/station/commands/test_{name}" for name in ("compile", "export", "models", "quantize", "shapes")),
-    *("tests/station/show/", "tests/plc_bindings/security/"),
+    *("tests/station/file/", "tests/station/links/", "tests/station/terms/", "tests/station/show/"),
+    *(f"{folder}test_{name}" for folder, names in _SOME.items() for name in names.split()),
 )
 """Tests that need nothing of the machine but a processor."""
 WIDTH = shutil.get_terminal_size().columns
