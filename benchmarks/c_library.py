@@ -15,7 +15,7 @@ import numpy as np
 import rt_engine
 from plc_bindings.c.export import kernels
 from rt_engine.program.rtp_file import write
-from rt_native.levels import level
+from rt_native.target import native
 from tests.plc_bindings.c.models import policy
 from tests.plc_bindings.c.toolchain import Toolchain, compile_c, run
 
@@ -26,7 +26,7 @@ ROUNDS = 15
 def main(count: int = 2000) -> None:
     """Measure and print."""
     with tempfile.TemporaryDirectory() as folder:
-        tools = Toolchain(Path(folder) / "library", kernels(level("native")))
+        tools = Toolchain(Path(folder) / "library", kernels(native()))
         unit = compile_c(Path(__file__).with_suffix(".c"), tools.folder / "main.o")
         shared, program = tools.shared(), tools.folder / "c_library"
         run("gcc", "-s", unit, shared, "-Wl,-rpath,$ORIGIN", "-o", program, "-pthread")

@@ -14,7 +14,7 @@ import llvmlite.binding as llvm
 from llvmlite import ir
 
 from rt_native import build
-from rt_native.target import Target
+from rt_native.machine import Target
 
 _INTRINSICS = {"mrs $0, fpcr": "llvm.aarch64.get.fpcr", "msr fpcr, $0": "llvm.aarch64.set.fpcr"}
 """Inline assembly -> the intrinsic that does the same: llvmlite has an assembler for its own machine only."""

@@ -1,18 +1,22 @@
 """Named levels: machines that native code is compiled for whatever machine we are on.
 
-    x86-64-v3   AVX2, FMA: Intel since Haswell (2013), AMD since Excavator      8 lanes
-    x86-64-v4   AVX-512: Intel servers since Skylake, AMD since Zen 4          16 lanes
-    aarch64     any 64-bit Arm                                                  4 lanes
-    native      the machine that we are on
+    x86-64-v3         AVX2, FMA: Intel since Haswell (2013), AMD since Excavator                8 lanes
+    x86-64-v3-vnni    and AVX-VNNI: Intel since Alder Lake, its N and x7000E series too         8 lanes
+    x86-64-v4         AVX-512: Intel servers since Skylake                                     16 lanes
+    x86-64-v4-vnni    and VNNI: Intel servers since Cascade Lake, AMD since Zen 4              16 lanes
+    aarch64           any 64-bit Arm: Cortex-A53, A72                                           4 lanes
+    aarch64-dotprod   and dot products: Cortex-A55, A76 and later                               4 lanes
+    native            the machine that we are on
 
 x86-64-v2 has no fused multiply-add. Every sum of a program is rounded as FMA rounds it, so that all machines give the same bits;
 in software that takes about twenty instructions for one, so such a processor is refused, not served slowly.
 """
 
+from collections.abc import Set
 from dataclasses import dataclass
 
 from rt_native.errors import UnsupportedCpu
-from rt_native.target import Target, host
+from rt_native.machine import Target
 
 _V3 = (
     "sse3",
@@ -31,8 +35,10 @@ _V3 = (
     "movbe",
 )
 _V4 = (*_V3, "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl")
+_X86, _ARM64 = "x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"
 
 NATIVE = "native"
+"""The name of the machine that we are on, as a level: `rt_native.target.native`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +59,27 @@ class Level:
 LEVELS = {
     level.name: level
     for level in (
-        Level("x86-64-v3", Target("x86_64-unknown-linux-gnu", "x86-64-v3", "", 8), _V3),
-        Level("x86-64-v4", Target("x86_64-unknown-linux-gnu", "x86-64-v4", "", 16), _V4),
-        Level("aarch64", Target("aarch64-unknown-linux-gnu", "generic", "+neon", 4), ("neon",)),
+        Level("x86-64-v3", Target(_X86, "x86-64-v3", "", 8), _V3),
+        Level("x86-64-v3-vnni", Target(_X86, "x86-64-v3", "+avxvnni", 8), (*_V3, "avxvnni")),
+        Level("x86-64-v4", Target(_X86, "x86-64-v4", "", 16), _V4),
+        Level("x86-64-v4-vnni", Target(_X86, "x86-64-v4", "+avx512vl,+avx512vnni", 16), (*_V4, "avx512vnni")),
+        Level("aarch64", Target(_ARM64, "generic", "+neon", 4), ("neon",)),
+        Level("aarch64-dotprod", Target(_ARM64, "generic", "+neon,+dotprod", 4), ("neon", "dotprod")),
     )
 }
-"""Every level but `native`."""
+"""Every level but `native`; of one kind of machine, a later one is better."""
+
+
+def fitting(machine: str, features: Set[str]) -> list[Level]:
+    """The levels that a processor can run, best first; none, if it lacks what the least of its kind asks for.
+
+    Args:
+        machine: x86_64, aarch64, as `rt_native.features.host_architecture` says it.
+        features: in LLVM's words, as `rt_native.features.host_features` says them.
+    """
+    return [
+        entry for entry in reversed(LEVELS.values()) if entry.machine == machine and features >= set(entry.required)
+    ]
 
 
 def level(name: str) -> Level:
@@ -67,11 +88,6 @@ def level(name: str) -> Level:
     Raises:
         UnsupportedCpu: there is none, or it has no fused multiply-add.
     """
-    if name == NATIVE:
-        target = host()
-        enabled = tuple(f[1:] for f in target.features.split(",") if f.startswith("+"))
-        same = next((entry for entry in LEVELS.values() if entry.target.cpu == target.cpu), None)
-        return Level(NATIVE, target, (*(same.required if same else ()), *enabled))
     if name in ("x86-64", "x86-64-v1", "x86-64-v2"):
         raise UnsupportedCpu(
             f"{name} has no fused multiply-add, and without it results would have other bits than everywhere else; "
@@ -80,9 +96,3 @@ def level(name: str) -> Level:
     if name not in LEVELS:
         raise UnsupportedCpu(f"there is no level '{name}'; there is {', '.join(LEVELS)}, {NATIVE}")
     return LEVELS[name]
-
-
-def is_foreign(target: Target) -> bool:
-    """Is the target another kind of processor, or one with wider vectors, than the one we are on?"""
-    ours = host()
-    return target.triple.partition("-")[0] != ours.triple.partition("-")[0] or target.lanes > ours.lanes

@@ -23,8 +23,7 @@ import llvmlite.binding as llvm
 
 from rt_native import isolated
 from rt_native.errors import BuildError, NotBuiltError, UnsafeCacheError, UnsupportedCpu
-from rt_native.levels import is_foreign
-from rt_native.target import Target, host
+from rt_native.target import Target, host, is_foreign
 from rt_native.trust import judged, unsafe
 
 Progress = Callable[[str, int, int], None]

@@ -1,49 +1,105 @@
-"""The machine that native code is compiled for: processor, features, lane width."""
+"""The machine that we are on, as a target of native code: itself where LLVM is there to ask, else the best level that it fits.
 
-from dataclasses import dataclass
+`RT_ENGINE_LEVEL=NAME` chooses a level (`rt_native.levels`) that this machine can run in place of the machine itself: what another
+one will compute, and how fast, can be seen here.
+"""
+
+import os
+from dataclasses import replace
 from functools import cache
 
-import llvmlite.binding as llvm
-
 from rt_native.errors import UnsupportedCpu
+from rt_native.features import host_architecture, host_features
+from rt_native.levels import LEVELS, NATIVE, Level, fitting, level
+from rt_native.machine import LANE_WIDTHS as LANE_WIDTHS
+from rt_native.machine import Target as Target
+from rt_native.processor import processor_name
 
-LANE_WIDTHS = (4, 8, 16)
-"""float32 lanes of a hardware vector: NEON, AVX2, AVX-512."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What one object file is compiled for. `lanes` is the number of float32 in a hardware vector: 4, 8 or 16."""
-
-    triple: str
-    cpu: str
-    features: str
-    lanes: int
-
-    def __str__(self) -> str:
-        return f"{self.cpu}, {self.lanes} lanes"
+LEVEL = "RT_ENGINE_LEVEL"
+"""The variable that names a level."""
 
 
-@cache
 def host(lanes: int | None = None) -> Target:
     """The machine that we are on, with its widest vectors or narrower ones.
 
     Raises:
-        UnsupportedCpu: no fused multiply-add, or `lanes` is wider than the processor.
+        UnsupportedCpu: no level fits, the one that $RT_ENGINE_LEVEL names does not, or `lanes` is wider than the processor.
     """
-    triple = llvm.get_process_triple()
-    features = llvm.get_host_cpu_features()
-    x86 = triple.startswith("x86_64")
-    if x86 and not (features.get("avx2") and features.get("fma")):
+    return _host(lanes, os.environ.get(LEVEL, NATIVE))
+
+
+@cache
+def _host(lanes: int | None, name: str) -> Target:
+    best = _best()
+    whole = _of_this_processor(best) if name == NATIVE else _asked_for(name).target
+    lanes = lanes or whole.lanes
+    if lanes not in LANE_WIDTHS or lanes > whole.lanes:
         raise UnsupportedCpu(
-            f"the processor {llvm.get_host_cpu_name()} has no AVX2 with FMA, the least that the kernels need "
-            "(x86-64-v3: Intel since Haswell, AMD since Excavator; or any 64-bit Arm)"
+            f"{lanes} lanes asked for; this processor has {[w for w in LANE_WIDTHS if w <= whole.lanes]}"
         )
-    widest = (16 if features.get("avx512f") and features.get("avx512vl") else 8) if x86 else 4
-    lanes = lanes or widest
-    if lanes not in LANE_WIDTHS or lanes > widest:
-        raise UnsupportedCpu(f"{lanes} lanes asked for; this processor has {[w for w in LANE_WIDTHS if w <= widest]}")
-    if x86 and lanes < 16:
-        own = lanes == widest and features.get("avxvnni")
-        return Target(triple, "x86-64-v3", "+avxvnni" if own else "", lanes)
-    return Target(triple, llvm.get_host_cpu_name(), features.flatten(), lanes)
+    return whole if lanes == whole.lanes else Target(whole.triple, "x86-64-v3", "", lanes)
+
+
+def _best() -> Level:
+    if found := fitting(host_architecture(), host_features()):
+        return found[0]
+    kind = [entry for entry in LEVELS.values() if entry.machine == host_architecture()]
+    if not kind:
+        raise UnsupportedCpu(
+            f"there are no kernels for a processor of the kind {host_architecture()!r}; there are for x86_64, aarch64"
+        )
+    raise UnsupportedCpu(
+        f"the processor {processor_name()} has no {', '.join(_lacks(kind[0]))}; the least that the kernels need is {kind[0].name} "
+        "(Intel since Haswell, AMD since Excavator; or any 64-bit Arm)"
+    )
+
+
+def _lacks(entry: Level) -> list[str]:
+    return [name for name in entry.required if name not in host_features()]
+
+
+def _asked_for(name: str) -> Level:
+    try:
+        entry = level(name)
+    except UnsupportedCpu as error:
+        raise UnsupportedCpu(f"{LEVEL}={name}: {error}") from None
+    if entry in (fits := fitting(host_architecture(), host_features())):
+        return entry
+    kind = entry.machine == host_architecture()
+    why = f"has no {', '.join(_lacks(entry))}" if kind else f"is of the kind {host_architecture()}"
+    runs = ", ".join(other.name for other in fits)
+    raise UnsupportedCpu(f"{LEVEL}={name}: the processor {processor_name()} {why}; it runs {runs}, {NATIVE}")
+
+
+def _of_this_processor(best: Level) -> Target:
+    """Itself with all that it has, where there is a compiler and it is more than a level: AVX-512, 64-bit Arm."""
+    if best.machine == "x86_64" and best.target.lanes < 16:
+        return best.target
+    try:
+        import llvmlite.binding as llvm
+    except ImportError:
+        return best.target
+    return replace(best.target, cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten())
+
+
+def _enabled(target: Target) -> frozenset[str]:
+    return frozenset(feature[1:] for feature in target.features.split(",") if feature.startswith("+"))
+
+
+def native() -> Level:
+    """The machine that we are on, as a level.
+
+    Raises:
+        UnsupportedCpu: as `host`.
+    """
+    target = host()
+    same = next((entry for entry in LEVELS.values() if entry.target.cpu == target.cpu), None)
+    return Level(NATIVE, target, (*(same.required if same else ()), *sorted(_enabled(target))))
+
+
+def is_foreign(target: Target) -> bool:
+    """Is the target another kind of processor than the one we are on, or one with wider vectors or features that it lacks?"""
+    ours = host()
+    if target.triple.partition("-")[0] != ours.triple.partition("-")[0] or target.lanes > ours.lanes:
+        return True
+    return not _enabled(target) <= _enabled(ours) | host_features()

@@ -80,7 +80,7 @@ def _table(level: Level, names: Sequence[str]) -> str:
 def known_features(level: Level) -> list[str]:
     """The features of a level that `rt_cpu.c` can ask a processor about."""
     told = re.findall(r'^\s*\{"([\w.]+)", ', (FOLDER / "rt_cpu.c").read_text(encoding="utf-8"), re.M)
-    return [name for name in dict.fromkeys(level.required) if name in told or level.machine != "x86_64"]
+    return [name for name in dict.fromkeys(level.required) if name in told]
 
 
 def export(folder: Path, libraries: Sequence[Kernels], models: Mapping[str, Program]) -> list[Path]:

@@ -94,19 +94,57 @@ static bool has(const processor *p, const char *name) {
     return false; /* a feature that this file does not know is not there */
 }
 
-#else /* 64-bit Arm: every processor has the NEON instructions that the kernels use */
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
 
-typedef int processor;
+/** Where the system tells of a feature. Names are LLVM's. */
+typedef struct feature {
+    const char *name;
+    unsigned word, bit;
+} feature;
+
+enum { HWCAP, HWCAP2, WORDS };
+
+/* Linux, arch/arm64/include/uapi/asm/hwcap.h */
+static const feature features[] = {
+    {"fp-armv8", HWCAP, 0},
+    {"neon", HWCAP, 1},
+    {"aes", HWCAP, 3},
+    {"sha2", HWCAP, 6},
+    {"crc", HWCAP, 7},
+    {"lse", HWCAP, 8},
+    {"fullfp16", HWCAP, 10},
+    {"rdm", HWCAP, 12},
+    {"jsconv", HWCAP, 13},
+    {"complxnum", HWCAP, 14},
+    {"rcpc", HWCAP, 15},
+    {"sha3", HWCAP, 17},
+    {"dotprod", HWCAP, 20},
+    {"sve", HWCAP, 22},
+    {"fp16fml", HWCAP, 23},
+    {"sve2", HWCAP2, 1},
+    {"i8mm", HWCAP2, 13},
+    {"bf16", HWCAP2, 14},
+};
+
+/** What the system says of the processor. */
+typedef struct processor {
+    unsigned long word[WORDS];
+} processor;
 
 static processor ask(void) {
-    return 0;
+    return (processor){{getauxval(AT_HWCAP), getauxval(AT_HWCAP2)}};
 }
 
 static bool has(const processor *p, const char *name) {
-    (void)p;
-    return strcmp(name, "neon") == 0 || strcmp(name, "fp-armv8") == 0;
+    for (size_t i = 0; i < sizeof features / sizeof *features; i++)
+        if (strcmp(features[i].name, name) == 0)
+            return p->word[features[i].word] >> features[i].bit & 1;
+    return false; /* a feature that this file does not know is not there */
 }
 
+#else
+#error "rt_engine has kernels for x86-64 and 64-bit Arm"
 #endif
 
 rte_status rte_cpu_check(void) {

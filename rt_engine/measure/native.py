@@ -1,7 +1,7 @@
 """The native library of measurements, apart from the kernels: only who measures compiles it."""
 
 from rt_native.library import Library
-from rt_native.target import Target
+from rt_native.machine import Target
 
 MODULES = ("rt_engine.measure.peaks_native", "rt_engine.measure.runs_native")
 

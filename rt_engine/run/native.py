@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from rt_native.library import Library
-from rt_native.target import Target
+from rt_native.machine import Target
 
 _KERNELS = Path(__file__).parent.parent / "kernels"
 

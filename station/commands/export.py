@@ -131,8 +131,8 @@ def c_project(
         list[str] | None,
         typer.Option(
             metavar="LEVEL",
-            help="Processors to build for: x86-64-v3 (AVX2), x86-64-v4 (AVX-512), aarch64, native (this one). May be repeated; by "
-            "default native.",
+            help="Processors to build for: x86-64-v3 (AVX2), x86-64-v4 (AVX-512), aarch64; with dot products: x86-64-v3-vnni, "
+            "x86-64-v4-vnni, aarch64-dotprod; native (this one). May be repeated; by default native.",
         ),
     ] = None,
     model: Annotated[
@@ -159,9 +159,10 @@ def c_project(
         from rt_native.errors import UnsupportedCpu
         from rt_native.levels import NATIVE
         from rt_native.levels import level as level_of
+        from rt_native.target import native
 
         try:
-            levels = [level_of(name) for name in dict.fromkeys(level or [NATIVE])]
+            levels = [native() if name == NATIVE else level_of(name) for name in dict.fromkeys(level or [NATIVE])]
         except UnsupportedCpu as error:
             raise typer.BadParameter(str(error), param_hint="--level") from error
         models = {path.stem: rt_engine.load(path, **binding.options) for path in model or []}

@@ -17,6 +17,7 @@ from rt_engine.program.rtp_file import write
 from rt_engine.run.blocks import ARRANGEMENT, BLOCK, CHANGE, READER, STATE
 from rt_native import version
 from rt_native.levels import LEVELS, level
+from rt_native.target import native
 from tests.plc_bindings.c.models import GOLDEN, MODELS, cycles
 from tests.plc_bindings.c.toolchain import STRICT, Toolchain, compile_c, run, v3
 
@@ -138,7 +139,7 @@ def _needing(tmp_path, *features):
 
 def test_another_processor_is_refused(tmp_path, files):
     """A library that needs what no processor has loads nothing, and says what is missing."""
-    told = run(_needing(tmp_path, *known_features(level("native")), "avx1024"), files["mlp"][1]).stdout
+    told = run(_needing(tmp_path, *known_features(native()), "avx1024"), files["mlp"][1]).stdout
     assert told.startswith("305 OTHER_PROCESSOR the library was built for") and told.endswith("has no avx1024\n")
 
 
@@ -154,9 +155,9 @@ def test_every_level_can_be_asked_for():
     """The C file knows all features of every level, and every vector extension that LLVM names on this machine."""
     for name in LEVELS:
         assert set(known_features(level(name))) == set(level(name).required)
-    named = level("native").required
+    named = native().required
     assert {f for f in named if re.match("avx|fma|f16c|sse|gfni|bmi", f)} - {"sse", "sse2"} <= set(
-        known_features(level("native"))
+        known_features(native())
     )
 
 
