@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from station.show.doctor import Diagnosis
 
 ORDER = 60
+MARKS = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "bad": ("✗", "red")}
+NAME_WIDTH, LEAST_WIDTH = 20, 20
 
 
 def doctor(
@@ -24,6 +26,10 @@ def doctor(
     interface: Annotated[
         str, typer.Option(metavar="NAME", help="Also judge this network card for EtherCAT: eth1.")
     ] = "",
+    cycle: Annotated[
+        str, typer.Option(metavar="DURATION", help="The cycle that delays are measured against.")
+    ] = "1 ms",
+    shows_all: Annotated[bool, typer.Option("--all", help="Also say of what is fine what it means.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Tell how ready this machine is for real time, and the command that mends each shortcoming."""
@@ -31,7 +37,7 @@ def doctor(
     from station.machine.computer import Computer
 
     console = Terminal()
-    machine = Computer(wanted_cpu=cpu, card=_card(interface))
+    machine = Computer(wanted_cpu=cpu, card=_card(interface), cycle_us=_cycle_us(cycle))
     if cpu is not None and cpu not in machine.cores:
         raise typer.BadParameter(f"this machine has the cores {machine.cores}", param_hint="--cpu")
     with explained(Terminal(stderr=True)):
@@ -41,7 +47,7 @@ def doctor(
     if as_json:
         print_json(diagnosis.as_dict())
     else:
-        _print_diagnosis(console, diagnosis)
+        _print_diagnosis(console, diagnosis, shows_all)
     if diagnosis.level == "bad":
         raise typer.Exit(ExitCode.FAILED)
 
@@ -57,20 +63,42 @@ def _card(interface: str) -> Card | None:
     return card
 
 
-def _print_diagnosis(console: Terminal, diagnosis: Diagnosis) -> None:
+def _cycle_us(text: str) -> int:
+    from station.terms.durations import parse_duration
+
+    try:
+        return max(1, parse_duration(text) // 1000)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--cycle") from None
+
+
+def _print_diagnosis(console: Terminal, diagnosis: Diagnosis, shows_all: bool) -> None:
     from rich.text import Text
 
     from station.show.picture import text_picture
 
-    marks = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "bad": ("✗", "red")}
+    fine: dict[str, list[str]] = {}
     for fact in diagnosis.facts:
-        mark, style = marks[fact.level]
-        line = Text.assemble(
-            (f"{mark} ", style), (f"{fact.name:<20}", "bold"), fact.value, (f"  {fact.meaning}", "dim")
-        )
-        console.print(line, soft_wrap=True)
-        if fact.fix:
+        if fact.level == "ok" and not fact.fix and not shows_all:
+            fine.setdefault(fact.family, []).append(f"{fact.name}: {fact.value}")
+            continue
+        _print_line(console, *MARKS[fact.level], fact.name, fact.value)
+        _print_line(console, "", "dim", "", fact.meaning)
+        if fact.fix:  # as one line, to be copied
             console.print(Text(f"    {fact.fix}", style="cyan"), soft_wrap=True)
+    for family, found in fine.items():
+        _print_line(console, *MARKS["ok"], family, "; ".join(found))
     if diagnosis.wake_up:
         console.print(Text("\n" + text_picture(diagnosis.wake_up)), soft_wrap=True)
     console.print(Text("\n" + diagnosis.verdict, style="bold"))
+
+
+def _print_line(console: Terminal, mark: str, style: str, name: str, text: str) -> None:
+    """A mark, a name and its text, whose further lines begin where the first does; without a name, 4 columns in."""
+    from rich.text import Text
+
+    start = NAME_WIDTH + 2 if name else 4
+    first, *others = Text(text, "" if name else style).wrap(console, max(console.width - start, LEAST_WIDTH))
+    head = Text.assemble((mark.ljust(2), style), (name.ljust(start - 2), "bold"))
+    for line in (head + first, *(Text(" " * start) + line for line in others)):
+        console.print(line, soft_wrap=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
@@ -14,19 +15,24 @@ from station.machine.card import Card
 Level = Literal["ok", "warn", "bad"]
 
 CPU_FOLDER: Final = "/sys/devices/system/cpu"
+NET: Final = "/sys/class/net"
 GRUB: Final = "/etc/default/grub"
 RESTART: Final = "   # then restart the computer"
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One answer: how good it is, what was found, what it means for a control task, and the command that mends it."""
+    """One answer: how good it is, what was found, what it means for a control task, and the command that mends it.
+
+    `family`: the group of questions that it belongs to, as `station.machine.probes` names it.
+    """
 
     name: str
     level: Level
     value: str
     meaning: str
     fix: str = ""
+    family: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +40,16 @@ class Computer:
     """The files of a computer, and the core that the control task is meant for (None: the best candidate).
 
     `grants`: what this process really asked the system for, and its answers. Files say what is allowed; only asking says what
-    is granted. `card`: the network card to judge for EtherCAT, which is there.
+    is granted. `card`: the network card to judge for EtherCAT, which is there. `cycle_us`: the cycle that a delay is measured
+    against. `denied`: files that are there and could not be read for want of rights, as they were met.
     """
 
     root: Path = Path("/")
     wanted_cpu: int | None = None
     grants: tuple[Grant, ...] = ()
     card: Card | None = None
+    cycle_us: int = 1000
+    denied: set[str] = field(default_factory=set, compare=False, repr=False)
 
     def answer(self, name: str) -> Grant | None:
         """What the system said to the first grant whose name begins so; None: it was not asked."""
@@ -50,8 +59,20 @@ class Computer:
         """Stripped text of a file; None when it does not exist or may not be read."""
         try:
             return (self.root / path.lstrip("/")).read_text(encoding="utf-8", errors="replace").strip()
+        except PermissionError:
+            self.denied.add(path)
+            return None
         except OSError:
             return None
+
+    def number(self, path: str) -> int | None:
+        """The whole number that a file begins with; None: there is none."""
+        found = re.match(r"-?\d{1,20}(?![\w.])", self.read(path) or "")
+        return int(found[0]) if found else None
+
+    def path(self, file: Path) -> str:
+        """A path of `glob` as `read` takes it."""
+        return f"/{file.relative_to(self.root)}"
 
     def exists(self, path: str) -> bool:
         """Is there such a file? No, if we may not look."""
@@ -101,6 +122,21 @@ class Computer:
         """Words of the kernel's command line."""
         return (self.read("/proc/cmdline") or "").split()
 
+    def boot_value(self, name: str) -> str | None:
+        """What follows `NAME=` on the kernel's command line, the last time; "": the bare word; None: it is not there."""
+        found = [word.partition("=")[2] for word in self.boot_words if word.partition("=")[0] == name]
+        return found[-1] if found else None
+
+    @property
+    def is_virtual(self) -> bool:
+        """Is it a virtual machine?"""
+        return "hypervisor" in self.cpu_flags
+
+    @property
+    def is_x86(self) -> bool:
+        """Does /proc/cpuinfo describe a processor of Intel's kind?"""
+        return "flags" in (self.read("/proc/cpuinfo") or "")
+
     @property
     def cpu_flags(self) -> frozenset[str]:
         """Features of the first processor, as the kernel names them."""
@@ -129,6 +165,31 @@ def parse_cpus(text: str) -> list[int]:
     """`"0,2-4"` -> `[0, 2, 3, 4]`; what is no number or range is left out."""
     ends = re.findall(r"(?:^|,)\s*(\d{1,5})(?:-(\d{1,5}))?(?=\s*(?:,|$))", text)
     return [cpu for low, high in ends for cpu in range(int(low), int(high or low) + 1)]
+
+
+def mask_cpus(text: str) -> list[int]:
+    """Cores of a hexadecimal mask as the kernel writes it, `"ff,00000003"`; what is none has none."""
+    digits = text.replace(",", "")
+    if not re.fullmatch(r"[0-9a-fA-F]{1,2048}", digits):
+        return []
+    bits = int(digits, 16)
+    return [cpu for cpu in range(bits.bit_length()) if bits >> cpu & 1]
+
+
+def cpu_list(cpus: Iterable[int]) -> str:
+    """`[0, 1, 2, 5]` -> `"0-2,5"`."""
+    runs: list[list[int]] = []
+    for cpu in sorted(set(cpus)):
+        if runs and cpu == runs[-1][1] + 1:
+            runs[-1][1] = cpu
+        else:
+            runs.append([cpu, cpu])
+    return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in runs)
+
+
+def for_good(name: str, value: str) -> str:
+    """The command that sets a value below /proc/sys, at once and after each start."""
+    return f"echo {name}={value} | sudo tee /etc/sysctl.d/99-rt-{name.rpartition('.')[2]}.conf && sudo sysctl --system"
 
 
 def boot_with(m: Computer, words: str) -> str:

@@ -388,7 +388,8 @@ class Station:
             if status.clock_offsets is not None
         )
         cpu = next((t.cpu for t in self._scheduler.tasks), None)
-        machine = Computer(wanted_cpu=cpu, grants=self._rights())
+        cycle_us = max(1, min((task.cycle_ns for task in self.file.config.tasks.values()), default=10**6) // 1000)
+        machine = Computer(wanted_cpu=cpu, grants=self._rights(), cycle_us=cycle_us)
         return Report(
             started=self._started.astimezone(),
             snapshot=self.snapshot(tags=None),

@@ -16,6 +16,8 @@ from station.terms.durations import format_duration
 PERIOD_S: Final = 0.001
 CYCLE_SHARE: Final = 0.2
 """A cycle should be at least so long that the worst measured wake-up takes no more than this share of it."""
+NAMED: Final = 6
+"""So many shortcomings the verdict names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +39,13 @@ class Diagnosis:
         bad = [fact.name for fact in self.facts if fact.level == "bad"]
         weak = [fact.name for fact in self.facts if fact.level == "warn"]
         if bad:
-            words = f"Not ready for real time: {', '.join(bad)}. Mend these first."
+            words = f"Not ready for real time: {_listed(bad)}. Mend these first."
         elif weak:
-            words = f"Usable; deadlines may be missed now and then because of: {', '.join(weak)}."
+            words = f"Usable; deadlines may be missed now and then because of: {_listed(weak)}."
         else:
             words = "Ready for real time."
+        if "hypervisor" in weak:
+            words += " In a virtual machine the host is the larger doubt: no figure from here holds for it."
         return f"{words} {_measured(self.wake_up)}" if self.wake_up and self.wake_up.bars else words
 
     def as_dict(self) -> dict[str, Any]:
@@ -68,6 +72,12 @@ def diagnose(machine: Computer, seconds: float) -> Diagnosis:
 
     histogram = measure_wakeup(PERIOD_S, seconds, cpu=machine.wanted_cpu)
     return Diagnosis(tuple(facts), Picture.of("wake-up of an empty 1 kHz task", histogram))
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names, the first ones where there are many."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED + 1 else ""
+    return ", ".join(dict.fromkeys(names[:NAMED] if more else names)) + more
 
 
 def _measured(picture: Picture) -> str:

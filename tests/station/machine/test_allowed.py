@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from scheduler.rights import GROUP_HOW, MEMORY_HOW, PRIORITY_HOW, Grant
-from station.machine import allowed, probes
+from station.machine import probes
+from station.machine.probes import allowed
 from station.machine.rights import facts_of
 from tests.station.machine.test_probes import machine
 

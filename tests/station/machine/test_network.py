@@ -1,6 +1,8 @@
 """Probes of a network card for EtherCAT, on fake /proc and /sys trees."""
 
+import ctypes
 import shlex
+import struct
 from dataclasses import replace
 
 import pytest
@@ -11,12 +13,23 @@ from station.cli import app
 from station.errors import ExitCode
 from station.machine.card import Card, card_of
 from station.machine.computer import Computer
-from station.machine.network import CARD_PROBES
-from station.machine.probes import examine
+from station.machine.probes import examine, families
+from tests.station.machine.computers import put
 
-READY = Card("eth1", InterfaceFacts("eth1"), 7, wait_us=0, wait_frames=1, saves_power=False)
+CARD_PROBES = [probe for probes, is_for_card in families().values() if is_for_card for probe in probes]
+READY = Card(
+    "eth1",
+    InterfaceFacts("eth1"),
+    7,
+    wait_us=0,
+    wait_frames=1,
+    saves_power=False,
+    sent_us=50,
+    ring=(256, 512),
+    firmware="3.25",
+)
 FIELD = {
-    "/proc/cmdline": "isolcpus=2,3 no_ipi_broadcast=1",
+    "/proc/cmdline": "isolcpus=2,3",
     "/proc/cpuinfo": "flags : fpu\n",
     "/sys/devices/system/cpu/online": "0-3",
     "/sys/devices/system/cpu/isolated": "2-3",
@@ -64,8 +77,9 @@ def test_a_ready_card(facts):
         "link speed",
         "interrupt delay",
         "card's interrupts",
-        "core messages",
     ]
+    assert found["card"].value == "igb 3.25, room for 256 frames that came, 512 to go"
+    assert found["interrupt delay"].value == "none, 50 us for frames that left, which delays none"
     assert not any(fact.fix for fact in found.values())
 
 
@@ -101,7 +115,8 @@ def test_a_ready_card(facts):
             "for i in 40; do echo 3 ",
         ),
         ({"changes": {"/proc/irq/40/smp_affinity_list": "0"}}, "card's interrupts", "warn", "for i in 40; do echo 3 "),
-        ({"changes": {"/proc/cmdline": "isolcpus=2,3"}}, "core messages", "warn", "no_ipi_broadcast=1"),
+        ({"changes": {"/sys/class/net/eth1/threaded": "1"}}, "frames fetched by", "warn", "echo 0 | sudo tee"),
+        ({"changes": {"/sys/class/net/eth1/queues/rx-0/rps_cpus": "e"}}, "frames handed on", "warn", "rps_cpus"),
         (
             {"changes": {"/run/NetworkManager/devices/7": "[device]\nmanaged=true\n"}},
             "NetworkManager",
@@ -136,8 +151,30 @@ def test_what_does_not_stand_in_the_way_is_not_told(facts):
     assert names == {"EtherCAT interface", "card", "card's interrupts"}
 
 
+def test_what_a_driver_answers(monkeypatch):
+    """Each answer is read from the place that linux/ethtool.h gives it, and of none is told more than there is."""
+    answers = {
+        0x03: struct.pack("=I32s32s32s", 3, b"igb", b"6.1", b"3.25, 0x800005cc"),
+        0x0E: struct.pack("=12I", 14, 3, 8, 0, 0, 50, 0, 0, 0, 0, 1, 0),
+        0x10: struct.pack("=9I", 16, 4096, 0, 0, 4096, 256, 0, 0, 512),
+        0x44: struct.pack("=6I", 68, 0, 0, 0, 0, 1),
+    }
+
+    def ioctl(_, __, request):
+        address = struct.unpack("16xQ16x", request)[0]
+        answer = answers[ctypes.c_uint32.from_address(address).value]
+        ctypes.memmove(address, answer, len(answer))
+
+    monkeypatch.setattr("station.machine.card.fcntl.ioctl", ioctl)
+    monkeypatch.setattr("station.machine.card.interface_facts", InterfaceFacts)
+    card = card_of("lo")
+    assert (card.wait_us, card.wait_frames, card.sent_us, card.is_adaptive) == (3, 8, 50, True)
+    assert (card.ring, card.saves_power, card.driver, card.firmware) == ((256, 512), True, "igb", "3.25, 0x800005cc")
+
+
 def test_without_a_card_nothing_is_asked(tmp_path):
     """The probes are those of `doctor --interface` alone."""
+    put(tmp_path, FIELD)
     named = {fact.name for fact in examine(Computer(tmp_path, card=READY))}
     assert {fact.name for fact in examine(Computer(tmp_path))} < named
 

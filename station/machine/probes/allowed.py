@@ -10,7 +10,7 @@ from typing import Final
 
 from scheduler import groups
 from scheduler.rights import ENOUGH_PERCENT, QUOTA_MEANS, throttled
-from station.machine.computer import Computer, Fact, parse_cpus
+from station.machine.computer import Computer, Fact, for_good, parse_cpus
 from station.machine.rights import fix_for, rights_fix
 
 CAP_IPC_LOCK: Final = 14
@@ -85,14 +85,14 @@ def awake_cores(m: Computer) -> Iterator[Fact]:
 
 def throttling(m: Computer) -> Iterator[Fact]:
     """Does the kernel, or a control group, stop real-time threads that use much of a second?"""
-    runtime, period = (m.read(f"/proc/sys/kernel/sched_rt_{name}_us") for name in ("runtime", "period"))
+    runtime, period = (m.number(f"/proc/sys/kernel/sched_rt_{name}_us") for name in ("runtime", "period"))
     if runtime is None or period is None:
         return
-    if int(runtime) < 0:
+    if runtime < 0:
         yield Fact("RT throttling", "ok", "off", "the kernel never stops a real-time thread")
         return
-    percent, group = 100 * int(runtime) / max(int(period), 1), groups.realtime_share(m.root)
-    fix = "echo kernel.sched_rt_runtime_us=-1 | sudo tee /etc/sysctl.d/99-realtime.conf && sudo sysctl --system"
+    percent, group = 100 * runtime / max(period, 1), groups.realtime_share(m.root)
+    fix = for_good("kernel.sched_rt_runtime_us", "-1")
     value = f"{percent:g} %"
     if group is not None and group.percent < percent:
         percent, value, fix = group.percent, f"{group.percent:g} % for control group {group.folder}", group.fix
@@ -100,6 +100,22 @@ def throttling(m: Computer) -> Iterator[Fact]:
         yield Fact("RT throttling", "ok", value, throttled(percent))
     else:
         yield Fact("RT throttling", "warn", value, throttled(percent), fix)
+
+
+def fair_server(m: Computer) -> Iterator[Fact]:
+    """How long does the kernel (6.12 or newer) run starved programs in the place of a task? Root alone may look."""
+    folder = f"/sys/kernel/debug/sched/fair_server/cpu{m.task_cpu}"
+    runtime, period = m.number(f"{folder}/runtime"), m.number(f"{folder}/period")
+    if runtime is None or not period:
+        return
+    percent = 100 * runtime / period
+    if percent <= 100 - ENOUGH_PERCENT:
+        value = f"{percent:g} % of core {m.task_cpu}" if runtime else "off"
+        yield Fact("fair server", "ok", value, "starved programs run in a task's place only where it leaves no air")
+    else:
+        meaning = "so much of the core's time starved programs get, in the place of a task"
+        fix = f"echo 0 | sudo tee {folder}/runtime"
+        yield Fact("fair server", "warn", f"{percent:g} % of core {m.task_cpu}", meaning, fix)
 
 
 def cpu_quota(m: Computer) -> Iterator[Fact]:
@@ -129,3 +145,8 @@ def cores(m: Computer) -> Iterator[Fact]:
         yield Fact("cores", "bad", where, meaning, fix)
     elif left and not set(m.cores) <= set(left):
         yield Fact("cores", "ok", where, "tasks may use these cores")
+
+
+FAMILY = "rights"
+ORDER = 20
+PROBES = (priority, locked_memory, awake_cores, cores, throttling, fair_server, cpu_quota)
