@@ -1,7 +1,7 @@
 """`rt_native.build` for another machine than the one we are on: a program of its own, run by `rt_native.isolated`.
 
 Numba generates code for the machine that it runs on. Here it is told that this is the target: triple, processor, features. It
-also compiles every function in memory as it goes, which works for any target as long as nobody calls it.
+would also make every function ready to be called in this process, as it goes: that is left out.
 """
 
 import json
@@ -16,17 +16,59 @@ from llvmlite import ir
 from rt_native import build
 from rt_native.machine import Target
 
-_INTRINSICS = {"mrs $0, fpcr": "llvm.aarch64.get.fpcr", "msr fpcr, $0": "llvm.aarch64.set.fpcr"}
-"""Inline assembly -> the intrinsic that does the same: llvmlite has an assembler for its own machine only."""
+_INTRINSICS = {
+    "aarch64": ({"mrs $0, fpcr": "llvm.aarch64.get.fpcr", "msr fpcr, $0": "llvm.aarch64.set.fpcr"}, ir.IntType(64)),
+    "armv7": ({"mrs $0, fpcr": "llvm.arm.get.fpscr", "msr fpcr, $0": "llvm.arm.set.fpscr"}, ir.IntType(32)),
+}
+"""Machine -> (inline assembly -> the intrinsic that does the same, its word): llvmlite has an assembler for its own machine only.
+
+FZ is bit 24 of both registers.
+"""
+_CODE = {"dc civac, $0": (0xD50B7E20, 0xD65F03C0)}
+"""Inline assembly for which there is no intrinsic -> a function of the same, as machine code: `dc civac, x0` and `ret`."""
 
 
 def _assembly(
     builder: Any, type: Any, text: str, constraint: str, arguments: Any, side_effect: bool, name: str = ""
 ) -> Any:
     """In place of `IRBuilder.asm`."""
-    name = _INTRINSICS[text]
-    function = builder.module.globals.get(name) or ir.Function(builder.module, type, name)
-    return builder.call(function, arguments)
+    if text in _CODE:
+        return builder.call(_machine_code(builder.module, type, text), arguments)
+    names, word = _INTRINSICS[builder.module.triple.partition("-")[0]]
+    gives = isinstance(type.return_type, ir.IntType)
+    intrinsic = ir.FunctionType(word if gives else ir.VoidType(), [word] * len(arguments))
+    function = builder.module.globals.get(names[text]) or ir.Function(builder.module, intrinsic, names[text])
+    value = builder.call(function, [builder.trunc(a, word) if a.type.width > word.width else a for a in arguments])
+    return builder.zext(value, type.return_type) if gives and type.return_type.width > word.width else value
+
+
+class _MachineCode(ir.Function):  # type: ignore[misc]
+    """A function whose code is given; behind it stands another one, which is never reached."""
+
+    words: tuple[int, ...]
+
+    def descr_prototype(self, buf: list[str]) -> None:
+        """The line that defines it, with the code as data of its prologue."""
+        lines: list[str] = []
+        super().descr_prototype(lines)
+        words = ", ".join(f"i32 {word}" for word in self.words)
+        buf += [line.replace("\n", f" prologue [{len(self.words)} x i32] [{words}]\n") for line in lines]
+
+
+def _machine_code(module: Any, type: Any, text: str) -> Any:
+    name = text.partition(",")[0].replace(" ", "_")
+    function = module.globals.get(name)
+    if function is None:
+        function = _MachineCode(module, type, name)
+        function.words = _CODE[text]
+        function.linkage = "internal"
+        for attribute in ("noinline", "optnone"):  # an optimiser would see the other one
+            function.attributes.add(attribute)
+        body = ir.IRBuilder(function.append_basic_block())
+        for argument in function.args:  # nor may it leave out what seems not to be used
+            body.store(argument, body.alloca(argument.type))
+        body.ret_void()
+    return function
 
 
 def pretend(target: Target) -> None:
@@ -36,6 +78,10 @@ def pretend(target: Target) -> None:
     os.environ["NUMBA_CPU_FEATURES"] = target.features
     llvm.get_process_triple = lambda: target.triple
     ir.IRBuilder.asm = _assembly
+    from numba.core.codegen import JITCodeLibrary, JITCPUCodegen
+
+    JITCodeLibrary._finalize_specific = JITCPUCodegen.set_env = lambda *_: None
+    JITCodeLibrary.get_pointer_to_function = lambda library, _: library._ensure_finalized() or 0
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from tests import ROOT
 
 MACHINES = {"x86_64": "EM_X86_64", "aarch64": "EM_AARCH64"}
 OTHER = next(entry for entry in LEVELS.values() if entry.machine != platform.machine())
-MODULES = ("rt_engine.run.executor_native", "rt_engine.run.slot_native")
+MODULES = tuple(f"rt_engine.run.{name}_native" for name in ("executor", "slot", "times"))
 
 
 def library(entry, folder, monkeypatch) -> Library:
@@ -70,7 +70,7 @@ def test_without_llvm_the_machine_is_the_best_level_that_it_fits():
 
 
 def test_another_machines_object_is_built_here(tmp_path, monkeypatch):
-    """The executor, which sets the processor's mode for denormals, and the slot: objects of that machine, complete."""
+    """What sets the processor's mode for denormals, the slot, what empties caches: objects of that machine, complete."""
     made = library(OTHER, tmp_path, monkeypatch)
     assert is_foreign(OTHER.target)
     for exports, data in made.content().values():
