@@ -7,6 +7,7 @@ would also make every function ready to be called in this process, as it goes: t
 import json
 import os
 import sys
+from importlib import import_module
 from io import StringIO
 from typing import Any
 
@@ -78,10 +79,9 @@ def pretend(target: Target) -> None:
     os.environ["NUMBA_CPU_FEATURES"] = target.features
     llvm.get_process_triple = lambda: target.triple
     ir.IRBuilder.asm = _assembly
-    from numba.core.codegen import JITCodeLibrary, JITCPUCodegen
-
-    JITCodeLibrary._finalize_specific = JITCPUCodegen.set_env = lambda *_: None
-    JITCodeLibrary.get_pointer_to_function = lambda library, _: library._ensure_finalized() or 0
+    codegen: Any = import_module("numba.core.codegen")
+    codegen.JITCodeLibrary._finalize_specific = codegen.JITCPUCodegen.set_env = lambda *_: None
+    codegen.JITCodeLibrary.get_pointer_to_function = lambda library, _: library._ensure_finalized() or 0
 
 
 def main() -> None:
