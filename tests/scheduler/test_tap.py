@@ -22,10 +22,10 @@ from scheduler.ring import Ring
 from scheduler.runner import TaskRunner
 from scheduler.tap import Tap, TapTerms, layout_of
 from scheduler.task_block import Control
+from tests.counting import grown
 from tests.scheduler.fakes import ANY_AGE, EPOCH, PERIOD, Bench, bench, channel
 from tests.scheduler.models import scale
 from tests.scheduler.versions import Trial, Versions, tells
-from tests.test_proofs import grown
 
 
 def test_a_layout_has_the_tags_of_the_channels_that_a_task_reads_and_of_the_values_that_it_drives():

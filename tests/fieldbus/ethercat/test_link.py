@@ -266,7 +266,7 @@ def test_a_slave_that_loses_power_is_bad_alone_and_comes_back_by_itself(bus, cap
         bus.order({"do": "power", "slave": AXIS, "on": False})
         took_s = wait_for(lambda: qualities(link)["status"] is Quality.BAD)
         assert qualities(link)["switch"] is Quality.GOOD
-        assert took_s < 1.0
+        assert took_s < 5.0
         wait_for(lambda: "slave 3 'axis' (SIM-DR1) does not answer any more" in link.status().note)
         wait_for(lambda: link.status().state == "degraded")
         bus.order({"do": "power", "slave": AXIS, "on": True})

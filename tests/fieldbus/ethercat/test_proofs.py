@@ -13,9 +13,10 @@ from fieldbus.ethercat.wire.frames import datagrams_of
 from fieldbus.exchange.block import AREA_BYTES
 from rt_native.memory import Block
 from tests import ROOT, need
+from tests.counting import grown
 from tests.fieldbus.ethercat.bench import PIECES, Bench
 from tests.fieldbus.exchange.bench import NS
-from tests.test_proofs import MILLION, grown
+from tests.test_proofs import MILLION
 
 
 class Hammered:

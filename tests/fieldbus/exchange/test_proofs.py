@@ -16,9 +16,10 @@ from fieldbus.modbus.transactions import tcp_frames, transaction
 from fieldbus.tags import Order, Tag
 from rt_native.histogram import Histogram
 from rt_native.memory import Block
+from tests.counting import grown
 from tests.fieldbus.exchange.bench import NS, PIECES, framed
 from tests.rt_native.symbols import undefined
-from tests.test_proofs import ALLOWED, MILLION, grown
+from tests.test_proofs import ALLOWED, MILLION
 
 ON_A_DESCRIPTOR = {"send", "recv", "read", "write", "ppoll", "__errno_location"}
 """What an exchange asks of the system besides: a socket or a serial line, the keeper's eventfd, and the time to wait."""

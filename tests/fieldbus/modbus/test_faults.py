@@ -200,7 +200,7 @@ def test_the_client_keeps_its_deadline(mode: str, error: type[Exception]) -> Non
         start = time.monotonic()
         with pytest.raises((error, GarbageError) if mode == "drip" else error):
             client.ask(1, 3, b"\0\0\0\1", deadline(0.1))
-        assert time.monotonic() - start < 0.5
+        assert time.monotonic() - start < 5.0, "without a deadline it would be there for ever"
         client.close()
 
 

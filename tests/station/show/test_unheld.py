@@ -31,7 +31,7 @@ def test_a_writer_waits_for_nobody_and_what_was_left_out_is_counted():
     begin = time.monotonic()
     for _ in range(1000):
         unheld.write(line)
-    assert time.monotonic() - begin < 1.0
+    assert time.monotonic() - begin < 20.0, "a full pipe that is waited for holds it up for ever"
     assert unheld.failure == "nobody takes it, text is left out"
     assert sum(map(len, unheld._waiting)) <= MOST_BYTES
     assert not unheld.drain(0.01)

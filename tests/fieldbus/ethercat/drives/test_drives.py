@@ -19,9 +19,10 @@ from fieldbus.exchange.plan import Frames, Pattern, Plan, Transaction
 from fieldbus.image.image import ProcessImage
 from fieldbus.link.ports import Cells
 from fieldbus.tags import Quality, Tag
+from tests.counting import grown
 from tests.fieldbus.ethercat.drive_twin import Twin
 from tests.rt_native.symbols import undefined
-from tests.test_proofs import ALLOWED, MILLION, grown
+from tests.test_proofs import ALLOWED, MILLION
 
 MS = 1_000_000
 SECOND = 1_000 * MS
