@@ -17,9 +17,10 @@ from rt_engine.program.rtp_layout import SUFFIX
 from rt_engine.program.values import converted
 from rt_engine.quantization.calibration import read_arrays
 from rt_engine.quantization.quantizer import quantize
-from rt_engine.read.categories import has_strings, with_indices
 from rt_engine.read.frontend import whole
 from rt_engine.read.source import BYTES, Source, opened
+from rt_engine.read.strings.categories import with_indices
+from rt_engine.read.strings.kinds import has_strings
 
 
 def saved(source: Source, folder: Path) -> Path:

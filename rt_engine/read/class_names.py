@@ -1,6 +1,6 @@
 """Names, and lists of dictionaries: what exporters write for people becomes what a program can carry.
 
-A program carries numbers in tensors. Strings become indices (`read.categories`), and a list of dictionaries from class to score
+A program carries numbers in tensors. Strings become indices (`read.strings`), and a list of dictionaries from class to score
 (ZipMap) becomes the tensor of the scores. The lists of names are kept: nothing is lost but the form.
 """
 
@@ -13,7 +13,9 @@ from onnx import AttributeProto, NodeProto, TensorProto, helper
 
 from rt_engine.errors import Reason
 from rt_engine.program.naming import UNKNOWN, Naming
-from rt_engine.read.categories import ML, Categories, has_strings, with_indices
+from rt_engine.read.strings.categories import with_indices
+from rt_engine.read.strings.kinds import ML, has_strings
+from rt_engine.read.strings.lists import Categories
 from rt_engine.read.walking import attributes
 
 MOST_NAMES, _SHOWN_CHARACTERS = 20, 40
@@ -23,7 +25,7 @@ MOST_NAMES, _SHOWN_CHARACTERS = 20, 40
 def with_numbers(proto: onnx.ModelProto) -> tuple[onnx.ModelProto, Naming, list[Reason]]:
     """The model with indices for strings and tensors for lists of dictionaries; a copy, if anything changes.
 
-    1. Strings are indices into lists of names (`read.categories` has the cases); where they are not, the reasons say why.
+    1. Strings are indices into lists of names (`read.strings` has the cases); where they are not, the reasons say why.
     2. ZipMap is an Identity.
     """
     texts = has_strings(proto)
