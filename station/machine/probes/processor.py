@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
+from rt_native.features import features_of
+from rt_native.levels import LEVELS, fitting
 from station.machine.computer import CPU_FOLDER, Computer, Fact, boot_with
 
 VULNERABILITIES: Final = f"{CPU_FOLDER}/vulnerabilities"
@@ -89,18 +91,16 @@ def microcode(m: Computer) -> Iterator[Fact]:
 
 
 def simd(m: Computer) -> Iterator[Fact]:
-    """Which vector instructions can the kernels use?"""
-    flags = m.cpu_flags
-    if "asimd" in flags:
-        yield Fact("SIMD", "ok", "NEON" + (" with dot product" if "asimddp" in flags else ""), "4 lanes of float32")
-    elif not {"avx2", "fma"} <= flags:
-        meaning = "AVX2 with FMA is the least that the kernels need"
-        fix = "run on a processor of x86-64-v3 (Intel since Haswell, AMD since Excavator); in a VM: host CPU model"
-        yield Fact("SIMD", "bad", "no AVX2 with FMA", meaning, fix)
-    elif {"avx512f", "avx512vl"} <= flags:
-        yield Fact("SIMD", "ok", "AVX-512" + (" with VNNI" if "avx512_vnni" in flags else ""), "16 lanes of float32")
-    else:
-        yield Fact("SIMD", "ok", "AVX2" + (" with VNNI" if "avx_vnni" in flags else ""), "8 lanes of float32")
+    """Which vector instructions can the kernels use? The same question as at a start, asked of the files."""
+    kind = "x86_64" if m.is_x86 else "aarch64" if "asimd" in m.cpu_flags else "armv7"
+    features = features_of(kind, m.read("/proc/cpuinfo") or "")
+    if found := fitting(kind, features):
+        yield Fact("SIMD", "ok", found[0].name, f"{found[0].target.lanes} lanes of float32")
+        return
+    least = next((entry for entry in LEVELS.values() if entry.machine == kind), LEVELS["x86-64-v3"])
+    lacks = [name for name in least.required if name not in features]
+    fix = "run on a processor of x86-64-v3 (Intel since Haswell, AMD since Excavator); in a VM: host CPU model"
+    yield Fact("SIMD", "bad", f"no {', '.join(lacks)}", f"{least.name} is the least that the kernels need", fix)
 
 
 FAMILY = "processor"

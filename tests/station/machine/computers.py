@@ -21,6 +21,8 @@ PLAIN = {
     "/etc/default/grub": 'GRUB_CMDLINE_LINUX=""\n',
 }
 """What a Debian sets by itself; the user has his rights."""
+V3 = "pni ssse3 sse4_1 sse4_2 popcnt cx16 avx avx2 bmi1 bmi2 f16c fma abm movbe"
+V4 = f"{V3} avx512f avx512bw avx512cd avx512dq avx512vl"
 TRUSTED = "constant_tsc nonstop_tsc tsc_adjust"
 
 
@@ -73,7 +75,7 @@ DELL = PLAIN | {
     "/etc/os-release": "ID=ubuntu\nID_LIKE=debian\n",
     "/proc/cmdline": "BOOT_IMAGE=/vmlinuz-5.15.0-119-generic ro isolcpus=managed_irq,domain,15,31 nohz_full=15,31",
     "/proc/cpuinfo": f"vendor_id\t: GenuineIntel\nmodel name\t: Intel(R) Xeon(R) Gold 6130\nmicrocode\t: 0x2006e05\n"
-    f"flags\t\t: avx2 fma pcid avx512f avx512vl {TRUSTED}\n",
+    f"flags\t\t: {V4} pcid {TRUSTED}\n",
     "/proc/sys/kernel/numa_balancing": "1\n",
     "/proc/self/status": "CapEff:\t0000000000000000\nMems_allowed_list:\t0-1\n",
     "/proc/irq/default_smp_affinity": "ffffffff\n",
@@ -104,7 +106,7 @@ AMD = PLAIN | {
     "/etc/os-release": "ID=debian\n",
     "/proc/cmdline": "BOOT_IMAGE=/vmlinuz-6.10.11-amd64 ro quiet",
     "/proc/cpuinfo": "vendor_id\t: AuthenticAMD\nmodel name\t: AMD EPYC 7313P 16-Core Processor\nmicrocode\t: 0xa0011d1\n"
-    "flags\t\t: avx2 fma pcid constant_tsc nonstop_tsc\n",
+    f"flags\t\t: {V3} pcid constant_tsc nonstop_tsc\n",
     "/proc/812/comm": "irqbalance\n",
     "/proc/812/stat": stat("irqbalance", 2, 310),
     "/proc/900/stat": stat("post (gres)", 15, 31000),
@@ -127,7 +129,7 @@ RT_DEBIAN = PLAIN | {
     "/sys/kernel/realtime": "1\n",
     "/etc/os-release": "ID=debian\n",
     "/proc/cmdline": "root=/dev/sda2 isolcpus=3 nohz_full=3 irqaffinity=0-2 no_ipi_broadcast=1 tsc=nowatchdog nosmt",
-    "/proc/cpuinfo": f"vendor_id\t: GenuineIntel\nflags\t\t: avx2 fma pcid {TRUSTED}\n",
+    "/proc/cpuinfo": f"vendor_id\t: GenuineIntel\nflags\t\t: {V3} pcid {TRUSTED}\n",
     "/proc/sys/kernel/nmi_watchdog": "0\n",
     "/proc/sys/kernel/timer_migration": "0\n",
     "/proc/sys/vm/compact_unevictable_allowed": "0\n",
@@ -172,7 +174,7 @@ VIRTUAL = PLAIN | {
     "/proc/version": "Linux version 6.8.0-45-generic (buildd@lcy02) #45-Ubuntu SMP PREEMPT_DYNAMIC",
     "/etc/os-release": "ID=ubuntu\nID_LIKE=debian\n",
     "/proc/cmdline": "BOOT_IMAGE=/vmlinuz-6.8.0-45-generic ro highres=off",
-    "/proc/cpuinfo": "vendor_id\t: AuthenticAMD\nmicrocode\t: 0x1000065\nflags\t\t: avx2 fma hypervisor constant_tsc nonstop_tsc\n",
+    "/proc/cpuinfo": f"vendor_id\t: AuthenticAMD\nmicrocode\t: 0x1000065\nflags\t\t: {V3} hypervisor constant_tsc nonstop_tsc\n",
     "/proc/stat": "cpu  400 0 200 5000 0 0 0 400 0 0\ncpu0 200 0 100 3000 0 0 0 0 0 0\ncpu1 200 0 100 2000 0 0 0 100 0 0\nintr 1\n",
     "/sys/class/dmi/id/sys_vendor": "QEMU\n",
     "/sys/class/dmi/id/product_name": "Standard PC (Q35 + ICH9, 2009)\n",

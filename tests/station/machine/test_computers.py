@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 
 from fieldbus.ethercat.wire.interface import InterfaceFacts
+from rt_native.features import features_of
+from rt_native.levels import fitting
 from station.machine.card import Card
 from station.machine.computer import Computer, cpu_list, mask_cpus
 from station.machine.probes import examine, families
 from station.machine.probes.cores import programs_on
 from station.machine.probes.idle import deepest, idle_states_of
-from tests.station.machine.computers import AMD, ATOM, CONTAINER, CPU, DELL, RT_DEBIAN, VIRTUAL, put, stat
+from tests.station.machine.computers import AMD, ATOM, CONTAINER, CPU, DELL, RT_DEBIAN, V3, VIRTUAL, put, stat
 
 PROBES = [probe for probes, _ in families().values() for probe in probes]
 CARD = Card("eth1", InterfaceFacts("eth1"), 7, wait_us=0)
@@ -30,7 +32,7 @@ def found(tmp_path):
 
 SHORT = [
     ("Atom", ATOM, {"kernel": "warn", "isolated cores": "warn", "idle states": "bad", "frequency governor": "bad", "turbo": "warn",
-                    "heat": "warn", "lockup watchdog": "warn", "compaction": "warn", "SIMD": "bad", "mitigations": "warn"}),
+                    "heat": "warn", "lockup watchdog": "warn", "compaction": "warn", "mitigations": "warn"}),
     ("Dell", DELL, {"kernel": "bad", "new interrupts": "warn", "core messages": "warn", "idle states": "bad",
                     "energy preference": "warn", "lockup watchdog": "warn", "timer migration": "warn", "ticks": "warn",
                     "compaction": "warn", "memory nodes": "warn", "NUMA balancing": "warn"}),
@@ -51,6 +53,7 @@ SHORT = [
 def test_what_each_computer_lacks(found, files, short):
     """All of it and nothing else; each with what it means, and a command that a shell can parse."""
     facts = found(files)
+    facts.pop("SIMD")
     assert {name: fact.level for name, fact in facts.items() if fact.level != "ok"} == short
     for fact in facts.values():
         assert fact.meaning
@@ -107,6 +110,18 @@ def test_what_mended_faults_cost(found):
     assert found({**DELL, **none})["mitigations"].value == "none that costs a wake-up"
 
 
+@pytest.mark.parametrize(
+    "flags", [f"flags : fpu {V3}", "flags : fpu sse2", "Features : fp asimd asimddp", "Features : half"]
+)
+def test_the_level_is_that_of_a_start(found, flags):
+    """What a start would choose is named; where it would refuse, what is missing."""
+    fact = found({**RT_DEBIAN, "/proc/cpuinfo": flags})["SIMD"]
+    kind = "x86_64" if "flags" in flags else "aarch64" if "asimd" in flags else "armv7"
+    levels = fitting(kind, features_of(kind, flags))
+    assert (fact.level, fact.value) == (("ok", levels[0].name) if levels else ("bad", fact.value))
+    assert levels or "no " in fact.value
+
+
 def test_a_virtual_machine_names_its_host_and_what_it_took(found):
     fact = found(VIRTUAL)["hypervisor"]
     assert fact.value == "QEMU Standard PC (Q35 + ICH9, 2009), took 4.17% of core 1"
@@ -123,7 +138,7 @@ def test_a_virtual_machine_names_its_host_and_what_it_took(found):
         ({"/proc/sys/kernel/timer_migration": "1"}, "timer migration", "warn", "kernel.timer_migration=0"),
         ({"/proc/irq/default_smp_affinity": "f"}, "new interrupts", "warn", "irqaffinity=0-2"),
         ({"/proc/cmdline": "isolcpus=3 nohz_full=3"}, "core messages", "warn", "no_ipi_broadcast=1"),
-        ({"/proc/cpuinfo": "flags : avx2 fma", "/proc/cmdline": "x"}, "clock watch", "warn", "tsc=nowatchdog"),
+        ({"/proc/cpuinfo": f"flags : {V3}", "/proc/cmdline": "x"}, "clock watch", "warn", "tsc=nowatchdog"),
         ({f"{CPU}/cpu3/cpufreq/energy_performance_preference": "power"}, "energy preference", "warn", "echo performance"),
         ({f"{CPU}/cpu3/thermal_throttle/core_throttle_count": "3"}, "heat", "warn", "grep"),
         ({"/sys/kernel/debug/sched/fair_server/cpu3/runtime": "200000000",

@@ -12,6 +12,7 @@ from station.machine.probes.interrupts import interrupts
 from station.machine.probes.kernel import kernel
 from station.machine.rights import rights_fix
 from tests import ROOT
+from tests.station.machine.computers import V3, V4
 
 FIELD = {
     "/proc/version": "Linux version 6.12.9-rt (build@host) #1 SMP PREEMPT_RT Debian",
@@ -36,7 +37,7 @@ FIELD = {
     "/proc/self/status": "Name:\tx\nCapEff:\t0000000000000000\n",
     "/proc/self/cgroup": "0::/user.slice\n",
     "/sys/fs/cgroup/user.slice/cpu.max": "max 100000\n",
-    "/proc/cpuinfo": "processor\t: 0\nflags\t\t: fpu avx2 fma avx512f avx512vl avx512_vnni\n",
+    "/proc/cpuinfo": f"processor\t: 0\nflags\t\t: fpu {V4} avx512_vnni\n",
     "/proc/interrupts": "           CPU0       CPU1       CPU2       CPU3\n"
     "  8:          1          0          0          0   IO-APIC   8-edge      rtc0\n"
     " 30:        900          0          0          7   PCI-MSI   0-edge      eth0\n"
@@ -96,8 +97,8 @@ CASES = [
     ("/proc/sys/kernel/sched_rt_runtime_us", "500000", "RT throttling", "warn", "sched_rt_runtime_us=-1"),
     ("/sys/fs/cgroup/user.slice/cpu.max", "150000 100000", "CPU quota", "warn", "CPUQuota="),
     ("/sys/fs/cgroup/user.slice/cpuset.cpus.effective", "0-2", "isolated cores", "warn", "isolcpus=2"),
-    ("/proc/cpuinfo", "flags : avx2 fma hypervisor", "hypervisor", "warn", "vcpupin"),
-    ("/proc/cpuinfo", "flags : sse2 avx", "SIMD", "bad", "x86-64-v3"),
+    ("/proc/cpuinfo", f"flags : {V3} hypervisor", "hypervisor", "warn", "vcpupin"),
+    ("/proc/cpuinfo", "flags : sse2", "SIMD", "bad", "x86-64-v3"),
     ("/proc/irq/30/smp_affinity_list", "0-3", "interrupts", "warn", "for i in 30; do echo 0,1,2"),
     ("/proc/77/comm", "irqbalance\n", "irqbalance", "warn", "disable --now irqbalance"),
     ("/sys/devices/system/clocksource/clocksource0/current_clocksource", "hpet", "clock source", "bad", "echo tsc"),
