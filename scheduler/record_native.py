@@ -6,6 +6,7 @@ from rt_native.histogram import NBYTES as HISTOGRAM_BYTES
 from rt_native.histogram_native import add as count_time
 from rt_native.lang import atomic_exchange, atomic_store, fill_bytes, getrusage, inline, load_i64, stack, store_i64
 from rt_native.memory import offsets
+from scheduler.maxima_native import note_maxima
 from scheduler.monitor_native import forget_monitor
 from scheduler.status import TaskStatus
 from scheduler.tapping_native import tap_cycle
@@ -15,7 +16,7 @@ from scheduler.trace_native import forget_trace, note_cycle
 
 _T, _N, _U = offsets(TASK), offsets(STATS), offsets(USAGE)
 _MINOR, _MAJOR, _VOLUNTARY, _INVOLUNTARY = _U.minor_faults, _U.major_faults, _U.voluntary, _U.involuntary
-_RESET, _EPOCH, _PERIOD, _WATCHDOG = _T.reset, _T.epoch_ns, _T.period_ns, _T.watchdog
+_RESET, _EPOCH, _PERIOD, _WATCHDOG, _MAXIMA = _T.reset, _T.epoch_ns, _T.period_ns, _T.watchdog, _T.maxima
 _STATS, _WAKEUP, _EXECUTION, _TICK, _TRIPPED, _ON_TIME = (
     _T.stats, _T.wakeup, _T.execution, _T.tick_ns, _T.tripped, _T.on_time
 )  # fmt: skip
@@ -58,6 +59,7 @@ def record(task, due, tick, woke, fault, action):  # type: ignore[no-untyped-def
         add_to(stats + _TRIPS, 1 if tripped > before else 0)
         count_time(load_i64(task + _WAKEUP), woke - due)
         count_time(load_i64(task + _EXECUTION), done - woke)
+        note_maxima(load_i64(task + _MAXIMA), due, woke - due, done - woke, missed)
         note_cycle(task, tick, woke - due, done - woke, missed, fault, action)
     store_i64(stats + _LATE, in_a_row)
     store_i64(stats + _DUE, following)

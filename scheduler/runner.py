@@ -14,6 +14,7 @@ from scheduler.clock import Clock
 from scheduler.grid import Grid
 from scheduler.instead_memory import Instead, SlotOf, own_slot
 from scheduler.latching import latch
+from scheduler.maxima import Maxima
 from scheduler.native import NATIVE
 from scheduler.rights import Grant
 from scheduler.second import SecondStats, Terms
@@ -54,6 +55,7 @@ class TaskRunner:
         self.memory = TaskMemory(task, model, self._reader, clock, self._instead)
         self.tap = Tap(task, self.memory, terms) if terms else None
         self._watch: TaskWatch | None = None
+        self._maxima: Maxima | None = None
         self._grid = Grid(clock)
         self.follow(self._grid)
         self._revoke = NATIVE.function("task_revoke")
@@ -117,6 +119,11 @@ class TaskRunner:
             link.period_ns = self.task.period_ns
         row["grid"] = grid.address
         row["leads"] = next((link.exchange.address for link in self.task.exchanges if link.has_clock), 0)
+
+    def keep_maxima(self, maxima: Maxima) -> None:
+        """Count its cycles there, too. Before it runs."""
+        self._maxima = maxima
+        self.memory.task["maxima"] = maxima.address
 
     def set_epoch(self, epoch_ns: int) -> None:
         """Where tick 0 of the grid lies."""

@@ -16,6 +16,7 @@ from scheduler.errors import RingError, SchedulerError
 from scheduler.grid import Grid
 from scheduler.instead_memory import own_slot
 from scheduler.kept import Kept
+from scheduler.maxima import Maxima
 from scheduler.rights import CpuLatency, Grant, lock_memory, no_quota, throttling
 from scheduler.ring import Ring
 from scheduler.runner import TaskRunner
@@ -53,6 +54,7 @@ class Scheduler:
         tasks: what to run. Tasks with the same `ModelSlot` share its model.
         clock: the system's, unless a test brings its own.
         taps: name of a task -> where its cycles are recorded.
+        maxima: name of a task -> what keeps the longest of its every interval.
 
     Raises:
         TaskError: a task does not fit its model or its channels, or two tasks contradict each other.
@@ -60,7 +62,12 @@ class Scheduler:
     """
 
     def __init__(
-        self, tasks: Sequence[Task], *, clock: Clock | None = None, taps: Mapping[str, TapTerms] | None = None
+        self,
+        tasks: Sequence[Task],
+        *,
+        clock: Clock | None = None,
+        taps: Mapping[str, TapTerms] | None = None,
+        maxima: Mapping[str, Maxima] | None = None,
     ) -> None:
         check_together(tasks)
         for task in tasks:
@@ -77,6 +84,8 @@ class Scheduler:
         except RingError:
             self._undo()
             raise
+        for name, kept in (maxima or {}).items():
+            self._runners[name].keep_maxima(kept)
         self._threads: list[TaskThread] = []
         for group in shared(tasks):
             runners = [self._runners[task.name] for task in group]
@@ -219,6 +228,11 @@ class Scheduler:
     def stats(self) -> dict[str, TaskStats]:
         """Task name -> counters."""
         return {name: runner.stats() for name, runner in self._runners.items()}
+
+    @property
+    def thread_ids(self) -> dict[str, int]:
+        """Task -> the kernel's number of its thread; while they run."""
+        return {name: runner.thread.native_id for name, runner in self._runners.items()}
 
     def counters(self, task: str) -> dict[str, Any]:
         """The native counters of one task (`scheduler.task_block.STATS`), of one moment; cheaper than `stats`."""

@@ -12,6 +12,7 @@
          |   step     STEP_HEADER, then the state of the user's step
          |   stats    STATS
          |   trace    TRACE       cycles worth remembering, for who asks later what happened
+         |   maxima   MAXIMA      the longest of every interval (`scheduler.maxima_block`), or 0
          |   tap      TAP         where each cycle is recorded (`scheduler.tap_block`), or 0
          |   reader   READER      which version of the model runs (rt_engine.run.blocks); while there are two: SECOND (second_block)
          +-> wakeup, execution    histograms (rt_native.histogram)
@@ -108,6 +109,8 @@ TASK = np.dtype(
         # what a record of this cycle says besides: `scheduler.tap_native`
         *words("flags", "reads"),
         ("readings", "<i8", CLOCKS),
+        # who wants the longest of every interval: `scheduler.maxima_block`
+        *words("maxima"),
     ]
 )
 """One task. `grid`: its scheduler's GRID; `shift_ns`: what that said when this cycle was waited for: ticks are so much later on the
@@ -130,6 +133,7 @@ it can be repeated.
 float64[], float64[], int64[]: of each output, where it goes from and to between two turns, and whether in a line.
 `flags`: `rt_engine.recording.record_block.Flag`. `reads`: how often this cycle asked its clock for what it acts on; `readings`: what
 it was told. A tick that is done again has only those of its second time.
+`maxima`: `scheduler.maxima_block.MAXIMA`, or 0.
 """
 
 SOURCE = np.dtype(words("channel", "max_age_ns", "slot", "seen"))

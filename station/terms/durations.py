@@ -36,3 +36,11 @@ def format_duration(ns: float, digits: int = 4) -> str:
     unit = next((unit for unit in ("s", "ms", "us") if ns >= NS_PER_UNIT[unit]), "ns")
     number = float(f"{ns / NS_PER_UNIT[unit]:.{digits}g}")
     return f"{number:g} {unit}"
+
+
+def long_words(seconds: float) -> str:
+    """`1 h 20 min`, `3 min 20 s`, `12 s`."""
+    whole = round(seconds)
+    hours, minutes, rest = whole // 3600, whole % 3600 // 60, whole % 60
+    parts = [(hours, "h"), (minutes, "min"), (rest if not hours else 0, "s")]
+    return " ".join(f"{number} {unit}" for number, unit in parts if number) or "0 s"

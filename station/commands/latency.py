@@ -1,0 +1,185 @@
+"""The command `latency`: how late this computer wakes and answers, under loads, and why; for minutes or days."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from station.commands.shared.explaining import check_outputs, explained, say
+from station.commands.shared.options import BoundOption, ShapeOption, ValueOption, parse_binding
+from station.errors import ExitCode
+
+if TYPE_CHECKING:
+    from rt_native.terminal import Terminal
+    from station.latency.measure import Measurement, Plan
+    from station.latency.result import Result
+    from station.machine.computer import Computer
+
+ORDER = 62
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+MOST_HOURS = 168.0
+
+
+def latency(
+    station: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[STATION]", help="A station file: its tasks, without its devices. None: an empty task."
+        ),
+    ] = None,
+    model: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--model", metavar="MODEL", help="A model instead, .onnx or .rtp. Repeat it: each has turns of its own."
+        ),
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(min=0.05, help="How long; 10 by default.")] = None,
+    hours: Annotated[float | None, typer.Option(min=0.01, max=MOST_HOURS, help="Or so many hours: 24.")] = None,
+    cycle: Annotated[str, typer.Option(metavar="TIME", help="Cycle of a model or of the empty task.")] = "1 ms",
+    cpu: Annotated[
+        int | None, typer.Option(min=0, help="The core; by default the best, and every core for the empty task.")
+    ] = None,
+    load: Annotated[
+        str,
+        typer.Option(metavar="KINDS", help="Disturb with cpu, memory, io, network, timer (commas between), or all."),
+    ] = "",
+    shape: ShapeOption = None,
+    value: ValueOption = None,
+    bound: BoundOption = None,
+    peer: Annotated[
+        bool, typer.Option("--peer/--no-peer", help="In turns with cyclictest, where it is installed.")
+    ] = True,
+    json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write all figures as JSON; every minute what there is.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with pictures.")] = None,
+) -> None:
+    """Measure wake-up, execution and reaction under loads, name the longest and its cause, and say which cycle time holds."""
+    from rt_native.terminal import Terminal
+
+    errors = Terminal(stderr=True)
+    check_outputs(*(model or ()), station, files={"--json": json, "--html": html})
+    with explained(errors):
+        from station.machine.computer import Computer
+
+        machine = Computer(wanted_cpu=cpu)
+        if cpu is not None and cpu not in machine.allowed:
+            raise typer.BadParameter(f"this process may use the cores {machine.allowed}", param_hint="--cpu")
+        plan = _plan(
+            machine,
+            station,
+            model or [],
+            parse_binding(shape, value, bound),
+            _seconds(minutes, hours),
+            _duration(cycle),
+            load,
+            peer,
+            json,
+        )
+        for note in dict.fromkeys(note for bench in plan.benches for note in bench.notes):
+            say(errors, f"note: {note}")
+        result = _measured(errors, plan)
+        _tell(Terminal(), result)
+        _keep(errors, result, json, html)
+        if not any(subject.cycles for subject in result.subjects):
+            say(errors, "no cycle was measured: the time was too short", "red")
+            raise typer.Exit(ExitCode.FAILED)
+
+
+def _seconds(minutes: float | None, hours: float | None) -> float:
+    if minutes is not None and hours is not None:
+        raise typer.BadParameter("say --minutes or --hours, not both", param_hint="--minutes")
+    return 3600 * hours if hours is not None else 60 * (10.0 if minutes is None else minutes)
+
+
+def _duration(text: str) -> int:
+    from scheduler.task import MIN_PERIOD_NS
+    from station.terms.durations import format_duration, parse_duration
+
+    try:
+        ns = parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--cycle") from error
+    if ns < MIN_PERIOD_NS:
+        raise typer.BadParameter(f"a cycle is at least {format_duration(MIN_PERIOD_NS)}", param_hint="--cycle")
+    return ns
+
+
+def _plan(
+    machine: Computer,
+    station: Path | None,
+    models: list[Path],
+    binding: Any,
+    seconds: float,
+    cycle_ns: int,
+    load: str,
+    peer: bool,
+    json: Path | None,
+) -> Plan:
+    from station.latency import benches
+    from station.latency.loading import named
+    from station.latency.measure import Plan
+    from station.latency.turns import Cyclictest
+
+    if station is not None and models:
+        raise typer.BadParameter("name a station file, or models with --model, not both", param_hint="STATION")
+    try:
+        loads = tuple(named(load)) if load else ()
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--load") from error
+    if station is not None:
+        made: tuple[benches.Bench, ...] = (benches.of_station(station),)
+    elif models:
+        if len({path.stem for path in models}) < len(models):
+            raise typer.BadParameter("two models have the same name; rename one", param_hint="--model")
+        made = tuple(benches.of_model(path, binding, machine.task_cpu, cycle_ns) for path in models)
+    else:
+        cpus = machine.allowed if machine.wanted_cpu is None else [machine.wanted_cpu]
+        made = (benches.of_nothing(cpus, cycle_ns),)
+    tasks = [task for bench in made for task in bench.tasks]
+    cpus = sorted({task.cpu for task in tasks if task.cpu is not None})
+    cyclictest = Cyclictest.found(cpus, tasks[0].period_ns, tasks[0].priority) if peer and cpus else None
+    title = station.name if station is not None else ", ".join(path.name for path in models) or "an empty task"
+    return Plan(made, seconds, loads, cyclictest, json, machine, title)
+
+
+def _measured(errors: Terminal, plan: Plan) -> Result:
+    """With a line that says how far it is; Ctrl-C, SIGTERM and SIGHUP end it, and keep what there is."""
+    from station.commands.shared.measuring import Shown
+    from station.latency.measure import Measurement
+
+    with Shown(errors, plan.seconds) as shown:
+        measurement = Measurement(plan, shown.show)
+        with _stopped_by_signals(measurement):
+            return measurement.run()
+
+
+@contextmanager
+def _stopped_by_signals(measurement: Measurement) -> Iterator[None]:
+    before = {number: signal.signal(number, lambda *_: measurement.request_stop()) for number in STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _tell(console: Terminal, result: Result) -> None:
+    from station.latency.findings import lines, sheet
+
+    console.print(sheet(result))
+    for line in lines(result):
+        say(console, line.text, {"ok": "green", "warn": "yellow", "bad": "red"}.get(line.level, ""))
+
+
+def _keep(errors: Terminal, result: Result, json: Path | None, html: Path | None) -> None:
+    from station.latency.result import write
+
+    if json is not None:
+        write(result, json)
+        say(errors, f"figures {json}")

@@ -1,0 +1,47 @@
+"""The process of one load: `load_process NAME CORE SECONDS PARENT`; standard input is a pipe that its parent holds open.
+
+It ends when that pipe closes, which is when the parent ends however it does; when the kernel says that the parent has died;
+when its seconds are over, whatever the parent does; on SIGTERM. It has normal priority, whatever its parent has.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+from contextlib import suppress
+from typing import Final
+
+from station.latency.loads import loads
+
+PR_SET_PDEATHSIG: Final = 1
+NORMAL_NICE: Final = 0
+
+
+def main(name: str, core: str, seconds: str, parent: str) -> None:
+    """Work, until one of the ends above."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != int(parent):  # it has died before we asked
+        return
+    with suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    if core != "any":
+        with suppress(OSError):  # the core went offline, or is not ours: another one is loaded then
+            os.sched_setaffinity(0, {int(core)})
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    until = time.monotonic() + float(seconds)
+    loads()[name].work(None if core == "any" else int(core), lambda: time.monotonic() < until)
+
+
+def _end_with_parent() -> None:
+    while os.read(0, 1):
+        pass
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    with suppress(KeyboardInterrupt):  # a Ctrl-C is the parent's to answer
+        main(*sys.argv[1:])
