@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 ORDER = 62
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STYLES = {"ok": "green", "warn": "yellow", "bad": "red"}
 MOST_HOURS = 168.0
 
 
@@ -58,13 +59,27 @@ def latency(
         Path | None, typer.Option(metavar="FILE", help="Write all figures as JSON; every minute what there is.")
     ] = None,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with pictures.")] = None,
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(metavar="A.json B.json", help="Measure nothing: what got worse from the first to the second?"),
+    ] = None,
+    show: Annotated[
+        Path | None, typer.Option(metavar="FILE.json", help="Measure nothing: tell, and draw, what a file has.")
+    ] = None,
 ) -> None:
     """Measure wake-up, execution and reaction under loads, name the longest and its cause, and say which cycle time holds."""
     from rt_native.terminal import Terminal
 
     errors = Terminal(stderr=True)
-    check_outputs(*(model or ()), station, files={"--json": json, "--html": html})
+    check_outputs(*(model or ()), *(compare or ()), station, show, files={"--json": json, "--html": html})
     with explained(errors):
+        if compare is not None or show is not None:
+            if station is not None or model or load or json is not None or (compare is not None and show is not None):
+                raise typer.BadParameter(
+                    "reads files and measures nothing: only --html goes with it", param_hint="--compare"
+                )
+            _read(Terminal(), errors, compare, show, html)
+            return
         from station.machine.computer import Computer
 
         machine = Computer(wanted_cpu=cpu)
@@ -89,6 +104,35 @@ def latency(
         if not any(subject.cycles for subject in result.subjects):
             say(errors, "no cycle was measured: the time was too short", "red")
             raise typer.Exit(ExitCode.FAILED)
+
+
+def _read(
+    console: Terminal, errors: Terminal, compare: tuple[Path, Path] | None, show: Path | None, html: Path | None
+) -> None:
+    """What files have, told and drawn."""
+    from station.latency import compare as comparing
+    from station.latency.result import LatencyFileError, read
+
+    try:
+        if show is not None:
+            result = read(show)
+            _tell(console, result)
+            _keep(errors, result, None, html)
+            return
+        assert compare is not None
+        found = comparing.compare(read(compare[0]), read(compare[1]))
+    except LatencyFileError as error:
+        raise typer.BadParameter(str(error), param_hint="--compare" if show is None else "--show") from error
+    console.print(comparing.sheet(found))
+    for words in found.unlike:
+        say(console, f"not alike: {words}", "yellow")
+    remark = comparing.summary(found)
+    say(console, remark.text, STYLES[remark.level])
+    if html is not None:
+        html.write_text(comparing.to_html(found), encoding="utf-8")
+        say(errors, f"page {html}")
+    if found.worse:
+        raise typer.Exit(ExitCode.FAILED)
 
 
 def _seconds(minutes: float | None, hours: float | None) -> float:
@@ -174,7 +218,7 @@ def _tell(console: Terminal, result: Result) -> None:
 
     console.print(sheet(result))
     for line in lines(result):
-        say(console, line.text, {"ok": "green", "warn": "yellow", "bad": "red"}.get(line.level, ""))
+        say(console, line.text, STYLES.get(line.level, ""))
 
 
 def _keep(errors: Terminal, result: Result, json: Path | None, html: Path | None) -> None:
@@ -183,3 +227,8 @@ def _keep(errors: Terminal, result: Result, json: Path | None, html: Path | None
     if json is not None:
         write(result, json)
         say(errors, f"figures {json}")
+    if html is not None:
+        from station.latency.page import to_html
+
+        html.write_text(to_html(result), encoding="utf-8")
+        say(errors, f"page {html}")

@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 from rt_native.terminal import Column, Sheet
 from station.latency.result import KINDS, Peer, Result, Spread, Subject
+from station.latency.said import sentence, verdicts
 from station.terms.durations import format_duration, long_words
 
 TITLES: Final = {
@@ -53,6 +54,10 @@ def sheet(result: Result) -> Sheet:
 
 def lines(result: Result) -> Iterator[Line]:
     """Sentences, the most telling first."""
+    judged = verdicts(result)
+    for subject in result.subjects:
+        level, text = sentence(subject, judged[subject.name], result)
+        yield Line(text, level)
     for subject in result.subjects:
         yield from _longest(subject)
         if subject.missed:
@@ -82,10 +87,15 @@ def _longest(subject: Subject) -> Iterator[Line]:
     if not subject.longest:
         return
     top = subject.longest[0]
-    causes = "; ".join(cause.words for cause in top.why)
+    known = top.why[0].kind != "unknown" if top.why else False
+    causes = (
+        f"probably {'; '.join(cause.words for cause in top.why)}"
+        if known
+        else "cause unknown: nothing that is counted stood out"
+    )
     yield Line(
         f"{subject.name}: the longest, {format_duration(top.reaction_ns, 3)}, at {top.at.astimezone():%Y-%m-%d %H:%M:%S.%f}"
-        f" (wake-up {format_duration(top.wakeup_ns, 3)}): probably {causes}"
+        f" (wake-up {format_duration(top.wakeup_ns, 3)}): {causes}"
     )
 
 
