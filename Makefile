@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: demo develop test lint format bench conformance install lock clean help
+.PHONY: demo develop test lint format bench conformance install lock wheels clean help
 
 help:            ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -34,10 +34,13 @@ bench: $(VENV)/bench.done $(VENV)/torch.done  ## The whole zoo against every pee
 conformance: $(VENV)/test.done  ## ONNX's backend suite: what we pass, what ONNX Runtime passes
 	$(BIN)/python -m tests.conformance.count
 
+wheels: $(VENV)/test.done  ## A wheel for each kind of machine in dist, with the native libraries of all its levels (needs ld: binutils)
+	$(BIN)/python -m station.wheels
+
 lock:            ## Renew requirements/*.txt from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml $(LOCK) -o requirements/run.txt
 	for g in test lint bench; do uv pip compile pyproject.toml --group $$g -c requirements/run.txt $(LOCK) -o requirements/$$g.txt; done
-LOCK := --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --no-emit-find-links -q --upgrade
+LOCK := --extra kernels --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --no-emit-find-links -q --upgrade
 
 clean:           ## Remove the environment and what tools left
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks

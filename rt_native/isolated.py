@@ -2,13 +2,14 @@
 
     python -I rt_native/isolated.py FOLDER:FOLDER MODULE ARGUMENT ...
 
-`-I` leaves out the current folder, the user's packages and every variable PYTHON...; the folders that our own packages and
-the compiler's lie in are searched last. So a `json.py` where somebody happens to stand is never run.
+`-I` leaves out the current folder, the user's packages and every variable PYTHON...; the folders that our own packages, NumPy and
+the compiler lie in are searched last. So a `json.py` where somebody happens to stand is never run.
 """
 
 import os
 import runpy
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 _STEERING = ("PYTHON", "NUMBA_", "RT_NATIVE_")
@@ -21,9 +22,9 @@ def command(module: str, *arguments: str, writes_bytecode: bool = True) -> list[
     `writes_bytecode` is False for who reads sources that are edited: Python takes bytecode for that of a source of the same size
     and second.
     """
-    import llvmlite
-
-    folders = dict.fromkeys(str(Path(file).resolve().parents[1]) for file in (__file__, str(llvmlite.__file__)))
+    found = (find_spec(name) for name in ("numpy", "llvmlite"))
+    files = (__file__, *(spec.origin for spec in found if spec is not None and spec.origin))
+    folders = dict.fromkeys(str(Path(file).resolve().parents[1]) for file in files)
     options = ["-I"] if writes_bytecode else ["-I", "-B"]
     return [sys.executable, *options, str(Path(__file__).resolve()), os.pathsep.join(folders), module, *arguments]
 

@@ -1,4 +1,4 @@
-"""A native library: built once per machine and source, then loaded in milliseconds without Numba."""
+"""A native library: taken from the wheel, or built once per machine and source; then loaded in milliseconds without Numba."""
 
 import ctypes
 import fcntl
@@ -15,14 +15,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import llvmlite.binding as llvm
-
-from rt_native import isolated
+from rt_native import compiler, isolated, shipped
 from rt_native.errors import BuildError, NotBuiltError, UnsafeCacheError, UnsupportedCpu
+from rt_native.shipped import Shipped
 from rt_native.target import Target, host, is_foreign
 from rt_native.trust import judged, unsafe
 
@@ -114,7 +112,8 @@ def users_sources(module: str, folder: str) -> list[Path]:
 class Library:
     """Native code of some modules, for one target.
 
-    Nothing happens until a function or address is asked for. Then the object is loaded from the cache, or built first.
+    Nothing happens until a function or address is asked for. Then it is loaded: as it was compiled for this very machine, else
+    from the wheel, else it is built first.
 
     Args:
         name: of the library, for progress and file names.
@@ -138,9 +137,13 @@ class Library:
         return self._target or host()
 
     def objects(self) -> dict[str, Path]:
-        """Module -> its object file, there or not: the name has a hash of all that decides what the object contains."""
+        """Module -> its object file, there or not: the name has a hash of all that decides what the object contains.
+
+        Raises:
+            NoCompilerError: nothing can be compiled here.
+        """
         sources = _Sources(self._path)
-        facts = [asdict(self.target), version("numba"), version("llvmlite"), sys.version_info[:2]]
+        facts = [asdict(self.target), *compiler.versions(self._what()), sys.version_info[:2]]
         if is_foreign(self.target):
             facts.append(Path(__file__).with_name("cross.py").read_text(encoding="utf-8"))
         folder, found = cache_folder(), {}
@@ -151,18 +154,50 @@ class Library:
             found[module] = folder / f"{module.rpartition('.')[2]}-{digest.hexdigest()[:20]}.o"
         return found
 
-    def is_built(self) -> bool:
-        """Are the objects for these sources and this machine in the cache? No, if the cache cannot be read."""
-        return all(map(_is_readable, self.objects().values()))
+    def _what(self) -> str:
+        """What would be compiled, and why it must be where a wheel has libraries."""
+        why = shipped.why_not(self.modules, self._target)
+        return f"the native library {self.name!r}{f' ({why})' if why else ''}"
 
-    def build(self, progress: Progress | None = None) -> dict[str, Path]:
-        """Build the objects that are not there; gives all: module -> object file.
+    def is_built(self) -> bool:
+        """Is there nothing to compile? There is, if the cache cannot be read."""
+        return self.shipped() is not None or self.is_compiled()
+
+    def is_compiled(self) -> bool:
+        """Are the objects for these sources and this machine in the cache? No, if the cache cannot be read."""
+        return compiler.is_there() and all(map(_is_readable, self.objects().values()))
+
+    def shipped(self) -> Shipped | None:
+        """What the wheel has of it, where that is what runs; not where it was compiled for this very machine.
 
         Raises:
+            BuildError: the wheel's files are damaged.
+            UnsafeCacheError: another user could change them.
+        """
+        found = None if self._path else shipped.find(self.modules, self._target)
+        return None if found is None or self.is_compiled() else found
+
+    def versions(self) -> dict[str, str]:
+        """Module -> a name for its code: another for other code."""
+        if ready := self.shipped():
+            return ready.versions()
+        return {module: path.stem for module, path in self.objects().items()}
+
+    def build(self, progress: Progress | None = None, native: bool = False) -> dict[str, Path]:
+        """Build the objects that are not there; gives all: module -> object file. None, where the wheel's are used.
+
+        Args:
+            progress: is told how far it is.
+            native: also where the wheel has them: for this very machine.
+
+        Raises:
+            NoCompilerError: there is something to build, and nothing to build it with.
             NotBuiltError: there is something to build, and $RT_ENGINE_COMPILE is `never`.
             UnsafeCacheError: another user could change the cache.
             BuildError: the compiler failed, a source was edited meanwhile, or the cache folder cannot be written.
         """
+        if not native and self.shipped():
+            return {}
         objects = self.objects()
         if all(map(_is_readable, objects.values())):
             return objects
@@ -245,9 +280,12 @@ class Library:
             )
         with self._lock:
             if self._engine is None:
-                stored = self._stored_objects()
-                self._exports = {name: nargs for exports, _ in stored for name, nargs in exports.items()}
-                self._engine = _engine([data for _, data in stored])
+                if ready := self.shipped():
+                    self._exports, self._engine = ready.exports, ready.load()
+                else:
+                    stored = self._stored_objects()
+                    self._exports = {name: nargs for exports, _ in stored for name, nargs in exports.items()}
+                    self._engine = _engine([data for _, data in stored])
         return self._engine
 
     def _stored_objects(self) -> list[tuple[dict[str, int], bytes]]:
@@ -268,6 +306,8 @@ class Library:
 
     def content(self) -> dict[str, tuple[dict[str, int], bytes]]:
         """Module -> (exports with their number of arguments, object file); of any target, also one that cannot run here."""
+        if ready := self.shipped():
+            return ready.content()
         return dict(zip(self.modules, self._stored_objects(), strict=True))
 
     def address(self, name: str) -> int:
@@ -332,6 +372,8 @@ def _stored(path: Path) -> tuple[dict[str, int], bytes] | None:
 
 def _engine(objects: list[bytes]) -> Any:
     """An execution engine that holds the objects; symbols of libc are found in the process."""
+    import llvmlite.binding as llvm
+
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     llvm.load_library_permanently("")  # symbols of this process

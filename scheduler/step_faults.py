@@ -5,15 +5,11 @@ object file                           -> the functions of Python that it would c
 """
 
 import re
-import struct
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-import llvmlite.binding as llvm
-
-_SYMBOL = struct.Struct("<IBBHQQ")
-"""ELF64 symbol: name (offset in .strtab), info, other, section (0: not defined here), value, size."""
+from rt_native.elf import undefined
 
 _PYTHONS: Final = ("Py", "_Py", "NRT_", "numba_")
 
@@ -58,20 +54,12 @@ def _line(complaint: str, path: Path) -> int | None:
 
 def calls_python(objects: Iterable[bytes]) -> list[str]:
     """Functions that object files need and that are not there where nothing but native code runs; to call one would crash."""
+    import llvmlite.binding as llvm  # whoever has a step of his own has the compiler
+
     llvm.load_library_permanently("")  # symbols of this process
     return sorted(
         name
         for data in objects
-        for name in _undefined(data)
+        for name in undefined(data)
         if name.startswith(_PYTHONS) or not llvm.address_of_symbol(name)
     )
-
-
-def _undefined(data: bytes) -> Iterable[str]:
-    """Names that an object file does not define itself."""
-    file = llvm.ObjectFileRef.from_data(data)
-    sections = {section.name(): section.data() for section in file.sections()}
-    names = sections[b".strtab"]
-    for name, _, _, section, _, _ in _SYMBOL.iter_unpack(sections[b".symtab"]):
-        if name and not section:
-            yield names[name : names.index(b"\0", name)].decode()

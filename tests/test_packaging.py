@@ -6,11 +6,13 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import packages_distributions
 
 import pytest
 from setuptools.config.pyprojecttoml import read_configuration
 
+from rt_native.library import reachable_sources
 from rt_native.version import TEXT, VERSION
 from tests import ROOT
 from tests.test_docs import committed
@@ -93,10 +95,26 @@ WITH_ANOTHER = {"pydantic_core": "pydantic"}
 """Modules of distributions that belong to a requirement, which pins them."""
 BROUGHT_BY = packages_distributions()
 """Module -> the distributions that have it."""
+COMPILER = {"numba", "llvmlite"}
+"""The extra kernels: at the top of what only the compiling process imports, in functions of who asks whether it is there."""
 REQUIRED = {re.match(r"[\w-]+", line)[0] for line in PROJECT["project"]["dependencies"]}
 
 
-def not_required(source: str) -> Iterator[str]:
+@cache
+def compiled() -> set[str]:
+    """Files that only the compiling process runs: native modules, what they are made of, and the compiler's own programs."""
+    native = {
+        ".".join(p.relative_to(ROOT).with_suffix("").parts)
+        for name in PACKAGES
+        for p in (ROOT / name).rglob("*_native.py")
+    }
+    kernels = {f"rt_engine.kernels.{path.stem}" for path in (ROOT / "rt_engine" / "kernels").glob("*.py")}
+    programs = {"rt_native.build", "rt_native.cross", "scheduler.step_lang"}
+    reached = {path for name in native | kernels | programs for path in reachable_sources(name).values()}
+    return {str(path.relative_to(ROOT)) for path in reached}
+
+
+def not_required(source: str, is_compiled: bool = False) -> Iterator[str]:
     """Third-party modules that a source imports, at whatever depth, and that no requirement brings."""
     tree = ast.parse(source)
     in_functions = {
@@ -112,15 +130,23 @@ def not_required(source: str) -> Iterator[str]:
         for module in {name.partition(".")[0] for name in names} - sys.stdlib_module_names - {*PACKAGES}:
             owners = [WITH_ANOTHER.get(module, ""), *BROUGHT_BY.get(module, ())]
             required = any(re.sub("[-_.]+", "-", owner).lower() in REQUIRED for owner in owners)
-            if not required and not (module in OPTIONAL and node in in_functions):
+            asked = module in OPTIONAL or module in COMPILER
+            if not required and not (asked and node in in_functions) and not (is_compiled and module in COMPILER):
                 yield module
+
+
+def test_the_compiler_is_an_extra():
+    """Of those who write kernels or steps; the lock files of a clone bring it."""
+    extra = PROJECT["project"]["optional-dependencies"]["kernels"]
+    assert {re.match(r"\w+", line)[0] for line in extra} == COMPILER and not COMPILER & REQUIRED
+    assert all(re.search(rf"(?m)^{name}==", (ROOT / "requirements" / "run.txt").read_text()) for name in COMPILER)
 
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_what_is_imported_is_required(package):
     """Whoever installs the wheel has all that it imports, but what is optional."""
-    paths = sorted((ROOT / package).rglob("*.py"))
-    found = {str(path.relative_to(ROOT)): [*not_required(path.read_text())] for path in paths}
+    texts = {str(path.relative_to(ROOT)): path.read_text() for path in sorted((ROOT / package).rglob("*.py"))}
+    found = {name: [*not_required(text, name in compiled())] for name, text in texts.items()}
     assert {name: modules for name, modules in found.items() if modules} == {}
 
 
@@ -131,8 +157,10 @@ def test_an_import_that_nobody_brings_is_seen():
         ("def f():\n    from sklearn.svm import SVC", "sklearn"),
         ("class A:\n    import gone", "gone"),
         ("import onnxruntime", "onnxruntime"),
+        ("import numba", "numba"),
     ):
         assert list(not_required(source)) == [module]
+    assert list(not_required("from numba import float32\nimport pytest", is_compiled=True)) == ["pytest"]
     assert list(not_required("import os, numpy\nfrom rt_engine import load\ndef f():\n    import onnxruntime")) == []
 
 

@@ -112,8 +112,8 @@ def _facts(library: Library) -> tuple[dict[str, Any], str]:
         "caches": {str(level): size for level, size in data_caches().items()},
         "target": asdict(library.target),
     }
-    objects = library.objects()
-    return machine, " ".join(objects[module].stem for module in _MODULES if module in objects)
+    versions = library.versions()
+    return machine, " ".join(versions[module] for module in _MODULES if module in versions)
 
 
 def _path(machine: Mapping[str, Any]) -> Path:

@@ -212,7 +212,10 @@ def _prepare(console: Terminal, made: Service) -> None:
     CACHE.mkdir(parents=True, exist_ok=True)
     made.cache.mkdir(exist_ok=True)
     os.chown(made.cache, user.pw_uid, user.pw_gid)
-    say(console, f"compiling what is not in {made.cache} yet, as user {made.user} (a few minutes the first time)")
+    say(
+        console,
+        f"compiling what neither the package nor {made.cache} has yet, as user {made.user} (a few minutes the first time)",
+    )
     environment = {"PATH": "/usr/bin:/bin", "CACHE_DIRECTORY": str(made.cache), "HOME": user.pw_dir}
     _run(
         *(str(made.program), "kernels", str(made.file)),
@@ -222,10 +225,11 @@ def _prepare(console: Terminal, made: Service) -> None:
 
 
 def _are_kernels_ready(cache: Path) -> bool:
-    """Are all objects of this version, for this machine, in the service's cache?"""
+    """Are all objects of this version, for this machine, in the service's cache, or in the wheel?"""
     from station.running.libraries import libraries
 
-    names = [path.name for library in libraries() for path in library.objects().values()]
+    compiled = [library for library in libraries() if not library.shipped()]
+    names = [path.name for library in compiled for path in library.objects().values()]
     return all((cache / "rt-engine" / name).is_file() for name in names)
 
 

@@ -1,4 +1,4 @@
-"""The native libraries that a station runs on, so that they can be built before it starts."""
+"""The native libraries that a station runs on, so that they can be built before it starts; and all that there are."""
 
 from __future__ import annotations
 
@@ -14,11 +14,33 @@ def libraries() -> list[Library]:
     """Those that the modules of a running station declare, in the order in which it imports them."""
     import scheduler.replay  # noqa: F401  # its gate may run a new version over a recording
     import station.running.station  # noqa: F401
-    from rt_native.library import Library
     from station.links import link_tables
 
     for table in link_tables():
         for name in table.libraries:
             import_module(name)
+    return _declared()
+
+
+def every() -> list[Library]:
+    """And those that only some commands use: what a wheel carries."""
+    running = libraries()
+    for name in _MORE:
+        import_module(name)
+    return list(dict.fromkeys([*running, *_declared()]))
+
+
+_MORE = (
+    "fieldbus.ethercat.simulated.native",
+    "fieldbus.ethercat.simulated.slave",
+    "rt_engine.measure.native",
+    "rt_engine.tune.rounds",
+)
+"""Modules that declare the others."""
+
+
+def _declared() -> list[Library]:
+    from rt_native.library import Library
+
     values = [value for module in list(sys.modules.values()) for value in vars(module).values()]
     return list(dict.fromkeys(value for value in values if isinstance(value, Library)))
