@@ -106,7 +106,9 @@ def test_what_mended_faults_cost(found):
     fact = found({**DELL, **heavy})["mitigations"]
     assert (fact.level, "mitigations=off" in fact.fix) == ("warn", True)
     assert "no foreign program" in fact.meaning
-    none = {path: "Not affected" for path in DELL if "vulnerabilities" in path}
+    for text, level in (("Mitigation: IBPB", "warn"), ("Mitigation: IBPB on VMEXIT only", "ok")):
+        assert found({**DELL, f"{CPU}/vulnerabilities/spec_rstack_overflow": text})["mitigations"].level == level
+    none = {path: "Not affected" for path in {**DELL, **AMD, **heavy} if "vulnerabilities" in path}
     assert found({**DELL, **none})["mitigations"].value == "none that costs a wake-up"
 
 
