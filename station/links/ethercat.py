@@ -11,10 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from fieldbus.errors import ConfigurationError, FieldbusError
-from fieldbus.ethercat.address import EthercatAddress
-from fieldbus.ethercat.drives.drive import drive_tags
-from fieldbus.ethercat.options import PdoChoice, Sdo, SlaveOptions, check_names
-from fieldbus.ethercat.wire.soem import INSTALL
 from station.links import DeviceLinkTable, NativeLinkTable, Saying
 from station.links.shared.drives import DriveTable, tags_of_drives
 from station.links.shared.next_steps import ETHERCAT
@@ -23,6 +19,7 @@ from station.terms.tables import Array, Duration, Name, Table, TagTable
 
 if TYPE_CHECKING:
     from fieldbus.ethercat.link import EthercatLink as EthercatDevice
+    from fieldbus.ethercat.options import PdoChoice, Sdo, SlaveOptions
     from fieldbus.tags import Address, Tag
 
 ORDER = 25
@@ -59,6 +56,8 @@ class EthercatSdo(Table):
 
     def made(self) -> Sdo:
         """Raises `ConfigurationError`: the type cannot hold the value."""
+        from fieldbus.ethercat.options import Sdo
+
         value = int(self.value) if isinstance(self.value, float) and self.value.is_integer() else self.value
         return Sdo(self.index, self.subindex, value, self.type, self.complete)
 
@@ -74,6 +73,8 @@ class EthercatPdo(Table):
 
     def made(self) -> PdoChoice:
         """Raises `ConfigurationError`."""
+        from fieldbus.ethercat.options import PdoChoice
+
         entries = []
         for text in self.entries:
             found = _ENTRY.fullmatch(text)
@@ -121,6 +122,8 @@ class EthercatSlave(Table):
 
     def made(self, name: str) -> SlaveOptions:
         """Raises `ConfigurationError`."""
+        from fieldbus.ethercat.options import PdoChoice, SlaveOptions
+
         return SlaveOptions(
             name=name,
             position=self.position,
@@ -210,6 +213,9 @@ class EthercatLink(NativeLinkTable, DeviceLinkTable):
 
     def findings(self, name: str, tags: Mapping[str, TagTable], folder: Path) -> Iterator[Finding]:
         """Slaves that contradict themselves or each other; is the package there?"""
+        from fieldbus.ethercat.options import check_names
+        from fieldbus.ethercat.wire.soem import INSTALL
+
         made = []
         for slave, table in self.slaves.items():
             try:
@@ -230,6 +236,8 @@ class EthercatLink(NativeLinkTable, DeviceLinkTable):
 
     def _drive_faults(self, name: str, tags: Mapping[str, TagTable]) -> Iterator[Finding]:
         """Drives that contradict themselves or each other, or that have no slave; tags of theirs that the file has, too."""
+        from fieldbus.ethercat.drives.drive import drive_tags
+
         made = []
         for axis, table in self.drives.items():
             path = ("links", name, "drives", axis)
@@ -256,6 +264,8 @@ class EthercatLink(NativeLinkTable, DeviceLinkTable):
 
     def address_faults(self, tag: TagTable) -> Iterator[str]:
         """Not of the form, or a slave that nobody named."""
+        from fieldbus.ethercat.address import EthercatAddress
+
         try:
             address = self.address(tag)
         except FieldbusError as error:
@@ -296,6 +306,8 @@ class EthercatLink(NativeLinkTable, DeviceLinkTable):
 
     def address(self, tag: TagTable) -> Address:
         """An entry of a slave, or a part of a drive: `AXIS.position`."""
+        from fieldbus.ethercat.address import EthercatAddress
+
         axis, _, part = tag.address.rpartition(".")
         if axis in self.drives and ":" not in tag.address:
             return self.drives[axis].made(axis).address(part)

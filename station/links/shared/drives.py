@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
 from fieldbus.errors import FieldbusError
-from fieldbus.ethercat.drives.drive import INPUTS, Drive
 from station.terms.tables import Array, Duration, Table
+
+if TYPE_CHECKING:
+    from fieldbus.ethercat.drives.drive import Drive
 
 NS = 1_000_000_000
 _HANDOVER_NS = 500_000_000
@@ -26,7 +28,7 @@ class DriveTable(Table):
         default="csp", description="What the target is in every cycle: a position, a velocity or a torque."
     )
     inputs: Annotated[tuple[Literal["position", "velocity", "torque"], ...], Array] = Field(
-        default=INPUTS,
+        default=("position", "velocity", "torque"),
         description="What is read of the axis; the slave must have it in its PDOs. In csp the position always is.",
     )
     unit: str = Field(default="", description="Unit of the position, for people.")
@@ -75,6 +77,8 @@ class DriveTable(Table):
 
     def made(self, name: str) -> Drive:
         """Raises `ConfigurationError`."""
+        from fieldbus.ethercat.drives.drive import Drive
+
         fades_ns = self.handover_ns if self.handover_ns is not None else _HANDOVER_NS if self.mode == "csp" else 0
         per_second = f"{self.unit}/s" if self.unit else ""
         return Drive(
@@ -110,6 +114,8 @@ def tags_of_drives(link: str, drives: object) -> dict[str, dict[str, Any]]:
 
 def _made(name: str, table: object) -> Drive:
     """What is wrong with the table is said elsewhere: its tags have their names nevertheless."""
+    from fieldbus.ethercat.drives.drive import Drive
+
     try:
         return DriveTable.model_validate(table).made(name)
     except (ValidationError, FieldbusError):
@@ -117,6 +123,8 @@ def _made(name: str, table: object) -> Drive:
 
 
 def _tags_of(link: str, drive: Drive) -> dict[str, dict[str, Any]]:
+    from fieldbus.ethercat.drives.drive import Drive
+
     found = {}
     for part in drive.shown:
         try:

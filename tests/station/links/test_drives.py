@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from fieldbus.ethercat.drives.drive import DriveAddress
+from fieldbus.ethercat.drives.drive import INPUTS, DriveAddress
 from station.errors import StationFileError
 from station.file.reading import read_station
+from station.links.shared.drives import DriveTable
 from station.wiring.parts import make_tag
 from tests import ROOT
 from tests.test_docs import blocks
@@ -54,6 +55,10 @@ def test_a_drive_brings_its_tags(tmp_path):
     assert [make_tag(name, table, link) for name, table in tags.items()] == [drive.tag(part) for part in drive.shown]
     assert tags["x.target"].safe == 10.0
     assert link.address(tags["x.state"]) == DriveAddress("x", "state")
+
+
+def test_a_drive_reads_all_that_it_can_unless_told():
+    assert DriveTable.model_fields["inputs"].default == INPUTS
 
 
 def test_the_station_of_the_page_is_one(tmp_path):

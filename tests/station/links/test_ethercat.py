@@ -1,6 +1,8 @@
 """The EtherCAT table of a station file."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -137,3 +139,13 @@ def test_the_station_of_the_page_checks(tmp_path):
     config = read_station(file).config
     assert config.links["bus"].slaves["axis"].made("axis").watchdog_ms == 20.0
     assert owner_of(config, "bus") == "control"
+
+
+def test_who_has_no_bus_does_not_wait_for_it():
+    """Reading a station file without such a link imports nothing of EtherCAT."""
+    code = (
+        "import sys; from station.links import link_tables; link_tables(); "
+        "print([name for name in sys.modules if name.startswith('fieldbus.ethercat')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
