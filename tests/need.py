@@ -18,6 +18,7 @@ PROGRAMS: Final = {
     "chromedriver": "chromium-driver",
     "chromium": "chromium",
     "cmake": "cmake make",
+    "cyclictest": "rt-tests",
     "g++": "g++",
     "gcc": "gcc libc6-dev",
     "ip": "iproute2",

@@ -42,6 +42,8 @@ WRITE_EVERY_S: Final = 60.0
 LONGEST_INTERVAL_S: Final = 1.0
 INTERVALS: Final = 600
 SHORTEST_INTERVAL_S: Final = 0.05
+LEAST_CYCLES: Final = 10
+"""Of an interval."""
 STATES: Final = {"frequency"}
 """Kinds of counters that are a state: their value counts, and not the difference."""
 
@@ -60,8 +62,10 @@ class Plan:
 
     @property
     def interval_ns(self) -> int:
-        """A second, or less where less than ten minutes are measured."""
-        return round(1e9 * min(max(self.seconds / INTERVALS, SHORTEST_INTERVAL_S), LONGEST_INTERVAL_S))
+        """A second, or less where less than ten minutes are measured; ten cycles of the slowest task at least."""
+        slowest_ns = max(task.period_ns for bench in self.benches for task in bench.tasks)
+        wanted_ns = round(1e9 * min(max(self.seconds / INTERVALS, SHORTEST_INTERVAL_S), LONGEST_INTERVAL_S))
+        return max(wanted_ns, LEAST_CYCLES * slowest_ns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,106 @@
+"""Does `rt-engine latency` find and name what was planted? A FIFO thread of higher priority, and a disk that interrupts.
+
+    python benchmarks/latency_planted.py [--seconds 60] [--cpu 1]
+
+Two measurements of an empty 1 kHz task on one core. While the first runs, a process of FIFO 95 takes the core for some milliseconds
+every few seconds; while the second runs, one reads a file past the page cache for a second of every five, so that the disk interrupts.
+What was planted, and when, is compared with what was found. Needs the right to real-time priority.
+"""
+
+import argparse
+import mmap
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from station.latency.benches import of_nothing
+from station.latency.measure import Measurement, Plan
+from station.latency.result import Result
+
+BURN_S, BURN_EVERY_S = 0.004, 4.0
+READ_S, READ_EVERY_S = 1.0, 5.0
+FILE_BYTES = 64 << 20
+
+
+def burn(cpu: int) -> None:
+    """A thread of higher priority than the task's: sleeps, then keeps the core."""
+    os.sched_setaffinity(0, {cpu})
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(95))
+    while True:
+        time.sleep(BURN_EVERY_S)
+        until = time.monotonic() + BURN_S
+        while time.monotonic() < until:
+            pass
+
+
+def read_disk(cpu: int) -> None:
+    """Blocks read with O_DIRECT: each is an interrupt of the disk."""
+    with tempfile.NamedTemporaryFile(dir="/var/tmp") as file:
+        file.write(os.urandom(FILE_BYTES))
+        file.flush()
+        os.fsync(file.fileno())
+        handle, page = os.open(file.name, os.O_RDONLY | os.O_DIRECT), mmap.mmap(-1, 4096)
+        while True:
+            time.sleep(READ_EVERY_S - READ_S)
+            until, place = time.monotonic() + READ_S, 0
+            while time.monotonic() < until:
+                os.preadv(handle, [page], place)
+                place = (place + 4096) % FILE_BYTES
+
+
+@contextmanager
+def planted(what: str, cpu: int) -> Iterator[None]:
+    """The disturbance, in a process of its own."""
+    child = subprocess.Popen([sys.executable, __file__, "--plant", what, "--cpu", str(cpu)])
+    try:
+        yield
+    finally:
+        child.kill()
+        child.wait()
+
+
+def measured(what: str, seconds: float, cpu: int) -> Result:
+    """An empty task, beside it."""
+    with planted(what, cpu):
+        return Measurement(Plan((of_nothing([cpu], 1_000_000),), seconds)).run()
+
+
+def main() -> int:
+    """Measure and print; gives the exit code: 0 where both were named."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--cpu", type=int, default=max(os.sched_getaffinity(0)))
+    parser.add_argument("--plant", choices=("burn", "disk"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.plant:
+        {"burn": burn, "disk": read_disk}[options.plant](options.cpu)
+
+    [subject] = measured("burn", options.seconds, options.cpu).subjects
+    named = [one for one in subject.longest if any("FIFO 95" in cause.words for cause in one.why)]
+    print(
+        f"FIFO 95, {BURN_S * 1000:g} ms every {BURN_EVERY_S:g} s: named as a cause of {len(named)} of the ten longest"
+    )
+    for one in subject.longest[:5]:
+        print(f"  {one.reaction_ns / 1e6:.2f} ms: {'; '.join(f'{c.kind}: {c.words}' for c in one.why)}")
+    rivals = [tie for tie in subject.ties if "FIFO 95" in tie.name]
+    print(f"  goes with long cycles: {rivals[0] if rivals else 'not found'}")
+
+    [subject] = measured("disk", options.seconds, options.cpu).subjects
+    disks = [tie for tie in subject.ties if tie.source == "interrupt" and not tie.name[:3].isalpha()]
+    print(
+        f"a disk that interrupts {READ_S:g} of every {READ_EVERY_S:g} s: goes with long cycles: {disks or 'not found'}"
+    )
+    for one in subject.longest[:3]:
+        print(f"  {one.reaction_ns / 1e6:.2f} ms: {'; '.join(f'{c.kind}: {c.words}' for c in one.why)}")
+    return 0 if named and rivals and disks else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
