@@ -1,5 +1,6 @@
 """A task's description -> the memory that its native code works on (drawn in `scheduler.task_block`)."""
 
+import ctypes
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 
 from fieldbus.image.image import Channel
 from rt_engine.kernels.interface.dtypes import CODE
+from rt_engine.run.blocks import READER
+from rt_engine.run.slicing import forget
 from rt_native.histogram import NBYTES, Histogram
 from rt_native.memory import Block, offsets
 from scheduler.checks import limits_of, tensor_position
@@ -16,6 +19,8 @@ from scheduler.clock import Clock
 from scheduler.instead_memory import Instead
 from scheduler.native import NATIVE
 from scheduler.runs import bounds_of, runs, spacing_of
+from scheduler.slice_block import LIVE, SLICE
+from scheduler.status import TaskStatus
 from scheduler.steps import Step
 from scheduler.task import Input, Output, Task
 from scheduler.task_block import (
@@ -40,6 +45,8 @@ if TYPE_CHECKING:
 
 NO_LIMIT_NS = (1 << 62) - 1
 NOTHING_YET = -1
+RESERVE = 20
+"""One part in so many of a cycle is left for what comes behind a slice of the model."""
 _ON_FAULT = {"pass": OnFault.PASS, "run": OnFault.PASS, "hold": OnFault.HOLD, "safe": OnFault.SAFE}
 
 
@@ -58,7 +65,7 @@ class TaskMemory:
         self, task: Task, model: "Model | None", reader: "SlotReader | None", clock: Clock, instead: Instead
     ) -> None:
         self._parts: list[Block] = []
-        self._task, self._model, self._instead = task, model, instead
+        self._task, self._model, self._instead, self._reader = task, model, instead, reader
         block = self._block(TASK.itemsize)
         self.address = block.address
         self.task = block.view(TASK)
@@ -68,6 +75,8 @@ class TaskMemory:
         trace = self._block(TRACE.itemsize)
         self.trace = trace.view(TRACE)
         self.trace["action"] = NOTHING_YET
+        self.slice: NDArray[Any] | None = None
+        """Of a model that runs in slices."""
         self.input_ranges: dict[str, NDArray[Any]] = {}
         self.output_ranges: dict[str, NDArray[Any]] = {}
         self.inputs = self._bind_inputs(task)
@@ -93,8 +102,10 @@ class TaskMemory:
             trace=trace.address,
             **instead.fields,
         )
-        if task.every > 1:
+        if task.has_turns:
             self._bind_turns(task)
+        if task.slice_ns:
+            self._bind_slices(task)
         if task.step is not None:
             self._bind_step(task.step)
         if task.exchanges:
@@ -117,7 +128,7 @@ class TaskMemory:
             (int(self.task["last"][0]), 8 * count),
             (int(self.task["output_ranges"][0]), 8 * len(RANGES) * count),
         ]
-        if self._task.every > 1:
+        if self._task.has_turns:
             places += [(int(self.task[name][0]), 8 * count) for name in ("ramp_from", "ramp_to")]
         if self._task.step is not None:
             size = STEP_HEADER.itemsize
@@ -142,12 +153,14 @@ class TaskMemory:
 
     def clear(self) -> None:
         """As new, for another start: counters, windows and the step's state."""
-        turns = ("next_turn_ns", "turn_ns", "turn_fault")
+        turns = ("next_turn_ns", "turn_ns")
         fresh = ("control", "reset", "owner", "state", "tick_ns", "tripped", "on_time")
         self._set(
             **dict.fromkeys((*fresh, "reset_state", "model_wrong", "step_wrong", "restored", *turns), 0),
             held_since_ns=-1,
             reset_before=1,
+            turn_fault=TaskStatus.NO_RESULT if self._task.slice_ns else TaskStatus.OK,
+            way_ns=self.task["every_ns"][0],
         )
         self.stats[:] = np.zeros(1, STATS)
         self.trace["noted"] = 0
@@ -156,6 +169,8 @@ class TaskMemory:
         self.inputs["filled"] = self.inputs["next_sample_ns"] = 0
         self._instead.clear()
         self.clear_step()
+        if self.slice is not None and self._reader is not None:
+            forget(ctypes.c_int64.from_address(self._reader.address + offsets(READER).active).value)
 
     def forget_trace(self) -> None:
         """Start the worst cycles and the ranges of a task that does not run anew."""
@@ -271,10 +286,19 @@ class TaskMemory:
         ).astype(np.int64)
         self._set(
             every_ns=task.every * task.period_ns,
+            way_ns=task.every * task.period_ns,
             is_linear=lines.address,
             ramp_from=self._floats(count),
             ramp_to=self._floats(count),
         )
+
+    def _bind_slices(self, task: Task) -> None:
+        block = self._block(SLICE.itemsize)
+        self.slice = block.view(SLICE)
+        self.slice["execute"], self.slice["slice_ns"] = NATIVE.address("execute_slice"), task.slice_ns
+        self.slice["reserve_ns"] = task.period_ns // RESERVE + (task.io_deadline_ns if task.exchanges else 0)
+        self.slice["told"] = LIVE
+        self._set(sliced=block.address, turn_fault=TaskStatus.NO_RESULT)
 
     def _bind_step(self, step: Step) -> None:
         """The step's state, with its header before it; `last` is bound already."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from fieldbus.image.image import Channel
 from rt_engine.kernels.interface.dtypes import CODE
+from rt_engine.run.slicing import why_not
 from scheduler.errors import TaskError
 from scheduler.instead_checks import check_instead
 from scheduler.task import Input, Output, Task
@@ -41,6 +42,7 @@ def check_task(task: Task, model: "Model | None") -> None:
         _check_output(output, model, task, f"task {task.name!r}, output {number}")
     _check_coverage(task)
     _check_step(task)
+    _check_slice(task, model)
     check_instead(task, model)
     if task.reset is not None and not 0 <= task.reset.cell < task.reset.channel.cells:
         raise TaskError(
@@ -163,6 +165,14 @@ def _check_step(task: Task) -> None:
             raise TaskError(
                 f"task {task.name!r}: its {kind} have {found} values; the step {task.step.name} is made for {wanted}"
             )
+
+
+def _check_slice(task: Task, model: "Model | None") -> None:
+    """A model that runs in slices can."""
+    if task.slice_ns and model is None:
+        raise TaskError(f"task {task.name!r}: slice_s {task.slice_s:g} without a model; leave it out")
+    if task.slice_ns and model is not None and (why := why_not(model.program)):
+        raise TaskError(f"task {task.name!r}, slice_s: {why}")
 
 
 def check_together(tasks: Sequence[Task]) -> None:

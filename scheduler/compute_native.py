@@ -2,6 +2,7 @@
 
 compute   is_turn     the model's turn; else `go_on`: what is between turns, then the step (`scheduler.slow_native`)
           run_model   the version's outputs, scaled, to `raw`; then a version on trial is judged
+          advance     or a slice of its run, and `go_on`, until that is done (`scheduler.slices_native`)
           is_distrusted   the monitor, on the model's tensors, before the step sees `raw`; it ends a trial
           stand_in    the fallback's numbers -> `raw`, where the monitor speaks or the model's are no numbers
           aim         the outputs' way to the next turn begins in `raw`
@@ -10,14 +11,18 @@ compute   is_turn     the model's turn; else `go_on`: what is between turns, the
 """
 
 from rt_engine.change import Verdict
+from rt_engine.run.blocks import BLOCK, SLICES
+from rt_engine.run.slices_native import MORE
 from rt_native.counting import add_to
 from rt_native.lang import call1, call5, inline, load_i64, store_i64
 from rt_native.memory import offsets
+from scheduler.advance_native import advance
 from scheduler.fallback_native import fallback_use, is_late_cycle, stand_in, stand_on, stands, step_aside
 from scheduler.memory_native import keep_model, keep_step, save_model
 from scheduler.monitor_native import look, still_speaks
 from scheduler.outputs_native import not_finite, scatter
 from scheduler.second_native import end_trial, is_on_trial, judge_run, watch_on
+from scheduler.slices_native import give_up, slice_of
 from scheduler.slow_native import aim, begin_turn, between, fault_of_turn, is_turn, note_fault
 from scheduler.status import Action, TaskStatus
 from scheduler.task_block import STATS, STEP_HEADER, TASK, Control, OnFault
@@ -35,6 +40,7 @@ _NAN_OUTPUTS, _FAILED, _ACTION = _N.nan_outputs, _N.failed, _N.action
 _PAUSE, _PASS, _LIVE, _SAFE = int(Control.PAUSE), int(OnFault.PASS), int(Action.LIVE), int(Action.SAFE)
 _STAND_IN = int(Action.FALLBACK)
 _MONITOR = int(Verdict.MONITOR)
+_MORE, _SLICES, _RAN = MORE, offsets(BLOCK).slices, offsets(SLICES).ran_ns
 _OK, _PAUSED, _STEP_FAILED, _NAN_OUTPUT, _SPOKEN, _ROLLED_BACK = (
     int(TaskStatus[name]) for name in ["OK", "PAUSED", "STEP_FAILED", "NAN_OUTPUT", "MONITOR", "ROLLED_BACK"]
 )
@@ -44,16 +50,35 @@ _OK, _PAUSED, _STEP_FAILED, _NAN_OUTPUT, _SPOKEN, _ROLLED_BACK = (
 def compute(task, block, tick):  # type: ignore[no-untyped-def]
     """Run the model and the user's step on the inputs; OK when `raw` holds numbers that may go on to the guard."""
     if load_i64(task + _TOLD) == _PAUSE:
+        give_up(task)
         return _PAUSED
+    if slice_of(task) != 0:
+        return take_slice(task, block, tick)
     return take_turn(task, block, tick) if is_turn(task, tick) else go_on(task, tick)
 
 
 @inline
 def take_turn(task, block, tick):  # type: ignore[no-untyped-def]
-    """The model, what stands in for it where it is not to be trusted, then the step."""
+    """The model runs, whole."""
     begin_turn(task, tick)
+    return conclude(task, block, tick, run_model(task, block, tick))
+
+
+@inline
+def take_slice(task, block, tick):  # type: ignore[no-untyped-def]
+    """The model runs for a slice. Its outputs are taken when the run is done, and are those of its turn then."""
+    status = advance(task, block, tick)
+    if status == _MORE:
+        return go_on(task, tick)
+    note_fault(task, _OK)
+    watch, took = watch_on(task, block), load_i64(load_i64(block + _SLICES) + _RAN)
+    return conclude(task, block, tick, take_outputs(task, block, watch, status, took, tick))
+
+
+@inline
+def conclude(task, block, tick, status):  # type: ignore[no-untyped-def]
+    """After a run of the model: what stands in for it where it is not to be trusted, then the step."""
     stats, given, sound, said = load_i64(task + _STATS), 0, _OK, 0
-    status = run_model(task, block, tick)
     if status == _ROLLED_BACK:
         return status
     if status == _OK:
@@ -84,9 +109,13 @@ def take_turn(task, block, tick):  # type: ignore[no-untyped-def]
 def go_on(task, tick):  # type: ignore[no-untyped-def]
     """A cycle between two turns of the model: what its outputs, or those of what stands in, are now, then the step."""
     fault = fault_of_turn(task)
-    if fault != _OK and stand_on(task) == 0:
+    is_new = (
+        slice_of(task) != 0 and fault != _OK
+    )  # a fallback computes in each cycle, where the model may be long in coming
+    if fault != _OK and (stand_in(task) if is_new else stand_on(task)) == 0:
         return fault
-    between(task, tick)
+    if not is_new:
+        between(task, tick)
     if run_step(task, tick) != _OK:
         step_aside(task)
         add_to(load_i64(task + _STATS) + _FAILED, 1)
@@ -129,10 +158,16 @@ def run_model(task, block, tick):  # type: ignore[no-untyped-def]
     watch = watch_on(task, block)
     begun = measured(task) if watch != 0 else 0
     status = call1(load_i64(task + _EXECUTE), block) if block != 0 else _OK
+    return take_outputs(task, block, watch, status, measured(task) - begun if watch != 0 else 0, tick)
+
+
+@inline
+def take_outputs(task, block, watch, status, took, tick):  # type: ignore[no-untyped-def]
+    """The outputs of a run that ended with `status` -> `raw`; gives that, or ROLLED_BACK."""
     if status == _OK:
         scatter(task, block, load_i64(task + _RAW))
     if watch != 0:
-        status = judge_run(task, block, watch, status, begun, tick)
+        status = judge_run(task, block, watch, status, took, tick)
     return status
 
 

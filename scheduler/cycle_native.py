@@ -8,7 +8,8 @@ A thread has one task, or several of one period on one grid (`scheduler.threads`
 most urgent first, each with its own ticks, deadlines and counters. One that is told to stop ends them all.
 
     cycle   read      exchange            devices that the task exchanges with itself
-                      model_version       the block for this tick
+                      settle              a run of several cycles ends at once where a version was found bad
+                      model_version       the block for this tick: `scheduler.versions_native`
                       in_time             or that of a smaller model, where the time left does not suffice
                       read_inputs         channels -> windows -> the block's tensors
                       remember            while a version is on trial: what the rest of the cycle changes, so that it can be undone
@@ -30,8 +31,6 @@ them for each thread, and Python reads that from /proc while the task runs. Only
 
 import scheduler.deadlines as deadlines
 from fieldbus.exchange.block import Phase
-from rt_engine.run.blocks import BLOCK, READER
-from rt_engine.run.slot_native import pick
 from rt_native.lang import (
     atomic_load,
     atomic_store,
@@ -53,19 +52,16 @@ from scheduler.memory_native import renew
 from scheduler.outputs_native import guard, make_safe, write_outputs
 from scheduler.record_native import forget, note_usage, record
 from scheduler.second_native import active_block, follow, is_found_bad, remember, take_back
-from scheduler.slow_native import turn_again
 from scheduler.status import Action, State, TaskStatus
 from scheduler.tapping_native import tap_begin, tap_switch, tap_take_back
 from scheduler.task_block import STATS, TASK, Control
 from scheduler.time_native import forget_readings, lead, look_at_grid, measured, now, shift_of, sleep_until
+from scheduler.versions_native import model_version, settle
 
 _T, _N = offsets(TASK), offsets(STATS)
 _CONTROL, _STATE, _EPOCH, _PERIOD, _TICK = _T.control, _T.state, _T.epoch_ns, _T.period_ns, _T.tick_ns
-_CLOCK, _SLEEP, _READER, _STATS, _TOLD = _T.clock, _T.clock_sleep, _T.reader, _T.stats, _T.told
-_DUE, _CYCLES, _STATUS, _ACTION, _VERSION, _USAGE_END = (
-    _N.due_ns, _N.cycles, _N.status, _N.action, _N.version, _N.usage_end
-)  # fmt: skip
-_BLOCK_VERSION, _ACTIVE = offsets(BLOCK).version, offsets(READER).active
+_CLOCK, _SLEEP, _STATS, _TOLD = _T.clock, _T.clock_sleep, _T.stats, _T.told
+_DUE, _CYCLES, _STATUS, _ACTION, _USAGE_END = _N.due_ns, _N.cycles, _N.status, _N.action, _N.usage_end
 
 _STOP = int(Control.STOP)
 _RUNNING, _STOPPED_STATE = int(State.RUNNING), int(State.STOPPED)
@@ -113,6 +109,7 @@ def cycle(task):  # type: ignore[no-untyped-def]
     tap_begin(task, tick)
     # read
     exchange(task, _READS, woke + load_i64(task + _IO))
+    settle(task)
     begin_instead(task, tick)
     version = model_version(task, tick)
     block = in_time(task, version, tick)
@@ -186,20 +183,6 @@ def end_all(table, count):  # type: ignore[no-untyped-def]
     for number in range(count):
         cycles += end(load_i64(table + 8 * number))
     return cycles
-
-
-@inline
-def model_version(task, tick):  # type: ignore[no-untyped-def]
-    """The execution block for this tick; 0 if the task has no model."""
-    reader = load_i64(task + _READER)
-    if reader == 0:
-        return 0
-    runs = load_i64(reader + _ACTIVE)
-    block = pick(reader, tick)
-    if block != runs:
-        turn_again(task)  # what lies between two turns is of the version before, which may have been found bad
-    store_i64(load_i64(task + _STATS) + _VERSION, load_i64(block + _BLOCK_VERSION))
-    return block
 
 
 @inline

@@ -20,6 +20,7 @@ from scheduler.fallback_block import FALLBACK, LATE, Source, Use
 from scheduler.inputs_native import gather
 from scheduler.monitor_block import MONITOR
 from scheduler.outputs_native import not_finite, scatter
+from scheduler.slices_native import is_mid_run
 from scheduler.slow_native import is_turn, turn_again
 from scheduler.status import Action, TaskStatus
 from scheduler.task_block import STATS, TASK, OnFault
@@ -39,22 +40,24 @@ _SLOT, _STEP, _HOLD_USE, _SAFE_USE = int(Use.SLOT), int(Use.STEP), int(Use.HOLD)
 _NONE, _MODEL, _OTHER = int(Source.NONE), int(Source.MODEL), int(Source.FALLBACK)
 _LIVE, _HOLD, _SAFE, _STAND_IN = int(Action.LIVE), int(Action.HOLD), int(Action.SAFE), int(Action.FALLBACK)
 _OK, _PASS, _FIRST_OF_TASKS = int(TaskStatus.OK), int(OnFault.PASS), 100
-_SPOKEN, _NAN_OUTPUT, _BAD_STATE, _STEP_FAILED = (
-    int(TaskStatus[name]) for name in ["MONITOR", "NAN_OUTPUT", "BAD_STATE", "STEP_FAILED"]
+_SPOKEN, _NAN_OUTPUT, _BAD_STATE, _STEP_FAILED, _NO_RESULT = (
+    int(TaskStatus[name]) for name in ["MONITOR", "NAN_OUTPUT", "BAD_STATE", "STEP_FAILED", "NO_RESULT"]
 )
 
 
 @inline
-def take_version(reader, tick):  # type: ignore[no-untyped-def]
-    """Let another slot of the task take the version of this tick, whether it computes or not."""
-    return pick(reader, tick) if reader != 0 else 0
+def take_version(task, reader, tick):  # type: ignore[no-untyped-def]
+    """Let another slot of the task take the version of this tick, whether it computes or not; but not in the middle of a run."""
+    if reader == 0:
+        return 0
+    return load_i64(reader + _ACTIVE) if is_mid_run(task) else pick(reader, tick)
 
 
 @inline
 def renew_version(task, reader, tick, is_live):  # type: ignore[no-untyped-def]
     """The same for one whose numbers are live: another version has a turn at once, as what lies between two is of the one before."""
     before = load_i64(reader + _ACTIVE) if reader != 0 else 0
-    block = take_version(reader, tick)
+    block = take_version(task, reader, tick)
     if block != before and is_live != 0:
         turn_again(task)
     return block
@@ -72,11 +75,22 @@ def is_other_condemned(task):  # type: ignore[no-untyped-def]
 
 
 @inline
+def is_any_condemned(task):  # type: ignore[no-untyped-def]
+    """Was the version found bad that its monitor runs, or its fallback?"""
+    monitor, fallback, found = load_i64(task + _MONITOR), load_i64(task + _FALLBACK), False
+    if monitor != 0 and load_i64(monitor + _MONITOR_READER) != 0:
+        found = is_condemned(load_i64(monitor + _MONITOR_READER))
+    if fallback != 0 and load_i64(fallback + _READER) != 0 and not found:
+        found = is_condemned(load_i64(fallback + _READER))
+    return found
+
+
+@inline
 def begin_instead(task, tick):  # type: ignore[no-untyped-def]
     """Begin a cycle: nothing stands in yet."""
     monitor, fallback = load_i64(task + _MONITOR), load_i64(task + _FALLBACK)
     if monitor != 0:
-        take_version(load_i64(monitor + _MONITOR_READER), tick)
+        take_version(task, load_i64(monitor + _MONITOR_READER), tick)
     if fallback != 0:
         renew_version(task, load_i64(fallback + _READER), tick, load_i64(fallback + _STANDS))
         store_i64(fallback + _STOOD, load_i64(fallback + _STANDS))
@@ -195,7 +209,7 @@ def step_aside(task):  # type: ignore[no-untyped-def]
 @inline
 def is_models(fault):  # type: ignore[no-untyped-def]
     """Is a fault one of what was computed: of the model's numbers, its states, the step? Not of inputs, time, or who paused it."""
-    return fault < _FIRST_OF_TASKS or fault in (_SPOKEN, _NAN_OUTPUT, _BAD_STATE, _STEP_FAILED)
+    return fault < _FIRST_OF_TASKS or fault in (_SPOKEN, _NAN_OUTPUT, _BAD_STATE, _STEP_FAILED, _NO_RESULT)
 
 
 @inline

@@ -12,11 +12,23 @@ _ON_STATE, _MAX_HOLD, _HELD_SINCE = _T.on_bad_state, _T.max_hold_ns, _T.held_sin
 _PAUSE = int(Control.PAUSE)
 _LIVE, _HOLD, _SAFE = int(Action.LIVE), int(Action.HOLD), int(Action.SAFE)
 _SKIP, _RESET_STATE, _RESTORE = int(OnOverrun.SKIP), int(OnState.RESET), int(OnState.RESTORE)
-_OK, _PAUSED, _TRIP, _NAN_OUTPUT, _LATE_CYCLE, _BAD_INPUT, _NAN_INPUT, _FILLING, _BAD_STATE, _ROLLED_BACK = (
+(
+    _OK,
+    _PAUSED,
+    _TRIP,
+    _NAN_OUTPUT,
+    _LATE_CYCLE,
+    _BAD_INPUT,
+    _NAN_INPUT,
+    _FILLING,
+    _BAD_STATE,
+    _ROLLED_BACK,
+    _NO_RESULT,
+) = (
     int(TaskStatus[name])
     for name in [
         *("OK", "PAUSED", "WATCHDOG", "NAN_OUTPUT", "OVERRUN"),
-        *("BAD_INPUT", "NAN_INPUT", "WINDOW_FILLING", "BAD_STATE", "ROLLED_BACK"),
+        *("BAD_INPUT", "NAN_INPUT", "WINDOW_FILLING", "BAD_STATE", "ROLLED_BACK", "NO_RESULT"),
     ]
 )
 
@@ -51,6 +63,8 @@ def action_on(task, fault):  # type: ignore[no-untyped-def]
         return load_i64(task + _ON_OVERRUN)
     if fault == _ROLLED_BACK:
         return _HOLD
+    if fault == _NO_RESULT:
+        return _HOLD if load_i64(task + _ON_BAD) == _HOLD else _SAFE
     if fault == _BAD_STATE:
         policy = load_i64(task + _ON_STATE)
         return _HOLD if policy in (_RESET_STATE, _RESTORE) else policy

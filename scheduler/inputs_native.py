@@ -14,6 +14,7 @@ from rt_native.vector import load_f64x, select, splat_f64x, splat_i64x, store_f6
 from scheduler.element_native import store_element
 from scheduler.lanes_native import LANES, ones, store_singles
 from scheduler.ranges_native import widen
+from scheduler.slices_native import give_up, slice_of
 from scheduler.slow_native import is_turn, next_in_row, turn_at_once
 from scheduler.status import TaskStatus
 from scheduler.task_block import INPUT, NO_TENSOR, SOURCE, STATS, TASK, OnFault
@@ -251,7 +252,10 @@ def fill_window(entry, base):  # type: ignore[no-untyped-def]
 
 @inline
 def read_inputs(task, block, tick, now):  # type: ignore[no-untyped-def]
-    """Latch, check and convert the inputs of one tick; gives OK when the model may run on them."""
+    """Latch, check and convert the inputs of one tick; gives OK when the model may run on them.
+
+    A run that is spread over several cycles takes its inputs when it begins (`scheduler.advance_native`).
+    """
     stats = load_i64(task + _STATS)
     fault = latch(task, now)
     wrong = scale_values(task, fault == _OK)
@@ -264,12 +268,14 @@ def read_inputs(task, block, tick, now):  # type: ignore[no-untyped-def]
     if fault != _OK:
         empty_windows(task)
         turn_at_once(task)
+        give_up(task)
         return fault
     fault = fill_windows(task, tick)
     if fault != _OK:
         add_to(stats + _FILLING_CYCLES, 1)
         turn_at_once(task)
+        give_up(task)
         return fault
-    if block != 0 and is_turn(task, tick):
+    if block != 0 and slice_of(task) == 0 and is_turn(task, tick):
         gather(task, block)
     return _OK

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rt_engine.errors import InterfaceError
 from rt_engine.kernels.interface.dtypes import CODE
 from rt_engine.run.kept import keep, keep_states, set_needs
+from rt_engine.run.slicing import Sliced, slice_runs, why_not
 from rt_native.histogram import NBYTES, Histogram
 from rt_native.memory import Block, offsets
 from scheduler.envelope import Envelope, EnvelopeMemory
@@ -55,6 +56,7 @@ class Instead:
         self._task, self._parts = task, []  # type: tuple[Task, list[Block]]
         self._watched: list[Watch] = []
         self._envelopes: WeakKeyDictionary[Context, EnvelopeMemory] = WeakKeyDictionary()
+        self._sliced: WeakKeyDictionary[Context, Sliced] = WeakKeyDictionary()
         self.readers: list[tuple[SlotReader, ModelSlot]] = []
         self.whose: list[str] = []
         """Of each reader: "monitor", "fallback" or "late"."""
@@ -111,11 +113,15 @@ class Instead:
         """What the task wants of every version of its model.
 
         Raises:
-            InterfaceError: a new version has no envelope, or not the states that are watched.
+            InterfaceError: a new version has no envelope, not the states that are watched, or cannot run in slices.
         """
         task = self._task
-        if task.guard.on_bad_state == "restore":
+        if task.guard.on_bad_state == "restore" or task.slice_ns:
             keep_states(context)
+        if task.slice_ns:
+            if why := why_not(context._executable.program):
+                raise InterfaceError(f"task {task.name!r}, slice_s: {why}")
+            self._sliced[context] = slice_runs(context, task.slice_ns)
         if task.on_late is not None:
             needs_s = task.on_late.needs_s
             set_needs(context, measured_ns(context) if needs_s is None else round(needs_s * 1e9))
@@ -128,6 +134,10 @@ class Instead:
                 raise InterfaceError(str(error)) from error
             keep(context, "envelope", memory.block)
             self._envelopes[context] = memory
+
+    def sliced(self, context: Context) -> Sliced | None:
+        """What was measured of a version that runs in slices; None of one that runs whole."""
+        return self._sliced.get(context)
 
     def monitored(self) -> tuple[float, float]:
         """(Newest value, largest value) of the monitor; zeros before its first look."""

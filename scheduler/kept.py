@@ -117,6 +117,8 @@ def _moves(memory: TaskMemory) -> list[Move]:
         Move("raw", int(task["raw"][0]), outputs),
         Move("last", int(task["last"][0]), outputs),
     ]
+    if task["sliced"][0]:
+        found.append(Move("way", at + _T.way_ns, 8))
     if task["every_ns"][0]:
         found += [Move(name, int(task[name][0]), outputs) for name in ("ramp_from", "ramp_to")]
     if state := int(task["step_state"][0]):

@@ -22,6 +22,7 @@ from rt_native.lang import atomic_exchange, copy_bytes, inline, load_f64, load_i
 from rt_native.memory import offsets
 from scheduler.fallback_native import reset_others
 from scheduler.second_native import reset_second
+from scheduler.slices_native import drop_run
 from scheduler.status import TaskStatus
 from scheduler.tapping_native import raise_flag
 from scheduler.task_block import MOST_WRONG, SOURCE, STATS, STEP_HEADER, TASK, OnState
@@ -76,6 +77,7 @@ def renew(task, block):  # type: ignore[no-untyped-def]
     """Put the states back if somebody has asked for it since the last cycle."""
     triggered = is_triggered(task)
     if atomic_exchange(task + _RESET_STATE, 0) != 0 or triggered:
+        drop_run(task)
         reset_second(task)
         raise_flag(task, _RENEWED)
         count_reset(task, reset_model(block) + reset_step(task) + reset_others(task))

@@ -12,5 +12,6 @@ NATIVE = Library(
         "scheduler.tap_native",
         "scheduler.controllers_native",
         "rt_engine.run.executor_native",
+        "rt_engine.run.slices_native",
     ),
 )

@@ -8,6 +8,8 @@ from rt_native.lang import atomic_exchange, atomic_store, fill_bytes, getrusage,
 from rt_native.memory import offsets
 from scheduler.maxima_native import note_maxima
 from scheduler.monitor_native import forget_monitor
+from scheduler.slice_block import SLICE
+from scheduler.slices_native import slice_of
 from scheduler.status import TaskStatus
 from scheduler.tapping_native import tap_cycle
 from scheduler.task_block import STATS, TASK, USAGE
@@ -26,6 +28,7 @@ _SEQUENCE, _FIRST_DUE, _DUE, _CYCLES, _MISSED, _OVERRUNS, _LATE, _TRIPS = (
 _STATUS, _ACTION, _LAST_FAULT, _USAGE_START = _N.status, _N.action, _N.last_fault, _N.usage_start
 _COUNTERS, _COUNTERS_SIZE = _N.overruns_in_a_row, _N.status - _N.overruns_in_a_row
 _OK = int(TaskStatus.OK)
+_OF_RUNS, _OF_RUNS_SIZE = offsets(SLICE).last_cycles, SLICE.itemsize - offsets(SLICE).last_cycles
 _RUSAGE_THREAD, _RU_MINFLT, _RU_MAJFLT, _RU_NVCSW, _RU_NIVCSW = 1, 64, 72, 128, 136  # struct rusage
 
 next_due = inline(deadlines.next_due)
@@ -81,6 +84,8 @@ def forget(task, due):  # type: ignore[no-untyped-def]
     fill_bytes(load_i64(task + _WAKEUP), 0, HISTOGRAM_BYTES)
     fill_bytes(load_i64(task + _EXECUTION), 0, HISTOGRAM_BYTES)
     forget_monitor(task)
+    if slice_of(task) != 0:
+        fill_bytes(slice_of(task) + _OF_RUNS, 0, _OF_RUNS_SIZE)
     forget_trace(task)
     note_usage(stats + _USAGE_START)
     store_i64(stats + _FIRST_DUE, due)

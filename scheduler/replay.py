@@ -164,7 +164,7 @@ class Replay:
         self._parts.append(regions)
         self._set(
             is_what_if=int(what_if), remember_at=-1, index=-1, task=memory.address, stats=row["stats"], reader=row["reader"],
-            late=row["late"], monitor=row["monitor"], period_ns=self.task.period_ns, size=layout.nbytes,
+            late=row["late"], sliced=row["sliced"], monitor=row["monitor"], period_ns=self.task.period_ns, size=layout.nbytes,
             sources=places.ctypes.data, source_count=len(places), regions=regions.ctypes.data, region_count=len(regions),
             versions=versions.ctypes.data, version_count=len(versions),
             others=rows.ctypes.data, other_count=len(rows), raw=row["raw"], last=row["last"],
@@ -265,7 +265,7 @@ class Replay:
         """
         records = checked(piece.records, self.layout.nbytes, "record")
         checkpoints = checked(piece.checkpoints, self.layout.checkpoint_bytes, "checkpoint")
-        sound = are_sound(checkpoints, self._kept, self.layout, self.task.every > 1)
+        sound = are_sound(checkpoints, self._kept, self.layout, self.task.has_turns)
         sound &= are_known(checkpoints, self.layout, self._known_others)
         cuts = checkpoints["tick_ns"][~sound & (checkpoints["phase"] == Phase.AFTER_SWITCH)]
         checkpoints = checkpoints.view(f"V{checkpoints.dtype.itemsize}")[sound].view(checkpoints.dtype)

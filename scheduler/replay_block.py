@@ -73,6 +73,7 @@ REPLAY = np.dtype(
         *words("cycles", "equal", "differed"),
         *words("what", "place", "wanted", "got"),  # of the newest cycle
         *words("first_piece", "first_index", "first_what", "first_place", "first_wanted", "first_got", "piece"),
+        *words("sliced"),
     ]
 )
 """`is_in_cycle`: 1 from the moment that a record is put in place until its cycle is compared. `remember_at`: at which reading of

@@ -30,6 +30,8 @@ from rt_native.memory import offsets
 from scheduler.kept_native import states_bytes, states_from
 from scheduler.monitor_block import MONITOR
 from scheduler.replay_block import CHECK, OTHER, PLACE, REGION, REPLAY, RUN, VERSION, Kind, Use, What
+from scheduler.slice_block import END, GO_ON, SLICE
+from scheduler.slices_native import drop
 from scheduler.status import TaskStatus
 from scheduler.task_block import STATS, TASK, Control
 
@@ -90,6 +92,8 @@ _NOTHING, _TICK_WRONG, _STATE_WRONG, _RAW_WRONG, _STATUS_WRONG, _ACTION_WRONG, _
     int(What[name]) for name in ["NOTHING", "TICK", "STATE", "RAW", "STATUS", "ACTION", "PUBLISHED", "MONITOR"]
 )
 _MISSED_WRONG = int(What.MISSED)
+_SLICED, _TOLD, _END_RUN, _GO_ON = _R.sliced, offsets(SLICE).told, END, GO_ON
+_RUN_ENDED, _RUN_DROPPED = int(Flag.RUN_ENDED), int(Flag.RUN_DROPPED)
 _NEVER, _ALWAYS, _NO = 1 << 62, -(1 << 62), -1
 
 
@@ -153,6 +157,7 @@ def prepare(replay):  # type: ignore[no-untyped-def]
     store_i64(task + _SHIFT, load_i64(record + _CLOCK) - load_i64(record + _WAKEUP) - load_i64(record + _DUE))
     atomic_store(task + _CONTROL, _PAUSE if load_i64(record + _STATUS) == _PAUSED else _RUNNING)
     atomic_store(task + _RESET_STATE, 1 if flags & _RENEWED != 0 and flags & _BACK == 0 else 0)
+    put_slice(replay, flags)
     put_version(replay, record, flags)
     store_i64(task + _READS, 0)
     store_i64(replay + _REMEMBER_AT, reads - 3 if load_i64(replay + _INSIDE_AT) != 0 else _NO)
@@ -166,6 +171,25 @@ def put_inputs(replay, record):  # type: ignore[no-untyped-def]
     for _ in range(load_i64(replay + _SOURCE_COUNT)):
         copy_bytes(load_i64(row + _SLOT), record + load_i64(row + _AT), load_i64(row + _BYTES))
         row += _PLACE_SIZE
+
+
+@inline
+def put_slice(replay, flags):  # type: ignore[no-untyped-def]
+    """Of a model in slices: whether its run ended in the cycle, or was given up before it, the machine decided."""
+    sliced = load_i64(replay + _SLICED)
+    if sliced != 0:
+        store_i64(sliced + _TOLD, _END_RUN if flags & _RUN_ENDED != 0 else _GO_ON)
+        if flags & _RUN_DROPPED != 0:
+            drop(load_i64(load_i64(replay + _READER) + _ACTIVE))
+
+
+@inline
+def drop_all(replay):  # type: ignore[no-untyped-def]
+    """A checkpoint lies between two runs: none is under way."""
+    row = load_i64(replay + _VERSIONS)
+    for _ in range(load_i64(replay + _VERSION_COUNT)):
+        drop(load_i64(row + _BLOCK))
+        row += _VERSION_SIZE
 
 
 @inline
@@ -214,6 +238,7 @@ def use_checks(replay):  # type: ignore[no-untyped-def]
     while number < load_i64(replay + _CHECK_COUNT) and load_i64(row + _CHECK_INDEX) == load_i64(replay + _INDEX):
         use, address = load_i64(row + _CHECK_USE), load_i64(row + _CHECK_AT)
         if use == _BEGIN:
+            drop_all(replay)
             reader = load_i64(replay + _READER)
             if reader != 0:
                 store_i64(reader + _ACTIVE, load_i64(version_row(replay, load_i64(row + _CHECK_VERSION)) + _BLOCK))

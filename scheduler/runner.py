@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rt_engine.run.slicing import forget
 from rt_native.histogram import Histogram
 from scheduler.binding import TaskMemory
 from scheduler.clock import Clock
@@ -18,7 +19,7 @@ from scheduler.maxima import Maxima
 from scheduler.native import NATIVE
 from scheduler.rights import Grant
 from scheduler.second import SecondStats, Terms
-from scheduler.stats import COUNTED, Latency, TaskStats, Usage
+from scheduler.stats import COUNTED, Latency, SliceStats, TaskStats, Usage
 from scheduler.status import Action, State
 from scheduler.tap import Tap, TapTerms
 from scheduler.task import Input, Output, Task
@@ -99,6 +100,9 @@ class TaskRunner:
             self.tap.begin()
         for reader in self._readers:
             reader.reset()
+        if self._reader is not None and self.task.slice_ns:
+            for context in self._reader.arrangement.contexts:
+                forget(context.block_address)
         self.pick_versions(True)
 
     def pick_versions(self, running: bool) -> None:
@@ -229,8 +233,19 @@ class TaskRunner:
             execution=Latency.of(self.memory.execution),
             reaction=Latency.of(self.reaction()),
             monitor=self._instead.stats(self._reader),
+            slices=self._slices(),
             **{statistic.name: s[statistic.name] for statistic in COUNTED},
         )
+
+    def _slices(self) -> SliceStats | None:
+        if self.memory.slice is None or self._reader is None:
+            return None
+        row = self.memory.slice[0]
+        names = ("slice_ns", "last_cycles", "most_cycles", "last_ns", "most_ns", "longest_ns")
+        sliced = self._instead.sliced(self._reader.context)
+        slice_ns, cycles, most_cycles, run_ns, most_run_ns, longest_ns = (int(row[name]) for name in names)
+        complaint = sliced.complaint if sliced else ""
+        return SliceStats(slice_ns, cycles, most_cycles, run_ns, most_run_ns, longest_ns, complaint)
 
     def monitored(self) -> tuple[float, float]:
         """See `Scheduler.monitored`."""
@@ -260,7 +275,7 @@ class TaskRunner:
     def latched(self) -> Latched | None:
         """See `Scheduler.latched`."""
         reader = self._reader
-        if reader is None or not self.is_alive:
+        if reader is None or not self.is_alive or self.task.slice_ns:  # in the middle of a run tensors are of two runs
             return None
         return latch(lambda: reader.context, self.counters, lambda: self.tick_ns, self._grid.clock, self.task.period_ns)
 

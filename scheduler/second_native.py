@@ -4,22 +4,29 @@ cycle     remember     what a tick changes is kept, so that it can be done again
           judge_run    after the live one's run: what a version on trial must keep to; its outputs are kept for comparison
           is_found_bad -> take_back: the tick is done again, by the version before, on the same inputs
 follow    when the outputs of all tasks of the thread are out: the second runs, if the time left suffices; the two are compared
+
+Of a model that runs in slices (`scheduler.slices_native`) the second does, too, behind the outputs: on the inputs of a run that is
+done. Results that come meanwhile are skipped. A version that is found bad ends its run; the one before begins another, and outputs
+are held until that is done.
 """
 
 from rt_engine.change import Verdict
-from rt_engine.run.blocks import ARRANGEMENT, BLOCK, READER, STATE, Mode
+from rt_engine.run.blocks import ARRANGEMENT, BLOCK, READER, SLICES, STATE, Mode
+from rt_engine.run.slices_native import MORE, begin
 from rt_engine.run.slot_native import condemn, fall_back, is_condemned
-from rt_engine.run.state_native import is_finite, reset_states, states_finite
+from rt_engine.run.state_native import is_finite, reset_states, save_states, states_finite
 from rt_native.counting import add_to
 from rt_native.histogram_native import add as count_time
 from rt_native.lang import call1, copy_bytes, inline, load_f64, load_i64, store_f64, store_i64
 from rt_native.memory import offsets
 from rt_native.vector import any_lane, load_f64x
+from scheduler.advance_native import spend
 from scheduler.inputs_native import gather
 from scheduler.lanes_native import LANES
 from scheduler.outputs_native import scatter
 from scheduler.second_block import BINS, COPY, CUT, DIFFERENCE, FIRST, SAVED, SECOND
-from scheduler.slow_native import turn_again
+from scheduler.slices_native import drop, drop_run, is_under_way, slice_of
+from scheduler.slow_native import note_fault, turn_again
 from scheduler.status import TaskStatus
 from scheduler.task_block import NO_TENSOR, OUTPUT, STATS, TASK, OnState
 from scheduler.time_native import measured, shift_of
@@ -56,6 +63,7 @@ _OK, _ROLLED_BACK = int(TaskStatus.OK), int(TaskStatus.ROLLED_BACK)
 _GOOD, _NUMBERS, _LIMITS, _SLOW, _STOPPED, _SPOKE = (
     int(Verdict[name]) for name in ["NONE", "NOT_FINITE", "OUT_OF_LIMITS", "TOO_SLOW", "FAILED", "MONITOR"]
 )
+_SLICES, _RAN_NS, _TICK, _MORE = offsets(BLOCK).slices, offsets(SLICES).ran_ns, _T.tick_ns, MORE
 _FORGET = 6  # of what it once needed beyond its base, 1/64 is forgotten each time that it is skipped
 
 
@@ -80,6 +88,7 @@ def reset_second(task):  # type: ignore[no-untyped-def]
     """The second version's states back to where they began."""
     watch = watch_of(task)
     if watch != 0:
+        drop(load_i64(watch + _SECOND))
         reset_states(load_i64(watch + _SECOND))
 
 
@@ -96,7 +105,8 @@ def remember(task):  # type: ignore[no-untyped-def]
     """Before a tick computes: keep what it changes."""
     watch = watch_of(task)
     if watch != 0:
-        store_i64(watch + _PENDING, 0)
+        if slice_of(task) == 0:
+            store_i64(watch + _PENDING, 0)
         rows, count = load_i64(watch + _SAVED), load_i64(watch + _SAVED_COUNT)
         copy_each(rows, count, _SAVED_SIZE, _KEPT, _PLACE, _KEPT_BYTES)
 
@@ -169,11 +179,11 @@ def first_lost(raw, count):  # type: ignore[no-untyped-def]
 
 
 @inline
-def judge_run(task, block, watch, status, begun, tick):  # type: ignore[no-untyped-def]
-    """After the active version's run that began at `begun`: OK, its own status, or ROLLED_BACK where it was found bad."""
+def judge_run(task, block, watch, status, took, tick):  # type: ignore[no-untyped-def]
+    """After the active version's run, of `took` nanoseconds: OK, its own status, or ROLLED_BACK where it was found bad."""
     raw, count = load_i64(task + _RAW), load_i64(task + _RAW_COUNT)
     if is_on_trial(task, block):
-        took, verdict, place = measured(task) - begun, _GOOD, -1
+        verdict, place = _GOOD, -1
         count_time(load_i64(watch + _JUDGED), took)
         outputs, tensors = load_i64(watch + _ACTIVE_OUTPUTS), load_i64(watch + _TENSORS)
         if status != _OK:
@@ -186,7 +196,9 @@ def judge_run(task, block, watch, status, begun, tick):  # type: ignore[no-untyp
         if verdict != _GOOD:
             end_trial(task, block, tick, verdict, place)
             return _ROLLED_BACK
-    if status == _OK:
+    if status == _OK and is_under_way(load_i64(watch + _SECOND)):
+        add_to(watch + _SKIPPED, 1)
+    elif status == _OK:
         copy_bytes(load_i64(watch + _LIVE), raw, 8 * count)
         store_i64(watch + _PENDING, tick)
     return status
@@ -207,12 +219,16 @@ def take_back(task, tick, given):  # type: ignore[no-untyped-def]
     reader = load_i64(task + _READER)
     watch = load_i64(reader + _WATCH)
     restore(watch)
+    drop_run(task)
+    drop(load_i64(watch + _SECOND))
     block = fall_back(reader, tick)
     store_i64(load_i64(task + _STATS) + _VERSION, load_i64(block + _BLOCK_VERSION))
     store_i64(watch + _PENDING, 0)
     turn_again(task)
     if given != _OK:
         return given
+    if slice_of(task) != 0:
+        return note_fault(task, _ROLLED_BACK)
     if tick + shift_of(task) + load_i64(task + _PERIOD) - measured(task) < load_i64(watch + _NEED):
         add_to(watch + _SKIPPED, 1)
         return _ROLLED_BACK
@@ -230,7 +246,9 @@ def active_block(task):  # type: ignore[no-untyped-def]
 def follow(task):  # type: ignore[no-untyped-def]
     """Run the second version on the inputs of the cycle that was, if the time left suffices, and compare the two."""
     watch = watch_of(task)
-    if watch != 0 and load_i64(watch + _PENDING) != 0:
+    if watch != 0 and load_i64(watch + _PENDING) != 0 and slice_of(task) != 0:
+        follow_in_slices(task, watch)
+    elif watch != 0 and load_i64(watch + _PENDING) != 0:
         tick, begun, need = load_i64(watch + _PENDING), measured(task), load_i64(watch + _NEED)
         store_i64(watch + _PENDING, 0)
         if tick + shift_of(task) + load_i64(task + _PERIOD) - begun < need:
@@ -246,9 +264,32 @@ def follow(task):  # type: ignore[no-untyped-def]
 def run_second(task, watch, tick, begun):  # type: ignore[no-untyped-def]
     """A run of the second version."""
     copy_inputs(watch)
-    block, other = load_i64(watch + _SECOND), load_i64(watch + _OTHER)
+    block = load_i64(watch + _SECOND)
     status = call1(load_i64(task + _EXECUTE), block)
-    count_time(load_i64(watch + _EXECUTION), measured(task) - begun)
+    end_second(task, watch, block, status, measured(task) - begun, tick)
+
+
+@inline
+def follow_in_slices(task, watch):  # type: ignore[no-untyped-def]
+    """A slice of the second version's run, which it begins where none is under way."""
+    block = load_i64(watch + _SECOND)
+    slices = load_i64(block + _SLICES)
+    if not is_under_way(block):
+        copy_inputs(watch)
+        save_states(block)
+        begin(slices)
+    status = spend(task, slice_of(task), block, load_i64(task + _TICK))
+    if status != _MORE:
+        tick = load_i64(watch + _PENDING)
+        store_i64(watch + _PENDING, 0)
+        end_second(task, watch, block, status, load_i64(slices + _RAN_NS), tick)
+
+
+@inline
+def end_second(task, watch, block, status, took, tick):  # type: ignore[no-untyped-def]
+    """What a run of the second version gave."""
+    other = load_i64(watch + _OTHER)
+    count_time(load_i64(watch + _EXECUTION), took)
     add_to(watch + _RAN, 1)
     if status != _OK:
         add_to(watch + _FAILED, 1)

@@ -18,11 +18,13 @@ from rt_native.lang import copy_bytes, inline, load_f64, load_i64, store_f64, st
 from rt_native.memory import offsets
 from rt_native.vector import load_f64x, select, splat_f64x, store_f64x
 from scheduler.lanes_native import LANES
+from scheduler.slices_native import slice_of, way_of
 from scheduler.status import Action
 from scheduler.task_block import STATS, TASK
 
 _T = offsets(TASK)
 _EVERY, _NEXT, _TURN, _FAULT = _T.every_ns, _T.next_turn_ns, _T.turn_ns, _T.turn_fault
+_WAY = _T.way_ns
 _FROM, _TO, _IS_LINEAR, _RAW, _RAW_COUNT = _T.ramp_from, _T.ramp_to, _T.is_linear, _T.raw, _T.raw_count
 _PERIOD, _TICK, _STATS, _ACTION = _T.period_ns, _T.tick_ns, _T.stats, offsets(STATS).action
 _EIGHT, _LIVE, _STAND_IN = LANES, int(Action.LIVE), int(Action.FALLBACK)
@@ -76,19 +78,22 @@ def fault_of_turn(task):  # type: ignore[no-untyped-def]
 def share(task, tick):  # type: ignore[no-untyped-def]
     """How far the way from one turn's outputs to the next's is gone at this tick, up to 1."""
     gone = tick - load_i64(task + _TURN) + load_i64(task + _PERIOD)
-    every = load_i64(task + _EVERY)
-    return 1.0 if gone >= every else gone / every
+    way = load_i64(task + _WAY)
+    return 1.0 if gone >= way else gone / way
 
 
 @inline
 def aim(task, tick):  # type: ignore[no-untyped-def]
     """`raw`, just computed, is where outputs go until the next turn; gives the first of the way in `raw`.
 
-    The way begins where they are, of outputs that go in a line; after a cycle that was not live all are there at once.
+    The way begins where they are, of outputs that go in a line; after a cycle that was not live all are there at once. So they are
+    after one of a fallback beside a model in slices, whose numbers are new in each cycle.
     """
     if load_i64(task + _EVERY) != 0:
         before = load_i64(task + _TICK)
-        goes_on = load_i64(load_i64(task + _STATS) + _ACTION) in (_LIVE, _STAND_IN) and load_i64(task + _TURN) != 0
+        action = load_i64(load_i64(task + _STATS) + _ACTION)
+        is_on_way = action == _LIVE or (action == _STAND_IN and slice_of(task) == 0)
+        goes_on = is_on_way and load_i64(task + _TURN) != 0
         along = share(task, before) if goes_on else 1.0
         raw, start, goal, lines, count = (
             load_i64(task + _RAW), load_i64(task + _FROM), load_i64(task + _TO), load_i64(task + _IS_LINEAR),
@@ -102,6 +107,7 @@ def aim(task, tick):  # type: ignore[no-untyped-def]
                 store_f64(start + 8 * i, new)
         copy_bytes(goal, raw, 8 * count)
         store_i64(task + _TURN, tick)
+        store_i64(task + _WAY, way_of(task, tick))
         between(task, tick)
 
 

@@ -67,6 +67,23 @@ class MonitorStats:
     """How long a look takes."""
 
 
+@dataclass(frozen=True, slots=True)
+class SliceStats:
+    """How the runs of a model are spread over cycles, since the start or the last reset."""
+
+    slice_ns: int
+    cycles: int
+    """Of the newest run that is done."""
+    most_cycles: int
+    run_ns: int
+    """Of the newest run: what its slices took together."""
+    most_run_ns: int
+    longest_ns: int
+    """Of the longest slice, to be compared with `slice_ns`."""
+    complaint: str = ""
+    """Of the newest version: which layer does not fit into a slice, and what helps; empty where all do."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskStats:
     """One task at one moment. `cycles + missed` ticks have come since `first_due_ns`; the next is due at `due_ns`."""
@@ -115,6 +132,12 @@ class TaskStats:
         *("SmallerModels", "UDINT"), meaning="cycles that the smaller model computed, as too little time was left"
     )
     state_restores: int = counted(meaning="times that the state of the model was put back to the last good one")
+    runs: int = counted(meaning="runs of a model in slices that were done")
+    given_up_runs: int = counted(
+        meaning="runs of a model in slices that were given up: bad inputs, a pause, a reset, a version found bad"
+    )
+    late_runs: int = counted(meaning="turns of a model in slices that came while its run was not done")
+    slice_overruns: int = counted(meaning="cycles in which the model ran for longer than its slice")
     model_version: int
     switches: int
     """Model versions taken while running."""
@@ -126,6 +149,7 @@ class TaskStats:
     reaction: Latency
     """From when an input came to when the first output that was computed from it was sent, by native exchanges."""
     monitor: MonitorStats | None = None
+    slices: SliceStats | None = None
 
     @property
     def page_faults(self) -> int:

@@ -38,6 +38,8 @@ class TaskStatus(IntEnum):
     """A version on trial was found bad, and no time was left in that cycle to run the one before it."""
     MONITOR = 112
     """The task's monitor speaks: the model is not to be trusted with these inputs."""
+    NO_RESULT = 113
+    """The model runs in slices, and no run on good inputs is done yet."""
 
 
 class State(IntEnum):

@@ -11,6 +11,7 @@ from rt_engine.recording.record_block import Flag, Phase
 from rt_engine.run.blocks import READER
 from rt_native.lang import call5, inline, load_i64, store_i64
 from rt_native.memory import offsets
+from scheduler.slices_native import is_mid_run
 from scheduler.status import TaskStatus
 from scheduler.tap_block import AT_ONCE, KEPT, ROOM, TAP
 from scheduler.task_block import TASK
@@ -36,10 +37,10 @@ def raise_flag(task, flag):  # type: ignore[no-untyped-def]
 
 @inline
 def tap_begin(task, tick):  # type: ignore[no-untyped-def]
-    """A cycle begins."""
+    """A cycle begins. In the middle of a run of several cycles there is no checkpoint: what it has computed is not in one."""
     store_i64(task + _FLAGS, 0)
     tap = load_i64(task + _TAP)
-    if tap != 0 and tick >= load_i64(tap + _NEXT):
+    if tap != 0 and tick >= load_i64(tap + _NEXT) and not is_mid_run(task):
         call5(load_i64(tap + _CHECKPOINT), task, tap, tick, _BEFORE_READ, 0)
 
 

@@ -23,6 +23,9 @@ OnBadState = Literal["reset", "restore", "hold", "safe", "pass"]
 OnOverrun = Literal["skip", "hold", "safe"]
 Between = Literal["hold", "linear"]
 MOST_EVERY = 1 << 20
+MIN_SLICE_NS = 20_000
+MOST_OF_PERIOD = 0.9
+"""The longest slice of a model; the rest is for what a cycle does besides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +124,8 @@ class Task:
         name: unique in its scheduler.
         model: a `Model`; a `ModelSlot` if it is to be replaced at run time, or shared; None for a step alone.
         every: the model runs in each `every`-th cycle, within it; inputs, step, guard and outputs are the matter of each.
+        slice_s: of a model that takes longer than a cycle: it runs for so long in each, until it is done. Its inputs are those of the
+            cycle in which the run began; its outputs come all at once.
         period_s: at least 50 us. Ticks of all tasks of a scheduler lie on one grid.
         priority: SCHED_FIFO, 1 to 99. `cpu`: the core it stays on, any if None.
         thread: tasks that name the same thread run in it one after the other at each tick, by priority; their period and core
@@ -143,6 +148,7 @@ class Task:
     model: "Model | ModelSlot | None" = None
     period_s: float
     every: int = 1
+    slice_s: float | None = None
     inputs: tuple[Input, ...] = ()
     outputs: tuple[Output, ...] = ()
     priority: int = 80
@@ -173,6 +179,7 @@ class Task:
             )
         if not 1 <= self.every <= MOST_EVERY:
             raise TaskError(f"task {self.name!r}: every {self.every} is not in 1 to {MOST_EVERY}")
+        self._check_slice()
         if self.watchdog < 0:
             raise TaskError(f"task {self.name!r}: watchdog {self.watchdog} is negative; 0 switches it off")
         if not self.guard.max_age_s > 0:
@@ -191,6 +198,43 @@ class Task:
         for what, value, allowed in policies:
             if value not in get_args(allowed):
                 raise TaskError(f"task {self.name!r}: {what} is {value!r}; it can be {', '.join(get_args(allowed))}")
+
+    def _check_slice(self) -> None:
+        if self.slice_s is None:
+            return
+        most_s = MOST_OF_PERIOD * self.period_s
+        complaints = (
+            (
+                self.slice_ns < MIN_SLICE_NS,
+                f"is below {MIN_SLICE_NS / 1e9:g} s: to go on with a run costs too much of it",
+            ),
+            (
+                self.slice_ns >= self.period_ns,
+                f"is not shorter than the period of {self.period_s:g} s: leave it out where the model fits into a cycle; else it "
+                f"can be up to {most_s:g} s",
+            ),
+            (
+                self.slice_ns > round(most_s * 1e9),
+                f"leaves too little of the period for inputs, step and outputs: it can be up to {most_s:g} s",
+            ),
+            (
+                self.on_late is not None,
+                "and on_late: that asks whether a whole run fits into a cycle; leave one of them out",
+            ),
+        )
+        for is_wrong, why in complaints:
+            if is_wrong:
+                raise TaskError(f"task {self.name!r}: slice_s {self.slice_s:g} {why}")
+
+    @property
+    def slice_ns(self) -> int:
+        """How long the model runs in a cycle, in whole nanoseconds; 0: whole."""
+        return 0 if self.slice_s is None else round(self.slice_s * 1e9)
+
+    @property
+    def has_turns(self) -> bool:
+        """Are there cycles in which the model gives no result?"""
+        return self.every > 1 or self.slice_s is not None
 
     @property
     def channels_read(self) -> tuple[Channel, ...]:

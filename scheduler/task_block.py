@@ -13,6 +13,7 @@
          |   stats    STATS
          |   trace    TRACE       cycles worth remembering, for who asks later what happened
          |   maxima   MAXIMA      the longest of every interval (`scheduler.maxima_block`), or 0
+         |   sliced   SLICE       of a model whose runs are spread over several cycles (`scheduler.slice_block`), or 0
          |   tap      TAP         where each cycle is recorded (`scheduler.tap_block`), or 0
          |   reader   READER      which version of the model runs (rt_engine.run.blocks); while there are two: SECOND (second_block)
          +-> wakeup, execution    histograms (rt_native.histogram)
@@ -111,6 +112,8 @@ TASK = np.dtype(
         ("readings", "<i8", CLOCKS),
         # who wants the longest of every interval: `scheduler.maxima_block`
         *words("maxima"),
+        # of a model whose runs are spread over several cycles: `scheduler.slice_block`
+        *words("way_ns", "sliced"),
     ]
 )
 """One task. `grid`: its scheduler's GRID; `shift_ns`: what that said when this cycle was waited for: ticks are so much later on the
@@ -131,6 +134,7 @@ it can be repeated.
 `every_ns`: from one turn of the model to the next, 0 where it runs in each cycle; `next_turn_ns`: the tick of the next, 0: at once;
 `turn_ns`: of the newest, 0 before the first; `turn_fault`: what was wrong with the model then. `ramp_from`, `ramp_to`, `is_linear`:
 float64[], float64[], int64[]: of each output, where it goes from and to between two turns, and whether in a line.
+`way_ns`: how long a line goes from one result to the next: `every_ns`, but where a run took longer. `sliced`: the SLICE, or 0.
 `flags`: `rt_engine.recording.record_block.Flag`. `reads`: how often this cycle asked its clock for what it acts on; `readings`: what
 it was told. A tick that is done again has only those of its second time.
 `maxima`: `scheduler.maxima_block.MAXIMA`, or 0.

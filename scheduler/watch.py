@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_engine.kernels.interface.dtypes import CODE
-from rt_engine.run.blocks import STATE, Mode
+from rt_engine.run.blocks import NEVER, STATE, Mode
 from rt_native.histogram import NBYTES, Histogram
 from rt_native.memory import Block
 from scheduler.binding import TaskMemory
@@ -59,13 +59,13 @@ class TaskWatch:
         self._differences = rows.view(DIFFERENCE, 0, count)
         self._differences["tolerance"] = by_name(terms.tolerance, self._names, tags, math.inf)
         need = terms.new_ns if mode is Mode.SHADOW else terms.old_ns
-        need = needed_ns(second) if need is None else need
+        need = (0 if task.slice_ns else needed_ns(second)) if need is None else need
         outputs = [self._tensors(context) for context in (active, second)]
         saved = memory.undone if mode is Mode.TRIAL else ()
         self._set(
             number=number, second=second.block_address, is_new=int(mode is Mode.SHADOW),
             base_ns=need, need_ns=need,
-            budget_ns=task.period_ns if terms.budget_ns is None else terms.budget_ns,
+            budget_ns=budget_of(task, terms),
             inputs=self._copies(active, second), input_count=len(active.inputs),
             active_outputs=outputs[0], second_outputs=outputs[1], output_count=len(active.outputs),
             live=self._block(8 * count).address, other=self._block(8 * count).address, differences=rows.address,
@@ -176,6 +176,13 @@ def tags_of(outputs: Sequence[Output]) -> list[str]:
 def names_of(outputs: Sequence[Output]) -> list[str]:
     """The name of each output value of a task, in the order of `raw`: its tag, with the element where that has several."""
     return [tag_at(entry.channel, entry.cell + i) for entry in outputs for i in range(entry.count)]
+
+
+def budget_of(task: Task, terms: Terms) -> int:
+    """How long a run of a version on trial may take; one in slices takes as many cycles as it needs, unless the terms say more."""
+    if terms.budget_ns is not None:
+        return terms.budget_ns
+    return NEVER if task.slice_ns else task.period_ns
 
 
 def by_name(

@@ -54,6 +54,10 @@ class Flag(IntFlag):
     """A second version was on trial, or the loser of a trial ran beside it."""
     SMALLER = 32
     """A smaller model computed, as too little time was left: what the other needs was measured on the machine."""
+    RUN_ENDED = 64
+    """A run ended in it that was spread over several cycles: how far each came, the machine's clock decided."""
+    RUN_DROPPED = 128
+    """Such a run was given up as a version was found bad that the task uses: other tasks may have found it."""
 
 
 class Phase(IntEnum):

@@ -4,6 +4,8 @@ block --> records[i] --> kernel(arena, record)
   |                        |
   +--> arena: header | tensors ...      header.weights --> weights of the program
 
+block --> slices: how far a run has come that is spread over several cycles --> pieces: so many records at a time
+
 reader --> active: the block that a task runs
   |   +--> arrangement --> active, second: blocks      mode: what the second is for
   +------> next: arrangement --> change: from which tick on it is taken, and what became of the version that it brings
@@ -12,6 +14,8 @@ reader --> active: the block that a task runs
 from enum import IntEnum
 
 import numpy as np
+
+from rt_native.structs import words
 
 BLOCK = np.dtype(
     [
@@ -28,11 +32,28 @@ BLOCK = np.dtype(
         ("good", "<i8"),  # address of room for a copy of all states, one behind the other; or 0
         ("needs_ns", "<i8"),  # what a run takes at most, as far as that is known; 0: it is not
         ("envelope", "<i8"),  # what training saw of the tensors (`scheduler.monitor_block`); or 0
-        ("spare", "<i8", 3),
+        ("slices", "<i8"),  # SLICES of a context whose runs are spread over several cycles; or 0
+        ("spare", "<i8", 2),
     ]
 )
 """Execution block: one context of one program, as the cycle sees it. Whoever runs another version of a model finds that
 version's tensors through the block, so bindings are made once, by position; what belongs to a version lies here too."""
+
+SLICES = np.dtype(
+    [
+        *words("pieces", "count", "piece_of", "records"),
+        *words("next", "is_under_way", "waited"),
+        *words("ran_ns", "longest_ns"),
+    ]
+)
+"""A run piece by piece (`rt_engine.run.slices_native`). `piece_of`: int64 of each record, which piece begins there: where jumps go.
+
+`next`: the piece that the run goes on with; `waited`: how often in a row that one was put off. `ran_ns`: what the run has taken so
+far, what lay between its slices not counted; `longest_ns`: what the longest piece of all runs took."""
+
+PIECE = np.dtype(words("first", "end", "most_ns", "base_ns"))
+"""Records in a row, as addresses. `most_ns`: what they took at most so far; `base_ns`: what they took when they were measured at load:
+a piece that is put off forgets a part of what is beyond that, as a processor that was taken away for a while is no reason for ever."""
 
 STATE = np.dtype([("address", "<i8"), ("nbytes", "<i8"), ("dtype", "<i8"), ("initial", "<i8")])
 """One state of a context. `dtype`: the number of its type where it has to stay finite (`rt_engine.run.state_native`), else 0."""

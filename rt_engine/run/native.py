@@ -9,10 +9,13 @@ _KERNELS = Path(__file__).parent.parent / "kernels"
 
 
 def modules() -> tuple[str, ...]:
-    """Every native module of the engine: all files in `kernels`, the executor, the slot, states, and the loops over samples."""
+    """Every native module of the engine: all files in `kernels`, the executors, the slot, states, and the loops over samples."""
     found = sorted(p.stem for p in _KERNELS.glob("*.py") if p.stem != "__init__")
     kernels = tuple(f"rt_engine.kernels.{name}" for name in found)
-    return (*kernels, *(f"rt_engine.run.{name}_native" for name in ("executor", "slot", "state", "batch", "times")))
+    return (
+        *kernels,
+        *(f"rt_engine.run.{name}_native" for name in ("executor", "slices", "slot", "state", "batch", "times")),
+    )
 
 
 def library(target: Target | None = None) -> Library:

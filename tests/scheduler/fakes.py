@@ -4,6 +4,7 @@ cycle."""
 import ctypes
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ MS = 1_000_000
 PERIOD = 1 * MS
 EPOCH = 1_000 * MS
 
+NO_PROGRAM = SimpleNamespace(kernels=(), records=(), nodes=())
 ANY_AGE = Guard(max_age_s=float("inf"))
 
 _NOW = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)
@@ -61,6 +63,7 @@ class FakeModel:
         self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], compute: Callable[..., int | None]
     ) -> None:
         self.inputs, self.outputs = tuple(inputs), tuple(outputs)
+        self.program = NO_PROGRAM
         self._parts: list[Any] = []
         self.arrays = {spec.name: self._tensor(spec) for spec in (*inputs, *outputs)}
         x = {s.name: self.arrays[s.name] for s in inputs}
@@ -101,6 +104,10 @@ class FakeSlot:
 
     def reader(self, prepare: object = None) -> "FakeSlot":
         return self
+
+    @property
+    def context(self) -> FakeModel:
+        return self.model
 
     def offer(self, model: FakeModel, activation_ns: int) -> None:
         self.next_model = model

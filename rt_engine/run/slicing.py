@@ -1,0 +1,261 @@
+"""A context whose runs are spread over several cycles: its records measured, the longest split, the smallest put together.
+
+    records    a  b  c   d-----------------  e  f         as they took when they were run here, just now
+    split      a  b  c   d1--- d2--- d3---   e  f         what is too long for a slice, where its kernel allows it (`run.pieces`)
+    pieces     |a b c|  |d1---|d2---|d3---|  |e f|        at least `GROUP_NS` each: the clock is read behind every piece
+
+Native code runs the pieces (`rt_engine.run.slices_native`); the bits are those of a whole run.
+"""
+
+import ctypes
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_engine.kernels.interface.control import JUMP, LOOP
+from rt_engine.kernels.interface.record import RECORD
+from rt_engine.program.program import ABSENT, Program
+from rt_engine.run.blocks import BLOCK, NEVER, PIECE, SLICES
+from rt_engine.run.context import Context
+from rt_engine.run.kept import keep
+from rt_native.memory import Block, offsets
+
+GROUP_NS: Final = 5_000
+"""Records are put together until they take so long: to read the clock takes less than a hundredth of it."""
+RUNS: Final = 5
+LONG_NS: Final = 1_000_000_000
+"""A run that takes longer is measured once."""
+FULL: Final = 0.75
+"""A record that takes more of a slice is split, into parts of half a slice."""
+MOST_STEPS: Final = 1_000_000
+
+Records = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TooLong:
+    """A record that takes longer than a slice."""
+
+    layer: str
+    operator: str
+    ns: int
+
+    def __str__(self) -> str:
+        return f"layer {self.layer} ({self.operator}) takes {self.ns / 1e3:,.0f} us"
+
+
+@dataclass(frozen=True, slots=True)
+class Sliced:
+    """What was measured of a context in slices, here, when it was made."""
+
+    slice_ns: int
+    run_ns: int
+    """Of all pieces together."""
+    pieces: int
+    split: int
+    """How many records were split."""
+    longest_ns: int
+    """Of the longest piece."""
+    cycles: int
+    """So many slices a run takes."""
+    too_long: tuple[TooLong, ...]
+    """Pieces longer than a slice: the longest first."""
+
+    @property
+    def complaint(self) -> str:
+        """Why slices are longer than they should be, and what helps; empty where they are not."""
+        if not self.too_long:
+            return ""
+        others = f", and {len(self.too_long) - 1} more" if len(self.too_long) > 1 else ""
+        return (
+            f"the slice of {self.slice_ns / 1e3:,.0f} us is shorter than a part of the model that cannot be split: "
+            f"{self.too_long[0]}{others}; a slice from {1.25 * self.too_long[0].ns / 1e3:,.0f} us on suffices, or a smaller layer"
+        )
+
+
+def why_not(program: Program) -> str:
+    """Why runs of a program cannot be spread over cycles, and what helps; empty where they can."""
+    of = dict(enumerate(program.kernels))
+    loops = [r for r in program.records if of[int(r["kernel"])] == LOOP.name]
+    for record in loops:
+        if record["operand"][LOOP.places["condition"].index] != ABSENT:
+            node = program.nodes[int(record["node"])].name
+            return (
+                f"the model has a loop whose data decide how often it runs (node {node!r}), so nobody can say after how many cycles "
+                "a run is done; export it with a fixed number of iterations, or run it whole in a slower task"
+            )
+    return ""
+
+
+def slice_runs(context: Context, slice_ns: int, group_ns: int | None = None) -> Sliced:
+    """Let a context run in slices of up to `slice_ns`; it runs several times for that, and its states begin anew."""
+    program, executable = context._executable.program, context._executable
+    records = executable.records
+    times = measured(context, records)
+    parts = {i: -int(-2 * t // slice_ns) for i, t in enumerate(times) if t > FULL * slice_ns}
+    longer = split(program.kernels, records, parts)
+    is_split = len(longer) != len(records)
+    if is_split:
+        records, times = longer, measured(context, longer)
+    pieces = list(grouped(times, borders(program.kernels, records), min(group_ns or GROUP_NS, slice_ns // 4)))
+    lay_out(context, records, pieces, times)
+    sums = [sum(times[first:end]) for first, end in pieces]
+    steps = [sums[i] for i in walk(program.kernels, records, pieces)]
+    found = sorted(((ns, first) for ns, (first, _) in zip(sums, pieces, strict=True) if ns > slice_ns), reverse=True)
+    nodes = [(ns, program.nodes[int(records["node"][first])]) for ns, first in found]
+    return Sliced(
+        slice_ns=slice_ns,
+        run_ns=sum(steps),
+        pieces=len(pieces),
+        split=sum(1 for count in parts.values() if is_split and count > 1),
+        longest_ns=max(sums, default=0),
+        cycles=cycles_of(steps, slice_ns),
+        too_long=tuple(TooLong(node.name, node.operator, ns) for ns, node in nodes),
+    )
+
+
+def measured(context: Context, records: Records) -> list[int]:
+    """Nanoseconds of each record: the longest of several runs, but at most twice their median."""
+    singles = [(i, i + 1) for i in range(len(records))]
+    block = lay_out(context, records, singles, [0] * len(records))
+    rows = block.view(PIECE, SLICES.itemsize, len(singles))
+    library, found = context._executable.library, []
+    run, clock = library.function("execute_slice"), library.address("slices_clock")
+    for _ in range(RUNS):
+        rows["most_ns"] = 0
+        run(context.block_address, clock, 0, NEVER, 1)
+        found.append(rows["most_ns"].copy())
+        if int(found[-1].sum()) > LONG_NS:
+            break
+    context.reset()
+    for view in context.outputs.values():
+        view[...] = np.zeros((), view.dtype)
+    times = np.array(found)
+    longest: list[int] = np.minimum(times.max(axis=0), 2 * np.median(times, axis=0).astype(np.int64)).tolist()
+    return longest
+
+
+def lay_out(context: Context, records: Records, pieces: Sequence[tuple[int, int]], times: Sequence[int]) -> Block:
+    """Let a context's block run these records, in these pieces; gives the memory, SLICES."""
+    if records is not context._executable.records:
+        copy = Block(max(records.nbytes, 1))
+        copy.view(RECORD, 0, len(records))[:] = records
+        context._kept["records of slices"], address = copy, copy.address
+    else:
+        address = records.ctypes.data
+    context._fields["records"], context._fields["count"] = address, len(records)
+    block = slices_block(address, len(records), pieces, times)
+    keep(context, "slices", block)
+    return block
+
+
+def slices_block(records: int, count: int, pieces: Sequence[tuple[int, int]], times: Sequence[int]) -> Block:
+    """SLICES, the pieces, and where each begins. `records`: address of `count` of them; `times`: nanoseconds of each record."""
+    at = SLICES.itemsize, SLICES.itemsize + PIECE.itemsize * len(pieces)
+    block = Block(at[1] + 8 * (count + 1))
+    rows, piece_of = block.view(PIECE, at[0], len(pieces)), block.view(np.int64, at[1], count + 1)
+    piece_of[count] = len(pieces)
+    for number, (first, end) in enumerate(pieces):
+        rows[number]["first"], rows[number]["end"] = records + RECORD.itemsize * first, records + RECORD.itemsize * end
+        rows[number]["most_ns"] = rows[number]["base_ns"] = sum(times[first:end])
+        piece_of[first] = number
+    fields = block.view(SLICES)
+    fields["pieces"], fields["count"], fields["records"] = block.address + at[0], len(pieces), records
+    fields["piece_of"] = block.address + at[1]
+    return block
+
+
+def forget(block: int) -> None:
+    """The execution block of a task that does not run at this moment begins its next run at the first piece."""
+    slices = ctypes.c_int64.from_address(block + offsets(BLOCK).slices).value
+    if slices:
+        ctypes.c_int64.from_address(slices + offsets(SLICES).is_under_way).value = 0
+
+
+# --- pure ----------------------------------------------------------------------------------------------------------------
+
+
+def split(kernels: Sequence[str], records: Records, parts: dict[int, int]) -> Records:
+    """Records of which some are split into so many parts, as far as their kernels allow it; jumps go where they went."""
+    pieces_of = _splitter()
+    if not parts or pieces_of is None:
+        return records
+    rows, where = list[Any](), list[int]()
+    for i, record in enumerate(records):
+        where.append(len(rows))
+        count = parts.get(i, 1)
+        rows += pieces_of(kernels[int(record["kernel"])], record, count) if count > 1 else [record]
+    where.append(len(rows))
+    found = np.array([row.item() if hasattr(row, "item") else row for row in rows], RECORD)
+    for i, fields in _jumps(kernels, found):
+        place = fields.places["target"].index
+        found["size"][i, place] = where[int(found["size"][i, place])]
+    return found
+
+
+def _splitter() -> Any:
+    """`rt_engine.run.pieces.pieces_of`; None in a tree that has none."""
+    name = "rt_engine.run.pieces"
+    return import_module(name).pieces_of if find_spec(name) else None
+
+
+def borders(kernels: Sequence[str], records: Records) -> set[int]:
+    """Records at which a piece has to begin: where jumps go, and behind them."""
+    found = set[int]()
+    for i, fields in _jumps(kernels, records):
+        found |= {i + 1, int(records["size"][i, fields.places["target"].index])}
+    return found
+
+
+def _jumps(kernels: Sequence[str], records: Records) -> Iterator[tuple[int, Any]]:
+    known = {name.name: name for name in (JUMP, LOOP)}
+    for number, kernel in enumerate(kernels):
+        if kernel in known:
+            yield from ((int(i), known[kernel]) for i in np.flatnonzero(records["kernel"] == number))
+
+
+def grouped(times: Sequence[int], begins: set[int], least_ns: int) -> Iterator[tuple[int, int]]:
+    """(first, end) of pieces: records in a row that take `least_ns` together, but for those that end at a border."""
+    first, together = 0, 0
+    for i, ns in enumerate(times):
+        if i > first and (i in begins or together >= least_ns or ns >= least_ns):
+            yield first, i
+            first, together = i, 0
+        together += ns
+    if first < len(times):
+        yield first, len(times)
+
+
+def walk(kernels: Sequence[str], records: Records, pieces: Sequence[tuple[int, int]]) -> Iterator[int]:
+    """Numbers of the pieces that a run goes through: loops to their end, of branches all. Not more than `MOST_STEPS`."""
+    loops = {i: record for i, fields in _jumps(kernels, records) if fields is LOOP for record in [records[i]]}
+    number_of = {first: number for number, (first, _) in enumerate(pieces)}
+    done = dict.fromkeys(loops, 0)
+    number = 0
+    for _ in range(MOST_STEPS):
+        if number >= len(pieces):
+            return
+        yield number
+        last = pieces[number][1] - 1
+        number += 1
+        if last in loops:
+            done[last] += 1
+            if done[last] < int(loops[last]["size"][LOOP.places["trips"].index]):
+                number = number_of[int(loops[last]["size"][LOOP.places["target"].index])]
+            else:
+                done[last] = 0
+
+
+def cycles_of(times: Iterable[int], slice_ns: int) -> int:
+    """How many slices pieces take that run one after the other: the first of a slice always, another where it fits."""
+    cycles, left = 0, -1
+    for ns in times:
+        if ns > left:
+            cycles, left = cycles + 1, slice_ns
+        left -= ns
+    return max(cycles, 1)
