@@ -10,8 +10,6 @@ Native code runs the pieces (`rt_engine.run.slices_native`); the bits are those 
 import ctypes
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any, Final
 
 import numpy as np
@@ -23,6 +21,7 @@ from rt_engine.program.program import ABSENT, Program
 from rt_engine.run.blocks import BLOCK, NEVER, PIECE, SLICES
 from rt_engine.run.context import Context
 from rt_engine.run.kept import keep
+from rt_engine.run.pieces import pieces_of
 from rt_native.memory import Block, offsets
 
 GROUP_NS: Final = 5_000
@@ -65,6 +64,12 @@ class Sliced:
     """So many slices a run takes."""
     too_long: tuple[TooLong, ...]
     """Pieces longer than a slice: the longest first."""
+
+    def __str__(self) -> str:
+        return (
+            f"in slices of {self.slice_ns / 1e3:,.0f} us a run of {self.run_ns / 1e6:,.3f} ms takes {self.cycles:,} cycles: "
+            f"in a task of 1 ms a result is {self.cycles:,} ms old; longest piece {self.longest_ns / 1e3:,.0f} us"
+        )
 
     @property
     def complaint(self) -> str:
@@ -182,26 +187,20 @@ def forget(block: int) -> None:
 
 def split(kernels: Sequence[str], records: Records, parts: dict[int, int]) -> Records:
     """Records of which some are split into so many parts, as far as their kernels allow it; jumps go where they went."""
-    pieces_of = _splitter()
-    if not parts or pieces_of is None:
+    if not parts:
         return records
     rows, where = list[Any](), list[int]()
     for i, record in enumerate(records):
         where.append(len(rows))
-        count = parts.get(i, 1)
-        rows += pieces_of(kernels[int(record["kernel"])], record, count) if count > 1 else [record]
+        rows += pieces_of(kernels[int(record["kernel"])], record, parts.get(i, 1))
     where.append(len(rows))
-    found = np.array([row.item() if hasattr(row, "item") else row for row in rows], RECORD)
+    found = np.zeros(len(rows), RECORD)
+    for i, row in enumerate(rows):
+        found[i] = row
     for i, fields in _jumps(kernels, found):
         place = fields.places["target"].index
         found["size"][i, place] = where[int(found["size"][i, place])]
     return found
-
-
-def _splitter() -> Any:
-    """`rt_engine.run.pieces.pieces_of`; None in a tree that has none."""
-    name = "rt_engine.run.pieces"
-    return import_module(name).pieces_of if find_spec(name) else None
 
 
 def borders(kernels: Sequence[str], records: Records) -> set[int]:

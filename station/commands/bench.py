@@ -18,6 +18,7 @@ from station.commands.shared.options import (
     parse_binding,
 )
 from station.errors import ExitCode
+from station.terms.durations import parse_duration
 
 if TYPE_CHECKING:
     from rt_engine.binding import Binding
@@ -42,6 +43,10 @@ def bench(
     bound: BoundOption = None,
     data: DataOption = None,
     seconds: Annotated[float, typer.Option(min=0.1, help="For the warm rounds of each version.")] = 3.0,
+    slice: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help='Also in slices of a task\'s cycle, "300 us": how many cycles a run takes.'),
+    ] = None,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all figures as JSON.")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a plot: .svg, .html or .png.")] = None,
 ) -> None:
@@ -49,6 +54,7 @@ def bench(
     from rt_native.terminal import Terminal
 
     errors, binding = Terminal(stderr=True), parse_binding(shape, value, bound)
+    slice_ns = None if slice is None else _slice_ns(slice)
     check_outputs(model, data, files={"--json": json, "--plot": plot})
     with explained(errors):
         from rt_engine.measure import results
@@ -74,6 +80,8 @@ def bench(
             say(console, f"note: {note}")
         for line in results.notes(found):
             say(console, line, "yellow")
+        if slice_ns is not None:
+            say(console, _in_slices(source, binding, slice_ns))
         if json is not None:
             results.write_json(json, found, facts)
         if plot is not None:
@@ -116,6 +124,25 @@ def _compared(
             for file, title, tolerance in versions
         ]
     return found, notes
+
+
+def _slice_ns(text: str) -> int:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--slice") from error
+
+
+def _in_slices(source: Source, binding: Binding, slice_ns: int) -> str:
+    """How a run of the model is spread over cycles, or why it cannot be."""
+    import rt_engine
+    from rt_engine.run.slicing import slice_runs, why_not
+
+    model = rt_engine.load(source, **binding.options)
+    if why := why_not(model.program):
+        return f"in slices it cannot run: {why}"
+    found = slice_runs(model.context(), slice_ns)
+    return f"{found}; {found.complaint}" if found.complaint else str(found)
 
 
 def _bound(source: Source, binding: Binding, int8: bool) -> tuple[Shapes, tuple[str, ...]]:

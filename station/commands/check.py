@@ -88,6 +88,7 @@ def _check_station(console: Terminal | None, errors: Terminal, path: Path) -> di
     from station.file.reading import read_station
     from station.recorder.cost import cost_of
     from station.wiring.parts import build
+    from station.wiring.slices import spread
 
     try:
         file = read_station(path)
@@ -98,7 +99,8 @@ def _check_station(console: Terminal | None, errors: Terminal, path: Path) -> di
         return {"file": str(path), "runs": False, "problems": [asdict(problem) for problem in error.problems]}
     if console is not None:
         print_problems(errors, (*file.warnings, *parts.warnings))
-    reactions = list(expected(file.config))
+    slices = list(spread(file.config, parts.models))
+    reactions = list(expected(file.config, {one.task: one.cycles for one in slices}))
     recording = cost_of(file.config.recorder, parts.tasks) if file.config.recorder is not None else None
     counts = (("tasks", parts.tasks), ("models", parts.models), ("links", parts.links), ("tags", file.config.tags))
     models = {
@@ -111,6 +113,10 @@ def _check_station(console: Terminal | None, errors: Terminal, path: Path) -> di
             say(console, f"  model {name}: ({ends[0]}) -> ({ends[1]})")
             for note in parts.models[name].notes:
                 say(console, f"  note: {note}")
+        for one in slices:
+            say(console, f"  {one}")
+            if one.complaint:
+                say(console, f"  note: {one.complaint}", "yellow")
         for reaction in reactions:
             say(console, f"  reaction {reaction}")
             if reaction.advice:
@@ -123,6 +129,7 @@ def _check_station(console: Terminal | None, errors: Terminal, path: Path) -> di
         "problems": [asdict(problem) for problem in (*file.warnings, *parts.warnings)],
         **{name: len(things) for name, things in counts},
         "signatures": models,
+        "slices": [asdict(one) for one in slices],
         "reactions": [asdict(reaction) for reaction in reactions],
         **({"recorder": asdict(recording)} if recording is not None else {}),
     }

@@ -53,11 +53,12 @@ def _without_turns(view: View) -> Iterator[Finding]:
         if task.model is None and task.every > 1:
             message = "has no effect without a model: the step runs in each cycle"
             yield Finding(("tasks", name, "every"), message, "warning")
-        if "between" in task.model_fields_set and task.every == 1:
-            yield Finding(("tasks", name, "between"), 'has no effect without the key "every"', "warning")
+        if "between" in task.model_fields_set and not task.has_turns:
+            message = 'has no effect without the key "every" or the key "slice"'
+            yield Finding(("tasks", name, "between"), message, "warning")
         for index, entry in enumerate(task.outputs):
             tag = view.config.tags.get(entry.tag)
-            is_line = task.every > 1 and (entry.between or task.between) == "linear"
+            is_line = task.has_turns and (entry.between or task.between) == "linear"
             if is_line and tag is not None and tag.type == "bool":
                 write = f'{{ tag = "{entry.tag}", between = "hold" }}'
                 message = f"tag {entry.tag} is a bool, and in a line it changes half way; write {write}"

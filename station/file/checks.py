@@ -18,6 +18,7 @@ from station.file.instead_checks import instead_findings
 from station.file.owners import owner_findings
 from station.file.recorder_checks import recorder_findings
 from station.file.server_checks import SERVER_CHECKS
+from station.file.slice_checks import slice_findings
 from station.file.view import View
 from station.terms.durations import format_duration
 from station.terms.findings import Finding, Step, no_file, no_function, unknown
@@ -320,6 +321,7 @@ CHECKS: Final[tuple[Callable[[View], Iterator[Finding]], ...]] = (
     _task_models,
     _task_steps,
     instead_findings,
+    slice_findings,
     _task_tags,
     _task_outputs,
     _one_writer,

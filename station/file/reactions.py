@@ -8,14 +8,15 @@ From the moment an input arrives here, as `Reaction` in the statistics counts it
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from station.file.config import StationConfig
 from station.file.owners import owner_of
 from station.file.view import link_of
 from station.links import LinkTable, NativeLinkTable
 from station.terms.durations import format_duration
+from station.terms.tasks import TaskTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,12 @@ class Reaction:
         return f"{self.task} -> {self.link}: at most {format_duration(self.most_ns)}: {self.how}"
 
 
-def expected(config: StationConfig) -> Iterator[Reaction]:
-    """The reactions of all tasks, link by link."""
+def expected(config: StationConfig, runs: Mapping[str, int] | None = None) -> Iterator[Reaction]:
+    """The reactions of all tasks, link by link.
+
+    Args:
+        runs: task -> cycles that a run of its model takes, where it runs in slices.
+    """
     for name, task in config.tasks.items():
         links, readers = (
             dict.fromkeys(link_of(config, config.tags[entry.tag]) for entry in entries if entry.tag in config.tags)
@@ -47,7 +52,15 @@ def expected(config: StationConfig) -> Iterator[Reaction]:
             table = config.links.get(link or "")
             if link is None or table is None:
                 continue
-            yield _reaction(config, name, link, table, readers)
+            found = _reaction(config, name, link, table, readers)
+            yield found if name not in (runs or {}) else _over_cycles(found, task, (runs or {})[name])
+
+
+def _over_cycles(reaction: Reaction, task: TaskTable, cycles: int) -> Reaction:
+    """The reaction of the model, not of the step: an input waits for the next run to begin, and for that to be done."""
+    waits = max(task.every, cycles)
+    how = f"{reaction.how}; by way of the model, which takes {cycles:,} cycles, after up to {waits:,} until its next run begins"
+    return replace(reaction, most_ns=reaction.most_ns + (waits + cycles - 1) * task.cycle_ns, how=how)
 
 
 def _reaction(

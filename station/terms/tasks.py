@@ -161,7 +161,13 @@ class TaskTable(Table):
     )
     between: Literal["hold", "linear"] = Field(
         default="hold",
-        description="With `every`, the outputs until the model runs again: held, or in a line, there when it does.",
+        description="With `every` or `slice`, the outputs until the model's next: held, or in a line, there when that comes.",
+    )
+    slice_ns: Duration | None = Field(
+        default=None,
+        alias="slice",
+        description="A model that takes longer than a cycle runs for so long in each, and goes on in the next; its outputs come "
+        "all at once when it is done. Up to nine tenths of the cycle; left out: it runs whole.",
     )
     priority: int = Field(default=80, ge=1, le=99, description="SCHED_FIFO priority.")
     cpu: int | None = Field(default=None, ge=0, le=4095, description="Core that the task stays on; left out: any.")
@@ -211,6 +217,11 @@ class TaskTable(Table):
         le=2**20,
         description="Bytes that a function keeps from cycle to cycle, if it does not say so itself.",
     )
+
+    @property
+    def has_turns(self) -> bool:
+        """Are there cycles in which the model gives no result?"""
+        return self.every > 1 or self.slice_ns is not None
 
     @property
     def others(self) -> Mapping[str, str]:

@@ -205,6 +205,7 @@ class Builder:
             model=None if table.model is None else self.parts.slots[table.model],
             period_s=table.cycle_ns / NS,
             every=table.every,
+            slice_s=None if table.slice_ns is None else table.slice_ns / NS,
             inputs=inputs,
             outputs=outputs,
             priority=table.priority,

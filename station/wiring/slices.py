@@ -1,0 +1,54 @@
+"""Tasks whose models run in slices: how many cycles a run takes on this machine, measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from rt_engine import Model
+from rt_engine.run.slicing import Sliced, slice_runs
+from station.file.config import StationConfig
+from station.terms.durations import format_duration
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Of one task. `cycles`: that a run takes."""
+
+    task: str
+    model: str
+    cycles: int
+    latency_ns: int
+    """From the inputs of a run to its result."""
+    run_ns: int
+    longest_ns: int
+    slice_ns: int
+    complaint: str = ""
+
+    def __str__(self) -> str:
+        took, longest, latency = (format_duration(ns) for ns in (self.run_ns, self.longest_ns, self.latency_ns))
+        return (
+            f"task {self.task}: a run of model {self.model} takes {took}, in slices of {format_duration(self.slice_ns)} "
+            f"{self.cycles:,} cycles: a result is {latency} old; longest piece {longest}"
+        )
+
+
+def spread(config: StationConfig, models: Mapping[str, Model]) -> Iterator[Spread]:
+    """Of all tasks whose models run in slices; each model runs a few times for that."""
+    for name, table in config.tasks.items():
+        if table.slice_ns is not None and table.model is not None:
+            found = slice_runs(models[table.model].context(), table.slice_ns)
+            yield _of(name, table.model, table.cycle_ns, found)
+
+
+def _of(task: str, model: str, cycle_ns: int, found: Sliced) -> Spread:
+    return Spread(
+        task=task,
+        model=model,
+        cycles=found.cycles,
+        latency_ns=found.cycles * cycle_ns,
+        run_ns=found.run_ns,
+        longest_ns=found.longest_ns,
+        slice_ns=found.slice_ns,
+        complaint=found.complaint,
+    )

@@ -1,0 +1,150 @@
+"""Contexts in slices: how records become pieces, and that pieces give the bits of a whole run."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import rt_engine
+from rt_engine.kernels.interface.control import JUMP, LOOP
+from rt_engine.kernels.interface.record import RECORD
+from rt_engine.program.program import ABSENT
+from rt_engine.run.blocks import NEVER, PIECE, SLICES
+from rt_engine.run.slices_native import MORE
+from rt_engine.run.slicing import borders, cycles_of, grouped, slice_runs, split, walk, why_not
+from tests.rt_engine.run.cutting import feeds_of, large_models
+
+US = 1_000
+
+
+def test_small_records_are_put_together() -> None:
+    """Until they take so long as is wanted; a long one stays alone, and nothing goes over a border."""
+    assert list(grouped([1, 1, 1, 9, 1, 1, 5, 1], set(), 3)) == [(0, 3), (3, 4), (4, 6), (6, 7), (7, 8)]
+    assert list(grouped([1, 1, 1, 1], {1, 2}, 100)) == [(0, 1), (1, 2), (2, 4)]
+    assert list(grouped([], set(), 3)) == []
+
+
+@pytest.mark.parametrize(
+    ("times", "slice_ns", "cycles"),
+    [([], 10, 1), ([5, 5], 10, 1), ([5, 6], 10, 2), ([30, 1, 1], 10, 2), ([4] * 5, 8, 3)],
+)
+def test_cycles_of_a_run(times: list[int], slice_ns: int, cycles: int) -> None:
+    """The first piece of a slice always runs, another where it fits."""
+    assert cycles_of(times, slice_ns) == cycles
+
+
+KERNELS = ("add", "jump", "loop")
+
+
+def _records(*kernels: str, target: int = 0, trips: int = 0, condition: int = ABSENT) -> Any:
+    records = np.zeros(len(kernels), RECORD)
+    records["operand"] = ABSENT
+    for record, kernel in zip(records, kernels, strict=True):
+        record["kernel"] = KERNELS.index(kernel)
+        fields = {"jump": JUMP, "loop": LOOP}.get(kernel)
+        if fields is not None:
+            record["size"][fields.places["target"].index] = target
+        if fields is LOOP:
+            record["size"][LOOP.places["trips"].index] = trips
+            record["operand"][LOOP.places["condition"].index] = condition
+    return records
+
+
+def test_a_loop_of_pieces_runs_as_often_as_it_says() -> None:
+    """Its body is a piece of its own, so that a run may rest within it."""
+    records = _records("add", "add", "add", "loop", "add", target=1, trips=3)
+    assert borders(KERNELS, records) == {1, 4}
+    pieces = list(grouped([1] * 5, borders(KERNELS, records), 100))
+    assert pieces == [(0, 1), (1, 4), (4, 5)]
+    assert list(walk(KERNELS, records, pieces)) == [0, 1, 1, 1, 2]
+
+
+def test_jumps_go_where_they_went_when_records_are_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records before the target, and behind it, become several."""
+    monkeypatch.setattr("rt_engine.run.slicing.pieces_of", lambda kernel, record, parts: [record] * parts)
+    records = _records("add", "jump", "add", "add", target=3)
+    found = split(KERNELS, records, {0: 3, 2: 2})
+    assert found["kernel"].tolist() == [0, 0, 0, 1, 0, 0, 0]
+    assert found["size"][3, JUMP.places["target"].index] == 6
+    assert split(KERNELS, records, {}) is records
+
+
+def test_a_loop_that_data_end_is_refused() -> None:
+    """With its node, and what helps; one with a fixed number of iterations is not."""
+    nodes = [SimpleNamespace(name="decode")]
+    of_data = SimpleNamespace(kernels=KERNELS, records=_records("add", "loop", condition=64), nodes=nodes)
+    assert "node 'decode'" in why_not(of_data) and "fixed number of iterations" in why_not(of_data)  # type: ignore[arg-type]
+    fixed = SimpleNamespace(kernels=KERNELS, records=_records("add", "loop", trips=9), nodes=nodes)
+    assert why_not(fixed) == ""  # type: ignore[arg-type]
+
+
+def _run_in_slices(context: rt_engine.Context, until_ns: int) -> int:
+    """Run a context piece by piece where `until_ns` is long over; gives the number of slices."""
+    library = context._executable.library
+    run, clock = library.function("execute_slice"), library.address("slices_clock")
+    slices = 1
+    while run(context.block_address, clock, 0, until_ns, 1) == MORE:
+        slices += 1
+    return slices
+
+
+@pytest.mark.parametrize("name", ["conv 3x3", "gemm", "lstm"])
+def test_a_run_in_slices_has_the_bits_of_a_whole_one(name: str) -> None:
+    """Also where records were split; one piece for each slice."""
+    proto = dict(_few())[name]
+    model = rt_engine.load(proto)
+    feeds = feeds_of(model)
+    whole, sliced = model.context(), model.context()
+    for context in (whole, sliced):
+        for key, value in feeds.items():
+            context.inputs[key][...] = value
+    whole.run()
+    found = slice_runs(sliced, 20 * US, group_ns=1)
+    assert found.pieces >= len(model.program.records) and found.run_ns > 0
+    for key, value in feeds.items():
+        sliced.inputs[key][...] = value
+    assert _run_in_slices(sliced, 0) == found.pieces
+    for key, value in whole.outputs.items():
+        assert np.array_equal(value, sliced.outputs[key])
+
+
+def _few() -> Any:
+    models = list(large_models())
+    conv = next(proto for name, proto in models if "conv" in name.lower())
+    yield "conv 3x3", conv
+    yield "gemm", next(proto for name, proto in models if "gemm" in name.lower() or "matmul" in name.lower())
+    steps, features, hidden = 20, 8, 16
+    random = np.random.default_rng(3)
+    weights = {"W": (1, 4 * hidden, features), "R": (1, 4 * hidden, hidden), "B": (1, 8 * hidden)}
+    initial = [numpy_helper.from_array(random.normal(0, 0.3, s).astype(np.float32), n) for n, s in weights.items()]
+    node = helper.make_node("LSTM", ["x", "W", "R", "B"], ["y"], hidden_size=hidden)
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [steps, 1, features])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [steps, 1, 1, hidden])
+    graph = helper.make_graph([node], "g", [x], [y], initial)
+    yield "lstm", helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def test_a_record_that_cannot_be_split_is_named() -> None:
+    """With its layer, its operator, its time, and the slice that would do."""
+    model = rt_engine.load(dict(_few())["conv 3x3"])
+    context = model.context()
+    found = slice_runs(context, 1)  # no record takes a nanosecond
+    assert found.too_long and found.cycles == found.pieces
+    node = found.too_long[0]
+    assert node.layer in found.complaint and node.operator in found.complaint and "a slice from" in found.complaint
+    assert slice_runs(context, NEVER // 4).complaint == ""
+
+
+def test_a_piece_that_is_put_off_forgets_what_it_took_once() -> None:
+    """A sixteenth of what is beyond its measure, each time; not below it."""
+    model = rt_engine.load(dict(_few())["lstm"])
+    context = model.context()
+    slice_runs(context, 1_000 * US, group_ns=1)
+    pieces = context._kept["slices"].view(PIECE, SLICES.itemsize, 2)
+    pieces["most_ns"][0], pieces["base_ns"][0] = 16_000_100, 100
+    library = context._executable.library
+    run, clock = library.function("execute_slice"), library.address("slices_clock")
+    assert run(context.block_address, clock, 0, 0, 0) == MORE
+    assert int(pieces["most_ns"][0]) == 15_000_100

@@ -1,0 +1,122 @@
+"""Two versions of a model that runs in slices, with time and both in the test's hands."""
+
+import ctypes
+import math
+
+import numpy as np
+
+from rt_engine import Context, Model
+from rt_engine.change import Verdict
+from rt_engine.kernels.interface.record import RECORD
+from rt_engine.run.kept import keep, keep_states
+from rt_engine.run.slicing import slices_block
+from rt_native.memory import Block
+from scheduler.second import Terms
+from scheduler.status import TaskStatus
+from tests.scheduler.fakes import _PAIR, MS
+from tests.scheduler.versions import Compute, Run, Trial, Versions, tells
+
+US = 1_000
+RECORDS = 4
+"""Of each version, 100 us each: two cycles in slices of 300 us. The second one computes, the state too."""
+
+
+class SlicedVersions(Versions):
+    """Versions whose runs are several records long; `trial` has the clock that they take time of."""
+
+    trial: "Trial"
+
+    def __init__(self, *computes: Compute) -> None:
+        super().__init__(*computes)
+        self.runs: list[tuple[int, float]] = []
+        """(Version, x) of each run that began."""
+
+    def _script(self, model: Model, context: Context) -> None:
+        version = int(context._fields["version"][0])
+        run, records, table = Run(version, context), Block(RECORD.itemsize * RECORDS), Block(8)
+
+        def kernel(arena: int, record: int) -> int:
+            self.trial.clock.now_ns += 100 * US
+            number = (record - records.address) // RECORD.itemsize
+            if number == 0:
+                self.runs.append((version, float(run.x[0])))
+            if number != 1:
+                return 0
+            status = self.computes[version - 1](run) or 0
+            run.count += 1
+            return status
+
+        native = _PAIR(kernel)
+        table.view(np.int64)[0] = ctypes.cast(native, ctypes.c_void_p).value or 0
+        for name, value in {"table": table.address, "records": records.address, "count": RECORDS}.items():
+            context._fields[name] = value
+        keep_states(context)
+        pieces = [(i, i + 1) for i in range(RECORDS)]
+        keep(context, "slices", slices_block(records.address, RECORDS, pieces, [100 * US] * RECORDS))
+        self._kept.append((native, table, records, run))
+
+
+def trial_of(*computes: Compute, **more: object) -> Trial:
+    """A task of 1 ms, its slot's versions in slices of 300 us."""
+    slot = SlicedVersions(*computes)
+    slot.trial = trial = Trial.__new__(Trial)
+    trial.__init__(slot, slice_s=300e-6, terms=Terms(new_ns=1, old_ns=1), **more)  # type: ignore[misc, arg-type]
+    return trial
+
+
+def at(count: int, change: Compute) -> Compute:
+    """`tells`, but that run number `count` does more."""
+
+    def compute(run: Run) -> int | None:
+        tells(run)
+        return change(run) if run.count == count else None
+
+    return compute
+
+
+def nan(run: Run) -> None:
+    run.y[0] = math.nan
+
+
+def test_a_shadow_runs_in_slices_too() -> None:
+    """Behind the outputs, on the inputs of the runs that are done, with nothing of what is published changed."""
+    alone, trial = trial_of(tells), trial_of(tells, tells)
+    alone.run(20, x=lambda k: k)
+    trial.run(20, {4: "shadow"}, x=lambda k: k)
+    assert trial.values() == alone.values()
+    second = trial.runners[0].second()
+    assert second is not None and second.ran >= 6 and (second.failed, second.skipped) == (0, 0)
+    assert second.differences[0].largest == 1000  # its state, too, is that of the live one
+    slot = trial.slot
+    assert isinstance(slot, SlicedVersions)
+    live = [x for version, x in slot.runs if version == 1]
+    shadow = [x for version, x in slot.runs if version == 2]
+    assert shadow == live[2 : 2 + len(shadow)]
+    assert trial.runners[0].stats().missed == 0
+
+
+def test_a_version_found_bad_is_rolled_back_at_its_result() -> None:
+    """Outputs are held until the old version's next run is done; its state is its own, moved on by results alone."""
+    trial = trial_of(tells, at(2, nan))
+    trial.run(20, {4: "shadow", 8: "trial"}, x=lambda k: 1.0)
+    assert trial.change is not None and trial.change.fate is not None
+    assert trial.change.fate.verdict == Verdict.NOT_FINITE
+    values = trial.values()
+    first_new = next(i for i, v in enumerate(values) if v > 2000)
+    back = next(i for i, v in enumerate(values) if i > first_new and v < 2000)
+    assert set(values[first_new:back]) == {values[first_new]}  # no NaN, and nothing but what was published
+    assert all(1000 < v < 2000 for v in values[back:])
+    stats = trial.runners[0].stats()
+    assert stats.status == 0 and stats.last_fault == TaskStatus.ROLLED_BACK and stats.missed == 0
+    assert sorted(set(values[back:])) == list(np.arange(len(set(values[back:]))) + values[back])
+
+
+def test_a_committed_version_goes_on_from_its_own_state() -> None:
+    """A shadow, a trial and a commit: each value is of one version, and no sample is lost to a state but those that were skipped."""
+    trial = trial_of(tells, tells)
+    trial.run(24, {4: "shadow", 10: "trial", 16: "commit"}, x=lambda k: 1.0)
+    values = trial.values()
+    assert values[0] == -1 and trial.change is not None and trial.change.fate is None
+    steps = np.diff([v for v in values if v > 0])
+    assert set(steps.tolist()) <= {0.0, 1.0, 1000.0, 1001.0, 999.0} and values[-1] > 2000
+    assert trial.period_ns == MS
