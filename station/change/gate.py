@@ -142,17 +142,18 @@ class StationGate:
 
         What a task needs besides is told by the medians, of its cycle and of the model alone: the tails are those of the
         system, which the gate measures with the new version. That of a model's turns, which are not in each cycle, has no model.
-        A monitor is in the cycles that its task's model is in; a fallback comes on top; a smaller model comes in the model's place.
+        A model that runs in slices has no budget: it takes more cycles. A monitor is in the cycles that its task's model is in; a
+        fallback comes on top; a smaller model comes in the model's place.
         """
         stats, found = self._scheduler.stats(), []
         for name, table in self._config.tasks.items():
             monitor, late = table.others.get("monitor"), table.others.get("on_late")
-            if slot not in (table.model, *table.others.values()):
+            if slot not in (table.model if table.slice_ns is None else None, *table.others.values()):
                 continue
             model_ns, in_median = self._taken_ns(running), 0
-            if table.every == 1 and slot in (table.model, monitor):
+            if not table.has_turns and slot in (table.model, monitor):
                 in_median = model_ns
-            elif table.every == 1 and table.model is not None and slot == late:
+            elif not table.has_turns and table.model is not None and slot == late:
                 in_median = self._taken_ns(self._parts.slots[table.model].model)
             needs_ns = max(int(stats[name].execution.p50_ns) - in_median, 0)
             found.append(Budget(name, stats[name].period_ns, needs_ns, model_ns))

@@ -462,6 +462,8 @@ class Station:
         words = "" if silent else note(stats.action, stats.status)
         if (monitor := MonitorView.of(stats.monitor)) is not None:
             words = "; ".join(filter(None, (words, monitor.words)))
+        if stats.slices is not None:
+            words = "; ".join(filter(None, (words, stats.slices.complaint)))
         view = TaskView.of(stats, model, words, self._starting.get(stats.name, 0))
         return replace(view, due_ns=view.due_ns + self._scheduler.shift_ns)
 

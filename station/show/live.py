@@ -122,6 +122,7 @@ def draw(snapshot: Snapshot, most_tags: int = LIVE_TAGS) -> Group:
     parts: list[Text | Sheet] = [head]
     if snapshot.tasks:
         parts.append(_tasks(snapshot))
+    parts += [Text(f"{task.name}: {task.slice_words}") for task in snapshot.tasks if task.slices is not None]
     if snapshot.links:
         parts.append(_links(snapshot))
     if snapshot.servers:
@@ -240,7 +241,9 @@ def one_line(snapshot: Snapshot) -> str:
     """The station in one line: cycles, overruns, missed ticks and wake-up of each task, state of each link."""
     tasks = (
         f"{task.name} {task.cycles:,} cycles, {task.overruns:,} overruns, {task.counters.get('missed', 0):,} missed, "
-        f"wake-up {_spread(task.wake_up)} us" + (f" ({task.note})" if task.note else "")
+        f"wake-up {_spread(task.wake_up)} us"
+        + "".join(f", {words}" for words in (task.slice_words,) if words)
+        + (f" ({task.note})" if task.note else "")
         for task in snapshot.tasks
     )
     links = (f"{link.name} {link.state}" for link in snapshot.links)

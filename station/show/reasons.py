@@ -20,6 +20,7 @@ STATUS: Final = {
     TaskStatus.BAD_STATE: "the model's state became NaN or infinite",
     TaskStatus.ROLLED_BACK: "a version on trial was found bad, and no time was left for the one before it",
     TaskStatus.MONITOR: "the monitor does not trust the model with these inputs",
+    TaskStatus.NO_RESULT: "no run of the model in slices is done yet",
     TaskStatus.OVERRUN: "the cycle was late",
     TaskStatus.HUNG: "the task hangs inside a cycle",
 }
@@ -31,6 +32,7 @@ REASONS: Final = {
     "nan_outputs": STATUS[TaskStatus.NAN_OUTPUT],
     "state_resets": "a state was reset",
     "state_restores": "a state was restored",
+    "given_up_runs": "a run of the model in slices was given up",
     "monitor_verdicts": STATUS[TaskStatus.MONITOR],
     "watchdog_trips": STATUS[TaskStatus.WATCHDOG],
 }

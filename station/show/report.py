@@ -299,6 +299,8 @@ _SERVER_COLUMNS: Final = ("server", "address", ">clients", ">requests", ">refuse
 
 def _task_row(task: TaskView) -> Sequence[str]:
     version, unlive = f"{escape(task.model)} v{task.model_version}", task.unlive
+    if task.slices is not None:
+        version += f'<br><span class="soft">{escape(task.slice_words)}</span>'
     level = "bad" if task.never_live else "warn" if unlive > task.starting else "ok"
     safe = f'<span class="{level}">{unlive:,}</span>' + (f"<br>{escape(reasons(task))}" if unlive else "")
     note = f'<br><span class="warn">{escape(task.note)}</span>' if task.note else ""

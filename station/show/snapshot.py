@@ -12,10 +12,11 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from fieldbus.link.state import LINK_STATISTICS, LinkStatus
 from plc_bindings.data.changes import ChangeView
-from scheduler.stats import NO_LATENCY, TASK_STATISTICS, Latency, MonitorStats, TaskStats
+from scheduler.stats import NO_LATENCY, TASK_STATISTICS, Latency, MonitorStats, SliceStats, TaskStats
 from scheduler.status import TaskStatus
 from station.show.recorder import RecorderView
 from station.show.tags import TagView
+from station.terms.durations import format_duration
 
 _OWN: Final = ("cycles", "overruns")
 """Statistics that are attributes of `TaskView`; the others are among its `counters`."""
@@ -80,6 +81,8 @@ class TaskView:
     reaction: Latency = NO_LATENCY
     """From when inputs came to when outputs computed from them were sent; only native links count it."""
     monitor: MonitorView | None = None
+    slices: SliceStats | None = None
+    """Of a model that runs in slices."""
 
     @classmethod
     def of(cls, stats: TaskStats, model: str, note: str, starting: int) -> TaskView:
@@ -96,6 +99,7 @@ class TaskView:
             reaction=stats.reaction,
             counters={s.name: getattr(stats, s.name) for s in TASK_STATISTICS if s.name not in _OWN},
             monitor=MonitorView.of(stats.monitor),
+            slices=stats.slices,
             note=note,
             first_due_ns=stats.first_due_ns,
             due_ns=stats.due_ns,
@@ -107,6 +111,22 @@ class TaskView:
     def count(self, statistic: str) -> int | None:
         """A statistic by its name; None: who made this did not count it."""
         return getattr(self, statistic) if statistic in _OWN else self.counters.get(statistic)
+
+    @property
+    def slice_words(self) -> str:
+        """For people, of a model in slices: `a run in 292 cycles (292 ms), at most 301; longest slice 296 of 300 us`; else empty."""
+        found = self.slices
+        if found is None:
+            return ""
+        if not found.cycles:
+            return "no run in slices is done yet"
+        over = self.counters.get("slice_overruns", 0)
+        longer = f", {over:,} were longer" if over else ""
+        latency = format_duration(found.cycles * self.cycle_ns)
+        return (
+            f"a run in {found.cycles:,} cycles ({latency}), at most {found.most_cycles:,}; "
+            f"longest slice {found.longest_ns / 1e3:,.0f} of {found.slice_ns / 1e3:,.0f} us{longer}"
+        )
 
     @property
     def unlive(self) -> int:
