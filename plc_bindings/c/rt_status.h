@@ -69,6 +69,7 @@ enum {
     X(110, "BAD_STATE") \
     X(111, "ROLLED_BACK") \
     X(112, "MONITOR") \
+    X(113, "NO_RESULT") \
     X(200, "UNKNOWN_MODEL") \
     X(201, "WRONG_SIZE") \
     X(202, "TOO_MANY") \
