@@ -113,6 +113,7 @@ def tag_lines(snapshot: Snapshot, height: int) -> int:
     """How many tags fit on a screen of so many lines, below all else."""
     tables = (snapshot.tasks, snapshot.links, snapshot.servers, seen(snapshot.changes))
     lines = sum(len(rows) + _TABLE_LINES for rows in tables if rows) + len(list(_notes(snapshot)))
+    lines += sum(task.slices is not None for task in snapshot.tasks)
     return max(LEAST_TAGS, height - lines - _TABLE_LINES - _OTHER_LINES)
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from scheduler.stats import SliceStats
 from station.show.live import LineView, TableView, draw, one_line, tag_lines, view_for
 from tests.station.examples_of import snapshot, tag
 
@@ -107,3 +108,17 @@ def test_notes_are_whole_lines_on_a_narrow_terminal():
     assert "plc: <refused> & gone" in lines
     assert any(line.startswith("axis_x") and line.endswith("30/61/257  30/61/257") for line in lines)
     assert "…" not in out.file.getvalue()
+
+
+def test_a_model_in_slices_has_a_line():
+    """In how many cycles a run is done, how old a result is, the longest slice; before the first result, that there is none."""
+    shown, sliced = snapshot(), SliceStats(300_000, 292, 301, 87_000_000, 88_000_000, 298_000)
+    tasks = (replace(shown.tasks[0], slices=sliced, counters={"slice_overruns": 2}), *shown.tasks[1:])
+    out = console()
+    out.print(draw(replace(shown, tasks=tasks)))
+    words = "a run in 292 cycles (292 ms), at most 301; longest slice 298 of 300 us, 2 were longer"
+    assert f"axis_x: {words}" in out.file.getvalue()
+    assert words in one_line(replace(shown, tasks=tasks))
+    none = replace(tasks[0], slices=replace(sliced, cycles=0))
+    assert none.slice_words == "no run in slices is done yet"
+    assert tag_lines(shown, 60) - tag_lines(replace(shown, tasks=tasks), 60) == 1
