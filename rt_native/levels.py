@@ -6,6 +6,7 @@
     x86-64-v4-vnni    and VNNI: Intel servers since Cascade Lake, AMD since Zen 4              16 lanes
     aarch64           any 64-bit Arm: Cortex-A53, A72                                           4 lanes
     aarch64-dotprod   and dot products: Cortex-A55, A76 and later                               4 lanes
+    armv7             32-bit Arm with NEON and VFPv4: Cortex-A7, A15, A17; in C alone             4 lanes
     native            the machine that we are on
 
 x86-64-v2 has no fused multiply-add. Every sum of a program is rounded as FMA rounds it, so that all machines give the same bits;
@@ -36,6 +37,7 @@ _V3 = (
 )
 _V4 = (*_V3, "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl")
 _X86, _ARM64 = "x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"
+_ARM32 = "armv7-unknown-linux-gnueabihf"
 
 NATIVE = "native"
 """The name of the machine that we are on, as a level: `rt_native.target.native`."""
@@ -52,7 +54,7 @@ class Level:
 
     @property
     def machine(self) -> str:
-        """First part of the triple: x86_64, aarch64."""
+        """First part of the triple: x86_64, aarch64, armv7."""
         return self.target.triple.partition("-")[0]
 
 
@@ -65,6 +67,11 @@ LEVELS = {
         Level("x86-64-v4-vnni", Target(_X86, "x86-64-v4", "+avx512vl,+avx512vnni", 16), (*_V4, "avx512vnni")),
         Level("aarch64", Target(_ARM64, "generic", "+neon", 4), ("neon",)),
         Level("aarch64-dotprod", Target(_ARM64, "generic", "+neon,+dotprod", 4), ("neon", "dotprod")),
+        Level(
+            "armv7",
+            Target(_ARM32, "generic", "+neon,+vfp4,+hwdiv,+hwdiv-arm", 4),
+            ("neon", "vfp4", "hwdiv", "hwdiv-arm"),
+        ),
     )
 }
 """Every level but `native`; of one kind of machine, a later one is better."""
@@ -74,7 +81,7 @@ def fitting(machine: str, features: Set[str]) -> list[Level]:
     """The levels that a processor can run, best first; none, if it lacks what the least of its kind asks for.
 
     Args:
-        machine: x86_64, aarch64, as `rt_native.features.host_architecture` says it.
+        machine: x86_64, aarch64, armv7, as `rt_native.features.host_architecture` says it.
         features: in LLVM's words, as `rt_native.features.host_features` says them.
     """
     return [

@@ -14,6 +14,7 @@ from typing import Any, Final, NoReturn
 
 PROGRAMS: Final = {
     "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu libc6-dev-arm64-cross",
+    "arm-linux-gnueabihf-gcc": "gcc-arm-linux-gnueabihf libc6-dev-armhf-cross",
     "ar": "binutils",
     "chromedriver": "chromium-driver",
     "chromium": "chromium",
@@ -25,10 +26,12 @@ PROGRAMS: Final = {
     "mbpoll": "mbpoll",
     "node": "nodejs",
     "npm": "npm",
+    "objdump": "binutils",
     "openssl": "openssl",
     "prometheus": "prometheus",
     "promtool": "prometheus",
     "qemu-aarch64": "qemu-user",
+    "qemu-arm": "qemu-user",
     "socat": "socat",
     "strace": "strace",
     "systemd-analyze": "systemd",

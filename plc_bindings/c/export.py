@@ -79,7 +79,7 @@ def _table(level: Level, names: Sequence[str]) -> str:
 
 def known_features(level: Level) -> list[str]:
     """The features of a level that `rt_cpu.c` can ask a processor about."""
-    told = re.findall(r'^\s*\{"([\w.]+)", ', (FOLDER / "rt_cpu.c").read_text(encoding="utf-8"), re.M)
+    told = re.findall(r'^\s*\{"([\w.-]+)", ', (FOLDER / "rt_cpu.c").read_text(encoding="utf-8"), re.M)
     return [name for name in dict.fromkeys(level.required) if name in told]
 
 

@@ -73,7 +73,7 @@ _CHOICE = """\
     set(RTE_LEVEL @LEVEL@)
   endif()
 """
-_PATTERNS = {"x86_64": "x86_64|amd64|AMD64", "aarch64": "aarch64|arm64"}
+_PATTERNS = {"x86_64": "x86_64|amd64|AMD64", "aarch64": "aarch64|arm64", "armv7": "armv[78]l?|arm"}
 
 
 def cmake(levels: Sequence[Level]) -> str:

@@ -94,7 +94,7 @@ static bool has(const processor *p, const char *name) {
     return false; /* a feature that this file does not know is not there */
 }
 
-#elif defined(__aarch64__)
+#elif defined(__aarch64__) || defined(__arm__)
 #include <sys/auxv.h>
 
 /** Where the system tells of a feature. Names are LLVM's. */
@@ -105,8 +105,16 @@ typedef struct feature {
 
 enum { HWCAP, HWCAP2, WORDS };
 
-/* Linux, arch/arm64/include/uapi/asm/hwcap.h */
+/* Linux, uapi/asm/hwcap.h of arch/arm64 and arch/arm */
 static const feature features[] = {
+#ifdef __arm__
+    {"neon", HWCAP, 12},
+    {"vfp3", HWCAP, 13},
+    {"vfp4", HWCAP, 16},
+    {"hwdiv-arm", HWCAP, 17},
+    {"hwdiv", HWCAP, 18},
+    {"d32", HWCAP, 19},
+#else
     {"fp-armv8", HWCAP, 0},
     {"neon", HWCAP, 1},
     {"aes", HWCAP, 3},
@@ -125,6 +133,7 @@ static const feature features[] = {
     {"sve2", HWCAP2, 1},
     {"i8mm", HWCAP2, 13},
     {"bf16", HWCAP2, 14},
+#endif
 };
 
 /** What the system says of the processor. */
@@ -144,7 +153,7 @@ static bool has(const processor *p, const char *name) {
 }
 
 #else
-#error "rt_engine has kernels for x86-64 and 64-bit Arm"
+#error "rt_engine has kernels for x86-64, 64-bit Arm and ARMv7"
 #endif
 
 rte_status rte_cpu_check(void) {

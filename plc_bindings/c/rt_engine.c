@@ -10,7 +10,7 @@
 
 _Static_assert(sizeof(rte_record) == 192 && sizeof(rte_block) == 128, "layouts of rt_engine/kernels/interface/record.py, rt_engine/run/blocks.py");
 _Static_assert(sizeof(rte_native_change) == 64 && sizeof(rte_native_arrangement) == 64 && sizeof(rte_native_reader) == 64, "layouts of rt_engine/run/blocks.py");
-_Static_assert(sizeof(void *) == 8, "addresses are 64-bit numbers");
+_Static_assert(sizeof(void *) <= 8, "addresses are numbers of 64 bits");
 
 /* --- the library ------------------------------------------------------------------------------------------------------- */
 
@@ -136,12 +136,12 @@ static void list_states(rte_context *context) {
     context->states->count = (int64_t)states->count;
     for (size_t i = 0; i < states->count; i++)
         context->states->state[i] = (rte_native_state){
-            (int64_t)(context->arena + states->offset[i]),
+            rte_at(context->arena + states->offset[i]),
             (int64_t)states->tensors[i].bytes,
             kept_finite(states, i),
-            (int64_t)states->initial[i],
+            rte_at(states->initial[i]),
         };
-    context->block.states = (int64_t)context->states;
+    context->block.states = rte_at(context->states);
 }
 
 rte_status rte_context_new(const rte_model *model, rte_context **context) {
@@ -150,18 +150,18 @@ rte_status rte_context_new(const rte_model *model, rte_context **context) {
     size_t before = (sizeof(rte_context) + RTE_LINE - 1) / RTE_LINE * RTE_LINE;
     size_t arena = (model->arena_size + RTE_LINE - 1) / RTE_LINE * RTE_LINE; /* its size was checked at load */
     size_t behind = sizeof(rte_native_states) + model->states.count * sizeof(rte_native_state);
-    rte_context *made = rte_memory(before + arena + behind);
+    rte_context *made = behind < SIZE_MAX - before - arena ? rte_memory(before + arena + behind) : NULL;
     if (!made)
         return rte_fail(RTE_NO_MEMORY, "no memory for a context of %zu bytes", model->arena_size);
     made->model = rte_share(model);
     made->arena = (unsigned char *)made + before;
     made->states = (rte_native_states *)(made->arena + arena);
-    int64_t weights = (int64_t)model->weights;
+    int64_t weights = rte_at(model->weights);
     memcpy(made->arena, &weights, sizeof weights); /* the arena's header */
-    made->block.arena = (int64_t)made->arena;
-    made->block.records = (int64_t)model->records;
+    made->block.arena = rte_at(made->arena);
+    made->block.records = rte_at(model->records);
     made->block.count = (int64_t)model->record_count;
-    made->block.table = (int64_t)model->table;
+    made->block.table = rte_at(model->table);
     list_states(made);
     rte_reset(made);
     *context = made;
@@ -192,7 +192,7 @@ void *rte_state(rte_context *context, size_t index) {
 }
 
 rte_status rte_run(rte_context *context) {
-    return context ? (rte_status)execute((int64_t)&context->block) : RTE_BAD_ARGUMENT;
+    return context ? (rte_status)execute(rte_at(&context->block)) : RTE_BAD_ARGUMENT;
 }
 
 const char *rte_failed_node(const rte_context *context) {
@@ -208,7 +208,7 @@ void rte_reset(rte_context *context) {
 }
 
 int rte_state_is_finite(const rte_context *context) {
-    return context ? state_is_finite((int64_t)&context->block) != 0 : 1;
+    return context ? state_is_finite(rte_at(&context->block)) != 0 : 1;
 }
 
 size_t rte_state_bytes(const rte_model *model) {

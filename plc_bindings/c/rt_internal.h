@@ -92,6 +92,11 @@ struct rte_context {
 /** Note what was wrong, for `rte_error_text`; gives `status`. */
 rte_status rte_fail(rte_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/** An address as native code has it: a number of 64 bits, on 32-bit machines too. */
+static inline int64_t rte_at(const volatile void *place) {
+    return (int64_t)(uintptr_t)place;
+}
+
 /** Zeroed memory on a multiple of RTE_LINE, every page touched; NULL if there is none. */
 void *rte_memory(size_t bytes);
 

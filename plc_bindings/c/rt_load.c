@@ -89,7 +89,7 @@ static rte_status check_header(image *m) {
     if (u64(h + 16) != m->size)
         return rte_fail(RTE_DAMAGED, "the file has %llu bytes, its header says %llu", (unsigned long long)m->size,
                         (unsigned long long)u64(h + 16));
-    if (u32(h + 12) != crc32(h + CHECKED_FROM, m->size - CHECKED_FROM))
+    if (u32(h + 12) != crc32(h + CHECKED_FROM, (size_t)(m->size - CHECKED_FROM)))
         return rte_fail(RTE_DAMAGED, "the checksum is wrong: copy the file again");
     if (u32(h + 24) != KERNEL_ABI || u32(h + 28) != sizeof(rte_record))
         return rte_fail(RTE_OTHER_VERSION, "the program was compiled for kernels of version %u, this library has %d",
@@ -146,7 +146,7 @@ static rte_status take_kernels(const image *m, rte_model *model) {
         const rte_kernel *kernel = bsearch(name, rte_kernels, rte_kernel_count, sizeof *rte_kernels, by_name);
         if (!kernel)
             return rte_fail(RTE_MISSING_KERNEL, "the program needs the kernel '%s', which this library does not have", name);
-        model->table[i] = (int64_t)kernel->run;
+        model->table[i] = (int64_t)(uintptr_t)kernel->run;
     }
     return RTE_OK;
 }
@@ -184,7 +184,7 @@ static rte_status read_tensor(const image *m, const unsigned char *at, rte_tenso
         bytes > m->arena - offset)
         return rte_fail(RTE_DAMAGED, "tensor '%s': type %u, %llu bytes at %llu of %llu", name, (unsigned)dtype,
                         (unsigned long long)bytes, (unsigned long long)offset, (unsigned long long)m->arena);
-    *tensor = (rte_tensor){name, (int32_t)dtype, rank, shape, bytes};
+    *tensor = (rte_tensor){name, (int32_t)dtype, rank, shape, (size_t)bytes};
     *place = (int64_t)offset;
     return RTE_OK;
 }
@@ -210,9 +210,13 @@ static rte_status take_tensors(const image *m, rte_model *model) {
             if (status)
                 return status;
         }
-    model->state_bytes = 0;
+    uint64_t state_bytes = 0; /* states lie side by side in an arena */
     for (size_t i = 0; i < model->states.count; i++)
-        model->state_bytes += model->states.tensors[i].bytes;
+        state_bytes += model->states.tensors[i].bytes;
+    if (state_bytes > m->arena)
+        return rte_fail(RTE_DAMAGED, "states of %llu bytes in a context of %llu", (unsigned long long)state_bytes,
+                        (unsigned long long)m->arena);
+    model->state_bytes = (size_t)state_bytes;
     return RTE_OK;
 }
 
@@ -291,8 +295,8 @@ static void free_ends(const rte_ends *ends) {
 
 static bool allocate(const image *m, rte_model *model) {
     model->shares = malloc(sizeof *model->shares);
-    model->table = calloc(m->of[KERNELS].count + 1, sizeof *model->table);
-    model->nodes = calloc(m->of[NODES].count + 1, sizeof *model->nodes);
+    model->table = calloc((size_t)m->of[KERNELS].count + 1, sizeof *model->table);
+    model->nodes = calloc((size_t)m->of[NODES].count + 1, sizeof *model->nodes);
     bool inputs = allocate_ends(&model->inputs, m->inputs, false), outputs = allocate_ends(&model->outputs, m->outputs, false);
     return allocate_ends(&model->states, m->states, true) && inputs && outputs && model->shares && model->table && model->nodes;
 }
@@ -318,8 +322,8 @@ static rte_status build(const image *m, rte_model *model) {
         return rte_fail(RTE_NO_MEMORY, "no memory for the model's tables");
     atomic_init(model->shares, 1);
     model->weights = m->of[WEIGHTS].data;
-    model->record_count = m->of[RECORDS].count;
-    model->arena_size = m->arena;
+    model->record_count = (size_t)m->of[RECORDS].count;
+    model->arena_size = (size_t)m->arena;
     rte_status status = take_kernels(m, model);
     status = status ? status : take_tensors(m, model);
     status = status ? status : check_results(m);
@@ -349,7 +353,7 @@ static rte_status make(unsigned char *file, size_t size, rte_model **model) {
 
 /** Memory for a file, on a multiple of RTE_LINE; NULL, with the status noted, if it cannot be. */
 static unsigned char *room(uint64_t size) {
-    unsigned char *file = size <= MOST_BYTES ? aligned_alloc(RTE_LINE, (size + RTE_LINE) / RTE_LINE * RTE_LINE) : NULL;
+    unsigned char *file = size <= MOST_BYTES ? aligned_alloc(RTE_LINE, (size_t)((size + RTE_LINE) / RTE_LINE * RTE_LINE)) : NULL;
     if (!file)
         rte_fail(RTE_NO_MEMORY, "no memory for a program of %llu bytes; the most is %llu", (unsigned long long)size,
                  (unsigned long long)MOST_BYTES);

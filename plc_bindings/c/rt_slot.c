@@ -87,22 +87,22 @@ static rte_status prepare(rte_slot *slot, const rte_model *model, uint64_t versi
 
 /** The states of the context that runs go over to it if they are the same; also when it is taken back. */
 static void offer(rte_reader *reader, rte_context *context) {
-    bool runs_first = atomic_load(&reader->native.arrangement) == (int64_t)&reader->offers[0];
+    bool runs_first = atomic_load(&reader->native.arrangement) == rte_at(&reader->offers[0]);
     reader->offered = context;
     reader->offer = &reader->offers[runs_first];
-    reader->offer->active = (int64_t)context;
-    reader->offer->carry_to = rte_same(&reader->running->model->states, &context->model->states) ? (int64_t)context : 0;
-    reader->offer->change = (int64_t)&reader->slot->native;
-    atomic_store(&reader->native.next, (int64_t)reader->offer);
+    reader->offer->active = rte_at(context);
+    reader->offer->carry_to = rte_same(&reader->running->model->states, &context->model->states) ? rte_at(context) : 0;
+    reader->offer->change = rte_at(&reader->slot->native);
+    atomic_store(&reader->native.next, rte_at(reader->offer));
 }
 
 /** Has the thread the offered context, with its states? Takes it for a thread that does not run. */
 static bool has_taken(rte_reader *reader) {
     pthread_mutex_lock(&reader->slot->state);
     if (!reader->runs && atomic_load(&reader->native.next))
-        slot_pick((int64_t)reader, NEVER);
+        slot_pick(rte_at(reader), NEVER);
     pthread_mutex_unlock(&reader->slot->state);
-    if (atomic_load(&reader->native.arrangement) != (int64_t)reader->offer)
+    if (atomic_load(&reader->native.arrangement) != rte_at(reader->offer))
         return false; /* not offered's turn yet, or its states are being copied at this moment */
     reader->running = reader->offered;
     return true;
@@ -110,7 +110,7 @@ static bool has_taken(rte_reader *reader) {
 
 /** Take an offer back; false if the thread has taken it at this very moment. */
 static bool withdraw(rte_reader *reader) {
-    if (slot_withdraw((int64_t)reader))
+    if (slot_withdraw(rte_at(reader)))
         return true;
     while (!has_taken(reader)) /* it is inside of slot_pick: copying its states */
         wait_a_moment();
@@ -177,7 +177,7 @@ rte_status rte_slot_reader_new(rte_slot *slot, rte_reader **reader) {
         free(made);
     } else {
         made->slot = slot;
-        atomic_store(&made->native.active, (int64_t)made->running);
+        atomic_store(&made->native.active, rte_at(made->running));
         made->next = slot->readers;
         slot->readers = made;
         *reader = made;
@@ -218,7 +218,7 @@ void rte_slot_reader_stop(rte_reader *reader) {
 }
 
 rte_context *rte_slot_pick(rte_reader *reader, int64_t tick_ns) {
-    return (rte_context *)slot_pick((int64_t)reader, tick_ns);
+    return (rte_context *)(uintptr_t)slot_pick(rte_at(reader), tick_ns);
 }
 
 /* --- slots ------------------------------------------------------------------------------------------------------------- */

@@ -95,7 +95,7 @@ CPUINFO: Final = {
     "Raspberry Pi 2 (Cortex-A7)": (
         "armv7",
         "half thumb fastmult vfp edsp neon vfpv3 tls vfpv4 idiva idivt vfpd32 lpae evtstrm",
-        [],
+        ["armv7"],
     ),
     "i.MX 6SoloLite (Cortex-A9)": (
         "armv7",

@@ -15,7 +15,7 @@ from rt_native.library import Library
 from rt_native.target import LANE_WIDTHS, host, is_foreign, native
 from tests import ROOT
 
-MACHINES = {"x86_64": "EM_X86_64", "aarch64": "EM_AARCH64"}
+MACHINES = {"x86_64": "EM_X86_64", "aarch64": "EM_AARCH64", "armv7": "EM_ARM"}
 OTHER = next(entry for entry in LEVELS.values() if entry.machine != platform.machine())
 MODULES = tuple(f"rt_engine.run.{name}_native" for name in ("executor", "slot", "times"))
 

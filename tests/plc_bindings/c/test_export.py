@@ -147,9 +147,7 @@ def test_what_cannot_be_exported_is_refused(tmp_path):
     """A level without FMA, one that does not exist, two models of one name."""
     with pytest.raises(UnsupportedCpu, match=r"x86-64-v2 has no fused multiply-add.*the least is x86-64-v3"):
         level("x86-64-v2")
-    with pytest.raises(
-        UnsupportedCpu, match="there is no level 'sparc'; there is x86-64-v3, x86-64-v4, aarch64, native"
-    ):
+    with pytest.raises(UnsupportedCpu, match=r"there is no level 'sparc'; there is x86-64-.*, aarch64, .*, native"):
         level("sparc")
     (tmp_path / "a").mkdir()
     for path in (tmp_path / "m.rtp", tmp_path / "a" / "m.rtp"):
