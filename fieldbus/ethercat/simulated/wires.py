@@ -9,19 +9,16 @@ Making them needs root, or a name space in which one is root: `unshare -rn COMMA
 import ctypes
 import os
 import socket
-import struct
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from fieldbus.ethercat.protocol import ETHERTYPE
+from fieldbus.ethercat.wire.socket import BUFFER_BYTES, raw_socket
 
 _NEW_NETWORK: Final = 0x40000000
 _NETWORK: Final = "/proc/thread-self/ns/net"
-_SOL_PACKET, _IGNORE_OUTGOING = 263, 23
-_RECEIVE_BYTES: Final = 1 << 20
 
 
 def open_port(interface: str) -> socket.socket:
@@ -31,16 +28,7 @@ def open_port(interface: str) -> socket.socket:
         PermissionError: Without CAP_NET_RAW.
         OSError: There is no such interface, or it is down.
     """
-    port = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-    try:
-        port.setsockopt(_SOL_PACKET, _IGNORE_OUTGOING, struct.pack("i", 1))
-        port.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
-        port.bind((interface, ETHERTYPE))
-        port.setblocking(False)
-    except OSError:
-        port.close()
-        raise
-    return port
+    return raw_socket(interface, hears_itself=False, buffer_bytes=BUFFER_BYTES)
 
 
 def _ip(*arguments: str) -> None:

@@ -6,7 +6,7 @@ import time
 from typing import Final
 
 from fieldbus.errors import ConnectionLostError
-from fieldbus.ethercat.protocol import ETHERTYPE
+from fieldbus.ethercat.wire.socket import raw_socket
 
 _SETTLE_S, _LISTEN_S = 0.002, 0.05
 _KIND_AT: Final = 15
@@ -18,9 +18,7 @@ _MOST: Final = 10_000
 
 def check_nobody_else(name: str, listen_s: float = _LISTEN_S) -> None:
     """Listen for a moment; raises `ConnectionLostError` if EtherCAT frames go round that are not ours: another master is on it."""
-    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as ear:
-        ear.setblocking(False)
-        ear.bind((name, ETHERTYPE))
+    with raw_socket(name) as ear:
         time.sleep(_SETTLE_S)  # those of ours that are still under way
         _drain(ear)
         until_s, count = time.monotonic() + listen_s, 0

@@ -11,7 +11,8 @@ from contextlib import suppress
 from typing import Any, ClassVar, Final
 
 from fieldbus.errors import ConfigurationError, ConnectionLostError, NoAnswerError
-from fieldbus.ethercat.wire.wire import SOEM_INDEXES, only
+from fieldbus.ethercat.wire.socket import only
+from fieldbus.ethercat.wire.wire import SOEM_INDEXES
 
 INSTALL = "pip install 'rt-engine[ethercat]'"
 

@@ -4,24 +4,20 @@ Waiting is the kernel's: the interpreter is free meanwhile, which it is not in p
 tells the index of its first datagram: ours are `INDEXES`, SOEM's 0 to 15, those of the cyclic exchange 0x80 and above.
 """
 
-import ctypes
 import os
 import select
-import socket
-import struct
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from fieldbus.errors import ConnectionLostError, GarbageError, NoAnswerError
-from fieldbus.ethercat.protocol import ETHERTYPE, Command, Register
+from fieldbus.ethercat.protocol import Command, Register
 from fieldbus.ethercat.wire import frames
+from fieldbus.ethercat.wire.socket import raw_socket
 
 INDEXES: Final = range(0x40, 0x80)
 SOEM_INDEXES: Final = range(0, 0x10)
-_INDEX_AT: Final = frames.HEAD_BYTES + 1
-_SO_ATTACH_FILTER: Final = 26
 _READ_S: Final = 0.02
 """So long an answer is awaited; a bus of 60 slaves takes 0.1 ms."""
 TRIES: Final = 3
@@ -105,22 +101,6 @@ def _station(command: Command, address: int) -> int:
     return address & 0xFFFF if command in (Command.FPRD, Command.FPWR, Command.FPRW) else 0
 
 
-def only(sock: socket.socket, indexes: range) -> None:
-    """Let the kernel drop what is no EtherCAT frame of these indexes: other's frames are not even woken for."""
-    program = b"".join(
-        struct.pack("HBBI", *step)
-        for step in (
-            (0x30, 0, 0, _INDEX_AT),  # ldb [index]
-            (0x35, 0, 2, indexes.start),  # jge start, else drop
-            (0x35, 1, 0, indexes.stop),  # jge stop: drop
-            (0x06, 0, 0, 0x40000),  # take all
-            (0x06, 0, 0, 0),  # drop
-        )
-    )
-    held = ctypes.create_string_buffer(program)
-    sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HL", len(program) // 8, ctypes.addressof(held)))
-
-
 class Wire:
     """Questions to slaves on a network interface; each waits for its answer. For one thread.
 
@@ -134,10 +114,7 @@ class Wire:
         self.interface, self.timeout_s, self.most_bytes = interface, timeout_s, frames.MOST_DATAGRAMS
         self._next = 0
         try:
-            self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-            self._socket.setblocking(False)
-            only(self._socket, INDEXES)
-            self._socket.bind((interface, ETHERTYPE))
+            self._socket = raw_socket(interface, INDEXES)
         except OSError as error:
             raise self._lost(error) from error
 

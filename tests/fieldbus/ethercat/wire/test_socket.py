@@ -2,14 +2,16 @@
 
 import socket
 import time
+from pathlib import Path
 
 import pytest
 
 from fieldbus.errors import ConnectionLostError
 from fieldbus.ethercat.protocol import ETHERTYPE, Command
+from fieldbus.ethercat.simulated.wires import open_port
 from fieldbus.ethercat.wire.frames import Datagram, frame_of
-from fieldbus.ethercat.wire.socket import INDEXES, open_socket
-from fieldbus.ethercat.wire.wire import SOEM_INDEXES, only
+from fieldbus.ethercat.wire.socket import INDEXES, only, open_socket
+from fieldbus.ethercat.wire.wire import SOEM_INDEXES, Wire
 
 OURS = INDEXES.start
 
@@ -74,3 +76,14 @@ def test_an_interface_that_is_not_there_is_refused() -> None:
     raw_socket().close()
     with pytest.raises(ConnectionLostError, match="eth99"):
         open_socket("eth99")
+
+
+def test_what_cannot_be_opened_is_given_back() -> None:
+    """No descriptor stays open, however often it is tried; who only asks registers is told in the same words."""
+    raw_socket().close()
+    before, kept = len(list(Path("/proc/self/fd").iterdir())), []
+    for opened in (Wire, open_socket, open_port):
+        with pytest.raises((ConnectionLostError, OSError), match=r"eth99|No such device") as caught:
+            opened("eth99")
+        kept.append(caught)  # with its frames, and what they hold
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
