@@ -40,10 +40,6 @@ NATIVE = Library("fieldbus.exchange", modules=("fieldbus.exchange.exchange_nativ
 _NOTHING = -1
 _TAKE_S, _TAKE_MORE_NS = 0.0002, 1_000_000_000
 _X = offsets(EXCHANGE)
-_COUNTERS = (
-    *("reads", "writes_done", "errors", "safe_writes", "limited", "late", "implausible", "notified"),
-    *("frames_lost", "wrong_counters", "foreign", "state_changes"),
-)
 _STREAM_BYTES = 1 << 16
 _OLD_TABLES = 8
 _COUNTERS = (

@@ -79,7 +79,6 @@ BITS = {
 """Bits of the types whose length is fixed."""
 SIGNED = frozenset({Type.INT8, Type.INT16, Type.INT32, Type.INT64})
 _TEXTS = frozenset({Type.TEXT, Type.OCTETS, Type.DOMAIN})
-_PLAIN = frozenset({Type.UINT8, Type.UINT16, Type.UINT32, Type.UINT64})
 
 
 class Access(IntFlag):

@@ -17,7 +17,6 @@ from rt_native.memory import Block
 _MEMORY = 0x1000
 _OUTPUTS, _INPUTS = 0x44, 0x00
 _FULL_SCALE_V, _UNITY = 10.0, 65536
-_ANALOGUE_TYPE = 0x0000_1389  # object 0x1000: modular device profile 5001
 _SMALL = EscKind(type_number=0x12, fmmus=3, sync_managers=4, ram_bytes=1024, has_clock=False)
 """The smallest ESC (ET1200, data sheet section I): what simple terminals have."""
 _READ_WRITE = Access.RW | Access.SETTINGS

@@ -28,7 +28,6 @@ _DIVIDER_NS: Final = 40
 _DIVIDER_OF_RESET: Final = 2498
 _WATCHDOG: Final = 0x40
 """In the control byte of a sync manager: the watchdog looks whether it is written."""
-_MAILBOX_S: Final = 2.0
 
 
 @dataclass(slots=True)

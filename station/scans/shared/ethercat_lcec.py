@@ -25,7 +25,6 @@ from station.scans.shared.foreign_xml import bytes_of, number_of
 _SIGNED: Final = {8: 0x02, 16: 0x03, 32: 0x04, 64: 0x15}
 _UNSIGNED: Final = {8: 0x05, 16: 0x06, 32: 0x07, 64: 0x1B}
 _TICK_NS: Final = 40
-_WORD = (0, 0xFFFF)
 _LONG = (0, 0xFFFFFFFF)
 _NOT_TAKEN: Final = {
     "idnConfig": "an IDN (SoE)",
