@@ -13,6 +13,7 @@ from station.commands.shared.options import JsonOption
 from station.errors import ExitCode
 from station.scans import ethercat as scanning
 from station.scans.ethercat import InterfaceArgument, OutputOption
+from station.scans.shared.proposed import check_output, command_line
 
 ORDER = 166
 ethercat = typer.Typer(help="Look at an EtherCAT bus: who is on it, and how its slaves are.", no_args_is_help=True)
@@ -77,8 +78,8 @@ def import_file(
     from rt_native.terminal import Terminal
 
     errors = Terminal(stderr=True)
-    scanning.check_output(output)
+    check_output(output)
     with explained(errors):
         from station.scans.shared.ethercat_files import read_bus
 
-        scanning.propose(errors, read_bus(file, interface, scanning.command_line(), master), output)
+        scanning.propose(errors, read_bus(file, interface, command_line(), master), output)

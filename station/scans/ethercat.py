@@ -6,12 +6,12 @@ INTERFACE -> slaves in PRE-OP -> EEPROMs and CoE -> entries with types and names
 from __future__ import annotations
 
 import json
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from station.scans.shared.proposed import check_output, command_line, give, next_step
 
 if TYPE_CHECKING:
     from rt_native.terminal import Terminal
@@ -76,34 +76,11 @@ def refuse_if_held(interface: str) -> None:
         )
 
 
-def check_output(output: Path | None) -> None:
-    """Raises `typer.BadParameter` if the station file cannot be written, or is there already."""
-    if output is not None and not output.parent.is_dir():
-        raise typer.BadParameter(f"there is no folder {output.parent}; make it first", param_hint="--output")
-    if output is not None and output.exists():
-        raise typer.BadParameter(f"{output} is there already; name another file", param_hint="--output")
-
-
-def command_line() -> str:
-    """By which this was called, for people."""
-    return shlex.join(["rt-engine", *sys.argv[1:]])
-
-
 def propose(errors: Terminal, bus: BusWanted, output: Path | None) -> None:
     """Write, or print, the station file; and say what to do now."""
-    from rt_native.text import visible
     from station.scans.shared.ethercat_proposal import proposal
 
-    text = proposal(bus)
-    if output is None:
-        sys.stdout.write("".join(visible(text, keep="\n")))
-        return
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise typer.BadParameter(f"{output} cannot be written: {error.strerror}", param_hint="--output") from error
-    for line in (
-        f"{output}   link, slaves and tags, to go on with",
-        f"next: rt-engine check --connect {shlex.quote(str(output))}",
-    ):
-        errors.print(line, soft_wrap=True, highlight=False, markup=False)
+    give(proposal(bus), output)
+    if output is not None:
+        for line in (f"{output}   link, slaves and tags, to go on with", next_step(output)):
+            errors.print(line, soft_wrap=True, highlight=False, markup=False)

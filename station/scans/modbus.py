@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from station.scans.shared.proposed import check_folder, check_output, command_line, give, next_step
+
 if TYPE_CHECKING:
     from fieldbus.modbus.scan.asking import Asker
     from rt_native.terminal import Terminal
@@ -70,6 +72,7 @@ def modbus(
     Tables and progress go to the screen, a station file with links and tags to the output. Ctrl-C ends the search early.
     """
     from rt_native.terminal import Terminal
+    from station.scans.shared.modbus_proposal import proposal
     from station.scans.shared.modbus_search import connected
     from station.scans.shared.modbus_target import Serial, refuse_if_held
     from station.scans.shared.progress import progress
@@ -99,7 +102,7 @@ def modbus(
         from station.scans.shared.modbus_kept import keep
 
         keep(device, again)
-    _propose(errors, device, name, unit, output)
+    give(proposal(device, command_line(), name, unit), output)
     _next(errors, device, sought, again, output)
 
 
@@ -187,11 +190,8 @@ def _check_places(name: str, again: Path | None, output: Path | None, sought: So
         raise typer.BadParameter(f'"{name}" is no name of a tag: letters, digits, _', param_hint="--name")
     if again is not None and sought is None:
         raise typer.BadParameter("it keeps where a value lies; give --value, too", param_hint="--again")
-    for option, path in (("--again", again), ("--output", output)):
-        if path is not None and not path.parent.is_dir():
-            raise typer.BadParameter(f"there is no folder {path.parent}; make it first", param_hint=option)
-    if output is not None and output.exists():
-        raise typer.BadParameter(f"{output} is there already; name another file", param_hint="--output")
+    check_folder(again, "--again")
+    check_output(output)
 
 
 def _kept(again: Path | None, target: Target) -> Device | None:
@@ -276,20 +276,6 @@ def _is_talking(errors: Terminal) -> bool:
     return errors.is_terminal and sys.stdin.isatty()
 
 
-def _propose(errors: Terminal, device: Device, name: str, unit: str, output: Path | None) -> None:
-    from rt_native.text import visible
-    from station.scans.shared.modbus_proposal import proposal
-
-    text = proposal(device, shlex.join(["rt-engine", *sys.argv[1:]]), name, unit)
-    if output is None:
-        sys.stdout.write("".join(visible(text, keep="\n")))
-        return
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise typer.BadParameter(f"{output} cannot be written: {error.strerror}", param_hint="--output") from error
-
-
 def _next(errors: Terminal, device: Device, sought: Sought | None, again: Path | None, output: Path | None) -> None:
     """What to do now."""
     where = shlex.quote(str(device.target))
@@ -302,7 +288,7 @@ def _next(errors: Terminal, device: Device, sought: Sought | None, again: Path |
         _say(errors, f"next: let it change, then rt-engine scan modbus {where} --again {word} --value NEW")
     elif output is not None:
         _say(errors, f"{output}   links and tags, to go on with")
-        _say(errors, f"next: rt-engine check --connect {shlex.quote(str(output))}")
+        _say(errors, next_step(output))
     elif sought is None:
         _say(
             errors,

@@ -15,6 +15,7 @@ from typing import Final
 
 from fieldbus.ethercat.slaves.entries import PdoEntry, SlaveFound
 from rt_native.text import visible
+from station.scans.shared.proposed import made_by
 from station.scans.shared.toml_text import inline, text_of
 from station.terms.durations import format_duration
 
@@ -114,7 +115,7 @@ def with_names(slaves: Iterable[SlaveWanted]) -> tuple[SlaveWanted, ...]:
 def proposal(bus: BusWanted) -> str:
     """The station file's text."""
     lines = [
-        f"# Made by: {visible(bus.made_by)}",
+        made_by(bus.made_by),
         "# Inputs are tags. What is controlled is your decision: take the # from outputs that a task is to write; others are 0.",
         "",
         "[station]",

@@ -18,6 +18,7 @@ from rt_native.text import visible
 from station.links.modbus import ModbusRtuLink, ModbusTcpLink
 from station.scans.shared.modbus_results import Device, Hit, Unit
 from station.scans.shared.modbus_target import PORT, Tcp
+from station.scans.shared.proposed import made_by
 from station.scans.shared.toml_text import inline, text_of
 from station.terms.tables import NAME_PATTERN
 
@@ -48,7 +49,7 @@ def proposal(device: Device, command: str, name: str, unit: str) -> str:
     units = [u for u in device.units if u.number in wanted]
     requests = 1 if chosen else sum(map(_requests, units))
     lines = [
-        f"# Made by: {visible(command)}",
+        made_by(command),
         "# Every tag is an input; what may be written is your decision.",
         "",
         "[station]",

@@ -1,0 +1,50 @@
+"""The station file that a scan proposes: where it may go, by which command it was made, and how it is given."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+import typer
+
+from rt_native.text import visible
+
+
+def check_folder(path: Path | None, option: str) -> None:
+    """Raises `typer.BadParameter` if there is no folder for the file that this option names."""
+    if path is not None and not path.parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {path.parent}; make it first", param_hint=option)
+
+
+def check_output(output: Path | None) -> None:
+    """Raises `typer.BadParameter` if the station file cannot be written, or is there already."""
+    check_folder(output, "--output")
+    if output is not None and output.exists():
+        raise typer.BadParameter(f"{output} is there already; name another file", param_hint="--output")
+
+
+def command_line() -> str:
+    """By which this was called, for people."""
+    return shlex.join(["rt-engine", *sys.argv[1:]])
+
+
+def made_by(command: str) -> str:
+    """The first line of the file."""
+    return f"# Made by: {visible(command)}"
+
+
+def give(text: str, output: Path | None) -> None:
+    """Write the station file; without a name for it, print it. Raises `typer.BadParameter`: it cannot be written."""
+    if output is None:
+        sys.stdout.write("".join(visible(text, keep="\n")))
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise typer.BadParameter(f"{output} cannot be written: {error.strerror}", param_hint="--output") from error
+
+
+def next_step(output: Path) -> str:
+    """What to do with it now."""
+    return f"next: rt-engine check --connect {shlex.quote(str(output))}"
