@@ -164,4 +164,5 @@ _MEANING = {
     Status.DIVISION_BY_ZERO: "an integer was divided by zero",
     Status.IMPOSSIBLE_BRANCH: "its condition chose a branch that does not fit the shapes which the model was loaded for",
     Status.LONGER_THAN_BOUND: "a length that is only known at run time was larger than its bound",
+    Status.HELPER_LATE: "a helper core began a part of it and did not end it in time",
 }

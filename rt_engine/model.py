@@ -23,6 +23,7 @@ from rt_engine.run.batch import Progress, cores, run_batch, stacked
 from rt_engine.run.context import Context
 from rt_engine.run.executable import Executable
 from rt_engine.run.native import KERNELS
+from rt_engine.run.team import checked_threads, with_helpers
 from rt_engine.state import check_states, initial_values
 from rt_native.library import Library
 
@@ -64,10 +65,11 @@ class Report:
 class Model:
     """An immutable compiled model, shareable between tasks and threads."""
 
-    def __init__(self, program: Program, name: str = "", library: Library = KERNELS) -> None:
-        self.program, self.name = program, name
+    def __init__(self, program: Program, name: str = "", library: Library = KERNELS, threads: int = 1) -> None:
+        self.program, self.name, self.threads = program, name, threads
         self._executable = Executable(program, library)
         self._idle: list[Context] = []
+        self._single = self._idle if threads == 1 else []
         self._contract: tuple[Contract | None] | None = None
 
     @property
@@ -134,9 +136,18 @@ class Model:
         """What a user should know, in words: sizes that were assumed, what outputs mean where it is not what the file says."""
         return (*self.program.assumed, *self.program.naming.notes)
 
-    def context(self) -> Context:
-        """A private context: one for each task or thread."""
-        return Context(self._executable)
+    def context(self, threads: int | None = None) -> Context:
+        """A private context: one for each task or thread.
+
+        Args:
+            threads: how many run it together, the same bits; by default as many as the model was loaded for. With more than one it
+                has helper threads of its own, which end with it. A task has its own helpers (`Task.threads`), whatever it is here.
+
+        Raises:
+            InputError: less than 1, or more than 8.
+        """
+        count, context = self.threads if threads is None else threads, Context(self._executable)
+        return context if count == 1 else with_helpers(context, count)
 
     def run(self, feeds: Mapping[str, ArrayLike]) -> list[NDArray[Any]]:
         """Run once, in a context that the model keeps for this; gives copies of the outputs in their order. For scripts and tests.
@@ -194,7 +205,7 @@ class Model:
             return False
 
     def _lent(self) -> Context:
-        """A context of those that are kept for `run` and `map`; one more where all are in use. It goes back to `_idle`."""
+        """A context of those that are kept for `run`; one more where all are in use. It goes back to `_idle`."""
         try:
             return self._idle.pop()
         except IndexError:
@@ -202,12 +213,16 @@ class Model:
 
     @contextmanager
     def _borrowed(self) -> Iterator[Context]:
-        context = self._lent()
+        """A context for one of the threads of `map`: each runs samples of its own, on one core."""
+        try:
+            context = self._single.pop()
+        except IndexError:
+            context = self.context(1)
         try:
             context.reset()
             yield context
         finally:
-            self._idle.append(context)
+            self._single.append(context)
 
     def _without_states(self, context: Context, feeds: Any) -> Any:
         """The inputs among the feeds; the states are put into the context."""
@@ -235,15 +250,15 @@ class Model:
         """By the bytes of its program: on another machine, or with another library, it takes the kernels that are there."""
         from rt_engine.program.rtp_writer import to_bytes
 
-        return _unpickled, (to_bytes(self.program), self.name, self.sha256)
+        return _unpickled, (to_bytes(self.program), self.name, self.sha256, self.threads)
 
     def __repr__(self) -> str:
         ends = [", ".join(map(str, specs)) for specs in (self.inputs, self.outputs)]
         return f"<Model {self.name or '?'}: ({ends[0]}) -> ({ends[1]})>"
 
 
-def _unpickled(data: bytes, name: str, sha256: str) -> Model:
-    return Model(replace(load(data).program, sha256=sha256), name)
+def _unpickled(data: bytes, name: str, sha256: str, threads: int = 1) -> Model:
+    return Model(replace(load(data).program, sha256=sha256), name, threads=threads)
 
 
 def load(
@@ -255,6 +270,7 @@ def load(
     initial: Mapping[str, ArrayLike] | None = None,
     values: Mapping[str, ArrayLike] | None = None,
     bounds: Mapping[str, int] | None = None,
+    threads: int = 1,
     library: Library = KERNELS,
 ) -> Model:
     """Load an ONNX model and compile it to a program for any machine, or a compiled program, bound to this machine's kernels.
@@ -273,6 +289,7 @@ def load(
         values: input name -> what it always is, such as the sample rate of a speech model: the input becomes a constant, what
             follows from it is computed now, and it is no input any more.
         bounds: name of a tensor, a node or a symbolic dimension -> the most that a length can be that is known at run time only.
+        threads: how many run it together where a context is made, the same bits: for models that take longer than about 50 us.
         library: kernels to run it with; another lane width than the machine's own is for tests.
 
     A compiled program has its shapes, states, values and bounds; they may be given again, but not be others.
@@ -297,10 +314,10 @@ def load(
             specs = [place.spec for place in program.state]
             given = {spec.name: value for spec, value in zip(specs, program.initial, strict=True)} | dict(initial)
             program = replace(program, initial=tuple(initial_values(specs, given).values()))
-        return Model(program, name, library)
+        return Model(program, name, library, checked_threads(threads))
     from rt_engine.compiler import compile_model
 
-    return Model(compile_model(source, bound, initial), name, library)
+    return Model(compile_model(source, bound, initial), name, library, checked_threads(threads))
 
 
 def checked_program(program: Program, title: str, library: Library = KERNELS) -> Program:

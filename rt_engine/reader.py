@@ -312,7 +312,7 @@ def go_over(
 
 def warmed(model: Model, version: int) -> Context:
     """A context that has run once on zeros, so that its memory is in the caches and no first run is slow."""
-    context = model.context()
+    context = model.context(1)
     context._fields["version"] = version
     context._run(context.block_address)
     for view in context.outputs.values():

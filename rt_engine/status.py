@@ -17,3 +17,5 @@ class Status(IntEnum):
     """A condition chose a branch that does not fit the shapes which the model was loaded for."""
     LONGER_THAN_BOUND = 5
     """A length that is only known at run time was larger than its bound; the output is not written."""
+    HELPER_LATE = 6
+    """A helper core began a piece of a record and did not end it in time. The context rests until the helper has let go of it."""

@@ -14,6 +14,7 @@ enum {
     RTE_DIVISION_BY_ZERO = 3, /**< An integer was divided by zero; the quotient is 0. */
     RTE_IMPOSSIBLE_BRANCH = 4, /**< A condition chose a branch that does not fit the shapes which the model was loaded for. */
     RTE_LONGER_THAN_BOUND = 5, /**< A length that is only known at run time was larger than its bound; the output is not written. */
+    RTE_HELPER_LATE = 6, /**< A helper core began a piece of a record and did not end it in time. The context rests until the helper has let go of it. */
     RTE_NO_FILE = 300, /**< The file cannot be opened, or not be read. */
     RTE_NOT_A_PROGRAM = 301, /**< The file is no compiled program (.rtp). */
     RTE_OTHER_VERSION = 302, /**< The program was compiled for another version of the format or of the kernels: compile the model again. */
@@ -56,6 +57,7 @@ enum {
     X(3, "DIVISION_BY_ZERO") \
     X(4, "IMPOSSIBLE_BRANCH") \
     X(5, "LONGER_THAN_BOUND") \
+    X(6, "HELPER_LATE") \
     X(100, "PAUSED") \
     X(101, "WATCHDOG") \
     X(102, "BAD_INPUT") \

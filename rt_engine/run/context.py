@@ -13,6 +13,7 @@ from rt_engine.kernels.interface.record import ARENA_HEADER
 from rt_engine.program.program import Place, TensorSpec
 from rt_engine.run.blocks import BLOCK, STATE, STATES_HEAD
 from rt_engine.run.executable import Executable
+from rt_engine.run.fanned import Fanned
 from rt_engine.run.tensors import Tensors
 from rt_engine.state import check_states, from_bytes, initial_values
 from rt_native.memory import Block
@@ -31,7 +32,7 @@ class Context:
     """
 
     __slots__ = (
-        "__weakref__", "_arena", "_argument", "_block", "_executable", "_fields", "_inputs", "_kept", "_outputs", "_run",
+        "__weakref__", "_arena", "_argument", "_block", "_executable", "_fanned", "_fields", "_inputs", "_kept", "_outputs", "_run",
         "_state", "_states", "_tensors",
         "block_address", "execute_address",
     )  # fmt: skip
@@ -39,6 +40,7 @@ class Context:
     def __init__(self, executable: Executable) -> None:
         program = executable.program
         self._executable = executable
+        self._fanned: Fanned | None = None
         self._arena = Block(program.arena_nbytes)
         self._arena.view(ARENA_HEADER)["weights"] = program.weights.address
         self._block = Block(BLOCK.itemsize)
@@ -68,6 +70,20 @@ class Context:
         self._run = executable.execute
         self.execute_address = executable.execute_address
         """Address of the function that runs the block, for native code."""
+
+    def _join(self, threads: int, team: int) -> bool:
+        """From the next run on work with a team's helpers (`run.team`); False, and nothing changes, where it is too short."""
+        self._fanned = fanned = self._executable.fanned(threads)
+        if fanned is None:
+            return False
+        self._arena.view(ARENA_HEADER)["spare"][0, 0] = team
+        self._fields["records"], self._fields["table"] = fanned.records.ctypes.data, fanned.table.address
+        return True
+
+    @property
+    def shared(self) -> float:
+        """How much of a run is cut for several threads, 0 to 1, as far as sizes say; 0: it runs on one core."""
+        return self._fanned.share if self._fanned else 0.0
 
     def _table_of_states(self) -> Block:
         """Where native code finds each state, and what it begins with."""
@@ -182,14 +198,17 @@ class Context:
 
     def memory(self) -> list[tuple[int, int]]:
         """(address, bytes) of all that a run reads or writes."""
-        program, table, records = self._executable.program, self._executable.table, self._executable.records
+        of = self._fanned or self._executable
+        program, table, records = self._executable.program, of.table, of.records
         data = [self._arena, self._block, self._tensors, self._states, table, program.weights]
         return [*((b.address, b.nbytes) for b in data), (records.ctypes.data, records.nbytes)]
 
     def code(self) -> list[int]:
         """Where the functions begin that a run calls."""
-        kernels = self._executable.table.view(np.int64, 0, len(self._executable.program.kernels))
-        return [self.execute_address, *kernels.tolist()]
+        count = len(self._executable.program.kernels)
+        kernels = self._executable.table.view(np.int64, 0, count).tolist()
+        more = self._fanned.table.view(np.int64, 8 * count, 2).tolist() if self._fanned else []
+        return [self.execute_address, *kernels, *more]
 
     def _end(self, status: int, sample: int | None = None) -> None:
         if status:

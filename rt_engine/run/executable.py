@@ -7,6 +7,7 @@ import numpy as np
 from rt_engine.kernels.interface.abi import KERNEL_PREFIX
 from rt_engine.program.program import Program
 from rt_engine.run.chosen import Pieces, applied, chosen_for
+from rt_engine.run.fanned import Fanned, fanned
 from rt_engine.run.native import KERNELS
 from rt_native.library import Library
 from rt_native.memory import Block
@@ -18,7 +19,17 @@ class Executable:
     `chosen` is for who measures; by default it is looked up.
     """
 
-    __slots__ = ("execute", "execute_address", "library", "program", "records", "table", "tuned")
+    __slots__ = (
+        "_addresses",
+        "_fanned",
+        "execute",
+        "execute_address",
+        "library",
+        "program",
+        "records",
+        "table",
+        "tuned",
+    )
 
     def __init__(
         self, program: Program, library: Library = KERNELS, chosen: Mapping[str, Pieces] | None = None
@@ -26,11 +37,17 @@ class Executable:
         self.program, self.library = program, library
         self.records, self.tuned = applied(program, chosen_for(library).table if chosen is None else chosen)
         self.table = Block(8 * max(len(program.kernels), 1))
-        self.table.view(np.int64, 0, max(len(program.kernels), 1))[: len(program.kernels)] = _addresses(
-            program.kernels, library
-        )
+        self._addresses = _addresses(program.kernels, library)
+        self.table.view(np.int64, 0, max(len(program.kernels), 1))[: len(program.kernels)] = self._addresses
+        self._fanned: dict[int, Fanned | None] = {}
         self.execute = library.function("execute")
         self.execute_address = library.address("execute")
+
+    def fanned(self, threads: int) -> Fanned | None:
+        """Its records for so many threads; None: it stays on one core."""
+        if threads not in self._fanned:
+            self._fanned[threads] = fanned(self.program, self.records, self._addresses, self.library, threads)
+        return self._fanned[threads]
 
 
 def _addresses(kernels: Sequence[str], library: Library) -> list[int]:

@@ -14,7 +14,7 @@ def modules() -> tuple[str, ...]:
     kernels = tuple(f"rt_engine.kernels.{name}" for name in found)
     return (
         *kernels,
-        *(f"rt_engine.run.{name}_native" for name in ("executor", "slices", "slot", "state", "batch", "times")),
+        *(f"rt_engine.run.{name}_native" for name in ("executor", "slices", "slot", "state", "batch", "times", "team")),
     )
 
 

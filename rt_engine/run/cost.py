@@ -1,0 +1,46 @@
+"""About how long a record takes, from its sizes alone: is it worth cutting? Nothing is measured at load (docs/adr/0036). Pure."""
+
+from collections.abc import Callable
+from typing import Any
+
+from numpy.typing import NDArray
+
+from rt_engine.kernels.interface.conv import CONV
+from rt_engine.kernels.interface.gemm import GEMM
+from rt_engine.kernels.interface.pool import POOL
+from rt_engine.kernels.interface.qconv import QCONV
+from rt_engine.kernels.interface.qdepthwise import QDEPTHWISE
+from rt_engine.kernels.interface.qgemm import QGEMM
+from rt_engine.run.axes import FAMILIES, Axis, Reading
+
+FAST, SLOW = 24.0, 6.0
+"""Multiply-accumulates in a nanosecond, of tiles and of channel by channel: a processor with AVX2. A slower one has more to gain."""
+BYTES = 10.0
+"""Bytes in a nanosecond, of what is only read and written."""
+
+_WORK: dict[str, Callable[[Reading], float]] = {
+    GEMM.name: lambda r: r.batch * r.rows * r.depth * r.columns / FAST,
+    CONV.name: lambda r: r.images * r.out_pixels * r.taps * r.run * r.columns * r.groups / FAST,
+    POOL.name: lambda r: r.images * r.pixels * r.taps * r.channels / SLOW,
+    QGEMM.name: lambda r: r.rows * r.depth * r.columns / FAST,
+    QCONV.name: lambda r: r.images * r.pixels * r.depth * r.columns / FAST,
+    QDEPTHWISE.name: lambda r: r.images * r.pixels * r.quads * 4 * r.channels / SLOW,
+}
+
+
+def about_ns(kernel: str, record: NDArray[Any]) -> float:
+    """Nanoseconds, within a factor of a few; 0 for a kernel whose records cannot be cut."""
+    family = FAMILIES.get(kernel)
+    if family is None:
+        return 0.0
+    values, work = Reading(family.fields, record), 0.0
+    if kernel.startswith("depthwise_"):
+        work = values.images * values.out_pixels * values.taps * values.x_channels / SLOW
+    elif family.fields.name in _WORK:
+        work = _WORK[family.fields.name](values)
+    return max([work, *(_touched(values, axis) / BYTES for axis in family.axes(values, family.item))])
+
+
+def _touched(values: Reading, axis: Axis) -> float:
+    """Bytes that the pieces read and write all together, each of them once."""
+    return float(getattr(values, axis.size) * sum(abs(move) for move in axis.moves.values()) + axis.again)

@@ -1,0 +1,122 @@
+"""The helpers of a context or a task: what they share with the thread that runs the model, and their threads outside of tasks."""
+
+import threading
+import weakref
+from dataclasses import dataclass
+from typing import Any
+
+from rt_engine.errors import InputError
+from rt_engine.run.context import Context
+from rt_engine.run.team_block import HELPER, MOST, TEAM
+from rt_native.histogram import NBYTES, Histogram
+from rt_native.library import Library
+from rt_native.memory import Block
+
+NATIVE = Library("helpers", modules=("rt_engine.run.helpers_native",))
+
+MOST_THREADS = MOST + 1
+PATIENCE_NS = 5_000_000_000
+"""How long a piece that a helper has begun is awaited outside of tasks: its thread is an ordinary one."""
+AWAKE_NS = 300_000
+"""How long a helper outside of tasks looks for pieces before it sleeps."""
+
+
+def checked_threads(threads: int) -> int:
+    """The same number, if so many threads can run a model together; else InputError."""
+    if not 1 <= threads <= MOST_THREADS:
+        raise InputError(f"{threads} threads cannot run one model together; 1 to {MOST_THREADS} can")
+    return threads
+
+
+@dataclass(frozen=True, slots=True)
+class TeamStats:
+    """What was counted since the start."""
+
+    fan_outs: int
+    alone: int
+    """Fan-outs that no helper came to."""
+    taken_back: int
+    """Pieces of helpers that the thread did itself then."""
+    late: int
+    """Pieces that were begun and not done in time: each ended a run."""
+    done: tuple[int, ...]
+    """Pieces of each helper."""
+
+
+class Team:
+    """Memory of a thread that runs models and of its helpers. Any number of contexts that the thread runs may join.
+
+    Raises:
+        InputError: less than 1 thread, or more than `MOST_THREADS`.
+    """
+
+    def __init__(self, threads: int, patience_ns: int = PATIENCE_NS, awake_ns: int = AWAKE_NS) -> None:
+        self.threads = checked_threads(threads)
+        at = TEAM.itemsize + MOST * HELPER.itemsize
+        self._block = Block(at + NBYTES)
+        self.address = self._block.address
+        self.fields = self._block.view(TEAM)
+        self.helpers = self._block.view(HELPER, TEAM.itemsize, MOST)
+        self.waits = Histogram(self._block, at)
+        """Nanoseconds that the thread waited for pieces which helpers had begun, of fan-outs in which it did."""
+        self.fields["helpers"], self.fields["patience_ns"], self.fields["awake_ns"] = threads - 1, patience_ns, awake_ns
+        self.fields["waits"] = self.waits.address
+        self._held: list[tuple[weakref.ref[Context], Block]] = []
+
+    def admit(self, context: Context) -> bool:
+        """Let helpers work on what a context runs; False: the model is too short for it, and stays on one core."""
+        if not context._join(self.threads, self.address):
+            return False
+        context._kept["team"] = self._block
+        busy = {int(row["arena"]) for row in self.helpers if row["busy"]}
+        self._held = [(ref, arena) for ref, arena in self._held if ref() is not None or arena.address in busy]
+        self._held.append((weakref.ref(context), context._arena))
+        return True
+
+    def stats(self) -> TeamStats:
+        """The counters, while it runs."""
+        row = self.fields[0]
+        return TeamStats(
+            fan_outs=int(row["fan_outs"]),
+            alone=int(row["alone"]),
+            taken_back=int(row["taken_back"]),
+            late=int(row["late"]),
+            done=tuple(int(n) for n in self.helpers["pieces"][: self.threads - 1]),
+        )
+
+
+class Helpers:
+    """Threads of a team outside of tasks: they sleep while nothing runs."""
+
+    def __init__(self, team: Team) -> None:
+        self.team = team
+        NATIVE.function("prepare_helpers")(team.address)
+        team.fields["wake"] = NATIVE.address("wake_helpers")
+        run, address = NATIVE.function("help_anyone"), team.address
+        self._threads = [
+            threading.Thread(target=_help, args=(run, address, number, team), name=f"rt-helper-{number}", daemon=True)
+            for number in range(team.threads - 1)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """End them; returns when they have."""
+        NATIVE.function("stop_helpers")(self.team.address)
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join()
+
+
+def _help(run: Any, address: int, number: int, team: Team) -> None:
+    """The thread of a helper; `team` keeps its memory."""
+    run(address, number)
+
+
+def with_helpers(context: Context, threads: int) -> Context:
+    """The same context, with helpers of its own that end with it; as it was, where the model is too short for it."""
+    team = Team(threads)
+    if team.admit(context):
+        helpers = Helpers(team)
+        weakref.finalize(context, helpers.stop)
+    return context

@@ -1,0 +1,226 @@
+"""A record that several threads work on: the one that runs the model, and its helpers. What they share is drawn in `team_block`.
+
+    fan_out      publish -> take pieces from below -> wait for those that helpers have begun       a kernel, in place of the record's
+    begin_run    does no helper hold a piece of an earlier run? then the first record              a kernel, in place of the first
+    help_task    sleep until the task's tick -> take pieces from above until its cycle is over     the thread of a helper
+
+Outside of tasks helpers are those of `run.helpers_native`. Between a task's ticks nothing here makes a system call, takes a lock or
+allocates; all waiting ends by the clock.
+"""
+
+from rt_engine.kernels.interface.record import ARENA_HEADER, RECORD
+from rt_engine.run.team_block import HELPER, TEAM
+from rt_engine.status import Status
+from rt_native.atomics import atomic_replace
+from rt_native.counting import add_to
+from rt_native.histogram_native import add
+from rt_native.lang import (
+    atomic_exchange,
+    atomic_load,
+    atomic_store,
+    call1,
+    call2,
+    export,
+    flush_denormals,
+    inline,
+    load_i64,
+    now_ns,
+    restore_float_mode,
+    stack,
+    store_i64,
+)
+from rt_native.memory import offsets
+from rt_native.spinning import pause
+
+_T, _H, _R = offsets(TEAM), offsets(HELPER), offsets(RECORD)
+_CLAIMS, _ARENA, _PIECES = _T.claims, _T.arena, _T.pieces
+_HELPERS, _PATIENCE, _STOP, _DUE, _AWAKE = _T.helpers, _T.patience_ns, _T.stop, _T.due_ns, _T.awake_ns
+_CLOCK, _CLOCK_SLEEP, _CLOCK_NOW, _WAKE = _T.clock, _T.clock_sleep, _T.clock_now, _T.wake
+_FAN_OUTS, _TAKEN_BACK, _ALONE, _LATE, _RESTING, _WAITS = (
+    _T.fan_outs, _T.taken_back, _T.alone, _T.late, _T.resting, _T.waits
+)  # fmt: skip
+_BUSY, _HELPER_ARENA, _FAILED, _DONE = _H.busy, _H.arena, _H.failed, _H.pieces
+_TEAM_BYTES, _HELPER_BYTES, _SIZE = TEAM.itemsize, HELPER.itemsize, RECORD.itemsize
+_TEAM_OF, _COUNT, _DISTANCE, _KERNEL = offsets(ARENA_HEADER).spare, _R.size, _R.size + 8, _R.spare
+_HELPER_LATE = int(Status.HELPER_LATE)
+_LOOKS = 32  # between two looks at the clock
+_NAP = 100_000_000  # a longer sleep is cut, so that a helper of a slow task ends soon
+
+
+@inline
+def low_of(claims):
+    """The first piece that nobody has."""
+    return (claims >> 8) & 255
+
+
+@inline
+def high_of(claims):
+    """The piece behind the last one that nobody has."""
+    return claims & 255
+
+
+@inline
+def run_piece(arena, piece):
+    """Its kernel's address is in the record."""
+    return call2(load_i64(piece + _KERNEL), arena, piece)
+
+
+@inline
+def helper_at(team, number):
+    """Address of a HELPER."""
+    return team + _TEAM_BYTES + number * _HELPER_BYTES
+
+
+# --- the thread that runs the model --------------------------------------------------------------------------------------
+
+
+@export
+def fan_out(arena, record):
+    """Do the pieces of a record, with whoever helps; gives the status of one that failed, or HELPER_LATE."""
+    team, count, first = load_i64(arena + _TEAM_OF), load_i64(record + _COUNT), record + load_i64(record + _DISTANCE)
+    if team == 0:
+        status = 0
+        for number in range(count):
+            status = max(status, run_piece(arena, first + number * _SIZE))
+        return status
+    generation = (load_i64(team + _CLAIMS) >> 16) + 1
+    atomic_store(team + _ARENA, arena)
+    atomic_store(team + _PIECES, first)
+    atomic_exchange(team + _CLAIMS, generation << 16 | count)
+    wake(team)
+    status, done, claims = 0, 0, atomic_load(team + _CLAIMS)
+    while low_of(claims) < high_of(claims):
+        if atomic_replace(team + _CLAIMS, claims, claims + 256):
+            status = max(status, run_piece(arena, first + low_of(claims) * _SIZE))
+            done += 1
+        claims = atomic_load(team + _CLAIMS)
+    add_to(team + _FAN_OUTS, 1)
+    if done == count:
+        helpers = load_i64(team + _HELPERS)
+        add_to(team + _ALONE, 1)
+        add_to(team + _TAKEN_BACK, count - count // (helpers + 1))
+        return status
+    return max(status, wait_for_all(team, generation))
+
+
+@inline
+def wait_for_all(team, generation):
+    """Wait for the pieces of this fan-out that helpers have begun; gives what one failed with, or HELPER_LATE."""
+    timespec, status, begun, waited = stack(16), 0, 0, 0
+    limit = load_i64(team + _PATIENCE)
+    for number in range(load_i64(team + _HELPERS)):
+        helper = helper_at(team, number)
+        looks = 0
+        while atomic_load(helper + _BUSY) == generation:
+            pause()
+            looks += 1
+            if looks % _LOOKS == 1:
+                time = now_ns(timespec)
+                begun = time if begun == 0 else begun
+                waited = time - begun
+                if waited > limit:
+                    add_to(team + _LATE, 1)
+                    store_i64(team + _RESTING, 1)
+                    return _HELPER_LATE
+        failed = atomic_load(helper + _FAILED)
+        if failed != 0:
+            status = max(status, failed)
+            atomic_store(helper + _FAILED, 0)
+    if begun != 0:
+        add(load_i64(team + _WAITS), now_ns(timespec) - begun)
+    return status
+
+
+@export
+def begin_run(arena, record):
+    """Do the record that was the first, unless a helper still works in this arena: then HELPER_LATE, and nothing is touched."""
+    team, real = load_i64(arena + _TEAM_OF), record + load_i64(record + _DISTANCE)
+    if team != 0:
+        wake(team)
+        if holds(team, arena):
+            return _HELPER_LATE
+    return run_piece(arena, real)
+
+
+@inline
+def holds(team, arena):
+    """1 if a helper is busy with an arena, and stays so for the time that it is waited for; it is not where it was late before."""
+    timespec, begun = stack(16), 0
+    limit = 0 if load_i64(team + _RESTING) else load_i64(team + _PATIENCE)
+    for number in range(load_i64(team + _HELPERS)):
+        helper = helper_at(team, number)
+        while atomic_load(helper + _BUSY) != 0 and atomic_load(helper + _HELPER_ARENA) == arena:
+            pause()
+            time = now_ns(timespec)
+            begun = time if begun == 0 else begun
+            if time - begun >= limit:
+                store_i64(team + _RESTING, 1)
+                return 1
+    store_i64(team + _RESTING, 0)
+    return 0
+
+
+@inline
+def wake(team):
+    """Wake helpers that sleep for good; in a task there is no function for it, and none ever does."""
+    function = load_i64(team + _WAKE)
+    if function != 0:
+        call1(function, team)
+
+
+# --- helpers -------------------------------------------------------------------------------------------------------------
+
+
+@inline
+def help_now(team, helper):
+    """Do what pieces there are; gives how many."""
+    claims, done = atomic_load(team + _CLAIMS), 0
+    if low_of(claims) >= high_of(claims):
+        return 0
+    generation = claims >> 16
+    arena, first = atomic_load(team + _ARENA), atomic_load(team + _PIECES)
+    atomic_store(helper + _HELPER_ARENA, arena)
+    atomic_exchange(helper + _BUSY, generation)
+    while claims >> 16 == generation and low_of(claims) < high_of(claims):
+        if atomic_replace(team + _CLAIMS, claims, claims - 1):
+            status = run_piece(arena, first + (high_of(claims) - 1) * _SIZE)
+            if status != 0:
+                atomic_store(helper + _FAILED, status)
+            done += 1
+        claims = atomic_load(team + _CLAIMS)
+    add_to(helper + _DONE, done)
+    atomic_store(helper + _BUSY, 0)
+    return done
+
+
+@export
+def help_once(team, number):
+    """Do what pieces there are, once; gives how many. For tests, and for helpers of another make."""
+    mode = flush_denormals()
+    done = help_now(team, helper_at(team, number))
+    restore_float_mode(mode)
+    return done
+
+
+@export
+def help_task(team, number):
+    """The thread of a task's helper: awake from its tick until its cycle is over, and no longer than `awake_ns`. Gives its pieces."""
+    helper, mode, timespec, done = helper_at(team, number), flush_denormals(), stack(16), 0
+    clock, sleep, clock_now = load_i64(team + _CLOCK), load_i64(team + _CLOCK_SLEEP), load_i64(team + _CLOCK_NOW)
+    served = 0
+    while atomic_load(team + _STOP) == 0:
+        due = atomic_load(team + _DUE)
+        time = call1(clock_now, clock)
+        if due == served or due - time > _NAP:  # it was awake for this one; or the task has not begun
+            call2(sleep, clock, time + min(max(due - time, _NAP // 1000), _NAP))
+        else:
+            call2(sleep, clock, due)
+            served, begun, looks = due, now_ns(timespec), 0
+            while atomic_load(team + _DUE) == due and looks >= 0 and atomic_load(team + _STOP) == 0:
+                done += help_now(team, helper)
+                pause()
+                looks += 1
+                if looks % _LOOKS == 0 and now_ns(timespec) - begun > load_i64(team + _AWAKE):
+                    looks = -1
+    restore_float_mode(mode)
+    return done

@@ -1,0 +1,58 @@
+"""Waiting without the kernel, and being woken by it where nothing is in a hurry. Only native modules import this file."""
+
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+_I32, _I64 = ir.IntType(32), ir.IntType(64)
+
+
+@intrinsic
+def pause(typingctx: Any) -> Any:
+    """Tell the processor that this is a loop that waits: it saves power, and leaves the core to its other thread."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = ir.FunctionType(ir.VoidType(), [])
+        if builder.module.triple.startswith("x86_64"):
+            builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.sse2.pause"), [])
+        else:
+            builder.asm(kind, "yield", "", [], True)
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+def _semaphore(name: str, parameters: str) -> Any:
+    """A function of libc on a semaphore: `i` is a 32-bit int, `p` an address; gives its result."""
+    kinds = [_I32 if p == "i" else _I64 for p in parameters]
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_I32, kinds), name)
+        values = [builder.trunc(a, _I32) if p == "i" else a for a, p in zip(args, parameters, strict=True)]
+        return builder.sext(builder.call(function, values), _I64)
+
+    return types.int64(*([types.int64] * len(parameters))), codegen
+
+
+SEMAPHORE_BYTES = 32
+"""Of a `sem_t`, on every Linux that we know."""
+
+
+@intrinsic
+def sem_init(typingctx: Any, semaphore: Any, shared: Any, value: Any) -> Any:
+    """sem_init(3)."""
+    return _semaphore("sem_init", "pii")
+
+
+@intrinsic
+def sem_post(typingctx: Any, semaphore: Any) -> Any:
+    """sem_post(3): wakes one that waits; a system call only if one does."""
+    return _semaphore("sem_post", "p")
+
+
+@intrinsic
+def sem_wait(typingctx: Any, semaphore: Any) -> Any:
+    """sem_wait(3); gives -1 where a signal came first."""
+    return _semaphore("sem_wait", "p")

@@ -1,0 +1,272 @@
+"""Several threads run one model: the same bits, whoever helps, however late."""
+
+import ctypes
+import gc
+import threading
+import time
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import rt_engine
+from rt_engine.errors import InputError, RunError
+from rt_engine.kernels.interface.record import RECORD
+from rt_engine.run import fanned
+from rt_engine.run.native import KERNELS
+from rt_engine.run.team import Helpers, Team
+from rt_engine.status import Status
+from tests.rt_engine.program.golden_programs import run, stored
+from tests.rt_engine.run.cutting import feeds_of, large_models
+
+_KERNEL = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
+
+
+@pytest.fixture
+def everything(monkeypatch):
+    """Whatever can be cut is cut, however short."""
+    monkeypatch.setattr(fanned, "LEAST_MODEL_NS", 0.0)
+    monkeypatch.setattr(fanned, "LEAST_RECORD_NS", 1.0)
+    monkeypatch.setattr(fanned, "LEAST_PIECE_NS", 50.0)
+
+
+def _layers(size=192, layers=6, rows=64):
+    """A chain of products, each of which is cut: 64 x 192 by 192 x 192."""
+    rng = np.random.default_rng(0)
+    weights = [(rng.standard_normal((size, size)) / 16).astype(np.float32) for _ in range(layers)]
+    names = ["x", *(f"t{i}" for i in range(layers - 1)), "y"]
+    nodes = [helper.make_node("MatMul", [a, f"w{i}"], [b]) for i, (a, b) in enumerate(pairwise(names))]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [rows, size]) for name in "xy"]
+    graph = helper.make_graph(
+        nodes, "layers", ends[:1], ends[1:], [numpy_helper.from_array(w, f"w{i}") for i, w in enumerate(weights)]
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return rt_engine.load(_layers())
+
+
+def _joined(model, team):
+    context = model.context(1)
+    assert team.admit(context) and context.shared == 1.0
+    return context
+
+
+def _bits(context, feeds):
+    for name, value in feeds.items():
+        context.inputs[name][...] = value
+    context.run()
+    return b"".join(view.tobytes() for view in context.outputs.values())
+
+
+def test_golden_programs_give_their_bits_on_any_number_of_threads(everything):
+    """Jumps, loops and states too. Every program is run by two threads, every third one by three and four."""
+    for number, (program, inputs, outputs) in enumerate(stored().values()):
+        for threads in (2, 3, 4)[: 1 if number % 3 else 3]:
+            assert run(rt_engine.load(program, threads=threads), inputs) == outputs
+
+
+def test_large_models_give_the_bits_of_one_thread(everything):
+    shared = 0
+    for number, (name, proto) in enumerate(large_models()):
+        single, several = (rt_engine.load(proto, threads=n) for n in (1, 2 + number % 3))
+        feeds, context = feeds_of(single), several.context()
+        shared += context.shared > 0
+        whole = _bits(single.context(), feeds)
+        assert all(_bits(context, feeds) == whole for _ in range(3)), name
+    assert shared > 60
+
+
+def test_what_no_helper_begins_is_taken_back(model):
+    """A helper that never comes costs time, and is counted."""
+    team = Team(3)
+    context, feeds = _joined(model, team), feeds_of(model)
+    assert _bits(context, feeds) == _bits(model.context(1), feeds)
+    seen = team.stats()
+    assert seen.fan_outs == seen.alone == 6 and seen.late == 0 and seen.done == (0, 0)
+    assert seen.taken_back > 6
+
+
+def test_helpers_work_and_are_waited_for(model):
+    team = Team(2)
+    context, feeds = _joined(model, team), feeds_of(model)
+    helpers, whole = Helpers(team), _bits(model.context(1), feeds)
+    try:
+        for _ in range(500):
+            assert _bits(context, feeds) == whole
+            if team.stats().done[0] and team.waits.count:
+                break
+    finally:
+        helpers.stop()
+    assert team.stats().done[0] > 0 and team.stats().late == 0
+
+
+def _instead(context, function):
+    """Let `function(real, arena, piece)` stand for the kernel of all pieces; gives what has to be kept."""
+    records = context._fanned.records
+    records.setflags(write=True)
+    at = next(i for i in range(context._fanned.count, len(records)) if records["spare"][i])
+    real = _KERNEL(int(records["spare"][at]))
+    callback = _KERNEL(lambda arena, piece: function(real, arena, piece))
+    records["spare"][context._fanned.count : -1] = ctypes.cast(callback, ctypes.c_void_p).value
+    return callback
+
+
+def test_a_helper_that_dawdles_ends_the_run_and_then_the_context_rests(model):
+    """Until it has let go of its piece; then the bits are right again, and nothing was written behind anybody's back."""
+    model = rt_engine.load(_layers())
+    team, go_on, begun = Team(2, patience_ns=20_000_000), threading.Event(), threading.Event()
+    context, feeds = _joined(model, team), feeds_of(model)
+    whole = _bits(model.context(1), feeds)
+
+    def slow(real, arena, piece):
+        if threading.current_thread().name.startswith("rt-helper"):
+            begun.set()
+            go_on.wait(30)
+        else:
+            begun.wait(30)
+        return real(arena, piece)
+
+    kept = _instead(context, slow)
+    helpers = Helpers(team)
+    try:
+        with pytest.raises(RunError, match="HELPER_LATE") as raised:
+            _bits(context, feeds)
+        assert raised.value.status is Status.HELPER_LATE and team.stats().late == 1
+        outputs = context.outputs["y"].copy()
+        begin = time.monotonic()
+        with pytest.raises(RunError, match="HELPER_LATE"):
+            context.run()
+        assert time.monotonic() - begin < 5 and np.array_equal(outputs, context.outputs["y"])
+        other = _joined(model, team)  # another version of the task's model, whose memory nobody has: it runs
+        assert _bits(other, feeds) == whole
+        go_on.set()
+        until = time.monotonic() + 30
+        while team.helpers["busy"].any() and time.monotonic() < until:
+            time.sleep(0.001)
+        assert _bits(context, feeds) == whole
+    finally:
+        go_on.set()
+        helpers.stop()
+    assert kept
+
+
+def test_a_piece_that_fails_ends_the_run_with_its_status(model):
+    """Whoever did it."""
+    model = rt_engine.load(_layers())
+    for mine in (True, False):
+        team, begun = Team(2), threading.Event()
+        context = _joined(model, team)
+
+        def fails(real, arena, piece, mine=mine, begun=begun):
+            is_helper = threading.current_thread().name.startswith("rt-helper")
+            if is_helper:
+                begun.set()
+            else:
+                begun.wait(30)
+            return int(Status.DIVISION_BY_ZERO) if mine is not is_helper else 0
+
+        kept, helpers = _instead(context, fails), Helpers(team)
+        try:
+            with pytest.raises(RunError, match="DIVISION_BY_ZERO"):
+                context.run()
+        finally:
+            helpers.stop()
+        assert kept
+
+
+def test_whoever_comes_whenever_takes_no_piece_twice(model):
+    """Helpers that come, go and come back at random moments, with what they saw before: the bits stay."""
+    team = Team(4)
+    context, feeds = _joined(model, team), feeds_of(model)
+    whole, ends = _bits(model.context(1), feeds), threading.Event()
+    help_once = KERNELS.function("help_once")
+
+    def come_and_go(number):
+        rng = np.random.default_rng(number)
+        while not ends.is_set():
+            for _ in range(int(rng.integers(1, 400))):
+                help_once(team.address, number)
+            time.sleep(float(rng.random()) * 1e-3)
+
+    threads = [threading.Thread(target=come_and_go, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(150):
+            assert _bits(context, feeds) == whole
+    finally:
+        ends.set()
+        for thread in threads:
+            thread.join()
+    seen = team.stats()
+    assert sum(seen.done) > 0 and seen.fan_outs == 6 * 150
+
+
+def test_a_claim_of_another_fan_out_is_refused(model):
+    """The word of claims never has a value twice, so an old one cannot be exchanged."""
+    team = Team(2)
+    context, seen = _joined(model, team), set()
+    for _ in range(50):
+        context.run()
+        seen.add(int(team.fields["claims"][0]))
+    assert len(seen) == 50 and min(seen) >> 16 == 6 and max(seen) >> 16 == 300
+
+
+def test_a_short_model_stays_on_one_core():
+    """And has no helper."""
+    before = threading.active_count()
+    short = rt_engine.load(_layers(size=16, rows=1), threads=2)
+    context = short.context()
+    assert context.shared == 0.0 and threading.active_count() == before
+    context.run()
+
+
+def test_helpers_end_with_their_context(model):
+    names = {thread.name for thread in threading.enumerate()}
+    several = rt_engine.load(_layers(), threads=3)
+    context = several.context()
+    context.run()
+    assert sum(thread.name.startswith("rt-helper") for thread in threading.enumerate()) >= 2
+    del context
+    gc.collect()
+    assert {thread.name for thread in threading.enumerate()} == names
+
+
+def test_states_are_written_by_the_thread_itself(everything):
+    """A helper that is late cannot write into what is restored meanwhile."""
+    node = helper.make_node("MatMul", ["h", "w"], ["h_out"])
+    w = numpy_helper.from_array(np.eye(96, dtype=np.float32), "w")
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [96, 96]) for name in ("h", "h_out")]
+    proto = helper.make_model(
+        helper.make_graph([node], "g", ends[:1], ends[1:], [w]),
+        opset_imports=[helper.make_opsetid("", 18)],
+        ir_version=9,
+    )
+    stateful = rt_engine.load(proto, state={"h_out": "h"}, threads=2)
+    place = stateful.program.state[0]
+    laid = stateful._executable.fanned(2)
+    records = [] if laid is None else laid.records[laid.count :]
+    written = [int(r["operand"][3]) for r in records if r["kernel"] == 0]
+    assert not any(place.offset <= offset < place.offset + 96 * 96 * 4 for offset in written)
+
+
+@pytest.mark.parametrize("threads", [0, -1, 9])
+def test_a_number_of_threads_that_cannot_be(threads, model):
+    with pytest.raises(InputError, match=f"^{threads} threads cannot run one model together; 1 to 8 can$"):
+        rt_engine.load(_layers(), threads=threads)
+    with pytest.raises(InputError):
+        model.context(threads)
+
+
+def test_a_record_and_its_pieces_lie_where_the_record_says(model):
+    """Distances are within the records; the first one is done before anything is touched."""
+    laid = model._executable.fanned(2)
+    assert laid.shared == 6 and laid.count == 6 and (laid.records["kernel"][0] == len(model.program.kernels) + 1)
+    for i in range(1, 6):
+        count, distance = (int(n) for n in laid.records["size"][i][:2])
+        first = i + distance // RECORD.itemsize
+        assert distance % RECORD.itemsize == 0 and first >= 6 and first + count <= len(laid.records)
