@@ -34,6 +34,8 @@ MUCH: Final = 2.0
 """And so many times the usual."""
 LEAST_MORE: Final = 20.0
 """Interrupts that are fewer more than this are no cause."""
+FAIR_NS: Final = 40e6, 60e6
+"""Since Linux 6.12 threads of normal priority have 50 ms of each second before real-time ones, where these leave them none."""
 MHZ: Final = 50.0
 
 
@@ -103,7 +105,9 @@ def _waited(scene: Scene) -> Iterator[Why]:
     if ran >= MOSTLY * scene.excess_ns:
         yield Why("preempted", f"preempted by {name}, which ran {format_duration(ran, 2)}; the task waited {long}")
     else:
-        yield Why("held", f"the task was ready and waited {long}: the kernel did not give way (no rival ran that long)")
+        fair = FAIR_NS[0] <= waited <= FAIR_NS[1]
+        how = "as long as its fair server runs for starved programs in a second" if fair else "no rival ran that long"
+        yield Why("held", f"the task was ready and waited {long}: the kernel did not give way ({how})")
 
 
 def _throttle(scene: Scene) -> Iterator[Why]:

@@ -53,6 +53,7 @@ def causes(**planted):
         ({"FAULT": 1.0}, "fault", "1 major page faults"),
         ({"WAITED": 9_000_000.0, "RIVAL": 6_000_000.0}, "preempted", "burner (FIFO 95, pid 7), which ran 6 ms"),
         ({"WAITED": 9_000_000.0}, "held", "did not give way"),
+        ({"WAITED": 55_000_000.0}, "held", "as long as its fair server runs"),
         ({"HEAT": 3.0}, "throttle", "throttled by heat"),
         ({"CLOCK": -1200.0}, "frequency", "ran at 1200 MHz, usually 3000"),
         ({"DISK": 900.0}, "interrupt", "36 disk: 900 on cpu1"),
