@@ -161,6 +161,12 @@ class TaskRunner:
         """Is it this task's view of the slot whose model it runs?"""
         return reader is self._reader
 
+    @property
+    def takes_ns(self) -> int:
+        """A task that runs comes so soon to a tick in which it takes another version: its period, or two runs in slices."""
+        sliced = self._instead.sliced(self._reader.context) if self._reader else None
+        return self.task.period_ns * (2 * sliced.cycles if sliced else 1)
+
     def watch(self, number: int, active: "Context", second: "Context", mode: "Mode", terms: Terms) -> TaskWatch:
         """What this task has at hand while there are two versions of its model."""
         self._watch = TaskWatch(self.task, self.memory, number, active, second, mode, terms)

@@ -322,6 +322,10 @@ class Scheduler:
             raise SchedulerError(f"no task of this scheduler runs the model slot {slot.name!r}" if slot else "no task")
         return periods
 
+    def _longest_s(self, *slots: "ModelSlot") -> float:
+        """After so long every task of these slots has come to a tick in which it takes what is offered, and the time of one more."""
+        return max((r.takes_ns for r in self._runners.values() if not set(slots).isdisjoint(r.slots)), default=0) * 1e-9
+
     def _grid(self, periods: Sequence[int]) -> int:
         """From one tick that tasks of such periods have in common to the next; 0 where that is no use."""
         common = common_period(tuple(periods)) if periods else 0
@@ -345,7 +349,7 @@ class Scheduler:
             InterfaceError, UpdateError: see `rt_engine.ModelSlot.update`.
         """
         periods = self._periods(slot)
-        longest_s = max(periods) * 1e-9
+        longest_s = self._longest_s(slot)
         return slot.update(model, at=partial(self._next_tick, periods, margin_s), timeout_s=timeout_s + longest_s)
 
     def change(
@@ -389,7 +393,7 @@ class Scheduler:
             return runner.watch(numbers[name], active, second, mode, terms.get(name, Terms()))
 
         periods = [r.task.period_ns for r in self._runners.values() if any(slot in models for slot in r.slots)]
-        longest_s = max(periods, default=0) * 1e-9
+        longest_s = self._longest_s(*models)
         at = partial(self._next_tick, periods, margin_s)
         return SlotChange(models, watching=watching, at=at, timeout_s=timeout_s + longest_s, numbers=versions)
 

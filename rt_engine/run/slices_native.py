@@ -35,7 +35,7 @@ _FIRST, _END, _MOST, _BASE, _PIECE_SIZE = _P.first, _P.end, _P.most_ns, _P.base_
 MORE = -1
 """In place of a status: the run is not done."""
 PATIENCE = 8
-_FORGET = 4  # of what a piece took beyond its base, 1/16 is forgotten each time that it is put off
+_FORGET = 5  # of what a piece took beyond its base, 1/32 is forgotten each time that it is put off
 _MORE, _PATIENCE = MORE, PATIENCE
 
 

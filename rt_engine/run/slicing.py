@@ -27,6 +27,10 @@ from rt_native.memory import Block, offsets
 GROUP_NS: Final = 5_000
 """Records are put together until they take so long: to read the clock takes less than a hundredth of it."""
 RUNS: Final = 5
+ROOM: Final = 1 / 8
+"""So much longer than in the best run a record is expected to take; what it takes at most, a task learns while it runs."""
+ROUNDS: Final = 2
+"""Parts that are still too long are split again."""
 LONG_NS: Final = 1_000_000_000
 """A run that takes longer is measured once."""
 FULL: Final = 0.75
@@ -57,7 +61,7 @@ class Sliced:
     """Of all pieces together."""
     pieces: int
     split: int
-    """How many records were split."""
+    """How many records there are more than the program has, as some were too long."""
     longest_ns: int
     """Of the longest piece."""
     cycles: int
@@ -99,13 +103,14 @@ def why_not(program: Program) -> str:
 
 def slice_runs(context: Context, slice_ns: int, group_ns: int | None = None) -> Sliced:
     """Let a context run in slices of up to `slice_ns`; it runs several times for that, and its states begin anew."""
-    program, executable = context._executable.program, context._executable
-    records = executable.records
-    times = measured(context, records)
-    parts = {i: -int(-2 * t // slice_ns) for i, t in enumerate(times) if t > FULL * slice_ns}
-    longer = split(program.kernels, records, parts)
-    is_split = len(longer) != len(records)
-    if is_split:
+    program = context._executable.program
+    records = context._executable.records
+    times, parts = measured(context, records), dict[int, int]()
+    for _ in range(ROUNDS):
+        parts = {i: -int(-2 * t // slice_ns) for i, t in enumerate(times) if t > FULL * slice_ns}
+        longer = split(program.kernels, records, parts)
+        if len(longer) == len(records):
+            break
         records, times = longer, measured(context, longer)
     pieces = list(grouped(times, borders(program.kernels, records), min(group_ns or GROUP_NS, slice_ns // 4)))
     lay_out(context, records, pieces, times)
@@ -117,7 +122,7 @@ def slice_runs(context: Context, slice_ns: int, group_ns: int | None = None) -> 
         slice_ns=slice_ns,
         run_ns=sum(steps),
         pieces=len(pieces),
-        split=sum(1 for count in parts.values() if is_split and count > 1),
+        split=len(records) - len(context._executable.records),
         longest_ns=max(sums, default=0),
         cycles=cycles_of(steps, slice_ns),
         too_long=tuple(TooLong(node.name, node.operator, ns) for ns, node in nodes),
@@ -125,24 +130,23 @@ def slice_runs(context: Context, slice_ns: int, group_ns: int | None = None) -> 
 
 
 def measured(context: Context, records: Records) -> list[int]:
-    """Nanoseconds of each record: the longest of several runs, but at most twice their median."""
+    """Nanoseconds of each record: the least of several runs, as who measures may be interrupted at any time, and `ROOM`."""
     singles = [(i, i + 1) for i in range(len(records))]
     block = lay_out(context, records, singles, [0] * len(records))
     rows = block.view(PIECE, SLICES.itemsize, len(singles))
-    library, found = context._executable.library, []
+    library, least = context._executable.library, np.full(len(records), NEVER)
     run, clock = library.function("execute_slice"), library.address("slices_clock")
     for _ in range(RUNS):
         rows["most_ns"] = 0
         run(context.block_address, clock, 0, NEVER, 1)
-        found.append(rows["most_ns"].copy())
-        if int(found[-1].sum()) > LONG_NS:
+        least = np.minimum(least, rows["most_ns"])
+        if int(least.sum()) > LONG_NS:
             break
     context.reset()
     for view in context.outputs.values():
         view[...] = np.zeros((), view.dtype)
-    times = np.array(found)
-    longest: list[int] = np.minimum(times.max(axis=0), 2 * np.median(times, axis=0).astype(np.int64)).tolist()
-    return longest
+    times: list[int] = (least * (1 + ROOM)).astype(np.int64).tolist()
+    return times
 
 
 def lay_out(context: Context, records: Records, pieces: Sequence[tuple[int, int]], times: Sequence[int]) -> Block:

@@ -95,7 +95,7 @@ def test_a_processor_that_was_away_once_is_forgotten() -> None:
         b.put(k)
         model.costs[1] = 3 * MS if k == 3 else 100 * US
 
-    ticks = b.run(120, before=before)
+    ticks = b.run(400, before=before)
     assert int(pieces["most_ns"][1]) < 200 * US  # it was 3 ms
     assert ticks[4].stats.slices is not None and ticks[-1].stats.slices is not None
     assert ticks[5].stats.slices.most_cycles == 1 or ticks[8].stats.slices.most_cycles == 2  # type: ignore[union-attr]
