@@ -259,7 +259,7 @@ class Scheduler:
         return self._runners[task].reaction()
 
     def latched(self, task: str) -> Latched | None:
-        """What the model of a task was given in its newest cycle. None: it has no model, or never rests long enough for a copy."""
+        """What the model of a task was given in its newest cycle. None: it has none, runs it in slices, or never rests long enough."""
         return self._runners[task].latched()
 
     def notes(self, task: str, since: int) -> tuple[int, list[Cycle]]:

@@ -87,7 +87,7 @@ def check_times(model: Model, job: GateJob, contract: Contract | None) -> tuple[
         ), timing
     tight = [_both(timing, budget) for budget in job.budgets if not fits_both(timing, budget)]
     least = min((budget for budget in job.budgets), key=lambda budget: budget.ns, default=None)
-    room = "; no task runs it" if least is None else f"; task {least.task} has {_us(least.ns)} for it"
+    room = "; no task runs it within one cycle" if least is None else f"; task {least.task} has {_us(least.ns)} for it"
     return Check(NAME, Outcome.PASSED, f"{said}{room}{''.join(tight)}", figures), timing
 
 

@@ -108,7 +108,9 @@ class Inside:
             moment = _Moment(now_s, task, latched.tick_ns, found, _is_same(found, latched.outputs))
             self._moments[slot] = (model.sha256, moment)
             return moment
-        raise RefusedError(f"no task that runs {slot} can be asked now: none runs it, or it never rests long enough")
+        raise RefusedError(
+            f"no task that runs {slot} can be asked now: none runs it, it runs in slices, or never rests long enough"
+        )
 
 
 def _values(model: Model, moment: _Moment, node: str) -> tuple[NDArray[Any], str]:

@@ -8,7 +8,7 @@ import pytest
 
 from fieldbus.tags import Quality
 from rt_engine.run.blocks import PIECE, SLICES
-from scheduler import Action, TaskStatus
+from scheduler import Action, Fallback, TaskStatus
 from scheduler.errors import TaskError
 from scheduler.task_block import Control
 from tests.scheduler.fakes import ANY_AGE, EPOCH, MS, PERIOD, FakeClock, bench, step_of
@@ -198,6 +198,21 @@ def test_a_new_version_begins_with_a_run() -> None:
     b.run(9, before=lambda k: b.put(k + 1))
     assert (model.seen, new.seen) == ([1], [5, 7, 9])
     assert b.values() == [-1, -1, -1, 2, 2, -5, -5, -7, -7]
+
+
+def test_a_fallback_computes_in_every_cycle_without_a_result() -> None:
+    """With the newest inputs, until the first run is done, and again after bad ones."""
+
+    def add(x: Any, y: Any, state: int) -> int:
+        y[0] += x[0]
+        return 0
+
+    b, _ = sliced(TEN, step=step_of(add), fallback=Fallback(use="step"))
+    ticks = b.run(11, before=lambda k: b.put(k + 1, quality=Quality.BAD if k == 5 else Quality.GOOD))
+    assert b.values() == [1, 2, 3, 2 + 4, 2 + 5, -1, 7, 8, 9, 2 * 7 + 10, 2 * 7 + 11]
+    actions = [t.stats.action for t in ticks]
+    assert actions[:5] == [Action.FALLBACK] * 3 + [Action.LIVE] * 2 and actions[6:9] == [Action.FALLBACK] * 3
+    assert ticks[0].stats.status == TaskStatus.NO_RESULT
 
 
 @pytest.mark.parametrize("wrong", ["status", "nan"])

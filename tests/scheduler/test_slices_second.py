@@ -111,6 +111,34 @@ def test_a_version_found_bad_is_rolled_back_at_its_result() -> None:
     assert sorted(set(values[back:])) == list(np.arange(len(set(values[back:]))) + values[back])
 
 
+def test_a_task_in_the_middle_of_a_run_gives_it_up_with_the_version_that_another_finds_bad() -> None:
+    """Of two tasks whose runs are a cycle apart: the other's run ends in its next cycle, its outputs are held until the old one's."""
+
+    def bad_in_b(run: Run) -> None:
+        tells(run)
+        if run.x[0] == 9.0:
+            run.y[0] = math.nan
+
+    trial = trial_of(tells, bad_in_b, tasks=2)
+    a, b = trial.runners
+
+    def x(k: int) -> float:
+        a.memory.task["reset_state"] = (
+            1 if k == 4 else 0
+        )  # in the middle of a run: its others come a cycle later than those of b
+        return 9.0 if k == 7 else 1.0
+
+    trial.run(24, {0: "shadow", 2: "trial"}, x=x)
+    assert trial.change is not None and trial.change.fate is not None
+    assert (trial.change.fate.verdict, trial.change.fate.task) == (Verdict.NOT_FINITE, "b")
+    for runner in (a, b):
+        values = [v for v, _ in trial.seen[runner.task.name]]
+        assert not any(math.isnan(v) for v in values) and 1000 < values[-1] < 2000
+        assert runner.stats().missed == 0
+    assert (a.stats().given_up_runs, b.stats().given_up_runs) == (2, 0)  # at the reset, and with the version
+    assert {a.stats().last_fault, b.stats().last_fault} == {TaskStatus.ROLLED_BACK}
+
+
 def test_a_committed_version_goes_on_from_its_own_state() -> None:
     """A shadow, a trial and a commit: each value is of one version, and no sample is lost to a state but those that were skipped."""
     trial = trial_of(tells, tells)

@@ -38,6 +38,11 @@ def test_what_a_task_needs_besides_its_model(tmp_path, monkeypatch):
     assert (slow.needs_ns, slow.running_ns, slow.period_ns) == (100 * US, 60 * US, 1000 * US)
 
 
+def test_a_model_in_slices_has_no_budget(tmp_path, monkeypatch):
+    """One that is slower takes more cycles."""
+    assert budgets(tmp_path, monkeypatch, slice='"300 us"') == ()
+
+
 @pytest.mark.parametrize(
     ("tables", "needs_us"),
     [
