@@ -187,6 +187,7 @@ def main() -> None:
     target = Target(**job["target"])
     os.environ["RT_NATIVE_LANES"] = str(target.lanes)
     os.environ["RT_NATIVE_FEATURES"] = target.features
+    os.environ["RT_NATIVE_ARITHMETIC"] = target.arithmetic
     os.environ["NUMBA_OPT"] = "0"  # optimised here, once, for the target
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()

@@ -5,7 +5,7 @@ NativeError
 │   ├── NoCompilerError    it would have to be compiled, and Numba is not installed
 │   ├── NotBuiltError      it is not compiled yet, and this process must not compile
 │   └── UnsafeCacheError   another user could have put code of his own where compiled code is
-└── UnsupportedCpu         this processor lacks what the kernels need (FMA)
+└── UnsupportedCpu         this processor lacks what the kernels need (SSE4.2)
 """
 
 
@@ -30,4 +30,7 @@ class UnsafeCacheError(BuildError):
 
 
 class UnsupportedCpu(NativeError):
-    """The processor lacks fused multiply-add: x86-64-v3 (AVX2 + FMA) or aarch64 is the floor."""
+    """The processor lacks what the kernels need: x86-64-v2 (SSE4.2) or aarch64 is the floor.
+
+    Also: a level, or an arithmetic, that does not exist or that it cannot have.
+    """

@@ -3,7 +3,13 @@
 from dataclasses import dataclass
 
 LANE_WIDTHS = (4, 8, 16)
-"""float32 lanes of a hardware vector: NEON, AVX2, AVX-512."""
+"""float32 lanes of a hardware vector: SSE4 and NEON, AVX2, AVX-512."""
+ARITHMETICS = {
+    "fused": "multiply-add is one instruction, rounded once: everywhere but on x86-64-v2",
+    "fast": "multiply, then add: bits of its own, the same on every x86-64-v2",
+    "exact": "multiply-add in software: the bits of every other machine, slower",
+}
+"""How a * b + c is computed; without the instruction there is a choice (docs/adr/0041)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +20,8 @@ class Target:
     cpu: str
     features: str
     lanes: int
+    arithmetic: str = "fused"
+    """One of `ARITHMETICS`."""
 
     def __str__(self) -> str:
-        return f"{self.cpu}, {self.lanes} lanes"
+        return f"{self.cpu}, {self.lanes} lanes" + (f", {self.arithmetic}" if self.arithmetic != "fused" else "")

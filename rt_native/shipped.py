@@ -166,7 +166,8 @@ def _level(found: Manifest, target: Target | None) -> Level | None:
     if exact := [level for level in found.levels if level.target == (target or host())]:
         return exact[0]
     fits = fitting(host_architecture(), host_features()) if target is None else []
-    return next((named[level.name] for level in fits if level.name in named), None)
+    has = [named[level.name] for level in fits if level.name in named]
+    return next((level for level in has if level.target.arithmetic == host().arithmetic), None)
 
 
 def _edited(modules: tuple[str, ...]) -> list[str]:

@@ -1,7 +1,8 @@
 """The machine that we are on, as a target of native code: itself where LLVM is there to ask, else the best level that it fits.
 
 `RT_ENGINE_LEVEL=NAME` chooses a level (`rt_native.levels`) that this machine can run in place of the machine itself: what another
-one will compute, and how fast, can be seen here.
+one will compute, and how fast, can be seen here. `RT_ENGINE_ARITHMETIC=fast` or `exact` chooses how x86-64-v2 adds products; a machine
+with fused multiply-add has its own arithmetic, and no choice.
 """
 
 import os
@@ -11,27 +12,37 @@ from functools import cache
 from rt_native.errors import UnsupportedCpu
 from rt_native.features import host_architecture, host_features
 from rt_native.levels import LEVELS, NATIVE, Level, fitting, level
+from rt_native.machine import ARITHMETICS as ARITHMETICS
 from rt_native.machine import LANE_WIDTHS as LANE_WIDTHS
 from rt_native.machine import Target as Target
 from rt_native.processor import processor_name
 
 LEVEL = "RT_ENGINE_LEVEL"
 """The variable that names a level."""
+ARITHMETIC = "RT_ENGINE_ARITHMETIC"
+"""The variable that names an arithmetic for a processor without FMA."""
 
 
 def host(lanes: int | None = None) -> Target:
     """The machine that we are on, with its widest vectors or narrower ones.
 
     Raises:
-        UnsupportedCpu: no level fits, the one that $RT_ENGINE_LEVEL names does not, or `lanes` is wider than the processor.
+        UnsupportedCpu: no level fits, the one that $RT_ENGINE_LEVEL names does not, $RT_ENGINE_ARITHMETIC is none, or `lanes` is wider
+            than the processor.
     """
-    return _host(lanes, os.environ.get(LEVEL, NATIVE))
+    return _host(lanes, os.environ.get(LEVEL, NATIVE), os.environ.get(ARITHMETIC, ""))
 
 
 @cache
-def _host(lanes: int | None, name: str) -> Target:
+def _host(lanes: int | None, name: str, arithmetic: str) -> Target:
+    if arithmetic not in ("", "fast", "exact"):
+        raise UnsupportedCpu(
+            f"{ARITHMETIC}={arithmetic}: it is fast ({ARITHMETICS['fast']}) or exact ({ARITHMETICS['exact']})"
+        )
     best = _best()
     whole = _of_this_processor(best) if name == NATIVE else _asked_for(name).target
+    if arithmetic and whole.arithmetic != "fused":
+        whole = replace(whole, arithmetic=arithmetic)
     lanes = lanes or whole.lanes
     if lanes not in LANE_WIDTHS or lanes > whole.lanes:
         raise UnsupportedCpu(
@@ -50,7 +61,7 @@ def _best() -> Level:
         )
     raise UnsupportedCpu(
         f"the processor {processor_name()} has no {', '.join(_lacks(kind[0]))}; the least that the kernels need is {kind[0].name} "
-        "(Intel since Haswell, AMD since Excavator; or any 64-bit Arm)"
+        "(Intel since Nehalem, its Atoms since Silvermont, AMD since Bulldozer; or any 64-bit Arm)"
     )
 
 
@@ -63,9 +74,9 @@ def _asked_for(name: str) -> Level:
         entry = level(name)
     except UnsupportedCpu as error:
         raise UnsupportedCpu(f"{LEVEL}={name}: {error}") from None
-    if entry in (fits := fitting(host_architecture(), host_features())):
+    kind, fits = entry.machine == host_architecture(), fitting(host_architecture(), host_features())
+    if kind and not _lacks(entry):
         return entry
-    kind = entry.machine == host_architecture()
     why = f"has no {', '.join(_lacks(entry))}" if kind else f"is of the kind {host_architecture()}"
     runs = ", ".join(other.name for other in fits)
     raise UnsupportedCpu(f"{LEVEL}={name}: the processor {processor_name()} {why}; it runs {runs}, {NATIVE}")
@@ -100,6 +111,8 @@ def native() -> Level:
 def is_foreign(target: Target) -> bool:
     """Is the target another kind of processor than the one we are on, or one with wider vectors or features that it lacks?"""
     ours = host()
+    if ours.arithmetic != "fused" and target.arithmetic == "fused":
+        return True
     if target.triple.partition("-")[0] != ours.triple.partition("-")[0] or target.lanes > ours.lanes:
         return True
     return not _enabled(target) <= _enabled(ours) | host_features()

@@ -5,10 +5,11 @@ A native function is written once against these types. The compiler lowers one v
     machine     lanes   float32 vector        float64 vector
     AVX-512     16      1 x <16 x float>      1 x <8 x double>
     AVX2         8      2 x <8 x float>       2 x <4 x double>
-    NEON         4      4 x <4 x float>       4 x <2 x double>
+    SSE4, NEON   4      4 x <4 x float>       4 x <2 x double>
 
 So the order of every sum belongs to the program and never to the machine: the same source gives the same bits everywhere.
-`sum_lanes` and its kin reduce in one fixed tree, whatever the width. Multiply-add is fused only where `fma` says so.
+`sum_lanes` and its kin reduce in one fixed tree, whatever the width. Multiply-add is fused only where `fma` says so,
+and on processors without FMA as their arithmetic says (`rt_native.multiply_add`).
 
 Names: `f32x`, `f64x` are the vectors, `i32x`, `i64x` their integers, `m32x`, `m64x` their masks. Arithmetic, comparison and
 bit operators work on them, also with a scalar on one side. Only native modules import this file (see `rt_native.lang`).
@@ -24,6 +25,8 @@ from numba.core import cgutils, types
 from numba.core.datamodel import models
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, lower_cast, register_model
+
+from rt_native.multiply_add import multiply_add, multiply_add_once
 
 LANES = int(os.environ.get("RT_NATIVE_LANES", "16"))
 """float32 lanes of a hardware vector; the build sets it for the whole process."""
@@ -335,15 +338,16 @@ splat_f32x, splat_f64x, splat_i32x, splat_i64x = (_splat(v) for v in (f32x, f64x
 
 @intrinsic
 def fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
-    """a * b + c, rounded once."""
+    """a * b + c, rounded once; twice where the arithmetic is `fast` (`rt_native.multiply_add`)."""
     vector = _vector_of((a, b, c))
-    if vector is None:
-        return None
+    return define(vector, (vector,) * 3, multiply_add) if vector else None
 
-    def one(builder: Any, *parts: Any) -> Any:
-        return call_llvm(builder, f"llvm.fma.{suffix(vector)}", parts[0].type, list(parts))
 
-    return define(vector, (vector,) * 3, one)
+@intrinsic
+def fma_once(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
+    """a * b + c, rounded once in every arithmetic: for what a rounding has lost. Slow where `fma` is fast without FMA."""
+    vector = _vector_of((a, b, c))
+    return define(vector, (vector,) * 3, multiply_add_once) if vector else None
 
 
 def _math(name: str) -> Any:

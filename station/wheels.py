@@ -25,7 +25,8 @@ from pathlib import Path
 
 from rt_native import shipping
 from rt_native.errors import NativeError
-from rt_native.levels import LEVELS, Level
+from rt_native.levels import EXACT, LEVELS, Level
+from rt_native.levels import level as level_of
 from rt_native.shipped import FOLDER
 from rt_native.terminal import Terminal
 from station.commands.shared.explaining import say
@@ -34,6 +35,7 @@ from station.running.libraries import every
 ROOT = Path(__file__).parents[1]
 MACHINES = ("x86_64", "aarch64")
 """Kinds of machines that Python wheels are for."""
+SHIPPED = {name: level_of(name) for name in (*LEVELS, EXACT)}
 
 _BUILD = "import sys; from setuptools import build_meta; print(build_meta.build_wheel(sys.argv[1]))"
 _DETAILS = ("pyproject.toml", "README.md", "LICENSE")
@@ -137,12 +139,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m station.wheels", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--machine", choices=MACHINES, action="append", help="only wheels for these; by default all")
-    parser.add_argument("--level", choices=LEVELS, action="append", help="only these levels in them; by default all")
+    parser.add_argument("--level", choices=SHIPPED, action="append", help="only these levels in them; by default all")
     parser.add_argument("-o", "--output", type=Path, default=Path("dist"), help="folder of the wheels")
     asked = parser.parse_args(arguments)
-    machines, names = asked.machine or MACHINES, asked.level or LEVELS
+    machines, names = asked.machine or MACHINES, asked.level or SHIPPED
     try:
-        make(asked.output, [level for level in LEVELS.values() if level.machine in machines and level.name in names])
+        make(asked.output, [level for level in SHIPPED.values() if level.machine in machines and level.name in names])
     except (NativeError, FileNotFoundError, RuntimeError) as error:
         sys.exit(f"no wheel was made: {error}")
 

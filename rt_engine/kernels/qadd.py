@@ -4,9 +4,8 @@
 
     out = clip(round(((a - a_zero) * a_scale + (b - b_zero) * b_scale) / out_scale), low, high) + out_zero
 
-Every step in float32, in this order: the bits of DequantizeLinear, Add, QuantizeLinear one after the other. The division
-is a product with the rounded reciprocal and two corrections, which gives the correctly rounded quotient (P. W. Markstein,
-Computation of elementary functions on the IBM RISC System/6000 processor, 1990).
+Every step in float32, in this order: the bits of DequantizeLinear, Add, QuantizeLinear one after the other. The quotient
+is made of the reciprocal, correctly rounded (`parts.quotient`).
 The last vector reaches into the padding of the tensors.
 """
 
@@ -14,8 +13,9 @@ from numba import float32, int32
 
 from rt_engine.kernels.interface.qadd import QADD
 from rt_engine.kernels.parts.abi import kernel
+from rt_engine.kernels.parts.quotient import quotient
 from rt_engine.kernels.parts.requantise import clamped, load_u8x, nearest, store_low8, to_float
-from rt_native.vector import fma, splat_f32x, splat_i32x
+from rt_native.vector import splat_f32x, splat_i32x
 
 
 @kernel("qadd", QADD)
@@ -34,9 +34,7 @@ def qadd(record):
     done = 0
     while done < record.n:
         total = to_float(load_u8x(a + done) - za) * sa + to_float(load_u8x(b + done) - zb) * sb
-        value = total * inverse
-        value = fma(fma(-value, so, total), inverse, value)
-        value = fma(fma(-value, so, total), inverse, value)
-        store_low8(out + done, nearest(clamped(value, low, high)) + zo)
+        value = clamped(quotient(total, so, inverse), low, high)
+        store_low8(out + done, nearest(value) + zo)
         done += 16
     return 0

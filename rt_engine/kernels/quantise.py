@@ -4,8 +4,7 @@
 
     out = clip(round(x / scale) + zero, low, high)        a true quotient, rounded to nearest even
 
-With one scale for a row the quotient is a product with the rounded reciprocal and two corrections, which is the correctly
-rounded one (P. W. Markstein, Computation of elementary functions on the IBM RISC System/6000 processor, 1990).
+With one scale for a row the quotient is made of its reciprocal, correctly rounded (`parts.quotient`).
 
 Where x / scale is NaN, out is `low`. Nothing outside of `out` is written.
 """
@@ -14,18 +13,17 @@ from numba import float32
 
 from rt_engine.kernels.interface.quantise import QUANTISE
 from rt_engine.kernels.parts.abi import kernel
+from rt_engine.kernels.parts.quotient import quotient
 from rt_engine.kernels.parts.requantise import nearest, store_first_low8, store_first_low16, store_low8, to_float
 from rt_native.lang import inline, load_f32, load_i32
-from rt_native.vector import absolute, fma, load_f32x, load_first_f32x, load_first_i32x, select, splat_f32x, splat_i32x
+from rt_native.vector import absolute, load_f32x, load_first_f32x, load_first_i32x, select, splat_f32x, splat_i32x
 
 
 @inline
 def _divided(x, scale, inverse):
     """x / scale, correctly rounded, for quotients that are not far outside of every limit; `inverse` is 1 / scale."""
     rough = x * inverse
-    value = fma(fma(-rough, scale, x), inverse, rough)
-    value = fma(fma(-value, scale, x), inverse, value)
-    return select(absolute(rough) < 1e7, value, rough)
+    return select(absolute(rough) < 1e7, quotient(x, scale, inverse), rough)
 
 
 @inline

@@ -18,6 +18,8 @@ from typing import Any
 from rt_engine.errors import RecordingError
 
 ABOUT, LAYOUTS, VERSIONS, STATION = "rt-engine", "rt-engine/layouts", "rt-engine/versions", "rt-engine/station"
+ARITHMETIC = "arithmetic"
+"""In `ABOUT`: how the machine added products (`rt_native.machine.ARITHMETICS`); recordings that do not say it are of `fused`."""
 RECORDS, CHECKPOINTS, EVENTS = "records", "checkpoints", "events"
 FORMAT = "1"
 EVENTS_TOPIC = "/events"

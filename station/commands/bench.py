@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from station.commands.shared.arithmetic import arithmetic_notes
 from station.commands.shared.explaining import check_outputs, explained, say
 from station.commands.shared.options import (
     BoundOption,
@@ -76,7 +77,7 @@ def bench(
         console, facts = Terminal(), peaks()
         console.print(results.table(found, facts))
         say(console, f"ran on {', '.join(found[0].inputs) or 'no inputs'}")
-        for note in (*notes, chosen_for(KERNELS).words):
+        for note in (*notes, *arithmetic_notes(), chosen_for(KERNELS).words):
             say(console, f"note: {note}")
         for line in results.notes(found):
             say(console, line, "yellow")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from station.commands.shared.arithmetic import arithmetic_notes
 from station.commands.shared.explaining import explained, print_json, print_problems, say
 from station.commands.shared.options import (
     DEFAULT_FILE,
@@ -73,6 +74,9 @@ def check(
             codes.add(failed.exit_code)
     if as_json:
         print_json(found)
+    elif any(result["runs"] for result in found):
+        for note in arithmetic_notes():
+            say(console, f"note: {note}")
     if not all(result["runs"] for result in found):
         codes.add(ExitCode.BAD_FILE)
     if codes:

@@ -131,8 +131,9 @@ def c_project(
         list[str] | None,
         typer.Option(
             metavar="LEVEL",
-            help="Processors to build for: x86-64-v3 (AVX2), x86-64-v4 (AVX-512), aarch64; with dot products: x86-64-v3-vnni, "
-            "x86-64-v4-vnni, aarch64-dotprod; native (this one). May be repeated; by default native.",
+            help="Processors to build for: x86-64-v2 (SSE4.2), x86-64-v2-exact (the same, bits as with FMA), x86-64-v3 (AVX2), "
+            "x86-64-v4 (AVX-512), aarch64; with dot products: x86-64-v3-vnni, x86-64-v4-vnni, aarch64-dotprod; native (this "
+            "one). May be repeated; by default native.",
         ),
     ] = None,
     model: Annotated[

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from station.commands.shared.arithmetic import arithmetic_notes
 from station.commands.shared.explaining import check_outputs, explained, say
 from station.commands.shared.options import (
     BoundOption,
@@ -74,7 +75,7 @@ def inspect(
             )
         console = Terminal()
         console.print(inspection.table(found))
-        for note in loaded.notes:
+        for note in (*loaded.notes, *arithmetic_notes()):
             say(console, f"note: {note}")
         say(console, f"contract: {_contract(loaded)}")
         if json is not None:

@@ -174,9 +174,9 @@ def _repeated(paths: list[str], how: How, errors: Terminal) -> list[Repeated]:
 
 
 def _code(found: list[Repeated]) -> ExitCode:
-    if any(one.found is not None and not one.found.is_equal for one in found):
+    if any(one.found is not None and not one.found.is_equal and not one.may_differ for one in found):
         return ExitCode.FAILED
-    if not found or any(not one.is_equal for one in found):
+    if not found or any(not one.is_equal and not one.may_differ for one in found):
         return ExitCode.BAD_FILE
     return ExitCode.OK
 
@@ -189,7 +189,10 @@ def _show(console: Terminal, found: list[Repeated]) -> None:
         if one.why:
             say(console, f"{one.task}: {one.why}", "red")
         if one.found is not None and one.found.first is not None:
-            say(console, f"{one.task}: {difference_words(one.found.first, one.offset_ns)}", "red")
+            color = "yellow" if one.may_differ else "red"
+            say(console, f"{one.task}: {difference_words(one.found.first, one.offset_ns)}", color)
+        if one.may_differ:
+            say(console, f"{one.task}: {one.arithmetic}", "yellow")
         for words in one.hints:
             say(console, f"{one.task}: {words}", "yellow")
         for words in left_out_words(one.found) if one.found is not None else ():
@@ -218,6 +221,7 @@ def _sheet(found: list[Repeated]) -> Sheet:
             sheet.add(one.task, "", "", "", "", "", "cannot be repeated", style="red")
             continue
         words = "the same bits" if one.is_equal else "nothing to repeat" if not one.found.cycles else "differs"
+        words, color = ("other arithmetic", "yellow") if one.may_differ else (words, "green" if one.is_equal else "red")
         sheet.add(
             one.task,
             f"{one.found.recorded:,}",
@@ -226,6 +230,6 @@ def _sheet(found: list[Repeated]) -> Sheet:
             f"{one.speed:,.0f}",
             f"{one.times_life:,.0f}",
             words,
-            style="green" if one.is_equal else "red",
+            style=color,
         )
     return sheet

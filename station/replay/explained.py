@@ -9,7 +9,8 @@ The run that is explained is compared with the one in the cycle: the same bits, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -28,6 +29,7 @@ from scheduler.errors import ReplayError
 from scheduler.replay import NOT_REPEATED, Piece, Replay
 from scheduler.status import Action, describe
 from scheduler.task import Task
+from station.replay.arithmetic import other_arithmetic
 from station.replay.elements import USUAL, labels_of_task, usual_base
 from station.replay.models import Search
 from station.replay.moment import cycle_at, row_at
@@ -83,17 +85,28 @@ def explain_recording(
             wanted = "; ".join(map(str, made.missing)) or f"version {records['version'][-1]}"
             raise ReplayError(f"the model of this cycle is not found: {wanted}. {WHAT_HELPS}")
         row = row_at(recorded, at)
-        return explained(
-            made.task,
-            {number: Model(model.program, made.slot) for number, model in made.models.items()},
-            made.layout,
-            records,
-            checkpoints,
-            usual=recorded.records(max(row + 1 - USUAL, 0), row + 1, "row"),
-            outputs=outputs,
-            offset_ns=offset_ns,
-        )
+        with _of_this_machine(life.about):
+            return explained(
+                made.task,
+                {number: Model(model.program, made.slot) for number, model in made.models.items()},
+                made.layout,
+                records,
+                checkpoints,
+                usual=recorded.records(max(row + 1 - USUAL, 0), row + 1, "row"),
+                outputs=outputs,
+                offset_ns=offset_ns,
+            )
     raise wrong or RecordingError("the recording has no cycle")
+
+
+@contextmanager
+def _of_this_machine(about: Mapping[str, str]) -> Iterator[None]:
+    """A cycle that is not as recorded is said to be so for the reason that there is, where it is the machine's arithmetic."""
+    try:
+        yield
+    except RecordingError as error:
+        why = other_arithmetic(about)
+        raise RecordingError(f"{error}; {why}") if why else error from None
 
 
 def explained(

@@ -19,6 +19,7 @@ from scheduler.errors import ReplayError
 from scheduler.replay import Difference, Piece, Replayed, What, replay_task
 from scheduler.replay_plan import Why
 from scheduler.status import Action, describe
+from station.replay.arithmetic import other_arithmetic
 from station.replay.models import Missing, Search
 from station.replay.pieces import lives, pieces_of
 from station.replay.restored import WHAT_HELPS, Restored, restored
@@ -57,11 +58,18 @@ class Repeated:
     hints: tuple[str, ...] = ()
     why: str = ""
     paths: tuple[str, ...] = field(default=(), compare=False)
+    arithmetic: str = ""
+    """Why other bits are no fault; empty: they are one."""
 
     @property
     def is_equal(self) -> bool:
         """Was there something to repeat, and was it all the same?"""
         return self.found is not None and self.found.is_equal and self.found.cycles > 0
+
+    @property
+    def may_differ(self) -> bool:
+        """Was there something to repeat, with other bits, as another arithmetic gives?"""
+        return bool(self.arithmetic) and self.found is not None and not self.found.is_equal and self.found.cycles > 0
 
     @property
     def speed(self) -> float:
@@ -87,6 +95,7 @@ class Repeated:
             "cycles_per_second": round(self.speed),
             "times_life": round(self.times_life, 1),
             "first_difference": None if first is None else difference_to_json(first, self.offset_ns),
+            "arithmetic": self.arithmetic,
             "hints": list(self.hints),
             "missing": [{"model": m.slot, "version": m.number, "sha256": m.sha256} for m in self.missing],
             "why": self.why,
@@ -116,8 +125,12 @@ def _repeat_task(recording: Recording, name: str, search: Search, how: How, prog
         found = replay_task(made.task, made.models, made.layout, pieces, others=made.others)
     except ReplayError as error:
         return Repeated(name, why=str(error), paths=recording.paths)
-    hints = tuple(hints_of(found.first, made, recording)) if found.first is not None else ()
-    return Repeated(name, found, made.layout.period_ns, offset_ns, made.missing, hints, paths=recording.paths)
+    arithmetic = other_arithmetic(recording.about)
+    hints = tuple(hints_of(found.first, made, recording)) if found.first is not None and not arithmetic else ()
+    period_ns = made.layout.period_ns
+    return Repeated(
+        name, found, period_ns, offset_ns, made.missing, hints, paths=recording.paths, arithmetic=arithmetic
+    )
 
 
 def _told(pieces: Iterable[Piece], task: str, total: int, progress: Progress | None) -> Iterator[Piece]:

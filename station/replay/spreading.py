@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from station.replay.pool import Job, Pool, Work
 
-ELSEWHERE: Final = ("software", "file", "model", "memory")
+ELSEWHERE: Final = ("software", "file", "model", "memory", "arithmetic")
 """Why a worker may refuse what another one can do."""
 TRIES: Final = 2
 
@@ -27,7 +27,7 @@ class Failure:
 
     worker: str
     kind: str
-    """"died"; "software", "file", "model", "memory", "recording": what the worker refused; "error": anything else."""
+    """"died"; "software", "file", "model", "memory", "arithmetic", "recording": what the worker refused; "error": anything else."""
     text: str
 
     def __str__(self) -> str:

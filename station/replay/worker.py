@@ -32,6 +32,7 @@ from rt_native.version import TEXT
 from scheduler.errors import ReplayError
 from scheduler.replay import NOT_REPEATED, Piece, Replayed, What, replay_task
 from station.replay import places
+from station.replay.arithmetic import OtherArithmeticError, other_arithmetic
 from station.replay.models import Search
 from station.replay.pieces import pieces_of
 from station.replay.restored import MissingModelError, Restored, restored
@@ -82,6 +83,8 @@ def work(job: Mapping[str, Any]) -> dict[str, Any]:
         return {**about, "refused": "memory", "text": f"there is too little memory: {error}"}
     except MissingModelError as error:
         return {**about, "refused": "model", "text": str(error)}
+    except OtherArithmeticError as error:
+        return {**about, "refused": "arithmetic", "text": str(error)}
     except (RecordingError, ReplayError) as error:
         return {**about, "refused": "recording", "text": str(error)}
 
@@ -96,6 +99,8 @@ def other_software(job: Mapping[str, Any]) -> dict[str, Any]:
 
 def _done(job: Mapping[str, Any]) -> dict[str, Any]:
     recording = _opened(tuple(job["paths"]))
+    if why := other_arithmetic(recording.about):
+        raise OtherArithmeticError(why)
     task = recording.task(job["task"])
     rows = task.record_rows
     start, stop = _rows(rows, job)

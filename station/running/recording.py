@@ -20,7 +20,8 @@ from typing import Final, Protocol
 
 from plc_bindings.data.changes import ChangeView
 from plc_bindings.data.recorder_area import RecorderNumbers, RecorderShown
-from rt_engine.recording.contents import Version
+from rt_engine.recording.contents import ARITHMETIC, Version
+from rt_native.target import host
 from scheduler.errors import RingError
 from scheduler.ring import boot_id
 from scheduler.scheduler import Scheduler
@@ -332,6 +333,7 @@ class RecordingSide:
     def _about(self) -> dict[str, str]:
         return {
             "machine": platform.node(),
+            ARITHMETIC: host().arithmetic,
             "station": self._file.config.station.name,
             "boot_id": boot_id().hex(),
             "python": platform.python_version(),

@@ -11,7 +11,7 @@ CPUINFO: Final = {
         "sse4_1 sse4_2 x2apic movbe popcnt tsc_deadline_timer aes xsave rdrand lahf_lm 3dnowprefetch cpuid_fault cat_l2 ibrs "
         "ibpb stibp fsgsbase tsc_adjust smep erms mpx rdt_a rdseed smap clflushopt intel_pt sha_ni xsaveopt xsavec xgetbv1 "
         "xsaves dtherm ida arat pln pts md_clear arch_capabilities",
-        [],
+        ["x86-64-v2"],
     ),
     "Celeron N5105 (Tremont, the cores of Atom x6000E)": (
         "x86_64",
@@ -22,7 +22,7 @@ CPUINFO: Final = {
         "ibrs_enhanced tpr_shadow flexpriority ept vpid ept_ad fsgsbase tsc_adjust smep erms rdt_a rdseed smap clflushopt clwb "
         "intel_pt sha_ni xsaveopt xsavec xgetbv1 xsaves split_lock_detect dtherm ida arat pln pts hwp hwp_notify hwp_act_window "
         "hwp_epp hwp_pkg_req vnmi umip waitpkg gfni rdpid movdiri movdir64b md_clear flush_l1d arch_capabilities",
-        [],
+        ["x86-64-v2"],
     ),
     "Core i7-2670QM (Sandy Bridge)": (
         "x86_64",
@@ -30,7 +30,7 @@ CPUINFO: Final = {
         "pbe nx rdtscp lm constant_tsc arch_perfmon pebs bts xtopology nonstop_tsc aperfmperf pni pclmulqdq dtes64 monitor "
         "ds_cpl vmx est tm2 ssse3 cx16 xtpr pdcm sse4_1 sse4_2 x2apic popcnt tsc_deadline_timer aes xsave avx lahf_lm epb ssbd "
         "ibrs ibpb stibp tpr_shadow vnmi flexpriority ept vpid xsaveopt dtherm ida arat pln pts md_clear flush_l1d",
-        [],
+        ["x86-64-v2"],
     ),
     "Xeon E5-2660 v3 (Haswell)": (
         "x86_64",
@@ -39,7 +39,7 @@ CPUINFO: Final = {
         "eagerfpu pni pclmulqdq dtes64 monitor ds_cpl vmx smx est tm2 ssse3 fma cx16 xtpr pdcm pcid dca sse4_1 sse4_2 x2apic "
         "movbe popcnt tsc_deadline_timer aes xsave avx f16c rdrand lahf_lm abm ida arat epb xsaveopt pln pts dtherm tpr_shadow "
         "vnmi flexpriority ept vpid fsgsbase tsc_adjust bmi1 avx2 smep bmi2 erms invpcid",
-        ["x86-64-v3"],
+        ["x86-64-v3", "x86-64-v2"],
     ),
     "Intel N100 (Alder Lake-N, the cores of Atom x7000E)": (
         "x86_64",
@@ -52,7 +52,7 @@ CPUINFO: Final = {
         "split_lock_detect user_shstk avx_vnni dtherm ida arat pln pts hwp hwp_notify hwp_act_window hwp_epp hwp_pkg_req vnmi "
         "umip pku ospke waitpkg gfni vaes vpclmulqdq rdpid movdiri movdir64b fsrm md_clear serialize arch_lbr ibt flush_l1d "
         "arch_capabilities",
-        ["x86-64-v3-vnni", "x86-64-v3"],
+        ["x86-64-v3-vnni", "x86-64-v3", "x86-64-v2"],
     ),
     "Core i7-7820X (Skylake-X)": (
         "x86_64",
@@ -64,7 +64,7 @@ CPUINFO: Final = {
         "avx2 smep bmi2 erms invpcid rtm cqm mpx rdt_a avx512f avx512dq rdseed adx smap clflushopt clwb intel_pt avx512cd "
         "avx512bw avx512vl xsaveopt xsavec xgetbv1 xsaves cqm_llc cqm_occup_llc cqm_mbm_total cqm_mbm_local dtherm ida arat pln "
         "pts hwp hwp_act_window hwp_epp hwp_pkg_req md_clear flush_l1d",
-        ["x86-64-v4", "x86-64-v3"],
+        ["x86-64-v4", "x86-64-v3", "x86-64-v2"],
     ),
     "EPYC (Zen 4), a guest of KVM": (
         "x86_64",
@@ -75,7 +75,7 @@ CPUINFO: Final = {
         "bmi1 avx2 smep bmi2 erms invpcid avx512f avx512dq rdseed adx smap avx512ifma clflushopt clwb avx512cd sha_ni avx512bw "
         "avx512vl xsaveopt xsavec xgetbv1 xsaves avx512_bf16 clzero xsaveerptr arat avx512vbmi umip avx512_vbmi2 gfni vaes "
         "vpclmulqdq avx512_vnni avx512_bitalg avx512_vpopcntdq rdpid fsrm",
-        ["x86-64-v4-vnni", "x86-64-v4", "x86-64-v3"],
+        ["x86-64-v4-vnni", "x86-64-v4", "x86-64-v3", "x86-64-v2"],
     ),
     "Raspberry Pi 3 (Cortex-A53)": (
         "aarch64",

@@ -8,9 +8,10 @@ import sys
 import pytest
 from elftools.elf.elffile import ELFFile
 
+from rt_native import target
 from rt_native.errors import UnsupportedCpu
 from rt_native.features import host_architecture, host_features
-from rt_native.levels import LEVELS, fitting
+from rt_native.levels import EXACT, LEVELS, fitting, level
 from rt_native.library import Library
 from rt_native.target import LANE_WIDTHS, host, is_foreign, native
 from tests import ROOT
@@ -30,7 +31,7 @@ def test_levels_are_targets():
     assert all(entry.name == name and entry.target.lanes in LANE_WIDTHS for name, entry in LEVELS.items())
     here = native()
     assert here.target == host() and not is_foreign(here.target)
-    assert {"avx2", "fma"} <= set(here.required) or here.machine != "x86_64"
+    assert ({"avx2", "fma"} <= set(here.required)) == (here.target.arithmetic == "fused") or here.machine != "x86_64"
 
 
 def test_a_level_is_chosen_by_its_name(monkeypatch):
@@ -49,6 +50,52 @@ def test_a_level_is_chosen_by_its_name(monkeypatch):
                 host()
     monkeypatch.setenv("RT_ENGINE_LEVEL", "sparc")
     with pytest.raises(UnsupportedCpu, match="RT_ENGINE_LEVEL=sparc: there is no level 'sparc'"):
+        host()
+
+
+@pytest.fixture
+def without_fma(monkeypatch):
+    """This processor as one that has SSE4.2 and no more, or less."""
+
+    def make(*features):
+        monkeypatch.setattr(target, "host_architecture", lambda: "x86_64")
+        monkeypatch.setattr(target, "host_features", lambda: frozenset(features))
+        target._host.cache_clear()
+
+    monkeypatch.delenv("RT_ENGINE_LEVEL", raising=False)
+    monkeypatch.delenv("RT_ENGINE_ARITHMETIC", raising=False)
+    yield make
+    target._host.cache_clear()
+
+
+def test_a_processor_without_fma_computes_as_it_is_told(monkeypatch, without_fma):
+    """Multiplies, then adds; the bits of all others if RT_ENGINE_ARITHMETIC says so, as the level of that name has them."""
+    without_fma(*level("x86-64-v2").required, "avx")
+    assert host() == level("x86-64-v2").target and host().arithmetic == "fast"
+    assert is_foreign(level("x86-64-v3").target) and not is_foreign(level(EXACT).target)
+    monkeypatch.setenv("RT_ENGINE_ARITHMETIC", "exact")
+    assert host() == level(EXACT).target and str(host()) == "x86-64-v2, 4 lanes, exact"
+    monkeypatch.delenv("RT_ENGINE_ARITHMETIC")
+    monkeypatch.setenv("RT_ENGINE_LEVEL", EXACT)
+    assert host() == level(EXACT).target
+
+
+def test_an_arithmetic_that_does_not_exist_is_refused_everywhere(monkeypatch, without_fma):
+    """Also where there is nothing to choose; an existing one changes nothing there."""
+    monkeypatch.setenv("RT_ENGINE_ARITHMETIC", "precise")
+    with pytest.raises(UnsupportedCpu, match=r"RT_ENGINE_ARITHMETIC=precise: it is fast .* or exact "):
+        host()
+    without_fma(*level("x86-64-v3").required)
+    monkeypatch.setenv("RT_ENGINE_ARITHMETIC", "fast")
+    assert host().arithmetic == "fused"
+
+
+def test_a_processor_without_the_least_is_refused_in_a_sentence(without_fma):
+    """What it lacks, and which processors do not."""
+    without_fma("sse3", "ssse3", "cx16")
+    with pytest.raises(
+        UnsupportedCpu, match=r"has no sse4.1, sse4.2, popcnt; the least .* is x86-64-v2 \(Intel since Nehalem"
+    ):
         host()
 
 

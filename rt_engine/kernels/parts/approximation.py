@@ -16,7 +16,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
 from rt_native.lang import OPTIONS
-from rt_native.vector import Vector, call_llvm, define, f32x, f64x, i32x, i64x, join, m64x, masked, split, suffix
+from rt_native.multiply_add import multiply_add
+from rt_native.vector import Vector, define, f32x, f64x, i32x, i64x, join, m64x, masked, split, suffix
 
 _INLINED: Any = {**OPTIONS, "forceinline": True}
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
@@ -61,16 +62,12 @@ def polynomial(single: Sequence[float], double: Sequence[float]) -> Any:
     @intrinsic
     def evaluate(typingctx: Any, x: Any) -> Any:
         coefficients = single if x.bits == 32 else double
-        name = f"llvm.fma.{suffix(x)}"
 
         def one(builder: Any, part: Any) -> Any:
             terms = [_splat(part.type, c) for c in coefficients]
             power = part
             while len(terms) > 1:
-                pairs = [
-                    call_llvm(builder, name, part.type, [terms[i + 1], power, terms[i]])
-                    for i in range(0, len(terms) - 1, 2)
-                ]
+                pairs = [multiply_add(builder, terms[i + 1], power, terms[i]) for i in range(0, len(terms) - 1, 2)]
                 terms = pairs + terms[2 * len(pairs) :]
                 power = builder.fmul(power, power)
             return terms[0]

@@ -20,7 +20,8 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from rt_engine.kernels.interface.fourier_plan import NONE, SCALAR, VECTOR
-from rt_native.vector import BYTES, PARTS, Vector, call_llvm, splat_part, suffix
+from rt_native.multiply_add import multiply_add
+from rt_native.vector import BYTES, PARTS, Vector, splat_part
 
 RADICES = (2, 3, 4, 5, 7, 8)
 _I64 = ir.IntType(64)
@@ -40,7 +41,7 @@ class _Emitter:
         return ir.Constant(self.vector.part, [value] * self.vector.part.count)
 
     def fma(self, a: Any, b: Any, c: Any) -> Any:
-        return call_llvm(self.builder, f"llvm.fma.{suffix(self.vector)}", self.vector.part, [a, b, c])
+        return multiply_add(self.builder, a, b, c)
 
     def add(self, x: Complex, y: Complex) -> Complex:
         return self.builder.fadd(x[0], y[0]), self.builder.fadd(x[1], y[1])

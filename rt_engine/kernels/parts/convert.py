@@ -15,14 +15,15 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from rt_engine.kernels.interface.dtypes import DType
+from rt_engine.kernels.parts.half import HALF, half_to_single, single_to_half
 
 COUNT = 16
 """Elements per step."""
 
-_I64, _F64, _F32, _F16 = ir.IntType(64), ir.DoubleType(), ir.FloatType(), ir.HalfType()
+_I64, _F64, _F32 = ir.IntType(64), ir.DoubleType(), ir.FloatType()
 _LLVM: dict[DType, Any] = {
     **{t: ir.IntType(8 * t.nbytes) for t in DType},
-    **{DType.FLOAT: _F32, DType.DOUBLE: _F64, DType.FLOAT16: _F16},
+    **{DType.FLOAT: _F32, DType.DOUBLE: _F64, DType.FLOAT16: HALF},
 }
 _FLOATS, _SIGNED = (tuple(t for t in DType if t.kind == kind) for kind in "fi")
 
@@ -74,6 +75,8 @@ def _to_wide(builder: Any, kind: DType, value: Any) -> Any:
     if kind is DType.BFLOAT16:
         bits = builder.shl(builder.zext(value, _vector(ir.IntType(32))), _splat(ir.IntType(32), 16))
         value = builder.bitcast(bits, _vector(_F32))
+    if kind is DType.FLOAT16:
+        value = half_to_single(builder, value)
     if kind is DType.DOUBLE or value.type == _vector(_I64):
         return value
     if kind in _FLOATS:
@@ -108,7 +111,7 @@ def _float_to_float(builder: Any, value: Any, kind: DType) -> Any:
     if kind is DType.BFLOAT16:
         return _float_to_bfloat16(builder, _to_single_odd(builder, value))
     if kind is DType.FLOAT16:
-        value = _to_single_odd(builder, value)
+        return single_to_half(builder, _to_single_odd(builder, value))
     to = _vector(_LLVM[kind])
     return value if value.type == to else builder.fptrunc(value, to)
 
@@ -156,6 +159,8 @@ def _int_to(builder: Any, value: Any, kind: DType, signed: bool) -> Any:
 def _direct(builder: Any, value: Any, source: DType, target: DType) -> Any:
     if source not in _FLOATS:
         return _int_to(builder, value, target, source in _SIGNED)
+    if (source, target) == (DType.FLOAT16, DType.FLOAT):
+        return half_to_single(builder, value)
     if target in _FLOATS and target.nbytes > source.nbytes:
         return builder.fpext(value, _vector(_LLVM[target]))
     return _float_to(builder, value, target)

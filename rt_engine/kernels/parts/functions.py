@@ -6,7 +6,7 @@ from typing import Any
 from rt_engine.kernels.parts import power
 from rt_engine.kernels.parts.approximation import by_type, constant
 from rt_native.lang import inline
-from rt_native.vector import absolute, copysign, fma, maximum, minimum, select, trunc
+from rt_native.vector import absolute, copysign, fma, fma_once, maximum, minimum, select, trunc
 
 BINARY: dict[str, Any] = {}
 """Operation -> function of (x, y)."""
@@ -77,7 +77,7 @@ def _fmod_of(steps: int) -> Any:
         r = x
         for _ in range(steps):
             divisor = select(absolute(r) * _FMOD_UNSCALE(r) > b, scaled, b)
-            r = fma(-trunc(r / divisor), divisor, r)
+            r = fma_once(-trunc(r / divisor), divisor, r)
         crossed = ((r < 0.0) ^ (x < 0.0)) & (r != 0.0)
         r = copysign(select(crossed, r + copysign(b, x), r), x)
         return select((b == float("inf")) & (absolute(x) < float("inf")), x, r)

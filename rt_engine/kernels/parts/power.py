@@ -19,7 +19,7 @@ from rt_engine.kernels.parts.elementary import (
     split_exponent,
 )
 from rt_native.lang import inline
-from rt_native.vector import absolute, bits, copysign, fma, from_bits, round_even, select
+from rt_native.vector import absolute, bits, copysign, fma, fma_once, from_bits, round_even, select
 
 _MAGIC = 1.5 * 2.0**52
 
@@ -130,13 +130,13 @@ def _logarithm(a):
     d_low = m - (d - 1.0)
     inverse = 1.0 / d
     s = f * inverse
-    s_low = fma(-s, d_low, fma(-s, d, f)) * inverse
+    s_low = fma(-s, d_low, fma_once(-s, d, f)) * inverse
     square = s * s
-    square_low = fma(s, s, -square) + 2.0 * s * s_low
+    square_low = fma_once(s, s, -square) + 2.0 * s * s_low
     cube = s * square
-    cube_low = fma(s, square, -cube) + fma(s, square_low, s_low * square)
+    cube_low = fma_once(s, square, -cube) + fma(s, square_low, s_low * square)
     third = cube * _TWO_THIRDS
-    third_low = fma(cube, _TWO_THIRDS, -third) + fma(cube, _TWO_THIRDS_LOW, cube_low * _TWO_THIRDS)
+    third_low = fma_once(cube, _TWO_THIRDS, -third) + fma(cube, _TWO_THIRDS_LOW, cube_low * _TWO_THIRDS)
     whole = n * _LN2_HIGH
     head = whole + 2.0 * s
     lost = (whole - head) + 2.0 * s
@@ -153,7 +153,7 @@ def _pow_double(x, y):
     high = _special_logarithm(a, high)
     product = y * high
     t = at_most(at_least(product, -800.0), 800.0)
-    product_low = fma(y, high, -product) + y * low
+    product_low = fma_once(y, high, -product) + y * low
     product_low = select(absolute(product) < 800.0, product_low, 0.0)
     shifted = fma(t, _LOG2_E, _MAGIC)
     n = shifted - _MAGIC

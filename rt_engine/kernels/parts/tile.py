@@ -21,7 +21,8 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from rt_engine.kernels.parts.tail import store_tails
-from rt_native.vector import BYTES, PARTS, Vector, call_llvm, splat_part, suffix
+from rt_native.multiply_add import multiply_add
+from rt_native.vector import BYTES, PARTS, Vector, call_llvm, splat_part
 
 _I64 = ir.IntType(64)
 
@@ -74,8 +75,7 @@ class _Emitter:
                 for p in range(PARTS):
                     cell = self.acc[r, v, chain, p]
                     value = builder.load(cell, typ=vector.part)
-                    arguments = [factor, columns[v][p], value]
-                    builder.store(call_llvm(builder, f"llvm.fma.{suffix(vector)}", vector.part, arguments), cell)
+                    builder.store(multiply_add(builder, factor, columns[v][p], value), cell)
 
     def fetch(self, b: Any) -> None:
         """Ask for the weights that come `ahead` bytes later; beyond their end that is what lies there, and never faults."""

@@ -12,7 +12,7 @@ always: the time does not depend on x.
 
 from rt_engine.kernels.parts.approximation import by_type, narrow, polynomial, table, widen_high, widen_low
 from rt_native.lang import inline
-from rt_native.vector import absolute, bits, floor, fma, from_bits, round_even, select
+from rt_native.vector import absolute, bits, floor, fma, fma_once, from_bits, round_even, select
 
 _MAGIC, _MAGIC_BITS = 1.5 * 2.0**52, 0x4338000000000000
 _TWO_PI, _TWO_PI_LOW = 6.283185307179586, 2.4492935982947064e-16
@@ -142,7 +142,7 @@ def _double(x, shift, odd):
     c0, c1, c2, c3 = _PIECE(start), _PIECE(start + 2), _PIECE(start + 4), _PIECE(start + 6)
     p0, p1, p2 = scaled * c0, second * c1, third * c2
     r0, r1 = _fraction(p0), _fraction(p1)
-    l0, l1, l2 = _fraction(fma(scaled, c0, -p0)), fma(second, c1, -p1), fma(third, c2, -p2)
+    l0, l1, l2 = _fraction(fma_once(scaled, c0, -p0)), fma_once(second, c1, -p1), fma(third, c2, -p2)
     shifted = fma((r0 + l0) + (r1 + p2), 4.0, _MAGIC)
     quarter = shifted - _MAGIC
     f, e0 = _two_sum(fma(quarter, -0.25, r0), l0)
@@ -153,7 +153,7 @@ def _double(x, shift, odd):
     high = f + rest
     low = (f - high) + rest
     g = high * _TWO_PI
-    lost = fma(high, _TWO_PI_LOW, fma(high, _TWO_PI, -g)) + low * _TWO_PI
+    lost = fma(high, _TWO_PI_LOW, fma_once(high, _TWO_PI, -g)) + low * _TWO_PI
     z = g * g
     half = z * 0.5
     sine = g + fma(g * z, _SIN(z), fma(-half, lost, lost))

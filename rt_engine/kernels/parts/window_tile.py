@@ -20,6 +20,7 @@ from numba.extending import intrinsic
 
 from rt_engine.kernels.interface.panels import HALF
 from rt_engine.kernels.parts.tail import store_tails
+from rt_native.multiply_add import multiply_add
 from rt_native.vector import LANES, Vector, call_llvm
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
@@ -121,7 +122,7 @@ class _Tile:
     def fma(self, r: int, i: int, piece: _Piece, a: Any, b: Any) -> None:
         cell = self.acc[r, i]
         value = self.builder.load(cell, typ=piece.type)
-        self.builder.store(call_llvm(self.builder, f"llvm.fma.{piece.suffix}", piece.type, [a, b, value]), cell)
+        self.builder.store(multiply_add(self.builder, a, b, value), cell)
 
     def inputs(self, tap: Any) -> list[Any]:
         """Where each row reads under a tap."""

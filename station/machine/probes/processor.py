@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -9,6 +10,8 @@ from typing import Final
 
 from rt_native.features import features_of
 from rt_native.levels import LEVELS, fitting
+from rt_native.machine import ARITHMETICS, Target
+from rt_native.target import ARITHMETIC
 from station.machine.computer import CPU_FOLDER, Computer, Fact, boot_with
 
 VULNERABILITIES: Final = f"{CPU_FOLDER}/vulnerabilities"
@@ -95,12 +98,20 @@ def simd(m: Computer) -> Iterator[Fact]:
     kind = "x86_64" if m.is_x86 else "aarch64" if "asimd" in m.cpu_flags else "armv7"
     features = features_of(kind, m.read("/proc/cpuinfo") or "")
     if found := fitting(kind, features):
-        yield Fact("SIMD", "ok", found[0].name, f"{found[0].target.lanes} lanes of float32")
+        target = found[0].target
+        words = "" if target.arithmetic == "fused" else f"; no FMA: {_arithmetic(target)}"
+        yield Fact("SIMD", "ok", found[0].name, f"{target.lanes} lanes of float32{words}")
         return
-    least = next((entry for entry in LEVELS.values() if entry.machine == kind), LEVELS["x86-64-v3"])
+    least = next((entry for entry in LEVELS.values() if entry.machine == kind), LEVELS["x86-64-v2"])
     lacks = [name for name in least.required if name not in features]
-    fix = "run on a processor of x86-64-v3 (Intel since Haswell, AMD since Excavator); in a VM: host CPU model"
+    fix = "run on a processor of x86-64-v2 (Intel since Nehalem, AMD since Bulldozer); in a VM: host CPU model"
     yield Fact("SIMD", "bad", f"no {', '.join(lacks)}", f"{least.name} is the least that the kernels need", fix)
+
+
+def _arithmetic(target: Target) -> str:
+    """What a start here would compute, if it is told nothing else."""
+    chosen = os.environ.get(ARITHMETIC) or target.arithmetic
+    return f"arithmetic {chosen}: {ARITHMETICS.get(chosen, 'there is none of this name')}"
 
 
 FAMILY = "processor"

@@ -21,7 +21,8 @@ PLAIN = {
     "/etc/default/grub": 'GRUB_CMDLINE_LINUX=""\n',
 }
 """What a Debian sets by itself; the user has his rights."""
-V3 = "pni ssse3 sse4_1 sse4_2 popcnt cx16 avx avx2 bmi1 bmi2 f16c fma abm movbe"
+V2 = "pni ssse3 sse4_1 sse4_2 popcnt cx16"
+V3 = f"{V2} avx avx2 bmi1 bmi2 f16c fma abm movbe"
 V4 = f"{V3} avx512f avx512bw avx512cd avx512dq avx512vl"
 TRUSTED = "constant_tsc nonstop_tsc tsc_adjust"
 

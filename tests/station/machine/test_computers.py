@@ -14,7 +14,7 @@ from station.machine.computer import Computer, cpu_list, mask_cpus
 from station.machine.probes import examine, families
 from station.machine.probes.cores import programs_on
 from station.machine.probes.idle import deepest, idle_states_of
-from tests.station.machine.computers import AMD, ATOM, CONTAINER, CPU, DELL, RT_DEBIAN, V3, VIRTUAL, put, stat
+from tests.station.machine.computers import AMD, ATOM, CONTAINER, CPU, DELL, RT_DEBIAN, V2, V3, VIRTUAL, put, stat
 
 PROBES = [probe for probes, _ in families().values() for probe in probes]
 CARD = Card("eth1", InterfaceFacts("eth1"), 7, wait_us=0)
@@ -113,7 +113,8 @@ def test_what_mended_faults_cost(found):
 
 
 @pytest.mark.parametrize(
-    "flags", [f"flags : fpu {V3}", "flags : fpu sse2", "Features : fp asimd asimddp", "Features : half"]
+    "flags",
+    [f"flags : fpu {V3}", f"flags : fpu {V2}", "flags : fpu sse2", "Features : fp asimd asimddp", "Features : half"],
 )
 def test_the_level_is_that_of_a_start(found, flags):
     """What a start would choose is named; where it would refuse, what is missing."""
@@ -122,6 +123,7 @@ def test_the_level_is_that_of_a_start(found, flags):
     levels = fitting(kind, features_of(kind, flags))
     assert (fact.level, fact.value) == (("ok", levels[0].name) if levels else ("bad", fact.value))
     assert levels or "no " in fact.value
+    assert ("no FMA: arithmetic fast" in fact.meaning) == (flags == f"flags : fpu {V2}")
 
 
 def test_a_virtual_machine_names_its_host_and_what_it_took(found):

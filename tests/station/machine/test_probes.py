@@ -98,7 +98,7 @@ CASES = [
     ("/sys/fs/cgroup/user.slice/cpu.max", "150000 100000", "CPU quota", "warn", "CPUQuota="),
     ("/sys/fs/cgroup/user.slice/cpuset.cpus.effective", "0-2", "isolated cores", "warn", "isolcpus=2"),
     ("/proc/cpuinfo", f"flags : {V3} hypervisor", "hypervisor", "warn", "vcpupin"),
-    ("/proc/cpuinfo", "flags : sse2", "SIMD", "bad", "x86-64-v3"),
+    ("/proc/cpuinfo", "flags : sse2", "SIMD", "bad", "x86-64-v2"),
     ("/proc/irq/30/smp_affinity_list", "0-3", "interrupts", "warn", "for i in 30; do echo 0,1,2"),
     ("/proc/77/comm", "irqbalance\n", "irqbalance", "warn", "disable --now irqbalance"),
     ("/sys/devices/system/clocksource/clocksource0/current_clocksource", "hpet", "clock source", "bad", "echo tsc"),

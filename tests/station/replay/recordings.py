@@ -75,11 +75,13 @@ def write(
     text: str = STATION,
     attach: bool = True,
     software: str = "",
+    arithmetic: str = "",
     files: Mapping[str, bytes] | None = None,
 ) -> Path:
     """As the recorder writes it."""
     hashes = {name: rt_engine.load(data).sha256 for name, data in models.items()}
-    about = {"machine": "bench", "boot_id": "one"} | ({"software": software} if software else {})
+    said = {"software": software, "arithmetic": arithmetic}
+    about = {"machine": "bench", "boot_id": "one"} | {what: text for what, text in said.items() if text}
     attachments = {f"models/{hashes[name]}.onnx": data for name, data in models.items()} if attach else {}
     with Writer(
         path,
