@@ -159,6 +159,14 @@ class Library:
         why = shipped.why_not(self.modules, self._target)
         return f"the native library {self.name!r}{f' ({why})' if why else ''}"
 
+    def for_target(self, target: Target) -> "Library":
+        """The same modules for another machine."""
+        return Library(self.name, self.modules, target, self._path)
+
+    def sources(self) -> dict[str, dict[str, Path]]:
+        """Module -> what it is made of: name -> file."""
+        return {module: reachable_sources(module, self._path) for module in self.modules}
+
     def is_built(self) -> bool:
         """Is there nothing to compile? There is, if the cache cannot be read."""
         return self.shipped() is not None or self.is_compiled()
@@ -174,7 +182,10 @@ class Library:
             BuildError: the wheel's files are damaged.
             UnsafeCacheError: another user could change them.
         """
-        found = None if self._path else shipped.find(self.modules, self._target)
+        if not shipped.has_libraries():
+            return None
+        modules = shipped.named(users_sources(*self.modules, *self._path)) if self._path else self.modules
+        found = shipped.find(modules, self._target) if modules else None
         return None if found is None or self.is_compiled() else found
 
     def versions(self) -> dict[str, str]:

@@ -16,7 +16,7 @@ import json
 import os
 import threading
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -123,6 +123,15 @@ def find(modules: tuple[str, ...], target: Target | None) -> Shipped | None:
         return None
     level = _level(found, target)
     return None if level is None else Shipped(level, {module: found.modules[module] for module in modules})
+
+
+def named(files: Sequence[Path]) -> tuple[str, ...]:
+    """The module of the wheel that has the text of a user's step: a copy of one that we wrote. (): none has."""
+    found = _manifest()
+    if found is None or len(files) != 1:
+        return ()
+    text = digest(files[0].read_bytes())
+    return tuple(name for name in found.modules if found.sources.get(f"{name.replace('.', '/')}.py") == text)[:1]
 
 
 def why_not(modules: tuple[str, ...], target: Target | None) -> str:

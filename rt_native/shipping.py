@@ -17,7 +17,7 @@ from pathlib import Path
 from rt_native.elf import undefined
 from rt_native.errors import BuildError
 from rt_native.levels import Level
-from rt_native.library import Library, reachable_sources
+from rt_native.library import Library
 from rt_native.shipped import MANIFEST, digest
 
 GLIBC = (2, 17)
@@ -57,6 +57,8 @@ class Made:
 
     level: Level
     content: Mapping[str, tuple[Mapping[str, int], bytes]]
+    sources: Mapping[str, Mapping[str, Path]]
+    """Module -> what it was made of: name -> file."""
     library: bytes
 
 
@@ -67,16 +69,18 @@ def made(level: Level, libraries: Iterable[Library]) -> Made:
         BuildError: the compiler or the linker failed, there is no linker, or native code calls what it must not.
     """
     content: dict[str, tuple[Mapping[str, int], bytes]] = {}
+    sources: dict[str, dict[str, Path]] = {}
     for library in libraries:
-        content |= Library(library.name, library.modules, level.target).content()
+        content |= library.for_target(level.target).content()
+        sources |= library.sources()
     content = dict(sorted(content.items()))
-    return Made(level, content, linked(level.machine, {name: data for name, (_, data) in content.items()}))
+    return Made(level, content, sources, linked(level.machine, {name: data for name, (_, data) in content.items()}))
 
 
 def files(levels: Sequence[Made]) -> dict[str, bytes]:
     """Name -> content, of all files of `rt_native/libraries`."""
     root = Path(__file__).parent.parent
-    reached = {name: reachable_sources(name) for name in levels[0].content}
+    reached = levels[0].sources
     sources = {str(path.relative_to(root)): path for found in reached.values() for path in found.values()}
     for name in ("levels.py", "machine.py"):
         sources[f"rt_native/{name}"] = root / "rt_native" / name

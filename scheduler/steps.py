@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rt_native.errors import BuildError
+from rt_native.errors import BuildError, NoCompilerError
 from rt_native.library import Library, users_sources
 from rt_native.trust import why_not_run
 from scheduler.errors import StepError
@@ -91,7 +91,9 @@ class Step:
                 raise StepError(f"step {where!r}: {why}")
         library = Library(f"step-{path.stem}", modules=(path.stem,), path=(folder,))
         try:
-            stored = [data for _, data in library.content().values()]
+            stored = [] if library.shipped() else [data for _, data in library.content().values()]
+        except NoCompilerError as error:
+            raise StepError(f"step {where!r}: {error}") from error
         except BuildError as error:
             _, _, complaint = str(error).partition(":\n")  # "the native library ... could not be compiled for ...:"
             why = in_words(complaint, path) if complaint else str(error)

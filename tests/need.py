@@ -23,6 +23,7 @@ PROGRAMS: Final = {
     "g++": "g++",
     "gcc": "gcc libc6-dev",
     "ip": "iproute2",
+    "ld": "binutils",
     "mbpoll": "mbpoll",
     "node": "nodejs",
     "npm": "npm",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,11 +24,13 @@ def libraries() -> list[Library]:
 
 
 def every() -> list[Library]:
-    """And those that only some commands use: what a wheel carries."""
+    """And those that only some commands use, and the steps of our demos: what a wheel carries."""
+    from rt_native.library import Library
+
     running = libraries()
     for name in _MORE:
         import_module(name)
-    return list(dict.fromkeys([*running, *_declared()]))
+    return [*dict.fromkeys([*running, *_declared()]), Library("demo steps", _STEPS, path=(str(_ROOT),))]
 
 
 _MORE = (
@@ -37,6 +40,9 @@ _MORE = (
     "rt_engine.tune.rounds",
 )
 """Modules that declare the others."""
+_STEPS = ("station.demo.axis.setpoint",)
+"""Of stations that the package has in it."""
+_ROOT = Path(__file__).parents[2]
 
 
 def _declared() -> list[Library]:
