@@ -126,11 +126,12 @@ def build(outputs: dict[str, Path], target: Target) -> None:
     # An executor, not a Pool: a worker that is killed (out of memory) ends the build instead of hanging it.
     fork = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(min(os.cpu_count() or 1, 4), mp_context=fork) as pool:
-        parts: dict[str, list[bytes]] = {module: [] for module in outputs}
+        parts: dict[str, dict[int, bytes]] = {module: {} for module in outputs}
         jobs: dict[Future[Any], tuple[str, int | None]] = {}
 
         def submit_emit(module: str) -> None:
-            jobs[pool.submit(_emit, module, parts.pop(module), target)] = (module, None)
+            ordered = [part for _, part in sorted(parts.pop(module).items())]  # not as they came: the same bytes in every run
+            jobs[pool.submit(_emit, module, ordered, target)] = (module, None)
 
         for module, functions in exports.items():
             for index in range(len(functions)):
@@ -148,7 +149,7 @@ def build(outputs: dict[str, Path], target: Target) -> None:
                 if part is None:
                     _write(outputs[module], result, {e.name: e.nargs for e in exports[module]}, target)
                 else:
-                    parts[module].append(result)
+                    parts[module][part] = result
                     if len(parts[module]) == len(exports[module]):
                         submit_emit(module)
                 done += 1
