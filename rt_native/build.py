@@ -130,7 +130,9 @@ def build(outputs: dict[str, Path], target: Target) -> None:
         jobs: dict[Future[Any], tuple[str, int | None]] = {}
 
         def submit_emit(module: str) -> None:
-            ordered = [part for _, part in sorted(parts.pop(module).items())]  # not as they came: the same bytes in every run
+            ordered = [
+                part for _, part in sorted(parts.pop(module).items())
+            ]  # not as they came: the same bytes in every run
             jobs[pool.submit(_emit, module, ordered, target)] = (module, None)
 
         for module, functions in exports.items():

@@ -27,7 +27,7 @@ from rt_native.errors import BuildError, UnsafeCacheError
 from rt_native.features import host_architecture, host_features
 from rt_native.levels import LEVELS, fitting
 from rt_native.machine import Target
-from rt_native.target import host
+from rt_native.target import LEVEL, host
 from rt_native.trust import judged, unsafe
 
 FOLDER = Path(__file__).with_name("libraries")
@@ -171,12 +171,14 @@ def _manifest() -> Manifest | None:
 
 def _level(found: Manifest, target: Target | None) -> Level | None:
     """The level with this very target; where none is given, this machine's, or the best that it fits."""
-    named = {level.name: level for level in found.levels}
-    if exact := [level for level in found.levels if level.target == (target or host())]:
+    ours = target or host()
+    if exact := [level for level in found.levels if level.target == ours]:
         return exact[0]
-    fits = fitting(host_architecture(), host_features()) if target is None else []
-    has = [named[level.name] for level in fits if level.name in named]
-    return next((level for level in has if level.target.arithmetic == host().arithmetic), None)
+    if target is not None or LEVEL in os.environ:  # that one, no other
+        return None
+    named = {level.name: level for level in found.levels if level.target.arithmetic == ours.arithmetic}
+    fits = fitting(host_architecture(), host_features())
+    return next((named[level.name] for level in fits if level.name in named), None)
 
 
 def _edited(modules: tuple[str, ...]) -> list[str]:

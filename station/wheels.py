@@ -35,7 +35,8 @@ from station.running.libraries import every
 ROOT = Path(__file__).parents[1]
 MACHINES = ("x86_64", "aarch64")
 """Kinds of machines that Python wheels are for."""
-SHIPPED = {name: level_of(name) for name in (*LEVELS, EXACT)}
+SHIPPED = {entry.name: entry for entry in (*LEVELS.values(), level_of(EXACT)) if entry.machine in MACHINES}
+"""What they carry."""
 
 _BUILD = "import sys; from setuptools import build_meta; print(build_meta.build_wheel(sys.argv[1]))"
 _DETAILS = ("pyproject.toml", "README.md", "LICENSE")

@@ -162,12 +162,16 @@ def test_the_best_level_is_chosen_of_what_there_is(monkeypatch):
     found = shipped.Manifest(levels, {}, {})
     machine, features = host_architecture(), host_features()
     monkeypatch.setattr(shipped, "host", lambda: host().__class__("other", "cpu", "", 4))
-    for fits in (fitting(machine, features), fitting(machine, features)[-1:]):
+    monkeypatch.delenv("RT_ENGINE_LEVEL", raising=False)
+    fused = [level for level in fitting(machine, features) if level.target.arithmetic == "fused"]
+    for fits in (fused, fused[-1:]):
         monkeypatch.setattr(shipped, "fitting", lambda *_, fits=fits: fits)
         assert shipped._level(found, None).name == fits[0].name
     for level in LEVELS.values():
         assert shipped._level(found, level.target).name == level.name
     assert shipped._level(replace(found, levels=()), None) is None
+    monkeypatch.setenv("RT_ENGINE_LEVEL", LEVEL.name)
+    assert shipped._level(found, None) is None, "another one than what was asked for"
 
 
 def no_memory(*_):
