@@ -17,6 +17,9 @@ from rt_native.machine import LANE_WIDTHS as LANE_WIDTHS
 from rt_native.machine import Target as Target
 from rt_native.processor import processor_name
 
+_ARM_DOTS = ("dotprod", "i8mm")
+"""Features that LLVM does not find by itself on every Arm processor, and that kernels look for (`rt_native.dot`)."""
+
 LEVEL = "RT_ENGINE_LEVEL"
 """The variable that names a level."""
 ARITHMETIC = "RT_ENGINE_ARITHMETIC"
@@ -90,7 +93,9 @@ def _of_this_processor(best: Level) -> Target:
         import llvmlite.binding as llvm
     except ImportError:
         return best.target
-    return replace(best.target, cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten())
+    own = [f"+{name}" for name in _ARM_DOTS if name in host_features()]
+    features = ",".join([llvm.get_host_cpu_features().flatten(), *own])
+    return replace(best.target, cpu=llvm.get_host_cpu_name(), features=features)
 
 
 def _enabled(target: Target) -> frozenset[str]:

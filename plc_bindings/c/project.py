@@ -29,6 +29,10 @@ if(NOT CMAKE_BUILD_TYPE)
 endif()
 
 find_package(Threads REQUIRED)
+set(RTE_LIBRARIES Threads::Threads)
+if(RTE_LEVEL STREQUAL "armv7") # its NEON cannot round to whole numbers
+  list(APPEND RTE_LIBRARIES m -static-libgcc)
+endif()
 set(RTE_SOURCES @SOURCES@ kernels/${RTE_LEVEL}.c)
 set(RTE_KERNELS ${CMAKE_CURRENT_SOURCE_DIR}/kernels/${RTE_LEVEL}.a)
 
@@ -37,7 +41,7 @@ set_target_properties(rt_engine_objects PROPERTIES C_STANDARD 11 C_EXTENSIONS OF
 target_include_directories(rt_engine_objects PRIVATE include src)
 
 add_library(rt_engine SHARED $<TARGET_OBJECTS:rt_engine_objects>)
-target_link_libraries(rt_engine PRIVATE ${RTE_KERNELS} Threads::Threads)
+target_link_libraries(rt_engine PRIVATE ${RTE_KERNELS} ${RTE_LIBRARIES})
 target_link_options(rt_engine PRIVATE -Wl,--no-undefined -Wl,-s
                     -Wl,--version-script=${CMAKE_CURRENT_SOURCE_DIR}/src/rt_engine.map)
 set_target_properties(rt_engine PROPERTIES LINK_DEPENDS "${RTE_KERNELS};${CMAKE_CURRENT_SOURCE_DIR}/src/rt_engine.map")
@@ -52,7 +56,7 @@ add_custom_command(
   COMMAND_EXPAND_LISTS VERBATIM)
 add_library(rt_engine_static STATIC ${RTE_WHOLE})
 set_target_properties(rt_engine_static PROPERTIES LINKER_LANGUAGE C)
-target_link_libraries(rt_engine_static PUBLIC Threads::Threads)
+target_link_libraries(rt_engine_static PUBLIC ${RTE_LIBRARIES})
 foreach(library rt_engine rt_engine_static)
   target_include_directories(${library} PUBLIC include)
 endforeach()
@@ -118,7 +122,7 @@ Build:
 or without CMake:
 
   gcc -O2 -fPIC -shared -Iinclude -Isrc src/*.c kernels/LEVEL.c kernels/LEVEL.a -Wl,--version-script=src/rt_engine.map \\
-      -s -o librt_engine.so -pthread
+      -s -o librt_engine.so -pthread        (and -lm for armv7)
 
 A model is compiled with `rt-engine compile model.onnx -o model.rtp`. The file is the same for every processor, and so are the
 bits of the results.
