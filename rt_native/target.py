@@ -18,7 +18,7 @@ from rt_native.machine import Target as Target
 from rt_native.processor import processor_name
 
 _ARM_DOTS = ("dotprod", "i8mm")
-"""Features that LLVM does not find by itself on every Arm processor, and that kernels look for (`rt_native.dot`)."""
+"""Features that kernels look for in a target (`rt_native.dot`), and that the list which LLVM gives of an Arm processor may lack."""
 
 LEVEL = "RT_ENGINE_LEVEL"
 """The variable that names a level."""
