@@ -1,21 +1,20 @@
-"""Does `rt-engine latency` find and name what was planted? A FIFO thread of higher priority, and a disk that interrupts.
+"""Does `rt-engine latency` find and name what was planted? A FIFO thread of higher priority, and interrupts of the network.
 
     python benchmarks/latency_planted.py [--seconds 60] [--cpu 1]
 
 Two measurements of an empty 1 kHz task on one core. While the first runs, a process of FIFO 95 takes the core for some milliseconds
-every few seconds; while the second runs, one reads a file past the page cache for a second of every five, so that the disk interrupts.
+every few seconds; while the second runs, one floods the loopback interface from that core for a second of every five: softirqs.
 What was planted, and when, is compared with what was found. Needs the right to real-time priority.
 """
 
 import argparse
-import mmap
 import os
+import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -24,9 +23,9 @@ from station.latency.benches import of_nothing
 from station.latency.measure import Measurement, Plan
 from station.latency.result import Result
 
-BURN_S, BURN_EVERY_S = 0.004, 4.0
-READ_S, READ_EVERY_S = 1.0, 5.0
-FILE_BYTES = 64 << 20
+BURN_S, BURN_EVERY_S = 0.02, 4.0
+FLOOD_S, FLOOD_EVERY_S = 1.0, 5.0
+DATAGRAM = bytes(60_000)
 
 
 def burn(cpu: int) -> None:
@@ -40,19 +39,22 @@ def burn(cpu: int) -> None:
             pass
 
 
-def read_disk(cpu: int) -> None:
-    """Blocks read with O_DIRECT: each is an interrupt of the disk."""
-    with tempfile.NamedTemporaryFile(dir="/var/tmp") as file:
-        file.write(os.urandom(FILE_BYTES))
-        file.flush()
-        os.fsync(file.fileno())
-        handle, page = os.open(file.name, os.O_RDONLY | os.O_DIRECT), mmap.mmap(-1, 4096)
+def flood(cpu: int) -> None:
+    """Large datagrams to ourselves: the kernel hands them on in softirqs of this core."""
+    os.sched_setaffinity(0, {cpu})
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as end:
+        end.bind(("127.0.0.1", 0))
+        end.connect(end.getsockname())
+        end.setblocking(False)
         while True:
-            time.sleep(READ_EVERY_S - READ_S)
-            until, place = time.monotonic() + READ_S, 0
+            time.sleep(FLOOD_EVERY_S - FLOOD_S)
+            until = time.monotonic() + FLOOD_S
             while time.monotonic() < until:
-                os.preadv(handle, [page], place)
-                place = (place + 4096) % FILE_BYTES
+                for _ in range(8):
+                    with suppress(BlockingIOError):
+                        end.send(DATAGRAM)
+                    with suppress(BlockingIOError):
+                        end.recv(len(DATAGRAM))
 
 
 @contextmanager
@@ -77,10 +79,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--cpu", type=int, default=max(os.sched_getaffinity(0)))
-    parser.add_argument("--plant", choices=("burn", "disk"), help=argparse.SUPPRESS)
+    parser.add_argument("--plant", choices=("burn", "flood"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.plant:
-        {"burn": burn, "disk": read_disk}[options.plant](options.cpu)
+        {"burn": burn, "flood": flood}[options.plant](options.cpu)
 
     [subject] = measured("burn", options.seconds, options.cpu).subjects
     named = [one for one in subject.longest if any("FIFO 95" in cause.words for cause in one.why)]
@@ -92,14 +94,13 @@ def main() -> int:
     rivals = [tie for tie in subject.ties if "FIFO 95" in tie.name]
     print(f"  goes with long cycles: {rivals[0] if rivals else 'not found'}")
 
-    [subject] = measured("disk", options.seconds, options.cpu).subjects
-    disks = [tie for tie in subject.ties if tie.source == "interrupt" and not tie.name[:3].isalpha()]
-    print(
-        f"a disk that interrupts {READ_S:g} of every {READ_EVERY_S:g} s: goes with long cycles: {disks or 'not found'}"
-    )
+    [subject] = measured("flood", options.seconds, options.cpu).subjects
+    softirqs = [tie for tie in subject.ties if "NET_RX" in tie.name]
+    told = softirqs[0] if softirqs else "not found"
+    print(f"the network floods {FLOOD_S:g} of every {FLOOD_EVERY_S:g} s: goes with long cycles: {told}")
     for one in subject.longest[:3]:
         print(f"  {one.reaction_ns / 1e6:.2f} ms: {'; '.join(f'{c.kind}: {c.words}' for c in one.why)}")
-    return 0 if named and rivals and disks else 1
+    return 0 if named and rivals and softirqs else 1
 
 
 if __name__ == "__main__":

@@ -172,8 +172,13 @@ def fits_well(blocks: Floats, fitted: Gev, samples: Floats, fits: Floats) -> Che
     """Anderson and Darling, with a bootstrap, as the parameters are from the same data."""
     ours = float(anderson_darling(fitted.below(np.sort(blocks)))[0])
     theirs = anderson_darling(below_of(samples, fits))
-    p = float((theirs >= ours).mean())
+    p = p_of(ours, theirs)
     return Check("fit", p >= LEVEL_P, f"A squared {ours:.2f}, p {p:.2g}", "the maxima are not of this distribution")
+
+
+def p_of(ours: float, theirs: Floats) -> float:
+    """How likely is a statistic as large as ours, of so many that were drawn? Never 0: ours is one of them."""
+    return (1 + int((theirs >= ours).sum())) / (1 + len(theirs))
 
 
 def tail(shape: float, low: float, high: float) -> Check:
@@ -187,7 +192,7 @@ def one_cause(blocks: Floats, samples: Floats) -> Check:
     """The widest gap in the ordered maxima, against the widest of samples of the fit."""
     ours, place = widest(np.sort(blocks)[None, :])
     theirs, _ = widest(samples)
-    p = float((theirs >= ours[0]).mean())
+    p = p_of(float(ours[0]), theirs)
     above = len(blocks) - int(place[0]) - 1
     found = f"widest gap below the longest {above}, p {p:.2g}"
     return Check("one cause", p >= LEVEL_P, found, "those above a gap are of another cause, with a tail of its own")

@@ -66,7 +66,7 @@ def lines(result: Result) -> Iterator[Line]:
             )
         for tie in subject.ties[:3]:
             yield Line(
-                f"{subject.name}: intervals with much of {tie.source} {tie.name} had longer reactions, half of them above "
+                f"{subject.name}: intervals with much {tie.source} ({tie.name}) had longer reactions, half of them above "
                 f"{format_duration(tie.with_ns, 2)}, the others above {format_duration(tie.without_ns, 2)} (p {tie.p:.1g})"
             )
     yield from (Line(against(peer)) for peer in result.peers)

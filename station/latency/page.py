@@ -94,7 +94,7 @@ def _why(result: Result) -> Iterator[str]:
     ties = [
         (
             escape(subject.name),
-            escape(f"{tie.source} {tie.name}"),
+            escape(f"{tie.source}: {tie.name}"),
             f"{tie.intervals:,}",
             format_duration(tie.with_ns, 3),
             format_duration(tie.without_ns, 3),

@@ -219,8 +219,8 @@ def quantiles(fitted: Gev, blocks: Floats) -> str:
     """Each block's longest against what the fit expects there (a QQ plot): on the line where the fit is right."""
     ordered = np.sort(blocks)
     expected = fitted.quantile((np.arange(len(ordered)) + 0.56) / (len(ordered) + 0.12))
-    low, high = _ends(ordered, expected)
-    is_log = low > 0 and high > FAR * low
+    low, high = _ends(ordered, np.maximum(expected, ordered[0] / 2))
+    is_log = high > FAR * low
     x, y = _across(SMALL, low, high, is_log), _up(low, high, is_log)
     dots = "".join(
         f'<circle cx="{x.at(float(e)):.1f}" cy="{y.at(float(o)):.1f}" r="2.2" class="bar"/>'

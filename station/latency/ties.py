@@ -61,7 +61,9 @@ def ties(maxima: Longs, counted: Counted) -> tuple[Tie, ...]:
             continue
         p, _ = longer(values[out], values[~out])
         medians = float(np.median(values[out])), float(np.median(values[~out]))
-        tried.append(Tie(counter.source, f"{counter.name} {counter.where}".strip(), int(out.sum()), *medians, p))
+        tried.append(
+            Tie(counter.source, ", ".join(filter(None, (counter.name, counter.where))), int(out.sum()), *medians, p)
+        )
     ordered, least, found = sorted(tried, key=lambda tie: tie.p), 0.0, []
     for number, tie in enumerate(ordered):
         least = max(least, min(1.0, tie.p * (len(ordered) - number)))
