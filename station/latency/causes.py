@@ -36,6 +36,7 @@ LEAST_MORE: Final = 20.0
 """Interrupts that are fewer more than this are no cause."""
 FAIR_NS: Final = 40e6, 60e6
 """Since Linux 6.12 threads of normal priority have 50 ms of each second before real-time ones, where these leave them none."""
+MOST_COUNTERS: Final = 512
 MHZ: Final = 50.0
 
 
@@ -169,13 +170,6 @@ class Counted:
     counters: tuple[Counter, ...]
     values: NDArray[np.float64]
 
-    @classmethod
-    def of(cls, rows: Sequence[Mapping[Counter, float]]) -> Counted:
-        """From the differences of each interval; what a row lacks is 0."""
-        counters = tuple(dict.fromkeys(counter for row in rows for counter in row))
-        values = np.array([[row.get(counter, 0.0) for counter in counters] for row in rows], np.float64)
-        return cls(counters, values.reshape(len(rows), len(counters)))
-
     def about(self, places: set[str]) -> Counted:
         """The columns of some places, and of the whole machine."""
         kept = [i for i, counter in enumerate(self.counters) if counter.where in places | {""}]
@@ -188,3 +182,39 @@ class Counted:
     def row(self, number: int) -> dict[Counter, float]:
         """One interval."""
         return dict(zip(self.counters, map(float, self.values[number]), strict=True))
+
+
+class Counting:
+    """Rows of `Counted` as they come: a day of seconds in some 50 MB. Counters beyond `MOST_COUNTERS` are not kept."""
+
+    def __init__(self) -> None:
+        self._places: dict[Counter, int] = {}
+        self._values = np.zeros((64, 64))
+        self.count = 0
+
+    def add(self, row: Mapping[Counter, float]) -> None:
+        """The differences of one interval; what it lacks is 0."""
+        for counter in row.keys() - self._places.keys():
+            if len(self._places) < MOST_COUNTERS:
+                self._places[counter] = len(self._places)
+        rows, columns = self._values.shape
+        if self.count == rows or len(self._places) > columns:
+            grown = np.zeros((2 * rows if self.count == rows else rows, max(columns, 64 * -(-len(self._places) // 64))))
+            grown[:rows, :columns] = self._values
+            self._values = grown
+        for counter, value in row.items():
+            if counter in self._places:
+                self._values[self.count, self._places[counter]] = value
+        self.count += 1
+
+    def counted(self) -> Counted:
+        """All rows so far."""
+        return Counted(tuple(self._places), self._values[: self.count, : len(self._places)])
+
+
+def counted(rows: Sequence[Mapping[Counter, float]]) -> Counted:
+    """Of rows that are all there."""
+    counting = Counting()
+    for row in rows:
+        counting.add(row)
+    return counting.counted()

@@ -17,12 +17,13 @@ MOST: Final = 10
 """So many of the longest are told, one of each interval at most."""
 
 
-def judged(subject: Subject, ticks: Sequence[tuple[int, Any]], counted: Counted) -> Subject:
+def judged(subject: Subject, ticks: Sequence[tuple[int, Any]], counted: Counted, is_last: bool = True) -> Subject:
     """The same task, with its longest and its ties.
 
     Args:
         ticks: of each stretch the wall clock less the monotonic one, and its rows (`scheduler.maxima_block.MAXIMUM`).
         counted: of all intervals of all stretches, in their order; of the places that concern this task.
+        is_last: look for ties too, which takes seconds for a day.
     """
     if not ticks or not counted.counters:
         return subject
@@ -46,11 +47,8 @@ def judged(subject: Subject, ticks: Sequence[tuple[int, Any]], counted: Counted)
         for i in order
         if rows["cycles"][i]
     )
-    return replace(
-        subject,
-        longest=longest,
-        ties=ties(reaction[some].astype(np.int64), Counted(counted.counters, counted.values[some])),
-    )
+    found = ties(reaction[some].astype(np.int64), Counted(counted.counters, counted.values[some])) if is_last else ()
+    return replace(subject, longest=longest, ties=found)
 
 
 def _wall(ns: int) -> datetime:

@@ -20,12 +20,12 @@ from scheduler.rights import Grant
 from scheduler.scheduler import Scheduler
 from scheduler.status import Action
 from station.latency.benches import Bench
-from station.latency.causes import Counted
+from station.latency.causes import Counting
 from station.latency.judged import judged
 from station.latency.loading import Loading
 from station.latency.loads import Load
 from station.latency.result import KINDS, Peer, Result, Spread, Stretch, Subject, write
-from station.latency.sources import Counter, Scene, read_all, sources
+from station.latency.sources import Scene, read_all, sources
 from station.latency.turns import Cyclictest, Gaps, order, spreads_of, turn_seconds
 from station.machine.computer import Computer
 from station.machine.probes import examine
@@ -44,6 +44,8 @@ INTERVALS: Final = 600
 SHORTEST_INTERVAL_S: Final = 0.05
 LEAST_CYCLES: Final = 10
 """Of an interval."""
+NOTHING: Final = Spread.sum(())
+Points = tuple[int, int, int, int]
 STATES: Final = {"frequency"}
 """Kinds of counters that are a state: their value counts, and not the difference."""
 
@@ -87,12 +89,12 @@ class Stop(Exception):  # no error: the end that was asked for
 class _Kept:
     """What is known of one task."""
 
-    spreads: dict[str, list[Spread]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
+    spreads: dict[str, Spread] = field(default_factory=lambda: dict.fromkeys(KINDS, NOTHING))
     stretches: list[Stretch] = field(default_factory=list)
     ticks: list[Any] = field(default_factory=list)
     """(wall clock less monotonic, rows) of each stretch."""
     missed: int = 0
-    turns: list[tuple[int, int, int, int]] = field(default_factory=list)
+    turns: list[Points] = field(default_factory=list)
 
 
 class Measurement:
@@ -110,8 +112,9 @@ class Measurement:
         self._plan, self._show = plan, show
         self._asks: SimpleQueue[None] = SimpleQueue()
         self._kept = {task.name: _Kept() for bench in plan.benches for task in bench.tasks}
-        self._rows: dict[str, list[dict[Counter, float]]] = {bench.name: [] for bench in plan.benches}
-        self._peer: dict[int, list[Spread]] = {}
+        self._rows = {bench.name: Counting() for bench in plan.benches}
+        self._peer: dict[int, Spread] = {}
+        self._peer_turns: dict[int, list[Points]] = {}
         self._peer_said = ""
         self._gaps: list[int] = []
         self._gap_turns = 0
@@ -223,7 +226,7 @@ class Measurement:
             due_s = first_ns / 1e9 + (number + 1) * interval_s + AFTER_S
             self._wait(due_s, bench.name)
             counted = read_all(scene)
-            rows.append({c: v if c.source in STATES else v - before.get(c, 0.0) for c, v in counted.items()})
+            rows.add({c: v if c.source in STATES else v - before.get(c, 0.0) for c, v in counted.items()})
             before = counted
             bench.feed(self._rng)
             self._loading.look()
@@ -234,7 +237,7 @@ class Measurement:
         """What a turn has found becomes ours. The last interval counts only if it was waited for."""
         wall_less_mono_ns = time.time_ns() - time.monotonic_ns()
         before = sum(len(s.reaction) for s in self._kept[bench.tasks[0].name].stretches)
-        whole = len(self._rows[bench.name]) - before
+        whole = self._rows[bench.name].count - before
         for name, found in maxima.items():
             rows, kept = found.rows()[:whole], self._kept[name]
             rows = np.concatenate([rows, np.zeros(whole - len(rows), rows.dtype)])
@@ -249,7 +252,7 @@ class Measurement:
             kept.missed += int(rows["missed"].sum())
             spreads = {kind: Spread.of(found.histogram(kind)) for kind in KINDS}
             for kind, spread in spreads.items():
-                kept.spreads[kind].append(spread)
+                kept.spreads[kind] = Spread.sum((kept.spreads[kind], spread))
             kept.turns.append(_points(spreads["wakeup"]))
 
     def _peer_turn(self, seconds: float) -> None:
@@ -270,7 +273,9 @@ class Measurement:
             self._peer_said = said.strip().splitlines()[-1] if said.strip() else f"exit code {process.returncode}"
             return
         for number, spread in enumerate(spreads_of(text, len(peer.cpus))):
-            self._peer.setdefault(number, []).append(spread)
+            if spread.count:
+                self._peer[number] = Spread.sum((self._peer.get(number, NOTHING), spread))
+                self._peer_turns.setdefault(number, []).append(_points(spread))
 
     def _gap_turn(self, seconds: float) -> None:
         assert self._tracer is not None
@@ -299,7 +304,7 @@ class Measurement:
             turn_s=turn_seconds(plan.seconds),
             title=plan.title,
             loads=self._loading.loaded(),
-            subjects=tuple(self._subjects()),
+            subjects=tuple(self._subjects(complete)),
             peers=tuple(self._peers()),
             rights=tuple(_plain(fact) for fact in facts_of(self._grants, plan.computer)),
             machine=tuple(_plain(fact) for fact in self._machine),
@@ -308,9 +313,9 @@ class Measurement:
             engine=version.TEXT,
         )
 
-    def _subjects(self) -> Iterator[Subject]:
+    def _subjects(self, is_last: bool) -> Iterator[Subject]:
         for bench in self._plan.benches:
-            counted = Counted.of(self._rows[bench.name])
+            counted = self._rows[bench.name].counted()
             for task in bench.tasks:
                 kept = self._kept[task.name]
                 places = {
@@ -324,20 +329,20 @@ class Measurement:
                     priority=task.priority,
                     period_ns=task.period_ns,
                     missed=kept.missed,
-                    spreads={kind: Spread.sum(parts) for kind, parts in kept.spreads.items()},
+                    spreads=dict(kept.spreads),
                     stretches=tuple(kept.stretches),
                 )
-                yield judged(subject, kept.ticks, counted.about(places))
+                yield judged(subject, kept.ticks, counted.about(places), is_last)
 
     def _peers(self) -> Iterator[Peer]:
         peer = self._plan.peer
-        for number, spreads in self._peer.items():
+        for number, spread in self._peer.items():
             assert peer is not None
             cpu = peer.cpus[number]
             ours = [t for b in self._plan.benches for t in b.tasks if t.cpu == cpu and self._kept[t.name].turns]
             if ours:
-                name, points = ours[0].name, [_points(spread) for spread in spreads if spread.count]
-                yield Peer("cyclictest", name, Spread.sum(spreads), tuple(points), tuple(self._kept[name].turns))
+                name = ours[0].name
+                yield Peer("cyclictest", name, spread, tuple(self._peer_turns[number]), tuple(self._kept[name].turns))
 
     def _told(self) -> Iterator[dict[str, Any]]:
         """Each kind of counter, and whether it was there."""
@@ -374,7 +379,7 @@ def _loaded_cores(computer: Computer) -> list[int]:
     return [cpu for cpu in computer.allowed if cpu not in computer.isolated] or computer.allowed
 
 
-def _points(spread: Spread) -> tuple[int, int, int, int]:
+def _points(spread: Spread) -> Points:
     p50, p99, p99_9 = (spread.percentile(p) for p in (50, 99, 99.9))
     return p50, p99, p99_9, spread.max
 

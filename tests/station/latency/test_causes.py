@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from station.latency.causes import Counted, Scene, why
+from station.latency.causes import MOST_COUNTERS, Counting, Scene, counted, why
 from station.latency.sources import Counter
 from station.latency.ties import longer, ties
 
@@ -41,8 +41,8 @@ def causes(**planted):
     rng = np.random.default_rng(3)
     rows = [quiet(rng) for _ in range(200)]
     rows[77] |= {globals()[name]: value for name, value in planted.items()}
-    counted = Counted.of(rows)
-    return why(Scene(EXCESS_NS, counted.row(77), counted.usual()))
+    found = counted(rows)
+    return why(Scene(EXCESS_NS, found.row(77), found.usual()))
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def tied(effect_ns):
     for number in rng.choice(300, 40, replace=False):
         rows[number][DISK] = 500.0
         maxima[number] += effect_ns
-    return ties(maxima.astype(np.int64), Counted.of(rows))
+    return ties(maxima.astype(np.int64), counted(rows))
 
 
 def test_a_counter_that_goes_with_long_cycles_is_found():
@@ -110,3 +110,17 @@ def test_ranks_decide():
     assert sure < 1e-10
     assert whole == 1.0
     assert longer(np.ones(9), np.ones(9)) == (1.0, 0.5)
+
+
+def test_rows_are_kept_as_they_come():
+    """Counters that come later are 0 before; a day's rows grow; what is beyond the bound is left out, and nothing else."""
+    counting = Counting()
+    for number in range(200):
+        counting.add({DISK: float(number)} | ({NET: 1.0} if number >= 100 else {}))
+    found = counting.counted()
+    assert found.counters == (DISK, NET)
+    assert found.values[:, 0].tolist() == list(range(200))
+    assert found.values[:, 1].sum() == 100
+    counting.add({Counter("rival", "", str(i)): 1.0 for i in range(MOST_COUNTERS + 5)})
+    assert len(counting.counted().counters) == MOST_COUNTERS
+    assert counting.counted().row(199)[DISK] == 199.0
