@@ -18,6 +18,8 @@ from station.latency.result import Longs, Tie
 LEAST: Final = 5
 """Intervals on each side, so that ranks say something."""
 LEVEL: Final = 0.01
+PART_OF_MUCH: Final = 0.25
+"""Of what the largest hundredth of the intervals have: a counter that is seldom other than 0 does not stand out by a 1."""
 MOST: Final = 12
 Floats = NDArray[np.float64]
 
@@ -56,7 +58,7 @@ def ties(maxima: Longs, counted: Counted) -> tuple[Tie, ...]:
     for i, counter in enumerate(counted.counters):
         column = counted.values[:, i]
         usual = Usual.of(column)
-        out = column > usual.middle + 3 * usual.spread
+        out = (column > usual.middle + 3 * usual.spread) & (column >= PART_OF_MUCH * np.percentile(column, 99))
         if not LEAST <= int(out.sum()) <= len(out) - LEAST:
             continue
         p, _ = longer(values[out], values[~out])

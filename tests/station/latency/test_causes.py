@@ -96,6 +96,18 @@ def test_a_counter_that_goes_with_long_cycles_is_found():
     assert tie.p < 1e-6
 
 
+def test_a_few_of_a_counter_do_not_stand_out_where_others_have_many():
+    """One that is 0 in most intervals, 1 in a third of them, and 900 in those that are long."""
+    rng = np.random.default_rng(6)
+    rows = [quiet(rng) | {SLEEP: float(rng.uniform() < 0.3)} for _ in range(300)]
+    maxima = rng.gumbel(50_000, 5_000, 300)
+    for number in rng.choice(300, 20, replace=False):
+        rows[number][SLEEP] = 900.0
+        maxima[number] += 8_000
+    [tie] = ties(maxima.astype(np.int64), counted(rows))
+    assert (tie.source, tie.intervals) == ("sleep", 20)
+
+
 def test_a_counter_that_goes_with_nothing_is_not():
     assert tied(0.0) == ()
 
