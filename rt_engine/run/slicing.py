@@ -33,8 +33,8 @@ ROUNDS: Final = 2
 """Parts that are still too long are split again."""
 LONG_NS: Final = 1_000_000_000
 """A run that takes longer is measured once."""
-FULL: Final = 0.75
-"""A record that takes more of a slice is split, into parts of half a slice."""
+PARTS: Final = 2
+"""A record that takes more than half a slice is split, into parts of about so many to a slice: the finer, the fuller slices are."""
 MOST_STEPS: Final = 1_000_000
 
 Records = NDArray[Any]
@@ -107,7 +107,7 @@ def slice_runs(context: Context, slice_ns: int, group_ns: int | None = None) -> 
     records = context._executable.records
     times, parts = measured(context, records), dict[int, int]()
     for _ in range(ROUNDS):
-        parts = {i: -int(-2 * t // slice_ns) for i, t in enumerate(times) if t > FULL * slice_ns}
+        parts = {i: -int(-PARTS * t // slice_ns) for i, t in enumerate(times) if 2 * t > slice_ns}
         longer = split(program.kernels, records, parts)
         if len(longer) == len(records):
             break
@@ -116,7 +116,8 @@ def slice_runs(context: Context, slice_ns: int, group_ns: int | None = None) -> 
     lay_out(context, records, pieces, times)
     sums = [sum(times[first:end]) for first, end in pieces]
     steps = [sums[i] for i in walk(program.kernels, records, pieces)]
-    found = sorted(((ns, first) for ns, (first, _) in zip(sums, pieces, strict=True) if ns > slice_ns), reverse=True)
+    best = ((int(ns / (1 + ROOM)), first) for ns, (first, _) in zip(sums, pieces, strict=True))
+    found = sorted(((ns, first) for ns, first in best if ns > slice_ns), reverse=True)
     nodes = [(ns, program.nodes[int(records["node"][first])]) for ns, first in found]
     return Sliced(
         slice_ns=slice_ns,
