@@ -181,6 +181,7 @@ def check_together(tasks: Sequence[Task]) -> None:
     if len(set(names)) != len(names):
         raise TaskError(f"tasks need different names, got {names}")
     _check_threads(tasks)
+    _check_helpers(tasks)
     clocks = [f"{link.name} (task {task.name!r})" for task in tasks for link in task.exchanges if link.has_clock]
     if len(clocks) > 1:
         raise TaskError(
@@ -210,6 +211,18 @@ def _check_threads(tasks: Sequence[Task]) -> None:
                 f"tasks {one.name!r} and {task.name!r} name the same thread {task.thread!r}, so their period and core must "
                 f"be equal: {one.period_s} s on {_core(one)}, and {task.period_s} s on {_core(task)}"
             )
+
+
+def _check_helpers(tasks: Sequence[Task]) -> None:
+    """A helper has its core for itself."""
+    for task in tasks:
+        for other in tasks:
+            taken = {*other.helper_cpus, *([] if other.cpu is None else [other.cpu])}
+            if other is not task and (shared := sorted(set(task.helper_cpus) & taken)):
+                raise TaskError(
+                    f"task {task.name!r}: helper_cpus {list(task.helper_cpus)} names core {shared[0]}, which task {other.name!r} "
+                    "uses; a helper needs a core for itself"
+                )
 
 
 def _core(task: Task) -> str:

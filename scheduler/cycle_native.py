@@ -31,6 +31,8 @@ them for each thread, and Python reads that from /proc while the task runs. Only
 
 import scheduler.deadlines as deadlines
 from fieldbus.exchange.block import Phase
+from rt_engine.run.team_block import TEAM
+from rt_native.counting import add_to
 from rt_native.lang import (
     atomic_load,
     atomic_store,
@@ -71,6 +73,8 @@ _GOOD, _STALE, _BAD = 0, 1, 2
 _EXCHANGES, _EXCHANGE_COUNT, _EXCHANGE_PHASE, _EXCHANGE_AREA, _IO = (
     _T.exchanges, _T.exchange_count, _T.exchange_phase, _T.exchange_area, _T.io_ns
 )  # fmt: skip
+_TEAM, _PIECES_TAKEN_BACK, _HELPERS_LATE = _T.team, _N.pieces_taken_back, _N.helpers_late
+_TAKEN_BACK, _LATE, _TEAM_DUE = offsets(TEAM).taken_back, offsets(TEAM).late, offsets(TEAM).due_ns
 _READS, _WRITES = int(Phase.READS), int(Phase.WRITES)
 _RUSAGE_THREAD = 1
 _LEAVE, _NEVER = -1, (1 << 63) - 1  # instead of a tick: the thread has to end; later than any tick
@@ -88,9 +92,26 @@ def tasks_run(table, count):  # type: ignore[no-untyped-def]
     """
     due = begin_all(table, count)
     while due != _LEAVE:
-        sleep_until(load_i64(table), due + look_at_grid(table, count))
+        wake = due + look_at_grid(table, count)
+        rest_helpers(table, count, wake)
+        sleep_until(load_i64(table), wake)
         due = cycle_all(table, count)
     return end_all(table, count)
+
+
+@inline
+def rest_helpers(table, count, wake):  # type: ignore[no-untyped-def]
+    """The cycles are over: helpers sleep until `wake`, and what was counted of them goes to the task's counters."""
+    for number in range(count):
+        task = load_i64(table + 8 * number)
+        team = load_i64(task + _TEAM)
+        if team != 0:
+            stats = load_i64(task + _STATS)
+            add_to(stats + _PIECES_TAKEN_BACK, load_i64(team + _TAKEN_BACK))
+            add_to(stats + _HELPERS_LATE, load_i64(team + _LATE))
+            store_i64(team + _TAKEN_BACK, 0)
+            store_i64(team + _LATE, 0)
+            atomic_store(team + _TEAM_DUE, wake)
 
 
 @inline

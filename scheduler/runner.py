@@ -13,6 +13,7 @@ from rt_native.histogram import Histogram
 from scheduler.binding import TaskMemory
 from scheduler.clock import Clock
 from scheduler.grid import Grid
+from scheduler.helpers import TaskHelpers
 from scheduler.instead_memory import Instead, SlotOf, own_slot
 from scheduler.latching import latch
 from scheduler.maxima import Maxima
@@ -29,7 +30,7 @@ from scheduler.trace import Cycle, Latched, Range, ranges
 from scheduler.watch import TaskWatch
 
 if TYPE_CHECKING:
-    from rt_engine import Context, ModelSlot
+    from rt_engine import Context, Model, ModelSlot
     from rt_engine.run.blocks import Mode
     from rt_engine.slot import SlotReader
 
@@ -52,8 +53,10 @@ class TaskRunner:
         self.task, self.slot, self._clock = task, slot, clock
         model = slot.model if slot else None
         self._instead = Instead(task, model, sum(entry.count for entry in task.outputs), slot_of)
-        self._reader = slot.reader(self._instead.prepare) if slot else None
+        self._helpers = TaskHelpers(task, clock) if slot and task.threads > 1 else None
+        self._reader = slot.reader(self._prepared) if slot else None
         self.memory = TaskMemory(task, model, self._reader, clock, self._instead)
+        self.memory.task["team"] = self._helpers.team.address if self._helpers else 0
         self.tap = Tap(task, self.memory, terms) if terms else None
         self._watch: TaskWatch | None = None
         self._maxima: Maxima | None = None
@@ -62,6 +65,12 @@ class TaskRunner:
         self._revoke = NATIVE.function("task_revoke")
         self.thread = TaskThread([self])
         """Its own, unless a scheduler lets it share one."""
+
+    def _prepared(self, model: "Model", context: "Context") -> None:
+        """What the task wants of every version of its model."""
+        self._instead.prepare(model, context)
+        if self._helpers is not None:
+            self._helpers.admit(context)
 
     @property
     def slots(self) -> "tuple[ModelSlot, ...]":
@@ -81,7 +90,12 @@ class TaskRunner:
     @property
     def grants(self) -> tuple[Grant, ...]:
         """What was asked of the system for its thread."""
-        return self.thread.grants
+        return (*self.thread.grants, *(self._helpers.grants if self._helpers else ()))
+
+    @property
+    def waits(self) -> Histogram | None:
+        """Of a task with helpers: nanoseconds that it waited for what they had begun."""
+        return self._helpers.waits if self._helpers else None
 
     # --- its thread ---------------------------------------------------------------------------------------------------
 
@@ -104,6 +118,13 @@ class TaskRunner:
             for context in self._reader.arrangement.contexts:
                 forget(context.block_address)
         self.pick_versions(True)
+        if self._helpers is not None:
+            self._helpers.start()
+
+    def end(self) -> None:
+        """Its thread has ended, or hangs: so do those of its helpers."""
+        if self._helpers is not None:
+            self._helpers.stop()
 
     def pick_versions(self, running: bool) -> None:
         """Does it take new versions of its model at its ticks?"""
@@ -195,11 +216,15 @@ class TaskRunner:
                     counters[name] = np.zeros(1, counters.dtype[name])
             self.memory.wakeup.reset()
             self.memory.execution.reset()
+            if self.waits is not None:
+                self.waits.reset()
             self.memory.forget_trace()
             for histogram in self._reactions():
                 histogram.reset()
             return
         self.memory.task["reset"] = 1
+        if self.waits is not None:
+            self.waits.reset()
         for histogram in self._reactions():
             histogram.reset()
         if not wait:
@@ -240,6 +265,7 @@ class TaskRunner:
             reaction=Latency.of(self.reaction()),
             monitor=self._instead.stats(self._reader),
             slices=self._slices(),
+            barrier=None if self.waits is None else Latency.of(self.waits),
             **{statistic.name: s[statistic.name] for statistic in COUNTED},
         )
 

@@ -138,6 +138,12 @@ class TaskStats:
     )
     late_runs: int = counted(meaning="turns of a model in slices that came while its run was not done")
     slice_overruns: int = counted(meaning="cycles in which the model ran for longer than its slice")
+    pieces_taken_back: int = counted(
+        meaning="pieces of the model that the task's core did itself, as no helper had come to the layer"
+    )
+    helpers_late: int = counted(
+        meaning="runs of the model that ended as a helper had begun a piece and not done it in time"
+    )
     model_version: int
     switches: int
     """Model versions taken while running."""
@@ -150,6 +156,8 @@ class TaskStats:
     """From when an input came to when the first output that was computed from it was sent, by native exchanges."""
     monitor: MonitorStats | None = None
     slices: SliceStats | None = None
+    barrier: Latency | None = None
+    """Of a task with helpers: how long it waited for pieces that they had begun, where it had to."""
 
     @property
     def page_faults(self) -> int:

@@ -23,6 +23,8 @@ OnBadState = Literal["reset", "restore", "hold", "safe", "pass"]
 OnOverrun = Literal["skip", "hold", "safe"]
 Between = Literal["hold", "linear"]
 MOST_EVERY = 1 << 20
+MOST_THREADS = 8
+"""As `rt_engine.run.team` has it."""
 MIN_SLICE_NS = 20_000
 MOST_OF_PERIOD = 0.9
 """The longest slice of a model; the rest is for what a cycle does besides."""
@@ -128,6 +130,8 @@ class Task:
             cycle in which the run began; its outputs come all at once.
         period_s: at least 50 us. Ticks of all tasks of a scheduler lie on one grid.
         priority: SCHED_FIFO, 1 to 99. `cpu`: the core it stays on, any if None.
+        threads: so many cores run the model together, the same bits; `helper_cpus`: those of the helpers, one less, any if empty.
+            Models that take less than about 50 us stay on one.
         thread: tasks that name the same thread run in it one after the other at each tick, by priority; their period and core
             must be equal. None: those of equal core, period and priority share one; a task without a core, or with `exchanges`,
             has its own.
@@ -164,6 +168,8 @@ class Task:
     on_late: OnLate | None = None
     exchanges: "tuple[NativeLink, ...]" = ()
     io_deadline_s: float | None = None
+    threads: int = 1
+    helper_cpus: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "inputs", tuple(self.inputs))
@@ -180,6 +186,7 @@ class Task:
         if not 1 <= self.every <= MOST_EVERY:
             raise TaskError(f"task {self.name!r}: every {self.every} is not in 1 to {MOST_EVERY}")
         self._check_slice()
+        self._check_threads()
         if self.watchdog < 0:
             raise TaskError(f"task {self.name!r}: watchdog {self.watchdog} is negative; 0 switches it off")
         if not self.guard.max_age_s > 0:
@@ -225,6 +232,29 @@ class Task:
         for is_wrong, why in complaints:
             if is_wrong:
                 raise TaskError(f"task {self.name!r}: slice_s {self.slice_s:g} {why}")
+
+    def _check_threads(self) -> None:
+        object.__setattr__(self, "helper_cpus", tuple(self.helper_cpus))
+        cpus, wanted = list(self.helper_cpus), self.threads - 1
+        complaints = (
+            (not 1 <= self.threads <= MOST_THREADS, f"threads {self.threads} is not in 1 to {MOST_THREADS}"),
+            (
+                bool(cpus) and len(cpus) != wanted,
+                f"helper_cpus {cpus}: {self.threads} threads have {wanted} helpers, so name {wanted} cores, or none",
+            ),
+            (len(set(cpus)) != len(cpus), f"helper_cpus {cpus} names a core twice; each helper needs its own"),
+            (
+                self.cpu is not None and self.cpu in cpus,
+                f"helper_cpus {cpus} names core {self.cpu}, on which the task itself runs; give the helper another",
+            ),
+            (
+                wanted > 0 and self.slice_s is not None,
+                f"slice_s {self.slice_s} and threads {self.threads}: a model in slices runs on one core; leave one of them out",
+            ),
+        )
+        for is_wrong, why in complaints:
+            if is_wrong:
+                raise TaskError(f"task {self.name!r}: {why}")
 
     @property
     def slice_ns(self) -> int:

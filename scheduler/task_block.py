@@ -114,6 +114,8 @@ TASK = np.dtype(
         *words("maxima"),
         # of a model whose runs are spread over several cycles: `scheduler.slice_block`
         *words("way_ns", "sliced"),
+        # of a model that several cores run together: `rt_engine.run.team_block.TEAM`, or 0
+        *words("team"),
     ]
 )
 """One task. `grid`: its scheduler's GRID; `shift_ns`: what that said when this cycle was waited for: ticks are so much later on the

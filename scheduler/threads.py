@@ -33,6 +33,9 @@ class Runner(Protocol):
     def revoke(self) -> bool:
         """Take its outputs and make them safe."""
 
+    def end(self) -> None:
+        """Its thread has ended, or hangs."""
+
 
 class TaskThread:
     """The thread of some tasks of one period: at each tick it runs a cycle of each, the most urgent first."""
@@ -95,6 +98,8 @@ class TaskThread:
         """Wait for it; True if it has ended, or was never had."""
         if self._thread is not None and self._thread.is_alive():
             self._thread.join(timeout_s)
+        for runner in self.runners:
+            runner.end()
         if self.is_alive:
             return False
         self._pick_versions(False)

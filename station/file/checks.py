@@ -14,6 +14,7 @@ from typing import Final
 from fieldbus.tags import TYPES, as_held
 from station.file.advice import ADVICE
 from station.file.change_checks import CHANGE_CHECKS
+from station.file.helper_checks import helper_findings
 from station.file.instead_checks import instead_findings
 from station.file.owners import owner_findings
 from station.file.recorder_checks import recorder_findings
@@ -322,6 +323,7 @@ CHECKS: Final[tuple[Callable[[View], Iterator[Finding]], ...]] = (
     _task_steps,
     instead_findings,
     slice_findings,
+    helper_findings,
     _task_tags,
     _task_outputs,
     _one_writer,

@@ -171,6 +171,16 @@ class TaskTable(Table):
     )
     priority: int = Field(default=80, ge=1, le=99, description="SCHED_FIFO priority.")
     cpu: int | None = Field(default=None, ge=0, le=4095, description="Core that the task stays on; left out: any.")
+    threads: int = Field(
+        default=1,
+        ge=1,
+        le=8,
+        description="So many cores run the model together, the same bits; one that takes less than about 50 us stays on one.",
+    )
+    helper_cpus: Annotated[tuple[Annotated[int, Field(ge=0, le=4095)], ...], Array] = Field(
+        default=(),
+        description="Cores of the helpers, one less than `threads`, for nobody else; left out: any.",
+    )
     thread: str | None = Field(
         default=None,
         min_length=1,

@@ -211,6 +211,8 @@ class Builder:
             priority=table.priority,
             cpu=table.cpu,
             thread=table.thread,
+            threads=table.threads,
+            helper_cpus=table.helper_cpus,
             overrun=table.overrun,
             exchanges=tuple(
                 link

@@ -1,0 +1,96 @@
+"""Helper threads of a task: real-time threads on cores of their own, which work on the records of its model that are cut for them.
+
+    tick    task    sleep ------> cycle: read, model, guard, write ------> sleep
+            helper  sleep ------> spin: pieces of the model, until the cycle is over ------> sleep
+
+Each sleeps to the tick by itself: nobody is woken in the cycle (`rt_engine.run.team_native`). Their priority is one below the
+task's, and they never share its core: one that spins there would keep the task from its own cycle.
+"""
+
+import os
+import signal
+import threading
+from typing import TYPE_CHECKING
+
+from rt_engine.run.native import KERNELS
+from rt_engine.run.team import Helpers, Team
+from rt_native.histogram import Histogram
+from scheduler.clock import Clock, system_clock
+from scheduler.rights import Grant, use_cpu, use_exact_timers, use_fifo
+from scheduler.task import Task
+
+if TYPE_CHECKING:
+    from rt_engine import Context
+
+START_PATIENCE_S = 5.0
+
+
+class TaskHelpers:
+    """The helpers of one task. Contexts join before the task runs them; threads live from `start` to `stop`."""
+
+    def __init__(self, task: Task, clock: Clock) -> None:
+        self._task, self._clock = task, clock
+        self.team = Team(task.threads, patience_ns=task.period_ns, awake_ns=task.period_ns)
+        for name, value in (("clock", clock.state), ("clock_sleep", clock.sleep), ("clock_now", clock.now)):
+            self.team.fields[name] = value
+        self._threads: list[threading.Thread] = []
+        self._sleeping: Helpers | None = None
+        self.grants: tuple[Grant, ...] = ()
+
+    @property
+    def waits(self) -> Histogram:
+        """Nanoseconds that the task waited for pieces which helpers had begun."""
+        return self.team.waits
+
+    def admit(self, context: "Context") -> None:
+        """Let helpers work on what a context of the task runs; a model that is too short stays on one core."""
+        self.team.admit(context)
+
+    def start(self) -> None:
+        """Start the threads; returns when they are prepared. On a clock that is no system's they sleep until a run begins."""
+        self.team.fields["stop"] = self.team.fields["due_ns"] = 0
+        if self._clock.sleep != system_clock().sleep:
+            self._sleeping = Helpers(self.team)
+            return
+        others = sorted(os.sched_getaffinity(0) - {self._task.cpu})
+        wanted, room = self._task.threads - 1, len(others) - (self._task.cpu is None)
+        ready = [threading.Event() for _ in range(min(wanted, room))]
+        self._threads = [
+            threading.Thread(
+                target=self._main, args=(number, others, event), name=f"rt-{self._task.name}-{number}", daemon=True
+            )
+            for number, event in enumerate(ready)
+        ]
+        self.grants = () if room >= wanted else (_no_core(wanted, room),)
+        for thread in self._threads:
+            thread.start()
+        for event in ready:
+            event.wait(START_PATIENCE_S)
+
+    def _main(self, number: int, others: list[int], ready: threading.Event) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        os.sched_setaffinity(0, others)
+        cpus, priority = self._task.helper_cpus, self._task.priority - 1
+        found = [use_exact_timers(), *([use_fifo(priority)] if priority else [])]
+        found += [use_cpu(cpus[number])] if cpus else []
+        self.grants += tuple(found)
+        run = KERNELS.function("help_task")
+        ready.set()
+        run(self.team.address, number)
+
+    def stop(self) -> None:
+        """End the threads: each does so within a tenth of a second, or when it has done its piece."""
+        if self._sleeping is not None:
+            self._sleeping.stop()
+            self._sleeping = None
+        self.team.fields["stop"] = 1
+        for thread in self._threads:
+            thread.join(START_PATIENCE_S)
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
+
+
+def _no_core(wanted: int, room: int) -> Grant:
+    """Of a task whose helpers find no core beside its own: it does their pieces."""
+    why = f"{room} of {wanted} helpers have a core beside the task's; the task does the pieces of the others itself"
+    how = "leave the process more cores (systemd AllowedCPUs=, docker --cpuset-cpus=), or ask for fewer threads"
+    return Grant("helper cores", False, why, how)

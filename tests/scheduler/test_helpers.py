@@ -1,0 +1,134 @@
+"""Helpers of a task: the same numbers, whoever works on them; and what a task says that cannot have them."""
+
+import threading
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import rt_engine
+from rt_engine.kernels.interface.record import ARENA_HEADER
+from scheduler import Input, Output, Scheduler, Task, TaskStatus
+from scheduler.errors import TaskError
+from tests.scheduler.fakes import ANY_AGE, channel
+
+SIZE = 160
+
+
+def wide(factor: float = 1.0) -> rt_engine.Model:
+    """x [1, 1] -> y [1, 1], by way of products that are worth helpers."""
+    rng = np.random.default_rng(0)
+    weights = {
+        "many": rng.standard_normal((64, SIZE)).astype(np.float32),
+        **{f"w{i}": (factor * rng.standard_normal((SIZE, SIZE)) / 8).astype(np.float32) for i in range(4)},
+    }
+    nodes = [helper.make_node("Mul", ["x", "many"], ["t0"])]
+    nodes += [helper.make_node("MatMul", [f"t{i}", f"w{i}"], [f"t{i + 1}"]) for i in range(4)]
+    nodes.append(helper.make_node("ReduceMax", ["t4"], ["y"], keepdims=1))
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1]) for name in "xy"]
+    initial = [numpy_helper.from_array(value, name) for name, value in weights.items()]
+    graph = helper.make_graph(nodes, "wide", ends[:1], ends[1:], initial)
+    return rt_engine.load(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8))
+
+
+def expected(model: rt_engine.Model, x: float) -> float:
+    (y,) = model.run({"x": np.full((1, 1), x, np.float32)})
+    return float(y[0, 0])
+
+
+def made(model: Any, **more: Any) -> tuple[Task, Any, Any]:
+    x, y = channel(["x"], "in"), channel(["y"], "out", safe=-1.0)
+    x.write([1.5])
+    more = {"name": "t", "period_s": 0.01, "threads": 2, "guard": ANY_AGE} | more
+    task = Task(model=model, inputs=(Input(tensor="x", channel=x),), outputs=(Output(tensor="y", channel=y),), **more)
+    return task, x, y
+
+
+def wait_for(condition: Any) -> None:
+    until = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < until, "it did not happen in time"
+        time.sleep(0.002)
+
+
+def test_a_task_with_helpers_publishes_the_numbers_of_one_core_through_an_update() -> None:
+    """The new version has the same helpers; they end with the task."""
+    first, second = wide(), wide(0.5)
+    slot = rt_engine.ModelSlot(first)
+    task, _, y = made(slot, threads=3)
+    with Scheduler([task]) as scheduler:
+        team = scheduler._runners["t"]._helpers.team  # type: ignore[union-attr]
+        wait_for(lambda: sum(team.stats().done) > 0)
+        names = {thread.name for thread in threading.enumerate()}
+        assert {"rt-t", "rt-t-0"} <= names
+        wait_for(lambda: scheduler.stats()["t"].status == TaskStatus.OK)
+        assert y.read().values[0] == expected(first, 1.5)
+        scheduler.update(slot, second, timeout_s=30.0)
+        wait_for(lambda: y.read().values[0] == expected(second, 1.5))
+        reader = slot.readers[0]
+        assert int(reader.context._arena.view(ARENA_HEADER)["spare"][0, 0]) == team.address
+        stats = scheduler.stats()["t"]
+    assert stats.barrier is not None and stats.helpers_late == 0
+    assert not any(thread.name.startswith("rt-t") for thread in threading.enumerate())
+    with scheduler:  # and once more
+        wait_for(lambda: scheduler.stats()["t"].cycles > 3)
+
+
+def test_pieces_of_helpers_that_do_not_come_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The task does them itself, to the same numbers."""
+    monkeypatch.setattr("scheduler.helpers.TaskHelpers.start", lambda self: None)
+    model = wide()
+    task, _, y = made(model)
+    with Scheduler([task]) as scheduler:
+        wait_for(lambda: scheduler.stats()["t"].pieces_taken_back > 0)
+        wait_for(lambda: y.read().values[0] == expected(model, 1.5))
+        stats = scheduler.stats()["t"]
+        assert stats.helpers_late == 0 and stats.barrier is not None and stats.barrier.count == 0
+
+
+def test_a_short_model_stays_on_one_core() -> None:
+    """No record of it fans out."""
+    from tests.scheduler.models import scale
+
+    task, _, y = made(scale(3))
+    with Scheduler([task]) as scheduler:
+        wait_for(lambda: scheduler.stats()["t"].cycles > 3 and y.read().values[0] == 4.5)
+        assert scheduler._runners["t"]._helpers.team.stats().fan_outs == 0  # type: ignore[union-attr]
+
+
+def test_a_helper_never_shares_the_core_of_its_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is none for it, it is not started, and that is said."""
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0})
+    task, _, _ = made(wide(), cpu=0)
+    with Scheduler([task]) as scheduler:
+        wait_for(lambda: scheduler.stats()["t"].pieces_taken_back > 0)
+        assert not any(thread.name.startswith("rt-t-") for thread in threading.enumerate())
+        assert any("0 of 1 helpers have a core beside the task's" in grant.why for grant in scheduler.rights)
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"threads": 0}, "threads 0 is not in 1 to 8"),
+        ({"threads": 9}, "threads 9 is not in 1 to 8"),
+        ({"helper_cpus": (1, 2)}, "helper_cpus [1, 2]: 2 threads have 1 helpers, so name 1 cores, or none"),
+        ({"threads": 3, "helper_cpus": (1, 1)}, "helper_cpus [1, 1] names a core twice"),
+        ({"cpu": 1, "helper_cpus": (1,)}, "names core 1, on which the task itself runs; give the helper another"),
+        ({"slice_s": 0.001}, "a model in slices runs on one core; leave one of them out"),
+    ],
+)
+def test_what_cannot_be(keys: dict[str, Any], words: str) -> None:
+    with pytest.raises(TaskError) as raised:
+        made(None, **keys)
+    assert words in str(raised.value)
+
+
+@pytest.mark.parametrize("other", [{"cpu": 3}, {"threads": 2, "helper_cpus": (3,)}])
+def test_a_helper_has_its_core_for_itself(other: dict[str, Any]) -> None:
+    model = wide()
+    one, _, _ = made(model, cpu=0, helper_cpus=(3,))
+    two, _, _ = made(model, name="u", **{"threads": 1} | other)
+    with pytest.raises(TaskError, match=r"task 't': helper_cpus \[3\] names core 3, which task 'u' uses"):
+        Scheduler([one, two])
