@@ -48,6 +48,12 @@ def bench(
         str | None,
         typer.Option(metavar="TIME", help='Also in slices of a task\'s cycle, "300 us": how many cycles a run takes.'),
     ] = None,
+    threads: Annotated[
+        int,
+        typer.Option(
+            min=1, max=8, help="Also by so many threads together: how much quicker, and are the bits the same."
+        ),
+    ] = 1,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all figures as JSON.")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a plot: .svg, .html or .png.")] = None,
 ) -> None:
@@ -83,6 +89,8 @@ def bench(
             say(console, line, "yellow")
         if slice_ns is not None:
             say(console, _in_slices(source, binding, slice_ns))
+        if threads > 1:
+            say(console, _together(source, binding, threads, seconds))
         if json is not None:
             results.write_json(json, found, facts)
         if plot is not None:
@@ -144,6 +152,14 @@ def _in_slices(source: Source, binding: Binding, slice_ns: int) -> str:
         return f"in slices it cannot run: {why}"
     found = slice_runs(model.context(), slice_ns)
     return f"{found}; {found.complaint}" if found.complaint else str(found)
+
+
+def _together(source: Source, binding: Binding, threads: int, seconds: float) -> str:
+    """How much quicker several threads run the model."""
+    import rt_engine
+    from rt_engine.measure.together import run_together
+
+    return str(run_together(rt_engine.load(source, **binding.options), threads, seconds))
 
 
 def _bound(source: Source, binding: Binding, int8: bool) -> tuple[Shapes, tuple[str, ...]]:

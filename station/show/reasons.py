@@ -33,6 +33,7 @@ REASONS: Final = {
     "state_resets": "a state was reset",
     "state_restores": "a state was restored",
     "given_up_runs": "a run of the model in slices was given up",
+    "helpers_late": "a helper core was late",
     "monitor_verdicts": STATUS[TaskStatus.MONITOR],
     "watchdog_trips": STATUS[TaskStatus.WATCHDOG],
 }

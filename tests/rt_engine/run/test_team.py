@@ -31,7 +31,7 @@ def everything(monkeypatch):
     monkeypatch.setattr(fanned, "LEAST_PIECE_NS", 50.0)
 
 
-def _layers(size=192, layers=6, rows=64):
+def layers(size=192, layers=6, rows=64):
     """A chain of products, each of which is cut: 64 x 192 by 192 x 192."""
     rng = np.random.default_rng(0)
     weights = [(rng.standard_normal((size, size)) / 16).astype(np.float32) for _ in range(layers)]
@@ -46,7 +46,7 @@ def _layers(size=192, layers=6, rows=64):
 
 @pytest.fixture(scope="module")
 def model():
-    return rt_engine.load(_layers())
+    return rt_engine.load(layers())
 
 
 def _joined(model, team):
@@ -117,7 +117,7 @@ def _instead(context, function):
 
 def test_a_helper_that_dawdles_ends_the_run_and_then_the_context_rests(model):
     """Until it has let go of its piece; then the bits are right again, and nothing was written behind anybody's back."""
-    model = rt_engine.load(_layers())
+    model = rt_engine.load(layers())
     team, go_on, begun = Team(2, patience_ns=20_000_000), threading.Event(), threading.Event()
     context, feeds = _joined(model, team), feeds_of(model)
     whole = _bits(model.context(1), feeds)
@@ -156,7 +156,7 @@ def test_a_helper_that_dawdles_ends_the_run_and_then_the_context_rests(model):
 
 def test_a_piece_that_fails_ends_the_run_with_its_status(model):
     """Whoever did it."""
-    model = rt_engine.load(_layers())
+    model = rt_engine.load(layers())
     for mine in (True, False):
         team, begun = Team(2), threading.Event()
         context = _joined(model, team)
@@ -219,7 +219,7 @@ def test_a_claim_of_another_fan_out_is_refused(model):
 def test_a_short_model_stays_on_one_core():
     """And has no helper."""
     before = threading.active_count()
-    short = rt_engine.load(_layers(size=16, rows=1), threads=2)
+    short = rt_engine.load(layers(size=16, rows=1), threads=2)
     context = short.context()
     assert context.shared == 0.0 and threading.active_count() == before
     context.run()
@@ -227,7 +227,7 @@ def test_a_short_model_stays_on_one_core():
 
 def test_helpers_end_with_their_context(model):
     names = {thread.name for thread in threading.enumerate()}
-    several = rt_engine.load(_layers(), threads=3)
+    several = rt_engine.load(layers(), threads=3)
     context = several.context()
     context.run()
     assert sum(thread.name.startswith("rt-helper") for thread in threading.enumerate()) >= 2
@@ -257,7 +257,7 @@ def test_states_are_written_by_the_thread_itself(everything):
 @pytest.mark.parametrize("threads", [0, -1, 9])
 def test_a_number_of_threads_that_cannot_be(threads, model):
     with pytest.raises(InputError, match=f"^{threads} threads cannot run one model together; 1 to 8 can$"):
-        rt_engine.load(_layers(), threads=threads)
+        rt_engine.load(layers(), threads=threads)
     with pytest.raises(InputError):
         model.context(threads)
 
