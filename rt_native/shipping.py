@@ -26,9 +26,10 @@ LIBC = frozenset(
     [
         *("memcpy", "memmove", "memset", "clock_gettime", "clock_nanosleep", "getrusage"),
         *("ppoll", "epoll_wait", "read", "write", "recv", "send", "ioctl", "__errno_location"),
+        *("sem_init", "sem_post", "sem_wait"),  # in libpthread, which every Python has, until 2.34
     ]
 )
-"""All that native code may call; glibc 2.17 has each."""
+"""All that native code may call; glibc 2.17 has each. A semaphore is only for helper threads outside of tasks."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time of files in archives: none, so that the same content is the same bytes."""
 
