@@ -1,8 +1,8 @@
 """The native libraries that a wheel carries: chosen, checked, loaded, without LLVM or Numba. A clone has none.
 
-rt_native/libraries/manifest.json       hashes of the files, and of the sources that each native module was made of
-                    x86-64-v3.so        every native module, one shared object a level
-                    x86-64-v3.zip       the same as object files, for `rt-engine export c`
+libraries/manifest.json       beside this file: hashes of the files, and of the sources that each native module was made of
+          x86-64-v3.so        every native module, one shared object a level
+          x86-64-v3.zip       the same as object files, for `rt-engine export c`
 
     sources as they were? --> the best level that this processor fits --> owner, rights, hash of the file --> those bytes, loaded
 

@@ -79,7 +79,7 @@ def made(level: Level, libraries: Iterable[Library]) -> Made:
 
 
 def files(levels: Sequence[Made]) -> dict[str, bytes]:
-    """Name -> content, of all files of `rt_native/libraries`."""
+    """Name -> content, of all files in the folder."""
     root = Path(__file__).parent.parent
     reached = levels[0].sources
     sources = {str(path.relative_to(root)): path for found in reached.values() for path in found.values()}
