@@ -93,10 +93,10 @@ def _record(files: Mapping[str, bytes], itself: str) -> bytes:
 
 
 def _zipped(files: Mapping[str, bytes], information: str) -> bytes:
-    """Sorted, the information last, as the wheel's format asks for."""
+    """Sorted; the information last, as the wheel's format asks for, and RECORD behind it."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        for path in sorted(files, key=lambda path: (path.startswith(information), path)):
+        for path in sorted(files, key=lambda path: (path.endswith("/RECORD"), path.startswith(information), path)):
             entry = zipfile.ZipInfo(path, _time())
             entry.external_attr = _MODE
             archive.writestr(entry, files[path], zipfile.ZIP_DEFLATED, 9)
