@@ -3,7 +3,8 @@
     python -m benchmarks.arithmetics [SECONDS]      of each model and kind of kernels; by default one second
 
 All on this machine, which has to have AVX2, in turns; a ratio is the median of the rounds'. So it compares instructions, not
-processors: an Atom has other caches, fewer units and a lower clock. Needs no framework; the first time it compiles all kernels twice.
+processors: an Atom has other caches, fewer units and a lower clock. Needs scikit-learn and skl2onnx, no PyTorch; the first time it
+compiles all kernels three times.
 """
 
 import sys
@@ -58,6 +59,26 @@ def recurrent(hidden: int = 64, inputs: int = 16, steps: int = 16, double: bool 
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
+def forest() -> onnx.ModelProto:
+    """As scikit-learn exports it."""
+    from skl2onnx import to_onnx
+    from skl2onnx.common.data_types import FloatTensorType
+    from sklearn.ensemble import RandomForestClassifier
+
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((2000, 16)).astype(np.float32)
+    fitted = RandomForestClassifier(100, max_depth=8, random_state=0).fit(x, x[:, 0] + x[:, 1] * x[:, 2] > 0)
+    shapes = [("x", FloatTensorType([1, 16]))]
+    return to_onnx(fitted, initial_types=shapes, options={id(fitted): {"zipmap": False}}, target_opset=17)
+
+
+def elementwise(operator: str, count: int = 4096) -> onnx.ModelProto:
+    """One function of so many numbers."""
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [count]) for name in ("x", "y")]
+    graph = helper.make_graph([helper.make_node(operator, ["x"], ["y"])], operator, ends[:1], ends[1:])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
 def models() -> Iterator[tuple[str, Model]]:
     """(What it is, itself)."""
     yield "MLP 16-64-64-4, tanh", rt_engine.load(mlp((16, 64, 64, 4), "Tanh"))
@@ -71,13 +92,9 @@ def models() -> Iterator[tuple[str, Model]]:
     yield "4 convolutions of 32 channels, 32 x 32", rt_engine.load(picture)
     seen = {"x": np.random.default_rng(0).standard_normal((8, 1, 3, 32, 32)).astype(np.float32)}
     yield "the same, int8", rt_engine.load(rt_engine.quantize(picture, seen).model)
-    from benchmarks.zoo import entries
-
-    for entry in entries():
-        if "torch" not in entry.tools:
-            made = entry.get()
-            shapes = {name: value.shape for name, value in made.inputs.items()}
-            yield entry.title, rt_engine.load(made.path, shapes)
+    yield "random forest, 100 trees of depth 8", rt_engine.load(forest())
+    for operator in ("Tanh", "Exp", "Erf"):
+        yield f"{operator} of 4,096", rt_engine.load(elementwise(operator))
 
 
 def main(seconds: float) -> None:

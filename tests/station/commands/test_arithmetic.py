@@ -24,7 +24,7 @@ def test_a_line_says_what_is_computed_and_how_the_other_is_had(mine, other):
 def test_check_says_it_at_its_end(monkeypatch, tmp_path):
     """Once, whatever the number of files."""
     for name in ("a.onnx", "b.onnx"):
-        (tmp_path / name).write_bytes(scale_file().SerializeToString())
+        (tmp_path / name).write_bytes(scale_file(2.0).SerializeToString())
     monkeypatch.setattr("rt_native.target.host", lambda: replace(HERE, cpu="x86-64-v2", arithmetic="fast"))
     done = CliRunner().invoke(app, ["check", str(tmp_path / "a.onnx"), str(tmp_path / "b.onnx")])
     assert done.exit_code == 0, done.output
