@@ -24,6 +24,10 @@ ORDER = 62
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STYLES = {"ok": "green", "warn": "yellow", "bad": "red"}
 MOST_HOURS = 168.0
+NO_CYCLICTEST = "cyclictest is not installed, so there is nothing to compare wake-ups with: apt-get install rt-tests"
+NO_CORE = (
+    "cyclictest had no turn: no task of the station has a core of its own (`cpu`), so there is no same place for it"
+)
 
 
 def latency(
@@ -188,8 +192,9 @@ def _plan(
     tasks = [task for bench in made for task in bench.tasks]
     cpus = sorted({task.cpu for task in tasks if task.cpu is not None})
     cyclictest = Cyclictest.found(cpus, tasks[0].period_ns, tasks[0].priority) if peer and cpus else None
+    no_peer = "" if cyclictest or not peer else NO_CORE if not cpus else NO_CYCLICTEST
     title = station.name if station is not None else ", ".join(path.name for path in models) or "an empty task"
-    return Plan(made, seconds, loads, cyclictest, json, machine, title)
+    return Plan(made, seconds, loads, cyclictest, no_peer, json, machine, title)
 
 
 def _measured(errors: Terminal, plan: Plan) -> Result:

@@ -28,6 +28,8 @@ BLOCKS: Final = 60
 LEAST_BLOCKS: Final = 10
 LEVEL: Final = 0.01
 LEAST_RATIO: Final = 1.05
+UNEQUAL: Final = 0.02
+"""So much of their length blocks may differ."""
 DRAWS: Final = 2000
 Judgement = Literal["worse", "better", "no difference", "too short to tell"]
 
@@ -81,8 +83,8 @@ def compare(a: Result, b: Result) -> Compared:
 
 
 def _row(a: Subject, b: Subject, kind: str, a_ns: int, b_ns: int) -> Row:
-    block_ns = max(a_ns, b_ns, min(len(a.maxima()) * a_ns, len(b.maxima()) * b_ns) // BLOCKS)
-    one, other = _blocks(a, kind, block_ns // a_ns), _blocks(b, kind, block_ns // b_ns)
+    sizes = block_sizes(a_ns, b_ns, min(len(a.maxima()) * a_ns, len(b.maxima()) * b_ns) // BLOCKS)
+    one, other = (_blocks(subject, kind, size) for subject, size in zip((a, b), sizes, strict=True))
     row = Row(a.name, kind, a.spreads[kind], b.spreads[kind], 1.0, 1.0, 1.0, 1.0, "too short to tell")
     if min(len(one), len(other)) < LEAST_BLOCKS:
         return row
@@ -100,6 +102,13 @@ def _row(a: Subject, b: Subject, kind: str, a_ns: int, b_ns: int) -> Row:
         judgement="no difference",
         doubt="blocks follow from each other, so p is too small" if depends else "",
     )
+
+
+def block_sizes(a_ns: int, b_ns: int, wanted_ns: int) -> tuple[int, int]:
+    """How many intervals of each make blocks of about the wanted length, as equal as they can be: the longer has the longer maxima."""
+    least = max(1, -(-max(wanted_ns, b_ns) // a_ns))
+    pairs = [(n, max(1, round(n * a_ns / b_ns))) for n in range(least, 2 * least + 1)]
+    return min(pairs, key=lambda pair: (abs(pair[0] * a_ns / (pair[1] * b_ns) - 1) > UNEQUAL, pair))
 
 
 def _blocks(subject: Subject, kind: str, size: int) -> Floats:

@@ -52,12 +52,13 @@ STATES: Final = {"frequency"}
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is asked for. `json`: where the result so far is written every minute."""
+    """What is asked for. `json`: where the result so far is written every minute; `no_peer`: why nobody measures in turns with us."""
 
     benches: tuple[Bench, ...]
     seconds: float
     loads: tuple[Load, ...] = ()
     peer: Cyclictest | None = None
+    no_peer: str = ""
     json: Path | None = None
     computer: Computer = field(default_factory=Computer)
     title: str = "wake-up"
@@ -358,6 +359,8 @@ class Measurement:
         if self._gap_turns:
             longest = f"the longest {max(self._gaps) / 1000:.0f} us" if self._gaps else "none of 5 us or more"
             yield f"hwlat looked for gaps in {self._gap_turns} turns: {len(self._gaps)} found, {longest}"
+        if self._plan.no_peer:
+            yield self._plan.no_peer
         if self._peer_said:
             yield f"cyclictest ended without a result: {self._peer_said}"
         for loaded in self._loading.loaded():

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from station.latency.compare import compare, summary, to_html
+from station.latency.compare import block_sizes, compare, summary, to_html
 from station.latency.result import LatencyFileError
 from tests.station.latency.made import gev, result, subject
 from tests.station.latency.test_page import Whole
@@ -72,6 +72,21 @@ def test_intervals_of_other_lengths_are_made_equal():
     row = compare(result(subject(gev(rng, 600, 0.0))), shorter).rows[-1]
     assert row.judgement == "no difference"
     assert row.ratio == pytest.approx(1.0, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("a_ns", "b_ns", "wanted_ns", "sizes"),
+    [
+        (1000, 1000, 2500, (3, 3)),
+        (400, 1000, 2480, (10, 4)),
+        (1000, 400, 2480, (4, 10)),
+        (395, 1000, 2400, (10, 4)),
+        (1000, 97, 10, (2, 21)),
+    ],
+)
+def test_blocks_are_of_equal_length(a_ns, b_ns, wanted_ns, sizes):
+    """Or as near to it as 2 %, where there is such a pair."""
+    assert block_sizes(a_ns, b_ns, wanted_ns) == sizes
 
 
 def test_nothing_in_common_is_refused():
