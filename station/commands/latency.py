@@ -202,10 +202,10 @@ def _measured(errors: Terminal, plan: Plan) -> Result:
     from station.commands.shared.measuring import Shown
     from station.latency.measure import Measurement
 
-    with Shown(errors, plan.seconds) as shown:
-        measurement = Measurement(plan, shown.show)
-        with _stopped_by_signals(measurement):
-            return measurement.run()
+    shown = Shown(errors, plan.seconds)
+    measurement = Measurement(plan, shown.show)
+    with shown, _stopped_by_signals(measurement):
+        return measurement.run()
 
 
 @contextmanager
