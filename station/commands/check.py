@@ -93,6 +93,7 @@ def _check_station(console: Terminal | None, errors: Terminal, path: Path) -> di
     from station.recorder.cost import cost_of
     from station.wiring.parts import build
     from station.wiring.slices import spread
+    from station.wiring.together import together
 
     try:
         file = read_station(path)
@@ -103,7 +104,7 @@ def _check_station(console: Terminal | None, errors: Terminal, path: Path) -> di
         return {"file": str(path), "runs": False, "problems": [asdict(problem) for problem in error.problems]}
     if console is not None:
         print_problems(errors, (*file.warnings, *parts.warnings))
-    slices = list(spread(file.config, parts.models))
+    slices, shared = list(spread(file.config, parts.models)), list(together(file.config, parts.models))
     reactions = list(expected(file.config, {one.task: one.cycles for one in slices}))
     recording = cost_of(file.config.recorder, parts.tasks) if file.config.recorder is not None else None
     counts = (("tasks", parts.tasks), ("models", parts.models), ("links", parts.links), ("tags", file.config.tags))
@@ -117,10 +118,12 @@ def _check_station(console: Terminal | None, errors: Terminal, path: Path) -> di
             say(console, f"  model {name}: ({ends[0]}) -> ({ends[1]})")
             for note in parts.models[name].notes:
                 say(console, f"  note: {note}")
-        for one in slices:
-            say(console, f"  {one}")
-            if one.complaint:
-                say(console, f"  note: {one.complaint}", "yellow")
+        for told, complaint in [(str(one), one.complaint) for one in slices] + [
+            (str(one), one.complaint) for one in shared
+        ]:
+            say(console, f"  {told}")
+            if complaint:
+                say(console, f"  note: {complaint}", "yellow")
         for reaction in reactions:
             say(console, f"  reaction {reaction}")
             if reaction.advice:
@@ -134,6 +137,7 @@ def _check_station(console: Terminal | None, errors: Terminal, path: Path) -> di
         **{name: len(things) for name, things in counts},
         "signatures": models,
         "slices": [asdict(one) for one in slices],
+        "together": [asdict(one) for one in shared],
         "reactions": [asdict(reaction) for reaction in reactions],
         **({"recorder": asdict(recording)} if recording is not None else {}),
     }

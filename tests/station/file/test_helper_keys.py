@@ -1,7 +1,11 @@
 """The keys `threads` and `helper_cpus`: what is refused, with its line, and what good ones make of the task."""
 
-import pytest
+import json
 
+import pytest
+from typer.testing import CliRunner
+
+from station.cli import app
 from station.errors import StationFileError
 from station.file.reading import read_station
 from station.machine.computer import Computer
@@ -74,3 +78,13 @@ def test_a_task_gets_its_helpers(tmp_path):
     assert not file.warnings
     (task,) = build(file).tasks
     assert (task.threads, task.helper_cpus) == (2, ())
+
+
+def test_check_says_that_a_short_model_stays_on_one_core(tmp_path):
+    """In words, and as JSON."""
+    path = str(station(tmp_path, "threads = 2"))
+    said = CliRunner().invoke(app, ["check", path])
+    assert said.exit_code == 0 and "it stays on one core" in " ".join(said.output.split())
+    (found,) = json.loads(CliRunner().invoke(app, ["check", "--json", path]).output)
+    (one,) = found["together"]
+    assert one == {"task": "axis", "model": "mean", "threads": 2, "share": 0.0}
