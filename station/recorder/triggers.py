@@ -28,7 +28,7 @@ _NO_FAULT: Final = np.array(
         int(status)
         for status in (
             *(TaskStatus.OK, TaskStatus.PAUSED, TaskStatus.OVERRUN),
-            *(TaskStatus.STOPPED, TaskStatus.ROLLED_BACK, TaskStatus.MONITOR),
+            *(TaskStatus.STOPPED, TaskStatus.ROLLED_BACK, TaskStatus.MONITOR, TaskStatus.NO_RESULT),
         )
     ]
 )
