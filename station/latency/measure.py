@@ -359,6 +359,8 @@ class Measurement:
         if self._gap_turns:
             longest = f"the longest {max(self._gaps) / 1000:.0f} us" if self._gaps else "none of 5 us or more"
             yield f"hwlat looked for gaps in {self._gap_turns} turns: {len(self._gaps)} found, {longest}"
+        if any(grant.name.startswith("SCHED_FIFO") and not grant.granted for grant in self._grants):
+            yield "without real-time priority every program may run first: where a task was ready and waited, one of them ran"
         if self._plan.no_peer:
             yield self._plan.no_peer
         if self._peer_said:
