@@ -23,7 +23,7 @@ def record_times(context: Context, seconds: float = 0.5) -> NDArray[np.float64]:
     run has the time of all.
     """
     fields, header = context._fields, context._arena.view(ARENA_HEADER)
-    records, kernels = int(fields["count"][0]), len(context._executable.program.kernels)
+    records, kernels = int(fields["count"][0]), len(context.code()) - 1
     whole = max(float(np.median(context.measure(5))), 100.0)
     runs = int(np.clip(seconds * 1e9 / whole, FEWEST, MOST))
     profile, table = Block(PROFILE.itemsize), Block(8 * max(kernels, 1))

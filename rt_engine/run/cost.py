@@ -13,10 +13,10 @@ from rt_engine.kernels.interface.qdepthwise import QDEPTHWISE
 from rt_engine.kernels.interface.qgemm import QGEMM
 from rt_engine.run.axes import FAMILIES, Axis, Reading
 
-FAST, SLOW = 24.0, 6.0
-"""Multiply-accumulates in a nanosecond, of tiles and of channel by channel: a processor with AVX2. A slower one has more to gain."""
-BYTES = 10.0
-"""Bytes in a nanosecond, of what is only read and written."""
+FAST, SLOW = 40.0, 10.0
+"""Multiply-accumulates in a nanosecond, of tiles and of channel by channel, on a fast core. A slower one has more to gain."""
+BYTES = 40.0
+"""Bytes in a nanosecond, of what is only read and written, in the second-level cache."""
 
 _WORK: dict[str, Callable[[Reading], float]] = {
     GEMM.name: lambda r: r.batch * r.rows * r.depth * r.columns / FAST,

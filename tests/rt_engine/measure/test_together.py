@@ -1,6 +1,7 @@
 """One thread beside several: what is said of both."""
 
 import rt_engine
+from rt_engine.measure.profile import record_times
 from rt_engine.measure.together import run_together
 from tests.rt_engine.run.test_team import layers
 
@@ -16,3 +17,10 @@ def test_both_are_measured_and_compared():
 def test_a_short_model_is_said_to_stay_on_one_core():
     found = run_together(rt_engine.load(layers(size=16, rows=1)), 2, 0.1)
     assert found.stats is None and "stays on one core" in str(found)
+
+
+def test_records_that_fan_out_are_timed():
+    """As any other: one time for each record of the program."""
+    context = rt_engine.load(layers(), threads=2).context()
+    times = record_times(context, 0.05)
+    assert context.shared == 1.0 and len(times) == 6 and (times > 0).all()
