@@ -26,8 +26,9 @@ from rt_native.memory import Block
 
 LEAST_MODEL_NS = 50_000.0
 """Models that take less, as far as their records say, stay on one core."""
-LEAST_RECORD_NS, LEAST_PIECE_NS = 4_000.0, 2_000.0
-"""Below, waiting for each other costs more than a second core gives."""
+LEAST_RECORD_NS, LEAST_PIECE_NS = 1_000.0, 2_000.0
+"""Below, waiting for each other costs more than a second core gives. What lies between records that are cut is cut early: a core that
+reads what the other has just written waits for it, line by line."""
 EACH = 4
 """At most so many pieces for each thread: one that comes late, or is slower, then takes fewer."""
 
