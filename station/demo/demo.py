@@ -29,6 +29,7 @@ from rich.console import Console
 
 from rt_native.terminal import Terminal
 from station.demo import checks, plc_story, recorded
+from station.demo.acts import Record
 from station.demo.axis import demo as axis_demo
 from station.demo.checks import Check
 from station.demo.facts import Answer, PlantView
@@ -42,7 +43,7 @@ from station.demo.processes import (
 )
 from station.demo.protocols import PlcProtocol
 from station.demo.screen import Screen
-from station.demo.story import Networks, Record, Story
+from station.demo.story import Networks, Story
 from station.demo.trajectory import Moment, trajectory_svg
 from station.errors import ExitCode
 from station.running.control import socket_path

@@ -24,12 +24,13 @@ from typing import Final
 from fieldbus.ads.protocol import TCP_PORT
 from rt_native import isolated
 from station.demo import checks, plc_checks
+from station.demo.acts import TRIES, Record
 from station.demo.checks import Check
 from station.demo.facts import Interval, PlantView
 from station.demo.processes import DemoError, PlantProcess, StationProcess, new_store
 from station.demo.protocols import PlcProtocol
 from station.demo.screen import Screen
-from station.demo.story import FIND_TOGETHER_S, MEASURE_S, SETTLE_S, SLOT, TRIES, Record
+from station.demo.story import FIND_TOGETHER_S, MEASURE_S, SETTLE_S, SLOT
 from station.demo.trajectory import Moment, trajectory_svg
 from station.errors import ExitCode
 

@@ -13,27 +13,24 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from rt_engine.change import ChangeState
 from station.demo import change_checks, checks, recorded, recording_checks
+from station.demo.acts import LOOK_CLOSELY_S, Act, Acts
 from station.demo.checks import Check
 from station.demo.facts import Answer, Interval, Look, Mute, PlantView
 from station.demo.processes import DemoError, PlantProcess, StationProcess
 from station.demo.screen import Screen
 from station.demo.trajectory import Moment
 from station.errors import ExitCode
-from station.machine.computer import Computer
-from station.machine.rights import rights_fix
-from station.show.snapshot import Snapshot
 
 SLOT: Final = "policy"
 TIMEOUT_S: Final = 0.1
 """The link's timeout in the demo's station.toml."""
 
-TRIES: Final = 5
 FIND_TOGETHER_S: Final = 15.0
 SETTLE_S: Final = 1.5
 MEASURE_S: Final = 4.0
@@ -52,11 +49,6 @@ TRIAL: Final = ("--trial", "2 min")
 CHANGE_PATIENCE_S: Final = 15.0
 SAVED_PATIENCE_S: Final = 15.0
 BARRED: Final = rf"rt-engine allow {SLOT} ([0-9a-f]+)"
-LOOK_S: Final = 0.1
-LOOK_CLOSELY_S: Final = 0.04
-
-
-Act = Callable[[], AsyncIterator[Check]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,29 +68,14 @@ class Networks:
     brittle: Path
 
 
-@dataclass(slots=True)
-class Record:
-    """What the acts leave behind."""
-
-    claims: list[Check] = field(default_factory=list)
-    retold: list[str] = field(default_factory=list)
-    intervals: list[Interval] = field(default_factory=list)
-    moments: list[Moment] = field(default_factory=list)
-    numbers: dict[str, str] = field(default_factory=dict)
-    ticks: recorded.Ticks = field(default_factory=recorded.Ticks)
-
-    def interval(self, name: str) -> Interval:
-        """The newest interval of that name."""
-        return next(interval for interval in reversed(self.intervals) if interval.name == name)
-
-
-class Story:
+class Story(Acts[Look]):
     """The acts, with the networks that come."""
 
+    every_s = 0.1
+
     def __init__(self, plant: PlantProcess, station: StationProcess, screen: Screen, networks: Networks) -> None:
-        self.record = Record()
-        self._plant, self._station, self._screen = plant, station, screen
-        self._networks = networks
+        super().__init__(station, screen)
+        self._plant, self._networks = plant, networks
         self._calm: list[Look] = []
         self._usual = ""
         """The interval in which the axes were held as usual, before something happened to them."""
@@ -127,23 +104,13 @@ class Story:
                 self._screen.act(title)
                 await self._attempt(act)
 
-    async def _attempt(self, act: Act) -> None:
-        for left in reversed(range(TRIES)):
-            before, known = await self._look(), len(self.record.intervals)
-            results = []
-            async for check in act():
-                self._screen.show(check)
-                results.append(check)
-            failed = next((check for check in results if not check.ok), None)
-            silence = any(i.was_cut_off for i in self.record.intervals[known:] if i.name != CUT)
-            excuse = failed and checks.disturbance(before, await self._look(), silence)
-            if not (failed and excuse and left):
-                break
-            self.record.retold.append(f"{failed.claim}: {failed.evidence}; {excuse}")
-            self._screen.say(f"but this computer was too busy for it ({excuse}): once more", "yellow")
-            await self._until_whole(FIND_TOGETHER_S)
-            await self._watch(SETTLE_S)
-        self.record.claims += results
+    async def _excuse(self, before: Look, known: int) -> str:
+        silence = any(i.was_cut_off for i in self.record.intervals[known:] if i.name != CUT)
+        return checks.disturbance(before, await self._look(), silence)
+
+    async def _gather(self) -> None:
+        await self._until_whole(FIND_TOGETHER_S)
+        await self._watch(SETTLE_S)
 
     # --- the acts -----------------------------------------------------------------------------------------------------
 
@@ -151,9 +118,7 @@ class Story:
         first = await self._station.first_cycle()
         start_s = (min(task.first_due_ns for task in first.tasks if task.cycles) - self._station.begun_ns) / 1e9
         self.record.numbers["from `rt-engine run` to its first cycle"] = f"{start_s:.2f} s"
-        self._screen.say(f"station process {self._station.pid}, first cycle {start_s:.2f} s after its start")
-        for line in not_granted(first):
-            self._screen.say(line, "yellow")
+        self._introduce(first, f", first cycle {start_s:.2f} s after its start")
         if await self._until_whole(FIND_TOGETHER_S) is None:
             raise DemoError(f"station and plant did not find together within {FIND_TOGETHER_S:g} s")
         await self._watch(SETTLE_S)
@@ -161,12 +126,15 @@ class Story:
 
     async def _hold(self) -> AsyncIterator[Check]:
         self._moment("held by the first network", await self._look())
-        _, self._calm = await self._watch_command(MEASURE_S, "status")  # the same work as an update, without one
+        _, self._calm = await self._watch_command(
+            MEASURE_S, "status", every_s=LOOK_CLOSELY_S
+        )  # the same work as an update, without one
         self._usual = "first network"
         yield checks.both_axes_held(await self._mark(self._usual))
 
     async def _update(self) -> AsyncIterator[Check]:
-        answer, looks = await self._watch_command(SETTLE_S, "update", SLOT, str(self._networks.better))
+        words = ("update", SLOT, str(self._networks.better))
+        answer, looks = await self._watch_command(SETTLE_S, *words, every_s=LOOK_CLOSELY_S)
         yield Check("the better network is live", answer.code == ExitCode.OK, answer.text)
         if answer.code != ExitCode.OK:
             return
@@ -293,38 +261,14 @@ class Story:
         self._screen.look(look)
         return look
 
-    async def _watch(self, seconds: float, every_s: float = LOOK_S) -> list[Look]:
-        """Look again and again for so long; gives all looks, one at least."""
-        until_s = time.monotonic() + seconds
-        looks = [await self._look()]
-        while (left_s := until_s - time.monotonic()) > 0:
-            await asyncio.sleep(min(every_s, left_s))
-            looks.append(await self._look())
-        return looks
-
-    async def _watch_command(self, seconds: float, *words: str) -> tuple[Answer, list[Look]]:
-        """Run a command of `rt-engine`, looking closely meanwhile, and from its start on for so long at least."""
-        command = asyncio.create_task(self._station.command(*words))
-        looks = await self._watch(seconds, LOOK_CLOSELY_S)
-        while not command.done():
-            looks += await self._watch(2 * checks.AROUND_S, LOOK_CLOSELY_S)
-        return await command, looks
-
     async def _until_whole(self, patience_s: float) -> Look | None:
         """The first look at which station and plant run together; None when that takes too long."""
-        until_s = time.monotonic() + patience_s
-        while not checks.is_whole(look := await self._look()):
-            if time.monotonic() > until_s:
-                return None
-            await asyncio.sleep(LOOK_CLOSELY_S)
-        return look
+        look = await self._until(checks.is_whole, patience_s, LOOK_CLOSELY_S)
+        return look if checks.is_whole(look) else None
 
     async def _until_change(self, *states: ChangeState) -> Look:
         """The first look at which the slot's change is in one of these states; or the last one, where it never is."""
-        until_s = time.monotonic() + CHANGE_PATIENCE_S
-        while (look := await self._look()).change(SLOT).state not in states and time.monotonic() < until_s:
-            await asyncio.sleep(LOOK_CLOSELY_S)
-        return look
+        return await self._until(lambda look: look.change(SLOT).state in states, CHANGE_PATIENCE_S, LOOK_CLOSELY_S)
 
     async def _until_saved(self) -> Path | None:
         """The recording of the killed station, when the new one says that it is whole; None, where it never does."""
@@ -353,15 +297,6 @@ class Story:
         """Note what happened at `at_ns` (CLOCK_MONOTONIC), or at the look itself, by the plant's clock."""
         since_s = 0.0 if at_ns is None else (look.answered_ns - at_ns) / 1e9
         self.record.moments.append(Moment(look.plant.time_s - since_s, text))
-
-
-def not_granted(first: Snapshot) -> list[str]:
-    """What a station could not set, in a line with the command that mends it; none where it has all."""
-    if not first.rights:
-        return []
-    names = ", ".join(right.partition(":")[0] for right in first.rights)
-    words = f"this system did not grant {names}: it runs all the same, less evenly; rt-engine doctor tells all. To get"
-    return [f"{words} priority and locked memory: {rights_fix(Computer())}"]
 
 
 def _said_no(answer: Answer) -> Check:

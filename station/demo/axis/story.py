@@ -9,38 +9,39 @@ import asyncio
 import json
 import math
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from station.demo import checks as common
+from station.demo.acts import Acts
 from station.demo.axis import checks
 from station.demo.axis.facts import AXIS_TAGS, OTHER_TAGS, AxisLook
 from station.demo.checks import Check
+from station.demo.facts import Answer
 from station.demo.processes import DemoError, PlantProcess, StationProcess
 from station.demo.screen import Screen
-from station.demo.story import Record, not_granted
 from station.demo.trajectory import Moment
 from station.errors import ExitCode
 
 SLOT: Final = "hold"
 DRIVE: Final = 3
 """The drive's place on the bus."""
-TRIES: Final = 4
 FIND_TOGETHER_S: Final = 30.0
 SETTLE_S: Final = 1.0
 MEASURE_S: Final = 3.0
 """One turn of the reference."""
 POWER_S: Final = 1.0
-LOOK_S: Final = 0.05
 
 
-class AxisStory:
+class AxisStory(Acts[AxisLook]):
     """The acts, with the network that comes."""
 
+    tries, every_s = 4, 0.05
+
     def __init__(self, bus: PlantProcess, station: StationProcess, screen: Screen, first: str, better: str) -> None:
-        self.record = Record()
+        super().__init__(station, screen)
         self.looks: list[AxisLook] = []
-        self._bus, self._station, self._screen = bus, station, screen
+        self._bus = bus
         self._first, self._better, self._is_updated = first, better, False
         self._usual: list[AxisLook] = []
 
@@ -59,27 +60,16 @@ class AxisStory:
             self._screen.act(title)
             await self._attempt(act)
 
-    async def _attempt(self, act: Callable[[], AsyncIterator[Check]]) -> None:
-        for left in reversed(range(TRIES)):
-            before, results = await self._look(), []
-            async for check in act():
-                self._screen.show(check)
-                results.append(check)
-            failed = next((check for check in results if not check.ok), None)
-            missed = (await self._look()).missed_since(before)
-            if not (failed and missed and left):
-                break
-            excuse = f"{missed} ticks missed"
-            self.record.retold.append(f"{failed.claim}: {failed.evidence}; {excuse}")
-            self._screen.say(f"but this computer was too busy for it ({excuse}): once more", "yellow")
-            await self._until_held()
-        self.record.claims += results
+    async def _excuse(self, before: AxisLook, known: int) -> str:
+        missed = (await self._look()).missed_since(before)
+        return f"{missed} ticks missed" if missed else ""
+
+    async def _gather(self) -> None:
+        await self._until_held()
 
     async def _take_off(self) -> None:
         first = await self._station.first_cycle()
-        self._screen.say(f"station process {self._station.pid}")
-        for line in not_granted(first):
-            self._screen.say(line, "yellow")
+        self._introduce(first)
         held = await self._until_held()
         if held is None:
             note = self.looks[-1].link.note or self.looks[-1].link.last_error
@@ -98,8 +88,8 @@ class AxisStory:
             await self._station.command("update", SLOT, self._first)
             await self._watch(SETTLE_S)
             self._usual = await self._watch(MEASURE_S)
-        calm, _ = await self._watch_command("status")  # the same work as an update, without one
-        looks, answer = await self._watch_command("update", SLOT, self._better)
+        _, calm = await self._watch_closely("status")  # the same work as an update, without one
+        answer, looks = await self._watch_closely("update", SLOT, self._better)
         yield Check("the better network is live", answer.code == ExitCode.OK, answer.text)
         if answer.code != ExitCode.OK:
             return
@@ -176,29 +166,14 @@ class AxisStory:
         self._screen.line(f"off the reference {off * 1000:+5.0f} mrad  bus {look.link.state}  missed {look.missed}")
         return look
 
-    async def _watch(self, seconds: float) -> list[AxisLook]:
-        until_s = time.monotonic() + seconds
-        looks = [await self._look()]
-        while (left_s := until_s - time.monotonic()) > 0:
-            await asyncio.sleep(min(LOOK_S, left_s))
-            looks.append(await self._look())
-        return looks
-
-    async def _watch_command(self, *words: str) -> tuple[list[AxisLook], Any]:
-        command = asyncio.create_task(self._station.command(*words))
-        looks = await self._watch(SETTLE_S)
-        while not command.done():
-            looks += await self._watch(2 * common.AROUND_S)
-        looks += await self._watch(2 * common.AROUND_S)
-        return looks, await command
+    async def _watch_closely(self, *words: str) -> tuple[Answer, list[AxisLook]]:
+        """Run a command of `rt-engine`, looking meanwhile, and a while behind it."""
+        answer, looks = await self._watch_command(SETTLE_S, *words, every_s=self.every_s)
+        return answer, looks + await self._watch(2 * common.AROUND_S)
 
     async def _until_held(self) -> AxisLook | None:
-        until_s = time.monotonic() + FIND_TOGETHER_S
-        while not (look := await self._look()).holds:
-            if time.monotonic() > until_s:
-                return None
-            await asyncio.sleep(LOOK_S)
-        return look
+        look = await self._until(lambda look: look.holds, FIND_TOGETHER_S, self.every_s)
+        return look if look.holds else None
 
     def _since(self, look: AxisLook) -> list[AxisLook]:
         return [one for one in self.looks if one.asked_ns >= look.asked_ns]

@@ -11,13 +11,14 @@ from typing import cast
 import pytest
 from rich.console import Console
 
+from station.demo.acts import TRIES
 from station.demo.checks import Check
 from station.demo.demo import networks
 from station.demo.facts import AxisInterval, Interval, Look
 from station.demo.plc_story import PlcProcess, PlcStory
 from station.demo.processes import LONGEST_RUN_S, PlantProcess, StationProcess
 from station.demo.screen import Screen, one_line
-from station.demo.story import TRIES, Story
+from station.demo.story import Story
 from tests.station.demo.test_checks import look, missing
 
 GOOD, BAD = Check("it happened", True, "seen"), Check("it happened", False, "not seen")
