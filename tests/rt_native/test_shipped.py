@@ -15,6 +15,7 @@ from rt_native.features import host_architecture, host_features
 from rt_native.levels import LEVELS, fitting
 from rt_native.library import Library
 from rt_native.target import host
+from tests import ROOT
 
 MODULES = ("rt_native.histogram_native",)
 LEVEL = replace(fitting(host_architecture(), host_features())[0], target=host())
@@ -101,6 +102,16 @@ def test_without_a_compiler_only_the_wheel_serves(folder, monkeypatch):
         Library("carried", MODULES, other.target).content()
     with pytest.raises(NoCompilerError, match="'mine' has to be compiled"):
         Library("mine", ("mine_native",), path=(str(folder),)).function("f")
+
+
+def test_a_copy_of_a_step_of_ours_is_known_by_its_text(folder, tmp_path):
+    """In a user's folder, as the demo puts it there: not compiled; one that was changed, or imports more of the user's, is."""
+    copy = tmp_path / "mine.py"
+    copy.write_bytes((ROOT / "rt_native" / "histogram_native.py").read_bytes())
+    library = Library("step-mine", ("mine",), path=(str(tmp_path),))
+    assert library.shipped() is not None and count(library)
+    copy.write_bytes(copy.read_bytes() + b"\n")
+    assert Library("step-mine", ("mine",), path=(str(tmp_path),)).shipped() is None
 
 
 def test_libraries_of_other_sources_are_not_used(folder, monkeypatch):
