@@ -49,7 +49,9 @@ class TaskRunner:
         clock: Clock,
         slot_of: SlotOf = own_slot,
         terms: TapTerms | None = None,
+        grid: Grid | None = None,
     ) -> None:
+        """It ticks when `grid` does, which is that of its scheduler; None: a grid of its own."""
         self.task, self.slot, self._clock = task, slot, clock
         model = slot.model if slot else None
         self._instead = Instead(task, model, sum(entry.count for entry in task.outputs), slot_of)
@@ -60,8 +62,8 @@ class TaskRunner:
         self.tap = Tap(task, self.memory, terms) if terms else None
         self._watch: TaskWatch | None = None
         self._maxima: Maxima | None = None
-        self._grid = Grid(clock)
-        self.follow(self._grid)
+        self._grid = grid or Grid(clock)
+        self._follow_grid()
         self._revoke = NATIVE.function("task_revoke")
         self.thread = TaskThread([self])
         """Its own, unless a scheduler lets it share one."""
@@ -137,12 +139,12 @@ class TaskRunner:
         """Set what the task shall do from its next cycle on."""
         self.memory.task["control"] = control
 
-    def follow(self, grid: Grid) -> None:
-        """Tick when this grid does; one whose exchange has a clock shifts it. Before it runs: its own unless it is told."""
-        self._grid, row = grid, self.memory.task
+    def _follow_grid(self) -> None:
+        """Its ticks are those of the grid; a task whose exchange has a clock shifts it."""
+        row = self.memory.task
         for link in self.task.exchanges:
             link.period_ns = self.task.period_ns
-        row["grid"] = grid.address
+        row["grid"] = self._grid.address
         row["leads"] = next((link.exchange.address for link in self.task.exchanges if link.has_clock), 0)
 
     def keep_maxima(self, maxima: Maxima) -> None:

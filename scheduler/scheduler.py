@@ -80,7 +80,7 @@ class Scheduler:
         try:
             for t in tasks:
                 slot = None if t.model is None else slot_of(t.model)
-                self._runners[t.name] = TaskRunner(t, slot, self._clock, slot_of, (taps or {}).get(t.name))
+                self._runners[t.name] = TaskRunner(t, slot, self._clock, slot_of, (taps or {}).get(t.name), self._time)
         except RingError:
             self._undo()
             raise
@@ -92,7 +92,6 @@ class Scheduler:
             self._threads.append(TaskThread(runners))
             for runner in runners:
                 runner.thread = self._threads[-1]
-                runner.follow(self._time)
         self._supervisor = Supervisor(list(self._runners.values()))
         self._latency = CpuLatency()
         self._grants: tuple[Grant, ...] = ()

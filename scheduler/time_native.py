@@ -60,8 +60,10 @@ def shift_of(task):  # type: ignore[no-untyped-def]
 @inline
 def look_at_grid(table, count):  # type: ignore[no-untyped-def]
     """The tasks of a thread are about to wait: their next cycles are shifted as the grid is now; gives by how much."""
-    shift = atomic_load(load_i64(load_i64(table) + _GRID) + _SHIFT_NOW)
-    for number in range(count):
+    first = load_i64(table)
+    shift = atomic_load(load_i64(first + _GRID) + _SHIFT_NOW)
+    store_i64(first + _SHIFT, shift)
+    for number in range(1, count):
         store_i64(load_i64(table + 8 * number) + _SHIFT, shift)
     return shift
 
