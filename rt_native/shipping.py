@@ -75,6 +75,10 @@ def made(level: Level, libraries: Iterable[Library]) -> Made:
         content |= library.for_target(level.target).content()
         sources |= library.sources()
     content = dict(sorted(content.items()))
+    if taken := sorted(LIBC.intersection(name for exports, _ in content.values() for name in exports)):
+        raise BuildError(
+            f"native code exports {', '.join(taken)}, which other native code would call in place of libc's; rename it"
+        )
     return Made(level, content, sources, linked(level.machine, {name: data for name, (_, data) in content.items()}))
 
 

@@ -128,7 +128,7 @@ def _int8() -> float:
 
 def _read(nbytes: int, tries: int) -> float:
     nbytes = -(-nbytes // 512) * 512
-    block, out, run = Block(nbytes), Block(64), MEASURING.function("read")
+    block, out, run = Block(nbytes), Block(64), MEASURING.function("read_lines")
     times = max(1, (4 << 20) // nbytes)
     run(block.address, nbytes, times, out.address)
     return nbytes * times / _best_ns(lambda: run(block.address, nbytes, times, out.address), tries)

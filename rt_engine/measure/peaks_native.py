@@ -52,7 +52,7 @@ def fma_f32(steps, out):
 
 
 @export
-def read(address, nbytes, times, out):
+def read_lines(address, nbytes, times, out):
     """Read `nbytes` (a multiple of 512), `times` times."""
     a = b = c = d = load_i32x(out)
     for _ in range(times):
