@@ -236,3 +236,12 @@ def test_a_linker_that_is_missing_is_told(monkeypatch):
         BuildError, match="for aarch64 a linker is needed, and here is none: apt install binutils-aarch64"
     ):
         shipping.linked("aarch64", {})
+
+
+def test_native_code_takes_no_name_of_libc(monkeypatch):
+    """Linked with others it would be called in place of libc's, as a measurement named `read` once was."""
+    monkeypatch.setattr(Library, "content", lambda self: {"m": ({"read": 4}, b"")})
+    with pytest.raises(
+        BuildError, match=r"exports read, which other native code would call in place of libc's; rename"
+    ):
+        shipping.made(LEVEL, [Library("carried", MODULES)])
