@@ -2,6 +2,7 @@
 
 from importlib.metadata import version
 from importlib.util import find_spec
+from typing import Any
 
 from rt_native.errors import NoCompilerError
 
@@ -12,6 +13,15 @@ HOW = "pip install 'rt-engine[kernels]'"
 def is_there() -> bool:
     """Can this installation compile?"""
     return find_spec("numba") is not None and find_spec("llvmlite") is not None
+
+
+def llvm() -> Any:
+    """llvmlite's binding; None where it is not installed."""
+    try:
+        import llvmlite.binding
+    except ImportError:
+        return None
+    return llvmlite.binding
 
 
 def versions(what: str) -> tuple[str, str]:

@@ -24,6 +24,8 @@ from rt_native.shipped import Shipped
 from rt_native.target import Target, host, is_foreign
 from rt_native.trust import judged, unsafe
 
+llvm = compiler.llvm()  # now, not when it is used: the folder in which somebody stands by then has no say
+
 Progress = Callable[[str, int, int], None]
 """Called with (library name, functions done, functions in all)."""
 LINE_S = 15.0
@@ -383,8 +385,6 @@ def _stored(path: Path) -> tuple[dict[str, int], bytes] | None:
 
 def _engine(objects: list[bytes]) -> Any:
     """An execution engine that holds the objects; symbols of libc are found in the process."""
-    import llvmlite.binding as llvm
-
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     llvm.load_library_permanently("")  # symbols of this process

@@ -27,7 +27,7 @@ from rt_native.errors import BuildError, UnsafeCacheError
 from rt_native.features import host_architecture, host_features
 from rt_native.levels import LEVELS, fitting
 from rt_native.machine import Target
-from rt_native.target import LEVEL, host
+from rt_native.target import host
 from rt_native.trust import judged, unsafe
 
 FOLDER = Path(__file__).with_name("libraries")
@@ -174,7 +174,7 @@ def _level(found: Manifest, target: Target | None) -> Level | None:
     ours = target or host()
     if exact := [level for level in found.levels if level.target == ours]:
         return exact[0]
-    if target is not None or LEVEL in os.environ:  # that one, no other
+    if target is not None or "RT_ENGINE_LEVEL" in os.environ:  # that one, no other
         return None
     named = {level.name: level for level in found.levels if level.target.arithmetic == ours.arithmetic}
     fits = fitting(host_architecture(), host_features())

@@ -33,7 +33,7 @@ def host(lanes: int | None = None) -> Target:
         UnsupportedCpu: no level fits, the one that $RT_ENGINE_LEVEL names does not, $RT_ENGINE_ARITHMETIC is none, or `lanes` is wider
             than the processor.
     """
-    return _host(lanes, os.environ.get(LEVEL, NATIVE), os.environ.get(ARITHMETIC, ""))
+    return _host(lanes, os.environ.get("RT_ENGINE_LEVEL", NATIVE), os.environ.get("RT_ENGINE_ARITHMETIC", ""))
 
 
 @cache

@@ -59,7 +59,7 @@ def python_alone(root: Path = ROOT) -> tuple[str, dict[str, bytes]]:
             shutil.copytree(root / package, source / package, ignore=shutil.ignore_patterns("__pycache__", FOLDER.name))
         for name in _DETAILS:
             shutil.copy(root / name, source)
-        command = [sys.executable, "-c", _BUILD, text]
+        command = [sys.executable, "-I", "-c", _BUILD, text]
         done = subprocess.run(command, cwd=source, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"setuptools made no wheel:\n{done.stderr.strip()}")

@@ -21,7 +21,7 @@ def kernels(
         typer.Option(
             "--native",
             help="Compile for this very machine also what came with the package, for a level of machines; from then on that is what "
-            "runs. Needs pip install 'rt-engine[kernels]'.",
+            "runs. Needs the extra `kernels`.",
         ),
     ] = False,
 ) -> None:

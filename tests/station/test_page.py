@@ -87,7 +87,14 @@ def test_what_a_service_is_made_of():
 
 
 PACKAGES = ("rt_native", "rt_engine", "fieldbus", "scheduler", "plc_bindings", "station")
-OF_THE_COMPILER = {"RT_NATIVE_LANES", "RT_NATIVE_FEATURES", "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NUMBA_OPT"}
+OF_THE_COMPILER = {
+    "RT_NATIVE_LANES",
+    "RT_NATIVE_FEATURES",
+    "RT_NATIVE_ARITHMETIC",
+    "NUMBA_CPU_NAME",
+    "NUMBA_CPU_FEATURES",
+    "NUMBA_OPT",
+}
 
 
 def variables(text):

@@ -11,7 +11,6 @@ from typing import Final
 from rt_native.features import features_of
 from rt_native.levels import LEVELS, fitting
 from rt_native.machine import ARITHMETICS, Target
-from rt_native.target import ARITHMETIC
 from station.machine.computer import CPU_FOLDER, Computer, Fact, boot_with
 
 VULNERABILITIES: Final = f"{CPU_FOLDER}/vulnerabilities"
@@ -110,7 +109,7 @@ def simd(m: Computer) -> Iterator[Fact]:
 
 def _arithmetic(target: Target) -> str:
     """What a start here would compute, if it is told nothing else."""
-    chosen = os.environ.get(ARITHMETIC) or target.arithmetic
+    chosen = os.environ.get("RT_ENGINE_ARITHMETIC") or target.arithmetic
     return f"arithmetic {chosen}: {ARITHMETICS.get(chosen, 'there is none of this name')}"
 
 
