@@ -16,6 +16,7 @@ from rt_engine.run.native import KERNELS
 from rt_engine.run.team import Helpers, Team
 from rt_native.histogram import Histogram
 from scheduler.clock import Clock, system_clock
+from scheduler.errors import SchedulerError
 from scheduler.rights import Grant, use_cpu, use_exact_timers, use_fifo
 from scheduler.task import Task
 
@@ -47,36 +48,61 @@ class TaskHelpers:
         self.team.admit(context)
 
     def start(self) -> None:
-        """Start the threads; returns when they are prepared. On a clock that is no system's they sleep until a run begins."""
+        """Start the threads; returns when they are prepared. On a clock that is no system's they sleep until a run begins.
+
+        Raises:
+            SchedulerError: a thread of the last run has not ended.
+        """
+        if any(thread.is_alive() for thread in self._threads):
+            raise SchedulerError(
+                f"a helper thread of task {self._task.name!r} has not ended: it hangs in a piece of the model"
+            )
         self.team.fields["stop"] = self.team.fields["due_ns"] = 0
         if self._clock.sleep != system_clock().sleep:
             self._sleeping = Helpers(self.team)
             return
         others = sorted(os.sched_getaffinity(0) - {self._task.cpu})
         wanted, room = self._task.threads - 1, len(others) - (self._task.cpu is None)
-        ready = [threading.Event() for _ in range(min(wanted, room))]
+        count = (
+            wanted if self._task.helper_cpus else min(wanted, room)
+        )  # a core that is named may be isolated: not among the others
+        ready = [threading.Event() for _ in range(count)]
+        found: list[tuple[Grant, ...]] = [()] * count
         self._threads = [
             threading.Thread(
-                target=self._main, args=(number, others, event), name=f"rt-{self._task.name}-{number}", daemon=True
+                target=self._main,
+                args=(number, others, number < room, found, event),
+                name=f"rt-{self._task.name}-{number}",
+                daemon=True,
             )
             for number, event in enumerate(ready)
         ]
-        self.grants = () if room >= wanted else (_no_core(wanted, room),)
         for thread in self._threads:
             thread.start()
         for event in ready:
             event.wait(START_PATIENCE_S)
+        self.grants = (
+            *(() if count == wanted else (_no_core(wanted, room),)),
+            *(grant for one in found for grant in one),
+        )
 
-    def _main(self, number: int, others: list[int], ready: threading.Event) -> None:
+    def _main(
+        self, number: int, others: list[int], has_room: bool, found: list[tuple[Grant, ...]], ready: threading.Event
+    ) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        os.sched_setaffinity(0, others)
+        if others:
+            os.sched_setaffinity(0, others)
         cpus, priority = self._task.helper_cpus, self._task.priority - 1
-        found = [use_exact_timers(), *([use_fifo(priority)] if priority else [])]
-        found += [use_cpu(cpus[number])] if cpus else []
-        self.grants += tuple(found)
+        core = use_cpu(cpus[number]) if cpus else None
+        found[number] = (
+            use_exact_timers(),
+            *([use_fifo(priority)] if priority else []),
+            *([core] if core is not None else []),
+        )
         run = KERNELS.function("help_task")
         ready.set()
-        run(self.team.address, number)
+        if has_room or (core is not None and core.granted):  # else it would spin on the task's core
+            run(self.team.address, number)
 
     def stop(self) -> None:
         """End the threads: each does so within a tenth of a second, or when it has done its piece."""
@@ -85,7 +111,8 @@ class TaskHelpers:
             self._sleeping = None
         self.team.fields["stop"] = 1
         for thread in self._threads:
-            thread.join(START_PATIENCE_S)
+            if thread.is_alive():  # not one that the system gave no thread for
+                thread.join(START_PATIENCE_S)
         self._threads = [thread for thread in self._threads if thread.is_alive()]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from rt_engine.errors import InputError
 from rt_engine.run.context import Context
+from rt_engine.run.executable import Executable
 from rt_engine.run.team_block import HELPER, MOST, TEAM
 from rt_native.histogram import NBYTES, Histogram
 from rt_native.library import Library
@@ -61,7 +62,8 @@ class Team:
         """Nanoseconds that the thread waited for pieces which helpers had begun, of fan-outs in which it did."""
         self.fields["helpers"], self.fields["patience_ns"], self.fields["awake_ns"] = threads - 1, patience_ns, awake_ns
         self.fields["waits"] = self.waits.address
-        self._held: list[tuple[weakref.ref[Context], Block]] = []
+        self._held: list[tuple[weakref.ref[Context], Block, Executable]] = []
+        """What a helper that is late may still read and write, records and weights too, when nobody has the context any more."""
 
     def admit(self, context: Context) -> bool:
         """Let helpers work on what a context runs; False: the model is too short for it, and stays on one core."""
@@ -69,8 +71,8 @@ class Team:
             return False
         context._kept["team"] = self._block
         busy = {int(row["arena"]) for row in self.helpers if row["busy"]}
-        self._held = [(ref, arena) for ref, arena in self._held if ref() is not None or arena.address in busy]
-        self._held.append((weakref.ref(context), context._arena))
+        self._held = [held for held in self._held if held[0]() is not None or held[1].address in busy]
+        self._held.append((weakref.ref(context), context._arena, context._executable))
         return True
 
     def stats(self) -> TeamStats:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from station.file.view import View
+from station.links import NativeLinkTable
 from station.machine.computer import Computer
 from station.terms.findings import Finding
 from station.terms.tasks import TaskTable
@@ -44,6 +45,14 @@ def _taken(view: View, name: str, task: TaskTable) -> Iterator[tuple[str, str]]:
             yield (
                 "helper_cpus",
                 f"names core {shared[0]}, which task {other_name} uses; a helper needs a core for itself",
+            )
+    for link_name, link in view.config.links.items():
+        if not isinstance(link, NativeLinkTable) or not view.knows("links", link_name, "cpu", "exchange"):
+            continue
+        if link.exchange == "own-thread" and link.cpu in task.helper_cpus:
+            yield (
+                "helper_cpus",
+                f"names core {link.cpu}, on which the thread of link {link_name} runs; a helper needs a core for itself",
             )
 
 

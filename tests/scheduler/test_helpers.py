@@ -2,6 +2,7 @@
 
 import threading
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,10 @@ from onnx import TensorProto, helper, numpy_helper
 import rt_engine
 from rt_engine.kernels.interface.record import ARENA_HEADER
 from scheduler import Input, Output, Scheduler, Task, TaskStatus
+from scheduler.clock import Clock
 from scheduler.errors import TaskError
+from scheduler.helpers import TaskHelpers
+from scheduler.rights import Grant
 from tests.scheduler.fakes import ANY_AGE, channel
 
 SIZE = 160
@@ -106,6 +110,34 @@ def test_a_helper_never_shares_the_core_of_its_task(monkeypatch: pytest.MonkeyPa
         wait_for(lambda: scheduler.stats()["t"].pieces_taken_back > 0)
         assert not any(thread.name.startswith("rt-t-") for thread in threading.enumerate())
         assert any("0 of 1 helpers have a core beside the task's" in grant.why for grant in scheduler.rights)
+
+
+class OneCore:
+    """A computer that leaves the process core 0 and has isolated others; `run` is where each helper went."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, granted: bool = True) -> None:
+        self.run: list[int] = []
+        clock = Clock(now=1, sleep=2)
+        monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0})
+        monkeypatch.setattr("os.sched_setaffinity", lambda pid, cpus: None)
+        for name in ("use_exact_timers", "use_fifo"):
+            monkeypatch.setattr(f"scheduler.helpers.{name}", lambda *of, name=name: Grant(name, True, ""))
+        monkeypatch.setattr("scheduler.helpers.use_cpu", lambda cpu: Grant(f"core {cpu}", granted, ""))
+        monkeypatch.setattr("scheduler.helpers.system_clock", lambda: clock)
+        helps = SimpleNamespace(function=lambda name: lambda team, number: self.run.append(number))
+        monkeypatch.setattr("scheduler.helpers.KERNELS", helps)
+        self.helpers = TaskHelpers(made(None, cpu=0, threads=3, helper_cpus=(2, 3))[0], clock)
+        self.helpers.start()
+        self.helpers.stop()
+
+
+def test_a_core_that_is_named_may_be_isolated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then it is none of those that the process was given; where it is refused, nobody spins on the task's core."""
+    found = OneCore(monkeypatch)
+    assert sorted(found.run) == [0, 1]
+    assert [grant.name for grant in found.helpers.grants if grant.name.startswith("core")] == ["core 2", "core 3"]
+    refused = OneCore(monkeypatch, granted=False)
+    assert refused.run == [] and not any(g.granted for g in refused.helpers.grants if g.name.startswith("core"))
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,14 @@ inputs = ["speed"]
 step = { type = "linear", matrix = [[1.0]] }
 """
 
+LINK = """
+[links.plant]
+type = "modbus-tcp"
+host = "127.0.0.1"
+cycle = "10 ms"
+cpu = 3
+"""
+
 
 def refused(path, said, key):
     with pytest.raises(StationFileError) as error:
@@ -56,6 +64,15 @@ def test_a_core_of_another_task_is_refused(tmp_path):
     path = station(tmp_path, "threads = 2\nhelper_cpus = [3]")
     path.write_text(path.read_text() + OTHER)
     refused(path, "names core 3, which task other uses; a helper needs a core for itself", "helper_cpus")
+
+
+def test_a_core_of_a_links_thread_is_refused(tmp_path):
+    """It reads its device on it."""
+    path = station(tmp_path, "threads = 2\nhelper_cpus = [3]")
+    path.write_text(path.read_text() + LINK)
+    refused(
+        path, "names core 3, on which the thread of link plant runs; a helper needs a core for itself", "helper_cpus"
+    )
 
 
 def test_helpers_without_a_model_are_refused(tmp_path):
