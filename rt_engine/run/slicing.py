@@ -20,6 +20,7 @@ from rt_engine.kernels.interface.record import RECORD
 from rt_engine.program.program import ABSENT, Program
 from rt_engine.run.blocks import BLOCK, NEVER, PIECE, SLICES
 from rt_engine.run.context import Context
+from rt_engine.run.cost import about_ns
 from rt_engine.run.kept import keep
 from rt_engine.run.pieces import pieces_of
 from rt_native.memory import Block, offsets
@@ -35,6 +36,8 @@ LONG_NS: Final = 1_000_000_000
 """A run that takes longer is measured once."""
 PARTS: Final = 2
 """A record that takes more than half a slice is split, into parts of about so many to a slice: the finer, the fuller slices are."""
+SLOWER: Final = 4
+"""So much slower than a fast core one may be, of which the sizes of a record tell (`rt_engine.run.cost`)."""
 MOST_STEPS: Final = 1_000_000
 
 Records = NDArray[Any]
@@ -131,7 +134,10 @@ def slice_runs(context: Context, slice_ns: int, group_ns: int | None = None) -> 
 
 
 def measured(context: Context, records: Records) -> list[int]:
-    """Nanoseconds of each record: the least of several runs, as who measures may be interrupted at any time, and `ROOM`."""
+    """Nanoseconds of each record: the least of several runs, as who measures may be interrupted at any time, and `ROOM`.
+
+    Inputs are zero meanwhile: a branch that is not taken then, and what lies behind a record that ends the run, is `unseen`.
+    """
     singles = [(i, i + 1) for i in range(len(records))]
     block = lay_out(context, records, singles, [0] * len(records))
     rows = block.view(PIECE, SLICES.itemsize, len(singles))
@@ -140,14 +146,13 @@ def measured(context: Context, records: Records) -> list[int]:
     for _ in range(RUNS):
         rows["most_ns"] = 0
         run(context.block_address, clock, 0, NEVER, 1)
-        least = np.minimum(least, rows["most_ns"])
-        if int(least.sum()) > LONG_NS:
+        least = np.where(rows["most_ns"] > 0, np.minimum(least, rows["most_ns"]), least)
+        if int(least[least < NEVER].sum()) > LONG_NS:
             break
     context.reset()
     for view in context.outputs.values():
         view[...] = np.zeros((), view.dtype)
-    times: list[int] = (least * (1 + ROOM)).astype(np.int64).tolist()
-    return times
+    return known(context._executable.program.kernels, records, least)
 
 
 def lay_out(context: Context, records: Records, pieces: Sequence[tuple[int, int]], times: Sequence[int]) -> Block:
@@ -188,6 +193,23 @@ def forget(block: int) -> None:
 
 
 # --- pure ----------------------------------------------------------------------------------------------------------------
+
+
+def known(kernels: Sequence[str], records: Records, least: NDArray[Any]) -> list[int]:
+    """What each record is expected to take. `least`: what it took at least when it ran, NEVER where it did not."""
+    times = (
+        (least, kernels[int(kernel)], record)
+        for least, kernel, record in zip(least, records["kernel"], records, strict=True)
+    )
+    return [int(ns * (1 + ROOM)) if ns < NEVER else unseen(kernel, record) for ns, kernel, record in times]
+
+
+def unseen(kernel: str, record: Any) -> int:
+    """Nanoseconds of a record that has not run yet: as its sizes say, on a slow core; at least so many that it is a piece of its own.
+
+    Taken for nothing, a whole branch would be one piece, and the first run that takes it as long as that.
+    """
+    return max(GROUP_NS, round(SLOWER * about_ns(kernel, record)))
 
 
 def split(kernels: Sequence[str], records: Records, parts: dict[int, int]) -> Records:

@@ -9,11 +9,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 import rt_engine
 from rt_engine.kernels.interface.control import JUMP, LOOP
+from rt_engine.kernels.interface.gemm import GEMM
 from rt_engine.kernels.interface.record import RECORD
 from rt_engine.program.program import ABSENT
 from rt_engine.run.blocks import NEVER, PIECE, SLICES
 from rt_engine.run.slices_native import MORE
-from rt_engine.run.slicing import borders, cycles_of, grouped, slice_runs, split, walk, why_not
+from rt_engine.run.slicing import borders, cycles_of, grouped, known, slice_runs, split, walk, why_not
 from tests.rt_engine.run.cutting import feeds_of, large_models
 
 US = 1_000
@@ -24,6 +25,18 @@ def test_small_records_are_put_together() -> None:
     assert list(grouped([1, 1, 1, 9, 1, 1, 5, 1], set(), 3)) == [(0, 3), (3, 4), (4, 6), (6, 7), (7, 8)]
     assert list(grouped([1, 1, 1, 1], {1, 2}, 100)) == [(0, 1), (1, 2), (2, 4)]
     assert list(grouped([], set(), 3)) == []
+
+
+def test_what_was_not_measured_is_not_taken_for_nothing() -> None:
+    """Zero inputs take one branch: each record of the other is a piece of its own, the longer, the larger it is."""
+    records = _records(*["add"] * 4)
+    records["kernel"] = [0, 1, 1, 0]
+    gemm = {"rows": 400, "depth": 400, "columns": 400, "batch": 1}
+    for name, value in gemm.items():
+        records["size"][1, GEMM.places[name].index] = value
+    times = known(("lstm_f32", "gemm_f32"), records, np.array([800, NEVER, NEVER, NEVER]))
+    assert times[0] == 900 and times[1] > 1_000 * US and times[2] == times[3] == 5 * US
+    assert list(grouped(times, set(), 5 * US)) == [(0, 1), (1, 2), (2, 3), (3, 4)]
 
 
 @pytest.mark.parametrize(
