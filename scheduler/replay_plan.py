@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_engine.recording.layout import CLOCKS, Flag, Phase, Records
+from rt_engine.status import Status
 from scheduler.replay_block import CHECK, RUN, Use
 from scheduler.status import TaskStatus
 
@@ -35,6 +36,7 @@ class Why(Enum):
     NEW_VERSION = "after another version of the model became live, until the next checkpoint"
     NO_MODEL = "the model of its version is missing"
     HELD_BACK = "a version on trial was found bad in it, and its outputs were held: which of its numbers were there is not known"
+    HELPER_LATE = "a helper core was late in it: where that ended the run of the model, only that machine's clock knew"
     BROKEN = "its record cannot be one of a cycle: no clock says what it has"
 
 
@@ -95,6 +97,7 @@ def plan(
             Why.BROKEN: ~_are_possible(records),
             Why.NO_MODEL: ~np.isin(version, known),
             Why.HELD_BACK: is_held,
+            Why.HELPER_LATE: records["status"] == Status.HELPER_LATE,
             Why.NEW_VERSION: is_back & (checks[Phase.AFTER_TAKE_BACK] < 0),
         }
     )

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from rt_engine.recording.layout import CHECKPOINT_HEAD, HEAD, Flag, Phase
+from rt_engine.status import Status
 from scheduler.replay_block import Use
 from scheduler.replay_plan import Before, Why, plan
 from scheduler.status import TaskStatus
@@ -94,3 +95,11 @@ def test_where_another_model_becomes_one_that_is_not_there_it_ends():
 def test_of_no_records_nothing_is_planned():
     made = plan(records([]), checkpoints(), KNOWN, Before(3, 1, True))
     assert made.cycles == 0 and made.after == Before(3, 1, True)
+
+
+def test_a_run_that_a_late_helper_ended_is_left_out_until_the_next_checkpoint():
+    """What it had done to the states by then is not known."""
+    status = [0, Status.HELPER_LATE, 0, 0, 0]
+    made = plan(records(range(5), status=status), checkpoints((0, 1, BEFORE), (3, 1, BEFORE)), KNOWN)
+    assert runs_of(made) == [(0, 1), (3, 5)]
+    assert dict(made.left_out) == {Why.HELPER_LATE: 1, Why.NO_CHECKPOINT: 1}
