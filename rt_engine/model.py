@@ -322,6 +322,7 @@ def load(
 
 def checked_program(program: Program, title: str, library: Library = KERNELS) -> Program:
     """The program; raises ProgramFileError for kernels that the library does not have."""
+    library.need(KERNEL_PREFIX + name for name in program.kernels)
     exports = library.exports
     missing = [name for name in program.kernels if exports.get(KERNEL_PREFIX + name) != 2]
     if missing:

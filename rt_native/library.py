@@ -1,56 +1,31 @@
 """A native library: taken from the wheel, or built once per machine and source; then loaded in milliseconds without Numba."""
 
 import ctypes
-import fcntl
 import hashlib
 import json
 import os
 import re
-import shlex
 import subprocess
 import sys
-import tempfile
 import threading
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from rt_native import compiler, isolated, shipped
-from rt_native.errors import BuildError, NotBuiltError, UnsafeCacheError, UnsupportedCpu
+from rt_native.background import mode
+from rt_native.cache import cache_folder, engine_of, is_readable, make, only_one, refuse_unsafe, stored
+from rt_native.errors import BuildError, NotBuiltError, UnsupportedCpu
+from rt_native.needed import Needed, forget_pieces
+from rt_native.progress import Progress, terminal_progress
 from rt_native.shipped import Shipped
 from rt_native.target import Target, host, is_foreign
-from rt_native.trust import judged, unsafe
-
-llvm = compiler.llvm()  # now, not when it is used: the folder in which somebody stands by then has no say
-
-Progress = Callable[[str, int, int], None]
-"""Called with (library name, functions done, functions in all)."""
-LINE_S = 15.0
-"""How often a line tells how far compiling is, where no bar can be drawn."""
 
 _IMPORT = re.compile(r"^(?:from|import)\s+([\w.]+)(?:\s+import\s+\(?([^)\n#]*))?", re.M)
 _OURS = ("rt_native", "rt_engine", "fieldbus", "scheduler", "plc_bindings")
 _BUILD_FILES = ("rt_native.build", "rt_native.lang", "rt_native.vector")
-
-
-def cache_folder() -> Path:
-    """Where objects are kept: $RT_ENGINE_CACHE, else the folder `rt-engine` in the first of these that there is.
-
-    $CACHE_DIRECTORY (a service's, from systemd), $XDG_CACHE_HOME, ~/.cache; for a user without a home a folder of his
-    own for temporary files.
-    """
-    if base := os.environ.get("RT_ENGINE_CACHE"):
-        return Path(base).absolute()
-    if base := os.environ.get("CACHE_DIRECTORY", "").partition(":")[0] or os.environ.get("XDG_CACHE_HOME"):
-        return Path(base).absolute() / "rt-engine"
-    with suppress(RuntimeError):  # no home is known
-        home = Path.home()
-        if os.access(home, os.W_OK) or (home / ".cache" / "rt-engine").is_dir():
-            return home / ".cache" / "rt-engine"
-    return Path(tempfile.gettempdir()) / f"rt-engine-cache-{os.getuid()}"
 
 
 def _source(module: str, folders: tuple[str, ...]) -> Path | None:
@@ -122,12 +97,19 @@ class Library:
         modules: native modules whose exports become symbols.
         target: the machine; by default the one we are on, with its widest vectors.
         path: extra folders where modules are found (a user's own step function).
+        apart: it is so large that exports are compiled one by one, as they are asked for (`rt_native.needed`).
     """
 
     def __init__(
-        self, name: str, modules: tuple[str, ...], target: Target | None = None, path: tuple[str, ...] = ()
+        self,
+        name: str,
+        modules: tuple[str, ...],
+        target: Target | None = None,
+        path: tuple[str, ...] = (),
+        apart: bool = False,
     ) -> None:
-        self.name, self.modules, self._target, self._path = name, modules, target, path
+        self.name, self.modules, self._target, self.path, self.is_apart = name, modules, target, path, apart
+        self._needed: Needed | None = None
         self._lock = threading.Lock()
         self._engine: Any = None
         self._exports: dict[str, int] = {}
@@ -144,7 +126,7 @@ class Library:
         Raises:
             NoCompilerError: nothing can be compiled here.
         """
-        sources = _Sources(self._path)
+        sources = _Sources(self.path)
         facts = [asdict(self.target), *compiler.versions(self._what()), sys.version_info[:2]]
         if is_foreign(self.target):
             facts.append(Path(__file__).with_name("cross.py").read_text(encoding="utf-8"))
@@ -175,7 +157,7 @@ class Library:
 
     def is_compiled(self) -> bool:
         """Are the objects for these sources and this machine in the cache? No, if the cache cannot be read."""
-        return compiler.is_there() and all(map(_is_readable, self.objects().values()))
+        return compiler.is_there() and all(map(is_readable, self.objects().values()))
 
     def shipped(self) -> Shipped | None:
         """What the wheel has of it, where that is what runs; not where it was compiled for this very machine.
@@ -186,7 +168,7 @@ class Library:
         """
         if not shipped.has_libraries():
             return None
-        modules = shipped.named(users_sources(*self.modules, *self._path)) if self._path else self.modules
+        modules = shipped.named(users_sources(*self.modules, *self.path)) if self.path else self.modules
         found = shipped.find(modules, self._target) if modules else None
         return None if found is None or self.is_compiled() else found
 
@@ -196,12 +178,13 @@ class Library:
             return ready.versions()
         return {module: path.stem for module, path in self.objects().items()}
 
-    def build(self, progress: Progress | None = None, native: bool = False) -> dict[str, Path]:
+    def build(self, progress: Progress | None = None, native: bool = False, who: str = "") -> dict[str, Path]:
         """Build the objects that are not there; gives all: module -> object file. None, where the wheel's are used.
 
         Args:
             progress: is told how far it is.
             native: also where the wheel has them: for this very machine.
+            who: builds: one process after another of the same name.
 
         Raises:
             NoCompilerError: there is something to build, and nothing to build it with.
@@ -212,27 +195,38 @@ class Library:
         if not native and self.shipped():
             return {}
         objects = self.objects()
-        if all(map(_is_readable, objects.values())):
+        if all(map(is_readable, objects.values())):
             return objects
+        with self.building(who):
+            objects = self.objects()  # again: while another process had the lock, sources may have been edited
+            if missing := {m: path for m, path in objects.items() if not is_readable(path)}:
+                self._compile(missing, progress)
+                self._forget_edited(missing)
+                forget_pieces(missing.values())
+        return objects
+
+    @contextmanager
+    def building(self, who: str = "") -> Iterator[None]:
+        """While this process alone may write objects; `who` compiles in the background waits for nobody else, and nobody for it.
+
+        Raises:
+            NotBuiltError, UnsafeCacheError, BuildError: see `build`.
+        """
         folder = cache_folder()
-        if os.environ.get("RT_ENGINE_COMPILE") == "never":
+        if mode() == "never":
             raise NotBuiltError(
                 f"the native library {self.name!r} is not compiled in {folder}, and here nothing is compiled "
                 "(RT_ENGINE_COMPILE=never); compile it first: rt-engine kernels, or rt-engine service install STATION"
             )
         try:
-            _make(folder)
-            _refuse_unsafe(folder)
-            with _only_one(folder / f"{self.name}-{self.target.lanes}.lock"):
-                objects = self.objects()  # again: while another process had the lock, sources may have been edited
-                if missing := {m: path for m, path in objects.items() if not _is_readable(path)}:
-                    self._compile(missing, progress or _terminal_progress(self._where()))
-                    self._forget_edited(missing)
+            make(folder)
+            refuse_unsafe(folder)
+            with only_one(folder / f"{self.name}-{self.target.lanes}{who and '.'}{who}.lock"):
+                yield
         except OSError as error:
             raise BuildError(
                 f"cannot write the kernel cache {folder}: {error}; set RT_ENGINE_CACHE to a folder that you may write"
             ) from error
-        return objects
 
     def _forget_edited(self, built: dict[str, Path]) -> None:
         """Remove objects whose sources were edited while they were compiled: which text went into them is not known."""
@@ -245,25 +239,48 @@ class Library:
 
     def _users_files(self, modules: Iterable[str]) -> dict[str, str]:
         """Module -> file, of what is reached in the user's folders: what a step imports is what its hash is made of."""
-        sources = _Sources(tuple(map(os.path.abspath, self._path)))
+        sources = _Sources(tuple(map(os.path.abspath, self.path)))
         reached = {name: file for module in modules for name, (file, _) in sources.reachable(module).items()}
         return {name: str(file) for name, file in reached.items() if name.partition(".")[0] not in _OURS}
 
     def _where(self) -> str:
         return str(self.target) if is_foreign(self.target) else "this machine"
 
-    def _compile(self, outputs: dict[str, Path], progress: Progress) -> None:
+    def _compile(self, outputs: dict[str, Path], progress: Progress | None) -> None:
+        program = "rt_native.cross" if is_foreign(self.target) else "rt_native.build"
+        self.run_compiler(program, outputs, {}, progress, outputs.values())
+
+    def run_compiler(
+        self,
+        program: str,
+        outputs: dict[str, Path],
+        more: Mapping[str, Any],
+        progress: Progress | None = None,
+        made: Iterable[Path] = (),
+    ) -> None:
+        """Run a program that compiles, and tell how far it is.
+
+        Args:
+            program: `rt_native.build` or one like it.
+            outputs: module -> its object.
+            more: what its job says besides.
+            progress: by default a bar, or lines, on standard error.
+            made: what must be there then.
+
+        Raises:
+            BuildError: it failed; with its words.
+        """
+        progress = progress or terminal_progress(self._where())
         job = {
             "outputs": {module: str(path) for module, path in outputs.items()},
             "target": asdict(self.target),
             "files": self._users_files(outputs),
-            "path": [os.path.abspath(folder) for folder in self._path],
+            "path": [os.path.abspath(folder) for folder in self.path],
+            **more,
         }
         complaint = []
         with subprocess.Popen(
-            isolated.command(
-                "rt_native.cross" if is_foreign(self.target) else "rt_native.build", writes_bytecode=False
-            ),
+            isolated.command(program, writes_bytecode=False),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -281,10 +298,28 @@ class Library:
                     progress(self.name, int(match[1]), int(match[2]))
                 else:
                     complaint.append(line)
-        if process.returncode or not all(path.exists() for path in outputs.values()):
+        if process.returncode or not all(path.exists() for path in made):
             raise BuildError(
                 f"the native library {self.name!r} could not be compiled for {self.target}:\n{''.join(complaint).strip()}"
             )
+
+    def need(self, names: Iterable[str]) -> None:
+        """Have exports ready to be called: what is not compiled is, all of it together. Unknown names are left out.
+
+        Raises:
+            BuildError, NotBuiltError, UnsafeCacheError, UnsupportedCpu: see `build`; or it is for another machine.
+        """
+        if needed := self._parts():
+            needed.need(names)
+        else:
+            self._load()
+
+    def _parts(self) -> Needed | None:
+        """The exports that were asked for, where each is compiled alone; None where the library is taken as a whole."""
+        with self._lock:
+            if not (self._needed or self._engine) and self.is_apart and mode() != "all" and not is_foreign(self.target):
+                self._needed = None if self.is_built() else Needed(self)
+            return self._needed
 
     def _load(self) -> Any:
         if is_foreign(self.target):
@@ -296,24 +331,24 @@ class Library:
                 if ready := self.shipped():
                     self._exports, self._engine = ready.exports, ready.load()
                 else:
-                    stored = self._stored_objects()
-                    self._exports = {name: nargs for exports, _ in stored for name, nargs in exports.items()}
-                    self._engine = _engine([data for _, data in stored])
+                    content = self._stored_objects()
+                    self._exports = {name: nargs for exports, _ in content for name, nargs in exports.items()}
+                    self._engine = engine_of([data for _, data in content])
         return self._engine
 
     def _stored_objects(self) -> list[tuple[dict[str, int], bytes]]:
         """Exports and object of each module; built again where files of the cache are damaged."""
         objects = self.build().values()
-        _refuse_unsafe(cache_folder())
-        stored = {path: _stored(path) for path in objects}
-        if damaged := [path for path, content in stored.items() if content is None]:
+        refuse_unsafe(cache_folder())
+        found = {path: stored(path) for path in objects}
+        if damaged := [path for path, content in found.items() if content is None]:
             for path in damaged:
                 path.unlink(missing_ok=True)
                 path.with_suffix(".json").unlink(missing_ok=True)
             self.build()
-            stored.update({path: _stored(path) for path in damaged})
-        whole = [content for content in stored.values() if content is not None]
-        if len(whole) < len(stored):
+            found.update({path: stored(path) for path in damaged})
+        whole = [content for content in found.values() if content is not None]
+        if len(whole) < len(found):
             raise BuildError(f"{cache_folder()} was changed while it was loaded; start again")
         return whole
 
@@ -325,10 +360,11 @@ class Library:
 
     def address(self, name: str) -> int:
         """Address of an exported function, for other native code."""
-        address = int(self._load().get_function_address(name))
+        needed = self._parts()
+        address = needed.address(name) if needed else int(self._load().get_function_address(name))
         if not address:
             raise KeyError(
-                f"the native library {self.name!r} has no {name!r}; it has {', '.join(sorted(self._exports))}"
+                f"the native library {self.name!r} has no {name!r}; it has {', '.join(sorted(self.exports))}"
             )
         return address
 
@@ -336,7 +372,7 @@ class Library:
         """An exported function as a ctypes callable (int64 arguments, int64 result); it releases the GIL."""
         if name not in self._functions:
             address = self.address(name)
-            prototype = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * self._exports[name])
+            prototype = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * self.exports[name])
             self._functions[name] = prototype(address)
         found: Callable[..., int] = self._functions[name]
         return found
@@ -344,107 +380,7 @@ class Library:
     @property
     def exports(self) -> dict[str, int]:
         """Name -> number of arguments, of every exported function."""
+        if needed := self._parts():
+            return needed.exports
         self._load()
         return dict(self._exports)
-
-
-def _is_readable(path: Path) -> bool:
-    return os.access(path, os.R_OK)
-
-
-def _make(folder: Path) -> None:
-    """Make a folder that nobody else may write, whatever the user's mask; those above it as the mask says."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with suppress(FileExistsError):
-        folder.mkdir(mode=0o755)
-
-
-def _refuse_unsafe(folder: Path) -> None:
-    if found := unsafe(folder):
-        raise UnsafeCacheError(f"the kernel cache {folder} is not used, another user could change what runs: {found}")
-
-
-def _read_ours(path: Path) -> bytes:
-    """A file of the cache, if nobody else can have written it; it is judged by what was opened."""
-    with path.open("rb") as file:
-        if found := judged(path, os.fstat(file.fileno())):
-            raise UnsafeCacheError(
-                f"{path} is not run: it {found.why}; remove it, and it is compiled again: rm -f {shlex.quote(str(path))}"
-            )
-        return file.read()
-
-
-def _stored(path: Path) -> tuple[dict[str, int], bytes] | None:
-    """(exports, object) from the cache; None where they are missing or not what was written: LLVM would crash on them."""
-    try:
-        manifest, data = json.loads(_read_ours(path.with_suffix(".json"))), _read_ours(path)
-        return (manifest["exports"], data) if manifest["sha256"] == hashlib.sha256(data).hexdigest() else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _engine(objects: list[bytes]) -> Any:
-    """An execution engine that holds the objects; symbols of libc are found in the process."""
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    llvm.load_library_permanently("")  # symbols of this process
-    module = llvm.parse_assembly("")
-    module.triple = llvm.get_process_triple()
-    machine = llvm.Target.from_triple(module.triple).create_target_machine()
-    engine = llvm.create_mcjit_compiler(module, machine)
-    for data in objects:
-        engine.add_object_file(llvm.ObjectFileRef.from_data(data))
-    engine.finalize_object()
-    return engine
-
-
-@contextmanager
-def _only_one(path: Path) -> Iterator[None]:
-    """Hold a lock file, so that two processes do not build the same library at once."""
-    with path.open("w", encoding="utf-8") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-
-
-def _terminal_progress(where: str) -> Progress:
-    """A progress bar on standard error; lines where that is no terminal."""
-    from rt_native.terminal import Terminal
-
-    console = Terminal(stderr=True)
-    return _bar(console, where) if console.is_terminal else _lines(console.print, where)
-
-
-def _bar(console: Any, where: str) -> Progress:
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    bar = Bar(*columns, console=console)
-    tasks: dict[str, Any] = {}
-
-    def show(name: str, done: int, total: int) -> None:
-        if name not in tasks:
-            bar.start()
-            tasks[name] = bar.add_task(f"Compiling '{name}' for {where} (once)", total=total)
-        bar.update(tasks[name], completed=done)
-        if done == total:
-            bar.stop()
-
-    return show
-
-
-def _lines(say: Callable[[str], object], where: str, every_s: float = LINE_S) -> Progress:
-    """A line at the start of a library, one every `every_s`, and one at its end."""
-    begun: dict[str, float] = {}
-    said: dict[str, float] = {}
-
-    def show(name: str, done: int, total: int) -> None:
-        now = time.monotonic()
-        if name not in begun:
-            begun[name] = said[name] = now
-            say(f"Compiling the native library '{name}' for {where} (once) ...")
-        if done == total or now - said[name] >= every_s:
-            said[name] = now
-            say(f"  {done} of {total} after {now - begun[name]:.0f} s")
-
-    return show

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from rt_engine import Context, Model, ModelSlot
     from rt_engine.reader import SlotReader
 
-CLOCK = Library("replay", modules=("scheduler.replay_native",))
+CLOCK = Library("replay", modules=("scheduler.replay_native",), apart=True)
 _MORE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)
 
 

@@ -49,6 +49,9 @@ for name in (
     os.environ.pop(name, None)
 os.environ |= {"COLUMNS": "1000", "LINES": "50", "TERM": "dumb", "NO_COLOR": "1", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
+# Libraries are compiled as a whole, once, and nothing goes on in the background; tests of that say otherwise themselves.
+os.environ["RT_ENGINE_COMPILE"] = "all"
+
 # A shell that starts `make` in the background has SIGINT ignored, nohup SIGHUP; a test that sends one would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2):

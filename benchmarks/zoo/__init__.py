@@ -24,7 +24,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from rt_native.library import cache_folder
+from rt_native.cache import cache_folder
 
 Arrays = dict[str, NDArray[Any]]
 Export = tuple[onnx.ModelProto, Arrays, Arrays]

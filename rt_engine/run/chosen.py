@@ -28,9 +28,10 @@ from rt_engine.kernels.interface.fields import Fields
 from rt_engine.kernels.interface.gemm import GEMM
 from rt_engine.kernels.interface.record import RECORD
 from rt_engine.program.program import Program
+from rt_native.cache import cache_folder
 from rt_native.errors import UnsafeCacheError
 from rt_native.files import write_whole
-from rt_native.library import Library, cache_folder
+from rt_native.library import Library
 from rt_native.memory import Block
 from rt_native.processor import data_caches, processor_name
 from rt_native.trust import judged, unsafe

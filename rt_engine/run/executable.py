@@ -12,6 +12,9 @@ from rt_engine.run.native import KERNELS
 from rt_native.library import Library
 from rt_native.memory import Block
 
+ALWAYS = ("execute", "measure", "slot_activate", "slot_pick", "slot_withdraw", "state_is_finite")
+"""Exports that whoever runs a program asks for sooner or later; compiled together with its kernels."""
+
 
 class Executable:
     """A program with the addresses of this machine's kernels, and its records as they are quickest here (`run.chosen`).
@@ -36,6 +39,7 @@ class Executable:
     ) -> None:
         self.program, self.library = program, library
         self.records, self.tuned = applied(program, chosen_for(library).table if chosen is None else chosen)
+        library.need((*(KERNEL_PREFIX + name for name in program.kernels), *ALWAYS))
         self.table = Block(8 * max(len(program.kernels), 1))
         self._addresses = _addresses(program.kernels, library)
         self.table.view(np.int64, 0, max(len(program.kernels), 1))[: len(program.kernels)] = self._addresses

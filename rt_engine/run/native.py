@@ -20,7 +20,7 @@ def modules() -> tuple[str, ...]:
 
 def library(target: Target | None = None) -> Library:
     """A library of the kernels for a target; the machine's own is `KERNELS`."""
-    return Library("kernels", modules(), target)
+    return Library("kernels", modules(), target, apart=True)
 
 
 KERNELS = library()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from station.commands.shared.explaining import explained, print_json
+from station.commands.shared.explaining import explained, print_json, say
 from station.commands.shared.options import JsonOption
 from station.errors import ExitCode
 
@@ -41,6 +41,7 @@ def doctor(
     if cpu is not None and cpu not in machine.cores:
         raise typer.BadParameter(f"this machine has the cores {machine.cores}", param_hint="--cpu")
     with explained(Terminal(stderr=True)):
+        from rt_native import background
         from station.show.doctor import diagnose
 
         diagnosis = diagnose(machine, seconds)
@@ -48,6 +49,8 @@ def doctor(
         print_json(diagnosis.as_dict())
     else:
         _print_diagnosis(console, diagnosis, shows_all)
+        if compiled := background.words():
+            say(console, compiled, "dim")
     if diagnosis.level == "bad":
         raise typer.Exit(ExitCode.FAILED)
 

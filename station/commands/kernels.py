@@ -29,7 +29,7 @@ def kernels(
     from rt_native.terminal import Terminal
 
     with explained(Terminal(stderr=True)):
-        from rt_native.library import cache_folder
+        from rt_native.cache import cache_folder
         from rt_native.shipped import FOLDER
         from station.running.libraries import libraries
 

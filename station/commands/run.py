@@ -35,9 +35,11 @@ def run(
 
     console, errors = Terminal(), Terminal(stderr=True)
     with ExitStack() as last, unheld_output(), explained(errors):
+        from rt_native import background
         from station.file.reading import read_station
         from station.running.control import ControlServer
         from station.running.holding import Held
+        from station.running.libraries import compiling
         from station.running.station import Station, stopped_by_signals
         from station.show.report import ReportKeeper
         from station.store.starting import kept_in
@@ -47,7 +49,10 @@ def run(
         here = file.config.station
         store = file.beside(here.store) if here.store else None
         with Held(file) as held, kept_in(store, here.store_keep) as kept:  # before anything is touched
-            running = Station(file, kept)
+            with compiling():
+                running = Station(file, kept)
+            if rest := background.words():
+                say(console, rest, "dim")
             print_problems(errors, running.warnings)
             last.enter_context(
                 stopped_by_signals(running, is_last=context.find_root().obj is PROCESS)

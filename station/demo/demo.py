@@ -27,6 +27,7 @@ from typing import Any, Final
 
 from rich.console import Console
 
+import rt_engine
 from rt_native.terminal import Terminal
 from station.demo import checks, plc_story, recorded
 from station.demo.acts import Record
@@ -47,7 +48,7 @@ from station.demo.story import Networks, Story
 from station.demo.trajectory import Moment, trajectory_svg
 from station.errors import ExitCode
 from station.running.control import socket_path
-from station.running.libraries import libraries
+from station.running.libraries import compiling
 
 HERE: Final = Path(__file__).parent
 DATA: Final = HERE / "data"
@@ -80,11 +81,17 @@ class Options:
     """The other machine: an axis on a simulated EtherCAT bus."""
 
 
+def networks_at_start(options: Options) -> tuple[Path, ...]:
+    """What its station runs in its first cycle."""
+    return (axis_demo.NETWORK,) if options.ethercat else (DATA / "policy-v1.onnx", DATA / "anomaly.onnx")
+
+
 def run(options: Options = Options(), console: Console | None = None) -> int:
     """Play the demo; gives the exit code: 0, all that it shows did happen; 1, it did not; 130, it was stopped."""
     console = console or Terminal(highlight=False)
-    for library in libraries():  # compiled once per machine, with a progress bar, before any clock runs
-        library.build()
+    with compiling():  # once per machine, with a progress bar, before any clock runs
+        for model in networks_at_start(options):
+            rt_engine.load(model)
     if options.ethercat:
         axis_demo.build()
     screen = Screen(console, axis_demo.EXPECTED_S if options.ethercat else EXPECTED_S)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +24,27 @@ def libraries() -> list[Library]:
         for name in table.libraries:
             import_module(name)
     return _declared()
+
+
+@contextmanager
+def compiling() -> Iterator[None]:
+    """While a station is made: what every station runs on is compiled beside what its models need, where it is not there yet.
+
+    The rest follows in the background (`rt_native.background`).
+
+    Raises:
+        NativeError: something could not be compiled.
+    """
+    from rt_native import background
+
+    missing = [library for library in libraries() if background.mode() != "never" and not library.is_built()]
+    with ThreadPoolExecutor(max(len(missing), 1)) as pool:
+        jobs = [pool.submit(library.build) for library in missing if not library.is_apart or background.mode() == "all"]
+        yield
+        for job in jobs:
+            job.result()
+    for library in missing:
+        background.start(library)
 
 
 def every() -> list[Library]:

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from rt_native.library import cache_folder
+from rt_native.cache import cache_folder
 from tests import need
 
 PACKAGES = (

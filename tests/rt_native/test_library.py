@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from rt_native.cache import cache_folder, only_one
 from rt_native.errors import BuildError
-from rt_native.library import Library, _lines, _only_one, cache_folder, reachable_sources
+from rt_native.library import Library, reachable_sources
+from rt_native.progress import lines
 from tests import ROOT
 
 SOURCE = """
@@ -106,7 +108,7 @@ def test_a_source_that_is_edited_while_another_process_builds_is_seen(library):
     old = waiting.objects()
     folder = cache_folder()
     folder.mkdir()
-    with _only_one(folder / f"sample-{waiting.target.lanes}.lock"):
+    with only_one(folder / f"sample-{waiting.target.lanes}.lock"):
         building = threading.Thread(target=waiting.build)
         building.start()
         while not _waits_for_a_lock(building):
@@ -187,13 +189,13 @@ def test_loading_an_engine_imports_no_numba():
 def test_without_a_terminal_lines_tell_how_far_it_is():
     """One at the start, one at the end, and some between when it takes long."""
     said = []
-    show = _lines(said.append, "this machine", every_s=0.0)
+    show = lines(said.append, "this machine", every_s=0.0)
     for done in (0, 1, 2):
         show("kernels", done, 2)
     assert said[0] == "Compiling the native library 'kernels' for this machine (once) ..."
     assert [line.split(" after")[0] for line in said[1:]] == ["  0 of 2", "  1 of 2", "  2 of 2"]
     said.clear()
-    show = _lines(said.append, "this machine")
+    show = lines(said.append, "this machine")
     for done in range(3):
         show("kernels", done, 2)
     assert len(said) == 2, "and few when it does not"

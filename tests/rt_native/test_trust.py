@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from rt_native.cache import cache_folder
 from rt_native.errors import NotBuiltError, UnsafeCacheError
-from rt_native.library import Library, cache_folder
+from rt_native.library import Library
 from rt_native.trust import judged, unsafe, why_not_run
 
 SOMEBODY = 54321

@@ -9,7 +9,7 @@ from rt_native.histogram import NBYTES, Histogram
 from rt_native.library import Library
 from rt_native.memory import Block
 
-NATIVE: Final = Library("fieldbus.ethercat.clock.clock", modules=("fieldbus.ethercat.clock.clock_native",))
+NATIVE: Final = Library("fieldbus.ethercat.clock.clock", modules=("fieldbus.ethercat.clock.clock_native",), apart=True)
 
 HORIZON_S: Final = 1.0
 LEAST_HORIZON, MOST_HORIZON = 256, 4096

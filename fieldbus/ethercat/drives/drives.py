@@ -34,7 +34,7 @@ from rt_native.memory import Block
 
 __all__ = ["NATIVE", "DriveStatus", "Drives", "drive_tags"]
 
-NATIVE: Final = Library("fieldbus.ethercat", modules=("fieldbus.ethercat.drives.drives_native",))
+NATIVE: Final = Library("fieldbus.ethercat", modules=("fieldbus.ethercat.drives.drives_native",), apart=True)
 
 _NS = 1_000_000_000
 _LONGEST_CYCLES = 2

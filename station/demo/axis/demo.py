@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from fieldbus.errors import ConfigurationError
+from fieldbus.ethercat.clock.clock_memory import NATIVE as CLOCK
+from fieldbus.ethercat.drives.drives import NATIVE as DRIVES
 from fieldbus.ethercat.simulated.native import NATIVE as ESCS
 from fieldbus.ethercat.simulated.slave import NATIVE as DEVICES
 from fieldbus.ethercat.wire import soem
@@ -26,6 +28,7 @@ from station.demo.trajectory import Drawn, trajectory_svg
 from station.running.control import socket_path
 
 HERE: Final = Path(__file__).parent
+NETWORK: Final = HERE / "hold-v1.onnx"
 BUS: Final = ("coupler", "ao2", "ai2", "drive:load=0.05")
 PICTURE: Final = "trajectory.svg"
 EXPECTED_S: Final = 25.0
@@ -38,13 +41,13 @@ DRAWN: Final = Drawn(
 
 def build() -> None:
     """What is compiled once, with a progress bar, before any clock runs."""
-    for library in (ESCS, DEVICES):
+    for library in (ESCS, DEVICES, DRIVES, CLOCK):
         library.build()
 
 
 def station_file(folder: Path) -> Path:
     """A copy of the demo's station.toml with all that it names, and a store of its own."""
-    for name in ("setpoint.py", "hold-v1.onnx"):
+    for name in ("setpoint.py", NETWORK.name):
         shutil.copyfile(HERE / name, folder / name)
     text = (HERE / "station.toml").read_text(encoding="utf-8")
     for old, new in (
@@ -78,7 +81,7 @@ async def play(folder: Path, warning: str, screen: Screen) -> AxisStory:
             screen.say(f"bus     process {bus.pid}: simulated {', '.join(name.partition(':')[0] for name in BUS)}")
             file = station_file(folder)
             station = await stack.enter_async_context(station_process(file, folder, control, folder / "station.log"))
-            story = AxisStory(bus, station, screen, str(HERE / "hold-v1.onnx"), str(HERE / "hold-v2.onnx"))
+            story = AxisStory(bus, station, screen, str(NETWORK), str(HERE / "hold-v2.onnx"))
             await story.play()
             screen.act("The station ends")
             await story.end()

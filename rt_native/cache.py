@@ -1,0 +1,95 @@
+"""The folder of what was compiled: where it is, that nobody else may write it, and what is read from it."""
+
+import fcntl
+import hashlib
+import json
+import os
+import shlex
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from rt_native import compiler
+from rt_native.errors import UnsafeCacheError
+from rt_native.trust import judged, unsafe
+
+llvm = compiler.llvm()  # now, not when it is used: the folder in which somebody stands by then has no say
+
+
+def cache_folder() -> Path:
+    """Where objects are kept: $RT_ENGINE_CACHE, else the folder `rt-engine` in the first of these that there is.
+
+    $CACHE_DIRECTORY (a service's, from systemd), $XDG_CACHE_HOME, ~/.cache; for a user without a home a folder of his
+    own for temporary files.
+    """
+    if base := os.environ.get("RT_ENGINE_CACHE"):
+        return Path(base).absolute()
+    if base := os.environ.get("CACHE_DIRECTORY", "").partition(":")[0] or os.environ.get("XDG_CACHE_HOME"):
+        return Path(base).absolute() / "rt-engine"
+    with suppress(RuntimeError):  # no home is known
+        home = Path.home()
+        if os.access(home, os.W_OK) or (home / ".cache" / "rt-engine").is_dir():
+            return home / ".cache" / "rt-engine"
+    return Path(tempfile.gettempdir()) / f"rt-engine-cache-{os.getuid()}"
+
+
+def is_readable(path: Path) -> bool:
+    """Is it there, for us?"""
+    return os.access(path, os.R_OK)
+
+
+def make(folder: Path) -> None:
+    """Make a folder that nobody else may write, whatever the user's mask; those above it as the mask says."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o755)
+
+
+def refuse_unsafe(folder: Path) -> None:
+    """Raise UnsafeCacheError if another user could change what is in a folder."""
+    if found := unsafe(folder):
+        raise UnsafeCacheError(f"the kernel cache {folder} is not used, another user could change what runs: {found}")
+
+
+def read_ours(path: Path) -> bytes:
+    """A file of the cache, if nobody else can have written it; it is judged by what was opened."""
+    with path.open("rb") as file:
+        if found := judged(path, os.fstat(file.fileno())):
+            raise UnsafeCacheError(
+                f"{path} is not run: it {found.why}; remove it, and it is compiled again: rm -f {shlex.quote(str(path))}"
+            )
+        return file.read()
+
+
+def stored(path: Path) -> tuple[dict[str, int], bytes] | None:
+    """(exports, object) from the cache; None where they are missing or not what was written: LLVM would crash on them."""
+    try:
+        manifest, data = json.loads(read_ours(path.with_suffix(".json"))), read_ours(path)
+        return (manifest["exports"], data) if manifest["sha256"] == hashlib.sha256(data).hexdigest() else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def engine_of(objects: list[bytes]) -> Any:
+    """An execution engine that holds the objects; symbols of libc are found in the process."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    llvm.load_library_permanently("")  # symbols of this process
+    module = llvm.parse_assembly("")
+    module.triple = llvm.get_process_triple()
+    machine = llvm.Target.from_triple(module.triple).create_target_machine()
+    engine = llvm.create_mcjit_compiler(module, machine)
+    for data in objects:
+        engine.add_object_file(llvm.ObjectFileRef.from_data(data))
+    engine.finalize_object()
+    return engine
+
+
+@contextmanager
+def only_one(path: Path) -> Iterator[None]:
+    """Hold a lock file, so that two processes do not build the same library at once."""
+    with path.open("w", encoding="utf-8") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,181 @@
+"""Large libraries: an export is compiled when it is asked for; the rest in the background, which yields to everything."""
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from rt_native import background
+from rt_native.cache import cache_folder, only_one
+from rt_native.errors import BuildError, NotBuiltError
+from rt_native.library import Library
+from rt_native.needed import Needed
+from tests import ROOT
+
+ONE = """
+from rt_native.lang import export
+
+@export
+def one(x):
+    return x + 1
+
+@export
+def two(x):
+    return x + {constant}
+"""
+OTHER = """
+from rt_native.lang import export
+
+@export
+def three(x):
+    return x + 3
+"""
+
+
+@pytest.fixture
+def make(tmp_path, monkeypatch):
+    """A library of two modules in a cache of its own, whose exports are compiled one by one."""
+    monkeypatch.setenv("RT_ENGINE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("RT_ENGINE_COMPILE", "needed")
+
+    def library(constant=2):
+        (tmp_path / "one_native.py").write_text(ONE.format(constant=constant))
+        (tmp_path / "other_native.py").write_text(OTHER)
+        return Library("parts", ("one_native", "other_native"), path=(str(tmp_path),), apart=True)
+
+    return library
+
+
+def pieces():
+    """The exports that were compiled alone."""
+    return sorted(path.name.split(".")[1] for path in cache_folder().glob("*.*.o"))
+
+
+def test_what_is_asked_for_is_compiled_and_nothing_else(make):
+    """All that is needed together, then one more; its module is nobody's before."""
+    library = make()
+    library.need(("one", "three", "unknown"))
+    assert pieces() == ["one", "three"]
+    assert (library.function("one")(1), library.function("three")(1)) == (2, 4)
+    assert library.function("two")(1) == 3
+    assert pieces() == ["one", "three", "two"]
+    assert library.exports == {"one": 1, "two": 1, "three": 1}
+    with pytest.raises(KeyError, match="has no 'unknown'; it has one, three, two"):
+        library.address("unknown")
+    assert not library.is_compiled()
+
+
+def test_another_process_finds_the_pieces_and_a_damaged_one_is_made_again(make, monkeypatch):
+    """Without a compiler's run; never one that is not what was written."""
+    make().need(("one", "three"))
+    [path] = cache_folder().glob("*.one.o")
+    path.write_bytes(b"\x7fELF half a file")
+    monkeypatch.setenv("RT_ENGINE_COMPILE", "never")
+    assert Needed(make()).address("three")
+    with pytest.raises(NotBuiltError, match="RT_ENGINE_COMPILE=never"):
+        Needed(make()).address("one")
+    monkeypatch.setenv("RT_ENGINE_COMPILE", "needed")
+    assert make().function("one")(1) == 2
+
+
+def test_a_whole_module_takes_the_place_of_its_pieces(make):
+    """Whoever compiles all removes them; a process that has some goes on, and takes what it needs then from the whole."""
+    library = make()
+    assert library.function("one")(1) == 2
+    make().build()
+    assert pieces() == []
+    assert (library.function("one")(1), library.function("two")(1)) == (2, 3)
+    assert pieces() == []
+
+
+def test_a_source_that_is_edited_between_two_needs_is_told(make):
+    """Functions of two texts would work together."""
+    library = make()
+    library.need(("one",))
+    make(constant=7)
+    with pytest.raises(BuildError, match="sources of one_native were edited since this process uses them; start again"):
+        library.need(("two",))
+    assert make(constant=7).function("two")(1) == 8
+
+
+def test_a_failure_names_the_function_and_leaves_the_others(make, tmp_path):
+    """As a whole build does."""
+    library = make(constant="x.undefined")
+    with pytest.raises(BuildError, match="two: "):
+        library.need(("two",))
+    assert library.function("one")(1) == 2
+
+
+def test_what_is_needed_waits_for_nobody_in_the_background(make):
+    """Who compiles at the lowest priority may take for ever."""
+    library = make()
+    cache_folder().mkdir()
+    with only_one(cache_folder() / f"parts-{library.target.lanes}.background.lock"):
+        assert library.function("one")(1) == 2
+
+
+def test_two_threads_need_one_thing(make):
+    """It is compiled once; both get it."""
+    library, found = make(), []
+    threads = [threading.Thread(target=lambda: found.append(library.function("one")(1))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [2, 2]
+
+
+def test_the_background_yields_to_everything():
+    """The kernel's idle class, the last niceness, and a session's share with it."""
+    code = (
+        "import os; from pathlib import Path; from rt_native.background import yield_to_all; yield_to_all();"
+        "group = Path('/proc/self/autogroup');"
+        "print(os.sched_getscheduler(0) == os.SCHED_IDLE, os.nice(0), group.read_text().split()[-1] if group.exists() else 19)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, start_new_session=True
+    )
+    assert done.stdout.split() == ["True", "19", "19"]
+
+
+@pytest.mark.parametrize("mode", ["never", "needed", "all"])
+def test_the_background_may_be_switched_off(mode, monkeypatch):
+    """By any word of the variable, and for modules in a user's folder, which it would not find."""
+    begun: list[object] = []
+    monkeypatch.setattr(background.subprocess, "Popen", lambda *_, **__: begun.append(1))
+    monkeypatch.setattr(background, "_STARTED", set())
+    ours = Library("ours", ("rt_native.histogram_native",), apart=True)
+    monkeypatch.setenv("RT_ENGINE_COMPILE", mode)
+    background.start(ours)
+    monkeypatch.delenv("RT_ENGINE_COMPILE")
+    background.start(Library("users", ("step",), path=("/somewhere",), apart=True))
+    assert not begun
+    background.start(ours)
+    background.start(ours)
+    assert len(begun) == 1, "once for each process"
+
+
+def test_the_background_compiles_the_rest_and_says_so(tmp_path, monkeypatch):
+    """A program of its own; killed, it leaves nothing that hinders the next; what failed is told."""
+    monkeypatch.setenv("RT_ENGINE_CACHE", str(tmp_path))
+    monkeypatch.delenv("RT_ENGINE_COMPILE", raising=False)
+    module = "rt_native.histogram_native"
+    run = [sys.executable, "-m", "rt_native.background", "sample", module]
+    with only_one(tmp_path / "background.lock"):
+        background._Told("sample").write(3, 7)
+        assert (
+            "the rest of 'sample' is compiled in the background, at the lowest priority: 3 of 7 done"
+            in background.words()
+        )
+        waiting = subprocess.Popen(run, cwd=ROOT, env=os.environ)
+        waiting.kill()
+        waiting.wait()
+    assert background.words() == ""
+    subprocess.run(run, cwd=ROOT, check=True)
+    assert Library("sample", (module,)).is_compiled() and background.words() == ""
+    assert subprocess.run([*run[:-1], "rt_native.nowhere"], cwd=ROOT, check=False, capture_output=True).returncode
+    assert background.words().startswith("compiling 'sample' in the background failed: ")
+    assert Path(tmp_path / "background.json").exists()
