@@ -145,11 +145,11 @@ class Library:
 
     def for_target(self, target: Target) -> "Library":
         """The same modules for another machine."""
-        return Library(self.name, self.modules, target, self._path)
+        return Library(self.name, self.modules, target, self.path)
 
     def sources(self) -> dict[str, dict[str, Path]]:
         """Module -> what it is made of: name -> file."""
-        return {module: reachable_sources(module, self._path) for module in self.modules}
+        return {module: reachable_sources(module, self.path) for module in self.modules}
 
     def is_built(self) -> bool:
         """Is there nothing to compile? There is, if the cache cannot be read."""
