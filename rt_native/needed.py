@@ -11,21 +11,36 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from rt_native import background
 from rt_native.cache import cache_folder, engine_of, refuse_unsafe, stored
 from rt_native.errors import BuildError
 
-if TYPE_CHECKING:
-    from rt_native.library import Library
+
+class Whole(Protocol):
+    """What is asked of the library (`rt_native.library.Library`)."""
+
+    name: str
+    modules: tuple[str, ...]
+    path: tuple[str, ...]
+
+    def objects(self) -> dict[str, Path]:
+        """Module -> object file, there or not."""
+
+    def building(self, who: str) -> AbstractContextManager[None]:
+        """While this process alone may write pieces."""
+
+    def run_compiler(self, program: str, outputs: dict[str, Path], job: dict[str, Any]) -> None:
+        """Compile, and tell how far it is."""
 
 
 class Needed:
     """The exports of a library that were asked for, in this process."""
 
-    def __init__(self, library: "Library") -> None:
+    def __init__(self, library: Whole) -> None:
         self._library = library
         self._lock = threading.RLock()
         self._objects = library.objects()
@@ -66,7 +81,8 @@ class Needed:
                 self._compile(wanted)
         if not self._take(wanted):
             raise BuildError(f"{cache_folder()} was changed while it was loaded; start again")
-        background.start(self._library)
+        if not self._library.path:
+            background.start(self._library.name, self._library.modules)
 
     def _missing(self, wanted: list[str]) -> list[str]:
         return [name for name in wanted if name in self._home and name not in self._engines]

@@ -14,6 +14,7 @@ TEXT_METHODS = {"read_text": 0, "write_text": 1}
 """Method -> at which place the encoding may stand."""
 PRINTS_ITSELF = {
     "rt_native/build.py": "the words of a child process to its parent",
+    "rt_native/build_some.py": "the words of a child process to its parent",
     "rt_engine/gate/worker.py": "JSON, of a child process to its parent",
     "rt_engine/contract/schema.py": "a schema of our own",
     "rt_engine/ops/table.py": "a page about our own operators",

@@ -44,7 +44,7 @@ def compiling() -> Iterator[None]:
         for job in jobs:
             job.result()
     for library in missing:
-        background.start(library)
+        background.start(library.name, library.modules)
 
 
 def every() -> list[Library]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rt_native import background
+from rt_native import background, rest
 from rt_native.cache import cache_folder, only_one
 from rt_native.errors import BuildError, NotBuiltError
 from rt_native.library import Library
@@ -131,7 +131,7 @@ def test_two_threads_need_one_thing(make):
 def test_the_background_yields_to_everything():
     """The kernel's idle class, the last niceness, and a session's share with it."""
     code = (
-        "import os; from pathlib import Path; from rt_native.background import yield_to_all; yield_to_all();"
+        "import os; from pathlib import Path; from rt_native.rest import yield_to_all; yield_to_all();"
         "group = Path('/proc/self/autogroup');"
         "print(os.sched_getscheduler(0) == os.SCHED_IDLE, os.nice(0), group.read_text().split()[-1] if group.exists() else 19)"
     )
@@ -143,19 +143,25 @@ def test_the_background_yields_to_everything():
 
 @pytest.mark.parametrize("mode", ["never", "needed", "all"])
 def test_the_background_may_be_switched_off(mode, monkeypatch):
-    """By any word of the variable, and for modules in a user's folder, which it would not find."""
+    """By any word of the variable."""
     begun: list[object] = []
     monkeypatch.setattr(background.subprocess, "Popen", lambda *_, **__: begun.append(1))
     monkeypatch.setattr(background, "_STARTED", set())
-    ours = Library("ours", ("rt_native.histogram_native",), apart=True)
+    ours = "ours", ("rt_native.histogram_native",)
     monkeypatch.setenv("RT_ENGINE_COMPILE", mode)
-    background.start(ours)
-    monkeypatch.delenv("RT_ENGINE_COMPILE")
-    background.start(Library("users", ("step",), path=("/somewhere",), apart=True))
+    background.start(*ours)
     assert not begun
-    background.start(ours)
-    background.start(ours)
+    monkeypatch.delenv("RT_ENGINE_COMPILE")
+    background.start(*ours)
+    background.start(*ours)
     assert len(begun) == 1, "once for each process"
+
+
+def test_what_users_bring_is_not_compiled_in_the_background(make, monkeypatch):
+    """A library with folders of its own: the program would not find them."""
+    begun: list[object] = []
+    monkeypatch.setattr(background, "start", lambda *_: begun.append(1))
+    assert make().function("one")(1) == 2 and not begun
 
 
 def test_the_background_compiles_the_rest_and_says_so(tmp_path, monkeypatch):
@@ -163,9 +169,9 @@ def test_the_background_compiles_the_rest_and_says_so(tmp_path, monkeypatch):
     monkeypatch.setenv("RT_ENGINE_CACHE", str(tmp_path))
     monkeypatch.delenv("RT_ENGINE_COMPILE", raising=False)
     module = "rt_native.histogram_native"
-    run = [sys.executable, "-m", "rt_native.background", "sample", module]
+    run = [sys.executable, "-m", "rt_native.rest", "sample", module]
     with only_one(tmp_path / "background.lock"):
-        background._Told("sample").write(3, 7)
+        rest._Told("sample").write(3, 7)
         assert (
             "the rest of 'sample' is compiled in the background, at the lowest priority: 3 of 7 done"
             in background.words()
