@@ -13,6 +13,8 @@ compute   is_turn     the model's turn; else `go_on`: what is between turns, the
 from rt_engine.change import Verdict
 from rt_engine.run.blocks import BLOCK, SLICES
 from rt_engine.run.slices_native import MORE
+from rt_engine.run.state_native import restore_states
+from rt_engine.status import Status
 from rt_native.counting import add_to
 from rt_native.lang import call1, call5, inline, load_i64, store_i64
 from rt_native.memory import offsets
@@ -23,7 +25,7 @@ from scheduler.monitor_native import look, still_speaks
 from scheduler.outputs_native import not_finite, scatter
 from scheduler.second_native import end_trial, is_on_trial, judge_run, watch_on
 from scheduler.slices_native import give_up, slice_of
-from scheduler.slow_native import aim, begin_turn, between, fault_of_turn, is_turn, note_fault
+from scheduler.slow_native import aim, begin_turn, between, fault_of_turn, is_turn, note_fault, turn_at_once
 from scheduler.status import Action, TaskStatus
 from scheduler.task_block import STATS, STEP_HEADER, TASK, Control, OnFault
 from scheduler.time_native import measured
@@ -39,7 +41,7 @@ _STEP, _STEP_STATE, _VALUES, _VALUE_COUNT, _RAW, _RAW_COUNT = (
 _NAN_OUTPUTS, _FAILED, _ACTION = _N.nan_outputs, _N.failed, _N.action
 _PAUSE, _PASS, _LIVE, _SAFE = int(Control.PAUSE), int(OnFault.PASS), int(Action.LIVE), int(Action.SAFE)
 _STAND_IN = int(Action.FALLBACK)
-_MONITOR = int(Verdict.MONITOR)
+_MONITOR, _HELPER_LATE = int(Verdict.MONITOR), int(Status.HELPER_LATE)
 _MORE, _SLICES, _RAN = MORE, offsets(BLOCK).slices, offsets(SLICES).ran_ns
 _OK, _PAUSED, _STEP_FAILED, _NAN_OUTPUT, _SPOKEN, _ROLLED_BACK = (
     int(TaskStatus[name]) for name in ["OK", "PAUSED", "STEP_FAILED", "NAN_OUTPUT", "MONITOR", "ROLLED_BACK"]
@@ -51,6 +53,8 @@ def compute(task, block, tick):  # type: ignore[no-untyped-def]
     """Run the model and the user's step on the inputs; OK when `raw` holds numbers that may go on to the guard."""
     if load_i64(task + _TOLD) == _PAUSE:
         give_up(task)
+        if slice_of(task) != 0:
+            turn_at_once(task)
         return _PAUSED
     if slice_of(task) != 0:
         return take_slice(task, block, tick)
@@ -158,6 +162,8 @@ def run_model(task, block, tick):  # type: ignore[no-untyped-def]
     watch = watch_on(task, block)
     begun = measured(task) if watch != 0 else 0
     status = call1(load_i64(task + _EXECUTE), block) if block != 0 else _OK
+    if status == _HELPER_LATE:  # the model is not at fault: its next run begins where this one did
+        restore_states(block)
     return take_outputs(task, block, watch, status, measured(task) - begun if watch != 0 else 0, tick)
 
 

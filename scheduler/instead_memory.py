@@ -116,7 +116,7 @@ class Instead:
             InterfaceError: a new version has no envelope, not the states that are watched, or cannot run in slices.
         """
         task = self._task
-        if task.guard.on_bad_state == "restore" or task.slice_ns:
+        if task.guard.on_bad_state == "restore" or task.slice_ns or task.threads > 1:
             keep_states(context)
         if task.slice_ns:
             if why := why_not(context._executable.program):

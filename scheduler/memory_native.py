@@ -22,13 +22,15 @@ from rt_native.lang import atomic_exchange, copy_bytes, inline, load_f64, load_i
 from rt_native.memory import offsets
 from scheduler.fallback_native import reset_others
 from scheduler.second_native import reset_second
-from scheduler.slices_native import drop_run
+from scheduler.slices_native import drop_run, slice_of
+from scheduler.slow_native import turn_at_once
 from scheduler.status import TaskStatus
 from scheduler.tapping_native import raise_flag
 from scheduler.task_block import MOST_WRONG, SOURCE, STATS, STEP_HEADER, TASK, OnState
 
 _T, _N, _SLOT = offsets(TASK), offsets(STATS), offsets(SLOT)
 _STATS, _RESET_STATE, _ON_STATE = _T.stats, _T.reset_state, _T.on_bad_state
+_TEAM = _T.team
 _MODEL_WRONG, _STEP_WRONG = _T.model_wrong, _T.step_wrong
 _RESET_SOURCE, _RESET_CELL, _RESET_BEFORE = _T.reset_source, _T.reset_cell, _T.reset_before
 _STEP_STATE, _STEP_INITIAL, _STEP_BYTES = _T.step_state, _T.step_initial, _T.step_bytes
@@ -78,6 +80,8 @@ def renew(task, block):  # type: ignore[no-untyped-def]
     triggered = is_triggered(task)
     if atomic_exchange(task + _RESET_STATE, 0) != 0 or triggered:
         drop_run(task)
+        if slice_of(task) != 0:
+            turn_at_once(task)
         reset_second(task)
         raise_flag(task, _RENEWED)
         count_reset(task, reset_model(block) + reset_step(task) + reset_others(task))
@@ -91,8 +95,9 @@ def count_reset(task, found):  # type: ignore[no-untyped-def]
 
 @inline
 def save_model(task, block):  # type: ignore[no-untyped-def]
-    """Keep the states as they are before a cycle, for RESTORE; they are sound, as the cycle before saw to that."""
-    if block != 0 and load_i64(task + _ON_STATE) == _RESTORE:
+    """Keep the states as they are before a cycle, for RESTORE, and for a helper that is late; they are sound, as the cycle before
+    saw to that."""
+    if block != 0 and (load_i64(task + _ON_STATE) == _RESTORE or load_i64(task + _TEAM) != 0):
         save_states(block)
 
 

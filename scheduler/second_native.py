@@ -14,7 +14,8 @@ from rt_engine.change import Verdict
 from rt_engine.run.blocks import ARRANGEMENT, BLOCK, READER, SLICES, STATE, Mode
 from rt_engine.run.slices_native import MORE, begin
 from rt_engine.run.slot_native import condemn, fall_back, is_condemned
-from rt_engine.run.state_native import is_finite, reset_states, save_states, states_finite
+from rt_engine.run.state_native import is_finite, reset_states, restore_states, save_states, states_finite
+from rt_engine.status import Status
 from rt_native.counting import add_to
 from rt_native.histogram_native import add as count_time
 from rt_native.lang import call1, copy_bytes, inline, load_f64, load_i64, store_f64, store_i64
@@ -64,6 +65,7 @@ _GOOD, _NUMBERS, _LIMITS, _SLOW, _STOPPED, _SPOKE = (
     int(Verdict[name]) for name in ["NONE", "NOT_FINITE", "OUT_OF_LIMITS", "TOO_SLOW", "FAILED", "MONITOR"]
 )
 _SLICES, _RAN_NS, _TICK, _MORE = offsets(BLOCK).slices, offsets(SLICES).ran_ns, _T.tick_ns, MORE
+_TEAM, _HELPER_LATE = _T.team, int(Status.HELPER_LATE)
 _FORGET = 6  # of what it once needed beyond its base, 1/64 is forgotten each time that it is skipped
 
 
@@ -90,6 +92,7 @@ def reset_second(task):  # type: ignore[no-untyped-def]
     if watch != 0:
         drop(load_i64(watch + _SECOND))
         reset_states(load_i64(watch + _SECOND))
+        store_i64(watch + _PENDING, 0)  # the inputs of that result may be overwritten before it runs on them
 
 
 @inline
@@ -182,7 +185,7 @@ def first_lost(raw, count):  # type: ignore[no-untyped-def]
 def judge_run(task, block, watch, status, took, tick):  # type: ignore[no-untyped-def]
     """After the active version's run, of `took` nanoseconds: OK, its own status, or ROLLED_BACK where it was found bad."""
     raw, count = load_i64(task + _RAW), load_i64(task + _RAW_COUNT)
-    if is_on_trial(task, block):
+    if status != _HELPER_LATE and is_on_trial(task, block):  # a core that is late is no fault of the version
         verdict, place = _GOOD, -1
         count_time(load_i64(watch + _JUDGED), took)
         outputs, tensors = load_i64(watch + _ACTIVE_OUTPUTS), load_i64(watch + _TENSORS)
@@ -265,8 +268,14 @@ def run_second(task, watch, tick, begun):  # type: ignore[no-untyped-def]
     """A run of the second version."""
     copy_inputs(watch)
     block = load_i64(watch + _SECOND)
+    if load_i64(task + _TEAM) != 0:
+        save_states(block)
     status = call1(load_i64(task + _EXECUTE), block)
-    end_second(task, watch, block, status, measured(task) - begun, tick)
+    if status == _HELPER_LATE:  # no fault of the version
+        restore_states(block)
+        add_to(watch + _SKIPPED, 1)
+    else:
+        end_second(task, watch, block, status, measured(task) - begun, tick)
 
 
 @inline
@@ -278,7 +287,7 @@ def follow_in_slices(task, watch):  # type: ignore[no-untyped-def]
         copy_inputs(watch)
         save_states(block)
         begin(slices)
-    status = spend(task, slice_of(task), block, load_i64(task + _TICK))
+    status = spend(task, slice_of(task), block, load_i64(task + _TICK), 1)
     if status != _MORE:
         tick = load_i64(watch + _PENDING)
         store_i64(watch + _PENDING, 0)

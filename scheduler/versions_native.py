@@ -19,7 +19,8 @@ from scheduler.tapping_native import raise_flag
 from scheduler.task_block import STATS, TASK
 
 _T, _R = offsets(TASK), offsets(READER)
-_READER, _STATS, _ACTIVE, _NEXT, _SECOND = _T.reader, _T.stats, _R.active, _R.next, offsets(SECOND).second
+_READER, _STATS, _ACTIVE, _NEXT = _T.reader, _T.stats, _R.active, _R.next
+_SECOND, _PENDING = offsets(SECOND).second, offsets(SECOND).pending_ns
 _VERSION, _BLOCK_VERSION = offsets(STATS).version, offsets(BLOCK).version
 _DROPPED, _ROLLED_BACK = int(Flag.RUN_DROPPED), int(TaskStatus.ROLLED_BACK)
 
@@ -37,6 +38,7 @@ def settle(task):  # type: ignore[no-untyped-def]
             note_fault(task, _ROLLED_BACK)
         if watch != 0 and not is_mid_run(task) and (is_bad or atomic_load(reader + _NEXT) != 0):
             drop(load_i64(watch + _SECOND))
+            store_i64(watch + _PENDING, 0)
 
 
 @inline

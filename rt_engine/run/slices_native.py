@@ -43,7 +43,8 @@ _MORE, _PATIENCE = MORE, PATIENCE
 def execute_slice(block, clock_now, clock, until_ns, is_whole):
     """Begin a run, or go on with it, until the time that a clock tells is `until_ns`; gives its status, or MORE.
 
-    `is_whole`: 1 where all of a slice is left until then, so that its first piece may begin whatever it takes.
+    `is_whole`: 1 where all of a slice is left until then, so that its first piece may begin whatever it takes; -1: nothing begins that
+    would not fit, however often it was put off.
     """
     mode = flush_denormals()
     slices = load_i64(block + _SLICES)
@@ -52,7 +53,7 @@ def execute_slice(block, clock_now, clock, until_ns, is_whole):
     time = call1(clock_now, clock)
     while status == 0 and number < count:
         piece = load_i64(slices + _PIECES) + _PIECE_SIZE * number
-        if is_put_off(slices, piece, until_ns - time, is_whole if ran == 0 else 0):
+        if is_put_off(slices, piece, until_ns - time, is_whole if ran == 0 else min(is_whole, 0)):
             status = _MORE
         else:
             status = run_records(block, load_i64(piece + _FIRST), load_i64(piece + _END))
@@ -84,7 +85,7 @@ def begin(slices):
 def is_put_off(slices, piece, left, is_whole):
     """Has a piece to wait for the next slice?"""
     most, waited = load_i64(piece + _MOST), load_i64(slices + _WAITED)
-    if most <= left or is_whole != 0 or waited >= _PATIENCE:
+    if most <= left or is_whole > 0 or (is_whole == 0 and waited >= _PATIENCE):
         store_i64(slices + _WAITED, 0)
         return False
     store_i64(slices + _WAITED, waited + 1)

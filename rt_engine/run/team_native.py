@@ -33,7 +33,7 @@ from rt_native.memory import offsets
 from rt_native.spinning import pause
 
 _T, _H, _R = offsets(TEAM), offsets(HELPER), offsets(RECORD)
-_CLAIMS, _ARENA, _PIECES = _T.claims, _T.arena, _T.pieces
+_CLAIMS, _ARENA, _PIECES, _LEFT = _T.claims, _T.arena, _T.pieces, _T.left_ns
 _HELPERS, _PATIENCE, _STOP, _DUE, _AWAKE = _T.helpers, _T.patience_ns, _T.stop, _T.due_ns, _T.awake_ns
 _CLOCK, _CLOCK_SLEEP, _CLOCK_NOW, _WAKE = _T.clock, _T.clock_sleep, _T.clock_now, _T.wake
 _FAN_OUTS, _TAKEN_BACK, _ALONE, _LATE, _RESTING, _WAITS = (
@@ -107,7 +107,7 @@ def fan_out(arena, record):
 def wait_for_all(team, generation):
     """Wait for the pieces of this fan-out that helpers have begun; gives what one failed with, or HELPER_LATE."""
     timespec, status, begun, waited = stack(16), 0, 0, 0
-    limit = load_i64(team + _PATIENCE)
+    limit = load_i64(team + _LEFT)
     for number in range(load_i64(team + _HELPERS)):
         helper = helper_at(team, number)
         looks = 0
@@ -120,14 +120,16 @@ def wait_for_all(team, generation):
                 waited = time - begun
                 if waited > limit:
                     add_to(team + _LATE, 1)
-                    store_i64(team + _RESTING, 1)
+                    store_i64(team + _RESTING, load_i64(team + _RESTING) | 1 << number)
                     return _HELPER_LATE
         failed = atomic_load(helper + _FAILED)
         if failed != 0:
             status = max(status, failed)
             atomic_store(helper + _FAILED, 0)
     if begun != 0:
-        add(load_i64(team + _WAITS), now_ns(timespec) - begun)
+        waited = now_ns(timespec) - begun
+        add(load_i64(team + _WAITS), waited)
+        store_i64(team + _LEFT, max(limit - waited, 0))
     return status
 
 
@@ -137,6 +139,7 @@ def begin_run(arena, record):
     team, real = load_i64(arena + _TEAM_OF), record + load_i64(record + _DISTANCE)
     if team != 0:
         wake(team)
+        store_i64(team + _LEFT, load_i64(team + _PATIENCE))
         if holds(team, arena):
             return _HELPER_LATE
     return run_piece(arena, real)
@@ -144,19 +147,21 @@ def begin_run(arena, record):
 
 @inline
 def holds(team, arena):
-    """1 if a helper is busy with an arena, and stays so for the time that it is waited for; it is not where it was late before."""
-    timespec, begun = stack(16), 0
-    limit = 0 if load_i64(team + _RESTING) else load_i64(team + _PATIENCE)
+    """1 if a helper is busy with an arena, and stays so for what is left of the patience; who was late before is not waited for."""
+    timespec, begun, resting, patience = stack(16), 0, load_i64(team + _RESTING), load_i64(team + _LEFT)
     for number in range(load_i64(team + _HELPERS)):
-        helper = helper_at(team, number)
+        helper, bit = helper_at(team, number), 1 << number
+        limit = 0 if resting & bit else patience
         while atomic_load(helper + _BUSY) != 0 and atomic_load(helper + _HELPER_ARENA) == arena:
             pause()
             time = now_ns(timespec)
             begun = time if begun == 0 else begun
+            store_i64(team + _LEFT, max(patience - (time - begun), 0))
             if time - begun >= limit:
-                store_i64(team + _RESTING, 1)
+                store_i64(team + _RESTING, resting | bit)
                 return 1
-    store_i64(team + _RESTING, 0)
+        resting = resting & ~bit if atomic_load(helper + _BUSY) == 0 else resting
+    store_i64(team + _RESTING, resting)
     return 0
 
 

@@ -30,13 +30,16 @@ class SlicedVersions(Versions):
         super().__init__(*computes)
         self.runs: list[tuple[int, float]] = []
         """(Version, x) of each run that began."""
+        self.costs: dict[int, int] = {}
+        """Version -> nanoseconds of each of its records, where they are not 100 us."""
 
     def _script(self, model: Model, context: Context) -> None:
         version = int(context._fields["version"][0])
+        cost = self.costs.get(version, 100 * US)
         run, records, table = Run(version, context), Block(RECORD.itemsize * RECORDS), Block(8)
 
         def kernel(arena: int, record: int) -> int:
-            self.trial.clock.now_ns += 100 * US
+            self.trial.clock.now_ns += cost
             number = (record - records.address) // RECORD.itemsize
             if number == 0:
                 self.runs.append((version, float(run.x[0])))
@@ -52,7 +55,7 @@ class SlicedVersions(Versions):
             context._fields[name] = value
         keep_states(context)
         pieces = [(i, i + 1) for i in range(RECORDS)]
-        keep(context, "slices", slices_block(records.address, RECORDS, pieces, [100 * US] * RECORDS))
+        keep(context, "slices", slices_block(records.address, RECORDS, pieces, [cost] * RECORDS))
         self._kept.append((native, table, records, run))
 
 
@@ -93,6 +96,19 @@ def test_a_shadow_runs_in_slices_too() -> None:
     shadow = [x for version, x in slot.runs if version == 2]
     assert shadow == live[2 : 2 + len(shadow)]
     assert trial.runners[0].stats().missed == 0
+
+
+def test_a_shadow_whose_piece_does_not_fit_costs_no_tick() -> None:
+    """It never begins, however long it waits; the live version has all of its cycles."""
+    alone, trial = trial_of(tells), trial_of(tells, tells)
+    assert isinstance(trial.slot, SlicedVersions)
+    trial.slot.costs[2] = 1500 * US
+    alone.run(40, x=lambda k: k)
+    trial.run(40, {4: "shadow"}, x=lambda k: k)
+    second = trial.runners[0].second()
+    assert trial.values() == alone.values() and trial.runners[0].stats().missed == 0
+    assert second is not None and second.ran == 0 and second.skipped > 8
+    assert 2 not in {version for version, _ in trial.slot.runs}
 
 
 def test_a_version_found_bad_is_rolled_back_at_its_result() -> None:

@@ -155,6 +155,39 @@ def test_a_helper_that_dawdles_ends_the_run_and_then_the_context_rests(model):
     assert kept
 
 
+def test_waiting_is_bounded_for_a_run_not_for_each_of_its_layers(model):
+    """No layer alone is late, all six together are; the next run may wait as long again."""
+    model = rt_engine.load(layers())
+    team, pause_s, begun = Team(2, patience_ns=300_000_000), [0.1], set()
+    context, feeds = _joined(model, team), feeds_of(model)
+    whole = _bits(model.context(1), feeds)
+
+    def slow(real, arena, piece):
+        fan_out = int(team.fields["claims"][0]) >> 16
+        if threading.current_thread().name.startswith("rt-helper"):
+            begun.add(fan_out)
+            time.sleep(pause_s[0])
+        until = time.monotonic() + 30
+        while fan_out not in begun and time.monotonic() < until:
+            time.sleep(0.001)
+        return real(arena, piece)
+
+    kept, helpers = _instead(context, slow), Helpers(team)
+    try:
+        with pytest.raises(RunError, match="HELPER_LATE"):
+            _bits(context, feeds)
+        assert team.stats().late == 1
+        pause_s[0] = 0.0
+        until = time.monotonic() + 30
+        while team.helpers["busy"].any() and time.monotonic() < until:
+            time.sleep(0.001)
+        assert _bits(context, feeds) == whole and team.fields["resting"][0] == 0
+        assert 0 < team.fields["left_ns"][0] <= team.fields["patience_ns"][0]
+    finally:
+        helpers.stop()
+    assert kept
+
+
 def test_a_piece_that_fails_ends_the_run_with_its_status(model):
     """Whoever did it."""
     model = rt_engine.load(layers())
