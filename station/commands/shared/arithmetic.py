@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rt_native.machine import ARITHMETICS, Target
+from rt_native.target import ARITHMETIC, host
 
 
 def arithmetic_notes(here: Target | None = None) -> Iterator[str]:
     """A line where it is not `fused`, and what the other choice is; by default of the machine that we are on."""
-    from rt_native.target import ARITHMETIC, host
-
     here = here or host()
     if here.arithmetic == "fused":
         return

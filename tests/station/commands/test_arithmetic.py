@@ -25,7 +25,9 @@ def test_check_says_it_at_its_end(monkeypatch, tmp_path):
     """Once, whatever the number of files."""
     for name in ("a.onnx", "b.onnx"):
         (tmp_path / name).write_bytes(scale_file(2.0).SerializeToString())
-    monkeypatch.setattr("rt_native.target.host", lambda: replace(HERE, cpu="x86-64-v2", arithmetic="fast"))
+    monkeypatch.setattr(
+        "station.commands.shared.arithmetic.host", lambda: replace(HERE, cpu="x86-64-v2", arithmetic="fast")
+    )
     done = CliRunner().invoke(app, ["check", str(tmp_path / "a.onnx"), str(tmp_path / "b.onnx")])
     assert done.exit_code == 0, done.output
     assert done.output.count("has no FMA; arithmetic fast") == 1
