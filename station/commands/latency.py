@@ -43,7 +43,9 @@ def latency(
             "--model", metavar="MODEL", help="A model instead, .onnx or .rtp. Repeat it: each has turns of its own."
         ),
     ] = None,
-    minutes: Annotated[float | None, typer.Option(min=0.05, help="How long; 10 by default.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.05, max=60 * MOST_HOURS, help="How long; 10 by default.")
+    ] = None,
     hours: Annotated[float | None, typer.Option(min=0.01, max=MOST_HOURS, help="Or so many hours: 24.")] = None,
     cycle: Annotated[str, typer.Option(metavar="TIME", help="Cycle of a model or of the empty task.")] = "1 ms",
     cpu: Annotated[
@@ -142,7 +144,10 @@ def _read(
 def _seconds(minutes: float | None, hours: float | None) -> float:
     if minutes is not None and hours is not None:
         raise typer.BadParameter("say --minutes or --hours, not both", param_hint="--minutes")
-    return 3600 * hours if hours is not None else 60 * (10.0 if minutes is None else minutes)
+    seconds = 3600 * hours if hours is not None else 60 * (10.0 if minutes is None else minutes)
+    if seconds != seconds:  # NaN is below no limit and above none
+        raise typer.BadParameter("is no number", param_hint="--minutes" if hours is None else "--hours")
+    return seconds
 
 
 def _duration(text: str) -> int:
@@ -190,7 +195,8 @@ def _plan(
         cpus = machine.allowed if machine.wanted_cpu is None else [machine.wanted_cpu]
         made = (benches.of_nothing(cpus, cycle_ns),)
     tasks = [task for bench in made for task in bench.tasks]
-    cpus = sorted({task.cpu for task in tasks if task.cpu is not None})
+    like = tasks[0].period_ns, tasks[0].priority  # cyclictest has one of each; others are no comparison
+    cpus = sorted({t.cpu for t in tasks if t.cpu is not None and (t.period_ns, t.priority) == like})
     cyclictest = Cyclictest.found(cpus, tasks[0].period_ns, tasks[0].priority) if peer and cpus else None
     no_peer = "" if cyclictest or not peer else NO_CORE if not cpus else NO_CYCLICTEST
     title = station.name if station is not None else ", ".join(path.name for path in models) or "an empty task"

@@ -154,7 +154,8 @@ def summary(compared: Compared) -> Remark:
     """In a sentence."""
     if worse := compared.worse:
         told = ", ".join(
-            f"{TITLES[r.kind]} of {r.task} ({r.ratio:.2f} times, 95 %: {r.low:.2f} to {r.high:.2f}, p {r.p:.1g})"
+            f"{TITLES[r.kind]} of {r.task} ({r.ratio:.2f} times, 95 %: {r.low:.2f} to {r.high:.2f}, p {r.p:.1g}"
+            f"{f'; {r.doubt}' if r.doubt else ''})"
             for r in worse
         )
         return Remark("bad", f"worse: {told}")

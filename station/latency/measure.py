@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -226,7 +227,7 @@ class Measurement:
         for number in range(count):
             due_s = first_ns / 1e9 + (number + 1) * interval_s + AFTER_S
             self._wait(due_s, bench.name)
-            counted = read_all(scene)
+            counted = before | read_all(scene)  # what could not be read now stands where it stood
             rows.add({c: v if c.source in STATES else v - before.get(c, 0.0) for c, v in counted.items()})
             before = counted
             bench.feed(self._rng)
@@ -265,8 +266,9 @@ class Measurement:
             while process.poll() is None and time.monotonic() < until_s:
                 self._wait(time.monotonic() + 0.5, "cyclictest")
             text, said = process.communicate(timeout=5.0)
-        except Stop:
-            raise
+        except subprocess.TimeoutExpired:
+            self._peer_said = "it did not end in time"
+            return
         finally:
             process.kill()
             process.wait()
@@ -280,7 +282,11 @@ class Measurement:
 
     def _gap_turn(self, seconds: float) -> None:
         assert self._tracer is not None
-        self._tracer.start()
+        try:
+            self._tracer.start()
+        except OSError as error:  # somebody reads the trace
+            self._notes[f"hwlat had a turn less: {error.strerror}"] = None
+            return
         try:
             self._wait(time.monotonic() + seconds, "hwlat")
         finally:
@@ -340,10 +346,14 @@ class Measurement:
         for number, spread in self._peer.items():
             assert peer is not None
             cpu = peer.cpus[number]
-            ours = [t for b in self._plan.benches for t in b.tasks if t.cpu == cpu and self._kept[t.name].turns]
+            ours = [t for b in self._plan.benches for t in b.tasks if self._is_like(peer, t, cpu)]
             if ours:
                 name = ours[0].name
                 yield Peer("cyclictest", name, spread, tuple(self._peer_turns[number]), tuple(self._kept[name].turns))
+
+    def _is_like(self, peer: Cyclictest, task: Any, cpu: int) -> bool:
+        same = (task.cpu, task.period_ns, task.priority) == (cpu, peer.period_ns, peer.priority)
+        return same and bool(self._kept[task.name].turns)
 
     def _told(self) -> Iterator[dict[str, Any]]:
         """Each kind of counter, and whether it was there."""
@@ -361,6 +371,8 @@ class Measurement:
             yield f"hwlat looked for gaps in {self._gap_turns} turns: {len(self._gaps)} found, {longest}"
         if any(grant.name.startswith("SCHED_FIFO") and not grant.granted for grant in self._grants):
             yield "without real-time priority every program may run first: where a task was ready and waited, one of them ran"
+        if left := len({counter for rows in self._rows.values() for counter in rows.left}):
+            yield f"{left} counters were not kept, as there are so many (interrupts of many cores): one of them may be a cause"
         if self._plan.no_peer:
             yield self._plan.no_peer
         if self._peer_said:

@@ -183,7 +183,7 @@ def _around(result: Result) -> Iterator[str]:
         rows: Sequence[Sequence[str]] = [
             (
                 escape(f["name"]),
-                f'<span class="{f["level"]}">{escape(f["value"])}</span>',
+                f'<span class="{escape(f["level"])}">{escape(f["value"])}</span>',
                 escape(f["meaning"]) + _fix(f),
             )
             for f in facts

@@ -8,6 +8,7 @@ Result --> subjects   Subject     a task: three histograms, the longest of each 
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -26,6 +27,12 @@ KIND: Final = "rt-engine latency"
 VERSION: Final = 1
 """Of the file. One more where a reader of this version would misread it; a key that is added is no new version."""
 KINDS: Final = ("wakeup", "execution", "reaction")
+LONGEST_INTERVAL_NS: Final = 10**13
+KEYS: Final[Mapping[str, tuple[str, ...]]] = {
+    **dict.fromkeys(("rights", "machine"), ("name", "level", "value", "meaning", "fix")),
+    "sources": ("name", "what", "lacks"),
+}
+"""What entries of a list have, as text."""
 Longs = NDArray[np.int64]
 
 
@@ -225,7 +232,7 @@ def read(path: Path) -> Result:
         plain = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise LatencyFileError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise LatencyFileError(f"{path} is no JSON: {error}; expected what `rt-engine latency --json` wrote") from error
     if not isinstance(plain, dict) or plain.get("kind") != KIND:
         raise LatencyFileError(f"{path} is another kind of file; expected what `rt-engine latency --json` wrote")
@@ -236,7 +243,7 @@ def read(path: Path) -> Result:
         )
     try:
         return _result(plain)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, ZeroDivisionError) as error:
         raise LatencyFileError(f"{path} is damaged: {type(error).__name__} at {error}; measure again") from error
 
 
@@ -250,13 +257,23 @@ def _result(plain: dict[str, Any]) -> Result:
         "peers": tuple(_peer(entry) for entry in plain["peers"]),
     }
     made |= {name: tuple(plain[name]) for name in ("rights", "machine", "sources", "notes")}
-    return Result(**{**known, **made})
+    result = Result(**{**known, **made})
+    if not all(map(math.isfinite, (result.asked_s, result.turn_s, result.measured_s))):
+        raise ValueError("a time that is no number")
+    if not 0 < result.interval_ns <= LONGEST_INTERVAL_NS:
+        raise ValueError(f"intervals of {result.interval_ns} ns")
+    for name, keys in KEYS.items():
+        for entry in made[name]:
+            if any(not isinstance(entry[key], str) for key in keys):
+                raise TypeError(f"an entry of {name} that is no text")
+    return result
 
 
 def _subject(plain: dict[str, Any]) -> Subject:
     return Subject(
         **{
             **plain,
+            **{name: int(plain[name]) for name in ("priority", "period_ns", "missed")},
             "spreads": {kind: _spread(plain["spreads"][kind]) for kind in KINDS},
             "stretches": tuple(_stretch(entry) for entry in plain["stretches"]),
             "longest": tuple(_long(entry) for entry in plain["longest"]),
@@ -266,7 +283,15 @@ def _subject(plain: dict[str, Any]) -> Subject:
 
 
 def _spread(plain: dict[str, Any]) -> Spread:
-    return Spread(**{**plain, "bars": tuple((int(a), int(b), int(c)) for a, b, c in plain["bars"])})
+    whole = {name: int(plain[name]) for name in ("count", "min", "max")}
+    return Spread(
+        **{
+            **plain,
+            **whole,
+            "mean": float(plain["mean"]),
+            "bars": tuple((int(a), int(b), int(c)) for a, b, c in plain["bars"]),
+        }
+    )
 
 
 def _stretch(plain: dict[str, Any]) -> Stretch:

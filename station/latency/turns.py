@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -100,31 +101,48 @@ class Gaps:
             try:
                 tracers = (folder / "available_tracers").read_text(encoding="ascii").split()
                 busy = (folder / "current_tracer").read_text(encoding="ascii").strip()
+                events = folder / "set_event"
+                has_events = events.exists() and bool(events.read_text(encoding="ascii").strip())
             except OSError:
                 continue
             if "hwlat" not in tracers:
                 return None, "this kernel was built without the hwlat tracer (CONFIG_HWLAT_TRACER)"
             if busy != "nop":
                 return None, f"somebody traces already, with {busy}"
+            if has_events:  # another tracer would clear what they have so far
+                return None, "somebody traces events already"
             if not os.access(folder / "current_tracer", os.W_OK):
                 return None, "tracing is root's"
             return cls(folder), ""
         return None, "tracing is not visible here: it takes root, and a mounted tracefs"
 
     def start(self) -> None:
-        """Look for gaps of 5 us and more."""
-        for name, value in {"tracing_thresh": "5", "current_tracer": "hwlat", "tracing_on": "1"}.items():
-            path = self._folder / name
-            self._before[name] = path.read_text(encoding="ascii").strip()
-            path.write_text(value, encoding="ascii")
+        """Look for gaps of 5 us and more.
+
+        Raises:
+            OSError: the kernel refuses; all is as it was.
+        """
+        try:
+            for name, value in {"tracing_thresh": "5", "current_tracer": "hwlat", "tracing_on": "1"}.items():
+                path = self._folder / name
+                self._before[name] = path.read_text(encoding="ascii").strip()
+                path.write_text(value, encoding="ascii")
+        except OSError:
+            self._put_back()
+            raise
 
     def stop(self) -> list[int]:
         """The gaps that were found, in nanoseconds, and everything as it was."""
-        found = gaps_of((self._folder / "trace").read_text(encoding="utf-8", errors="replace"))
+        try:
+            return gaps_of((self._folder / "trace").read_text(encoding="utf-8", errors="replace"))
+        finally:
+            self._put_back()
+
+    def _put_back(self) -> None:
         for name, value in reversed(self._before.items()):
-            (self._folder / name).write_text(value, encoding="ascii")
+            with suppress(OSError):  # the others all the same
+                (self._folder / name).write_text(value, encoding="ascii")
         self._before.clear()
-        return found
 
 
 def gaps_of(text: str) -> list[int]:

@@ -39,7 +39,7 @@ def _file() -> IO[bytes]:
 
 LOAD = Load(
     "io",
-    f"{PIECE_BYTES >> 20} MiB written and forced to the disk, a nameless file of at most {FILE_BYTES >> 20} MiB",
+    f"{PIECE_BYTES >> 20} MiB written and forced to the disk, a nameless file of at most {FILE_BYTES >> 20} MiB: flash wears",
     per_core=False,
     work=work,
 )

@@ -58,11 +58,11 @@ def sources() -> tuple[Source, ...]:
 
 
 def read_all(scene: Scene) -> dict[Counter, float]:
-    """All counters of all kinds, now. A file in an unknown form counts as one that is not there."""
+    """All counters of all kinds, now. A file in an unknown form, or that fails, counts as one that is not there."""
     found: dict[Counter, float] = {}
     for source in sources():
         try:
             found.update(source.read(scene))
-        except (ValueError, LookupError):
+        except (OSError, ValueError, LookupError):
             continue
     return found

@@ -5,6 +5,7 @@ Which there are is looked up every `LOOK_S`; how long they ran, at every reading
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -40,10 +41,20 @@ class Rivals:
         return found
 
 
+def _folders(computer: Computer) -> Iterator[Path]:
+    """Of all threads. A process that ends while we look has none: `Path.glob` of Python 3.11 raises there."""
+    for tasks in computer.glob("/proc/[0-9]*/task"):
+        try:
+            names = os.listdir(tasks)
+        except OSError:
+            continue
+        yield from (tasks / name for name in sorted(names) if name.isdigit())
+
+
 def _threads(scene: Scene) -> Iterator[tuple[str, str]]:
     """(folder, words) of those whose priority is not below ours."""
     computer: Computer = scene.computer
-    for path in computer.glob("/proc/[0-9]*/task/[0-9]*"):
+    for path in _folders(computer):
         thread = int(path.name)
         if thread in scene.own or thread in scene.threads.values():
             continue

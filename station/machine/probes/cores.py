@@ -21,8 +21,10 @@ def isolation(m: Computer) -> Iterator[Fact]:
         yield Fact("isolated cores", "warn", "one core only", "everything else shares the core of the control task")
         return
     cpu = m.task_cpu
-    others = cpu_list(core for core in m.cores if core != cpu)
-    fix = boot_with(m, f"isolcpus={cpu} nohz_full={cpu} rcu_nocbs={cpu} irqaffinity={others}")
+    quiet_ones = {cpu, *m.isolated}  # of two lists that differ the kernel takes the first
+    others = cpu_list(set(m.cores) - quiet_ones or set(m.cores) - {cpu})
+    cpus = cpu_list(quiet_ones)
+    fix = boot_with(m, f"isolcpus={cpus} nohz_full={cpus} rcu_nocbs={cpus} irqaffinity={others}")
     if cpu not in m.isolated:
         shown = cpu_list(m.isolated) or "none"
         yield Fact("isolated cores", "warn", shown, f"other programs may run on core {cpu} of the control task", fix)

@@ -18,7 +18,8 @@ def interrupts(m: Computer) -> Iterator[Fact]:
         return
     top = sorted(here, key=lambda entry: -entry[2])[:3]
     shown = ", ".join(f"{name} ({count})" for _, name, count in top)
-    others = ",".join(str(core) for core in m.cores if core != cpu)
+    free = [core for core in m.cores if core != cpu and core not in m.isolated]
+    others = ",".join(map(str, free or [core for core in m.cores if core != cpu]))
     numbers = " ".join(number for number, _, _ in top if m.is_writable(f"/proc/irq/{number}/smp_affinity_list"))
     if numbers:
         fix = f"for i in {numbers}; do echo {others} | sudo tee /proc/irq/$i/smp_affinity_list; done"

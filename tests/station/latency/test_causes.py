@@ -135,4 +135,18 @@ def test_rows_are_kept_as_they_come():
     assert found.values[:, 1].sum() == 100
     counting.add({Counter("rival", "", str(i)): 1.0 for i in range(MOST_COUNTERS + 5)})
     assert len(counting.counted().counters) == MOST_COUNTERS
+    assert len(counting.left) == 7
     assert counting.counted().row(199)[DISK] == 199.0
+
+
+def test_on_many_cores_rare_kinds_have_their_places():
+    """Hundreds of interrupts are before them in each reading; one that never came has no place, and those left out are known."""
+    counting = Counting()
+    many = {Counter("interrupt", f"cpu{cpu}", str(i)): float(i % 2) for cpu in range(16) for i in range(90)}
+    few = {Counter("steal", f"cpu{cpu}", "ms"): 10.0 for cpu in range(16)}
+    counting.add(many | few)
+    counting.add({Counter("rival", "", "late"): 1.0})
+    found = counting.counted()
+    assert set(few) | {Counter("rival", "", "late")} <= set(found.counters)
+    assert not any(counter.source == "interrupt" and not many[counter] for counter in found.counters)
+    assert {counter.source for counter in counting.left} == {"interrupt"}

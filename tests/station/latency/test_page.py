@@ -1,6 +1,7 @@
 """The page of a result: whole, without a network, and names of others as text."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -59,6 +60,12 @@ def test_what_it_says():
         assert words in text
     assert text.count("<svg") == 6
     assert "does not hold" in to_html(pages()[1])
+
+
+def test_a_file_brings_no_markup():
+    """Its levels neither, which are classes of the page."""
+    fact = {"name": "n", "level": '"><script>', "value": "v", "meaning": "m", "fix": ""}
+    assert "<script>" not in to_html(replace(pages()[0], machine=(fact,), rights=(fact,)))
 
 
 def test_counts_are_kept():

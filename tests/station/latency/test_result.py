@@ -41,6 +41,12 @@ def changed(**changes):
         (changed(version=2), "has version 2"),
         (changed(subjects=[{}]), "is damaged"),
         (changed(started="yesterday"), "is damaged"),
+        (changed(started="2026-01-01T00:00:00"), "is damaged"),
+        (changed(asked_s=float("nan")), "is damaged"),
+        (changed(interval_ns=0), "is damaged"),
+        (changed(rights=[{}]), "is damaged"),
+        (to_json(ONE).replace('"count":', '"count":1e999,"was":', 1), "is damaged"),
+        ('{"kind": ' + "[" * 100_000 + "]" * 100_000 + "}", "is no JSON"),
     ],
 )
 def test_other_files_are_refused(text, words, tmp_path):

@@ -19,6 +19,7 @@ FILES = {
     "proc/7/task/7/schedstat": "123456 1 1\n",
     "proc/8/task/8/stat": STAT.format(priority=10, policy=1),
     "proc/8/task/8/schedstat": "9 1 1\n",
+    "proc/6/task": "a process that ends while we look: no folder any more\n",
     "proc/9/task/9/stat": STAT.format(priority=0, policy=0),
     "proc/9/task/9/schedstat": "9 1 1\n",
     "sys/devices/system/cpu/cpu1/thermal_throttle/core_throttle_count": "6\n",

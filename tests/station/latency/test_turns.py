@@ -84,3 +84,19 @@ def test_a_tracer_that_is_not_ours_is_left_alone(tracing, tmp_path, name, text, 
 
 def test_without_tracing_it_is_said(tmp_path):
     assert "tracefs" in Gaps.found(tmp_path)[1]
+
+
+def test_events_of_somebody_else_are_left_alone(tracing, tmp_path):
+    """Another tracer would clear what they have so far."""
+    (tracing / "set_event").write_text("sched:sched_switch\n")
+    assert "events already" in Gaps.found(tmp_path)[1]
+
+
+def test_a_tracer_that_is_refused_leaves_all_as_it_was(tracing, tmp_path):
+    """A kernel refuses while somebody reads the trace."""
+    gaps, _ = Gaps.found(tmp_path)
+    assert gaps is not None
+    (tracing / "tracing_on").unlink()
+    with pytest.raises(OSError, match="tracing_on"):
+        gaps.start()
+    assert [(tracing / name).read_text() for name in ("current_tracer", "tracing_thresh")] == ["nop", "0"]

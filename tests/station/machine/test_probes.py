@@ -117,6 +117,21 @@ def test_one_shortcoming(path, text, name, level, fix, machine):
     assert shlex.split(fact.fix, comments=True)
 
 
+def test_cores_that_are_isolated_stay_so(machine):
+    """Of two lists that differ the kernel takes the first; and no device goes to a core of another task."""
+    changes = {"/sys/devices/system/cpu/isolated": "2\n", "/proc/irq/30/smp_affinity_list": "0-3"}
+    facts = {fact.name: fact for fact in probes.examine(machine(changes, cpu=3))}
+    assert "isolcpus=2-3 nohz_full=2-3 rcu_nocbs=2-3 irqaffinity=0-1" in facts["isolated cores"].fix
+    assert "echo 0,1 |" in facts["interrupts"].fix
+
+
+def test_a_clock_that_the_kernel_gave_up_is_not_forced(machine):
+    folder = "/sys/devices/system/clocksource/clocksource0"
+    changes = {f"{folder}/current_clocksource": "hpet", f"{folder}/available_clocksource": "hpet acpi_pm"}
+    fact = next(f for f in probes.examine(machine(changes)) if f.name == "clock source")
+    assert shlex.split(fact.fix, comments=True) == ["sudo", "dmesg", "|", "grep", "-i", "tsc"]
+
+
 def test_no_rights(machine):
     """Without limits and capabilities, priority and locked memory are bad; the mend differs in a container."""
     changes = {"/proc/self/limits": "Max locked memory  8388608 8388608 bytes\nMax realtime priority  0  0\n"}
