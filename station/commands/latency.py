@@ -216,7 +216,9 @@ def _measured(errors: Terminal, plan: Plan) -> Result:
 
 @contextmanager
 def _stopped_by_signals(measurement: Measurement) -> Iterator[None]:
-    before = {number: signal.signal(number, lambda *_: measurement.request_stop()) for number in STOP_SIGNALS}
+    is_nohup = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    asked = [number for number in STOP_SIGNALS if not (is_nohup and number == signal.SIGHUP)]
+    before = {number: signal.signal(number, lambda *_: measurement.request_stop()) for number in asked}
     try:
         yield
     finally:

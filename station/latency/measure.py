@@ -297,7 +297,10 @@ class Measurement:
 
     def _write_sometimes(self) -> None:
         if self._plan.json is not None and time.monotonic() - self._written_s >= WRITE_EVERY_S:
-            write(self._result(False), self._plan.json)
+            try:
+                write(self._result(False), self._plan.json)
+            except OSError as error:  # a full disk ends no measurement
+                self._notes[f"what there was could not be written every minute: {error.strerror}"] = None
             self._written_s = time.monotonic()
 
     def _result(self, complete: bool) -> Result:
@@ -325,10 +328,7 @@ class Measurement:
             counted = self._rows[bench.name].counted()
             for task in bench.tasks:
                 kept = self._kept[task.name]
-                places = {
-                    task.name,
-                    *(f"cpu{cpu}" for cpu in ([task.cpu] if task.cpu is not None else plan_cpus(task))),
-                }
+                places = {task.name, *(f"cpu{cpu}" for cpu in plan_cpus(task))}
                 subject = Subject(
                     name=task.name,
                     about=bench.about[task.name],
@@ -383,8 +383,9 @@ class Measurement:
 
 
 def plan_cpus(task: Any) -> list[int]:
-    """Cores that a task without one of its own may run on."""
-    return sorted(os.sched_getaffinity(0)) if task.cpu is None else [task.cpu]
+    """Cores that a task and its helpers may run on."""
+    anywhere = task.cpu is None or (task.threads > 1 and not task.helper_cpus)
+    return sorted(os.sched_getaffinity(0)) if anywhere else [task.cpu, *task.helper_cpus]
 
 
 def _cpus_of(bench: Bench, computer: Computer) -> tuple[int, ...]:
