@@ -75,6 +75,8 @@ def sibling_threads(m: Computer) -> Iterator[Fact]:
     programs = [name for other in others for name in programs_on(m, other)]
     value = f"cores {cpu_list([cpu, *others])} are one"
     fix = f"echo 0 | sudo tee {CPU_FOLDER}/cpu{others[0]}/online   # or start with nosmt"
+    if 0 in others:  # that one cannot be switched off
+        fix = boot_with(m, "nosmt")
     if programs:
         here = ", ".join(programs[:_SHOWN]) + (f" and {len(programs) - _SHOWN} more" if programs[_SHOWN:] else "")
         meaning = f"what runs on core {others[0]} halves the speed of core {cpu}; last seen there: {here}"

@@ -94,6 +94,7 @@ CASES = [
     ("/sys/devices/system/cpu/intel_pstate/no_turbo", "0", "turbo", "warn", "echo 1"),
     ("/sys/devices/system/cpu/cpu3/cpuidle/state1/disable", "0", "idle states", "bad", "cpuidle"),
     ("/sys/devices/system/cpu/cpu3/topology/thread_siblings_list", "1,3", "hyper-threads", "warn", "cpu1/online"),
+    ("/sys/devices/system/cpu/cpu3/topology/thread_siblings_list", "0,3", "hyper-threads", "warn", "nosmt"),
     ("/proc/sys/kernel/sched_rt_runtime_us", "500000", "RT throttling", "warn", "sched_rt_runtime_us=-1"),
     ("/sys/fs/cgroup/user.slice/cpu.max", "150000 100000", "CPU quota", "warn", "CPUQuota="),
     ("/sys/fs/cgroup/user.slice/cpuset.cpus.effective", "0-2", "isolated cores", "warn", "isolcpus=2"),
