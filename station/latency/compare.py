@@ -1,7 +1,8 @@
 """Two results against each other: what got worse, and is that more than chance? Pure.
 
-The longest of blocks of equal length are compared by ranks (Mann and Whitney, two-sided; Holm over all rows), and how far apart they
-are by the ratio of their medians with a bootstrap's interval. Worse is what is both: no chance, and by more than `LEAST_RATIO`.
+The longest of blocks of equal length are compared by ranks (Mann and Whitney, two-sided, Holm over all rows; blocks that follow from
+each other count as fewer), and how far apart they are by the ratio of their medians with a bootstrap's interval. Worse is what is
+both: no chance, and by more than `LEAST_RATIO`.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ from station.latency.doubts import independent
 from station.latency.findings import TITLES
 from station.latency.fit import Floats
 from station.latency.result import KINDS, LatencyFileError, Result, Spread, Subject
-from station.latency.ties import longer
+from station.latency.ties import longer, ranks
 from station.show.paper import page, section, table
 from station.show.verdict import Remark
 from station.terms.durations import format_duration, long_words
 
 BLOCKS: Final = 60
 LEAST_BLOCKS: Final = 10
+LAGS: Final = 10
 LEVEL: Final = 0.01
 LEAST_RATIO: Final = 1.05
 UNEQUAL: Final = 0.02
@@ -88,7 +90,8 @@ def _row(a: Subject, b: Subject, kind: str, a_ns: int, b_ns: int) -> Row:
     row = Row(a.name, kind, a.spreads[kind], b.spreads[kind], 1.0, 1.0, 1.0, 1.0, "too short to tell")
     if min(len(one), len(other)) < LEAST_BLOCKS:
         return row
-    p = min(1.0, 2 * min(longer(other, one)[0], longer(one, other)[0]))
+    fewer = (_fewer(one) + _fewer(other)) / 2
+    p = min(1.0, 2 * min(longer(other, one, fewer)[0], longer(one, other, fewer)[0]))
     rng = np.random.default_rng(16)
     draws = [np.median(rng.choice(blocks, (DRAWS, len(blocks))), axis=1) for blocks in (one, other)]
     low, high = np.percentile(draws[1] / draws[0], [2.5, 97.5])
@@ -100,7 +103,7 @@ def _row(a: Subject, b: Subject, kind: str, a_ns: int, b_ns: int) -> Row:
         high=float(high),
         p=p,
         judgement="no difference",
-        doubt="blocks follow from each other, so p is too small" if depends else "",
+        doubt="blocks follow from each other, and count as fewer" if depends else "",
     )
 
 
@@ -115,6 +118,19 @@ def _blocks(subject: Subject, kind: str, size: int) -> Floats:
     maxima, size = subject.maxima(kind), max(size, 1)
     count = len(maxima) // size
     return maxima[: count * size].reshape(count, size).max(axis=1).astype(np.float64) if count else np.zeros(0)
+
+
+def _fewer(blocks: Floats) -> float:
+    """Blocks that follow from each other count as so many times fewer: by their correlations, up to the first that is none."""
+    r = ranks(blocks)
+    r -= r.mean()
+    whole, total = float(r @ r), 1.0
+    for lag in range(1, min(LAGS, len(r) - 1) + 1):
+        share = float(r[lag:] @ r[:-lag]) / whole if whole else 0.0
+        if share <= 0:
+            break
+        total += 2 * share
+    return total
 
 
 def _judged(rows: list[Row]) -> Iterator[Row]:

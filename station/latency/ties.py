@@ -36,8 +36,11 @@ def normal_tail(z: float) -> float:
     return 0.5 * math.erfc(z / math.sqrt(2))
 
 
-def longer(ours: Floats, others: Floats) -> tuple[float, float]:
-    """(p that `ours` are not longer than `others`, one-sided; share of pairs in which ours is the longer)."""
+def longer(ours: Floats, others: Floats, fewer: float = 1.0) -> tuple[float, float]:
+    """(p that `ours` are not longer than `others`, one-sided; share of pairs in which ours is the longer).
+
+    `fewer`: values that follow from each other count as so many times fewer.
+    """
     n, m = len(ours), len(others)
     if n == 0 or m == 0:
         return 1.0, 0.5
@@ -45,7 +48,7 @@ def longer(ours: Floats, others: Floats) -> tuple[float, float]:
     u = float(ranks(all_of)[:n].sum()) - n * (n + 1) / 2
     _, counts = np.unique(all_of, return_counts=True)
     total = n + m
-    spread = n * m / 12 * (total + 1 - float((counts**3 - counts).sum()) / (total * (total - 1)))
+    spread = fewer * n * m / 12 * (total + 1 - float((counts**3 - counts).sum()) / (total * (total - 1)))
     if spread <= 0:
         return 1.0, 0.5
     return normal_tail((u - n * m / 2 - 0.5) / math.sqrt(spread)), u / (n * m)

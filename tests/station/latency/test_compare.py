@@ -99,3 +99,16 @@ def test_the_page_is_whole():
     text = to_html(compare(*two(1.3)))
     Whole(text)
     assert text.count("<svg") == 3
+
+
+def test_what_goes_up_and_down_by_itself_got_no_worse():
+    """A host that is busy for a minute now and then: neighbouring blocks say the same twice."""
+    worse = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        level = np.zeros((2, 450))
+        for i in range(1, 450):
+            level[:, i] = 0.967 * level[:, i - 1] + 0.25 * rng.normal(size=2)
+        longest = (1e5 * np.exp(0.3 * level) * (1 + 0.1 * rng.uniform(size=level.shape))).astype(np.int64)
+        worse += bool(compare(*(result(subject(run)) for run in longest)).worse)
+    assert worse <= 6
