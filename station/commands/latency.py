@@ -61,6 +61,13 @@ def latency(
     peer: Annotated[
         bool, typer.Option("--peer/--no-peer", help="In turns with cyclictest, where it is installed.")
     ] = True,
+    gaps: Annotated[
+        bool,
+        typer.Option(
+            "--gaps",
+            help="In turns with the kernel's hwlat tracer, which stops cores to find what firmware takes: nothing else may run.",
+        ),
+    ] = False,
     json: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write all figures as JSON; every minute what there is.")
     ] = None,
@@ -100,6 +107,7 @@ def latency(
             _duration(cycle),
             load,
             peer,
+            gaps,
             json,
         )
         for note in dict.fromkeys(note for bench in plan.benches for note in bench.notes):
@@ -172,6 +180,7 @@ def _plan(
     cycle_ns: int,
     load: str,
     peer: bool,
+    gaps: bool,
     json: Path | None,
 ) -> Plan:
     from station.latency import benches
@@ -200,7 +209,7 @@ def _plan(
     cyclictest = Cyclictest.found(cpus, tasks[0].period_ns, tasks[0].priority) if peer and cpus else None
     no_peer = "" if cyclictest or not peer else NO_CORE if not cpus else NO_CYCLICTEST
     title = station.name if station is not None else ", ".join(path.name for path in models) or "an empty task"
-    return Plan(made, seconds, loads, cyclictest, no_peer, json, machine, title)
+    return Plan(made, seconds, loads, cyclictest, no_peer, json, machine, title, gaps)
 
 
 def _measured(errors: Terminal, plan: Plan) -> Result:

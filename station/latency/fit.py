@@ -111,7 +111,7 @@ def redrawn(fitted: Gev, count: int, rng: np.random.Generator, draws: int = DRAW
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """A time that one of `cycles` cycles is longer than, in the mean; and its interval of 95 %."""
+    """A time that one of `cycles` cycles is longer than, in the mean; and its interval of 99 %."""
 
     cycles: float
     ns: float
@@ -129,7 +129,7 @@ def level(fitted: Gev, fits: Floats, cycles: float, block_cycles: float) -> Leve
     flat = np.abs(shape) < _FLAT
     safe = np.where(flat, 1.0, shape)
     found = location + scale * np.where(flat, gumbel, (np.exp(safe * gumbel) - 1) / safe)
-    low, high = np.percentile(found, [2.5, 97.5])
+    low, high = np.percentile(found, [0.5, 99.5])
     return Level(cycles, float(fitted.quantile(math.exp(-math.exp(-gumbel)))), float(low), float(high))
 
 

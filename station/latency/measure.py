@@ -63,6 +63,8 @@ class Plan:
     json: Path | None = None
     computer: Computer = field(default_factory=Computer)
     title: str = "wake-up"
+    gaps: bool = False
+    """In turns with the hwlat tracer: whatever else has to be on time on this computer must not run."""
 
     @property
     def interval_ns(self) -> int:
@@ -127,7 +129,9 @@ class Measurement:
         self._rng = np.random.default_rng(0)
         self._longest = (0, "")
         self._loading = Loading(plan.loads, _loaded_cores(plan.computer), plan.seconds)
-        self._tracer, self._no_tracer = Gaps.found(plan.computer.root)
+        self._tracer, self._no_tracer = (
+            Gaps.found(plan.computer.root) if plan.gaps else (None, "--gaps was not asked for")
+        )
         self._started = datetime.now(UTC)
         self._begin_s = self._written_s = time.monotonic()
         for bench in plan.benches:  # compiles and loads what the cycle needs, and refuses tasks that cannot run

@@ -128,7 +128,7 @@ def _fits(result: Result, judged: Mapping[str, Verdict]) -> Iterator[str]:
                 (many(one.cycles), *(format_duration(ns, 3) for ns in (one.ns, one.low_ns, one.high_ns)))
                 for one in verdict.levels
             ]
-            body += table((">one cycle in", ">takes longer than", ">95 % from", ">to"), rows)
+            body += table((">one cycle in", ">takes longer than", ">99 % from", ">to"), rows)
         yield section(f"{subject.name}: extreme values of the reaction", body)
 
 

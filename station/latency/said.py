@@ -53,6 +53,6 @@ def sentence(subject: Subject, verdict: Verdict, result: Result) -> tuple[Grade,
     grade: Grade = "ok" if holds <= subject.period_ns else "bad"
     return grade, (
         f"{subject.name}: {with_what} this computer holds a cycle time of {format_duration(holds)}: one cycle in {many(last.cycles)} "
-        f"takes longer than {format_duration(last.ns, 3)} (95 %: {format_duration(last.low_ns, 3)} to "
+        f"takes longer than {format_duration(last.ns, 3)} (99 %: {format_duration(last.low_ns, 3)} to "
         f"{format_duration(last.high_ns, 3)}), if it goes on as it was. Measured: {seen}; told up to {BEYOND:g} times that"
     )
