@@ -14,9 +14,11 @@ from pathlib import Path
 
 from rt_native import isolated
 from rt_native.cache import cache_folder
+from rt_native.errors import BuildError
 
 LOCK, STATE = "background.lock", "background.json"
 """Files in the cache: held by who compiles in the background; how far it is."""
+_MODES = ("", "never", "needed", "all")
 _STARTED: set[str] = set()
 """Libraries for which this process has started it."""
 
@@ -26,8 +28,14 @@ def mode() -> str:
 
     `never`: nothing is compiled; `needed`: what is needed; `all`: everything, before the first function runs; "": what is needed,
     then the rest in the background.
+
+    Raises:
+        BuildError: it is another word.
     """
-    return os.environ.get("RT_ENGINE_COMPILE", "")
+    word = os.environ.get("RT_ENGINE_COMPILE", "")
+    if word not in _MODES:
+        raise BuildError(f"RT_ENGINE_COMPILE={word}: it is {', '.join(_MODES[1:])}, or not set")
+    return word
 
 
 def start(name: str, modules: Iterable[str]) -> None:
@@ -45,6 +53,15 @@ def start(name: str, modules: Iterable[str]) -> None:
             cwd="/",
             start_new_session=True,  # what ends the command does not end it
         )
+
+
+def forget_failure(name: str) -> None:
+    """A library has been compiled whole: that it once could not be is no longer true."""
+    with suppress(OSError, ValueError, KeyError):
+        path = cache_folder() / STATE
+        state = json.loads(path.read_text(encoding="utf-8"))
+        if state["error"] and state["name"] == name:
+            path.unlink()
 
 
 def words() -> str:

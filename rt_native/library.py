@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rt_native import compiler, isolated, shipped
-from rt_native.background import mode
+from rt_native.background import forget_failure, mode
 from rt_native.cache import cache_folder, engine_of, is_readable, make, only_one, refuse_unsafe, stored
 from rt_native.errors import BuildError, NotBuiltError, UnsupportedCpu
 from rt_native.needed import Needed, forget_pieces
@@ -23,7 +23,11 @@ from rt_native.progress import Progress, terminal_progress
 from rt_native.shipped import Shipped
 from rt_native.target import Target, host, is_foreign
 
-_IMPORT = re.compile(r"^(?:from|import)\s+([\w.]+)(?:\s+import\s+\(?([^)\n#]*))?", re.M)
+_IMPORT = re.compile(
+    r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import[ \t]*(?:\(([^)]*)\)|([^\n#]*))|import[ \t]+([^\n#]*))", re.M
+)
+"""A package and names of it, in brackets over several lines or in one; or modules."""
+_COMMENT = re.compile(r"#.*")
 _OURS = ("rt_native", "rt_engine", "fieldbus", "scheduler", "plc_bindings")
 _BUILD_FILES = ("rt_native.build", "rt_native.lang", "rt_native.vector")
 
@@ -70,9 +74,9 @@ class _Sources:
 def _digest_and_imports(path: Path) -> tuple[bytes, frozenset[str]]:
     text = path.read_text(encoding="utf-8")
     imports = set()
-    for package, names in _IMPORT.findall(text):
-        imports.add(package)
-        imports |= {f"{package}.{n.strip().split(' ')[0]}" for n in names.split(",") if n.strip()}
+    for package, lines, line, modules in _IMPORT.findall(text):
+        names = [words.split()[0] for words in _COMMENT.sub("", lines or line or modules).split(",") if words.strip()]
+        imports |= {package, *(f"{package}.{name}" for name in names)} if package else {*names}
     return hashlib.sha256(text.encode()).digest(), frozenset(imports)
 
 
@@ -203,6 +207,7 @@ class Library:
                 self._compile(missing, progress)
                 self._forget_edited(missing)
                 forget_pieces(missing.values())
+                forget_failure(self.name)
         return objects
 
     @contextmanager

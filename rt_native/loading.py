@@ -1,7 +1,7 @@
 """A shared object is loaded from bytes that were checked, never from a path where somebody may put others meanwhile.
 
 bytes --> a file in memory (memfd), sealed: nobody can write it any more --> dlopen
-      --> where that cannot be had: a file of its own in a folder that only we may enter, removed as soon as it is loaded
+      --> where that cannot be had: a file of its own in a folder that only we may enter or replace, removed as soon as it is loaded
 
 All its symbols are bound and all its pages are mapped when it comes back: nothing of that is left to the first cycle.
 """
@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from rt_native.errors import BuildError
+from rt_native.trust import unsafe
 
 _NOEXEC_SEAL = 0x8
 """MFD_NOEXEC_SEAL: it will be mapped, never started; without the flag `vm.memfd_noexec=2` refuses it. Since Linux 6.3."""
@@ -70,6 +71,9 @@ def _from_folder(data: bytes, name: str, why: str) -> ctypes.CDLL:
     for base in _folders():
         try:
             with tempfile.TemporaryDirectory(prefix="rt-engine-", dir=base) as folder:  # 0700
+                if found := unsafe(Path(folder)):  # whoever may write above it can put another folder in its place
+                    reasons.append(f"in {base}: another user could change what runs: {found}")
+                    continue
                 path = Path(folder) / f"{name}.so"
                 path.write_bytes(data)
                 return ctypes.CDLL(str(path))
@@ -98,5 +102,5 @@ def _map_pages(loaded: ctypes.CDLL, data: bytes) -> None:
         at, size, count = _HEADER.unpack_from(data)
         for kind, _, address, length in (_SEGMENT.unpack_from(data, at + n * size) for n in range(count)):
             if kind == _LOAD:
-                for page in range(address, address + length, mmap.PAGESIZE):
+                for page in range(address & -mmap.PAGESIZE, address + length, mmap.PAGESIZE):
                     ctypes.c_ubyte.from_address(base + page).value  # noqa: B018

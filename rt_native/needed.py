@@ -97,9 +97,10 @@ class Needed:
             self._home = {name: (module, nargs) for module, of in table.items() for name, nargs in of.items()}
         for name in self._missing(wanted):
             module = self._objects[self._home[name][0]]
-            if found := stored(module) or stored(piece(module, name)):
+            if name not in self._engines and (found := stored(module) or stored(piece(module, name))):
                 exports, data = found
-                self._engines |= dict.fromkeys(exports, engine_of([data]))
+                # What is loaded already stays: tasks have its addresses, and an engine that nobody holds takes its code with it.
+                self._engines = dict.fromkeys(exports, engine_of([data])) | self._engines
         return bool(self._home) and not self._missing(wanted)
 
     def _compile(self, wanted: list[str]) -> None:

@@ -55,7 +55,8 @@ def main() -> None:
         try:
             Library(name, tuple(modules)).build(told.progress, who="background")
         except NativeError as error:
-            told.write(error=str(error).splitlines()[0])
+            first, *more = str(error).splitlines()
+            told.write(error=" ".join((first, *more[-1:])))  # what failed, and the compiler's last word: why
             raise
 
 

@@ -62,6 +62,11 @@ def _best() -> Level:
         raise UnsupportedCpu(
             f"there are no kernels for a processor of the kind {host_architecture()!r}; there are for x86_64, aarch64"
         )
+    if not host_features():
+        raise UnsupportedCpu(
+            "what this processor can do is not known: the system says nothing in /proc/cpuinfo (nor, on Arm, in /proc/self/auxv); "
+            "mount it: mount -t proc proc /proc"
+        )
     raise UnsupportedCpu(
         f"the processor {processor_name()} has no {', '.join(_lacks(kind[0]))}; the least that the kernels need is {kind[0].name} "
         "(Intel since Nehalem, its Atoms since Silvermont, AMD since Bulldozer; or any 64-bit Arm)"

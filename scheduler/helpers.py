@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from rt_engine import Context
 
 START_PATIENCE_S = 5.0
+CALLED = ("help_task", "fan_out", "begin_run")
+"""Exports by which helpers work, whatever models come."""
 
 
 class TaskHelpers:
@@ -31,6 +33,8 @@ class TaskHelpers:
 
     def __init__(self, task: Task, clock: Clock) -> None:
         self._task, self._clock = task, clock
+        # Now, not in a thread of a helper: the compiler would have its priority, its core and its blocked signals.
+        KERNELS.need(CALLED)
         self.team = Team(task.threads, patience_ns=task.period_ns, awake_ns=task.period_ns)
         for name, value in (("clock", clock.state), ("clock_sleep", clock.sleep), ("clock_now", clock.now)):
             self.team.fields[name] = value

@@ -125,5 +125,6 @@ or without CMake:
       -s -o librt_engine.so -pthread        (and -lm for armv7)
 
 A model is compiled with `rt-engine compile model.onnx -o model.rtp`. The file is the same for every processor, and so are the
-bits of the results.
+bits of the results. But processors without FMA (x86-64-v2; native, where this was exported on one) have bits of their own;
+x86-64-v2-exact has those of all others.
 {kept}"""

@@ -226,9 +226,11 @@ def _prepare(console: Terminal, made: Service) -> None:
 
 def _are_kernels_ready(cache: Path) -> bool:
     """Are all objects of this version, for this machine, in the service's cache, or in the wheel?"""
+    from rt_native import shipped
     from station.running.libraries import libraries
 
-    compiled = [library for library in libraries() if not library.shipped()]
+    # Not `library.shipped()`: what whoever asks has compiled for himself says nothing of the service's user.
+    compiled = [library for library in libraries() if shipped.find(library.modules, None) is None]
     names = [path.name for library in compiled for path in library.objects().values()]
     return all((cache / "rt-engine" / name).is_file() for name in names)
 

@@ -4,6 +4,8 @@ import struct
 
 import pytest
 
+from rt_native import target
+from rt_native.errors import UnsupportedCpu
 from rt_native.features import architecture, features_of, features_of_hwcaps, host_architecture, host_features, hwcaps
 from rt_native.levels import LEVELS, fitting
 from tests.rt_native.cpuinfo import CPUINFO, text
@@ -76,3 +78,11 @@ def test_llvm_says_the_same_of_this_machine():
     theirs = {name for name, there in llvm.get_host_cpu_features().items() if there}
     asked = {name for entry in LEVELS.values() if entry.machine == host_architecture() for name in entry.required}
     assert asked & theirs == asked & host_features()
+
+
+def test_a_system_that_tells_nothing_is_not_a_processor_that_has_nothing(monkeypatch):
+    """A container without /proc: that is said, with what mends it."""
+    monkeypatch.setattr(target, "host_features", frozenset)
+    monkeypatch.setattr(target, "fitting", lambda *_: [])
+    with pytest.raises(UnsupportedCpu, match=r"is not known: the system says nothing in /proc/cpuinfo.*mount -t proc"):
+        target._best()

@@ -10,7 +10,7 @@ import pytest
 
 from rt_native.cache import cache_folder, only_one
 from rt_native.errors import BuildError
-from rt_native.library import Library, reachable_sources
+from rt_native.library import Library, reachable_sources, users_sources
 from rt_native.progress import lines
 from tests import ROOT
 
@@ -199,3 +199,25 @@ def test_without_a_terminal_lines_tell_how_far_it_is():
     for done in range(3):
         show("kernels", done, 2)
     assert len(said) == 2, "and few when it does not"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import math\n\nimport gains\n",
+        "import math, gains\n",
+        "import gains as g  # of the plant\n",
+        "from math import (\n    sin,  # an import\n    cos,\n)\nfrom gains import (\n    P,\n)\n",
+        "if True:\n    import gains\n",
+    ],
+)
+def test_every_way_to_import_is_seen(tmp_path, text):
+    """What is overlooked could be edited, or be another user's, and the old or his code would run."""
+    (tmp_path / "mine.py").write_text(text)
+    (tmp_path / "gains.py").write_text("P = 2.0\n")
+    assert {path.name for path in users_sources("mine", str(tmp_path))} == {"mine.py", "gains.py"}
+
+
+def test_what_the_cycle_is_made_of_has_when_a_monitor_speaks():
+    """Imported below another import, it was overlooked."""
+    assert "scheduler.verdicts" in reachable_sources("scheduler.cycle_native")

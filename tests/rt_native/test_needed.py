@@ -1,5 +1,6 @@
 """Large libraries: an export is compiled when it is asked for; the rest in the background, which yields to everything."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rt_native import background, rest
+from rt_native import background, needed, rest
 from rt_native.cache import cache_folder, only_one
 from rt_native.errors import BuildError, NotBuiltError
 from rt_native.library import Library
@@ -185,3 +186,57 @@ def test_the_background_compiles_the_rest_and_says_so(tmp_path, monkeypatch):
     assert subprocess.run([*run[:-1], "rt_native.nowhere"], cwd=ROOT, check=False, capture_output=True).returncode
     assert background.words().startswith("compiling 'sample' in the background failed: ")
     assert Path(tmp_path / "background.json").exists()
+
+
+class Stub:
+    """A library of one module, of which nothing is compiled."""
+
+    name, modules, path = "stub", ("gemm",), ("somewhere",)
+
+    def objects(self):
+        return {"gemm": cache_folder() / "gemm-1.o"}
+
+
+def test_what_tasks_run_stays_loaded_when_its_whole_module_comes(tmp_path, monkeypatch):
+    """An engine that nobody holds takes its code with it, under a task that runs it; and a module is loaded once."""
+    monkeypatch.setenv("RT_ENGINE_CACHE", str(tmp_path))
+    module, engines = tmp_path / "gemm-1.o", []
+    have = {needed.piece(module, "old"): ({"old": 1}, b"piece")}
+    monkeypatch.setattr(needed, "stored", have.get)
+    monkeypatch.setattr(needed, "engine_of", lambda objects: engines.append(objects) or object())
+    parts = Needed(Stub())
+    have[parts._index] = ({}, json.dumps({"gemm": {"old": 1, "new": 1, "newer": 1}}).encode())
+    parts.need(("old",))
+    runs = parts._engines["old"]
+    have[module] = ({"old": 1, "new": 1, "newer": 1}, b"whole")
+    parts.need(("new", "newer"))
+    assert parts._engines["old"] is runs
+    assert engines == [[b"piece"], [b"whole"]] and parts._engines["new"] is parts._engines["newer"]
+
+
+def test_another_word_is_refused(monkeypatch):
+    """Nobody who writes `no` finds out in the machine that it compiles."""
+    monkeypatch.setenv("RT_ENGINE_COMPILE", "no")
+    with pytest.raises(BuildError, match="RT_ENGINE_COMPILE=no: it is never, needed, all, or not set"):
+        background.mode()
+
+
+def test_what_failed_says_why_and_is_forgotten_once_it_is_compiled(tmp_path, monkeypatch):
+    """The last line is the compiler's reason; what is there now did not fail."""
+    monkeypatch.setenv("RT_ENGINE_CACHE", str(tmp_path))
+    monkeypatch.setattr(rest, "yield_to_all", lambda: None)
+    monkeypatch.setattr(sys, "argv", ["rest", "sample", "rt_native.nowhere"])
+
+    def fails(*_, **__):
+        raise BuildError(
+            "'sample' could not be compiled for this machine:\nTraceback\nOSError: No space left on device"
+        )
+
+    monkeypatch.setattr(Library, "build", fails)
+    with pytest.raises(BuildError):
+        rest.main()
+    assert background.words().endswith("could not be compiled for this machine: OSError: No space left on device")
+    background.forget_failure("other")
+    assert background.words()
+    background.forget_failure("sample")
+    assert background.words() == ""

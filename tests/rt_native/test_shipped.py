@@ -245,3 +245,13 @@ def test_native_code_takes_no_name_of_libc(monkeypatch):
         BuildError, match=r"exports read, which other native code would call in place of libc's; rename"
     ):
         shipping.made(LEVEL, [Library("carried", MODULES)])
+
+
+def test_no_copy_is_loaded_from_where_another_user_could_put_his_own(tmp_path, monkeypatch):
+    """A folder of ours in one that everybody may write: he renames it, and makes one of that name."""
+    tmp_path.chmod(0o777)
+    monkeypatch.setattr(os, "memfd_create", no_memory)
+    monkeypatch.setattr(loading, "_folders", lambda: iter((str(tmp_path),)))
+    monkeypatch.setattr(ctypes, "CDLL", lambda path: pytest.fail("loads"))
+    with pytest.raises(BuildError, match=r"another user could change what runs: .* can be written by everybody"):
+        loading.load(b"", "mine")

@@ -124,9 +124,13 @@ class OneCore:
             monkeypatch.setattr(f"scheduler.helpers.{name}", lambda *of, name=name: Grant(name, True, ""))
         monkeypatch.setattr("scheduler.helpers.use_cpu", lambda cpu: Grant(f"core {cpu}", granted, ""))
         monkeypatch.setattr("scheduler.helpers.system_clock", lambda: clock)
-        helps = SimpleNamespace(function=lambda name: lambda team, number: self.run.append(number))
+        self.needed: list[str] = []
+        helps = SimpleNamespace(
+            need=self.needed.extend, function=lambda name: lambda team, number: self.run.append(number)
+        )
         monkeypatch.setattr("scheduler.helpers.KERNELS", helps)
         self.helpers = TaskHelpers(made(None, cpu=0, threads=3, helper_cpus=(2, 3))[0], clock)
+        assert "help_task" in self.needed, "compiled before there is a thread that would give the compiler its priority"
         self.helpers.start()
         self.helpers.stop()
 

@@ -229,3 +229,14 @@ def test_where_kernels_are_missing_nothing_is_compiled_and_nothing_controlled(tm
     assert process.returncode == ExitCode.NO_KERNELS, said
     assert "rt-engine kernels" in said and said.count("\n") == 1
     assert not (tmp_path / "called").exists() and not (tmp_path / "none").exists()
+
+
+def test_what_the_package_has_is_ready_whatever_the_asker_compiled(tmp_path, monkeypatch):
+    """`rt-engine kernels --native` fills the cache of whoever ran it, not the service's, which runs the wheel's."""
+    from rt_native import shipped
+    from rt_native.library import Library
+
+    monkeypatch.setattr(Library, "shipped", lambda self: None)
+    assert not service._are_kernels_ready(tmp_path)
+    monkeypatch.setattr(shipped, "find", lambda modules, target: object())
+    assert service._are_kernels_ready(tmp_path)
