@@ -19,6 +19,7 @@ from rt_engine.gate.limits import STAGE_S, limit, stand_back
 from rt_engine.model import Model, load
 from rt_engine.program.rtp_writer import to_bytes
 from rt_engine.read.source import Source
+from rt_native.errors import NativeError
 
 NO_MEMORY: Final = (
     "there is too little memory to compile it; compile it beforehand, `rt-engine compile`, and give the .rtp file"
@@ -36,6 +37,8 @@ def main(over: Over | None = None) -> None:
         answer = _answer(json.load(sys.stdin), model, made, over)
     except EngineError as error:  # a station's
         answer = {"error": error.in_toml if isinstance(error, ShapeBindingError) else str(error)}
+    except NativeError as error:  # kernels are not there, and cannot or must not be compiled
+        answer = {"error": str(error)}
     except MemoryError:
         answer = {"error": NO_MEMORY}
     _say(answer)

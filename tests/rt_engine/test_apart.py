@@ -165,3 +165,11 @@ def test_a_file_that_was_read_apart_is_the_same_model(file):
     assert to_bytes(rt_engine.load(source, state=STATE).program) == to_bytes(here.program)
     write(here.program, file.with_suffix(".rtp"))
     assert opened_apart(file.with_suffix(".rtp")).is_program
+
+
+def test_kernels_that_are_not_there_are_no_lack_of_memory(tmp_path, monkeypatch):
+    """What may not be compiled is said as it is, with what compiles it."""
+    monkeypatch.setenv("RT_ENGINE_CACHE", str(tmp_path / "none"))
+    monkeypatch.setenv("RT_ENGINE_COMPILE", "never")
+    with pytest.raises(EngineError, match=r"is not compiled in .*RT_ENGINE_COMPILE=never.*compile it first"):
+        Apart().load(Source(counter().SerializeToString(), "m.onnx"), Binding(state=STATE))

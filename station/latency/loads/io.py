@@ -44,8 +44,8 @@ def _file() -> IO[bytes]:
 
 LOAD = Load(
     "io",
-    f"{PIECE_BYTES >> 20} MiB written and forced to the disk, {BYTES_A_SECOND >> 20} MiB a second, a nameless file of {FILE_BYTES >> 20} MiB: "
-    "flash wears",
+    f"{PIECE_BYTES >> 20} MiB written and forced to the disk, {BYTES_A_SECOND >> 20} MiB a second, in a nameless file of "
+    f"{FILE_BYTES >> 20} MiB: flash wears",
     per_core=False,
     work=work,
 )
