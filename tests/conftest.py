@@ -25,6 +25,7 @@ _SOME = {
     "tests/fieldbus/ethercat/simulated/": "al coe datagrams drive frames mailbox managers memory objects presets process "
     "sdo sii terminals",
     "tests/station/commands/": "compile export models quantize shapes",
+    "tests/station/latency/": "causes compare doubts fit page result sources turns",
 }
 """Folder -> how the names of its files begin that only compute; others of it need more."""
 COMPUTING = (
@@ -35,7 +36,13 @@ COMPUTING = (
         "tests/plc_bindings/security/",
         "tests/fieldbus/ethercat/drives/",
     ),
-    *("tests/station/file/", "tests/station/links/", "tests/station/terms/", "tests/station/show/"),
+    *(
+        "tests/station/file/",
+        "tests/station/links/",
+        "tests/station/machine/",
+        "tests/station/terms/",
+        "tests/station/show/",
+    ),
     *(f"{folder}test_{name}" for folder, names in _SOME.items() for name in names.split()),
 )
 """Tests that need nothing of the machine but a processor."""

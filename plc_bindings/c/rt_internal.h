@@ -32,7 +32,7 @@ typedef struct rte_record {
 
 /** One context of one program, as `execute` sees it: `BLOCK`. */
 typedef struct rte_block {
-    int64_t arena, records, count, table, status, node, runs, version, tensors, states, good, needs_ns, envelope, spare[3];
+    int64_t arena, records, count, table, status, node, runs, version, tensors, states, good, needs_ns, envelope, slices, spare[2];
 } rte_block;
 
 /** One state of a context: `STATE`. */

@@ -24,6 +24,7 @@ int main(void) {
     FIELD(rte_block, good);
     FIELD(rte_block, needs_ns);
     FIELD(rte_block, envelope);
+    FIELD(rte_block, slices);
     FIELD(rte_native_state, address);
     FIELD(rte_native_state, nbytes);
     FIELD(rte_native_state, dtype);
