@@ -1,5 +1,6 @@
 """The folder of what was compiled: where it is, that nobody else may write it, and what is read from it."""
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -68,8 +69,17 @@ def stored(path: Path) -> tuple[dict[str, int], bytes] | None:
     try:
         manifest, data = json.loads(read_ours(path.with_suffix(".json"))), read_ours(path)
         return (manifest["exports"], data) if manifest["sha256"] == hashlib.sha256(data).hexdigest() else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    except OSError as error:
+        if is_scarce(error):
+            raise
+    except (ValueError, KeyError, TypeError):
+        pass
+    return None
+
+
+def is_scarce(error: OSError) -> bool:
+    """Does this process, or the system, have too many open files? Then nothing is wrong with the cache."""
+    return error.errno in (errno.EMFILE, errno.ENFILE)
 
 
 def engine_of(objects: list[bytes]) -> Any:

@@ -16,7 +16,7 @@ from typing import Any
 
 from rt_native import compiler, isolated, shipped
 from rt_native.background import forget_failure, mode
-from rt_native.cache import cache_folder, engine_of, is_readable, make, only_one, refuse_unsafe, stored
+from rt_native.cache import cache_folder, engine_of, is_readable, is_scarce, make, only_one, refuse_unsafe, stored
 from rt_native.errors import BuildError, NotBuiltError, UnsupportedCpu
 from rt_native.needed import Needed, forget_pieces
 from rt_native.progress import Progress, terminal_progress
@@ -229,6 +229,8 @@ class Library:
             with only_one(folder / f"{self.name}-{self.target.lanes}{who and '.'}{who}.lock"):
                 yield
         except OSError as error:
+            if is_scarce(error):
+                raise
             raise BuildError(
                 f"cannot write the kernel cache {folder}: {error}; set RT_ENGINE_CACHE to a folder that you may write"
             ) from error
