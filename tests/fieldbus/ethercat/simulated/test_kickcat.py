@@ -1,6 +1,7 @@
 """kickcat, a second master that is not ours, finds simulated slaves, talks CoE with them, brings them to OP and moves an axis."""
 
 import struct
+import time
 from datetime import timedelta
 
 import pytest
@@ -57,9 +58,10 @@ def actual(drive):
     return struct.unpack("<HiihbBH", drive.input_data)
 
 
-def until(bus, is_so, most=3000):
-    """Exchange until something is so."""
-    for _ in range(most):
+def until(bus, is_so, most_s=30.0):
+    """Exchange until something is so: an axis takes its time, however quick the exchange is."""
+    end_s = time.monotonic() + most_s
+    while time.monotonic() < end_s:
         bus.process_data()
         if is_so():
             return True

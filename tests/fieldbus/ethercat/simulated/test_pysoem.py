@@ -1,6 +1,7 @@
 """pysoem, a master that is not ours, finds simulated slaves, talks CoE with them, brings them to OP and moves an axis."""
 
 import struct
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -60,9 +61,10 @@ def reach(found, state):
     return now
 
 
-def until(found, is_so, most=3000):
-    """Exchange until something is so."""
-    for _ in range(most):
+def until(found, is_so, most_s=30.0):
+    """Exchange until something is so: an axis takes its time, however quick the exchange is."""
+    end_s = time.monotonic() + most_s
+    while time.monotonic() < end_s:
         cycle(found)
         if is_so():
             return True
@@ -70,17 +72,6 @@ def until(found, is_so, most=3000):
 
 
 def test_slaves_are_found_mapped_and_exchange_in_op(pysoem):
-    """A machine that stops us for longer than a watchdog takes may fail a round; a fault of the slaves fails each."""
-    for last in (False, False, True):
-        try:
-            whole_bus(pysoem)
-            return
-        except AssertionError:
-            if last:
-                raise
-
-
-def whole_bus(pysoem):
     """Found, mapped, in OP, values there and back, a drive that moves."""
     with plant("coupler", "do8", "di8", "ao2", "ai2", "drive:alias=7"), master(pysoem, 6) as found:
         names = [slave.name for slave in found.slaves]
