@@ -67,9 +67,8 @@ class TaskHelpers:
             return
         others = sorted(os.sched_getaffinity(0) - {self._task.cpu})
         wanted, room = self._task.threads - 1, len(others) - (self._task.cpu is None)
-        count = (
-            wanted if self._task.helper_cpus else min(wanted, room)
-        )  # a core that is named may be isolated: not among the others
+        # A core that is named may be isolated, and so not among the others.
+        count = wanted if self._task.helper_cpus else min(wanted, room)
         ready = [threading.Event() for _ in range(count)]
         found: list[tuple[Grant, ...]] = [()] * count
         self._threads = [
