@@ -130,12 +130,7 @@ def of_station(path: Path) -> Bench:
 def of_file(file: StationFile) -> Bench:
     """The same, of a file that was read."""
     builder = _WithoutDevices(file, Kept())
-    builder.load_models()
-    builder.make_links()
-    builder.check_mappings()
-    builder.stop_at_findings()
-    builder.make_tasks()
-    builder.stop_at_findings()
+    builder.make_parts()
     tasks = tuple(replace(task, guard=replace(task.guard, max_age_s=ANY_AGE)) for task in builder.parts.tasks)
     about = {
         name: f"model {file.config.models[table.model].file}" if table.model else "a step alone"

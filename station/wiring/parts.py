@@ -72,12 +72,7 @@ def build(file: StationFile, kept: Kept | None = None) -> Parts:
         StationFileError: models that cannot run, tags that do not fit them, what the devices' protocols do not allow.
     """
     builder = Builder(file, kept or Kept())
-    builder.load_models()
-    builder.make_links()
-    builder.check_mappings()
-    builder.stop_at_findings()
-    builder.make_tasks()
-    builder.stop_at_findings()
+    builder.make_parts()
     builder.settle_versions()
     return builder.parts
 
@@ -90,6 +85,19 @@ class Builder:
         self._findings: list[Finding] = []
         self._counts = {name: tag.count for name, tag in self._config.tags.items()}
         self.parts = Parts()
+
+    def make_parts(self) -> None:
+        """All of them, but for what the store is told.
+
+        Raises:
+            StationFileError: see `build`.
+        """
+        self.load_models()
+        self.make_links()
+        self.check_mappings()
+        self.stop_at_findings()
+        self.make_tasks()
+        self.stop_at_findings()
 
     def stop_at_findings(self) -> None:
         """Raise StationFileError if something is wrong so far."""
