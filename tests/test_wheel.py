@@ -63,6 +63,15 @@ def wheel(tmp_path_factory):
     return built(folder / sdist.name.removesuffix(".tar.gz"), "build_wheel", folder)
 
 
+def install(wheel, folder):
+    """Put a wheel into the environment of a folder: nothing else, and from nowhere else."""
+    pip = (sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "--disable-pip-version-check")
+    done = subprocess.run(
+        [*pip, "install", "--no-deps", "--no-index", str(wheel)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.fixture(scope="module")
 def installed(wheel, tmp_path_factory):
     """The folder of a virtual environment with the wheel in it."""
@@ -70,11 +79,7 @@ def installed(wheel, tmp_path_factory):
     venv.create(folder, symlinks=True)
     site = next(folder.glob("lib/*/site-packages"))
     (site / "dependencies.pth").write_text("\n".join(DEPENDENCIES))
-    pip = (sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "--disable-pip-version-check")
-    done = subprocess.run(
-        [*pip, "install", "--no-deps", "--no-index", str(wheel)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    install(wheel, folder)
     return folder
 
 

@@ -22,7 +22,7 @@ from rt_native.shipped import FOLDER
 from station import wheels
 from tests import ROOT
 from tests.station.stations import write_station
-from tests.test_wheel import DEPENDENCIES, PACKAGES
+from tests.test_wheel import DEPENDENCIES, PACKAGES, install
 
 LEVEL = fitting(host_architecture(), host_features())[0].name
 COMPILER = ("numba", "llvmlite")
@@ -75,11 +75,7 @@ def installed(wheel, tmp_path_factory):
             (site / path.name).symlink_to(path)
     (site / "watch.py").write_text(WATCH)
     (site / "watch.pth").write_text("import watch\n")
-    pip = (sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "--disable-pip-version-check")
-    done = subprocess.run(
-        [*pip, "install", "--no-deps", "--no-index", str(wheel)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    install(wheel, folder)
     return folder
 
 
