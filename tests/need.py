@@ -25,6 +25,7 @@ PROGRAMS: Final = {
     "ip": "iproute2",
     "ld": "binutils",
     "mbpoll": "mbpoll",
+    "mosquitto": "mosquitto mosquitto-clients",
     "node": "nodejs",
     "npm": "npm",
     "objdump": "binutils",
