@@ -16,8 +16,8 @@ def token(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Whose it is: he is called so in the audit log.")],
 ) -> None:
     """Make a token for the page of a station: shown once, to be kept secret; the station file has its hash alone."""
+    from plc_bindings.security.tokens import hashed, new_token
     from rt_native.terminal import Terminal
-    from station.page.people import hashed, new_token
     from station.terms.tables import NAME_PATTERN
 
     if not re.fullmatch(NAME_PATTERN, name):

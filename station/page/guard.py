@@ -1,35 +1,31 @@
-"""What every request to a page has to pass, in this order; each refusal is audited, and tells no more than that it is one.
+"""What every request to a page has to pass (`plc_bindings.web.guard`), and what a page has of its own.
 
-rate      no more than `requests_per_second`: 429, closed
-name      `Host` is an address, localhost, or one of `names`: a foreign name that leads here is a trick (DNS rebinding): 403
-origin    a page of somebody else asks (`Origin`, `Sec-Fetch-Site`): 403
 who       a token or a session, where the page has tokens: 401; a browser that wants a page is sent to the log-in
 """
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from plc_bindings.security.access import Access
+from plc_bindings.web.door import dress
+from plc_bindings.web.guard import Guard as CommonGuard
+from plc_bindings.web.guard import address_of, caller_of, viewer_of
 from station.errors import RefusedError
-from station.page.door import Caller, dress
-from station.page.people import People, Viewer
+from station.page.people import People
 
 COOKIE: Final = "rt_page"
 OPEN: Final = ("/login",)
 """Who is nobody yet may ask for these."""
 _VISITED: Final = ("/", "/login")
 """A link elsewhere may lead here."""
-_OWN_SITES: Final = ("same-origin", "none")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Guard:
+class Guard(CommonGuard):
     """Lets requests through to routes. A middleware of aiohttp; the page's thread only.
 
     Args:
@@ -42,10 +38,8 @@ class Guard:
     def __init__(
         self, access: Access, people: People, names: Collection[str] = (), open_files: Collection[str] = ()
     ) -> None:
-        self._access, self._people = access, people
-        self._names = {"localhost", *(name.lower().rstrip(".") for name in names)}
-        self._open = {*OPEN, *open_files}
-        self.requests = 0
+        super().__init__(access, people, names)
+        self._sessions, self._open = people, {*OPEN, *open_files}
 
     def middleware(self) -> Any:
         """For `web.Application`."""
@@ -53,32 +47,14 @@ class Guard:
         @web.middleware
         async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
             self.requests += 1
-            _caller(request).answering()
+            caller_of(request).answering()
             return await self._answer(request, handler)
 
         return guarded
 
-    def refuse(self, request: web.Request, status: int, words: str, outcome: str, what: str = "") -> web.Response:
-        """An answer that says `words`, and a line in the audit log: who, what, `outcome`."""
-        client = _caller(request).client
-        self._access.audit(client.name if client else "?", what or f"{request.method} {request.path}", outcome)
-        return web.json_response({"error": words}, status=status)
-
-    def _refusal(self, request: web.Request) -> web.StreamResponse | None:
-        client = _caller(request).client
-        if client is None or not client.may_ask():
-            response = self.refuse(request, 429, "too many requests", "refused: too many requests", what="request")
-            response.force_close()
-            return response
-        if not self._is_own_name(request.host):
-            return self.refuse(request, 403, "this page is not asked by that name", "refused: foreign Host", "request")
-        if not self._is_own_origin(request):
-            return self.refuse(request, 403, "asked from another site", "refused: another site asks", "request")
-        return self._identify(request)
-
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
-            refusal = self._refusal(request)
+            refusal = self.refusal(request)
             return refusal if refusal is not None else await handler(request)
         except web.HTTPException as error:
             if error.status < 400:  # a way to another page
@@ -96,65 +72,24 @@ class Guard:
             outcome = f"error of ours, please report: {type(error).__name__}"
             return self.refuse(request, 500, "an error of ours; the station goes on", outcome)
 
-    def _is_own_name(self, host: str) -> bool:
-        try:
-            name = urlsplit(f"//{host}").hostname or ""
-        except ValueError:
-            return False
-        try:
-            ipaddress.ip_address(name)
-        except ValueError:
-            return name.rstrip(".") in self._names
-        return True
-
-    def _is_own_origin(self, request: web.Request) -> bool:
-        site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    def is_visit(self, request: web.BaseRequest) -> bool:
+        """A browser goes to the page itself."""
         mode = request.headers.get("Sec-Fetch-Mode")
-        is_visit = request.method == "GET" and mode == "navigate" and request.path in _VISITED
-        if site is not None and site not in _OWN_SITES and not is_visit:
-            return False
-        return origin is None or origin == f"{request.scheme}://{request.host}"
+        return request.method == "GET" and mode == "navigate" and request.path in _VISITED
 
-    def _identify(self, request: web.Request) -> web.StreamResponse | None:
-        caller, who = _caller(request), ""
-        if self._people.have_tokens:
-            who = self._people.of_session(request.cookies.get(COOKIE, "")) or self._of_bearer(request)
-            if not who and request.path not in self._open:
-                return self._log_in_first(request)
-        caller.viewer = self._people.viewer(who, caller.certificate)
-        return None
+    def is_open(self, request: web.BaseRequest) -> bool:
+        """The log-in, and what it needs."""
+        return request.path in self._open
 
-    def _of_bearer(self, request: web.Request) -> str:
-        kind, _, token = request.headers.get("Authorization", "").partition(" ")
-        address = address_of(request)
-        if kind.lower() != "bearer" or self._people.is_tired_of(address):
-            return ""
-        return self._people.of_token(token.strip(), address)
+    def known(self, request: web.BaseRequest) -> str:
+        """By his session, or by a token."""
+        return self._sessions.of_session(request.cookies.get(COOKIE, "")) or self.of_bearer(request)
 
-    def _log_in_first(self, request: web.Request) -> web.StreamResponse:
+    def unknown(self, request: web.BaseRequest) -> web.StreamResponse:
+        """A browser is sent to the log-in."""
         if request.path == "/" and "Authorization" not in request.headers:
             return web.Response(status=303, headers={"Location": "/login"})
-        what = "request" if "Authorization" not in request.headers else "token"
-        response = self.refuse(request, 401, "log in first", "refused: no token, or a wrong one", what)
-        response.headers["WWW-Authenticate"] = 'Bearer realm="rt-engine"'
-        return response
-
-
-def _caller(request: web.BaseRequest) -> Caller:
-    caller = request.protocol
-    assert isinstance(caller, Caller)
-    return caller
-
-
-def viewer_of(request: web.Request) -> Viewer:
-    """Who asks, once the guard has let the request through."""
-    return _caller(request).viewer
-
-
-def address_of(request: web.Request) -> str:
-    """Where a request comes from."""
-    client = _caller(request).client
-    return client.address if client else "?"
+        return super().unknown(request)
 
 
 def name_of(request: web.Request) -> str:

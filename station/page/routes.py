@@ -12,10 +12,11 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from plc_bindings.web.guard import address_of, viewer_of
 from station.machine.beside import in_thread
 from station.page.answers import answer, encoded
 from station.page.assets import Assets, sent
-from station.page.guard import COOKIE, Guard, address_of, name_of, viewer_of
+from station.page.guard import COOKIE, Guard, name_of
 from station.page.metrics import exposition
 from station.page.people import People
 from station.page.source import COMMANDS, Source

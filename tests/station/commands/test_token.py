@@ -5,8 +5,8 @@ import tomllib
 import pytest
 from typer.testing import CliRunner
 
+from plc_bindings.security.tokens import Tokens
 from station.cli import app
-from station.page.people import People
 
 
 def run(*words):
@@ -20,7 +20,7 @@ def test_what_it_prints_goes_into_a_station_file_and_lets_its_owner_in(name):
     secret = said.output.split()[0]
     table = tomllib.loads(said.output[said.output.index("[servers") :])["servers"]["page"]["tokens"]
     assert secret not in str(table)
-    assert People(table, {}).of_token(secret) == name
+    assert Tokens(table, {}).of_token(secret) == name
 
 
 def test_each_is_another():

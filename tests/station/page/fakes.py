@@ -11,15 +11,17 @@ from fieldbus.link.state import LinkCounts, LinkStatus
 from plc_bindings.data.changes import ChangeView
 from plc_bindings.net.serving import ServerStatus
 from plc_bindings.security.access import Access, Limits
+from plc_bindings.security.tokens import hashed
+from plc_bindings.web.apart import Place
 from rt_engine.change import ChangeState
 from rt_native.histogram import Histogram
 from scheduler.stats import NO_LATENCY, TASK_STATISTICS, TaskStats, Usage
 from scheduler.status import Action, State
 from station.errors import RefusedError
-from station.page.people import hashed
 from station.page.server import PageOptions, PageServer
 from station.page.source import Measures, TaskTimes
 
+NO_TLS = {}
 ANNA, BERT = "rt_anna", "rt_bert"
 TOKENS = {"anna": hashed(ANNA), "bert": hashed(BERT)}
 
@@ -160,14 +162,14 @@ class Served:
 
 
 @contextmanager
-def served(source=None, limits=None, **options):
+def served(source=None, limits=None, tls=NO_TLS, **options):
     """A page in a thread, as a station serves it."""
     source, audited = source or FakeSource(), []
     access = Access(
         limits=limits or Limits(requests_per_second=10_000),
         audit=lambda who, what, out: audited.append((who, what, out)),
     )
-    server = PageServer(PageOptions(port=0, **options), source, access)
+    server = PageServer(PageOptions(Place(port=0, **tls), **options), source, access)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from plc_bindings.security.access import Access
+from plc_bindings.web.apart import Place
 from station.page.server import PageOptions, PageServer
 from tests.station.page.browser import Browser
 
@@ -35,7 +36,7 @@ def serving(source: Any, port: int = 0, **options: Any) -> Iterator[Page]:
     """The page of `source`, on a loop of its own."""
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, daemon=True).start()
-    server = PageServer(PageOptions(port=port, **options), source, Access())
+    server = PageServer(PageOptions(Place(port=port), **options), source, Access())
     asyncio.run_coroutine_threadsafe(server.start(), loop).result(20)
     try:
         yield Page(f"http://127.0.0.1:{server.address[1]}", source, server)

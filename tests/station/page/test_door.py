@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import pytest
 
 from plc_bindings.security.access import Limits
-from station.page import door
+from plc_bindings.web import door
 from tests.station.page.fakes import served
 
 

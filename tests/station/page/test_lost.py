@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from station.page.people import hashed
+from plc_bindings.security.tokens import hashed
 from tests.station.page.browser import BrowserError
 from tests.station.page.looking import VIEWS, Page, serving, shown
 from tests.station.page.pretended import Pretended, link, tag, task

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from plc_bindings.security.access import Access
+from plc_bindings.web.apart import STOP_S, Place
 from station.page import server as module
 from station.page.server import PageOptions, PageServer
 from tests.plc_bindings.modbus.test_tls import Authority
@@ -44,7 +45,7 @@ def test_it_ends_soon_whatever_clients_do():
             client.request("GET", "/api/stream")
         wait_for(lambda: page.server.viewers == 5)
         begin = time.monotonic()
-    assert time.monotonic() - begin < 2 * module.STOP_S + 1
+    assert time.monotonic() - begin < 2 * STOP_S + 1
     assert not any(thread.name == "page" for thread in threading.enumerate())
     for client in clients:
         client.close()
@@ -60,7 +61,7 @@ def wait_for(condition, seconds=20):
 def test_a_port_that_is_taken_is_an_os_error():
     """The servers' side says which server it is, and what helps."""
     with served() as page:
-        another = PageServer(PageOptions(port=page.port), FakeSource(), Access())
+        another = PageServer(PageOptions(Place(port=page.port)), FakeSource(), Access())
         with pytest.raises(OSError, match="in use"):
             asyncio.run(another.start())
 
@@ -96,7 +97,7 @@ def test_with_a_certificate_it_speaks_tls(authority):
     certificate, key, _ = authority.issue("page")
     from tests.station.page.fakes import ANNA, TOKENS
 
-    with served(certificate=str(certificate), key=str(key), tokens=TOKENS) as page:
+    with served(tls={"certificate": str(certificate), "key": str(key)}, tokens=TOKENS) as page:
         assert asked(page.port, authority, path="/login")[0] == 200
         assert page.server.status().address.startswith("web https://")
         context = ssl.create_default_context(cafile=authority.file)
@@ -111,7 +112,7 @@ def test_a_client_without_a_certificate_gets_nothing_where_one_is_wanted(authori
     """Who has one is called by its name, and may do what the station file says of that name."""
     certificate, key, _ = authority.issue("page2")
     files = {"certificate": str(certificate), "key": str(key), "ca": str(authority.file)}
-    with served(**files, commands={"panel": ("record",)}) as page:
+    with served(tls=files, commands={"panel": ("record",)}) as page:
         status, _, body = asked(page.port, authority, authority.issue("panel"))
         assert status == 200 and b'"who":"panel","commands":["record"]' in body
         status, _, body = asked(page.port, authority, authority.issue("other"))
@@ -124,7 +125,7 @@ def test_a_client_without_a_certificate_gets_nothing_where_one_is_wanted(authori
 
 def test_who_speaks_no_tls_is_refused(authority):
     certificate, key, _ = authority.issue("page3")
-    with served(certificate=str(certificate), key=str(key)) as page:
+    with served(tls={"certificate": str(certificate), "key": str(key)}) as page:
         with pytest.raises((OSError, http.client.HTTPException)):
             page.ask("/api/status")
         assert page.source.asked == []

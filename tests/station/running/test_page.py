@@ -6,8 +6,8 @@ import urllib.request
 
 import pytest
 
+from plc_bindings.security.tokens import hashed
 from station.file.reading import read_station
-from station.page.people import hashed
 from station.running.station import Station
 from tests.station.stations import AXIS, SIM, running, station_text, wait_for, write_station
 

@@ -2,9 +2,9 @@
 
 import pytest
 
+from plc_bindings.security.tokens import hashed
 from station.errors import StationFileError
 from station.file.reading import read_station
-from station.page.people import hashed
 from tests.station.stations import AXIS, SIM, station_text, write_station
 
 HASH = hashed("rt_secret")

@@ -1,6 +1,6 @@
-"""A page's connections: who is let in, and who is shown out. In front of aiohttp, which speaks HTTP.
+"""Connections of a server of HTTP: who is let in, and who is shown out. In front of aiohttp, which speaks HTTP.
 
-connection -> `Access.admit` -> aiohttp's own protocol -> `station.page.guard` -> a route
+connection -> `Access.admit` -> aiohttp's own protocol -> `plc_bindings.web.guard` -> a route
               no: closed        a request that does not come to its end, answers that nobody fetches: closed, audited
 """
 
@@ -15,7 +15,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from plc_bindings.net.connection import certificate
 from plc_bindings.security.access import Access, Client
-from station.page.people import Viewer
+from plc_bindings.security.tokens import Viewer
 
 HEAD_S: Final = 10.0
 """A request's head has to be there so long after its first byte, or after the connection was made."""
@@ -26,7 +26,7 @@ REST_S: Final = 30.0
 SWEEP_S: Final = 1.0
 LINE_BYTES: Final = 4096
 """Of the first line, and of one header."""
-_SILENT: Final = logging.getLogger("rt_engine.page")
+_SILENT: Final = logging.getLogger("rt_engine.web")
 _SILENT.addHandler(logging.NullHandler())
 _SILENT.propagate = False  # what went wrong is in the audit log; nobody else's log is filled by strangers
 
@@ -125,7 +125,7 @@ class Caller(RequestHandler):
 
 
 class Door:
-    """All connections of one page. Its thread only."""
+    """All connections of one server. Its thread only."""
 
     def __init__(self, access: Access, server: web.Server) -> None:
         self.access, self.server = access, server

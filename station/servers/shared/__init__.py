@@ -1,0 +1,1 @@
+"""What tables of several kinds of servers have in common."""
