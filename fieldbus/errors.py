@@ -14,6 +14,7 @@ FieldbusError
     ├── ConnectionLostError   no connection, or it was cut            -> reconnect
     ├── NoAnswerError         silence, or half an answer, in time     -> reconnect
     ├── GarbageError          an answer that the protocol forbids     -> reconnect
+    ├── UntrustedError        a certificate that is not known, or not valid -> ask again, perhaps it is trusted then
     └── RefusedError          a well-formed "no", with the device's code -> keep the connection, ask again
         └── BusyError         a "no" that passes: busy, or a gateway that does not reach it just now -> the last values hold
 """
@@ -76,6 +77,14 @@ class NoAnswerError(DeviceError):
 
 class GarbageError(DeviceError):
     """The device answered what the protocol forbids."""
+
+
+class UntrustedError(DeviceError):
+    """The peer's certificate is not one to talk to. `status` is the name of the protocol's own code: BadCertificateUntrusted."""
+
+    def __init__(self, message: str, status: str) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class RefusedError(DeviceError):

@@ -101,9 +101,7 @@ def explained(console: Terminal) -> Iterator[None]:
     except (FleetError, ScanError, ServiceError, StoreError, UnsafeSocketError) as error:
         give_up(error, ExitCode.FAILED)
     except Exception as error:
-        if _is_one_of(
-            error, "plc_bindings.errors.ServerError", "fieldbus.errors.ResourceError", "fieldbus.errors.DeviceError"
-        ):
+        if _is_one_of(error, *_FAILURES):
             give_up(error, ExitCode.FAILED)
         if scarce := _scarce(error):
             say(console, scarce, "red")
@@ -137,6 +135,12 @@ def _scarce(error: Exception) -> str:
     return ""
 
 
+_FAILURES = (
+    "plc_bindings.errors.ServerError",
+    "fieldbus.errors.ConfigurationError",
+    "fieldbus.errors.DeviceError",
+    "fieldbus.errors.ResourceError",
+)
 _FEW_FILES = "too few files may be open: `ulimit -n` says how many; allow more, or LimitNOFILE= in a systemd unit"
 _SCARCE = {
     errno.EMFILE: _FEW_FILES,
