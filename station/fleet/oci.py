@@ -33,13 +33,6 @@ _REFERENCE: Final = re.compile(
 )
 
 
-class Token(Document):
-    """What a place for tokens answers."""
-
-    token: str = Field(default="", max_length=32 << 10)
-    access_token: str = Field(default="", max_length=32 << 10)
-
-
 class Blob(Document):
     """One blob, as a manifest names it."""
 

@@ -17,6 +17,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
+from pydantic import Field
+
+from station.fleet.documents import Document
 from station.fleet.sealed import ForgedError
 
 MOST_REDIRECTS: Final = 5
@@ -26,6 +29,13 @@ READ_S: Final = 30.0
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 _ODD: Final = re.compile(r"[\s\\@#\x00-\x20\x7f]|\.\.|%2e", re.IGNORECASE)
 _BEARER: Final = re.compile(r'(\w+)="([^"]*)"')
+
+
+class Token(Document):
+    """What a place for tokens answers."""
+
+    token: str = Field(default="", max_length=32 << 10)
+    access_token: str = Field(default="", max_length=32 << 10)
 
 
 class ArtifactError(Exception):
@@ -173,8 +183,6 @@ class Web:
 
 
 def _token(realm: str, body: bytes) -> str:
-    from station.fleet.oci import Token
-
     try:
         found = Token.read(body)
     except ForgedError as error:
