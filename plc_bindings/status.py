@@ -36,7 +36,7 @@ class CallStatus(IntEnum):
     NOT_CONFIGURED = 208
     """The block was called before `Configure`."""
     BAD_SIGNATURE = 209
-    """The model's Ed25519 signature matches no key of the station; nothing was changed."""
+    """The model's signature matches no key of the station; nothing was changed."""
     INCOMPLETE = 210
     """The upload has holes, or was never begun; nothing was changed."""
     REFUSED = 211

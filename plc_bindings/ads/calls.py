@@ -27,7 +27,6 @@ from plc_bindings.ads.symbols import text
 from plc_bindings.calls.predict import RESULT, RESULT_HEADER, Predictor
 from plc_bindings.data.models import Served
 from plc_bindings.security.access import Client
-from plc_bindings.security.signing import SIGNATURE_BYTES
 from plc_bindings.status import CallStatus
 from rt_engine import Context
 from rt_native.text import visible
@@ -112,7 +111,7 @@ class ClientCalls:
         status = 0
         if group == UPLOAD_BEGIN:
             served = self._device.models.find(offset)
-            if served is None or len(data) != _WORD.size + SIGNATURE_BYTES:
+            if served is None or len(data) <= _WORD.size:
                 raise AdsError(Error.BAD_DATA)
             status = self._uploads.begin(served.name, _WORD.unpack_from(data)[0], data[_WORD.size :])
         elif group == UPLOAD_DATA:

@@ -15,7 +15,7 @@ ATTRIBUTE: Final = 0x5254_0004
 
 # --- model update -----------------------------------------------------------------------------------------------------
 UPLOAD_BEGIN: Final = 0x5254_0010
-"""Write. Offset: the model's number. Data: UDINT bytes of the file, then the content of its .sig file (72 bytes)."""
+"""Write. Offset: the model's number. Data: UDINT bytes of the file, then the content of its .sig (72 bytes) or .sigstore.json file."""
 UPLOAD_DATA: Final = 0x5254_0011
 """Write. Offset: where in the file. Data: the next part of it, or the newest part once more."""
 UPLOAD_ACTIVATE: Final = 0x5254_0012

@@ -22,8 +22,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Protocol
 
+from plc_bindings.errors import SigningError
 from plc_bindings.security.access import Record, nothing
-from plc_bindings.security.signing import SIGNATURE_BYTES, PublicKey, serial_of, verify
+from plc_bindings.security.signing import Proof, PublicKey, malformed, proven
 from plc_bindings.status import CallStatus
 from rt_engine.change import ChangeState
 from rt_engine.read.source import Source
@@ -185,8 +186,8 @@ class Updates:
         if not 0 < upload.size <= self._most_bytes:
             why = f"{upload.size} bytes; at most {self._most_bytes}"
             return self._refuse(upload.who, slot, CallStatus.NOT_ALLOWED, why)
-        if len(upload.signature) != SIGNATURE_BYTES:
-            return self._refuse(upload.who, slot, CallStatus.BAD_SIGNATURE, f"a signature has {SIGNATURE_BYTES} bytes")
+        if why := malformed(upload.signature):
+            return self._refuse(upload.who, slot, CallStatus.BAD_SIGNATURE, why)
         with self._lock:
             other = self._under_way.get(slot)
             if other is not None and (other.is_activating or self._now() - other.touched < SILENCE_S):
@@ -207,17 +208,18 @@ class Updates:
             return CallStatus.BUSY, 0, "another model is being replaced"
         try:
             digest = hashlib.sha256(upload.data)
-            key = verify(self._keys, slot, digest.digest(), upload.signature)
-            if key is None:
-                why = "its signature matches no key of the station, or was made for another slot; nothing was changed"
+            try:
+                found = proven(self._keys, slot, digest.digest(), upload.signature)
+            except SigningError as error:
+                why = f"{error}; nothing was changed"
                 return self._refuse(upload.who, slot, CallStatus.BAD_SIGNATURE, why), 0, why
-            return self._take(slot, upload, digest.hexdigest(), key)
+            return self._take(slot, upload, digest.hexdigest(), found)
         finally:
             self._one_at_a_time.release()
 
-    def _take(self, slot: str, upload: _Upload, digest: str, key: PublicKey) -> Answer:
+    def _take(self, slot: str, upload: _Upload, digest: str, found: Proof) -> Answer:
         """Load a file whose signature is good."""
-        serial = serial_of(upload.signature)
+        serial = found.serial
         try:
             why = self._serials.objection(slot, serial, digest)
             commit = self._serials.prepare(slot, serial, digest) if not why else None
@@ -240,7 +242,9 @@ class Updates:
             commit()
         except OSError as error:
             message = f"its serial number will be forgotten at the next start: {error}; {message}"
-        self._changes(upload.who, f"update of model {slot}", f"serial number {serial}, signed by {key.text}: {message}")
+        self._changes(
+            upload.who, f"update of model {slot}", f"serial number {serial}, signed by {found.key.text}: {message}"
+        )
         return CallStatus.OK, reached.version, message
 
     def _refuse(self, who: str, slot: str, status: CallStatus, why: str) -> CallStatus:

@@ -14,6 +14,9 @@ ORDER = 120
 
 def keygen(
     name: Annotated[Path, typer.Option("-o", "--output", metavar="NAME", help="Writes NAME.pem and NAME.pub.")],
+    ecdsa: Annotated[
+        bool, typer.Option("--ecdsa", help="A key on the curve P-256, for OpenSSF model-signing bundles.")
+    ] = False,
 ) -> None:
     """Make a key pair for signing models: NAME.pem stays with who signs, the line in NAME.pub goes into station.toml."""
     from rt_native.terminal import Terminal
@@ -22,12 +25,12 @@ def keygen(
         raise typer.BadParameter(f"{name} is a folder; name the files in it", param_hint="--output")
     with explained(Terminal(stderr=True)):
         from plc_bindings.errors import SigningError
-        from plc_bindings.security.signing import generate
+        from plc_bindings.security.signing import ECDSA, ED25519, generate
 
         private, public = name.with_name(name.name + ".pem"), name.with_name(name.name + ".pub")
         if public.exists():
             raise SigningError(f"{public} is there already, and a key is never overwritten; choose another name")
-        key = generate(private)
+        key = generate(private, ECDSA if ecdsa else ED25519)
         try:
             public.write_text(key.text + "\n", encoding="utf-8")
         except OSError as error:

@@ -26,7 +26,10 @@ def sign(
         ),
     ] = None,
 ) -> None:
-    """Sign a model for one slot: writes MODEL.sig, which a client sends before the file itself."""
+    """Sign a model for one slot: writes MODEL.sig, which a client sends before the file itself.
+
+    With an ECDSA key (keygen --ecdsa) it writes MODEL.sigstore.json, a bundle of OpenSSF model-signing, instead.
+    """
     from rt_native.terminal import Terminal
 
     with explained(Terminal(stderr=True)):
@@ -38,15 +41,15 @@ def sign(
         if not re.fullmatch(NAME_PATTERN, slot):
             raise typer.BadParameter(f"{slot!r} cannot be a model's name in a station file", param_hint="--slot")
         private = signing.load_private(key)
-        target = Path(f"{model}{signing.SUFFIX}")
+        target = Path(f"{model}{signing.suffix_of(private)}")
         try:
             with open_file(model) as file:
                 data = file.read()
-            signature = signing.sign(private, slot, data, serial)
+            signature = signing.sign(private, slot, data, serial, model.name)
             target.write_bytes(signature)
         except OSError as error:
             raise SigningError(f"{error.filename}: {error.strerror}") from error
-        public = signing.PublicKey(private.public_key().public_bytes_raw())
+        public = signing.PublicKey.of(private)
         say(
             Terminal(), f"{target}   for slot {slot}, serial number {signing.serial_of(signature)}, {len(data):,} bytes"
         )

@@ -39,7 +39,6 @@ STATION_FILE: Final = "station file"
 """Who commits the version that the station file names."""
 STATION: Final = "the station"
 """Who ends what was under way when the station ended."""
-SIGNATURE_SERIAL_BYTES: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +57,16 @@ class Version:
     time: str
     """When it came: UTC, ISO 8601."""
     signature: bytes = b""
-    """As it came with it (`plc_bindings.security.signing`): serial number, Ed25519 signature; empty: it has none."""
+    """As it came with it (`plc_bindings.security.signing`): a .sig file or a bundle; empty: it has none."""
 
     @property
     def serial(self) -> int | None:
         """The serial number of its signature; None: it is not signed."""
-        return int.from_bytes(self.signature[:SIGNATURE_SERIAL_BYTES], "little") if self.signature else None
+        if not self.signature:
+            return None
+        from plc_bindings.security.signing import serial_of  # late: most stores are read without cryptography
+
+        return serial_of(self.signature)
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,8 @@ class StationTable(Table):
     )
     keys: Annotated[tuple[str, ...], Array] = Field(
         default=(),
-        description="Public keys (`rt-engine keygen`) whose signature a model that comes over ADS must have.",
+        description="Public keys (`rt-engine keygen`) whose signature a model that clients bring must have: `ed25519:` for .sig "
+        "files, `ecdsa:` for OpenSSF model-signing bundles.",
     )
 
 

@@ -5,7 +5,7 @@ import os
 import stat
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256K1, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 
@@ -91,13 +91,13 @@ def test_what_is_no_key_is_named(tmp_path, public, what):
     contents = {
         "garbage": b"\xff\x00 no key",
         "locked": locked,
-        "other kind": generate_private_key(SECP256R1()).private_bytes(Encoding.PEM, pkcs8, NoEncryption()),
+        "other kind": generate_private_key(SECP256K1()).private_bytes(Encoding.PEM, pkcs8, NoEncryption()),
         "public": public.text.encode(),
     }
     if what in contents:
         file.write_bytes(contents[what])
         file.chmod(0o600)
-    words = {"nothing": "cannot be read", "locked": "password", "other kind": "not Ed25519"}
+    words = {"nothing": "cannot be read", "locked": "password", "other kind": "neither Ed25519 nor"}
     with pytest.raises(SigningError, match=words.get(what, "rt-engine keygen")):
         signing.load_private(file)
 

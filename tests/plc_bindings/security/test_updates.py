@@ -133,6 +133,25 @@ def test_an_older_signature_is_refused_also_after_a_restart(plant):
     assert plant.send(restarted.client("plc"), sign(plant.key, "other", MODEL, 1), slot="other")[0] == 0
 
 
+def test_a_bundle_goes_the_same_way_and_shares_the_serial_numbers(plant, tmp_path):
+    """An old file is not put back by signing it in the other form with an old number."""
+    public = signing.generate(tmp_path / "lab.pem", signing.ECDSA)
+    lab = signing.load_private(tmp_path / "lab.pem")
+    updates = plant.start(keys=[plant.public, public])
+    bundle = sign(lab, "policy", MODEL, 6)
+    assert plant.send(updates.client("plc"), bundle) == (0, 2, "live as version 2")
+    assert plant.signatures == [bundle] and public.text in plant.lines[-1][2]
+    before = plant.state()
+    for old in (sign(lab, "policy", MODEL, 5), sign(plant.key, "policy", MODEL, 5)):
+        assert plant.send(updates.client("plc"), old)[0] == CallStatus.REFUSED
+    status, _, message = plant.send(updates.client("plc"), sign(lab, "other", MODEL, 7))
+    assert status == CallStatus.BAD_SIGNATURE and "for slot other" in message
+    assert updates.client("plc").begin("policy", 10, b"{" * (64 << 10) + b"{") == CallStatus.BAD_SIGNATURE
+    assert plant.send(plant.start().client("plc"), bundle)[0] == CallStatus.BAD_SIGNATURE
+    assert plant.state() == before
+    assert plant.send(updates.client("plc"), sign(plant.key, "policy", MODEL, 7))[0] == 0
+
+
 def test_a_model_that_the_engine_refuses_leaves_the_serial_number(plant):
     plant.error = ValueError("operator Foo is not supported")
     before = plant.state()
@@ -240,7 +259,7 @@ def test_an_activation_goes_on_when_its_connection_ends_and_no_other_begins_mean
 
 
 def test_a_mistake_of_ours_is_an_answer_too(plant, monkeypatch):
-    monkeypatch.setattr("plc_bindings.security.updates.verify", lambda *_: 1 / 0)
+    monkeypatch.setattr("plc_bindings.security.updates.proven", lambda *_: 1 / 0)
     status, _, message = plant.send(plant.updates.client("plc"), sign(plant.key, "policy", MODEL))
     assert status == CallStatus.INTERNAL
     assert "ZeroDivisionError" in message

@@ -52,16 +52,19 @@ def command(*words):
 
 @pytest.fixture
 def folder(tmp_path):
-    """A station's files, a key pair `plant`, and `twice.onnx` signed for the slot `mean`."""
+    """A station's files, key pairs `plant` and `lab` (ECDSA), and `twice.onnx` signed with both for the slot `mean`."""
     write_station(tmp_path)
     assert command("keygen", "-o", tmp_path / "plant")[0] == 0
-    assert command("sign", tmp_path / "twice.onnx", "--key", tmp_path / "plant.pem", "--slot", "mean")[0] == 0
+    assert command("keygen", "--ecdsa", "-o", tmp_path / "lab")[0] == 0
+    for key in ("plant", "lab"):
+        assert command("sign", tmp_path / "twice.onnx", "--key", tmp_path / f"{key}.pem", "--slot", "mean")[0] == 0
     return tmp_path
 
 
 @pytest.fixture
 def station(folder, host):
-    text = TEXT.replace("HOST", host).replace("KEY", (folder / "plant.pub").read_text().strip())
+    keys = '", "'.join((folder / f"{name}.pub").read_text().strip() for name in ("plant", "lab"))
+    text = TEXT.replace("HOST", host).replace("KEY", keys)
     with Station(read_station(write_station(folder, text))) as station:
         yield station
 
@@ -266,12 +269,16 @@ def test_a_connection_that_ends_gives_its_upload_up(station, folder, host):
 
 
 def test_the_documented_client_does_it(station, folder, host):
+    """With a .sig file, and with a bundle."""
     page = (ROOT / "docs" / "security.md").read_text()
     names: dict[str, Any] = {}
     exec(re.findall(r"```python\n(.*?)```", page, re.S)[0], names)
     with connected(host) as plc:
         files = [(folder / name).read_bytes() for name in ("twice.onnx", "twice.onnx.sig")]
         assert names["update"](plc, 1, *files)[:2] == (0, 2)
+        bundle = (folder / "twice.onnx.sigstore.json").read_bytes()
+        assert names["update"](plc, 1, files[0], bundle[:-99])[0] == CallStatus.BAD_SIGNATURE
+        assert names["update"](plc, 1, files[0], bundle)[:2] == (0, 3)
         assert names["update"](plc, 1, files[0], bytes(72))[0] == CallStatus.BAD_SIGNATURE
 
 

@@ -1,5 +1,7 @@
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 
+from plc_bindings.security.signing import sign
 from rt_engine.binding import Binding
 from rt_engine.change import ChangeState
 from rt_engine.read.source import Source
@@ -118,6 +120,14 @@ def test_a_signature_stays_with_its_version(store):
     again(store)
     (row,) = store.versions("policy")
     assert (row.version.signature, row.version.serial, row.version.who) == (signature, 1234, "192.168.10.9")
+
+
+def test_a_bundle_stays_with_its_version_and_tells_its_serial_number(store):
+    bundle = sign(generate_private_key(SECP256R1()), "policy", A.data, 1234)
+    store.add("policy", A, "192.168.10.9", bundle)
+    again(store)
+    (row,) = store.versions("policy")
+    assert (row.version.signature, row.version.serial) == (bundle, 1234)
 
 
 def damaged(store, records):
