@@ -12,14 +12,11 @@ with the old one's state if both have the same and it is finite.
 
 from __future__ import annotations
 
-import math
 import struct
 import time
-from typing import Any, Final
+from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
+from plc_bindings.calls.caller import ModelCaller
 from plc_bindings.calls.pace import Paces
 from plc_bindings.data.models import Models, Served
 from plc_bindings.status import CallStatus
@@ -29,63 +26,6 @@ from scheduler.status import TaskStatus
 RESULT = struct.Struct("<II")
 """How an answer begins: status, version."""
 RESULT_HEADER: Final = RESULT.size
-_FEW = 32
-"""Up to so many outputs a sum is faster than NumPy."""
-
-
-class _Caller:
-    """One client's context of one model, with its tensors as bytes."""
-
-    def __init__(self, served: Served) -> None:
-        self.served, self.version = served, 0
-        self.context: Context | None = None
-        self.follow()
-
-    def follow(self) -> None:
-        """Go over to the slot's newest version."""
-        old = self.context
-        model, self.version = self.served.slot.live
-        context = model.context()
-        if old is not None and old.state_specs == context.state_specs and old.state_is_finite:
-            context.restore(old.save())
-        self.context = context
-        self._has_state = bool(context.state)
-        self.inputs = [_bytes(view) for view in context.inputs.values()]
-        self._bools = [view.reshape(-1).view(np.uint8) for view in context.inputs.values() if view.dtype == np.bool_]
-        self.outputs = [_bytes(view) for view in context.outputs.values()]
-        floats = [view.reshape(-1) for view in context.outputs.values() if view.dtype.kind == "f"]
-        self._few: list[Any] = [view.data for view in floats if view.size <= _FEW]
-        self._many = [view for view in floats if view.size > _FEW]
-        self.run = context._run
-        self.block = context.block_address
-
-    def call(self, payload: memoryview, at: int, parts: list[bytes]) -> int:
-        """Run on the inputs at `at`, append the outputs to `parts`; gives the status."""
-        for target in self.inputs:
-            end = at + len(target)
-            target[:] = payload[at:end]
-            at = end
-        for given in self._bools:  # to a PLC all that is not 0 is TRUE, models know 0 and 1
-            np.minimum(given, 1, out=given)
-        status = self.run(self.block)
-        if status:
-            return int(status)
-        parts.extend([bytes(source) for source in self.outputs])
-        if self._has_state and self.context is not None and not self.context.state_is_finite:
-            self.context.reset()
-            return int(TaskStatus.NAN_OUTPUT)
-        for few in self._few:  # a sum is finite only if every term is; one that only overflows is looked at again
-            if not math.isfinite(sum(few)) and not np.isfinite(few).all():
-                return int(TaskStatus.NAN_OUTPUT)
-        for many in self._many:
-            if not np.isfinite(many).all():
-                return int(TaskStatus.NAN_OUTPUT)
-        return 0
-
-
-def _bytes(view: NDArray[Any]) -> memoryview:
-    raw: Any = view.reshape(-1).view(np.uint8)
-    return memoryview(raw)
 
 
 class Predictor:
@@ -99,7 +39,7 @@ class Predictor:
 
     def __init__(self, models: Models, most: int = 256, paces: Paces | None = None) -> None:
         self._models, self._most, self._paces = models, most, paces or Paces()
-        self._callers: dict[int, _Caller] = {}
+        self._callers: dict[int, ModelCaller] = {}
         self._is_closed = False
 
     def caller(self, number: int) -> tuple[Served, Context, int] | None:
@@ -135,7 +75,7 @@ class Predictor:
             return RESULT.pack(CallStatus.INTERNAL, served.slot.version)
         caller = self._callers.get(served.number)
         if caller is None:
-            caller = _Caller(served)
+            caller = ModelCaller(served)
             self._callers[served.number] = caller
             if self._is_closed:  # meanwhile
                 self._callers.clear()

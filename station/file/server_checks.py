@@ -58,6 +58,15 @@ def _patterns(view: View) -> Iterator[Finding]:
                 yield Finding(("servers", name, "writable", index), message, "warning")
 
 
+def _models(view: View) -> Iterator[Finding]:
+    """Models that a server names, and nobody has."""
+    for name, server in view.config.servers.items():
+        for index, pattern in enumerate(server.model_patterns):
+            if not any(fnmatchcase(model, pattern) for model in view.names("models")):
+                message = f'"{pattern}" is the name of no model; there are: {", ".join(view.names("models")) or "none"}'
+                yield Finding(("servers", name, "models", index), message)
+
+
 def _is_input(view: View, name: str) -> bool:
     """May PLC clients write this tag? Yes of one whose entry is wrong: it is not to be reported twice."""
     tag = view.config.tags.get(name)
@@ -95,5 +104,6 @@ SERVER_CHECKS: Final[tuple[Callable[[View], Iterator[Finding]], ...]] = (
     _servers,
     _writable,
     _patterns,
+    _models,
     _remote_updates,
 )

@@ -118,6 +118,11 @@ class ServerTable(Table, ABC):
         """What is wrong with the server `name`, given the station file's folder."""
         yield from ()
 
+    @property
+    def model_patterns(self) -> tuple[str, ...]:
+        """Patterns of the models that it names, each the name of one at least."""
+        return ()
+
     def limits(self) -> Limits:
         """How much one client may have."""
         from plc_bindings.security.access import Limits

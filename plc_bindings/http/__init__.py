@@ -1,0 +1,12 @@
+"""Models as a service: the Open Inference Protocol, version 2, over HTTP. Needs aiohttp, as what is in `plc_bindings.web` does.
+
+A request travels downwards, its answer back:
+
+    server.py        a thread and a loop of its own (`plc_bindings.web.apart`)
+    service.py       who may ask; path -> what answers it
+    body.py          the bytes: limits, time, compression
+    question.py      JSON and binary tensors -> inputs in the model's own bytes; numbers.py: long JSON in slices
+    runs.py          a batch is as many runs, in a context that is lent; sequences.py: state between calls
+    answer.py        outputs -> JSON and binary tensors
+    ends.py          what a model takes and gives in the protocol's words; described.py, openapi.py, page.py: told to clients
+"""

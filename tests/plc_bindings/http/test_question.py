@@ -1,0 +1,228 @@
+"""Bodies, good and bad, without a socket."""
+
+import asyncio
+import json
+import random
+import struct
+from functools import cache
+
+import numpy as np
+import pytest
+
+import rt_engine
+from plc_bindings.http.ends import Ends
+from plc_bindings.http.errors import Refusal
+from plc_bindings.http.question import asked
+from tests.plc_bindings.http.plant import kinds, loaded, policy_input
+
+
+@cache
+def ends(model):
+    return Ends.of(rt_engine.load(kinds(("FP16",))) if model == "half" else loaded()[model])
+
+
+def ask(body, model="policy", header=None, most=64):
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return asyncio.run(asked(data, header, ends(model), most))
+
+
+def tensor(**other):
+    return {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 16], "data": [0.5] * 16} | other]}
+
+
+HALF = struct.pack("<16f", *[0.5] * 16)
+
+
+def test_flat_and_nested_arrays_are_the_same():
+    nested = tensor(shape=[2, 16], data=[[0.5] * 16, [0.5] * 16])
+    assert bytes(ask(policy_input(2)).inputs[0]) == bytes(ask(nested).inputs[0]) == HALF * 2
+
+
+def test_null_and_nan_are_nan():
+    found = ask(b'{"inputs":[{"name":"x","datatype":"FP32","shape":[1,16],"data":[null,NaN%s]}]}' % (b",1e0" * 14))
+    values = np.frombuffer(found.inputs[0], np.float32)
+    assert np.isnan(values[:2]).all() and (values[2:] == 1).all()
+
+
+def test_the_places_of_a_batch():
+    """A model whose tensors do not begin with 1 takes its shape alone, or with the batch in front."""
+    for shape, wanted in (([2], (1, False)), ([1, 2], (1, True)), ([5, 2], (5, True))):
+        found = ask(tensor(shape=shape, data=[0] * 2 * wanted[0]), "sum")
+        assert (found.count, found.has_batch) == wanted
+    assert (ask(policy_input()).count, ask(policy_input()).has_batch) == (1, True)
+
+
+def test_half_floats_travel_too():
+    found = ask({"inputs": [{"name": "in_FP16", "datatype": "FP16", "shape": [3], "data": [1, -0.5, 65504]}]}, "half")
+    assert bytes(found.inputs[0]) == np.array([1, -0.5, 65504], np.float16).tobytes()
+    with pytest.raises(Refusal, match="beyond FP16"):
+        ask({"inputs": [{"name": "in_FP16", "datatype": "FP16", "shape": [3], "data": [1, 1e5, 0]}]}, "half")
+
+
+def test_binary_tensors_lie_behind_the_json():
+    head = json.dumps(tensor(parameters={"binary_data_size": 64}) | {"outputs": [{"name": "y"}]}).encode()
+    found = ask(head + HALF, header=str(len(head)))
+    assert bytes(found.inputs[0]) == HALF and found.outputs == [(0, False)]
+
+
+def test_a_body_without_json_is_the_only_input():
+    found = ask(HALF * 3, header="0")
+    assert (found.count, found.outputs) == (3, [(0, True)])
+    for model, data in (("policy", HALF + b"."), ("kinds", HALF), ("names", HALF), ("policy", b"")):
+        with pytest.raises(Refusal, match="expected"):
+            ask(data, model, header="0")
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "is no JSON"),
+        (b"\xff{}", "not UTF-8"),
+        (b"[" * 30_000, "too deeply"),
+        ([], "the body: expected an object"),
+        ({}, "inputs: expected an array of tensors, got None"),
+        ({"inputs": [3]}, "inputs[0]: expected an object"),
+        ({"inputs": []}, "expected 'x' too"),
+        (tensor(name="z"), 'inputs[0].name: expected each of the model\'s inputs once ("x")'),
+        ({"inputs": tensor()["inputs"] * 2}, "inputs[1].name"),
+        (tensor(datatype="FP64"), "expected FP32 of input \"x\", got 'FP64'"),
+        (tensor(datatype=["FP32"]), "inputs[0].datatype"),
+        (tensor(shape=None), "inputs[0].shape: expected [-1, 16]"),
+        (tensor(shape=[16]), "inputs[0].shape"),
+        (tensor(shape=[0, 16], data=[]), "inputs[0].shape"),
+        (tensor(shape=[True, 16]), "inputs[0].shape"),
+        (tensor(shape=[-1, 16]), "inputs[0].shape"),
+        (tensor(shape=[10**30, 16]), "expected at most 64"),
+        (tensor(shape=[65, 16]), "a batch of 65"),
+        (tensor(data=None), "inputs[0].data: expected an array"),
+        (tensor(data=[0.5] * 15), "16 elements, got 15"),
+        (tensor(data=[[0.5] * 8] * 2), "arrays of the shape [1, 16]"),
+        (tensor(data=[[0.5] * 15 + [[1]]]), "expected numbers for FP32"),
+        (tensor(data=["1"] * 16), "expected numbers for FP32, got '1'"),
+        (tensor(data=[True] * 16), "expected numbers for FP32, got True"),
+        (tensor(data=[1e300] + [0] * 15), "beyond FP32: 1e+300"),
+        (tensor(data=[10**400] + [0] * 15), "beyond FP32"),
+        (tensor(parameters=3), "parameters: expected an object"),
+        (tensor(parameters={"binary_data_size": 64}), "binary_data_size: expected at most 0 bytes"),
+        (tensor(parameters={"shared_memory_region": "x"}), "shared memory"),
+        (tensor() | {"id": 7}, "id: expected a string"),
+        (tensor() | {"outputs": 3}, "outputs: expected an array"),
+        (tensor() | {"outputs": [{"name": "z"}]}, 'outputs at most once ("y")'),
+        (tensor() | {"outputs": [{"name": "y"}, {"name": "y"}]}, "outputs[1].name"),
+        (tensor() | {"outputs": [{"name": "y", "parameters": {"classification": 1}}]}, "classification"),
+        (tensor() | {"outputs": [{"name": "y", "parameters": {"binary_data": 1}}]}, "expected true or false"),
+        (tensor() | {"parameters": {"sequence_id": [1]}}, "sequence_id"),
+        (tensor() | {"parameters": {"sequence_id": 1, "sequence_start": "yes"}}, "sequence_start"),
+    ],
+)
+def test_what_is_wrong_is_said(body, words):
+    with pytest.raises(Refusal) as refused:
+        ask(body)
+    assert words in str(refused.value), str(refused.value)
+    assert refused.value.status in (400, 413)
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        ("INT8", [128, 0, 0]),
+        ("UINT8", [-1, 0, 0]),
+        ("INT64", [2**63, 0, 0]),
+        ("INT32", [1.0, 0, 0]),
+        ("BOOL", [1, 0, 0]),
+    ],
+)
+def test_a_number_that_does_not_fit_is_never_another(kind, data):
+    body = {"inputs": [{"name": f"in_{kind}", "datatype": kind, "shape": [3], "data": data}]}
+    with pytest.raises(Refusal, match=r"expected|beyond"):
+        asyncio.run(asked(json.dumps(body).encode(), None, Ends.of(rt_engine.load(kinds((kind,)))), 8))
+
+
+@pytest.mark.parametrize("raw", [b"\2\0\0", b"\1\1", b"\1\1\1\1"])
+def test_a_binary_bool_is_0_or_1(raw):
+    body = {
+        "inputs": [{"name": "in_BOOL", "datatype": "BOOL", "shape": [3], "parameters": {"binary_data_size": len(raw)}}]
+    }
+    head = json.dumps(body).encode()
+    with pytest.raises(Refusal, match="expected"):
+        asyncio.run(asked(head + raw, str(len(head)), Ends.of(rt_engine.load(kinds(("BOOL",)))), 8))
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", b"\3\0\0\0red", b"\3\0\0\0red\4\0\0\0blu", b"\3\0\0\0red\3\0\0\0redx", b"\xff" * 8]
+)
+def test_texts_stand_behind_their_lengths(raw):
+    body = {
+        "inputs": [
+            {"name": "colour", "datatype": "BYTES", "shape": [1, 2], "parameters": {"binary_data_size": len(raw)}}
+        ]
+    }
+    head = json.dumps(body).encode()
+    with pytest.raises(Refusal, match="expected"):
+        ask(head + raw, "names", str(len(head)))
+
+
+@pytest.mark.parametrize("header", ["x", "-1", "1e3", "999999999999999999", "99", " 1", "\u0663"])
+def test_a_header_that_names_no_bytes_of_the_body(header):
+    with pytest.raises(Refusal, match="Inference-Header-Content-Length: expected 0 to"):
+        ask(b"{}", header=header)
+
+
+# --- anything ---------------------------------------------------------------------------------------------------------
+
+_ODD = [None, True, -1, 0, 2**70, 1e999, "", "x", [], {}, [[]], [None], {"a": 1}, "\u0000", "FP32", "BYTES", -0.5]
+
+
+def spoiled(value, dice):
+    """`value` with something else somewhere in it."""
+    if dice.random() < 0.25:
+        return dice.choice(_ODD)
+    if isinstance(value, dict) and value:
+        key = dice.choice(list(value))
+        return value | {key: spoiled(value[key], dice)}
+    if isinstance(value, list) and value:
+        at = dice.randrange(len(value))
+        return [*value[:at], spoiled(value[at], dice), *value[at + 1 :]]
+    return dice.choice(_ODD)
+
+
+def fuzzed(seed):
+    """(body, header) of some bytes that are nearly a request."""
+    dice = random.Random(seed)
+    whole = policy_input(dice.choice((1, 2))) | {
+        "id": "a",
+        "outputs": [{"name": "y", "parameters": {"binary_data": True}}],
+        "parameters": {"sequence_id": 4, "sequence_start": True},
+    }
+    if dice.random() < 0.4:
+        whole["inputs"][0]["parameters"] = {"binary_data_size": dice.choice((64, 128, 0, 63))}
+    for _ in range(dice.randrange(3)):
+        whole = spoiled(whole, dice)
+    body = bytearray(json.dumps(whole).encode())
+    if dice.random() < 0.3:
+        for _ in range(dice.randrange(1, 6)):
+            body[dice.randrange(len(body))] = dice.randrange(256)
+    header = dice.choice((None, None, str(len(body)), str(dice.randrange(len(body) + 9)), "0", "-1"))
+    return bytes(body) + HALF * dice.randrange(3), header
+
+
+@pytest.mark.parametrize("seeds", [range(3000)])
+def test_any_bytes_are_a_call_or_a_refusal(seeds):
+    async def all_of_them():
+        found, refusals = {"call": 0, "refusal": 0}, set()
+        for seed in seeds:
+            body, header = fuzzed(seed)
+            try:
+                question = await asked(body, header, ends("policy"), 64)
+            except Refusal as error:
+                told = (error.status, str(error))
+                found["refusal"] += 1
+                refusals.add(told)
+            else:
+                assert [len(raw) for raw in question.inputs] == [64 * question.count]
+                found["call"] += 1
+        return found, refusals
+
+    found, refusals = asyncio.run(all_of_them())
+    assert min(found.values()) > len(seeds) // 50, found
+    assert {status for status, _ in refusals} <= {400, 413} and max(len(words) for _, words in refusals) < 500
