@@ -1,7 +1,7 @@
 """A model as one function block of Structured Text, with no runtime: for PLCs that can call nothing.
 
     model.onnx --frontend, passes, lowering of the engine--> kernel calls --inline_kernels, inline_trees--> lines
-        Gemm + Relu        gemm_f32 (x, weights, bias, y)          FOR rt_i := 0 TO 63 DO ...
+        Gemm + Relu        gemm_f32 (x, weights, bias, y)          WHILE rt_i < 64 DO ...
 
 The text comes from the same kernel calls that the engine runs, so both compute the same. docs/st-inline.md says what is exact.
 """
@@ -125,6 +125,7 @@ def inline_block(
     types, sections = _interface(ends, block, flavour)
     header = _header(lowered, naming, writer, block, title)
     try:
+        first = writer.first()
         constants = writer.declarations()
     except Refusal as refusal:
         raise ExportError(f"{title} cannot be inlined: {refusal.why}; {refusal.help}") from refusal
@@ -133,7 +134,7 @@ def inline_block(
         flavour=flavour,
         types=types,
         declaration=f"{header}FUNCTION_BLOCK {block}\n{sections}{constants}",
-        body="\n".join(writer.lines) + "\n",
+        body="\n".join([*first, *writer.lines]) + "\n",
         cost={text: writer.cost[key] for key, text in _COSTS.items()},
         numbers=writer.elements,
         notes=assumed,

@@ -1,8 +1,8 @@
 """Kernel calls of the engine as Structured Text: one function per kernel, which writes the lines of one call.
 
-    Call("gemm_f32", GEMM(a=x, b=weights, ...))   ->   FOR rt_i := 0 TO 63 DO
+    Call("gemm_f32", GEMM(a=x, b=weights, ...))   ->   WHILE rt_i < 64 DO
                                                            rt_v := rt_c2[rt_i];
-                                                           FOR rt_j := 0 TO 6 DO
+                                                           WHILE rt_j < 7 DO
                                                                rt_v := rt_v + rt_c1[...] * x[rt_j]; ...
 
 What a call's record holds is in `rt_engine.kernels.interface`, what the kernels do in the modules of the same names. Sums run in
@@ -289,7 +289,7 @@ def _log_sum_exp(call: Call, writer: Writer) -> None:
     record = call.record
     x, out, outer, count, inner = record.x, record.out, record.outer, record.count, record.inner
     v, m = writer.value("v", x.dtype), writer.value("a", x.dtype)
-    largest = number(np.finfo(x.dtype).max, x.dtype)
+    largest = writer.literal(np.finfo(x.dtype).max, x.dtype)
     with writer.loop("r", outer) as r, writer.loop("i", inner) as i:
         start = (r, count * inner)
         writer.line(f"{m} := {writer.element(x, place(start, (i, 1)))};")
@@ -359,7 +359,8 @@ def _layer_norm(call: Call, writer: Writer) -> None:
     if record.mean is not None or record.deviation is not None:
         raise Refusal("mean and deviation as outputs are not inlined", "leave these outputs out")
     mean, v = writer.value("a", x.dtype), writer.value("v", x.dtype)
-    count, epsilon = number(n, x.dtype), number(record.epsilon, x.dtype)
+    count = number(n, x.dtype)
+    epsilon = writer.literal(np.asarray(record.epsilon, x.dtype)[()], x.dtype)
     with writer.loop("r", rows) as r:
         writer.line(f"{mean} := 0.0;")
         if not record.about_zero:

@@ -1,16 +1,16 @@
 """Ensembles of trees as Structured Text: a walk through tables, as many steps for every input.
 
-    FOR rt_j := 0 TO trees - 1 DO
+    WHILE rt_j < trees DO
         rt_n := roots[rt_j];
-        FOR rt_k := 1 TO depths[rt_j] DO                   always as many steps as the tree is deep
+        WHILE rt_k < depths[rt_j] DO                       always as many steps as the tree is deep
             IF rt_x[features[rt_n]] <= thresholds[rt_n] THEN
                 rt_n := children[rt_n];                    children are neighbours: the second is for larger values, and NaN
             ELSE
                 rt_n := children[rt_n] + 1;
             END_IF;
-        END_FOR;
+        END_WHILE;
         rt_v := rt_v + thresholds[rt_n];                   of a leaf: its weight, or the row of `leaves` where its weights begin
-    END_FOR;
+    END_WHILE;
 
 A leaf is its own child: its feature is the last element of rt_x, which is smaller than any threshold. Weights are summed in the order
 of the engine's kernel (`rt_engine.kernels.trees`), so the sums have the same bits.
@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plc_bindings.st.inline_kernels import kernel
-from plc_bindings.st.inline_writer import Writer, number, place, type_of
+from plc_bindings.st.inline_writer import Writer, place, type_of
 from rt_engine.ops.base import Refusal
 from rt_engine.ops.packing.trees import GROUP
 from rt_engine.program.calls import Buffer, Call
@@ -181,13 +181,15 @@ def _walk(call: Call, writer: Writer, tables: Tables, n: str, chain: Callable[[s
 
 
 _WALK: Final = """
-FOR $k := 1 TO $depths[$j] DO
+$k := 0;
+WHILE $k < $depths[$j] DO
     IF $x[$features[$n]] <= $thresholds[$n] THEN
         $n := $children[$n];
     ELSE
         $n := $children[$n] + 1;
     END_IF;
-END_FOR;
+    $k := $k + 1;
+END_WHILE;
 """
 
 
@@ -196,7 +198,7 @@ def _write_inputs(x: Buffer, writer: Writer, tables: Tables, features: int, copi
 
     features | those again, with the smallest number for NaN, if copies = 2 | what leaves compare | 0 for NaN, 1 for numbers, if asked
     """
-    largest, zero = number(np.finfo(x.dtype).max, x.dtype), features * copies
+    largest, zero = writer.literal(np.finfo(x.dtype).max, x.dtype), features * copies
     clamp, asked = _mend_thresholds(tables, x.dtype, features, zero)
     name = writer.local("x", f"ARRAY [0..{zero + features * asked}] OF {type_of(x.dtype)}")
     with writer.loop("i", features) as i:

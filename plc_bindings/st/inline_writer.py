@@ -2,7 +2,7 @@
 
 writer.constant(w)  ->  rt_c1            VAR CONSTANT rt_c1 : ARRAY [0..447] OF REAL := [...]
 writer.element(b, i)->  rt_t2[rt_i]      element i of a buffer: an input, an output, a temporary, or a literal
-with writer.loop("rt_i", 64) as i:       FOR rt_i := 0 TO 63 DO ... END_FOR; a loop of one turn is no loop: i = "0"
+with writer.loop("i", 64) as i:          rt_i := 0; WHILE rt_i < 64 DO ... END_WHILE; a loop of one turn is no loop: i = "0"
     writer.line(f"...[{i}] := 0.0;")
 """
 
@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from math import isfinite
+from math import frexp, inf, isfinite, ldexp
 from typing import Any, Final
 
 import numpy as np
@@ -41,8 +41,20 @@ def type_of(dtype: np.dtype[Any]) -> str:
     return TYPES[dtype.name]
 
 
+POWER: Final = 64
+"""Of two: what numbers outside of REAL's range are products of."""
+
+
+def beyond(value: Any) -> bool:
+    """Is it a number of LREAL that REAL does not reach? matiec takes no literal for it."""
+    size, single = abs(float(value)), np.finfo(np.float32)
+    return bool(np.finfo(np.float64).tiny <= size < inf) and not float(single.tiny) <= size <= float(single.max)
+
+
 def number(value: Any, dtype: np.dtype[Any]) -> str:
     """A literal that reads back as the same bits: 9 significant digits for REAL, 17 for LREAL; `1.0E-5`, never `1E-5`.
+
+    What is too small to be normal is 0.0, as in the engine. LREAL that REAL does not reach is a product: `Writer.literal`.
 
     Raises:
         Refusal: infinite or NaN, for which there is no literal, or too large for DINT.
@@ -57,6 +69,8 @@ def number(value: Any, dtype: np.dtype[Any]) -> str:
         return str(int(value))
     if not isfinite(value):
         raise Refusal(f"one of its constants is {value}, which Structured Text cannot write", "train the model again")
+    if abs(value) < np.finfo(dtype).tiny:
+        return "0.0"
     if (
         abs(value) == np.finfo(np.float32).max and dtype.itemsize == 4
     ):  # its 9 digits are rounded up, beyond what REAL holds
@@ -107,6 +121,7 @@ class Writer:
     bounded: dict[Storage, int] = field(default_factory=dict)
     """Indices that a search made: they are below this."""
     types: dict[Storage, str] = field(default_factory=dict)
+    _products: dict[float, str] = field(default_factory=dict)
     _written: dict[int, str] = field(default_factory=dict)
     _kept: list[Any] = field(default_factory=list)
     _depth: int = 0
@@ -129,16 +144,18 @@ class Writer:
 
     @contextmanager
     def loop(self, counter: str, count: int) -> Iterator[str]:
-        """`count` turns; gives what stands for the index."""
+        """`count` turns; gives what stands for the index. No FOR: compilers disagree on how often one runs (ADR 48)."""
         if count == 1:
             yield "0"
             return
         name = self.local(counter, "DINT")
-        self.line(f"FOR {name} := 0 TO {count - 1} DO")
+        self.line(f"{name} := 0;")
+        self.line(f"WHILE {name} < {count} DO")
         self._depth, self._times = self._depth + 1, self._times * count
         yield name
+        self.line(f"{name} := {name} + 1;")
         self._depth, self._times = self._depth - 1, self._times // count
-        self.line("END_FOR;")
+        self.line("END_WHILE;")
 
     def local(self, name: str, type_: str) -> str:
         """A local variable; one name has one type."""
@@ -162,6 +179,8 @@ class Writer:
 
     def literal(self, value: Any, dtype: np.dtype[Any]) -> str:
         """A number in an expression; a constant of its type, if compilers that take literals as LREAL would make another of it."""
+        if dtype == np.float64 and beyond(value):
+            return self._product(float(value))
         text = number(value, dtype)
         if dtype.kind == "f" and float(text) != float(value):
             known = next((n for n, c in self.constants.items() if not c.ndim and c.dtype == dtype and c == value), None)
@@ -170,6 +189,26 @@ class Writer:
                 self.constants[known] = np.asarray(value, dtype)
             return known
         return f"({text})" if text.startswith("-") else text
+
+    def _product(self, value: float) -> str:
+        """The variable that holds a number which no literal of every compiler says; `first` computes it."""
+        known = self._products.get(value)
+        if known is None:
+            known = self._products[value] = self.local(f"w{len(self._products) + 1}", "LREAL")
+        return known
+
+    def first(self) -> list[str]:
+        """Lines in front of all others: numbers outside of REAL's range, as products of powers of two. All steps are exact."""
+        arrays = {n: c for n, c in self.constants.items() if c.dtype == np.float64 and c.ndim}
+        wide = {f"{n}[{i}]": float(c[i]) for n, c in arrays.items() for i in np.flatnonzero([beyond(v) for v in c])}
+        wide |= {name: value for value, name in self._products.items()}
+        if not wide:
+            return []
+        power = self.local("p", "LREAL")
+        return [
+            f"{power} := {number(2.0**POWER, np.dtype(np.float64))};",
+            *(f"{name} := {_factors(value, power)};" for name, value in wide.items()),
+        ]
 
     def known_value(self, buffer: Buffer) -> NDArray[Any] | None:
         """The buffer's value, if it does not depend on the inputs."""
@@ -204,18 +243,23 @@ class Writer:
         return sum(c.size for c in self.constants.values()) + sum(int(last) + 1 for last in arrays)
 
     def declarations(self) -> str:
-        """The sections VAR CONSTANT and VAR."""
-        text = ""
-        if self.constants:
-            text += "VAR CONSTANT\n"
-            for name, values in self.constants.items():
-                if not values.ndim:
-                    text += f"    {name} : {type_of(values.dtype)} := {number(values[()], values.dtype)};\n"
-                    continue
-                literals = [number(v, values.dtype) for v in values]
-                head = f"    {name} : ARRAY [0..{len(literals) - 1}] OF {type_of(values.dtype)} := [\n"
-                text += f"{head}{wrapped(literals, ' ' * 8)}];\n"
-            text += "END_VAR\n"
-        if self.locals:
-            text += "VAR\n" + "".join(f"    {n} : {t};\n" for n, t in self.locals.items()) + "END_VAR\n"
-        return text
+        """The sections VAR CONSTANT and VAR; after `first`."""
+        fixed, set_ = "", ""
+        for name, values in self.constants.items():
+            if not values.ndim:
+                fixed += f"    {name} : {type_of(values.dtype)} := {number(values[()], values.dtype)};\n"
+                continue
+            wide = values.dtype == np.float64 and any(map(beyond, values))
+            literals = ["0.0" if wide and beyond(v) else number(v, values.dtype) for v in values]
+            head = f"    {name} : ARRAY [0..{len(literals) - 1}] OF {type_of(values.dtype)} := [\n"
+            text = f"{head}{wrapped(literals, ' ' * 8)}];\n"
+            fixed, set_ = (fixed, set_ + text) if wide else (fixed + text, set_)
+        set_ += "".join(f"    {n} : {t};\n" for n, t in self.locals.items())
+        return (f"VAR CONSTANT\n{fixed}END_VAR\n" if fixed else "") + (f"VAR\n{set_}END_VAR\n" if set_ else "")
+
+
+def _factors(value: float, power: str) -> str:
+    """A number as its digits, times or divided by 2**64 as often as is needed."""
+    times = (frexp(value)[1] - 1) // POWER
+    digits = number(ldexp(value, -POWER * times), np.dtype(np.float64))
+    return digits + f" {'*' if times > 0 else '/'} {power}" * abs(times)

@@ -155,6 +155,6 @@ def _block(model: Exported, modbus: Modbus) -> Unit:
 
 def _variables(text: str) -> str:
     found = [(name, kind) for kind, name in registers.VARIABLES.items() if re.search(rf"\b{name}\b", text)]
-    if "FOR i " in text:
+    if "WHILE i " in text:
         found.append(("i", "UDINT"))
     return "".join(f"    {name} : {kind};\n" for name, kind in found)

@@ -123,11 +123,13 @@ def _fields(struct: Struct, order: Order, variable: str, at: int, packing: bool)
         found, length = carrier(field.type), _length(field.type)
         value = f"{variable}.{field.name}"
         if isinstance(field.type, Array):
-            yield f"FOR i := 0 TO {length - 1} DO"
+            yield "i := 0;"
+            yield f"WHILE i < {length} DO"
             step = f"{found.registers} * i" if found.registers > 1 else "i"
             places = [f"aRegisters[{at + word} + {step}]" for word in range(found.registers)]
             yield from (f"    {line}" for line in _value(found, f"{value}[i]", places, order, packing))
-            yield "END_FOR;"
+            yield "    i := i + 1;"
+            yield "END_WHILE;"
         else:
             places = [f"aRegisters[{at + word}]" for word in range(found.registers)]
             yield from _value(found, value, places, order, packing)

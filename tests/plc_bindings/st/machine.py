@@ -344,6 +344,13 @@ class Machine:
             except _Exit:
                 return
 
+    def _while_statement(self, node: Any, scopes: list[dict[str, Any]]) -> None:
+        while self.truth(node.child_by_field_name("condition"), scopes):
+            try:
+                self._all(node.children_by_field_name("body"), scopes)
+            except _Exit:
+                return
+
     def _invocation_statement(self, node: Any, scopes: list[dict[str, Any]]) -> None:
         self._call(node.children[0], scopes)
 
