@@ -23,14 +23,29 @@ from fieldbus.link.link import Link
 from fieldbus.link.state import LINK_STATISTICS
 from fieldbus.plc.link import PlcLink
 from fieldbus.statistic import Statistic
+from fieldbus.tags import Quality
 from plc_bindings.data.commands import NO_COMMANDS, Commands
-from plc_bindings.data.database import Area, Database, Symbol
+from plc_bindings.data.database import Area, Database, Moment, Symbol
 from plc_bindings.data.model_area import ModelArea, ModelFile
 from plc_bindings.data.models import Models
 from plc_bindings.data.packing import Packing, shown
 from plc_bindings.data.record import Record, text
 from plc_bindings.data.recorder_area import RecorderArea, RecorderShown
-from plc_bindings.data.types import BOOL, LREAL, REAL, SCALARS, UDINT, UINT, ULINT, Field, String, Struct, identifier
+from plc_bindings.data.types import (
+    BOOL,
+    LREAL,
+    REAL,
+    SCALARS,
+    UDINT,
+    UINT,
+    ULINT,
+    Field,
+    String,
+    Struct,
+    counted,
+    identifier,
+    in_words,
+)
 from rt_native.histogram import Histogram
 from scheduler.scheduler import Scheduler
 from scheduler.stats import TASK_STATISTICS
@@ -59,6 +74,10 @@ def _struct(name: str, statistics: Sequence[Statistic], *placed: Field | str) ->
     return Struct(name, (*first, *fields.values()))
 
 
+LINK_STATES: Final = ("stopped", "connecting", "up", "degraded", "down")
+_LINK_STATES: Final = counted(*LINK_STATES)
+_TASK_STATES: Final = counted("idle", "running", "stopped", "hung")
+_ACTIONS: Final = counted("live", "held", "safe", "the fallback's")
 _MOST_REAL: Final = 3.0e38
 _OF_MONITOR: Final = ("MonitorValue", "MonitorLargest")
 
@@ -89,8 +108,8 @@ _TASK: Final = _struct(
     Field("CycleTimeExceeded", BOOL, comment="the newest deadline was missed"),
     "ExceedCounter",
     "MissedTicks",
-    Field("State", UINT, comment="0 idle, 1 running, 2 stopped, 3 hung"),
-    Field("Action", UINT, comment="newest outputs: 0 live, 1 held, 2 safe, 3 the fallback's"),
+    Field("State", UINT, comment=in_words(_TASK_STATES), names=_TASK_STATES),
+    Field("Action", UINT, comment=f"newest outputs: {in_words(_ACTIONS)}", names=_ACTIONS),
     Field("Status", UDINT, comment="why; 0 is good"),
     Field("ModelVersion", UDINT),
     Field("WakeUp", _LATENCY),
@@ -106,7 +125,7 @@ _TASK_LATER: Final = _later(_TASK, TASK_STATISTICS)
 _LINK: Final = _struct(
     "ST_RtLink",
     LINK_STATISTICS,
-    Field("State", UINT, comment="0 stopped, 1 connecting, 2 up, 3 degraded, 4 down"),
+    Field("State", UINT, comment=in_words(_LINK_STATES), names=_LINK_STATES),
     *("Reads", "Writes", "Errors", "Reconnects", "SafeWrites", "Timeouts"),
     Field("RoundTrip", _LATENCY),
     Field("LastError", String(127)),
@@ -126,7 +145,6 @@ _SERVER: Final = Struct(
         Field("AuditHead", String(64), comment="hash of its newest record: kept elsewhere, it proves the log up to it"),
     ),
 )
-LINK_STATES: Final = ("stopped", "connecting", "up", "degraded", "down")
 
 
 class _Latency:
@@ -249,6 +267,11 @@ class ChannelArea(Area):
         """All tags of one moment."""
         return self.packing.pack(self._channel.latest()[0])
 
+    def moment(self) -> Moment:
+        """The same, with what the link says of it."""
+        sample = self._channel.read()
+        return Moment(lambda: self.packing.pack(sample.values), sample.quality, sample.timestamp_ns)
+
 
 class PlcOutputs(Area):
     """What tasks drive for PLC clients."""
@@ -274,6 +297,11 @@ class PlcInputs(Area):
     def read(self) -> bytes:
         """All inputs as they were last written."""
         return self.packing.pack(self._link.inputs())
+
+    def moment(self) -> Moment:
+        """The same; good as long as clients write them."""
+        data, quality = self.read(), Quality.GOOD if self._link.status().state == "up" else Quality.BAD
+        return Moment(lambda: data, quality, time.monotonic_ns())
 
     def write(self, data: bytes, changed: Sequence[tuple[int, int]]) -> None:
         """Publish all inputs to the tasks."""
@@ -324,11 +352,13 @@ def database(shown: Shown) -> Database:
         add(f"Links.{identifier(link.name)}", LinkArea(link))
     tags: dict[str, Symbol] = {}
     for link in shown.links.values():
+        limits = {tag.name: (tag.low, tag.high) for tag in link.tags}
         for area in _tag_areas(link, shown.image):
             packing: Packing = area.packing  # type: ignore[attr-defined]
             for tag, field in zip(packing.tags, packing.type.fields, strict=True):
                 place = packing.type.offsets[field.name]
-                tags[tag.name] = Symbol(f"Tags.{field.name}", field.type, len(areas), place, tag.unit)
+                name = f"Tags.{field.name}"
+                tags[tag.name] = Symbol(name, field.type, len(areas), place, tag.unit, "", *limits[tag.name])
             areas.append(area)
     symbols += [tags[name] for name in shown.tags if name in tags]
     if shown.recorder is not None:  # it came later: it lies behind all others

@@ -8,14 +8,29 @@ Session   one client's requests: begin(), read(), write(), commit(). Within a re
 
 from __future__ import annotations
 
+import math
+import time
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from fieldbus.tags import Quality
 from plc_bindings.data.types import Leaf, Struct, Type, find, leaves
 from plc_bindings.errors import NameClashError
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """An area as it was: how good its values are, and since when they are so (CLOCK_MONOTONIC; 0: there never were any).
+
+    `pack` makes its bytes, in any thread: what asks for them pays for them.
+    """
+
+    pack: Callable[[], bytes]
+    quality: Quality
+    timestamp_ns: int
 
 
 class Area(ABC):
@@ -33,6 +48,11 @@ class Area(ABC):
     def read(self) -> bytes:
         """All bytes as they are now."""
 
+    def moment(self) -> Moment:
+        """What `read` gives, with its quality and time, for protocols that carry them."""
+        data = self.read()
+        return Moment(lambda: data, Quality.GOOD, time.monotonic_ns())
+
     def write(self, data: bytes, changed: Sequence[tuple[int, int]]) -> None:
         """Publish new bytes at once; `changed` are the (offset, length) that a client wrote."""
         raise NotImplementedError(f"area {self.name} is read-only")
@@ -44,7 +64,7 @@ class Area(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Symbol:
-    """A named value: `name` is unique without regard to case."""
+    """A named value: `name` is unique without regard to case. `low`, `high`: outside of them it is no value."""
 
     name: str
     type: Type
@@ -52,6 +72,8 @@ class Symbol:
     offset: int
     unit: str = ""
     comment: str = ""
+    low: float = -math.inf
+    high: float = math.inf
 
     @property
     def size(self) -> int:

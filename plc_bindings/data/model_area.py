@@ -19,7 +19,7 @@ from plc_bindings.data.changes import ChangeView
 from plc_bindings.data.commands import NO_COMMANDS, Commands
 from plc_bindings.data.models import Served
 from plc_bindings.data.record import Record, text
-from plc_bindings.data.types import BOOL, LREAL, UDINT, UINT, ULINT, Field, String, Struct
+from plc_bindings.data.types import BOOL, LREAL, UDINT, UINT, ULINT, Field, String, Struct, in_words
 from rt_engine.change import ChangeState, Verdict
 
 COMMANDS: Final = ("Commit", "Rollback")
@@ -27,14 +27,17 @@ FIRST_OF_CHANGE: Final = "ChangeState"
 """From this field on, a model's values lie elsewhere among Modbus registers: there was no room for more between two models."""
 
 
-def _numbers(kind: type[ChangeState] | type[Verdict]) -> str:
-    """`0 none, 1 staged, ...`"""
-    return ", ".join(f"{member.value} {member.name.lower().replace('_', ' ')}" for member in kind)
+def _names(kind: type[ChangeState] | type[Verdict]) -> tuple[tuple[str, int], ...]:
+    """`none` 0, `staged` 1, ..."""
+    return tuple((member.name.lower().replace("_", " "), member.value) for member in kind)
 
+
+_STATES: Final = _names(ChangeState)
+_VERDICTS: Final = _names(Verdict)
 
 _CHANGE: Final = (
-    Field("ChangeState", UINT, comment=f"of the newest change: {_numbers(ChangeState)}"),
-    Field("Verdict", UINT, comment=f"why a task found it bad: {_numbers(Verdict)}"),
+    Field("ChangeState", UINT, comment=f"of the newest change: {in_words(_STATES)}", names=_STATES),
+    Field("Verdict", UINT, comment=f"why a task found it bad: {in_words(_VERDICTS)}", names=_VERDICTS),
     Field("LiveVersion", UDINT, comment="whose outputs tasks publish"),
     Field("CandidateVersion", UDINT, comment="that the change brings; 0: it has no number yet"),
     Field("Remaining", LREAL, "s", "of the state; -1: it does not end with time"),

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from plc_bindings.data.record import Record, text
-from plc_bindings.data.types import UDINT, UINT, ULINT, Field, String, Struct
+from plc_bindings.data.types import UDINT, UINT, ULINT, Field, String, Struct, counted, in_words
 
+_STATES: Final = counted("waits for a trigger", "writes", "cannot write")
 RECORDER: Final = Struct(
     "ST_RtRecorder",
     (
-        Field("State", UINT, comment="0 waits for a trigger, 1 writes, 2 cannot write"),
+        Field("State", UINT, comment=in_words(_STATES), names=_STATES),
         Field("Record", UINT, comment="write 1: what lies before and after now is kept"),
         Field("Triggers", UDINT, comment="since the start"),
         Field("Files", UDINT, comment="in its folder"),

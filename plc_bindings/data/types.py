@@ -62,12 +62,13 @@ class Array:
 
 @dataclass(frozen=True)
 class Field:
-    """One element of a structure. `name` is an IEC identifier."""
+    """One element of a structure. `name` is an IEC identifier; `names`: what its numbers stand for, (name, number) each."""
 
     name: str
     type: Type
     unit: str = ""
     comment: str = ""
+    names: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -121,19 +122,37 @@ class Leaf:
     offset: int
     unit: str = ""
     comment: str = ""
+    names: tuple[tuple[str, int], ...] = ()
 
 
-def leaves(type_: Type, path: str = "", offset: int = 0, unit: str = "", comment: str = "") -> Iterator[Leaf]:
+def counted(*names: str) -> tuple[tuple[str, int], ...]:
+    """`Field.names` of an enumeration from 0."""
+    return tuple((name, number) for number, name in enumerate(names))
+
+
+def in_words(names: tuple[tuple[str, int], ...]) -> str:
+    """`0 idle, 1 running`, for a comment."""
+    return ", ".join(f"{number} {name}" for name, number in names)
+
+
+def leaves(
+    type_: Type,
+    path: str = "",
+    offset: int = 0,
+    unit: str = "",
+    comment: str = "",
+    names: tuple[tuple[str, int], ...] = (),
+) -> Iterator[Leaf]:
     """All leaves in the order of their bytes; arrays of structures are opened, arrays of scalars are one leaf."""
     if isinstance(type_, Struct):
         for field in type_.fields:
-            below = f"{path}.{field.name}" if path else field.name
-            yield from leaves(field.type, below, offset + type_.offsets[field.name], field.unit, field.comment)
+            below, at = f"{path}.{field.name}" if path else field.name, offset + type_.offsets[field.name]
+            yield from leaves(field.type, below, at, field.unit, field.comment, field.names)
     elif isinstance(type_, Array) and not isinstance(type_.element, Scalar):
         for i in range(type_.count):
             yield from leaves(type_.element, f"{path}[{i}]", offset + i * type_.element.size, unit, comment)
     else:
-        yield Leaf(path, type_, offset, unit, comment)
+        yield Leaf(path, type_, offset, unit, comment, names)
 
 
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d{1,9})\]", re.ASCII)
