@@ -16,6 +16,7 @@ from plc_bindings.data.types import UDINT, Field, Leaf, Struct, leaves
 from plc_bindings.opcua.codec import Codec
 from plc_bindings.opcua.tree import Argument, Class, Link, Method, Names, Node, Place, Tree, Type
 from plc_bindings.opcua.units import unit
+from plc_bindings.opcua.words import standard
 
 _IDS = ua.ObjectIds
 PREDICT, PULSE, GENERATE, COMMIT_FILE, WRITE, CLOSE, POSITION = (
@@ -24,8 +25,9 @@ PREDICT, PULSE, GENERATE, COMMIT_FILE, WRITE, CLOSE, POSITION = (
 """What methods do. Pulse: a command of an area, as if a client had written FALSE and then TRUE."""
 UPDATE: Final = "Update"
 TRANSFER: Final = "Transfer"
-NAMEPLATE: Final = ("Manufacturer", "Model")
+NAMEPLATE: Final = ("Manufacturer", "Model", "ComponentName")
 """Properties of a machine's identification that are texts for people; the others are plain."""
+_NUMBERS: Final = {"YearOfConstruction": ua.VariantType.UInt16, "MonthOfConstruction": ua.VariantType.Byte}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Plate:
     """A machine's nameplate, and what a model's update shows: what the tree takes beside the database."""
 
     machine: str = ""
-    identification: Mapping[str, str] = field(default_factory=dict)
+    identification: Mapping[str, str | int] = field(default_factory=dict)
     updatable: tuple[str, ...] = ()
     """Models that clients may send a file for."""
     update_state: Callable[[str], tuple[str, int, str]] = lambda model: ("Idle", 0, "")
@@ -135,7 +137,7 @@ def _argument(argument: Argument) -> ua.Argument:
     shown = ua.Argument()
     shown.Name, shown.Description = argument.name, ua.LocalizedText(argument.description)
     codec: Codec | None = argument.codec
-    shown.DataType = ua.NodeId(argument.data_type if codec is None else codec.type.value)
+    shown.DataType = standard(argument.data_type if codec is None else codec.type.value)
     shown.ValueRank = 1 if codec is not None and codec.count else -1
     shown.ArrayDimensions = [codec.count] if codec is not None and codec.count else []
     return shown
@@ -168,7 +170,9 @@ def _updatable(tree: Tree, name: str, model: Node, plate: Plate) -> None:
     update = tree.object(model, UPDATE, Type.TEMPORARY_FILE_TRANSFER)
     tree.property(update, "ClientProcessingTimeout", partial(_constant, ua.Variant(30_000.0)), _IDS.Duration)
     handle = _plain("FileHandle", _IDS.UInt32)
-    options = _plain("GenerateOptions", _IDS.BaseDataType, "ByteString: the file's signature, as `rt-engine sign` writes it")
+    options = _plain(
+        "GenerateOptions", _IDS.BaseDataType, "ByteString: the file's signature, as `rt-engine sign` writes it"
+    )
     target = _plain("FileNodeId", _IDS.NodeId)
     machine = _plain("CompletionStateMachine", _IDS.NodeId)
     _method(tree, update, GENERATE, GENERATE, name, (options,), (target, handle))
@@ -189,15 +193,13 @@ def _updatable(tree: Tree, name: str, model: Node, plate: Plate) -> None:
         )[part]
 
     state = tree.property(steps, "CurrentState", partial(said, 0), _IDS.LocalizedText)
-    state.link = Link.HAS_COMPONENT
+    state.link, state.type = Link.HAS_COMPONENT, Type.STATE_VARIABLE
     identifiers = {
         "Idle": _IDS.FileTransferStateMachineType_Idle,
         "ApplyWrite": _IDS.FileTransferStateMachineType_ApplyWrite,
         "Error": _IDS.FileTransferStateMachineType_Error,
     }
-    tree.property(
-        state, "Id", lambda: ua.Variant(ua.NodeId(identifiers[plate.update_state(name)[0]])), _IDS.NodeId
-    )
+    tree.property(state, "Id", lambda: ua.Variant(standard(identifiers[plate.update_state(name)[0]])), _IDS.NodeId)
     tree.property(steps, "Status", partial(said, 1), _IDS.UInt32)
     tree.property(steps, "Message", partial(said, 2), _IDS.String)
 
@@ -209,8 +211,9 @@ def _machine(tree: Tree, plate: Plate) -> None:
     identification = tree.object(machine, "Identification")
     for name, value in plate.identification.items():
         is_text = name in NAMEPLATE
-        shown = ua.Variant(ua.LocalizedText(value) if is_text else value)
-        tree.property(identification, name, partial(_constant, shown), _IDS.LocalizedText if is_text else _IDS.String)
+        type_ = _NUMBERS.get(name, ua.VariantType.LocalizedText if is_text else ua.VariantType.String)
+        shown = ua.Variant(ua.LocalizedText(str(value)) if is_text else value, type_)
+        tree.property(identification, name, partial(_constant, shown), type_.value)
 
 
 def names_of(node: Node) -> Names:

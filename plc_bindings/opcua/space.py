@@ -12,6 +12,7 @@ from asyncua import ua
 from asyncua.server.address_space import AddressSpace, AttributeValue, NodeData, ViewService
 
 from plc_bindings.opcua.tree import Class, Computed, Link, Method, Names, Node, Place, Tree, Type
+from plc_bindings.opcua.words import named, standard, status
 
 NAMESPACE: Final = "urn:rt-engine:station"
 INDEX: Final = 2
@@ -19,24 +20,25 @@ INDEX: Final = 2
 _A = ua.AttributeIds
 _READ, _WRITE = 0x01, 0x02
 _SCALAR, _ONE_DIMENSION = -1, 1
-_OBJECTS, _ENUMERATION = ua.NodeId(ua.ObjectIds.ObjectsFolder), ua.NodeId(ua.ObjectIds.Enumeration)
+_OBJECTS, _ENUMERATION = standard(ua.ObjectIds.ObjectsFolder), standard(ua.ObjectIds.Enumeration)
 
 
 def node_id(node: Node) -> ua.NodeId:
     """Its identifier."""
-    return ua.NodeId(node.path, INDEX, ua.NodeIdType.String)
+    return named(node.path, INDEX)
 
 
 def browse_name(node: Node) -> ua.QualifiedName:
-    """Its name: those that the standard defines are the standard's."""
-    standard = node.link == Link.HAS_PROPERTY and node.name in STANDARD or node.type is Type.NONE and node.name in STANDARD
-    return ua.QualifiedName(node.name, 0 if standard else INDEX)
+    """Its name: what the standard has named is the standard's."""
+    is_standard = node.name in STANDARD and (node.cls is Class.METHOD or isinstance(node.content, Computed))
+    return ua.QualifiedName(node.name, 0 if is_standard else INDEX)
 
 
 STANDARD: Final = frozenset(
-    "EngineeringUnits EURange InputArguments OutputArguments EnumValues ClientProcessingTimeout GenerateFileForWrite "
-    "CloseAndCommit Write Close GetPosition CurrentState Id".split()
+    {"EngineeringUnits", "EURange", "InputArguments", "OutputArguments", "EnumValues", "ClientProcessingTimeout"}
+    | {"GenerateFileForWrite", "CloseAndCommit", "Write", "Close", "GetPosition", "CurrentState", "Id"}
 )
+"""Names that the standard gives."""
 
 Reference = tuple[Link, bool, ua.NodeId, Node | None]
 """(type, forward, target, target if it is ours)"""
@@ -94,7 +96,7 @@ class Space(AddressSpace):
     ) -> ua.StatusCode:
         """Of the standard nodes, by the server itself: ours are written elsewhere."""
         if self.ours(nodeid) is not None:
-            return ua.StatusCode(ua.StatusCodes.BadNotWritable)
+            return status(ua.StatusCodes.BadNotWritable)
         return await super().write_attribute_value(nodeid, attr, value)
 
     # --- a node of ours -----------------------------------------------------------------------------------------------
@@ -103,20 +105,20 @@ class Space(AddressSpace):
         """What it has; Bad_AttributeIdInvalid: nothing of the kind."""
         found = _COMMON.get(attr) or _OF_CLASS[node.cls].get(attr)
         if found is None:
-            return ua.DataValue(StatusCode_=ua.StatusCode(ua.StatusCodes.BadAttributeIdInvalid))
+            return ua.DataValue(StatusCode=status(ua.StatusCodes.BadAttributeIdInvalid))
         return ua.DataValue(found(self, node))
 
     def data_type(self, node: Node) -> ua.NodeId:
         """Of a variable."""
         content = node.content
         if isinstance(content, Computed):
-            return ua.NodeId(content.data_type)
-        return node_id(self._data_type(node)) if content.names else ua.NodeId(content.codec.type.value)
+            return standard(content.data_type)
+        return node_id(self._data_type(node)) if content.names else standard(content.codec.type.value)
 
     def references(self, node: Node) -> Iterator[Reference]:
         """All of a node: to its type, its parent, its children."""
         if node.type is not Type.NONE:
-            yield Link.HAS_TYPE_DEFINITION, True, ua.NodeId(node.type.value), None
+            yield Link.HAS_TYPE_DEFINITION, True, standard(node.type.value), None
         if node.parent is not None:
             yield node.link, False, node_id(node.parent), node.parent
         else:
@@ -128,11 +130,11 @@ class Space(AddressSpace):
         """As a client sees it."""
         link, forward, target, node = reference
         made = ua.ReferenceDescription()
-        made.ReferenceTypeId, made.IsForward, made.NodeId = ua.NodeId(link.value), forward, target
+        made.ReferenceTypeId, made.IsForward, made.NodeId = standard(link.value), forward, target
         if node is not None:
             made.BrowseName, made.DisplayName = browse_name(node), ua.LocalizedText(node.name)
             made.NodeClass = ua.NodeClass(node.cls.value)
-            made.TypeDefinition = ua.NodeId(node.type.value)
+            made.TypeDefinition = standard(node.type.value)
             return made
         known = self._nodes.get(target)
         if known is not None:
@@ -231,10 +233,10 @@ class View(ViewService):
         fits = {
             link
             for link in Link
-            if self._suitable_reftype(request.ReferenceTypeId, ua.NodeId(link.value), request.IncludeSubtypes)
+            if self._suitable_reftype(request.ReferenceTypeId, standard(link.value), bool(request.IncludeSubtypes))
         }
         for reference in self._space.references(node):
-            link, forward, target, other = reference
+            link, forward, _, other = reference
             if link not in fits or not self._suitable_direction(request.BrowseDirection, forward):
                 continue
             if request.NodeClassMask and other is not None and not request.NodeClassMask & other.cls.value:
@@ -248,7 +250,7 @@ class View(ViewService):
         child = node.children.get(el.TargetName.Name)
         if child is None or browse_name(child) != el.TargetName:
             return []
-        fits = self._suitable_reftype(el.ReferenceTypeId, ua.NodeId(child.link.value), el.IncludeSubtypes)
+        fits = self._suitable_reftype(el.ReferenceTypeId, standard(child.link.value), bool(el.IncludeSubtypes))
         return [node_id(child)] if fits else []
 
 

@@ -49,6 +49,7 @@ class Type(Enum):
     OBJECT = 58
     VARIABLE = 63
     PROPERTY = 68
+    STATE_VARIABLE = 2760
     ANALOG_ITEM = 2368
     ANALOG_UNIT = 17497
     ANALOG_UNIT_RANGE = 17570
@@ -151,7 +152,9 @@ class Tree:
     def property(self, parent: Node, name: str, read: Callable[[], Any], data_type: int, rank: int = -1) -> Node:
         """What belongs to a node, and does not change by itself."""
         content = Computed(read, data_type, rank)
-        node = Node(f"{parent.path}/{name}", name, Class.VARIABLE, Type.PROPERTY, link=Link.HAS_PROPERTY, content=content)
+        node = Node(
+            f"{parent.path}/{name}", name, Class.VARIABLE, Type.PROPERTY, link=Link.HAS_PROPERTY, content=content
+        )
         return self.put(parent, node)
 
     def enumeration(self, name: str, names: Names) -> Node:

@@ -14,8 +14,10 @@ CODES: Final = {
     "%": "P1", "°C": "CEL", "degC": "CEL", "K": "KEL", "m": "MTR", "mm": "MMT", "cm": "CMT", "um": "4H", "m/s": "MTS", "mm/s": "C16",
     "m/min": "2X", "m/s2": "MSK", "rad": "C81", "rad/s": "2A", "deg": "DD", "°": "DD", "rpm": "RPM", "1/min": "RPM", "Hz": "HTZ",
     "kHz": "KHZ", "s": "SEC", "ms": "C26", "us": "B98", "ns": "C47", "min": "MIN", "h": "HUR", "A": "AMP", "mA": "4K", "V": "VLT",
-    "mV": "2Z", "W": "WTT", "kW": "KWT", "kWh": "KWH", "N": "NEW", "kN": "B47", "Nm": "NU", "N*m": "NU", "Pa": "PAL", "kPa": "KPA",
-    "bar": "BAR", "mbar": "MBR", "kg": "KGM", "g": "GRM", "t": "TNE", "l": "LTR", "l/min": "L2", "m3": "MTQ", "m3/h": "MQH", "ohm": "OHM",
+    "mV": "2Z",
+    "W": "WTT", "kW": "KWT", "kWh": "KWH", "N": "NEW", "kN": "B47", "Nm": "NU", "N*m": "NU", "Pa": "PAL", "kPa": "KPA",
+    "bar": "BAR", "mbar": "MBR", "kg": "KGM", "g": "GRM", "t": "TNE", "l": "LTR",
+    "l/min": "L2", "m3": "MTQ", "m3/h": "MQH", "ohm": "OHM",
 }  # fmt: skip
 """As tags have them -> the code."""
 NO_CODE: Final = -1

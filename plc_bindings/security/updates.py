@@ -171,10 +171,15 @@ class Updates:
     ) -> None:
         self._keys, self._slots = tuple(keys), frozenset(slots)
         self._replace, self._serials, self._audit, self._changes = replace, Serials(serials, kept), audit, changes
-        self._most_bytes, self._now = most_bytes, now
+        self.most_bytes, self._now = most_bytes, now
         self._under_way: dict[str, _Upload] = {}
         self._lock = threading.Lock()
         self._one_at_a_time = threading.Lock()
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """Those that may be updated so."""
+        return tuple(sorted(self._slots))
 
     def client(self, who: str) -> ClientUploads:
         """The uploads of one connection."""
@@ -183,8 +188,8 @@ class Updates:
     def _begin(self, slot: str, upload: _Upload) -> int:
         if slot not in self._slots or not self._keys:
             return self._refuse(upload.who, slot, CallStatus.NOT_ALLOWED, "not enabled for this model")
-        if not 0 < upload.size <= self._most_bytes:
-            why = f"{upload.size} bytes; at most {self._most_bytes}"
+        if not 0 < upload.size <= self.most_bytes:
+            why = f"{upload.size} bytes; at most {self.most_bytes}"
             return self._refuse(upload.who, slot, CallStatus.NOT_ALLOWED, why)
         if why := malformed(upload.signature):
             return self._refuse(upload.who, slot, CallStatus.BAD_SIGNATURE, why)
@@ -270,6 +275,18 @@ class ClientUploads:
         if status == CallStatus.OK:
             self._slot, self._upload = model, upload
         return status
+
+    def begin_open(self, model: str, signature: bytes) -> int:
+        """Begin an upload whose size is known when it ends (`end_open`): at most what an upload may have. Gives a status."""
+        return self.begin(model, self._updates.most_bytes, signature)
+
+    def end_open(self) -> int:
+        """What came is all. Gives a status."""
+        upload = self._held()
+        if upload is None or upload.is_activating or not upload.data:
+            return CallStatus.INCOMPLETE
+        upload.size = len(upload.data)
+        return CallStatus.OK
 
     def data(self, offset: int, data: bytes) -> int:
         """Take the next part of the file, or the newest one once more. Gives a status."""

@@ -1,35 +1,26 @@
-"""A server of HTTP in a thread and a loop of its own, so that neither PLC clients nor control wait for it.
+"""A server of HTTP in a thread and a loop of its own.
 
-bind (in the servers' loop: an address that cannot be had is told at the start)
-  -> thread, nicer than the others, away from the tasks' processors
-       Door -> Gate (TLS) -> Caller -> what the kind of server answers
+Door -> Gate (TLS) -> Caller -> what the kind of server answers
 """
 
 from __future__ import annotations
 
 import asyncio
-import functools
-import os
 import socket
-import threading
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Coroutine
-from contextlib import suppress
+import ssl
+from abc import abstractmethod
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
 
 from aiohttp import web
 
+from plc_bindings.net.apart import BACKLOG, STOP_S, Apart
 from plc_bindings.net.gate import Gate, tls_context
-from plc_bindings.net.serving import ServerStatus
 from plc_bindings.security.access import Access
 from plc_bindings.web.door import Door
 
 HANDSHAKE_S: Final = 5.0
-STOP_S: Final = 1.5
-BACKLOG: Final = 1024
-"""Connections that wait to be let in, or turned away: a burst of them must not make those behind it wait for TCP to try again."""
-_Tell = Callable[[BaseException | None], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +35,7 @@ class Place:
     ca: str = ""
 
 
-class ApartServer(ABC):
+class ApartServer(Apart):
     """See `plc_bindings.net.serving.Server`.
 
     Args:
@@ -56,22 +47,11 @@ class ApartServer(ABC):
     """
 
     def __init__(self, kind: str, place: Place, access: Access, nice: int, said: str = "") -> None:
-        self.kind, self.place, self.access, self.nice, self._said = kind, place, access, nice, said or kind
-        self.address: tuple[str, int] = (place.host, place.port)
-        self._thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._done: asyncio.Event | None = None
+        super().__init__(kind, place.host, place.port, access, nice)
+        self.place, self._said = place, said or kind
+        self._context: ssl.SSLContext | None = None
 
     # --- what a kind of server says; `open`, `say_goodbye` and `close` are called in its own thread --------------------
-
-    @property
-    @abstractmethod
-    def requests(self) -> int:
-        """So many came until now. Any thread."""
-
-    @abstractmethod
-    def avoid(self) -> Collection[int]:
-        """Processors that belong to tasks."""
 
     @abstractmethod
     async def open(self) -> web.Server:
@@ -81,71 +61,35 @@ class ApartServer(ABC):
         """What is done all the while."""
         return []
 
-    async def say_goodbye(self) -> None:  # noqa: B027  most have none
+    async def say_goodbye(self) -> None:
         """The last words to those who are connected."""
 
-    async def close(self) -> None:  # noqa: B027  most have nothing to do
+    async def close(self) -> None:
         """All connections are closed."""
 
-    # --- what `Serving` calls -----------------------------------------------------------------------------------------
+    # --- what `Apart` asks --------------------------------------------------------------------------------------------
 
-    def status(self) -> ServerStatus:
-        """How it does. Any thread."""
-        scheme = "https" if self.place.certificate else "http"
-        host, port = self.address
-        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        said = f"{self._said} {scheme}://{where}/"
-        return ServerStatus(said, self.access.clients, self.requests, self.access.refused)
+    @property
+    def said(self) -> str:
+        """`web https://`."""
+        return f"{self._said} {'https' if self.place.certificate else 'http'}://"
 
-    async def start(self) -> None:
-        """Listen; raises `OSError` when that cannot be had."""
+    def prepare(self) -> None:
+        """Its certificates must be there."""
         place = self.place
-        context = tls_context(place.certificate, place.key, place.ca) if place.certificate else None
-        listener = _listener(place.host, place.port)
-        self.address = listener.getsockname()[:2]
-        ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        tell = functools.partial(_tell, asyncio.get_running_loop(), ready, self.kind)
+        self._context = tls_context(place.certificate, place.key, place.ca) if place.certificate else None
 
-        def make(door: Door) -> asyncio.Protocol:
+    async def serve(self, listener: socket.socket, begun: Callable[[], None], done: asyncio.Event) -> None:
+        """Serve until `done`."""
+        door, context = Door(self.access, await self.open()), self._context
+
+        def make() -> asyncio.Protocol:
             return door.caller() if context is None else Gate(self.access, context, HANDSHAKE_S, door.caller)
 
-        self._thread = threading.Thread(target=self._main, args=(listener, make, tell), name=self.kind, daemon=True)
-        try:
-            self._thread.start()
-        except RuntimeError as error:
-            listener.close()
-            raise OSError(f"the system gave no thread for the {self.kind}: {error}; see 'ulimit -u'") from error
-        await ready
-
-    async def stop(self) -> None:
-        """Tell those who are connected, close every connection, end the thread."""
-        thread, loop, done = self._thread, self._loop, self._done
-        self._thread = None
-        if thread is None or loop is None or done is None:
-            return
-        with suppress(RuntimeError):  # it has ended already
-            loop.call_soon_threadsafe(done.set)
-        await asyncio.get_running_loop().run_in_executor(None, thread.join, STOP_S)
-
-    # --- the thread ---------------------------------------------------------------------------------------------------
-
-    def _main(self, listener: socket.socket, make: Callable[[Door], asyncio.Protocol], tell: _Tell) -> None:
-        _stand_back(self.avoid(), self.nice)
-        try:
-            asyncio.run(self._serve(listener, make, tell))
-        except BaseException as error:
-            tell(error)
-        finally:
-            listener.close()
-
-    async def _serve(self, listener: socket.socket, make: Callable[[Door], asyncio.Protocol], tell: _Tell) -> None:
-        loop = asyncio.get_running_loop()
-        door = Door(self.access, await self.open())
-        server = await loop.create_server(lambda: make(door), sock=listener, backlog=BACKLOG)
-        self._loop, self._done = loop, asyncio.Event()
+        server = await asyncio.get_running_loop().create_server(make, sock=listener, backlog=BACKLOG)
         beside = [asyncio.create_task(work) for work in (door.sweep(), *self.beside())]
-        tell(None)
-        await self._done.wait()
+        begun()
+        await done.wait()
         server.close()
         await self.say_goodbye()
         for work in beside:
@@ -155,40 +99,4 @@ class ApartServer(ABC):
         await self.close()
 
 
-def _listener(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        listener.bind((host, port))
-        listener.listen(BACKLOG)
-        listener.setblocking(False)
-    except BaseException:
-        listener.close()
-        raise
-    return listener
-
-
-def _stand_back(avoid: Collection[int], nice: int) -> None:
-    """Let this thread, and those that it starts, give way to everything else; and leave the tasks' processors alone."""
-    with suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nice)
-    left = os.sched_getaffinity(0) - set(avoid)
-    if avoid and left:
-        with suppress(OSError):
-            os.sched_setaffinity(0, left)
-
-
-def _tell(loop: asyncio.AbstractEventLoop, ready: asyncio.Future[None], kind: str, error: BaseException | None) -> None:
-    def told() -> None:
-        if ready.done():
-            return
-        if error is None:
-            ready.set_result(None)
-        else:
-            ready.set_exception(error if isinstance(error, OSError) else OSError(f"the {kind} did not start: {error}"))
-
-    with suppress(RuntimeError):  # nobody waits any more
-        loop.call_soon_threadsafe(told)
+__all__ = ["STOP_S", "ApartServer", "Place"]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field
 
 from station.servers import IpAddress, NetworkServerTable
+from station.servers.shared.tokens import token_findings
 from station.terms.findings import Finding, Step, no_file
 from station.terms.tables import Array
 
@@ -52,7 +53,7 @@ class HttpTable(NetworkServerTable):
         for key in self._files:
             yield from no_file((*path, key), folder, getattr(self, key))
         yield from self._tls_findings(path)
-        yield from self._token_findings(path)
+        yield from token_findings(path, self.tokens)
 
     def _tls_findings(self, path: tuple[Step, ...]) -> Iterator[Finding]:
         if bool(self.cert_file) != bool(self.key_file):
@@ -62,22 +63,6 @@ class HttpTable(NetworkServerTable):
             yield Finding((*path, "ca_file"), "clients show certificates only in TLS: cert_file, key_file")
         if self.allow_certificates and not self.ca_file:
             yield Finding((*path, "allow_certificates"), "who has signed them? ca_file")
-
-    def _token_findings(self, path: tuple[Step, ...]) -> Iterator[Finding]:
-        from plc_bindings.security.tokens import is_hash
-
-        names: set[str] = set()
-        for who, text in self.tokens.items():
-            if who.lower() in names:
-                yield Finding(
-                    (*path, "tokens", who), "is the name of another token too: names are compared in lower case"
-                )
-            names.add(who.lower())
-            if not is_hash(text):
-                message = (
-                    f"is no hash of a token: `rt-engine token {who}` makes both; the token itself does not belong here"
-                )
-                yield Finding((*path, "tokens", who), message)
 
     def address_findings(self, path: tuple[Step, ...], ip: IpAddress) -> Iterator[Finding]:
         """A token that travels where others listen."""

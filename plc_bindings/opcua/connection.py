@@ -1,0 +1,401 @@
+"""A client's connection: frames in, answers out, within limits. The services themselves are asyncua's, and `session.py`.
+
+    bytes -> frames of at most 64 KiB -> turn (rate, room for answers) -> Processor -> answer
+    whatever is wrong with a frame: an error message of the protocol, and the connection ends
+
+What asyncua leaves open, and is closed here: frames of any announced size, answers that nobody fetches, messages before a
+channel is open, sessions in channels that the server does not offer, handshakes (RSA) as often as somebody likes, tokens of a
+channel that have long expired.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import struct
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from asyncua import ua
+from asyncua.common.connection import TransportLimits
+from asyncua.common.utils import Buffer, ServiceError
+from asyncua.server.internal_session import SessionState
+from asyncua.server.uaprocessor import UaProcessor
+from asyncua.ua.ua_binary import header_from_binary, struct_from_binary, struct_to_binary, uatcp_to_binary
+
+from plc_bindings.net.connection import keep_alive
+from plc_bindings.opcua.policy import Policy
+from plc_bindings.opcua.session import Session, stamps_of
+from plc_bindings.opcua.tree import Place
+from plc_bindings.opcua.words import status
+from plc_bindings.security.access import Access, Client
+
+if TYPE_CHECKING:
+    from plc_bindings.opcua.engine import Engine
+
+CHUNK_BYTES: Final = 65535
+HELLO_S: Final = 10.0
+"""From connecting to a session that is activated."""
+FETCH_S: Final = 10.0
+"""Answers that are not fetched for so long end a connection."""
+MOST_FRAMES: Final = 16
+"""That wait for their turn; then nothing more is read from the socket."""
+HIGH_WATER: Final = 1 << 20
+LIFETIME_MS: Final = (60_000, 3_600_000)
+"""Of a channel's keys: bounds of what a client asks for."""
+HANDSHAKES_PER_S: Final = 10.0
+HANDSHAKES: Final = 40.0
+"""So many at once, and then so many a second, from all: each costs milliseconds of RSA."""
+KEEP_ALIVE: Final = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 10, "TCP_USER_TIMEOUT": 30_000}
+_SIZE: Final = struct.Struct("<4sI")
+_COUNT: Final = struct.Struct("<i")
+_KINDS: Final = (b"HEL", b"OPN", b"MSG", b"CLO")
+_S, _IDS = ua.StatusCodes, ua.ObjectIds
+_DISCOVERY: Final = frozenset(
+    {
+        _IDS.GetEndpointsRequest_Encoding_DefaultBinary,
+        _IDS.FindServersRequest_Encoding_DefaultBinary,
+        _IDS.CloseSecureChannelRequest_Encoding_DefaultBinary,
+    }
+)
+"""What is answered in a channel without security."""
+
+
+class Turnstile:
+    """Handshakes of a whole server: a token bucket that one waits at."""
+
+    def __init__(self) -> None:
+        self._tokens, self._then = HANDSHAKES, time.monotonic()
+
+    async def turn(self) -> None:
+        """Wait for it."""
+        while True:
+            now = time.monotonic()
+            self._tokens = min(self._tokens + (now - self._then) * HANDSHAKES_PER_S, HANDSHAKES)
+            self._then = now
+            if self._tokens >= 1.0:
+                self._tokens -= 1.0
+                return
+            await asyncio.sleep(1.0 / HANDSHAKES_PER_S)
+
+
+class Processor(UaProcessor):
+    """Requests of one connection."""
+
+    def __init__(self, engine: Engine, transport: Any, limits: TransportLimits, address: str) -> None:
+        super().__init__(engine, transport, limits)
+        self.engine, self.name = engine, address
+        self.session: Session | None = None  # ours
+
+    @property
+    def is_secure(self) -> bool:
+        """Is the channel open, and one that the server offers?"""
+        policy = self._connection.security_policy
+        offered = any(one.cls.URI == policy.URI and one.mode == policy.Mode for one in self.engine.policies)
+        return offered and self._connection.is_open()
+
+    @property
+    def keeps_secrets(self) -> bool:
+        """Can nobody else read what comes?"""
+        return bool(self._connection.security_policy.Mode == ua.MessageSecurityMode.SignAndEncrypt)
+
+    @property
+    def has_expired(self) -> bool:
+        """Are the channel's keys too old? A quarter of their time is left for who renews them late (OPC 10000-4, 5.6.2.1)."""
+        token = self._connection.security_token
+        if not self._connection.is_open() or token.CreatedAt is None:
+            return False
+        age_s = time.time() - token.CreatedAt.timestamp()
+        return bool(age_s > token.RevisedLifetime / 1e3 * 1.25)
+
+    def open_secure_channel(self, algohdr: Any, seqhdr: Any, body: Any) -> None:
+        """With a lifetime within bounds, and the mode that the client has chosen."""
+        request = struct_from_binary(ua.OpenSecureChannelRequest, body)
+        asked = request.Parameters
+        asked.RequestedLifetime = min(max(asked.RequestedLifetime, LIFETIME_MS[0]), LIFETIME_MS[1])
+        if not self._connection.is_open():
+            self._connection.select_policy(algohdr.SecurityPolicyURI, algohdr.SenderCertificate, asked.SecurityMode)
+        elif asked.RequestType != ua.SecurityTokenRequestType.Renew:
+            raise ServiceError(_S.BadRequestTypeInvalid)
+        response = ua.OpenSecureChannelResponse()
+        response.Parameters = self._connection.open(asked, self.iserver)
+        self.send_response(request.RequestHeader.RequestHandle, seqhdr, response, ua.MessageType.SecureOpen)
+
+    async def _process_message(self, typeid: Any, requesthdr: Any, seqhdr: Any, body: Any) -> bool:
+        kind = typeid.Identifier
+        if not self._connection.is_open():
+            raise ServiceError(_S.BadSecureChannelClosed)
+        if kind not in _DISCOVERY and not self.is_secure:
+            raise ServiceError(_S.BadSecurityPolicyRejected)
+        if kind in _SESSIONLESS:
+            return bool(await _SESSIONLESS[kind](self, typeid, requesthdr, seqhdr, body))
+        session = self.session
+        if kind not in _DISCOVERY and kind not in _OF_SESSIONS:
+            if session is None or session.state != SessionState.Activated:
+                raise ServiceError(_S.BadSessionIdInvalid if session is None else _S.BadSessionNotActivated)
+            if requesthdr.AuthenticationToken != session.auth_token:
+                raise ServiceError(_S.BadSessionIdInvalid)
+            if kind in _OWN:
+                session.touch()
+                self.session_last_activity = time.monotonic()
+                await _OWN[kind](self, requesthdr, seqhdr, body)
+                return True
+        result = await super()._process_message(typeid, requesthdr, seqhdr, body)
+        return result is not False
+
+    async def _create(self, typeid: Any, requesthdr: Any, seqhdr: Any, body: Any) -> Any:
+        """One session for a connection: the one before ends."""
+        if self.session is not None:
+            await self.session.close_session()
+        if self._session_watchdog_task is not None:
+            self._session_watchdog_task.cancel()
+        done = await super()._process_message(typeid, requesthdr, seqhdr, body)
+        if self.session is not None:
+            self.session.channel = self
+        return done is not False
+
+    async def _activate(self, typeid: Any, requesthdr: Any, seqhdr: Any, body: Any) -> Any:
+        """Also one that lost its connection."""
+        if self.session is None:
+            self.session = self.engine.known(requesthdr.AuthenticationToken)
+        if self.session is None or self.session.auth_token != requesthdr.AuthenticationToken:
+            self.session = None
+            raise ServiceError(_S.BadSessionIdInvalid)
+        self.session.channel = self
+        done = await super()._process_message(typeid, requesthdr, seqhdr, body)
+        for one in self.engine.subscriptions.of(self.session.session_id).values():
+            one.pub_result_callback = self.forward_publish_response
+            one.pub_request_callback = self.get_publish_request  # type: ignore[assignment]  # it takes any number
+        return done is not False
+
+    async def _read(self, requesthdr: Any, seqhdr: Any, body: Any) -> None:
+        """Values in binary as they are in their areas; all of an area, in one request, of one moment."""
+        params = struct_from_binary(ua.ReadParameters, body)
+        wanted = params.NodesToRead or []
+        self._limit(len(wanted))
+        space, reading = self.engine.space, self.engine.reading
+        places: list[Place | None] = []
+        for one in wanted:
+            node = space.ours(one.NodeId)
+            is_value = node is not None and one.AttributeId == ua.AttributeIds.Value and isinstance(node.content, Place)
+            places.append(node.content if node is not None and is_value and not one.IndexRange else None)
+        seen = await reading.seen({place.area for place in places if place is not None})
+        stamps = stamps_of(params.TimestampsToReturn)
+        parts = [
+            reading.value(place, seen[place.area], stamps) if place is not None else self._attribute(one)
+            for one, place in zip(wanted, places, strict=True)
+        ]
+        self._send_list(requesthdr, seqhdr, ua.ReadResponse(), parts)
+
+    def _attribute(self, one: ua.ReadValueId) -> bytes:
+        space = self.engine.space
+        if one.IndexRange:
+            return struct_to_binary(ua.DataValue(StatusCode=status(_S.BadIndexRangeInvalid)))
+        return struct_to_binary(space.read_attribute_value(one.NodeId, one.AttributeId))
+
+    def _send_list(self, requesthdr: Any, seqhdr: Any, response: Any, parts: list[bytes]) -> None:
+        """A response whose results are in binary already: they stand where its empty list and the diagnostics are."""
+        response.ResponseHeader.RequestHandle = requesthdr.RequestHandle
+        head = struct_to_binary(response)[: -2 * _COUNT.size]
+        body = b"".join((head, _COUNT.pack(len(parts)), *parts, _COUNT.pack(-1)))
+        data = self._connection.message_to_binary(body, request_id=seqhdr.RequestId)
+        self._transport.write(data)
+
+    async def _browse_next(self, requesthdr: Any, seqhdr: Any, body: Any) -> None:
+        assert self.session is not None
+        response = ua.BrowseNextResponse()
+        response.Parameters.Results = await self.session.browse_next(struct_from_binary(ua.BrowseNextParameters, body))
+        self.send_response(requesthdr.RequestHandle, seqhdr, response)
+
+    async def _unsupported(self, *_: Any) -> None:
+        raise ServiceError(_S.BadServiceUnsupported)
+
+    def _limit(self, count: int) -> None:
+        if count > self.engine.options.limits.nodes:
+            raise ServiceError(_S.BadTooManyOperations)
+        if not count:
+            raise ServiceError(_S.BadNothingToDo)
+
+
+_SESSIONLESS: Final[Any] = {
+    _IDS.CreateSessionRequest_Encoding_DefaultBinary: Processor._create,
+    _IDS.ActivateSessionRequest_Encoding_DefaultBinary: Processor._activate,
+}
+_OF_SESSIONS: Final = frozenset({_IDS.CloseSessionRequest_Encoding_DefaultBinary})
+_OWN: Final[Any] = {
+    _IDS.ReadRequest_Encoding_DefaultBinary: Processor._read,
+    _IDS.BrowseNextRequest_Encoding_DefaultBinary: Processor._browse_next,
+    _IDS.HistoryReadRequest_Encoding_DefaultBinary: Processor._unsupported,
+    _IDS.AddNodesRequest_Encoding_DefaultBinary: Processor._unsupported,
+    _IDS.AddReferencesRequest_Encoding_DefaultBinary: Processor._unsupported,
+    _IDS.DeleteNodesRequest_Encoding_DefaultBinary: Processor._unsupported,
+    _IDS.DeleteReferencesRequest_Encoding_DefaultBinary: Processor._unsupported,
+}
+
+
+class Connection(asyncio.Protocol):
+    """One client's socket."""
+
+    def __init__(
+        self, engine: Engine, access: Access, turnstile: Turnstile, all_: set[Connection], count: Callable[[], None]
+    ) -> None:
+        self._engine, self._access, self._turnstile, self._all = engine, access, turnstile, all_
+        self._count = count
+        self._buffer = bytearray()
+        self._frames: deque[bytes] = deque()
+        self._wake = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._stuck_since = math.inf
+        self._begun = time.monotonic()
+        self._client: Client | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._transport: Any = None
+        self.processor: Processor | None = None
+
+    # --- what asyncio calls -------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: Any) -> None:
+        """Let it in, or not."""
+        address = str(transport.get_extra_info("peername")[0])
+        self._client = self._access.admit(address)
+        self._transport = transport
+        if self._client is None:
+            transport.abort()
+            return
+        keep_alive(transport.get_extra_info("socket"), KEEP_ALIVE)
+        transport.set_write_buffer_limits(HIGH_WATER)
+        most = self._engine.options.limits.message_bytes
+        limits = TransportLimits(CHUNK_BYTES, CHUNK_BYTES, -(-most // (CHUNK_BYTES // 2)), most)
+        self.processor = Processor(self._engine, transport, limits, address)
+        self.processor.set_policies([Policy(one, self._engine.believes, address) for one in self._engine.policies])
+        self._all.add(self)
+        self._task = asyncio.get_running_loop().create_task(self._serve())
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """It has ended."""
+        self._all.discard(self)
+        self._frames.clear()
+        if self._client is not None:
+            self._access.release(self._client)
+        if self._task is not None:
+            self._task.cancel()
+
+    def pause_writing(self) -> None:
+        """Answers are not fetched."""
+        self._room.clear()
+        self._stuck_since = time.monotonic()
+
+    def resume_writing(self) -> None:
+        """They are again."""
+        self._room.set()
+        self._stuck_since = math.inf
+
+    def data_received(self, data: bytes) -> None:
+        """Cut frames off; a client that sends more than it gets answered waits."""
+        self._buffer += data
+        while len(self._buffer) >= _SIZE.size:
+            kind, size = _SIZE.unpack_from(self._buffer)
+            if kind[:3] not in _KINDS or not _SIZE.size < size <= CHUNK_BYTES:
+                self._fail(_S.BadTcpMessageTooLarge if kind[:3] in _KINDS else _S.BadTcpMessageTypeInvalid)
+                return
+            if len(self._buffer) < size:
+                break
+            self._frames.append(bytes(self._buffer[:size]))
+            del self._buffer[:size]
+        if self._frames:
+            self._wake.set()
+        if len(self._frames) > MOST_FRAMES:
+            self._transport.pause_reading()
+
+    # --- one frame after another --------------------------------------------------------------------------------------
+
+    async def _serve(self) -> None:
+        try:
+            while not self._transport.is_closing():
+                await self._wake.wait()
+                while self._frames:
+                    frame = self._frames.popleft()
+                    await self._turn(frame)
+                    if not await self._process(frame):
+                        return
+                self._wake.clear()
+                self._transport.resume_reading()
+        except asyncio.CancelledError:
+            pass
+        finally:
+            await self._end()
+
+    async def _turn(self, frame: bytes) -> None:
+        """Wait until this client may ask again, and fetches what it was answered."""
+        assert self._client is not None
+        await self._room.wait()
+        while not self._client.may_ask():
+            await asyncio.sleep(1.0 / min(self._client.rate, 100.0))
+        if frame[:3] == b"OPN":
+            await self._turnstile.turn()
+        self._count()
+
+    async def _process(self, frame: bytes) -> bool:
+        assert self.processor is not None
+        try:
+            buffer = Buffer(frame)
+            if await self.processor.process(header_from_binary(buffer), buffer):
+                return True
+            self._transport.close()
+        except ServiceError as error:
+            self._fail(error.code)
+        except Exception:  # whatever the library makes of bytes from outside
+            self._fail(_S.BadSecurityChecksFailed)
+        return False
+
+    def _fail(self, code: int) -> None:
+        """An error message, and no more."""
+        if self._client is not None:
+            name = ua.status_codes.get_name_and_doc(code)[0]
+            self._engine.audit(self._client.name, "message", f"disconnected: {name}")
+        error = ua.ErrorMessage()
+        error.Error = status(code)
+        self._transport.write(uatcp_to_binary(cast(Any, ua.MessageType.Error), error))
+        self._transport.close()
+
+    async def _end(self) -> None:
+        self._transport.close()
+        if self.processor is not None:
+            self.processor._publish_requests.clear()
+            with suppress(Exception):
+                await self.processor.close()
+
+    # --- from outside -------------------------------------------------------------------------------------------------
+
+    def look(self, now: float) -> None:
+        """End it if it stands still, or its keys are old."""
+        processor = self.processor
+        assert processor is not None and self._client is not None
+        session = processor.session
+        active = session is not None and session.state == SessionState.Activated
+        if active:
+            self._begun = now
+        why = ""
+        if now - self._stuck_since > FETCH_S:
+            why = "disconnected: answers are not fetched"
+        elif now - self._begun > HELLO_S:
+            why = "disconnected: no session"
+        elif processor.has_expired:
+            why = "disconnected: its keys were not renewed"
+        if why:
+            self._engine.audit(self._client.name, "connection", why)
+            self._transport.abort()
+
+    def close(self) -> None:
+        """End it."""
+        self._transport.abort()
+
+
+def silence() -> None:
+    """asyncua tells its log of every request, and of what clients do wrong; the audit log has that, bounded."""
+    logging.getLogger("asyncua").setLevel(logging.CRITICAL + 1)

@@ -1,0 +1,260 @@
+"""Subscriptions: looked at when they publish, and at no other time; so there is no queue, and no work for what nobody watches.
+
+    every publishing interval:  areas of the monitored values --> bytes that differ from the last published --> notification
+
+A monitored item keeps one value, the newest (its queue is revised to 1, its sampling interval to the subscription's). Nodes of the
+standard's own, such as the server's clock, are watched as asyncua does it.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from asyncua import ua
+from asyncua.common.utils import ServiceError
+from asyncua.server.internal_subscription import InternalSubscription
+from asyncua.server.monitored_item_service import MonitoredItemService
+from asyncua.server.subscription_service import SubscriptionService
+from asyncua.ua.ua_binary import struct_to_binary
+
+from plc_bindings.opcua.codec import Codec
+from plc_bindings.opcua.reading import Reading, Seen
+from plc_bindings.opcua.space import Space
+from plc_bindings.opcua.tree import Node, Place
+from plc_bindings.opcua.words import standard, status
+
+_HANDLE: Final = struct.Struct("<I")
+_COUNT: Final = struct.Struct("<i")
+_NO_DIAGNOSTICS: Final = _COUNT.pack(-1)
+_DATA_CHANGE: Final = standard(ua.ObjectIds.DataChangeNotification_Encoding_DefaultBinary)
+LEAST_INTERVAL_MS: Final = 20.0
+MOST_INTERVAL_MS: Final = 3_600_000.0
+LEAST_LIFETIME_COUNT: Final = 3
+
+
+@dataclass(slots=True)
+class Watched:
+    """A monitored value: what of it was published last. `deadband`: so far it may move in silence."""
+
+    node: Node
+    place: Place
+    handle: int
+    mode: ua.MonitoringMode
+    stamps: tuple[bool, bool]
+    trigger: ua.DataChangeTrigger = ua.DataChangeTrigger.StatusValue
+    deadband: float = 0.0
+    raw: bytes = b""
+    status: int = -1
+    source: int = 0
+
+    def differs(self, seen: Seen) -> bool:
+        """Is there something to publish? Notes it, if so."""
+        raw = seen.data[self.place.offset : self.place.offset + self.place.codec.size]
+        is_new = seen.status != self.status
+        is_new |= self.trigger != ua.DataChangeTrigger.Status and raw != self.raw and self._moved(self.place.codec, raw)
+        is_new |= self.trigger == ua.DataChangeTrigger.StatusValueTimestamp and seen.source != self.source
+        if is_new:
+            self.raw, self.status, self.source = raw, seen.status, seen.source
+        return is_new
+
+    def _moved(self, codec: Codec, raw: bytes) -> bool:
+        if not self.deadband or not self.raw or codec.char in "s?":
+            return True
+        old, new = codec.value(self.raw), codec.value(raw)
+        pairs = zip(old, new, strict=True) if codec.count else ((old, new),)
+        return any(not abs(b - a) <= self.deadband for a, b in pairs)  # NaN has moved
+
+
+class Items(MonitoredItemService):
+    """The monitored items of one subscription."""
+
+    def __init__(self, subscription: Subscription, space: Space) -> None:
+        super().__init__(subscription, space)
+        self._space, self._subscription = space, subscription
+        self.watched: dict[int, Watched] = {}
+
+    def __len__(self) -> int:
+        return len(self.watched) + len(self._monitored_items)
+
+    def delete_all_monitored_items(self) -> None:
+        """All of them."""
+        self.watched.clear()
+        super().delete_all_monitored_items()
+
+    async def _create_data_change_monitored_item(
+        self, params: ua.MonitoredItemCreateRequest
+    ) -> ua.MonitoredItemCreateResult:
+        what = params.ItemToMonitor
+        node = self._space.ours(what.NodeId)
+        if node is None or not isinstance(node.content, Place) or what.AttributeId != ua.AttributeIds.Value:
+            return await super()._create_data_change_monitored_item(params)
+        result, _ = self._make_monitored_item_common(params)
+        if what.IndexRange:
+            return _refused(result, ua.StatusCodes.BadIndexRangeInvalid)
+        asked = params.RequestedParameters
+        stamps = self._subscription.stamps
+        watched = Watched(node, node.content, asked.ClientHandle, ua.MonitoringMode(params.MonitoringMode), stamps)
+        result.StatusCode = _filtered(watched, asked.Filter)
+        if result.StatusCode.is_good():
+            self.watched[result.MonitoredItemId] = watched
+        result.RevisedQueueSize = 1
+        return result
+
+    def _modify_monitored_item(self, params: ua.MonitoredItemModifyRequest) -> ua.MonitoredItemModifyResult:
+        result = ua.MonitoredItemModifyResult()
+        result.RevisedSamplingInterval = self._subscription.data.RevisedPublishingInterval
+        result.RevisedQueueSize = 1
+        watched = self.watched.get(params.MonitoredItemId)
+        asked = params.RequestedParameters
+        if watched is not None:
+            result.StatusCode = _filtered(watched, asked.Filter)
+            watched.handle = asked.ClientHandle
+        elif (known := self._monitored_items.get(params.MonitoredItemId)) is not None:
+            known.client_handle = asked.ClientHandle
+        else:
+            result.StatusCode = status(ua.StatusCodes.BadMonitoredItemIdInvalid)
+        return result
+
+    async def _set_monitoring_mode(self, mode: ua.MonitoringMode, mid: int) -> ua.StatusCode:
+        watched = self.watched.get(mid)
+        if watched is None:
+            return await super()._set_monitoring_mode(mode, mid)
+        watched.mode, watched.status = ua.MonitoringMode(mode), -1
+        return ua.StatusCode()
+
+    def _delete_monitored_items(self, mid: int) -> ua.StatusCode:
+        if self.watched.pop(mid, None) is not None:
+            return ua.StatusCode()
+        return super()._delete_monitored_items(mid)
+
+    def reporting(self) -> set[int]:
+        """Areas that are to be looked at."""
+        return {one.place.area for one in self.watched.values() if one.mode == ua.MonitoringMode.Reporting}
+
+
+def _refused(result: ua.MonitoredItemCreateResult, code: int) -> ua.MonitoredItemCreateResult:
+    result.StatusCode = status(code)
+    return result
+
+
+def _filtered(watched: Watched, wanted: Any) -> ua.StatusCode:
+    """Take a client's filter; why not, if it is none for this value."""
+    if wanted is None or (isinstance(wanted, ua.ExtensionObject) and not wanted):
+        watched.trigger, watched.deadband = ua.DataChangeTrigger.StatusValue, 0.0
+        return ua.StatusCode()
+    if not isinstance(wanted, ua.DataChangeFilter):
+        return status(ua.StatusCodes.BadMonitoredItemFilterUnsupported)
+    band, kind = float(wanted.DeadbandValue), wanted.DeadbandType
+    if not math.isfinite(band) or band < 0.0:
+        return status(ua.StatusCodes.BadDeadbandFilterInvalid)
+    if kind == ua.DeadbandType.Percent:
+        limits = watched.node.children.get("EURange")
+        if limits is None or band > 100.0:
+            return status(ua.StatusCodes.BadMonitoredItemFilterUnsupported)
+        range_ = limits.content.read().Value
+        band *= (range_.High - range_.Low) / 100.0
+    watched.trigger = ua.DataChangeTrigger(wanted.Trigger)
+    watched.deadband = 0.0 if kind == ua.DeadbandType.None_ else band
+    return ua.StatusCode()
+
+
+class Subscription(InternalSubscription):
+    """One client's subscription."""
+
+    def __init__(self, reading: Reading, space: Space, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._reading = reading
+        self.stamps = (True, True)
+        self.items = Items(self, space)
+        self.monitored_item_srv = self.items
+
+    async def publish_results(self, requestdata: Any = None) -> bool:
+        """Look at the values if it is time to, and publish what there is."""
+        if requestdata is None and self._publishing_enabled:
+            await self._look()
+        return await super().publish_results(requestdata)
+
+    async def _look(self) -> None:
+        try:
+            seen = await self._reading.seen(self.items.reporting())
+        except ConnectionError:  # the station ends
+            return
+        for mid, watched in tuple(self.items.watched.items()):
+            if watched.mode != ua.MonitoringMode.Reporting or watched.place.area not in seen:
+                continue
+            of_area = seen[watched.place.area]
+            if watched.differs(of_area):
+                value = self._reading.value(watched.place, of_area, watched.stamps)
+                notification: Any = _HANDLE.pack(watched.handle) + value
+                self._triggered_datachanges[mid] = [notification]
+
+    def _pop_triggered_datachanges(self, result: ua.PublishResult) -> None:
+        if not self._triggered_datachanges:
+            return
+        waiting = [one for many in self._triggered_datachanges.values() for one in many]
+        self._triggered_datachanges = {}
+        parts = [one if isinstance(one, bytes) else struct_to_binary(one) for one in waiting]
+        body = b"".join((_COUNT.pack(len(parts)), *parts, _NO_DIAGNOSTICS))
+        notification: Any = ua.ExtensionObject(_DATA_CHANGE, cast(ua.ByteString, body))
+        result.NotificationMessage.NotificationData.append(notification)
+
+
+class Subscriptions(SubscriptionService):
+    """All of a server, each with its session; a session has `most` of them, with `most_items` monitored items in all."""
+
+    def __init__(self, space: Space, iserver: Any, most: int, most_items: int) -> None:
+        super().__init__(space, iserver)
+        self._space, self._engine, self._most, self._most_items = space, iserver, most, most_items
+
+    def of(self, session: ua.NodeId) -> dict[int, Subscription]:
+        """A session's."""
+        found: dict[int, Any] = self.subscriptions
+        return {number: one for number, one in found.items() if one.session_id == session}
+
+    async def create_subscription(
+        self,
+        params: ua.CreateSubscriptionParameters,
+        callback: Callable[..., Any],
+        session_id: ua.NodeId,
+        request_callback: Callable[..., Any] | None = None,
+    ) -> ua.CreateSubscriptionResult:
+        """One more, with an interval and counts within bounds; raises `ServiceError`."""
+        if len(self.of(session_id)) >= self._most:
+            raise ServiceError(ua.StatusCodes.BadTooManySubscriptions)
+        result = ua.CreateSubscriptionResult()
+        result.RevisedPublishingInterval = revised_interval(params.RequestedPublishingInterval)
+        result.RevisedMaxKeepAliveCount = self._clamp_keep_alive_count(params.RequestedMaxKeepAliveCount)
+        least = LEAST_LIFETIME_COUNT * result.RevisedMaxKeepAliveCount
+        result.RevisedLifetimeCount = max(self._clamp_lifetime_count(params.RequestedLifetimeCount), least)
+        self._sub_id_counter += 1
+        number = result.SubscriptionId = self._sub_id_counter
+        made = Subscription(
+            self._engine.reading,
+            self._space,
+            result,
+            self.aspace,
+            callback,
+            session_id,
+            request_callback=request_callback,
+            delete_callback=lambda: self.subscriptions.pop(number, None),
+            no_acks_limit=self._engine.max_unacked_messages_per_subscription,
+            max_queue_size=self._engine.max_monitored_item_queue_size,
+            publishing_enabled=params.PublishingEnabled,
+        )
+        await made.start()
+        self.subscriptions[number] = made
+        return result
+
+    def room(self, session: ua.NodeId) -> int:
+        """How many monitored items a session may still have."""
+        return self._most_items - sum(len(one.items) for one in self.of(session).values())
+
+
+def revised_interval(asked_ms: float) -> float:
+    """A publishing interval that we keep: no client makes us look more often, and none asks for never."""
+    wanted = float(asked_ms)
+    return min(max(wanted, LEAST_INTERVAL_MS), MOST_INTERVAL_MS) if math.isfinite(wanted) else LEAST_INTERVAL_MS

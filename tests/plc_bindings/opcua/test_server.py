@@ -1,0 +1,267 @@
+"""The OPC UA server through asyncua's client: what is there, what it is worth, who may change it."""
+
+import asyncio
+import time
+
+import pytest
+from asyncua import ua
+from asyncua.crypto import security_policies
+from asyncua.ua.uaerrors import UaError, UaStatusCodeError
+
+from fieldbus.tags import Quality
+from tests.plc_bindings.opcua.plant import connected, node, run
+
+SIGN, ENCRYPT = ua.MessageSecurityMode.Sign, ua.MessageSecurityMode.SignAndEncrypt
+
+
+def asked(served, work, user="otto", **more):
+    """What `work(client, plant)` gives, of a client that this user has connected."""
+    plant, server, folder = served
+
+    async def do():
+        async with connected(server, user, folder, **more) as client:
+            return await work(client, plant)
+
+    return run(do())
+
+
+async def refusal(awaited):
+    """The name of the status that something is refused with."""
+    try:
+        await awaited
+    except UaStatusCodeError as error:
+        return type(error).__name__
+    return "Good"
+
+
+def test_a_tag_has_type_unit_range_and_time(served):
+    """As AnalogUnitRangeType, with UN/CEFACT's code for m/s, and the time of the process image."""
+
+    async def work(client, plant):
+        speed = node(client, "Tags.Speed")
+        value = await speed.read_data_value()
+        unit = await (await speed.get_child("0:EngineeringUnits")).read_value()
+        limits = await (await speed.get_child("0:EURange")).read_value()
+        kind = await speed.read_type_definition()
+        age_s = time.time() - value.SourceTimestamp.timestamp()
+        was_s = (time.monotonic_ns() - plant.tags.timestamp_ns) / 1e9
+        return (
+            value.Value.VariantType,
+            kind.Identifier,
+            unit.UnitId,
+            (limits.Low, limits.High),
+            abs(age_s - was_s) < 0.5,
+        )
+
+    assert asked(served, work) == (ua.VariantType.Float, 17570, 5067859, (-10.0, 10.0), True)
+
+
+def test_values_are_read_as_they_are(served):
+    """Scalars, a text, an array, a member of a structure, and a number with names."""
+    names = ("Tags.Count", "Tags.Word", "Tags.Enabled", "Tags.Curve", "Tasks.axis.CycleCount", "Tasks.axis.WakeUp.P50")
+
+    async def work(client, plant):
+        values = await client.read_values([node(client, name) for name in names])
+        state = node(client, "Tasks.axis.State")
+        type_ = client.get_node(await state.read_data_type())
+        definition = await type_.read_data_type_definition()
+        return values, await state.read_value(), {f.Name: f.Value for f in definition.Fields}
+
+    values, state, definition = asked(served, work, "anna")
+    assert values == [-7, 42, False, [float(i) for i in range(8)], 123_456_789_012, 27.5]
+    assert (state, definition) == (1, {"idle": 0, "running": 1, "stopped": 2})
+
+
+@pytest.mark.parametrize(
+    ("quality", "code"),
+    [(Quality.STALE, ua.StatusCodes.UncertainLastUsableValue), (Quality.BAD, ua.StatusCodes.BadNoCommunication)],
+)
+def test_quality_is_a_status(served, quality, code):
+    async def work(client, plant):
+        plant.tags.quality = quality
+        try:
+            return (await node(client, "Tags.Count").read_data_value(raise_on_bad_status=False)).StatusCode.value
+        finally:
+            plant.tags.quality = Quality.GOOD
+
+    assert asked(served, work) == code
+
+
+def test_an_operator_writes_what_is_writable(served):
+    """Together what comes together; what is refused stands in the audit log."""
+
+    async def work(client, plant):
+        plant.audit.clear()
+        speed, name = node(client, "Tags.Speed"), node(client, "Tags.Name")
+        await client.write_values([speed, name], [ua.Variant(2.5, ua.VariantType.Float), "Förderband"])
+        refused = [
+            await refusal(node(client, "Tags.Word").write_value(1, ua.VariantType.UInt16)),
+            await refusal(node(client, "Tags.Count").write_value(1.5, ua.VariantType.Double)),
+            await refusal(node(client, "Tags.Curve").write_value([1.0], ua.VariantType.Float)),
+            await refusal(node(client, "Tasks.axis.CycleCount").write_value(0, ua.VariantType.UInt64)),
+        ]
+        return await speed.read_value(), await name.read_value(), refused, plant.refused()
+
+    speed, name, refused, audit = asked(served, work)
+    assert (speed, name) == (2.5, "Förderband")
+    assert refused == ["BadNotWritable", "BadTypeMismatch", "BadOutOfRange", "BadNotWritable"]
+    assert audit == [
+        "write of Tags.Word: refused: not writable",
+        "write of Tasks.axis.CycleCount: refused: not writable",
+    ]
+
+
+def test_an_observer_changes_nothing(served):
+    async def work(client, plant):
+        plant.audit.clear()
+        written = await refusal(node(client, "Tags.Speed").write_value(9.0, ua.VariantType.Float))
+        called = await refusal(node(client, "Tasks.axis").call_method("2:Reset"))
+        return written, called, plant.task.written, plant.refused()
+
+    written, called, resets, audit = asked(served, work, "anna")
+    assert (written, called, resets) == ("BadUserAccessDenied", "BadUserAccessDenied", [])
+    assert audit == ["write of Tags.Speed: refused: not writable", "call of Tasks.axis.Reset: refused: not allowed"]
+
+
+def test_predict_answers_as_the_model_does(served):
+    """Status, version, outputs; and a call with too few numbers is none."""
+
+    async def work(client, plant):
+        policy = node(client, "Models.policy")
+        given = ua.Variant([0.1] * 16, ua.VariantType.Float)
+        short = await refusal(policy.call_method("2:Predict", ua.Variant([0.1] * 15, ua.VariantType.Float)))
+        return await policy.call_method("2:Predict", given), short
+
+    import numpy as np
+
+    (status, version, y), short = asked(served, work)
+    expected = served[0].models.all[0].slot.model.run({"x": np.full((1, 16), 0.1, np.float32)})[0]
+    assert (status, version, short) == (0, 1, "BadInvalidArgument")
+    assert y == [float(value) for value in expected.reshape(-1)]
+
+
+def test_a_command_is_a_method(served):
+    """Reset of a task, as if FALSE and then TRUE were written; and it stands in the log."""
+
+    async def work(client, plant):
+        plant.audit.clear()
+        await node(client, "Tasks.axis").call_method("2:Reset")
+        return plant.task.written[-2:], plant.audit
+
+    written, audit = asked(served, work)
+    assert written == [("127.0.0.1 otto", False), ("127.0.0.1 otto", True)]
+    assert audit == [("127.0.0.1 otto", "call of Tasks.axis.Reset", "done")]
+
+
+class Heard:
+    """What a subscription tells."""
+
+    def __init__(self):
+        self.values = []
+
+    def datachange_notification(self, node_, value, data):
+        self.values.append((node_.nodeid.Identifier, value, data.monitored_item.Value.StatusCode.value))
+
+    async def until(self, wanted):
+        for _ in range(200):
+            if wanted(self.values):
+                return
+            await asyncio.sleep(0.02)
+        raise AssertionError(self.values)
+
+
+def test_a_subscription_tells_what_has_changed_and_nothing_else(served):
+    """First what is there; then values, and a quality that changes; the standard's own nodes too."""
+
+    async def work(client, plant):
+        heard, state = Heard(), client.nodes.server_state
+        subscription = await client.create_subscription(50, heard)
+        await subscription.subscribe_data_change([node(client, "Tags.Speed"), node(client, "Tags.Count"), state])
+        await heard.until(lambda values: len(values) == 3)
+        plant.tags.put(7.5)
+        await heard.until(lambda values: len(values) == 4)
+        plant.tags.quality = Quality.BAD
+        await heard.until(lambda values: len(values) == 6)
+        plant.tags.quality = Quality.GOOD
+        await subscription.delete()
+        looks = plant.tags.looks
+        await asyncio.sleep(0.2)
+        return heard.values, plant.tags.looks - looks
+
+    values, looks = asked(served, work, "anna")
+    bad = ua.StatusCodes.BadNoCommunication
+    assert values[3] == ("Tags.Speed", 7.5, 0)
+    assert {value[0] for value in values[4:]} == {"Tags.Speed", "Tags.Count"} and {
+        value[2] for value in values[4:]
+    } == {bad}
+    assert looks == 0, "nobody watches, and somebody looks"
+
+
+def test_one_session_does_not_touch_another_ones_subscription(served):
+    _, server, folder = served
+
+    async def work():
+        async with connected(server, "anna", folder) as one, connected(server, "otto", folder) as other:
+            subscription = await one.create_subscription(100, Heard())
+            number = subscription.subscription_id
+            params = ua.DeleteSubscriptionsParameters([number])
+            (deleted,) = await other.uaclient.delete_subscriptions(params.SubscriptionIds)
+            moved = await other.uaclient.transfer_subscriptions(ua.TransferSubscriptionsParameters([number], True))
+            return deleted.name, moved[0].StatusCode.name
+
+    assert run(work()) == ("BadSubscriptionIdInvalid", "BadSubscriptionIdInvalid")
+
+
+@pytest.mark.parametrize("mode", [SIGN, ENCRYPT])
+@pytest.mark.parametrize("policy", ["Basic256Sha256", "Aes128Sha256RsaOaep", "Aes256Sha256RsaPss"])
+def test_every_policy_in_every_mode(served, policy, mode):
+    """The password goes encrypted in the channel, or by itself in one that is only signed."""
+
+    async def work(client, plant):
+        return await node(client, "Tags.Word").read_value()
+
+    kind = getattr(security_policies, f"SecurityPolicy{policy}")
+    assert asked(served, work, policy=kind, mode=mode) == 42
+
+
+def test_nobody_comes_in_without_name_certificate_or_channel(served, tmp_path):
+    """Anonymous; a wrong password; a certificate that is not trusted; no security at all."""
+    from fieldbus.opcua.own import make
+
+    plant, server, folder = served
+    make(tmp_path / "other", "urn:test:client", "stranger", ("127.0.0.1",))
+    (tmp_path / "server").mkdir()
+    (tmp_path / "server" / "own.der").write_bytes((folder.parent / "server" / "own.der").read_bytes())
+
+    async def tried(user, client, password=""):
+        from asyncua import Client
+
+        made = Client("opc.tcp://{}:{}".format(*server.address), timeout=10)
+        made.application_uri = "urn:test:client"
+        if user:
+            made.set_user(user)
+            made.set_password(password)
+        if client is not None:
+            policy = security_policies.SecurityPolicyBasic256Sha256
+            peer = client.parent / "server" / "own.der"
+            await made.set_security(policy, client / "own.der", client / "own.pem", None, peer, ENCRYPT)
+        try:
+            async with made:
+                return "came in"
+        except (UaError, ConnectionError, TimeoutError) as error:
+            return type(error).__name__
+
+    async def work():
+        plant.audit.clear()
+        return [
+            await tried("", folder),
+            await tried("otto", folder, "rt_of_anna"),
+            await tried("otto", tmp_path / "other", "rt_of_otto"),
+            await tried("otto", None, "rt_of_otto"),
+        ]
+
+    outcomes = run(work())
+    assert "came in" not in outcomes
+    said = " | ".join(plant.refused())
+    for words in ("wrong name or password", '"stranger"', "is not trusted"):
+        assert words in said, (said, outcomes)
