@@ -3,6 +3,7 @@
     this tree --setuptools--> a wheel of Python alone --+--> rt_engine-X.Y.Z-py3-none-manylinux_2_17_x86_64....whl
     objects of each level --rt_native.shipping----------+
 
+Beside each wheel, and in it, lies what it is made of, in CycloneDX (`station.bom.release`; PEP 770).
 Nothing of the time, the folder, the user or the order of files goes into it: the same sources and tools give the same bytes.
 $SOURCE_DATE_EPOCH is the time of its files, where somebody wants one.
 """
@@ -29,6 +30,8 @@ from rt_native.levels import EXACT, LEVELS, Level
 from rt_native.levels import level as level_of
 from rt_native.shipped import FOLDER
 from rt_native.terminal import Terminal
+from station.bom.document import SUFFIX, rendered
+from station.bom.release import of_release
 from station.commands.shared.explaining import say
 from station.running.libraries import every
 
@@ -64,8 +67,13 @@ def python_alone(root: Path = ROOT) -> tuple[str, dict[str, bytes]]:
         if done.returncode:
             raise RuntimeError(f"setuptools made no wheel:\n{done.stderr.strip()}")
         path = Path(text) / done.stdout.splitlines()[-1]
-        with zipfile.ZipFile(path) as archive:
-            return "-".join(path.name.split("-")[:2]), {name: archive.read(name) for name in archive.namelist()}
+        return "-".join(path.name.split("-")[:2]), contents(path.read_bytes())
+
+
+def contents(wheel: bytes) -> dict[str, bytes]:
+    """File -> content of a wheel."""
+    with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
 
 
 def wheel(name: str, python: Mapping[str, bytes], machine: str, libraries: Mapping[str, bytes]) -> tuple[str, bytes]:
@@ -75,6 +83,7 @@ def wheel(name: str, python: Mapping[str, bytes], machine: str, libraries: Mappi
     information = f"{name}.dist-info"
     files = {path: data for path, data in python.items() if not path.endswith("/RECORD")}
     files |= {f"rt_native/{FOLDER.name}/{file}": data for file, data in libraries.items()}
+    files[f"{information}/sboms/rt-engine{SUFFIX}"] = rendered(of_release(ROOT, files))
     text = files[f"{information}/WHEEL"].decode()
     text = re.sub(r"(?m)^Tag: .*\n", "", text.replace("Root-Is-Purelib: true", "Root-Is-Purelib: false")).rstrip("\n")
     files[f"{information}/WHEEL"] = (text + "".join(f"\nTag: py3-none-{tag}" for tag in tags) + "\n").encode()
@@ -131,7 +140,10 @@ def make(folder: Path, levels: Iterable[Level]) -> list[Path]:
             say(console, f"{level.name:<16} {len(made[-1].library) / 1024:6,.0f} KiB, {len(made[-1].content)} modules")
         file, data = wheel(name, python, machine, shipping.files(made))
         (folder / file).write_bytes(data)
+        bill = (folder / file).with_suffix(SUFFIX)
+        bill.write_bytes(rendered(of_release(ROOT, contents(data), data)))
         say(console, f"{folder / file}  {len(data) / 1024:,.0f} KiB  sha256 {hashlib.sha256(data).hexdigest()}")
+        say(console, f"{bill}  what it is made of (CycloneDX)")
         paths.append(folder / file)
     return paths
 

@@ -147,6 +147,7 @@ COMMANDS = {
     "quantize": (["quantize", "mean.onnx", "--calibrate", "data.npz", "-o", "small.onnx"], 0),
     "keygen": (["keygen", "-o", "key"], 0),
     "sign": (["sign", "mean.onnx", "--key", "nothing.pem", "--slot", "mean"], 3),
+    "sbom": (["sbom", "station.toml", "-o", "bill.json"], 0),
     "symbols": (["symbols", "station.toml"], 0),
     "symbols csv": (["symbols", "station.toml", "--csv", "list.csv"], 0),
     "symbols none": (["symbols", "station.toml", "--name", STEERING], 2),
