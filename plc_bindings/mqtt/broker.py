@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 INSTALL: Final = 'pip install "rt-engine[mqtt]"'
 ANSWER_S: Final = 5.0
-"""For each step: name and TCP, TLS, CONNACK, SUBACK, PUBACK."""
+"""For each step: CONNACK, SUBACK, PUBACK. Half of it for TCP, and for TLS: a program that ends waits for them."""
 STEADY_S: Final = 10.0
 """A connection that held so long was a good one: the next attempt comes soon."""
 REFUSED: Final = 0x80
@@ -317,6 +317,7 @@ def _guard(client: Client, most_bytes: int) -> None:
         loop.call_soon_threadsafe(fail)
         said(*args)
 
+    paho.connect_timeout = ANSWER_S / 2
     paho._sock_recv = bounded
     paho.on_disconnect = ended
 

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from fieldbus.link.link import Link
@@ -42,7 +42,13 @@ class ServerStatus:
     clients: int
     requests: int
     refused: int
-    """Connections that were turned away."""
+    """Connections that were turned away; commands, where clients come through a broker."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """What its kind counts besides, from its start."""
+    gauges: Mapping[str, int] = field(default_factory=dict)
+    """What its kind measures besides, now."""
+    trouble: str = ""
+    """What keeps it from serving, for people; empty: nothing."""
 
 
 class Server(Protocol):

@@ -33,6 +33,18 @@ _LE: Final = tuple(repr((bound - 1) / NS) for bound in BOUNDS_NS)
 _LINK_STATES: Final = ("stopped", "connecting", "up", "degraded", "down")
 _TOO: Final = {"cycles": "cycles that were run"}
 """Meanings of statistics whose name says it to us."""
+_OF_SERVERS: Final = {
+    "messages": "messages that a broker has got",
+    "message_bytes": "bytes of their payloads",
+    "connects": "connections to a broker",
+    "births": "how often all values were told",
+    "stored_records": "records that wait for a broker",
+    "stored_bytes": "memory that they take",
+    "dropped_records": "records for which there was no room",
+    "dropped_commands": "messages of a broker that came faster than they were looked at",
+    "left_out_looks": "looks at the values that were left out because the one before was not done",
+}
+"""What some kinds of servers count and measure besides."""
 _OF_RECORDER: Final = {
     "recording": "is a file being written: 1 yes, 0 no",
     "trouble": "does something keep it from recording: 1 yes, 0 no",
@@ -144,6 +156,12 @@ def _servers(m: Measures) -> Iterator[Any]:
     for counted, words in (("requests", "requests of clients"), ("refused", "connections that were turned away")):
         now = {name: getattr(status, counted) for name, status in m.servers.items()}
         yield _counter(f"rt_engine_server_{counted}", words, "server", now)
+    for kind, of in ((_counter, "counts"), (_gauge, "gauges")):
+        for name in dict.fromkeys(name for status in m.servers.values() for name in getattr(status, of)):
+            now = {
+                server: found[name] for server, status in m.servers.items() if name in (found := getattr(status, of))
+            }
+            yield kind(f"rt_engine_server_{name}", _OF_SERVERS.get(name, name.replace("_", " ")), "server", now)
 
 
 def _models(m: Measures) -> Iterator[Any]:

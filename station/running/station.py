@@ -476,7 +476,10 @@ class Station:
 
     def _server_views(self) -> tuple[ServerView, ...]:
         status = self._server_status()
-        return tuple(ServerView(name, s.address, s.clients, s.requests, s.refused) for name, s in status.items())
+        return tuple(
+            ServerView(name, s.address, s.clients, s.requests, s.refused, {**s.counts, **s.gauges}, s.trouble)
+            for name, s in status.items()
+        )
 
     def _watch(self) -> None:
         self._watch_links()

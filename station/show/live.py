@@ -149,6 +149,7 @@ def _notes(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
             yield link.name, link.last_error
         if link.note:
             yield link.name, link.note
+    yield from ((server.name, server.note) for server in snapshot.servers if server.note)
     yield from changes.notes(snapshot.changes)
     if snapshot.recorder is not None:
         yield from (("recorder", text) for text in doubts(snapshot.recorder))

@@ -328,8 +328,9 @@ def _count(view: TaskView | LinkView, statistic: Statistic) -> str:
 
 def _server_row(server: ServerView) -> Sequence[str]:
     refused = f'<span class="{"warn" if server.refused else "ok"}">{server.refused:,}</span>'
+    note = f'<br><span class="soft">{escape(server.note)}</span>' if server.note else ""
     name, address = escape(server.name), escape(server.address)
-    return f"<b>{name}</b>", address, f"{server.clients:,}", f"{server.requests:,}", refused
+    return f"<b>{name}</b>", address + note, f"{server.clients:,}", f"{server.requests:,}", refused
 
 
 def _link_level(link: LinkView) -> Level:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
 
@@ -188,15 +188,30 @@ class LinkView(BaseModel):
         return not self.reads and not self.writes
 
 
+_TELLING: Final = ("stored_records", "dropped_records", "dropped_commands", "left_out_looks")
+"""Numbers of servers that people are told of when they are not 0."""
+
+
 @dataclass(frozen=True, slots=True)
 class ServerView:
-    """One server: where it listens, and how much its clients ask. `refused`: connections that were turned away."""
+    """One server: where it listens, and how much its clients ask. `refused`: connections that were turned away, or commands.
+
+    `numbers`: what its kind counts and measures besides; `trouble`: what keeps it from serving.
+    """
 
     name: str
     address: str
     clients: int
     requests: int
     refused: int
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    trouble: str = ""
+
+    @property
+    def note(self) -> str:
+        """Numbers that are not 0 and mean that something is not as it should be, and the trouble; empty: all is well."""
+        told = [f"{self.numbers[name]:,} {name.replace('_', ' ')}" for name in _TELLING if self.numbers.get(name)]
+        return "; ".join(filter(None, (", ".join(told), self.trouble)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,166 @@
+"""A server of kind MQTT: looks at the database in the servers' thread, hands what it saw to its own, and writes what that is told.
+
+servers' thread   every period: the moments of all areas that are published; writes of commands
+own thread        everything else (`uplink`): packing, comparing, messages, the broker, the store
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import Final
+
+from plc_bindings.data.database import Database, NotAllowedError, Session
+from plc_bindings.errors import ServerError
+from plc_bindings.mqtt.options import MqttOptions
+from plc_bindings.mqtt.payload import CommandError
+from plc_bindings.mqtt.points import points
+from plc_bindings.mqtt.uplink import Look, Uplink, Writes
+from plc_bindings.net.serving import ServerStatus
+from plc_bindings.security.access import Access, Client
+
+TURN_NS: Final = 200_000
+"""So long a look holds the servers' thread at a time, and then one area more."""
+LEAVE_S: Final = 1.5
+"""For the broker to hear that we go."""
+MOST_LOOKS: Final = 100
+"""Looks that our own thread has not taken; then the next are left out, and counted."""
+_ANSWER_S: Final = 2.0
+
+
+class MqttServer:
+    """A client of a broker that serves a station.
+
+    Args:
+        database: of the station.
+        options: see there.
+        access: names that commands may write, their rate, the audit log.
+
+    Raises:
+        BindingError: the library is missing; nothing is published.
+    """
+
+    def __init__(self, database: Database, options: MqttOptions, access: Access) -> None:
+        self._database, self._options, self._access = database, options, access
+        self._points = points(database, options.publish, access.writable, options.deadband)
+        if not self._points.all:
+            raise ServerError(
+                f"{', '.join(options.publish)}: means no value that is there; `rt-engine symbols` lists them"
+            )
+        who, rate = f"mqtt {options.broker.address}", float(access.limits.requests_per_second)
+        self._client = Client(who, "", rate, rate)
+        self._session = Session(database, database.writable(access.writable), who=who)
+        self.uplink = Uplink(options, self._points, self._carry_out, self._client, access.audit)
+        self._thread: threading.Thread | None = None
+        self._own: asyncio.AbstractEventLoop | None = None
+        self._stopped: asyncio.Event | None = None
+        self._ready = threading.Event()
+        self._waiting = self._left_out = 0
+
+    def status(self) -> ServerStatus:
+        """How it does. Any thread."""
+        uplink, options = self.uplink, self._options
+        counts, store = uplink.broker.counts, uplink.store
+        return ServerStatus(
+            f"mqtt {options.payload} {options.group}/{options.node} at {options.broker.address}",
+            int(uplink.is_born),
+            uplink.commands,
+            uplink.refused,
+            {
+                "messages": counts.sent,
+                "message_bytes": counts.sent_bytes,
+                "connects": counts.connects,
+                "births": uplink.births,
+                "dropped_records": store.dropped,
+                "dropped_commands": counts.dropped,
+                "left_out_looks": self._left_out,
+            },
+            {"stored_records": len(store), "stored_bytes": store.bytes},
+            store.trouble or ("" if uplink.is_born else counts.last_error or "the broker is away"),
+        )
+
+    async def start(self) -> None:
+        """Begin to look; a broker that is away is tried again and again, so nothing is waited for."""
+        self._servers = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._main, name="mqtt", daemon=True)
+        self._thread.start()
+        self._looking = asyncio.create_task(self._look())
+
+    async def stop(self) -> None:
+        """The broker is told, what waits is kept."""
+        self._looking.cancel()
+        if self._own is not None and self._stopped is not None:
+            self._own.call_soon_threadsafe(self._stopped.set)
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join, LEAVE_S)
+            self._thread = None
+
+    def _main(self) -> None:
+        asyncio.run(self._run())
+
+    async def _run(self) -> None:
+        self._own, self._stopped = asyncio.get_running_loop(), asyncio.Event()
+        await self.uplink.run(self._stopped)
+
+    async def _look(self) -> None:
+        period_s = self._options.period_s
+        due_s = time.monotonic()
+        while True:
+            looks = await self._looks()
+            if self._own is None or self._waiting >= MOST_LOOKS:
+                self._left_out += self._own is not None
+            else:
+                self._waiting += 1
+                self._own.call_soon_threadsafe(self._take, looks)
+            due_s = max(due_s + period_s, time.monotonic())
+            await asyncio.sleep(due_s - time.monotonic())
+
+    async def _looks(self) -> list[Look]:
+        """Each area of one moment, without holding the loop for long."""
+        looks, end_ns = [], time.monotonic_ns() + TURN_NS
+        for number, group in enumerate(self._points.groups):
+            moment = self._database.areas[group.area].moment()
+            now_ns = time.monotonic_ns()
+            age_ns = now_ns - moment.timestamp_ns if moment.timestamp_ns else 0
+            looks.append(Look(number, moment, (time.time_ns() - age_ns) // 1_000_000))
+            if now_ns > end_ns:
+                await asyncio.sleep(0)
+                end_ns = time.monotonic_ns() + TURN_NS
+        return looks
+
+    def _take(self, looks: list[Look]) -> None:
+        self._waiting -= 1
+        self.uplink.look(looks)
+
+    async def _carry_out(self, writes: Writes) -> None:
+        """In our own thread: values are written in the servers' thread, all at once."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        own = asyncio.get_running_loop()
+
+        def settle(error: Exception | None) -> None:
+            if not done.done():
+                done.set_result(None) if error is None else done.set_exception(error)
+
+        def write() -> None:
+            error = self._written(writes)
+            own.call_soon_threadsafe(settle, error)
+
+        self._servers.call_soon_threadsafe(write)
+        try:
+            await asyncio.wait_for(done, _ANSWER_S)
+        except TimeoutError as error:
+            raise CommandError("the servers' thread did not answer") from error
+
+    def _written(self, writes: Writes) -> CommandError | None:
+        session = self._session
+        session.begin()
+        try:
+            for point, data in writes:
+                session.write(point.area, point.offset, data)
+            session.commit()
+        except NotAllowedError:
+            return CommandError("a value is not writable")
+        except Exception as error:  # of an area: the command is not carried out, and nothing else ends
+            return CommandError(f"{type(error).__name__}: {error}")
+        return None

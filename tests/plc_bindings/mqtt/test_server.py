@@ -1,0 +1,243 @@
+"""A server of kind MQTT at a broker that we did not write: births, data, commands, what waits while the broker is away."""
+
+import json
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from fieldbus.tags import Quality
+from plc_bindings.errors import ServerError
+from plc_bindings.mqtt.schema import Payload
+from tests.peers.mosquitto import Mosquitto
+from tests.plc_bindings.mqtt.listening import listening
+from tests.plc_bindings.mqtt.plant import Plant, serving, wait
+
+pytestmark = pytest.mark.peer("mosquitto")
+TEMPERATURE = "Tags.temperature"
+
+
+@pytest.fixture
+def mosquitto(tmp_path):
+    with Mosquitto(tmp_path) as broker:
+        yield broker
+
+
+def kinds(heard):
+    return [topic.split("/")[2] for topic, *_ in list(heard) if topic.startswith("spBv1.0/plant")]
+
+
+def settled(heard, server):
+    """All that was there at the beginning has been told."""
+    return len(heard) >= 3 and not len(server.uplink.store)
+
+
+def temperatures(heard, server):
+    """(value, is it historical) of DDATA, in order."""
+    alias = next(p.index + 1 for p in server._points.all if p.name == TEMPERATURE)
+    metrics = [m for payload in heard.payloads("DDATA") for m in Payload.FromString(payload).metrics]
+    return [(m.double_value, m.is_historical) for m in metrics if m.alias == alias]
+
+
+def test_births_data_and_an_orderly_end(mosquitto):
+    plant = Plant()
+    with listening(mosquitto.port, "spBv1.0/#") as (_, heard):
+        with serving(plant, mosquitto.port) as server:
+            wait(lambda: len(heard) >= 3)
+            assert kinds(heard)[:3] == ["NBIRTH", "DBIRTH", "DBIRTH"]
+            plant.set(30.0)
+            wait(lambda: temperatures(heard, server)[-1:] == [(30.0, False)])
+            plant.sensors.quality = Quality.BAD
+            wait(lambda: "DDEATH" in kinds(heard))
+            wait(lambda: not len(server.uplink.store))
+            status = server.status()
+            assert (status.clients, status.trouble, status.gauges["stored_records"]) == (1, "", 0)
+            assert status.counts["messages"] == len(heard)
+        wait(lambda: kinds(heard)[-1] == "NDEATH")
+        assert kinds(heard).count("NDEATH") == 1  # the will is not said beside it
+        payloads = [Payload.FromString(payload) for _, payload, _ in heard]
+        assert [p.seq for p in payloads[:-1]] == list(range(len(payloads) - 1))
+        assert payloads[-1].metrics[0].long_value == payloads[0].metrics[0].long_value
+
+
+def test_a_rebirth_is_said_over_the_same_connection(mosquitto):
+    payload = Payload()
+    payload.metrics.add(name="Node Control/Rebirth", boolean_value=True)
+    with listening(mosquitto.port, "spBv1.0/#") as (client, heard), serving(Plant(), mosquitto.port) as server:
+        wait(lambda: settled(heard, server))
+        client.publish("spBv1.0/plant/NCMD/press", payload.SerializeToString())
+        wait(lambda: kinds(heard).count("NBIRTH") == 2)
+        assert "NDEATH" not in kinds(heard)
+        assert server.status().counts["connects"] == 1
+        births = [Payload.FromString(payload) for payload in heard.payloads("NBIRTH")]
+        assert [(b.seq, b.metrics[0].long_value) for b in births] == [(0, 0), (0, 0)]
+
+
+def test_commands_are_written_at_once_or_refused_and_noted(mosquitto):
+    plant = Plant()
+    with listening(mosquitto.port, "spBv1.0/#") as (client, heard), serving(plant, mosquitto.port) as server:
+        wait(lambda: settled(heard, server))
+
+        def command(**values):
+            payload = Payload()
+            for name, value in values.items():
+                payload.metrics.add(name=f"Tags/{name}", double_value=value)
+            client.publish("spBv1.0/plant/DCMD/press/orders", payload.SerializeToString(), 1)
+
+        command(setpoint=2.5, steps=7.0)
+        wait(lambda: plant.orders.written)
+        assert plant.orders.written == [[(0, 4), (4, 4)]]
+        command(setpoint=99.0)
+        wait(lambda: server.status().refused == 1)
+        assert len(plant.orders.written) == 1
+        assert [line[1:] for line in plant.audit] == [
+            ("write of Tags.setpoint", "done: spBv1.0/plant/DCMD/press/orders"),
+            ("write of Tags.steps", "done: spBv1.0/plant/DCMD/press/orders"),
+            ("command at spBv1.0/plant/DCMD/press/orders", "refused: Tags.setpoint: 99.0 is outside of 0 to 10"),
+        ]
+        assert {line[0] for line in plant.audit} == {f"mqtt 127.0.0.1:{mosquitto.port}"}
+        wait(lambda: any(m.float_value == 2.5 for p in heard.payloads("DDATA") for m in Payload.FromString(p).metrics))
+
+
+def test_more_commands_than_may_come_are_refused(mosquitto):
+    plant = Plant()
+    with listening(mosquitto.port, "spBv1.0/#") as (client, heard), serving(plant, mosquitto.port, rate=5) as server:
+        wait(lambda: settled(heard, server))
+        payload = Payload()
+        payload.metrics.add(name="Tags/steps", int_value=1)
+        for _ in range(50):
+            client.publish("spBv1.0/plant/DCMD/press/orders", payload.SerializeToString(), 1)
+        wait(lambda: server.status().refused + server.status().requests == 50)
+        assert 5 <= server.status().requests < 20
+        assert plant.audit[-1][2] == "refused: more than 5 commands in a second"
+
+
+def test_nothing_is_lost_while_the_broker_is_away_and_it_comes_in_order(mosquitto):
+    plant = Plant()
+    with serving(plant, mosquitto.port) as server:
+        with listening(mosquitto.port, "spBv1.0/#") as (_, heard):
+            wait(lambda: settled(heard, server))
+            mosquitto.stop()
+        wait(lambda: not server.uplink.is_born)
+        for step in range(20):
+            wait(lambda step=step: len(server.uplink.store) >= step)
+            plant.set(100.0 + step)
+        assert "refused" in server.status().trouble
+        mosquitto.start()
+        with listening(mosquitto.port, "spBv1.0/#") as (_, heard):
+            wait(lambda: len(temperatures(heard, server)) >= 20 or server.status().counts["births"] > 1, seconds=20)
+            plant.set(300.0)
+            wait(lambda: (300.0, False) in temperatures(heard, server))
+    # the listener may have come after the birth: what it heard is whole from there on
+    found = temperatures(heard, server)
+    values = [value for value, _ in found]
+    assert values == sorted(values)
+    assert found[-1] == (300.0, False)
+    assert server.status().counts["dropped_records"] == 0
+
+
+def test_history_is_whole_where_a_host_waits_for_it(mosquitto):
+    """The primary host is away first, so nobody is born, and all of it comes when it is there."""
+    plant = Plant()
+    with (
+        listening(mosquitto.port, "spBv1.0/plant/#") as (client, heard),
+        serving(plant, mosquitto.port, host="scada") as server,
+    ):
+        for step in range(20):
+            wait(lambda step=step: len(server.uplink.store) >= step + 3)
+            plant.set(100.0 + step)
+        wait(lambda: len(server.uplink.store) == 23)
+        assert heard == []
+        say(client, True, 1)
+        plant.set(300.0)
+        wait(lambda: (300.0, False) in temperatures(heard, server))
+        expected = [(21.5, True), *((100.0 + step, True) for step in range(20)), (300.0, False)]
+        assert temperatures(heard, server) == expected
+        say(client, False, 2)
+        wait(lambda: kinds(heard)[-1] == "NDEATH")
+        wait(lambda: not server.uplink.is_born)
+        plant.set(400.0)
+        say(client, True, 3)
+        wait(lambda: kinds(heard).count("NBIRTH") == 2)
+        births = [Payload.FromString(payload).metrics[0].long_value for payload in heard.payloads("NBIRTH")]
+        assert births[1] > births[0]
+
+
+def say(client, online, timestamp):
+    client.publish("spBv1.0/STATE/scada", json.dumps({"online": online, "timestamp": timestamp}), 1, retain=True)
+
+
+def test_what_waits_survives_a_restart(mosquitto, tmp_path):
+    plant = Plant()
+    file = tmp_path / "press.waiting"
+    mosquitto.stop()
+    with serving(plant, mosquitto.port, store_file=file) as server:
+        for step in range(5):
+            wait(lambda step=step: len(server.uplink.store) >= step + 3)
+            plant.set(100.0 + step)
+    assert file.stat().st_size > 0
+    mosquitto.start()
+    with (
+        listening(mosquitto.port, "spBv1.0/plant/#") as (_, heard),
+        serving(plant, mosquitto.port, store_file=file) as server,
+    ):
+        wait(lambda: len(temperatures(heard, server)) >= 6)
+        wait(lambda: not len(server.uplink.store))
+        wait(lambda: file.stat().st_size == 0)
+    assert temperatures(heard, server)[:6] == [(21.5, True), *((100.0 + step, True) for step in range(5))]
+
+
+def test_a_broker_that_stands_still_loses_nothing(mosquitto):
+    """Half open: TCP takes what nobody reads. It is missed by the next confirmation, and sent again."""
+    plant = Plant()
+    with listening(mosquitto.port, "spBv1.0/plant/#") as (_, heard), serving(plant, mosquitto.port) as server:
+        wait(lambda: settled(heard, server))
+        os.kill(mosquitto.pid, signal.SIGSTOP)
+        try:
+            plant.set(50.0)
+            wait(lambda: len(server.uplink.store) == 1)
+            time.sleep(0.2)
+            assert len(server.uplink.store) == 1  # sent, and not forgotten
+        finally:
+            os.kill(mosquitto.pid, signal.SIGCONT)
+        wait(lambda: not len(server.uplink.store))
+        assert 50.0 in [value for value, _ in temperatures(heard, server)]
+
+
+def test_plain_topics_are_retained_and_take_commands(mosquitto):
+    plant = Plant()
+    with serving(plant, mosquitto.port, payload="json", group="works/hall") as server:
+        wait(lambda: server.uplink.is_born)
+        with listening(mosquitto.port, "works/#") as (client, heard):
+            wait(lambda: heard.payloads("/status"))
+            wait(lambda: heard.payloads("/Tags/temperature"))
+            topic, payload, retained = next(one for one in heard if one[0].endswith("temperature"))
+            said = json.loads(payload)
+            assert (topic, retained) == ("works/hall/press/Tags/temperature", True)
+            assert (said["value"], said["unit"], said["quality"]) == (21.5, "degC", "good")
+            assert said["time"].endswith("Z")
+            client.publish("works/hall/press/set/Tags/setpoint", b'{"value": 4}', 1)
+            client.publish("works/hall/press/set/Tags/steps", b"-3", 1)
+            wait(lambda: len(plant.orders.written) == 2)
+            wait(lambda: any(json.loads(p)["value"] == -3 for p in heard.payloads("press/Tags/steps")))
+            for bad in (b"x", b"1e999", b'"7"', b"[1]", b"null", b"1.5", b"99999999999"):
+                client.publish("works/hall/press/set/Tags/steps", bad, 1)
+            wait(lambda: server.status().refused == 7)
+            assert len(plant.orders.written) == 2
+    with listening(mosquitto.port, "works/hall/press/status") as (_, heard):
+        wait(lambda: heard.payloads("/status"))
+        assert json.loads(heard.payloads("/status")[0])["state"] == "offline"
+
+
+def test_patterns_that_mean_nothing_are_an_error():
+    with pytest.raises(ServerError, match="means no value"), serving(Plant(), 1, writable=(), publish=("Tgas.*",)):
+        pass
+
+
+def test_no_thread_is_left():
+    before = set(threading.enumerate())
+    with serving(Plant(), 1):
+        time.sleep(0.1)
+    wait(lambda: not [t for t in set(threading.enumerate()) - before if "mqtt" in t.name])

@@ -1,0 +1,66 @@
+"""What a station file may say of its MQTT server."""
+
+import re
+
+import pytest
+
+from station.errors import StationFileError
+from station.file.reading import read_station
+from tests import ROOT
+from tests.station.stations import AXIS, SIM, station_text, write_station
+
+BUS = '[servers.bus]\ntype = "mqtt"\n'
+
+
+def problems(tmp_path, keys):
+    """(key, message) of each error and warning about the server."""
+    try:
+        found = read_station(write_station(tmp_path, station_text("press", SIM, AXIS, BUS + keys))).warnings
+    except StationFileError as error:
+        found = error.problems
+    return [(problem.key, problem.message) for problem in found]
+
+
+def test_the_station_of_the_documentation_reads(tmp_path):
+    text = (ROOT / "docs" / "mqtt.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```toml\n(.*?)```", text, re.S)
+    (tmp_path / "station.toml").write_text(block)
+    table = read_station(tmp_path / "station.toml").config.servers["bus"]
+    assert table.place() == "mqtt sparkplug at mqtt://127.0.0.1:1883, works/(station.name)"
+    assert (table.period_ns, table.store, table.port) == (10**9, 16 * 10**6, 1883)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        'broker = "10.0.0.1"',
+        'broker = "b"\npayload = "json"\ngroup = "works/hall"\nversion = "3.1.1"',
+        'broker = "b"\nuser = "press"\npassword_file = "device.py"\nca_file = "device.py"\ncert_file = "device.py"\n'
+        'key_file = "device.py"\nport = 8883',
+        'broker = "b"\nprimary_host = "scada"\nperiod = "10 ms"\nrefresh = "1 min"\nstore = "100 MB"\nstore_file = "kept"',
+    ],
+)
+def test_what_fits_together_is_good(tmp_path, keys):
+    assert problems(tmp_path, keys) == []
+
+
+@pytest.mark.parametrize(
+    ("keys", "key", "words"),
+    [
+        ("", "servers.bus.broker", ""),
+        ('broker = "b"\ngroup = "works/hall"', "servers.bus.group", "cannot stand in topics"),
+        ('broker = "b"\npayload = "json"\ngroup = "works/#"', "servers.bus.group", "cannot stand in topics"),
+        ('broker = "b"\nnode = "a/b"', "servers.bus.node", "a/b"),
+        ('broker = "b"\nperiod = "1 ms"', "servers.bus.period", "10 ms at least"),
+        ('broker = "b"\nkeepalive = "10 ms"', "servers.bus.keepalive", "1 s to 1 h"),
+        ('broker = "b"\npublish = []', "servers.bus.publish", "publishes nothing"),
+        ('broker = "b"\npayload = "json"\nprimary_host = "a"', "servers.bus.primary_host", "Sparkplug"),
+        ('broker = "b"\ndeadband = { "Tags.x" = -1.0 }', 'servers.bus.deadband."Tags.x"', "no width"),
+        ('broker = "b"\ncert_file = "device.py"', "servers.bus", "needs the key key_file"),
+        ('broker = "b"\npassword_file = "device.py"', "servers.bus.password_file", "whose password"),
+        ('broker = "b"\nca_file = "gone.pem"', "servers.bus.ca_file", "no such file"),
+        ('broker = "b"\nuser = "press"', "servers.bus.user", "unencrypted"),
+    ],
+)
+def test_what_does_not_is_said(tmp_path, keys, key, words):
+    assert [found for found, message in problems(tmp_path, keys) if words in message] == [key]
