@@ -83,7 +83,11 @@ def made(level: Level, libraries: Iterable[Library]) -> Made:
 
 
 def files(levels: Sequence[Made]) -> dict[str, bytes]:
-    """Name -> content, of all files in the folder."""
+    """Name -> content, of all files in the folder.
+
+    Raises:
+        BuildError: the levels do not export the same functions.
+    """
     root = Path(__file__).parent.parent
     reached = levels[0].sources
     sources = {str(path.relative_to(root)): path for found in reached.values() for path in found.values()}
@@ -96,9 +100,12 @@ def files(levels: Sequence[Made]) -> dict[str, bytes]:
     data: dict[str, bytes] = {}
     entries = []
     for one in levels:
-        assert {name: exports for name, (exports, _) in one.content.items()} == {
-            n: m["exports"] for n, m in modules.items()
-        }
+        differ = [name for name, (exports, _) in one.content.items() if exports != modules[name]["exports"]]
+        if differ or one.content.keys() != modules.keys():
+            raise BuildError(
+                f"level {one.level.name} exports other functions than {levels[0].level.name} from "
+                f"{', '.join(differ) or 'other modules'}: whoever calls them must find the same in each"
+            )
         own = {"library": (f"{one.level.name}.so", one.library), "objects": (f"{one.level.name}.zip", _zipped(one))}
         data |= dict(own.values())
         told = {kind: {"file": file, "sha256": digest(content)} for kind, (file, content) in own.items()}

@@ -255,3 +255,11 @@ def test_no_copy_is_loaded_from_where_another_user_could_put_his_own(tmp_path, m
     monkeypatch.setattr(ctypes, "CDLL", lambda path: pytest.fail("loads"))
     with pytest.raises(BuildError, match=r"another user could change what runs: .* can be written by everybody"):
         loading.load(b"", "mine")
+
+
+def test_levels_that_export_other_functions_are_refused(made):
+    """Whoever calls a function finds it in each: the words name the level and the module."""
+    exports, data = made.content[MODULES[0]]
+    content = {MODULES[0]: ({**exports, "of_some_processors": 2}, data)}
+    with pytest.raises(BuildError, match=rf"level other exports other functions .* from {MODULES[0]}"):
+        shipping.files([made, replace(made, level=replace(LEVEL, name="other"), content=content)])
