@@ -354,7 +354,7 @@ class NativeLink(CyclicLink):
             self._stale_since_s = now_s
         is_lifeless, has_changed = self.exchange.lifeless
         if health is Quality.GOOD and is_lifeless and self._life is not None:
-            self._without_life(self._life.words(has_changed))
+            self._not_well(self._life.words(has_changed))
         elif health is Quality.GOOD and self._state[0] != "up":
             self._backoff.reset()
             self._was_good()

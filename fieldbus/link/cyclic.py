@@ -198,14 +198,18 @@ class CyclicLink(Link):
         self._counts["writes"] += self._out.values.size > 0
         self._counts["safe_writes"] += safe
         self._counts["limited"] += limited
-        if lifeless:
-            self._without_life(lifeless)
+        if trouble := lifeless or self._shortcomings():
+            self._not_well(trouble)
         elif self._state[0] != "up":
             self._backoff.reset()
             self._enter("up")
 
-    def _without_life(self, reason: str) -> None:
-        """Everything was answered, by a device that does not work: told and counted once."""
+    def _shortcomings(self) -> str:
+        """What of a good exchange is not as it was declared, where a device can say so of each value; empty: nothing."""
+        return ""
+
+    def _not_well(self, reason: str) -> None:
+        """Everything was answered, by a device that does not work, or not all of it: told and counted once."""
         if self._last_error != reason or self._state[0] != "degraded":
             self._failed(reason)
         if self._state[0] != "degraded":

@@ -53,6 +53,9 @@ class Inputs:
         self.timestamp_ns = 0
         self._plausible = Plausible(list(cells.tags.values()))
         self._doubtful: NDArray[np.bool_] | None = None
+        self.qualities: NDArray[np.uint8] | None = None
+        """Of each cell that comes in, where a device says so of each value; None: they are as good as the exchange."""
+        self._uncertain: NDArray[np.bool_] | None = None
         self.published: tuple[NDArray[np.float64], int, Quality, NDArray[np.bool_] | None] = (
             self.values,
             0,
@@ -73,10 +76,14 @@ class Inputs:
         return tuple(channel for channel, _ in self._subscribers)
 
     def accept(self, timestamp_ns: int) -> int:
-        """What came in is complete: it becomes the values; gives how many of them mean nothing (`Plausible`)."""
+        """What came in is complete: it becomes the values; gives how many of them mean nothing (`Plausible`), or were bad."""
         self.values, self.incoming = self.incoming, self.values
         self.timestamp_ns = timestamp_ns
         self._doubtful = self._plausible.doubtful(self.values)
+        if self.qualities is not None:
+            bad = self.qualities == _BAD
+            self._doubtful = bad if self._doubtful is None else self._doubtful | bad
+            self._uncertain = self.qualities == int(Quality.STALE)
         return 0 if self._doubtful is None else int(self._doubtful.sum())
 
     def publish(self, quality: Quality) -> None:
@@ -87,7 +94,10 @@ class Inputs:
                 values = np.where(doubtful[cells], np.nan, self.values[cells])
                 channel.write(values, Quality.BAD, self.timestamp_ns)
             else:
-                channel.write(self.values[cells], quality, self.timestamp_ns)
+                is_uncertain = self._uncertain is not None and self._uncertain[cells].any()
+                channel.write(
+                    self.values[cells], max(quality, Quality.STALE) if is_uncertain else quality, self.timestamp_ns
+                )
         self.published = (self.values, self.timestamp_ns, quality, doubtful)
 
     def doubts(self) -> str:

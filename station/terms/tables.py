@@ -179,7 +179,7 @@ class TagTable(Table):
     address: Annotated[str, BeforeValidator(_as_text)] = Field(
         default="",
         description='Modbus: "TABLE REGISTER[.BIT] [ORDER]", from 0, like "holding 40 CDAB". ADS: the symbol\'s name. '
-        'EtherCAT: "SLAVE:ENTRY", like "drive:0x6041:00" or "1:Input_1".',
+        'EtherCAT: "SLAVE:ENTRY", like "drive:0x6041:00" or "1:Input_1". OPC UA: "nsu=URI;s=NAME" or "ns=2;s=NAME".',
     )
     unit: str = Field(default="", description="Engineering unit, for people.")
     scale: float = Field(default=1.0, description="value = raw * scale + offset")

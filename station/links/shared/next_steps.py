@@ -74,4 +74,19 @@ ETHERCAT: Final[Steps] = (
     ),
     (r"mailbox", "has the slave CoE, and is its firmware running? `rt-engine ethercat state INTERFACE`"),
 )
+OPCUA: Final[Steps] = (
+    (
+        r"is not trusted",
+        "compare the thumbprint with the one that the server itself shows; then trust it, as the message says",
+    ),
+    (
+        r"BadSecurityChecksFailed|BadCertificate\w*|closed the connection|reset",
+        "the server does not trust us yet: look there for rejected certificates, and let it trust own.der",
+    ),
+    (r"BadIdentityToken|BadUserAccessDenied", "are `user` and the password right, does the server let them in?"),
+    (r"does not offer", "set `security` and `mode` to what it offers, or switch on the wanted policy in the server"),
+    (r"no such node|no namespace|such way", "`rt-engine opcua browse URL` lists the nodes that the server has"),
+    (r"refused", "the computer is there, and nothing listens at this port: is the server running, is the port right?"),
+    (r"says only every", "the server revises our wish: a longer `timeout` is what it can keep"),
+)
 MODBUS_SERIAL: Final[Steps] = (*MODBUS[:4], *SERIAL)

@@ -40,6 +40,17 @@ def ads_keys(rest: str) -> str:
     return _keys(ams_net_id=found[1] + (found[2] or ".1.1"), host=host or None, port=found[4])
 
 
+def opcua_keys(rest: str) -> str:
+    """`HOST[:PORT][/PATH]`."""
+    found = re.fullmatch(r"([A-Za-z0-9_.-]+|\[[0-9a-fA-F:.]+\])(?::\d{1,5})?(?:/[^\s\"\\]*)?", rest)
+    if found is None:
+        raise ValueError(f'"{rest}" has not the form opc.tcp://HOST[:PORT][/PATH]')
+    host = found[1].strip("[]")
+    if why := _no_ipv6(host) if found[1] != host else no_host(host):
+        raise ValueError(why)
+    return _keys(url=f"opc.tcp://{rest}")
+
+
 def _no_ipv6(host: str) -> str:
     try:
         IPv6Address(host)
