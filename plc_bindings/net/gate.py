@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from plc_bindings.security.access import Access, Client
 
@@ -27,6 +27,34 @@ def tls_context(certificate: str, key: str, ca: str) -> ssl.SSLContext:
         context.verify_mode = ssl.CERT_REQUIRED
         context.load_verify_locations(ca)
     return context
+
+
+def in_words(error: OSError) -> str:
+    """Why a handshake ended. What a client says of our certificate comes as its alert: `..._ALERT_CERTIFICATE_EXPIRED`."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return _OF_CERTIFICATES.get(error.verify_code) or f"the client's certificate: {error.verify_message}"
+    reason = str(getattr(error, "reason", None) or error or type(error).__name__)
+    return _OF_REASONS.get(reason, reason)
+
+
+_STRANGER: Final = "the client's certificate is of another authority than ca_file"
+_OF_CERTIFICATES: Final = {
+    7: _STRANGER,  # the authority's name, and not its signature
+    9: "the client's certificate is not valid yet: compare the clocks",
+    10: "the client's certificate has expired",
+    18: _STRANGER,
+    19: _STRANGER,
+    20: _STRANGER,
+    21: _STRANGER,
+}
+"""X509_V_ERR_... of OpenSSL -> words."""
+_OF_REASONS: Final = {
+    "PEER_DID_NOT_RETURN_A_CERTIFICATE": "the client showed no certificate",
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED": "the client says that our certificate has expired (cert_file)",
+    "TLSV1_ALERT_UNKNOWN_CA": "the client does not know the authority of our certificate (cert_file)",
+    "SSLV3_ALERT_BAD_CERTIFICATE": "the client takes our certificate for a bad one (cert_file)",
+}
+"""Reasons of OpenSSL -> words."""
 
 
 class Gate(asyncio.Protocol):
@@ -74,8 +102,7 @@ class Gate(asyncio.Protocol):
             )
             self._is_secure = True
         except OSError as error:
-            words = getattr(error, "reason", None) or str(error) or type(error).__name__
-            self._access.audit(client.name, "TLS handshake", f"refused: {words}")
+            self._access.audit(client.name, "TLS handshake", f"refused: {in_words(error)}")
             return
         finally:
             self._access.release(client)

@@ -38,6 +38,10 @@ def check(
     value: ValueOption = None,
     bound: BoundOption = None,
     as_json: JsonOption = False,
+    hardening: Annotated[
+        bool,
+        typer.Option("--hardening", help="Also list what a station leaves open to others, and what closes it."),
+    ] = False,
     connect: Annotated[
         bool,
         typer.Option(
@@ -47,6 +51,7 @@ def check(
 ) -> None:
     """Check station files and models: every problem with its line; what of a model runs, its size, what is refused.
 
+    With --hardening also what is open to others, and what closes it.
     With --connect also the devices: what each gives for every tag, and which values look wrong. Nothing is written.
     """
     from rt_native.terminal import Terminal
@@ -67,6 +72,8 @@ def check(
                     found.append(_check_model(None if as_json else console, errors, file, binding))
                 else:
                     found.append(_check_station(None if as_json else console, errors, file))
+                    if hardening and found[-1]["runs"]:
+                        found[-1]["open"] = _open_doors(None if as_json else console, file)
                     if connect and found[-1]["runs"]:
                         found[-1]["devices"], code = _ask_devices(None if as_json else console, errors, file)
                         codes |= {code} - {ExitCode.OK}
@@ -141,6 +148,21 @@ def _check_station(console: Terminal | None, errors: Terminal, path: Path) -> di
         "reactions": [asdict(reaction) for reaction in reactions],
         **({"recorder": asdict(recording)} if recording is not None else {}),
     }
+
+
+def _open_doors(console: Terminal | None, path: Path) -> list[dict[str, str]]:
+    """What a good station leaves open to others."""
+    from dataclasses import asdict
+
+    from station.file.hardening import open_doors
+    from station.file.reading import read_station
+
+    doors = open_doors(read_station(path))
+    if console is not None:
+        say(console, f"{path}: {len(doors)} open" if doors else f"{path}: nothing is open that could be looked up")
+        for door in doors:
+            say(console, f"  {door}", "yellow")
+    return [asdict(door) for door in doors]
 
 
 def _ask_devices(console: Terminal | None, errors: Terminal, path: Path) -> tuple[list[dict[str, Any]], ExitCode]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from station.commands.shared.explaining import explained, say
+from station.commands.shared.explaining import explained, print_json, say
 from station.commands.shared.options import DEFAULT_FILE, StationFileArgument
 
 ORDER = 132
@@ -29,10 +29,11 @@ def sbom(
         from station.errors import StationError
         from station.file.reading import read_station
 
-        data = rendered(of_station(read_station(station)))
+        bill = of_station(read_station(station))
         if output is None:
-            print(data.decode(), end="")
+            print_json(bill)
             return
+        data = rendered(bill)
         try:
             write_whole(output, data)
         except OSError as error:

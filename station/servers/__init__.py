@@ -176,6 +176,16 @@ class NetworkServerTable(ServerTable):
         """Where it listens; None: at any free port, or at what is no address."""
         return (self.host, self.port) if self.port and _ip_of(self.host) else None
 
+    @property
+    def encrypts(self) -> bool:
+        """Is all that it says kept from who listens on the wire?"""
+        return False
+
+    @property
+    def asks_who(self) -> bool:
+        """Does a client have to show who he is, beyond his address?"""
+        return False
+
     def findings(self, name: str, folder: Path) -> Iterator[Finding]:
         """A server that other computers reach says who may come."""
         path, ip = ("servers", name), _ip_of(self.host)

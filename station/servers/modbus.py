@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from station.servers import Columns, Listing, NetworkServerTable, Offer, ServerTable
+from station.servers.shared.certificates import certificate_findings
 from station.terms.findings import Finding, no_file
 from station.terms.tables import Array, Order
 
@@ -126,11 +127,22 @@ class ModbusTlsServer(_ModbusNetworkServer):
         description="SHA-256 fingerprints or common names of the clients' certificates; left out: any that `ca_file` signed.",
     )
 
+    @property
+    def encrypts(self) -> bool:
+        """Always."""
+        return True
+
+    @property
+    def asks_who(self) -> bool:
+        """By certificates."""
+        return True
+
     def findings(self, name: str, folder: Path) -> Iterator[Finding]:
         """Also: are there such files, and do they tell clients apart?"""
         for key in ("ca_file", "cert_file", "key_file"):
             yield from no_file(("servers", name, key), folder, getattr(self, key))
         yield from super().findings(name, folder)
+        yield from certificate_findings(("servers", name), folder, self.cert_file, self.key_file, self.ca_file)
         if self.cert_file == self.ca_file:
             message = "is the server's own certificate: nobody could be told apart"
             yield Finding(("servers", name, "ca_file"), message, "warning")

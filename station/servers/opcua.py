@@ -104,6 +104,16 @@ class OpcUaServerTable(NetworkServerTable):
         """Is nothing encrypted, whoever comes?"""
         return self.policies == ("plain",)
 
+    @property
+    def encrypts(self) -> bool:
+        """Where every channel is."""
+        return "plain" not in self.policies and self.modes == ("SignAndEncrypt",)
+
+    @property
+    def asks_who(self) -> bool:
+        """By a name and a password."""
+        return not self.anonymous
+
     def findings(self, name: str, folder: Path) -> Iterator[Finding]:
         """Also: is there a certificate, can anybody come in, do names fit together?"""
         path = ("servers", name)

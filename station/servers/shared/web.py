@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field
 
 from station.servers import IpAddress, NetworkServerTable
+from station.servers.shared.certificates import certificate_findings
 from station.servers.shared.tokens import token_findings
 from station.terms.findings import Finding, Step, no_file
 from station.terms.tables import Array
@@ -46,6 +47,16 @@ class HttpTable(NetworkServerTable):
         """`https://192.168.10.2:8443/`."""
         return f"{'https' if self.cert_file else 'http'}://{self.address}/"
 
+    @property
+    def encrypts(self) -> bool:
+        """With a certificate."""
+        return bool(self.cert_file)
+
+    @property
+    def asks_who(self) -> bool:
+        """With tokens, or certificates of clients."""
+        return bool(self.tokens or self.ca_file)
+
     def findings(self, name: str, folder: Path) -> Iterator[Finding]:
         """Also: do files and tokens fit together?"""
         path = ("servers", name)
@@ -53,6 +64,7 @@ class HttpTable(NetworkServerTable):
         for key in self._files:
             yield from no_file((*path, key), folder, getattr(self, key))
         yield from self._tls_findings(path)
+        yield from certificate_findings(path, folder, self.cert_file, self.key_file, self.ca_file)
         yield from token_findings(path, self.tokens)
 
     def _tls_findings(self, path: tuple[Step, ...]) -> Iterator[Finding]:

@@ -26,13 +26,13 @@ class Authority:
 
     def __init__(self, folder, name="authority"):
         self.folder, self.key, self.name = folder, ec.generate_private_key(ec.SECP256R1()), name
-        self.certificate = self._signed(name, self.key, is_authority=True)
+        self.certificate = self._signed(name, self.key, is_authority=True, days=(-1, 300))
         self.file = self._write(name, self.certificate.public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, name):
-        """(certificate file, key file, SHA-256 fingerprint)."""
+    def issue(self, name, days=(-1, 1)):
+        """(certificate file, key file, SHA-256 fingerprint); `days`: valid from and until, from now."""
         key = ec.generate_private_key(ec.SECP256R1())
-        certificate = self._signed(name, key, is_authority=False)
+        certificate = self._signed(name, key, is_authority=False, days=days)
         pem = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
@@ -42,7 +42,7 @@ class Authority:
             hashlib.sha256(certificate.public_bytes(serialization.Encoding.DER)).hexdigest(),
         )
 
-    def _signed(self, name, key, is_authority):
+    def _signed(self, name, key, is_authority, days=(-1, 1)):
         now = datetime.datetime.now(datetime.UTC)
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, self.name)])
@@ -52,8 +52,8 @@ class Authority:
             .issuer_name(issuer)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(days=1))
-            .not_valid_after(now + datetime.timedelta(days=1))
+            .not_valid_before(now + datetime.timedelta(days=days[0]))
+            .not_valid_after(now + datetime.timedelta(days=days[1]))
             .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
             .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
             .sign(self.key, hashes.SHA256())
@@ -107,6 +107,62 @@ def test_a_certificate_of_another_authority_gets_nothing(plant, options, authori
     with serving(plant, options) as server, pytest.raises(Exception, match=r"(?i)refused|connection|no response"):
         ask(server, authority, *stranger[:2])
     assert not plant.outputs.reads
+
+
+@pytest.mark.parametrize(
+    ("whose", "words"),
+    [
+        ("expired", "the client's certificate has expired"),
+        ("of tomorrow", "the client's certificate is not valid yet: compare the clocks"),
+        ("of another authority", "the client's certificate is of another authority than ca_file"),
+        ("of an authority that calls itself the same", "the client's certificate is of another authority than ca_file"),
+        ("nobody's", "the client showed no certificate"),
+    ],
+)
+def test_why_a_certificate_is_refused_stands_in_the_audit_log(plant, options, authority, tmp_path, whose, words):
+    """Nothing is read, the place is free again, and a good one is let in behind it."""
+    shown = {
+        "expired": lambda: authority.issue("old", (-3, -2)),
+        "of tomorrow": lambda: authority.issue("young", (2, 3)),
+        "of another authority": lambda: Authority(tmp_path, "other").issue("plc"),
+        "of an authority that calls itself the same": lambda: Authority(tmp_path, "authority").issue("plc"),
+        "nobody's": lambda: (None, None),
+    }[whose]()
+    audit = []
+    access = Access(audit=lambda *line: audit.append(line))
+    with serving(plant, options, access) as server:
+        with pytest.raises(Exception, match=r"(?i)refused|connection|no response"):
+            ask(server, authority, *shown[:2])
+        assert not plant.outputs.reads
+        until = time.monotonic() + 10
+        while access.clients and time.monotonic() < until:  # the client hears of it first
+            time.sleep(0.01)
+        assert not access.clients
+        assert ask(server, authority, *authority.issue("plc")[:2]) == [0x4020, 0]
+    assert audit == [("127.0.0.1", "TLS handshake", f"refused: {words}")]
+
+
+@pytest.mark.parametrize(
+    ("ours", "words"),
+    [
+        ("expired", "our certificate has expired"),
+        ("of another authority", "does not know the authority of our certificate"),
+    ],
+)
+def test_what_a_client_says_of_our_certificate_stands_there_too(plant, authority, tmp_path, ours, words):
+    """A station whose certificate was not renewed is told by the clients that stay away."""
+    who = authority if ours == "expired" else Authority(tmp_path, "other")
+    certificate, key, _ = who.issue("server", (-3, -2) if ours == "expired" else (-1, 1))
+    audit = []
+    access = Access(audit=lambda *line: audit.append(line))
+    options = ModbusOptions(Tls(certificate, key, authority.file, port=0))
+    with (
+        serving(plant, options, access) as server,
+        pytest.raises(Exception, match=r"(?i)refused|certificate|connection"),
+    ):
+        ask(server, authority, *authority.issue("plc")[:2])
+    assert [line[:2] for line in audit] == [("127.0.0.1", "TLS handshake")]
+    assert words in audit[0][2]
 
 
 @pytest.mark.parametrize("by", ["name", "fingerprint"])

@@ -1,5 +1,6 @@
 """The audit log: what is written, folded, counted; and what a flood, a full disk and a link in its place can do to it."""
 
+import errno
 import json
 import os
 import stat
@@ -9,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from plc_bindings.security import audit
+from plc_bindings.security import audit, changes
 from plc_bindings.security.audit import AuditLog
+from plc_bindings.security.verifying import verify
 
 
 class Clock:
@@ -145,6 +147,35 @@ def test_a_full_disk_loses_lines_and_nothing_else(tmp_path, clock):
         ("refused", None),
         ("lost lines", 3),
     ]
+
+
+def test_changes_outlive_a_full_disk_all_of_them_in_their_order(log, monkeypatch):
+    """Whatever part of a line the disk still takes; the chain is whole afterwards, and nothing that was there was dropped for room."""
+    real, room = os.write, [1500]
+
+    def write(file, data):
+        if not room[0]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        taken = min(len(data), room[0])
+        room[0] -= taken
+        return real(file, data[:taken])
+
+    monkeypatch.setattr(changes.os, "write", write)
+    for i in range(20):
+        log.record_change("10.0.0.5", "model policy", f"version {i}")
+        log._flush()
+    path = audit.changes_of(log.path)
+    there = len(entries(path))
+    assert 0 < there < 20
+    assert f"No space left on device; {20 - there} changes wait to be written" in log.failure
+    assert "none is dropped to make room" in log.failure
+    room[0] = 1 << 20
+    log.record_change("10.0.0.5", "model policy", "version 20")
+    log._flush()
+    assert log.failure == ""
+    found = verify(path)
+    assert found.is_whole and found.records == 21 and found.head == log.head
+    assert [entry["outcome"] for entry in entries(path)] == [f"version {i}" for i in range(21)]
 
 
 def test_a_short_write_leaves_no_half_line(log, monkeypatch):

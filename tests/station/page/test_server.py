@@ -108,8 +108,10 @@ def test_with_a_certificate_it_speaks_tls(authority):
         connection.close()
 
 
-def test_a_client_without_a_certificate_gets_nothing_where_one_is_wanted(authority):
-    """Who has one is called by its name, and may do what the station file says of that name."""
+def test_a_client_without_a_certificate_gets_nothing_where_one_is_wanted(authority, tmp_path):
+    """Nor one whose certificate has expired, or is of another authority. Who has a good one is called by its name, and may do what
+    the station file says of that name.
+    """
     certificate, key, _ = authority.issue("page2")
     files = {"certificate": str(certificate), "key": str(key), "ca": str(authority.file)}
     with served(tls=files, commands={"panel": ("record",)}) as page:
@@ -120,7 +122,14 @@ def test_a_client_without_a_certificate_gets_nothing_where_one_is_wanted(authori
         with pytest.raises(OSError):  # noqa: PT011  the system and OpenSSL have many words for it
             asked(page.port, authority)
         wait_for(lambda: page.audited)
-        assert page.audited[0][1:2] == ("TLS handshake",)
+        assert page.audited[0][1:] == ("TLS handshake", "refused: the client showed no certificate")
+        strangers = tmp_path / "strangers"
+        strangers.mkdir()
+        for client in (authority.issue("late", days=(-3, -2)), Authority(strangers, "another").issue("panel")):
+            with pytest.raises(OSError):  # noqa: PT011
+                asked(page.port, authority, client)
+        wait_for(lambda: len(page.audited) == 3)
+        assert "has expired" in page.audited[1][2] and "another authority" in page.audited[2][2]
 
 
 def test_who_speaks_no_tls_is_refused(authority):

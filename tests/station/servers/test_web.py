@@ -5,6 +5,7 @@ import pytest
 from plc_bindings.security.tokens import hashed
 from station.errors import StationFileError
 from station.file.reading import read_station
+from tests.plc_bindings.modbus.test_tls import Authority
 from tests.station.stations import AXIS, SIM, station_text, write_station
 
 HASH = hashed("rt_secret")
@@ -26,10 +27,11 @@ def problems(tmp_path, keys):
         "",
         f'tokens = {{ anna = "{HASH}" }}\ncommands = {{ anna = ["record", "commit", "rollback", "reset-state"] }}',
         'names = ["press.plant.example"]',
-        'cert_file = "station.toml"\nkey_file = "station.toml"\nca_file = "device.py"\ncommands = { panel = ["record"] }',
+        'cert_file = "page.pem"\nkey_file = "page.key"\nca_file = "authority"\ncommands = { panel = ["record"] }',
     ],
 )
 def test_what_fits_together_is_good(tmp_path, keys):
+    Authority(tmp_path).issue("page", days=(-1, 300))
     assert problems(tmp_path, keys) == []
 
 
