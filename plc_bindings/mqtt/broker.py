@@ -216,7 +216,8 @@ class Broker:
             raise
         finally:
             self._client = None
-            _close(client)
+            # Not at once: aiomqtt may have asked the loop to watch the socket, whose number would be another's.
+            asyncio.get_running_loop().call_soon(_close, client)
 
     async def _made(self) -> Client:
         """A client for one connection."""

@@ -147,6 +147,8 @@ class Sparkplug:
 
     def _meant(self, metric: Any, device: str) -> Point:
         """The point that a command names, or whose alias it has."""
+        if isinstance(metric.name, bytes):  # protobuf's word for what is no UTF-8
+            raise CommandError("a metric's name is no UTF-8")
         if metric.name:
             point = self._points.by_name.get(metric.name.replace("/", ".").lower())
         else:
@@ -210,7 +212,7 @@ class Sparkplug:
             for point, value in record.changes:
                 metric = payload.metrics.add(name=point.name.replace(".", "/"), alias=point.index + 1)
                 metric.timestamp = record.time_ms
-                _put(metric, point, value, with_type=True)
+                _put(metric, point, value)
                 for name, type_, field, said in _properties(point, record.quality):
                     metric.properties.keys.append(name)
                     metric.properties.values.add(type=type_, **{field: said})
@@ -231,11 +233,10 @@ class Sparkplug:
         return Message(self._topic(kind, device), payload.SerializeToString())
 
 
-def _put(metric: Any, point: Point, value: Value, with_type: bool = False) -> None:
-    """The value of a metric; its type stands in births only (6.4.16)."""
+def _put(metric: Any, point: Point, value: Value) -> None:
+    """The value of a metric, with its type: in data it should not be there (6.4.6), but the JavaScript library reads none without."""
     type_, field = (DataType.STRING, "string_value") if isinstance(point.type, String) else _TYPES[point.type.name]
-    if with_type:
-        metric.datatype = type_
+    metric.datatype = type_
     if type_ in _SIGNED:
         value = int(value) & ((1 << _SIGNED[type_]) - 1)
     setattr(metric, field, value)
@@ -260,6 +261,8 @@ def _value(point: Point, metric: Any) -> Value:
     if field is None or metric.is_null:
         raise CommandError(f"{point.name}: the command has no value, or one of a type that no tag has")
     value: Value = getattr(metric, field)
+    if isinstance(value, bytes):
+        raise CommandError(f"{point.name}: the text is no UTF-8")
     if field in _BITS:
         assert isinstance(value, int)
         type_ = metric.datatype or (0 if isinstance(point.type, String) else _TYPES[point.type.name][0])

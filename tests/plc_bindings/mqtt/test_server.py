@@ -231,6 +231,22 @@ def test_plain_topics_are_retained_and_take_commands(mosquitto):
         assert json.loads(heard.payloads("/status")[0])["state"] == "offline"
 
 
+def test_a_broker_that_ends_every_connection_costs_nothing_that_fits(mosquitto):
+    """Each time as soon as data comes: what was sent over one that ended is sent again."""
+    plant = Plant()
+    with listening(mosquitto.port, "spBv1.0/plant/#") as (_, heard), serving(plant, mosquitto.port) as server:
+        for step in range(6):
+            wait(lambda: server.uplink.is_born)
+            before = server.uplink.store.end
+            plant.set(100.0 + step)
+            wait(lambda before=before: server.uplink.store.end > before)
+            server._own.call_soon_threadsafe(server.uplink.broker.leave, "for a test")
+        plant.set(300.0)
+        wait(lambda: (300.0 in [value for value, _ in temperatures(heard, server)]) and not len(server.uplink.store))
+        told = {value for value, _ in temperatures(heard, server)}
+    assert told >= {100.0 + step for step in range(6)}
+
+
 def test_patterns_that_mean_nothing_are_an_error():
     with pytest.raises(ServerError, match="means no value"), serving(Plant(), 1, writable=(), publish=("Tgas.*",)):
         pass

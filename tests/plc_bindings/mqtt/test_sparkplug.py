@@ -91,7 +91,7 @@ def test_data_is_what_is_new_by_alias_and_counts_to_255():
         assert message.topic == "spBv1.0/plant/DDATA/press/press"
         metric = metrics[node.alias("Tags.temperature")]
         assert (metric.double_value, metric.timestamp) == (30.0 + step, 3000 + step)
-        assert not metric.HasField("datatype")
+        assert metric.datatype == DataType.DOUBLE
         assert not metric.HasField("is_historical")
         assert not metric.HasField("properties")
         numbers.append(payload.seq)
@@ -217,6 +217,16 @@ def test_one_bad_value_refuses_the_whole_command():
 def test_bytes_that_are_no_payload_are_refused():
     with pytest.raises(CommandError, match="no Sparkplug payload"):
         Node().spark.command(Message("spBv1.0/plant/NCMD/press", b"\xff\xff\xff"))
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"\x12\x06\x0a\x04Tag\xff", b"\x12\x12\x0a\x0dTags/setpoint\x7a\x01\xff"],
+    ids=["name", "value"],
+)
+def test_texts_that_are_no_utf8_are_refused(payload):
+    with pytest.raises(CommandError, match="no UTF-8"):
+        Node().spark.command(Message("spBv1.0/plant/DCMD/press/orders", payload))
 
 
 def test_the_primary_host_says_whether_it_is_there():
