@@ -6,6 +6,7 @@ StationError
 ├── FleetError           the workers that are to replay recordings are not reached, or there are none
 ├── NotRunningError      no station answers on the control socket
 ├── RefusedError         the running station refused a request, with its reason
+├── RolloutError         a rollout cannot begin or go on: the broker, another commander, another rollout, the journal
 ├── ScanError            a device that is to be scanned is not reached, or says nothing that is understood
 ├── ServiceError         what makes a station a service cannot be written or run here
 ├── StoreError           the store of versions cannot be opened, read or written; what was to be kept is not
@@ -64,6 +65,10 @@ class NotRunningError(StationError):
 
 class RefusedError(StationError):
     """The running station understood the request and refused it."""
+
+
+class RolloutError(StationError):
+    """A rollout cannot begin, or not go on: the broker is not reached, another one commands, the journal cannot be written."""
 
 
 class ScanError(StationError):

@@ -102,7 +102,7 @@ class Apart(ABC):
     # --- the thread ---------------------------------------------------------------------------------------------------
 
     def _main(self, listener: socket.socket, tell: _Tell) -> None:
-        _stand_back(self.avoid(), self.nice)
+        stand_back(self.avoid(), self.nice)
         try:
             asyncio.run(self._serve(listener, tell))
         except BaseException as error:
@@ -131,7 +131,7 @@ def _listener(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _stand_back(avoid: Collection[int], nice: int) -> None:
+def stand_back(avoid: Collection[int], nice: int) -> None:
     """Let this thread, and those that it starts, give way to everything else; and leave the tasks' processors alone."""
     with suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nice)

@@ -72,7 +72,7 @@ class Agent:
         self._starting: list[Out] = []
         self._seen: Mapping[str, SlotSeen] = {}
         self._health = Health()
-        self._is_connected = self._has_begun = self._has_seen = False
+        self._is_connected = self.has_begun = self._has_seen = False
         self._writing: Memory | None = None
         self._arming = ""
         """The slot whose attempt is being written."""
@@ -88,11 +88,23 @@ class Agent:
         self._applies: dict[tuple[str, str, int], Retry] = {}
         self._final: dict[tuple[str, str, int], str] = {}
         self._failed_since: dict[tuple[str, str], float] = {}
-        self._refused, self._refusal = 0, ""
+        self.refused, self._refusal = 0, ""
+        self.orders = 0
+        """Messages that were to be orders."""
         self._count = 0
         self._told: Reported | None = None
         self._told_s = 0.0
         self._believe(memory)
+
+    @property
+    def name(self) -> str:
+        """The station's."""
+        return self._me.name
+
+    @property
+    def generation(self) -> int:
+        """Of the newest order on the disk; 0: none came."""
+        return self.desired.generation if self.desired is not None else 0
 
     # --- events -------------------------------------------------------------------------------------------------------
 
@@ -109,7 +121,7 @@ class Agent:
     def connected(self) -> list[Out]:
         """The broker is there, maybe another than before: it is told all."""
         self._is_connected, self._told = True, None
-        return [self._presence(True), *self._step()] if self._has_begun else []
+        return [self._presence(True), *self._step()] if self.has_begun else []
 
     def disconnected(self) -> list[Out]:
         """The broker is not there; what is wanted is wanted on."""
@@ -138,7 +150,7 @@ class Agent:
         written, armed = self._writing, self._arming
         assert written is not None, "something was written"
         self._writing, self._arming = None, ""
-        before, self.memory, self._has_begun = self.memory, written, True
+        before, self.memory, self.has_begun = self.memory, written, True
         notes, self._incoming = self._incoming, []
         outs: list[Out] = list(notes)
         if written.boot != before.boot and self._is_connected:
@@ -186,6 +198,7 @@ class Agent:
     # --- orders -------------------------------------------------------------------------------------------------------
 
     def _ordered(self, payload: bytes) -> list[Out]:
+        self.orders += 1
         try:
             desired, key = Desired.unsealed(payload, self._me.name, self._me.keys)
             if desired.station != self._me.name:
@@ -193,7 +206,7 @@ class Agent:
             known = base64.b64encode(payload).decode()
             self._check_order(desired, known)
         except ForgedError as error:
-            self._refused, self._refusal = self._refused + 1, str(error)[:MOST_WORDS]
+            self.refused, self._refusal = self.refused + 1, str(error)[:MOST_WORDS]
             return [Note("broker", "order for this station", f"refused: {error}"), *self._step()]
         if known != self.memory.desired:
             self._held, self._held_text, self._held_note = desired, known, f"fleet, key {key.text}"
@@ -234,7 +247,7 @@ class Agent:
 
     def _step(self) -> list[Out]:
         """What is to do now, as all that is known stands."""
-        if not self._has_begun:
+        if not self.has_begun:
             return [] if self._writing is not None else self.begin()
         outs: list[Out] = []
         if self._writing is None:
@@ -348,7 +361,7 @@ class Agent:
             said = Online.read(payload[:1000])
         except ForgedError:
             return []
-        return [self._presence(True)] if self._is_connected and self._has_begun and not said.online else []
+        return [self._presence(True)] if self._is_connected and self.has_begun and not said.online else []
 
     def _report(self) -> Iterator[Publish]:
         """What the station reports, if the broker has not been told."""
@@ -372,11 +385,11 @@ class Agent:
             count=0,
             engine=self._me.engine,
             labels=dict(self._me.labels),
-            generation=desired.generation if desired is not None else 0,
+            generation=self.generation,
             rollout=desired.rollout if desired is not None else "",
             slots=dict(self._slots()),
             health=self._health,
-            refused=self._refused,
+            refused=self.refused,
             refusal=self._refusal,
         )
 

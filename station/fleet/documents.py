@@ -87,6 +87,8 @@ class Wanted(Document):
     signature: str = Field(pattern=rf"^[0-9a-f]{{{2 * SIGNATURE_BYTES}}}$")
     sources: tuple[Annotated[str, Field(max_length=1000)], ...] = Field(max_length=8)
     back: bool = False
+    before: str = Field(default="", max_length=64)
+    """What ran when the order was given, for who wants to go back."""
 
 
 class Desired(Document):
@@ -195,6 +197,8 @@ class Word(Document):
     rollout: str = Field(max_length=100)
     number: Count
     word: Literal["pause", "resume", "abort"]
+    back: bool = False
+    """Take back what was changed, too."""
     who: str = Field(default="", max_length=100)
 
 

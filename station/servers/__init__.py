@@ -44,6 +44,10 @@ if TYPE_CHECKING:
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
+def _unheard(who: str, what: str, outcome: str, **more: str | int) -> None:
+    """A log of changes that keeps nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Offer:
     """What a station has for clients, whatever they speak. `attributes`: a model's own; `folder`: the station file's; `page`: what
@@ -57,6 +61,8 @@ class Offer:
     audit: Record
     folder: Path
     page: Source | None = None
+    record_change: Callable[..., None] = _unheard
+    """(who, what, outcome, and keys for programs) of what was changed, for the log of changes."""
 
 
 @dataclass(frozen=True, slots=True)

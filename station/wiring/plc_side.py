@@ -154,6 +154,7 @@ def plc_side(file: StationFile, parts: Parts, scheduler: Scheduler, audit: Audit
         audit=record,
         folder=file.path.parent,
         page=behind.page,
+        record_change=audit.record_change,
     )
     servers: dict[str, Server] = {}
     for name, table in file.config.servers.items():

@@ -78,6 +78,7 @@ def explained(console: Terminal) -> Iterator[None]:
         FleetError,
         NotRunningError,
         RefusedError,
+        RolloutError,
         ScanError,
         ServiceError,
         StationFileError,
@@ -98,7 +99,7 @@ def explained(console: Terminal) -> Iterator[None]:
         give_up(error, ExitCode.NOT_RUNNING)
     except RefusedError as error:
         give_up(error, ExitCode.REFUSED)
-    except (FleetError, ScanError, ServiceError, StoreError, UnsafeSocketError) as error:
+    except (FleetError, RolloutError, ScanError, ServiceError, StoreError, UnsafeSocketError) as error:
         give_up(error, ExitCode.FAILED)
     except Exception as error:
         if _is_one_of(error, *_FAILURES):

@@ -1,0 +1,194 @@
+"""A small fleet on a broker that we did not write: stations that are killed, a commander that dies, a broker that forgets and lies."""
+
+import asyncio
+
+import pytest
+
+from plc_bindings.mqtt.broker import Broker, BrokerOptions, Message
+from station.errors import RolloutError
+from station.fleet.commander import Commander, CommandOptions, Session, begun, command, gone_on, say
+from station.fleet.documents import Stage, Topics
+from station.fleet.rollout import Plan, RolloutState
+from tests.peers.mosquitto import Mosquitto
+from tests.station.fleet.simulated import SimStation, alive
+from tests.station.fleet.world import COMMANDER, OTHER, order, sha_of, wanted
+
+pytestmark = pytest.mark.peer("mosquitto")
+TOPICS = Topics()
+
+
+class Log:
+    """An audit log of a test."""
+
+    def __init__(self):
+        self.refused, self.changes = [], []
+
+    def record(self, who, what, outcome):
+        self.refused.append((who, what, outcome))
+
+    def record_change(self, who, what, outcome, **more):
+        self.changes.append((who, what, outcome))
+
+
+def options(mosquitto, folder, who="anna", key=COMMANDER):
+    return CommandOptions(BrokerOptions("127.0.0.1", mosquitto.port, retry_s=0.2, retry_most_s=1), folder, key, who)
+
+
+def plan(name="r1", version="new", **changes):
+    wish = {"id": name, "term": 0, "slots": {"policy": wanted(version, 5)}, "soak_s": 0.3, "patience_s": 60}
+    return Plan(**{**wish, **changes})
+
+
+def stations(mosquitto, count, **more):
+    return [SimStation(f"s{number}", mosquitto.port, drift=1 + number % 5 / 10, **more) for number in range(count)]
+
+
+def run(main, seconds=30):
+    asyncio.run(asyncio.wait_for(main, seconds))
+
+
+@pytest.fixture
+def mosquitto(tmp_path):
+    with Mosquitto(tmp_path) as broker:
+        yield broker
+
+
+async def until(condition, seconds=20):
+    end = asyncio.get_running_loop().time() + seconds
+    while not condition():
+        assert asyncio.get_running_loop().time() < end, "it did not happen in time"
+        await asyncio.sleep(0.05)
+
+
+def ended(all_of_them, version="new"):
+    """Each runs it, and took it once."""
+    return all(one.plant.committed["policy"] == sha_of(version) for one in all_of_them) and all(
+        one.plant.commits == [("policy", sha_of(version))] for one in all_of_them
+    )
+
+
+def test_twenty_stations_that_are_killed_end_where_they_should(mosquitto, tmp_path):
+    """Kills at writes, files that are not had at once, clocks that go wrong; every step is audited."""
+
+    async def main():
+        fleet, log = stations(mosquitto, 20, kills=0.08, fails=0.3), Log()
+        async with alive(fleet):
+            await asyncio.sleep(1)
+            done = await command(options(mosquitto, tmp_path), log, begun(plan(waves=("1", "25%", "all"))))
+            await until(lambda: ended(fleet))
+        assert done.state == RolloutState.DONE
+        assert sum(one.kills for one in fleet) > 0
+        assert sum(what.startswith("station ") for _, what, _ in log.changes) == 20
+
+    run(main())
+
+
+def test_a_commander_that_dies_is_followed_by_one_that_goes_on(mosquitto, tmp_path):
+    """Elsewhere, without the journal; a broker that is restarted meanwhile and has forgotten all."""
+
+    async def main():
+        fleet, log = stations(mosquitto, 6), Log()
+        async with alive(fleet):
+            await asyncio.sleep(0.6)
+            first = asyncio.create_task(command(options(mosquitto, tmp_path / "a"), log, begun(plan(soak_s=2.0))))
+            await until(lambda: sum(len(one.plant.commits) for one in fleet) == 1)
+            first.cancel()
+            await asyncio.gather(first, return_exceptions=True)
+            with pytest.raises(RolloutError, match="rollout r1 is running: `rt-engine fleet resume`"):
+                await command(options(mosquitto, tmp_path / "b"), log, begun(plan("r2", "other")))
+            mosquitto.stop()
+            mosquitto.start()
+            done = await command(options(mosquitto, tmp_path / "a"), log, gone_on)
+            assert (done.state, done.term) == (RolloutState.DONE, 2)
+            await until(lambda: ended(fleet))
+
+    run(main())
+
+
+def test_only_one_commands_and_words_reach_it(mosquitto, tmp_path):
+    async def main():
+        fleet, log = stations(mosquitto, 4), Log()
+        async with alive(fleet):
+            await asyncio.sleep(0.6)
+            first = asyncio.create_task(command(options(mosquitto, tmp_path / "a"), log, begun(plan(soak_s=60))))
+            await until(lambda: sum(len(one.plant.commits) for one in fleet) == 1)
+            with pytest.raises(RolloutError, match="a commander is at work: anna, term 1"):
+                await command(options(mosquitto, tmp_path / "b", "bert"), log, begun(plan("r2", "other")))
+            paused, obeyed = await say(options(mosquitto, tmp_path / "b", "bert"), log, "pause")
+            assert (paused.state, paused.why, obeyed) == (RolloutState.PAUSED, "by bert", True)
+            await say(options(mosquitto, tmp_path / "b", "bert"), log, "resume")
+            aborted, _ = await say(options(mosquitto, tmp_path / "b", "bert"), log, "abort")
+            assert (await first).state == aborted.state == RolloutState.ABORTED
+            with pytest.raises(RolloutError, match="no rollout is open"):
+                await say(options(mosquitto, tmp_path / "b"), log, "resume")
+        assert sum(len(one.plant.commits) for one in fleet) == 1
+
+    run(main())
+
+
+def test_two_who_begin_at_once_end_with_one(mosquitto, tmp_path):
+    """The broker knows commanders by one name: the later takes the session; the earlier sees him, and gives up."""
+
+    async def main():
+        fleet, log = stations(mosquitto, 3), Log()
+        async with alive(fleet):
+            await asyncio.sleep(0.6)
+            async with Session(options(mosquitto, tmp_path / "a"), log, commands=True) as session:
+                slow = Commander(session)
+                held = await slow.take_term(begun(plan())(slow, session.fleet))
+                running = asyncio.create_task(slow.run(held))
+                async with Session(options(mosquitto, tmp_path / "b", "bert"), log, commands=True) as other:
+                    other.fleet.present = other.fleet.present.model_copy(update={"online": False})
+                    later = Commander(other)
+                    await later.take_term(plan("r2", "other"))
+                    with pytest.raises(RolloutError, match="gives up"):
+                        await running
+
+    run(main())
+
+
+def test_a_bad_version_stops_at_the_first_station(mosquitto, tmp_path):
+    async def main():
+        fleet, log = stations(mosquitto, 5, bad=frozenset({sha_of("new")})), Log()
+        async with alive(fleet):
+            await asyncio.sleep(0.6)
+            done = await command(options(mosquitto, tmp_path), log, begun(plan()))
+            assert done.state == RolloutState.STOPPED
+            assert "rolled back" in done.why
+        assert sum(bool(one.plant.barred) for one in fleet) == 1
+        assert any("stopped" in outcome for _, _, outcome in log.changes)
+
+    run(main())
+
+
+def test_a_broker_that_lies_changes_nothing(mosquitto, tmp_path):
+    """Old orders, orders of others, forged ones and reports, all retained."""
+
+    async def main():
+        fleet, log = stations(mosquitto, 2), Log()
+        old = order("s0", 1_000_000, {"policy": wanted("old one")})
+        async with alive(fleet):
+            await asyncio.sleep(0.6)
+            await command(options(mosquitto, tmp_path), log, begun(plan()))
+            liar = Broker(BrokerOptions("127.0.0.1", mosquitto.port), {})
+            lying = asyncio.create_task(liar.run())
+            await until(lambda: liar.up)
+            for station, payload in (
+                ("s0", old),
+                ("s1", old),
+                ("s0", order("s0", 9_000_000, {"policy": wanted("evil")}, key=OTHER)),
+                ("s1", b"\x00" * 1000),
+            ):
+                await liar.publish(Message(TOPICS.desired(station), payload, 1, True))
+            await liar.publish(Message(TOPICS.reported("s0"), b"nobody\n{}", 1, True))
+            await until(lambda: all(one.notes >= 2 for one in fleet))
+            assert ended(fleet)
+            lying.cancel()
+            await asyncio.gather(lying, return_exceptions=True)
+            async with Session(options(mosquitto, tmp_path), log) as session:
+                await until(lambda: session.fleet.members["s1"].reported is not None)
+                reported = session.fleet.members["s1"].reported
+                assert (reported.slots["policy"].stage, reported.refused > 0) == (Stage.COMMITTED, True)
+        assert any("refused" in outcome for *_, outcome in log.refused)
+
+    run(main())
