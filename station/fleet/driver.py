@@ -257,8 +257,7 @@ class FleetOptions:
     sources: tuple[str, ...]
     labels: dict[str, str] = field(default_factory=dict)
     topic: str = "rt-engine"
-    source_user: str = ""
-    source_password_file: Path | None = None
+    login: Callable[[], Login] = Login
     source_ca_file: str = ""
 
 
@@ -332,14 +331,9 @@ class FleetAgent:
         topics = Topics(options.topic)
         me = Self(options.station, options.keys, load_private(own), options.labels, version.TEXT, topics)
         agent = self._agent = Agent(me, disk.read(), self._loop.time)
-        async with Web(options.source_ca_file, self._login()) as web:
+        async with Web(options.source_ca_file, options.login()) as web:
             files = Sources(Shelf(options.folder / "files"), web, options.sources)
             self._runner = Runner(
                 *(agent, options.broker, topics, self._plant, disk, files), self._record, self._record_change
             )
             await self._runner.run()
-
-    def _login(self) -> Login:
-        file = self._options.source_password_file
-        password = file.read_text(encoding="utf-8").partition("\n")[0].strip() if file is not None else ""
-        return Login(self._options.source_user, password)
