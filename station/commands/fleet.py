@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from station.fleet.known import Fleet
     from station.fleet.rollout import Plan
 
-ORDER = 45
+ORDER = 54
 T = TypeVar("T")
 FileOption = Annotated[
     Path, typer.Option("--fleet", metavar="FILE", help="Where the broker and the commander's key are.")
