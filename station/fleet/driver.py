@@ -20,7 +20,7 @@ from plc_bindings.mqtt.broker import Broker, BrokerError, BrokerOptions, Message
 from plc_bindings.net.apart import stand_back
 from plc_bindings.net.serving import ServerStatus
 from plc_bindings.security.access import Record
-from plc_bindings.security.signing import PublicKey, generate, load_private
+from plc_bindings.security.signing import PublicKey, generate
 from rt_native import version
 from rt_native.files import open_file
 from station.errors import RefusedError
@@ -29,7 +29,7 @@ from station.fleet.artifacts import Shelf
 from station.fleet.documents import Topics, Wanted
 from station.fleet.events import Apply, Fetch, Keep, Memory, Note, Out, Publish
 from station.fleet.plant import Plant
-from station.fleet.sealed import ForgedError
+from station.fleet.sealed import ForgedError, load_signer
 from station.fleet.web import ArtifactError, Login, Web
 from station.machine.beside import in_thread
 from station.store.files import FOLDER_MODE, replace_file
@@ -329,7 +329,7 @@ class FleetAgent:
         if not own.exists():
             generate(own)
         topics = Topics(options.topic)
-        me = Self(options.station, options.keys, load_private(own), options.labels, version.TEXT, topics)
+        me = Self(options.station, options.keys, load_signer(own), options.labels, version.TEXT, topics)
         agent = self._agent = Agent(me, disk.read(), self._loop.time)
         async with Web(options.source_ca_file, options.login()) as web:
             files = Sources(Shelf(options.folder / "files"), web, options.sources)

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 from pydantic import Field, ValidationError
 
 from plc_bindings.errors import SigningError
-from plc_bindings.security.signing import PublicKey, load_private
+from plc_bindings.security.signing import PublicKey
 from rt_native.files import open_file
 from station.errors import Problem, StationFileError
+from station.fleet.sealed import load_signer
 from station.fleet.table import BrokerTable
 from station.terms.findings import Finding, dotted
 from station.terms.tables import Array
@@ -48,7 +49,7 @@ class FleetFile:
 
         who = f"{getpass.getuser()} at {socket.gethostname()}"
         keys = tuple(PublicKey.parse(text) for text in self.table.keys)
-        key = load_private(self.folder / self.table.key)
+        key = load_signer(self.folder / self.table.key)
         place = self.folder / self.table.folder
         return CommandOptions(self.table.options("", self.folder), place, key, who, keys, self.table.topic)
 

@@ -13,13 +13,14 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Collection
+from pathlib import Path
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from plc_bindings.errors import SigningError
-from plc_bindings.security.signing import PublicKey
+from plc_bindings.security.signing import PublicKey, load_private
 
 MOST_BYTES: Final = 64 << 10
 """Of a document, with its signature."""
@@ -34,6 +35,14 @@ class ForgedError(Exception):
 def public_of(key: Ed25519PrivateKey) -> PublicKey:
     """The public part of a key."""
     return PublicKey(key.public_key().public_bytes_raw())
+
+
+def load_signer(path: Path) -> Ed25519PrivateKey:
+    """The private key in a file. Raises SigningError: there is none, or it is of a kind that signs no documents."""
+    key = load_private(path)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise SigningError(f"{path} is no Ed25519 key, which signs orders and reports; `rt-engine keygen` makes one")
+    return key
 
 
 def seal(key: Ed25519PrivateKey, kind: str, name: str, text: bytes) -> bytes:

@@ -20,7 +20,7 @@ FOLDERS = (
 NAMED = re.compile(r'\b([a-z][a-z_0-9]*) = (?:true|false|\[|"|\d)|key "([a-z_]+)"|\bset ([a-z][a-z_0-9]*) (?:=|to)')
 """`fc23 = false`, the key "link", set x to y."""
 
-EXAMPLES = {"h_out", "sr", "boxes", "speed", "anna"}
+EXAMPLES = {"h_out", "sr", "boxes", "speed", "anna", "line", "plant"}
 """Names of tensors, of a tag, and of somebody who looks at a page, in the description of a key."""
 
 

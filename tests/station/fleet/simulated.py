@@ -86,14 +86,15 @@ class SimStation:
     """
 
     def __init__(
-        self, name, port, topics=None, kills=0.0, fails=0.0, drift=1.0, step_s=0.2, labels=None, bad=frozenset()
+        self, name, port, topics=None, kills=0.0, fails=0.0, drift=1.0, step_s=0.2, look_s=0.2, bad=frozenset()
     ):
         self.name, self.port, self.topics = name, port, topics or Topics()
         self.dice = random.Random(name)
         self.plant = Plant(bad=bad)
         self.disk, self.files = SimDisk(dies=self.dice, chance=kills), SimFiles(fails, self.dice)
-        self.labels, self._step_s, self._drift = labels or {}, step_s, drift
-        self.kills = self.notes = self.sent = self.sent_bytes = self.received = self.connects = 0
+        self._look_s, self._step_s, self._drift = look_s, step_s, drift
+        self.kills = self.notes = 0
+        self._before, self._dies = dict.fromkeys(("sent", "sent_bytes", "received", "connects"), 0), asyncio.Event()
         self.runner, self.changes = None, []
 
     def clock(self):
@@ -112,20 +113,34 @@ class SimStation:
 
     async def _one_life(self):
         self.plant.restart()
-        me = Self(self.name, (public_of(COMMANDER),), own_key(self.name), self.labels, "1.0", self.topics)
+        me = Self(self.name, (public_of(COMMANDER),), own_key(self.name), {}, "1.0", self.topics)
         agent = Agent(me, Memory.read(self.disk.text), self.clock)
-        options = BrokerOptions("127.0.0.1", self.port, f"s-{self.name}", retry_s=0.3, retry_most_s=5, keepalive_s=10)
+        options = BrokerOptions("127.0.0.1", self.port, f"s-{self.name}", retry_s=0.3, retry_most_s=5, keepalive_s=30)
         plant = SimPlant(self.plant, self._step_s, self.clock)
         self.runner = runner = Runner(
-            agent, options, self.topics, plant, self.disk, self.files, self._note, self._changed, 0.2, _at_once
+            agent, options, self.topics, plant, self.disk, self.files, self._note, self._changed, self._look_s, _at_once
         )
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(runner.run())
+                group.create_task(self._until_killed())
         finally:
-            counts = runner.broker.counts
-            self.sent, self.sent_bytes = self.sent + counts.sent, self.sent_bytes + counts.sent_bytes
-            self.received, self.connects = self.received + counts.received, self.connects + counts.connects
+            self._before = self.counts()
+            self.runner = None
+
+    async def _until_killed(self):
+        await self._dies.wait()
+        self._dies.clear()
+        raise Killed
+
+    def kill(self):
+        """End this life."""
+        self._dies.set()
+
+    def counts(self):
+        """Of all lives."""
+        now = self.runner.broker.counts if self.runner is not None else None
+        return {key: before + (getattr(now, key) if now is not None else 0) for key, before in self._before.items()}
 
     def _changed(self, who, what, outcome, **more):
         self.changes.append((what, outcome))
