@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from plc_bindings.data.types import identifier
 from plc_bindings.errors import UnpackableError
+from plc_bindings.st.taken import taken
 
 LONGEST = 48
 """Characters of a name; compilers begin to refuse at 64, and blocks prefix and suffix it."""
@@ -33,8 +33,6 @@ KEYWORDS = frozenset(
     """.split()  # noqa: SIM905 (a page of words reads better than a page of quotes)
 )
 """In lower case: keywords of the standard's editions and of TwinCAT, and names of their types, functions and blocks."""
-_TYPE = r"(?:bool|byte|l?d?word|u?[sdl]?int|l?real|w?string|l?time|l?date|l?tod|l?dt)"
-_CONVERSION = re.compile(rf"{_TYPE}_to_{_TYPE}")
 
 
 def usable(name: str, what: str) -> str:
@@ -48,8 +46,7 @@ def usable(name: str, what: str) -> str:
         raise UnpackableError(f"{what}: of its name '{name}' no letter or digit of ASCII is left; rename it")
     if len(plain) > LONGEST:
         raise UnpackableError(f"{what}: '{plain}' is longer than {LONGEST} characters; give it a shorter name")
-    taken = plain.lower() in KEYWORDS or _CONVERSION.fullmatch(plain.lower())
-    return f"{plain}_1" if taken else plain
+    return f"{plain}_1" if plain.lower() in KEYWORDS or taken(plain.lower()) else plain
 
 
 def check_distinct(names: Iterable[tuple[str, str]], where: str) -> None:

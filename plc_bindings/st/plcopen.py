@@ -1,4 +1,4 @@
-"""Units as one PLCopen XML file (TC6, 2.0), as TwinCAT and CODESYS import it.
+"""Units as one PLCopen XML file (TC6), as TwinCAT and CODESYS import it (2.0), or Beremiz and OpenPLC's editor (2.01).
 
 <project> <types> <dataTypes> structures, enumerations   <pous> blocks, programs   ... <addData> global variables
 
@@ -17,6 +17,8 @@ from plc_bindings.data.types import SCALARS
 from plc_bindings.st.units import Section, Unit, Variable
 
 NAMESPACE: Final = "http://www.plcopen.org/xml/tc6_0200"
+BEREMIZ: Final = "http://www.plcopen.org/xml/tc6_0201"
+"""It opens no other, and its texts are paragraphs: <xhtml:p>, not <xhtml>."""
 XHTML: Final = "http://www.w3.org/1999/xhtml"
 WRITTEN: Final = "2000-01-01T00:00:00"
 """The standard wants a time; the same station shall give the same bytes."""
@@ -35,14 +37,15 @@ _ELEMENTARY: Final = frozenset(
 _ARRAY: Final = re.compile(r"ARRAY \[(.+?)\.\.(.+?)\] OF (.+)")
 
 
-def plcopen_xml(units: Sequence[Unit], name: str) -> str:
+def plcopen_xml(units: Sequence[Unit], name: str, namespace: str = NAMESPACE) -> str:
     """The file's text.
 
     Args:
         units: those first that others need.
         name: of the project.
+        namespace: which of the two.
     """
-    root = ET.Element("project", {"xmlns": NAMESPACE})
+    root = ET.Element("project", {"xmlns": namespace, "xmlns:xhtml": XHTML})
     ET.SubElement(
         root, "fileHeader", companyName="", productName="rt-engine", productVersion="1", creationDateTime=WRITTEN
     )
@@ -58,13 +61,31 @@ def plcopen_xml(units: Sequence[Unit], name: str) -> str:
             _pou(pous, unit)
         elif unit.kind != "VAR_GLOBAL":
             _data_type(data_types, unit)
-    ET.SubElement(ET.SubElement(root, "instances"), "configurations")
+    configurations = ET.SubElement(ET.SubElement(root, "instances"), "configurations")
+    if namespace == BEREMIZ:
+        _configuration(configurations, [unit.name for unit in units if unit.kind == "PROGRAM"])
     if globals_:
         extra = ET.SubElement(root, "addData")
         for unit in globals_:
             _globals(_data(extra, "globalvars"), unit)
+    if namespace == BEREMIZ:
+        for text in root.iter("xhtml"):
+            text.tag = "xhtml:p"
+            del text.attrib["xmlns"]
+    else:
+        del root.attrib["xmlns:xhtml"]
     ET.indent(root)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+
+
+def _configuration(parent: ET.Element, programs: Sequence[str]) -> None:
+    """One task that runs all programs."""
+    resource = ET.SubElement(
+        ET.SubElement(parent, "configuration", name="RtConfiguration"), "resource", name="RtResource"
+    )
+    task = ET.SubElement(resource, "task", name="RtTask", priority="0", interval="T#10ms")
+    for program in programs:
+        ET.SubElement(task, "pouInstance", name=f"{program}_1", typeName=program)
 
 
 def _data(add_data: ET.Element, name: str) -> ET.Element:
@@ -147,13 +168,13 @@ def _variable(parent: ET.Element, variable: Variable) -> None:
 
 
 def _type(parent: ET.Element, text: str) -> None:
-    array, string = _ARRAY.match(text), re.match(r"STRING\((\d+)\)$", text)
+    array, string = _ARRAY.match(text), re.match(r"STRING(?:\((\d+)\))?$", text)
     if array is not None:
         element = ET.SubElement(parent, "array")
         ET.SubElement(element, "dimension", lower=array[1], upper=array[2])
         _type(ET.SubElement(element, "baseType"), array[3])
     elif string is not None:
-        ET.SubElement(parent, "string", length=string[1])
+        ET.SubElement(parent, "string", {"length": string[1]} if string[1] else {})
     elif text in _ELEMENTARY:
         ET.SubElement(parent, text)
     else:

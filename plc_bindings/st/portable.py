@@ -18,12 +18,13 @@ or pragmas; every END has its semicolon; every number with an exponent has a poi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from importlib.resources import files
 from string import Template
 from typing import Final
 
 from plc_bindings.data.types import Array, Struct, Type
+from plc_bindings.errors import UnpackableError
 from plc_bindings.st import registers
 from plc_bindings.st.names import check_distinct
 from plc_bindings.st.project import Exported, Modbus, Project, string
@@ -42,23 +43,29 @@ _FUNCTIONS: Final = (
     ),
 )
 _USED: Final = re.compile(r"\bRT_\w+(?=\()")
-EXAMPLES: Final = ("FB_RtTransport", "PRG_RtExample")
+LIBRARY_REGISTERS: Final = 2048
+"""Of one model, where several stations share the blocks."""
 
 
 def units(project: Project, modbus: Modbus) -> tuple[Unit, ...]:
-    """All units, those first that others need.
+    """All units, those first that others need; with a prefix without what is in the `library`.
 
     Raises:
-        UnpackableError: a name cannot be used.
+        UnpackableError: a name cannot be used, or a model is too large to share blocks.
     """
     structures = [struct for model in project.models for struct in (model.signature.inputs, model.signature.outputs)]
     blocks = [_block(model, modbus) for model in project.models]
     used = {name for block in blocks for name in _USED.findall(block.body)}
+    most = _most_registers(project)
+    if project.prefix and most > LIBRARY_REGISTERS:
+        raise UnpackableError(
+            f"station '{project.name}' has a model of {most} registers, and blocks that stations share take "
+            f"{LIBRARY_REGISTERS}: export it without a prefix"
+        )
     found = [
-        _numbers("ST_RtStatus", "UDINT", "Why a call failed.", STATUSES),
-        *(_numbers(f"ST_{name}", "UINT", CHANGE_HEADS[name], numbers) for name, numbers in CHANGE_NUMBERS.items()),
-        *_arrays(structures),
-        *(_structure(struct) for struct in structures),
+        *(() if project.prefix else library(used, most)),
+        *_arrays(structures, project.prefix),
+        *(_structure(struct, project.prefix) for struct in structures),
         *(
             _numbers(
                 f"ST_{model.identifier}_{field}_Names",
@@ -70,23 +77,37 @@ def units(project: Project, modbus: Modbus) -> tuple[Unit, ...]:
             for model in project.models
             for field, tensor, entries in model.names
         ),
-        unit(_library("RT_FRAME")),
-        _registers(project),
-        unit(_library("ST_RtConnection")),
-        *(unit(_library(name)) for name in _FUNCTIONS if name in used),
-        unit(_library("FB_RtPredict", **{name: number for name, number, _ in STATUSES})),
         *blocks,
-        unit(_library("FB_RtTransport", port=modbus.port)),
-        unit(_library("PRG_RtExample", name=project.models[0].identifier)),
+        *examples(project, modbus),
     ]
     check_distinct(((u.name, f"{u.kind} {u.name} ({i})") for i, u in enumerate(found)), f"station '{project.name}'")
     return tuple(found)
 
 
-def codesys_transport(modbus: Modbus) -> Unit:
-    """FB_RtTransport for CODESYS, with its sockets: not portable, so it is none of `units`."""
-    host = string(modbus.host, 80, "host")
-    return unit(_library("FB_RtTransport_codesys", host=host, port=modbus.port))
+def library(used: Container[str] = _FUNCTIONS, most: int = LIBRARY_REGISTERS) -> tuple[Unit, ...]:
+    """What all stations share: statuses, the connection, functions that are `used`, FB_RtPredict for models of so many registers."""
+    return (
+        _numbers("ST_RtStatus", "UDINT", "Why a call failed.", STATUSES),
+        *(_numbers(f"ST_{name}", "UINT", CHANGE_HEADS[name], numbers) for name, numbers in CHANGE_NUMBERS.items()),
+        unit(_library("RT_FRAME")),
+        unit(_library("RT_REGISTERS", last=most - 1)),
+        unit(_library("ST_RtConnection")),
+        *(unit(_library(name)) for name in _FUNCTIONS if name in used),
+        unit(_library("FB_RtPredict", **{name: number for name, number, _ in STATUSES})),
+    )
+
+
+def examples(project: Project, modbus: Modbus) -> tuple[Unit, Unit]:
+    """The transport to fill in, and the program that calls both."""
+    own = {"transport": project.own("FB_RtTransport"), "program": project.own("PRG_RtExample")}
+    transport = _library("FB_RtTransport", name=own["transport"], port=modbus.port)
+    return unit(transport), unit(_library("PRG_RtExample", name=project.models[0].identifier, **own))
+
+
+def transport(project: Project, modbus: Modbus, where: str) -> Unit:
+    """FB_RtTransport with the sockets of `codesys` or `matiec`: not portable, so it is none of `units`."""
+    host, name = string(modbus.host, 80, "host"), project.own("FB_RtTransport")
+    return unit(_library(f"FB_RtTransport_{where}", name=name, host=host, port=modbus.port))
 
 
 def _library(file: str, **values: object) -> str:
@@ -102,28 +123,27 @@ def _numbers(
     return unit(f"{head}TYPE {name} :\nSTRUCT\n{lines}END_STRUCT;\nEND_TYPE\n")
 
 
-def _type_name(type_: Type) -> str:
-    return f"RT_{type_.element.name}_{type_.count}" if isinstance(type_, Array) else type_.name
+def _type_name(type_: Type, prefix: str) -> str:
+    middle = f"{prefix}_" if prefix else ""
+    return f"RT_{middle}{type_.element.name}_{type_.count}" if isinstance(type_, Array) else type_.name
 
 
-def _arrays(structures: list[Struct]) -> Iterator[Unit]:
-    types = {_type_name(f.type): f.type.name for s in structures for f in s.fields if isinstance(f.type, Array)}
+def _arrays(structures: list[Struct], prefix: str) -> Iterator[Unit]:
+    types = {_type_name(f.type, prefix): f.type.name for s in structures for f in s.fields if isinstance(f.type, Array)}
     for name, type_ in sorted(types.items()):
         yield unit(f"TYPE {name} : {type_};\nEND_TYPE\n")
 
 
-def _structure(struct: Struct) -> Unit:
-    lines = "".join(f"    {f.name} : {_type_name(f.type)}; (* {f.comment} *)\n" for f in struct.fields)
+def _structure(struct: Struct, prefix: str) -> Unit:
+    lines = "".join(f"    {f.name} : {_type_name(f.type, prefix)}; (* {f.comment} *)\n" for f in struct.fields)
     return unit(f"TYPE {struct.name} :\nSTRUCT\n{lines}END_STRUCT;\nEND_TYPE\n")
 
 
-def _registers(project: Project) -> Unit:
-    most = max(
+def _most_registers(project: Project) -> int:
+    return max(
         max(registers.count(m.signature.inputs), HEADER_REGISTERS + registers.count(m.signature.outputs))
         for m in project.models
     )
-    head = "(* The registers of a model: its inputs, or its result. *)"
-    return unit(f"{head}\nTYPE RT_REGISTERS : ARRAY [0..{most - 1}] OF UINT;\nEND_TYPE\n")
 
 
 def _block(model: Exported, modbus: Modbus) -> Unit:
@@ -136,7 +156,7 @@ def _block(model: Exported, modbus: Modbus) -> Unit:
         "FB_Model",
         comment=model.title,
         name=model.identifier,
-        variables=_variables("\n".join(pack + unpack)),
+        variables=variables("\n".join(pack + unpack)),
         unit=modbus.unit,
         hash_at=at.hash,
         hash0=hash0,
@@ -153,7 +173,8 @@ def _block(model: Exported, modbus: Modbus) -> Unit:
     return unit(text)
 
 
-def _variables(text: str) -> str:
+def variables(text: str) -> str:
+    """The variables that lines of `registers` use."""
     found = [(name, kind) for kind, name in registers.VARIABLES.items() if re.search(rf"\b{name}\b", text)]
     if "WHILE i " in text:
         found.append(("i", "UDINT"))

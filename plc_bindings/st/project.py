@@ -70,25 +70,38 @@ class Project:
 
     name: str
     models: tuple[Exported, ...]
+    prefix: str = ""
+    """In all names that are the station's own; then what stations share is not among its units, but in the library."""
+
+    def own(self, name: str) -> str:
+        """The name of a unit that each station has: FB_RtTransport, FB_cell_RtTransport."""
+        kind, _, rest = name.partition("_")
+        return f"{kind}_{self.prefix}_{rest}" if self.prefix else name
 
 
-def project(name: str, models: Mapping[str, Model]) -> Project:
+def project(name: str, models: Mapping[str, Model], prefix: str = "") -> Project:
     """The models of a station called `name`.
+
+    Args:
+        name: of the station.
+        models: name -> model.
+        prefix: what names begin with that two stations of one PLC program would both have; empty: nothing.
 
     Raises:
         UnpackableError: no PLC has the type of a tensor, a model has nothing to give or to take, names clash.
     """
-    exported = tuple(_exported(given, model) for given, model in models.items())
+    start = f"{usable(prefix, 'the prefix').strip('_')}_" if prefix else ""
+    exported = tuple(_exported(given, model, start) for given, model in models.items())
     if not exported:
         raise UnpackableError(f"station '{name}' has no models to call; add [models.NAME] to its file")
     check_distinct(((m.identifier, f"model '{m.name}'") for m in exported), f"station '{name}'")
-    return Project(name, exported)
+    return Project(name, exported, start.rstrip("_"))
 
 
-def _exported(name: str, model: Model) -> Exported:
+def _exported(name: str, model: Model, start: str) -> Exported:
     what = f"model '{name}'"
     found = signature(name, model)
-    plain = usable(name, what).lstrip("_")  # it gets a prefix, and two underscores in a row are no identifier
+    plain = start + usable(name, what).lstrip("_")  # it gets a prefix, and two underscores in a row are no identifier
     ends = {
         end: _renamed(struct, f"ST_{plain}_{end}", [spec.name for spec in specs], what)
         for end, struct, specs in (("In", found.inputs, model.inputs), ("Out", found.outputs, model.outputs))

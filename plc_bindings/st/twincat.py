@@ -19,6 +19,7 @@ from string import Template
 from plc_bindings.ads import groups
 from plc_bindings.calls.predict import RESULT_HEADER
 from plc_bindings.data.types import Struct
+from plc_bindings.errors import UnpackableError
 from plc_bindings.st.names import check_distinct
 from plc_bindings.st.project import Ads, Exported, Project, comment, string
 from plc_bindings.st.statuses import CHANGE_HEADS, CHANGE_NUMBERS, STATUSES
@@ -28,25 +29,27 @@ NAME_LONGEST = groups.NAME_BYTES - 1
 _EVERYWHERE = " The same numbers everywhere in rt-engine."
 TEXT_BYTES = 256
 """Of an attribute."""
+LIBRARY_BYTES = 8192
+"""Of a request and of a response, where several stations share the blocks."""
 
 
 def units(project: Project, ads: Ads) -> tuple[Unit, ...]:
-    """All units, those first that others need.
+    """All units, those first that others need; with a prefix without what is in the `library`.
 
     Raises:
-        UnpackableError: a name cannot be used.
+        UnpackableError: a name cannot be used, or a model is too large to share blocks.
     """
-    found = [_globals(project, ads), _numbers("E_RtStatus", "Why a call failed.", STATUSES)]
-    found += [_numbers(f"E_{name}", CHANGE_HEADS[name], numbers) for name, numbers in CHANGE_NUMBERS.items()]
-    found.append(unit(_library("ST_RtPredictionParameters")))
+    globals_ = project.own("GVL_RtEngine")
+    found = [
+        *(_own_globals(project, ads, globals_) if project.prefix else _shared(project.name, ads, *_sizes(project)))
+    ]
     for model in project.models:
         found += [_structure(model.signature.inputs), _structure(model.signature.outputs)]
         found += [
             _numbers(f"E_{model.identifier}_{field}", f"What '{tensor}' of {model.identifier} counts.", entries, "")
             for field, tensor, entries in model.names
         ]
-    found.append(unit(_library("FB_RtPredict")))
-    found += [_block(model) for model in project.models]
+    found += [_block(model, globals_) for model in project.models]
     found.append(_example(project))
     check_distinct(((u.name, f"{u.kind} {u.name} ({i})") for i, u in enumerate(found)), f"station '{project.name}'")
     return tuple(found)
@@ -57,13 +60,43 @@ def _library(file: str, **values: object) -> str:
     return Template(text).substitute(values)
 
 
-def _globals(project: Project, ads: Ads) -> Unit:
+def library() -> tuple[Unit, ...]:
+    """What all stations share."""
+    return _shared("library", Ads("", 851), LIBRARY_BYTES, LIBRARY_BYTES)
+
+
+def _shared(station: str, ads: Ads, request: int, response: int) -> tuple[Unit, ...]:
+    return (
+        _globals(station, ads, request, response),
+        _numbers("E_RtStatus", "Why a call failed.", STATUSES),
+        *(_numbers(f"E_{name}", CHANGE_HEADS[name], numbers) for name, numbers in CHANGE_NUMBERS.items()),
+        unit(_library("ST_RtPredictionParameters")),
+        unit(_library("FB_RtPredict")),
+    )
+
+
+def _sizes(project: Project) -> tuple[int, int]:
+    """Bytes of the largest request and response."""
     ends = [(m.signature.inputs.size, m.signature.outputs.size) for m in project.models]
     request = max(groups.NAME_BYTES + max(taken for taken, _ in ends), TEXT_BYTES)
-    response = max(RESULT_HEADER + max(given for _, given in ends), 4 + TEXT_BYTES)
+    return request, max(RESULT_HEADER + max(given for _, given in ends), 4 + TEXT_BYTES)
+
+
+def _own_globals(project: Project, ads: Ads, name: str) -> tuple[Unit]:
+    """Where the station is, beside the library's GVL_RtEngine."""
+    if max(_sizes(project)) > LIBRARY_BYTES:
+        raise UnpackableError(
+            f"station '{project.name}' has a model of {max(_sizes(project))} bytes, and blocks that stations share take "
+            f"{LIBRARY_BYTES}: export it without a prefix"
+        )
+    text = _library("GVL_Station", station=comment(project.name), net_id=_net_id(ads), port=ads.port)
+    return (unit(text, name),)
+
+
+def _globals(station: str, ads: Ads, request: int, response: int) -> Unit:
     text = _library(
         "GVL_RtEngine",
-        station=comment(project.name),
+        station=comment(station),
         predict=_hex(groups.PREDICT),
         predict_ref=_hex(groups.PREDICT_REF),
         lookup=_hex(groups.LOOKUP),
@@ -71,10 +104,14 @@ def _globals(project: Project, ads: Ads) -> Unit:
         name_bytes=groups.NAME_BYTES,
         request=request - 1,
         response=response - 1,
-        net_id=string(ads.net_id, 23, "AMS NetId"),
+        net_id=_net_id(ads),
         port=ads.port,
     )
     return unit(text, "GVL_RtEngine")
+
+
+def _net_id(ads: Ads) -> str:
+    return string(ads.net_id, 23, "AMS NetId")
 
 
 def _hex(number: int) -> str:
@@ -97,10 +134,15 @@ def _structure(struct: Struct) -> Unit:
     return unit(f"{{attribute 'pack_mode' := '1'}}\nTYPE {struct.name} :\nSTRUCT\n{text}\nEND_STRUCT\nEND_TYPE\n")
 
 
-def _block(model: Exported) -> Unit:
+def _block(model: Exported, globals_: str) -> Unit:
     name = string(model.name, NAME_LONGEST, "model")
     text = _library(
-        "FB_Model", comment=model.title, name=model.identifier, model=name, signature=_hex(model.signature.hash)
+        "FB_Model",
+        comment=model.title,
+        name=model.identifier,
+        model=name,
+        globals=globals_,
+        signature=_hex(model.signature.hash),
     )
     return unit(text)
 
@@ -108,4 +150,5 @@ def _block(model: Exported) -> Unit:
 def _example(project: Project) -> Unit:
     model = project.models[0]
     first = model.signature.outputs.fields[0].name
-    return unit(_library("PRG_RtExample", name=model.identifier, output=first))
+    program = project.own("PRG_RtExample")
+    return unit(_library("PRG_RtExample", program=program, name=model.identifier, output=first))

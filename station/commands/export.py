@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -36,8 +37,8 @@ ServerOption = Annotated[
 @export.command("st")
 def structured_text(
     source: Annotated[
-        Path, typer.Argument(metavar="STATION|MODEL", help="The station file; with --inline a model, .onnx.")
-    ],
+        Path | None, typer.Argument(metavar="STATION|MODEL", help="The station file; with --inline a model, .onnx.")
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -62,11 +63,27 @@ def structured_text(
     model: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Only this model; may be given several times.")
     ] = None,
+    prefix: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="For several stations in one PLC program: in all names that are this station's own. What they share comes once, "
+            "with --library.",
+        ),
+    ] = None,
+    library: Annotated[
+        bool, typer.Option("--library", help="What stations with a --prefix share, and nothing else: name no station.")
+    ] = False,
     shape: ShapeOption = None,
     value: ValueOption = None,
     bound: BoundOption = None,
 ) -> None:
     """Structured Text for a PLC: blocks that call the models of a station, or with --inline a small model itself."""
+    if library:
+        _library(output, flavour, {"STATION": source, "--inline": inline, "--name": name, "--prefix": prefix})
+        return
+    if source is None:
+        raise typer.BadParameter("name a station file, or with --inline a model", param_hint="STATION|MODEL")
     if inline and source.suffix == ".toml":
         raise typer.BadParameter(f"{source} is no model: --inline takes an .onnx")
     if not inline and source.suffix in (".onnx", ".rtp"):
@@ -74,7 +91,7 @@ def structured_text(
             f"{source} is a model: --inline makes a block of it; blocks that call a station need its file, station.toml"
         )
     if inline:
-        for option, called in (("--server", server), ("--model", model)):
+        for option, called in (("--server", server), ("--model", model), ("--prefix", prefix)):
             if called:
                 raise typer.BadParameter("not with --inline, which calls no server", param_hint=option)
         _inline(source, output, flavour, name, parse_binding(shape, value, bound))
@@ -92,7 +109,7 @@ def structured_text(
         from plc_bindings.st.write import write
         from station.commands.shared.exporting import structured_text_files, unreachable
 
-        texts = structured_text_files(source, flavour.value, server, model or ())
+        texts = structured_text_files(source, flavour.value, server, model or (), prefix or "")
         try:
             paths = write(texts, output)
         except OSError as error:
@@ -101,6 +118,23 @@ def structured_text(
             say(Terminal(), str(path))
         if remark := unreachable(source, flavour.value, server):
             say(Terminal(stderr=True), remark, "yellow")
+
+
+def _library(output: Path | None, flavour: Flavour, others: Mapping[str, object]) -> None:
+    for option, given in others.items():
+        if given:
+            raise typer.BadParameter("not with --library, which is the same for all stations", param_hint=option)
+    if output is None:
+        raise typer.BadParameter("name a folder for the files", param_hint="--output")
+    from plc_bindings.st.write import library_files, write
+    from rt_native.terminal import Terminal
+
+    try:
+        paths = write(library_files(flavour.value), output)
+    except OSError as error:
+        raise typer.BadParameter(f"{error}; choose another folder", param_hint="--output") from error
+    for path in paths:
+        say(Terminal(), str(path))
 
 
 def _inline(source: Path, output: Path | None, flavour: Flavour, name: str | None, binding: Binding) -> None:
@@ -187,7 +221,8 @@ def c_project(
 @export.command("grafana")
 def grafana(
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="FILE", help="The dashboard; its folder has to be there.")
+        Path,
+        typer.Option("-o", "--output", metavar="FILE", help="The dashboard; its folder is made if it is not there."),
     ] = Path("rt-engine.grafana.json"),
 ) -> None:
     """A dashboard for Grafana, on what stations with a page tell Prometheus (`GET /metrics`)."""
@@ -197,6 +232,7 @@ def grafana(
         from station.page.dashboard import text
 
         try:
+            output.parent.mkdir(parents=True, exist_ok=True)
             output.write_text(text(), encoding="utf-8")
         except OSError as error:
             raise typer.BadParameter(f"{error}; choose another place", param_hint="--output") from error

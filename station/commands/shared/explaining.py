@@ -46,8 +46,19 @@ def print_problems(console: Terminal, problems: tuple[Problem, ...]) -> None:
         say(console, str(problem), "red" if problem.severity == "error" else "yellow")
 
 
+def make_folder(folder: Path) -> str | None:
+    """Make a folder, with those above it; None, or why there can be none."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return f"its folder {folder} cannot be made ({error.strerror}); choose another place"
+    return None
+
+
 def check_outputs(*inputs: Path | None, files: Mapping[str, Path | None]) -> None:
     """See before the work begins whether files can be written: option -> file. None may be a file that is read.
+
+    The folder of a file is made if it is not there.
 
     Raises:
         typer.BadParameter: one cannot; with what stands in the way.
@@ -57,8 +68,8 @@ def check_outputs(*inputs: Path | None, files: Mapping[str, Path | None]) -> Non
             continue
         if os.path.isdir(path):
             why = "it is a folder; name a file in it"
-        elif not os.path.isdir(path.parent):
-            why = f"there is no folder {path.parent}; make it first"
+        elif (made := make_folder(path.parent)) is not None:
+            why = made
         elif len(os.fsencode(path.name)) > MOST_NAME_BYTES:
             why = f"its name is longer than {MOST_NAME_BYTES} bytes; choose a shorter one"
         elif not os.access(path if path.exists() else path.parent, os.W_OK):

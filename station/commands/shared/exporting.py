@@ -16,10 +16,10 @@ from station.wiring.plc_side import plc_side_at_rest
 
 
 def structured_text_files(
-    source: Path, flavour: str, server: str | None = None, only: Sequence[str] = ()
+    source: Path, flavour: str, server: str | None = None, only: Sequence[str] = (), prefix: str = ""
 ) -> dict[str, str]:
     """File name -> text: blocks that call models of a station. Arguments and errors: as `exported`."""
-    found, callee = exported(source, flavour, server, only)
+    found, callee = exported(source, flavour, server, only, prefix)
     return _server(read_station(source), flavour, server).blocks(found, callee)
 
 
@@ -28,7 +28,9 @@ def unreachable(source: Path, flavour: str, server: str | None = None) -> str:
     return _server(read_station(source), flavour, server).unreachable()
 
 
-def exported(source: Path, flavour: str, server: str | None = None, only: Sequence[str] = ()) -> tuple[Project, Any]:
+def exported(
+    source: Path, flavour: str, server: str | None = None, only: Sequence[str] = (), prefix: str = ""
+) -> tuple[Project, Any]:
     """The models that blocks call, and what the blocks know of the server.
 
     Args:
@@ -36,6 +38,7 @@ def exported(source: Path, flavour: str, server: str | None = None, only: Sequen
         flavour: for which PLCs.
         server: which of several servers the blocks call.
         only: these models; none: all of them.
+        prefix: in names that are the station's own; empty: it shares nothing.
 
     Raises:
         StationFileError: the file cannot be used.
@@ -48,7 +51,7 @@ def exported(source: Path, flavour: str, server: str | None = None, only: Sequen
     if unknown:
         raise ExportError(f"there is no model {', '.join(unknown)}; the station has {', '.join(parts.models)}")
     chosen = {name: model for name, model in parts.models.items() if name in only or not only}
-    found = project(file.config.station.name, chosen)
+    found = project(file.config.station.name, chosen, prefix)
     return found, table.callee(lambda: plc_side_at_rest(file, parts).offer, chosen)
 
 

@@ -9,12 +9,13 @@ from pathlib import Path
 import typer
 
 from rt_native.text import visible
+from station.commands.shared.explaining import make_folder
 
 
 def check_folder(path: Path | None, option: str) -> None:
-    """Raises `typer.BadParameter` if there is no folder for the file that this option names."""
-    if path is not None and not path.parent.is_dir():
-        raise typer.BadParameter(f"there is no folder {path.parent}; make it first", param_hint=option)
+    """The folder of the file that this option names, made if it is not there; raises `typer.BadParameter` if it cannot be."""
+    if path is not None and (why := make_folder(path.parent)) is not None:
+        raise typer.BadParameter(f"{path}: {why}", param_hint=option)
 
 
 def check_output(output: Path | None) -> None:

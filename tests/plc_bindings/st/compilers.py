@@ -1,6 +1,6 @@
 """Real compilers of Structured Text, where this machine has some: a block is compiled, called, and gives its bytes.
 
-    RT_ENGINE_MATIEC=/src/beremiz-matiec:/src/openplc-matiec   folders of matiec's sources, with the program iec2c made in them
+    RT_ENGINE_MATIEC=/src/matiec:/src/OpenPLC_v3/utils/matiec_src   folders of matiec's sources, with iec2c made in them
     RT_ENGINE_STRUCPP=/src/strucpp                             STruC++'s sources, after npm ci and npm run build:tsc-only
 
 Neither is a package of Debian, PyPI or npm, so the tests that use them are skipped where nothing is named.
@@ -134,6 +134,22 @@ class Matiec:
             ],
             folder,
         )
+        return made
+
+    def program(self, text: str, main: str, folder: Path, name: str = "Res0") -> Path:
+        """A whole program with its configuration, and the C that calls config_init__ and config_run__, in one.
+
+        What matiec makes inside of OpenPLC's sources is compiled as OpenPLC does it: by the C++ compiler, with its headers.
+        """
+        self.c(text, folder)
+        (folder / "main.c").write_text(f'#include "{name}.c"\n#include "Config0.c"\n{main}')
+        made = folder / "judged"
+        openplc = self.folder.parent.parent / "webserver" / "core" / "lib"
+        compiler, headers = (
+            (["g++", "-std=gnu++11"], openplc) if openplc.is_dir() else (["gcc"], self.folder / "lib" / "C")
+        )
+        need.program(compiler[0])
+        _run([*compiler, "-w", "-O1", "-ffp-contract=off", "-I", headers, "-o", made, "main.c", "-lm"], folder)
         return made
 
 

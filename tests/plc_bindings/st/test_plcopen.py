@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from plc_bindings.st import portable, twincat
-from plc_bindings.st.plcopen import NAMESPACE, XHTML, plcopen_xml
+from plc_bindings.st.plcopen import BEREMIZ, NAMESPACE, XHTML, plcopen_xml
 from tests.plc_bindings.st.exported import ADS, demo, modbus
 
 P, X = f"{{{NAMESPACE}}}", f"{{{XHTML}}}"
@@ -79,6 +79,27 @@ def test_elements_are_where_the_schema_has_them(root):
     interface = root.find(f".//{P}pou/{P}interface")
     interface.append(ET.Element(f"{P}returnType"))
     assert departures(root)
+
+
+def test_beremiz_opens_its_own(units, root):
+    """Namespace 2.01, every text a paragraph, one task with the program; else the same elements. Judged by its schema, by hand."""
+    text = plcopen_xml(units, "line4", BEREMIZ)
+    ours = ET.fromstring(text)
+    q = f"{{{BEREMIZ}}}"
+    assert f'xmlns:xhtml="{XHTML}"' in text and "<xhtml " not in text
+    plain = [e.tag.removeprefix(q).replace(f"{X}p", f"{X}xhtml") for e in ours.iter()]
+    added = ["configuration", "resource", "task", "pouInstance"]
+    assert [tag for tag in plain if tag not in added] == [e.tag.removeprefix(P) for e in root.iter()]
+    assert ours.find(f".//{q}pouInstance").attrib == {"name": "PRG_RtExample_1", "typeName": "PRG_RtExample"}
+    block = next(u for u in units if u.name == "FB_policy")
+    assert ours.find(f".//{q}pou[@name='FB_policy']/{q}body/{q}ST/{X}p").text == block.body
+
+
+def test_texts_without_a_length_are_strings():
+    """STRING alone, as matiec has it."""
+    sockets = portable.transport(demo(), modbus(demo()), "matiec")
+    root = ET.fromstring(plcopen_xml([sockets], "line4"))
+    assert root.find(f".//{P}variable[@name='sAddress']/{P}type/{P}string").attrib == {}
 
 
 def test_every_unit_is_there(units, root):

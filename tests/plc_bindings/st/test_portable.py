@@ -1,85 +1,31 @@
 """Portable blocks: executed call by call against our Modbus server; what compilers of this kind refuse is not in them."""
 
-import asyncio
 import re
 import select
 import socket
 import struct
-import threading
 
 import numpy as np
 import pytest
 
 import rt_engine
-from fieldbus.tags import Order
-from plc_bindings.data.database import Area, Database, Symbol
-from plc_bindings.data.models import Models
-from plc_bindings.data.types import UDINT, Field, Struct
-from plc_bindings.modbus.options import ModbusOptions, Tcp
-from plc_bindings.modbus.server import ModbusServer
+from plc_bindings.errors import UnpackableError
 from plc_bindings.st import portable
 from plc_bindings.st.names import KEYWORDS
 from plc_bindings.st.project import Modbus, Registers, project
 from plc_bindings.st.statuses import STATUSES
 from plc_bindings.st.units import unit
-from plc_bindings.st.write import portable_files
+from plc_bindings.st.write import library_files, portable_files
 from plc_bindings.status import CallStatus
-from rt_engine import ModelSlot
 from rt_engine.change import ChangeState, Verdict
 from scheduler.status import TaskStatus
 from tests.plc_bindings.st.evaluator import Program
 from tests.plc_bindings.st.exported import POLICY, kinds, modbus, square_root, wide
 from tests.plc_bindings.st.machine import Machine, cells, copy, raw, store, syntax_errors
+from tests.plc_bindings.st.served import Station
 
 X = np.linspace(-0.5, 0.5, 7, dtype=np.float32)
 ORDERS = ("ABCD", "CDAB", "BADC", "DCBA")
-
-
-class Hash(Area):
-    """A model's hash, where the block compares it."""
-
-    def __init__(self, served):
-        super().__init__(served.name, Struct("ST_Model", (Field("SignatureHash", UDINT),)))
-        self.served = served
-
-    def read(self):
-        return struct.pack("<I", self.served.signature.hash)
-
-
-class Station:
-    """Models behind a Modbus server on a free port of this computer."""
-
-    def __init__(self, models, order="ABCD"):
-        self.slots = {name: ModelSlot(model, name) for name, model in models.items()}
-        served = Models(self.slots)
-        areas = [Hash(one) for one in served.all]
-        symbols = [Symbol(f"Models.{area.name}", area.type, i, 0) for i, area in enumerate(areas)]
-        options = ModbusOptions(Tcp("127.0.0.1", 0), order=Order(order))
-        self.server = ModbusServer(Database(areas, symbols), served, options)
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
-        self.thread.start()
-        self._do(self.server.start())
-        places = {place.name: place.register for place in self.server.map.places}
-        self.modbus = Modbus(
-            "127.0.0.1",
-            502,
-            1,
-            order,
-            {
-                b.served.name: Registers(places[f"Models.{b.served.name}.SignatureHash"], b.inputs, b.result)
-                for b in self.server.map.blocks
-            },
-        )
-
-    def _do(self, what):
-        asyncio.run_coroutine_threadsafe(what, self.loop).result(10)
-
-    def close(self):
-        self._do(self.server.stop())
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(10)
-        self.loop.close()
 
 
 class Transport:
@@ -591,7 +537,7 @@ END_FUNCTION_BLOCK
 def test_the_transport_for_codesys(plcs, policy):
     """The example program with it: good results; after a reset by the block a new connection, and good results again."""
     plc = plcs({"policy": policy})
-    transport = portable.codesys_transport(plc.station.modbus)
+    transport = portable.transport(project("cell", {"policy": policy}), plc.station.modbus, "codesys")
     assert syntax_errors(transport.text) == []
     sockets = Sockets(plc.station.server.address)
     units = [
@@ -663,9 +609,14 @@ def texts(request, policy, all_kinds):
     return portable_files(of, modbus(of, request.param))
 
 
+OF_ONE_COMPILER = ("codesys", "matiec", "openplc")
+"""Files that hold a socket: pointers of CODESYS, C of matiec."""
+
+
 def test_everything_parses(texts):
-    """By the standard's grammar, without any mending."""
+    """By the standard's grammar, without any mending but that the C is left out."""
     for name, text in texts.items():
+        text = re.sub(r"\{\{.*?\}\}|^CONFIGURATION.*", "", text, flags=re.S | re.M)
         if name.endswith(".st"):
             assert syntax_errors(text) == [], name
             assert syntax_errors(text.replace("THEN", "DO", 1)) or "THEN" not in text
@@ -713,8 +664,59 @@ def test_nothing_that_matiec_or_strucpp_refuse(texts, what):
     assert re.search(BANNED[what], SHOWN[what], re.M)
     pattern = BANNED[what] if what != "a small exponent" else r"\d[e][+-]?\d"
     for name, text in texts.items():
-        if name.endswith(".st") and "codesys" not in name:
+        if name.endswith(".st") and not any(other in name for other in OF_ONE_COMPILER):
             assert not re.search(pattern, re.sub(r"'[^']*'", "''", text), re.M), (name, what)
+
+
+def test_the_c_of_a_transport_holds_no_comment_of_structured_text(texts):
+    """matiec takes `(*` in it for one: `if (*p)` would swallow the rest of the file."""
+    (code,) = re.findall(r"\{\{(.*?)\}\}", texts["cell_matiec.st"], re.S)
+    assert "(*" not in code and "}}" not in code and "rt_connect(" in code
+    assert texts["cell_openplc.st"].count("{{") == 1 and "RESOURCE Res0 ON PLC" in texts["cell_openplc.st"]
+
+
+def test_two_stations_share_their_blocks(policy, all_kinds):
+    """A prefix for what is a station's own, the library once: no name is there twice, and all runs in one program."""
+    of = [project(name, {"policy": policy, "kinds": all_kinds}, prefix=name) for name in ("lab", "cell")]
+    texts = [library_files("portable")["rt_engine_blocks.st"]]
+    texts += [portable_files(one, modbus(one))[f"{one.name}{end}.st"] for one in of for end in ("", "_example")]
+    units = re.findall(r"^(?:FUNCTION_BLOCK|FUNCTION|PROGRAM|TYPE) (\w+)", "\n".join(texts), re.M)
+    assert len(units) == len({name.lower() for name in units}) > 40
+    assert {"FB_lab_policy", "FB_cell_policy", "FB_lab_RtTransport", "PRG_cell_RtExample", "FB_RtPredict"} <= set(units)
+    Program(*texts).new("PRG_cell_RtExample")()
+    assert "lab_openplc.st" not in portable_files(of[0], modbus(of[0]))
+
+
+def test_a_model_that_is_too_large_to_share_blocks_is_refused(policy, tmp_path, monkeypatch):
+    monkeypatch.setattr(portable, "LIBRARY_REGISTERS", 10)
+    of = project("cell", {"policy": policy}, prefix="cell")
+    with pytest.raises(UnpackableError, match=r"has a model of 14 registers.*export it without a prefix"):
+        portable.units(of, modbus(of))
+
+
+def test_the_sample_for_openplcs_master_runs(policy):
+    """Its program packs what mbconfig.cfg writes, and unpacks what it reads: the registers of the server, in its order."""
+    of = project("cell", {"policy": policy})
+    texts = portable_files(of, modbus(of))
+    program = Program(texts["cell.st"], re.sub(r" AT %\w+", "", texts["cell_master.st"])).new("PRG_policy_Master")
+    program.stIn.observation[:] = X.tolist()
+    program()
+    assert [getattr(program, f"nTo{i}") for i in range(14)] == list(struct.unpack(">14H", X.astype(">f4").tobytes()))
+    assert not program.bValid and program.nVersion == 0
+    for i, word in enumerate((0, 0, 0, 3, *struct.unpack(">2H", struct.pack(">f", 1.5)))):
+        setattr(program, f"nFrom{i}", word)
+    program()
+    assert program.bValid and program.nVersion == 3 and program.stOut.force == 1.5
+    config = dict(re.findall(r'^(?:device0\.)?(\w+) = "(.*)"', texts["cell_mbconfig.cfg"], re.M))
+    at = modbus(of).registers["policy"]
+    assert config["Holding_Registers_Start"] == str(at.inputs) and config["Holding_Registers_Size"] == "14"
+    assert config["Holding_Registers_Read_Start"] == str(at.result) and config["Holding_Registers_Read_Size"] == "6"
+    assert config["Num_Devices"] == "1" and config["address"] == "192.168.10.20" and config["IP_Port"] == "502"
+
+
+def test_models_beyond_a_message_of_openplcs_master_are_left_out(policy, tmp_path):
+    of = project("cell", {"wide": wide(tmp_path)})
+    assert "cell_master.st" not in portable_files(of, modbus(of))
 
 
 def test_no_name_is_taken(texts):

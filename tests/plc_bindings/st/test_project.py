@@ -73,6 +73,28 @@ def test_tensors_with_names_of_keywords_are_renamed(tmp_path):
     assert found.inputs.fields[0].comment == "to: float32[2]"
 
 
+TAKEN = """
+    nan infinity eof M_PI rand_max HUGE_VAL int_max null add_real mux_int_bool real_to_dint word_bcd_to_uint pid ramp hysteresis
+    derivative integral add_time sub_time multime divtime concat_date_tod tcp_connect tcp_send sm_home rotary_switch slm_init ctu_dint
+""".split()  # noqa: SIM905 (a page of words reads better than a page of quotes)
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_names_of_libraries_and_of_c_are_numbered(name):
+    """What matiec's and OpenPLC's libraries call a block, and their C headers a macro; what only looks like it stays."""
+    assert usable(name, "") == f"{name}_1"
+    assert usable(f"{name}x", "") == f"{name}x"
+
+
+def test_a_prefix_is_in_all_names(tmp_path):
+    """Of the structures, the block and the transport; what is no name is refused."""
+    of = project("cell", {"m": through(tmp_path)}, prefix="lab.2")
+    assert of.prefix == "lab_2" and of.models[0].identifier == "lab_2_m"
+    assert of.models[0].signature.inputs.name == "ST_lab_2_m_In" and of.own("FB_RtTransport") == "FB_lab_2_RtTransport"
+    with pytest.raises(UnpackableError, match="the prefix: of its name '---'"):
+        project("cell", {"m": through(tmp_path)}, prefix="---")
+
+
 def test_a_type_that_no_plc_has_is_refused(tmp_path):
     with pytest.raises(UnpackableError, match="float16, which no PLC has; export the model with float32"):
         project("cell", {"m": through(tmp_path, type_=TensorProto.FLOAT16)})

@@ -58,7 +58,7 @@ def test_wrong_words_are_refused(recurrent, tmp_path):
     """A state or shape that is none, a file that cannot be written, the model as its own output."""
     assert "h2 is no state" in command("compile", recurrent, "--state", "h2", code=2).replace('"', "")
     assert "is no shape" in command("compile", recurrent, "--shape", "x", code=2)
-    assert "there is no folder" in command("compile", recurrent, "-o", tmp_path / "no" / "a.rtp", code=2)
+    assert "cannot be made" in command("compile", recurrent, "-o", recurrent / "a.rtp", code=2)
     assert "choose another place" in command("compile", POLICY, "-o", tmp_path / f"{'a' * 251}.rtp", code=2)
     assert "cannot be read" in command("compile", ".", code=ExitCode.BAD_FILE)
     assert "choose another name" in command("compile", recurrent, "-o", recurrent, code=2)

@@ -124,7 +124,7 @@ def test_what_cannot_be_done_is_refused(model, tmp_path):
     assert "no .npz file" in flat(command(model, "--data", tmp_path / "one.npy", code=3))
     assert "give --set" in flat(command(model, "-o", tmp_path / "o.onnx", code=2))
     assert "which model" in flat(command(code=2))
-    assert "there is no folder" in flat(command(model, "--set", words, "-o", tmp_path / "no" / "o.onnx", code=2))
+    assert "cannot be made" in flat(command(model, "--set", words, "-o", words / "o.onnx", code=2))
     assert model.read_bytes() == before
 
 

@@ -42,7 +42,12 @@ def test_the_portable_flavour_calls_the_modbus_server(tmp_path):
         "line4.st",
         "line4_example.st",
         "line4_codesys.st",
+        "line4_matiec.st",
+        "line4_openplc.st",
+        "line4_master.st",
+        "line4_mbconfig.cfg",
         "line4.xml",
+        "line4_beremiz.xml",
     }
     text = (tmp_path / "out" / "line4.st").read_text()
     assert "nUnit := 7," in text and "UINT_TO_UDINT(aRegisters[1]) * 65536 + UINT_TO_UDINT(aRegisters[0])" in text
@@ -61,6 +66,24 @@ def test_only_some_models(tmp_path):
     assert result.exit_code == 0, result.output
     text = (tmp_path / "out" / "line4.st").read_text()
     assert "FB_spare" in text and "FB_policy" not in text
+
+
+@pytest.mark.parametrize(("flavour", "of"), [("portable", MODBUS), ("twincat", ADS)])
+def test_stations_share_a_library(tmp_path, flavour, of):
+    """What is in it is in no station's files, and the other way round."""
+    result = export(tmp_path, of, "--flavour", flavour, "--prefix", "lab")
+    assert result.exit_code == 0, result.output
+    made = CliRunner().invoke(app, ["export", "st", "--library", "--flavour", flavour, "-o", str(tmp_path / "shared")])
+    assert made.exit_code == 0, made.output
+    own, shared = (
+        {
+            n
+            for path in (tmp_path / part).glob("*")
+            for n in re.findall(r"^\s*(?:FUNCTION_BLOCK|TYPE|VAR_GLOBAL) (\w+)", path.read_text(), re.M)
+        }
+        for part in ("out", "shared")
+    )
+    assert "FB_RtPredict" in shared - own and "FB_lab_policy" in own - shared and not own & shared - {"CONSTANT"}
 
 
 @pytest.mark.parametrize(

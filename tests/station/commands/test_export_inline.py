@@ -52,15 +52,26 @@ def test_a_model_without_such_a_form_is_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_folder_of_a_file_is_made(tmp_path):
+    """With those above it."""
+    file = tmp_path / "plc" / "blocks" / "x.st"
+    assert export(POLICY, "--inline", "-o", file).exit_code == 0
+    assert "FUNCTION_BLOCK FB_policy" in file.read_text()
+
+
 @pytest.mark.parametrize(
     ("options", "why"),
     [
         (("station.toml", "--name", "FB_X", "-o", "x"), "it belongs to --inline"),
         (("station.toml",), "name a folder"),
         ((POLICY, "-o", "x"), "is a model --inline makes a block of it"),
-        ((POLICY, "--inline", "-o", "nowhere/x.st"), "there is no folder"),
+        ((POLICY, "--inline", "-o", POLICY / "x.st"), "cannot be made"),
         ((POLICY, "--inline", "-o", POLICY), "it is read by this command"),
         ((POLICY, "--inline", "--server", "plc"), "not with --inline"),
+        ((POLICY, "--inline", "--prefix", "lab"), "not with --inline"),
+        (("--library", "station.toml", "-o", "x"), "not with --library"),
+        (("--library",), "name a folder"),
+        ((), "name a station file"),
     ],
 )
 def test_options_that_do_not_fit(options, why, tmp_path, monkeypatch):

@@ -77,7 +77,7 @@ def test_inspect_of_no_model_is_explained(tmp_path):
 @pytest.mark.parametrize(("verb", "option"), [("inspect", "--html"), ("inspect", "--json"), ("bench", "--plot")])
 def test_a_file_that_cannot_be_written_is_told_before_measuring(model, tmp_path, verb, option):
     """No work is lost, and no traceback comes."""
-    for path, why in ((tmp_path / "no" / "a.svg", "there is no folder"), (tmp_path, "it is a folder")):
+    for path, why in ((model / "a.svg", "cannot be made"), (tmp_path, "it is a folder")):
         result = command(verb, model, option, path)
         text = " ".join(result.output.replace("│", " ").split())  # the box breaks lines where the path ends
         assert result.exit_code == 2 and why in text

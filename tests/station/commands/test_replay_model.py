@@ -65,7 +65,7 @@ def test_the_page_is_written(folder, tmp_path):
         ("new.onnx", ("--tolerance", "force=1"), 3, 'unknown output "force"; allowed: p, q'),
         ("new.onnx", ("--slot", "forest"), 3, "no task of the recording runs the model 'forest': axis runs policy"),
         ("new.onnx", ("--task", "a", "--task", "b"), 2, "a what-if is of one task"),
-        ("new.onnx", ("--html", "/nowhere/x.html"), 2, "there is no folder /nowhere"),
+        ("new.onnx", ("--html", "/dev/null/x.html"), 2, "its folder /dev/null cannot be made"),
     ],
 )
 def test_what_cannot_be_is_said(folder, model, words, code, said):

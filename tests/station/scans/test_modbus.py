@@ -498,7 +498,7 @@ def test_an_adapter_that_hears_only_itself():
         (["plc", "--value", "nan"], '"nan" is no number'),
         (["plc", "--name", "a b"], '"a b" is no name of a tag'),
         (["plc", "--again", "x.json"], "give --value, too"),
-        (["plc", "-o", "no/such/folder.toml"], "there is no folder no/such"),
+        (["plc", "-o", "/dev/null/folder.toml"], "its folder /dev/null cannot be made"),
     ],
 )
 def test_a_wrong_option_is_told_before_anything_is_asked(options, said):

@@ -1,0 +1,61 @@
+"""A station for blocks to call: models behind a Modbus server, in a thread of its own."""
+
+import asyncio
+import struct
+import threading
+
+from fieldbus.tags import Order
+from plc_bindings.data.database import Area, Database, Symbol
+from plc_bindings.data.models import Models
+from plc_bindings.data.types import UDINT, Field, Struct
+from plc_bindings.modbus.options import ModbusOptions, Tcp
+from plc_bindings.modbus.server import ModbusServer
+from plc_bindings.st.project import Modbus, Registers
+from rt_engine import ModelSlot
+
+
+class Hash(Area):
+    """A model's hash, where the block compares it."""
+
+    def __init__(self, served):
+        super().__init__(served.name, Struct("ST_Model", (Field("SignatureHash", UDINT),)))
+        self.served = served
+
+    def read(self):
+        return struct.pack("<I", self.served.signature.hash)
+
+
+class Station:
+    """Models behind a Modbus server on a free port of this computer."""
+
+    def __init__(self, models, order="ABCD"):
+        self.slots = {name: ModelSlot(model, name) for name, model in models.items()}
+        served = Models(self.slots)
+        areas = [Hash(one) for one in served.all]
+        symbols = [Symbol(f"Models.{area.name}", area.type, i, 0) for i, area in enumerate(areas)]
+        options = ModbusOptions(Tcp("127.0.0.1", 0), order=Order(order))
+        self.server = ModbusServer(Database(areas, symbols), served, options)
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self.thread.start()
+        self._do(self.server.start())
+        places = {place.name: place.register for place in self.server.map.places}
+        self.modbus = Modbus(
+            "127.0.0.1",
+            502,
+            1,
+            order,
+            {
+                b.served.name: Registers(places[f"Models.{b.served.name}.SignatureHash"], b.inputs, b.result)
+                for b in self.server.map.blocks
+            },
+        )
+
+    def _do(self, what):
+        asyncio.run_coroutine_threadsafe(what, self.loop).result(10)
+
+    def close(self):
+        self._do(self.server.stop())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(10)
+        self.loop.close()
