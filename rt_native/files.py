@@ -56,3 +56,12 @@ def write_whole(path: str | Path, data: bytes) -> None:
         with suppress(OSError):
             partial.unlink()
         raise
+
+
+def make_folder(folder: Path) -> str | None:
+    """Make a folder, with those above it; None, or why there can be none."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return f"its folder {folder} cannot be made ({error.strerror}); choose another place"
+    return None

@@ -29,6 +29,7 @@ READERS_OWN = {
     *("stdio.h", "time.h"),  # their compiler's
     *("Model.map", "model.map"),  # a function, no script for a linker
     *("plc/FB_policy.st", "STATION.st", "STATION_codesys.st", "STATION_example.st"),  # what `rt-engine export` makes
+    *("STATION_matiec.st", "STATION_openplc.st", "STATION_master.st"),  # and for matiec's family
 }
 """Files that pages name and that are not of this project."""
 GONE_ON_PURPOSE = ("tests/test_docs.py", "tests/test_contributing.py", "tests/test_layers.py")

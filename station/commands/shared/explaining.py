@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
+from rt_native.files import make_folder
 from station.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -44,15 +45,6 @@ def print_problems(console: Terminal, problems: tuple[Problem, ...]) -> None:
     """Print what is wrong with a station file."""
     for problem in problems:
         say(console, str(problem), "red" if problem.severity == "error" else "yellow")
-
-
-def make_folder(folder: Path) -> str | None:
-    """Make a folder, with those above it; None, or why there can be none."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        return f"its folder {folder} cannot be made ({error.strerror}); choose another place"
-    return None
 
 
 def check_outputs(*inputs: Path | None, files: Mapping[str, Path | None]) -> None:

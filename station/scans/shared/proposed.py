@@ -8,8 +8,8 @@ from pathlib import Path
 
 import typer
 
+from rt_native.files import make_folder
 from rt_native.text import visible
-from station.commands.shared.explaining import make_folder
 
 
 def check_folder(path: Path | None, option: str) -> None:
