@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tests.peers import test_ads, test_modbus
+from tests.peers import test_ads, test_modbus, test_opcua
 
 
 def table(clients: Mapping[str, Mapping[str, Any]]) -> str:
@@ -16,6 +16,7 @@ def table(clients: Mapping[str, Mapping[str, Any]]) -> str:
 
 ADS = table({client: wanted for client, (_, wanted) in test_ads.CLIENTS.items()})
 MODBUS = table(test_modbus.EXPECTED)
+OPCUA = table(test_opcua.CLIENTS)
 
 if __name__ == "__main__":
-    print(ADS, MODBUS, sep="\n\n")
+    print(ADS, MODBUS, OPCUA, sep="\n\n")
