@@ -47,9 +47,11 @@ MOST_FRAMES: Final = 16
 HIGH_WATER: Final = 1 << 20
 LIFETIME_MS: Final = (60_000, 3_600_000)
 """Of a channel's keys: bounds of what a client asks for."""
-HANDSHAKES_PER_S: Final = 10.0
+HANDSHAKES_PER_S: Final = 20.0
 HANDSHAKES: Final = 40.0
-"""So many at once, and then so many a second, from all: each costs milliseconds of RSA."""
+"""So many at once, and then so many a second, from all: each costs milliseconds of RSA. One address gets half and a quarter of it."""
+MOST_ADDRESSES: Final = 1000
+_NO_SECURITY: Final = b"SecurityPolicy#None"
 KEEP_ALIVE: Final = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 10, "TCP_USER_TIMEOUT": 30_000}
 _SIZE: Final = struct.Struct("<4sI")
 _COUNT: Final = struct.Struct("<i")
@@ -65,22 +67,41 @@ _DISCOVERY: Final = frozenset(
 """What is answered in a channel without security."""
 
 
+class _Bucket:
+    """Tokens: `burst` at once, then `per_s`."""
+
+    def __init__(self, burst: float, per_s: float) -> None:
+        self._burst, self._per_s = burst, per_s
+        self._tokens, self._then = burst, time.monotonic()
+
+    def level(self) -> float:
+        """How many there are now."""
+        now = time.monotonic()
+        self._tokens = min(self._tokens + (now - self._then) * self._per_s, self._burst)
+        self._then = now
+        return self._tokens
+
+    def take(self) -> None:
+        """One."""
+        self._tokens -= 1.0
+
+
 class Turnstile:
-    """Handshakes of a whole server: a token bucket that one waits at."""
+    """Handshakes of a whole server, that one waits at: those of one address leave room for others'."""
 
     def __init__(self) -> None:
-        self._tokens, self._then = HANDSHAKES, time.monotonic()
+        self._all = _Bucket(HANDSHAKES, HANDSHAKES_PER_S)
+        self._by_address: dict[str, _Bucket] = {}
 
-    async def turn(self) -> None:
+    async def turn(self, address: str) -> None:
         """Wait for it."""
-        while True:
-            now = time.monotonic()
-            self._tokens = min(self._tokens + (now - self._then) * HANDSHAKES_PER_S, HANDSHAKES)
-            self._then = now
-            if self._tokens >= 1.0:
-                self._tokens -= 1.0
-                return
+        if len(self._by_address) >= MOST_ADDRESSES:
+            self._by_address.clear()
+        own = self._by_address.setdefault(address, _Bucket(HANDSHAKES / 2, HANDSHAKES_PER_S / 4))
+        while own.level() < 1.0 or self._all.level() < 1.0:
             await asyncio.sleep(1.0 / HANDSHAKES_PER_S)
+        own.take()
+        self._all.take()
 
 
 class Processor(UaProcessor):
@@ -336,8 +357,8 @@ class Connection(asyncio.Protocol):
         await self._room.wait()
         while not self._client.may_ask():
             await asyncio.sleep(1.0 / min(self._client.rate, 100.0))
-        if frame[:3] == b"OPN":
-            await self._turnstile.turn()
+        if frame[:3] == b"OPN" and _NO_SECURITY not in frame[:128]:
+            await self._turnstile.turn(self._client.address)
         self._count()
 
     async def _process(self, frame: bytes) -> bool:
