@@ -110,6 +110,8 @@ def test_the_wheel_says_what_it_is_for(wheel):
     tags = [line.removeprefix("Tag: ") for line in text.splitlines() if line.startswith("Tag: ")]
     assert tags == [f"py3-none-{tag}_{host_architecture()}" for tag in ("manylinux_2_17", "manylinux2014")]
     assert "Root-Is-Purelib: false" in text and wheel.name.endswith(f"-{'.'.join(t.split('-')[2] for t in tags)}.whl")
+    assert any(name.endswith(".dist-info/sboms/rt-engine.cdx.json") for name in names)
+    assert wheel.with_suffix(".cdx.json").is_file()
     assert f"rt_native/{FOLDER.name}/{LEVEL}.so" in names and names[-1].endswith("/RECORD")
     assert [line.partition(",")[0] for line in record.splitlines()] == [*sorted(names[:-1]), names[-1]]
 

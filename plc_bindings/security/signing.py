@@ -122,6 +122,7 @@ class Proof:
 
     key: PublicKey
     serial: int
+    """-1: a bundle without one, where that may be."""
 
 
 def generate(private: Path, kind: str = ED25519) -> PublicKey:
@@ -215,8 +216,10 @@ def serial_of(signature: bytes) -> int:
     return bundles.bound(bundles.read(signature).claim())[1]
 
 
-def proven(keys: Sequence[PublicKey], slot: str, digest: bytes, signature: bytes) -> Proof:
+def proven(keys: Sequence[PublicKey], slot: str, digest: bytes, signature: bytes, must_bind: bool = True) -> Proof:
     """Which of the keys signed the file with this SHA-256 for this slot.
+
+    `must_bind`: a bundle names slot and serial number; else it may leave out both.
 
     Raises:
         SigningError: none did; in words, without a file or slot at the beginning.
@@ -224,7 +227,7 @@ def proven(keys: Sequence[PublicKey], slot: str, digest: bytes, signature: bytes
     if why := malformed(signature):
         raise SigningError(why)
     if len(signature) != SIGNATURE_BYTES:
-        return _signed_bundle(keys, slot, digest, bundles.read(signature))
+        return _signed_bundle(keys, slot, digest, bundles.read(signature), must_bind)
     message = _message(slot, serial_of(signature), digest)
     for key in keys:
         if key.kind == ED25519 and _made(key, message, signature[_SERIAL.size :]):
@@ -240,12 +243,15 @@ def verify(keys: Sequence[PublicKey], slot: str, digest: bytes, signature: bytes
         return None
 
 
-def _signed_bundle(keys: Sequence[PublicKey], slot: str, digest: bytes, bundle: bundles.Bundle) -> Proof:
+def _signed_bundle(
+    keys: Sequence[PublicKey], slot: str, digest: bytes, bundle: bundles.Bundle, must_bind: bool
+) -> Proof:
     key = next((key for key in keys if key.kind == ECDSA and bundle.is_signed_by(_loaded(key))), None)
     if key is None:
         raise SigningError(bundles.objection(bundle))
     claim = bundle.claim()
-    named, serial = bundles.bound(claim)
+    is_bound = must_bind or claim.slot is not None
+    named, serial = bundles.bound(claim) if is_bound else (slot, -1)
     if claim.digest != digest:
         raise SigningError("it is not the file that the bundle signs")
     if named != slot:

@@ -145,7 +145,7 @@ def _signer(one: Version, keys: list[PublicKey]) -> str:
     if not one.signature:
         return ""
     try:
-        return proven(keys, one.slot, bytes.fromhex(one.sha256), one.signature).key.text
+        return proven(keys, one.slot, bytes.fromhex(one.sha256), one.signature, must_bind=False).key.text
     except SigningError:
         return "a key that is not among `keys` of the station file"
 

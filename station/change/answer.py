@@ -24,8 +24,12 @@ class Updated:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What an update asks for besides the files; None: as the station file says. `Span()` leaves shadow or trial out."""
+    """What an update asks for besides the files; None: as the station file says. `Span()` leaves shadow or trial out.
+
+    `signature`: of its only file; a key of the station must have made it. Empty: none is needed.
+    """
 
     shadow: Span | None = None
     trial: Span | None = None
     commit: Literal["auto", "manual"] | None = None
+    signature: bytes = b""

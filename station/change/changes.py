@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from plc_bindings.data.changes import ChangeView
+from plc_bindings.security.signing import PublicKey
 from rt_engine.change import ChangeState
 from rt_engine.read.external import sha256_of
 from rt_engine.read.source import Source, opened_apart
@@ -21,6 +22,7 @@ from station.change.answer import Updated, Wish
 from station.change.machine import ENDED, Event, Policy, objection, seen
 from station.change.parts import Candidate, Change, Found, Gate, Kept, Stand, Tasks, Told
 from station.change.policy import together, wished
+from station.change.proof import unproven
 from station.change.seen_again import Recordings, named, nowhere
 from station.change.show import view_of
 from station.change.steps import COMPARED, REFUSALS, Steps
@@ -63,11 +65,12 @@ class Changes:
         now: Callable[[], int] = time.monotonic_ns,
         is_watched: bool = True,
         recordings: Recordings = nowhere,
+        keys: Sequence[PublicKey] = (),
     ) -> None:
         self._policies, self._versions = policies, versions
         self._gate, self._tasks, self._told = gate, tasks, told
         self._now, self._is_watched = now, is_watched
-        self._recordings = recordings
+        self._recordings, self._keys = recordings, tuple(keys)
         self._steps = Steps(tasks, told, versions, now, recordings)
         self._kept: Kept | None = None
         self._why_unkept = ""
@@ -121,10 +124,14 @@ class Changes:
         for slot in files:
             self._known(slot)
         candidates = {slot: self._opened(slot, file, who) for slot, file in files.items()}
+        for candidate in candidates.values() if wish.signature else ():
+            if why := unproven(self._keys, candidate, wish.signature):
+                self._steps.refuse(candidate, why, who)
+                raise RefusedError(words.refused(candidate, why))
         if not self._at_gate.acquire(timeout=GATE_PATIENCE_S):
             raise RefusedError(f"another update has not ended within {GATE_PATIENCE_S:g} s; try again")
         try:
-            change = self._staged(candidates, who, wish, signature, begin)
+            change = self._staged(candidates, who, wish, signature or wish.signature, begin)
             return self._brought(change)
         finally:
             self._at_gate.release()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from plc_bindings.security.signing import PublicKey
 from rt_engine.apart import Apart
 from scheduler.scheduler import Scheduler
 from station.change.changes import Changes
@@ -31,4 +32,5 @@ def changes_of(
         tasks=LiveTasks(config, parts, scheduler, is_served=lambda: bool(config.servers)),
         told=heard,
         recordings=recordings,
+        keys=[PublicKey.parse(text) for text in config.station.keys],
     )

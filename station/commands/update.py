@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 ORDER = 40
 LOOK_S: Final = 0.5
+MOST_SIGNATURE: Final = (64 << 10) + 1
+"""Bytes; more is none, which the station says."""
 _MODELS: Final = (".onnx", ".rtp")
 
 
@@ -48,6 +50,13 @@ def update(
         str | None,
         typer.Option(metavar="auto|manual", help="When the trial is over: it stays; or is taken back without a word."),
     ] = None,
+    signature: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Its .sig file, or bundle of model-signing: taken only if a key of the station made it.",
+        ),
+    ] = None,
     wait: Annotated[
         bool,
         typer.Option("--wait", help="Return when it is committed (exit code 0), or is not (5), and tell what happens."),
@@ -60,15 +69,31 @@ def update(
 
     files = _set(what) if together else _one(what)
     wishes = {key: value for key, value in (("shadow", shadow), ("trial", trial), ("commit", commit)) if value}
+    if signature is not None and together:
+        raise typer.BadParameter("is of one file; update the models one by one", param_hint="--signature")
     with explained(Terminal(stderr=True)):
         from station.running.asking import request_update
 
+        if signature is not None:
+            wishes["signature"] = _read(signature)
         place = control_socket(station, socket)
         with Terminal(stderr=True).status(f"the gate examines {', '.join(file.name for file in files.values())}"):
             updated = request_update(place, files, wishes)
         say(Terminal(), updated.message)
         if wait and not _stays(Terminal(), place, next(iter(files))):
             raise typer.Exit(ExitCode.REFUSED)
+
+
+def _read(signature: Path) -> str:
+    """In hex."""
+    from plc_bindings.errors import SigningError
+    from rt_native.files import open_file
+
+    try:
+        with open_file(signature) as file:
+            return file.read(MOST_SIGNATURE).hex()
+    except OSError as error:
+        raise SigningError(f"{signature} cannot be read: {error.strerror}") from error
 
 
 def _one(what: list[str]) -> dict[str, Path]:

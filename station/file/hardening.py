@@ -6,7 +6,6 @@ part I, number 2 of the Cyber Resilience Act (CRA); docs/hardening.md has all of
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -16,7 +15,6 @@ from typing import Final
 
 from rt_native.trust import unsafe
 from station.file.reading import StationFile
-from station.servers import NetworkServerTable
 
 MOST_FILES: Final = 1000
 """Of the station's folder that are looked at for keys."""
@@ -44,15 +42,20 @@ def open_doors(file: StationFile) -> tuple[Door, ...]:
 def _servers(file: StationFile) -> Iterator[Door]:
     """Servers that other computers reach."""
     for name, table in file.config.servers.items():
-        if not isinstance(table, NetworkServerTable) or ipaddress.ip_address(table.host).is_loopback:
+        if not table.is_reached:
             continue
         where = f"servers.{name}"
         if not table.encrypts:
-            helps = "encrypt it (cert_file, key_file; another type of server), or keep it in a network of its own"
+            helps = "encrypt it (cert_file, key_file, tls; another type of server), or keep it in a network of its own"
             yield Door(where, "who listens on the wire reads all of it", helps, "CR 3.1, CR 4.1; CRA e, f")
         if not table.asks_who:
-            helps = "ask for tokens or certificates, or keep it in a network of its own"
-            yield Door(where, "who has an allowed address is let in, whoever he is", helps, "CR 1.1, CR 1.2; CRA d")
+            helps = "ask for tokens, users or certificates, or keep it in a network of its own"
+            yield Door(
+                where,
+                "who reaches it is let in, whoever he is, if only his address is allowed",
+                helps,
+                "CR 1.1, CR 1.2; CRA d",
+            )
 
 
 def _writable(file: StationFile) -> Iterator[Door]:

@@ -84,7 +84,8 @@ def request_update(path: Path, files: Mapping[str, Path], wishes: Mapping[str, s
     """Have a running station take new versions, slot -> file; returns when they are through the gate.
 
     Args:
-        wishes: `shadow`, `trial`, `commit`: instead of what the station file says; see `station.running.changing`.
+        wishes: `shadow`, `trial`, `commit`: instead of what the station file says; `signature` of the only file, in hex; see
+            `station.running.changing`.
 
     Raises:
         NotRunningError: no station answers at `path`.

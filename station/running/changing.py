@@ -2,7 +2,8 @@
 
 POST /update/{slot}    <- {"file": "/absolute/model.onnx"}                            -> 200 {"message", "version", "state"}
 POST /update           <- {"files": {"policy": "/absolute/x.onnx", ...}}: one tick, one fate
-                          both may have "shadow", "trial" ("10 min", "5000 cycles", "none"), "commit" ("auto", "manual")
+                          both may have "shadow", "trial" ("10 min", "5000 cycles", "none"), "commit" ("auto", "manual"),
+                          "signature" (of the only file, in hex)
 POST /commit/{slot}    -> 200 {"message"}: on to the next state
 POST /rollback/{slot}  -> 200 {"message"}: not this one
 POST /allow/{slot}     <- {"sha256": "at least its first digits"}                     -> 200 {"message"}
@@ -13,6 +14,7 @@ POST /allow/{slot}     <- {"sha256": "at least its first digits"}               
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
@@ -89,6 +91,7 @@ async def _asked(request: Any) -> tuple[dict[str, Path], Wish]:
         named = {slot: body["file"]} if slot is not None else dict(body["files"])
         files = {str(name): Path(file) for name, file in named.items()}
         wishes = {key: body.get(key) for key in ("shadow", "trial", "commit")}
+        signature = bytes.fromhex(body.get("signature", ""))
     except (
         ValueError,
         TypeError,
@@ -99,9 +102,9 @@ async def _asked(request: Any) -> tuple[dict[str, Path], Wish]:
         raise ValueError(_BODY) from None
     if relative := [file for file in files.values() if not file.is_absolute()]:
         raise ValueError(f"{relative[0]} must be an absolute path")
-    if not files:
+    if not files or (signature and len(files) > 1):
         raise ValueError(_BODY)
-    return files, _wish(**wishes)
+    return files, replace(_wish(**wishes), signature=signature)
 
 
 def _updated(updated: Updated) -> dict[str, Any]:

@@ -45,7 +45,7 @@ from station.show.snapshot import Snapshot
 from station.show.tags import TagView, to_json
 
 SOCKET_MODE: Final = 0o600
-BODY_LIMIT: Final = 64 * 1024
+BODY_LIMIT: Final = 192 * 1024
 MOST_WHY: Final = 500
 """Characters of why somebody records."""
 SHUTDOWN_S: Final = 1.0

@@ -125,6 +125,21 @@ class ServerTable(Table, ABC):
         yield from ()
 
     @property
+    def is_reached(self) -> bool:
+        """Do other computers reach it?"""
+        return False
+
+    @property
+    def encrypts(self) -> bool:
+        """Is all that it says kept from who listens on the wire?"""
+        return True
+
+    @property
+    def asks_who(self) -> bool:
+        """Does a client have to show who he is, beyond his address?"""
+        return True
+
+    @property
     def model_patterns(self) -> tuple[str, ...]:
         """Patterns of the models that it names, each the name of one at least."""
         return ()
@@ -183,13 +198,19 @@ class NetworkServerTable(ServerTable):
         return (self.host, self.port) if self.port and _ip_of(self.host) else None
 
     @property
+    def is_reached(self) -> bool:
+        """From anywhere but this computer."""
+        ip = _ip_of(self.host)
+        return ip is not None and not ip.is_loopback
+
+    @property
     def encrypts(self) -> bool:
-        """Is all that it says kept from who listens on the wire?"""
+        """Not by itself."""
         return False
 
     @property
     def asks_who(self) -> bool:
-        """Does a client have to show who he is, beyond his address?"""
+        """Not by itself: an address is what a client says of itself."""
         return False
 
     def findings(self, name: str, folder: Path) -> Iterator[Finding]:

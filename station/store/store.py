@@ -61,12 +61,16 @@ class Version:
 
     @property
     def serial(self) -> int | None:
-        """The serial number of its signature; None: it is not signed."""
+        """The serial number of its signature; None: it is not signed, or by a bundle without one."""
         if not self.signature:
             return None
+        from plc_bindings.errors import SigningError
         from plc_bindings.security.signing import serial_of  # late: most stores are read without cryptography
 
-        return serial_of(self.signature)
+        try:
+            return serial_of(self.signature)
+        except SigningError:
+            return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pydantic import Field
 
 from station.servers import ServerTable
+from station.servers.shared.certificates import certificate_findings
 from station.terms.findings import Finding, no_file
 
 if TYPE_CHECKING:
     from plc_bindings.mqtt.broker import BrokerOptions
+
+
+_HERE: Final = ("localhost", "127.0.0.1", "::1")
 
 
 class BrokerTable(ServerTable):
@@ -34,6 +38,21 @@ class BrokerTable(ServerTable):
         return self.tls or bool(self.ca_file or self.cert_file)
 
     @property
+    def is_reached(self) -> bool:
+        """By everybody whom the broker knows."""
+        return self.broker not in _HERE
+
+    @property
+    def encrypts(self) -> bool:
+        """With TLS."""
+        return self.is_encrypted
+
+    @property
+    def asks_who(self) -> bool:
+        """The broker does, where this station has to show who it is."""
+        return bool(self.user or self.cert_file)
+
+    @property
     def url(self) -> str:
         """`mqtts://broker.plant.example:8883`."""
         host = f"[{self.broker}]" if ":" in self.broker else self.broker
@@ -48,9 +67,10 @@ class BrokerTable(ServerTable):
         if bool(self.cert_file) != bool(self.key_file):
             missing = "key_file" if self.cert_file else "cert_file"
             yield Finding(path, f"needs the key {missing} too: a certificate and its key belong together")
+        yield from certificate_findings(path, folder, self.cert_file, self.key_file, self.ca_file)
         if self.password_file and not self.user:
             yield Finding((*path, "password_file"), "whose password is it? user")
-        if self.user and not self.is_encrypted and self.broker not in ("localhost", "127.0.0.1", "::1"):
+        if self.user and not self.is_encrypted and self.is_reached:
             message = "the password travels unencrypted: who listens on the wire has it; tls = true"
             yield Finding((*path, "user"), message, "warning")
 

@@ -13,14 +13,17 @@ SOON: Final = timedelta(days=30)
 
 
 def certificate_findings(path: tuple[Step, ...], folder: Path, cert: str, key: str, ca: str) -> Iterator[Finding]:
-    """Of a server's `cert_file`, `key_file` and `ca_file`, those that are there; `path` is the table's.
+    """Of the `cert_file`, `key_file` and `ca_file` of a table, those that are there; `path` is the table's.
 
     A certificate that is out of date is a warning, not an error: the tasks of a station do not wait for a new one.
     """
     import ssl  # here: a station file without certificates is read without
 
     now = datetime.now(UTC)
-    for name, file, whom in (("cert_file", cert, "clients refuse it"), ("ca_file", ca, "no client comes in")):
+    for name, file, whom in (
+        ("cert_file", cert, "others refuse it"),
+        ("ca_file", ca, "nobody with its certificates is let in"),
+    ):
         if file and (folder / file).is_file():
             yield from _dates((*path, name), folder / file, whom, now)
     if cert and key and all((folder / file).is_file() for file in (cert, key)):

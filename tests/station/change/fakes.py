@@ -18,7 +18,7 @@ SHADOW_THEN_TRIAL = Policy(shadow=Span(ns=10 * SECOND_NS), trial=Span(ns=60 * SE
 class World:
     """Everything that `Changes` needs, with one list of what was done, in its order: `done`."""
 
-    def __init__(self, policies, kept=True, called_only=()):
+    def __init__(self, policies, kept=True, called_only=(), keys=()):
         self.done, self.notes, self.audit_lines, self.refused = [], [], [], []
         self.files, self.said_by_gate = {slot: ["old.onnx"] for slot in policies}, ""
         self.now_ns, self.finds, self.live_version = 0, Found(), dict.fromkeys(policies, 1)
@@ -34,6 +34,7 @@ class World:
             now=lambda: self.now_ns,
             is_watched=False,
             recordings=lambda: self.places,
+            keys=keys,
         )
         self.changes.start(self if kept else None, "" if kept else "the store is another's")
 

@@ -1,13 +1,20 @@
 """A change from its file to its end: what is journalled, done and said, in which order. Time, tasks and store are the test's own."""
 
+from pathlib import Path
+
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 
 from plc_bindings.data.changes import Difference
+from plc_bindings.security.signing import PublicKey, sign
 from rt_engine.change import ChangeState as S
 from rt_engine.change import Verdict
 from rt_engine.errors import UpdateError
+from rt_engine.read.source import Source
 from station.change.answer import Wish
 from station.change.machine import Policy, Span
+from station.change.parts import Candidate
+from station.change.proof import unproven
 from station.change.seen_again import Places
 from station.errors import RefusedError
 from tests.station.change.fakes import SECOND_NS, SHADOW_THEN_TRIAL, World, words
@@ -29,6 +36,54 @@ def test_a_plain_update_is_gate_then_live():
     assert [(who, text, change) for who, _, text, change in world.audit_lines] == [
         ("anna", f"replaced by m.onnx, SHA-256 {world.changes._newest['m'].hashes['m']}", True)
     ]
+
+
+SIGNER = generate_private_key(SECP256R1())
+
+
+def unbound():
+    """A bundle that names neither slot nor serial number, as model-signing makes it of one file."""
+    place = Path(__file__).parents[2] / "plc_bindings" / "security" / "model_signing"
+    key = PublicKey.parse((place / "prime256v1.pub").read_text(encoding="utf-8").strip())
+    return key, (place / "prime256v1.file.json").read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["ours", "without a slot"])
+def test_a_signature_beside_the_file_is_asked_for_and_kept(kind):
+    """On the spot a bundle may leave slot and serial number out; where no signature comes, none is needed."""
+    key, bundle = unbound()
+    data = b"a model's bytes" if kind == "without a slot" else b"new m"
+    signature = bundle if kind == "without a slot" else sign(SIGNER, "m", data, 1)
+    world = World(PLAIN, keys=(PublicKey.of(SIGNER), key))
+    kept = []
+    world.add = lambda slot, source, who, signature=None, add=world.add: (
+        kept.append(signature) or add(slot, source, who, signature)
+    )
+    source = {"m": Source(data, "/x/m.onnx")}
+    assert world.changes.update(source, "anna", Wish(signature=signature)).state == S.COMMITTED
+    assert kept == [signature]
+
+
+@pytest.mark.parametrize(
+    ("signature", "words"),
+    [
+        (sign(SIGNER, "other", b"new m", 1), "for slot other, not m"),
+        (sign(SIGNER, "m", b"old m", 1), "not the file that the bundle signs"),
+        (sign(generate_private_key(SECP256R1()), "m", b"new m", 1), "no key of the station"),
+        (b"x", "a signature has 72 bytes"),
+    ],
+)
+def test_a_signature_that_is_not_good_refuses_the_file_on_the_spot_too(signature, words):
+    world = World(PLAIN, keys=(PublicKey.of(SIGNER),))
+    with pytest.raises(RefusedError, match=words):
+        world.update("m", wish=Wish(signature=signature))
+    assert world.done == [] and words in world.audit_lines[-1][2]
+
+
+def test_weights_beside_a_file_are_not_covered_by_its_signature(tmp_path):
+    candidate = Candidate("m", "/x/m.onnx", "m.onnx")
+    candidate.source, candidate.sha256 = Source(b"new m"), "00" * 32
+    assert "in files beside it" in unproven((PublicKey.of(SIGNER),), candidate, sign(SIGNER, "m", b"new m", 1))
 
 
 def test_a_good_version_goes_through_shadow_and_trial():

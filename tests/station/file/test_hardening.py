@@ -47,6 +47,13 @@ def test_a_server_that_others_reach_and_read(folder, kind):
     assert doors(folder, f'[servers.s]\ntype = "{kind}"\n') == []
 
 
+@pytest.mark.parametrize(("keys", "count"), [("", 2), ("tls = true", 1), ('tls = true\nuser = "press"', 0)])
+def test_a_broker_elsewhere(folder, keys, count):
+    head = f'[servers.s]\ntype = "mqtt"\n{keys}\n'
+    assert len(doors(folder, f'{head}broker = "192.0.2.1"\n')) == count
+    assert doors(folder, f'{head}broker = "localhost"\n') == []
+
+
 @pytest.mark.parametrize("kind", ["web", "http", "modbus-tls"])
 def test_tls_and_tokens_or_certificates_close_it(folder, authority, kind):
     cert, key, _ = authority.issue(kind, (-1, 300))

@@ -58,6 +58,15 @@ def test_an_update_goes_with_its_wishes(served):
     assert wish == Wish(Span(ns=600_000_000_000), Span(), "manual")
 
 
+def test_a_signature_goes_with_its_only_file(served):
+    changes, path = served
+    request_update(path, {"a": Path("/x.onnx")}, {"signature": b"{}".hex()})
+    assert changes.asked[0][3] == Wish(signature=b"{}")
+    for files in ({"a": "/x", "b": "/y"}, {"a": "/x"}):
+        with pytest.raises(RefusedError, match="expected"):
+            request(path, "POST", "/update", {"files": files, "signature": "00" if len(files) > 1 else "no hex"}, 10.0)
+
+
 def test_words_reach_their_slot(served):
     changes, path = served
     assert request_commit(path, "a/b") == "a/b done"

@@ -187,7 +187,7 @@ def test_nonsense_is_refused(body, path):
 
 @pytest.mark.usefixtures("server")
 def test_a_huge_body_is_refused(path):
-    """A body over 64 KiB is not read into memory."""
+    """A body over 192 KiB is not read into memory."""
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(str(path))
         client.sendall(b"POST /update/policy HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n" + b"x" * 200_000)

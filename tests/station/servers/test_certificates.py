@@ -45,7 +45,7 @@ def test_a_certificate_that_is_out_of_date_or_will_be_soon_is_a_warning(authorit
 def test_an_authority_that_has_expired_lets_nobody_in(authority, tmp_path):
     old, *_ = authority.issue("old-authority", (-3, -2))
     ((key, severity, message),) = found(authority, "s", (-1, 300), ca=old)
-    assert (key, severity) == ("ca_file", "warning") and "no client comes in" in message
+    assert (key, severity) == ("ca_file", "warning") and "nobody with its certificates" in message
 
 
 def test_a_key_of_another_certificate_is_an_error(authority):

@@ -7,6 +7,7 @@ import pytest
 from station.errors import StationFileError
 from station.file.reading import read_station
 from tests import ROOT
+from tests.plc_bindings.modbus.test_tls import Authority
 from tests.station.stations import AXIS, SIM, station_text, write_station
 
 BUS = '[servers.bus]\ntype = "mqtt"\n'
@@ -35,12 +36,13 @@ def test_the_station_of_the_documentation_reads(tmp_path):
     [
         'broker = "10.0.0.1"',
         'broker = "b"\npayload = "json"\ngroup = "works/hall"\nversion = "3.1.1"',
-        'broker = "b"\nuser = "press"\npassword_file = "device.py"\nca_file = "device.py"\ncert_file = "device.py"\n'
-        'key_file = "device.py"\nport = 8883',
+        'broker = "b"\nuser = "press"\npassword_file = "device.py"\nca_file = "authority"\ncert_file = "bus.pem"\n'
+        'key_file = "bus.key"\nport = 8883',
         'broker = "b"\nprimary_host = "scada"\nperiod = "10 ms"\nrefresh = "1 min"\nstore = "100 MB"\nstore_file = "kept"',
     ],
 )
 def test_what_fits_together_is_good(tmp_path, keys):
+    Authority(tmp_path).issue("bus", days=(-1, 300))
     assert problems(tmp_path, keys) == []
 
 
