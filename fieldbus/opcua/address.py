@@ -15,7 +15,7 @@ import base64
 import binascii
 import re
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from fieldbus.errors import AddressError
@@ -52,6 +52,11 @@ class NodeAddress(Address):
     def place(self) -> str:
         """The same: there is no shorter one."""
         return self.text
+
+    @property
+    def first(self) -> NodeAddress:
+        """The first element of an array."""
+        return replace(self, index=0)
 
     @property
     def names(self) -> list[tuple[int | None, str]]:

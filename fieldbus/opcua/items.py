@@ -87,13 +87,18 @@ class Items:
             for (tag, _), answer in zip(part, answers, strict=True):
                 if answer.StatusCode.is_bad():
                     refused[tag.name] = f"it cannot be monitored: {status_name(answer.StatusCode.value)}"
+        await self._read([one for one in tags if one[0].name not in refused])
         return refused
 
     async def reread(self) -> None:
         """Ask for all values: some were told and did not arrive."""
         self.gap = False
-        values = await self._session.read([(found.node, VALUE, None) for _, found in self._tags])
-        for (tag, found), value in zip(self._tags, values, strict=True):
+        await self._read(self._tags)
+
+    async def _read(self, tags: Sequence[tuple[Tag, Found]]) -> None:
+        """At the start, too: what is told first may come a publishing interval later, or not at all."""
+        values = await self._session.read([(found.node, VALUE, None) for _, found in tags])
+        for (tag, found), value in zip(tags, values, strict=True):
             self._take(tag, found, value)
 
     def check(self) -> None:

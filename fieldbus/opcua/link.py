@@ -156,7 +156,7 @@ class OpcUaLink(CyclicLink):
         found = self._lookup.found
         wanted = [(tag, found[tag.name]) for tag in tags if tag.direction == "in" and tag.name in found]
         if wanted:
-            self._refused |= await self._items.add(wanted, self._check_stopped)
+            self._lookup.faults |= await self._items.add(wanted, self._check_stopped)
 
     def _exchange(self, outputs: NDArray[np.float64], inputs: NDArray[np.float64], deadline_ns: int) -> int:
         items = self._items
@@ -188,7 +188,7 @@ class OpcUaLink(CyclicLink):
             await self._items.reread()
         if outputs.size:
             await self._send(outputs)
-        if (self._lookup.faults or self._refused) and time.monotonic_ns() > self._retry_ns:
+        if self._lookup.faults and time.monotonic_ns() > self._retry_ns:
             again = [tag for tag in self.tags if tag.name in self._lookup.faults]
             await self._lookup.look(again)
             await self._monitor(again)

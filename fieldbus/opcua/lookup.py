@@ -109,7 +109,7 @@ class Lookup:
         for number, tag in enumerate(tags):
             kind, rank, access, value = answers[number * len(ATTRIBUTES) : (number + 1) * len(ATTRIBUTES)]
             why = _missing(kind) or _rights(tag, access)
-            builtin = 0 if why else await self._builtin(_value(kind)) or builtin_of(value.Value) or NUMBER_OF[tag.type]
+            builtin = 0 if why else await self.builtin(_value(kind)) or builtin_of(value.Value) or NUMBER_OF[tag.type]
             why = why or _mistyped(tag, builtin) or _misshapen(tag, _value(rank), value)
             if why:
                 self.faults[tag.name] = why
@@ -131,7 +131,7 @@ class Lookup:
                 return
         self.found[tag.name] = Found(node, builtin, first, elements)
 
-    async def _builtin(self, data_type: Any) -> int:
+    async def builtin(self, data_type: Any) -> int:
         """The built-in type of a data type; 0: an abstract one, such as Number, or none that is known."""
         if not isinstance(data_type, ua.NodeId):
             return 0

@@ -40,6 +40,7 @@ CAN_READ, CAN_WRITE = 1, 2
 """Bits of an access level."""
 
 OBJECTS: Final = 85
+SERVER: Final = 2253
 NAMESPACE_ARRAY: Final = 2255
 SERVER_STATE: Final = 2259
 RUNNING: Final = 0

@@ -196,7 +196,7 @@ class Session:
                 host = urlparse(self._where.url).hostname or ""
                 Certificates(self._where.certificates).check(der, uri, host)
                 return endpoint
-        offers = sorted({f"{e.SecurityPolicyUri.rpartition('#')[2]} {e.SecurityMode.name.rstrip('_')}" for e in found})
+        offers = sorted({_offer(endpoint) for endpoint in found})
         raise UntrustedError(
             f"{self._where.url} does not offer {self._where.security} with {self._where.mode}; it offers {', '.join(offers)}",
             "BadSecurityPolicyRejected",
@@ -236,6 +236,12 @@ class Session:
     def _renewed(self) -> None:
         lifetime_s = self._up().secure_channel_timeout / 1000.0
         self._renew_at = time.monotonic() + 0.75 * lifetime_s
+
+
+def _offer(endpoint: ua.EndpointDescription) -> str:
+    """As a station file has it."""
+    mode = next((name for name, mode in MODES.items() if mode == endpoint.SecurityMode), "")
+    return f"{endpoint.SecurityPolicyUri.rpartition('#')[2]} with {mode}" if mode else NO_SECURITY
 
 
 def _limit(value: ua.DataValue) -> int:

@@ -42,8 +42,8 @@ def new(
         str | None,
         typer.Option(
             metavar="TYPE or URL",
-            help="The real device: modbus-tcp, modbus-rtu or ads, written as a comment; or where it is: modbus://HOST, "
-            "ads://NETID@HOST, modbus-rtu:///dev/ttyUSB0.",
+            help="The real device: modbus-tcp, modbus-rtu, ads or opcua, written as a comment; or where it is: modbus://HOST, "
+            "ads://NETID@HOST, opc.tcp://HOST:4840, modbus-rtu:///dev/ttyUSB0.",
         ),
     ] = None,
     shape: ShapeOption = None,

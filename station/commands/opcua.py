@@ -1,25 +1,37 @@
-"""The commands `opcua ...`: our own certificate, whose certificates are trusted."""
+"""The commands `opcua ...`: our own certificate, whose certificates are trusted, what a server has."""
 
 from __future__ import annotations
 
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from station.commands.shared.explaining import explained, print_json, say
 from station.commands.shared.options import JsonOption
+from station.scans import opcua as scanning
 
 if TYPE_CHECKING:
     from fieldbus.opcua.certificates import Known
 
 ORDER = 168
-opcua = typer.Typer(help="Certificates for OPC UA: our own, and whose are trusted.", no_args_is_help=True)
+opcua = typer.Typer(help="OPC UA: our own certificate, whose are trusted, what a server has.", no_args_is_help=True)
 FolderOption = Annotated[
     Path,
     typer.Option("-f", "--folder", metavar="FOLDER", help="The folder that the station file names as certificates."),
 ]
 FOLDER = Path("opcua")
+
+
+@opcua.command("browse")
+@wraps(scanning.opcua)
+def browse(**options: Any) -> None:
+    """As `scan opcua`."""
+    from rt_native.terminal import Terminal
+
+    with explained(Terminal(stderr=True)):
+        scanning.opcua(**options)
 
 
 @opcua.command("certificate")

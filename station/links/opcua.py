@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 ORDER = 28
 PORT = 4840
 INSTALL = "OPC UA needs the package asyncua: pip install 'rt-engine[opcua]'"
+POLICIES = ("Basic256Sha256", "Aes128Sha256RsaOaep", "Aes256Sha256RsaPss", "none")
+MODES = ("sign-and-encrypt", "sign")
 _URL = re.compile(r"opc\.tcp://(?P<host>[^/:@\s]+|\[[0-9a-fA-F:.]+\])(?::(?P<port>\d{1,5}))?(?P<path>/\S*)?")
 
 

@@ -7,6 +7,7 @@ import pytest
 from onnx import TensorProto, helper
 from typer.testing import CliRunner
 
+from fieldbus.opcua.own import make
 from rt_engine.contract import Contract, Element, TensorContract, attach
 from station.cli import app
 from station.commands.shared.first_station import CONTROLLERS
@@ -87,6 +88,8 @@ def test_the_real_link_is_there_in_comments(tmp_path, kind):
     text = path.read_text()
     dry = text[text.index("[links.plant]") : text.index("# The real device")]
     real = "".join(re.findall(r"(?m)^# (?:\[links|[a-z_]+ = ).*\n", text))
+    if kind == "opcua":
+        make(tmp_path / "a" / "opcua")  # its next step: rt-engine opcua certificate
     path.write_text(text.replace(dry, "").replace(real, re.sub("(?m)^# ", "", real)))
     file = read_station(path)
     assert file.warnings == ()
@@ -225,12 +228,13 @@ def test_a_url_says_where_the_device_is(tmp_path, url, kind, keys):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--link", "profinet://x"], "ads://, ethercat://, in-process"),
+        (["--link", "profinet://x"], "ads://, ethercat://, opc.tcp://, in-process"),
         (["--link", "modbus://"], "modbus://HOST[:PORT][/UNIT]"),
         (["--link", "modbus://10.0.0.999"], "four numbers from 0 to 255"),
         (["--link", 'modbus://a"b'], "modbus://HOST[:PORT][/UNIT]"),
         (["--link", "ads://plc"], "ads://NETID[@HOST][:PORT]"),
         (["--link", "modbus-rtu://ttyUSB0"], "modbus-rtu:///dev/PORT[/UNIT]"),
+        (["--link", "opc.tcp://a b"], "opc.tcp://HOST[:PORT][/PATH]"),
         (["--folder", "x"], "the folder is"),
     ],
 )
