@@ -14,13 +14,14 @@ import struct
 from dataclasses import dataclass
 from typing import Any, Final
 
-from plc_bindings.http.ends import CODES, End, Ends
+from plc_bindings.http.ends import End, Ends
 from plc_bindings.http.question import Question
 from plc_bindings.http.runs import Result
 
 PIECE: Final = 1024
 """Numbers that are written at once."""
 _LENGTH: Final = struct.Struct("<I")
+_JSON: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,59 +33,54 @@ class Answer:
 
 
 async def answered(name: str, question: Question, result: Result, ends: Ends) -> Answer:
-    """The answer to a call that has outputs."""
-    head: dict[str, Any] = {"model_name": name, "model_version": str(result.version)}
-    if question.id is not None:
-        head["id"] = question.id
+    """The answer to a call that has outputs; `name`: the model's, in JSON."""
+    more = "" if question.id is None else f',"id":{_JSON(question.id)}'
     if result.status:
-        head["parameters"] = {"status": result.status}
+        more += f',"parameters":{{"status":{result.status}}}'
     described: list[str] = []
     tensors: list[bytes | bytearray] = []
+    batch = question.count if question.has_batch else None
     for number, is_binary in question.outputs:
         end, raw = ends.outputs[number], result.outputs[number]
-        begin = _begin(end, question, ends)
+        begin = end.begin(batch)
         if is_binary:
             tensor = _texts(raw, end) if end.names else raw
             tensors.append(tensor)
             described.append(f'{begin}"parameters":{{"binary_data_size":{len(tensor)}}}}}')
+        elif len(raw) <= PIECE * end.dtype.itemsize:
+            described.append(f'{begin}"data":{_written(raw, end, bool(result.status))}}}')
         else:
-            described.append(f'{begin}"data":[{await _data(raw, end, bool(result.status))}]}}')
-    text = f'{json.dumps(head, separators=(",", ":"))[:-1]},"outputs":[{",".join(described)}]}}'.encode()
+            described.append(f'{begin}"data":[{await _in_pieces(raw, end, bool(result.status))}]}}')
+    text = (
+        f'{{"model_name":{name},"model_version":"{result.version}"{more},"outputs":[{",".join(described)}]}}'.encode()
+    )
     if not tensors:
         return Answer(text, None)
     return Answer(b"".join((text, *tensors)), len(text))
 
 
-def _begin(end: End, question: Question, ends: Ends) -> str:
-    shape = [question.count, *end.rest] if question.has_batch else list(end.shape)
-    return f'{{"name":{json.dumps(end.name)},"datatype":"{end.datatype}","shape":{json.dumps(shape)},'
-
-
-async def _data(raw: bytearray, end: End, has_odd: bool) -> str:
-    """The elements as JSON; `has_odd`: some may be NaN or infinite, which JSON has not: they are null."""
-    size = end.dtype.itemsize
-    if len(raw) <= PIECE * size:
-        return _written(raw, end, has_odd)
+async def _in_pieces(raw: bytearray, end: End, has_odd: bool) -> str:
     parts: list[str] = []
-    for at in range(0, len(raw), PIECE * size):
-        parts.append(_written(raw[at : at + PIECE * size], end, has_odd))
+    size = PIECE * end.dtype.itemsize
+    for at in range(0, len(raw), size):
+        parts.append(_written(raw[at : at + size], end, has_odd)[1:-1])
         await asyncio.sleep(0)
     return ",".join(parts)
 
 
 def _written(raw: bytearray, end: End, has_odd: bool) -> str:
-    code = CODES[end.number]
-    values: Any = struct.unpack(f"<{len(raw) // end.dtype.itemsize}{code}", raw)
+    """The elements as JSON; `has_odd`: some may be NaN or infinite, which JSON has not: they are null."""
+    values: Any = struct.unpack(f"<{len(raw) // end.dtype.itemsize}{end.code}", raw)
     if end.names:
         values = [_name(number, end) for number in values]
     elif has_odd and end.dtype.kind == "f":
         values = [one if math.isfinite(one) else None for one in values]
-    return json.dumps(values, separators=(",", ":"))[1:-1]
+    return _JSON(values)
 
 
 def _texts(raw: bytearray, end: End) -> bytes:
     parts: list[bytes] = []
-    for (number,) in struct.iter_unpack(f"<{CODES[end.number]}", raw):
+    for (number,) in struct.iter_unpack(f"<{end.code}", raw):
         text = _name(number, end).encode()
         parts += (_LENGTH.pack(len(text)), text)
     return b"".join(parts)

@@ -35,6 +35,13 @@ class Bodies:
         self._most, self._within_s, self._pool = most, within_s, pool
         self._held = 0
 
+    def at_hand(self, request: web.BaseRequest) -> bytes | None:
+        """A short body that came with its head and is not packed; None: `read` it."""
+        content = request.content
+        if not content.is_eof() or "Content-Encoding" in request.headers or (request.content_length or 0) > self._most:
+            return None
+        return content.read_nowait(-1)
+
     async def read(self, request: web.BaseRequest) -> bytes:
         """The whole body, unpacked.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -52,10 +53,12 @@ class Described:
     served: Served
     batch: int
     ends: Ends = field(init=False)
+    title: str = field(init=False)
+    """Its name, in JSON."""
     counts: Counts = field(default_factory=Counts)
 
     def __post_init__(self) -> None:
-        self.ends = Ends.of(self.served.slot.model)
+        self.ends, self.title = Ends.of(self.served.slot.model), json.dumps(self.served.name)
 
     @property
     def name(self) -> str:

@@ -6,6 +6,7 @@ already, that 1 is the batch's place; where one does not, the batch's place is i
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -56,7 +57,16 @@ class End:
     rest: tuple[int, ...]
     size: int
     nbytes: int
-    names: tuple[str, ...] = ()
+    names: tuple[str, ...]
+    code: str
+    """Of `number`, in `struct`."""
+    head: str
+    """How JSON of it begins: name and datatype."""
+
+    def begin(self, batch: int | None) -> str:
+        """How JSON of it begins, up to its shape; `batch`: what stands in the batch's place, None: it has none."""
+        shape = self.shape if batch is None else (batch, *self.rest)
+        return f'{self.head}"shape":[{",".join(map(str, shape))}],'
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +76,11 @@ class Ends:
     inputs: tuple[End, ...]
     outputs: tuple[End, ...]
     takes_first: bool
+    by_name: dict[str, End]
+    """Of the inputs."""
+    all_plain: tuple[tuple[int, bool], ...]
+    all_binary: tuple[tuple[int, bool], ...]
+    """(number, is it wanted binary) of each output, where a request names none."""
 
     @classmethod
     def of(cls, model: Model) -> Ends:
@@ -80,7 +95,8 @@ class Ends:
         outputs = [_end(spec, labels.get(spec.name, ()) if spec.dtype.kind == "i" else (), takes_first)
                    for spec in model.outputs]  # fmt: skip
         inputs = [_end(spec, spec.categories, takes_first) for spec in model.inputs]
-        return cls(tuple(inputs), tuple(outputs), takes_first)
+        every = [tuple((number, binary) for number in range(len(outputs))) for binary in (False, True)]
+        return cls(tuple(inputs), tuple(outputs), takes_first, {end.name: end for end in inputs}, *every)
 
     def runs(self, end: End, shape: Sequence[int]) -> tuple[int, bool] | None:
         """(how many runs a tensor of this shape is for, does it have the batch's place); None: it does not fit."""
@@ -96,4 +112,5 @@ def _end(spec: TensorSpec, names: tuple[str, ...], takes_first: bool) -> End:
     number, size = NAMES[spec.dtype.name], math.prod(spec.shape)
     rest = spec.shape[1:] if takes_first else spec.shape
     datatype = BYTES if names else number
-    return End(spec.name, datatype, number, spec.dtype, spec.shape, rest, size, size * spec.dtype.itemsize, names)
+    nbytes, head = size * spec.dtype.itemsize, f'{{"name":{json.dumps(spec.name)},"datatype":"{datatype}",'
+    return End(spec.name, datatype, number, spec.dtype, spec.shape, rest, size, nbytes, names, CODES[number], head)

@@ -19,10 +19,12 @@ import numpy as np
 
 from plc_bindings.http.ends import BYTES, CODES, End, Ends
 from plc_bindings.http.errors import Refusal, misfit, shown, wrong
-from plc_bindings.http.numbers import Span, read
+from plc_bindings.http.numbers import WHOLE, Span, read
 from rt_engine.program.naming import UNKNOWN
 
 Raw = bytes | bytearray | memoryview
+MOST_HEADS: Final = 32
+"""JSON of so many calls of a model is remembered."""
 _LENGTH: Final = struct.Struct("<I")
 _PLAIN: Final[dict[str, frozenset[type]]] = {
     "BOOL": frozenset((bool,)),
@@ -58,46 +60,91 @@ class Question:
     count: int
     has_batch: bool
     inputs: list[Raw]
-    outputs: list[tuple[int, bool]]
+    outputs: Sequence[tuple[int, bool]]
     sequence: Turn | None
 
 
-async def asked(body: bytes, header: str | None, ends: Ends, most: int) -> Question:
-    """The call that a request's body stands for; `header`: its `Inference-Header-Content-Length`; `most`: runs of one call.
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What a body's JSON says. `spans`: its long arrays (`numbers.py`); `is_bare`: all of its tensors are binary."""
 
-    Raises:
-        Refusal: it is none, with what is wrong, where, and what was expected.
+    id: str | None
+    count: int
+    has_batch: bool
+    given: Sequence[tuple[str, End, dict[str, Any], int | None]]
+    """(where, the model's input, what is said of it, its bytes behind the JSON), in the order of the request."""
+    outputs: Sequence[tuple[int, bool]]
+    sequence: Turn | None
+    spans: dict[str, Span]
+    is_bare: bool
+
+
+class Reader:
+    """Reads calls of one model. JSON that came before, with all tensors behind it, is not read again.
+
+    Args:
+        ends: of the model.
+        most: runs of one call.
     """
-    text, tensors = _halves(body, header)
-    if not text and header is not None:
-        return _raw(tensors, ends, most)
+
+    def __init__(self, ends: Ends, most: int) -> None:
+        self._ends, self._most = ends, most
+        self._heads: dict[bytes, _Head] = {}
+
+    async def asked(self, body: bytes, header: str | None) -> Question:
+        """The call that a request's body stands for; `header`: its `Inference-Header-Content-Length`.
+
+        Raises:
+            Refusal: it is none, with what is wrong, where, and what was expected.
+        """
+        text, tensors = _halves(body, header)
+        if not text and header is not None:
+            return _raw(tensors, self._ends, self._most)
+        head = self._heads.get(text)
+        if head is None:
+            head = _read(text, self._ends, self._most)
+            if head.is_bare and head.id is None and len(self._heads) < MOST_HEADS and len(text) <= WHOLE:
+                self._heads[text] = head
+        found: dict[str, Raw] = {}
+        at = 0
+        for where, end, entry, size in head.given:
+            if size is None:
+                found[end.name] = await _from_text(entry, head.spans, end, head.count, where)
+                continue
+            if size > len(tensors) - at:
+                expected = f"at most {len(tensors) - at} bytes that are there"
+                raise wrong(f"{where}.parameters.binary_data_size", expected, size)
+            found[end.name] = _from_binary(tensors[at : at + size], entry["datatype"], end, head.count, where)
+            at += size
+        if at != len(tensors):
+            words = f"the binary tensors have {len(tensors):,} bytes, the inputs' binary_data_size names {at:,}"
+            raise Refusal(400, words)
+        inputs = [found[end.name] for end in self._ends.inputs]
+        return Question(head.id, head.count, head.has_batch, inputs, head.outputs, head.sequence)
+
+
+def _read(text: bytes, ends: Ends, most: int) -> _Head:
     said, spans = read(text)
     if type(said) is not dict:
         raise wrong("the body", "an object", said)
     parameters = _parameters(said, "parameters")
     given = _inputs_by_name(said, ends)
     count, has_batch = _runs(given, ends, most)
-    inputs, at = [], 0
-    by_end: dict[str, Raw] = {}
-    for where, end, entry in given:
-        size = _parameters(entry, where).get("binary_data_size")
-        if size is None:
-            by_end[end.name] = await _from_json(entry, spans, end, count, where)
-            continue
-        if type(size) is not int or not 0 <= size <= len(tensors) - at:
-            raise wrong(
-                f"{where}.parameters.binary_data_size", f"at most {len(tensors) - at} bytes that are there", size
-            )
-        by_end[end.name] = _from_binary(tensors[at : at + size], entry["datatype"], end, count, where)
-        at += size
-    if at != len(tensors):
-        raise Refusal(400, f"the binary tensors have {len(tensors):,} bytes, the inputs' binary_data_size names {at:,}")
-    inputs = [by_end[end.name] for end in ends.inputs]
-    outputs = _wanted(said, ends, _flag(parameters, "binary_data_output", "parameters"))
+    sized = [(where, end, entry, _size(entry, where)) for where, end, entry in given]
     name = said.get("id")
     if name is not None and type(name) is not str:
         raise wrong("id", "a string", name)
-    return Question(name, count, has_batch, inputs, outputs, _sequence(parameters))
+    outputs = _wanted(said, ends, _flag(parameters, "binary_data_output", "parameters"))
+    is_bare = all(size is not None for *_, size in sized)
+    return _Head(name, count, has_batch, sized, outputs, _sequence(parameters), spans, is_bare)
+
+
+def _size(entry: dict[str, Any], where: str) -> int | None:
+    """A tensor's bytes behind the JSON; None: it is in the JSON."""
+    size = _parameters(entry, where).get("binary_data_size")
+    if size is not None and (type(size) is not int or size < 0):
+        raise wrong(f"{where}.parameters.binary_data_size", "a number of bytes", size)
+    return size
 
 
 def _halves(body: bytes, header: str | None) -> tuple[bytes, memoryview]:
@@ -120,8 +167,7 @@ def _raw(tensors: memoryview, ends: Ends, most: int) -> Question:
         raise misfit(f'input "{end.name}"', f"a multiple of {end.nbytes} bytes", f"{len(tensors)} bytes")
     _few_enough(count, most)
     raw = _from_binary(tensors, end.datatype, end, count, f'input "{end.name}"')
-    outputs = [(number, True) for number in range(len(ends.outputs))]
-    return Question(None, count, ends.takes_first or count > 1, [raw], outputs, None)
+    return Question(None, count, ends.takes_first or count > 1, [raw], ends.all_binary, None)
 
 
 def _inputs_by_name(said: dict[str, Any], ends: Ends) -> list[tuple[str, End, dict[str, Any]]]:
@@ -129,7 +175,7 @@ def _inputs_by_name(said: dict[str, Any], ends: Ends) -> list[tuple[str, End, di
     entries = said.get("inputs")
     if type(entries) is not list:
         raise wrong("inputs", "an array of tensors", entries)
-    known = {end.name: end for end in ends.inputs}
+    known = dict(ends.by_name)
     found: list[tuple[str, End, dict[str, Any]]] = []
     for number, entry in enumerate(entries):
         where = f"inputs[{number}]"
@@ -212,15 +258,19 @@ def _indices(texts: Sequence[str], end: End) -> bytes:
     return struct.pack(f"<{len(texts)}{CODES[end.number]}", *[numbers.get(text, UNKNOWN) for text in texts])
 
 
-async def _from_json(entry: dict[str, Any], spans: dict[str, Span], end: End, count: int, where: str) -> Raw:
-    data, size, place = entry.get("data"), end.size * count, f"{where}.data"
-    if "shared_memory_region" in _parameters(entry, where):
-        raise Refusal(
-            400, f"{where}: tensors in shared memory are not read by this server; send data, or binary_data_size"
-        )
+async def _from_text(entry: dict[str, Any], spans: dict[str, Span], end: End, count: int, where: str) -> Raw:
+    data = entry.get("data")
     if type(data) is str and data in spans:
-        return await _from_span(spans[data], entry["datatype"], end, size, place)
+        return await _from_span(spans[data], entry["datatype"], end, count, f"{where}.data")
+    return _from_json(data, entry, end, count, where)
+
+
+def _from_json(data: Any, entry: dict[str, Any], end: End, count: int, where: str) -> Raw:
+    size, place = end.size * count, f"{where}.data"
     if type(data) is not list:
+        if "shared_memory_region" in _parameters(entry, where):
+            words = f"{where}: tensors in shared memory are not read by this server; send data, or binary_data_size"
+            raise Refusal(400, words)
         raise wrong(place, "an array, or parameters.binary_data_size", data)
     if data and type(data[0]) is list:
         data = _flattened(data, entry["shape"], place)
@@ -229,8 +279,8 @@ async def _from_json(entry: dict[str, Any], spans: dict[str, Span], end: End, co
     return _packed(data, entry["datatype"], end, place)
 
 
-async def _from_span(span: Span, datatype: str, end: End, size: int, where: str) -> bytes:
-    packed, found = bytearray(), 0
+async def _from_span(span: Span, datatype: str, end: End, count: int, where: str) -> bytes:
+    packed, found, size = bytearray(), 0, end.size * count
     try:
         for piece in span.pieces():
             found += len(piece)
@@ -290,10 +340,10 @@ def _beyond(data: list[Any], datatype: str) -> Any:
 # --- what is wanted ---------------------------------------------------------------------------------------------------
 
 
-def _wanted(said: dict[str, Any], ends: Ends, is_binary: bool) -> list[tuple[int, bool]]:
+def _wanted(said: dict[str, Any], ends: Ends, is_binary: bool) -> Sequence[tuple[int, bool]]:
     entries = said.get("outputs")
     if entries is None or entries == []:
-        return [(number, is_binary) for number in range(len(ends.outputs))]
+        return ends.all_binary if is_binary else ends.all_plain
     if type(entries) is not list:
         raise wrong("outputs", "an array", entries)
     numbers = {end.name: number for number, end in enumerate(ends.outputs)}

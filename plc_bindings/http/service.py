@@ -25,7 +25,7 @@ from plc_bindings.http.described import Described
 from plc_bindings.http.errors import Refusal
 from plc_bindings.http.openapi import openapi
 from plc_bindings.http.page import STYLE, page
-from plc_bindings.http.question import Question, asked
+from plc_bindings.http.question import Question, Reader
 from plc_bindings.http.runs import Result, Runs
 from plc_bindings.http.sequences import Key, Sequences
 from plc_bindings.web.door import dress
@@ -34,6 +34,7 @@ from rt_native import version
 
 LENGTH: Final = "Inference-Header-Content-Length"
 _HEADERS: Final = {"Server": "rt-engine", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_OF_CALLS: Final = {"Server": "rt-engine"}
 _CHANGING: Final = "models are changed by `rt-engine update`, which asks the station's gate; this server changes none"
 Plain = Callable[[], Any]
 """Gives what is answered in JSON."""
@@ -56,6 +57,7 @@ class Service:
         self._station, self._models, self._guard, self._bodies = station, models, guard, bodies
         self._sequences, paces = Sequences(), Paces()
         self._runs = {name: Runs(one.served, paces, pool) for name, one in models.items()}
+        self._readers = {name: Reader(one.ends, one.batch) for name, one in models.items()}
         self._quick = {f"/v2/models/{name}/infer": name for name in models}
         self._fixed: dict[tuple[str, str], Plain] = {
             ("GET", "/v2"): lambda: described.server(version.TEXT),
@@ -152,24 +154,24 @@ class Service:
     async def _infer(self, request: web.BaseRequest, model: Described, wanted: str | None) -> web.StreamResponse:
         begin_ns, result = time.perf_counter_ns(), None
         try:
-            body = await self._bodies.read(request)
-            question = await asked(body, request.headers.get(LENGTH), model.ends, model.batch)
-            result = await self._computed(request, model, question)
+            body = self._bodies.at_hand(request) or await self._bodies.read(request)
+            question = await self._readers[model.name].asked(body, request.headers.get(LENGTH))
+            result = self._runs[model.name].at_once(question) or await self._computed(request, model, question)
             _check(model, wanted, str(result.version))
             if not result.is_good:
                 raise Refusal(422, _why(model.name, question, result))
-            answer = await answered(model.name, question, result, model.ends)
+            answer = await answered(model.title, question, result, model.ends)
         finally:
             model.counts.note(result, begin_ns)
-        headers = {**_HEADERS}
-        if answer.header is not None:
-            headers[LENGTH] = str(answer.header)
+        if answer.header is None:
+            headers = {**_OF_CALLS, "Content-Type": "application/json"}
+        else:
+            headers = {**_OF_CALLS, "Content-Type": "application/octet-stream", LENGTH: str(answer.header)}
         data, coding = answer.body, ""
         if "Accept-Encoding" in request.headers:
             data, coding = await self._bodies.packed(request, data)
         if coding:
             headers["Content-Encoding"] = coding
-        headers["Content-Type"] = "application/json" if answer.header is None else "application/octet-stream"
         return web.Response(body=data, headers=headers)
 
     async def _computed(self, request: web.BaseRequest, model: Described, question: Question) -> Result:

@@ -51,6 +51,8 @@ class Caller(RequestHandler):
         self.certificate: tuple[str, str] | None = None
         self.viewer = Viewer("")
         """Who asks: of one connection requests come one after the other."""
+        self.is_known = False
+        """Has somebody been asked for already? Without tokens it stays the same."""
         self._asking_since: float | None = None
         self._stuck_since: float | None = None
 

@@ -115,6 +115,9 @@ class Guard:
             who = self.known(request)
             if not who and not self.is_open(request):
                 return self.unknown(request)
+        elif caller.is_known:
+            return None
+        caller.is_known = True
         caller.viewer = self._people.viewer(who, caller.certificate)
         return None
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 import rt_engine
+from plc_bindings.http import question
 from plc_bindings.http.ends import Ends
 from plc_bindings.http.errors import Refusal
-from plc_bindings.http.question import asked
+from plc_bindings.http.question import Reader
 from tests.plc_bindings.http.plant import kinds, loaded, policy_input
 
 
@@ -23,7 +24,7 @@ def ends(model):
 
 def ask(body, model="policy", header=None, most=64):
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return asyncio.run(asked(data, header, ends(model), most))
+    return asyncio.run(Reader(ends(model), most).asked(data, header))
 
 
 def tensor(**other):
@@ -67,7 +68,7 @@ def test_binary_tensors_lie_behind_the_json():
 
 def test_a_body_without_json_is_the_only_input():
     found = ask(HALF * 3, header="0")
-    assert (found.count, found.outputs) == (3, [(0, True)])
+    assert (found.count, found.outputs) == (3, ((0, True),))
     for model, data in (("policy", HALF + b"."), ("kinds", HALF), ("names", HALF), ("policy", b"")):
         with pytest.raises(Refusal, match="expected"):
             ask(data, model, header="0")
@@ -104,7 +105,7 @@ def test_a_body_without_json_is_the_only_input():
         (tensor(data=[10**400] + [0] * 15), "beyond FP32"),
         (tensor(parameters=3), "parameters: expected an object"),
         (tensor(parameters={"binary_data_size": 64}), "binary_data_size: expected at most 0 bytes"),
-        (tensor(parameters={"shared_memory_region": "x"}), "shared memory"),
+        (tensor(data=None, parameters={"shared_memory_region": "x"}), "shared memory"),
         (tensor() | {"id": 7}, "id: expected a string"),
         (tensor() | {"outputs": 3}, "outputs: expected an array"),
         (tensor() | {"outputs": [{"name": "z"}]}, 'outputs at most once ("y")'),
@@ -135,7 +136,7 @@ def test_what_is_wrong_is_said(body, words):
 def test_a_number_that_does_not_fit_is_never_another(kind, data):
     body = {"inputs": [{"name": f"in_{kind}", "datatype": kind, "shape": [3], "data": data}]}
     with pytest.raises(Refusal, match=r"expected|beyond"):
-        asyncio.run(asked(json.dumps(body).encode(), None, Ends.of(rt_engine.load(kinds((kind,)))), 8))
+        asyncio.run(Reader(Ends.of(rt_engine.load(kinds((kind,)))), 8).asked(json.dumps(body).encode(), None))
 
 
 @pytest.mark.parametrize("raw", [b"\2\0\0", b"\1\1", b"\1\1\1\1"])
@@ -145,7 +146,7 @@ def test_a_binary_bool_is_0_or_1(raw):
     }
     head = json.dumps(body).encode()
     with pytest.raises(Refusal, match="expected"):
-        asyncio.run(asked(head + raw, str(len(head)), Ends.of(rt_engine.load(kinds(("BOOL",)))), 8))
+        asyncio.run(Reader(Ends.of(rt_engine.load(kinds(("BOOL",)))), 8).asked(head + raw, str(len(head))))
 
 
 @pytest.mark.parametrize(
@@ -160,6 +161,28 @@ def test_texts_stand_behind_their_lengths(raw):
     head = json.dumps(body).encode()
     with pytest.raises(Refusal, match="expected"):
         ask(head + raw, "names", str(len(head)))
+
+
+def test_json_that_came_before_is_not_read_again(monkeypatch):
+    """The tensors behind it are; what has numbers in it, or an id, is read each time; and what is remembered is bounded."""
+    read, texts = question.read, []
+    monkeypatch.setattr(question, "read", lambda text: texts.append(text) or read(text))
+    reader = Reader(ends("policy"), 64)
+
+    def call(body, tensors=HALF):
+        head = json.dumps(body).encode()
+        return bytes(asyncio.run(reader.asked(head + tensors, str(len(head)))).inputs[0])
+
+    binary = tensor(parameters={"binary_data_size": 64})
+    assert [call(binary), call(binary, HALF[::-1])] == [HALF, HALF[::-1]] and len(texts) == 1
+    with pytest.raises(Refusal, match="binary_data_size"):
+        call(binary, HALF[1:])
+    for body, tensors in ((binary | {"id": "a"}, HALF), (tensor(), b"")):
+        texts.clear()
+        assert call(body, tensors) == call(body, tensors) == HALF and len(texts) == 2
+    for number in range(100):
+        call(binary | {"a": number})
+    assert len(reader._heads) <= question.MOST_HEADS
 
 
 @pytest.mark.parametrize("header", ["x", "-1", "1e3", "999999999999999999", "99", " 1", "\u0663"])
@@ -209,17 +232,18 @@ def fuzzed(seed):
 @pytest.mark.parametrize("seeds", [range(3000)])
 def test_any_bytes_are_a_call_or_a_refusal(seeds):
     async def all_of_them():
+        reader = Reader(ends("policy"), 64)
         found, refusals = {"call": 0, "refusal": 0}, set()
         for seed in seeds:
             body, header = fuzzed(seed)
             try:
-                question = await asked(body, header, ends("policy"), 64)
+                call = await reader.asked(body, header)
             except Refusal as error:
                 told = (error.status, str(error))
                 found["refusal"] += 1
                 refusals.add(told)
             else:
-                assert [len(raw) for raw in question.inputs] == [64 * question.count]
+                assert [len(raw) for raw in call.inputs] == [64 * call.count]
                 found["call"] += 1
         return found, refusals
 
