@@ -10,6 +10,8 @@ from pydantic import Field
 
 from station.fleet.table import BrokerTable
 from station.servers import Offer, ServerTable
+from station.servers.shared.broker import HERE
+from station.servers.shared.certificates import certificate_findings
 from station.terms.findings import Finding
 from station.terms.tables import Array, Duration
 
@@ -44,6 +46,16 @@ class FleetServerTable(BrokerTable, ServerTable):
         default="fleet", description="Folder of its memory, its own key and its files, relative to this file."
     )
 
+    @property
+    def is_reached(self) -> bool:
+        """By everybody whom the broker knows; what they say counts only if a key of `keys` signed it."""
+        return self.broker not in HERE
+
+    @property
+    def encrypts(self) -> bool:
+        """With TLS."""
+        return self.encrypted
+
     def place(self) -> str:
         """`fleet at mqtts://broker.plant.example:8883/rt-engine`."""
         return f"fleet at {'mqtts' if self.encrypted else 'mqtt'}://{self.broker}:{self.port}/{self.topic}"
@@ -56,6 +68,7 @@ class FleetServerTable(BrokerTable, ServerTable):
 
         path = ("servers", name)
         yield from self.broker_findings(path, folder)
+        yield from certificate_findings(path, folder, self.cert_file, self.key_file, self.ca_file)
         for needed, words in (("keys", "who may give it orders"), ("sources", "where models may come from")):
             if not getattr(self, needed):
                 yield Finding(path, f"needs the key {needed}: {words}")

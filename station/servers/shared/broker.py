@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from plc_bindings.mqtt.broker import BrokerOptions
 
 
-_HERE: Final = ("localhost", "127.0.0.1", "::1")
+HERE: Final = ("localhost", "127.0.0.1", "::1")
+"""Brokers on this computer."""
 
 
 class BrokerTable(ServerTable):
@@ -40,7 +41,7 @@ class BrokerTable(ServerTable):
     @property
     def is_reached(self) -> bool:
         """By everybody whom the broker knows."""
-        return self.broker not in _HERE
+        return self.broker not in HERE
 
     @property
     def encrypts(self) -> bool:

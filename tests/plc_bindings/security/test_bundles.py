@@ -3,10 +3,11 @@
 import base64
 import hashlib
 import json
+import random
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ec import SECP384R1, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, SECP384R1, generate_private_key
 
 from plc_bindings.errors import SigningError
 from plc_bindings.security import bundles, signing
@@ -241,3 +242,66 @@ def test_a_key_for_bundles_is_one_line(public):
     ):
         with pytest.raises(SigningError, match="no public key"):
             PublicKey.parse(text)
+
+
+ODD = (
+    None,
+    True,
+    -1,
+    2**70,
+    1e400,
+    "",
+    "x",
+    ".",
+    "\ud800",
+    "a\0b",
+    [],
+    [[]],
+    {},
+    {"slot": 1},
+    "9" * 5000,
+    ["rt-engine/a/b"],
+)
+"""What stands where something else is expected."""
+
+
+def spoiled(value, rng):
+    """The same JSON with one thing in it replaced, taken out, or there twice."""
+    if isinstance(value, dict) and value and rng.random() < 0.85:
+        key = rng.choice(sorted(value))
+        return (
+            {**value, key: spoiled(value[key], rng)}
+            if rng.random() < 0.9
+            else {k: v for k, v in value.items() if k != key}
+        )
+    if isinstance(value, list) and value and rng.random() < 0.85:
+        at = rng.randrange(len(value))
+        more = [value[at]] * (2 if rng.random() < 0.2 else 1)
+        return [*value[:at], *(spoiled(one, rng) for one in more), *value[at + 1 :]]
+    return rng.choice(ODD)
+
+
+def fuzz(seed, count):
+    """Spoiled statements whose signature is good, and spoiled bundles: how many were taken. All else is a `SigningError`."""
+    rng, key = random.Random(seed), generate_private_key(SECP256R1())
+    trusted, taken = (PublicKey.of(key),), 0
+    theirs = statement_of((THEIRS / "prime256v1.folder.json").read_bytes())
+    for number in range(count):
+        if number % 3:
+            bundle = signed_anew(key, lambda ours, number=number: spoiled(theirs if number % 2 else ours, rng))
+        else:
+            bundle = json.dumps(spoiled(json.loads(signing.sign(key, "policy", MODEL, 7)), rng)).encode()
+        try:
+            found = signing.proven(trusted, "policy", DIGEST, bundle)
+        except SigningError:
+            continue
+        taken += 1
+        assert 0 <= found.serial < 2**64
+        claim = bundles.read(bundle).claim()
+        assert (claim.digest, claim.slot, claim.serial) == (DIGEST, "policy", found.serial)
+    return taken
+
+
+def test_whatever_a_bundle_holds_is_taken_or_refused():
+    """More of it by hand: `fuzz(seed, 100_000)`."""
+    assert 0 < fuzz(1, 600) < 500
