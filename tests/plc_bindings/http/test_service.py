@@ -134,10 +134,17 @@ def test_with_certificates_it_speaks_tls_and_wants_one(tmp_path):
             connection.close()
 
     with served(tls={"certificate": str(certificate), "key": str(key), "ca": str(authority.file)}) as station:
-        with pytest.raises((OSError, http.client.HTTPException)):
-            ask(station.port)
+        (tmp_path / "strangers").mkdir()
+        for client in (None, authority.issue("late", days=(-3, -2)), Authority(tmp_path / "strangers").issue("panel")):
+            if client is not None:
+                context.load_cert_chain(*client[:2])
+            with pytest.raises((OSError, http.client.HTTPException)):
+                ask(station.port)
         context.load_cert_chain(*authority.issue("panel")[:2])
         assert ask(station.port) == 200
+        whys = ("the client showed no certificate", "the client's certificate has expired", "of another authority")
+        assert len(station.audited) == len(whys)
+        assert all(why in outcome for why, (*_, outcome) in zip(whys, station.audited, strict=True))
 
 
 # --- limits -----------------------------------------------------------------------------------------------------------

@@ -144,6 +144,7 @@ def test_tls_with_certificates_of_both(tmp_path):
             (options(strangers.file, client), "certificate verify failed"),
             (options(ours.file, strangers.issue("press")), "unknown ca|instead of an answer"),
             (options(ours.file, None), "certificate required|instead of an answer"),
+            (options(ours.file, ours.issue("late", days=(-3, -2))), "certificate expired|instead of an answer"),
         ):
             async with session(wrong) as (broker, _):
                 await until(lambda broker=broker: broker.counts.last_error)
@@ -151,6 +152,25 @@ def test_tls_with_certificates_of_both(tmp_path):
                     raise BrokerError(broker.counts.last_error)
                 assert not broker.up
 
+    with Mosquitto(tmp_path, *lines) as mosquitto:
+        run(main(mosquitto.port))
+
+
+def test_a_broker_whose_certificate_has_expired_is_not_spoken_to(tmp_path):
+    """The password does not leave; the reason is said."""
+    ours = Authority(tmp_path)
+    server = ours.issue("localhost", days=(-3, -2))
+    (tmp_path / "password").write_text("secret\n")
+
+    async def main(port):
+        options = BrokerOptions(
+            "localhost", port, user="press", password_file=tmp_path / "password", ca_file=ours.file, **QUICK
+        )
+        async with session(options) as (broker, _):
+            await until(lambda: broker.counts.last_error)
+            assert "certificate has expired" in broker.counts.last_error and not broker.up
+
+    lines = (f"cafile {ours.file}", f"certfile {server[0]}", f"keyfile {server[1]}", "allow_anonymous true")
     with Mosquitto(tmp_path, *lines) as mosquitto:
         run(main(mosquitto.port))
 
