@@ -27,6 +27,7 @@ from asyncua.server.internal_session import SessionState
 from asyncua.server.uaprocessor import UaProcessor
 from asyncua.ua.ua_binary import header_from_binary, struct_from_binary, struct_to_binary, uatcp_to_binary
 
+from fieldbus.opcua.certificates import leaf
 from plc_bindings.net.connection import keep_alive
 from plc_bindings.opcua.policy import Policy
 from plc_bindings.opcua.session import Session, stamps_of
@@ -169,7 +170,8 @@ class Processor(UaProcessor):
         return result is not False
 
     async def _create(self, typeid: Any, requesthdr: Any, seqhdr: Any, body: Any) -> Any:
-        """One session for a connection: the one before ends."""
+        """One session for a connection: the one before ends. Its application is the one that the channel's certificate is for."""
+        self._check_application(struct_from_binary(ua.CreateSessionParameters, body.copy()))
         if self.session is not None:
             await self.session.close_session()
         if self._session_watchdog_task is not None:
@@ -178,6 +180,16 @@ class Processor(UaProcessor):
         if self.session is not None:
             self.session.channel = self
         return done is not False
+
+    def _check_application(self, params: ua.CreateSessionParameters) -> None:
+        shown = self._connection.security_policy.peer_certificate
+        if shown is None:
+            return
+        if leaf(bytes(params.ClientCertificate or b"")) != leaf(shown):
+            raise ServiceError(_S.BadCertificateInvalid)
+        why = self.engine.believes(shown, str(params.ClientDescription.ApplicationUri or ""), self.name)
+        if why:
+            raise ServiceError(getattr(_S, why, _S.BadSecurityChecksFailed))
 
     async def _activate(self, typeid: Any, requesthdr: Any, seqhdr: Any, body: Any) -> Any:
         """Also one that lost its connection."""

@@ -8,6 +8,7 @@ standard's own, such as the server's clock, are watched as asyncua does it.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import struct
 from collections.abc import Callable
@@ -34,6 +35,8 @@ _DATA_CHANGE: Final = standard(ua.ObjectIds.DataChangeNotification_Encoding_Defa
 LEAST_INTERVAL_MS: Final = 20.0
 MOST_INTERVAL_MS: Final = 3_600_000.0
 LEAST_LIFETIME_COUNT: Final = 3
+AT_ONCE: Final = 100
+"""Monitored items that are made without a turn for others."""
 
 
 @dataclass(slots=True)
@@ -84,6 +87,20 @@ class Items(MonitoredItemService):
         """All of them."""
         self.watched.clear()
         super().delete_all_monitored_items()
+
+    async def create_monitored_items(
+        self, params: ua.CreateMonitoredItemsParameters
+    ) -> list[ua.MonitoredItemCreateResult]:
+        """More; with a turn for other clients now and then."""
+        results = []
+        for number, item in enumerate(params.ItemsToCreate, start=1):
+            if item.ItemToMonitor.AttributeId == ua.AttributeIds.EventNotifier:  # there are no events
+                results.append(ua.MonitoredItemCreateResult(StatusCode=status(ua.StatusCodes.BadNotSupported)))
+            else:
+                results.append(await self._create_data_change_monitored_item(item))
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return results
 
     async def _create_data_change_monitored_item(
         self, params: ua.MonitoredItemCreateRequest

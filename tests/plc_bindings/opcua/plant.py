@@ -165,11 +165,12 @@ async def connected(
     client: Path | None = None,
     policy: Any = SecurityPolicyBasic256Sha256,
     mode: Any = None,
+    uri: str = "urn:test:client",
 ) -> AsyncIterator[Client]:
     """asyncua's client; waits until the server has filled its address space."""
     host, port = server.address
     made = Client(f"opc.tcp://{host}:{port}", timeout=START_S)
-    made.application_uri = "urn:test:client"
+    made.application_uri = uri
     if user:
         made.set_user(user)
         made.set_password(TOKENS[user])

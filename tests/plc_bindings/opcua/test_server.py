@@ -153,6 +153,16 @@ def test_a_command_is_a_method(served):
     assert audit == [("127.0.0.1 otto", "call of Tasks.axis.Reset", "done")]
 
 
+def test_a_certificate_is_for_its_application(served):
+    """A client that says that it is another one is turned away."""
+
+    async def work(client, plant):
+        return "came in"
+
+    with pytest.raises(UaStatusCodeError, match="BadCertificateUriInvalid"):
+        asked(served, work, uri="urn:test:other")
+
+
 class Heard:
     """What a subscription tells."""
 
