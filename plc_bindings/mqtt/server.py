@@ -27,6 +27,7 @@ LEAVE_S: Final = 1.5
 MOST_LOOKS: Final = 100
 """Looks that our own thread has not taken; then the next are left out, and counted."""
 _ANSWER_S: Final = 2.0
+_BEGIN_S: Final = 0.01
 
 
 class MqttServer:
@@ -55,7 +56,6 @@ class MqttServer:
         self._thread: threading.Thread | None = None
         self._own: asyncio.AbstractEventLoop | None = None
         self._stopped: asyncio.Event | None = None
-        self._ready = threading.Event()
         self._waiting = self._left_out = 0
 
     def status(self) -> ServerStatus:
@@ -105,11 +105,13 @@ class MqttServer:
 
     async def _look(self) -> None:
         period_s = self._options.period_s
+        while self._own is None:  # its thread begins
+            await asyncio.sleep(_BEGIN_S)
         due_s = time.monotonic()
         while True:
             looks = await self._looks()
-            if self._own is None or self._waiting >= MOST_LOOKS:
-                self._left_out += self._own is not None
+            if self._waiting >= MOST_LOOKS:
+                self._left_out += 1
             else:
                 self._waiting += 1
                 self._own.call_soon_threadsafe(self._take, looks)
