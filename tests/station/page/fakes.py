@@ -115,7 +115,10 @@ class FakeSource:
             tasks={"axis": stats(cycles=3, missed=2)},
             times={"axis": TaskTimes(histogram(900, 1500, 1_000_000), histogram(40_000), histogram())},
             links={"sim": link_status()},
-            servers={"page": ServerStatus("web", 1, 2, 3)},
+            servers={
+                "page": ServerStatus("web", 1, 2, 3),
+                "bus": ServerStatus("mqtt", 1, 2, 3, {"dropped_records": 7}, {"stored_records": 5}, "away"),
+            },
             models={"policy": "ab" * 32},
             changes=[ChangeView("policy", ChangeState.TRIAL, disagreements=2)],
             recorder={"recording": 1.0, "bytes": 5e6, "quota_bytes": 1e9, "dropped_cycles_total": 0.0},

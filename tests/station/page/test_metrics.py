@@ -57,6 +57,8 @@ def test_counters_gauges_and_states(accept):
     assert value("rt_engine_link_state", accept, link="sim", rt_engine_link_state="up") == 1
     assert value("rt_engine_link_state", accept, link="sim", rt_engine_link_state="down") == 0
     assert value("rt_engine_server_refused_total", accept, server="page") == 3
+    assert value("rt_engine_server_dropped_records_total", accept, server="bus") == 7
+    assert value("rt_engine_server_stored_records", accept, server="bus") == 5
     assert value("rt_engine_model_info", accept, model="policy", sha256="ab" * 32) == 1
     assert value("rt_engine_info", accept, station="press", version="1.2.3") == 1
     assert value("rt_engine_model_change", accept, model="policy", rt_engine_model_change="trial") == 1

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from scheduler.stats import SliceStats
 from station.show.live import LineView, TableView, draw, one_line, tag_lines, view_for
+from station.show.snapshot import ServerView
 from tests.station.examples_of import snapshot, tag
 
 
@@ -35,6 +36,16 @@ def test_table_shows_tags():
     text = out.file.getvalue()
     for part in ("level", "21.5", "41 AC 00 00", "STALE", "never", "and 297 more tags: rt-engine watch"):
         assert part in text
+
+
+def test_what_waits_for_a_broker_is_told():
+    """And what was dropped, and why the broker is away; nothing where all is well."""
+    well = ServerView("bus", "mqtt", 1, 0, 0, {"messages": 9, "stored_records": 0, "dropped_records": 0})
+    away = replace(well, numbers={"messages": 9, "stored_records": 1200, "dropped_records": 3}, trouble="refused")
+    assert well.note == ""
+    out = console()
+    out.print(draw(replace(snapshot(), servers=(away,))))
+    assert "bus: 1,200 stored records, 3 dropped records; refused" in out.file.getvalue()
 
 
 @pytest.mark.parametrize("width", [60, 160])
