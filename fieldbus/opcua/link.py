@@ -58,7 +58,7 @@ class OpcUaLink(CyclicLink):
         timeout_s: float = 2.0,
         sampling_s: float | None = None,
         *,
-        backoff_s: tuple[float, float] = (0.1, 5.0),
+        backoff_s: tuple[float, float] = (0.1, 2.0),
     ) -> None:
         super().__init__(name, tags, cycle_s, timeout_s, backoff_s=backoff_s)
         for tag in tags:

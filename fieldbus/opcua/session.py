@@ -17,6 +17,7 @@ from typing import Any, Final, Literal
 from urllib.parse import urlparse
 
 from asyncua import Client, ua
+from asyncua.client.ua_client import UaClientState
 from asyncua.crypto import security_policies
 from asyncua.crypto.uacrypto import CertProperties
 
@@ -112,7 +113,9 @@ class Session:
             client.disconnect_socket()
 
     async def keep(self) -> None:
-        """Renew the channel's keys when it is time."""
+        """Renew the channel's keys when it is time; raises `ConnectionLostError` once the connection is closed."""
+        if self._up().state is UaClientState.DISCONNECTED:
+            raise ConnectionLostError(f"{self._where.url} closed the connection")
         if time.monotonic() >= self._renew_at:
             async with _translated(self._where.url):
                 await self._up().open_secure_channel(renew=True)

@@ -14,7 +14,7 @@ PACKAGES = (
     "ads-client@2.1.0", "node-ads@1.5.1", "modbus-serial@8.0.25", "jsmodbus@5.0.0",
     "@mcap/core@2.2.2", "@foxglove/rosmsg@5.0.5", "@foxglove/rosmsg2-serialization@3.1.0", "fzstd@0.1.1",
     "sparkplug-client@3.2.4",
-    "node-opcua-client@2.182.2",
+    "node-opcua-client@2.182.2", "node-opcua-server@2.182.2",
 )  # fmt: skip
 HERE = Path(__file__).parent
 

@@ -31,7 +31,7 @@ class PlantedServer:
 
     def __enter__(self):
         self._thread.start()
-        assert self._ready.wait(30)
+        assert self._ready.wait(120)
         if self._error:
             raise self._error
         return self
