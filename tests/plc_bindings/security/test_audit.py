@@ -154,6 +154,8 @@ def test_changes_outlive_a_full_disk_all_of_them_in_their_order(log, monkeypatch
     real, room = os.write, [1500]
 
     def write(file, data):
+        if b'"previous"' not in data:  # not the chain's
+            return real(file, data)
         if not room[0]:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         taken = min(len(data), room[0])

@@ -87,6 +87,14 @@ def test_no_other_key_is_good_for_it(public):
     assert signing.proven((ed25519, other, key), "policy", DIGEST, bundle).key == key
 
 
+def test_keys_of_both_kinds_stand_beside_each_other(public, tmp_path):
+    """Each is asked about signatures of its own kind alone."""
+    plant = signing.generate(tmp_path / "plant.pem")
+    signature = signing.sign(signing.load_private(tmp_path / "plant.pem"), "policy", MODEL, 7)
+    assert signing.proven((public, plant), "policy", DIGEST, signature) == signing.Proof(plant, 7)
+    assert "no key of the station" in refusal((public,), signature)
+
+
 @pytest.mark.parametrize("curve", ["P-256", "P-384"])
 def test_ours_is_made_by_an_ecdsa_key(private, curve):
     key = private if curve == "P-256" else generate_private_key(SECP384R1())

@@ -16,7 +16,7 @@ from plc_bindings.security.signing import PublicKey, sign
 from rt_engine.change import ChangeState
 from rt_engine.contract.file import attach
 from rt_engine.contract.terms import Contract, Element, Provenance, Statistics, TensorContract
-from rt_engine.read.source import opened
+from rt_engine.read.source import Source, opened
 from rt_native.shipped import FOLDER
 from station.bom.document import rendered
 from station.bom.release import of_release
@@ -109,6 +109,8 @@ def test_every_version_of_a_model_is_there_with_what_is_known_of_it(file, key, t
 def test_the_same_store_gives_the_same_bytes_and_a_change_another_serial_number(file, tmp_path, monkeypatch):
     one = of_station(file)
     assert rendered(of_station(file)) == rendered(one)
+    order = [(component["type"], component["bom-ref"]) for component in one["components"]]
+    assert order == sorted(order)
     assert one["metadata"]["timestamp"]
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     dated = of_station(file)
@@ -134,6 +136,21 @@ def test_a_signature_of_a_key_that_is_not_trusted_any_more_names_nobody(file, tm
     file.path.write_text(text.replace(PublicKey.of(key).text, PublicKey.of(Ed25519PrivateKey.generate()).text))
     signers = {said(one).get("signer") for one in models(of_station(read_station(file.path)))}
     assert signers == {None, "a key that is not among `keys` of the station file"}
+
+
+def test_a_bundle_without_a_serial_number_names_its_signer_all_the_same(file, tmp_path):
+    """It was given to `rt-engine update` on the spot."""
+    place = ROOT / "tests" / "plc_bindings" / "security" / "model_signing"
+    key = (place / "prime256v1.pub").read_text(encoding="utf-8").strip()
+    store = Store(tmp_path / "store")
+    store.open()
+    store.add(
+        "mean", Source(b"a model's bytes", "third.onnx"), "somebody", (place / "prime256v1.file.json").read_bytes()
+    )
+    store.close()
+    file.path.write_text(file.path.read_text().replace('keys = ["', f'keys = ["{key}", "'))
+    third = max(models(of_station(read_station(file.path))), key=lambda one: one["version"])
+    assert said(third)["signer"] == key and "serial" not in said(third) and "unreadable" in said(third)
 
 
 def test_before_the_first_start_it_is_what_the_station_file_names(tmp_path):
