@@ -9,10 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from plc_bindings.security.signing import SIGNATURE_BYTES, SUFFIX, serial_of
+from plc_bindings.errors import SigningError
+from plc_bindings.security import bundles
+from plc_bindings.security.signing import SUFFIX, malformed, serial_of
 from rt_native.files import open_file
 from station.errors import RolloutError
-from station.fleet.documents import Document, Wanted
+from station.fleet.documents import MOST_SIGNATURE, Document, Wanted
 from station.fleet.file import FleetFile
 from station.fleet.oci import resolve
 from station.fleet.rollout import Plan
@@ -65,14 +67,15 @@ def _of_file(path: Path, sources: tuple[str, ...]) -> Wanted:
     for source in sources:
         if why := objection(source):
             raise RolloutError(why)
-    signature_path = Path(f"{path}{SUFFIX}")
+    beside = [Path(f"{path}{suffix}") for suffix in (SUFFIX, bundles.SUFFIX)]
+    found = [one for one in beside if one.exists()] or beside[:1]
     try:
         with open_file(path) as file:
             data: bytes = file.readall()  # type: ignore[attr-defined]  # it is a FileIO
-        with open_file(signature_path) as file:
-            signature = file.read(SIGNATURE_BYTES + 1)
+        with open_file(found[0]) as file:
+            signature = file.read(MOST_SIGNATURE + 1)
     except OSError as error:
-        helps = "; `rt-engine sign` makes it" if error.filename == str(signature_path) else ""
+        helps = "; `rt-engine sign` makes it" if error.filename == str(found[0]) else ""
         raise RolloutError(f"{error.filename}: {error.strerror}{helps}") from error
     return _wanted(str(path), hashlib.sha256(data).hexdigest(), len(data), signature, sources)
 
@@ -87,9 +90,13 @@ async def _of_registry(file: FleetFile, reference: str) -> Wanted:
 
 
 def _wanted(where: str, sha256: str, size: int, signature: bytes, sources: tuple[str, ...]) -> Wanted:
-    if len(signature) != SIGNATURE_BYTES:
-        raise RolloutError(f"{where}{SUFFIX} is no signature of {SIGNATURE_BYTES} bytes; `rt-engine sign` makes it")
-    text = {"sha256": sha256, "size": size, "serial": serial_of(signature), "signature": signature.hex()}
+    try:
+        if why := malformed(signature):
+            raise SigningError(why)
+        serial = serial_of(signature)
+    except SigningError as error:
+        raise RolloutError(f"the signature of {where}: {error}; `rt-engine sign` makes one") from error
+    text = {"sha256": sha256, "size": size, "serial": serial, "signature": signature.hex()}
     return _checked(Wanted, {**text, "sources": sources})
 
 

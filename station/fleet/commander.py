@@ -45,8 +45,11 @@ from station.store.journal import Journal, read
 
 LOOK_S: Final = 0.5
 QUIET_S: Final = 0.7
-"""So long nothing new must have come, behind our own mark, until all that is retained is here."""
-MOST_LOOK_S: Final = 30.0
+SURE_S: Final = 3.0
+"""Behind our own mark: so long nothing new must have come until all that is retained is here; it is after so long in any case."""
+PATIENCE_S: Final = 30.0
+MOST_LOOK_S: Final = 600.0
+"""A broker that sends nothing for so long is not reached; one that sends without an end is left."""
 AT_ONCE: Final = 50
 """Messages that wait for their acknowledgement."""
 ANSWER_S: Final = 15.0
@@ -100,9 +103,9 @@ class Session:
         self._commands = commands
         name = f"{options.topic.replace('/', '-')}-{'commander' if commands else f'looks-{self.id}'}"
         broker = replace(options.broker, client_id=name, most_waiting=2_000_000, most_per_s=1_000_000)
-        topics = {self.topics.stations: 1, self.topics.commander("+"): 1, self._mark: 1}
+        topics = {self.topics.stations: 0, self.topics.commander("+"): 1, self._mark: 0}
         self.broker = Broker(broker, topics, self._received, self._connected, self._will)
-        self._newest_s, self._marked, self._is_first = time.monotonic(), asyncio.Event(), True
+        self._newest_s, self._marked_s, self._is_first = time.monotonic(), 0.0, True
         self._echoed: set[str] = set()
         self._running: asyncio.Task[None] | None = None
         self._again: asyncio.Task[None] | None = None
@@ -145,18 +148,18 @@ class Session:
     async def _received(self, message: Message) -> None:
         self._newest_s = time.monotonic()
         if message.topic == self._mark:
-            self._marked.set()
+            self._marked_s = time.monotonic()
             return
         self._echoed.add(message.topic)
         for note in self.fleet.take(message.topic, message.payload):
             self.note(note)
 
     async def _connected(self) -> None:
-        self._marked.clear()
+        self._marked_s = 0.0
         self._echoed.clear()
         for member in self.fleet.members.values():
             member.online = False  # until the broker says so again
-        await self.broker.publish(Message(self._mark, b"-", 1))
+        await self.broker.publish(Message(self._mark, b"-"))
         if not self._is_first and self._commands:
             self._again = asyncio.create_task(self._remind())
         self._is_first = False
@@ -172,13 +175,15 @@ class Session:
 
     async def _settled(self) -> None:
         """All that is retained has come."""
-        until = time.monotonic() + MOST_LOOK_S
-        while not (self._marked.is_set() and time.monotonic() - self._newest_s >= QUIET_S):
-            if time.monotonic() > until:
-                counts = self.broker.counts
-                why = counts.last_error or f"messages did not end within {MOST_LOOK_S:g} s"
+        begun = self._newest_s = time.monotonic()
+        while not self._is_settled(now := time.monotonic()):
+            if now - self._newest_s > PATIENCE_S or now - begun > MOST_LOOK_S:
+                why = self.broker.counts.last_error or "its messages do not end"
                 raise RolloutError(f"the broker {self.options.broker.address} is not reached: {why}")
             await asyncio.sleep(0.05)
+
+    def _is_settled(self, now: float) -> bool:
+        return bool(self._marked_s) and (now - self._newest_s >= QUIET_S or now - self._marked_s >= SURE_S)
 
     async def _remind(self) -> None:
         """The broker was away, and may have forgotten: what a commander said, and is not there any more, is said again."""

@@ -30,6 +30,8 @@ MOST_SLOTS: Final = 64
 MOST_WORDS: Final = 500
 """Letters of a reason."""
 MOST_FILE_BYTES: Final = 64 << 20
+MOST_SIGNATURE: Final = 12 << 10
+"""Of a file's signature, which may be a bundle: it travels in the order."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=100)]
@@ -76,7 +78,7 @@ class Document(BaseModel):
 
 
 class Wanted(Document):
-    """The version that a slot shall run. `signature`: of the file, for the slot, as `rt-engine sign` makes it, in hex.
+    """The version that a slot shall run. `signature`: of the file, for the slot, as `rt-engine sign` makes it (either kind), in hex.
 
     `sources`: where it is. `back`: it is the one that ran before, and comes from the station's own store.
     """
@@ -84,7 +86,7 @@ class Wanted(Document):
     sha256: Sha256
     size: int = Field(gt=0, le=MOST_FILE_BYTES)
     serial: Annotated[int, Field(ge=0, lt=2**64)] = 0
-    signature: str = Field(pattern=rf"^[0-9a-f]{{{2 * SIGNATURE_BYTES}}}$")
+    signature: str = Field(pattern="^([0-9a-f]{2})+$", min_length=2 * SIGNATURE_BYTES, max_length=2 * MOST_SIGNATURE)
     sources: tuple[Annotated[str, Field(max_length=1000)], ...] = Field(max_length=8)
     back: bool = False
     before: str = Field(default="", max_length=64)

@@ -16,8 +16,9 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from plc_bindings.security.signing import SIGNATURE_BYTES
-from station.fleet.documents import MOST_FILE_BYTES, Document
+from plc_bindings.security import bundles
+from plc_bindings.security.signing import SIGNATURE_BYTES, SUFFIX
+from station.fleet.documents import MOST_FILE_BYTES, MOST_SIGNATURE, Document
 from station.fleet.sealed import ForgedError
 from station.fleet.web import ArtifactError, Web, objection, registry
 
@@ -83,7 +84,7 @@ async def resolve(web: Web, reference: str) -> Found:
         raise ArtifactError(f"{url} serves other bytes than its digest says")
     model, signature = chosen(url, text)
     place = f"{host}/v2/{repository}/blobs/{signature.digest}"
-    data = await web.text(place, SIGNATURE_BYTES)
+    data = await web.text(place, MOST_SIGNATURE)
     if hashlib.sha256(data).hexdigest() != signature.digest.removeprefix("sha256:"):
         raise ArtifactError(f"{place} serves other bytes than its digest says")
     return Found(source, model.digest.removeprefix("sha256:"), model.size, data, model.title or repository)
@@ -98,14 +99,14 @@ def chosen(url: str, text: bytes) -> tuple[Blob, Blob]:
     if manifest.mediaType != _MANIFEST:
         raise ArtifactError(f"{url} is a {manifest.mediaType[:100]}, not a {_MANIFEST}")
     models = [b for b in manifest.layers if b.mediaType.startswith(MODEL) or b.title.endswith((".onnx", ".rtp"))]
-    signatures = [b for b in manifest.layers if b.mediaType == SIGNATURE or b.title.endswith(".sig")]
+    signatures = [b for b in manifest.layers if b.mediaType == SIGNATURE or b.title.endswith((SUFFIX, bundles.SUFFIX))]
     if len(models) != 1 or len(signatures) != 1:
         raise ArtifactError(
             f"{url} names {len(models)} models and {len(signatures)} signatures; it must be one of each: push MODEL and MODEL.sig"
         )
-    if not 0 < models[0].size <= MOST_FILE_BYTES or signatures[0].size != SIGNATURE_BYTES:
+    if not 0 < models[0].size <= MOST_FILE_BYTES or not SIGNATURE_BYTES <= signatures[0].size <= MOST_SIGNATURE:
         raise ArtifactError(
             f"{url}: a model of {models[0].size:,} bytes (at most {MOST_FILE_BYTES:,}) with a signature of {signatures[0].size:,} "
-            f"({SIGNATURE_BYTES})"
+            f"({SIGNATURE_BYTES} to {MOST_SIGNATURE:,})"
         )
     return models[0], signatures[0]

@@ -67,6 +67,8 @@ def opened(data: bytes, kind: str, name: str, keys: Collection[PublicKey] | None
         key, signature = PublicKey.parse(words[0]), base64.b64decode(words[1], validate=True)
     except (SigningError, binascii.Error, ValueError):
         raise ForgedError("it does not begin with a key and a signature") from None
+    if key.text != words[0] or base64.b64encode(signature).decode() != words[1]:  # one document has one form
+        raise ForgedError("its key or its signature is not written as base64 is")
     if keys is not None and key not in keys:
         raise ForgedError(f"it is signed with {key.text}, which is not trusted here")
     try:

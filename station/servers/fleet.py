@@ -63,7 +63,7 @@ class FleetServerTable(BrokerTable, ServerTable):
     def findings(self, name: str, folder: Path) -> Iterator[Finding]:
         """Do keys, sources and files say what is needed?"""
         from plc_bindings.errors import SigningError
-        from plc_bindings.security.signing import PublicKey
+        from plc_bindings.security.signing import ED25519, PublicKey
         from station.fleet.web import objection
 
         path = ("servers", name)
@@ -74,7 +74,8 @@ class FleetServerTable(BrokerTable, ServerTable):
                 yield Finding(path, f"needs the key {needed}: {words}")
         for index, text in enumerate(self.keys):
             try:
-                PublicKey.parse(text)
+                if PublicKey.parse(text).kind != ED25519:
+                    yield Finding((*path, "keys", index), "orders are signed with an Ed25519 key: `rt-engine keygen`")
             except SigningError as error:
                 yield Finding((*path, "keys", index), str(error))
         for index, source in enumerate(self.sources):

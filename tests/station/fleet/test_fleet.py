@@ -43,7 +43,7 @@ def stations(mosquitto, count, **more):
     return [SimStation(f"s{number}", mosquitto.port, drift=1 + number % 5 / 10, **more) for number in range(count)]
 
 
-def run(main, seconds=30):
+def run(main, seconds=100):
     asyncio.run(asyncio.wait_for(main, seconds))
 
 
@@ -53,7 +53,7 @@ def mosquitto(tmp_path):
         yield broker
 
 
-async def until(condition, seconds=20):
+async def until(condition, seconds=60):
     end = asyncio.get_running_loop().time() + seconds
     while not condition():
         assert asyncio.get_running_loop().time() < end, "it did not happen in time"

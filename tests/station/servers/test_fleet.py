@@ -1,0 +1,106 @@
+"""What a station file may say of its fleet; and what its agent asks of the station."""
+
+import pytest
+
+from plc_bindings.status import CallStatus
+from rt_engine.change import ChangeState
+from station.errors import StationFileError
+from station.file.reading import read_station
+from station.fleet.agent import FAILED, STAGES
+from station.fleet.documents import Wanted
+from station.fleet.plant import StationPlant
+from tests.station.stations import AXIS, SIM, station_text, write_station
+
+KEY = "ed25519:Bx9OmGeEYp7tPl8yvL0U87czMFi+lBMJM7YlhnxSKqg="
+GOOD = f'broker = "broker.example"\nkeys = ["{KEY}"]\nsources = ["https://models.example/plant"]\n'
+
+
+def problems(tmp_path, keys):
+    """(key, message) of each error and warning about the fleet."""
+    text = station_text("press", SIM, AXIS, f'[servers.fleet]\ntype = "fleet"\n{keys}\n')
+    try:
+        found = read_station(write_station(tmp_path, text)).warnings
+    except StationFileError as error:
+        found = error.problems
+    return [(problem.key, problem.message) for problem in found]
+
+
+def test_what_fits_together_is_good(tmp_path):
+    more = 'labels = { line = "4" }\nreaction = "5 ms"\ntopic = "plant/rt-engine"\nca_file = "station.toml"\n'
+    assert problems(tmp_path, GOOD + more) == []
+
+
+@pytest.mark.parametrize(
+    ("keys", "key", "words"),
+    [
+        (GOOD.replace(KEY, "ed25519:AAAA"), "servers.fleet.keys[0]", "is no public key"),
+        ('broker = "b"\nsources = ["https://m.example"]', "servers.fleet", "needs the key keys"),
+        (f'broker = "b"\nkeys = ["{KEY}"]', "servers.fleet", "needs the key sources"),
+        (GOOD.replace("https", "http"), "servers.fleet.sources[0]", "is not encrypted"),
+        (GOOD + 'cert_file = "station.toml"', "servers.fleet", "needs the key key_file too"),
+        (GOOD + 'ca_file = "none.pem"', "servers.fleet.ca_file", "no such file"),
+        (GOOD + 'writable = ["Tags.*"]', "servers.fleet.writable", "orders write no values"),
+        (GOOD + 'tls = false\nuser = "press"', "servers.fleet.user", "travels unencrypted"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_key(tmp_path, keys, key, words):
+    assert any(found == key and words in message for found, message in problems(tmp_path, keys))
+
+
+# --- the station --------------------------------------------------------------------------------------------------------
+
+
+class Uploads:
+    """Stands for `Updates`: answers so."""
+
+    def __init__(self, begin=0, activate=(0, 2, "in shadow")):
+        self.calls, self._answers = [], (begin, activate)
+
+    def client(self, who):
+        self.calls.append(who)
+        return self
+
+    def begin(self, slot, size, signature):
+        self.calls.append((slot, size, len(signature)))
+        return self._answers[0]
+
+    def data(self, offset, part):
+        self.calls.append((offset, len(part)))
+        return 0
+
+    def activate(self, slot):
+        return self._answers[1]
+
+    def abort(self):
+        self.calls.append("abort")
+
+
+WANTED = Wanted(sha256="a" * 64, size=9, signature="11" * 72, sources=())
+
+
+def test_a_version_comes_in_as_an_upload_does():
+    uploads = Uploads()
+    assert StationPlant(None, uploads).apply("policy", WANTED, bytes(3 << 20), "order 7") == ("", False)
+    assert uploads.calls[:2] == ["order 7", ("policy", 3 << 20, 72)]
+    assert [offset for offset, _ in uploads.calls[2:]] == [0, 1 << 20, 2 << 20]
+
+
+@pytest.mark.parametrize(
+    ("uploads", "words", "is_final"),
+    [
+        (None, "remote_update = true", True),
+        (Uploads(begin=CallStatus.NOT_ALLOWED), "remote_update = true", True),
+        (Uploads(begin=CallStatus.BUSY), "another client", False),
+        (Uploads(activate=(CallStatus.BAD_SIGNATURE, 0, "no key")), "no key", True),
+        (Uploads(activate=(CallStatus.REFUSED, 0, "the gate says no")), "the gate says no", False),
+    ],
+)
+def test_a_refusal_says_why_and_whether_to_try_again(uploads, words, is_final):
+    why, final = StationPlant(None, uploads).apply("policy", WANTED, b"123", "order 7")
+    assert words in why
+    assert final == is_final
+
+
+def test_the_states_of_a_change_have_a_stage():
+    told = {*STAGES, *FAILED, ChangeState.NONE, ChangeState.COMMITTED}
+    assert told == set(ChangeState)
