@@ -142,7 +142,16 @@ class Runner:
     async def _session(self) -> None:
         while not self._agent.has_begun:  # the broker is told which boot this is
             await asyncio.sleep(0.01)
-        await self.broker.run()
+        while True:  # whatever the library beneath may raise: a station is never without its agent
+            try:
+                await self.broker.run()
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+            except Exception as error:
+                self._record("fleet", "broker", f"refused: an error in rt-engine, the session begins anew: {error!r}")
+            await asyncio.sleep(self.broker.options.retry_s)
 
     # --- events -------------------------------------------------------------------------------------------------------
 

@@ -120,6 +120,7 @@ def facts(one):
         "kills": one.kills,
         **one.counts(),
         "writes": one.disk.writes,
+        "is_up": bool(one.runner and one.runner.broker.up),
         "error": one.runner.broker.counts.last_error if one.runner else "",
     }
 
@@ -186,7 +187,8 @@ class Run:
             if condition(now):
                 return now
             time.sleep(1)
-        raise SystemExit(f"it was not so within {seconds} s: {totals(now)}")
+        late = [one for one in now if not one["is_up"] or one["runs"] != now[0]["runs"]][:10]
+        raise SystemExit(f"it was not so within {seconds} s: {totals(now)}, {late}")
 
     def restart_broker(self, forgets):
         self.broker.stop()
@@ -201,7 +203,7 @@ def having(version):
 
 
 def totals(now):
-    keys = ("kills", "connects", "sent", "sent_bytes", "received", "writes")
+    keys = ("is_up", "kills", "connects", "sent", "sent_bytes", "received", "writes")
     return {key: sum(one[key] for one in now) for key in keys}
 
 
