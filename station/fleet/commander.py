@@ -103,7 +103,11 @@ class Session:
         self._commands = commands
         name = f"{options.topic.replace('/', '-')}-{'commander' if commands else f'looks-{self.id}'}"
         broker = replace(options.broker, client_id=name, most_waiting=2_000_000, most_per_s=1_000_000)
-        topics = {self.topics.stations: 0, self.topics.commander("+"): 1, self._mark: 0}
+        topics = {
+            self._mark: 0,
+            self.topics.commander("+"): 1,
+            self.topics.stations: 0,
+        }  # no answer waits behind all reports
         self.broker = Broker(broker, topics, self._received, self._connected, self._will)
         self._newest_s, self._marked_s, self._is_first = time.monotonic(), 0.0, True
         self._echoed: set[str] = set()
