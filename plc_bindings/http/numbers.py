@@ -26,6 +26,7 @@ PIECE: Final = 8 * 1024
 _LONG: Final = 4096
 _MARK: Final = secrets.token_hex(16)
 """Stands in the text where a long array stood; nobody outside can write it."""
+_DECODER: Final = json.JSONDecoder()
 _STOPS: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|\[(?=[-+0-9.\s])', re.DOTALL)
 """A whole string, in which nothing begins; or what may be the beginning of an array of numbers."""
 
@@ -61,7 +62,7 @@ def read(text: bytes) -> tuple[Any, dict[str, Span]]:
     if len(text) > WHOLE:
         text = _without_long(text, spans)
     try:
-        return json.loads(text), spans
+        return _DECODER.decode(str(text, "utf-8")), spans
     except (ValueError, RecursionError) as error:
         raise Refusal(400, f"the body is no JSON: {_why(error)}") from None
 

@@ -64,7 +64,7 @@ class Question:
     sequence: Turn | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Head:
     """What a body's JSON says. `spans`: its long arrays (`numbers.py`); `is_bare`: all of its tensors are binary."""
 

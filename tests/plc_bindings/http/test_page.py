@@ -2,12 +2,14 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from station.file.reading import read_station
 from tests import ROOT
+from tests.plc_bindings.modbus.test_tls import Authority
 from tests.station.stations import AXIS, SIM, station_text, write_station
 
 PAGE = (ROOT / "docs" / "http.md").read_text()
@@ -33,8 +35,9 @@ def test_its_curl_is_answered(station):
 @pytest.mark.parametrize("number", [0, 1])
 def test_its_station_files_are_good(tmp_path, number):
     text = station_text("press", SIM, AXIS, blocks("toml")[number]).replace('"policy", "press_*"', '"mean"')
-    for name in ("models.pem", "models.key"):
-        (tmp_path / name).write_text("")
+    certificate, key, _ = Authority(tmp_path).issue("models", days=(-1, 1000))
+    Path(certificate).replace(tmp_path / "models.pem")
+    Path(key).replace(tmp_path / "models.key")
     assert read_station(write_station(tmp_path, text)).warnings == ()
 
 
