@@ -365,6 +365,17 @@ class Library:
             return ready.content()
         return dict(zip(self.modules, self._stored_objects(), strict=True))
 
+    def homes(self) -> dict[str, str]:
+        """Export -> the module that has it. Of a library that is compiled export by export, nothing more is compiled for it."""
+        if needed := self._parts():
+            return needed.homes
+        return {name: module for module, (exports, _) in self.content().items() for name in exports}
+
+    def pieces(self, exports: Iterable[str]) -> dict[str, tuple[dict[str, int], bytes]]:
+        """Member -> (exports, object), which together have these exports; none where the library is taken as a whole."""
+        needed = self._parts()
+        return needed.pieces(exports) if needed else {}
+
     def address(self, name: str) -> int:
         """Address of an exported function, for other native code."""
         needed = self._parts()

@@ -55,6 +55,29 @@ class Needed:
         self.need(())
         return {name: nargs for name, (_, nargs) in self._home.items()}
 
+    @property
+    def homes(self) -> dict[str, str]:
+        """Export -> the module that has it."""
+        self.need(())
+        return {name: module for name, (module, _) in self._home.items()}
+
+    def pieces(self, names: Iterable[str]) -> dict[str, tuple[dict[str, int], bytes]]:
+        """Member -> (exports, object), which together have these exports: alone, or as part of a module that is there as a whole.
+
+        Raises:
+            BuildError, NotBuiltError, UnsafeCacheError: see `Library.build`.
+        """
+        wanted, found = tuple(names), dict[str, tuple[dict[str, int], bytes]]()
+        self.need(wanted)
+        for name in wanted:
+            module = self._home[name][0]
+            whole = stored(self._objects[module])
+            alone = whole or stored(piece(self._objects[module], name))
+            if alone is None:
+                raise BuildError(f"{cache_folder()} was changed while it was read; start again")
+            found[f"{module.rpartition('.')[2] if whole else name}.o"] = alone
+        return found
+
     def need(self, names: Iterable[str]) -> None:
         """Have these exports ready; those that the library does not have are left out.
 

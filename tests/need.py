@@ -30,6 +30,7 @@ PROGRAMS: Final = {
     "npm": "npm",
     "objdump": "binutils",
     "openssl": "openssl",
+    "pkg-config": "pkg-config",
     "prometheus": "prometheus",
     "promtool": "prometheus",
     "qemu-aarch64": "qemu-user",

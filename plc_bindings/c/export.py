@@ -2,6 +2,7 @@
 
 DIR/README.txt           what is here, how it is built
     CMakeLists.txt       targets rt_engine (shared), rt_engine_static, example
+    cmake/               what find_package and pkg-config read, once it is installed
     include/             what a user includes
     src/                 loader, contexts, hot update: plain C11
     kernels/LEVEL.a      the kernels, compiled for a kind of processor
@@ -12,12 +13,12 @@ DIR/README.txt           what is here, how it is built
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from plc_bindings.c import EXAMPLE, FOLDER, HEADERS, SOURCES
-from plc_bindings.c.project import cmake, readme
+from plc_bindings.c.project import CMAKE_FILES, cmake, readme
 from plc_bindings.data.enumerations import enumerations
 from plc_bindings.data.types import identifier
 from rt_engine.kernels.interface.abi import KERNEL_PREFIX
@@ -44,21 +45,29 @@ class Kernels:
 
 
 def kernels(level: Level, wanted: Iterable[str] | None = None) -> Kernels:
-    """The kernels of a level; all, or those that are named. Only the modules that have them are built.
+    """The kernels of a level; all, or those that are named. Only what has them is built: for others the modules, for this machine
+    single kernels, and what it has compiled already is taken.
 
     Raises:
         BuildError: the compiler failed.
         ValueError: a name is no kernel.
     """
-    home = {name: module for module, (exports, _) in KERNELS.content().items() for name in exports}
+    home = KERNELS.homes()
     every = {name.removeprefix(KERNEL_PREFIX) for name in home if name.startswith(KERNEL_PREFIX)}
     names = sorted(every if wanted is None else set(wanted))
     if unknown := set(names) - every:
         raise ValueError(f"there are no kernels {', '.join(sorted(unknown))}")
-    needed = {home[name] for name in (*(KERNEL_PREFIX + name for name in names), *ALWAYS)}
-    built = Library("kernels", tuple(m for m in modules() if m in needed), level.target)
-    members = {f"{module.rpartition('.')[2]}.o": made for module, made in built.content().items()}
+    exports = (*(KERNEL_PREFIX + name for name in names), *ALWAYS)
+    own = wanted is not None and level.target == KERNELS.target
+    members = KERNELS.pieces(exports) if own else {}
+    members = members or _modules(level, {home[name] for name in exports})
     return Kernels(level, archive(members), _table(level, names), len(names))
+
+
+def _modules(level: Level, needed: Container[str]) -> dict[str, tuple[dict[str, int], bytes]]:
+    """Member -> object of each module that is needed."""
+    built = Library("kernels", tuple(m for m in modules() if m in needed), level.target)
+    return {f"{module.rpartition('.')[2]}.o": made for module, made in built.content().items()}
 
 
 def _table(level: Level, names: Sequence[str]) -> str:
@@ -90,6 +99,7 @@ def export(folder: Path, libraries: Sequence[Kernels], models: Mapping[str, Prog
     texts |= {f"src/{name}": (FOLDER / name).read_text(encoding="utf-8") for name in SOURCES}
     texts |= {f"kernels/{made.level.name}.c": made.table for made in libraries}
     texts |= {f"example/{EXAMPLE}": (FOLDER / EXAMPLE).read_text(encoding="utf-8")}
+    texts |= CMAKE_FILES
     texts |= {"CMakeLists.txt": cmake([made.level for made in libraries]), "README.txt": readme(names, list(models))}
     data = {name: text.encode() for name, text in texts.items()}
     headers: list[Path] = []

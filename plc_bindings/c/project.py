@@ -1,8 +1,10 @@
 """Texts of an exported C project: its CMake file and its README."""
 
+import re
 from collections.abc import Sequence
 
 from plc_bindings.c import EXAMPLE, SOURCES
+from rt_native import version
 from rt_native.levels import Level
 
 _CMAKE = """\
@@ -11,7 +13,8 @@ _CMAKE = """\
 #   cmake -B build [-DRTE_LEVEL=LEVEL] && cmake --build build
 #   add_subdirectory(...) and target_link_libraries(mine rt_engine)     in a project of yours
 cmake_minimum_required(VERSION 3.13)
-project(rt_engine C CXX)
+project(rt_engine VERSION @VERSION@ LANGUAGES C CXX)
+include(CMakePackageConfigHelpers)
 
 set(RTE_LEVELS @LEVELS@)
 if(NOT RTE_LEVEL)
@@ -58,7 +61,9 @@ add_library(rt_engine_static STATIC ${RTE_WHOLE})
 set_target_properties(rt_engine_static PROPERTIES LINKER_LANGUAGE C)
 target_link_libraries(rt_engine_static PUBLIC ${RTE_LIBRARIES})
 foreach(library rt_engine rt_engine_static)
-  target_include_directories(${library} PUBLIC include)
+  target_include_directories(${library} PUBLIC $<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/include>
+                             $<INSTALL_INTERFACE:include>)
+  add_library(rt_engine::${library} ALIAS ${library})
 endforeach()
 
 foreach(name example example_static)
@@ -68,9 +73,43 @@ endforeach()
 target_link_libraries(example PRIVATE rt_engine Threads::Threads)
 target_link_libraries(example_static PRIVATE rt_engine_static)
 
-install(TARGETS rt_engine rt_engine_static LIBRARY DESTINATION lib ARCHIVE DESTINATION lib)
+# After `cmake --install`: find_package(rt_engine) and rt_engine::rt_engine, or pkg-config --cflags --libs rt_engine
+set(RTE_PACKAGE lib/cmake/rt_engine)
+install(TARGETS rt_engine rt_engine_static EXPORT rt_engine_targets
+        LIBRARY DESTINATION lib ARCHIVE DESTINATION lib)
 install(DIRECTORY include/ DESTINATION include)
+install(EXPORT rt_engine_targets NAMESPACE rt_engine:: DESTINATION ${RTE_PACKAGE})
+configure_package_config_file(cmake/rt_engine-config.cmake.in rt_engine-config.cmake INSTALL_DESTINATION ${RTE_PACKAGE})
+write_basic_package_version_file(rt_engine-config-version.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/rt_engine-config.cmake
+        ${CMAKE_CURRENT_BINARY_DIR}/rt_engine-config-version.cmake DESTINATION ${RTE_PACKAGE})
+configure_file(cmake/rt_engine.pc.in rt_engine.pc @ONLY)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/rt_engine.pc DESTINATION lib/pkgconfig)
 """
+
+_CONFIG = """\
+@PACKAGE_INIT@
+include(CMakeFindDependencyMacro)
+find_dependency(Threads)
+include(${CMAKE_CURRENT_LIST_DIR}/rt_engine_targets.cmake)
+check_required_components(rt_engine)
+"""
+
+_PKG_CONFIG = """\
+prefix=${pcfiledir}/../..
+libdir=${prefix}/lib
+includedir=${prefix}/include
+
+Name: rt_engine
+Description: Runs compiled neural networks (.rtp) in a real-time program
+Version: @PROJECT_VERSION@
+Libs: -L${libdir} -lrt_engine
+Libs.private: -pthread
+Cflags: -I${includedir}
+"""
+
+CMAKE_FILES = {"cmake/rt_engine-config.cmake.in": _CONFIG, "cmake/rt_engine.pc.in": _PKG_CONFIG}
+"""What CMake fills in for those who find the installed library: file -> text."""
 
 _CHOICE = """\
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(@PATTERN@)$")
@@ -88,7 +127,9 @@ def cmake(levels: Sequence[Level]) -> str:
     ]
     sources = " ".join(f"src/{name}" for name in SOURCES if name.endswith(".c"))
     text = _CMAKE.replace("@LEVELS@", " ".join(level.name for level in levels)).replace("@CHOICE@", "".join(choices))
-    return text.replace("@SOURCES@", sources).replace("@EXAMPLE@", EXAMPLE)
+    number = re.match(r"[\d.]*\d", version.TEXT)
+    assert number is not None
+    return text.replace("@SOURCES@", sources).replace("@EXAMPLE@", EXAMPLE).replace("@VERSION@", number[0])
 
 
 def readme(levels: Sequence[str], models: Sequence[str]) -> str:
@@ -118,6 +159,8 @@ Build:
   cmake -B build && cmake --build build    libraries and example
   cmake -B build -DRTE_LEVEL=LEVEL         for another kind of processor: one of {", ".join(levels)}
   build/example old.rtp new.rtp            a loop whose model is replaced half-way
+  cmake --install build --prefix PLACE     for find_package(rt_engine) with rt_engine::rt_engine or rt_engine::rt_engine_static,
+                                           and for pkg-config --cflags --libs rt_engine (PKG_CONFIG_PATH=PLACE/lib/pkgconfig)
 
 or without CMake:
 

@@ -34,22 +34,22 @@ def signature(name: str, model: Model) -> Signature:
     lines += [f"names {spec.name} {','.join(spec.categories)}" for spec in model.inputs if spec.categories]
     names = enumerations(model.program.naming, model.inputs, model.outputs)
     return Signature(
-        _struct(f"ST_{identifier(name)}_In", model.inputs, names),
-        _struct(f"ST_{identifier(name)}_Out", model.outputs, names),
+        _struct(name, "In", model.inputs, names),
+        _struct(name, "Out", model.outputs, names),
         zlib.crc32("\n".join(lines).encode()),
     )
 
 
-def _struct(name: str, specs: Sequence[TensorSpec], names: Mapping[str, tuple[Entry, ...]]) -> Struct:
+def _struct(model: str, end: str, specs: Sequence[TensorSpec], names: Mapping[str, tuple[Entry, ...]]) -> Struct:
     taken: set[str] = set()
-    return Struct(name, tuple(_field(spec, taken, names) for spec in specs))
+    return Struct(f"ST_{identifier(model)}_{end}", tuple(_field(model, spec, taken, names) for spec in specs))
 
 
-def _field(spec: TensorSpec, taken: set[str], names: Mapping[str, tuple[Entry, ...]]) -> Field:
+def _field(model: str, spec: TensorSpec, taken: set[str], names: Mapping[str, tuple[Entry, ...]]) -> Field:
     scalar = SCALARS.get(spec.dtype.name)
     if scalar is None:
         raise UnpackableError(
-            f"tensor '{spec.name}' is {spec.dtype.name}, which no PLC has; export the model with float32 at its ends"
+            f"model '{model}', tensor '{spec.name}' is {spec.dtype.name}, which no PLC has; export the model with float32 at its ends"
         )
     size = math.prod(spec.shape)
     return Field(

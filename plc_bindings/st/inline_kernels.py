@@ -223,9 +223,9 @@ def _sparse(call: Call, writer: Writer) -> None:
 def _product(call: Call, writer: Writer, of: NDArray[Any], biases: NDArray[Any], strides: tuple[int, int]) -> None:
     """clip(biases + a @ of), for rows of a and of the output at `strides`."""
     record, (k, n), (a_row, out_row) = call.record, of.shape, strides
-    a, w = record.a, writer.constant(np.ascontiguousarray(of.T))
+    a, w = record.a, writer.constant(np.ascontiguousarray(of.T), record.b.name)
     b = biases.reshape(-1)[:n].copy()
-    starts = writer.constant(b) if n > 1 and b.any() else ""
+    starts = writer.constant(b, record.bias.name) if n > 1 and b.any() else ""
     v = writer.value("v", a.dtype)
     with writer.loop("r", record.rows) as r, writer.loop("i", n) as i:
         writer.line(f"{v} := {f'{starts}[{i}]' if starts else writer.literal(b[0], b.dtype)};")

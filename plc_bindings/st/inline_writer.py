@@ -51,24 +51,27 @@ def beyond(value: Any) -> bool:
     return bool(np.finfo(np.float64).tiny <= size < inf) and not float(single.tiny) <= size <= float(single.max)
 
 
-def number(value: Any, dtype: np.dtype[Any]) -> str:
+def number(value: Any, dtype: np.dtype[Any], name: str = "") -> str:
     """A literal that reads back as the same bits: 9 significant digits for REAL, 17 for LREAL; `1.0E-5`, never `1E-5`.
 
     What is too small to be normal is 0.0, as in the engine. LREAL that REAL does not reach is a product: `Writer.literal`.
 
     Raises:
-        Refusal: infinite or NaN, for which there is no literal, or too large for DINT.
+        Refusal: infinite or NaN, for which there is no literal, or too large for DINT; with the tensor's name.
     """
+    of = f" of '{name}'" if name else ""
     if dtype.kind == "b":
         return "TRUE" if value else "FALSE"
     if dtype.kind != "f":
         if not -DINT_LIMIT <= int(value) < DINT_LIMIT:
             raise Refusal(
-                f"the constant {value} does not fit DINT", "use smaller numbers, as class labels for instance"
+                f"the constant {value}{of} does not fit DINT", "use smaller numbers, as class labels for instance"
             )
         return str(int(value))
     if not isfinite(value):
-        raise Refusal(f"one of its constants is {value}, which Structured Text cannot write", "train the model again")
+        raise Refusal(
+            f"one of its constants{of} is {value}, which Structured Text cannot write", "train the model again"
+        )
     if abs(value) < np.finfo(dtype).tiny:
         return "0.0"
     if (
@@ -168,8 +171,16 @@ class Writer:
         type_ = type_of(dtype)
         return self.local(name if type_ == "REAL" else f"{name}_{type_.lower()}", type_)
 
-    def constant(self, values: NDArray[Any]) -> str:
-        """The name of an array of constants."""
+    def constant(self, values: NDArray[Any], name: str = "") -> str:
+        """The name of an array of constants; `name` is the tensor's that they are of.
+
+        Raises:
+            Refusal: one of them cannot be written.
+        """
+        if values.dtype.kind in "fi":
+            odd = ~np.isfinite(values) if values.dtype.kind == "f" else abs(values.astype(np.float64)) >= DINT_LIMIT
+            if odd.any():
+                number(values[odd][0], values.dtype, name)
         known = self._written.get(id(values))
         if known is None:
             self._kept.append(values)
@@ -177,11 +188,11 @@ class Writer:
             self.constants[known] = values.reshape(-1)
         return known
 
-    def literal(self, value: Any, dtype: np.dtype[Any]) -> str:
+    def literal(self, value: Any, dtype: np.dtype[Any], name: str = "") -> str:
         """A number in an expression; a constant of its type, if compilers that take literals as LREAL would make another of it."""
         if dtype == np.float64 and beyond(value):
             return self._product(float(value))
-        text = number(value, dtype)
+        text = number(value, dtype, name)
         if dtype.kind == "f" and float(text) != float(value):
             known = next((n for n, c in self.constants.items() if not c.ndim and c.dtype == dtype and c == value), None)
             if known is None:
@@ -220,11 +231,12 @@ class Writer:
         if value is not None:
             flat = value.reshape(-1)
             if flat.size == 1 or index.isdigit():
-                return self.literal(flat[0 if flat.size == 1 else int(index)], value.dtype)
-            return f"{self.constant(value)}[{index}]"
+                return self.literal(flat[0 if flat.size == 1 else int(index)], value.dtype, buffer.name)
+            return f"{self.constant(value, buffer.name)}[{index}]"
         type_ = type_of(buffer.dtype)
         if self.types.setdefault(storage, type_) != type_:
-            raise Refusal("two of its tensors, of different types, are the same memory", "export the model again")
+            why = f"'{buffer.name}' and another of its tensors, of different types, are the same memory"
+            raise Refusal(why, "export the model again")
         if storage in self.single:
             return self.names[storage]
         if storage not in self.names:

@@ -64,9 +64,26 @@ def test_what_is_asked_for_is_compiled_and_nothing_else(make):
     assert library.function("two")(1) == 3
     assert pieces() == ["one", "three", "two"]
     assert library.exports == {"one": 1, "two": 1, "three": 1}
+    assert library.homes() == {"one": "one_native", "two": "one_native", "three": "other_native"}
     with pytest.raises(KeyError, match="has no 'unknown'; it has one, three, two"):
         library.address("unknown")
     assert not library.is_compiled()
+
+
+def test_objects_are_those_that_were_compiled(make, monkeypatch):
+    """Export by export, and nothing anew; of a module that is there as a whole that object; of the whole library no pieces."""
+    library = make()
+    library.need(("one", "three"))
+    monkeypatch.setenv("RT_ENGINE_COMPILE", "never")
+    again = make()
+    assert sorted(again.pieces(("one", "three"))) == ["one.o", "three.o"]
+    with pytest.raises(NotBuiltError):
+        again.pieces(("two",))
+    monkeypatch.setenv("RT_ENGINE_COMPILE", "needed")
+    Library("parts", ("one_native",), path=again.path).build()
+    assert sorted(make().pieces(("one", "two", "three"))) == ["one_native.o", "three.o"]
+    make().build()
+    assert make().pieces(("one",)) == {}
 
 
 def test_another_process_finds_the_pieces_and_a_damaged_one_is_made_again(make, monkeypatch):

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from plc_bindings.c.export import ALWAYS, Kernels, export, kernels, known_features
 from rt_engine.program.rtp_file import write
+from rt_native import version
 from rt_native.archive import archive
 from rt_native.errors import UnsupportedCpu
 from rt_native.levels import LEVELS, level
@@ -67,6 +68,34 @@ def test_the_built_library_gives_pythons_bits(built, exported, kind, tmp_path):
     flags = (f"-I{exported / 'include'}", built / "librt_engine.so", f"-Wl,-rpath,{built}")
     run("gcc", "-std=c11", HERE / "run_model.c", *flags, "-o", tmp_path / "run")
     same_bits([tmp_path / "run"], model, tmp_path / "m.rtp", tmp_path)
+
+
+USER = """
+cmake_minimum_required(VERSION 3.13)
+project(mine C)
+find_package(rt_engine 0.1 REQUIRED)
+foreach(library rt_engine rt_engine_static)
+  add_executable(with_${library} main.c)
+  target_link_libraries(with_${library} rt_engine::${library})
+endforeach()
+"""
+
+
+@pytest.mark.peer("cmake", "gcc", "pkg-config")
+def test_the_installed_library_is_found(built, tmp_path):
+    """By find_package, shared and static, and by pkg-config; also after the folder was moved."""
+    run("cmake", "--install", built, "--prefix", tmp_path / "first")
+    place = (tmp_path / "first").rename(tmp_path / "place")
+    (tmp_path / "CMakeLists.txt").write_text(USER)
+    (tmp_path / "main.c").write_text(
+        "#include <rt_engine.h>\n#include <stdio.h>\nint main(void) { puts(rte_version()); return 0; }\n"
+    )
+    run("cmake", "-S", tmp_path, "-B", tmp_path / "b", f"-DCMAKE_PREFIX_PATH={place}")
+    run("cmake", "--build", tmp_path / "b")
+    flags = run("env", f"PKG_CONFIG_PATH={place}/lib/pkgconfig", "pkg-config", "--cflags", "--libs", "rt_engine").stdout
+    run("gcc", tmp_path / "main.c", *flags.split(), f"-Wl,-rpath,{place}/lib", "-o", tmp_path / "b" / "with_pkg_config")
+    for program in ("with_rt_engine", "with_rt_engine_static", "with_pkg_config"):
+        assert run(tmp_path / "b" / program).stdout.strip() == version.TEXT
 
 
 @pytest.mark.parametrize(

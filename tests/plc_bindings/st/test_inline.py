@@ -248,6 +248,21 @@ def test_literals_of_lreal_read_back_as_the_same_number(value):
     assert float(text) == (value if normal else 0) and re.fullmatch(r"-?\d+\.\d+(E-?\d+)?", text)
 
 
+@pytest.mark.parametrize(
+    ("constant", "why"),
+    [
+        (np.array([[1.0, np.inf, 2.0]], F32), "one of its constants of 'offsets' is inf"),
+        (np.array(np.nan, F32), "one of its constants of 'offsets' is nan"),
+    ],
+)
+def test_a_constant_that_cannot_be_written_is_named(constant, why):
+    """Node, tensor, value."""
+    nodes = [helper.make_node("Max", ["x", "offsets"], ["y"], name="highest")]
+    model = graph(nodes, {"x": [1, 3]}, {"y": [1, 3]}, offsets=constant)
+    with pytest.raises(ExportError, match=rf"highest \(Max\): {why}"):
+        inline_block(model)
+
+
 _LIMITS = np.finfo(np.float64)
 
 

@@ -96,7 +96,9 @@ def test_a_prefix_is_in_all_names(tmp_path):
 
 
 def test_a_type_that_no_plc_has_is_refused(tmp_path):
-    with pytest.raises(UnpackableError, match="float16, which no PLC has; export the model with float32"):
+    with pytest.raises(
+        UnpackableError, match="model 'm', tensor 'x' is float16, which no PLC has; export the model with float32"
+    ):
         project("cell", {"m": through(tmp_path, type_=TensorProto.FLOAT16)})
 
 
