@@ -11,6 +11,7 @@ from typing import Final, Literal
 from scheduler.groups import cores as cores_of_group
 from scheduler.rights import Grant
 from station.machine.card import Card
+from station.machine.container import engine
 
 Level = Literal["ok", "warn", "bad"]
 
@@ -144,15 +145,18 @@ class Computer:
         return frozenset(found[1].split()) if found else frozenset()
 
     @property
+    def engine(self) -> str:
+        """What runs this process in a container, as `station.machine.container` names it; "": none does."""
+        return engine(self.read, self.exists)
+
+    @property
     def in_container(self) -> bool:
         """Is this process in a container?"""
-        return any(map(self.exists, ("/.dockerenv", "/run/.containerenv"))) or bool(
-            re.search(r"docker|kubepods|lxc|containerd", self.read("/proc/1/cgroup") or "")
-        )
+        return bool(self.engine)
 
-    def has_capability(self, bit: int) -> bool:
-        """Does this process hold a capability?"""
-        found = re.search(r"^CapEff:\s*([0-9a-f]+)", self.read("/proc/self/status") or "", re.MULTILINE)
+    def has_capability(self, bit: int, which: str = "CapEff") -> bool:
+        """Does this process hold a capability? Of another set than the effective one: `CapBnd`, what it could be given."""
+        found = re.search(rf"^{which}:\s*([0-9a-f]+)", self.read("/proc/self/status") or "", re.MULTILINE)
         return found is not None and bool(int(found[1], 16) >> bit & 1)
 
     def soft_limit(self, name: str) -> float:

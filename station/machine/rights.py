@@ -7,13 +7,19 @@ from collections.abc import Iterable
 
 from scheduler.rights import CONTAINER_OPTIONS, LIMITS_COMMAND, MEMORY_HOW, PRIORITY_HOW, Grant
 from station.machine.computer import Computer, Fact
+from station.machine.container import PODMAN
 
 
 def rights_fix(machine: Computer) -> str:
     """The command that gives real-time priority and locked memory, here."""
     if machine.in_container:
-        return f"docker run {CONTAINER_OPTIONS} ..."
+        return f"{runner(machine)} {CONTAINER_OPTIONS} ..."
     return f"{LIMITS_COMMAND}   # then log in again: ulimit -r must print 99"
+
+
+def runner(machine: Computer) -> str:
+    """The command that starts a container of the kind that we are in."""
+    return "podman run" if machine.engine == PODMAN else "docker run"
 
 
 def merged(grants: Iterable[Grant]) -> tuple[Grant, ...]:

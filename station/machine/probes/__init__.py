@@ -60,7 +60,7 @@ def _facts(probe: Probe, machine: Computer) -> list[Fact]:
 
 def _where_it_works(fact: Fact, m: Computer) -> Fact:
     """In a container nothing of the system can be changed: only its host can."""
-    if not fact.fix or not m.in_container or fact.fix.startswith("docker"):
+    if not fact.fix or not m.in_container or fact.fix.startswith(("docker", "podman", "kubectl")):
         return fact
     return replace(fact, fix=f"{ON_HOST}{fact.fix}")
 

@@ -43,7 +43,7 @@ SHORT = [
     ("container", CONTAINER, {"kernel": "warn", "isolated cores": "warn", "irqbalance": "warn", "hyper-threads": "warn",
                               "idle states": "bad", "frequency governor": "bad", "turbo": "warn", "lockup watchdog": "warn",
                               "compaction": "warn", "microcode": "warn", "real-time priority": "bad", "locked memory": "bad",
-                              "CPU quota": "bad"}),
+                              "CPU quota": "bad", "container options": "bad"}),
     ("virtual", VIRTUAL, {"hypervisor": "warn", "kernel": "warn", "kernel parameter": "warn", "isolated cores": "warn",
                           "lockup watchdog": "warn", "compaction": "warn"}),
 ]  # fmt: skip
