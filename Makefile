@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: demo develop test lint format bench conformance install lock wheels clean help
+.PHONY: demo develop test lint format bench conformance install lock wheels deb image clean help
 
 help:            ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -36,6 +36,13 @@ conformance: $(VENV)/test.done  ## ONNX's backend suite: what we pass, what ONNX
 
 wheels: $(VENV)/test.done  ## A wheel for each kind of machine in dist, with the native libraries of all its levels (needs ld: binutils)
 	$(BIN)/python -m station.wheels
+
+deb: $(VENV)/run.done  ## The Debian package in dist, of the newest wheel of make wheels that is there (needs dpkg-deb)
+	$(BIN)/python packaging/deb.py
+
+image:           ## The container image rt-engine, of WHEEL=dist/NAME.whl or of the sources (needs buildah, podman or docker)
+	$(BUILDER) -t rt-engine $(if $(WHEEL),--build-arg WHEEL=$(WHEEL)) $(BUILD_OPTIONS) -f Containerfile .
+BUILDER ?= $(firstword $(foreach tool,buildah podman docker,$(if $(shell command -v $(tool)),$(tool)))) build
 
 lock:            ## Renew requirements/*.txt from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml $(LOCK) -o requirements/run.txt

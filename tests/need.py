@@ -20,6 +20,7 @@ PROGRAMS: Final = {
     "chromium": "chromium",
     "cmake": "cmake make",
     "cyclictest": "rt-tests",
+    "dpkg-deb": "dpkg",
     "g++": "g++",
     "gcc": "gcc libc6-dev",
     "ip": "iproute2",

@@ -58,6 +58,7 @@ def install(
             return
         if root is None:
             _require_systemd()
+            _require_common(made)
         for path, text in made.files().items():
             _write(_below(root, path), text)
             say(console, f"wrote {_below(root, path)}")
@@ -173,6 +174,43 @@ def _require_systemd() -> None:
         raise ServiceError("no systemd runs here; --root DIR writes the files for another system, --dry-run shows them")
     if os.geteuid() != 0:
         raise ServiceError(f"only root can do that: sudo {_program()} service ...")
+
+
+def _require_common(made: Service) -> None:
+    """Compiled libraries of a wheel are root's, or the service's user's: another's are not run."""
+    from rt_native import shipped
+
+    try:
+        owner = shipped.FOLDER.stat().st_uid
+    except OSError:  # a clone: kernels are compiled by the service's user
+        return
+    if owner not in (0, _number_of(made.user)):
+        raise ServiceError(
+            f"{made.program} was installed by {_name_of(owner)}, and {made.user} runs no code that {_name_of(owner)} could change. "
+            "Install it as root, where all can read it:\n"
+            "  sudo python3 -m venv /opt/rt-engine\n"
+            "  sudo /opt/rt-engine/bin/pip install THE-WHEEL\n"
+            f"  sudo /opt/rt-engine/bin/rt-engine service install {shlex.quote(str(made.file))}\n"
+            f"or take the Debian package; or run it as this user: --user {_name_of(owner)}"
+        )
+
+
+def _number_of(user: str) -> int:
+    import pwd
+
+    try:
+        return pwd.getpwnam(user).pw_uid
+    except KeyError:  # made later
+        return -1
+
+
+def _name_of(number: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
 
 
 def _below(root: Path | None, path: Path) -> Path:

@@ -3,6 +3,7 @@
 /etc/systemd/system/rt-engine-NAME.service      who runs what, with which rights; one for each station
 /etc/sysusers.d/rt-engine.conf                  user and group rt-engine            } shared by
 /etc/udev/rules.d/70-rt-engine.rules            /dev/cpu_dma_latency for the group  } all stations
+/usr/lib/systemd/system/rt-engine.service       the same of a Debian package, for one station (packaging/deb.py)
 /run/rt-engine-NAME, /var/lib/rt-engine/NAME    made by systemd: control socket; reports where the station's folder is closed
 /var/cache/rt-engine/USER                       compiled kernels: filled when it is installed, only read by the service
 """
@@ -22,19 +23,23 @@ UNITS: Final = Path("/etc/systemd/system")
 SYSUSERS: Final = Path("/etc/sysusers.d/rt-engine.conf")
 UDEV_RULE: Final = Path("/etc/udev/rules.d/70-rt-engine.rules")
 CACHE: Final = Path("/var/cache/rt-engine")
+STATE: Final = Path("/var/lib/rt-engine")
+PACKAGED: Final = "rt-engine.service"
+"""The unit of a package of the system, which has one station, /etc/rt-engine/station.toml."""
 WANTED_BY: Final = "multi-user.target"
 FINAL: Final = (ExitCode.USAGE, ExitCode.BAD_FILE, ExitCode.NOT_RUNNING, ExitCode.NO_KERNELS)
 """Exit codes after which to start again does not help."""
 
+AWAKE: Final = f'KERNEL=="cpu_dma_latency", SUBSYSTEM=="misc", GROUP="{USER}", MODE="0660"\n'
+"""The rule of udev by which stations keep the cores out of deep sleep."""
 SHARED: Final = {
     SYSUSERS: f'# Written by rt-engine service install.\nu {USER} - "rt-engine stations" /\n',
-    UDEV_RULE: "# Written by rt-engine service install: stations keep the cores out of deep sleep.\n"
-    f'KERNEL=="cpu_dma_latency", SUBSYSTEM=="misc", GROUP="{USER}", MODE="0660"\n',
+    UDEV_RULE: f"# Written by rt-engine service install: stations keep the cores out of deep sleep.\n{AWAKE}",
 }
 """Files of all stations."""
 
 _TEXT: Final = """\
-# Written by rt-engine service install, which overwrites it. For changes of your own: systemctl edit {unit}
+# {origin}. For changes of your own: systemctl edit {unit}
 [Unit]
 Description=rt-engine station {station}
 After=network-online.target
@@ -53,7 +58,7 @@ ExecStart={program} run {file}
 Environment=RT_ENGINE_COMPILE=never
 CacheDirectory=rt-engine/{user}
 StateDirectory=rt-engine/{station}
-RuntimeDirectory=rt-engine-{station}
+RuntimeDirectory={runtime}
 RuntimeDirectoryMode=0700
 TimeoutStartSec=300
 # SIGTERM: outputs safe, safe values written, report written; the same when a task or the station itself hangs
@@ -91,6 +96,8 @@ class Service:
     has_low_ports: bool = False
     rights: tuple[str, ...] = ()
     """Capabilities that its links need."""
+    is_packaged: bool = False
+    """Is it the one that a package of the system brings? What its file says is not known then."""
 
     def __post_init__(self) -> None:
         if not str(self.file).isprintable():
@@ -99,7 +106,7 @@ class Service:
     @property
     def unit(self) -> str:
         """The unit's name."""
-        return f"rt-engine-{self.station}.service"
+        return PACKAGED if self.is_packaged else f"rt-engine-{self.station}.service"
 
     @property
     def path(self) -> Path:
@@ -119,18 +126,23 @@ class Service:
     def text(self) -> str:
         """The unit."""
         low = ("CAP_NET_BIND_SERVICE",) if self.has_low_ports else ()
+        writes = STATE / self.station if self.is_packaged else self.file.parent  # a package's /etc is root's
         capabilities = dict.fromkeys(("CAP_SYS_NICE", "CAP_IPC_LOCK", *low, *self.rights))
         return _TEXT.format(
             unit=self.unit,
+            origin="Of the package rt-engine"
+            if self.is_packaged
+            else "Written by rt-engine service install, which overwrites it",
             station=self.station,
+            runtime=self.unit.removesuffix(".service"),
             user=self.user,
             groups=" ".join(dict.fromkeys((USER, *self.groups))),
-            folder=str(self.file.parent).replace("%", "%%"),
+            folder=str(writes).replace("%", "%%"),
             program=_word(self.program),
             file=_word(self.file).replace("$", "$$"),
             final=" ".join(str(int(code)) for code in FINAL),
             capabilities=" ".join(capabilities),
-            writes=_word(self.file.parent),
+            writes=_word(writes),
             wanted_by=WANTED_BY,
         )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from scheduler import groups
-from station.machine.computer import Computer, Fact
+from station.machine.computer import Computer, Fact, Level
 from station.machine.container import KUBERNETES, is_rootless
 from station.machine.probes.allowed import CAP_IPC_LOCK, CAP_SYS_NICE
 from station.machine.rights import runner
@@ -52,7 +52,7 @@ def options(m: Computer) -> Iterator[Fact]:
             "container options", "ok", "none missing", "priority, memory, time, core and filter are as a task needs"
         )
         return
-    level = "warn" if {one.what for one in missing} <= {"sleep of cores"} else "bad"
+    level: Level = "warn" if {one.what for one in missing} <= {"sleep of cores"} else "bad"
     meaning = f"in a compose file: {'; '.join(dict.fromkeys(one.compose for one in missing))}{_remark(m)}"
     fix = f"{runner(m)} {' '.join(dict.fromkeys(one.option for one in missing))} ..."
     if m.engine == KUBERNETES:

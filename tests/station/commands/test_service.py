@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from station.cli import app
 from station.commands import service
-from station.errors import ExitCode
+from station.errors import ExitCode, ServiceError
+from station.file.reading import read_station
 from station.machine.service import SYSUSERS, UDEV_RULE
 from tests import ROOT
 from tests.station.stations import DEVICE, STATION, write_station
@@ -33,6 +34,24 @@ def root(tmp_path):
     write_station(tmp_path)
     (tmp_path / "system").mkdir()
     return tmp_path / "system"
+
+
+def test_a_users_wheel_is_not_run_by_another(root, tmp_path, monkeypatch):
+    """The words lead to root's own install; a wheel of root, of that user, and a clone are fine."""
+    from rt_native import shipped
+
+    made = service._service(tmp_path / "station.toml", read_station(tmp_path / "station.toml").config, "rt-engine")
+    folder = tmp_path / "libraries"
+    monkeypatch.setattr(shipped, "FOLDER", folder)
+    service._require_common(made)
+    folder.mkdir()
+    monkeypatch.setattr(Path, "stat", lambda path, **_: os.stat_result((0o40755, 0, 0, 1, 4321, 0, 0, 0, 0, 0)))
+    with pytest.raises(
+        ServiceError, match=r"(?s)installed by 4321, .*sudo python3 -m venv /opt/rt-engine.*--user 4321"
+    ):
+        service._require_common(made)
+    monkeypatch.setattr(service, "_number_of", lambda user: 4321)
+    service._require_common(made)
 
 
 def files(root):

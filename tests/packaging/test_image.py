@@ -1,0 +1,64 @@
+"""Containerfile and compose file: what goes in, who runs it, what it may write."""
+
+import re
+import subprocess
+import tomllib
+
+from tests import ROOT
+
+CONTAINERFILE = (ROOT / "Containerfile").read_text()
+IGNORED = (ROOT / ".dockerignore").read_text().split()
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def test_every_package_and_nothing_else_is_built_from():
+    """What setuptools takes is copied; what is copied is let in; the rest, keys and stores among it, stays out."""
+    packages = {name.rstrip("*") for name in PROJECT["tool"]["setuptools"]["packages"]["find"]["include"]}
+    copied = {word for line in re.findall(r"^COPY (?!--)(.*) \S+$", CONTAINERFILE, re.M) for word in line.split()}
+    assert packages <= copied
+    assert IGNORED[0] == "*"
+    let_in = {word[1:] for word in IGNORED if word.startswith("!")}
+    assert {word.partition("/")[0].rstrip("*") for word in copied} == let_in
+
+
+def test_the_last_stage_is_a_users_and_holds_nothing_but_the_tree():
+    """No shell form: there is no shell; process 1 is tini; a health check; SIGTERM."""
+    last = CONTAINERFILE.rpartition("\nFROM ")[2]
+    assert last.startswith("scratch\n")
+    assert "\nRUN" not in last
+    assert "\nUSER 10001:10001\n" in last
+    for word in ("ENTRYPOINT", "CMD", "HEALTHCHECK .* CMD"):
+        assert re.search(rf'^{word} \["', last, re.M), word
+    assert "STOPSIGNAL SIGTERM" in last
+    assert '"/usr/bin/tini", "--"' in last
+    assert "10001" in (ROOT / "packaging/root.sh").read_text()
+
+
+def test_the_root_is_made_by_a_script_that_sh_understands():
+    subprocess.run(["sh", "-n", ROOT / "packaging/root.sh"], check=True)
+
+
+def test_no_file_names_where_packages_come_from():
+    """Neither pip's index nor Debian's mirror: build arguments, and what the base image says."""
+    files = [
+        ROOT / "Containerfile",
+        ROOT / "compose.yaml",
+        *(p for p in (ROOT / "packaging").rglob("*") if p.is_file()),
+    ]
+    named = [
+        path.name for path in files if path.suffix != ".pyc" and re.search(r"://(?!www\.debian\.org)", path.read_text())
+    ]
+    assert named == []
+
+
+def test_compose_gives_what_doctor_asks_for():
+    """Limits rather than capabilities; one volume, a root that is read only."""
+    text = (ROOT / "compose.yaml").read_text()
+    for words in (
+        "ulimits: {rtprio: 99, memlock: -1}",
+        "read_only: true",
+        "cap_drop: [ALL]",
+        "tmpfs: [/tmp]",
+        "no-new-privileges",
+    ):
+        assert words in text
