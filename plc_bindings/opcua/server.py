@@ -25,7 +25,8 @@ from plc_bindings.opcua.reading import Reading
 from plc_bindings.security.access import Access
 from plc_bindings.security.updates import Updates
 
-NICE: Final = 10
+NICE: Final = 0
+"""No further back than others: whoever holds the interpreter and gets no processor keeps all threads of Python waiting."""
 LOOK_S: Final = 1.0
 
 

@@ -61,6 +61,14 @@ def test_what_is_no_value_of_the_type_is_refused(variant):
         Codec.of(Leaf("", SCALARS["float32"], 0)).decode(variant)
 
 
+@pytest.mark.parametrize("values", [[1.0], [1.0, 2.0, 3.0, 4.0], [], None, [1.0, None, 3.0]])
+def test_an_array_has_its_length(values):
+    codec = Codec.of(Leaf("", Array(SCALARS["float32"], 3), 0))
+    with pytest.raises(NotAValueError):
+        codec.decode(ua.Variant(values, ua.VariantType.Float, is_array=True))
+    assert codec.decode(ua.Variant([1.0, 2.0, 3.0], ua.VariantType.Float)) == struct.pack("<3f", 1, 2, 3)
+
+
 def test_numbers_with_names_are_an_int32():
     codec = Codec.of(Leaf("", SCALARS["uint16"], 0, names=counted("idle", "running")))
     variant = variant_from_binary(Buffer(codec.encode(b"\1\0")))
