@@ -167,7 +167,8 @@ class Broker:
             raise BrokerError(f"{self.options.address}: not connected")
         try:
             await client.publish(message.topic, message.payload, message.qos, message.retain, timeout=ANSWER_S)
-        except (self._aiomqtt.MqttError, OSError, ValueError) as error:
+            _check(client)
+        except (BrokerError, self._aiomqtt.MqttError, OSError, ValueError) as error:
             raise BrokerError(f"{self.options.address}: {_why(error)}") from error
         self.counts.sent += 1
         self.counts.sent_bytes += len(message.payload)
@@ -185,7 +186,8 @@ class Broker:
             raise BrokerError(f"{self.options.address}: not connected")
         try:
             await client.unsubscribe("rt-engine/confirm", timeout=ANSWER_S)
-        except (self._aiomqtt.MqttError, OSError) as error:
+            _check(client)
+        except (BrokerError, self._aiomqtt.MqttError, OSError) as error:
             raise BrokerError(f"{self.options.address}: {_why(error)}") from error
 
     def leave(self, why: str) -> None:
@@ -299,7 +301,7 @@ def _limits(options: BrokerOptions) -> Any:
 
 
 def _guard(client: Client, most_bytes: int) -> None:
-    """No packet is longer, whatever its length says: paho would take 256 MB. And an end before CONNACK is seen: aiomqtt waits."""
+    """No packet is longer, whatever its length says: paho would take 256 MB. And an end is seen at once: aiomqtt waits for answers."""
     paho: Any = client._client
     receive: Callable[[int], bytes] = paho._sock_recv
     said: Callable[..., None] = client._on_disconnect
@@ -321,6 +323,21 @@ def _guard(client: Client, most_bytes: int) -> None:
     paho.connect_timeout = ANSWER_S / 2
     paho._sock_recv = bounded
     paho.on_disconnect = ended
+    client._disconnected.add_done_callback(lambda _: _release(client))
+
+
+def _release(client: Client) -> None:
+    """Who waits for an answer waits no longer; `_check` tells him why."""
+    for event in (*client._pending_publishes.values(), *client._pending_unsubscribes.values()):
+        event.set()
+    for granted in client._pending_subscribes.values():
+        if not granted.done():
+            granted.set_exception(BrokerError("the connection ended"))
+
+
+def _check(client: Client) -> None:
+    if client._disconnected.done():
+        raise BrokerError(f"the connection ended: {_why(client._disconnected.exception() or OSError('closed'))}")
 
 
 async def _entered(client: Client) -> None:

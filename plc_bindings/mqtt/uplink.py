@@ -30,7 +30,7 @@ from plc_bindings.security.access import Client
 from plc_bindings.security.access import Record as Audit
 
 BATCH: Final = 64
-"""Records that are on their way at once."""
+"""Records that are sent at once."""
 CONFIRM_S: Final = 0.5
 """So often the broker is asked whether it has what it does not acknowledge."""
 NS: Final = 1_000_000_000
@@ -77,6 +77,7 @@ class Uplink:
         """The connection over which we were born; 0: none."""
         self._live_from = 0
         """Number of the first record that is newer than the births."""
+        self._batch = 1
         self._refreshed_s = 0.0
 
     def _made(self, options: MqttOptions) -> Payload:
@@ -151,7 +152,7 @@ class Uplink:
                 await asyncio.sleep(0)
             self.births += 1
             if not self.is_born:
-                self._live_from = self.store.end
+                self._live_from, self._batch = self.store.end, 1
                 self._born_over = self.broker.counts.connects
         self._new.set()
 
@@ -164,10 +165,15 @@ class Uplink:
                     continue
 
     async def _send_some(self) -> bool:
-        """Records of the store; False when there was none."""
+        """Records of the store; False when there was none.
+
+        Of history one first, then twice as many each time, and on only when the broker has them: one that ends each connection soon
+        gets it all the same.
+        """
         async with self._speaking:
             number = self.store.next
-            records = self.store.take(BATCH)
+            is_old = number < self._live_from
+            records = self.store.take(self._batch if is_old else BATCH)
             messages = [
                 message
                 for i, record in enumerate(records, number)
@@ -176,11 +182,14 @@ class Uplink:
             end = self.store.next
             try:
                 await asyncio.gather(*map(self.broker.publish, messages))
+                if self._payload.qos:
+                    self.store.confirm(end)
+                elif is_old:
+                    await self._settle()
             except BrokerError as error:
                 self.broker.leave(str(error))
                 raise
-            if self._payload.qos:
-                self.store.confirm(end)
+            self._batch = min(2 * self._batch, BATCH)
         return bool(records)
 
     async def _confirm(self) -> None:
