@@ -64,7 +64,7 @@ class Asker:
             data += self._socket.recv(1 << 20)
         head = data[:end].lower()
         assert head.startswith(b"http/1.1 200"), data[:500]
-        at = head.index(b"content-length:") + 15
+        at = head.index(b"\ncontent-length:") + 16
         wanted = end + 4 + int(head[at:].split(b"\r\n")[0])
         got = len(data)
         while got < wanted:
