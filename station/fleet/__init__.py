@@ -10,7 +10,8 @@
 | `sealed.py`, `documents.py` | signed texts; what they say |
 | `agent.py` | a station's side, pure: events in, events out |
 | `driver.py`, `plant.py` | the agent in a thread of a station: broker, disk, files; what it asks of the station |
-| `artifacts.py`, `oci.py` | files by their hash, over HTTPS or from a registry |
+| `known.py`, `show.py` | what a commander knows, and how it is shown |
+| `artifacts.py`, `web.py`, `oci.py` | files by their hash, over HTTPS or from a registry |
 | `rollout.py` | which stations are next, and whether one gives reason to stop; pure |
-| `commander.py` | a rollout, carried out |
+| `file.py`, `begin.py`, `commander.py` | a fleet file, what a rollout brings, and it carried out |
 """

@@ -26,6 +26,7 @@ from plc_bindings.security.signing import PublicKey
 from station.errors import RolloutError
 from station.fleet.documents import TERM, Desired, Present, Topics, Word
 from station.fleet.events import Note
+from station.fleet.kept_up import keep_up
 from station.fleet.known import COMMANDERS, Fleet, Journaled
 from station.fleet.rollout import (
     OPEN,
@@ -44,6 +45,7 @@ from station.store.files import FOLDER_MODE, replace_file
 from station.store.journal import Journal, read
 
 LOOK_S: Final = 0.5
+STOP_S: Final = 3.0
 QUIET_S: Final = 0.7
 SURE_S: Final = 3.0
 """Behind our own mark: so long nothing new must have come until all that is retained is here; it is after so long in any case."""
@@ -115,7 +117,9 @@ class Session:
         self._again: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Session:
-        self._running = asyncio.create_task(self.broker.run())
+        self._running = asyncio.create_task(
+            keep_up(self.broker, lambda why: self.log.record("commander", "broker", why))
+        )
         try:
             await self._settled()
         except BaseException:
@@ -125,11 +129,11 @@ class Session:
 
     async def __aexit__(self, *exc_info: object) -> None:
         self._keep_pins()
-        for task in (self._again, self._running):
-            if task is not None:
-                task.cancel()
-                with suppress(asyncio.CancelledError, BrokerError):
-                    await task
+        tasks = [task for task in (self._again, self._running) if task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=STOP_S)
 
     async def publish(self, topic: str, payload: bytes) -> None:
         """Retained and acknowledged; as often as it takes, for as long as the broker is away."""

@@ -28,6 +28,7 @@ from station.fleet.agent import Agent, Self
 from station.fleet.artifacts import Shelf
 from station.fleet.documents import Topics, Wanted
 from station.fleet.events import Apply, Fetch, Keep, Memory, Note, Out, Publish
+from station.fleet.kept_up import keep_up
 from station.fleet.plant import Plant
 from station.fleet.sealed import ForgedError, load_signer
 from station.fleet.web import ArtifactError, Login, Web
@@ -137,21 +138,12 @@ class Runner:
         finally:
             for task in (*lives, *self._beside):
                 task.cancel()
-            await asyncio.gather(*lives, *self._beside, return_exceptions=True)
+            await asyncio.wait((*lives, *self._beside), timeout=STOP_S)  # a library that hangs is left
 
     async def _session(self) -> None:
         while not self._agent.has_begun:  # the broker is told which boot this is
             await asyncio.sleep(0.01)
-        while True:  # whatever the library beneath may raise: a station is never without its agent
-            try:
-                await self.broker.run()
-            except asyncio.CancelledError:
-                task = asyncio.current_task()
-                if task is None or task.cancelling():
-                    raise
-            except Exception as error:
-                self._record("fleet", "broker", f"refused: an error in rt-engine, the session begins anew: {error!r}")
-            await asyncio.sleep(self.broker.options.retry_s)
+        await keep_up(self.broker, lambda why: self._record("fleet", "broker", f"refused: {why}"))
 
     # --- events -------------------------------------------------------------------------------------------------------
 

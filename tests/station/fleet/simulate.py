@@ -138,7 +138,7 @@ def commander_process(port, folder, version, serial):
     options = CommandOptions(
         BrokerOptions("127.0.0.1", port, retry_s=0.3, retry_most_s=2), Path(folder), COMMANDER, "simulation"
     )
-    wish = {"id": version, "term": 0, "soak_s": 3, "patience_s": 600}
+    wish = {"id": version, "term": 0, "soak_s": 2, "patience_s": 600}
     begin = begun(Plan(slots={"policy": wanted(version, serial)}, **wish)) if serial else gone_on
     plan = asyncio.run(command(options, Log(), begin))
     print(f"    commander, term {plan.term}: {plan.state.value}, {plan.why}", flush=True)
