@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from plc_bindings.opcua.engine import Engine
 
 CHUNK_BYTES: Final = 65535
-HELLO_S: Final = 10.0
+HELLO_S: Final = 20.0
 """From connecting to a session that is activated."""
 FETCH_S: Final = 10.0
 """Answers that are not fetched for so long end a connection."""

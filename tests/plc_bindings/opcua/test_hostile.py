@@ -194,7 +194,7 @@ def connection(lines, **limits):
 
 
 def test_who_stands_still_is_disconnected():
-    """Without a session after ten seconds; with answers that are not fetched."""
+    """Without a session for too long; with answers that are not fetched."""
 
     async def work():
         lines = []
