@@ -21,13 +21,12 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
 from plc_bindings.errors import BindingError
 
-if TYPE_CHECKING:
-    from aiomqtt import Client
-
+Client = Any
+"""aiomqtt's, which is imported by who uses it."""
 INSTALL: Final = 'pip install "rt-engine[mqtt]"'
 ANSWER_S: Final = 5.0
 """For each step: CONNACK, SUBACK, PUBACK. Half of it for TCP, and for TLS: a program that ends waits for them."""
