@@ -26,7 +26,7 @@ def problems(tmp_path, keys):
 
 
 def test_what_fits_together_is_good(tmp_path):
-    more = 'labels = { line = "4" }\nreaction = "5 ms"\ntopic = "plant/rt-engine"\nca_file = "station.toml"\n'
+    more = 'labels = { line = "4" }\nreaction = "5 ms"\ntopic = "plant/rt-engine"\n'
     assert problems(tmp_path, GOOD + more) == []
 
 
