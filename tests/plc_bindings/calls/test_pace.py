@@ -7,8 +7,9 @@ import pytest
 
 import rt_engine
 from benchmarks.models import mlp
+from plc_bindings.calls.caller import ModelCaller
 from plc_bindings.calls.pace import SLOW_S, Paces
-from plc_bindings.calls.predict import RESULT, Predictor, _Caller
+from plc_bindings.calls.predict import RESULT, Predictor
 from plc_bindings.data.models import Models
 from rt_engine import ModelSlot
 from scheduler.status import TaskStatus
@@ -39,14 +40,14 @@ def test_a_batch_counts_as_so_many_calls():
 @pytest.mark.parametrize(("long_calls", "is_slow"), [((2,), True), ((1, 2), True), ((0, 1), False)])
 def test_the_newest_call_counts(models, monkeypatch, long_calls, is_slow):
     """A fast one makes a model fast again."""
-    run, number = _Caller.call, iter(range(3))
+    run, number = ModelCaller.call, iter(range(3))
 
     def long(*arguments):
         if next(number) in long_calls:
             time.sleep(5 * SLOW_S)
         return run(*arguments)
 
-    monkeypatch.setattr(_Caller, "call", long)
+    monkeypatch.setattr(ModelCaller, "call", long)
     predictor = Predictor(models)
     for _ in range(3):
         predictor.call(1, INPUTS)
@@ -55,20 +56,20 @@ def test_the_newest_call_counts(models, monkeypatch, long_calls, is_slow):
 
 def test_a_call_that_ends_with_a_status_counts_too(models, monkeypatch):
     """A model that always fails is not unknown for ever."""
-    monkeypatch.setattr(_Caller, "call", lambda *_: int(TaskStatus.STEP_FAILED))
+    monkeypatch.setattr(ModelCaller, "call", lambda *_: int(TaskStatus.STEP_FAILED))
     predictor = Predictor(models)
     assert RESULT.unpack(predictor.call(1, INPUTS * 3)) == (TaskStatus.STEP_FAILED, 1)
     assert not predictor.is_slow(models.all[0])
 
 
 def test_a_batch_is_measured_as_one_call_of_each(models, monkeypatch):
-    run = _Caller.call
+    run = ModelCaller.call
 
     def long(*arguments):
         time.sleep(SLOW_S / 10)
         return run(*arguments)
 
-    monkeypatch.setattr(_Caller, "call", long)
+    monkeypatch.setattr(ModelCaller, "call", long)
     predictor = Predictor(models)
     for _ in range(2):
         predictor.call(1, INPUTS * 20)
