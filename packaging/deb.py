@@ -31,7 +31,7 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 FILE = Path("/etc/rt-engine/station.toml")
 NAME = "station"
 """Of the station in that file, as the unit says it."""
-WHO = "rt-engine <rt-engine@localhost>"
+WHO = f"{os.environ.get('DEBFULLNAME', 'rt-engine')} <{os.environ.get('DEBEMAIL', 'rt-engine@localhost')}>"
 EPOCH = 315532800
 """1980-01-01, where nobody gives a time."""
 
@@ -51,14 +51,17 @@ Description: real-time neural-network inference for machine controllers
  once it is enabled.
 """
 OVERRIDES = {
+    "bogus-mail-host": "who builds a package for others says who he is: $DEBFULLNAME, $DEBEMAIL",
+    "bogus-mail-host-in-debian-changelog": "the same",
     "dir-or-file-in-opt": "packages that are not Debian's belong there (FHS 3.13); images have the same path",
-    "unusual-interpreter": "the interpreter is the one beside the command, with its packages",
-    "package-installs-python-bytecode": "for the one Python that it depends on; who runs it may not write beside it",
-    "embedded-library": "numpy and cryptography come as wheels, with what they were tested with",
-    "unstripped-binary-or-object": "wheels are taken as they are; to strip some breaks them",
-    "shared-library-lacks-prerequisites": "the libraries of native code call libc's functions and name no library",
-    "hardening-no-relro": "wheels are taken as they are",
-    "extra-license-file": "licences of packages lie beside them",
+    "library-not-linked-against-libc": "wheels are taken as they are",
+    "maintainer-script-calls-systemctl": "only where systemd runs; no debhelper is needed to build it",
+    "no-manual-page": "rt-engine --help, docs/",
+    "package-installs-python-pycache-dir": "for the one Python that it depends on; who runs it may not write beside it",
+    "script-not-executable": "files of packages, which nobody runs as scripts",
+    "shared-library-lacks-prerequisites": "native code calls functions of libc, which is there, and names no library",
+    "unstripped-binary-or-object": "wheels are taken as they are: to strip NumPy's libraries breaks them",
+    "unusual-interpreter": "the one beside the command, with its packages; or that of who made a package's file",
 }
 """Tag of lintian -> why it stays."""
 
@@ -122,7 +125,8 @@ def make(wheel: Path, folder: Path) -> Path:
         control(root, ARCHITECTURES[machine])
         for path in (root, *root.rglob("*")):
             if not path.is_symlink():
-                runs = path.is_dir() or path.parent.name == "bin" or path.name in ("postinst", "prerm", "postrm")
+                runs = path.is_dir() or path.parent in (root / "opt/rt-engine/bin", root / "DEBIAN")
+                runs = runs and path.name not in ("control", "conffiles", "md5sums")
                 path.chmod(0o755 if runs else 0o644)
         folder.mkdir(parents=True, exist_ok=True)
         made = folder / f"rt-engine_{TEXT}_{ARCHITECTURES[machine]}.deb"
