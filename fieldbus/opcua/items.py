@@ -26,8 +26,8 @@ from fieldbus.opcua.session import SESSION_S, Session
 from fieldbus.opcua.values import builtin_of, node0, numbers, quality_of, status_name, status_of, type_name
 from fieldbus.tags import Quality, Tag
 
-MOST_NOTIFICATIONS: Final = 1000
-"""In one message: it is parsed in one piece."""
+MOST_NOTIFICATIONS: Final = 0
+"""In one message: no limit. With one, and a single question for messages under way, node-opcua's server tells nothing more."""
 _STATE_HANDLE: Final = 0
 _FIRST_HANDLE: Final = 1
 _AFTER_LAST_SEQUENCE: Final = 1
@@ -97,9 +97,14 @@ class Items:
 
     async def _read(self, tags: Sequence[tuple[Tag, Found]]) -> None:
         """At the start, too: what is told first may come a publishing interval later, or not at all."""
+        asked_ns = time.monotonic_ns()
         values = await self._session.read([(found.node, VALUE, None) for _, found in tags])
         for (tag, found), value in zip(tags, values, strict=True):
             self._take(tag, found, value)
+        if len(tags) == len(
+            self._tags
+        ):  # all of them were so when they were asked for: a server busy with items says nothing
+            self.heard_ns = max(self.heard_ns, asked_ns)
 
     def check(self) -> None:
         """Raises `ConnectionLostError` once there will be no more notifications, `RefusedError` while the server does not run."""
