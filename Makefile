@@ -41,8 +41,10 @@ deb: $(VENV)/run.done  ## The Debian package in dist, of the newest wheel of mak
 	$(BIN)/python packaging/deb.py
 
 image:           ## The container image rt-engine, of WHEEL=dist/NAME.whl or of the sources (needs buildah, podman or docker)
-	$(BUILDER) -t rt-engine $(if $(WHEEL),--build-arg WHEEL=$(WHEEL)) $(BUILD_OPTIONS) -f Containerfile .
+	$(BUILDER) -t rt-engine $(FORMAT) $(if $(WHEEL),--build-arg WHEEL=$(WHEEL)) $(BUILD_OPTIONS) -f Containerfile .
 BUILDER ?= $(firstword $(foreach tool,buildah podman docker,$(if $(shell command -v $(tool)),$(tool)))) build
+# An image in OCI's own format has no health check.
+FORMAT = $(if $(filter docker,$(notdir $(firstword $(BUILDER)))),,--format docker)
 
 lock:            ## Renew requirements/*.txt from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml $(LOCK) -o requirements/run.txt
