@@ -43,7 +43,7 @@ def test_no_piece_is_long():
     assert max(len(piece) for piece in span.pieces()) < 3000
 
 
-@pytest.mark.parametrize("end", ["1,", ",1", "1,,1", "x", "1 1", "tru"])
+@pytest.mark.parametrize("end", ["1,", ",1", "1,,1", "x", "1 1", "tru", f"1{9000 * ' '},"])
 def test_what_is_no_json_is_none_in_pieces_either(end):
     _, spans = read(f'{{"data": [{"0.25," * 20_000}{end}]}}'.encode())
     (span,) = spans.values()
