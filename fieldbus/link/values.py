@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from fieldbus.codec import Codec
@@ -13,7 +14,8 @@ class TagValue:
     """A tag at one moment.
 
     `values`: one number for each element, in engineering units; `raw`: the bytes as they travelled, of all elements, empty
-    where they are not known; `age_ns`: since the values were asked for (an input) or sent (an output), None: never.
+    where they are not known; `age_ns`: since the values were asked for (an input) or sent (an output), None: never; `source_time`:
+    when the device's own source had the value, by its clock, where it says so.
     """
 
     tag: Tag
@@ -21,6 +23,7 @@ class TagValue:
     raw: bytes
     quality: Quality
     age_ns: int | None
+    source_time: datetime | None = None
 
     @property
     def direction(self) -> Literal["in", "out"]:

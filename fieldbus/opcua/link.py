@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from fieldbus.errors import AddressError, ConfigurationError, ConnectionLostError, NoAnswerError, RefusedError
 from fieldbus.link.cyclic import CONNECT_S, TOLD_IN_TIME, CyclicLink
 from fieldbus.link.link import NS
+from fieldbus.link.values import TagValue
 from fieldbus.opcua.address import NodeAddress
 from fieldbus.tags import Quality, Tag
 
@@ -244,6 +246,11 @@ class OpcUaLink(CyclicLink):
 
     def _doubts(self) -> str:
         return _said(self._doubted) or ("" if self._faulty else super()._doubts())
+
+    def _value(self, tag: Tag, inputs: NDArray[np.float64], heard_ns: int) -> TagValue:
+        items = self._items
+        when = items.source_times.get(tag.name) if items is not None else None
+        return replace(super()._value(tag, inputs, heard_ns), source_time=when)
 
     def _quality(self, tag: Tag) -> Quality:
         quality = super()._quality(tag)

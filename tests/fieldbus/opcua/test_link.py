@@ -78,6 +78,13 @@ def test_every_type_arrives_in_its_units(server):
         found = soon(lambda: [v.values for v in link.values() if v.quality == Quality.GOOD])
         soon(lambda: all(v.quality == Quality.GOOD for v in link.values()))
         found = [v.values for v in link.values()]
+        (speed,) = link.values(["speed"])
+        assert (
+            abs(
+                (speed.source_time - server.do(server.nodes["speed"].read_data_value()).SourceTimestamp).total_seconds()
+            )
+            < 1e-3
+        )
     one = [(4.0,), (7.0,), (1.0,), (2.5,), (9.0,), (float(1 << 40),), (2.0,)]
     assert found == [*one, (1.0, 2.0, 3.0, 4.0), (2.0, 3.0), (2.5,), (0.0,)]
 
