@@ -6,12 +6,16 @@
 Both steps run in worker processes. Prints one line per step (`done/total name`) for the progress bar of who started it.
 """
 
+import ctypes
 import hashlib
 import json
 import multiprocessing
 import os
+import signal
 import sys
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import suppress
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
@@ -25,7 +29,21 @@ from rt_native.machine import Target
 _FLAGS = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "nrt": False}
 
 
-def _lower(function: Any, arguments: tuple[Any, ...]) -> tuple[str, str]:
+def leave_out_running() -> None:
+    """Numba is asked for LLVM IR alone.
+
+    It would also optimise each function together with all that it calls, callers again with all of that, and make each ready
+    to be called in this process. Here a module is optimised once, for the target: two thirds of the time, the same code.
+    """
+    from numba.core import codegen
+
+    numba: Any = codegen
+    numba.CPUCodeLibrary._optimize_functions = numba.CPUCodeLibrary._optimize_final_module = lambda *_: None
+    numba.JITCodeLibrary._finalize_specific = numba.JITCPUCodegen.set_env = lambda *_: None
+    numba.JITCodeLibrary.get_pointer_to_function = lambda library, _: library._ensure_finalized() or 0
+
+
+def lowered(function: Any, arguments: tuple[Any, ...]) -> tuple[str, str]:
     """(LLVM IR of everything that the function needs, mangled name)."""
     from numba.core import compiler, types
     from numba.core.registry import cpu_target
@@ -80,9 +98,9 @@ def _internalise(module: Any, keep: set[str]) -> None:
             value.linkage = "internal"
 
 
-def _compile(export: Any, target: Target) -> bytes:
+def compiled(export: Any, target: Target) -> bytes:
     """One exported function as optimised bitcode."""
-    text, mangled = _lower(export.function, export.arguments)
+    text, mangled = lowered(export.function, export.arguments)
     module = llvm.parse_assembly(text)
     wrapper = llvm.parse_assembly(_wrapper(export.name, mangled, export.nargs))
     wrapper.triple, wrapper.data_layout = module.triple, module.data_layout
@@ -93,7 +111,7 @@ def _compile(export: Any, target: Target) -> bytes:
     return bitcode
 
 
-def _emit(name: str, parts: list[bytes], target: Target) -> bytes:
+def emitted(name: str, parts: list[bytes], target: Target) -> bytes:
     """The object file of a module, from the bitcode of its functions."""
     whole = llvm.parse_assembly("")
     whole.name, whole.triple = name, target.triple
@@ -104,28 +122,44 @@ def _emit(name: str, parts: list[bytes], target: Target) -> bytes:
 
 
 _STATE: dict[str, Any] = {}
+_PR_SET_PDEATHSIG = 1
+"""prctl(2)."""
+
+
+def workers() -> ProcessPoolExecutor:
+    """Processes that compile, and end with this one however it ends.
+
+    An executor, not a Pool: a worker that is killed (out of memory) ends the build instead of hanging it.
+    """
+    fork = multiprocessing.get_context("fork")
+    return ProcessPoolExecutor(min(os.cpu_count() or 1, 4), fork, _end_with, (os.getpid(),))
+
+
+def _end_with(parent: int) -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _worker(module: str, index: int) -> bytes | str:
     """Bitcode of one export, or what went wrong: every failure is the builder's to report, with the function's name."""
     export = _STATE["exports"][module][index]
     try:
-        return _compile(export, _STATE["target"])
+        return compiled(export, _STATE["target"])
     except Exception as error:
         return f"{export.name}: {type(error).__name__}: {error}"
 
 
-def build(outputs: dict[str, Path], target: Target) -> None:
-    """Compile each module of `outputs` for `target` to the object file beside it, with a manifest in `.json`."""
+def build(job: dict[str, Any], target: Target) -> None:
+    """Compile each module of a job's `outputs` for `target` to the object file beside it, with a manifest in `.json`."""
+    outputs = outputs_of(job)
     from rt_native.lang import EXPORTS
 
     for name in outputs:
         import_module(name)
     exports = {module: EXPORTS.get(module, []) for module in outputs}
     _STATE.update(exports=exports, target=target)
-    # An executor, not a Pool: a worker that is killed (out of memory) ends the build instead of hanging it.
-    fork = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(min(os.cpu_count() or 1, 4), mp_context=fork) as pool:
+    with workers() as pool:
         parts: dict[str, dict[int, bytes]] = {module: {} for module in outputs}
         jobs: dict[Future[Any], tuple[str, int | None]] = {}
 
@@ -133,7 +167,7 @@ def build(outputs: dict[str, Path], target: Target) -> None:
             ordered = [
                 part for _, part in sorted(parts.pop(module).items())
             ]  # not as they came: the same bytes in every run
-            jobs[pool.submit(_emit, module, ordered, target)] = (module, None)
+            jobs[pool.submit(emitted, module, ordered, target)] = (module, None)
 
         for module, functions in exports.items():
             for index in range(len(functions)):
@@ -142,14 +176,14 @@ def build(outputs: dict[str, Path], target: Target) -> None:
                 submit_emit(module)
         done, total = 0, len(outputs) + sum(map(len, exports.values()))
         while jobs:
-            for job in wait(jobs, return_when=FIRST_COMPLETED).done:
-                module, part = jobs.pop(job)
-                result = job.result()
+            for ended in wait(jobs, return_when=FIRST_COMPLETED).done:
+                module, part = jobs.pop(ended)
+                result = ended.result()
                 if isinstance(result, str):
                     pool.shutdown(cancel_futures=True)
                     raise SystemExit(result)
                 if part is None:
-                    _write(outputs[module], result, {e.name: e.nargs for e in exports[module]}, target)
+                    write(outputs[module], result, {e.name: e.nargs for e in exports[module]}, target)
                 else:
                     parts[module][part] = result
                     if len(parts[module]) == len(exports[module]):
@@ -158,7 +192,8 @@ def build(outputs: dict[str, Path], target: Target) -> None:
                 print(f"{done}/{total} {module}", flush=True)
 
 
-def _write(output: Path, data: bytes, exports: dict[str, int], target: Target) -> None:
+def write(output: Path, data: bytes, exports: dict[str, int], target: Target) -> None:
+    """An object and its manifest, or the index of a library; each written whole, then renamed: who reads never sees half a file."""
     manifest = {
         "exports": exports,
         "lanes": target.lanes,
@@ -166,11 +201,20 @@ def _write(output: Path, data: bytes, exports: dict[str, int], target: Target) -
         "sha256": hashlib.sha256(data).hexdigest(),
     }
     for path, content in ((output, data), (output.with_suffix(".json"), json.dumps(manifest).encode())):
-        # Written whole, then renamed: who reads never sees half a file.
         partial = output.with_suffix(f".{os.getpid()}")
-        partial.write_bytes(content)
-        partial.chmod(0o644)  # whatever the user's mask: what others may write is not run
-        partial.replace(path)
+        try:
+            partial.write_bytes(content)
+            partial.chmod(0o644)  # whatever the user's mask: what others may write is not run
+            partial.replace(path)
+        except OSError:  # a full disk
+            with suppress(OSError):
+                partial.unlink()
+            raise
+
+
+def outputs_of(job: dict[str, Any]) -> dict[str, Path]:
+    """Module -> its object file, as a job says."""
+    return {module: Path(output) for module, output in job["outputs"].items()}
 
 
 class _Given:
@@ -184,19 +228,19 @@ class _Given:
         return spec_from_file_location(name, self._files[name]) if name in self._files else None
 
 
-def main() -> None:
-    """Read the job from standard input (JSON: outputs, target, the user's files by module, folders with more of them)."""
+def main(work: Callable[[dict[str, Any], Target], None] = build) -> None:
+    """Read a job from standard input (JSON: outputs, target, the user's files by module, folders with more of them), and do it."""
     job = json.load(sys.stdin)
     target = Target(**job["target"])
     os.environ["RT_NATIVE_LANES"] = str(target.lanes)
     os.environ["RT_NATIVE_FEATURES"] = target.features
     os.environ["RT_NATIVE_ARITHMETIC"] = target.arithmetic
-    os.environ["NUMBA_OPT"] = "0"  # optimised here, once, for the target
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
+    leave_out_running()
     sys.meta_path.insert(0, _Given(job["files"]))
     sys.path += job["path"]  # last: nothing of the user's takes the place of what the compiler imports
-    build({module: Path(output) for module, output in job["outputs"].items()}, target)
+    work(job, target)
 
 
 if __name__ == "__main__":

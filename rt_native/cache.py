@@ -1,6 +1,5 @@
 """The folder of what was compiled: where it is, that nobody else may write it, and what is read from it."""
 
-import errno
 import fcntl
 import hashlib
 import json
@@ -14,6 +13,7 @@ from typing import Any
 
 from rt_native import compiler
 from rt_native.errors import UnsafeCacheError
+from rt_native.files import is_scarce
 from rt_native.trust import judged, unsafe
 
 llvm = compiler.llvm()  # now, not when it is used: the folder in which somebody stands by then has no say
@@ -75,11 +75,6 @@ def stored(path: Path) -> tuple[dict[str, int], bytes] | None:
     except (ValueError, KeyError, TypeError):
         pass
     return None
-
-
-def is_scarce(error: OSError) -> bool:
-    """Does this process, or the system, have too many open files? Then nothing is wrong with the cache."""
-    return error.errno in (errno.EMFILE, errno.ENFILE)
 
 
 def engine_of(objects: list[bytes]) -> Any:

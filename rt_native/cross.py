@@ -1,13 +1,11 @@
 """`rt_native.build` for another machine than the one we are on: a program of its own, run by `rt_native.isolated`.
 
-Numba generates code for the machine that it runs on. Here it is told that this is the target: triple, processor, features. It
-would also make every function ready to be called in this process, as it goes: that is left out.
+Numba generates code for the machine that it runs on. Here it is told that this is the target: triple, processor, features.
 """
 
 import json
 import os
 import sys
-from importlib import import_module
 from io import StringIO
 from typing import Any
 
@@ -79,9 +77,6 @@ def pretend(target: Target) -> None:
     os.environ["NUMBA_CPU_FEATURES"] = target.features
     llvm.get_process_triple = lambda: target.triple
     ir.IRBuilder.asm = _assembly
-    codegen: Any = import_module("numba.core.codegen")
-    codegen.JITCodeLibrary._finalize_specific = codegen.JITCPUCodegen.set_env = lambda *_: None
-    codegen.JITCodeLibrary.get_pointer_to_function = lambda library, _: library._ensure_finalized() or 0
 
 
 def main() -> None:

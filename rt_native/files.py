@@ -1,5 +1,6 @@
 """Files that somebody names: opened only when they are files, so that nobody waits for the other end of a pipe; written whole."""
 
+import errno
 import os
 import stat
 from contextlib import suppress
@@ -17,6 +18,11 @@ _KINDS = {
 
 class NotAFileError(OSError):
     """What has the name is something else than a file."""
+
+
+def is_scarce(error: OSError) -> bool:
+    """Does this process, or the system, have too many open files? Then nothing is wrong with the file."""
+    return error.errno in (errno.EMFILE, errno.ENFILE)
 
 
 def open_file(path: str | Path) -> BinaryIO:

@@ -16,8 +16,9 @@ from typing import Any
 
 from rt_native import compiler, isolated, shipped
 from rt_native.background import forget_failure, mode
-from rt_native.cache import cache_folder, engine_of, is_readable, is_scarce, make, only_one, refuse_unsafe, stored
+from rt_native.cache import cache_folder, engine_of, is_readable, make, only_one, refuse_unsafe, stored
 from rt_native.errors import BuildError, NotBuiltError, UnsupportedCpu
+from rt_native.files import is_scarce
 from rt_native.needed import Needed, forget_pieces
 from rt_native.progress import Progress, terminal_progress
 from rt_native.shipped import Shipped

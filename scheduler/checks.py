@@ -217,8 +217,7 @@ def _check_helpers(tasks: Sequence[Task]) -> None:
     """A helper has its core for itself."""
     for task in tasks:
         for other in tasks:
-            taken = {*other.helper_cpus, *([] if other.cpu is None else [other.cpu])}
-            if other is not task and (shared := sorted(set(task.helper_cpus) & taken)):
+            if other is not task and (shared := sorted(other.cpus.intersection(task.helper_cpus))):
                 raise TaskError(
                     f"task {task.name!r}: helper_cpus {list(task.helper_cpus)} names core {shared[0]}, which task {other.name!r} "
                     "uses; a helper needs a core for itself"

@@ -257,6 +257,11 @@ class Task:
                 raise TaskError(f"task {self.name!r}: {why}")
 
     @property
+    def cpus(self) -> frozenset[int]:
+        """The cores that it was given: its own, and its helpers'."""
+        return frozenset(self.helper_cpus if self.cpu is None else (self.cpu, *self.helper_cpus))
+
+    @property
     def slice_ns(self) -> int:
         """How long the model runs in a cycle, in whole nanoseconds; 0: whole."""
         return 0 if self.slice_s is None else round(self.slice_s * 1e9)

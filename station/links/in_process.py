@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from rt_native.files import is_scarce
 from rt_native.trust import why_not_run
 from station.links import CyclicLinkTable
 from station.terms.findings import Finding, no_function
@@ -67,6 +68,8 @@ def _function(folder: Path, where: str) -> Callable[[Any], Any]:
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # whatever the user's file does
+        if isinstance(error, OSError) and is_scarce(error):
+            raise
         raise OSError(f"{source} cannot be imported: {error!r}") from error
     found = getattr(module, name, None)
     if not callable(found):

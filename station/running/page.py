@@ -77,7 +77,7 @@ class StationPage:
         tasks = behind.config.tasks.items()
         of = {slot: [name for name, task in tasks if task.model == slot] for slot in behind.parts.slots}
         self._inside = Inside(behind.parts.slots, of, behind.scheduler)
-        self.avoid = frozenset(task.cpu for task in behind.parts.tasks if task.cpu is not None)
+        self.avoid = behind.parts.cpus
 
     def status(self) -> dict[str, Any]:
         """`rt-engine status --json`, with the verdict on the run until now, and the time."""

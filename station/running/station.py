@@ -92,8 +92,7 @@ class Station:
             if said.slot:
                 facts = {"state": said.state.name, "sha256": said.sha256} if said.sha256 else {}
                 self._audit.record_change("the station", f"model {said.slot}", said.text, slot=said.slot, **facts)
-        avoid = {task.cpu for task in self._parts.tasks if task.cpu is not None}
-        self._apart = Apart(avoid=avoid, worker=WORKER)
+        self._apart = Apart(avoid=self._parts.cpus, worker=WORKER)
         self._audit_failure = ""
         self._examined: tuple[Fact, ...] = ()
         self._plc: PlcSide | None = None

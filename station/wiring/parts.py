@@ -22,6 +22,7 @@ from fieldbus.tags import Tag
 from rt_engine import Model, ModelSlot
 from rt_engine.contract.compare import Wiring
 from rt_engine.errors import ContractError, EngineError, ShapeBindingError
+from rt_native.files import is_scarce
 from scheduler.checks import check_task
 from scheduler.errors import SchedulerError
 from scheduler.rights import Grant, use_cpu, use_exact_timers, use_fifo
@@ -63,6 +64,11 @@ class Parts:
     """What is odd about how tags lie in the models."""
     wirings: dict[str, Wiring] = field(default_factory=dict)
     """Of each task with a model, what it connects to it: `rt_engine.contract.compare.differences` says whether a version fits."""
+
+    @property
+    def cpus(self) -> frozenset[int]:
+        """Cores that tasks were given, where nothing else of ours may run."""
+        return frozenset().union(*(task.cpus for task in self.tasks))
 
 
 def build(file: StationFile, kept: Kept | None = None) -> Parts:
@@ -113,6 +119,8 @@ class Builder:
         try:
             return make(*args, **options)
         except errors as error:
+            if isinstance(error, OSError) and is_scarce(error):
+                raise
             self._found(path, error)
             return None
 

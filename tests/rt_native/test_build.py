@@ -1,7 +1,13 @@
 """The compiling process: parts of a module are put together in one order, whichever worker is done first."""
 
+import os
+import select
+import signal
+import subprocess
+import sys
 import time
-from pathlib import Path
+
+import pytest
 
 from rt_native import build, lang
 from rt_native.target import host
@@ -23,7 +29,31 @@ def test_functions_lie_in_the_order_of_their_definition(monkeypatch):
     exports = [lang.Export(f"f{n}", time.sleep, 0, ()) for n in range(3)]
     monkeypatch.setitem(lang.EXPORTS, "json", exports)
     monkeypatch.setattr(build, "_worker", worker)
-    monkeypatch.setattr(build, "_emit", emit)
-    monkeypatch.setattr(build, "_write", lambda output, data, exports, target: written.append(data))
-    build.build({"json": Path("unused")}, host())
+    monkeypatch.setattr(build, "emitted", emit)
+    monkeypatch.setattr(build, "write", lambda output, data, exports, target: written.append(data))
+    build.build({"outputs": {"json": "unused"}}, host())
     assert written == [b"012"]
+
+
+def test_workers_end_with_the_compiler_however_it_ends():
+    """Here as the kernel ends one where memory is short."""
+    program = "import time; from rt_native import build; pool = build.workers(); " + (
+        "print(pool.submit(__import__('os').getpid).result(), flush=True); pool.submit(time.sleep, 300); time.sleep(300)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as compiler:
+        assert compiler.stdout is not None
+        worker = os.pidfd_open(int(compiler.stdout.readline()))
+        compiler.send_signal(signal.SIGKILL)
+        ended, _, _ = select.select([worker], [], [], 30.0)
+    os.close(worker)
+    assert ended
+
+
+def test_a_full_disk_leaves_no_half_of_an_object(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(build.Path, "replace", full)
+    with pytest.raises(OSError, match="No space"):
+        build.write(tmp_path / "gemm.o", b"object", {}, host())
+    assert not list(tmp_path.iterdir())

@@ -40,12 +40,12 @@ def leaks(text: str) -> list[str]:
 LOWER = """
 import json, sys
 from importlib import import_module
-from rt_native.build import _lower
+from rt_native.build import lowered
 from rt_native.lang import EXPORTS
 for module in sys.argv[1:]:
     import_module(module)
 exports = [export for module in sys.argv[1:] for export in EXPORTS[module]]
-json.dump({e.name: _lower(e.function, e.arguments)[0] for e in exports}, sys.stdout)
+json.dump({e.name: lowered(e.function, e.arguments)[0] for e in exports}, sys.stdout)
 """
 MACHINES = {"x86_64": "x86-64-v4"}
 """Processor with masked loads and gathers of its own. For one without, LLVM writes them out as scalars that nothing decides by:

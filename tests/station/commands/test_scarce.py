@@ -48,11 +48,7 @@ def test_few_descriptors_end_or_run_a_station_without_a_traceback(most, tmp_path
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert "Traceback" not in run.stderr
-    said = (
-        "too few files may be open: `ulimit -n` says how many",
-        "device.py cannot be imported: OSError(24, 'Too many open files')",
-    )
-    assert run.returncode == 0 or any(words in run.stderr for words in said)
+    assert run.returncode == 0 or "too few files may be open: `ulimit -n` says how many" in run.stderr
 
 
 def test_other_errors_stay_what_they_are():
