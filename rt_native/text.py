@@ -1,7 +1,8 @@
 """Text of others as it may be shown: names in models and station files, file names, what devices and peers say."""
 
 import html
-from typing import Final
+import json
+from typing import Any, Final
 
 _ESCAPED_BYTES: Final = range(0xDC80, 0xDD00)
 """How Python holds the bytes of a file name that are no UTF-8."""
@@ -51,3 +52,8 @@ def _is_number(text: str) -> bool:
 def json_safe(text: str) -> str:
     """JSON of `json.dumps`, which leaves one control character as it is."""
     return text.replace("\x7f", "\\u007f")
+
+
+def print_json(value: Any) -> None:
+    """Print JSON for programs; what it cannot hold as text."""
+    print(json_safe(json.dumps(value, indent=1, default=str)))

@@ -32,7 +32,12 @@ READERS_OWN = {
     *("STATION_matiec.st", "STATION_openplc.st", "STATION_master.st"),  # and for matiec's family
 }
 """Files that pages name and that are not of this project."""
-GONE_ON_PURPOSE = ("tests/test_docs.py", "tests/test_contributing.py", "tests/test_layers.py")
+GONE_ON_PURPOSE = (
+    "tests/test_docs.py",
+    "tests/test_contributing.py",
+    "tests/test_layers.py",
+    "tests/packaging/test_tree.py",
+)
 """They make up names, to show that what is wrong is seen."""
 
 

@@ -15,14 +15,13 @@ TEXT_METHODS = {"read_text": 0, "write_text": 1}
 PRINTS_ITSELF = {
     "rt_native/build.py": "the words of a child process to its parent",
     "rt_native/build_some.py": "the words of a child process to its parent",
+    "rt_native/text.py": "JSON, which has no control characters",
     "rt_engine/gate/worker.py": "JSON, of a child process to its parent",
     "rt_engine/contract/schema.py": "a schema of our own",
     "rt_engine/ops/table.py": "a page about our own operators",
     "station/demo/plant.py": "numbers, to the demo",
     "station/demo/plc_program.py": "numbers, to who runs it by hand",
-    "station/scans/ethercat.py": "JSON, which has no control characters",
     "station/show/log.py": "events, made visible right there",
-    "station/commands/shared/explaining.py": "JSON, which has no control characters",
 }
 """File -> why it may use `print`."""
 

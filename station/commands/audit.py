@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from station.commands.shared.explaining import check_outputs, explained, print_json, say
+from rt_native.text import print_json
+from station.commands.shared.explaining import check_outputs, explained, say
 from station.commands.shared.options import DEFAULT_FILE, JsonOption
 from station.errors import ExitCode
 

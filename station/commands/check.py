@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rt_native.text import print_json
 from station.commands.shared.arithmetic import arithmetic_notes
-from station.commands.shared.explaining import explained, print_json, print_problems, say
+from station.commands.shared.explaining import explained, print_problems, say
 from station.commands.shared.options import (
     DEFAULT_FILE,
     BoundOption,

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from station.commands.shared.explaining import explained, print_json, say
+from rt_native.text import print_json
+from station.commands.shared.explaining import explained, say
 from station.commands.shared.options import JsonOption
 from station.errors import ExitCode
 from station.scans import ethercat as scanning

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from station.commands.shared.explaining import explained, print_json
+from rt_native.text import print_json
+from station.commands.shared.explaining import explained
 from station.commands.shared.options import (
     BoundOption,
     JsonOption,

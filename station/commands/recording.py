@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from station.commands.shared.explaining import check_outputs, explained, print_json, say
+from rt_native.text import print_json
+from station.commands.shared.explaining import check_outputs, explained, say
 from station.commands.shared.options import JsonOption
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from station.commands.shared.explaining import explained, print_json, say
+from rt_native.text import print_json
+from station.commands.shared.explaining import explained, say
 from station.commands.shared.options import DEFAULT_FILE, JsonOption, StationFileArgument
 
 if TYPE_CHECKING:

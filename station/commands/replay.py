@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from station.commands.shared.explaining import explained, print_json, say
+from rt_native.text import print_json
+from station.commands.shared.explaining import explained, say
 from station.commands.shared.many_replays import replay_on
 from station.commands.shared.many_what_ifs import what_if_on
 from station.commands.shared.options import JsonOption, ModelsOption, RunStepsOption, StepsOption

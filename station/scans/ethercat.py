@@ -5,7 +5,6 @@ INTERFACE -> slaves in PRE-OP -> EEPROMs and CoE -> entries with types and names
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,7 +33,7 @@ def ethercat(interface: InterfaceArgument, output: OutputOption = None, as_json:
     from fieldbus.errors import ConfigurationError
     from fieldbus.ethercat.looking import look
     from rt_native.terminal import Terminal
-    from rt_native.text import json_safe
+    from rt_native.text import print_json
     from station.errors import ScanError
     from station.scans.shared.ethercat_proposal import BusWanted, wanted_of
     from station.scans.shared.ethercat_shown import entries_sheet, slaves_as_dicts, slaves_sheet
@@ -49,7 +48,7 @@ def ethercat(interface: InterfaceArgument, output: OutputOption = None, as_json:
         except ConfigurationError as error:  # pysoem is missing
             raise ScanError(str(error)) from error
     if as_json:
-        print(json_safe(json.dumps(slaves_as_dicts(found), indent=1)))
+        print_json(slaves_as_dicts(found))
     else:
         errors.print(slaves_sheet(found))
         for slave in found:

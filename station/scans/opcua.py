@@ -48,6 +48,7 @@ def opcua(
     Nothing is written to the server. The table goes to the screen, the station file to the output.
     """
     from rt_native.terminal import Terminal
+    from rt_native.text import print_json
     from station.scans.shared.opcua_proposal import as_dicts, proposal, sheet
 
     check_output(output)
@@ -55,8 +56,6 @@ def opcua(
     errors = Terminal(stderr=True)
     found = _found(errors, url, under, (security, mode, folder, user, password_file))
     if as_json:
-        from station.commands.shared.explaining import print_json
-
         print_json(as_dicts(found))
     else:
         errors.print(f"{len(found.variables)} variables of {url}", highlight=False, markup=False)

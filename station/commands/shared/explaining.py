@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
@@ -32,13 +31,6 @@ def say(console: Terminal, text: str, style: str = "") -> None:
     """
     with suppress(OSError):
         console.print(text, style=style, soft_wrap=True, highlight=False, markup=False)
-
-
-def print_json(value: Any) -> None:
-    """Print JSON for programs; what it cannot hold as text."""
-    from rt_native.text import json_safe
-
-    print(json_safe(json.dumps(value, indent=1, default=str)))
 
 
 def print_problems(console: Terminal, problems: tuple[Problem, ...]) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from station.commands.shared.explaining import print_json, say
+from rt_native.text import print_json
+from station.commands.shared.explaining import say
 from station.errors import ExitCode
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from station.commands.shared.explaining import print_json, say
+from rt_native.text import print_json
+from station.commands.shared.explaining import say
 from station.commands.shared.many_replays import MOST_WORDS, whole_paths, with_bar
 from station.errors import ExitCode
 

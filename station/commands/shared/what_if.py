@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from station.commands.shared.explaining import check_outputs, print_json, say
+from rt_native.text import print_json
+from station.commands.shared.explaining import check_outputs, say
 from station.errors import ExitCode
 
 if TYPE_CHECKING:
