@@ -61,6 +61,9 @@ class Payload(Protocol):
     def data(self, record: Record, is_historical: bool) -> list[Message]:
         """What was new."""
 
+    def history_ends(self, time_ms: int) -> list[Message]:
+        """What is said behind the last of what had waited."""
+
     def death(self) -> Message:
         """What is said before an orderly end."""
 

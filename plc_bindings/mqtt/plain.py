@@ -56,6 +56,10 @@ class Plain:
         """One message for each value."""
         return [self._message(record, change, is_historical) for change in record.changes]
 
+    def history_ends(self, time_ms: int) -> list[Message]:
+        """Nothing: history is not retained."""
+        return []
+
     def command(self, message: Message) -> Order:
         """Of a topic below `set`; raises `CommandError`."""
         name = message.topic.removeprefix(f"{self._prefix}/set/").replace("/", ".")

@@ -87,7 +87,8 @@ class Sparkplug:
         return {command: 1, device: 1, **({self._state_topic: 1} if self._state_topic else {})}
 
     def will(self) -> Message:
-        """NDEATH of the next connection."""
+        """NDEATH of the next connection, over which the host's first state counts, whatever its clock said before."""
+        self._host_ms = 0
         self._bd_seq = (self._bd_seq + 1) % 256
         return self.death()
 
@@ -124,10 +125,17 @@ class Sparkplug:
             return [self._device_birth(device, record.time_ms)]
         return [self._data("DDATA", device, record, is_historical)]
 
+    def history_ends(self, time_ms: int) -> list[Message]:
+        """Devices that were born for their history alone are gone again."""
+        gone = [device for device in self._points.devices if not self._is_there(device)]
+        return [message for device in gone for message in self._device_death(device, time_ms)]
+
     def command(self, message: Message) -> Order:
         """Of NCMD, DCMD and STATE; raises `CommandError`."""
         if message.topic == self._state_topic:
             return self._host_state(message.payload)
+        if message.retain:
+            raise CommandError("a retained command is an old one; publish it without `retain`")
         kind, *_ = message.topic.removeprefix(f"{NAMESPACE}/{self._group}/").split("/")
         device = message.topic.rpartition("/")[2] if kind == "DCMD" else ""
         try:

@@ -110,6 +110,17 @@ def test_a_value_within_the_deadband_is_not_new():
     assert node.look() == []
 
 
+def test_a_deadband_is_for_whole_numbers_too():
+    plant = Plant()
+    group = points(plant.database, ("Tags.*",), (), {"Tags.row*": 2, "Tags.running": 2}).groups[0]
+    group.changed(plant.sensors.data, Quality.GOOD)
+    plant.set(21.5, running=False, row=(3, 1, 3))
+    assert [(p.name, value) for p, value in group.changed(plant.sensors.data, Quality.GOOD)] == [
+        ("Tags.running", False),
+        ("Tags.row[1]", 1),
+    ]
+
+
 def test_bad_quality_is_the_death_of_a_device_and_its_return_a_birth():
     node = Node()
     node.spark.births(2000)
@@ -140,6 +151,9 @@ def test_history_says_so_and_needs_a_device():
     assert birth.topic.split("/")[2] == "DBIRTH"
     metric = read(data)[0][node.alias("Tags.temperature")]
     assert (metric.is_historical, metric.timestamp, properties(metric)) == (True, 500, {"Quality": 192})
+    (death,) = node.spark.history_ends(2001)
+    assert death.topic == "spBv1.0/plant/DDEATH/press/press"
+    assert node.spark.history_ends(2002) == []
 
 
 def test_the_will_has_the_number_of_the_connection_that_its_birth_has():
@@ -208,6 +222,16 @@ def test_other_commands_are_refused_with_the_reason(device, metrics, why):
         Node().spark.command(command(device, **metrics))
 
 
+@pytest.mark.parametrize("metric", [{"Node Control/Rebirth": {"boolean_value": True}}, {}])
+def test_a_command_that_the_broker_kept_is_an_old_one(metric):
+    """A broker gives it again at every connection."""
+    device = "" if metric else "orders"
+    old = command(device, **(metric or {"Tags/setpoint": {"double_value": 2.5}}))
+    assert Node().spark.command(old)
+    with pytest.raises(CommandError, match="retained"):
+        Node().spark.command(Message(old.topic, old.payload, retain=True))
+
+
 def test_one_bad_value_refuses_the_whole_command():
     both = command("orders", **{"Tags/setpoint": {"double_value": 2.5}, "Tags/steps": {"double_value": 0.5}})
     with pytest.raises(CommandError, match="steps"):
@@ -244,3 +268,6 @@ def test_the_primary_host_says_whether_it_is_there():
             state(**said)
     with pytest.raises(CommandError, match="STATE"):
         node.spark.command(Message(topic, b"OFFLINE"))
+    assert state(online=False, timestamp=2**60) is False
+    node.spark.will()  # another connection: a host whose clock was wrong is not shut out for ever
+    assert state(online=True, timestamp=7) is True
