@@ -47,22 +47,15 @@ class Point:
     deadband: float = 0.0
     is_writable: bool = False
 
-    @property
-    def is_float(self) -> bool:
-        """Does it hold fractions?"""
-        return self.type.name in ("REAL", "LREAL")
-
     def differs(self, value: Value, last: Value | None) -> bool:
         """Is it worth a message after the last one?"""
         if last is None or type(value) is not type(last):
             return True
-        if self.is_float:
-            assert isinstance(value, float)
-            assert isinstance(last, float)
-            if not (math.isfinite(value) and math.isfinite(last)):
-                return repr(value) != repr(last)
-            return abs(value - last) > self.deadband if self.deadband else value != last
-        return value != last
+        if isinstance(value, bool | str) or isinstance(last, str):
+            return value != last
+        if not (math.isfinite(value) and math.isfinite(last)):
+            return repr(value) != repr(last)
+        return abs(value - last) > self.deadband if self.deadband else value != last
 
 
 Change = tuple[Point, Value]
