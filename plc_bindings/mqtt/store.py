@@ -37,6 +37,8 @@ _CHARS: Final = {scalar.name: scalar.char for scalar in SCALARS.values()}
 _OVERHEAD: Final = 64
 """Of a record in memory, beside its bytes."""
 MODE: Final = 0o600
+MOST_VALUES: Final = 0xFFFF
+"""Of one record."""
 
 
 class Store:
@@ -75,8 +77,10 @@ class Store:
         return self.first + len(self._records)
 
     def put(self, record: Record) -> None:
-        """One more; the oldest make room."""
-        self._append(self._encode(record))
+        """One more; the oldest make room. One with more values than a record has place for becomes several."""
+        for at in range(0, len(record.changes), MOST_VALUES):
+            changes = record.changes[at : at + MOST_VALUES]
+            self._append(self._encode(Record(record.time_ms, record.group, record.quality, changes)))
 
     def take(self, most: int) -> list[Record]:
         """Those to be sent next; they wait on until they are confirmed."""

@@ -100,6 +100,7 @@ class Uplink:
         await asyncio.wait([*work, ending], return_when=asyncio.FIRST_COMPLETED)
         for task in work[1:]:
             task.cancel()
+        self.store.keep()  # first: a broker that hangs is not waited for to the end
         if self.is_born:
             with contextlib.suppress(BrokerError):
                 await self.broker.publish(self._payload.death())
@@ -180,6 +181,8 @@ class Uplink:
                 for message in self._payload.data(record, i < self._live_from)
             ]
             end = self.store.next
+            if is_old and end >= self._live_from:
+                messages += self._payload.history_ends(time.time_ns() // 1_000_000)
             try:
                 await asyncio.gather(*map(self.broker.publish, messages))
                 if self._payload.qos:
@@ -232,9 +235,8 @@ class Uplink:
             await self._be_born()
         if order.host_is_up and not self.is_born:
             await self._be_born()
-        if order.host_is_up is False:
-            if self.is_born:
-                await self.broker.publish(self._payload.death())
+        if order.host_is_up is False and self.is_born:
+            await self.broker.publish(self._payload.death())
             self.broker.leave(f"the primary host {self._options.host} is away")
 
     def _refuse(self, message: Message, why: str) -> None:

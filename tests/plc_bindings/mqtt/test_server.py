@@ -206,6 +206,20 @@ def test_a_broker_that_stands_still_loses_nothing(mosquitto):
         assert 50.0 in [value for value, _ in temperatures(heard, server)]
 
 
+def test_a_broker_that_hangs_at_the_end_costs_nothing_with_a_file(mosquitto, tmp_path):
+    """The program ends before a broker's answer is given up; what it does not have is in the file by then."""
+    plant, file = Plant(), tmp_path / "press.waiting"
+    with listening(mosquitto.port, "spBv1.0/plant/#") as (_, heard):
+        with serving(plant, mosquitto.port, store_file=file) as server:
+            wait(lambda: settled(heard, server))
+            os.kill(mosquitto.pid, signal.SIGSTOP)
+            plant.set(50.0)
+            wait(lambda: len(server.uplink.store) == 1)
+        size = file.stat().st_size if file.exists() else 0
+        os.kill(mosquitto.pid, signal.SIGCONT)
+    assert size > 0
+
+
 def test_plain_topics_are_retained_and_take_commands(mosquitto):
     plant = Plant()
     with serving(plant, mosquitto.port, payload="json", group="works/hall") as server:

@@ -36,6 +36,15 @@ def test_a_record_comes_back_as_it_was():
         assert store.take(1) == [put]
 
 
+def test_more_values_than_a_record_has_place_for_become_several(monkeypatch):
+    monkeypatch.setattr("plc_bindings.mqtt.store.MOST_VALUES", 2)
+    store, values = Store(POINTS, 1 << 20), list(POINTS.groups[0].values(Plant().sensors.data))
+    store.put(Record(5, 0, Quality.GOOD, values))
+    found = store.take(10)
+    assert [len(one.changes) for one in found] == [2] * (len(values) // 2) + [1] * (len(values) % 2)
+    assert [change for one in found for change in one.changes] == values
+
+
 def test_records_leave_when_they_are_confirmed_and_not_before():
     store = filled(10)
     assert numbers(store.take(4)) == [0, 1, 2, 3]
