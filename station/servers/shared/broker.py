@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -10,7 +11,7 @@ from pydantic import Field
 
 from station.servers import ServerTable
 from station.servers.shared.certificates import certificate_findings
-from station.terms.findings import Finding, no_file
+from station.terms.findings import Finding, Step, no_file
 
 if TYPE_CHECKING:
     from plc_bindings.mqtt.broker import BrokerOptions
@@ -71,6 +72,7 @@ class BrokerTable(ServerTable):
         yield from certificate_findings(path, folder, self.cert_file, self.key_file, self.ca_file)
         if self.password_file and not self.user:
             yield Finding((*path, "password_file"), "whose password is it? user")
+        yield from _shared((*path, "password_file"), folder, self.password_file)
         if self.user and not self.is_encrypted and self.is_reached:
             message = "the password travels unencrypted: who listens on the wire has it; tls = true"
             yield Finding((*path, "user"), message, "warning")
@@ -83,3 +85,10 @@ class BrokerTable(ServerTable):
             folder / text if (text := getattr(self, one)) else None for one in self._broker_files
         )
         return BrokerOptions(self.broker, self.port, client_id, self.user, password, self.tls, ca, cert, key, **more)
+
+
+def _shared(path: tuple[Step, ...], folder: Path, file: str) -> Iterator[Finding]:
+    """A password that others on this computer can read."""
+    with suppress(OSError):
+        if file and (folder / file).stat().st_mode & 0o077:
+            yield Finding(path, f"{file} can be read by other users of this computer: chmod 600 {file}", "warning")

@@ -36,13 +36,14 @@ def test_the_station_of_the_documentation_reads(tmp_path):
     [
         'broker = "10.0.0.1"',
         'broker = "b"\npayload = "json"\ngroup = "works/hall"\nversion = "3.1.1"',
-        'broker = "b"\nuser = "press"\npassword_file = "device.py"\nca_file = "authority"\ncert_file = "bus.pem"\n'
+        'broker = "b"\nuser = "press"\npassword_file = "secret"\nca_file = "authority"\ncert_file = "bus.pem"\n'
         'key_file = "bus.key"\nport = 8883',
         'broker = "b"\nprimary_host = "scada"\nperiod = "10 ms"\nrefresh = "1 min"\nstore = "100 MB"\nstore_file = "kept"',
     ],
 )
 def test_what_fits_together_is_good(tmp_path, keys):
     Authority(tmp_path).issue("bus", days=(-1, 300))
+    (tmp_path / "secret").touch(0o600)
     assert problems(tmp_path, keys) == []
 
 
@@ -66,3 +67,11 @@ def test_what_fits_together_is_good(tmp_path, keys):
 )
 def test_what_does_not_is_said(tmp_path, keys, key, words):
     assert [found for found, message in problems(tmp_path, keys) if words in message] == [key]
+
+
+def test_a_password_that_others_can_read_is_said(tmp_path):
+    (tmp_path / "secret").touch()
+    (tmp_path / "secret").chmod(0o640)
+    found = problems(tmp_path, 'broker = "localhost"\nuser = "press"\npassword_file = "secret"')
+    words = "secret can be read by other users of this computer: chmod 600 secret"
+    assert found == [("servers.bus.password_file", words)]
