@@ -151,13 +151,13 @@ class RunError(EngineError):
         self.status, self.node, self.sample = Status(status), node, sample
         """What went wrong, where, and for `Model.map` in which sample."""
         where = f"node '{node}'" if sample is None else f"sample {sample}, node '{node}'"
-        super().__init__(f"{where} ended with status {status} ({self.status.name}): {_MEANING[self.status]}")
+        super().__init__(f"{where} ended with status {status} ({self.status.name}): {MEANING[self.status]}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (int(self.status), self.node, self.sample)
 
 
-_MEANING = {
+MEANING = {
     Status.OK: "no error",
     Status.INDEX_OUT_OF_RANGE: "an index computed at run time points outside of its tensor",
     Status.UNKNOWN_KERNEL: "the program was made for another version of the kernel library",
@@ -166,3 +166,4 @@ _MEANING = {
     Status.LONGER_THAN_BOUND: "a length that is only known at run time was larger than its bound",
     Status.HELPER_LATE: "a helper core began a part of it and did not end it in time",
 }
+"""What a status of a run says, in words."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from rt_engine.errors import MEANING
+from rt_engine.status import Status
 from scheduler.status import Action, TaskStatus, describe
 from scheduler.trace import Cycle
 from station.show.snapshot import TaskView
@@ -22,6 +24,7 @@ STATUS: Final = {
     TaskStatus.MONITOR: "the monitor does not trust the model with these inputs",
     TaskStatus.NO_RESULT: "no run of the model in slices is done yet",
     TaskStatus.OVERRUN: "the cycle was late",
+    TaskStatus.STOPPED: "the task has ended",
     TaskStatus.HUNG: "the task hangs inside a cycle",
 }
 REASONS: Final = {
@@ -39,15 +42,24 @@ REASONS: Final = {
 }
 
 
+def _words(status: int) -> str:
+    """Of a task, or of a run of its model."""
+    if status in STATUS:
+        return STATUS[TaskStatus(status)]
+    if status in MEANING:
+        return f"the model gave no result: {MEANING[Status(status)]}"
+    return describe(status)
+
+
 def note(action: Action, status: int) -> str:
     """`outputs safe, inputs bad`."""
-    words = STATUS[TaskStatus(status)] if status in STATUS else describe(status)
+    words = _words(status)
     return f"outputs {'of the fallback' if action is Action.FALLBACK else action.name.lower()}, {words}"
 
 
 def cause(cycle: Cycle, about: str) -> str:
     """Why one cycle's outputs were not the model's own: `bottom is NaN or infinite`, `the values of plant are bad`."""
-    words = STATUS[TaskStatus(cycle.status)] if cycle.status in STATUS else describe(cycle.status)
+    words = _words(cycle.status)
     if not about:
         return words
     if cycle.status == TaskStatus.NAN_INPUT:
