@@ -16,6 +16,6 @@ def test_no_status_is_shown_as_a_name_of_the_code(status):
 
 
 def test_a_late_helper_is_told_as_one():
-    assert note(Action.HOLD, Status.HELPER_LATE) == (
-        "outputs held, the model gave no result: a helper core began a part of it and did not end it in time"
+    assert note(Action.SAFE, Status.HELPER_LATE) == (
+        "outputs safe, the model gave no result: a helper core began a part of it and did not end it in time"
     )
