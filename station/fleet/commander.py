@@ -113,6 +113,7 @@ class Session:
         self.broker = Broker(broker, topics, self._received, self._connected, self._will)
         self._newest_s, self._marked_s, self._is_first = time.monotonic(), 0.0, True
         self._echoed: set[str] = set()
+        """Topics where the broker has, over this connection, what was said there last."""
         self._running: asyncio.Task[None] | None = None
         self._again: asyncio.Task[None] | None = None
 
@@ -136,8 +137,9 @@ class Session:
             await asyncio.wait(tasks, timeout=STOP_S)
 
     async def publish(self, topic: str, payload: bytes) -> None:
-        """Retained and acknowledged; as often as it takes, for as long as the broker is away."""
-        while True:
+        """Retained and acknowledged; as often as it takes while the broker is away, or until something newer is said there."""
+        self.fleet.payloads[topic] = payload
+        while self.fleet.payloads[topic] == payload:
             try:
                 await self.broker.publish(Message(topic, payload, 1, True))
                 return
@@ -158,9 +160,12 @@ class Session:
         if message.topic == self._mark:
             self._marked_s = time.monotonic()
             return
-        self._echoed.add(message.topic)
         for note in self.fleet.take(message.topic, message.payload):
             self.note(note)
+        if self.fleet.payloads.get(message.topic) == message.payload:
+            self._echoed.add(message.topic)
+        else:
+            self._echoed.discard(message.topic)
 
     async def _connected(self) -> None:
         self._marked_s = 0.0
@@ -194,13 +199,13 @@ class Session:
         return bool(self._marked_s) and (now - self._newest_s >= QUIET_S or now - self._marked_s >= SURE_S)
 
     async def _remind(self) -> None:
-        """The broker was away, and may have forgotten: what a commander said, and is not there any more, is said again."""
+        """The broker was away, and may have forgotten, or remember something older: what a commander said last is said again."""
         with suppress(RolloutError):
             await self._settled()
         await self.publish(self.topics.commander("online"), self.present(True))
-        lost = {topic: payload for topic, payload in self.fleet.payloads.items() if topic not in self._echoed}
-        for topic, payload in lost.items():
-            await self.publish(topic, payload)
+        for topic in tuple(self.fleet.payloads):  # orders are given meanwhile: the newest is said
+            if topic not in self._echoed:
+                await self.publish(topic, self.fleet.payloads[topic])
 
     # --- keys of stations ---------------------------------------------------------------------------------------------
 
@@ -344,10 +349,9 @@ class Commander:
 
         async def send(desired: Desired) -> None:
             async with places:
+                self._s.fleet.members[desired.station].desired = desired  # from now on what is older is refused
                 payload = desired.sealed(self._s.options.key, desired.station)
                 await self._s.publish(self._s.topics.desired(desired.station), payload)
-                self._s.fleet.members[desired.station].desired = desired
-                self._s.fleet.payloads[self._s.topics.desired(desired.station)] = payload
 
         await asyncio.gather(*(send(one) for one in orders))
         for one in orders:
@@ -357,9 +361,7 @@ class Commander:
 
     async def _say(self, plan: Plan) -> None:
         self._s.fleet.plan = plan
-        payload = plan.sealed(self._s.options.key, COMMANDERS)
-        self._s.fleet.payloads[self._s.topics.commander("rollout")] = payload
-        await self._s.publish(self._s.topics.commander("rollout"), payload)
+        await self._s.publish(self._s.topics.commander("rollout"), plan.sealed(self._s.options.key, COMMANDERS))
 
     def _write(self, plan: Plan, orders: dict[str, int] | None = None) -> None:
         assert self._journal is not None, "the term was taken"

@@ -192,3 +192,27 @@ def test_a_broker_that_lies_changes_nothing(mosquitto, tmp_path):
         assert any("refused" in outcome for *_, outcome in log.refused)
 
     run(main())
+
+
+def test_a_broker_that_forgets_is_told_all_orders_again(mosquitto, tmp_path):
+    async def main():
+        fleet, log, at_broker = stations(mosquitto, 3), Log(), {}
+        async with alive(fleet):
+            await asyncio.sleep(0.6)
+            wish = begun(plan(soak_s=60, waves=("all",)))
+            running = asyncio.create_task(command(options(mosquitto, tmp_path), log, wish))
+            await until(lambda: ended(fleet))
+            mosquitto.stop()
+            mosquitto.start()
+
+            async def seen(message):
+                at_broker[message.topic] = message.payload
+
+            reader = Broker(BrokerOptions("127.0.0.1", mosquitto.port, retry_s=0.2), {TOPICS.desired("+"): 1}, seen)
+            reading = asyncio.create_task(reader.run())
+            await until(lambda: len(at_broker) == 3)
+            for task in (running, reading):
+                task.cancel()
+            await asyncio.gather(running, reading, return_exceptions=True)
+
+    run(main())
