@@ -51,7 +51,7 @@ class Guard:
             response = self.refuse(request, 429, "too many requests", "refused: too many requests", what="request")
             response.force_close()
             return response
-        if not self._is_own_name(request.host):
+        if not self._is_own_name(request.headers.get("Host")):
             return self.refuse(request, 403, "this page is not asked by that name", "refused: foreign Host", "request")
         if not self._is_own_origin(request):
             return self.refuse(request, 403, "asked from another site", "refused: another site asks", "request")
@@ -88,8 +88,9 @@ class Guard:
 
     # --- how each is looked at ----------------------------------------------------------------------------------------
 
-    def _is_own_name(self, host: str) -> bool:
-        if host == self._good_host:
+    def _is_own_name(self, host: str | None) -> bool:
+        """None: he named nobody, which no browser does. (aiohttp's `host` would then ask the system, which may ask the network.)"""
+        if host is None or host == self._good_host:
             return True
         try:
             name = urlsplit(f"//{host}").hostname or ""
@@ -107,7 +108,7 @@ class Guard:
         site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
         if site is not None and site not in _OWN_SITES and not self.is_visit(request):
             return False
-        return origin is None or origin == f"{request.scheme}://{request.host}"
+        return origin is None or origin == f"{request.scheme}://{request.headers.get('Host')}"
 
     def _identify(self, request: web.BaseRequest) -> web.StreamResponse | None:
         caller, who = caller_of(request), ""
