@@ -323,6 +323,8 @@ def _packed(data: list[Any], datatype: str, end: End, where: str) -> bytes:
     if type(None) in kinds:
         data = [math.nan if one is None else one for one in data]
     try:
+        if float in kinds and not math.isfinite(sum(data)) and not {math.inf, -math.inf}.isdisjoint(data):
+            raise OverflowError  # 1e999, and what is no JSON
         return struct.pack(f"<{len(data)}{CODES[datatype]}", *data)
     except (struct.error, OverflowError):
         raise Refusal(400, f"{where}: a number is beyond {datatype}: {shown(_beyond(data, datatype))}") from None
@@ -333,6 +335,8 @@ def _beyond(data: list[Any], datatype: str) -> Any:
         try:
             struct.pack(f"<{CODES[datatype]}", one)
         except (struct.error, OverflowError):
+            return one
+        if abs(one) == math.inf:
             return one
     return None
 

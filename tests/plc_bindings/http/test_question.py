@@ -102,6 +102,14 @@ def test_a_body_without_json_is_the_only_input():
         (tensor(data=["1"] * 16), "expected numbers for FP32, got '1'"),
         (tensor(data=[True] * 16), "expected numbers for FP32, got True"),
         (tensor(data=[1e300] + [0] * 15), "beyond FP32: 1e+300"),
+        (
+            b'{"inputs":[{"name":"x","datatype":"FP32","shape":[1,16],"data":[%s1e999]}]}' % (b"0.5," * 15),
+            "beyond FP32: inf",
+        ),
+        (
+            b'{"inputs":[{"name":"x","datatype":"FP32","shape":[1,16],"data":[%s-1e999]}]}' % (b"0.5," * 15),
+            "beyond FP32: -inf",
+        ),
         (tensor(data=[10**400] + [0] * 15), "beyond FP32"),
         (tensor(parameters=3), "parameters: expected an object"),
         (tensor(parameters={"binary_data_size": 64}), "binary_data_size: expected at most 0 bytes"),
