@@ -13,13 +13,37 @@ from aiohttp import web
 from plc_bindings.http.errors import Refusal
 
 HELD: Final = 4
-"""So many bodies of the greatest size may be there at once."""
+"""So many bodies of the greatest size may be there at once, from their first byte until they are answered."""
 _LARGE: Final = 64 * 1024
 """More bytes are compressed, or unpacked, in a thread."""
 _SMALL: Final = 1024
 """Fewer are not compressed."""
 _WBITS: Final = {"gzip": 31, "deflate": 15}
 """Coding -> the format, as zlib says it: `deflate` is zlib's own, as HTTP and Triton's clients have it."""
+
+
+class Room:
+    """What one call holds of the bytes that all may hold: `with bodies.room() as room`."""
+
+    __slots__ = ("_bodies", "_size")
+
+    def __init__(self, bodies: Bodies) -> None:
+        self._bodies, self._size = bodies, 0
+
+    def __enter__(self) -> Room:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bodies.held -= self._size
+
+    def take(self, size: int) -> None:
+        """So many bytes more; raises `Refusal`."""
+        bodies = self._bodies
+        if bodies.held + size > HELD * bodies.most:
+            words = "too many large requests at once: try again"
+            raise Refusal(503, words, "refused: too many large bodies", ends=True)
+        bodies.held += size
+        self._size += size
 
 
 class Bodies:
@@ -32,18 +56,25 @@ class Bodies:
     """
 
     def __init__(self, most: int, within_s: float, pool: ThreadPoolExecutor) -> None:
-        self._most, self._within_s, self._pool = most, within_s, pool
-        self._held = 0
+        self.most, self._within_s, self._pool = most, within_s, pool
+        self.held = 0
+
+    def room(self) -> Room:
+        """For one call."""
+        return Room(self)
 
     def at_hand(self, request: web.BaseRequest) -> bytes | None:
         """A short body that came with its head and is not packed; None: `read` it."""
         content = request.content
-        if not content.is_eof() or "Content-Encoding" in request.headers or (request.content_length or 0) > self._most:
+        if not content.is_eof() or "Content-Encoding" in request.headers:
             return None
-        return content.read_nowait(-1)
+        data = content.read_nowait(-1)
+        if len(data) > self.most:
+            raise self._too_long()
+        return data
 
-    async def read(self, request: web.BaseRequest) -> bytes:
-        """The whole body, unpacked.
+    async def read(self, request: web.BaseRequest, room: Room) -> bytes:
+        """The whole body, unpacked; it takes `room`.
 
         Raises:
             Refusal: it is too long, comes too slowly, or is not what its headers say.
@@ -51,16 +82,18 @@ class Bodies:
         content = request.content
         if content.is_eof():
             data = content.read_nowait(-1)
-            if len(data) > self._most:
+            if len(data) > self.most:
                 raise self._too_long()
         else:
-            data = await self._wait_for(request)
+            data = await self._wait_for(request, room)
         coding = request.headers.get("Content-Encoding", "").strip().lower()
         if not coding or coding == "identity" or not data:
             return data
         if coding not in _WBITS:
             raise Refusal(415, f"Content-Encoding: expected gzip or deflate, got {coding[:40]!a}")
-        return await self._apart(len(data), lambda: self._unpacked(data, coding))
+        found = await self._apart(len(data), lambda: self._unpacked(data, coding))
+        room.take(len(found))
+        return found
 
     async def packed(self, request: web.BaseRequest, data: bytes) -> tuple[bytes, str]:
         """(an answer's body, its coding): compressed where the client asked for one coding by name, and for no other.
@@ -77,38 +110,33 @@ class Bodies:
 
         return await self._apart(len(data), pack), coding
 
-    async def _wait_for(self, request: web.BaseRequest) -> bytes:
-        promised = request.content_length or 0
-        if promised > self._most:
+    async def _wait_for(self, request: web.BaseRequest, room: Room) -> bytes:
+        if (request.content_length or 0) > self.most:
             raise self._too_long()
-        room = promised or self._most
-        if self._held + room > HELD * self._most:
-            raise Refusal(
-                503, "too many large requests at once: try again", "refused: too many large bodies", ends=True
-            )
-        self._held += room
+        if request.headers.get("Expect", "").lower() == "100-continue":
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            request.writer.output_size = 0  # the answer itself has not begun
         parts, size = [], 0
         try:
             async with asyncio.timeout(self._within_s):
                 while part := await request.content.readany():
                     size += len(part)
-                    if size > self._most:
+                    if size > self.most:
                         raise self._too_long()
+                    room.take(len(part))
                     parts.append(part)
         except TimeoutError:
             words = f"the body was not there within {self._within_s:g} s: {size:,} bytes came"
             raise Refusal(408, words, "refused: its body comes too slowly", ends=True) from None
-        finally:
-            self._held -= room
         return b"".join(parts)
 
     def _unpacked(self, data: bytes, coding: str) -> bytes:
         unpacker = zlib.decompressobj(_WBITS[coding])
         try:
-            found = unpacker.decompress(data, self._most + 1)
+            found = unpacker.decompress(data, self.most + 1)
         except zlib.error:
             raise Refusal(400, f"the body is not {coding}, as Content-Encoding says") from None
-        if len(found) > self._most:
+        if len(found) > self.most:
             raise self._too_long()
         if not unpacker.eof or unpacker.unused_data:
             raise Refusal(400, f"the body is not one whole {coding} stream")
@@ -120,5 +148,5 @@ class Bodies:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
     def _too_long(self) -> Refusal:
-        words = f"the body is longer than {self._most:,} bytes: `body_bytes` in the station file"
+        words = f"the body is longer than {self.most:,} bytes: `body_bytes` in the station file"
         return Refusal(413, words, "refused: body too long", ends=True)

@@ -1,7 +1,7 @@
 """Calls computed: a batch is as many runs of the model, in a context that is lent for it.
 
 A model that is quick runs in the server's loop, for at most `SLICE_S` at a time; one that is slow, or that makes a context first, in a
-thread. A context is of one version, so that a whole batch is, whatever is updated meanwhile.
+thread, for `THREAD_SLICE_S`. A context is of one version, so that a whole batch is, whatever is updated meanwhile.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from scheduler.status import TaskStatus
 SLICE_S: Final = 0.0005
 MOST_CONTEXTS: Final = 4
 """Of one model; who comes when all are lent waits."""
-_FOREVER: Final = float("inf")
+THREAD_SLICE_S: Final = 0.05
+"""The same in a thread: then calls of other models have their turn in it, and one that nobody waits for any more ends."""
 
 
 @dataclass(slots=True)
@@ -136,7 +137,9 @@ class Runs:
                     caller.context.restore(state)
             batch = _Batch(caller, inputs, count)
             if self._paces.is_slow(self.served.number, caller.version):
-                await asyncio.get_running_loop().run_in_executor(self._pool, batch.work, _FOREVER)
+                loop = asyncio.get_running_loop()
+                while await loop.run_in_executor(self._pool, batch.work, THREAD_SLICE_S):
+                    pass
             else:
                 while batch.work(SLICE_S):
                     await asyncio.sleep(0)

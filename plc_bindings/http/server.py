@@ -78,9 +78,10 @@ class HttpServer(ApartServer):
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="http-model")
         self._guard = Guard(self.access, Tokens(options.tokens, {}), options.names)
         bodies = Bodies(options.body_bytes, options.body_s, self._pool)
+        service = Service(options.station, self.models, self._guard, bodies, self._pool)
         return web.Server(
-            Service(options.station, self.models, self._guard, bodies, self._pool).handle, access_log=None
-        )
+            service.handle, handler_cancellation=True, access_log=None
+        )  # who has gone is not computed for
 
     async def close(self) -> None:
         """All connections are closed."""

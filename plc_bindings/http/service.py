@@ -154,9 +154,10 @@ class Service:
     async def _infer(self, request: web.BaseRequest, model: Described, wanted: str | None) -> web.StreamResponse:
         begin_ns, result = time.perf_counter_ns(), None
         try:
-            body = self._bodies.at_hand(request) or await self._bodies.read(request)
-            question = await self._readers[model.name].asked(body, request.headers.get(LENGTH))
-            result = self._runs[model.name].at_once(question) or await self._computed(request, model, question)
+            with self._bodies.room() as room:
+                body = self._bodies.at_hand(request) or await self._bodies.read(request, room)
+                question = await self._readers[model.name].asked(body, request.headers.get(LENGTH))
+                result = self._runs[model.name].at_once(question) or await self._computed(request, model, question)
             _check(model, wanted, str(result.version))
             if not result.is_good:
                 raise Refusal(422, _why(model.name, question, result))

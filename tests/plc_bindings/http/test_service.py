@@ -194,17 +194,80 @@ def test_a_body_that_does_not_come_ends_the_connection():
         assert ("127.0.0.1", "POST /v2/models/policy/infer", "refused: its body comes too slowly") in station.audited
 
 
-def test_large_bodies_at_once_are_few(station):
+def test_large_bodies_at_once_are_few():
     bodies = []
     with served(body_bytes=20_000, body_s=5) as found:
+        head = b"POST /v2/models/policy/infer HTTP/1.1\r\nHost: 127.0.0.1\r\n"
         for _ in range(6):
             one = socket.create_connection(("127.0.0.1", found.port), timeout=20)
-            one.sendall(b"POST /v2/models/policy/infer HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 20000\r\n\r\n{")
+            one.sendall(head + b"Content-Length: 20000\r\n\r\n")
+            time.sleep(0.02)
+            one.sendall(b"{" * 19_000)
             bodies.append(one)
         refused = [one for one in bodies[4:] if b"503" in one.recv(4096)]
         assert len(refused) == 2
         for one in bodies:
             one.close()
+
+
+def test_who_promises_much_and_sends_nothing_is_in_nobodys_way():
+    with served(body_bytes=20_000, body_s=5) as found:
+        head = b"POST /v2/models/policy/infer HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+        idle = [socket.create_connection(("127.0.0.1", found.port), timeout=20) for _ in range(8)]
+        for one in idle:
+            one.sendall(head)
+        time.sleep(0.05)
+        body = json.dumps(policy_input()).encode()
+        with socket.create_connection(("127.0.0.1", found.port), timeout=20) as other:
+            other.sendall(
+                b"POST /v2/models/policy/infer HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n" % len(body)
+            )
+            time.sleep(0.05)
+            other.sendall(body)
+            assert other.recv(4096).startswith(b"HTTP/1.1 200")
+        for one in idle:
+            one.close()
+
+
+def test_a_body_that_waits_to_be_asked_for_is_asked_for():
+    """`curl` sends a large one only then, or a second later."""
+    with served() as found, socket.create_connection(("127.0.0.1", found.port), timeout=20) as one:
+        body = json.dumps(policy_input()).encode()
+        head = f"POST /v2/models/policy/infer HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n"
+        one.sendall(f"{head}Expect: 100-continue\r\n\r\n".encode())
+        assert one.recv(4096) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        one.sendall(body)
+        assert one.recv(4096).startswith(b"HTTP/1.1 200")
+
+
+def test_nothing_is_computed_for_who_has_gone():
+    """Calls of a slow model whose clients left: neither their bodies stay, nor do other models wait for a thread."""
+    slow = rt_engine.load(mlp((16, 1024, 1024, 4), "Relu"))
+    limits = Limits(requests_per_second=1_000_000, batch=16384)
+    with served(limits, of={"slow": slow, "policy": loaded()["policy"]}) as found:
+        said = {"binary_data_size": 16384 * 64}
+        head = json.dumps(
+            {"inputs": [{"name": "x", "datatype": "FP32", "shape": [16384, 16], "parameters": said}]}
+        ).encode()
+        body = head + bytes(16384 * 64)
+        lines = (
+            f"Host: 127.0.0.1\r\nInference-Header-Content-Length: {len(head)}\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        gone = []
+        for _ in range(6):
+            gone.append(socket.create_connection(("127.0.0.1", found.port), timeout=20))
+            gone[-1].sendall(b"POST /v2/models/slow/infer HTTP/1.1\r\n" + lines.encode() + body)
+        begin = time.monotonic()
+        assert found.infer("policy", policy_input())[0] == 200  # its first call makes a context, in a thread
+        beside = time.monotonic() - begin
+        for one in gone:
+            one.close()
+        begin = time.monotonic()
+        while found.server.models["slow"].counts.failed < 6 and time.monotonic() - begin < 20:
+            time.sleep(0.01)
+        assert found.server.models["slow"].counts.failed == 6
+        assert found.server.models["slow"].counts.good == 0
+        assert beside < 5
 
 
 # --- for people and their tools ---------------------------------------------------------------------------------------
