@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from contextlib import suppress
 from typing import Final
 
 from plc_bindings.data.database import Database, NotAllowedError, Session
@@ -57,6 +58,8 @@ class MqttServer:
         self._own: asyncio.AbstractEventLoop | None = None
         self._stopped: asyncio.Event | None = None
         self._waiting = self._left_out = 0
+        self._fault = ""
+        """An error of ours."""
 
     def status(self) -> ServerStatus:
         """How it does. Any thread."""
@@ -77,7 +80,7 @@ class MqttServer:
                 "left_out_looks": self._left_out,
             },
             {"stored_records": len(store), "stored_bytes": store.bytes},
-            store.trouble or ("" if uplink.is_born else counts.last_error or "the broker is away"),
+            self._fault or store.trouble or ("" if uplink.is_born else counts.last_error or "the broker is away"),
         )
 
     async def start(self) -> None:
@@ -91,17 +94,30 @@ class MqttServer:
         """The broker is told, what waits is kept."""
         self._looking.cancel()
         if self._own is not None and self._stopped is not None:
-            self._own.call_soon_threadsafe(self._stopped.set)
+            with suppress(RuntimeError):  # it has ended already
+                self._own.call_soon_threadsafe(self._stopped.set)
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join, LEAVE_S)
             self._thread = None
 
     def _main(self) -> None:
-        asyncio.run(self._run())
+        try:
+            asyncio.run(self._run())
+        except Exception as error:
+            self._blame(error)
 
     async def _run(self) -> None:
-        self._own, self._stopped = asyncio.get_running_loop(), asyncio.Event()
+        own = asyncio.get_running_loop()
+        own.set_exception_handler(lambda _, context: self._blame(context.get("exception")))
+        self._own, self._stopped = own, asyncio.Event()
         await self.uplink.run(self._stopped)
+
+    def _blame(self, error: BaseException | None) -> None:
+        """Tell of an error of ours; that aiomqtt watches a socket which has been closed meanwhile is none."""
+        fault = f"error of ours, please report: {type(error).__name__}: {error}"
+        if error is not None and not isinstance(error, OSError) and fault != self._fault:
+            self._fault = fault
+            self._access.audit(self._client.name, "mqtt", self._fault)
 
     async def _look(self) -> None:
         period_s = self._options.period_s
@@ -114,7 +130,10 @@ class MqttServer:
                 self._left_out += 1
             else:
                 self._waiting += 1
-                self._own.call_soon_threadsafe(self._take, looks)
+                try:
+                    self._own.call_soon_threadsafe(self._take, looks)
+                except RuntimeError:  # it has ended: see `_blame`
+                    return
             due_s = max(due_s + period_s, time.monotonic())
             await asyncio.sleep(due_s - time.monotonic())
 

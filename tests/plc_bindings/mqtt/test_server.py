@@ -266,6 +266,17 @@ def test_patterns_that_mean_nothing_are_an_error():
         pass
 
 
+def test_an_error_of_ours_is_told_and_not_taken_for_the_broker(mosquitto):
+    plant = Plant()
+    with serving(plant, mosquitto.port) as server:
+        wait(lambda: server.uplink.is_born)
+        server.uplink._payload.data = None
+        plant.set(5.0)
+        wait(lambda: server.status().trouble.startswith("error of ours, please report: TypeError"))
+        assert plant.audit[-1][2].startswith("error of ours")
+    assert server._thread is None  # it was stopped in good order
+
+
 def test_no_thread_is_left():
     before = set(threading.enumerate())
     with serving(Plant(), 1):
