@@ -31,6 +31,7 @@ from fieldbus.errors import (
     UntrustedError,
     cause,
 )
+from fieldbus.opcua import bounds as _bounds  # noqa: F401  # what answers are decoded within
 from fieldbus.opcua.certificates import Certificates, leaf
 from fieldbus.opcua.protocol import MOST_ITEMS_PER_CALL, MOST_PER_READ, MOST_PER_WRITE, NAMESPACE_ARRAY, VALUE
 from fieldbus.opcua.values import node0, status_name
