@@ -24,14 +24,12 @@ from asyncua import ua
 from asyncua.common.connection import TransportLimits
 from asyncua.common.utils import Buffer, ServiceError
 from asyncua.server.internal_session import SessionState
-from asyncua.server.uaprocessor import UaProcessor
-from asyncua.ua.ua_binary import header_from_binary, struct_from_binary, struct_to_binary, uatcp_to_binary
+from asyncua.ua.ua_binary import header_from_binary, uatcp_to_binary
 
-from fieldbus.opcua.certificates import leaf
+from fieldbus.opcua import bounds as _bounds  # noqa: F401  # what requests are decoded within
 from plc_bindings.net.connection import keep_alive
 from plc_bindings.opcua.policy import Policy
-from plc_bindings.opcua.session import Session, stamps_of
-from plc_bindings.opcua.tree import Place
+from plc_bindings.opcua.processor import Processor
 from plc_bindings.opcua.words import status
 from plc_bindings.security.access import Access, Client
 
@@ -46,26 +44,18 @@ FETCH_S: Final = 10.0
 MOST_FRAMES: Final = 16
 """That wait for their turn; then nothing more is read from the socket."""
 HIGH_WATER: Final = 1 << 20
-LIFETIME_MS: Final = (60_000, 3_600_000)
-"""Of a channel's keys: bounds of what a client asks for."""
 HANDSHAKES_PER_S: Final = 20.0
 HANDSHAKES: Final = 40.0
 """So many at once, and then so many a second, from all: each costs milliseconds of RSA. One address gets half and a quarter of it."""
 MOST_ADDRESSES: Final = 1000
-_NO_SECURITY: Final = b"SecurityPolicy#None"
+_URI: Final = b"http://opcfoundation.org/UA/SecurityPolicy#None"
+_NO_SECURITY: Final = len(_URI).to_bytes(4, "little") + _URI
+_URI_AT: Final = 12
+"""Where a frame that opens a channel names its policy."""
 KEEP_ALIVE: Final = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 10, "TCP_USER_TIMEOUT": 30_000}
 _SIZE: Final = struct.Struct("<4sI")
-_COUNT: Final = struct.Struct("<i")
 _KINDS: Final = (b"HEL", b"OPN", b"MSG", b"CLO")
-_S, _IDS = ua.StatusCodes, ua.ObjectIds
-_DISCOVERY: Final = frozenset(
-    {
-        _IDS.GetEndpointsRequest_Encoding_DefaultBinary,
-        _IDS.FindServersRequest_Encoding_DefaultBinary,
-        _IDS.CloseSecureChannelRequest_Encoding_DefaultBinary,
-    }
-)
-"""What is answered in a channel without security."""
+_S = ua.StatusCodes
 
 
 class _Bucket:
@@ -103,171 +93,6 @@ class Turnstile:
             await asyncio.sleep(1.0 / HANDSHAKES_PER_S)
         own.take()
         self._all.take()
-
-
-class Processor(UaProcessor):
-    """Requests of one connection."""
-
-    def __init__(self, engine: Engine, transport: Any, limits: TransportLimits, address: str) -> None:
-        super().__init__(engine, transport, limits)
-        self.engine, self.name = engine, address
-        self.session: Session | None = None  # ours
-
-    @property
-    def is_secure(self) -> bool:
-        """Is the channel open, and one that the server offers?"""
-        policy = self._connection.security_policy
-        offered = any(one.cls.URI == policy.URI and one.mode == policy.Mode for one in self.engine.policies)
-        return offered and self._connection.is_open()
-
-    @property
-    def keeps_secrets(self) -> bool:
-        """Can nobody else read what comes?"""
-        return bool(self._connection.security_policy.Mode == ua.MessageSecurityMode.SignAndEncrypt)
-
-    @property
-    def has_expired(self) -> bool:
-        """Are the channel's keys too old? A quarter of their time is left for who renews them late (OPC 10000-4, 5.6.2.1)."""
-        token = self._connection.security_token
-        if not self._connection.is_open() or token.CreatedAt is None:
-            return False
-        age_s = time.time() - token.CreatedAt.timestamp()
-        return bool(age_s > token.RevisedLifetime / 1e3 * 1.25)
-
-    def open_secure_channel(self, algohdr: Any, seqhdr: Any, body: Any) -> None:
-        """With a lifetime within bounds, and the mode that the client has chosen."""
-        request = struct_from_binary(ua.OpenSecureChannelRequest, body)
-        asked = request.Parameters
-        asked.RequestedLifetime = min(max(asked.RequestedLifetime, LIFETIME_MS[0]), LIFETIME_MS[1])
-        if not self._connection.is_open():
-            self._connection.select_policy(algohdr.SecurityPolicyURI, algohdr.SenderCertificate, asked.SecurityMode)
-        elif asked.RequestType != ua.SecurityTokenRequestType.Renew:
-            raise ServiceError(_S.BadRequestTypeInvalid)
-        response = ua.OpenSecureChannelResponse()
-        response.Parameters = self._connection.open(asked, self.iserver)
-        self.send_response(request.RequestHeader.RequestHandle, seqhdr, response, ua.MessageType.SecureOpen)
-
-    async def _process_message(self, typeid: Any, requesthdr: Any, seqhdr: Any, body: Any) -> bool:
-        kind = typeid.Identifier
-        if not self._connection.is_open():
-            raise ServiceError(_S.BadSecureChannelClosed)
-        if kind not in _DISCOVERY and not self.is_secure:
-            raise ServiceError(_S.BadSecurityPolicyRejected)
-        if kind in _SESSIONLESS:
-            return bool(await _SESSIONLESS[kind](self, typeid, requesthdr, seqhdr, body))
-        session = self.session
-        if kind not in _DISCOVERY and kind not in _OF_SESSIONS:
-            if session is None or session.state != SessionState.Activated:
-                raise ServiceError(_S.BadSessionIdInvalid if session is None else _S.BadSessionNotActivated)
-            if requesthdr.AuthenticationToken != session.auth_token:
-                raise ServiceError(_S.BadSessionIdInvalid)
-            if kind in _OWN:
-                session.touch()
-                self.session_last_activity = time.monotonic()
-                await _OWN[kind](self, requesthdr, seqhdr, body)
-                return True
-        result = await super()._process_message(typeid, requesthdr, seqhdr, body)
-        return result is not False
-
-    async def _create(self, typeid: Any, requesthdr: Any, seqhdr: Any, body: Any) -> Any:
-        """One session for a connection: the one before ends. Its application is the one that the channel's certificate is for."""
-        self._check_application(struct_from_binary(ua.CreateSessionParameters, body.copy()))
-        if self.session is not None:
-            await self.session.close_session()
-        if self._session_watchdog_task is not None:
-            self._session_watchdog_task.cancel()
-        done = await super()._process_message(typeid, requesthdr, seqhdr, body)
-        if self.session is not None:
-            self.session.channel = self
-        return done is not False
-
-    def _check_application(self, params: ua.CreateSessionParameters) -> None:
-        shown = self._connection.security_policy.peer_certificate
-        if shown is None:
-            return
-        if leaf(bytes(params.ClientCertificate or b"")) != leaf(shown):
-            raise ServiceError(_S.BadCertificateInvalid)
-        why = self.engine.believes(shown, str(params.ClientDescription.ApplicationUri or ""), self.name)
-        if why:
-            raise ServiceError(getattr(_S, why, _S.BadSecurityChecksFailed))
-
-    async def _activate(self, typeid: Any, requesthdr: Any, seqhdr: Any, body: Any) -> Any:
-        """Also one that lost its connection."""
-        if self.session is None:
-            self.session = self.engine.known(requesthdr.AuthenticationToken)
-        if self.session is None or self.session.auth_token != requesthdr.AuthenticationToken:
-            self.session = None
-            raise ServiceError(_S.BadSessionIdInvalid)
-        self.session.channel = self
-        done = await super()._process_message(typeid, requesthdr, seqhdr, body)
-        for one in self.engine.subscriptions.of(self.session.session_id).values():
-            one.pub_result_callback = self.forward_publish_response
-            one.pub_request_callback = self.get_publish_request  # type: ignore[assignment]  # it takes any number
-        return done is not False
-
-    async def _read(self, requesthdr: Any, seqhdr: Any, body: Any) -> None:
-        """Values in binary as they are in their areas; all of an area, in one request, of one moment."""
-        params = struct_from_binary(ua.ReadParameters, body)
-        wanted = params.NodesToRead or []
-        self._limit(len(wanted))
-        space, reading = self.engine.space, self.engine.reading
-        places: list[Place | None] = []
-        for one in wanted:
-            node = space.ours(one.NodeId)
-            is_value = node is not None and one.AttributeId == ua.AttributeIds.Value and isinstance(node.content, Place)
-            places.append(node.content if node is not None and is_value and not one.IndexRange else None)
-        seen = await reading.seen({place.area for place in places if place is not None})
-        stamps = stamps_of(params.TimestampsToReturn)
-        parts = [
-            reading.value(place, seen[place.area], stamps) if place is not None else self._attribute(one)
-            for one, place in zip(wanted, places, strict=True)
-        ]
-        self._send_list(requesthdr, seqhdr, ua.ReadResponse(), parts)
-
-    def _attribute(self, one: ua.ReadValueId) -> bytes:
-        space = self.engine.space
-        if one.IndexRange:
-            return struct_to_binary(ua.DataValue(StatusCode=status(_S.BadIndexRangeInvalid)))
-        return struct_to_binary(space.read_attribute_value(one.NodeId, one.AttributeId))
-
-    def _send_list(self, requesthdr: Any, seqhdr: Any, response: Any, parts: list[bytes]) -> None:
-        """A response whose results are in binary already: they stand where its empty list and the diagnostics are."""
-        response.ResponseHeader.RequestHandle = requesthdr.RequestHandle
-        head = struct_to_binary(response)[: -2 * _COUNT.size]
-        body = b"".join((head, _COUNT.pack(len(parts)), *parts, _COUNT.pack(-1)))
-        data = self._connection.message_to_binary(body, request_id=seqhdr.RequestId)
-        self._transport.write(data)
-
-    async def _browse_next(self, requesthdr: Any, seqhdr: Any, body: Any) -> None:
-        assert self.session is not None
-        response = ua.BrowseNextResponse()
-        response.Parameters.Results = await self.session.browse_next(struct_from_binary(ua.BrowseNextParameters, body))
-        self.send_response(requesthdr.RequestHandle, seqhdr, response)
-
-    async def _unsupported(self, *_: Any) -> None:
-        raise ServiceError(_S.BadServiceUnsupported)
-
-    def _limit(self, count: int) -> None:
-        if count > self.engine.options.limits.nodes:
-            raise ServiceError(_S.BadTooManyOperations)
-        if not count:
-            raise ServiceError(_S.BadNothingToDo)
-
-
-_SESSIONLESS: Final[Any] = {
-    _IDS.CreateSessionRequest_Encoding_DefaultBinary: Processor._create,
-    _IDS.ActivateSessionRequest_Encoding_DefaultBinary: Processor._activate,
-}
-_OF_SESSIONS: Final = frozenset({_IDS.CloseSessionRequest_Encoding_DefaultBinary})
-_OWN: Final[Any] = {
-    _IDS.ReadRequest_Encoding_DefaultBinary: Processor._read,
-    _IDS.BrowseNextRequest_Encoding_DefaultBinary: Processor._browse_next,
-    _IDS.HistoryReadRequest_Encoding_DefaultBinary: Processor._unsupported,
-    _IDS.AddNodesRequest_Encoding_DefaultBinary: Processor._unsupported,
-    _IDS.AddReferencesRequest_Encoding_DefaultBinary: Processor._unsupported,
-    _IDS.DeleteNodesRequest_Encoding_DefaultBinary: Processor._unsupported,
-    _IDS.DeleteReferencesRequest_Encoding_DefaultBinary: Processor._unsupported,
-}
 
 
 class Connection(asyncio.Protocol):
@@ -369,7 +194,7 @@ class Connection(asyncio.Protocol):
         await self._room.wait()
         while not self._client.may_ask():
             await asyncio.sleep(1.0 / min(self._client.rate, 100.0))
-        if frame[:3] == b"OPN" and _NO_SECURITY not in frame[:128]:
+        if frame[:3] == b"OPN" and not frame.startswith(_NO_SECURITY, _URI_AT):
             await self._turnstile.turn(self._client.address)
         self._count()
 

@@ -6,6 +6,7 @@ up; these look at whose they are, and have 256 random bits for a name.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import secrets
 from collections.abc import Callable, Iterable
@@ -22,12 +23,16 @@ from plc_bindings.opcua.codec import NotAValueError
 from plc_bindings.opcua.host import Host
 from plc_bindings.opcua.options import Role
 from plc_bindings.opcua.space import Reference
-from plc_bindings.opcua.tree import Node, Place
+from plc_bindings.opcua.tree import Place
 from plc_bindings.opcua.words import named, status
 
 NONCE_BYTES: Final = 32
 MOST_BROWSES: Final = 4
 """Of one session that wait to be continued; the oldest makes room."""
+MOST_REFERENCES: Final = 10_000
+"""In one answer; nodes that come after so many are asked for again."""
+MOST_STEPS: Final = 32
+"""Of a path from one node to another."""
 _S = ua.StatusCodes
 
 
@@ -40,6 +45,8 @@ class Session(InternalSession):
         self.address = address
         self.role, self.user_name = Role.OBSERVER, ""
         self.channel: Any = None
+        self.certificate = b""
+        """Of the client that made it: nobody else goes on with it."""
         self._writing: Writing | None = None
         self._browses: dict[bytes, list[Reference]] = {}
         self.calls: Any = None
@@ -71,9 +78,12 @@ class Session(InternalSession):
         """Say who it is; raises `ServiceError`."""
         if self.state == SessionState.Closed:
             raise ServiceError(_S.BadSessionIdInvalid)
-        self.user_name, self.role = self.engine.users.of(
+        user = self.engine.users.of(
             self.address, self.nonce or b"", self.channel.keeps_secrets, params.UserIdentityToken
         )
+        if user != (self.user_name, self.role):
+            self._end_calls()  # a file that another user sends, and states of models, are not the new one's
+        self.user_name, self.role = user
         self.user = User(UserRole.User, self.user_name)
         writable = self.engine.writable if self.role >= Role.OPERATOR else self.engine.nothing_writable
         self._writing = Writing(self.engine.reading.database, writable, self._refused, self.who)
@@ -87,19 +97,30 @@ class Session(InternalSession):
 
     async def close_session(self, delete_subs: bool = True) -> None:
         """End. Subscriptions end with it, whatever a client says: nobody could take them over."""
-        if self.calls is not None:
-            self.calls.close()
-            self.calls = None
+        self._end_calls()
         self._browses.clear()
         await super().close_session(True)
 
+    def _end_calls(self) -> None:
+        if self.calls is not None:
+            self.calls.close()
+            self.calls = None
+
     def _refused(self, what: str) -> None:
         self.engine.audit(self.who, what, "refused: not writable")
+
+    def limit(self, count: int) -> None:
+        """Of what one request may ask for; raises `ServiceError`."""
+        if count > self.engine.options.limits.nodes:
+            raise ServiceError(_S.BadTooManyOperations)
+        if not count:
+            raise ServiceError(_S.BadNothingToDo)
 
     # --- values -------------------------------------------------------------------------------------------------------
 
     async def write(self, params: ua.WriteParameters) -> list[ua.StatusCode]:
         """Write what is writable; all of one request at once."""
+        self.limit(len(params.NodesToWrite or ()))
         staged: list[tuple[Place, bytes] | int] = [self._staged(one) for one in params.NodesToWrite]
         writing = self._writing
         assert writing is not None
@@ -138,18 +159,36 @@ class Session(InternalSession):
 
     async def browse(self, params: ua.BrowseParameters) -> list[ua.BrowseResult]:
         """References, at most so many at once; the others on `browse_next`."""
-        most = int(params.RequestedMaxReferencesPerNode or 0)
-        results = []
+        self.limit(len(params.NodesToBrowse or ()))
+        most, left, points = int(params.RequestedMaxReferencesPerNode or 0), MOST_REFERENCES, 0
+        none_left = ua.BrowseResult(StatusCode=status(_S.BadNoContinuationPoints))
+        results: list[ua.BrowseResult] = []
         for wanted in params.NodesToBrowse:
             node = self.engine.space.ours(wanted.NodeId)
+            if left <= 0 or points >= MOST_BROWSES:  # the client asks again for those that are not answered
+                results.append(none_left)
+                continue
             if node is None:
-                results += self.engine.view.browse(ua.BrowseParameters(NodesToBrowse=[wanted]))
+                (found,) = self.engine.view.browse(ua.BrowseParameters(NodesToBrowse=[wanted]))
             else:
-                results.append(self._page(self._references(wanted, node), most))
+                found = self._page(list(self.engine.view.wanted(wanted, node)), most)
+            left -= len(found.References)
+            points += bool(found.ContinuationPoint)
+            results.append(found)
+            await asyncio.sleep(0)
         return results
 
-    def _references(self, wanted: ua.BrowseDescription, node: Node) -> list[Reference]:
-        return list(self.engine.view.wanted(wanted, node))
+    async def translate_browsepaths_to_nodeids(self, params: list[ua.BrowsePath]) -> list[ua.BrowsePathResult]:
+        """Nodes at the ends of paths; with a turn for other clients after each."""
+        self.limit(len(params or ()))
+        results: list[ua.BrowsePathResult] = []
+        for path in params:
+            if not 0 < len(path.RelativePath.Elements or ()) <= MOST_STEPS:
+                results.append(ua.BrowsePathResult(StatusCode=status(_S.BadBrowseNameInvalid)))
+            else:
+                results += self.engine.view.translate_browsepaths_to_nodeids([path])
+            await asyncio.sleep(0)
+        return results
 
     def _page(self, references: list[Reference], most: int) -> ua.BrowseResult:
         limit = self.engine.options.limits.nodes
@@ -273,6 +312,7 @@ class Session(InternalSession):
 
     async def call(self, params: list[ua.CallMethodRequest]) -> list[ua.CallMethodResult]:
         """Call methods, one after another."""
+        self.limit(len(params or ()))
         if self.calls is None:
             self.calls = self.engine.calls(self)
         return [await self.calls.call(one) for one in params or ()]

@@ -1,15 +1,18 @@
 """The OPC UA server through asyncua's client: what is there, what it is worth, who may change it."""
 
 import asyncio
+import contextlib
 import time
 
 import pytest
-from asyncua import ua
+from asyncua import Client, ua
 from asyncua.crypto import security_policies
 from asyncua.ua.uaerrors import UaError, UaStatusCodeError
 
+from fieldbus.opcua.certificates import Certificates
+from fieldbus.opcua.own import make
 from fieldbus.tags import Quality
-from tests.plc_bindings.opcua.plant import connected, node, run
+from tests.plc_bindings.opcua.plant import TOKENS, connected, node, run
 
 SIGN, ENCRYPT = ua.MessageSecurityMode.Sign, ua.MessageSecurityMode.SignAndEncrypt
 
@@ -236,16 +239,12 @@ def test_every_policy_in_every_mode(served, policy, mode):
 
 def test_nobody_comes_in_without_name_certificate_or_channel(served, tmp_path):
     """Anonymous; a wrong password; a certificate that is not trusted; no security at all."""
-    from fieldbus.opcua.own import make
-
     plant, server, folder = served
     make(tmp_path / "other", "urn:test:client", "stranger", ("127.0.0.1",))
     (tmp_path / "server").mkdir()
     (tmp_path / "server" / "own.der").write_bytes((folder.parent / "server" / "own.der").read_bytes())
 
     async def tried(user, client, password=""):
-        from asyncua import Client
-
         made = Client("opc.tcp://{}:{}".format(*server.address), timeout=10)
         made.application_uri = "urn:test:client"
         if user:
@@ -275,3 +274,65 @@ def test_nobody_comes_in_without_name_certificate_or_channel(served, tmp_path):
     said = " | ".join(plant.refused())
     for words in ("wrong name or password", '"stranger"', "is not trusted"):
         assert words in said, (said, outcomes)
+
+
+@contextlib.asynccontextmanager
+async def opened(server, folder):
+    """A client in a secure channel that has said nothing yet; its certificate is trusted."""
+    made = Client("opc.tcp://{}:{}".format(*server.address), timeout=10)
+    peer = folder.parent / "server" / "own.der"
+    policy = security_policies.SecurityPolicyBasic256Sha256
+    await made.set_security(policy, folder / "own.der", folder / "own.pem", None, peer, SIGN)
+    await made.connect_socket()
+    try:
+        await made.send_hello()
+        await made.open_secure_channel()
+        yield made
+    finally:
+        made.disconnect_socket()
+
+
+@pytest.mark.parametrize("whose", ["another's certificate", "the same certificate"])
+def test_a_sessions_name_gives_nobody_its_rights(served, tmp_path, whose):
+    """In a channel that is only signed everybody on the wire reads it. Who has it, and a trusted certificate, has no session yet."""
+    plant, server, folder = served
+    thief = folder
+    if whose == "another's certificate":
+        thief = tmp_path / "thief"
+        make(thief, "urn:test:thief", "thief", ("127.0.0.1",))
+        (tmp_path / "server").mkdir()
+        (tmp_path / "server" / "own.der").write_bytes((folder.parent / "server" / "own.der").read_bytes())
+        Certificates(folder.parent / "server").trust(str(thief / "own.der"))
+
+    async def work():
+        plant.audit.clear()
+        async with connected(server, "otto", folder, mode=SIGN) as owner, opened(server, thief) as other:
+            theirs = other.uaclient
+            theirs.session.restore_authentication_token(owner.uaclient.session.authentication_token)
+            params = ua.ActivateSessionParameters()
+            params.ClientSignature.Signature = bytes(384)
+            said = [await refusal(theirs.activate_session(params))]
+            said.append(await refusal(node(other, "Tags.Count").write_value(666, ua.VariantType.Int32)))
+            return said, await node(owner, "Tags.Count").read_value()
+
+    (activated, written), count = run(work())
+    assert (activated, written) == (
+        "BadApplicationSignatureInvalid" if thief == folder else "BadSecurityChecksFailed",
+        "BadSessionIdInvalid",
+    )
+    assert count != 666
+    assert any("activate session" in line for line in plant.refused())
+
+
+def test_a_session_goes_on_in_another_channel_of_its_client_and_leaves_the_one_before(served):
+    _, server, folder = served
+
+    async def work():
+        async with connected(server, "otto", folder, mode=SIGN) as first, opened(server, folder) as second:
+            second.uaclient.session.restore_authentication_token(first.uaclient.session.authentication_token)
+            second._server_nonce, second._policy_ids = first._server_nonce, first._policy_ids
+            await second.activate_session("otto", TOKENS["otto"])
+            before = await refusal(node(first, "Tags.Word").read_value())
+            return before, await node(second, "Tags.Word").read_value()
+
+    assert run(work()) == ("BadSessionIdInvalid", 42)
