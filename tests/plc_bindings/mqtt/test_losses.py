@@ -67,6 +67,7 @@ def test_every_value_comes_although_connections_end_anywhere():
     plant, count = Plant(), 60
     broker = Careless(7, (8, 30))
     with serving(plant, broker.port, publish=("Tags.temperature",), writable=(), period_s=0.01) as server:
+        wait(lambda: server.uplink.store.end)  # the first look, which has none of them
         for step in range(count):
             before = server.uplink.store.end
             plant.set(1000.0 + step)
