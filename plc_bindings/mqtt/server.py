@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Final
 
@@ -18,11 +19,14 @@ from plc_bindings.mqtt.options import MqttOptions
 from plc_bindings.mqtt.payload import CommandError
 from plc_bindings.mqtt.points import points
 from plc_bindings.mqtt.uplink import Look, Uplink, Writes
+from plc_bindings.net.apart import stand_back
 from plc_bindings.net.serving import ServerStatus
 from plc_bindings.security.access import Access, Client
 
 TURN_NS: Final = 200_000
 """So long a look holds the servers' thread at a time, and then one area more."""
+NICE: Final = 5
+"""It gives way to calls of PLCs."""
 LEAVE_S: Final = 1.5
 """For the broker to hear that we go."""
 MOST_LOOKS: Final = 100
@@ -38,13 +42,16 @@ class MqttServer:
         database: of the station.
         options: see there.
         access: names that commands may write, their rate, the audit log.
+        avoid: processors that belong to tasks.
 
     Raises:
         BindingError: the library is missing; nothing is published.
     """
 
-    def __init__(self, database: Database, options: MqttOptions, access: Access) -> None:
-        self._database, self._options, self._access = database, options, access
+    def __init__(
+        self, database: Database, options: MqttOptions, access: Access, avoid: Collection[int] = frozenset()
+    ) -> None:
+        self._database, self._options, self._access, self._avoid = database, options, access, avoid
         self._points = points(database, options.publish, access.writable, options.deadband)
         if not self._points.all:
             raise ServerError(
@@ -101,6 +108,7 @@ class MqttServer:
             self._thread = None
 
     def _main(self) -> None:
+        stand_back(self._avoid, NICE)
         try:
             asyncio.run(self._run())
         except Exception as error:

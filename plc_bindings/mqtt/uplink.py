@@ -33,7 +33,8 @@ BATCH: Final = 64
 """Records that are sent at once."""
 CONFIRM_S: Final = 0.5
 """So often the broker is asked whether it has what it does not acknowledge."""
-NS: Final = 1_000_000_000
+REBIRTH_S: Final = 1.0
+"""Births that are asked for sooner after the last ones are said then, once for all who asked."""
 Writes = Sequence[tuple[Point, bytes]]
 
 
@@ -71,8 +72,9 @@ class Uplink:
         self.broker = Broker(options.broker, topics, self._received, self._connected, self._payload.will)
         self._looks: dict[int, Look] = {}
         self.commands = self.refused = self.births = 0
-        self._has_looked, self._new = asyncio.Event(), asyncio.Event()
+        self._has_looked, self._new, self._asked = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._speaking = asyncio.Lock()
+        self._born_s = 0.0
         self._born_over = 0
         """The connection over which we were born; 0: none."""
         self._live_from = 0
@@ -94,7 +96,7 @@ class Uplink:
         """Until `stopped`; then the broker is told, and what waits is kept."""
         self.store.load()
         work: list[asyncio.Task[object]] = [
-            asyncio.create_task(one()) for one in (self.broker.run, self._forward, self._confirm)
+            asyncio.create_task(one()) for one in (self.broker.run, self._forward, self._confirm, self._be_born_again)
         ]
         ending = asyncio.create_task(stopped.wait())
         await asyncio.wait([*work, ending], return_when=asyncio.FIRST_COMPLETED)
@@ -152,10 +154,22 @@ class Uplink:
                 await self.broker.publish(message)
                 await asyncio.sleep(0)
             self.births += 1
+            self._born_s = time.monotonic()
             if not self.is_born:
                 self._live_from, self._batch = self.store.end, 1
                 self._born_over = self.broker.counts.connects
         self._new.set()
+
+    async def _be_born_again(self) -> None:
+        while True:
+            await self._asked.wait()
+            await asyncio.sleep(self._born_s + REBIRTH_S - time.monotonic())
+            self._asked.clear()
+            if self.is_born:
+                try:
+                    await self._be_born()
+                except BrokerError as error:
+                    self.broker.leave(str(error))
 
     async def _forward(self) -> None:
         while True:
@@ -231,8 +245,8 @@ class Uplink:
         await self._obey(order)
 
     async def _obey(self, order: Order) -> None:
-        if order.rebirth and self.is_born:
-            await self._be_born()
+        if order.rebirth:
+            self._asked.set()
         if order.host_is_up and not self.is_born:
             await self._be_born()
         if order.host_is_up is False and self.is_born:

@@ -134,7 +134,8 @@ class MqttServerTable(BrokerTable):
             self.store,
             offer.folder / self.store_file if self.store_file else None,
         )
-        return MqttServer(offer.database, options, self.access(offer.audit))
+        avoid = offer.page.avoid if offer.page is not None else frozenset()
+        return MqttServer(offer.database, options, self.access(offer.audit), avoid)
 
 
 TABLES = (MqttServerTable,)

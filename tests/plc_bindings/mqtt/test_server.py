@@ -75,6 +75,20 @@ def test_a_rebirth_is_said_over_the_same_connection(mosquitto):
         assert [(b.seq, b.metrics[0].long_value) for b in births] == [(0, 0), (0, 0)]
 
 
+def test_many_who_ask_for_births_at_once_get_the_same(mosquitto):
+    """Births are the dearest thing that others can ask for."""
+    plant = Plant()
+    with listening(mosquitto.port, "spBv1.0/#") as (client, heard), serving(plant, mosquitto.port) as server:
+        wait(lambda: settled(heard, server))
+        payload = Payload()
+        payload.metrics.add(name="Node Control/Rebirth", boolean_value=True)
+        for _ in range(50):
+            client.publish("spBv1.0/plant/NCMD/press", payload.SerializeToString(), 1)
+        wait(lambda: server.status().requests == 50)
+        wait(lambda: kinds(heard).count("NBIRTH") > 1)
+        assert server.uplink.births <= 3
+
+
 def test_commands_are_written_at_once_or_refused_and_noted(mosquitto):
     plant = Plant()
     with listening(mosquitto.port, "spBv1.0/#") as (client, heard), serving(plant, mosquitto.port) as server:
@@ -151,6 +165,7 @@ def test_history_is_whole_where_a_host_waits_for_it(mosquitto):
         wait(lambda: len(server.uplink.store) == 23)
         assert heard == []
         say(client, True, 1)
+        wait(lambda: server.uplink.is_born)
         plant.set(300.0)
         wait(lambda: (300.0, False) in temperatures(heard, server))
         expected = [(21.5, True), *((100.0 + step, True) for step in range(20)), (300.0, False)]
