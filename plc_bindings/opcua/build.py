@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
@@ -80,7 +80,8 @@ def _parent(tree: Tree, name: str) -> tuple[Node, str]:
 def _variable(tree: Tree, area: Area, symbol: Symbol, name: str, leaf: Leaf, writable: Writable) -> None:
     parent, last = _parent(tree, name)
     can = writable.allows(symbol.area, leaf.offset, leaf.type.size)
-    place = Place(symbol.area, leaf.offset, Codec.of(leaf), can, leaf.names)
+    codec = replace(Codec.of(leaf), low=symbol.low, high=symbol.high)
+    place = Place(symbol.area, leaf.offset, codec, can, leaf.names)
     has_range = math.isfinite(symbol.low) and math.isfinite(symbol.high)
     kinds = {
         (True, True): Type.ANALOG_UNIT_RANGE,

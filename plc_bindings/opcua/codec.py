@@ -8,6 +8,7 @@ OPC 10000-6, 5.2.2.16 and 5.2.2.17. No object is made for a value.
 
 from __future__ import annotations
 
+import math
 import struct
 import time
 from dataclasses import dataclass
@@ -56,13 +57,16 @@ class NotAValueError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """One variable's type. `count`: elements of an array; 0: it is none. `is_enum`: its numbers have names, so it is an Int32."""
+    """One variable's type. `count`: elements of an array; 0: it is none. `is_enum`: its numbers have names, so it is an Int32.
+    `low`, `high`: no client writes beyond."""
 
     type: ua.VariantType
     char: str
     size: int
     count: int = 0
     is_enum: bool = False
+    low: float = -math.inf
+    high: float = math.inf
 
     @classmethod
     def of(cls, leaf: Leaf) -> Codec:
@@ -105,9 +109,13 @@ class Codec:
         if self.count and (not isinstance(values, list) or len(values) != self.count):
             raise NotAValueError(ua.StatusCodes.BadOutOfRange)
         try:
-            return struct.pack(f"<{len(values)}{self.char}", *values)
+            raw = struct.pack(f"<{len(values)}{self.char}", *values)
         except (struct.error, OverflowError, TypeError) as error:
             raise NotAValueError(ua.StatusCodes.BadOutOfRange) from error
+        is_limited = math.isfinite(self.low) or math.isfinite(self.high)
+        if is_limited and not all(self.low <= one <= self.high for one in values):
+            raise NotAValueError(ua.StatusCodes.BadOutOfRange)
+        return raw
 
     def value(self, raw: bytes) -> Any:
         """What Python has for the bytes of an area."""

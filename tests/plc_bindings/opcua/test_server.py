@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import time
 
 import pytest
@@ -102,12 +103,21 @@ def test_an_operator_writes_what_is_writable(served):
             await refusal(node(client, "Tags.Count").write_value(1.5, ua.VariantType.Double)),
             await refusal(node(client, "Tags.Curve").write_value([1.0], ua.VariantType.Float)),
             await refusal(node(client, "Tasks.axis.CycleCount").write_value(0, ua.VariantType.UInt64)),
+            await refusal(speed.write_value(10.5, ua.VariantType.Float)),
+            await refusal(speed.write_value(math.nan, ua.VariantType.Float)),
         ]
         return await speed.read_value(), await name.read_value(), refused, plant.refused()
 
     speed, name, refused, audit = asked(served, work)
     assert (speed, name) == (2.5, "Förderband")
-    assert refused == ["BadNotWritable", "BadTypeMismatch", "BadOutOfRange", "BadNotWritable"]
+    assert refused == [
+        "BadNotWritable",
+        "BadTypeMismatch",
+        "BadOutOfRange",
+        "BadNotWritable",
+        "BadOutOfRange",
+        "BadOutOfRange",
+    ]
     assert audit == [
         "write of Tags.Word: refused: not writable",
         "write of Tasks.axis.CycleCount: refused: not writable",
