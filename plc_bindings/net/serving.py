@@ -42,7 +42,7 @@ class ServerStatus:
     clients: int
     requests: int
     refused: int
-    """Connections that were turned away; commands, where clients come through a broker."""
+    """Connections, users, writes and calls that were; commands, where clients come through a broker."""
     counts: Mapping[str, int] = field(default_factory=dict)
     """What its kind counts besides, from its start."""
     gauges: Mapping[str, int] = field(default_factory=dict)

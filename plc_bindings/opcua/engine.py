@@ -29,7 +29,7 @@ from plc_bindings.opcua.space import NAMESPACE, Space, View
 from plc_bindings.opcua.tree import Tree
 from plc_bindings.opcua.users import Users
 from plc_bindings.opcua.words import standard
-from plc_bindings.security.access import Access
+from plc_bindings.security.access import Access, Record
 from rt_native import version
 
 SESSION_MS: Final = (5_000.0, 60_000.0)
@@ -51,7 +51,7 @@ class Engine(InternalServer):
     ) -> None:
         super().__init__()
         self.options, self.tree, self.models, self.reading, self.transfers = options, tree, models, reading, transfers
-        self.audit = access.audit
+        self.audit: Record = access.audit
         database = reading.database
         self.writable, self.nothing_writable = database.writable(access.writable), database.writable(())
         self.space = self.aspace = Space(tree, lambda node: enumeration_of(tree, database, node))

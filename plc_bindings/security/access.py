@@ -106,9 +106,9 @@ class Access:
         self._certificates = frozenset(entry.replace(":", "").lower() for entry in certificates)
         self.writable = tuple(writable)
         self.limits = limits or Limits()
-        self.audit = audit
+        self._record = audit
         self.refused = 0
-        """Connections that were turned away."""
+        """Whatever the audit log was told as refused: connections, users, writes, calls."""
         self._clients: set[Client] = set()
         self._by_address: Counter[str] = Counter()
 
@@ -116,6 +116,11 @@ class Access:
     def clients(self) -> int:
         """How many are connected."""
         return len(self._clients)
+
+    def audit(self, who: str, what: str, outcome: str) -> None:
+        """Tell the audit log; what is refused is counted."""
+        self.refused += outcome.startswith("refused")
+        self._record(who, what, outcome)
 
     def admit(self, address: str, certificate: tuple[str, str] | None = None) -> Client | None:
         """Let a connection in, or not.
@@ -133,7 +138,6 @@ class Access:
     def _admit(self, address: str, certificate: tuple[str, str] | None, why: str) -> Client | None:
         name = address + (f" {certificate[1]}" if certificate else "")
         if why:
-            self.refused += 1
             self.audit(name, "connect", why)
             return None
         rate = float(self.limits.requests_per_second)

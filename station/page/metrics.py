@@ -153,7 +153,10 @@ def _links(m: Measures) -> Iterator[Any]:
 def _servers(m: Measures) -> Iterator[Any]:
     clients = {name: float(status.clients) for name, status in m.servers.items()}
     yield _gauge("rt_engine_server_clients", "connections now", "server", clients)
-    for counted, words in (("requests", "requests of clients"), ("refused", "connections that were turned away")):
+    for counted, words in (
+        ("requests", "requests of clients"),
+        ("refused", "connections, users, writes, calls and commands that were refused"),
+    ):
         now = {name: getattr(status, counted) for name, status in m.servers.items()}
         yield _counter(f"rt_engine_server_{counted}", words, "server", now)
     for kind, of in ((_counter, "counts"), (_gauge, "gauges")):

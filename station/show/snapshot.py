@@ -194,7 +194,7 @@ _TELLING: Final = ("stored_records", "dropped_records", "dropped_commands", "lef
 
 @dataclass(frozen=True, slots=True)
 class ServerView:
-    """One server: where it listens, and how much its clients ask. `refused`: connections that were turned away, or commands.
+    """One server: where it listens, and how much its clients ask. `refused`: connections, users, writes, calls, commands.
 
     `numbers`: what its kind counts and measures besides; `trouble`: what keeps it from serving.
     """

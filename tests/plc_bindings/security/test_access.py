@@ -68,6 +68,16 @@ def test_net_ids(audit):
     assert audit[0][0] == "127.0.0.1 5.1.2.3.1.2"
 
 
+def test_whatever_is_refused_is_counted_once(audit):
+    access = Access(networks=["10.0.0.0/8"], net_ids=["5.1.2.3.1.1"], audit=audit)
+    client = access.admit("10.0.0.1")
+    assert access.admit("127.0.0.1") is None
+    access.allows_net_id(client, "5.1.2.3.1.2")
+    access.audit("10.0.0.1 anna", "write of Tags.speed", "refused: not writable")
+    access.audit("10.0.0.1 anna", "call of Tasks.axis.Reset", "done")
+    assert access.refused == 3 and len(audit) == 4
+
+
 def test_connections_are_counted_and_given_back(audit):
     access = Access(limits=Limits(connections=3, connections_per_address=2), audit=audit)
     first, second = access.admit("127.0.0.1"), access.admit("127.0.0.1")
