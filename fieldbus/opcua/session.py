@@ -61,8 +61,15 @@ _LOST: Final = frozenset(
 )  # fmt: skip
 Question = tuple[ua.NodeId, int, str | None]
 """(node, attribute, elements of an array: "3:5", None: all)"""
+_HELPS: Final = {
+    "BadSecurityChecksFailed": "does it trust our certificate, own.der? Where it is a station: `rt-engine opcua trust`, there",
+    "BadCertificateUntrusted": "does it trust our certificate, own.der? Where it is a station: `rt-engine opcua trust`, there",
+    "BadIdentityTokenRejected": "it wants to know who asks, or did not know him: name a user and a password file",
+    "BadUserAccessDenied": "the user's name or password is not the one that it knows, or he may not do this",
+}
+"""Refusals at the door whose names do not say what to do."""
 _log = logging.getLogger("asyncua")
-_log.setLevel(logging.CRITICAL)  # what it warns of is raised, too, and told by the link in words of its own
+_log.setLevel(logging.CRITICAL + 1)  # what it warns of is raised, too, and told by the link in words of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +282,8 @@ async def _translated(url: str) -> AsyncIterator[None]:
         name = status_name(error.code)
         if error.code in _LOST:
             raise ConnectionLostError(f"{url} ended the session: {name}") from error
-        raise RefusedError(f"{url} refuses: {name}", error.code) from error
+        helps = _HELPS.get(name, "")
+        raise RefusedError(f"{url} refuses: {name}{helps and f'; {helps}'}", error.code) from error
     except TimeoutError as error:
         raise NoAnswerError(f"{url} does not answer in time") from error
     except OSError as error:

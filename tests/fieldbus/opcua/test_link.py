@@ -352,4 +352,4 @@ def test_an_unknown_server_is_rejected_until_it_is_trusted_and_a_user_logs_in(tm
         (tmp_path / "password").write_text("wrong")
         with linked(server.url, [tag("speed")], security="Basic256Sha256", **options) as link:
             soon(lambda: link.status().last_error)
-            assert "BadUserAccessDenied" in link.status().last_error
+            assert "BadUserAccessDenied; the user's name or password" in link.status().last_error
