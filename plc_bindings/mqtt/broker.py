@@ -33,6 +33,8 @@ ANSWER_S: Final = 5.0
 STEADY_S: Final = 10.0
 """A connection that held so long was a good one: the next attempt comes soon."""
 REFUSED: Final = 0x80
+_NO_TLS: Final = (ConnectionResetError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
+"""How a connection ends that asks for TLS where nobody speaks it."""
 _QUIET: Final = logging.Logger("rt-engine mqtt", logging.CRITICAL + 1)
 """A broker does not fill our log: its last error is in `BrokerCounts`."""
 
@@ -153,7 +155,7 @@ class Broker:
             try:
                 await self._one_connection()
             except (BrokerError, self._aiomqtt.MqttError, OSError, ValueError) as error:
-                self.counts.last_error = f"{self.options.address}: {_why(error)}"
+                self.counts.last_error = f"{self.options.address}: {_why(error, self.options.encrypted)}"
             if time.monotonic() - began > STEADY_S:
                 pause_s = self.options.retry_s
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
@@ -360,8 +362,14 @@ def _close(client: Client) -> None:
             future.exception()  # seen: asyncio would tell of it
 
 
-def _why(error: BaseException) -> str:
-    """What was first."""
-    while error.__cause__ is not None and not isinstance(error, BrokerError):
-        error = error.__cause__
-    return str(error) or type(error).__name__
+def _why(error: BaseException, encrypted: bool = False) -> str:
+    """What was first; aiomqtt hides what the system said of a socket."""
+    while not isinstance(error, BrokerError):
+        first = error.__cause__ or error.__context__
+        if first is None or (error.__cause__ is None and getattr(first, "errno", None) is None):
+            break
+        error = first
+    words = str(error) if isinstance(error, ssl.SSLError) else getattr(error, "strerror", None) or str(error)
+    is_no_tls = encrypted and isinstance(error, _NO_TLS)
+    helps = "; no TLS at this port? `tls = false` where the broker has none" if is_no_tls else ""
+    return f"{words or type(error).__name__}{helps}"

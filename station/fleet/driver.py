@@ -285,9 +285,10 @@ class FleetAgent:
         trouble = self.trouble or (
             runner.broker.counts.last_error if runner is not None and not runner.broker.up else ""
         )
-        place = f"fleet {kind}://{broker.address}/{self._options.topic}{f', {trouble}' if trouble else ''}"
+        place = f"fleet {kind}://{broker.address}/{self._options.topic}"
         is_up = runner is not None and runner.broker.up
-        return ServerStatus(place, int(is_up), agent.orders if agent else 0, agent.refused if agent else 0)
+        orders, refused = (agent.orders, agent.refused) if agent else (0, 0)
+        return ServerStatus(place, int(is_up), orders, refused, trouble=trouble)
 
     async def start(self) -> None:
         """Begin; raises `OSError` where the system gives no thread."""

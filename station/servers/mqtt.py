@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 ORDER = 50
 NS: Final = 1e9
 LEAST_PERIOD_NS: Final = 10_000_000
+_NAME_OF_STATION: Final = "(the station's name)"
 _ID: Final = r"^[^+#/\x00-\x1f]*$"
 _TOPIC: Final = re.compile(r"[^+#\x00-\x1f]+")
 
@@ -88,7 +89,7 @@ class MqttServerTable(BrokerTable):
 
     def place(self) -> str:
         """`mqtt sparkplug at mqtts://broker.plant.example:8883, rt-engine/press`."""
-        return f"mqtt {self.payload} at {self.url}, {self.group}/{self.node or '(station.name)'}"
+        return f"mqtt {self.payload} at {self.url}, {self.group}/{self.node or _NAME_OF_STATION}"
 
     def findings(self, name: str, folder: Path) -> Iterator[Finding]:
         """Also: times, ids and numbers that MQTT and Sparkplug have no place for."""

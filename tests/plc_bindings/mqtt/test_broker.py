@@ -233,3 +233,15 @@ def test_a_broker_that_says_nothing_is_left(monkeypatch):
                 await until(lambda: "timed out" in broker.counts.last_error)
 
     run(main())
+
+
+def test_a_broker_without_tls_is_told_apart_from_one_that_is_away(tmp_path):
+    async def main(port):
+        async with session(BrokerOptions("127.0.0.1", port, tls=True, **QUICK)) as (broker, _):
+            await until(lambda: "`tls = false`" in broker.counts.last_error, broker.counts.last_error)
+        async with session(BrokerOptions("127.0.0.1", 1, tls=True, **QUICK)) as (broker, _):
+            await until(lambda: broker.counts.last_error)
+            assert broker.counts.last_error == "127.0.0.1:1: Connection refused"
+
+    with Mosquitto(tmp_path) as mosquitto:
+        run(main(mosquitto.port))

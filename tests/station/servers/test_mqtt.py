@@ -27,7 +27,7 @@ def test_the_station_of_the_documentation_reads(tmp_path):
     (block,) = re.findall(r"```toml\n(.*?)```", text, re.S)
     (tmp_path / "station.toml").write_text(block)
     table = read_station(tmp_path / "station.toml").config.servers["bus"]
-    assert table.place() == "mqtt sparkplug at mqtt://127.0.0.1:1883, works/(station.name)"
+    assert table.place() == "mqtt sparkplug at mqtt://127.0.0.1:1883, works/(the station's name)"
     assert (table.period_ns, table.store, table.port) == (10**9, 16 * 10**6, 1883)
 
 
