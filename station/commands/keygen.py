@@ -1,4 +1,4 @@
-"""The command `keygen`: a key pair for who may replace models from afar."""
+"""The command `keygen`: a key pair for who may replace models from afar, or gives a fleet its orders."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def keygen(
         bool, typer.Option("--ecdsa", help="A key on the curve P-256, for OpenSSF model-signing bundles.")
     ] = False,
 ) -> None:
-    """Make a key pair for signing models: NAME.pem stays with who signs, the line in NAME.pub goes into station.toml."""
+    """Make a key pair for signing models, or a fleet's orders: NAME.pem stays with who signs, NAME.pub goes to stations."""
     from rt_native.terminal import Terminal
 
     if not name.name:
@@ -35,5 +35,10 @@ def keygen(
             public.write_text(key.text + "\n", encoding="utf-8")
         except OSError as error:
             raise SigningError(f"{public} cannot be written ({error.strerror}); it would be: {key.text}") from error
-        say(Terminal(), f"{private}   the private key: whoever has it can replace models. It belongs on no station")
-        say(Terminal(), f'{public}   the public key, for the station file:\n\n[station]\nkeys = ["{key.text}"]')
+        console = Terminal()
+        say(console, f"{private}   the private key: it signs where the public one is named, and belongs on no station")
+        say(
+            console,
+            f"{public}   the public key, for the station file: in [station] for models, in a fleet server for orders",
+        )
+        say(console, f'\nkeys = ["{key.text}"]')

@@ -1,4 +1,4 @@
-"""The command `token`: what somebody shows to look at a station's page, or to give it commands."""
+"""The command `token`: what somebody shows to a station's page, its inference protocol, or as his password in OPC UA."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ORDER = 125
 def token(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Whose it is: he is called so in the audit log.")],
 ) -> None:
-    """Make a token for the page of a station: shown once, to be kept secret; the station file has its hash alone."""
+    """Make a token for a station's page or HTTP server, or a password for OPC UA: shown once; the station file has its hash."""
     from plc_bindings.security.tokens import hashed, new_token
     from rt_native.terminal import Terminal
     from station.terms.tables import NAME_PATTERN
@@ -27,4 +27,4 @@ def token(
     secret = new_token()
     say(Terminal(), f"{secret}   the token of {name}: it is not shown again, and belongs on no station")
     key = name if "." not in name else f'"{name}"'
-    say(Terminal(), f'its hash, for the station file:\n\n[servers.page.tokens]\n{key} = "{hashed(secret)}"')
+    say(Terminal(), f'its hash, for a server in the station file:\n\ntokens = {{ {key} = "{hashed(secret)}" }}')

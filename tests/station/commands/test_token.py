@@ -18,7 +18,7 @@ def test_what_it_prints_goes_into_a_station_file_and_lets_its_owner_in(name):
     said = run(name)
     assert said.exit_code == 0, said.output
     secret = said.output.split()[0]
-    table = tomllib.loads(said.output[said.output.index("[servers") :])["servers"]["page"]["tokens"]
+    table = tomllib.loads(said.output[said.output.index("tokens =") :])["tokens"]
     assert secret not in str(table)
     assert Tokens(table, {}).of_token(secret) == name
 
