@@ -15,7 +15,7 @@ from plc_bindings.security.signing import SIGNATURE_BYTES
 from tests import ROOT
 from tests.peers.plant import ads_server
 from tests.plc_bindings.ads.plant import model
-from tests.plc_bindings.st.machine import syntax_errors
+from tests.plc_bindings.st.evaluator import syntax_errors
 
 PAGE = (ROOT / "docs" / "ads.md").read_text()
 

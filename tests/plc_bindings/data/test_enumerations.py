@@ -9,8 +9,8 @@ from plc_bindings.data.enumerations import MOST_NAMES, enumerations
 from plc_bindings.data.signature import signature
 from plc_bindings.st import portable, twincat
 from plc_bindings.st.project import project
+from tests.plc_bindings.st.evaluator import syntax_errors
 from tests.plc_bindings.st.exported import ADS, modbus
-from tests.plc_bindings.st.machine import syntax_errors
 
 NAMES = ["red", "light blue", "if", "Red", "*) ä", ""]
 

@@ -4,36 +4,52 @@
     block = program.new("FB_X")                        a function block's instance, or a PROGRAM's
     block(x=[1.0, 2.0], go=True)                       one call: inputs in, body run; VAR_IN_OUT takes the caller's own object
     block.y, block.st.field                            outputs and all other variables
+    block.at("st").read()                              the bytes of a variable: a pointer to it
     block.call("Configure", nTimeout=3)                a method
-    program.call("F_ADD", a=1.0, b=2.0)                a function
-    Program(text, blocks={"TON": factory})             a library's block: factory() can be called, and has its variables
+    program.call("F_ADD", 1.0, b=2.0)                  a function
+    Program(text, natives={"TON": run})                what a call of a declared block does: run(instance), in the place of its body
+    Program(text, codesys=True, lists={"GVL": text})   TwinCAT's dialect; lists of global variables by their names
 
 REAL is float32, rounded after each operation. What is not understood, and what compilers or PLCs do in different ways, raises:
-overflow of an integer, types mixed without a conversion, an index out of bounds, MAX of NaN, a shift by more than the width.
+overflow of an integer, types mixed without a conversion, an index out of bounds, MAX of NaN, a shift by more than the width,
+a real that becomes infinite or NaN, a conversion that loses something (but with `exact=False`). All is compiled before anything runs.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import tree_sitter
 import tree_sitter_iec61131_3_st
 
-from tests.plc_bindings.st.evaluator_code import Body, Compiler, Foreign, Frame, Memory, Node, Variable, text_of
+from tests.plc_bindings.st.evaluator_code import Body, Compiler, Frame, Node, Variable, text_of
 from tests.plc_bindings.st.evaluator_types import (
+    CODESYS,
     DINT,
     ELEMENTARY,
-    TIME,
     ArrayType,
+    Elementary,
+    Memory,
+    Rules,
     StructType,
     StructuredTextError,
     fits,
+    put,
     string_type,
 )
 
 _LANGUAGE = tree_sitter.Language(tree_sitter_iec61131_3_st.language())
+
+
+def syntax_errors(text: str) -> list[str]:
+    """Where a text is no Structured Text of the standard's third edition."""
+    root = _tree(text)
+    bad = [n for n in _all(root) if n.is_error or n.is_missing] if root.has_error else []
+    return [f"line {n.start_point[0] + 1}: cannot be parsed: {text_of(n)[:80]!r}" for n in bad]
 
 
 def parse(text: str) -> Node:
@@ -42,11 +58,14 @@ def parse(text: str) -> Node:
     Raises:
         StructuredTextError: it has errors; the line of the first is named.
     """
-    root = tree_sitter.Parser(_LANGUAGE).parse(text.encode()).root_node
-    if root.has_error:
-        bad = next(n for n in _all(root) if n.is_error or n.is_missing)
-        raise StructuredTextError(f"line {bad.start_point[0] + 1}: cannot be parsed: {text_of(bad)[:80]!r}")
-    return root
+    for error in syntax_errors(text):
+        raise StructuredTextError(error)
+    return _tree(text)
+
+
+@lru_cache(64)
+def _tree(text: str) -> Node:
+    return tree_sitter.Parser(_LANGUAGE).parse(text.encode()).root_node
 
 
 def _all(node: Node) -> Any:
@@ -56,7 +75,9 @@ def _all(node: Node) -> Any:
 
 
 class Unit(Body):
-    """A function, block, method or program: its variables now, its code when it is first run."""
+    """A function, block, method or program: its variables once it is declared, its code once it is compiled."""
+
+    code: Callable[[Frame], Any]
 
     def __init__(self, program: Program, node: Node, owner: Unit | None = None) -> None:
         self.program, self.node, self.owner = program, node, owner
@@ -64,7 +85,7 @@ class Unit(Body):
         self.kind = node.type
         self.variables: dict[str, Variable] = {}
         self.methods: dict[str, Unit] = {}
-        self._code: Callable[[Frame], Any] | None = None
+        self.native = program.natives.pop(self.name.lower(), None) if owner is None else None
 
     def declare(self) -> None:
         if self.node.child_by_field_name("extends") is not None:
@@ -80,6 +101,10 @@ class Unit(Body):
                         raise StructuredTextError(f"{self.name}: {variable.name} is declared twice")
                     self.variables[variable.name.lower()] = variable
             elif child.type == "method_declaration":
+                if not self.program.rules.codesys:
+                    raise StructuredTextError(
+                        f"{self.name}: methods are only evaluated as CODESYS and TwinCAT have them"
+                    )
                 method = Unit(self.program, child, self)
                 self.methods[method.name.lower()] = method
                 method.declare()
@@ -90,11 +115,16 @@ class Unit(Body):
     def check(self, value: Any) -> Any:
         return value
 
-    @property
-    def code(self) -> Callable[[Frame], Any]:
-        if self._code is None:
-            self._code = Compiler(self).block(self.node.children_by_field_name("body"))
-        return self._code
+    def compile(self) -> None:
+        """Its code, and that of its methods; all other units are declared."""
+        if self.native is not None:
+            return
+        compiler = Compiler(self)
+        self.code = compiler.block(self.node.children_by_field_name("body"))
+        if self.name.lower() in self.variables and self.name.lower() not in compiler.written:
+            raise StructuredTextError(f"{self.name}: its result is never assigned")
+        for method in self.methods.values():
+            method.compile()
 
     def run(self, frame: Frame) -> None:
         if self.code(frame) in ("exit", "continue"):
@@ -112,19 +142,22 @@ class Unit(Body):
             variable = self.variables.get(name.lower())
             if variable is None or variable.section not in ("var_input", "var_in_out"):
                 raise StructuredTextError(f"{self.name} has no input {name}")
-            by_reference = variable.section == "var_in_out"
-            values[name.lower()] = value if by_reference else variable.type.check(copy.deepcopy(value))
+            if variable.section == "var_in_out":
+                values[name.lower()] = value
+            else:
+                put(variable.type, values, name.lower(), value)
         missing = [v.name for n, v in self.variables.items() if v.section == "var_in_out" and n not in values]
         if missing:
             raise StructuredTextError(f"{self.name}: VAR_IN_OUT {', '.join(missing)} is not given")
 
 
 class Instance(Memory):
-    """A function block's memory. Variables are attributes, in any case."""
+    """A function block's memory."""
 
     def __init__(self, unit: Unit) -> None:
         values = {n: v.initial() for n, v in unit.variables.items() if v.section != "var_in_out"}
-        self.__dict__.update(unit=unit, values=values)
+        super().__init__({n: v.type for n, v in unit.variables.items()}, values)
+        self.__dict__["unit"] = unit
 
     def __call__(self, **given: Any) -> None:
         unit: Unit = self.unit
@@ -134,40 +167,47 @@ class Instance(Memory):
             elif variable.section == "var_in_out":
                 self.values.pop(name, None)
         unit.take(self.values, given)
-        unit.run(Frame(self.values, self.values))
+        if unit.native is not None:
+            unit.native(self)
+        else:
+            unit.run(Frame(self.values, self.values))
 
     def call(self, method: str, **given: Any) -> Any:
         unit = self.unit.methods[method.lower()]
         frame = Frame(unit.fresh(given), self.values)
         unit.run(frame)
-        self.__dict__["last"] = frame.own
         return frame.own.get(unit.name.lower())
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self.__dict__["values"][name.lower()]
-        except KeyError:
-            raise AttributeError(name) from None
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        self.values[name.lower()] = self.unit.variables[name.lower()].type.check(value)
 
 
 class Program:
     """All units, types and global variables of some texts."""
 
-    def __init__(self, *texts: str, blocks: dict[str, Callable[[], Any]] | None = None) -> None:
+    def __init__(
+        self,
+        *texts: str,
+        codesys: bool = False,
+        exact: bool = True,
+        natives: Mapping[str, Callable[[Any], None]] | None = None,
+        lists: Mapping[str, str] | None = None,
+    ) -> None:
+        self.rules = Rules(codesys, exact)
         self.types: dict[str, Any] = {}
         self.units: dict[str, Unit] = {}
         self.globals: dict[str, Variable] = {}
         self.values: dict[str, Any] = {}
         self.enumerators: dict[str, int] = {}
-        self.foreign = {name.lower(): factory for name, factory in (blocks or {}).items()}
-        nodes = [child for text in texts for child in parse(text).children]
+        self.natives = {name.lower(): run for name, run in (natives or {}).items()}
+        nodes = [child for text in texts for child in self._parse(text).children]
         for node in nodes:
             if node.type in ("function_block_declaration", "function_declaration", "program_declaration"):
                 unit = Unit(self, node)
                 self._put(self.units, unit.name, unit)
+        if self.natives:
+            raise StructuredTextError(f"{', '.join(self.natives)}: not declared")
+        for name, text in (lists or {}).items():
+            for node in self._parse(text).children:
+                if node.type == "global_var_declaration_block":
+                    self._globals(node, f"{name}.")
         for wanted, act in (
             ("type_declaration", self._type_declaration),
             ("global_var_declaration_block", self._globals),
@@ -183,6 +223,14 @@ class Program:
                 raise StructuredTextError(f"line {node.start_point[0] + 1}: {node.type} is not evaluated")
         for unit in self.units.values():
             unit.declare()
+        for unit in self.units.values():
+            unit.compile()
+
+    def _parse(self, text: str) -> Node:
+        """TwinCAT leaves out the semicolon behind an END."""
+        return parse(
+            re.sub(r"^( *END_(?:STRUCT|IF|FOR|WHILE|CASE))$", r"\1;", text, flags=re.M) if self.rules.codesys else text
+        )
 
     @staticmethod
     def _put(where: dict[str, Any], name: str, what: Any) -> None:
@@ -190,13 +238,15 @@ class Program:
             raise StructuredTextError(f"{name} is there twice")
         where[name.lower()] = what
 
-    def new(self, name: str) -> Instance:
-        """An instance of a block or program."""
-        return Instance(self.units[name.lower()])
+    def new(self, name: str) -> Any:
+        """An instance of a block or program, or a structure."""
+        return (self.units.get(name.lower()) or self.types[name.lower()]).default()
 
-    def call(self, name: str, **given: Any) -> Any:
-        """The result of a function."""
+    def call(self, name: str, *first: Any, **given: Any) -> Any:
+        """The result of a function; arguments in their order, or by name."""
         unit = self.units[name.lower()]
+        order = [v.name for v in unit.variables.values() if v.section in ("var_input", "var_in_out")]
+        given |= dict(zip(order, first, strict=False))
         frame = Frame(unit.fresh(given), self.values)
         unit.run(frame)
         return frame.own[name.lower()]
@@ -223,7 +273,7 @@ class Program:
 
     def _field(self, struct: StructType, entry: Node) -> None:
         name = text_of(entry.child_by_field_name("name")).lower()
-        struct.fields[name] = self.type_of(entry.child_by_field_name("type"))
+        self._put(struct.fields, name, self.type_of(entry.child_by_field_name("type")))
         default = entry.children_by_field_name("default")
         if default:
             struct.initial[name] = self.initial(default, struct.fields[name])
@@ -235,15 +285,15 @@ class Program:
                 value = entry.child_by_field_name("value")
                 number = self.constant(value) if value is not None else number
                 label = text_of(entry.child_by_field_name("name")).lower()
-                self.enumerators[f"{name.lower()}.{label}"] = self.enumerators[label] = number
+                self.enumerators[f"{name.lower()}.{label}"] = number
                 number += 1
         self._put(self.types, name, DINT)
 
-    def _globals(self, node: Node) -> None:
+    def _globals(self, node: Node, prefix: str = "") -> None:
         for section in node.children:
             for variable in self.declared(section):
-                self._put(self.globals, variable.name, variable)
-                self.values[variable.name.lower()] = variable.initial()
+                self._put(self.globals, prefix + variable.name, variable)
+                self.values[f"{prefix}{variable.name}".lower()] = variable.initial()
 
     def declared(self, section: Node) -> list[Variable]:
         """The variables of a section."""
@@ -276,9 +326,7 @@ class Program:
             length = node.child_by_field_name("length")
             return string_type(self.constant(length) if length is not None else 80)
         name = text_of(node).lower()
-        if name in self.foreign:
-            return Foreign(name, self.foreign[name])
-        for found in (ELEMENTARY, self.types, self.units):
+        for found in (ELEMENTARY, self.types, self.units, CODESYS if self.rules.codesys else {}):
             if name in found:
                 return found[name]  # type: ignore[index]
         raise StructuredTextError(f"line {node.start_point[0] + 1}: type {text_of(node)} is not known")
@@ -302,7 +350,7 @@ class Program:
             value = type_.check(given)
         else:
             source, code = Compiler(None, self).expression(nodes[0])
-            if not fits(source, type_) and not (type_ is TIME and source.kind == "time"):
+            if not isinstance(type_, Elementary) or not fits(source, type_, self.rules):
                 raise StructuredTextError(f"{text_of(nodes[0])} is not {type_.name}")
             value = type_.check(code(Frame({}, self.values)))
         return lambda: copy.deepcopy(value)

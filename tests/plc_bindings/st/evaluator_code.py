@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable
 from typing import Any
 
 import tree_sitter
 
-from tests.plc_bindings.st.evaluator_functions import divided, power, standard
+from tests.plc_bindings.st.evaluator_functions import divided, finite, power, standard
 from tests.plc_bindings.st.evaluator_types import (
     ANY_INT,
     ANY_REAL,
     BOOL,
     DINT,
+    ELEMENTARY,
+    PVOID,
     TIME,
     ArrayType,
+    Cell,
     Elementary,
-    Record,
+    Pointer,
     StructType,
     StructuredTextError,
+    cells,
     common,
     fits,
+    overwrite,
     string_type,
 )
 
 Node = tree_sitter.Node
 Value = Callable[["Frame"], Any]
+Place = tuple[Any, Value, str | Value]
+"""Type of a variable, what gives the dictionary or list that holds it, and the name or place in that."""
 MOST_TURNS = 10_000_000
 _TIMES = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
 
@@ -66,28 +72,6 @@ class Body:
     methods: dict[str, Any]
 
 
-class Memory:
-    """A function block's variables: `evaluator.Instance`."""
-
-    values: dict[str, Any]
-
-
-class Foreign:
-    """The type of a block that is not written in Structured Text."""
-
-    def __init__(self, name: str, factory: Callable[[], Any]) -> None:
-        self.name, self.default = name, factory
-
-    def check(self, value: Any) -> Any:
-        return value
-
-
-def typed(value: Any) -> Any:
-    """The type of a value of a foreign block."""
-    names = {bool: BOOL, int: ANY_INT, float: ANY_REAL, str: string_type(255)}
-    return names.get(type(value))
-
-
 class Compiler:
     """Statements and expressions of one unit -> closures over a Frame."""
 
@@ -95,6 +79,7 @@ class Compiler:
         self.unit = unit
         self.program = unit.program if unit is not None else program
         assert self.program is not None
+        self.written: set[str] = set()
 
     def fail(self, node: Node, why: str) -> StructuredTextError:
         unit = f"{self.unit.name}, " if self.unit else ""
@@ -129,18 +114,19 @@ class Compiler:
     def _assignment_statement(self, node: Node) -> Callable[[Frame], Any]:
         left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
         assert left is not None and right is not None
-        type_, store = self.target(left)
+        type_, store = self.store(left)
         source, value = self.expression(right)
-        if type_ is not None and source is not None and not fits(source, type_):
+        if not fits(source, type_, self.program.rules):
             raise self.fail(node, f"{source.name} to {type_.name}; write the conversion")
-        if isinstance(type_, Elementary):
-            check = type_.check if source is not type_ else None
-            return (lambda f: store(f, check(value(f)))) if check else (lambda f: store(f, value(f)))
-        return lambda f: store(f, copy.deepcopy(value(f)))
+        if source is type_ or not isinstance(type_, Elementary):
+            return lambda f: store(f, value(f))
+        return lambda f: store(f, type_.check(value(f)))
 
     def _invocation_statement(self, node: Node) -> Callable[[Frame], Any]:
         call = next(c for c in node.children if c.is_named)
-        _, run = self._call_expression(call)
+        type_, run = self._call_expression(call)
+        if type_ is not None and not self.program.rules.codesys:
+            raise self.fail(node, "a function is no statement")
 
         def act(frame: Frame) -> None:
             run(frame)
@@ -150,7 +136,7 @@ class Compiler:
     def condition(self, node: Node | None) -> Value:
         assert node is not None
         type_, value = self.expression(node)
-        if type_ is not BOOL and type_ is not None:
+        if type_ is not BOOL:
             raise self.fail(node, f"a condition is BOOL, not {type_.name}")
         return value
 
@@ -180,7 +166,9 @@ class Compiler:
     def _case_statement(self, node: Node) -> Callable[[Frame], Any]:
         subject = node.child_by_field_name("subject")
         assert subject is not None
-        _, value = self.expression(subject)
+        type_, value = self.expression(subject)
+        if type_.kind != "int":
+            raise self.fail(subject, f"CASE of {type_.name}")
         cases: dict[int, Callable[[Frame], Any]] = {}
         ranges: list[tuple[int, int, Callable[[Frame], Any]]] = []
         other: Callable[[Frame], Any] = lambda f: None  # noqa: E731
@@ -207,10 +195,10 @@ class Compiler:
     def _for_statement(self, node: Node) -> Callable[[Frame], Any]:
         control, start, end = (node.child_by_field_name(n) for n in ("control", "start", "end"))
         assert control is not None and start is not None and end is not None
-        type_, store = self.target(control)
+        type_, store = self.store(control)
         read = self.expression(control)[1]
         for bound in (start, end):
-            if not fits(self.expression(bound)[0], type_):
+            if not fits(self.expression(bound)[0], type_, self.program.rules):
                 raise self.fail(bound, f"bounds of FOR are of the control variable's type, {type_.name}")
         first, last = self.expression(start)[1], self.expression(end)[1]
         step_node = node.child_by_field_name("step")
@@ -265,63 +253,57 @@ class Compiler:
 
     # places
 
-    def target(self, node: Node) -> tuple[Any, Callable[[Frame, Any], None]]:
-        """(type, what stores a value) of a place."""
-        if node.type == "identifier":
-            return self._variable_target(node)
-        if node.type == "index_expression":
-            return self._element_target(node)
-        if node.type == "member_access_expression":
-            type_, _ = self.expression(node)
-            _, holder = self.expression(_field(node, "object"))
-            name = text_of(node.child_by_field_name("member")).lower()
+    def place(self, node: Node, written: bool = False) -> Place:
+        """Where a variable is; `written`: it is to be changed there."""
+        kinds = {
+            "identifier": self._variable_place,
+            "index_expression": self._element,
+            "member_access_expression": self._member_place,
+        }
+        if node.type not in kinds:
+            raise self.fail(node, f"{node.type} is no variable")
+        return kinds[node.type](node, written)
 
-            def store(frame: Frame, value: Any) -> None:
-                found = holder(frame)
-                if isinstance(found, Record | Memory):
-                    found.values[name] = value
-                else:
-                    setattr(found, name, value)
+    def store(self, node: Node) -> tuple[Any, Callable[[Frame, Any], None]]:
+        """(type, what stores a value that was checked) of a variable."""
+        type_, holder, key = self.place(node, written=True)
+        if isinstance(type_, Body):
+            raise self.fail(node, "a block cannot be assigned")
+        if not isinstance(type_, Elementary):
+            return type_, lambda f, v: overwrite(holder(f)[_key(key, f)], v)
+        if isinstance(key, str):
+            return type_, lambda f, v: holder(f).__setitem__(key, v)
+        return type_, lambda f, v: holder(f).__setitem__(key(f), v)
 
-            return type_, store
-        raise self.fail(node, f"{node.type} cannot be assigned to")
-
-    def _variable_target(self, node: Node) -> tuple[Any, Callable[[Frame, Any], None]]:
-        name = text_of(node).lower()
-        variable, place = self.variable(node)
-        if variable.constant:
+    def _variable_place(self, node: Node, written: bool) -> Place:
+        variable, place, name = self.variable(node)
+        if written and variable.constant:
             raise self.fail(node, "it is a constant")
-        by_reference = variable.section == "var_in_out"
-        if by_reference and isinstance(variable.type, Elementary):
-            raise self.fail(node, "VAR_IN_OUT of an elementary type is not evaluated")
+        if written:
+            self.written.add(name)
+        if variable.section == "var_in_out" and isinstance(variable.type, Elementary):
+            return variable.type, lambda f: place(f)[name].holder, lambda f: place(f)[name].key
+        return variable.type, place, name
 
-        def store(frame: Frame, value: Any) -> None:
-            values = place(frame)
-            if by_reference and isinstance(value, list):
-                values[name][:] = value
-            elif by_reference:
-                values[name].values.update(value.values)
-            else:
-                values[name] = value
+    def _member_place(self, node: Node, written: bool) -> Place:
+        inner, name = _field(node, "object"), text_of(node.child_by_field_name("member")).lower()
+        if f"{text_of(inner).lower()}.{name}" in self.program.globals:
+            return self._variable_place(node, written)
+        if text_of(inner).upper() == "THIS^" and self.unit is not None:
+            owner = self.unit.owner or self.unit
+            return owner.variables[name].type, lambda f: f.shared, name
+        type_, holder = self.at(self.place(inner, written and not isinstance(self.place(inner)[0], Body)))
+        if isinstance(type_, StructType) and name in type_.fields:
+            return type_.fields[name], lambda f: holder(f).values, name
+        if isinstance(type_, Body) and name in type_.variables:
+            seen = ("var_input",) if written else ("var_input", "var_output")
+            if type_.variables[name].section not in seen:
+                raise self.fail(node, f"{name} is not {' or '.join(seen)} of {type_.name}")
+            return type_.variables[name].type, lambda f: holder(f).values, name
+        raise self.fail(node, f"{type_.name} has no {name}")
 
-        return variable.type, store
-
-    def _element_target(self, node: Node) -> tuple[Any, Callable[[Frame, Any], None]]:
-        root = node
-        while root.type in ("index_expression", "member_access_expression"):
-            root = _field(root, "object")
-        if root.type == "identifier" and self.variable(root)[0].constant:
-            raise self.fail(node, "it is a constant")
-        type_, holder, position = self._element(node)
-
-        def store(frame: Frame, value: Any) -> None:
-            holder(frame)[position(frame)] = value
-
-        return type_, store
-
-    def _element(self, node: Node) -> tuple[Any, Value, Value]:
-        """(type of the element, what gives the list, what gives the place in it) of an index expression."""
-        type_, holder = self.expression(_field(node, "object"))
+    def _element(self, node: Node, written: bool) -> Place:
+        type_, holder = self.at(self.place(_field(node, "object"), written))
         indices = [n for n in node.children_by_field_name("index") if n.is_named]
         for level, index in enumerate(indices):
             if not isinstance(type_, ArrayType):
@@ -335,15 +317,21 @@ class Compiler:
                 holder = _at(holder, position)
         return type_, holder, position
 
-    def variable(self, node: Node) -> tuple[Variable, Callable[[Frame], dict[str, Any]]]:
-        """(variable, what gives the dictionary that holds it) of a name."""
+    @staticmethod
+    def at(place: Place) -> tuple[Any, Value]:
+        """(type, value) of a variable."""
+        type_, holder, key = place
+        return type_, (lambda f: holder(f)[key]) if isinstance(key, str) else _at(holder, key)
+
+    def variable(self, node: Node) -> tuple[Variable, Callable[[Frame], dict[str, Any]], str]:
+        """(variable, what gives the dictionary that holds it, its name there) of a name."""
         name, unit = text_of(node).lower(), self.unit
         if unit is not None and name in unit.variables:
-            return unit.variables[name], lambda f: f.own
+            return unit.variables[name], lambda f: f.own, name
         if unit is not None and unit.owner is not None and name in unit.owner.variables:
-            return unit.owner.variables[name], lambda f: f.shared
+            return unit.owner.variables[name], lambda f: f.shared, name
         if name in self.program.globals:
-            return self.program.globals[name], lambda f: self.program.values
+            return self.program.globals[name], lambda f: self.program.values, name
         raise self.fail(node, "not declared")
 
     # expressions: (type, closure)
@@ -356,12 +344,28 @@ class Compiler:
         return found
 
     def _identifier(self, node: Node) -> tuple[Any, Value]:
-        name = text_of(node).lower()
-        if name in self.program.enumerators and not (self.unit and name in self.unit.variables):
-            number = self.program.enumerators[name]
-            return DINT, lambda f: number
-        variable, place = self.variable(node)
-        return variable.type, lambda f: place(f)[name]
+        return self.at(self.place(node))
+
+    def _index_expression(self, node: Node) -> tuple[Any, Value]:
+        return self.at(self.place(node))
+
+    def _member_access_expression(self, node: Node) -> tuple[Any, Value]:
+        number = self.program.enumerators.get(text_of(node).lower())
+        return self.at(self.place(node)) if number is None else (DINT, lambda f: number)
+
+    def _address_of_expression(self, node: Node) -> tuple[Any, Value]:
+        """ADR; of an element: of all from there to the end of the array."""
+        if not self.program.rules.codesys:
+            raise self.fail(node, "ADR is not evaluated but in CODESYS and TwinCAT")
+        operand = _field(node, "operand")
+        type_, holder, key = self.place(operand)
+
+        def address(frame: Frame) -> Pointer:
+            whole, first = holder(frame), _key(key, frame)
+            keys = range(first, len(whole)) if operand.type == "index_expression" else [first]
+            return Pointer(cell for k in keys for cell in cells(type_, whole, k))
+
+        return PVOID, address
 
     def _integer_literal(self, node: Node) -> tuple[Any, Value]:
         text = text_of(node).replace("_", "")
@@ -396,39 +400,16 @@ class Compiler:
     def _typed_literal(self, node: Node) -> tuple[Any, Value]:
         type_ = self.program.type_of(node.child_by_field_name("type"))
         source, value = self.expression(_field(node, "value"))
-        if not fits(source, type_) and type_ is not BOOL:
+        number = value(Frame({}, {}))
+        if type_ is BOOL and number in (0, 1):
+            number = bool(number)
+        elif not fits(source, type_, self.program.rules):
             raise self.fail(node, "not of that type")
-        number = type_.check(value(Frame({}, {})))
+        number = type_.check(number)
         return type_, lambda f: number
 
     def _parenthesized_expression(self, node: Node) -> tuple[Any, Value]:
         return self.expression(next(c for c in node.children if c.is_named and c.type != "comment"))
-
-    def _index_expression(self, node: Node) -> tuple[Any, Value]:
-        type_, holder, position = self._element(node)
-        return type_, _at(holder, position)
-
-    def _this_expression(self, node: Node) -> tuple[Any, Value]:
-        raise self.fail(node, "THIS is only evaluated as THIS^.name")
-
-    def _member_access_expression(self, node: Node) -> tuple[Any, Value]:
-        holder_node, name = _field(node, "object"), text_of(node.child_by_field_name("member")).lower()
-        whole = f"{text_of(holder_node).lower()}.{name}"
-        if whole in self.program.enumerators:
-            number = self.program.enumerators[whole]
-            return DINT, lambda f: number
-        if text_of(holder_node).upper() == "THIS^" and self.unit is not None:
-            owner = self.unit.owner or self.unit
-            return owner.variables[name].type, lambda f: f.shared[name]
-        holder_type, holder = self.expression(holder_node)
-        if isinstance(holder_type, StructType) and name in holder_type.fields:
-            return holder_type.fields[name], lambda f: holder(f).values[name]
-        if isinstance(holder_type, Body) and name in holder_type.variables:
-            return holder_type.variables[name].type, lambda f: holder(f).values[name]
-        if isinstance(holder_type, Foreign):
-            member = text_of(node.child_by_field_name("member"))
-            return typed(getattr(holder_type.default(), member)), lambda f: getattr(holder(f), member)
-        raise self.fail(node, f"{holder_type.name} has no {name}")
 
     def _unary_expression(self, node: Node) -> tuple[Any, Value]:
         operator = text_of(node.child_by_field_name("operator")).upper()
@@ -444,7 +425,8 @@ class Compiler:
     def _binary_expression(self, node: Node) -> tuple[Any, Value]:
         operator = text_of(node.child_by_field_name("operator")).upper().replace("&", "AND")
         (left, a), (right, b) = (self.expression(_field(node, side)) for side in ("left", "right"))
-        type_ = common(left, right, str(self.fail(node, operator)))
+        where = str(self.fail(node, operator))
+        type_ = common(left, right, where, self.program.rules)
         if operator in _COMPARISONS:
             if not isinstance(type_, Elementary) or (type_.kind in ("bits", "bool") and operator not in ("=", "<>")):
                 raise self.fail(node, f"{operator} of {type_.name}")
@@ -461,6 +443,8 @@ class Compiler:
         a, b = _as(type_, left, a), _as(type_, right, b)
         function = divided if operator == "/" and real else _ARITHMETIC[operator]
         check = type_.check if type_.kind != "any_real" else float
+        if real and self.program.rules.exact:
+            return type_, lambda f: finite(check(function(a(f), b(f))), where, self.program.rules)
         return type_, lambda f: check(function(a(f), b(f)))
 
     def _call_expression(self, node: Node) -> tuple[Any, Value]:
@@ -498,8 +482,12 @@ class Compiler:
     def _standard_call(self, name: str, given: list[Node], node: Node) -> tuple[Any, Value]:
         if any(c.type == "named_argument" for c in given):
             raise self.fail(node, "named arguments of a standard function are not evaluated")
+        if name == "sizeof" and self.program.rules.codesys:
+            (type_, _), udint = self.at(self.place(given[0])), ELEMENTARY["udint"]
+            size = len(Pointer(cells(type_, [type_.default()], 0)).read())
+            return udint, lambda f: size
         parts = [self.expression(c) for c in given]
-        found = standard(name, [t for t, _ in parts], str(self.fail(node, name)))
+        found = standard(name, [t for t, _ in parts], str(self.fail(node, name)), self.program.rules)
         if found is None:
             raise self.fail(node, "no such function")
         type_, function = found
@@ -515,6 +503,8 @@ class Compiler:
         inputs, outputs = [], []
         for i, argument in enumerate(given):
             if argument.type != "named_argument":
+                if i >= len(order):
+                    raise self.fail(argument, f"{unit.name} has {len(order)} inputs")
                 variable, value_node = order[i], argument
             else:
                 name, value_node = text_of(argument.child_by_field_name("name")).lower(), _field(argument, "value")
@@ -522,15 +512,28 @@ class Compiler:
                     raise self.fail(argument, f"{unit.name} has no {name}")
                 variable = unit.variables[name]
                 if any(c.type == "=>" for c in argument.children):
-                    outputs.append((name, self.target(value_node)[1]))
+                    type_, store = self.store(value_node)
+                    if variable.section != "var_output" or not fits(variable.type, type_, self.program.rules):
+                        raise self.fail(argument, f"{variable.section} of {variable.type.name} to {type_.name}")
+                    outputs.append((name, store))
                     continue
-            type_, value = self.expression(value_node)
-            if not fits(type_, variable.type) or (
-                variable.section == "var_in_out" and type_ is not variable.type and type_ != variable.type
-            ):
+            by_reference = variable.section == "var_in_out"
+            type_, value = self._reference(value_node) if by_reference else self.expression(value_node)
+            if type_ != variable.type and (by_reference or not fits(type_, variable.type, self.program.rules)):
                 raise self.fail(argument, f"{type_.name} for {variable.type.name}")
             inputs.append((variable.name, value))
+        names = [name for name, _ in inputs]
+        missing = [v.name for v in order if v.section == "var_in_out" and v.name not in names]
+        if missing or len(names) > len(set(names)):
+            raise self.fail(node, f"{', '.join(missing) or 'an input'} is not given once")
         return inputs, outputs
+
+    def _reference(self, node: Node) -> tuple[Any, Value]:
+        """What is given for a VAR_IN_OUT."""
+        type_, holder, key = place = self.place(node, written=True)
+        return (
+            (type_, lambda f: Cell(type_, holder(f), _key(key, f))) if isinstance(type_, Elementary) else self.at(place)
+        )
 
     def _unit_call(
         self, unit: Body, given: list[Node], node: Node, shared: Callable[[Frame], Any]
@@ -542,7 +545,7 @@ class Compiler:
             inner = Frame(unit.fresh({n: v(frame) for n, v in inputs}), shared(frame))
             unit.run(inner)
             for name, store in outputs:
-                store(frame, copy.deepcopy(inner.own[name]))
+                store(frame, inner.own[name])
             return inner.own.get(result)
 
         return (unit.variables[result].type if result in unit.variables else None), run
@@ -554,8 +557,6 @@ class Compiler:
 
     def _instance_call(self, callee: Node, given: list[Node], node: Node) -> tuple[Any, Value]:
         type_, holder = self.expression(callee)
-        if isinstance(type_, Foreign):
-            return self._foreign_call(holder, given)
         if not isinstance(type_, Body):
             raise self.fail(node, f"{type_.name} cannot be called")
         inputs, outputs = self._arguments(type_, given, node)
@@ -564,24 +565,7 @@ class Compiler:
             instance = holder(frame)
             instance(**{n: v(frame) for n, v in inputs})
             for name, store in outputs:
-                store(frame, copy.deepcopy(instance.values[name]))
-
-        return None, run
-
-    def _foreign_call(self, holder: Value, given: list[Node]) -> tuple[Any, Value]:
-        inputs, outputs = [], []
-        for argument in given:
-            name, value = text_of(argument.child_by_field_name("name")), _field(argument, "value")
-            if any(c.type == "=>" for c in argument.children):
-                outputs.append((name, *self.target(value)))
-            else:
-                inputs.append((name, self.expression(value)[1]))
-
-        def run(frame: Frame) -> None:
-            instance = holder(frame)
-            instance(**{n: v(frame) for n, v in inputs})
-            for name, type_, store in outputs:
-                store(frame, type_.check(getattr(instance, name)))
+                store(frame, instance.values[name])
 
         return None, run
 
@@ -594,6 +578,10 @@ def _field(node: Node, name: str) -> Node:
 
 def _at(holder: Value, position: Value) -> Value:
     return lambda f: holder(f)[position(f)]
+
+
+def _key(key: str | Value, frame: Frame) -> Any:
+    return key if isinstance(key, str) else key(frame)
 
 
 def _bounded(value: Value, type_: ArrayType, error: StructuredTextError) -> Value:

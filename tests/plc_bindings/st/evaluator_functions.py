@@ -10,7 +10,10 @@ from typing import Any
 from tests.plc_bindings.st.evaluator_types import (
     ANY_REAL,
     ELEMENTARY,
+    PVOID,
     Elementary,
+    Pointer,
+    Rules,
     StructuredTextError,
     common,
     string_type,
@@ -68,7 +71,7 @@ _CHOICES: dict[str, Function] = {
 }
 
 
-def standard(name: str, types: list[Any], where: str) -> tuple[Any, Function] | None:
+def standard(name: str, types: list[Any], where: str, rules: Rules) -> tuple[Any, Function] | None:
     """Type of the result, and the function; None: no such function. PLCs do different things with NaN in MAX, MIN and LIMIT: raises.
 
     Raises:
@@ -78,17 +81,17 @@ def standard(name: str, types: list[Any], where: str) -> tuple[Any, Function] | 
         (type_,) = types
         _need(type_, ("real",), where)
         function = _REAL_FUNCTIONS[name]
-        return type_, lambda x: type_.check(function(x))
+        return type_, lambda x: finite(type_.check(function(x)), where, rules)
     if name in _CHOICES:
         type_ = types[0]
         for other in types[1:]:
-            type_ = common(type_, other, where)
+            type_ = common(type_, other, where, rules)
         chosen = _CHOICES[name]
         return type_, lambda *a: chosen(*_no_nan(a, where))
     if name == "abs":
         return types[0], lambda x: types[0].check(abs(x))
     if name == "sel":
-        return common(types[1], types[2], where), lambda g, a, b: b if g else a
+        return common(types[1], types[2], where, rules), lambda g, a, b: b if g else a
     if name == "trunc":
         _need(types[0], ("real", "any_real"), where)
         return ELEMENTARY["dint"], lambda x: ELEMENTARY["dint"].check(math.trunc(x))
@@ -98,7 +101,35 @@ def standard(name: str, types: list[Any], where: str) -> tuple[Any, Function] | 
         return ELEMENTARY["int"], len
     if name == "concat":
         return string_type(255), lambda *a: "".join(a)
-    return _conversion(name, types, where)
+    if rules.codesys and name in _MEMORY:
+        if [t is PVOID for t in types] != [True, name == "memcpy", False] or types[2].kind not in ("int", "any_int"):
+            raise StructuredTextError(f"{where}: of {', '.join(t.name for t in types)}")
+        return ELEMENTARY["udint"], _MEMORY[name]
+    return _conversion(name, types, where, rules)
+
+
+def finite(x: Any, where: str, rules: Rules) -> Any:
+    """`x`, if it is a number or need not be one."""
+    if rules.exact and isinstance(x, float) and not math.isfinite(x):
+        raise StructuredTextError(f"{where}: becomes {x}")
+    return x
+
+
+def _copy(target: Pointer | None, source: Pointer | None, size: int) -> int:
+    if target is None or source is None:
+        raise StructuredTextError("MEMCPY with a null pointer")
+    target.write(source.read(size))
+    return size
+
+
+def _fill(target: Pointer | None, byte: int, size: int) -> int:
+    if target is None:
+        raise StructuredTextError("MEMSET with a null pointer")
+    target.write(bytes([byte]) * size)
+    return size
+
+
+_MEMORY: dict[str, Function] = {"memcpy": _copy, "memset": _fill}
 
 
 def _need(type_: Any, kinds: tuple[str, ...], where: str) -> None:
@@ -128,26 +159,31 @@ def _shift(name: str, type_: Elementary, where: str) -> Function:
     return shift
 
 
-def _conversion(name: str, types: list[Any], where: str) -> tuple[Any, Function] | None:
+def _conversion(name: str, types: list[Any], where: str, rules: Rules) -> tuple[Any, Function] | None:
     found = _CONVERSION.match(name)
     if found is None or found[2] not in ELEMENTARY or (found[1] is not None and found[1] not in ELEMENTARY):
         return None
+    if found[1] is None and not rules.codesys:
+        raise StructuredTextError(f"{where}: from which type is not said, which matiec refuses")
     (given,) = types
     source, target = ELEMENTARY[found[1]] if found[1] else given, ELEMENTARY[found[2]]
     if given is not source and given.kind not in ("any_int", "any_real"):
         raise StructuredTextError(f"{where}: of {given.name}")
-    return target, lambda x: convert(source.check(x) if source is not ANY_REAL else x, source, target, where)
+    return target, lambda x: convert(source.check(x) if source is not ANY_REAL else x, source, target, where, rules)
 
 
-def convert(x: Any, source: Elementary, target: Elementary, where: str) -> Any:
-    """X_TO_Y: bits keep their pattern, reals round to the nearest whole number, what does not fit raises."""
+def convert(x: Any, source: Elementary, target: Elementary, where: str, rules: Rules) -> Any:
+    """X_TO_Y: what does not fit raises. Not exact: bits keep their pattern, reals round to the nearest whole number."""
     if target.kind in ("int", "bits") and source.kind in ("real", "any_real"):
+        if rules.exact and x != int(finite(x, where, rules)):
+            raise StructuredTextError(f"{where}: {x} would be rounded")
         if x != x or math.isinf(x) or math.floor(x) + 0.5 == x:
             raise StructuredTextError(f"{where}: {x}, which PLCs round in different ways")
         return target.check(round(x))
     if target.kind == "bool":
         return x != 0
-    if target.kind in ("int", "bits") and "bits" in (source.kind, target.kind):  # modulo: the low bits are kept
+    pattern = "bits" in (source.kind, target.kind) and target.kind in ("int", "bits")
+    if pattern and not rules.exact:  # modulo: the low bits are kept
         width = target.high - target.low + 1
         return (int(x) - target.low) % width + target.low
-    return target.check(x)
+    return target.check(int(x) if source.kind == "bool" else x)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from onnx import TensorProto, helper
 
 import rt_engine
 from plc_bindings.data.types import SCALARS
+from plc_bindings.st import portable
 from plc_bindings.st.project import Ads, Modbus, Project, Registers, project
+from plc_bindings.st.units import Unit
 from rt_engine import Model
 from tests import ROOT
+from tests.plc_bindings.st.evaluator import Program
 
 POLICY = ROOT / "station" / "demo" / "data" / "policy-v1.onnx"
 ADS = Ads("192.168.10.5.1.1", 851)
@@ -80,3 +85,15 @@ def modbus(of: Project, order="ABCD") -> Modbus:
             for i, model in enumerate(of.models)
         },
     )
+
+
+def portable_program(of: Project, at: Modbus) -> Program:
+    """The portable blocks of a project, to be executed."""
+    return Program(*(unit.text for unit in portable.units(of, at)))
+
+
+def twincat_program(units: Iterable[Unit], *library: str, natives: Mapping[str, Callable[[Any], None]]) -> Program:
+    """TwinCAT's blocks, and those of libraries that they call, to be executed."""
+    lists = {unit.name: unit.text for unit in units if unit.kind == "VAR_GLOBAL"}
+    texts = [unit.text for unit in units if unit.kind != "VAR_GLOBAL"]
+    return Program(*texts, *library, codesys=True, natives=natives, lists=lists)

@@ -22,7 +22,7 @@ class Inlined:
     def __init__(self, source: Any, flavour: str = "portable") -> None:
         self.model = rt_engine.load(source)
         self.block: InlineBlock = inline_block(source, flavour, "FB_Test")
-        self.instance = Program(self.block.text).new("FB_Test")
+        self.instance = Program(self.block.text, codesys=flavour == "twincat", exact=False).new("FB_Test")
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
         given = {

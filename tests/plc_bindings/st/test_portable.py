@@ -14,14 +14,12 @@ from plc_bindings.st import portable
 from plc_bindings.st.names import KEYWORDS
 from plc_bindings.st.project import Modbus, Registers, project
 from plc_bindings.st.statuses import STATUSES
-from plc_bindings.st.units import unit
 from plc_bindings.st.write import library_files, portable_files
 from plc_bindings.status import CallStatus
 from rt_engine.change import ChangeState, Verdict
 from scheduler.status import TaskStatus
-from tests.plc_bindings.st.evaluator import Program
-from tests.plc_bindings.st.exported import POLICY, kinds, modbus, square_root, wide
-from tests.plc_bindings.st.machine import Machine, cells, copy, raw, store, syntax_errors
+from tests.plc_bindings.st.evaluator import Program, syntax_errors
+from tests.plc_bindings.st.exported import POLICY, kinds, modbus, portable_program, square_root, wide
 from tests.plc_bindings.st.served import Station
 
 X = np.linspace(-0.5, 0.5, 7, dtype=np.float32)
@@ -36,22 +34,21 @@ class Transport:
         self.sent = []
 
     def cycle(self, connection):
-        if connection["bReopen"] or self.socket is None:
+        if connection.bReopen or self.socket is None:
             self.close()
             self.socket = socket.create_connection(self.address)
-            connection["bReopen"], connection["bSend"], connection["nResponse"] = False, False, 0
-        connection["bOpen"] = True
-        asked = connection["bSend"]
+            connection.bReopen, connection.bSend, connection.nResponse = False, False, 0
+        connection.bOpen = True
+        asked = connection.bSend
         if asked:
-            frame = bytes(connection["aRequest"][i] for i in range(connection["nRequest"]))
+            frame = connection.at("aRequest").read(connection.nRequest)
             self.sent.append(frame)
             self.socket.sendall(frame)
-            connection["bSend"] = False
+            connection.bSend = False
         if not self.mute and select.select([self.socket], [], [], 2.0 if asked else 0.01)[0]:
-            data = self.socket.recv(min(self.most, 260 - connection["nResponse"]))
-            for i, byte in enumerate(data):
-                connection["aResponse"][connection["nResponse"] + i] = byte
-            connection["nResponse"] += len(data)
+            data = self.socket.recv(min(self.most, 260 - connection.nResponse))
+            connection.at("aResponse").write(data, connection.nResponse)
+            connection.nResponse += len(data)
 
     def close(self):
         if self.socket is not None:
@@ -64,20 +61,21 @@ class Plc:
 
     def __init__(self, models, order="ABCD", served=None, at=None):
         self.station = Station(served or models, order)
-        self.machine = Machine(portable.units(project("cell", models), at or self.station.modbus))
-        self.connection = self.machine.instance("ST_RtConnection")
+        self.project, self.at = project("cell", models), at or self.station.modbus
+        self.program = portable_program(self.project, self.at)
+        self.connection = self.program.new("ST_RtConnection")
         self.transport = Transport(self.station.server.address)
 
     def cycle(self, block, **inputs):
         """Transport, then the block: as the example program does."""
         self.transport.cycle(self.connection)
-        self.machine.call(block, stConnection=self.connection, **inputs)
+        block(stConnection=self.connection, **inputs)
 
     def cycles(self, block, most=40, **inputs):
         """Until the block is no longer busy; how many that took."""
         for i in range(1, most + 1):
             self.cycle(block, **inputs)
-            if not block["bBusy"]:
+            if not block.bBusy:
                 return i
         raise AssertionError("still busy")
 
@@ -114,19 +112,14 @@ def all_kinds(tmp_path_factory):
     return kinds(tmp_path_factory.mktemp("kinds"))
 
 
-def fill(array, values):
-    for i, value in enumerate(values):
-        array[i] = value
-
-
 def test_a_rising_edge_runs_the_model_once(plcs, policy):
     """Hash compared, then one message writes inputs and reads the result: outputs are ours to the bit."""
     plc = plcs({"policy": policy})
-    block = plc.machine.instance("FB_policy")
-    fill(block["stIn"]["observation"], X)
+    block = plc.program.new("FB_policy")
+    block.stIn.observation = X
     plc.cycles(block, bExecute=True)
-    assert block["bValid"] and not block["bError"] and block["hrErrorCode"] == 0 and block["nVersion"] == 1
-    assert raw(cells(block.fields["stout"])) == policy.run({"observation": X.reshape(1, 7)})[0].tobytes()
+    assert block.bValid and not block.bError and block.hrErrorCode == 0 and block.nVersion == 1
+    assert block.at("stOut").read() == policy.run({"observation": X.reshape(1, 7)})[0].tobytes()
     assert plc.functions() == [3, 23]
     assert plc.transport.sent[1][17:] == X.astype(">f4").tobytes()
     for _ in range(3):
@@ -141,34 +134,34 @@ def test_a_rising_edge_runs_the_model_once(plcs, policy):
 def test_every_type_travels_in_every_order(plcs, all_kinds, order):
     """Scalars and arrays of all types come back as they were sent, whatever the server's order of bytes."""
     plc = plcs({"kinds": all_kinds}, order)
-    block = plc.machine.instance("FB_kinds")
+    block = plc.program.new("FB_kinds")
     rng = np.random.default_rng(3)
-    for cell in cells(block.fields["stin"]):
-        if cell.type == "BOOL":
+    for cell in block.at("stIn").cells:
+        if cell.type.name == "BOOL":
             cell.set(bool(rng.integers(2)))
-        elif "REAL" in cell.type:
-            cell.set(np.float32(rng.normal()) * 10.0 ** int(rng.integers(-30, 30)))
+        elif cell.type.kind == "real":
+            cell.set(float(rng.normal()) * 10.0 ** int(rng.integers(-30, 30)))
         else:
             cell.load(rng.bytes(8)[: len(cell.bytes())])
     plc.cycles(block, bExecute=True)
-    assert block["bValid"], block["hrErrorCode"]
-    assert raw(cells(block.fields["stout"])) == raw(cells(block.fields["stin"]))
+    assert block.bValid, block.hrErrorCode
+    assert block.at("stOut").read() == block.at("stIn").read()
 
 
 def test_a_wide_model_takes_several_messages(plcs, tmp_path):
     """400 input registers: three writes, then write and read, then reads; nothing is lost at the seams."""
     plc = plcs({"wide": wide(tmp_path)})
-    block = plc.machine.instance("FB_wide")
+    block = plc.program.new("FB_wide")
     values = np.arange(200, dtype=np.float32) + 0.25
-    fill(block["stIn"]["x"], values)
+    block.stIn.x = values
     plc.cycles(block, bExecute=True)
-    assert block["bValid"]
-    assert [block["stOut"]["y"][i] for i in range(200)] == list(-values)
+    assert block.bValid
+    assert block.stOut.y == list(-values)
     assert plc.functions() == [3, 16, 16, 16, 23, 3, 3, 3]
-    fill(block["stIn"]["x"], values + 1000)
+    block.stIn.x = values + 1000
     plc.cycle(block, bExecute=False)
     plc.cycles(block, bExecute=True)
-    assert [block["stOut"]["y"][i] for i in range(200)] == list(-values - 1000)
+    assert block.stOut.y == list(-values - 1000)
     assert plc.functions()[8:] == [16, 16, 16, 23, 3, 3, 3]
     assert max(map(len, plc.transport.sent)) <= 260
 
@@ -177,84 +170,84 @@ def test_answers_in_pieces_are_put_together(plcs, policy):
     """Three bytes a cycle."""
     plc = plcs({"policy": policy})
     plc.transport.most = 3
-    block = plc.machine.instance("FB_policy")
-    fill(block["stIn"]["observation"], X)
+    block = plc.program.new("FB_policy")
+    block.stIn.observation = X
     assert plc.cycles(block, bExecute=True) > 10
-    assert block["bValid"]
-    assert raw(cells(block.fields["stout"])) == policy.run({"observation": X.reshape(1, 7)})[0].tobytes()
+    assert block.bValid
+    assert block.at("stOut").read() == policy.run({"observation": X.reshape(1, 7)})[0].tobytes()
 
 
 def test_cyclic_calls_and_a_hot_update(plcs, policy):
     """A result in every cycle but the first two; the new version shows."""
     plc = plcs({"policy": policy})
-    block = plc.machine.instance("FB_policy")
+    block = plc.program.new("FB_policy")
     for _ in range(8):
         plc.cycle(block, bExecute=True, bCyclic=True)
-    assert block["bValid"] and block["nAge"] == 0 and len(plc.transport.sent) >= 6
+    assert block.bValid and block.nAge == 0 and len(plc.transport.sent) >= 6
     plc.station.slots["policy"].update(rt_engine.load(POLICY.with_name("policy-v2.onnx")))
     for _ in range(4):
         plc.cycle(block, bExecute=True, bCyclic=True)
-    assert block["nVersion"] == 2
+    assert block.nVersion == 2
 
 
 def test_the_timeout_is_that_of_each_call(plcs, policy):
     """Many calls together may take longer."""
     plc = plcs({"policy": policy})
-    block = plc.machine.instance("FB_policy")
+    block = plc.program.new("FB_policy")
     for _ in range(30):
         plc.cycle(block, bExecute=True, bCyclic=True, nTimeout=12)
-        assert not block["bError"]
-    assert block["bValid"]
+        assert not block.bError
+    assert block.bValid
 
 
 def test_two_models_share_a_connection(plcs, policy, tmp_path):
     """They take turns; each gets its own result."""
     plc = plcs({"policy": policy, "root": square_root(tmp_path)})
-    first, second = plc.machine.instance("FB_policy"), plc.machine.instance("FB_root")
-    fill(second["stIn"]["x"], (4.0, 9.0))
-    fill(first["stIn"]["observation"], X)
+    first, second = plc.program.new("FB_policy"), plc.program.new("FB_root")
+    second.stIn.x = (4.0, 9.0)
+    first.stIn.observation = X
     for _ in range(30):
         plc.transport.cycle(plc.connection)
         for block in (first, second):
-            plc.machine.call(block, stConnection=plc.connection, bExecute=True, bCyclic=True)
-    assert first["bValid"] and second["bValid"]
-    assert [second["stOut"]["y"][i] for i in range(2)] == [2.0, 3.0]
-    assert raw(cells(first.fields["stout"])) == policy.run({"observation": X.reshape(1, 7)})[0].tobytes()
+            block(stConnection=plc.connection, bExecute=True, bCyclic=True)
+    assert first.bValid and second.bValid
+    assert second.stOut.y == [2.0, 3.0]
+    assert first.at("stOut").read() == policy.run({"observation": X.reshape(1, 7)})[0].tobytes()
 
 
 def test_a_block_that_stopped_waiting_holds_up_nobody(plcs, policy):
     """It had asked for its turn and is called no more: the others go on after one cycle."""
     plc = plcs({"policy": policy})
-    block = plc.machine.instance("FB_policy")
+    block = plc.program.new("FB_policy")
     for _ in range(5):
         plc.cycle(block, bExecute=True, bCyclic=True)
     before = len(plc.transport.sent)
-    plc.connection["bWanted"] = True
+    plc.connection.bWanted = True
     for _ in range(10):
         plc.cycle(block)
-    assert block["bValid"] and len(plc.transport.sent) >= before + 7
+    assert block.bValid and len(plc.transport.sent) >= before + 7
 
 
 def test_a_new_call_forgets_the_last_one(plcs, tmp_path):
     """While it is under way neither the old result nor the old error is shown; nAge goes on."""
     plc = plcs({"root": square_root(tmp_path)})
-    block = plc.machine.instance("FB_root")
-    fill(block["stIn"]["x"], (4.0, -9.0))
+    block = plc.program.new("FB_root")
+    block.stIn.x = (4.0, -9.0)
     plc.cycles(block, bExecute=True)
-    assert block["bError"] and not block["bValid"]
-    fill(block["stIn"]["x"], (4.0, 9.0))
+    assert block.bError and not block.bValid
+    block.stIn.x = (4.0, 9.0)
     plc.cycle(block, bExecute=False)
     plc.cycle(block, bExecute=True)
-    assert block["bBusy"] and not block["bError"] and block["hrErrorCode"] == 0
+    assert block.bBusy and not block.bError and block.hrErrorCode == 0
     plc.cycles(block)
-    assert block["bValid"] and block["nAge"] == 0
+    assert block.bValid and block.nAge == 0
     plc.cycle(block, bExecute=False)
-    assert block["bValid"] and block["nAge"] == 1
+    assert block.bValid and block.nAge == 1
     plc.cycle(block, bExecute=True)
-    assert block["bBusy"] and not block["bValid"]
-    block["nAge"] = 2**32 - 1
+    assert block.bBusy and not block.bValid
+    block.nAge = 2**32 - 1
     plc.cycle(block, bExecute=True, bReset=True)
-    assert block["nAge"] == 2**32 - 1
+    assert block.nAge == 2**32 - 1
 
 
 def test_another_interface_is_refused_before_anything_is_written(plcs, policy, tmp_path):
@@ -262,84 +255,79 @@ def test_another_interface_is_refused_before_anything_is_written(plcs, policy, t
     other = project("cell", {"policy": policy})
     plc = plcs({"policy": policy}, served={"policy": wide(tmp_path)})
     assert other.models[0].signature.hash != plc.station.slots["policy"].model
-    block = plc.machine.instance("FB_policy")
+    block = plc.program.new("FB_policy")
     plc.cycles(block, bExecute=True)
-    assert block["bError"] and not block["bValid"] and block["hrErrorCode"] == CallStatus.OTHER_INTERFACE
+    assert block.bError and not block.bValid and block.hrErrorCode == CallStatus.OTHER_INTERFACE
     assert plc.functions() == [3]
 
 
 def test_registers_that_are_not_there_are_another_interface(plcs, policy):
     """Modbus exception 2."""
     plc = plcs({"policy": policy}, at=modbus(project("cell", {"policy": policy})))
-    wrong = plc.machine.instance("FB_policy")
+    wrong = plc.program.new("FB_policy")
     at = plc.station.modbus.registers["policy"]
-    body = plc.machine.units["fb_policy"].body
-    assert "nHashAt := 40000" in body and at.hash == 55000
-    machine = Machine(
-        portable.units(
-            project("cell", {"policy": policy}),
-            Modbus("127.0.0.1", 502, 1, "ABCD", {"policy": Registers(39000, at.inputs, at.result)}),
-        )
-    )
-    plc.machine, block = machine, machine.instance("FB_policy")
+    text = next(u.body for u in portable.units(plc.project, plc.at) if u.name == "FB_policy")
+    assert "nHashAt := 40000" in text and at.hash == 55000
+    elsewhere = Modbus("127.0.0.1", 502, 1, "ABCD", {"policy": Registers(39000, at.inputs, at.result)})
+    block = portable_program(plc.project, elsewhere).new("FB_policy")
     plc.cycles(block, bExecute=True)
-    assert block["hrErrorCode"] == CallStatus.OTHER_INTERFACE and block["fbPredict"]["nException"] == 2
-    assert not wrong["bBusy"]
+    assert block.hrErrorCode == CallStatus.OTHER_INTERFACE and block.fbPredict.nException == 2
+    assert not wrong.bBusy
 
 
 def test_nan_is_an_error_and_the_old_result_stays(plcs, tmp_path):
     plc = plcs({"root": square_root(tmp_path)})
-    block = plc.machine.instance("FB_root")
-    fill(block["stIn"]["x"], (4.0, 9.0))
+    block = plc.program.new("FB_root")
+    block.stIn.x = (4.0, 9.0)
     plc.cycles(block, bExecute=True)
     plc.cycle(block, bExecute=False)
-    fill(block["stIn"]["x"], (-1.0, 16.0))
+    block.stIn.x = (-1.0, 16.0)
     plc.cycles(block, bExecute=True)
-    assert block["bError"] and block["hrErrorCode"] == TaskStatus.NAN_OUTPUT
-    assert [block["stOut"]["y"][i] for i in range(2)] == [2.0, 3.0]
+    assert block.bError and block.hrErrorCode == TaskStatus.NAN_OUTPUT
+    assert block.stOut.y == [2.0, 3.0]
 
 
 def test_silence_is_a_timeout_then_a_new_connection(plcs, policy):
     """The block asks the transport to connect anew; the next call compares the interface again, and is good."""
     plc = plcs({"policy": policy})
-    block = plc.machine.instance("FB_policy")
+    block = plc.program.new("FB_policy")
     plc.cycles(block, bExecute=True)
     plc.cycle(block, bExecute=False)
     plc.transport.mute = True
     assert plc.cycles(block, bExecute=True, nTimeout=6) <= 7
-    assert block["bError"] and block["hrErrorCode"] == CallStatus.TIMEOUT and not block["bValid"]
-    assert plc.connection["bReopen"]
+    assert block.bError and block.hrErrorCode == CallStatus.TIMEOUT and not block.bValid
+    assert plc.connection.bReopen
     plc.transport.mute = False
     plc.cycle(block, bExecute=False)
     plc.cycles(block, bExecute=True, nTimeout=40)
-    assert block["bValid"] and plc.functions()[-2:] == [3, 23]
+    assert block.bValid and plc.functions()[-2:] == [3, 23]
 
 
 def test_without_a_connection_the_call_fails(plcs, policy):
     """Never open: CONNECTION after the timeout. Lost during a call: CONNECTION at once."""
     plc = plcs({"policy": policy})
-    block = plc.machine.instance("FB_policy")
+    block = plc.program.new("FB_policy")
     for _ in range(6):
-        plc.machine.call(block, stConnection=plc.connection, bExecute=True, nTimeout=5)
-    assert block["bError"] and block["hrErrorCode"] == CallStatus.CONNECTION
+        block(stConnection=plc.connection, bExecute=True, nTimeout=5)
+    assert block.bError and block.hrErrorCode == CallStatus.CONNECTION
     plc.cycle(block, bExecute=False, nTimeout=40)
     plc.cycle(block, bExecute=True)
-    assert block["bBusy"]
-    plc.connection["bOpen"] = False
-    plc.machine.call(block, stConnection=plc.connection)
-    assert block["hrErrorCode"] == CallStatus.CONNECTION and plc.connection["bReopen"]
+    assert block.bBusy
+    plc.connection.bOpen = False
+    block(stConnection=plc.connection)
+    assert block.hrErrorCode == CallStatus.CONNECTION and plc.connection.bReopen
 
 
 def test_an_answer_to_an_older_request_is_dropped(plcs, policy):
     """A frame with another transaction number in front of the right one changes nothing."""
     plc = plcs({"policy": policy})
-    block = plc.machine.instance("FB_policy")
+    block = plc.program.new("FB_policy")
     plc.cycle(block, bExecute=True)
     stale = struct.pack(">HHHBBB4s", 999, 0, 7, 1, 3, 4, b"abcd")
-    store(cells(plc.connection["aResponse"]), stale)
-    plc.connection["nResponse"] = len(stale)
+    plc.connection.at("aResponse").write(stale)
+    plc.connection.nResponse = len(stale)
     plc.cycles(block)
-    assert block["bValid"] and plc.functions() == [3, 23]
+    assert block.bValid and plc.functions() == [3, 23]
 
 
 @pytest.mark.parametrize(
@@ -355,96 +343,62 @@ def test_an_answer_to_an_older_request_is_dropped(plcs, policy):
 def test_a_broken_answer_is_no_result(policy, answer):
     """Whatever comes back, the call ends with CONNECTION and the connection is opened anew."""
     of = project("cell", {"policy": policy})
-    machine = Machine(portable.units(of, modbus(of)))
-    connection, block = machine.instance("ST_RtConnection"), machine.instance("FB_policy")
-    connection["bOpen"] = True
-    machine.call(block, stConnection=connection, bExecute=True)
-    store(cells(connection["aResponse"]), answer.ljust(20, b"\0"))
-    connection["nResponse"] = 20
-    machine.call(block, stConnection=connection)
-    assert block["bError"] and block["hrErrorCode"] == CallStatus.CONNECTION
-    assert connection["bReopen"] and not connection["bTaken"]
+    program = portable_program(of, modbus(of))
+    connection, block = program.new("ST_RtConnection"), program.new("FB_policy")
+    connection.bOpen = True
+    block(stConnection=connection, bExecute=True)
+    connection.at("aResponse").write(answer.ljust(20, b"\0"))
+    connection.nResponse = 20
+    block(stConnection=connection)
+    assert block.bError and block.hrErrorCode == CallStatus.CONNECTION
+    assert connection.bReopen and not connection.bTaken
 
 
 @pytest.mark.parametrize(("code", "status"), [(1, 204), (2, 203), (3, 203), (4, 299), (6, 205), (10, 204)])
 def test_exceptions_become_statuses(policy, code, status):
     of = project("cell", {"policy": policy})
-    machine = Machine(portable.units(of, modbus(of)))
-    connection, block = machine.instance("ST_RtConnection"), machine.instance("FB_policy")
-    connection["bOpen"] = True
-    machine.call(block, stConnection=connection, bExecute=True)
-    store(cells(connection["aResponse"]), struct.pack(">HHHBBB", 1, 0, 3, 1, 0x83, code))
-    connection["nResponse"] = 9
-    machine.call(block, stConnection=connection)
-    assert block["hrErrorCode"] == status and block["fbPredict"]["nException"] == code
-    assert not connection["bReopen"] or status == CallStatus.CONNECTION
+    program = portable_program(of, modbus(of))
+    connection, block = program.new("ST_RtConnection"), program.new("FB_policy")
+    connection.bOpen = True
+    block(stConnection=connection, bExecute=True)
+    connection.at("aResponse").write(struct.pack(">HHHBBB", 1, 0, 3, 1, 0x83, code))
+    connection.nResponse = 9
+    block(stConnection=connection)
+    assert block.hrErrorCode == status and block.fbPredict.nException == code
+    assert not connection.bReopen or status == CallStatus.CONNECTION
 
 
 def test_reset_gives_the_connection_back(plcs, policy):
     plc = plcs({"policy": policy})
-    block = plc.machine.instance("FB_policy")
+    block = plc.program.new("FB_policy")
     plc.cycle(block, bExecute=True)
-    assert plc.connection["bTaken"]
+    assert plc.connection.bTaken
     plc.cycle(block, bExecute=True, bReset=True)
-    assert not plc.connection["bTaken"] and not block["bBusy"]
+    assert not plc.connection.bTaken and not block.bBusy
     plc.cycles(block, bExecute=True, bReset=False)
-    assert block["bValid"]
+    assert block.bValid
     plc.cycle(block, bExecute=True, bReset=True)
-    assert not block["bValid"]
+    assert not block.bValid
     plc.transport.mute = True
     plc.cycles(block, bReset=False, nTimeout=3)
-    assert block["bError"]
+    assert block.bError
     plc.cycle(block, bReset=True)
-    assert not block["bError"] and block["hrErrorCode"] == 0
-
-
-def test_the_example_program_runs(plcs, policy):
-    """PRG_RtExample, with a transport in the place of the user's."""
-    plc = plcs({"policy": policy})
-    plc.machine.natives["FB_RtTransport"] = lambda block: plc.transport.cycle(block.fields["stconnection"])
-    program = plc.machine.instance("PRG_RtExample")
-    fill(program["stIn"]["observation"], X)
-    for _ in range(6):
-        plc.machine.call(program)
-    assert program["bUsable"] and program["nFailed"] == 0
-    assert raw(cells(program.fields["stout"])) == policy.run({"observation": X.reshape(1, 7)})[0].tobytes()
-    block = program["fbModel"]
-    copied = plc.machine.instance("ST_policy_Out")
-    copy(copied, block["stOut"])
-    assert raw(cells(copied)) == raw(cells(program.fields["stout"]))
-
-
-class Seen:
-    """A structure of the other evaluator, by names in brackets."""
-
-    def __init__(self, record):
-        self.record = record
-
-    def __getitem__(self, name):
-        return getattr(self.record, name)
-
-    def __setitem__(self, name, value):
-        setattr(self.record, name, value)
+    assert not block.bError and block.hrErrorCode == 0
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_the_files_run_in_another_evaluator(plcs, policy, order):
-    """The text as it is written, declarations too, judged by an evaluator that knows nothing of units."""
+def test_the_example_program_runs(plcs, policy, order):
+    """The files as they are written, with a transport in the place of the user's."""
     plc = plcs({"policy": policy}, order)
-
-    class Carried:
-        def __call__(self, stConnection):
-            plc.transport.cycle(Seen(stConnection))
-
-    files = portable_files(project("cell", {"policy": policy}), plc.station.modbus)
-    example = files["cell_example.st"].split("END_FUNCTION_BLOCK\n")[1]
-    program = Program(files["cell.st"], example, blocks={"FB_RtTransport": Carried}).new("PRG_RtExample")
-    for i, value in enumerate(X):
-        program.stIn.observation[i] = float(value)
+    files = portable_files(plc.project, plc.at)
+    natives = {"FB_RtTransport": lambda block: plc.transport.cycle(block.stConnection)}
+    program = Program(files["cell.st"], files["cell_example.st"], natives=natives).new("PRG_RtExample")
+    program.stIn.observation = X
     for _ in range(8):
         program()
     assert program.bUsable and program.nFailed == 0 and program.fbModel.nVersion == 1
-    assert np.float32(program.stOut.force) == policy.run({"observation": X.reshape(1, 7)})[0].item()
+    result = policy.run({"observation": X.reshape(1, 7)})[0].tobytes()
+    assert program.at("stOut").read() == program.fbModel.at("stOut").read() == result
     plc.transport.mute = True
     for _ in range(120):
         program()
@@ -459,28 +413,28 @@ class Sockets:
         self.natives = {"NBS_TCP_Client": self.client, "NBS_TCP_Write": self.write, "NBS_TCP_Read": self.read}
 
     def client(self, block):
-        if not block["xEnable"] and self.socket is not None:
+        if not block.xEnable and self.socket is not None:
             self.socket.close()
             self.socket = None
-        elif block["xEnable"] and self.socket is None:
+        elif block.xEnable and self.socket is None:
             self.socket, self.opened = socket.create_connection(self.address), self.opened + 1
         else:
-            block["xActive"] = self.socket is not None
+            block.xActive = self.socket is not None
         if self.socket is None:
-            block["xActive"] = False
+            block.xActive = False
 
     def write(self, block):
-        if block["xExecute"] and not block["xBusy"]:
-            assert block["hConnection"] == 0
-            self.socket.sendall(raw(block["pData"])[: block["szSize"]])
-        block["xBusy"] = block["xExecute"]
+        if block.xExecute and not block.xBusy:
+            assert block.hConnection == 0
+            self.socket.sendall(block.pData.read(block.szSize))
+        block.xBusy = block.xExecute
 
     def read(self, block):
-        block["xReady"] = False
-        if block["xEnable"] and self.socket is not None and select.select([self.socket], [], [], 0.05)[0]:
-            data = self.socket.recv(block["szSize"])
-            store(block["pData"], data)
-            block["xReady"], block["szCount"] = bool(data), len(data)
+        block.xReady = False
+        if block.xEnable and self.socket is not None and select.select([self.socket], [], [], 0.05)[0]:
+            data = self.socket.recv(block.szSize)
+            block.pData.write(data)
+            block.xReady, block.szCount = bool(data), len(data)
 
 
 NBS = """
@@ -540,21 +494,18 @@ def test_the_transport_for_codesys(plcs, policy):
     transport = portable.transport(project("cell", {"policy": policy}), plc.station.modbus, "codesys")
     assert syntax_errors(transport.text) == []
     sockets = Sockets(plc.station.server.address)
-    units = [
-        u for u in portable.units(project("cell", {"policy": policy}), plc.station.modbus) if u.name != transport.name
-    ]
-    library = [unit(part + "\n") for part in re.split(r"\n\n", NBS.strip())]
-    machine = Machine([*units, unit(transport.text.replace("NBS.", "NBS_")), *library], sockets.natives)
-    program = machine.instance("PRG_RtExample")
-    fill(program["stIn"]["observation"], X)
+    texts = [u.text for u in portable.units(plc.project, plc.at) if u.name != transport.name]
+    texts += [transport.text.replace("NBS.", "NBS_"), NBS]
+    program = Program(*texts, codesys=True, natives=sockets.natives).new("PRG_RtExample")
+    program.stIn.observation = X
     for _ in range(10):
-        machine.call(program)
-    assert program["bUsable"] and sockets.opened == 1
-    program["stConnection"]["bReopen"] = True
+        program()
+    assert program.bUsable and sockets.opened == 1
+    program.stConnection.bReopen = True
     for _ in range(10):
-        machine.call(program)
-    assert program["bUsable"] and sockets.opened == 2
-    assert raw(cells(program.fields["stout"])) == policy.run({"observation": X.reshape(1, 7)})[0].tobytes()
+        program()
+    assert program.bUsable and sockets.opened == 2
+    assert program.at("stOut").read() == policy.run({"observation": X.reshape(1, 7)})[0].tobytes()
 
 
 # --- numbers and bits -------------------------------------------------------------------------------------------------
@@ -562,7 +513,7 @@ def test_the_transport_for_codesys(plcs, policy):
 
 @pytest.fixture(scope="module")
 def functions():
-    return Machine([unit(portable._library(name)) for name in portable._FUNCTIONS])
+    return Program(*(portable._library(name) for name in portable._FUNCTIONS))
 
 
 def test_reals_and_their_bits(functions):
@@ -574,14 +525,14 @@ def test_reals_and_their_bits(functions):
         value = np.uint32(bits).view(np.float32)
         if not np.isfinite(value) or abs(value) < np.finfo(np.float32).smallest_normal:
             continue
-        assert functions.function("RT_RealToBits", value) == bits
-        assert functions.function("RT_BitsToReal", bits) == value
-    assert functions.function("RT_RealToBits", np.float32(0)) == 0
-    assert functions.function("RT_RealToBits", np.float32(1e-40)) == 0
-    assert functions.function("RT_RealToBits", np.float32(np.inf)) == 0x7F800000
-    assert functions.function("RT_RealToBits", np.float32(-np.inf)) == 0xFF800000
-    assert functions.function("RT_RealToBits", np.float32(np.nan)) == 0x7FC00000
-    assert functions.function("RT_BitsToReal", 0x7F800000) == functions.function("RT_BitsToReal", 0x7FC00000) == 0
+        assert functions.call("RT_RealToBits", value) == bits
+        assert functions.call("RT_BitsToReal", bits) == value
+    assert functions.call("RT_RealToBits", np.float32(0)) == 0
+    assert functions.call("RT_RealToBits", np.float32(1e-40)) == 0
+    assert functions.call("RT_RealToBits", np.float32(np.inf)) == 0x7F800000
+    assert functions.call("RT_RealToBits", np.float32(-np.inf)) == 0xFF800000
+    assert functions.call("RT_RealToBits", np.float32(np.nan)) == 0x7FC00000
+    assert functions.call("RT_BitsToReal", 0x7F800000) == functions.call("RT_BitsToReal", 0x7FC00000) == 0
 
 
 def test_lreals_and_their_bits(functions):
@@ -589,15 +540,15 @@ def test_lreals_and_their_bits(functions):
     for bits in [*map(int, rng.integers(0, 2**63, 100, dtype=np.uint64)), 1 << 52, (0x7FF << 52) - 1, 0xBFF << 52]:
         value = float(np.uint64(bits).view(np.float64))
         if np.isfinite(value) and abs(value) >= np.finfo(np.float64).smallest_normal:
-            assert functions.function("RT_LrealToBits", value) == bits
-            assert functions.function("RT_BitsToLreal", bits) == value
+            assert functions.call("RT_LrealToBits", value) == bits
+            assert functions.call("RT_BitsToLreal", bits) == value
 
 
 @pytest.mark.parametrize(("name", "size"), [("Int", 16), ("Dint", 32), ("Lint", 64)])
 def test_integers_and_their_bits(functions, name, size):
     for value in (0, 1, -1, 2 ** (size - 1) - 1, -(2 ** (size - 1)), 4711, -4711):
-        assert functions.function(f"RT_{name}ToBits", value) == value % 2**size
-        assert functions.function(f"RT_BitsTo{name}", value % 2**size) == value
+        assert functions.call(f"RT_{name}ToBits", value) == value % 2**size
+        assert functions.call(f"RT_BitsTo{name}", value % 2**size) == value
 
 
 # --- the text ---------------------------------------------------------------------------------------------------------

@@ -10,8 +10,8 @@ from plc_bindings.st import portable, twincat
 from plc_bindings.st.names import KEYWORDS, LONGEST, check_distinct, usable
 from plc_bindings.st.project import Ads, comment, project, string
 from plc_bindings.st.write import twincat_files
+from tests.plc_bindings.st.evaluator import syntax_errors
 from tests.plc_bindings.st.exported import ADS, load, modbus
-from tests.plc_bindings.st.machine import syntax_errors
 
 FLOAT = TensorProto.FLOAT
 

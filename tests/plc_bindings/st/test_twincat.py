@@ -26,8 +26,9 @@ from plc_bindings.status import CallStatus
 from rt_engine import ModelSlot
 from rt_engine.change import ChangeState, Verdict
 from scheduler.status import TaskStatus
-from tests.plc_bindings.st.exported import ADS, POLICY, kinds, square_root, wide
-from tests.plc_bindings.st.machine import Machine, cells, raw, store, syntax_errors
+from tests.plc_bindings.st.evaluator import syntax_errors
+from tests.plc_bindings.st.evaluator_types import Cell, buffer, string_type
+from tests.plc_bindings.st.exported import ADS, POLICY, kinds, square_root, twincat_program, wide
 
 X = np.linspace(-0.5, 0.5, 7, dtype=np.float32)
 
@@ -55,26 +56,26 @@ class Ads:
         self._running = {}
 
     def __call__(self, block):
-        edge = block["WRTRD"] and not block["bLast"]
-        block["bLast"] = block["WRTRD"]
-        if edge and not block["BUSY"]:
-            block["BUSY"] = True
-            data = raw(block["SRCADDR"])[: block["WRITELEN"]]
-            self.requests.append((block["IDXGRP"], block["IDXOFFS"], data))
-            self._running[id(block)] = (self.delay, block["DESTADDR"], self._answer(block, data))
-        elif block["BUSY"]:
+        edge = block.WRTRD and not block.bLast
+        block.bLast = block.WRTRD
+        if edge and not block.BUSY:
+            block.BUSY = True
+            data = block.SRCADDR.read(block.WRITELEN)
+            self.requests.append((block.IDXGRP, block.IDXOFFS, data))
+            self._running[id(block)] = (self.delay, block.DESTADDR, self._answer(block, data))
+        elif block.BUSY:
             left, target, (error, data) = self._running[id(block)]
             if left > 1:
                 self._running[id(block)] = (left - 1, target, (error, data))
                 return
-            store(target, data)
-            block["BUSY"], block["ERR"], block["ERRID"], block["COUNT_R"] = False, error != 0, error, len(data)
+            target.write(data)
+            block.BUSY, block.ERR, block.ERRID, block.COUNT_R = False, error != 0, error, len(data)
 
     def _answer(self, block, data):
         if self.broken:
             return self.broken, b""
-        body = frames.READ_WRITE.pack(block["IDXGRP"], block["IDXOFFS"], block["READLEN"], len(data)) + data
-        ends = (frames.net_id(block["NETID"]), block["PORT"], bytes(6), 32000)
+        body = frames.READ_WRITE.pack(block.IDXGRP, block.IDXOFFS, block.READLEN, len(data)) + data
+        ends = (frames.net_id(block.NETID), block.PORT, bytes(6), 32000)
         head = frames.HEAD.pack(0, 32 + len(body), *ends, 9, 4, len(body), 0, 1)
         got = self.session.feed(head + body)
         if not got and self.session.job is not None:
@@ -113,18 +114,16 @@ class Plc:
     """A PLC with exported blocks, and a station's ADS server."""
 
     def __init__(self, models, served=None, attributes=None):
-        from plc_bindings.st.units import unit
-
         self.slots = {name: ModelSlot(model, name) for name, model in (served or models).items()}
         self.ads = Ads(Models(self.slots), attributes)
         units = twincat.units(project("cell", models), ADS)
-        self.machine = Machine([*units, unit(LIBRARY)], {"ADSRDWRTEX": self.ads})
+        self.program = twincat_program(units, LIBRARY, natives={"ADSRDWRTEX": self.ads})
 
     def cycles(self, block, most=20, **inputs):
         """Call until the block is no longer busy; how many calls that took."""
         for i in range(1, most + 1):
-            self.machine.call(block, **inputs)
-            if not block["bBusy"]:
+            block(**inputs)
+            if not block.bBusy:
                 return i
         raise AssertionError("still busy")
 
@@ -139,205 +138,194 @@ def plc(policy):
     return Plc({"policy": policy})
 
 
-def fill(array, values):
-    for i, value in enumerate(values):
-        array[i] = value
-
-
 def test_a_rising_edge_runs_the_model_once(plc, policy):
     """Configure, then predict: the outputs are ours to the bit; no further call without another edge."""
-    block = plc.machine.instance("FB_policy")
+    block = plc.program.new("FB_policy")
     name = policy.inputs[0].name
-    fill(block["stIn"][name], X)
+    setattr(block.stIn, name, X)
     assert plc.cycles(block, bExecute=True) == 3
-    assert block["bValid"] and not block["bError"] and block["hrErrorCode"] == 0 and block["nVersion"] == 1
-    assert raw(cells(block.fields["stout"])) == policy.run({name: X.reshape(1, 7)})[0].tobytes()
+    assert block.bValid and not block.bError and block.hrErrorCode == 0 and block.nVersion == 1
+    assert block.at("stOut").read() == policy.run({name: X.reshape(1, 7)})[0].tobytes()
     assert [group for group, _, _ in plc.ads.requests] == [groups.LOOKUP, groups.PREDICT]
     assert plc.ads.requests[1] == (groups.PREDICT, 1, X.tobytes())
     for _ in range(5):
-        plc.machine.call(block, bExecute=True)
-    assert len(plc.ads.requests) == 2 and block["nAge"] == 5
-    plc.machine.call(block, bExecute=False)
+        block(bExecute=True)
+    assert len(plc.ads.requests) == 2 and block.nAge == 5
+    block(bExecute=False)
     plc.cycles(block, bExecute=True)
     assert len(plc.ads.requests) == 3
 
 
 def test_cyclic_calls_follow_each_other_and_keep_the_last_result(plc, policy):
     """One result each cycle once it runs; a hot update shows in nVersion; stOut is never half of a result."""
-    block = plc.machine.instance("FB_policy")
+    block = plc.program.new("FB_policy")
     for i in range(12):
-        fill(block["stIn"][policy.inputs[0].name], X * i)
-        plc.machine.call(block, bExecute=True, bCyclic=True)
-    assert block["bValid"] and block["nAge"] == 0
+        setattr(block.stIn, policy.inputs[0].name, X * i)
+        block(bExecute=True, bCyclic=True)
+    assert block.bValid and block.nAge == 0
     assert len(plc.ads.requests) >= 10
     plc.slots["policy"].update(rt_engine.load(POLICY.with_name("policy-v2.onnx")))
     for _ in range(4):
-        plc.machine.call(block, bExecute=True, bCyclic=True)
-    assert block["nVersion"] == 2 and block["bValid"]
+        block(bExecute=True, bCyclic=True)
+    assert block.nVersion == 2 and block.bValid
 
 
 def test_every_type_travels(tmp_path):
     """Scalars and arrays of every type that a PLC has come back as they were sent."""
     model = kinds(tmp_path)
     plc = Plc({"kinds": model})
-    block = plc.machine.instance("FB_kinds")
-    data = bytes(np.random.default_rng(1).integers(0, 2, len(raw(cells(block.fields["stin"]))), dtype=np.uint8))
-    store(cells(block.fields["stin"]), data)
+    block = plc.program.new("FB_kinds")
+    data = bytes(np.random.default_rng(1).integers(0, 2, len(block.at("stIn").read()), dtype=np.uint8))
+    block.at("stIn").write(data)
     plc.cycles(block, bExecute=True)
-    assert block["bValid"], block["hrErrorCode"]
-    assert raw(cells(block.fields["stout"])) == data
+    assert block.bValid, block.hrErrorCode
+    assert block.at("stOut").read() == data
 
 
 def test_another_interface_is_refused_at_configure(tmp_path, policy):
     """The station runs another model under the name: no input is sent, and the block says so."""
     plc = Plc({"policy": policy}, served={"policy": wide(tmp_path)})
-    block = plc.machine.instance("FB_policy")
+    block = plc.program.new("FB_policy")
     plc.cycles(block, bExecute=True)
-    assert block["bError"] and not block["bValid"] and block["hrErrorCode"] == CallStatus.OTHER_INTERFACE
+    assert block.bError and not block.bValid and block.hrErrorCode == CallStatus.OTHER_INTERFACE
     assert [group for group, _, _ in plc.ads.requests] == [groups.LOOKUP]
 
 
 def test_an_unknown_model_is_refused_at_configure(policy):
     plc = Plc({"policy": policy}, served={"other": policy})
-    block = plc.machine.instance("FB_policy")
+    block = plc.program.new("FB_policy")
     plc.cycles(block, bExecute=True)
-    assert block["bError"] and block["hrErrorCode"] == CallStatus.UNKNOWN_MODEL
+    assert block.bError and block.hrErrorCode == CallStatus.UNKNOWN_MODEL
 
 
 def test_nan_is_an_error_and_the_old_result_stays(tmp_path):
     """Status 106 comes with outputs; stOut keeps the last good ones."""
     plc = Plc({"root": square_root(tmp_path)})
-    block = plc.machine.instance("FB_root")
-    fill(block["stIn"]["x"], (4.0, 9.0))
+    block = plc.program.new("FB_root")
+    block.stIn.x = (4.0, 9.0)
     plc.cycles(block, bExecute=True)
-    fill(block["stIn"]["x"], (-1.0, 16.0))
-    plc.machine.call(block, bExecute=False)
+    block.stIn.x = (-1.0, 16.0)
+    block(bExecute=False)
     plc.cycles(block, bExecute=True)
-    assert block["bError"] and not block["bValid"] and block["hrErrorCode"] == TaskStatus.NAN_OUTPUT
-    assert [block["stOut"]["y"][i] for i in range(2)] == [2.0, 3.0]
+    assert block.bError and not block.bValid and block.hrErrorCode == TaskStatus.NAN_OUTPUT
+    assert block.stOut.y == [2.0, 3.0]
 
 
 def test_a_broken_connection_is_told_and_mended(plc):
     """The ADS error number is shown; in cyclic mode calls go on, with a new Configure, until one is good."""
-    block = plc.machine.instance("FB_policy")
+    block = plc.program.new("FB_policy")
     plc.ads.broken = 0x745
     for _ in range(5):
-        plc.machine.call(block, bExecute=True, bCyclic=True)
-    assert block["bError"] and block["hrErrorCode"] == CallStatus.CONNECTION and not block["bValid"]
-    assert block["nAdsError"] == 0x745
+        block(bExecute=True, bCyclic=True)
+    assert block.bError and block.hrErrorCode == CallStatus.CONNECTION and not block.bValid
+    assert block.nAdsError == 0x745
     plc.ads.broken = 0
     for _ in range(5):
-        plc.machine.call(block, bExecute=True, bCyclic=True)
-    assert block["bValid"] and not block["bError"] and block["nAdsError"] == 0
+        block(bExecute=True, bCyclic=True)
+    assert block.bValid and not block.bError and block.nAdsError == 0
 
 
 def test_a_late_answer_is_a_timeout_and_does_not_become_the_next_result(plc, policy):
     """After so many cycles the call fails; the next call waits until ADSRDWRTEX is free, and gets its own answer."""
-    block = plc.machine.instance("FB_policy")
+    block = plc.program.new("FB_policy")
     plc.cycles(block, bExecute=True)
-    plc.machine.call(block, bExecute=False)
+    block(bExecute=False)
     plc.ads.delay = 8
     assert plc.cycles(block, bExecute=True, nTimeout=5) == 5
-    assert block["bError"] and block["hrErrorCode"] == CallStatus.TIMEOUT
-    plc.machine.call(block, bExecute=False)
+    assert block.bError and block.hrErrorCode == CallStatus.TIMEOUT
+    block(bExecute=False)
     plc.ads.delay = 1
     name = policy.inputs[0].name
-    fill(block["stIn"][name], X)
+    setattr(block.stIn, name, X)
     plc.cycles(block, bExecute=True, nTimeout=20)
-    assert block["bValid"]
-    assert raw(cells(block.fields["stout"])) == policy.run({name: X.reshape(1, 7)})[0].tobytes()
+    assert block.bValid
+    assert block.at("stOut").read() == policy.run({name: X.reshape(1, 7)})[0].tobytes()
 
 
 def test_reset_forgets_the_call_and_the_error(plc):
-    block = plc.machine.instance("FB_policy")
+    block = plc.program.new("FB_policy")
     plc.ads.broken = 0x745
     plc.cycles(block, bExecute=True)
-    assert block["bError"]
+    assert block.bError
     plc.ads.broken = 0
-    plc.machine.call(block, bExecute=True, bReset=True)
-    assert not block["bError"] and not block["bBusy"] and block["hrErrorCode"] == 0
+    block(bExecute=True, bReset=True)
+    assert not block.bError and not block.bBusy and block.hrErrorCode == 0
     plc.cycles(block, bExecute=True, bReset=False)
-    assert block["bValid"]
-    plc.machine.call(block, bExecute=True, bReset=True)
-    assert not block["bValid"]
-    plc.machine.call(block, bReset=False)
-    assert block["bBusy"] and block["fbPredict"]["bBusy"]
-    plc.machine.call(block, bReset=True)
-    assert not block["bBusy"] and not block["fbPredict"]["bBusy"] and not block["fbPredict"]["bConfigured"]
+    assert block.bValid
+    block(bExecute=True, bReset=True)
+    assert not block.bValid
+    block(bReset=False)
+    assert block.bBusy and block.fbPredict.bBusy
+    block(bReset=True)
+    assert not block.bBusy and not block.fbPredict.bBusy and not block.fbPredict.bConfigured
 
 
 def test_a_new_call_forgets_the_last_one(tmp_path):
     """While it is under way neither the old result nor the old error is shown."""
     plc = Plc({"root": square_root(tmp_path)})
-    block = plc.machine.instance("FB_root")
+    block = plc.program.new("FB_root")
     for values, is_good in (((4.0, -9.0), False), ((4.0, 9.0), True), ((1.0, 1.0), True)):
-        fill(block["stIn"]["x"], values)
-        plc.machine.call(block, bExecute=False)
-        plc.machine.call(block, bExecute=True)
-        assert block["bBusy"] and not block["bError"] and not block["bValid"] and block["hrErrorCode"] == 0
+        block.stIn.x = values
+        block(bExecute=False)
+        block(bExecute=True)
+        assert block.bBusy and not block.bError and not block.bValid and block.hrErrorCode == 0
         plc.cycles(block)
-        assert block["bValid"] == is_good and block["bError"] != is_good
+        assert block.bValid == is_good and block.bError != is_good
 
 
 def predict(plc, block, data, size, method="Predict", **more):
     """A call of FB_RtPredict until it gives TRUE."""
-    from tests.plc_bindings.st.machine import Array, Cell
-
-    source = Array(0, [Cell("BYTE", b) for b in data])
-    target = Array(0, [Cell("BYTE") for _ in range(size)])
+    source, target = buffer(data), buffer(bytes(size))
     for _ in range(20):
-        if plc.machine.method(
-            block,
-            method,
-            pDataIn=cells(source),
-            nDataInSize=len(data),
-            pDataOut=cells(target),
-            nDataOutSize=size,
-            **more,
-        ):
-            return raw(cells(target))
+        if block.call(method, pDataIn=source, nDataInSize=len(data), pDataOut=target, nDataOutSize=size, **more):
+            return target.read()
     raise AssertionError("no answer")
 
 
+def text_buffer():
+    """A T_MaxString for a VAR_IN_OUT."""
+    return Cell(string_type(255), [""], 0)
+
+
 def configured(plc, model="policy"):
-    block = plc.machine.instance("FB_RtPredict")
-    block["stPredictionParameter"]["sModel"] = model
-    while not plc.machine.method(block, "Configure"):
+    block = plc.program.new("FB_RtPredict")
+    block.stPredictionParameter.sModel = model
+    while not block.call("Configure"):
         pass
     return block
 
 
 def test_predict_before_configure_is_refused(plc):
-    block = plc.machine.instance("FB_RtPredict")
+    block = plc.program.new("FB_RtPredict")
     predict(plc, block, X.tobytes(), 4)
-    assert block["bError"] and block["hrErrorCode"] == CallStatus.NOT_CONFIGURED and not block["bBusy"]
+    assert block.bError and block.hrErrorCode == CallStatus.NOT_CONFIGURED and not block.bBusy
     assert plc.ads.requests == []
 
 
 def test_attributes_before_configure_are_refused(plc):
-    block = plc.machine.instance("FB_RtPredict")
-    text = plc.machine.make("T_MaxString")
-    assert plc.machine.method(block, "GetCustomAttribute_str", sCustomAttributeName="x", sDstAttributeStringBuffer=text)
-    assert block["bError"] and block["hrErrorCode"] == CallStatus.NOT_CONFIGURED and plc.ads.requests == []
+    block = plc.program.new("FB_RtPredict")
+    text = text_buffer()
+    assert block.call("GetCustomAttribute_str", sCustomAttributeName="x", sDstAttributeStringBuffer=text)
+    assert block.bError and block.hrErrorCode == CallStatus.NOT_CONFIGURED and plc.ads.requests == []
 
 
 def test_the_timeout_is_that_of_each_call(plc):
     """Many calls together may take longer."""
-    block = plc.machine.instance("FB_policy")
+    block = plc.program.new("FB_policy")
     for _ in range(30):
-        plc.machine.call(block, bExecute=True, bCyclic=True, nTimeout=5)
-        assert not block["bError"]
-    assert block["bValid"]
+        block(bExecute=True, bCyclic=True, nTimeout=5)
+        assert not block.bError
+    assert block.bValid
 
 
 def test_predict_ref_calls_any_model_by_name(plc, policy):
     """Without Configure; an unknown name is told."""
-    block = plc.machine.instance("FB_RtPredict")
+    block = plc.program.new("FB_RtPredict")
     got = predict(plc, block, X.tobytes(), 4, "PredictRef", sEngineRef="policy")
     assert got == policy.run({policy.inputs[0].name: X.reshape(1, 7)})[0].tobytes()
     assert plc.ads.requests == [(groups.PREDICT_REF, 0, b"policy".ljust(64, b"\0") + X.tobytes())]
     predict(plc, block, X.tobytes(), 4, "PredictRef", sEngineRef="nobody")
-    assert block["bError"] and block["hrErrorCode"] == CallStatus.UNKNOWN_MODEL
+    assert block.bError and block.hrErrorCode == CallStatus.UNKNOWN_MODEL
 
 
 @pytest.mark.parametrize(("sent", "wanted"), [(24, 4), (28, 8), (2000, 4), (28, 2000)])
@@ -345,66 +333,64 @@ def test_sizes_that_do_not_fit_are_refused(plc, sent, wanted):
     """Too few bytes for a set of inputs, outputs of another size than asked for, more than the buffers hold."""
     block = configured(plc)
     got = predict(plc, block, bytes(sent), wanted)
-    assert block["bError"] and block["hrErrorCode"] == CallStatus.WRONG_SIZE
+    assert block.bError and block.hrErrorCode == CallStatus.WRONG_SIZE
     assert got == bytes(wanted)
 
 
 def test_attributes_of_the_model_file(policy):
     plc = Plc({"policy": policy}, attributes={"trained": "2026-03-01"})
     block = configured(plc)
-    text = plc.machine.make("T_MaxString")
+    text = text_buffer()
     arguments = {"sCustomAttributeName": "trained", "sDstAttributeStringBuffer": text}
-    while not plc.machine.method(block, "GetCustomAttribute_str", **arguments):
+    while not block.call("GetCustomAttribute_str", **arguments):
         pass
-    assert text.value == "2026-03-01" and not block["bError"]
+    assert text.value == "2026-03-01" and not block.bError
     arguments["sCustomAttributeName"] = "nobody"
-    while not plc.machine.method(block, "GetCustomAttribute_str", **arguments):
+    while not block.call("GetCustomAttribute_str", **arguments):
         pass
-    assert block["bError"] and block["hrErrorCode"] == CallStatus.UNKNOWN_ATTRIBUTE
+    assert block.bError and block.hrErrorCode == CallStatus.UNKNOWN_ATTRIBUTE
 
 
 @pytest.mark.parametrize("method", ["Configure", "PredictRef", "GetCustomAttribute_str"])
 def test_one_request_at_a_time(plc, method):
     """Another method meanwhile is refused with BUSY, and the first request still ends well."""
     block = configured(plc)
-    target = plc.machine.make("ARRAY [0..3] OF BYTE")
-    source = plc.machine.make("ARRAY [0..27] OF BYTE")
-    arguments = {"pDataIn": cells(source), "nDataInSize": 28, "pDataOut": cells(target), "nDataOutSize": 4}
+    arguments = {"pDataIn": buffer(bytes(28)), "nDataInSize": 28, "pDataOut": buffer(bytes(4)), "nDataOutSize": 4}
     others = {
         "Configure": {},
         "PredictRef": {**arguments, "sEngineRef": "policy"},
         "GetCustomAttribute_str": {
             "sCustomAttributeName": "x",
-            "sDstAttributeStringBuffer": plc.machine.make("T_MaxString"),
+            "sDstAttributeStringBuffer": text_buffer(),
         },
     }
-    assert not plc.machine.method(block, "Predict", **arguments)
-    assert plc.machine.method(block, method, **others[method])
-    assert block["bError"] and block["hrErrorCode"] == CallStatus.BUSY
-    assert plc.machine.method(block, "Predict", **arguments)
-    assert not block["bError"] and block["hrErrorCode"] == 0 and block["bConfigured"]
-    assert not plc.machine.method(block, "Configure")
-    assert plc.machine.method(block, "Predict", **arguments)
-    assert block["bError"] and block["hrErrorCode"] == CallStatus.BUSY
+    assert not block.call("Predict", **arguments)
+    assert block.call(method, **others[method])
+    assert block.bError and block.hrErrorCode == CallStatus.BUSY
+    assert block.call("Predict", **arguments)
+    assert not block.bError and block.hrErrorCode == 0 and block.bConfigured
+    assert not block.call("Configure")
+    assert block.call("Predict", **arguments)
+    assert block.bError and block.hrErrorCode == CallStatus.BUSY
 
 
 def test_configuring_anew_forgets_the_old_model(plc):
     """A model that is not there: no call goes to the one before."""
     block = configured(plc)
-    block["stPredictionParameter"]["sModel"] = "nobody"
-    while not plc.machine.method(block, "Configure"):
+    block.stPredictionParameter.sModel = "nobody"
+    while not block.call("Configure"):
         pass
-    assert block["bError"] and not block["bConfigured"]
+    assert block.bError and not block.bConfigured
     predict(plc, block, X.tobytes(), 4)
-    assert block["hrErrorCode"] == CallStatus.NOT_CONFIGURED
+    assert block.hrErrorCode == CallStatus.NOT_CONFIGURED
 
 
 def test_engine_options_are_refused(plc):
     """The station chooses instructions; to say otherwise is an error, not ignored."""
     block = configured(plc)
-    assert plc.machine.method(block, "SetActiveEngineOptions", sEngineOptions="")
-    assert not plc.machine.method(block, "SetActiveEngineOptions", sEngineOptions='{"allow_AVX":"false"}')
-    assert block["bError"] and block["hrErrorCode"] == CallStatus.NOT_ALLOWED
+    assert block.call("SetActiveEngineOptions", sEngineOptions="")
+    assert not block.call("SetActiveEngineOptions", sEngineOptions='{"allow_AVX":"false"}')
+    assert block.bError and block.hrErrorCode == CallStatus.NOT_ALLOWED
 
 
 # --- files ------------------------------------------------------------------------------------------------------------

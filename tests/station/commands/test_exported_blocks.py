@@ -6,13 +6,12 @@ import struct
 import pytest
 
 from fieldbus.ads import frames
-from plc_bindings.st import portable, twincat
-from plc_bindings.st.units import unit
+from plc_bindings.st import twincat
 from plc_bindings.status import CallStatus
 from station.commands.shared.exporting import exported
 from station.file.reading import read_station
 from station.running.station import Station
-from tests.plc_bindings.st.machine import Machine
+from tests.plc_bindings.st.exported import portable_program, twincat_program
 from tests.plc_bindings.st.test_portable import Transport
 from tests.plc_bindings.st.test_twincat import LIBRARY, Ads
 from tests.station.stations import write_station
@@ -64,14 +63,13 @@ def address(station, name):
 
 def run(call, block, first, second, update):
     """A call, a hot update, a call."""
-    for i, value in enumerate((1.0, 3.0)):
-        block["stIn"]["x"][i] = value
+    block.stIn.x = [1.0, 3.0]
     call(block)
-    assert block["bValid"], block["hrErrorCode"]
-    assert block["stOut"]["y"] == first and block["nVersion"] == 1
+    assert block.bValid, block.hrErrorCode
+    assert block.stOut.y == first and block.nVersion == 1
     update()
     call(block)
-    assert block["bValid"] and block["stOut"]["y"] == second and block["nVersion"] == 2
+    assert block.bValid and block.stOut.y == second and block.nVersion == 2
 
 
 def test_over_ads(station, tmp_path):
@@ -79,30 +77,30 @@ def test_over_ads(station, tmp_path):
     native = Ads.__new__(Ads)
     native.session, native.delay, native.broken = Wire(address(station, "ads")), 1, 0
     native.requests, native._running = [], {}
-    machine = Machine([*twincat.units(found, ads), unit(LIBRARY)], {"ADSRDWRTEX": native})
+    program = twincat_program(twincat.units(found, ads), LIBRARY, natives={"ADSRDWRTEX": native})
 
     def call(block):
-        machine.call(block, bExecute=False)
+        block(bExecute=False)
         for _ in range(6):
-            machine.call(block, bExecute=True)
+            block(bExecute=True)
 
     update = lambda: station.update("mean", tmp_path / "twice.onnx")  # noqa: E731
-    run(call, machine.instance("FB_mean"), 2.0, 4.0, update)
+    run(call, program.new("FB_mean"), 2.0, 4.0, update)
     native.session.socket.close()
 
 
 def test_over_modbus(station, tmp_path):
     found, modbus = exported(tmp_path / "station.toml", "portable")
-    machine = Machine(portable.units(found, modbus))
-    transport, connection = Transport(address(station, "modbus")), machine.instance("ST_RtConnection")
+    program = portable_program(found, modbus)
+    transport, connection = Transport(address(station, "modbus")), program.new("ST_RtConnection")
 
     def call(block):
         for executed in (False, True, True, True, True, True):
             transport.cycle(connection)
-            machine.call(block, bExecute=executed, stConnection=connection)
+            block(bExecute=executed, stConnection=connection)
 
     update = lambda: station.update("mean", tmp_path / "twice.onnx")  # noqa: E731
-    run(call, machine.instance("FB_mean"), 2.0, 4.0, update)
+    run(call, program.new("FB_mean"), 2.0, 4.0, update)
     transport.close()
 
 
@@ -111,11 +109,11 @@ def test_blocks_of_an_older_file_are_refused(station, tmp_path):
     (tmp_path / "older").mkdir()
     write_station(tmp_path / "older", FILE.replace('"mean.onnx"', '"wide.onnx"'))
     found, modbus = exported(tmp_path / "older" / "station.toml", "portable")
-    machine = Machine(portable.units(found, modbus))
-    transport, connection = Transport(address(station, "modbus")), machine.instance("ST_RtConnection")
-    block = machine.instance("FB_mean")
+    program = portable_program(found, modbus)
+    transport, connection = Transport(address(station, "modbus")), program.new("ST_RtConnection")
+    block = program.new("FB_mean")
     for _ in range(6):
         transport.cycle(connection)
-        machine.call(block, bExecute=True, stConnection=connection)
+        block(bExecute=True, stConnection=connection)
     transport.close()
-    assert block["bError"] and block["hrErrorCode"] == CallStatus.OTHER_INTERFACE
+    assert block.bError and block.hrErrorCode == CallStatus.OTHER_INTERFACE
