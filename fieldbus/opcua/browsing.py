@@ -110,6 +110,8 @@ class _Walk:
         more = [(number, answer.ContinuationPoint) for number, answer in enumerate(answers) if answer.ContinuationPoint]
         while more and len(self._seen) + sum(map(len, found)) < MOST_NODES:
             answers = await self._session.batched([point for _, point in more], _browse_next, "browse_next")
+            if not any(answer.References for answer in answers):  # it would go on so for ever
+                break
             for (number, _), answer in zip(more, answers, strict=True):
                 found[number].extend(answer.References or ())
             more = [(n, a.ContinuationPoint) for (n, _), a in zip(more, answers, strict=True) if a.ContinuationPoint]

@@ -54,13 +54,13 @@ class Known:
 
     @property
     def name(self) -> str:
-        """The common name, else the whole subject."""
-        return common_name(self.certificate)
+        """The common name, else the whole subject; in one line, whatever its owner wrote there."""
+        return _in_a_line(common_name(self.certificate))
 
     @property
     def uri(self) -> str:
         """The application URI; empty: it has none."""
-        return next(iter(application_uris(self.certificate)), "")
+        return _in_a_line(next(iter(application_uris(self.certificate)), ""))
 
     @property
     def until(self) -> datetime:
@@ -230,6 +230,11 @@ def common_name(certificate: x509.Certificate) -> str:
     """The subject's common name, else the whole subject."""
     names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
     return str(names[0].value) if names else certificate.subject.rfc4514_string()
+
+
+def _in_a_line(text: str) -> str:
+    """Strangers choose it, and it stands in lists that say whom we trust."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def application_uris(certificate: x509.Certificate) -> list[str]:

@@ -39,7 +39,9 @@ class Items:
 
     def __init__(self, session: Session, cells: Mapping[str, int], size: int) -> None:
         self._session, self._cells = session, cells
-        self._tags: list[tuple[Tag, Found]] = []
+        self._tags: dict[int, tuple[Tag, Found]] = {}
+        """By the handles that the server tells their values with."""
+        self._next_handle = _FIRST_HANDLE
         self.raw = np.full(size, math.nan)
         self.quality = np.full(size, int(Quality.BAD), np.uint8)
         self.doubts: dict[str, str] = {}
@@ -76,16 +78,18 @@ class Items:
 
     async def add(self, tags: Sequence[tuple[Tag, Found]], stopped: Callable[[], None]) -> dict[str, str]:
         """Have these monitored, too; gives what the server refuses: tag -> why."""
-        first = _FIRST_HANDLE + len(self._tags)
-        self._tags.extend(tags)
+        first = self._next_handle
+        self._next_handle += len(tags)
+        self._tags |= {first + n: one for n, one in enumerate(tags)}  # the server may tell before it answers
         refused: dict[str, str] = {}
         most = self._session.most_items
         for begin in range(0, len(tags), most):
             stopped()
             part = tags[begin : begin + most]
             answers = await self._create([(found.node, first + begin + n) for n, (_, found) in enumerate(part)])
-            for (tag, _), answer in zip(part, answers, strict=True):
+            for handle, ((tag, _), answer) in enumerate(zip(part, answers, strict=True), start=first + begin):
                 if answer.StatusCode.is_bad():
+                    del self._tags[handle]  # it is asked for again, for as long as the link lives
                     refused[tag.name] = f"it cannot be monitored: {status_name(answer.StatusCode.value)}"
         await self._read([one for one in tags if one[0].name not in refused])
         return refused
@@ -93,7 +97,7 @@ class Items:
     async def reread(self) -> None:
         """Ask for all values: some were told and did not arrive."""
         self.gap = False
-        await self._read(self._tags)
+        await self._read(list(self._tags.values()))
 
     async def _read(self, tags: Sequence[tuple[Tag, Found]]) -> None:
         """At the start, too: what is told first may come a publishing interval later, or not at all."""
@@ -154,8 +158,8 @@ class Items:
         if handle == _STATE_HANDLE:
             if quality_of(value.StatusCode) == Quality.GOOD and value.Value is not None:
                 self.server_state = value.Value.Value
-        elif handle - _FIRST_HANDLE < len(self._tags):
-            self._take(*self._tags[handle - _FIRST_HANDLE], value)
+        elif handle in self._tags:
+            self._take(*self._tags[handle], value)
 
     def _take(self, tag: Tag, found: Found, value: ua.DataValue) -> None:
         first = self._cells[tag.name]

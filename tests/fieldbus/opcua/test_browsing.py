@@ -62,3 +62,17 @@ def test_a_part_is_found_alone_and_too_many_are_cut(server, monkeypatch):
 def test_addresses_are_by_uri_where_it_can_be_written(identifier, text):
     assert address_of(SimpleNamespace(NamespaceIndex=1, Identifier=identifier), ["", "urn:a"]).text == text
     assert address_of(SimpleNamespace(NamespaceIndex=1, Identifier=identifier), ["", "urn;a"]).text.startswith("ns=1;")
+
+
+def test_a_server_that_always_promises_more_is_left():
+    """Continuation points without end, and nothing behind them."""
+    asked = []
+
+    async def batched(items, request, service):
+        asked.append(service)
+        assert len(asked) < 10
+        return [SimpleNamespace(References=[], ContinuationPoint=b"more") for _ in items]
+
+    walk = browsing._Walk(SimpleNamespace(batched=batched), [], lambda _: None)
+    asyncio.run(walk.go())
+    assert (asked, walk.variables) == (["browse", "browse_next"], [])

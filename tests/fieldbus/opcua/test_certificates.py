@@ -78,6 +78,14 @@ def test_the_message_says_the_command_that_trusts(store, key):
         store.check(der_of(certificate))
 
 
+def test_a_name_is_one_line_and_steers_nothing(store, key):
+    """It stands in the list of those who are trusted, and a stranger wrote it."""
+    name = "pump\n  0123 until 2099 the line's controller\x1b[2J"
+    assert status_of(store, signed(key, name=name)) == "BadCertificateUntrusted"
+    (rejected,) = store.listed()[1]
+    assert rejected.name == "pump?  0123 until 2099 the line's controller?[2J"
+
+
 def test_a_file_is_trusted_in_pem_and_in_der(store, key, tmp_path):
     certificate = signed(key)
     for encoding in (Encoding.PEM, Encoding.DER):
