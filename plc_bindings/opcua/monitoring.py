@@ -21,6 +21,7 @@ from asyncua.server.internal_subscription import InternalSubscription
 from asyncua.server.monitored_item_service import MonitoredItemService
 from asyncua.server.subscription_service import SubscriptionService
 from asyncua.ua.ua_binary import struct_to_binary
+from asyncua.ua.uaprotocol_auto import DataChangeFilter  # what is decoded: that of `ua` is made of it
 
 from plc_bindings.opcua.codec import Codec
 from plc_bindings.opcua.reading import Reading, Seen
@@ -52,16 +53,16 @@ class Watched:
     deadband: float = 0.0
     raw: bytes = b""
     status: int = -1
-    source: int = 0
+    when_ns: int = 0
 
     def differs(self, seen: Seen) -> bool:
         """Is there something to publish? Notes it, if so."""
         raw = seen.data[self.place.offset : self.place.offset + self.place.codec.size]
         is_new = seen.status != self.status
         is_new |= self.trigger != ua.DataChangeTrigger.Status and raw != self.raw and self._moved(self.place.codec, raw)
-        is_new |= self.trigger == ua.DataChangeTrigger.StatusValueTimestamp and seen.source != self.source
+        is_new |= self.trigger == ua.DataChangeTrigger.StatusValueTimestamp and seen.when_ns != self.when_ns
         if is_new:
-            self.raw, self.status, self.source = raw, seen.status, seen.source
+            self.raw, self.status, self.when_ns = raw, seen.status, seen.when_ns
         return is_new
 
     def _moved(self, codec: Codec, raw: bytes) -> bool:
@@ -108,6 +109,8 @@ class Items(MonitoredItemService):
         what = params.ItemToMonitor
         node = self._space.ours(what.NodeId)
         if node is None or not isinstance(node.content, Place) or what.AttributeId != ua.AttributeIds.Value:
+            if not _is_plain(params.RequestedParameters.Filter):  # asyncua finds out when the value changes
+                return ua.MonitoredItemCreateResult(StatusCode=status(ua.StatusCodes.BadFilterNotAllowed))
             return await super()._create_data_change_monitored_item(params)
         result, _ = self._make_monitored_item_common(params)
         if what.IndexRange:
@@ -158,15 +161,24 @@ def _refused(result: ua.MonitoredItemCreateResult, code: int) -> ua.MonitoredIte
     return result
 
 
+def _is_plain(wanted: Any) -> bool:
+    """Does this filter let every change of a value through, whatever the value is?"""
+    if wanted is None or (isinstance(wanted, ua.ExtensionObject) and not wanted):
+        return True
+    return isinstance(wanted, DataChangeFilter) and wanted.DeadbandType == ua.DeadbandType.None_
+
+
 def _filtered(watched: Watched, wanted: Any) -> ua.StatusCode:
     """Take a client's filter; why not, if it is none for this value."""
     if wanted is None or (isinstance(wanted, ua.ExtensionObject) and not wanted):
         watched.trigger, watched.deadband = ua.DataChangeTrigger.StatusValue, 0.0
         return ua.StatusCode()
-    if not isinstance(wanted, ua.DataChangeFilter):
+    if not isinstance(wanted, DataChangeFilter):
         return status(ua.StatusCodes.BadMonitoredItemFilterUnsupported)
     band, kind = float(wanted.DeadbandValue), wanted.DeadbandType
     if not math.isfinite(band) or band < 0.0:
+        return status(ua.StatusCodes.BadDeadbandFilterInvalid)
+    if kind not in (ua.DeadbandType.None_, ua.DeadbandType.Absolute, ua.DeadbandType.Percent):
         return status(ua.StatusCodes.BadDeadbandFilterInvalid)
     if kind == ua.DeadbandType.Percent:
         limits = watched.node.children.get("EURange")

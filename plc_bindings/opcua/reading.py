@@ -24,11 +24,13 @@ TURN_NS: Final = 200_000
 
 @dataclass(slots=True)
 class Seen:
-    """An area as it was: its bytes, and OPC UA's words for its quality and time."""
+    """An area as it was: its bytes, and OPC UA's words for its quality and time. `when_ns`: the same time as CLOCK_MONOTONIC has it,
+    which stays the same where `source` follows the computer's clock."""
 
     data: bytes
     status: int
     source: int
+    when_ns: int
 
 
 class Reading:
@@ -88,7 +90,7 @@ class Reading:
 
     def _seen(self, moment: Moment) -> Seen:
         status = STATUS[moment.quality] if moment.timestamp_ns else NEVER
-        return Seen(moment.pack(), int(status), self.clock.source(moment.timestamp_ns))
+        return Seen(moment.pack(), int(status), self.clock.source(moment.timestamp_ns), moment.timestamp_ns)
 
     def value(self, place: Place, seen: Seen, stamps: tuple[bool, bool] = (True, True)) -> bytes:
         """A DataValue, with its source's and the server's time where they are wanted."""

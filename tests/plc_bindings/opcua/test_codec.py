@@ -101,7 +101,7 @@ def watched(**more):
 
 def changes(item, *values):
     """Which of these are published; (value, status, source time)."""
-    return [item.differs(Seen(struct.pack("<f", value), status, source)) for value, status, source in values]
+    return [item.differs(Seen(struct.pack("<f", value), status, 0, when_ns)) for value, status, when_ns in values]
 
 
 def test_what_is_published():
@@ -120,6 +120,13 @@ def test_what_is_published():
         True,
         True,
     ]
+
+
+def test_a_value_is_no_newer_because_our_clock_was_set():
+    """Its time is told as the computer's clock has it now, which moves a little at each look."""
+    item = watched(trigger=ua.DataChangeTrigger.StatusValueTimestamp)
+    told = [item.differs(Seen(bytes(4), 0, source, 5)) for source in (1000, 1001, 999)]
+    assert told == [True, False, False]
 
 
 @pytest.mark.parametrize(

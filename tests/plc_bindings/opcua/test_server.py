@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import math
 import time
+from functools import partial
 
 import pytest
 from asyncua import Client, ua
@@ -346,3 +347,38 @@ def test_a_session_goes_on_in_another_channel_of_its_client_and_leaves_the_one_b
             return before, await node(second, "Tags.Word").read_value()
 
     assert run(work()) == ("BadSessionIdInvalid", 42)
+
+
+def test_a_filter_that_fits_no_value_is_refused_alone(served):
+    """An event's filter, a deadband, a kind that is none: of the server's clock, and of a tag. The other items are watched."""
+    band = partial(ua.DataChangeFilter, Trigger=ua.DataChangeTrigger.StatusValue)
+    clock, count = ua.NodeId(ua.ObjectIds.Server_ServerStatus_CurrentTime), ua.NodeId("Tags.Count", 2)
+    wanted = [
+        (clock, ua.EventFilter()),
+        (clock, band(DeadbandType=1, DeadbandValue=1.0)),
+        (clock, band(DeadbandType=0, DeadbandValue=0.0)),
+        (count, ua.EventFilter()),
+        (count, band(DeadbandType=1, DeadbandValue=float("nan"))),
+        (count, band(DeadbandType=9, DeadbandValue=1.0)),
+        (count, band(DeadbandType=1, DeadbandValue=1.0)),
+    ]
+
+    async def work(client, plant):
+        subscription = await client.create_subscription(100, Heard())
+        params = ua.CreateMonitoredItemsParameters(subscription.subscription_id)
+        for number, (which, filter_) in enumerate(wanted):
+            item = ua.MonitoredItemCreateRequest(ua.ReadValueId(which, ua.AttributeIds.Value))
+            item.RequestedParameters = ua.MonitoringParameters(number, 100.0, filter_, 1, True)
+            params.ItemsToCreate.append(item)
+        return [result.StatusCode.name for result in await client.uaclient.create_monitored_items(params)]
+
+    got = asked(served, work)
+    assert got == [
+        "BadFilterNotAllowed",
+        "BadFilterNotAllowed",
+        "Good",
+        "BadMonitoredItemFilterUnsupported",
+        "BadDeadbandFilterInvalid",
+        "BadDeadbandFilterInvalid",
+        "Good",
+    ]
