@@ -16,6 +16,10 @@ from plc_bindings.http.question import Turn
 
 MOST: Final = 1000
 """Sequences of one server."""
+MOST_OF_ONE: Final = MOST // 2
+"""Of who asks: nobody can take all."""
+MOST_BYTES: Final = 64 << 20
+"""Of all their states."""
 REST_S: Final = 600.0
 """One that was not used for so long is forgotten."""
 
@@ -30,13 +34,18 @@ class _Kept:
     used_s: float
     is_busy: bool = True
 
+    @property
+    def nbytes(self) -> int:
+        """Of its state."""
+        return sum(array.nbytes for array in self.state.values()) if self.state else 0
+
 
 class Sequences:
     """Those of one server. Its thread only."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._kept: dict[Key, _Kept] = {}
-        self._now = now
+        self._now, self._bytes = now, 0
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -52,26 +61,35 @@ class Sequences:
             raise Refusal(409, f"sequence {turn.id!r}: another call of it is under way")
         if turn.starts:
             if kept is None:
-                self._make_room()
-            self._kept[key] = _Kept(None, self._now())
+                self._make_room(key[1])
+            self._put(key, _Kept(None, self._now()))
             return None
         if kept is None or self._now() - kept.used_s > REST_S:
-            self._kept.pop(key, None)
+            self._put(key, None)
             raise Refusal(400, f"sequence {turn.id!r}: there is none, or it was forgotten; begin with sequence_start")
         kept.is_busy = True
         return kept.state
 
     def end(self, key: Key, turn: Turn, state: State | None) -> None:
         """A call is done, with this state; None: it failed, and the sequence is forgotten."""
-        if state is None or turn.ends:
-            self._kept.pop(key, None)
-        else:
-            self._kept[key] = _Kept(state, self._now(), is_busy=False)
+        is_over = state is None or turn.ends
+        self._put(key, None if is_over else _Kept(state, self._now(), is_busy=False))
 
-    def _make_room(self) -> None:
-        if len(self._kept) < MOST:
+    def _put(self, key: Key, kept: _Kept | None) -> None:
+        """A sequence is so now; None: it is forgotten."""
+        old = self._kept.pop(key, None)
+        self._bytes -= old.nbytes if old is not None else 0
+        if kept is not None:
+            self._kept[key] = kept
+            self._bytes += kept.nbytes
+
+    def _make_room(self, whose: str) -> None:
+        if len(self._kept) < MOST_OF_ONE and self._bytes < MOST_BYTES:
             return
         until = self._now() - REST_S
-        self._kept = {key: one for key, one in self._kept.items() if one.is_busy or one.used_s >= until}
-        if len(self._kept) >= MOST:
-            raise Refusal(503, f"{MOST:,} sequences are under way: end some, with sequence_end")
+        for key in [key for key, one in self._kept.items() if not one.is_busy and one.used_s < until]:
+            self._put(key, None)
+        if sum(key[1] == whose for key in self._kept) >= MOST_OF_ONE:
+            raise Refusal(503, f"{MOST_OF_ONE:,} sequences of yours are under way: end some, with sequence_end")
+        if len(self._kept) >= MOST or self._bytes >= MOST_BYTES:
+            raise Refusal(503, f"{len(self._kept):,} sequences are under way: end some, with sequence_end")
