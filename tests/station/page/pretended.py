@@ -128,6 +128,9 @@ def station() -> Snapshot:
         servers=(
             ServerView("plc", "ads 0.0.0.0:48898", 2, 1_204_311, 4),
             ServerView("page", "web http://127.0.0.1:8080/", 1, 512, 0),
+            ServerView(
+                "bus", "mqtt json works/press", 0, 3, 0, {"stored_records": 917}, "10.0.0.1:1883: Connection refused"
+            ),
         ),
         tag_count=6,
         changes=(change, ChangeView("anomaly"), ChangeView("grip")),

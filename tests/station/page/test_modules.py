@@ -1,10 +1,12 @@
 """What the page computes by itself, module by module, in the browser: places of a graph, words for numbers, steps of trends."""
 
 import random
+from dataclasses import asdict
 
 import pytest
 
 from rt_engine.measure.layout import layout
+from station.show.snapshot import ServerView
 from station.terms.durations import format_duration
 from tests.station.page.looking import serving, shown
 from tests.station.page.pretended import Pretended
@@ -143,3 +145,12 @@ def test_a_search_finds_all_words_and_beginnings_first(browser):
         "tank.level",
         "levels.tank",
     ]
+
+
+@pytest.mark.parametrize("trouble", ["", "10.0.0.1:1883: Connection refused"])
+@pytest.mark.parametrize(
+    "numbers", [{}, {"messages": 7, "stored_records": 1234, "dropped_records": 2, "left_out_looks": 0}]
+)
+def test_what_a_server_lacks_is_said_as_in_the_terminal(browser, numbers, trouble):
+    server = ServerView("bus", "mqtt", 0, 0, 0, numbers, trouble)
+    assert browser.module("views/links", "m.serverNote(a[0])", asdict(server)) == server.note

@@ -36,9 +36,17 @@ const REACTIONS = [
     cell: (task) => (task.reaction?.count ? duration(task.reaction[key]) : "-"),
   })),
 ];
+const TELLING = ["stored_records", "dropped_records", "dropped_commands", "left_out_looks"];
+
+/** What of a server is not as it should be, in the words of the terminal (`ServerView.note`); empty: all is well. */
+export function serverNote(server) {
+  const told = TELLING.filter((name) => server.numbers?.[name]).map((name) => `${count(server.numbers[name])} ${name.replaceAll("_", " ")}`);
+  return [told.join(", "), server.trouble].filter(Boolean).join("; ");
+}
+
 const SERVERS = [
   { head: "Server", cell: (server) => server.name },
-  { head: "Address", cell: (server) => server.address },
+  { head: "Address", cell: (server) => ({ text: server.address, level: server.trouble ? "warn" : null, sub: serverNote(server) }) },
   { head: "Clients", number: true, cell: (server) => count(server.clients) },
   { head: "Requests", number: true, cell: (server) => count(server.requests) },
   { head: "Refused", number: true, cell: (server) => fault(server.refused) },
