@@ -62,6 +62,7 @@ class Transfer:
     def __init__(self, transfers: Transfers, uploads: ClientUploads | None) -> None:
         self._transfers, self._uploads = transfers, uploads
         self._model, self._handle, self._size = "", 0, 0
+        self._is_being_taken = False
 
     def begin(self, model: str, signature: object) -> int:
         """A new file; gives its handle."""
@@ -69,6 +70,8 @@ class Transfer:
             raise FileError(_S.BadUserAccessDenied)
         if not isinstance(signature, bytes):
             raise FileError(_S.BadInvalidArgument)
+        if self._is_being_taken:  # its thread may not have begun
+            raise FileError(_S.BadResourceUnavailable)
         _check(self._uploads.begin_open(model, signature))
         self._model, self._handle, self._size = model, next(self._transfers.handles), 0
         return self._handle
@@ -92,26 +95,28 @@ class Transfer:
     def activate(self, model: str, handle: int) -> None:
         """It is whole: have it taken, in a thread; `Transfers.shown` tells how it goes."""
         uploads, transfers = self._held(model, handle), self._transfers
-        self._handle = 0
 
         def run() -> None:
             status, version, message = uploads.activate(model)
+            self._is_being_taken = False
             good = status == CallStatus.OK
             words = f"version {version}: {message}" if good else message
             transfers.show(model, "Idle" if good else "Error", status, words)
 
         _check(uploads.end_open())
+        self._handle, self._is_being_taken = 0, True
         transfers.show(model, "ApplyWrite", 0, "")
         try:
             threading.Thread(target=run, name="opcua-update", daemon=True).start()
         except RuntimeError as error:
+            self._is_being_taken = False
             uploads.abort()
             transfers.show(model, "Error", int(CallStatus.INTERNAL), f"the system gave no thread for it: {error}")
             raise FileError(_S.BadResourceUnavailable) from error
 
     def abort(self) -> None:
         """The session has ended. What is being taken goes on."""
-        if self._uploads is not None:
+        if self._uploads is not None and not self._is_being_taken:
             self._uploads.abort()
         self._handle = 0
 

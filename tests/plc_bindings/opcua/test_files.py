@@ -1,6 +1,7 @@
 """A model's new version as a temporary file: what is taken, what is refused, who may."""
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 from asyncua import ua
@@ -69,6 +70,26 @@ def test_what_is_no_signature_no_handle_or_nothing_is_refused(store):
     assert refused(transfer.write, "policy", handle + 1, b"x") == ua.StatusCodes.BadInvalidArgument
     assert refused(transfer.write, "other", handle, b"x") == ua.StatusCodes.BadInvalidArgument
     assert refused(transfer.activate, "policy", handle) == ua.StatusCodes.BadInvalidState, "there is nothing in it"
+
+
+def test_what_was_committed_is_taken_though_its_client_has_gone(store, monkeypatch):
+    """Or begins another file, before the thread that takes it has begun."""
+    from plc_bindings.opcua import files
+
+    waiting = []
+    late = SimpleNamespace(start=lambda: None)
+    monkeypatch.setattr(files.threading, "Thread", lambda target, **_: waiting.append(target) or late)
+    transfers = Transfers(store.updates)
+    transfer, signature = transfers.client("ines"), sign(store.key, "policy", MODEL)
+    handle = transfer.begin("policy", signature)
+    assert refused(transfer.activate, "policy", handle) == ua.StatusCodes.BadInvalidState, "there is nothing in it yet"
+    transfer.write("policy", handle, MODEL)
+    transfer.activate("policy", handle)
+    assert refused(transfer.begin, "policy", signature) == ua.StatusCodes.BadResourceUnavailable
+    transfer.abort()
+    waiting[0]()
+    assert done(transfers) == ("Idle", 0, "version 2: live as version 2")
+    assert transfer.begin("policy", signature)
 
 
 def test_another_waits_while_one_is_uploading_and_a_file_has_a_limit(store):
