@@ -219,16 +219,17 @@ class OpcUaLink(CyclicLink):
                 raw = [tag.raw(value) for value in values]
                 wanted.append((found.node, found.elements, variant_of(raw, found.builtin, found.first is not None)))
                 names.append((name, values))
-        if not wanted:
-            return
-        self._out.check_age()
-        for (name, values), status in zip(names, await self._session.write(wanted), strict=True):
-            if status.is_bad():
-                self._sent.pop(name, None)
-                self._refused[name] = f"it cannot be written: {status_name(status.value)}"
-            else:
-                self._sent[name] = values
-                self._refused.pop(name, None)
+        most = self._session.most_write
+        for first in range(0, len(wanted), most):
+            self._out.check_age()  # a server may take its time for each part
+            statuses = await self._session.write(wanted[first : first + most])
+            for (name, values), status in zip(names[first : first + most], statuses, strict=True):
+                if status.is_bad():
+                    self._sent.pop(name, None)
+                    self._refused[name] = f"it cannot be written: {status_name(status.value)}"
+                else:
+                    self._sent[name] = values
+                    self._refused.pop(name, None)
 
     def _close(self) -> None:
         session, self._session, self._items = self._session, None, None

@@ -1,6 +1,8 @@
 """The link against asyncua's own server, with faults planted: values with their quality, outputs, and every way to lose a session."""
 
+import asyncio
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ pytest.importorskip("asyncua", reason="pip install 'rt-engine[opcua]'")
 
 from asyncua import ua
 
+from fieldbus.errors import OutdatedError
 from fieldbus.image.image import ProcessImage
 from fieldbus.opcua import link as link_module
 from fieldbus.opcua import session as session_module
@@ -353,3 +356,20 @@ def test_an_unknown_server_is_rejected_until_it_is_trusted_and_a_user_logs_in(tm
         with linked(server.url, [tag("speed")], security="Basic256Sha256", **options) as link:
             soon(lambda: link.status().last_error)
             assert "BadUserAccessDenied; the user's name or password" in link.status().last_error
+
+
+def test_outputs_of_many_parts_do_not_grow_old_on_the_way():
+    """A server that takes its time for each: what has become too old meanwhile is not sent."""
+    link = OpcUaLink("line", [tag(name, direction="out") for name in "abc"], Where("opc.tcp://127.0.0.1:1"))
+    sent = []
+
+    async def write(values):
+        sent.append(len(values))
+        link._out.until_ns = time.monotonic_ns() - 1
+        return [ua.StatusCode() for _ in values]
+
+    found = {name: SimpleNamespace(node=name, elements=None, builtin=10, first=None) for name in "abc"}
+    link._session, link._lookup = SimpleNamespace(most_write=2, write=write), SimpleNamespace(found=found)
+    with pytest.raises(OutdatedError):
+        asyncio.run(link._send(np.array([1.0, 2.0, 3.0])))
+    assert (sent, list(link._sent)) == ([2], ["a", "b"])
