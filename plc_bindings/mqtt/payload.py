@@ -67,6 +67,9 @@ class Payload(Protocol):
     def death(self) -> Message:
         """What is said before an orderly end."""
 
+    def is_of_host(self, topic: str) -> bool:
+        """Does the primary host say there how it is? Others' commands do not make that one too many."""
+
     def command(self, message: Message) -> Order:
         """What a message asks for; raises `CommandError`."""
 

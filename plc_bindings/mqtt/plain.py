@@ -60,6 +60,10 @@ class Plain:
         """Nothing: history is not retained."""
         return []
 
+    def is_of_host(self, topic: str) -> bool:
+        """There is none."""
+        return False
+
     def command(self, message: Message) -> Order:
         """Of a topic below `set`; raises `CommandError`."""
         name = message.topic.removeprefix(f"{self._prefix}/set/").replace("/", ".")

@@ -130,9 +130,13 @@ class Sparkplug:
         gone = [device for device in self._points.devices if not self._is_there(device)]
         return [message for device in gone for message in self._device_death(device, time_ms)]
 
+    def is_of_host(self, topic: str) -> bool:
+        """STATE."""
+        return topic == self._state_topic
+
     def command(self, message: Message) -> Order:
         """Of NCMD, DCMD and STATE; raises `CommandError`."""
-        if message.topic == self._state_topic:
+        if self.is_of_host(message.topic):
             return self._host_state(message.payload)
         if message.retain:
             raise CommandError("a retained command is an old one; publish it without `retain`")

@@ -226,7 +226,7 @@ class Uplink:
                 self.store.confirm(number)
 
     async def _received(self, message: Message) -> None:
-        if not self._client.may_ask():
+        if not self._payload.is_of_host(message.topic) and not self._client.may_ask():
             self._refuse(message, f"more than {self._client.rate:g} commands in a second")
             return
         try:

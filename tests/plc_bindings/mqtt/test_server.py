@@ -180,6 +180,20 @@ def test_history_is_whole_where_a_host_waits_for_it(mosquitto):
         assert births[1] > births[0]
 
 
+def test_a_flood_of_commands_hides_no_host_that_goes(mosquitto):
+    plant = Plant()
+    with (
+        listening(mosquitto.port, "spBv1.0/plant/#") as (client, heard),
+        serving(plant, mosquitto.port, host="scada", rate=1) as server,
+    ):
+        say(client, True, 1)
+        wait(lambda: server.uplink.is_born)
+        for _ in range(20):
+            client.publish("spBv1.0/plant/DCMD/press/orders", b"", 1)
+        say(client, False, 2)
+        wait(lambda: "NDEATH" in kinds(heard))
+
+
 def say(client, online, timestamp):
     client.publish("spBv1.0/STATE/scada", json.dumps({"online": online, "timestamp": timestamp}), 1, retain=True)
 
