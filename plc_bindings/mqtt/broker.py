@@ -54,7 +54,8 @@ class BrokerOptions:
         cert_file, key_file: this client's own certificate, PEM; read at each connection.
         keepalive_s: a connection over which nothing comes for twice that long is lost.
         retry_s, retry_most_s: before the second attempt, doubled up to the longest; each is shortened by chance to a half at most.
-        most_bytes: of a packet from the broker. most_waiting: messages not yet looked at; more are dropped and counted.
+        most_bytes: of a packet from the broker.
+        most_waiting, most_waiting_bytes: messages not yet looked at; more are dropped and counted.
         most_per_s: messages, on average over a second; a broker that sends more is left.
     """
 
@@ -73,6 +74,7 @@ class BrokerOptions:
     retry_most_s: float = 60.0
     most_bytes: int = 1 << 20
     most_waiting: int = 1000
+    most_waiting_bytes: int = 64 << 20
     most_per_s: int = 5000
 
     @property
@@ -252,6 +254,7 @@ class _Waiting(asyncio.Queue[Any]):
 
     def __init__(self, options: BrokerOptions, counts: BrokerCounts) -> None:
         super().__init__(options.most_waiting)
+        self._bytes, self._most_bytes = 0, options.most_waiting_bytes
         self._rate, self._counts = options.most_per_s, counts
         self._left, self._then = float(self._rate), time.monotonic()
 
@@ -262,10 +265,23 @@ class _Waiting(asyncio.Queue[Any]):
         self._then = now
         if self._left < 0:
             raise BrokerError(f"sent more than {self._rate} messages in a second")
-        if self.full():
+        if self.full() or self._bytes + _size(item) > self._most_bytes:
             self._counts.dropped += 1
             return
         super().put_nowait(item)
+
+    def _put(self, item: Any) -> None:
+        self._bytes += _size(item)
+        super()._put(item)
+
+    def _get(self) -> Any:
+        item = super()._get()
+        self._bytes -= _size(item)
+        return item
+
+
+def _size(message: Any) -> int:
+    return len(message.payload or b"")
 
 
 def _library() -> Any:

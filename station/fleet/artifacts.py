@@ -28,6 +28,10 @@ LEAST_BYTES_PER_S: Final = 16 << 10
 PART: Final = ".part"
 
 
+class _SpoiledError(ArtifactError):
+    """What had come before does not belong to the file; it was removed."""
+
+
 class Shelf:
     """The folder. Raises OSError where it cannot be read or written.
 
@@ -83,11 +87,18 @@ class Shelf:
             try:
                 if why := objection(source, allowed):
                     raise ArtifactError(why)
-                await self._get(web, place_of(source, wanted.sha256), wanted, now)
+                await self._got(web, place_of(source, wanted.sha256), wanted, now)
                 return
             except ArtifactError as error:
                 said.append(str(error))
         raise ArtifactError("; ".join(said) or "the order names no source")
+
+    async def _got(self, web: Web, url: str, wanted: Wanted, now: Callable[[], float]) -> None:
+        """The file; all of it from here where what another source gave, or an earlier order, does not belong to it."""
+        try:
+            await self._get(web, url, wanted, now)
+        except _SpoiledError:
+            await self._get(web, url, wanted, now)
 
     async def _get(self, web: Web, url: str, wanted: Wanted, now: Callable[[], float]) -> None:
         self.folder.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
@@ -98,8 +109,12 @@ class Shelf:
             while chunk := file.read(CHUNK):
                 hashed.update(chunk)
                 came += len(chunk)
+            before = came
             if came < wanted.size:
                 hashed, came = await self._stream(web, url, wanted, file, hashed, came, lambda: now() > until)
+            if came > wanted.size or (before and hashed.hexdigest() != wanted.sha256 and came == wanted.size):
+                self._drop(wanted.sha256)
+                raise _SpoiledError(f"what came before of {wanted.sha256} is of another file: it is got anew")
             if came != wanted.size:
                 raise ArtifactError(f"{url} ended after {came:,} of {wanted.size:,} bytes: the rest is asked for next")
             if hashed.hexdigest() != wanted.sha256:
@@ -151,10 +166,11 @@ class Shelf:
 
     def _make_room(self, size: int) -> None:
         """Remove the oldest, until so many bytes more fit."""
-        files = sorted(((path.stat(), path) for path in self.folder.iterdir()), key=lambda one: one[0].st_mtime_ns)
-        total = sum(stat.st_size for stat, _ in files) + size
-        for stat, path in files:
+        found = ((path.lstat(), path) for path in self.folder.iterdir() if not path.is_dir() or path.is_symlink())
+        files = sorted(found, key=lambda one: one[0].st_mtime_ns)
+        total = sum(one.st_size for one, _ in files) + size
+        for one, path in files:
             if total <= self._keep_bytes:
                 return
-            total -= stat.st_size
+            total -= one.st_size
             path.unlink()

@@ -38,7 +38,7 @@ async def plan_of(
     wanted = await _of_registry(file, model) if model.startswith("oci:") else _of_file(Path(model), sources)
     now = datetime.now(UTC)
     text = {
-        "id": f"{slot}-{now:%Y%m%d-%H%M%S}",
+        "id": f"{slot[:60]}-{now:%Y%m%d-%H%M%S}",
         "term": 0,
         "begun": now.isoformat(timespec="seconds"),
         "who": file.options().who[:100],

@@ -99,12 +99,15 @@ class Session:
         self.options, self.log = options, log
         self.topics = Topics(options.topic)
         keys = dict.fromkeys((public_of(options.key), *options.keys))
-        self.fleet = Fleet(self.topics, tuple(keys), self._pins())
+        self._known = self._pins()
+        self.fleet = Fleet(self.topics, tuple(keys), dict(self._known))
         self.id, self.term = secrets.token_hex(8), 0
         self._mark = f"{options.topic}/mark/{self.id}"
         self._commands = commands
         name = f"{options.topic.replace('/', '-')}-{'commander' if commands else f'looks-{self.id}'}"
-        broker = replace(options.broker, client_id=name, most_waiting=2_000_000, most_per_s=1_000_000)
+        broker = replace(
+            options.broker, client_id=name, most_waiting=2_000_000, most_waiting_bytes=512 << 20, most_per_s=1_000_000
+        )
         topics = {
             self._mark: 0,
             self.topics.commander("+"): 1,
@@ -223,17 +226,21 @@ class Session:
             raise RolloutError(f"{self._pins_path}, the keys of the stations, cannot be read: {error}") from error
 
     def _keep_pins(self) -> None:
-        """Those that were seen for the first time, too."""
-        text = json.dumps({name: key.text for name, key in sorted(self.fleet.pins.items())}, indent=1).encode()
-        with suppress(OSError):
+        """Those that were seen for the first time, beside what others have kept, or have taken away by `trust`, since we began."""
+        new = {name: key for name, key in self.fleet.pins.items() if name not in self._known}
+        with suppress(OSError, RolloutError):
+            self._write_pins({**new, **self._pins()})
+
+    def _write_pins(self, pins: dict[str, PublicKey]) -> None:
+        text = json.dumps({name: key.text for name, key in sorted(pins.items())}, indent=1).encode()
+        if not self._pins_path.exists() or self._pins_path.read_bytes() != text:
             self.options.folder.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
-            if not self._pins_path.exists() or self._pins_path.read_bytes() != text:
-                replace_file(self._pins_path, text)
+            replace_file(self._pins_path, text)
 
     def forget(self, station: str) -> bool:
-        """The next key of this name is believed; was another one known?"""
+        """The next key of this name is believed; was another one known? Raises OSError: it cannot be written."""
         found = self.fleet.pins.pop(station, None) is not None
-        self._keep_pins()
+        self._write_pins(self.fleet.pins)
         return found
 
 

@@ -22,10 +22,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from plc_bindings.security.signing import SIGNATURE_BYTES, PublicKey
 from station.fleet.sealed import ForgedError, opened, seal
-from station.terms.tables import NAME_PATTERN
+from station.terms.tables import NAME_PATTERN, Labels
 
 TERM: Final = 1_000_000
 """Generations of one term: 3,000,017 is the seventeenth order of the third commander."""
+MOST_NAME: Final = 100
 MOST_SLOTS: Final = 64
 MOST_WORDS: Final = 500
 """Letters of a reason."""
@@ -34,12 +35,9 @@ MOST_SIGNATURE: Final = 12 << 10
 """Of a file's signature, which may be a bundle: it travels in the order."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=100)]
+Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=MOST_NAME)]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 Words = Annotated[str, Field(max_length=MOST_WORDS)]
-Labels = Annotated[
-    dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=128)]], Field(max_length=32)
-]
 
 
 class Document(BaseModel):
@@ -90,7 +88,7 @@ class Wanted(Document):
     sources: tuple[Annotated[str, Field(max_length=1000)], ...] = Field(max_length=8)
     back: bool = False
     before: str = Field(default="", max_length=64)
-    """What ran when the order was given, for who wants to go back."""
+    """What ran when the order was given, for who wants to go back; of an order `back`: the version that is to go."""
 
 
 class Desired(Document):

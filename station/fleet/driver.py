@@ -224,6 +224,8 @@ class Runner:
             await self._files.fetch(out.wanted)
         except ArtifactError as error:
             why = str(error)
+        except Exception as error:  # it would be waited for until the station starts again
+            why = _ours(error)
         self._put(self._agent.fetched(out.wanted.sha256, why))
 
     async def _apply(self, out: Apply) -> None:
@@ -238,6 +240,8 @@ class Runner:
             why, is_final = await self._beside_loop(apply, "fleet change")
         except (ArtifactError, RefusedError) as error:
             why, is_final = str(error), False
+        except Exception as error:
+            why, is_final = _ours(error), False
         self._put(self._agent.applied(out.slot, out.wanted, why, is_final))
 
     def _note(self, out: Note) -> None:
@@ -245,6 +249,10 @@ class Runner:
             self._record_change(out.who, out.what, out.outcome, **out.facts)
         else:
             self._record(out.who, out.what, out.outcome)
+
+
+def _ours(error: Exception) -> str:
+    return f"an error in rt-engine: {error!r}"
 
 
 @dataclass(frozen=True, slots=True)

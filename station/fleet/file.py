@@ -16,7 +16,7 @@ from plc_bindings.security.signing import PublicKey
 from rt_native.files import open_file
 from station.errors import Problem, StationFileError
 from station.fleet.sealed import load_signer
-from station.fleet.table import BrokerTable
+from station.fleet.table import FleetBrokerTable
 from station.terms.findings import Finding, dotted
 from station.terms.tables import Array
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MOST_BYTES: Final = 1 << 20
 
 
-class FleetTable(BrokerTable):
+class FleetTable(FleetBrokerTable):
     """A fleet file."""
 
     key: str = Field(description="The commander's private key (`rt-engine keygen`), relative to this file.")

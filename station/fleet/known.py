@@ -5,19 +5,25 @@ The key of a station is the first that was seen of its name (`pins`); a report w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from plc_bindings.security.signing import PublicKey
-from station.fleet.documents import Desired, Document, Online, Present, Reported, Topics, Word
+from station.fleet.documents import MOST_NAME, TERM, Desired, Document, Online, Present, Reported, Topics, Word
 from station.fleet.events import Note
 from station.fleet.rollout import Member, Plan
 from station.fleet.sealed import ForgedError
+from station.terms.tables import NAME_PATTERN
 
 COMMANDERS: Final = "commander"
 """The name for which a commander's own documents are signed."""
-MOST_MEMBERS: Final = 1_000_000
+MOST_MEMBERS: Final = 200_000
+MOST_REPORT_BYTES: Final = 512 << 20
+"""Of the newest reports of all stations: who makes stations up fills no memory."""
+MOST_SAID_TERM: Final = 1 << 40
+"""Terms that no commander has signed count up to here alone: a station or a broker that lies uses none of the others up."""
 
 
 class Journaled(Document):
@@ -40,6 +46,7 @@ class Fleet:
     present: Present = field(default_factory=lambda: Present(online=False))
     payloads: dict[str, bytes] = field(default_factory=dict)
     """Topic -> the newest document of a commander's, as it is at the broker."""
+    report_bytes: int = 0
     stale: int = 0
     """Reports that came behind newer ones."""
 
@@ -62,6 +69,8 @@ class Fleet:
     def _station(self, name: str, what: str, topic: str, payload: bytes) -> None:
         member = self.members.get(name)
         if member is None:
+            if len(name) > MOST_NAME or re.fullmatch(NAME_PATTERN, name) is None:
+                raise ForgedError("no station can have this name")
             if len(self.members) >= MOST_MEMBERS:
                 raise ForgedError(f"more than {MOST_MEMBERS:,} stations")
             member = Member(name)
@@ -88,6 +97,10 @@ class Fleet:
         if member.reported is not None and reported.order < member.reported.order:
             self.stale += 1
             raise ForgedError(f"a report {reported.order}, behind {member.reported.order}")
+        total = self.report_bytes + len(payload) - member.report_bytes
+        if total > MOST_REPORT_BYTES:
+            raise ForgedError(f"all reports have more than {MOST_REPORT_BYTES:,} bytes")
+        self.report_bytes, member.report_bytes = total, len(payload)
         self.pins[member.name] = key
         member.reported = reported
 
@@ -105,18 +118,12 @@ class Fleet:
 
     def newest_term(self, more: int = 0) -> int:
         """The highest term that was ever seen anywhere; `more`: what a journal has."""
-        from station.fleet.documents import TERM
-
-        generations = [
-            number
-            for member in self.members.values()
-            for number in (
-                member.desired.generation if member.desired is not None else 0,
-                member.reported.generation if member.reported is not None else 0,
-            )
-        ]
+        members = self.members.values()
+        signed = [one.desired.generation // TERM for one in members if one.desired is not None]
+        said = [one.reported.generation // TERM for one in members if one.reported is not None]
+        believed = [term for term in (*said, self.present.term) if term <= MOST_SAID_TERM]
         plan = self.plan.term if self.plan is not None else 0
-        return max(more, plan, self.present.term, max(generations, default=0) // TERM)
+        return max(more, plan, *signed, *believed, 0)
 
 
 def counted(members: Mapping[str, Member]) -> tuple[int, int]:

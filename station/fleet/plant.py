@@ -93,6 +93,9 @@ class StationPlant:
 
     def back(self, slot: str, wanted: Wanted, who: str) -> tuple[str, bool]:
         """What was committed last is taken back; a person's own change is not."""
+        runs = self._source.measures().models.get(slot, "")
+        if wanted.before and runs != wanted.before:
+            return f"{runs[:12]} runs, not {wanted.before[:12]}, which the order takes back", True
         try:
             self._source.command("rollback", {"slot": slot}, who)
         except (KeyError, ValueError, RefusedError) as error:

@@ -24,7 +24,6 @@ from station.fleet.documents import (
     Count,
     Desired,
     Document,
-    Labels,
     Name,
     Reported,
     Slot,
@@ -32,6 +31,7 @@ from station.fleet.documents import (
     Wanted,
     Words,
 )
+from station.terms.tables import Labels
 
 WAVE: Final = r"^([1-9][0-9]{0,6}|(100|[1-9][0-9]?)%|all)$"
 WAVES: Final = ("1", "10%", "all")
@@ -100,6 +100,7 @@ class Member:
     online: bool = False
     reported: Reported | None = None
     desired: Desired | None = None
+    report_bytes: int = 0
 
 
 class Standing(StrEnum):
@@ -296,7 +297,7 @@ def taken_back(plan: Plan, member: Member, generation: int) -> Desired | None:
         return None
     back = {
         slot: wanted.model_copy(
-            update={"sha256": wanted.before, "serial": 0, "back": True, "sources": (), "before": ""}
+            update={"sha256": wanted.before, "serial": 0, "back": True, "sources": (), "before": wanted.sha256}
         )
         for slot, wanted in desired.slots.items()
         if slot in plan.slots and wanted.before and wanted.before != wanted.sha256

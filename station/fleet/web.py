@@ -8,7 +8,9 @@ Encrypted, but on this computer: `http://127.0.0.1/...` is let pass, and a regis
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import ipaddress
 import re
 import ssl
 from collections.abc import AsyncIterator, Collection, Mapping
@@ -26,6 +28,8 @@ MOST_REDIRECTS: Final = 5
 MOST_TOKEN_BYTES: Final = 64 << 10
 CONNECT_S: Final = 10.0
 READ_S: Final = 30.0
+WHOLE_S: Final = 60.0
+"""Until the answer to a question begins, with redirects and tokens; and for a small file."""
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 _ODD: Final = re.compile(r"[\s\\@#\x00-\x20\x7f]|\.\.|%2e", re.IGNORECASE)
 _BEARER: Final = re.compile(r'(\w+)="([^"]*)"')
@@ -118,7 +122,8 @@ class Web:
         import aiohttp
 
         try:
-            answer = await self._asked(url, headers or {})
+            async with asyncio.timeout(WHOLE_S):
+                answer = await self._asked(url, headers or {})
             try:
                 yield answer
             finally:
@@ -130,12 +135,7 @@ class Web:
     async def text(self, url: str, most: int, headers: Mapping[str, str] | None = None) -> bytes:
         """A small file, whole. Raises ArtifactError."""
         async with self.get(url, headers) as answer:
-            found = bytearray()
-            async for chunk in answer.content.iter_chunked(1 << 14):
-                found += chunk
-                if len(found) > most:
-                    raise ArtifactError(f"{url} gives more than {most:,} bytes")
-            return bytes(found)
+            return await _whole(url, answer, most)
 
     async def _asked(self, url: str, headers: Mapping[str, str]) -> Any:
         """Follow redirects, and show a token where one is asked for."""
@@ -176,10 +176,20 @@ class Web:
         wishes = {key: asked[key] for key in ("service", "scope") if key in asked}
         shown = {"Authorization": basic} if basic and _is_near(realm, url) else {}
         async with self._session.get(realm, params=wishes, headers=shown, allow_redirects=False) as answer:
-            body = await answer.content.read(MOST_TOKEN_BYTES)
             if answer.status != 200:
                 raise ArtifactError(f"{realm} gives no token for {url}: {answer.status} {answer.reason or ''}".rstrip())
-        return f"Bearer {_token(realm, body)}"
+            return f"Bearer {_token(realm, await _whole(realm, answer, MOST_TOKEN_BYTES))}"
+
+
+async def _whole(url: str, answer: Any, most: int) -> bytes:
+    """What an answer says, if it is no more than that, and does not take for ever."""
+    found = bytearray()
+    async with asyncio.timeout(WHOLE_S):
+        async for chunk in answer.content.iter_chunked(1 << 14):
+            found += chunk
+            if len(found) > most:
+                raise ArtifactError(f"{url} gives more than {most:,} bytes")
+    return bytes(found)
 
 
 def _token(realm: str, body: bytes) -> str:
@@ -200,7 +210,16 @@ def _host(parts: Any) -> str:
 def _is_near(realm: str, url: str) -> bool:
     """Is the place for tokens of the same owner as what it is for? The password goes nowhere else."""
     token, file = urlsplit(realm).hostname or "", urlsplit(url).hostname or ""
-    return token == file or token.split(".")[-2:] == file.split(".")[-2:] != [""]
+    return token == file or (not _is_number(file) and token.split(".")[-2:] == file.split(".")[-2:])
+
+
+def _is_number(host: str) -> bool:
+    """Is it an address, whose last parts say nothing of an owner?"""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _redirected(url: str, location: str, is_here: bool) -> str:

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from station.fleet.table import BrokerTable
-from station.servers import Offer, ServerTable
-from station.servers.shared.broker import HERE
-from station.servers.shared.certificates import certificate_findings
+from station.fleet.table import FleetBrokerTable
+from station.servers import Offer
+from station.servers.shared.broker import BrokerServerTable
 from station.terms.findings import Finding
-from station.terms.tables import Array, Duration
+from station.terms.tables import Array, Duration, Labels
 
 if TYPE_CHECKING:
     from station.fleet.driver import FleetAgent
@@ -21,15 +20,13 @@ if TYPE_CHECKING:
 ORDER = 60
 
 
-class FleetServerTable(BrokerTable, ServerTable):
+class FleetServerTable(FleetBrokerTable, BrokerServerTable):
     """A member of a fleet: a broker brings it signed orders, it takes versions by its own gate, shadow and trial, and reports."""
 
     takes_uploads = True
 
     type: Literal["fleet"]
-    labels: dict[str, str] = Field(
-        default={}, description='What it can be selected by: `{ line = "4", plant = "ulm" }`.'
-    )
+    labels: Labels = Field(default={}, description='What it can be selected by: `{ line = "4", plant = "ulm" }`.')
     keys: Annotated[tuple[str, ...], Array] = Field(
         default=(), description="Public keys (`rt-engine keygen`) of those who may give orders."
     )
@@ -47,18 +44,13 @@ class FleetServerTable(BrokerTable, ServerTable):
     )
 
     @property
-    def is_reached(self) -> bool:
-        """By everybody whom the broker knows; what they say counts only if a key of `keys` signed it."""
-        return self.broker not in HERE
-
-    @property
-    def encrypts(self) -> bool:
-        """With TLS."""
-        return self.encrypted
+    def asks_who(self) -> bool:
+        """Yes: what anybody says counts only if a key of `keys` signed it."""
+        return True
 
     def place(self) -> str:
         """`fleet at mqtts://broker.plant.example:8883/rt-engine`."""
-        return f"fleet at {'mqtts' if self.encrypted else 'mqtt'}://{self.broker}:{self.port}/{self.topic}"
+        return f"fleet at {self.url}/{self.topic}"
 
     def findings(self, name: str, folder: Path) -> Iterator[Finding]:
         """Do keys, sources and files say what is needed?"""
@@ -67,8 +59,7 @@ class FleetServerTable(BrokerTable, ServerTable):
         from station.fleet.web import objection
 
         path = ("servers", name)
-        yield from self.broker_findings(path, folder)
-        yield from certificate_findings(path, folder, self.cert_file, self.key_file, self.ca_file)
+        yield from super().findings(name, folder)
         for needed, words in (("keys", "who may give it orders"), ("sources", "where models may come from")):
             if not getattr(self, needed):
                 yield Finding(path, f"needs the key {needed}: {words}")

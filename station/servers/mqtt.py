@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 from pydantic import Field
 
 from station.servers import Offer
-from station.servers.shared.broker import BrokerTable
+from station.servers.shared.broker import BrokerServerTable
 from station.terms.findings import Finding
 from station.terms.recorder import Size
 from station.terms.tables import Array, Duration
@@ -27,7 +27,7 @@ _ID: Final = r"^[^+#/\x00-\x1f]*$"
 _TOPIC: Final = re.compile(r"[^+#\x00-\x1f]+")
 
 
-class MqttServerTable(BrokerTable):
+class MqttServerTable(BrokerServerTable):
     """A client of an MQTT broker that publishes the station's values, keeps them while the broker is away, and takes commands."""
 
     type: Literal["mqtt"]

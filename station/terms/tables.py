@@ -34,6 +34,10 @@ Span = Annotated[
 Array: Final = Field(strict=False)  # TOML arrays arrive as lists
 NAME_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_.-]*$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+Labels = Annotated[
+    dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=128)]], Field(max_length=32)
+]
+"""What a station of a fleet is selected by."""
 NET_ID_FORM: Final = "no AMS NetId; six numbers with dots, for example 5.12.34.56.1.1"
 
 

@@ -390,7 +390,10 @@ PACKAGES = {
 }
 """Where a kind lives."""
 # A command of the name of a kind, as `rt-engine ads`, is that kind's own.
-OF_A_KIND = {"machine/card.py": "what a network card has in the way of EtherCAT: doctor --interface"}
+OF_A_KIND = {
+    "machine/card.py": "what a network card has in the way of EtherCAT: doctor --interface",
+    "terms/broker.py": "where an MQTT broker is, in station files and in fleet files",
+}
 """Files outside of a kind's own that are about it, and what they are for."""
 NAMELESS = [
     *(

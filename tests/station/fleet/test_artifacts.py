@@ -13,7 +13,7 @@ from aiohttp import web as aio
 from station.fleet.artifacts import Shelf
 from station.fleet.documents import Wanted
 from station.fleet.oci import MODEL, SIGNATURE, TITLE, chosen, resolve
-from station.fleet.web import ArtifactError, Login, Web, objection
+from station.fleet.web import ArtifactError, Login, Web, _is_near, objection
 
 MODEL_BYTES = bytes(random.Random(1).randbytes(300_000))
 SHA = hashlib.sha256(MODEL_BYTES).hexdigest()
@@ -290,3 +290,54 @@ def test_manifests_of_all_kinds_are_taken_or_refused_in_words():
     for deep in (b"[" * 100_000, b'{"layers":' * 10_000, b"\xff\xfe", b""):
         with pytest.raises(ArtifactError):
             chosen("u", deep)
+
+
+def _good(request):
+    """The file, and parts of it."""
+    begin = int(request.headers.get("Range", "bytes=0-")[6:-1])
+    more = {"Content-Range": f"bytes {begin}-{len(MODEL_BYTES) - 1}/{len(MODEL_BYTES)}"} if begin else {}
+    return aio.Response(status=206 if begin else 200, headers=more, body=MODEL_BYTES[begin:])
+
+
+@pytest.mark.parametrize("before", [bytes(1000), bytes(len(MODEL_BYTES)), bytes(len(MODEL_BYTES) + 1)])
+def test_what_a_bad_source_left_keeps_no_good_one_from_giving_the_file(tmp_path, before):
+    async def good(request):
+        return _good(request)
+
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / f"{SHA}.part").write_bytes(before)
+    assert got(tmp_path, aio.get("/a/policy.onnx", good))[0] == [""]
+    assert Shelf(tmp_path / "files").read(SHA) == MODEL_BYTES
+
+
+def test_a_link_or_a_folder_in_the_shelf_keeps_nothing_from_being_got(tmp_path):
+    async def good(request):
+        return _good(request)
+
+    (tmp_path / "files" / "folder").mkdir(parents=True)
+    (tmp_path / "files" / "link").symlink_to("nowhere")
+    assert got(tmp_path, aio.get("/a/policy.onnx", good))[0] == [""]
+
+
+def test_a_token_that_comes_in_pieces_is_one(tmp_path):
+    async def model(request):
+        if request.headers.get("Authorization") == "Bearer abc":
+            return _good(request)
+        realm = f'Bearer realm="http://{request.host}/token"'
+        return aio.Response(status=401, headers={"WWW-Authenticate": realm})
+
+    async def token(request):
+        answer = aio.StreamResponse()
+        await answer.prepare(request)
+        for piece in (b'{"tok', b'en": "abc"}'):
+            await answer.write(piece)
+            await asyncio.sleep(0.05)
+        return answer
+
+    assert got(tmp_path, aio.get("/a/policy.onnx", model), aio.get("/token", token))[0] == [""]
+
+
+def test_addresses_that_end_alike_are_not_of_one_owner():
+    assert not _is_near("https://9.1.0.5/token", "https://10.0.0.5/v2/")
+    assert _is_near("https://10.0.0.5:5001/token", "https://10.0.0.5/v2/")
+    assert _is_near("https://auth.docker.io/token", "https://registry-1.docker.io/v2/")

@@ -3,9 +3,11 @@
 import asyncio
 
 from plc_bindings.mqtt.broker import BrokerError, BrokerOptions, Message
-from station.fleet.commander import CommandOptions, Session
-from station.fleet.documents import Desired, Topics
-from tests.station.fleet.world import COMMANDER, order, wanted
+from station.fleet.commander import Commander, CommandOptions, Session
+from station.fleet.documents import Desired, Online, Present, Reported, Topics
+from station.fleet.known import MOST_SAID_TERM
+from station.fleet.rollout import Plan
+from tests.station.fleet.world import COMMANDER, order, own_key, wanted
 
 TOPICS = Topics()
 
@@ -86,5 +88,57 @@ def test_a_broker_that_remembers_something_older_is_told_the_newest(tmp_path):
         await one._received(Message(topic, old))  # as it was saved half an hour before
         await one._remind()
         assert one.broker.retained[topic] == new
+
+    asyncio.run(main())
+
+
+def report(name, **facts):
+    text = Reported(station=name, boot=1, count=1, slots={"policy": {"sha256": "0" * 64}}, **facts)
+    return Message(TOPICS.reported(name), text.sealed(own_key(name), name))
+
+
+def test_who_lies_about_terms_uses_none_up(tmp_path):
+    """A station that says it has the last generation of all, a broker that says somebody had the last term."""
+
+    async def main():
+        one, most = session(tmp_path), 2**63 - 1
+        await one._received(report("s0", generation=most))
+        await one._received(Message(TOPICS.commander("online"), Present(online=False, term=most).text()))
+        commander = Commander(one)
+        plan = await commander.take_term(Plan(id="r", term=0, slots={"policy": wanted("new")}))
+        await commander.leave()
+        assert plan.term == 1
+        assert Commander(session(tmp_path)).open_plan() is not None
+        await one._received(report("s1", generation=3_000_017))  # an honest one still counts where the broker forgot
+        assert one.fleet.newest_term() == 3 < MOST_SAID_TERM
+
+    asyncio.run(main())
+
+
+def test_made_up_stations_have_no_room_without_end(tmp_path, monkeypatch):
+    async def main():
+        one = session(tmp_path)
+        for name in ("a b", "\x1b[2J", "x" * 101, "é"):
+            await one._received(Message(TOPICS.online(name), Online(online=True).text()))
+        assert not one.fleet.members
+        monkeypatch.setattr("station.fleet.known.MOST_REPORT_BYTES", 1500)
+        for number in range(9):
+            await one._received(report(f"s{number}"))
+        assert 0 < sum(member.reported is not None for member in one.fleet.members.values()) < 9
+        assert one.fleet.report_bytes <= 1500
+
+    asyncio.run(main())
+
+
+def test_a_key_that_was_taken_away_stays_away_when_a_commander_ends(tmp_path):
+    async def main():
+        first = session(tmp_path)
+        await first._received(report("s0"))
+        first._keep_pins()
+        commands = session(tmp_path)
+        await commands._received(report("s1"))
+        assert session(tmp_path).forget("s0")
+        commands._keep_pins()
+        assert session(tmp_path).fleet.pins.keys() == {"s1"}
 
     asyncio.run(main())

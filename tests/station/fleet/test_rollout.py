@@ -203,6 +203,7 @@ def test_other_slots_stay_wanted_and_back_is_what_ran_before():
     assert (set(order.slots), order.slots["policy"].before) == ({"arm", "policy"}, OLD)
     one.desired = order
     back = taken_back(plan(), one, 8)
+    assert back.slots["policy"].before == plan().slots["policy"].sha256
     assert (back.slots["policy"].sha256, back.slots["policy"].back, back.slots["arm"]) == (OLD, True, wanted("arm"))
     assert taken_back(plan(id="other"), one, 8) is None
 

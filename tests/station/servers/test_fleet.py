@@ -41,6 +41,7 @@ def test_what_fits_together_is_good(tmp_path):
         (GOOD + 'ca_file = "none.pem"', "servers.fleet.ca_file", "no such file"),
         (GOOD + 'writable = ["Tags.*"]', "servers.fleet.writable", "orders write no values"),
         (GOOD + 'tls = false\nuser = "press"', "servers.fleet.user", "travels unencrypted"),
+        (GOOD + f'labels = {{ line = "{"4" * 129}" }}', "servers.fleet.labels.line", "128 characters"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_key(tmp_path, keys, key, words):
@@ -104,3 +105,29 @@ def test_a_refusal_says_why_and_whether_to_try_again(uploads, words, is_final):
 def test_the_states_of_a_change_have_a_stage():
     told = {*STAGES, *FAILED, ChangeState.NONE, ChangeState.COMMITTED}
     assert told == set(ChangeState)
+
+
+class Page:
+    """Stands for a running station: `before` is under what runs."""
+
+    def __init__(self, runs, before):
+        self.models, self._before, self.commands = {"policy": runs}, before, []
+
+    def measures(self):
+        return self
+
+    def command(self, name, arguments, who):
+        self.commands.append(name)
+        self.models = {"policy": self._before}
+
+
+@pytest.mark.parametrize(
+    ("runs", "commands", "words"),
+    [("b" * 64, ["rollback"], ""), ("c" * 64, [], "cccccccccccc runs, not bbbbbbbbbbbb, which the order takes back")],
+)
+def test_only_the_version_that_the_order_takes_back_is_taken_back(runs, commands, words):
+    """Not what a person has put there since."""
+    page = Page(runs, "a" * 64)
+    back = WANTED.model_copy(update={"sha256": "a" * 64, "back": True, "before": "b" * 64})
+    assert StationPlant(page, None).back("policy", back, "order 7") == (words, bool(words))
+    assert page.commands == commands
