@@ -128,11 +128,17 @@ def fits(plan: Plan, member: Member) -> bool:
 
 
 def standing(plan: Plan, member: Member) -> tuple[Standing, str]:
-    """How a station stands, and why."""
-    desired, reported = member.desired, member.reported
-    has_order = desired is not None and desired.rollout == plan.id
-    if not has_order and not (reported is not None and reported.rollout == plan.id):
+    """How a station stands, and why. One that says it was ordered, and was not, is good for nothing: it is no canary."""
+    if member.desired is not None and member.desired.rollout == plan.id:
+        return _ordered_standing(plan, member)
+    if member.desired is None or member.reported is None or member.reported.rollout != plan.id:
         return Standing.TODO, ""
+    stands, why = _ordered_standing(plan, member)
+    return (stands, why) if stands == Standing.BAD else (Standing.TODO, "")
+
+
+def _ordered_standing(plan: Plan, member: Member) -> tuple[Standing, str]:
+    desired, reported = member.desired, member.reported
     if reported is None or (desired is not None and reported.generation < desired.generation):
         why = reported.refusal if reported is not None else ""
         return (Standing.SENT if member.online else Standing.AWAY), why

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from plc_bindings.mqtt.broker import Broker, BrokerError, BrokerOptions, Message
+from plc_bindings.mqtt.broker import Broker, BrokerCounts, BrokerError, BrokerOptions, Message, _Waiting
 from tests.peers.mosquitto import Mosquitto
 from tests.plc_bindings.modbus.test_tls import Authority
 
@@ -245,3 +245,14 @@ def test_a_broker_without_tls_is_told_apart_from_one_that_is_away(tmp_path):
 
     with Mosquitto(tmp_path) as mosquitto:
         run(main(mosquitto.port))
+
+
+def test_messages_that_wait_have_a_bound_in_bytes_too():
+    counts = BrokerCounts()
+    waiting = _Waiting(BrokerOptions("127.0.0.1", most_waiting_bytes=10), counts)
+    for _ in range(2):
+        waiting.put_nowait(Message("t", b"123456"))
+    assert (waiting.qsize(), counts.dropped) == (1, 1)
+    waiting.get_nowait()
+    waiting.put_nowait(Message("t", b"1234567890"))
+    assert (waiting.qsize(), counts.dropped) == (1, 1)

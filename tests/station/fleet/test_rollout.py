@@ -213,3 +213,17 @@ def test_other_slots_stay_wanted_and_back_is_what_ran_before():
 )
 def test_sizes_of_waves(wave, total, size):
     assert size_of(wave, total) == size
+
+
+@pytest.mark.parametrize("before", [None, Desired(station="liar", generation=9, rollout="r0", slots={})])
+def test_who_was_not_ordered_and_says_so_is_no_canary(before):
+    """Else one station that lies would be wave 1, and all others the next."""
+    liar = Reported(
+        station="liar",
+        boot=1,
+        count=1,
+        generation=9,
+        rollout=plan().id,
+        slots={"policy": Slot(sha256=NEW.sha256, wanted=NEW.sha256, serial=5, stage=Stage.COMMITTED)},
+    )
+    assert standing(plan(), Member("liar", True, liar, before))[0] == Standing.TODO
