@@ -217,9 +217,9 @@ def _waited(
     plan: Plan, stands: Mapping[str, tuple[Standing, str]], counts: Counter[Standing], timers: Timers, now: float
 ) -> Step:
     """All of this wave were ordered: are they good, and have they been for long enough?"""
-    excused = sum(stands[name][0] == Standing.BAD for name in plan.excused if name in stands)
-    open_ = counts[Standing.SENT] + counts[Standing.WORKING]
-    if open_ or not (counts[Standing.GOOD] or excused):
+    excused = Counter(stands[name][0] for name in plan.excused if name in stands)
+    is_open = any(counts[stand] > excused[stand] for stand in _under_way(plan))
+    if is_open or not (counts[Standing.GOOD] or excused.total()):
         timers.good_since = None
         return Step(plan)
     if timers.good_since is None:
@@ -227,7 +227,7 @@ def _waited(
     if now - timers.good_since < plan.soak_s:
         return Step(plan)
     timers.good_since = None
-    if plan.wave + 1 < len(plan.waves):
+    if not _is_last(plan):
         return Step(plan.with_(wave=plan.wave + 1))
     away = counts[Standing.AWAY]
     follows = f"; {away} away: they follow when they are back" if away else ""
@@ -242,15 +242,26 @@ def _doubts(
     now: float,
 ) -> Iterator[str]:
     """What speaks against going on."""
+    late = _under_way(plan)
     for name, (stand, why) in stands.items():
         since = timers.since(name, stand, now)
         if name in plan.excused:
             continue
         if stand == Standing.BAD:
             yield f"{name}: {why}"
-        elif stand in (Standing.SENT, Standing.WORKING) and since > plan.patience_s:
+        elif stand in late and since > plan.patience_s:
             where = "" if members[name].online else ", and it is away"
-            yield f"{name}: not done within {plan.patience_s:g} s{where}: {why or stand.value}"
+            said = "its order waits at the broker" if stand == Standing.AWAY else stand.value
+            yield f"{name}: not done within {plan.patience_s:g} s{where}: {why or said}"
+
+
+def _is_last(plan: Plan) -> bool:
+    return plan.wave + 1 == len(plan.waves)
+
+
+def _under_way(plan: Plan) -> set[Standing]:
+    """Whom a wave waits for. Before the last one only who is there is ordered: who is away then may be so because of it."""
+    return {Standing.SENT, Standing.WORKING, *(() if _is_last(plan) else (Standing.AWAY,))}
 
 
 def size_of(wave: str, total: int) -> int:
@@ -263,7 +274,7 @@ def size_of(wave: str, total: int) -> int:
 def _target(plan: Plan, mine: Sequence[Member], stands: Mapping[str, tuple[Standing, str]]) -> int:
     """How many must have been ordered in this wave. Only the last one counts on stations that are away."""
     target = size_of(plan.waves[plan.wave], len(mine))
-    if plan.wave + 1 == len(plan.waves):
+    if _is_last(plan):
         return target
     return min(target, sum(member.online or stands[member.name][0] != Standing.TODO for member in mine))
 

@@ -127,6 +127,23 @@ def test_one_that_takes_too_long_or_goes_away_in_its_change_is_a_doubt():
     assert "not done within 60 s: sent" in done.why
 
 
+def test_a_canary_that_goes_before_it_takes_its_order_is_a_doubt_and_no_second_one_follows():
+    """It may have gone because of something that the others have, too. Who says resume goes on without it."""
+
+    def goes(members, names, now):
+        for name in names if now == 0 else ():
+            members[name].online = False
+
+    members = fleet(20)
+    stopped, waves = run_to(members, plan(), step=goes)
+    assert (stopped.state, len(waves)) == (RolloutState.STOPPED, 1)
+    assert "not done within 60 s, and it is away: its order waits at the broker" in stopped.why
+    gone = next(name for name, one in members.items() if one.desired is not None)
+    resumed = stopped.with_(state=RolloutState.RUNNING, excused=(gone,))
+    done, waves = run_to(members, resumed, step=all_commit)
+    assert done.why == "19 committed; 1 away: they follow when they are back"
+
+
 def test_who_is_away_is_ordered_last_and_holds_nobody_up():
     members = fleet(20, online=lambda i: i % 2 == 0)
 
