@@ -40,7 +40,7 @@ from station.fleet.rollout import (
     standing,
     taken_back,
 )
-from station.fleet.sealed import ForgedError, public_of
+from station.fleet.sealed import MOST_BYTES, ForgedError, public_of
 from station.store.files import FOLDER_MODE, replace_file
 from station.store.journal import Journal, read
 
@@ -350,15 +350,21 @@ class Commander:
         return plan
 
     async def _order(self, plan: Plan, orders: Sequence[Desired]) -> None:
-        """Write them down, send them; what is sent twice is the same."""
+        """Write them down, send them; what is sent twice is the same. Raises RolloutError: a station would refuse one."""
+        payloads = {one.station: one.sealed(self._s.options.key, one.station) for one in orders}
+        for station, payload in payloads.items():
+            if len(payload) > MOST_BYTES:
+                raise RolloutError(
+                    f"the order for {station}, with what it was ordered before, has {len(payload):,} bytes, and a station takes "
+                    f"{MOST_BYTES:,}: sign with Ed25519, whose signatures are short; nothing was ordered"
+                )
         self._write(plan, {one.station: one.generation for one in orders})
         places = asyncio.Semaphore(AT_ONCE)
 
         async def send(desired: Desired) -> None:
             async with places:
                 self._s.fleet.members[desired.station].desired = desired  # from now on what is older is refused
-                payload = desired.sealed(self._s.options.key, desired.station)
-                await self._s.publish(self._s.topics.desired(desired.station), payload)
+                await self._s.publish(self._s.topics.desired(desired.station), payloads[desired.station])
 
         await asyncio.gather(*(send(one) for one in orders))
         for one in orders:

@@ -227,8 +227,9 @@ def _waited(
     if now - timers.good_since < plan.soak_s:
         return Step(plan)
     timers.good_since = None
-    if not _is_last(plan):
-        return Step(plan.with_(wave=plan.wave + 1))
+    for wave in range(plan.wave + 1, len(plan.waves)):
+        if size_of(plan.waves[wave], plan.total) > plan.ordered:  # in a small fleet some waves reach nobody else
+            return Step(plan.with_(wave=wave))
     away = counts[Standing.AWAY]
     follows = f"; {away} away: they follow when they are back" if away else ""
     return Step(plan.with_(state=RolloutState.DONE, why=f"{counts[Standing.GOOD]} committed{follows}"))

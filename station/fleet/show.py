@@ -73,7 +73,8 @@ def plan_words(plan: Plan) -> str:
 def waves_words(plan: Plan, fleet: Fleet) -> str:
     """What a plan would do."""
     total = sum(fits(plan, member) for member in fleet.members.values())
-    sizes = ", ".join(f"{size_of(wave, total):,}" for wave in plan.waves)
+    reached = sorted({size_of(wave, total) for wave in plan.waves})
+    sizes = ", ".join(f"{size:,}" for size in reached)
     return f"{total:,} stations; so many have it after each wave: {sizes}; all are good for {plan.soak_s:g} s before the next wave"
 
 

@@ -2,8 +2,10 @@
 
 import asyncio
 
+import pytest
+
 from plc_bindings.mqtt.broker import BrokerError, BrokerOptions, Message
-from station.fleet.commander import Commander, CommandOptions, Session
+from station.fleet.commander import Commander, CommandOptions, RolloutError, Session
 from station.fleet.documents import Desired, Online, Present, Reported, Topics
 from station.fleet.known import MOST_SAID_TERM
 from station.fleet.rollout import Plan
@@ -140,5 +142,23 @@ def test_a_key_that_was_taken_away_stays_away_when_a_commander_ends(tmp_path):
         assert session(tmp_path).forget("s0")
         commands._keep_pins()
         assert session(tmp_path).fleet.pins.keys() == {"s1"}
+
+    asyncio.run(main())
+
+
+def test_an_order_that_no_station_would_take_is_not_given(tmp_path):
+    """Earlier slots stay in it, with signatures of up to 12 KB each."""
+    long = wanted("new").model_copy(update={"signature": "00" * 12_000})
+
+    async def main():
+        one = session(tmp_path)
+        commander = Commander(one)
+        plan = await commander.take_term(Plan(id="r", term=0, slots={"policy": wanted("new")}))
+        slots = {f"slot{number}": long for number in range(3)}
+        said = dict(one.broker.retained)
+        with pytest.raises(RolloutError, match=r"for s0, with what it was ordered before, has 7[0-9],[0-9]{3} bytes"):
+            await commander._order(plan, [Desired(station="s0", generation=1_000_001, slots=slots)])
+        await commander.leave()
+        assert said.keys() >= {topic for topic in one.broker.retained if "/stations/" in topic}
 
     asyncio.run(main())

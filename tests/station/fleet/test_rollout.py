@@ -80,6 +80,13 @@ def test_waves_follow_each_other_when_all_are_good_and_have_soaked():
     assert all(later[0] - before[0] >= 10 for before, later in pairwise(waves))
 
 
+def test_waves_that_reach_nobody_else_cost_no_soak():
+    """Of two stations, a tenth is one."""
+    done, waves = run_to(fleet(2), plan(), step=all_commit)
+    assert (done.state, done.why) == (RolloutState.DONE, "2 committed")
+    assert [count for _, count in waves] == [1, 1] and waves[1][0] - waves[0][0] < 20
+
+
 @pytest.mark.parametrize(
     ("told", "words"),
     [
