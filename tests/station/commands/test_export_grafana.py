@@ -19,5 +19,11 @@ def test_the_file_is_what_grafana_imports(tmp_path):
 
 
 def test_a_place_that_cannot_be_written_is_said(tmp_path):
-    said = run("-o", tmp_path / "none" / "d.json")
-    assert said.exit_code == 2 and "No such file" in said.output
+    (tmp_path / "file").write_text("no folder")
+    said = run("-o", tmp_path / "file" / "d.json")
+    assert said.exit_code == 2 and "cannot be made" in said.output
+
+
+def test_its_folder_is_made(tmp_path):
+    assert run("-o", tmp_path / "new" / "d.json").exit_code == 0
+    assert (tmp_path / "new" / "d.json").exists()

@@ -66,7 +66,7 @@ def test_a_file_is_shown(files):
         (["--cpu", "4000"], "may use the cores"),
         (["station.toml", "--model", "m.onnx"], "not both"),
         (["--model", "m.onnx", "--model", "sub/m.onnx"], "same name"),
-        (["--html", "nowhere/x.html"], "no folder"),
+        (["--html", "other.json/x.html"], "cannot be made"),
     ],
 )
 def test_a_wrong_command_line_is_said(files, monkeypatch, words, said):
