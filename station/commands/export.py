@@ -228,11 +228,11 @@ def grafana(
     """A dashboard for Grafana, on what stations with a page tell Prometheus (`GET /metrics`)."""
     from rt_native.terminal import Terminal
 
+    check_outputs(files={"--output": output})
     with explained(Terminal(stderr=True)):
         from station.page.dashboard import text
 
         try:
-            output.parent.mkdir(parents=True, exist_ok=True)
             output.write_text(text(), encoding="utf-8")
         except OSError as error:
             raise typer.BadParameter(f"{error}; choose another place", param_hint="--output") from error

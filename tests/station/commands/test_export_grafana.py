@@ -9,7 +9,7 @@ from station.page.dashboard import dashboard
 
 
 def run(*words):
-    return CliRunner().invoke(app, ["export", "grafana", *map(str, words)], env={"COLUMNS": "200"})
+    return CliRunner().invoke(app, ["export", "grafana", *map(str, words)], env={"COLUMNS": "1000"})
 
 
 def test_the_file_is_what_grafana_imports(tmp_path):
