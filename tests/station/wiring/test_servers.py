@@ -206,7 +206,10 @@ def test_a_port_that_is_taken_may_be_free_later(tmp_path, host):
         (('"HOST"', '"::1"'), "makes no AMS NetId"),
         (('"HOST"', '"127.0.0.1"\nams_net_id = "300.1.1.1.1.1"'), "above 255"),
         (('type = "ads"', 'type = "adds"'), "unknown server type 'adds'; allowed: 'ads', 'modbus-tcp'"),
-        (('type = "ads"', ""), 'needs the key "type": ads, modbus-tcp, modbus-tls, modbus-rtu, opcua, web, mqtt, fleet or http'),
+        (
+            ('type = "ads"', ""),
+            'needs the key "type": ads, modbus-tcp, modbus-tls, modbus-rtu, opcua, web, mqtt, fleet or http',
+        ),
         (('writable = ["Tags.*"]', 'allow = ["192.168.1.1/24"]'), "has host bits set"),
         (('writable = ["Tags.*"]', ""), "nobody may write it: no server names it"),
         (("a = {}", 'a = { address = "holding 1" }'), "has no address of its own"),
