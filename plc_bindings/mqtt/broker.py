@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from plc_bindings.errors import BindingError
+from plc_bindings.security.access import Bucket
 
 Client = Any
 """aiomqtt's, which is imported by who uses it."""
@@ -255,16 +256,12 @@ class _Waiting(asyncio.Queue[Any]):
     def __init__(self, options: BrokerOptions, counts: BrokerCounts) -> None:
         super().__init__(options.most_waiting)
         self._bytes, self._most_bytes = 0, options.most_waiting_bytes
-        self._rate, self._counts = options.most_per_s, counts
-        self._left, self._then = float(self._rate), time.monotonic()
+        self._rate, self._counts = Bucket(options.most_per_s), counts
 
     def put_nowait(self, item: Any) -> None:
         """One more; dropped where too many wait."""
-        now = time.monotonic()
-        self._left = min(self._left + (now - self._then) * self._rate, self._rate) - 1
-        self._then = now
-        if self._left < 0:
-            raise BrokerError(f"sent more than {self._rate} messages in a second")
+        if not self._rate.take_one():
+            raise BrokerError(f"sent more than {self._rate.rate} messages in a second")
         if self.full() or self._bytes + _size(item) > self._most_bytes:
             self._counts.dropped += 1
             return

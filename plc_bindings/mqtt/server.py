@@ -58,7 +58,7 @@ class MqttServer:
                 f"{', '.join(options.publish)}: means no value that is there; `rt-engine symbols` lists them"
             )
         who, rate = f"mqtt {options.broker.address}", float(access.limits.requests_per_second)
-        self._client = Client(who, "", rate, rate)
+        self._client = Client(who, "", rate)
         self._session = Session(database, database.writable(access.writable), who=who)
         self.uplink = Uplink(options, self._points, self._carry_out, self._client, access.audit)
         self._thread: threading.Thread | None = None

@@ -31,7 +31,7 @@ from plc_bindings.net.connection import keep_alive
 from plc_bindings.opcua.policy import Policy
 from plc_bindings.opcua.processor import Processor
 from plc_bindings.opcua.words import status
-from plc_bindings.security.access import Access, Client
+from plc_bindings.security.access import Access, Bucket, Client
 
 if TYPE_CHECKING:
     from plc_bindings.opcua.engine import Engine
@@ -58,41 +58,22 @@ _KINDS: Final = (b"HEL", b"OPN", b"MSG", b"CLO")
 _S = ua.StatusCodes
 
 
-class _Bucket:
-    """Tokens: `burst` at once, then `per_s`."""
-
-    def __init__(self, burst: float, per_s: float) -> None:
-        self._burst, self._per_s = burst, per_s
-        self._tokens, self._then = burst, time.monotonic()
-
-    def level(self) -> float:
-        """How many there are now."""
-        now = time.monotonic()
-        self._tokens = min(self._tokens + (now - self._then) * self._per_s, self._burst)
-        self._then = now
-        return self._tokens
-
-    def take(self) -> None:
-        """One."""
-        self._tokens -= 1.0
-
-
 class Turnstile:
     """Handshakes of a whole server, that one waits at: those of one address leave room for others'."""
 
     def __init__(self) -> None:
-        self._all = _Bucket(HANDSHAKES, HANDSHAKES_PER_S)
-        self._by_address: dict[str, _Bucket] = {}
+        self._all = Bucket(HANDSHAKES_PER_S, HANDSHAKES)
+        self._by_address: dict[str, Bucket] = {}
 
     async def turn(self, address: str) -> None:
         """Wait for it."""
         if len(self._by_address) >= MOST_ADDRESSES:
             self._by_address.clear()
-        own = self._by_address.setdefault(address, _Bucket(HANDSHAKES / 2, HANDSHAKES_PER_S / 4))
+        own = self._by_address.setdefault(address, Bucket(HANDSHAKES_PER_S / 4, HANDSHAKES / 2))
         while own.level() < 1.0 or self._all.level() < 1.0:
             await asyncio.sleep(1.0 / HANDSHAKES_PER_S)
-        own.take()
-        self._all.take()
+        own.take(1)
+        self._all.take(1)
 
 
 class Connection(asyncio.Protocol):

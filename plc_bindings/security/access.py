@@ -10,7 +10,7 @@ import ipaddress
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 Record = Callable[[str, str, str], None]
@@ -41,39 +41,54 @@ def nothing(who: str, what: str, outcome: str) -> None:
     """An audit log that keeps nothing."""
 
 
-@dataclass(slots=True, eq=False)
-class Client:
-    """One connection. `name` is for the audit log."""
+class Bucket:
+    """A token bucket: so many at once as it holds, then `rate` a second.
 
-    name: str
-    address: str
-    _rate: float
-    _tokens: float
-    _then: float = field(default_factory=time.monotonic)
+    Args:
+        rate: tokens that come in a second.
+        holds: the most that it has, and those that it begins with; left out: one second's worth.
+    """
 
-    def may_ask(self) -> bool:
-        """Count one request; False when there were too many (a token bucket that holds one second's worth)."""
+    __slots__ = ("_holds", "_then", "_tokens", "rate")
+
+    def __init__(self, rate: float, holds: float | None = None) -> None:
+        self.rate = rate
+        self._holds = self._tokens = rate if holds is None else holds
+        self._then = time.monotonic()
+
+    def level(self) -> float:
+        """How many there are now."""
         now = time.monotonic()
-        tokens = self._tokens + (now - self._then) * self._rate
-        if tokens > self._rate:
-            tokens = self._rate
+        tokens = self._tokens + (now - self._then) * self.rate
+        self._tokens = tokens = tokens if tokens < self._holds else self._holds
         self._then = now
-        if tokens < 1.0:
-            self._tokens = tokens
+        return tokens
+
+    def take_one(self) -> bool:
+        """Take one; False when there is none."""
+        if self.level() < 1.0:
             return False
-        self._tokens = tokens - 1.0
+        self._tokens -= 1.0
         return True
 
-    @property
-    def rate(self) -> float:
-        """Requests per second, at most."""
-        return self._rate
-
     def take(self, most: int) -> int:
-        """Count up to `most` requests that are still to come; gives how many it may."""
+        """Take up to `most` of those that were there at the last look; gives how many."""
         granted = max(min(most, int(self._tokens)), 0)
         self._tokens -= granted
         return granted
+
+
+class Client(Bucket):
+    """One connection, with its requests: at most `rate` a second, for a moment as many as in one. `name` is for the audit log."""
+
+    __slots__ = ("address", "name")
+
+    def __init__(self, name: str, address: str, rate: float) -> None:
+        super().__init__(rate)
+        self.name, self.address = name, address
+
+    may_ask = Bucket.take_one
+    """Count one request; False when there were too many."""
 
 
 class Access:
@@ -141,7 +156,7 @@ class Access:
             self.audit(name, "connect", why)
             return None
         rate = float(self.limits.requests_per_second)
-        client = Client(name or "serial line", address, rate, rate)
+        client = Client(name or "serial line", address, rate)
         self._clients.add(client)
         self._by_address[address] += 1
         return client

@@ -9,6 +9,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from station.errors import StationFileError
+from station.file.reading import read_station
+
 SIM = """\
 [links.sim]
 type = "in-process"
@@ -110,3 +113,13 @@ def wait_for(condition, seconds=20):
     while not condition():
         assert time.monotonic() < until, "it did not happen in time"
         time.sleep(0.003)
+
+
+def problems_of_server(folder: Path, name: str, kind: str, keys: str) -> list[tuple[str, str]]:
+    """(key, message) of each error and warning about a station with a server of this kind, and these keys."""
+    text = station_text("press", SIM, AXIS, f'[servers.{name}]\ntype = "{kind}"\n{keys}\n')
+    try:
+        found = read_station(write_station(folder, text)).warnings
+    except StationFileError as error:
+        found = error.problems
+    return [(problem.key, problem.message) for problem in found]

@@ -5,20 +5,14 @@ import urllib.request
 
 import pytest
 
-from station.errors import StationFileError
 from station.file.reading import read_station
 from station.running.station import Station
-from tests.station.stations import AXIS, SIM, running, station_text, write_station
+from tests.station.stations import AXIS, SIM, problems_of_server, running, station_text, write_station
 
 
 def problems(tmp_path, keys):
     """(key, message) of each error and warning."""
-    text = station_text("press", SIM, AXIS, f'[servers.models]\ntype = "http"\n{keys}\n')
-    try:
-        found = read_station(write_station(tmp_path, text)).warnings
-    except StationFileError as error:
-        found = error.problems
-    return [(problem.key, problem.message) for problem in found]
+    return problems_of_server(tmp_path, "models", "http", keys)
 
 
 @pytest.mark.parametrize(

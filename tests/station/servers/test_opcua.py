@@ -3,10 +3,8 @@
 import pytest
 
 from plc_bindings.security.tokens import hashed
-from station.errors import StationFileError
-from station.file.reading import read_station
 from station.servers.opcua import NameplateTable
-from tests.station.stations import AXIS, SIM, station_text, write_station
+from tests.station.stations import problems_of_server
 
 USER = f'tokens = {{ anna = "{hashed("rt_secret")}" }}'
 
@@ -16,12 +14,7 @@ def problems(tmp_path, keys, has_certificate=True):
     if has_certificate:
         (tmp_path / "opcua").mkdir()
         (tmp_path / "opcua" / "own.der").touch()
-    text = station_text("press", SIM, AXIS, f'[servers.scada]\ntype = "opcua"\n{keys}\n')
-    try:
-        found = read_station(write_station(tmp_path, text)).warnings
-    except StationFileError as error:
-        found = error.problems
-    return [(problem.key, problem.message) for problem in found]
+    return problems_of_server(tmp_path, "scada", "opcua", keys)
 
 
 @pytest.mark.parametrize(

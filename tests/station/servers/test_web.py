@@ -3,22 +3,16 @@
 import pytest
 
 from plc_bindings.security.tokens import hashed
-from station.errors import StationFileError
 from station.file.reading import read_station
 from tests.plc_bindings.modbus.test_tls import Authority
-from tests.station.stations import AXIS, SIM, station_text, write_station
+from tests.station.stations import AXIS, SIM, problems_of_server, station_text, write_station
 
 HASH = hashed("rt_secret")
 
 
 def problems(tmp_path, keys):
     """(key, message) of each error and warning about the page."""
-    text = station_text("press", SIM, AXIS, f'[servers.page]\ntype = "web"\n{keys}\n')
-    try:
-        found = read_station(write_station(tmp_path, text)).warnings
-    except StationFileError as error:
-        found = error.problems
-    return [(problem.key, problem.message) for problem in found]
+    return problems_of_server(tmp_path, "page", "web", keys)
 
 
 @pytest.mark.parametrize(
