@@ -45,6 +45,12 @@ _FUNCTIONS: Final = (
 _USED: Final = re.compile(r"\bRT_\w+(?=\()")
 LIBRARY_REGISTERS: Final = 2048
 """Of one model, where several stations share the blocks."""
+CALLS: Final = 8
+"""Of one message each, that may be under way on one connection; beside them one of several messages."""
+_MESSAGE: Final = 260
+"""Bytes of the longest message of Modbus TCP."""
+BYTES: Final = (CALLS + 1) * _MESSAGE
+"""Room of a connection for what is to be sent, and for what came: each call has one message at most."""
 
 
 def units(project: Project, modbus: Modbus) -> tuple[Unit, ...]:
@@ -89,25 +95,30 @@ def library(used: Container[str] = _FUNCTIONS, most: int = LIBRARY_REGISTERS) ->
     return (
         _numbers("ST_RtStatus", "UDINT", "Why a call failed.", STATUSES),
         *(_numbers(f"ST_{name}", "UINT", CHANGE_HEADS[name], numbers) for name, numbers in CHANGE_NUMBERS.items()),
-        unit(_library("RT_FRAME")),
+        unit(_library("RT_FRAME", last=BYTES - 1)),
+        unit(_library("RT_TURNS", calls=CALLS)),
         unit(_library("RT_REGISTERS", last=most - 1)),
         unit(_library("ST_RtConnection")),
         *(unit(_library(name)) for name in _FUNCTIONS if name in used),
-        unit(_library("FB_RtPredict", **{name: number for name, number, _ in STATUSES})),
+        unit(
+            _library(
+                "FB_RtPredict", calls=CALLS, most=BYTES - _MESSAGE, **{name: number for name, number, _ in STATUSES}
+            )
+        ),
     )
 
 
 def examples(project: Project, modbus: Modbus) -> tuple[Unit, Unit]:
     """The transport to fill in, and the program that calls both."""
     own = {"transport": project.own("FB_RtTransport"), "program": project.own("PRG_RtExample")}
-    transport = _library("FB_RtTransport", name=own["transport"], port=modbus.port)
+    transport = _library("FB_RtTransport", name=own["transport"], port=modbus.port, bytes=BYTES)
     return unit(transport), unit(_library("PRG_RtExample", name=project.models[0].identifier, **own))
 
 
 def transport(project: Project, modbus: Modbus, where: str) -> Unit:
     """FB_RtTransport with the sockets of `codesys` or `matiec`: not portable, so it is none of `units`."""
     host, name = string(modbus.host, 80, "host"), project.own("FB_RtTransport")
-    return unit(_library(f"FB_RtTransport_{where}", name=name, host=host, port=modbus.port))
+    return unit(_library(f"FB_RtTransport_{where}", name=name, host=host, port=modbus.port, bytes=BYTES))
 
 
 def _library(file: str, **values: object) -> str:

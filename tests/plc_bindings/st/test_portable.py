@@ -26,12 +26,23 @@ X = np.linspace(-0.5, 0.5, 7, dtype=np.float32)
 ORDERS = ("ABCD", "CDAB", "BADC", "DCBA")
 
 
+def split(data):
+    """Frames of Modbus TCP."""
+    while data:
+        size = 6 + int.from_bytes(data[4:6], "big")
+        yield data[:size]
+        data = data[size:]
+
+
 class Transport:
-    """What a user's FB_RtTransport does, with a socket; `most` bytes a cycle; `mute`: nothing comes back."""
+    """What a user's FB_RtTransport does, with a socket.
+
+    `most` bytes a cycle; `mute`: nothing comes back; `gather`: it waits for the answers to all that it sends.
+    """
 
     def __init__(self, address):
-        self.address, self.socket, self.most, self.mute = address, None, 260, False
-        self.sent = []
+        self.address, self.socket, self.most, self.mute = address, None, portable.BYTES, False
+        self.gather, self.sent = False, []
 
     def cycle(self, connection):
         if connection.bReopen or self.socket is None:
@@ -39,14 +50,22 @@ class Transport:
             self.socket = socket.create_connection(self.address)
             connection.bReopen, connection.bSend, connection.nResponse = False, False, 0
         connection.bOpen = True
-        asked = connection.bSend
-        if asked:
-            frame = connection.at("aRequest").read(connection.nRequest)
-            self.sent.append(frame)
-            self.socket.sendall(frame)
+        asked = 0
+        if connection.bSend:
+            data = connection.at("aRequest").read(connection.nRequest)
+            frames = list(split(data))
+            asked = len(frames) if self.gather else 1
+            self.sent += frames
+            self.socket.sendall(data)
             connection.bSend = False
+        for _ in range(max(asked, 1)):
+            self.receive(connection, asked)
+
+    def receive(self, connection, asked):
+        if self.gather and asked <= len(list(split(connection.at("aResponse").read(connection.nResponse)))):
+            return
         if not self.mute and select.select([self.socket], [], [], 2.0 if asked else 0.01)[0]:
-            data = self.socket.recv(min(self.most, 260 - connection.nResponse))
+            data = self.socket.recv(min(self.most, portable.BYTES - connection.nResponse))
             connection.at("aResponse").write(data, connection.nResponse)
             connection.nResponse += len(data)
 
@@ -200,19 +219,115 @@ def test_the_timeout_is_that_of_each_call(plcs, policy):
     assert block.bValid
 
 
-def test_two_models_share_a_connection(plcs, policy, tmp_path):
-    """They take turns; each gets its own result."""
-    plc = plcs({"policy": policy, "root": square_root(tmp_path)})
-    first, second = plc.program.new("FB_policy"), plc.program.new("FB_root")
-    second.stIn.x = (4.0, 9.0)
-    first.stIn.observation = X
-    for _ in range(30):
+def test_blocks_on_one_connection_do_not_wait_for_each_other(plcs, policy, tmp_path):
+    """Eight calls of one message and one of several are under way at once: each of the eight has a result in every cycle."""
+    policies = {f"policy{i}": policy for i in range(portable.CALLS)}
+    plc = plcs({**policies, "wide": wide(tmp_path)})
+    blocks, last = [plc.program.new(f"FB_{name}") for name in policies], plc.program.new("FB_wide")
+    inputs = [np.float32(0.1 * i) * X for i in range(portable.CALLS)]
+    for block, values in zip(blocks, inputs, strict=True):
+        block.stIn.observation = values
+    last.stIn.x = values = np.arange(200, dtype=np.float32)
+    plc.transport.gather = True
+    came = [0] * (portable.CALLS + 1)
+    for _ in range(25):
         plc.transport.cycle(plc.connection)
-        for block in (first, second):
+        for i, block in enumerate((*blocks, last)):
             block(stConnection=plc.connection, bExecute=True, bCyclic=True)
+            came[i] += block.bValid and block.nAge == 0
+            assert not block.bError
+        plc.transport.cycle(plc.connection)
+    assert came[: portable.CALLS] == [23] * portable.CALLS and came[portable.CALLS] == 3
+    for block, values in zip(blocks, inputs, strict=True):
+        assert block.at("stOut").read() == policy.run({"observation": values.reshape(1, 7)})[0].tobytes()
+    assert last.stOut.y == [-float(i) for i in range(200)]
+
+
+def test_more_blocks_than_turns_take_turns(plcs, policy):
+    """Eleven blocks of one message: all of them have results, and no one twice as many as another."""
+    plc = plcs({"policy": policy})
+    blocks = [plc.program.new("FB_policy") for _ in range(portable.CALLS + 3)]
+    came = [0] * len(blocks)
+    plc.transport.gather = True
+    for _ in range(33):
+        plc.transport.cycle(plc.connection)
+        for i, block in enumerate(blocks):
+            block(stConnection=plc.connection, bExecute=True, bCyclic=True)
+            came[i] += block.bValid and block.nAge == 0
+            assert not block.bError
+        plc.transport.cycle(plc.connection)
+    assert min(came) > 10 and max(came) < 2 * min(came), came
+
+
+def test_calls_of_several_messages_do_not_mix(plcs, tmp_path):
+    """Two blocks of one wide model: the messages of their calls lie in the same registers, so one waits for the other."""
+    plc = plcs({"wide": wide(tmp_path)})
+    first, second = plc.program.new("FB_wide"), plc.program.new("FB_wide")
+    first.stIn.x, second.stIn.x = np.full(200, 1.0, np.float32), np.full(200, 2.0, np.float32)
+    for _ in range(40):
+        plc.transport.cycle(plc.connection)
+        for block, value in ((first, -1.0), (second, -2.0)):
+            block(stConnection=plc.connection, bExecute=True, bCyclic=True)
+            assert not block.bError and (not block.bValid or block.stOut.y == [value] * 200)
     assert first.bValid and second.bValid
-    assert second.stOut.y == [2.0, 3.0]
-    assert first.at("stOut").read() == policy.run({"observation": X.reshape(1, 7)})[0].tobytes()
+
+
+def test_a_block_that_is_called_no_more_holds_up_nobody(plcs, policy, tmp_path):
+    """Its answer stays where it is until it is called again; a wide one gives its turn up when another has waited for nTimeout."""
+    plc = plcs({"policy": policy, "wide": wide(tmp_path)})
+    gone, wide_gone = plc.program.new("FB_policy"), plc.program.new("FB_wide")
+    block, other = plc.program.new("FB_policy"), plc.program.new("FB_wide")
+    gone.stIn.observation, block.stIn.observation = X, -X
+    for one in (gone, wide_gone):
+        plc.cycle(one, bExecute=True)
+    for _ in range(8):
+        plc.cycle(block, bExecute=True, bCyclic=True)
+    assert block.bValid and block.nAge == 0
+    plc.cycles(gone)
+    assert gone.bValid
+    assert gone.at("stOut").read() == policy.run({"observation": X.reshape(1, 7)})[0].tobytes()
+    plc.cycles(other, bExecute=True, nTimeout=6)
+    assert other.hrErrorCode == CallStatus.TIMEOUT
+    plc.cycle(other, bExecute=False)
+    plc.cycles(other, bExecute=True, nTimeout=40)
+    assert other.bValid
+    plc.cycle(wide_gone)
+    assert wide_gone.hrErrorCode == CallStatus.CONNECTION and not plc.connection.bReopen
+
+
+def test_who_opens_the_connection_anew_ends_the_calls_of_others_too(plcs, policy):
+    """Their answers are lost: CONNECTION at once, not after their timeout; the next calls are good."""
+    plc = plcs({"policy": policy})
+    first, second = plc.program.new("FB_policy"), plc.program.new("FB_policy")
+    both = ((first, 4), (second, 100))
+    plc.transport.mute = True
+    for _ in range(4):
+        plc.transport.cycle(plc.connection)
+        for block, most in both:
+            block(stConnection=plc.connection, bExecute=True, bCyclic=True, nTimeout=most)
+    assert (first.hrErrorCode, second.hrErrorCode) == (CallStatus.TIMEOUT, CallStatus.CONNECTION)
+    plc.transport.mute, plc.transport.gather = False, True
+    for _ in range(6):
+        plc.transport.cycle(plc.connection)
+        for block, _ in both:
+            block(stConnection=plc.connection, nTimeout=40)
+    assert first.bValid and second.bValid and plc.functions()[2:4] == [3, 3]
+
+
+def test_requests_that_nobody_takes_do_not_run_over(policy):
+    """Blocks that are reset while the transport is not called: what has no room is not asked yet, and runs into its timeout."""
+    of = project("cell", {"policy": policy})
+    program = portable_program(of, modbus(of))
+    connection, blocks = program.new("ST_RtConnection"), [program.new("FB_policy") for _ in range(portable.CALLS)]
+    connection.bOpen = True
+    for _ in range(40):
+        for block in blocks:
+            block(stConnection=connection, bExecute=True, bReset=False)
+            block(stConnection=connection, bReset=True)
+    assert portable.BYTES - 260 < connection.nRequest <= portable.BYTES
+    for _ in range(5):
+        blocks[0](stConnection=connection, bExecute=True, bReset=False, nTimeout=5)
+    assert blocks[0].hrErrorCode == CallStatus.TIMEOUT and connection.bReopen
 
 
 def test_a_block_that_stopped_waiting_holds_up_nobody(plcs, policy):
@@ -222,7 +337,7 @@ def test_a_block_that_stopped_waiting_holds_up_nobody(plcs, policy):
     for _ in range(5):
         plc.cycle(block, bExecute=True, bCyclic=True)
     before = len(plc.transport.sent)
-    plc.connection.bWanted = True
+    plc.connection.aWanted[1] = 1
     for _ in range(10):
         plc.cycle(block)
     assert block.bValid and len(plc.transport.sent) >= before + 7
@@ -351,7 +466,7 @@ def test_a_broken_answer_is_no_result(policy, answer):
     connection.nResponse = 20
     block(stConnection=connection)
     assert block.bError and block.hrErrorCode == CallStatus.CONNECTION
-    assert connection.bReopen and not connection.bTaken
+    assert connection.bReopen and not any(connection.aTaken)
 
 
 @pytest.mark.parametrize(("code", "status"), [(1, 204), (2, 203), (3, 203), (4, 299), (6, 205), (10, 204)])
@@ -372,9 +487,9 @@ def test_reset_gives_the_connection_back(plcs, policy):
     plc = plcs({"policy": policy})
     block = plc.program.new("FB_policy")
     plc.cycle(block, bExecute=True)
-    assert plc.connection.bTaken
+    assert any(plc.connection.aTaken)
     plc.cycle(block, bExecute=True, bReset=True)
-    assert not plc.connection.bTaken and not block.bBusy
+    assert not any(plc.connection.aTaken) and not block.bBusy
     plc.cycles(block, bExecute=True, bReset=False)
     assert block.bValid
     plc.cycle(block, bExecute=True, bReset=True)
@@ -424,10 +539,14 @@ class Sockets:
             block.xActive = False
 
     def write(self, block):
-        if block.xExecute and not block.xBusy:
+        if block.xExecute and not block.xBusy and not block.xDone:
             assert block.hConnection == 0
             self.socket.sendall(block.pData.read(block.szSize))
-        block.xBusy = block.xExecute
+            block.xBusy = True
+        elif block.xBusy:
+            block.xBusy, block.xDone = False, True
+        if not block.xExecute and not block.xBusy:
+            block.xDone = False
 
     def read(self, block):
         block.xReady = False
@@ -467,6 +586,7 @@ VAR_INPUT
     pData : PVOID;
 END_VAR
 VAR_OUTPUT
+    xDone : BOOL;
     xBusy : BOOL;
     xError : BOOL;
 END_VAR
