@@ -8,12 +8,12 @@ task's, and they never share its core: one that spins there would keep the task 
 """
 
 import os
-import signal
 import threading
 from typing import TYPE_CHECKING
 
 from rt_engine.run.native import KERNELS
 from rt_engine.run.team import Helpers, Team
+from rt_native.faults import leave_signals
 from rt_native.histogram import Histogram
 from scheduler.clock import Clock, system_clock
 from scheduler.errors import SchedulerError
@@ -92,7 +92,7 @@ class TaskHelpers:
     def _main(
         self, number: int, others: list[int], has_room: bool, found: list[tuple[Grant, ...]], ready: threading.Event
     ) -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        leave_signals()
         if others:
             os.sched_setaffinity(0, others)
         cpus, priority = self._task.helper_cpus, self._task.priority - 1

@@ -4,13 +4,13 @@ tasks      a: cpu 2, 1 ms, 80    b: cpu 2, 1 ms, 80    c: cpu 2, 1 ms, 60    d: 
 threads    a, b: a cycle of each at every tick         c                     d
 """
 
-import signal
 import threading
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
 
+from rt_native.faults import leave_signals
 from rt_native.memory import Block
 from scheduler.binding import TaskMemory
 from scheduler.native import NATIVE
@@ -62,7 +62,7 @@ class TaskThread:
         self._thread.start()
 
     def _main(self, ready: Callable[[], object]) -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # signals are for other threads
+        leave_signals()
         self.native_id = threading.get_native_id()
         first = self.runners[0].task
         grants = [use_exact_timers(), use_fifo(first.priority)]

@@ -6,7 +6,6 @@ runner (native)      a real-time thread of the link's own, or the cycle of the t
 
 import os
 import select
-import signal
 import threading
 import time
 from abc import abstractmethod
@@ -38,6 +37,7 @@ from fieldbus.link.link import NS
 from fieldbus.link.state import LinkStatus
 from fieldbus.link.values import TagValue
 from fieldbus.tags import Quality, Tag
+from rt_native.faults import leave_signals
 from rt_native.histogram import Histogram
 
 How = Literal["own-thread", "in-cycle"]
@@ -199,7 +199,7 @@ class NativeLink(CyclicLink):
             threading.stack_size(before)
 
     def _exchange_here(self) -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        leave_signals()
         precise_sleep()
         if self.prepare is not None:
             self.prepare()

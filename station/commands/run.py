@@ -30,9 +30,11 @@ def run(
     socket: SocketOption = None,
 ) -> None:
     """Run a station: tasks and links, with a live table. Ctrl-C or SIGTERM: outputs safe, report written."""
+    from rt_native.faults import tell_faults
     from rt_native.terminal import Terminal
     from station.show.unheld import unheld_output
 
+    tell_faults()
     console, errors = Terminal(), Terminal(stderr=True)
     with ExitStack() as last, unheld_output(), explained(errors):
         from rt_native import background

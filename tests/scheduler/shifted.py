@@ -13,7 +13,10 @@ _SHIFT = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
 
 
 class Leader:
-    """Makes a task lead: `shift(due_ns)` says by how much what is due then on the machine's clock comes later."""
+    """Makes a task lead: `shift(due_ns)` says by how much what is due then on the machine's clock comes later.
+
+    The runner keeps it: native code calls it for as long as the task runs, whoever holds the leader.
+    """
 
     def __init__(self, runner: TaskRunner, shift: Callable[[int], int]) -> None:
         self.asked: list[int] = []
@@ -26,3 +29,4 @@ class Leader:
         self._function, self._block = asked, Block(EXCHANGE.itemsize)
         self._block.view(EXCHANGE)["clock_shift"] = np.int64(ctypes.cast(asked, ctypes.c_void_p).value or 0)
         runner.memory.task["leads"] = self._block.address
+        runner.led_by = self  # type: ignore[attr-defined]

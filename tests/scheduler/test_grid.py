@@ -1,4 +1,6 @@
+import gc
 import random
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -111,6 +113,17 @@ def test_a_task_that_leads_is_asked_once_a_cycle_about_its_next_wake_up() -> Non
     assert len(asked) == 400
 
 
+def test_what_native_code_calls_is_there_for_as_long_as_the_task_though_nobody_names_it() -> None:
+    """A leader that is freed before would be called all the same: the process would be aborted, sometimes, in the task's thread."""
+    one = bench()
+    leader = weakref.ref(Leader(one.runner, lambda due: 0))
+    gc.collect()
+    assert leader() is not None
+    del one
+    gc.collect()
+    assert leader() is None
+
+
 def test_a_task_holds_its_phase_to_a_bus_clock_that_drifts() -> None:
     """Through cycle and controller: 1,500 ticks on the fake clock, 80 ppm; its wake-ups stay within 2 us on the bus clock."""
     clock, bus_clock = FakeClock(), BusClock(PERIOD)
@@ -172,6 +185,7 @@ def test_ticks_go_on_growing_when_a_scheduler_that_was_shifted_starts_again() ->
     scheduler = Scheduler([built])
     with scheduler:
         Leader(scheduler._runners["a"], lambda due: 0)
+        gc.collect()
         wait_for(lambda: scheduler.stats()["a"].cycles > 3)
     scheduler._time._fields["shift_ns"] = -10 * 1_000_000_000
     before = scheduler.stats()["a"].due_ns
